@@ -1,7 +1,7 @@
-"""Ablations: the time of fits with one optimization disabled, divided by the time with it, measured interleaved.
+"""Ablations: the ratio of the fit times without and with an optimization, measured interleaved.
 
 `python -m benchmarks.ablation` prints the ratio of each optimization on the problems that it affects, and `python -m
-benchmarks.publish ablation-descent` stores it. CONTRIBUTING.md has the rule for keeping an optimization.
+benchmarks.publish ablation-descent` stores it. CONTRIBUTING.md states when an optimization is kept.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from fastlin.solvers import choose, descent, preconditioners, proximal_newton, q
 from fastlin.solvers.stopping import Stopping
 
 KIND = "ablation"
-# Fits that take longer than MAX_SECONDS are omitted; SECONDS is the time spent on each pair of fits.
+# Fits that take longer than MAX_SECONDS are omitted. SECONDS is the measurement time for each pair of fits.
 MAX_SECONDS, SECONDS = 3.0, 1.0
 MAX_REPETITIONS = 15
 
@@ -41,7 +41,7 @@ def _without_hessian(objective, is_kept=True):
     return preconditioners.class_blocks if build is preconditioners.sampled_hessian else build
 
 
-# The patch that disables each optimization: owner, name and replacement.
+# The patch that disables each optimization: the owner, the name and the replacement.
 SWITCHES = {
     "descent": (descent, "suits", _return_false),
     "descent in cache": (descent, "_lies_in_cache", _return_false),
@@ -68,7 +68,7 @@ SWITCHES = {
 
 
 def list_everyday_problems():
-    """Yield name, X, y and estimator parameters of the published everyday problems."""
+    """Yield the name, X, y and the estimator parameters of each published everyday problem."""
     for case in everyday.CASES:
         if case.group != everyday.DATAFRAMES:
             problem = case.load(None)
@@ -76,7 +76,7 @@ def list_everyday_problems():
 
 
 def draw_levels(n_rows, counts):
-    """Return one-hot rows of categorical columns with some rare levels, and labels of two classes."""
+    """Return one-hot encoded categorical columns with some rare levels, and labels of two classes."""
     generator = np.random.default_rng(0)
     codes = np.minimum(generator.pareto(1.2, (n_rows, len(counts))) * np.array(counts) / 20, np.array(counts) - 1)
     codes = (codes.astype(int) + np.cumsum([0, *counts[:-1]])).ravel()
@@ -86,7 +86,7 @@ def draw_levels(n_rows, counts):
 
 
 def list_large_problems():
-    """Yield problems for optimizations that only affect larger ones: samples, class blocks, inner products of rows."""
+    """Yield problems for optimizations of large problems: samples, class blocks, inner products of rows."""
     mnist, letter = load_mnist(), load_letter()
     yield "MNIST", mnist.X_train[:20_000] / 255, mnist.y_train[:20_000], {}
     yield "MNIST, C = 100", mnist.X_train[:20_000] / np.float32(255), mnist.y_train[:20_000], {"C": 100.0}
@@ -101,12 +101,12 @@ def list_large_problems():
 
 @cache
 def list_problems():
-    """Return all problems, cached because several optimizations use them."""
+    """Return all problems. They are cached, because several optimizations use them."""
     return tuple(chain(list_everyday_problems(), list_large_problems()))
 
 
 def fit(problem):
-    """Return a key that identifies the result of a fit, and its seconds."""
+    """Return a key that identifies the result of a fit, and the seconds of the fit."""
     _, X, y, parameters = problem
     began = perf_counter()
     model = LogisticRegression(**parameters, n_jobs=1).fit(X, y)
@@ -120,7 +120,7 @@ def fit_without(problem, path):
 
 
 def find_gain(problem, path):
-    """Return the median time without an optimization over that with it, or None if the result is bitwise the same."""
+    """Return the ratio of the median times without and with an optimization, or None for bitwise equal results."""
     key, enabled = fit(problem)
     disabled_key, disabled = fit_without(problem, path)
     if disabled_key == key:
@@ -132,7 +132,7 @@ def find_gain(problem, path):
 
 
 def measure(path, whole=False):
-    """Return the record of an optimization: its gain on each problem that it affects, of all problems or of one."""
+    """Return the record of an optimization: its gain on each affected problem, among all problems or only the first."""
     gains = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -1,4 +1,4 @@
-"""asv benchmarks of two commits, interleaved, that only use the public interface, so releases can be timed too."""
+"""Interleaved asv benchmarks of two commits. They only use the public API, so they can also time releases."""
 
 from functools import partial
 
@@ -62,12 +62,12 @@ CASES = {
 
 
 class History:
-    """Times of public calls."""
+    """Times of calls of the public API."""
 
     params = list(CASES)
     param_names = ("case",)
     timeout = 120
-    # Processes of both commits are interleaved.
+    # The processes of both commits are interleaved.
     rounds = 4
     repeat = (3, 10, 1.0)
     warmup_time = 0.1

@@ -1,4 +1,4 @@
-"""The asv benchmarks: numbers from the records of short cases, so one commit takes minutes."""
+"""The asv benchmarks: numbers from the records of short cases, so that one commit takes only minutes."""
 
 import json
 from functools import reduce
@@ -11,7 +11,7 @@ from benchmarks.passes import FACTORS, SMALL_BASE
 from benchmarks.processes import TITLES
 from benchmarks.suite import COMPARISONS, FIRST_USE, measure
 
-# One comparison of each kind; all of them would take more than 15 minutes per commit.
+# One comparison of each kind. All comparisons would take more than 15 minutes per commit.
 CHOSEN = (
     "mnist-float64",
     "mnist-uint8",
@@ -31,7 +31,7 @@ CHOSEN = (
 )
 PEAK_CHOSEN = "mnist-float64", "mnist-uint8", "digits", "letter", "two-classes", "text", "text-l1"
 MEMORY_CHOSEN = "memory-mnist-float64", "memory-text", "memory-text-l1", "memory-cross-validation"
-# The results of a comparison in one asv table: the library, and the key in its record.
+# The results of a comparison in one asv table: the library, and the key in the library's record.
 BASELINE = "the baseline"
 RESULTS = {
     f"{side}'s {name.replace('_', ' ')}": (side, name)
@@ -66,10 +66,10 @@ class Comparisons:
     def setup(self, comparison, what):
         record = find_records(comparison)[comparison]
         if what == RATIO:
-            # For asv lower is better.
+            # asv assumes that lower is better.
             self.number = _shorten(1 / record["ratio"])
         elif what == GAP:
-            # asv reports every negative number as a change.
+            # asv reports each negative number as a change.
             self.number = _shorten(max(record["gap"], 0.0))
         else:
             side, name = RESULTS[what]
@@ -81,7 +81,7 @@ class Comparisons:
 
 
 class PeakMemory:
-    """Peak memory of a process that fits the rows of a comparison, with fastlin or scikit-learn."""
+    """Peak memory of a process that fits the rows of a comparison with fastlin or scikit-learn."""
 
     params = (list(PEAK_CHOSEN), [FASTLIN, "scikit-learn"])
     param_names = ("comparison", "side")
@@ -98,14 +98,14 @@ class PeakMemory:
 
 
 class Others:
-    """Additional memory, fractions of the machine's limits, seconds of first uses and of passes."""
+    """Additional memory, fractions of the machine's limits, and seconds of first uses and of passes."""
 
     params = list(OTHERS)
     param_names = ("what",)
     timeout = 600
 
     def setup_cache(self):
-        """Make asv create a folder, as for comparisons."""
+        """Make asv create a folder, as in `Comparisons`."""
 
     def setup(self, what):
         self.number = _shorten(reduce(getitem, OTHERS[what][1:], find_records(OTHERS[what][0])))
@@ -115,15 +115,15 @@ class Others:
 
 
 def find_records(case, folder="."):
-    """Return the records of a case by name, from the folder or measured.
+    """Return the records of a case by name; read them from the folder or measure them.
 
-    Raise a NotImplementedError, by which asv skips the benchmark, if data are missing, and a RuntimeError after a
+    Raise a NotImplementedError if data are missing, so that asv skips the benchmark, and a RuntimeError after a
     failure.
     """
     path = Path(folder, f"{case}.json")
     if not path.exists():
         try:
-            # Only a full measurement includes the first fit ever.
+            # Only a full measurement includes the first fit after the installation.
             records = measure(case, case == FIRST_USE)
         except NotImplementedError as error:
             records = {"missing": str(error)}
@@ -140,7 +140,7 @@ def find_records(case, folder="."):
 
 
 def _shorten(value, digits=4):
-    """Return a rounded number; raise a NotImplementedError for None, by which asv skips the benchmark."""
+    """Return a rounded number; raise a NotImplementedError for None, so that asv skips the benchmark."""
     if value is None:
         raise NotImplementedError("the case does not measure this number.")
     return float(f"{value:.{digits}g}")

@@ -1,7 +1,7 @@
 """The performance bounds of full cases, which maintainers check before a release.
 
 A bound in bounds.json consists of a case, a class of machines, a measure, and a minimum or maximum value. The class is
-"any" or an instruction set level, such as "x86-64-v4", which has priority.
+"any" or an instruction set level, such as "x86-64-v4". Bounds of a level have priority.
 """
 
 import json
@@ -29,7 +29,7 @@ def _times_as_fast_as(library):
 MEASURES = {
     "ratio": (lambda record: record["ratio"], "{:.3g} times as fast as its baseline"),
     "ratio to NumPy": (_times_as_fast_as("NumPy"), "{:.3g} times as fast as NumPy"),
-    # Newton's method is its default.
+    # Newton's method is the baseline's default.
     "ratio to statsmodels": (
         _times_as_fast_as(f"{STATSMODELS} newton"),
         "{:.3g} times as fast as statsmodels' default",
@@ -44,7 +44,7 @@ MEASURES = {
         lambda record: _seconds(record, FASTLIN) - _seconds(record, "scikit-learn"),
         "{:.3g} s more than scikit-learn",
     ),
-    # There is no ratio for an objective that fastlin does not reach.
+    # The ratio is missing if fastlin does not reach the objective.
     **{
         name: (lambda record, name=name: record["ratios"][name] or 0.0, f"{{:.3g}} times as fast as {words}")
         for name, words in {
@@ -62,7 +62,7 @@ def read_bounds(path=FILE):
 
 
 def find_bounds(bounds, case, level):
-    """Return the bounds of a case on an instruction set level; one thread has the bounds of the same comparison."""
+    """Return the bounds of a case on an instruction set level; one thread has the bounds of the comparison."""
     case = COMPARISON_RECORDS.get(case, case)
     case_bounds = [bound for bound in bounds if bound["case"] == case]
     return [bound for bound in case_bounds if bound["machine"] == level] or [
@@ -71,7 +71,7 @@ def find_bounds(bounds, case, level):
 
 
 def find_violated_bounds(bounds, records, level):
-    """Return a sentence for each bound that is violated by records, given by the names of their cases."""
+    """Return a sentence for each bound that the records violate; `records` is a dict by the names of cases."""
     violations = []
     for case, record in records.items():
         for bound in find_bounds(bounds, case, level):

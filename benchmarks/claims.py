@@ -1,7 +1,7 @@
-"""The published verdicts on the claims of the reports: ``python -m benchmarks.claims RESULTS`` records a run.
+"""The published verdicts on the reports' claims. ``python -m benchmarks.claims RESULTS`` records a run.
 
-RESULTS is a folder written by `fastlin reproduce` on MNIST, with the studies of CIFAR-10 named. Rows, metrics and
-figures are stored in docs/studies.
+RESULTS is a folder written by `fastlin reproduce` on MNIST, where the command names the CIFAR-10 studies. The rows,
+metrics and figures are stored in docs/studies.
 """
 
 import json
@@ -17,7 +17,7 @@ from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.claims import NOT_RUN, evaluate_claims
 
 RECORD = FOLDER.parent / "studies" / "claims.json"
-# The metrics that are shown as tables, each with the header of its first column.
+# Metrics that are shown as tables, and the header of the first column of each table.
 SHOWN = {
     "cifar10_two_layer": {"runs": "two layers, 135 hidden units"},
     "cifar10_deep": {
@@ -27,7 +27,7 @@ SHOWN = {
     },
 }
 
-# Figures that are not published, because tables contain their content.
+# Figures that are not published, because tables contain the same data.
 OMITTED = ("images.png",)
 
 
@@ -49,7 +49,7 @@ def record_claims(results, path=RECORD):
             plots[study][name] = plot["alt"]
             shutil.copyfile(results / plot["file"], path.parent / name)
     record = {
-        # Folders and the system's name are private.
+        # The folders and the name of the system are private.
         "environment": {
             name: value for name, value in content["environment"].items() if name not in ("cache", "platform")
         },
@@ -66,7 +66,7 @@ def read_record():
 
 
 def list_claims():
-    """Return the number of claims per verdict, and the table of claims."""
+    """Return the number of claims per verdict and the table of claims."""
     rows = read_record()["claims"]
     counts = Counter(row["verdict"] for row in rows)
     names = {"report": "reports", "claim": "says", "measured": "here"}
@@ -76,7 +76,7 @@ def list_claims():
 
 
 def show_study(study):
-    """Return the figures of a study with their alternative texts, and its tables, in Markdown."""
+    """Return the figures of a study with their alternative texts, and the tables of the study, in Markdown."""
     record = read_record()
     sections = [f"![{alt}](studies/{file})" for file, alt in record["plots"][study].items()]
     for metric, heading in SHOWN.get(study, {}).items():
@@ -85,7 +85,7 @@ def show_study(study):
 
 
 def _tabulate(values, heading):
-    """Return a Table from a dict of rows, or from a dict of numbers as one row."""
+    """Return a Table from a dict of rows, or from a dict of numbers that form one row."""
     if not all(isinstance(row, dict) for row in values.values()):
         values = {"": {name: f"{value:+.1f}".replace("-", "−") for name, value in values.items()}}
     return make_table(

@@ -1,6 +1,6 @@
-"""Comparisons: interleaved fits of fastlin and its baselines, which count only if they reach the same objective.
+"""Comparisons: interleaved fits of fastlin and its baselines, valid only if they reach the same objective.
 
-A problem has X, n_classes and three measures: `objective(*solution)`, `accuracy(*solution)` on its own rows, and
+A problem has X, n_classes and three measures: `objective(*solution)`, `accuracy(*solution)` on the rows of X, and
 `test(*solution)`, the Scores on test rows. A library is a function from a problem to its solution, a tuple.
 """
 
@@ -22,15 +22,15 @@ from fastlin.course.studies.timing import REPETITIONS, describe_repetitions
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 FASTLIN = "fastlin"
-# Maximum relative amount by which fastlin's objective may exceed the baseline's, unless a comparison has its own rule.
+# Maximum relative difference of fastlin's objective from the baseline's, unless a comparison has its own rule.
 EQUAL = 1e-6
-# Maximum difference in accuracy between fits of nearly equal objectives: a fraction of the rows, or a number of rows.
+# Maximum accuracy difference between fits with nearly equal objectives: a fraction of the rows, or a number of rows.
 EQUAL_ACCURACY, EQUAL_ROWS = 0.005, 5
-# A baseline that takes this many times as long as the fastest one in the first repetition is not called again.
+# A baseline whose first repetition takes this many times as long as the fastest baseline is not called again.
 OUT_OF_REACH = 2
 # Seconds to wait before a timed call, because OpenBLAS threads spin for almost a tenth of a second after a call.
 PAUSE = 0.15
-# Short calls are repeated for at least this number of seconds; their median is the time of the repetition.
+# Short calls are repeated for at least this number of seconds. Their median is the time of the repetition.
 MIN_MEASURED_SECONDS = 0.03
 THREADS = ("all", "one")
 # Seconds after which a comparison starts no further repetition.
@@ -39,11 +39,11 @@ MAX_SECONDS = 600
 
 @dataclass(frozen=True)
 class Rule:
-    """Criteria for equal results of a comparison, and the tol of fastlin; all numbers are relative.
+    """Criteria for equal results of a comparison, and the tol of fastlin. All numbers are relative.
 
-    fastlin's objective may exceed the baseline's by at most `suboptimality`. All baselines are known to stop at least
-    `baselines_above` above the minimum. If all libraries run the same algorithm step by step,
-    `same_steps_tol` replaces `suboptimality` and bounds the difference of the objectives in both directions.
+    fastlin's objective may exceed the baseline's objective by at most `suboptimality`. All baselines are known to stop
+    at least `baselines_above` above the minimum. If all libraries run the same steps, `same_steps_tol` replaces
+    `suboptimality` and bounds the absolute difference between the objectives.
     """
 
     tol: float | None = None
@@ -53,39 +53,40 @@ class Rule:
     same_accuracy: bool = True
 
     def __post_init__(self):
-        """Raise a ValueError if a fit to tol could exceed the baseline's objective by too much."""
+        """Raise a ValueError if the objective of a fit with tol could exceed the baseline's objective by too much."""
         if self.tol is not None and self.tol > self.suboptimality + self.baselines_above:
             raise ValueError(f"tol must be at most suboptimality + baselines_above, got {self.tol:g}")
 
 
-# For baselines that can reach the minimum: the accuracy that fastlin certifies.
+# The rule for baselines that can reach the minimum uses the accuracy that fastlin certifies.
 CERTIFIED = Rule(tol=EQUAL)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row of the table: a problem, and the functions of fastlin and of the baselines."""
+    """A row of the table: a problem, and the functions of fastlin and the baselines."""
 
     title: str
-    # Returns the problem for a number of rows, or None for all; raises a NotImplementedError if data are missing.
+    # A function that returns the problem for a number of rows (None means all rows), or raises a NotImplementedError if
+    # data are missing.
     load: Callable
-    # Returns fastlin's solution of a problem, with `tol` if the rule has one.
+    # A function that returns fastlin's solution of a problem; it receives `tol` if the rule has a tol.
     fastlin: Callable
     # Functions from the problem to the solution of each baseline, by name.
     baselines: dict
     # The number of rows of a short comparison.
     rows: int | None = None
-    # Only baselines within this relative distance of the lowest objective count; the fastest of them is the reference.
+    # The reference is the fastest baseline whose objective is within this relative distance of the lowest objective.
     within: float = np.inf
     rule: Rule = Rule()
     rounds: int = REPETITIONS
-    # Number of rows of the warm-up calls, in which baselines load and compile their code.
+    # The number of rows of the warm-up calls, in which baselines load and compile their code.
     warm_up_rows: int = 200
-    # Numbers of threads for which the full comparison is repeated.
+    # The numbers of threads for which the full comparison is repeated.
     threads: tuple = ("all",)
-    # Numbers of threads with which each baseline is tried.
+    # The numbers of threads that each baseline tries.
     baseline_threads: tuple = THREADS
-    # The module of an optional baseline.
+    # The module that an optional baseline requires.
     package: str = ""
 
     def solve(self, problem):
@@ -98,9 +99,10 @@ class Case:
 
     kind: str
     title: str
-    # As in Comparison.
+    # These fields have the same meaning as in Comparison.
     load: Callable
-    # Returns the other fields of the record, as plain values, from the loaded data and whether the run is a full one.
+    # A function of the loaded data and a boolean (whether the run is a full one) that returns the other fields of the
+    # record as plain values.
     measure: Callable
     rows: int | None = None
 
@@ -111,7 +113,7 @@ class Case:
 
 
 class Run(NamedTuple):
-    """Calls of a library: their median seconds, whether none issued a ConvergenceWarning, and the solution."""
+    """Calls of a library: median seconds, whether no call issued a ConvergenceWarning, and the solution."""
 
     seconds: float
     has_converged: bool
@@ -120,10 +122,10 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Results of a comparison by library with its best number of threads; objectives of many fits are arrays.
+    """Results of a comparison for each library with its best number of threads; many fits have arrays of objectives.
 
-    `reached` lists the libraries that count. `repetitions` contains the baseline's time divided by the mean of the
-    calls of fastlin before and after it.
+    `reached` lists the libraries that reach the objective. `repetitions` contains the ratios of the baseline's time to
+    the mean time of the fastlin calls before and after it.
     """
 
     comparison: Comparison
@@ -150,7 +152,7 @@ class Outcome:
 
     @property
     def gap(self):
-        """The relative amount by which fastlin's objective exceeds the baseline's, the largest one for many fits."""
+        """The relative difference of fastlin's objective from the baseline's; the maximum for many fits."""
         return float(np.max(np.divide(self.objectives[FASTLIN], self.objectives[self.baseline]) - 1))
 
     @property
@@ -158,7 +160,7 @@ class Outcome:
         return all(run.has_converged for run in self.runs[FASTLIN])
 
     def test(self, name):
-        """Return the Scores of a library; without test rows, they are those of a fit with every fifth row held out."""
+        """Return the Scores of a library; without test rows, every fifth row is held out from another fit."""
         problem, solution = self.problem, self.runs[name][-1].solution
         if isinstance(problem, TriedProblem) and problem.X_test is None:
             problem, solve = (
@@ -170,7 +172,7 @@ class Outcome:
         return problem.test(*solution)
 
     def find_failure(self):
-        """Return the reason why the comparison does not count, or ""."""
+        """Return the reason why the comparison is invalid, or ""."""
         if not self.has_converged:
             return "fastlin did not converge"
         same_steps_tol = self.comparison.rule.same_steps_tol
@@ -213,19 +215,19 @@ class Outcome:
 
 
 def load_problem(comparison, whole=False):
-    """Return the problem of a comparison; raise a NotImplementedError, which skips it, if data are missing."""
+    """Return the problem of a comparison; raise a NotImplementedError to skip the comparison if data are missing."""
     require(comparison.package)
     return comparison.load(None if whole else comparison.rows)
 
 
 def require(package):
-    """Raise a NotImplementedError unless a package is installed or ""."""
+    """Raise a NotImplementedError unless the package is installed or its name is ""."""
     if package and importlib.util.find_spec(package) is None:
         raise NotImplementedError(f"{package} is not installed.")
 
 
 def shorten(comparison):
-    """Return the comparison with one repetition and one number of threads, which is enough to compare results."""
+    """Return the comparison with one repetition and one number of threads, which suffices for comparing results."""
     return replace(comparison, rounds=1, baseline_threads=comparison.baseline_threads[-1:])
 
 
@@ -236,7 +238,7 @@ def run_comparison(comparison, problem, n_threads=None):
         run(comparison.solve, problem)
         for solve in comparison.baselines.values():
             run(solve, small_problem)
-        # Created after the libraries of the baselines were loaded, so that it controls their thread pools too.
+        # The controller is created after the baselines are loaded, so that it also controls their thread pools.
         controller, n_all = ThreadpoolController(), count_threads()
         counts = sorted({count_comparison_threads(threads) for threads in comparison.baseline_threads})
         entries = [(name, n) for name in comparison.baselines for n in counts]
@@ -285,7 +287,7 @@ def run_comparison(comparison, problem, n_threads=None):
 
 
 def measure_interleaved(calls, n_repetitions, n_calls=1, n_warm_up=1):
-    """Return the seconds per call of functions by name, in interleaved repetitions of n_calls after warm-up calls."""
+    """Return the seconds per call of each named function, in interleaved repetitions of n_calls after warm-up calls."""
     seconds = {name: [] for name in calls}
     with threadpool_limits(count_threads()):
         for repetition in range(-n_warm_up, n_repetitions):
@@ -302,18 +304,18 @@ def measure_interleaved(calls, n_repetitions, n_calls=1, n_warm_up=1):
 
 
 def describe_data(problem):
-    """Return a description of the shape of a problem."""
+    """Return a description of the shape of a problem's data."""
     n, d = problem.X.shape
     return f"{n:,} × {d:,}, {problem.n_classes:,} classes, {problem.X.dtype}"
 
 
 def count_comparison_threads(threads):
-    """Return the number of threads that "all" or "one" means."""
+    """Return the number of threads for "all" or "one"."""
     return 1 if threads == "one" else count_threads()
 
 
 def find_suboptimalities(objectives):
-    """Return the relative amount by which each library's objective exceeds the lowest one."""
+    """Return the relative difference of each library's objective from the lowest one."""
     totals = {name: float(np.sum(objective)) for name, objective in objectives.items()}
     lowest = min(totals.values())
     # An objective of zero means a perfect fit.
@@ -322,12 +324,12 @@ def find_suboptimalities(objectives):
 
 
 def take_median(runs):
-    """Return the median seconds of runs."""
+    """Return the median of the seconds of runs."""
     return median(run.seconds for run in runs)
 
 
 def run_on(controller, n_threads, solve, problem):
-    """Return the Run of a library with n_threads threads of BLAS, OpenMP and its own."""
+    """Return the Run of a library with n_threads threads of BLAS, of OpenMP and of the library itself."""
     with limit_threads(n_threads), controller.limit(limits=n_threads):
         return run(solve, problem)
 

@@ -1,4 +1,4 @@
-"""The data of the benchmarks: read from disk or simulated, never downloaded. sparse_data.py simulates sparse rows."""
+"""Data of the benchmarks, read from disk or simulated but never downloaded. sparse_data.py simulates sparse rows."""
 
 import os
 from dataclasses import replace
@@ -13,7 +13,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from benchmarks.problems import count_test_rows, pose_first
 from fastlin import datasets
 
-# Numbers of levels of the categorical columns of a DataFrame, and its number of numeric columns.
+# The number of levels of each categorical column of a DataFrame, and the number of numeric columns.
 DATAFRAME_LEVELS, DATAFRAME_NUMBERS = (3, 7, 12, 40), 4
 LETTER_FILE = "letter-recognition.csv.gz"
 LETTER_ROWS, LETTER_FEATURES = 20_000, 16
@@ -24,7 +24,7 @@ def load_pixels(n_train, dtype):
     """Return MNIST with pixels from 0 to 255 as uint8, or from 0 to 1 in float64 or float32."""
     data, dtype = load_mnist(), np.dtype(dtype)
     X_train, X_test = (
-        # The division writes into its result, so no temporary array counts as peak memory.
+        # The division writes to its output array, so no temporary array increases the peak memory.
         X if X.dtype == dtype else np.divide(X, dtype.type(255), out=np.empty(X.shape, dtype), casting="same_kind")
         for X in (data.X_train[:n_train], data.X_test)
     )
@@ -59,11 +59,11 @@ def load_letter(folder=None):
 
 
 def make_synthetic(n_classes, n_samples, n_features, seed):
-    """Return a Dataset of overlapping Gaussian clusters, one per class, with a fifth as many rows again for testing."""
+    """Return a Dataset of overlapping Gaussian clusters, one per class. There is one test row per five others."""
     generator = np.random.default_rng(seed)
     centers = generator.normal(0, 2 / np.sqrt(n_features), (n_classes, n_features))
     n_test = max(n_samples // 5, n_classes)
-    # Both splits contain every class.
+    # Both splits contain all classes.
     y = np.arange(n_samples + n_test) % n_classes
     generator.shuffle(y[:n_samples])
     X = centers[y] + generator.normal(0, 1, (len(y), n_features))
@@ -79,13 +79,13 @@ def draw_classes(n, d, n_classes, scale, dtype=np.float64, seed=0):
 
 
 def standardize(X, *others):
-    """Return X standardized to mean 0 and standard deviation 1 per column, and other arrays transformed likewise."""
+    """Return X with columns standardized to mean 0 and standard deviation 1, and other arrays transformed likewise."""
     scaler = StandardScaler().fit(X)
     return [scaler.transform(rows) for rows in (X, *others)]
 
 
 def draw_dataframe(n_rows, n_all=None, levels=DATAFRAME_LEVELS, n_numbers=DATAFRAME_NUMBERS):
-    """Return a TriedProblem of two classes as a DataFrame: categorical columns, then normal ones."""
+    """Return a TriedProblem of two classes whose rows are a DataFrame: categorical columns, then normal columns."""
     try:
         import pandas as pd
     except ImportError:
@@ -94,7 +94,7 @@ def draw_dataframe(n_rows, n_all=None, levels=DATAFRAME_LEVELS, n_numbers=DATAFR
     generator, n = np.random.default_rng(0), n_rows + count_test_rows(n_rows)
     codes = [generator.integers(0, n_levels, n) for n_levels in levels]
     numbers = generator.standard_normal((n, n_numbers))
-    # The encoder omits levels without rows, so each level gets a row here.
+    # The encoder omits levels without rows, so each level is assigned to a row here.
     for column, n_levels in zip(codes, levels, strict=True):
         column[:n_levels] = np.arange(n_levels)
     first = np.cumsum([0, *levels, *[1] * n_numbers])

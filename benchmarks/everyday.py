@@ -1,8 +1,8 @@
 """Everyday fits: tables of a few hundred to a hundred thousand rows, with the defaults of all libraries.
 
-`python -m benchmarks.everyday` prints them. Other cases are published by scikit-learn with simulated data:
-scikit-learn_bench's `configs/regular/logreg.json`, with half of the 200,000 rows for training; the table of threads in
-issue 32162, with other arguments of the generator; and L1 with tol 1e-5 from pull request 33160.
+`python -m benchmarks.everyday` prints the results. Other cases use simulated data from published benchmarks of
+scikit-learn: scikit-learn_bench's `configs/regular/logreg.json`, with half of the 200,000 rows for training; the table
+of threads in issue 32162, with different generator arguments; and L1 with tol 1e-5 from pull request 33160.
 """
 
 import argparse
@@ -28,21 +28,21 @@ from fastlin.kernels.machine.threads import count_threads
 from fastlin.other_libraries import MAX_PARAMETERS_OF_A_HESSIAN, fit_fastlin, fit_glum
 
 SOLVERS = "lbfgs", "newton-cg", "newton-cholesky"
-# Coefficients are less accurate if their error, relative to the largest one, exceeds this and the baseline's error.
+# Coefficients are less accurate if their relative error exceeds both this and the baseline's error.
 MIN_WORSE_ERROR = 1e-3
 REFERENCE_TOL = 1e-13
-# newton-cholesky is no baseline if its Hessian needs more multiply-adds than this, which take seconds.
+# newton-cholesky is not a baseline if its Hessian needs more multiply-adds than this, that is, seconds.
 MAX_HESSIAN_WORK = 100_000_000_000
 WITHIN = 1e-3
 GRID, REAL, DATAFRAMES = "grid", "real tables", "dataframes"
 BENCH, THREADS_TABLE, L1 = "scikit-learn_bench", "issue 32162", "L1, pull request 33160"
-# The groups of a short measurement, and the maximum number of rows of its cases.
+# The groups of a short measurement, and the maximum number of rows of their cases.
 SHORT_GROUPS, MAX_SHORT_ROWS = (GRID, REAL, BENCH, THREADS_TABLE, L1), 1_000
-# Deviations of simulated features from independent standard normal ones.
+# How the simulated features deviate from independent standard normal features.
 HARD = {"correlated": {"correlation": 0.95}, "unbalanced": {"imbalance": 3.0}, "raw scales": {"spread": 1e3}}
 BUNDLED = {"iris": load_iris, "wine": load_wine, "breast cancer": load_breast_cancer, "digits": load_digits}
 DEFAULT_ITERATIONS = 100
-# With so many rows scikit-learn takes minutes, so its fastest solver is determined on fewer.
+# With this many rows scikit-learn takes minutes, so its fastest solver is determined on fewer rows.
 MANY_ROWS, TRIED_ROWS = 1_000_000, 20_000
 
 
@@ -53,14 +53,14 @@ class Case:
     group: str
     name: str
     load: Callable
-    # Rows, columns and classes if the problem belongs to a grid.
+    # The numbers of rows, columns and classes if the problem belongs to a grid.
     shape: tuple = ()
     # The tol of all libraries, and max_iter of scikit-learn's solvers for L2.
     tol: float = TOL
     max_iter: int = DEFAULT_ITERATIONS
-    # Prefix of the names of its baselines.
+    # The prefix of the names of the case's baselines.
     among: str = ""
-    # If given, all rows are fitted only by the default and by the baseline that is fastest on this number of rows.
+    # If given, only the default and the baseline that is fastest on this number of rows are fitted to all rows.
     tried_rows: int | None = None
 
     @property
@@ -124,7 +124,7 @@ def _load_l1(n_rows, K, fit_intercept):
 
 
 def _list_scikit_learn_cases():
-    # The baselines are only scikit-learn's solvers.
+    # Only scikit-learn's solvers are baselines.
     def make(group, n, d, K, load, suffix="", **options):
         name = f"{group}, {n:,} × {d}, {K} classes{suffix}"
         return Case(group, name, partial(load, K=K), (n, d, K), among="scikit-learn", **options)
@@ -159,7 +159,7 @@ def fit_pipeline(problem):
 
 
 def fit_skglm(problem, tol):
-    """Fit L1 with two classes with skglm, as a path with one C."""
+    """Fit L1 for two classes with skglm, as a path with one value of C."""
     arrays = problem.X, problem.y, problem.X_test, problem.y_test
     grid = Grid(problem.name, *arrays, 2, np.array([problem.C]), problem.fit_intercept, problem.l1_ratio)
     coef, intercept = fit_skglm_path(grid, tol)
@@ -183,7 +183,7 @@ def choose_baselines(problem, tol=TOL, max_iter=DEFAULT_ITERATIONS):
         if problem.n_classes == 2 and problem.l1_ratio == 1 and not problem.fit_intercept:
             # liblinear would penalize an intercept.
             solvers.append("liblinear")
-        # With the default of 100 iterations, fits stop far from the minimum.
+        # With the default of 100 iterations, the fits stop far from the minimum.
         baselines |= by_scikit_learn(*solvers, tol=tol, max_iter=10 * MAX_ITER)
         if problem.n_classes == 2 and problem.l1_ratio == 1 and find_spec("skglm"):
             baselines[f"skglm, tol {write_tol(tol)}"] = partial(fit_skglm, tol=tol)
@@ -237,7 +237,7 @@ def measure_case(case, whole=True):
 
 
 def find_coef_error(coef, reference):
-    """Return the largest error of coefficients relative to the largest coefficient of the minimum."""
+    """Return the largest error of the coefficients, relative to the largest coefficient at the minimum."""
     # With L1 the solution may be determined only up to a constant added to all classes.
     if len(reference) > 1:
         coef, reference = (array - array.mean(axis=0) for array in (coef, reference))
@@ -253,7 +253,7 @@ class Collection:
     cases: tuple
 
     def measure(self, whole=False, report=lambda line: None):
-        """Return the record of all cases or of the short ones, and report a line for each."""
+        """Return the record of all cases, or of the short cases, and report a line for each case."""
         problems = []
         for case in self.cases:
             if not whole and not case.is_short:
@@ -272,7 +272,7 @@ SCIKIT_LEARN = Collection("scikit-learn's cases", "cases of scikit-learn's issue
 
 
 def main(arguments=None):
-    """Measure the everyday cases, and print each as it ends."""
+    """Measure the everyday cases, and print each result when it is available."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.everyday", description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="up to 1,000 rows and one repetition: about a minute")
     options = parser.parse_args(arguments)

@@ -16,19 +16,19 @@ C = 1.0
 TOL = 1e-4
 MAX_ITER = 1000
 NEWS_ROWS = 800_000
-# saga needs this many iterations to come within 1e-4 of the minimum on 10,000 images of MNIST with L1, C = 0.1.
+# saga needs this many iterations to come within 1e-4 of the minimum on 10,000 images of MNIST with L1 and C = 0.1.
 SAGA_ITERATIONS = 155
 
 
 def fit_scikit_learn_to_pixels(problem):
-    """Divide the pixels by 255, as is common with scikit-learn, and fit with the C that gives the same J."""
+    """Divide the pixels by 255, as is common with scikit-learn, and fit with the C for which J is the same."""
     scaled = ScikitLearnLogisticRegression(C=problem.C * 255**2, max_iter=MAX_ITER)
     scaled.fit(problem.X / 255.0, problem.y)
     return scaled.coef_ / 255, scaled.intercept_
 
 
 def by_scikit_learn(*solvers, tol=TOL, max_iter=MAX_ITER):
-    """Return solvers of scikit-learn as baselines, by their names."""
+    """Return a dict from the names of scikit-learn's solvers to baselines."""
     suffix = "" if tol == TOL else f", tol {write_tol(tol)}"
     return {
         f"scikit-learn {solver}{suffix}": partial(fit_scikit_learn, max_iter=max_iter, solver=solver, tol=tol)
@@ -37,7 +37,7 @@ def by_scikit_learn(*solvers, tol=TOL, max_iter=MAX_ITER):
 
 
 def by_cyanure(tol):
-    """Return Cyanure as a baseline, by its name."""
+    """Return a dict with Cyanure as a baseline."""
     return {f"Cyanure, tol {write_tol(tol)}": partial(fit_cyanure, max_iter=MAX_ITER, tol=tol)}
 
 
@@ -76,14 +76,14 @@ def _load_digits(n_rows):
 
 
 def _load_synthetic(n_rows, n_all, n_features, n_classes, dtype="float64"):
-    # With few rows there are fewer classes, so that each has twenty rows.
+    # With few rows there are fewer classes, so that each class has twenty rows.
     n_rows = n_rows or n_all
     data = make_synthetic(max(2, min(n_classes, n_rows // 20)), n_rows, n_features, seed=0)
     return pose("synthetic", data.X_train.astype(dtype), data.y_train, C, (data.X_test, data.y_test))
 
 
 def load_probe(n_rows, n_all, n_features, n_classes):
-    """Return simulated embeddings, normal in float32, with labels drawn from a softmax model."""
+    """Return simulated embeddings, normally distributed in float32, with labels drawn from a softmax model."""
     n_rows = n_rows or n_all
     # Each class has at least twenty rows.
     K = max(2, min(n_classes, n_rows // 20))
@@ -92,7 +92,7 @@ def load_probe(n_rows, n_all, n_features, n_classes):
 
 
 def load_text(n_rows, **parameters):
-    """Return posts like those of newsgroups."""
+    """Return simulated newsgroup posts."""
     return pose_data("text", make_text(n_rows) if n_rows else make_text(), **parameters)
 
 
@@ -102,7 +102,7 @@ def _load_news(n_rows):
 
 
 def _load_expression(n_rows, n_all, n_genes):
-    """Return simulated gene expression of few samples: thirty factors, noise, and different standard deviations."""
+    """Return simulated gene expression for few samples: thirty factors, noise, and different standard deviations."""
     generator, n_rows = np.random.default_rng(0), n_rows or n_all
     factors = generator.normal(size=(n_rows + count_test_rows(n_rows), 30))
     X = factors @ generator.normal(size=(30, n_genes)) / 2 + generator.normal(size=(len(factors), n_genes))
@@ -112,7 +112,7 @@ def _load_expression(n_rows, n_all, n_genes):
 
 
 def _compare(title, load, baselines, rows=None, rule=CERTIFIED, solver="auto", **options):
-    """Return a Comparison; its title contains the tol of fastlin if that is not the default."""
+    """Return a Comparison. Its title contains fastlin's tol unless tol is the default."""
     title += ", tol 1e-6" if rule is CERTIFIED else ""
     fit = fit_fastlin if solver == "auto" else partial(fit_fastlin, solver=solver)
     return Comparison(title, load, fit, baselines, rows=rows, rule=rule, **options)
@@ -132,7 +132,7 @@ PROBES = {
 
 
 def _list_probes():
-    """Yield the comparisons of each probe by name: with a certificate, and with solver="lbfgs", which has none."""
+    """Yield the named comparisons of each probe: with a certificate, and with solver="lbfgs" without a certificate."""
     for name, (n, d, n_classes, rule) in PROBES.items():
         load, title = partial(load_probe, n_all=n, n_features=d, n_classes=n_classes), "generated linear probe"
         yield name, _compare(title, load, LBFGS, 2_000, rule)

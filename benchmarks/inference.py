@@ -1,4 +1,4 @@
-"""Comparisons of inference: an unpenalized fit with its table of standard errors, vs statsmodels and glum."""
+"""Comparisons of inference with statsmodels and glum: an unpenalized fit with a table of standard errors."""
 
 from functools import partial
 
@@ -13,9 +13,9 @@ from benchmarks.processes import call_in_process, measure_rise
 KIND = "inference"
 STATSMODELS = "statsmodels"
 EQUAL_LIKELIHOOD = 1e-8
-# Maximum relative difference between the standard errors of fastlin and the baseline.
+# Maximum relative difference between the standard errors of fastlin and of the baseline.
 EQUAL_ERRORS = 1e-3
-# The case in which the additional memory of fastlin and the fastest baseline is measured, each in its own process.
+# In this case, the additional memory of fastlin and of the fastest baseline is measured in separate processes.
 WITH_MEMORY = "inference-mnlogit-400000"
 # Short cases with few rows have fewer columns, so that the classes overlap.
 ROWS_PER_COLUMN = 40
@@ -31,7 +31,7 @@ def fit_fastlin(problem):
 
 
 def fit_statsmodels(problem, method):
-    """Return those of statsmodels' Logit or MNLogit with one of its methods; both use the first class as reference."""
+    """Return the estimates of statsmodels' Logit or MNLogit with a method; the first class is the reference."""
     import statsmodels.api
 
     model_class = statsmodels.api.Logit if problem.n_classes == 2 else statsmodels.api.MNLogit
@@ -42,7 +42,7 @@ def fit_statsmodels(problem, method):
 
 
 def fit_glum(problem):
-    """Return those of glum without its factor n / (n - p) of the covariance, a correction for linear models."""
+    """Return glum's estimates without its factor n / (n - p) of the covariance, a correction for linear models."""
     from glum import GeneralizedLinearRegressor
 
     model = GeneralizedLinearRegressor(family="binomial", alpha=0).fit(problem.X, problem.y)
@@ -53,20 +53,20 @@ def fit_glum(problem):
 
 
 def _complete_solution(problem, coef, intercept, std_errors):
-    """Return coef (K, d), intercept (K,) and standard errors, from estimates without the reference, the first class."""
+    """Return coef (K, d), intercept (K,) and standard errors from estimates without the first class, the reference."""
     if problem.n_classes > 2:
         coef, intercept = np.vstack([np.zeros_like(coef[:1]), coef]), np.concatenate([[0.0], intercept])
     return coef, intercept, std_errors
 
 
 def pose_table(X, y, X_test=None, y_test=None):
-    """Return the unpenalized problem of rows; for statsmodels X has a leading column of ones, in C order."""
+    """Return the unpenalized problem for rows. For statsmodels, X has a leading column of ones and is in C order."""
     ones = np.column_stack([np.ones(len(X)), X])
     return TriedProblem("table", X, y, int(y.max()) + 1, np.inf, True, X_test=X_test, y_test=y_test, other_inputs=ones)
 
 
 def draw_table(n_rows, n_all, d, n_classes):
-    """Return a problem with normal columns and labels drawn from the model, whose classes overlap."""
+    """Return a problem with normal columns, labels drawn from the model, and overlapping classes."""
     n = n_rows or n_all
     d = d if n == n_all else min(d, max(1, n // ROWS_PER_COLUMN))
     X, y = draw_classes(n + count_test_rows(n), d, n_classes, 1 / np.sqrt(d))
@@ -74,7 +74,7 @@ def draw_table(n_rows, n_all, d, n_classes):
 
 
 def measure_inference(problem, whole, name):
-    """Return the record of a comparison by its name, with the differences between the estimates of the libraries."""
+    """Return a dict from the comparison's name to its record, with differences between the libraries' estimates."""
     for package in (STATSMODELS, "glum"):
         require(package)
     comparison = COMPARISONS[name] if whole else shorten(COMPARISONS[name])
@@ -102,10 +102,10 @@ def _list_estimates(solution):
 
 
 def measure_memory(X, y, case, library):
-    """Return the bytes by which the fit of a library raises the peak memory of this process."""
+    """Return the bytes by which a library's fit increases the peak memory of this process."""
     comparison, problem = COMPARISONS[case], pose_table(X, y)
     solve = comparison.solve if library == FASTLIN else comparison.baselines[library]
-    # The first call loads compiled kernels; baselines are loaded with few rows.
+    # The first call loads compiled kernels. Baselines are loaded with few rows.
     solve(problem if library == FASTLIN else comparison.load(comparison.warm_up_rows))
     return measure_rise(partial(solve, problem))
 

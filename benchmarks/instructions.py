@@ -1,9 +1,9 @@
-"""Counts of instructions of passes and small fits, which do not depend on other programs on the machine.
+"""Instruction counts of passes and small fits. They do not depend on other programs on the machine.
 
-``python -m benchmarks.instructions`` counts them under callgrind, with one thread and code for x86-64-v3, and fails if
-a case needs 3 % more than in instructions.json. Callgrind runs this module with ``--run``: each case first without
-counting, and then between two client requests, which have no effect outside valgrind. Each dump contains one run of a
-case, and the smallest count is used.
+``python -m benchmarks.instructions`` counts instructions under callgrind, with one thread and code for x86-64-v3, and
+fails if a case needs 3 % more instructions than in instructions.json. Callgrind runs this module with ``--run``. Each
+case runs first without counting, and then between two client requests, which have no effect outside valgrind. Each dump
+contains one run of a case, and the smallest count is used.
 """
 
 import argparse
@@ -43,14 +43,14 @@ SETTINGS = {
     "PYTHONHASHSEED": "0",
 }
 
-# A valgrind client request on x86-64: the address in rax, zero in rdx, and the instructions that valgrind recognizes.
+# A valgrind client request on x86-64: an address in rax, zero in rdx, and the instructions that valgrind recognizes.
 REQUEST = bytes.fromhex("4889f8 31d2 48c1c703 48c1c70d 48c1c73d 48c1c733 4887db 4889d0 c3")
 # The numbers of callgrind's requests in callgrind.h.
 DUMP, ZERO, START = 0x43540000, 0x43540001, 0x43540004
 
 
 def make_cases():
-    """Return a function without arguments for each case by its name."""
+    """Return a dict from the name of each case to a function without arguments."""
     iris, digits, cancer = (load(return_X_y=True) for load in (load_iris, load_digits, load_breast_cancer))
     pixels, digit = digits[0] / 16, digits[1]
     cells = cancer[0] / cancer[0].std(axis=0)
@@ -96,7 +96,7 @@ def run_cases():
     runs = [name for name in cases for _ in range(1 if "digits" in name else 12)]
     for name in runs:
         cases[name]()
-    # Garbage collection would be counted in whichever case it happens.
+    # Garbage collection would be included in the count of an arbitrary case.
     gc.disable()
     request(START)
     for name in runs:
@@ -107,12 +107,12 @@ def run_cases():
 
 
 def count_instructions():
-    """Return the instructions of each case by its name; raise a NotImplementedError if the system is unsuitable."""
+    """Return a dict from cases to instruction counts; raise a NotImplementedError if the system is unsuitable."""
     if shutil.which("valgrind") is None:
         raise NotImplementedError("valgrind is not installed")
     if find_instruction_set_level() not in LEVELS_ABOVE:
         raise NotImplementedError(f"the processor has no code of the level {LEVEL}")
-    # The first run compiles kernels, which would take minutes under valgrind.
+    # The first run compiles the kernels. Under valgrind, the compilation would take minutes.
     run_python("-m", "benchmarks.instructions", "--run", **SETTINGS)
     with tempfile.TemporaryDirectory() as folder:
         options = "--quiet", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out"
@@ -124,12 +124,12 @@ def count_instructions():
 
 
 def read_total(dump):
-    """Return the number of instructions in a dump of callgrind."""
+    """Return the number of instructions in a callgrind dump."""
     return int(re.search(r"^totals: (\d+)$", dump, re.MULTILINE)[1])
 
 
 def find_versions():
-    """Return the versions of Python and packages on which the counts depend."""
+    """Return the versions of Python and of the packages on which the counts depend."""
     return {
         "python": ".".join(platform.python_version_tuple()[:2]),
         **{package: version(package) for package in PACKAGES},
@@ -137,7 +137,7 @@ def find_versions():
 
 
 def compare(counts, recorded):
-    """Return a line for each case, and the cases that need more instructions than allowed."""
+    """Return a line for each case, and a list of the cases that need more instructions than allowed."""
     lines, failed = [], []
     for name, count in counts.items():
         change = count / recorded[name] - 1 if name in recorded else 0.0
@@ -148,7 +148,7 @@ def compare(counts, recorded):
 
 
 def main(arguments=None, path=FILE):
-    """Count instructions, and compare them with the recorded counts or record them; return the exit status."""
+    """Count instructions; compare the counts with the recorded counts or record them; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__.splitlines()[0])
     parser.add_argument("--record", action="store_true", help="store the new counts in instructions.json")
     parser.add_argument("--run", action="store_true", help="run the cases, for callgrind")

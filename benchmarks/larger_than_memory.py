@@ -1,7 +1,7 @@
-"""Fits of rows in files, in blocks and with Dask workers, compared with a fit in memory.
+"""Fits to rows in files, in blocks and with Dask workers, compared with a fit in memory.
 
-``python -m benchmarks.larger_than_memory`` prints medians of three interleaved fits; ``--whole`` fits a file of 20 GB
-once, only in blocks.
+``python -m benchmarks.larger_than_memory`` prints medians of three interleaved fits. With ``--whole``, it fits a file
+of 20 GB once, and only in blocks.
 """
 
 import os
@@ -27,7 +27,7 @@ KEEP_MEMORY = {
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 128 << 20,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,
 }
-# Rows, features and classes of a run of two minutes, and of the full run, with 20 GB in float32.
+# The numbers of rows, features and classes in a run of two minutes, and in the full run with 20 GB in float32.
 SIZES, WHOLE_SIZES = (1_000_000, 100, 10), (10_000_000, 500, 10)
 N_REPETITIONS = 3
 PIECE_BYTES = 64 << 20
@@ -38,7 +38,7 @@ LIBRARIES = (MEMORY, MAPPED, PARQUET, *WORKERS)
 
 
 def write_rows(folder, n_rows, n_features, n_classes):
-    """Write X.npy in float32 and y.npy with classes from a softmax model; return both paths."""
+    """Write X.npy in float32, and y.npy with classes drawn from a softmax model; return both paths."""
     paths = folder / "X.npy", folder / "y.npy"
     X = np.lib.format.open_memmap(paths[0], "w+", np.float32, (n_rows, n_features))
     y = np.empty(n_rows, np.int32)
@@ -54,7 +54,7 @@ def write_rows(folder, n_rows, n_features, n_classes):
 
 
 def write_parquet(folder, X, y):
-    """Write the rows as Parquet files, one per partition of Dask."""
+    """Write the rows as Parquet files, one per Dask partition."""
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -66,12 +66,12 @@ def write_parquet(folder, X, y):
 
 
 def read_partition(path, first, last):
-    """Return the rows of a partition, in a worker."""
+    """Return the rows of a partition. This function runs in a worker."""
     return np.array(np.load(path, mmap_mode="r")[first:last])
 
 
 def make_dask_array(path):
-    """Return the rows of a .npy file as a Dask array, whose partitions are read by the workers."""
+    """Return the rows of a .npy file as a Dask array. The workers read its partitions."""
     import dask
     import dask.array
 
@@ -87,7 +87,7 @@ def make_dask_array(path):
 
 
 def open_workers(stack, n_workers):
-    """Return the client of workers with together as many threads as a fit in memory, until the stack ends."""
+    """Return the client of workers that together use as many threads as a fit in memory; the stack closes them."""
     import dask
     from distributed import Client, LocalCluster
 
@@ -98,7 +98,7 @@ def open_workers(stack, n_workers):
 
 
 def prepare(libraries, paths, folder, stack):
-    """Return a function that fits a model for each library, and the seconds for decoding Parquet files or None."""
+    """Return the fit function of each library, and the seconds for decoding Parquet files or None."""
     calls, seconds = {}, None
     mapped, y = np.load(paths[0], mmap_mode="r"), np.load(paths[1])
     for name in libraries:

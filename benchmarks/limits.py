@@ -1,6 +1,6 @@
 """Roofline: fastlin's speed relative to the limits of the machine, which are measured in the same run.
 
-A pass has to read X once and to compute the 4 n d K operations of two products; the limit is the slower of these.
+A pass must read X once and compute the 4 n d K operations of two products. The slower of the two is the limit.
 """
 
 import os
@@ -26,15 +26,15 @@ N_CALLS = 3
 # A file of 1.6 GB in uint8.
 N_FILE_ROWS, READ_BYTES = 2_000_000, 8 << 20
 N_BLOCKS = 32
-# Length of a chain of multiply-adds on one number; lengths from 8 to 32 reach the full rate.
+# Length of a chain of multiply-adds on one number. Lengths from 8 to 32 reach the maximum rate.
 CHAIN = 16
-# Number of chains; their numbers fit into the fastest cache.
+# Number of chains. Their numbers fit in the fastest cache.
 N_STARTS = 1024
 
 
 @numba.njit(nogil=True, error_model="numpy")
 def read_block(block, n_blocks, values, sums):
-    """sums[block] = the sum of a block of integers, limited only by reading their bytes."""
+    """Set sums[block] to the sum of a block of integers, limited only by memory reads."""
     n = values.shape[0]
     chunk = values[block * n // n_blocks : (block + 1) * n // n_blocks]
     total = np.int64(0)
@@ -45,7 +45,7 @@ def read_block(block, n_blocks, values, sums):
 
 @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def multiply_add_block(block, n_blocks, starts, factor, term, n_rounds, sums):
-    """sums[block] = n_rounds times the sum of the numbers after CHAIN multiply-adds each, computed in registers."""
+    """Set sums[block] to n_rounds times the sum of the numbers after CHAIN multiply-adds each, all in registers."""
     total = starts.dtype.type(0)
     for _ in range(n_rounds):
         for i in range(starts.shape[0]):
@@ -70,11 +70,11 @@ def make_read(X):
 
 
 def make_arithmetic(n_operations, precision):
-    """Return a function that computes about n_operations, two per multiply-add, and their exact number."""
+    """Return a function that computes about n_operations operations, two per multiply-add, and their exact number."""
     starts = np.linspace(0, 1, N_STARTS, dtype=precision)
     n_rounds = max(1, round(n_operations / (2 * CHAIN * N_STARTS * N_BLOCKS)))
     sums = np.empty(N_BLOCKS, precision)
-    # All chains converge to a half, so no number overflows.
+    # All chains converge to 1/2, so no number overflows.
     factor, term = precision(0.5), precision(0.25)
 
     def compute():
@@ -85,7 +85,7 @@ def make_arithmetic(n_operations, precision):
 
 
 def measure_limit(loaded, whole):
-    """Return the times of fastlin and of its limits, from a description and the functions to time by name."""
+    """Return the times of fastlin and its limits; `loaded` is a description and a dict of the functions to time."""
     data, calls = loaded
     repetitions = measure_interleaved(calls, REPETITIONS, N_CALLS)
     seconds = {name: median(times) for name, times in repetitions.items()}
@@ -103,7 +103,7 @@ def measure_limit(loaded, whole):
 
 
 def load_pass(n_rows, dtype, order="C"):
-    """Return a pass over noise of MNIST's shape in a dtype and an order, a plain read of X, and its arithmetic."""
+    """Return a pass over noise of MNIST's shape with a dtype and order, a plain read of X, and the arithmetic only."""
     X = np.random.default_rng(0).integers(0, 256, (n_rows or N_ROWS, N_FEATURES), np.uint8)
     X = np.asarray(X if dtype == "uint8" else (X / 255).astype(dtype), order=order)
     fused_pass = make_pass(X)
@@ -113,7 +113,7 @@ def load_pass(n_rows, dtype, order="C"):
 
 
 def load_step(n_rows):
-    """Return a step on a large batch, and its products on contiguous rows."""
+    """Return a step on a large batch, and only its matrix products on contiguous rows."""
     X, y = networks.draw_data(n_rows or networks.N_LARGE_ROWS, networks.N_LARGE_FEATURES)
     batch_size = min(networks.LARGE_BATCH_SIZE, len(X) // 2)
     words = f"{batch_size:,} × {X.shape[1]:,}, {networks.N_HIDDEN} hidden units, {X.dtype}"
@@ -122,9 +122,9 @@ def load_step(n_rows):
 
 
 def drop_cached_pages(path):
-    """Drop the cached pages of a file, so that it is read from the disk next time."""
+    """Drop the cached pages of a file, so that the next read is from the disk."""
     with open(path, "rb") as file:
-        # Pages that are not on the disk yet cannot be dropped.
+        # Pages that are not yet on the disk cannot be dropped.
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 

@@ -1,7 +1,7 @@
-"""Comparisons of many fits of one X: paths over C, cross-validation, labels, resamples, permutations, and tools.
+"""Comparisons of many fits to one X: paths over C, cross-validation, labels, resamples, permutations, and tools.
 
-fastlin makes all fits in one call, or a tool of scikit-learn runs with the patch. scikit-learn's fits run
-sequentially, in processes and in threads; the fastest way counts.
+fastlin computes all fits in one call, or one of scikit-learn's tools runs with the patch. scikit-learn's fits run
+sequentially, in processes and in threads, and the fastest of these is the baseline.
 """
 
 from dataclasses import dataclass
@@ -29,16 +29,16 @@ from benchmarks.sweeps import CV_CS, draw_embeddings
 from fastlin.kernels.machine.threads import count_threads
 
 N_CS = 50
-# The ratio of the largest to the smallest C of a path.
+# The ratio of the largest C of a path to the smallest.
 C_RATIO = 1e3
 CV_ROWS, N_FOLDS = 10_000, 5
 # Short comparisons divide the number of fits by this.
 SHORT_DIVISOR = 20
 SEED = 0
 CS = np.logspace(-3, 3, 20)
-# Rows, features and labels.
+# The numbers of rows, features and labels.
 LABELS = 20_000, 64, 200
-# Held-out losses agree to this accuracy, because scikit-learn's fits are within 1e-4 of their minimum.
+# Held-out losses must agree to this accuracy, because scikit-learn's fits are within 1e-4 of the minimum.
 SAME_SCORES = Rule(same_steps_tol=1e-2)
 SOLVERS = "lbfgs", "newton-cholesky"
 SEQUENTIAL, PROCESSES, IN_THREADS = WAYS = "one after the other", "processes", "threads"
@@ -46,7 +46,7 @@ SEQUENTIAL, PROCESSES, IN_THREADS = WAYS = "one after the other", "processes", "
 
 @dataclass(frozen=True, eq=False)
 class Grid(ManyProblems):
-    """Problems for ascending C, and for the training rows of each stratified fold or all rows."""
+    """Problems for ascending C, with the training rows of each stratified fold or with all rows."""
 
     name: str
     X: np.ndarray | csr_matrix
@@ -66,35 +66,35 @@ class Grid(ManyProblems):
                 yield TriedProblem(self.name, X, y, self.n_classes, *parameters)
 
     def subproblems(self):
-        """Yield X and y for training, and y for testing, of the fits that differ only in C."""
+        """Yield training X and y, and test y, for each group of fits that differ only in C."""
         folds = StratifiedKFold(self.n_folds).split(self.y, self.y) if self.n_folds > 1 else [(slice(None), None)]
         for rows, _ in folds:
             yield self.X[rows], self.y[rows], self.y_test
 
     def test(self, *solution):
-        """Return the mean Scores over the folds for the C with the smallest log loss on the test rows."""
+        """Return the mean Scores over the folds, for the C with the smallest log loss on the test rows."""
         scores = self._score_each(TriedProblem.test, *solution)
         by_C = [take_mean(scores[i :: len(self.Cs)]) for i in range(len(self.Cs))]
         return min(by_C, key=lambda scores: scores.log_loss)
 
 
 class Labels(Grid):
-    """The same for multilabel y (n, n_labels), with a choice of C for each label."""
+    """Problems for ascending C and multilabel y (n, n_labels), where C is chosen for each label."""
 
     def subproblems(self):
-        # Converted once for all fits, because each is measured in float64.
+        # X is converted once for all fits, because each fit is measured in float64.
         X = self.X.astype(np.float64, copy=False)
         for label, label_test in zip(self.y.T, self.y_test.T, strict=True):
             yield X, label, label_test
 
     def test(self, coef, intercept, C_indices):
-        """Return the mean Scores of the fits at the chosen C of each label, given by their indices (n_labels,)."""
+        """Return the mean Scores of the fits with each label's chosen C, given by indices of shape (n_labels,)."""
         scores = self._score_each(TriedProblem.test, coef, intercept)
         return take_mean([scores[k * len(self.Cs) + index] for k, index in enumerate(C_indices)])
 
 
 def fit_path(grid, tol):
-    """Run fastlin's path to tol."""
+    """Run fastlin's path with a tol."""
     path = fastlin.logistic_path(
         grid.X, grid.y, Cs=grid.Cs, l1_ratio=grid.l1_ratio, tol=tol, fit_intercept=grid.fit_intercept
     )
@@ -102,9 +102,9 @@ def fit_path(grid, tol):
 
 
 def fit_skglm_path(grid, tol):
-    """Fit at each C with skglm's ProxNewton, warm-started; its Logistic is the mean loss.
+    """Fit each C with skglm's ProxNewton, warm-started. Its Logistic datafit is the mean loss.
 
-    It runs on one thread, like BLAS, which does not make a path slower.
+    skglm and BLAS each run on one thread. This does not make a path slower.
     """
     from skglm.datafits import Logistic
     from skglm.penalties import L1
@@ -118,23 +118,23 @@ def fit_skglm_path(grid, tol):
     with threadpool_limits(1):
         for solution, C in zip(solutions, grid.Cs, strict=True):
             solver = ProxNewton(
-                # As in skglm's own path, the working set starts with the features selected before.
+                # As in skglm's own path, the working set starts with the previously selected features.
                 p0=max(10, np.count_nonzero(parameters[:d])),
                 max_iter=50,
                 tol=tol,
                 fit_intercept=grid.fit_intercept,
             )
-            # The solver changes parameters and scores in place.
+            # The solver modifies parameters and scores in place.
             parameters, _, _ = solver.solve(X, targets, Logistic(), L1(1 / (C * n)), parameters, scores)
             solution[0, : len(parameters)] = parameters
     return solutions[..., :-1], solutions[..., -1]
 
 
 def fit_celer_path(grid, tol):
-    """Run celer's path without intercept on one thread: sum of losses plus alpha ||w||_1, so alpha = 1 / C."""
+    """Run celer's path without an intercept on one thread. Its penalty is alpha ||w||_1, so alpha = 1 / C."""
     from celer.homotopy import celer_path
 
-    # The path starts with the largest alpha, the smallest C.
+    # The path starts with the largest alpha, that is, with the smallest C.
     with threadpool_limits(1):
         _, coef, _ = celer_path(
             grid.X.tocsc(), 2.0 * grid.y - 1.0, "logreg", alphas=1 / grid.Cs, tol=tol, max_iter=50, use_PN=True
@@ -143,7 +143,7 @@ def fit_celer_path(grid, tol):
 
 
 def fit_liblinear_path(grid, tol):
-    """Fit liblinear at each C on one thread; it would penalize an intercept."""
+    """Fit liblinear with each C on one thread, without an intercept, because liblinear would penalize it."""
     parameters = {"l1_ratio": grid.l1_ratio, "tol": tol, "fit_intercept": grid.fit_intercept, "max_iter": 10_000}
     model = ScikitLearnLogisticRegression(solver="liblinear", random_state=0, **parameters)
     coef = [model.set_params(C=C).fit(grid.X, grid.y).coef_.copy() for C in grid.Cs]
@@ -151,7 +151,7 @@ def fit_liblinear_path(grid, tol):
 
 
 def fit_cross_validation(grid, model):
-    """Run LogisticRegressionCV of the model's library with its parameters on all folds, with the final fit."""
+    """Run the LogisticRegressionCV of the model's library with the model's parameters, including the final fit."""
     is_fastlin = isinstance(model, fastlin.LogisticRegression)
     estimator = fastlin.LogisticRegressionCV if is_fastlin else ScikitLearnLogisticRegressionCV
     parameters = {"cv": grid.n_folds, "l1_ratios": (grid.l1_ratio,), "fit_intercept": grid.fit_intercept}
@@ -165,7 +165,7 @@ def fit_cross_validation(grid, model):
 def _load_one_hot(n_rows, fit_intercept):
     data = make_one_hot(n_rows) if n_rows else make_one_hot()
     X, y = data.X_train, data.y_train
-    # At this C the first coefficient becomes nonzero: 1 / C is the largest gradient entry at zero coefficients.
+    # At this C the first coefficient becomes nonzero, because 1 / C is the largest gradient entry at zero coefficients.
     smallest = 1 / np.abs(X.T @ (y - (y.mean() if fit_intercept else 0.5))).max()
     Cs = np.geomspace(smallest, C_RATIO * smallest, N_CS)
     return Grid("one-hot", X, y, data.X_test, data.y_test, 2, Cs, fit_intercept, l1_ratio=1.0)
@@ -185,7 +185,7 @@ def _compare_on_one_hot(baseline, solve, fit_intercept=False, package=""):
         {f"{baseline}, tol 1e-4": partial(solve, tol=1e-4)},
         rows=4_000,
         rule=CERTIFIED,
-        # With fewer rows skglm and celer would not compile all of their code.
+        # With fewer rows, skglm and celer would not compile all their code.
         warm_up_rows=4_000,
         package=package,
     )
@@ -193,7 +193,7 @@ def _compare_on_one_hot(baseline, solve, fit_intercept=False, package=""):
 
 @dataclass(frozen=True, eq=False)
 class Resamples(ManyProblems):
-    """Fits of resampled rows (n_fits, m) of the same data, each tested on the rows that were not drawn."""
+    """Fits to resampled rows (n_fits, m) of the same data. Each fit is tested on the rows that were not drawn."""
 
     X: np.ndarray
     y: np.ndarray
@@ -208,7 +208,7 @@ class Resamples(ManyProblems):
 
 @dataclass(frozen=True, eq=False)
 class HeldOutLosses:
-    """Fits of a tool that only returns losses of held-out rows; n_fits is the number of permutations, or 1."""
+    """Fits of a tool that only returns losses on held-out rows. n_fits is the number of permutations, or 1."""
 
     X: np.ndarray
     y: np.ndarray
@@ -232,7 +232,7 @@ def bootstrap(fits, model):
 
 
 def fit_bootstrap(fits, model):
-    """Fit the model to each resample by weights; each process gets X once, and a chunk of the resamples."""
+    """Fit the model to each resample with sample weights; each process receives X once and a chunk of resamples."""
     chunks = np.array_split(fits.rows, count_threads())
     models = joblib.Parallel()(joblib.delayed(_fit_weighted)(model, fits.X, fits.y, chunk) for chunk in chunks)
     return stack([pair for chunk in models for pair in chunk])
@@ -244,18 +244,18 @@ def _fit_weighted(model, X, y, resamples):
 
 
 def fit_bagging(fits, model):
-    """Fit BaggingClassifier, which draws the rows of `fits`."""
+    """Fit BaggingClassifier. It draws the same rows as `fits`."""
     bagging = BaggingClassifier(model, len(fits.rows), random_state=SEED).fit(fits.X, fits.y)
     return stack([(fitted.coef_, fitted.intercept_) for fitted in bagging.estimators_])
 
 
 def fit_labels(fits, model, labels=slice(None)):
-    """Fit the model to some labels at each C, warm-started; choose the C with the smallest loss on test rows."""
+    """Fit the model to some labels with each C, warm-started; choose the C with the smallest loss on test rows."""
     solutions, y, y_test, model = [], fits.y[:, labels], fits.y_test[:, labels], clone(model)
     model.set_params(warm_start=True, l1_ratio=fits.l1_ratio, fit_intercept=fits.fit_intercept)
     for C in fits.Cs:
         model.set_params(C=C).fit(fits.X, y.squeeze())
-        # For a single label, the first column is the probability of its absence.
+        # For a single label, the first column is the probability that it is absent.
         p = model.predict_proba(fits.X_test)[:, -y.shape[1] :]
         losses = -(xlogy(y_test, p) + xlog1py(1 - y_test, -p)).mean(axis=0)
         # Without an intercept, liblinear returns the scalar zero.
@@ -265,7 +265,7 @@ def fit_labels(fits, model, labels=slice(None)):
 
 
 def fit_label_by_label(fits, model):
-    """Return the same as `fit_labels`, fitted one label at a time."""
+    """Return the result of `fit_labels`, computed one label at a time."""
     solutions = joblib.Parallel()(joblib.delayed(fit_labels)(fits, model, [k]) for k in range(fits.y.shape[1]))
     return tuple(np.concatenate(arrays) for arrays in zip(*solutions, strict=True))
 
@@ -282,7 +282,7 @@ def score_grid(problem, model):
 
 
 def score_permutations(problem, model):
-    """Return the loss, and the mean loss of permuted labels."""
+    """Return the loss, and the mean loss for permuted labels."""
     options = {"cv": N_FOLDS, "scoring": "neg_log_loss", "n_permutations": problem.n_fits, "random_state": SEED}
     if isinstance(model, fastlin.LogisticRegression):
         result = fastlin.permutation_test(model, problem.X, problem.y, **options)
@@ -292,18 +292,18 @@ def score_permutations(problem, model):
 
 
 def run_fastlin(problem, tol, run):
-    """Return the result of a function for fastlin's model with a tol."""
+    """Return the result of `run` for fastlin's model with a tol."""
     return run(problem, fastlin.LogisticRegression(tol=tol))
 
 
 def run_patched(problem, run, way):
-    """Return the result of a tool for scikit-learn's model with the patch, in one of WAYS."""
+    """Return the result of a tool for scikit-learn's model with the patch; `way` is one of WAYS."""
     with fastlin.patch_sklearn():
         return run_in(way, run, problem, ScikitLearnLogisticRegression())
 
 
 def run_in(way, run, problem, model):
-    """Run a tool in one of WAYS. BLAS has one thread, because more are not faster for tables of this size."""
+    """Run a tool in one of WAYS. BLAS has one thread, because more threads are not faster for tables of this size."""
     with threadpool_limits(1):
         if way == SEQUENTIAL:
             return run(problem, model)
@@ -318,7 +318,7 @@ def stack(models):
 
 
 def _make_rows(n_rows, n_features, n_labels=1, density=1.0):
-    """Return X, and labels (n_rows, n_labels) drawn from logistic models; the first two rows have all and no labels."""
+    """Return X, and labels (n_rows, n_labels) drawn from logistic models. Row 0 has all labels, row 1 none."""
     generator, shape = np.random.default_rng(0), (n_rows, n_features)
     if density < 1:
         X = csr_matrix(random_array(shape, density=density, random_state=generator))
@@ -332,13 +332,13 @@ def _make_rows(n_rows, n_features, n_labels=1, density=1.0):
 
 
 def _make_embeddings(n_rows, n_features, n_labels):
-    """Return float32 rows, and a one-hot array of their labels."""
+    """Return float32 rows and a one-hot array of their labels."""
     X, y = draw_embeddings(n_rows, n_features, n_labels, 0)
     return X, (y[:, None] == np.arange(n_labels)).astype(np.int8)
 
 
 def load_labels(n_rows, size, Cs=(1.0,), make=_make_rows, fit_intercept=True, l1_ratio=0.0, **options):
-    """Return fits for each label and C; size is the number of rows, features and labels."""
+    """Return fits for each label and C; size contains the numbers of rows, features and labels."""
     n, n_features, n_labels = (n_rows, size[1], size[2] // SHORT_DIVISOR) if n_rows else size
     X, Y = make(n + count_test_rows(n), n_features, n_labels, **options)
     return Labels("labels", X[:n], Y[:n], X[n:], Y[n:], 2, np.array(Cs), fit_intercept, l1_ratio)
@@ -346,7 +346,7 @@ def load_labels(n_rows, size, Cs=(1.0,), make=_make_rows, fit_intercept=True, l1
 
 def _load_bootstrap(n_rows):
     X, Y = _make_rows(n_rows or 5_000, 20)
-    # The same draws as in `bootstrap`.
+    # These are the same draws as in `bootstrap`.
     seed = int(check_random_state(SEED).randint(np.iinfo(np.int32).max))
     draws = (np.random.default_rng((seed, number)) for number in range(1_000 // SHORT_DIVISOR if n_rows else 1_000))
     return Resamples(X, Y[:, 0], np.array([draw.integers(len(X), size=len(X)) for draw in draws]))
@@ -377,7 +377,7 @@ def _run_scikit_learn(way, run, solver="lbfgs"):
 
 
 def _compare(title, load, ours, theirs=None, rule=CERTIFIED, solvers=SOLVERS, way=SEQUENTIAL):
-    """Return the Comparison of functions of a problem and a model; without a tol, fastlin runs by the patch."""
+    """Return the Comparison of functions of a problem and a model; without a tol, fastlin runs through the patch."""
     run = partial(run_patched, way=way) if rule.tol is None else run_fastlin
     run = partial(run, run=ours)
     baselines = {
@@ -385,7 +385,7 @@ def _compare(title, load, ours, theirs=None, rule=CERTIFIED, solvers=SOLVERS, wa
         for solver in solvers
         for way in WAYS
     }
-    # The number of threads applies to the processes or threads of each way; BLAS always has one.
+    # The number of threads is the number of processes or threads in each of WAYS. BLAS always has one thread.
     return Comparison(title, load, run, baselines, 400, rule=rule, baseline_threads=("all",))
 
 

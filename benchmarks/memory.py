@@ -1,4 +1,4 @@
-"""Additional memory of a fit: the rise of the peak memory during a second fit in a new process."""
+"""Additional memory of a fit: the increase of the peak memory during a second fit in a new process."""
 
 import warnings
 from functools import partial
@@ -22,11 +22,11 @@ from fastlin.objective.problem_batch import BATCH_BYTES
 CV_ROWS = 4_000
 FRACTION_OF_X = 0.2
 MAX_SCORES = 64 << 20
-# Memory allowed for a small X: the preconditioner, the matrices that it is computed from, and the sums of a pass.
+# Memory allowed for a small X: the preconditioner, the matrices from which it is computed, and the sums of a pass.
 MIN_ALLOWED = 32 << 20
-# Vectors of the size of the coefficients in float64.
+# Number of float64 vectors with the size of the coefficients.
 N_VECTORS = 16
-# Per entry of a full Hessian: the Hessian, a copy, and its triangular factor, in float64.
+# Bytes per entry of a full Hessian: the Hessian, a copy, and its triangular factor in float64.
 HESSIAN_BYTES = 20
 SCIKIT_LEARN, BASELINE_ITERATIONS = "scikit-learn", 20
 
@@ -58,9 +58,9 @@ def count_bytes(X):
 def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
     """Return the maximum additional memory of fits in bytes.
 
-    Each of `n_fits` parallel fits is allowed a fifth of X or 32 MB; an array (n, K) up to 64 MB or the size of X; and
-    the solver's vectors, pairs and class blocks, or the Hessian of an unpenalized fit, within the budget. Together they
-    are allowed a transposed copy of X if X is sparse or the penalty is L1.
+    Each of `n_fits` parallel fits may use a fifth of X or 32 MB; an array (n, K) up to 64 MB or the size of X; and the
+    solver's vectors, pairs and class blocks, or the Hessian of an unpenalized fit, within the budget. All fits together
+    may use a transposed copy of X if X is sparse or the penalty is L1.
     """
     n, d = X.shape
     n_rows_coef = 1 if n_classes == 2 else n_classes
@@ -73,7 +73,7 @@ def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
     if not has_l1:
         n_pairs, precision = budget.choose_pairs(n_parameters)
         vectors += 2 * n_pairs * n_parameters * np.dtype(precision).itemsize
-    # Blocks for each class of a dense X.
+    # Blocks for each class if X is dense.
     blocks = 4 * n_rows_coef * (d + 1) * (d + 2) // 2
     is_quick = not issparse(X) and (d + 1) ** 2 <= 2 * X.size
     has_blocks = is_quick and budget.holds(blocks) and not budget.holds_preconditioner(blocks)
@@ -89,7 +89,7 @@ def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
 
 
 def measure(X, y, parameters, fit="LogisticRegression"):
-    """Return the bytes by which a fit of FITS raises the peak memory of this process."""
+    """Return the bytes by which one of FITS increases the peak memory of this process."""
     # A fit that stops early would need less memory.
     warnings.simplefilter("error", ConvergenceWarning)
     call = partial(FITS[fit], X, y, parameters)
@@ -98,7 +98,7 @@ def measure(X, y, parameters, fit="LogisticRegression"):
 
 
 def measure_case(problem, whole, fit, baseline, n_fits, parameters):
-    """Return the additional memory of a fit of FITS, the allowed memory of n_fits fits, and that of the baseline."""
+    """Return the additional memory of one of FITS, the memory allowed for n_fits fits, and the baseline's memory."""
     X, y, parameters = problem.X, problem.y, parameters or {"C": problem.C, "l1_ratio": problem.l1_ratio}
     # A batch of labels has no array of scores.
     allowed_batch, allowed_fit = (

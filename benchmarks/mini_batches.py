@@ -1,6 +1,6 @@
-"""Comparisons of softmax regression by mini-batches on MNIST: SGDClassifier, and the same steps in plain NumPy.
+"""Comparisons of mini-batch softmax regression on MNIST with SGDClassifier and with the same steps in NumPy.
 
-``python -m benchmarks.mini_batches`` prints comparisons with SGDClassifier on sparse rows of two classes.
+``python -m benchmarks.mini_batches`` prints comparisons with SGDClassifier on sparse rows with two classes.
 """
 
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ SEED = 0
 ALLOWED = 1e-4
 N_ENTRIES, SPARSE_ROWS, COLUMNS = 30, 20_000, (1_000, 20_000, 50_000, 300_000)
 COURSE_TRAIN, COURSE_VAL, COURSE_RATE, COURSE_EPOCHS = 20_000, 1_000, 0.01, 50
-# After some thousand steps the objectives differ by rounding errors, in float32 by those of the steps.
+# After several thousand steps the objectives differ by rounding errors. In float32, these are errors of the steps.
 COURSE_ALLOWED = {"float64": 1e-11, "float32": 1e-4}
 
 
 @dataclass(frozen=True, eq=False)
 class Examples(Task):
-    """Rows whose solutions are coef (K, d), intercept (K,) and whether the model is one-vs-rest.
+    """Rows whose solutions are coef (K, d), intercept (K,) and a boolean, whether the model is one-vs-rest.
 
-    One-vs-rest probabilities are divided by their sum, as in `predict_proba` of SGDClassifier.
+    One-vs-rest probabilities are divided by their sum, as in SGDClassifier's `predict_proba`.
     """
 
     by_error: bool = False
@@ -46,7 +46,7 @@ class Examples(Task):
         scores = find_raw_scores(X, coef, intercept)
         if not is_one_vs_rest or len(coef) == 1:
             return scores
-        # Clipped as in scikit-learn's log_loss.
+        # The probabilities are clipped as in scikit-learn's log_loss.
         return np.maximum(log_softmax(log_expit(scores), axis=1), np.log(np.finfo(float).eps))
 
     def objective(self, *solution):
@@ -57,7 +57,7 @@ class Examples(Task):
 
 
 def load_images(n_rows, by_error):
-    """Return some rows of MNIST, or all, with pixels from 0 to 1."""
+    """Return some or all rows of MNIST, with pixels from 0 to 1."""
     data = load_pixels(n_rows, "float64")
     y, y_test = data.y_train.astype(np.int64), data.y_test.astype(np.int64)
     return Examples(data.X_train, y, data.X_test, y_test, N_CLASSES, by_error)
@@ -116,7 +116,7 @@ def _softmax(scores):
 
 
 def load_course(n_rows, dtype):
-    """Return some rows of MNIST, by default those of the course, from -1 to 1 with a column of ones."""
+    """Return rows of MNIST, by default the course's rows, with pixels from -1 to 1 and a column of ones."""
     data = load_pixels(n_rows or COURSE_TRAIN, "uint8")
     X, X_val = (
         trainers.pre_process_images(images).astype(dtype) for images in (data.X_train, data.X_test[:COURSE_VAL])
@@ -125,7 +125,7 @@ def load_course(n_rows, dtype):
 
 
 def train_course(examples, epochs=COURSE_EPOCHS):
-    """Train the course's softmax model with fastlin; return coef, a zero intercept, and the two histories."""
+    """Train the course's softmax model with fastlin; return coef, a zero intercept and the two histories."""
     arrays = _list_arrays(examples, examples.X.dtype)
     model = trainers.SoftmaxModel(n_inputs=examples.X.shape[1])
     arguments = COURSE_RATE, BATCH_SIZE, True, *arrays
@@ -135,7 +135,7 @@ def train_course(examples, epochs=COURSE_EPOCHS):
 
 
 def train_course_with_numpy(examples, epochs=COURSE_EPOCHS):
-    """Train the same model like the course's code, in float64 and with the batches of fastlin's trainer."""
+    """Train the same model with NumPy like the course's code, in float64 and with the batches of fastlin's trainer."""
     X_train, Y_train, X_val, Y_val = _list_arrays(examples, np.float64)
     w = np.zeros((X_train.shape[1], N_CLASSES))
     train_history, val_history = ({"loss": {}, "accuracy": {}} for _ in range(2))
@@ -174,7 +174,7 @@ def _measure_accuracy(X, targets, w):
 
 
 def load_sparse(n_rows, n_columns):
-    """Return sparse rows of 30 entries in random columns, with labels drawn from a logistic model."""
+    """Return sparse rows with 30 entries in random columns, and labels drawn from a logistic model."""
     generator = np.random.default_rng(SEED)
     n_rows = n_rows or SPARSE_ROWS
     n_all = n_rows + n_rows // 5
@@ -216,7 +216,7 @@ COMPARISONS = {
 
 
 def compare_on_sparse_rows(n_columns, n_rows=None):
-    """Return the record of a comparison on sparse rows, whose test errors may differ."""
+    """Return the record of a comparison on sparse rows. The test errors of the libraries may differ."""
     comparison = Comparison(
         f"{EPOCHS} epochs of sparse rows", partial(load_sparse, n_columns=n_columns), train, SGD, n_rows
     )

@@ -21,7 +21,7 @@ from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network
 from fastlin.training import MomentumDescent
 
-# The shapes of CIFAR-10 after PCA to 300 and to 1,200 components; the values are simulated.
+# The shapes of CIFAR-10 after PCA to 300 and to 1,200 components. The values are simulated.
 N_ROWS, N_FEATURES = 50_000, 300
 N_LARGE_ROWS, N_LARGE_FEATURES, LARGE_BATCH_SIZE = 45_000, 1_200, 22_000
 N_CLASSES = 10
@@ -30,17 +30,17 @@ BATCH_SIZE = 128
 LEARNING_RATE, MOMENTUM, ALPHA = 0.01, 0.9, 1e-4
 LARGE_LEARNING_RATE, LARGE_MOMENTUM, LARGE_L2 = 0.004786, 0.2, 0.003694
 SEED = 0
-# Maximum relative difference of the losses; coefficients are rounded to float32 after each step.
+# Maximum relative difference of the losses. Coefficients are rounded to float32 after each step.
 ALLOWED = 5e-5
 
 
 def draw_data(n_rows, n_features):
-    """Return normal X (n, d), float32, and y (n,), drawn from a softmax of its columns."""
+    """Return normal X (n, d), float32, and y (n,) drawn from a softmax of the columns of X."""
     return draw_classes(n_rows, n_features, N_CLASSES, 1 / np.sqrt(n_features), np.float32, SEED)
 
 
 def draw_start(random_state, n_features):
-    """Return coefficients and intercepts of both layers, float32, as scikit-learn draws them from a RandomState."""
+    """Return float32 coefficients and intercepts of both layers, drawn from a RandomState as in scikit-learn."""
     coefs, intercepts = [], []
     for fan_in, fan_out in pairwise((n_features, N_HIDDEN, N_CLASSES)):
         bound = np.sqrt(6 / (fan_in + fan_out))
@@ -51,7 +51,7 @@ def draw_start(random_state, n_features):
 
 @dataclass(frozen=True, eq=False)
 class Epoch(Task):
-    """The rows of an epoch, float32; solutions are lists of coefs and intercepts over the layers."""
+    """The float32 rows of an epoch. Solutions are lists of the coefs and the intercepts of the layers."""
 
     def find_raw_scores(self, X, coefs, intercepts):
         hidden = np.maximum(X.astype(np.float64) @ coefs[0] + intercepts[0], 0)
@@ -59,7 +59,7 @@ class Epoch(Task):
 
 
 def load_epoch(n_rows, n_features=N_FEATURES):
-    """Return the Epoch of some rows, or of all."""
+    """Return the Epoch of some or all rows."""
     n_rows = n_rows or N_ROWS
     X, y = draw_data(n_rows + count_test_rows(n_rows), n_features)
     return Epoch(X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:], N_CLASSES)
@@ -116,7 +116,7 @@ def train_torch(epoch):
 
 
 class LargeStep:
-    """A step of fastlin's momentum descent on one of two alternating large batches, each at most half of the rows."""
+    """A step of fastlin's momentum descent. Two large batches alternate, each with at most half of the rows."""
 
     def __init__(self, X, y, batch_size):
         self.network = Network((X.shape[1], N_HIDDEN, N_CLASSES))
@@ -130,12 +130,12 @@ class LargeStep:
         self._descent = MomentumDescent(self.network, LARGE_MOMENTUM)
 
     def __call__(self):
-        """Take a step; return the loss before it, with its penalty."""
+        """Take a step; return the loss before the step, including the penalty."""
         return self._descent.step(self._examples, next(self._next_batches), LARGE_LEARNING_RATE, LARGE_L2)[0]
 
 
 class LargeProducts:
-    """Only the matrix products of such a step, on the first rows of X and with random residuals."""
+    """Only the matrix products of a LargeStep, with the first rows of X and random residuals."""
 
     def __init__(self, X, batch_size):
         self._X = X[:batch_size]

@@ -1,4 +1,4 @@
-"""Writes published measurements into the blocks of the documents, each between two comments."""
+"""Write published measurements to the documents. Each block of a document is between two comments."""
 
 import re
 from functools import partial
@@ -24,7 +24,7 @@ DOCUMENTS = [
     if BLOCK.search(path.read_text(encoding="utf-8"))
 ]
 STUDY = "study-"
-# The rows of the README's table, with the titles that they have there.
+# The rows of the README's table and their titles in this table.
 README_ROWS = {
     "mnist-float64": "MNIST",
     EVERYDAY: "tables of 300 to 100,000 rows and 5 to 100 columns",
@@ -32,7 +32,7 @@ README_ROWS = {
     "text": "generated sparse text",
     "cross-validation": "cross-validation on MNIST, 10 C × 5 folds",
 }
-# The rows of the table in docs/benchmarks.md, with lost comparisons; docs/benchmarks/comparisons.md has all.
+# The rows of the table in docs/benchmarks.md, including lost ones. docs/benchmarks/comparisons.md has all rows.
 CHOSEN = {
     **README_ROWS,
     "mini-batches-sgd": "mini-batches of 128, 5 epochs, MNIST",
@@ -41,7 +41,7 @@ CHOSEN = {
     "probe-100": "generated linear probe",
     "probe-1000": "generated linear probe",
 }
-# The comparisons of linear probes; each also runs with solver="lbfgs", under its name with this suffix.
+# The comparisons of linear probes. Each also runs with solver="lbfgs", and this suffix is added to its name.
 PROBES, BY_LBFGS = ("probe-10", "probe-100", "probe-600", "probe-1000"), "-lbfgs"
 CASES_OF_SCIKIT_LEARN = "scikit-learn's cases"
 OTHER_KINDS = {
@@ -58,11 +58,11 @@ SCALING_CAPTION = "Fit time against rows, features, classes, density, C, standar
 PASSES_CAPTION = "Milliseconds per pass against rows, features and classes"
 BASELINES_CAPTION = "Suboptimality of the objective against fit time, one curve per library"
 WORSE_THAN_A_GUESS = "because the log loss of both models on held-out rows is higher than that of a uniform guess"
-# Why fastlin is slower, with the relative gap between the objectives.
+# Reasons why fastlin is slower, with the relative gap between the objectives.
 STOPS_EARLIER = "scikit-learn stops earlier, at an objective that is higher than fastlin's by a factor of 1 + {:.0e}."
 CERTIFIES = "The certificate takes the rest of the time; scikit-learn's objective is higher by a factor of 1 + {:.0e}."
 SCORES = "Most of the time is scikit-learn's overhead per fit: it clones, scores and times each model."
-# The table names a baseline's objective if it is at least this multiple of fastlin's.
+# The table includes a baseline's objective if it is at least this multiple of fastlin's objective.
 FAR_ABOVE = 1.1
 WHY_SLOWER = {
     "thousand-classes": STOPS_EARLIER,
@@ -80,14 +80,14 @@ WHY_SLOWER = {
 
 
 def write_pages(machines):
-    """Rewrite the blocks of all documents from the machines that `published.read_machines` returns."""
+    """Rewrite the blocks of all documents with the machines that `published.read_machines` returns."""
     for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8")
         document.write_text(fill_blocks(text, machines), encoding="utf-8")
 
 
 def fill_blocks(text, machines):
-    """Return the text of a document with its blocks rewritten from the machines."""
+    """Return the text of a document with its blocks rewritten with the machines' records."""
 
     def fill(match):
         study = match[2].removeprefix(STUDY)
@@ -98,7 +98,7 @@ def fill_blocks(text, machines):
 
 
 def for_each_machine(show, missing="No machine has been measured yet.", is_titled=True):
-    """Return a function that lists what `show` yields for each machine, under the name of the machine."""
+    """Return a function that lists the output of `show` for each machine under the machine's name."""
 
     def show_all(machines):
         parts = []
@@ -111,7 +111,7 @@ def for_each_machine(show, missing="No machine has been measured yet.", is_title
 
 
 def show_comparisons(name, machine):
-    """Yield the table of comparisons of a machine, and the reasons for those that fastlin loses."""
+    """Yield the table of a machine's comparisons, and the reasons for the comparisons that fastlin loses."""
     comparisons = _select_comparisons(machine)
     slower = [
         f"- {tables.describe_case(record)}: "
@@ -136,9 +136,9 @@ def _select_comparisons(machine):
 
 
 def split_records(machine):
-    """Return the records of a machine that count, and those on data that no model predicts better than a guess."""
+    """Return a machine's valid records, and the records on data that no model predicts better than a guess."""
     records = machine["records"]
-    # Single probes have no scores of their own, but share their data with a comparison.
+    # Single probes have no scores of their own, but a comparison uses the same data.
     data = {name: (record.get("title"), record.get("data")) for name, record in records.items()}
     unpredictable = {data[name] for name, record in records.items() if tables.is_worse_than_a_guess(record)}
     excluded = {name: record for name, record in records.items() if data[name] in unpredictable}
@@ -146,14 +146,14 @@ def split_records(machine):
 
 
 def _list_excluded(machine, kind):
-    """Return a list of the records of a kind that do not count, with the reason, or ""."""
+    """Return a list of the excluded records of a kind, with the reason, or ""."""
     _, excluded = split_records(machine)
     lines = [f"- {tables.describe_case(record)}" for record in excluded.values() if record["kind"] == kind]
     return f"These are not counted, {WORSE_THAN_A_GUESS}:\n\n" + "\n".join(lines) if lines else ""
 
 
 def summarize_comparisons(machines, titles=CHOSEN):
-    """Return a table of chosen comparisons, on the machine that measured one of them last, and a list of losses."""
+    """Return a table of chosen comparisons and a list of losses, for the machine that measured one of them last."""
     measured = [machine for machine in machines.values() if not machine["records"].keys().isdisjoint(titles)]
     machine = max(
         measured,
@@ -174,7 +174,7 @@ def summarize_comparisons(machines, titles=CHOSEN):
 
 
 def _count_losses(machine):
-    """Return how many comparisons fastlin loses, with their names, and how many problems of each other kind."""
+    """Return the number of comparisons that fastlin loses, their names, and the number of problems of other kinds."""
     counted, _ = split_records(machine)
     comparisons = list(_select_comparisons(machine).values())
     losses = [tables.describe_case(record) for record in comparisons if tables.is_slower(record)]
@@ -199,7 +199,7 @@ def _summarize_comparison(record, title):
 
 
 def _describe_baseline(record):
-    """Return the name of the baseline, and its objective relative to fastlin's if that is far higher."""
+    """Return the name of the baseline; append its objective relative to fastlin's if this is much higher."""
     ours, theirs = (side.get("objective") for side in tables.list_pair(record))
     is_far = ours and theirs and theirs > FAR_ABOVE * ours
     name = tables.name_baseline(record)
@@ -222,7 +222,7 @@ def _summarize_everyday(record, title):
 
 
 def _describe_speed(record):
-    """Return "2.0 × faster", "even" or, in bold with the ratio inverted, "2.0 × slower", with the interval."""
+    """Return "2.0 × faster", "even" or, in bold with the inverse ratio, "2.0 × slower", and the interval."""
     if tables.is_even(record):
         return f"even: {tables.format_interval(record)}"
     if tables.is_slower(record):
@@ -237,7 +237,7 @@ def _call(machine):
 
 
 def tabulate_kind(name, machine, kind, layout):
-    """Return the table of the records of a kind, and a list of those that do not count, if there are any."""
+    """Return the table of the records of a kind, and a list of the excluded records, if there are any."""
     counted, _ = split_records(machine)
     return [
         _write(layout, (record for record in counted.values() if record["kind"] == kind)),
@@ -259,7 +259,7 @@ def embed_figure(name, machine, kind, description, folder=""):
 
 
 def show_everyday(name, machine):
-    """Yield the map and the table of groups of everyday problems of a machine."""
+    """Yield the map and the table of a machine's groups of everyday problems."""
     record = machine["records"].get(EVERYDAY)
     if record is None:
         return
@@ -269,7 +269,7 @@ def show_everyday(name, machine):
 
 
 def find_missed_bounds(name, machine):
-    """Return a list of the bounds that a machine's records miss."""
+    """Return a list of the bounds that a machine's records violate."""
     violations = find_violated_bounds(read_bounds(), machine["records"], machine["machine"]["level"])
     return ["\n".join(f"- {sentence}" for sentence in violations)]
 

@@ -1,4 +1,4 @@
-"""Passes over dense rows for loss and gradient: comparisons with NumPy and BLAS, and scaling with the sizes."""
+"""Passes over dense rows for loss and gradient: comparisons with NumPy and BLAS, and scaling with problem size."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -20,11 +20,11 @@ N_ROWS = 60_000
 N_CLASSES = 10
 L2 = 1 / N_ROWS
 N_PASSES = 5
-# Most code stores scores in C order, although NumPy is faster with F order.
+# Most code stores scores in C order, although NumPy is faster in F order.
 IN_F_ORDER = "NumPy, scores in F order"
-# Maximum relative difference of J; float32 passes accumulate rows in float64, but NumPy its products in float32.
+# Maximum relative difference of J. float32 passes accumulate rows in float64, but NumPy accumulates in float32.
 ALLOWED = {"float64": 1e-11, "float32": 2e-5, "uint8": 2e-5}
-# 48 MB exceed the caches of the processor, so the pass reads from memory.
+# 48 MB exceed the processor's caches, so the pass reads from memory.
 BASE = {"n": 60_000, "d": 100, "K": 10}
 SMALL_BASE = {"n": 6_000, "d": 20, "K": 3}
 FACTORS = (1, 2, 3, 5, 10)
@@ -36,7 +36,7 @@ def find_precision(X):
 
 
 def draw_coef(X, n_classes=N_CLASSES):
-    """Return random coefficients, and an intercept of zeros, that give scores of order 1."""
+    """Return random coefficients that give scores of order 1, and an intercept of zeros."""
     rows = 1 if n_classes == 2 else n_classes
     coef = np.random.default_rng(0).normal(0, 0.05, (rows, X.shape[1])) / max(1, X.max())
     dtype = find_precision(X)
@@ -60,7 +60,7 @@ class FusedPass:
         return self.objective.at(self.parameters, self.precision)
 
     def value_and_gradient(self):
-        """Return J and its gradients for coefficients (K, d) and intercept (K,), in the original coordinates."""
+        """Return J and its gradients with respect to coef (K, d) and intercept (K,), in the original coordinates."""
         point, coordinates = self(), self.objective.coordinates
         intercept_gradient = point.gradient[:, -1]
         coef_gradient = point.gradient[:, :-1] - intercept_gradient[:, None] * coordinates.shift
@@ -68,7 +68,7 @@ class FusedPass:
 
 
 def make_numpy_pass(X, labels, n_classes, coef, intercept, order="C"):
-    """Return the same pass with NumPy in the dtype of fastlin's computation, with scores (n, K) in a memory order."""
+    """Return the same pass with NumPy, in the dtype of fastlin's computation; `order` applies to scores (n, K)."""
     X, n, rows = X.astype(find_precision(X), copy=False), len(X), np.arange(len(X))
     scores = np.empty((n, n_classes), X.dtype, order=order)
 
@@ -92,7 +92,7 @@ def make_numpy_pass(X, labels, n_classes, coef, intercept, order="C"):
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """An objective at a point and a pass of each library; solutions are values and gradients, without predictions."""
+    """An objective at a point, and a pass of each library. Solutions are values and gradients without predictions."""
 
     X: np.ndarray
     n_classes: int
@@ -120,14 +120,14 @@ def load_point(n_rows, dtype):
 
 
 def evaluate(point, name):
-    """Run passes of a library one after the other, like a solver."""
+    """Run passes of a library one after another, like a solver."""
     for _ in range(N_PASSES):
         solution = point.passes[name]()
     return solution
 
 
 def make_pass(X, n_classes=N_CLASSES):
-    """Return a pass over rows at a point with scores of order 1; the labels do not affect its cost."""
+    """Return a pass over rows at a point with scores of order 1. The labels do not affect its cost."""
     return FusedPass(X, np.arange(len(X)) % n_classes, n_classes, *draw_coef(X, n_classes))
 
 

@@ -1,4 +1,4 @@
-"""The published figures. Each file contains a hash of its records, which a test compares with the record files."""
+"""The published figures. Each file contains a hash of its records. A test compares it with the record files."""
 
 import shutil
 import tempfile
@@ -21,9 +21,9 @@ MARKERS = "o", "s", "^", "D", "v", "P"
 LINES = {"n": ("rows n", "#D55E00", "o"), "d": ("features d", "#0072B2", "s"), "K": ("classes K", "#009E73", "^")}
 MAX_LABELS = 5
 LABELS = {"spread": "ratio of standard deviations"}
-# Inches of figures that are legible on a phone.
+# Figure sizes in inches that are legible on a phone.
 WIDTH = 7
-# The ratio with full color in a map, and the ratio from which text is white.
+# The ratio with full color in a map, and the ratio above which text is white.
 FULL_COLOR, DARK = 8, 3.5
 SOURCE = "Source"
 # The largest factor of a performance profile (Dolan and Moré 2002), the maximum relative suboptimality of a success,
@@ -33,7 +33,7 @@ FASTEST = "the fastest baseline of each problem"
 
 
 def choose_plots(machines):
-    """Return the function that draws each figure, with its machine and record, by the name of its file."""
+    """Return a dict from the file name of each figure to its drawing function, machine and record."""
     plots = {}
     for name, machine in machines.items():
         for record in machine["records"].values():
@@ -47,7 +47,7 @@ def choose_plots(machines):
 
 
 def draw_plots(machines, folder):
-    """Draw all figures of the machines into a folder; figures of unchanged records are not redrawn."""
+    """Save all figures of the machines in a folder. Figures whose records have not changed are not redrawn."""
     import matplotlib as mpl
     from PIL import Image, PngImagePlugin
 
@@ -62,7 +62,7 @@ def draw_plots(machines, folder):
 
 
 def read_source(path):
-    """Return the hash of the records of a figure, or None."""
+    """Return the hash of a figure's records, or None."""
     from PIL import Image
 
     with Image.open(path) as image:
@@ -70,7 +70,7 @@ def read_source(path):
 
 
 def draw_pass_scaling(path, machine, record):
-    """Draw the time of a pass against rows, features and classes relative to a base, with a line of slope 1."""
+    """Draw the time of a pass vs rows, features and classes relative to a base, with a line of slope 1."""
     base, factors = record["base"], record["factors"]
     figure, axes = open_figure(1, 1, WIDTH, 6.4)
     first = float(np.median([times[0] for times in record["seconds"].values()]))
@@ -95,7 +95,7 @@ def draw_pass_scaling(path, machine, record):
 
 
 def draw_scaling(path, machine, record):
-    """Draw the fit times of fastlin, scikit-learn's default and the fastest baseline, one panel per sweep."""
+    """Draw fit times of fastlin, scikit-learn's default and the fastest baseline, with one panel per sweep."""
     sweeps = record["sweeps"]
     # One panel is left for the legend.
     n_columns = 2
@@ -105,7 +105,7 @@ def draw_scaling(path, machine, record):
         points = sweep["points"]
         values = [point["value"] for point in points]
         ours = [point["seconds"] for point in points]
-        # The fastest baseline is from another comparison, so its time is computed from its ratio.
+        # The fastest baseline was measured in another comparison, so its time is computed from its ratio.
         lines = {
             "fastlin, certified to 1e-4": ours,
             "scikit-learn's default,\nany accuracy": [point["default"]["seconds"] for point in points],
@@ -149,7 +149,7 @@ def _describe_base(base):
 
 
 def draw_everyday(path, machine, record):
-    """Draw a map of the speedup over the fastest baseline, by rows and columns, for each number of classes."""
+    """Draw maps of the speedup over the fastest baseline vs rows and columns, one per number of classes."""
     from matplotlib.colors import LogNorm
 
     problems = [problem for problem in record["problems"] if problem["shape"]]
@@ -164,7 +164,7 @@ def draw_everyday(path, machine, record):
             if n_classes == K:
                 cell = all_columns.index(d), all_rows.index(n)
                 ratios[cell], shades[cell] = problem["ratio"], 1 if is_even(problem) else problem["ratio"]
-        # On a log scale, blue means faster and red slower; problems without a clear winner are white.
+        # On a log scale, blue means faster and red means slower. Problems without a clear winner are white.
         panel.imshow(shades, cmap="RdBu", norm=LogNorm(1 / FULL_COLOR, FULL_COLOR, clip=True), aspect="auto")
         for (i, j), ratio in np.ndenumerate(ratios):
             if np.isfinite(ratio):
@@ -182,7 +182,7 @@ def draw_everyday(path, machine, record):
 
 
 def list_tried(machine):
-    """Return seconds and suboptimality of every library by name, for each problem of the records with many problems.
+    """Return the seconds and suboptimality of each library for each problem, from the records with many problems.
 
     Older records only contain scikit-learn's default and the fastest baseline.
     """
@@ -205,7 +205,7 @@ def _list_libraries(problem):
 
 
 def profile(problems):
-    """Return the sorted time ratios to the fastest solver by solver, infinite for failures, most problems first."""
+    """Return each solver's sorted time ratios to the fastest solver, infinite for failures, most problems first."""
     ratios = {}
     for tried in problems:
         seconds = {
@@ -213,13 +213,13 @@ def profile(problems):
         }
         fastest = min(seconds.values())
         for name, own_seconds in seconds.items():
-            # Names of baselines without their settings.
+            # The names of baselines are used without their settings.
             ratios.setdefault(name.partition(", ")[0], []).append(own_seconds / fastest)
     return {name: np.sort(values) for name, values in sorted(ratios.items(), key=lambda item: -len(item[1]))}
 
 
 def find_part(ratios, factor):
-    """Return the fraction of sorted ratios that are at most a factor."""
+    """Return the fraction of sorted ratios that are at most `factor`."""
     return np.searchsorted(ratios, factor, side="right") / len(ratios)
 
 
@@ -229,7 +229,7 @@ def draw_profile(path, machine, record):
 
     curves = {name: ratios for name, ratios in profile(record).items() if len(ratios) >= MIN_PROBLEMS}
     figure, axes = open_figure(1, 1, WIDTH, 7.4)
-    # fastlin, which has all problems, comes first and has its own color.
+    # fastlin is first, because it has times for all problems, and it has its own color.
     styles = [(COLORS[0], "-"), *((color, line) for line in ("-", "--", ":") for color in COLORS[1:])]
     for (name, ratios), (color, line) in zip(curves.items(), styles, strict=False):
         factors = np.concatenate([[1], ratios[ratios <= MAX_FACTOR], [MAX_FACTOR]])
@@ -259,7 +259,7 @@ def draw_profile(path, machine, record):
 
 
 def draw_baselines(path, machine, record):
-    """Draw suboptimality against the time of a fit, as `fastlin compare --baselines` does."""
+    """Draw suboptimality vs fit time, like `fastlin compare --baselines`."""
     with tempfile.TemporaryDirectory() as folder:
         draw_study("baselines", Results(record["parameters"], {}, {"problems": record["problems"]}), Path(folder))
         shutil.copyfile(Path(folder, "baselines.png"), path)

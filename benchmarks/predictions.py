@@ -1,4 +1,4 @@
-"""Comparisons of predictions of one row, a million rows and DataFrames, by models with equal coefficients."""
+"""Comparisons of predictions for one row, a million rows and DataFrames, from models with equal coefficients."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ BASELINE = "scikit-learn"
 
 @dataclass(frozen=True, eq=False)
 class Prediction(Task):
-    """Test rows whose solutions are probabilities (n, K); the models of the libraries predict `rows`."""
+    """Test rows whose solutions are probabilities (n, K). The models of the libraries predict `rows`."""
 
     rows: object = None
     models: dict = None
@@ -28,7 +28,7 @@ class Prediction(Task):
 
 
 def predict(prediction, name):
-    """Return the probabilities predicted by the model of a library."""
+    """Return the probabilities that a library's model predicts."""
     return (prediction.models[name].predict_proba(prediction.rows),)
 
 
@@ -49,7 +49,7 @@ def _load_dataframe(n_rows, n_all):
     fitted, predicted = draw_dataframe(N_FITTED), draw_dataframe(n_rows, n_all)
     ours = fastlin.LogisticRegression(categorical_features="from_dtype").fit(fitted.other_inputs, fitted.y)
     theirs = encode_before(fastlin.LogisticRegression().fit(fitted.X, fitted.y).to_sklearn())
-    # Only the encoder is fitted, since fitting the pipeline would refit the model.
+    # Only the encoder is fitted, because fitting the pipeline would refit the model.
     theirs[0].fit(fitted.other_inputs)
     theirs[1].coef_, theirs[1].intercept_ = ours.coef_, ours.intercept_
     X, y = predicted.X, predicted.y

@@ -1,7 +1,7 @@
 """Single linear probes: fits with the defaults of fastlin and scikit-learn, and times to equal objectives.
 
-fastlin is also timed until it reaches scikit-learn's objective, and PyTorch's L-BFGS until it reaches scikit-learn's
-objective and 1e-4 above fastlin's.
+fastlin is also timed until it reaches scikit-learn's objective. PyTorch's L-BFGS is timed until it reaches
+scikit-learn's objective, and until it is within 1e-4 of fastlin's objective.
 """
 
 from contextlib import suppress
@@ -30,11 +30,11 @@ TIME_LIMIT, MAX_ITERATIONS = 120.0, 2 * MAX_ITER
 
 
 class _EndOfFitError(Exception):
-    """PyTorch has reached the target, or its time is over."""
+    """PyTorch has reached the target or the time limit."""
 
 
 class TorchFit(NamedTuple):
-    """A fit of PyTorch: seconds and objective of each evaluation, total seconds, and lowest objective in float64."""
+    """A PyTorch fit: seconds and objective of each evaluation, total seconds, and lowest objective in float64."""
 
     points: list
     seconds: float
@@ -42,25 +42,25 @@ class TorchFit(NamedTuple):
 
 
 def find_first(points, objective):
-    """Return the seconds of the first point (seconds, objective) that reaches an objective, or None."""
+    """Return the seconds of the first point (seconds, objective) that reaches an objective, or None if none does."""
     return next((seconds for seconds, value in points if value <= objective), None)
 
 
 def fit_by_default(problem, model_class):
-    """Return coef, intercept and the model of a class fitted with its defaults."""
+    """Return coef, intercept and the fitted model of a class with its defaults."""
     model = model_class().fit(problem.X, problem.y)
     return model.coef_, model.intercept_, model
 
 
 def list_points(model, seconds):
     """Return seconds and objective of each iteration of a fastlin model, given the total seconds of its fit."""
-    # history_ only contains the time in the solver. All other time is counted as if it were before the solver.
+    # history_ only contains the time in the solver. All other time is assumed to be before the solver.
     outside = max(0.0, seconds - model.history_[-1].seconds)
     return [(outside + iteration.seconds, iteration.objective) for iteration in model.history_]
 
 
 def fit_torch_to_target(problem, target, time_limit=TIME_LIMIT, max_iter=MAX_ITERATIONS):
-    """Fit with PyTorch until an evaluation reaches the target, or until the time or iteration limit."""
+    """Fit with PyTorch until an evaluation reaches the target, or until the time limit or the iteration limit."""
     points, best = [], (np.inf, None)
 
     def observe(objective, coef, intercept):
@@ -88,7 +88,7 @@ def make_probe(comparison):
 
 
 def measure_probe(problem, whole, comparison):
-    """Return the record of a probe; after the comparison, PyTorch is run with the same number of repetitions."""
+    """Return the record of a probe. After the comparison, PyTorch runs with the same number of repetitions."""
     require("torch")
     outcome = run_comparison(comparison if whole else shorten(comparison), problem)
     objectives = outcome.objectives
@@ -104,7 +104,7 @@ def measure_probe(problem, whole, comparison):
     points = [list_points(run.solution[2], run.seconds) for run in outcome.runs[FASTLIN]]
     seconds_to_theirs = _find_median(points, objectives[SCIKIT_LEARN])
     torch_to = {name: _find_median([fit.points for fit in torch_fits], value) for name, value in targets.items()}
-    # The time limit of unreached targets; only the first fit had all targets.
+    # The time limit applies to targets that were not reached. Only the first fit had all targets.
     longest = torch_fits[0].seconds
     compared_seconds = {
         TO_ITS_OBJECTIVE: (outcome.seconds[SCIKIT_LEARN], seconds_to_theirs),
@@ -127,7 +127,7 @@ def measure_probe(problem, whole, comparison):
 
 
 def _find_median(fits, objective):
-    """Return the median seconds of the fits, lists of points, that reach an objective, or None."""
+    """Return the median seconds until fits, given as lists of points, reach an objective, or None."""
     reached = [seconds for points in fits if (seconds := find_first(points, objective)) is not None]
     return median(reached) if reached else None
 

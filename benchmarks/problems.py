@@ -1,4 +1,4 @@
-"""Problems of the benchmarks, and measures of their solutions, computed with NumPy in float64, also on test rows."""
+"""Problems of the benchmarks, and measures of their solutions in float64 with NumPy, including test scores."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -9,12 +9,12 @@ from scipy.special import logsumexp
 
 from fastlin.other_libraries import Problem
 
-# If there are no test rows, every fifth row is held out for the scores.
+# Without test rows, every fifth row is held out for the scores.
 HOLD_OUT_STEP = 5
 
 
 class Scores(NamedTuple):
-    """Accuracy and mean log loss on test rows; None without predictions."""
+    """Accuracy and mean log loss on test rows, or None without predictions."""
 
     accuracy: float | None = None
     log_loss: float | None = None
@@ -36,7 +36,7 @@ def find_raw_scores(X, coef, intercept):
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Rows whose solutions are measured by their log loss; `find_raw_scores` returns the scores of rows."""
+    """Rows whose solutions are measured by their log loss. `find_raw_scores` returns the raw scores of rows."""
 
     X: np.ndarray
     y: np.ndarray
@@ -75,13 +75,13 @@ class TriedProblem(Problem):
         return score(find_raw_scores(self.X_test, coef, intercept), self.y_test)
 
     def hold_out(self):
-        """Return the problem with every fifth row as test row."""
+        """Return the problem with every fifth row as a test row."""
         is_test = np.arange(len(self.y)) % HOLD_OUT_STEP == HOLD_OUT_STEP - 1
         return replace(self, X=self.X[~is_test], y=self.y[~is_test], X_test=self.X[is_test], y_test=self.y[is_test])
 
 
 class ManyProblems:
-    """Many fits in one run, solved by coef (n_fits, K, d) and intercept (n_fits, K); `problems` yields each problem."""
+    """Many fits in one run, with coef (n_fits, K, d) and intercept (n_fits, K). `problems` yields each problem."""
 
     def objective(self, *solution):
         return np.array(self._score_each(TriedProblem.objective, *solution))
@@ -102,7 +102,7 @@ def take_mean(scores):
 
 
 def pose(name, X, y, C, test=None, **parameters):
-    """Return a TriedProblem with any labels and an intercept; test rows of classes that y lacks are omitted."""
+    """Return a TriedProblem with arbitrary labels and an intercept, without test rows of classes that y lacks."""
     classes, labels = np.unique(y, return_inverse=True)
     problem = TriedProblem(name, X, labels.astype(np.int64), len(classes), C, **{"fit_intercept": True, **parameters})
     if test is None:
@@ -113,7 +113,7 @@ def pose(name, X, y, C, test=None, **parameters):
 
 
 def pose_first(name, X, y, C, n_rows, **parameters):
-    """Return the TriedProblem of the first rows, with the others as test rows."""
+    """Return the TriedProblem of the first rows, with the other rows as test rows."""
     return pose(name, X[:n_rows], y[:n_rows], C, test=(X[n_rows:], y[n_rows:]), **parameters)
 
 

@@ -1,7 +1,7 @@
 """Measurements in new Python processes: peak memory and first use.
 
-First use means the import, the first fit ever, before any kernel is compiled, and the first fit of a process. The fits
-are on scikit-learn's digits, and their times include the import.
+First use means the import, the first fit ever (before any kernel is compiled), and the first fit of a process. The fits
+use scikit-learn's digits, and their times include the import.
 """
 
 import os
@@ -17,11 +17,11 @@ import fastlin
 from benchmarks.comparisons import FASTLIN
 from fastlin.course.worker_process import WorkerProcess
 
-# The parent folders of the packages benchmarks and fastlin; asv installs the latter.
+# The parent folders of the packages benchmarks and fastlin. asv installs fastlin.
 ROOT = Path(__file__).parent.parent
 FASTLIN_ROOT = Path(fastlin.__file__).parent.parent
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-# Freed arrays of a megabyte and more return to the system. By default malloc would adapt and retain those below 32 MB.
+# Freed arrays of at least 1 MB return to the system. By default, malloc adapts and retains arrays below 32 MB.
 RELEASE_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 N_REPETITIONS = 5
 PROGRAM = """
@@ -44,7 +44,7 @@ TITLES = {
 
 
 def list_import_paths():
-    """Return the folders from which a process imports this fastlin and this package."""
+    """Return the folders from which a process imports this version of fastlin and this package."""
     return [str(FASTLIN_ROOT), str(ROOT)]
 
 
@@ -63,12 +63,12 @@ def run_python(*arguments, under=(), **variables):
 
 
 def call_in_process(function, *arguments):
-    """Return the result of an importable function in a new process, which can reset its peak memory."""
+    """Return the result of an importable function in a new process. The process can reset its peak memory."""
     if not RESET.exists():
         raise NotImplementedError("Only Linux can reset the peak of a process.")
     with (
         patch.dict(os.environ, RELEASE_MEMORY),
-        # asv imports this package although its folder is not in sys.path.
+        # asv imports this package although its folder is not on sys.path.
         patch.object(sys, "path", [*list_import_paths(), *sys.path]),
         closing(WorkerProcess()) as process,
     ):
@@ -76,7 +76,7 @@ def call_in_process(function, *arguments):
 
 
 def measure_rise(call):
-    """Return the bytes by which a call raises the peak memory of this process above its current memory."""
+    """Return the bytes by which a call increases this process's peak memory above its current memory."""
     RESET.write_text("5", "ascii")
     before = _read_peak()
     call()
@@ -89,13 +89,13 @@ def _read_peak():
 
 
 def run_first(module, cache):
-    """Return the seconds of an import, and with a fit of digits; without `cache`, the user's cache folder is used."""
+    """Return the seconds of an import, and of an import and a fit to digits; `cache` defaults to the user's cache."""
     variables = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
     return [float(number) for number in run_python("-c", PROGRAM.format(module=module), **variables).split()]
 
 
 def measure_first_use(whole=False):
-    """Return a record for each of TITLES by name; later processes load the kernels compiled by the first fit ever."""
+    """Return a record for each of TITLES by name. Later processes load the kernels that the first fit ever compiled."""
     with tempfile.TemporaryDirectory() as folder:
         cache = folder if whole else None
         ever = run_first(MODULES[FASTLIN], cache)[1]
@@ -107,7 +107,7 @@ def measure_first_use(whole=False):
     for index, case in enumerate(("import", "first-fit")):
         seconds[case] = {name: median(repetition[name][index] for repetition in repetitions) for name in MODULES}
     if whole:
-        # scikit-learn compiles nothing, so its first fit is like every other.
+        # scikit-learn compiles nothing, so its first fit is like all its other fits.
         seconds["first-fit-ever"] = {**seconds["first-fit"], FASTLIN: ever}
     return {
         case: {

@@ -12,7 +12,7 @@ from fastlin.cli.arguments import CommandError
 
 
 def publish(cases, folder=FOLDER):
-    """Measure cases one after the other, store and print each as it ends, and return those that failed."""
+    """Measure cases one after another, store and print each result immediately, and return the failed cases."""
     machine, run, failed = describe_machine(), describe_run(), []
     for case in cases:
         try:

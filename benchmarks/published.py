@@ -1,4 +1,4 @@
-"""The files of published measurements in docs/benchmarks, one per machine: the only source of numbers in documents."""
+"""Files of published measurements in docs/benchmarks, one per machine, the only source of numbers in documents."""
 
 import hashlib
 import importlib.metadata
@@ -33,12 +33,12 @@ TOPOLOGY = Path("/sys/devices/system/cpu")
 
 
 def read_machines(folder=FOLDER):
-    """Return the contents of the files by their names without suffix."""
+    """Return a dict from the names of the files, without suffix, to their contents."""
     return {path.stem: read_results(path) for path in sorted(folder.glob("*.json"))}
 
 
 def add_records(machine, run, records, folder=FOLDER):
-    """Store records with their run in the file of a machine, replacing records of the same names."""
+    """Store records and their run in the file of a machine, replacing records with the same names."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def change(stored):
@@ -49,7 +49,7 @@ def add_records(machine, run, records, folder=FOLDER):
 
 
 def digest(records):
-    """Return a short hash of plain values, which identifies the records of a figure."""
+    """Return a short hash of plain values. It identifies the records of a figure."""
     return hashlib.sha256(json.dumps(records, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -90,12 +90,12 @@ def count_cores():
 
 
 def find_instruction_set_level():
-    """Return the highest instruction set level of this machine, or "none"; bounds can depend on it."""
+    """Return the highest instruction set level of this machine, or "none". Bounds can depend on it."""
     return choose_level(list_levels(platform.machine()), read_features()) or "none"
 
 
 def describe_run():
-    """Return the date and the versions of this run, as plain values."""
+    """Return the date of this run and the versions of packages, as plain values."""
     environment = describe_environment()
     versions = {"fastlin": environment["fastlin"], "python": environment["python"]}
     for package in PACKAGES:

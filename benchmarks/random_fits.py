@@ -1,9 +1,9 @@
-"""Random fits with two commits: fits that no longer converge, have another minimum, or are much slower.
+"""Random fits with two commits, to find fits that no longer converge, find another minimum, or are much slower.
 
 ``python -m benchmarks.random_fits COMMIT`` draws fits of `LogisticRegression` and runs them with the commit and with
 this checkout on one thread, each in its own process. It prints fits that only converge with the commit, fits whose
 objectives contradict a certificate, and fits that are much slower now. It fails after a contradiction, or if more than
-one of a hundred fits no longer converges; one can fail because of rounding alone.
+one of a hundred fits no longer converges. A single fit can fail because of rounding errors alone.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from scipy import sparse
 
 from fastlin import LogisticRegression
 
-# Processes with an earlier commit import this file, which therefore only uses old features of fastlin.
+# Processes with an earlier commit import this file, so it only uses old features of fastlin.
 ROOT = Path(__file__).parent.parent
 # Time limit for the fits of a commit, in seconds.
 MAX_SECONDS = 3_600
@@ -98,7 +98,7 @@ def make_fit(number):
     """Return the record of a fit: convergence, J, certificate and seconds, or its error."""
     name, model, X, y, arguments = draw(number)
     record = {"number": number, "name": name, "rounding": ROUNDING[X.dtype.name], "converged": False, "seconds": inf}
-    # The first repetition may compile code.
+    # The first repetition may include compilation.
     for _ in range(2):
         begin = process_time()
         try:
@@ -143,7 +143,7 @@ def run_at(commit, first, n_fits):
 
 
 def contradicts(before, now):
-    """Return whether one fit has an objective that the certificate of the other one excludes."""
+    """Return whether the certificate of one fit excludes the objective of the other fit."""
     if None in (before.get("objective"), now.get("objective")):
         return False
     suboptimality = now["objective"] - before["objective"]
@@ -152,7 +152,7 @@ def contradicts(before, now):
 
 
 def compare(pairs):
-    """Return lines about pairs of an earlier and a later fit, and whether the later ones are good enough."""
+    """Return lines about pairs of an earlier and a later fit, and whether the later fits are acceptable."""
     lines, n_contradictions, n_lost = [], 0, 0
     for before, now in pairs:
         name = f"{now['number']}: {now['name']}"
@@ -173,7 +173,7 @@ def compare(pairs):
 
 
 def main(arguments=None):
-    """Run random fits by two commits and compare them; return the exit status."""
+    """Run random fits with two commits and compare them; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.random_fits", description=__doc__.splitlines()[0])
     parser.add_argument("commit", nargs="?", default="HEAD", help="the earlier commit")
     parser.add_argument("--fits", type=int, default=300, help="number of fits")

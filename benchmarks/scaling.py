@@ -13,16 +13,16 @@ from benchmarks.problems import count_test_rows, pose_first
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 from fastlin.other_libraries import fit_fastlin
 
-# newton-cholesky is a baseline up to this number of parameters and of multiply-adds of its Hessian.
+# newton-cholesky is a baseline up to this number of parameters and this number of multiply-adds for its Hessian.
 MAX_PARAMETERS, MAX_HESSIAN_WORK = 600, 50_000_000_000
-# If an iteration has more multiply-adds, there is one repetition, and no baselines that would take minutes.
+# If an iteration has more multiply-adds, there is one repetition, and baselines that would take minutes are omitted.
 LARGE = 30_000_000
 BASE = {"n": 10_000, "d": 50, "K": 10, "density": 1.0, "C": 1.0, "spread": 1.0, "threads": None}
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A panel of the figure: the entry of BASE that changes, and its label."""
+    """A panel of the figure: the entry of BASE that varies, and the label of this entry."""
 
     name: str
     label: str
@@ -52,10 +52,10 @@ SWEEPS = (
 
 
 def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlation=0.0, imbalance=0.0):
-    """Return the problem of a point, optionally with fewer rows for warm-up; threads do not change it.
+    """Return the problem of a point, optionally with fewer rows for warm-up. It does not depend on threads.
 
-    With an imbalance the first class is exp(imbalance) times as likely. With a spread, the standard deviations of the
-    features range from 1 to the spread, and their means are three standard deviations.
+    With an imbalance, the first class is exp(imbalance) times as likely. With a spread, the features have standard
+    deviations from 1 to the spread, and their means are three standard deviations.
     """
     n_rows = n_rows or n
     n = n_rows + count_test_rows(n_rows)
@@ -69,7 +69,7 @@ def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlati
         if correlation > 0:
             common = generator.standard_normal((n, 1))
             X = np.sqrt(1 - correlation) * X + np.sqrt(correlation) * common
-    # Scores have a standard deviation of 2, Gumbel noise one of 1.3.
+    # The scores have a standard deviation of 2, and the Gumbel noise has a standard deviation of 1.3.
     coef = generator.standard_normal((d, K)) * 2 / np.sqrt(d * density)
     scores = X @ coef + generator.gumbel(size=(n, K))
     scores[:, 0] += imbalance
@@ -96,7 +96,7 @@ def measure_scaling(whole=False):
 def measure_point(numbers, changed):
     """Return one point of a sweep; raise a RuntimeError if fastlin's objective is too high.
 
-    Its baselines are scikit-learn's default, and the fastest one within TOL of the lowest objective, or None.
+    The baselines are scikit-learn's default, and the fastest baseline within TOL of the lowest objective, or None.
     """
     load = partial(make_problem, **numbers)
     problem, n_threads = load(), numbers["threads"]

@@ -1,7 +1,7 @@
 """Simulated sparse data for the benchmarks: newsgroup posts, news like RCV1, and a one-hot table like a9a.
 
-The posts have about the same numbers of words and entries as 20 Newsgroups. The news have the shape of RCV1 (Lewis et
-al. 2004): 804,414 stories, 47,236 stems, 76 entries per row, and 47 % of the stories in the largest category.
+The posts have about the same numbers of words and entries as 20 Newsgroups. The news stories have the shape of RCV1
+(Lewis et al. 2004): 804,414 stories, 47,236 stems, 76 entries per row, and 47 % of the stories in the largest category.
 """
 
 from collections import namedtuple
@@ -11,25 +11,25 @@ from scipy.sparse import csr_matrix
 
 from fastlin.datasets import Dataset
 
-# Common words, with frequencies by the Zipf-Mandelbrot law: 1 / (rank + offset)^exponent.
+# Common words have frequencies 1 / (rank + offset)^exponent (Zipf-Mandelbrot law).
 N_COMMON, EXPONENT, OFFSET = 30_000, 1.02, 2.7
 # Rare words per post: names, numbers and typing errors.
 RARE_PER_POST, RARE_FRACTION = 18, 0.035
-# A topic prefers its own words and some words of a cluster of three topics, excluding the most frequent words.
+# A topic prefers its own words and some words shared by a cluster of three topics, but not the most frequent words.
 OWN_WORDS, CLUSTER_WORDS, FIRST_TOPIC_RANK = 2_500, 1_000, 60
 # Average fractions of a post that come from its topic and from its thread.
 TOPIC_FRACTION, THREAD_FRACTION = 0.035, 0.035
-# Number of words specific to a thread, and the fraction of rare ones among them.
+# Number of words specific to a thread, and the fraction of them that are rare.
 THREAD_WORDS, RARE_IN_THREAD = 20, 0.35
 POSTS_PER_THREAD, POSTS_PER_AUTHOR, AUTHORS_PER_PLACE = 7.0, 1.6, 6
-# Numbers of words in a header and signature, for the author and for the place; each word is in the fraction SIGNED of
-# the author's posts. They occur together, so their columns are nearly collinear.
+# Numbers of words in a header and signature, for the author and for the place; each word is in a fraction SIGNED of
+# the author's posts. The words occur together, so their columns are nearly collinear.
 OWN_SIGNATURE, PLACE_SIGNATURE, SIGNED = 7, 5, 0.85
-# The number of words of a post is lognormal: its median, and the standard deviation of its logarithm.
+# The number of words in a post is lognormal with this median and this standard deviation of the logarithm.
 MEDIAN_LENGTH, LENGTH_DEVIATION, SHORTEST, LONGEST = 128, 0.95, 15, 8_000
-# Stems of news without stop words, by the Zipf-Mandelbrot law with a flatter head than for text.
+# Stems of news without stop words. Their Zipf-Mandelbrot law has a flatter head than the law for text.
 NEWS_WORDS, NEWS_EXPONENT, NEWS_OFFSET = 47_000, 1.0, 25
-# A story has a main and a second subject; the main subject determines whether it is in the category.
+# A story has a main and a second subject. The main subject determines whether the story is in the category.
 N_SUBJECTS, SUBJECT_WORDS, CATEGORY_FRACTION = 60, 900, 0.47
 SUBJECT_FRACTION, SECOND_FRACTION = 0.2, 0.1
 NEWS_LENGTH, NEWS_DEVIATION = 63, 0.55
@@ -39,7 +39,7 @@ CATEGORIES = (5, 8, 5, 16, 5, 7, 14, 6, 5, 2, 2, 2, 5, 41)
 BINNED, BINS = 3, 4
 N_VARIABLES = 3
 POSITIVE = 0.24
-# Scale of the scores from which the labels are drawn. It gives a model with C = 1 a test accuracy of 0.85.
+# Scale of the scores from which the labels are drawn. A model with C = 1 has a test accuracy of 0.85.
 CERTAINTY = 3.2
 
 
@@ -48,10 +48,10 @@ Vocabulary = namedtuple("Vocabulary", "rare authors indices end")
 
 
 def make_text(n_posts=11_314, n_topics=20, seed=0):
-    """Return posts as tf-idf rows of unit length in CSR, with one fifth as many test rows; y is the topic.
+    """Return posts as tf-idf rows of unit length in CSR, with one test row per five training rows; y is the topic.
 
     A post is a mixture of common words, words of its topic and thread, and rare words, with the header and signature
-    of its author. Words of a single training post are omitted.
+    of its author. Words that occur in only one training post are omitted.
     """
     generator = np.random.default_rng(seed)
     n_test = max(n_posts // 5, n_topics)
@@ -97,7 +97,7 @@ def _write_posts(generator, topics, n_topics, vocabulary):
 
 
 def _choose_topic_words(generator, n_topics):
-    """Return the weights of a topic's words by rank, and the words of each topic."""
+    """Return the weight of each rank of a topic's words, and the words of each topic."""
     probabilities = 1 / (np.arange(N_COMMON) + 30) ** 0.6
     probabilities[:FIRST_TOPIC_RANK] = 0
     probabilities /= probabilities.sum()
@@ -139,7 +139,7 @@ def _sign_posts(generator, topics, n_topics, n_authors, n_slots, vocabulary):
 
 
 def _assign(generator, topics, n_topics, sizes):
-    """Draw a thread or an author with the topic of each post, i % n_topics, in proportion to the sizes."""
+    """Draw a thread or author for each post with the post's topic, i % n_topics, in proportion to the sizes."""
     chosen = np.empty(len(topics), np.int64)
     for topic in range(n_topics):
         posts = np.flatnonzero(topics == topic)
@@ -154,7 +154,7 @@ def _draw(generator, weights, shape):
 
 
 def make_news(n_rows, seed=0):
-    """Return news stories as rows of logarithmic tf-idf of length 1 in CSR, and which are in the category."""
+    """Return news stories as rows of logarithmic tf-idf of unit length in CSR, and whether each is in the category."""
     generator = np.random.default_rng(seed)
     subjects = _draw(generator, 1 / (np.arange(N_SUBJECTS) + 4), n_rows)
     seconds = _draw(generator, 1 / (np.arange(N_SUBJECTS) + 4), n_rows)
@@ -189,7 +189,7 @@ def make_news(n_rows, seed=0):
 
 
 def make_one_hot(n_rows=16_000, seed=0):
-    """Return rows with a one for each of fourteen attributes, in CSR, with a quarter as many rows again for testing.
+    """Return CSR rows with a one for each of fourteen attributes, and one test row per four training rows.
 
     Three normal variables correlate the attributes, and labels are drawn from a logistic model of the columns.
     """
@@ -199,7 +199,8 @@ def make_one_hot(n_rows=16_000, seed=0):
     first_columns = np.cumsum((0, *CATEGORIES))
     columns = np.empty((n_all, len(CATEGORIES)), np.int32)
     for group, n_categories in enumerate(CATEGORIES):
-        # The largest score with Gumbel noise is distributed by the softmax. The first categories are the most common.
+        # The index of the largest score plus Gumbel noise has the softmax distribution. The first categories are the
+        # most common.
         scores = variables @ generator.normal(size=(N_VARIABLES, n_categories)) * 0.7
         scores += generator.gumbel(size=scores.shape) - 1.2 * np.sqrt(np.arange(n_categories))
         columns[:, group] = scores.argmax(axis=1)

@@ -1,4 +1,4 @@
-"""All cases by name, and the one function that measures one: pytest, asv and the published figures start here."""
+"""All cases by name, and the function with which pytest, asv and the published figures measure a case."""
 
 from benchmarks import (
     ablation,
@@ -36,13 +36,14 @@ COLLECTIONS = {EVERYDAY: everyday.EVERYDAY, "scikit-learn-cases": everyday.SCIKI
 
 
 def measure_libraries(whole=False):
-    """Return the record of the curves of `fastlin compare --baselines` on MNIST."""
+    """Return the record of the curves from `fastlin compare --baselines` on MNIST."""
     seconds = baselines.MANY_SECONDS if whole else baselines.SECONDS
     results = baselines.run(Settings(load_mnist(), quick=not whole, seed=0), seconds=seconds)
     return {"kind": BASELINES, "parameters": results.parameters, "problems": results.series["problems"]}
 
 
-# Cases that are not comparisons: functions from whether the measurement is a full one to a record or several.
+# Cases that are not comparisons: functions of a boolean (whether the measurement is a full one) that return one or
+# several records.
 QUICK = {
     **{name: collection.measure for name, collection in COLLECTIONS.items()},
     **sweeps.CASES,
@@ -63,7 +64,7 @@ CASES = (*COMPARISONS, *OTHERS)
 
 
 def measure(case, whole=False):
-    """Return the records of a case by name, for a short measurement or with all rows and repetitions."""
+    """Return the records of a case by name, from a short measurement or with all rows and repetitions."""
     if case in OTHERS:
         result = OTHERS[case](whole)
         return result if case == FIRST_USE else {case: result}
@@ -76,7 +77,7 @@ def measure(case, whole=False):
 
 
 def name_record(comparison, threads):
-    """Return the name of the record of a comparison on "all" threads or "one"."""
+    """Return the name of the record of a comparison with "all" threads or "one" thread."""
     return comparison if threads == "all" else f"{comparison}-{threads}-thread"
 
 

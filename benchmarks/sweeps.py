@@ -1,8 +1,9 @@
 """Sweeps over C: the protocol for choosing C in evaluations of embeddings, and many small cross-validations.
 
 The protocol fits each C independently, chooses the C with the best accuracy on validation rows, and fits all rows with
-it. scikit-learn runs it as published. fastlin runs the same code, its defaults one model at a time, and one call for
-the entire sweep. A way that exceeds a time limit starts no further fit; its seconds are then a lower bound.
+this C. scikit-learn runs the protocol as published. fastlin is measured in three ways: with the same code, with its
+defaults one model at a time, and with one call for the entire sweep. After a time limit, no further fit starts, and the
+seconds are a lower bound.
 """
 
 import warnings
@@ -25,29 +26,29 @@ from benchmarks.comparisons import FASTLIN
 from benchmarks.problems import Scores, Task, count_test_rows
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
-# The C of DINOv2 and DINOv3.
+# The values of C in DINOv2 and DINOv3.
 CS = np.logspace(-6, 5, 45)
 CV_CS = np.logspace(-4, 4, 10)
 PROTOCOL = {"solver": "lbfgs", "tol": 1e-12, "max_iter": 1000}
 BY_IMPORT, BY_DEFAULT = "fastlin, the import alone", "fastlin, one model at a time"
 BASELINE = "scikit-learn lbfgs, tol 1e-12, one model at a time"
-# Embeddings: each class is a mixture of KINDS components, and NOISE is the ratio of noise to a component's mean.
+# Each class of embeddings is a mixture of KINDS components. NOISE is the ratio of noise to a component's mean.
 KINDS, NOISE = 3, 4.5
 # Iterations of the short fits that determine the faster number of threads for scikit-learn.
 TRIED_ITERATIONS = 20
 EQUAL_LOSS = 1e-2
 SMALL_ROWS, SMALL_COLUMNS, N_FOLDS = 500, 1_000, 6
 SMALL_TEST_ROWS = 2_000
-# liblinear penalizes the intercept divided by this.
+# liblinear penalizes the intercept divided by this scaling factor.
 INTERCEPT_SCALING = 10
 SHORT_CS = 5
-# Seconds after which a way starts no further fit.
+# Seconds after which no further fit starts.
 TIME_LIMIT = 120
 
 
 @dataclass(frozen=True, eq=False)
 class SweepProblem(Task):
-    """Training, validation and test rows; there are no validation rows if C is chosen by cross-validation."""
+    """Training, validation and test rows. There are no validation rows if cross-validation chooses C."""
 
     X_val: np.ndarray | None = None
     y_val: np.ndarray | None = None
@@ -57,7 +58,7 @@ class SweepProblem(Task):
 
 
 class SweepResult(NamedTuple):
-    """Result of a sweep: the chosen C, its score, the final fit (None if stopped), and the number of fitted C.
+    """Result of a sweep: the chosen C, its score, the final fit (None if stopped), and the number of fitted C values.
 
     The score is the accuracy on the validation rows, or the negative log loss over the folds.
     """
@@ -69,14 +70,14 @@ class SweepResult(NamedTuple):
 
 
 def sweep_at_once(problem, Cs):
-    """Return the result of fastlin in one call."""
+    """Return the result of fastlin's sweep in one call."""
     model = fastlin.LogisticRegressionCV(Cs=Cs, l1_ratios=(0.0,), scoring="accuracy", use_legacy_attributes=False)
     model.fit(problem.X, problem.y, X_val=problem.X_val, y_val=problem.y_val)
     return SweepResult(model.C_, np.nanmax(model.scores_), (model.coef_, model.intercept_), len(Cs))
 
 
 def sweep_one_by_one(problem, Cs, make_model, time_limit=np.inf):
-    """Return the result of the protocol for models made by a function of C; no fit starts after the time limit."""
+    """Return the protocol's result, where `make_model` is a function of C. No fit starts after the time limit."""
     begin, scores, solution = perf_counter(), [], None
     for C in Cs:
         scores.append(make_model(C=C).fit(problem.X, problem.y).score(problem.X_val, problem.y_val))
@@ -91,7 +92,7 @@ def sweep_one_by_one(problem, Cs, make_model, time_limit=np.inf):
 
 def measure_protocol(problem, Cs, whole, time_limit=TIME_LIMIT, rounds=1):
     """Measure the protocol with scikit-learn and with fastlin's three ways."""
-    # The published evaluations pass float64 to scikit-learn.
+    # The published evaluations pass float64 data to scikit-learn.
     X, X_val, X_test = (rows.astype(np.float64) for rows in (problem.X, problem.X_val, problem.X_test))
     doubled = replace(problem, X=X, X_val=X_val, X_test=X_test)
     sweep_at_once(problem, Cs[:: max(1, len(Cs) // 2)])
@@ -144,16 +145,16 @@ def cross_validate(problem, model):
 
 
 def cross_validate_in_processes(problem, model):
-    """Return the same from parallel processes, one per allowed thread, each with one BLAS thread."""
+    """Return the result of `cross_validate` with one process per allowed thread, each with one BLAS thread."""
     with threadpool_limits(1), joblib.parallel_config("loky", inner_max_num_threads=1):
         return cross_validate(problem, model.set_params(n_jobs=count_threads()))
 
 
 def measure_sweep(problem, whole, measure, Cs):
-    """Return the record of a sweep, from a function that returns the baseline, and runs and threads by name."""
+    """Return the record of a sweep; `measure` returns the baseline, and dicts of runs and threads by name."""
     Cs = Cs if whole else Cs[:: -(-len(Cs) // SHORT_CS)]
     with limit_threads(count_threads()), warnings.catch_warnings():
-        # The tolerance of the protocol is below floating-point accuracy.
+        # The protocol's tolerance is below floating-point accuracy.
         warnings.simplefilter("ignore", ConvergenceWarning)
         baseline, runs, threads = measure(problem, Cs, whole)
     seconds = {name: comparisons.take_median(calls) for name, calls in runs.items()}
@@ -181,7 +182,7 @@ def measure_sweep(problem, whole, measure, Cs):
 
 
 def find_failure(problem, ours, theirs):
-    """Return the reason why a sweep does not count, namely a clearly lower score of fastlin, or ""."""
+    """Return the reason why a sweep is invalid, a clearly lower score of fastlin, or ""."""
     allowed = EQUAL_LOSS * abs(theirs)
     if problem.X_val is not None:
         allowed = max(comparisons.EQUAL_ACCURACY, comparisons.EQUAL_ROWS / len(problem.X_val))
@@ -189,7 +190,7 @@ def find_failure(problem, ours, theirs):
 
 
 def draw_embeddings(n_rows, d, n_classes, n_more):
-    """Return float32 rows of unit length and overlapping classes; the first n_rows contain all classes."""
+    """Return float32 rows of unit length with overlapping classes. The first n_rows rows contain all classes."""
     generator = np.random.default_rng(0)
     means = generator.standard_normal((n_classes, 1, d)) + generator.standard_normal((n_classes, KINDS, d))
     means /= np.linalg.norm(means, axis=2, keepdims=True)
@@ -202,7 +203,7 @@ def draw_embeddings(n_rows, d, n_classes, n_more):
 
 def _load_embeddings(n_rows, n_all, d, n_classes):
     n = n_rows or n_all
-    # With few rows there are fewer classes, so that each has ten rows.
+    # With few rows there are fewer classes, so that each class has ten rows.
     n_classes = max(2, min(n_classes, n // 10))
     n_more = max(20, n // 4)
     return _divide(*draw_embeddings(n, d, n_classes, 2 * n_more), n, n_more)
@@ -216,7 +217,7 @@ def _load_digits(n_rows):
 
 
 def _divide(X, y, n, n_val):
-    """Return the problem with n training rows, the next n_val rows for validation, and the others as test rows."""
+    """Return the problem with n training rows, n_val validation rows, and the remaining rows as test rows."""
     (X, y), (X_val, y_val), (X_test, y_test) = (
         (X[rows], y[rows]) for rows in (slice(n), slice(n, n + n_val), slice(n + n_val, None))
     )
@@ -224,7 +225,7 @@ def _divide(X, y, n, n_val):
 
 
 def _load_small(n_rows):
-    """Return normal features, and test rows; twenty features determine the two classes."""
+    """Return a problem with normal features and test rows. Twenty features determine the two classes."""
     generator, n = np.random.default_rng(0), n_rows or SMALL_ROWS
     n_test = count_test_rows(n) if n_rows else SMALL_TEST_ROWS
     X = generator.standard_normal((n + n_test, SMALL_COLUMNS))

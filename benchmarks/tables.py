@@ -30,25 +30,25 @@ class Table:
 
 @dataclass(frozen=True)
 class Layout:
-    """Converts records to a table; `show` yields each row of a record, a dict by column, and whether it is bold."""
+    """Converts records to a table. `show` yields each row of a record (a dict by column) and whether it is bold."""
 
     title: str
     show: Callable
 
     def tabulate(self, records):
-        """Return the Table of one or more records, without the columns that are empty in every row."""
+        """Return the Table of one or more records, without columns that are empty in all rows."""
         rows, bold = zip(*(shown for record in records for shown in self.show(record)), strict=True)
         columns = [column for column in rows[0] if column == next(iter(rows[0])) or any(row[column] for row in rows)]
         return Table(self.title, columns, [[row[column] for column in columns] for row in rows], list(map(bool, bold)))
 
 
 def make_table(rows):
-    """Return an untitled Table of rows, each a dict by column; no row is bold."""
+    """Return an untitled Table of rows, which are dicts by column. No row is bold."""
     return Layout("", lambda row: [(row, False)]).tabulate(rows)
 
 
 def tabulate(records):
-    """Return a table for each kind of record that occurs."""
+    """Return a table for each kind of record in `records`."""
     by_kind = {kind: [record for record in records.values() if record["kind"] == kind] for kind in KINDS}
     return [KINDS[kind].tabulate(of_kind) for kind, of_kind in by_kind.items() if of_kind]
 
@@ -102,7 +102,7 @@ def format_value(value):
 
 
 def is_slower(record):
-    """Return whether fastlin is slower: the whole interval of the ratio is below 1, or the ratio if it has none."""
+    """Return whether fastlin is slower: the interval of the ratio, or the ratio without an interval, is below 1."""
     interval = record.get("interval")
     return record["ratio"] < 1 if interval is None else interval[1] < 1
 
@@ -114,10 +114,10 @@ def is_even(record):
 
 
 def is_worse_than_a_guess(record):
-    """Return whether the held-out log losses of fastlin and of the baseline both exceed that of a uniform guess.
+    """Return whether the held-out log losses of fastlin and of the baseline both exceed the loss of a uniform guess.
 
-    Times of models that nobody would use are not informative. Records without an accuracy return False: they measure
-    passes, permuted labels or folds.
+    Times of models that nobody would use are not informative. The result is False for records without an accuracy,
+    which measure passes, permuted labels or folds.
     """
     classes = N_CLASSES.search(record.get("data", ""))
     if classes is None or "baseline" not in record:
@@ -142,7 +142,7 @@ def describe_case(record):
 
 
 def summarize(record):
-    """Return a record in one line: fastlin's time or memory, and its speed relative to the baseline, if present."""
+    """Return a record in one line: fastlin's time or memory and, if present, the speed relative to the baseline."""
     parts = []
     if FASTLIN in record.get("libraries", {}):
         parts.append(format_library_seconds(record, FASTLIN))
@@ -157,7 +157,7 @@ def summarize(record):
 
 
 def list_pair(record):
-    """Return the measurements of fastlin and of the baseline in a record."""
+    """Return a record's measurements of fastlin and of the baseline."""
     return [record["libraries"][name] for name in (FASTLIN, record["baseline"])]
 
 
@@ -173,7 +173,7 @@ def name_baseline(record):
 
 
 def compare_scores(record, score="accuracy"):
-    """Return the accuracies or the log losses of fastlin and its baseline, or "" if nothing is predicted."""
+    """Return the accuracies or the log losses of fastlin and the baseline, or "" without predictions."""
     # Cases that only measure losses store no accuracy.
     return " vs ".join(format(side[score], ".4f") for side in list_pair(record) if side[score] is not None)
 
@@ -286,7 +286,7 @@ def show_problems(record):
 
 
 def show_sweep(record):
-    """Yield a row for each method of a sweep, bold if a method of fastlin's is slower than the baseline."""
+    """Yield a row for each method of a sweep, bold if it is a fastlin method that is slower than the baseline."""
     theirs = record["libraries"][record["baseline"]]["seconds"]
     for name, method in record["libraries"].items():
         ratio, is_baseline = theirs / method["seconds"], name == record["baseline"]
@@ -304,7 +304,7 @@ def show_sweep(record):
 
 
 def show_short_sweep(record):
-    """Yield the one row of a sweep that chooses C on validation rows."""
+    """Yield the row of a sweep that chooses C on validation rows."""
     row = {
         "sweep": record["data"],
         "one call": format_library_seconds(record, FASTLIN),
@@ -318,7 +318,7 @@ def show_short_sweep(record):
 
 
 def show_probe_fits(pair):
-    """Yield the row of a single probe, of two comparisons: with the default solver, and with solver="lbfgs"."""
+    """Yield the row of a single probe from two comparisons: with the default solver, and with solver="lbfgs"."""
     certified, by_lbfgs = pair
     row = {
         "fit": describe_case(certified).partition(", ")[2],
@@ -356,7 +356,7 @@ def show_probe(record):
 
 
 def _format_torch_time(torch, key, ratio):
-    """Return PyTorch's time to an objective and its ratio to fastlin's, as lower bounds if it was not reached."""
+    """Return PyTorch's time to an objective and a time ratio, as lower bounds if the objective was not reached."""
     seconds, sign = (torch["seconds"], "over ") if torch[key] is None else (torch[key], "")
     return sign + format_seconds(seconds) + ("" if ratio is None else f" ({sign}{format_ratio(ratio)})")
 
@@ -401,7 +401,7 @@ def show_ablations(record):
 PROBLEMS = Layout("Everyday problems", show_problems)
 SHORT_SWEEPS = Layout("Sweeps over C on validation rows", show_short_sweep)
 PROBE_FITS = Layout("Single probes", show_probe_fits)
-# What the documents call the groups of everyday problems.
+# The names of the groups of everyday problems in the documents.
 GROUPS = {"ill-conditioned": "ill-conditioned features", "frames": "DataFrames"}
 KINDS = {
     "comparison": Layout(

@@ -1,11 +1,11 @@
 """Archives of compiled kernels in the user's cache folder, which later installations of the same version reuse.
 
-    python archive_cache.py fetch LEVEL FOLDER   # copies the archive of a level into a folder, if there is one
+    python archive_cache.py fetch LEVEL FOLDER   # copies the archive of a level, if it exists, to a folder
     python archive_cache.py save LEVEL FOLDER    # saves the archive of a level that is in a folder
 
-The package is the one of the unpacked wheel, on PYTHONPATH. The name of an archive contains a hash of everything that
-its content depends on. Archives are in the same folders as the code that fits compiled, which only the user and root
-can write to.
+The package is imported from the unpacked wheel, which is on PYTHONPATH. The name of an archive contains a hash of
+everything on which its content depends. Archives are in the same folders as the code that fits compiled. Only the user
+and root can write to these folders.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ MAX_ARCHIVES = 8
 
 
 def name_archive(level):
-    """Return the name of the archive of a level, with a hash of the sources and versions that it depends on."""
+    """Return the name of a level's archive, with a hash of the sources and versions on which the archive depends."""
     import numpy as np
 
     from fastlin.kernels.machine.archives import make_stamp
@@ -37,7 +37,7 @@ def name_archive(level):
 
 
 def fetch(level, folder):
-    """Copy the archive of a level into a folder, if there is a valid one."""
+    """Copy the archive of a level to a folder, if a valid archive exists."""
     from fastlin.kernels.machine.archives import STAMP, make_stamp
     from fastlin.kernels.machine.cache_folder import code_folders, read_file
 

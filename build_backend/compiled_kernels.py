@@ -24,11 +24,11 @@ from functools import partial
 from pathlib import Path
 
 SETTING = "kernels"
-# The default of the setting: the kernels of the first fits, for the level of this processor. The environment variable
-# can disable it.
+# The default setting: the kernels of the first fits for the level of this processor. The environment variable can
+# disable it.
 CORE = ["core"]
 SWITCH = "FASTLIN_BUILD_KERNELS"
-# More processes would have no tasks.
+# Additional processes would have no tasks.
 MAX_PROCESSES = 8
 # The programs that compile kernels, and that save compiled kernels in the user's cache.
 WORKER, CACHE = (Path(__file__).with_name(f"{name}.py") for name in ("kernel_worker", "archive_cache"))
@@ -46,9 +46,9 @@ def list_requirements():
 def choose_requirements(words):
     """Return the requirements of a build, in addition to setuptools, for compiling the kernels of the setting.
 
-    The kernels of first fits require the packages that kernels import, unless the environment that fastlin is installed
-    into has compatible versions of all of them. In that case the list is empty; otherwise it includes the installed
-    versions that are compatible, because compiled kernels require the same version of Numba.
+    The kernels of first fits require the packages that kernels import, unless the environment in which fastlin is
+    installed has compatible versions of all these packages. In that case the list is empty. Otherwise, it includes the
+    installed versions that are compatible, because compiled kernels require the same version of Numba.
     """
     if words != CORE:
         # The warm-up runs fits, which require all packages.
@@ -70,7 +70,7 @@ def list_package_folders():
 
 
 def find_versions():
-    """Return the versions of the packages that kernels import, by name, in the environment of the installation."""
+    """Return a dict of the versions, in the installation's environment, of the packages that kernels import."""
     folders = list_package_folders()
     installed = {name: importlib.metadata.distributions(name=name, path=folders) for name in IMPORTED}
     versions = {name: [distribution.version for distribution in of_name] for name, of_name in installed.items()}
@@ -90,7 +90,7 @@ def read_setting(config_settings):
 
 
 def choose_levels(words, table, features):
-    """Return the levels to compile for, and the best of them that this processor supports, or None.
+    """Return the levels for which to compile, and the best of them that this processor supports, or None.
 
     Parameters
     ----------
@@ -124,8 +124,8 @@ def choose_levels(words, table, features):
 def add_kernels(pure, words, wheel_directory, is_cached):
     """Write a wheel with the contents of a pure wheel and compiled kernels, and return its name.
 
-    If kernels cannot be compiled with the default setting, return the name of the pure wheel. is_cached: kernels of an
-    earlier installation may be used, and these may be saved for later ones.
+    If kernels cannot be compiled with the default setting, return the name of the pure wheel. If
+    is_cached, kernels of an earlier installation may be used, and new kernels may be saved for later installations.
     """
     work = pure.parent
     tree = work / "tree"
@@ -145,8 +145,8 @@ def add_kernels(pure, words, wheel_directory, is_cached):
 def compile_kernels(tree, words, work, is_cached):
     """Compile the kernels of an unpacked wheel for each level of the setting, and add the code to the wheel."""
     if importlib.util.find_spec("llvmlite") is None:
-        # The isolated build has no packages, because `choose_requirements` found those of the environment. The worker
-        # processes import them too if PYTHONPATH does not contain the folders of the build.
+        # The isolated build has no packages, because `choose_requirements` found the environment's packages. The worker
+        # processes import these too if PYTHONPATH does not contain the folders of the build.
         sys.path.extend(list_package_folders())
         os.environ.pop("PYTHONPATH", None)
     # The runtime dependencies are installed only if kernels are compiled.
@@ -169,11 +169,11 @@ def compile_kernels(tree, words, work, is_cached):
 
     print(f"Compiling fastlin's kernels for {', '.join(names)} in {count} processes", flush=True)
     with ThreadPoolExecutor(count) as pool:
-        # The warm-up runs what it compiles. If this processor supports none of the levels, its code is discarded.
+        # The warm-up runs the code that it compiles. If this processor supports no level, this code is discarded.
         warm = "core" if words == CORE else "warm"
         for action, name in [(warm, runnable), *(("compile", name) for name in names if name != runnable)]:
             list(pool.map(partial(run, action, name), range(count)))
-    # Last, so that no process loads code from the wheel while it compiles.
+    # This step is last, so that no process loads code from the wheel while it compiles.
     for name in names:
         merge_archives([work / f"{name}-{number}.zip" for number in range(count)], folder / f"{name}.zip")
     print(f"fastlin's kernels were compiled in {time.monotonic() - start:.0f} seconds", flush=True)
@@ -200,7 +200,7 @@ def merge_archives(parts, path):
 
 
 def describe_process(tree, level, cache):
-    """Return the environment of a process that imports the unpacked wheel and compiles for a level, if not None."""
+    """Return the environment of a process that imports the unpacked wheel and compiles for a level, if given."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "FASTLIN_"))}
     # In an isolated build, PYTHONPATH contains the folders of the frontend.
     paths = [str(tree), *filter(None, [environment.get("PYTHONPATH")])]

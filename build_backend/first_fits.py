@@ -1,9 +1,9 @@
-"""The list first_fits.json of kernels that an installation compiles: those of first fits of dense data.
+"""The list first_fits.json of kernels that an installation compiles: the kernels of first fits to dense data.
 
     python build_backend/first_fits.py    # runs the fits, about two minutes, and updates the list
 
-With the list, a build requires only the packages that kernels import, and not SciPy and scikit-learn, whose
-installation takes longer than the compilation. Larger fits use more kernels, which are compiled when they are first
+With the list, a build requires only the packages that kernels import. SciPy and scikit-learn, whose installation is
+slower than the compilation, are not required. Larger fits use more kernels, which are compiled when they are first
 needed.
 """
 
@@ -20,7 +20,7 @@ MODULE = "fastlin.kernels."
 
 
 def list_first_fits():
-    """Return the fits whose kernels an installation compiles, by name."""
+    """Return a dict of the named fits whose kernels an installation compiles."""
     from fastlin.warmup import fit_separable
 
     return {
@@ -32,7 +32,7 @@ def list_first_fits():
 
 
 def find_signatures():
-    """Run the fits in this process, and return the signatures of the kernels that Python has called, longest first."""
+    """Run the fits in this process; return the signatures of kernels called by Python, slowest compilation first."""
     from fastlin.kernels.machine.archives import list_signatures
 
     def measure(signature):
@@ -106,7 +106,7 @@ def write_list():
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    # An empty cache, because kernels that are loaded have no compilation time.
+    # The cache is empty, because loaded kernels have no compilation time.
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"NUMBA_CACHE_DIR": folder, "FASTLIN_COMPILERS": "1", "FASTLIN_COMPILED": "off"}
         write_list()

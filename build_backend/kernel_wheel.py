@@ -1,4 +1,4 @@
-"""The build backend: that of setuptools, extended by wheels that contain compiled kernels.
+"""The build backend. It extends setuptools with wheels that contain compiled kernels.
 
     pip install .                                           # the kernels of the first fits, for this processor's level
     pip install . -Ckernels=host-level                      # all kernels, for this processor's level
@@ -6,11 +6,11 @@
     python -m build --wheel -Ckernels=x86-64-v2,x86-64-v3   # for these levels
     FASTLIN_BUILD_KERNELS=0 python -m build --wheel         # none: a pure wheel, for every machine
 
-The wheel of setuptools is pure, and its kernels are compiled when they are needed. This backend unpacks it, compiles
-its kernels for each level, and packs it with the code, for this version of Python and this platform only. If that fails
-without the setting, the backend prints the reason and returns the pure wheel. Kernels that were compiled without the
-setting are saved in the user's cache folder for the next build. Setuptools works in a copy, so nothing is written to
-the source tree, except for the metadata of an editable installation.
+The wheel of setuptools is pure, and its kernels are compiled when they are needed. This backend unpacks the wheel,
+compiles its kernels for each level, and packs it with the code for this version of Python and this platform only. If
+the compilation fails without the setting, the backend prints the reason and returns the pure wheel. Kernels compiled
+without the setting are saved in the user's cache folder for the next build. Setuptools works in a copy, so nothing is
+written to the source tree, except for the metadata of an editable installation.
 
 If SOURCE_DATE_EPOCH is set, builds of the sdist and of the pure wheel from the same sources are bitwise equal.
 """
@@ -37,7 +37,7 @@ __all__ = [
 
 def get_requires_for_build_wheel(config_settings=None):
     """Return the requirements of a build of the wheel in addition to setuptools, for compiling kernels."""
-    # Setuptools is not called here: it would write metadata to the source tree, and has no requirements.
+    # Setuptools is not called here, because it would write metadata to the source tree and has no requirements.
     return choose_requirements(read_setting(config_settings))
 
 

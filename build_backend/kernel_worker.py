@@ -5,8 +5,8 @@
     python kernel_worker.py compile LEVEL FOLDER COUNT NUMBER   # compiles these signatures for another level
 
 The COUNT workers share tasks and a cache folder, from which they load each other's kernels. A task is a step of the
-warm-up or a signature. Each worker writes the kernels that it compiled itself to an archive LEVEL-NUMBER.zip. The
-package is the one of the unpacked wheel, on PYTHONPATH.
+warm-up or a signature. Each worker writes the kernels that it compiled to an archive LEVEL-NUMBER.zip. The package is
+imported from the unpacked wheel, which is on PYTHONPATH.
 """
 
 import importlib.util
@@ -20,7 +20,7 @@ import first_fits
 
 
 def share_tasks(tasks, level, folder, count, number):
-    """Yield the tasks that no other worker has taken, and print the progress in steps of a tenth.
+    """Yield the tasks that no other worker has taken, and print the progress in steps of 10 %.
 
     The workers start at different positions, because neighboring tasks use the same inner kernels.
     """
@@ -47,7 +47,7 @@ def import_kernels_alone():
     """Make kernels importable without the rest of the package, which requires SciPy and scikit-learn."""
     package, annotations = ModuleType("fastlin"), ModuleType("fastlin.typing")
     package.__path__ = importlib.util.find_spec("fastlin").submodule_search_locations
-    # fastlin.typing imports SciPy, for a type that kernels do not use.
+    # fastlin.typing imports SciPy for a type that kernels do not use.
     annotations.__getattr__ = lambda name: Any
     sys.modules |= {"fastlin": package, "fastlin.typing": annotations}
 
@@ -66,7 +66,7 @@ def main(action, level, folder, count, number):
             step()
         (folder / f"signatures-{number}").write_bytes(pickle.dumps(archives.list_signatures()))
     else:
-        # All workers start with the kernels of first fits that take longest, so that they end at about the same time.
+        # All workers start with the slowest kernels of first fits, so that they finish at about the same time.
         core = action == "core"
         signatures, worker = (first_fits.read_signatures(), (1, 0)) if core else (read_signatures(folder), worker)
         for signature in share_tasks(signatures, level, folder / level, *worker):

@@ -10,7 +10,7 @@ import tarfile
 import time
 import zipfile
 
-# The earliest time that ZIP archives can represent.
+# The earliest time that a ZIP archive can represent.
 MIN_ZIP_TIME = 315_532_800
 
 
@@ -21,7 +21,7 @@ def read_epoch():
 
 
 def normalize_sdist(path, epoch):
-    """Repack a gzipped tar archive with sorted members of equal time, without owners, and normalized permissions."""
+    """Repack a gzipped tar archive with sorted members, equal times, normalized permissions and no owners."""
     packed = io.BytesIO()
     with tarfile.open(path) as old, tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as new:
         for member in sorted(old.getmembers(), key=lambda member: member.name):
@@ -35,7 +35,7 @@ def normalize_sdist(path, epoch):
 
 
 def normalize_wheel(path, epoch):
-    """Repack a wheel with members in the same order, of equal time and normalized permissions."""
+    """Repack a wheel with members in the same order, equal times and normalized permissions."""
     with zipfile.ZipFile(path) as old:
         members = [(member, old.read(member)) for member in old.infolist()]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
@@ -49,5 +49,5 @@ def normalize_wheel(path, epoch):
 
 
 def choose_permissions(is_executable):
-    """Return the permissions of a member, which only its owner can write to."""
+    """Return the permissions of a member. Only its owner can write to it."""
     return 0o755 if is_executable else 0o644

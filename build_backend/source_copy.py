@@ -13,9 +13,9 @@ IGNORED = shutil.ignore_patterns("__pycache__", "_build", "gallery")
 
 @contextlib.contextmanager
 def copied_source() -> Iterator[Path]:
-    """Copy the source tree, the current folder, and make the copy the current folder in the ``with`` block; yield it.
+    """Copy the source tree in the current folder; yield the copy, the current folder in the ``with`` block.
 
-    It contains the files of the root, the package, and the folders that the sdist includes completely.
+    The copy contains the files of the root, the package, and the folders that the sdist includes completely.
     """
     source = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,16 +1,17 @@
 """Fast logistic and softmax regression with compiled kernels and certified optima.
 
 `LogisticRegression` and `LogisticRegressionCV` are drop-in replacements for scikit-learn's classes, and `logistic_path`
-fits many values of C. `MiniBatchLogisticRegression` trains on mini-batches, and `MLPClassifier` and `TwoLayerNet` are
-neural networks. `fastlin.blocks` and `fastlin.dask` support data larger than memory, on one machine or a cluster.
-`fastlin.trainers` has the mini-batch models and trainers of the course assignment; `fastlin.datasets` loads its data.
+fits models for many values of C. `MiniBatchLogisticRegression` is trained with mini-batches. `MLPClassifier` and
+`TwoLayerNet` are neural networks. `fastlin.blocks` and `fastlin.dask` support data larger than memory, on one machine
+or a cluster. `fastlin.trainers` contains the mini-batch models and trainers of the course assignment, and
+`fastlin.datasets` loads the data sets.
 """
 
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Before the modules that import the same libraries.
+# This import precedes the modules that import the same libraries.
 from fastlin import dependencies as dependencies
 
 # isort: split
@@ -53,7 +54,7 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-# Imported lazily, because they import Numba, which is slow, or are not needed for a linear model.
+# These attributes are imported lazily, because they import Numba, which is slow, or are not needed for linear models.
 _LAZY_ATTRIBUTES = {
     "FirthLogisticRegression": "fastlin.estimators",
     "MLPClassifier": "fastlin.estimators",
@@ -65,7 +66,7 @@ _LAZY_ATTRIBUTES = {
 _LAZY_MODULES = "dask", "datasets", "figures", "inference", "patch", "trainers"
 
 
-# Hidden from type checkers: because of this function they would accept any attribute of the module.
+# This function is hidden from type checkers, which would otherwise accept any attribute of the module.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
@@ -74,7 +75,7 @@ if not TYPE_CHECKING:
         if name in _LAZY_MODULES:
             return import_module(f"fastlin.{name}")
         # Python sets a module as an attribute of its package when it imports the module. If a signal interrupts the
-        # import of fastlin, the next import finds some modules imported already, and does not set them.
+        # import of fastlin, the next import finds some modules already imported and does not set their attributes.
         if f"fastlin.{name}" in sys.modules:
             return sys.modules[f"fastlin.{name}"]
         raise AttributeError(f"module 'fastlin' has no attribute {name!r}")

@@ -10,8 +10,8 @@ __all__ = ["TimeLimit"]
 class TimeLimit:
     """Callback that stops a fit after a given time, at the end of the current iteration.
 
-    On a search or a pipeline the limit applies to all its fits together. The model has the coefficients of the last
-    iteration, and `certificate_` bounds its suboptimality.
+    If the callback is set on a search or a pipeline, the limit applies to the total time of all fits. The model has the
+    coefficients of the last iteration, and `certificate_` bounds its suboptimality.
 
     Parameters
     ----------
@@ -44,13 +44,13 @@ class TimeLimit:
         self.seconds = seconds
 
     def setup(self, estimator: Any, context: Any) -> None:
-        """Do nothing, because the contexts store their start time."""
+        """Do nothing, because each context stores its start time."""
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
         """Do nothing."""
 
     def on_fit_task_end(self, estimator: Any, context: Any) -> bool:
-        """Return whether the seconds have passed since the outermost task began."""
+        """Return whether the time limit has passed since the start of the outermost task."""
         while context.parent is not None:
             context = context.parent
         return (datetime.now(UTC) - context.init_time).total_seconds() >= self.seconds

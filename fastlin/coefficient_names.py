@@ -37,7 +37,7 @@ INTERCEPT = CoefficientName("intercept")
 
 
 class OmittedLevels(NamedTuple):
-    """The names of categorical levels without coefficients: reference levels, and levels without rows."""
+    """The names of categorical levels that have no coefficients: reference levels and levels without rows."""
 
     references: Sequence[str] = ()
     unused: Sequence[str] = ()
@@ -52,7 +52,7 @@ def append_intercept(names: Array, fit_intercept: bool) -> Array:
 
 
 def are_intercepts(names: Array) -> Array:
-    """Return which names are the intercept, (p,) bool. A column named "intercept" is not."""
+    """Return whether each name denotes the intercept, (p,) bool. A column named "intercept" does not."""
     return np.array([isinstance(name, CoefficientName) and name.column is None for name in names], bool)
 
 
@@ -75,7 +75,7 @@ def find_indices(
     Raises
     ------
     ValueError
-        A key is unknown or ambiguous, a coefficient is selected twice, or the selection is empty.
+        If a key is unknown or ambiguous, if a coefficient is selected twice, or if the selection is empty.
     """
     if selection is None:
         return np.arange(len(names))
@@ -115,15 +115,15 @@ class _Lookup:
                 self._indices[_normalize_key((name.column, name.level))].append(index)
 
     def find(self, key):
-        """Return the indices of all levels and coefficients with a name or a pair."""
+        """Return the indices of all levels and coefficients that match a name or a pair."""
         try:
             return self._indices.get(_normalize_key(key), [])
         except TypeError:
-            # A value without a hash is neither a name nor a level.
+            # A value that is not hashable is neither a name nor a level.
             return []
 
     def find_index(self, key):
-        """Return the index of the coefficient that a key selects; raise a ValueError if there is not exactly one."""
+        """Return the index of the coefficient that a key selects; raise a ValueError unless there is exactly one."""
         is_index = isinstance(key, (int, np.integer)) and not isinstance(key, bool)
         if is_index and self._by_index and 0 <= key < self._n_coefficients:
             return int(key)
@@ -195,6 +195,6 @@ def _normalize_key(key):
     try:
         is_missing = bool(level != level)
     except TypeError:
-        # Comparisons with pandas' NA have no boolean value.
+        # Comparisons with pandas.NA do not return a boolean.
         is_missing = True
     return column, None if is_missing else level

@@ -20,9 +20,10 @@ def read_if_sparse(data: Any, name: str = "X") -> Any:
 
 
 def read_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer, SparseContainer | None]:
-    """Return a SciPy sparse container of any format as CSR, and as CSC if it is CSC, otherwise None.
+    """Return a SciPy sparse container of any format as CSR, and as CSC if it is in CSC format, otherwise None.
 
-    CSR of dtypes that kernels support is not copied; other values become float64. Error messages contain the name.
+    CSR containers with dtypes that kernels support are not copied; other values are converted to float64. Error
+    messages contain the name.
     """
     if X.ndim != 2:
         raise ValueError(f"Expected 2D array, but {name} is a sparse array of shape {X.shape}. {ACCEPTED}")
@@ -39,7 +40,7 @@ def read_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer
 
 
 def _check(X):
-    """Return a valid CSR, CSC or BSR matrix with dtypes that kernels support, X itself if possible."""
+    """Return a valid CSR, CSC or BSR matrix with dtypes that kernels support, if possible X itself."""
     if X.format == "lil":
         if any(len(columns) != len(values) for columns, values in zip(X.rows, X.data, strict=False)):
             raise ValueError("a row has more columns than values, or fewer")
@@ -53,7 +54,7 @@ def _check(X):
         X = X.tocoo()
     positions = [X.row, X.col] if X.format == "coo" else [X.indptr, X.indices]
     if any(array.dtype.kind not in "iu" for array in positions):
-        # SciPy would round them.
+        # SciPy would round such indices.
         raise ValueError(f"its indices have dtypes {positions[0].dtype} and {positions[1].dtype}, not integers")
     make = getattr(sparse, f"{X.format}_array")
     if X.format == "coo":
@@ -64,6 +65,6 @@ def _check(X):
     if (X.dtype.kind == "f" and X.dtype not in (np.float32, np.float64)) or not X.dtype.isnative:
         X = X.astype(np.float64)
     X = X.tocsr() if X.format == "coo" else X
-    # Checks a copy, because `check_format` truncates arrays behind the last entry.
+    # A copy is checked, because `check_format` truncates the arrays after the last entry.
     copy(X).check_format(full_check=True)
     return X

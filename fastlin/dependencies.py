@@ -1,6 +1,6 @@
 """Import the libraries that `import fastlin` needs, so that no signal handler can interrupt their import.
 
-An interrupted import of NumPy or SciPy can make every later one fail.
+After an interrupted import of NumPy or SciPy, all later imports can fail.
 """
 
 from fastlin.interruption import import_uninterrupted

@@ -25,7 +25,7 @@ __all__ = [
 
 
 class CheckpointError(ValueError):
-    """Raised if a checkpoint is invalid, is damaged, or belongs to a fit with other parameters or data.
+    """Raised if a checkpoint is invalid or damaged, or was written by a fit with other parameters or data.
 
     `MLPClassifier.fit` raises it for its argument `resume`.
 
@@ -42,8 +42,8 @@ class CheckpointError(ValueError):
 class CheckpointWarning(UserWarning):
     """Issued if a checkpoint could not be written, for example because the disk is full.
 
-    `MLPClassifier.fit` issues it once for its argument `save_checkpoint`. The training continues, and the next epoch
-    tries to write the checkpoint again.
+    `MLPClassifier.fit` issues it once for its argument `save_checkpoint`. Training continues, and `fit` tries to write
+    a checkpoint again after the next epoch.
 
     Examples
     --------
@@ -96,7 +96,7 @@ class ConvergenceWarning(sklearn.exceptions.ConvergenceWarning):
 
 
 class CourseAssertionError(AssertionError, ValueError):
-    """Raised where the course's code has an assertion; it can be caught as AssertionError or as ValueError.
+    """Raised where the course's code has an assertion. It can be caught as an AssertionError or a ValueError.
 
     Examples
     --------
@@ -112,10 +112,11 @@ class CourseAssertionError(AssertionError, ValueError):
 
 
 class CourseWarning(UserWarning):
-    """Issued if a script of the course gets a different result than with the course's own code.
+    """Issued if a course script gives a different result than with the course's own code.
 
-    The message explains how to get either result. Each difference is reported once per process: a training run that
-    early stopping would have ended, the convention of an L2 penalty, and loader arguments from other years.
+    The message explains how to get either result. Each difference is reported once per process. The differences are
+    training runs that early stopping would have ended, the convention for the L2 penalty, and loader arguments from
+    other years.
 
     Examples
     --------

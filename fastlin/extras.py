@@ -1,6 +1,6 @@
-"""Optional dependencies, by the extra that installs them.
+"""Optional dependencies, grouped by the extra that installs them.
 
-Code imports them where it uses them, so that `import fastlin` and fits do not need them.
+These packages are imported where they are used, so that `import fastlin` and fits do not require them.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from fastlin.interruption import import_uninterrupted
 
-# Names of distributions.
+# Names of the distributions of each extra.
 EXTRAS = {
     "studies": ("filelock", "jinja2", "latex2mathml", "matplotlib", "pillow", "pooch", "rich", "skops", "tqdm"),
     # For `fastlin fit` and `fastlin predict`.
@@ -17,13 +17,13 @@ EXTRAS = {
     "arrow": ("pyarrow",),
     "dask": ("dask", "distributed"),
 }
-# Distributions whose import name differs.
+# Import names that differ from the names of the distributions.
 IMPORTED = {"pillow": "PIL"}
 
 
 @contextlib.contextmanager
 def needs(extra: str, *modules: str) -> Iterator[None]:
-    """Import modules uninterrupted. If they or the ``with`` block lack a package, the error names the extra."""
+    """Import modules uninterrupted. Errors for missing packages, also in the block, name the extra."""
     try:
         import_uninterrupted(*modules)
         yield
@@ -44,5 +44,5 @@ def describe_missing(extra: str, names: Iterable[str]) -> str:
 
 
 def format_install_command(extra: str) -> str:
-    """Return the command that installs an extra. It needs a checkout, because fastlin is not on PyPI yet."""
+    """Return the command that installs an extra. It requires a checkout, because fastlin is not on PyPI yet."""
     return f"pip install '.[{extra}]' in a checkout of fastlin"

@@ -15,10 +15,10 @@ from fastlin.typing import PathLike
 
 
 def user_cache_folder() -> Path | None:
-    r"""Return fastlin's folder in the user's cache, which may not exist yet; None if the user has no cache folder."""
+    r"""Return fastlin's folder in the user's cache, which may not exist yet, or None if there is no cache."""
     try:
         return user_cache_path("fastlin", appauthor=False)
-    # No home directory on Linux or macOS; no variable or profile on Windows, as for some services.
+    # There is no home directory (Linux, macOS) or no variable or profile (Windows), as for some services.
     except (RuntimeError, ValueError, OSError):
         return None
 
@@ -27,8 +27,8 @@ def user_cache_folder() -> Path | None:
 def write_whole(path: PathLike) -> Iterator[Path]:
     """Write a file atomically: yield the path of a temporary file, which then replaces `path` or its link's target.
 
-    If an exception occurs, the temporary file is removed. Its random name separates concurrent writers. The data are
-    synced to disk before the replacement, and the mode of an existing file is preserved.
+    If an exception occurs, the temporary file is removed. Because its name is random, concurrent writers do not
+    interfere. The data are synced to disk before the replacement, and the mode of an existing file is preserved.
     """
     path = Path(os.path.realpath(path))
     mode = _find_mode(path)
@@ -45,7 +45,7 @@ def write_whole(path: PathLike) -> Iterator[Path]:
             part.chmod(mode)
         os.replace(part, path)
     except BaseException:
-        # Windows cannot remove an open file; the original error is more important.
+        # Windows cannot remove an open file. This error is ignored, because the original error is more important.
         with contextlib.suppress(OSError):
             part.unlink()
         raise
@@ -66,8 +66,8 @@ def _find_mode(path):
 def lock(path: PathLike) -> Iterator[None]:
     """Hold a lock for a path, the file ``.<name>.lock`` in its folder, during the ``with`` block.
 
-    The system releases it when the process ends. There is no lock if the file system does not support locks, or the
-    lock file cannot be opened.
+    The operating system releases the lock when the process ends. The block runs without a lock if the file system does
+    not support locks, or if the lock file cannot be opened.
     """
     with needs("studies", "filelock"):
         import filelock
@@ -83,8 +83,8 @@ def lock(path: PathLike) -> Iterator[None]:
     finally:
         # A forked child must not release the lock of its parent.
         if file_lock.is_locked and os.getpid() == process:
-            # A waiting process notices that the file is gone, and creates another. Windows cannot remove an open file;
-            # filelock removes it there after the release.
+            # A waiting process notices that the file is gone and creates another. Windows cannot remove an open file;
+            # there, filelock removes the file after the release.
             with contextlib.suppress(OSError):
                 file.unlink()
             file_lock.release()

@@ -52,7 +52,7 @@ def check_array(name: str, array: Any, shape: tuple[int, ...], reason: str = "")
 
 
 def validate_finite_array(name: str, values: Any, shape: tuple[int, ...], reason: str = "") -> Array:
-    """Return values as `validate_array` does, or raise a ValueError unless all of them are finite."""
+    """Return the array from `validate_array`; raise a ValueError unless all its entries are finite."""
     array = validate_array(name, values, shape, reason)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, but it contains NaN or infinity")
@@ -68,7 +68,7 @@ def validate_arrays(name: str, values: Any, shapes: Sequence[tuple[int, ...]]) -
 
 
 def validate_count(name: str, value: Any, minimum: int = 0) -> int:
-    """Return an integer, or raise a ValueError unless it is from the minimum to the largest int64."""
+    """Return an integer; raise a ValueError unless it is between the minimum and the largest int64."""
     is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     require(is_integer and minimum <= value <= MAX_COUNT, name, f"be an integer of at least {minimum}", value)
     return int(value)
@@ -77,12 +77,13 @@ def validate_count(name: str, value: Any, minimum: int = 0) -> int:
 def read_scalar(value: Any) -> float | None:
     """Return the number in the result of a user's loss or scorer: a number, or an array or sequence with one entry.
 
-    None means that there is not exactly one number. NumPy 2.4 no longer converts arrays with dimensions by `float`.
+    If there is not exactly one number, the result is None. In NumPy 2.4, `float` no longer converts arrays with
+    dimensions.
     """
     while isinstance(value, (list, tuple)) and len(value) == 1:
         (value,) = value
     if hasattr(value, "item"):
-        # Libraries raise different errors for arrays with several entries.
+        # Which error is raised for an array with several entries depends on the library.
         with suppress(ValueError, TypeError, RuntimeError):
             value = value.item()
     return float(value) if isinstance(value, Real) else None

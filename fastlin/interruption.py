@@ -3,14 +3,15 @@
 Python calls signal handlers in the main thread, between any two steps of a program. If a handler raises an exception,
 as it does on Ctrl-C, an import or a compilation in the main thread stops halfway, and the library or the compiler can
 be broken for the rest of the process. So another thread does such work, and the main thread waits. An exception ends
-the wait at once. The work continues, and the next work starts after it.
+the wait at once. The work continues, and later work starts when it is complete.
 """
 
 import _imp
 import atexit
 import contextlib
 
-# Before the registration below: hooks run in reverse order before a fork, and work that the fork waits for may log.
+# Import logging before the registration below. Hooks run in reverse order before a fork, which waits for work that may
+# log.
 import logging  # noqa: F401
 import os
 import threading
@@ -23,7 +24,7 @@ from typing import Any
 
 # Seconds between two checks for signals. On Windows, a signal does not end the wait for a lock.
 SLICE = 0.1
-# Held by the thread that works. The main thread acquires it only before a fork and at exit.
+# This lock is held by the thread that does the work. The main thread acquires it only before a fork and at exit.
 _work_lock = threading.RLock()
 
 
@@ -42,7 +43,7 @@ def run_uninterrupted(function: Callable[..., Any], *arguments: Any) -> Any:
     _release_import_lock()
     work = _Work(partial(copy_context().run, function, *arguments))
     try:
-        # Not a `threading.Thread`: it shares a lock with its starter, which an exception could leave locked.
+        # A `threading.Thread` shares a lock with the thread that starts it, which an exception could leave locked.
         start_new_thread(work.run, ())
     except RuntimeError:
         # No thread can be started, for example because the interpreter is shutting down.
@@ -52,8 +53,8 @@ def run_uninterrupted(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def _release_import_lock():
     """Release the interpreter's import lock if an interrupted import left it locked by this thread."""
-    # `importlib` acquires it in a method: an exception right after that comes before the ``with`` block, which would
-    # release the lock. Another thread would wait for it forever.
+    # `importlib` acquires the lock in a method. An exception right after that precedes the ``with`` block that would
+    # release the lock, and another thread would wait forever.
     with contextlib.suppress(RuntimeError):
         while _imp.lock_held():
             _imp.release_lock()
@@ -68,7 +69,8 @@ class _Work:
         self._error = None
         self._is_awaited = True
         self._has_ended = False
-        # Released at the end. Acquiring it does not prove the end, because an exception may occur right after.
+        # The lock is released at the end of the work. Acquiring it does not prove the end, because an exception may
+        # follow.
         self._end = threading.Lock()
         self._end.acquire()
 

@@ -1,11 +1,12 @@
-"""The libraries of the comparison with baselines, with one function per library that minimizes fastlin's objective.
+"""The libraries of the comparison with baselines, with one function per library, which minimizes fastlin's objective.
 
 Each function takes a `Problem` and an effort, which is a tolerance or a maximum number of iterations, and returns coef
 (K, d) and intercept (K,) in scikit-learn's shapes. Its docstring explains how the parameters of the library express
 
     J(W, b) = (1/n) sum_i l_i + (l2 / 2) ||W||^2,    l2 = 1 / (C n), the intercept not penalized.
 
-tests/test_other_libraries.py checks that each minimizes this objective. Each function imports its library when called.
+tests/test_other_libraries.py checks that each function minimizes this objective. Each function imports its library when
+called.
 """
 
 import importlib.util
@@ -26,7 +27,7 @@ from fastlin.typing import FloatArray
 TOLERANCES = tuple(10.0**-k for k in range(1, 11))
 ITERATIONS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 NEWTON_ITERATIONS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
-# newton-cholesky computes the full Hessian. With more parameters than this it needs more than 50 MB, and its
+# newton-cholesky computes the full Hessian. With more parameters than this, the Hessian needs more than 50 MB, and its
 # factorization takes longer than the fits of the other libraries.
 MAX_PARAMETERS_OF_A_HESSIAN = 2500
 
@@ -53,12 +54,12 @@ class Problem:
 
     @property
     def l1(self) -> float:
-        """The factor of the sum of absolute values relative to the mean loss."""
+        """The factor of the sum of absolute values, if the mean loss has the factor one."""
         return self.l1_ratio / (self.C * len(self.y))
 
     @property
     def l2(self) -> float:
-        """The factor of half the sum of squares relative to the mean loss."""
+        """The factor of half the sum of squares, if the mean loss has the factor one."""
         return (1 - self.l1_ratio) / (self.C * len(self.y))
 
     @property
@@ -90,7 +91,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Library:
-    """A solver of a library, with the names of its package and module, and its efforts in increasing order."""
+    """A solver of a library, with the names of the package and module, and the efforts in increasing order."""
 
     fit: Callable
     efforts: tuple
@@ -104,7 +105,7 @@ class Library:
     def solve(self, problem: Problem, effort: float) -> tuple[FloatArray, FloatArray]:
         """Return coef and intercept of a fit; convert every exception of the library to a CannotSolveError."""
         with warnings.catch_warnings():
-            # Fits are stopped before convergence on purpose, and each library has its own warning class for that.
+            # Fits are deliberately stopped before convergence, for which each library has its own warning class.
             warnings.simplefilter("ignore")
             try:
                 return self.fit(problem, effort)
@@ -134,7 +135,7 @@ def fit_fastlin(problem: Problem, tol: float, solver: str = "auto") -> tuple[Flo
 
 
 def fit_scikit_learn(problem: Problem, max_iter: int, solver: str, tol: float = 0) -> tuple[FloatArray, FloatArray]:
-    """Fit scikit-learn's LogisticRegression, which has the common objective; with tol = 0 only max_iter ends a fit."""
+    """Fit scikit-learn's LogisticRegression, which has the common objective; if tol = 0, only max_iter stops it."""
     size = problem.n_rows_coef * (problem.X.shape[1] + problem.fit_intercept)
     is_large = size > MAX_PARAMETERS_OF_A_HESSIAN
     _raise_if(solver == "newton-cholesky" and is_large, f"its Hessian would have {size:,} × {size:,} entries")
@@ -167,7 +168,7 @@ def fit_cyanure(problem: Problem, max_iter: int, tol: float = 0) -> tuple[FloatA
         verbose=False,
     )
     model.fit(problem.X, problem.y)
-    # Its coefficients are (features, classes), or a vector for two classes.
+    # Cyanure's coefficients have shape (features, classes), or are a vector for two classes.
     coef = model.coef_.reshape(problem.X.shape[1], problem.n_rows_coef).T
     return coef, model.intercept_.ravel() if problem.fit_intercept else np.zeros(len(coef))
 
@@ -191,7 +192,7 @@ def fit_snapml(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]
 
 
 def fit_skglm(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
-    """Minimize skglm's Logistic, the mean loss, plus its L2, alpha / 2 ||w||^2 with alpha = l2, with its L-BFGS."""
+    """Minimize skglm's Logistic (the mean loss) plus its L2 (alpha / 2 ||w||^2, so alpha = l2) with its L-BFGS."""
     _raise_if(problem.n_classes > 2, "it has no softmax")
     _raise_if(problem.fit_intercept, "its L-BFGS has no intercept")
     _raise_if(problem.X.dtype == np.float32, "its logistic loss does not compile for float32")
@@ -209,7 +210,7 @@ def fit_glum(problem: Problem, max_iter: int, tol: float = 1e-300) -> tuple[Floa
     The elastic net is l1_ratio ||w||_1 + (1 - l1_ratio) / 2 ||w||^2, so alpha = l1 + l2.
     """
     _raise_if(problem.n_classes > 2, "it has no softmax")
-    # In float32 glum 3.4.1 does not reach the optimum if some columns are nearly constant
+    # In float32, glum 3.4.1 does not reach the optimum if some columns are nearly constant
     # (docs/benchmarks/design-choices.md: glum in float32).
     _raise_if(problem.X.dtype == np.float32, "in float32 it ignores nearly constant columns")
     from glum import GeneralizedLinearRegressor
@@ -242,7 +243,7 @@ def fit_adelie(problem: Problem, tol: float) -> tuple[FloatArray, FloatArray]:
     else:
         targets = np.eye(problem.n_classes, dtype=X.dtype)[problem.y]
         family = adelie.glm.multinomial(y=targets, dtype=X.dtype.type)
-    # With a tolerance below rounding error, its iterations do not terminate.
+    # With a tolerance below rounding error, adelie's iterations do not terminate.
     tol = max(tol, 1e-3 * float(np.finfo(X.dtype).eps))
     path = adelie.grpnet(
         X,
@@ -283,7 +284,7 @@ def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArr
 def fit_torch(
     problem: Problem, max_iter: int, observe: Callable[[float, FloatArray, FloatArray], None] | None = None
 ) -> tuple[FloatArray, FloatArray]:
-    """Minimize J in PyTorch with its L-BFGS, 10 pairs and a strong Wolfe line search; errors of observe end the fit."""
+    """Minimize J in PyTorch with its L-BFGS (10 pairs, strong Wolfe line search); errors in observe stop the fit."""
     _raise_if(issparse(problem.X), "its objective here does not support sparse rows")
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy

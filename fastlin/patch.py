@@ -1,8 +1,8 @@
 """Patch scikit-learn's classes to use fastlin: `patch_sklearn`, and ``python -m fastlin.patch script.py``.
 
 Methods are replaced in place, so names that were imported earlier, subclasses and pickles continue to work. If fastlin
-does not support the parameters or data, the patched class falls back to scikit-learn. Wrappers that another package
-adds later are called around fastlin's methods.
+does not support the parameters or data, the patched class falls back to scikit-learn. Wrappers that other packages add
+later are called around fastlin's methods.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ LOGGER = logging.getLogger("fastlin")
 PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
 # scikit-learn's default of max_iter, and fastlin's default, which replaces it.
 DEFAULT_MAX_ITER, MAX_ITER = 100, 1000
-# fastlin has solvers of these names, and their tol bounds the gradient, as in scikit-learn.
+# fastlin has solvers with these names, whose tol bounds the gradient, as in scikit-learn.
 NEWTON_SOLVERS = "newton-cg", "newton-cholesky"
-# scikit-learn's lbfgs stops if a step decreases J by less than this fraction of J, for any tol.
+# For any tol, scikit-learn's lbfgs stops if a step decreases J by less than this fraction of J.
 MIN_DECREASE = 64 * float(np.finfo(np.float64).eps)
-# Tables with at most this number of entries are fitted to the accuracy of rounding, for one or two more Newton steps.
+# Tables with at most this number of entries are fitted to rounding accuracy, which takes one or two more Newton steps.
 SMALL_TABLE = 100_000
 MAX_REASONS = 100
 # Fitted attributes that scikit-learn's estimators do not have.
@@ -67,7 +67,7 @@ FASTLIN_ATTRIBUTES = (
 
 
 def _translate(name, estimator, **changed):
-    """Return fastlin's estimator with the attributes of scikit-learn's, except those that are changed."""
+    """Return fastlin's estimator with the attributes of scikit-learn's estimator, except for the changed attributes."""
     translated = getattr(estimators, name)()
     vars(translated).update({**vars(estimator), **changed})
     return translated
@@ -76,38 +76,39 @@ def _translate(name, estimator, **changed):
 def _choose_parameters(estimator, X):
     """Return the parameters whose meaning differs in fastlin.
 
-    scikit-learn's tol bounds the gradient, whose square is of the order of the suboptimality of J, which fastlin's tol
-    bounds: hence the square of tol. Small tables are fitted to the accuracy of rounding.
+    scikit-learn's tol bounds the gradient, and fastlin's tol bounds the suboptimality of J. This suboptimality is of
+    the order of the square of the gradient, so fastlin uses the square of tol. Small tables are fitted to rounding
+    accuracy.
     """
     uses_newton = estimator.solver in NEWTON_SOLVERS
-    # In versions in which alpha replaces C, the default of C may be a string or None.
+    # If alpha replaces C in the installed version, the default of C may be a string or None.
     replaced = {"C": 1.0, "Cs": 10}
     tol = estimator.tol if uses_newton else max(estimator.tol**2, MIN_DECREASE)
     return {
-        # Newton steps are reproducible: two steps equal one step and another one from a warm start.
+        # Newton steps are reproducible: two steps give the same result as one step followed by a warm-started step.
         "solver": estimator.solver if uses_newton else "auto",
-        # Warnings name this solver.
+        # Warnings contain the name of this solver.
         "asked_solver": estimator.solver,
         "tol": MIN_DECREASE if math.prod(np.shape(X)) <= SMALL_TABLE else tol,
         "max_iter": MAX_ITER if estimator.max_iter == DEFAULT_MAX_ITER else estimator.max_iter,
-        # The primal problem has the same solution.
+        # The primal problem has the same solution as the dual problem.
         "dual": estimator.dual and estimator.solver != "liblinear",
         **{name: value for name, value in replaced.items() if isinstance(getattr(estimator, name, 0), str | None)},
     }
 
 
 def _fall_back_if(is_unsupported, reason):
-    """Raise the error that makes a fit fall back to scikit-learn."""
+    """Raise the error that makes a fit fall back to scikit-learn, if is_unsupported is true."""
     if is_unsupported:
         raise NotImplementedError(reason)
 
 
 def _check(estimator, X):
-    """Raise an error for parameters and data that fastlin does not support."""
+    """Raise an error if fastlin does not support the parameters or the data."""
     # This also validates parameters that fastlin ignores.
     check_parameters(estimator)
     _fall_back_if(_uses_array_api(X), "array_api_dispatch is set, and X is not a NumPy array")
-    # Before scikit-learn 1.8.
+    # This parameter exists before scikit-learn 1.8.
     multi_class = getattr(estimator, "multi_class", "auto")
     _fall_back_if(multi_class not in ("deprecated", "auto"), f"multi_class={multi_class!r}")
 
@@ -118,7 +119,7 @@ def _uses_array_api(X):
 
 
 def _prepare_linear(name, _, estimator, X, y, sample_weight=None, **params):
-    """Return the functions that fit a model for LogisticRegression or LogisticRegressionCV and that store it."""
+    """Return functions that fit and that store a model for LogisticRegression or LogisticRegressionCV."""
     _check(estimator, X)
     _fall_back_if(read_label_columns(y)[1] is not None, "soft labels, which scikit-learn does not support")
     changed = _choose_parameters(estimator, X)
@@ -131,7 +132,7 @@ def _prepare_linear(name, _, estimator, X, y, sample_weight=None, **params):
 
 
 def _penalize_intercept(estimator, X, y):
-    """Return X and y with a column for liblinear's intercept, which is penalized."""
+    """Return X and y, with a column of X for liblinear's intercept, which is penalized."""
     X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=np.float64)
     _fall_back_if(len(np.unique(y)) > 2, "liblinear with three or more classes")
     if estimator.fit_intercept:
@@ -147,7 +148,7 @@ def _copy_fitted_attributes(estimator, model, left_out=()):
 
 
 def _store_linear(estimator, model):
-    """Copy the fitted attributes of a model to a linear estimator, with liblinear's intercept."""
+    """Copy the fitted attributes of a model to a linear estimator, including liblinear's intercept."""
     # Without history_ the estimator can be unpickled without fastlin.
     left_out = {"history_"}
     if not hasattr(estimator, "alphas"):
@@ -165,10 +166,10 @@ def _store_linear(estimator, model):
 
 
 def _prepare_network(_, estimator, X, *labels_and_weights):
-    """Return the functions that fit a model for MLPClassifier and that store it."""
+    """Return functions that fit and that store a model for MLPClassifier."""
     _check(estimator, X)
     _fall_back_if(estimator.warm_start, "warm_start continues from scikit-learn's own state")
-    # scikit-learn computes in the type of X.
+    # scikit-learn computes in the dtype of X.
     dtype = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
     model = _translate("MLPClassifier", estimator, dtype=dtype)
     return partial(model.fit, X, *labels_and_weights), partial(_store_network, estimator)
@@ -182,8 +183,8 @@ def _store_network(estimator, model):
 
 
 def _record_fit(self, X, y, sample_weight=None):
-    """Record the data instead of fitting: the `fit` of a meta-estimator's clones, which are then fitted in batches."""
-    # Imported here, because it imports Numba.
+    """Record the data instead of fitting. A meta-estimator's clones have this `fit` and are fitted in batches."""
+    # This module is imported here, because it imports Numba.
     from fastlin.estimators.batched_fits import pack
 
     self.classes_, labels = encode_labels(np.ravel(y))
@@ -194,7 +195,7 @@ def _record_fit(self, X, y, sample_weight=None):
 
 
 def _prepare_meta_estimator(original, meta, X, y, sample_weight=None, **params):
-    """Return the functions that fit the estimators of a meta-estimator and that store them."""
+    """Return functions that fit and that store the estimators of a meta-estimator."""
     from fastlin.estimators.batched_fits import fit_tasks
 
     check_parameters(meta)
@@ -208,7 +209,7 @@ def _prepare_meta_estimator(original, meta, X, y, sample_weight=None, **params):
     is_unsupported = any(getattr(meta, name, value) != value for name, value in supported.items())
     _fall_back_if(is_unsupported, "BaggingClassifier with subsets of the features, oob_score or warm_start")
     recorded.estimator, inner_class = clone(inner), type(inner)
-    # A copy is faster than a clone, for which scikit-learn inspects the constructor.
+    # Copying is faster than cloning, for which scikit-learn inspects the constructor.
     recorder_class = type(inner_class.__name__, (inner_class,), {"fit": _record_fit, "__sklearn_clone__": copy})
     recorded.estimator.__class__ = recorder_class
     if sample_weight is not None:
@@ -216,14 +217,15 @@ def _prepare_meta_estimator(original, meta, X, y, sample_weight=None, **params):
     generator = check_random_state(getattr(meta, "random_state", None))
     state = generator.get_state()
     try:
-        # Clones in other processes would be lost, and the inner estimator has already been validated.
+        # Clones in other processes would be lost. Validation is skipped, because the inner estimator has been
+        # validated.
         with parallel_config("sequential"), config_context(skip_parameter_validation=True):
             original(recorded, X, y, **params)
         fits = [fit for fit in recorded.estimators_ if type(fit) is recorder_class]
         rows, tasks = zip(*(vars(fit).pop("recorded_") for fit in fits), strict=True) if fits else ([], [])
         _fall_back_if(not fits or any(X_of_fit is not rows[0] for X_of_fit in rows), "fits with different rows")
     except BaseException:
-        # The fallback to scikit-learn draws the same random numbers.
+        # A fallback to scikit-learn must draw the same random numbers.
         generator.set_state(state)
         raise
     model = clone(inner)
@@ -246,7 +248,7 @@ def _store_meta_estimator(meta, recorded, fits, model, results):
 
 
 class Patched(NamedTuple):
-    """The module of a scikit-learn class, the function that prepares its fits, and whether it is a meta-estimator."""
+    """The module of a scikit-learn class, a function that prepares fits, and whether the class is a meta-estimator."""
 
     module: str
     prepare: Callable[..., Any]
@@ -289,7 +291,7 @@ def _make_fit(name, original):
         try:
             arguments = signature.bind(self, *args, **kwargs)
             run, store = prepare(original, *arguments.args, **arguments.kwargs)
-            # Called directly, so that the stacklevel of warnings points to the user's call of fit.
+            # The functions are called directly, so that the stacklevel of warnings points to the user's call of fit.
             store(run())
             _count(name)
             return self
@@ -314,7 +316,7 @@ def _make_prediction(name, original):
 
     @wraps(original)
     def predict(self, X):
-        # A subclass may override one of the methods, on which the others depend, and the patch may have been removed.
+        # A subclass may override a method on which others depend, and the patch may have been removed.
         methods = _replaced.get("LogisticRegression", {})
         is_plain = all(getattr(type(self), attribute) is methods.get(attribute) for attribute in PREDICTIONS)
         if not is_plain or _uses_array_api(X):
@@ -329,14 +331,14 @@ def _make_prediction(name, original):
 
 # The replacement methods of each patched class.
 _replaced: dict[str, dict[str, Any]] = {}
-# The holders of the patch of each class: calls of patch_sklearn, and the parent process of joblib.
+# The holders of the patch of each class: calls of patch_sklearn and, in joblib's workers, the parent process.
 _patch_holders: dict[str, set[object]] = {name: set() for name in PATCHED}
 _lock = threading.RLock()
 
 
 @dataclass(frozen=True)
 class Report:
-    """Number of fits of patched classes in this process, by fastlin and by scikit-learn.
+    """Number of fits of patched classes in this process that were done by fastlin and by scikit-learn.
 
     Attributes
     ----------
@@ -372,7 +374,7 @@ _fits_of_fastlin, _fits_of_scikit_learn, _reasons = Counter[str](), Counter[str]
 
 
 def _count(name, reason=None):
-    """Count a fit of a class by fastlin, or by scikit-learn if there is a reason."""
+    """Add one to the number of fits of a class by fastlin or, if there is a reason, by scikit-learn."""
     with _lock:
         (_fits_of_scikit_learn if reason else _fits_of_fastlin)[name] += 1
         if reason:
@@ -417,7 +419,7 @@ def _put_back(name):
 
 
 def _update_patches(holder, names):
-    """Set the classes that a holder requires, and patch or restore each class as long as any holder requires it."""
+    """Set the classes that a holder requires; patch classes that any holder requires, and restore the other classes."""
     with _lock:
         for name, holders in _patch_holders.items():
             (holders.add if name in names else holders.discard)(holder)
@@ -455,7 +457,7 @@ class _Patch(AbstractContextManager[None]):
     names: list[str]
 
     def __enter__(self):
-        # A context manager that is entered again patches again.
+        # If the context manager is entered again, it patches again.
         _update_patches(self, self.names)
 
     def __exit__(self, *error):
@@ -465,10 +467,10 @@ class _Patch(AbstractContextManager[None]):
 def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextManager[None]:
     """Patch scikit-learn's classes so that fastlin does their fitting and prediction.
 
-    The classes, their parameters and their pickles remain scikit-learn's. "newton-cg" and "newton-cholesky" run these
-    solvers of fastlin, and other solvers are replaced by ``solver="auto"`` with the square of `tol`. Tables with up to
-    100,000 entries are fitted to the accuracy of rounding. `BaggingClassifier`, `OneVsRestClassifier` and
-    `MultiOutputClassifier` run the fits of such models, or of fastlin's, in batches. If fastlin does not support the
+    The classes, their parameters and their pickles remain scikit-learn's. "newton-cg" and "newton-cholesky" select
+    fastlin's solvers of these names, and other solvers are replaced by ``solver="auto"`` with the square of `tol`.
+    Tables with up to 100,000 entries are fitted to rounding accuracy. `BaggingClassifier`, `OneVsRestClassifier` and
+    `MultiOutputClassifier` fit such models, and fastlin's models, in batches. If fastlin does not support the
     parameters or data, the patched class falls back to scikit-learn, and the logger "fastlin" records the reason at
     level INFO. Worker processes of joblib are patched as well; other processes need their own call.
 
@@ -481,7 +483,7 @@ def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextMa
     Returns
     -------
     context : context manager
-        ``with patch_sklearn():`` patches until the end of the block, in all threads.
+        In ``with patch_sklearn():``, the patch is active in all threads until the end of the block.
 
     Raises
     ------
@@ -501,7 +503,7 @@ def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextMa
     True
     """
     patch = _Patch(_read_names(names, DEFAULT))
-    # The reducer remains registered, so that running worker processes are also restored.
+    # The reducer remains registered, so that classes in running worker processes are also restored.
     reduction.register(BatchedCalls, _reduce_batch)
     patch.__enter__()
     return patch
@@ -532,7 +534,7 @@ def unpatch_sklearn(names: str | Iterable[str] | None = None) -> None:
 
 
 def report() -> Report:
-    """Return the number of fits of patched classes by fastlin and by scikit-learn since the start of the process.
+    """Return the numbers of fits of patched classes by fastlin and by scikit-learn since the start of the process.
 
     Fits that raised an error in both, and fits in other processes, are not counted.
 
@@ -586,7 +588,7 @@ def run_program(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    # Run the imported module, because this file is a second module __main__ with its own counts.
+    # Run the imported module, because this file is a separate module __main__ with its own counts.
     import fastlin.patch
 
     fastlin.patch.run_program(sys.argv[1:])

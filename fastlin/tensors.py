@@ -33,7 +33,7 @@ def read_in_place(data: Any, name: str = "X") -> Any:
             f"{name}.to_dense(), or a SciPy sparse matrix."
         )
     is_readable = _is_readable(data)
-    # The first also copies JAX arrays from other devices.
+    # np.asarray also copies JAX arrays from other devices.
     by_protocol = [np.asarray] * hasattr(data, "__array__") + [np.from_dlpack] * is_readable
     reason = None
     for read in [_read_tensor] if is_tensor else by_protocol:
@@ -50,7 +50,7 @@ def read_in_place(data: Any, name: str = "X") -> Any:
 
 
 def choose_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype to which dense X is converted: its own if kernels support it, otherwise a float type."""
+    """Return the dtype to which dense X is converted: its own if kernels support it, otherwise a float dtype."""
     if dtype in DTYPES:
         return dtype
     return np.dtype(np.float32 if dtype == np.float16 else np.float64)
@@ -62,13 +62,13 @@ def widen(X: Any) -> Any:
 
 
 def has_finite_sum(array: Array) -> bool:
-    """Return whether the sum of an array is finite. If so, all entries are; if not, they may still be."""
+    """Return whether the sum of an array is finite. If it is finite, so are all entries; the converse is false."""
     with np.errstate(over="ignore", invalid="ignore"):
         return isfinite(np.add.reduce(array, axis=None))
 
 
 def to_numbers(rows: Array) -> Array:
-    """Return rows of dtype object as float64 if all entries are numbers, as from DataFrames with nullable columns."""
+    """Return rows of dtype object as float64 if all entries are numbers, for example from nullable columns."""
     if rows.ndim != 2 or rows.dtype.kind != "O":
         return rows
     try:
@@ -88,7 +88,7 @@ def _holds_bfloat16(data):
 
 
 def _read_tensor(tensor):
-    """Return a dense PyTorch tensor as an array in the same memory, also if it requires gradients."""
+    """Return a dense PyTorch tensor as an array in the same memory, even if the tensor requires gradients."""
     torch = sys.modules["torch"]
     tensor = tensor.detach().resolve_conj().resolve_neg()
     if tensor.dtype == torch.bfloat16:

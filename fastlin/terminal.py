@@ -10,7 +10,7 @@ from fastlin.extras import find_missing
 def make_printable(text: str) -> str:
     r"""Return a string with unprintable characters escaped as by ``repr``, such as ``\x1b``.
 
-    Names of columns and files are untrusted: a terminal would interpret control sequences in them, which move the
+    Names of columns and files are untrusted. A terminal would interpret control sequences in them, which can move the
     cursor, change colors or the title, or hide other output.
     """
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
@@ -18,9 +18,9 @@ def make_printable(text: str) -> str:
 
 @contextlib.contextmanager
 def show_bar(label: str, total: int | None) -> Iterator[Callable[..., None]]:
-    """Show a label, a progress bar if there is a total, and a message; yield a function of the count and the message.
+    """Show a label, a progress bar if there is a total, and a message; yield a function of a count and a message.
 
-    Without rich, only the last state is printed, at the end.
+    If rich is not installed, only the last state is printed, at the end.
     """
     if "rich" in find_missing("studies"):
         last = {"n_done": 0, "text": ""}

@@ -1,7 +1,7 @@
 """Type aliases for parameters and return values.
 
 `Array`, `FloatArray`, `IntArray` and `BoolArray` are NumPy arrays; docstrings state their shapes. `MatrixLike` is X in
-memory. The others are types of several parameters. Labels and weights have the type `numpy.typing.ArrayLike`.
+memory. The other aliases are types of several parameters. Labels and weights have the type `numpy.typing.ArrayLike`.
 """
 
 import os

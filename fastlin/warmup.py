@@ -12,19 +12,19 @@ from fastlin import trainers
 from fastlin.estimators import LogisticRegression, MiniBatchLogisticRegression, MLPClassifier
 from fastlin.typing import Array, BoolArray, IntArray, MatrixLike
 
-# Rows, features and classes of a fit in the row space.
+# Number of rows, features and classes of a fit in the row space.
 WIDE = 60, 190, 6
 SOLVERS: list[dict[str, Any]] = [{"solver": solver} for solver in ("auto", "lbfgs", "newton-cg")]
 
 
 def make_problem(dtype: str, n_rows: int, n_features: int, n_classes: int) -> tuple[Array, IntArray]:
-    """Return integers X and labels that are independent of X, so that fits take some iterations."""
+    """Return integers X and labels that do not depend on X, so that fits take several iterations."""
     generator = np.random.default_rng(0)
     return generator.integers(0, 8, (n_rows, n_features)).astype(dtype), generator.integers(0, n_classes, n_rows)
 
 
 def make_sparse(X: Array) -> Any:
-    """Return X with a quarter of its entries as CSR; with more entries, few rows would be fitted as a dense array."""
+    """Return X with a quarter of its entries as CSR; small X with more entries would be converted to dense."""
     return sparse.csr_array(np.where(X > 5, X, 0).astype(X.dtype))
 
 
@@ -38,7 +38,7 @@ def fit_and_predict(X: MatrixLike, y: IntArray | BoolArray, **options: Any) -> N
 
 
 def fit_with_options(X: MatrixLike, y: IntArray, *options: Mapping[str, Any]) -> None:
-    """Fit and predict all classes, and the first class vs the others, with each of the options."""
+    """For each of the options, fit and predict all classes, and the first class vs the others."""
     for labels in (y, y > 0):
         for parameters in options:
             fit_and_predict(X, labels, **parameters)
@@ -55,13 +55,13 @@ def fit_small(dtype: str) -> None:
 
 
 def fit_separable(dtype: str, n_rows: int, n_features: int, n_classes: int, **options: Any) -> None:
-    """Fit rows whose classes are a function of X, and the first class vs the others."""
+    """Fit rows whose classes are a function of X, also as the first class vs the others."""
     X, _ = make_problem(dtype, n_rows, n_features, n_classes)
     fit_with_options(X, X[:, :n_classes].argmax(axis=1), options)
 
 
 def fit_large(dtype: str) -> None:
-    """Fit enough rows of a dtype for a fit that starts in float32."""
+    """Fit rows of a dtype that are numerous enough for a fit that starts in float32."""
     X, y = make_problem(dtype, 5_000, 400, 10)
     for solver in ("auto", "newton-cg"):
         fit_and_predict(X, y, solver=solver, max_iter=3)
@@ -76,7 +76,8 @@ def fit_sparse(dtype: str) -> None:
     fit_with_options(make_sparse(X), y, *SOLVERS)
     X, y = make_problem(dtype, *WIDE)
     fit_and_predict(make_sparse(X), y)
-    # Many rows with labels that depend on X: preconditioner blocks per class use a sample of the rows.
+    # With many rows and labels that depend on X, preconditioner blocks per class are computed from a sample of the
+    # rows.
     generator = np.random.default_rng(0)
     X = (generator.normal(size=(2_500, 200)) * (generator.random((2_500, 200)) < 0.2)).astype(dtype)
     fit_and_predict(sparse.csr_array(X), (X @ generator.normal(size=(200, 5))).argmax(axis=1), solver="newton-cg")

@@ -27,21 +27,21 @@ from fastlin.other_libraries import LIBRARIES
 # tests/test_without_compilation.py runs tests/kernels a second time, uncompiled.
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
-# The start of a program that imports kernels without the imports of fastlin/__init__.py, which take longer.
+# First lines of a program that imports kernels but avoids the slower imports of fastlin/__init__.py.
 KERNELS_ALONE = f"""
 import sys, types
 sys.modules["fastlin"] = types.ModuleType("fastlin")
 sys.modules["fastlin"].__path__ = [{Path(file_system.__file__).parent.as_posix()!r}]
 """
 COLUMNS = ["plain", "badly scaled", "shifted", "constant"]
-# The layouts of an array that kernels treat differently.
+# Array layouts that kernels treat differently.
 LAYOUTS = {
     "C": np.ascontiguousarray,
     "F": np.asfortranarray,
     "strided": lambda X: np.repeat(np.repeat(X, 2, axis=1), 3, axis=0)[::3, ::2],
     "reversed": lambda X: np.ascontiguousarray(X[::-1, ::-1])[::-1, ::-1],
 }
-# Processes that a shell starts in the background ignore Ctrl-C, and so do their children; the program must not.
+# Processes that a shell starts in the background ignore Ctrl-C, as do their children. The program must not ignore it.
 PROGRAM = """
 import signal, sys
 from fastlin.cli import main
@@ -52,7 +52,7 @@ FASTLIN = [sys.executable, "-c", PROGRAM]
 
 
 def pytest_configure(config):
-    # `pytest --benchmark-only` loads this file too, also in environments without hypothesis.
+    # `pytest --benchmark-only` also loads this file, even in environments without hypothesis.
     if config.pluginmanager.has_plugin("hypothesispytest"):
         load_hypothesis_profile(config.getoption("--hypothesis-profile") or "default")
     # pytest-xdist keeps all processors busy, and `--hold-tier` counts what this process compiles.
@@ -62,13 +62,13 @@ def pytest_configure(config):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         threadpool_limits(1, user_api="blas")
     if not COMPILED:
-        # NumPy warns about infinity and NaN, compiled arithmetic does not.
+        # NumPy warns about infinity and NaN, but compiled arithmetic does not.
         for name in ("overflow", "invalid value", "divide by zero"):
             config.addinivalue_line("filterwarnings", f"ignore:{name} encountered:RuntimeWarning")
 
 
 def load_hypothesis_profile(name):
-    """Load a profile of hypothesis: "default" draws the same examples in each run, "nightly" draws new ones."""
+    """Load a hypothesis profile: "default" draws the same examples in each run, "nightly" draws new ones."""
     from hypothesis import HealthCheck, settings
 
     settings.register_profile("default", deadline=None, derandomize=True)
@@ -98,18 +98,18 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
-    """Check the limits of the tier if `--hold-tier` is set; a process of pytest-xdist sees only some of the tests."""
+    """Check the tier's limits if `--hold-tier` is set; a pytest-xdist process runs only some of the tests."""
     if session.config.getoption("--hold-tier") and not hasattr(session.config, "workerinput"):
         tiers.check_limits(session, cache_folder())
 
 
 def marked(mark, *values):
-    """Return values for `parametrize`, each with the mark of its tier."""
+    """Return values for `parametrize`, each with the mark of a tier."""
     return [pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=mark) for value in values]
 
 
 def from_python(function):
-    """Return a version of an inner kernel, which only kernels can call, for calls from Python; it is cached too."""
+    """Return a cached version of an inner kernel (callable only from kernels) that Python can call."""
     if not COMPILED:
         return function
     inner = function.py_func
@@ -149,7 +149,7 @@ def assert_unchanged(model, before):
 
 
 def assert_refused(message, method, /, *arguments, error=ValueError, **keywords):
-    """Assert that a call raises an error and, if it is a method, that its object does not change."""
+    """Assert that a call raises an error and, for a method, that the object does not change."""
     owner = getattr(method, "__self__", None)
     before = dict(vars(owner)) if hasattr(owner, "__dict__") else None
     with pytest.raises(error, match=message):
@@ -159,7 +159,7 @@ def assert_refused(message, method, /, *arguments, error=ValueError, **keywords)
 
 
 def load_scaled(loader):
-    """Return X with columns of mean 0 and standard deviation 1, and y, from a function of sklearn.datasets."""
+    """Return y and standardized X (column means 0, standard deviations 1), loaded by a function of sklearn.datasets."""
     X, y = loader(return_X_y=True)
     return StandardScaler().fit_transform(X), y
 
@@ -170,7 +170,7 @@ def as_bfloat16(X):
 
 
 def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):
-    """Return X, labels, weights, coef and intercept of a random problem; two classes have one row of coef."""
+    """Return X, labels, weights, coef and intercept of a random problem; with two classes coef has one row."""
     generator = np.random.default_rng(seed)
     rows = 1 if n_classes == 2 else n_classes
     is_whole = np.issubdtype(dtype, np.integer)
@@ -182,7 +182,7 @@ def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):
 
 
 def make_sparse(n, d, dtype=np.float64, index_dtype=np.int32, density=0.3, seed=0):
-    """Return data, indices and indptr of a random CSR matrix: unsorted, some rows and columns empty, no duplicates."""
+    """Return data, indices and indptr of a random CSR matrix: unsorted, no duplicates, some rows and columns empty."""
     generator = np.random.default_rng(seed)
     present = generator.uniform(size=(n, d)) < density
     present[n // 2] = False
@@ -231,9 +231,9 @@ def mnist_folder():
 
 @pytest.fixture(scope="session")
 def cifar10():
-    """Return CIFAR-10 with the validation images of the studies; skip the test if it is not on disk."""
+    """Return CIFAR-10 with the studies' validation images; skip the test if the data set is not on disk."""
     for folder in datasets.list_folders():
-        # With an explicit folder nothing is downloaded.
+        # With an explicit folder, nothing is downloaded.
         with contextlib.suppress(datasets.DatasetNotFoundError):
             return datasets.load_cifar10(6_000, folder=folder)
     pytest.skip("CIFAR-10 is not on disk: set FASTLIN_DATA to the folder that holds it in any of its forms")
@@ -241,7 +241,7 @@ def cifar10():
 
 @pytest.fixture(scope="module")
 def sparse_passes():
-    """Use sparse kernels for every sparse X, whatever its density, so that tests need no sparser data."""
+    """Use sparse kernels for every sparse X regardless of its density, so that tests do not need sparser data."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fastlin.estimators.columns.MIN_DENSITY", 2)
         yield
@@ -249,12 +249,12 @@ def sparse_passes():
 
 @pytest.fixture
 def libraries(monkeypatch):
-    """Return the libraries of a comparison by name: two of them, to which a test may add others."""
+    """Return a dict of the libraries of a comparison; it contains two, and a test may add others."""
     few = {name: LIBRARIES[name] for name in ("fastlin", "scikit-learn lbfgs")}
     monkeypatch.setattr("fastlin.course.studies.baselines.LIBRARIES", few)
-    # The pause between fits stabilizes timings, which no test checks.
+    # The pause between fits only stabilizes timings, and no test checks those.
     monkeypatch.setattr("fastlin.course.studies.baselines.PAUSE", 0.0)
-    # A busy machine takes a long time to start processes.
+    # Starting processes is slow on a busy machine.
     monkeypatch.setattr("fastlin.course.studies.baselines.LOADING_END", 600.0)
     return few
 
@@ -273,14 +273,14 @@ def cut_into_blocks(monkeypatch):
 
 @pytest.fixture
 def empty_cache(monkeypatch, tmp_path):
-    """Set no data folder, and an empty cache folder of the test."""
+    """Use an empty temporary cache folder, and no data folder."""
     monkeypatch.delenv("FASTLIN_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", str(tmp_path / "cache"))
 
 
 def run_until_line(run, files, last_line=np.inf):
-    """Return the result of a function (None if Ctrl-C interrupts it at `last_line`) and the number of lines it ran."""
+    """Return a function's result (None if Ctrl-C interrupts it at `last_line`) and the number of executed lines."""
     n_lines, before, result = 0, sys.gettrace(), None
 
     def count_line(frame, event, argument):
@@ -309,14 +309,14 @@ def refuse_replacement(monkeypatch):
 
 
 def refuse_locks(monkeypatch):
-    """Make file locks fail as on some network file systems; skip the test on systems with other locks."""
+    """Make file locks fail as on some network file systems; skip the test if the system uses other locks."""
     fcntl = pytest.importorskip("fcntl", reason="the system has other locks")
     monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError(errno.ENOSYS, "Function not implemented")))
 
 
 @pytest.fixture
 def server():
-    """Return a function that serves {name: bytes} locally and returns the address; its `requests` lists the paths."""
+    """Return a function that serves {name: bytes} locally and returns the address; `requests` lists requested paths."""
     running = contextlib.ExitStack()
 
     def serve(contents, answer=None):
@@ -337,7 +337,7 @@ def server():
 
         instance = running.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
         running.callback(instance.shutdown)
-        # The argument is the number of seconds between checks for the end of the test.
+        # The argument is the interval in seconds between checks whether the test has ended.
         threading.Thread(target=instance.serve_forever, args=(0.01,), daemon=True).start()
         return f"http://127.0.0.1:{instance.server_port}/"
 

@@ -1,9 +1,9 @@
-"""Random invalid input: arrays and sparse containers with one defect, as (description of the defect, value)."""
+"""Random invalid input, as pairs (description, value): arrays and sparse containers with one defect."""
 
 import numpy as np
 from scipy import sparse
 
-# An index far outside of each container.
+# An index far outside the bounds of each container.
 FAR = 10**8
 TYPES = {
     "complex": lambda array: array.astype(complex),
@@ -25,13 +25,13 @@ NO_COUNTS = {**NO_ARRAYS, "-1": -1, "10^30": 10**30, "a fraction": 5.5, "an arra
 
 
 def choose(generator, values):
-    """Return the name and the value of one of a dict."""
+    """Return the name and the value of a random entry of a dict."""
     name = list(values)[generator.integers(len(values))]
     return name, values[name]
 
 
 def draw_shape(generator, shape):
-    """Return another shape: with an axis more or less, reversed, or of another length."""
+    """Return another shape: one axis more or fewer, reversed, or with an axis of another length."""
     axis = int(generator.integers(len(shape)))
     before, after = shape[:axis], shape[axis + 1 :]
     length = int(generator.choice([0, 1, shape[axis] - 1, shape[axis] + 1, 1000 * shape[axis]]))
@@ -41,7 +41,7 @@ def draw_shape(generator, shape):
 
 
 def draw_array(generator, array, accepted=()):
-    """Return (description, damaged array); its own shape and the accepted ones are valid."""
+    """Return (description, damaged array); the array's shape and the `accepted` shapes are valid."""
     match generator.integers(4):
         case 0:
             name, change = choose(generator, TYPES)
@@ -67,7 +67,7 @@ def is_like(value, shapes):
 
 
 def draw_list(generator, arrays):
-    """Return (description, list) after damage to one array of a list or to its length."""
+    """Return (description, list), where one array of the list or the length of the list is damaged."""
     index = int(generator.integers(len(arrays)))
     name, damaged = draw_array(generator, arrays[index])
     damaged_lists = {
@@ -80,7 +80,7 @@ def draw_list(generator, arrays):
 
 
 def draw_container(generator, dense, form):
-    """Return (description, damaged sparse container) of an array in a format."""
+    """Return (description, sparse container), a damaged copy of an array in a format."""
     X = getattr(sparse, f"{form}_{generator.choice(['array', 'matrix'])}")(dense)
     before = describe_container(X)
     name, damage = choose(generator, CONTAINER_DAMAGES[form])
@@ -95,7 +95,7 @@ def describe_container(X):
 
 
 def change(attribute, make):
-    """Return a function that replaces an attribute of a container by `make(value, generator)`."""
+    """Return a function that replaces a container's attribute with `make(value, generator)`."""
     return lambda X, generator: setattr(X, attribute, make(getattr(X, attribute), generator))
 
 
@@ -126,7 +126,7 @@ def make_decreasing(indptr, generator):
 
 
 def put_row(columns, value=1.0):
-    """Return a function that replaces a random row of a LIL matrix by entries in the given columns."""
+    """Return a function that replaces a random row of a LIL matrix with entries in the given columns."""
 
     def put_columns(X, generator):
         row = int(generator.integers(X.shape[0]))

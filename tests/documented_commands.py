@@ -1,9 +1,9 @@
-"""The commands of README, CONTRIBUTING and docs, and what runs each of them.
+"""The commands in README, CONTRIBUTING and docs, and what runs each of them.
 
     python -m tests.documented_commands    # the list
 
-Most are in a script of `.ci`, which may add options. For each other command a table below names an equivalent line of a
-script, a test that runs the command, or the reason why nothing does.
+Most are in a script in `.ci`, which may add options. For each of the others, a table below gives an equivalent script
+line, a test that runs the command, or the reason why nothing runs it.
 """
 
 import re
@@ -21,14 +21,14 @@ SCRIPTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in (".ci/run
 BLOCK = re.compile(r"^```([\w{}-]*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:(?<=\n\n)|\A)((?: {4}\S.*\n)+)")
 INLINE_CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
-# Programs that start a command outside of shell blocks.
+# Programs that begin a command outside shell blocks.
 PROGRAMS = {"asv", "chmod", "fastlin", "git", "make", "mypy", "pip", "pytest", "python", "ruff", "wheel"}
 
 RUNS_THE_COMMANDS = "tests/test_documented_commands.py::test_the_commands_of_the_program_run"
 OPENS = "tests/cli/test_commands.py::test_the_report_opens_in_the_browser_on_request"
 HOURS = "it measures for hours on a machine of its own; tests/benchmarks runs its functions on few rows"
 WHOLE = "it measures for minutes on an idle machine; tests/benchmarks measures the same case on few rows"
-# The cases that docs/benchmarks.md names to reproduce a claim.
+# The cases that docs/benchmarks.md uses to reproduce a claim.
 CASES_OF_CLAIMS = (
     "mnist-float64",
     "everyday",
@@ -39,7 +39,7 @@ CASES_OF_CLAIMS = (
     "inference-logit-1000000",
     "memory-mnist-float64",
 )
-# Commands that a script runs in other words: the script, and these words.
+# Commands that a script runs in another form: the script and that form.
 EQUIVALENT = {
     "python -m venv .venv": (".ci/run", 'bash -c "$test_line'),
     "pip install uv": (".ci/run", 'bash -c "$test_line'),
@@ -53,7 +53,7 @@ EQUIVALENT = {
         ("pytest tests/objective/test_duality.py", "pytest tests/solvers/test_choose.py"),
         (".ci/run", 'bash -c "$test_line'),
     ),
-    # The slow tests come on top of the thorough ones.
+    # `--slow` includes the thorough tests.
     "pytest -n 2 --thorough": (".ci/nightly", ".ci/run --slow"),
     "pytest -n 2 --slow": (".ci/nightly", ".ci/run --slow"),
     "ruff format .": (".ci/run", "ruff format --check ."),
@@ -118,7 +118,7 @@ def drop_settings(words):
 
 
 def normalize(words):
-    """Return a command with the bare name of its program, without its verbosity and the variables of make."""
+    """Return a command with the bare name of its program, without verbosity options and make variables."""
     words = drop_settings(words)
     program = words[0] if words[0] in SCRIPTS else words[0].rpartition("/")[2]
     words = ["python" if program == "python3" else program, *words[1:]]
@@ -136,16 +136,16 @@ def read_blocks(text):
 
 
 def read_commands(text):
-    """Return the distinct commands of a document: those of blocks, then of indented blocks and inline code."""
+    """Return the distinct commands in a document: first those in blocks, then in indented blocks and inline code."""
     prose = BLOCK.sub("", text)
     word_lists = read_blocks(text)
     for code in (*INDENTED.findall(prose), *INLINE_CODE.findall(prose)):
         first = code.split()[0]
         # Code that is not shell may have an unmatched quotation mark.
         if first in SCRIPTS or first.rpartition("/")[2] in PROGRAMS:
-            # The name of a program alone is no command.
+            # The name of a program alone is not a command.
             word_lists += (words for words in split_commands(code) if words[0] in SCRIPTS or " " in normalize(words))
-    # Words in capitals are placeholders.
+    # Uppercase words are placeholders.
     commands = dict.fromkeys(normalize(words) for words in word_lists)
     return [command for command in commands if not re.search(r"^fastlin\b.* [A-Z]+\b", command)]
 

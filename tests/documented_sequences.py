@@ -1,11 +1,11 @@
 """Run the commands of a document in order, in a new environment that contains only what they install.
 
-    python -m tests.documented_sequences                      # every document with shell blocks, in an hour
+    python -m tests.documented_sequences                      # every document with shell blocks (one hour)
     python -m tests.documented_sequences docs/benchmarks.md   # some of them
 
-Each document gets a clone of the commit and an environment `.venv`, which comes first on the path; a command that
-creates the environment replaces it. A command that takes minutes gets options that end it early, because it still fails
-if a dependency is missing; scripts of `.ci` and tests run it in full. Commands of `documented_commands.NOT_RUN` are
+Each document gets a clone of the commit and an environment `.venv`, which is first on the path; a command that creates
+the environment replaces it. Commands that take minutes get options that end them early, because they still fail if a
+dependency is missing. Scripts in `.ci` and tests run them in full. The commands in `documented_commands.NOT_RUN` are
 skipped.
 """
 
@@ -42,7 +42,7 @@ CREATE_ENVIRONMENT = "python -m venv .venv"
 
 
 def write_flights(folder):
-    """Write the tables of docs/program.md: flights.csv, and new.csv with further rows."""
+    """Write the tables used in docs/program.md: flights.csv, and new.csv with additional rows."""
     generator = np.random.default_rng(0)
     for name, n_rows in (("flights.csv", 120), ("new.csv", 20)):
         delay = generator.normal(size=n_rows).round(2)
@@ -52,7 +52,7 @@ def write_flights(folder):
 
 
 def read_sequence(text):
-    """Yield (normalized command, command to run) for the shell blocks of a document."""
+    """Yield (normalized command, command to run) for each command in a document's shell blocks."""
     for language, block in BLOCK.findall(text):
         for words in split_commands(block) if language == "sh" else ():
             command = normalize(words)
@@ -63,12 +63,12 @@ def read_sequence(text):
 
 
 def run_sequence(page, folder):
-    """Run the commands of a document in a clone in a folder; raise CalledProcessError at the first one that fails."""
+    """Run a document's commands in a clone in a folder; raise CalledProcessError if a command fails."""
     clone = Path(folder) / re.sub(r"\W", "-", page)
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
     write_flights(clone)
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    # Without the programs of the environment that this module runs in.
+    # Exclude the programs of the environment in which this module runs.
     paths = [path for path in environment["PATH"].split(os.pathsep) if not Path(path).is_relative_to(sys.prefix)]
     environment |= {"PATH": os.pathsep.join([str(clone / ".venv" / "bin"), *paths]), "PIP_QUIET": "1"}
     commands = list(read_sequence(PAGES[page]))
@@ -82,7 +82,7 @@ def run_sequence(page, folder):
 
 
 def main(pages):
-    """Run the sequences of the given documents, or of all."""
+    """Run the commands of the given documents, or of all."""
     with tempfile.TemporaryDirectory() as folder:
         for page in pages or [page for page, text in PAGES.items() if list(read_sequence(text))]:
             run_sequence(page, folder)

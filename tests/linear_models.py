@@ -1,4 +1,4 @@
-"""Fits of linear models, and their comparison, for the tests of estimators."""
+"""Functions that fit and compare linear models, for tests of estimators."""
 
 import warnings
 
@@ -7,7 +7,7 @@ import numpy as np
 import fastlin
 from fastlin.exceptions import ConvergenceWarning
 
-# Parameters whose defaults make LogisticRegressionCV warn.
+# Parameters that avoid LogisticRegressionCV's warnings.
 QUIET = {"l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
 
 
@@ -18,7 +18,7 @@ def fit(X, y, sample_weight=None, *, offset=None, **parameters):
 
 
 def make_cv(**parameters):
-    """Return a LogisticRegressionCV that scores by the logarithmic loss and does not warn about defaults."""
+    """Return a LogisticRegressionCV that scores by log loss and does not warn about defaults."""
     return fastlin.LogisticRegressionCV(**{**QUIET, **parameters})
 
 

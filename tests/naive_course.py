@@ -1,4 +1,4 @@
-"""The course's modules in plain NumPy, an independent reference for `fastlin.trainers` without imports of fastlin."""
+"""The course's modules in plain NumPy: an independent reference for `fastlin.trainers` that does not import fastlin."""
 
 from types import ModuleType
 
@@ -24,7 +24,7 @@ def make_data(n_outputs, n_train=130, n_val=40, dtype=np.float64, seed=0):
 
 
 def make_modules(X_train, y_train, X_test, y_test):
-    """Return the modules that the course's scripts import by name; images are (N, 784) from 0 to 255."""
+    """Return the modules that the course's scripts import, by name; images are (N, 784) from 0 to 255."""
 
     def load_full_mnist():
         return X_train, y_train[:, None], X_test, y_test[:, None]

@@ -1,4 +1,4 @@
-"""Mini-batch steps of softmax regression in plain NumPy, and small data for them."""
+"""Mini-batch steps of softmax regression in plain NumPy, and small data sets."""
 
 import numpy as np
 import reference
@@ -8,7 +8,7 @@ from sklearn.preprocessing import scale
 from fastlin import MiniBatchLogisticRegression
 from fastlin.kernels.networks.minibatches import MomentumRule
 
-# Tolerance of coefficients after some steps in float64.
+# Tolerance for coefficients after some float64 steps.
 TOLERANCE = 1e-9
 
 
@@ -42,7 +42,7 @@ def take_steps(X, labels, weights, batches, start, rule):
 
 
 def step_naively(X, y, classes, orders, model, weights=None, n_steps=None):
-    """Return coefficients with intercepts (K, d + 1), their mean over the steps, and the loss of each full epoch."""
+    """Return coefficients with intercepts (K, d + 1), the mean of both over the steps, and each full epoch's loss."""
     starts = range(0, len(y), model.batch_size)
     batches = [order[begin : begin + model.batch_size] for order in orders for begin in starts][:n_steps]
     start = np.zeros((2, X.shape[1] + 1, 1 if len(classes) == 2 else len(classes)))

@@ -1,4 +1,4 @@
-"""An independent reference for networks: the formulas of fastlin/networks/network.py, without imports of fastlin."""
+"""An independent reference for networks: the formulas of fastlin/networks/network.py, without importing fastlin."""
 
 import numpy as np
 import reference
@@ -20,7 +20,7 @@ SLOPES = {
 
 
 def mix(x):
-    """Return the hash lowbias32 of C. Wellons for an integer below 2^32."""
+    """Return C. Wellons's lowbias32 hash of an integer below 2^32."""
     x ^= x >> 16
     x = x * 0x7FEB352D % 2**32
     x ^= x >> 15
@@ -29,7 +29,7 @@ def mix(x):
 
 
 def keep_units(n, width, dropout, seed, first_row=0):
-    """Return the factors of the units of n rows under dropout: 0 or 1 / (1 - dropout)."""
+    """Return the dropout factors of units for n rows: 0 or 1 / (1 - dropout)."""
     keep = 1 - dropout
     indices = [[(first_row + i) * width + j for j in range(width)] for i in range(n)]
     return np.array([[(mix(mix(index) ^ seed) < int(keep * 2**32)) / keep for index in row] for row in indices])
@@ -41,7 +41,7 @@ def normalize(z):
 
 
 def normalization_slopes(z, slopes):
-    """Return the gradient with respect to z, given that with respect to N(z), with the full Jacobian of each column."""
+    """Return the gradient for z, given the gradient for N(z), computed with the full Jacobian of each column."""
     n = len(z)
     x, deviations = normalize(z), np.sqrt(z.var(axis=0) + EPSILON)
     by_z = np.empty_like(slopes)
@@ -54,7 +54,7 @@ def normalization_slopes(z, slopes):
 def loss_and_gradient(
     X, labels, weights, coefs, intercepts, scales=(), *, activation="relu", normalize_input=False, dropout=0.0, seed=0
 ):
-    """Return the loss of a batch and its gradients for coefs, intercepts and scales, lists of float64 arrays."""
+    """Return a batch's loss, and gradients for coefs, intercepts and scales as lists of float64 arrays."""
     coefs, intercepts, scales = ([np.asarray(p, float) for p in group] for group in (coefs, intercepts, scales))
     weights = np.ones(len(labels)) if weights is None else weights
     a = [normalize(np.asarray(X, float)) if normalize_input else np.asarray(X, float)]
@@ -62,7 +62,7 @@ def loss_and_gradient(
     for layer, (coef, intercept) in enumerate(zip(coefs[:-1], intercepts[:-1], strict=True)):
         z.append(a[-1] @ coef)
         inner.append((scales[layer] * normalize(z[-1]) if scales else z[-1]) + intercept)
-        # Each layer, counted from 1, has its own seed.
+        # Each layer, counting from 1, has its own seed.
         layer_seed = (seed + (layer + 1) * 0x9E3779B9) % 2**32
         masks.append(keep_units(*inner[-1].shape, dropout, layer_seed) if dropout else 1.0)
         a.append(masks[-1] * ACTIVATIONS[activation](inner[-1]))
@@ -82,7 +82,7 @@ def loss_and_gradient(
 
 
 def predict(X, coefs, intercepts, scales=(), *, activation="relu", input_statistics=None, hidden_statistics=()):
-    """Return the probabilities of the classes, (n, K), or of class 1, with running means and variances."""
+    """Return the class probabilities (n, K), or those of class 1, using running means and variances."""
 
     def normalize_by(values, statistics):
         mean, variance = statistics

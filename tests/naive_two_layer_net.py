@@ -1,4 +1,4 @@
-"""An independent reference for TwoLayerNet: the homework's class in plain NumPy without fastlin, and data for it."""
+"""An independent reference for TwoLayerNet: the homework's class in plain NumPy without fastlin, and data."""
 
 from types import SimpleNamespace
 
@@ -20,7 +20,7 @@ def make_data(n=60, d=6, n_classes=3, seed=0):
 
 
 class PlainTwoLayerNet:
-    """The homework's class with its signatures, and with momentum."""
+    """The homework's class with the original signatures, and with momentum."""
 
     def __init__(self, input_size, hidden_size, output_size, std=1e-4):
         W1, b1 = std * np.random.randn(input_size, hidden_size), np.zeros(hidden_size)

@@ -1,4 +1,4 @@
-"""Stand-ins for arrays of other libraries, by the protocols that they support."""
+"""Stand-ins for other libraries' arrays, one for each supported protocol."""
 
 
 class ByArray:
@@ -25,7 +25,7 @@ class ByDlpack:
 
 
 class OnAnotherDevice(ByDlpack):
-    """An array on a GPU that NumPy cannot read by either protocol, like those of CuPy."""
+    """A GPU array that NumPy cannot read through either protocol, like CuPy arrays."""
 
     device = "CUDA Device 0"
 

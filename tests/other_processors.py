@@ -1,10 +1,10 @@
-"""Run the tests as on other processors, as far as this processor can emulate them, one after the other.
+"""Run the tests as on other processors, one after the other, as far as this processor can emulate them.
 
     python -m tests.other_processors                        # each of PROCESSORS that this machine can emulate
-    python -m tests.other_processors --as x86-64-v2         # one of them, several with more of --as
-    python -m tests.other_processors --part 10 -n 2 tests/kernels    # a tenth of some; other arguments go to pytest
+    python -m tests.other_processors --as x86-64-v2         # one of them; repeat --as for several
+    python -m tests.other_processors --part 10 -n 2 tests/kernels    # a tenth of some; pytest gets other arguments
 
-Numba, OpenBLAS and NumPy choose their code by the processor, so rounding errors differ.
+Numba, OpenBLAS and NumPy choose code for the processor, so rounding errors differ.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import numpy as np
 from fastlin.file_system import user_cache_folder
 from fastlin.kernels.machine.levels import LEVELS
 
-# NumPy's names of the CPU features of each level: those up to version 2.3, and the one of later versions.
+# NumPy's names for the CPU features of each level: the names up to NumPy 2.3, and the name in later versions.
 NUMPY_V2 = {"SSSE3", "SSE41", "POPCNT", "SSE42", "X86_V2"}
 NUMPY_V3 = NUMPY_V2 | {"AVX", "F16C", "FMA3", "AVX2", "X86_V3"}
 NUMPY_V4 = NUMPY_V3 | {"AVX512F", "AVX512CD", "AVX512_SKX", "X86_V4"}
@@ -39,29 +39,29 @@ PROCESSORS = {
     "host": None,
     "x86-64-v4": Processor("x86-64-v4", "SkylakeX", NUMPY_V4, 4),
     "x86-64-v3": Processor("x86-64-v3", "Haswell", NUMPY_V3, 3),
-    # It has AVX without AVX2, for which our kernels have no level of their own.
+    # It has AVX without AVX2, for which there is no separate kernel level.
     "sandybridge": Processor("x86-64-v2", "Sandybridge", NUMPY_V2 | {"AVX"}, 2),
     "x86-64-v2": Processor("x86-64-v2", "Prescott", NUMPY_V2, 1),
 }
-# This test, which checks the available instructions, runs with every part.
+# This test, which checks the available instructions, runs in every part.
 ALWAYS = "test_emitter.py"
 # Environment variables that select the part of the tests to run.
 PART, FIRST = "FASTLIN_TESTS_PART", "FASTLIN_TESTS_FIRST"
 
 
 def pytest_collection_modifyitems(items):
-    """Select every PART-th test from FIRST on; this file is a plugin of pytest."""
+    """Select every PART-th test, starting at FIRST; this file is a pytest plugin."""
     part, first = int(os.environ.get(PART, "1")), int(os.environ.get(FIRST, "0"))
     items[:] = [item for i, item in enumerate(items) if i % part == first or item.path.name == ALWAYS]
 
 
 def environment(processor):
-    """Return environment variables that emulate a Processor; None stands for this processor."""
+    """Return environment variables that emulate a Processor; None means this processor."""
     if processor is None:
         return dict(os.environ)
     level, folder = LEVELS[processor.level], user_cache_folder() or Path(".pytest_cache").absolute()
     umath = np._core._multiarray_umath
-    # NumPy warns about disabled features that the machine does not have.
+    # NumPy warns if a disabled feature is missing on this machine.
     available = {name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]}
     disabled = sorted(available - processor.features)
     return {

@@ -1,4 +1,4 @@
-"""The objective and its minimum by simple methods in NumPy, in extended precision, independent of fastlin.
+"""The objective and its minimum, computed by simple NumPy methods in extended precision, independent of fastlin.
 
 Labels are (n,), or (n, n_classes): the probability of each class in a row. Offsets (n, K) are added to the scores.
 """
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def mean_loss(X, labels, coef, intercept, weights=None, offsets=0.0):
-    """Return the weighted mean of the losses of the rows, in extended precision."""
+    """Return the weighted mean of the row losses, in extended precision."""
     scores = np.asarray(X, np.longdouble) @ np.asarray(coef, np.longdouble).T + np.asarray(intercept, np.longdouble)
     return np.average(losses_of(scores + offsets, labels)[0], weights=weights)
 
@@ -21,12 +21,12 @@ def objective(X, labels, coef, intercept, l2=0.0, weights=None, *, l1=0.0, facto
 
 
 def gradient(X, labels, coef, intercept, weights=None, offsets=0.0):
-    """Return the derivatives (K, d) and (K,) of the mean loss by coef and intercept, in extended precision."""
+    """Return the mean loss's gradients for coef (K, d) and intercept (K,), in extended precision."""
     return loss_and_gradient(X, labels, _fractions(weights, len(X)), coef, intercept, offsets)[1:]
 
 
 def loss_and_gradient(X, labels, weights, coef, intercept, offsets=0.0):
-    """Return sum_i s_i l_i and its derivatives (K, d) and (K,) by coef and intercept, in extended precision."""
+    """Return sum_i s_i l_i and the gradients for coef (K, d) and intercept (K,), in extended precision."""
     X = np.asarray(X, np.longdouble)
     losses, _, residuals = losses_of(X @ np.asarray(coef, np.longdouble).T + intercept + offsets, labels)
     residuals = residuals * weights[:, None]
@@ -36,10 +36,10 @@ def loss_and_gradient(X, labels, weights, coef, intercept, offsets=0.0):
 def rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, eps):
     """Return bounds on the rounding errors of the three results of loss_and_gradient, computed with unit roundoff eps.
 
-    magnitudes bound the entries of X, including the rounding errors of scaling. The error of a sum of m products is at
-    most m eps times the sum of their magnitudes (Higham 2002, section 3.1), in any order. A score is such a sum of d
-    products, after two operations on each x. The error of the loss of a row is at most twice that of its scores, and so
-    is that of a residual; exponentials, logarithms, quotients and differences add at most 16 eps of their size.
+    `magnitudes` bounds the entries of X, including the rounding errors of scaling. The error of a sum of m products, in
+    any order, is at most m eps times the sum of their magnitudes (Higham 2002, section 3.1). A score is such a sum of d
+    products, after two operations on each x. The errors of a row's loss and residuals are at most twice the error of
+    the scores. Exponentials, logarithms, quotients and differences add relative errors of at most 16 eps.
     """
     magnitudes, weights, coef = (np.asarray(array, float) for array in (magnitudes, weights, coef))
     n_classes, n_features = coef.shape
@@ -52,7 +52,7 @@ def rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, eps):
 
 
 def hessian(X, weights, probabilities):
-    """Return the second derivatives (K d, K d) of sum_i s_i l_i by coef, at probabilities (n, K), in float64."""
+    """Return the Hessian (K d, K d) of sum_i s_i l_i with respect to coef, given probabilities (n, K), in float64."""
     x, s, p = (np.asarray(array, float) for array in (X, weights, probabilities))
     K, d = p.shape[1], x.shape[1]
     second = (np.eye(K) if K > 1 else 1) * p[:, :, None] - p[:, :, None] * p[:, None, :]
@@ -60,21 +60,21 @@ def hessian(X, weights, probabilities):
 
 
 def log_likelihood(coef, X, labels, weights, is_firth):
-    """Return the log-likelihood at coefficients (R, d) of all classes except the first, and its expected information.
+    """Return the log-likelihood at coefficients (R, d) of all classes except the first, and the expected information.
 
-    With Firth's penalty the value includes half the log-determinant of the information.
+    With Firth's penalty, the value includes half the log-determinant of the information.
     """
     losses, probabilities, _ = losses_of(np.column_stack([np.zeros(len(X)), X @ coef.T]), labels)
-    # With the first class as reference, the information is that of the other scores.
+    # The first class is the reference, so the information is that of the other scores.
     information = hessian(X, weights, probabilities[:, 1:])
     return (0.5 * np.linalg.slogdet(information)[1] if is_firth else 0.0) - weights @ losses, information
 
 
 def violation(X, labels, coef, intercept, l2=0.0, weights=None, fit_intercept=True, *, offsets=0.0, **penalty):
-    """Return the largest entry of the smallest subgradient of J by coef and intercept, a float: zero at the minimum.
+    """Return the largest entry of the minimum-norm subgradient of J (a float), which is zero at the minimum.
 
-    At a nonzero coefficient that is the derivative of J; at zero it is the loss's slope minus l1 f_j, at least zero.
-    The grouped penalty uses the norms over the classes instead. The penalty has the arguments of `objective`.
+    At a nonzero coefficient, the entry is the derivative of J; at zero, it is max(|slope of the loss| - l1 f_j, 0).
+    The grouped penalty uses the norms over the classes. `penalty` takes the arguments of `objective`.
     """
     by_coef, by_intercept = gradient(X, labels, coef, intercept, weights, offsets)
     coef, factors = np.asarray(coef, np.longdouble), penalty.get("factors", 1.0)
@@ -84,12 +84,12 @@ def violation(X, labels, coef, intercept, l2=0.0, weights=None, fit_intercept=Tr
 
 
 def sizes_of(values, grouped):
-    """Return the absolute values (K, d), or if grouped the norms of the columns, (1, d)."""
+    """Return the absolute values (K, d), or the column norms (1, d) if `grouped`."""
     return np.sqrt(np.sum(values**2, axis=0, keepdims=True)) if grouped else np.abs(values)
 
 
 def smallest_subgradient(slopes, parameters, thresholds, grouped):
-    """Return the sizes of the entries of the smallest subgradient at parameters (K, d), given the smooth slopes."""
+    """Return the sizes of the minimum-norm subgradient's entries at parameters (K, d), given the smooth slopes."""
     sizes = sizes_of(parameters, grouped)
     along = thresholds * parameters / np.where(sizes > 0, sizes, 1)
     return np.where(sizes > 0, np.abs(slopes + along), np.maximum(sizes_of(slopes, grouped) - thresholds, 0))
@@ -98,15 +98,15 @@ def smallest_subgradient(slopes, parameters, thresholds, grouped):
 def sparse_minimum(
     X, labels, n_classes, l2, l1, weights=None, fit_intercept=True, *, factors=1.0, group_lasso=False, offsets=0.0
 ):
-    """Return the minimum of J in extended precision, and its coef and intercept.
+    """Return the minimum of J in extended precision, coef and intercept.
 
     Accelerated proximal gradient steps (Beck and Teboulle 2009), restarted after uphill steps (O'Donoghue and Candes
-    2015), determine which coefficients are zero. Newton steps over the others reach the rounding error of extended
-    precision, and the optimality conditions are checked. This works for a few columns of any scale.
+    2015), determine which coefficients are zero. Newton steps over the others converge to the rounding error of
+    extended precision, and the optimality conditions are checked. This works for a few columns of any scale.
     """
     l1, l2 = np.longdouble(l1), np.longdouble(l2)
     if labels.ndim == 2:
-        # Probabilities that do not sum to one exactly would have a slope along equal changes of all classes.
+        # If probabilities did not sum exactly to one, there would be a slope along equal changes of all classes.
         totals = labels.sum(axis=1, keepdims=True, dtype=np.longdouble)
         labels = labels / np.where(totals > 0, totals, 1)
     rows, fractions, mean, unit = _standardize(X, weights, l2 * factors, fit_intercept)
@@ -135,7 +135,7 @@ def _fractions(weights, n):
 
 
 def _standardize(X, weights, curvatures, fit_intercept):
-    """Return the standardized rows [(x - mean) / unit, 1], the weights with sum 1, mean and unit, as long doubles."""
+    """Return longdouble arrays: standardized rows [(x - mean) / unit, 1], weights with sum 1, mean and unit."""
     X = np.asarray(X, np.longdouble)
     fractions = _fractions(weights, len(X))
     mean = fractions @ X if fit_intercept else np.zeros(X.shape[1], np.longdouble)
@@ -145,11 +145,11 @@ def _standardize(X, weights, curvatures, fit_intercept):
 
 
 def _follow_gradient(point, rows, labels, offsets, fractions, penalties, thresholds, group_lasso, tolerance):
-    """Return the parameters, in float64, after proximal gradient steps down to a step length of the tolerance."""
+    """Return float64 parameters after proximal gradient steps, which stop when steps are shorter than the tolerance."""
     rows, fractions, penalties, thresholds = (
         array.astype(np.float64) for array in (rows, fractions, penalties, thresholds)
     )
-    # The second derivative of a row's loss by its scores is at most 1/4, with more classes 1/2.
+    # The Hessian of a row's loss for the scores is at most 1/4 with two classes, and 1/2 with more.
     max_curvature = 0.25 if len(point) == 1 else 0.5
     steepness = max_curvature * np.linalg.eigvalsh((fractions[:, None] * rows).T @ rows)[-1] * 1.001 + penalties.max()
     ahead, momentum = point, 1.0
@@ -169,7 +169,7 @@ def _follow_gradient(point, rows, labels, offsets, fractions, penalties, thresho
 
 
 def _polish(point, rows, labels, offsets, fractions, penalties, thresholds, group_lasso):
-    """Return the minimum with the zeros of a point, in extended precision, or None if its zeros are others."""
+    """Return the minimum with the zeros of a point, in extended precision, or None if the optimum has other zeros."""
     point = point.astype(np.longdouble)
     is_free = (point != 0) | (thresholds == 0)
     free = is_free.ravel()
@@ -200,14 +200,14 @@ def _polish(point, rows, labels, offsets, fractions, penalties, thresholds, grou
 
 
 def _penalized_hessian(rows, fractions, probabilities, penalties):
-    """Return the second derivatives of the mean loss and the penalty, (K, m, K, m) float64."""
+    """Return the Hessian of the mean loss and the penalty, (K, m, K, m) float64."""
     K, m = probabilities.shape[1], rows.shape[1]
     whole = hessian(rows, fractions, probabilities) + np.diag(np.tile(penalties.astype(float), K))
     return whole.reshape(K, m, K, m)
 
 
 def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=0.0):
-    """Return the minimum of J in extended precision, and its coef and intercept; l2 > 0.
+    """Return the minimum of J in extended precision, coef and intercept; l2 must be positive.
 
     Newton steps, with a Hessian in float64 and a gradient in extended precision, stop when J no longer decreases.
     """
@@ -244,19 +244,19 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=
         point, value, (probabilities, residuals) = point + length * step, trial, rest
     else:
         raise RuntimeError("the reference has not converged")
-    # Half of this is the remaining decrease. The rounding error of a sum over n rows is about n roundings.
+    # The remaining decrease is half of this. A sum over n rows has about n rounding errors.
     assert -slope < 4 * len(labels) * np.finfo(np.longdouble).eps * value
     coef = point[:, :-1] / unit
     return value, coef.astype(float), (point[:, -1] - coef @ mean).astype(float)
 
 
 def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, fit_intercept, grouped, offsets, bounds):
-    """Return the dual objective of a feasible point in extended precision: a lower bound on the minimum of J.
+    """Return the dual objective at a feasible point in extended precision: a lower bound on the minimum of J.
 
     X (n, d), coef (K, d) and the curvatures and thresholds (d,) of the penalty are in the same coordinates. With an
-    intercept, probabilities are exchanged between the classes so that their sums are those of the labels, as described
-    in fastlin/objective/duality.py. The best point between the labels and these probabilities is used; with thresholds
-    of zero and no bounds it is the probabilities. bounds are those of coef, two arrays (K, d).
+    intercept, probabilities are moved between classes so that the class sums equal those of the labels, as described in
+    fastlin/objective/duality.py. The best point between the labels and these probabilities is used. If thresholds are
+    zero and there are no bounds, the probabilities are used. `bounds` are two arrays (K, d) for coef.
     """
     X = np.asarray(X, np.longdouble)
     fractions = _fractions(weights, len(X))
@@ -301,9 +301,10 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, f
 
 
 def _conjugate(u, curvatures, thresholds, lower, upper):
-    """Return the maximum of u w - curvature w^2 / 2 - threshold |w| over w within the bounds, entry by entry.
+    """Return the elementwise maximum of u w - curvature w^2 / 2 - threshold |w| over w within the bounds.
 
-    Without a bound in the direction of u, whose threshold is then not exceeded, it is at the value nearest to zero.
+    If curvature is zero and w is unbounded in the direction of u, then |u| <= threshold, and the maximizer is the w
+    nearest to zero.
     """
     maximum = np.full(u.shape, -np.inf, np.longdouble)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -328,7 +329,7 @@ def losses_of(scores, labels):
         shifted = scores - scores.max(axis=1, keepdims=True)
         probabilities = np.exp(shifted)
         totals = probabilities.sum(axis=1)
-        # The most probable class contributes one to the total. Without it a loss near zero keeps its digits.
+        # The most probable class contributes one to the total. Excluding it keeps the digits of losses near zero.
         rest = np.sum(probabilities, axis=1, where=np.arange(K) != scores.argmax(axis=1)[:, None])
         losses = np.log1p(rest) - np.sum(targets * shifted, axis=1)
         probabilities = probabilities / totals[:, None]

@@ -1,4 +1,4 @@
-"""Access to the files of the repository, for tests that check all of them."""
+"""Access to the repository's files, for tests that check all of them."""
 
 import ast
 import configparser
@@ -54,7 +54,7 @@ def files(*folders):
 
 
 def find_nodes(kind, paths):
-    """Return (path, node) for each node of a kind in some files."""
+    """Return (path, node) for each node of a kind in the given files."""
     return [(path, node) for path in paths for node in ast.walk(parse(path)) if isinstance(node, kind)]
 
 

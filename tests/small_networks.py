@@ -1,4 +1,4 @@
-"""Small MLPClassifiers and data for them, which several tests train and compare."""
+"""Small MLPClassifiers that several tests train and compare, and data for them."""
 
 import numpy as np
 

@@ -10,8 +10,8 @@ from repository import PACKAGE, ROOT, files, parse, read_settings
 
 import fastlin
 
-# Each layer, from the lowest to the highest, and the layers that it may import in addition to its own files. "kernels"
-# stands for all three layers of that package, and "fastlin" for fastlin/__init__.py.
+# Each layer, from lowest to highest, and the layers that it may import in addition to its own files. "kernels" means
+# all three layers of that package, and "fastlin" means fastlin/__init__.py.
 LAYERS = """
 typing:
 exceptions:
@@ -61,7 +61,7 @@ __init__: dependencies estimators trainers blocks callbacks dask datasets figure
 MAY_USE = {layer: set(used.split()) for layer, used in re.findall(r"^([\w.]+):(.*\n(?: +.*\n)?)", LAYERS, re.MULTILINE)}
 
 FOR_EVERY_LAYER = {"typing", "exceptions", "interruption"}
-# Libraries and the only layers that may import them. Libraries without a layer are recognized by their arrays alone.
+# Libraries and the only layers that may import them. Libraries without a layer are recognized only by their arrays.
 LAYERS_OF_LIBRARIES = """
 numba: kernels
 llvmlite: kernels cli
@@ -82,16 +82,16 @@ LIBRARIES = {
     for libraries, layers in re.findall("^(.+):(.*)$", LAYERS_OF_LIBRARIES, re.MULTILINE)
     for library in libraries.split()
 }
-# These are slow to import or may not be installed, so only the functions that use them import them. The layer of Dask
-# itself is imported on request.
+# These are slow to import or may not be installed, so only functions that use them import them. The Dask layer itself
+# is imported on request.
 NOT_AT_THE_TOP = LIBRARIES.keys() - {"numba", "llvmlite", "sklearn", "platformdirs", "click", "dask", "distributed"}
 
 MAX_LINES = 400
 MAX_ARGUMENTS = 12
 MAX_FORMAT_SKIPS = {"fastlin": 15, "benchmarks": 0}
-# Functions whose signatures come from the course.
+# Functions with signatures that the course prescribes.
 COURSE_SIGNATURES = {"fastlin/course/trainers/trainer.py::BaseTrainer"}
-# Tests at the top of tests/ that belong to no module: they check the whole repository.
+# Top-level tests that do not belong to a module because they check the whole repository.
 REPOSITORY_TESTS = """
 architecture archive_cache build_backend code_blocks damage docs documented_commands interface portability terminology
 tiers without_compilation
@@ -99,7 +99,7 @@ tiers without_compilation
 
 
 def layers():
-    """Yield each file of the package and the name of its layer."""
+    """Yield each file of the package with the name of the file's layer."""
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         yield path, ".".join(parts[:2]) if parts[0] in ("kernels", "course") and len(parts) > 2 else parts[0]
@@ -137,7 +137,7 @@ def test_imports_point_downwards_and_libraries_stay_in_their_layers():
 def test_layers_have_no_cycles():
     order = list(MAY_USE)
     for layer, used in MAY_USE.items():
-        # A layer may use those before it; the package itself is what users import.
+        # A layer may use earlier layers. Users import the package itself.
         assert all(order.index(name) < order.index(layer) for name in used - {"fastlin"}), layer
 
 
@@ -201,7 +201,7 @@ def test_files_are_short():
             range(node.lineno, node.end_lineno + 1) for node in expressions if isinstance(node.value, ast.Constant)
         ]
         lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        # Docstrings, comments and blank lines do not count.
+        # Docstrings, comments and blank lines are excluded.
         code = {number for number, line in lines if re.match(r"\s*[^\s#]", line)}.difference(*docstrings)
         assert len(code) <= MAX_LINES, path
 

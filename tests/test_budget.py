@@ -1,4 +1,4 @@
-"""The memory budget of a fit, in addition to X: the limits, and fits that respect them."""
+"""A fit's memory budget, in addition to X: the limits, and fits that respect them."""
 
 from functools import partial
 from unittest.mock import Mock
@@ -62,10 +62,10 @@ def test_concurrent_fits_take_at_most_a_gigabyte_or_four_times_X():
     small, medium = Budget.for_data(1 << 20), Budget.for_data(15_000 * 384 * 4)
     assert small.count_concurrent_fits(10_000, (10, 101), True) > 100
     assert small.count_concurrent_fits(1000, (1, 31), False) > 1000
-    # A fit counts as at most its budget, a quarter of a gigabyte.
+    # The estimate for a fit is at most a quarter of a gigabyte.
     assert small.count_concurrent_fits(10**9, (100, 1000), True) == 4
     assert Budget.for_data(1 << 30).count_concurrent_fits(10**9, (100, 1000), True) == 1
-    # 600 classes have 150 MB of blocks, 480 of pairs and 72 of probabilities.
+    # 600 classes need 150 MB for blocks, 480 MB for pairs and 72 MB for probabilities.
     assert medium.count_concurrent_fits(15_000, (600, 385), True) < 8
     for n_rows, shape, is_smooth in ((2000, (10, 50_001), True), (400, (10, 61), False), (10_000, (1, 10), True)):
         assert medium.count_concurrent_fits(2 * n_rows, shape, is_smooth) <= medium.count_concurrent_fits(
@@ -83,10 +83,10 @@ def test_unpenalized_fits_build_no_hessian_beyond_the_budget(monkeypatch, solver
         expected = minimize(objective)
     assert expected.converged
     assert hessian.called
-    # The probabilities fit, and a Hessian of 155 parameters does not.
+    # The probabilities fit in memory, but a Hessian of 155 parameters does not.
     limited = with_budget(objective, 8 * 155**2 - 1)
     assert limited.keeps_probabilities
-    # The preconditioner may be a Hessian, because it fits into the preconditioner's fraction of the budget.
+    # The preconditioner can be a Hessian, because that fits into the preconditioner's fraction of the budget.
     monkeypatch.setattr(newton, "minimize_by_cholesky", None)
     actual = minimize(limited)
     assert actual.converged

@@ -1,4 +1,4 @@
-"""The build backend, and a wheel that carries compiled kernels, installed into a fresh environment."""
+"""The build backend, and a wheel with compiled kernels, installed into a fresh environment."""
 
 import base64
 import contextlib
@@ -30,7 +30,7 @@ import fastlin
 from fastlin.kernels.machine import levels
 from fastlin.solvers import quadratic
 
-# By their paths, as the backend's folder is on no search path outside of a build.
+# Import by path, because the backend's folder is on the search path only during a build.
 sys.path.append(str(ROOT / "build_backend"))
 BACKEND, REPRODUCIBLE, WORKER, SOURCE_COPY, FIRST_FITS = (
     runpy.run_path(str(ROOT / "build_backend" / f"{name}.py"))
@@ -40,8 +40,8 @@ sys.path.pop()
 TABLE = vars(levels)
 RECIPE = read(".ci/conda/recipe.yaml")
 LEVELS = ["x86-64-v2", "x86-64-v3"]
-# Fits what users fit first, and more with any argument, and prints the level of the code, the kernels that it had to
-# compile, and a hash of the models.
+# Runs typical first fits (more if it gets an argument) and prints the level of the code, the kernels that had to be
+# compiled, and a hash of the models.
 PROGRAM = """
 import hashlib, json, sys, warnings
 import numpy as np
@@ -107,7 +107,7 @@ def test_levels_depend_on_the_setting_and_the_machine(machine):
     assert choose(["all"], TABLE, set(levels.AVX2)) == (["x86-64-v4", "x86-64-v3", "x86-64-v2"], "x86-64-v3")
     for word in ("host-level", "core"):
         assert choose([word], TABLE, set(levels.AVX2)) == (["x86-64-v3"], "x86-64-v3")
-    # A level need not run on the machine that compiles it.
+    # A machine can compile a level that it cannot run.
     assert choose(["x86-64-v4", "x86-64-v4"], TABLE, set(levels.AVX2)) == (["x86-64-v4"], None)
     machine("arm64")
     assert choose(["all"], TABLE, {"neon"}) == (["aarch64"], "aarch64")
@@ -132,12 +132,12 @@ def test_processes_compile_for_the_level_only(monkeypatch, tmp_path):
 def test_processes_share_tasks_report_progress_and_compile_each_signature_once(tmp_path, capsys):
     first, second = (WORKER["share_tasks"](list("abcdefghij"), "v3", tmp_path / "v3", 2, number) for number in (0, 1))
     assert [next(first), next(second), next(first)] == ["a", "f", "b"]
-    # A process that has finished its own part takes over the rest of the other's.
+    # A process that finishes its own part takes over the rest of the other part.
     assert list(second) == ["g", "h", "i", "j", "c", "d", "e"]
     assert list(first) == []
     lines = capsys.readouterr().out.splitlines()
     assert lines == [f"compiling kernels for v3: {number} of 10" for number in range(1, 11)]
-    # Progress is printed at each tenth.
+    # Progress is printed after each tenth.
     assert len(list(WORKER["share_tasks"](list(range(95)), "v4", tmp_path / "v4", 1, 0))) == 95
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10
@@ -149,7 +149,7 @@ def test_processes_share_tasks_report_progress_and_compile_each_signature_once(t
 
 
 def test_coefficients_become_zero_in_newtons_steps(monkeypatch):
-    # A separate kernel removes them, so a wheel must contain it.
+    # A wheel must contain the separate kernel that removes zeros.
     removed, remove = [], quadratic.remove_row
     monkeypatch.setattr(quadratic, "remove_row", lambda *arguments: removed.append(arguments) or remove(*arguments))
     FIRST_FITS["list_first_fits"]()["L1"]()
@@ -171,7 +171,7 @@ def test_the_listed_signatures_match_the_kernels_and_survive_a_round_trip():
             tuples += [field for field in numba_type.types if hasattr(field, "instance_class")]
 
 
-@pytest.mark.thorough  # A process imports all of fastlin, and loads or compiles the kernels of four fits.
+@pytest.mark.thorough  # A process imports all of fastlin, and loads or compiles the kernels for four fits.
 @pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 def test_the_first_fits_call_only_listed_kernels():
     program = """
@@ -218,7 +218,7 @@ def test_levels_are_compiled_one_after_the_other_by_all_processors(tmp_path, mon
     BACKEND["compile_kernels"](tree, names, tmp_path, True)
     warm = started[0][1]
     actions = [("warm", warm), *(("compile", name) for name in names if name != warm)]
-    # The two processes of an action start in any order, and have ended before those of the next one start.
+    # An action's two processes start in any order, and both end before the next action starts.
     assert [row[:2] for row in started] == [row for row in actions for _ in range(2)]
     assert set(started) == {(*row, number) for row in actions for number in "01"}
     for name in names:
@@ -248,7 +248,7 @@ def test_a_second_build_without_a_setting_reuses_the_compiled_kernels_of_the_fir
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(llvmlite.binding, "get_host_cpu_features", lambda: dict.fromkeys(levels.AVX2, True))
     expected = [["fetch", "core", "save"], ["fetch"], ["core"], ["warm"]]
-    # A reproducible build does not use the cache, nor does one with a setting.
+    # Reproducible builds and builds with settings do not use the cache.
     builds = [(["core"], True), (["core"], True), (["core"], False), (["host-level"], True)]
     for number, (words, is_cached) in enumerate(builds):
         tree = tmp_path / str(number) / "tree"
@@ -281,7 +281,7 @@ def requirements():
     [
         ({}, ["numpy>=2.0", "numba>=0.63", "joblib>=1.4", "platformdirs>=4.14"]),
         ({"numpy": "2.4.6", "numba": "0.66.0", "joblib": "1.10", "platformdirs": "4.14"}, []),
-        # pip does not change Numba, and replaces joblib.
+        # pip keeps the installed Numba and replaces joblib.
         (
             {"numpy": "2.4.6", "numba": "0.66.0rc1", "joblib": "1.3.9"},
             ["numpy==2.4.6", "numba==0.66.0rc1", "joblib>=1.4", "platformdirs>=4.14"],
@@ -300,7 +300,7 @@ def test_a_build_requires_the_imports_of_kernels_in_the_versions_of_the_environm
         information.mkdir()
         (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     assert BACKEND["choose_requirements"](["core"]) == expected
-    # The warm-up of the other settings runs fits.
+    # The warm-up for the other settings runs fits.
     assert BACKEND["choose_requirements"](["host-level"]) == requirements()
     assert BACKEND["choose_requirements"]([]) == []
 
@@ -322,7 +322,7 @@ def test_setuptools_works_in_a_copy(tmp_path, monkeypatch):
 
 
 def pack(folder):
-    """Return the name of the wheel, in a folder, of one module."""
+    """Write a wheel with one module into a folder and return the wheel's name."""
     tree, information = folder / "tree", folder / "tree" / "fastlin-1.0.dist-info"
     information.mkdir(parents=True, exist_ok=True)
     (tree / "module.py").write_text("x = 1\n")
@@ -374,7 +374,7 @@ def test_sdists_of_the_same_files_have_the_same_bytes(tmp_path, monkeypatch):
 
 
 def test_wheels_of_the_same_files_have_the_same_bytes(tmp_path, monkeypatch):
-    # Zip archives have no times before 1980.
+    # Zip archives cannot store times before 1980.
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     members = [("b.py", b"b = 1\n" * 99), ("a.dist-info/RECORD", b"b.py,,\n")]
     for name, year, mode in (("one", 2001, 0o100644), ("two", 2002, 0o100600)):
@@ -418,7 +418,7 @@ def test_a_universal_python_of_macos_packs_for_one_architecture(tmp_path, monkey
         assert pack(tmp_path).endswith(f"-macosx_11_0_{architecture}.whl")
 
 
-@pytest.mark.slow  # The kernels of a level are compiled, for some minutes, with dependencies from the package index.
+@pytest.mark.slow  # Compiles the kernels of a level (some minutes), with dependencies from the package index.
 @pytest.mark.parametrize("setting", [["-Ckernels=host-level"], []], ids=["a level", "no setting"])
 def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_path, monkeypatch, setting):
     monkeypatch.delenv("FASTLIN_BUILD_KERNELS", raising=False)
@@ -439,11 +439,11 @@ def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
-    # Use the dependencies of this environment by a .pth file, because pip would take its fastlin for the wheel's.
+    # Use this environment's dependencies through a .pth file, because pip would mistake its fastlin for the wheel's.
     (site,) = environment.glob("[Ll]ib/**/site-packages")
     (site / "dependencies.pth").write_text("\n".join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
 
-    # Root can write anywhere, but nobody can write below a file.
+    # Root can write anywhere, but not below a file.
     blocked = tmp_path / "file"
     blocked.write_text("")
     inherited = {name: value for name, value in os.environ.items() if not re.match("NUMBA_|FASTLIN_|PYTHON", name)}

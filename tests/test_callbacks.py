@@ -1,4 +1,4 @@
-"""Unit tests of the callbacks of fastlin; tests/estimators/test_fit_reporting.py has them in fits."""
+"""Unit tests of fastlin's callbacks; tests/estimators/test_fit_reporting.py tests them in fits."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""The code blocks of the documentation: Python runs in order, page by page, and commands have valid arguments."""
+"""Code blocks in the documentation: Python blocks run in order, page by page; commands have valid arguments."""
 
 import doctest
 import importlib
@@ -18,7 +18,7 @@ from fastlin import trainers
 from fastlin.cli.commands import program as fastlin_program
 
 PAGES = {page: BLOCK.findall(text) for page, text in documented_commands.PAGES.items()}
-# Python blocks that do not run here: the page, a line of the block, and the reason.
+# Python blocks that are not run here: the page, a line of the block, and the reason.
 SKIPPED = {
     ("docs/larger-than-memory.md", "with LocalCluster(n_workers=2"): "it starts a cluster; tests/dask has one",
     ("docs/cookbook.md", "import skl2onnx"): "the extra onnx is not installed with the tests",
@@ -26,10 +26,10 @@ SKIPPED = {
 COMPILED_AT_LENGTH = {"docs/probing-embeddings.md"}
 # Programs other than Python and fastlin.
 PROGRAMS = {"asv", "chmod", "export", "make", "mypy", "ruff"}
-# The examples train for a few epochs only.
+# The examples train for only a few epochs.
 NOT_CONVERGED = "ignore:.*hasn't converged yet:sklearn.exceptions.ConvergenceWarning"
 NAMES = re.findall(r"^   ([\w.]+)$", read("docs/api.md"), re.MULTILINE)
-# Compiling kernels for float16 takes twenty seconds.
+# Compiling the kernels for float16 takes twenty seconds.
 PYTHON_PAGES = [page for page, blocks in PAGES.items() if "python" in dict(blocks) and page not in COMPILED_AT_LENGTH]
 COMMANDS = [words for text in documented_commands.PAGES.values() for words in read_blocks(text)]
 
@@ -42,7 +42,7 @@ def make_rows(n_rows, seed):
 
 
 def make_images(*_, **sizes):
-    """Return a few images in place of MNIST's, as `load_full_mnist` and `load_binary_dataset` do."""
+    """Return a few images instead of MNIST, in the format of `load_full_mnist` and `load_binary_dataset`."""
     assert sizes.keys() <= {"train_size", "test_size", "sample_stochastic"}
     generator = np.random.default_rng(0)
     images, labels = generator.integers(0, 256, (400, 784), dtype=np.uint8), generator.integers(0, 10, (400, 1))
@@ -51,7 +51,7 @@ def make_images(*_, **sizes):
 
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path, monkeypatch):
-    """Change into a folder of the test, draw without windows, and close all figures of pyplot."""
+    """Change into a temporary folder, draw without windows, and close all pyplot figures."""
     monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
     yield
@@ -62,7 +62,7 @@ def in_a_folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def names(tmp_path, monkeypatch):
-    """Return the variables that the documents do not define; create the files that they read."""
+    """Return the variables that the documents do not define, and create the files that they read."""
     for name in ("load_full_mnist", "load_binary_dataset"):
         monkeypatch.setattr(trainers, name, make_images)
     values = {"__name__": "page", "np": np, "names": list("abcde"), "folder": tmp_path / "parts"}
@@ -92,7 +92,7 @@ def test_commands_have_valid_arguments(words, tmp_path):
     name = Path(program).name
     if name in ("python", "python3"):
         assert words[0] == "-m"
-        # The command before installs what builds a wheel.
+        # The previous command installs the build tools.
         assert words[1] in ("venv", "build") or find_spec(words[1])
     elif name == "fastlin":
         if subcommand := fastlin_program.commands.get(words[0]):

@@ -1,4 +1,4 @@
-"""Lookup of coefficients by names, pairs and indices, compared with an exhaustive search."""
+"""Coefficient lookup by name, pair or index, compared with an exhaustive search."""
 
 import pickle
 
@@ -20,7 +20,7 @@ PARTS = "a", "b", "a_b", "b_a", "nan"
 
 
 def make_names(generator):
-    """Return names of the coefficients of a random table and of its levels without coefficients, often ambiguous."""
+    """Return often ambiguous coefficient names for a random table, and names of levels without coefficients."""
     names, references, unused = [], [], []
     for _ in range(generator.integers(1, 6)):
         column = str(generator.choice(PARTS))
@@ -36,7 +36,7 @@ def make_names(generator):
 
 
 def matches(key, name):
-    """Return whether a name or a pair may mean a coefficient, by comparison."""
+    """Return whether a name or a pair matches a coefficient name."""
     if isinstance(key, str):
         return str(name) == key
     column, level = key

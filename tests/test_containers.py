@@ -1,4 +1,4 @@
-"""Valid sparse containers are read without changes; broken ones raise an error that describes the defect."""
+"""Valid sparse containers are read without modification; broken ones raise an error that describes the defect."""
 
 import copy
 
@@ -13,7 +13,7 @@ from fastlin.matrices import as_matrix
 
 N, D = 60, 13
 CONTAINERS = [getattr(sparse, f"{form}_{kind}") for form in CONTAINER_DAMAGES for kind in ("array", "matrix")]
-# Messages of fastlin; the others are SciPy's.
+# Messages from fastlin; the other messages are from SciPy.
 MESSAGES = {"fractions": "integer", "more columns than values": "more columns than values"}
 
 

@@ -1,8 +1,8 @@
 """Public methods with damaged models and containers, in a child process: each call must raise an error.
 
-`damages.py` draws the damages. The child runs this file too: ``python tests/test_damage.py FIRST`` prints a line of
+`damages.py` draws the damages. The child also runs this file: ``python tests/test_damage.py FIRST`` prints a line of
 JSON before and after each call, starting with call FIRST. If the child crashes, the last line names the call. A call
-has a name, a pattern of its error message, a function and, if that must not change, a model.
+has a name, an error message pattern, a function and, if a model must not change, the model.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ import fastlin
 from fastlin.trainers import BinaryModel, LogisticTrainer, SoftmaxModel, SoftmaxTrainer
 
 SEED = 34
-# A child that crashes is restarted after the call that crashed it.
+# If the child crashes, it is restarted after the call that crashed.
 MIN_CALLS, MAX_CRASHES = 685, 5
 GENERATOR = np.random.default_rng(0)
 N, D = 60, 5
@@ -48,7 +48,7 @@ FORMS = {
     "blocks": fastlin.blocks.from_arrays(X),
 }
 PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
-# Two epochs of a network.
+# A network trains for two epochs.
 SHORT, WARM_START = {"max_iter": 2, "random_state": 0}, {"warm_start": True}
 ESTIMATORS = {
     "two classes": fastlin.LogisticRegression(**WARM_START),
@@ -62,7 +62,7 @@ ESTIMATORS = {
     "network": fastlin.MLPClassifier((3,), **SHORT, **WARM_START),
     "normalized network": fastlin.MLPClassifier((3,), solver="sgd", batch_norm="both", **SHORT, **WARM_START),
 }
-# In place of a model, for calls without one.
+# Replaces the model in calls without one.
 NOTHING = SimpleNamespace()
 
 
@@ -85,7 +85,7 @@ def plot(model, y):
     return fastlin.figures.plot_coefficients(model, axes=Figure().add_subplot())
 
 
-# Each is called with a model and the labels of its fit.
+# Functions of a model and the labels of its fit.
 PREDICT_CALLS = {
     f"{method}({form})": partial(predict, rows, method) for method in PREDICTIONS for form, rows in FORMS.items()
 }
@@ -113,7 +113,7 @@ CATEGORIES = {
     "a word": "uvw",
 }
 CURVES = {"a set": {1.0}, "a word": "loss", "an array": np.ones(3)}
-# Replacements by attribute; other attributes are damaged according to their type.
+# Replacements by attribute. Other attributes are damaged according to type.
 CHOICES = {
     "classes_": CLASSES,
     "categories_": CATEGORIES,
@@ -126,7 +126,7 @@ CHOICES = {
 
 
 def draw_attribute(generator, attribute, value):
-    """Return a damage of the value of a fitted attribute."""
+    """Return a damaged value for a fitted attribute."""
     if attribute in CHOICES:
         return damages.choose(generator, CHOICES[attribute])
     if attribute == "_random_state":
@@ -151,7 +151,7 @@ def draw_attribute(generator, attribute, value):
 LAYERS = {"coefs_": "coefs_", "intercepts_": "intercepts_", "classes_": "classes"}
 FROM = {"from": lambda model, y: getattr(fastlin, type(model).__name__).from_sklearn(model)}
 COEFFICIENTS = {"coef_": "coef_", "intercept_": "intercept_", "classes_": "classes"}
-# The model, its methods, the number of damages per attribute, and patterns of the errors by attribute.
+# The model, methods, the number of damages per attribute, and error patterns by attribute.
 MODELS = [
     ("two classes", LINEAR | WARM, 14, COEFFICIENTS),
     ("four classes", LINEAR | WARM, 16, COEFFICIENTS),
@@ -191,7 +191,7 @@ def list_models(generator):
 
 
 def train_course(attribute, value, n_classes, steps):
-    """Train a course model after a change to an attribute of the trainer or the model, or with one in each step."""
+    """Train a course model after an attribute of the trainer or model changes, or while it changes in each step."""
     model = BinaryModel(n_inputs=D) if n_classes == 2 else SoftmaxModel(n_inputs=D, n_outputs=4)
     Y = Y2[:, None].astype(float) if n_classes == 2 else np.eye(4)[Y4]
     trainer_class = LogisticTrainer if n_classes == 2 else SoftmaxTrainer
@@ -211,7 +211,7 @@ def train_course(attribute, value, n_classes, steps):
 
 
 def list_course(generator):
-    """Yield calls of the course's classes whose arrays a student has changed."""
+    """Yield calls to the course's classes with arrays that a student has changed."""
     for number in range(40):
         n_classes = int(generator.choice([2, 4]))
         K = 1 if n_classes == 2 else 4
@@ -257,7 +257,7 @@ def list_calls():
 
 
 def find_failure(pattern, call, untouched=NOTHING):
-    """Return a description of a call that does not raise an error that names the damage, otherwise None."""
+    """Return None if a call raises an error that names the damage, otherwise a description of the failure."""
     before = dict(vars(untouched))
     try:
         with pytest.raises(ValueError, match=pattern):
@@ -269,7 +269,7 @@ def find_failure(pattern, call, untouched=NOTHING):
 
 
 def run_calls(first):
-    """Print the name of each call from `first` on before it runs, and its failure, if any, after it."""
+    """Starting at call `first`, print the name of each call before it runs, and any failure after it."""
     # The output of the calls must not mix with these lines.
     lines = os.fdopen(os.dup(1), "w", buffering=1)
     warnings.simplefilter("ignore")

@@ -24,22 +24,22 @@ NAMED = re.findall(r"`([\w/]+\.py)::([\w.]+)`", read("docs/derivations.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 INCLUDE = re.compile(r"^```{include} (\S+)$", re.MULTILINE)
 MAX_LINES_OF_README = 110
-# Of the pages of docs/, without code blocks, tables and generated blocks.
+# For the pages in docs/, excluding code blocks, tables and generated blocks.
 MAX_WORDS = 16_000
 NOT_PROSE = re.compile(
     r"<!-- figures: [\w-]+ -->.*?<!-- end of figures -->|^```.*?^```$|^\|.*?$", re.DOTALL | re.MULTILINE
 )
-# The README's links are absolute, so that a package index can show them.
+# The README's links are absolute, so that they work on a package index.
 OWN = re.compile(r"https://(?:github\.com/fastlin/fastlin/blob|raw\.githubusercontent\.com/fastlin/fastlin)/main/(.+)")
 ISSUES = "https://github.com/fastlin/fastlin/issues"
 WORDS = {"same", "extended", "changed", "ignored", "new"}
-# The checks of numpydoc that scikit-learn's own test of docstrings ignores: names of returned values and where the text
-# starts, and for methods also examples, "See Also" and extended summaries.
+# The numpydoc checks that scikit-learn's docstring test ignores: names of returned values, the start of the text, and
+# for methods also examples, "See Also" and extended summaries.
 IGNORED_CODES, IGNORED_METHOD_CODES = {"RT02", "GL01", "GL02"}, {"EX01", "SA01", "ES01"}
 
 
 def anchors(path):
-    """Return the anchors of the headings of a document: lower case, hyphens for spaces, no punctuation."""
+    """Return the anchors of a document's headings: lower case, hyphens instead of spaces, no punctuation."""
     text = path.read_text(encoding="utf-8")
     if included := INCLUDE.search(text):
         return anchors(path.parent / included.group(1))
@@ -50,7 +50,7 @@ def anchors(path):
 def test_the_derivations_name_existing_functions_and_tests():
     assert len(NAMED) >= 70
     for file, named in NAMED:
-        # Methods are named as Class.method.
+        # Methods have names of the form Class.method.
         body, *names = parse(ROOT / file).body, *named.split(".")
         for name in names:
             node_of_name = next((node for node in body if getattr(node, "name", "") == name), None)
@@ -97,9 +97,9 @@ def test_the_readme_and_the_pages_respect_their_limits_of_length():
 
 
 def read_parameters(title):
-    """Return the table, and the names as in scikit-learn and in `LogisticRegression`, of a section on parameters.
+    """Return a parameter section's table, and the names listed as in scikit-learn and as in `LogisticRegression`.
 
-    The table has, by name, our default, scikit-learn's and a word.
+    The table maps each name to fastlin's default, scikit-learn's default and a word.
     """
     section = read("docs/coming-from-scikit-learn.md").split(f"### {title}\n")[1].split("\n### ")[0]
     rows = [line.split("|")[1:5] for line in section.splitlines() if line.startswith("| `")]
@@ -111,7 +111,7 @@ def read_parameters(title):
 
 
 def defaults(estimator):
-    """Return the default of each parameter of a constructor, as Python writes it with double quotes."""
+    """Return the repr, with double quotes, of the default of each constructor parameter."""
     parameters = signature(estimator).parameters.items()
     return {name: repr(parameter.default).replace("'", '"') for name, parameter in parameters}
 
@@ -133,7 +133,7 @@ def test_the_tables_of_parameters_have_every_parameter(scikit_learns):
     assert {row[2] for row in rows.values()} <= WORDS
     own = defaults(fastlin.LogisticRegression)
     assert {name: ours[name] for name in alike} == {name: own[name] for name in alike}
-    # The page describes one version of scikit-learn; another version may have other parameters.
+    # The page describes one version of scikit-learn. Other versions may have other parameters.
     version = re.search(r"scikit-learn (\d+\.\d+)\.\n\n### ", read("docs/coming-from-scikit-learn.md")).group(1)
     if not sklearn.__version__.startswith(f"{version}."):
         return

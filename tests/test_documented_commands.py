@@ -1,4 +1,4 @@
-"""Every command of the documentation is run by a script of .ci or a test, or has a reason why not."""
+"""Every documented command is run by a script in .ci or by a test, or there is a reason why not."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def test_every_command_is_run_or_has_a_reason_and_no_row_of_the_tables_is_unused
     assert [(file, name) for file, name in tests if f"\ndef {name}(" not in read(file)] == []
 
 
-@pytest.mark.thorough  # It compiles fits of tables with an L1 penalty.
+@pytest.mark.thorough  # It compiles the kernels for table fits with an L1 penalty.
 def test_the_commands_of_the_program_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_flights(tmp_path)
@@ -53,25 +53,25 @@ def test_every_command_of_a_block_is_run_in_a_new_environment_or_has_a_reason_wh
     documented = {documented_commands.normalize(words) for text in PAGES.values() for words in read_blocks(text)}
     left_out = {*NOT_RUN, *documented_sequences.IN_SCRIPTS}
     assert documented <= run | left_out
-    # No row is unused.
+    # Every entry is used.
     assert documented_sequences.IN_SCRIPTS | documented_sequences.ADDED.keys() <= documented
 
 
 def test_every_installation_of_extras_is_run_in_a_new_environment():
-    # An inline command belongs to no sequence, so it must repeat a command of a block.
+    # Inline commands do not belong to a sequence, so each must repeat a command from a block.
     run = {command for text in PAGES.values() for command, _ in read_sequence(text)}
     assert {command for command in COMMANDS if "pip install" in command and ".[" in command} <= run | NOT_RUN.keys()
 
 
 def read_extra(name):
-    """Return the packages of an extra, including those of the extras that it refers to."""
+    """Return the packages in an extra, including the packages in extras to which it refers."""
     lines = read_settings()["options.extras_require"][name].split("\n")[1:]
     inner = [extra for line in lines for extra in re.findall(r"^fastlin\[(.*)\]$", line)]
     packages = {re.match(r"[\w-]+", line)[0] for line in lines if not line.startswith("fastlin[")}
     return packages.union(*(read_extra(extra) for extras in inner for extra in extras.split(",")))
 
 
-# A finder that makes imports of packages fail, in place of an environment without them.
+# A finder that makes package imports fail, to simulate an environment without the packages.
 MISSING = """
 import sys
 class Missing:

@@ -1,4 +1,4 @@
-"""The errors and warnings that users catch; interface.txt lists their base classes and modules."""
+"""Errors and warnings that users can catch; interface.txt lists the base classes and modules."""
 
 import pickle
 import warnings

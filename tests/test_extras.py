@@ -1,4 +1,4 @@
-"""fastlin without the packages of its extras: features that need them raise an error that says what to install."""
+"""fastlin without the packages of the extras: features that need one raise an error that names what to install."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from repository import ROOT, read_settings
 from fastlin.extras import EXTRAS, IMPORTED, describe_missing, find_missing, needs
 
 ALL = {IMPORTED.get(name, name) for names in EXTRAS.values() for name in names}
-# Prevents the import of packages in the programs below, as if they were not installed.
+# Simulates in the programs below that packages are not installed.
 HIDE_PACKAGES = """
 import sys
 from importlib.machinery import PathFinder
@@ -94,7 +94,7 @@ def test_a_bare_installation_names_missing_packages():
     lines = finished.stdout.splitlines()
     for line, extra in zip(lines, NEEDS.values(), strict=False):
         assert re.fullmatch(rf"Not installed: \w+\. Run pip install '\.\[{extra}\]' in a checkout of fastlin\.", line)
-    # The program names all missing packages before it starts.
+    # The program reports all missing packages before it starts.
     assert lines[len(NEEDS) :] == ["2"] * 4
     extras = "studies", "studies", "tables", "tables"
     hints = [f"fastlin: {describe_missing(extra, EXTRAS[extra])}" for extra in extras]

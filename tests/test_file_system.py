@@ -34,7 +34,7 @@ def test_a_file_is_written_completely_or_not_at_all(tmp_path, monkeypatch):
         with pytest.raises(type(error)), write_whole(path) as part:
             part.write_text("half")
             raise error
-    # As if another program had the file open.
+    # Simulate another program with the file open.
     with monkeypatch.context() as patch, pytest.raises(PermissionError), write_whole(path) as part:
         refuse_replacement(patch)
         part.write_text("new")
@@ -51,7 +51,7 @@ def test_concurrent_writers_each_write_a_complete_file(tmp_path):
     with write_whole(path) as first, write_whole(path) as second:
         first.write_text("first" * 1000)
         second.write_text("second")
-    # The inner one came first.
+    # The inner write finishes first.
     assert path.read_text() == "first" * 1000
     assert list(tmp_path.iterdir()) == [path]
 
@@ -125,7 +125,7 @@ def test_a_path_that_is_not_a_file_raises_an_error_and_does_not_change(tmp_path,
 
 
 def assert_held(path):
-    """Assert that the lock of a path is held, and that its folder contains nothing else."""
+    """Assert that the lock of a path is held, and that the folder contains no other files."""
     lock_file = path.with_name(f".{path.name}.lock")
     assert list(path.parent.iterdir()) == [lock_file]
     assert_refused(None, filelock.FileLock(lock_file).acquire, blocking=False, error=filelock.Timeout)
@@ -145,7 +145,7 @@ def test_a_lock_is_held_by_one_process_until_it_ends_even_if_it_is_killed(tmp_pa
 
 
 def test_without_locks_work_continues(tmp_path, monkeypatch):
-    # Root can open the file of any user, but not a folder.
+    # Root can open any user's file, but cannot open a folder.
     existing = tmp_path / ".folder.lock"
     existing.mkdir()
     with lock(tmp_path / "folder"):

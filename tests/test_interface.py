@@ -1,6 +1,6 @@
-"""The public interface is the one of interface.txt; a change to it needs a line in the changelog.
+"""The public interface matches interface.txt; each change to it requires a changelog entry.
 
-``python tests/test_interface.py`` rewrites the file.
+``python tests/test_interface.py`` rewrites interface.txt.
 """
 
 import difflib
@@ -19,7 +19,7 @@ HELP = (
 
 
 def describe_signature(function):
-    """Return the parameters and defaults of a function, without annotations, which are not part of the interface."""
+    """Return a function's parameters and defaults. Annotations are not part of the interface."""
     parameters = inspect.signature(function).parameters.values()
     return str(inspect.Signature([parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]))
 
@@ -31,7 +31,7 @@ def describe_class(name, kind):
         return
     yield f"{name}{'' if getattr(kind, '_is_protocol', False) else describe_signature(kind)}"
     ours = [base for base in kind.__mro__ if base.__module__.split(".")[0] == "fastlin"]
-    # scikit-learn generates the methods that set metadata requests.
+    # scikit-learn generates the methods for setting metadata requests.
     names = {
         member
         for base in ours
@@ -48,7 +48,7 @@ def describe_class(name, kind):
 
 
 def describe_interface():
-    """Return the lines of the interface: each name once, at the first of the modules that has it."""
+    """Return the lines of the interface, with each name listed once, under the first module that contains it."""
     lines, first_names = [], {}
     for module in PUBLIC:
         for member in sorted(import_module(module).__all__):

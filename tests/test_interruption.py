@@ -1,4 +1,4 @@
-"""A signal handler raises during an import, a first fit or a first prediction, and the next call works."""
+"""After a signal handler raises in an import, a first fit or a first prediction, the next call works."""
 
 import _thread
 import contextvars
@@ -36,7 +36,7 @@ def run():
     model = fastlin.LogisticRegression().fit(X, y)
     return model.coef_.tobytes().hex(), model.predict_proba(X).tobytes().hex()
 """
-# Prints the libraries that the main thread tries to import, and the number of loaded or compiled kernels: all, by it.
+# Prints the libraries that the main thread tries to import, the number of kernels, and how many that thread loaded.
 IN_MAIN_THREAD = f"""
 import threading
 {RUN}
@@ -58,7 +58,7 @@ _KernelCache.load_overload = lambda self, *arguments: (loaded.append(is_main()),
 run()
 print(json.dumps([sorted(requested - {{*sys.stdlib_module_names, "fastlin"}}), len(loaded), sum(loaded)]))
 """
-# Interrupts children at moments spread evenly over the calls of the main thread, runs again, and prints the results.
+# Interrupts children at moments spread evenly over the main thread's calls, runs again, and prints the results.
 # Python handles signals at the start of a function and after the return of a C function.
 AT_MOMENTS = f"""
 import os
@@ -97,7 +97,7 @@ _, n_calls, _ = last = interrupt_child(-1)
 moments = [1 + n_calls * moment // n_moments for moment in range(n_moments)]
 print(json.dumps([*map(interrupt_child, moments), last]))
 """
-# This program raises an error after some seconds, wherever it is then, and runs again.
+# Raises an error after some seconds, regardless of what is running, and then runs again.
 AFTER_SECONDS = f"""
 import signal
 {RUN}
@@ -114,7 +114,7 @@ except Interrupted:
 signal.setitimer(signal.ITIMER_REAL, 0)
 print(json.dumps([was_interrupted, run()]))
 """
-# A fork and the end of the program wait for interrupted work.
+# A fork and program exit wait for interrupted work.
 LEFT_WORK = f"""{KERNELS_ALONE}
 import _thread, os, signal, time
 from fastlin.interruption import run_uninterrupted
@@ -148,7 +148,7 @@ print("ends", flush=True)
 
 @pytest.fixture
 def interruptible():
-    """Make Ctrl-C raise KeyboardInterrupt, also in a process that a shell started in the background."""
+    """Make Ctrl-C raise KeyboardInterrupt, even in a process that a shell started in the background."""
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, previous)
@@ -166,7 +166,7 @@ def test_work_continues_after_an_interruption_and_the_next_work_follows_it():
     with pytest.raises(KeyboardInterrupt):
         run_uninterrupted(work)
     assert order == []
-    # A caller that is interrupted while it waits for the first work has not started its own.
+    # If a caller is interrupted while waiting for the first work, its own work has not started.
     threading.Timer(0.05, _thread.interrupt_main).start()
     with pytest.raises(KeyboardInterrupt):
         run_uninterrupted(order.append, "not begun")

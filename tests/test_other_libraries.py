@@ -1,4 +1,4 @@
-"""Every library minimizes the same objective, which is a prerequisite of comparing their times."""
+"""Every library minimizes the same objective; otherwise comparing fit times would be meaningless."""
 
 import warnings
 from dataclasses import replace
@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from fastlin.other_libraries import LIBRARIES, CannotSolveError, Problem
 
-# Relative tolerance of the objective.
+# Relative tolerance for the objective.
 OBJECTIVE_TOL = 1e-4
 # Number of classes, and whether there is an intercept.
 KINDS = {"softmax": (3, True), "logistic": (2, True), "logistic without intercept": (2, False)}
@@ -31,11 +31,11 @@ LARGE = np.zeros((300, 1000))
 
 @lru_cache
 def make(kind, dtype="float64"):
-    """Return a problem whose optimum changes if C, the intercept or its penalty is wrong."""
+    """Return a problem whose optimum depends on C, the intercept and the intercept's penalty."""
     n_classes, fit_intercept = KINDS[kind]
     generator = np.random.default_rng(0)
     centers = generator.normal(0, 0.7, (n_classes, 8))
-    # Unbalanced classes and features far from the origin give a large intercept.
+    # Unbalanced classes and features far from the origin result in a large intercept.
     y = generator.choice(n_classes, 300, p=[0.7, 0.2, 0.1] if n_classes == 3 else [0.8, 0.2])
     X = (centers[y] + generator.normal(0.5, 1, (300, 8))).astype(dtype)
     return Problem(kind, X, y, n_classes, C=0.05, fit_intercept=fit_intercept)
@@ -49,7 +49,7 @@ def solve(kind):
 
 
 def fit(name, problem):
-    """Fit with the largest effort; fits reach iteration limits on purpose, and some libraries warn when imported."""
+    """Fit with the largest effort, ignoring warnings about iteration limits (intended) and from imports."""
     with warnings.catch_warnings(action="ignore"):
         return LIBRARIES[name].fit(problem, LIBRARIES[name].efforts[-1])
 
@@ -64,7 +64,7 @@ def test_every_library_reaches_the_optimum_of_the_common_objective(name, kind, d
     if (name, dtype) in UNSUPPORTED_DTYPES:
         assert_refused("float32", fit, name, make(kind, dtype), error=CannotSolveError)
         return
-    # With other tests running, OpenMP threads that wait for each other would make glum many times slower.
+    # While other tests run, OpenMP threads that wait for each other would make glum many times slower.
     import_module(LIBRARIES[name].module)
     with threadpool_limits(1, user_api="openmp"):
         coef, intercept = fit(name, make(kind, dtype))

@@ -34,7 +34,7 @@ from fastlin.estimators import scikit_learn
 
 TOOLS = BaggingClassifier, OneVsRestClassifier, MultiOutputClassifier
 CLASSES = LogisticRegression, LogisticRegressionCV, *TOOLS, MLPClassifier
-# Parameters whose defaults make LogisticRegressionCV warn in this version of scikit-learn.
+# Parameters that avoid LogisticRegressionCV's warnings about defaults in this version of scikit-learn.
 NEWER_CV = {"l1_ratios": (0,), "use_legacy_attributes": False} if scikit_learn.VERSION >= (1, 8) else {}
 PLAIN_CV = {"scoring": "accuracy", **NEWER_CV}
 EXACT = {"tol": 1e-10, "max_iter": 50_000}
@@ -52,14 +52,14 @@ print(__name__, hasattr(model, 'certificate_'), NAME, sys.argv[1:])
 
 
 class Shifted(LogisticRegression):
-    """A user's subclass with a different decision function."""
+    """A user-defined subclass with a different decision function."""
 
     def decision_function(self, X):
         return super().decision_function(X) + 100
 
 
 class Newer(LogisticRegression):
-    """scikit-learn's class as in its pull request 32042 for 1.10, with another default of C."""
+    """The class from scikit-learn's pull request 32042 for 1.10, with a different default C."""
 
     _parameter_constraints = {
         **LogisticRegression._parameter_constraints,
@@ -74,7 +74,7 @@ class Newer(LogisticRegression):
 
 
 class NewerCV(LogisticRegressionCV):
-    """scikit-learn's class as in its pull request 32042 for 1.12."""
+    """The class from scikit-learn's pull request 32042 for 1.12."""
 
     _parameter_constraints = LogisticRegressionCV._parameter_constraints | {
         "Cs": ["array-like", Real, None],
@@ -87,7 +87,7 @@ class NewerCV(LogisticRegressionCV):
 
 
 def list_members():
-    # Pickle caches the names of slots on a class.
+    # Pickle stores a cache of slot names on each class.
     return [{name: value for name, value in vars(patched).items() if name != "__slotnames__"} for patched in CLASSES]
 
 
@@ -101,7 +101,7 @@ def _unpatched():
 
 @pytest.fixture
 def count():
-    """Return a function that counts the fits of a class, or of all, by fastlin and scikit-learn during the test."""
+    """Return a function that counts fits by fastlin and by scikit-learn during the test, for one class or for all."""
     before = patch.report()
 
     def count_fits(name=None):
@@ -139,7 +139,7 @@ def test_classes_that_were_imported_before_are_patched_until_the_last_block_ends
     for change in (fastlin.patch_sklearn, fastlin.unpatch_sklearn):
         assert_refused("names must be among 'LogisticRegression', .* got 'SVC'", change, ["SVC"])
         assert_refused("names must be among .* got 5", change, 5, error=TypeError)
-    # A block of the same call patches once more.
+    # As a context manager, the object patches again.
     again = fastlin.patch_sklearn()
     for _ in range(2):
         with again:
@@ -174,7 +174,7 @@ def test_models_equal_those_of_scikit_learn_at_the_minimum(count):
     for model, rows, labels in cases:
         theirs = clone(model).set_params(**EXACT).fit(rows, labels)
         with fastlin.patch_sklearn():
-            # The default of tol gives the same accuracy.
+            # The default tol gives the same accuracy.
             ours = model.fit(rows, labels)
             scores = predict(ours, rows)
         for name in ("coef_", "intercept_"):
@@ -183,13 +183,13 @@ def test_models_equal_those_of_scikit_learn_at_the_minimum(count):
         if hasattr(theirs, "C_"):
             np.testing.assert_array_equal(ours.C_, theirs.C_)
             for name in ("scores_", "coefs_paths_"):
-                # Older versions store them per class.
+                # Older versions store these attributes per class.
                 both = [getattr(model, name) for model in (ours, theirs)]
                 actual, expected = (np.stack([*array.values()]) if isinstance(array, dict) else array for array in both)
                 np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-2, err_msg=model)
         attributes = theirs.__dict__.keys()
         assert attributes <= ours.__dict__.keys() <= attributes | set(patch.FASTLIN_ATTRIBUTES)
-        # Predictions by scikit-learn's own methods from the same coefficients.
+        # scikit-learn's own methods give the same predictions from the same coefficients.
         for actual, expected in zip(scores, predict(ours, rows), strict=True):
             np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)
     assert count() == [len(cases), 0]
@@ -219,7 +219,7 @@ def test_unsupported_fits_fall_back_to_scikit_learn(count, caplog):
     assert count() == [1, 1]
     [reason] = patch.report().reasons.keys() - reasons.keys()
     assert line.endswith(reason) and reason in str(patch.report())
-    # If both raise, the error is scikit-learn's and a fitted model does not change.
+    # If both raise an error, it is scikit-learn's error, and a fitted model does not change.
     model = LogisticRegression().fit(X, Y)
     for data, parameters, message in (
         ((X * np.nan, Y), {}, "Input X contains NaN"),
@@ -251,7 +251,7 @@ def test_unsupported_fits_fall_back_to_scikit_learn(count, caplog):
 def wrap():
     """Return a function that wraps a method of LogisticRegression, as MLflow does, and returns the original.
 
-    It records the calls; after the test the class is restored.
+    The wrapper records calls. The class is restored after the test.
     """
     before = dict(vars(LogisticRegression))
 
@@ -293,7 +293,7 @@ def test_unpatching_restores_only_methods_that_are_still_those_of_fastlin(wrap):
     wrap.calls.clear()
     assert not is_by_fastlin()
     assert wrap.calls == ["fit", "predict"]
-    # The other package restores the methods of fastlin, whose patch has ended.
+    # The other package restores fastlin's methods after the patch was removed.
     LogisticRegression.fit, LogisticRegression.predict = ours, our_prediction
     assert not is_by_fastlin()
 
@@ -352,7 +352,7 @@ def test_networks_are_patched_by_name(count):
 
 
 class Elsewhere(BaseEstimator):
-    """Scores 1 in processes of joblib if fastlin fits the models there."""
+    """An estimator with score 1 in joblib processes if fastlin fits the models there."""
 
     def fit(self, X, y):
         self.model_ = LogisticRegression().fit(X, y)
@@ -441,7 +441,7 @@ def test_other_labels_and_estimators_use_the_loop_of_scikit_learn(count):
         OneVsRestClassifier(GaussianNB()).fit(ROWS, LABELS)
     assert len(several_classes.estimators_) == 6
     assert count("OneVsRestClassifier")[0] == count("MultiOutputClassifier")[0] == 0
-    # fastlin still runs the fits of each label.
+    # fastlin still runs the fits for each label.
     assert count("LogisticRegression")[0] >= 6 + 6
 
 
@@ -473,7 +473,7 @@ def test_bagging_draws_the_samples_of_scikit_learn(count, seed):
     with fastlin.patch_sklearn():
         actual = fit(LogisticRegression(), y)
         assert count("BaggingClassifier")[0] == 1
-        # scikit-learn's loop runs fits of three classes and of some of the columns.
+        # scikit-learn's loop runs fits with three classes and fits to fewer columns.
         of_three = fit(LogisticRegression(), three)
         assert fit(LogisticRegression(), y, max_features=0.5).estimators_features_[0].shape == (2,)
         assert count("BaggingClassifier")[0] == 1

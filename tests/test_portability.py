@@ -1,4 +1,4 @@
-"""The package on other systems: without functions that Windows lacks, and rules for its source files."""
+"""The package on other systems: fits without functions that Windows lacks, and rules for source files."""
 
 import ast
 import json
@@ -13,7 +13,7 @@ from sklearn.datasets import load_iris
 import fastlin
 
 CHECKED = files("fastlin", "benchmarks", "build_backend")
-# Names that Python's modules lack on Windows or macOS.
+# Names that are missing from Python's modules on Windows or macOS.
 OF_OS = "fork register_at_fork posix_fadvise sched_getaffinity sysconf uname killpg setsid getuid geteuid getgid"
 MISSING = {
     "os": [*OF_OS.split(), "getegid", "getpgid", "getloadavg", "chown", "mkfifo", "pread", "sendfile"],
@@ -22,7 +22,7 @@ MISSING = {
 }
 NO_MODULES = "fcntl", "resource", "pwd", "grp", "termios", "syslog"
 
-# Imports the libraries, removes these names, and then imports every module of fastlin and fits.
+# Imports the libraries, removes these names, and then imports every fastlin module and fits models.
 PROGRAM = f"""
 import builtins, importlib, io, json, os, pkgutil, signal, sys, warnings
 import fastlin
@@ -103,15 +103,15 @@ def test_functions_that_a_system_may_lack_are_checked_before_use():
 
 
 def test_tempfile_creates_no_file_in_a_folder_that_may_be_read_only():
-    # On Windows tempfile would try names there for hours (CPython issue 66305).
+    # On Windows, tempfile would try names in such a folder for hours (CPython issue 66305).
     makers, nodes = ("TemporaryFile", "NamedTemporaryFile", "mkstemp"), find_nodes(ast.Attribute, files("fastlin"))
     created = [(path.name, node.attr) for path, node in nodes if node.attr in makers]
-    # It first writes a file there itself.
+    # parquet.py first writes to the folder itself.
     assert created == [("parquet.py", "TemporaryFile")]
 
 
 def test_files_of_users_are_written_atomically():
-    # tests/test_file_system.py tests `write_whole`. The folder of kernels has its own permissions.
+    # tests/test_file_system.py tests `write_whole`. The folder of kernels has separate permissions.
     calls = [
         (
             path.name,
@@ -139,8 +139,8 @@ def is_text(call):
 
 
 def test_text_files_name_their_encoding():
-    # The default on Windows differs from that on Linux and macOS.
+    # The default encoding on Windows differs from that on Linux and macOS.
     without = [f"{path}: {ast.unparse(node)}" for path, node in find_nodes(ast.Call, CHECKED) if is_text(node)]
-    # Functions of the same name open no file.
+    # Other functions with the same name do not open files.
     others = re.compile(r"(os|webbrowser|Image|tarfile)\.open\(|\.open\(setting")
     assert [line for line in without if not others.search(line)] == []

@@ -1,4 +1,4 @@
-"""Arrays of other libraries are read without a copy, and unreadable ones raise an error that names them."""
+"""Other libraries' arrays are read without a copy; unreadable arrays raise an error that names the argument."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_tensors_that_numpy_cannot_read_are_named(kind, message):
 
 def test_bfloat16_of_ml_dtypes_and_jax():
     ml_dtypes = pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
-    # Every bfloat16 is the float32 of its upper half.
+    # A bfloat16 is the upper half of a float32.
     bits = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
     for layout in (bits, bits.T, bits[::2, ::-3]):
         for array in (layout.view(ml_dtypes.bfloat16), ByArray(layout.view(ml_dtypes.bfloat16))):

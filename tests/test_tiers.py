@@ -1,4 +1,4 @@
-"""The tiers select the documented tests and respect their limits."""
+"""The tiers select the documented tests and enforce limits."""
 
 import json
 import re

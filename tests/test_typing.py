@@ -1,4 +1,4 @@
-"""What type checkers see of fastlin: annotations of the public interface, and names that are imported lazily."""
+"""What type checkers see in fastlin: annotations of the public interface, and lazily imported names."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ from repository import ESTIMATORS, PACKAGE, described, files, parse
 import fastlin
 from fastlin import typing
 
-# Kernels have no annotations: the compiler infers the types, and any change of a file would compile it again.
+# Kernels have no annotations: the compiler infers types, and any change to a file would recompile its kernels.
 WITHOUT_ANNOTATIONS = "kernels"
 
 
@@ -20,7 +20,7 @@ def is_public(node):
 
 
 def public_functions(tree):
-    """Yield the public functions and methods of a file, those of private bases of public classes among them."""
+    """Yield the public functions and methods in a file, including methods of private bases of public classes."""
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     for node in filter(is_public, tree.body):
         bases = [classes[base.id] for base in getattr(node, "bases", []) if getattr(base, "id", None) in classes]

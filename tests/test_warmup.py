@@ -1,4 +1,4 @@
-"""After the warm-up no fit compiles a kernel."""
+"""After the warm-up, no fit compiles a kernel."""
 
 import json
 
@@ -7,7 +7,7 @@ from conftest import run_program
 
 from fastlin.warmup import STEPS
 
-# Runs steps of the warm-up by name in a process without compiled kernels, and prints which later fits compile more.
+# Runs the given warm-up steps in a process without compiled kernels, and prints which later fits compile kernels.
 PROGRAM = """
 import json, sys, warnings
 import numpy as np
@@ -84,7 +84,7 @@ def test_after_the_steps_of_one_type_nothing_of_that_type_is_compiled():
     assert fit_after(["float64"], [*needed, "tables"]) == {}
 
 
-@pytest.mark.slow  # With an empty cache the warm-up compiles for minutes.
+@pytest.mark.slow  # With an empty cache, the warm-up compiles for minutes.
 def test_after_a_warm_up_nothing_is_compiled():
     assert fit_after(["float64", "float32", "uint8"], list(STEPS)) == {}
 

@@ -1,4 +1,4 @@
-"""The tests of the kernels as plain Python, without compilation."""
+"""The kernel tests in plain Python, without compilation."""
 
 import os
 import subprocess
@@ -8,18 +8,18 @@ import pytest
 from repository import ROOT
 
 KERNELS = ROOT / "tests" / "kernels"
-# Sums over sparse rows are compared there with those over dense rows.
+# This file compares sums over sparse rows with sums over dense rows.
 SPARSE = ROOT / "tests" / "matrices" / "test_sparse.py"
-# Tests of code that depends on the width of vectors.
+# Tests of code that depends on the vector width.
 BY_WIDTH = (
     *(f"machine/test_{name}.py" for name in ("exponential", "prefetch", "tiles")),
     *(f"linear/test_{name}.py" for name in ("dense_rows", "sparse_rows")),
 )
-# A generic processor without optional features, like arm64: vectors have 16 bytes.
+# On a generic processor without optional features, as on arm64, vectors have 16 bytes.
 NARROWEST = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 
 
-# Python takes most of a minute for the largest of the layers.
+# The largest layer takes Python most of a minute.
 @pytest.mark.parametrize(
     ("paths", "environment"),
     [

@@ -1,13 +1,13 @@
-"""The three tiers of tests: what each runs, in which order, and its limits.
+"""The three test tiers: the tests in each tier, the order in which they run, and limits.
 
 | tier | tests | run by |
 | --- | --- | --- |
-| default | those without a mark | the test line of the README, `.ci/run` |
-| `--thorough` | and those marked `thorough`: processes, types of data, more of scikit-learn's checks | workflow `ci` |
-| `--slow` | and those marked `slow`: every type and layout, studies on whole data, builds | `.ci/nightly` |
+| default | tests without a mark | the test line of the README, `.ci/run` |
+| `--thorough` | also tests marked `thorough`: processes, types of data, more of scikit-learn's checks | workflow `ci` |
+| `--slow` | also tests marked `slow`: every type and layout, studies on whole data, builds | `.ci/nightly` |
 
 `--hold-tier` fails if a run has more tests, or compiles more specializations into an empty folder, than
-`tests/tiers.json` allows. A change that raises a limit gives the reason.
+`tests/tiers.json` allows. A change that raises a limit must give the reason.
 """
 
 import json
@@ -17,7 +17,7 @@ import pytest
 
 OUTCOMES = "passed", "failed", "error", "skipped", "xfailed", "xpassed"
 LIMITS = Path(__file__).with_name("tiers.json")
-# The slowest files, the slowest first: one of them at the end would leave the other process idle.
+# The slowest files, in order. If one of them ran last, the other process would be idle.
 LONGEST_FIRST = (
     "test_code_blocks.py",
     "test_proximal_newton.py",
@@ -60,13 +60,13 @@ def choose_items(config, items):
     tier = name_tier(config)
     higher = {"default": ("thorough", "slow"), "thorough": ("slow",), "slow": ()}[tier]
     for item in items:
-        # scikit-learn's checks have no marks; this one fits every numeric type.
+        # scikit-learn's checks have no marks. This check fits every numeric type.
         if "check_estimators_dtypes" in item.name:
             item.add_marker(pytest.mark.slow)
     deselected = [item for item in items if any(map(item.get_closest_marker, higher))]
     chosen = [item for item in items if item not in set(deselected)]
     order = {name: number for number, name in enumerate(LONGEST_FIRST)}
-    # The order within a file stays.
+    # The order within each file does not change.
     chosen.sort(key=lambda item: order.get(item.path.name, len(order)))
     if deselected:
         config.hook.pytest_deselected(items=deselected)
@@ -83,7 +83,7 @@ def find_exceeded_limits(tier, counts, limits):
 
 
 def check_limits(session, folder):
-    """Fail the session if its tier exceeds a limit; folder holds the compiled kernels."""
+    """Fail the session if the tier exceeds a limit; `folder` contains the compiled kernels."""
     tier = name_tier(session.config)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     n_run = sum(len(reporter.stats.get(outcome, ())) for outcome in OUTCOMES)

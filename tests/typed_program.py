@@ -1,4 +1,4 @@
-"""A user's program for mypy, which checks the types that editors infer of fits and predictions. It never runs."""
+"""A user's program for mypy, which checks the types that editors infer for fits and predictions. It never runs."""
 
 from collections.abc import Iterator
 from typing import Any, assert_type
@@ -32,7 +32,7 @@ def fit_linear_models(X: NDArray[np.float64], y: NDArray[np.int64]) -> None:
     assert_type(LogisticRegressionCV(Cs=[0.1, 1.0], l1_ratios=(0,)).fit(X, y), LogisticRegressionCV)
     assert_type(fastlin.logistic_path(X, y, Cs=5), RegularizationPath)
     assert_type(fastlin.stability_selection(model, X, y, n_selected=5), StabilitySelection)
-    # Mypy must report these mistakes; otherwise warn_unused_ignores reports the comments.
+    # Mypy must report these mistakes. Otherwise, warn_unused_ignores reports the comments.
     LogisticRegression(solver="newton")  # type: ignore[arg-type]
     LogisticRegression(penalty="l3")  # type: ignore[arg-type]
     LogisticRegression(1.0, 2.0)  # type: ignore[arg-type, call-arg]

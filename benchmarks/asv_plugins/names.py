@@ -1,8 +1,8 @@
-"""asv plugin: accepts `asv run benchmarks`, names machines by their processor, and shows why a result is n/a.
+"""asv plugin that accepts `asv run benchmarks`, names machines after their processor, and shows why a result is n/a.
 
-asv itself would interpret "benchmarks" as a git range, many virtual machines share a host name, and asv shows the
-reason for a skip only with --show-stderr. The plugin is in a folder without __init__.py, because asv imports every
-module of the package benchmarks.
+asv itself would interpret "benchmarks" as a git range. Many virtual machines have the same host name. asv shows the
+reason for a skip only with --show-stderr. The plugin is in a folder without __init__.py, because asv imports all
+modules of the package benchmarks.
 """
 
 import ast
@@ -16,12 +16,12 @@ from asv.console import log
 from asv.machine import Machine
 from asv.repo import NoSuchNameError, get_repo
 
-# The prefixes of asv's output for the parameters of a benchmark and for the reason of a skip.
+# The prefixes in asv's output of the parameters of a benchmark and of the reason for a skip.
 PARAMETERS, SKIPPED = "For parameters: ", "asv: skipped: NotImplementedError"
 
 
 def setup():
-    """Patch functions of asv; asv calls this once, after reading its configuration."""
+    """Patch functions of asv. asv calls this function once, after reading its configuration."""
     asv_run = Run.run_from_conf_args
 
     def run(conf, args, **options):
@@ -52,7 +52,7 @@ def setup():
     get_defaults, describe = Machine.get_defaults, MachineCommand.run
 
     def describe_by_name(**options):
-        # asv has read its defaults before loading this plugin.
+        # asv read its defaults before it loaded this plugin.
         if options.get("machine") == platform.node():
             options["machine"] = name
         return describe(**options)
@@ -63,7 +63,7 @@ def setup():
 
 
 def find_reasons(output):
-    """Return the reasons of skips in the stored output of a benchmark, each with the first parameters it applies to."""
+    """Return the reasons for skips in the stored output of a benchmark, each with its first parameters."""
     reasons, name = {}, None
     for line in output.splitlines():
         if line.startswith(PARAMETERS):
@@ -76,7 +76,7 @@ def find_reasons(output):
 
 
 def _names_folder(conf, range_spec):
-    """Return whether the range is the benchmark folder rather than a branch, tag or commit of that name."""
+    """Return whether the range is the benchmark folder rather than a branch, tag or commit with the same name."""
     if range_spec is None or Path(range_spec).resolve() != Path(conf.benchmark_dir).resolve():
         return False
     try:

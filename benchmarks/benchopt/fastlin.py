@@ -1,10 +1,10 @@
-"""fastlin as a solver in benchopt's benchmarks of L2 logistic regression: copy this file into their folder "solvers".
+"""fastlin as a solver in benchopt's benchmarks of L2 logistic regression. Copy this file to their folder "solvers".
 
 - benchmark_logreg_l2 has y in {-1, 1}. The last entry of beta is the unpenalized intercept, if there is one.
-- benchmark_logreg_l2_multiclass has no intercept. beta has a column for each class, or one column for two classes; it
+- benchmark_logreg_l2_multiclass has no intercept. beta has a column for each class, or one column for two classes. It
   is the transpose of scikit-learn's coef_.
 
-Their objective is the sum of the losses plus lmbd / 2 ||beta||^2, so C = 1 / lmbd.
+The objective of both benchmarks is the sum of the losses plus lmbd / 2 ||beta||^2, so C = 1 / lmbd.
 """
 
 import warnings
@@ -18,14 +18,14 @@ from fastlin import LogisticRegression
 
 
 class Solver(BaseSolver):
-    """fastlin's LogisticRegression with decreasing tol."""
+    """fastlin's LogisticRegression with decreasing tolerances."""
 
     name = "fastlin"
     # A Newton step can reach several tolerances, so some points of the curve are equal.
     stopping_criterion = SufficientProgressCriterion(patience=8, strategy="tolerance")
     references = ["fastlin: logistic and softmax regression with compiled kernels and certified accuracy"]
 
-    # The multiclass benchmark passes the name of its data, for solvers that do not support some of them.
+    # The multiclass benchmark passes the name of its data set for solvers that do not support all data sets.
     def set_objective(self, X, y, lmbd, fit_intercept=False, name=None):
         self.X, self.y, self.has_columns = X, y, name is not None
         self.model = LogisticRegression(C=1 / lmbd, fit_intercept=fit_intercept, max_iter=10_000)
@@ -38,10 +38,10 @@ class Solver(BaseSolver):
         return min(tolerance / 10, 0.1)
 
     def run(self, tolerance):
-        # The first tolerance of benchopt is 3e38.
+        # benchopt's first tolerance is 3e38.
         self.model.set_params(tol=min(tolerance, 1.0))
         with warnings.catch_warnings():
-            # The smallest tolerances cannot be certified.
+            # fastlin cannot certify the smallest tolerances.
             warnings.simplefilter("ignore", ConvergenceWarning)
             self.model.fit(self.X, self.y)
 

@@ -1,4 +1,4 @@
-"""Hooks of `pytest --benchmark-only`: options, skips for missing data, a line for each benchmark, and tables."""
+"""Hooks for `pytest --benchmark-only`: options, skips for missing data, a line per benchmark, and tables."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from benchmarks.published import call_machine, describe_machine, find_instructio
 from benchmarks.suite import COLLECTIONS, COMPARISONS, OTHERS, QUICK
 from benchmarks.tables import print_tables, summarize, tabulate
 
-# The records of the session, and of one benchmark.
+# Keys for the records of the session and of one benchmark.
 RECORDS, MEASURED = pytest.StashKey(), pytest.StashKey()
 # Number of finished benchmarks.
 ENDED = pytest.StashKey()
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 
 
 def pytest_addoption(parser):
-    """Add the options of the benchmarks."""
+    """Add command-line options for the benchmarks."""
     group = parser.getgroup("fastlin's benchmarks")
     group.addoption("--full", action="store_true", help="benchmarks: use all rows and run every case")
     group.addoption("--hold-bounds", action="store_true", help="benchmarks: --full, and assert benchmarks/bounds.json")
@@ -29,16 +29,16 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
-    """Restart without the variables that limit BLAS, since tests/conftest.py has already loaded NumPy."""
+    """Restart without the variables that limit BLAS, because tests/conftest.py has already loaded NumPy."""
     if config.getoption("benchmark_only", False) and any(variable in os.environ for variable in BLAS_LIMITS):
         environment = {name: value for name, value in os.environ.items() if name not in BLAS_LIMITS}
         os.execve(sys.executable, sys.orig_argv, environment)
 
 
 def pytest_configure(config):
-    """Collect benchmarks with --benchmark-only and tests without it, unless folders are named."""
+    """Collect benchmarks with --benchmark-only and tests without it, unless the user names folders."""
     config.stash[RECORDS], config.stash[ENDED] = {}, 0
-    # The table of pytest-benchmark would mix microseconds and minutes.
+    # pytest-benchmark's table would mix microseconds and minutes.
     config.option.benchmark_quiet = True
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used:pytest.PytestWarning")
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
@@ -57,7 +57,7 @@ def whole(request):
 
 
 def pytest_generate_tests(metafunc):
-    """Parametrize the tests by comparisons, everyday problems and quick cases, or with --full by all cases."""
+    """Parametrize the tests with comparisons, everyday problems and quick cases, or with all cases for --full."""
     whole = _is_whole(metafunc.config)
     if "comparison" in metafunc.fixturenames:
         metafunc.parametrize("comparison", COMPARISONS)
@@ -75,7 +75,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def keep(request, benchmark):
-    """Return a function that checks records and stores them for the table; --hold-bounds also checks bounds."""
+    """Return a function that checks records and stores them for the tables. --hold-bounds also checks bounds."""
 
     def keep_records(records):
         stored = request.config.stash[RECORDS]
@@ -102,7 +102,7 @@ def keep(request, benchmark):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """Convert NotImplementedError to a skip; benchmarks raise it for missing data, as asv requires."""
+    """Convert a NotImplementedError, which benchmarks raise for missing data as asv requires, to a skip."""
     try:
         return (yield)
     except NotImplementedError as error:
@@ -111,10 +111,10 @@ def pytest_runtest_call(item):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Print the result of a benchmark as soon as it ends, since the session takes minutes."""
+    """Print the result of a benchmark immediately, because the session takes minutes."""
     report = yield
     reporter = item.config.pluginmanager.get_plugin("terminalreporter")
-    # A setup or teardown that passes is not the end of a benchmark.
+    # A benchmark is not finished after a successful setup or teardown.
     is_end = call.when == "call" or not report.passed
     if is_end and reporter is not None and item.config.getoption("benchmark_only"):
         report.has_line = True
@@ -122,13 +122,13 @@ def pytest_runtest_makereport(item, call):
         for line in _describe_outcome(item, call, report):
             reporter.ensure_newline()
             reporter.write_line(f"[{item.config.stash[ENDED]}/{item.session.testscollected}] {line}")
-        # Makes the lines visible in a file immediately.
+        # Flushing makes the lines visible in a file immediately.
         reporter.flush()
     return report
 
 
 def _describe_outcome(item, call, report):
-    """Yield the lines of a finished benchmark: its records, or the reason for a skip or failure."""
+    """Yield the lines of a finished benchmark: its records, or the reason for a skip or a failure."""
     name = item.name.partition("[")[2].removesuffix("]")
     if not report.passed:
         reason, _, _ = str(call.excinfo.value).partition("\n")
@@ -141,14 +141,14 @@ def _describe_outcome(item, call, report):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_report_teststatus(report):
-    """Omit the letter of a benchmark, which has its own line."""
+    """Omit the status letter of a benchmark, because each benchmark has its own line."""
     category, letter, word = yield
     return (category, "", "") if getattr(report, "has_line", False) else (category, letter, word)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter, config):
-    """Print the tables below those of pytest-benchmark."""
+    """Print the tables below pytest-benchmark's tables."""
     records = config.stash[RECORDS]
     if not records:
         return

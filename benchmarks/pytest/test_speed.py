@@ -1,4 +1,4 @@
-"""Every case of the suite: results must be equal, and times are stored for the table at the end."""
+"""All cases of the suite. Results must be equal, and times are stored for the final tables."""
 
 from benchmarks.comparisons import FASTLIN, load_problem
 from benchmarks.suite import COMPARISONS, measure

@@ -1,4 +1,4 @@
-"""Out-of-core data: rows in blocks, from several arrays, files on disk, or a function.
+"""Out-of-core data: blocks of rows from several arrays, from files on disk, or from a function.
 
 `from_arrays`, `from_csr`, `from_parquet` and `from_batches` return `Blocks`, which `fit` accepts instead of X.
 """

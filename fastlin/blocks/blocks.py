@@ -19,16 +19,16 @@ from fastlin.exceptions import DataChangedError
 from fastlin.tensors import choose_type
 from fastlin.typing import Array, IntArray, SparseContainer
 
-# Large enough to hide the overhead per block; two blocks fit into any memory.
+# A block is large enough to make its overhead negligible, and so small that two blocks fit into memory.
 BLOCK_BYTES = 64 << 20
 # Linux reads at most this many bytes ahead per call (docs/benchmarks/design-choices.md: read-ahead).
 READ_AHEAD = 128 << 10
-# The suffix for names of an array's blocks, after the range of rows, and the function that loads the array.
+# The end of the names of an array's blocks, which follows the range of rows, and the function that loads the array.
 Source: TypeAlias = tuple[str, Callable[[], Array]]
 
 
 class Blocks:
-    """Rows of X in blocks, with their labels and weights. They can be read any number of times.
+    """Rows of X in blocks, with their labels and weights. The rows can be read any number of times.
 
     The functions of this module create them. Iteration yields one tuple (X, y, weights) per block; y and weights are
     None if there are none.
@@ -36,9 +36,9 @@ class Blocks:
     Parameters
     ----------
     read : callable
-        Returns an iterator over the blocks of X: all arrays or all CSR matrices, of one dtype that fits support.
+        Returns an iterator over the blocks of X. They are all arrays or all CSR matrices, of the same supported dtype.
     borders : sequence of int
-        The first row of each block, and the number of rows: 0, ..., n.
+        The index of the first row of each block, followed by the number of rows: 0, ..., n.
     names : sequence of str
         The name of each block in error messages.
     shape : tuple of int
@@ -46,11 +46,11 @@ class Blocks:
     dtype : dtype
         The dtype of X.
     y, sample_weight : ndarray or None
-        The labels, (n,), or soft or multilabel labels, (n, n_classes), and the weights, (n,).
+        The labels, (n,), soft labels or multilabel indicators, (n, n_classes), and the weights, (n,).
     feature_names : list of str or None
         The names of the columns.
     row_lengths : tuple of int or None
-        The number of stored entries of sparse blocks, and of their longest row; None if blocks are dense.
+        The number of stored entries in sparse blocks and in their longest row. None if the blocks are dense.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Blocks:
         Raises
         ------
         DataChangedError
-            A block differs from when the Blocks were created; the error names it.
+            A block has changed since the Blocks were created. The error names the block.
         """
         n_read = 0
         for n_read, X in enumerate(self._read(), 1):
@@ -143,7 +143,7 @@ class Blocks:
 
 
 def join_pieces(read: Callable[[], Iterator[Any]], pieces: Sequence[Description], **options: Any) -> Blocks:
-    """Return the Blocks for pieces of one kind; options are further arguments of Blocks."""
+    """Return the Blocks for pieces of the same kind. `options` are passed to `Blocks`."""
     whole = join_descriptions(pieces, "blocks")
     borders = np.append(0, np.cumsum([piece.shape[0] for piece in pieces], dtype=np.int64))
     row_lengths = (whole.n_entries, whole.longest_row) if whole.is_sparse else None
@@ -152,7 +152,7 @@ def join_pieces(read: Callable[[], Iterator[Any]], pieces: Sequence[Description]
 
 
 def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
-    """Return Blocks with copies of some rows, from their sorted indices, without labels and feature names."""
+    """Return Blocks with copies of the rows at the given sorted indices, without labels and feature names."""
     borders = np.searchsorted(rows, blocks.borders)
 
     def read():
@@ -163,13 +163,13 @@ def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
     names = [name for name, (begin, end) in zip(blocks.names, pairwise(borders), strict=True) if begin < end]
 
     shape = len(rows), blocks.shape[1]
-    # An upper bound, because the lengths of single rows are unknown.
+    # This is an upper bound; the lengths of the rows are unknown.
     row_lengths = (blocks.n_entries, blocks.longest_row) if blocks.is_sparse else None
     return Blocks(read, np.unique(borders), names, shape, blocks.dtype, row_lengths=row_lengths)
 
 
 def check_rows(values: ArrayLike | None, n: int, name: str, *, takes_columns: bool = False) -> Array | None:
-    """Return labels or weights as an array (n,), or (n, n_classes) if takes_columns; None for None."""
+    """Return labels or weights as an array (n,), or (n, n_classes) if takes_columns. Return None for None."""
     if values is None:
         return None
     array = np.asarray(values)
@@ -180,12 +180,12 @@ def check_rows(values: ArrayLike | None, n: int, name: str, *, takes_columns: bo
 
 
 def cut(n_rows: int, row_bytes: int, rows_per_block: int | None = None) -> IntArray:
-    """Return the borders of blocks with rows_per_block rows, or with BLOCK_BYTES bytes if that is None."""
+    """Return the borders of blocks with rows_per_block rows, or with BLOCK_BYTES bytes if rows_per_block is None."""
     if rows_per_block is None:
         rows_per_block = max(1, BLOCK_BYTES // max(1, row_bytes))
     elif not (isinstance(rows_per_block, (int, np.integer)) and rows_per_block >= 1):
         raise ValueError(f"rows_per_block must be an integer of at least 1, got {rows_per_block!r}.")
-    # An empty array is one block, which has the columns.
+    # An empty array becomes one block, which has the number of columns.
     return np.append(np.arange(0, max(n_rows, 1), rows_per_block), n_rows)
 
 
@@ -197,8 +197,8 @@ def from_arrays(
 ) -> Blocks:
     """Return Blocks from one or several arrays, which may be memory-mapped files.
 
-    Nothing is copied, unless fits do not support the dtype of X, such as int64: then each block is converted to float64
-    when it is read.
+    No data are copied if `fit` supports the dtype of X. Otherwise, for example for int64, each block is converted to
+    float64 when it is read.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def from_arrays(
     sample_weight : array-like of shape (n,) or None
         The weights of the rows; None means ones.
     rows_per_block : int or None
-        Number of rows per block, at least 1. None means 64 MB per block. A block never has rows of two arrays.
+        Number of rows per block, at least 1. None means 64 MB per block. A block never contains rows from two arrays.
 
     Returns
     -------
@@ -219,8 +219,8 @@ def from_arrays(
     Raises
     ------
     ValueError
-        An array is not two-dimensional, or its dtype or number of columns differs from the first; y or sample_weight
-        has the wrong length.
+        An array is not two-dimensional, its dtype or number of columns differs from the first array, or y or
+        sample_weight has the wrong length.
 
     Examples
     --------
@@ -249,9 +249,9 @@ def from_arrays(
 def cut_sources(
     sources: Iterable[Source], rows_per_block: int | None = None, has_files: bool = True, **options: Any
 ) -> Blocks:
-    """Return Blocks of the arrays of all sources, and detect changes of their files if `has_files`.
+    """Return Blocks with the arrays of all sources, and detect changes of their files if `has_files` is true.
 
-    options are further arguments of Blocks.
+    `options` are passed to `Blocks`.
     """
     loads, pieces = [], []
     for suffix, load in sources:
@@ -280,8 +280,8 @@ def from_csr(
     Parameters
     ----------
     X : sequence of SciPy sparse containers of shape (n_b, d)
-        The blocks: CSR matrices or arrays, whose memory may be mapped from files. Other formats are converted when they
-        are read.
+        The blocks, as CSR matrices or CSR arrays, which may be memory-mapped. Containers in other formats are converted
+        when they are read.
     y, sample_weight
         Labels and weights of all rows; see `from_arrays`.
 
@@ -293,7 +293,7 @@ def from_csr(
     Raises
     ------
     ValueError
-        A piece is not sparse, and in the cases of `from_arrays`.
+        A block is not sparse. For other cases, see `from_arrays`.
 
     Examples
     --------
@@ -336,7 +336,7 @@ def _load_piece(piece, name, check):
 
 
 def watch_files(arrays: Iterable[object]) -> Callable[[], None]:
-    """Return a fast check that raises a DataChangedError if files that arrays are mapped from have changed."""
+    """Return a fast function that raises a DataChangedError if the files from which arrays are mapped have changed."""
     memory_maps = [mapped for mapped in map(find_map, arrays) if mapped is not None]
     files = {mapped.filename: _stat(mapped.filename) for mapped in memory_maps if mapped.filename}
 
@@ -363,7 +363,7 @@ def _stat(filename):
 
 
 def find_map(array: Any) -> np.memmap[Any, Any] | None:
-    """Return the memmap that an array is a view of, from the beginning of its file, or None."""
+    """Return the memmap that an array is a view of, or None. Of nested memmaps, the outermost is returned."""
     mapped = None
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap):
@@ -373,7 +373,7 @@ def find_map(array: Any) -> np.memmap[Any, Any] | None:
 
 
 def read_ahead(block: Array) -> None:
-    """Advise the system to read the rows of a block from disk, if they are contiguous in a mapped file."""
+    """Advise the operating system to read the rows of a block from disk, if they are contiguous in a mapped file."""
     mapped = find_map(block)
     if mapped is None or not isinstance(mapped.base, mmap.mmap) or not block.flags.c_contiguous:
         return
@@ -390,10 +390,10 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
     Parameters
     ----------
     make_batches : callable
-        Returns an iterable of batches. It must return the same batches in the same order each time, because a fit calls
-        it once per pass. A batch is X, (X, y) or (X, y, weights): X is an array or CSR matrix of shape (n_b, d), of the
-        same dtype in all batches; y and weights have shape (n_b,), or soft labels (n_b, n_classes). `from_batches` also
-        calls it once, to read shapes and labels.
+        Returns an iterable of batches. The function must return the same batches in the same order each time, because a
+        fit calls it once per pass. A batch is X, (X, y) or (X, y, weights). X is an array or CSR matrix of shape (n_b,
+        d), with the same dtype in all batches. y and weights have shape (n_b,); soft labels have shape (n_b,
+        n_classes). `from_batches` also calls it once.
 
     Returns
     -------
@@ -405,10 +405,10 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
     TypeError
         make_batches is not callable, for example because it is an iterator, which ends after one pass.
     ValueError
-        There are no batches, a batch has another form, or its columns or dtype differ from the first. The error names
-        the batch.
+        There are no batches, a batch has another form, or its number of columns or dtype differs from the first batch.
+        The error names the batch.
     DataChangedError
-        Raised by a fit if the batches differ between passes.
+        In a fit, the batches differ between passes.
 
     Examples
     --------
@@ -432,7 +432,7 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
     weights: list[Array | None] = []
     previous, is_reused = np.empty(0), False
     for X, piece, y, sample_weight in _read(make_batches):
-        # Copies, because the function may reuse its arrays, or they may be views of a larger one.
+        # Labels and weights are copied, because the function may reuse them, or they may be views of a larger array.
         for collected, values, name in ((labels, y, "y"), (weights, sample_weight, "weights")):
             copied = None if values is None else np.array(values)
             collected.append(check_rows(copied, X.shape[0], f"{name} of {piece.name}", takes_columns=name == "y"))
@@ -456,7 +456,7 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
 
 
 def _read(make_batches):
-    """Yield X, its Description, y and weights of each batch; the last two may be None."""
+    """Yield X, its Description, y and weights of each batch; y and weights may be None."""
     batches = make_batches()
     if not hasattr(batches, "__iter__"):
         raise TypeError(f"make_batches must return an iterable of batches, got {type(batches).__name__}.")

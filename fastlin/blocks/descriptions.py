@@ -1,4 +1,4 @@
-"""Descriptions of pieces of X (blocks or partitions), to check that they go together and have not changed."""
+"""Descriptions of pieces of X (blocks or partitions), to check that they are compatible and have not changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACCEPTED = "Accepted are two-dimensional NumPy arrays, or SciPy sparse matrices,
 
 @dataclass(frozen=True)
 class Description:
-    """A piece, or all pieces together; dtype is the one of DTYPES that rows are converted to."""
+    """The description of a piece, or of all pieces together. Rows are converted to `dtype`, one of DTYPES."""
 
     name: str
     shape: tuple[int, ...]
@@ -26,18 +26,18 @@ class Description:
     is_sparse: bool
     n_entries: int
     longest_row: int
-    # Digests of labels, weights, offsets and rows; empty if changes of the rows are detected otherwise.
+    # Digests of labels, weights, offsets and rows. Empty if changes of the rows are detected by other means.
     digests: dict[str, bytes] = field(default_factory=dict)
-    # The classes, for messages.
+    # The classes, as text for messages.
     classes: str = field(compare=False, default="")
 
     def __str__(self) -> str:
-        """Return shape, dtype and format."""
+        """Return the shape, dtype and format as text."""
         kind = f"sparse with {self.n_entries} entries" if self.is_sparse else "dense"
         return f"{self.shape[0]} x {self.shape[1]} {self.dtype}, {kind}"
 
     def describe_change(self, other: Self) -> str:
-        """Return a phrase for how a piece that was read again differs; empty if it does not."""
+        """Return a phrase that describes how a piece that was read again differs; empty if it does not differ."""
         if other == self:
             return ""
         if replace(other, digests=self.digests) != self:
@@ -57,7 +57,7 @@ def read_type(X: Any, name: str) -> np.dtype[Any]:
 
 
 def describe_rows(X: Any, name: str, classes: str = "", **arrays: ArrayLike | None) -> Description:
-    """Return the Description of an array or CSR matrix, with digests of it and of named arrays if there are any."""
+    """Return the Description of an array or CSR matrix, with digests of X and of the named arrays if there are any."""
     dtype = read_type(X, name)
     n_entries, longest_row = X.size, X.shape[1]
     if sparse.issparse(X):
@@ -93,7 +93,7 @@ def join_descriptions(pieces: Sequence[Description], what: str, are_of_one_type:
 
 
 def _digest_rows(X):
-    """Return a digest of the first, middle and last row of an array, or of such entries of a CSR matrix."""
+    """Return a digest of the first, middle and last row of an array, or the same stored entries of a CSR matrix."""
     digest = hashlib.blake2b(digest_size=16)
     for array in (X.data, X.indices) if sparse.issparse(X) else (X,):
         middle = len(array) // 2
@@ -104,7 +104,7 @@ def _digest_rows(X):
 
 
 def _digest_values(values):
-    """Return a digest of labels, weights or offsets, or of none."""
+    """Return a digest of labels, weights or offsets, which may be None."""
     array = np.asarray(values)
     content = repr(array.tolist()).encode() if array.dtype.kind == "O" else array.tobytes()
     return hashlib.blake2b(content, digest_size=16).digest()

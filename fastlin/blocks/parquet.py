@@ -44,22 +44,22 @@ def from_parquet(
     Parameters
     ----------
     paths : str, Path, or sequence of these
-        Files; folders, whose ``*.parquet`` files are read in the order of their names; or patterns with ``*``.
+        Files, patterns with ``*``, or folders, whose ``*.parquet`` files are read in the order of their names.
     columns : sequence of str or None
-        The columns of X, numbers or booleans. None means all except `label`, `weight`, and the index of a pandas
+        The columns of X, with numbers or booleans. None means all except `label`, `weight`, and the index of a pandas
         DataFrame; a warning names the index.
     label, weight : str or None
         The columns of the labels, of any type, and of the weights.
     cache : str, Path or None
-        A folder for the decoded arrays, created if missing. Files that have not changed are not decoded again, and an
-        interrupted call resumes. Arrays of changed files are deleted. None means an unnamed temporary file that exists
-        as long as the Blocks: in ``TMPDIR`` if that is set, otherwise in ``/var/tmp``, because ``/tmp`` may be in
-        memory.
+        A folder for the decoded arrays. A missing folder is created. Files that have not changed are not decoded again,
+        and an interrupted call resumes. Arrays of changed files are deleted. None means an unnamed temporary file that
+        exists as long as the Blocks. It is in ``TMPDIR`` if that is set, otherwise in ``/var/tmp``, because ``/tmp``
+        may be in memory.
 
     Returns
     -------
     Blocks
-        The rows; `feature_names` are the columns. A block never has rows of two files.
+        The rows, with `feature_names`. A block never contains rows from two files.
 
     Raises
     ------
@@ -68,8 +68,8 @@ def from_parquet(
     FileNotFoundError
         A path matches no file.
     ValueError
-        A file is not a valid Parquet file, lacks a column, or has it in another type than the first file; a column of X
-        is not numeric; or a label or weight is missing. The error names the file.
+        A file is not a valid Parquet file, a column is missing or its type differs from that in the first file, a
+        column of X is not numeric, or a label or weight is missing. The error names the file.
     OSError
         The disk is full.
 
@@ -97,7 +97,7 @@ def from_parquet(
 
 
 def _decode_together(files, columns, dtype):
-    """Return the sources of files decoded into one temporary file, which the system removes when it is closed."""
+    """Decode files into one temporary file, which the system removes when it is closed, and return their sources."""
     with tempfile.TemporaryFile(dir=_choose_temporary()) as together:
         lengths = [_decode(file, columns, dtype, together) for file in files]
         # An empty file cannot be mapped.
@@ -109,7 +109,7 @@ def _decode_together(files, columns, dtype):
 
 
 def _decode_into(cache, file, columns, dtype):
-    """Return the source of a file, decoded into a file of the cache folder unless that exists."""
+    """Decode a file into the cache folder, unless the decoded file exists, and return its source."""
     status = file.stat()
     # A copied file may keep its size and modification time, but not its change time.
     content = _digest((FORMAT, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
@@ -135,7 +135,7 @@ def _decode_into(cache, file, columns, dtype):
 
 
 def _digest(value):
-    """Return a short hash of plain values."""
+    """Return a short hash of values of built-in types."""
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
@@ -166,7 +166,7 @@ def _find_files(paths):
 
 
 def _read_schemas(files, columns, label, weight):
-    """Check the schemas of all files; return the names of the columns of X, and the one of DTYPES for all of them."""
+    """Check the schemas of all files; return the names of the columns of X and their common dtype, one of DTYPES."""
     schemas = {file: _open(file).schema_arrow for file in files}
     first = schemas[files[0]]
     if columns is None:
@@ -198,14 +198,14 @@ def _read_schemas(files, columns, label, weight):
 
 
 def list_index_columns(schema: Any) -> list[str]:
-    """Return the columns of an Arrow schema that are the index of a pandas DataFrame, according to its metadata."""
+    """Return the columns that the metadata of an Arrow schema lists as the index of a pandas DataFrame."""
     index_columns, names = (schema.pandas_metadata or {}).get("index_columns", []), set(schema.names)
     # A RangeIndex is described by a dict, and has no column.
     return [name for name in index_columns if isinstance(name, str) and name in names]
 
 
 def _choose_type(fields, file):
-    """Return the one of DTYPES for Arrow columns."""
+    """Return the dtype, one of DTYPES, for Arrow columns."""
     import pyarrow as pa
 
     kinds = []
@@ -223,9 +223,9 @@ def _choose_type(fields, file):
 
 
 def _decode(file, columns, dtype, X):
-    """Write the columns of a Parquet file as rows to an open file, and return the number of rows."""
+    """Write the columns of a Parquet file to an open file in row-major order, and return the number of rows."""
     n_rows = 0
-    # Written, not mapped: with a mapped file a full disk would crash the process.
+    # The file is not mapped, because writing to a mapped file on a full disk would crash the process.
     for batch in _read_batches(file, columns):
         piece = np.empty((batch.num_rows, len(columns)), dtype)
         for j, name in enumerate(columns):

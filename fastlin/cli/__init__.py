@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : list of str or None
-        The command-line arguments after the program's name. None: those of this process.
+        The command-line arguments after the program's name. None means the arguments of this process.
 
     Returns
     -------

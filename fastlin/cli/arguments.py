@@ -1,4 +1,4 @@
-"""Options that several commands share, the decorator that makes a Click command, and the error of an invalid call."""
+"""Options that several commands share, the decorator that creates Click commands, and the error for invalid calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from click import option
 
 from fastlin.extras import describe_missing, find_missing
 
-# The characters that each value of --thousands stands for.
+# The characters that each value of --thousands represents.
 THOUSANDS_SEPARATORS = {",": ",", ".": ".", "space": " \u00a0\u2009\u202f", "apostrophe": "'\u2019"}
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 
@@ -25,7 +25,7 @@ class CommandError(click.ClickException):
 
 @contextlib.contextmanager
 def convert_errors(failure: str, *errors: type[Exception]) -> Iterator[None]:
-    """Convert the given errors to a CommandError, whose message is the failure and the first line of the reason."""
+    """Convert the given errors to a CommandError with `failure` and the first line of the original message."""
     try:
         yield
     except errors as error:
@@ -34,20 +34,20 @@ def convert_errors(failure: str, *errors: type[Exception]) -> Iterator[None]:
 
 
 def require(extra: str) -> None:
-    """Raise a CommandError if packages of an extra are missing, before the command works for hours."""
+    """Raise a CommandError if packages of an extra are missing, so that the command does not fail after hours."""
     if missing := find_missing(extra):
         raise CommandError(describe_missing(extra, missing))
 
 
 def command(purpose: str, *options: Callable[..., Any]) -> Callable[[Callable[[SimpleNamespace], int]], click.Command]:
-    """Return a decorator that converts a function into a command; the function gets its options as attributes.
+    """Return a decorator that converts a function into a command. The function receives a namespace of options.
 
-    The function's docstring is the help of the command, and the purpose is its line in the help of the program.
+    The function's docstring is the help text of the command, and `purpose` describes the command in the program's help.
     """
 
     def decorate(function):
         text, examples = inspect.cleandoc(function.__doc__).split("\n\nExamples\n--------\n")
-        # With \b Click does not rewrap the lines of the examples.
+        # The marker \b prevents Click from rewrapping the examples.
         help_texts: dict[str, Any] = {"help": text, "epilog": f"\b\nExamples:\n{examples}", "short_help": purpose}
 
         def call(**options):

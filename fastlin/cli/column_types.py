@@ -1,4 +1,7 @@
-"""Infer whether a CSV column holds numbers, booleans or text. A column that a conversion would change stays text."""
+"""Infer whether a CSV column contains numbers, booleans or text.
+
+It stays text if a conversion would lose information.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,16 @@ LEADING_ZERO_OR_PLUS = r"^(?:-?0[0-9xX]|\+)"
 DATE_OR_TIME = (
     r"^(?:[0-9]{4}([-/.])[0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}[-/.][0-9]{4}|[0-9]{1,2}:[0-9]{2})\b"
 )
-# Up to this value float64 represents every integer exactly.
+# float64 represents every integer up to this value exactly.
 MAX_EXACT_INTEGER = 2**53
 MARK_NAMES = {",": "the comma", ".": "the point"}
 
 
 class NumberFormat(NamedTuple):
-    """How numbers are written."""
+    """The decimal and thousands separators of numbers."""
 
     decimal: str = "."
-    thousands: str | None = None  # a key of THOUSANDS_SEPARATORS, or None without a separator
+    thousands: str | None = None  # a key of THOUSANDS_SEPARATORS, or None if there is no separator
 
     @property
     def pattern(self) -> str:
@@ -56,14 +59,14 @@ class Column(NamedTuple):
     """The values of a column, and remarks on how they were read."""
 
     values: Any  # a pyarrow.ChunkedArray of int64, float64, bool or string, null where a value is missing
-    loss: str = ""  # what a conversion to numbers or booleans loses or would lose: the reason why a column stays text
-    note: str = ""  # another way in which the values could be read
+    loss: str = ""  # the information that a conversion loses, or would lose, so that the column stays text
+    note: str = ""  # an alternative interpretation of the values
 
 
 def read_column(strings: Any, number_format: NumberFormat, as_numbers: bool = False) -> Column:
     """Return a CSV column as numbers or booleans if all strings convert without loss, and as text otherwise.
 
-    strings is a pyarrow.ChunkedArray. With as_numbers a loss is allowed, because the column was numeric in the fit.
+    strings is a pyarrow.ChunkedArray. as_numbers allows a loss, because the column was numeric in the fit.
     """
     import pyarrow.compute as compute
 
@@ -86,12 +89,12 @@ def read_column(strings: Any, number_format: NumberFormat, as_numbers: bool = Fa
 
 
 def read_text(strings: Any) -> Any:
-    """Return the values of a CSV column as text, null if a value is missing."""
+    """Return the values of a CSV column as text. Missing values are null."""
     return _mark_missing(strings)[0]
 
 
 def describe_spaces(values: Any) -> str:
-    """Return whether all values of a text column begin or end with spaces, with an example; "" if not."""
+    """Return a note with an example if all values of a text column begin or end with spaces, otherwise ""."""
     import pyarrow.compute as compute
 
     if values.null_count == len(values):
@@ -102,14 +105,14 @@ def describe_spaces(values: Any) -> str:
         ("begin", first.lstrip(), compute.utf8_ltrim_whitespace),
         ("end", first.rstrip(), compute.utf8_rtrim_whitespace),
     ):
-        # For most columns the first value is enough to decide.
+        # For most columns, the first value suffices to decide.
         if rest != first and compute.all(compute.not_equal(trim(values), values)).as_py():
             verbs.append(verb)
     return f"all values {' and '.join(verbs)} with spaces, such as {first!r}" if verbs else ""
 
 
 def describe_formats(strings: Any, number_format: NumberFormat) -> str:
-    """Return the options that would read a text column as numbers, with an example; "" if there are none.
+    """Return the options for reading a text column as numbers, with an example; "" if there are none.
 
     At least one of the strings is not missing.
     """
@@ -136,7 +139,7 @@ def describe_formats(strings: Any, number_format: NumberFormat) -> str:
 
 
 def _mark_missing(strings):
-    """Return strings and trimmed strings, null if a value is missing, and a note if that is spelled in two ways."""
+    """Return strings and trimmed strings, with null for missing values, and a note if these have two spellings."""
     import pyarrow as pa
     import pyarrow.compute as compute
 
@@ -152,7 +155,7 @@ def _mark_missing(strings):
 
 @cache
 def _list_missing_strings():
-    """Return the strings that stand for missing values, a pyarrow.Array."""
+    """Return the strings that represent missing values as a pyarrow.Array."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -164,7 +167,7 @@ def _to_numbers(strings, number_format):
     import pyarrow as pa
     import pyarrow.compute as compute
 
-    # Arrow converts only numbers with a decimal point, but faster than a regular expression can check the others.
+    # Arrow converts only numbers with a decimal point, but its conversion is faster than a regular expression.
     if number_format != NumberFormat():
         if not _all_match(strings, number_format.pattern):
             return None
@@ -172,7 +175,7 @@ def _to_numbers(strings, number_format):
             separators = THOUSANDS_SEPARATORS[number_format.thousands]
             strings = compute.replace_substring_regex(strings, f"[{separators}]", "")
         strings = compute.replace_substring(strings, number_format.decimal, ".")
-    # A failed conversion costs as much as thousands of numbers, so the first string decides which types to try.
+    # A failed conversion takes as long as thousands of numbers, so the first string decides which types to try.
     is_integer = re.match("[-+]?[0-9]+(?:[xX]|$)", _get_first(strings))
     for dtype in (pa.int64(), pa.float64()) if is_integer else (pa.float64(),):
         with contextlib.suppress(pa.ArrowInvalid):
@@ -195,18 +198,19 @@ def _to_booleans(strings):
 
 
 def _describe_loss(strings, trimmed, values, convert):
-    """Return what the strings lose by their conversion to numbers or booleans, "" if nothing."""
+    """Return what information a conversion to numbers or booleans loses, "" if it loses none."""
     import pyarrow.compute as compute
 
     lossy = trimmed.filter(compute.match_substring_regex(trimmed, LEADING_ZERO_OR_PLUS))
     if len(lossy):
         example = lossy[0].as_py()
         return f"conversion to numbers drops the {'sign' if example[0] == '+' else 'leading zero'} of {example!r}"
-    # Estimators read numbers as float64. Counting distinct sorted numbers is ten times faster than comparing strings.
+    # Estimators read numbers as float64. Sorting numbers and counting the distinct ones is ten times faster than
+    # comparing strings.
     numbers = np.sort(values.drop_null().to_numpy().astype(np.float64))
     n_distinct = 1 + np.count_nonzero(numbers[1:] != numbers[:-1])
     if n_distinct < len(numbers) and n_distinct < compute.count_distinct(strings).as_py():
-        # A signed zero comes from rounding, so it does not distinguish two codes.
+        # A signed zero is a result of rounding, so 0 and -0 are not different codes.
         unsigned = compute.replace_substring_regex(strings, SIGNED_ZERO, r"\1")
         spellings, seen = unsigned.unique().drop_null(), dict[float, str]()
         converted = convert(compute.utf8_trim_whitespace(spellings)).to_pylist()
@@ -214,14 +218,14 @@ def _describe_loss(strings, trimmed, values, convert):
             if seen.setdefault(number, spelling) != spelling:
                 noun = "boolean" if convert is _to_booleans else "number"
                 return f"{seen[number]!r} and {spelling!r} are the same {noun}"
-    # A rounded identifier cannot be recovered, even if no other row has the number that it is rounded to.
+    # A rounded identifier cannot be recovered, even if no other identifier is rounded to the same number.
     is_large = len(numbers) and max(-numbers[0], numbers[-1]) >= MAX_EXACT_INTEGER
     rounded = _find_rounded_integer(trimmed.drop_null(), values.drop_null()) if is_large else None
     return "" if rounded is None else f"float64 rounds {rounded!r} to {float(rounded):.0f}"
 
 
 def _find_rounded_integer(strings, values):
-    """Return the first string of an integer column that float64 rounds, None if there is none."""
+    """Return the first string in an integer column that conversion to float64 would round, or None."""
     import pyarrow as pa
 
     if pa.types.is_integer(values.type):
@@ -246,7 +250,7 @@ def _describe_ambiguity(trimmed, values, number_format):
     if not is_candidate or not re.match(pattern, _get_first(trimmed)) or not _all_match(trimmed, pattern):
         return ""
     has_mark = compute.match_substring(trimmed, mark)
-    # Numbers with a decimal point often have three decimals in every row.
+    # Numbers often have a decimal point and three decimals in every row.
     if mark == "." and compute.all(has_mark).as_py():
         return ""
     example, other = trimmed.filter(has_mark)[0].as_py(), NumberFormat("," if mark == "." else ".", mark)
@@ -257,7 +261,7 @@ def _describe_ambiguity(trimmed, values, number_format):
 def _all_match(strings, pattern):
     import pyarrow.compute as compute
 
-    # Missing values count as matches.
+    # Missing values are treated as matches.
     return compute.all(compute.match_substring_regex(strings, pattern)).as_py()
 
 

@@ -1,4 +1,4 @@
-"""The commands of the program. Each takes its options and returns the exit status; its docstring is its help."""
+"""The commands of the program. They take options and return the exit status; their docstrings are the help."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def reproduce(options: SimpleNamespace) -> int:
     return 1 if failed else 0
 
 
-# Options of `compare` that apply only to a table.
+# Options of `compare` that apply only if DATA is a table.
 TABLE_OPTIONS = ("target", "drop", "C", "separator", "decimal", "thousands", "encoding")
 
 
@@ -105,11 +105,11 @@ TABLE_OPTIONS = ("target", "drop", "C", "separator", "decimal", "thousands", "en
     *table_options,
 )
 def compare(options: SimpleNamespace) -> int:
-    """Time all installed libraries on DATA, or on MNIST without DATA, with increasing accuracy of the fits.
+    """Time all installed libraries on DATA (default: MNIST), with increasing accuracy of the fits.
 
     DATA is a table that `fastlin fit` can read, a NumPy file with arrays X and y (.npz), or a libsvm file (.svm,
     .libsvm, .txt). Every library minimizes the same objective. The command prints the seconds that each library needs
-    to come near the minimum, and its accuracy on held-out rows. A figure and comparison.json contain every fit.
+    to get close to the minimum, and its accuracy on held-out rows. A figure and comparison.json contain every fit.
 
     Examples
     --------
@@ -196,7 +196,7 @@ click.version_option(__version__, message="fastlin %(version)s")(program)
 
 
 def _load(options, is_homework):
-    """Return CIFAR-10 or MNIST, or scikit-learn's digits if they are unavailable; a folder in --data must have them."""
+    """Return CIFAR-10 or MNIST, or scikit-learn's digits if they are unavailable; a --data folder must contain them."""
     name, load, files = "MNIST", datasets.load_mnist, [name for name, *_ in datasets.MNIST_FILES.values()]
     if is_homework:
         load = partial(datasets.load_cifar10, N_VALIDATION, options.seed)

@@ -21,7 +21,7 @@ from fastlin.other_libraries import Problem
 
 LIBSVM = (".svm", ".libsvm", ".txt")
 HELD_OUT_FRACTION = 0.2
-# Memory holds the rows, their encoding and a library's own copies.
+# The rows, the encoded rows and a library's copies must fit into memory.
 N_COPIES = 4
 
 
@@ -68,7 +68,7 @@ def read_problems(options: SimpleNamespace) -> tuple[Problem, Problem]:
 
 
 def _read_arrays(name, target):
-    """Return X and the labels in a NumPy or libsvm file."""
+    """Return X and the labels from a NumPy or libsvm file."""
     if name.lower().endswith(LIBSVM):
         X, labels = load_svmlight_file(name)
         return _densify(X), labels
@@ -77,5 +77,5 @@ def _read_arrays(name, target):
 
 
 def _densify(X):
-    """Return sparse rows as an array if at least a third of their entries are stored."""
+    """Return sparse rows as a dense array if at least a third of their entries are stored."""
     return X.toarray() if 3 * X.nnz >= np.prod(X.shape) else X

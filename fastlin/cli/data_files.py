@@ -35,10 +35,10 @@ TO_NUMBERS = "; to fit it as numbers, write each value as a plain number"
 
 @dataclass
 class TableFile:
-    """The columns of a file, and notes on how they are read that may surprise a user."""
+    """The columns of a file, and notes on conversions that may surprise a user."""
 
     name: str
-    columns: dict[str, Any]  # pyarrow.ChunkedArrays: of strings for CSV, of any type for Parquet
+    columns: dict[str, Any]  # pyarrow.ChunkedArrays of strings for CSV, or of any type for Parquet
     index: list[str]  # the columns that contain the index of a DataFrame
     number_format: NumberFormat | None  # for CSV; None for Parquet, whose columns have types
     notes: list[str] = field(default_factory=list)
@@ -52,7 +52,7 @@ class TableFile:
         raise CommandError(f"{self.name} has no column {column!r}; its columns are {list_some(self.columns)}{hint}")
 
     def read_labels(self, column: str, are_text: bool = False) -> Array:
-        """Return a column as labels (n_rows,): numbers, booleans or text. With are_text, labels in CSV are text.
+        """Return a column as labels (n_rows,): numbers, booleans or text. If are_text is true, labels in CSV are text.
 
         Booleans in CSV are read as text, so that predictions are spelled as in the file.
         """
@@ -79,7 +79,7 @@ class TableFile:
     def read_feature(self, column: str, is_text: bool | None = None) -> Any:
         """Return a column as a pyarrow.ChunkedArray of numbers or booleans without missing values, or of text.
 
-        is_text is whether the column was text in the fit; None infers that from the type or the values of the column.
+        is_text is whether the column was text in the fit; None infers it from the column's type or values.
         """
         values = self.columns[column]
         if self.number_format is None:
@@ -111,10 +111,10 @@ class TableFile:
         return compute.if_else(compute.equal(values, ""), pa.scalar(None, pa.string()), values)
 
     def _convert(self, column, strings, number_format, is_text):
-        """Return a CSV column that was not text in the fit (False) or is not known to be (None), and note surprises."""
+        """Return a CSV column, and note surprising conversions. is_text is False, or None if it is unknown."""
         values, loss, note = read_column(strings, number_format, as_numbers=is_text is False)
         if values.null_count < len(values) and _is_text(values.type):
-            # With a loss, the strings are numbers in the current format already.
+            # If there is a loss, the strings already are numbers in the current format.
             meanings = "" if loss and is_text is None else describe_formats(values, number_format)
             if meanings:
                 remedy = f"give these options, or fit without the column: --drop {column!r}"
@@ -134,7 +134,7 @@ class TableFile:
             self.notes.append(f"column {column!r} of {self.name} stays text: {loss}{remedy}")
 
     def _note_spaces(self, column, values):
-        """Note spaces around all values of a text column, since values without them are other labels or categories."""
+        """Note spaces around all values of a text column, since the same values without spaces are different values."""
         spaces = describe_spaces(values) if _is_text(values.type) else ""
         if spaces:
             remedy = "the spaces are part of the values and must match in other files; consider removing them"
@@ -142,7 +142,7 @@ class TableFile:
 
 
 def read_training_data(name: str, options: SimpleNamespace) -> tuple[Any, Collection[str], Array, list[str]]:
-    """Return the content of a file: a pyarrow.Table of features, the names of its text columns, labels, and notes."""
+    """Return a pyarrow.Table of features, the names of its text columns, the labels, and notes."""
     import pyarrow as pa
 
     file = read_file(name, options)
@@ -166,7 +166,7 @@ def read_training_data(name: str, options: SimpleNamespace) -> tuple[Any, Collec
 
 
 def _check_classes(labels, column, name):
-    """Raise a CommandError for fractional labels and labels too large for int64, which no classifier accepts."""
+    """Raise a CommandError if labels are fractional or too large for int64, because no classifier accepts them."""
     if labels.dtype.kind == "f":
         is_label = (np.abs(labels) < LABEL_LIMIT) & (np.trunc(labels) == labels)
         if not is_label.all():
@@ -176,7 +176,7 @@ def _check_classes(labels, column, name):
 
 
 def read_file(name: str, options: SimpleNamespace) -> TableFile:
-    """Return the columns of a file, at least one with at least one row, under their names without outer spaces."""
+    """Return the columns of a file by stripped names; raise a CommandError if there are no columns or no rows."""
     import pyarrow.parquet
 
     if not name.lower().endswith(READ):
@@ -205,7 +205,7 @@ def read_file(name: str, options: SimpleNamespace) -> TableFile:
 
 
 def _strip_names(names):
-    """Return a dict from names to names without outer spaces; spaces stay if two names would become equal."""
+    """Return a dict from names to stripped names. Names keep their spaces if they would otherwise be equal."""
     counts = Counter(column.strip() for column in names)
     return {column: column.strip() if counts[column.strip()] == 1 else column for column in names}
 
@@ -236,8 +236,8 @@ def _read_csv(name, options):
 
 
 def _read_header(name, encoding, separator):
-    """Return the names of the columns in a CSV file, none if the file is empty."""
-    # utf-8-sig removes the byte order mark of files from Windows, which would be part of the first name.
+    """Return the names of the columns in a CSV file, an empty list if the file is empty."""
+    # utf-8-sig removes the byte order mark of files from Windows, which would otherwise be part of the first name.
     encoding = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     open_file = gzip.open if name.lower().endswith(".gz") else open
     with open_file(name, "rt", encoding=encoding, newline="") as lines:
@@ -245,7 +245,7 @@ def _read_header(name, encoding, separator):
 
 
 def _simplify(values):
-    """Return a typed column with categories, decimals, dates and times as numbers or text, and the reason for text."""
+    """Return a column with categories, decimals, dates and times as numbers or text, and the reason for text."""
     import pyarrow as pa
 
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
@@ -269,14 +269,14 @@ def _is_number(kind):
 
 
 def list_some(names: Collection[object]) -> str:
-    """Return the first names of a collection in quotes, and how many more there are."""
+    """Return the first names of a collection in quotes, and the number of other names."""
     more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
     return f"{', '.join(map(repr, islice(names, MAX_NAMES)))}{more}"
 
 
 def check_output(name: str, inputs: Iterable[str]) -> None:
-    """Raise a CommandError before hours of work if an output cannot be written or would overwrite an input."""
-    # Writing follows links, so the file is created in the folder that a link points to.
+    """Raise a CommandError if an output cannot be written or would overwrite an input."""
+    # Writing follows symbolic links, so the file is created in the folder of the link's target.
     path = os.path.realpath(name)
     if path in map(os.path.realpath, inputs) or (os.path.exists(path) and not os.path.isfile(path)):
         raise CommandError(f"cannot write {name!r}: it is a folder or an input file; choose another name")
@@ -285,7 +285,7 @@ def check_output(name: str, inputs: Iterable[str]) -> None:
 
 
 def write_table(name: str, columns: Mapping[str, Array]) -> None:
-    """Write columns, arrays by their names, into a CSV or Parquet file."""
+    """Write a dict of arrays as the columns of a CSV or Parquet file."""
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet

@@ -27,7 +27,7 @@ from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.terminal import make_printable
 
-# The packages that fastlin requires, those of its extras, and the DataFrame libraries that it accepts.
+# The packages that fastlin requires, the packages of its extras, and the DataFrame libraries that it accepts.
 REQUIRED = ("numpy", "numba", "llvmlite", "scipy", "scikit-learn", "threadpoolctl", "joblib", "platformdirs", "click")
 OPTIONAL = dict.fromkeys(name for names in EXTRAS.values() for name in names)
 PACKAGES = (*REQUIRED, *OPTIONAL, "pandas", "polars")
@@ -41,7 +41,7 @@ MINIMUM_OF_CANCER = 0.2046573294868
 
 
 def describe_environment() -> dict[str, Any]:
-    """Return versions, processor, threads and the folder of compiled code, as plain values by name."""
+    """Return a dict with the versions, the processor, the number of threads and the folder of compiled code."""
     folders = [folder for folder in code_folders() if folder == cache_folder() or folder.exists()]
     return {
         "fastlin": __version__,
@@ -72,7 +72,7 @@ def lay_out_environment() -> list[str]:
 
 
 def _count_threads():
-    """Return the number of threads, or the error of an invalid setting, which may be why the user runs `doctor`."""
+    """Return the number of threads, or the error message if its setting is invalid."""
     try:
         return count_threads()
     except ValueError as error:
@@ -87,7 +87,7 @@ def _find_version(package):
 
 
 def describe_code() -> str:
-    """Return which compiled kernels this process uses, with the numbers of kernels in the wheel and in the cache."""
+    """Return which compiled kernels this process uses, and the numbers of kernels in the wheel and in the cache."""
     # The cache may also contain kernels for other processors and other settings of Numba.
     n_cached = sum(len(list(folder.glob(f"*{SUFFIX}"))) for folder in code_folders())
     if TARGET.archive is None:
@@ -100,7 +100,7 @@ def _name_processor():
     import llvmlite.binding
 
     name = platform.processor() or platform.machine()
-    # This file, which contains the model name of the processor, only exists on Linux.
+    # This file contains the model name of the processor. It only exists on Linux.
     with contextlib.suppress(OSError, StopIteration):
         lines = PROCESSORS.read_text("utf-8").splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -134,9 +134,9 @@ def doctor(options: SimpleNamespace) -> int:
 
 
 def _check_minimum(minimum, X, y, **parameters):
-    """Return whether a fit's objective lies within `TOL` of the minimum, relatively, and a line that shows both."""
+    """Return whether a fit's objective is within a relative distance `TOL` of the minimum, and a line of the report."""
     objective = LogisticRegression(tol=TOL, **parameters).fit(X, y).history_[-1].objective
-    # The stored minimum is accurate to 1e-12, relatively; the rounding error of J is much smaller.
+    # The stored minimum has a relative error of 1e-12. The rounding error of J is much smaller.
     passed = -1e-11 * minimum <= objective - minimum <= TOL * minimum
     return passed, f"J = {objective:.12g}, the minimum is {minimum:.12g}"
 

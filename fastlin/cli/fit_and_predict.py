@@ -29,7 +29,7 @@ from fastlin.estimators.summary import describe_fit, format_lines
 from fastlin.file_system import write_whole
 from fastlin.terminal import make_printable
 
-# Types of fastlin in a model file. A file with other types was not written by `fit`.
+# The fastlin types that a model file may contain. A file with other types was not written by `fit`.
 TRUSTED_TYPES = (
     "fastlin.estimators.logistic_regression.LogisticRegression",
     "fastlin.estimators.logistic_regression_cv.LogisticRegressionCV",
@@ -153,7 +153,7 @@ def predict(options: SimpleNamespace) -> int:
 
 
 def _check_penalty(options):
-    """Raise a CommandError for options of `fit` that exclude each other."""
+    """Raise a CommandError if options of `fit` are mutually exclusive."""
     choices = {"--C": options.C, "--cross-validate": options.cross_validate, "--validation": options.validation}
     C_options = [name for name, value in choices.items() if value]
     penalty_options = [*C_options, *["--l1-ratio"] * (options.l1_ratio > 0)]
@@ -164,10 +164,10 @@ def _check_penalty(options):
 
 
 def _read_like(name, options, categories, classes, keep=()):
-    """Return the rows of a file with the columns of a fit, their labels or None, the columns to keep, and notes.
+    """Return the rows of a file with the columns of the fit, the labels or None, the columns to keep, and notes.
 
-    categories maps each column of the fit to its categories, or to None for numbers. Columns to keep are arrays by
-    name.
+    categories maps each column of the fit to its categories, or to None for numbers. Columns to keep are a dict of
+    arrays.
     """
     import pyarrow as pa
 
@@ -191,7 +191,7 @@ def _make_model(options, text_columns):
     parameters: dict[str, Any] = {
         "categorical_features": list(text_columns) or None,
         "missing_as_category": bool(text_columns),
-        # Saved coefficients must agree with the table of inference, so they need a small tolerance.
+        # Saved coefficients must agree with the inference table, so the fit needs a small tolerance.
         "tol": options.tol or (1e-8 if options.inference else 1e-4),
         "verbose": 1,
     }
@@ -203,7 +203,7 @@ def _make_model(options, text_columns):
 
 
 def _copy_without_validation(model):
-    """Return a copy of a model with the coefficients of the chosen C that were fitted without the validation rows."""
+    """Return a copy of a model with the coefficients for the chosen C that were fitted without the validation rows."""
     coef = model.coefs_paths_[0, 0, np.argmin(abs(model.Cs_ - np.ravel(model.C_)[0]))]
     held_out = copy.copy(model)
     held_out.coef_, held_out.intercept_ = coef[:, :-1], coef[:, -1]
@@ -211,15 +211,15 @@ def _copy_without_validation(model):
 
 
 def _match_labels(labels, classes, column, name):
-    """Return labels as the classes of the fit, or raise a CommandError with a label that is not a class."""
+    """Convert labels to the classes of the fit; raise a CommandError that names a label if it is not a class."""
     classes_by_key = dict(zip(classes, classes, strict=True))
     keys = labels
     if _are_booleans(labels) and _are_booleans(classes):
-        # Booleans in CSV are text, and programs spell them differently.
+        # Booleans in CSV files are text, whose spelling depends on the program.
         classes_by_key = {str(label).lower(): label for label in classes}
         keys = [str(label).lower() for label in labels]
     elif isinstance(labels[0], str) and not isinstance(classes[0], str):
-        # Not all labels are plain numbers; the message names one that is not.
+        # Some labels are not numbers. The message names one of them.
         classes_by_key = {str(label): label for label in classes}
     unknown = {label: key for label, key in zip(labels, keys, strict=True) if key not in classes_by_key}
     if unknown:
@@ -234,7 +234,7 @@ def _match_labels(labels, classes, column, name):
 
 
 def _are_booleans(labels):
-    """Return whether labels are true and false, each with one spelling."""
+    """Return whether the labels are booleans, with one spelling each for true and false."""
     distinct = set(labels)
     words = {str(label).lower() for label in distinct}
     return words <= {"true", "false"} and len(words) == len(distinct)

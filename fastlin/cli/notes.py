@@ -14,7 +14,7 @@ MAX_NOTES = 10
 
 
 def print_notes(*groups: Iterable[str]) -> None:
-    """Print the first notes of each group, and how many more there are."""
+    """Print the first notes of each group, and the number of the others."""
     for notes in groups:
         remaining = iter(notes)
         for note in islice(remaining, MAX_NOTES):
@@ -24,7 +24,7 @@ def print_notes(*groups: Iterable[str]) -> None:
 
 
 def note_identifier_columns(table: Any, text_columns: Collection[str]) -> Iterator[str]:
-    """Yield a note for each column that identifies almost every row, and for a column without a name."""
+    """Yield a note for each column that identifies almost every row, and for each column without a name."""
     import pyarrow as pa
 
     n_rows = table.num_rows
@@ -47,7 +47,7 @@ def note_unseen_categories(rows: Any, categories: Mapping[str, Array | None]) ->
     for (name, seen), column in zip(categories.items(), rows.columns, strict=True):
         if seen is None:
             continue
-        # A missing string is NaN among the categories, and a column without any value has no type.
+        # Missing strings are NaN in the categories. A column without any value has no type.
         strings, seen = column.cast(pa.string()), pa.array(seen, pa.string(), from_pandas=True)
         unseen = strings.filter(compute.invert(compute.is_in(strings, seen)))
         if not len(unseen):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Return the results in a file as a dict, empty if there is no file; an unreadable file raises a CommandError."""
+    """Return the results in a file, or {} if it does not exist; raise a CommandError if the file is unreadable."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -33,31 +33,31 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
 
 
 def change_results(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Replace the results in a file by what a function returns for them; a lock excludes other processes meanwhile."""
+    """Apply a function to the results in a file and write its return value; a lock excludes other processes."""
     with lock(path):
         write_results(path, change(read_results(path)))
 
 
 def add_results(path: Path, results: dict[str, Any]) -> None:
-    """Add results to those in a file, and replace those of the same name."""
+    """Add results to a file, and replace results with the same name."""
     change_results(path, lambda stored: {**stored, **results})
 
 
 def choose_entries(results: dict[str, Any], new_entries: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the entries that the report shows, by the name of the study.
+    """Return a dict from the names of studies to the entries that the report shows.
 
-    results contains all runs by "data.study", new_entries only this run. Each returned entry gets its data set as
-    `data` and, as `earlier`, whether it comes from an earlier run.
+    results has the entries of all runs, with keys "data.study", and new_entries those of this run. Returned entries
+    also have `data`, the data set, and `earlier`, whether they are from an earlier run.
 
-    The report shows the studies of the assignment on one data set, and those of the homework on one: the data set of
-    this run, or the best one of earlier runs. Results of other versions of fastlin are omitted, because their format
-    may differ.
+    The report uses one data set for the studies of the assignment and one for the studies of the homework: the data set
+    of this run, or the best data set of earlier runs. Results of other versions of fastlin are omitted, because their
+    format may differ.
     """
     chosen: dict[str, dict[str, Any]] = {}
     for studies in (STUDIES, CIFAR10_STUDIES):
         titles = [title for title in results if title.partition(".")[2] in studies]
         current = [title for title in titles if results[title].get("version") == __version__]
-        # The digits only replace a data set that is unavailable.
+        # The digits are only used in place of an unavailable data set.
         best = min(current, key=lambda title: (title not in new_entries, title.startswith("digits.")), default="")
         data = best.partition(".")[0]
         for study in studies:

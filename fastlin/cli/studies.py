@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from fastlin.course.studies.settings import Settings, Study
 
-# Minimum seconds between progress lines if the output is a file or a pipe.
+# Minimum number of seconds between progress lines if the output is a file or a pipe.
 PROGRESS_INTERVAL = 9.0
 
 
@@ -50,14 +50,14 @@ def make_folder(folder: Path) -> None:
 def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> tuple[dict[str, Any], list[str]]:
     """Run the studies, draw their figures and write their results into results.json.
 
-    A study that raises is reported and skipped; the others still run. Entries of earlier runs of other studies stay in
-    the file. The folder `output` gets results.json and one folder of figures for each data set. Return the entries of
-    this run and the names of the studies that failed.
+    If a study raises an error, it is reported and the other studies still run. Entries of other studies from earlier
+    runs stay in the file. The folder `output` gets results.json and one folder of figures for each data set. Return the
+    entries of this run and the names of the studies that failed.
     """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     console, path = open_console(), output / "results.json"
-    # Raises before hours of work if the results could not be added.
+    # This raises an error early if results cannot be added to the file.
     read_results(path)
     entries, failed, last_time = {}, [], float("-inf")
     columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
@@ -114,10 +114,10 @@ def _run_study(name, study, settings, output):
 
 
 def report_claims(new_entries: dict[str, Any], failed: list[str], output: Path) -> Path:
-    """Evaluate the claims on the results of this and earlier runs, store and summarize them, and write the report.
+    """Evaluate the claims on the results of this and earlier runs, print and store the verdicts, and write the report.
 
-    new_entries and failed are what `run_studies` returned. Earlier results of studies that failed now are not used.
-    Return the path of the report.
+    new_entries and failed are what `run_studies` returned. Earlier results of studies that failed in this run are not
+    used. Return the path of the report.
     """
     results = read_results(output / "results.json")
     entries = {study: entry for study, entry in choose_entries(results, new_entries).items() if study not in failed}
@@ -141,7 +141,7 @@ def report_claims(new_entries: dict[str, Any], failed: list[str], output: Path) 
 
 
 def make_tables(title: str, metrics: dict[str, Any], plots: Sequence[str]) -> list[Table | str]:
-    """Return a title and the tables of a study for the console, first the table of single values and figure names."""
+    """Return a title and the tables of a study for the console. The first table lists scalars and figure names."""
     shown = {"plots": ", ".join(plots)} if plots else {}
     return [title, *(make_table(table.title, table.columns, table.rows) for table in tabulate(metrics | shown))]
 

@@ -1,4 +1,4 @@
-"""The course: models and trainers, data sets, the studies of the student reports, their figures and the HTML report.
+"""The course: models, trainers, data sets, studies of the student reports, figures and the HTML report.
 
 User scripts import `fastlin.trainers` and `fastlin.datasets`. Lower layers do not import this package.
 """
@@ -8,6 +8,6 @@ from typing import Any
 
 
 def find_functions(prefix: str, *modules: ModuleType) -> dict[str, Any]:
-    """Return the functions of modules whose names begin with a prefix, by their names without the prefix."""
+    """Return a dict of the functions whose names begin with a prefix; its keys are the names without the prefix."""
     members = (member for module in modules for member in vars(module).items())
     return {name.removeprefix(prefix): function for name, function in members if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""Texts in TOML files, whose placeholders in braces are filled with values from the results of a study."""
+"""Texts in TOML files. Placeholders in braces are replaced by values from the results of a study."""
 
 import re
 import tomllib
@@ -13,17 +13,17 @@ DATA_NAMES = {
     "synthetic": "synthetic data",
     "table": "your table",
 }
-# A placeholder: the path of a value and, after a colon, the format of its numbers.
+# A placeholder contains the path of a value and, optionally, a colon and the format of numbers.
 PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 
 
 def read_toml(package: str, file: str) -> dict[str, Any]:
-    """Return the contents of a TOML file of a package of the course."""
+    """Return the contents of a TOML file in a package of the course."""
     return tomllib.loads(files(f"fastlin.course.{package}").joinpath(file).read_text(encoding="utf-8"))
 
 
 def find(values: Mapping[str, Any], path: str) -> Any:
-    """Return the value at a path such as "by_lambda/1/roughness"; raise KeyError(path) if there is none."""
+    """Return the value at a path such as "by_lambda/1/roughness"; raise KeyError(path) if the path does not exist."""
     value: Any = values
     for key in path.split("/"):
         if not isinstance(value, Mapping) or key not in value:
@@ -33,7 +33,7 @@ def find(values: Mapping[str, Any], path: str) -> Any:
 
 
 def fill_in(text: str, values: Mapping[str, Any]) -> str:
-    """Replace the placeholders of a text by their values; the values of a dict or a list are joined by commas."""
+    """Replace the placeholders in a text with their values; the values of a dict or a list are joined by commas."""
     return PLACEHOLDER.sub(lambda match: _format(find(values, match[1]), match[2] or ""), text)
 
 

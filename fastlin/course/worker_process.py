@@ -1,4 +1,4 @@
-"""`WorkerProcess`, which runs calls that may take too long or crash in a separate process."""
+"""`WorkerProcess` runs calls that may take too long or crash in a separate process."""
 
 import signal
 from collections.abc import Callable
@@ -9,7 +9,7 @@ CONTEXT = get_context("spawn")
 
 
 class WorkerProcess:
-    """A process that calls importable functions; it starts with the first call and ends with `close`."""
+    """A process that calls importable functions. The first call starts it, and `close` ends it."""
 
     def __init__(self) -> None:
         self._process: Any = None
@@ -26,14 +26,14 @@ class WorkerProcess:
         self._connection, worker_end = CONTEXT.Pipe()
         self._process = CONTEXT.Process(target=_serve, args=(worker_end,))
         self._process.start()
-        # If this end stayed open here, the death of the worker would not close the pipe.
+        # If the parent kept the worker's side of the pipe open, the pipe would not close when the worker dies.
         worker_end.close()
 
     def call(self, function: Callable[..., Any], *arguments: Any, seconds: float | None = None) -> Any:
-        """Return the result of a function or raise its exception; a process that has ended is started again.
+        """Return the result of a function or raise its exception; restart the process if it has ended.
 
-        Raise a TimeoutError if the call exceeds `seconds`, after the process was killed, and a ChildProcessError if the
-        process died or was closed.
+        If the call exceeds `seconds`, kill the process and raise a TimeoutError. If the process died or was closed,
+        raise a ChildProcessError.
         """
         if self._is_closed:
             raise ChildProcessError("its process has been closed")
@@ -55,7 +55,7 @@ class WorkerProcess:
         return result
 
     def close(self) -> None:
-        """Kill the process permanently: later calls raise instead of starting another one."""
+        """Kill the process permanently: later calls raise a ChildProcessError instead of restarting it."""
         self._is_closed = True
         self._kill()
 
@@ -66,8 +66,8 @@ class WorkerProcess:
 
 
 def _serve(connection):
-    """Answer calls until the parent process closes the pipe or ends."""
-    # Ctrl-C in a terminal reaches every process. The parent ends this one, which must not print a traceback.
+    """Answer calls until the parent process closes the pipe or exits."""
+    # Ctrl-C in a terminal reaches every process. The parent kills this process, so it must not print a traceback.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         try:

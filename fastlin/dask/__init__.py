@@ -1,4 +1,4 @@
-"""Estimators for Dask arrays and DataFrames, on one machine or a cluster: same objective, optimum and certificate.
+"""Estimators for Dask arrays and DataFrames, with the same objective, optimum and certificate as in memory.
 
 The optimizer runs on the client (`classifiers`), and the rows stay on the workers (`parts`, `shard`).
 """

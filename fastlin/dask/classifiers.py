@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Result = TypeVar("Result", covariant=True)
 
     class Prediction(Protocol[Result]):
-        """A prediction method: an array for rows, an iterator for Blocks, a Dask array for Dask collections."""
+        """A method that returns an array for rows, an iterator for Blocks, and a Dask array for Dask collections."""
 
         @overload
         def __call__(self, X: Blocks, *, offset: ArrayLike | None = None) -> Iterator[Result]: ...
@@ -75,20 +75,20 @@ class DaskPredictions(_Following):
         Parameters
         ----------
         X, y, sample_weight, offset
-            Rows, labels, weights and offsets: Dask collections as in `fit`, or in memory as in
+            Rows, labels, weights and offsets, either as Dask collections as in `fit`, or in memory as in
             `fastlin.LogisticRegression.score`.
         **score_params
-            Metadata for the scorer of LogisticRegressionCV; only if X is not a Dask collection.
+            Metadata for LogisticRegressionCV's scorer, if X is not a Dask collection.
 
         Returns
         -------
         score : float
-            Larger for better models.
+            The score; larger is better.
 
         Raises
         ------
         TypeError
-            Only one of X and y is a Dask collection, or there is metadata with a Dask collection.
+            Only one of X and y is a Dask collection, or metadata are passed with a Dask collection.
         ValueError
             X is a Dask collection and y is None.
         """
@@ -140,7 +140,7 @@ class DaskPredictions(_Following):
         Parameters
         ----------
         X, y, sample_weight, offset
-            The rows of the fit: Dask collections as in `fit`, or in memory.
+            The training data, as Dask collections as in `fit`, or in memory.
         client, worker_timeout
             See `fit`.
         **options
@@ -149,19 +149,19 @@ class DaskPredictions(_Following):
         Returns
         -------
         Inference
-            The same as for rows in memory, except that methods that read the rows again, such as marginal_effects,
-            raise an error.
+            The same result as for rows in memory. Methods that read the rows again, such as marginal_effects, raise an
+            error.
 
         Raises
         ------
         ValueError
-            In the cases of `fastlin.LogisticRegression.inference`.
+            See `fastlin.LogisticRegression.inference`.
         """
         if not is_collection(X):
             return super().inference(X, y, sample_weight, offset, **options)
         model: Any = self
         model._read(X)
-        # A copy, because reading rows sets attributes of the estimator.
+        # The estimator is copied, because reading rows sets its attributes.
         reader = copy(model)
         fit_options = {"client": client, "classes": model.classes_, "worker_timeout": worker_timeout, "offset": offset}
         with limit_jobs(model.n_jobs), fit_on_workers(reader, **fit_options) as read:
@@ -180,7 +180,7 @@ class DaskPredictions(_Following):
         Parameters
         ----------
         X, y, sample_weight, offset
-            The rows of the fit, in memory.
+            The training data, in memory.
         **options
             Options of `fastlin.LogisticRegression.bootstrap`.
 
@@ -192,7 +192,7 @@ class DaskPredictions(_Following):
         Raises
         ------
         ValueError
-            X is a Dask collection, and in the cases of `fastlin.LogisticRegression.bootstrap`.
+            X is a Dask collection. For other cases, see `fastlin.LogisticRegression.bootstrap`.
         """
         if is_collection(X):
             raise ValueError(
@@ -205,12 +205,12 @@ class DaskPredictions(_Following):
         if not is_collection(X):
             return super()._apply_method(method, X, offset)
         rows, model, name = self._read(X), self._without_names(), method.__name__
-        # The result for one row has the shape and dtype.
+        # The result for one row provides the shape and dtype.
         empty = getattr(model, name)(np.zeros((1, rows.shape[1]), rows.dtype))[:0]
         shape = {"chunks": (rows.chunks[0], empty.shape[1:])} if empty.ndim == 2 else {"drop_axis": 1}
         offsets = self._cut_offset(rows, offset)
         if offsets is not None:
-            # map_blocks requires the same number of dimensions.
+            # map_blocks requires arrays with the same number of dimensions.
             offsets = offsets[:, None] if offsets.ndim == 1 else offsets
         return dask.array.map_blocks(
             _answer_part,
@@ -246,16 +246,16 @@ class DaskPredictions(_Following):
 
 
 class LogisticRegression(DaskPredictions, LocalLogisticRegression):
-    """`fastlin.LogisticRegression` for data on the workers of a Dask cluster: same objective and certificate.
+    """`fastlin.LogisticRegression` for data on the workers of a Dask cluster, with the same objective and certificate.
 
     The rows stay on the workers, in their original dtype. In each pass, the client sends the parameters to all workers
-    and receives sums. The client also receives a sample of the rows, for the starting point and the preconditioners; it
-    takes at most 256 MB, or an eighth of X up to 4 GB. Results are bitwise reproducible for the same partitions; they
-    do not depend on the number of workers, their threads, or which worker has which partition. If a worker is lost, the
-    others compute its partitions again and the fit continues.
+    and receives sums. The client also receives a sample of the rows, for the starting point and the preconditioners.
+    The sample takes at most 256 MB, or an eighth of X up to 4 GB. Results are bitwise reproducible for the same
+    partitions. They do not depend on the number of workers or of their threads, or on which worker has which partition.
+    If a worker is lost, the other workers compute its partitions again and the fit continues.
 
-    Parameters and attributes are those of `fastlin.LogisticRegression`. `n_jobs` is the number of threads of the
-    client; each worker uses all of its threads. Probabilities of the rows are not stored, so Newton steps compute them
+    For parameters and attributes, see `fastlin.LogisticRegression`. `n_jobs` is the number of threads of the client;
+    each worker uses all of its threads. The probabilities of the rows are not stored, so Newton steps compute them
     again.
 
     Examples
@@ -292,22 +292,22 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         Parameters
         ----------
         X : Dask array or dataframe of shape (n_samples, n_features)
-            Rows of finite numbers; the chunks are NumPy arrays or SciPy sparse matrices. X is computed once, and the
-            workers hold it until the fit ends.
+            Rows of finite numbers; the chunks are NumPy arrays or SciPy sparse matrices. X is computed once, and stays
+            in the memory of the workers until `fit` returns.
         y : Dask array or series of shape (n_samples,), or array or dataframe of shape (n_samples, n_classes)
             Labels of at least two classes (numbers, strings or booleans), or soft labels; see
             `fastlin.LogisticRegression.fit`.
         sample_weight : Dask array or series of shape (n_samples,), or None
-            Weights of the rows, at least 0 and not all 0; None means ones.
+            Nonnegative weights of the rows, not all zero. None means ones.
         offset : Dask array, series or dataframe of shape (n_samples,) or (n_samples, n_classes), or None
             Finite numbers that are added to the scores; see `fastlin.LogisticRegression.fit`.
         client : dask.distributed.Client or None
-            The client that computes; None means the current one.
+            The client of the cluster. None means the current client.
         classes : array-like of shape (n_classes,) or None
-            The labels in y; any other or missing label is an error. None means the labels found in y. For soft labels,
-            the sorted classes of the columns; None means 0, 1, 2, ...
+            The labels in y; any other label, or a missing label, raises an error. None means the labels found in y. For
+            soft labels, the sorted classes of the columns; None then means 0, 1, 2, ...
         worker_timeout : float
-            Seconds to wait while the cluster has no workers or all are paused; then the fit raises NoWorkersError.
+            If there are no workers for this number of seconds, or all are paused, `fit` raises a NoWorkersError.
         coef_init, intercept_init : array-like or None
             The starting point; see `fastlin.LogisticRegression.fit`.
 
@@ -319,14 +319,14 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         Raises
         ------
         ValueError
-            In the cases of `fastlin.LogisticRegression.fit`, with the name of the partition, and if the partitions of
-            the collections do not match.
+            The partitions of the collections do not match. For other cases, see `fastlin.LogisticRegression.fit`; the
+            error names the partition.
         TypeError
             X, y, sample_weight or offset is not a Dask collection.
         DataChangedError
             A worker was lost, and a partition that was computed again has different rows, labels, weights or offsets.
         NoWorkersError
-            There was no worker for `worker_timeout` seconds, or all were paused.
+            For `worker_timeout` seconds, there were no workers or all workers were paused.
         WorkersLostError
             Too many workers were lost, or tasks of the fit were cancelled.
         RuntimeError
@@ -339,11 +339,11 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
 class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
     """`fastlin.LogisticRegressionCV` for data on the workers of a Dask cluster.
 
-    Test rows of a fold have weight zero in training, so no rows are copied or moved.
+    The test rows of a fold have weight zero in training, so no rows are copied or moved.
 
-    Parameters and attributes are those of `fastlin.LogisticRegressionCV`, with two exceptions. `cv` must be the number
-    of stratified folds, which are not shuffled, or None, which means 5. `scoring` must be "accuracy", "neg_log_loss",
-    or None, which means accuracy.
+    For parameters and attributes, see `fastlin.LogisticRegressionCV`. There are two exceptions. `cv` must be the number
+    of stratified folds, which are not shuffled, or None for 5 folds. `scoring` must be "accuracy", "neg_log_loss", or
+    None for accuracy.
 
     Examples
     --------
@@ -387,8 +387,8 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         Raises
         ------
         ValueError
-            In the cases of `fastlin.dask.LogisticRegression.fit`, for other values of `cv` and `scoring`, and if all
-            training rows of a fold have weight zero.
+            `cv` or `scoring` has another value, or all training rows of a fold have weight zero. For other cases, see
+            `fastlin.dask.LogisticRegression.fit`.
         TypeError
             X, y, sample_weight or offset is not a Dask collection.
         DataChangedError, NoWorkersError, WorkersLostError, RuntimeError
@@ -418,7 +418,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
 
 
 def _answer_part(X, offset=None, *, model, method, empty):
-    """Return the result of a model's method for a partition, on one thread: a worker runs several at once."""
+    """Return a method's result for a partition, computed on one thread, because a worker runs several tasks at once."""
     if not X.shape[0]:
         return empty
     with limit_threads(1):
@@ -426,7 +426,7 @@ def _answer_part(X, offset=None, *, model, method, empty):
 
 
 def _score_part(model, X, y, sample_weight, offset, scoring):
-    """Return the `sum_scores` of the rows of a partition."""
+    """Return the result of `sum_scores` for the rows of a partition."""
     with limit_threads(1):
         y = read_scored(model, X, np.asarray(y), None)[0] if X.shape[0] else y
         weights = sample_weight

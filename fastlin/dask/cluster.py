@@ -1,6 +1,6 @@
-"""Calls to all workers of a Dask cluster that hold partitions, and recovery if workers are lost.
+"""Calls to all workers of a Dask cluster that store partitions, and recovery if workers are lost.
 
-Parts are Dask futures, which the scheduler computes again. Shards are actors, which `Cluster` creates again.
+The scheduler recomputes lost Parts, which are Dask futures. `Cluster` recreates lost Shards, which are actors.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from fastlin.kernels.machine.cache_folder import hash_sources
 from fastlin.objective.rows import weigh_by_counts
 from fastlin.typing import Array, IntArray
 
-# Other versions of these may give different bits, or fail.
+# Other versions of these packages may fail or give different bits.
 PACKAGES = ("numba", "numpy", "scikit-learn")
 # Seconds between checks while waiting for a result that may never arrive.
 TIMEOUT = 2.0
-# Seconds before the next search for parts whose worker was lost.
+# Seconds between searches for parts whose worker was lost.
 PAUSE = 0.2
-# Largest number of workers that a call may lose.
+# Maximum number of workers that may be lost in a call.
 MAX_LOSSES = 20
-# Not "lost": a lost future is computed again, and waiting for its result would never end.
+# This excludes "lost", because a lost future is computed again, and waiting for its result would never end.
 FAILED = ("error", "cancelled")
-# Errors of an actor whose worker is lost. The errors of a Shard itself are returned as results.
+# Errors raised by an actor whose worker is lost. Errors in a Shard's methods are returned as results.
 LOSSES = (OSError, RuntimeError)
 ADVICE = (
     "The most common cause is too little memory: give each worker more memory, or use smaller partitions. See the logs "
@@ -49,7 +49,7 @@ ADVICE = (
 
 @dataclass(frozen=True, eq=False)
 class PlacedShard:
-    """A Shard: the address of its worker, its actor, the numbers of its parts, and the keys of the arrays it has."""
+    """A Shard: the address of its worker, its actor, the numbers of its parts, and the keys of its cached arrays."""
 
     address: str
     actor: Any
@@ -57,7 +57,7 @@ class PlacedShard:
     cached_keys: dict[int, None] = field(default_factory=dict)
 
     def select_new(self, arrays: Mapping[int, Array], borders: IntArray) -> dict[int, dict[int, Array]]:
-        """Return, by keys, the arrays of all rows that the Shard does not have yet, split into its parts."""
+        """Return a dict with the arrays of all rows that the Shard has not cached, split into its parts."""
         new = {key: array for key, array in arrays.items() if key not in self.cached_keys}
         # The Shard evicts the same keys.
         update_cache(self.cached_keys, dict.fromkeys(arrays))
@@ -67,7 +67,7 @@ class PlacedShard:
         }
 
     async def call(self, client, method, *arguments):
-        """Return the result of a method of the Shard and its error, one of which is None; the loss if it is lost."""
+        """Return a method's result and error, one of which is None, or an exception if the Shard is lost."""
         try:
             task = asyncio.ensure_future(self.actor.run(method, *arguments))
             while not (await asyncio.wait([task], timeout=TIMEOUT))[0]:
@@ -79,9 +79,11 @@ class PlacedShard:
 
 
 class Cluster:
-    """The Shards of a fit, for futures of encoded Parts and their numbers of rows, and calls to all Shards.
+    """The Shards of a fit, and calls to all of them.
 
-    Each call has Samples of all rows. Each array is sent to a worker once: folds share all arrays except the weights.
+    `parts` are futures of encoded Parts, `lengths` their numbers of rows.
+
+    Calls take the Samples of all rows. An array is sent to a worker only once. Only the weights differ between folds.
     worker_timeout is in seconds; known_workers is a result of `check_workers`.
     """
 
@@ -99,15 +101,15 @@ class Cluster:
         # The futures of all Shards, including those being created.
         self._futures: list[distributed.Future] = []
         self._last_loss: Exception | None = None
-        # For the arrays of recent calls, by keys: the row indices and the array of the caller, and the array sent.
+        # For each key of a recent call: the caller's row indices and array, and the array that was sent.
         self._sent: dict[int, tuple[tuple[IntArray, Array], Array]] = {}
         self._keys = count()
-        # Folds are fitted in parallel: while one computes a step, the workers make the pass of another.
+        # While the client computes a step for one fold, the workers make a pass for another.
         self._lock = RLock()
 
     def release(self) -> None:
-        """Free all memory of the fit on the workers."""
-        # Actors are in reference cycles, so releasing their futures would not end them at once. If the client is
+        """Free all memory that the fit uses on the workers."""
+        # Actors are part of reference cycles, so releasing their futures would not free them at once. If the client is
         # closed, there is nothing to cancel, and the error that closed it should be raised.
         with contextlib.suppress(Exception):
             self._client.cancel(self._futures)
@@ -115,9 +117,9 @@ class Cluster:
         release(self._parts)
 
     def call(self, samples: Samples, method: str, *arguments: object) -> dict[Any, Any]:
-        """Return the results of a method of the Shards by partition or node, sorted.
+        """Return a dict with the results of a method of the Shards, sorted by partition or node.
 
-        NoWorkersError or WorkersLostError: workers do not respond.
+        Raise a NoWorkersError or WorkersLostError if workers do not respond.
         """
         with self._lock:
             results = {key: value for result in self._call(method, samples, arguments) for key, value in result.items()}
@@ -130,7 +132,7 @@ class Cluster:
         return add_up((0, len(self._parts)), self.call(samples, "sum", term, join, *arguments).get, join)
 
     def _register(self, samples):
-        """Return the keys of the labels, weights, offsets and targets of samples, and the arrays to send by keys.
+        """Return the keys of the labels, weights, offsets and targets of samples, and a dict of these arrays.
 
         Rows without an index in the samples get weight zero.
         """
@@ -158,7 +160,7 @@ class Cluster:
                 ) from self._last_loss
             if not self._create_shards(missing):
                 n_lost += 1
-                # The client may not know of the loss yet.
+                # The client may not have been notified of the loss yet.
                 sleep(PAUSE)
                 continue
             called = [shard for shard in self._shards if shard.parts & missing]
@@ -185,7 +187,7 @@ class Cluster:
         return self._client.sync(call_all)
 
     def _create_shards(self, parts):
-        """Create Shards for parts without one, on the workers that hold them; return whether all parts have one."""
+        """Create Shards for parts without one, on the workers that store them; return whether all parts have one."""
         unplaced = sorted(parts.difference(*(shard.parts for shard in self._shards)))
         if not unplaced:
             return True
@@ -193,7 +195,7 @@ class Cluster:
         holders = self._client.who_has([self._parts[number] for number in unplaced])
         by_address: dict[str, list[int]] = {}
         for number in unplaced:
-            # A part that has been lost in the meantime has no holder; the next call of this method places it.
+            # A part that has been lost in the meantime is on no worker. The next call of this method handles it.
             for address in sorted(holders.get(self._parts[number].key, ()))[:1]:
                 by_address.setdefault(address, []).append(number)
         self._compare(by_address)
@@ -213,7 +215,7 @@ class Cluster:
         for address, future in futures.items():
             try:
                 wait_for([future], self._client, self._worker_timeout)
-                # If the requested worker is paused, another one has taken the Shard.
+                # If the requested worker is paused, the Shard is on another one.
                 owners, actor = self._client.who_has([future]).get(future.key, ()), future.result()
             except NoWorkersError:
                 raise
@@ -226,24 +228,24 @@ class Cluster:
         return not parts.difference(*(shard.parts for shard in self._shards))
 
     def _compare(self, addresses):
-        """Check the versions of workers that joined during the fit. Others may be lost, and would not respond."""
+        """Check the versions of workers that joined during the fit, because other workers may not respond."""
         new = set(addresses) - self._known_workers
         if new:
             self._known_workers |= check_workers(self._client, self._worker_timeout, new)
 
 
 def _are_same(array, other):
-    """Return whether two arrays have the same shape and dtype, and the same memory or no entries."""
+    """Return whether two arrays have the same shape and dtype, and use the same memory or are empty."""
     is_compatible = array.shape == other.shape and array.dtype == other.dtype
     return is_compatible and (not len(array) or array.ctypes.data == other.ctypes.data)
 
 
 def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, worker_timeout: float) -> None:
-    """Wait for futures; raise a NoWorkersError after worker_timeout seconds in which no worker computed any."""
+    """Wait for futures; raise a NoWorkersError if no worker computes any of them for worker_timeout seconds."""
     seen = monotonic()
     while True:
         try:
-            # `distributed.wait` uses the current client, which may be another one.
+            # `distributed.wait` uses the current client, which may differ from `client`.
             with client.as_current():
                 distributed.wait(futures, timeout=TIMEOUT)
         except TimeoutError:
@@ -252,7 +254,7 @@ def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, 
                 if monotonic() - seen > worker_timeout:
                     raise NoWorkersError(_describe_missing_workers(client, worker_timeout)) from None
                 continue
-        # In order, so that the error names the first invalid partition.
+        # The futures are read in order, so that the error names the first invalid partition.
         for future in futures:
             if future.status in FAILED:
                 future.result()
@@ -264,13 +266,13 @@ def _are_processed(futures, client):
     try:
         return client.run_on_scheduler(_has_running_task, [future.key for future in futures])
     except ValueError:
-        # The scheduler of Dask Gateway does not run functions, so the tasks of other users count as well.
+        # The scheduler of Dask Gateway does not run functions, so tasks of other users are also included.
         processing = client.processing()
         return any(processing.get(address) for address in find_running(client))
 
 
 def _has_running_task(keys, dask_scheduler):
-    """Return whether a worker that is not paused processes one of the tasks or of their dependencies."""
+    """Return whether a worker that is not paused processes one of the tasks or one of their dependencies."""
     tasks = [dask_scheduler.tasks[key] for key in keys if key in dask_scheduler.tasks]
     seen = set(tasks)
     while tasks:
@@ -285,7 +287,7 @@ def _has_running_task(keys, dask_scheduler):
 
 
 def find_running(client: distributed.Client) -> dict[str, int]:
-    """Return the number of threads of each worker that is not paused, by address."""
+    """Return a dict from the address of each worker that is not paused to its number of threads."""
     scheduler: Any = client.scheduler
     return client.sync(scheduler.ncores_running)
 
@@ -325,7 +327,7 @@ def release(futures: Iterable[distributed.Future]) -> None:
 
 
 def describe_installation() -> dict[str, str]:
-    """Return the versions of fastlin and its dependencies, and the hash of its kernels, by name."""
+    """Return a dict with the versions of fastlin and its dependencies, and the hash of its kernels."""
     return {
         "fastlin": __version__,
         **{package: version(package) for package in PACKAGES},
@@ -336,9 +338,9 @@ def describe_installation() -> dict[str, str]:
 def check_workers(
     client: distributed.Client, worker_timeout: float, addresses: Iterable[str] | None = None
 ) -> set[str]:
-    """Return the workers, at some addresses or all, that respond within worker_timeout.
+    """Return the workers, at the given addresses or all, that respond within worker_timeout.
 
-    RuntimeError: fastlin is not installed on a worker, or its versions differ from the client's.
+    Raise a RuntimeError if fastlin is not installed on a worker, or if its versions differ from the client's.
     """
     client_versions, checked = describe_installation(), set()
     workers = sorted(client.nthreads() if addresses is None else addresses)

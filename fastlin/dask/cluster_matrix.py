@@ -23,14 +23,14 @@ NO_SAMPLES = Samples(NO_ROWS, NO_ROWS, np.empty(0))
 
 
 class ClusterMatrix(PiecewiseMatrix):
-    """X of shape (n, d) in partitions; a Cluster makes the passes, and probabilities of rows are not returned."""
+    """X of shape (n, d) in partitions. A Cluster makes the passes, which do not return probabilities."""
 
     keeps_probabilities = False
 
     def __init__(self, cluster: Cluster, *facts: Any) -> None:
         super().__init__(*facts)
         self.cluster = cluster
-        # Folds are fitted in parallel, one per thread.
+        # Folds are fitted in parallel, with one thread per fold.
         self._taken = local()
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
@@ -57,7 +57,7 @@ class ClusterMatrix(PiecewiseMatrix):
 
 
 class ClusterPasses(PiecewisePasses):
-    """Sums over rows for an objective, by calls to all workers."""
+    """Sums over rows for an objective, computed by calls to all workers."""
 
     _matrix: ClusterMatrix
 
@@ -67,7 +67,7 @@ class ClusterPasses(PiecewisePasses):
         return loss
 
     def sum_curvature(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
-        """See `Passes.sum_curvature`; workers compute the probabilities again, so it takes two passes."""
+        """See `Passes.sum_curvature`. Workers compute the probabilities again, so this takes two passes."""
         return self._sum(Passes.sum_curvature, add, term, parameters, *arguments)
 
     def _add(self, term, curved, *arguments):

@@ -40,12 +40,12 @@ def read_dataframe(dataframe: Any) -> Array:
 
 
 def name_columns(X: DaskCollection) -> list[str] | None:
-    """Return the names of the columns (d,) of a DataFrame if they are strings, otherwise None."""
+    """Return the column names (d,) of a DataFrame if they are strings, otherwise None."""
     return None if isinstance(X, dask.array.Array) else keep_string_names(list(X.columns))
 
 
 def read_rows(X: DaskCollection) -> dask.array.Array:
-    """Return X as a Dask array of shape (n, d) whose chunks are whole rows; n may be unknown."""
+    """Return X as a Dask array of shape (n, d) whose chunks contain whole rows; n may be unknown."""
     if not is_collection(X):
         raise TypeError(f"X must be {ACCEPTED}, got {type(X).__name__}.")
     if X.ndim != 2:
@@ -58,7 +58,7 @@ def read_rows(X: DaskCollection) -> dask.array.Array:
 
 
 def _to_array(values):
-    """Return a collection as a Dask array whose chunks are whole rows."""
+    """Return a collection as a Dask array whose chunks contain whole rows."""
     array = values
     if not isinstance(values, dask.array.Array):
         # Columns may have several dtypes, including pandas' nullable ones.
@@ -68,7 +68,7 @@ def _to_array(values):
 
 
 def cut_alike(rows: dask.array.Array, values: Any, name: str) -> dask.array.Array | None:
-    """Return labels, weights or offsets as a Dask array (n,) or (n, K) with the chunks of the rows; None for None."""
+    """Return labels, weights or offsets as a Dask array (n,) or (n, K) with the chunks of `rows`; None for None."""
     if values is None:
         return None
     if not is_collection(values):

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class DaskTrainingData(TrainingData):
-    """Training data with the rows on workers, labels and weights on the client, and the user's sample_weight."""
+    """Training data with rows on workers, and with labels, weights and the user's sample_weight on the client."""
 
     matrix: ClusterMatrix
     sample_weight: np.ndarray | None = None
 
 
 def choose_client(client: distributed.Client | None) -> distributed.Client:
-    """Return the client, or the current one for None."""
+    """Return the client, or the current client for None."""
     if client is None:
         try:
             client = distributed.get_client()
@@ -63,7 +63,7 @@ def leave_task() -> Iterator[None]:
 
 @contextlib.contextmanager
 def fit_on_workers(estimator: LinearEstimator, **options: Any) -> Iterator[Callable[..., DaskTrainingData]]:
-    """Yield `read_partitions` for a fit, then release the rows; after an error the estimator is unchanged."""
+    """Yield `read_partitions` for a fit, then release the rows. An error leaves the estimator unchanged."""
     with leave_task(), explain_losses(), contextlib.ExitStack() as stack, restore_on_error(estimator):
 
         def read(*arguments):
@@ -79,7 +79,7 @@ def fit_on_workers(estimator: LinearEstimator, **options: Any) -> Iterator[Calla
 def explain_lost_data(
     collections: Sequence[DaskCollection | None], client: distributed.Client | None
 ) -> Iterator[None]:
-    """Raise a ValueError that names which of X, y, sample_weight and offset Dask can no longer compute."""
+    """Raise a ValueError that names those of X, y, sample_weight and offset that Dask can no longer compute."""
     try:
         yield
     except (CancelledError, asyncio.CancelledError) as error:
@@ -114,7 +114,7 @@ def read_partitions(
     offset: DaskCollection | None,
     worker_timeout: float,
 ) -> DaskTrainingData:
-    """Return the DaskTrainingData of a fit. Its cluster holds the rows until it is released."""
+    """Return the DaskTrainingData of a fit. The workers store the rows until the Cluster is released."""
     check_no_categories(estimator, "data on workers")
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
@@ -143,7 +143,7 @@ def read_partitions(
             for part, description in zip(decoded, descriptions, strict=True)
         ]
     finally:
-        # The parts hold references to these.
+        # The parts have references to these arrays.
         release([*decoded, *described])
     set_features(estimator, whole.shape[1], name_columns(X))
     pieces = [(description.shape[0], description.dtype) for description in descriptions]
@@ -187,7 +187,7 @@ def _decode(client, partitions, persisted, worker_timeout):
 
 
 def _choose_workers(client, n, persisted, worker_timeout):
-    """Return a worker's address for each of n partitions, or None for any worker; consecutive ones stay together."""
+    """Return a worker's address for each of n consecutive partitions, which stay together, or None for any worker."""
     if persisted:
         # The key of a partition consists of the name of its collection and its number.
         numbers = {future.key[1]: future.key for future in persisted if isinstance(future.key, tuple)}

@@ -26,10 +26,10 @@ from fastlin.typing import Array, FloatArray
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The rows of a partition: X is an array or CSR matrix of finite numbers in a dtype that fits support.
+    """The rows of a partition. X is an array or CSR matrix of finite numbers, with a dtype that `fit` supports.
 
-    y are labels (m,) or soft labels (m, n_classes), and `classes` the distinct labels. offsets (m, K) are added to the
-    scores. After these are sent to the client, a Part has only X.
+    y contains labels (m,) or soft labels (m, n_classes), and `classes` the distinct labels. offsets (m, K) are added to
+    the scores. After these arrays are sent to the client, a Part only contains X.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Part:
         return as_matrix(self.X)
 
     def __sizeof__(self) -> int:
-        """Return the size in bytes, from which Dask's scheduler estimates the cost of a transfer."""
+        """Return the size in bytes. Dask's scheduler estimates the cost of a transfer from it."""
         arrays = [self.X.data, self.X.indices, self.X.indptr] if sparse.issparse(self.X) else [self.X]
         arrays += [array for array in (self.y, self.sample_weight, self.offsets) if array is not None]
         return object.__sizeof__(self) + sum(array.nbytes for array in arrays)
@@ -57,10 +57,10 @@ def name_partition(number: int) -> str:
 
 
 def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, offset: ArrayLike | None = None) -> Part:
-    """Return the Part of a partition; ValueError, with the name of the partition: fits do not support its content."""
+    """Return the Part of a partition; raise a ValueError that names the partition if its content is invalid."""
     X = read_if_sparse(X, f"{name} of X") if sparse.issparse(X) else np.asarray(X)
     if X.ndim == 2 and not X.shape[0] and not sparse.issparse(X):
-        # An empty partition of a dataframe may have any type.
+        # An empty partition of a DataFrame may have any dtype.
         X = np.empty(X.shape)
     X = X.astype(read_type(X, f"{name} of X"), copy=False)
     assert_all_finite(X, input_name=f"{name} of X")
@@ -104,7 +104,7 @@ def describe_with_arrays(part: Part) -> tuple[Description, Array | None, FloatAr
 
 
 def encode(part: Part, dtype: np.dtype[Any], expected: Description) -> Part:
-    """Return a Part with only X, in a dtype; raise a DataChangedError if it does not match its description."""
+    """Return a Part with only X, in the given dtype; raise a DataChangedError if it does not match its description."""
     change = expected.describe_change(describe(part))
     if change:
         raise DataChangedError(

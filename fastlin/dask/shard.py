@@ -1,4 +1,4 @@
-"""Computations of a worker with its partitions: one call per pass, which returns one sum per tree node.
+"""Computations of a worker with its partitions. Each pass is one call, which returns one sum per tree node.
 
 A Shard is a Dask actor, because actor calls have less overhead than tasks
 (docs/benchmarks/design-choices.md: dask actors).
@@ -25,16 +25,16 @@ from fastlin.matrices.matrix import Matrix
 from fastlin.matrices.pieces import Measured, measure
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
-# Labels, weights, offsets and targets of each partition, by its number.
+# A dict from partition numbers to Samples: labels, weights, offsets and targets.
 PartSamples: TypeAlias = Mapping[int, Samples]
-# Arrays by key, each split into partitions.
+# A dict from keys to arrays, each split into partitions.
 Arrays: TypeAlias = Mapping[int, Mapping[int, Array]]
-# Largest number of cached arrays of labels, weights, offsets or targets: eight folds may be fitted in parallel.
+# Maximum number of cached arrays of labels, weights, offsets or targets, for up to eight folds in parallel.
 MAX_CACHED = 12
 
 
 class Shard:
-    """The partitions of a worker, by number, out of n_parts."""
+    """The partitions of a worker: a dict from partition numbers, below n_parts, to Parts."""
 
     def __init__(self, parts: Mapping[int, Part], n_parts: int, n_threads: int | None = None) -> None:
         self._parts = parts
@@ -43,13 +43,15 @@ class Shard:
         self._cache: dict[int, Mapping[int, Array]] = {}
 
     def run(self, method: str, keys: Sequence[int], new: Arrays, *arguments: Any) -> tuple[Any, Exception | None]:
-        """Return the result of a method and None, or None and its error. An error of `run` itself means a lost worker.
+        """Return the result of a method and None, or None and its error.
 
-        The method gets the Samples of each partition, from arrays that are `new` or cached, by keys.
+        An error raised by `run` itself indicates a lost worker.
+
+        The method receives the Samples of each partition. The arrays are `new` or cached, and identified by keys.
         """
         try:
             update_cache(self._cache, {key: new[key] if key in new else self._cache[key] for key in keys})
-            # Arrays received by Dask are read-only.
+            # Arrays that Dask receives are read-only.
             samples = {
                 number: Samples(NO_ROWS, *(writable_view(self._cache[key][number]) for key in keys))
                 for number in self._parts
@@ -62,7 +64,7 @@ class Shard:
     def sum(
         self, samples: PartSamples, term: Callable[..., Sum], join: Callable[[Iterable[Sum]], Sum], *arguments: Any
     ) -> dict[Node, Sum]:
-        """Return, by node, the join of ``term(matrix, samples, *arguments)`` over the partitions."""
+        """Return a dict from each node to the sum of ``term(matrix, samples, *arguments)`` over its partitions."""
 
         def find(node):
             number, end = node
@@ -73,13 +75,13 @@ class Shard:
         return {node: add_up(node, find, join) for node in self._nodes}
 
     def take(self, samples: PartSamples, positions: Mapping[int, IntArray]) -> dict[int, Array | SparseContainer]:
-        """Return X of some rows, by partition."""
+        """Return the selected rows of X for each partition."""
         return {number: part.X[positions[number]] for number, part in self._parts.items()}
 
     def score(self, samples: PartSamples, models: Sequence[LogisticRegression], scoring: str) -> dict[int, FloatArray]:
-        """Return, by partition, the `sum_scores` of the rows with positive weight.
+        """Return the `sum_scores` of the rows with positive weight for each partition.
 
-        Labels are indices into the classes of the models; soft labels are targets.
+        Labels are indices into the models' classes; soft labels are passed as targets.
         """
         sums: dict[int, FloatArray] = {}
         for number, part in self._parts.items():
@@ -120,7 +122,7 @@ def sum_scores(
     scoring: str,
     offset: FloatArray | None = None,
 ) -> FloatArray:
-    """Return the weighted sum of the rows' scores for each model, their weight, and the unit of both, (n + 2,)."""
+    """Return the weighted sum of the rows' scores for each model, the total weight, and the unit of both, (n + 2,)."""
     sums = np.zeros(len(models) + 2)
     if len(y):
         weights = np.ones(len(y)) if sample_weight is None else sample_weight
@@ -132,7 +134,7 @@ def sum_scores(
 
 
 def average_scores(sums: Iterable[FloatArray]) -> FloatArray:
-    """Return the mean score of all rows for each model, (n,), from the `sum_scores` of the partitions."""
+    """Return each model's mean score over all rows, (n,), from the `sum_scores` of the partitions."""
     rows = np.array(list(sums))
     units = rows[:, -1]
     *totals, weight = (units / units.max()) @ rows[:, :-1]

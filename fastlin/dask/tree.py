@@ -14,7 +14,7 @@ Sum = TypeVar("Sum")
 def add_up(node: Node, find: Callable[[Node], Sum | None], join: Callable[[Iterable[Sum]], Sum]) -> Sum:
     """Return the sum of the terms of a node.
 
-    find returns the sum of a node, or None if it is not available; join adds sums, and may overwrite the first.
+    `find` returns the sum of a node, or None if it is not available. `join` adds sums, and may overwrite the first sum.
     """
     total = find(node)
     if total is not None:
@@ -23,7 +23,7 @@ def add_up(node: Node, find: Callable[[Node], Sum | None], join: Callable[[Itera
 
 
 def find_nodes(numbers: Iterable[int], n_terms: int) -> list[Node]:
-    """Return the smallest list of nodes that covers exactly the terms `numbers` out of n_terms."""
+    """Return the smallest list of nodes that cover exactly the terms `numbers` out of n_terms."""
     terms, nodes, pending = sorted(numbers), [], [(0, n_terms)]
     while pending:
         first, last = pending.pop()
@@ -36,6 +36,6 @@ def find_nodes(numbers: Iterable[int], n_terms: int) -> list[Node]:
 
 
 def _divide(first, last):
-    """Return the two children of a node; the number of terms of the left one is a power of two."""
+    """Return the two children of a node; the number of terms in the left child is a power of two."""
     middle = first + (1 << ((last - first - 1).bit_length() - 1))
     return (first, middle), (middle, last)

@@ -1,4 +1,4 @@
-"""Estimators with scikit-learn's interface, which validate data, encode labels and translate C for the solvers."""
+"""Estimators with scikit-learn's interface, which validate data, encode labels and convert C for the solvers."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -36,7 +36,7 @@ _LAZY_ATTRIBUTES = {
 }
 
 
-# Hidden from type checkers, which would accept any attribute of a module with __getattr__.
+# This function is hidden from type checkers, which would otherwise accept any attribute of the module.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
-"""Many fits to one X that differ in rows, labels, weights and C, in batches if that is faster, or in parallel threads.
+"""Many fits to one X, which differ in rows, labels, weights and C; they run in batches or in parallel threads.
 
-Cross-validation folds, the labels of multilabel y, and bootstrap resamples are such fits.
+Examples are the fits of cross-validation folds, of the labels of multilabel y, and of bootstrap resamples.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from fastlin.estimators import LogisticRegression, LogisticRegressionCV
     from fastlin.inference.bootstrap import Refits
 
-# With fewer rows per parameter resamples differ so much that single fits are faster. With more classes the pairs of
-# classes dominate the time (docs/benchmarks/design-choices.md: batched softmax fits).
+# With fewer rows per parameter, resamples differ so much that single fits are faster. With more classes, most of the
+# time is spent on pairs of classes (docs/benchmarks/design-choices.md: batched softmax fits).
 ROWS_PER_PARAMETER, MAX_CLASSES = 4, 20
 
 Model = TypeVar("Model", bound="LogisticRegression")
@@ -58,12 +58,12 @@ class Task(NamedTuple):
     """The labels, weights and start of one fit; each class must have rows of positive weight."""
 
     labels: np.ndarray  # (n,), class indices
-    weights: np.ndarray | None = None  # (n,), in the unit of TrainingData within fits; None for ones
+    weights: np.ndarray | None = None  # (n,), in the unit of TrainingData within fits; None means ones
     start: Start | None = None  # None if the solver chooses it
 
 
 def can_batch(problem: Problem, C: float, l1_ratio: float) -> bool:
-    """Return whether fits to the rows and classes of a problem can run in batches."""
+    """Return whether fits to the rows and classes of a problem can be batched."""
     data, factors = problem.data, problem.penalty_factors
     return (
         data.matrix.lies_in_memory
@@ -73,7 +73,7 @@ def can_batch(problem: Problem, C: float, l1_ratio: float) -> bool:
         and (factors is None or bool((factors > 0).all()))
         and data.targets is None
         and (len(data.classes) == 2 or (l1_ratio == 0 and _can_batch_softmax(data)))
-        # L1 models need memory for the square of the number of columns.
+        # L1 models need memory proportional to the square of the number of columns.
         and (l1_ratio == 0 or data.matrix.shape[1] < SMALL_HESSIAN)
         # Class weights differ between tasks.
         and getattr(problem.estimator, "class_weight", None) is None
@@ -84,7 +84,7 @@ def can_batch(problem: Problem, C: float, l1_ratio: float) -> bool:
 
 def batches_are_faster(problem: Problem, C: float, l1_ratio: float) -> bool:
     """Return whether fits to many subsets of the rows, for many C, are faster in batches than one at a time."""
-    # With fewer rows per column single fits are faster (docs/benchmarks/design-choices.md: batched L1 fits).
+    # With fewer rows per column, single fits are faster (docs/benchmarks/design-choices.md: batched L1 fits).
     n_rows, n_columns = problem.data.matrix.shape
     return n_rows >= ROWS_PER_PARAMETER * n_columns and can_batch(problem, C, l1_ratio)
 
@@ -108,20 +108,20 @@ def fit_in_batches(
     tol: float | None = None,
     **hints: Any,
 ) -> Iterator[tuple[int, Any]]:
-    """Fit many tasks to the rows of a problem, and yield the number of each task and its Fit, in any order.
+    """Fit many tasks to the rows of a problem; yield the number and the Fit of each task, in any order.
 
-    make_task returns the task of a number. Tasks that do not converge in batches, or cannot be batched, run last, in
-    parallel threads: make_problem returns the Problem of a number, which is minimized with the hints, from the last
-    point of the batch or from the start of the task. If make_problem is None, their Fit is None. Cs (B,) are the values
-    of C. curvatures (B,) are about the sums of the curvatures at the solutions; None means p (1 - p) of the
-    intercept-only models of two classes. The reference is that of `minimize_all`.
+    make_task(number) returns a Task, and make_problem(number) its Problem. Tasks that do not converge in batches, or
+    cannot be batched, run last, in parallel threads. Their Problems are minimized with the hints, from the last point
+    of the batch or from the start of the task. If make_problem is None, their Fit is None. Cs (B,) are the values of C.
+    curvatures (B,) approximate the sums of the curvatures at the solutions; None means p (1 - p) of the intercept-only
+    models for two classes. The reference is passed to `minimize_all`.
     """
     # The point and the number of iterations from which each unfinished task continues.
     remaining: dict[int, tuple[Start | None, int]] = dict.fromkeys(range(len(Cs)), (None, 0))
-    # Fits that overflow at extreme scales are repeated one at a time.
+    # Batched fits that overflow at extreme scales are repeated as single fits.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for number, fit, rise in _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
-            # The rise may be NaN.
+            # The increase of J may be NaN.
             if not rise <= max(fit.solution.value, MAX_ROUNDING_RISE):
                 continue
             if fit.solution.converged:
@@ -148,7 +148,7 @@ def fit_in_batches(
 
 
 def _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
-    """Yield the number of each task that can be batched, its Fit, and the rise of J by rounding the coefficients."""
+    """Yield the number of each task that can be batched, its Fit, and the rounding increase of J."""
     from fastlin.objective import problem_batch
     from fastlin.solvers.batched_lbfgs import minimize_all
 
@@ -195,7 +195,7 @@ def _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
 
 
 def _find_curvature(task):
-    """Return p (1 - p) of the intercept-only model of a task of two classes; NaN if the total weight is zero."""
+    """Return p (1 - p) of the intercept-only model of a task with two classes, or NaN if the total weight is zero."""
     if task.weights is None:
         fraction = np.mean(task.labels)
     else:
@@ -212,16 +212,17 @@ def fit_folds(
     on_fit: Callable[[Fit], object],
     is_over: Callable[[], bool],
 ) -> None:
-    """Fit all folds along the Cs for each l1_ratio, with as much parallelism as threads and memory allow.
+    """Fit all folds along the Cs for each l1_ratio, in as many threads as memory allows.
 
-    training_rows are the row indices of each fold, None for all rows. The results are stored in fits, except the
-    scores. on_fit may be called from any thread. After the time limit only the first C of each fold continues.
+    training_rows are the row indices of each fold, or None for all rows. All results except the scores are stored in
+    fits. on_fit may be called from any thread. After the time limit, only the fit at the first C of each fold
+    continues.
     """
     is_plain = training_rows[0] is not None and estimator.time_limit is None and not has_callbacks(estimator)
     finite = fits.Cs[fits.Cs < np.inf]
     if is_plain and fits.l1_ratios.all() and data.matrix.lies_in_memory and len(finite):
         full_problem = Problem(estimator, data)
-        # With L1 batches are faster (docs/benchmarks/design-choices.md: batched L1 fits).
+        # With an L1 penalty, batches are faster (docs/benchmarks/design-choices.md: batched L1 fits).
         if batches_are_faster(full_problem, finite[-1], fits.l1_ratios[0]):
             _fit_batched(full_problem, training_rows, fits, on_fit)
             return
@@ -251,7 +252,7 @@ def fit_folds(
     shape = count_rows_coef(len(data.classes)), data.matrix.shape[1] + 1
     is_smooth = not fits.l1_ratios.any() and estimator.lower_bounds is None and estimator.upper_bounds is None
     n_concurrent = count_concurrent_fits(data.matrix, shape, is_smooth)
-    # On threads, because all fits share X.
+    # Threads are used instead of processes, because all fits share X.
     for _ in run_side_by_side(fit_pair, len(pairs), n_concurrent):
         pass
 
@@ -275,7 +276,7 @@ def _fit_batched(full_problem, training_rows, fits, on_fit):
 
 
 def fit_labels(estimator: Model, X: Any, indicators: Any, sample_weight: Any, unsupported: Mapping[str, Any]) -> Model:
-    """Fit an estimator to multilabel y, a binary model per label; unsupported are arguments that must be None."""
+    """Fit an estimator to multilabel y, a binary model per label; unsupported contains arguments that must be None."""
     check_parameters(estimator)
     for name, value in unsupported.items():
         if value is not None:
@@ -310,7 +311,7 @@ def fit_labels(estimator: Model, X: Any, indicators: Any, sample_weight: Any, un
     estimator.coef_[fitted], estimator.intercept_[fitted] = fits.coef[:, 0], fits.intercept[:, 0]
     estimator.n_iter_[fitted], certificates[fitted] = fits.n_iter, fits.certificates
     estimator.multilabel_, estimator.converged_ = True, bool(fits.converged.all())
-    # The declared type is a float, which holds for fits with one label per row.
+    # The declared type is a float, which is correct for fits with one label per row.
     vars(estimator)["certificate_"] = certificates
     # Remove the attributes of a previous fit with one label per row.
     for name in ("history_", "n_passes_"):
@@ -319,7 +320,7 @@ def fit_labels(estimator: Model, X: Any, indicators: Any, sample_weight: Any, un
 
 
 def pack(labels: IntArray, weights: Any = None) -> Callable[[], Task]:
-    """Return a function that returns a Task; it stores one bit per row for labels and one byte for counts up to 255."""
+    """Return a function that returns a Task; it stores labels in one bit per row, and counts up to 255 in one byte."""
     n_rows, bits = len(labels), np.packbits(labels.astype(bool))
     if isinstance(weights, np.ndarray) and weights.dtype.kind in "biu" and weights.min(initial=0) >= 0:
         weights = weights.astype(np.min_scalar_type(int(weights.max(initial=0))))
@@ -336,7 +337,7 @@ def fit_tasks(
 ) -> Fits:
     """Return the Fits of an estimator to X for n_tasks tasks; make_task is a deterministic function of their number.
 
-    Either all tasks have weights, or none. The reference is about the mean of the weights, None for ones.
+    Either all tasks have weights, or none has. The reference is approximately the mean of the weights; None means ones.
     """
     check_parameters(estimator)
     with limit_jobs(estimator.n_jobs):
@@ -348,22 +349,22 @@ def fit_tasks(
 
 
 def _fit_each(estimator, matrix, make_unscaled_task, n_fits, reference):
-    """Return the Fits to the rows of a matrix; make_unscaled_task returns a Task with the weights of the user.
+    """Return the Fits to the rows of a matrix; make_unscaled_task returns a Task with the user's weights.
 
-    The reference is about the mean of the weights, None for ones.
+    The reference is approximately the mean of the weights; None means ones.
     """
     matrix = densify_if_faster(matrix)
     C, l1_ratio = read_penalty(estimator)
     if not n_fits:
         labels = np.zeros(matrix.shape[0], np.int32)
         data = TrainingData(matrix, labels, np.arange(2), labels, None, 1.0)
-        # It raises an error if X is not finite.
+        # Problem raises an error if X is not finite.
         return Fits((0,), Problem(estimator, data).data, estimator)
 
     def make_unscaled_problem(labels, weights):
         return Problem(estimator, make_training_data(estimator, matrix, labels, weights))
 
-    # It raises an error if X is not finite.
+    # Problem raises an error if X is not finite.
     shared = make_unscaled_problem(make_unscaled_task(0).labels, reference)
     unit = shared.data.weight_unit
 
@@ -385,14 +386,14 @@ def _fit_each(estimator, matrix, make_unscaled_task, n_fits, reference):
 
 
 def _find_constants(indicators, weights):
-    """Return the value of each label that is constant in the rows of positive weight, NaN for others, (n_labels,)."""
+    """Return the value of each label that is constant in the rows of positive weight, or NaN, (n_labels,)."""
     fitted_indicators = indicators if weights is None else indicators[weights > 0]
     n_ones, n_rows = np.asarray(fitted_indicators.sum(axis=0, dtype=np.int64)).ravel(), fitted_indicators.shape[0]
     return np.where(n_ones == 0, 0.0, np.where(n_ones == n_rows, 1.0, np.nan))
 
 
 def _warn_of_constants(constants):
-    """Warn about constant labels, beginning with the text of OneVsRestClassifier for the first of them."""
+    """Warn about constant labels; the message begins with OneVsRestClassifier's text for the first of them."""
     columns = np.flatnonzero(~np.isnan(constants))
     first = f"{'' if constants[columns[0]] else 'not '}{columns[0]}"
     warnings.warn(
@@ -405,11 +406,11 @@ def _warn_of_constants(constants):
 
 
 def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float) -> Refits:
-    """Return the Refits for resamples of the rows of data, at C and l1_ratio, starting from a fitted estimator."""
+    """Return the Refits for resamples of the rows of data, at C and l1_ratio; refits start from a fitted estimator."""
     from fastlin.inference.bootstrap import Refits, ResampleFit, choose_tol
 
     model = copy(estimator)
-    # The tol of other solvers bounds the gradient, which does not bound the distance in standard errors.
+    # The tol of other solvers bounds the gradient, but not the distance from the optimum in standard errors.
     model.solver = "auto"
     _, coef, intercept = read_coefficients(model)
 
@@ -441,7 +442,7 @@ def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float
             (reference,) = point.curvatures()
             curvature = reference.sum() / total
         else:
-            # The sum over the pairs of classes.
+            # This is the sum over the pairs of classes.
             curvature = 0.5 * sum(each.sum() for each in point.curvatures()) / total
             reference = point.hessian_of_loss() / curvature
         Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)

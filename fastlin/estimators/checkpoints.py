@@ -1,7 +1,7 @@
-"""Checkpoints of the fit of an MLPClassifier: write them, validate them, and resume from them.
+"""Checkpoints of MLPClassifier fits: writing, validating and resuming.
 
-A checkpoint is an .npz file of NumPy with arrays, their checksums, and JSON, but no pickles. Checkpoints are not
-trusted: everything that kernels and generators rely on is validated.
+A checkpoint is a NumPy .npz file with arrays, their checksums, and JSON, but no pickles. Checkpoints are not trusted,
+so everything that kernels and random number generators rely on is validated.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PARAMETERS_FREE_TO_DIFFER = {
     "warm_start",
     "class_weight",
 }
-# Number of rows at each end of X that are compared.
+# Number of first rows, and of last rows, that are compared.
 N_COMPARED_ROWS = 64
 FORMAT = 5
 
@@ -62,7 +62,7 @@ class Checkpoints:
         self.random_state = check_random_state(estimator.random_state)
         if self._resume is not None:
             self._content, self._arrays = read_checkpoint(self._resume)
-            # A new generator, so that the user's generator is not changed.
+            # A new generator is used, so that the user's generator is not changed.
             self.random_state = np.random.RandomState()
             with raise_checkpoint_errors(self._resume):
                 self.random_state.set_state(_read_generator("start", self._content["start"]))
@@ -71,7 +71,7 @@ class Checkpoints:
     def prepare(
         self, estimator: Any, descent: Descent, examples: Examples, validation: Examples | None
     ) -> dict[str, Any]:
-        """Return the arguments `save` and `resumed` of `train_by_epochs` for these data."""
+        """Return the arguments `save` and `resumed` of `train_by_epochs` for the given data."""
         if self._path is None and self._resume is None:
             return {}
         description, resumed = {**_describe(estimator, examples, validation), "start": self._start}, None
@@ -82,9 +82,9 @@ class Checkpoints:
         return {"save": None if self._path is None else partial(self._save, description), "resumed": resumed}
 
     def _save(self, description, state):
-        """Write the EpochState of a training run with a description that JSON can hold."""
+        """Write the EpochState of a training run with a JSON-compatible description."""
         assert self._path is not None
-        # Without validation data a record has two numbers.
+        # Without validation data, a record consists of two numbers.
         records = [[value for value in astuple(epoch) if value is not None] for epoch in state.records]
         arrays = {"records": np.array(records, np.float64), "order": state.order}
         for name, saved in (("last", state.last), ("best", state.best)):
@@ -95,7 +95,8 @@ class Checkpoints:
             with write_whole(self._path) as part, open(part, "wb") as file:
                 np.savez(file, content=text, **arrays)
         except OSError as error:
-            # Without a checkpoint the training is still worth finishing; the next attempt may succeed.
+            # Training continues without a checkpoint, because its result is still useful and the next attempt may
+            # succeed.
             if not self._has_warned:
                 self._has_warned = True
                 warnings.warn(
@@ -106,7 +107,7 @@ class Checkpoints:
                 )
 
     def _check(self, description):
-        """Raise a CheckpointError that names the first difference from the checkpoint."""
+        """Raise a CheckpointError that names the first difference from the checkpoint, if any."""
         for name, value in description["parameters"].items():
             checkpoint_value = self._content["parameters"].get(name)
             if checkpoint_value != value:
@@ -121,7 +122,7 @@ class Checkpoints:
 
 
 def _describe(estimator, examples, validation):
-    """Return the parameters and a digest of the data, which must be equal for a fit to resume."""
+    """Return the parameters and a digest of the data; both must be equal for a fit to resume."""
     parameters = estimator.get_params(deep=False)
     digest = sha256(f"{estimator.classes_.tolist()}".encode())
     for each in (examples, validation):
@@ -131,7 +132,7 @@ def _describe(estimator, examples, validation):
             for part in (each.labels, each.weights, X[:N_COMPARED_ROWS], X[-N_COMPARED_ROWS:]):
                 digest.update(np.asarray(part.toarray() if issparse(part) else part, np.float64).tobytes())
     return {
-        # As JSON, equal numbers and sequences of different types compare equal.
+        # In JSON form, equal numbers and sequences of different types compare equal.
         "parameters": {
             name: json.dumps(value, default=lambda each: np.asarray(each).tolist())
             for name, value in sorted(parameters.items())
@@ -144,7 +145,7 @@ def _describe(estimator, examples, validation):
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return the JSON content and the arrays of a checkpoint, for `_unpack_state`."""
     with raise_checkpoint_errors(path):
-        # If NumPy opens the file itself, it does not close a damaged one.
+        # NumPy does not close a damaged file if it opens the file itself.
         with open(path, "rb") as data, np.load(data, allow_pickle=False) as file:
             arrays = dict(file)
         content = json.loads(str(arrays.pop("content")))
@@ -156,7 +157,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def _unpack_state(content, arrays, descent, examples, is_validated):
-    """Return the EpochState of a checkpoint, from which a descent can continue on these examples."""
+    """Return the EpochState of a checkpoint, from which a descent can continue on the examples."""
     template, records, order = descent.save(), arrays["records"], arrays["order"]
     last, best = ([arrays[f"{name}_{index}"] for index in range(len(template))] for name in ("last", "best"))
     check_like("records", records, np.empty((len(records), 4 if is_validated else 2)))
@@ -172,7 +173,7 @@ def _unpack_state(content, arrays, descent, examples, is_validated):
 
 
 def _read_generator(name, state):
-    """Return a validated state of RandomState from values of JSON."""
+    """Return a validated RandomState state from JSON values."""
     kind, words, *rest = state
     state = kind, np.array(words, np.uint32), *rest
     check_generator_state(name, state)

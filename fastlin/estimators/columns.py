@@ -1,8 +1,8 @@
-"""Validation of X: conversion to the matrices that kernels read, names of columns, and levels of categorical columns.
+"""Validation of X: conversion to matrices for the kernels, column names, and levels of categorical columns.
 
-The levels of a categorical column of pandas, polars, Arrow or NumPy are those of its dtype, in their order, or
-otherwise its sorted values. With "from_dtype" columns of strings or bytes are categorical. Dates and times are never
-converted to numbers.
+The levels of a categorical column of pandas, polars, Arrow or NumPy are the categories of its dtype, in their order, if
+it has any, and otherwise the sorted values. With "from_dtype", columns of strings or bytes are categorical. Dates and
+times are never converted to numbers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ACCEPTED = "a table of pandas, polars or Arrow, or an array of two dimensions"
 
 
 def densify_if_faster(matrix: Matrix) -> Matrix:
-    """Return a matrix in its fastest form: sparse X of at least MIN_DENSITY becomes dense, within X or 64 MB."""
+    """Convert sparse X of at least MIN_DENSITY to a dense matrix, if that takes no more memory than X or 64 MB."""
     from fastlin.matrices import DenseMatrix, SparseMatrix
 
     if isinstance(matrix, SparseMatrix) and matrix.n_entries >= MIN_DENSITY * math.prod(matrix.shape):
@@ -48,7 +48,7 @@ def densify_if_faster(matrix: Matrix) -> Matrix:
 
 
 def choose_dtype(matrix: Matrix, solver: str) -> FloatType:
-    """Return the type of coefficients: float32 for float32 data, except with liblinear, as in scikit-learn."""
+    """Return the dtype of the coefficients: float32 for float32 data, except with liblinear."""
     from fastlin.kernels.machine.arrays import compute_type
 
     return np.float64 if solver == "liblinear" else compute_type(matrix)
@@ -57,10 +57,10 @@ def choose_dtype(matrix: Matrix, solver: str) -> FloatType:
 def read_matrix(
     estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite: bool = True, takes_blocks: bool = False
 ) -> Any:
-    """Return X as a matrix, validated by scikit-learn's `validate_data` and by our checks of sparse containers.
+    """Return X as a matrix, validated by scikit-learn's `validate_data` and by fastlin's checks of sparse containers.
 
-    With reset the estimator stores the features of X; otherwise X must have the features of the fit. Blocks are not
-    checked for NaN and infinity.
+    If reset is true, the estimator stores the features of X; otherwise X must have the features seen in the fit. Blocks
+    are not checked for NaN and infinity.
     """
     from fastlin.matrices import Matrix, as_matrix
 
@@ -80,13 +80,13 @@ def read_matrix(
     names = _name_columns(X)
 
     def needs_no_check(rows, numbers):
-        """Return whether rows with these entries need none of scikit-learn's checks, which take time."""
+        """Return whether rows with these entries can skip scikit-learn's checks, which are slow."""
         has_dtype = rows.dtype in DTYPES or rows.dtype.kind in "iu"
         has_features = has_dtype and all(rows.shape) and (reset or _are_columns_of(estimator, rows, names))
         return has_features and (not ensure_all_finite or rows.dtype.kind != "f" or has_finite_sum(numbers))
 
     if sparse.issparse(X):
-        # Our checks come first, because scikit-learn converts sparse containers without validating their indices.
+        # fastlin's checks come first, because scikit-learn converts sparse containers without validating their indices.
         matrix = as_matrix(X)
         if not needs_no_check(matrix.X, matrix.X.data):
             options = {"dtype": None, "reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
@@ -106,14 +106,14 @@ def read_matrix(
     try:
         return as_matrix(validate_data(estimator, widen(X), **options))
     except (TypeError, ValueError) as error:
-        # Other errors of scikit-learn are clear enough.
+        # Other error messages of scikit-learn are clear.
         if "could not convert string" in str(error) or "float() argument" in str(error):
             _check_columns(estimator, X, reset)
         raise
 
 
 def _may_hold_non_numbers(X):
-    """Return whether X may contain other values than numbers, by its dtypes, or by the first row of a list."""
+    """Return whether X may contain values that are not numbers, judging by its dtypes or the first row of a list."""
     if _is_dataframe(X):
         types = X.dtypes.tolist()
     elif _is_stream(X):
@@ -123,7 +123,7 @@ def _may_hold_non_numbers(X):
         try:
             rows = np.asarray(X[:1]) if isinstance(X, (list, tuple)) else X
         except ValueError:
-            # Rows of different lengths.
+            # The rows have different lengths.
             return False
         types = [rows.dtype] if isinstance(rows, np.ndarray) and rows.ndim == 2 else []
     return any(getattr(dtype, "kind", "O") not in "biufc" for dtype in types)
@@ -135,7 +135,7 @@ def _check_columns(estimator, X, is_fit):
     is_table = _is_dataframe(X) or _is_stream(X)
     for label, column in zip(range(len(columns)) if names is None else names, columns, strict=True):
         numbers = as_numbers(column)
-        # scikit-learn has a clear error for other objects in an array.
+        # scikit-learn raises a clear error for other objects in an array.
         needs_error = is_table or are_times(numbers) or describe_values(numbers).startswith("strings")
         if numbers.dtype.kind not in "biufc" and needs_error:
             raise ValueError(_explain_numbers(estimator, label, numbers, is_fit))
@@ -170,7 +170,7 @@ def _name_columns(X):
 
 
 def _are_columns_of(estimator, X, names):
-    """Return whether X has the number of features of an estimator, and the same names or none."""
+    """Return whether X has as many features as an estimator, with the same names or no names."""
     expected = getattr(estimator, "feature_names_in_", None)
     has_names = expected is None if names is None else _equal_names(expected, names)
     return has_names and X.shape[1] == getattr(estimator, "n_features_in_", -1)
@@ -223,7 +223,7 @@ def set_features(estimator: Any, n_features: int, names: Sequence[str] | None) -
 
 
 def check_features(estimator: Any, n_features: int, names: Sequence[str] | None, subject: str) -> None:
-    """Raise a ValueError if the features of X differ from those of the fit; the subject includes its verb."""
+    """Raise a ValueError if the features of X differ from the fit; the message begins with the subject and its verb."""
     if n_features != validate_count("n_features_in_", estimator.n_features_in_):
         raise ValueError(
             f"X has {n_features} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
@@ -238,7 +238,7 @@ def check_features(estimator: Any, n_features: int, names: Sequence[str] | None,
 
 
 def read_categories(model: Any) -> list[Array | None]:
-    """Return validated `categories_` of a model: for each column of X None or its levels, (n_levels,)."""
+    """Return validated `categories_` of a model: for each column of X, None or its levels, (n_levels,)."""
     categories, n_columns = model.categories_, validate_count("n_features_in_", model.n_features_in_)
     is_valid = isinstance(categories, (list, tuple)) and len(categories) == n_columns
     require(is_valid, "categories_", f"be a list with an entry for each of {n_columns} columns", categories)
@@ -249,18 +249,18 @@ def read_categories(model: Any) -> list[Array | None]:
 
 
 def keep_string_names(names: list[Any]) -> list[str] | None:
-    """Return the names of columns if all of them are strings, otherwise None, as in scikit-learn."""
+    """Return the column names if all of them are strings, and otherwise None, as in scikit-learn."""
     return names if all(isinstance(name, str) for name in names) else None
 
 
 def name_features(estimator: Any, names: Sequence[str] | Array | None) -> Array:
-    """Return the names of the columns of `coef_`, an array of objects; names are those of the columns of X or None."""
+    """Return the names of the columns of `coef_` as an array of objects; names are the column names of X or None."""
     coefficients = name_coefficients(estimator, names)
     return np.array(list(map(str, coefficients)), object) if hasattr(estimator, "categories_") else coefficients
 
 
 def name_coefficients(estimator: Any, names: Sequence[str] | Array | None = None) -> Array:
-    """Return the same as `name_features`, but with a `CoefficientName` for each level of a categorical column."""
+    """Return the names from `name_features`, with a `CoefficientName` for each level of a categorical column."""
     fitted_names = getattr(estimator, "feature_names_in_", None)
     if names is None:
         names = [f"x{j}" for j in range(estimator.n_features_in_)] if fitted_names is None else fitted_names
@@ -278,9 +278,9 @@ def name_coefficients(estimator: Any, names: Sequence[str] | Array | None = None
 
 
 def find_columns(argument: str, labels: Sequence[Any], names: Sequence[str] | Array, others: str) -> list[int]:
-    """Return the indices of the columns of X with these labels; others describes alternatives to names for errors.
+    """Return the indices of the columns of X with these labels; others names alternatives in errors.
 
-    ValueError: X has no column of a name, or several.
+    Raise a ValueError if X has no column or several columns with a name.
     """
     indices: dict[Any, list[int]] = {}
     for j, name in enumerate(names):
@@ -300,7 +300,7 @@ def find_columns(argument: str, labels: Sequence[Any], names: Sequence[str] | Ar
 
 
 def _reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
-    """Return whether X is read with categorical columns: in a fit by `categorical_features`, later as in the fit."""
+    """Return whether X is read with categorical columns: as `categorical_features` says, or as in the fit."""
     if not is_fit:
         return hasattr(estimator, "categories_")
     vars(estimator).pop("categories_", None)
@@ -312,7 +312,7 @@ def _reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
 
 
 def _may_hold_strings(X):
-    """Return whether X is a table, or an array or list of objects; raise a ValueError for an array of strings."""
+    """Return whether X is a table, or an array or list of objects; raise a ValueError if X is an array of strings."""
     if _is_dataframe(X) or _is_stream(X):
         return True
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "US":
@@ -324,13 +324,13 @@ def _may_hold_strings(X):
     try:
         rows = np.asarray(X) if isinstance(X, (list, tuple)) else X
     except ValueError:
-        # Rows of different lengths.
+        # The rows have different lengths.
         return False
     return isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype.kind in "OUS"
 
 
 def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
-    """Return X as a TableMatrix; a fit sets `categories_`, and predictions ignore categories that are not in them."""
+    """Return X as a TableMatrix; a fit sets `categories_`, and predictions ignore unseen categories."""
     from fastlin.matrices import Codes, TableMatrix
 
     fitted_categories = None if is_fit else read_categories(estimator)
@@ -356,7 +356,7 @@ def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
             column_levels, codes, is_missing = _read_column_levels(estimator, label, column)
             if fitted_categories is None:
                 has_missing_category = is_missing
-                # Assignment to an array of objects keeps tuples among the levels.
+                # Levels may be tuples, which only assignment to an array of objects preserves.
                 levels = np.empty(len(column_levels) + is_missing, object)
                 levels[:] = [*column_levels, np.nan] if is_missing else column_levels
             else:
@@ -375,12 +375,12 @@ def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
 
 
 def _renumber(label, codes, column_levels, levels):
-    """Return codes of the levels of a column as indices of the levels of the fit, -1 for other categories."""
+    """Return the codes of a column converted to indices of the levels seen in the fit, -1 for other categories."""
     has_missing_category = levels[-1] != levels[-1]
     if not has_missing_category and column_levels == levels.tolist():
         return codes
     indices = _number_levels(label, levels)
-    # The last entry is for the code -1 of missing values.
+    # The last entry corresponds to the code -1 of missing values.
     missing_code = len(levels) - 1 if has_missing_category else -1
     return np.array([*(indices.get(level, -1) for level in column_levels), missing_code], np.int32)[codes]
 
@@ -399,7 +399,7 @@ def _split_columns(estimator, X):
         columns = table.columns
         for j, dtype in enumerate(getattr(X, "dtypes", ())):
             if str(dtype) == "Object":
-                # polars exports the addresses of Python objects to Arrow.
+                # Columns of Python objects are converted by polars, which would export their addresses to Arrow.
                 columns[j] = X[:, j].to_numpy()
         return keep_string_names(table.column_names), columns
     if sparse.issparse(X) or isinstance(X, str) or not (hasattr(X, "__array__") or isinstance(X, (list, tuple))):
@@ -413,7 +413,7 @@ def _split_columns(estimator, X):
 
 
 def _is_dataframe(X):
-    """Return whether X is a pandas DataFrame, or has its interface."""
+    """Return whether X is a pandas DataFrame or has the interface of one."""
     return hasattr(X, "iloc") and hasattr(X, "columns")
 
 
@@ -423,7 +423,7 @@ def _is_stream(X):
 
 
 def _label_columns(estimator, names, columns):
-    """Return the column labels to use in errors; raise a ValueError if there are no columns or no rows."""
+    """Return the column labels for error messages; raise a ValueError if there are no columns or no rows."""
     if not columns or not len(columns[0]):
         unit = "sample(s)" if columns else "feature(s)"
         raise ValueError(f"Found a table with 0 {unit} while a minimum of 1 is required by {type(estimator).__name__}.")
@@ -438,7 +438,7 @@ def _choose_categorical(estimator, names, columns):
     try:
         selection = np.asarray(parameter, object if len(parameter) == 0 else None)
     except ValueError:
-        # Lists of different lengths.
+        # The lists have different lengths.
         selection = np.empty((0, 0))
     if selection.ndim != 1 or (selection.size and selection.dtype.kind not in "biuUO"):
         raise ValueError(
@@ -464,7 +464,7 @@ def _choose_categorical(estimator, names, columns):
 def _read_column_levels(estimator, label, column):
     """Return the levels and codes of `read_levels`, and whether values are missing.
 
-    Raise a ValueError if values are missing and the estimator does not accept this.
+    Raise a ValueError if values are missing and the estimator does not accept missing values.
     """
     levels, codes = read_levels(label, column)
     is_missing = bool(codes.min() < 0)

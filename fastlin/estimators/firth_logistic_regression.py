@@ -29,36 +29,36 @@ from fastlin.inference.likelihood import Likelihood, State
 from fastlin.inference.profile import maximize
 from fastlin.typing import FloatArray, MatrixLike
 
-# The tol of bootstrap refits, in standard errors.
+# The stopping tolerance of bootstrap refits, in standard errors.
 RESAMPLED_TOL = 1e-3
 
 
 @estimator
 class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
-    """Logistic or softmax regression by Firth's penalized likelihood, for few rows, rare classes and separated data.
+    """Logistic or softmax regression with Firth's penalized likelihood, for few rows, rare classes and separated data.
 
     The fit maximizes the penalized log-likelihood::
 
         l(W, b) + (1/2) log det I(W, b)
 
-    Here l is the log-likelihood sum_i s_i log p_i(y_i) and I is its Fisher information. The sample weight s_i is the
-    number of rows that row i represents. The penalty removes the bias of order 1/n of maximum likelihood [1]_, also for
-    softmax regression [2]_. The estimates are finite even if the classes are separable [3]_. They are equivariant under
-    linear transformations of the columns and changes of the reference class. Each iteration needs about
-    n p^2 (K - 1)^2 multiplications, where p is the number of columns including the intercept.
+    Here l is the log-likelihood sum_i s_i log p_i(y_i), and I is the Fisher information. The sample weight s_i is the
+    number of rows that row i represents. The penalty removes the O(1/n) bias of the maximum likelihood estimates [1]_,
+    including those of softmax regression [2]_. The estimates are finite even if the classes are separable [3]_. They
+    are equivariant under linear transformations of the columns and changes of the reference class. Each iteration needs
+    about n p^2 (K - 1)^2 multiplications, where p is the number of columns including the intercept.
 
     X can be dense, sparse, `Blocks` or a table with categorical columns, as in `LogisticRegression`. In each
     categorical column the first level with rows of positive weight is the reference level, with zero coefficients,
-    except in the first categorical column of a model without an intercept. Levels without such rows also have zero
-    coefficients. The results are bitwise identical for any number of threads.
+    except in the first categorical column of a model without an intercept. The coefficients of levels without such rows
+    are also zero. The results are bitwise identical for any number of threads.
 
     Parameters
     ----------
     tol : float, default=1e-6
-        Stopping tolerance. The fit stops when the next step, I^-1 times the penalized score, would change no
-        coefficient, and no linear combination of coefficients, by more than tol times its standard error.
+        Stopping tolerance. The fit stops when the next step, I^-1 times the penalized score, would not change any
+        linear combination of the coefficients by more than tol times its standard error.
     max_iter : int, default=200
-        Maximum number of steps. A step is halved until the penalized likelihood does not decrease.
+        Maximum number of steps. Steps are halved until the penalized likelihood does not decrease.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     n_jobs : int or None, default=None
@@ -74,8 +74,8 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
     classes_ : ndarray of shape (n_classes,)
         Class labels, sorted.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients, float32 for float32 data and otherwise float64. With three or more classes, coefficients and
-        intercepts sum to zero over the classes.
+        Coefficients, float32 for float32 data and otherwise float64. With three or more classes, the coefficients and
+        the intercepts sum to zero over the classes.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts, in the dtype of `coef_`; zeros if `fit_intercept` is False.
     n_iter_ : int
@@ -83,9 +83,9 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
     converged_ : bool
         Whether the fit reached `tol`, or the best accuracy that rounding error permits.
     distance_ : float
-        Size of the next step in standard errors: the largest change of any linear combination of coefficients.
+        Size of the next step: the largest change of any linear combination of coefficients, in standard errors.
     penalized_log_likelihood_ : float
-        Maximum of l + log det I / 2, with I for the coefficients of the original columns.
+        Maximum of l + log det I / 2, where I is the information on the coefficients of the original columns.
     log_likelihood_ : float
         Log-likelihood l at the estimates.
     fit_seconds_ : float
@@ -95,8 +95,8 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
     n_features_in_, feature_names_in_ : int and ndarray of shape (n_features,)
         Number and names of the features seen during `fit`; the names exist only if all of them are strings.
     categories_ : list of ndarray or None
-        For each column of X, its levels in the order of their coefficients, or None for a numeric column. It exists
-        only if there are categorical columns.
+        Levels of each column of X, in the order of their coefficients, or None for a numeric column. This attribute
+        exists only if there are categorical columns.
 
     See Also
     --------
@@ -141,12 +141,12 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
         Parameters
         ----------
         X, y : array-like
-            Training data, or Blocks, and labels or soft labels, as in `LogisticRegression.fit`. Multilabel y is not
-            supported.
+            Training data (including Blocks) and labels or soft labels, as in `LogisticRegression.fit`. Multilabel y is
+            not supported.
         sample_weight : array-like of shape (n_samples,) or None
             Number of rows that each row represents, at least 0 and not all 0. None means that all weights are one.
-            Unlike in `LogisticRegression`, multiplying all weights by a constant changes the result, as it would with
-            that many copies of the rows.
+            Unlike in `LogisticRegression`, multiplying all weights by a constant changes the result, as would that many
+            copies of the rows.
         offset, classes : array-like or None
             Offsets of the decision function, and class labels of soft labels, as in `LogisticRegression.fit`.
 
@@ -158,8 +158,9 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
         Raises
         ------
         ValueError
-            For NaN or infinite values, inconsistent shapes, a single class, continuous labels, linearly dependent
-            columns, an information matrix that is too large, and invalid parameters.
+            If the data contain NaN or infinite values, if shapes are inconsistent, if y has a single class or
+            continuous labels, if columns are linearly dependent, if the information matrix is too large, or if a
+            parameter is invalid.
         """
         check_parameters(self)
         with restore_on_error(self), limit_jobs(self.n_jobs):
@@ -194,16 +195,16 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
     ) -> FirthInference:
         """Compute standard errors, tests and confidence intervals of the coefficients.
 
-        Standard errors come from the inverse Fisher information at the estimates. p-values are penalized likelihood
-        ratio tests, and confidence intervals come from the profile of the penalized likelihood.
+        Standard errors are computed from the inverse Fisher information at the estimates, p-values with penalized
+        likelihood ratio tests, and confidence intervals from the profile of the penalized likelihood.
 
         Parameters
         ----------
         X, y, sample_weight, offset : array-like
-            Training data, labels, weights and offsets of this model, as in `fit`. Soft labels are not supported.
+            Data on which this model was trained, as in `fit`. Soft labels are not supported.
         reference : object
             The reference class, whose coefficients are zero; None means the first of `classes_`. "symmetric" reports
-            coefficients of all classes, which sum to zero as in `coef_`.
+            the coefficients of all classes, which sum to zero as in `coef_`.
 
         Returns
         -------
@@ -224,7 +225,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
 
     def _prepare_refits(self, data: TrainingData) -> Refits:
         _, *coefficients = read_coefficients(self)
-        # A resample without rows of some level cannot be fitted.
+        # The model cannot be fitted to a resample that lacks a level.
         levels = find_omitted_levels(data, self.fit_intercept)
 
         def finish(begin, tol):
@@ -246,9 +247,9 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
     def _evaluate(
         self, data: TrainingData, levels: OmittedLevelIndices, coefficients: Sequence[FloatArray] | None = None
     ) -> tuple[Likelihood, State | None]:
-        """Return the penalized likelihood of data, and its State at coefficients and intercepts, or at the start.
+        """Return the penalized likelihood of data, and its State at the given parameters or at the starting point.
 
-        The omitted levels have no coefficients. The State is None if the likelihood is not finite.
+        Omitted levels have no coefficients. The State is None if the likelihood is not finite.
         """
         plain = LogisticRegression(C=np.inf, fit_intercept=self.fit_intercept)
         objective = Problem(plain, data).objective(np.inf, 0.0)
@@ -269,7 +270,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
         return likelihood, likelihood.at(likelihood.to_theta(parameters))
 
     def _begin(self, data: TrainingData, coefficients: Sequence[FloatArray] | None = None) -> State:
-        """Return the State of `_evaluate`; if there is none, raise a ValueError that names any collinear columns."""
+        """Return the State from `_evaluate`, or raise a ValueError, which names collinear columns, if there is none."""
         levels = find_omitted_levels(data, self.fit_intercept)
         likelihood, state = self._evaluate(data, levels, coefficients)
         if state is None:

@@ -1,4 +1,4 @@
-"""Progress bars, callbacks and warnings of fits, and the restoration of an estimator whose fit fails.
+"""Progress bars, callbacks and warnings of fits, and the restoration of estimators after failed fits.
 
 scikit-learn's callbacks see a fit as a tree of tasks: folds, values of C, and iterations. Warnings begin with
 scikit-learn's text, so that existing filters match them.
@@ -40,10 +40,11 @@ SCIKIT_LEARN_WARNINGS = {
     "sag": "The max_iter was reached which means the coef_ did not converge. ",
     "saga": "The max_iter was reached which means the coef_ did not converge. ",
 }
-# Takes the number of an iteration, the solver's record of it, and a function that returns the coefficients; returns
-# whether the fit should stop.
+# A function of the number of an iteration, the solver's record of it, and a function that returns the coefficients. It
+# returns whether the fit should stop.
 Listener: TypeAlias = Callable[[int, Any, Callable[[], Any]], Any]
-# Takes the number of an iteration and the coefficients; returns the fitted attributes that predictions need.
+# A function of the number of an iteration and the coefficients, which returns the fitted attributes that predictions
+# need.
 AttributesFunction: TypeAlias = Callable[..., dict[str, Any]]
 
 
@@ -61,10 +62,10 @@ def restore_on_error(estimator: Any) -> Iterator[None]:
 
 
 def warn_if_not_converged(estimator: LogisticRegression, solution: Solution, stacklevel: int) -> None:
-    """Warn if a fit did not reach tol, at the line that is stacklevel frames above this function."""
+    """Warn if a fit did not reach tol; stacklevel is the number of frames from this function to the reported line."""
     from fastlin.solvers.solution import MAX_ITER_REACHED, SEPARABLE, STOPPED_BY_CALLBACK
 
-    # A fit that a callback stopped needs no warning.
+    # No warning is issued for a fit that was stopped by a callback.
     if solution.converged or solution.stop_reason == STOPPED_BY_CALLBACK:
         return
     relative = solution.certificate / solution.value if solution.value > 0 else np.inf
@@ -85,7 +86,7 @@ def warn_if_not_converged(estimator: LogisticRegression, solution: Solution, sta
             f"The fit stopped after {solution.n_iter} iterations, before it reached tol={estimator.tol} "
             f"({solution.stop_reason.message}); {gap}. Increase max_iter (now {estimator.max_iter}) or tol."
         )
-    # scikit-learn's text is true only if the limit of iterations was reached.
+    # scikit-learn's text is correct only if the iteration limit was reached.
     prefix = _find_scikit_learn_warning(estimator) if solution.stop_reason == MAX_ITER_REACHED else ""
     prefix = prefix.format(n_iter=solution.n_iter, objective=solution.value)
     warnings.warn(prefix + text, ConvergenceWarning, stacklevel=stacklevel)
@@ -99,7 +100,7 @@ def _find_scikit_learn_warning(estimator):
 def warn_of_unconverged_fits(
     converged: BoolArray, n_iter: IntArray, estimator: LinearEstimator, stacklevel: int
 ) -> None:
-    """Warn if any of several fits did not reach tol; converged and n_iter have an entry for each fit."""
+    """Warn if any of several fits did not reach tol; converged and n_iter have one entry per fit."""
     n_unconverged = np.size(converged) - np.count_nonzero(converged)
     if n_unconverged:
         is_limited = (np.ravel(n_iter)[~np.ravel(converged)] >= estimator.max_iter).any()
@@ -116,9 +117,9 @@ def warn_of_unconverged_fits(
 def warn_of_stopped_training(
     estimator: TrainedEstimator, training: Training, stacklevel: int, keeps_steps: bool = False
 ) -> None:
-    """Warn if a training run by epochs diverged, reached its limit or was interrupted.
+    """Warn if a training run diverged, reached its epoch limit or was interrupted.
 
-    keeps_steps says that the parameters include the steps after the last complete epoch.
+    keeps_steps is true if the parameters include the steps after the last complete epoch.
     """
     n_epochs, solver, ended = len(training.records), getattr(estimator, "solver", "sgd"), training.ended
     if ended == "diverged":
@@ -151,7 +152,7 @@ def warn_of_stopped_training(
 
 
 def combine_listeners(*listeners: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """Return a listener that calls all given listeners and returns whether any of them stops the fit, or None."""
+    """Return a listener that calls all listeners and returns whether any of them stops the fit, or None."""
     active = [listener for listener in listeners if listener is not None]
     if not active:
         return None
@@ -184,7 +185,7 @@ def show_iterations(verbose: int, count_read_bytes: Callable[[], int] | None = N
 
 @contextlib.contextmanager
 def count_fits(estimator: LinearEstimator, n_fits: int) -> Iterator[Callable[[Fit], object]]:
-    """Yield a thread-safe function to call with each Fit; with verbose it shows C and the relative gap of the last."""
+    """Yield a thread-safe function to call with each Fit; if verbose, a bar shows the last C and relative gap."""
     if not estimator.verbose:
         yield lambda fit: None
         return
@@ -208,7 +209,7 @@ def make_time_limit(seconds: float | None) -> Callable[..., bool]:
 
 
 class CallbackTasks:
-    """The tree of tasks that scikit-learn's callbacks of an estimator follow; without callbacks, tasks are None.
+    """The tree of tasks for scikit-learn's callbacks of an estimator; without callbacks, tasks are None.
 
     n_paths is the number of paths of a cross-validation, or None for a single fit. `is_stopped` is true once a callback
     has stopped a fit. Callbacks run one at a time.
@@ -226,7 +227,7 @@ class CallbackTasks:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.describe, self.is_stopped, self._lock = describe, False, Lock()
         self._arguments = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
-        # At least one iteration, even if max_iter is 0, and the empty one that follows the last.
+        # There is at least one iteration, even if max_iter is 0, and an empty iteration follows the last.
         self._n_iterations = max(estimator.max_iter, 1) + 1
         self._fit = None
         if has_callbacks(estimator):
@@ -234,7 +235,7 @@ class CallbackTasks:
             self._fit.call_on_fit_task_begin(**self._arguments)
 
     def begin_subtask(self, task: Any, attributes: Any = None, **identity: Any) -> Any:
-        """Begin a subtask with a name and number, and return it; attributes are those of the current model."""
+        """Begin a subtask with a name and number, and return it; attributes are the current model's."""
         if task is None:
             return None
         with self._lock:
@@ -250,7 +251,7 @@ class CallbackTasks:
             return task.call_on_fit_task_end(**self._arguments, reconstruction_attributes=attributes)
 
     def begin_path(self, number: int, n_fits: int, name: str = "fold") -> Any:
-        """Begin the task of the fits of one fold and l1_ratio, or of the refit, and return it."""
+        """Begin the task for the fits of one fold and l1_ratio, or for the refit, and return the task."""
         return self.begin_subtask(self._fit, task_name=name, task_id=number, max_subtasks=n_fits)
 
     def begin_fit(self, path: Any = None) -> IterationTasks | None:
@@ -268,7 +269,7 @@ class CallbackTasks:
 
 
 class IterationTasks:
-    """A Listener with a task for each iteration of one fit; the last task stays empty, as in scikit-learn's lbfgs."""
+    """A Listener with a task for each iteration of one fit; the last task remains empty, as in scikit-learn's lbfgs."""
 
     def __init__(self, tasks: CallbackTasks, fit: Any) -> None:
         self._tasks, self._fit, self._n_iter = tasks, fit, 0

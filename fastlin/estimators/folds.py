@@ -1,4 +1,4 @@
-"""Regularization paths: grids of C, fits along them with warm starts, and the fits of the folds of a search."""
+"""Regularization paths: grids of C, warm-started fits along them, and the fits of all cross-validation folds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
     from fastlin.estimators.problem import Fit, Problem
 
-# If C grows by at most this factor, the extrapolated solution is used as the start without comparing J.
+# If C increases by at most this factor, a fit starts from the extrapolated solution without a comparison of J.
 FINE_GRID_RATIO = 1.5
 
 # The indices of a fold, an l1_ratio and a C.
@@ -38,19 +38,20 @@ GridIndex: TypeAlias = tuple[int, int, int]
 
 # Number of decades that a grid with an L1 penalty spans.
 N_DECADES = 3
-# Range of the smallest C of a grid, so that the grid is positive and finite for any scale of X and the weights.
+# Range of the smallest C of a grid, so that the grid is positive and finite for any scale of X and of the weights.
 SMALLEST_C_RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**N_DECADES
 # The tol of the model without penalized features, which determines the smallest C.
 NULL_TOL = 1e-10
-# A grid starts by this fraction below the C at which the first coefficient enters, to allow for rounding.
+# The first C of a grid is smaller by this fraction than the C at which the first coefficient enters, because of
+# rounding.
 MARGINS = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-9}
 
 
 class Fits:
-    """Results of many fits to the same X, in arrays of a shape.
+    """Results of many fits to the same X, in arrays of a given shape.
 
-    coefs (*shape, K, d + 1) contains the intercept last, if there is one; coef and intercept are views of it.
-    `finished` is true for recorded fits; the values of the others are NaN.
+    coefs (*shape, K, d + 1) contains the coefficients, followed by the intercept if there is one; coef and intercept
+    are views of coefs. `finished` is true for recorded fits; the values of the others are NaN.
     """
 
     def __init__(self, shape: tuple[int, ...], data: TrainingData, estimator: LinearEstimator) -> None:
@@ -75,7 +76,7 @@ class Fits:
 
 
 class FoldFits(Fits):
-    """The fits of each fold, l1_ratio and C, which are the first axes as in LogisticRegressionCV's attributes."""
+    """The fits of each fold, l1_ratio and C. These are the first axes, as in LogisticRegressionCV."""
 
     def __init__(
         self, n_folds: int, Cs: FloatArray, l1_ratios: FloatArray, data: TrainingData, estimator: LinearEstimator
@@ -94,18 +95,18 @@ class FoldFits(Fits):
         return model
 
     def best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
-        """Return the C and l1_ratio with the largest sum of scores, and the mean coef and intercept of their folds."""
+        """Return the C and l1_ratio with the largest sum of scores, and the mean coef and intercept over the folds."""
         r, c = self._find_best(self.scores.sum(axis=0))
         coef, intercept = (values[:, r, c].mean(axis=0, dtype=np.float64) for values in (self.coef, self.intercept))
         return float(self.Cs[c]), float(self.l1_ratios[r]), (coef, intercept)
 
     def mean_of_best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
-        """Return C, l1_ratio and the pair of coef and intercept, means over the best fits of the folds."""
+        """Return C, l1_ratio and (coef, intercept), averaged over the best fits of the folds."""
         r, c = self._find_bests()
 
         def average(values):
             best = values[np.arange(len(values)), r, c]
-            # Clipping prevents that rounding moves the mean outside of the bounds on the coefficients.
+            # Clipping keeps rounding errors from moving the mean outside of the bounds on the coefficients.
             return np.clip(np.mean(best, axis=0), best.min(axis=0), best.max(axis=0))
 
         mean = average(self.coef), average(self.intercept)
@@ -118,7 +119,7 @@ class FoldFits(Fits):
 
     def _find_bests(self):
         """Return the indices of the l1_ratio and the C of the best fit of each fold."""
-        # Only values of C that all folds have finished are eligible.
+        # Only values of C that have been fitted in all folds are eligible.
         eligible = np.where(self.finished.all(axis=0), self.scores, np.nan)
         return np.array([self._find_best(scores) for scores in eligible]).T
 
@@ -149,9 +150,9 @@ def fit_path(
 ) -> Iterator[Fit]:
     """Yield the Fit of a Problem at each of the ascending Cs, with warm starts.
 
-    A fit starts from the last solution, or from the linear extrapolation of the last two in log C if J is lower there.
-    The first fit starts from start, and is_compared is passed to `choose.minimize`. on_fit is called with each Fit, and
-    begin_tasks returns the callback tasks of a fit.
+    Each fit starts from the last solution, or from the linear extrapolation (in log C) of the last two solutions if J
+    is lower there. The first fit starts from start. is_compared is passed to `choose.minimize`, on_fit is called with
+    each Fit, and begin_tasks returns the callback tasks of a fit.
     """
     log_Cs = np.log(Cs)
     previous: tuple[FloatArray, FloatArray] | None = None
@@ -175,7 +176,7 @@ def fit_path(
 
 
 def take_test_rows(data: TrainingData, rows: IntArray, params: Mapping[str, Any]) -> ScoredRows:
-    """Return the test rows of a fold, by their indices; params are metadata of all rows for the scorer."""
+    """Return the test rows of a fold, given their indices; params contains the scorer's metadata of all rows."""
     from fastlin.matrices import BlockMatrix
 
     if isinstance(data.matrix, BlockMatrix):
@@ -201,13 +202,13 @@ class RegularizationPath:
     classes : ndarray of shape (n_classes,)
         Class labels, sorted.
     coefs : ndarray of shape (n_Cs, 1, n_features) for two classes, else (n_Cs, n_classes, n_features)
-        Coefficients of each model, float32 for float32 data and otherwise float64.
+        Coefficients of each model, float32 for float32 data, otherwise float64.
     intercepts : ndarray of shape (n_Cs, 1) or (n_Cs, n_classes)
         Intercepts of each model, in the dtype of `coefs`.
     objectives : ndarray of shape (n_Cs,)
         Objective J of each model.
     certificates : ndarray of shape (n_Cs,)
-        Certified upper bound on J - J* of each model, in the units of J; inf if there is none.
+        Certified upper bound on J - J* of each model, in the units of J, or inf if there is none.
     n_nonzeros : ndarray of shape (n_Cs,), int64
         Number of nonzero coefficients of each model, over all classes.
     n_iter : ndarray of shape (n_Cs,), int32
@@ -238,7 +239,7 @@ class RegularizationPath:
     converged: np.ndarray
 
     def __repr__(self) -> str:
-        """Return a table with a line for each C."""
+        """Return a table with one line per C."""
         from fastlin.inference.tables import format_columns
 
         names = "Cs", "objectives", "certificates", "n_nonzeros", "n_iter", "converged"
@@ -258,7 +259,7 @@ def logistic_path(
     classes: ArrayLike | None = None,
     **parameters: Any,
 ) -> RegularizationPath:
-    """Compute a regularization path of logistic or softmax regression: a model for each of many C, with warm starts.
+    """Compute a regularization path of logistic or softmax regression: models for many values of C, with warm starts.
 
     Parameters
     ----------
@@ -267,25 +268,25 @@ def logistic_path(
     Cs : int or array-like of shape (n_Cs,), default=50
         Inverse strengths of the penalty, in any order. An integer n stands for n values on a log scale: from 1e-4 to
         1e4 with ``l1_ratio=0``, and otherwise over three decades from the largest C for which all penalized
-        coefficients are zero. The first model then has only the intercept (and unpenalized features), and any larger C
-        has a nonzero coefficient.
+        coefficients are zero. In the latter case, the first model contains only the intercept (and unpenalized
+        features), and models for any larger C have nonzero coefficients.
     l1_ratio : float, default=1.0
         Elastic-net mixing parameter, from 0 (L2) to 1 (L1).
     **parameters
         Other parameters of `LogisticRegression`, except `C`, `alpha`, `penalty` and `warm_start`. With `verbose` above
-        0 a progress bar counts the fits.
+        0, a progress bar shows the number of fits.
 
     Returns
     -------
     path : RegularizationPath
-        The models, one for each C.
+        Models, one for each C.
 
     Raises
     ------
     ValueError
-        If Cs is empty or contains values that are not positive numbers, and as in `LogisticRegression.fit`.
+        If Cs is empty or contains values that are not positive numbers, or as in `LogisticRegression.fit`.
     TypeError
-        If other parameters are passed.
+        If parameters that do not exist are passed.
 
     Examples
     --------
@@ -315,7 +316,7 @@ def logistic_path(
             Cs, start = choose_grid(problem, Cs, l1_ratio)
         fits = Fits((len(Cs),), data, estimator)
         with count_fits(estimator, len(Cs)) as on_fit:
-            # Only the results are stored; a Fit also holds the solver's state for the next fit.
+            # Only the results are stored, because a Fit also contains the solver's state for the next fit.
             for c, fit in enumerate(fit_path(problem, Cs, l1_ratio, on_fit, start=start)):
                 fits.record(c, fit)
     warn_of_unconverged_fits(fits.converged, fits.n_iter, estimator, stacklevel=3)
@@ -335,12 +336,13 @@ def choose_grid(
 ) -> tuple[FloatArray, tuple[FloatArray, FloatArray] | None]:
     """Return n_Cs values of C, and the coef and intercept from which the first fit starts, or None.
 
-    Zero coefficients are optimal if |g_kj| <= l1 f_j, or with group_lasso ||g_.j|| <= l1 f_j, where g is the gradient
-    of the mean loss at zero and l1 = l1_ratio / (C S). The grid starts at equality, minus a margin for rounding.
+    Zero coefficients are optimal if |g_kj| <= l1 f_j or, with group_lasso, ||g_.j|| <= l1 f_j, where g is the gradient
+    of the mean loss at zero and l1 = l1_ratio / (C S). The first C of the grid attains equality, minus a margin for
+    rounding.
     """
     if l1_ratio == 0:
         return np.logspace(*C_EXPONENTS, n_Cs), None
-    # At the start of the grid all penalized coefficients are zero.
+    # At the first C of the grid, all penalized coefficients are zero.
     bounds = problem.bounds
     if bounds is not None and ((bounds[0] > 0) | (bounds[1] < 0)).any():
         raise ValueError(

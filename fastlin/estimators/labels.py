@@ -1,6 +1,6 @@
 """Validation of labels, sample weights and offsets, and the validated training data of a fit.
 
-A row with soft labels counts as K copies, one for each class, weighted by the probabilities.
+A row with soft labels stands for K copies, one per class, weighted by the probabilities.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
     from fastlin.matrices import Matrix
 
 X_VAL_REQUIREMENT = "X_val must be rows of finite numbers with the columns of X"
-# Tolerance for the sum of the probabilities of a row. For float16 it is its machine epsilon.
+# Tolerance for the sum of the probabilities of a row. For float16, the tolerance is the machine epsilon.
 SUM_TOLERANCE = 1e-5
-# Integer labels are counted instead of sorted if their range is at most this number or the number of rows.
+# Integer labels are counted instead of sorted if their range is at most this number or at most the number of rows.
 MAX_LABEL_RANGE = 10_000
 LABELS_PER_BATCH = 1_000_000
-# Sums of such offsets do not overflow in float32 scores.
+# Sums of offsets up to this size do not overflow in float32 scores.
 MAX_OFFSET = 1e30
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The validated matrix, labels and weights of a fit; the measurement of columns checks that X is finite."""
+    """The validated matrix, labels and weights of a fit; the measurement of columns checks X for NaN."""
 
     matrix: Matrix
     y: np.ndarray  # labels or soft labels as passed by the user
     classes: np.ndarray  # sorted
     labels: np.ndarray  # int32, the class index of each row
-    # Sample weight times class weight, float64, divided by `weight_unit`, a power of two near the largest of them; None
+    # Sample weight times class weight, float64, divided by `weight_unit`, a power of two near the largest weight; None
     # if all weights are one.
     weights: np.ndarray | None
     weight_unit: float
@@ -69,7 +69,7 @@ def read_training_data(
 def read_rows(
     estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool = True, are_probabilities: bool = False
 ) -> tuple[Any, Array, ArrayLike | None]:
-    """Return X as a matrix, which is not checked for NaN and infinity, the labels, and the unvalidated weights."""
+    """Return X as a matrix (without a check for NaN and infinity), the labels, and the unvalidated weights."""
     matrix = read_matrix(estimator, X, reset=reset, ensure_all_finite=False, takes_blocks=True)
     if isinstance(X, Blocks):
         y, sample_weight = choose_labels_and_weights(X, y, sample_weight)
@@ -85,7 +85,7 @@ def make_training_data(
         classes_of_y, labels = encode_labels(y)
         classes = classes_of_y if classes is None else match_classes(classes_of_y, classes)
     else:
-        # The most probable class; ties go to the first.
+        # The label is the most probable class, and the first such class for ties.
         classes, labels = name_classes(classes, soft.shape[1]), soft.argmax(axis=1).astype(np.int32)
     check_classes(estimator, classes)
     # FirthLogisticRegression has no class_weight.
@@ -101,7 +101,7 @@ def make_training_data(
 
 @contextlib.contextmanager
 def prefix_errors(argument: str) -> Iterator[None]:
-    """Prepend the name of an argument to the message of an error in the ``with`` block that does not contain it."""
+    """Prepend the name of an argument to error messages from the ``with`` block that do not contain it."""
     try:
         yield
     except Exception as error:
@@ -114,7 +114,7 @@ def prefix_errors(argument: str) -> Iterator[None]:
 def choose_labels_and_weights(
     blocks: Blocks, y: Any, sample_weight: Any, suffix: str = ""
 ) -> tuple[ArrayLike | None, ArrayLike | None]:
-    """Return the labels and weights from the arguments or from Blocks; the suffix completes the arguments' names."""
+    """Return the labels and weights from the arguments or from Blocks; argument names get the suffix."""
     pairs = {"y": (y, blocks.y), "sample_weight": (sample_weight, blocks.sample_weight)}
     for name, (argument, from_blocks) in pairs.items():
         if argument is not None and from_blocks is not None:
@@ -132,19 +132,20 @@ def read_labels(
     accepts_multilabel: bool = False,
     are_probabilities: bool = False,
 ) -> Any:
-    """Return the labels of n_rows rows: (n,), or (n, K) for soft labels, and for multilabel y if that is accepted.
+    """Return the labels of n_rows rows: (n,), or (n, K) for soft labels and, if accepted, for multilabel y.
 
-    `read_label_columns` defines multilabel y; with are_probabilities such y is read as soft labels. The suffix
-    completes names in errors. n_rows is None for the labels of test data, which may be a column without a warning.
+    `read_label_columns` defines multilabel y; if are_probabilities is true, such y is read as soft labels. The suffix
+    is appended to names in error messages. n_rows is None for the labels of test data, which may have one column
+    without a warning.
     """
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
     name = f"y{suffix}"
     y = read_in_place(y, name)
     if hasattr(y, "to_numpy") and isinstance(getattr(y, "dtype", None), np.dtype):
-        # A pandas Series.
+        # y is a pandas Series.
         y = y.to_numpy()
-    # Integers need no validation, which would take a large part of a prediction for one row
+    # Integers need no validation, which would take a large fraction of the time of a prediction for one row
     # (docs/benchmarks/design-choices.md: validation of labels).
     if not (type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iub"):
         indicators, labels = read_label_columns(y, name)
@@ -185,10 +186,10 @@ def read_scored(
 
 
 def read_label_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
-    """Return a label indicator matrix (n, K), if y is multilabel, and soft labels (n, K), if y has them; else None.
+    """Return a pair: a label indicator matrix (n, K) or None, and soft labels (n, K) or None.
 
-    An indicator matrix contains zeros and ones, as an array or a sparse CSC matrix. Soft labels are floats, and
-    some are neither 0 nor 1; they are returned as float64 with rows that sum to one.
+    An indicator matrix contains zeros and ones; it is an array or a sparse CSC matrix. Soft labels are floats, and
+    some are neither 0 nor 1. They are returned as float64, with rows that sum to one.
     """
     # A list of plain labels is not converted, which would be slow.
     if isinstance(y, (list, tuple)) and len(y) and isinstance(y[0], (list, tuple, np.ndarray)):
@@ -262,7 +263,7 @@ def take_label_column(indicators: Any, k: int) -> Array:
 
 
 def are_soft(y: Any) -> bool:
-    """Return whether labels from `read_labels` are soft; other labels may not be an array yet."""
+    """Return whether labels from `read_labels` are soft; other labels need not be arrays."""
     return isinstance(y, np.ndarray) and y.ndim == 2
 
 
@@ -278,7 +279,7 @@ def read_probabilities(soft: Array, name: str) -> FloatArray:
     sums = soft.sum(axis=1)
     is_valid = (np.abs(sums - 1) <= tolerance) & (soft.min(axis=1) >= 0)
     if not is_valid.all():
-        # An entry that is never valid is more informative than a row whose sum is not one.
+        # An invalid entry is more informative in an error message than a row whose sum is not one.
         is_invalid = ~((soft >= 0) & (soft <= 1 + tolerance))
         i, k = np.unravel_index(np.argmax(is_invalid), soft.shape) if is_invalid.any() else (np.argmin(is_valid), None)
         problem = f"sums to {sums[i]:.6g}" if k is None else f"contains {soft[i, k]:g}"
@@ -290,7 +291,7 @@ def read_probabilities(soft: Array, name: str) -> FloatArray:
 
 
 def to_targets(soft: FloatArray) -> FloatArray:
-    """Return the targets of soft labels in C order: (n, K), or for two classes those of the second, (n, 1)."""
+    """Return the targets of soft labels in C order: (n, K), or (n, 1) with the second class for two classes."""
     return np.ascontiguousarray(soft[:, 1:] if soft.shape[1] == 2 else soft)
 
 
@@ -301,7 +302,8 @@ def encode_labels(y: Array) -> tuple[Array, IntArray]:
         if largest - smallest < max(MAX_LABEL_RANGE, len(y)) and largest < 2**63:
             # Counting is faster than sorting (docs/benchmarks/design-choices.md: encoding of labels).
             labels, counts = np.empty(len(y), np.int32), np.zeros(largest - smallest + 1, np.int64)
-            # In batches of rows, because the labels of data larger than memory may be large themselves.
+            # Labels are encoded in batches of rows, because the labels of data larger than memory may be large
+            # themselves.
             for first in range(0, len(y), LABELS_PER_BATCH):
                 part = slice(first, first + LABELS_PER_BATCH)
                 codes = np.subtract(y[part], smallest, dtype=np.int64)
@@ -329,7 +331,7 @@ def check_label_type(y: Array, name: str = "y") -> None:
         remedy = "Remove the rows without a label."
     else:
         remedy = "Convert the labels, for example with np.asarray(y).astype(str)."
-    # scikit-learn's estimator checks match the first words.
+    # scikit-learn's estimator checks compare the first words of the message.
     raise ValueError(
         f"Unknown label type: {name} is an array of objects with {' and '.join(list_kinds(y))}. Labels must be "
         f"strings, or an array of integers, booleans or NumPy dates. {remedy}"
@@ -337,7 +339,7 @@ def check_label_type(y: Array, name: str = "y") -> None:
 
 
 def name_classes(classes: ArrayLike | None, n_classes: int) -> Array:
-    """Return the class labels of the columns of soft labels: those passed by the user, or 0, 1, ..."""
+    """Return the class labels of the columns of soft labels: the labels passed by the user, or 0, 1, ..."""
     if classes is None:
         return np.arange(n_classes)
     names = np.asarray(classes)
@@ -348,7 +350,7 @@ def name_classes(classes: ArrayLike | None, n_classes: int) -> Array:
 
 
 def match_classes(classes_of_y: Array, classes: ArrayLike) -> Array:
-    """Return the sorted classes that occur in y, or raise a ValueError unless they equal those of the user."""
+    """Return the sorted classes that occur in y; raise a ValueError unless they equal the user's classes."""
     expected = _sort_classes(classes)
     unknown, missing = np.setdiff1d(classes_of_y, expected), np.setdiff1d(expected, classes_of_y)
     if len(unknown):
@@ -367,7 +369,7 @@ def _sort_classes(classes: ArrayLike) -> Array:
 
 
 def check_classes(estimator: object, classes: Array) -> None:
-    """Raise a ValueError if there is a single class, or more than the solver of the estimator supports."""
+    """Raise a ValueError if there is a single class, or if there are more classes than the solver supports."""
     if len(classes) < 2:
         raise ValueError(
             f"{type(estimator).__name__} needs samples of at least 2 classes in y, but y contains only one class: "
@@ -381,12 +383,12 @@ def check_classes(estimator: object, classes: Array) -> None:
 
 
 def choose_weight_unit(largest: float) -> float:
-    """Return a power of two near the largest weight (one if it is zero), so that sums of scaled weights are finite."""
+    """Return a power of two near the largest weight, or one if it is zero; sums of scaled weights are finite."""
     return float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
 
 
 def read_relative_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray | None:
-    """Return validated weights, or None; only their ratios matter, and they are scaled down if their sum overflows."""
+    """Return validated weights or None; weights whose sum overflows are scaled down, because only ratios matter."""
     if sample_weight is None:
         return None
     weights = read_weights(sample_weight, labels, are_signed)
@@ -411,10 +413,10 @@ def compute_row_weights(
     """
     if sample_weight is None and class_weight is None:
         return None, soft
-    # A copy, because the validated weights may be read-only or belong to the user.
+    # Copy the validated weights, because they may be read-only or share the user's memory.
     weights = np.array(read_weights(sample_weight, labels))
     if class_weight is not None:
-        # Scaled weights, because the totals might overflow and only their ratios matter.
+        # The weights are scaled, because the totals might overflow, and only the ratios matter.
         fractions = weights / choose_weight_unit(weights.max(initial=0.0))
         totals: Any = np.bincount(labels, fractions, len(classes)) if soft is None else fractions @ soft
         class_weights = compute_class_weights(class_weight, classes, totals)
@@ -436,7 +438,7 @@ def read_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> F
     """Return validated sample weights as float64 (n,), all ones if they are None."""
     with prefix_errors("sample_weight"):
         weights = read_in_place(sample_weight, "sample_weight")
-        # A plain array needs none of scikit-learn's checks, which take time.
+        # Plain arrays do not need scikit-learn's checks, which are slow.
         is_plain = type(weights) is np.ndarray and weights.dtype == np.float64 and weights.shape == np.shape(labels)[:1]
         if is_plain and has_finite_sum(weights) and (are_signed or weights.min(initial=0.0) >= 0):
             return weights
@@ -452,7 +454,7 @@ def apply_class_weights(soft: FloatArray, class_weights: FloatArray) -> tuple[Fl
 
     The loss sum_k w_k y_ik l_k equals the row weight sum_k w_k y_ik times the loss of the normalized labels w_k y_ik.
     """
-    # Relative to the largest weight, because sums may overflow.
+    # The class weights are divided by the largest, because sums may overflow.
     largest = class_weights.max() or 1.0
     fractions = soft @ (class_weights / largest)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -463,13 +465,13 @@ def apply_class_weights(soft: FloatArray, class_weights: FloatArray) -> tuple[Fl
 
 
 def compute_class_weights(class_weight: ClassWeight, classes: Array, totals: FloatArray) -> FloatArray:
-    """Return the weight of each class, (n_classes,); totals are the sums of the sample weights of their rows."""
+    """Return the weight of each class, (n_classes,); totals are the sums of the sample weights in each class."""
     if not isinstance(class_weight, str):
         class_weights = compute_class_weight(class_weight, classes=classes, y=classes)
         if not (np.isfinite(class_weights).all() and (class_weights >= 0).all()):
             raise ValueError(f"class_weight must contain finite numbers of at least 0, got {class_weight!r}")
         return class_weights
-    # Unlike scikit-learn up to 1.7, which counts rows without their weights.
+    # scikit-learn up to 1.7 uses numbers of rows instead of sums of weights.
     with np.errstate(divide="ignore"):
         class_weights = totals.sum() / (len(classes) * totals)
     if not np.isfinite(class_weights).all():
@@ -511,7 +513,7 @@ def read_offset_numbers(offset: ArrayLike, name: str = "offset") -> FloatArray:
 def check_offset_shape(
     shape: tuple[int, ...], n_rows: int | float, n_classes: int, name: str = "offset", rows: str = "X"
 ) -> None:
-    """Raise a ValueError if offsets of this shape do not match the rows; an unknown number of rows is NaN."""
+    """Raise a ValueError if the shape of offsets does not match the rows; NaN means an unknown number of rows."""
     is_column = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
     if n_classes == 2:
         accepted, is_valid = "one number for each row, (n_samples,)", is_column

@@ -28,7 +28,7 @@ SCORINGS = "accuracy", "neg_log_loss"
 
 
 class Prediction(Protocol[Output]):
-    """The type of a prediction method: it returns an array, or for Blocks an iterator of arrays."""
+    """The type of a prediction method, which returns an array or, for Blocks, an iterator of arrays."""
 
     @overload
     def __call__(self, X: Blocks, *, offset: ArrayLike | None = None) -> Iterator[Output]: ...
@@ -37,7 +37,7 @@ class Prediction(Protocol[Output]):
 
 
 def accept_blocks(method: Callable[..., Output]) -> Prediction[Output]:
-    """Return a method that also accepts Blocks, from one that accepts rows in memory."""
+    """Extend a method for rows in memory to a method that also accepts Blocks."""
 
     @wraps(method)
     def output(self, X, *, offset=None):
@@ -49,7 +49,7 @@ def accept_blocks(method: Callable[..., Output]) -> Prediction[Output]:
 class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
     """Mixin with the prediction methods of linear classifiers with `classes_`, `coef_`, `intercept_` and `n_jobs`.
 
-    For Blocks all methods except `score` return an iterator of arrays, and for Dask collections a lazy Dask array.
+    All methods except `score` return an iterator of arrays for Blocks, and a lazy Dask array for Dask collections.
     """
 
     classes_: Array
@@ -69,14 +69,16 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             Input data. The classes of `fastlin.dask` also accept Dask arrays and DataFrames.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
             Values that are added to the scores, as in `fit`: one per row for two classes, otherwise one per row and
-            class. None adds nothing, even if the fit had offsets. For a Dask X it must be a Dask array.
+            class. None means no offsets, even if offsets were used in the fit. If X is a Dask collection, the offsets
+            must be a Dask array.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Decision values (linear predictors). For two classes there is one per row; if it is above 0, the second
-            class is predicted. For multilabel y the shape is (n_samples, n_labels), and a label that was constant in
-            the training data gets its value, 0 or 1, as in scikit-learn's `OneVsRestClassifier`.
+            Decision values (linear predictors). For two classes, there is one value per row; if it is above 0, the
+            second class is predicted. For multilabel y, the shape is (n_samples, n_labels), and the decision value of a
+            label that was constant in the training data is this constant, 0 or 1, as in scikit-learn's
+            `OneVsRestClassifier`.
         """
         with limit_jobs(self.n_jobs):
             matrix, _, coef, intercept = self._prepare_scoring(X)
@@ -88,7 +90,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             return _fill_constant_labels(self, scores, 0.0, 1.0)
         offsets = read_offset(offset, len(scores), len(self.classes_))
         if offsets is not None:
-            # Cast, so that the scores keep their type.
+            # The offsets are cast, so that the scores keep their dtype.
             scores += offsets.reshape(scores.shape).astype(scores.dtype, copy=False)
         return scores
 
@@ -96,7 +98,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
     def predict(self, X: Any, *, offset: ArrayLike | None = None) -> Array:
         """Predict the class of each row.
 
-        Without offsets, memory for the scores of all rows is not needed.
+        Without offsets, the scores of all rows are never in memory at once.
 
         Parameters
         ----------
@@ -106,7 +108,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Predicted class labels; for multilabel y zeros and ones of shape (n_samples, n_labels).
+            Predicted class labels or, for multilabel y, zeros and ones of shape (n_samples, n_labels).
         """
         if is_multilabel(self):
             return (self._score(X, offset) > 0).astype(int)
@@ -129,8 +131,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            Probabilities, with columns in the order of `classes_`; for multilabel y the probability of each label,
-            (n_samples, n_labels).
+            Probabilities, with columns in the order of `classes_`. For multilabel y, the probabilities of the labels
+            have shape (n_samples, n_labels).
         """
         scores = self._score(X, offset)
         if scores.ndim == 1:
@@ -140,7 +142,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             return probabilities
         if is_multilabel(self):
             return _fill_constant_labels(self, expit(scores), 0.0, 1.0)
-        # scikit-learn's softmax has the overhead of its array API dispatch.
+        # scikit-learn's softmax is not used, because of the overhead of its array API dispatch.
         scores -= np.maximum.reduce(scores, axis=1, keepdims=True)
         np.exp(scores, out=scores)
         scores /= np.add.reduce(scores, axis=1, keepdims=True)
@@ -160,7 +162,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         log_probabilities : ndarray of shape (n_samples, n_classes)
             Log-probabilities, in the order of the columns of `predict_proba`.
         """
-        # Computed from the scores, the logarithm is accurate even if the probability rounds to 0 or 1.
+        # A logarithm that is computed from the scores is accurate even if the probability rounds to 0 or 1.
         scores = self._score(X, offset)
         if is_multilabel(self):
             return _fill_constant_labels(self, log_expit(scores), -np.inf, 0.0)
@@ -178,17 +180,17 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         *,
         offset: ArrayLike | None = None,
     ) -> float:
-        """Return the accuracy on test data; for multilabel y the subset accuracy.
+        """Return the accuracy on test data, or the subset accuracy for multilabel y.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             Test data.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            True labels, or soft labels (all 0 or 1 are allowed), with which a row counts by the probability of the
-            predicted class. y may be None only if X is Blocks that contain labels.
+            True labels, or soft labels, which may all be 0 or 1. With soft labels, the score of a row is the
+            probability of the predicted class. y may be None only if X is a `Blocks` object with labels.
         sample_weight : array-like of shape (n_samples,) or None
-            Sample weights. None means the weights in Blocks, or otherwise ones.
+            Sample weights. None means the weights in the Blocks, if any, or ones.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
             Offsets, as in `decision_function`.
 
@@ -211,7 +213,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         Returns
         -------
         names : ndarray of shape (n_coefficients,)
-            Names of the columns, and "column_level" for the levels of categorical columns.
+            Names of numeric columns, and "column_level" for each level of a categorical column.
         """
         check_is_fitted(self)
         if hasattr(self, "categories_"):
@@ -231,7 +233,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         return super().densify()
 
     def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags: sparse X is supported, and multiclass y unless the solver is liblinear."""
+        """Return scikit-learn's tags, with support for sparse X and, unless the solver is liblinear, multiclass y."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         if getattr(self, "solver", None) == "liblinear":
@@ -245,7 +247,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         labels = join(self.predict(X, **({} if offset is None else {"offset": offset})))
         are_integers = y.dtype.kind in "iub" and labels.dtype.kind in "iub"
         if are_integers and y.shape == labels.shape and y.ndim == 1:
-            # Avoids the overhead of scikit-learn's checks.
+            # This avoids the overhead of scikit-learn's checks.
             return average(labels == y, sample_weight)
         return accuracy_score(y, labels, sample_weight=sample_weight)
 
@@ -255,7 +257,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
 
     def _apply_method(self, method, X, offset=None):
         """Return the result of a method for X in memory, or an iterator of its results for Blocks."""
-        # Avoids the overhead of scikit-learn's check in the usual case.
+        # This avoids the overhead of scikit-learn's check in the usual case.
         if not hasattr(self, "coef_"):
             check_is_fitted(self)
         if isinstance(X, Blocks):
@@ -276,15 +278,15 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
 
 
 def _fill_constant_labels(model, output, of_zero, of_one):
-    """Fill the columns of an output (n, n_labels) whose labels were constant in the training data, 0 or 1."""
+    """Fill the columns of an output (n, n_labels) for labels that were constant (0 or 1) in the training data."""
     intercept = as_array("intercept_", model.intercept_)
     output[:, intercept == -np.inf], output[:, intercept == np.inf] = of_zero, of_one
     return output
 
 
 def score_rows(model: Any, X: Any, y: Array, scoring: str, offset: ArrayLike | None = None) -> FloatArray:
-    """Return the score of each row, (m,), by a fitted model; their mean is the accuracy or the negative log loss."""
-    # The prediction methods of a user's subclass may not accept offsets.
+    """Return the score of a fitted model for each row, (m,); the mean is the accuracy or the negative log loss."""
+    # The prediction methods of user-defined subclasses might not accept offsets.
     options = {} if offset is None else {"offset": offset}
     classes = model.classes_
     if are_soft(y):
@@ -321,11 +323,11 @@ class ScoredRows(NamedTuple):
 
         name = check_row_scoring(scoring, self.y, self.offsets)
         if name is not None:
-            # Without scikit-learn's checks, which would dominate small searches
+            # This avoids scikit-learn's checks, which would take most of the time of small searches
             # (docs/benchmarks/design-choices.md: scores of small folds).
             rows = as_matrix(self.X) if isinstance(self.X, np.ndarray) else self.X
             return average(score_rows(model, rows, self.y, name, self.offsets), self.params.get("sample_weight"))
-        # The scorer gets all classes, because the rows may not contain each of them.
+        # All classes are passed to the scorer, because the rows may not contain each of them.
         scorer = give_labels(get_scorer(scoring), self.classes)
         scored_model = join_block_outputs(model) if isinstance(self.X, Blocks) else model
         result = scorer(scored_model, self.X, self.y, **self.params)
@@ -336,16 +338,16 @@ class ScoredRows(NamedTuple):
 
 
 def average(scores: Array, weights: Any) -> float:
-    """Return the mean of the scores of rows, weighted unless weights is None."""
+    """Return the mean of the row scores, weighted unless weights is None."""
     if weights is not None:
         check_nonzero_weights(weights)
     return float(np.average(scores.astype(np.float64), weights=weights))
 
 
 def check_row_scoring(scoring: Any, y: Any, offset: Any) -> str | None:
-    """Return the name in SCORINGS, or None for another scorer.
+    """Return the name of a scorer in SCORINGS, or None for other scorers.
 
-    Raise a ValueError for another scorer with an offset or soft labels.
+    Raise a ValueError if another scorer is combined with an offset or soft labels.
     """
     name = "accuracy" if scoring is None else scoring
     if isinstance(name, str) and name in SCORINGS:
@@ -366,12 +368,12 @@ def join_block_outputs(model: Any) -> Any:
 
 
 def join(output: Any) -> Array:
-    """Return an answer for rows, or those for Blocks, as one array."""
+    """Return the output of a prediction method, an array or an iterator of arrays, as one array."""
     return output if isinstance(output, np.ndarray) else np.concatenate(list(output))
 
 
 def _find_logarithms(probabilities):
-    # As in scikit-learn's log_loss.
+    # Probabilities are clipped as in scikit-learn's log_loss.
     smallest = np.finfo(probabilities.dtype).eps
     return np.log(np.clip(probabilities, smallest, 1 - smallest))
 
@@ -387,7 +389,7 @@ def read_coefficients(
 def check_coefficients(
     model: Any, n_features: int | None = None, classes: Array | None = None
 ) -> tuple[Array, Any, FloatArray]:
-    """Return the same as `read_coefficients`, except that sparse coefficients remain sparse."""
+    """Return the same values as `read_coefficients`, except that sparse coefficients remain sparse."""
     n_features = _count_features(model) if n_features is None else n_features
     indicators = is_multilabel(model)
     if classes is None:

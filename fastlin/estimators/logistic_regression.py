@@ -71,20 +71,20 @@ if TYPE_CHECKING:
 
 @contextmanager
 def reading_fit_data(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> Iterator[TrainingData]:
-    """Yield the TrainingData on which a fitted model was trained, with its `n_jobs` threads."""
+    """Yield the TrainingData on which a fitted model was trained; the ``with`` block uses its `n_jobs` threads."""
     check_is_fitted(model)
     read_classes(model)
-    # The results are checked for overflow at extreme scales.
+    # NumPy's warnings are not needed, because the results are checked for overflow.
     with limit_jobs(model.n_jobs), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         matrix, y, sample_weight = read_rows(model, X, y, sample_weight, reset=False)
         check_coefficients(model, matrix.shape[1])
-        # A copy, because the validation sets attributes.
+        # Use a copy, because the validation sets attributes.
         yield make_training_data(copy(model), matrix, y, sample_weight, offset, model.classes_)
 
 
 @estimator
 class BootstrapMixin:
-    """Mixin with the method `bootstrap` and the parameters of the linear classifiers that read any kind of rows."""
+    """Mixin with the method `bootstrap` and the parameters of the linear classifiers that accept any kind of X."""
 
     fit_intercept: bool = parameter(default=True, accepts=["boolean"])
     n_jobs: int | None = parameter(default=None, accepts=[None, "integer"])
@@ -109,27 +109,27 @@ class BootstrapMixin:
     ) -> Bootstrap:
         """Bootstrap the fit: refit the model to resamples of the rows.
 
-        Each resample draws n_samples rows with replacement and is fitted with the parameters of this model (with the
-        chosen C after cross-validation). A refit starts from the coefficients of all rows and stops within a hundredth
-        of its own standard error, which the certificate guarantees if there is one. Refits run in parallel on `n_jobs`
-        threads, and the result does not depend on the number of threads. A resample without rows of some class is
-        drawn again.
+        Each resample consists of n_samples rows drawn with replacement. The refits use the parameters of this model,
+        with the selected C after cross-validation. Each refit starts from the coefficients of this model and stops
+        within a hundredth of a standard error of its optimum. The certificate, if there is one, guarantees this
+        accuracy. Refits run in parallel on `n_jobs` threads, and the result does not depend on the number of threads. A
+        resample that lacks a class is drawn again.
 
         Refits of `FirthLogisticRegression` have no certificate and stop within a thousandth of a standard error.
-        Resamples with linearly dependent columns are also drawn again, and the acceleration of the BCa intervals
-        ignores the penalty.
+        Resamples with linearly dependent columns are also drawn again. The acceleration of the BCa intervals ignores
+        the penalty.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            Training data of this model.
+            Data on which this model was trained.
         y : array-like of shape (n_samples,)
-            Training labels. They may be None only if X is Blocks that contain labels.
+            Training labels. None is allowed only if X is a `Blocks` object with labels.
         sample_weight : array-like of shape (n_samples,) or None
-            Training weights; None means that all weights are one. A row keeps its weight each time it is drawn, and
-            ``class_weight="balanced"`` is recomputed for each resample.
+            Sample weights of the training data. None means that all weights are one. A row keeps its weight each time
+            it is drawn, and ``class_weight="balanced"`` is recomputed for each resample.
         offset : array-like or None
-            Training offsets.
+            Offsets of the training data.
         n_resamples : int, default=1000
             Number of resamples, at least 2.
         random_state : int, RandomState or None, default=None
@@ -145,13 +145,13 @@ class BootstrapMixin:
         Raises
         ------
         ValueError
-            If the data do not match the model, if a class is so rare that too many resamples have none of its rows, or
-            if clusters does not have one value per row and at least two different values.
+            If the data do not match the model, if a class is so rare that too many resamples lack it, or if clusters
+            does not contain one value per row, with at least two distinct values.
 
         Warns
         -----
         ConvergenceWarning
-            If some refits stopped before they reached this accuracy.
+            If some refits did not reach this accuracy.
         """
         from fastlin.inference.bootstrap import Draws, collect, fit_resamples
         from fastlin.inference.covariances import read_clusters
@@ -212,7 +212,7 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
     n_passes_: float = fitted()
     history_: list[Iteration] = fitted()
 
-    # The name of the class, which is the same in both packages.
+    # The name of the class, identical in both packages.
     _scikit_learn_name: ClassVar[str]
 
     def to_sklearn(self) -> Any:
@@ -221,9 +221,9 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
         Returns
         -------
         model : estimator of sklearn.linear_model
-            A fitted model with the same coefficients. Parameters with their default value get scikit-learn's default,
-            and parameters that scikit-learn does not have are dropped. Before scikit-learn 1.10 `alpha` becomes
-            C = 1 / (alpha n), for n rows of weight 1.
+            A fitted model with the same coefficients. Parameters at their default value get scikit-learn's default.
+            Parameters that scikit-learn does not have are dropped. Before scikit-learn 1.10, `alpha` is converted to C
+            = 1 / (alpha n), for n rows of weight 1.
 
         Raises
         ------
@@ -249,7 +249,7 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
         Returns
         -------
         model : LogisticRegression or LogisticRegressionCV
-            A fitted model with the same coefficients. It has no `certificate_`, which only a fit can compute.
+            A fitted model with the same coefficients. It has no `certificate_`, because only `fit` computes one.
 
         Raises
         ------
@@ -275,46 +275,47 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
     ) -> Inference:
         """Compute standard errors, tests and confidence intervals of the coefficients.
 
-        Levels of a categorical column without any row of positive weight are omitted; `Inference.summary` lists them.
-        Without a penalty the first of the remaining levels is the reference level.
+        Levels of categorical columns that have no rows of positive weight are omitted, and `Inference.summary` lists
+        them. Without a penalty, the first remaining level is the reference level.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            Training data of this model.
+            Data on which this model was trained.
         y : array-like of shape (n_samples,)
-            Training labels. They may be None only if X is Blocks that contain labels.
+            Training labels. None is allowed only if X is a `Blocks` object with labels.
         sample_weight : array-like of shape (n_samples,) or None
-            Training weights; None means that all weights are one.
+            Sample weights of the training data. None means that all weights are one.
         offset : array-like or None
-            Training offsets.
+            Offsets of the training data.
         covariance : {"model", "HC0", "HC1", "cluster"}
             "model" is the inverse of the Fisher information, which is valid if the model is correctly specified. "HC0"
             is the sandwich estimator, which is robust to misspecification (Huber 1967, White 1982); "HC1" is HC0 times
-            n / (n - q) for n rows and q parameters. "cluster" is robust to dependence between the rows of a cluster,
-            with the factor G / (G - 1) (n - 1) / (n - q) for G clusters. With several keys it is the multiway estimator
-            of Cameron, Gelbach and Miller (2011), with this factor for each combination of keys.
+            n / (n - q) for n rows and q parameters. "cluster" is robust to dependence within clusters and includes the
+            factor G / (G - 1) (n - 1) / (n - q) for G clusters. With several keys, it is the multiway estimator of
+            Cameron, Gelbach and Miller (2011), which applies this factor to each combination of keys.
         clusters : array-like of shape (n_samples,) or (n_samples, n_keys), or None
             Cluster of each row, for ``covariance="cluster"``.
         reference : object
             The reference class, whose coefficients are zero; None means the first of `classes_`. "symmetric" reports
-            coefficients of all classes, which sum to zero as in `coef_`.
+            the coefficients of all classes, which sum to zero as in `coef_`.
         penalized : {"laplace", "sandwich"} or None
             Interpretation of the standard errors of a penalized model. "laplace" treats the penalty as a normal prior
-            and reports posterior standard deviations by the Laplace approximation. "sandwich" reports the sampling
-            variation of the penalized estimates around their own mean, without their bias.
+            and reports posterior standard deviations from the Laplace approximation. "sandwich" reports sampling
+            standard deviations of the penalized estimates, which do not include their bias.
         use_t : bool
-            Whether to use Student's t instead of the normal distribution, and F instead of chi-squared. The degrees of
-            freedom are n - q, or G - 1 for the key with the fewest clusters if ``covariance="cluster"``.
+            Whether to use Student's t instead of the normal distribution, and the F distribution instead of
+            chi-squared. The degrees of freedom are n - q or, if ``covariance="cluster"``, G - 1 for the key with the
+            fewest clusters.
         weight_type : {"frequency", "sampling"}
-            Meaning of `sample_weight`: "frequency" is the number of identical rows that a row represents; "sampling"
-            stands for sampling (probability) weights, which need a robust covariance. `class_weight` is always treated
-            as importance weights.
+            Interpretation of `sample_weight`. "frequency" weights are the numbers of identical rows that each row
+            represents. "sampling" weights are sampling (probability) weights, which require a robust covariance.
+            `class_weight` is always treated as importance weights.
         features : sequence or None
-            Columns to report: names (possibly "intercept"), pairs (column, level) for levels of categorical columns, or
-            indices into the names reported for None. A name shared by several columns raises an error. None means all.
-            `features` is required for a model with more than 4,096 parameters. The covariance is then computed by
-            conjugate gradients and must be "model", "HC0" or "HC1".
+            Columns to report: names (including "intercept"), pairs (column, level) for levels of categorical columns,
+            or indices into the names that are reported by default. A name that belongs to several columns raises an
+            error. None means all columns. `features` is required for a model with more than 4,096 parameters. In that
+            case, the covariance is computed by conjugate gradients and must be "model", "HC0" or "HC1".
 
         Returns
         -------
@@ -325,13 +326,13 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
         ------
         ValueError
             If the data do not match the model, if the model has an L1 penalty, if it is penalized and `penalized` is
-            None, if the weights are not valid with the covariance, if there are more than 4,096 parameters and
-            `features` is None, or if `features` does not identify columns uniquely.
+            None, if the covariance does not support the weights, if there are more than 4,096 parameters and `features`
+            is None, or if `features` does not identify columns uniquely.
 
         Warns
         -----
         InferenceWarning
-            If `coef_` is more than a hundredth of a standard error away from the optimum. The inference is for the
+            If `coef_` is more than a hundredth of a standard error away from the optimum. The results refer to the
             optimum.
         """
         with reading_fit_data(self, X, y, sample_weight, offset) as data:
@@ -339,7 +340,7 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
             return self._infer(data, clusters=clusters, reference=reference, weight_type=weight_type, **choices)
 
     def _set_convergence_attributes(self, fit):
-        """Set the attributes on the convergence of a Fit."""
+        """Set the attributes that describe the convergence of a Fit."""
         self.certificate_, self.converged_ = fit.certificate, fit.solution.converged
         self.n_passes_, self.history_ = fit.solution.n_passes, fit.solution.history
 
@@ -349,12 +350,12 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
         return prepare_refits(self, data, *self._read_strength())
 
     def _infer(self, data, *, clusters=None, reference=None, weight_type="frequency", **choices):
-        """Return the Inference over the rows of data, for the arguments of `inference`."""
+        """Return the Inference for the rows of data and the arguments of `inference`."""
         from fastlin.estimators.problem import Problem, apply_reference_coding, find_omitted_levels
         from fastlin.inference.covariances import read_clusters
         from fastlin.inference.estimation import WeightMeaning, check_options, compute_inference
 
-        # A copy, because the validation sets attributes.
+        # Use a copy, because the validation sets attributes.
         model: Any = copy(self)
         classes, coef, intercept = read_coefficients(model)
         C, l1_ratio = self._read_strength()
@@ -395,7 +396,7 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
         return CallbackTasks(self, X, y, sample_weight, describe, n_paths)
 
     def _read_strength(self):
-        """Return C, or 1 / alpha, and l1_ratio of the fit."""
+        """Return the C (or 1 / alpha) and the l1_ratio of the fit."""
         model: Any = self
         if hasattr(model, "C_"):
             if not model.refit:
@@ -412,7 +413,7 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
 
 
 def _drop_bounds(model, data, coef, names, unused):
-    """Remove the bounds from a copy of a model; raise a ValueError if one is active, except for unused levels."""
+    """Remove the bounds from a copy of a model; raise a ValueError if a bound is active, except for unused levels."""
     bounds = read_bounds(model, data.matrix, len(coef))
     if bounds is not None:
         binds = ((coef <= bounds[0]) | (coef >= bounds[1])).any(axis=0)
@@ -437,17 +438,18 @@ class LogisticRegression(PenalizedClassifier):
     Here s_i is the sample weight times the class weight of row i, and S is the sum of all s_i. The loss l is the
     logistic loss for two classes and the softmax cross-entropy for more. r is `l1_ratio`, f_j are the `penalty_factors`
     (1 by default), and ``W_.j`` are the coefficients of feature j for all classes. The intercept b is not penalized. If
-    `fit` gets an `offset`, it is added to ``W x_i + b``. With soft labels l is the expected loss under the given class
-    probabilities.
+    an `offset` is passed to `fit`, it is added to ``W x_i + b``. With soft labels, l is the expected loss under the
+    given class probabilities.
 
-    Each fit returns `certificate_`, a certified upper bound on J - J*, where J* is the minimum of J.
+    Each fit computes `certificate_`, a certified upper bound on J - J*, where J* is the minimum of J.
 
     Dense X of type float64, float32, uint8, int8, int16 or bool is read in place in any memory layout, unless it is
-    small. float16 and bfloat16 are copied to float32, other types to float64. An L1 penalty needs one transposed copy.
-    CPU tensors are read as NumPy arrays, and predictions are NumPy arrays. CSR matrices with int32 or int64 indices are
-    read in place, with one transposed copy; if at least a third of the entries are nonzero, X is converted to a dense
-    array instead, provided that this takes no more than X or 64 MB. Other sparse formats are converted once. Features
-    need not be standardized for the solvers to converge. The results are bitwise identical for any number of threads.
+    small. float16 and bfloat16 are converted to float32, and other types to float64. An L1 penalty requires one
+    transposed copy. CPU tensors are read as NumPy arrays. Predictions are always NumPy arrays. CSR matrices with int32
+    or int64 indices are read in place and require one transposed copy. If at least a third of the entries are nonzero
+    and the dense array takes no more memory than X or 64 MB, X is converted to a dense array instead. Other sparse
+    formats are converted once. Features need not be standardized for the solvers to converge. The results are bitwise
+    identical for any number of threads.
 
     Parameters
     ----------
@@ -456,24 +458,24 @@ class LogisticRegression(PenalizedClassifier):
     C : float, default=1.0
         Inverse strength of the penalty, above 0; ``np.inf`` means no penalty.
     alpha : float or "1/n_samples", default="1/n_samples"
-        Strength 1 / (C S) of the penalty, at least 0, which replaces C in scikit-learn 1.10. With "1/n_samples" the
-        strength is set by C.
+        Penalty strength 1 / (C S), at least 0. This parameter replaces C in scikit-learn 1.10. With "1/n_samples", C
+        sets the strength.
     l1_ratio : float, default=0.0
-        Elastic-net mixing parameter, from 0 to 1: 0 is the L2 penalty, 1 the L1 penalty, which makes coefficients
-        exactly zero, and values in between combine both.
+        Elastic-net mixing parameter, from 0 to 1. 0 is the L2 penalty, and 1 is the L1 penalty, which makes some
+        coefficients exactly zero. Values in between combine both penalties.
     warm_start : bool, default=False
         Whether to start from the coefficients of the previous fit.
     dual : bool, default=False
         Accepted for compatibility with scikit-learn. It has no effect, because the primal problem has the same
         solution.
     tol : float, default=1e-4
-        Stopping tolerance. With ``solver="auto"`` the fit stops once J - J* is certified to be at most
-        tol * min(J_0 - J, J). J_0 is the minimum over intercepts alone, so J_0 - J is the improvement over the
-        intercept-only (null) model. If there is no certificate, as with ``C=np.inf``, half the squared Newton decrement
-        estimates J - J*. Small problems, whose passes take microseconds, are solved to a hundredth of tol if tol is at
-        least 1e-6. With any other solver the fit stops when the largest entry of the gradient of J is at most tol, as
-        in scikit-learn, and J - J* is estimated to be within the bound above. This bound uses thirty times tol, up to
-        3e-3, once the gradient has been within tol for five iterations and J - J* is certified to be at most J* / 3.
+        Stopping tolerance. With ``solver="auto"`` the fit stops once J - J* is certified to be at most tol * min(J_0 -
+        J, J). J_0 is the objective of the intercept-only (null) model. If there is no certificate, as with
+        ``C=np.inf``, half the squared Newton decrement is used as an estimate of J - J*. If tol is at least 1e-6, small
+        problems, for which a pass takes microseconds, are solved to a hundredth of tol. With any other solver, the fit
+        stops when the largest absolute entry of the gradient of J is at most tol, as in scikit-learn, and the estimate
+        of J - J* satisfies the bound above. Once the gradient has been within tol for five iterations and J - J* is
+        certified to be at most J* / 3, this bound uses thirty times tol (up to 3e-3) instead of tol.
     intercept_scaling : float, default=1
         Accepted for compatibility with scikit-learn. It has no effect, because no solver penalizes the intercept.
     class_weight : dict, "balanced" or None, default=None
@@ -482,27 +484,28 @@ class LogisticRegression(PenalizedClassifier):
     random_state : int, RandomState or None, default=None
         Accepted for compatibility with scikit-learn. It has no effect, because the solvers use a fixed seed.
     solver : str, default="auto"
-        Algorithm of the optimization. "auto" chooses a solver by the shape of the data. "lbfgs", "newton-cg" and
-        "newton-cholesky" are the methods of these names; "newton-cholesky" is replaced by L-BFGS for more than 4,096
+        Algorithm of the optimization. "auto" selects a solver based on the shape of the data. "lbfgs", "newton-cg" and
+        "newton-cholesky" select the methods of these names; "newton-cholesky" is replaced by L-BFGS for more than 4,096
         coefficients or more than 4e11 multiply-adds per Hessian. "liblinear", "newton-cd", "newton-cd-gram", "sag" and
-        "saga" run the solver that "auto" chooses. All of them minimize J. With `l1_ratio` above 0 or with bounds every
-        solver is proximal Newton.
+        "saga" are equivalent to "auto". All solvers minimize J. With `l1_ratio` above 0 or with bounds, proximal Newton
+        is always used.
     max_iter : int, default=1000
-        Maximum number of iterations of the solver. With 0, coefficients and intercept are zero, or those of the
-        previous fit with `warm_start`.
+        Maximum number of iterations of the solver. With 0, the coefficients and the intercept are zero or, with
+        `warm_start`, taken from the previous fit.
     verbose : int, default=0
-        If above 0, a progress line shows the iteration, the objective, the relative duality gap and the seconds.
+        If above 0, a progress line shows the iteration, the objective, the relative duality gap and the elapsed
+        seconds.
     penalty_factors : array-like of shape (n_features,) or None, default=None
-        Factors f_j, at least 0, that multiply the penalties of each feature. A feature with factor 0 is not penalized.
-        The factors are not rescaled. None means that all factors are one.
+        Factors f_j, at least 0, by which the penalties of the features are multiplied. A feature with factor 0 is not
+        penalized. The factors are not rescaled. None means that all factors are one.
     group_lasso : bool, default=False
-        Whether to replace the L1 penalty by a group lasso over the classes: ||W_.j||_2 instead of ||W_.j||_1, without a
-        factor of sqrt(K). The coefficients of a feature are then zero for all classes or for none.
+        Whether to replace the L1 penalty with a group lasso over the classes: ||W_.j||_2 instead of ||W_.j||_1, without
+        a factor of sqrt(K). The coefficients of a feature are then zero for all classes or for none.
     lower_bounds, upper_bounds : float, dict or array-like of shape (n_features,) or that of `coef_`, default=None
         Bounds on the coefficients; for example, a lower bound of 0 forbids negative coefficients. A one-dimensional
         array applies to all classes, and a dict maps names of features to bounds. None means no bounds, and an infinite
-        value means no bound for that feature. Coefficients at a bound equal it exactly; in float32 they are rounded to
-        the inside. Not supported with `group_lasso`.
+        value means no bound for that feature. Coefficients at a bound equal the bound exactly; in float32, they are
+        rounded towards the interior. Bounds are not supported with `group_lasso`.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     n_jobs : int or None, default=None
@@ -520,34 +523,36 @@ class LogisticRegression(PenalizedClassifier):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,) or (n_labels,)
-        Class labels, sorted. For multilabel y, the column indices of the labels.
+        Sorted class labels or, for multilabel y, the column indices of the labels.
     coef_ : ndarray of shape (1, n_features), (n_classes, n_features) or (n_labels, n_features)
-        Coefficients: float32 for float32 data unless ``solver="liblinear"``, otherwise float64. With three or more
-        classes the intercepts sum to zero over the classes, and so do the coefficients unless there is an L1 penalty.
+        Coefficients, float32 for float32 data unless ``solver="liblinear"``, and otherwise float64. With three or more
+        classes, the intercepts sum to zero over the classes, and so do the coefficients unless there is an L1 penalty.
     intercept_ : ndarray of shape (1,), (n_classes,) or (n_labels,)
-        Intercepts, in the dtype of `coef_`; zeros if `fit_intercept` is False. For multilabel y, a label that all rows
-        of the training data have gets the intercept inf, a label that none has gets -inf, both with zero coefficients.
+        Intercepts, in the dtype of `coef_`; zeros if `fit_intercept` is False. For multilabel y, a label that is
+        present in all training rows has the intercept inf, and a label that is present in none has the intercept -inf.
+        The coefficients of both are zero.
     n_iter_ : ndarray of shape (1,) or (n_labels,), int32
         Number of iterations of the solver.
     certificate_ : float, or ndarray of shape (n_labels,)
-        Certified upper bound on J - J* (a duality gap), in the units of J; inf if there is none. The line "duality gap"
-        of `summary` also gives it relative to J. With ``C=np.inf`` or a penalty factor of 0 the bound is finite if the
-        solver took Newton steps with the full Hessian, or if each unpenalized coefficient has both bounds.
+        Certified upper bound on J - J* (a duality gap), in the units of J; inf if there is none. `summary` also reports
+        it relative to J, in the line "duality gap". With ``C=np.inf`` or a penalty factor of 0, the bound is finite if
+        the solver took Newton steps with the full Hessian, or if each unpenalized coefficient has a lower and an upper
+        bound.
     converged_ : bool
         Whether the fit reached `tol`, or the best accuracy that rounding error (of J, or of float32 coefficients)
         permits; `summary` reports which.
     n_passes_ : float
         Number of passes over X; a pass over a tenth of the rows counts as 0.1. Not available for multilabel y.
     history_ : list
-        For each iteration: `objective` (J), `bound` (on J - J*), `gradient` (the largest absolute entry of the gradient
-        of J), and `n_passes` and `seconds` since the start of the fit. `bound` is certified in the last iteration,
-        where it is computed in float64, and estimated in the earlier ones. For wide data, which are fitted in the space
-        of their rows, `bound` assumes a stationary intercept and `gradient` is an upper bound. Not available for
-        multilabel y.
+        A record of each iteration, with `objective` (J), `bound` (on J - J*), `gradient` (the largest absolute entry of
+        the gradient of J), and `n_passes` and `seconds` since the start of the fit. `bound` is certified in the last
+        iteration, where it is computed in float64; in earlier iterations, it is an estimate. Wide data are fitted in
+        the space of their rows. For such data, `bound` assumes a stationary intercept, and `gradient` is an upper
+        bound. Not available for multilabel y.
     fit_seconds_ : float
         Duration of the fit in seconds.
     multilabel_ : bool
-        True for multilabel y; otherwise it does not exist.
+        True for multilabel y. This attribute does not exist otherwise.
     n_samples_fit_ : int
         Number of rows in the training data.
     n_features_in_ : int
@@ -555,8 +560,8 @@ class LogisticRegression(PenalizedClassifier):
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the features seen during `fit`, if all of them are strings.
     categories_ : list of ndarray or None
-        For each column of X, its levels in the order of their coefficients, or None for a numeric column. The level of
-        missing values is NaN and the last one. It exists only if there are categorical columns.
+        Levels of each column of X, in the order of their coefficients, or None for a numeric column. The level of
+        missing values is NaN and comes last. This attribute exists only if there are categorical columns.
 
     See Also
     --------
@@ -605,29 +610,29 @@ class LogisticRegression(PenalizedClassifier):
         y : array-like of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
             Labels of at least two classes: integers, strings or booleans. Alternatively:
 
-            - Soft labels: an array of floats with at least two columns, not all 0 or 1. Each row has the probabilities
-              of the classes, which are at least 0 and sum to one within 1e-5. The row counts as one weighted copy per
-              class.
+            - Soft labels: an array of floats with at least two columns, not all 0 or 1. Each row contains the
+              class probabilities, which are at least 0 and sum to one within 1e-5. A row stands for one weighted copy
+              per class.
             - Multilabel y: an array or sparse matrix of zeros and ones with at least two columns, unless `classes` is
               given. A binary model is fitted to each label. `offset`, `coef_init` and `intercept_init` are not
-              supported. As in scikit-learn's `OneVsRestClassifier`, a label with the same value in all rows of
-              positive weight gets this value in all predictions, with a warning.
+              supported. As in scikit-learn's `OneVsRestClassifier`, a label with the same value in all rows of positive
+              weight has this value in all predictions, and a warning is issued.
 
-            y may be None only if X is Blocks that contain labels.
+            y may be None only if X is a `Blocks` object with labels.
         sample_weight : array-like of shape (n_samples,) or None
             Sample weights, at least 0 and not all 0. None means that all weights are one.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
             Finite values that are added to the decision function: one per row for two classes, otherwise one per row
-            and class. Predictions need their own offsets. For Blocks this is one array for all rows.
+            and class. Predictions require their own offsets. For Blocks, pass a single array for all rows.
         classes : array-like of shape (n_classes,) or None
-            Sorted class labels of the columns of soft labels, which may then be all 0 or 1; None means 0, 1, ... For
-            plain labels `classes` must equal the classes found in y; otherwise an error is raised.
+            Sorted class labels of the columns of soft labels, which may then all be 0 or 1. None means 0, 1, ... For
+            plain labels, `classes` must equal the classes found in y.
         coef_init : array-like of shape (1, n_features) or (n_classes, n_features), or None
-            Initial coefficients, in the shape of `coef_`; they override `warm_start`. None means zeros if
+            Initial coefficients, in the shape of `coef_`. They take precedence over `warm_start`. None means zeros if
             `intercept_init` is given; otherwise the solver chooses the starting point. A starting point with a larger J
             than the intercept-only model is ignored. Values outside of the bounds are clipped.
         intercept_init : array-like of shape (1,) or (n_classes,), or None
-            Initial intercepts, likewise. They are ignored if `fit_intercept` is False.
+            Initial intercepts, with the same rules as `coef_init`. They are ignored if `fit_intercept` is False.
 
         Returns
         -------
@@ -637,8 +642,9 @@ class LogisticRegression(PenalizedClassifier):
         Raises
         ------
         ValueError
-            For NaN or infinite values, inconsistent shapes, a single class, continuous labels, soft labels that are not
-            probabilities, sparse X with indices out of range, and invalid parameters.
+            If the data contain NaN or infinite values, if shapes are inconsistent, if y has a single class or
+            continuous labels, if soft labels are not probabilities, if indices of sparse X are out of range, or if a
+            parameter is invalid.
 
         Warns
         -----
@@ -684,7 +690,7 @@ class LogisticRegression(PenalizedClassifier):
         return self
 
     def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags: multilabel y is supported."""
+        """Return scikit-learn's tags, which declare support for multilabel y."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
@@ -702,7 +708,7 @@ class LogisticRegression(PenalizedClassifier):
 
     @with_callbacks
     def _minimize_with_callbacks(self, minimize, X, y, sample_weight, data):
-        """Return the Fit of a function that minimizes J, with progress and the callbacks of scikit-learn."""
+        """Call a function that minimizes J, with a progress line and scikit-learn's callbacks, and return its Fit."""
         tasks = self._begin_tasks(X, y, sample_weight, data.classes).begin_fit()
         count_read_bytes = data.matrix.count_read_bytes if isinstance(X, Blocks) else None
         with show_iterations(self.verbose, count_read_bytes) as show:
@@ -712,7 +718,7 @@ class LogisticRegression(PenalizedClassifier):
         return fit
 
     def _read_starts(self, shape, classes=None, coef_init=None, intercept_init=None):
-        """Return the starting points, pairs of coef (K, d) and intercept (K,), from the arguments or the previous fit.
+        """Return the starting points, pairs of coef (K, d) and intercept (K,), from arguments or the previous fit.
 
         shape is (K, d), and classes is None for multilabel y.
         """
@@ -726,7 +732,7 @@ class LogisticRegression(PenalizedClassifier):
                     f"warm_start=True needs coef_ of shape {shape}, but the previous fit left {coef_shape}. Create a "
                     "new estimator for data of another shape."
                 )
-            # Users may set coef_ and intercept_ alone, without classes_, for a warm start.
+            # For a warm start, users may set coef_ and intercept_ without classes_.
             labels = np.arange(shape[0]) if classes is None else None if hasattr(self, "classes_") else classes
             _, coef, intercept = read_coefficients(self, shape[1], labels)
             if classes is None:
@@ -736,7 +742,7 @@ class LogisticRegression(PenalizedClassifier):
         targets = f"{shape[0]} labels" if classes is None else f"{len(classes)} classes"
         reason, point = f", for {targets} and {shape[1]} features", []
         for (name, array), expected in zip(values.items(), (shape, shape[:1]), strict=True):
-            # A missing argument starts at zero.
+            # A missing argument means zeros.
             array = np.zeros(expected) if array is None else to_numbers(as_array(name, array))
             point.append(validate_finite_array(name, array, expected, reason).astype(np.float64))
         return [(point[0], point[1] if self.fit_intercept else np.zeros(shape[0]))]

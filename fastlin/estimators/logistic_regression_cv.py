@@ -54,14 +54,14 @@ from fastlin.typing import FloatArray, IntArray, MatrixLike
 class LogisticRegressionCV(PenalizedClassifier):
     """Logistic or softmax regression with cross-validated C and l1_ratio.
 
-    This class is a drop-in replacement for scikit-learn's estimator of the same name. Each fold is fitted along a path
-    of C, from the strongest penalty to the weakest, and each fit starts from the previous solutions. All folds read the
-    same X and store only row indices. Folds run in parallel on `n_jobs` threads, and the results are bitwise identical
-    for any number of threads.
+    This class is a drop-in replacement for scikit-learn's estimator of the same name. In each fold, models are fitted
+    along a path of C, from the strongest penalty to the weakest. Each fit starts from the previous solutions. All folds
+    share one X and store only row indices. Folds run in parallel on `n_jobs` threads, and the results are bitwise
+    identical for any number of threads.
 
-    With ``solver="auto"`` each fit stops once J - J* is certified to be within the bound that `tol` sets, as in
-    `LogisticRegression`. In the folds this bound is relative to max(J, 1 % of the intercept-only objective).
-    `certificates_` contains the certified bounds.
+    With ``solver="auto"``, each fit stops once J - J* is certified to be within the bound that `tol` sets, as in
+    `LogisticRegression`. In the folds, this bound is relative to max(J, 1 % of the intercept-only objective). The
+    attribute `certificates_` contains the certified bounds.
 
     A validation set, passed to `fit` as `X_val` and `y_val`, can replace the folds; X then contains the training rows.
     `fit` accepts an `offset` and soft labels, as in `LogisticRegression.fit`.
@@ -71,31 +71,32 @@ class LogisticRegressionCV(PenalizedClassifier):
     Cs : int or array-like of shape (n_Cs,), default=10
         Inverse strengths of the penalty. An integer n stands for n values on a log scale from 1e-4 to 1e4.
     alphas : int, array-like of shape (n_Cs,) or None, default=None
-        Strengths 1 / (C S) of the penalty, at least 0, which replace `Cs` in scikit-learn 1.10. An integer n stands for
-        n values on a log scale from 1e-7 to 1e2. None means that `Cs` is used.
+        Penalty strengths 1 / (C S), at least 0. This parameter replaces `Cs` in scikit-learn 1.10. An integer n stands
+        for n values on a log scale from 1e-7 to 1e2. None means that `Cs` is used.
     l1_ratios : array-like of shape (n_l1_ratios,), default="warn"
-        Elastic-net mixing parameters, from 0 (L2) to 1 (L1); "warn" and None mean (0.0,).
+        Elastic-net mixing parameters, from 0 (L2) to 1 (L1). Both "warn" and None mean (0.0,).
     cv : int, splitter, iterable of (train, test) or None, default=None
         Cross-validation splitting strategy: the number of stratified folds, a splitter of scikit-learn, or an iterable
         of folds. None means 5 stratified folds (fewer if no class has 5 rows), or no folds with `X_val`.
     penalty : {"l2", "l1", "elasticnet"}, default="deprecated"
         Deprecated as in scikit-learn 1.8: use `l1_ratios`.
     scoring : str, callable or None, default="warn"
-        Scorer by which C and l1_ratio are chosen. None means accuracy. "warn" means the default of the installed
-        scikit-learn: accuracy before version 1.11 (with a FutureWarning from 1.9 on) and "neg_log_loss" afterwards.
+        Scorer used to choose C and l1_ratio. None means accuracy. "warn" means the default of the installed
+        scikit-learn: accuracy before version 1.11 (with a FutureWarning since 1.9) and "neg_log_loss" afterwards.
     refit : bool or "train", default=True
-        Whether to refit all rows, those of X and of `X_val`, with the best C and l1_ratio. "train" refits the rows of X
-        only, and requires `X_val`. With False, coefficients, C and l1_ratio are means over the best model of each fold;
-        with `X_val` they are those of the best model.
+        Whether to refit the model to all rows of X and `X_val` with the best C and l1_ratio. "train" refits to the rows
+        of X only and requires `X_val`. With False, the coefficients, C and l1_ratio are means over the best models of
+        the folds or, with `X_val`, taken from the best model.
     intercept_scaling : float, default=1.0
         Accepted for compatibility with scikit-learn. It has no effect, because no solver penalizes the intercept.
     use_legacy_attributes : bool, default="warn"
-        Whether the attributes have the shapes of scikit-learn up to 1.9, with an entry for each class, or those of
-        1.10, which are described below. "warn" means the shapes of the installed version, with its FutureWarning.
+        Whether the attributes have the shapes of scikit-learn up to 1.9, with one entry per class, instead of the
+        shapes of scikit-learn 1.10, which are described below. "warn" means the shapes of the installed version, with
+        its FutureWarning.
     time_limit : float or None, default=None
-        Seconds from the start of `fit` after which no fit starts and running fits stop. C is then chosen among the
-        values that all folds have finished, followed by the refit. The first C of each fold is always finished. If fits
-        were skipped, the result depends on the speed of the machine.
+        Time in seconds, from the start of `fit`, after which no further fits start and running fits stop. C is then
+        chosen among the values that have been fitted in all folds, and the refit follows. The fit at the first C of
+        each fold always finishes. If fits were skipped, the result depends on the speed of the machine.
     dual : bool, default=False
         Accepted for compatibility with scikit-learn. It has no effect, because the primal problem has the same
         solution.
@@ -111,11 +112,11 @@ class LogisticRegressionCV(PenalizedClassifier):
     max_iter : int, default=1000
         Maximum number of iterations of each fit.
     verbose : int, default=0
-        If above 0, a progress bar counts the fits, with C and the relative duality gap of the last one.
+        If above 0, a progress bar shows the number of fits, and the C and relative duality gap of the last one.
     penalty_factors : array-like of shape (n_features,) or None, default=None
-        Factors that multiply the penalties of each feature, as in `LogisticRegression`.
+        Factors by which the penalties of the features are multiplied, as in `LogisticRegression`.
     group_lasso : bool, default=False
-        Whether to replace the L1 penalty by a group lasso over the classes, as in `LogisticRegression`.
+        Whether to replace the L1 penalty with a group lasso over the classes, as in `LogisticRegression`.
     lower_bounds, upper_bounds : float, dict or array-like of shape (n_features,) or that of `coef_`, default=None
         Bounds on the coefficients of all fits, as in `LogisticRegression`.
     fit_intercept : bool, default=True
@@ -135,12 +136,12 @@ class LogisticRegressionCV(PenalizedClassifier):
     Cs_ : ndarray of shape (n_Cs,)
         Inverse strengths of the penalty, sorted.
     alphas_, alpha_ : ndarray of shape (n_Cs,), float
-        Strengths of the penalty that correspond to `Cs_` and `C_`, for the total weight S of all rows of X.
+        Penalty strengths 1 / (C S) that correspond to `Cs_` and `C_`, where S is the total weight of all rows of X.
     l1_ratios_ : ndarray of shape (n_l1_ratios,)
         Elastic-net mixing parameters.
     C_ : float
-        The C with the largest sum of scores over the folds, or the smallest of several such C. With ``refit=False``,
-        the mean of the best C of each fold.
+        The C with the largest sum of scores over the folds; ties are resolved in favor of the smallest C. With
+        ``refit=False``, the mean of the best C of each fold.
     l1_ratio_ : float
         The best l1_ratio, chosen together with `C_`.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
@@ -156,17 +157,17 @@ class LogisticRegressionCV(PenalizedClassifier):
     objectives_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
         Objective J of each fit, over the training rows of its fold.
     certificates_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Certified upper bound on J - J* of each fit, in the units of J; inf if there is none.
+        Certified upper bound on J - J* of each fit, in the units of J, or inf if there is none.
     certificate_ : float
         Certified upper bound on J - J* of the final model, in the units of J, over the rows of the refit. With
-        ``refit=False`` and `X_val` it is the bound of the best fit. With ``refit=False`` and several folds it does not
-        exist, because the mean of several models is not the result of a fit.
+        ``refit=False`` and `X_val`, it is the bound of the best fit. With ``refit=False`` and several folds, this
+        attribute does not exist, because the mean of several models is not the result of a fit.
     converged_ : bool
-        Whether the last fit converged, as in `LogisticRegression`. It exists if `certificate_` does.
+        Whether the last fit converged, as in `LogisticRegression`. This attribute exists if `certificate_` does.
     n_passes_ : float
-        Number of passes over X of the refit. It does not exist with ``refit=False``.
+        Number of passes of the refit over X. This attribute does not exist with ``refit=False``.
     history_ : list
-        Iterations of the refit, as in `LogisticRegression`. It does not exist with ``refit=False``.
+        Iterations of the refit, as in `LogisticRegression`. This attribute does not exist with ``refit=False``.
     timed_out_ : bool
         Whether fits were skipped because of `time_limit`.
     fit_seconds_ : float
@@ -178,8 +179,8 @@ class LogisticRegressionCV(PenalizedClassifier):
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the features seen during `fit`, if all of them are strings.
     categories_ : list of ndarray or None
-        For each column of X, its levels in the order of their coefficients, or None for a numeric column. The level of
-        missing values is NaN and the last one. It exists only if there are categorical columns.
+        Levels of each column of X, in the order of their coefficients, or None for a numeric column. The level of
+        missing values is NaN and comes last. This attribute exists only if there are categorical columns.
 
     See Also
     --------
@@ -214,7 +215,7 @@ class LogisticRegressionCV(PenalizedClassifier):
     alphas_: FloatArray = fitted()
     alpha_: float = fitted()
     l1_ratios_: FloatArray = fitted()
-    # With use_legacy_attributes these have an entry for each class; coefs_paths_ and scores_ are then dicts.
+    # With use_legacy_attributes, these have one entry per class, and coefs_paths_ and scores_ are dicts.
     C_: float | Any = fitted()
     l1_ratio_: float | Any = fitted()
     coefs_paths_: FloatArray | Any = fitted()
@@ -226,7 +227,7 @@ class LogisticRegressionCV(PenalizedClassifier):
 
     _scikit_learn_name = "LogisticRegressionCV"
 
-    # Weights passed to `score` are routed to the scorer.
+    # Sample weights that are passed to `score` are routed to the scorer.
     __metadata_request__score = {"sample_weight": UNUSED}
 
     def fit(
@@ -249,24 +250,24 @@ class LogisticRegressionCV(PenalizedClassifier):
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             Training data, with finite values. `Blocks` of `fastlin.blocks` may be larger than memory; their folds are
-            fitted sequentially.
+            processed sequentially.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Labels of at least two classes: integers, strings or booleans; or soft labels, as in
-            `LogisticRegression.fit`. With soft labels the folds are stratified by the most probable class, and scores
-            use the probabilities. y may be None only if X is Blocks that contain labels.
+            `LogisticRegression.fit`. With soft labels, the folds are stratified by the most probable class, and scores
+            use the probabilities. y may be None only if X is a `Blocks` object with labels.
         sample_weight : array-like of shape (n_samples,) or None
-            Sample weights of the fits. The scorer also uses them if metadata routing is disabled or if it requests
-            them. None means the weights in Blocks, or otherwise ones.
+            Sample weights of the fits. They are also passed to the scorer if metadata routing is disabled or if the
+            scorer requests them. None means the weights in the Blocks, if any, or ones.
         offset, classes : array-like or None
-            As in `LogisticRegression.fit`; the offsets are also used in the scores. With an offset or soft labels,
+            As in `LogisticRegression.fit`; the offsets are also used to compute scores. With an offset or soft labels,
             `scoring` must be "accuracy", "neg_log_loss" or None, because other scorers do not support them.
         X_val : array-like or sparse matrix of shape (n_validation_samples, n_features), Blocks or None
             Validation data on which C and l1_ratio are chosen, instead of folds. It must be dense, sparse or Blocks
             like X, but its dtype may differ. `cv` must then be None.
         y_val : array-like of shape (n_validation_samples,) or (n_validation_samples, n_classes)
             Labels or soft labels of the validation data. Labels that do not occur in y raise an error, unless the
-            scorer uses predicted labels and `refit` is "train" or False; they then count as misclassified. y_val may be
-            None only if `X_val` is Blocks that contain labels.
+            scorer uses predicted labels and `refit` is "train" or False; rows with these labels then count as
+            misclassified. y_val may be None only if `X_val` is a `Blocks` object with labels.
         sample_weight_val : array-like of shape (n_validation_samples,) or None
             Weights of the validation data, for the scorer and for the refit of all rows.
         offset_val : array-like or None
@@ -283,8 +284,8 @@ class LogisticRegressionCV(PenalizedClassifier):
         ------
         ValueError
             As in `LogisticRegression.fit`; also if Cs is empty or contains values that are not positive, if l1_ratios
-            are outside [0, 1], if a fold has no training rows of positive weight, or if the validation data have other
-            features or labels than the training data.
+            are outside [0, 1], if a fold has no training rows of positive weight, or if the features or labels of the
+            validation data differ from those of the training data.
         """
         read = partial(read_training_data, offset=offset, classes=classes)
         given_val = X_val, y_val, sample_weight_val, offset_val
@@ -367,15 +368,15 @@ class LogisticRegressionCV(PenalizedClassifier):
         return {**lines, "coefficients": describe_coef(self)}
 
     def _measure_accuracy(self, X, y, sample_weight, **options):
-        # `score` of this class uses `scoring`.
+        # The method `score` of this class uses the parameter `scoring`.
         return LinearPredictions.score(self, X, y, sample_weight, **options)
 
     @with_callbacks
     def _choose(self, X, y, sample_weight, data, folds, fits, score_params, is_over):
         """Fit and score all folds, choose C and l1_ratio, and set the coefficients, with callbacks.
 
-        A validation set is a single fold whose training rows are all rows. Return whether each fit converged and its
-        number of iterations, or None if a callback stopped the fit.
+        A validation set is treated as a single fold, whose training rows are all rows. Return whether each fit
+        converged and its number of iterations, or None if a callback stopped the fit.
         """
         from fastlin.estimators.batched_fits import fit_folds
         from fastlin.estimators.problem import Problem
@@ -385,7 +386,7 @@ class LogisticRegressionCV(PenalizedClassifier):
         training_rows = [train for train, _ in folds]
         with count_fits(self, fits.scores.size + bool(self.refit)) as on_fit:
             fit_folds(self, data, training_rows, fits, tasks, on_fit, is_over)
-            # Scorers need not be thread-safe, so they run after the threads.
+            # Scorers need not be thread-safe, so they run after the threads have finished.
             for fold, (_, test_rows) in enumerate(folds):
                 is_finished = fits.finished[fold]
                 models = [fits.model((fold, r, c)) for r, c in np.argwhere(is_finished)]
@@ -413,7 +414,7 @@ class LogisticRegressionCV(PenalizedClassifier):
                 if len(folds) == 1:
                     self.certificate_, self.converged_ = fits.convergence_of_best()
         tasks.end_paths(np.max(n_iter), self.coef_, self.intercept_)
-        # A fit that a callback stopped needs no warning.
+        # No warning is issued for a fit that was stopped by a callback.
         return None if tasks.is_stopped else (converged, n_iter)
 
     def _score_models(self, models, data, test_rows, params):
@@ -432,16 +433,16 @@ class LogisticRegressionCV(PenalizedClassifier):
         offset: ArrayLike | None = None,
         **score_params: Any,
     ) -> float:
-        """Return the score of the model on test data, by the scorer `scoring` (accuracy by default).
+        """Return the score of the model on test data, computed by the scorer `scoring` (accuracy by default).
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             Test data.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            True labels, or soft labels. They may be None only if X is Blocks that contain labels.
+            True labels or soft labels. None is allowed only if X is a `Blocks` object with labels.
         sample_weight : array-like of shape (n_samples,) or None
-            Sample weights. None means the weights in Blocks, or otherwise ones.
+            Sample weights. None means the weights in the Blocks, if any, or ones.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
             Offsets of the decision function, as in `decision_function`. With an offset or soft labels, `scoring` must
             be "accuracy", "neg_log_loss" or None.
@@ -461,7 +462,7 @@ class LogisticRegressionCV(PenalizedClassifier):
             score_params = process_routing(self, "score", **score_params).scorer.score
         scoring = read_scoring(self.scoring)
         if check_row_scoring(scoring, y, offset) == "accuracy":
-            # scikit-learn's scorer takes much longer (docs/benchmarks/design-choices.md: accuracy scorer).
+            # scikit-learn's scorer is much slower (docs/benchmarks/design-choices.md: accuracy scorer).
             return self._find_accuracy(X, y, score_params.get("sample_weight"), offset)
         if offset is not None or are_soft(y):
             return ScoredRows(X, y, self.classes_, offset, score_params).score(self, scoring)
@@ -491,23 +492,23 @@ class LogisticRegressionCV(PenalizedClassifier):
         return get_scorer(read_scoring(self.scoring) or "accuracy")
 
     def _split(self, X, data, split_params):
-        """Return the folds, pairs of the indices of training and test rows, after a check of `scoring`."""
+        """Validate `scoring`, and return the folds as pairs of training and test row indices."""
         check_row_scoring(read_scoring(self.scoring), data.y, data.offsets)
         n = len(data.y)
         if isinstance(X, Blocks):
             # The splitter only needs the number of rows.
             X = np.empty((n, 0))
         elif not hasattr(self, "categories_"):
-            # Without categorical columns the splitter gets the validated X.
+            # Without categorical columns, the validated X is passed to the splitter.
             X = data.matrix.X
         y = data.classes[data.labels] if are_soft(data.y) else data.y
-        # Stratified folds need at least one row of a class in each fold.
+        # At least one class must have a row in each stratified fold.
         default = min(5, max(2, np.bincount(data.labels).max()))
         splitter = check_cv(default if self.cv is None else self.cv, y, classifier=True)
         folds = [[_number_rows(rows, n) for rows in fold] for fold in splitter.split(X, y, **split_params)]
         if not folds:
             raise ValueError("cv yielded no folds; it must yield at least one pair of training and test indices")
-        # Sorted training rows are read in memory order.
+        # Training rows are sorted so that they are read in memory order.
         return [(np.sort(train), test) for train, test in folds]
 
     def _route(self, sample_weight, params):
@@ -531,7 +532,7 @@ class LogisticRegressionCV(PenalizedClassifier):
 
 
 def _number_rows(rows, n):
-    """Return the row indices of a fold, which may be a boolean mask of all n rows."""
+    """Return the row indices of a fold, which may be given as a boolean mask of all n rows."""
     try:
         return np.arange(n)[rows]
     except IndexError as error:
@@ -541,7 +542,7 @@ def _number_rows(rows, n):
 
 
 def _read_validation_set(estimator, X, data, X_val, y_val, sample_weight_val, offset_val):
-    """Return the validated ScoredRows of a validation set, for training data that have been read."""
+    """Return the validated ScoredRows of a validation set; data are the TrainingData of the training rows."""
     classes = data.classes
     if isinstance(X_val, Blocks):
         y_val, sample_weight_val = choose_labels_and_weights(X_val, y_val, sample_weight_val, "_val")
@@ -578,7 +579,7 @@ def _read_validation_set(estimator, X, data, X_val, y_val, sample_weight_val, of
 
 
 def _join_data(estimator, data, sample_weight, validation):
-    """Return the TrainingData of the training and validation rows together; missing weights are ones."""
+    """Return the TrainingData of the training and validation rows combined; missing weights are set to one."""
     from fastlin.estimators.problem import join_matrices
 
     parts = sample_weight, validation.weights
@@ -619,7 +620,7 @@ def _find_unseen_labels(estimator, labels, classes):
     seen = set(classes.tolist())
     unseen = [label for label in labels if label not in seen]
     response = getattr(get_scorer(read_scoring(estimator.scoring)), "_response_method", "predict")
-    # A scorer of predicted labels can count them as misclassified, unless a refit needs these rows.
+    # A scorer of predicted labels can treat such rows as misclassified, unless a refit uses them.
     can_score = response == "predict" and estimator.refit in (False, "train")
     if len(unseen) == len(labels) or (unseen and not can_score):
         raise ValueError(
@@ -631,7 +632,7 @@ def _find_unseen_labels(estimator, labels, classes):
 
 
 def _describe_container(X):
-    """Return the kind of container of X for error messages."""
+    """Return the kind of X (for example, sparse) for error messages."""
     if isinstance(X, Blocks):
         return f"{'sparse' if X.is_sparse else 'dense'} blocks"
     return f"{'sparse' if sparse.issparse(X) else 'dense'} rows"

@@ -1,4 +1,4 @@
-"""MiniBatchLogisticRegression: softmax regression trained by mini-batch SGD, for streams and approximate fits."""
+"""MiniBatchLogisticRegression: softmax regression trained with mini-batch SGD, for streams and approximate fits."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from fastlin.training import EarlyStopping, LinearDescent, train_by_epochs
 from fastlin.training.step_bar import show_steps
 from fastlin.typing import MatrixLike
 
-# Larger batch sizes are clipped to this number of rows, which exceeds that of any X.
+# Larger batch sizes are clipped to this number, which exceeds the number of rows of any X.
 MAX_ROWS = 2**31
 
-# Parts of the rows, each a tuple of X and y, or of X, y and weights.
+# Parts of the training data, each a tuple (X, y) or (X, y, sample_weight).
 Batches: TypeAlias = Iterable[tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, ArrayLike, ArrayLike]]
 
 
@@ -39,35 +39,36 @@ Batches: TypeAlias = Iterable[tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, A
 class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
     """Logistic or softmax regression trained by mini-batch stochastic gradient descent (SGD).
 
-    The objective is the mean cross-entropy of the softmax (of the logistic function for two classes) plus
-    ``alpha / 2 ||coef||^2``, the same as in `LogisticRegression` with ``C = 1 / (alpha n)``. Compared with
-    scikit-learn's SGDClassifier, this class trains one softmax model instead of one model per class, and it supports
-    mini-batches, momentum, a user-defined validation set, and early stopping by log loss.
+    The objective is the mean cross-entropy of the softmax (of the logistic function for two classes) plus ``alpha / 2
+    ||coef||^2``. This is the objective of `LogisticRegression` with ``C = 1 / (alpha n)``. Compared with scikit-learn's
+    SGDClassifier, this class trains one softmax model instead of one model per class, and it supports mini-batches,
+    momentum, a user-defined validation set, and early stopping by log loss.
 
-    Dense X of type float64, float32, uint8, int8, int16 or bool and CSR matrices are read in place, one batch at a
-    time; memory-mapped arrays and CPU tensors are, too. float16 and bfloat16 are copied to float32. The same seed gives
-    bitwise identical results for any number of threads.
+    Dense X of type float64, float32, uint8, int8, int16 or bool, CSR matrices, memory-mapped arrays and CPU tensors are
+    read in place, one batch at a time. float16 and bfloat16 are converted to float32. The same seed gives bitwise
+    identical results for any number of threads.
 
     Parameters
     ----------
     batch_size : int, default=128
         Number of rows per batch; the last batch of an epoch may be smaller.
     learning_rate_init : float, default=0.01
-        Initial learning rate. Scale the features to about unit standard deviation, or to the range from 0 to 1.
+        Initial learning rate. Features should be scaled to about unit standard deviation, or to the range from 0 to 1.
     average : bool or int, default=False
-        Whether `coef_` and `intercept_` are the averages over all steps (Polyak and Juditsky 1992). With an integer
-        above 1, averaging starts after that number of training samples, as in scikit-learn's SGDClassifier.
+        Whether `coef_` and `intercept_` are averages over all steps (Polyak and Juditsky 1992). With an integer above
+        1, averaging starts after that number of training samples, as in scikit-learn's SGDClassifier.
     max_iter : int, default=100
         Maximum number of epochs.
     tol : float, default=0.001
         Minimum improvement of the training loss or, with `early_stopping`, of the validation loss.
     n_iter_no_change : int or np.inf, default=5
-        The training stops after more than this number of consecutive epochs without an improvement of at least `tol`.
-        With np.inf it runs for max_iter epochs.
+        Training stops after more than this number of consecutive epochs without an improvement of at least `tol`. With
+        np.inf, training runs for max_iter epochs.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     n_jobs : int or None, default=None
-        Number of threads used in predictions and validation; None means all. Training steps use one thread.
+        Number of threads used in predictions and validation; None means all available processors. Training steps use
+        one thread.
     alpha : float, default=0.0001
         Strength of the L2 penalty.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
@@ -79,53 +80,55 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
     momentum : float, default=0.9
         Momentum of the steps, at least 0 and below 1.
     early_stopping : bool, default=False
-        Whether to stop the training when the log loss on the validation data does not improve. The validation data are
-        those passed to `fit`, or otherwise a random part of the training data.
+        Whether to stop training when the log loss on the validation data does not improve. The validation data are
+        passed to `fit`, or otherwise drawn at random from the training data.
     validation_fraction : float, default=0.1
-        Fraction of the training data to set aside as validation data if `early_stopping` is True and none are passed.
+        Fraction of the training data to set aside as validation data if `early_stopping` is True and no validation data
+        are passed.
     shuffle : bool, default=True
         Whether to shuffle the rows in each epoch.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the loss; "balanced" weights are inversely proportional to the class frequencies.
+        Class weights in the loss; "balanced" weights are inversely proportional to the class frequencies.
     warm_start : bool, default=False
         Whether to start from the coefficients of the previous fit.
     random_state : int, RandomState or None, default=None
-        Seed or generator of the validation split and the shuffling.
+        Seed or random number generator for the validation split and shuffling.
     verbose : bool or int, default=False
-        Whether to show a progress bar with the loss and accuracy, followed by those on the validation data.
+        Whether to show a progress bar with the training loss and accuracy, and the validation loss and accuracy.
     dtype : {"float32", "float64"}, default="float32"
-        Type of the computations and of `coef_`. Use float64 for columns whose standard deviation is below 1e-6 of their
-        values.
+        Data type of the computations and of `coef_`. Use float64 for columns whose standard deviation is below 1e-6
+        times their values.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Class labels, sorted.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients; for two classes those of the second class.
+        Coefficients; for two classes, the coefficients of the second class.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
     loss_curve_, accuracy_curve_ : list of float
-        Mean loss, including the penalty, and accuracy in each complete epoch, computed on each batch before its step.
+        Mean training loss, including the penalty, and accuracy of each complete epoch. Each batch is evaluated before
+        its step.
     validation_loss_curve_, validation_scores_ : list of float or None
         Mean log loss and accuracy on the validation data after each epoch.
     best_validation_loss_ : float or None
         Smallest value of `validation_loss_curve_`.
     n_iter_ : int
-        Number of complete epochs of the last fit; after `partial_fit` or `fit_batches`, of all calls so far.
+        Number of complete epochs of the last fit or, after `partial_fit` or `fit_batches`, of all calls so far.
     t_ : int
-        Number of training samples seen so far, with repetitions.
+        Number of training samples seen so far, including repetitions.
     interrupted_ : bool
-        Whether Ctrl-C stopped the last training, which then kept the last complete step.
+        Whether the last training run was stopped by Ctrl-C. If so, the model is the result of the last complete step.
     fit_seconds_ : float
         Duration of the last fit in seconds.
     n_features_in_, feature_names_in_ : int and ndarray of shape (n_features,)
-        Number and names of the features seen during `fit`; the names exist only if X has some.
+        Number and names of the features seen during `fit`; the names exist only if X has column names.
 
     See Also
     --------
     LogisticRegression : Minimize the same objective to a certified tolerance.
-    MLPClassifier : Neural networks, also trained by mini-batches.
+    MLPClassifier : Train a neural network, also with mini-batches.
 
     Examples
     --------
@@ -158,8 +161,8 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
     ) -> Self:
         """Train the model.
 
-        With validation data, whether passed here or set aside for `early_stopping`, the model keeps the coefficients of
-        the first epoch with the lowest validation log loss; otherwise it keeps those of the last step.
+        With validation data, whether passed here or set aside for `early_stopping`, the fitted coefficients are taken
+        from the first epoch with the lowest validation log loss, and otherwise from the last step.
 
         Parameters
         ----------
@@ -185,15 +188,15 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
         Warns
         -----
         ConvergenceWarning
-            If the training diverged, or reached max_iter while the loss was still improving.
+            If training diverged, or reached max_iter while the loss was still improving.
         UserWarning
-            If Ctrl-C stopped the training. The model then keeps its complete steps and sets `interrupted_`. Before the
-            first complete step KeyboardInterrupt is raised, and the model is unchanged.
+            If training was stopped by Ctrl-C. The model then keeps its complete steps, and `interrupted_` is True. If
+            Ctrl-C is pressed before the first complete step, KeyboardInterrupt is raised, and the model is unchanged.
         """
         check_parameters(self)
         with restore_on_error(self), limit_jobs(self.n_jobs):
             continues = self.warm_start and hasattr(self, "coef_")
-            # NaN and infinity in X make the loss NaN, so X is only checked for them if the training diverges.
+            # Because NaN or infinity in X makes the loss NaN, X is checked for such values only if training diverges.
             data = X, y, sample_weight, X_val, y_val, continues
             examples, validation, _ = self._read_rows(*data, ("class", "soft"), ensure_all_finite=False)
             check_classes(self, self.classes_)
@@ -220,7 +223,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
         X, y : array-like
             Training data and class labels, as in `fit`. Fewer rows than `batch_size` form one batch.
         classes : array-like of shape (n_classes,) or None, default=None
-            All classes that occur in any call. Required in the first call.
+            All classes that occur in any call. This argument is required in the first call.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Sample weights in the loss.
 
@@ -232,14 +235,14 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
         Raises
         ------
         ValueError
-            As in `fit`; also if a label is not among the classes, or if `early_stopping` is True.
+            As in `fit`, and if a label is not among the classes or `early_stopping` is True.
 
         Warns
         -----
         ConvergenceWarning
-            If the training diverged; the coefficients are those before the call.
+            If training diverged. The coefficients are then reset to those before the call.
         UserWarning
-            If Ctrl-C stopped the training, as in `fit`.
+            If training was stopped by Ctrl-C, as in `fit`.
         """
         check_parameters(self)
         self._check_partial_fit()
@@ -254,21 +257,21 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
         X_val: MatrixLike | None = None,
         y_val: ArrayLike | None = None,
     ) -> Self:
-        """Train on data that arrive in parts, for example from several files; continue the previous training, if any.
+        """Train on data that arrive in parts, for example from several files, and continue any previous training run.
 
-        Each part is split into batches of `batch_size`, as in `partial_fit`; parts much larger than that are fastest.
-        With validation data the model keeps the coefficients of the epoch of this call with the lowest log loss on
-        them, and `early_stopping` stops the training by them. Otherwise the training runs for all epochs, unless an
-        "adaptive" learning rate stops it.
+        Each part is split into batches of `batch_size`, as in `partial_fit`. Training is fastest if parts are much
+        larger than a batch. With validation data, the model keeps the coefficients of the epoch of this call with the
+        lowest validation log loss, and `early_stopping` uses this loss. Otherwise, training runs for all epochs, unless
+        an "adaptive" learning rate stops it.
 
         Parameters
         ----------
         batches : iterable or callable
-            An iterable of tuples (X, y) or (X, y, sample_weight). For several epochs it must be possible to iterate
-            over it repeatedly, as over a list but not a generator; or pass a function that returns an iterator for each
-            epoch.
+            An iterable of tuples (X, y) or (X, y, sample_weight). For several epochs, it must support repeated
+            iteration, as a list does and a generator does not. Alternatively, pass a function that returns an iterator
+            for each epoch.
         classes : array-like of shape (n_classes,) or None, default=None
-            All classes that occur in any part. Required in the first call.
+            All classes that occur in any part. This argument is required in the first call.
         n_epochs : int, default=1
             Number of passes over the parts.
         X_val, y_val : array-like of shapes (n_validation, n_features) and (n_validation,), or None
@@ -282,13 +285,13 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
         Raises
         ------
         ValueError
-            As in `partial_fit`; also if `batches` is empty or cannot be iterated again. The message names the part,
-            counted from 0. The model is unchanged.
+            As in `partial_fit`, and if `batches` is empty or does not support another iteration. The message contains
+            the number of the part, starting at 0. The model is unchanged.
 
         Warns
         -----
         ConvergenceWarning, UserWarning
-            If the training diverged, or if Ctrl-C stopped it, as in `fit`.
+            If training diverged or was stopped by Ctrl-C, as in `fit`.
         """
         check_parameters(self)
         self._check_class_weight("fit_batches")
@@ -314,16 +317,16 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
         Returns
         -------
         model : sklearn.linear_model.LogisticRegression
-            A fitted model with the same coefficients. SGDClassifier would return other probabilities for more than two
-            classes.
+            A fitted model with the same coefficients. An SGDClassifier would return different probabilities for more
+            than two classes.
         """
         return make_scikit_learn_model(self)
 
     def _read_parts(self, begin, reset=None, name=None, on_part=None):
         """Yield the Examples of each part of an epoch, from the iterator that begin() returns.
 
-        With reset the first part sets the features of the estimator. Errors contain the name of the argument and the
-        number of the part. on_part is called after the steps on a part.
+        If reset is true, the first part sets the features of the estimator. Error messages contain the name of the
+        argument and the number of the part. on_part is called after the training steps on each part.
         """
         number = -1
         for number, part in enumerate(begin()):
@@ -347,11 +350,11 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
             before = self._optimizer if continues else None
             if continues and not isinstance(before, _Optimizer):
                 raise ValueError(f"_optimizer must be the state of the last call, got {type(before).__name__}")
-            # Read the first part before the validation data, because it sets the features.
+            # Read the first part before the validation data, because the first part sets the features.
             epoch = read(reset=not continues)
             epochs = itertools.chain([itertools.chain([next(epoch)], epoch)], iter(read, None))
             validation = self._read_validation(X_val, y_val, "class")
-            # All epochs run, unless early stopping or an adaptive learning rate ends the training.
+            # All epochs run, unless early stopping or an adaptive learning rate stops training.
             is_watched = self.early_stopping or self.learning_rate == "adaptive"
             patience = self.n_iter_no_change if is_watched else np.inf
             descent = self._make_descent(continues, before)
@@ -363,7 +366,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
         return self
 
     def _make_descent(self, continues, before=None):
-        """Return a LinearDescent, which continues from the last coefficients and the _Optimizer `before`, if any."""
+        """Return a LinearDescent that continues from the last coefficients and the _Optimizer `before`, if any."""
         n_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
         network = Network((self.n_features_in_, n_outputs), has_intercepts=self.fit_intercept, dtype=self.dtype)
         average = self.average
@@ -407,7 +410,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
 
 
 def _narrow(examples):
-    """Return Examples whose soft labels of two classes have one column, for the single output of the network."""
+    """Return Examples in which soft labels for two classes have one column, for the single output of the network."""
     if examples is None or examples.labels.ndim == 1:
         return examples
     return replace(examples, labels=to_targets(examples.labels))

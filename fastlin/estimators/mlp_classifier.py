@@ -37,14 +37,14 @@ from fastlin.tensors import read_in_place
 from fastlin.training import AdamDescent, EarlyStopping, MomentumDescent, train_by_epochs, train_by_lbfgs
 from fastlin.typing import Array, FloatArray, MatrixLike, PathLike
 
-# As scikit-learn's "auto".
+# The batch size of scikit-learn's "auto".
 AUTO_BATCH_SIZE = 200
-# The arguments of a Network for prediction.
+# The arguments of a Network that predictions use.
 NETWORK_ARGUMENTS = {"layer_sizes", "activation", "normalization", "is_independent", "dtype"}
 
 
 def _takes_batches(estimator):
-    """Return true if the solver uses mini-batches; otherwise raise the AttributeError that hides `partial_fit`."""
+    """Return True if the solver uses mini-batches; otherwise raise an AttributeError, which hides `partial_fit`."""
     if estimator.solver == "lbfgs":
         raise AttributeError("partial_fit requires solver 'adam' or 'sgd', because 'lbfgs' uses all rows in each step")
     return True
@@ -52,17 +52,17 @@ def _takes_batches(estimator):
 
 @estimator
 class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
-    """Multi-layer perceptron with softmax cross-entropy, trained by mini-batches or by L-BFGS.
+    """Multi-layer perceptron with softmax cross-entropy, trained with mini-batches or with L-BFGS.
 
     This class is a drop-in replacement for scikit-learn's estimator of the same name. With ``init="xavier"``,
-    ``dtype="float64"`` and the same random_state the loss curve is the same. In addition it supports batch
+    ``dtype="float64"`` and the same random_state, the loss curve is the same. In addition, this class supports batch
     normalization, dropout, decaying learning rates, soft labels, class weights, other initializations, and a
     user-defined validation set. Dense X of type float64, float32, uint8, int8, int16 or bool, CPU tensors and CSR
-    matrices are read in place, one batch at a time. float16 and bfloat16 are converted to float32, other types to
+    matrices are read in place, one batch at a time. float16 and bfloat16 are converted to float32, all other types to
     float64, and other sparse formats to CSR.
 
-    The same seed gives bitwise identical results. They are also independent of the number of threads, except that
-    OpenBLAS sums the products of some matrix shapes in an order that depends on it.
+    The same seed gives bitwise identical results. The results do not depend on the number of threads either, except
+    that for some matrix shapes OpenBLAS sums products in an order that depends on this number.
 
     Parameters
     ----------
@@ -74,8 +74,8 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         Algorithm of the optimization: "adam" (Kingma and Ba 2015), "sgd" with momentum, or "lbfgs" on all rows at once,
         for small data. "lbfgs" supports neither batch normalization nor dropout.
     batch_size : int or "auto", default="auto"
-        Number of rows per batch, at most n_samples; "auto" is 200. The last batch of an epoch may be smaller. With
-        `batch_norm`, which requires at least 2 rows per batch, all batches have about the same size.
+        Number of rows per batch, at most n_samples; "auto" means 200. The last batch of an epoch may be smaller. With
+        `batch_norm`, which requires batches of at least 2 rows, all batches have about the same size.
     learning_rate_init : float, default=0.001
         Initial learning rate.
     max_iter : int, default=200
@@ -89,32 +89,33 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
     epsilon : float, default=1e-8
         Constant above 0 for numerical stability in "adam".
     batch_norm : {False, "input", "hidden", "both"}, default=False
-        Batch normalization (Ioffe and Szegedy 2015). "input" normalizes X, and the first layer provides scale and
-        shift. "hidden" normalizes before each activation, with a learned scale and the intercept of the layer as shift.
-        "both" does both. Predictions use running statistics.
+        Batch normalization (Ioffe and Szegedy 2015). "input" normalizes X; the first layer provides the scale and
+        shift. "hidden" normalizes the input of each activation function, with a learned scale and with the layer's
+        intercept as the shift. "both" combines the two. Predictions use running statistics.
     dropout : float, default=0.0
         Fraction of hidden units, at least 0 and below 1, that are dropped in each step (Srivastava et al. 2014).
     init : {"xavier", "he", "normal"}, default="xavier"
-        Initialization of the coefficients. "xavier" draws coefficients and intercepts uniformly from
-        +-sqrt(6 / (fan in + fan out)), with 2 instead of 6 for logistic units, as in scikit-learn (Glorot and Bengio
+        Initialization of the coefficients. "xavier" draws coefficients and intercepts uniformly between -b and b, with
+        b = sqrt(6 / (fan in + fan out)), or 2 instead of 6 for logistic units, as in scikit-learn (Glorot and Bengio
         2010, equation 16). "he" draws coefficients from a normal distribution with variance 2 / fan in (He et al. 2015,
         equation 10), which suits deep networks with ReLU. "normal" uses the standard deviation `init_scale`. With "he"
         and "normal" the intercepts start at zero.
     init_scale : float, default=0.01
         Standard deviation for ``init="normal"``.
     n_iter_no_change : int or np.inf, default=10
-        The training stops after more than this number of consecutive epochs without an improvement of at least `tol`.
-        With np.inf it runs for max_iter epochs.
+        Training stops after more than this number of consecutive epochs without an improvement of at least `tol`. With
+        np.inf, training runs for max_iter epochs.
     tol : float, default=0.0001
         Minimum improvement of the training loss or, with `early_stopping`, of the validation accuracy. "lbfgs" stops
         when no entry of the gradient exceeds tol, or when the loss no longer decreases.
     alpha : float, default=0.0001
-        Strength of the L2 penalty. The loss of a batch includes alpha / 2 times the sum of squares of all coefficients,
-        divided by the number of rows of the batch (or by their total weight).
+        Strength of the L2 penalty. The loss of a batch includes alpha / 2 times the sum of the squared coefficients,
+        divided by the number of rows in the batch (or by their total weight).
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        Learning rate schedule of "sgd"; "adam" always uses "constant". "invscaling" divides `learning_rate_init` by
-        (t + 1)^power_t after the first epoch, where t is the number of training samples seen. "adaptive" divides the
-        rate by 5 whenever the training would stop for lack of improvement, until it is at most 1e-6.
+        Learning rate schedule of "sgd"; "adam" always uses "constant". "invscaling" divides `learning_rate_init` by (t
+        + 1)^power_t after the first epoch, where t is the number of training samples seen. "adaptive" divides the
+        learning rate by 5 whenever training would otherwise stop for lack of improvement, until the learning rate is at
+        most 1e-6.
     power_t : float, default=0.5
         Exponent of "invscaling".
     learning_rate_decay : float, default=1.0
@@ -122,52 +123,53 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
     momentum : float, default=0.9
         Momentum of "sgd", at least 0 and below 1.
     early_stopping : bool, default=False
-        Whether to stop the training when the accuracy on the validation data does not improve. The validation data are
-        those passed to `fit`, or otherwise a random part of the training data. "lbfgs" ignores it, as in scikit-learn.
+        Whether to stop training when the accuracy on the validation data does not improve. The validation data are
+        passed to `fit`, or otherwise drawn at random from the training data. As in scikit-learn, "lbfgs" ignores this
+        parameter.
     validation_fraction : float, default=0.1
-        Fraction of the training data to set aside as validation data if `early_stopping` is True and none are passed.
-        The split is the same as in scikit-learn, stratified for two classes.
+        Fraction of the training data to set aside as validation data if `early_stopping` is True and no validation data
+        are passed. The split is the same as in scikit-learn, stratified for two classes.
     shuffle : bool, default=True
         Whether to shuffle the rows in each epoch.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the loss; "balanced" weights are inversely proportional to the class frequencies. Not
-        supported for multilabel y or soft labels.
+        Class weights in the loss; "balanced" weights are inversely proportional to the class frequencies. Class weights
+        are not supported for multilabel y or soft labels.
     warm_start : bool, default=False
         Whether to start from the parameters of the previous fit.
     random_state : int, RandomState or None, default=None
-        Seed or generator of the initialization, the validation split, the shuffling and the dropout.
+        Seed or random number generator for the initialization, the validation split, shuffling and dropout.
     verbose : bool or int, default=False
-        Whether to show a progress bar with the loss and accuracy, followed by those on the validation data.
+        Whether to show a progress bar with the training loss and accuracy, and the validation loss and accuracy.
     dtype : {"float32", "float64"}, default="float32"
-        Type of all computations, including X. Use float64 for columns whose standard deviation is below 1e-6 of their
-        values. ``solver="lbfgs"`` trains in float64 and rounds the parameters to this type at the end.
+        Data type of all computations, including X. Use float64 for columns whose standard deviation is below 1e-6 times
+        their values. ``solver="lbfgs"`` trains in float64 and rounds the parameters to this type at the end.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Class labels, sorted; 0, 1, ... if y has a column for each class.
+        Sorted class labels; 0, 1, ... if y has one column per class.
     coefs_ : list of ndarray of shape (fan in, fan out)
         Coefficients of each layer.
     intercepts_ : list of ndarray of shape (fan out,)
-        Intercepts of each layer. For two classes there is one output, the score of the second class.
+        Intercepts of each layer. For two classes, the only output is the score of the second class.
     batch_norm_scales_ : list of ndarray
-        Scales of the hidden layers if they are normalized; otherwise empty.
+        Scales of the hidden layers; empty if these are not normalized.
     batch_norm_means_, batch_norm_variances_ : list of ndarray
-        Running statistics of the input and of the hidden layers, as far as they are normalized.
+        Running statistics of the normalized inputs: X, the hidden layers, or both.
     loss_curve_, accuracy_curve_ : list of float
-        Mean loss, including the penalty, and accuracy in each epoch, computed on each batch before its step.
+        Mean training loss, including the penalty, and accuracy of each epoch. Each batch is evaluated before its step.
     validation_scores_, validation_loss_curve_ : list of float or None
         Accuracy and mean loss on the validation data after each epoch.
     best_validation_score_ : float or None
         Largest value of `validation_scores_`.
     loss_, best_loss_ : float
-        Last and smallest value of `loss_curve_`; `best_loss_` is None with `early_stopping`.
+        Last and smallest values of `loss_curve_`; `best_loss_` is None with `early_stopping`.
     n_iter_ : int
-        Number of complete epochs, or iterations, of the last fit; after `partial_fit`, of all calls so far.
+        Number of complete epochs or iterations of the last fit or, after `partial_fit`, of all calls so far.
     t_ : int
-        Number of training samples seen so far, with repetitions.
+        Number of training samples seen so far, including repetitions.
     interrupted_ : bool
-        Whether Ctrl-C stopped the last training, which then kept the last complete epoch.
+        Whether the last training run was stopped by Ctrl-C. If so, the model is the result of the last complete epoch.
     n_layers_, n_outputs_ : int
         Number of layers, including the input layer, and number of outputs.
     out_activation_ : {"softmax", "logistic"}
@@ -175,11 +177,11 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
     fit_seconds_ : float
         Duration of the last fit in seconds.
     n_features_in_, feature_names_in_ : int and ndarray of shape (n_features,)
-        Number and names of the features seen during `fit`; the names exist only if X has some.
+        Number and names of the features seen during `fit`; the names exist only if X has column names.
 
     See Also
     --------
-    LogisticRegression : Minimize the objective without hidden layers to a certified tolerance.
+    LogisticRegression : Fit a model without hidden layers to a certified tolerance.
     TwoLayerNet : The two-layer network of a course assignment, with its methods.
 
     Examples
@@ -238,8 +240,8 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
     ) -> Self:
         """Train the network.
 
-        With validation data, whether passed here or set aside for `early_stopping`, the network keeps the parameters of
-        the first epoch (or iteration) with the highest validation accuracy; otherwise it keeps the last ones.
+        With validation data, whether passed here or set aside for `early_stopping`, the fitted parameters are taken
+        from the first epoch (or iteration) with the highest validation accuracy, and otherwise from the last one.
 
         Parameters
         ----------
@@ -250,14 +252,14 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             each row (soft labels).
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Sample weights in the loss. Batch normalization ignores them.
-        X_val, y_val : array-like of shapes (n_validation, n_features) and that of y, or None
+        X_val, y_val : array-like of shapes (n_validation, n_features) and (n_validation, ...), or None
             Validation data.
         save_checkpoint : path or None, default=None
             File to which a checkpoint is written atomically after each epoch; it contains no pickle. Not supported with
             "lbfgs" or `warm_start`.
         resume : path or None, default=None
-            Checkpoint from which to resume, with the same data and parameters, except for the limits of the training.
-            The result is bitwise identical to that of an uninterrupted fit.
+            Checkpoint from which to resume, with the same data and parameters, except for the training limits. The
+            result is bitwise identical to that of an uninterrupted fit.
 
         Returns
         -------
@@ -269,21 +271,22 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If a parameter is invalid, or if the data have a wrong shape or NaN or infinite values.
         CheckpointError
-            If the checkpoint is damaged, or belongs to other parameters or data. Shapes, labels, weights, and the first
-            and last rows of the data are compared.
+            If the checkpoint is damaged, or was written with other parameters or data. Only the shapes, labels,
+            weights, and first and last rows of the data are compared.
         OSError
             If the checkpoint to resume from cannot be read.
 
         Warns
         -----
         ConvergenceWarning
-            If the training diverged, or reached max_iter while the loss was still improving; or if "lbfgs" reached a
+            If training diverged, if it reached max_iter while the loss was still improving, or if "lbfgs" reached a
             limit or could not decrease the loss.
         UserWarning
-            If Ctrl-C stopped the training. The model then keeps its complete epochs and sets `interrupted_`. Before the
-            first complete epoch KeyboardInterrupt is raised, and the model is unchanged.
+            If training was stopped by Ctrl-C. The model then keeps its complete epochs, and `interrupted_` is True. If
+            Ctrl-C is pressed before the end of the first epoch, KeyboardInterrupt is raised, and the model is
+            unchanged.
         CheckpointWarning
-            If a checkpoint cannot be written. The training continues, and the next epoch tries again.
+            If a checkpoint cannot be written. Training continues, and `fit` tries again after the next epoch.
         UserWarning
             If `batch_size` exceeds the number of rows, which then form one batch.
         """
@@ -324,7 +327,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         X, y, sample_weight : array-like
             Training data, labels and weights, as in `fit`. Fewer rows than `batch_size` form one batch.
         classes : array-like of shape (n_classes,) or None, default=None
-            All classes that occur in any call. Required in the first call.
+            All classes that occur in any call. This argument is required in the first call.
 
         Returns
         -------
@@ -334,15 +337,15 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As in `fit`; also if a label is not among the classes, or if `early_stopping` is True.
+            As in `fit`, and if a label is not among the classes or `early_stopping` is True.
 
         Warns
         -----
         ConvergenceWarning
-            If the training diverged; the parameters are those before the call.
+            If training diverged. The parameters are then reset to those before the call.
         UserWarning
-            If Ctrl-C was pressed after the epoch, which is kept. Before that KeyboardInterrupt is raised, and the model
-            is unchanged.
+            If Ctrl-C was pressed after the epoch, whose result is kept. If Ctrl-C is pressed earlier, KeyboardInterrupt
+            is raised, and the model is unchanged.
         """
         with restore_on_error(self):
             self._check_training()
@@ -352,7 +355,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             examples, kind = self._read_part(X, y, sample_weight, reset=not continues)
             network = self._network_to_train(random_state, continues, kind)
             descent = self._make_descent(network, random_state)
-            # Another solver starts without state, and so does a model converted from scikit-learn.
+            # After a change of solver, or in a model converted from scikit-learn, there is no optimizer state.
             before = getattr(self, "_optimizer", None) if continues else None
             patience = None
             if before is not None and before.solver == self.solver:
@@ -369,7 +372,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X: MatrixLike) -> Array:
-        """Predict the most probable class of each row, or for multilabel y which labels it has.
+        """Predict the most probable class of each row, or the labels of each row for multilabel y.
 
         Parameters
         ----------
@@ -383,7 +386,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         """
         probabilities = self._predict(X, Network.predict_probabilities)
         if probabilities.shape[1] == 1:
-            # The modulo handles a fit to a single class, which is predicted for every row.
+            # If y had a single class, the modulo makes sure that this class is predicted for every row.
             return self.classes_[(probabilities[:, 0] >= 0.5).astype(np.int64) % len(self.classes_)]
         if self.out_activation_ == "logistic":
             return (probabilities >= 0.5).astype(np.int64)
@@ -400,8 +403,8 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            Probabilities, with columns in the order of `classes_`, of type `dtype`, or float64 for multilabel y. If y
-            had a single class, there are two columns.
+            Probabilities, with columns in the order of `classes_`. Their data type is `dtype`, or float64 for
+            multilabel y. If y had a single class, there are two columns.
         """
         check_is_fitted(self)
         if self._read_plan()["is_independent"]:
@@ -435,7 +438,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         return np.minimum(scores, 0) - np.log(1 + np.exp(-np.abs(scores)))
 
     def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the accuracy on test data; for multilabel y the subset accuracy.
+        """Return the accuracy on test data, or the subset accuracy for multilabel y.
 
         Parameters
         ----------
@@ -451,7 +454,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         accuracy : float
             Accuracy, from 0 to 1.
         """
-        # scikit-learn converts labels without these checks.
+        # scikit-learn would convert the labels without these checks.
         y = read_if_sparse(read_in_place(y, "y"), "y")
         return super().score(X, y, read_relative_weights(sample_weight, y, are_signed=True))
 
@@ -475,7 +478,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         coefs, intercepts = ([part.copy() for part in parts] for parts in (network.coefs, network.intercepts))
         n_classes, is_multilabel = len(self.classes_), self.out_activation_ == "logistic" and self.n_outputs_ > 1
         if n_classes == 2 and self.n_outputs_ == 2 and not is_multilabel:
-            # For two classes scikit-learn has one output, the difference of the scores.
+            # For two classes, scikit-learn has one output, the difference between the scores.
             coefs[-1] = coefs[-1][:, 1:] - coefs[-1][:, :1]
             intercepts[-1] = intercepts[-1][1:] - intercepts[-1][:1]
             model_copy.n_outputs_, model_copy.out_activation_ = 1, "logistic"
@@ -498,8 +501,8 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         model : MLPClassifier
-            A fitted model with the same predictions, whose `dtype` is that of the coefficients. `partial_fit` and
-            `warm_start` continue from them.
+            A fitted model with the same predictions. Its `dtype` is the type of the coefficients, from which
+            `partial_fit` and `warm_start` continue.
 
         Raises
         ------
@@ -518,20 +521,20 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         return model_copy
 
     def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags: sparse X and multilabel y are supported."""
+        """Return scikit-learn's tags, which declare support for sparse X and multilabel y."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.classifier_tags.multi_label = True
         return tags
 
     def _predict(self, X, method):
-        """Return the probabilities or scores of the rows from a method of the network."""
-        # scikit-learn's check takes a tenth of the time of a prediction for one row.
+        """Return the probabilities or scores of the rows of X, computed by a method of the network."""
+        # scikit-learn's check would take a tenth of the time of a prediction for one row.
         if not hasattr(self, "coefs_"):
             check_is_fitted(self)
         matrix = read_matrix(self, X, reset=False)
         with np.errstate(over="ignore", invalid="ignore"):
-            # A new network for each call, because several threads may predict at the same time.
+            # Each call loads its own network, because several threads may predict at the same time.
             network = self._load_network().fold()
             outputs = method(network, matrix)
         if not np.isfinite(outputs).all():
@@ -543,7 +546,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         return outputs
 
     def _check_training(self):
-        """Raise a ValueError for an invalid parameter, or one that the solver does not support."""
+        """Raise a ValueError if a parameter is invalid or not supported by the solver."""
         check_parameters(self)
         if self.solver == "lbfgs" and (self.batch_norm or self.dropout):
             raise ValueError(
@@ -552,13 +555,13 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             )
 
     def _make_descent(self, network, random_state):
-        """Return the Descent of the solver on a Network, with dropout from random_state."""
+        """Return the Descent of the solver for a Network, with dropout drawn from random_state."""
         if self.solver == "adam":
             return AdamDescent(network, self.beta_1, self.beta_2, self.epsilon, random_state)
         return MomentumDescent(network, self.momentum, self.nesterovs_momentum, random_state)
 
     def _plan_network(self, kind):
-        """Return the arguments of the Network for a kind of Targets, without the options of a training run."""
+        """Return the arguments of the Network for a kind of Targets, without the training options."""
         sizes: Any = self.hidden_layer_sizes
         hidden = tuple(sizes) if np.iterable(sizes) else (sizes,)
         if not all(isinstance(size, Integral) and int(size) > 0 for size in hidden):
@@ -573,14 +576,14 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         }
 
     def _read_plan(self):
-        """Return the arguments of the Network for prediction, after a check against the public attributes."""
+        """Return the arguments of the Network for predictions, checked against the public attributes."""
         plan: Any = self._plan
         require(isinstance(plan, dict) and plan.keys() == NETWORK_ARGUMENTS, "_plan", "describe a network", plan)
         n_inputs, *_, n_outputs = plan["layer_sizes"]
         n_features = validate_count("n_features_in_", self.n_features_in_)
         require(n_features == n_inputs, "n_features_in_", f"be {n_inputs}, the inputs of the network", n_features)
         classes = as_array("classes_", self.classes_)
-        # One output distinguishes two classes, or stands for a single class.
+        # There is one output for two classes and for a single class.
         accepted = (1, 2) if n_outputs == 1 and not plan["is_independent"] else (n_outputs,)
         is_right = classes.ndim == 1 and len(classes) in accepted
         require(is_right, "classes_", f"contain {accepted[-1]} classes, as the network does", classes)
@@ -590,7 +593,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         return plan
 
     def _load_network(self, **training):
-        """Return the network of the last training, with options of a new one; an error names an invalid attribute."""
+        """Return the last trained network, with options for a new training run; errors name the invalid attribute."""
         network = Network(**self._read_plan(), **training)
         for name, targets in network.named_arrays().items():
             arrays = validate_arrays(f"{name}_", getattr(self, f"{name}_"), [target.shape for target in targets])
@@ -599,7 +602,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         return network
 
     def _network_to_train(self, random_state, continues, kind):
-        """Return a network with the parameters of the last training, or with initial ones."""
+        """Return a network with the parameters of the last training run, or with initial parameters."""
         plan = self._plan_network(kind)
         if continues:
             before = self._read_plan()
@@ -619,19 +622,19 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         return network
 
     def _train_on_all_rows(self, network, examples, validation, random_state, continues, on_iteration):
-        """Train by L-BFGS, set the fitted attributes, and return the Training."""
+        """Train with L-BFGS, set the fitted attributes, and return the Training."""
         limits = {name: getattr(self, name) for name in ("alpha", "max_iter", "max_fun", "tol")}
         training = train_by_lbfgs(network, examples, validation, on_iteration=on_iteration, **limits)
         self._store_training(training, network, validation is not None, continues)
         self.t_ = self.t_ if continues else 0
-        # Mini-batches that continue from here start without an optimizer state.
+        # If mini-batch training continues from here, it starts without an optimizer state.
         self._optimizer, self._no_improvement_count, self._random_state = None, 0, random_state
         return training
 
     def _train(
         self, descent, examples, validation, random_state, max_epochs, continues, on_epoch, *, n_epochs=0, **more
     ):
-        """Train by mini-batches, set the fitted attributes, and return the Training."""
+        """Train with mini-batches, set the fitted attributes, and return the Training."""
         if self.batch_norm and len(examples) < 2:
             raise ValueError(f"batch_norm={self.batch_norm!r} requires at least 2 training rows, got {len(examples)}")
         batch_size: Any = AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size

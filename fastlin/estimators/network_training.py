@@ -1,4 +1,4 @@
-"""The common base class of MLPClassifier and MiniBatchLogisticRegression: reading data, training and results."""
+"""The common base class of MLPClassifier and MiniBatchLogisticRegression: data input, training and results."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from fastlin.training import EpochSchedule, LearningRate
 from fastlin.training.step_bar import show_steps
 from fastlin.typing import Array, ClassWeight, RandomState
 
-# Below this total weight, sums of weights times losses of up to 1e8 per row stay finite.
+# Below this total weight, weighted sums of losses are finite if the loss of each row is at most 1e8.
 MAX_TOTAL_WEIGHT = 1e300
-# The kinds of Targets, with their descriptions in error messages.
+# The kinds of Targets, and their descriptions in error messages.
 KINDS = {"class": "one class per row", "soft": "probabilities of the classes", "multilabel": "zeros and ones"}
-# The attribute of an Epoch that each curve contains.
+# For each curve, the attribute of an Epoch that it contains.
 CURVES = {
     "loss_curve_": "loss",
     "accuracy_curve_": "accuracy",
@@ -78,7 +78,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
 
     @with_callbacks
     def _train_with_callbacks(self, X, y, sample_weight, trained, train):
-        """Return the Training of train(on_epoch), which calls on_epoch after each epoch, with callbacks."""
+        """Call train(on_epoch) with callbacks, and return its Training; on_epoch is called after each epoch."""
         estimator: Any = self
 
         def describe(n_iter):
@@ -105,7 +105,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
             yield on_epoch
 
     def _read_rows(self, X, y, sample_weight, X_val, y_val, continues, kinds=KINDS, **checks):
-        """Set the classes; return the training Examples, the validation Examples or None, and the kind of Targets."""
+        """Set the classes; return the training Examples, the validation Examples (or None) and the kind of Targets."""
         if continues:
             self._check_continuation()
         matrix = read_matrix(self, X, reset=not continues, **checks)
@@ -120,13 +120,13 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         return examples, self._read_validation(X_val, y_val, targets.kind), targets.kind
 
     def _store_training(self, training, trained, is_validated, continues):
-        """Set the fitted attributes of a Training; the curves are extended if it continues another."""
+        """Set the fitted attributes of a Training; if training continues, the curves are extended."""
         for name, measure in CURVES.items():
             values = [getattr(epoch, measure) for epoch in training.records]
             if not is_validated and measure.startswith("validation"):
                 setattr(self, name, None)
             elif continues and getattr(self, name):
-                # A copy of the curve in each call would make a long sequence of calls slow.
+                # Copying the curve in each call would make a long sequence of calls slow.
                 getattr(self, name).extend(values)
             else:
                 setattr(self, name, values)
@@ -134,7 +134,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         vars(self).update(self._describe(trained))
 
     def _make_schedule(self, max_epochs, batch_size, patience, **more):
-        """Return the EpochSchedule of a training run; more contains other fields of it."""
+        """Return the EpochSchedule of a training run; more contains its other fields."""
         # As in scikit-learn, "adam" ignores the learning rate schedules of "sgd".
         schedule = self.learning_rate if getattr(self, "solver", "sgd") == "sgd" else "constant"
         decay, power = float(self.learning_rate_decay), float(self.power_t)
@@ -143,7 +143,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         return EpochSchedule(max_epochs, batch_size, rate, float(self.alpha), self.shuffle, **stopping, **more)
 
     def _describe_training(self):
-        """Return the lines of a summary on the epochs, the loss and the accuracy, also on the validation data."""
+        """Return the summary lines on the epochs, and on the training and validation loss and accuracy."""
         if not self.loss_curve_:
             return {"epochs": "none"}
         lines = {
@@ -163,7 +163,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         return lines
 
     def _check_class_weight(self, method):
-        """Raise a ValueError if class weights are "balanced" in a method that gets only some of the rows."""
+        """Raise a ValueError if class weights are "balanced" in a method that is called with only part of the data."""
         if isinstance(self.class_weight, str):
             raise ValueError(
                 f'class_weight="balanced" is not supported by {method}, which gets only some of the rows. Use a dict '
@@ -179,7 +179,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         self._check_class_weight("partial_fit")
 
     def _begin_partial_fit(self, classes, continues):
-        """Check the state to continue from, set the classes of all calls, and return the random state of this call."""
+        """Validate the state from which to continue, set the classes, and return the random state of this call."""
         if continues:
             self._check_continuation()
         if classes is not None:
@@ -187,11 +187,11 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         check_partial_fit_first_call(self, classes)
         if len(self.classes_) < 2:
             raise ValueError(f"classes must contain at least 2 classes, got only one class: {self.classes_}")
-        # A copy, so that a call that fails or is interrupted does not change the random state.
+        # The random state is copied, so that calls that fail or are interrupted do not change it.
         return deepcopy(self._random_state) if continues else check_random_state(self.random_state)
 
     def _read_targets(self, y, n_rows, kinds=KINDS, suffix=""):
-        """Return the Targets of y (n,) or (n, n_classes); raise a ValueError if y is of none of the kinds."""
+        """Return the Targets of y (n,) or (n, n_classes); raise a ValueError if y is not of any of the kinds."""
         y = read_labels(self, y, n_rows, suffix, accepts_multilabel=True)
         if y.ndim == 1:
             return Targets("class", *encode_labels(y))
@@ -205,7 +205,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         return Targets(kind, np.arange(y.shape[1]), y)
 
     def _make_examples(self, matrix, targets, sample_weight):
-        """Return the Examples of rows with Targets; a training run uses the absolute size of the weights."""
+        """Return the Examples of rows with Targets; the weights are not normalized."""
         if self.class_weight is not None and targets.kind != "class":
             raise ValueError(
                 f"class_weight requires y with one class per row, got {KINDS[targets.kind]}; use sample_weight instead."
@@ -222,7 +222,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         return Examples(matrix, labels, weights)
 
     def _read_part(self, X, y, sample_weight, reset, kinds=KINDS):
-        """Return the Examples of rows after the classes have been set, and the kind of their Targets."""
+        """Return the Examples of rows and the kind of their Targets; the classes must have been set."""
         matrix = read_matrix(self, X, reset=reset)
         targets = self._read_targets(y, matrix.shape[0], kinds).convert_to(
             getattr(self, "_kind", ""), len(self.classes_)
@@ -244,10 +244,10 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         return Examples(matrix, targets.encode(self.classes_, "y_val"))
 
     def _split_validation(self, examples, random_state):
-        """Return training and validation Examples, split as by scikit-learn's MLPClassifier."""
+        """Return training and validation Examples, split in the same way as in scikit-learn's MLPClassifier."""
         n_rows, fraction, classes = len(examples), self.validation_fraction, None
         if len(self.classes_) == 2 and examples.labels.ndim == 1:
-            # A column of booleans as in scikit-learn, whose error message contains these values.
+            # As in scikit-learn, this is a column of booleans, whose values occur in an error message.
             classes = examples.labels[:, np.newaxis].astype(bool)
         with prefix_errors(
             f"validation_fraction={fraction} of {n_rows} rows cannot be set aside; give X_val and y_val"
@@ -268,7 +268,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
             is_sorted = classes.ndim == 1 and np.array_equal(classes, np.unique(classes))
         except TypeError:
             is_sorted = False
-        # Labels are encoded by binary search in the classes.
+        # Labels are encoded with a binary search in the classes.
         require(is_sorted, "classes_", "contain each class once, in ascending order", classes.tolist())
         validate_count("t_", self.t_)
         for name in CURVES:
@@ -277,16 +277,16 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
             require(is_valid, name, "be a list", curve)
         state = self._random_state
         require(isinstance(state, np.random.RandomState), "_random_state", "be a RandomState", state)
-        # A generator that the user passed may use another bit generator.
+        # A user-defined random state may use another bit generator.
         if state.get_state(legacy=False)["bit_generator"] == "MT19937":
             check_generator_state("_random_state", state.get_state())
 
 
 class Targets(NamedTuple):
-    """The targets of some rows, of one of three kinds.
+    """The targets of some rows. There are three kinds.
 
-    "class" is one class per row, "multilabel" zeros and ones for each label, and "soft" probabilities that sum to one.
-    The last two have labels (n, n_classes), float64.
+    "class" means one class per row, "multilabel" zeros and ones for each label, and "soft" probabilities that sum to
+    one. For the latter two kinds, labels have shape (n, n_classes) and dtype float64.
     """
 
     kind: str
@@ -294,7 +294,7 @@ class Targets(NamedTuple):
     labels: np.ndarray
 
     def convert_to(self, kind: str, n_classes: int) -> Targets:
-        """Return the Targets as probabilities if kind is "soft" and they have one class per row, or unchanged."""
+        """Return the Targets, converted to probabilities if kind is "soft" and they contain one class per row."""
         is_certain = self.kind == "multilabel" and (self.labels.sum(axis=1) == 1).all()
         if kind == "soft" and is_certain:
             return Targets("soft", self.classes, self.labels)
@@ -304,7 +304,7 @@ class Targets(NamedTuple):
         return self
 
     def encode(self, classes: Array, name: str) -> Array:
-        """Return the labels as indices of the given classes; ValueError with the name: other classes occur."""
+        """Return the labels as indices into the classes; raise a ValueError with the name if other classes occur."""
         if self.kind != "class":
             n_columns, n_classes = len(self.classes), len(classes)
             require(n_columns == n_classes, name, f"have a column for each of {n_classes} classes", n_columns)

@@ -1,4 +1,4 @@
-"""Parameters of the estimators: their declaration by type, default and accepted values, and their validation.
+"""Parameters of the estimators: their declarations (type, default and accepted values) and their validation.
 
 The decorator `estimator` generates the constructor and scikit-learn's `_parameter_constraints` from declarations.
 """
@@ -39,7 +39,7 @@ Penalty: TypeAlias = Literal["l1", "l2", "elasticnet"]
 Activation: TypeAlias = Literal["identity", "logistic", "relu", "tanh"]
 Normalization: TypeAlias = Literal["input", "hidden", "both"]
 Initialization: TypeAlias = Literal["xavier", "he", "normal"]
-# The solvers of a network, its learning rate schedules, and the types of its computations.
+# The solvers, learning rate schedules and dtypes of a network.
 NetworkSolver: TypeAlias = Literal["adam", "sgd", "lbfgs"]
 LearningRateSchedule: TypeAlias = Literal["constant", "invscaling", "adaptive"]
 Precision: TypeAlias = Literal["float32", "float64"]
@@ -48,7 +48,7 @@ BoundsLike: TypeAlias = float | ArrayLike | Mapping[str, float] | None
 # The stacklevel of warnings about the user's call of `fit`, from a function that `_fit` calls.
 STACKLEVEL_OF_FIT = 4
 
-# Exponents of 10 between which grids of C and of alpha lie if there is no L1 penalty, as in scikit-learn.
+# Ranges of grids of C and of alpha without an L1 penalty, as exponents of 10, as in scikit-learn.
 C_EXPONENTS, ALPHA_EXPONENTS = (-4, 4), (-7, 2)
 
 # The l1_ratio for each value of the deprecated `penalty`, and scikit-learn's warnings about it.
@@ -59,7 +59,7 @@ PENALTY_DEPRECATION = (
 )
 L1_RATIO_UNUSED = "{} parameter is only used when penalty is 'elasticnet'. Got (penalty={})"
 
-# The constraints of the strings in a declaration; any other string is one of scikit-learn's `_parameter_constraints`.
+# Constraints for strings in declarations; other strings are passed to scikit-learn's `_parameter_constraints`.
 CONSTRAINTS = {
     "above 0": Interval(Real, 0, None, closed="neither"),
     "above 0, or inf": Interval(Real, 0, None, closed="right"),
@@ -93,11 +93,11 @@ def fitted(*, init: Literal[False] = False) -> Any:
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(parameter, fitted))
 def estimator(declared: Declared) -> Declared:
-    """Add a constructor and parameter constraints to a class; its own parameters precede those of its bases."""
+    """Add a constructor and parameter constraints to a class; its own parameters precede inherited ones."""
     decorated: Any = dataclass(kw_only=True, eq=False, repr=False, match_args=False)(declared)
     constraints = {item.name: item.metadata["accepts"] for item in fields(decorated) if item.init}
     decorated._parameter_constraints = constraints
-    # The constructor has the defaults; as class attributes they would hide a missing instance attribute.
+    # The constructor has the defaults. As class attributes, they would hide missing instance attributes.
     for name in vars(decorated).keys() & constraints.keys():
         delattr(decorated, name)
     order = ["self", *(name for base in decorated.__mro__ for name in inspect.get_annotations(base))]
@@ -115,7 +115,7 @@ def limit_jobs(n_jobs: int | None) -> AbstractContextManager[None]:
 
 
 def read_seed(random_state: RandomState) -> int:
-    """Return a seed from a random_state, from which further seeds are derived."""
+    """Return a seed drawn from a random_state; other seeds are derived from this seed."""
     with prefix_errors("random_state"):
         return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
@@ -127,7 +127,7 @@ def warn_of_future_change(text: str, since: tuple[int, int], until: tuple[int, i
 
 
 def uses_alpha(estimator: object) -> bool:
-    """Return whether `alpha` or `alphas` sets the penalty 1 / (C S); the C of fits is then 1 / alpha."""
+    """Return whether `alpha` or `alphas` sets the penalty 1 / (C S); if so, C is 1 / alpha in fits."""
     is_number = not isinstance(getattr(estimator, "alpha", "1/n_samples"), str)
     return is_number or getattr(estimator, "alphas", None) is not None
 
@@ -224,7 +224,7 @@ def warn_of_defaults(scoring: object, use_legacy_attributes: object) -> None:
 
 
 def read_scoring(scoring: str | Callable[..., float] | None) -> str | Callable[..., float] | None:
-    """Return the parameter `scoring`, with its default replaced by that of the installed scikit-learn."""
+    """Return the parameter `scoring`, where the default means that of the installed scikit-learn."""
     if scoring != "warn":
         return scoring
     return None if scikit_learn.VERSION < (1, 11) else "neg_log_loss"
@@ -294,7 +294,7 @@ def read_bounds(estimator: LinearEstimator, matrix: Matrix, n_rows_coef: int) ->
 
 
 def _read_bounds(estimator, name, missing, matrix, shape):
-    """Return the lower or upper bounds as an array of this shape (K, d); `missing` stands for no bound."""
+    """Return the lower or upper bounds as an array of this shape (K, d); `missing` means no bound."""
     values = getattr(estimator, name)
     if values is None:
         return np.full(shape, missing)
@@ -317,13 +317,13 @@ def _read_bounds(estimator, name, missing, matrix, shape):
 def _read_numbers(
     name: str, values: Any, matrix: Matrix, shapes: list[tuple[int, ...]], accepted: str, others: str = ","
 ) -> Array:
-    """Return one number per feature as float64 in one of the shapes; a categorical column has one for all levels."""
+    """Return one number per feature as float64 in one of the shapes; all levels of a column have the same."""
     values = read_in_place(values, name)
     try:
         numbers = np.asarray(values, np.float64)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be a number or an array with a number per feature, got {values!r}") from None
-    # The number of coefficients of each column of a table.
+    # The number of coefficients per column of a table.
     n_features = matrix.shape[1]
     widths = getattr(matrix, "widths", np.ones(n_features, np.int64))
     if numbers.shape[-1:] == widths.shape and (*numbers.shape[:-1], n_features) in shapes:

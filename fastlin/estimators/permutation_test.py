@@ -1,4 +1,4 @@
-"""`permutation_test`: a permutation test of the association between X and y, and its result `PermutationTest`."""
+"""`permutation_test`: a permutation test of the association between X and y, and the class `PermutationTest`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from fastlin.fitted import validate_count
 from fastlin.typing import MatrixLike
 
 LIKELIHOOD_RATIO = "likelihood_ratio"
-# Scores that batched fits support.
+# Scores that are supported by batched fits.
 SCORES = "accuracy", "neg_log_loss", LIKELIHOOD_RATIO
-# The largest tol of the fits. Batched fits take little longer than with 1e-4, and likelihood ratios are accurate to
-# several digits (docs/benchmarks/design-choices.md: tol of permutation tests).
+# The largest tol of the fits. Batched fits take little longer than with a tol of 1e-4, and likelihood ratios are
+# accurate to several digits (docs/benchmarks/design-choices.md: tol of permutation tests).
 TOL = 1e-12
 
 
@@ -37,9 +37,9 @@ class PermutationTest:
     score : float
         Score of the model for the original data.
     permutation_scores : ndarray of shape (n_permutations,)
-        Scores for the permuted data. A score that equals `score` within the accuracy of the fits is set to it.
+        Scores for the permuted data. Scores that equal `score` within the accuracy of the fits are set to `score`.
     p_value : float
-        (1 + number of permutation scores that are at least `score`) / (1 + n_permutations).
+        The p-value (1 + number of permutation scores that are at least `score`) / (1 + n_permutations).
 
     Examples
     --------
@@ -65,34 +65,34 @@ def permutation_test(
     n_permutations: int = 1000,
     random_state: int | np.random.RandomState | None = None,
 ) -> PermutationTest:
-    """Permutation test of the association between X and y.
+    """Test the association between X and y with permutations.
 
-    The p-value is the significance of a cross-validated score [1]_, or of the likelihood ratio of a fit to all rows.
-    The rows of X are permuted, while the labels and their folds remain in place. Fits of `LogisticRegression` to two
-    classes run in batches for the scores named below; other models are fitted one at a time.
+    The p-value is that of a cross-validated score [1]_ or of the likelihood ratio of a fit to all rows. The rows of X
+    are permuted, while the labels and their folds remain in place. `LogisticRegression` models for two classes are
+    fitted in batches for the scores named under `scoring`. Other models are fitted one at a time.
 
-    Ties count exactly. Permutations that yield the same data, in any order of the rows, share one score. Scores also
-    count as equal if the certificates of the fits cannot distinguish them, as for the two mirror images of a 2 x 2
-    table. For this purpose `LogisticRegression` is fitted with ``solver="auto"`` and `tol` at most 1e-12, and a
-    decision value that its certificate cannot distinguish from zero counts as zero. Scores count as equal only within
-    float64 rounding error for fits that have not converged, other estimators, other scorers, folds with more than 600
-    columns, and more than two classes (except for the likelihood ratio with an L2 penalty). For these scores
-    `LogisticRegression` and `FirthLogisticRegression` convert float32 data to float64.
+    Ties are counted exactly. Permutations that yield the same data, in any order of the rows, have the same score.
+    Scores are also treated as equal if the certificates of the fits cannot distinguish them, as for the two mirror
+    images of a 2 x 2 table. For this purpose `LogisticRegression` is fitted with ``solver="auto"`` and `tol` at most
+    1e-12, and decision values that the certificate cannot distinguish from zero are treated as zero. Scores are treated
+    as equal only within float64 rounding error for fits that have not converged, other estimators, other scorers, folds
+    with more than 600 columns, and more than two classes (except for the likelihood ratio with an L2 penalty). For
+    these scores `LogisticRegression` and `FirthLogisticRegression` convert float32 data to float64.
 
     Parameters
     ----------
     estimator : estimator
         Classifier; it is cloned.
     X, y
-        Data and labels, as the estimator accepts them.
+        Data and labels in any form that the estimator accepts.
     scoring : str, callable or None, default=None
         "likelihood_ratio" is twice the difference between the log-likelihood of the model, over all rows, and that of
-        the intercept-only model. Any other scorer of scikit-learn is averaged over the folds; "accuracy" (the meaning
-        of None for fastlin's classifiers) and "neg_log_loss" are the fast ones.
+        the intercept-only model. Scores of any other scikit-learn scorer are averaged over the folds. "accuracy" (the
+        default for fastlin's classifiers) and "neg_log_loss" are fast.
     cv : int, cross-validation generator, iterable or None, default=None
         Cross-validation splitting strategy, as in `cross_val_score`. It must be None for "likelihood_ratio".
     groups : array-like of shape (n_samples,) or None, default=None
-        Rows are permuted only within their group; the groups are also passed to the splitter.
+        Group of each row. Rows are permuted only within groups, which are also passed to the splitter.
     n_permutations : int, default=1000
         Number of permutations, each with its own seed.
     random_state : int, RandomState or None, default=None
@@ -101,12 +101,13 @@ def permutation_test(
     Returns
     -------
     result : PermutationTest
-        The score, the permutation scores and the p-value.
+        Score, permutation scores and p-value.
 
     Raises
     ------
     ValueError
-        If `cv` is given with "likelihood_ratio", if the model has no probabilities then, or if the estimator raises it.
+        If `cv` is given with "likelihood_ratio", if "likelihood_ratio" is used with a model without probabilities, or
+        if the estimator raises a ValueError.
 
     References
     ----------
@@ -146,7 +147,7 @@ def permutation_test(
     if is_own:
         check_parameters(estimator)
         if estimator.solver != "liblinear" or len(classes) == 2:
-            # liblinear's primal and dual problems have the same solution.
+            # The primal and dual problems of liblinear have the same solution.
             estimator.set_params(solver="auto", dual=False, tol=min(estimator.tol, TOL))
     are_two = len(classes) == 2 and all(np.ptp(labels[train]) for train, _ in folds)
     if is_own and are_two and isinstance(name, str) and name in SCORES and estimator.class_weight is None:
@@ -161,7 +162,7 @@ def _permute(n_rows, groups, seed):
     generator = np.random.default_rng(seed)
     order = generator.permutation(n_rows)
     if groups is not None:
-        # Pair the rows of each group, in their original order, with the permuted rows of that group.
+        # Pair the rows of each group, in their original order, with the permuted rows of the same group.
         permuted, order = order, np.empty(n_rows, np.int64)
         groups = np.unique(groups, return_inverse=True)[1]
         order[np.argsort(groups, kind="stable")] = permuted[np.argsort(groups[permuted], kind="stable")]

@@ -35,14 +35,14 @@ from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 DIGEST_BYTES = 16
 
-# Returns the order of the rows, (n,), with a given number.
+# A function that returns the order of the rows with a given number, (n,).
 Draw = Callable[[int], IntArray]
 # The indices of the training rows and of the test rows.
 Fold = tuple[IntArray, IntArray]
 
 
 class DataSlot(NamedTuple):
-    """The number of an order of the rows, and the number of a fold."""
+    """The number of a row order and the number of a fold."""
 
     order: int
     fold: int
@@ -50,9 +50,9 @@ class DataSlot(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DistinctData:
-    """The distinct data among the permutations and folds, up to the order of the rows.
+    """The distinct data sets among all permutations and folds, up to the order of the rows.
 
-    Each fit and each score refers to the first slot with its data.
+    Each fit and each score refers to the first slot that contains its data.
     """
 
     fits: list[DataSlot]
@@ -66,7 +66,7 @@ class Scores:
 
     values: np.ndarray
     errors: np.ndarray
-    # Returns the value of a score and a tighter bound; None if there is no tighter bound.
+    # A function that returns the value of a score and a tighter bound, or None if there is no tighter bound.
     refine: Callable[[int], tuple[float, float]] | None = None
     _refined: set[int] = field(default_factory=set)
 
@@ -81,7 +81,7 @@ class Scores:
 
 
 def find_distinct(X: MatrixLike, labels: IntArray, folds: Sequence[Fold], draw: Draw, n_orders: int) -> DistinctData:
-    """Return the distinct data among n_orders orders of the rows and the folds."""
+    """Return the distinct data sets among n_orders row orders and all folds."""
     first_rows, n_classes = number_rows(X), labels.max(initial=0) + 1
     fits: dict[bytes, int] = {}
     scores: dict[tuple[bytes, bytes], int] = {}
@@ -106,7 +106,7 @@ def _digest(codes):
 
 
 def number_rows(X: Any) -> IntArray:
-    """Return for each row of X the index of the first row that equals it, (n,)."""
+    """Return, for each row of X, the index of the first row that is equal to it, (n,)."""
     keys: Iterable[Any]
     if sparse.issparse(X):
         rows = sparse.csr_array(X, copy=True)
@@ -128,17 +128,17 @@ def number_rows(X: Any) -> IntArray:
     try:
         return np.array([first.setdefault(key, number) for number, key in enumerate(keys)], np.int64)
     except TypeError:
-        # With objects that are not hashable no two rows count as equal.
+        # If X contains objects that are not hashable, no two rows are treated as equal.
         return np.arange(len(rows))
 
 
 def compare(scores: Scores, indices: IntArray) -> tuple[float, FloatArray, float]:
-    """Return the score of the first order of the rows, the scores of the other orders, and the p-value.
+    """Return the score of the first row order, the scores of the other orders, and the p-value.
 
-    indices (n_orders, n_folds) are those of the scores, whose means over the folds are compared. A mean that equals the
-    first within the error bounds is set to it.
+    indices (n_orders, n_folds) are the indices of the scores, whose means over the folds are compared. Means that equal
+    the first mean within the error bounds are set to the first mean.
     """
-    # The rounding error of a mean over the folds.
+    # A bound on the rounding error of a mean over the folds.
     rounding = gamma(indices.shape[1] + 4) * np.abs(scores.values).max(initial=0.0)
 
     def average():
@@ -157,7 +157,7 @@ def compare(scores: Scores, indices: IntArray) -> tuple[float, FloatArray, float
 def score_one_by_one(
     estimator: Any, X: MatrixLike, y: Any, folds: Sequence[Fold], scoring: Any, draw: Draw, distinct: DistinctData
 ) -> Scores:
-    """Return the Scores of fits that run one at a time; their bounds are those of rounding, or of likelihood ratios."""
+    """Return the Scores of fits that run one at a time; only likelihood ratios have bounds beyond rounding."""
     values, errors = np.zeros((2, len(distinct.scores)))
     if type(estimator) in (LogisticRegression, FirthLogisticRegression):
         X = _widen(X)
@@ -177,14 +177,14 @@ def score_one_by_one(
 
 
 def _widen(X):
-    """Return X, an array, a sparse array or a pandas DataFrame, with float32 converted to float64."""
+    """Return X (an array, a sparse array or a pandas DataFrame) with float32 converted to float64."""
     if hasattr(X, "dtypes") and hasattr(X.dtypes, "items"):
         return X.astype({name: np.float64 for name, dtype in X.dtypes.items() if dtype == np.float32})
     return X.astype(np.float64) if getattr(X, "dtype", None) == np.float32 else X
 
 
 def score_likelihood_ratio(model: Any, X: Any, y: Any) -> tuple[float, float]:
-    """Return the likelihood ratio of a classifier and a bound on its error (of rounding only without a certificate)."""
+    """Return the likelihood ratio of a classifier and an error bound (only of rounding without a certificate)."""
     labels, has_bound = np.searchsorted(model.classes_, y), type(model) is LogisticRegression
     if has_bound:
         # Compute the scores in float64.
@@ -203,7 +203,7 @@ def score_likelihood_ratio(model: Any, X: Any, y: Any) -> tuple[float, float]:
 
 
 def compute_ratio(likelihood: float, error: float, labels: IntArray) -> tuple[float, float]:
-    """Return the likelihood ratio of a mean log-likelihood to the intercept-only model, and a bound on its error."""
+    """Return the likelihood ratio vs the intercept-only model for a mean log-likelihood, and a bound on its error."""
     fractions = np.bincount(labels) / len(labels)
     fractions = fractions[fractions > 0]
     null = float(fractions @ np.log(fractions))
@@ -212,7 +212,7 @@ def compute_ratio(likelihood: float, error: float, labels: IntArray) -> tuple[fl
 
 
 class BatchedScores:
-    """Batched fits to the distinct data with two classes, and their scores by one of SCORES."""
+    """Batched fits to the distinct data sets with two classes, and their scores (one of SCORES)."""
 
     def __init__(
         self,
@@ -254,12 +254,12 @@ class BatchedScores:
         self.bounds_training_loss = name == LIKELIHOOD_RATIO and self.l1_ratio == 0
 
     def score(self) -> Scores:
-        """Return the Scores with cheap bounds; the refined bounds need a Hessian each."""
+        """Return the Scores with cheap bounds; each refined bound requires a Hessian."""
         values, errors = np.array([self._score(index) for index in range(len(self.distinct.scores))]).T
         return Scores(values, errors, None if self.bounds_training_loss else partial(self._score, is_refined=True))
 
     def _compute_decisions(self, k):
-        """Return the decision values (n,) of fit k; its bits do not depend on the other fits."""
+        """Return the decision values (n,) of fit k, which do not depend on the other fits in any bit."""
         with limit_jobs(self.model.n_jobs):
             return self.matrix.compute_scores(self.coefs[k : k + 1], self.intercepts[k : k + 1])[:, 0]
 
@@ -287,7 +287,7 @@ class BatchedScores:
         return BinaryFit(self.coefs[k], self.suboptimalities[k], l2, weights)
 
     def _arrange(self, values, order, dtype):
-        """Return values of the permuted rows in the order of the rows of X."""
+        """Return values of the permuted rows, reordered to match the rows of X."""
         arranged = np.empty(len(values), dtype)
         arranged[self.draw(order)] = values
         return arranged

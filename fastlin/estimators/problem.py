@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # A penalty below this fraction of J is within rounding error.
 NEGLIGIBLE_PENALTY = 1e-12
-# A smaller rise of J from the rounding of coefficients does not change predictions.
+# If rounding the coefficients increases J by less than this amount, predictions do not change.
 MAX_ROUNDING_RISE = 1e-6
 # Fits with at most this many products per pass run sequentially, because the threads would mostly wait for the
 # interpreter lock (docs/benchmarks/design-choices.md: sequential small fits).
@@ -46,7 +46,7 @@ class Fit:
 
     C: float  # 1 / alpha if the estimator `uses_alpha`
     coef: np.ndarray  # (K, d), for the original columns, in the type of `choose_dtype`
-    intercept: np.ndarray  # (K,), likewise
+    intercept: np.ndarray  # (K,), in the same type
     certificate: float  # an upper bound on J - J*; inf if there is none
     solution: Any  # a Solution, or the result of the batched solver
     n_before: int = 0  # iterations of another solver that led to the start
@@ -58,12 +58,12 @@ class Fit:
 
     @property
     def start(self) -> tuple[FloatArray, FloatArray]:
-        """The point (coef, intercept) in float64, from which another fit may start."""
+        """The point (coef, intercept) in float64, from which another fit can start."""
         return self.coef.astype(np.float64), self.intercept.astype(np.float64)
 
 
 class Problem:
-    """The objective J over some rows of the training data (None: all) for any C and l1_ratio; measures columns once."""
+    """The objective J over some training rows (None: all) for any C and l1_ratio; columns are measured once."""
 
     def __init__(self, estimator: LinearEstimator, data: TrainingData, rows: IntArray | None = None) -> None:
         self.estimator = estimator
@@ -75,14 +75,14 @@ class Problem:
         self.bounds = read_bounds(estimator, data.matrix, 1 if len(data.classes) == 2 else len(data.classes))
         weights: Any = data.weights
         if rows is not None:
-            # Rows outside of the subset get weight zero in the statistics of the columns.
+            # Rows outside of the subset have weight zero in the statistics of the columns.
             weights = weigh_by_counts(rows, weights, len(data.labels))
         self._unit, self._total_weight = data.weight_unit, data.sum_weights() if rows is None else float(weights.sum())
         if not self._total_weight > 0:
-            # This only happens in folds, because read_training_data raises an error if all weights are zero.
+            # This can only happen in folds, because read_training_data raises an error if all weights are zero.
             raise ValueError("cv must yield folds with training rows of positive weight, but one fold has none.")
         if uses_alpha(estimator):
-            # The penalty is alpha for any weights of the rows, and C stands for 1 / alpha.
+            # The penalty is alpha, no matter how the rows are weighted, and C is 1 / alpha.
             self._unit = self._total_weight = 1.0
         self._objective: Objective | None = None
         self.columns = data.matrix.measure(weights)
@@ -91,13 +91,13 @@ class Problem:
                 pass
 
     def invert(self, number: float) -> float:
-        """Return the penalty 1 / (C S) for a C, or the C for a penalty; infinity becomes 0, and 0 infinity."""
+        """Return the penalty 1 / (C S) for a C, or the C for a penalty; 0 and infinity are mapped to each other."""
         weight = float(number) * self._unit
         return 1.0 / weight / self._total_weight if weight else np.inf
 
     def objective(self, C: float, l1_ratio: float) -> Objective:
         """Return the Objective J at C and l1_ratio."""
-        # The largest penalty makes all coefficients zero, as a penalty that overflows would.
+        # The largest penalty makes all coefficients zero, as would a penalty that overflows.
         penalty = min(self.invert(C), LARGEST_PENALTY)
         l2, l1 = (1 - l1_ratio) * penalty, l1_ratio * penalty
         if self._objective is not None:
@@ -137,7 +137,7 @@ class Problem:
         n_before: int = 0,
         **hints: Any,
     ) -> Fit:
-        """Return the Fit at C and l1_ratio, started from the best of several pairs of coef (K, d) and intercept (K,).
+        """Return the Fit at C and l1_ratio; it starts from the best of several pairs (coef, intercept).
 
         on_iteration gets coef and intercept in their final form. n_before is the number of earlier iterations.
         """
@@ -165,7 +165,7 @@ class Problem:
             )
             coef, intercept, rise = objective.finish(solution, dtype)
         except RangeError as error:
-            # The column whose scale is furthest from one.
+            # Find the column whose scale differs most from one.
             largest = max(self.columns.largest, key=lambda size: abs(np.log(size)) if size > 0 else 0.0)
             raise ValueError(
                 f"X {'overflows' if largest > 1 else 'underflows'}: the values of a column reach {largest:.3g}, so "
@@ -173,7 +173,7 @@ class Problem:
                 "example with sklearn.preprocessing.StandardScaler."
             ) from error
         if rise > max(solution.value, MAX_ROUNDING_RISE):
-            # Rounding leaves no correct digit of J: coefficients of 1e15 in float32 change scores by 1e8.
+            # After rounding, no digit of J is correct: rounding coefficients of 1e15 to float32 changes scores by 1e8.
             solution = replace(
                 solution, stop_reason=StopReason(f"the coefficients are too large for {np.dtype(dtype)}")
             )
@@ -182,9 +182,9 @@ class Problem:
 
 def count_concurrent_fits(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) -> int:
     """Return how many fits to the rows of a matrix, each with its own memory budget, may run concurrently."""
-    # The memory for rows on Dask workers is allocated there.
+    # For rows on Dask workers, memory is allocated by the workers.
     n_rows = matrix.shape[0] if matrix.lies_in_memory else 0
-    # The reader of blocks need not be thread-safe.
+    # The function that reads blocks need not be thread-safe.
     if isinstance(matrix, BlockMatrix) or 0 < n_rows * shape[0] * shape[1] <= MAX_SEQUENTIAL_PRODUCTS:
         return 1
     return Budget.for_data(matrix.budget_bytes).count_concurrent_fits(n_rows, shape, is_smooth)
@@ -228,7 +228,7 @@ def apply_reference_coding(
     """Return the rows of a table and the coefficients of a fit in reference (dummy) coding.
 
     The coefficients become differences from the reference level of their column, and the omitted levels have no column.
-    The third result is the intercept, and the last one contains the indices of the remaining columns.
+    The third result is the intercept, and the last result contains the indices of the remaining columns.
     """
     matrix: Any = data.matrix
     coef, intercept, columns = coef.copy(), intercept.copy(), []
@@ -260,10 +260,10 @@ def apply_reference_coding(
 
 
 def join_matrices(first: Matrix, second: Matrix) -> Matrix:
-    """Return a matrix with the rows of the first followed by those of the second, both of the same kind.
+    """Return a matrix with the rows of the first matrix followed by the rows of the second; both are of the same kind.
 
-    The result has a type that can represent both. Tables are copied; others are copied if the copy takes at most a
-    quarter of the memory budget of a fit to the first, and otherwise read in blocks.
+    The result has a dtype that can represent both. Tables are copied. Other matrices are copied if the copy takes at
+    most a quarter of the memory budget of a fit to the first matrix, and are otherwise read in blocks.
     """
     if isinstance(first, TableMatrix) and isinstance(second, TableMatrix):
         return first.append(second)
@@ -278,7 +278,7 @@ def join_matrices(first: Matrix, second: Matrix) -> Matrix:
         return as_matrix(np.concatenate([first.X, second.X], dtype=dtype))
     joined = BlockMatrix(_chain(_as_blocks(first), _as_blocks(second), dtype))
     if lie_in_memory:
-        # The memory budget of a fit is that of a single array of this size.
+        # The memory budget of a fit is the same as for a single array of this size.
         joined.budget_bytes = first.budget_bytes + second.budget_bytes
     return joined
 
@@ -290,7 +290,7 @@ def _as_blocks(matrix):
 
 
 def _chain(first, second, dtype):
-    """Return the blocks of the first followed by those of the second, with a common type."""
+    """Return the blocks of the first matrix followed by the blocks of the second, with a common dtype."""
 
     def read():
         for blocks in (first, second):

@@ -1,4 +1,4 @@
-"""Compatibility with the installed scikit-learn: its version and private names, tested with 1.6.1 and 1.9.1.
+"""Compatibility with the installed scikit-learn: its version and private names (tested with versions 1.6.1 and 1.9.1).
 
 No other module of fastlin uses private names of scikit-learn.
 """
@@ -13,7 +13,7 @@ import sklearn
 from sklearn.metrics import make_scorer
 from sklearn.utils import metadata_routing, multiclass, validation
 
-# The constraints in `_parameter_constraints`, which BaseEstimator and scikit-learn's estimator checks validate.
+# Constraints in `_parameter_constraints`, which are used by BaseEstimator and by scikit-learn's estimator checks.
 from sklearn.utils._param_validation import Hidden as Hidden
 from sklearn.utils._param_validation import Interval as Interval
 from sklearn.utils._param_validation import Options as Options
@@ -29,7 +29,7 @@ except ImportError:
     callback = None
 
 if TYPE_CHECKING:
-    # scikit-learn has no type hints, and with an untyped base class any constructor call would type-check.
+    # scikit-learn has no type hints. With an untyped base class, any constructor call would pass type checking.
     class BaseEstimator:
         """The attributes that fastlin's estimators inherit from scikit-learn."""
 
@@ -58,17 +58,17 @@ else:
     from sklearn.linear_model._base import LinearClassifierMixin as LinearClassifierMixin
     from sklearn.linear_model._base import SparseCoefMixin as SparseCoefMixin
 
-    # Before 1.9 an empty mixin, without set_callbacks.
+    # Before scikit-learn 1.9, this is an empty mixin without set_callbacks.
     CallbackSupportMixin = callback.CallbackSupportMixin if callback else type("CallbackSupportMixin", (), {})
     with_callbacks = callback.with_callbacks if callback else lambda method: method
 
-# Raises scikit-learn's error for metadata that are passed while metadata routing is disabled.
+# This function raises scikit-learn's error if metadata are passed while metadata routing is disabled.
 refuse_metadata_without_routing = metadata_routing._raise_for_params
-# Returns whether a call of partial_fit is the first, and raises an error if its classes differ from the first call's.
+# This function returns whether a call of partial_fit is the first; it raises an error if its classes have changed.
 check_partial_fit_first_call = multiclass._check_partial_fit_first_call
-# Returns the metadata of a subset of the rows.
+# This function returns the metadata of a subset of the rows.
 select_metadata = validation._check_method_params
-# Validates sample weights, with scikit-learn's error messages.
+# This function validates sample weights, with scikit-learn's error messages.
 check_sample_weight = validation._check_sample_weight
 
 
@@ -82,7 +82,7 @@ class NotebookDisplay:
     def _repr_mimebundle_(self, **kwargs):
         following: Any = super()
         bundle = following._repr_mimebundle_(**kwargs)
-        # scikit-learn's setting `display` determines whether there is HTML.
+        # scikit-learn's setting `display` determines whether the display is HTML.
         if "text/html" in bundle:
             bundle["text/html"] += self._display_fit()
         return bundle
@@ -91,13 +91,13 @@ class NotebookDisplay:
         raise NotImplementedError
 
 
-# Defaults and deprecation warnings follow this version.
+# The version of scikit-learn that determines defaults and deprecation warnings.
 VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
 PLAIN = frozenset({str, bool, int, float, np.float64, type(None)})
 
 
 def has_callbacks(estimator: Any) -> bool:
-    """Return whether an estimator has callbacks, from `set_callbacks` or from an enclosing estimator."""
+    """Return whether an estimator has callbacks, set by `set_callbacks` or by an enclosing estimator."""
     return bool(getattr(estimator, "_skl_callbacks", ()))
 
 
@@ -107,9 +107,9 @@ def begin_task_tree(estimator: Any, n_tasks: int, is_sequential: bool = True) ->
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise scikit-learn's error for an invalid parameter of an estimator; accepted values are cached.
+    """Raise scikit-learn's error if a parameter of an estimator is invalid; results for valid values are cached.
 
-    dual=True is only valid with liblinear, as in scikit-learn.
+    As in scikit-learn, dual=True is valid only with liblinear.
     """
     values = attrgetter(*estimator._parameter_constraints)(estimator)
     # The types are part of the cache key, because 1, 1.0 and True are equal but not all valid.

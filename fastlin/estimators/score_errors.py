@@ -6,8 +6,8 @@ the L1 penalty, and J(W) - J* <= e, where e is the certificate. Let B^2 be the l
 Theorem. If B^2 e <= 1 - 2 exp(-1), then v' H v <= r^2 = e / (1 - 2 exp(-1)).
 
 Proof. Let D be the largest |x' v|, so D <= B |v| in the norm of H. At W* + u v the curvature along v is at least
-exp(-D (1 - u)) times that at W (docs/derivations.md, section 9). J falls in no direction at W*, so with the integral of
-(1 - u) exp(-D (1 - u)) over u from 0 to 1
+exp(-D (1 - u)) times that at W (docs/derivations.md, section 9). J does not decrease in any direction at W*, so the
+integral of (1 - u) exp(-D (1 - u)) over u from 0 to 1 gives
 
     e >= (1 - (1 + D) exp(-D)) |v|^2 / D^2
 
@@ -45,7 +45,7 @@ from fastlin.typing import FloatArray, IntArray
 # If decision values differ by at most one, the Hessian decreases by at most a factor of e between the fit and the
 # minimum, and J - J* is at least this number times the squared distance in the norm of the Hessian.
 MIN_DECREASE = 1 - 2 * exp(-1)
-# Number of relative rounding errors in a logistic loss and in the sums and products that turn it into a score.
+# Number of relative rounding errors in a logistic loss and in the sums and products that give the score.
 LOSS_ROUNDINGS = 32
 
 
@@ -56,7 +56,7 @@ class BinaryFit:
     coef: np.ndarray  # (d,)
     suboptimality: float  # an upper bound on J - J*
     l2: float
-    weights: np.ndarray  # (n,), of the rows; zero for rows outside of the training data
+    weights: np.ndarray  # (n,), the row weights; zero for rows outside of the training data
 
 
 class FittedRows:
@@ -76,12 +76,12 @@ class FittedRows:
         return gamma(self.matrix.longest_row + 4) * size
 
     def bound_decisions(self, fit: BinaryFit, decisions: FloatArray) -> float:
-        """Return a bound on the error of every decision value from the L2 penalty alone, or infinity."""
+        """Return a bound on the errors of all decision values that follows from the L2 penalty alone, or infinity."""
         square = self._bound_rows(fit, decisions)
         return sqrt(square) * bound_distance(fit.suboptimality, square)
 
     def _bound_rows(self, fit, decisions):
-        """Return a bound on x' H^-1 x for all rows from the L2 penalty and the intercept's curvature, or infinity."""
+        """Return a bound on x' H^-1 x for all rows, from the L2 penalty and the intercept curvature, or inf."""
         curvature = np.inf
         if self.fit_intercept:
             curvature = np.einsum("i,i->", fit.weights, compute_curvatures(decisions)) / fit.weights.sum()
@@ -98,7 +98,7 @@ class FittedRows:
         return SharedRows(self.matrix, coordinates, self.factors, self.fit_intercept)
 
     def _read(self, numbers):
-        """Return rows of these indices in the coordinates of the Hessian, with a one for the intercept, (m, d + 1)."""
+        """Return the rows with these indices in the coordinates of the Hessian, with intercept ones, (m, d + 1)."""
         scale, shift = self._shared_rows.coordinates.scaling
         rows = self.matrix.densify(numbers) * scale + shift
         return np.column_stack([rows, np.full(len(rows), float(self.fit_intercept))])
@@ -113,7 +113,7 @@ class FittedRows:
         hessian = self._shared_rows.gram(fit.weights / fit.weights.sum() * compute_curvatures(decisions), np.float64)
         diagonal = np.einsum("jj->j", hessian)
         diagonal += fit.l2 * self._shared_rows.units
-        # Columns without curvature are zero in these coordinates; any positive entry regularizes them.
+        # Columns without curvature are zero in these coordinates; any positive diagonal entry regularizes the Hessian.
         diagonal[diagonal == 0] = 1
         factor = CholeskyFactor(hessian)
         if factor.first_dependent is not None:
@@ -154,10 +154,10 @@ def compute_curvatures(decisions: FloatArray) -> FloatArray:
 
 
 def bound_suboptimality(certificate: float, objective: float, tol: float, has_converged: bool) -> float:
-    """Return a bound on J - J*, or its estimate by the stopping criterion if there is no certificate.
+    """Return a bound on J - J*, or the estimate of the stopping criterion if there is no certificate.
 
-    For a fit that has not converged it is zero: its score is used as it is, because the bound would make all scores
-    equal.
+    For a fit that has not converged, the result is zero: its score is used without a bound, because the bound would
+    make all scores equal.
     """
     if not has_converged:
         return 0.0
@@ -174,7 +174,7 @@ def bound_distance(suboptimality: float, max_square: float) -> float:
 
 
 def bound_loss(suboptimality: float, penalty: float) -> float:
-    """Return a bound on the error of the mean training loss; penalty is (l2 / 2) ||W||^2, the only penalty of J."""
+    """Return a bound on the error of the mean training loss; J has only the penalty (l2 / 2) ||W||^2."""
     # J - J* >= (l2 / 2) ||W - W*||^2, and the loss is J without the penalty.
     return 2 * sqrt(penalty * suboptimality) + 2 * suboptimality
 
@@ -189,17 +189,18 @@ class HeldOut(NamedTuple):
     def score_accuracy(self, errors: FloatArray, is_zero: bool) -> tuple[float, float]:
         """Return the accuracy and a bound on its error, from bounds (m,) on the errors of the decision values.
 
-        Decision values within their bounds count as zero. With is_zero they are assumed to be exactly zero.
+        Decision values within their bounds are treated as zero. If is_zero is true, they are assumed to be exactly
+        zero, so they do not contribute to the bound.
         """
         is_near = np.abs(self.decisions) <= errors + self.rounding
         accuracy = float(np.mean(((self.decisions > 0) & ~is_near) == self.labels))
         return accuracy, 0.0 if is_zero else float(np.mean(is_near))
 
     def score_log_loss(self, errors: FloatArray, first_order: float | None) -> tuple[float, float]:
-        """Return the negative log loss and a bound on its error, from bounds (m,) on those of the decision values.
+        """Return the negative log loss and a bound on its error, from error bounds (m,) of the decision values.
 
-        first_order is a bound on the mean of (loss gradient times error) over the rows. If it is None, each row is
-        bounded separately.
+        first_order is a bound on the mean over the rows of the loss derivative times the error. If it is None, the
+        error of each row is bounded separately.
         """
         margins = np.where(self.labels, self.decisions, -self.decisions)
         missed, loss = expit(-margins), float(np.mean(np.logaddexp(0, -margins)))

@@ -1,4 +1,4 @@
-"""Stability selection: how often L1 paths on random half-samples of the rows select each feature."""
+"""Stability selection: how often each feature is selected by L1 paths on random half-samples of the rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fastlin.fitted import require, validate_count
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, IntArray, MatrixLike, RandomState
 
-# The bound for unimodal frequencies holds only up to this fraction of selected features.
+# The bound for unimodal frequencies is valid only up to this fraction of selected features.
 MAX_FRACTION = 1 / sqrt(3)
 # The largest tol of the fits.
 TOL = 1e-8
@@ -37,8 +37,8 @@ class StabilitySelection:
     Attributes
     ----------
     path : ndarray of shape (n_selected, n_features)
-        Row m contains, for each feature, the fraction of half-samples in which it is among the first m + 1 selected
-        features; NaN for features without a penalty.
+        Entry (m, j) is the fraction of half-samples in which feature j is among the first m + 1 selected features, or
+        NaN if feature j is not penalized.
     names : ndarray of shape (n_features,)
         Names of the features.
     n_pairs : int
@@ -64,7 +64,7 @@ class StabilitySelection:
 
     @property
     def frequencies(self) -> FloatArray:
-        """Fraction of half-samples that select each feature, (n_features,)."""
+        """Fraction of half-samples in which each feature is selected, (n_features,)."""
         return self.path[-1]
 
     def selected(self, threshold: float = 0.75) -> np.ndarray:
@@ -75,17 +75,17 @@ class StabilitySelection:
     def error_bound(self, threshold: float = 0.75, assumption: Literal["unimodal", "none"] = "unimodal") -> float:
         """Return a bound on the expected number of false selections (per-family error rate, PFER).
 
-        Each half-sample selects q of d features. A false selection is a selected feature whose probability of being
-        selected in a half-sample is at most q / d.
+        In each half-sample, q of d features are selected. A false selection is a selected feature whose probability of
+        being selected in a half-sample is at most q / d.
 
         Parameters
         ----------
         threshold : float, default=0.75
-            Selection frequency from which a feature counts as selected, above 0.5 and at most 1.
+            Minimum selection frequency of a selected feature, above 0.5 and at most 1.
         assumption : {"unimodal", "none"}, default="unimodal"
-            "none" is the bound q**2 / d / (2 threshold - 1), which always holds ([2]_, theorem 1; [1]_ for exchangeable
-            features). "unimodal" is a smaller bound ([2]_, theorem 2). It assumes that for each such feature the number
-            of pairs in which both half-samples select it has a unimodal distribution.
+            "none" is the bound q**2 / d / (2 threshold - 1), which is always valid ([2]_, theorem 1; [1]_ for
+            exchangeable features). "unimodal" is a smaller bound ([2]_, theorem 2). It assumes that, for each such
+            feature, the number of pairs in which both half-samples select the feature has a unimodal distribution.
 
         Returns
         -------
@@ -95,7 +95,7 @@ class StabilitySelection:
         Raises
         ------
         ValueError
-            If an argument has another value.
+            If an argument is invalid.
 
         References
         ----------
@@ -121,7 +121,7 @@ class StabilitySelection:
         return factor * fraction * n_selected
 
     def __repr__(self) -> str:
-        """Return the numbers of pairs and features."""
+        """Return a string with the numbers of pairs and features."""
         n_selected, d = self.path.shape
         return f"StabilitySelection({self.n_pairs} pairs of half-samples, each selects {n_selected} of {d} features)"
 
@@ -138,20 +138,19 @@ def stability_selection(
     Cs: int | ArrayLike = 50,
     random_state: RandomState = None,
 ) -> StabilitySelection:
-    """Stability selection: count how often L1 paths on random half-samples select each feature.
+    """Count how often L1 paths on random half-samples select each feature (stability selection).
 
-    The two half-samples of a complementary pair are disjoint and each contain half of the rows of every class. Each
-    half-sample is fitted along `Cs`, from the strongest penalty on, until `n_selected` features have had a nonzero
-    coefficient for any class; these are its selected features. Features that enter at the same C are ordered by the
-    size of their coefficients, and by column if the sizes are equal within the accuracy of the fit (sqrt(tol) of the
-    largest). `tol` is at most 1e-8 for ``solver="auto"``. Standardize the features first, because the penalty depends
-    on their scale.
+    The two half-samples of a complementary pair are disjoint, and each contains half of the rows of every class. For
+    each half-sample, models are fitted along `Cs`, starting with the strongest penalty, until `n_selected` features
+    have had a nonzero coefficient for any class. These features are selected. Features that enter at the same C are
+    ordered by the size of their coefficients, and by column if the sizes are equal within the accuracy of the fit
+    (sqrt(tol) of the largest). `tol` is at most 1e-8 for ``solver="auto"``. The features should be standardized first,
+    because the penalty depends on their scale.
 
     Parameters
     ----------
     estimator : LogisticRegression
-        Estimator with the parameters of the fits, except C, alpha, l1_ratio and penalty, which are ignored. It is
-        cloned.
+        Estimator whose clones are fitted. Its parameters C, alpha, l1_ratio and penalty are ignored.
     X, y, sample_weight, offset
         As in `LogisticRegression.fit`. Rows of weight zero are excluded.
     n_selected : int or None, default=None
@@ -159,19 +158,19 @@ def stability_selection(
     n_pairs : int, default=50
         Number of complementary pairs, each with its own seed.
     Cs : int or array-like of shape (n_Cs,), default=50
-        As in `logistic_path`. For an integer the grid of each half-sample starts where its first feature enters.
+        As in `logistic_path`. If Cs is an integer, the grid of each half-sample starts where its first feature enters.
     random_state : int, RandomState or None, default=None
         Seed of the half-samples. The result does not depend on the number of threads.
 
     Returns
     -------
     StabilitySelection
-        The selection frequencies, the selected features, and bounds on the number of false selections.
+        Selection frequencies, selected features, and bounds on the number of false selections.
 
     Raises
     ------
     TypeError, ValueError
-        If the estimator is an instance of another class, if a class has a single row, or as in `logistic_path`.
+        If the estimator is not a LogisticRegression, if a class has a single row, or as in `logistic_path`.
 
     Examples
     --------
@@ -189,14 +188,14 @@ def stability_selection(
     n_pairs = validate_count("n_pairs", n_pairs, minimum=1)
     Cs = read_Cs(Cs)
     seed = read_seed(random_state)
-    # The Cs of the path set the penalty.
+    # The penalty is set by the Cs of the path.
     model = clone(estimator).set_params(alpha="1/n_samples")
     if model.solver == "auto":
         model.tol = min(model.tol, TOL)
     with limit_jobs(model.n_jobs):
         data = read_training_data(model, X, y, sample_weight, offset)
         names = name_features(model, None)
-        # It raises an error if X is not finite.
+        # Problem raises an error if X is not finite.
         full_problem = Problem(model, data)
         factors = full_problem.penalty_factors
         is_unpenalized = np.zeros(len(names), bool) if factors is None else factors == 0
@@ -254,14 +253,14 @@ def _find_rows_of_classes(data):
 
 
 def _draw_half_samples(rows_of_classes, seed):
-    """Return the row indices of two half-samples; if a class has an odd number of rows, one of them is in neither."""
+    """Return the row indices of two half-samples; a class of odd size has a row in neither."""
     generator = np.random.default_rng(seed)
     half_samples = [generator.permutation(rows)[: len(rows) // 2 * 2].reshape(2, -1) for rows in rows_of_classes]
     return np.sort(np.concatenate(half_samples, axis=1))
 
 
 class _SelectionPath:
-    """The order in which features enter along the Cs of a half-sample, and the convergence of its fits."""
+    """The order in which features enter along the path of a half-sample, and the convergence of its fits."""
 
     def __init__(self, problem, Cs, n_selected, is_unpenalized, accuracy):
         grid: Any = choose_grid(problem, Cs, 1.0) if isinstance(Cs, int) else (Cs, None)
@@ -274,7 +273,7 @@ class _SelectionPath:
         self.start = fit.start
         self.outcomes.append((fit.solution.converged, fit.n_iter))
         sizes = np.abs(fit.coef).max(axis=0)
-        # Smaller coefficients may be zero at the exact minimum.
+        # Smaller coefficients might be zero at the exact minimum.
         entering = np.flatnonzero((sizes > self._accuracy * sizes.max(initial=0.0)) & ~self._has_entered)
         self._has_entered[entering] = True
         self.order.extend(entering[order_sizes(sizes[entering], self._accuracy)])
@@ -295,7 +294,7 @@ def order_sizes(sizes: FloatArray, accuracy: float) -> IntArray:
 
 
 def _select(begin_path, on_fit, number, check):
-    """Return the selection path of a half-sample, whose fits start from the previous ones."""
+    """Return the selection path of a half-sample; each fit starts from the previous solutions."""
     problem, selection_path = begin_path(number)
     for fit in fit_path(problem, selection_path.Cs, 1.0, lambda fit: None, check, start=selection_path.start):
         if not selection_path.record(fit):
@@ -305,7 +304,7 @@ def _select(begin_path, on_fit, number, check):
 
 
 def _select_batched(full_problem, begin_path, n_half_samples, on_fit):
-    """Return the selection paths of all half-samples; the fits at the same index of the Cs run in batches."""
+    """Return the selection paths of all half-samples; the fits at the same index of Cs run in batches."""
     from fastlin.estimators.batched_fits import Task, fit_in_batches
     from fastlin.estimators.problem import Problem
 
@@ -314,7 +313,7 @@ def _select_batched(full_problem, begin_path, n_half_samples, on_fit):
         problem, selection_path = begin_path(number)
         is_included = np.zeros(len(data.labels), bool)
         is_included[problem.rows] = True
-        # One bit per row, because there are many half-samples.
+        # Half-samples are stored as one bit per row, because there are many of them.
         half_samples.append((np.packbits(is_included), selection_path))
     fraction, active = np.average(data.labels, weights=data.weights), half_samples
     while active:

@@ -1,6 +1,7 @@
-"""The summary of a fitted estimator, as text and in notebooks, and the conversion of models from and to scikit-learn.
+"""The summary of a fitted estimator, as text and in notebooks, and the conversion of models to and from scikit-learn.
 
-The estimators inherit `FitSummary` and provide `_describe_result`, which returns the lines of their own fit.
+The estimators inherit `FitSummary` and provide `_describe_result`, which returns the lines that are specific to their
+fit.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from fastlin.typing import MatrixLike
 if TYPE_CHECKING:
     from fastlin.inference.tables import Summary
 
-# New in scikit-learn 1.10.
+# Solvers that are new in scikit-learn 1.10.
 NEWER_SOLVERS = "newton-cd", "newton-cd-gram"
-# The fitted attributes that the classes of both packages share.
+# Fitted attributes of the classes of both packages.
 COMMON_ATTRIBUTES = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
 PATH_ATTRIBUTES = "C_", "alpha_", "l1_ratio_", "Cs_", "alphas_", "l1_ratios_", "scores_", "coefs_paths_"
 LINEAR_MODEL_ATTRIBUTES = *COMMON_ATTRIBUTES, "coef_", "intercept_", *PATH_ATTRIBUTES
@@ -60,13 +61,14 @@ class FitSummary(NotebookDisplay):
     ) -> Summary:
         """Return a summary of the fit: the data, the objective, the convergence and the coefficients.
 
-        For `LogisticRegression` and `LogisticRegressionCV` the line "duality gap" gives `certificate_`, the certified
-        upper bound on J - J*, in absolute terms, and then divided by the objective J.
+        For `LogisticRegression` and `LogisticRegressionCV` the line "duality gap" reports `certificate_`, the certified
+        upper bound on J - J*, followed by this bound divided by the objective J.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or None
-            Rows on which the accuracy is computed. A fit stores no rows, so None omits the accuracy.
+            Rows on which the accuracy is computed. With None, the accuracy is omitted, because a fitted model does not
+            store its training data.
         y : array-like of shape (n_samples,), or None
             Labels of the rows of X.
         sample_weight : array-like of shape (n_samples,), or None
@@ -77,7 +79,7 @@ class FitSummary(NotebookDisplay):
         Returns
         -------
         str
-            The summary. An interactive session shows it as plain text, a notebook as a table.
+            The summary. Interactive sessions show it as plain text, and notebooks show a table.
         """
         from fastlin.inference.tables import Summary
 
@@ -86,7 +88,7 @@ class FitSummary(NotebookDisplay):
         return Summary("\n".join(format_lines(lines)), _write_table(lines))
 
     def _display_fit(self):
-        """Return the summary as an HTML table, followed by a plot if Matplotlib is installed; "" before a fit."""
+        """Return the summary as an HTML table, with a plot if Matplotlib is installed; "" before a fit."""
         if not hasattr(self, "classes_"):
             return ""
         lines = describe_fit(self)
@@ -103,7 +105,7 @@ class FitSummary(NotebookDisplay):
         try:
             source = embed(lambda axes: plot_fit(self, axes), 6, 3.4)
         except ValueError:
-            # Some fits have nothing to plot, for example those without an iteration.
+            # Some fits have nothing to plot, for example fits without an iteration.
             return ""
         return f'<img alt="convergence of the fit" style="max-width:100%" src="{source}">'
 
@@ -111,7 +113,7 @@ class FitSummary(NotebookDisplay):
 def describe_fit(
     estimator: Any, X: Any = None, y: Any = None, sample_weight: Any = None, **options: Any
 ) -> dict[str, str]:
-    """Return the lines of `FitSummary.summary` as a dict from their names to their text; options may hold an offset."""
+    """Return the lines of `FitSummary.summary` as a dict from names to texts; options may contain an offset."""
     check_is_fitted(estimator)
     lines = {"model": " ".join(repr(estimator).split()), **estimator._describe_result()}
     # A model converted from scikit-learn has no fit time.
@@ -128,7 +130,7 @@ def describe_fit(
 
 
 def format_lines(lines: Mapping[str, str]) -> Iterator[str]:
-    """Yield the items of a dict as lines of two aligned columns, with characters that a terminal can show."""
+    """Yield the items of a dict as lines with two aligned columns of printable characters."""
     width = max(map(len, lines))
     return (f"{name:<{width}}  {make_printable(text)}" for name, text in lines.items())
 
@@ -142,7 +144,7 @@ def _write_table(lines):
 
 
 def describe_data(estimator: Any) -> str:
-    """Return the sizes of the data that a model was fitted to."""
+    """Return a description of the size of the training data of a model."""
     n_samples = getattr(estimator, "n_samples_fit_", None)
     rows = "" if n_samples is None else f"{n_samples:,} rows, "
     n_features = validate_count("n_features_in_", estimator.n_features_in_)
@@ -152,8 +154,8 @@ def describe_data(estimator: Any) -> str:
 
 
 def describe_convergence(estimator: Any, n_iter: int) -> dict[str, str]:
-    """Return the lines on the objective, the duality gap, tol and the iterations of a model with one label per row."""
-    # Fits in batches and fits without an iteration have no history.
+    """Return the lines on the objective, duality gap, tol and iterations of a model that is not multilabel."""
+    # Batched fits and fits without an iteration have no history.
     lines, relative_gap, history = {}, 0.0, getattr(estimator, "history_", None)
     if history:
         objective, gap = history[-1].objective, estimator.certificate_
@@ -162,10 +164,10 @@ def describe_convergence(estimator: Any, n_iter: int) -> dict[str, str]:
         lines["duality gap"] = f"{gap:.1e} (certificate_), {relative_gap:.1e} relative to the objective"
         if gap == np.inf:
             lines["duality gap"] = "inf (certificate_), no certified bound"
-    # With the other solvers tol bounds the gradient, whatever the gap.
+    # With other solvers, tol bounds the gradient, regardless of the gap.
     is_limited = estimator.solver == "auto" and estimator.tol < relative_gap < np.inf
     limit = f" up to {estimator.coef_.dtype} rounding error" if is_limited else ""
-    # The last iteration does not include the rounding of the coefficients to their type.
+    # The bound of the last iteration does not include the rounding of the coefficients to their dtype.
     is_rounded = limit and history and history[-1].bound < 0.5 * estimator.certificate_
     limit += "; convert X to float64 for a smaller gap" if is_rounded else ""
     lines["tol"] = f"{estimator.tol:g}, reached{limit}" if estimator.converged_ else f"{estimator.tol:g}, not reached"
@@ -175,7 +177,7 @@ def describe_convergence(estimator: Any, n_iter: int) -> dict[str, str]:
 
 
 def describe_coef(estimator: Any) -> str:
-    """Return the number of nonzero coefficients of a linear model, and of the features that have one."""
+    """Return the number of nonzero coefficients of a linear model, and the number of features that have one."""
     _, coef, _ = check_coefficients(estimator)
     n_columns = np.count_nonzero(np.asarray(abs(coef).sum(axis=0)))
     n_nonzero = coef.nnz if hasattr(coef, "nnz") else np.count_nonzero(coef)
@@ -186,11 +188,11 @@ def describe_coef(estimator: Any) -> str:
 
 
 def copy_linear_model(model: Any, target_class: type[Any]) -> Any:
-    """Return a fitted linear model of the other package's class, with the parameters and attributes that both share."""
+    """Return a fitted linear model of the other package's class, with the common parameters and attributes."""
     model_copy = copy_model(model, target_class, LINEAR_MODEL_ATTRIBUTES)
     check_coefficients(model, classes=read_classes(model))
     if not (hasattr(model_copy, "alpha") or hasattr(model_copy, "alphas")):
-        # Before scikit-learn 1.10 there is no alpha, and any other solver finds the same minimum.
+        # Before scikit-learn 1.10, alpha does not exist. Any other solver finds the same minimum.
         if uses_alpha(model):
             model_copy.set_params(**_translate_alpha(model))
         if model.solver in NEWER_SOLVERS:
@@ -199,12 +201,12 @@ def copy_linear_model(model: Any, target_class: type[Any]) -> Any:
 
 
 def _translate_alpha(model):
-    """Return the parameter C or Cs that replaces alpha or alphas if all rows have the weight 1."""
+    """Return the parameter C or Cs that is equivalent to alpha or alphas if all rows have weight 1."""
     return {"Cs": model.Cs_.copy()} if hasattr(model, "Cs_") else {"C": invert(model.alpha) / model.n_samples_fit_}
 
 
 def make_scikit_learn_model(model: Any) -> Any:
-    """Return a fitted LogisticRegression of scikit-learn with the coefficients and fit_intercept of a linear model."""
+    """Return a fitted scikit-learn LogisticRegression with the coefficients and fit_intercept of a linear model."""
     check_is_fitted(model)
     check_coefficients(model)
     model_copy = linear_model.LogisticRegression(fit_intercept=model.fit_intercept)
@@ -214,15 +216,15 @@ def make_scikit_learn_model(model: Any) -> Any:
 
 
 def _differs(value, default):
-    """Return whether a parameter differs from its default; the default itself may differ between versions."""
+    """Return whether a parameter differs from its default; defaults may differ between versions."""
     is_plain = value is None or isinstance(value, (str, int, float, tuple))
     return value is not default and not (is_plain and type(value) is type(default) and value == default)
 
 
 def copy_model(model: Any, target_class: type[Any], names: Iterable[str]) -> Any:
-    """Return a model of the other package's class of the same name, with the parameters that both share.
+    """Return a model of the other package's class of the same name, with the common parameters.
 
-    The model gets copies of the attributes in names.
+    The attributes in names are copied to the model.
 
     Raises
     ------
@@ -234,7 +236,7 @@ def copy_model(model: Any, target_class: type[Any], names: Iterable[str]) -> Any
     check_is_fitted(model)
     accepted, defaults = target_class().get_params(), type(model)().get_params()
     parameters = model.get_params(deep=False)
-    # scikit-learn's LogisticRegressionCV has no validation set and refits on X by default.
+    # scikit-learn's LogisticRegressionCV does not support a validation set and refits to X by default.
     if parameters.get("refit") == "train":
         del parameters["refit"]
     model_copy = target_class(

@@ -1,4 +1,4 @@
-"""Single columns of pandas, of Arrow, or of an array: conversion to numbers, or to levels and codes."""
+"""Single columns of pandas, Arrow or arrays: conversion to numbers, or to levels and codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from fastlin.typing import Array, IntArray
 
-# The types of codes that kernels read, and the unsigned types that can be viewed as them if their values are small.
+# The dtypes of codes that kernels read. Codes of unsigned dtypes can be viewed as one of these if they are small.
 CODE_TYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
 SIGNED = dict(zip((np.dtype(name) for name in ("uint8", "uint16", "uint32")), CODE_TYPES, strict=True))
 # Prefixes of the names of Arrow's string and binary types.
@@ -33,30 +33,30 @@ def _has_categories(column):
 
 
 def is_categorical(column: Any) -> bool:
-    """Return whether a column has a categorical dtype, or contains strings or bytes, also among objects."""
+    """Return whether a column has a categorical dtype, or contains strings or bytes, possibly as objects."""
     if has_levels(column) or str(_get_arrow_type(column)).startswith(ARROW_STRING_TYPES):
         return True
     dtype: Any = getattr(column, "dtype", None)
     if getattr(dtype, "kind", "") == "O" and isinstance(dtype, np.dtype):
         return any(isinstance(value, (str, bytes)) for value in column)
-    # The string dtype of pandas.
+    # This is the string dtype of pandas.
     return getattr(dtype, "type", None) is str
 
 
 def _get_arrow_type(column):
-    """Return the Arrow type of an Arrow column, or of a pandas column that is backed by Arrow, or None."""
+    """Return the Arrow type of an Arrow column, or of an Arrow-backed pandas column, or None."""
     dtype = getattr(column, "dtype", None)
     return getattr(column, "type", None) if dtype is None else getattr(dtype, "pyarrow_dtype", None)
 
 
 def as_numbers(column: Any) -> Array:
-    """Return a column as an array, of real numbers if possible, without a copy if possible."""
+    """Return a column as an array, if possible of real numbers and without a copy."""
     dtype: Any = getattr(column, "dtype", None)
     is_time = getattr(dtype, "kind", "f") in "mM"
     if _is_arrow(column):
         column = _join(column).to_numpy(zero_copy_only=False)
     elif getattr(dtype, "na_value", None) is not None and not has_levels(column) and not is_time:
-        # A nullable dtype of pandas.
+        # The column has a nullable dtype of pandas.
         with contextlib.suppress(TypeError, ValueError):
             column = column.to_numpy(np.float64, na_value=np.nan)
     numbers = np.asarray(column)
@@ -67,7 +67,7 @@ def as_numbers(column: Any) -> Array:
 
 
 def read_levels(label: object, column: Any) -> tuple[list[Any], IntArray]:
-    """Return the list of the levels of a column and the code of each row, -1 for missing values."""
+    """Return the list of levels of a column, and the code of each row, which is -1 for missing values."""
     if hasattr(column, "iloc") and has_levels(column) and not _has_categories(column):
         # pandas cannot encode Arrow dictionaries with missing values.
         column = column.array.__arrow_array__()
@@ -78,7 +78,7 @@ def read_levels(label: object, column: Any) -> tuple[list[Any], IntArray]:
             categories = (column if _has_categories(column) else column.astype("category")).array
             levels = categories.categories.tolist()
             if column.dtype == object:
-                # pandas does not sort values that are not comparable; this raises a TypeError for them.
+                # pandas leaves values unsorted if they are not comparable; `sorted` raises a TypeError.
                 sorted(levels)
             return levels, _as_codes(label, categories.codes, len(levels), -1)
         return _find_levels(np.asarray(column))
@@ -87,7 +87,7 @@ def read_levels(label: object, column: Any) -> tuple[list[Any], IntArray]:
 
 
 def _explain_levels(label, column, error):
-    """Return the error message for a column whose values cannot be levels, with the kinds of values it contains."""
+    """Return the error message for a column whose values cannot be levels; it lists the kinds of values."""
     values = column.to_pylist() if _is_arrow(column) else np.asarray(column).tolist()
     kinds = list_kinds(value for value in values if not is_missing(value))
     if len(kinds) > 1:
@@ -120,7 +120,7 @@ def _is_number(value):
 
 
 def are_times(values: Array) -> bool:
-    """Return whether values are dates, times or durations, or an array of objects that contains some."""
+    """Return whether values are dates, times or durations, or an array of objects that contains such values."""
     return values.dtype.kind in "mM" or (
         values.dtype.kind == "O" and any(issubclass(kind, TIMES) for kind in set(map(type, values)))
     )
@@ -131,7 +131,7 @@ def _is_arrow(column):
 
 
 def _join(column):
-    """Return a column of an Arrow table as a single chunk, without a copy if it has one."""
+    """Return a column of an Arrow table as a single chunk, without a copy if it has a single chunk."""
     if has_levels(column):
         column = column.unify_dictionaries()
     if column.num_chunks == 1:
@@ -149,7 +149,7 @@ def describe_values(values: Array) -> str:
 
 
 def is_missing(value: object) -> bool:
-    """Return whether a value is None, NaN, or pandas.NA, whose comparison has no boolean value."""
+    """Return whether a value is None, NaN, or pandas.NA, for which comparisons do not return a boolean."""
     try:
         return value is None or bool(value != value)
     except TypeError:
@@ -157,7 +157,7 @@ def is_missing(value: object) -> bool:
 
 
 def _find_levels(values):
-    """Return the sorted unique values of an array and the code of each entry, -1 for missing values."""
+    """Return the sorted unique values of an array, and the code of each entry, which is -1 for missing values."""
     if values.dtype.kind not in SORTABLE_KINDS:
         raise TypeError(f"values of type {values.dtype}")
     are_objects = values.dtype.kind == "O"
@@ -169,10 +169,10 @@ def _find_levels(values):
 
 
 def _list_levels(levels):
-    """Return an array of levels as a list of Python objects, which compare equal to those of other containers."""
+    """Return an array of levels as a list of Python objects, comparable with levels of other containers."""
     if levels.dtype.kind not in "mM":
         return levels.tolist()
-    # Python has no nanoseconds, and NumPy would return integers for them.
+    # Python does not support nanoseconds, for which NumPy would return integers.
     unit = np.datetime_data(levels.dtype)[0]
     fine = levels.astype(f"{levels.dtype.kind}8[us]") if unit in ("ns", "ps", "fs", "as") else levels
     listed = fine.tolist()
@@ -182,7 +182,7 @@ def _list_levels(levels):
 
 
 def _read_dictionary(label, column):
-    """Return the levels and codes of an Arrow array, without a copy of the codes if nothing is missing."""
+    """Return the levels and codes of an Arrow array, without a copy of the codes if no values are missing."""
     is_plain = not has_levels(column)
     column = column.dictionary_encode() if is_plain else column
     levels, indices = column.dictionary.to_pylist(), column.indices
@@ -203,7 +203,7 @@ def _read_dictionary(label, column):
 
 
 def _as_codes(label, codes, n_levels, smallest):
-    """Return validated codes in a type that kernels read, without a copy if possible."""
+    """Return validated codes in a dtype that kernels read, without a copy if possible."""
     if not smallest <= codes.min() <= codes.max() < n_levels:
         raise ValueError(
             f"Column {label!r} of X is corrupt: its codes range from {codes.min()} to {codes.max()}, but it has "

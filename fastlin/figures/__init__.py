@@ -1,4 +1,4 @@
-"""Plots of models and results; the only computations are means and standard deviations.
+"""Plots of models and results. This package computes only means and standard deviations.
 
 Functions whose names begin with ``plot_`` draw on axes that the caller provides. `show_images` and `plot_weights` fill
 a figure. Matplotlib is imported only when something is drawn.

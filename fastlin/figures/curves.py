@@ -23,12 +23,12 @@ def plot_history(
     axes: Axes | None = None,
     color: str | None = None,
 ) -> None:
-    """Plot a history, either each value or means over several values with a band of their standard deviation.
+    """Plot a history: either each value, or means of successive values with a band of one standard deviation.
 
     Parameters
     ----------
     history : dict of int to float
-        A value for each global step.
+        The value at each global step.
     label : str or None
         The label of the curve in a legend.
     npoints_to_average : int, default=1
@@ -36,14 +36,14 @@ def plot_history(
     plot_variance : bool, default=True
         Whether to draw a band of plus and minus one standard deviation around the means.
     axes : matplotlib Axes or None
-        Axes to draw on. None: the current axes.
+        Axes to draw on. None means the current axes.
     color : str or None
-        The color of the curve. None: the next one of the axes.
+        The color of the curve. None means the next color of the axes.
 
     Raises
     ------
     ValueError
-        A step has no value or more than one.
+        A step does not have exactly one value.
     TypeError
         `label` contains axes.
 
@@ -73,10 +73,10 @@ def plot_history(
 
 
 def group_history(history: Mapping[int, float], n: int) -> tuple[IntArray, FloatArray]:
-    """Return the steps and values of a history in rows of n successive ones; an incomplete last row is omitted."""
+    """Return the steps and values of a history in rows of n successive values, without an incomplete last row."""
     n_groups = len(history) // n
     steps, values = np.array(list(history)), np.array(list(history.values()))
-    # Values from user scripts may be arrays of one number.
+    # Values from user scripts may be arrays with a single element.
     if values.size != len(history):
         raise ValueError(f"history must have one number for each step, got values of shape {values.shape[1:]}")
     return steps[: n_groups * n].reshape(n_groups, n), values[: n_groups * n].reshape(n_groups, n)
@@ -91,19 +91,19 @@ def plot_path(
 ) -> Axes:
     """Plot the coefficients of a path against C, with the number of nonzero coefficients on a top axis.
 
-    The largest coefficients at the largest C are named. With two classes each of them has its own color; with more
-    classes, the coefficients of one class share a color.
+    The coefficients with the largest absolute values at the largest C are labeled. With two classes, each of these has
+    its own color. With more classes, each class has its own color.
 
     Parameters
     ----------
     path : RegularizationPath
         The path, as `fastlin.logistic_path` returns it.
     feature_names : sequence of str or None
-        A name for each feature. None: x0, x1 and so on.
+        A name for each feature. None means x0, x1 and so on.
     axes : matplotlib Axes or None
-        Axes to draw on. None: the current axes.
+        Axes to draw on. None means the current axes.
     n_labels : int, default=8
-        Number of coefficients to name.
+        Number of coefficients to label.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def plot_path(
     last = coefs[-1]
     largest = [divmod(int(index), n_features) for index in np.argsort(-np.abs(last), axis=None)[:n_labels]]
     largest = [(k, j) for k, j in largest if last[k, j] != 0]
-    # With several classes each class has a color. With two, only the named features are colored.
+    # With more than two classes, each class has a color. With two classes, only the labeled features are colored.
     colors = {(k, j): COLORS[(k if n_rows > 1 else rank) % len(COLORS)] for rank, (k, j) in enumerate(largest)}
     for k in range(n_rows):
         color = COLORS[k % len(COLORS)] if n_rows > 1 else "0.6"
@@ -167,14 +167,14 @@ def plot_path(
 def plot_scores(model: Any, *, axes: Axes | None = None) -> Axes:
     """Plot cross-validation or validation scores against C, with the chosen C.
 
-    For folds these are the means, with a band of plus and minus one standard deviation.
+    For folds, the plot shows the mean scores with a band of plus and minus one standard deviation.
 
     Parameters
     ----------
     model : LogisticRegressionCV
         A fitted model with use_legacy_attributes=False.
     axes : matplotlib Axes or None
-        Axes to draw on. None: the current axes.
+        Axes to draw on. None means the current axes.
 
     Returns
     -------
@@ -183,7 +183,7 @@ def plot_scores(model: Any, *, axes: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        `model` was fitted with use_legacy_attributes=True, so its scores are not one array.
+        `model` was fitted with use_legacy_attributes=True, so its scores are not a single array.
 
     Examples
     --------
@@ -235,11 +235,11 @@ def plot_stability(result: Any, *, axes: Axes | None = None, threshold: float = 
     result : StabilitySelection
         The result of `fastlin.stability_selection`.
     axes : matplotlib Axes or None
-        Axes to draw on. None: the current axes.
+        Axes to draw on. None means the current axes.
     threshold : float, default=0.75
-        The fraction of half-samples above which a feature counts as selected.
+        The minimum selection frequency of a selected feature.
     n_labels : int, default=12
-        Number of the most frequent features to name.
+        Number of features to label, the most frequent ones.
 
     Returns
     -------
@@ -274,14 +274,14 @@ def plot_stability(result: Any, *, axes: Axes | None = None, threshold: float = 
 
 
 def _name_ends(axes, ends):
-    """Write names, given as (height, name, color), at the right edge; of two that overlap the lower one moves down."""
+    """Write names, given as (height, name, color), to the right of the axes; move names down so that none overlap."""
     low, high = axes.get_ylim()
     gap = 0.045 * (high - low)
     ends = sorted(ends, reverse=True)
     heights = [height for height, _, _ in ends]
     for i in range(1, len(heights)):
         heights[i] = min(heights[i], heights[i - 1] - gap)
-    # Names that were moved below the axes are moved up again, together with the names above them.
+    # Names that were moved below the axes are moved up, together with the names above them.
     floor = low + gap / 2
     for i in reversed(range(len(heights))):
         heights[i] = max(heights[i], floor)
@@ -300,7 +300,7 @@ def _name_ends(axes, ends):
 
 
 def _label_top(axes, positions, numbers, label):
-    """Add a top axis that labels a few of the positions of a log axis with integers."""
+    """Add a top axis that labels a few positions on a log axis with integers."""
     indices = np.unique(np.linspace(0, len(positions) - 1, min(6, len(positions))).round().astype(int))
     top = axes.secondary_xaxis("top")
     top.set(xscale="log", xlabel=label)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Drawing(NamedTuple):
-    """Data of `plot_coefficients`: values (K', d), intervals (K', d, 2) or None, and importances (d,) for sorting."""
+    """Data for `plot_coefficients`: values (K', d), intervals (K', d, 2) or None, and importances (d,) for sorting."""
 
     values: Any
     intervals: Any
@@ -31,7 +31,7 @@ def plot_convergence(model: Any, *, axes: Axes | None = None) -> Axes:
     """Plot the convergence of a fit.
 
     For `LogisticRegression` the plot shows the duality gap, the distance of the objective from its final value, and
-    `tol` against the iterations, all relative to the objective. For models that are trained with mini-batches it shows
+    `tol` against the iterations, all relative to the objective. For models trained with mini-batches, the plot shows
     the training loss per epoch and, if available, the validation loss.
 
     Parameters
@@ -39,7 +39,7 @@ def plot_convergence(model: Any, *, axes: Axes | None = None) -> Axes:
     model : LogisticRegression, MiniBatchLogisticRegression or MLPClassifier
         A fitted model.
     axes : matplotlib Axes or None
-        Axes to draw on. None: the current axes.
+        Axes to draw on. None means the current axes.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def plot_convergence(model: Any, *, axes: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        The model has no record of a fit with at least one iteration.
+        The model has no recorded fit with at least one iteration.
 
     Examples
     --------
@@ -85,23 +85,23 @@ def plot_coefficients(
     axes: Axes | None = None,
     n_features: int = 20,
 ) -> Axes:
-    """Plot the largest coefficients of a linear model as bars, or those of an `Inference` with intervals.
+    """Plot the largest coefficients of a linear model as bars, or the estimates of an `Inference` with intervals.
 
-    The largest coefficients are at the top. With two classes each feature has one bar; a bar to the right favors the
-    second class. With more classes each feature has one bar per class, in up to ten colors. Features are sorted by
+    The largest coefficients are at the top. With two classes, each feature has one bar; a bar to the right favors the
+    second class. With more classes, each feature has one bar per class, in up to ten colors. Features are sorted by
     their largest absolute coefficient.
 
-    Coefficients of an `Inference` are points with 95 % intervals, without the intercept. Features are sorted by the
-    largest ratio of a coefficient to its standard error.
+    For an `Inference`, the plot shows points with 95 % intervals, without the intercept. Features are sorted by the
+    largest absolute ratio of a coefficient to its standard error.
 
     Parameters
     ----------
     model : LogisticRegression, LogisticRegressionCV, MiniBatchLogisticRegression or Inference
         A fitted model, or the result of its method `inference`.
     feature_names : sequence of str or None
-        A name for each column of `coef_`. None: the column names of X, or x0, x1 and so on.
+        A name for each column of `coef_`. None means the column names of X, or x0, x1 and so on.
     axes : matplotlib Axes or None
-        Axes to draw on. None: the current axes.
+        Axes to draw on. None means the current axes.
     n_features : int, default=20
         Maximum number of features to show. Features whose coefficients are all zero are omitted.
 
@@ -112,7 +112,7 @@ def plot_coefficients(
     Raises
     ------
     ValueError
-        The model has no `coef_`, or the length of `feature_names` is not the number of its columns.
+        The model has no `coef_`, or the length of `feature_names` is not the number of columns of `coef_`.
     TypeError
         `feature_names` is not a sequence, or contains axes.
 
@@ -154,7 +154,7 @@ def plot_coefficients(
     xlabel = "coefficient" if drawn.intervals is None else "coefficient with 95 % interval"
     if n_rows > 1:
         axes.set_xlabel(xlabel)
-        # Inside the axes the legend would cover bars.
+        # A legend inside the axes would cover bars.
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1), title=drawn.legend_title)
     else:
         axes.set_xlabel(f"{xlabel} (positive: favors {_as_plain(drawn.labels[-1])})")
@@ -162,7 +162,7 @@ def plot_coefficients(
     if n_omitted:
         kind = "largest" if drawn.intervals is None else "most significant"
         more = "1 more feature has" if n_omitted == 1 else f"{n_omitted:,} more features have"
-        # Long feature names can leave too little width for one line.
+        # If feature names are long, the remaining width may be too small for one line.
         axes.set_title(f"the {kind} coefficients; {more} nonzero coefficients", wrap=True)
     return axes
 
@@ -185,7 +185,7 @@ def _read_estimates(inference):
 
 
 def _plot_gaps(model, axes):
-    # A small fit is one compiled call, so all its iterations have the same seconds and passes.
+    # A small fit is a single compiled call, so all iterations have the same time and number of passes.
     iterations = np.arange(1, 1 + len(model.history_))
     objective = np.array([iteration.objective for iteration in model.history_])
     bound = np.array([iteration.bound for iteration in model.history_])

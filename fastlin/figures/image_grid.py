@@ -1,4 +1,4 @@
-"""Grids of images: rows of pixels of a data set, and the weights that a model has learned for each pixel."""
+"""Grids of images: rows of a data set, or a model's weights for each pixel."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ def show_images(
     *,
     figure: Figure | SubFigure | None = None,
 ) -> Figure | SubFigure:
-    """Show images in a grid, in gray, or in color if a row has three planes.
+    """Show images in a grid, in gray or, if a row has three color planes, in color.
 
-    All images share one scale, from the smallest to the largest value.
+    All images have the same scale, from the smallest to the largest value.
 
     Parameters
     ----------
     images : ndarray of shape (N, pixels) or (pixels,)
-        Rows of pixels of any range: n² values for an image of n × n, such as 784 for MNIST or 64 for the digits, or
-        3 n² for red, green and blue planes, such as 3,072 for CIFAR-10. A last column of ones is ignored.
+        Rows of pixels in any range. An image of n × n pixels has n² values, such as 784 for MNIST or 64 for the digits,
+        or 3 n² for red, green and blue planes, such as 3,072 for CIFAR-10. A last column of ones is ignored.
     labels : sequence of N or None, default=None
         Titles of the images.
     n_columns : int, default=10
         Maximum number of images per row of the grid.
     figure : matplotlib Figure or SubFigure, or None
-        Figure to draw in. None: a new pyplot figure.
+        Figure to draw in. None means a new pyplot figure.
 
     Returns
     -------
     matplotlib Figure or SubFigure
-        The figure, with one axes for each image.
+        The figure, with one Axes for each image.
 
     Raises
     ------
     ValueError
-        The length of the rows does not give square images, or the length of `labels` is not the number of images.
+        The rows do not have the length of square images, or the length of `labels` is not the number of images.
     TypeError
         `labels` is not a sequence, or contains a figure.
 
@@ -76,7 +76,8 @@ def plot_weights(
 ) -> list[Axes]:
     """Plot the weights of each output as an image: red favors the output, blue disfavors it.
 
-    All images share one scale, symmetric around 0. Weights of red, green and blue planes have these colors; 0 is gray.
+    All images have the same scale, symmetric around 0. Weights of red, green and blue planes are shown in these colors,
+    with gray for 0.
 
     Parameters
     ----------
@@ -84,18 +85,18 @@ def plot_weights(
         A model with `coef_`, or weights such as ``model.w`` of the course's models or ``params["W1"]`` of a
         `TwoLayerNet`. The bias, the last row of an array, is ignored.
     labels : sequence or None, default=None
-        Titles of the images. None: the classes of the model, or the indices of the outputs.
+        Titles of the images. None means the classes of the model, or the indices of the outputs.
     n_columns : int, default=10
         Maximum number of images per row of the grid.
     figure : matplotlib Figure or SubFigure, or None
-        Figure to draw in. None: a new pyplot figure.
+        Figure to draw in. None means a new pyplot figure.
     shape : tuple of int, or None
-        (height, width) of an image, or (height, width, 3) for red, green and blue planes. None: a square.
+        (height, width) of an image, or (height, width, 3) for red, green and blue planes. None means a square.
 
     Returns
     -------
     list of matplotlib Axes
-        One axes for each output. For weights of one plane, the figure also has a color bar.
+        One Axes for each output. For weights of a single plane, the figure also has a color bar.
 
     Raises
     ------
@@ -125,7 +126,7 @@ def plot_weights(
     if images.ndim == 4:
         return _draw_grid((1 + images / largest) / 2, labels, n_columns, figure)[1]
     figure, axes = _draw_grid(images, labels, n_columns, figure, cmap="RdBu_r", vmin=-largest, vmax=largest)
-    # Tick labels of equal width align two such rows of images below each other.
+    # Tick labels of equal width align this figure with another one below it.
     ticks = "{x:+.3f}" if 0.01 <= largest < 10 else "{x:+.1e}"
     figure.colorbar(axes[0].images[0], ax=axes, pad=0.02, ticks=[-largest, 0, largest], format=ticks)
     return axes

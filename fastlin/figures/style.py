@@ -1,4 +1,4 @@
-"""Style, colors and helper functions that all figures share."""
+"""Style, colors and helper functions for all figures."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "lines.linewidth": 1.6,
 }
-# Color-blind safe colors of Okabe and Ito (2008), followed by colors of Tol for more classes.
+# The colorblind-safe colors of Okabe and Ito (2008), followed by colors of Tol for more classes.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#000000", "#999933", "#44AA99")
 
 
 def open_figure(
     n_rows: int, n_columns: int, width: float | None = None, height: float | None = None
 ) -> tuple[Figure, Any]:
-    """Return a figure and its axes. Width and height are in inches; the defaults depend on the number of axes."""
+    """Return a figure and its axes. Width and height are in inches. Their defaults depend on the number of axes."""
     figure = make_figure(width or min(7.5 * n_columns, 18), height or 5.2 * n_rows)
     return figure, figure.subplots(n_rows, n_columns)
 
@@ -53,7 +53,7 @@ def make_figure(width: float, height: float) -> Figure:
 
 
 def current_axes() -> Axes:
-    """Return the current axes of pyplot, or those of a new figure whose constrained layout makes space for names."""
+    """Return the current axes of pyplot, or new axes with constrained layout, which makes space for names."""
     with needs("studies", "matplotlib.pyplot"):
         import matplotlib.pyplot as plt
 
@@ -63,7 +63,7 @@ def current_axes() -> Axes:
 
 
 def embed(plot: Callable[[Axes], object], width: float, height: float) -> str:
-    """Return the plot of a function that draws on axes as a data URL; width and height are in inches."""
+    """Return the plot that a function draws on axes as a data URL; width and height are in inches."""
     figure, file = make_figure(width, height), io.BytesIO()
     plot(figure.subplots())
     figure.savefig(file, format="png")
@@ -72,13 +72,13 @@ def embed(plot: Callable[[Axes], object], width: float, height: float) -> str:
 
 def read_coef(model: Any) -> Array:
     """Return the coefficients of a linear model as a dense array (rows, columns), even after `sparsify`."""
-    # `densify` changes the model, so it is called on a copy. Estimators of fastlin also check their coefficients in it.
+    # `densify` changes the model, so it is called on a copy. In fastlin's estimators, it also checks the coefficients.
     return np.asarray(copy(model).densify().coef_ if hasattr(model, "densify") else model.coef_)
 
 
 def list_names(argument: str, value: Any, keyword: str, accepted: str = "a sequence of names") -> list[Any]:
     """Return the names in an argument; raise a TypeError if it is not a sequence or contains axes or figures."""
-    # Users of other libraries pass axes by position.
+    # Other libraries accept axes as a positional argument.
     is_sequence = isinstance(value, Iterable) and not isinstance(value, str)
     names = list(value) if is_sequence else [value]
     if not is_sequence or any(hasattr(name, "get_figure") for name in names):

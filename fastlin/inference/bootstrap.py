@@ -1,16 +1,16 @@
-"""The bootstrap: refits to resampled rows, and the standard errors and confidence intervals from them.
+"""The bootstrap: fits to resampled rows, and the resulting standard errors and confidence intervals.
 
-A resample is fitted with the number of draws of each row as its weight, so no rows are copied. Each resample has its
-own seed, so results depend neither on the number of threads nor on the number of resamples.
+In the fit of a resample, the weight of each row is multiplied by its number of draws, so no rows are copied. Each
+resample has its own seed, so results depend neither on the number of threads nor on the number of resamples.
 
 The acceleration of BCa intervals follows from the influence of each row on the coefficients (Hampel 1974). At the
-minimum of J, the influence of row i is that of the infinitesimal jackknife, the derivative with respect to its weight
-when the weight is taken from all rows equally::
+minimum of J, the influence of row i is given by the infinitesimal jackknife: the derivative with respect to the weight
+of row i if this weight is taken equally from all rows::
 
     U_i = -H^-1 (s_i r_i (x) x~_i - mean of these over the rows) / S
 
-Here H is the Hessian of J including the penalty, and r_i are the probabilities of the row minus its label. Coefficients
-that an L1 or group penalty sets to zero, or that lie at a bound, have no influence.
+Here H is the Hessian of J including the penalty, and r_i contains the probabilities of row i minus its label.
+Coefficients that an L1 or group penalty sets to zero, or that lie at a bound, have no influence.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from fastlin.typing import BoolArray, FloatArray, IntArray
 
 # Bytes of one batch of influences.
 INFLUENCE_BYTES = 32 << 20
-# Accuracy of the fit of a resample, in standard errors.
+# Accuracy of the fit to a resample, in standard errors.
 COEF_TOL = 0.01
 # Largest number of attempts to draw a resample with all classes.
 MAX_DRAWS = 1000
 
 
 class ResampleFit(NamedTuple):
-    """The fit of one resample: coef (K, d), intercept (K,), its certificate, and whether it converged."""
+    """The fit to one resample: coef (K, d), intercept (K,), the certificate, and whether the fit converged."""
 
     coef: np.ndarray
     intercept: np.ndarray
@@ -50,9 +50,9 @@ class ResampleFit(NamedTuple):
 class Refits(NamedTuple):
     """How to fit resamples, at most max_at_once in parallel.
 
-    fit takes the weights of the rows and a function to call in each iteration, and returns a ResampleFit, or None if
-    the fit does not exist. best is the fit of all rows, and point the objective there, or None if the Hessian is too
-    large. free (d + 1,) is true for columns with coefficients.
+    `fit` takes the weights of the rows and a function to call in each iteration. It returns a ResampleFit, or None if
+    the fit does not exist. `best` is the fit to all rows. `point` is the Point at this fit, or None if the Hessian is
+    too large. `free` (d + 1,) is true for columns with coefficients.
     """
 
     fit: Callable[[FloatArray, Callable[..., Any] | None], ResampleFit | None]
@@ -60,14 +60,14 @@ class Refits(NamedTuple):
     point: Point | None
     free: BoolArray
     max_at_once: int
-    # Fits resamples in batches, from the Draws and the number of resamples, and yields the number of each and its
+    # A function that takes the Draws and the number of resamples, fits resamples in batches, and yields each number and
     # ResampleFit, in any order. None if the objective does not support batches.
     fit_in_batches: Callable[[Draws, int], Iterator[tuple[int, ResampleFit | None]]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Bootstrap:
-    """The coefficients of B bootstrap resamples. Returned by the `bootstrap` method of an estimator.
+    """The coefficients of B bootstrap resamples, returned by the `bootstrap` method of an estimator.
 
     Arrays of standard errors and intervals have the rows of `coef_` and p columns: the features, then the intercept, if
     the model has one.
@@ -77,13 +77,13 @@ class Bootstrap:
     coef, intercept : ndarray of shapes (B, K, d) and (B, K)
         The coefficients and intercepts of each resample. K is 1 for two classes, otherwise the number of classes.
     certificates : ndarray of shape (B,)
-        The certificate of each fit, an upper bound on J - J*; inf if there is none.
+        The certificate of each fit, an upper bound on J - J*; inf if there is no bound.
     converged : ndarray of shape (B,), bool
         Whether each fit reached its tol.
     estimate : ndarray of shape (K, p)
-        The coefficients and intercepts for all rows, fitted to the same accuracy.
+        The coefficients and intercepts fitted to all rows, with the same accuracy.
     acceleration : ndarray of shape (K, p), or None
-        The acceleration of the BCa intervals, a sixth of the skewness of the influences U of rows or clusters:
+        The acceleration of the BCa intervals, which is a sixth of the skewness of the influences U of rows or clusters:
         sum U^3 / (6 (sum U^2)^1.5) (Efron 1987, equation 6.6). None if the Hessian of the objective is too large or not
         positive definite.
 
@@ -112,15 +112,15 @@ class Bootstrap:
 
     @cached_property
     def estimates(self) -> FloatArray:
-        """The coefficients of each resample followed by the intercept, if there is one: (B, K, p)."""
+        """The coefficients of each resample, followed by the intercept if there is one, (B, K, p)."""
         if self.estimate.shape[1] == self.coef.shape[2]:
             return self.coef
         return np.concatenate([self.coef, self.intercept[:, :, None]], axis=2)
 
     @property
     def std_errors(self) -> FloatArray:
-        """Bootstrap standard errors: standard deviations over the resamples, with divisor B - 1: (K, p)."""
-        # Scaled, because squares of estimates may overflow.
+        """Bootstrap standard errors: standard deviations over the resamples, with divisor B - 1, (K, p)."""
+        # The estimates are scaled, because their squares may overflow.
         largest = np.maximum(np.abs(self.estimates).max(axis=0), np.finfo(np.float64).tiny)
         return largest * np.std(self.estimates / largest, axis=0, ddof=1)
 
@@ -138,9 +138,9 @@ class Bootstrap:
             Confidence level, between 0 and 1.
         method : {"percentile", "bca"}, default="percentile"
             "percentile" uses the quantiles of the estimates. "bca" (bias-corrected and accelerated) also corrects for
-            bias and skewness. Its bias correction uses the proportion of estimates below `estimate`, counting ties as
-            one half and at least half a resample on either side. Estimates within 0.02 standard errors of each other,
-            the accuracy of two fits, are ties.
+            bias and skewness. The bias correction uses the proportion of estimates below `estimate`, where a tie counts
+            one half, with at least half a resample below and above. Estimates within 0.02 standard errors of each
+            other, the accuracy of two fits, are ties.
 
         Returns
         -------
@@ -150,7 +150,7 @@ class Bootstrap:
         Raises
         ------
         ValueError
-            The level or the method is not accepted, or there is no acceleration for "bca".
+            `level` or `method` is invalid, or `method` is "bca" and `acceleration` is None.
         """
         if method not in ("percentile", "bca"):
             raise ValueError(f'method must be "percentile" or "bca", got {method!r}.')
@@ -183,7 +183,7 @@ class Bootstrap:
 
 
 class Draws(NamedTuple):
-    """Draws of rows, or of clusters numbered from 0 without gaps; the seed of resample b is (seed, b).
+    """Draws of rows, or of clusters with consecutive numbers starting at 0. The seed of resample b is (seed, b).
 
     The rows have labels (n,), weights (n,) or None for ones, and soft labels `targets` (n, K) or None.
     """
@@ -195,14 +195,14 @@ class Draws(NamedTuple):
     clusters: IntArray | None
 
     def draw(self, number: int) -> Iterator[FloatArray]:
-        """Yield weights of the rows for a resample, (n,): their weights times the number of times they were drawn.
+        """Yield the weights of the rows in a resample, (n,): the weight of each row times the number of its draws.
 
-        The first are used, unless the fit does not exist; then the next are.
+        The first weights are used. If their fit does not exist, the next weights are used.
 
         Raises
         ------
         ValueError
-            Too many draws lack a class, or have no fit.
+            In too many draws, a class is missing or the fit does not exist.
         """
         random = np.random.default_rng((self.seed, number))
         n_drawn = len(self.labels) if self.clusters is None else int(self.clusters.max()) + 1
@@ -226,7 +226,7 @@ class Draws(NamedTuple):
 
 
 def fit_resamples(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[tuple[int, ResampleFit]]:
-    """Yield the number and the fit of each resample; fits run in parallel if `refits` permits it."""
+    """Yield the number and the fit of each resample. Fits run in parallel if `refits` permits it."""
 
     def fit_one(number, check=None):
         fits = (refits.fit(weights, check) for weights in draws.draw(number))
@@ -240,14 +240,14 @@ def fit_resamples(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[tu
 
 
 def choose_tol(tol: float, value: float, n_rows: int) -> float:
-    """Return the relative suboptimality at which coefficients are accurate to COEF_TOL standard errors, at most tol."""
+    """Return the relative suboptimality, at most tol, that ensures an accuracy of COEF_TOL standard errors."""
     return min(tol, 0.5 * COEF_TOL**2 / (n_rows * value)) if value > 0 else tol
 
 
 def collect(
     fits: Iterator[tuple[int, ResampleFit]], n_resamples: int, refits: Refits, clusters: IntArray | None
 ) -> Bootstrap:
-    """Return the Bootstrap from the fits of resamples; clusters (n,) are the cluster numbers of the rows, if any."""
+    """Return the Bootstrap from the fits of resamples; clusters (n,) are the cluster numbers of the rows, or None."""
     best, has_intercept = refits.best, bool(refits.free[-1])
     K, d = best.coef.shape
     coef, intercept = np.empty((n_resamples, K, d)), np.empty((n_resamples, K))
@@ -266,7 +266,7 @@ def collect(
 def find_acceleration(point: Point, free: BoolArray, clusters: IntArray | None) -> FloatArray | None:
     """Return sum U^3 / (6 (sum U^2)^1.5) per coefficient, (K, d + 1); None if the Hessian is not positive definite.
 
-    U are the influences of rows, or their sums over clusters. Coefficients without influence get zero.
+    U are the influences of rows, or their sums over clusters. The result is zero for coefficients without influence.
     """
     rows, (K, size) = point.objective.rows, point.objective.shape
     residuals = find_residuals(rows.passes, point.probabilities.astype(np.float64))
@@ -294,7 +294,7 @@ def _compute_acceleration(influences):
     influences = influences - influences.mean(axis=1, keepdims=True)
     influences /= np.maximum(np.abs(influences).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
     squares = influences * influences
-    # A larger weight of a row decreases its loss, hence the sign. The largest square is 1, unless all are zero.
+    # The sign is negative: a larger weight of a row decreases its loss. The largest square is 1, unless all are zero.
     return -np.einsum("mi,mi->m", squares, influences) / (6 * np.maximum(squares.sum(axis=1), 1) ** 1.5)
 
 
@@ -311,13 +311,13 @@ def _find_movable(point, free):
 
 
 def _solve_for_coefficients(point, is_movable):
-    """Return the rows of T H^-1 for movable coefficients, T without scaling; None if H is not positive definite."""
+    """Return movable coefficients' rows of T H^-1 (T undoes only shifts), or None if H is not positive definite."""
     information = Information(point, is_movable)
     if information.factor.first_dependent is not None:
         return None
     solved = information.inverse.reshape(*is_movable.shape, -1)
     solved[:, -1] += np.einsum("j,kjm->km", point.objective.coordinates.shift, solved[:, :-1])
     if len(is_movable) > 1:
-        # Intercepts sum to zero over the classes.
+        # The intercepts sum to zero over the classes.
         solved[:, -1] -= solved[:, -1].mean(axis=0)
     return solved[is_movable]

@@ -1,7 +1,7 @@
 """Find and name collinear columns: linear combinations of other columns and a constant.
 
-A Gram matrix would lose half of the digits, so this module computes a QR factorization of the columns themselves.
-Entries of X are accurate to half a unit in the last place, so a pivot within the effect of these errors counts as zero.
+A Gram matrix would lose half of the digits, so this module computes a QR factorization of the columns. Entries of X are
+accurate to half a unit in the last place, so a pivot is treated as zero if these errors can explain it.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from fastlin.matrices.matrix import SCORE_BYTES
 from fastlin.objective.objective import Objective
 from fastlin.typing import Array, BoolArray, FloatArray, FloatType
 
-# Largest residual of a dependent column, in errors of an entry times the root of their number. A column that a user
-# computed as a sum has a few rounding errors per entry.
+# Largest residual of a dependent column, relative to the error of an entry times the root of the number of entries. A
+# column computed as a sum has a few rounding errors per entry.
 MAX_ERRORS = 100
 # Largest residual of a nearly dependent column, relative to its standard deviation.
 NEARLY = 1e-6
-# A term smaller than this fraction of the largest term of a sum is rounding error.
+# A term below this fraction of the largest term in a sum is treated as rounding error.
 TERM_TOL = 1e-7
-# Largest number of terms of a sum, and of sums, in a message.
+# Maximum number of terms in a sum, and maximum number of sums in a message.
 MAX_TERMS, MAX_NAMED = 4, 5
 
 
 @dataclass(frozen=True, eq=False)
 class Dependence:
-    """A column `feature` that equals the sum of other columns times `factors` (d,), mostly zero, and a `constant`."""
+    """A column `feature` that equals a `constant` plus a sparse sum of other columns times `factors` (d,)."""
 
     feature: int
     factors: np.ndarray
     constant: float
 
     def describe(self, names: Array, nearly: bool = False) -> str:
-        """Return the dependence as text with the names (d,), such as "a = b + 2 c"; a long sum has no factors."""
+        """Return the dependence as text, such as "a = b + 2 c", with the names (d,). Long sums omit the factors."""
         used = np.flatnonzero(self.factors)
         name = str(names[self.feature])
         if not len(used):
@@ -53,7 +53,7 @@ class Dependence:
 
 def check_collinearity(objective: Objective, names: Array, is_free: BoolArray) -> None:
     """Raise a CollinearityError that names the free columns (d + 1,) that depend, or nearly depend, on others."""
-    # Users may have computed a column in the dtype of X.
+    # Columns may have been computed in the dtype of X.
     dtypes = (np.float64, np.float32) if objective.matrix.dtype == np.float32 else (np.float64,)
     for nearly, dtype in (*((0.0, dtype) for dtype in dtypes), (NEARLY, np.float64)):
         dependences = find_dependences(objective, is_free, nearly, dtype)
@@ -72,16 +72,16 @@ def check_collinearity(objective: Objective, names: Array, is_free: BoolArray) -
 def find_dependences(
     objective: Objective, is_free: BoolArray, nearly: float = 0.0, dtype: FloatType = np.float64
 ) -> list[Dependence]:
-    """Return the dependences of the free columns (d + 1,) on columns before them, in their order; takes one pass.
+    """Return the dependences of the free columns (d + 1,) on preceding columns, in column order. Takes one pass.
 
     A column depends on others if its residual is at most `nearly` times its standard deviation. Entries of X are
     accurate to half a unit in the last place of dtype.
     """
     coordinates, is_centered = objective.coordinates, objective.fit_intercept
-    # Factorizing fewer rows than columns at once would take as long as all rows.
+    # If chunks had fewer rows than columns, their R factors together would have as many rows as X.
     chunk_size = max(objective.shape[1], SCORE_BYTES // (8 * objective.shape[1]))
     r_factors = objective.rows.passes.sum_curvature(factorize_rows, np.zeros(objective.shape), chunk_size)
-    # The intercept is the first column, so that its row of R contains the means.
+    # The column of the intercept comes first, so that the first row of R contains the means.
     features = np.flatnonzero(is_free[:-1])
     columns = np.append([-1] * is_centered, features).astype(np.int64)
     r_factor = _factorize(np.concatenate(r_factors)[:, columns])
@@ -93,7 +93,7 @@ def find_dependences(
     max_errors = MAX_ERRORS * np.sqrt(r_factor.shape[1])
     is_constant = ~(deviations > max_errors * np.finfo(np.float64).eps / 2 * sizes)
     is_constant |= np.isin(features, coordinates.vanishing)
-    # A column that varies by less than the errors is neither constant nor informative.
+    # A column whose variation is smaller than the errors is neither constant nor informative.
     is_varying = ~is_constant & (deviations > max_errors * errors)
     constant, varying = features[is_constant], features[is_varying]
     tol = max(TERM_TOL, nearly)
@@ -107,7 +107,7 @@ def find_dependences(
 
 
 def _find_sums(centered, deviations, errors, max_errors, tol):
-    """Return the combinations (m, d) of columns that are zero, up to a factor.
+    """Return linear combinations (m, d) of columns that are zero, each up to a factor.
 
     Terms below the fraction `tol` of the largest term are omitted.
     """
@@ -116,15 +116,15 @@ def _find_sums(centered, deviations, errors, max_errors, tol):
 
     if not len(deviations):
         return np.empty((0, 0))
-    # In units of their errors, all columns have the same tolerance.
+    # If columns are divided by their errors, all have the same tolerance.
     r_factor, positions = linalg.qr(centered / errors, mode="r", pivoting=True, check_finite=False)
     rank = int(np.count_nonzero(np.abs(np.diagonal(r_factor)) > max_errors))
     independent, dependent = positions[:rank], positions[rank:]
     sums = np.zeros((len(dependent), len(positions)))
     sums[:, independent] = linalg.solve_triangular(r_factor[:rank, :rank], r_factor[:rank, rank:]).T
     sums[np.arange(len(dependent)), dependent] = -1
-    # In units of standard deviations, terms of rounding error are recognizable. Gaussian elimination then removes
-    # the last column of each sum, which the message names, from the other sums.
+    # If columns are divided by their standard deviations, rounding errors are recognizable. Gaussian elimination then
+    # removes the last column of each sum, which the message names, from the other sums.
     sums *= deviations / errors
     for number in range(len(sums)):
         sums[np.abs(sums) <= tol * np.abs(sums).max(axis=1, keepdims=True)] = 0
@@ -140,9 +140,9 @@ def _find_sums(centered, deviations, errors, max_errors, tol):
 
 
 def factorize_rows(passes: Passes, probabilities: FloatArray, chunk_size: int) -> list[FloatArray]:
-    """Return [R], where R (m, d + 1) is the QR factor of rows [x~, 1] times the roots of their weights.
+    """Return [R], where R (m, d + 1) is the R factor of the rows [x~, 1] times the square roots of their weights.
 
-    `Passes.sum_curvature` concatenates the lists of different rows. Rows are factorized in chunks.
+    `Passes.sum_curvature` concatenates the lists for different rows. Rows are factorized in chunks.
     """
     r_factor = np.empty((0, passes.shape[1]))
     for part in passes.split(chunk_size):
@@ -156,7 +156,7 @@ def _factorize(rows):
 
 
 def _unscale(objective, difference):
-    """Return the Dependence of the original columns for a combination (d + 1,) of scaled columns that is zero."""
+    """Return the Dependence between the original columns for a combination (d + 1,) of scaled columns that is zero."""
     scale, shift = objective.coordinates.scale, objective.coordinates.shift
     feature = int(np.flatnonzero(difference[:-1])[-1])
     difference = difference / -difference[feature]

@@ -1,7 +1,7 @@
 """The reported coefficients: contrasts between classes, in the original columns of X.
 
-Row a of a contrast matrix D (K', K) yields the coefficients sum_k D_ak T v_k. Here v_k (d + 1) are the parameters of
-class k for scaled columns, and T undoes the scaling and moves the shifts of the columns into the intercept.
+Row a of a contrast matrix D (K', K) yields the coefficients sum_k D_ak T v_k. Here v_k (d + 1,) contains the parameters
+of class k for scaled columns. T undoes the scaling and moves the shifts of the columns into the intercept.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ SYMMETRIC = "symmetric"
 
 @dataclass(frozen=True, eq=False)
 class Contrasts:
-    """The combinations of parameters that are reported: D is `matrix` (K', K), T follows from `coordinates`.
+    """The combinations of parameters that are reported. D is `matrix` (K', K), and T follows from `coordinates`.
 
-    `reference` is the index of the reference class, or None for contrasts with the mean of all classes. With
-    `fit_intercept`, the intercept is the last column.
+    `reference` is the index of the reference class, or None for contrasts with the mean of all classes. If
+    `fit_intercept` is true, the intercept is the last column.
     """
 
     matrix: FloatArray
@@ -34,13 +34,13 @@ class Contrasts:
 
     @classmethod
     def against(cls, reference: int | None, n_classes: int, objective: Objective) -> Self:
-        """Return the contrasts with the class of an index, or with the mean of all classes if it is None."""
+        """Return the contrasts with the class of index `reference`, or with the mean of all classes if it is None."""
         if reference is None:
             matrix = np.eye(n_classes) - 1 / n_classes
         else:
             matrix = np.delete(np.eye(n_classes), reference, axis=0)
             matrix[:, reference] = -1
-        # Two classes have one row of parameters: second class minus first class.
+        # A two-class model has one row of parameters, for the second class minus the first class.
         matrix = matrix if n_classes > 2 else matrix[:, 1:]
         return cls(matrix, reference, objective.coordinates, objective.fit_intercept)
 
@@ -67,7 +67,7 @@ class Contrasts:
     def list_units(self, positions: IntArray) -> sparse.csr_array:
         """Return the matrix (K' q, K (d + 1)) that maps parameters to the coefficients of columns `positions` (q,)."""
         scale, shift = self.coordinates.scale, self.coordinates.shift
-        # T, which moves the shifts of the columns into the intercept.
+        # This matrix is T, which moves the shifts of the columns into the intercept.
         unscale = sparse.diags_array(np.append(scale, 1.0), format="lil")
         unscale[-1, :-1] = shift
         return sparse.csr_array(sparse.kron(self.matrix, unscale.tocsr()[positions]))
@@ -80,7 +80,7 @@ class Contrasts:
 
 
 def find_reference(reference: Any, classes: Array) -> int | None:
-    """Return the index of the reference class: 0 for None, None for "symmetric"; ValueError: there is no such class."""
+    """Return the index of the reference class, 0 for None, None for "symmetric"; raise a ValueError if unknown."""
     if reference is None:
         return 0
     if isinstance(reference, str) and reference == SYMMETRIC and SYMMETRIC not in classes.tolist():

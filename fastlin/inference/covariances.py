@@ -1,8 +1,8 @@
-"""Covariances of the parameters: model-based, robust, cluster-robust, and for penalized models.
+"""Model-based, robust and cluster-robust covariances of the parameters, and covariances for penalized models.
 
-Let H be the Hessian of J, F that of the mean loss, and M = sum_i c_i g_i g_i' with g_i = x~_i (p_i - e_i)', all times
-S. The covariances are H^-1 ("model", "laplace"), H^-1 F H^-1 ("sandwich") and H^-1 M H^-1 (robust). c_i is s_i for
-frequency weights and s_i^2 for sampling weights (Huber 1967, White 1982).
+Let H be S times the Hessian of J, F be S times the Hessian of the mean loss, and M = sum_i c_i g_i g_i' with g_i = x~_i
+(p_i - e_i)'. The covariances are H^-1 ("model", "laplace"), H^-1 F H^-1 ("sandwich") and H^-1 M H^-1 (robust). c_i is
+s_i for frequency weights and s_i^2 for sampling weights (Huber 1967, White 1982).
 
 For clusters, M is the sum of u u' over the clusters, where u is the sum of s_i g_i over the rows of a cluster (Liang
 and Zeger 1986). Multiway clustering adds the covariances for all combinations of an odd number of keys, and subtracts
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 def compute_covariance(
     optimum: Optimum, units: sparse.csr_array, options: InferenceOptions, n_samples: float
 ) -> tuple[FloatArray, tuple[int, ...]]:
-    """Return the covariance (m, m) of coefficients for a total weight of one, and the number of clusters per key.
+    """Return the covariance (m, m) of coefficients, for a total weight of one, and the number of clusters per key.
 
-    Each coefficient is a row of units (m, K (d + 1)) times the parameters. CollinearityError, ValueError: the
-    covariance would be dominated by rounding error.
+    Each coefficient is a row of `units` (m, K (d + 1)) times the parameters. Raise a CollinearityError or ValueError if
+    the covariance would be dominated by rounding error.
     """
     curvature, point, n_clusters = optimum.curvature, optimum.point, ()
     rows, solved = point.objective.rows, curvature.solve_units(units)
@@ -69,13 +69,13 @@ def _compute_sandwich(information, solved, middle, n_samples, options):
 
     Raise a ValueError if rounding error dominates the result.
     """
-    # Scaled, so that squares do not overflow.
+    # The rows are scaled so that squares do not overflow.
     sizes = np.abs(solved).max(axis=1, keepdims=True)
     sizes[sizes == 0] = 1
     solved = solved / sizes
     covariance = multiply(multiply(solved, middle), solved.T)
-    # Sums over rows have a relative error. Sums over clusters lose more digits if the scores within a cluster cancel.
-    # The inverses amplify both errors, in any direction.
+    # Sums over rows have a relative rounding error. Sums over clusters lose more digits if the scores within a cluster
+    # cancel. The inverses amplify both errors, which can have any direction.
     errors = (SUM_ERROR / 4 * middle) ** 2 + (n_samples * SUM_ERROR**2 * information.of_loss) ** 2
     errors = np.sqrt(np.einsum("ij,ij->i", multiply(solved**2, errors), solved**2))
     if (errors > MAX_VARIANCE_ERROR * np.abs(np.diagonal(covariance))).any():
@@ -91,7 +91,7 @@ def _compute_sandwich(information, solved, middle, n_samples, options):
 
 
 def find_residuals(passes: Passes, probabilities: FloatArray) -> FloatArray:
-    """Return p_ik - e_ik of the rows of passes, (K, m), overwriting the probabilities; e_i may be soft labels."""
+    """Return p_ik - e_ik for the rows of passes, (K, m), and overwrite the probabilities; e_i may be a soft label."""
     rows, labels, targets = passes.samples.rows, passes.samples.labels, passes.samples.targets
     if len(targets):
         probabilities -= (targets[rows] if len(rows) else targets).T
@@ -117,7 +117,7 @@ def multiply_scores(passes: Passes, probabilities: FloatArray, power: int) -> Fl
 
 
 def multiply_projected_scores(passes: Passes, probabilities: FloatArray, solved: FloatArray, power: int) -> FloatArray:
-    """Return sum_i s_i^power u_i u_i', (E, E), where u_ie is the gradient of row i times solved[e]."""
+    """Return sum_i s_i^power u_i u_i', (E, E), where u_ie is the inner product of g_i and solved[e]."""
     (n_solved, K, size), weights = solved.shape, passes.samples.weigh() ** power
     scores = passes.compute_scores(solved.reshape(-1, size)).reshape(-1, n_solved, K)
     projected = np.einsum("iek,ki->ei", scores, find_residuals(passes, probabilities))
@@ -125,13 +125,13 @@ def multiply_projected_scores(passes: Passes, probabilities: FloatArray, solved:
 
 
 def count_weights(passes: Passes, probabilities: FloatArray, unit: float) -> FloatArray:
-    """Return the numbers of positive and of non-integer weights, (2,), as a term of `Passes.sum_curvature`."""
+    """Return the numbers of positive weights and of non-integer weights, (2,), as a term of `Passes.sum_curvature`."""
     weights = passes.samples.weigh() * unit
     return np.array([np.count_nonzero(weights > 0), np.count_nonzero(weights != np.round(weights))], np.float64)
 
 
 def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> list[IntArray]:
-    """Return the cluster numbers (n_rows,), from 0, for each key; raise a ValueError if any are missing."""
+    """Return the cluster numbers (n_rows,), starting at 0, for each key; raise a ValueError if values are missing."""
     keys = _split_keys(clusters, n_rows)
     numbers: list[IntArray] = []
     for key in keys:
@@ -154,9 +154,9 @@ def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> lis
 
 
 def _split_keys(clusters, n_rows):
-    """Return the keys as arrays: columns of a table or of an array (n_rows, n_keys), or the arrays of a list."""
+    """Return the keys as arrays, from the columns of a table or array (n_rows, n_keys), or from a list of arrays."""
     if hasattr(clusters, "columns"):
-        # Arrow's `columns` are the columns themselves, not their names.
+        # In Arrow tables, `columns` contains the columns and not their names.
         return [np.asarray(key if hasattr(key, "to_pylist") else clusters[key]) for key in clusters.columns]
     is_list = isinstance(clusters, (list, tuple)) and len(clusters) not in (0, n_rows)
     if is_list and all(np.ndim(key) == 1 for key in clusters):
@@ -166,7 +166,7 @@ def _split_keys(clusters, n_rows):
 
 
 def _sum_over_clusters(point, keys):
-    """Return the signed sum of `multiply_cluster_sums` over combinations of keys, and the numbers of clusters."""
+    """Return the signed sum of `multiply_cluster_sums` over key combinations, and the number of clusters per key."""
     rows = point.objective.rows
     middle, n_clusters = np.zeros(2 * (point.parameters.size,)), []
     has_weight = rows.weights > 0 if len(rows.weights) else slice(None)
@@ -181,12 +181,12 @@ def _sum_over_clusters(point, keys):
             sign = 1 if n_keys % 2 else -1
             middle += sign * count / (count - 1) * multiply_cluster_sums(point, numbers)
             n_clusters.append(count)
-    # Single keys come first.
+    # Combinations with a single key come first.
     return middle, tuple(n_clusters[: len(keys)])
 
 
 def multiply_cluster_sums(point: Point, numbers: IntArray) -> FloatArray:
-    """Return the sum of u u' over clusters, divided by S, (K (d + 1), K (d + 1)); numbers (n,) are per row."""
+    """Return the sum of u u' over clusters, divided by S, (K (d + 1), K (d + 1)). Row i is in cluster numbers[i]."""
     rows: Any = point.objective.rows
     K, size = point.parameters.shape
     clusters_per_batch, rows_per_batch = max(1, PROBABILITY_BYTES // (8 * K * size)), max(1, SCORE_BYTES // (8 * size))

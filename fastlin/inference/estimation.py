@@ -1,4 +1,4 @@
-"""Compute an Inference from an objective and a model's coefficients: the optimum, the covariance, the likelihoods."""
+"""Compute an Inference from an objective and coefficients: the optimum, the covariance and the likelihoods."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ ACCEPTED: dict[str, tuple[str | None, ...]] = {
     "penalized": ("laplace", "sandwich", None),
     "weight_type": ("frequency", "sampling"),
 }
-# Largest number of parameters K (d + 1) whose covariance is computed: 134 MB, as much as the Hessian and its factor.
+# Maximum number of parameters K (d + 1) for which the covariance is computed. It takes 134 MB, as much as the Hessian
+# and its factor.
 MAX_PARAMETERS = 4096
-# A larger distance from the optimum, of the model's coefficients or of the estimates, is a warning. In standard errors.
+# A warning is issued if the distance of the model's coefficients or of the estimates from the optimum is larger, in
+# standard errors.
 MAX_DISTANCE = 0.01
 
 
@@ -47,9 +49,9 @@ class InferenceOptions:
     """The validated parameters of `LogisticRegression.inference`.
 
     `reference` is the index of a class, None for symmetric coefficients. `names` (d,) are the names of the columns, and
-    `features` selects the reported ones, None all. `omitted_levels` are the levels without a coefficient. `clusters`
-    has the cluster numbers of the rows, one array per key. `stacklevel` is that of warnings, counted from
-    `compute_inference`.
+    `features` selects the reported columns; None means all. `omitted_levels` are the levels without a coefficient.
+    `clusters` contains the cluster numbers of the rows, one array per key. `stacklevel` is the stack level of warnings,
+    relative to `compute_inference`.
     """
 
     covariance: str
@@ -73,12 +75,12 @@ class InferenceOptions:
     @cached_property
     def shown_names(self) -> Array:
         """The names of the columns (d,) for messages and the summary, made unique."""
-        # A column may have the intercept's name, so the intercept takes part, as the last name.
+        # A column may have the same name as the intercept, so the intercept's name is included, as the last name.
         return describe_each(append_intercept(self.names, True), self.omitted_levels)[:-1]
 
 
 def check_options(classes: Array, reference: Any, **options: Any) -> InferenceOptions:
-    """Return the InferenceOptions with the index of the reference class; raise a ValueError if an option is invalid."""
+    """Return the InferenceOptions with the reference class's index; raise a ValueError if an option is invalid."""
     for name, accepted in ACCEPTED.items():
         value = options["weights"].kind if name == "weight_type" else options[name]
         if not (value is None or isinstance(value, str)) or value not in accepted:
@@ -98,8 +100,8 @@ def compute_inference(
 ) -> Inference:
     """Return the Inference of a model with coef (K, d) and intercept (K,) for the rows of its objective.
 
-    ValueError: `penalized` does not fit the penalty, the weights do not have the stated type, or there are too many
-    parameters. CollinearityError or SeparationError: the estimates do not exist.
+    Raise a ValueError if `penalized` does not match the penalty, the weights do not have the stated type, or there are
+    too many parameters, and a CollinearityError or SeparationError if the estimates do not exist.
     """
     check_penalty(objective, options)
     check_size(objective, options)
@@ -163,12 +165,12 @@ def compute_inference(
 
 
 def find_estimates(objective: Objective, start: FloatArray, options: InferenceOptions, n_samples: float) -> Optimum:
-    """Return the optimum near a model's parameters (K, d + 1); CollinearityError, SeparationError: there is none."""
+    """Return the optimum near parameters (K, d + 1); raise a CollinearityError or SeparationError if there is none."""
     buffer, kind = make_buffer(objective), Information
     if is_large(objective):
         point, kind = approach_optimum(objective, [start], buffer), Curvature
         if not objective.penalty.is_bounded:
-            # If the classes are separated, Newton steps never converge.
+            # If the classes are separated, Newton steps do not converge.
             check_separation(point, options.shown_names, options.classes)
     else:
         point = objective.at(objective.center(start), out=buffer)
@@ -180,8 +182,8 @@ def find_estimates(objective: Objective, start: FloatArray, options: InferenceOp
 def check_existence(optimum: Optimum, options: InferenceOptions) -> None:
     """Raise an error if the estimates or their standard errors do not exist.
 
-    CollinearityError, SeparationError: unpenalized columns are collinear, or separate the classes. ValueError: standard
-    errors would be dominated by rounding error for another reason.
+    It is a CollinearityError or SeparationError if unpenalized columns are collinear or separate the classes, or a
+    ValueError if rounding error would dominate standard errors for another reason.
     """
     point, curvature, objective = optimum.point, optimum.curvature, optimum.point.objective
     step, names, labels = curvature.direction.step, options.shown_names, options.classes
@@ -192,7 +194,7 @@ def check_existence(optimum: Optimum, options: InferenceOptions) -> None:
             check_separation(point, names, labels, step, options.stacklevel + 1)
         return
     if not is_penalized:
-        # Variances that consist of rounding error certify nothing. The search for a separation comes last: it is the
+        # Variances dominated by rounding error certify nothing. The search for a separation is last, because it is the
         # slowest check, and may not terminate if columns are nearly collinear.
         check_collinearity(objective, names, is_unpenalized)
         check_separation(point, names, labels, step)
@@ -254,7 +256,7 @@ def check_size(objective: Objective, options: InferenceOptions) -> None:
 
 
 def count_samples(objective: Objective, options: InferenceOptions) -> float:
-    """Return the number of rows for this type of weights; raise a ValueError if the weights do not fit the type."""
+    """Return the number of rows for this type of weights; raise a ValueError if they do not match the type."""
     is_model, is_sampling = options.covariance == "model", options.weights.kind == "sampling"
     if is_model and (is_sampling or options.weights.by_class):
         raise ValueError(
@@ -287,7 +289,7 @@ def count_samples(objective: Objective, options: InferenceOptions) -> float:
 
 
 def warn_if_inaccurate(inference: Inference, is_certified: bool, options: InferenceOptions, loss: float) -> None:
-    """Warn if variances are negative, or the optimum or the model is further than MAX_DISTANCE from the estimates."""
+    """Warn if variances are negative, or if the optimum or model is farther than MAX_DISTANCE from the estimates."""
     if len(options.clusters) > 1 and (np.diagonal(inference._covariance) < 0).any():
         message = (
             "Some multiway cluster variances are negative, so their standard errors are NaN: there are too few "

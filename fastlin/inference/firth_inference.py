@@ -20,18 +20,18 @@ from fastlin.typing import Array, FloatArray
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FirthInference(Inference):
-    """An `Inference` for Firth's penalized likelihood. Returned by `FirthLogisticRegression.inference`.
+    """An `Inference` for Firth's penalized likelihood, returned by `FirthLogisticRegression.inference`.
 
     The covariance is the inverse of the expected information at the estimates. Tests and intervals use the profile of
-    the penalized likelihood (Heinze and Schemper 2002), in which the penalty includes all columns, also if a
+    the penalized likelihood (Heinze and Schemper 2002), in which the penalty includes all columns, even if a
     coefficient is fixed. If the classes are separable, the likelihood with a fixed coefficient may have several maxima;
-    the one reached from the estimates is used. `z` and `wald_test` are Wald statistics, so `p_values` do not
-    follow from `z`.
+    the maximum that is reached from the estimates is used. `z` and `wald_test` are Wald statistics, so `p_values`
+    cannot be computed from `z`.
 
     Attributes
     ----------
     penalized_log_likelihood : float
-        The maximum of the penalized log-likelihood, l + log det I / 2, where I is the information about the
+        The maximum of the penalized log-likelihood, l + log det I / 2, where I is the information matrix for the
         coefficients of the original columns.
 
     Examples
@@ -80,8 +80,8 @@ class FirthInference(Inference):
         ----------
         smaller : str, int or sequence
             The columns whose coefficients are zero in the smaller model: `names`, pairs (column, level) for levels of
-            categorical columns, or indices into `names`. Its penalty still includes these columns, so it is not a
-            separate model, and an Inference is not accepted.
+            categorical columns, or indices into `names`. The penalty still includes these columns, so the smaller model
+            is not a separate model, and an Inference is not accepted.
 
         Returns
         -------
@@ -106,7 +106,7 @@ class FirthInference(Inference):
 def compute_firth_inference(
     start: State, classes: Array, names: Array, omitted_levels: OmittedLevels, reference: Any
 ) -> FirthInference:
-    """Return the FirthInference at the maximum near the State of a fitted model; names (d,) are per column."""
+    """Return the FirthInference at the maximum near the State of a fitted model. names (d,) are the column names."""
     if start.likelihood.objective.rows.has_targets:
         raise ValueError(
             "FirthLogisticRegression.inference requires observed labels: likelihood-ratio tests are not valid with "

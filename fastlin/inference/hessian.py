@@ -25,26 +25,26 @@ from fastlin.solvers import preconditioners
 from fastlin.solvers.preconditioners import Preconditioner
 from fastlin.typing import BoolArray, FloatArray
 
-# A column depends on those before it if its pivot, relative to the diagonal entry, is smaller, or if the kernel added
-# more than MAX_ADDED to the entry to make the matrix positive definite.
+# A column depends on preceding columns if its pivot, relative to the diagonal entry, is smaller, or if the kernel added
+# more than MAX_ADDED to the diagonal entry to make the matrix positive definite.
 MIN_PIVOT, MAX_ADDED = 1e-12, 1e-9
 # The relative error of a sum over rows, and of a factorization.
 SUM_ERROR = 4e-15
 # The largest relative rounding error of a variance.
 MAX_VARIANCE_ERROR = 0.1
-# Conjugate gradients stop when the last STOP_WINDOW steps have increased right' H^-1 right by less than STOP_TOL,
-# relative to it, or when the squared residual, relative to the first, is at the level of rounding error.
+# Conjugate gradients stop when the last STOP_WINDOW steps have increased right' H^-1 right by a relative amount of less
+# than STOP_TOL, or when the squared residual, relative to the initial one, is at the level of rounding error.
 STOP_TOL, STOP_WINDOW, MAX_STEPS = 1e-9, 10, 5_000
 RESIDUAL_TOL = 1e-26
-# Newton's step need not be exact.
+# The Newton step need not be exact.
 MAX_NEWTON_STEPS = 500
 
 
 class CholeskyFactor(Preconditioner):
-    """The Cholesky factor U, U' U = A, of a symmetric A (m, m) of finite numbers; reads its upper triangle.
+    """The Cholesky factor U, U' U = A, of a symmetric A (m, m) of finite numbers, whose upper triangle is read.
 
-    `diagonal` and `squares` (m,) are the diagonals of A and U' U, which is larger if the kernel has added to A.
-    `first_dependent` is the first column that depends on those before it; None if A is positive definite.
+    `diagonal` (m,) is the diagonal of A. `squares` (m,) is the diagonal of U' U, which is larger if the kernel has
+    added to A. `first_dependent` is the first column that depends on preceding columns; None if A is positive definite.
     """
 
     def __init__(self, matrix: FloatArray) -> None:
@@ -81,7 +81,7 @@ def multiply(left: FloatArray, right: FloatArray) -> FloatArray:
 
 
 def find_active_columns(objective: Objective) -> BoolArray:
-    """Return which columns, (d + 1,), affect J: those that are not all zero, and the intercept if there is one."""
+    """Return which columns, (d + 1,), affect J: columns that are not all zero, and the intercept if there is one."""
     is_active = objective.coordinates.mean_squares > 0
     is_active[-1] = objective.fit_intercept
     return is_active
@@ -96,7 +96,7 @@ def find_hessian_of_loss(point: Point) -> FloatArray:
 
 
 class Curvature:
-    """The Hessian of J at a point as an operator: a product takes one pass, and conjugate gradients solve systems."""
+    """The Hessian of J at a point as an operator. Products take one pass; conjugate gradients solve linear systems."""
 
     # Whether another step with this Hessian is cheaper than computing a new one.
     is_reusable = False
@@ -121,7 +121,7 @@ class Curvature:
     def solve(self, right: FloatArray, max_steps: int) -> tuple[FloatArray, bool]:
         """Return z with H z = right, (K, d + 1), and whether conjugate gradients converged.
 
-        The last steps estimate the remaining error of right' z (Hestenes and Stiefel 1952; Strakos and Tichy 2002).
+        The error of right' z is estimated from the last steps (Hestenes and Stiefel 1952; Strakos and Tichy 2002).
         """
         states = iterate(self.multiply, right * self._is_curved, self._precondition)
         state, total = next(states), 0.0
@@ -156,7 +156,7 @@ class Curvature:
         return solved
 
     def find_step(self, point: Point) -> Direction:
-        """Return the Newton step with this Hessian from a point near its point."""
+        """Return the Newton step with this Hessian from a nearby point."""
         step, _ = self.solve(-point.gradient, MAX_NEWTON_STEPS)
         return Direction(step, self.multiply(step) + point.gradient)
 
@@ -171,12 +171,12 @@ class Curvature:
         return measure_step(self.point, self.direction)
 
     def bound_fall(self, point: Point, direction: Direction) -> float:
-        """Return an upper bound on the decrease of J from a nearby point, in float64; infinite if there is none."""
+        """Return an upper bound on the decrease of J from a nearby point, in float64; infinite if not available."""
         return np.inf
 
     @property
     def n_effective(self) -> float:
-        """The effective number of parameters, tr(H^-1 F) with the Hessian F of the mean loss; NaN if not available."""
+        """The effective number of parameters tr(H^-1 F), with the Hessian F of the mean loss; NaN if not available."""
         return np.nan
 
     @property
@@ -189,15 +189,17 @@ class Curvature:
         return preconditioners.diagonal(self.point)
 
     def _precondition(self, residual):
-        # Equal steps of all classes do not change J, so a residual along them is rounding error.
+        # Equal steps of all classes do not change J, so a residual in such a direction is rounding error.
         return self.point.objective.center(self._preconditioner.solve(residual))
 
 
 class Information(Curvature):
-    """The Hessian at a point as a matrix: `of_loss` for the mean loss, `diagonal` (K, d + 1) and `factor` for J.
+    """The Hessian at a point as a matrix.
 
-    The factor includes a ridge along the flat directions of softmax, and excludes parameters that `is_movable`
-    (K, d + 1) marks as fixed.
+    `of_loss` is the Hessian of the mean loss. `diagonal` (K, d + 1) and `factor` belong to the Hessian of J.
+
+    The factor includes a ridge along the flat directions of softmax, and excludes parameters for which `is_movable` (K,
+    d + 1) is false.
     """
 
     is_reusable = True
@@ -220,11 +222,11 @@ class Information(Curvature):
         self.factor = CholeskyFactor(matrix)
 
     def multiply_by_loss(self, direction: FloatArray) -> FloatArray:
-        """See `Curvature`; takes no pass over the rows."""
+        """See `Curvature`. This takes no pass over the rows."""
         return np.einsum("ij,j->i", self.of_loss, direction.ravel()).reshape(direction.shape)
 
     def solve(self, right: FloatArray, max_steps: int) -> tuple[FloatArray, bool]:
-        """See `Curvature`; takes no pass over the rows."""
+        """See `Curvature`. This takes no pass over the rows."""
         return self.factor.solve(right) * self.is_active, True
 
     def solve_units(self, units: sparse.csr_array) -> FloatArray:
@@ -235,7 +237,7 @@ class Information(Curvature):
         """See `Curvature`."""
 
         def look_up(units):
-            # The bound only solves for unit vectors.
+            # `bound_fall` solves only for unit vectors.
             return self.inverse[np.argmax(units, axis=1)]
 
         return bound_fall(point, direction, self.diagonal, self.factor.squares, look_up)
@@ -243,8 +245,8 @@ class Information(Curvature):
     def is_accurate(self, is_unpenalized: BoolArray) -> bool:
         """Return whether the diagonal of the inverse has a relative rounding error below MAX_VARIANCE_ERROR.
 
-        Its relative error is at most `SUM_ERROR` times the norm of the inverse (Higham 2002, section 14.1), in units of
-        the lengths of the columns before centering.
+        The relative error is at most `SUM_ERROR` times the norm of the inverse (Higham 2002, section 14.1) if columns
+        are divided by their lengths before centering.
         """
         if not (self.diagonal > 0)[:, is_unpenalized].all():
             return False

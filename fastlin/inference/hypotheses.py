@@ -1,4 +1,4 @@
-"""Results of tests, and Wald statistics. Uses scipy.special, because scipy.stats takes longer to import."""
+"""Results of tests, and Wald statistics. This module uses scipy.special, because importing scipy.stats is slower."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TestResult:
     name : str
         The null hypothesis, or the kind of test.
     statistic : float
-        The test statistic: F if Student's t replaces the normal distribution (`use_t`), otherwise chi-squared.
+        The F statistic if Student's t replaces the normal distribution (`use_t`), otherwise the chi-squared statistic.
     df, df_denominator : float, float or None
         The degrees of freedom: numerator and denominator of F, or those of chi-squared and None.
     p_value : float
@@ -35,7 +35,7 @@ class TestResult:
     2
     """
 
-    # Not a test class for pytest.
+    # pytest must not collect this as a test class.
     __test__ = False
 
     name: str
@@ -65,19 +65,19 @@ class WaldStatistics:
 
     @property
     def _wald_inputs(self) -> tuple[FloatArray, FloatArray, float | None]:
-        """The estimates, their standard errors, and the degrees of freedom of Student's t (None: normal)."""
+        """The estimates, their standard errors, and the degrees of freedom of Student's t (None for normal)."""
         raise NotImplementedError
 
     @property
     def z(self) -> FloatArray:
-        """Wald statistics: the estimates divided by their standard errors, same shape."""
+        """Wald statistics: the estimates divided by their standard errors, with the same shape."""
         estimates, std_errors, _ = self._wald_inputs
         with np.errstate(invalid="ignore", divide="ignore"):
             return estimates / std_errors
 
     @property
     def p_values(self) -> FloatArray:
-        """Two-sided p-values of the Wald tests that the estimates are zero, same shape."""
+        """Two-sided p-values of the Wald tests that the estimates are zero, with the same shape."""
         lower_tail, df = -np.abs(self.z), self._wald_inputs[2]
         return 2 * (ndtr(lower_tail) if df is None else stdtr(df, lower_tail))
 

@@ -1,4 +1,4 @@
-"""Estimates of a model's coefficients, their covariance, and the tests and tables derived from them."""
+"""Estimates of a model's coefficients, their covariance, and tests and tables that use them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Basis:
     """How an `Inference` was computed: the kind of `covariance`, and the `contrasts` of the parameters.
 
     `penalized` is "laplace", "sandwich", "firth" or None. `is_likelihood` is true if weights are frequencies and labels
-    are not soft. `df_t` are the degrees of freedom of Student's t, None for the normal distribution. `positions` (p,)
+    are not soft. `df_t` is the degrees of freedom of Student's t, or None for the normal distribution. `positions` (p,)
     are the indices of the reported columns, `omitted_levels` the levels without a coefficient. `point` is the optimum
-    with the rows, None after pickling. `max_inflated` is the feature whose standard errors collinearity inflates most,
-    as the summary prints it, and the factor.
+    with the rows, or None after pickling. `max_inflated` is the feature whose standard errors collinearity inflates
+    most, and the factor, for the summary.
     """
 
     covariance: str
@@ -46,37 +46,38 @@ class Basis:
 
 @dataclass(frozen=True, eq=False)
 class Inference(WaldStatistics):
-    """Standard errors, tests and confidence intervals of coefficients. Returned by `LogisticRegression.inference`.
+    """Standard errors, tests and confidence intervals of coefficients, returned by `LogisticRegression.inference`.
 
     Arrays of estimates have K' rows, one per class except the reference (one row for two classes, all classes if
     coefficients are symmetric), and p columns: the features, then the intercept, if the model has one.
 
-    The estimates are computed at the optimum, because the covariance holds there. The `coef_` of the model only lie
-    within its tol; `coef_error` measures the difference.
+    The estimates are computed at the optimum, because the covariance is valid only there. The model's `coef_` is only
+    accurate to its `tol`; `coef_error` measures the difference.
 
     Attributes
     ----------
     coef : ndarray of shape (K', p)
         The estimates.
     names, classes : ndarray of shapes (p,) and (K',)
-        The names of the columns, and the class of each row. Names need not be unique: for example, two columns of a
-        table may share a name. A method that gets an ambiguous name raises an error that lists unique alternatives.
+        The names of the columns, and the class of each row. Names need not be unique: two columns of a table may have
+        the same name. If a name passed to a method is ambiguous, an error lists unique alternatives.
     reference : object
         The class whose coefficients are zero, or "symmetric" if the coefficients of all classes sum to zero.
     log_likelihood : float
         The log-likelihood at the optimum, without the penalty.
     log_likelihood_null : float
-        The log-likelihood of the null (intercept-only) model, also if the model itself has no intercept.
+        The log-likelihood of the null (intercept-only) model, even if the model itself has no intercept.
     n_samples : float
-        The number of rows. With frequency weights, their sum; with sampling weights, the number of positive weights.
+        The number of rows. With frequency weights, this is their sum. With sampling weights, it is the number of
+        positive weights.
     df_model : float
-        The number of coefficients without the intercepts. For a penalized model, the effective number: the trace of
-        H^-1 F minus the number of intercepts, where H and F are the Hessians with and without the penalty.
+        The number of coefficients without the intercepts. For a penalized model, this is the effective number: the
+        trace of H^-1 F minus the number of intercepts, where H and F are the Hessians with and without the penalty.
     coef_error : float
         The largest difference between the model's `coef_` and `intercept_` and the estimates, in standard errors.
     distance : float
-        How far the estimates may be from the exact optimum, in standard errors from the inverse Hessian. A rigorous
-        bound if the curvature of the likelihood provides one, otherwise the length of the next Newton step.
+        The distance from the exact optimum, in standard errors from the inverse Hessian. This is a rigorous bound if
+        the curvature of the likelihood provides one, otherwise the length of the next Newton step.
 
     Examples
     --------
@@ -128,14 +129,14 @@ class Inference(WaldStatistics):
     def aic(self) -> float:
         """Akaike's information criterion, 2 n_parameters - 2 log_likelihood.
 
-        NaN with sampling weights or soft labels, which have no likelihood. For a penalized model, n_parameters is the
-        effective number.
+        It is NaN for sampling weights and soft labels, which have no likelihood. For a penalized model, n_parameters is
+        the effective number.
         """
         return self._compute_criterion(2.0)
 
     @property
     def bic(self) -> float:
-        """Bayesian (Schwarz) information criterion, log(n_samples) n_parameters - 2 log_likelihood; NaN as `aic`."""
+        """Bayesian information criterion (Schwarz), log(n_samples) n_parameters - 2 log_likelihood; NaN like `aic`."""
         return self._compute_criterion(float(np.log(self.n_samples)))
 
     @property
@@ -155,15 +156,15 @@ class Inference(WaldStatistics):
         Parameters
         ----------
         features : str, int, sequence or None
-            The columns: `names`, pairs (column, level) for levels of categorical columns, or indices into `names`.
-            None means all.
+            The columns: `names`, pairs (column, level) for levels of categorical columns, or indices into `names`. None
+            means all columns.
         level : float
             Confidence level, between 0 and 1.
 
         Returns
         -------
         ndarray of shape (K', len(features), 2)
-            The lower and upper limits; infinite if the likelihood does not fall that far.
+            The lower and upper limits. A limit is infinite if the likelihood does not decrease that much.
 
         Raises
         ------
@@ -197,9 +198,10 @@ class Inference(WaldStatistics):
         Parameters
         ----------
         R : array-like of shape (q, K' p) or (K' p,), str, or list of str and pairs
-            One row per hypothesis, in the order of ``coef.ravel()``. One or several names of columns test that all
-            coefficients of these columns are zero, in all classes. In a list, a pair (column, level) selects a level
-            of a categorical column. Numbers are never indices: to test coefficient 1 of 4, pass ``np.eye(4)[[1]]``.
+            One row per hypothesis, in the order of ``coef.ravel()``. Names of columns represent the hypotheses that all
+            their coefficients are zero, in all classes. In a list, a pair (column, level) selects a level of a
+            categorical column. Numbers are never interpreted as indices. To test coefficient 1 of 4, pass
+            ``np.eye(4)[[1]]``.
         r : array-like of shape (q,) or None
             The values under the null hypothesis; None means zeros.
 
@@ -220,7 +222,7 @@ class Inference(WaldStatistics):
         values = np.zeros(q) if r is None else np.atleast_1d(_read_numbers("r", r, f"one per row of R ({q})"))
         if values.shape != (q,):
             raise ValueError(f"r must hold one number per row of R, shape ({q},), got shape {values.shape}.")
-        # Scaling a row changes no hypothesis, and avoids overflow.
+        # Scaling a row does not change the hypothesis, and avoids overflow.
         largest = np.abs(matrix).max(axis=1)
         largest[largest == 0] = 1
         matrix = matrix / largest[:, None]
@@ -249,15 +251,15 @@ class Inference(WaldStatistics):
         Returns
         -------
         TestResult
-            A chi-squared test. Its degrees of freedom are the difference between the numbers of parameters. It is valid
-            only if the model is correctly specified, also if `covariance` is robust.
+            A chi-squared test. Its degrees of freedom are the difference between the numbers of parameters. The test is
+            valid only if the model is correctly specified, even if `covariance` is robust.
 
         Raises
         ------
         TypeError
             `smaller` is not an Inference.
         ValueError
-            One of the models is penalized, has sampling weights or soft labels, `smaller` does not have fewer
+            One of the models is penalized or has sampling weights or soft labels, `smaller` does not have fewer
             parameters, or the models were fitted to different rows.
         """
         if not isinstance(smaller, Inference):
@@ -290,8 +292,8 @@ class Inference(WaldStatistics):
     def marginal_effects(self, at: Literal["overall", "mean"] = "overall") -> MarginalEffects:
         """Return the marginal effects of the features on the probability of each class.
 
-        The effects are derivatives, also for features that are 0 or 1. Their standard errors come from the delta
-        method. This reads the rows again.
+        The effects are derivatives, even for binary features. Their standard errors are computed with the delta method.
+        This method reads the rows again.
 
         Parameters
         ----------
@@ -340,13 +342,13 @@ class Inference(WaldStatistics):
         -------
         pandas.DataFrame or dict of ndarray
             The columns class, feature, coef, std_error, z, p_value, lower and upper: a DataFrame indexed by class and
-            feature (two classes: by feature), or a dict if pandas is not installed. Firth's method replaces z by
-            z_wald, because its p_value is that of the penalized likelihood-ratio test.
+            feature (by feature if there are two classes), or a dict if pandas is not installed. For Firth's method, z
+            is named z_wald, because p_value is from the penalized likelihood-ratio test.
         """
         return tables.index_dataframe(tables.list_columns(self, "coef", self.coef, level), len(self.coef) > 1)
 
     def summary(self, level: float = 0.95) -> tables.Summary:
-        """Return a report: facts about the fit, the likelihoods, and the table of estimates.
+        """Return a report with facts about the fit, the likelihoods, and the table of estimates.
 
         Parameters
         ----------
@@ -423,7 +425,7 @@ class Inference(WaldStatistics):
     def _read_hypotheses(self, R):
         """Return R as an array (q, K' p), and the name of the test."""
         size = self.coef.size
-        # Iterating over a DataFrame yields the names of its columns, but R is its numbers.
+        # Iterating over a DataFrame yields its column names, but R should contain its numbers.
         is_sequence = isinstance(R, Iterable) and not isinstance(R, str) and getattr(R, "ndim", 1) == 1
         entries = list(R) if is_sequence else [R]
         if entries and all(map(is_name_or_pair, entries)):
@@ -440,7 +442,7 @@ class Inference(WaldStatistics):
         return matrix, "R coef = r"
 
     def _explain_rows(self, numbers):
-        """Return the sentence that explains numbers in R by the rows for a column, if possible the intended one."""
+        """Return a sentence that explains how to write R for a column, if possible the intended one."""
         p = len(self.names)
         is_index = numbers.shape == (1, 1) and numbers[0, 0] in range(p)
         index = int(numbers[0, 0]) if is_index else 0
@@ -457,8 +459,8 @@ def collect_fields(
 ) -> dict[str, Any]:
     """Return the fields of an Inference that follow from the optimum `point`.
 
-    fitted are the parameters (K, d + 1) of the model, names and classes those of all columns and classes, and weight is
-    the total weight of the rows.
+    `fitted` contains the parameters (K, d + 1) of the model, `names` and `classes` the names of all columns and all
+    classes. `weight` is the total weight of the rows.
     """
     contrasts, positions, objective = basis.contrasts, basis.positions, point.objective
     coef, reference = contrasts.of(point.parameters)[:, positions], contrasts.reference

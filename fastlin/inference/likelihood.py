@@ -1,7 +1,7 @@
 """The log-likelihood of logistic and softmax regression, with or without Firth's penalty.
 
-The log-likelihood is l = sum_i s_i log p_i(y_i), and Firth's is l + log det I / 2. Both are functions of theta (R P,):
-the parameters of R classes (all except the first) and P free columns, in the coordinates of the objective.
+The log-likelihood is l = sum_i s_i log p_i(y_i), and Firth's is l + log det I / 2. Both are functions of theta (R P,),
+the parameters of R classes (all except the first) and P free columns, in the objective's coordinates.
 
 Firth's maximum is always finite, and its bias is of order 1 / n^2 instead of 1 / n (Firth 1993). With V_ab = x_i'
 (I^-1)_ab x_i, the derivative of the penalty with respect to the coefficients of class c is (Kosmidis and Firth 2011)::
@@ -32,7 +32,7 @@ MAX_WEIGHT = 1e100
 
 
 def sum_weights(objective: Objective, unit: float) -> float:
-    """Return the total weight of the rows in the user's unit; raise a ValueError if it is too large or small."""
+    """Return the total weight of the rows in the user's unit; raise a ValueError if it is out of range."""
     total = float(objective.rows.total_weight) * float(unit)
     if not 1 / MAX_WEIGHT <= total <= MAX_WEIGHT:
         raise ValueError(
@@ -43,14 +43,14 @@ def sum_weights(objective: Objective, unit: float) -> float:
 
 
 def compute_null_log_likelihood(objective: Objective, total_weight: float) -> float:
-    """Return the log-likelihood of the null (intercept-only) model, also if the model itself has no intercept."""
+    """Return the log-likelihood of the null (intercept-only) model, even if the model itself has no intercept."""
     rows = objective.rows
     return -total_weight * fit_null_model(rows.select_samples(), rows.class_weights, rows.offset_range).value
 
 
 @dataclass(frozen=True, eq=False)
 class Likelihood:
-    """The log-likelihood of free columns (d + 1,), for the rows of an objective with weights times `unit`."""
+    """The log-likelihood of free columns (d + 1,), for the rows of an objective with weights multiplied by `unit`."""
 
     objective: Objective
     unit: float
@@ -68,7 +68,7 @@ class Likelihood:
         return sum_weights(self.objective, self.unit)
 
     def to_parameters(self, theta: FloatArray) -> FloatArray:
-        """Return the parameters (K, d + 1) of the objective at theta; for softmax those of the first class are zero."""
+        """Return the parameters (K, d + 1) of the objective at theta. For softmax, the first class has zeros."""
         parameters = np.zeros(self.objective.shape)
         parameters.ravel()[self.positions] = theta
         return parameters
@@ -80,7 +80,7 @@ class Likelihood:
         return parameters.ravel()[self.positions]
 
     def at(self, theta: FloatArray) -> State | None:
-        """Return the State at theta; None if the likelihood is infinite or the information not positive definite."""
+        """Return the State at theta; None if the likelihood is infinite or the information is not positive definite."""
         objective, total, positions = self.objective, self.total_weight, self.positions
         point = objective.at(self.to_parameters(theta), out=self._buffer)
         if not point.is_finite:
@@ -99,7 +99,7 @@ class Likelihood:
         return make_buffer(self.objective)
 
     def convert_value(self, state: State) -> float:
-        """Return the value at a State with the information in the units of the original columns."""
+        """Return the value at a State, converted to the information matrix for the original columns."""
         scale = self.objective.coordinates.scale[self.free[:-1]]
         return state.value - self.is_firth * self.n_rows_theta * float(np.log(scale).sum())
 
@@ -124,7 +124,7 @@ class State:
 
     @cached_property
     def parameters(self) -> FloatArray:
-        """The parameters (K, d + 1) of the objective; for softmax those of the first class are zero."""
+        """The parameters (K, d + 1) of the objective. For softmax, the parameters of the first class are zero."""
         return self.likelihood.to_parameters(self.theta)
 
     def read_off(self, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
@@ -155,7 +155,7 @@ def compute_score_adjustment(state: State) -> FloatArray:
     """Return the gradient of log det I / 2 at a State, (n,)."""
     likelihood, root = state.likelihood, state.factor.inverse_root
     rows = likelihood.objective.rows
-    # Each row of the root of I^-1 becomes one row of parameters per class.
+    # Each row of the square root of I^-1 becomes one row of parameters per class.
     roots = np.zeros((len(root) * likelihood.n_rows_theta, len(likelihood.free)))
     roots[:, likelihood.free] = root.reshape(len(roots), -1)
     adjustment = rows.passes.sum_curvature(sum_adjustments, state.parameters, roots)

@@ -1,8 +1,8 @@
-"""Marginal effects of features on class probabilities, with standard errors by the delta method.
+"""Marginal effects of features on class probabilities, with standard errors from the delta method.
 
-The effect of feature j on class k is sum_l p_k p_l (W_kj - W_lj), averaged over the rows with their weights, or at the
-mean of the rows. For two classes it is p (1 - p) w_j. One pass over the rows computes the means of p_k p_l and of their
-derivatives.
+The effect of feature j on class k is sum_l p_k p_l (W_kj - W_lj), averaged over the rows with their weights, or
+evaluated at the mean of the rows. For two classes it is p (1 - p) w_j. One pass over the rows computes the means of p_k
+p_l and of their derivatives.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from fastlin.typing import Array, FloatArray, IntArray
 
 # Bytes of one batch of dense rows, or of derivatives.
 BYTES_PER_BATCH = 16 << 20
-# Largest size in bytes of the means of all products of three probabilities.
+# Maximum size, in bytes, of the means of all products of three probabilities.
 MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
 class MarginalEffects(WaldStatistics):
-    """Marginal effects of the features on the probability of each class. Returned by `Inference.marginal_effects`.
+    """Marginal effects of the features on the probability of each class, returned by `Inference.marginal_effects`.
 
-    The effects are derivatives, also for features that are 0 or 1. They sum to zero over the classes.
+    The effects are derivatives, even for binary features. They sum to zero over the classes.
 
     Attributes
     ----------
     effects : ndarray of shape (n_classes, d)
-        The effects: change of probability per unit of the feature.
+        The effects: the change in probability per unit of the feature.
     std_errors : ndarray of shape (n_classes, d)
-        Their standard errors by the delta method, conditional on the rows.
+        The standard errors of the effects from the delta method, conditional on the rows.
     names, classes : ndarray of shapes (d,) and (n_classes,)
         The names of the features, and the classes.
     at : str
@@ -100,8 +100,8 @@ def compute_marginal_effects(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the effects (n_classes, d) of the features, in their original units, and their standard errors.
 
-    covariance (K' q, K' q) is that of the contrasts of columns `positions` (q,) at a point; others are zero.
-    ValueError: at is neither "overall" nor "mean", or there are too many classes and features.
+    covariance (K' q, K' q) belongs to the contrasts of columns `positions` (q,) at a point; other covariances are zero.
+    Raise a ValueError if `at` is neither "overall" nor "mean", or if there are too many classes and features.
     """
     if at not in ("overall", "mean"):
         raise ValueError(f"at must be 'overall' or 'mean', got {at!r}.")
@@ -112,7 +112,7 @@ def compute_marginal_effects(
             f"The standard errors of the effects of {size - 1:,} features on {n_classes:,} classes need more than 1 GB "
             "of memory, for the means of all products of three probabilities. Fit fewer features or classes."
         )
-    # With two classes, the first has no coefficients.
+    # With two classes, the first class has no coefficients.
     whole = np.concatenate([np.zeros((n_classes - K, size)), parameters])
     # Products do not depend on the order of the classes, so only sorted triples are computed.
     triples = np.array(list(combinations_with_replacement(range(n_classes), 3))).T
@@ -135,17 +135,17 @@ def compute_marginal_effects(
     slopes[same, :, same] += pair_means
     slopes[:, same, same] += pair_means
     score_slopes = np.diag(weights.sum(axis=1)) - weights
-    # The classes of the contrasts; the coefficients of the other class can be taken as zero.
+    # These are the classes of the contrasts. The coefficients of the other class can be set to zero.
     reported = contrasts.matrix.argmax(axis=1) if K > 1 else np.array([1])
     if K == 1:
-        # Symmetric coefficients of two classes are half of the parameters.
+        # Symmetric coefficients of two classes are half the parameters.
         covariance = covariance[: len(positions), : len(positions)] / contrasts.matrix[0, 0] ** 2
     variances, batch_size = np.empty(effects.shape), max(1, BYTES_PER_BATCH // (8 * n_classes * len(reported) * size))
     for first in range(0, size - 1, batch_size):
         features = np.arange(first, min(first + batch_size, size - 1))
         derivatives = np.einsum("klmq,klj->kjmq", slopes[:, :, reported], differences[..., features])
         derivatives[:, np.arange(len(features)), :, features] += score_slopes[:, reported]
-        # With respect to the coefficients of the original columns: v_j = w_j / scale_j, c = b - sum_j shift_j v_j.
+        # Derivatives with respect to the original coefficients v_j = w_j / scale_j and c = b - sum_j shift_j v_j.
         intercept_derivatives = derivatives[..., -1:].copy()
         derivatives[..., :-1] -= intercept_derivatives * coordinates.shift
         derivatives[..., :-1] /= coordinates.scale

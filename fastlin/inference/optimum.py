@@ -16,16 +16,16 @@ from fastlin.objective.self_concordance import Direction, bound_rows
 from fastlin.solvers import choose
 from fastlin.typing import FloatArray
 
-# Steps stop at this distance from the optimum, in standard errors.
+# Newton steps stop at this distance from the optimum, in standard errors.
 DISTANCE_TOL = 1e-6
 # A Hessian is reused while each step reduces the distance at least to this fraction.
 MAX_REDUCTION = 0.3
 MAX_STEPS = 30
-# Largest change of the scores of a row between the point of the Hessian and the optimum. It bounds the relative change
-# of the Hessian; standard errors change by half of it.
+# Largest change in the scores of a row between the point of the Hessian and the optimum. It bounds the relative change
+# in the Hessian, which is twice the relative change in standard errors.
 MAX_SCORE_CHANGE = 1e-6
-# If half the squared Newton decrement, relative to J, is larger, a solver with a line search first approaches the
-# optimum. Its tol is SOLVER_TOL.
+# If half the squared Newton decrement, relative to J, is larger, a solver with a line search and tolerance SOLVER_TOL
+# first approaches the optimum.
 MAX_DECREMENT, SOLVER_TOL = 1e-2, 1e-10
 MAX_ITERATIONS = 1000
 
@@ -34,7 +34,7 @@ MAX_ITERATIONS = 1000
 class Optimum:
     """The maximum of the penalized likelihood, as accurate as float64 permits, and the Hessian of J there.
 
-    distance bounds how far the exact optimum may be, in standard errors, or estimates it unless `is_certified`.
+    `distance` is the distance from the exact optimum in standard errors: a bound if `is_certified`, else an estimate.
     """
 
     point: Point
@@ -44,9 +44,9 @@ class Optimum:
 
 
 def find_optimum(point: Point, kind: type[Curvature], n_samples: float) -> Optimum:
-    """Return the optimum near a point, with a Hessian of a `kind`; standard errors are for n_samples rows."""
+    """Return the optimum near a point, with a Hessian of class `kind`. Standard errors are for n_samples rows."""
     objective, curvature = point.objective, kind(point)
-    # Change of the scores since the Hessian was computed, and length of the previous step in standard errors.
+    # The change in the scores since the Hessian was computed, and the length of the previous step in standard errors.
     score_change, last, has_solved = 0.0, np.inf, False
     for n_steps in range(MAX_STEPS + 1):
         direction = curvature.direction if point is curvature.point else curvature.find_step(point)
@@ -74,8 +74,8 @@ def find_optimum(point: Point, kind: type[Curvature], n_samples: float) -> Optim
 def finish_with_step(point: Point, curvature: Curvature, direction: Direction, n_samples: float) -> Optimum:
     """Return the Optimum after a last step from a point near it, with a bound on its distance."""
     decrease, decrement = curvature.bound_fall(point, direction), measure_step(point, direction)
-    # J decreases by r^2 / 2 in a step with Newton decrement r, which moves no coefficient by more than sqrt(n) r
-    # standard errors. The distance from the end to the optimum is at most that from the point, plus the step.
+    # A step with Newton decrement r decreases J by r^2 / 2 and changes no coefficient by more than sqrt(n) r standard
+    # errors. The distance of the new point from the optimum is at most the distance of the old point plus the step.
     is_certified = decrease < np.inf
     distance = ((sqrt(2 * decrease) if is_certified else decrement) + decrement) * sqrt(n_samples)
     end = point.objective.at(point.objective.center(point.parameters + direction.step))
@@ -85,18 +85,18 @@ def finish_with_step(point: Point, curvature: Curvature, direction: Direction, n
 def approach_optimum(
     objective: Objective, starts: Sequence[FloatArray], buffer: ProbabilityBuffer | None = None
 ) -> Point:
-    """Return a point near the optimum, by a solver that begins at the best of starts (K, d + 1), if there are any."""
+    """Run a solver from the best of the starting points (K, d + 1), if any, and return a point near the optimum."""
     solution = choose.minimize(objective, starts, solver="auto", tol=SOLVER_TOL, max_iter=MAX_ITERATIONS)
     return objective.at(objective.center(solution.parameters), out=buffer)
 
 
 def make_buffer(objective: Objective) -> ProbabilityBuffer | None:
-    """Return a buffer for the probabilities of all rows, or None if it would exceed the memory of a pass."""
+    """Return a buffer for the probabilities of all rows, or None if it would exceed the memory limit of a pass."""
     K, n_rows = objective.n_rows_coef, objective.n_rows
     is_small = objective.rows.has_labels and 8 * K * n_rows <= PROBABILITY_BYTES
     return ProbabilityBuffer((K, n_rows), np.float64) if is_small else None
 
 
 def bound_score_change(point: Point, step: FloatArray) -> float:
-    """Return an upper bound on the change of any row's score by a step (K, d + 1), from the ranges of the columns."""
+    """Return an upper bound on the change in any row's score for a step (K, d + 1), from the ranges of the columns."""
     return float(np.einsum("kj,j->k", np.abs(step), bound_rows(point.objective.coordinates)).max())

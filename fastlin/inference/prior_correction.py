@@ -1,4 +1,4 @@
-"""Prior correction: intercepts for the population, from a case-control, over- or undersampled sample."""
+"""Prior correction of intercepts for case-control sampling, oversampling and undersampling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastlin.tensors import read_in_place
 from fastlin.typing import FloatArray
 
 Model = TypeVar("Model")
-# Largest deviation from one of the sum of the class fractions.
+# Largest deviation of the sum of the class fractions from one.
 SUM_TOL = 1e-6
 
 
@@ -21,12 +21,13 @@ def correct_prior(intercept: Model, population_fraction: ArrayLike, sample_fract
 
     If sampling depended on the class alone, as in case-control studies or with over- or undersampling, the coefficients
     of the features are valid for the population and only the intercepts need a correction. For class k with fraction
-    t_k in the population and m_k in the sample, the intercept becomes b_k + log(t_k / m_k). For two classes that is::
+    t_k in the population and m_k in the sample, the intercept becomes b_k + log(t_k / m_k). For two classes, the
+    intercept becomes::
 
         b - log((1 - t) / t * m / (1 - m))
 
-    (King and Zeng 2001, equation 7). Standard errors of the other coefficients do not change. This does not hold for
-    penalized models, including Firth's: their coefficients depend on the class fractions of the sample.
+    (King and Zeng 2001, equation 7). Standard errors of the other coefficients do not change. The correction is not
+    valid for penalized models, including Firth's: their coefficients depend on the sample's class fractions.
 
     Parameters
     ----------
@@ -35,18 +36,18 @@ def correct_prior(intercept: Model, population_fraction: ArrayLike, sample_fract
     population_fraction : float or array-like of shape (n_classes,)
         Fraction of each class in the population. For two classes, a float is the fraction of the second class.
     sample_fraction : float or array-like of shape (n_classes,)
-        Fraction of each class in the rows of the fit, or in their total weight if the fit used class weights.
+        Fraction of each class in the training data, or in its total weight if the fit used class weights.
 
     Returns
     -------
     float, ndarray or model
-        The corrected intercepts, in the shape of the input. The sum over three or more classes does not change. For a
-        model, a shallow copy with the corrected `intercept_`.
+        The corrected intercepts, with the shape of the input, or a shallow copy of the model with the corrected
+        `intercept_`. For three or more classes, the sum of the intercepts does not change.
 
     Raises
     ------
     ValueError
-        Fractions are not between 0 and 1, do not sum to one, or their number differs from the number of classes.
+        Fractions are not between 0 and 1 or do not sum to one, or their number differs from the number of classes.
 
     References
     ----------

@@ -1,8 +1,8 @@
-"""Maximize a log-likelihood, and compute profile likelihood intervals and tests.
+"""Maximization of a log-likelihood, and profile likelihood intervals and tests.
 
-The profile of a coefficient is the maximum of the likelihood as a function of its value. More generally, a direction
-a (n,) stands for the linear function a' theta of theta (n,). Maximization uses L-BFGS with the inverse information as
-initial matrix, because with Firth's penalty the information is not the exact curvature.
+The profile of a coefficient is the maximum of the likelihood as a function of its value. More generally, a direction a
+(n,) stands for the linear function a' theta of theta (n,). Maximization uses L-BFGS with the inverse information as the
+initial matrix, because the information is not the exact curvature if there is a Firth penalty.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from fastlin.solvers import line_search
 from fastlin.solvers.lbfgs import Recursion
 from fastlin.typing import FloatArray
 
-# L-BFGS pairs.
+# Number of L-BFGS pairs.
 MAX_PAIRS = 10
-# Rounding error has stopped the maximization if the distance has not shrunk by MIN_REDUCTION for MAX_STALLED steps and
-# is below STALLED_TOL standard errors.
+# The maximization stops because of rounding error if the distance to the maximum is below STALLED_TOL standard errors
+# and has not decreased by a factor of MIN_REDUCTION in MAX_STALLED steps.
 MIN_REDUCTION, MAX_STALLED, STALLED_TOL = 0.9, 15, 1e-3
-# Values with a smaller relative difference count as equal, and the line search uses slopes instead: with columns of
-# different scales, rounding error of the log-determinant is larger than float64's
+# Values with a smaller relative difference are treated as equal, and the line search uses slopes instead. If columns
+# have different scales, the error of the log-determinant is larger than a float64 rounding error
 # (docs/benchmarks/design-choices.md: firth value tolerance).
 VALUE_ROUNDING = 1e-11
-# Largest number of stages on the path to fixed values, and the distance to the maximum, in standard errors, after each.
+# Maximum number of stages on the path to fixed values, and distance to the maximum, in standard errors, after each.
 MAX_STAGES, STAGE_TOL = 200, 0.1
-# Distances to the maximum, in standard errors, for the estimates and for profiles, and the largest number of steps.
+# Distances to the maximum, in standard errors, for estimates and for profiles, and maximum number of steps.
 ESTIMATE_TOL, PROFILE_TOL, MAX_STEPS = 1e-7, 1e-5, 500
-# Accuracy of the profile at an interval limit, relative to the drop of the log-likelihood there.
+# Accuracy of the profile at an interval limit, relative to the decrease of the log-likelihood there.
 LIMIT_TOL = 1e-9
-# Largest number of Venzon-Moolgavkar steps, of halvings of each, and the largest overshoot relative to the drop.
+# Maximum number of Venzon-Moolgavkar steps and of halvings per step, and maximum overshoot relative to `drop`.
 MAX_JOINT_STEPS, MAX_HALVINGS, MAX_OVERSHOOT = 15, 5, 0.1
-# With more parameters an interval limit takes seconds (docs/benchmarks/design-choices.md: profile size).
+# With more parameters, an interval limit takes seconds (docs/benchmarks/design-choices.md: profile size).
 MAX_PARAMETERS = 1500
-# Bracketing of a limit: the largest number of trials, the growth of the bracket, and the largest distance of the
-# profile from its target at a limit, relative to the drop.
+# Bracketing of a limit: the maximum number of trials, the growth factor of the bracket, and the largest distance of the
+# profile from its target at a limit, relative to `drop`.
 MAX_TRIALS, BRACKET_GROWTH, MAX_MISSING = 100, 3.0, 1e-6
 
 
@@ -69,7 +69,7 @@ class Metric:
             self._inverse = CholeskyFactor(np.einsum("mi,ni->mn", fixed, self._constraint_steps)).invert()
 
     def solve(self, vector: FloatArray) -> FloatArray:
-        """Return the matrix times a vector (n,)."""
+        """Return the product of this matrix and a vector (n,)."""
         step = self._factor.solve(vector)
         return step if self._fixed is None else step - self.find_step(np.einsum("mi,i->m", self._fixed, step))
 
@@ -79,13 +79,13 @@ class Metric:
 
 
 def maximize(start: State, tol: float, max_iter: int, fixed: FloatArray | None = None) -> Maximum:
-    """Return the Maximum of a likelihood from a State, keeping the values of fixed directions (m, n).
+    """Maximize a likelihood from a State with the values of fixed directions (m, n) unchanged, and return the Maximum.
 
-    It has converged once sqrt(score' I^-1 score) <= tol: the next step moves no linear function of the coefficients by
-    more than tol of its standard error.
+    The convergence criterion sqrt(score' I^-1 score) <= tol means that the next step changes no linear function of the
+    coefficients by more than tol times its standard error.
     """
     state, min_distance, n_stalled = start, math.inf, 0
-    # Divided by the weight, changes of the gradient are of order one.
+    # After division by the total weight, changes in the gradient are of order one.
     pairs, total = Recursion(MAX_PAIRS, start.theta.size), start.likelihood.total_weight
     for n_iter in range(max_iter + 1):
         metric = Metric(state, fixed)
@@ -126,7 +126,7 @@ def _search_line(state, step):
 
 
 def maximize_at(maximum: State, fixed: FloatArray, values: FloatArray) -> Maximum:
-    """Return the Maximum, from a State, at which the linear functions of fixed directions (m, n) have values (m,)."""
+    """Return the Maximum at which the linear functions of fixed directions (m, n) equal values (m,)."""
     state, fraction = maximum, 1.0
     for _ in range(MAX_STAGES):
         remaining = values - np.einsum("mi,i->m", fixed, state.theta)
@@ -142,23 +142,23 @@ def maximize_at(maximum: State, fixed: FloatArray, values: FloatArray) -> Maximu
 
 
 def find_limit(maximum: State, direction: FloatArray, drop: float, side: int) -> float:
-    """Return the value of a linear function at which its profile is `drop` below the maximum; side is 1 or -1.
+    """Return the value of a linear function at which its profile is `drop` below the maximum; `side` is 1 or -1.
 
-    The limit is infinite if the information becomes singular before.
+    The limit is infinite if the information becomes singular before the profile decreases by `drop`.
     """
     limit = _step_to_limit(maximum, direction, drop, side)
     return _search_limit(maximum, direction, drop, side) if limit is None else limit
 
 
 def _step_to_limit(maximum, direction, drop, side):
-    """Return the limit by the steps of Venzon and Moolgavkar (1988), or None if they do not converge quickly."""
+    """Return the limit computed by Venzon and Moolgavkar (1988) steps, or None if they do not converge quickly."""
     state, target = maximum, maximum.value - drop
     for _ in range(MAX_JOINT_STEPS):
         solved = state.factor.solve(direction)
         curvature = dot(direction, solved)
         slope = dot(direction, state.step) / curvature
         square = dot(state.score, state.step)
-        # Half of the second term is the predicted increase of the value at a fixed coefficient.
+        # Half of the second term is the predicted increase of the log-likelihood if the coefficient is fixed.
         if abs(state.value - target) + max(0.0, square - slope**2 * curvature) <= LIMIT_TOL * drop:
             return dot(direction, state.theta)
         multiplier = side * math.sqrt(max(0.0, 2 * (state.value - target) + square) / curvature)
@@ -174,15 +174,15 @@ def _step_to_limit(maximum, direction, drop, side):
 
 
 def _search_limit(maximum, direction, drop, side):
-    """Return the limit by root finding on sqrt(2 drop), which is nearly linear in the distance from the maximum."""
+    """Return the limit found as a root of sqrt(2 drop), which is nearly linear in the distance from the maximum."""
     # scipy.optimize takes 20 ms to import.
     from scipy import optimize
 
     target, center, state = math.sqrt(2 * drop), dot(direction, maximum.theta), maximum
-    # The smallest distance beyond the limit, and whether the likelihood has a maximum there.
+    # The smallest known distance beyond the limit, and whether the likelihood has a maximum there.
     beyond, has_maximum = math.inf, False
 
-    # Maximizations from different states differ by rounding error, which may change the sign.
+    # Maximizations from different States differ by rounding error, which may change the sign.
     @cache
     def compute_difference(distance):
         """Return sqrt(2 drop) minus its target; positive if the information is not positive definite there."""
@@ -205,13 +205,13 @@ def _search_limit(maximum, direction, drop, side):
     else:
         return side * math.inf
     distance = optimize.brentq(compute_difference, low, high, xtol=0.01 * LIMIT_TOL * high)
-    # The root is a limit if the profile reached the target, not if the information stopped being positive definite.
+    # The root is a limit only if the profile reached the target before the information became singular.
     is_limit = has_maximum or maximum.value - state.value >= (1 - MAX_MISSING) * drop
     return center + side * distance if is_limit else side * math.inf
 
 
 def _read_value(maximum):
-    """Return the value at a Maximum, extrapolated if rounding error stopped it early; None if it is too far away."""
+    """Return the value at a Maximum, extrapolated if rounding error stopped the steps; None if it is too far away."""
     return maximum.state.value + 0.5 * maximum.distance**2 if maximum.distance <= STAGE_TOL else None
 
 
@@ -232,7 +232,7 @@ class Profile:
         return limits
 
     def compute_p_values(self, positions: Sequence[int]) -> FloatArray:
-        """Return p-values of the likelihood-ratio tests that single coefficients are zero, (K', len(positions))."""
+        """Return p-values of the likelihood-ratio tests that individual coefficients are zero, (K', len(positions))."""
         directions = self._list_directions(positions)
         p_values = np.empty(directions.shape[:2])
         for a, j in np.ndindex(p_values.shape):

@@ -27,37 +27,38 @@ from fastlin.objective.point import Point
 from fastlin.objective.self_concordance import bound_rows
 from fastlin.typing import Array, BoolArray, FloatArray
 
-# Differences of scores up to ZERO_TOL, relative to the largest possible one, may be rounding error; from NONZERO_TOL on
-# they are not.
+# Differences of scores up to ZERO_TOL, relative to the largest possible one, may be rounding error. Differences above
+# NONZERO_TOL are not.
 ZERO_TOL, NONZERO_TOL = 1e-9, 1e-7
-# The maximum exists if decrement times the largest standard error of a score is below 1; 0.5 allows for rounding error.
+# The maximum exists if the Newton decrement times the largest standard error of a score is below 1; 0.5 allows for
+# rounding error.
 EXISTENCE_THRESHOLD = 0.5
-# Number of rows with the largest scores that are examined if the Hessian is only available as an operator.
+# Number of rows with the largest margins that are examined if the Hessian is only available as an operator.
 N_ROWS = 3
-# Largest number K (d + 1) of variables, and of entries of the constraints, of a linear program
+# Maximum number K (d + 1) of variables, and maximum number of entries of the constraint matrix, of a linear program
 # (docs/benchmarks/design-choices.md: separation program).
 MAX_VARIABLES, MAX_ENTRIES = 1_000, 8_000_000
-# With more coefficients, a separation by the fit is reported without a program that looks for fewer columns
-# (docs/benchmarks/design-choices.md: separation program).
+# With more coefficients, a separation along a fitted direction is reported, without a program that searches for fewer
+# columns (docs/benchmarks/design-choices.md: separation program).
 MAX_REFINED = 200
-# The strictest tolerance that HiGHS accepts, and the largest objective that counts as zero.
+# The strictest tolerance that HiGHS accepts, and the largest objective that is treated as zero.
 LP_TOL, OBJECTIVE_TOL = 1e-10, 1e-9
-# Rows of the first program, and the factor for each further one.
+# Minimum number of rows in the first program, and growth factor per further program.
 MIN_ROWS, GROWTH = 500, 8
-# Limit for HiGHS, which may not terminate if columns are nearly collinear
+# Iteration limit for HiGHS, which may not terminate if columns are nearly collinear
 # (docs/benchmarks/design-choices.md: separation program).
 MAX_ITERATIONS_PER_VARIABLE = 30
-# Largest number of columns that a message names.
+# Maximum number of columns that a message names.
 MAX_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Separation:
-    """A direction that separates the classes, or columns that each separate them alone.
+    """A direction that separates the classes, or columns that each separate classes on their own.
 
-    `features` are the columns of the separation. If they separate together, `pairs` are the separated pairs of classes
-    and `direction` is (K, d + 1). Otherwise `sides` has, for each column, the classes below and above, the largest
-    value of the former and the smallest value of the latter.
+    `features` are the columns of the separation. If they separate only together, `pairs` are the separated pairs of
+    classes and `direction` is (K, d + 1). Otherwise `sides` contains, for each column, the classes below and above, the
+    largest value below and the smallest value above.
     """
 
     is_complete: bool
@@ -93,7 +94,7 @@ def check_separation(
 ) -> None:
     """Raise a SeparationError if the maximum of the likelihood does not exist, and warn if that is undecided.
 
-    step (K, d + 1) is the Newton step from a point near the maximum, if known. There is no warning if stacklevel is
+    step (K, d + 1) is the Newton step from a point near the maximum, if known. No warning is issued if stacklevel is
     None.
     """
     separation = find_separation(point.objective, point.parameters, step)
@@ -113,11 +114,11 @@ def check_separation(
 
 
 def certifies_maximum(curvature: Curvature) -> bool:
-    """Return whether the maximum of the likelihood certainly exists, judging by standard errors.
+    """Return whether standard errors prove that the maximum of the likelihood exists.
 
     Let e be the largest standard error of a difference between two scores of a row. Along a step of unit length, the
-    third derivative of the loss is at most e times the second (Bach 2010). So if the Newton decrement is below 1 / e,
-    the loss eventually increases in every direction.
+    third derivative of the loss is at most e times the second (Bach 2010). If the Newton decrement is below 1 / e, the
+    loss eventually increases in every direction.
     """
     point, is_active, decrement = curvature.point, curvature.is_active, curvature.decrement
     objective, coordinates = point.objective, point.objective.coordinates
@@ -128,13 +129,13 @@ def certifies_maximum(curvature: Curvature) -> bool:
         return False
     errors, longest = np.sqrt(np.where(is_active, variances, 0.0)), bound_rows(coordinates)
     # Rounding errors of scores change the gradient through the Hessian. Rounding errors of residuals and of their sums
-    # change it directly. Both are larger if columns lie far from zero.
+    # change it directly. Both are larger if the values of a column are far from zero.
     shift = np.append(np.abs(coordinates.shift), 0.0)
     score_error = float((np.abs(point.parameters) * (longest + shift)).sum(axis=1).max())
     sum_error = float((errors * (np.sqrt(coordinates.mean_squares) + shift)).sum())
     distance = (1 if len(errors) == 1 else 2) * (decrement + SUM_ERROR * (score_error + sum_error))
     # The sum of the standard errors bounds the standard error of a score. The bound is loose if columns are nearly
-    # collinear, and then the linear program may not terminate, so the scores of all rows are tried first.
+    # collinear. In this case the linear program may not terminate, so the standard errors for all rows are tried first.
     if float((errors * longest).sum(axis=1).max()) * distance < EXISTENCE_THRESHOLD:
         return True
     return (
@@ -157,7 +158,7 @@ def _expects_maximum(curvature):
 
 
 def _find_largest_error(objective, inverse):
-    """Return the largest standard error of a score of any row, plus its rounding error, from the inverse Hessian."""
+    """Return the largest standard error of a score of any row, including rounding error, from the inverse Hessian."""
     (K, size), largest = objective.shape, 0.0
     blocks = [inverse[first : first + size, first : first + size] for first in range(0, K * size, size)]
     for part in _split_rows(objective):
@@ -203,7 +204,7 @@ def find_separation(
 
 
 def is_free(objective: Objective) -> BoolArray:
-    """Return which columns, (d + 1,), are unpenalized and not all zero, so that a coefficient may be infinite."""
+    """Return which columns, (d + 1,), are unpenalized and not all zero, so that their coefficients may be infinite."""
     return find_active_columns(objective) & (objective.penalty.curvatures == 0)
 
 
@@ -221,7 +222,7 @@ def _check_direction(objective, direction):
     effects = np.ptp(np.concatenate([np.zeros_like(direction[:1]), direction]), axis=0)[:-1]
     effects *= bound_rows(objective.coordinates)[:-1]
     features = np.flatnonzero(effects > ZERO_TOL * effects.max(initial=0.0))
-    # In descending order of their effects.
+    # The columns are in descending order of their effects.
     features = features[np.argsort(-effects[features], kind="stable")]
     pairs = np.argwhere(np.triu(n_separated + n_separated.T))
     return Separation(n_tied == 0, features.tolist(), [(k, other) for k, other in pairs.tolist()], direction)
@@ -232,9 +233,9 @@ def count_margins(
 ) -> FloatArray:
     """Return counts of rows (2 + n_classes^2,), as a term of `Passes.sum_curvature`.
 
-    The counts are: rows that violate the direction, rows that it does not separate, and for each pair of classes the
-    rows whose score for the other class is smaller. A difference counts as a violation above `zero`, and as a
-    separation of a pair above `nonzero`.
+    The counts are the numbers of rows that violate the direction, of rows that it does not separate, and, for each pair
+    of classes, of rows whose score for the other class is smaller. A difference above `zero` is a violation, and a
+    difference above `nonzero` separates a pair.
     """
     is_label = find_row_classes(passes, n_classes)
     scores, margins = compute_margins(passes, direction, is_label)
@@ -247,7 +248,7 @@ def count_margins(
 
 
 def find_row_classes(passes: Passes, n_classes: int) -> BoolArray:
-    """Return which classes each row has, (m, n_classes): several with soft labels, none with weight zero."""
+    """Return the classes of each row as a mask (m, n_classes): several for soft labels, none for weight zero."""
     samples = passes.samples
     rows = samples.rows if len(samples.rows) else slice(None)
     if not len(samples.targets):
@@ -262,8 +263,8 @@ def find_row_classes(passes: Passes, n_classes: int) -> BoolArray:
 def compute_margins(passes: Passes, direction: FloatArray, is_label: BoolArray) -> tuple[FloatArray, FloatArray]:
     """Return the scores (m, n_classes) of a direction (K, d + 1), and the margin (m,) of each row.
 
-    The margin is the smallest score of the row's classes minus the largest score of other classes. It is inf for rows
-    of weight zero, which have no class, and -inf for rows that have all classes.
+    The margin is the smallest score of the row's classes minus the largest score of the other classes. It is inf for
+    rows with weight zero, which have no class, and -inf for rows that have all classes.
     """
     scores = passes.compute_scores(direction)
     if len(direction) == 1:
@@ -277,7 +278,7 @@ def _choose_tolerances(objective, direction):
     """Return the largest difference of scores that may be rounding error, and the smallest that certainly is not."""
     sizes = np.abs(direction).max(axis=0)
     size = float(np.sum(sizes * bound_rows(objective.coordinates)))
-    # Scores lose digits to cancellation if columns lie far from zero.
+    # Scores lose digits to cancellation if the values of a column are far from zero.
     cancelled = float(np.sum(sizes[:-1] * np.abs(objective.coordinates.shift)))
     return ZERO_TOL * size + SUM_ERROR * cancelled, NONZERO_TOL * size + 100 * SUM_ERROR * cancelled
 
@@ -294,7 +295,7 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
     columns, sides = np.flatnonzero(is_cut.any(axis=0)).tolist(), []
     for j in columns:
         cuts, low, high = np.flatnonzero(is_cut[:, j]), lows[:, j].min(), highs[:, j].max()
-        # The cut whose sides have the fewest classes, not counting a side where the column is constant.
+        # The chosen cut has the fewest classes on its sides, where a side on which the column is constant is ignored.
         sizes = (cuts + 1) * (low < ends[cuts, j]) + (len(ends) - cuts) * (high > starts[cuts, j])
         cut = cuts[np.argmin(sizes)]
         largest, smallest = float(ends[cut, j]), float(starts[cut, j])
@@ -320,15 +321,15 @@ def _find_ranges(objective):
 
 
 def _split_rows(objective: Objective) -> Iterator[Passes]:
-    """Yield the `Passes` over consecutive chunks of rows that fit into SCORE_BYTES."""
+    """Yield the `Passes` over consecutive chunks of rows whose scores fit into SCORE_BYTES."""
     row_bytes = 8 * (objective.matrix.row_bytes // objective.matrix.dtype.itemsize + objective.rows.n_classes + 1)
     return objective.rows.passes.split(max(1, SCORE_BYTES // row_bytes))
 
 
 def _solve_programs(objective, parameters):
-    """Return the Separation from linear programs, None if there is none, or the reason if that is undecided.
+    """Return the Separation found by linear programs, None if there is none, or the reason if this is undecided.
 
-    The first program contains the rows with the smallest margins. More rows follow if its direction violates others.
+    The first program contains the rows with the smallest margins. More rows are added if its direction violates others.
     """
     rows, (K, size) = objective.rows, objective.shape
     if K * size > MAX_VARIABLES:
@@ -354,8 +355,8 @@ def _solve_programs(objective, parameters):
 def _solve_program(gain, rows, is_label):
     """Return the direction (K, d + 1) of the largest gain that violates no row, or None if the gain is zero.
 
-    The absolute values of the direction sum to at most one. rows are (m, d + 1), their classes is_label (m, n_classes).
-    Returns a string with the reason if HiGHS did not solve the program.
+    The absolute values of the direction sum to at most one. is_label (m, n_classes) marks the classes of the rows (m, d
+    + 1). Returns a string with the reason if HiGHS did not solve the program.
     """
     from scipy import optimize, sparse
 
@@ -363,11 +364,11 @@ def _solve_program(gain, rows, is_label):
     gain = gain / max(np.abs(gain).max(initial=0.0), np.finfo(np.float64).tiny)
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     rows = rows / np.maximum(lengths, np.finfo(np.float64).tiny)[:, None]
-    # Row k selects the coefficients of class k; with two classes, the first has none.
+    # Row k selects the coefficients of class k. With two classes, the first class has none.
     selectors = np.eye(K) if K > 1 else np.array([[0.0], [1.0]])
     numbers, k, other = np.nonzero(is_label[:, :, None] & ~np.eye(n_classes, dtype=bool))
     margins = np.einsum("mk,mj->mkj", selectors[k] - selectors[other], rows[numbers]).reshape(len(numbers), -1)
-    # A direction is the difference between two nonnegative vectors, and their sum is bounded.
+    # A direction is the difference between two nonnegative vectors, whose sum is bounded.
     costs = np.concatenate([-gain.ravel(), gain.ravel()])
     constraints = sparse.csr_array(np.vstack([np.hstack([-margins, margins]), np.ones(len(costs))]))
     limits = np.append(np.zeros(len(margins)), 1.0)

@@ -27,7 +27,7 @@ PENALTIES = {
     "firth": "Firth's penalized likelihood",
     "sandwich": "of the penalized estimates, which are biased towards zero",
 }
-# The columns of estimates in summaries.
+# The columns that summaries show.
 HEADERS = {
     "coef": "coef",
     "std_error": "std error",
@@ -42,7 +42,7 @@ class Summary(str):
 
     html: str
 
-    # copy and pickle call this with the text alone, and set `html` afterwards.
+    # copy and pickle call this method with only the text, and then set `html`.
     def __new__(cls, text: str, html: str = "") -> Self:
         """Return the summary."""
         summary = super().__new__(cls, text)
@@ -60,7 +60,7 @@ class Summary(str):
 def list_columns(
     result: Inference | MarginalEffects, name: str, estimates: FloatArray, level: float
 ) -> dict[str, Array]:
-    """Return a table of estimates, under the given name, as a dict of columns."""
+    """Return a table of estimates as a dict of columns; `name` is the column of the estimates."""
     n_rows, p = estimates.shape
     intervals = result.conf_int(level)
     return {
@@ -76,7 +76,7 @@ def list_columns(
 
 
 def index_dataframe(columns: Mapping[str, Array], has_classes: bool = True) -> Any:
-    """Return a DataFrame indexed by class (if `has_classes`) and feature; the columns if pandas is not installed."""
+    """Return a DataFrame indexed by class (if `has_classes`) and feature, or `columns` if pandas is not installed."""
     try:
         (pandas,) = import_uninterrupted("pandas")
     except ImportError:
@@ -102,7 +102,7 @@ def format_columns(columns: Mapping[str, Array], max_rows: int = 20) -> str:
 
 
 def write_summary(inference: Inference, level: float) -> Summary:
-    """Return the summary: facts about the fit, and a table of estimates for each class."""
+    """Return the summary, with facts about the fit and a table of estimates for each class."""
     facts, columns = _list_facts(inference), list_columns(inference, "coef", inference.coef, level)
     keys = list(columns)[2:]
     limits = (f"{100 * (0.5 + side * level):.4g}%" for side in (-0.5, 0.5))
@@ -171,7 +171,7 @@ def _name_contrast(inference, label):
 
 
 def _write_row(name, cells, align, weight="bold"):
-    """Return a row of an HTML table; the cells are escaped already."""
+    """Return a row of an HTML table; the cells must already be escaped."""
     style = f"text-align:{align};padding:0.1em 0.8em;font-variant-numeric:tabular-nums"
     head = f'<th style="text-align:left;padding:0.1em 0.8em;font-weight:{weight}">{escape(name)}</th>'
     return "".join(["<tr>", head, *(f'<td style="{style}">{cell}</td>' for cell in cells), "</tr>"])

@@ -1,4 +1,4 @@
-"""The kernels that the first fit of a small table compiles, as tasks that two processes share.
+"""The kernels that the first fit of a small table compiles, as tasks for two processes.
 
 The list contains only kernels whose argument types are the same for any X and any number of classes.
 """
@@ -15,7 +15,7 @@ from fastlin.kernels.machine.libraries import numba, target_context
 
 
 def list_tasks() -> dict[str, Callable[[], Any]]:
-    """Return functions that compile one kernel each, longest first, keyed by the names of the files with the code."""
+    """Return functions that compile one kernel each, slowest first, keyed by the names of the files with the code."""
     vector, matrix, tiles, positions = np.ones(1), np.ones((1, 1)), np.ones((1, 1, 1)), np.ones((1, 1), np.int64)
     rows = columnwise.TiledRows(tiles, positions, matrix, tiles, tiles, 1, False)
     descent = quasi_newton.Descent.at(matrix, 1.0, vector, vector, 0.0, 0.0)

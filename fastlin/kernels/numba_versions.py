@@ -1,7 +1,7 @@
 """The versions of Numba that fastlin is tested with.
 
-Kernels call LLVM intrinsics by name, and their signatures change between LLVM releases. Numba's classes for compiled
-code are not public either. Other versions may therefore fail or crash the process.
+Kernels call LLVM intrinsics by name, and the signatures of intrinsics change between LLVM releases. Numba's classes for
+compiled code are not public. Other versions may therefore fail or crash the process.
 """
 
 import importlib.metadata
@@ -13,11 +13,11 @@ LOGGER = logging.getLogger("fastlin")
 
 def check_numba() -> None:
     """Log a warning if fastlin was not tested with the installed version of Numba."""
-    # Only the metadata are read, because importing Numba is slow and is deferred to the first fit.
+    # This reads only the metadata, because importing Numba is slow and is deferred to the first fit.
     try:
         version = importlib.metadata.version("numba")
     except importlib.metadata.PackageNotFoundError:
-        # A frozen application may have no metadata; its authors test it.
+        # A frozen application may have no metadata; the authors of the application test it.
         return
     if ".".join(version.split(".")[:2]) not in TESTED:
         LOGGER.warning(

@@ -1,6 +1,6 @@
-"""Matrices: X in the format of the input, and the passes over its rows from which an objective is computed.
+"""Matrix formats of X, and the passes over the rows of X from which an objective is computed.
 
-This layer calls the kernels of `fastlin.kernels` and is used by `fastlin.objective`.
+This layer calls the kernels in `fastlin.kernels`, and `fastlin.objective` uses it.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from fastlin.typing import Array, SparseContainer
 
 
 def as_matrix(X: Array | SparseContainer | Matrix) -> Any:
-    """Return X as a Matrix; raise ValueError if it is a sparse container that SparseMatrix does not accept."""
+    """Return X as a Matrix; raise a ValueError if X is a sparse container that SparseMatrix does not accept."""
     if isinstance(X, Matrix):
         return X
     return DenseMatrix(X) if hasattr(X, "strides") else SparseMatrix(X)

@@ -1,4 +1,4 @@
-"""Dense X of any dtype and memory layout: column statistics, predictions, and passes, which copy a small X."""
+"""Dense X of any dtype and memory layout: column statistics, predictions and passes over the rows."""
 
 from __future__ import annotations
 
@@ -52,42 +52,46 @@ from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
 from fastlin.tensors import DTYPES, choose_type
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
-# A Gram matrix of at least this many panels keeps the threads busy without blocks of rows.
+# A Gram matrix with at least this many panels keeps all threads busy without row blocks.
 MIN_EVEN_PANELS = 5
-# The work of a pass per row, column and class, for three or more classes. With one row of coefficients memory bandwidth
-# limits the products, so they count as reads (docs/benchmarks/design-choices.md: work per class).
+# The work of a pass per row, column and class, for three or more classes. With one row of coefficients, memory
+# bandwidth limits the products, so each product costs as much as a read (docs/benchmarks/design-choices.md: work per
+# class).
 CLASS_WORK = 10
 
-# An X of at most MAX_COPIED_NUMBERS, a megabyte, is copied by columns. With more than two classes, so is one whose
-# columns have at most MAX_COPIED_PRODUCTS products, which is the limit up to which the copy pays
-# (docs/benchmarks/design-choices.md: copied columns). At least MIN_COUNTED_COLUMNS are assumed: no copy exceeds 16 MB.
+# Passes read a column-wise copy if X has at most MAX_COPIED_NUMBERS numbers (a megabyte). With more than two classes,
+# they also do so if the products of two columns take at most MAX_COPIED_PRODUCTS multiplications; larger copies do not
+# pay off (docs/benchmarks/design-choices.md: copied columns). The rule assumes at least MIN_COUNTED_COLUMNS columns, so
+# no copy exceeds 16 MB.
 MAX_COPIED_NUMBERS, MAX_COPIED_PRODUCTS, MIN_COUNTED_COLUMNS = 1 << 17, 1 << 25, 16
-# An X of MAX_COPIED_NUMBERS with at most this many products is scored by a kernel that compiles faster.
+# If X has at most MAX_COPIED_NUMBERS numbers and its scores take at most this many products, a kernel that compiles
+# faster computes the scores.
 MAX_SMALL_SCORE_PRODUCTS = 1 << 21
-# With many classes blocks have at least BLOCK_ROWS, because each block allocates sums and coefficients
-# (docs/benchmarks/design-choices.md: blocks with many classes).
+# With at least MANY_CLASSES classes, blocks have at least BLOCK_ROWS rows, because each block allocates sums and
+# coefficients (docs/benchmarks/design-choices.md: blocks with many classes).
 MANY_CLASSES, BLOCK_ROWS = 32, 512
-# Passes over levels loop over the columns of a tile one at a time, so they gain from long tiles
+# Passes over levels loop over the columns of a tile one at a time, so long tiles are faster
 # (docs/benchmarks/design-choices.md: tiles of levels).
 MAX_TILE_ROWS = 2048
-# The work per row, column and class of a pass over a copy by columns.
+# The work per row, column and class of a pass over a column-wise copy.
 COLUMNWISE_WORK = 4
-# Columns with at most one nonzero value in this many rows are stored as entries if X is held by columns.
+# In a column-wise copy, a column with at most one nonzero value in this many rows is stored as entries.
 SPARSITY = 8
-# The numbers, and the minimum of rows, that are scaled before they are written as columns: they fit into the
-# second-level cache.
+# The number of values, and the minimum number of rows, that are scaled before they are written as columns. They fit
+# into the second-level cache.
 TRANSPOSED_NUMBERS, MIN_TRANSPOSED_ROWS = 1 << 15, 64
-# A panel of dense X takes about PANEL_BYTES and has a multiple of PANEL_COLUMNS columns, at most MAX_COLUMNS.
+# A panel of dense X takes about PANEL_BYTES bytes. Its number of columns is a multiple of PANEL_COLUMNS and at most
+# MAX_COLUMNS.
 PANEL_BYTES = 1 << 21
 PANEL_COLUMNS = 32
 MAX_COLUMNS = 256
-# The Gram matrix G of n rows takes as long as n / (ROWS_PER_PRODUCT K) products. It is computed after that many
-# products, so a fit takes at most twice as long as with the better of the two methods.
+# The Gram matrix G of n rows takes as long as n / (ROWS_PER_PRODUCT K) products. G is computed after that many
+# products, so a fit takes at most twice as long as with the faster of the two methods.
 ROWS_PER_PRODUCT = 24
 
 
 class DenseMatrix(Matrix):
-    """X of shape (n, d), in place or copied to one of DTYPES; `layers` (2, n, d) are the views from `any_layout`."""
+    """X of shape (n, d), in place or copied to one of DTYPES; `layers` (2, n, d) is the view from `any_layout`."""
 
     def __init__(self, X: Array) -> None:
         if X.dtype not in DTYPES:
@@ -100,7 +104,7 @@ class DenseMatrix(Matrix):
 
     @cached_property
     def longest_row(self) -> int:
-        """The largest number of consecutive additions: the lanes of a vector sum separately."""
+        """The largest number of consecutive additions; each lane of a vector has a separate sum."""
         return min(self.shape[1], self.shape[1] // min(4, VECTOR_BYTES // 8) + 8)
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
@@ -109,7 +113,8 @@ class DenseMatrix(Matrix):
         row_weights = np.empty(0) if weights is None else weights
         if 0 < self.X.size <= MAX_COPIED_NUMBERS:
             background_compilation.begin("fastlin.kernels.first_fit")
-        # Sums are relative to the heaviest row: relative to a light outlier, the variance would be rounding error.
+        # Sums are relative to the heaviest row. Relative to a light outlier, rounding error would dominate the
+        # variance.
         heaviest = 0 if weights is None else int(np.argmax(weights))
         total, weight = (float(n), 1.0) if weights is None else (float(weights.sum()), float(weights[heaviest]))
         origins = self.X[heaviest].astype(np.float64)
@@ -130,7 +135,7 @@ class DenseMatrix(Matrix):
     def score(
         self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, levels: Levels | None = None
     ) -> None:
-        """See `Matrix.score`; rows may also have levels of categorical columns."""
+        """See `Matrix.score`; ``levels`` are the categorical columns of a table, if any."""
         K, d = coef.shape
         if levels is None and self.X.size <= MAX_COPIED_NUMBERS and self.X.size * K <= MAX_SMALL_SCORE_PRODUCTS:
             X = writable_view(np.ascontiguousarray(self.X, coef.dtype))
@@ -159,7 +164,7 @@ class DenseMatrix(Matrix):
                 return self.X[rows]
             # mode="clip" avoids a temporary copy (docs/benchmarks/design-choices.md: rows taken by NumPy).
             return np.take(self.X, rows, axis=0, out=out, mode="clip")
-        # NumPy would convert in a temporary copy, on one thread.
+        # NumPy would convert the rows in a temporary copy on one thread.
         rows = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
         run_blocks(fill_block_rows, count_blocks(*out.shape), self.layers, rows, out)
         return out
@@ -167,14 +172,14 @@ class DenseMatrix(Matrix):
     def _transpose(self, precision):
         """Return columns with few nonzero values as entries and the others as dense columns.
 
-        Integers of up to two bytes are copied unchanged, other types are scaled and centered.
+        Integers of at most two bytes are copied unchanged. Columns of other types are scaled and centered.
         """
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
         n_entries = np.count_nonzero(self.X, axis=0)
         has_few = (np.abs(shift) <= 1) & (SPARSITY * n_entries <= n)
         X, whole, positions = self.X, np.arange(d), np.arange(d)
-        # These are the types of most sparse data, so the kernels of coordinate descent are compiled only once.
+        # Most sparse data have these types, so the kernels of coordinate descent are compiled only once.
         starts, indices, values = np.zeros(d + 1, np.int32), np.empty(0, np.int32), np.empty(0)
         if has_few.any():
             whole, positions = np.flatnonzero(~has_few), np.where(has_few, -1, np.cumsum(~has_few) - 1)
@@ -199,8 +204,8 @@ class DenseMatrix(Matrix):
         return DenseRowProducts(self.layers, n_rows_coef, factors, find_gram)
 
     def _find_row_gram(self, factors):
-        """Return X F^-1 X' as a DenseMatrix (n, n), which is cached for the next fit with the same factors."""
-        # Folds that run in threads may request it at the same time.
+        """Return X F^-1 X' as a DenseMatrix (n, n), and cache it for the next fit with the same factors."""
+        # Cross-validation folds in several threads may request the matrix at the same time.
         with self._lock:
             if self._row_gram is None or (self._row_gram[0] != factors).any():
                 gram = DenseMatrix(self.X.T).gram(1 / factors, np.float64)
@@ -214,7 +219,7 @@ class DenseMatrix(Matrix):
 
 
 def is_copied(n_rows: int, n_features: int, n_rows_coef: int) -> bool:
-    """Return whether passes read a copy by columns, as they do if X is small or has few columns."""
+    """Return whether passes read a column-wise copy of X, because X is small or has few columns."""
     size = n_features + 1
     products = n_rows * size * max(size, MIN_COUNTED_COLUMNS)
     return n_rows * size <= MAX_COPIED_NUMBERS or (n_rows_coef > 1 and products <= MAX_COPIED_PRODUCTS)
@@ -236,7 +241,7 @@ def count_tile_rows_with_levels(levels: Levels, n_features: int, n_rows_coef: in
 
 
 class Plan(NamedTuple):
-    """How passes are computed in one precision."""
+    """The settings of passes in one precision."""
 
     scaling: Scaling  # of the columns
     tile_rows: int  # the number of rows per tile
@@ -244,14 +249,14 @@ class Plan(NamedTuple):
 
 
 class DensePasses(Passes):
-    """Passes over the rows in place; see `allows_folding` for when scale and shift are folded into the coefficients."""
+    """Passes over the rows in place; if `allows_folding`, scale and shift are folded into the coefficients."""
 
     def __init__(
         self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int, levels: Levels | None = None
     ) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self._X = X = matrix.X
-        # The levels of the categorical columns of a table, whose numeric columns are X.
+        # The categorical columns of a table whose numeric columns are X.
         self._layers, self._levels = matrix.layers, levels
         K, d = n_rows_coef, X.shape[1]
         self._reads_in_place = K == 1 and not (len(samples.rows) or levels) and X.itemsize in X.strides
@@ -263,13 +268,13 @@ class DensePasses(Passes):
 
     @property
     def longest_row(self) -> int:
-        """See `Passes.longest_row`; in a transposed tile the columns are added one after the other."""
+        """See `Passes.longest_row`; a transposed tile adds the columns one after the other."""
         K, size = self.shape
         return size - 1 if uses_transposed_tile(size - 1, K) else super().longest_row
 
     @property
     def longest_sum(self) -> int:
-        """See `Passes.longest_sum`: the rows of a tile, plus the tiles of a block, plus the blocks."""
+        """See `Passes.longest_sum`; it is the rows per tile, plus the tiles per block, plus the number of blocks."""
         tile_rows, n_blocks = self._plan(np.float64).tile_rows, self._n_blocks
         return tile_rows - (-self._n_rows // (tile_rows * n_blocks)) + n_blocks
 
@@ -299,7 +304,7 @@ class DensePasses(Passes):
         size, n = self.shape[1], row_weights.shape[1]
         panel_rows = PANEL_ROWS if size < MIN_WIDE_COLUMNS else WIDE_PANEL_ROWS
         n_panels = -(-size // panel_rows)
-        # Later panels have less work, so a few panels alone do not keep the threads equally busy.
+        # Later panels require less work, so a few panels alone do not keep all threads equally busy.
         n_parts = count_blocks(n, size**2 // 2, len(row_weights) * 8 * size**2) if n_panels < MIN_EVEN_PANELS else 1
         grams = np.empty((n_parts, len(row_weights), size, size), precision)
         run_blocks(
@@ -319,7 +324,8 @@ class DensePasses(Passes):
         K, size = self.shape
         precision = probabilities.dtype.type
         if K == 1:
-            # In place: each temporary array of n numbers takes a tenth of the time of a small Gram matrix.
+            # Computed in place, because each temporary array of n numbers takes a tenth of the time of a small Gram
+            # matrix.
             curvature = 1 - probabilities
             curvature *= probabilities
             if len(self.samples.weights):
@@ -348,7 +354,7 @@ class DensePasses(Passes):
         return rows if len(rows) else np.arange(len(self._X))
 
     def _plan(self, precision):
-        """Return the cached Plan of passes in a precision; making one takes a tenth of the time of a small pass."""
+        """Return the cached Plan for a precision; a new Plan takes a tenth of the time of a small pass."""
         if precision not in self._plans:
             (K, _), X, scaling = self.shape, self._X, _cast(self._scaling, self._X.dtype, precision)
             folds = self._reads_in_place and allows_folding(*self._scaling, precision)
@@ -364,7 +370,7 @@ class DensePasses(Passes):
 
 def _cast(scaling, dtype, precision):
     """Return the Scaling for passes in ``precision`` over data of type ``dtype``."""
-    # float64 data are centered before they are rounded to float32, whose range may not hold the raw values.
+    # float64 data are centered before they are rounded to float32, because raw values may overflow in float32.
     kind = np.float64 if dtype == np.float64 else precision
     return Scaling(scaling.scale.astype(kind), scaling.shift.astype(kind))
 
@@ -376,7 +382,7 @@ def _split(parameters, precision):
 
 
 class ColumnPasses(DensePasses):
-    """Passes over a copy of a small X by columns. The first float64 pass makes the copy."""
+    """Passes over a column-wise copy of a small X. The first float64 pass makes the copy."""
 
     def __init__(self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -390,13 +396,13 @@ class ColumnPasses(DensePasses):
 
     @property
     def longest_sum(self) -> int:
-        """See `Passes.longest_sum`: the rows of a tile plus the number of tiles."""
+        """See `Passes.longest_sum`; it is the number of rows per tile plus the number of tiles."""
         return sum(count_tiles(self._n_rows, self.shape[1]))
 
     def tile(self, intercept: float = 1.0) -> TiledRows:
-        """Return a cached copy of the scaled and centered columns and the samples, with ``intercept`` as last column.
+        """Return a cached copy of the samples and the scaled, centered columns; the last column is ``intercept``.
 
-        With an intercept parameter of zero, the value only changes the derivative with respect to the intercept.
+        If the intercept parameter is zero, ``intercept`` affects only the derivative with respect to that parameter.
         """
         if self._tiles is None:
             self._tiles = TiledRows.of(self._layers, self.samples, *self._scaling)
@@ -419,9 +425,9 @@ class ColumnPasses(DensePasses):
 
 
 class DenseRowProducts:
-    """Products with G = X F^-1 X' for dense X: computed from panels of X first, later from G itself.
+    """Products with G = X F^-1 X' for dense X, computed first from panels of X and later from G itself.
 
-    `find_gram` returns G as a DenseMatrix; it is None if G does not fit into memory or would be inaccurate. The penalty
+    `find_gram` returns G as a DenseMatrix. It is None if G does not fit into memory or would be inaccurate. The penalty
     factors F (d,) are positive.
     """
 
@@ -459,7 +465,7 @@ class DenseRowProducts:
             product[:n, : len(transposed)] = np.add.reduce(self._products).T
 
     def _transpose(self, vector):
-        """Return the entries of a vector by class, (K, n)."""
+        """Return the entries of a vector as an array with one row per class, (K, n)."""
         return copy_aligned(vector[: self._products.shape[2], : self._n_rows_coef].T)
 
     def _run(self, transposed):

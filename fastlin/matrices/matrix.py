@@ -23,14 +23,15 @@ from fastlin.kernels.machine.threads import MAX_BLOCKS, add_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
-# A pass of fewer multiply-adds takes less time than the rest of an iteration, so float64 is as fast.
+# A pass with fewer multiply-adds takes less time than the rest of an iteration, so float32 would save little.
 MIN_FLOAT32_WORK = 20_000_000
-# A subset of the rows is copied before it is read, unless it is a larger fraction of X. A copy of a quarter of the rows
-# pays for itself within a pass, a copy of half only after several (docs/benchmarks/design-choices.md: copied rows).
+# A subset of the rows is copied before it is read, unless it is a larger fraction of X. Copying a quarter of the rows
+# pays off within one pass; copying half of them pays off only after several passes (docs/benchmarks/design-choices.md:
+# copied rows).
 MAX_COPIED_FRACTION = 0.25
-# Bytes of rows and scores per step of a loop that does not need the scores of all rows at once.
+# The bytes of rows and scores per step of a loop that does not need all scores at once.
 SCORE_BYTES = 8 << 20
-# Bytes of probabilities per step of a loop that does not store the probabilities of all rows.
+# The bytes of probabilities per step of a loop that does not store all probabilities.
 PROBABILITY_BYTES = 32 << 20
 
 Sum = TypeVar("Sum")
@@ -42,7 +43,8 @@ class Columns(NamedTuple):
     mean: np.ndarray
     # The rounding error of the means. It matters if the standard deviation of a column is small relative to its mean.
     remainder: np.ndarray
-    # Zero if all rows of positive weight have the same value, or if the squares underflow; infinite if they overflow.
+    # The variance is zero if all rows of positive weight have the same value or if the squares underflow. It is
+    # infinite if the squares overflow.
     variance: np.ndarray
     smallest: np.ndarray  # over all rows, including those of weight zero, like `largest`
     largest: np.ndarray
@@ -79,7 +81,7 @@ class Columns(NamedTuple):
         return bool(self.magnitude.max(initial=0.0) < np.inf)
 
     def choose_coordinates(self) -> tuple[FloatArray, FloatArray]:
-        """Return scale, powers of two, and shift (d,): x scale + shift has mean 0 and a standard deviation near 1."""
+        """Return scale (powers of two) and shift, (d,) each; x scale + shift has mean 0, standard deviation near 1."""
         standard_deviation = self.standard_deviation
         exponents = -np.log2(standard_deviation, where=standard_deviation > 0, out=np.zeros_like(standard_deviation))
         scale = 2.0 ** np.clip(np.round(exponents), -1000, 1000)
@@ -87,12 +89,13 @@ class Columns(NamedTuple):
 
 
 def merge_column_statistics(totals: FloatArray, moments: Sequence[Columns]) -> Columns:
-    """Return the Columns of all rows from the weights (B,) of blocks, some of them positive, and their Columns."""
+    """Return the Columns of all rows from the Columns and the weights (B,), not all zero, of the blocks."""
     mean, remainder, variance, smallest, largest = (np.array(values) for values in zip(*moments, strict=True))
     fractions = (totals / totals.sum())[:, None]
     has_weight = totals > 0
     with np.errstate(over="ignore", invalid="ignore"):
-        # Relative to the mean of the heaviest block, a constant column keeps its exact mean and a variance of zero.
+        # Sums are relative to the mean of the heaviest block, so a constant column has its exact mean and zero
+        # variance.
         origin = mean[np.argmax(totals)]
         distances, fractions = (mean - origin + remainder)[has_weight], fractions[has_weight]
         shift = np.add.reduce(fractions * distances)
@@ -110,28 +113,28 @@ def add_exactly(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 @dataclass(frozen=True, eq=False)
 class Transposed:
-    """X by columns: column j holds scale_j x_j + shift_j of all rows, either dense or as its nonzero entries."""
+    """A column-wise copy of X: column j is scale_j x_j + shift_j, stored either densely or as its nonzero entries."""
 
     panel: np.ndarray  # (m, n), the dense columns
-    positions: np.ndarray  # (d,) int64, the row of panel that holds column j; -1 if it is stored as entries
-    starts: np.ndarray  # (d + 1,): column j has the entries starts[j] to starts[j + 1] - 1
-    indices: np.ndarray  # the row of each entry
+    positions: np.ndarray  # (d,) int64, the row of panel that contains column j; -1 for a column stored as entries
+    starts: np.ndarray  # (d + 1,); column j has the entries starts[j] to starts[j + 1] - 1
+    indices: np.ndarray  # the row index of each entry
     values: np.ndarray
     scale: np.ndarray  # (d,) float64
     shift: np.ndarray  # (d,) float64, zero for a column that is stored as entries
 
 
 class Matrix:
-    """X of shape (n, d) in one of its formats; a pass reads `n_entries` entries.
+    """X of shape (n, d) in a specific format; a pass reads `n_entries` entries.
 
-    Passes over sparse X sum the raw entries and center the sums; passes over dense X center each row. `budget_bytes`
-    determines the memory that a fit may use in addition to X: the bytes of X, or a fraction of them if X need not be in
-    memory.
+    Passes over sparse X sum the raw entries and then center the sums. Passes over dense X center each row.
+    `budget_bytes` determines the memory that a fit may use in addition to X. It is the size of X in bytes, or a
+    fraction of that if X need not be in memory.
     """
 
     # Whether subsets of the rows, and all columns, are available without reading X again.
     lies_in_memory = True
-    # Whether passes can return the probabilities of the rows.
+    # Whether passes can return the probabilities.
     keeps_probabilities = True
     _X: Any = None
 
@@ -142,12 +145,12 @@ class Matrix:
         self.shape, self.dtype, self.is_sparse = (n, d), dtype, is_sparse
         self.n_entries, self.budget_bytes = n_entries, budget_bytes
         self._transposed: dict[FloatType, Transposed] = {}
-        # Folds that run in threads may request a copy at the same time.
+        # Cross-validation folds in several threads may request a copy at the same time.
         self._lock = RLock()
 
     @property
     def X(self) -> Any:
-        """The data, which can be indexed by rows; None if they need not be in memory."""
+        """The data, which can be indexed by rows, or None if the data need not be in memory."""
         return self._X
 
     @cached_property
@@ -157,7 +160,7 @@ class Matrix:
 
     @property
     def shift_roundings(self) -> float:
-        """`Passes.shift_roundings` of columns that are not centered per entry, whose shifts are added as one sum.
+        """The value of `Passes.shift_roundings` for columns whose shifts are added as one sum instead of per entry.
 
         It is at least two, the number for the derivative with respect to a coefficient.
         """
@@ -165,37 +168,37 @@ class Matrix:
 
     @property
     def row_bytes(self) -> int:
-        """The mean bytes per row of a copy; a sparse entry includes its index."""
+        """The mean number of bytes per row of a copy, including the indices of sparse entries."""
         bytes_an_entry = self.dtype.itemsize + (8 if self.is_sparse else 0)
         return -(-self.n_entries * bytes_an_entry // max(1, self.shape[0]))
 
     def gains_from_float32(self, n_rows_coef: int) -> bool:
-        """Return whether passes with K rows of coefficients are faster in float32; sparse passes never are."""
+        """Return whether passes with K rows of coefficients are faster in float32. Sparse passes are never faster."""
         return not self.is_sparse and self.n_entries * n_rows_coef >= MIN_FLOAT32_WORK
 
     def count_gram_work(self) -> int:
-        """Return the multiply-adds of a Gram matrix of the columns; a product of two sparse entries counts as four."""
+        """Return the multiply-adds of a Gram matrix of the columns. A product of two sparse entries costs four."""
         n, d = self.shape
         return 4 * self.n_entries**2 // max(1, n) if self.is_sparse else n * (d + 1) ** 2
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
-        """Return the Columns with row weights (n,), or ones if None; non-finite values do not raise."""
+        """Return the Columns with row weights (n,); None means all ones. Non-finite values do not raise an error."""
         raise NotImplementedError
 
     def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d)."""
+        """Return X coef' + intercept, of shape (n, K) and the type of coef (K, d)."""
         scores = np.empty((self.shape[0], len(coef)), coef.dtype)
         self.score(coef, intercept, scores, NO_ROWS)
         return scores
 
     def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
-        """Return the class with the largest score per row, (n,), the first in a tie; with K = 1, score > 0."""
+        """Return the class with the largest score of each row (n,), the first one in a tie; for K = 1, score > 0."""
         best = np.empty(self.shape[0], np.int64)
         self.score(coef, intercept, np.empty((0, len(coef)), coef.dtype), best)
         return best
 
     def score(self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray) -> None:
-        """Fill scores (n, K) and the best classes (n,) in one pass; an array without rows is not filled."""
+        """Fill scores (n, K) and the best classes (n,) in one pass. An array without rows is not filled."""
         raise NotImplementedError
 
     def take(self, rows: IntArray | slice) -> Matrix:
@@ -219,7 +222,7 @@ class Matrix:
         yield "X", self
 
     def transposed(self, precision: FloatType, features: IntArray | None = None) -> Transposed:
-        """Return X by columns, one cached copy per precision; columns that are not in ``features`` may be empty."""
+        """Return a column-wise copy of X, cached per precision. Columns that are not in ``features`` may be empty."""
         with self._lock:
             if precision not in self._transposed:
                 self._transposed[precision] = self._transpose(precision)
@@ -229,22 +232,22 @@ class Matrix:
         raise NotImplementedError
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> Any:
-        """Return the products with the Gram matrix G of the rows; allows_gram: G fits into memory and is accurate."""
+        """Return the products with the row Gram matrix G; allows_gram is True if G fits into memory and is accurate."""
         raise NotImplementedError
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> Passes:
-        """Return the Passes over samples with columns scaled by a float64 Scaling, for K rows of coefficients."""
+        """Return the Passes over samples, with columns scaled by a float64 Scaling, for K rows of coefficients."""
         raise NotImplementedError
 
 
 class Passes:
-    """The sums over rows from which an objective is computed, one pass over X each, not divided by the total weight.
+    """Sums over rows from which an objective is computed: one pass per sum, without division by the total weight.
 
-    A row x enters as x~ = x scale + shift, with a float64 Scaling. Parameters and sums have the shape (K, d + 1); K is
-    1 for two classes and the number of classes otherwise. `lies_in_cache`: a pass reads a copy that fits into the
-    second-level cache of a core. `shift_roundings`, a number or (d,): the rounding errors of a column's shift relative
-    to those of a product, zero if entries are centered first. `gram_lengths`, a number or (d,): the norms of columns as
-    they enter a Gram matrix, relative to the centered columns.
+    All sums use the scaled rows x~ = x scale + shift, with a float64 Scaling. Parameters and sums have the shape (K, d
+    + 1). K is 1 for two classes and the number of classes otherwise. `lies_in_cache` is True if a pass reads a copy
+    that fits into the second-level cache of a core. `shift_roundings`, a number or (d,), is the rounding error of a
+    column's shift relative to that of a product. It is zero if entries are centered first. `gram_lengths`, a number or
+    (d,), is the norm of a column as Gram matrices use it, relative to the centered column.
     """
 
     _n_blocks: int  # the number of row blocks; each block has its own loss
@@ -256,35 +259,36 @@ class Passes:
         n, d = matrix.shape
         self._matrix: Any = matrix
         self.samples, self._scaling = samples, scaling
-        # The samples of the matrix that a pass reads, which may be a copy of the rows.
+        # The samples of the matrix that passes read. This matrix may be a copy of the rows.
         self._read = samples
         self._n_rows = len(samples.rows) or n
         self.shape = n_rows_coef, d + 1
 
     @property
     def longest_row(self) -> int:
-        """The largest number of additions on a term of a row's linear predictor, excluding the intercept."""
+        """The largest number of additions that a term of a linear predictor takes part in, excluding the intercept."""
         return self._matrix.longest_row
 
     @property
     def longest_sum(self) -> int:
-        """The largest number of additions on a term of a sum over the rows, for any order of summation."""
+        """The largest number of additions that a term of a sum over rows takes part in, for any order of summation."""
         return self._n_rows + MAX_BLOCKS
 
     def measure_error_weights(self, sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return two error bound weights (d,): of a score per unit of parameter, of a slope per unit of residual.
+        """Return the error bound weights (d,) of a score per unit of parameter, and of a slope per unit of residual.
 
-        sizes (d,) are those of the scaled columns. If shifts are added after the sum, the entries of a slope may be
-        larger by the shift, and the shift times the sum of the residuals is added: at most two shifts.
+        sizes (d,) are the sizes of the scaled columns. If shifts are added after the sum, they contribute at most twice
+        to the error of a slope: raw entries may be larger by the shift, and the shift times the sum of the residuals is
+        added.
         """
         shifts = np.abs(self._scaling.shift)
         return sizes + self.shift_roundings * shifts, sizes + 2.0 * np.sign(self.shift_roundings) * shifts
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """Return sum s_i l_i; fill gradient (K, d + 1), float64, and probabilities (K, m) unless None.
+        """Return sum s_i l_i; fill gradient (K, d + 1), float64, and probabilities (K, m) unless it is None.
 
-        The last column of parameters (K, d + 1), float64 or float32, holds the intercepts. Products with dense rows are
-        computed in the type of the parameters, all others in float64; sums over rows are float64.
+        The last column of parameters (K, d + 1), float64 or float32, contains the intercepts. Products with dense rows
+        are computed in the type of the parameters. All other products, and the sums over rows, are computed in float64.
         """
         losses = Losses(self._read, np.empty(self._n_blocks), ProbabilityOutput.of(probabilities))
         self._run(parameters, gradient, losses, None)
@@ -293,7 +297,7 @@ class Passes:
     def evaluate_batch(
         self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
     ) -> FloatArray:
-        """Return sum s_i l_i and the sums s_i p_ik p_il of class pairs of B problems over all rows, (1 + pairs, B).
+        """Return sum s_i l_i and, per pair of classes, sum s_i p_ik p_il over all rows of B problems: (1 + pairs, B).
 
         Fill gradients (B k, d + 1), with k rows of coefficients per problem. B k is at most K; k is 1 for sparse rows.
         labels (B, n) are uint8; empty weights (B, n) mean all ones. The result of a problem is bitwise independent of
@@ -310,23 +314,23 @@ class Passes:
         return self._matrix.passes(self.samples._replace(offsets=NO_DOUBLE), self._scaling, self.shape[0])
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1), in their type."""
+        """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1), in its type."""
         precision = probabilities.dtype.type
         curvature = Curvature(self._read.weigh().astype(precision, copy=False), probabilities)
         return self._run(direction.astype(precision, copy=False), np.empty(self.shape), None, curvature)
 
     def _run(self, parameters, total, losses, curvature, batch=None):
-        """Fill and return total (K, d + 1), the sums of a pass with Losses, a Curvature or a ProblemBatch."""
+        """Fill total (K, d + 1) with the sums of a pass with Losses, a Curvature or a ProblemBatch, and return it."""
         raise NotImplementedError
 
     def compute_scores(self, directions: FloatArray) -> FloatArray:
-        """Return the linear predictors of the rows for C rows of parameters, directions (C, d + 1): (m, C), float64."""
+        """Return the linear predictors (m, C), float64, for directions (C, d + 1), which are C rows of parameters."""
         return np.concatenate([scores for _, scores in self.score_parts(directions.astype(np.float64))])
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1), in ``precision``.
 
-        rows (m,), int64, are row indices of X; empty means all rows. row_weights (C, m) are in the order of rows.
+        rows (m,), int64, are row indices of X; empty means all rows. Column i of row_weights (C, m) belongs to rows[i].
         """
         rows = rows if len(rows) else np.arange(self._matrix.shape[0])
         grams = np.empty((len(row_weights), self.shape[1], self.shape[1]), precision)
@@ -335,11 +339,11 @@ class Passes:
         return grams
 
     def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
-        """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
+        """Return the Hessian (K (d + 1), K (d + 1)) of sum s_i l_i at the probabilities (K, m), ordered by class."""
         K, size = self.shape
         hessian = np.empty((K * size, K * size))
         blocks = hessian.reshape(K, size, K, size)
-        # One call of `gram` per pair takes longer if there are few rows.
+        # One call of `gram` per pair of classes is slower if there are few rows.
         all_rows, all_weights = self.samples.rows, self.samples.weigh()
         rows = all_rows if len(all_rows) else np.arange(self._matrix.shape[0])
         for k in range(K):
@@ -374,13 +378,13 @@ class Passes:
         return scaled
 
     def find_ranges(self) -> tuple[FloatArray, FloatArray]:
-        """Return the minimum and the maximum per column of the rows, neither scaled nor shifted: (d,) and (d,)."""
+        """Return the minimum and the maximum, (d,) each, of the unscaled columns over these rows."""
         rows = self.samples.rows
         columns = (self._matrix.take(rows) if len(rows) else self._matrix).measure()
         return columns.smallest, columns.largest
 
     def take(self, positions: IntArray) -> Passes:
-        """Return passes over a subset of these rows, given by ascending positions within them."""
+        """Return passes over the subset of these rows at the ascending ``positions``."""
         rows = self.samples.rows
         samples = self.samples._replace(rows=rows[positions] if len(rows) else positions)
         return self._matrix.passes(samples, self._scaling, self.shape[0])
@@ -409,7 +413,7 @@ class Passes:
 
 
 def add(sums: Iterable[Sum]) -> Sum:
-    """Return the sum of arrays, or of other objects with +=, which overwrites the first."""
+    """Return the sum of arrays, or of other objects that support +=; the first object is overwritten."""
     total: Any = next(sums := iter(sums))
     for term in sums:
         total += term

@@ -1,7 +1,8 @@
 """X in pieces of rows that need not be in memory, the sums over the pieces, and the memory budget of a fit.
 
-Each sum has a term, a function of the passes over one piece, and a function that adds the terms in the order of the
-pieces: blocks in a loop (`BlockMatrix`), partitions in a tree over the workers (`fastlin.dask`).
+Each sum has a function that computes the term of one piece from the passes over it, and a function that adds the terms
+in the order of the pieces. `BlockMatrix` adds blocks in a loop; `fastlin.dask` adds partitions in a tree over the
+workers.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed, add, me
 from fastlin.matrices.sparse import SparseMatrix, measure_gram_lengths
 from fastlin.typing import FloatArray, FloatType, IntArray
 
-# A fit may use four times `budget_bytes`, an eighth of X, so that its total memory fits into a quarter of X.
+# A fit may use four times `budget_bytes`, an eighth of the size of X, so that its total memory is at most a quarter of
+# it.
 BUDGET_DIVISOR = 32
-# The budget has an upper limit, because the data may be on disk or on other machines.
+# The budget has an upper limit because the data may be on disk or on other machines.
 MAX_BYTES = 1 << 30
 
-# The total weight of a set of rows, and the statistics of their columns.
+# The total weight of a set of rows, and the column statistics of these rows.
 Measured: TypeAlias = tuple[float, Columns]
 # The loss over a set of rows, sum s_i l_i, and its gradient (K, d + 1).
 Evaluated: TypeAlias = tuple[float, FloatArray]
@@ -55,7 +57,7 @@ class PiecewiseMatrix(Matrix):
 
 
 class PiecewisePasses(Passes):
-    """The sums over the rows of X in pieces; a subclass accesses the pieces and adds their terms."""
+    """The sums over the rows of X in pieces. Subclasses access the pieces and add their terms."""
 
     def __init__(self, matrix: PiecewiseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -66,16 +68,16 @@ class PiecewisePasses(Passes):
 
     @property
     def longest_sum(self) -> int:
-        """See `Passes.longest_sum`: the rows of a piece, plus its blocks, plus the pieces."""
+        """See `Passes.longest_sum`; it is the rows per piece, plus the blocks per piece, plus the number of pieces."""
         pieces = self._matrix.pieces
         return max(n for n, _ in pieces) + MAX_BLOCKS + len(pieces)
 
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
-        """See `Passes.hessian_product`; the last argument is returned by `Rows.curved_at`."""
+        """See `Passes.hessian_product`; ``curved`` is the result of `Rows.curved_at`."""
         return self._add(find_hessian_product, curved, direction)
 
     def class_pair_gram(self, curved: FloatArray) -> FloatArray:
-        """See `Passes.class_pair_gram`; the argument is returned by `Rows.curved_at`."""
+        """See `Passes.class_pair_gram`; ``curved`` is the result of `Rows.curved_at`."""
         return self._add(find_class_pair_gram, curved)
 
     def _add(self, term, curved, *arguments):
@@ -89,7 +91,7 @@ def measure(matrix: Matrix, weights: FloatArray) -> Measured:
         zeros, none = np.zeros(matrix.shape[1]), np.full(matrix.shape[1], np.inf)
         return 0.0, Columns(zeros, zeros, zeros, none, -none)
     total = float(weights.sum()) if len(weights) else float(matrix.shape[0])
-    # Rows of weight zero count towards the minimum and the maximum.
+    # The minimum and the maximum include rows of weight zero.
     return total, matrix.measure(weights if len(weights) and total > 0 else None)
 
 
@@ -101,13 +103,13 @@ def merge(measured: Iterable[Measured]) -> Measured:
 
 
 def evaluate(passes: Passes, parameters: FloatArray, probabilities: FloatArray | None = None) -> Evaluated:
-    """Return the loss of a piece and its gradient at parameters (K, d + 1); fill probabilities unless None."""
+    """Return the loss of a piece and its gradient at parameters (K, d + 1); fill probabilities unless it is None."""
     gradient = np.empty(parameters.shape)
     return passes.evaluate(parameters, probabilities, gradient), gradient
 
 
 def add_evaluated(evaluated: Iterable[Evaluated]) -> Evaluated:
-    """Return the loss and the gradient of several pieces combined, which overwrites the first gradient."""
+    """Return the loss and the gradient of several pieces combined; the first gradient is overwritten."""
     loss, gradient = next(evaluated := iter(evaluated))
     for other_loss, other in evaluated:
         loss += other_loss
@@ -128,15 +130,16 @@ def find_class_pair_gram(passes: Passes, probabilities: FloatArray) -> FloatArra
 def multiply_probabilities(passes: Passes, probabilities: FloatArray) -> FloatArray:
     """Return sum over i of s_i [p_i, 1] [p_i, 1]' of a piece, (K + 1, K + 1), as a term of `Passes.sum_curvature`."""
     precision, weights = probabilities.dtype.type, passes.samples.weigh()
-    # Relative to the largest weight, so that weights of any unit are within the range of float32.
+    # Weights are divided by the largest weight, so that they do not overflow or underflow in float32.
     unit = weights.max(initial=0.0) or 1.0
     return DenseMatrix(probabilities.T).gram(weights / unit, precision).astype(np.float64) * unit
 
 
 class BlockMatrix(PiecewiseMatrix):
-    """X of shape (n, d) from a `fastlin.blocks.Blocks`, whose blocks are read in the same order in each pass.
+    """X of shape (n, d) from a `fastlin.blocks.Blocks`. Each pass reads the blocks in the same order.
 
-    A thread reads the next block during the computations with the current one. `n_reads` counts the complete readings.
+    A thread reads the next block during the computations with the current block. `n_reads` is the number of complete
+    readings of all blocks.
     """
 
     def __init__(self, blocks: Any) -> None:
@@ -146,7 +149,7 @@ class BlockMatrix(PiecewiseMatrix):
         self.n_reads = 0
 
     def read(self) -> Iterator[tuple[int, int, DenseMatrix | SparseMatrix]]:
-        """Yield `first, last, matrix` for each block with rows first to last - 1, and read the next one ahead."""
+        """Yield `first, last, matrix` for each block with rows first to last - 1, and read the next block ahead."""
         for (first, last), (_, block) in zip(pairwise(self.blocks.borders), self.parts(), strict=True):
             if last > first:
                 yield int(first), int(last), block
@@ -172,12 +175,12 @@ class BlockMatrix(PiecewiseMatrix):
             ahead.result()
             self.n_reads += 1
         finally:
-            # If a second Ctrl-C interrupts the wait for the reader, it still ends by itself.
+            # If a second Ctrl-C interrupts the wait for the reader, the reader still ends by itself.
             reader.submit(blocks.close)
             reader.shutdown()
 
     def count_read_bytes(self) -> int:
-        """Return the number of bytes read so far by complete readings of all blocks."""
+        """Return the number of bytes that complete readings of all blocks have read so far."""
         return self.n_reads * self.blocks.nbytes
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
@@ -199,13 +202,13 @@ class BlockMatrix(PiecewiseMatrix):
         return DenseMatrix(taken)
 
     def _locate(self, rows):
-        """Yield for each block the positions of its rows in ``rows``, their indices in the block, and its matrix."""
+        """Yield, per block, the positions of its rows in ``rows``, the indices of these rows in it, and its matrix."""
         for first, last, block in self.read():
             positions = np.flatnonzero((rows >= first) & (rows < last))
             yield positions, rows[positions] - first, block
 
     def transposed(self, precision: FloatType, features: IntArray | None = None) -> Transposed:
-        """See `Matrix.transposed`; one pass reads the requested columns, which are not cached."""
+        """See `Matrix.transposed`; one pass reads the requested columns, and the result is not cached."""
         features = np.arange(self.shape[1]) if features is None else features
         pieces = [block.X[:, features] for _, _, block in self.read()]
         if self.is_sparse:
@@ -216,12 +219,12 @@ class BlockMatrix(PiecewiseMatrix):
         return _insert_columns(columns.transposed(precision), features, self.shape[1])
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> BlockPasses:
-        """See `Matrix.passes`; the rows have to be sorted."""
+        """See `Matrix.passes`; the rows must be sorted."""
         return BlockPasses(self, samples, scaling, n_rows_coef)
 
 
 class BlockPasses(PiecewisePasses):
-    """The sums over all blocks, added as the blocks are read; the rows of the samples have to be sorted."""
+    """The sums over all blocks, added as the blocks are read. The rows of the samples must be sorted."""
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """See `Passes.evaluate`."""
@@ -241,7 +244,7 @@ class BlockPasses(PiecewisePasses):
         return self._add_over(self.samples.rows, term, curved, *arguments)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """See `Passes.gram`; the rows have to be sorted."""
+        """See `Passes.gram`; the rows must be sorted."""
         return self._add_over(rows, _compute_gram, row_weights, precision).astype(precision, copy=False)
 
     def split(self, max_rows: int) -> Iterator[Passes]:
@@ -257,7 +260,7 @@ class BlockPasses(PiecewisePasses):
         )
 
     def _cut(self, rows):
-        """Yield for each block the slice of the sorted row indices that it holds, and the passes over these rows."""
+        """Yield, for each block, the slice of the sorted row indices that lie in it, and the passes over these rows."""
         if (rows[1:] < rows[:-1]).any():
             raise ValueError("Passes over blocks require sorted row indices, but `rows` is not sorted. Sort it first.")
         for first, last, block in self._matrix.read():
@@ -279,7 +282,7 @@ def _compute_gram(passes, row_weights, precision):
 
 
 def _insert_columns(columns, features, d):
-    """Return the Transposed of the columns ``features`` as one of d columns, with all other columns empty."""
+    """Return a Transposed of d columns that contains the columns ``features``; all other columns are empty."""
     positions, lengths, scale, shift = np.full(d, -1), np.zeros(d, np.int64), np.ones(d), np.zeros(d)
     positions[features], lengths[features] = columns.positions, np.diff(columns.starts)
     scale[features], shift[features] = columns.scale, columns.shift

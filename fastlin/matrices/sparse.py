@@ -43,39 +43,41 @@ from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.matrix import MAX_COPIED_FRACTION, Columns, Matrix, Passes, Transposed
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
-# Mini-batches of X are multiplied in sparse format up to this density, if the dense product takes at least
+# Products with mini-batches are sparse if the density is at most MAX_DENSITY and dense products take at least
 # MIN_DENSE_WORK multiply-adds (docs/benchmarks/design-choices.md: sparse mini-batches).
 MAX_DENSITY = 0.03
 MIN_DENSE_WORK = 2_000_000
-# Columns whose mean exceeds FAR standard deviations are centered per entry in Gram matrices, because centering the sums
-# would lose the square of that ratio in accuracy.
+# Gram matrices center columns whose mean exceeds FAR standard deviations entry by entry. Centering the sums would
+# multiply the rounding error by the square of that ratio.
 FAR = 8
-# Rows of a Gram matrix that are centered at a time: with 1,000 columns they fit into the second-level cache.
+# The number of rows of a Gram matrix that are centered together. With 1,000 columns they fit into the second-level
+# cache.
 ROWS_CENTERED = 64
-# Values that are compared with one before all values are.
+# The number of values that are compared with one before all values are compared.
 N_PROBED_VALUES = 64
-# The largest size of the residuals between the pass by rows and the pass by columns, unless the coefficients need more.
+# The maximum size of the residuals between the pass over rows and the pass over columns, unless the coefficients are
+# larger.
 RESIDUAL_BYTES = 8 << 20
-# Rows per tile of a pass by rows alone, which stores only their scores.
+# The rows per tile of a pass that reads X only by rows and stores only scores.
 TILE_ROWS = 512
-# With at least this many columns per entry, predictions lay out only the coefficients of the entries.
+# With at least this many columns per entry, predictions copy only the coefficients of columns that have entries.
 MIN_COLUMNS_PER_ENTRY = 16
-# The work of a row or column in addition to its entries, in entries.
+# The overhead of a row or column, in units of the work of one entry.
 LINE_WORK = 8
-# A block has at least this many entries per column, so that adding up the blocks' sums takes little time.
+# A block has at least this many entries per column, so that adding the sums of all blocks takes little time.
 ENTRIES_PER_SUM = 4
 
 
 class SparseMatrix(Matrix):
-    """X of shape (n, d), real numbers, by rows (CSR) in place and, once needed, a copy by columns (CSC).
+    """X of shape (n, d), real numbers, in CSR format in place and, once needed, a copy in CSC format.
 
-    If entries are unsorted or duplicated, passes read a copy. ValueError: X is not two-dimensional or not real, or its
-    arrays are inconsistent.
+    If entries are unsorted or duplicated, passes read a copy. The constructor raises a ValueError if X is not
+    two-dimensional or not real, or if its arrays are inconsistent.
     """
 
     def __init__(self, X: SparseContainer) -> None:
         csr, csc = read_container(X)
-        # Duplicate integers and booleans are added in their own type, as SciPy does in a dense array.
+        # Duplicate integers and booleans are added in their own type, as in SciPy's conversion to a dense array.
         if csr.dtype.kind != "f" and not _is_ordered(csr):
             csr = _sum_duplicates(csr)
         n_bytes = csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
@@ -85,13 +87,13 @@ class SparseMatrix(Matrix):
 
     @cached_property
     def csr(self) -> SparseContainer:
-        """X by rows with ascending column indices and without duplicates: the input itself, or a copy."""
+        """X in CSR format with ascending column indices and without duplicates: the input itself or a copy."""
         return self.X if _is_ordered(self.X) else _sum_duplicates(self.X)
 
     @property
     def csc(self) -> SparseContainer:
-        """X by columns with ascending row indices and without duplicates."""
-        # Folds that run in threads may request it at the same time.
+        """X in CSC format with ascending row indices and without duplicates."""
+        # Cross-validation folds in several threads may request the copy at the same time.
         with self._lock:
             if self._csc is None:
                 self._csc = self.csr.tocsc()
@@ -99,9 +101,9 @@ class SparseMatrix(Matrix):
 
     @cached_property
     def entries(self) -> Compressed:
-        """X by rows, without its values if all of them are one."""
+        """X in CSR format, without its values if all of them are one."""
         X = compressed(self.csr)
-        # Most data have another value early on, so all values are rarely read.
+        # Most data have a different value among the first ones, so all values are rarely read.
         is_one = (X.data[:N_PROBED_VALUES] == 1).all() and (X.data == 1).all()
         return X._replace(data=X.data[:0]) if is_one else X
 
@@ -122,11 +124,12 @@ class SparseMatrix(Matrix):
         total = float(n) if weights is None else float(weights.sum())
         outputs = mean, variance, smallest, largest = np.empty((4, d))
         run_blocks(fill_block_sparse_statistics, len(borders) - 1, columns, borders, n, row_weights, total, *outputs)
-        # The remainder is zero: the other sums are not centered, so their rounding error is as large as the mean's.
+        # The remainder is zero because the other sums are not centered, so their rounding error is as large as that of
+        # the mean.
         return Columns(mean, np.zeros(d), variance, smallest, largest)
 
     def _measure_by_rows(self, n_blocks):
-        """Return the Columns of unweighted rows from blocks of rows, without a transposed copy of X."""
+        """Return the Columns of unweighted rows from sums over row blocks, without a transposed copy of X."""
         n, d = self.shape
         borders = cut_lines(self.entries.indptr, n_blocks)
         sums, squares = np.empty((n_blocks, d, 4)), np.empty((n_blocks, d))
@@ -134,7 +137,7 @@ class SparseMatrix(Matrix):
         smallest, largest = sums[:, :, 2].min(axis=0), sums[:, :, 3].max(axis=0)
         with np.errstate(over="ignore", invalid="ignore"):
             count, total = np.add.reduce(sums[:, :, :2]).T
-            # The mean of a constant column is exact, and its variance zero.
+            # A constant column has its exact mean, and a variance of zero.
             mean = np.where((count == n) & (smallest == largest), smallest, total / n)
             run_blocks(fill_block_row_squares, n_blocks, self.entries, borders, mean, squares)
             variance = ((n - count) * mean**2 + np.add.reduce(squares)) / n
@@ -145,10 +148,10 @@ class SparseMatrix(Matrix):
     def score(
         self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, rows: IntArray = NO_ROWS
     ) -> None:
-        """See `Matrix.score`; `rows` (m,) select rows of X."""
+        """See `Matrix.score`; ``rows`` (m,) are the row indices to score, or empty for all rows."""
         X = compressed(self.X)
         if MIN_COLUMNS_PER_ENTRY * self.n_entries <= coef.shape[1]:
-            # For a few rows of text, laying out all coefficients would take most of the time.
+            # For a few rows of text data, copying all coefficients would take most of the time.
             columns, positions = np.unique(X.indices[: self.n_entries], return_inverse=True)
             coef, X = coef[:, columns], X._replace(indices=positions.astype(X.indices.dtype))
         K, d = coef.shape
@@ -177,7 +180,7 @@ class SparseMatrix(Matrix):
         return self.X[rows].astype(dtype, copy=False)
 
     def _transpose(self, precision):
-        """Return columns far from zero, which have few zeros, as centered dense columns, and the others as entries."""
+        """Return columns far from zero, which have few zeros, as centered dense columns, and others as entries."""
         values, indices, starts = compressed(self.csc)
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
@@ -186,7 +189,7 @@ class SparseMatrix(Matrix):
         positions = np.full(d, -1)
         positions[far] = np.arange(len(far))
         for row, j in zip(panel, far, strict=True):
-            # In float64, so that the column is centered before it is rounded to float32.
+            # Computed in float64, so that the column is centered before it is rounded to float32.
             whole = np.zeros(n)
             whole[indices[starts[j] : starts[j + 1]]] = values[starts[j] : starts[j + 1]]
             row[:] = whole * scale[j] + shift[j]
@@ -201,8 +204,8 @@ class SparseMatrix(Matrix):
         return kind(self, samples, scaling, n_rows_coef)
 
     def count_row_blocks(self, rows: IntArray) -> int:
-        """Return the number of row blocks of passes by rows alone; 0 if there are too few entries per column."""
-        # `entries` has no duplicates, which `n_entries` may count.
+        """Return the number of row blocks of passes that read X only by rows; 0 if columns have too few entries."""
+        # `n_entries` may include duplicates, unlike `entries`.
         starts = count_starts(self.entries.indptr, rows)
         return count_blocks_with_sums(len(starts) - 1, int(starts[-1] - starts[0]), self.shape[1])
 
@@ -211,7 +214,7 @@ class SparseMatrix(Matrix):
         return SparseRowProducts(self.csr, self.csc, n_rows_coef, factors)
 
     def copies(self, rows: IntArray) -> bool:
-        """See `Matrix.copies`; this counts entries, because a few long rows may hold most of them."""
+        """See `Matrix.copies`; the criterion is the number of entries, because a few rows may have most of them."""
         starts = self.csr.indptr
         return len(rows) > 0 and int(np.sum(starts[rows + 1] - starts[rows])) <= MAX_COPIED_FRACTION * self.n_entries
 
@@ -240,7 +243,7 @@ class SparseMatrix(Matrix):
         return center_gram(halves, totals, row_weights.sum(), scaling)
 
     def _center(self, far, scaling):
-        """Return X with some columns stored densely, scaled and centered: those of the boolean mask ``far`` (d,).
+        """Return X with the columns of the boolean mask ``far`` (d,) stored as dense, scaled and centered columns.
 
         The result for the last mask and scaling is cached.
         """
@@ -255,7 +258,7 @@ class SparseMatrix(Matrix):
 
 
 class SparsePasses(Passes):
-    """The sums over rows of sparse X; a subclass implements `_run` with its own order of reading X."""
+    """The sums over rows of sparse X. Subclasses implement `_run` and differ in the order in which they read X."""
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -266,7 +269,7 @@ class SparsePasses(Passes):
     def evaluate_batch(
         self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
     ) -> FloatArray:
-        """See `Passes.evaluate_batch`; each part of the rows has separate sums for each group of problems."""
+        """See `Passes.evaluate_batch`; sums are separate for each part of the rows and each group of problems."""
         matrix, (scale, shift), (n, d) = self._matrix, self._scaling, self._matrix.shape
         n_problems = len(parameters)
         n_groups = -(-n_problems // PROBLEMS_PER_GROUP)
@@ -290,7 +293,7 @@ class SparsePasses(Passes):
 
 
 class PassesByRows(SparsePasses):
-    """Passes of the logistic loss (K = 1) that read X once, by rows; each block of rows has its own gradient."""
+    """Passes of the logistic loss (K = 1) that read X once, by rows. Each row block has a separate gradient."""
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -309,7 +312,7 @@ class PassesByRows(SparsePasses):
 
 
 class PassesByColumns(SparsePasses):
-    """Passes that read X by rows for the residuals, then by columns for the gradient; a few rows are copied first."""
+    """Passes that read X by rows for residuals, then by columns for the gradient; small row subsets are copied."""
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -321,7 +324,7 @@ class PassesByColumns(SparsePasses):
         K = n_rows_coef
         columns = matrix.csc
         self._by_rows, self._by_columns = compressed(matrix.csr), compressed(columns)
-        # The rows are cut into chunks whose residuals fit into n_bytes.
+        # The rows are divided into chunks whose residuals take at most n_bytes bytes.
         n_bytes = max(RESIDUAL_BYTES, 8 * K * (d + 1))
         n_chunks = max(1, -(-n // max(1, n_bytes // (8 * count_columns(K)))))
         self._residuals = zeros_table(-(-n // n_chunks), K)
@@ -330,7 +333,7 @@ class PassesByColumns(SparsePasses):
         self._column_borders = cut_lines(columns.indptr, count_line_blocks(d, columns.indptr[-1], K))
 
     def _chunk(self, first, last):
-        """Return the Chunk of a range of rows, and the borders of its blocks as positions in the rows of the pass."""
+        """Return the Chunk for a range of rows, and the borders of its blocks as positions in the rows of the pass."""
         indptr, rows = self._by_rows.indptr, self._read.rows
         if not len(rows):
             starts, position = indptr[first : last + 1], first
@@ -372,12 +375,12 @@ class PassesByColumns(SparsePasses):
 
 
 def measure_gram_lengths(shift: FloatArray) -> FloatArray:
-    """Return `Passes.gram_lengths` of columns with a shift (d,); columns FAR from zero are centered."""
+    """Return `Passes.gram_lengths` for columns with this shift (d,); columns FAR from zero are centered."""
     return np.hypot(1, np.where(np.abs(shift) > FAR, 0, shift))
 
 
 def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatArray:
-    """Fill table (d, columns) with the transpose of coef scale; return the intercepts (K,) including the shift."""
+    """Fill table (d, columns) with the transpose of scale times coef; return intercepts (K,) with the shift."""
     n_blocks = cut_work(NUMBER_WORK * table.size, len(table))
     shifts = np.empty((n_blocks, len(coef)))
     run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef, np.float64), scaling, table, shifts)
@@ -386,7 +389,7 @@ def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatAr
 
 
 class SparseRowProducts:
-    """Products for sparse X: a pass by columns, then a pass by rows; the penalty factors (d,) are positive."""
+    """Products for sparse X: a pass over columns, then a pass over rows. The penalty factors (d,) are positive."""
 
     def __init__(self, csr: SparseContainer, csc: SparseContainer, n_rows_coef: int, factors: FloatArray) -> None:
         self._lines = [
@@ -412,18 +415,18 @@ class SparseRowProducts:
 
 
 def count_line_blocks(n_lines: int, n_entries: int, n_classes: int) -> int:
-    """Return the number of blocks of n_lines rows or columns, which depends on the shape of the data alone."""
+    """Return the number of blocks for n_lines rows or columns. It depends only on the shape of the data."""
     width = 1 + count_columns(n_classes) // 8
     return cut_work(NUMBER_WORK * width * (int(n_entries) + LINE_WORK * n_lines))
 
 
 def count_blocks_with_sums(n_rows: int, n_entries: int, n_columns: int) -> int:
-    """Return the number of row blocks that each have sums for all columns; 0 if there are too few entries."""
+    """Return the number of row blocks if each block has sums for all columns; 0 if there are too few entries."""
     return min(count_line_blocks(n_rows, n_entries, 1), n_entries // (ENTRIES_PER_SUM * max(1, n_columns)))
 
 
 def count_starts(indptr: IntArray, rows: IntArray) -> IntArray:
-    """Return the row pointers (m + 1,) of the matrix of the selected rows; empty ``rows`` means all."""
+    """Return the row pointers (m + 1,) of the matrix of the selected rows; empty ``rows`` means all rows."""
     if not len(rows):
         return indptr
     return np.append(0, np.cumsum(indptr[rows + 1] - indptr[rows], dtype=np.int64))
@@ -442,7 +445,7 @@ def cut_lines(starts: IntArray, n_blocks: int) -> IntArray:
 
 
 def compressed(matrix: SparseContainer) -> Compressed:
-    """Return a CSR or CSC matrix as a kernel operand that shares its memory."""
+    """Return a kernel operand that shares the memory of a CSR or CSC matrix."""
     data = matrix.data.view(np.uint8) if matrix.dtype == bool else matrix.data
     arrays = (writable_view(np.ascontiguousarray(array)) for array in (data, matrix.indices, matrix.indptr))
     return Compressed(*arrays)
@@ -451,7 +454,8 @@ def compressed(matrix: SparseContainer) -> Compressed:
 def center_gram(halves: FloatArray, totals: FloatArray, total_weight: float, scaling: Scaling) -> FloatArray:
     """Return sum over i of s_i [x~_i, 1] [x~_i, 1]' from the sums of blocks.
 
-    The halves (B, d, d) and their transposes add up to the sum of s_i x_i x_i', the totals (B, d) to that of s_i x_i.
+    The sum of the halves (B, d, d) and their transposes is sum s_i x_i x_i'. The sum of the totals (B, d) is sum s_i
+    x_i.
     """
     total = np.add.reduce(totals) * scaling.scale
     d = len(total)
@@ -464,7 +468,7 @@ def center_gram(halves: FloatArray, totals: FloatArray, total_weight: float, sca
     return gram
 
 
-# At extreme scales products overflow; the callers check that the matrix is finite.
+# Products overflow at extreme scales. The callers check that the matrix is finite.
 @np.errstate(over="ignore", invalid="ignore")
 def _fill_centered_rows(block, n_blocks, halves, mixed, scaling, gram):
     scale, shift = scaling.scale, scaling.shift
@@ -472,13 +476,13 @@ def _fill_centered_rows(block, n_blocks, halves, mixed, scaling, gram):
     rows = gram[part, :-1]
     np.add(np.add.reduce(halves[:, part]), np.add.reduce(halves[:, :, part]).T, out=rows)
     rows *= scale[part, None] * scale
-    # This order of operations makes the matrix exactly symmetric.
+    # With this order of operations, the matrix is exactly symmetric.
     rows += mixed[part, None] * shift + shift[part, None] * mixed
 
 
 def _is_ordered(matrix):
-    """Return whether the indices of each row of a CSR matrix, or column of a CSC one, ascend without duplicates."""
-    # Checked on a new object, because the flag of the caller's object may be wrong.
+    """Return whether the indices in each row of a CSR matrix, or column of a CSC matrix, ascend without duplicates."""
+    # The check uses a new object, because the flag of the caller's object may be wrong.
     make = getattr(sparse, f"{matrix.format}_array")
     return make((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape).has_canonical_format
 

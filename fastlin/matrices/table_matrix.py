@@ -1,4 +1,4 @@
-"""X as a table of numeric columns and coded categorical columns, and the passes over both."""
+"""X as a table of numeric columns and encoded categorical columns, and the passes over the table."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
 from fastlin.matrices.sparse import SparseMatrix, SparseRowProducts, center_gram
 from fastlin.typing import Array, BoolArray, FloatArray, IntArray
 
-# The work of a code in addition to its multiply-adds, in multiply-adds.
+# The overhead of reading a code, in multiply-adds.
 CODE_WORK = 8
-# A fit may use four times `budget_bytes`, half of the table.
+# A fit may use four times `budget_bytes`, half the size of the table.
 BUDGET_DIVISOR = 8
-# Rows per step of counting levels.
+# The number of rows per step when the rows of each level are counted.
 MAX_COUNTED_ROWS = 1 << 18
 
 
@@ -34,14 +34,14 @@ class Codes:
 
     codes: np.ndarray  # (n,) int8, int16 or int32: the level of each row, or -1 if its value is missing or unseen
     n_levels: int  # each level is a column of the matrix
-    has_missing_category: bool = False  # whether -1 stands for the last level; otherwise such rows have no level
+    has_missing_category: bool = False  # whether -1 means the last level; otherwise rows with -1 have no level
 
     def __getitem__(self, rows: IntArray | BoolArray | slice) -> Codes:
         """Return the column of a subset of the rows."""
         return Codes(self.codes[rows], self.n_levels, self.has_missing_category)
 
     def append(self, other: Codes) -> Codes:
-        """Return the concatenation with another column that has the same levels."""
+        """Return the concatenation of this column and another column with the same levels."""
         return Codes(np.concatenate([self.recode_missing(), other.recode_missing()]), self.n_levels)
 
     def recode_missing(self) -> IntArray:
@@ -54,7 +54,7 @@ class Codes:
     def encode_one_hot(self) -> sparse.csc_array:
         """Return the one-hot encoding (n, n_levels), uint8."""
         codes = self.recode_missing()
-        # For one or two bytes NumPy's stable sort is a radix sort.
+        # For types of one or two bytes, NumPy's stable sort is a radix sort.
         rows = np.argsort(codes, kind="stable")
         starts = np.searchsorted(codes[rows], np.arange(self.n_levels + 1))
         rows = rows[starts[0] :]
@@ -62,10 +62,11 @@ class Codes:
 
 
 class TableMatrix(Matrix):
-    """X of shape (n, d) whose columns are numeric columns and the one-hot encoded levels of categorical columns.
+    """X of shape (n, d), whose columns are numeric columns and the one-hot encoded levels of categorical columns.
 
-    Codes are read in place; numeric columns are copied once. Column i of the table stands for `widths[i]` columns of X;
-    `number_features` and `level_features` are their column indices in X. ValueError: columns differ in length.
+    Codes are read in place, and numeric columns are copied once. Column i of the table corresponds to `widths[i]`
+    columns of X. `number_features` and `level_features` are the column indices in X of numeric columns and of levels.
+    The constructor raises a ValueError if columns differ in length.
     """
 
     def __init__(self, columns: Sequence[Array | Codes], names: Sequence[object] | None = None) -> None:
@@ -78,7 +79,7 @@ class TableMatrix(Matrix):
         self._coded_firsts, self.number_features = firsts[:-1][is_coded], firsts[:-1][~is_coded]
         arrays = [*self._numbers, *(column.codes for column in self._coded)]
         n = len(arrays[0])
-        # Kernels read addresses without checks.
+        # Kernels read from addresses without bounds checks.
         if any(array.shape != (n,) for array in arrays):
             shapes = [array.shape for array in arrays]
             raise ValueError(
@@ -90,7 +91,8 @@ class TableMatrix(Matrix):
         shape, budget_bytes = (n, int(firsts[-1])), self._column_bytes // BUDGET_DIVISOR
         super().__init__(shape, dtype, True, n * len(columns), budget_bytes)
         self.level_features = np.delete(np.arange(self.shape[1]), self.number_features)
-        # A table of levels has one row per column of X, then one per categorical column for its values without a level.
+        # A table of levels has one row per column of X, followed by one row per categorical column for values without a
+        # level.
         self._missing_positions = self.shape[1] + np.arange(len(self._coded))
 
     @property
@@ -130,7 +132,7 @@ class TableMatrix(Matrix):
         return TableMatrix([column[rows] for column in self.columns])
 
     def append(self, other: TableMatrix) -> TableMatrix:
-        """Return the concatenation of the rows with another table that has the same columns, a copy."""
+        """Return a copy that contains the rows of this table, followed by those of a table with the same columns."""
         columns: list[Array | Codes] = []
         for one, added in zip(self.columns, other.columns, strict=True):
             if isinstance(one, Codes) and isinstance(added, Codes):
@@ -158,17 +160,17 @@ class TableMatrix(Matrix):
         return moments
 
     def weigh_levels(self, weights: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-        """Return the weight of the rows with each level and of all other rows, (levels,), exactly zero without rows.
+        """Return the weights (levels,) of the rows with and without each level, exactly zero if there are no such rows.
 
-        weights (n,) default to ones if None.
+        If weights (n,) are None, all weights are one.
         """
         sums = []
         for column in self._coded:
             codes, ones = column.recode_missing(), np.zeros(column.n_levels + 1)
-            # In steps, because NumPy counts a copy of the codes of eight bytes each.
+            # The rows are counted in steps, because NumPy copies the codes to integers of eight bytes.
             for first in range(0, len(codes), MAX_COUNTED_ROWS):
                 part = slice(first, first + MAX_COUNTED_ROWS)
-                # Rows without a level are counted first.
+                # Index 0 counts rows without a level.
                 positions = codes[part].astype(np.intp) + 1
                 ones += np.bincount(positions, None if weights is None else weights[part], len(ones))
             zeros = np.zeros(len(ones))
@@ -179,7 +181,7 @@ class TableMatrix(Matrix):
         return ones, zeros
 
     def expand(self, rows: IntArray | slice) -> SparseMatrix:
-        """Return the one-hot encoded SparseMatrix of a subset of the rows, indices or a slice."""
+        """Return the one-hot encoded SparseMatrix of a subset of the rows, given as indices or a slice."""
         parts = [
             taken.encode_one_hot() if isinstance(taken, Codes) else sparse.csc_array(taken[:, None])
             for taken in (column[rows] for column in self.columns)
@@ -197,7 +199,7 @@ class TableMatrix(Matrix):
         self.numbers.score(coef[:, self.number_features], intercept.astype(np.float64), scores, best, levels)
 
     def make_levels(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> Levels:
-        """Return the Levels for a pass over n_rows rows, whose blocks use partial_bytes in addition to level sums."""
+        """Return the Levels for a pass over n_rows rows; a block uses partial_bytes bytes in addition to level sums."""
         n_numbers, n_coded, width = len(self._numbers), len(self._coded), count_columns(n_rows_coef)
         size = self.shape[1] + n_coded
         n_blocks = count_blocks(
@@ -214,14 +216,14 @@ class TableMatrix(Matrix):
         return self.copies(rows)
 
     def parts(self) -> Iterator[tuple[str, DenseMatrix]]:
-        """See `Matrix.parts`; the parts are the floating-point columns, whose values may not be finite."""
+        """See `Matrix.parts`; the parts are the floating-point columns. Other columns have only finite values."""
         names = range(len(self.columns)) if self._names is None else self._names
         for name, column in zip(names, self.columns, strict=True):
             if not isinstance(column, Codes) and column.dtype.kind == "f":
                 yield f"Column {name!r} of X", DenseMatrix(column[:, None])
 
     def _transpose(self, precision):
-        """Return levels as entries, a copy of five bytes per entry, and numeric columns as `DenseMatrix` does."""
+        """Return levels as entries, a copy with five bytes per entry, and numeric columns as in `DenseMatrix`."""
         n, d = self.shape
         nothing = sparse.csc_array((n, 1), dtype=np.uint8)
         levels = sparse.hstack([c.encode_one_hot() if isinstance(c, Codes) else nothing for c in self.columns], "csc")
@@ -233,11 +235,11 @@ class TableMatrix(Matrix):
         return Transposed(panel, positions, levels.indptr, levels.indices, levels.data, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
-        """See `Matrix.row_products`; these read a sparse copy."""
+        """See `Matrix.row_products`; the products read a sparse copy."""
         return self.expand(slice(None)).row_products(n_rows_coef, factors, allows_gram)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
-        """See `SparseMatrix.gram`; numeric columns are centered per entry, levels after they are summed."""
+        """See `SparseMatrix.gram`; numeric columns are centered per entry, and levels are centered after summation."""
         features, (d, n_coded) = self.number_features, (self.shape[1], len(self._coded))
         of_numbers, size = Scaling(scaling.scale[features], scaling.shift[features]), d + n_coded
         width = len(features) + 1
@@ -246,7 +248,7 @@ class TableMatrix(Matrix):
         crosses, pairs = np.empty((n_blocks, size, width)), np.zeros((n_blocks, size, size))
         operands = self._code_columns, self.numbers.layers, rows, row_weights, of_numbers, crosses, pairs
         run_blocks(fill_block_level_gram, n_blocks, *operands)
-        # First the products of levels with numbers and ones, then those of numbers with each other.
+        # First come the products of levels with numbers and ones, then the products of two numbers.
         cross, half = np.add.reduce(crosses)[:d], np.add.reduce(pairs)[:d, :d]
         half[:, features] += cross[:, :-1]
         totals = cross[:, -1].copy()
@@ -265,7 +267,7 @@ class TableMatrix(Matrix):
 
 
 class TablePasses(Passes):
-    """Passes over a table in float64: dense passes over its numeric columns that also add the levels."""
+    """Passes over a table in float64: dense passes over the numeric columns, which also add the levels."""
 
     def __init__(self, matrix: TableMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -283,7 +285,7 @@ class TablePasses(Passes):
 
     @property
     def longest_sum(self) -> int:
-        """See `Passes.longest_sum`: the rows of a block, plus the blocks, plus the two terms of a level."""
+        """See `Passes.longest_sum`; it is the rows per block, plus the blocks, plus the two terms of a level."""
         return -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
 
     def _run(self, parameters, total, losses, curvature, batch=None):
@@ -292,7 +294,7 @@ class TablePasses(Passes):
         coef = parameters[:, levels].astype(np.float64)
         self._levels.table[levels, : len(coef)] = (coef * scale).T
         numbers = parameters[:, features].astype(np.float64)
-        # Not einsum, which adds in another order if there is one row.
+        # This is not an einsum, because einsum adds in a different order if there is one row.
         numbers[:, -1] += np.add.reduce(coef * shift, axis=1)
         of_numbers = self._numbers._run(numbers, np.empty(numbers.shape), losses, curvature, batch)
         sums = np.add.reduce(self._levels.sums)[levels, : len(total)].T

@@ -1,4 +1,4 @@
-"""Fully connected networks: loss, gradient and predictions. `fastlin.training` trains them."""
+"""Fully connected networks: loss, gradient and predictions. `fastlin.training` contains the training algorithms."""
 
 from fastlin.networks.network import ACTIVATIONS, NORMALIZATIONS, Examples, Network, initialize
 

@@ -1,20 +1,21 @@
 """A fully connected network: its layers, the loss of a batch, and the gradient of the loss.
 
-The rows x_i of a batch, with label y_i and weight s_i >= 0 (S = sum s_i), go through L layers with coefficients W_l
-(fan in, fan out) and intercepts b_l::
+The network applies L layers with coefficients W_l (fan in, fan out) and intercepts b_l to each row x_i of a batch. Row
+i has the label y_i and the weight s_i >= 0, with S = sum s_i::
 
     a_0 = x                                     or, with "input" normalization, N(x)
     z_l = a_(l-1) W_l                           l = 1 ... L
     a_l = D(f(z_l + b_l))                       l < L; with "hidden" normalization D(f(gamma_l N(z_l) + b_l))
     loss = (1 / S) sum_i s_i l(z_L + b_L, y_i)
 
-f is the activation, and l the softmax cross-entropy or, for two classes, the logistic loss of one output. D is dropout
-(Srivastava et al. 2014): a unit is set to zero with probability `dropout`, and otherwise divided by 1 - dropout. N is
-batch normalization (Ioffe and Szegedy 2015), which does not use the weights of the rows. The intercept of a normalized
-layer is its shift. The normalized input has neither scale nor shift, because the first layer has both.
+f is the activation function, and l is the softmax cross-entropy or, for two classes, the logistic loss of one output. D
+is dropout (Srivastava et al. 2014): a unit is set to zero with probability `dropout`, and otherwise divided by 1 -
+dropout. N is batch normalization (Ioffe and Szegedy 2015), which ignores the weights of the rows. The intercept of a
+normalized layer is the shift of its normalization. The normalized input has neither scale nor shift, because the first
+layer already has both.
 
-Predictions omit D, and N uses running means and variances. `fold` merges these into coefficients and intercepts, so a
-network for predictions has plain layers only. See docs/derivations.md for the derivatives.
+Predictions omit D, and N uses running means and variances. `fold` merges these statistics into the coefficients and
+intercepts, so a network for predictions has plain layers only. See docs/derivations.md for the derivatives.
 """
 
 from __future__ import annotations
@@ -45,26 +46,28 @@ from fastlin.kernels.networks.layers import (
 from fastlin.matrices import DenseMatrix, SparseMatrix
 from fastlin.typing import Array, FloatArray, IntArray
 
-# Added to variances, and the weight of a batch in the running statistics. The values are PyTorch's.
+# EPSILON is added to variances, and BATCH_WEIGHT is the weight of a batch in the running statistics. The values are
+# those of PyTorch.
 EPSILON = 1e-5
 BATCH_WEIGHT = 0.1
 
 
 class Normalization:
-    """N(z) = (z - mean) / sqrt(variance + EPSILON), column by column (Ioffe and Szegedy 2015, algorithm 1).
+    """Batch normalization N(z) = (z - mean) / sqrt(variance + EPSILON) (Ioffe and Szegedy 2015, algorithm 1).
 
-    `mean` and the unbiased `variance` (width,) are running statistics; BATCH_WEIGHT is the weight of each batch.
+    `mean` and the unbiased `variance`, (width,) each, are running statistics, in which each batch has the weight
+    BATCH_WEIGHT.
     """
 
     def __init__(self, width: int) -> None:
         self.mean, self.variance = np.zeros(width), np.ones(width)
-        # Of the most recent batch.
+        # The inverse standard deviations of the most recent batch.
         self._inverse_deviations: FloatArray = np.empty(0)
 
     def normalize(self, values: FloatArray, normalized: FloatArray) -> None:
-        """Fill `normalized` (n, m), which may be `values`, with N(values), and update the running statistics."""
+        """Fill `normalized` (n, m) with N(values), and update the running statistics; both arrays may be the same."""
         n = len(values)
-        # Values may not be finite if the training diverges.
+        # Values may not be finite if the training run diverges.
         with np.errstate(over="ignore", invalid="ignore"):
             mean, variance = values.mean(axis=0, dtype=np.float64), values.var(axis=0, dtype=np.float64)
             inverse_deviations = (1 / np.sqrt(variance + EPSILON)).astype(values.dtype)
@@ -84,9 +87,9 @@ class Normalization:
         mean_product: FloatArray,
         slopes: FloatArray,
     ) -> None:
-        """Convert the gradient (n, m) with respect to scale * N(z) + shift into that with respect to z, in place.
+        """Overwrite the gradient (n, m) with respect to scale * N(z) + shift with the gradient with respect to z.
 
-        mean_slope and mean_product are means over the batch, of the gradient and of its product with N(z).
+        mean_slope and mean_product are the means over the batch of the gradient and of the gradient times N(z).
         """
         with np.errstate(over="ignore", invalid="ignore"):
             slopes -= mean_slope.astype(slopes.dtype)
@@ -99,9 +102,9 @@ class Normalization:
 
 
 class _BatchArrays:
-    """Buffers for forward and backward passes of n rows; views of the `larger` buffers if given.
+    """Buffers for forward and backward passes over n rows, or views of `larger` buffers if these are given.
 
-    `sums`, `products`, `losses` and `n_correct` have one partial sum for each of `n_blocks` blocks of rows.
+    `sums`, `products`, `losses` and `n_correct` contain one partial sum for each of `n_blocks` row blocks.
     """
 
     def __init__(self, n_rows, layer_sizes, dtype, normalizes_hidden, larger=None):
@@ -127,19 +130,19 @@ class _BatchArrays:
 
 ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "relu": RELU, "tanh": TANH}
 NORMALIZATIONS = "input", "hidden"
-# Largest number of values of the widest layer in a chunk of rows, so that gathered rows stay in the cache. Rows with
-# more than WIDE values have larger chunks, because each chunk adds a gradient of that width
+# The maximum number of values of the widest layer in a chunk of rows, so that gathered rows stay in the cache. Networks
+# with more than WIDE values per row use larger chunks, because each chunk adds a gradient of that width
 # (docs/benchmarks/design-choices.md: network chunks).
 CHUNK_NUMBERS, WIDE, WIDE_CHUNK_NUMBERS = 1_250_000, 1_200, 6_250_000
 MIN_CHUNK_ROWS = 128
-# Difference between the dropout seeds of successive layers (2^32 divided by the golden ratio).
+# The difference between the dropout seeds of successive layers (2^32 divided by the golden ratio).
 SEED_STEP = 0x9E3779B9
 NO_LABELS, NO_TARGETS = np.empty(0, np.int32), np.empty((0, 0))
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """A matrix (n, d), or its `rows`, with labels (n,) or targets (n, K) between 0 and 1."""
+    """A matrix (n, d) or a subset `rows` of it, with labels (n,) or targets (n, K) between 0 and 1."""
 
     matrix: DenseMatrix | SparseMatrix
     labels: np.ndarray
@@ -165,18 +168,18 @@ class Examples:
 
 
 class Network:
-    """A fully connected network. Its parameters are one vector, and the gradient of a batch's loss another.
+    """A fully connected network, with one vector for its parameters and one for the gradient of a batch's loss.
 
-    Matrix products use NumPy's BLAS; everything else has the same bits for any number of threads. layer_sizes are the
-    numbers of inputs, hidden units and outputs: K >= 2 outputs for softmax with K classes, or 1 for the logistic loss.
-    `normalization` contains "input" and "hidden" for batch normalization of these units, and `dropout` is the dropout
-    probability of hidden units. With is_independent, each output has its own logistic loss (multilabel), and the
-    examples have targets. Without has_intercepts, the intercepts of the last layer have no gradient.
+    Matrix products use NumPy's BLAS. All other results are bitwise equal for any number of threads. layer_sizes are the
+    numbers of inputs, hidden units and outputs. Softmax with K classes has K >= 2 outputs, and the logistic loss has
+    one. `normalization` may contain "input" and "hidden" for batch normalization of these units, and `dropout` is the
+    dropout probability of hidden units. If is_independent, each output has its own logistic loss (multilabel), and the
+    examples have targets. Unless has_intercepts, the gradient with respect to the intercepts of the last layer is zero.
 
     `parameters` and `gradient` (p,) contain the n_coefficients coefficients of all layers, then the intercepts, then
     the scales gamma; `coefs`, `intercepts` and `scales` are lists of views, one per layer. Initially, scales are one
-    and other parameters zero. `normalizations` begins with that of the input, if any. `state` are all arrays that
-    training changes in place: the parameters, and the mean and variance of each normalization.
+    and all other parameters are zero. `normalizations` starts with that of the input, if any. `state` lists all arrays
+    that training changes in place: the parameters, and the mean and variance of each normalization.
     """
 
     def __init__(
@@ -221,7 +224,7 @@ class Network:
         return views[:n], views[n : 2 * n], views[2 * n :]
 
     def named_arrays(self) -> dict[str, list[Array]]:
-        """Return the trained arrays by name: views of the parameters, and running statistics."""
+        """Return a dictionary of the trained arrays: views of the parameters, and running statistics."""
         return {
             "coefs": self.coefs,
             "intercepts": self.intercepts,
@@ -231,10 +234,10 @@ class Network:
         }
 
     def compute_gradient(self, examples: Examples, rows: IntArray | slice, seed: int = 0) -> tuple[float, float, float]:
-        """Set `gradient` to the gradient of a batch's loss, and update the running statistics.
+        """Set `gradient` to the gradient of the loss of a batch, and update the running statistics.
 
-        Return the loss, the weight of the correctly classified rows, and the weight S of all rows. If S is 0, loss and
-        gradient are zero.
+        Return the loss, the weight of the correctly classified rows, and the weight S of all rows. If S is 0, the loss
+        and the gradient are zero.
         """
         labels, weights = _targets(examples, rows)
         total = float(weights.sum()) if len(weights) else float(len(labels))
@@ -256,7 +259,7 @@ class Network:
     def fold(self, dtype: DTypeLike | None = None) -> Network:
         """Return the network for predictions: without dropout, and with running statistics merged into its parameters.
 
-        Its dtype is `dtype`, or that of this network. If nothing changes, return this network itself.
+        Its dtype is `dtype`, by default that of this network. If nothing changes, the result is this network itself.
         """
         dtype = self.dtype if dtype is None else np.dtype(dtype)
         if not self.normalizations and not self.dropout and dtype == self.dtype:
@@ -278,7 +281,7 @@ class Network:
         return folded
 
     def compute_scores(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
-        """Return the scores z_L + b_L, (n, K), of a folded network."""
+        """Return the scores z_L + b_L, (n, K); the network must be folded."""
         scores = np.empty((matrix.shape[0], self.layer_sizes[-1]), self.dtype)
         for part in self._chunks(len(scores)):
             _, arrays = self._run_forward(matrix, part)
@@ -286,17 +289,17 @@ class Network:
         return scores
 
     def predict_probabilities(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
-        """Return the probabilities of the classes, (n, K), or of class 1, (n, 1), from a folded network."""
+        """Return the probabilities of the classes, (n, K), or of class 1, (n, 1); the network must be folded."""
         probabilities, no_intercept = self.compute_scores(matrix), np.zeros(self.layer_sizes[-1], self.dtype)
         n_blocks = count_blocks(len(probabilities), EXPONENTIAL_WORK * self.layer_sizes[-1])
         run_blocks(fill_block_probabilities, n_blocks, probabilities, no_intercept, self._is_independent)
         return probabilities
 
     def measure(self, examples: Examples) -> tuple[float, float]:
-        """Return the weighted mean loss and accuracy of a folded network."""
+        """Return the weighted mean loss and the weighted accuracy; the network must be folded."""
         loss = n_correct = total = 0.0
         sums = np.empty(self.layer_sizes[-1], self.dtype)
-        # A single layer reads rows in place, many at a time; only dense rows in another order are copied.
+        # A single layer reads many rows at a time in place; it copies only dense rows that `rows` selects.
         is_copied = examples.rows is not None and not isinstance(examples.matrix, SparseMatrix)
         sizes = self.layer_sizes if self.n_layers > 1 or is_copied else (1, self.layer_sizes[-1])
         for part in self._chunks(len(examples), sizes):
@@ -318,23 +321,23 @@ class Network:
         """Return the slices of rows that are processed together."""
         width = max(layer_sizes or self.layer_sizes)
         max_rows = max(MIN_CHUNK_ROWS, (CHUNK_NUMBERS if width <= WIDE else WIDE_CHUNK_NUMBERS) // width)
-        # A normalized batch must not be divided, because its rows depend on one another.
+        # A normalized batch cannot be divided, because the normalized rows depend on one another.
         chunk = n_rows if self.normalizations else max_rows
         return (slice(start, min(start + chunk, n_rows)) for start in range(0, n_rows, chunk))
 
     def _arrays_for(self, rows):
-        """Return the buffers for this number of rows; batches of the same size reuse them."""
+        """Return buffers for this number of rows. Batches of the same size reuse the same buffers."""
         n = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
         if n not in self._arrays:
             larger = next((arrays for arrays in self._arrays.values() if arrays.n_rows > n), None)
             if larger is None:
-                # Buffers for fewer rows are views, and would keep the previous largest buffers alive.
+                # Buffers for fewer rows are views that would keep the previous largest buffers alive.
                 self._arrays.clear()
             self._arrays[n] = _BatchArrays(n, self.layer_sizes, self.dtype, bool(self._hidden_normalizations), larger)
         return self._arrays[n]
 
     def _run_forward(self, matrix, rows, seed=0, first_row=0):
-        """Return a_0 of rows, and the buffers: activations are a_1 ... a_(L-1) and z_L, normalized are N(z_l)."""
+        """Return a_0 and the buffers; `activations` are a_1 ... a_(L-1) and z_L, and `normalized` are N(z_l)."""
         arrays = self._arrays_for(rows)
         activations = arrays.activations
         inputs = None
@@ -360,7 +363,7 @@ class Network:
         return inputs, arrays
 
     def _draw_dropout(self, seed, layer):
-        """Return the probability that a layer's unit is kept, and the seed of the layer."""
+        """Return the probability of keeping a unit of a layer, and the seed of the layer."""
         return 1.0 - self.dropout, (seed + layer * SEED_STEP) % 2**32
 
     def _fill_residuals(self, arrays, labels, weights, total, intercept_gradient):
@@ -375,7 +378,7 @@ class Network:
         return float(loss), float(n_correct)
 
     def _run_backward(self, inputs, arrays, seed, first_row, gradients):
-        """Fill the gradients from the gradient with respect to z_L, which the last activations contain."""
+        """Fill the gradients, given the gradient with respect to z_L in the last of the activations."""
         coef_gradients, intercept_gradients, scale_gradients = gradients
         slopes = arrays.activations[-1]
         n = len(slopes)
@@ -397,7 +400,7 @@ class Network:
 
 
 def _multiply(a, b, product):
-    """Fill and return product = a b; a may be sparse."""
+    """Fill product with a b, and return it; a may be sparse."""
     if isinstance(a, np.ndarray):
         return np.dot(a, b, out=product)
     product[:] = a @ b
@@ -405,18 +408,18 @@ def _multiply(a, b, product):
 
 
 def _targets(examples, rows):
-    """Return labels and weights of rows; empty weights mean ones."""
+    """Return the labels and the weights of rows; empty weights mean all ones."""
     weights = np.empty(0) if examples.weights is None else examples.weights[rows]
     return writable_view(examples.labels[rows]), writable_view(weights)
 
 
 def _total(partials):
-    """Return the sum over blocks, without a NumPy call for the single block of a small batch."""
+    """Return the sum over blocks; the single block of a small batch needs no NumPy call."""
     return partials[0] if len(partials) == 1 else np.add.reduce(partials)
 
 
 def initialize(network: Network, init: str, random_state: np.random.RandomState, scale: float | None = None) -> None:
-    """Draw the initial parameters of a network in scikit-learn's order; `init` is that of `MLPClassifier`."""
+    """Draw the initial parameters of a network in scikit-learn's order; for `init`, see `MLPClassifier`."""
     numerator = 2 if network.activation == "logistic" else 6
     for coef, intercept in zip(network.coefs, network.intercepts, strict=True):
         if init == "xavier":

@@ -1,4 +1,4 @@
-"""Preconditioned conjugate gradients (Hestenes and Stiefel 1952) for matrices given by their products."""
+"""Preconditioned conjugate gradients (Hestenes and Stiefel 1952) for matrices represented by matrix-vector products."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -15,7 +15,7 @@ class Iterate(NamedTuple):
     solution: FloatArray
     residual: FloatArray  # b - A x, updated recursively
     square: float  # the squared norm of the residual, in the norm of the preconditioner
-    gain: float  # the increase of b' x in the last step
+    gain: float  # the increase of b' x in the latest step
 
 
 def iterate(
@@ -25,8 +25,8 @@ def iterate(
 ) -> Iterator[Iterate]:
     """Yield the Iterate at zero and after each product with A, until a direction has no curvature.
 
-    ``right`` is b. multiply returns A times an array of its shape. precondition returns a new array, about A^-1 times
-    an array.
+    ``right`` is b. multiply returns A times an array of the shape of b. precondition returns a new array, an
+    approximation of A^-1 times its argument.
     """
     solution, residual = np.zeros(right.shape), right.copy()
     direction = precondition(residual)

@@ -6,7 +6,8 @@ correspond to the coefficients W and the intercept b of the original columns::
     W_kj = scale_j V_kj,   b_k = c_k + sum_j shift_j V_kj
 
 scale_j is a power of two near 1 / sqrt(var_j + l2 f_j), and shift_j = -scale_j mean_j, or zero without an intercept.
-Scaling by a power of two is exact, so values near their mean lose no digits. A pass scales and centers as it reads X.
+Scaling by a power of two is exact, so values near the column mean lose no digits. A pass scales and centers the columns
+while it reads X.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ class Coordinates(NamedTuple):
 
     scale: np.ndarray  # (d,); a scaled column is scale * x + shift
     shift: np.ndarray
-    mean: np.ndarray  # (d,), the weighted mean of each scaled column: zero, or the rounding error of the shift
-    mean_squares: np.ndarray  # (d + 1,), the weighted mean squares of the scaled columns, and one for the intercept
-    peaks: np.ndarray  # (d,), the largest square of each scaled column divided by the mean square; zero if that is zero
-    vanishing: np.ndarray  # the indices of columns that are zero after centering, up to rounding
+    mean: np.ndarray  # (d,), the weighted means of the scaled columns: zero, or the rounding errors of the shifts
+    mean_squares: np.ndarray  # (d + 1,), the weighted mean squares of the scaled columns, and 1 for the intercept
+    peaks: np.ndarray  # (d,), the largest square of each scaled column divided by its mean square (zero if it is zero)
+    vanishing: np.ndarray  # the indices of columns that are zero after centering, except for rounding error
     allows_float32: bool  # whether the scaled columns are within the range of float32
 
     @property
     def scaling(self) -> Scaling:
-        """The scaling of a pass. Vanishing columns enter as zeros, so that they do not contribute to any sum."""
+        """The scaling of a pass. Vanishing columns are replaced by zeros, so they do not contribute to any sum."""
         if not len(self.vanishing):
             return Scaling(self.scale, self.shift)
         scale, shift = self.scale.copy(), self.shift.copy()
@@ -49,8 +50,8 @@ class Coordinates(NamedTuple):
         return Scaling(scale, shift)
 
     def to_coefficients(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return coef (K, d) and intercept (K,) of parameters (K, d + 1)."""
-        # The terms cancel if columns are far from zero.
+        """Return coef (K, d) and intercept (K,) for parameters (K, d + 1)."""
+        # The terms cancel if the column means are far from zero.
         intercept = [compensated_dot(row[-1], row[:-1], self.shift) for row in parameters]
         return parameters[:, :-1] * self.scale, np.array(intercept)
 
@@ -62,10 +63,10 @@ class Coordinates(NamedTuple):
         mean_square: float,
         dtype: DTypeLike,
     ) -> tuple[FloatArray, FloatArray, FloatArray, bool, float]:
-        """Return coef (K, d), intercept (K,), and the change (K, d + 1) of the parameters by rounding to dtype.
+        """Return coef (K, d), intercept (K,), and the change (K, d + 1) of the parameters due to rounding to dtype.
 
-        The last two results are whether dtype can represent them, and the largest increase of J. The arguments are
-        those of `fill_coefficients`.
+        The last two results are whether dtype can represent the values, and an upper bound on the increase of J. See
+        `fill_coefficients` for the arguments.
         """
         coef, intercept = np.empty((len(parameters), len(self.scale)), dtype), np.empty(len(parameters), dtype)
         change = np.empty(parameters.shape)
@@ -73,13 +74,13 @@ class Coordinates(NamedTuple):
         return coef, intercept, change, *fill_coefficients(*arguments)
 
     def to_parameters(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return the parameters (K, d + 1) of coef (K, d) and intercept (K,)."""
+        """Return the parameters (K, d + 1) for coef (K, d) and intercept (K,)."""
         scaled = coef / self.scale
         return np.column_stack([scaled, intercept - np.einsum("kj,j->k", scaled, self.shift)])
 
 
 def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_intercept: bool) -> Coordinates:
-    """Return the Coordinates for penalty factors (d,); columns are centered only if there is an intercept."""
+    """Return the Coordinates for penalty factors (d,). Columns are centered only if there is an intercept."""
     statistics, mean_squares = np.empty((4, len(columns.mean))), np.ones(len(columns.mean) + 1)
     scale, shift, mean, peaks = statistics
     with np.errstate(over="ignore"):
@@ -98,7 +99,7 @@ def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_int
         mean_squares,
     )
     vanishing = (standard_deviation == 0).nonzero()[0] if n_vanishing else NO_COLUMNS
-    # These columns enter as zeros, so their shifts must not be rounded to float32.
+    # Passes replace these columns by zeros, so their shifts must not be rounded to float32.
     shift[vanishing] -= mean[vanishing]
     mean[vanishing] = 0
     return Coordinates(scale, shift, mean, mean_squares, peaks, vanishing, allows_float32)

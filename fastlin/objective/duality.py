@@ -1,25 +1,26 @@
 """Lower bounds on the minimum of J, from the dual objective at a point.
 
 The dual objective at a feasible point is a lower bound. Let Q_i be a distribution over the classes for each row, H the
-entropy and e_i the one-hot label. For every Q whose class sums equal those of the labels, Fenchel's inequality gives::
+entropy and e_i the one-hot label. For every Q with the same class sums as the labels, Fenchel's inequality gives::
 
     min J >= (1 / S) sum_i s_i (H(Q_i) + <Q_i - e_i, o_i>) - conjugate(G),   G = (1 / S) sum_i s_i (Q_i - e_i) x~_i'
 
-o_i are the offsets, and targets replace e_i. The terms before the conjugate are called the entropy below; at Q = P, the
-probabilities, they equal the mean loss minus its slope. The conjugate of the quadratic penalty is
-sum_kj G_kj^2 / (2 curvature_j). At Q = P the right-hand side is J - ||dJ/dW||^2 / (2 l2). The derivation is in
-docs/derivations.md.
+Here o_i are the offsets, and targets, if given, replace e_i. The sum before the conjugate is called the entropy below.
+If Q equals the model's probabilities P, the entropy is the mean loss minus `Point.slope`. The conjugate of the
+quadratic penalty is sum_kj G_kj^2 / (2 curvature_j). At Q = P the right-hand side is J - ||dJ/dW||^2 / (2 l2). The
+derivation is in docs/derivations.md.
 
-With L1 alone, |G_kj| may not exceed the threshold t_j. Moving P towards the labels until it is feasible costs a
-fraction of the entropy as large as the largest relative violation. The probabilities Q_i = p_i + p_i (c_i - <p_i,
-c_i>), linearized along a step D with c_i = D x~_i, cost less: their gradient is G = g + H D, with the gradient g and
-the Hessian H of the loss at W. If D minimizes the quadratic model of J whose thresholds are (1 - m) t_j, then |G_kj| <=
-(1 - m) t_j, and <G, W + D> = -(1 - m) sum_kj t_j |W + D|_kj. So, if no entry of Q is negative::
+With L1 alone, |G_kj| may not exceed the threshold t_j. Moving P towards the labels until it is feasible reduces the
+entropy by a fraction equal to the largest relative violation. The probabilities Q_i = p_i + p_i (c_i - <p_i, c_i>),
+linearized along a step D with c_i = D x~_i, reduce it less. Their gradient is G = g + H D, where g and H are the
+gradient and the Hessian of the loss at W. If D minimizes the quadratic model of J with thresholds (1 - m) t_j, then
+|G_kj| <= (1 - m) t_j, and <G, W + D> = -(1 - m) sum_kj t_j |W + D|_kj. So, if no entry of Q is negative::
 
     J(W + D) - (1 / S) sum_i s_i H(Q_i) = (1 / S) sum_i s_i KL(Q_i, P_i(W + D)) + m sum_kj t_j |W + D|_kj
 
-The divergence is of second order in D. The margin m costs only a fraction of the penalty. In exchange G may have an
-error of m t_j, caused by an inexact descent, by negative entries of Q, which are set to zero, and by rounding.
+The divergence is of second order in D. The margin m costs only a fraction m of the penalty, and it allows an error of
+G_kj up to m t_j. An inexact minimization of the model, negative entries of Q that are set to zero, and rounding cause
+such errors.
 """
 
 from __future__ import annotations
@@ -39,35 +40,36 @@ if TYPE_CHECKING:
     from fastlin.objective.point import Point
     from fastlin.typing import FloatArray
 
-# Steps of the search between the labels and the probabilities, and the relative error of its value.
+# The maximum number of steps of the search between the labels and the probabilities, and its relative tolerance.
 MAX_DUAL_STEPS, DUAL_TOL = 20, 1e-13
-# The boundary of the feasible box is searched up to this multiple of the dual point. The distance is a margin for
-# rounding error.
+# The search for the boundary of the feasible box ends at this multiple of the dual point. The distance to the boundary
+# is a margin for rounding error.
 MAX_STEP_TO_BOUNDARY = 2.0
 
 
 def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
-    """Return the dual objective at a feasible point near a point, and the amount by which rounding can raise it.
+    """Return the dual objective at a feasible point near a point, and a bound on its increase due to rounding.
 
-    The value minus this amount is a lower bound on the minimum of J: rigorous for a point in float64, otherwise an
-    estimate. It is minus infinity if a coefficient has no penalty. If the intercept is not stationary, classes exchange
-    probability (docs/derivations.md, section 4). ``errors`` are those of the point's sums over the rows.
+    The value minus the bound is a lower bound on the minimum of J. It is rigorous for a point in float64, and otherwise
+    an estimate. It is minus infinity if a coefficient has no penalty. If the intercept is not stationary, probability
+    is moved between classes (the exchange of docs/derivations.md, section 4). ``errors`` are the rounding errors of
+    the point's sums over the rows.
     """
     objective = point.objective
     if not objective.penalty.is_bounded or not point.is_finite:
         return -np.inf, 0.0
     offsets, n_classes = objective.rows.offset_range, len(objective.class_weights)
-    # Lists instead of arrays, because NumPy calls on few classes are slow (docs/benchmarks/design-choices.md: dual
+    # Lists replace arrays, because NumPy calls on few classes are slow (docs/benchmarks/design-choices.md: dual
     # value).
     class_residuals, weights = point.gradient[:, -1].tolist(), objective.class_weights.tolist()
-    # Two classes have one row of coefficients. The residuals of the other class are its negative.
+    # Two classes have one row of coefficients, because the residuals of the first class are minus those of the second.
     class_residuals = [-class_residuals[0], class_residuals[0]] if len(class_residuals) == 1 else class_residuals
     means = [weight + g for weight, g in zip(weights, class_residuals, strict=True)]
     error, gradient_error, exchange = errors.loss, errors.gradient, NO_EXCHANGE
     entropy = before = point.loss - point.slope
     # Without an intercept the class sums are not constrained.
     if objective.fit_intercept:
-        # A second exchange, of half the error of the class sums, would make the point feasible.
+        # A second exchange, of half the error of the class sums, makes the point feasible.
         weights = [weight if weight > 0 else 1.0 for weight in weights]
         smallest = max(min(*means, *weights), errors.class_sums, UNIT_ROUNDOFF)
         error += errors.class_sums * (0.5 - 1.5 * log(smallest))
@@ -83,10 +85,10 @@ def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
             falling = [max(-g, 0.0) for g in class_residuals]
             received = np.array(falling) / sum(falling)
             exchange = Exchange(objective.rows.class_features(), np.array(fractions), received)
-            # The exchange adds sums over the classes of gradients, including those of the labels.
+            # The exchange adds sums over the classes of gradients, including gradients at the labels.
             fraction = max(fractions)
             gradient_error += fraction * ((1 + sqrt(n_classes)) * gradient_error + 2 * objective.rows.roundings.sum)
-        # The fraction error / weight of a probability is exchanged, and its mean square is at most the weight.
+        # The exchange moves the fraction error / weight of a probability, whose mean square is at most the weight.
         by_mean = errors.class_sums / sqrt((4 if len(point.gradient) == 1 else 2) * smallest)
         largest = max(mean / weight for mean, weight in zip(means, weights, strict=True))
         gradient_error += min(by_mean, errors.exchange * max(1.0, largest))
@@ -100,17 +102,17 @@ def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
 
 
 def find_linearized_dual_value(point: Point, step: FloatArray) -> tuple[float, float]:
-    """Return the result of `find_dual_value` for the probabilities of a point, linearized along a step (K, d + 1).
+    """Return the result of `find_dual_value` for a point's probabilities, linearized along a step (K, d + 1).
 
-    If the step minimizes the quadratic model around the point, the duality gap is of second order in the step (see
-    above). The computation takes three passes.
+    If the step minimizes the quadratic model around the point, the duality gap is of second order in the step (see the
+    module docstring). The computation takes three passes.
     """
     rows, origin = point.objective.rows, np.zeros(point.parameters.shape)
     probabilities = point.linearize_probabilities(step)
     by_class = np.stack([1 - probabilities[0], probabilities[0]]) if len(probabilities) == 1 else probabilities
     entropies = -np.sum(by_class * np.log(np.where(by_class > 0, by_class, 1.0)), axis=0)
     entropy = float(np.sum(rows.weights_of(rows.row_indices) * entropies)) / rows.total_weight
-    # Two passes at zero parameters have the same probabilities, so their gradients differ only by the targets.
+    # Both passes at zero parameters have the same probabilities, so their gradients differ only in the targets.
     moved = rows.with_targets(probabilities)
     totals = np.empty((2, *origin.shape))
     losses = rows.evaluate(origin, None, totals[0]), moved.evaluate(origin, None, totals[1])
@@ -132,7 +134,7 @@ def find_linearized_dual_value(point: Point, step: FloatArray) -> tuple[float, f
 
 
 def find_stationary_gap(point: Point) -> float:
-    """Return the bound on J - J* that holds if the intercept is stationary: ||dJ/dW||^2 / (2 l2) if l1 = 0."""
+    """Return the bound on J - J* for a stationary intercept, ||dJ/dW||^2 / (2 l2) if l1 = 0."""
     penalty = point.objective.penalty
     if not penalty.is_bounded:
         return np.inf
@@ -143,9 +145,9 @@ def find_stationary_gap(point: Point) -> float:
 
 
 def _add_gradient_rounding(point, value, entropy, error, gradient_error, margin):
-    """Return the error of a dual value, including the effect of gradient_error, which is relative to the error weights.
+    """Return the error of a dual value, including the effect of gradient_error (relative to the error weights).
 
-    An error of the gradient up to the fraction ``margin`` of the thresholds has no effect.
+    Gradient errors up to the fraction ``margin`` of the thresholds have no effect.
     """
     penalty = point.objective.penalty
     if penalty.l2 > 0:
@@ -157,20 +159,20 @@ def _add_gradient_rounding(point, value, entropy, error, gradient_error, margin)
         return error + gradient_error * sqrt(len(point.parameters)) * point.error_weight + abs(entropy) * overshoot
     step_error += gamma(4)
     error += step_error * max(abs(entropy), value)
-    # If the error leaves no bound, zero is a bound, because J is not negative.
+    # If the error is too large for a bound, zero is a lower bound, because J is not negative.
     return error if step_error < 1 and error < np.inf else max(value, 0.0)
 
 
 def _maximize(point, entropy, exchange):
     """Return the best dual value between the labels and the probabilities after the exchange, and its margin.
 
-    At the fraction t of the way the gradient is t G, and the entropy is at least t times that of the probabilities.
-    Without a quadratic penalty, the margin is the relative distance of the gradient from the boundary of the feasible
-    box.
+    At the labels plus the fraction t of the difference, the gradient is t G, and the entropy is at least t times the
+    entropy of the probabilities. Without a quadratic penalty, the margin is the relative distance of the gradient from
+    the boundary of the feasible box.
     """
     penalty = point.objective.penalty
     if entropy <= 0 and not penalty.is_smooth:
-        # The labels give a better bound, zero.
+        # The bound at the labels, zero, is better.
         return 0.0, 0.0
 
     def conjugate(step):
@@ -186,14 +188,14 @@ def _maximize(point, entropy, exchange):
 
 
 def _maximize_in_box(point, entropy, exchange):
-    """Return the dual value with bounds, the sum of the magnitudes of its terms, and the factor of errors of G."""
+    """Return the dual value with bounds, the sum of its terms' magnitudes, and the factor of errors of G."""
     penalty, parameters = point.objective.penalty, point.parameters
     loss_gradient = penalty.exchanged_slopes(parameters, point.gradient, exchange)
     with np.errstate(over="ignore", invalid="ignore"):
         dual = BoxDual(penalty, parameters, loss_gradient)
         step, value = maximize_dual(entropy, dual.conjugate, dual.limit)
         reach, size = dual.measure_reach(step), dual.conjugate(step)[-1]
-    # Without a quadratic penalty an error is multiplied by the distance from the parameters to the conjugate's
+    # Without a quadratic penalty, an error is multiplied by the distance from the parameters to the conjugate's
     # maximizer.
     error_weight = penalty.gradient_error_weights
     matters = (reach > 0) & (error_weight > 0)
@@ -203,7 +205,7 @@ def _maximize_in_box(point, entropy, exchange):
 def maximize_dual(entropy: float, conjugate: Callable[[float], list[float]], high: float) -> tuple[float, float]:
     """Return the step from 0 to `high` that maximizes the dual value step * entropy - conjugate, and that value.
 
-    conjugate maps a step to a convex function and its first two derivatives.
+    conjugate maps a step to the value and the first two derivatives of a convex function.
     """
     low, best = 0.0, high
     at_best = at_high = conjugate(high)
@@ -216,7 +218,7 @@ def maximize_dual(entropy: float, conjugate: Callable[[float], list[float]], hig
             if slopes[0] <= 0:
                 break
             values = low * entropy - at_low[0], high * entropy - at_high[0]
-            # Both tangents are upper bounds, and so is their intersection.
+            # Both tangents are upper bounds, so their intersection bounds the maximum.
             rise = values[1] - values[0] - slopes[1] * (high - low)
             crossing = low + rise / (slopes[0] - slopes[1]) if slopes[0] > slopes[1] else high
             newton = high + slopes[1] / at_high[2] if at_high[2] > 0 else low

@@ -1,21 +1,22 @@
 """The null (intercept-only) model, and a lower bound on its mean loss.
 
-Without offsets the intercepts are the logarithms of the class weights, and the bound is exact. With offsets, Newton's
-method computes them; each step takes a pass over offsets and labels, but none over X.
+Without offsets, the intercepts are the logarithms of the class weights, and the bound is exact. With offsets, Newton's
+method computes the intercepts. Each step takes a pass over offsets and labels, but no pass over X.
 
-Bound. With intercepts b, mean probabilities m of the classes and e = m minus the class weights::
+Bound. Let b be the intercepts, m the mean probabilities of the classes, and e = m minus the class weights. Then::
 
     J(b) - inf J <= sum_k |e_k| (1 + r + |b_k + c_k| - log m_k)
 
-for any c, with r the largest difference within a row of o_i - c, o the offsets. Proof: J(b) = E H(p) + E (p - t) . o +
-sum_k e_k b_k. After the exchange of docs/derivations.md, section 4, the distributions q have the class sums of the
-labels, and inf J >= E H(q) + E (q - t) . o. The entropy falls by at most the sum of e_k (1 - log m_k) over the classes
-with e_k > 0, and the last term by at most the sum of e_k c_k and r times the sum of these e_k. Rounded scores equal
-exact ones with other offsets, which change J by at most twice their error.
+for any c, where o_i are the offsets and r is the largest difference between two entries of o_i - c. Proof: J(b) =
+E H(p) + E (p - t) . o + sum_k e_k b_k. After the exchange of docs/derivations.md, section 4, the distributions q have
+the class sums of the labels, and inf J >= E H(q) + E (q - t) . o. The entropy decreases by at most the sum of
+e_k (1 - log m_k) over the classes with e_k > 0. The last term decreases by at most the sum of e_k c_k plus r times the
+sum of these e_k. Rounded scores equal exact scores with perturbed offsets, and these change J by at most twice the
+perturbation.
 
-Steps. Along a step that changes the scores of any two classes by amounts that differ by at most r, the second
-derivative of the loss grows at most by the factor e^r (section 9). So the fraction log(1 + r) / r of the step decreases
-the loss from any start (Sun and Tran-Dinh 2019).
+Steps. If a step changes the difference of any two scores by at most r, the second derivative of the loss along it grows
+by at most the factor e^r (section 9). So the fraction log(1 + r) / r of the step decreases the loss from any starting
+point (Sun and Tran-Dinh 2019).
 """
 
 from __future__ import annotations
@@ -38,28 +39,28 @@ from fastlin.typing import FloatArray, FloatType
 if TYPE_CHECKING:
     from fastlin.objective.rows import Rows
 
-# Most fits take fewer than ten steps. If this many do not suffice, the bound is looser.
+# The maximum number of steps. Most fits take fewer than ten; if the limit is reached, the bound is looser.
 MAX_STEPS = 100
-# Steps grow beyond the safe length while the slope at their end is at most this fraction of the descent at their start.
+# Steps exceed the safe length while the slope after a step is at most this fraction of the descent before it.
 MAX_END_SLOPE = 0.1
 # Derivatives below this fraction of a bound on their rounding error are dominated by rounding error.
 NEGLIGIBLE = 1 / 16
-# After a step that moves no score by more, the class sums equal those of the labels up to rounding.
+# After a step that changes no score by more than this, the class sums equal those of the labels, except for rounding.
 LAST_STEP = 1e-8
-# Scores per batch, which fit into the second-level cache.
+# The number of scores per batch; they fit into the second-level cache.
 SCORES_PER_BATCH = 1 << 16
-# Smaller curvatures are replaced by this, so that steps stay finite.
+# Smaller curvatures are replaced by this value, so that steps stay finite.
 MIN_CURVATURE = 1e-300
-# An upper bound on the roundings of a pairwise sum of this many values.
+# An upper bound on the number of roundings per value of a pairwise sum.
 SUM_ROUNDINGS = 64
 
-# Maps intercepts (K,) to the first and second derivatives of the mean loss, (K,) and (K, K). The first derivatives are
-# the mean probabilities of the classes minus the class weights. K is one for two classes.
+# A function from intercepts (K,) to the first and second derivatives of the mean loss, (K,) and (K, K). The first
+# derivatives are the mean probabilities of the classes minus the class weights. K is 1 for two classes.
 Differentiate: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
 class NullModel(NamedTuple):
-    """A model whose only parameters are intercepts; the best one if each class has a weight above zero."""
+    """A model whose only parameters are intercepts. They are optimal if each class has a positive weight."""
 
     intercepts: FloatArray  # (K,); zeros if a class has no weight, because then no finite intercepts are optimal
     value: float  # the mean loss
@@ -67,7 +68,7 @@ class NullModel(NamedTuple):
 
 
 def find_null_model(rows: Rows, parameters: FloatArray) -> NullModel:
-    """Return the null model of rows whose coefficients are fixed at those of parameters (K, d + 1), usually zeros."""
+    """Return the null model of rows; the coefficients of parameters (K, d + 1), usually zeros, are fixed."""
     key = parameters[:, :-1].tobytes()
     if key not in rows.null_models:
         if parameters[:, :-1].any():
@@ -83,7 +84,7 @@ def find_null_model(rows: Rows, parameters: FloatArray) -> NullModel:
 def fit_null_model(
     samples: Samples, class_weights: FloatArray, offset_range: OffsetRange | None, fit_intercept: bool = True
 ) -> NullModel:
-    """Return the null model of all rows of samples; class_weights (n_classes,) are the fractions of their weight."""
+    """Return the null model of all rows of samples. class_weights (n_classes,) are fractions of the total weight."""
     if offset_range is not None:
         rows = _OffsetRows(samples, class_weights, offset_range.root_mean_square)
         return _fit(rows, class_weights, offset_range, fit_intercept)
@@ -99,7 +100,7 @@ def fit_null_model(
 
 
 def _fit_by_passes(rows, parameters):
-    """Return the null model of rows with fixed nonzero coefficients; each step takes two passes over X."""
+    """Return the null model of rows with fixed nonzero coefficients. Each step takes two passes over X."""
     reach = np.einsum("kj,j->k", np.abs(parameters[:, :-1]), bound_rows(rows.coordinates)[:-1])
     feature_difference = float(np.sort(reach)[-2:].sum())
     offset_range = rows.offset_range or OffsetRange(np.zeros(rows.n_classes), 0.0, 0.0)
@@ -118,7 +119,7 @@ def _fit(rows, class_weights, offset_range, fit_intercept):
     if not fit_intercept:
         value, error = rows.average_losses(zeros)
         return NullModel(zeros, value, max(0.0, value - error))
-    # The intercept of a class without weight starts at a probability of almost zero.
+    # The starting intercept of a class without weight corresponds to a probability near zero.
     start = _to_intercepts(np.log(np.maximum(class_weights, UNIT_ROUNDOFF)) - offset_range.mean)
     intercepts, gradient = _minimize(rows.differentiate, start, NEGLIGIBLE * rows.sum_error)
     value, error = rows.average_losses(intercepts)
@@ -130,7 +131,7 @@ def _fit(rows, class_weights, offset_range, fit_intercept):
 
 
 class _OffsetRows:
-    """Weighted means over rows whose scores are their offsets plus the intercepts."""
+    """Weighted means over rows whose scores are the offsets plus the intercepts."""
 
     def __init__(self, samples: Samples, class_weights: FloatArray, offset_size: float) -> None:
         self._samples, self._fractions = samples, class_weights[-samples.offsets.shape[1] :]
@@ -188,13 +189,13 @@ class _OffsetRows:
                 rest = rest + np.take_along_axis(wrong, samples.labels[batch][None].astype(np.int64), axis=0)[0]
             total += float(np.add.reduce(rest * weights))
         value = total / self._total_weight
-        # An error of a score changes the loss by at most twice the error.
+        # An error in a score changes the loss by at most twice that error.
         score_error = 2 * gamma(2) * (self._offset_size + float(np.abs(intercepts).max()))
         return value, self.sum_error * value + score_error
 
 
 class _FeatureRows:
-    """Weighted means over rows whose features have fixed coefficients, by passes over X."""
+    """Weighted means over rows with fixed coefficients, computed by passes over X."""
 
     def __init__(self, rows: Rows, parameters: FloatArray) -> None:
         self._rows, self._parameters, self._total = rows, parameters.copy(), np.empty(parameters.shape)
@@ -208,7 +209,7 @@ class _FeatureRows:
         """See `Differentiate`."""
         self._evaluate(intercepts)
         gram = self._rows.sum_probability_products(self._parameters, np.float64)
-        # A difference counts as at least its rounding error.
+        # The difference is replaced by its rounding error if that is larger.
         hessian_of_two = np.maximum(gram[:1, 1:] - gram[:1, :1], self.sum_error * gram[:1, 1:])
         hessian = hessian_of_two if len(intercepts) == 1 else _complete_hessian(gram[:-1, :-1])
         return self._total[:, -1] / self._rows.total_weight, hessian
@@ -221,8 +222,9 @@ class _FeatureRows:
 
 
 def _complete_hessian(products):
-    """Return the Hessian (K, K) from the mean products of probabilities; their diagonal is not used."""
-    # The diagonal follows from rows that sum to zero. Mean probabilities minus mean squares would lose digits.
+    """Return the Hessian (K, K), given mean products of probabilities (K, K) whose diagonal is not used."""
+    # Each row of the Hessian sums to zero, which determines the diagonal. Mean probabilities minus mean squares would
+    # lose digits.
     hessian = -products
     np.einsum("kk->k", hessian)[...] = 0
     np.einsum("kk->k", hessian)[...] = -hessian.sum(axis=1)
@@ -230,7 +232,7 @@ def _complete_hessian(products):
 
 
 def _minimize(differentiate: Differentiate, intercepts: FloatArray, accuracy: float) -> tuple[FloatArray, FloatArray]:
-    """Return intercepts (K,) that minimize the mean loss, approximately, and its derivatives there."""
+    """Return intercepts (K,) that approximately minimize the mean loss, and its first derivatives (K,) there."""
     (gradient, hessian), growth = differentiate(intercepts), 1.0
     for _ in range(MAX_STEPS):
         if np.abs(gradient).max() <= accuracy:
@@ -238,7 +240,7 @@ def _minimize(differentiate: Differentiate, intercepts: FloatArray, accuracy: fl
         diagonal = np.einsum("kk->k", hessian)
         np.maximum(diagonal, MIN_CURVATURE, out=diagonal)
         step = -find_newton_step(hessian.copy(), gradient, np.float64)
-        # The largest change of the difference of two scores; one row of coefficients represents two classes.
+        # The largest change of the difference of two scores. For K = 1 the score of the first class is zero.
         reach = max(float(step.max()), 0.0) - min(float(step.min()), 0.0)
         fraction = min(1.0, growth * log1p(reach) / reach) if reach > 0 else 1.0
         trial = intercepts + fraction * step
@@ -253,28 +255,28 @@ def _minimize(differentiate: Differentiate, intercepts: FloatArray, accuracy: fl
 
 
 def _bound_gap(intercepts, gradient, sum_error, class_weights, offset_range):
-    """Return a bound on the distance of the mean loss from its infimum, given its derivatives (K,)."""
+    """Return a bound on the mean loss minus its infimum, given its first derivatives (K,)."""
     if len(gradient) == 1:
         intercepts, gradient = np.append(0.0, intercepts), np.append(-gradient, gradient)
-    # The mean probabilities of the classes that give probability to others.
+    # The mean probabilities of the classes from which the exchange moves probability.
     means = class_weights + np.maximum(gradient, 0.0)
     errors = np.abs(gradient) + sum_error * (means + class_weights)
     terms = 1 + offset_range.max_difference + np.abs(intercepts + offset_range.mean)
-    # A class without weight has no probability left, and its derivative is zero.
+    # A mean is zero only if the class has neither weight nor probability; then its derivative is zero.
     logs = np.log(means, out=np.zeros(len(means)), where=means > 0)
     return float(np.sum(errors * (terms - logs))) * (1 + gamma(8 * len(errors)))
 
 
 def find_newton_step(hessian: FloatArray, gradient: FloatArray, precision: FloatType) -> FloatArray:
-    """Return the solution (K,) of hessian (K, K) times step = gradient (K,), summing to zero for K > 1.
+    """Return the solution (K,) of hessian (K, K) @ step = gradient (K,). It sums to zero for K > 1.
 
-    The Hessian, whose diagonal is above zero, is the mean of diag(p) - p p'; it is overwritten.
+    The Hessian is the mean of diag(p) - p p', with a positive diagonal. It is overwritten for K > 1.
     """
     K = len(gradient)
     if K == 1:
         return gradient / hessian[0]
-    # Equal steps of all classes change nothing, so along them slope and curvature are only rounding error. Subtracting
-    # such a slope in equal parts would move classes of small curvature far.
+    # Equal steps of all classes do not change J, so the slope and curvature along them are rounding errors. Subtracting
+    # this slope in equal parts would cause large steps for classes of small curvature.
     curvatures = np.diagonal(hessian)
     lengths, step = np.sqrt(curvatures), (gradient - gradient.sum() * (curvatures / curvatures.sum()))[None]
     hessian /= np.outer(lengths, lengths)

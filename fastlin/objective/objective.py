@@ -5,16 +5,16 @@ factor f_j >= 0 per feature::
 
     J(W, b) = (1 / S) sum_i s_i l(W x_i + b, y_i) + (l2 / 2) sum_j f_j ||W_.j||^2 + l1 sum_kj f_j |W_kj|
 
-For two classes K is 1 and l is the logistic loss log(1 + exp(-z)), with labels 0 and 1 and z = +-(score). For K >= 3
-classes l is the softmax cross-entropy log(sum_k exp(score_k)) - score_y. Rows may have offsets, which are added to
-their scores, and targets, which are probabilities of the labels; l is then the expected loss. Intercepts, and features
-with a factor of zero, are not penalized. W may have lower and upper bounds. The grouped penalty (`group_lasso`)
+For two classes, K is 1, the labels are 0 and 1, and l is the logistic loss log(1 + exp(-z)) with z = +-(score). For
+K >= 3 classes, l is the softmax cross-entropy log(sum_k exp(score_k)) - score_y. Rows may have offsets, which are added
+to the scores, and targets. Targets are probabilities of the labels, and l is then the expected loss. Intercepts and
+features with a factor of zero are not penalized. W may have lower and upper bounds. The grouped penalty (`group_lasso`)
 replaces the last term by l1 sum_j f_j ||W_.j||_2, with W_.j the coefficients of feature j over the classes.
-docs/derivations.md derives the derivatives; the passes over X that compute them are in matrices/.
+docs/derivations.md contains the derivatives. The passes over X that compute them are in matrices/.
 
-Solvers use the coordinates of coordinates.py, one array (K, d + 1) of parameters. Softmax does not change if a constant
-is added to all scores. `Objective.center` makes the solution unique: intercepts, and coefficients without an L1 penalty
-or bounds, sum to zero over the classes. With l2 > 0 this holds at the minimum.
+Solvers use the coordinates of coordinates.py and store the parameters in one array (K, d + 1). Softmax does not change
+if a constant is added to all scores. `Objective.center` makes the solution unique: the sums over the classes are zero
+for intercepts, and for coefficients without an L1 penalty or bounds. With l2 > 0, the minimum has this property.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def fill_factors(penalty_factors: FloatArray | None, n_features: int) -> FloatArray:
-    """Return the penalty factors of the features, (d,) float64; None means ones."""
+    """Return the penalty factors of the features, (d,) float64. None means all ones."""
     return np.ones(n_features) if penalty_factors is None else penalty_factors.astype(np.float64)
 
 
@@ -47,14 +47,15 @@ class RangeError(OverflowError):
 
 
 class Objective:
-    """J for data and a penalty; `at` evaluates it at a point. Many attributes are those of the rows.
+    """The objective J for data and a penalty. `at` evaluates it at a point.
 
-    Until the final iterations, passes and curvatures are computed in `fast_precision`: float32 if that makes passes
-    faster and the columns allow it. Without a penalty it is float64, because flat directions would amplify the errors.
+    Until the final iterations, passes and curvatures are computed in `fast_precision`. This is float32 if passes are
+    faster in float32 and the columns allow it. Without a penalty it is float64, because flat directions would amplify
+    rounding errors.
     """
 
     def __init__(self, rows: Rows, penalty: Penalty, budget: Budget | None = None) -> None:
-        # budget is the memory that may be used in addition to X.
+        # The budget is the memory that a fit may use in addition to X.
         self.rows, self.penalty = rows, penalty
         self.budget = Budget.for_data(rows.matrix.budget_bytes) if budget is None else budget
         self.matrix: Matrix = rows.matrix
@@ -67,36 +68,36 @@ class Objective:
         self.shape = self.n_rows_coef, self.matrix.shape[1] + 1
         is_fast = rows.gains_from_float32 and penalty.is_bounded and penalty.is_smooth
         self.fast_precision: FloatType = np.float32 if is_fast else np.float64
-        # The bytes per row of arrays of probabilities. Models of proximal Newton hold a second array.
+        # The bytes per row of arrays of probabilities. Proximal Newton stores a second array.
         self.bytes_per_row = (1 if penalty.is_smooth else 2) * (4 if is_fast else 8) * self.n_rows_coef
-        # Whether the probabilities of all rows are kept: the rows are in this process, and the budget allows it.
+        # Whether the probabilities of all rows are stored: the rows are in this process, and the budget suffices.
         self.keeps_probabilities: bool = rows.has_labels and self.budget.holds(self.bytes_per_row * self.n_rows)
-        # Whether Hessians over all rows are available: from kept probabilities, or computed by workers.
+        # Whether Hessians over all rows are available, from stored probabilities or from workers.
         self.has_hessian: bool = self.keeps_probabilities or not rows.has_labels
 
     def with_penalty(self, l2: float, l1: float) -> Objective:
-        """Return J with other penalty strengths, over the same rows in the same coordinates."""
+        """Return the objective with other penalty strengths, for the same rows and coordinates."""
         old = self.penalty
         penalty = Penalty.of(self.rows, l2, l1, old.factors, old.group_lasso, old.box)
         return Objective(self.rows, penalty, self.budget)
 
     def sample(self, n_rows: int) -> Objective:
-        """Return J over about n_rows evenly spaced rows, in the same coordinates; its lower bounds are estimates."""
+        """Return the objective of about n_rows evenly spaced rows. Its lower bounds are estimates for all rows."""
         return Objective(self.rows.sample(n_rows), self.penalty, self.budget)
 
     @property
     def n_passes(self) -> float:
-        """The number of passes over X by these rows and by subsets of them."""
+        """The number of passes over X made for these rows and for subsets of them."""
         return self.rows.pass_counter[0]
 
     @cached_property
     def affords_hessian(self) -> bool:
-        """Whether the whole Hessian is affordable, in memory and in time."""
+        """Whether the budget allows the full Hessian, in memory and in time."""
         n_parameters = self.shape[0] * self.shape[1]
         return self.budget.holds_hessian(n_parameters, self.n_rows * n_parameters**2 // 2)
 
     def make_buffer(self) -> ProbabilityBuffer | None:
-        """Return a buffer for the probabilities of one point, or None if the budget does not hold them."""
+        """Return a buffer for the probabilities of one point, or None if the budget is too small."""
         return (
             ProbabilityBuffer((self.n_rows_coef, self.n_rows), self.fast_precision)
             if self.keeps_probabilities
@@ -106,22 +107,22 @@ class Objective:
     def at(
         self, parameters: FloatArray, precision: FloatType = np.float64, out: ProbabilityBuffer | None = None
     ) -> Point:
-        """Return the Point at parameters (K, d + 1), rounded to ``precision`` and not copied: one pass over the rows.
+        """Return the Point at parameters (K, d + 1), rounded to ``precision`` and not copied. It takes one pass.
 
-        Products are computed in ``precision``, float64 or float32, sums over rows in float64. The probabilities are
-        written into the buffer ``out``, and the point that used it before loses its own; with None they are not kept.
+        Products are computed in ``precision`` (float64 or float32), and sums over rows in float64. The probabilities
+        are written to the buffer ``out``, which invalidates those of the previous point. With None they are not stored.
         """
         rounded: FloatArray = parameters
         if precision != np.float64:
             rounded = parameters.astype(precision)
-            # The gradient is that of the rounded parameters, so these are stored.
+            # The gradient is computed at the rounded parameters, so the point stores them.
             parameters = rounded.astype(np.float64)
         loss = self.rows.evaluate(rounded, None if out is None else out.give(), self._total)
         return self.make_point(parameters, precision, loss, self._total, out)
 
     @cached_property
     def _total(self):
-        """A buffer for sums over the rows: allocating a million parameters takes a fifth of a pass over text."""
+        """A buffer for sums over the rows. Allocating a million parameters takes a fifth of a pass over text data."""
         return np.empty(self.shape)
 
     def make_point(
@@ -132,7 +133,7 @@ class Objective:
         total: FloatArray,
         buffer: ProbabilityBuffer | None,
     ) -> Point:
-        """Return the Point at parameters from the mean loss, S times its gradient, and its buffer of probabilities."""
+        """Return the Point at parameters, given the mean loss, S times its gradient, and the probability buffer."""
         if buffer is not None:
             buffer.owner = parameters
         gradient = np.empty(self.shape)
@@ -141,11 +142,11 @@ class Objective:
 
     @cached_property
     def null_model(self) -> NullModel:
-        """The null model: coefficients are zero, or at the bound nearest to zero. Its values include the penalty."""
+        """The null model, with the penalty included. Coefficients are zero, or the nearest values within bounds."""
         parameters = self.penalty.clip(np.zeros(self.shape))
         null_model = find_null_model(self.rows, parameters)
         if self.penalty.box is None:
-            # Zero coefficients have no penalty.
+            # The penalty of zero coefficients is zero.
             return null_model
         penalty = self.penalty.nonsmooth_value(parameters)
         penalty += 0.5 * float(np.sum(self.penalty.curvatures * np.square(parameters)))
@@ -164,7 +165,7 @@ class Objective:
     def center(self, parameters: FloatArray) -> FloatArray:
         """Return the equivalent parameters whose sums over the classes are zero, for K >= 3.
 
-        Coefficients with an L1 penalty that is not grouped, or with bounds, are not changed.
+        Coefficients with bounds, or with an L1 penalty that is not grouped, are not changed.
         """
         if self.n_rows_coef == 1:
             return parameters
@@ -177,18 +178,18 @@ class Objective:
         return parameters - means
 
     def read_off(self, parameters: FloatArray, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
-        """Return coef (K, d) and intercept (K,) of parameters (K, d + 1), centered and rounded to dtype."""
+        """Return coef (K, d) and intercept (K,) for parameters (K, d + 1), centered and rounded to dtype."""
         centered = self.center(parameters)
         coef, intercept = self.coordinates.to_coefficients(centered)
         coef, box = coef.astype(dtype), self.penalty.box
         return coef if box is None else box.round(coef, centered), intercept.astype(dtype)
 
     def finish(self, solution: Any, dtype: DTypeLike) -> tuple[FloatArray, FloatArray, float]:
-        """Return coef (K, d) and intercept (K,) of a Solution, centered and rounded to dtype, and J's largest increase.
+        """Return coef (K, d) and intercept (K,) of a Solution in dtype, centered, and a bound on the increase of J.
 
-        The second derivative of the loss of a row by its scores is at most 1/2, so a change of the parameters by e
-        increases J by at most <g, e> + (1/4) ||e||^2 E ||x~||^2 + (1/2) sum curvature_j e_kj^2. RangeError: the
-        coefficients are outside the range of dtype.
+        The second derivative of a row's loss with respect to the scores is at most 1/2. So a change of the parameters
+        by e increases J by at most <g, e> + (1/4) ||e||^2 E ||x~||^2 + (1/2) sum curvature_j e_kj^2. The method raises
+        a RangeError if the coefficients are outside the range of dtype.
         """
         coordinates, centered = self.coordinates, self.center(solution.parameters)
         mean_square = float(np.add.reduce(coordinates.mean_squares))
@@ -204,7 +205,7 @@ class Objective:
         return coef, intercept, increase + self.penalty.nonsmooth_value(change)
 
     def _move(self, gradient, change, further):
-        """Add a further change (K, d) by the bounds to the change (K, d + 1) of the parameters; return J's increase."""
+        """Add a change (K, d) due to the bounds to the change (K, d + 1) of the parameters; return J's increase."""
         change[:, :-1] += further
         change[:, -1] += np.abs(further * self.coordinates.shift).sum(axis=1)
         squares = np.square(change)

@@ -1,7 +1,7 @@
 """The penalty of objective.py in the coordinates of the solvers: its value, conjugate and slopes.
 
-Outside a Box the penalty is infinite. In scaled coordinates V_kj has the curvature l2 f_j scale_j^2 and the
-threshold l1 f_j scale_j. The proximal operator is `shrink` in kernels/linear/penalties.py.
+Outside a Box the penalty is infinite. In scaled coordinates, the penalty of V_kj has the curvature l2 f_j scale_j^2 and
+the threshold l1 f_j scale_j. The proximal operator is `shrink` in kernels/linear/penalties.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fastlin.typing import BoolArray, FloatArray
 if TYPE_CHECKING:
     from fastlin.objective.rows import Rows
 
-# Larger penalties are clipped: coefficients are zero either way, and sums would leave the range of float64.
+# Larger penalties are clipped. The coefficients are zero in both cases, and sums would leave the range of float64.
 LARGEST_PENALTY = 1e300
 
 
@@ -36,20 +36,20 @@ LARGEST_PENALTY = 1e300
 class Box:
     """Lower and upper bounds on the coefficients, at least one of them finite."""
 
-    lower: np.ndarray  # (K, d), of the coefficients; infinite if there is no bound
+    lower: np.ndarray  # (K, d), for the coefficients; infinite if there is no bound
     upper: np.ndarray
-    min_parameters: np.ndarray  # (K, d + 1), of the parameters; the intercept has no bounds
+    min_parameters: np.ndarray  # (K, d + 1), for the parameters; the intercept has no bounds
     max_parameters: np.ndarray
 
     @classmethod
     def of(cls, bounds: tuple[FloatArray, FloatArray] | None, scale: FloatArray) -> Self | None:
-        """Return lower and upper bounds (K, d) in the coordinates of a scale (d,), or None without bounds."""
+        """Return the Box of lower and upper bounds (K, d) for columns with a scale (d,), or None without bounds."""
         if bounds is None:
             return None
         lower, upper = bounds
         shape = len(lower), len(scale) + 1
         min_parameters, max_parameters = np.full(shape, -np.inf), np.full(shape, np.inf)
-        # A bound that leaves the range of float64 stays finite.
+        # A scaled bound outside the range of float64 is replaced by the largest finite number.
         largest = np.finfo(np.float64).max
         for bound, scaled in ((lower, min_parameters), (upper, max_parameters)):
             with np.errstate(over="ignore"):
@@ -59,17 +59,17 @@ class Box:
 
     @cached_property
     def is_bounded(self) -> BoolArray:
-        """Whether a feature has a bound in some class, (d,)."""
+        """Whether each feature has a bound in at least one class, (d,)."""
         return (np.isfinite(self.lower) | np.isfinite(self.upper)).any(axis=0)
 
     @cached_property
     def is_cone(self) -> bool:
-        """Whether coefficients within the bounds remain within them if multiplied by any positive number."""
+        """Whether coefficients within the bounds stay within them after multiplication by any positive number."""
         return all(bool((np.isinf(bounds) | (bounds == 0)).all()) for bounds in (self.lower, self.upper))
 
     @cached_property
     def nearest_to_zero(self) -> FloatArray:
-        """The parameters (K, d) within the bounds that are nearest to zero."""
+        """The parameters (K, d) nearest to zero within the bounds."""
         return self.clip(np.zeros(self.min_parameters.shape))[:, :-1]
 
     def clip(self, parameters: FloatArray) -> FloatArray:
@@ -81,13 +81,13 @@ class Box:
         return (self.min_parameters < parameters) & (parameters < self.max_parameters)
 
     def round(self, coef: FloatArray, parameters: FloatArray) -> FloatArray:
-        """Return coef (K, d), rounded to its dtype from parameters (K, d + 1), within the bounds if possible."""
+        """Return coef (K, d), computed from parameters (K, d + 1), within the bounds if its dtype permits."""
         kind = coef.dtype.type
-        # Bounds beyond the range of float32 are infinite there.
+        # Bounds outside the range of float32 become infinite.
         with np.errstate(over="ignore"):
             lower, upper = self.lower.astype(kind), self.upper.astype(kind)
         nearest = lower
-        # Bounds are rounded towards the inside.
+        # Bounds are rounded towards the interior.
         lower = np.where(lower < self.lower, np.nextafter(lower, kind(np.inf)), lower)
         upper = np.where(upper > self.upper, np.nextafter(upper, kind(-np.inf)), upper)
         coef = np.where(parameters[:, :-1] <= self.min_parameters[:, :-1], lower, coef)
@@ -101,7 +101,7 @@ class Box:
         """Return the largest entry of the smallest subgradient with respect to the coefficients.
 
         slopes (K, d) are the derivatives of the smooth part with respect to the coefficients of the original columns,
-        times the scale (d,). thresholds (d,) are those of the L1 penalty.
+        times the scale (d,). thresholds (d,) are the slopes of the L1 penalty.
         """
         values, lower, upper = parameters[:, :-1], self.min_parameters[:, :-1], self.max_parameters[:, :-1]
         from_left = slopes + np.where(values > 0, thresholds, -thresholds)
@@ -115,15 +115,15 @@ class Box:
 class Penalty:
     """The L1 and L2 penalties, and their contributions to the objective."""
 
-    l2: float  # the strengths, before the factors
+    l2: float  # the penalty strengths, without the factors
     l1: float
     factors: np.ndarray  # (d,), f_j
     group_lasso: bool  # whether l1 multiplies the norms of the features' coefficients over the classes
-    curvatures: np.ndarray  # (d + 1,), from l2; zero for the intercept
-    thresholds: np.ndarray  # (d + 1,), the slopes from l1; zero for the intercept
-    arrays: PenaltyArrays  # the same for kernels
-    gradient_error_weights: np.ndarray  # (d,), those of the Rows
-    box: Box | None  # bounds on the coefficients; with bounds l1 is not grouped
+    curvatures: np.ndarray  # (d + 1,), due to l2; zero for the intercept
+    thresholds: np.ndarray  # (d + 1,), the slopes due to l1; zero for the intercept
+    arrays: PenaltyArrays  # the same arrays for kernels
+    gradient_error_weights: np.ndarray  # (d,), `Rows.gradient_error_weights`
+    box: Box | None  # bounds on the coefficients; with bounds, l1 is not grouped
     is_smooth: bool  # whether the penalty has a gradient everywhere
     # Whether every coefficient is penalized or has two bounds, so that J has a minimum and lower bounds on it exist.
     is_bounded: bool
@@ -135,9 +135,9 @@ class Penalty:
     ) -> Self:
         """Return the penalty with strengths l2 and l1 and factors (d,), in the coordinates of the rows.
 
-        With one row of coefficients, or with bounds, l1 is not grouped.
+        The L1 penalty is not grouped if there is one row of coefficients, or if there are bounds.
         """
-        # The norm of a group of one is an absolute value, for which the solver is much faster
+        # The norm of a group of one is its absolute value, and the solver for absolute values is much faster
         # (docs/benchmarks/design-choices.md: groups of one).
         group_lasso = group_lasso and rows.n_rows_coef > 1
         scale, shift = rows.coordinates.scale, rows.coordinates.shift
@@ -174,7 +174,7 @@ class Penalty:
 
     @cached_property
     def error_weight_norm(self) -> float:
-        """The norm of gradient_error_weight_j / root_j, the factor of gradient errors in the conjugate."""
+        """The norm of gradient_error_weights / roots, the factor of gradient errors in the conjugate."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             relative = self.gradient_error_weights / self.arrays.roots
             if self.box is not None:
@@ -184,7 +184,7 @@ class Penalty:
 
     @cached_property
     def largest_error_weight(self) -> float:
-        """The largest gradient_error_weight_j / threshold_j, the factor of gradient errors in the largest step."""
+        """The largest of gradient_error_weights / thresholds, the factor of gradient errors in the step length."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             relative = self.gradient_error_weights / self.thresholds[:-1]
             if self.box is not None:
@@ -202,7 +202,7 @@ class Penalty:
         return parameters if self.box is None else self.box.clip(parameters)
 
     def nonsmooth_value(self, parameters: FloatArray) -> float:
-        """Return the L1 part of the penalty, grouped or not, at parameters (K, d + 1)."""
+        """Return the L1 penalty, which may be grouped, at parameters (K, d + 1)."""
         if self.is_smooth:
             return 0.0
         if self.group_lasso:
@@ -216,7 +216,7 @@ class Penalty:
     ) -> tuple[float, ...]:
         """Fill gradient (K, d + 1) with total / total_weight plus the gradient of the quadratic penalty.
 
-        Return the fields of a Point from `penalty` on.
+        Return the fields of a Point, starting with `penalty`.
         """
         n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums, error_weights = np.empty((n_blocks, 6)), np.empty((n_blocks, len(parameters)))
@@ -248,8 +248,8 @@ class Penalty:
     def conjugate(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange, step: float) -> FloatArray:
         """Return the sums of `fill_block_dual`: the conjugate at a dual point, its derivatives, and the largest step.
 
-        The dual point is at the fraction `step` of the way from the labels to the probabilities after the exchange. The
-        entry MAX_STEP is the step at which an entry without a quadratic penalty leaves the feasible box.
+        The dual point is (1 - step) times the labels plus step times the probabilities after the exchange. The entry
+        MAX_STEP is the step at which an entry without a quadratic penalty leaves the feasible box.
         """
         n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums = np.empty((n_blocks, 4))
@@ -261,11 +261,11 @@ class Penalty:
         return totals
 
     def exchanged_slopes(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange) -> FloatArray:
-        """Return the gradient of the loss (K, d) after an exchange, from which `conjugate` computes its sums."""
+        """Return the gradient of the loss (K, d) after an exchange, as `conjugate` uses it."""
         loss_gradient = gradient[:, :-1] - self.curvatures[:-1] * parameters[:, :-1]
         if not len(exchange.parts):
             return loss_gradient
-        # With two classes the row of coefficients is that of the second class.
+        # With two classes, the row of coefficients belongs to the second class.
         rows = slice(-len(loss_gradient), None)
         by_class = np.concatenate([-loss_gradient, loss_gradient]) if len(loss_gradient) == 1 else loss_gradient
         transferred = np.einsum("k,kj->j", exchange.parts, by_class + exchange.features)
@@ -274,10 +274,10 @@ class Penalty:
 
 
 class BoxDual:
-    """The dual objective with bounds, as a function of the step from the labels; infinite beyond the step `limit`.
+    """The dual objective with bounds, as a function of the step from the labels. It is infinite above `limit`.
 
-    A term of the conjugate is attained at shrink(slope, threshold) / curvature, clipped to the bounds; without
-    curvature at a bound, or at the value nearest to zero.
+    The maximizer of each term of the conjugate is shrink(slope, threshold) / curvature, clipped to the bounds. Without
+    curvature, the maximizer is a bound or the value nearest to zero.
     """
 
     def __init__(self, penalty: Penalty, parameters: FloatArray, slopes: FloatArray) -> None:
@@ -301,7 +301,7 @@ class BoxDual:
         u, thresholds, roots = self._u, self._thresholds, self._roots
         shrunk = np.maximum(step * np.abs(u) - thresholds, 0)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            # Divide by roots twice: their squares leave the range of float64 if columns reach 1e150.
+            # Division by the roots twice avoids their squares, which leave the range of float64 if columns reach 1e150.
             unbounded = np.where(self._has_root, np.sign(u) * (shrunk / roots / roots), 0)
             second_derivatives = np.where(self._has_root, np.square(u / roots), 0)
         inside = self._box.clip(np.column_stack([unbounded, np.zeros(len(u))]))[:, :-1]
@@ -317,7 +317,7 @@ class BoxDual:
         ]
 
     def measure_reach(self, step: float) -> FloatArray:
-        """Return the norms (d,) over the classes of the distances to a maximizer of the conjugate."""
+        """Return the norms (d,), over the classes, of the distances to a maximizer of the conjugate."""
         values, nearest_to_zero = self._parameters, self._box.nearest_to_zero
         near, far = np.abs(values - nearest_to_zero), np.abs(values - self._side)
         both = np.maximum(

@@ -26,7 +26,7 @@ class ProbabilityBuffer:
         self.owner: FloatArray | None = None
 
     def give(self) -> FloatArray:
-        """Return the array for the next point to fill; the previous point loses it."""
+        """Return the array to fill for the next point. The probabilities of the previous point become invalid."""
         self.owner = None
         return self.probabilities
 
@@ -37,42 +37,42 @@ class Point:
 
     objective: Objective
     parameters: np.ndarray
-    precision: FloatType  # of the products: float64 or float32
-    buffer: ProbabilityBuffer | None  # holds its probabilities
-    loss: float  # the mean loss
-    gradient: np.ndarray  # (K, d + 1), of the smooth part of J
+    precision: FloatType  # the dtype of the products: float64 or float32
+    buffer: ProbabilityBuffer | None  # contains the probabilities
+    loss: float  # the mean loss over the rows
+    gradient: np.ndarray  # (K, d + 1), the gradient of the smooth part of J
     penalty: float
     slope: float  # the inner product of the parameters and the gradient of the loss
     dual_square: float  # sum_kj gradient_kj^2 / curvature_j over the coefficients
-    largest_entry: float  # of the smallest subgradient; zero only at a minimum
+    largest_entry: float  # the largest magnitude in the smallest subgradient; zero only at a minimum
     slope_size: float  # the sum of the magnitudes of the terms of the slope
     # The norm over the classes of sum_j |parameter_kj| error_weight_j, which bounds the rounding error of the scores.
     error_weight: float
 
     @cached_property
     def value(self) -> float:
-        """J."""
+        """The value of J."""
         return self.loss + self.penalty
 
     @cached_property
     def squares(self) -> float:
-        """The quadratic penalty if that is the whole penalty, otherwise zero."""
+        """The value of the quadratic penalty if there is no other penalty, otherwise zero."""
         return self.penalty if self.objective.penalty.is_smooth else 0.0
 
     @property
     def is_finite(self) -> bool:
         """Whether value and gradient are finite."""
-        # slope_size is infinite or NaN if any entry of the gradient of the loss is.
+        # slope_size is infinite or NaN if any entry of the gradient of the loss is infinite or NaN.
         return isfinite(self.value) and isfinite(self.slope_size)
 
     @property
     def has_probabilities(self) -> bool:
-        """Whether the buffer still holds the probabilities of this point."""
+        """Whether the buffer still contains the probabilities of this point."""
         return self.buffer is not None and self.buffer.owner is self.parameters
 
     @property
     def probabilities(self) -> FloatArray:
-        """The probabilities (K, n_rows); RuntimeError if there is no buffer, or another point uses it."""
+        """The probabilities (K, n_rows). RuntimeError is raised if there is no buffer, or another point uses it."""
         if self.buffer is None:
             raise RuntimeError("The point has no probabilities, because it was evaluated without a buffer; pass `out`.")
         if not self.has_probabilities:
@@ -80,14 +80,14 @@ class Point:
         return self.buffer.probabilities
 
     def curvatures(self) -> Iterator[FloatArray]:
-        """Yield s_i p_ik (1 - p_ik) of all rows, class by class."""
+        """Yield s_i p_ik (1 - p_ik) for all rows i, one array per class k."""
         rows = self.objective.rows
         weights = rows.weights_of(rows.row_indices)
         for probability in self.probabilities:
             yield probability * (1 - probability) * weights
 
     def hessian_product(self, direction: FloatArray) -> FloatArray:
-        """Return the Hessian of J times direction (K, d + 1), in the dtype of the probabilities: one pass."""
+        """Return the Hessian of J times direction (K, d + 1), in the dtype of the probabilities. It takes one pass."""
         rows = self.objective.rows
         product = rows.hessian_product(direction, rows.curved_at(self))
         product += self.objective.penalty.curvatures * direction
@@ -116,7 +116,7 @@ class Point:
 
     @property
     def dual_rounding(self) -> float:
-        """The amount by which rounding can have raised the dual value."""
+        """An upper bound on the increase of the dual value due to rounding."""
         return self._dual[1]
 
     def lower_bound(self) -> float:
@@ -126,7 +126,7 @@ class Point:
 
     @property
     def stationary_gap(self) -> float:
-        """The bound on J - J* that holds once the intercept is stationary, from `duality.find_stationary_gap`."""
+        """The bound on J - J* for a stationary intercept, from `duality.find_stationary_gap`."""
         return duality.find_stationary_gap(self)
 
     @cached_property
@@ -136,13 +136,13 @@ class Point:
 
     @property
     def rounding(self) -> float:
-        """The amount by which rounding can have changed the value of a point in float64."""
+        """A bound on the rounding error of `value` for a point in float64."""
         return self.row_errors.loss + rounding.bound_parameter_sums(self) * self.penalty
 
     def linearize_probabilities(self, step: FloatArray) -> FloatArray:
         """Return the probabilities (K, n_rows), linearized along a step (K, d + 1), as distributions.
 
-        Negative entries are set to zero. It takes a pass. RuntimeError: another point uses the buffer.
+        Negative entries are set to zero. It takes one pass. RuntimeError is raised if another point uses the buffer.
         """
         rows, probabilities = self.objective.rows, self.probabilities
         scores = rows.passes.compute_scores(step).T
@@ -157,12 +157,12 @@ class Point:
     def optimize_intercept(self) -> FloatArray | None:
         """Return the parameters (K, d + 1) after a Newton step of the intercept alone, or None.
 
-        The step solves (diag(m) - E[p p']) step = gradient, with m the mean probabilities. The result is None if there
-        is no intercept, all probabilities are 0 or 1, or the matrix does not fit into the budget. RuntimeError: another
-        point uses the buffer.
+        The step solves (diag(m) - E[p p']) step = gradient, where m are the mean probabilities. The result is None if
+        there is no intercept, all probabilities are 0 or 1, or the matrix does not fit into the budget. RuntimeError is
+        raised if another point uses the buffer.
         """
         objective, K = self.objective, len(self.parameters)
-        # If probabilities are kept, the matrix is small compared with them.
+        # If probabilities are stored, the matrix is small compared with them.
         is_affordable = self.buffer is not None or objective.budget.holds_hessian(K, objective.n_rows * K**2 // 2)
         if not (objective.fit_intercept and is_affordable):
             return None

@@ -1,9 +1,9 @@
-"""Batches of objectives over the same rows that differ in labels, row weights and penalty strengths.
+"""Batches of objectives for the same rows that differ in labels, row weights and penalty strengths.
 
-For each of B problems J is that of objective.py with K rows of coefficients and a penalty on every coefficient. All
-problems have the same number of classes. With two classes, where K is 1, offsets and an L1 penalty are possible. A
-`ProblemBatch` evaluates and certifies its problems together: one pass over X serves all of them. The result of a
-problem does not depend on the other problems of its batch.
+Each of the B problems has the objective J of objective.py, with K rows of coefficients and a penalty on every
+coefficient. All problems have the same number of classes. Offsets and an L1 penalty are supported only for two classes
+(K = 1). A `ProblemBatch` evaluates and certifies all of its problems with one pass over X. The result of a problem does
+not depend on the other problems in the batch.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from fastlin.matrices import Matrix
     from fastlin.objective.coordinates import Coordinates
 
-# The limits of the number of problems in a batch. Between them, a batch has at most MAX_COEFFICIENT_ROWS rows of
-# coefficients and MAX_BATCH_COEFFICIENTS coefficients, so that the scores of a tile stay in the second-level cache, and
-# its labels and weights take at most BATCH_BYTES.
+# The limits of the number of problems in a batch. Within these limits, a batch has at most MAX_COEFFICIENT_ROWS rows of
+# coefficients and MAX_BATCH_COEFFICIENTS coefficients, so that the scores of a tile stay in the second-level cache. The
+# labels and weights use at most BATCH_BYTES.
 MIN_BATCH_SIZE, MAX_BATCH_SIZE, MAX_COEFFICIENT_ROWS, MAX_BATCH_COEFFICIENTS, BATCH_BYTES = (
     8,
     128,
@@ -45,44 +45,44 @@ def count_batch_size(n_rows: int, n_features: int, n_rows_coef: int = 1) -> int:
 
 
 class Problem(NamedTuple):
-    """One problem: labels, weights and penalties. Each class has a weight above zero, and a penalty is above zero."""
+    """One problem: labels, weights and penalties. Each class has a positive weight, and l2 or l1 is positive."""
 
     labels: np.ndarray  # (n,), class indices
     l2: float
     weights: np.ndarray | None = (
-        None  # (n,), nonnegative; None for ones. All problems of a batch have weights or none do.
+        None  # (n,), nonnegative; None means all ones. Either all problems of a batch have weights, or none.
     )
     start: np.ndarray | None = None  # (m,) parameters; None for the null model
-    l1: float = 0.0  # All problems of a batch have L1, or none; L1 requires two classes.
+    l1: float = 0.0  # Either all problems of a batch have an L1 penalty, or none. L1 requires two classes.
 
 
 class Points(NamedTuple):
-    """J of the problems of a batch, each at its own parameters; m is K (d + 1)."""
+    """J and its derivatives for the problems of a batch, each at its own parameters (m = K (d + 1))."""
 
     loss: np.ndarray  # (B,), the mean losses
-    curvatures: np.ndarray  # (B, pairs), the mean of p_k p_l per pair of classes; for two classes that of p (1 - p)
+    curvatures: np.ndarray  # (B, pairs), the mean of p_k p_l per pair of classes; for two classes, of p (1 - p)
     value: np.ndarray  # (B,), J
-    loss_gradient: np.ndarray  # (B, m), of the mean losses
-    gradient: np.ndarray  # (B, m), of J without its L1 penalty
+    loss_gradient: np.ndarray  # (B, m), the gradients of the mean losses
+    gradient: np.ndarray  # (B, m), the gradients of J without the L1 penalty
 
 
 @dataclass(eq=False)
 class SharedRows:
-    """The data that all problems share: rows, offsets (n, 1), coordinates, and positive penalty factors (d,)."""
+    """The data common to all problems: rows, offsets (n, 1), coordinates, and positive penalty factors (d,)."""
 
     matrix: Matrix
     coordinates: Coordinates
     factors: FloatArray
     fit_intercept: bool
-    batch_size: int = 0  # the number of problems per batch; zero means that of `count_batch_size`
+    batch_size: int = 0  # the number of problems per batch; zero means the result of `count_batch_size`
     offsets: FloatArray | None = None
     n_rows_coef: int = 1
-    # Single problems have targets and class weights of the rows; batches do not.
+    # `Rows` can have targets and class weights, but batches have neither.
     has_targets = False
     min_class_weight = 0.0
 
     def __post_init__(self) -> None:
-        """Derive the attributes that follow from the fields."""
+        """Set the attributes that depend on the fields."""
         matrix, coordinates, factors, offsets = self.matrix, self.coordinates, self.factors, self.offsets
         (n, d), K = matrix.shape, self.n_rows_coef
         self.batch_size, self.n_rows, self.size = self.batch_size or count_batch_size(n, d, K), n, K * (d + 1)
@@ -92,16 +92,16 @@ class SharedRows:
         if offsets is not None:
             self.offsets = samples.offsets
             offset_range = OffsetRange.of(samples.offsets, samples.weights, float(n))
-            # A problem may put all weight on the largest offsets.
+            # The rows with the largest offsets may have all the weight in a problem.
             self._offset_range = offset_range._replace(root_mean_square=self.offset_size)
         scaling = coordinates.scaling
         self.passes = matrix.passes(samples, scaling, self.batch_size * K)
         self.roundings = Roundings.of(self.passes.longest_sum, matrix.longest_row, K)
-        # The curvature of the penalty by each parameter for l2 = 1, and the threshold for l1 = 1.
+        # The curvature of the penalty with respect to each parameter for l2 = 1, and the threshold for l1 = 1.
         self.units = np.tile(np.append(factors * coordinates.scale**2, 0.0), K)
         self.thresholds = np.tile(np.append(factors * coordinates.scale, 0.0), K)
-        # A column perturbs a score by at most its largest entry, for any weights of the rows. Peaks are distances from
-        # the mean, which is not exactly zero because the shift is rounded.
+        # For any row weights, a column perturbs a score by at most its largest entry. Peaks measure distances from the
+        # mean, which is not exactly zero because the shift is rounded.
         distances = np.sqrt(coordinates.mean_squares[:-1] * np.maximum(coordinates.peaks, 1.0))
         largest = (distances + np.abs(coordinates.mean)) ** 2
         self.largest_squares = largest
@@ -126,7 +126,7 @@ class SharedRows:
     def finish(
         self, parameters: FloatArray, gradient: FloatArray, l2: float, l1: float, dtype: DTypeLike
     ) -> tuple[FloatArray, FloatArray, float]:
-        """Return coef (K, d), intercept (K,) and J's largest increase as `Objective.finish` does, or infinity."""
+        """Return coef (K, d), intercept (K,) and a bound on J's increase (see `Objective.finish`), or infinity."""
         mean_square, shape = float(self.largest_squares.sum() + 1), (self.n_rows_coef, -1)
         parameters = parameters.reshape(shape)
         if self.n_rows_coef > 1:
@@ -138,11 +138,11 @@ class SharedRows:
 
 
 class ProblemBatch:
-    """A batch of problems, each in a slot. When a problem is finished, another one may take its slot."""
+    """A batch of problems, each in a slot. When a problem is finished, another problem may take the slot."""
 
     def __init__(self, rows: SharedRows, n_slots: int, is_weighted: bool) -> None:
         self.rows = rows
-        # The compiled softmax kernel of single fits reads labels of four bytes.
+        # The softmax kernel, which single fits use as well, reads labels of four bytes.
         self._labels = np.empty((n_slots, rows.n_rows), np.uint8 if rows.n_rows_coef == 1 else np.int32)
         self._weights = np.empty((n_slots if is_weighted else 0, rows.n_rows))
         self.total_weights, self.smallest_weights, self._l2, self._l1 = np.ones((4, n_slots))
@@ -174,19 +174,19 @@ class ProblemBatch:
         return parameters.ravel() if start is None else start
 
     def keep(self, slots: IntArray) -> None:
-        """Keep only some slots."""
+        """Remove all slots except the given ones."""
         for name in ("_labels", "total_weights", "null_objective", "smallest_weights", "_l2", "_l1"):
             setattr(self, name, getattr(self, name)[slots])
         self._weights = self._weights[slots] if len(self._weights) else self._weights
 
     @property
     def curvatures(self) -> FloatArray:
-        """The curvature of the penalty by each parameter, (B, m)."""
+        """The curvature of the penalty with respect to each parameter, (B, m)."""
         return self._l2[:, None] * self.rows.units
 
     @property
     def thresholds(self) -> FloatArray:
-        """The slope of the L1 penalty by each parameter, (B, m)."""
+        """The slope of the L1 penalty with respect to each parameter, (B, m)."""
         return self._l1[:, None] * self.rows.thresholds
 
     def measure_squares(self, parameters: FloatArray) -> FloatArray:
@@ -194,7 +194,7 @@ class ProblemBatch:
         return 0.5 * np.einsum("bj,bj->b", self.curvatures * parameters, parameters)
 
     def evaluate(self, parameters: FloatArray) -> Points:
-        """Return the Points at parameters (B, m): one pass over X."""
+        """Return the Points at parameters (B, m). It takes one pass over X."""
         loss_gradient, by_class = np.empty(parameters.shape), (-1, self.rows.size // self.rows.n_rows_coef)
         arguments = parameters.reshape(by_class), self._labels, self._weights, loss_gradient.reshape(by_class)
         loss, *curvatures = self.rows.passes.evaluate_batch(*arguments) / self.total_weights
@@ -210,11 +210,11 @@ class ProblemBatch:
     def certify(self, parameters: FloatArray, points: Points) -> FloatArray:
         """Return an upper bound (B,) on J - J* at the points (docs/derivations.md, section 10).
 
-        If the intercepts are stationary, the gradient gives the bound. Otherwise, their distance from stationary ones
-        follows from their slopes and curvature, which changes by at most a factor of e per unit of the step.
+        If the intercepts are stationary, the gradient gives the bound. Otherwise, the slopes and the curvature bound
+        their distance from stationary intercepts. The curvature changes by at most a factor of e per unit of the step.
         """
         rows, K = self.rows, self.rows.n_rows_coef
-        # With three or more classes, the norm contains both classes of a pair, whose terms are opposite.
+        # With three or more classes, the norm includes both classes of a pair, and their terms have opposite signs.
         root = np.sqrt(2) if K > 1 else 1.0
         error_weight = np.hypot.reduce(
             np.einsum("bkj,j->bk", np.abs(parameters).reshape(len(self), K, -1), rows.error_weight), axis=1
@@ -230,7 +230,7 @@ class ProblemBatch:
         intercept_gradient = points.loss_gradient.reshape(len(self), K, -1)[..., -1]
         slope = np.hypot.reduce(intercept_gradient, axis=1) / root + row_errors.class_sums
         curvature = points.curvatures.sum(axis=1)
-        # The error of 1 - p is absolute.
+        # The error of 1 - p is an absolute error.
         curvature_error = 2 * rows.roundings.plain_sum * curvature + row_errors.class_sums + gamma(4)
         lower = _find_smallest_curvature(points.curvatures, K) - curvature_error
         upper = curvature + curvature_error
@@ -241,16 +241,16 @@ class ProblemBatch:
         return np.where((slope < lower) & (bound == bound), bound, np.inf)
 
     def stationary_gaps(self, parameters: FloatArray, points: Points) -> FloatArray:
-        """Return the bounds (B,) on J - J* that hold if the intercepts are stationary, without rounding errors."""
+        """Return the bounds (B,) on J - J* for stationary intercepts, without rounding errors."""
         zeros = np.zeros(len(self))
         return self._bound(parameters, points, zeros, zeros, zeros, 0.0)
 
     def _bound(self, parameters, points, moved, gradient_error, loss_error, rounding):
-        """Return an upper bound (B,) on J - J* after the intercepts have moved to where they are stationary.
+        """Return an upper bound (B,) on J - J* after the intercepts have moved to a stationary point.
 
-        A slope changes by up to moved (B,) times the largest entry of its column, and its error is gradient_error (B,)
-        times the error weight of the column. loss_error (B,) is the error of the loss, and rounding the relative error
-        of a sum over the parameters.
+        The slope of a column changes by up to moved (B,) times the largest entry of the column, and its error is
+        gradient_error (B,) times the error weight of the column. loss_error (B,) is the error of the loss. rounding is
+        the relative error of a sum over the parameters.
         """
         rows, curvatures = self.rows, self._without_intercepts(self.curvatures)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -268,20 +268,20 @@ class ProblemBatch:
             return 0.5 * size**2
 
     def _bound_with_l1(self, parameters, points, curvatures, errors, loss_error, rounding):
-        """Return the bound of `_bound` with an L1 penalty; errors (B, d) are those of the slopes of the loss."""
+        """Return the bound of `_bound` with an L1 penalty. errors (B, d) bound the errors of the loss's slopes."""
         arrays = parameters, points.loss_gradient, self.thresholds
         at, slopes, thresholds = map(self._without_intercepts, arrays)
         sizes, steep = np.abs(at), np.abs(slopes)
         penalty = self.measure_squares(parameters) + np.einsum("bj,bj->b", thresholds, sizes)
-        # The bound of the dual point at the probabilities: for each coefficient, the penalty plus the slope minus the
-        # minimum of this sum, at `minimizers`. Without L2 it is infinite if a slope exceeds its threshold.
+        # The bound from the dual point at the probabilities is a sum over the coefficients: the penalty plus the linear
+        # term, minus the minimum of both at `minimizers`. Without L2 it is infinite if a slope exceeds its threshold.
         minimizers = -np.copysign(np.maximum(steep - thresholds, 0.0), slopes) / curvatures
         across_zero = sizes * (thresholds + np.copysign(slopes, slopes * at))
         across_zero += 0.5 * curvatures * (at**2 + minimizers**2)
         gaps = np.where(at * minimizers > 0, 0.5 * curvatures * (at - minimizers) ** 2, across_zero)
         changes = np.abs(at - minimizers)
         bound = (1 + rounding) * np.sum(gaps + changes * errors + 0.5 * errors**2 / curvatures, axis=1)
-        # The bound of the last dual point between labels and probabilities at which no slope exceeds its threshold.
+        # The bound from the last dual point between labels and probabilities whose slopes do not exceed the thresholds.
         products, product_error = np.einsum("bj,bj->b", at, slopes), np.einsum("bj,bj->b", sizes, errors)
         product_error += rounding * (penalty + np.einsum("bj,bj->b", sizes, steep))
         violation = (1 + gamma(8)) * ((steep + errors) / thresholds).max(axis=1, initial=0.0)
@@ -290,15 +290,15 @@ class ProblemBatch:
         return np.fmin(bound, penalty + products + product_error + lost * entropy)
 
     def _without_intercepts(self, values):
-        """Return values (B, m) without those of the intercepts."""
+        """Return values (B, m) without the columns of the intercepts."""
         return values.reshape(len(values), self.rows.n_rows_coef, -1)[..., :-1].reshape(len(values), -1)
 
 
 def _find_smallest_curvature(curvatures, n_rows_coef):
-    """Return the smallest curvature of the intercepts, (B,), from those of pairs of classes, (B, pairs).
+    """Return the smallest curvature with respect to the intercepts, (B,), from curvatures (B, pairs) of class pairs.
 
-    For three or more classes it is half the smallest eigenvalue of the Hessian over directions that sum to zero, minus
-    its rounding error.
+    For three or more classes, it is half the smallest eigenvalue of the Hessian over directions that sum to zero, minus
+    the rounding error.
     """
     if n_rows_coef == 1:
         return curvatures[:, 0]

@@ -1,7 +1,7 @@
 """Bounds on the rounding errors of J and of the dual value at a point.
 
-The same bounds hold for all kinds of passes: the error of a sum of m terms, in any order, is at most gamma(m) times the
-sum of their magnitudes. The bounds are derived in docs/derivations.md, section 8.
+The bounds are valid for all kinds of passes, because the error of a sum of m terms, in any order, is at most gamma(m)
+times the sum of their magnitudes. The bounds are derived in docs/derivations.md, section 8.
 """
 
 from __future__ import annotations
@@ -24,46 +24,45 @@ if TYPE_CHECKING:
 
 
 class Roundings(NamedTuple):
-    """Relative errors in float64. A sum of m terms counts as m roundings, and each block of a pass as one more."""
+    """Relative errors in float64. A sum of m terms has m roundings, and each block of a pass adds one."""
 
     score: float
-    row: float  # of the loss and residuals of a row, given its scores; with targets also of sums over the classes
+    row: float  # of the loss and residuals of a row, given the scores; with targets, also of sums over the classes
     plain_sum: float  # of a sum of losses or residuals over the rows
     sum: float  # of a sum of products of residuals with a column
 
     @classmethod
     def of(cls, longest_sum: int, longest_row: int, n_rows_coef: int, has_targets: bool = False) -> Self:
-        """Return the roundings of passes whose sums have longest_sum terms and whose rows have longest_row entries."""
+        """Return the Roundings of passes with up to longest_sum terms per sum and longest_row entries per row."""
         row_terms = ROW_ROUNDINGS + n_rows_coef + (2 * n_rows_coef + 4 if has_targets else 0)
-        # The products, the scaled and shifted column, and the intercept.
+        # Roundings occur in the products, in the scaled and shifted column, and in the sum with the intercept.
         score_terms, sum_terms = longest_row + 4, longest_sum + row_terms
         return cls(gamma(score_terms), gamma(row_terms), gamma(sum_terms), gamma(sum_terms + score_terms))
 
 
 class RowErrors(NamedTuple):
-    """Rounding errors in float64, as means over the rows; arrays (B,) for a `ProblemBatch`."""
+    """Rounding errors in float64, averaged over the rows. For a `ProblemBatch` they are arrays (B,)."""
 
     loss: float  # of the mean loss
-    gradient: float  # of the mean loss, relative to the error weight of each column
+    gradient: float  # of the gradient of the mean loss, relative to the error weight of each column
     class_sums: float  # of the mean probabilities, summed over the classes
-    # The error of the gradient, relative to the error weight of each column, from an exchange that corrects the class
-    # sums near the class weights; infinite if a class has no weight.
+    # The error of the gradient, relative to the error weight of each column, due to an exchange that corrects class
+    # sums near the class weights. It is infinite if a class has no weight.
     exchange: float
 
     @classmethod
     def of(cls, rows: Rows | SharedRows, loss: Any, error_weight: Any, missed: Any, root: Any, steepest: Any) -> Self:
         """Return the errors for the mean loss and the error weight of a point.
 
-        The probability outside the label of a row has the mean ``missed`` and the root mean square ``root`` over the
-        rows. For two classes ``steepest`` bounds the derivative of the residual of a row by its score.
+        The probability of the wrong classes has the mean ``missed`` and the root mean square ``root`` over the rows.
+        For two classes, ``steepest`` bounds the derivative of a row's residual with respect to the score.
         """
         K, (_, row_error, plain, sum_error) = rows.n_rows_coef, rows.roundings
         scores = bound_score_rounding(rows, error_weight)
-        # In softmax the total, which is above one, and the residual, a probability minus one, have absolute errors.
-        # Logistic loss and residual are computed from the smaller probability, or with targets from a difference.
+        # Softmax has absolute errors, in the total (which exceeds one) and in the residual (a probability minus one).
+        # The logistic loss and residual are computed from the smaller probability, or with targets from a difference.
         absolute = row_error if K > 1 or rows.has_targets else 0.0
-        # The factor for the norm of the residuals of a row: with three or more classes two residuals have opposite
-        # signs.
+        # The factor for the norm of a row's residuals: with three or more classes, two residuals have opposite signs.
         length = 1.0 if K == 1 else sqrt(2)
         by_scores, by_squares = length * root * scores, scores * scores
         # The error of a class sum is relative to the class weight, except for the squared errors of the scores.
@@ -72,9 +71,9 @@ class RowErrors(NamedTuple):
             length * (length * scores + 2 * plain + absolute) + 2 * by_squares / sqrt(fraction) if fraction > 0 else inf
         )
         return cls(
-            # With three or more classes a row adds two terms.
+            # With three or more classes, each row adds two terms.
             loss=2 * sum_error * loss + absolute + by_scores + 0.25 * by_squares,
-            # The derivative of a residual: p (1 - p) for two classes, the norm of diag(p) - p p' for more.
+            # The derivative of a residual is p (1 - p) for two classes, and the norm of diag(p) - p p' for more.
             gradient=length * length * steepest * scores + by_squares + length * root * sum_error + absolute,
             class_sums=2 * by_scores + by_squares + 2 * missed * plain + absolute,
             exchange=exchange,
@@ -82,13 +81,14 @@ class RowErrors(NamedTuple):
 
     @classmethod
     def of_difference(cls, rows: Rows, size: float) -> Self:
-        """Return the errors of the difference of two passes at zero parameters, one with targets and one with labels.
+        """Return the errors of the difference of two passes at zero parameters, with targets and with labels.
 
-        ``size`` is the sum of the magnitudes of the terms of the loss: the entropy, and with offsets both losses.
+        ``size`` is the sum of the magnitudes of the terms of the loss: the entropy, plus both losses if there are
+        offsets.
         """
-        # Without parameters the only rounding errors of a score are those of offsets. No residual exceeds one.
+        # At zero parameters, only the offsets cause rounding errors in a score. No residual exceeds one.
         pass_errors = cls.of(rows, size, 0.0, 1.0, 1.0, 0.25 if rows.n_rows_coef == 1 else 0.5)
-        # The sums of targets differ from one by rounding.
+        # The sums of the targets differ from one by rounding errors.
         target_error = gamma(rows.n_rows_coef + 4)
         return cls(
             3 * pass_errors.loss,
@@ -99,16 +99,16 @@ class RowErrors(NamedTuple):
 
 
 def find_row_errors(point: Point) -> RowErrors:
-    """Return the RowErrors of a point in float64; they decrease with the probability outside the labels."""
+    """Return the RowErrors of a point in float64. They decrease with the probability of the wrong classes."""
     rows, loss = point.objective.rows, point.loss
     if rows.has_targets:
-        # Half the distance of two distributions is at most the square root of half the loss (Pinsker). The probability
-        # outside the most probable label is at most the loss. With targets a row may have more than its share of the
-        # loss.
+        # Half the L1 distance between two distributions is at most the square root of half the divergence (Pinsker),
+        # which the loss bounds. The probability outside the most probable label is at most the loss. With targets, the
+        # mean loss does not bound the loss of a single row in this way.
         largest = 1.0
         missed = root_mean_square = min(1.0, sqrt(loss))
     else:
-        # The loss of a row is largest if a row of the smallest weight has the whole loss. The logarithm of the mean
+        # The loss of one row is largest if a row with the smallest weight has the total loss. The logarithm of the mean
         # probability of the labels is at least minus the mean loss (Jensen).
         largest, missed = -expm1(-loss * rows.total_weight / rows.smallest_weight), -expm1(-loss)
         root_mean_square = sqrt(missed * largest)
@@ -116,8 +116,8 @@ def find_row_errors(point: Point) -> RowErrors:
 
 
 def bound_score_rounding(rows: Rows | SharedRows, error_weight: Any) -> Any:
-    """Return the rounding error of a score, in the mean over the rows, for the error weight of a point."""
-    # With offsets, the sum of offset and score adds two roundings.
+    """Return the rounding error of a score, averaged over the rows, for the error weight of a point."""
+    # With offsets, the sum of offset and score has two more roundings.
     return rows.roundings.score * error_weight + (
         gamma(2) * (error_weight + rows.offset_size) if rows.offset_size else 0.0
     )
@@ -130,7 +130,7 @@ def bound_parameter_sums(point: Point) -> float:
 
 
 def gamma(n: int) -> float:
-    """Return the relative error of n roundings, n u / (1 - n u) (Higham 2002, section 3.1)."""
+    """Return the bound n u / (1 - n u) on the relative error of n roundings (Higham 2002, section 3.1)."""
     return n * UNIT_ROUNDOFF / (1 - n * UNIT_ROUNDOFF)
 
 

@@ -1,19 +1,19 @@
 """J in the span of the rows of X, which contains the coefficients of its minimum.
 
-The gradient of the loss of a row is a multiple of the row. So the coefficients at the minimum, and at all points
-reached by steps along gradients, are a sum of rows with a coefficient a_ik per row and class (Kimeldorf and Wahba
+The gradient of a row's loss is a multiple of the row. So the coefficients at the minimum, and at all points reached by
+steps along gradients, are weighted sums of the rows, with one multiplier a_ik per row and class (Kimeldorf and Wahba
 1971)::
 
     W_kj = (1 / (l2 f_j)) sum_i a_ik (x_ij - m_j)
 
-With an intercept m_j is the mean of the column, otherwise zero. The a_ik are called multipliers.
+With an intercept, m_j is the mean of the column; otherwise it is zero.
 
-A vector of the space is an array (2, n + 1, columns of a table). The first table holds the multipliers, and in its last
-row the intercepts of the centered columns. The second table holds the scores without the intercepts, and in its last
-row the intercepts again. The inner product of two vectors is the plain product of the multipliers of one and the scores
-of the other: the product of the intercepts plus sum_kj l2 f_j V_kj W_kj over the coefficients. In this inner product
-the gradient of J is the residuals plus the multipliers of the vector. Half its squared norm bounds J - J* if the
-intercept is stationary.
+A vector of the space is an array (2, n + 1, columns of a table). The first table contains the multipliers, and the
+intercepts of the centered columns in the last row. The second table contains the scores without the intercepts, and the
+intercepts again in the last row. The inner product of two vectors is the dot product of the multipliers of one vector
+and the scores of the other. It equals the dot product of the intercepts plus sum_kj l2 f_j V_kj W_kj. With respect to
+this inner product, the gradient of J is the sum of the residuals and the vector's multipliers. Half its squared norm
+bounds J - J* if the intercept is stationary.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
 NOT_KEPT = ProbabilityOutput.of(None)
-# Products to represent parameters as sums of rows. Text takes far fewer
+# The maximum number of products to represent parameters as sums of rows. Text data takes far fewer
 # (docs/benchmarks/design-choices.md: representation by rows).
 MAX_PRODUCTS = 30
-# Inner products of the rows are centered after summation. Twelve digits remain if the squared means exceed the
-# variances by at most this factor.
+# Inner products of the rows are centered after summation. Twelve digits remain accurate if the ratio of squared means
+# to variances is at most this number.
 MAX_CANCELLATION = 1e4
 
 
@@ -63,8 +63,8 @@ class RowPoint:
 
     vector: np.ndarray
     value: float
-    squares: float  # the quadratic penalty
-    gradient: np.ndarray  # a vector
+    squares: float  # the value of the quadratic penalty
+    gradient: np.ndarray  # a vector of the row space
     bound: float  # an upper bound on J - J* if the intercept is stationary, otherwise an estimate
     steepness: float  # an upper bound on the magnitudes of the entries of the gradient of J
     l2: float
@@ -74,7 +74,8 @@ class RowPoint:
 class RowSpace:
     """J in the row space, for an objective with a smooth penalty on every coefficient.
 
-    `curvatures` (columns of a table,) are second derivatives of the mean loss in the scores if all rows are equal.
+    `curvatures` (columns of a table,) are second derivatives of the mean loss with respect to the scores if all rows
+    are equal.
     """
 
     def __init__(self, objective: Objective) -> None:
@@ -109,7 +110,7 @@ class RowSpace:
         return zeros_table(n_tables * length, self._n_classes).reshape(n_tables, length, -1)
 
     def start(self, nearby: RowPoint | None = None) -> FloatArray:
-        """Return the starting vector: the null model, or the coefficients of a RowPoint with another penalty."""
+        """Return the starting vector: the null model, or the coefficients of a RowPoint of another penalty."""
         if nearby is None:
             return self._start
         vector = nearby.vector.copy()
@@ -117,9 +118,10 @@ class RowSpace:
         return vector
 
     def represent(self, parameters: FloatArray, tolerance: float) -> FloatArray | None:
-        """Return a vector whose J exceeds that at parameters (K, d + 1) by at most the fraction `tolerance`, or None.
+        """Return a vector that represents parameters (K, d + 1), or None.
 
-        Conjugate gradients on the inner products of the rows compute its multipliers; None if that takes too long.
+        J at the vector exceeds J at the parameters by at most the fraction `tolerance`. Conjugate gradients on the
+        inner products of the rows compute the multipliers. The result is None if MAX_PRODUCTS products do not suffice.
         """
         objective, K, (residuals, no_direction), (_, scores) = (
             self.objective,
@@ -157,8 +159,8 @@ class RowSpace:
     ) -> tuple[float, float, FloatArray]:
         """Return the mean loss at scores + step * direction, its slope, and the sums of the residuals (K,).
 
-        The first n rows of residuals (n + 1, columns of a table) are filled with the derivative with respect to the
-        scores.
+        The first n rows of residuals (n + 1, columns of a table) are overwritten with the derivatives with respect to
+        the scores.
         """
         losses, slopes = np.empty((2, self._n_blocks))
         sums = np.empty((self._n_blocks, self._n_classes))
@@ -179,9 +181,9 @@ class RowSpace:
         return float(np.add.reduce(losses)), float(np.add.reduce(slopes)), np.add.reduce(sums)
 
     def make_point(self, vector: FloatArray, value: float, gradient: FloatArray, sums: FloatArray) -> RowPoint:
-        """Return the RowPoint at a vector from the results of `evaluate`: one pass over the rows.
+        """Return the RowPoint at a vector, given the results of `evaluate`. It takes one pass over the rows.
 
-        gradient holds the residuals as multipliers; the multipliers of the vector and the scores are added.
+        gradient contains the residuals as multipliers. The method adds the vector's multipliers, and fills the scores.
         """
         residuals, scores = gradient
         residuals[:-1] += vector[0, :-1]
@@ -194,7 +196,7 @@ class RowSpace:
         return RowPoint(vector, value, squares, gradient, bound, steepness, self._l2)
 
     def to_parameters(self, vector: FloatArray) -> FloatArray:
-        """Return the parameters (K, d + 1) of a vector, in the coordinates of the objective."""
+        """Return the parameters (K, d + 1) that a vector represents, in the coordinates of the objective."""
         multipliers, _ = vector
         coordinates = self.objective.coordinates
         parameters = np.empty(self.objective.shape)
@@ -204,19 +206,19 @@ class RowSpace:
         parameters[:, coordinates.vanishing] = 0
         parameters[:, -1] = multipliers[-1, : self._n_classes]
         if self.objective.fit_intercept:
-            # The mean of a centered column is zero, or the rounding error of its shift.
+            # The mean of a centered column is zero, except for the rounding error of its shift.
             parameters[:, -1] -= np.einsum("kj,j->k", parameters[:, :-1], coordinates.mean)
         return self.objective.center(parameters)
 
     def make_vector(self, multipliers: FloatArray) -> FloatArray:
-        """Return the vector with these multipliers (n + 1, columns of a table): one pass over the rows."""
+        """Return the vector with multipliers (n + 1, columns of a table). It takes one pass over the rows."""
         vector = self.zeros()
         vector[0] = multipliers
         self._fill_scores(*vector)
         return vector
 
     def _fill_scores(self, multipliers, scores):
-        """Fill a table of zeros with the scores of the multipliers."""
+        """Fill a table of zeros with the scores that correspond to the multipliers."""
         self._products.multiply(self._center(multipliers), scores)
         self.objective.rows.count_pass()
         scores /= self._l2
@@ -225,7 +227,7 @@ class RowSpace:
         scores[-1] = multipliers[-1]
 
     def _center(self, multipliers):
-        """Return the multipliers (n, columns of a table) of the original rows for those of the centered rows."""
+        """Convert multipliers of the centered rows to multipliers (n, columns of a table) of the original rows."""
         centered = zeros_table(len(self._weights), self._n_classes)
         centered[:] = multipliers[:-1]
         if self.objective.fit_intercept:
@@ -234,7 +236,7 @@ class RowSpace:
 
 
 def _keeps_digits(coordinates, factors):
-    """Return whether inner products of the original rows are accurate enough for those of the centered rows."""
+    """Return whether inner products of centered rows are accurate if computed from the original rows."""
     with np.errstate(over="ignore", invalid="ignore"):
         weights = 1 / (coordinates.scale**2 * factors)
         mean_part, rest = np.sum(coordinates.shift**2 * weights), np.sum(coordinates.mean_squares[:-1] * weights)
@@ -260,6 +262,6 @@ class RowLine:
         return self._value, slope + self._mixed + step * self._curvature
 
     def end(self) -> RowPoint:
-        """Return the RowPoint at the last step; the line must not be evaluated again."""
+        """Return the RowPoint at the last step. The line must not be evaluated again."""
         vector = self._start + self._step * self._direction
         return self._space.make_point(vector, self._value, self._gradient, self._sums)

@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from fastlin.objective.null_model import NullModel
     from fastlin.objective.point import Point
 
-# Labels per batch when they are counted, because NumPy copies them to eight bytes each.
+# The number of labels per batch when they are counted, because NumPy copies them to eight bytes each.
 ROWS_PER_BATCH = 1_000_000
 N_SKETCHES = 4
-# If the largest square of most columns exceeds their mean square by this factor, a few rows may have most of the
-# curvature, and their influence is estimated (docs/benchmarks/design-choices.md: uneven rows).
+# If the largest square of most columns exceeds the mean square by this factor, a few rows may have most of the
+# curvature, so the influence of the rows is estimated (docs/benchmarks/design-choices.md: uneven rows).
 MIN_UNEVEN_PEAK = 50.0
 
-# Offsets per batch when their range is measured.
+# The number of offsets per batch when their range is measured.
 OFFSETS_PER_BATCH = 1 << 20
 # A bound on the relative error of a mean over the classes and of a difference from it.
 OFFSET_ROUNDING = 2.0**-48
 
 
 class OffsetRange(NamedTuple):
-    """The range of the offsets, for certificates (docs/derivations.md, section 4)."""
+    """The range of the offsets, used for certificates (docs/derivations.md, section 4)."""
 
-    mean: np.ndarray  # (n_classes,), c, about the weighted mean of each class
+    mean: np.ndarray  # (n_classes,), c, approximately the weighted mean of each class
     max_difference: float  # an upper bound on max_k (o_ik - c_k) - min_k (o_ik - c_k) over the rows
     root_mean_square: float  # the square root of the weighted mean of the squared norms of the rows
 
@@ -46,7 +46,7 @@ class OffsetRange(NamedTuple):
         """Return the range of offsets (n, K); empty weights mean all ones."""
         n, K = offsets.shape
         total, square, magnitude = np.zeros(K), 0.0, 0.0
-        # Over rows with a weight above zero; with three or more classes each row is centered over the classes.
+        # Only rows with positive weights are used. With three or more classes, each row is centered over the classes.
         smallest, largest = np.full(K, np.inf), np.full(K, -np.inf)
         batch_rows = max(1, OFFSETS_PER_BATCH // K)
         for first in range(0, n, batch_rows):
@@ -72,18 +72,19 @@ class OffsetRange(NamedTuple):
 
 
 class Rows:
-    """Rows of X with labels and weights, given as Samples, and sums over them, divided by the total weight S.
+    """Rows of X with labels and weights (as Samples), and sums over the rows, divided by the total weight S.
 
-    Sums by the intercept are zero if there is none. `pass_counter` counts the passes over X; a pass over a tenth of the
-    rows counts as a tenth.
+    If there is no intercept, its entries in the sums are zero. `pass_counter` contains the number of passes over X. A
+    pass over a tenth of the rows adds a tenth.
 
-    `matrix` is all rows of X, or the metadata of rows on other machines. The sums run over `n_rows` of its rows.
-    `n_classes` is at least 2; `n_rows_coef` is K, one for two classes. `class_weights` (n_classes,) are fractions of S;
-    `min_class_weight` is the smallest. `gains_from_float32`: passes in float32 are faster, and the columns allow them.
+    `matrix` contains all rows of X, or the metadata of rows on other machines. The sums include `n_rows` of its rows.
+    `n_classes` is at least 2. `n_rows_coef` is K, which is 1 for two classes. `class_weights` (n_classes,) are
+    fractions of S, and `min_class_weight` is the smallest of them. `gains_from_float32` is true if passes in float32
+    are faster and the columns allow them.
 
     `error_weight` (d,) bounds the perturbation of a score per unit of each column's parameter, relative to the rounding
-    error, as a root mean square over the rows. `gradient_error_weights` does so for the slope of each column per unit
-    of the residuals. `offset_size` is the root mean square of the offsets.
+    error, as a root mean square over the rows. `gradient_error_weights` (d,) bounds the perturbation of each column's
+    slope per unit of the residuals. `offset_size` is the root mean square of the offsets.
     """
 
     def __init__(
@@ -113,10 +114,10 @@ class Rows:
         self.error_weight, self.gradient_error_weights = passes.measure_error_weights(
             np.sqrt(coordinates.mean_squares[:-1])
         )
-        # A list, so that subsets of the rows share it.
+        # The counter is a list, so that it is the same object in subsets of the rows.
         self.pass_counter, self._n_all = [0.0], matrix.shape[0]
         self._class_features: FloatArray | None = None
-        # The last result of `find_null_model`, by the coefficients.
+        # The latest result of `find_null_model`, with the coefficients as the key.
         self.null_models: dict[bytes, NullModel] = {}
 
     def select_samples(self) -> Samples:
@@ -125,13 +126,13 @@ class Rows:
         return samples.take(samples.rows) if len(samples.rows) else samples
 
     def curved_at(self, point: Point) -> FloatArray:
-        """Return the input of Hessians at a Point: its probabilities (K, n_rows), or its parameters for workers."""
+        """Return the argument of Hessians at a Point: the probabilities (K, n_rows), or the parameters for workers."""
         return point.probabilities if self.has_labels else point.parameters.astype(point.objective.fast_precision)
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, total: FloatArray) -> float:
-        """Return the mean loss, and fill total (K, d + 1), float64, with S times its gradient, and the probabilities.
+        """Return the mean loss; fill total (K, d + 1), float64, with S times the gradient, and the probabilities.
 
-        Products are computed in the type of the parameters, float64 or float32.
+        Products are computed in the dtype of the parameters, float64 or float32.
         """
         loss = self.passes.evaluate(parameters, probabilities, total)
         self.count_pass()
@@ -148,12 +149,12 @@ class Rows:
         return loss / self.total_weight, self._clean(total)
 
     def note_sums(self, parameters: FloatArray, total: FloatArray) -> None:
-        """Derive `class_features` from S times the gradient in float64 if all coefficients are zero."""
+        """Compute `class_features` from total, S times the gradient in float64, if all coefficients are zero."""
         if self._class_features is None and self.offset_range is None and not parameters[:, :-1].any():
             self._class_features = self._find_class_features(parameters, total)
 
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
-        """Return the Hessian of the mean loss times direction (K, d + 1); curved is the result of `curved_at`."""
+        """Return the Hessian of the mean loss times direction (K, d + 1). curved is the result of `curved_at`."""
         product = self.passes.hessian_product(direction, curved)
         self.count_pass()
         product = self._clean(product)
@@ -161,12 +162,12 @@ class Rows:
         return product
 
     def hessian(self, curved: FloatArray) -> FloatArray:
-        """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), ordered by class; curved is from `curved_at`."""
+        """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), ordered by class. See `curved_at`."""
         self.count_pass()
         return self.average_pairs(self.passes.class_pair_gram(curved))
 
     def sum_by_pairs(self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any) -> FloatArray:
-        """Return (1 / S) times the sum of a term of `Passes.sum_curvature` over the rows, (K (d + 1), K (d + 1))."""
+        """Return (1 / S) times the sum over the rows (K (d + 1), K (d + 1)) of a term for `Passes.sum_curvature`."""
         self.count_pass(2)
         return self.average_pairs(self.passes.sum_curvature(term, parameters, *arguments))
 
@@ -182,14 +183,14 @@ class Rows:
     def sum_probability_products(
         self, parameters: FloatArray, precision: FloatType, probabilities: FloatArray | None = None
     ) -> FloatArray:
-        """Return (1 / S) sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1); None: a pass computes the p_i."""
+        """Return (1 / S) sum_i s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1). If not given, a pass computes the p_i."""
         if probabilities is not None:
             return multiply_probabilities(self.passes, probabilities) / self.total_weight
         self.count_pass()
         return self.passes.sum_curvature(multiply_probabilities, parameters.astype(precision)) / self.total_weight
 
     def class_features(self) -> FloatArray:
-        """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d), in float64."""
+        """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d) float64."""
         if self._class_features is None:
             parameters = np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1))
             _, total = self.evaluate_without_offsets(parameters)
@@ -198,7 +199,7 @@ class Rows:
         return self._class_features
 
     def _find_class_features(self, parameters, total):
-        """Return the sums per class from the gradient at zero coefficients, where all rows have equal probabilities."""
+        """Return the sums per class, given the gradient at zero coefficients, where all rows are predicted equally."""
         scores = np.zeros(self.n_classes)
         scores[-len(parameters) :] = parameters[:, -1]
         probabilities = np.exp(scores - scores.max())
@@ -210,7 +211,7 @@ class Rows:
         return features
 
     def _clean(self, total):
-        """Return sums over the rows (..., d + 1), with zeros for the intercept if there is none."""
+        """Return sums over the rows (..., d + 1) after setting the intercept's entries to zero if there is none."""
         if not self.fit_intercept:
             total[..., -1] = 0
         return total
@@ -221,12 +222,12 @@ class Rows:
         return self.matrix.keeps_probabilities
 
     def count_pass(self, n_passes: float = 1) -> None:
-        """Count passes over the rows."""
+        """Add a number of passes over these rows to the pass counter."""
         self.pass_counter[0] += n_passes * self.n_rows / self._n_all
 
     @cached_property
     def smallest_weight(self) -> float:
-        """The smallest s_i of the rows that is not zero."""
+        """The smallest positive weight s_i of the rows."""
         if not len(self.weights):
             return 1.0
         weights = self.weights[self.row_indices] if len(self.row_indices) else self.weights
@@ -234,18 +235,17 @@ class Rows:
 
     @cached_property
     def are_uneven(self) -> bool:
-        """Whether the statistics of the columns indicate that a few rows are much longer than others."""
+        """Whether the column statistics indicate that a few rows have much larger norms than others."""
         coordinates = self.coordinates
         varies = coordinates.mean_squares[:-1] > 0
-        # More than half of the columns; counting is faster than a median.
+        # The condition must be true for more than half of the columns. Counting is faster than a median.
         return bool(2 * np.count_nonzero(coordinates.peaks[varies] > MIN_UNEVEN_PEAK) > np.count_nonzero(varies))
 
     @cached_property
     def influence(self) -> FloatArray | float:
-        """The approximate contribution of each row to the curvature, relative to the mean: (n_rows,), or one.
+        """The approximate contribution of each row to the curvature, relative to the mean: (n_rows,), or 1.0.
 
-        N_SKETCHES random directions estimate it (Achlioptas 2003) in one pass, if a few rows are much longer than
-        others.
+        If `are_uneven`, N_SKETCHES random directions (Achlioptas 2003) estimate it in one pass. Otherwise it is 1.0.
         """
         if not self.are_uneven:
             return 1.0
@@ -257,7 +257,7 @@ class Rows:
         with np.errstate(over="ignore"):
             squares = np.concatenate([np.einsum("ik,ik->i", scores, scores).astype(np.float32) for _, scores in parts])
         self.count_pass()
-        # Rows without weight, and rows whose squares overflow, do not count.
+        # Rows without weight, and rows whose squares overflow, are excluded.
         has_weight = np.broadcast_to(self.weights_of(self.row_indices) > 0, squares.shape)
         squares[~has_weight | (squares == np.inf)] = 0
         mean = squares.sum(dtype=np.float64) / np.count_nonzero(has_weight)
@@ -266,7 +266,7 @@ class Rows:
         return squares
 
     def take(self, row_indices: IntArray) -> Rows:
-        """Return a subset of the rows, by their indices (int64) in X; it shares the pass counter."""
+        """Return a subset of the rows, given their indices (int64) in X. It uses the same pass counter."""
         matrix, samples = self.matrix, self.passes.samples
         if matrix.extracts(row_indices):
             matrix, samples = matrix.take(row_indices), samples.take(row_indices)
@@ -277,7 +277,7 @@ class Rows:
         return rows
 
     def with_targets(self, targets: FloatArray) -> Rows:
-        """Return the same rows with targets (K, n_rows) as labels; they share the pass counter."""
+        """Return the same rows with targets (K, n_rows). They use the same pass counter."""
         samples, positions = self.passes.samples, self.row_indices if len(self.row_indices) else slice(None)
         by_row = np.zeros((self.matrix.shape[0], self.n_rows_coef))
         by_row[positions] = targets.T
@@ -287,7 +287,7 @@ class Rows:
         return rows
 
     def sample(self, n_rows: int) -> Rows:
-        """Return about n_rows of the rows with a weight above zero, at even distances."""
+        """Return about n_rows of the rows with positive weights, approximately evenly spaced."""
         row_indices = self.row_indices
         if len(self.weights):
             with_weight = np.flatnonzero(self.weights_of(row_indices) > 0)
@@ -296,13 +296,13 @@ class Rows:
         return self.take(row_indices[positions] if len(row_indices) else positions)
 
     def weights_of(self, row_indices: IntArray) -> FloatArray | float:
-        """Return the weights s_i at row indices, those of all rows if there are none; the scalar one means all ones."""
+        """Return the weights s_i at row_indices; if it is empty, of all rows. The scalar 1.0 means all ones."""
         if not len(self.weights):
             return 1.0
         return self.weights[row_indices] if len(row_indices) else self.weights
 
     def gram(self, row_indices: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return (1 / S) sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]' over row_indices, (C, d + 1, d + 1)."""
+        """Return (1 / S) sum_i row_weights[c, i] [x~_i, 1] [x~_i, 1]' over row_indices, (C, d + 1, d + 1)."""
         size = self.matrix.shape[1] + 1
         if not row_weights.shape[1]:
             return np.zeros((len(row_weights), size, size), precision)
@@ -314,7 +314,7 @@ class Rows:
 
 
 def weigh_classes(labels: IntArray, weights: FloatArray, n_classes: int) -> FloatArray:
-    """Return the total weight of each class; empty weights mean all ones."""
+    """Return the total weight of each class. Empty weights mean all ones."""
     total = np.zeros(n_classes)
     for first in range(0, len(labels), ROWS_PER_BATCH):
         batch = slice(first, first + ROWS_PER_BATCH)
@@ -323,14 +323,14 @@ def weigh_classes(labels: IntArray, weights: FloatArray, n_classes: int) -> Floa
 
 
 def weigh_targets(targets: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return the total weight of each class from the targets (n, K) of Samples; empty weights mean all ones."""
+    """Return the total weight of each class, given targets (n, K). Empty weights mean all ones."""
     weights = weights if len(weights) else np.ones(len(targets))
     totals = np.einsum("i,ik->k", weights, targets)
     return np.append(weights.sum() - totals, totals) if len(totals) == 1 else totals
 
 
 def weigh_by_counts(row_indices: IntArray, weights: FloatArray | None, n: int) -> FloatArray:
-    """Return (n,): the weight of each row times the number of its occurrences; weights None means ones."""
+    """Return the weight of each row times the number of its occurrences, (n,). If weights is None, they are ones."""
     counts = np.bincount(row_indices, minlength=n).astype(np.float64)
     return counts if weights is None else counts * weights
 
@@ -342,11 +342,12 @@ def make_samples(
     offsets: FloatArray | None = None,
     targets: FloatArray | None = None,
 ) -> Samples:
-    """Return the Samples of rows of X: labels (n,), 0 to n_classes - 1, with weights (n,) s_i >= 0, None for ones.
+    """Return the Samples of rows of X with labels (n,), which are integers from 0 to n_classes - 1.
 
-    Sums run over row_indices (m,), int64, None for all rows; the other arrays cover all rows of X. offsets (n, K) are
-    finite and added to the scores, None for zeros. targets (n, K) are the probabilities of the classes, for two classes
-    that of the second class. They are nonnegative and sum to about one; labels are then the most probable classes.
+    weights (n,) are nonnegative; None means all ones. Sums include the rows row_indices (m,), int64; None means all
+    rows. The other arrays have an entry for each row of X. offsets (n, K) are finite and are added to the scores; None
+    means zeros. targets (n, K) are nonnegative probabilities of the classes that sum to about one; labels are then the
+    most probable classes. For two classes, targets has only the probabilities of the second class.
     """
     return Samples(
         NO_ROWS if row_indices is None else row_indices,
@@ -365,13 +366,13 @@ def count_rows_coef(n_classes: int) -> int:
 
 
 def draw_positions(n: int, n_rows: int) -> IntArray:
-    """Return the ascending positions of about n_rows of n rows, one drawn from each of n_rows equal intervals."""
+    """Return min(n, n_rows) ascending positions below n, one drawn at random from each of as many equal intervals."""
     n_rows = min(n_rows, n)
     return ((np.arange(n_rows) + np.random.default_rng(0).random(n_rows)) * (n / n_rows)).astype(np.int64)
 
 
 def split_positions(positions: IntArray, counts: Sequence[int]) -> list[IntArray]:
-    """Split ascending positions by pieces of counts rows; return the positions within each piece."""
+    """Split ascending positions into pieces, given the rows per piece. Return the positions within each piece."""
     ends = np.cumsum(counts)
     pieces = np.split(positions, np.searchsorted(positions, ends[:-1]))
     return [piece - (end - count) for piece, end, count in zip(pieces, ends, counts, strict=True)]

@@ -1,9 +1,10 @@
-"""L-BFGS for many problems over the same rows, in batches: one pass over X serves all problems of a batch.
+"""L-BFGS for batches of problems with the same rows. One pass over X evaluates all problems of a batch.
 
-Each problem occupies a slot of a batch, with its own pairs, steps and certificate; when a problem stops, the next one
-takes its slot. All problems share one preconditioner, scaled by the curvature of each: if only labels or weights
-differ, the Hessians are nearly proportional. With an L1 penalty a direction leads to the minimizer of a model (proximal
-quasi-Newton: Lee, Sun and Saunders 2014) whose Hessian is the shared one, updated by the pairs.
+Each problem occupies a slot of a batch, with its own pairs, steps and certificate. When a problem stops, the next one
+takes over the slot. All problems use the same preconditioner, scaled by the curvature of each problem, because the
+Hessians are nearly proportional if only labels or weights differ. With an L1 penalty, a direction leads to the
+minimizer of a quadratic model (proximal quasi-Newton: Lee, Sun and Saunders 2014). The pairs update the shared Hessian
+of this model.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ from fastlin.solvers.preconditioners import AnyPreconditioner, Diagonal, Precond
 from fastlin.solvers.tuning import MIN_INNER_TOL
 from fastlin.typing import BoolArray, FloatArray, FloatType, IntArray
 
-# Pairs per problem, and rejected trials of a step after which a problem stops.
+# The number of pairs per problem, and the number of rejected trials of a step after which a problem stops.
 N_PAIRS, MAX_TRIALS = 10, 20
-# With more parameters, factorizing the Gram matrix takes too long.
+# With more parameters, factorizing the Gram matrix is too slow.
 MAX_FACTOR_SIZE = 2_000
-# Penalty strengths within this power of two share a factor.
+# The width of the intervals of log2(penalty / curvature) in which problems use the same factor.
 GROUP_WIDTH = 2
-# Sweeps that minimize a model, about, and models per problem. If few rows have curvature, or columns are nearly
-# collinear, a single fit with its own Hessians is faster after that.
+# The approximate number of sweeps per model, and the maximum number of models per problem. A problem that needs more
+# models has few rows with curvature or nearly collinear columns; a single fit with its own Hessians is then faster.
 N_SWEEPS, MAX_MODELS = 15, 25
 # A rejected step is multiplied by a factor within these limits.
 MIN_STEP_FACTOR, MAX_STEP_FACTOR = 0.1, 0.5
@@ -46,7 +47,7 @@ class ProblemSolution(NamedTuple):
     """The solution of one problem."""
 
     parameters: np.ndarray  # (m,)
-    gradient: np.ndarray  # (m,), of J
+    gradient: np.ndarray  # (m,), the gradient of J
     value: float  # J
     certificate: float  # an upper bound on J - J*
     n_iter: int
@@ -54,7 +55,7 @@ class ProblemSolution(NamedTuple):
 
 
 class _Slots:
-    """The state of B problems, by slot: the current parameters, the trial, and the last pairs."""
+    """The state of B problems, one per slot: the current parameters, the trial, and the latest pairs."""
 
     def __init__(self, n_slots: int, size: int, n_pairs: int) -> None:
         self.trial, self.at, self.slopes, self.direction = np.zeros((4, n_slots, size))
@@ -63,23 +64,23 @@ class _Slots:
         self.curvatures = np.zeros((n_slots, n_pairs))
         self.n_iter, self.n_trials = np.zeros((2, n_slots), np.int64)
         self.moves, self.changes = np.zeros((2, n_slots, N_PAIRS, size))
-        # The product of step and gradient change of each pair, zero if there is no pair.
+        # The inner product of step and gradient change of each pair; zero if there is no pair.
         self.products = np.zeros((n_slots, N_PAIRS))
         self.is_new = np.ones(n_slots, bool)
 
     def begin(self, slot: int, parameters: FloatArray) -> None:
-        """Start a problem in a slot; its first trial is at its parameters (m,)."""
+        """Start a problem in a slot, with the first trial at parameters (m,)."""
         self.trial[slot] = self.at[slot] = parameters
         self.direction[slot], self.value[slot] = 0, np.inf
         self.products[slot], self.n_iter[slot], self.n_trials[slot], self.is_new[slot] = 0, 0, 0, True
 
     def keep(self, slots: IntArray) -> None:
-        """Keep only some slots."""
+        """Remove all slots except the given ones."""
         for name, values in vars(self).items():
             setattr(self, name, values[slots])
 
     def check_step(self, points: Points) -> BoolArray:
-        """Accept the trials that decrease J enough and shorten the other steps; return which were accepted, (B,)."""
+        """Accept the trials that decrease J enough, and shorten the other steps. Return which were accepted, (B,)."""
         rise = points.value - self.value
         slack = ROUNDING * np.abs(self.value)
         accepted = self.is_new | (rise <= SUFFICIENT_DECREASE * self.step * self.slope + slack)
@@ -92,7 +93,7 @@ class _Slots:
         self.n_iter += moved
         self.n_trials = np.where(accepted, 0, self.n_trials + 1)
         self.is_new &= ~accepted
-        # The minimizer of the parabola through both values and the slope.
+        # The minimizer of the parabola that interpolates both values and the slope.
         with np.errstate(divide="ignore", invalid="ignore"):
             factor = -0.5 * self.step * self.slope / (rise - self.step * self.slope)
         factor = np.where(np.isfinite(factor), np.clip(factor, MIN_STEP_FACTOR, MAX_STEP_FACTOR), MIN_STEP_FACTOR)
@@ -101,14 +102,14 @@ class _Slots:
         return accepted
 
     def _remember(self, moved, points):
-        """Add the pairs of the problems whose step was accepted."""
+        """Add the pairs of the problems whose steps were accepted."""
         move, change = (self.trial - self.at)[moved], (points.gradient - self.slopes)[moved]
         for pairs, last in ((self.moves, move), (self.changes, change)):
             pairs[moved, :-1] = pairs[moved, 1:]
             pairs[moved, -1] = last
         product = np.einsum("bj,bj->b", move, change)
         self.products[moved, :-1] = self.products[moved, 1:]
-        # A curvature within rounding error counts as zero.
+        # A curvature within rounding error is set to zero.
         is_curved = product > ROUNDING * np.sqrt(
             np.einsum("bj,bj->b", move, move) * np.einsum("bj,bj->b", change, change)
         )
@@ -120,7 +121,7 @@ class _Slots:
         self.trial[selected] = (self.at + direction)[selected]
 
     def find_directions(self, solve: Callable[[FloatArray], FloatArray]) -> tuple[FloatArray, FloatArray]:
-        """Return the L-BFGS directions (B, m) and their slopes; solve applies the preconditioner to (B, m)."""
+        """Return the L-BFGS directions (B, m) and slopes (B,). solve applies the preconditioner to (B, m)."""
         gradient, coefficients = self.slopes.copy(), []
         with np.errstate(divide="ignore"):
             inverse = np.where(self.products > 0, 1 / self.products, 0.0)
@@ -162,7 +163,7 @@ class _Slots:
 
     @property
     def scales(self) -> FloatArray:
-        """The scale of each Hessian, (B,): the curvature of the intercepts, or one if rounding leaves none."""
+        """The scale of each Hessian, (B,): the curvature for the intercepts, or 1 if that is not positive."""
         curvature = self.curvatures.sum(axis=1)
         return np.where(curvature > 0, curvature, 1.0)
 
@@ -170,15 +171,15 @@ class _Slots:
 def _minimize_batches(rows, get_problem, n_problems, preconditioner, tol, max_iter):
     """Yield the index and the ProblemSolution of each problem, in the order in which they stop.
 
-    get_problem is called once per index. The Hessian of a problem is about its scale times the matrix that the
-    preconditioner solves with. With an L1 penalty, preconditioner is an array (m, m), the Hessian of the loss alone.
+    get_problem is called once per index. The Hessian of a problem is approximately its scale times the matrix that the
+    preconditioner inverts. With an L1 penalty, preconditioner is an array (m, m), the Hessian of the loss alone.
     """
     n_started = min(rows.batch_size, n_problems)
     indices, problem = np.arange(n_started), get_problem(0)
     batch = ProblemBatch(rows, n_started, problem.weights is not None)
     slots = _Slots(n_started, rows.size, count_pairs(rows.n_rows_coef))
     for slot in range(n_started):
-        # One problem at a time, because the batch copies it.
+        # Problems are loaded one at a time, because the batch copies them.
         problem = get_problem(slot) if slot else problem
         slots.begin(slot, batch.take(slot, problem))
 
@@ -209,14 +210,14 @@ def _minimize_batches(rows, get_problem, n_problems, preconditioner, tol, max_it
 
 
 def _solve(preconditioner, scales, batch_size, gradient):
-    """Return the solutions (B, m) for gradients; each Hessian is its scale times the matrix of the preconditioner."""
+    """Return the solutions (B, m) for gradients. Each Hessian is a scale times the preconditioner's matrix."""
     sizes = np.abs(gradient).max(axis=1, keepdims=True)
     sizes[~(sizes > 0)] = 1
     return sizes / scales[:, None] * preconditioner.solve(gradient / sizes, batch_size)
 
 
 def _check_convergence(batch, slots, tol, accepted):
-    """Return the certificate of each problem, infinite if it was not computed, and whether it is within tol."""
+    """Return the certificate of each problem (infinite if not computed), and whether it is within tol."""
     value = slots.value
     columns = value.tolist(), batch.measure_squares(slots.at).tolist(), batch.null_objective.tolist()
     allowed = np.array(
@@ -242,12 +243,13 @@ def minimize_all(
     max_iter: int,
     has_l1: bool = False,
 ) -> Iterator[tuple[int, ProblemSolution]]:
-    """Yield the index and the ProblemSolution of each problem, in any order; get_problem maps an index to a problem.
+    """Yield the index and the ProblemSolution of each problem, in any order.
 
-    Divided by its scale, the sum of its Points' curvatures, the Hessian of each loss is about the reference (m, m). If
-    the reference is an array of weights (n,), None for ones, this matrix is the Gram matrix of the rows with these
-    weights, divided by their sum. ratios (B,) are about l2 divided by that scale. With an L1 penalty there are at most
-    MAX_FACTOR_SIZE parameters and MAX_MODELS iterations.
+    get_problem maps an index to a problem. The scale of a problem is the sum of its `Points.curvatures`. The Hessian of
+    each loss, divided by the scale, is approximately the reference (m, m). If the reference is an array of weights
+    (n,), or None for ones, it is replaced by the Gram matrix of the weighted rows, divided by the total weight. ratios
+    (B,) are approximately l2 divided by the scale. With an L1 penalty, there are at most MAX_FACTOR_SIZE parameters and
+    MAX_MODELS iterations.
     """
     is_fast = rows.coordinates.allows_float32 and rows.matrix.gains_from_float32(rows.batch_size)
     precision: FloatType = np.float32 if is_fast else np.float64
@@ -258,7 +260,7 @@ def minimize_all(
     else:
         weights = np.ones(rows.n_rows) if reference is None else reference
         loss_hessian = rows.gram(weights / weights.sum(), precision)
-    # Problems with a similar ratio of penalty to curvature share a factor. With L1 no factor is needed.
+    # Problems with similar ratios of penalty to curvature use the same factor. With L1, no factor is needed.
     groups = np.zeros(len(ratios)) if has_l1 else np.round(np.log2(ratios) / GROUP_WIDTH)
     max_iter = min(max_iter, MAX_MODELS) if has_l1 else max_iter
     for group in np.unique(groups):

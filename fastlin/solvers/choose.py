@@ -1,6 +1,6 @@
 """Choose the solvers for an objective, and minimize it.
 
-Candidates are tried in order; each continues from where the previous one stopped.
+Candidates are tried in order. Each continues from the point where the previous one stopped.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def minimize(
     """Minimize an objective with solver "auto" or one of scikit-learn's solver names.
 
     The fit starts from the best of the starts (K, d + 1) and the null model. `Stopping` describes tol, max_iter and
-    on_iteration. ``nearby`` is the solution over the same rows with another penalty. If is_compared, as within
+    on_iteration. ``nearby`` is a solution for the same rows and another penalty. If is_compared is true, as in
     cross-validation, the tolerance of "auto" is relative to max(J, 1 % of J of the null model).
     """
     rule: Literal["suboptimality", "gradient"] = "suboptimality" if solver == "auto" else "gradient"
@@ -56,7 +56,7 @@ def minimize(
     stopping = Stopping(objective, tol, rule, max_iter, on_iteration, objective_floor)
     fit = Fit(objective, stopping, objective.make_buffer(), solver, nearby, starts)
     if max_iter == 0:
-        # The model before the first step: zeros, or the warm start.
+        # The result is the model before the first step: zeros, or the warm start.
         start = objective.penalty.clip(starts[0] if starts else np.zeros(objective.shape))
         point = objective.at(start, out=fit.buffer)
         return stopping.make_solution(
@@ -68,8 +68,8 @@ def minimize(
         if result is None:
             continue
         solution = result
-        # Without a bound on J - J*, L-BFGS estimates it with an approximate Hessian, which is not reliable for nearly
-        # collinear columns. Newton steps are.
+        # Without a bound on J - J*, L-BFGS estimates it with an approximate Hessian. This is not reliable for nearly
+        # collinear columns, but Newton's method is.
         is_uncertain = (
             method is minimize_by_lbfgs and not objective.penalty.is_bounded and solution.stop_reason == CONVERGED
         )
@@ -81,16 +81,16 @@ def minimize(
 
 
 class Start(NamedTuple):
-    """The start of a method."""
+    """The starting point of a method."""
 
     parameters: FloatArray
-    point: Point | None = None  # the Point there, if it has been evaluated
-    is_null_model: bool = False  # whether it is the null model
+    point: Point | None = None  # the Point at the parameters, if it has been evaluated
+    is_null_model: bool = False  # whether this is the null model
 
 
 @dataclass
 class Fit:
-    """The arguments of `minimize`, shared by all methods of a fit."""
+    """The arguments of `minimize` that all methods of a fit use."""
 
     objective: Objective
     stopping: Stopping
@@ -101,18 +101,18 @@ class Fit:
 
     @cached_property
     def start(self) -> Start:
-        """The best of the starts and the null model, later the best point of the last method."""
+        """The best of the starts and the null model; later, the best point of the previous method."""
         objective, nearby = self.objective, self.nearby
         starts = [objective.center(objective.penalty.clip(start)) for start in self.starts]
         best = None
         if nearby is not None and objective.penalty.is_smooth and len(starts) == 2:
-            # The first start is the nearby solution, whose J needs no pass.
+            # The first start is the nearby solution, for which J can be computed without a pass.
             nearby_value = nearby.loss + 0.5 * float(np.sum(objective.penalty.curvatures * nearby.parameters**2))
             best = objective.at(starts.pop(), objective.fast_precision, out=self.buffer)
             starts = [] if best.value <= nearby_value else starts
         for start in starts:
             point = objective.at(start, objective.fast_precision, out=self.buffer)
-            # J is not a number at a start that is too far out.
+            # J is NaN at a start that is too far from the minimum.
             if best is None or point.value <= best.value or np.isnan(best.value):
                 best = point
         if best is None or not best.value <= objective.value_at_start():
@@ -120,7 +120,7 @@ class Fit:
         return Start(best.parameters, best if best.has_probabilities or self.buffer is None else None)
 
     def start_point(self, precision: FloatType) -> Point:
-        """Return the starting point of a method in a precision."""
+        """Return the Point at the start of a method, evaluated in a precision."""
         parameters, point, _ = self.start
         if point is not None and point.precision == precision:
             return point
@@ -145,14 +145,14 @@ def list_methods(objective: Objective, solver: str) -> list[Method]:
         (minimize_by_lbfgs, name == "lbfgs"),
         (newton.minimize_by_conjugate_gradients, name == "newton-cg" or (may_hand_over and not is_small)),
         (newton.minimize_by_cholesky, name == "newton-cholesky" or (may_hand_over and is_affordable)),
-        # If offsets leave no row with curvature, models with mixed-in curvature still make progress.
+        # If no row has curvature because of offsets, models with mixed curvature still make progress.
         (proximal_newton.minimize, objective.rows.offset_range is not None),
     ]
     return [method for method, suits in traits if suits]
 
 
 def choose_solver(objective: Objective, solver: str) -> str:
-    """Return "lbfgs", "newton-cg" or "newton-cholesky" for any solver name and a smooth penalty."""
+    """Return "lbfgs", "newton-cg" or "newton-cholesky", for any solver name and a smooth penalty."""
     if not objective.has_hessian:
         return "lbfgs"
     if solver in ("lbfgs", "newton-cg"):
@@ -161,8 +161,8 @@ def choose_solver(objective: Objective, solver: str) -> str:
     work = objective.matrix.count_gram_work() * objective.n_rows_coef**2 + n_parameters**3
     max_work = 2 * MAX_WORK_IN_CACHE
     if not objective.matrix.lies_in_memory:
-        # Passes over blocks on disk or on workers cost more. Newton's method needs fewer, a start from a sample fewer
-        # still.
+        # Passes over blocks on disk or on workers are expensive. Newton's method needs fewer passes than L-BFGS, and a
+        # start from a sample needs even fewer.
         max_work = 5 * max_work if objective.n_rows < MIN_ROWS_FOR_SAMPLE else 0
     is_tiny = n_parameters <= SMALL_HESSIAN and work <= max_work
     is_preferred = solver == "newton-cholesky" or is_tiny
@@ -170,7 +170,7 @@ def choose_solver(objective: Objective, solver: str) -> str:
 
 
 def minimize_by_lbfgs(fit: Fit) -> Solution:
-    """Minimize by preconditioned L-BFGS in the coefficients."""
+    """Minimize the objective by preconditioned L-BFGS in the space of the coefficients."""
     objective = fit.objective
     sampled = _minimize_sample(objective, fit.stopping.tol) if fit.start.is_null_model else None
     if sampled is not None:
@@ -180,7 +180,7 @@ def minimize_by_lbfgs(fit: Fit) -> Solution:
 
 
 def _minimize_sample(objective, tol):
-    """Return a start from iterations on a sample of many rows with the same penalty, or None if it is too small."""
+    """Return a start computed on a sample of the rows with the same penalty, or None if the sample is too small."""
     n_sampled = max(MIN_ROWS_FOR_SAMPLE // 10, 4 * ROWS_PER_COLUMN * objective.shape[1])
     n_copied = 0 if objective.matrix.lies_in_memory else n_sampled * objective.matrix.row_bytes
     if objective.n_rows < max(MIN_ROWS_FOR_SAMPLE, 4 * n_sampled) or not objective.budget.holds_sample(n_copied):
@@ -190,7 +190,7 @@ def _minimize_sample(objective, tol):
         return None
     fraction = sample.rows.total_weight / objective.rows.total_weight
     sample = sample.with_penalty(min(objective.penalty.l2 / fraction, LARGEST_PENALTY), 0.0)
-    # Its preconditioner is used for no more iterations than the one that is built at the solution.
+    # The preconditioner is used for no more iterations than the preconditioner that is built at the solution.
     stopping = Stopping(sample, tol / INNER_TOL, "suboptimality", 2 * EXPENSIVE_REFRESHES[0])
     fit = Fit(sample, stopping, sample.make_buffer(), "auto", None, ())
     fit.start = Start(objective.start())

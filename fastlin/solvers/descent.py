@@ -1,7 +1,7 @@
-"""A compiled quasi-Newton method for few parameters; an iteration takes microseconds in addition to its passes.
+"""A compiled quasi-Newton method for few parameters. An iteration takes a few microseconds in addition to its passes.
 
-The initial matrix of the recursion is a Hessian: first a Gram matrix of the columns, because all rows have the same
-curvature at the start, later a new one whenever the recent rate of convergence makes it worth its cost. If a small X
+The initial matrix of the recursion is a Hessian. The first is a Gram matrix of the columns, because all rows have the
+same curvature at the start. A new Hessian is computed whenever the recent rate of convergence justifies the cost. If X
 fits into a core's cache, one kernel call makes several iterations; otherwise each pass runs on all threads.
 """
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def suits(objective: Objective) -> bool:
-    """Return whether an objective has so few parameters that factors are cheap, and enough rows for its Hessian."""
+    """Return whether an objective has few enough parameters for cheap factors, and enough rows for a Hessian."""
     (K, size), penalty = objective.shape, objective.penalty
     return (
         2 * size <= SMALL_HESSIAN
@@ -56,7 +56,7 @@ def _lies_in_cache(objective):
 
 
 def minimize(fit: Fit) -> Solution:
-    """Minimize an objective that `suits`; the stop reason is TOO_SLOW or STALLED if another solver should continue."""
+    """Minimize an objective for which `suits` is true; TOO_SLOW or STALLED mean that another solver should continue."""
     objective, stopping, start = fit.objective, fit.stopping, fit.start.parameters
     n_work = objective.n_rows * start.size
     descent = quasi_newton.Descent.at(
@@ -70,22 +70,22 @@ def minimize(fit: Fit) -> Solution:
     buffer = None if _lies_in_cache(objective) else fit.buffer
     steps = _InCache(objective, descent) if buffer is None else _ByPasses(objective, descent, buffer)
     if objective.rows.offset_range is not None:
-        # With offsets the rows differ from the start on.
+        # With offsets, the rows already have different curvatures at the start.
         descent.state["n_with_matrix"] = quasi_newton.STALE
     elif steps.passes_of_matrix > 2 * ROUNDS:
         descent.state["n_with_matrix"] = quasi_newton.NO_MATRIX
     tol, stop_reason = stopping.tol, None
-    # The rule "gradient" needs every point.
+    # The rule "gradient" requires a Point at every iteration.
     needs_points = stopping.rule != "suboptimality"
-    # Iterations on so small a problem cost almost nothing, and users compare coefficients, which gain two digits.
+    # On very small problems iterations cost almost nothing, and the coefficients become two digits more accurate.
     inner_tol = INNER_TOL**2 * tol if INNER_TOL * n_work <= ITERATION_WORK and not needs_points else tol
     n_per_call = 1 if needs_points or stopping.on_iteration else SWITCH_AFTER
-    # Another solver may have made iterations before.
+    # Another solver may have made iterations already.
     n_before = len(stopping.history)
     max_iter = min(stopping.max_iter, n_before + SWITCH_AFTER)
     outcome, iterations = steps.iterate(inf if needs_points else inner_tol, min(n_per_call, max_iter - n_before))
     if not iterations:
-        # The start is within tol except perhaps for its intercept, or not finite, or the rule needs it as a point.
+        # The start is within tol except perhaps for the intercept, or it is not finite, or the rule requires its Point.
         point = _make_point(objective, descent, buffer)
         bound = stopping.begin(point)
         bound = stopping.observe_refined(point) if bound > stopping.allowed_gap(point) else bound
@@ -97,7 +97,7 @@ def minimize(fit: Fit) -> Solution:
         is_open = outcome == quasi_newton.ACCEPTED and gap > descent.compute_allowed_gap(inner_tol) and not needs_points
         parameters = descent.row(quasi_newton.PARAMETERS).copy()
         for value_then, gap_then, largest_entry in iterations if is_open else iterations[:-1]:
-            # With a callback there is one iteration per call, so that the parameters are those of the iteration.
+            # With a callback, a call makes one iteration, so these are the parameters of that iteration.
             stopping.record_values(value_then, gap_then, largest_entry, parameters.copy)
         iterations, is_last = [], stopping.is_over() or len(stopping.history) >= max_iter
         if is_open and not is_last:
@@ -110,7 +110,7 @@ def minimize(fit: Fit) -> Solution:
         else:
             bound = stopping.observe(point)
             stopping.record(point, bound)
-            # Bounds of iterations are looser: they omit the repair of class sums (docs/derivations.md, section 4).
+            # Bounds of iterations omit the correction of class sums (docs/derivations.md, section 4).
             inner_tol = inner_tol if bound <= gap else min(inner_tol, tol * gap / bound)
             is_last = len(stopping.history) >= max_iter
             stop_reason = stopping.find_stop_reason(point, bound, decrement) or (TOO_SLOW if is_last else None)
@@ -118,7 +118,7 @@ def minimize(fit: Fit) -> Solution:
 
 
 def _make_point(objective, descent, buffer):
-    """Return the Point at the current parameters; evaluate it again only if the last trial was another one."""
+    """Return the Point at the current parameters. It is evaluated only if the last trial had other parameters."""
     parameters = descent.row(quasi_newton.PARAMETERS).copy()
     if not (parameters == descent.row(quasi_newton.TRIAL)).all():
         return objective.at(parameters, out=buffer)
@@ -127,7 +127,7 @@ def _make_point(objective, descent, buffer):
 
 
 class _InCache:
-    """Iterations over an X that fits into the cache: several per kernel call."""
+    """Iterations for an X that fits into the cache, several per kernel call."""
 
     def __init__(self, objective, descent):
         self._objective, self._descent, self._start = objective, descent, descent.row(quasi_newton.TRIAL).copy()
@@ -139,7 +139,7 @@ class _InCache:
         self.passes_of_matrix = work / (pass_work + ITERATION_WORK)
 
     def iterate(self, tol, n_iterations):
-        """Make iterations until the gap is within tol; return the outcome, and J, gap and gradient of each."""
+        """Iterate until the gap is within tol; return the outcome, and J, gap and largest gradient entry of each."""
         descent, rows, history = self._descent, self._objective.rows, np.empty((n_iterations, 4))
         is_start = bool(descent.now["n_trials"] == quasi_newton.NOT_STARTED)
         n_made = 0
@@ -158,29 +158,29 @@ class _InCache:
 
 
 class _ByPasses:
-    """Iterations over any X: one pass per evaluation, on all threads."""
+    """Iterations for any X, with one pass per evaluation on all threads."""
 
     def __init__(self, objective, descent, buffer):
         self._objective, self._descent, self._buffer = objective, descent, buffer
         n, (K, size) = objective.n_rows, objective.shape
         self._sample: Objective | None = None
         self._has_hessian = 1 < K and K * size <= SMALL_HESSIAN
-        # About the cost of two passes.
+        # The Gram matrix of these rows costs about two passes.
         n_sampled_rows = np.clip(8 * n * K // size, 4 * ROWS_PER_COLUMN * size, 16 * ROWS_PER_COLUMN * size)
         self._sampled = draw_positions(n, n_sampled_rows)
         if not np.any(objective.rows.weights_of(self._row_indices())):
-            # None of the sampled rows has a weight.
+            # All sampled rows have zero weight.
             self._sampled = np.arange(n)
         n_sampled = ROWS_PER_COLUMN * K * size
         n_summed = min(n, n_sampled) if self._has_hessian else len(self._sampled)
         work, pass_work = _count_work(objective, n_summed, self._has_hessian)
         passes = (work + SWITCH_AFTER * ITERATION_WORK) / pass_work
-        # The Hessian of a sample keeps a sampling error, which the pairs correct. A new Hessian would drop the pairs.
+        # The pairs correct the sampling error of a sample's Hessian. A new Hessian would discard the pairs.
         is_sampled = self._has_hessian and n_sampled < n
         self.passes_of_matrix = max(passes, 1.0) if is_sampled else passes
 
     def iterate(self, tol, n_iterations):
-        """Make an iteration, after the start if it is the first; return the outcome, and J, gap and gradient."""
+        """Make one iteration (first evaluate the start); return the outcome, and J, gap and largest gradient entry."""
         descent, now = self._descent, self._descent.now
         if descent.now["n_trials"] == quasi_newton.NOT_STARTED:
             outcome = quasi_newton.check_step(descent, self._evaluate())
@@ -203,7 +203,7 @@ class _ByPasses:
     def _renew(self):
         descent, sampled = self._descent, self._sampled
         if descent.now["n_with_matrix"] == quasi_newton.NO_MATRIX:
-            # All rows have the class weights as probabilities, as in `build_matrix_in_cache`.
+            # The probabilities of all rows are the class weights, as in `build_matrix_in_cache`.
             K, fractions = self._objective.n_rows_coef, self._objective.class_weights
             fraction = 1 / K if K > 1 else fractions[0] * fractions[1]
             quasi_newton.set_matrix(descent, fraction * self._sum_products(self._weigh_sample()[None]))
@@ -222,7 +222,7 @@ class _ByPasses:
         return self._objective.rows.gram(self._row_indices(), row_weights, np.float64)
 
     def _weigh_sample(self):
-        """Return the weights of the sampled rows, scaled so that their sums estimate those over all rows."""
+        """Return the weights of the sampled rows, scaled so that weighted sums estimate the sums over all rows."""
         rows = self._objective.rows
         weights = np.broadcast_to(rows.weights_of(self._row_indices()), len(self._sampled))
         return weights * (rows.total_weight / weights.sum()) if len(self._sampled) < rows.n_rows else weights
@@ -233,9 +233,9 @@ class _ByPasses:
 
 
 def _count_work(objective, n_rows, is_whole):
-    """Return the multiply-adds of a Hessian, or its blocks, from n_rows rows with its factors, and of a pass."""
+    """Return the multiply-adds of a Hessian (or blocks) of n_rows rows with its factors, and of one pass."""
     n, (K, size) = objective.n_rows, objective.shape
-    # A Gram matrix is symmetric, so half of it is summed. A multiply-add takes two thirds of the time of one in a pass.
+    # Half of each symmetric Gram matrix is summed. A multiply-add takes two thirds of the time of one in a pass.
     n_grams = K * (K + 1) / 2 if is_whole else K
     factors = (K * size) ** 3 / 6 if is_whole else K * size**3 / 6
     return n_grams * n_rows * size**2 / 3 + factors, 2 * n * K * size + SLOW_OPERATION_WORK * n * K

@@ -1,8 +1,8 @@
 """L-BFGS with a preconditioner as its initial matrix, first in float32 if possible and then in float64.
 
 The algorithm is that of Liu and Nocedal 1989 (Nocedal and Wright 2006, algorithm 7.4). SciPy's L-BFGS-B is not used
-because its inner products come from BLAS, whose sums depend on the number of threads above 10,000 parameters, and
-because its initial matrix is a multiple of the identity.
+for two reasons. Its inner products use BLAS, where the sums of more than 10,000 parameters depend on the number of
+threads, and its initial matrix is a multiple of the identity.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 def minimize(fit: Fit, builders: Mapping[int, Build], switch_after: int | None = None) -> Solution:
-    """Minimize the objective, in its fast precision first and in float64 at the end.
+    """Minimize the objective, first in `fast_precision` and finally in float64.
 
-    ``builders`` maps an iteration, 0 for the start, to a function that builds the next preconditioner from a
-    Point. The stop reason is TOO_SLOW if after ``switch_after`` iterations the end is not in sight.
+    ``builders`` maps an iteration (0 for the start) to a function that builds the next preconditioner at a Point. The
+    stop reason is TOO_SLOW if the method `is_slow` after ``switch_after`` iterations.
     """
     objective, stopping = fit.objective, fit.stopping
     point = fit.start_point(objective.fast_precision)
@@ -72,8 +72,8 @@ def minimize(fit: Fit, builders: Mapping[int, Build], switch_after: int | None =
             decrease, size = point.value - end.value, abs(point.value)
             point = end
             bound = stopping.observe_refined(point)
-            # Gradients have more accurate digits than values, so a predicted decrease is progress. A gap is progress
-            # only if it is below all earlier gaps, because steps that cancel each other raise and lower it in turn.
+            # Gradients have more accurate digits than values, so a predicted decrease is progress. A smaller gap is
+            # progress only if it is below all earlier gaps, because alternating steps can raise and lower the gap.
             stalled = max(decrease, decrement) <= PROGRESS_EPS[point.precision] * size and not bound < 0.5 * min_bound
             min_bound = min(min_bound, bound)
             stopping.record(point, bound)
@@ -91,7 +91,7 @@ def minimize(fit: Fit, builders: Mapping[int, Build], switch_after: int | None =
             point = objective.at(point.parameters, out=point.buffer)
             bound = min_bound = stopping.observe(point)
         elif not restarted and pairs.n_pairs:
-            # The pairs may be dominated by rounding error: restart once without them.
+            # The pairs may be dominated by rounding error, so the method restarts once without them.
             pairs, restarted = Pairs(objective), True
         else:
             stop_reason = stopping.find_stall_reason(point, bound, decrement)
@@ -109,16 +109,16 @@ def minimize(fit: Fit, builders: Mapping[int, Build], switch_after: int | None =
 
 
 class Recursion:
-    """The two-loop recursion of L-BFGS over a ring buffer of pairs: steps and gradient changes.
+    """The two-loop recursion of L-BFGS, with a ring buffer of pairs of steps and gradient changes.
 
-    If the inner product is not the plain one, each vector has a second form, its image; the plain product of an image
-    and a vector is the inner product. `scale` is the scale of the initial matrix by the newest pair.
+    If the inner product is not the dot product, each vector has a second form, called the image. The inner product is
+    the dot product of an image and a vector. `scale` is the scale of the initial matrix, computed from the newest pair.
     """
 
     def __init__(self, n_pairs: int, length: int, pair_type: FloatType = np.float64, n_forms: int = 1) -> None:
         self._steps = np.empty((n_forms, n_pairs, length), pair_type)
         self._changes = np.empty((n_forms, n_pairs, length), pair_type)
-        # The products of each step with the changes that are as old or newer.
+        # The products of each step with the gradient changes of the same pair and of newer pairs.
         self._crossed = np.zeros((n_pairs, n_pairs))
         self._scales = np.zeros(n_pairs)
         self._n_blocks = cut_work(READ_WORK * n_pairs * length, length)
@@ -133,17 +133,17 @@ class Recursion:
         return len(self._crossed)
 
     def add(self, before: tuple[FloatArray, FloatArray], after: tuple[FloatArray, FloatArray]) -> None:
-        """Add the pair of two points with their gradients, in all forms, unless rounding error dominates it."""
+        """Add the pair of two points and their gradients, in all forms, unless rounding error dominates it."""
         position = (self._newest + 1) % self.size
         for target, start, end in zip(
             (self._steps[:, position], self._changes[:, position]), before, after, strict=True
         ):
-            # In place: allocating memory for a million parameters takes longer than the subtraction.
+            # The subtraction is in place, because allocating memory for a million parameters takes longer.
             np.subtract(end.reshape(target.shape), start.reshape(target.shape), out=target, casting="same_kind")
         self._accept(position)
 
     def add_pair(self, step: FloatArray, change: FloatArray) -> None:
-        """Add a step and a gradient change, both raveled and in one form."""
+        """Add a step and a gradient change, both raveled, if vectors have one form."""
         position = (self._newest + 1) % self.size
         self._steps[0, position], self._changes[0, position] = step, change
         self._accept(position)
@@ -153,7 +153,7 @@ class Recursion:
         change, image = self._changes[0, position], self._changes[-1, position]
         n_pairs = min(self.n_pairs + 1, self.size)
         products = self.multiply(self._steps[-1], change, n_pairs)
-        # Positive by the Wolfe conditions except for rounding. Otherwise the approximation is not positive definite.
+        # The Wolfe conditions make the product positive, except for rounding error. The approximation requires it.
         if not products[position] > 2 * UNIT_ROUNDOFF * dot(change, image):
             if self.n_pairs == self.size:
                 # The rejected step overwrote the oldest pair, so all pairs are dropped.
@@ -163,7 +163,7 @@ class Recursion:
         self._crossed[:n_pairs, position] = products
 
     def apply(self, forms: list[FloatArray], solve: Callable[[FloatArray], FloatArray]) -> list[FloatArray]:
-        """Return the inverse Hessian times a vector, in all forms; the raveled forms are overwritten."""
+        """Return the inverse Hessian times a vector, in all forms. The raveled forms are overwritten."""
         n, newest = self.n_pairs, self._newest
         if n:
             find_first_scales(self.multiply(self._steps[-1], forms[0], n), self._crossed, newest, n, self._scales)
@@ -171,7 +171,7 @@ class Recursion:
                 self.combine(changes, -self._scales[:n], vector)
         forms = [solve(vector) for vector in forms]
         if n:
-            # The scale is updated with every pair (docs/benchmarks/design-choices.md: scale of the initial matrix).
+            # Every pair updates the scale (docs/benchmarks/design-choices.md: scale of the initial matrix).
             solved = solve(self._changes[0, newest])
             scale = self._crossed[newest, newest] / dot(self._changes[-1, newest], solved)
             self.scale = float(scale)
@@ -183,31 +183,31 @@ class Recursion:
         return forms
 
     def multiply(self, rows: FloatArray, vector: FloatArray, n_rows: int) -> FloatArray:
-        """Return the products of the first n_rows rows with a vector."""
+        """Return the inner products of the first n_rows rows with a vector."""
         run_blocks(fill_block_products, self._n_blocks, rows, n_rows, vector, self._partials)
         return np.add.reduce(self._partials[:, :n_rows])
 
     def combine(self, rows: FloatArray, factors: FloatArray, vector: FloatArray) -> None:
-        """Add the first rows, each multiplied by its factor, to vector."""
+        """Add the first len(factors) rows, multiplied by the factors, to vector."""
         run_blocks(add_block_combination, self._n_blocks, rows, len(factors), factors, vector)
 
 
 class Pairs(Recursion):
-    """The last steps and gradient changes of L-BFGS. Pairs of another penalty are converted to this one."""
+    """The latest steps and gradient changes of L-BFGS. Pairs of another penalty can be converted."""
 
     def __init__(self, objective: Objective, others: Pairs | None = None) -> None:
         K, size = objective.shape
         self._center = objective.center
         n_pairs, pair_type = objective.budget.choose_pairs(K * size)
         super().__init__(n_pairs, K * size, pair_type)
-        # Pairs that fit into the caches may outlive the fit.
+        # Pairs that fit into the caches can be stored after the fit.
         self.are_small = pair_type == np.float64
         self._penalty_curvatures = np.tile(objective.penalty.curvatures, K)
         if others is not None:
             self._take_over(others)
 
     def _take_over(self, others):
-        """Add all pairs of others, oldest first, with the gradient changes that this penalty has."""
+        """Add all pairs of others, oldest first, with gradient changes adjusted to this penalty."""
         difference = self._penalty_curvatures - others._penalty_curvatures
         for age in reversed(range(others.n_pairs)):
             position = (others._newest - age) % others.size
@@ -215,11 +215,11 @@ class Pairs(Recursion):
             self.add_pair(step, others._changes[0, position] + difference * step)
 
     def direction(self, gradient: FloatArray, preconditioner: AnyPreconditioner) -> tuple[FloatArray, float]:
-        """Return the step -H gradient, and half the squared Newton decrement, an estimate of J - J*."""
+        """Return the step -H gradient, and half the squared Newton decrement, which estimates J - J*."""
 
         def solve(vector):
-            # Equal changes of all classes are removed: they do not decrease J, and because only the penalty has
-            # curvature along them, later steps correct them slowly (docs/benchmarks/design-choices.md: centered
+            # Equal changes of all classes are removed. They do not decrease J, and later steps correct them slowly,
+            # because only the penalty has curvature along them (docs/benchmarks/design-choices.md: centered
             # directions).
             return self._center(preconditioner.solve(vector.reshape(gradient.shape))).ravel()
 

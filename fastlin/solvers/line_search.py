@@ -16,12 +16,12 @@ from fastlin.typing import FloatArray
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
 
-# If a value is more than FAR_UP times the lowest one, the loss is taken to be linear there.
+# If a value is more than FAR_UP times the lowest value, the loss is assumed to be linear there.
 FAR_UP = 1e3
 
 
 def search_along(start: Point, direction: FloatArray) -> Point | None:
-    """Return the accepted Point along a direction (K, d + 1), or None; it takes over the buffer of the start."""
+    """Return the accepted Point along a direction (K, d + 1), or None. Trials overwrite the buffer of the start."""
     last = None
 
     def function(step):
@@ -49,9 +49,9 @@ def search(
 ) -> float | None:
     """Return the accepted step along a descent direction, or None. The accepted step is the last one evaluated.
 
-    function maps a step to (value, slope along the direction). Values that differ by at most ``rounding``, relative to
-    the first, count as equal. The slope may keep the fraction ``curvature`` of its first value. If no step meets the
-    conditions, the best one is accepted if it lowers the value.
+    function maps a step to (value, slope along the direction). Values are treated as equal if they differ by at most
+    ``rounding``, relative to the first value. The accepted slope is at most the fraction ``curvature`` of the first
+    slope. If no step satisfies the conditions, the best step is accepted if it decreases the value.
     """
     slack = rounding * abs(value)
     low, low_value, low_slope = 0.0, value, slope
@@ -78,13 +78,13 @@ def search(
             step = _interpolate(low, low_value, low_slope, high, high_value, high_slope)
     if not low_value < value:
         return None
-    # If curvature has underflowed, a direction may be 1e26 long, and only its best point is usable.
+    # If curvature has underflowed, the norm of a direction may be 1e26, and only the best point along it is usable.
     function(low)
     return low
 
 
 def _interpolate(low, low_value, low_slope, high, high_value, high_slope):
-    """Return the minimizer of the cubic through both ends, away from the ends; the midpoint if there is none."""
+    """Return the minimizer of the interpolating cubic, not too near low or high, or else the midpoint."""
     width = high - low
     if np.isfinite(high_value) and np.isfinite(high_slope):
         if high_value > FAR_UP * abs(low_value):
@@ -93,7 +93,7 @@ def _interpolate(low, low_value, low_slope, high, high_value, high_slope):
             # If cancellation leaves no accurate digits, bisect the exponent.
             return step if step > 2 * low else np.sqrt(low) * np.sqrt(high)
         d1 = low_slope + high_slope - 3 * (high_value - low_value) / width
-        # Relative to the largest of the three so that no square overflows.
+        # Values are divided by the largest of the three, so that no square overflows.
         unit = max(abs(d1), abs(low_slope), abs(high_slope))
         radicand = (d1 / unit) ** 2 - (low_slope / unit) * (high_slope / unit)
         if radicand >= 0:

@@ -1,7 +1,7 @@
 """Newton's method, exact or truncated, with a line search.
 
-The exact method uses a Cholesky factor of the whole Hessian. The truncated method uses conjugate gradients (Nocedal and
-Wright 2006, algorithm 7.1) with a preconditioner and the forcing term min(0.5, sqrt(||g||)) in its norm.
+The exact method uses a Cholesky factor of the full Hessian. The truncated method uses conjugate gradients (Nocedal and
+Wright 2006, algorithm 7.1) with a preconditioner, whose norm defines the forcing term min(0.5, sqrt(||g||)).
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ MAX_GROWTH = 1e20
 
 
 def minimize_by_cholesky(fit: Fit) -> Solution:
-    """Minimize the objective by Newton steps with the whole Hessian.
+    """Minimize the objective by Newton steps with the full Hessian.
 
-    The Hessian is regularized along flat directions of softmax and at vanishing pivots, so every step descends.
+    The Hessian is regularized along flat directions of softmax and at vanishing pivots, so every step is a descent
+    direction.
     """
 
     def find_direction(point, bound):
         direction, diagonal, factor = solve_newton(point)
-        # The norm of the inverse costs as much as several factorizations, so it is computed only near the end.
+        # The norm of the inverse costs as much as several factorizations, so it is computed only near the minimum.
         if not fit.objective.penalty.is_bounded:
             decrement = -0.5 * _inner(direction.step, point.gradient)
             if decrement <= fit.stopping.allowed_gap(point):
@@ -53,18 +54,18 @@ def solve_newton(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
     matrix = point.hessian()
     factor = preconditioners.factorize_hessian(point.objective, matrix)
     step = -factor.solve(point.gradient)
-    # einsum instead of BLAS, whose results depend on the number of threads.
+    # The product uses einsum, because the results of BLAS depend on the number of threads.
     residual = np.einsum("ij,j->i", matrix, step.ravel()).reshape(step.shape) + point.gradient
     return Direction(step, residual), np.diagonal(matrix).reshape(step.shape).copy(), factor
 
 
-# At extreme scales a step may leave the range of float64; no search accepts its end.
+# At extreme scales, a step may leave the range of float64. The line search does not accept such a step.
 @np.errstate(over="ignore", invalid="ignore")
 def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
     """Minimize the objective by truncated Newton steps.
 
-    A preconditioner is replaced once products with the Hessian have taken as long as building it. If SWITCH_AFTER
-    products do not solve the equations, the next blocks of classes come from twice as many rows
+    A preconditioner is replaced once the products with the Hessian have cost as much as building it. If SWITCH_AFTER
+    products do not solve the equations, the next class blocks use twice as many rows
     (docs/benchmarks/design-choices.md: twice the rows per block).
     """
     objective = fit.objective
@@ -81,7 +82,7 @@ def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
             if n_more >= SWITCH_AFTER and preconditioners.affords_class_blocks(objective, 2 * row_multiple):
                 row_multiple *= 2
             precondition = next(builders)
-            # Two preconditioners at a time would exceed the budget.
+            # Two preconditioners would exceed the budget, so the old one is deleted first.
             preconditioner = None
             drawn = (row_multiple,) if precondition is preconditioners.class_blocks else ()
             preconditioner, n_products = precondition(point, *drawn), 0
@@ -97,11 +98,11 @@ def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
 
 
 def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing: float) -> tuple[Direction, int]:
-    """Return a step with H step = -gradient up to the forcing term, and the number of products, at least one."""
+    """Return an approximate solution of H step = -gradient, and the number of products, at least one."""
     objective, gradient = point.objective, point.gradient
 
     def precondition(residual):
-        # Along equal changes of all classes the gradient is only rounding error, which no step should follow.
+        # Along equal changes of all classes, the gradient is only rounding error, so the step is centered.
         return objective.center(preconditioner.solve(residual))
 
     iterates = iterate(point.hessian_product, -gradient, precondition)
@@ -109,7 +110,7 @@ def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing
     first_square = current.square
     for current in islice(iterates, SWITCH_AFTER):
         n_products += 1
-        # If curvature has underflowed, residuals grow until steps overflow.
+        # If the curvature has underflowed, the residuals grow until steps overflow.
         if not forcing**2 * first_square < current.square <= MAX_GROWTH * first_square:
             break
     if not n_products:
@@ -119,30 +120,30 @@ def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing
 
 
 def _minimize(fit, find_direction, is_exact=False):
-    """Minimize the objective along directions; find_direction takes a Point and the bound on J - J* there.
+    """Minimize the objective along directions; find_direction takes a Point and its bound on J - J*.
 
-    is_exact: the directions solve Newton's equations exactly.
+    is_exact means that the directions solve Newton's equations exactly.
     """
     objective, stopping, point = fit.objective, fit.stopping, fit.start_point(np.float64)
     bound = stopping.begin(point)
-    # Over all points so far: at the limit of floating-point accuracy, J and the gap may rise and fall in turn.
+    # The minima over all points so far. At the limit of floating-point accuracy, J and the gap may oscillate.
     lowest, min_gap = point.value, point.stationary_gap
     stop_reason = stopping.find_stop_reason(point, bound, np.inf)
     while not stop_reason:
         direction = find_direction(point, bound)
         decrement = -0.5 * _inner(direction.step, point.gradient)
-        # If the step hardly changes the gradient, it meets no curvature, for example because that has underflowed.
+        # If the step hardly changes the gradient, there is no curvature along it, for example because of underflow.
         remaining, before = np.abs(direction.residual).max(), np.abs(point.gradient).max()
         if remaining > (1 - INNER_TOL) * before > VALUE_EPS[np.float64]:
             decrement = np.inf
         stop_reason = stopping.find_stop_reason(point, bound, decrement)
-        # Without a penalty coefficients are compared with their standard errors, which decrease with the number of
-        # rows. The step is known, so it is taken (docs/benchmarks/design-choices.md: last newton step).
+        # Without a penalty, users compare coefficients with standard errors, which decrease with the number of rows. So
+        # the computed step is taken (docs/benchmarks/design-choices.md: last newton step).
         if stop_reason and (stop_reason != CONVERGED or objective.penalty.is_bounded):
             break
         end = line_search.search_along(point, direction.step)
         if end is None or not (end.value < lowest or end.stationary_gap < 0.5 * min_gap):
-            # A bound above J is no better than none, because J is positive; a very small penalty can cause it.
+            # A bound above J is useless, because J is positive. A very small penalty can cause such a bound.
             useful_bound = np.inf if is_exact and bound > point.value else bound
             stop_reason = stop_reason or stopping.find_stall_reason(point, useful_bound, decrement)
             break

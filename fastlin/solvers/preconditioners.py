@@ -1,8 +1,8 @@
-"""Preconditioners: approximate Hessians that are cheap to build and to solve with.
+"""Preconditioners: approximate Hessians that are cheap to build and to invert.
 
 With h_ik = s_i p_ik (1 - p_ik) / S, the Hessian of the loss with respect to the parameters of class k is
 sum_i h_ik x~_i x~_i'. Each builder takes a Point and returns a preconditioner: one block per class, one block for all
-classes, the diagonal, or the Hessian itself, with all pairs of classes.
+classes, the diagonal, or the full Hessian with all pairs of classes.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from fastlin.typing import FloatArray, FloatType, IntArray
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
-# Right-hand sides that share a factor of at most this size are solved one at a time: batches are not faster.
+# If a factor is at most this large, its right-hand sides are solved one at a time, because batches are not faster.
 MAX_SIZE_OF_SINGLE_SOLVES = 64
 
 
 class Preconditioner:
-    """A block-diagonal matrix M, stored by its Cholesky factors.
+    """A block-diagonal matrix M, stored as Cholesky factors.
 
-    Gradients are split into rows of `size` entries. Each row has its own block, or all rows share one, scaled by their
-    `fractions` (K, 1). `n_directions` is the effective number of directions of the first block's curvature.
+    Gradients are split into rows of `size` entries. Each row has its own block, or all rows use the same block, scaled
+    by `fractions` (K, 1). `n_directions` is the effective number of directions of the first block's curvature.
     """
 
     def __init__(self, n_matrices: int, size: int, precision: FloatType) -> None:
@@ -57,7 +57,7 @@ class Preconditioner:
         self._factors = np.empty((n_matrices, size * (size + 1) // 2), precision)
 
     def factorize(self, first: int, matrices: FloatArray, ridge: float | None = None) -> None:
-        """Factorize the blocks (m, size, size) from index `first` on, with a ridge relative to their diagonals."""
+        """Factorize the blocks (m, size, size), starting at index `first`, with a ridge relative to the diagonals."""
         if first == 0:
             squares = np.einsum("ij,ij->", matrices[0], matrices[0], dtype=np.float64)
             # If squares overflow or underflow, the result is infinite or NaN.
@@ -68,14 +68,14 @@ class Preconditioner:
         run_blocks(factorize_block, len(matrices), matrices, ridge, factors)
 
     def unpack(self) -> FloatArray:
-        """Return the factors as upper triangles of matrices (n_matrices, size, size), float64."""
+        """Return the factors as upper triangular matrices (n_matrices, size, size), float64."""
         factors, is_above = np.zeros((len(self._factors), self._size, self._size)), np.tri(self._size, dtype=bool).T
         for factor, packed in zip(factors, self._factors, strict=True):
             factor[is_above] = packed
         return factors
 
     def square_columns(self) -> FloatArray:
-        """Return the squared length (size,) of each column of the first factor, an upper triangle."""
+        """Return the squared norms (size,) of the columns of the first factor, which is upper triangular."""
         factor = self.unpack()[0]
         return np.einsum("ij,ij->j", factor, factor)
 
@@ -87,14 +87,14 @@ class Preconditioner:
         return mirrored
 
     def divided(self, number: float) -> Preconditioner:
-        """Return M divided by a number, with the same factors."""
+        """Return M divided by a number. It uses the same factors."""
         other = copy(self)
         other.fractions = self.fractions / number
         return other
 
     def solve(self, gradient: FloatArray, n_like: int = 0) -> FloatArray:
-        """Return M^-1 gradient, in the shape of gradient (K, d + 1), bitwise as in a batch of n_like rows."""
-        # Normalized, so that gradients of any scale are within the range of float32.
+        """Return M^-1 gradient, in the shape of gradient (K, d + 1), bitwise the same as in a batch of n_like rows."""
+        # The gradient is normalized, so that any scale is within the range of float32.
         largest = np.abs(gradient).max()
         if not largest > 0:
             return gradient.copy()
@@ -103,7 +103,7 @@ class Preconditioner:
         if len(self._factors) == 1 and max(n_rows, n_like) > batch_size // 4 and self._size > MAX_SIZE_OF_SINGLE_SOLVES:
             run_blocks(solve_group, -(-n_rows // batch_size), self._mirrored, solution)
         else:
-            # Each factor is read twice, forward and backward.
+            # Each factor is read twice, for forward and backward substitution.
             n_blocks = cut_work(READ_WORK * solution.size * self._size, n_rows)
             run_blocks(solve_block, n_blocks, self._factors, solution)
         with np.errstate(over="ignore"):
@@ -111,7 +111,7 @@ class Preconditioner:
 
 
 class Diagonal:
-    """A diagonal matrix M (K, d + 1). `n_directions` is one, because the correlations of the columns are not known."""
+    """A diagonal matrix M (K, d + 1). `n_directions` is 1, because the correlations of the columns are unknown."""
 
     n_directions = 1.0
 
@@ -127,13 +127,13 @@ class Diagonal:
         return gradient / self._diagonal
 
 
-# A preconditioner, and a function that builds it at a point.
+# The types of a preconditioner, and of a function that builds it at a point.
 AnyPreconditioner: TypeAlias = Preconditioner | Diagonal
 Build: TypeAlias = Callable[[Point], AnyPreconditioner]
 
 
 def choose(objective: Objective, is_kept: bool = True) -> Build:
-    """Return the builder of the best preconditioner within the budget; is_kept: it is used for many iterations."""
+    """Return the builder of the best preconditioner within the budget. is_kept means use in many iterations."""
     K, size = objective.shape
     if 1 < K and K * size <= SMALL_HESSIAN:
         return sampled_hessian
@@ -145,7 +145,7 @@ def choose(objective: Objective, is_kept: bool = True) -> Build:
 
 
 def choose_shared(objective: Objective) -> Build:
-    """Return the builder of one block for all classes if that is affordable, else that of the diagonal."""
+    """Return the builder of one block for all classes if it is affordable, otherwise the builder of the diagonal."""
     fits = objective.budget.holds_preconditioner(count_bytes(objective, 1))
     return shared_block if fits and affords_factors(objective) else diagonal
 
@@ -153,17 +153,17 @@ def choose_shared(objective: Objective) -> Build:
 def choose_first(objective: Objective, build: Build) -> Build:
     """Return the builder of the first preconditioner: one block for all classes instead of one block per class.
 
-    At the start all rows have the same curvature, and a shared block is built from more rows
+    At the start, all rows have the same curvature, and a shared block uses more rows
     (docs/benchmarks/design-choices.md: first block).
     """
     return shared_block if build is class_blocks and objective.n_rows_coef > 1 else build
 
 
 def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]:
-    """Return the builders of L-BFGS by the iteration after which they are called; 0 is the start.
+    """Return the builders for L-BFGS, keyed by the iteration after which they are called (0 is the start).
 
-    An expensive builder waits for as many iterations as it costs passes. The total is then at most twice that of the
-    better choice (docs/benchmarks/design-choices.md: late blocks).
+    If a builder costs many passes, it is called only after that many iterations. The total cost is then at most twice
+    the cost of the better choice (docs/benchmarks/design-choices.md: late blocks).
     """
     build = choose(objective)
     if build is diagonal:
@@ -195,7 +195,7 @@ def _is_cheap(objective, build):
 
 
 def diagonal(point: Point) -> Diagonal:
-    """Return the diagonal from the variances of the columns and the mean of p (1 - p) of each class."""
+    """Return the diagonal, computed from the variances of the columns and the class weights."""
     objective = point.objective
     fraction = objective.class_weights if objective.n_rows_coef > 1 else objective.class_weights[:1]
     loss_diagonal = np.outer(fraction * (1 - fraction), objective.coordinates.mean_squares)
@@ -203,9 +203,9 @@ def diagonal(point: Point) -> Diagonal:
 
 
 def shared_block(point: Point) -> Preconditioner:
-    """Return one block for all classes, from a sample weighted by the total curvature of all classes.
+    """Return one block for all classes, computed on a sample weighted by the total curvature of all classes.
 
-    Each class scales the block by the square root of its fraction of the curvature.
+    For each class, the block is scaled by the square root of the class's fraction of the curvature.
     """
     point = with_probabilities(point)
     objective = point.objective
@@ -222,19 +222,19 @@ def shared_block(point: Point) -> Preconditioner:
 
 
 def count_bytes(objective: Objective, n_matrices: int) -> int:
-    """Return the bytes of n_matrices blocks."""
+    """Return the number of bytes of n_matrices blocks."""
     size = objective.shape[1]
     return n_matrices * size * (size + 1) // 2 * np.dtype(objective.fast_precision).itemsize
 
 
 def class_blocks(point: Point, row_multiple: int = 1) -> Preconditioner:
-    """Return one block per class, each from a sample of the rows with curvature.
+    """Return one block per class, each computed on a sample of the rows with curvature.
 
     The sample has row_multiple times the usual number of rows.
 
-    Rows are sampled with probability min(1, c h_ik) and weighted with its inverse. If the usual number of rows is too
-    expensive, the number of rows that hold most of the curvature limits it; if that is too expensive as well,
-    `shared_block` gives the result.
+    Rows are sampled with probability min(1, c h_ik), and the weights are multiplied by its inverse. If the sample is
+    too expensive, it is limited to the number of rows that have most of the curvature. If that is too expensive as
+    well, `shared_block` computes the result.
     """
     point = with_probabilities(point)
     objective = point.objective
@@ -250,12 +250,12 @@ def class_blocks(point: Point, row_multiple: int = 1) -> Preconditioner:
 
 
 def count_products(objective: Objective, build: Build, row_multiple: int = 1) -> int:
-    """Return the number of Hessian products before a preconditioner is replaced; a small one is replaced at once."""
+    """Return the number of Hessian products before a preconditioner is replaced. For a small Hessian it is 0."""
     return 0 if build is sampled_hessian else 1 + 2 * count_passes(objective, build, row_multiple)
 
 
 def count_passes(objective: Objective, build: Build, row_multiple: int = 1) -> int:
-    """Return the cost of `class_blocks` or `shared_block` on rows of equal curvature, in passes; 0 if negligible."""
+    """Return the cost of a builder in passes, for rows of equal curvature. It is 0 if it is negligible."""
     matrix, (K, size) = objective.matrix, objective.shape
     if build not in (class_blocks, shared_block):
         return 0
@@ -264,13 +264,13 @@ def count_passes(objective: Objective, build: Build, row_multiple: int = 1) -> i
         n_blocks, n_drawn = 1, _count_shared_rows(objective)
     fraction = objective.n_rows / matrix.shape[0]
     gram_work = min(n_drawn / objective.n_rows, 1.0) * fraction * matrix.count_gram_work() / 2
-    # With few classes a pass takes as long as reading X.
+    # With few classes, a pass takes as long as reading X.
     pass_work = max(1.0, 2 * fraction * matrix.n_entries * max(K, SLOW_OPERATION_WORK))
     return int(n_blocks * (gram_work + size**3 / 6) // pass_work)
 
 
 def affords_factors(objective: Objective) -> bool:
-    """Return whether factorizing a block costs no more than blocks may; for wide sparse data it costs more."""
+    """Return whether the cost of factorizing a block is within its limit. Wide sparse data exceed it."""
     n_entries = objective.matrix.n_entries * objective.n_rows / objective.matrix.shape[0]
     return objective.shape[1] ** 3 / 6 <= SWITCH_AFTER * n_entries
 
@@ -282,39 +282,39 @@ def affords_class_blocks(objective: Objective, row_multiple: int = 1) -> bool:
 
 
 def _count_class_rows(objective):
-    """Return how many rows `class_blocks` samples per class if it can afford them."""
+    """Return the number of rows that `class_blocks` samples per class if it can afford them."""
     (K, size), min_rows = objective.shape, objective.n_rows // 32
     n_per_class = max(ROWS_PER_COLUMN * size, min_rows)
-    # With many classes a pass is as fast, in multiply-adds per second, as the sums of blocks: half the rows are enough.
+    # With many classes, a pass is as fast, in multiply-adds per second, as the sums of blocks. Half the rows suffice.
     is_halved = K > 4 * SLOW_OPERATION_WORK and K * n_per_class <= _count_affordable_rows(objective)
     return max(ROWS_PER_COLUMN // 2 * size, min_rows) if is_halved else n_per_class
 
 
 def _count_affordable_rows(objective):
-    """Return how many rows all blocks together may use: the cost of SWITCH_AFTER / 2 passes."""
+    """Return the number of rows that all blocks together may use, at the cost of SWITCH_AFTER / 2 passes."""
     K, size = objective.shape
     return 2 * SWITCH_AFTER * objective.n_rows * K // size
 
 
 def _count_shared_rows(objective):
-    """Return how many rows `shared_block` samples: four times as many as a block of a class, if that is cheap."""
+    """Return the number of rows that `shared_block` samples: if cheap, 4 times as many as for a class block."""
     min_rows = ROWS_PER_COLUMN * objective.shape[1]
     return min(4 * min_rows, max(min_rows, _count_affordable_rows(objective) // 4))
 
 
 def _count_rows_with_curvature(curvature):
-    """Return the smallest number of rows that together hold CURVATURE_FRACTION of the curvature."""
+    """Return the smallest number of rows that together have CURVATURE_FRACTION of the curvature."""
     sums = np.cumsum(-np.sort(-curvature, kind="stable"), dtype=np.float64)
     return 1 + int(np.searchsorted(sums, CURVATURE_FRACTION * sums[-1]))
 
 
 def with_probabilities(point: Point) -> Point:
-    """Return the point itself if its objective keeps probabilities, else the same parameters over a sample."""
+    """Return the point if its objective stores probabilities, otherwise the Point over a sample of the rows."""
     return point if point.objective.keeps_probabilities else evaluate_sample(point)
 
 
 def evaluate_sample(point: Point) -> Point:
-    """Return the Point of the same parameters over a sample of rows whose probabilities fit into the budget."""
+    """Return the Point at the same parameters over a sample of rows whose probabilities fit into the budget."""
     objective = point.objective
     copied = 0 if objective.matrix.lies_in_memory else objective.matrix.row_bytes
     sample = objective.sample(objective.budget.count_sampled_rows(objective.bytes_per_row, copied))
@@ -324,7 +324,7 @@ def evaluate_sample(point: Point) -> Point:
 class WeightedSample(NamedTuple):
     """Sampled rows, with weights (1, m) for an unbiased estimate of sums over all rows.
 
-    `variance` bounds the variance of the sum of x_j^2, relative to the sum, if x_j^2 is the same in all rows.
+    `variance` bounds the variance of the sum of x_j^2, relative to the sum, if x_j^2 is equal in all rows.
     """
 
     row_indices: IntArray
@@ -334,7 +334,7 @@ class WeightedSample(NamedTuple):
 
 def _draw(objective, curvature, n_drawn, generator):
     probability = _find_probabilities(curvature * objective.rows.influence, n_drawn)
-    # Random numbers in float32 take half the time of float64.
+    # Generating random numbers in float32 takes half the time of float64.
     drawn = np.flatnonzero(generator.random(len(probability), np.float32) < probability)
     probability = probability[drawn]
     row_indices, weights = objective.rows.row_indices, curvature[drawn] / probability
@@ -344,12 +344,12 @@ def _draw(objective, curvature, n_drawn, generator):
 
 
 def sampled_hessian(point: Point) -> Preconditioner:
-    """Return the Hessian of all pairs of classes, from a sample if there are many rows."""
+    """Return the Hessian of all pairs of classes, computed on a sample if there are many rows."""
     return hessian_of(sample_for_hessian(point.objective), point)
 
 
 def sample_for_hessian(objective: Objective) -> Objective:
-    """Return J over the rows that the Hessian of all pairs of classes is built from, a sample if there are many."""
+    """Return the objective for the Hessian of all pairs of classes, over a sample if there are many rows."""
     K, m = objective.shape
     n_drawn = ROWS_PER_COLUMN * K * m
     is_sampled = n_drawn < objective.n_rows or not objective.keeps_probabilities
@@ -364,7 +364,7 @@ def hessian_of(sample: Objective, point: Point) -> Preconditioner:
 
 
 def factorize_hessian(objective: Objective, matrix: FloatArray) -> Preconditioner:
-    """Return the factor of a Hessian (K (d + 1), K (d + 1)), ordered by class; the matrix itself is unchanged."""
+    """Return the factor of a Hessian (K (d + 1), K (d + 1)), ordered by class. The matrix is not changed."""
     K, m = objective.shape
     diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
     before = diagonals.copy()
@@ -378,8 +378,8 @@ def factorize_hessian(objective: Objective, matrix: FloatArray) -> Preconditione
 def regularize_equal_changes(matrix: FloatArray, n_rows_coef: int) -> None:
     """Regularize a Hessian of all pairs of classes, ordered by class, along equal changes of all classes.
 
-    Softmax is flat along them, so the matrix is singular if the penalty has no curvature there. The gradient has no
-    component along them.
+    Softmax is flat along these changes, so the matrix is singular if the penalty has no curvature there. The gradient
+    has no component along them.
     """
     K, m = n_rows_coef, len(matrix) // n_rows_coef
     diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
@@ -389,10 +389,10 @@ def regularize_equal_changes(matrix: FloatArray, n_rows_coef: int) -> None:
 
 
 def _find_probabilities(curvature, n_drawn):
-    """Return the sampling probabilities min(1, c curvature), with c such that about n_drawn rows are expected."""
+    """Return the sampling probabilities min(1, c curvature), where c is such that about n_drawn rows are expected."""
     if n_drawn >= np.count_nonzero(curvature):
         return (curvature > 0).astype(np.float64)
-    # The sum over all rows gives a lower bound on c. Each iteration spreads the rest over the rows below one.
+    # The sum over all rows gives a lower bound on c. Each iteration redistributes the rest over rows below 1.
     certain = np.zeros(len(curvature), bool)
     for _ in range(20):
         factor = (n_drawn - certain.sum()) / curvature[~certain].sum(dtype=np.float64)
@@ -404,16 +404,16 @@ def _find_probabilities(curvature, n_drawn):
 
 
 def _blocks(objective, n_blocks, samples):
-    """Return a Preconditioner of n_blocks blocks, each from one of the samples.
+    """Return a Preconditioner of n_blocks blocks, each computed on one of the samples.
 
-    The diagonal is increased by a bound on the curvature of rows outside the sample, which matters for columns with few
-    nonzero entries.
+    The diagonal is increased by a bound on the curvature of rows outside the sample. This is important for columns with
+    few nonzero entries.
     """
     size, precision = objective.shape[1], objective.fast_precision
     preconditioner, rows = Preconditioner(n_blocks, size, precision), objective.rows
     coordinates = objective.coordinates
     if not rows.matrix.lies_in_memory:
-        # Otherwise each class would read all blocks of rows.
+        # The sampled rows are read once, because otherwise each class would read all blocks of rows.
         samples = list(samples)
         drawn = np.unique(np.concatenate([sample.row_indices for sample in samples]))
         if objective.budget.holds(len(drawn) * rows.matrix.row_bytes):
@@ -436,5 +436,5 @@ def _blocks(objective, n_blocks, samples):
 
 
 def _positive(diagonal):
-    # A column of zeros without a penalty has no curvature and no gradient, so any positive number will do.
+    # A column of zeros without a penalty has no curvature and no gradient, so any positive number is suitable.
     return np.where(diagonal > 0, diagonal, 1.0)

@@ -1,7 +1,7 @@
 """Proximal Newton: each step minimizes a quadratic model of the loss plus the exact penalty, over a working set.
 
-Lee, Sun and Saunders 2014, "Proximal Newton-type methods for minimizing composite functions"; working sets as in
-Johnson and Guestrin 2015, Blitz.
+The method is that of Lee, Sun and Saunders 2014, "Proximal Newton-type methods for minimizing composite functions". The
+working sets are those of Johnson and Guestrin 2015, Blitz.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ if TYPE_CHECKING:
     from fastlin.solvers.choose import Fit
     from fastlin.solvers.solution import Solution
 
-# If a model is not reliable, some curvature of equal probabilities is mixed in, because probabilities near 0 and 1 have
-# no curvature but the way to the minimum has. The first fraction is a tenth of this, times J if that is below one. It
-# is divided by this until a step is accepted, and multiplied by it after each accepted step.
+# If a model is not reliable, a fraction of the curvature at equal probabilities is mixed in, because probabilities near
+# 0 and 1 have no curvature, but points closer to the minimum have. The first fraction is a tenth of this unit, times
+# min(J, 1). It is divided by the unit until a step is accepted, and multiplied by it after each accepted step.
 MIXING_UNIT = INNER_TOL**2
 
 
-# At extreme scales a step may leave the range of float64; no search accepts its end.
+# At extreme scales, a step may leave the range of float64. The line search does not accept such a step.
 @np.errstate(over="ignore", invalid="ignore")
 def minimize(fit: Fit) -> Solution:
-    """Minimize the objective by models with the exact penalty; a nearby solution provides the first model."""
+    """Minimize the objective by models with the exact penalty. A nearby solution can provide the first model."""
     objective, stopping = fit.objective, fit.stopping
     model = None if fit.nearby is None else fit.nearby.model
     point = fit.start_point(np.float64)
-    # A model has neither slope nor curvature along a column of zeros, so its coefficient is set to minimize the
+    # A model has neither slope nor curvature along a column of zeros, so the coefficient is set to the minimizer of the
     # penalty.
     parameters = objective.penalty.clip(np.where(objective.coordinates.mean_squares > 0, point.parameters, 0.0))
     if not (parameters == point.parameters).all():
         point = objective.at(parameters, out=point.buffer)
     bound = stopping.begin(point)
     stop_reason = stopping.find_stop_reason(point, bound, np.inf)
-    # After a step that gained a smaller fraction of J, only an exact step still tightens the bound.
+    # After a step that decreased J by a smaller fraction, only an exact step still tightens the bound.
     tiny = sqrt(UNIT_ROUNDOFF)
     accuracy, mixing = INNER_TOL, 0.0
     last: HessianModel | ColumnModel | None = model
     n_idle, idle_bound = 0, np.inf
-    # With bounds but no L1 penalty most parameters are active, and the Hessian is faster unless X is wide
+    # With bounds but no L1 penalty, most parameters are active, so the Hessian is faster unless X is wide
     # (docs/benchmarks/design-choices.md: bounds by the hessian).
     has_bounds_alone = objective.penalty.box is not None and not objective.penalty.thresholds.any()
     is_tall = objective.n_rows >= objective.shape[1]
@@ -69,55 +69,56 @@ def minimize(fit: Fit) -> Solution:
     by_hessian = by_hessian or (has_bounds_alone and is_tall and objective.affords_hessian)
     may_take_over, is_whole = not by_hessian and objective.affords_hessian, False
     n_by_columns = work = 0
-    # With bounds or offsets, a fit may pass points at which the rows have no curvature.
+    # With bounds or offsets, iterates may be at points where the rows have no curvature.
     may_be_far = objective.penalty.box is not None or objective.rows.offset_range is not None
     last_mixed, last_gain, predicted, attempted = 1.0, 0.0, np.inf, np.inf
     gaps, allowed = (np.inf, np.inf), stopping.allowed_gap(point)
     may_linearize = stopping.rule == "suboptimality" and _allows_linearization(objective)
     while not stop_reason:
-        # The curvature of the loss decreases with J, so a fraction that does not dominate it decreases too.
+        # The curvature of the loss decreases with J. The fraction decreases too, so that it does not dominate.
         min_mixing = INNER_TOL * MIXING_UNIT * min(max(point.value, VALUE_EPS[np.float64]), 1.0)
         next_mixing = min(1.0, mixing / MIXING_UNIT) if mixing else min(last_mixed, min_mixing)
-        # Models by the Hessian take over only if those by columns have cost as much and the end is not in sight: with
-        # many active coordinates, as in text, they are expensive. If steps are cut short, the exact minimum of a model
-        # is worth no more than an approximate one (docs/benchmarks/design-choices.md: hessian after columns).
+        # With many active coordinates, as in text data, Hessian models are expensive. They replace column-wise models
+        # only if the latter have cost as much and the gap is still large. If steps are shortened, the exact minimum of
+        # a model has no advantage (docs/benchmarks/design-choices.md: hessian after columns).
         if may_take_over:
             is_worth_it = n_by_columns >= ROUNDS and work >= _count_hessian_work(point.parameters)
             by_hessian = is_whole and (by_hessian or (is_worth_it and _is_far(*gaps, allowed, N_RECENT)))
         last = current = make_model(point, by_hessian, last, mixing)
         minimizer = current.minimize(accuracy)
         if len(minimizer) > 1:
-            # Along equal changes of all intercepts the model is only rounding error, and its minimizer may be huge.
+            # Along equal changes of all intercepts, the model is only rounding error, and the minimizer may be huge.
             minimizer[:, -1] -= minimizer[:, -1].mean()
         direction = minimizer - point.parameters
         if isinstance(current, ColumnModel):
             n_by_columns, work = n_by_columns + 1, work + current.work
         slope = _measure_slope(point, direction)
-        # A model is useless if its step increases J. If curvature may be missing, the step has to decrease J.
+        # A model is useless if its step increases J. If curvature may be missing, the step must decrease J.
         is_useless = mixing < 1 and not (slope < 0 if may_be_far else slope <= VALUE_EPS[np.float64] * point.value)
         attempts = False
         if mixing <= min_mixing and not is_useless:
             predicted = max(0.0, -slope)
             allowed, gaps = stopping.allowed_gap(point), (gaps[1], point.stationary_gap)
-            # An attempt to certify by linearized probabilities costs as much as a step. It pays only if the next step
-            # would not close the gap even at the square of the last ratio. It fails again unless the model predicts a
-            # much smaller decrease than at the last attempt.
+            # An attempt to certify with linearized probabilities costs as much as a step. It is worthwhile only if the
+            # gap would exceed the allowed gap even after two steps at the last ratio. It would fail again unless the
+            # predicted decrease is much smaller than at the last attempt.
             attempts = may_linearize and _is_far(*gaps, allowed, 2) and predicted <= INNER_TOL * min(allowed, attempted)
             if attempts:
                 attempted = predicted
-                # The value is reduced by its rounding error, because the computed gap would ignore that error.
+                # The rounding error is subtracted from the value, because the computed gap would ignore it.
                 stopping.observe_dual_value(_bound_by_model(point, current, allowed), 0.0)
-        # If the gains do not decrease quickly, the model is not yet accurate, and more remains than it predicts.
+        # If the gains decrease slowly, the model is not accurate yet, and the suboptimality exceeds its prediction.
         is_slow, recent = predicted > INNER_TOL * last_gain, stopping.history[-N_RECENT:]
         recent_decrease = recent[0].objective - point.value if is_slow and recent else 0.0
-        # Used if there is no bound: the model decreases by at least half of it. A model with mixing predicts less.
+        # This estimate is used if there is no bound. The model decreases by at least half of `predicted`. A model with
+        # mixing would predict too small a decrease.
         estimate = np.inf if mixing else predicted + recent_decrease
-        # After an attempt the step is known. It is taken because it reduces the violation from first to second order.
+        # After an attempt, the computed step is taken, because it reduces the violation from first to second order.
         stop_reason = None if is_useless or attempts else stopping.find_stop_reason(point, bound, estimate)
         end, length = (None, 0.0) if stop_reason or is_useless else _search(point, direction, slope, minimizer)
         if end is None and not stop_reason and (current.is_reused or mixing < 1):
             if current.is_reused:
-                # The Hessian of this point replaces the reused one.
+                # The Hessian at this point replaces the reused Hessian.
                 last = None
             else:
                 mixing = next_mixing
@@ -139,14 +140,14 @@ def minimize(fit: Fit) -> Solution:
         bound = stopping.observe_refined(point)
         stopping.record(point, bound)
         stop_reason = stopping.find_stop_reason(point, bound, np.inf)
-        # Without a bound there is no measure of whether the last Hessian is still accurate enough.
+        # Without a bound, the accuracy of the last Hessian cannot be measured, so it is not reused.
         if bound == np.inf or bound > INNER_TOL * last_bound:
             last = None
         accuracy = float(np.clip(gained, MIN_INNER_TOL, INNER_TOL)) if gained > tiny else tiny
-        # A gain below PROGRESS_EPS may be rounding error, and so may a gain that the model did not predict. The bound
-        # may still show progress, because it depends on slopes instead of values.
+        # A gain that is below PROGRESS_EPS, or that the model did not predict, may be rounding error. The bound may
+        # still show progress, because it depends on slopes instead of values.
         certain_gain = min(gained, -slope / max(point.value, np.finfo(np.float64).tiny))
-        # With the curvature of a sample there are many steps, each of which gains little.
+        # With the curvature of a sample, there are many steps with small gains.
         max_idle, factor = (ROUNDS, 1 - INNER_TOL) if current.is_sampled else (MAX_FLAT, 0.5)
         if certain_gain > PROGRESS_EPS[np.float64] or bound < factor * idle_bound:
             n_idle, idle_bound = 0, bound
@@ -157,31 +158,31 @@ def minimize(fit: Fit) -> Solution:
 
 
 def _is_far(last_gap, gap, allowed, n_steps):
-    """Return whether a gap still exceeds `allowed` after n_steps at its last ratio. Without a bound it is infinite."""
+    """Return whether a gap would exceed `allowed` after n_steps at the last ratio of gaps."""
     if gap == np.inf:
         return True
-    # Powers of the gaps themselves would leave the range of float64.
+    # The ratio is used, because powers of the gaps would leave the range of float64.
     ratio = gap / last_gap if last_gap > 0 else 1.0
     return gap * ratio**n_steps > allowed
 
 
 def _count_hessian_work(parameters):
-    """Return the approximate multiply-adds of a model by the Hessian: its matrix, its sweeps and one factor."""
+    """Return the approximate multiply-adds of a Hessian model: the matrix, the sweeps and one factor."""
     return HESSIAN_WORK * parameters.size**2 + int(np.count_nonzero(parameters)) ** 3 // 40
 
 
 def _allows_linearization(objective):
-    """Return whether linearized probabilities give a dual value: X is in memory, and L1 is the only penalty."""
+    """Return whether linearized probabilities are used: X is in memory, and L1 is the only penalty."""
     penalty = objective.penalty
     is_l1_alone = penalty.is_bounded and penalty.l2 == 0 and penalty.box is None
     return is_l1_alone and objective.keeps_probabilities and objective.matrix.lies_in_memory
 
 
 def _bound_by_model(point, model, allowed):
-    """Return a lower bound on J* by the probabilities linearized along the step to the minimum of a model.
+    """Return a lower bound on J* from the probabilities linearized along the step to the minimum of a model.
 
-    The thresholds of the model are smaller than those of J. That costs the same fraction of the penalty, less than
-    ``allowed``. In exchange the gradient has a margin for the inexact descent, for rounding, and for negative
+    The thresholds of the model are smaller than those of J. This reduces the bound by the same fraction of the penalty,
+    less than ``allowed``. It gives the gradient a margin for the inexact descent, for rounding, and for negative
     linearized probabilities, which are set to zero.
     """
     margin = TRUST_RATIO if point.penalty == 0 else min(TRUST_RATIO, TRUST_RATIO * allowed / point.penalty)
@@ -191,13 +192,13 @@ def _bound_by_model(point, model, allowed):
 
 
 def _measure_slope(point, direction):
-    """Return the change of J along a full step, first-order in the smooth part, exact in the penalty."""
+    """Return the change of J along a full step: first-order for the smooth part, and exact for the penalty."""
     penalize, parameters = point.objective.penalty.nonsmooth_value, point.parameters
     return dot(direction.ravel(), point.gradient.ravel()) + penalize(parameters + direction) - penalize(parameters)
 
 
 def _search(start, direction, slope, minimizer):
-    """Return the Point along the direction to `minimizer` that decreases J enough, or None, and its step length."""
+    """Return a Point along the direction to `minimizer` that decreases J enough, or None, and the step length."""
     length, penalty, invisible = 1.0, start.objective.penalty, VALUE_EPS[np.float64] * abs(start.value)
     for _ in range(MAX_TRIALS):
         parameters = start.parameters + length * direction
@@ -205,10 +206,10 @@ def _search(start, direction, slope, minimizer):
             parameters = minimizer if length == 1 else penalty.clip(parameters)
         end = start.objective.at(parameters, out=start.buffer)
         limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + invisible
-        # With a larger rounding error no digit of the scores is accurate.
+        # With a larger rounding error, no digit of the scores is accurate.
         falls = end.is_finite and end.rounding <= max(start.value, 1.0) and end.value <= limit
-        # If rounding hides the change of J, the slopes decide. At the end it is the slope backward, because forward it
-        # is steep if a coefficient has just become zero.
+        # If rounding error conceals the change of J, the slopes determine acceptance. At the new point, the backward
+        # slope is used, because the forward slope is steep if a coefficient has just become zero.
         back = start.parameters - parameters
         max_slope = max(-length * slope, INNER_TOL**2 * invisible)
         if falls and (start.value - end.value > invisible or -_measure_slope(end, back) <= max_slope):
@@ -220,31 +221,30 @@ def _search(start, direction, slope, minimizer):
 def make_model(
     point: Point, by_hessian: bool, reused: HessianModel | ColumnModel | None = None, mixing: float = 0.0
 ) -> HessianModel | ColumnModel:
-    """Return the quadratic model around a point, by the Hessian, which may be that of another model, or by columns.
+    """Return the quadratic model around a point: a HessianModel, which may reuse a Hessian, or a ColumnModel.
 
-    The fraction ``mixing`` of its curvature is that of equal probabilities. The Hessian may come from a sample.
+    The fraction ``mixing`` of the curvature is computed at equal probabilities. The curvature may use sampled rows.
     """
     objective, matrix = point.objective, point.objective.matrix
     if by_hessian:
         model = reused if isinstance(reused, HessianModel) else None
-        # Without a bound the suboptimality is estimated with the model alone, so its Hessian has to be that of the
-        # point.
+        # Without a bound, only the model estimates the suboptimality, so the Hessian must be computed at the point.
         if model is not None and not (objective.penalty.is_bounded or model.is_of(point)):
             model = None
         curvature_point = point if model is not None or objective.has_hessian else evaluate_sample(point)
         return HessianModel(point, curvature_point, model, mixing)
     working_set = choose_working_set(point)
-    # The model needs a copy of its columns, and the transpose of this copy.
+    # The model requires a copy of its columns, and the transpose of this copy.
     n_copied = 0 if matrix.lies_in_memory else 2 * matrix.shape[0] * int(np.count_nonzero(working_set.any(axis=0)))
     fits = objective.keeps_probabilities and objective.budget.holds(8 * n_copied)
     curvature_point = point if fits else evaluate_sample(point)
-    # In float32 probabilities near 1 would lose the mixed fraction.
+    # In float32, probabilities near 1 would lose the mixed fraction.
     precision = np.float32 if objective.rows.gains_from_float32 and not mixing else np.float64
     return ColumnModel(point, curvature_point, working_set, precision, mixing)
 
 
 def choose_working_set(point: Point) -> BoolArray:
-    """Return the coordinates (K, d) of the next model: the nonzero ones, and those likely to become nonzero."""
+    """Return the working set (K, d) of the next model: coordinates that are nonzero or likely to become so."""
     gradient, parameters = point.gradient[:, :-1], point.parameters[:, :-1]
     thresholds = point.objective.penalty.thresholds[:-1]
     sizes = np.abs(gradient)

@@ -36,15 +36,16 @@ if TYPE_CHECKING:
     from fastlin.objective.penalty import Penalty
     from fastlin.objective.point import Point
 
-# Hessian products per active-set Newton step of a ColumnModel; one-hot columns take 18 on average.
+# The maximum number of Hessian products per Newton step of a ColumnModel. One-hot columns take 18 on average.
 MAX_PRODUCTS = 30
 
 
 def _descend(visit, accuracy, newton_step=None, n_sweeps=ROUNDS):
-    """Alternate sweeps over all coordinates and over the active ones; return the decrease of the model.
+    """Alternate sweeps over all coordinates and over the active coordinates. Return the decrease of the model.
 
-    It stops when a sweep over all gains at most the fraction `accuracy` of the total. visit(only_active) makes a sweep;
-    newton_step(), called after n_sweeps, takes a Newton step of the active coordinates. Both return the decrease.
+    The function stops if a sweep over all coordinates gains at most the fraction `accuracy` of the total decrease.
+    visit(only_active) makes a sweep. newton_step(), called after n_sweeps, takes a Newton step of the active
+    coordinates. Both return the decrease.
     """
     total = 0.0
     for _ in range(ROUNDS):
@@ -63,10 +64,11 @@ def _descend(visit, accuracy, newton_step=None, n_sweeps=ROUNDS):
 
 
 class HessianModel:
-    """The model of all coordinates around a point, by the Hessian at ``curvature_point`` or of a ``reused`` model.
+    """The model of all coordinates around a point, with the Hessian at ``curvature_point`` or of ``reused``.
 
     The fraction ``mixing`` of the curvature of equal probabilities is added to the diagonal of the block of each pair
-    of classes. `is_reused`: the Hessian belongs to another point. `is_sampled`: it is a sum over a sample of the rows.
+    of classes. `is_reused` is true if the Hessian belongs to another point. `is_sampled` is true if the Hessian is a
+    sum over a sample of the rows.
     """
 
     def __init__(
@@ -92,9 +94,10 @@ class HessianModel:
         return bool((self._hessian_parameters == point.parameters).all())
 
     def minimize(self, accuracy: float, penalty: Penalty | None = None) -> FloatArray:
-        """Return the minimizer (K, d + 1) of the model; the fraction ``accuracy`` of the decrease may remain.
+        """Return the approximate minimizer (K, d + 1) of the model.
 
-        The descent continues from the last result. A penalty with other thresholds may replace the objective's.
+        The fraction ``accuracy`` of the decrease may remain. The descent continues from the previous result. A penalty
+        with other thresholds may replace the objective's.
         """
         point, parameters, slopes = self._point, self._parameters, self._slopes
         penalty = point.objective.penalty if penalty is None else penalty
@@ -113,22 +116,22 @@ class HessianModel:
 
 
 class ColumnModel:
-    """The model of a working set (K, d) of coordinates around a point, by the columns of X.
+    """The model of a working set (K, d) of coordinates around a point, computed from the columns of X.
 
-    The probabilities of ``curvature_point`` are mixed with equal ones, which have the fraction ``mixing``. With a
-    grouped penalty all classes have the same coordinates. Columns and scores are computed in ``precision``.
+    The probabilities of ``curvature_point`` are mixed with the fraction ``mixing`` of equal probabilities. With a
+    grouped penalty, the coordinates of all classes are the same. Columns and scores are computed in ``precision``.
     """
 
     # A ColumnModel belongs to one point.
     is_reused = False
-    work = 0  # the multiply-adds of its sweeps and products, approximately
+    work = 0  # the approximate number of multiply-adds of the sweeps and products
 
     def __init__(
         self, point: Point, curvature_point: Point, working_set: BoolArray, precision: FloatType, mixing: float = 0.0
     ) -> None:
         self._point, self.is_sampled = point, curvature_point is not point
-        # Ordered by feature, so that a column stays in the cache for all its classes. Without the copies, NumPy's
-        # arrays are strided except for a single coordinate, and Numba would compile another version for it.
+        # The order by feature keeps a column in the cache for all classes. Without the copies, NumPy's arrays would be
+        # strided except for a single coordinate, for which Numba would compile another version.
         features, classes = map(np.ascontiguousarray, np.nonzero(working_set.T))
         used = np.flatnonzero(working_set.any(axis=0))
         transposed, row_weights, probabilities = _read_columns(
@@ -136,7 +139,7 @@ class ColumnModel:
         )
         coordinates = point.objective.coordinates
         scale = coordinates.scale / transposed.scale
-        # Sparse entries are not centered; the step of the intercept corrects for their shift.
+        # Sparse entries are not centered. The step of the intercept corrects for the omitted shifts.
         self._omitted_shifts = np.where(transposed.positions < 0, coordinates.shift, 0)
         shift = coordinates.shift - scale * transposed.shift - self._omitted_shifts
         self._columns = WorkingColumns(
@@ -155,13 +158,13 @@ class ColumnModel:
             probabilities = probabilities * probabilities.dtype.type(1 - mixing) + equal
         row_curvatures = row_weights * probabilities * (1 - probabilities)
         self._intercept_curvatures = point.objective.fit_intercept * row_curvatures.sum(axis=1, dtype=np.float64)
-        # With two classes this form halves the memory traffic of a sweep.
+        # With two classes, this form halves the memory traffic of a sweep.
         self._curvature = Curvature(row_weights, row_curvatures if len(row_curvatures) == 1 else probabilities)
         self._curvatures = np.empty(len(features))
         means = np.zeros(0 if len(probabilities) == 1 else len(row_weights), row_weights.dtype)
         origins = point.parameters[classes, features]
         self._state = DescentState(origins, np.zeros(len(probabilities)), np.zeros_like(probabilities), means)
-        # Sparse entries are gathered; whole columns are read in order.
+        # Sparse columns require gathers. Dense columns are read sequentially.
         lengths = np.where(
             transposed.positions < 0, SLOW_OPERATION_WORK * np.diff(transposed.starts), 2 * len(row_weights)
         )
@@ -174,9 +177,9 @@ class ColumnModel:
         run_blocks(fill_block_curvatures, n_blocks, self._columns, row_curvatures, self._curvatures)
 
     def _count_sweeps(self, mixing):
-        """Return after how many sweeps over active coordinates a Newton step costs no more than these.
+        """Return the number of sweeps over active coordinates that cost as much as a Newton step, at least ROUNDS.
 
-        0 means no Newton steps: they cost more than the largest number of sweeps, or the model does not allow them.
+        The result is 0 if Newton steps are not used, because they are too expensive or the model does not allow them.
         """
         objective = self._point.objective
         allows_newton = not (mixing or objective.penalty.group_lasso or objective.penalty.box is not None)
@@ -188,9 +191,10 @@ class ColumnModel:
         return n_sweeps if n_sweeps <= 4 * ROUNDS else 0
 
     def minimize(self, accuracy: float, penalty: Penalty | None = None) -> FloatArray:
-        """Return the minimizer (K, d + 1) over the working set; the fraction ``accuracy`` of the decrease may remain.
+        """Return the approximate minimizer (K, d + 1) over the working set.
 
-        The descent continues from the last result. A penalty with other thresholds may replace the objective's.
+        The fraction ``accuracy`` of the decrease may remain. The descent continues from the previous result. A penalty
+        with other thresholds may replace the objective's.
         """
         point, state = self._point, self._state
         penalty = point.objective.penalty if penalty is None else penalty
@@ -216,7 +220,7 @@ class ColumnModel:
         def newton_step():
             return self._take_newton_step(find_end(), state, penalty)
 
-        # Far from the minimum the model is inaccurate, so a minimizer of low accuracy is enough.
+        # Far from the minimum, the model is inaccurate, so a minimizer of low accuracy is sufficient.
         if self._n_sweeps and accuracy <= INNER_TOL**2:
             _descend(visit, accuracy, newton_step, self._n_sweeps)
         else:
@@ -224,11 +228,11 @@ class ColumnModel:
         return find_end()
 
     def _take_newton_step(self, start, state, penalty):
-        """Take a Newton step of the active coordinates for their signs, while the model decreases; return the decrease.
+        """Take a Newton step of the active coordinates while the model decreases, and return the decrease.
 
-        Conjugate gradients compute the step; for each of their iterates the curvature along it equals minus its slope.
-        The step solves for correlated columns at once, such as one-hot columns with an intercept, which sweeps approach
-        slowly.
+        Conjugate gradients compute the step for fixed signs. Along each of their iterates, the curvature equals minus
+        the slope. The step solves for correlated columns simultaneously, such as one-hot columns with an intercept, for
+        which sweeps converge slowly.
         """
         point, rows = self._point, self._point.objective.rows
         features, classes, probabilities = self._columns.features, self._columns.classes, self._curvature.probabilities
@@ -276,9 +280,9 @@ class ColumnModel:
 
 
 def _read_columns(point, precision, features, is_sample):
-    """Return X by columns, and the weights (m,) and probabilities (K, m) of its rows.
+    """Return X stored column-wise, and the weights (m,) and probabilities (K, m) of its rows.
 
-    These are all rows of X, with zero weights for rows outside the sums, or a copy of a small sample.
+    The rows are all rows of X, with zero weights for rows outside the sums, or a copy of a small sample.
     """
     rows = point.objective.rows
     weights = np.broadcast_to(rows.weights_of(rows.row_indices), rows.n_rows) / rows.total_weight
@@ -289,7 +293,7 @@ def _read_columns(point, precision, features, is_sample):
         probabilities = np.ascontiguousarray(point.probabilities, precision)
         return matrix.transposed(precision, features), weights.astype(precision), probabilities
     all_weights, probabilities = np.zeros(n, precision), np.zeros((rows.n_rows_coef, n), precision)
-    # A row counts as often as its index occurs.
+    # The weight of a row is multiplied by the number of occurrences of its index.
     np.add.at(all_weights, rows.row_indices, weights)
     probabilities[:, rows.row_indices] = point.probabilities
     return rows.matrix.transposed(precision, features), all_weights, probabilities
@@ -298,10 +302,10 @@ def _read_columns(point, precision, features, is_sample):
 def minimize_active(
     hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes: FloatArray, min_gain: float = 0.0
 ) -> float:
-    """Minimize the model over the active set, with parameters at zero or at a bound fixed; return the decrease.
+    """Minimize the model over the active set; parameters at zero or at a bound are fixed. Return the decrease.
 
-    hessian (p, p) is that of the smooth part, ordered by class and then by feature. parameters (p,), and slopes (p,) of
-    the smooth part, are updated. Steps for groups end once one gains no more than ``min_gain``.
+    hessian (p, p) is the Hessian of the smooth part, ordered by class and then by feature. parameters (p,) and slopes
+    (p,) of the smooth part are updated. Group steps stop after a step that gains at most ``min_gain``.
     """
     is_curved = np.diagonal(hessian) > 0
     if penalty.group_lasso:
@@ -310,10 +314,10 @@ def minimize_active(
 
 
 def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, box):
-    """Minimize over the nonzero parameters: Newton steps for fixed signs, with one factor whose rows are removed.
+    """Minimize over the nonzero parameters by Newton steps for fixed signs, removing rows from one factor.
 
-    Feature-sign search (Lee, Battle, Raina and Ng 2006, algorithm 1). A step may cross zeros while the model decreases.
-    A parameter that is zero, or at its bound, at the end of a step is fixed there.
+    This is feature-sign search (Lee, Battle, Raina and Ng 2006, algorithm 1). A step may cross zeros while the model
+    decreases. A parameter that is zero or at a bound after a step is fixed there.
     """
     thresholds = np.resize(thresholds, len(parameters))
     bounds = None if box is None else np.stack([box.min_parameters.ravel(), box.max_parameters.ravel()])
@@ -357,15 +361,16 @@ def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, box):
 
 
 def _measure_lengths(start, step, ends, is_ahead):
-    """Return the fractions of a step at which its parameters reach their ends, infinite for those that do not."""
+    """Return the fractions of a step at which parameters reach their ends, or infinity if they do not."""
     return np.divide(ends - start, step, out=np.full_like(step, np.inf), where=is_ahead)
 
 
 def _search_over_signs(curvature, corners, rises, max_length):
     """Return the length to the minimum along a Newton step, the decrease, and the number of signs that change.
 
-    The slope along the step is -``curvature`` at its start, grows by ``curvature`` over its length, and rises at the
-    corners. The ridge of the factorization makes steps shorter, so the decrease is not overestimated.
+    The slope is -``curvature`` at the start of the step and increases by ``curvature`` along the full step. At each of
+    the corners it increases by the corresponding entry of rises. The ridge of the factorization makes steps shorter, so
+    the decrease is not overestimated.
     """
     if not curvature > 0:
         return 0.0, 0.0, 0
@@ -379,7 +384,7 @@ def _search_over_signs(curvature, corners, rises, max_length):
 
 
 def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, min_gain):
-    """Minimize over the nonzero groups: Newton steps with the curvature of the norms."""
+    """Minimize over the nonzero groups by Newton steps that include the curvature of the norms."""
     shape = (-1, len(thresholds))
     is_curved = is_curved.reshape(shape).all(axis=0)
     total, n_left, is_last = 0.0, None, False
@@ -389,7 +394,7 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, min_gai
         if not len(active):
             break
         if n_left is None:
-            # As many as the sweeps over the active coordinates may cost, but at least one.
+            # The steps may cost as much as the sweeps over the active coordinates, but one is always allowed.
             work = len(active) ** 3 / 3 + len(active) ** 2 + NUMPY_CALL_WORK
             n_left = max(1, int(ROUNDS**2 * hessian.size / work))
         block, start = hessian[np.ix_(active, active)], parameters[active]
@@ -399,8 +404,8 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, min_gai
         parameters[active] = end
         slopes += np.einsum("ij,j->i", hessian[:, active], end - start)
         total += decrease
-        # Steps that are cut short because a small group becomes zero do not count: of two copies of a column one is
-        # often small.
+        # Steps in which a small group becomes zero are not included in the limit, because one of two copies of a column
+        # is often small.
         if np.count_nonzero(end) >= np.count_nonzero(start):
             n_left -= 1
             is_last |= decrease <= min_gain
@@ -408,7 +413,7 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, min_gai
 
 
 def _take_group_step(block, slopes, start, thresholds):
-    """Return the minimum along the Newton step with the curvature of the norms, the decrease, and whether to stop."""
+    """Return the minimizer along the Newton step with the norms' curvature, the decrease, and whether to stop."""
     slopes, start = slopes.reshape(-1, len(thresholds)), start.reshape(-1, len(thresholds))
     n_classes = len(start)
     norms = _norms(start)
@@ -434,7 +439,7 @@ def _take_group_step(block, slopes, start, thresholds):
 
     def change_to(end):
         change, sums = end - start, norms + _norms(end)
-        # The difference of two norms, without cancellation.
+        # The difference of two norms is computed without cancellation.
         grown = np.divide(np.einsum("kj,kj->j", change, start + end), sums, out=np.zeros_like(sums), where=sums > 0)
         smooth = float(np.sum(slopes * change)) + 0.5 * _multiply(change.ravel(), block, change.ravel())
         return smooth + float(np.sum(thresholds * grown))
@@ -456,14 +461,14 @@ def _take_group_step(block, slopes, start, thresholds):
 
 
 def _factorize(block):
-    """Return the packed factor of a symmetric matrix (m, m)."""
+    """Return the packed Cholesky factor of a symmetric matrix (m, m)."""
     factors = np.empty((1, len(block) * (len(block) + 1) // 2))
     factorize_block(0, 1, block[None], RIDGE[np.float64], factors)
     return factors[0]
 
 
 def _solve(factor, size, slopes):
-    """Return the Newton step -A^-1 slopes from the factor of A (size, size)."""
+    """Return the Newton step -A^-1 slopes, given the factor of A (size, size)."""
     step = -slopes[None]
     solve_block(0, 1, factor[None, : size * (size + 1) // 2], step)
     return step[0]

@@ -1,7 +1,8 @@
 """L-BFGS in the span of the rows of X, for X with at least three times as many columns as rows.
 
-A step takes one product with the inner products of the rows. The line search takes none, because scores are linear in
-the step. The penalty defines the inner product, and half the squared norm of the gradient in it is the certificate.
+A step takes one product with the inner products of the rows. The line search does not take any, because scores are
+linear in the step. The penalty defines the inner product, and half the squared norm of the gradient with respect to it
+is the certificate.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 
 
 def minimize(fit: Fit) -> Solution | None:
-    """Minimize an objective that `suits`, from the null model, the parameters of a start or a nearby solution.
+    """Minimize an objective for which `suits` is true, starting at the null model, a start or a nearby solution.
 
-    The result is None if J is not finite in the row space or the start cannot be represented there.
+    The result is None if J is not finite in the row space, or if the start cannot be represented in it.
     """
     objective, stopping = fit.objective, fit.stopping
     nearby = None if fit.nearby is None else fit.nearby.row_point
@@ -46,7 +47,7 @@ def minimize(fit: Fit) -> Solution | None:
             return None
         point = space.at(vector)
         pairs, bounds = RowPairs(space), [point.bound]
-        # The bound must be below this before a point is evaluated in the coefficients.
+        # A point is evaluated in the space of the coefficients only if the bound is at most this limit.
         limit = np.inf
         while isfinite(point.value) and isfinite(point.bound):
             stop_reason = MAX_ITER_REACHED if stopping.is_over() else None
@@ -84,7 +85,7 @@ def _search(space, point, direction):
 
 
 def suits(objective: Objective) -> bool:
-    """Return whether an objective can be minimized in the row space, faster and with similar memory."""
+    """Return whether the row space is suitable: minimization is faster, and memory use is similar."""
     penalty, matrix = objective.penalty, objective.matrix
     n, d = matrix.shape
     if not (MIN_COLUMNS_PER_ROW * n <= d and 2 * objective.n_rows >= n and matrix.lies_in_memory):
@@ -95,7 +96,7 @@ def suits(objective: Objective) -> bool:
 
 
 class RowPairs(Recursion):
-    """The last steps and gradient changes in the row space."""
+    """The latest steps and gradient changes in the row space."""
 
     def __init__(self, space: RowSpace) -> None:
         n_forms, *shape = space.shape
@@ -103,7 +104,7 @@ class RowPairs(Recursion):
         super().__init__(space.objective.budget.count_row_pairs(length), length, n_forms=n_forms)
 
     def direction(self, point: RowPoint) -> FloatArray:
-        """Return the quasi-Newton step from a RowPoint, a vector.
+        """Return the quasi-Newton step from a RowPoint, which is a vector.
 
         The initial matrix has one scale for all multipliers, and one for the intercept of each class.
         """

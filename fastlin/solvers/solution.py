@@ -1,4 +1,4 @@
-"""The records of a solver: its solution, its iterations and the reason why it stopped."""
+"""The results of a solver: the solution, the iterations and the stop reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StopReason(NamedTuple):
-    """Why a solver stopped."""
+    """The reason why a solver stopped."""
 
     message: str
     converged: bool = False  # whether tol or the limit of floating-point accuracy was reached
@@ -35,13 +35,13 @@ class Iteration(NamedTuple):
     """The state after an iteration."""
 
     objective: float  # J
-    # Upper bound on J - J*, infinite if there is none: rigorous in the last iteration, in float64. Earlier bounds of
-    # `descent` ignore the exchange between classes, and those of the row space ignore the gradient with respect to the
-    # intercept.
+    # An upper bound on J - J*, or infinity. It is rigorous in the last iteration, which is in float64. Earlier bounds
+    # of `descent` omit the exchange between classes, and earlier bounds in the row space omit the gradient with respect
+    # to the intercept.
     bound: float
-    gradient: float  # largest magnitude with respect to coefficients and intercept; in the row space a bound on it
-    n_passes: float  # over X so far
-    seconds: float  # since the solver began
+    gradient: float  # the largest magnitude in the gradient, or in the row space an upper bound on it
+    n_passes: float  # the number of passes over X so far
+    seconds: float  # the time since the start of the solver
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +51,15 @@ class Solution:
     parameters: np.ndarray  # (K, d + 1), in the coordinates of the objective
     value: float  # J
     loss: float  # the mean loss
-    gradient: np.ndarray  # (K, d + 1), of the smooth part of J
+    gradient: np.ndarray  # (K, d + 1), the gradient of the smooth part of J
     certificate: float  # an upper bound on J - J*; infinite if there is none
     stop_reason: StopReason
     history: list[Iteration]
-    n_passes: float  # over X, of the whole fit
-    preconditioner: AnyPreconditioner | None = None  # the last one of L-BFGS, with the scale of its last step
+    n_passes: float  # the number of passes over X in the fit
+    preconditioner: AnyPreconditioner | None = None  # the last preconditioner of L-BFGS, with the last scale
     pairs: Pairs | None = None  # the last steps and gradient changes of L-BFGS
     row_point: RowPoint | None = None  # the last point of L-BFGS in the row space
-    model: HessianModel | None = None  # the last one of proximal Newton
+    model: HessianModel | None = None  # the last model of proximal Newton
 
     @property
     def converged(self) -> bool:
@@ -68,5 +68,5 @@ class Solution:
 
     @property
     def n_iter(self) -> int:
-        """Number of iterations."""
+        """The number of iterations."""
         return len(self.history)

@@ -1,4 +1,4 @@
-"""The stopping rules, certificates and histories that all solvers share."""
+"""The stopping rules, certificates and histories of all solvers."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ if TYPE_CHECKING:
     from fastlin.objective.point import Point
     from fastlin.objective.row_space import RowPoint
 
-# Called after each iteration with its number, the Iteration, and a function that returns the parameters (K, d + 1). If
-# the result is true, the fit stops.
+# A callback after each iteration. Its arguments are the number of the iteration, the Iteration, and a function that
+# returns the parameters (K, d + 1). If the callback returns a true value, the fit stops.
 OnIteration: TypeAlias = Callable[[int, Iteration, Callable[[], FloatArray]], object]
 
 
 @dataclass(eq=False)
 class Stopping:
-    """The stopping rule of a fit, and its history.
+    """The stopping rule and the history of a fit.
 
-    The rule "suboptimality" is met if J - J* is at most `allowed_gap`. The duality gap, including rounding error,
-    bounds J - J*; without a bound the solver's estimate counts. If the rounding error alone exceeds `allowed_gap`, the
-    computed gap decides.
+    The rule "suboptimality" is satisfied if J - J* is at most `allowed_gap`. The duality gap, including rounding error,
+    bounds J - J*. Without a bound, the solver's estimate is used. If the rounding error alone exceeds `allowed_gap`,
+    the computed gap is used.
 
-    The rule "gradient" is met if no entry of the gradient exceeds tol and the smaller of gap and estimate is at most
-    `allowed_gap`. For tol up to DEFAULT_TOL, RELAXATION times as much is allowed if the gradient has been small for
-    some iterations in a row, J decreased by no more than this in them, and the gap is at most a fraction of J.
+    The rule "gradient" is satisfied if no entry of the gradient exceeds tol and the smaller of gap and estimate is at
+    most `allowed_gap`. For tol up to DEFAULT_TOL, the allowed gap is RELAXATION times as large if the gradient has been
+    small for N_RECENT iterations, J decreased by at most this gap in them, and the gap is at most a fraction of J.
 
-    At most ``max_iter`` iterations are recorded. ``on_iteration`` is called after each of them (see `OnIteration`).
+    At most ``max_iter`` iterations are recorded. ``on_iteration`` is called after each iteration (see `OnIteration`).
     `null_objective` is a lower bound on J of the null model. `gap_floor` is the rounding error of a gap.
     """
 
@@ -68,7 +68,7 @@ class Stopping:
     history: list[Iteration] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Start the clock, and derive the constants of the objective."""
+        """Start the timer, and compute the constants of the objective."""
         objective = self.objective
         self._is_stopped, self._started, self._n_passes_before = False, perf_counter(), objective.n_passes
         self._lower_bound = self._dual_value = -np.inf
@@ -78,7 +78,7 @@ class Stopping:
         equal = log(len(objective.class_weights))
         self.objective_floor = equal if has_one_class else self.objective_floor
         self.null_objective = np.inf if has_one_class else objective.null_model.lower_bound
-        # If the penalty is not smooth, gaps are differences of values.
+        # If the penalty is not smooth, gaps are computed as differences of values.
         self.gap_floor, penalty = 2 * SUM_ROUNDING * self.null_objective, objective.penalty
         if penalty.is_smooth and penalty.is_bounded:
             entry = SUM_ROUNDING / float(np.minimum.reduce(penalty.arrays.roots, initial=1.0))
@@ -86,13 +86,13 @@ class Stopping:
         self._separable_loss, self._vanishing_value = DEFAULT_TOL * equal, VALUE_EPS[np.float64] * equal
 
     def begin(self, point: Point) -> float:
-        """Observe the starting point; RangeError if J or its gradient is not finite."""
+        """Observe the starting point; raise a RangeError if J or its gradient is not finite."""
         if not point.is_finite:
             raise RangeError("the objective or its gradient is not finite at the start")
         return self.observe(point)
 
     def observe(self, point: Point) -> float:
-        """Update the best point and the lower bound on J*; return the gap, an estimate unless in float64."""
+        """Update the best point and the lower bound on J*. Return the gap, which is an estimate in float32."""
         dual_value = max(point.dual_value, self._dual_value)
         if point.precision == np.float64:
             self._lower_bound = max(self._lower_bound, point.lower_bound())
@@ -102,12 +102,12 @@ class Stopping:
         return _measure_gap(point, dual_value)
 
     def has_converged(self) -> bool:
-        """Return whether the best point in float64 meets the criterion, for example with its intercept optimized."""
+        """Return whether the best point in float64 meets the criterion, for example after optimizing the intercept."""
         best = self._best
         return best is not None and self.is_criterion_met(best, self.observe(best), np.inf)
 
     def observe_dual_value(self, value: float, rounding: float) -> None:
-        """Update the lower bound on J* with a dual value in float64, which rounding can have raised by ``rounding``."""
+        """Update the lower bound on J* with a dual value in float64, whose rounding error is at most ``rounding``."""
         self._lower_bound = max(self._lower_bound, value - rounding)
         self._dual_value = max(self._dual_value, value)
 
@@ -121,19 +121,19 @@ class Stopping:
         return max(0.0, point.value - self._lower_bound) + point.rounding
 
     def record(self, point: Point, bound: float) -> None:
-        """Record the iteration that ended at a point, with its certificate if it is in float64, otherwise the bound."""
+        """Record an iteration that ended at a point, with a certificate if it is in float64, otherwise the bound."""
         bound = self.certify(point) if point.precision == np.float64 else bound
         self.record_values(point.value, bound, point.largest_entry, lambda: point.parameters)
 
     def record_values(self, value: float, bound: float, gradient: float, parameters: Callable[[], FloatArray]) -> None:
-        """Record an iteration by the fields of `Iteration` and a function that returns its parameters."""
+        """Record an iteration, given fields of `Iteration` and a function that returns the parameters."""
         seconds = perf_counter() - self._started
         self.history.append(Iteration(value, bound, gradient, self.n_passes, seconds))
         if self.on_iteration is not None and self.on_iteration(len(self.history), self.history[-1], parameters):
             self._is_stopped = True
 
     def allowed_gap(self, point: Point | RowPoint, tol: float | None = None) -> float:
-        """Return the largest suboptimality that tol, or another tolerance, allows at a point."""
+        """Return the largest suboptimality at a point that a tolerance allows; the default is `tol`."""
         return compute_allowed_gap(
             self.tol if tol is None else tol,
             point.value,
@@ -145,14 +145,14 @@ class Stopping:
         )
 
     def observe_refined(self, point: Point) -> float:
-        """Observe a point, and the same point with its intercept optimized if that may help; return the bound."""
+        """Observe a point, and if useful the same point with an optimized intercept; return the bound."""
         bound = self.observe(point)
         # With many classes a single step can tighten the bound by more than a factor of ten
         # (docs/benchmarks/design-choices.md: optimized intercepts).
         optimized = point.optimize_intercept() if self.intercept_limits_bound(point, bound) else None
         if optimized is None:
             return bound
-        # In float32 first, because a pass in float64 takes twice as long.
+        # The first pass may be in float32, because a pass in float64 takes twice as long.
         optimized_point = self.objective.at(optimized, point.precision)
         has_converged = self.observe(optimized_point) <= self.allowed_gap(optimized_point)
         if has_converged and optimized_point.precision != np.float64:
@@ -161,15 +161,15 @@ class Stopping:
         return min(bound, _measure_gap(point, max(optimized_point.dual_value, self._dual_value)))
 
     def intercept_limits_bound(self, point: Point, bound: float) -> bool:
-        """Return whether only the gradient with respect to the intercept keeps the bound above the allowed gap."""
+        """Return whether the bound exceeds the allowed gap only because the intercept is not stationary."""
         if self.rule != "suboptimality" or bound == np.inf:
             return False
         return point.stationary_gap <= self.allowed_gap(point) < bound
 
     def is_criterion_met(self, point: Point, bound: float, decrement: float) -> bool:
-        """Return whether a point meets the stopping rule; decrement is half the squared Newton decrement."""
+        """Return whether a point satisfies the stopping rule; decrement is half the squared Newton decrement."""
         allowed = self.allowed_gap(point)
-        # J is not negative, and has no accurate digits if it is this far below the loss of equal probabilities.
+        # J is not negative, and it has no accurate digits if it is below `_vanishing_value`.
         if not self.objective.penalty.is_bounded and point.value <= max(allowed, self._vanishing_value):
             return True
         if self.rule == "gradient":
@@ -177,7 +177,7 @@ class Stopping:
             persists = len(last) > N_RECENT and all(iteration.gradient <= self.tol for iteration in last)
             if persists and bound <= TRUST_RATIO * point.value:
                 relaxed = self.allowed_gap(point, max(self.tol, RELAXATION * min(self.tol, DEFAULT_TOL)))
-                # While J decreases by more than the allowed gap, a small estimate is not reliable.
+                # A small estimate is not reliable while J decreases by more than the relaxed gap.
                 allowed = relaxed if last[0].objective - point.value <= relaxed else allowed
             return is_small and min(bound, decrement) <= allowed
         if not self.objective.penalty.is_bounded:
@@ -206,21 +206,21 @@ class Stopping:
         return self._is_stopped or len(self.history) >= self.max_iter
 
     def find_stall_reason(self, point: Point, bound: float, decrement: float) -> StopReason:
-        """Return why no step decreases J at a point: tol, the limit of floating-point accuracy, or a stalled solver."""
+        """Return the StopReason if no step decreases J at a point: CONVERGED, AT_ROUNDING_LIMIT or STALLED."""
         if self.rule != "gradient" and bound <= self.allowed_gap(point):
             return CONVERGED
-        # If columns are far from zero, the rounding error of J is larger and hides larger gains.
+        # If column means are far from zero, the rounding error of J is larger and conceals larger decreases.
         invisible = max(VALUE_EPS[np.float64] * abs(point.value), min(point.rounding, self.tol * abs(point.value)))
-        # If the bound certifies no digit of J, the estimate is not reliable.
+        # If the bound does not certify any digit of J, the estimate is not reliable.
         is_near = bound == np.inf or bound <= INNER_TOL * abs(point.value) + point.rounding + point.dual_rounding
-        # The sign of so small a decrement is rounding error too.
+        # The sign of such a small decrement is not reliable either.
         return AT_ROUNDING_LIMIT if is_near and abs(decrement) <= invisible else STALLED
 
     def _is_separated(self, point):
         """Return whether J has no minimum: a coefficient has no penalty, and every row is classified correctly.
 
-        A row whose loss is below log(2) gives its label a probability above one half. The scores without the offsets
-        have to be correct.
+        If the loss of a row is below log(2), the probability of the label exceeds 1/2. Rows must be classified
+        correctly without the offsets as well.
         """
         objective, rows = self.objective, self.objective.rows
         box = objective.penalty.box
@@ -254,9 +254,9 @@ class Stopping:
 
 
 def _measure_gap(point, dual_value):
-    """Return the gap between a point and a dual value, at least its own rounding error.
+    """Return the gap between a point and a dual value, but at least the rounding error of the gap.
 
-    If probabilities and labels have the same class sums, the gradient alone gives the gap, without cancellation.
+    If probabilities and labels have the same class sums, the gap is computed from the gradient, without cancellation.
     """
     gap = max(0.0, point.value - dual_value) + SUM_ROUNDING * point.value
     if point.objective.penalty.is_smooth and max(map(abs, point.gradient[:, -1].tolist())) <= SUM_ROUNDING:
@@ -265,14 +265,14 @@ def _measure_gap(point, dual_value):
 
 
 def _is_better(point, other):
-    """Return whether J is lower at a point than at another, or the gap is if the values are equal up to rounding."""
+    """Return whether J is lower at a point than at another. If the values are equal up to rounding, compare gaps."""
     if abs(point.value - other.value) > VALUE_EPS[np.float64] * abs(other.value):
         return point.value < other.value
     return point.stationary_gap <= other.stationary_gap
 
 
 def is_slow(decrements: Sequence[float], target: float, switch_after: int) -> bool:
-    """Return whether the decrements, at their recent rate, need more than `switch_after` steps to reach the target."""
+    """Return whether decrements need more than `switch_after` further steps to the target at the recent rate."""
     half = switch_after // 2
     if len(decrements) < switch_after or len(decrements) % half:
         return False

@@ -1,6 +1,6 @@
 """Training by mini-batch gradient descent: one loop for networks and for the models of the course.
 
-`train` runs the segments of steps from a generator, and restores the right parameters, however the training ends.
+`train` runs segments of steps from a generator, and restores the best or last parameters when the run ends.
 `MomentumDescent`, `LinearDescent` and `AdamDescent` are the optimizers of networks. `train_by_epochs` trains a network
 with one of them and a `LearningRate` schedule, and `train_by_lbfgs` uses all rows at once.
 """

@@ -1,4 +1,4 @@
-"""Training of networks by epochs: the order of the rows, the stopping rules, and the epoch that is kept."""
+"""Training of networks by epochs: the order of the rows, the stopping rules, and the epoch to restore."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from fastlin.training.monitors import BestCheckpoint, Checkpoint, EarlyStopping
 from fastlin.training.network_descent import Descent
 from fastlin.typing import Array, IntArray
 
-# Number of rows whose loss is checked after the last step of a training run without validation.
+# The number of rows whose loss is checked after the last step of a training run without validation.
 PROBE_ROWS = 128
 
 
@@ -26,18 +26,18 @@ class EpochSchedule:
     learning_rate: LearningRate
     alpha: float = 0.0  # the penalty of a batch; see `Descent.run_epoch`
     shuffle: bool = True  # whether each epoch draws a new order of the rows
-    # Whether the last, incomplete batch of an epoch is dropped, as in courses.
+    # Whether an incomplete last batch of an epoch is skipped, as in courses.
     whole_batches: bool = False
-    patience: float = np.inf  # training stops after more epochs in a row without an improvement by tol
+    patience: float = np.inf  # the number of consecutive epochs without an improvement by tol that are allowed
     tol: float = 0.0
     early_stopping: bool = False  # whether the validation score must improve, instead of the training loss
     by_loss: bool = False  # whether the validation score is the loss, instead of the accuracy
-    keeps_steps: bool = False  # whether Ctrl-C keeps the last complete step, instead of the last complete epoch
+    keeps_steps: bool = False  # whether Ctrl-C restores the last complete step, instead of the last complete epoch
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """Loss and accuracy of an epoch: of its batches before each step, and of the validation examples, if any."""
+    """Loss and accuracy of the batches before each step of an epoch, and of the validation examples, if any."""
 
     loss: float
     accuracy: float
@@ -46,14 +46,14 @@ class Epoch:
 
 
 class EpochState(NamedTuple):
-    """The state of a training run after a complete epoch, from which it can be resumed; only for rows in memory."""
+    """The state after a complete epoch, from which a training run with rows in memory can be resumed."""
 
     records: list[Epoch]
     last: list[Array]  # `Descent.save` after the last epoch
     best: list[Array]  # `Descent.save` at the best checkpoint
     order: IntArray  # (n,); together with the generator it determines the following orders
     generator: Any  # the state of a RandomState
-    n_rows: int  # of the descent
+    n_rows: int  # the value of `Descent.n_rows`
 
 
 def train_by_epochs(
@@ -71,13 +71,14 @@ def train_by_epochs(
 ) -> Training:
     """Train the network of a descent; the records of the returned Training are Epochs.
 
-    The network gets the parameters of the best epoch on the validation examples or, without validation, of the last
-    epoch. If the training diverges, it gets those of the best epoch or, without validation, those at the start of the
-    epoch with the lowest loss. Ctrl-C keeps the last complete epoch or step; before the first one it is raised.
+    The final parameters are those after the epoch with the best validation score or, without validation, after the last
+    epoch. If the training run diverges without validation, they are those at the start of the epoch with the lowest
+    loss. After Ctrl-C, they are those of the last complete epoch or step; if there is none, KeyboardInterrupt is
+    raised.
 
     examples may be a callable that returns an iterator over the Examples of an epoch. on_epoch is called with the
-    Training after each epoch; a true result ends the training. save is called with the EpochState, and resumed is the
-    EpochState to start from.
+    Training after each epoch, and a true result ends the training run. save is called with each EpochState, and resumed
+    is the EpochState to start from.
     """
     validation_score = _negative_validation_loss if schedule.by_loss else _validation_accuracy
     if validation is None:
@@ -127,13 +128,13 @@ def train_by_epochs(
     if training.ended == "interrupted" and not (training.records or has_steps):
         raise KeyboardInterrupt
     if training.ended == "diverged":
-        # A velocity that is not finite would make every later training diverge.
+        # With a velocity that is not finite, every later training run would diverge.
         descent.reset()
     return training
 
 
 class _Learner:
-    """Runs the epochs of a network's training; n_renewed counts how often the learning rate was lowered."""
+    """Runs the epochs of a training run; n_renewed is the number of times that the learning rate was lowered."""
 
     def __init__(self, descent, examples, validation, schedule, random_state, n_epochs):
         self._descent, self._validation, self._schedule = descent, validation, schedule
@@ -148,7 +149,7 @@ class _Learner:
         self._order = np.arange(len(examples)) if examples.rows is None else examples.rows
 
     def take_epochs(self, first):
-        """Run the epochs from a first one on, and yield an Epoch for each."""
+        """Run the epochs starting at ``first``, and yield an Epoch for each."""
         descent, schedule = self._descent, self._schedule
         for n_epochs in range(first, schedule.max_epochs):
             rate = schedule.learning_rate.at(self._n_epochs_before + n_epochs, descent.n_rows, self.n_renewed)
@@ -165,7 +166,7 @@ class _Learner:
             yield Epoch(loss / n_rows, accuracy, *validation)
 
     def _take_parts(self):
-        """Yield the Examples of an epoch, each with a new order of its rows, or None for the existing order."""
+        """Yield the Examples of an epoch with the order of their rows; None means the existing order."""
         for examples in [self._examples] if self._stream is None else self._stream():
             if self._stream is not None:
                 self._set_rows(examples)
@@ -174,7 +175,7 @@ class _Learner:
     def _draw_order(self):
         schedule, n = self._schedule, len(self._order)
         if schedule.shuffle:
-            # Draws the same orders as scikit-learn's shuffle from the same state.
+            # From the same state, scikit-learn's shuffle draws the same orders.
             positions = np.arange(n)
             self._random_state.shuffle(positions)
             self._order = self._order[positions]
@@ -197,12 +198,12 @@ class _Learner:
         self._random_state.set_state(state.generator)
 
     def check_final_loss(self):
-        """Raise a DivergedError if the loss of some rows of the last steps is not finite."""
+        """Raise a DivergedError if the loss on some rows of the last steps is not finite."""
         self._measure(Examples(self._examples.matrix, self._examples.labels, rows=self._order[-PROBE_ROWS:]))
 
     def _measure(self, examples):
-        """Return the mean loss and accuracy of predictions, or raise a DivergedError if they are not finite."""
-        # Predictions may overflow if the training diverges.
+        """Return the mean loss and the accuracy of predictions; raise a DivergedError if they are not finite."""
+        # Predictions may overflow if the training run diverges.
         with np.errstate(over="ignore", invalid="ignore"):
             measures = self._descent.predictor().measure(examples)
         if not np.isfinite(measures).all():

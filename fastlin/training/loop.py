@@ -1,4 +1,4 @@
-"""The training loop: segments of steps, their records, and the parameters that are restored at the end."""
+"""The training loop: segments of steps, their records, and the parameters to restore at the end."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class DivergedError(ArithmeticError):
 
 @dataclass
 class Training:
-    """The records of a training run, its monitors, and its stop reason.
+    """The records, monitors and stop reason of a training run.
 
     `last` is the checkpoint after the last record. `ended` is "limit" (of the steps), "patience" (early stopping),
     "stopped" (by the callback), "diverged" or "interrupted". n_kept is the number of records up to the restored
@@ -29,7 +29,7 @@ class Training:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether early stopping should end the training."""
+        """Whether early stopping should end the training run."""
         return self.patience is not None and self.patience.is_exhausted
 
 
@@ -45,17 +45,17 @@ def train(
     save_step: Callable[[], Any] | None = None,
     check_end: Callable[[], object] | None = None,
 ) -> Training:
-    """Run segments of steps, update the monitors with their records, and restore the best or last checkpoint.
+    """Run segments of steps, update the monitors with the records, and restore the best or last checkpoint.
 
-    Iterating over `segments` runs a segment and yields its record; it raises DivergedError if the loss or the
-    parameters are not finite. `save` returns a copy of the state of the training, and `restore` restores it. The
-    training ends with the best checkpoint if `best` is given, otherwise the last one. Ctrl-C keeps the last checkpoint,
-    or the state that save_step returns. on_checkpoint returns whether to stop.
+    Iteration over `segments` runs one segment at a time and yields its record. It raises a DivergedError if the loss or
+    the parameters are not finite. `save` returns a copy of the training state, and `restore` restores such a copy. The
+    best checkpoint is restored if `best` is given, otherwise the last one. After Ctrl-C, the last checkpoint is
+    restored, or the state that save_step returns. on_checkpoint returns whether to stop.
     """
     records = list(records)
     before = Checkpoint(len(records), save())
     training = Training(records, before, patience=patience, best=best)
-    # Ctrl-C may occur between any two lines. A segment counts as soon as `last` is the checkpoint at its end.
+    # Ctrl-C may occur between any two lines. A segment is complete as soon as `last` is the checkpoint at its end.
     try:
         for record in segments:
             records.append(record)

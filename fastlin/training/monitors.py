@@ -1,4 +1,4 @@
-"""Monitors of a training run, as immutable values: early stopping, and the best checkpoint."""
+"""Immutable monitors of a training run: early stopping, and the best checkpoint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Checkpoint(NamedTuple):
-    """A state that a training run can restore: the number of records at that time, and the saved parameters."""
+    """A saved state of a training run: the number of records so far, and the saved parameters."""
 
     n_records: int
     saved: Any
@@ -16,11 +16,11 @@ class Checkpoint(NamedTuple):
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Early stopping: ends a training run that no longer improves.
+    """Early stopping of a training run that no longer improves.
 
-    The training ends after more than n_allowed records in a row without an improvement. A score is an improvement if it
-    is at least the best score plus tol, or greater than the best score if tol is None. The count restarts n_renewals
-    times. Records with a score of None are ignored.
+    The training run ends after more than n_allowed consecutive records without an improvement. A score is an
+    improvement if it is at least the best score plus tol or, if tol is None, greater than the best score. The first
+    n_renewals times, the counter is reset instead. Records with a score of None are ignored.
     """
 
     score: Callable[[Any], float | None]
@@ -33,11 +33,11 @@ class EarlyStopping:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether the training should end."""
+        """Whether the training run should end."""
         return self.n_without_improvement > self.n_allowed
 
     def after(self, record: Any) -> EarlyStopping:
-        """Return the monitor after one more record."""
+        """Return the monitor updated with one more record."""
         score = self.score(record)
         if score is None:
             return self
@@ -57,10 +57,10 @@ class EarlyStopping:
 
 @dataclass(frozen=True, eq=False)
 class BestCheckpoint:
-    """The first checkpoint with the highest score; scores are those of `EarlyStopping`.
+    """The first checkpoint with the highest score; for scores, see `EarlyStopping`.
 
-    With validates_at_start, a score belongs to the parameters at the start of its segment, and the best checkpoint is
-    only restored if the training diverges.
+    If validates_at_start, a score belongs to the parameters at the start of its segment, and the best checkpoint is
+    restored only if the training run diverges.
     """
 
     score: Callable[[Any], float | None]
@@ -69,7 +69,7 @@ class BestCheckpoint:
     checkpoint: Checkpoint | None = None
 
     def after(self, record: Any, before: Checkpoint, checkpoint: Checkpoint) -> BestCheckpoint:
-        """Return the monitor after one more record, for the segment between two checkpoints."""
+        """Return the monitor updated with the record of the segment between two checkpoints."""
         score = self.score(record)
         if score is None or (self.best_score is not None and not score > self.best_score):
             return self

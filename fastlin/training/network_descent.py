@@ -11,14 +11,14 @@ from fastlin.kernels.networks.layers import update_with_adam, update_with_moment
 from fastlin.networks.network import Examples, Network
 from fastlin.typing import Array, IntArray
 
-# Cost of updating a parameter, which reads three numbers and writes two, in multiply-adds.
+# The cost of updating a parameter, in multiply-adds; an update reads three numbers and writes two.
 UPDATE_WORK = 2 * READ_WORK
 
 
 class Sums(NamedTuple):
-    """Measures of an epoch before each step, summed over its rows."""
+    """Metrics before each step, summed over the rows of an epoch."""
 
-    loss: float  # mean batch losses times numbers of rows, without weights
+    loss: float  # the mean loss times the number of rows of each batch, summed without weights
     n_rows: float
     n_correct: float  # total weight of correctly classified rows
     weight: float
@@ -27,9 +27,9 @@ class Sums(NamedTuple):
 class Descent:
     """Gradient descent on a network's parameters; subclasses implement the update rule.
 
-    A step uses the gradient of the batch's loss plus (l2 / 2) ||W||^2. `carried` are the arrays that the rule updates
-    in each step, such as velocities. `counts[0]` is the number of training rows so far, and `n_steps` (1,) the number
-    of steps.
+    A step uses the gradient of the batch's loss plus (l2 / 2) ||W||^2. `carried` lists the arrays that each step
+    updates, such as velocities. `counts[0]` is the number of training rows so far, and `n_steps` (1,) is the number of
+    steps.
     """
 
     def __init__(
@@ -42,15 +42,15 @@ class Descent:
 
     @property
     def n_rows(self) -> int:
-        """The number of training rows so far, counting repetitions."""
+        """The number of training rows so far, including repetitions."""
         return int(self.counts[0])
 
     def predictor(self) -> Network:
-        """Return the network that predicts after the steps taken so far."""
+        """Return the network for predictions after the steps taken so far."""
         return self.network.fold()
 
     def save(self) -> list[Array]:
-        """Return copies of the network's arrays and of the arrays that the rule carries."""
+        """Return copies of the arrays of the network and of the `carried` arrays."""
         return [array.copy() for array in (*self.network.state, *self.carried)]
 
     def restore(self, saved: list[Array]) -> None:
@@ -59,12 +59,12 @@ class Descent:
             array[...] = values
 
     def reset(self) -> None:
-        """Set the arrays that the rule carries to zero."""
+        """Set the `carried` arrays to zero."""
         for array in self.carried:
             array[...] = 0
 
     def _update(self, vectors, n_penalized, learning_rate, l2):
-        """Update parameters; return the sum of squares of the coefficients, which are the first n_penalized."""
+        """Update parameters; return the sum of squares of the first n_penalized, which are the coefficients."""
         raise NotImplementedError
 
     def _update_blocks(self, learning_rate, l2):
@@ -86,8 +86,8 @@ class Descent:
     ) -> tuple[float, float, float]:
         """Take one step with a batch of rows of the examples' matrix.
 
-        Return its loss before the step, with the penalty, and the two weights of `Network.compute_gradient`. With
-        l2_by_weight, l2 is divided by the batch's weight.
+        Return the loss before the step, with the penalty, and the two weights of `Network.compute_gradient`. If
+        l2_by_weight, l2 is divided by the weight of the batch.
         """
         network = self.network
         n_rows = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
@@ -102,7 +102,7 @@ class Descent:
             if rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
                 rows = slice(int(rows[0]), int(rows[-1]) + 1)
         loss, n_correct, total = network.compute_gradient(examples, rows, seed)
-        # A batch of weight zero has no gradient, and its penalty may be infinite.
+        # The gradient for a batch of weight zero is zero, and its penalty may be infinite.
         if total > 0:
             l2 = float(l2 / total if l2_by_weight else l2)
             self.n_steps[0] += 1
@@ -120,12 +120,12 @@ class Descent:
     ) -> Sums:
         """Take a step with each batch of the examples; the last batch has the remaining rows.
 
-        `order` are the row indices of the examples' matrix in order; None means all rows in their order. A batch whose
-        loss, with the penalty, is not finite ends the epoch.
+        `order` contains row indices of the examples' matrix; None means all rows in their order. A batch whose loss,
+        with the penalty, is not finite ends the epoch.
         """
         n_rows = len(examples) if order is None else len(order)
         loss = n_correct = total = 0.0
-        # Losses may overflow if the training diverges.
+        # Losses may overflow if the training run diverges.
         with np.errstate(over="ignore", invalid="ignore"):
             for part in self._cut(n_rows, batch_size):
                 batch = examples.rows_of(part) if order is None else order[part]
@@ -137,17 +137,17 @@ class Descent:
         return Sums(loss, n_rows, n_correct, total)
 
     def _cut(self, n_rows, batch_size):
-        """Return the slices of the batches of an epoch; with batch normalization they have nearly equal sizes."""
+        """Return the slices of the batches of an epoch, which have nearly equal sizes if batches are normalized."""
         if not self.network.normalizations:
             return [slice(start, min(start + batch_size, n_rows)) for start in range(0, n_rows, batch_size)]
-        # A normalized batch needs at least two rows; a single row would become zero.
+        # A normalized batch must have at least two rows, because a single row would become zero.
         n_batches = max(1, min(-(-n_rows // batch_size), n_rows // 2))
         borders = [n_rows * batch // n_batches for batch in range(n_batches + 1)]
         return [slice(*pair) for pair in pairwise(borders)]
 
 
 class MomentumDescent(Descent):
-    """Gradient descent with momentum; see `update_with_momentum`. `velocity` (p,) is v."""
+    """Gradient descent with momentum; see `update_with_momentum`. `velocity` (p,) is v there."""
 
     def __init__(
         self,
@@ -167,8 +167,8 @@ class MomentumDescent(Descent):
 class AdamDescent(Descent):
     """Adam; see `update_with_adam`.
 
-    Step t has the rate learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t). `means` and `squares` (p,) are m and v, and
-    `n_steps` is t.
+    The learning rate of step t is learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t). `means` and `squares` (p,) are m
+    and v, and `n_steps` is t.
     """
 
     def __init__(

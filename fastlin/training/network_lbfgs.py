@@ -1,4 +1,4 @@
-"""Training of networks by L-BFGS with all rows at once, for small data."""
+"""Training of networks by L-BFGS with all rows at once, for small data sets."""
 
 import re
 from collections.abc import Callable
@@ -16,11 +16,11 @@ from fastlin.training.epochs import Epoch
 from fastlin.training.loop import Training
 from fastlin.training.monitors import Checkpoint
 
-# Replaces a loss that is not finite, because the line search interpolates losses.
+# MAX_LOSS replaces a loss that is not finite, because the line search interpolates losses.
 MAX_LOSS = 1e100
-# The folder of the BLAS in SciPy's wheels, on Linux and Windows, or on macOS.
+# The path of the BLAS in SciPy's wheels: the first alternative is for Linux and Windows, the second for macOS.
 SCIPY_BLAS = re.compile(r"[/\\]scipy(\.libs|/\.dylibs)[/\\]")
-# The active limits on threads, one per training run.
+# The active thread limits, one per training run.
 _LIMITS: list[Any] = []
 _LOCK = Lock()
 # Stop reasons by the status of SciPy's minimizer.
@@ -40,16 +40,16 @@ def train_by_lbfgs(
 ) -> Training:
     """Minimize the loss of all examples plus the penalty with SciPy's L-BFGS-B (Byrd, Lu, Nocedal and Zhu 1995).
 
-    The network must have neither batch normalization nor dropout. It gets the parameters of the best iteration on the
-    validation examples, or of the last one. The training ends if no entry of the gradient exceeds tol, if the loss
-    decreases by less than 2e-9 of itself, or if on_iteration returns a true value. The records of the returned Training
-    are Epochs.
+    The network must have neither batch normalization nor dropout. Its final parameters are those of the iteration with
+    the best validation score or, without validation, of the last iteration. The training run ends if no entry of the
+    gradient exceeds tol, if the relative decrease of the loss is below 2e-9, or if on_iteration returns a true value.
+    The records of the returned Training are Epochs.
     """
     descent = _Descent(network, examples, validation, alpha, on_iteration)
     training, start = descent.training, descent.training.last.saved
     limits = {"maxiter": max_iter, "maxfun": max_fun, "gtol": tol}
     try:
-        # Losses may overflow if the training diverges.
+        # Losses may overflow if the training run diverges.
         with np.errstate(over="ignore", invalid="ignore"), _limit_scipy_threads():
             result = minimize(
                 descent.evaluate, start, method="L-BFGS-B", jac=True, callback=descent.end_iteration, options=limits
@@ -69,7 +69,7 @@ def train_by_lbfgs(
 
 @cache
 def _find_scipy_blas():
-    """Return the BLAS libraries in SciPy's wheel; cached, because the search takes milliseconds."""
+    """Return the BLAS libraries in SciPy's wheel. They are cached, because the search takes milliseconds."""
     libraries = ThreadpoolController()
     paths = [library["filepath"] for library in libraries.info()]
     return libraries.select(filepath=[path for path in paths if SCIPY_BLAS.search(path)])
@@ -79,8 +79,8 @@ def _find_scipy_blas():
 def _limit_scipy_threads():
     """Limit SciPy's BLAS to one thread during training.
 
-    Its threads busy-wait after each step and compete with those of NumPy's BLAS (docs/benchmarks/design-choices.md:
-    scipy threads).
+    SciPy's BLAS threads busy-wait after each step and compete with those of NumPy's BLAS
+    (docs/benchmarks/design-choices.md: scipy threads).
     """
     with _LOCK:
         _LIMITS.append(_find_scipy_blas().limit(limits=1))
@@ -88,17 +88,17 @@ def _limit_scipy_threads():
         yield
     finally:
         with _LOCK:
-            # The first limit, which has the original number of threads, is restored last.
+            # The first limit contains the original number of threads, so it is restored last.
             limits = _LIMITS.pop()
             if not _LIMITS:
                 limits.restore_original_limits()
 
 
 class _Descent:
-    """The objective of L-BFGS, and the Training; records whether a loss was not finite, in a step or at the start."""
+    """The objective of L-BFGS and the Training; `has_overflowed` is True once a loss was not finite."""
 
     def __init__(self, network, examples, validation, alpha, on_iteration):
-        # The first computes in float64; the second is the user's network, which callbacks may read.
+        # The first network computes in float64. The second is the user's network, which callbacks may read.
         self._network, self._user_network = network.fold(np.float64), network
         self._examples, self._validation = examples, validation
         self._alpha, self._on_iteration = alpha, on_iteration
@@ -128,7 +128,7 @@ class _Descent:
 
     def end_iteration(self, intermediate_result):
         """Record an iteration."""
-        # These parameters were evaluated last, so the accuracy is theirs.
+        # These parameters were evaluated last, so `_accuracy` is their accuracy.
         network, training, parameters = self._network, self.training, intermediate_result.x.copy()
         validation: Any = ()
         if self._validation is not None:

@@ -1,4 +1,4 @@
-"""The progress bar of a training run: the number of steps, and the latest measures."""
+"""The progress bar of a training run, with the number of steps and the latest metrics."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from fastlin.terminal import show_bar
 
 @contextlib.contextmanager
 def show_steps(is_shown: bool, n_steps: int) -> Iterator[Callable[..., None]]:
-    """Show a progress bar if is_shown; yield a function of the number of steps and pairs (training, validation)."""
+    """Show a progress bar if is_shown; yield its update function of the step and (training, validation) pairs."""
     if not is_shown:
         yield lambda n_taken, **measures: None
         return

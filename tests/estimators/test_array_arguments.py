@@ -50,7 +50,7 @@ def narrow(column):
     return column.astype(kinds[0])
 
 
-# For columns of zeros and ones, which every type can hold: one container per way of reading.
+# For columns of zeros and ones, which every type can represent: one container per method of reading.
 COLUMNS = {
     "list": lambda array, _: array.tolist(),
     "read-only": lambda array, _: read_only(array),
@@ -102,7 +102,7 @@ def fitted(estimator):
 
 
 def fits(estimator, method="fit", **defaults):
-    """Return a function that fits a clone; its keywords replace X, Y or parameters of the estimator."""
+    """Return a function that fits a clone; the function's keywords replace X, Y or parameters of the estimator."""
 
     def call(**arguments):
         arguments, copy = {"X": X, "y": Y, **defaults, **arguments}, clone(estimator)
@@ -205,7 +205,7 @@ STRING_TYPES = {
 
 
 def find_numbers(result):
-    """Return the numbers of a result, for example the coefficients of a model."""
+    """Return the numbers in a result, for example the coefficients of a model."""
     result = getattr(result, "best_estimator_", result)
     for name in ("coef_", "coefs", "coef", "std_errors", "statistic"):
         if hasattr(result, name):
@@ -213,7 +213,7 @@ def find_numbers(result):
     return np.concatenate([coef.ravel() for coef in result.coefs_]) if hasattr(result, "coefs_") else result
 
 
-# Some models were fitted to an array without feature names.
+# Some models are fitted to arrays, which have no feature names.
 @pytest.mark.filterwarnings("ignore:X has feature names", "ignore:pandas.DataFrame with sparse columns")
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_arguments_in_any_container_give_the_same_result(argument, tmp_path):

@@ -1,6 +1,6 @@
 """Fits with bounds, large features, extreme offsets and weights, compared with SciPy's L-BFGS-B.
 
-For SciPy the coefficients are split into positive and negative parts, so that the L1 penalty is linear.
+SciPy optimizes the positive and negative parts of the coefficients separately, so the L1 penalty is linear.
 """
 
 import functools
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("sparse_passes")
 
 INF = np.inf
 TYPES = [np.float64, np.float64, np.float32, np.int8, np.int16, np.int32, np.uint8]
-# Probabilities near 0 and 1: coefficients change the loss by little.
+# Probabilities near 0 and 1: the coefficients hardly affect the loss.
 SOFT = [[1 - 1e-3, 1e-3], [1e-3, 1 - 1e-3]]
 DEFAULTS = {"C": 1.0, "l1_ratio": 0.0, "lower_bounds": -INF, "upper_bounds": INF, "fit_intercept": True}
 # Each type of columns takes seconds to compile.
@@ -48,7 +48,7 @@ REFUSED = [
 
 @dataclass(frozen=True)
 class Problem:
-    """Rows X (n, d), labels or probabilities of the classes, weights and offset, and an estimator's parameters."""
+    """Rows X (n, d), labels or class probabilities, weights and offset, and an estimator's parameters."""
 
     X: np.ndarray
     y: np.ndarray
@@ -57,7 +57,7 @@ class Problem:
     parameters: dict = field(repr=False)
 
     def evaluate(self, positive, negative, intercept):
-        """Return J at coef = positive - negative (K, d) and intercept (K,), and its gradients by these three."""
+        """Return J at coef = positive - negative (K, d) and intercept (K,), and the gradient for each."""
         X, parameters = self.X.astype(np.float64), self.parameters
         weights = np.ones(len(X)) if self.weights is None else self.weights
         fractions = weights / weights.sum()
@@ -76,10 +76,10 @@ class Problem:
         return self.evaluate(np.maximum(coef, 0), np.maximum(-coef, 0), intercept.astype(np.float64))[0]
 
     def find_minimum(self, *starts):
-        """Return the lowest J that L-BFGS-B reaches from zero and from starts (coef, intercept) within the bounds."""
+        """Return the lowest J within the bounds that L-BFGS-B reaches from zero and from starts (coef, intercept)."""
         shape = 1 if self.parameters["K"] == 2 else self.parameters["K"], self.X.shape[1]
         lower, upper = (np.broadcast_to(self.parameters[name], shape) for name in ("lower_bounds", "upper_bounds"))
-        # Columns are scaled by their root mean square and not centered.
+        # Columns are divided by their root mean square and not centered.
         X = self.X.astype(np.float64)
         scale = np.sqrt(np.mean(X**2, axis=0))
         scale = np.where(scale > 0, scale, 1.0)
@@ -210,7 +210,7 @@ def test_inactive_bounds_do_not_change_the_model():
         plain = fit(IRIS, SPECIES, l1_ratio=l1_ratio)
         infinite = fit(IRIS, SPECIES, l1_ratio=l1_ratio, lower_bounds=-INF, upper_bounds=np.full(4, INF))
         np.testing.assert_array_equal(infinite.coef_, plain.coef_)
-        # With bounds the coefficients of a feature need not sum to zero.
+        # With bounds, the coefficients of a feature do not necessarily sum to zero.
         bounded = fit(IRIS, SPECIES, l1_ratio=l1_ratio, lower_bounds=-50, upper_bounds=60)
         np.testing.assert_allclose(bounded.predict_proba(IRIS), plain.predict_proba(IRIS), atol=1e-5)
 
@@ -297,12 +297,12 @@ def fit_problem(problem):
 def bound_suboptimality(problem, model, minimum):
     """Return the largest suboptimality that is allowed for a model that has converged."""
     tol = problem.parameters["tol"]
-    # For solver names of scikit-learn tol bounds the gradient, which allows this suboptimality.
+    # With scikit-learn's solver names, tol bounds the gradient, which allows this suboptimality.
     relative = tol if problem.parameters["solver"] == "auto" else min(30 * tol, 3e-3)
     allowed = 1.01 * relative * minimum + 1e-10
     if model.coef_.dtype == np.float32:
-        # Coefficients are rounded to float32, like the rows. The loss of a row changes by at most twice the change of
-        # a score, and the penalty changes with the coefficients.
+        # Coefficients are rounded to float32, like the rows. A row's loss changes by at most twice the change in a
+        # score, and the penalty changes with the coefficients.
         allowed += 1e-6 * minimum
         X, coef = np.abs(problem.X.astype(np.float64)), np.abs(model.coef_.astype(np.float64))
         changes = np.finfo(np.float32).eps / 2 * (X @ coef.T + np.abs(model.intercept_.astype(np.float64)))
@@ -363,7 +363,7 @@ def test_fits_of_large_features_without_curvature_reach_the_minimum(seed, minimu
 
 
 def test_a_fit_with_coefficients_too_large_for_float32_does_not_converge():
-    # A score is a difference of products of about 1e8, which float32 rounds by 4: half of the step between rows.
+    # A score is a difference of products near 1e8, where float32 rounds by 4: half the difference between rows.
     X = (12_345_677 + np.arange(4.0)).astype(np.float32)[:, None]
     p = 1 / (1 + np.exp(-10 * (np.arange(4) - 1.5)))
     with pytest.warns(ConvergenceWarning, match="the coefficients are too large for float32"):
@@ -435,7 +435,7 @@ def test_fits_with_extreme_offsets_reach_the_minimum(first, last):
         with warnings.catch_warnings(action="error", category=RuntimeWarning):
             model, value = fit_problem(problem)
         minimum = min(value, problem.find_minimum((model.coef_, model.intercept_)))
-        # For solver names of scikit-learn tol bounds the gradient, so a small J has only the bound of its certificate.
+        # With scikit-learn's solver names, tol bounds the gradient, so only the certificate bounds a small J.
         allowed = 1.01e-4 * minimum
         if problem.parameters["solver"] != "auto":
             allowed = max(3e-3 * minimum, model.certificate_)

@@ -40,7 +40,7 @@ def path(tmp_path):
 
 
 def fit_and_crash(model, path, n_epochs, monkeypatch, *data, **more):
-    """Fit a model and raise an error in the middle of the epoch after n_epochs epochs of six steps."""
+    """Fit a model and raise an error halfway through the epoch that follows n_epochs epochs of six steps."""
     step, numbers = Descent.step, itertools.count()
 
     def step_or_crash(*arguments, **options):
@@ -127,7 +127,7 @@ def test_equal_parameters_of_other_types_and_new_limits_are_accepted(path):
 
 
 def save(path, how, *arrays, **named):
-    """Write a file with a function of NumPy; an open file prevents it from appending a suffix to the path."""
+    """Write a file with a NumPy function; passing an open file prevents NumPy from appending a suffix to the path."""
     with path.open("wb") as file:
         how(file, *arrays, **named)
 
@@ -143,7 +143,7 @@ def edit(change):
 
 
 def change_array(name, make):
-    """Return a function that replaces an array of a checkpoint by `make(array)`."""
+    """Return a function that replaces an array in a checkpoint with `make(array)`."""
     return lambda content, arrays: arrays.update({name: make(arrays[name])})
 
 
@@ -168,7 +168,7 @@ DAMAGES = {
     "many rows": (lambda content, arrays: content.update(n_rows=10**30), "n_rows must be an integer"),
     "far order": (change_array("order", lambda order: order * 10**6), "order must contain the index of each"),
 }
-# A function that writes a file, from the bytes of a checkpoint of two epochs, and the error message.
+# A function that writes a file, given the bytes of a checkpoint after two epochs, and the error message.
 FILES = {
     "text": (lambda path, _: path.write_text("no checkpoint"), BROKEN),
     "nothing": (lambda path, _: path.write_bytes(b""), BROKEN),

@@ -1,10 +1,10 @@
-"""Fits at extreme scales, and of weak signals that lower the objective by less than a fraction tol.
+"""Fits at extreme scales, and fits of weak signals that lower the objective by less than a fraction tol.
 
-X and C range from 1e-300 to 1e300, with subnormal entries and vanishing columns: NumPy emits no warnings, and errors
-are ValueErrors that name the cause.
+X and C range from 1e-300 to 1e300; X has subnormal entries and vanishing columns. NumPy must not warn, and each error
+must be a ValueError that names the cause.
 
-A column times s with C is equivalent to the column itself with s^2 C (L1: s C), with a coefficient divided by s. So
-scikit-learn's fit of columns of unit scale is the reference for columns of any scale.
+Multiplying a column by s is equivalent to multiplying C by s^2 (L1: by s) and dividing the coefficient by s.
+Therefore scikit-learn's fit to columns of unit scale is the reference for columns of any scale.
 """
 
 import warnings
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("sparse_passes")
 X, Y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2
 EXPECTED = ConvergenceWarning, InferenceWarning, SeparationWarning
 BOTH = [np.float64, np.float32]
-# Largest power of ten in X.
+# The largest power of ten in X.
 MAX_POWERS = {np.float64: 300, np.float32: 36}
 PENALTIES = {
     "L2": {},
@@ -54,7 +54,7 @@ def draw_rows(generator, dtype):
         case 1:
             X *= draw_powers(generator, max_power, d)
         case 2:
-            # Columns that vary little compared with their mean.
+            # The columns vary little compared with their means.
             X = draw_powers(generator, max_power / 2) * (1 + X * 10.0 ** -generator.uniform(0, 18, d))
         case 3:
             X[generator.integers(n), generator.integers(d)] = 5e-324 if dtype == np.float64 else 1e-45
@@ -105,7 +105,7 @@ def fit_linear(parameters, data):
     model = LogisticRegression(max_iter=200, **parameters).fit(**data)
     predict(model, data)
     if parameters.get("l1_ratio"):
-        # Standard errors with L1 raise an error.
+        # There are no standard errors with an L1 penalty.
         return
     is_penalized = parameters["C"] < np.inf and np.any(parameters.get("penalty_factors", 1.0))
     choices = {"penalized": "sandwich"} if is_penalized else {}
@@ -153,7 +153,7 @@ PROBABILITIES = 0.5, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05
 @pytest.mark.parametrize(
     ("dtypes", "first", "last"),
     [
-        # The kernels for float32 take a minute to compile.
+        # Compiling the kernels for float32 takes a minute.
         ([np.float64], 0, 40),
         *marked(pytest.mark.thorough, (BOTH, 0, 60)),
         *marked(pytest.mark.slow, (BOTH, 60, 4000)),
@@ -204,7 +204,7 @@ def test_penalties_beyond_float64_give_zero_coefficients_and_a_valid_certificate
             loss = log_loss(Y, model.predict_proba(rows))
             assert loss + penalty <= np.log(2) + model.certificate_ + 1e-12
             assert model.converged_
-    # With these columns a penalty below the range of float64 would matter.
+    # Here even a penalty below the range of float64 would matter.
     for size, C in ((1e140, 5e-324), (1e150, 1e-308)):
         assert_refused(f"C={C:g} is too small for X", LogisticRegression(C=C).fit, size * X, Y)
 
@@ -231,7 +231,7 @@ def fit_reference(X, y, C):
 
 
 def assert_equal_models(model, X, y, expected, scale):
-    """Assert that coefficients and ranking equal those of a model of the unscaled columns."""
+    """Assert that coefficients and ranking equal those of a model fitted to the unscaled columns."""
     assert model.converged_
     largest = np.abs(expected.coef_).max()
     np.testing.assert_allclose(model.coef_ * scale, expected.coef_, rtol=0, atol=1e-2 * largest)
@@ -245,7 +245,7 @@ def test_columns_of_any_scale_have_the_model_of_columns_of_unit_scale(solver):
     for scale, C in product((1e-6, 1e-3, 1.0, 1e3, 1e6), (1e-4, 1.0, np.inf)):
         model = LogisticRegression(C=C, solver=solver).fit(scale * X, y)
         if C < np.inf and C * scale**2 * len(y) < 1e-8:
-            # With a penalty far above all curvature the solution is proportional to the gradient.
+            # If the penalty is far above all curvature, the solution is proportional to the gradient.
             exact = C * scale * (X - X.mean(axis=0)).T @ y
             np.testing.assert_allclose(model.coef_[0], exact, rtol=1e-4)
             assert model.converged_ and model.n_iter_[0] > 0

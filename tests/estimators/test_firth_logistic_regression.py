@@ -62,7 +62,7 @@ def test_effects_of_levels_are_relative_to_the_first_level():
     assert "b_x" in str(inference.summary())
     np.testing.assert_allclose(inference.std_errors, other.std_errors, rtol=1e-6)
     np.testing.assert_allclose(inference.conf_int(), other.conf_int(), atol=1e-6)
-    # A reference level has no separate effect either.
+    # Reference levels have no separate effect either.
     effects, of_columns = inference.marginal_effects(), other.marginal_effects()
     np.testing.assert_allclose(effects.effects, of_columns.effects, rtol=1e-7)
     np.testing.assert_allclose(effects.std_errors, of_columns.std_errors, rtol=1e-7)
@@ -106,7 +106,7 @@ def test_offsets_and_soft_labels(n_classes):
     true_coef = np.random.default_rng(0).normal(size=(3, 1 if n_classes == 2 else 3))
     offset = X @ true_coef
     plain, model = fit(X, y), fit(X, y, offset=offset)
-    # Offsets in the span of the columns shift the coefficients.
+    # Offsets in the column space of X shift the coefficients.
     moved = true_coef.T - true_coef.T.mean(axis=0) * (n_classes > 2)
     np.testing.assert_allclose(model.coef_ + moved, plain.coef_, atol=1e-8)
     assert model.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-10)

@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks: every solver calls them with its state and stops on request."""
+"""scikit-learn's callbacks: every solver passes them its state and stops on request."""
 
 import warnings
 from collections import Counter
@@ -32,7 +32,7 @@ make_search = partial(make_cv, Cs=[0.1, 10.0], cv=3, l1_ratios=(0.0, 0.5), scori
 
 
 class Recorder:
-    """A callback that records its calls, and can stop the fit or raise an error at the end of an iteration."""
+    """A callback that records calls, and can stop the fit or raise an error after an iteration."""
 
     def __init__(self, stop_at=None, fail_at=None, error=ZeroDivisionError):
         self.stop_at, self.fail_at, self.error = stop_at, fail_at, error
@@ -62,7 +62,7 @@ def wide_data():
     return X, (X @ np.random.default_rng(0).normal(size=400) > 0).astype(int)
 
 
-# A function for rows and labels, parameters, and the tolerance of the objectives.
+# A function that returns rows and labels, parameters, and the objective's tolerance.
 FITS = {
     "auto": (lambda: (X, Y), {}, 1e-9),
     "lbfgs": (lambda: (X, Y), {"solver": "lbfgs"}, 1e-9),
@@ -73,7 +73,7 @@ FITS = {
 }
 
 
-# Kernels for float32 and many classes take most of a minute to compile.
+# Compiling kernels for float32 and many classes takes most of a minute.
 @pytest.mark.parametrize("name", [*list(FITS)[:-1], *marked(pytest.mark.thorough, "float32")])
 def test_callbacks_receive_the_model_of_each_iteration_and_can_stop_there(name):
     load, parameters, tolerance = FITS[name]
@@ -134,14 +134,14 @@ def test_callbacks_of_scikit_learn_work_and_a_time_limit_stops_every_fit_of_a_se
 
 
 def make_network(name, **parameters):
-    # No training converges within these epochs.
+    # No training run converges within this number of epochs.
     model = fastlin.MLPClassifier((5,), max_iter=6, n_iter_no_change=np.inf, tol=0, random_state=0)
     return model.set_params(**NETWORKS[name], **parameters)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_callbacks_receive_each_epoch_of_a_network_and_can_stop_there(name):
-    # A stop on request must not warn; any warning is an error here.
+    # A stop on request must not emit a warning. Any warning is an error here.
     stopped = make_network(name, n_iter_no_change=5).set_callbacks(Recorder(stop_at=2)).fit(X, Y)
     assert stopped.n_iter_ == len(stopped.loss_curve_) == 2
     stopped = make_network(name, max_iter=1000).set_callbacks(TimeLimit(0)).fit(X, Y)
@@ -171,7 +171,7 @@ def test_callbacks_receive_every_fold_and_its_iterations(refit):
     counts, n_fits = Counter(begun), 3 * 2 * 2 + refit
     assert counts == Counter(ended)
     assert (counts["fit"], counts["fold"], counts["C"], counts["refit"]) == (1, 6, n_fits, int(refit))
-    # An empty task follows the last iteration of each fit.
+    # After the last iteration of each fit there is an empty task.
     assert len(recorder.models) + n_fits == counts["iteration"] >= model.n_iter_.sum() + n_fits
     assert recorder.names[0] == "setup" and recorder.names[-2:] == ["end fit", "teardown"]
     assert set(recorder.models[-1].predict(X)) <= set(Y)
@@ -191,7 +191,7 @@ def test_a_callback_stops_the_fits_of_a_cross_validation(n_jobs, monkeypatch):
     ("make", "error"),
     [
         (fastlin.LogisticRegression, ZeroDivisionError),
-        # Not to be confused with an overflow of X.
+        # This must not be reported as an overflow of X.
         (fastlin.LogisticRegression, OverflowError),
         (lambda: make_network("adam"), ZeroDivisionError),
         (make_search, ZeroDivisionError),

@@ -1,4 +1,4 @@
-"""LogisticRegression and its cross-validation on blocks of rows give the models, folds and scores of rows in memory."""
+"""LogisticRegression(CV) fitted to blocks of rows gives the same models, folds and scores as with rows in memory."""
 
 import functools
 import itertools
@@ -33,7 +33,7 @@ def cut(X):
 
 
 def make_batches(X, y, weights):
-    """Return Blocks of a function that reuses one buffer and does not allow two concurrent readings."""
+    """Return Blocks based on a function that reuses one buffer and does not allow concurrent reads."""
     buffer, lock = np.empty((ROWS, X.shape[1]), X.dtype), threading.Lock()
 
     def read():
@@ -109,7 +109,7 @@ def test_estimators_without_support_for_blocks_raise_an_error(estimator):
 
 
 def count_reads(blocks):
-    """Return a list that gets an entry with each pass over the blocks."""
+    """Return a list to which each pass over the blocks adds an entry."""
     reads, read = [], blocks._read
     blocks._read = lambda: reads.append(1) or read()
     return reads
@@ -120,7 +120,7 @@ def test_preconditioners_of_many_classes_read_the_blocks_once():
     blocks = from_arrays(X, y, rows_per_block=1000)
     reads = count_reads(blocks)
     model = LogisticRegression(solver="newton-cg", C=100).fit(blocks)
-    # Statistics, and a sample of rows for each preconditioner.
+    # Additional reads: statistics, and a sample of rows per preconditioner.
     assert len(reads) <= model.n_passes_ + 2 + 2 * model.n_iter_[0]
 
 
@@ -131,7 +131,7 @@ def test_a_fit_uses_less_memory_than_a_quarter_of_the_file(tmp_path):
         pytest.skip("the system does not limit private memory alone")
     n, d, path = 400_000, 1000, tmp_path / "X"
     path.write_bytes(np.random.default_rng(0).integers(0, 256, (60_000, d), np.uint8).tobytes())
-    # The rest of the file is a hole, which reads as zeros and takes no disk.
+    # The rest of the file is a hole, which reads as zeros and occupies no disk space.
     os.truncate(path, n * d)
     code = f"""
 import re, resource
@@ -154,7 +154,7 @@ print(model.score(X[:60_000], y[:60_000]))
 """
     limited, accuracy = run_program(code).split()
     assert limited == "limited"
-    # Two iterations learn something; the best accuracy is three quarters.
+    # Two iterations improve the model; the best possible accuracy is 3/4.
     assert 0.55 < float(accuracy) < 0.8
 
 
@@ -212,7 +212,7 @@ def test_scorers_receive_the_predictions_of_all_test_rows(scoring):
     weight_arguments = (None,) if callable(scoring) else (weights,)
     expected = folds(scoring=scoring).fit(X, y, *weight_arguments)
     blocks = from_arrays(X, y, rows_per_block=ROWS) if callable(scoring) else make_batches(X, y, weights)
-    # Warnings are errors here, also those about feature names that a model of a fold lacks.
+    # Warnings are errors here, including those about missing feature names in a fold's model.
     blocks.feature_names = None if callable(scoring) else list("abcdef")
     actual = folds(scoring=scoring).fit(blocks)
     compare(actual, expected)
@@ -226,7 +226,7 @@ def test_scorers_receive_the_predictions_of_all_test_rows(scoring):
 def test_folds_can_be_arbitrary_rows():
     blocks, generator = from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), np.random.default_rng(0)
     drawn = [(generator.integers(0, N, 300), generator.permutation(N)[:50]) for _ in range(2)]
-    # The first block has no training row of one fold, and no test row of the other.
+    # The first block contains no training rows of one fold and no test rows of the other.
     masks = [(np.arange(N) >= ROWS, np.arange(N) < ROWS), (np.arange(N) < 300, np.arange(N) >= 300)]
     groups = list(GroupKFold(3).split(X, Y, generator.integers(0, 20, N)))
     for cv in (drawn, masks, groups, ShuffleSplit(2, random_state=0)):
@@ -268,5 +268,5 @@ def test_test_rows_are_read_once_for_each_model():
     model = folds(Cs=4, max_iter=0, refit=False)
     with pytest.warns(ConvergenceWarning):
         model.fit(blocks)
-    # The statistics of each fold, and for each C one pass and the test rows.
+    # One read per fold for statistics, and per C one pass and one read of the test rows.
     assert len(reads) == 3 * (1 + 4 * 2)

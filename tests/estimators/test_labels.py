@@ -35,7 +35,7 @@ def test_other_types_are_fitted_and_predicted(kind):
     assert model.score(rows, Y) > 0.6
     wide = rows.astype(np.float32 if kind is np.float16 else np.float64)
     np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression().fit(wide, Y).coef_)
-    # A sum over so many entries exceeds the range of float16.
+    # This sum exceeds the range of float16.
     many = np.ones((70_000, 4), kind)
     np.testing.assert_array_equal(model.predict(many), model.predict(many.astype(wide.dtype)))
 
@@ -67,7 +67,7 @@ def put(array, index, value):
     return array
 
 
-# A change of X, y and weights, and the error message.
+# A change to X, y and weights, and the error message.
 BAD_INPUT = {
     "NaN in X": (lambda X, y, w: (put(X, (3, 1), np.nan), y, w), "X contains NaN"),
     "infinity in X": (lambda X, y, w: (put(X, (3, 1), np.inf), y, w), "X contains infinity"),
@@ -197,7 +197,7 @@ def test_errors_for_indicator_columns_explain_them_if_single_labels_are_required
 def test_weights_whose_sum_overflows_are_supported():
     X, y, fits = X_UNEVEN, Y_UNEVEN, []
     for weight in (1.0, 2.0**1022):
-        # C times the sum of the weights does not change.
+        # The product of C and the sum of the weights does not change.
         weights, C = np.full(len(y), weight), 1 / weight
         models = [
             fastlin.LogisticRegression(C=C, class_weight=class_weight).fit(X, y, weights)
@@ -211,7 +211,7 @@ def test_weights_whose_sum_overflows_are_supported():
     assert [model.certificate_ for model in heavy[:3]] == [model.certificate_ for model in light[:3]]
     assert max(model.certificate_ for model in heavy[:3]) < 1e-3
     np.testing.assert_allclose(heavy[3].scores_, light[3].scores_)
-    # The values of C are subnormal, so they have few digits.
+    # The values of C are subnormal, so they have few significant digits.
     np.testing.assert_allclose(heavy_path.Cs * 2.0**1022, light_path.Cs, rtol=1e-10)
     np.testing.assert_allclose(heavy_path.coefs, light_path.coefs, rtol=1e-3, atol=1e-3)
     network = fastlin.MLPClassifier((3,), max_iter=1, n_iter_no_change=np.inf, random_state=0).fit(X, y)
@@ -244,7 +244,7 @@ def test_rows_to_predict_are_checked():
     for call in (model.fit, model.score):
         assert_refused("y must be one label per row", call, X[:3], [[0], [1, 2], [0]])
     assert_refused("0 sample", model.predict, X[:0])
-    # The sum of the features overflows, the features do not.
+    # The sum of the features overflows, although no feature does.
     assert model.predict(np.full((1, 4), 1e308)).shape == (1,)
     dataframe = pd.DataFrame(X, columns=list("abcd"))
     named = fastlin.LogisticRegression().fit(dataframe, y)
@@ -274,6 +274,6 @@ def test_sparse_data_with_a_third_of_nonzero_entries_are_fitted_as_a_dense_copy(
     X[:, n_filled:] = 0
     monkeypatch.setattr("fastlin.budget.MIN_BYTES", smallest * budget.MIN_BYTES)
     actual, expected = (fastlin.LogisticRegression(tol=1e-10).fit(rows, y) for rows in (sparse.csr_array(X), X))
-    # Sparse passes have other rounding errors.
+    # Sparse passes have different rounding errors.
     assert np.array_equal(actual.coef_, expected.coef_) == is_dense
     np.testing.assert_allclose(actual.coef_, expected.coef_, atol=1e-4)

@@ -39,7 +39,7 @@ X, Y = load_scaled(load_iris)
 )
 def test_the_model_is_scikit_learns(loader, parameters):
     X, y = load_scaled(loader)
-    # With a named solver tol bounds the gradient.
+    # With a named solver, tol bounds the gradient.
     actual = fastlin.LogisticRegression(tol=1e-8 if "solver" in parameters else 1e-12, **parameters).fit(X, y)
     penalty = {name: value for name, value in parameters.items() if name not in ("solver", "dual")}
     expected = ScikitLearnLogisticRegression(solver="newton-cholesky", tol=1e-12, max_iter=1000, **penalty).fit(X, y)
@@ -93,7 +93,7 @@ def test_a_fit_that_stops_early_warns_with_the_certified_bound():
 
 
 def test_results_do_not_depend_on_threads_or_blas(monkeypatch):
-    # More than 10,000 parameters: BLAS splits inner products of such vectors among its threads.
+    # With more than 10,000 parameters, BLAS splits inner products of vectors among its threads.
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(1500, 700)), generator.integers(0, 16, 1500)
     models = []
@@ -120,7 +120,7 @@ def test_verbose_shows_the_progress_of_the_fit(capsys):
 
 @pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky"])
 def test_a_fit_of_one_class_with_weight_converges_quickly(solver):
-    # J approaches zero without a minimum.
+    # J approaches zero but has no minimum.
     model = fastlin.LogisticRegression(solver=solver).fit(X, Y == 0, (Y == 0).astype(float))
     assert model.converged_
     assert model.n_iter_[0] < 30
@@ -131,7 +131,7 @@ def test_a_fit_starts_from_explicit_arrays(n_classes):
     y = np.minimum(Y, n_classes - 1)
     from_zero = fastlin.LogisticRegression(tol=1e-9).fit(X, y)
     start = {"coef_init": from_zero.coef_.tolist(), "intercept_init": from_zero.intercept_}
-    # The arrays take precedence over the last fit.
+    # The arrays take precedence over the previous fit.
     for model in (fastlin.LogisticRegression(), fastlin.LogisticRegression(warm_start=True, C=1e-3).fit(X, y)):
         model.set_params(tol=1e-6, C=1.0).fit(X, y, **start)
         assert model.n_iter_[0] <= 1
@@ -209,7 +209,7 @@ def test_predictions_do_not_change_sparse_coefficients():
     np.testing.assert_array_equal(model.densify().coef_, coef)
 
 
-# NumPy warns about the state that checkpoints would store.
+# NumPy warns about the random state that checkpoints would store.
 @pytest.mark.filterwarnings("ignore:get_state and legacy:RuntimeWarning")
 @pytest.mark.parametrize("estimator_class", [fastlin.MiniBatchLogisticRegression, fastlin.MLPClassifier])
 def test_training_continues_with_another_bit_generator(estimator_class):
@@ -230,6 +230,6 @@ def test_a_start_that_is_not_finite_raises_an_error():
 
 def test_classes_that_are_not_unicode_raise_an_error():
     model = fastlin.LogisticRegression().fit(X, Y)
-    # A damaged file may contain it: NumPy stores strings as integers of four bytes.
+    # A damaged file can contain such strings: NumPy stores characters as four-byte integers.
     model.classes_ = np.array([0x61, 0x110000], np.uint32).view("<U1")
     assert_refused("classes_ must contain Unicode strings", model.predict, X)

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("sparse_passes")
 
 
 def center(coef):
-    """Return coefficients without their mean over the classes, which softmax ignores and L1 need not determine."""
+    """Return coefficients minus their mean over the classes. Softmax ignores the mean, and L1 may not determine it."""
     return coef - coef.mean(axis=0) if len(coef) > 1 else coef
 
 
@@ -76,7 +76,7 @@ def test_without_a_last_fit_only_a_single_fold_has_a_certificate():
     [
         (load_iris, {}),
         (load_iris, {"scoring": None}),
-        # Balanced by all rows, not by those of a fold.
+        # Weights are balanced over all rows, not per fold.
         (load_breast_cancer, {"class_weight": "balanced"}),
         *((load_breast_cancer, {"scoring": scoring}) for scoring in ("accuracy", "roc_auc", "f1", LOG_LOSS)),
         # scikit-learn takes almost half a minute.
@@ -86,7 +86,7 @@ def test_without_a_last_fit_only_a_single_fold_has_a_certificate():
 )
 def test_it_makes_the_same_choice_as_scikit_learn(loader, options):
     X, y = load_scaled(loader)
-    # Every fifth row: scikit-learn takes seconds for all of them.
+    # Every fifth row, because scikit-learn takes seconds for all rows.
     X, y = X[::5].copy(), y[::5]
     options = {**QUIET, "Cs": CS, **options}
     actual = fastlin.LogisticRegressionCV(tol=1e-11, **options).fit(X, y)
@@ -146,7 +146,7 @@ def test_it_equals_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, t
 
 
 def check_folds(model, splits, X, y, atol=1e-5, **options):
-    """Assert that the coefficients of each fold equal those of a fit to its training rows."""
+    """Assert that each fold's coefficients equal those of a fit to the training rows."""
     for fold, (train, _) in enumerate(splits):
         for c, C in enumerate(model.Cs_):
             plain = fastlin.LogisticRegression(C=C, **options).fit(X[train], y[train])
@@ -222,7 +222,7 @@ def test_any_splitter_is_supported(cv):
         check_folds(model, splits, X, LABELS, tol=1e-11)
         scores.append(model.scores_)
         np.testing.assert_allclose(scores[-1], scores[0], rtol=1e-6)
-    # A generator can be used once.
+    # A generator can be used only once.
     np.testing.assert_array_equal(make_cv(Cs=[1.0], cv=iter(splits), tol=1e-11).fit(X, LABELS).scores_, scores[0])
 
 
@@ -239,7 +239,7 @@ def test_folds_that_lack_a_class_are_fitted_as_scikit_learn_fits_them(n_classes,
     assert actual.coefs_paths_.shape == expected.coefs_paths_.shape
     assert np.isfinite(actual.scores_).all()
     if scoring != "neg_log_loss":
-        # The probability of a missing class approaches zero without a minimum, so its logarithm is arbitrary.
+        # J has no minimum: a missing class's probability approaches zero, so its logarithm is arbitrary.
         np.testing.assert_allclose(actual.scores_, expected.scores_, atol=0.02)
 
 
@@ -261,7 +261,7 @@ def test_scorers_are_called_in_order_with_their_rows(monkeypatch):
 
 
 def test_sums_of_equal_scores_of_folds_are_equal_in_any_order():
-    # 0.3 + 0.2 + 0.1 is less than 0.1 + 0.2 + 0.3 by rounding.
+    # Because of rounding, 0.3 + 0.2 + 0.1 is less than 0.1 + 0.2 + 0.3.
     fold_scores = {0.01: [0.1, 0.1, 0.1], 1.0: [0.3, 0.2, 0.1], 100.0: [0.1, 0.2, 0.3]}
     folds = list(KFold(3).split(ROWS))
     firsts = [float(ROWS[test[0], 0]) for _, test in folds]
@@ -377,7 +377,7 @@ def test_memory_limits_concurrent_fits_without_changing_results(max_fits, monkey
     monkeypatch.setattr(Budget, "count_concurrent_fits", lambda *arguments: max_fits)
     actual = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
     assert max(at_once) <= min(max_fits, 4)
-    # The last fit, of all rows, runs on this thread.
+    # The last fit, which uses all rows, runs on this thread.
     assert (len(threads) > 1) == (max_fits > 1)
     np.testing.assert_array_equal(actual.coef_, expected.coef_)
     np.testing.assert_array_equal(actual.coefs_paths_, expected.coefs_paths_)
@@ -428,7 +428,7 @@ def test_accuracy_and_log_loss_equal_those_of_scikit_learns_scorers():
     X, y = load_iris(return_X_y=True)
     labels = np.array(["a", "b", "c"])[y]
     weights = np.random.default_rng(0).uniform(size=len(y))
-    # Some subsets lack a class; with C = 1e8 some probabilities are zero.
+    # Some subsets lack a class; with C = 1e8, some probabilities are zero.
     cases = list(itertools.product((slice(150), slice(50, 150)), ("accuracy", "neg_log_loss"), (False, True)))
     for C, dtype in itertools.product((1.0, 1e8), (np.float64, np.float32)):
         model = fastlin.LogisticRegression(C=C, max_iter=50).fit(X.astype(dtype), labels)
@@ -437,5 +437,5 @@ def test_accuracy_and_log_loss_equal_those_of_scikit_learns_scorers():
             features, targets = X[rows].astype(dtype), labels[rows]
             scored = ScoredRows(features, targets, model.classes_, None, params)
             expected = give_labels(get_scorer(scoring), model.classes_)(model, features, targets, **params)
-            # scikit-learn sums up to 150 losses in their own type.
+            # scikit-learn sums up to 150 losses in the dtype of the losses.
             assert scored.score(model, scoring) == pytest.approx(expected, rel=float(150 * np.finfo(dtype).eps))

@@ -1,4 +1,4 @@
-"""MiniBatchLogisticRegression: its steps compared with a naive loop, the selected epoch, and incremental fits."""
+"""MiniBatchLogisticRegression: steps compared with a naive loop, the selected epoch, and incremental fits."""
 
 import itertools
 import pickle
@@ -40,7 +40,7 @@ def test_steps_equal_those_of_a_naive_loop(n_classes, parameters, is_weighted):
 
 def test_averaging_starts_after_a_number_of_rows():
     model, orders = make_model(max_iter=2, average=90), list(draw_orders(len(Y), 2))
-    # Three steps of 40 rows are taken before 90 rows have been seen; an epoch has four steps.
+    # Reading 90 rows takes three steps of 40 rows; an epoch has four steps.
     steps = [step_naively(X, Y, CLASSES, orders, model, n_steps=n_steps)[0] for n_steps in range(4, 9)]
     np.testing.assert_allclose(parameters_of(model.fit(X, Y)), np.mean(steps, axis=0), atol=TOLERANCE)
 
@@ -48,7 +48,7 @@ def test_averaging_starts_after_a_number_of_rows():
 @pytest.mark.slow
 def test_x_in_any_container_has_the_same_model():
     rounded = np.round(4 * X)
-    # Wide enough that batches use sparse products.
+    # X is wide enough that batches use sparse products.
     wide = sparse.random(150, 20_000, density=0.002, random_state=0, format="csr")
     kinds = rounded.astype(np.float16), sparse.csr_array(rounded), sparse.coo_matrix(rounded), wide
     for kind in kinds:
@@ -95,7 +95,7 @@ def test_partial_fit_continues_training_and_fit_batches_is_equivalent(parameters
     parts = [(X[:90], Y[:90]), (sparse.csr_array(X[90:]), Y[90:], np.ones(60))]
     in_parts.fit_batches(parts, CLASSES)
     if "learning_rate" not in parameters:
-        # The rate of "invscaling" decreases after an epoch, and an epoch of fit_batches consists of all parts.
+        # "invscaling" lowers the learning rate after an epoch, and an epoch of fit_batches consists of all parts.
         np.testing.assert_allclose(in_parts.coef_, incremental.coef_, atol=1e-12)
     assert (in_parts.t_, in_parts.n_iter_, incremental.n_iter_) == (150, 1, 2)
     twice.fit_batches(lambda: iter(parts), CLASSES, n_epochs=2)
@@ -211,7 +211,7 @@ def test_training_with_soft_labels_approaches_the_exact_fit(n_classes):
     for rows in (X, sparse.csr_array(X)):
         model.fit(rows, soft, weights)
         np.testing.assert_allclose(parameters_of(model), parameters_of(exact), atol=0.02)
-    # The monitored loss is that of the soft labels; labels of classes are valid for validation too.
+    # The monitored loss uses the soft labels; class labels are also valid for validation.
     model.fit(X[100:], soft[100:], X_val=X[:100], y_val=soft[:100])
     logarithms = model.predict_log_proba(X[:100])
     assert model.best_validation_loss_ == pytest.approx(-(soft[:100] * logarithms).sum(axis=1).mean(), rel=1e-6)
@@ -249,7 +249,7 @@ def test_switching_averaging_keeps_the_momentum():
     for model, average in ((plain, False), (on, True), (off, False)):
         model.set_params(average=average).partial_fit(X, Y)
     np.testing.assert_array_equal(off.coef_, plain.coef_)
-    # A mean that starts later replaces the earlier mean.
+    # An average that starts later replaces the earlier average.
     late = make_model(average=True).partial_fit(X, Y, CLASSES).set_params(average=10**6).partial_fit(X, Y)
     np.testing.assert_array_equal(late.coef_, plain.coef_)
     np.testing.assert_array_equal(on.set_params(average=False).partial_fit(X, Y).coef_, plain.partial_fit(X, Y).coef_)

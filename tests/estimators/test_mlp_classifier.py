@@ -23,7 +23,7 @@ LIMITS = [{"max_iter": 7, "early_stopping": True}, {"max_fun": 9, "max_iter": 10
 
 @pytest.mark.parametrize("parameters", [{}, {"dropout": 0.3, "batch_norm": "both", "init": "he"}], ids=str)
 def test_a_decay_equals_a_manual_schedule(parameters):
-    # `fit` shuffles the order of its last epoch, like scikit-learn, but `partial_fit` the order of its rows.
+    # Like scikit-learn, `fit` shuffles the order of the last epoch, but `partial_fit` shuffles the row order.
     parameters = {"shuffle": False, **parameters}
     decaying = make(learning_rate_decay=0.7, **parameters).fit(X, Y)
     manual, incremental = make(**parameters), make(learning_rate_decay=0.7, **parameters)
@@ -162,7 +162,7 @@ def test_a_diverging_training_stops_and_keeps_the_best_epoch(dtype, validated):
     best_epoch = 0 if "the initial ones" in message else int(re.search(r"those of epoch (\d+)", message).group(1))
     assert epoch == model.n_iter_ + 1 == len(model.loss_curve_) + 1
     assert np.isfinite(model.loss_curve_).all()
-    # The loss of an epoch belongs to the parameters at its start.
+    # The loss of an epoch is that of the parameters at the start of the epoch.
     assert best_epoch == (np.argmax(model.validation_scores_) + 1 if validated else np.argmin(model.loss_curve_))
     assert best_epoch < epoch
     assert not best_epoch or not differ(model, clone(model).set_params(max_iter=best_epoch).fit(X, Y))
@@ -173,7 +173,7 @@ def test_a_diverging_training_stops_and_keeps_the_best_epoch(dtype, validated):
 def test_a_network_whose_scores_overflow_is_discarded(validated):
     X = np.random.RandomState(0).randn(200, 20)
     y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
-    # The losses of the first epoch are finite, but its final parameters have scores that overflow.
+    # The first epoch's losses are finite, but scores overflow at the final parameters.
     model, incremental = (make((30, 30), max_iter=30, learning_rate_init=100, batch_size=50) for _ in range(2))
     with pytest.warns(ConvergenceWarning, match="diverged"):
         model.fit(X, y, **({"X_val": X, "y_val": y} if validated else {}))
@@ -205,10 +205,10 @@ def test_log_probabilities_are_finite_if_probabilities_round_to_zero(kind):
 
 def test_probabilities_and_log_probabilities_have_the_same_order():
     model = make(max_iter=5).fit(X, np.column_stack([Y > 0, Y > 0, Y > 1]).astype(int))
-    # With scores of several hundred float32 probabilities are exactly 0 or 1.
+    # With scores of several hundred, float32 probabilities are exactly 0 or 1.
     probabilities, logarithms = model.predict_proba(50 * X), model.predict_log_proba(50 * X)
     assert (probabilities == 1).any() and probabilities.min() < 1e-50
-    # A probability near 1 is rounded by half an eps.
+    # A probability near 1 has a rounding error of up to eps / 2.
     np.testing.assert_allclose(np.log(probabilities), logarithms, rtol=1e-12, atol=np.finfo(np.float64).eps)
     np.testing.assert_array_equal(probabilities.argmax(axis=1), logarithms.argmax(axis=1))
 
@@ -232,7 +232,7 @@ def make_reference(model):
 
 
 def fit_reference(model, *data):
-    # It warns whenever it reaches max_iter.
+    # scikit-learn warns whenever a fit reaches max_iter.
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         return model.fit(*data)
 
@@ -255,7 +255,7 @@ def assert_scikit_learns(model, X, y, *weights):
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
     np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(X), rtol=1e-8)
     logarithms, theirs = model.predict_log_proba(X), expected.predict_log_proba(X)
-    # scikit-learn takes logarithms of probabilities, and 1 - p is rounded relative to one.
+    # scikit-learn takes logarithms of probabilities, and 1 - p has a rounding error relative to 1.
     rounding = np.finfo(np.float64).eps / expected.predict_proba(X)
     assert (np.abs(logarithms - theirs) <= 1e-8 * np.abs(theirs) + 1e-12 + rounding).all()
     assert model.score(X, y) == expected.score(X, y)
@@ -349,7 +349,7 @@ def test_a_warm_start_matches_scikit_learn():
 def test_partial_fit_matches_scikit_learn(n_classes, parameters):
     X, y = make_data(n_classes)
     weights = np.random.default_rng(1).uniform(0.1, 3, len(y))
-    # scikit-learn also continues a RandomState instance; it restarts an integer seed with each call.
+    # scikit-learn continues a RandomState instance too, but restarts from an integer seed with each call.
     parameters = {"dtype": "float64", "batch_size": 16, **parameters}
     model = make(**parameters, random_state=np.random.RandomState(5))
     expected = make_reference(make(**parameters, random_state=np.random.RandomState(5)))

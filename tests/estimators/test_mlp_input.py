@@ -153,7 +153,7 @@ def test_invalid_calls_of_partial_fit_do_not_change_the_model():
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 def test_probabilities_weight_the_classes_of_a_row(solver):
-    # Each row has probability 1/2 for two classes; two copies with one class each have the same mean loss.
+    # Each row has probability 1/2 for two classes. Two copies with one class each have the same mean loss.
     targets = 0.5 * np.eye(3)[Y] + 0.5 * np.eye(3)[(Y + 1) % 3]
     settings = {"dtype": "float64", "batch_size": 180, "shuffle": False, "alpha": 0.0, "solver": solver}
     model = make(**settings | {"batch_size": 90}).fit(X, targets)
@@ -222,7 +222,7 @@ def test_partial_fit_after_lbfgs_starts_without_optimizer_state():
 
 
 def change_gradient(patched, number, change):
-    """Pass the result of one call of `Network.compute_gradient`, selected by its number, through a function."""
+    """Apply a function to the result of the call of `Network.compute_gradient` with a given number."""
     compute, calls = Network.compute_gradient, itertools.count(1)
 
     def compute_and_change(self, *arguments):
@@ -240,7 +240,7 @@ def test_lbfgs_warns_if_it_stalls_because_a_step_overflows(monkeypatch, recwarn)
         return OptimizeResult(x=start, fun=loss, jac=gradient, status=0)
 
     monkeypatch.setattr(network_lbfgs, "minimize", stop_too_early)
-    # Without an overflow SciPy's status is reported.
+    # If nothing overflows, SciPy's status is reported.
     for number, tol, expected in ((0, 1e-4, None), (3, 100.0, None), (3, 1e-4, r"after 1 iteration.*status=2")):
         recwarn.clear()
         with monkeypatch.context() as patched:
@@ -252,7 +252,7 @@ def test_lbfgs_warns_if_it_stalls_because_a_step_overflows(monkeypatch, recwarn)
 
 def test_partial_fit_monitors_the_loss_after_a_fit_that_monitored_the_validation_score():
     parameters = {"learning_rate": "adaptive", "n_iter_no_change": 2}
-    # No loss decreases by one, each is lower than the previous one, and all are below the monitored accuracy.
+    # Losses decrease by less than 1, each is lower than the previous one, and all are below the monitored accuracy.
     for tol, decreases in ((1.0, True), (0.0, False)):
         model = make(**parameters, tol=tol, early_stopping=True).fit(X, Y).set_params(early_stopping=False)
         for _ in range(12):

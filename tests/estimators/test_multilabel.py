@@ -70,11 +70,11 @@ def test_unconverged_fits_of_a_batch_continue_as_single_fits():
     model = LogisticRegression(C=100, l1_ratio=1, tol=1e-6).fit(X, Y)
     np.testing.assert_allclose(model.coef_, fit_separately(X, Y, C=100, l1_ratio=1)[0], rtol=1e-2, atol=1e-2)
     assert model.converged_
-    # Iterations of the batch count; the single fit may take the others.
+    # `max_iter` includes the batch's iterations; the single fit may use the rest.
     assert MAX_MODELS < model.n_iter_.max() < model.max_iter
     with pytest.warns(ConvergenceWarning):
         assert model.set_params(max_iter=MAX_MODELS + 1).fit(X, Y).n_iter_.max() == MAX_MODELS + 1
-    # The same holds for batched folds, which a time limit prevents; some rows are repeated.
+    # The same is true for batched folds, which a time limit prevents. Some rows are repeated.
     rows = generator.integers(0, 200, (3, 150))
     options = {"Cs": [0.1, 100], "l1_ratios": [0.5, 1], "cv": [(fold, np.arange(9)) for fold in rows], "tol": 1e-6}
     search = make_cv(**options, scoring="accuracy").fit(X, Y[:, 0])
@@ -126,7 +126,7 @@ def test_blocks_can_contain_labels_and_weights():
     assert actual.score(row_blocks) == expected.score(X, Y, weights)
     message = "y was passed, but the blocks of X also contain y"
     assert_refused(message, LogisticRegression().fit, row_blocks, Y)
-    # With `classes` zeros and ones are soft labels.
+    # With `classes`, zeros and ones are soft labels.
     certain = np.eye(3)[Y[:, 0] + Y[:, 1]]
     actual = LogisticRegression().fit(from_arrays(X, certain), classes=["a", "b", "c"])
     assert actual.classes_.tolist() == ["a", "b", "c"]
@@ -160,7 +160,7 @@ def test_wide_rows_are_fitted_in_the_row_space():
     generator = np.random.default_rng(0)
     X, Y = generator.normal(size=(30, 200)), (generator.random((30, 2)) < 0.5).astype(int)
     model = LogisticRegression().fit(X, Y)
-    # Batched fits would differ in rounding.
+    # Batched fits would have different rounding errors.
     for labels, coef in zip(Y.T, model.coef_, strict=True):
         np.testing.assert_array_equal(LogisticRegression().fit(X, labels).coef_[0], coef)
 
@@ -177,7 +177,7 @@ def test_a_warm_start_continues_from_the_last_fit_of_each_label():
     assert_refused("coef_ must be finite", model.fit, X, Y)
     model.coef_, model.classes_ = coef, None
     np.testing.assert_allclose(model.fit(X, Y).coef_, coef, atol=1e-4)
-    # With a single label per row the fit starts from zero.
+    # With a single label per row, the fit starts from zero.
     y = np.arange(300) % N_LABELS
     np.testing.assert_array_equal(model.fit(X, y).coef_, clone(model).fit(X, y).coef_)
 
@@ -262,7 +262,7 @@ def test_folds_that_lack_a_rare_label_are_predicted(method):
     with pytest.warns(UserWarning, match="Label not 2 is present in all training examples"):
         expected = cross_val_predict(OneVsRestClassifier(LogisticRegression(tol=1e-10)), X, rare, cv=cv, method=method)
     if method == "predict":
-        # OneVsRestClassifier compares scores with 1/2 if the first label is constant, which does not happen here.
+        # OneVsRestClassifier compares scores with 1/2 if the first label is constant. Here it is not.
         np.testing.assert_array_equal(actual, expected)
     else:
         np.testing.assert_allclose(actual, expected, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Offsets and soft labels in predictions, scores, folds, paths and starts; `test_properties.py` has fits with both."""
+"""Offsets and soft labels in predictions, scores, folds, paths and starts; `test_properties.py` tests the fits."""
 
 import numpy as np
 import pandas as pd
@@ -26,11 +26,11 @@ N, EXACT = 240, {"tol": 1e-11}
 
 
 def make_rows(n_classes):
-    """Return X, labels, probabilities of the classes, weights and offsets."""
+    """Return X, labels, class probabilities, weights and offsets."""
     X, y, weights, *_ = make_problem(N, 4, n_classes)
     generator = np.random.default_rng(1)
     soft = generator.dirichlet(np.full(n_classes, 0.5), N)
-    # Some rows are certain.
+    # Some probabilities are 1.
     soft[:20] = np.eye(n_classes)[generator.integers(0, n_classes, 20)]
     return X, y, soft, weights, generator.normal(size=N if n_classes == 2 else (N, n_classes))
 
@@ -69,7 +69,7 @@ def test_predictions_add_the_offset():
 
 
 def draw_weak_rows(seed, n_classes):
-    """Return X, labels, weights and skewed offsets; the features explain little of the labels."""
+    """Return X, labels, weights and skewed offsets; the features are only weakly related to the labels."""
     generator = np.random.default_rng(seed)
     X = generator.normal(size=(300, 8)) * 10.0 ** generator.uniform(-3, -1)
     y = generator.integers(0, n_classes, 300)
@@ -79,7 +79,7 @@ def draw_weak_rows(seed, n_classes):
 
 
 def find_minimum(X, y, weights, offset, l2, l1=0.0, grouped=False):
-    """Return the minimum of J and the null objective, by the reference."""
+    """Return the reference's minimum of J and null objective."""
     n_classes, arguments = y.max() + 1, {"weights": weights, "offsets": offset.reshape(len(y), -1)}
     null = reference.minimum(np.zeros((len(y), 1)), y, n_classes, 1.0, **arguments)[0]
     if l1 == 0:
@@ -90,7 +90,7 @@ def find_minimum(X, y, weights, offset, l2, l1=0.0, grouped=False):
 
 def assert_within_tol(J, certificate, minimum, null, tol=1e-4):
     """Assert that the suboptimality and the certificate of a fit satisfy tol."""
-    # Error bounds exceed actual rounding errors by a factor of some thousands.
+    # Error bounds are thousands of times the actual rounding errors.
     rounding = 1e-11 * null
     assert J - minimum <= tol * (null - minimum) + rounding
     assert certificate <= tol * (null - minimum) + rounding
@@ -117,7 +117,7 @@ def test_tol_is_relative_to_the_null_model_if_a_class_has_no_weight():
         model = LogisticRegression(C=10.0).fit(X, y, weights, offset=offset if seed % 2 else None)
         l2 = 0.1 / weights.sum()
         J = reference.objective(X, y, model.coef_, model.intercept_, l2, weights=weights, offsets=offset)
-        # The other two have opposite coefficients, each half of those of a fit of two classes.
+        # The other two classes have opposite coefficients, half as large as those of a two-class fit.
         others = y > 0
         minimum, null = find_minimum(
             X[others], y[others] - 1, weights[others], offset[others, 2] - offset[others, 1], l2 / 2
@@ -131,7 +131,7 @@ def test_tol_means_the_same_in_paths_and_folds():
         X, y, weights, offset = draw_weak_rows(int(l1_ratio), 2)
         Cs, rows = [10.0, 1e3], [np.arange(0, 200), np.arange(100, 300)]
         path = logistic_path(X, y, Cs=Cs, l1_ratio=l1_ratio, sample_weight=weights, offset=offset)
-        # With L1 the folds are fitted in batches.
+        # With an L1 penalty, the folds are fitted in batches.
         search = make_cv(Cs=Cs, l1_ratios=(l1_ratio,), cv=[(fold, np.arange(9)) for fold in rows], scoring="accuracy")
         search.fit(X, y, weights, offset=offset)
         for c, C in enumerate(Cs):
@@ -271,7 +271,7 @@ def test_pipelines_searches_and_clones_route_the_offset():
 
 
 def copy_rows(X, soft, weights, offset, classes=None):
-    """Return X, labels, weights and offset of a copy of each row for each class."""
+    """Return X, labels, weights and offset, with one copy of each row per class."""
     n, n_classes = soft.shape
     rows = np.repeat(np.arange(n), n_classes)
     labels = np.tile(np.arange(n_classes) if classes is None else classes, n)
@@ -286,7 +286,7 @@ def test_a_soft_label_equals_weighted_copies_of_its_row(n_classes, class_weight)
     copied, labels, fractions, offsets = copy_rows(X, soft, weights, offset)
     expected = fit(sparse.csr_array(copied), labels, fractions, offset=offsets, class_weight=class_weight, C=0.1)
     actual = fit(sparse.csr_array(X), soft, weights, offset=offset, class_weight=class_weight, C=0.1)
-    # The intercept of a class without weight decreases without bound.
+    # If a class has no weight, its intercept decreases without bound.
     for model in (actual, expected) if class_weight != "balanced" and 0.0 in class_weight.values() else ():
         assert model.intercept_[0] < -15
         model.intercept_[0] = -15
@@ -302,7 +302,7 @@ def test_soft_labels_in_other_containers_give_the_same_model():
     cut = blocks.from_batches(lambda: zip(np.split(X, 4), np.split(soft, 4), np.split(weights, 4), strict=True))
     assert_same_model(fit(cut, None), expected)
     assert_same_model(fit(blocks.from_csr(sparse.csr_array(X), soft), None, weights), expected)
-    # Their sums differ from one by the rounding of float16.
+    # The row sums differ from one by the rounding error of float16.
     assert_same_model(fit(X, soft.astype(np.float16), weights), expected, 1e-2)
     half_samples = np.full((N, 2), 0.5)
     assert_same_model(fit(X, as_bfloat16(half_samples.astype(np.float32))), fit(X, half_samples))
@@ -311,12 +311,12 @@ def test_soft_labels_in_other_containers_give_the_same_model():
 def test_indicator_matrices_and_single_columns_are_not_soft_labels():
     X, labels, soft, *_ = make_rows(3)
     certain, fit_new = np.eye(3)[labels], LogisticRegression().fit
-    # These are indicators of labels.
+    # These are label indicators.
     assert fit_new(X, certain).multilabel_
     assert_refused("y should be a 1d array", fit_new, X, 2 * certain.astype(int))
     model = LogisticRegression().fit(X, labels)
     assert model.score(X, labels[:, None]) == model.score(X, labels)
-    # Models of single labels, and fits with `classes`, interpret them as probabilities.
+    # Single-label models, and fits with `classes`, interpret them as probabilities.
     for rows in (X, blocks.from_arrays(X)):
         assert model.score(rows, certain) == model.score(X, labels)
     assert_same_model(fit_new(X, certain, classes=[0, 1, 2]), model)
@@ -345,7 +345,7 @@ def test_labels_that_are_not_probabilities_raise_an_error():
     assert_refused("liblinear", LogisticRegression(solver="liblinear").fit, X, soft)
     weightless = LogisticRegression(class_weight=dict.fromkeys(range(3), 0.0))
     assert_refused("must be positive for some rows", weightless.fit, X, soft)
-    # Rows whose sums are close to one are scaled.
+    # Rows with sums close to one are rescaled.
     _, scaled = read_label_columns(soft * (1 + 5e-6 * (soft < 1)))
     np.testing.assert_allclose(scaled, soft, rtol=1e-15)
 
@@ -367,7 +367,7 @@ def test_classes_name_the_columns():
         (["ant", None, "cat"], "classes must be labels that can be sorted"),
     ):
         assert_refused(message, model.fit, X, soft, classes=wrong)
-    # For plain labels they must be the labels of y.
+    # For plain labels, `classes` must equal them.
     y = np.array(names)[labels]
     assert LogisticRegression().fit(X, y, classes=["bee", "ant", "cat"]).classes_.tolist() == names
     assert_refused("y contains the label 'cat', which is not one of classes", model.fit, X, y, classes=names[:2])

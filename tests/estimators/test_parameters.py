@@ -1,4 +1,4 @@
-"""Parameters: invalid, deprecated and contradictory values, those of scikit-learn 1.10, and defaults by version."""
+"""Parameters: invalid, deprecated and contradictory values, scikit-learn 1.10's parameters, and defaults by version."""
 
 import pickle
 import warnings
@@ -77,7 +77,7 @@ def test_parameters_out_of_range_raise_an_error_that_names_them(estimator, name)
         (make_cv, {"Cs": [1.0], "alphas": [0.1]}, r"Cs must not be set .* Cs=\[1.0\] and alphas=\[0.1\]"),
         (make_cv, {"alphas": [0.1, -1.0]}, r"^alphas must be .* at least 0; got \[0.1, -1.0\]$"),
         (make_cv, {"alphas": [np.inf]}, "^alphas must be .* finite"),
-        # Values that equal cached valid ones, but have another type.
+        # These values equal valid cached ones but have another type.
         (fastlin.LogisticRegression, {"max_iter": 1000.0, "warm_start": True}, "'max_iter' parameter"),
         (fastlin.LogisticRegression, {"max_iter": 1000, "warm_start": 1.0}, "'warm_start' parameter"),
     ],
@@ -105,7 +105,7 @@ def test_deprecated_penalties_keep_their_meaning(penalty, parameters, equivalent
     with warnings.catch_warnings(record=True, action="always") as caught:
         model = fastlin.LogisticRegression(penalty=penalty, **parameters).fit(X, y)
     assert any(warning.category is FutureWarning and "penalty" in str(warning.message) for warning in caught)
-    # If the two contradict each other, there is a warning and the penalty takes precedence.
+    # If the two contradict each other, a warning is emitted and the penalty takes precedence.
     assert any(warning.category is UserWarning for warning in caught) == (parameters.get("l1_ratio") == 0)
     np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression(**equivalent).fit(X, y).coef_)
     with pytest.warns(FutureWarning, match="l1_ratio"):
@@ -139,7 +139,7 @@ def fit_and_catch(monkeypatch, version, estimator):
     """Return the fitted estimator and the messages of its FutureWarnings for a version of scikit-learn."""
     monkeypatch.setattr(scikit_learn, "VERSION", version)
     with warnings.catch_warnings(record=True, action="always", category=FutureWarning) as caught:
-        # From 1.8 on the penalty warns that it takes precedence; any other warning is an error here.
+        # Since 1.8 there is a warning that the penalty takes precedence. Any other warning is an error here.
         warnings.filterwarnings("ignore" if version >= (1, 8) else "error", "Inconsistent values")
         estimator.fit(X, Y)
     return estimator, [str(warning.message) for warning in caught if warning.category is FutureWarning]

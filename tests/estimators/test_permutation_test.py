@@ -1,4 +1,4 @@
-"""The permutation test compared with sequential fits of scikit-learn for the same permutations."""
+"""The permutation test compared with sequential scikit-learn fits for the same permutations."""
 
 from itertools import product
 
@@ -48,7 +48,7 @@ def test_the_scores_equal_those_of_scikit_learn_and_of_an_inference():
 
 def test_permutations_stay_within_groups():
     groups = np.arange(120) // 10
-    # Labels that are constant within groups do not change under permutations within groups.
+    # Permutations within groups do not change labels that are constant within groups.
     y = groups % 2
     options = {"groups": groups, "cv": GroupKFold(3), "n_permutations": 5}
     actual = fastlin.permutation_test(fastlin.LogisticRegression(), y[:, None].astype(float), y, **options)

@@ -14,7 +14,7 @@ import fastlin
 from fastlin.estimators.batched_fits import Task, fit_tasks
 from fastlin.estimators.permuted_scores import number_rows
 
-# The reference iterates Newton's method to rounding error; different scores of its tables differ by more.
+# The reference runs Newton's method down to rounding error. Distinct scores of the tables differ by more.
 SAME = 1e-9
 N_PERMUTATIONS = 400
 
@@ -27,7 +27,7 @@ def make_rows(first, second):
 
 @cache
 def solve(ones, sizes, C):
-    """Return decisions of x = 0 and x = 1 at the minimum, from the rows of label 1 and all rows of each x."""
+    """Return the decision values for x = 0 and x = 1 at the minimum, given the counts of label 1 and of all rows."""
     ones, sizes, l2 = np.array(ones, float), np.array(sizes, float), 1 / C
     W, b = 0.0, log(ones.sum() / (sizes - ones).sum())
     for _ in range(200):
@@ -36,7 +36,7 @@ def solve(ones, sizes, C):
         gradient = np.array([residuals[1] + l2 * W, residuals.sum()])
         hessian = np.array([[curvatures[1] + l2, curvatures[1]], [curvatures[1], curvatures.sum()]])
         step = np.linalg.solve(hessian, gradient)
-        # Steps of damped Newton fall below one third far from the minimum (Nesterov 1994).
+        # Far from the minimum, the steps of damped Newton are shorter than 1/3 (Nesterov 1994).
         step /= 1 + np.abs(step).max() if np.abs(step).max() > 0.5 else 1
         W, b = W - step[0], b - step[1]
     decisions = np.array([b, b + W])
@@ -44,7 +44,7 @@ def solve(ones, sizes, C):
 
 
 def score_cells(cells, scoring, C):
-    """Return the exact score of cells (n_folds, 2 labels, 2 values of x), which count the test rows."""
+    """Return the exact score of counts of test rows, (n_folds, 2 labels, 2 values of x)."""
     folds = []
     for test in cells:
         train = cells.sum(axis=0) - (0 if scoring == "likelihood_ratio" else test)
@@ -61,7 +61,7 @@ def score_cells(cells, scoring, C):
 
 
 def enumerate_tables(x, y, folds, scoring, C):
-    """Return the score of the data, and those of all tables of permuted rows, with their probabilities."""
+    """Return the score of the data, and the scores and probabilities of all tables of permuted rows."""
     sizes = np.array([np.bincount(y[fold], minlength=2) for fold in folds])
     observed = np.array([[np.bincount(x[fold][y[fold] == k], minlength=2) for k in (0, 1)] for fold in folds])
     scores, weights = [], []
@@ -111,7 +111,7 @@ def test_equal_tables_and_mirror_images_tie(table, C, expected, scoring):
         exact = weights[scores >= observed - SAME].sum()
         if scoring == "likelihood_ratio" and expected is not None:
             assert round(exact, 3) == expected
-        # Five standard deviations of the estimate, and the additional permutation of the p-value.
+        # Five standard deviations of the estimate, plus the additional permutation in the p-value.
         deviation = 5 * np.sqrt(exact * (1 - exact) / N_PERMUTATIONS)
         np.testing.assert_allclose(actual.p_value, exact, rtol=0, atol=deviation + 1 / N_PERMUTATIONS)
 
@@ -159,8 +159,8 @@ def test_scores_of_different_data_do_not_tie_with_any_solver():
 
 @pytest.mark.parametrize("counts", [((8, 11), (3, 11)), ((2, 6), (3, 6), (5, 6))])
 def test_likelihood_ratios_without_a_penalty_tie_like_those_of_contingency_tables(counts):
-    # The model has a parameter for each cell, so the ratio is twice the sum of O log(O / E) over the cells (G-test).
-    # The table with exchanged values of x has the same ratio.
+    # The model is saturated, so the likelihood ratio is twice the sum of O log(O / E) over the cells (G-test).
+    # The table with the two values of x swapped has the same ratio.
     sizes, ones = np.array([n for _, n in counts]), np.array([k for k, _ in counts])
     x = np.concatenate([np.arange(n) < k for k, n in counts]).astype(float)
     y = np.repeat(np.arange(len(counts)), sizes)
@@ -185,7 +185,7 @@ def test_likelihood_ratios_without_a_penalty_tie_like_those_of_contingency_table
 
 @pytest.mark.parametrize("scoring", ["roc_auc", "neg_log_loss"])
 def test_data_that_are_equal_up_to_their_order_have_equal_scores_with_any_estimator(scoring):
-    # With six distinct rows there are only 20 choices of the rows of label 1.
+    # With six distinct rows, there are only 20 choices of the rows with label 1.
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(6, 40)), np.array([0, 1, 0, 1, 0, 1])
     folds = [(np.arange(6), np.arange(6))]
@@ -197,7 +197,7 @@ def test_data_that_are_equal_up_to_their_order_have_equal_scores_with_any_estima
 
 
 def test_the_scores_of_fits_do_not_depend_on_their_number():
-    # Products with 130 columns, or with sparse rows, are summed in tiles of several fits.
+    # Products with 130 columns, or with sparse rows, are summed in tiles that contain several fits.
     generator = np.random.default_rng(0)
     X = generator.normal(size=(150, 130))
     y = (X[:, 0] + generator.logistic(size=150) > 0).astype(int)

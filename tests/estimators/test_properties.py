@@ -1,7 +1,7 @@
-"""Properties of fits to any data: random problems in every container, valid certificates, and invariances.
+"""Properties of fits: random problems in every container, valid certificates, and invariances.
 
-The coefficients of a fit with certificate c are at most sqrt(2 c / l2) from the optimal ones if the objective is
-strictly convex, because J grows by at least l2 / 2 times the squared distance.
+If J is strictly convex, the coefficients of a fit with certificate c are at most sqrt(2 c / l2) from the optimum,
+because J - J* is at least l2 / 2 times the squared distance.
 """
 
 import warnings
@@ -35,7 +35,7 @@ def repeat_entries(X):
     return sparse.csr_array((np.repeat(X.data / 2, 2), np.repeat(columns, 2), 2 * X.indptr), shape=X.shape)
 
 
-# Containers of rows in float64.
+# Containers of float64 rows.
 FORMS = {
     "C": np.ascontiguousarray,
     "Fortran": np.asfortranarray,
@@ -92,7 +92,7 @@ def draw_weights(generator, labels, n_classes, is_soft):
 
 
 def draw_problem(seed):
-    """Return a problem as arguments of an estimator, and as those of the reference with a column for each level."""
+    """Return a problem as arguments for an estimator and for the reference, which needs a column for each level."""
     generator = np.random.default_rng(seed)
     n, d = (int(np.exp(generator.uniform(np.log(low), np.log(high)))) for low, high in ((12, 400), (1, 60)))
     K = int(generator.integers(2, 7))
@@ -143,12 +143,12 @@ def value_of(problem, model):
 
 
 def find_minimum(problem, *models):
-    """Return the minimum of J by the reference if it is fast enough, otherwise the lowest J of the models."""
+    """Return the minimum of J from the reference if that is fast enough, otherwise the lowest J of the models."""
     options, fit_intercept = problem.options, problem.parameters["fit_intercept"]
     lowest = min(value_of(problem, model) for model in models)
     is_smooth = not options["l1"] and np.ndim(options["factors"]) == 0
     are_near = (np.abs(problem.X.mean(axis=0)) <= 10 * problem.X.std(axis=0)).all()
-    # With L1 only, the levels of a column can change together, and the reference does not converge.
+    # With an L1 penalty only, the levels of a column can change together, and the reference does not converge.
     is_determined = options["l2"] > 0 or "categorical_features" not in problem.parameters
     is_small = models[0].coef_.size <= (48 if is_smooth else 12)
     if not (is_small and is_determined and (are_near or fit_intercept)):
@@ -174,7 +174,7 @@ def check_predictions(model, problem, seed):
     if model.coef_.dtype == np.float64:
         rounding = 1e-12 * (1 + np.abs(problem.X) @ np.abs(model.coef_).max(axis=0))
         assert (np.abs(probabilities - softmax(scores, axis=1)) <= rounding[:, None]).all(), seed
-    # float32 can round the two largest to the same number.
+    # The two largest probabilities can be equal in float32.
     chosen = probabilities[np.arange(len(predictions)), predictions]
     np.testing.assert_allclose(chosen, probabilities.max(axis=1), rtol=1e-6)
 
@@ -183,7 +183,7 @@ def check_problem(seed):
     problem = draw_problem(seed)
     parameters, tol = problem.parameters, problem.parameters["tol"]
     model, has_warned = fit_problem(problem)
-    # A fit that stops early has a valid certificate too.
+    # A fit that stops early also has a valid certificate.
     cut, _ = fit_problem(problem, max_iter=2)
     closer, _ = fit_problem(problem, solver="auto", tol=1e-8)
     minimum, value = find_minimum(problem, model, cut, closer), value_of(problem, model)
@@ -192,8 +192,8 @@ def check_problem(seed):
     assert value_of(problem, cut) - minimum <= cut.certificate_ * (1 + ROUNDING) < np.inf, seed
     if parameters["solver"] == "auto":
         assert model.converged_, seed
-        # If coefficients are float32, X is sparse or there is no intercept, large numbers cancel, and the certificate
-        # includes their rounding errors.
+        # With float32 coefficients, sparse X or no intercept, large numbers cancel, and the certificate includes the
+        # rounding errors.
         assert value - minimum <= (tol + ROUNDING) * value, seed
         if type(problem.rows) is np.ndarray and problem.rows.dtype == np.float64 and parameters["fit_intercept"]:
             assert model.certificate_ <= tol * value * (1 + 1e-6), seed
@@ -219,7 +219,7 @@ def problems(draw):
 
 
 def assert_same_model(model, other, coef, l2):
-    """Assert that coef, the coefficients of `other` in the order of `model`, agree within both certificates."""
+    """Assert that coef (of `other`, in the order of `model`) equals the model's within both certificates."""
     distance = sum(np.sqrt(2 * fitted.certificate_ / l2) for fitted in (model, other))
     assert np.linalg.norm(model.coef_ - coef) <= distance + ROUNDING * np.linalg.norm(coef)
 
@@ -285,7 +285,7 @@ def test_rare_rows_that_differ_are_not_overlooked(dtype):
 def test_the_certificate_is_valid_if_columns_vary_little_compared_with_their_mean(n_classes, origin, unit, make):
     generator = np.random.default_rng(3)
     y, weights = generator.integers(0, n_classes, 60), generator.uniform(0.1, 2, 60)
-    # Multiples of the unit, which are exact; the second column is constant except in rows without weight.
+    # Multiples of the unit are exact. The second column is constant except in rows without weight.
     distances = np.column_stack([y + generator.integers(0, 3, 60), np.zeros(60), generator.normal(size=60)])
     distances[:, :2] *= unit
     X = distances + np.array([origin, 0.1, 0])
@@ -295,10 +295,10 @@ def test_the_certificate_is_valid_if_columns_vary_little_compared_with_their_mea
     minimum, *_ = reference.minimum(distances, y, n_classes, l2, weights)
     model = fit(make(X), y, weights, C=C, tol=1e-4)
     value = reference.objective(X, y, model.coef_, model.intercept_, l2, weights)
-    # Extended precision has eleven bits more than the products that cancel here.
+    # Extended precision has eleven more bits than the products that cancel here.
     rounding = 1e-13 + 60 * float(np.finfo(np.longdouble).eps) * origin * np.abs(model.coef_).max()
     assert -rounding <= value - minimum <= model.certificate_ + rounding
     np.testing.assert_array_equal(model.coef_[:, 1], 0)
     if make is np.asarray:
-        # Half a unit in the last place of an intercept of 1e15 moves all scores by 0.06.
+        # For an intercept of 1e15, half a unit in the last place changes all scores by 0.06.
         assert value - minimum <= (0.3 if origin > 1e8 else 1e-3) * minimum

@@ -1,4 +1,4 @@
-"""logistic_path compared with separate fits, and the start of its grid."""
+"""logistic_path compared with separate fits, and the first C of the grid."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_a_path_equals_separate_fits_without_warm_starts(n_classes, l1_ratio, to
     assert path.coefs.shape == (3, 1 if n_classes == 2 else n_classes, 6)
     for c, C in enumerate(path.Cs):
         cold = fastlin.LogisticRegression(C=C, **options).fit(X, y, weights)
-        # An L1 penalty need not determine the component of coef that softmax ignores.
+        # An L1 penalty may not determine the component of coef that softmax ignores.
         free = (path.coefs[c] - cold.coef_).mean(axis=0) if n_classes > 2 else 0
         np.testing.assert_allclose(path.coefs[c] - free, cold.coef_, atol=tolerance)
         np.testing.assert_allclose(path.intercepts[c], cold.intercept_, atol=tolerance)
@@ -124,8 +124,8 @@ def test_a_path_is_printed_as_a_table():
 
 @pytest.mark.parametrize("make", [np.asarray, np.float32, sparse.csr_array])
 def test_the_first_model_has_no_coefficient_by_rounding(make):
-    # On a grid that starts exactly at the entry of the first coefficient, one fit in five had a nonzero coefficient by
-    # rounding.
+    # If the grid started exactly where the first coefficient enters, rounding would make a coefficient nonzero in one
+    # of five fits.
     for seed in range(16):
         generator = np.random.default_rng(seed)
         n, d = generator.integers(20, 150), generator.integers(1, 13)

@@ -1,4 +1,4 @@
-"""Every estimator with threads and processes, out of memory, over many fits, interrupted, and without side effects."""
+"""Every estimator under threads, processes, memory errors, many fits and interrupts; no call has side effects."""
 
 import gc
 import itertools
@@ -55,7 +55,7 @@ def test_concurrent_fits_on_any_number_of_threads_are_bitwise_equal(dtype, cut_i
 
     expected = fit_path()
     for n_threads in (1, 2, 3):
-        # OpenBLAS sums large products in an order that depends on its number of threads.
+        # OpenBLAS's summation order in large products depends on the number of threads.
         with limit_threads(n_threads), threadpool_limits(1, user_api="blas"):
             np.testing.assert_equal(fit_path(), expected)
     with ThreadPoolExecutor(6) as pool:
@@ -193,7 +193,7 @@ CALLS = {
 def test_an_interrupt_is_raised_or_reported_with_a_consistent_model(name, n_lines_between):
     make, call = CALLS[name]
     complete = set(vars(call(make())))
-    # An interrupt that reaches the caller leaves the model unchanged, or complete if it comes after the fit.
+    # After an interrupt, the model is unchanged, or complete if the interrupt arrives after the fit.
     for n_interrupted in itertools.count():
         model, last_line = make(), 1 + n_interrupted * n_lines_between
         before = dict(vars(model))
@@ -208,7 +208,7 @@ def test_an_interrupt_is_raised_or_reported_with_a_consistent_model(name, n_line
             messages = [str(warning.message) for warning in caught]
             assert any(message.startswith("Training interrupted by user") for message in messages)
             if name == "network":
-                # The model of the last whole epoch, including the state of its random numbers.
+                # The model after the last complete epoch, including its random state.
                 assert any(f"after {model.n_iter_} complete epochs" in message for message in messages)
                 if model.n_iter_:
                     shorter = make(max_iter=model.n_iter_).fit(ROWS, LABELS)

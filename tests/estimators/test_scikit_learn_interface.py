@@ -117,7 +117,7 @@ def test_the_parameters_include_those_of_scikit_learn():
 )
 @pytest.mark.parametrize("name", MODELS)
 def test_checks_of_every_class_of_scikit_learn(name, check):
-    # Four rows of a class are too few for five folds.
+    # Four rows per class are too few for five folds.
     check(name, getattr(fastlin, name)(**({"cv": 3} if name == "LogisticRegressionCV" else {})))
 
 
@@ -196,9 +196,9 @@ def test_linear_models_are_converted_to_scikit_learn_and_back(name, n_classes):
     np.testing.assert_array_equal(theirs.predict(rows), ours.predict(rows))
     np.testing.assert_allclose(theirs.predict_proba(rows), ours.predict_proba(rows), rtol=1e-12)
     assert (theirs.solver, theirs.max_iter, theirs.class_weight) == ("lbfgs", 77, "balanced")
-    # scikit-learn can refit and pickle it.
+    # scikit-learn can refit and pickle the model.
     pickle.loads(pickle.dumps(theirs)).fit(rows, names)
-    # The models share no arrays.
+    # The models have no arrays in common.
     theirs.coef_[:] = 0
     assert ours.coef_.any()
     fitted = make_theirs(solver="newton-cholesky").fit(rows, names)
@@ -236,7 +236,7 @@ def test_networks_are_converted_to_scikit_learn(parameters, targets):
     theirs = ours.to_sklearn()
     assert type(theirs) is sklearn.neural_network.MLPClassifier
     np.testing.assert_array_equal(theirs.predict(X), ours.predict(X))
-    # With one class scikit-learn has two columns.
+    # With one class, scikit-learn returns two columns.
     if len(ours.classes_) > 1:
         np.testing.assert_allclose(theirs.predict_proba(X), ours.predict_proba(X), rtol=1e-9)
     theirs.coefs_[0][:] = 0

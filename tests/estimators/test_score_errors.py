@@ -1,4 +1,4 @@
-"""Bounds on the errors of scores, compared with fits that are far closer to the minimum."""
+"""Bounds on the errors of scores, compared with fits that are much closer to the minimum."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ TRAIN, TEST = np.arange(60), np.arange(40, 80)
 
 
 def compute_objective(model, C):
-    """Return J of a model of the training rows with an L2 penalty."""
+    """Return J of a model over the training rows with an L2 penalty."""
     margins = np.where(Y[TRAIN], 1, -1) * (X[TRAIN] @ model.coef_[0] + model.intercept_[0])
     return np.mean(np.logaddexp(0, -margins)) + 0.5 / (C * len(TRAIN)) * np.sum(model.coef_**2)
 
@@ -29,7 +29,7 @@ def test_errors_of_scores_are_within_their_bounds(C, fit_intercept):
     rows = FittedRows(as_matrix(X), np.ones(3), fit_intercept)
     n_checked, weights = 0, np.isin(np.arange(80), TRAIN).astype(float)
     for size in np.logspace(-8, -1, 8):
-        # A point at a distance from the minimum, and its suboptimality.
+        # A point at a distance from the minimum, and the suboptimality there.
         model = fastlin.LogisticRegression(**options).fit(X[TRAIN], Y[TRAIN])
         step = size * GENERATOR.normal(size=4) / [1, 30, 0.1, 1]
         model.coef_, model.intercept_ = best.coef_ + step[:3], best.intercept_ + step[3] * fit_intercept
@@ -63,7 +63,7 @@ def test_errors_of_scores_are_within_their_bounds(C, fit_intercept):
 
 
 def test_the_distance_accounts_for_the_decrease_of_the_curvature():
-    # One row with decision value z, at the minimum of its loss plus a linear term: the curvature falls by at most e^-z.
+    # One row with decision value z, at the minimum of loss plus linear term: curvature decreases at most by e^-z.
     for z in np.linspace(-3, 3, 13):
         for step in (-1.0, -0.3, 0.3, 1.0):
             suboptimality = np.logaddexp(0, z + step) - np.logaddexp(0, z) - expit(z) * step

@@ -30,7 +30,7 @@ def fit(X, y, sample_weight=None, **parameters):
 
 
 def fit_saga(X, y, sample_weight=None, **parameters):
-    # Before 1.8 l1_ratio had an effect only with this penalty.
+    # Before 1.8, l1_ratio had an effect only with this penalty.
     if scikit_learn.VERSION < (1, 8):
         parameters["penalty"] = "elasticnet"
     if parameters.get("class_weight") == "balanced":
@@ -77,7 +77,7 @@ def test_a_feature_with_factor_zero_is_unpenalized_and_only_newton_steps_certify
     factors, total = np.array([1.0, 0.0, 1.0, 1.0]), len(Y) * 0.05
     model = fit(X, Y, C=0.05, l1_ratio=l1_ratio, penalty_factors=factors, tol=1e-10)
     assert model.converged_
-    # The L1 penalty has no Newton step with the full Hessian, which would give a certificate.
+    # With an L1 penalty there is no Newton step with the full Hessian, which would give a certificate.
     assert (model.certificate_ == np.inf) if l1_ratio else (model.certificate_ <= 2e-10 * model.history_[-1].objective)
     minimum, coef, _ = reference.sparse_minimum(X, Y, 3, (1 - l1_ratio) / total, l1_ratio / total, factors=factors)
     assert value_of(model, X, Y, l1_ratio, 0.05, factors) == pytest.approx(minimum, rel=1e-9)
@@ -136,7 +136,7 @@ def test_columns_far_from_zero_without_an_intercept_converge(n_classes, group_la
     model = fit(X, y, C=C, fit_intercept=False, tol=1e-7, group_lasso=group_lasso)
     assert model.converged_
     assert model.n_iter_[0] < 60
-    # In units of the threshold.
+    # Relative to the threshold.
     penalty = {"fit_intercept": False, "l1": 1 / (C * n), "group_lasso": group_lasso}
     violation = reference.violation(X, y, model.coef_, np.zeros(len(model.coef_)), **penalty) * C * n
     assert violation < 0.02

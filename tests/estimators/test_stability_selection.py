@@ -1,4 +1,4 @@
-"""Stability selection compared with a loop of single fits, and its PFER bounds with published values."""
+"""Stability selection compared with a loop of single fits, and its PFER bounds compared with published values."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ def draw_rows(n_rows=150, n_features=12, n_classes=2):
 
 
 def select_naively(X, y, weights, Cs, n_selected, seed, number, **parameters):
-    """Yield the order in which features enter in each half-sample of a pair, by fits without warm starts."""
+    """Yield the order in which features enter for each half-sample of a pair, from fits without warm starts."""
     generator = np.random.default_rng((seed, number))
     drawn = [generator.permutation(np.flatnonzero((y == label) & (weights > 0))) for label in np.unique(y)]
     for half in range(2):
@@ -44,7 +44,7 @@ def select_naively(X, y, weights, Cs, n_selected, seed, number, **parameters):
 def test_frequencies_equal_those_of_single_fits_of_the_half_samples(n_classes, Cs):
     X, y = draw_rows(90, 6, n_classes)
     weights = np.random.default_rng(1).integers(0, 4, 90).astype(float)
-    # The Cs of the path replace its alpha.
+    # The path's Cs replace the model's alpha.
     model = fastlin.LogisticRegression(tol=1e-9, fit_intercept=False, alpha=0.3)
     options = {"n_selected": 4, "n_pairs": 3, "Cs": Cs, "random_state": 5}
     selection = fastlin.stability_selection(model, X, y, weights, **options)
@@ -106,10 +106,10 @@ def make_selection(n_selected, n_features):
         (make_selection(3, 10), 0.96, 0.1764706, 0.9 / 0.92),
         # Between two frequencies.
         (make_selection(10, 100), 0.591, 2.631579, 5),
-        # At 3/4, and at the end.
+        # At 3/4, and at 1.
         (make_selection(7, 200), 0.75, 0.245 / 0.98, 0.49),
         (make_selection(7, 200), 1.0, 0.245 * 0.04 / 1.02, 0.245),
-        # With a low threshold, or a large fraction of features, only the weaker bound holds.
+        # With a low threshold or a large fraction of features, only the weaker bound is valid.
         (make_selection(5, 10), 0.69, 2.5 / 0.38, 2.5 / 0.38),
         (make_selection(5, 10), 0.7, 2.5 / 0.78, 2.5 / 0.4),
         (make_selection(6, 10), 0.9, 3.6 / 0.8, 3.6 / 0.8),
@@ -167,7 +167,7 @@ def test_a_threshold_must_be_above_one_half(threshold):
 
 
 def test_equal_coefficients_are_ordered_by_column_in_every_type():
-    # Coefficients of binary features tie often, and rounding would order them.
+    # Coefficients of binary features are often tied, and rounding would break the ties.
     generator = np.random.default_rng(0)
     rows = generator.integers(0, 2, size=(120, 12)).astype(float)
     y = (rows[:, 0] + rows[:, 1] + generator.logistic(size=120) > 1).astype(int)

@@ -1,4 +1,4 @@
-"""Summaries of fits, printed and in notebooks."""
+"""Fit summaries, printed and in notebooks."""
 
 import re
 
@@ -39,7 +39,7 @@ def test_a_summary_has_data_objective_gap_iterations_and_coefficients(capsys):
     }
     text = model.summary()
     assert "accuracy" not in text
-    # An interactive session shows text, a notebook a table.
+    # An interactive session shows text, and a notebook shows a table.
     assert repr(text) == str(text) == text
     assert text.startswith("model         LogisticRegression(C=0.5)\ndata          150 rows, 4 features, 3 classes\n")
     assert text._repr_html_().startswith('<table><tr><th style="text-align:left">model</th>')
@@ -51,7 +51,7 @@ def test_a_summary_reports_a_missing_bound_and_limits_by_rounding():
     # Newton steps with the full Hessian would give a bound.
     model = fastlin.LogisticRegression(C=np.inf, solver="lbfgs").fit(rows, Y[:100] % 2)
     assert read_summary(model)["duality gap"] == "inf (certificate_), no certified bound"
-    # With a negligible penalty rounding errors dominate the bound.
+    # If the penalty is negligible, rounding errors dominate the bound.
     model = fastlin.LogisticRegression().fit(X, Y, np.full(150, 1e100))
     assert model.converged_ and model.certificate_ > 1
     assert read_summary(model)["tol"] == "0.0001, reached up to float64 rounding error"
@@ -63,7 +63,7 @@ def test_a_summary_reports_a_missing_bound_and_limits_by_rounding():
 def test_a_summary_reports_the_accuracy_limit_of_float32_coefficients():
     generator = np.random.default_rng(0)
     Z = generator.normal(size=(199, 20))
-    # Far from zero, so rounding of the coefficients changes the scores.
+    # X is far from zero, so rounding the coefficients changes the scores.
     X = ((1e3 + Z) * 10 ** generator.uniform(-3, 3, 20)).astype(np.float32)
     y = np.argmax(Z[:, :3] + generator.normal(size=(199, 3)), axis=1)
     values = []
@@ -137,7 +137,7 @@ def test_notebooks_show_the_summary_and_a_plot(monkeypatch):
     assert "<img" not in before and "objective" not in before
     with pytest.warns(UserWarning, match="max_iter"):
         model.set_params(max_iter=0).fit(X, Y)
-    # There was no iteration.
+    # The fit made no iterations.
     assert "<img" not in model._repr_mimebundle_()["text/html"]
     model.set_params(max_iter=100)
     model.fit(X, np.array(["<b>", "c", "d"])[Y])

@@ -1,4 +1,4 @@
-"""Table columns in every container: the same values have the same result or error."""
+"""Table columns in every container: equal values give the same result or error."""
 
 import datetime
 from decimal import Decimal
@@ -47,7 +47,7 @@ def as_pandas(values, kind):
     return pd.Series(pd.array(array, dtype=pd.ArrowDtype(array.type)))
 
 
-# From values and their types in NumPy and Arrow: X with a column of numbers and one of the values, or only the latter.
+# Functions of values and their NumPy and Arrow types that return X with the values, with or without a number column.
 CONTAINERS = {
     "array of objects": lambda values, *_: np.column_stack([NUMBERS.astype(object), as_objects(values)]),
     "lists": lambda values, *_: [[number, value] for number, value in zip(NUMBERS.tolist(), values, strict=True)],
@@ -64,7 +64,7 @@ CONTAINERS = {
     "polars alone": lambda values, *_: as_polars({"a": values}),
     "polars": lambda values, *_: as_polars({"b": NUMBERS, "a": values}),
 }
-# Containers of values with a type in NumPy.
+# Containers for values that have a NumPy type.
 OF_NUMPY = "array", "lists of NumPy's values", "objects of NumPy's values", "pandas alone", "pandas"
 
 

@@ -1,4 +1,4 @@
-"""Tables with categorical columns, in every container, with unusual levels; `test_properties.py` has fits of them."""
+"""Tables with categorical columns, in every container, with unusual levels; `test_properties.py` tests the fits."""
 
 import functools
 import pickle
@@ -103,7 +103,7 @@ def test_string_columns_are_categorical_by_their_type(kind):
     np.testing.assert_array_equal(actual.coef_, expected.coef_)
     np.testing.assert_array_equal(actual.predict_proba(table), expected.predict_proba(ARRAY[:, :2]))
     assert actual.categories_[0].tolist() == CITIES
-    # Strings of digits stay strings, and numbers in object columns stay numbers.
+    # Strings of digits remain strings, and numbers in object columns remain numbers.
     if kind in ("str", "object"):
         digits = dataframe.assign(city=dataframe["city"].map(dict(zip(CITIES, "0123", strict=True)))).astype(
             {"age": object}
@@ -199,7 +199,7 @@ def test_missing_values_are_a_level_only_on_request(name):
     assert_refused(refusal, fastlin.LogisticRegression(**chosen).fit, table, Y)
     actual = pickle.loads(pickle.dumps(fit(table, Y, missing_as_category=True, **chosen)))
     *levels, missing = actual.categories_[0]
-    # A dictionary keeps its own order.
+    # The levels of a dictionary keep their order.
     known_levels = sorted({*NAMED[column]} - {"~", 3})
     assert (sorted(levels) if "dictionary" in name else levels) == known_levels
     assert np.isnan(missing)
@@ -367,7 +367,7 @@ def test_dictionaries_with_unusual_values_are_supported():
 
 
 def test_many_rows_with_only_categories_are_supported():
-    # More numbers than are copied per column, and no column that is read without a copy.
+    # X has more numbers than are copied per column, and no column can be read without a copy.
     generator = np.random.default_rng(0)
     codes = generator.integers(0, 3, 150_000)
     dataframe = pd.DataFrame({"a": pd.Categorical.from_codes(codes, ["x", "y", "z"])})

@@ -1,4 +1,4 @@
-"""Rows of every numeric type and memory: sparse data, tensors and bfloat16."""
+"""Rows of every numeric type and memory layout: sparse data, tensors and bfloat16."""
 
 import pickle
 
@@ -36,7 +36,7 @@ def fit(X, y):
 @pytest.mark.parametrize(
     ("dtype", "index_dtype"),
     [
-        # Each takes four seconds to compile.
+        # Each type takes four seconds to compile.
         *marked(pytest.mark.thorough, (np.float64, np.int64), (np.float32, np.int32), (np.uint8, np.int32)),
         *marked(pytest.mark.slow, (np.bool_, np.int32), (np.int64, np.int64), (np.uint16, np.int32)),
     ],
@@ -61,7 +61,7 @@ def test_rows_without_entries_give_the_null_model(n_classes):
         model = fit(X, y)
         assert not model.coef_.any()
         np.testing.assert_allclose(model.predict_proba(X), np.tile(np.bincount(y) / 30, (30, 1)), atol=1e-6)
-    # Enough columns that the solver considers a preconditioner, although passes over X cost nothing.
+    # With this many columns the solver considers a preconditioner, although passes over X are cheap.
     assert not fit(sparse.csr_array((300, 900)), np.arange(300) % n_classes).coef_.any()
 
 
@@ -125,7 +125,7 @@ def test_every_estimator_supports_bfloat16(n_classes, tmp_path):
     def assert_same(actual, expected):
         for name in ("coefs", "coefs_", "coef_", "intercept_"):
             for ours, theirs in zip(getattr(actual, name, ()), getattr(expected, name, ()), strict=True):
-                # In Fortran order sums differ in the last bit of float32.
+                # In Fortran order, sums differ in the last bit of float32.
                 np.testing.assert_allclose(ours, theirs, rtol=2e-7, atol=1e-12)
 
     model = fastlin.LogisticRegression(tol=1e-2)

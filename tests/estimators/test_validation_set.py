@@ -27,7 +27,7 @@ from fastlin.matrices import BlockMatrix, as_matrix
 CS = [0.01, 1.0, 100.0]
 N = 80
 SCORINGS = "neg_log_loss", "accuracy", None, "f1_macro", lambda model, *_, **__: -abs(model.coef_).sum()
-# Containers, with the dtype of the coefficients of their fits.
+# Containers, and the dtype of the coefficients fitted to them.
 FORMS = {
     "float16": (lambda rows: rows.astype(np.float16), np.float32),
     "bfloat16": (as_bfloat16, np.float32),
@@ -47,7 +47,7 @@ def make_sets():
     return (X[:N], y[:N], weights[:N]), (X[N:], y[N:], weights[N:])
 
 
-# For tests that do not change them.
+# Sets for tests that do not modify them.
 TRAINING, VALIDATION = make_sets()
 (X, Y, _), (X_VAL, Y_VAL, WEIGHTS_VAL) = TRAINING, VALIDATION
 
@@ -73,7 +73,7 @@ def test_results_are_bitwise_equal_to_those_of_one_fold(scoring, l1_ratios):
             np.testing.assert_array_equal(getattr(actual, name), getattr(expected, name), err_msg=name)
 
 
-# Without weights all rows have weight one.
+# Without weights, all rows have weight one.
 @pytest.mark.parametrize(
     ("refit", "n_arrays", "n_arrays_val"), [(True, 3, 3), (True, 3, 2), (True, 2, 3), ("train", 3, 3), (False, 3, 3)]
 )
@@ -89,7 +89,7 @@ def test_the_last_fit_uses_the_rows_that_refit_selects(refit, n_arrays, n_arrays
         np.testing.assert_array_equal(model.coef_, model.coefs_paths_[0, 0, CS.index(model.C_), :, :-1])
 
 
-# The kernels for five types take seconds to compile.
+# Compiling the kernels for five types takes seconds.
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     ("one", "other"),
@@ -161,7 +161,7 @@ def test_a_large_validation_set_is_not_copied_for_the_last_fit(monkeypatch):
             assert joined.budget_bytes >= 8 * (X.size + X_VAL.size)
             actual = fit((kind(X), Y), (kind(X_VAL), Y_VAL), tol=1e-10)
             np.testing.assert_allclose(actual.coef_, small.coef_, atol=1e-6)
-    # Without a budget for copies the joined rows are read without a copy.
+    # Without a memory budget for copies, the joined rows are read in place.
     many = np.zeros((100_000, 100))
     tracemalloc.start()
     joined = join_matrices(as_matrix(many), as_matrix(many[:100].astype(np.float32)))
@@ -262,7 +262,7 @@ def test_a_time_limit_keeps_the_fits_that_all_folds_have_finished(monkeypatch):
     whole = fit(training, validation, time_limit=1e9)
     assert not whole.timed_out_ and not fit(training, validation).timed_out_
     np.testing.assert_array_equal(model.scores_[..., 0], whole.scores_[..., 0])
-    # A clock that advances with each call: some fits finish, more of them in one fold than in the other.
+    # The clock advances with each call. Some fits finish, more of them in one fold than in the other.
     monkeypatch.setattr("fastlin.estimators.fit_reporting.perf_counter", itertools.count().__next__)
     actual = make_cv(Cs=np.logspace(-3, 3, 20), cv=2, n_jobs=1, time_limit=60).fit(*training)
     counts = np.isfinite(actual.scores_[:, 0]).sum(axis=1)

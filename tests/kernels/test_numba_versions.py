@@ -11,7 +11,7 @@ from repository import read, read_settings
 from fastlin.kernels.numba_versions import TESTED, check_numba
 
 
-# None: a frozen program without metadata.
+# None represents a frozen program without metadata.
 @pytest.mark.parametrize(
     "version", [*(f"{minor}.{patch}" for minor in TESTED for patch in ("0", "3", "0rc1")), None, "0.99.1"]
 )

@@ -1,4 +1,4 @@
-"""X in blocks of rows: properties that are available before reading, and sums, compared with X in memory."""
+"""X in blocks of rows: properties that are available before reading, and sums, compared with in-memory X."""
 
 import os
 
@@ -20,7 +20,7 @@ KINDS = pytest.mark.parametrize("kind", ["float64", "shifted", "sparse", *marked
 
 
 def make_both(kind, n_classes=3):
-    """Return the matrix of all rows, the one in blocks, labels and weights."""
+    """Return the matrix of all rows in memory, the matrix in blocks, labels and weights."""
     X, labels, weights, *_ = make_problem(N, D, n_classes, np.uint8 if kind == "uint8" else np.float64)
     weights[ROWS : 2 * ROWS] = 0
     if kind == "sparse":
@@ -40,11 +40,11 @@ def test_passes_over_blocks_agree_with_passes_over_all_rows_and_curvature_reads_
 ):
     whole, blocks, labels, weights = make_both(kind, n_classes)
     K, generator = 1 if n_classes == 2 else 3, np.random.default_rng(2)
-    # Three rows per step.
+    # A step reads three rows.
     monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 3 * 8 * K)
     monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0)
     scaling, (parameters, direction) = Scaling(*whole.measure().choose_coordinates()), generator.normal(size=(2, K, 6))
-    # All rows, and a subset that contains no row of one block and all rows of another.
+    # All rows, and a subset with no rows from one block and all rows from another.
     for rows in (NONE, np.r_[1:4, 7:14, 22, 22, 30:40]):
         operands = Samples(rows, labels.astype(np.int32), weights if weighted else np.empty(0)), scaling, K
         expected, actual = whole.passes(*operands), blocks.passes(*operands)
@@ -72,7 +72,7 @@ def test_passes_over_blocks_agree_with_passes_over_all_rows_and_curvature_reads_
 @KINDS
 def test_rows_and_columns_of_blocks_agree_with_those_of_all_rows(kind):
     whole, blocks, _, weights = make_both(kind)
-    # One block has weight zero, but the minima and maxima of its columns are included.
+    # One block has weight zero, but the column minima and maxima include it.
     for row_weights in (None, weights):
         for actual, expected in zip(blocks.measure(row_weights), whole.measure(row_weights), strict=True):
             np.testing.assert_allclose(actual, expected, rtol=1e-11, atol=1e-9)
@@ -96,7 +96,7 @@ def test_rows_and_columns_of_blocks_agree_with_those_of_all_rows(kind):
 
 
 class Source:
-    """Three blocks of two rows and one column; reading is recorded, and fails after ``breaks_after`` blocks."""
+    """Three blocks of two rows and one column. Reads are recorded, and fail after ``breaks_after`` blocks."""
 
     shape, dtype, is_sparse = (6, 1), np.dtype(float), False
     borders, names, n_entries, nbytes, longest_row = np.array([0, 2, 4, 6]), ["a", "b", "c"], 6, 48, 1
@@ -159,7 +159,7 @@ def test_piecewise_matrices_have_the_rules_of_matrices_in_memory(monkeypatch, is
     monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0)
     X, samples = np.random.default_rng(0).normal(size=(50, 8)), Samples(NONE, np.zeros(50, np.int32), np.empty(0))
     whole = as_matrix(sparse.csr_array(X) if is_sparse else X)
-    # The properties that are available before reading.
+    # Properties that are available before reading.
     piecewise = pieces.PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, 8, [(50, X.dtype)])
     for K in (1, 1_000_000):
         assert piecewise.gains_from_float32(K) == whole.gains_from_float32(K)

@@ -1,4 +1,4 @@
-"""Dense matrices, compared with NumPy; their passes are tested with the objective and with sparse matrices."""
+"""Dense matrices, compared with NumPy. The tests of the objective and of sparse matrices cover passes."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_columns_are_stored_unchanged_or_scaled_and_shifted(dtype, precision):
 def test_columns_with_few_nonzeros_are_stored_as_entries(dtype):
     generator = np.random.default_rng(0)
     X = generator.integers(1, 9, size=(40, 6)).astype(dtype)
-    # Columns 1, 3 and 5 have at most one nonzero value in eight rows, the others more.
+    # Columns 1, 3 and 5 have at most one nonzero value in eight rows; the others have more.
     for j, n_entries in enumerate((40, 5, 6, 0, 40, 1)):
         X[generator.permutation(40)[n_entries:], j] = 0
     actual = DenseMatrix(X).transposed(np.float64, None)
@@ -92,7 +92,7 @@ def test_two_classes_are_read_in_place_if_that_is_accurate(monkeypatch, offset):
     parameters = generator.normal(size=(1, D + 1))
     x = np.column_stack([X.astype(np.longdouble) * scale + shift, np.ones(60)])
     losses, p, residuals = reference.losses_of(x @ parameters.T, labels)
-    # Contiguous rows, contiguous columns, neither of them, and selected rows.
+    # Contiguous rows, contiguous columns, neither, and selected rows.
     layouts = X, np.asfortranarray(X), np.repeat(np.repeat(X, 2, axis=1), 2, axis=0)[::2, ::2]
     for layout, rows in [*((layout, np.empty(0, np.int64)) for layout in layouts), (X, np.arange(60))]:
         passes = as_matrix(layout).passes(Samples(rows, labels, weights), Scaling(scale, shift), 1)
@@ -108,7 +108,7 @@ def test_two_classes_are_read_in_place_if_that_is_accurate(monkeypatch, offset):
 
 @pytest.mark.parametrize(("n", "d", "n_classes"), [(256, 50, 30), (8192, 50, 30), (8192, 200, 6)])
 def test_scores_have_at_most_the_counted_rounding_errors(n, d, n_classes):
-    # Each term vanishes if it is added to the first term alone: in a copy, in transposed tiles, and in vector lanes.
+    # Each term is lost if it is added to the first term alone: in a copy, in transposed tiles, and in vector lanes.
     unit, scaling = np.finfo(np.float64).eps / 2, Scaling(np.ones(d), np.zeros(d))
     X, coef = np.full((n, d), unit), np.zeros((n_classes, d + 1))
     X[:, 0], coef[0, :-1] = 1, 2.0**20

@@ -1,4 +1,4 @@
-"""Scores, passes and column statistics of every format of X, including cases that are sensitive to rounding error."""
+"""Scores, passes and column statistics for every format of X, including cases that are sensitive to rounding."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ KINDS = {
 
 
 def test_scores_of_parts_of_the_rows_agree_with_those_of_all(monkeypatch):
-    # About three rows per step.
+    # A step has about three rows.
     monkeypatch.setattr("fastlin.matrices.matrix.SCORE_BYTES", 200)
     generator = np.random.default_rng(0)
     X = generator.normal(size=(40, 6)) * (generator.random((40, 6)) < 0.5)
@@ -93,7 +93,7 @@ def test_passes_with_and_without_offsets_and_targets_agree_with_the_reference(mo
 
 
 def from_moments(*columns):
-    """Return Columns from (mean, variance, smallest, largest) per column."""
+    """Return Columns, given (mean, variance, smallest, largest) for each column."""
     mean, variance, smallest, largest = np.array(columns, float).T
     return Columns(mean, np.zeros_like(mean), variance, smallest, largest)
 
@@ -105,11 +105,11 @@ def test_only_columns_that_are_constant_over_weighted_rows_have_zero_variance(ki
     weights = generator.uniform(0.01, 2, N) if weighted else None
     constants = 0.1, -1 / 3, 1e16, 1e-3, 0.0
     X = np.tile(constants, (N, 1))
-    # One value in 700 differs by one unit in the last place, or by a number whose square underflows.
+    # One in 700 values differs by one unit in the last place, or by a number with a square that underflows.
     nearly = np.tile([0.1, 1e16, 1.0, 0.0], (N, 1))
     nearly[5] = [*np.nextafter(nearly[5, :3], 1e300), 1e-310]
     if weighted:
-        # The rows in which the first columns vary have weight zero.
+        # The only rows in which the first columns vary have weight zero.
         weights[::3], weights[5] = 0, 1e-9
         X[::3] = generator.normal(size=(len(X[::3]), len(constants)))
     columns = KINDS[kind](np.hstack([X, nearly])).measure(weights)

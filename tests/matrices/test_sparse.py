@@ -111,7 +111,7 @@ def test_values_that_are_all_one_are_omitted_and_results_are_bitwise_equal():
     for n_classes in (1, 3):
         actual = measure_passes(make_passes(X, n_classes), (n_classes, D))
         matrix = as_matrix(X)
-        # The same matrix with its values.
+        # The same matrix with explicit values.
         matrix.entries = sparse_matrices.compressed(matrix.csr)
         expected = measure_passes(make_passes(matrix, n_classes), (n_classes, D))
         for first, second in zip(actual, expected, strict=True):
@@ -121,7 +121,7 @@ def test_values_that_are_all_one_are_omitted_and_results_are_bitwise_equal():
 @pytest.mark.parametrize("ones", [False, True])
 def test_statistics_by_rows_and_by_columns_agree_with_dense_data(cut_into_blocks, ones):
     X = make_csr().tolil()
-    # Constant columns, a column of one value and zeros, and a column without entries.
+    # Constant columns, a column with one value and zeros, and a column without entries.
     X[:, 0], X[:, 1], X[:, 2], X[:5, 2], X[:, 3] = 0.1, -3, 0, 7, 0
     X = sparse.csr_array(X)
     if ones:
@@ -147,7 +147,7 @@ def test_rows_and_columns_are_used_in_place(index_dtype):
     assert matrix.X is X and as_matrix(columns).csc is columns
 
 
-# With 30, X has enough entries for a pass by rows, but its copy without duplicates has not.
+# With 30, X has enough entries for a row-wise pass, but the copy without duplicates does not.
 @pytest.mark.parametrize(("form", "entries_per_sum"), [("csr", 4), ("csr", 30), ("csc", 4), ("coo", 4), ("bsr", 4)])
 def test_duplicates_are_summed_in_a_copy(form, entries_per_sum, monkeypatch):
     monkeypatch.setattr(sparse_matrices, "ENTRIES_PER_SUM", entries_per_sum)

@@ -1,4 +1,4 @@
-"""Tables, compared with NumPy on the same columns: statistics, scores, passes, Gram matrices and columns."""
+"""Tables, compared with NumPy on equal columns: statistics, scores, passes, Gram matrices and columns."""
 
 import numpy as np
 import pytest
@@ -9,13 +9,13 @@ from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import Codes, TableMatrix, table_matrix
 
-# A sum of n numbers has at most n rounding errors in any order, here of sums below 1e3.
+# A sum of n numbers has at most n rounding errors in any order. The partial sums here are below 1e3.
 EXACT = {"rtol": 1e-11, "atol": 1e-11}
 NONE = np.empty(0, np.int64)
 
 
 def make_table(n=700, seed=0, *, numbers=True, codes=True):
-    """Return a table with codes and numbers of every dtype, and missing codes with and without a level; and X."""
+    """Return X and a table with codes and numbers of every dtype, and missing codes with and without a level."""
     generator = np.random.default_rng(seed)
     columns = []
     if codes:
@@ -35,7 +35,7 @@ def make_table(n=700, seed=0, *, numbers=True, codes=True):
 
 
 def encode_one_hot(columns):
-    """Return the dense X of a table's columns by an independent one-hot encoding with loops."""
+    """Return a table's columns as dense X, from an independent one-hot encoding with loops."""
     X = []
     for column in columns:
         if not isinstance(column, Codes):
@@ -53,7 +53,7 @@ def table(request):
 
 
 def check_passes(table, X, K, *, rows=NONE, weighted=False, stored_as=np.float64):
-    """Compare all sums of passes with NumPy's over the rows [scale x + shift, 1], mostly in extended precision."""
+    """Compare all sums of passes with NumPy sums over the rows [scale x + shift, 1], mostly in extended precision."""
     generator, (n, d) = np.random.default_rng(1), X.shape
     labels, weights = generator.integers(0, max(2, K), n), generator.random(n)
     samples = Samples(rows, labels.astype(np.int32), weights if weighted else np.empty(0))
@@ -127,7 +127,7 @@ def test_gram_matrices_of_numbers_far_from_zero_are_accurate():
     samples = Samples(NONE, np.zeros(700, np.int32), np.empty(0))
     (actual,) = table.passes(samples, Scaling(scale, shift), 1).gram(samples.rows, np.ones((1, 700)), np.float64)
     X = np.column_stack([encode_one_hot([codes, numbers]) * scale + shift, np.ones(700)])
-    # A product of uncentered numbers is near 1e18, where float64 has a resolution of about a hundred.
+    # Products of uncentered numbers are near 1e18, where the spacing of float64 is about a hundred.
     np.testing.assert_allclose(actual, X.T @ X, rtol=1e-9, atol=1e-6)
 
 
@@ -163,7 +163,7 @@ def test_columns_are_centered_or_stored_as_entries(table, precision):
         column = np.zeros(len(X))
         if actual.positions[j] >= 0:
             column = actual.panel[actual.positions[j]]
-            # The column is centered, and its standard deviation is near one.
+            # The column is centered, and the standard deviation is near one.
             assert abs(column.mean()) < 1e-6
             assert column.std() < 2
         else:

@@ -1,4 +1,4 @@
-"""Bounds on the coefficients: the dual objective and its rounding errors, compared with exact sums."""
+"""Bounds on the coefficients: the dual objective and bounds on rounding errors, compared with exact sums."""
 
 from itertools import product
 
@@ -20,14 +20,14 @@ KINDS = ["below", "around", "away", "mixed"]
 
 
 def make_bounds(generator, shape, kind, size=1.0):
-    """Return bounds of a kind: lower bounds, bounds around or away from zero, or a mixture with unbounded ones."""
+    """Return bounds of a kind: lower bounds, intervals with or without zero, or a mixture with unbounded entries."""
     sides = [size * generator.uniform(size=shape) for _ in range(3)]
     if kind == "below":
         return np.zeros(shape), np.full(shape, np.inf)
     if kind == "around":
         return -sides[0], sides[1]
     if kind == "away":
-        # Some of them fix a coefficient.
+        # Some bounds fix a coefficient.
         lower = sides[0] * generator.choice([-1, 1], shape)
         return lower, lower + sides[1] * (sides[2] > 0.3)
     lower = np.where(sides[2] < 0.5, -sides[0], -np.inf)
@@ -35,7 +35,7 @@ def make_bounds(generator, shape, kind, size=1.0):
 
 
 def make_bounded(n, d, n_classes, columns, kind, offset=0.0, soft=False, seed=0, **options):
-    """Return an objective with bounds of a kind, made for scaled columns, and a generator."""
+    """Return an objective with a kind of bounds, chosen for scaled columns, and a generator."""
     generator = np.random.default_rng(seed)
     plain, _ = make_objective(n, d, n_classes, columns=columns, seed=seed, **options)
     scale = plain.coordinates.scale
@@ -47,7 +47,7 @@ def make_bounded(n, d, n_classes, columns, kind, offset=0.0, soft=False, seed=0,
 @pytest.mark.filterwarnings("ignore:(invalid value|divide by zero)")
 @pytest.mark.parametrize("has_offsets", [False, True])
 def test_the_lower_bound_is_below_the_dual_value_in_extended_precision(has_offsets):
-    # One shape per kind of bounds, in another order with offsets and soft labels.
+    # Each kind of bounds has one shape, and another one with offsets and soft labels.
     shapes, offset = (SHAPES[-1:] + SHAPES[:-1], 3.0) if has_offsets else (SHAPES, 0.0)
     for (kind, shape), (l1, l2) in product(zip(KINDS, shapes, strict=True), PENALTIES):
         for n, d, n_classes, columns, fit_intercept in (shape, (40, 5, 3, "plain", False)):
@@ -65,16 +65,16 @@ def test_the_lower_bound_is_below_the_dual_value_in_extended_precision(has_offse
                     assert point.lower_bound() == -np.inf
                     continue
                 assert point.lower_bound() <= bound <= value + 1e-16 * (value + offset)
-                # The entropy after an exchange is only bounded from below.
+                # If probability moves between classes, the entropy has only a lower bound.
                 assert point.dual_value <= bound + point.dual_rounding
-                # Without an intercept there is no exchange. Far out the entropy between labels and probabilities is
-                # larger.
+                # Without an intercept, no probability moves. Far from the minimum, a point between labels and
+                # probabilities has a larger entropy.
                 if not fit_intercept and size < 1 and n == 40 and (l1 or l2 > 0.01):
                     assert point.dual_value == pytest.approx(float(bound), rel=1e-9, abs=1e-9 * float(value))
 
 
 def test_the_smallest_subgradient_ignores_directions_out_of_the_bounds():
-    # The one-sided slopes of J by each coefficient.
+    # One-sided derivatives of J for each coefficient.
     lower, upper = np.array([[-1.0, 0.5, 0.0, 0.2, -3.0]]), np.array([[1.0, 0.9, np.inf, 0.2, -2.0]])
     objective, _ = make_objective(30, 5, 2, l1=0.05, l2=0.1, bounds=(lower, upper))
     assert (objective.penalty.box.min_parameters[:, :-1] * objective.coordinates.scale == lower).all()

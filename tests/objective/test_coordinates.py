@@ -1,4 +1,4 @@
-"""Scales and shifts of columns, and the conversion between parameters and coefficients."""
+"""Column scales and shifts, and the conversion between parameters and coefficients."""
 
 import numpy as np
 import pytest

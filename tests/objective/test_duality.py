@@ -14,7 +14,7 @@ from fastlin.solvers.quadratic import HessianModel
 
 # l1 and l2 for columns with a standard deviation of order one.
 L1_PENALTIES = [(0.05, 0.0), (0.05, 0.02), (1e-3, 0.5), (1e-3, 0.0)]
-# l1, l2 and grouped, and the size of the offsets.
+# l1, l2, grouped, and the size of the offsets.
 PLAIN = [(0, 1e-6, False, 0), (0, 0.1, False, 0), (0.02, 0, False, 0), (1e-3, 0.05, True, 0), (0.01, 0, True, 0)]
 OFFSET = [(l1, l2, False, size) for l1, l2 in ((0, 1e-4), (0.02, 0), (1e-3, 0.05)) for size in (0.0, 30.0, 1e3)]
 # Rows, features, classes, kind of X, columns, weights and intercept.
@@ -34,7 +34,7 @@ SHAPES = [
 
 
 def exact_value_and_bound(objective, parameters):
-    """Return J and the dual objective of a feasible point, within the bounds of coef, in extended precision."""
+    """Return J and the dual objective at a feasible point, with coef within bounds, in extended precision."""
     X, labels, weights = data_of(objective)
     scale, shift = objective.coordinates.scale.astype(np.longdouble), objective.coordinates.shift
     X, options, box = X.astype(np.longdouble) * scale + shift, penalty_of(objective), objective.penalty.box
@@ -88,13 +88,13 @@ def test_rounding_is_bounded(n, d, n_classes, kind, columns, weights, fit_interc
                 parameters[:, :-1] *= generator.uniform(size=parameters[:, :-1].shape) < 0.4
             parameters[:, -1] *= fit_intercept
             if size == 1e3 and fit_intercept:
-                # If the intercepts compensate for the offsets, the terms of a score cancel.
+                # If the intercepts compensate for the offsets, the terms of each score cancel.
                 parameters[:, -1] -= objective.rows.offset_range.mean[-len(parameters) :]
             point = objective.at(parameters)
             value, bound = exact_value_and_bound(objective, parameters)
             assert abs(point.value - value) <= point.rounding
             assert point.lower_bound() <= bound <= value + 1e-16 * (value + size)
-            # The rounding error is relative to the terms of the scores, which may be far larger than the loss.
+            # Rounding errors are relative to the terms of the scores, which can be far larger than the loss.
             assert point.rounding <= 1e-12 * (value + size_of_terms(objective, parameters) + 10 * size)
 
 
@@ -140,7 +140,7 @@ def test_the_bound_is_the_best_dual_point_between_labels_and_probabilities(n_cla
     for (l1, l2), size in product(L1_PENALTIES, (0.03, 0.3, 3.0)):
         objective, parameters = make_sized(40, n_classes, l1=l1, l2=l2, group_lasso=grouped, fit_intercept=False)
         point = objective.at(size * parameters)
-        # The reference searches the points between labels and probabilities.
+        # The reference searches the segment between labels and probabilities.
         bound = float(exact_value_and_bound(objective, point.parameters)[1])
         assert bound - 1e-9 * point.value <= point.lower_bound() <= bound
 
@@ -148,7 +148,7 @@ def test_the_bound_is_the_best_dual_point_between_labels_and_probabilities(n_cla
 @pytest.mark.parametrize("n_classes", [2, 4])
 @pytest.mark.parametrize("grouped", [False, True])
 def test_far_from_the_minimum_the_bound_is_at_least_that_of_the_labels_unless_a_point_overflows(n_classes, grouped):
-    # There, the entropy after the exchange between classes is negative, so the labels give a better bound.
+    # There, moving probability between classes makes the entropy negative, so the labels give a better bound.
     objective, parameters = make_sized(40, n_classes, l1=1e-3, l2=10.0, group_lasso=grouped)
     parameters[:, -1] += 30 * np.arange(1, 1 + len(parameters))
     assert 0 <= objective.at(parameters).lower_bound() <= minimum_of(objective)[0]
@@ -174,7 +174,7 @@ def test_a_class_without_weight_has_a_lower_bound():
     X, labels, *_ = make_problem(30, 3, 3)
     _, parameters = make_objective(30, 3, 3)
     objective = objective_over(X, labels, 3, weights=(labels != 1).astype(float), l2=0.1)
-    # The intercept of the class decreases without end; the limit is the problem of the other classes.
+    # The class's intercept decreases without bound. The limit is the problem without this class.
     others = labels != 1
     minimum = reference.minimum(X[others], labels[others] // 2, 2, 0.1 / 2)[0]
     for distance in (0.0, 1.0, 5.0, 50.0):
@@ -184,7 +184,7 @@ def test_a_class_without_weight_has_a_lower_bound():
 
 
 def exact_linearized_dual_value(objective, point, step):
-    """Return the dual objective of the linearized probabilities in extended precision, for L1 without an intercept."""
+    """Return the dual objective at the linearized probabilities, in extended precision, for L1 without an intercept."""
     X, labels, weights = data_of(objective)
     X = X.astype(np.longdouble) * objective.coordinates.scale + objective.coordinates.shift
     fractions = weights / weights.sum(dtype=np.longdouble)
@@ -242,6 +242,6 @@ def test_the_linearized_gap_is_of_second_order_along_a_newton_step(grouped):
             assert value - rounding <= minimum
             gaps.append(float(minimum - value))
             plain_gaps.append(float(minimum - point.dual_value))
-        # At a tenth of the distance a gap of first order is a tenth, and one of second order a hundredth.
+        # At a tenth of the distance, first-order gaps shrink to a tenth and second-order gaps to a hundredth.
         assert gaps[1] < 0.03 * gaps[0] and gaps[2] < 0.03 * gaps[1] + 1e-12
         assert plain_gaps[2] > 1000 * gaps[2]

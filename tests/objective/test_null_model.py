@@ -1,4 +1,4 @@
-"""The null model: its intercepts and loss, compared with the reference, and its lower bound."""
+"""The null model: intercepts and loss, compared with the reference, and the lower bound."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from fastlin.objective.rounding import UNIT_ROUNDOFF
 
 
 def draw_offsets(kind, n, n_rows_coef, seed=0):
-    """Return offsets (n, n_rows_coef) of a distribution."""
+    """Return offsets (n, n_rows_coef) drawn from a distribution."""
     generator = np.random.default_rng(seed)
     shape = n, n_rows_coef
     match kind:
@@ -26,16 +26,16 @@ def draw_offsets(kind, n, n_rows_coef, seed=0):
 
 
 def find_minimum(objective):
-    """Return the minimum of the mean loss over the intercepts, by the reference."""
+    """Return the reference's minimum of the mean loss over the intercepts."""
     X, labels, weights = data_of(objective)
     options = {"weights": weights, "fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective)}
     return reference.minimum(np.zeros((len(X), 1)), labels, objective.rows.n_classes, 1.0, **options)[0]
 
 
 def bound_rounding(offsets, intercepts, value):
-    """Return a bound on the rounding error of the lower bound: 200 roundings of class sums, times the exchange cost."""
+    """Bound the rounding error of the lower bound: 200 roundings of class sums times the cost of moving probability."""
     reach = np.ptp(offsets) + np.abs(offsets).max() + np.abs(intercepts).max()
-    # The remaining derivatives are rounding errors too. Two classes may exchange all of their probability.
+    # The remaining derivatives are rounding errors too. All probability of a class may move to another class.
     return 800 * UNIT_ROUNDOFF * (value + len(intercepts) * (1 + 2 * reach))
 
 
@@ -57,7 +57,7 @@ def test_the_null_model_minimizes_the_loss_and_its_bound_is_tight(n_classes, kin
         assert null_model.value == pytest.approx(float(at_start), rel=1e-13)
         assert objective.value_at_start() == null_model.value
         assert objective.start()[:, -1].tolist() == null_model.intercepts.tolist()
-        # It takes no pass over X, and is computed once for all penalties.
+        # The null model needs no pass over X and is computed once for all penalties.
         assert objective.n_passes == 0
         assert objective.with_penalty(1.0, 0.0).null_model.intercepts is null_model.intercepts
 
@@ -74,7 +74,7 @@ def test_soft_labels_have_a_null_model(n_classes):
 def test_a_class_without_weight_does_not_change_the_null_model_of_the_others():
     X, labels, weights, *_ = make_problem(90, 2, 3)
     offsets = draw_offsets("two values", 90, 4)
-    # The last class has no rows, and the rows of the first have no weight.
+    # The last class has no rows, and all rows of the first class have weight zero.
     weights[labels == 0] = 0
     for row_offsets in (None, offsets):
         objective = objective_over(X, labels, 4, weights=weights, l2=0.1, offsets=row_offsets)

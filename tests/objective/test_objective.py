@@ -1,4 +1,4 @@
-"""The objective, compared with its definition, finite differences and NumPy."""
+"""The objective, compared with the definition, finite differences and NumPy."""
 
 import tracemalloc
 from dataclasses import replace
@@ -16,7 +16,7 @@ from fastlin.solvers.solution import Solution
 
 
 def some_zeros(parameters, seed=0):
-    """Return the parameters with some zeros: for two features in all classes, for others in some classes."""
+    """Return the parameters with some zeros: two features are zero in all classes, others in some classes."""
     parameters = parameters.copy()
     parameters[:, [1, 3]] = 0
     parameters[np.random.default_rng(seed).uniform(size=parameters.shape) < 0.3] = 0
@@ -88,7 +88,7 @@ def test_float32_is_near_float64(columns):
         assert objective.coordinates.allows_float32
         parameters = np.random.default_rng(1).normal(size=objective.shape)
         single, double = (objective.at(parameters, precision) for precision in (np.float32, np.float64))
-        # A float32 column near 1e4 has an error of 5e-4 of its standard deviation.
+        # A float32 column near 1e4 has rounding errors of 5e-4 standard deviations.
         tolerance = 2e-3 if columns == "shifted" else 1e-5
         assert double.value != single.value == pytest.approx(double.value, rel=tolerance)
         np.testing.assert_allclose(single.gradient, double.gradient, atol=tolerance)
@@ -104,7 +104,7 @@ def test_float32_sums_over_rows_in_float64():
     assert gradient[0, 0] == pytest.approx(expected, rel=1e-6)
 
 
-# Kernels are compiled for read-only labels too.
+# Kernels are also compiled for read-only labels.
 @pytest.mark.parametrize("are_writable", [True, *marked(pytest.mark.thorough, False)])
 def test_data_are_not_copied_and_may_be_read_only(are_writable):
     X, labels, weights, _, _ = make_problem(20_000, 50, 3, np.float32)
@@ -123,7 +123,7 @@ def test_data_are_not_copied_and_may_be_read_only(are_writable):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert np.shares_memory(objective.matrix.X, X)
-    # Labels, weights and one array (K, n), which are all smaller than X.
+    # Labels, weights and one array (K, n). All of them are smaller than X.
     assert peak < 0.8 * X.nbytes
 
 
@@ -226,7 +226,7 @@ def test_a_buffer_is_made_if_the_budget_holds_the_probabilities():
     n_bytes = 100 * 4 * 8
     assert with_budget(objective, 4 * n_bytes).make_buffer() is not None
     assert with_budget(objective, 4 * n_bytes - 1).make_buffer() is None
-    # Models of proximal Newton hold a second array.
+    # Proximal Newton's models store a second array.
     with_l1 = objective.with_penalty(0.1, 0.1)
     assert with_budget(with_l1, 8 * n_bytes).keeps_probabilities
     assert not with_budget(with_l1, 8 * n_bytes - 1).keeps_probabilities

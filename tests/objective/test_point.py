@@ -1,4 +1,4 @@
-"""Points: their values do not change, and their buffers can be reused."""
+"""Points: values do not change, and buffers can be reused."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ PENALTIES = {"smooth": {"l2": 0.1}, "by size": {"l2": 0.02, "l1": 0.05}}
 
 
 def get_values(point):
-    """Return all values of a point that do not need its probabilities."""
+    """Return all values of a point that do not need probabilities."""
     sums = point.value, point.loss, point.slope, point.dual_square, point.largest_entry, point.stationary_gap
     return [*sums, point.parameters.copy(), point.gradient.copy(), point.lower_bound(), point.rounding]
 
@@ -21,7 +21,7 @@ def get_values(point):
 def test_a_point_does_not_change_when_others_are_evaluated(n_classes, penalty):
     objective, parameters = make_sized(60, n_classes, "shifted", **PENALTIES[penalty])
     buffer = objective.make_buffer()
-    # The point is the first of the objective; the class features are computed by a later pass.
+    # This is the first point of the objective. A later pass computes the class features.
     point = objective.at(0.5 * parameters, out=buffer)
     with_buffer = lambda: [point.probabilities.copy(), point.hessian(), point.optimize_intercept()]  # noqa: E731
     before, values_before = with_buffer(), get_values(point)
@@ -60,11 +60,11 @@ def test_probabilities_without_a_buffer_or_in_a_reused_one_raise(precision):
         (narrow, "without a buffer"),
     ):
         assert not unusable.has_probabilities
-        # A point without a buffer optimizes its intercept without probabilities.
+        # A point without a buffer optimizes the intercept without probabilities.
         for access in (*list_accesses(unusable), *([unusable.optimize_intercept] if unusable is point else [])):
             with pytest.raises(RuntimeError, match=message):
                 access()
-    # Values that do not need probabilities are still available, and the same without a buffer.
+    # Values that do not need probabilities are available and equal without a buffer.
     assert_same_bits([get_values(point), get_values(objective.at(parameters, precision))])
     np.testing.assert_array_equal(evaluate(objective, 2 * parameters, precision).probabilities, other.probabilities)
 
@@ -112,7 +112,7 @@ def test_optimizing_the_intercept_reduces_its_gradient_to_zero(n_classes):
     np.testing.assert_allclose(objective.at(parameters).gradient[:, -1], 0, atol=1e-14)
     # The sum over the classes does not change.
     assert n_classes == 2 or parameters[:, -1].sum() == pytest.approx(total, abs=1e-12)
-    # There is no step if all probabilities are 0 or 1, or without an intercept.
+    # There is no step if all probabilities are 0 or 1, or if there is no intercept.
     saturated = np.zeros_like(parameters)
     saturated[0, -1] = 5000.0
     without, parameters = make_objective(20, 3, n_classes, fit_intercept=False)

@@ -1,4 +1,4 @@
-"""Batches of problems: sums compared with NumPy, independence of other problems, and certificates."""
+"""Batches of problems: sums compared with NumPy, independence between problems, and certificates."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from fastlin.objective.rounding import UNIT_ROUNDOFF
 
 
 def make_rows(X, *, fit_intercept=True, factors=None, l2=0.01, batch_size=16, offsets=None, n_classes=2):
-    """Return the SharedRows of X and the scaled rows, dense and in extended precision."""
+    """Return the SharedRows of X, and the scaled rows as a dense array in extended precision."""
     matrix = X if isinstance(X, TableMatrix) else as_matrix(X)
     factors = np.ones(matrix.shape[1]) if factors is None else factors
     coordinates = choose_coordinates(matrix.measure(), l2, factors, fit_intercept)
@@ -68,9 +68,9 @@ def fill_problem_batch(rows, problems):
 
 
 def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
-    """Return the loss, J, its gradient at parameters (m,), and the means of p_k p_l of pairs, in the dtype of X.
+    """Return the loss, J, the gradient of J at parameters (m,), and the means of p_k p_l for pairs, in the dtype of X.
 
-    X (n, d + 1) has a column for the intercept, and units are those of SharedRows. An L1 penalty is not included.
+    X (n, d + 1) has a column for the intercept, and `units` are those of SharedRows. J excludes any L1 penalty.
     """
     labels, l2, weights, *_ = problem
     K = len(parameters) // X.shape[1]
@@ -129,7 +129,7 @@ def test_a_problem_starts_at_the_null_model(n_classes, size, fit_intercept):
     points = batch.evaluate(starts)
     if fit_intercept:
         np.testing.assert_allclose(points.loss_gradient.reshape(9, rows.n_rows_coef, -1)[..., -1], 0, atol=1e-14)
-    # The lower bounds are below J by rounding errors of class sums and scores.
+    # The lower bounds are below J because of rounding errors of class sums and scores.
     reach = 1.0 if size is None else 4 * np.abs(offsets).max()
     assert (batch.null_objective <= points.value * (1 + 1e-13)).all()
     np.testing.assert_allclose(batch.null_objective, points.value, rtol=1e-13, atol=400 * UNIT_ROUNDOFF * reach)
@@ -156,7 +156,7 @@ def test_results_do_not_depend_on_other_problems_or_threads(kind, n_classes):
 
 
 def find_certificates(seed, has_l1):
-    """Return the certificates of a problem at points approaching its minimizer, after checking that they are valid."""
+    """Return a problem's certificates at points that approach the minimizer, after checking that they are valid."""
     generator, reach = np.random.default_rng(seed), 1 if has_l1 else 2
     n, d = generator.integers(8 if has_l1 else 6, 40), generator.integers(1, 5)
     n_classes = 2 if has_l1 else (2, 2, 3, 5)[seed % 4]
@@ -173,10 +173,10 @@ def find_certificates(seed, has_l1):
     minimum, *model = reference.sparse_minimum(X, problem.labels, n_classes, problem.l2, problem.l1, **variant)
     minimizer, bounds = rows.coordinates.to_parameters(*model).ravel(), []
     sizes = (1e-2, 1e-5, 1e-9, 0.0) if has_l1 else (1e-2, 1e-5, 1e-8)
-    # One direction for all distances, because the slope of the intercept may differ a thousandfold between directions.
+    # All distances use one direction, because the intercept's slope can vary by a factor of 1000 between directions.
     direction = generator.normal(size=rows.size)
     for near, size in [(start, 1.0), (start, 1e-2), *((minimizer, size) for size in sizes)]:
-        # At zero an L1 penalty changes to first order.
+        # At zero, an L1 penalty changes to first order.
         is_free = near != 0 if has_l1 and seed % 3 else np.ones(rows.size, bool)
         is_free[d :: d + 1] = fit_intercept
         parameters = near + size * direction * is_free
@@ -184,7 +184,7 @@ def find_certificates(seed, has_l1):
         exact = parameters.astype(np.longdouble)
         value = evaluate_exactly(scaled, problem, exact, rows.units, offsets)[1]
         value += problem.l1 * np.sum(rows.thresholds * np.abs(exact))
-        # The rounding error of both values of J in extended precision.
+        # The rounding error of the two values of J in extended precision.
         largest = np.max(np.abs(scaled) @ np.abs(exact.reshape(-1, d + 1)).T + np.abs(offsets))
         rounding = max(1e-18, 2 * np.finfo(np.longdouble).eps * (n * minimum + (d + 4) * largest))
         assert value - minimum <= bounds[-1] * (1 + 1e-12) + rounding, f"seed {seed}"
@@ -204,11 +204,11 @@ def test_certificates_are_valid_and_tight_near_the_minimum(has_l1, first, last):
     for seed in range(first, last):
         bounds = find_certificates(seed, has_l1)
         if has_l1:
-            # The distance and the rounding error of a slope are relative to the threshold, which is at least 1e-5.
+            # The distance and a slope's rounding error are relative to the threshold, which is at least 1e-5.
             assert bounds[-1] <= 1e-7, f"seed {seed}"
             assert bounds[-2] <= 0.01 * bounds[-3] + 1e-5, f"seed {seed}"
         else:
-            # At a thousandth of the distance the certificate is about a millionth.
+            # At a thousandth of the distance, the certificate is about a millionth.
             assert bounds[-1] <= 1e-4 * bounds[-2] + 1e-9, f"seed {seed}"
 
 
@@ -217,7 +217,7 @@ def test_the_bound_is_of_second_order_in_the_slope_of_the_intercept():
         rows, _ = make_rows(draw_X("float64"), n_classes=n_classes)
         (problem,) = draw_problems(rows.n_rows, 1, n_classes=n_classes)
         batch, starts = fill_problem_batch(rows, [problem._replace(l2=0.1)])
-        # Only one intercept moves, and only its contribution counts.
+        # Only one intercept changes, so only its term matters.
         is_moved, bounds = np.arange(rows.size) == rows.size - 1, []
         for distance in (1e-2, 1e-3):
             moved = starts + distance * is_moved

@@ -1,4 +1,4 @@
-"""The rows of an objective: weights, samples, offsets, class sums, influence and the number of passes."""
+"""An objective's rows: weights, samples, offsets, class sums, influence and the number of passes."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_weights_of_rows_and_classes(weighted, has_indices):
     row_indices = np.array([5, 5, 1, 30, 30, 30, 2, 9]) if has_indices else np.arange(40)
     sample_weight, weights = (weights, weights) if weighted else (None, np.ones(40))
     objective = objective_over(X, labels, 4, weights=sample_weight, row_indices=row_indices if has_indices else None)
-    # Rows count as often as their index occurs.
+    # A row is included as often as its index occurs.
     total_weights = np.bincount(row_indices, minlength=40) * weights
     np.testing.assert_array_equal(weigh_by_counts(row_indices, sample_weight, 40), total_weights)
     fractions = np.bincount(labels, total_weights, minlength=4)
@@ -41,7 +41,7 @@ def test_class_features_are_float64_even_if_the_fit_is_in_float32(dtype):
         sample_weight, weights = (weights, weights) if weighted else (None, np.ones(2000))
         objectives = [objective_over(X, labels, n_classes, weights=sample_weight, l2=0.1) for _ in range(2)]
         for objective, precision in zip(objectives, (np.float32, np.float64), strict=True):
-            # Points in float32 do not provide the features; a point at zero in float64 does, and saves a pass.
+            # Points in float32 do not provide the features. A point at zero in float64 does, which saves a pass.
             objective.at(objective.start(), precision).lower_bound()
             n_passes = objective.n_passes
             scaled = X.astype(np.longdouble) * objective.coordinates.scale + objective.coordinates.shift
@@ -70,7 +70,7 @@ def test_lower_bounds_do_not_depend_on_earlier_points():
     for is_first in (True, False):
         objective, parameters = make_objective(60, 4, 3, l2=0.1, columns="shifted")
         if not is_first:
-            # The class sums, which all bounds share, come from this point.
+            # All bounds use the class sums from this point.
             objective.at(objective.start())
         point = objective.at(parameters)
         bounds.append(point.lower_bound())
@@ -92,7 +92,7 @@ def test_long_rows_have_more_influence(kind):
     squares = ((rows * coordinates.scale + coordinates.shift) ** 2).sum(axis=1)
     influence = objective.rows.influence
     assert influence.mean() == pytest.approx(1) and influence.min() >= 0.5
-    # The mean of four squares of sums with random signs has a relative deviation of sqrt(1/2).
+    # The mean of four squared sums with random signs has a relative standard deviation of sqrt(1/2).
     deviations = (influence - 0.5) / (0.5 * squares / squares.mean()) - 1
     assert abs(deviations.mean()) < 0.2 and deviations.std() < 1.2
     assert influence[:20].min() > np.median(influence)
@@ -103,11 +103,11 @@ def test_influence_takes_one_pass_and_follows_the_rows():
     n_passes = objective.n_passes
     whole = objective.rows.influence
     assert objective.rows.influence is whole and objective.n_passes == n_passes + 1
-    # A subset measures the same rows, copied or not.
+    # A subset uses the same rows, copied or in place.
     for row_indices in (np.arange(0, 1000, 50), np.arange(0, 1000, 2)):
         part, expected = objective.rows.take(row_indices).influence - 0.5, whole[row_indices] - 0.5
         np.testing.assert_allclose(part / part.mean(), expected / expected.mean(), rtol=1e-5, atol=1e-6)
-    # Normally distributed rows are not measured.
+    # The influence of normally distributed rows is not measured.
     even, _ = make_objective(500, 5, 3, l2=1e-3)
     assert even.rows.influence == 1.0 and even.n_passes == 0
 
@@ -180,7 +180,7 @@ def test_the_offset_range_bounds_differences_and_is_zero_for_shared_offsets(monk
         offsets = generator.normal(size=(200, n_rows_coef)) + size * generator.normal(size=n_rows_coef)
         weights = generator.uniform(0, 2, 200) if weighted else np.empty(0)
         if weighted:
-            # Offsets of rows without weight do not count.
+            # Offsets of rows without weight have no effect.
             weights[::5], offsets[::5] = 0, 1e9
         fractions = weights / weights.sum() if weighted else np.full(200, 1 / 200)
         total_weight = weights.sum() if weighted else 200.0
@@ -222,7 +222,7 @@ def test_offsets_and_targets_have_a_start_and_class_features():
         start = objective.at(objective.start())
         assert objective.value_at_start() == pytest.approx(start.value, rel=1e-12)
         if size == 1e3:
-            # The intercepts compensate for shared offsets, so the value is as good as without offsets.
+            # The intercepts compensate for constant offsets, so the value is as accurate as without offsets.
             assert start.value < 10
         # Subsets keep their offsets and targets.
         rows = objective.rows

@@ -13,7 +13,7 @@ THRESHOLDS = np.append(np.linspace(0.05, 0.4, SIZE - 1), 0.0)
 
 
 def make_model(grouped, standard_deviation):
-    """Return a Hessian of nearly equal columns, a penalty, parameters, some of them zero, and slopes."""
+    """Return a Hessian of nearly equal columns, a penalty, parameters (some are zero), and slopes."""
     generator = np.random.default_rng(1)
     rows = 1 + standard_deviation * generator.normal(size=(60, K * SIZE))
     hessian = rows.T @ rows / 60
@@ -27,7 +27,7 @@ def make_model(grouped, standard_deviation):
 
 
 def value_of(hessian, penalty, slopes, change, parameters):
-    """Return the value of the model at parameters that differ by `change` from those of the slopes."""
+    """Return the value of the model at parameters that differ by `change` from where the slopes were computed."""
     parameters = parameters.reshape(-1, len(penalty.thresholds))
     sizes = reference.sizes_of(parameters, penalty.group_lasso)
     return slopes @ change + 0.5 * change @ hessian @ change + np.sum(penalty.thresholds * sizes)
@@ -41,14 +41,14 @@ def no_call_overhead(monkeypatch):
 
 @pytest.fixture
 def group_steps(monkeypatch):
-    """The steps for groups that are taken."""
+    """A list of the group steps that the solver takes."""
     steps, take = [], quadratic._take_group_step
     monkeypatch.setattr(quadratic, "_take_group_step", lambda *arguments: steps.append(take(*arguments)) or steps[-1])
     return steps
 
 
 def minimize(hessian, penalty, start, slopes_at_start, rel=1e-8):
-    """Return parameters, slopes and decrease, after checking that they are those of the model."""
+    """Return parameters, slopes and decrease, after checking slopes and decrease against the model."""
     parameters, slopes = start.copy(), slopes_at_start.copy()
     decrease = quadratic.minimize_active(hessian, penalty, parameters, slopes)
     before, after = (value_of(hessian, penalty, slopes_at_start, end - start, end) for end in (start, parameters))
@@ -67,7 +67,7 @@ def test_the_subgradient_of_active_coefficients_is_zero(group_steps, grouped, st
     matrix = parameters.reshape(K, SIZE)
     subgradient = reference.smallest_subgradient(slopes.reshape(K, SIZE), matrix, THRESHOLDS, grouped)
     free = (matrix != 0) | (THRESHOLDS == 0)
-    # The last step for groups is exact up to the change of the norms' curvature.
+    # The last group step is exact up to the change in the curvature of the norms.
     assert subgradient[free].max() < (1e-3 if grouped else 1e-7)
     assert not (grouped and standard_deviation == 1) or 1 < len(group_steps) <= 12
 
@@ -80,7 +80,7 @@ def test_a_small_model_takes_one_step_for_groups_between_sweeps(group_steps, mon
 
 def test_groups_reach_the_minimum_if_only_their_norms_have_curvature():
     generator = np.random.default_rng(0)
-    # Three rows for eight parameters: along the other five directions a Newton step is far too long.
+    # There are three rows for eight parameters. Along the other five directions, a Newton step is far too long.
     rows = generator.normal(size=(3, 8))
     hessian, start = rows.T @ rows, generator.normal(size=8)
     slopes = hessian @ (0.5 * generator.normal(size=8))
@@ -105,7 +105,7 @@ def test_groups_at_their_minimum_do_not_follow_rounding_errors(group_steps):
 
 
 def test_parameters_that_change_sign_become_zero_and_an_inactive_model_does_not_change():
-    # The first two are equal, and become zero together.
+    # The first two parameters are equal, and become zero together.
     hessian = np.eye(4) + 0.2
     penalty = SimpleNamespace(thresholds=np.ones(4), group_lasso=False, box=None)
     parameters, slopes, _ = minimize(hessian, penalty, np.array([0.3, 0.3, 2.0, 0.0]), np.array([0.3, 0.3, 0.5, 0.0]))
@@ -118,7 +118,7 @@ def test_parameters_that_change_sign_become_zero_and_an_inactive_model_does_not_
 def test_bounds_are_respected():
     hessian, penalty, start, slopes_at_start = make_model(False, 1e-2)
     free, _, max_decrease = minimize(hessian, penalty, start, slopes_at_start)
-    # Some bounds are between a start and its minimizer, one pair fixes a parameter.
+    # Some bounds lie between start and minimizer, and one pair fixes a parameter.
     lower, upper = np.minimum(start, free) - 1, np.maximum(start, free) + 1
     lower[4:8], upper[4:8] = np.minimum(start, 0.5 * (start + free))[4:8], np.maximum(start, 0.5 * (start + free))[4:8]
     lower[9] = upper[9] = start[9]

@@ -1,4 +1,4 @@
-"""Batched fits: the minima agree with single fits, for any batch, order and number of threads."""
+"""Batched fits: minima agree with single fits for any batch, order and number of threads."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ TOL = 1e-6
 def solve(
     X, problems, *, fit_intercept=True, reference=None, order=None, offsets=None, curvature=1.0, n_rows_coef=1, **to
 ):
-    """Return the ProblemSolution of each problem, solved in an order, by its index."""
+    """Return {index: ProblemSolution} for problems that are solved in an order."""
     matrix, factors = as_matrix(X), np.ones(X.shape[1])
     coordinates = choose_coordinates(matrix.measure(), 1e-4, factors, fit_intercept)
     rows = SharedRows(matrix, coordinates, factors, fit_intercept, 16, offsets, n_rows_coef)
@@ -45,7 +45,7 @@ def test_softmax_minima_agree_with_single_fits(kind):
     X = X.astype(np.float32) if kind == "float32" else X
     if kind == "table":
         X = TableMatrix([X[:, 0], Codes((np.arange(500) % 3).astype(np.int8), 3), X[:, 1]])
-    # Resamples start at the minimum over all rows. `solve` uses the coordinates of this penalty.
+    # Resamples start from the minimum over all rows. `solve` uses the coordinates of this penalty.
     objective = objective_over(X, labels.astype(np.int32), 5, l2=1e-4)
     best = choose.minimize(objective, solver="auto", tol=1e-9, max_iter=1000)
     point = objective.at(best.parameters, out=objective.make_buffer())
@@ -68,7 +68,7 @@ def test_softmax_minima_agree_with_single_fits(kind):
 
 
 def assert_near_alone(solution, X, problem, **choices):
-    """Assert that J of a solution is that of a single fit, up to both certificates."""
+    """Assert that J equals that of a single fit, up to both certificates."""
     labels, l2, weights, _, l1 = problem
     options = {"weights": weights, "l2": l2, "l1": l1} | choices
     objective = objective_over(X, labels.astype(np.int32), int(labels.max()) + 1, **options)
@@ -77,7 +77,7 @@ def assert_near_alone(solution, X, problem, **choices):
 
 
 def draw_problems(X, n_problems, seed=0, is_weighted=False, l1_ratio=0.0):
-    """Return problems with labels that depend on the columns, some of them rare, and with different penalties."""
+    """Return problems with different penalties and with labels, some of them rare, that depend on the columns."""
     generator = np.random.default_rng(seed)
     n, d = X.shape
     problems = []
@@ -114,13 +114,13 @@ def test_minima_agree_with_single_fits(kind, n_problems, l1_ratio, is_weighted):
         assert all(
             solution.certificate <= TOL * solution.value for solution in solutions.values() if solution.converged
         )
-        # Problems in which few rows have curvature do not converge, and need their own Hessian.
+        # Problems in which few rows have curvature do not converge without a separate Hessian.
         n_iters = [solution.n_iter for solution in solutions.values() if not solution.converged]
         assert n_iters == ([MAX_MODELS] * len(n_iters) if l1_ratio else [])
         assert len(n_iters) <= 0.3 * n_problems
         for number in (i for i in range(0, n_problems, 7) if solutions[i].converged):
             assert_near_alone(solutions[number], X, problems[number], fit_intercept=fit_intercept, offsets=row_offsets)
-        # With an L1 penalty many coefficients are exactly zero.
+        # With an L1 penalty, many coefficients are exactly zero.
         parameters = np.array([solution.parameters for solution in solutions.values()])
         assert (l1_ratio > 0) == (np.mean(parameters[:, :-1] == 0) > 0.1)
 
@@ -129,7 +129,7 @@ def test_results_do_not_depend_on_order_batch_or_threads():
     X = np.random.default_rng(1).normal(size=(3000, 70))
     order = np.random.default_rng(2).permutation(30)
     for l1 in (0.0, 1e-3):
-        # Problems of one penalty strength share a factor.
+        # Problems with the same penalty strength use the same factor.
         problems = [problem._replace(l2=0.0 if l1 else 1e-3, l1=l1) for problem in draw_problems(X, 30)]
         expected = solve(X, problems)
         with limit_threads(1):
@@ -162,7 +162,7 @@ def test_fits_that_do_not_converge_are_marked():
     problems = draw_problems(X, 20)
     stopped = solve(X, problems, tol=1e-12, max_iter=1)
     assert {(solution.n_iter, solution.converged) for solution in stopped.values()} == {(1, False)}
-    # Scores that overflow are not a minimum.
+    # A point whose scores overflow is not a minimum.
     with np.errstate(over="ignore", invalid="ignore"):
         (lost,) = solve(X, [problems[0]._replace(start=np.full(6, 1e308))]).values()
     assert (lost.certificate, lost.converged) == (np.inf, False)

@@ -33,7 +33,7 @@ SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
 
 @pytest.fixture(params=[*SOLVERS, "auto by passes", "lbfgs with limited memory"])
 def solver(request, monkeypatch):
-    """The name of each solver; methods for small problems are also disabled so that those for large ones are tested."""
+    """Each solver's name; a variant disables methods for small problems to test the methods for large problems."""
     if request.param == "auto by passes":
         monkeypatch.setattr(descent, "MAX_WORK_IN_CACHE", 0)
     if request.param == "lbfgs with limited memory":
@@ -46,7 +46,7 @@ def minimize(objective, solver, starts=(), tol=1e-12, max_iter=1000, **options):
 
 
 def make_objectives(columns):
-    """Yield objectives with columns of a kind, or with offsets and targets."""
+    """Yield objectives with a kind of columns, or with offsets and targets."""
     repeated = {"l2": 0.02, "row_indices": np.repeat(np.arange(60), np.random.default_rng(4).integers(0, 4, 60))}
     if columns != "offsets":
         for fit_intercept in (True, False):
@@ -81,7 +81,7 @@ def test_every_solver_reaches_the_minimum(solver, columns):
         solution = minimize(objective, solver)
         actual_coef, actual_intercept, rise = objective.finish(solution, np.float64)
         suboptimality = value_of(objective, actual_coef, actual_intercept) - minimum
-        # If columns are far from zero, the terms of a score cancel, and its rounding error is relative to the terms.
+        # If columns are far from zero, the terms of a score cancel, and rounding errors are relative to the terms.
         size = np.abs(offsets_of(objective)).max()
         terms = np.abs(objective.matrix.X) @ np.abs(actual_coef).T + np.abs(actual_intercept) + size
         rounding = (objective.shape[1] + 2) * np.finfo(np.longdouble).eps * max(terms.max(), minimum)
@@ -135,7 +135,7 @@ def test_the_best_start_is_used_and_the_optimum_takes_no_step(solver):
         again = minimize(objective, solver, starts=starts, tol=1e-6)
         assert again.converged and again.n_iter <= 1
     np.testing.assert_array_equal(best, before)
-    # An infinite start is replaced by a better one.
+    # A better start replaces an infinite one.
     alone, far = (minimize(objective, solver, starts=starts) for starts in ([], [np.inf * parameters]))
     assert far.value == alone.value
 
@@ -161,7 +161,7 @@ def test_a_tol_of_zero_converges_at_the_rounding_limit(solver, n_classes, dtype)
 
 
 def test_steps_that_cancel_each_other_at_the_rounding_limit_stop(solver):
-    # Without that rule one to three of these fits per method cycled until max_iter, on any processor.
+    # Without the rule, one to three of these fits per method cycled until max_iter, on any processor.
     for seed in range(300):
         rng = np.random.default_rng(seed)
         n, d, n_classes = (int(rng.integers(*ends)) for ends in [(20, 300), (1, 6), (2, 4)])
@@ -189,7 +189,7 @@ def test_without_penalty_the_gradient_vanishes_and_the_classes_sum_to_zero(solve
             objective, _ = make_objective(200, 3, n_classes, columns=columns)
             solution = minimize(objective, solver)
             assert solution.converged
-            # Newton steps with the whole Hessian give a certificate.
+            # Newton steps with the full Hessian give a certificate.
             is_certified = solver in ("auto", "newton-cholesky")
             assert (solution.certificate < 1e-5) if is_certified else (solution.certificate == np.inf)
             coef, intercept, _ = objective.finish(solution, np.float64)
@@ -210,7 +210,7 @@ def test_a_class_whose_rows_have_no_weight(solver, fit_intercept):
     if not fit_intercept:
         assert solution.value == pytest.approx(float(minimum_of(without)[0]), rel=1e-7)
         return
-    # The intercept of the class decreases without end; the limit is the problem of the other two classes.
+    # The class's intercept decreases without bound. The limit is the problem with the other two classes.
     two = weights > 0
     logistic = objective_over(X[two], labels[two] // 2, 2, l2=0.05 / 2)
     assert solution.value == pytest.approx(minimize(logistic, "newton-cholesky", tol=1e-10).value, rel=1e-3)
@@ -221,7 +221,7 @@ def test_an_objective_without_a_minimum_is_reproducible(solver):
     labels = np.arange(10) % 2
     results, garbage = [], []
     for attempt in range(40):
-        # Other contents of memory must not matter.
+        # Previous memory contents must not affect results.
         garbage = [*(garbage if attempt % 3 else []), np.full(1 + 37 * attempt % 400, 1e300)]
         objective = objective_over(X, labels, 2, weights=labels.astype(float), l2=0.2)
         with np.errstate(all="ignore"):
@@ -256,7 +256,7 @@ def test_solver_names_select_their_methods(monkeypatch):
     narrow, wide, wider, many = (
         make_objective(*shape, l2=0.1)[0] for shape in ((100, 3, 2), (35, 60, 11), (45, 140, 8), (100, 60, 40))
     )
-    # With many rows a Hessian costs as much as several passes in memory; with many columns its factor does.
+    # With many rows, a Hessian costs as much as several passes in memory; with many columns, its factorization does.
     free, many_rows, remote, many_columns = (
         make_objective(*shape)[0] for shape in ((200, 10, 3), (4_000, 10, 3), (4_000, 10, 3), (40, 300, 2))
     )
@@ -339,7 +339,7 @@ def test_random_problems_have_a_vanishing_gradient_and_a_valid_certificate(shape
 
 @pytest.mark.parametrize("C", [1e2, 1e4, 1e6])
 def test_collinear_columns_with_a_weak_penalty_take_few_passes(C):
-    # Eight factors and a thousandth of noise: blocks whose rounding error hides the penalty need many passes.
+    # Eight factors plus noise of 1e-3. If the rounding error of blocks hides the penalty, fits need many passes.
     generator = np.random.default_rng(0)
     factors = generator.normal(size=(1000, 8))
     X = factors @ generator.normal(size=(8, 200)) + 1e-3 * generator.normal(size=(1000, 200))

@@ -1,4 +1,4 @@
-"""The choice of the preconditioner of L-BFGS, and when it is rebuilt."""
+"""The choice of the L-BFGS preconditioner, and when it is rebuilt."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from fastlin.solvers.stopping import Stopping
 
 @pytest.fixture
 def fit(monkeypatch):
-    """A function that minimizes, and returns the solution and the names of the preconditioners it has built."""
+    """A function that minimizes and returns the solution and the names of the preconditioners it built."""
     built = []
     for name in ("diagonal", "shared_block", "class_blocks"):
         build = getattr(preconditioners, name)
@@ -72,10 +72,10 @@ def test_blocks_of_classes_are_built_near_the_minimum(fit, monkeypatch):
     solution, built = fit(objective, "auto")
     n_expected = sum(n_iter < solution.n_iter for n_iter in iterations)
     assert built == ["shared_block", *["class_blocks"] * n_expected]
-    # A fit with a nearby solution starts with its preconditioner, and continues with its own.
+    # A fit first uses the preconditioner of a nearby solution and later builds another.
     again, built = fit(objective.with_penalty(9e-4, 0.0), "auto", (solution.parameters,), nearby=solution)
     assert again.converged
-    # A fit may stop at the iteration after which one is built.
+    # A fit can stop at the iteration after which a preconditioner is built.
     n_built = [sum(n_iter < again.n_iter + end for n_iter in iterations) for end in (0, 1)]
     assert built in [["class_blocks"] * n for n in n_built]
 
@@ -92,7 +92,7 @@ def test_blocks_of_many_classes_wait_for_as_many_iterations_as_they_cost_passes(
     assert first < preconditioners.EXPENSIVE_REFRESHES[0]
     both_blocks = ["shared_block", "class_blocks"]
     assert [fit(objective, "auto", max_iter=n)[1] for n in (first - 1, first)] == [both_blocks[:1], both_blocks]
-    # If the end is in sight by then, they are not worth their passes until twice as many iterations are made.
+    # If convergence is near by then, building blocks does not pay off before twice as many iterations.
     assert fit(objective, "auto", tol=np.inf, max_iter=2 * first)[0].n_iter < first
     monkeypatch.setattr(Stopping, "is_criterion_met", lambda *arguments: False)
     assert [fit(objective, "auto", tol=1.0, max_iter=2 * first - n)[1] for n in (1, 0)] == [
@@ -109,11 +109,11 @@ def test_large_blocks_are_chosen_for_fast_solves_and_many_iterations():
     assert not dense.budget.holds_preconditioner(n_bytes) and dense.budget.holds(n_bytes)
     assert preconditioners.choose(dense) is preconditioners.class_blocks
     assert preconditioners.choose(dense, is_kept=False) is preconditioners.shared_block
-    # With twenty entries per row, solving costs as much as a pass.
+    # With twenty entries per row, a solve costs as much as a pass.
     X = sparse.random_array((6_000, 500), density=0.04, rng=generator, format="csr")
     assert X.nnz * 2 < 501**2
     assert preconditioners.choose(objective_over(X, labels, 60, l2=1e-3)) is preconditioners.shared_block
-    # With many classes the blocks come from fewer rows.
+    # With many classes, the blocks are computed from fewer rows.
     for n_classes, n_rows in ((32, preconditioners.ROWS_PER_COLUMN), (33, preconditioners.ROWS_PER_COLUMN // 2)):
         objective, _ = make_objective(3_900, 60, n_classes, l2=1e-3)
         assert preconditioners.affords_class_blocks(objective)

@@ -1,4 +1,4 @@
-"""L-BFGS: the float32 phase, preconditioners and their refreshes, and the two-loop recursion."""
+"""L-BFGS: the float32 phase, preconditioners and refreshes, and the two-loop recursion."""
 
 import itertools
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ def minimize(
 
 @pytest.fixture
 def points(monkeypatch):
-    """The points that are evaluated, in order."""
+    """A list of the evaluated points, in order."""
     evaluated, at = [], Objective.at
 
     def record_evaluation(*arguments, **options):
@@ -42,8 +42,8 @@ def test_every_preconditioner_reaches_the_minimum_with_centered_steps(points, pr
         solution = minimize(objective, precondition=precondition, refreshes=refreshes)
         assert solution.converged
         assert solution.value - minimum_of(objective)[0] <= solution.certificate <= 1e-8 * solution.value
-        # Without a penalty J does not change along equal changes of all classes, which different blocks would
-        # introduce.
+        # Without a penalty, J does not change along equal changes of all classes. Different blocks would introduce
+        # such changes.
         for parameters in (point.parameters for point in points if n_classes > 2):
             size = np.abs(parameters).sum(axis=0)
             assert (np.abs(parameters.sum(axis=0)) <= 1e-12 * (1 + size)).all()
@@ -97,7 +97,7 @@ def test_the_preconditioner_is_rebuilt_at_the_current_point_on_schedule(precisio
 
 
 def add(pairs, step, change):
-    """Add a step and the change of the gradient to pairs."""
+    """Add a step and the gradient change to the pairs."""
     ones = np.ones(step.size)
     pairs.add((ones, ones), (1 + step.ravel(), 1 + change.ravel()))
 
@@ -106,7 +106,7 @@ def add(pairs, step, change):
 @pytest.mark.parametrize(("n_bytes", "n_max", "tolerance"), [(1 << 30, 9, 1e-9), (0, 4, 1e-5)])
 def test_the_direction_is_that_of_the_bfgs_matrix(n_bytes, n_max, tolerance, n_steps):
     objective, parameters = make_objective(100, 3, 3, l2=0.01)
-    # With a budget of zero there are four pairs in float32.
+    # With a budget of zero, there are four float32 pairs.
     pairs, size, generator = lbfgs.Pairs(with_budget(objective, n_bytes)), parameters.size, np.random.default_rng(0)
     hessian, moves = evaluate(objective, parameters).hessian(), generator.normal(size=(n_steps + 1, size))
     *changes, gradient = moves @ hessian

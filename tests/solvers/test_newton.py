@@ -56,7 +56,7 @@ def test_unpenalized_fits_are_certified_without_extra_iterations(monkeypatch, n_
             assert solution.converged
             assert solution.value - minimum <= solution.certificate
             assert tol > 1e-4 or solution.certificate < 3 * tol * solution.value + 1e-12
-            # The last step leads far below tol.
+            # The last step ends far below tol.
             assert tol < 1e-4 or rule == "gradient" or solution.value - minimum < 0.01 * tol * solution.value
             with monkeypatch.context() as context:
                 context.setattr(Stopping, "observe_dual_value", lambda *_: None)
@@ -105,7 +105,7 @@ def test_rounding_along_equal_changes_of_all_classes_is_not_followed():
         generator = np.random.default_rng(seed)
         X = generator.normal(size=(200, 3))
         X[:, 0], X[:, 2] = 3, 0
-        # With larger scores some classes have no rows; J has no minimum then, and rounding decides how a fit stops.
+        # With larger scores, some classes have no rows. Then J has no minimum, and rounding determines the stop reason.
         labels = np.argmax(0.2 * X @ generator.normal(size=(3, 5)) + generator.gumbel(size=(200, 5)), axis=1)
         objective = objective_over(X, labels, 5, weights=generator.uniform(0.1, 3, 200))
         solution = minimize_truncated(objective, preconditioners.sampled_hessian)
@@ -127,7 +127,7 @@ def test_few_truncated_steps_reach_the_minimum(precondition, n_passes):
         minimum, *_ = minimum_of(objective)
         assert solution.converged and solution.n_iter < 20
         assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate <= 1e-10 * solution.value
-        # Each is built at an iterate, and is used until products have cost as many passes as building it.
+        # Each preconditioner is built at an iterate and used until products have cost as many passes as building it.
         values, passes = map(list, zip(*built, strict=True))
         iterates = [values[0], *(step.objective for step in solution.history)]
         assert [value for value in iterates if value in values] == values

@@ -1,4 +1,4 @@
-"""Preconditioners, compared with matrices built by NumPy."""
+"""Preconditioners, compared with matrices computed by NumPy."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ ALL = ["diagonal", "shared_block", "class_blocks", "sampled_hessian"]
 
 
 def make_system(n, n_classes, l2=0.2, make_parameters=np.asarray):
-    """Return an objective, the point at parameters made by make_parameters, and a gradient."""
+    """Return an objective, the point at the result of make_parameters, and a gradient."""
     objective, parameters = make_objective(n, 4, n_classes, l2=l2)
     gradient = np.random.default_rng(3).normal(size=parameters.shape)
     return objective, evaluate(objective, make_parameters(parameters)), gradient
@@ -71,7 +71,7 @@ def test_the_hessian_solves_newtons_equations(n_classes):
     for l2 in (0.0, 0.1):
         # There are too few rows for a sample.
         objective, parameters = make_objective(20, 4, n_classes, l2=l2)
-        # Softmax is not flat among parameters that sum to zero over the classes.
+        # Over parameters that sum to zero over the classes, softmax has no flat direction.
         point = evaluate(objective, objective.center(parameters))
         step = preconditioners.sampled_hessian(point).solve(point.gradient)
         np.testing.assert_allclose(point.hessian() @ step.ravel(), point.gradient.ravel(), atol=1e-11)
@@ -105,7 +105,7 @@ def test_without_memory_for_probabilities_the_blocks_come_from_a_sample(n_classe
     assert not narrow.keeps_probabilities
     n_passes = objective.n_passes
     actual = build(evaluate(narrow, point.parameters)).solve(gradient)
-    # The passes are those of the sample's probabilities and of the rows drawn from it.
+    # The passes are for the sample's probabilities and for the rows drawn from the sample.
     assert objective.n_passes - n_passes <= 1 + 120 / 500 + n_classes * 120 / 500
     ratios = np.sum(actual * gradient, axis=1) / np.sum(expected * gradient, axis=1)
     assert ((1 / 4 < ratios) & (ratios < 4)).all()
@@ -138,11 +138,11 @@ def test_rows_are_sampled_in_proportion_to_their_curvature():
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_without_curvature_of_the_rows_the_blocks_are_the_penalty(n_classes):
-    # Scores so large that every probability is 0 or 1 in float64.
+    # Scores are so large that every probability is 0 or 1 in float64.
     saturate = lambda parameters: np.pad([[5000.0]], ((0, len(parameters) - 1), (4, 0)))  # noqa: E731
     objective, point, gradient = make_system(30, n_classes, l2=0.5, make_parameters=saturate)
     assert not np.array(list(point.curvatures())).any()
-    # Without any curvature, one is used.
+    # A curvature of 1 replaces zero curvature.
     curvatures = np.append(objective.penalty.curvatures[:-1], 1.0)
     np.testing.assert_allclose(preconditioners.class_blocks(point).solve(gradient), gradient / curvatures, rtol=1e-4)
 

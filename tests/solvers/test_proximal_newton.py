@@ -1,4 +1,4 @@
-"""Proximal Newton, compared with known optima, a proximal-gradient reference and the optimality conditions."""
+"""Proximal Newton, compared with known optima, a proximal gradient reference and the optimality conditions."""
 
 from dataclasses import replace
 from itertools import product
@@ -35,7 +35,7 @@ def model(request, monkeypatch):
 
 @pytest.fixture
 def models(monkeypatch):
-    """The models that are made, in order."""
+    """A list of the quadratic models as they are built."""
     made, make_model = [], proximal_newton.make_model
     monkeypatch.setattr(
         proximal_newton, "make_model", lambda *arguments: made.append(make_model(*arguments)) or made[-1]
@@ -89,8 +89,8 @@ def test_ill_conditioned_sparse_columns_reach_the_minimum(model, columns):
 
 @pytest.mark.parametrize("seed", [51, 103, 129, 140])
 def test_steps_that_zero_a_coefficient_are_accepted_if_rounding_hides_the_decrease(seed):
-    # An equal change of a column's coefficients changes J only by their signs. Without the rule for the slopes such
-    # steps stopped at 1e-9 to 1e-10 of J.
+    # If all coefficients of a column change equally, J changes only through the L1 penalty. Without the rule for the
+    # slopes, such steps stopped at 1e-9 to 1e-10 of J.
     generator = np.random.default_rng(seed)
     K, d = int(generator.integers(3, 6)), int(generator.integers(4, 9))
     X = generator.normal(size=(100, d)).astype(np.float32 if seed % 2 else np.float64)
@@ -158,7 +158,7 @@ def test_all_coefficients_are_zero_from_a_critical_penalty_on(model, n_classes):
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_disjoint_features_have_the_closed_form_solution(model, kind):
-    # Each row has one feature; a fraction of its rows is of class 1: sigmoid(w) = fraction -+ l1 / frequency.
+    # Each row has one nonzero feature: sigmoid(w) = (fraction of its rows in class 1) -+ l1 / frequency.
     generator = np.random.default_rng(0)
     features = np.repeat(np.arange(6), [50, 80, 30, 40, 60, 40])
     labels = (generator.uniform(size=300) < np.array([0.9, 0.1, 0.5, 0.55, 0.7, 0.2])[features]).astype(int)
@@ -180,7 +180,7 @@ def test_a_class_without_rows(model):
         X, labels, *_ = make_problem(60, 4, 3)
         objective, present = (objective_over(X, labels, n, l1=0.02, group_lasso=grouped) for n in (4, 3))
         solution = minimize(objective, tol=1e-6)
-        # J has no minimum along the intercept of the absent class, and approaches the minimum of the other classes.
+        # J has no minimum along the absent class's intercept, and approaches the minimum for the other classes.
         assert solution.value == pytest.approx(minimize(present).value, rel=1e-3)
         coef, *_ = objective.finish(solution, np.float64)
         np.testing.assert_allclose(coef[3], 0, atol=1e-3 if grouped else 0)
@@ -204,7 +204,7 @@ def test_a_fit_from_the_solution_makes_no_iterations(model):
         for rule in ("suboptimality", "gradient"):
             again = minimize(objective, solution.parameters, tol=1e-5, rule=rule)
             assert (again.n_iter, again.converged, again.value) == (0, True, solution.value)
-        # A point with probabilities is not evaluated again.
+        # If a point has probabilities, it is not evaluated again.
         buffer = objective.make_buffer()
         point = objective.at(solution.parameters, out=buffer)
         n_passes = objective.n_passes
@@ -218,7 +218,7 @@ def test_the_gradient_rule_bounds_the_smallest_subgradient(model):
         solution = minimize(objective, tol=tol, rule="gradient")
         assert solution.stop_reason == CONVERGED
         coef, intercept, _ = objective.finish(solution, np.float64)
-        # The shift of the columns adds the slope of the intercept, at most once here.
+        # Shifted columns add the intercept's slope times a factor that is at most 1 here.
         assert violation_of(objective, coef, intercept) <= 2 * tol
         assert solution.history[-1].gradient <= tol
 
@@ -304,7 +304,7 @@ def test_without_memory_for_probabilities_the_minimum_is_the_same(models, kind, 
     solution = minimize(narrow, tol=2e-5, max_iter=300)
     assert expected.converged and solution.converged
     assert solution.value == pytest.approx(expected.value, rel=2e-6)
-    # A model by columns contains only the sampled rows.
+    # A column-wise model contains only the sampled rows.
     by_columns = [made for made in models if isinstance(made, ColumnModel)]
     assert bool(by_columns) == (n_features == 200)
     for column_model in by_columns:
@@ -324,7 +324,7 @@ def test_curvature_is_mixed_in_if_probabilities_are_0_and_1(monkeypatch):
     assert solution.converged
     assert max(fractions) > 0
     assert solution.value - minimum_of(objective)[0] <= 1e-6 * solution.value
-    # Without mixing the fit stalls.
+    # Without mixing, the fit stalls.
     monkeypatch.setattr(
         proximal_newton, "make_model", lambda point, _, reused, mixing: make_model(point, False, reused)
     )
@@ -337,13 +337,13 @@ def test_small_groups_of_copied_columns_do_not_delay_the_others():
     labels = (0.2 * half @ generator.normal(size=(10, 3)) + generator.gumbel(size=(60, 3))).argmax(axis=1)
     X = np.hstack([half, half]).astype(np.float32)
     objective = objective_over(X, labels, 3, l1=1e-6, group_lasso=True)
-    # If steps stopped where a group is nearly zero, 60 iterations would not suffice.
+    # If steps stopped where a group is nearly zero, 60 iterations would not be enough.
     assert minimize(objective, tol=1e-6, max_iter=12).converged
 
 
 @pytest.mark.parametrize("group_lasso", [False, pytest.param(True, marks=pytest.mark.thorough)])
 def test_the_hessian_takes_over_for_nearly_collinear_columns(group_lasso, models, monkeypatch):
-    # Without an intercept columns far from zero are nearly collinear.
+    # Without an intercept, columns far from zero are nearly collinear.
     generator = np.random.default_rng(1)
     X = generator.normal(size=(800, 45))
     labels = (X @ generator.normal(size=(45, 15)) + generator.gumbel(size=(800, 15))).argmax(axis=1)
@@ -361,7 +361,7 @@ def test_the_hessian_takes_over_for_nearly_collinear_columns(group_lasso, models
     fit = begin(objective, Stopping(objective, 1e-8, "suboptimality", 60), nearby=replace(solution, model=model))
     assert proximal_newton.minimize(fit).converged
     assert {type(made) for made in models} == {HessianModel}
-    # If the Hessian exceeds the budget, all models are built by columns. An objective checks the budget only once.
+    # If the Hessian exceeds the budget, all models are column-wise. An objective checks the budget only once.
     models.clear()
     monkeypatch.setattr("fastlin.budget.MAX_HESSIAN_PARAMETERS", 600)
     minimize(objective_over(X, labels, 15, **options), tol=1e-8, max_iter=15)
@@ -375,7 +375,7 @@ def test_sparse_rows_with_many_active_coordinates_use_models_by_columns(models):
 
 
 def make_sparse_objective(n, d, n_classes, n_entries, C, fit_intercept, l1_ratio, seed=0, make=sparse.csr_array):
-    """Return J over rows with few entries or none, with labels that do not depend on them."""
+    """Return J over rows that have few or no entries, with labels that are independent of X."""
     generator = np.random.default_rng(seed)
     values = generator.normal(size=n_entries) if seed % 2 else np.ones(n_entries)
     indices = generator.integers(n, size=n_entries), generator.integers(d, size=n_entries)
@@ -388,7 +388,7 @@ def make_sparse_objective(n, d, n_classes, n_entries, C, fit_intercept, l1_ratio
 
 
 def value_by_scipy(objective):
-    """Return J after L-BFGS-B steps of SciPy over the positive and negative parts of the coefficients."""
+    """Return J after SciPy's L-BFGS-B steps over the positive and negative parts of the coefficients."""
     X, labels, _ = data_of(objective)
     K, d = objective.shape[0], objective.shape[1] - 1
     by_class, penalty = np.eye(max(2, K))[labels], objective.penalty
@@ -418,20 +418,20 @@ def assert_few_steps_certify_the_minimum(
     assert solution.converged
     allowed_gap = 1e-4 * min(solution.value, objective.value_at_start() - solution.value)
     assert solution.certificate <= allowed_gap
-    # If a column separates classes, a Newton step divides the probabilities of wrong classes by e, until their sum is n
-    # times the threshold, 1 / C. Rows with several such columns need this for one column after another.
+    # If a column separates classes, a Newton step divides the probabilities of wrong classes by e until their sum is n
+    # times the threshold, that is, 1 / C. Rows with several such columns need these steps for each column in turn.
     n_steps = 3 * np.log(C * n) + proximal_newton.ROUNDS
     assert solution.n_iter <= n_steps
     assert solution.n_passes <= 10 * n_steps
     other = value_by_scipy(objective)
-    # The J of the other solver is not lower than the minimum.
+    # J from the other solver is not lower than the minimum.
     assert solution.value - solution.certificate <= other
     assert solution.value <= other + allowed_gap
     return solution.n_iter
 
 
-# Rows, columns, classes, entries, C, intercept and l1_ratio. Without bounds of second order these problems take more
-# than 50 steps.
+# Rows, columns, classes, entries, C, intercept and l1_ratio. Without second-order bounds, these problems take more than
+# 50 steps.
 @pytest.mark.parametrize(
     "problem",
     [
@@ -456,8 +456,8 @@ def test_rows_of_few_entries_take_few_steps(seed):
 @pytest.mark.parametrize("n_classes", [5, 8])
 def test_classes_that_share_their_rows_take_few_steps(n_classes):
     # If only one column contains rows of two classes, its two coefficients have almost no joint curvature. Without
-    # steps for both this takes 71 steps with five classes, and more than 1,000 with eight.
+    # joint steps for both, the fit takes 71 steps with five classes and more than 1,000 with eight.
     problem = 400, 600, n_classes, 1200, 1.8e5, True, 1.0
     assert assert_few_steps_certify_the_minimum(*problem) <= 25
-    # A dense array takes as few.
+    # A dense array takes as few steps.
     assert assert_few_steps_certify_the_minimum(*problem, make=sparse.csr_array.toarray) <= 25

@@ -1,4 +1,4 @@
-"""Quadratic models: their minimizers satisfy the optimality conditions and agree with each other."""
+"""Quadratic models: minimizers satisfy the optimality conditions and agree with each other."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from fastlin.solvers import quadratic
 
 
 def make_start(objective, seed=3):
-    """Return the point, with probabilities, at parameters, some of them zero."""
+    """Return the point at parameters (some are zero), with probabilities."""
     generator = np.random.default_rng(seed)
     parameters = 0.3 * generator.normal(size=objective.shape)
     parameters[:, :-1][:, generator.uniform(size=objective.shape[1] - 1) < 0.5] = 0
@@ -22,7 +22,7 @@ def make_start(objective, seed=3):
 
 
 def violation(start, parameters, curvature_point=None):
-    """Return the largest entry of the smallest subgradient of the model around a point."""
+    """Return the largest entry of the minimum-norm subgradient of the model around a point."""
     step, penalty = parameters - start.parameters, start.objective.penalty
     hessian = (curvature_point or start).hessian_of_loss() + np.diag(np.tile(penalty.curvatures, len(parameters)))
     slopes = start.gradient + (hessian @ step.ravel()).reshape(step.shape)
@@ -87,7 +87,7 @@ def test_a_model_with_sampled_curvature_has_the_gradient_of_all_rows(kind, part)
     curvature_point = evaluate(objective.sample(int(300 * part)), start.parameters)
     hessian = quadratic.HessianModel(start, curvature_point)
     columns = quadratic.ColumnModel(start, curvature_point, np.ones((3, 4), bool), np.float64)
-    # A much smaller sample is copied; otherwise the rows outside the sample have no weight.
+    # A much smaller sample is copied. Otherwise, rows outside the sample have weight zero.
     assert columns._curvature.probabilities.shape[1] == (30 if part == 0.1 else 300)
     expected, actual = hessian.minimize(1e-13), columns.minimize(1e-13)
     np.testing.assert_allclose(objective.center(actual), objective.center(expected), atol=1e-5)

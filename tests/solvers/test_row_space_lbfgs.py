@@ -1,4 +1,4 @@
-"""Fits in the row space: the same objective, the same minimum, and the rule that chooses them."""
+"""Row-space fits: equal objectives and minima, and the rule for choosing the row space."""
 
 from itertools import product
 
@@ -43,7 +43,7 @@ def make_few_rows(n_classes, kind="dense", n=26, d=80, columns="plain", **option
 
 
 def make_vector(space):
-    """Return a random vector with its scores; J is that of centered parameters."""
+    """Return a random vector with scores; J is a function of centered parameters."""
     multipliers, K = space.zeros()[0], space.objective.n_rows_coef
     multipliers[:-1, :K] = np.random.default_rng(0).normal(size=(len(multipliers) - 1, K)) / len(multipliers)
     multipliers[-1, :K] = np.linspace(-0.5, 0.6, K) * space.objective.fit_intercept
@@ -73,7 +73,7 @@ def test_a_row_point_equals_the_point_of_its_parameters(objective):
     assert point.value == pytest.approx(full_point.value, rel=1e-12)
     expected = value_of(objective, *objective.coordinates.to_coefficients(full_point.parameters))
     assert point.value == pytest.approx(float(expected), rel=1e-12)
-    # The norm of the gradient in the inner product is that of the certificate, whose shifts are rounded to float32.
+    # The gradient's norm in the inner product equals that of the certificate, where shifts are rounded to float32.
     square = multiply_coefficients(point.gradient, point.gradient)
     assert square == pytest.approx(full_point.dual_square, rel=1e-7)
     np.testing.assert_allclose(point.gradient[0, -1, : objective.n_rows_coef], full_point.gradient[:, -1], atol=1e-13)
@@ -160,7 +160,7 @@ def test_a_fit_with_another_penalty_starts_from_the_solution(kind):
 
 def test_any_parameters_can_be_represented_by_the_rows(objective):
     space = RowSpace(objective)
-    # Most of these parameters are no sum of rows; the rest only increases the penalty.
+    # Most of these parameters are outside the row space, which only increases the penalty.
     parameters = 0.1 * np.random.default_rng(5).normal(size=objective.shape)
     parameters[:, -1] *= objective.fit_intercept
     parameters = objective.center(parameters)
@@ -186,7 +186,7 @@ def test_a_start_in_the_coefficients_is_represented_in_the_row_space(monkeypatch
     assert again.n_iter == 0 and again.value == pytest.approx(first.value, rel=1e-8)
     assert warm.converged and warm.n_iter < minimize(near).n_iter == far.n_iter
     assert warm.value == pytest.approx(float(minimum_of(near)[0]), rel=1e-7)
-    # Fits of one iteration each converge as well.
+    # A sequence of one-iteration fits also converges.
     parameters, values = objective.start(), []
     for _ in range(60):
         solution = choose.minimize(objective, [parameters], **{**CHOSEN, "max_iter": 1})
@@ -194,7 +194,7 @@ def test_a_start_in_the_coefficients_is_represented_in_the_row_space(monkeypatch
         values.append(solution.value)
     assert (np.diff(values) <= 1e-9 * values[0]).all()
     assert values[-1] - first.value <= 1e-6 * first.value
-    # If the representation takes too long, the fit stays in the coefficients.
+    # If computing the representation is too slow, the fit stays in coefficient space.
     monkeypatch.setattr(spaces, "MAX_PRODUCTS", 0)
     assert (
         row_space_lbfgs.minimize(begin(objective, Stopping(objective, 1e-8, "suboptimality", 9), first.parameters))
@@ -207,7 +207,7 @@ def test_a_start_in_the_coefficients_is_represented_in_the_row_space(monkeypatch
 def test_fits_that_overflow_or_stall_continue_in_the_coefficients(monkeypatch):
     objective, search, calls = make_few_rows(8), line_search.search, []
     assert minimize(objective_over(1e160 * objective.matrix.X, objective.rows.labels, 8, l2=1e-2)) is None
-    # The first search fails.
+    # The first line search fails.
     monkeypatch.setattr(
         line_search,
         "search",
@@ -248,7 +248,7 @@ def test_the_direction_is_that_of_the_recursion_in_the_inner_product():
         pairs.add(*((point.vector, point.gradient) for point in points[-2:]))
     before, last = points[-2:]
     direction = pairs.direction(last)
-    # The scores remain those of the multipliers, and H maps the last gradient change to the last step.
+    # The scores still match the multipliers, and H maps the last gradient change to the last step.
     np.testing.assert_allclose(direction[1], space.make_vector(direction[0])[1], atol=1e-10)
     forms = [table.ravel() for table in last.gradient - before.gradient]
     step, _ = pairs.apply(forms, np.copy)

@@ -30,7 +30,7 @@ def find_point_with_gain(objective):
 
 
 def make_estimate(value, largest_entry):
-    """Return the attributes of a float32 point that the rules use."""
+    """Return a stand-in for a float32 point with the attributes that the rules use."""
     return SimpleNamespace(value=value, squares=0.0, largest_entry=largest_entry, precision=np.float32)
 
 
@@ -42,11 +42,11 @@ def test_the_allowed_gap_is_tol_times_the_improvement_or_the_smaller_objective(n
     assert 0 < gain < point.value
     assert stopping.allowed_gap(point) == pytest.approx(1e-3 * gain, rel=1e-9)
     assert stopping.allowed_gap(point, 1e-5) == pytest.approx(1e-5 * gain, rel=1e-9)
-    # There is no improvement at the start, so the allowed gap is almost zero.
+    # At the start there is no improvement, so the allowed gap is almost zero.
     start = objective.at(objective.start())
     assert stopping.allowed_gap(start) < 1e-27 < stopping.observe(start)
     assert stopping.allowed_gap(make_estimate(0.1, 1.0)) == 1e-3 * 0.1
-    # A smaller objective counts as `objective_floor`.
+    # `objective_floor` replaces a smaller objective.
     for smallest, factor, is_criterion_met in [(0.0, 0.9, False), (0.01, 0.9, True), (0.01, 1.1, False)]:
         stopping = Stopping(objective, 1e-4, "suboptimality", 1000, objective_floor=smallest)
         assert stopping.is_criterion_met(make_estimate(1e-9, 1.0), factor * 1e-4 * 0.01, np.inf) == is_criterion_met
@@ -56,7 +56,7 @@ def test_the_quadratic_penalty_replaces_an_improvement_hidden_by_rounding():
     objective, _ = make_objective(40, 3, 2, l2=1e14)
     solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=100)
     point, start = objective.at(solution.parameters), objective.at(objective.start())
-    # J decreases by less than its last digit, and the gap of the gradient certifies half of the digits.
+    # J decreases by less than the last digit of J, and the gradient's gap certifies half of the digits.
     assert 0 < point.squares < 1e-16 * point.value
     assert point.squares == pytest.approx(start.stationary_gap, rel=1e-6)
     assert solution.converged and point.stationary_gap <= 1e-6 * point.squares
@@ -83,7 +83,7 @@ def test_the_best_point_in_float64_is_the_solution():
 def test_rounding_counts_in_the_rule_unless_it_exceeds_the_allowed_gap():
     objective, _ = make_objective(60, 3, 3, l2=0.05)
     minimum, best = find_minimum(objective)
-    # Far above the rounding error of the gradient, and below that of J.
+    # Far above the gradient's rounding error but below that of J.
     point, bound = objective.at(best), 1e-17
     gain = objective.value_at_start() - point.value
     stopping = Stopping(objective, 2 * bound / gain, "suboptimality", 100)
@@ -91,7 +91,7 @@ def test_rounding_counts_in_the_rule_unless_it_exceeds_the_allowed_gap():
     assert stopping.allowed_gap(point) == pytest.approx(2 * bound, rel=1e-9)
     certificate = stopping.certify(point)
     assert certificate == point.value - point.lower_bound() + point.rounding > 3 * bound
-    # The allowed gap is smaller than the rounding error, which then does not count.
+    # The allowed gap is smaller than the rounding error, which is ignored in this case.
     assert stopping.find_stop_reason(point, bound, np.inf) == CONVERGED
     for factor, is_criterion_met in ((0.5, False), (-0.5, True)):
         stopping.tol = (certificate - factor * bound) / gain
@@ -169,7 +169,7 @@ def test_the_stop_reason_of_a_stalled_fit():
     for rule, bound, decrement, stop_reason in (
         ("suboptimality", half, 1.0, CONVERGED),
         ("suboptimality", 0.01 * point.value, 0.5 * floor, AT_ROUNDING_LIMIT),
-        # If the bound certifies no digit of J, so small an estimate is not reliable.
+        # If the bound certifies no digit of J, such a small estimate is not reliable.
         ("suboptimality", point.value, 0.5 * floor, STALLED),
         ("suboptimality", point.value, 2 * floor, STALLED),
         ("gradient", 0.0, 2 * floor, STALLED),
@@ -183,7 +183,7 @@ def test_gains_below_the_rounding_of_columns_far_from_zero_do_not_count():
     objective = objective_over(X, labels, 2, l2=1e-12, fit_intercept=False)
     point = objective.at(objective.coordinates.to_parameters(np.array([[0.3, 0.4, -0.7]]), np.zeros(1)))
     assert 1e-9 * point.value < point.rounding < 1e-6 * point.value
-    # Only up to tol.
+    # The limit must be within tol.
     for decrement, stop_reason in ((0.5 * point.rounding, AT_ROUNDING_LIMIT), (1e-5 * point.value, STALLED)):
         assert (
             Stopping(objective, 1e-3, "suboptimality", 100).find_stall_reason(point, point.value, decrement)
@@ -201,7 +201,7 @@ def test_separation_is_detected_only_without_a_penalty(n_classes):
         (labels, {}, 1.0, False),
         (labels, {}, 100.0, True),
         (labels, {"l2": 1e-300}, 100.0, False),
-        # Its weight is small, so that the loss is small.
+        # The weight is small, so the loss is small.
         (one_wrong, {"weights": weights}, 100.0, False),
     ):
         objective = objective_over(X, y, n_classes, **options)
@@ -215,18 +215,18 @@ def test_separation_is_detected_only_without_a_penalty(n_classes):
 def test_optimizing_the_intercept_tightens_the_bound(n_classes):
     objective, _ = make_objective(200, 3, n_classes, l2=1e-3)
     _, best = find_minimum(objective)
-    # A small error of the intercept, which loosens the bound by more than tol allows.
+    # A small error in the intercept loosens the bound by more than tol allows.
     best[0, -1] += 1e-4
     point, stopping = evaluate(objective, best), Stopping(objective, 1e-6, "suboptimality", 100)
     assert stopping.observe(point) > 1e-6 * point.value
     assert point.stationary_gap <= 1e-6 * point.value
-    # Without memory the intercept is not optimized, and no pass is made.
+    # Without memory, the intercept is not optimized, and no pass is made for it.
     n_passes = objective.n_passes
     assert stopping.observe_refined(with_budget(objective, 0).at(best)) > 1e-6 * point.value
     assert objective.n_passes == n_passes + 1
     assert stopping.observe_refined(point) <= 1e-6 * point.value
     assert objective.n_passes == n_passes + 2
-    # The optimized point is a new one, so the probabilities of the point remain.
+    # The optimized point is a new object, so the original point keeps its probabilities.
     assert point.has_probabilities
 
 
@@ -238,9 +238,9 @@ def test_the_intercept_of_a_float32_point_is_optimized_in_float64(n_classes):
     point, stopping = objective.at(best, np.float32), Stopping(objective, 1e-4, "suboptimality", 100)
     assert stopping.observe(point) > 1e-4 * point.value
     n_passes = objective.n_passes
-    # The lower bound of the optimized point holds for all points.
+    # The optimized point's lower bound is valid for all points.
     assert max(stopping.observe_refined(point), stopping.observe(point)) <= 1e-4 * point.value
-    # The probabilities, the optimized point in float32 and, because it meets the criterion, in float64.
+    # Passes for the probabilities, for the optimized float32 point and, because it meets the criterion, in float64.
     assert objective.n_passes == n_passes + 3
     assert stopping.make_solution(MAX_ITER_REACHED).certificate <= 1e-4 * point.value
 
@@ -250,7 +250,7 @@ def test_a_gradient_that_stays_small_relaxes_the_allowed_gap():
     tol = 1e-4
     stopping = Stopping(objective, tol, "gradient", 100)
     entries = np.full(30, 0.9 * tol)
-    # It is large in two iterations, and small from the 21st on.
+    # The largest entry exceeds tol in two iterations, the last of them the 20th.
     entries[10], entries[19] = 1.1 * tol, 1.1 * tol
     is_met_at, relaxed = [], RELAXATION * tol * 0.4
     for n_iter, entry in enumerate(entries, start=1):
@@ -263,7 +263,7 @@ def test_a_gradient_that_stays_small_relaxes_the_allowed_gap():
         for bound, decrement in ((0.09, 1.1 * relaxed), (0.11, 0.9 * relaxed), (np.inf, 0.9 * relaxed)):
             assert not stopping.is_criterion_met(point, bound, decrement)
     assert is_met_at == [*range(1 + N_RECENT, 11), *range(12 + N_RECENT, 20), *range(21 + N_RECENT, 31)]
-    # A large tol is not relaxed. Checking only some of the iterations gives the same results.
+    # A large tol is not relaxed. Checking only some iterations gives the same results.
     for tol, is_relaxed in ((1e-2, False), (1e-4, True)):
         stopping, point = Stopping(objective, tol, "gradient", 100), make_estimate(0.4, 0.5 * tol)
         for n_iter in range(1, 31):
@@ -278,10 +278,10 @@ def test_rows_are_separated_only_if_correct_without_offsets():
     X = np.linspace(-1, 1, 20)[:, None]
     odd, right = (np.arange(20) % 2).astype(np.int32), (X[:, 0] > 0).astype(np.int32)
     for labels, options, is_separated in (
-        # The offsets are correct for rows for which the column is not, so there is a minimum.
+        # The offsets classify the rows correctly that the column does not, so there is a minimum.
         (odd, {"offsets": 30.0 * (2 * odd[:, None] - 1)}, False),
         (right, {"offsets": np.full((20, 1), 3.0)}, True),
-        # With soft labels there is a minimum for any rows.
+        # With soft labels, there is a minimum for any rows.
         (right, {"targets": np.where(right, 0.9, 0.1)[:, None]}, False),
     ):
         objective = objective_over(X, labels, 2, **options)

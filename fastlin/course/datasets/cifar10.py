@@ -15,11 +15,11 @@ from fastlin.extras import needs
 from fastlin.typing import PathLike
 
 N_TRAIN = 50_000
-# The folder of the published batches for Python, the archive of this folder, and the JPEG copy.
+# The folder of the published Python batches, the archive of this folder, and the JPEG copy.
 FOLDER, PUBLISHED, JPEGS = CIFAR10_FILES = "cifar-10-batches-py", "cifar-10-python.tar.gz", "cifar10-jpeg.zip"
 ADDRESS = f"https://www.cs.toronto.edu/~kriz/{PUBLISHED}"
 PUBLISHED_MD5 = "c58f30108f718f92721af3b95e74349a"
-# The md5 of each batch, the test batch last.
+# The MD5 checksum of each batch. The test batch is last.
 BATCHES = {
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
     "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -28,33 +28,33 @@ BATCHES = {
     "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
     "test_batch": "40351d587109b95175f43aff81a1287e",
 }
-# In the order of the published labels.
+# Class names in the order of the published labels.
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-# Of the JPEG copy; SIDE is the side of its images in pixels.
+# Constants of the JPEG copy. SIDE is the side length of its images in pixels.
 IMAGES_PER_CLASS = {"train": 5000, "test": 1000}
 SIDE = 32
 
 
 def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None = None) -> Dataset:
-    """Load CIFAR-10: 50,000 training and 10,000 test images of 32 x 32 pixels in red, green and blue from 0 to 255.
+    """Load CIFAR-10: 50,000 training and 10,000 test images of 32 x 32 RGB pixels with values from 0 to 255.
 
-    Each row is an image: its 1,024 red values, row by row, then the green ones, then the blue ones.
+    Each row is an image: its 1,024 red values, row by row, then its green values, then its blue values.
 
-    The folder in ``FASTLIN_DATA`` is searched first, then the user's cache folder, for the first of these forms:
+    The folder in ``FASTLIN_DATA`` and then the user's cache folder are searched for these forms, in this order:
 
     - the published batches for Python, in ``cifar-10-batches-py/`` or in ``cifar-10-python.tar.gz``;
-    - the JPEG copy ``cifar10-jpeg.zip``, whose images have lossy compression and whose rows have a different order.
+    - the JPEG copy ``cifar10-jpeg.zip``, whose images have lossy compression and whose rows are in a different order.
 
-    If none of them exists, the archive of the batches is downloaded into the cache folder.
+    If none of these exists, the archive of the batches is downloaded to the cache folder.
 
     Parameters
     ----------
     n_validation : int, default=0
-        Number of training images to draw at random for validation. Both splits keep the order of their images.
+        Number of training images to draw at random for validation. The images of both splits remain in order.
     seed : int, default=0
-        Seed of the draw. With the same seed, a larger validation set contains every smaller one.
+        Seed of the random draw. With the same seed, a larger validation set contains every smaller one.
     folder : path or None
-        If given, the only folder to search; then nothing is downloaded.
+        Only folder to search. If given, nothing is downloaded. None searches the default folders.
 
     Returns
     -------
@@ -95,18 +95,18 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
 
 
 def _read_batches(path):
-    """Return X_train, y_train, X_test, y_test of the batches in a folder or in its archive, read without extraction."""
+    """Return X_train, y_train, X_test, y_test from the batches in a folder or, without extraction, in its archive."""
     with report_damage(path):
         contents = _unpack(path) if path.is_file() else {name: (path / name).read_bytes() for name in BATCHES}
     images, labels = [], []
     for name, md5 in BATCHES.items():
         with report_damage(path / name):
-            # Only files with the checksum of a published batch are unpickled, since a pickle can run any code.
+            # Only files with the checksum of a published batch are unpickled, because a pickle can run arbitrary code.
             check_md5(contents[name], md5)
             with warnings.catch_warnings():
-                # NumPy has renamed a module that the pickles refer to.
+                # NumPy has renamed a module to which the pickles refer.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                # The batches were pickled by Python 2, so their strings are bytes.
+                # Python 2 pickled the batches, so their strings are bytes.
                 batch = pickle.loads(contents[name], encoding="bytes")
             images.append(batch[b"data"])
             labels.append(batch[b"labels"])
@@ -115,18 +115,18 @@ def _read_batches(path):
 
 
 def _unpack(path):
-    """Return the contents of the files in an archive by their names."""
+    """Return a dict from the names of the files in an archive to their contents."""
     with tarfile.open(path) as archive:
-        # The members are read in their order in the archive, because going back would decompress it from the start.
+        # The members are read in archive order, because seeking backward would decompress the archive from the start.
         files = ((Path(member.name).name, archive.extractfile(member)) for member in archive)
         return {name: file.read() for name, file in files if file is not None}
 
 
 def _read_jpegs(path):
-    """Return X_train, y_train, X_test, y_test of the JPEG copy, ``train/<class>/<nnnn>.jpg`` and so on.
+    """Return X_train, y_train, X_test, y_test from the JPEG copy, with files such as ``train/<class>/<nnnn>.jpg``.
 
-    The copy preserves only the order within a class. Rows are sorted by number first and class second, so that the
-    classes are balanced in the first n rows.
+    The copy preserves only the order within a class. Rows are sorted by number and then by class, so that the classes
+    are balanced in the first n rows.
     """
     with needs("studies", "PIL.Image"):
         from PIL import Image

@@ -1,4 +1,4 @@
-"""The class `Dataset`, which every loader returns, and scikit-learn's digits, for machines without other data."""
+"""The class `Dataset`, which every loader returns, and scikit-learn's digits for machines without other data."""
 
 from dataclasses import dataclass
 
@@ -11,20 +11,20 @@ DIGITS_TRAIN = 1297
 class Dataset:
     """Images and labels, split into training, test and optional validation images.
 
-    A data set is equal only to itself and is hashable.
+    Data sets are compared by identity and are hashable.
 
     Attributes
     ----------
     name : str
-        The name of the data set.
+        Name of the data set.
     X_train, X_test : ndarray of shape (n, values of an image), uint8, C order
-        The images, one per row.
+        Images, one per row.
     y_train, y_test : ndarray of shape (n,), int64
-        The labels.
+        Labels.
     X_val, y_val : ndarray or None
-        Images and labels for validation. None if there are none.
+        Images and labels for validation, or None without a validation split.
     class_names : tuple of str or None
-        The name of each class, in the order of the labels. None if the classes have no other names than their labels.
+        Name of each class, in the order of the labels, or None if the labels are the only names.
 
     Examples
     --------

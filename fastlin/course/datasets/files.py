@@ -12,12 +12,12 @@ from fastlin.extras import needs
 from fastlin.file_system import user_cache_folder
 from fastlin.typing import PathLike
 
-# Seconds without a response after which a server counts as unreachable.
+# Seconds without a response after which a server is considered unreachable.
 TIMEOUT = 5
 
 
 def cache_folder() -> Path:
-    """Return the cache folder for data, which need not exist; without a home it is in the temporary folder.
+    """Return the cache folder for data, which need not exist. Without a home folder, it is in the temporary folder.
 
     Examples
     --------
@@ -34,12 +34,12 @@ def list_folders(folder: PathLike | None = None) -> list[Path]:
     Parameters
     ----------
     folder : path or None
-        The only folder to search. None: the folder in ``FASTLIN_DATA``, and then the cache folder.
+        Only folder to search. None means the folder in ``FASTLIN_DATA``, and then the cache folder.
 
     Returns
     -------
     list of Path
-        The folders. They need not exist, except `folder`.
+        Folders to search. Only `folder` must exist.
 
     Raises
     ------
@@ -61,9 +61,9 @@ def list_folders(folder: PathLike | None = None) -> list[Path]:
 
 
 def download(address: str, md5: str, folder: PathLike | None, description: str) -> Path:
-    """Download a file into the cache folder with a progress bar, unless the user gave a folder; return its path.
+    """Download a file to the cache folder with a progress bar, unless the user gave a folder; return its path.
 
-    If nothing was downloaded, raise a DatasetNotFoundError whose message begins with the description.
+    If the file cannot be downloaded, raise a DatasetNotFoundError whose message starts with the description.
     """
     reason = "Nothing is downloaded if a folder is given."
     if folder is None:
@@ -85,7 +85,7 @@ def download(address: str, md5: str, folder: PathLike | None, description: str) 
 
 @contextmanager
 def report_damage(file: object) -> Iterator[None]:
-    """Convert every error to a ValueError that names the file; damaged archives raise many types of exceptions."""
+    """Convert every error to a ValueError with the name of the file; damaged archives raise many exception types."""
     try:
         yield
     except (MemoryError, PermissionError):
@@ -97,7 +97,7 @@ def report_damage(file: object) -> Iterator[None]:
 
 
 def check_md5(data: bytes, md5: str) -> None:
-    """Raise a ValueError unless the data have this checksum."""
+    """Raise a ValueError unless the data have this MD5 checksum."""
     actual = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if actual != md5:
         raise ValueError(f"its md5 is {actual} instead of {md5}")

@@ -9,16 +9,16 @@ import numpy as np
 from fastlin.course.datasets.dataset import Dataset
 from fastlin.course.datasets.files import check_md5, download, list_folders, report_damage
 
-# The name of each file, the md5 of its uncompressed content, and the shape of its values.
+# The name of each file, the MD5 checksum of its uncompressed content, and the shape of its values.
 MNIST_FILES = {
     "X_train": ("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb", (60000, 28, 28)),
     "y_train": ("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624", (60000,)),
     "X_test": ("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea", (10000, 28, 28)),
     "y_test": ("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637", (10000,)),
 }
-# The md5 of each published gzip file. Downloads are checked before decompression, and stored compressed, because pooch
-# decompresses under the final name and Ctrl-C would leave an incomplete file. Files on disk may have been compressed by
-# other programs, so they are checked by the md5 in MNIST_FILES.
+# MD5 checksums of the published gzip files. Downloads are checked before decompression and stored compressed: pooch
+# would decompress to the final name, and Ctrl-C would leave an incomplete file. Other programs may have compressed the
+# files on disk, so these are checked with the checksums in MNIST_FILES.
 PUBLISHED_GZIP = {
     "X_train": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "y_train": "d53e105ee54ea40749a09fcbcd1e9432",
@@ -26,22 +26,22 @@ PUBLISHED_GZIP = {
     "y_test": "ec29112dd5afa0611ce80d1b7f02629c",
 }
 MNIST_ADDRESS = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-# The course and its studies use the first training images, this many.
+# The course and its studies use this number of training images, the first ones.
 COURSE_IMAGES = 20_000
 
 
 def load_mnist(n_train: int = 60000, folder: Path | None = None) -> Dataset:
-    """Load MNIST: the first `n_train` training images and the 10,000 test images, 28 x 28 pixels from 0 to 255.
+    """Load MNIST: the first `n_train` training images and the 10,000 test images, each of 28 x 28 pixels from 0 to 255.
 
-    The four IDX files may be gzipped. The folder in ``FASTLIN_DATA`` and the user's cache folder are searched. Files in
-    neither of them are downloaded into the cache folder.
+    The four IDX files may be gzipped. The folder in ``FASTLIN_DATA`` and the user's cache folder are searched. Missing
+    files are downloaded to the cache folder.
 
     Parameters
     ----------
     n_train : int, default=60000
-        The number of training images.
+        Number of training images.
     folder : path or None
-        If given, the only folder to search; then nothing is downloaded.
+        Only folder to search. If given, nothing is downloaded. None searches the default folders.
 
     Returns
     -------
@@ -77,17 +77,17 @@ def load_mnist(n_train: int = 60000, folder: Path | None = None) -> Dataset:
 
 
 def load() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return MNIST's training images and labels, and test images and labels, as `mnist.load` of the course does.
+    """Return MNIST's training images and labels, and test images and labels, like the course's `mnist.load`.
 
     Returns
     -------
     X_train, Y_train, X_test, Y_test : ndarray
-        60,000 images (n, 784), uint8, from 0 to 255, and labels (n,), int64; 10,000 test images and labels.
+        Images (n, 784), uint8, from 0 to 255, and labels (n,), int64, with 60,000 training and 10,000 test images.
 
     Raises
     ------
     DatasetNotFoundError, ValueError
-        As `load_mnist`.
+        The data cannot be loaded, as in `load_mnist`.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def load() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def find_mnist(folders: Iterable[Path]) -> dict[str, Path | None]:
-    """Return the path of each array of MNIST in the first of the folders that contains it, or None.
+    """Return the path of each MNIST array in the first folder that contains it, or None if no folder contains it.
 
     Examples
     --------
@@ -116,12 +116,12 @@ def find_mnist(folders: Iterable[Path]) -> dict[str, Path | None]:
 
 
 def _read_idx(path, md5, shape):
-    """Return the images of an IDX file as rows, or its labels; the checksum makes parsing the header unnecessary."""
+    """Return the images of an IDX file as rows, or its labels. The checksum makes parsing the header unnecessary."""
     with report_damage(path):
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)
         check_md5(data, md5)
-    # The header has four bytes, and four more for each dimension.
+    # The header has four bytes plus four bytes per dimension.
     values = np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape))
     return values.astype(np.int64) if len(shape) == 1 else values.reshape(shape[0], -1).copy()

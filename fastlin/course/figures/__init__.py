@@ -1,7 +1,6 @@
-"""Figures of the studies: `draw` draws the results of one study into a folder and returns their captions.
+"""Figures of the studies: `draw` saves the figure of one study in a folder and returns its caption.
 
-For each study a function `draw_<study>` draws the figure, and plots.toml contains its title, caption and alternative
-text.
+Each figure has a function `draw_<study>`. Its title, caption and alternative text are in plots.toml.
 """
 
 from pathlib import Path
@@ -30,7 +29,7 @@ class Plot(NamedTuple):
 
 
 def draw(study: str, results: Any, folder: Path) -> list[Plot]:
-    """Draw the figure of a study's Results into a folder, and return a list with its Plot, empty if there is none."""
+    """Save the figure of a study's Results in a folder; return a list of its Plot, empty if there is no figure."""
     if study not in DRAWINGS:
         return []
     with needs("studies", "matplotlib"):
@@ -43,12 +42,12 @@ def draw(study: str, results: Any, folder: Path) -> list[Plot]:
         figure = DRAWINGS[study](results)
         # Most titles are wider than a figure with one panel.
         figure.suptitle(f"{DATA_NAMES[values['data']]}, {labels['title']}", wrap=True)
-        # One legend below all panels contains each label once and covers no curve.
+        # A single legend below all panels shows each label once and covers no curve.
         legends = (zip(*panel.get_legend_handles_labels(), strict=True) for panel in figure.axes)
         handles = {label: handle for legend in legends for handle, label in legend}
         if handles and not figure.legends:
             n_columns = max(2, round(figure.get_figwidth() / 3.5))
             figure.legend(handles.values(), handles, loc="outside lower center", ncols=n_columns)
-        # The temporary file has no suffix from which Matplotlib could infer the format.
+        # Matplotlib cannot infer the format, because the temporary file has no suffix.
         figure.savefig(part, format="png")
     return [Plot(file, labels["caption"], labels["alt"])]

@@ -1,4 +1,4 @@
-"""Figures of accuracy against training time, and of suboptimality against fit time for all baselines."""
+"""Figures of accuracy vs training time, and of suboptimality vs fit time for all baselines."""
 
 from textwrap import fill
 from typing import Any
@@ -7,8 +7,8 @@ import numpy as np
 
 from fastlin.figures.style import COLORS, count_nouns, make_figure, open_figure
 
-# Color and marker of each library. The colors are color-blind safe (Okabe and Ito 2008, and Tol's wine and teal); the
-# solvers of one library share a hue.
+# Color and marker of each library. The colors are color-blind safe (Okabe and Ito 2008, and Tol's wine and teal). The
+# solvers of one library have the same hue.
 LIBRARIES = {
     "fastlin": ("#D55E00", "o"),
     "scikit-learn lbfgs": ("#0072B2", "s"),
@@ -23,7 +23,7 @@ LIBRARIES = {
     "statsmodels": ("#882255", "p"),
     "torch": ("#808080", ">"),
 }
-# Number of characters that fit into the width of a panel of `draw_baselines`.
+# Number of characters that fit the width of a panel in `draw_baselines`.
 PANEL_CHARACTERS = 80
 
 
@@ -37,7 +37,7 @@ def label_powers(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
 
 
 def draw_learning(results: Any) -> Any:
-    """Draw the accuracy on test rows against the seconds of a training run, for each library."""
+    """Draw test accuracy vs training time in seconds for each library."""
     figure, axes = open_figure(1, 1, width=10, height=6)
     parameters = results.parameters
     for i, (name, points) in enumerate(results.series["points"].items()):
@@ -59,7 +59,7 @@ def _describe_curve(points, unit, n_threads):
 
 
 def draw_baselines(results: Any) -> Any:
-    """Draw the relative suboptimality against the seconds of a fit, one panel for each problem."""
+    """Draw relative suboptimality vs fit time in seconds, with one panel per problem."""
     problems, floor = results.series["problems"], results.parameters["floor"]
     figure = make_figure(8, 1.6 + 5.2 * len(problems))
     panels = figure.subplots(len(problems), 1, sharey=True, squeeze=False)[:, 0]

@@ -10,7 +10,7 @@ from fastlin.figures.style import COLORS, count_nouns, make_figure, open_figure
 
 TRAIN, VALIDATION = COLORS[0], COLORS[1]
 IN_ORDER, SHUFFLED = COLORS[1], COLORS[0]
-# The epochs in which the training runs of the reports stop.
+# The epochs in which the reports' training runs stop.
 REPORTED_STOPS = {"A": 17, "B": 19, "C": 33}
 PAD = 0.06
 
@@ -23,7 +23,7 @@ def draw_images(results: Any) -> Any:
 
 
 def draw_binary(results: Any) -> Any:
-    """Draw loss and accuracy of 2 against 3."""
+    """Draw the loss and the accuracy for the digits 2 vs 3."""
     trained = results.series["trained"]
     figure, (losses, accuracies) = open_figure(1, 2)
     _draw_losses(losses, results, trained, "loss")
@@ -32,7 +32,7 @@ def draw_binary(results: Any) -> Any:
 
 
 def draw_early_stopping(results: Any) -> Any:
-    """Draw the losses up to the stop, in order and shuffled, and a histogram of the stopping epochs of all seeds."""
+    """Draw the losses until early stopping, unshuffled and shuffled, and a histogram of stopping epochs."""
     figure, axes = open_figure(1, 3)
     for panel, name, title in ((axes[0], "in_order", "in order"), (axes[1], "shuffled", "shuffled, first seed")):
         trained = results.series[name]
@@ -43,9 +43,9 @@ def draw_early_stopping(results: Any) -> Any:
 
 
 def _draw_stops(axes, metrics, with_reports):
-    """Draw a histogram of the stopping epochs, and mark those of the reports."""
+    """Draw a histogram of the stopping epochs, and mark the reports' stopping epochs."""
     stops = metrics["stop_epochs_shuffled"]
-    # Each bin spans two epochs; if all stopping epochs are equal, there is one bin.
+    # Each bin spans two epochs. If all stopping epochs are equal, there is one bin.
     edges = np.arange(np.floor(min(stops)), np.floor(max(stops)) + 3, 2)
     axes.hist(stops, bins=edges, color=SHUFFLED, alpha=0.7, label=count_nouns(len(stops), "shuffled order"))
     in_order = metrics["stop_epoch_in_order"]
@@ -61,7 +61,7 @@ def _draw_stops(axes, metrics, with_reports):
 
 
 def draw_shuffling(results: Any) -> Any:
-    """Draw validation accuracy and training loss in order and shuffled, at full length and with early stopping."""
+    """Draw validation accuracy and training loss, unshuffled and shuffled, without and with early stopping."""
     figure, axes = open_figure(2, 2)
     for (accuracy, loss), (case, series) in zip(axes, results.series.items(), strict=True):
         for (name, trained), color in zip(series.items(), (IN_ORDER, SHUFFLED), strict=True):
@@ -96,7 +96,7 @@ def draw_softmax(results: Any) -> Any:
 
 
 def draw_l2_weights(results: Any) -> Any:
-    """Draw the weights of each digit, without a penalty (top) and with one (bottom)."""
+    """Draw the weights of each digit without a penalty (top) and with a penalty (bottom)."""
     weights = results.series["weights"]
     figure = make_figure(width=15, height=5)
     # Each row has its own color scale, because the penalized weights are much smaller.
@@ -114,10 +114,10 @@ def draw_l2_sweep(results: Any) -> Any:
     best = results.metrics["best_validation_accuracy"]
     for (name, history), color in zip(results.series["accuracy"].items(), COLORS, strict=False):
         label = f"λ = {name}, best {best[name]:.3f}"
-        # With a strong penalty the five validations of an epoch differ a lot, so they are averaged.
-        # The first epoch is omitted, because accuracy rises steeply in it.
+        # With a strong penalty the five validation accuracies of an epoch differ a lot, so they are averaged.
+        # The first epoch is omitted because the accuracy increases steeply in it.
         plot_history(dict(list(history.items())[5:]), label, 5, axes=axes, color=color)
-        # The curves of the weakest penalty and of none coincide.
+        # The curves without a penalty and with the weakest penalty coincide.
         axes.lines[-1].set_linestyle("--" if name == "0" else "-")
     axes.set(xlabel=_step(results), ylabel="validation accuracy")
     return figure
@@ -127,7 +127,7 @@ def draw_l2_norm(results: Any) -> Any:
     """Draw the squared norm of the weights for each penalty strength."""
     figure, axes = open_figure(1, 1, width=9, height=5.2)
     norms = dict(reversed(results.metrics["squared_norm"].items()))
-    # A log axis cannot show λ = 0, so the penalty strengths are categories.
+    # A log axis cannot show λ = 0, so the penalty strengths are categorical.
     bars = axes.bar([f"λ = {name}" for name in norms], norms.values(), color=COLORS[0], width=0.6)
     axes.bar_label(bars, fmt="{:.3g}", padding=5)
     axes.grid(axis="x", visible=False)
@@ -136,8 +136,8 @@ def draw_l2_norm(results: Any) -> Any:
 
 
 def _draw_losses(panel, results, trained, title):
-    """Draw the losses of a training run with a band per epoch; the y-axis shows all losses after the first epoch."""
-    # Means over less than an epoch would depend on the order of the batches.
+    """Draw the losses of a training run with a band per epoch. The y-axis shows all losses after the first epoch."""
+    # Means over less than one epoch would depend on the order of the batches.
     n = trained.steps_per_epoch
     _draw_histories(panel, results, trained, "loss", n)
     panel.set(ylabel="cross-entropy loss", title=title)
@@ -147,14 +147,14 @@ def _draw_losses(panel, results, trained, title):
 
 
 def _draw_accuracies(panel, results, trained, title):
-    """Draw the accuracies of a training run; the y-axis shows all values after the first epoch."""
+    """Draw the accuracies of a training run. The y-axis shows all values after the first epoch."""
     _draw_histories(panel, results, trained, "accuracy")
     panel.set(ylabel="accuracy", title=title)
     _set_height(panel, [trained.after_first_epoch(histories["accuracy"]) for histories in (trained.train, trained.val)])
 
 
 def _draw_histories(panel, results, trained, measure, n_averaged=1):
-    """Draw a measure of the training images, averaged over n_averaged steps, and of the validation images by step."""
+    """Draw a measure on the training images, averaged over n_averaged steps, and on the validation images, vs steps."""
     label = "training (loss: mean of an epoch)"
     plot_history(trained.train[measure], label, n_averaged, axes=panel, color=TRAIN)
     plot_history(trained.val[measure], "validation", axes=panel, color=VALIDATION)

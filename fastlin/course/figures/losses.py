@@ -1,4 +1,4 @@
-"""`plot_loss`, which draws loss curves as the function of that name in the course's code."""
+"""`plot_loss` draws loss curves like the function of that name in the course's code."""
 
 from collections.abc import Mapping
 
@@ -9,22 +9,22 @@ from fastlin.figures.curves import group_history
 def plot_loss(
     loss_dict: Mapping[int, float], label: str | None = None, npoints_to_average: int = 1, plot_variance: bool = True
 ) -> None:
-    """Plot a history on the current axes of Matplotlib, as the course's function of that name does.
+    """Plot a history on Matplotlib's current axes, like the course's function of that name.
 
-    Averaged values are drawn as their mean at the middle of their steps, with a band of plus and minus one standard
+    The mean of each group of values is drawn at the middle of its steps, with a band of plus and minus one standard
     deviation. An incomplete last group is omitted.
 
     Parameters
     ----------
     loss_dict : dict of int to float
-        Global step to value.
+        Value at each global step.
     label : str or None, default=None
-        Label of the curve in the legend. The label of means is ``"<label> (mean over 10 steps)"``, and that of the band
+        Label of the curve in the legend. Means are labeled ``"<label> (mean over 10 steps)"``, and their band
         ``"<label> variance over 10 steps"``.
     npoints_to_average : int, default=1
         Number of successive values to average.
     plot_variance : bool, default=True
-        Whether to average values; if False, each value is drawn.
+        Whether to average values. If False, each value is drawn.
 
     Raises
     ------

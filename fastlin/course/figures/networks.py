@@ -1,4 +1,4 @@
-"""Figures of the CIFAR-10 studies: training curves, the random search by parameter, and accuracy against depth."""
+"""Figures of the CIFAR-10 studies: training curves, accuracy vs parameters of the random search, accuracy vs depth."""
 
 from typing import Any
 
@@ -9,20 +9,20 @@ from fastlin.figures.style import COLORS, open_figure
 # Axis labels of the search parameters whose names are not descriptive.
 PARAMETER_LABELS = {"hidden": "hidden units", "decay": "learning rate decay", "reg": "regularization"}
 MARKERS = "osD^vPX"
-# The loss of a random guess among ten classes is 2.3. Larger limits would flatten all curves if one run diverges.
+# A random guess among ten classes has a loss of 2.3. Larger limits would flatten all curves if one run diverges.
 MAX_LOSS = 10
 # The validation accuracy that the report on CIFAR-10 states for its optimum.
 REPORTED_VALIDATION = 0.491
 
 
 def draw_cifar10_two_layer(results: Any) -> Any:
-    """Draw loss and accuracy against epochs, one column for each run, and the report's accuracies as lines."""
+    """Draw loss and accuracy vs epochs, one column per run, with the report's accuracies as horizontal lines."""
     runs = results.series
     figure, axes = open_figure(2, len(runs), width=6 * len(runs))
     for (loss, accuracy), (name, trained) in zip(axes.T, runs.items(), strict=True):
         n_epochs = len(trained.training.records)
         _plot_epochs(loss, trained.training, "loss", color=COLORS[0], label="training")
-        # The losses of the batches include the penalty, so it is added to the validation loss too.
+        # The batch losses include the penalty, so it is also added to the validation loss.
         penalties = trained.penalties[:n_epochs]
         _plot_epochs(loss, trained.training, "validation_loss", penalties, color=COLORS[1], label="validation")
         _plot_epochs(accuracy, trained.training, "accuracy", color=COLORS[0])
@@ -42,10 +42,10 @@ def draw_cifar10_two_layer(results: Any) -> Any:
 
 
 def draw_cifar10_search(results: Any) -> Any:
-    """Draw the validation accuracy of each draw against its parameters, one panel for each parameter."""
+    """Draw the validation accuracy of each draw vs its parameters, with one panel per parameter."""
     records, names, optimum = results.series["records"], results.series["names"], results.series["optimum"]
     figure, axes = open_figure(2, 3, width=16)
-    # The marker of the optimum is hollow, so that it does not cover the best draw.
+    # The marker of the reported optimum is hollow, so that it does not cover the best draw.
     hollow = {"facecolors": "none", "edgecolors": COLORS[2], "linewidths": 2.5, "s": 110, "marker": "D"}
     points = (
         (records, {"color": COLORS[0], "alpha": 0.6, "label": "draw"}),
@@ -69,13 +69,13 @@ def draw_cifar10_search(results: Any) -> Any:
 
 
 def draw_cifar10_deep(results: Any) -> Any:
-    """Draw the best accuracy of each run against depth."""
+    """Draw the best accuracy of each run vs depth."""
     figure, axes = open_figure(1, 1, width=11, height=6.5)
     names = list(results.metrics["mean_best_validation_accuracy_by_hidden_layers"])
     for i, name in enumerate(names):
         best = results.series["best"][name]
         depths, values = np.array([int(depth) for depth in best]), np.array(list(best.values()))
-        # The variants of one depth are shifted, so that they do not cover each other.
+        # Variants with the same depth are shifted, so that they do not cover each other.
         shifted = depths + 0.06 * (i - (len(names) - 1) / 2)
         style = {"color": COLORS[i], "marker": MARKERS[i]}
         line = "--" if results.parameters["recipes"][name]["init"] == "normal" else "-"
@@ -87,7 +87,7 @@ def draw_cifar10_deep(results: Any) -> Any:
 
 
 def _plot_epochs(panel, training, measure, added=0, **style):
-    """Plot a measure of a training run per epoch, plus the values in `added`."""
+    """Plot a measure of a training run vs epochs, after adding the values in `added`."""
     values = np.array([getattr(epoch, measure) for epoch in training.records])
     panel.plot(np.arange(1, len(values) + 1), values + added, **style)
     panel.xaxis.get_major_locator().set_params(integer=True)

@@ -1,4 +1,4 @@
-"""The HTML report: `page` fills the templates, which contain the text, and `result_tables` tabulates results."""
+"""The HTML report: `page` fills the templates that contain the text, and `result_tables` tabulates results."""
 
 from fastlin.course.report.page import write_page
 from fastlin.course.report.result_tables import Table, tabulate

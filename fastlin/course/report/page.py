@@ -19,12 +19,13 @@ def write_page(
 ) -> None:
     """Write one self-contained HTML file atomically.
 
-    `entries` maps a study to `data`, `parameters`, `metrics`, `seconds`, `earlier` (whether it is from an earlier run)
-    and `plots`, dicts of `file`, `caption` and `alt`. `claims` are rows of `evaluate_claims`; `failed` names studies.
+    `entries` maps the name of a study to a dict of `data`, `parameters`, `metrics`, `seconds`, `earlier` (whether an
+    earlier run produced it) and `plots`, a list of dicts of `file`, `caption` and `alt`. `claims` contains the rows
+    that `evaluate_claims` returns. `failed` contains the names of studies.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    # All studies of the homework ran on one data set, and so did all of the assignment.
+    # All studies of the homework use the same data set, and so do all studies of the assignment.
     data = {study.startswith("cifar10"): entry["data"] for study, entry in entries.items()}
     shown = {study: _prepare(entry, path.parent) for study, entry in entries.items()}
     # Results may contain characters that are HTML markup.
@@ -50,14 +51,14 @@ def write_page(
 
 
 def _prepare(entry, folder):
-    # The figures of an earlier run may have been deleted.
+    # Figures from an earlier run may have been deleted.
     existing = [plot for plot in entry["plots"] if (folder / plot["file"]).exists()]
     plots = [{**plot, "source": _embed(folder / plot["file"])} for plot in existing]
     return {**entry, "plots": plots, "tables": tabulate(entry["metrics"])}
 
 
 def _embed(path):
-    """Return the file of a figure as a data URL."""
+    """Return a figure file as a data URL."""
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 

@@ -11,7 +11,7 @@ LABELS = read_toml("report", "labels.toml")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of strings. The title is empty if the row labels are enough; a table of single values has no headers."""
+    """A table of strings. The title is empty if the row labels suffice; a table of single values has no headers."""
 
     title: str
     columns: tuple
@@ -19,9 +19,9 @@ class Table:
 
 
 def tabulate(metrics: dict[str, Any]) -> list[Table]:
-    """Return the Tables of a study's metrics, first the table of all single values, if there are any.
+    """Return the Tables of a study's metrics. The first one contains all single values, if there are any.
 
-    A dict of dicts becomes a table. Other dicts become columns, and those with the same keys share a table.
+    A dict of dicts becomes a table. Each other dict becomes a column, and dicts with the same keys form one table.
     """
     singles, tables = [], []
     columns_by_keys: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -29,7 +29,7 @@ def tabulate(metrics: dict[str, Any]) -> list[Table]:
         if not isinstance(value, dict) or not value:
             singles.append((_label(name), format_value(value)))
         elif all(isinstance(row, dict) for row in value.values()):
-            # Pages are taller than wide, so the longer side is vertical.
+            # Pages are taller than wide, so the longer dimension is shown vertically.
             is_tall = len(value) == 1 or len(next(iter(value.values()))) <= len(value)
             tables.append(_make_table(_label(name), name, value if is_tall else _transpose(value)))
         else:
@@ -43,7 +43,7 @@ def _transpose(rows):
 
 
 def _make_table(title, metric, rows):
-    """Return a Table from a dict of rows, which all have the same columns."""
+    """Return a Table from a dict of rows that all have the same columns."""
     columns = list(next(iter(rows.values())))
     return Table(
         title,
@@ -58,7 +58,7 @@ def _label(name):
 
 
 def format_value(value: Any, digits: int = 4) -> str:
-    """Return a value as a string; floats have `digits` significant digits, or two decimals from 1000 on."""
+    """Return a value as a string; floats have `digits` significant digits, but from 1000 two decimals."""
     if isinstance(value, dict):
         return ", ".join(f"{_label(key)} {format_value(item)}" for key, item in value.items())
     if isinstance(value, list):

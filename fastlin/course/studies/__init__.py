@@ -1,8 +1,8 @@
 """The studies of the course's reports and of the homework's networks, and comparisons of libraries.
 
-A study is a function from `Settings` to `Results`; the study "softmax" is `study_softmax`. Studies draw nothing and
-write no files, except the random search, which stores its draws. `baselines` belongs to no report; it is the comparison
-of `fastlin compare`.
+A study is a function from `Settings` to `Results`. For example, the study "softmax" is `study_softmax`. Studies draw no
+figures and write no files, except that the random search stores its draws. `baselines` belongs to no report. It is the
+comparison that `fastlin compare` runs.
 """
 
 from fastlin.course import find_functions
@@ -18,7 +18,7 @@ from fastlin.course.studies import (
     softmax,
 )
 
-# In the order of the assignment's tasks.
+# The studies are in the order of the assignment's tasks.
 STUDIES = find_functions("study_", images, gradient_check, binary, softmax, l2, learning)
-# These take minutes to hours, so the program runs them only if they are named.
+# These studies take minutes to hours, so the program runs them only if the user names them.
 CIFAR10_STUDIES = find_functions("study_", cifar10_two_layer, cifar10_search, cifar10_deep)

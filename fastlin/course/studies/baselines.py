@@ -1,8 +1,9 @@
-"""Suboptimality against fit time, for each library on the same rows and the same objective.
+"""Suboptimality vs fit time for each library, with the same rows and the same objective.
 
-Each point of a curve is a fit from scratch, and its total time counts. A library must first reach the optimum of a
-small sample; that fit also loads and compiles its code. Each library runs in its own process, so a library that takes
-too long or crashes does not end the comparison. Finally the compared fits are repeated, interleaved, for intervals.
+Each point of a curve is a fit from scratch, and its time is the total time of this fit. A library must first reach the
+optimum on a small sample. This fit also loads and compiles its code. Each library runs in its own process, so a library
+that is too slow or crashes does not end the comparison. Finally, interleaved repetitions of the compared fits give
+confidence intervals.
 """
 
 import importlib.metadata
@@ -31,29 +32,29 @@ from fastlin.other_libraries import LIBRARIES, CannotSolveError, Library, Proble
 from fastlin.typing import FloatArray
 
 C = 1.0
-# A library is excluded if its objective on the sample differs from the optimum by more than this, relatively.
+# A library is excluded if the relative difference between its objective on the sample and the optimum exceeds this.
 MAX_SAMPLE_SUBOPTIMALITY = 1e-4
 SAMPLE_ROWS = 300
-# A relative suboptimality of this or less counts as optimal, and the curve ends there.
+# A curve ends at the first point with at most this relative suboptimality, which is considered optimal.
 FLOOR = 1e-10
-# The tol of the fit in float64 whose objective counts as the optimum until a library finds a lower one.
+# The tol of the fit in float64 whose objective is the optimum until a library finds a lower objective.
 REFERENCE_TOL = 1e-12
-# The seconds of a comparison by default, and of one in which every library has many fits of MNIST.
+# The seconds of a comparison by default, and of a comparison in which every library has many fits on MNIST.
 SECONDS, MANY_SECONDS = 60.0, 900.0
-# Fractions of a problem's seconds at which loading libraries, the curves and the repetitions must end.
+# Fractions of a problem's seconds at which the loading of libraries, the curves and the repetitions must end.
 LOADING_END, CURVES_END, REPETITIONS_END = 0.5, 0.75, 0.95
 QUICK_ROWS = 1000
 # Seconds to wait after a fit on several threads, because OpenBLAS threads keep the cores busy for a while.
 PAUSE = 0.1
-# Short fits are repeated until their total time reaches this number of seconds; the median counts.
+# Short fits are repeated until their total time reaches this number of seconds. Their time is the median.
 MIN_MEASURED_SECONDS = 0.03
-# Errors that end the curve of a library, but not the comparison.
+# Errors that end the curve of a library but not the comparison.
 FIT_ERRORS = CannotSolveError, ChildProcessError, TimeoutError
-# The study reports the seconds to each of these relative suboptimalities.
+# The study reports the seconds until each of these relative suboptimalities is reached.
 SUBOPTIMALITIES = ("1e-2", "1e-4", "1e-6")
-# The relative suboptimality at which times are compared with fastlin's.
+# The relative suboptimality at which times are compared with the time of fastlin.
 COMPARED_SUBOPTIMALITY = "1e-4"
-# The column of the ratios of these times to fastlin's.
+# The column of the ratios of these times to the time of fastlin.
 RATIO = "time / fastlin's"
 
 
@@ -63,18 +64,19 @@ def run(
     problems: Sequence[tuple[Problem, Problem]] | None = None,
     seconds: float = SECONDS,
 ) -> Results:
-    """Compare all installed libraries on pairs of training and test problems, by default those of the data set.
+    """Compare all installed libraries on pairs of training and test problems, by default from the data set.
 
     The series "problems" contains the name, shape, optimum and points of each problem, and the reasons why libraries
-    were excluded. `seconds` is the time of the whole comparison. A fit that exceeds its library's share is stopped.
+    were excluded. `seconds` is the time of the whole comparison. A fit is stopped if it exceeds the fraction of this
+    time that its library may use.
     """
     begin = perf_counter()
     names = [name for name, library in LIBRARIES.items() if library.is_installed()]
     problems = make_problems(settings, dtype) if problems is None else problems
     packages = dict.fromkeys(LIBRARIES[name].package for name in names)
     with ExitStack() as stack:
-        # The processes end before the files that they read are removed and, after an interrupt, before the threads that
-        # wait for them.
+        # The processes must end before the files that they read are removed and, after an interrupt, before the threads
+        # that wait for the processes.
         folder = stack.enter_context(TemporaryDirectory())
         pool = stack.enter_context(ThreadPoolExecutor(count_threads()))
         processes = {package: stack.enter_context(closing(WorkerProcess())) for package in packages}
@@ -101,7 +103,7 @@ def run(
             "floor": FLOOR,
             "threads": count_threads(),
             "processors": os.cpu_count(),
-            # fastlin has no metadata if it runs from a checkout without installation.
+            # Without an installation, fastlin has no metadata.
             "versions": {
                 package: fastlin.__version__ if package == "fastlin" else importlib.metadata.version(package)
                 for package in packages
@@ -114,10 +116,11 @@ def run(
 
 
 def _describe(name, comparison, fastlin_seconds):
-    """Return a table row of a library: seconds to each suboptimality, their ratio to fastlin's, and the test accuracy.
+    """Return the table row of a library: the seconds until each suboptimality, a time ratio, and the test accuracy.
 
-    A ratio of interleaved repetitions has an interval, which decides whether fastlin is faster, slower or even. If a
-    fit was stopped or failed, the ratio is replaced by the time limit or the reason.
+    The ratio of the library's time to the time of fastlin has an interval if interleaved repetitions were measured. The
+    interval determines whether fastlin is faster, slower or even. If a fit was stopped or failed, the time limit or the
+    reason replaces the ratio.
     """
     points, stopped = comparison["points"][name], comparison["stopped"].get(name)
     row = {target: _seconds_to(points, float(target)) for target in SUBOPTIMALITIES}
@@ -139,15 +142,16 @@ def _describe(name, comparison, fastlin_seconds):
 
 
 def find_missing() -> list[str]:
-    """Return the names of the packages of the libraries that are not installed."""
+    """Return the names of the libraries' packages that are not installed."""
     missing = (library.package for library in LIBRARIES.values() if not library.is_installed())
     return list(dict.fromkeys(missing))
 
 
 def make_problems(settings: Settings, dtype: str) -> list[tuple[Problem, Problem]]:
-    """Return pairs of training and test problems: all classes with an intercept, and even vs odd labels without one.
+    """Return training and test problems: all classes with an intercept, and even vs odd labels without an intercept.
 
-    The second problem exists because several libraries support only two classes, and one penalizes the intercept.
+    The second problem exists because several libraries support only two classes, and one library penalizes the
+    intercept.
     """
     X, y, X_test, y_test = timing.scale_rows(settings.data, QUICK_ROWS if settings.quick else None, dtype)
     classes, y = np.unique(y, return_inverse=True)
@@ -182,7 +186,7 @@ def _compare(problem, test, processes, pool, folder, settings, end):
         optimum = ours.call(find_optimum, ours.rows, seconds=max(0.0, curves_end - perf_counter()) / 2)
     budget = max(0.0, curves_end - perf_counter()) / len(candidates)
     for level in range(max(len(candidate.library.efforts) for candidate in candidates)):
-        # The fits of the libraries are interleaved, because the speed of a machine drifts.
+        # The fits of the libraries are interleaved, because the speed of a machine changes over time.
         for candidate in candidates:
             if candidate.has_next(level, optimum, budget):
                 settings.notify(f"{problem.name}, {candidate.name}")
@@ -213,7 +217,7 @@ def _compare(problem, test, processes, pool, folder, settings, end):
 
 
 def _find_excluded(pool, candidates, sample, end):
-    """Return the reasons why candidates are excluded, by name; raise if fastlin itself fails.
+    """Return a dict from each excluded candidate to the reason; raise an error if fastlin itself fails.
 
     The libraries are loaded in parallel.
     """
@@ -231,7 +235,7 @@ def _find_excluded(pool, candidates, sample, end):
             left_out[candidate.name] = str(model)
             continue
         suboptimality = sample.objective(*model) / optimum - 1
-        # This form of the condition also excludes NaN.
+        # This form of the condition also excludes NaN objectives.
         if not abs(suboptimality) <= MAX_SAMPLE_SUBOPTIMALITY:
             rows = f"on a sample of {len(sample.y)} rows"
             left_out[candidate.name] = f"its objective differs from the optimum by {suboptimality:.1e} {rows}"
@@ -241,10 +245,10 @@ def _find_excluded(pool, candidates, sample, end):
 
 
 def _repeat_interleaved(ours, candidates, end):
-    """Yield the name of each baseline and the summary of the ratios of its time to fastlin's in repetitions.
+    """Yield the name of each baseline and a summary of the ratios of its time to the time of fastlin in repetitions.
 
     In each repetition, every library runs its fastest fit that reaches COMPARED_SUBOPTIMALITY. If the time until
-    ``end`` is too short to repeat the fits of all baselines often enough for an interval, the slowest are left out.
+    ``end`` is too short for an interval for every baseline, the slowest baselines are omitted.
     """
     compared = {
         candidate: point
@@ -280,27 +284,27 @@ def _repeat_interleaved(ours, candidates, end):
 
 
 class _Candidate:
-    """A library's solver with its process, the points of its curve, and the time or error that ended the curve."""
+    """A library's solver, its process, the points of its curve, and the time or error that ended the curve."""
 
     def __init__(self, name, rows, sample, process, end=np.inf):
         self.name, self.library, self.rows, self.sample = name, LIBRARIES[name], rows, sample
         self.points, self.stopped, self.failed, self.spent = [], None, None, 0.0
         self._process, self._end = process, end
-        # A baseline may be faster on one thread, for example if it calls BLAS for small products.
+        # A baseline may be faster on one thread, for example if it uses BLAS for small products.
         self._threads = list(dict.fromkeys((count_threads() if name == "fastlin" else 1, count_threads())))
 
     def call(self, function, *arguments, seconds=None):
-        """Return the result of a function of the library and the arguments, called in the process."""
+        """Call a function with the library and the arguments in the process, and return its result."""
         return self._process.call(function, self.library, *arguments, seconds=seconds)
 
     def fit_sample(self, seconds):
-        """Return the model fitted to the sample; this fit makes the process load and compile the library's code."""
+        """Return the model fitted to the sample. In this fit the process loads and compiles the library's code."""
         effort = self.library.efforts[-1]
         _, model = self.call(solve, self.sample, effort, count_threads(), 1, 0.0, seconds=seconds)
         return model
 
     def _limit(self, seconds):
-        """Return the time limit of a call, None for fastlin, so that it always has at least one point."""
+        """Return the time limit of a call. It is None for fastlin, so that its curve always has at least one point."""
         return None if self.name == "fastlin" else max(0.0, seconds)
 
     def try_sample(self, end):
@@ -313,7 +317,7 @@ class _Candidate:
             return error
 
     def has_next(self, level, optimum, budget):
-        """Return whether there is another effort to measure, which will probably not exceed the budget."""
+        """Return whether another effort remains that will probably not exceed the budget."""
         if level >= len(self.library.efforts) or self.stopped is not None or self.failed is not None:
             return False
         if not self.points:
@@ -322,12 +326,12 @@ class _Candidate:
         return last["objective"] > optimum * (1 + FLOOR) and 2 * last["seconds"] <= budget - self.spent
 
     def find_fastest_point(self, suboptimality):
-        """Return the fastest point with at most this relative suboptimality, or None."""
+        """Return the fastest point with at most this relative suboptimality, or None if there is none."""
         near = (point for point in self.points if point["suboptimality"] <= suboptimality)
         return min(near, key=lambda point: point["seconds"], default=None)
 
     def fit(self, effort, n_threads, n_repeats, limit):
-        """Return the seconds of fits of the rows and the model; a restarted process loads the library first."""
+        """Return the seconds of fits to the rows, and the model. A restarted process loads the library first."""
         if not self._process.has_answered:
             self.fit_sample(self._limit(self._end - perf_counter()))
         stopped_after, begin = self._limit(limit), perf_counter()
@@ -338,7 +342,7 @@ class _Candidate:
             self.spent += perf_counter() - begin
 
     def _find_pause(self, n_threads):
-        """Return the seconds to wait after a fit; threads of fastlin do not spin, so it needs none."""
+        """Return the seconds to wait after a fit: none for fastlin, whose threads do not spin."""
         return 0.0 if self.name == "fastlin" or n_threads == 1 else PAUSE
 
     def estimate_cost(self, point):
@@ -346,7 +350,7 @@ class _Candidate:
         return max(point["seconds"], MIN_MEASURED_SECONDS) + self._find_pause(point["threads"])
 
     def measure_next(self, level, problem, test, n_repeats, budget):
-        """Measure the next effort on the faster number of threads and add the point, or record why the curve ends."""
+        """Measure the next effort with the faster number of threads; add the point, or record why the curve ends."""
         effort, trials, limits = self.library.efforts[level], [], []
         try:
             for i, n_threads in enumerate(self._threads):
@@ -368,15 +372,15 @@ class _Candidate:
             return
         best = min(trials, key=lambda point: point["seconds"])
         self.points.append(best)
-        # A long fit shows which number of threads is faster; the other one is not measured any more.
+        # A long fit shows which number of threads is faster. The other number is not measured again.
         if best["seconds"] >= timing.SHORT_SECONDS or len(trials) < len(self._threads):
             self._threads = [best["threads"]]
 
 
 def take_sample(problem: Problem) -> Problem:
-    """Return a Problem of the first rows of each class, with l2 equal to the mean square of the features.
+    """Return a Problem with the first rows of each class. Its l2 is the mean square of the features.
 
-    At C = 1 the penalty may be too small a fraction of the objective to detect a wrong penalty.
+    With C = 1, the penalty may be too small a fraction of the objective to detect a wrong penalty.
     """
     n_each = max(SAMPLE_ROWS // problem.n_classes, 2)
     rows = np.concatenate([np.flatnonzero(problem.y == k)[:n_each] for k in range(problem.n_classes)])
@@ -387,12 +391,12 @@ def take_sample(problem: Problem) -> Problem:
 
 @lru_cache(maxsize=1)
 def _load(path):
-    """Return the problem in a file, with memory-mapped arrays."""
+    """Return the problem stored in a file, with memory-mapped arrays."""
     return joblib.load(path, mmap_mode="c")
 
 
 def find_optimum(library: Library, path: str) -> float:
-    """Return the objective of a fit of the problem in a file, in float64 and to a small tolerance."""
+    """Return the objective of a fit in float64 to the problem in a file, with a small tolerance."""
     problem = _load(path)
     in_float64 = replace(problem, X=problem.X.astype(np.float64, copy=False))
     return problem.objective(*library.solve(in_float64, REFERENCE_TOL))

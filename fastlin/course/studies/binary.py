@@ -1,7 +1,7 @@
-"""Logistic regression of the digits 2 and 3: in the order of the data, with early stopping, and shuffled.
+"""Logistic regression for the digits 2 and 3: unshuffled, with early stopping, and shuffled.
 
-Spikes are the standard deviation of successive differences of validation accuracy or training loss, after the first
-epoch.
+The measure called spikes is the standard deviation of successive differences of the validation accuracy or the training
+loss after the first epoch.
 """
 
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ from fastlin.course.studies import course_training as course
 from fastlin.course.studies.course_training import take_median
 from fastlin.course.studies.settings import Results, Settings
 
-# Number of shuffled orders that are trained with early stopping.
+# Number of training runs with early stopping and shuffled rows.
 N_ORDERS = 20
-# The epoch in which report A's training stops.
+# The epoch in which report A's training run stops.
 REPORTED_EPOCH = 17
-# A fall of the validation accuracy is a dip if it is at least this fraction of the largest fall.
+# A decrease of the validation accuracy is a dip if it is at least this fraction of the largest decrease.
 MIN_DIP = 0.25
 MAX_DIPS = 10
-# The end of a training run is measured over its last ten epochs, because a single validation is unreliable.
+# Final values are averaged over the last ten epochs of a training run, because a single validation is unreliable.
 LATE_EPOCHS = 10
 
 
 def study_binary(settings: Settings) -> Results:
-    """Train for 50 epochs, or 10 in a quick study; on MNIST also on randomly drawn images."""
+    """Train for 50 epochs (10 in a quick study); on MNIST also on randomly drawn images."""
     settings.notify("2 against 3")
     trained = course.train(settings, "binary", shuffle=False)
     X_train, Y_train, X_val, _ = course.load_images(settings.data, "binary", None)
@@ -36,7 +36,7 @@ def study_binary(settings: Settings) -> Results:
     }
     drawn = course.train_cases(settings, "binary", "random split", course.find_splits(settings), shuffle=False)
     if drawn:
-        # A random split has a fifth as many validation images, which alone makes the spikes larger.
+        # A random split has a fifth of the validation images, and this alone makes the spikes larger.
         spikes = trained.measure_spikes(trained.val["accuracy"])
         by_split = {split: result.measure_spikes(result.val["accuracy"]) for split, result in drawn.items()}
         metrics |= {
@@ -49,7 +49,7 @@ def study_binary(settings: Settings) -> Results:
 
 
 def study_early_stopping(settings: Settings) -> Results:
-    """Train in order, and shuffled with 20 seeds, or 4 in a quick study; on MNIST also on randomly drawn images."""
+    """Train unshuffled, and shuffled with 20 seeds (4 in a quick study); on MNIST also on randomly drawn images."""
     settings.notify("in the order of the data")
     in_order = course.train(settings, "binary", shuffle=False, early_stopping=True)
     seeds = course.choose_seeds(settings, 4 if settings.quick else N_ORDERS)
@@ -78,7 +78,7 @@ def study_early_stopping(settings: Settings) -> Results:
 
 
 def study_shuffling(settings: Settings) -> Results:
-    """Train in order and with 10 seeds, and with early stopping in order and with 20; quick studies use 3 and 4."""
+    """Train unshuffled and shuffled, with 10 seeds (3 if quick), and with early stopping with 20 seeds (4 if quick)."""
     settings.notify("in order")
     in_order = course.train(settings, "binary", shuffle=False)
     seeds = course.choose_seeds(settings, 3 if settings.quick else 10)
@@ -88,7 +88,7 @@ def study_shuffling(settings: Settings) -> Results:
     stop_seeds = course.choose_seeds(settings, 4 if settings.quick else N_ORDERS)
     stopped = list(course.train_orders(settings, "binary", stop_seeds, early_stopping=True).values())
     pair = {"in order": stopped_in_order, "shuffled": stopped[0]}
-    # Losses become smoother during a training run, so both are measured up to the earlier stop.
+    # Losses become smoother during a training run, so the spikes of both runs are measured up to the earlier stop.
     n_common = min(trained.n_steps_run for trained in pair.values())
     ordered_spikes, *shuffled_spikes = (measure_spikes(trained) for trained in (in_order, *shuffled))
     median = {name: float(np.median([spikes[name] for spikes in shuffled_spikes])) for name in ordered_spikes}
@@ -132,7 +132,7 @@ def study_shuffling(settings: Settings) -> Results:
 
 
 def compare_rows(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Compare each measure of the first row, in order, with the shuffled others; higher accuracies are better."""
+    """Compare each measure of the first row, which is unshuffled, with the other rows; higher accuracies are better."""
     ordered, *shuffled = rows
     return {
         name: compare(value, [row[name] for row in shuffled], sign=-1 if "accuracy" in name else 1)
@@ -141,9 +141,10 @@ def compare_rows(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def compare(in_order: float | None, shuffled: list[float | None], sign: int = 1) -> dict[str, Any]:
-    """Return a measure in order, its median over shuffled orders, and how many orders are better and worse.
+    """Return an unshuffled measure, its median over shuffled orders, and the numbers of better and worse orders.
 
-    Lower is better, or higher with a sign of -1. None, a measure that was not reached, counts as the worst.
+    Lower is better if sign is 1, higher if sign is -1. None means that a measure was not reached, and is the
+    worst value.
     """
     reference, *values = (np.inf if value is None else sign * value for value in (in_order, *shuffled))
     median = take_median(values)
@@ -157,13 +158,13 @@ def compare(in_order: float | None, shuffled: list[float | None], sign: int = 1)
 
 
 def measure_spikes(trained: course.Trained, n_steps: float = np.inf) -> dict[str, float]:
-    """Return the spikes of a training run over the first n_steps, by default all."""
+    """Return the spikes of a training run over the first n_steps steps, by default all steps."""
     histories = {"accuracy_spikes": trained.val["accuracy"], "loss_spikes": trained.train["loss"]}
     return {name: trained.measure_spikes(history, n_steps) for name, history in histories.items()}
 
 
 def measure_speed(trained: course.Trained, protocol: Mapping[str, Any]) -> dict[str, int | None]:
-    """Return the steps to the losses of the protocol."""
+    """Return the number of steps until each loss of the protocol is reached."""
     losses = trained.val["loss"]
     steps, means = course.average(losses)
     averaged = dict(zip(steps.tolist(), means, strict=True))
@@ -176,7 +177,7 @@ def measure_speed(trained: course.Trained, protocol: Mapping[str, Any]) -> dict[
 
 
 def measure_end(trained: course.Trained) -> dict[str, float]:
-    """Return validation accuracies and loss at the end of a training run."""
+    """Return the final validation accuracies and loss of a training run."""
     accuracies = list(trained.val["accuracy"].values())[-LATE_EPOCHS * course.VALIDATIONS :]
     return {
         "mean accuracy of the last ten epochs": float(np.mean(accuracies)),
@@ -186,7 +187,7 @@ def measure_end(trained: course.Trained) -> dict[str, float]:
 
 
 def find_step(history: Mapping[int, float], loss: float) -> int | None:
-    """Return the first step at which a history is at most `loss`, or None."""
+    """Return the first step at which a history is at most `loss`, or None if there is none."""
     return next((step for step, value in history.items() if value <= loss), None)
 
 
@@ -200,13 +201,13 @@ def find_dips(trained: course.Trained) -> list[int]:
 
 
 def count_dips(trained: course.Trained) -> dict[str, Any]:
-    """Return the number of dips, and the batch (from 0) that most of them follow."""
+    """Return the number of dips, and the index of the batch after which most of them occur."""
     batches: list[Any] = [step % trained.steps_per_epoch for step in find_dips(trained)]
     mode = max(batches, key=batches.count) if batches else None
     return {"dips": len(batches), "batch_of_most_dips": mode, "dips_after_that_batch": batches.count(mode)}
 
 
 def _count_steps_to_the_same_batch(trained):
-    """Return the number of steps between two validations that follow the same batch of an epoch."""
+    """Return the number of steps between two validations after the same batch of an epoch."""
     steps_per_validation = max(1, trained.steps_per_epoch // course.VALIDATIONS)
     return int(np.lcm(trained.steps_per_epoch, steps_per_validation))

@@ -1,7 +1,7 @@
 """Deeper networks on CIFAR-10: their failure with small normal initial weights, and remedies.
 
-The report states no initialization, optimizer or learning rate, so claims are tested with ours and with the homework's
-template.
+The report states no initialization, optimizer or learning rate. Claims are therefore tested with fastlin's settings and
+with the homework's template.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ N_DRAWS = 3
 # The smallest and the largest number of units of a hidden layer.
 UNITS = 20, 100
 N_TEMPLATE_VALIDATION = 1_000
-# The inputs of networks.
+# Kinds of network inputs.
 COMPONENTS, CENTERED_PIXELS, PIXELS, TEMPLATE_PIXELS = "components", "centered pixels", "pixels", "pixels from −1 to 1"
 PLAIN, INPUT, DROPOUT = "plain", "batch norm of the input", "dropout"
 # According to the report, networks with more hidden layers than this are no better than a random guess. A guess among
@@ -32,7 +32,7 @@ MAX_LEARNING_DEPTH, MAX_GUESS_ACCURACY, MIN_LEARNED_ACCURACY = 3, 0.12, 0.3
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to train deeper networks; `recipe` does not contain the units of the hidden layers."""
+    """Settings of a training run of deeper networks. `recipe` does not contain the units of the hidden layers."""
 
     recipe: Recipe
     depths: tuple  # numbers of hidden layers
@@ -43,14 +43,14 @@ def _make_variant(recipe, inputs=COMPONENTS, few=False, **changes):
     return Variant(networks.read_recipe(recipe, **changes), LOW_DEPTHS if few else DEPTHS, inputs)
 
 
-# Variants by their names, "recipe, change".
+# Variants by their names in the form "recipe, change".
 VARIANTS = {name: _make_variant(**row) for name, row in SETTINGS["variants"].items()}
 
 
 def study_cifar10_deep(settings: Settings) -> Results:
-    """Train each variant at its depths with three draws of units; a quick study has fewer depths and one draw."""
+    """Train each variant with its depths and three draws of units; a quick study has fewer depths and one draw."""
     settings.notify("images")
-    # The cache has fewer entries than there are kinds of images, so the components are computed before the pixels.
+    # The cache cannot store all kinds of images, so the components are computed before the pixels.
     n_images, n_components = networks.prepare(settings.data, N_COMPONENTS, settings.quick).X_train.shape
     n_draws, depths = (1, QUICK_DEPTHS) if settings.quick else (N_DRAWS, DEPTHS)
     units = {(depth, draw): draw_units(settings.seed, depth, draw) for depth in depths for draw in range(n_draws)}
@@ -66,7 +66,7 @@ def study_cifar10_deep(settings: Settings) -> Results:
         for key, trained in networks.run_recipes(prepare_inputs(settings, inputs), selected):
             results[key] = trained
             settings.notify(f"{len(results)} of {len(cases)} networks", len(results) / len(cases))
-    # The best validation accuracy of each draw, by variant and depth.
+    # The best validation accuracy of each draw for each variant and depth.
     best: dict[str, dict[str, list[float]]] = {name: {} for name in VARIANTS}
     for name, depth, draw in cases:
         best[name].setdefault(str(depth), []).append(results[name, depth, draw].accuracies["validation"])
@@ -78,7 +78,7 @@ def study_cifar10_deep(settings: Settings) -> Results:
     three = {name: row.get(str(MAX_LEARNING_DEPTH)) for name, row in readings.items()}
 
     def compute_gain(recipe, change):
-        """Return the points that a change of the recipe gains for the network with the fewest layers."""
+        """Return the gain in percentage points from a change of the recipe, for the network with the fewest layers."""
         return 100 * (means[f"{recipe}, {change}"][low[0]] - means[f"{recipe}, {PLAIN}"][low[0]])
 
     return Results(
@@ -118,7 +118,7 @@ def study_cifar10_deep(settings: Settings) -> Results:
 
 
 def prepare_inputs(settings: Settings, inputs: str) -> Images:
-    """Return the Images of a variant: pixels from 0 to 1, or in units of the standard deviation of a pixel."""
+    """Return the Images of a variant, with pixels from 0 to 1 or in units of a pixel's standard deviation."""
     if inputs == TEMPLATE_PIXELS:
         return prepare_template(settings.data, settings.quick)
     if inputs == PIXELS:
@@ -128,7 +128,7 @@ def prepare_inputs(settings: Settings, inputs: str) -> Images:
 
 
 def prepare_template(data: Dataset, quick: bool) -> Images:
-    """Return the Images of the homework's public template: pixels from -1 to 1, with the template's split."""
+    """Return the Images of the homework's public template, with pixels from -1 to 1 and the template's split."""
     X, y = data.X_train, data.y_train
     if data.X_val is not None and data.y_val is not None:
         X, y = np.concatenate([X, data.X_val]), np.concatenate([y, data.y_val])
@@ -141,11 +141,11 @@ def prepare_template(data: Dataset, quick: bool) -> Images:
 
 
 def _find_best_beyond(row):
-    """Return the best accuracy of networks with more than MAX_LEARNING_DEPTH hidden layers, 0 if there are none."""
+    """Return the best accuracy of networks with more than MAX_LEARNING_DEPTH hidden layers, or 0 if there are none."""
     return max((accuracy for depth, accuracy in row.items() if int(depth) > MAX_LEARNING_DEPTH), default=0.0)
 
 
 def draw_units(seed: int, depth: int, draw: int) -> tuple[int, ...]:
-    """Return the numbers of units of the hidden layers of a draw, the same for every variant."""
+    """Return a draw of the numbers of units of the hidden layers. It does not depend on the variant."""
     units = np.random.default_rng([seed, depth, draw]).integers(UNITS[0], UNITS[1] + 1, depth)
     return tuple(int(unit) for unit in units)

@@ -2,7 +2,7 @@
 
 The report does not state the steps of its discrete distributions, so the learning rate is drawn uniformly from its
 range, and the regularization on a log scale. Draws are trained in parallel and stored, so an interrupted search can be
-continued.
+resumed.
 """
 
 import contextlib
@@ -35,12 +35,12 @@ SPACE = {
 REPORT_ROWS = 44_000
 FILE = "cifar10_search.jsonl"
 N_BEST = 5
-# The key of the reported optimum, which is trained too; the keys of draws are numbers.
+# The key of the reported optimum, which is also trained. The keys of draws are numbers.
 OPTIMUM = "report"
 
 
 def study_cifar10_search(settings: Settings) -> Results:
-    """Train a network for each draw that is not stored; a quick study has fewer images and 5 % of the epochs."""
+    """Train a network for each draw that is not stored. A quick study uses fewer images and 5 % of the epochs."""
     settings.notify("principal components")
     images = prepare(settings.data, N_COMPONENTS, settings.quick)
     draws: dict[int | str, dict[str, Any]] = dict(enumerate(draw(settings.draws, settings.seed)))
@@ -68,7 +68,7 @@ def study_cifar10_search(settings: Settings) -> Results:
         records[key] = {
             **marks[key],
             **draws[key],
-            # The values used in training, which are smaller than those drawn in a quick study.
+            # These are the values used in training. In a quick study they are smaller than the drawn values.
             "epochs": recipes[key].epochs,
             "batch_size": recipes[key].batch_size,
             **trained.accuracies,
@@ -98,7 +98,7 @@ def study_cifar10_search(settings: Settings) -> Results:
 
 
 def draw(n_draws: int, seed: int) -> list[dict[str, Any]]:
-    """Return the parameters of each draw; the first draws do not depend on the number of draws."""
+    """Return the parameters of each draw. The first draws do not depend on the number of draws."""
     draws = ParameterSampler(SPACE, n_draws, random_state=seed)
     # JSON cannot store NumPy numbers.
     return [{name: np.asarray(value).item() for name, value in parameters.items()} for parameters in draws]
@@ -113,7 +113,7 @@ def make_recipe(parameters: Mapping[str, Any], n_rows: int, quick: bool) -> Reci
 
 
 def read_records(path: Path, marks: Mapping[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
-    """Return the stored records by their key in marks; records of other searches and damaged lines are ignored."""
+    """Return a dict of the stored records by their key in marks; skip records of other searches and damaged lines."""
     if not path.exists():
         return {}
     records = {}
@@ -126,14 +126,14 @@ def read_records(path: Path, marks: Mapping[int | str, dict[str, Any]]) -> dict[
 
 
 def _agree(stored, expected):
-    """Return whether a record has the expected values, up to the last digits of floats, which depend on processors."""
+    """Return whether a record has the expected values; the last digits of floats depend on the processor."""
     if isinstance(expected, dict):
         return all(_agree(stored[name], value) for name, value in expected.items())
     return math.isclose(stored, expected, rel_tol=1e-9) if isinstance(expected, float) else stored == expected
 
 
 def append_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Append a record to the file, with a lock against other processes and atomically in case of a crash."""
+    """Append a record to the file atomically, with a lock against other processes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path), write_whole(path) as part:
         content = path.read_bytes() if path.exists() else b""

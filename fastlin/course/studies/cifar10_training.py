@@ -1,4 +1,4 @@
-"""Images and network training of the CIFAR-10 studies; "the report" is a student's report on the homework."""
+"""Images and network training for the CIFAR-10 studies. "The report" is a student's report on the homework."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network, initialize
 from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Training, train_by_epochs
 
-# This leaves two full batches of 22,000 images, the batch size of the report, for training.
+# Two full batches of 22,000 images, the report's batch size, remain for training.
 N_VALIDATION = 6_000
-# The fraction of the training images that is used for validation if a data set, such as the digits, has no such images.
+# If a data set has no validation images, such as the digits, this fraction of the training images is used instead.
 VALIDATION_FRACTION = 0.2
-# Number of rows of each split of the data in a quick study.
+# Number of rows of each split in a quick study.
 QUICK_ROWS = 4_000
 INPUTS = "X_train", "X_val", "X_test"
 
@@ -35,20 +35,20 @@ INPUTS = "X_train", "X_val", "X_test"
 class Images(Dataset):
     """Training, validation and test images (n, pixels or components), float32, in units of a pixel value (0 to 255).
 
-    `scale` changes the unit. The features are pixels, optionally centered by the training means, or principal
+    `scale` changes the unit. The features are either pixels, optionally centered by their training means, or principal
     components.
     """
 
-    pixel_deviation: float = 1.0  # square root of the mean variance of a training pixel
+    pixel_deviation: float = 1.0  # square root of the mean variance of the training pixels
 
     @property
     def splits(self) -> dict[str, tuple[Any, Any]]:
-        """Images and labels of the training, validation and test split."""
+        """Images and labels of the training, validation and test splits."""
         test = self.X_test, self.y_test
         return {"train": (self.X_train, self.y_train), "validation": (self.X_val, self.y_val), "test": test}
 
     def scale(self, unit: float) -> Images:
-        """Return the images in another unit, given in pixel values."""
+        """Return the images in another unit, where `unit` is its size in pixel values."""
         factor = np.float32(1 / unit)
         scaled: dict[str, Any] = {name: getattr(self, name) * factor for name in INPUTS}
         return replace(self, **scaled, pixel_deviation=self.pixel_deviation / unit)
@@ -56,10 +56,10 @@ class Images(Dataset):
 
 @lru_cache(maxsize=2)
 def prepare(data: Dataset, n_components: int | None, quick: bool, centered: bool = True) -> Images:
-    """Return the Images of a Dataset: principal components, or pixels if n_components is None.
+    """Return the Images of a Dataset as principal components, or as pixels if n_components is None.
 
-    Without validation images the last training images are used for validation. A quick study uses QUICK_ROWS images of
-    each split.
+    If there are no validation images, the last training images are used. A quick study uses QUICK_ROWS images of each
+    split.
     """
     X, y, X_val, y_val = data.X_train, data.y_train, data.X_val, data.y_val
     if X_val is None or y_val is None:
@@ -83,7 +83,7 @@ def prepare(data: Dataset, n_components: int | None, quick: bool, centered: bool
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a network and its training; `init` and `scale` go to `initialize`, `normalization` to `Network`."""
+    """Settings of a network and its training; `initialize` uses `init` and `scale`, `Network` uses `normalization`."""
 
     hidden: tuple
     epochs: int
@@ -103,7 +103,7 @@ class Recipe:
 
 
 def read_recipe(name: str, **changes: Any) -> Recipe:
-    """Return a recipe of settings.toml, with changes."""
+    """Return a recipe from settings.toml with changes."""
     settings = {**SETTINGS["networks"][name], **changes}
     values: dict[str, Any] = {key: tuple(x) if isinstance(x, list) else x for key, x in settings.items()}
     return Recipe(**values)
@@ -111,18 +111,18 @@ def read_recipe(name: str, **changes: Any) -> Recipe:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A network trained by a recipe."""
+    """A network trained with a recipe."""
 
     training: Training
-    # Accuracies by split, of the best epoch by validation accuracy, or of the initial parameters if the first epoch
-    # diverged.
+    # The accuracy on each split, in the epoch with the best validation accuracy, or with the initial parameters if the
+    # first epoch diverged.
     accuracies: dict
     penalties: list  # reg ||W||^2 after each epoch
     seconds: float
 
 
 def run_recipes(images: Images, cases: Mapping[Any, tuple[Recipe, int]]) -> Iterator[tuple[Any, Trained]]:
-    """Train a network for each recipe and seed in parallel processes; yield key and Trained as each ends."""
+    """Train a network for each recipe and seed in parallel; yield key and Trained when a training run completes."""
     run = Parallel(n_jobs=count_threads(), return_as="generator_unordered")
     with warnings.catch_warnings():
         # After Ctrl-C joblib warns about the number of unfinished training runs.
@@ -132,13 +132,13 @@ def run_recipes(images: Images, cases: Mapping[Any, tuple[Recipe, int]]) -> Iter
 
 def _run_recipe(key, images, recipe, seed):
     if parent_process() is not None:
-        # Ctrl-C in a terminal reaches every process. The main process ends the others, which must not print tracebacks.
+        # Ctrl-C in a terminal reaches every process. The main process ends the others, which must print no tracebacks.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return key, train(images, recipe, seed)
 
 
 def train(images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[Training], object] | None = None) -> Trained:
-    """Train a network; the seed draws initialization, batches and dropout. Ctrl-C raises KeyboardInterrupt."""
+    """Train a network with a seed for initialization, batches and dropout. Ctrl-C raises a KeyboardInterrupt."""
     random_state = np.random.RandomState(seed)
     sizes = images.X_train.shape[1], *recipe.hidden, int(images.y_train.max()) + 1
     network = Network(sizes, "relu", normalization=recipe.normalization, dropout=recipe.dropout)
@@ -162,9 +162,9 @@ def train(images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[Trainin
     if training.ended == "interrupted":
         raise KeyboardInterrupt
     predictor = network.fold()
-    # The parameters of the best epoch of a training run that diverges may overflow on other images.
+    # If a training run diverges, the parameters of its best epoch may overflow on other images.
     with np.errstate(over="ignore", invalid="ignore"):
         accuracies = {name: predictor.measure(split)[1] for name, split in examples.items()}
-    # Saved parameters are not needed by the studies.
+    # The studies do not need the saved parameters.
     training = replace(training, last=training.last._replace(saved=None), best=None)
     return Trained(training, accuracies, penalties, seconds)

@@ -1,4 +1,4 @@
-"""The report's two-layer network on CIFAR-10: two interpretations, TwoLayerNet itself, and better settings."""
+"""The report's two-layer network on CIFAR-10: two interpretations, `TwoLayerNet` itself, and better settings."""
 
 from dataclasses import replace
 from time import perf_counter
@@ -16,12 +16,12 @@ REPORT, OWN = read_recipe("report"), read_recipe("own")
 REPORTED = {"train": 0.555, "validation": 0.491, "test": 0.527}
 # The fraction of the epochs in a quick study.
 QUICK_FRACTION = 0.05
-# Principal components and momentum are compared over the first epochs, where the training runs differ most.
+# Principal components and momentum are compared over the first epochs, in which the training runs differ most.
 N_COMPARED = 100
 
 
 def study_cifar10_two_layer(settings: Settings) -> Results:
-    """Train with each interpretation, with TwoLayerNet and with our recipe; a quick study has 5 % of the epochs."""
+    """Train with each interpretation, `TwoLayerNet` and fastlin's own recipe; a quick study uses 5 % of the epochs."""
     settings.notify("principal components")
     images = prepare(settings.data, N_COMPONENTS, settings.quick)
     runs = make_runs(images, settings.quick)
@@ -31,7 +31,7 @@ def study_cifar10_two_layer(settings: Settings) -> Results:
     by_class = train_two_layer_net(images, report, settings.seed)
     settings.notify("components and momentum", 0.0)
     compared = compare_settings(settings, images, report)
-    # One progress bar counts the epochs of all runs.
+    # A single progress bar shows the epochs of all runs.
     n_epochs, n_before = sum(recipe.epochs for recipe, _ in runs.values()), 0
     trained: dict[str, Trained] = {}
     for name, (recipe, data) in runs.items():
@@ -58,11 +58,11 @@ def study_cifar10_two_layer(settings: Settings) -> Results:
 
 
 def make_runs(images: Images, quick: bool) -> dict[str, tuple[Recipe, Images]]:
-    """Return the recipe and the images of each run by its name."""
+    """Return a dict from the name of each run to its recipe and images."""
     n_rows = len(images.y_train)
     report = replace(REPORT, batch_size=min(REPORT.batch_size, n_rows // 2))
     steps = n_rows // report.batch_size
-    # Each update counts as an epoch, also for the learning rate decay.
+    # Each update is treated as an epoch, also by the learning rate decay.
     by_update = replace(report, epochs=report.epochs // steps, decay=report.decay**steps)
     runs = {
         "pixels 0–255, 1,100 epochs": (report, images),
@@ -88,16 +88,17 @@ def _measure(trained):
 
 
 def train_two_layer_net(images: Images, recipe: Recipe, seed: int) -> dict[str, Any]:
-    """Train `TwoLayerNet` with the report's recipe, and return the same measures as for other training runs.
+    """Train `TwoLayerNet` with the report's recipe; return the same measures as for other training runs.
 
-    The accuracies are those of the last parameters, as in the homework, and an epoch is N // batch_size drawn batches.
+    As in the homework, the accuracies are computed with the last parameters. An epoch consists of N // batch_size drawn
+    batches.
     """
     sizes = images.X_train.shape[1], *recipe.hidden, int(images.y_train.max()) + 1
     n_iterations = recipe.epochs * (len(images.y_train) // recipe.batch_size)
     state = np.random.get_state()
     begin = perf_counter()
     try:
-        # The class draws weights and batches from NumPy's global random state, which is restored for the caller.
+        # The class draws weights and batches from NumPy's global random state. It is restored afterwards.
         np.random.seed(seed)
         network = TwoLayerNet(*sizes)
         history = network.train(
@@ -126,7 +127,7 @@ def train_two_layer_net(images: Images, recipe: Recipe, seed: int) -> dict[str, 
 
 
 def compare_settings(settings: Settings, images: Images, report: Recipe) -> dict[str, Any]:
-    """Train for some epochs with the report's settings, without momentum, and on pixels, and return the results."""
+    """Train for some epochs with the report's settings, without momentum, and on pixels; return the results."""
     recipe = replace(report, epochs=5 if settings.quick else N_COMPARED)
     cases = {
         "the report's settings": (images, recipe),

@@ -1,4 +1,4 @@
-"""Evaluation of the claims of the five reports in claims.toml: a measurement and a verdict for each."""
+"""Evaluation of the claims in claims.toml, which five reports state: a measurement and a verdict for each claim."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -6,25 +6,25 @@ from typing import Any
 from fastlin.course.studies.comparators import COMPARATORS
 from fastlin.course.texts import DATA_NAMES, fill_in, find, read_toml
 
-# Values in place of a verdict if there is no measurement, or one that is too short.
+# Values that replace a verdict if there is no measurement, or if the measurement is too short.
 NEEDS_MNIST, NEEDS_CIFAR10, NEEDS_WHOLE, NOT_RUN = "needs MNIST", "needs CIFAR-10", "needs a whole run", "not run"
 NEEDS_DATA = {"mnist": NEEDS_MNIST, "cifar10": NEEDS_CIFAR10}
 HOMEWORK = "H"
-# A dash means that there is no value.
+# A dash represents a missing value.
 DEFAULTS = {"assumed": "–", "reported": "–"}
 CLAIMS: list[dict[str, Any]] = [
-    # Unless its entry has "any", a claim can only be evaluated on the data of its reports.
+    # A claim can only be evaluated on the data of its reports, unless its entry contains "any".
     DEFAULTS | {"on": "cifar10" if claim["reports"] == HOMEWORK else "mnist"} | claim
     for claim in read_toml("studies", "claims.toml")["claims"]
 ]
-# The columns of a row that come from claims.toml.
+# The columns of a row that are copied from claims.toml.
 COPIED = ("reports", "task", "study", "says", "assumed", "how", "reported", "tolerance")
 
 
 def evaluate_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] = ()) -> list[dict[str, str]]:
     """Return a row of plain values for each claim: its entry in claims.toml, `data`, `here`, `verdict` and `because`.
 
-    `entries` maps a study to its `data`, `parameters` and `metrics`; failed studies have no entry.
+    `entries` maps the name of a study to its `data`, `parameters` and `metrics`. Failed studies have no entry.
     """
     return [_evaluate(claim, entries.get(claim["study"]), claim["study"] in failed) for claim in CLAIMS]
 

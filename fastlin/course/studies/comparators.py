@@ -17,22 +17,22 @@ DEPENDS_ON_THE_MEASURE, DEPENDS_ON_THE_SETTING = "depends on the measure", "depe
 SHOWS_SIGNS = "shows signs"
 
 Metrics: TypeAlias = Mapping[str, Any]
-# A number, or the path of one.
+# A number, or the path of a number in the metrics.
 Number: TypeAlias = float | str
-# The fraction of orders or seeds that has to agree.
+# The fraction of orders or seeds that must agree.
 MIN_AGREEMENT = 0.8
-# Slopes differ if they are this number of standard errors apart.
+# Slopes differ significantly if their difference exceeds this number of standard errors.
 STANDARD_ERRORS = 2
 
 
 def _read(metrics, numbers):
-    """Return numbers with paths replaced by their values; a path of a dict is replaced by all values of the dict."""
+    """Return numbers with paths replaced by their values. The path of a dict is replaced by all values of the dict."""
     items = [find(metrics, number) if isinstance(number, str) else number for number in numbers]
     return [value for item in items for value in (item.values() if isinstance(item, Mapping) else (item,))]
 
 
 def within(metrics: Metrics, *, values: Sequence[Number], of: Sequence[Number], by: float) -> str:
-    """Confirm if each value is within `by` of its reference; a single reference serves all values."""
+    """Confirm if each value is within `by` of its reference in `of`. A single reference applies to all values."""
     measured, references = _read(metrics, values), _read(metrics, of)
     if len(references) == 1:
         references *= len(measured)
@@ -41,7 +41,7 @@ def within(metrics: Metrics, *, values: Sequence[Number], of: Sequence[Number], 
 
 
 def between(metrics: Metrics, *, values: Sequence[Number], lowest: float, highest: float) -> str:
-    """Confirm if all values are between two numbers, contradict if none is; otherwise it depends on the setting."""
+    """Confirm if all values are in [lowest, highest], contradict if none are; otherwise the setting decides."""
     inside = [lowest <= value <= highest for value in _read(metrics, values)]
     return CONFIRMED if all(inside) else DEPENDS_ON_THE_SETTING if any(inside) else CONTRADICTED
 
@@ -56,7 +56,7 @@ def fraction(
     min_number: int = 1,
     otherwise: str = NOT_CONFIRMED,
 ) -> str:
-    """Confirm if part / of is at least confirmed_from, contradict up to contradicted_to; of must reach min_number."""
+    """Confirm if part / of >= confirmed_from, contradict if it is <= contradicted_to; `of` must reach min_number."""
     counted, number = _read(metrics, (part, of))
     if number < min_number:
         return NOT_CONFIRMED
@@ -65,7 +65,7 @@ def fraction(
 
 
 def measures(metrics: Metrics, *, rows: str) -> str:
-    """Combine several measures, which agree or disagree if MIN_AGREEMENT of their orders are better or worse."""
+    """Combine several measures: one (dis)agrees if a fraction MIN_AGREEMENT of its orders is better (worse)."""
     measured = find(metrics, rows).values()
     agree = [row["better"] >= MIN_AGREEMENT * row["of"] for row in measured]
     disagree = [row["worse"] >= MIN_AGREEMENT * row["of"] for row in measured]
@@ -77,25 +77,26 @@ def measures(metrics: Metrics, *, rows: str) -> str:
 
 
 def falls(metrics: Metrics, *, values: str) -> str:
-    """Confirm if a quantity, listed from the strongest penalty to none, falls as the penalty grows."""
+    """Confirm if a quantity, listed from the strongest penalty to none, decreases as the penalty increases."""
     rises = [weak - strong for strong, weak in itertools.pairwise(find(metrics, values).values())]
-    # A training run that diverged gives NaN, which is neither a rise nor a fall.
+    # A diverged training run gives NaN, which is neither an increase nor a decrease.
     if any(rise > 0 for rise in rises) and all(rise >= 0 for rise in rises):
         return CONFIRMED
     return CONTRADICTED if all(rise < 0 for rise in rises) else NOT_CONFIRMED
 
 
 def significant(metrics: Metrics, *, value: str, error: str, of: str) -> str:
-    """Confirm a mean gain whose 95 % interval (Student's t, `of` seeds) lies above zero, contradict one below."""
+    """Confirm if the 95 % interval of a mean gain (Student's t, `of` seeds) is above 0, contradict if it is below."""
     gain, standard_error, n_seeds = _read(metrics, (value, error, of))
     half_width = float(stats.t.ppf(0.975, n_seeds - 1)) * standard_error
     return CONFIRMED if gain > half_width else CONTRADICTED if gain < -half_width else NOT_CONFIRMED
 
 
 def plateau(metrics: Metrics, *, before: str, after: str, training: str) -> str:
-    """Confirm if the validation accuracy has no significant slope after a step while the training accuracy rises.
+    """Confirm if the validation accuracy has no significant slope after a step while the training accuracy increases.
 
-    The verdict is "shows signs" if the later slope is significantly below the earlier one and the training slope.
+    The verdict is "shows signs" if the later validation slope is significantly smaller than both the earlier validation
+    slope and the training slope.
     """
     earlier, later, rising = (find(metrics, path) for path in (before, after, training))
     flat = {"change": 0.0, "error": 0.0}
@@ -107,12 +108,12 @@ def plateau(metrics: Metrics, *, before: str, after: str, training: str) -> str:
 
 
 def _exceeds(slope, other):
-    """Return whether a slope is significantly larger than another one."""
+    """Return whether a slope is significantly larger than another slope."""
     return slope["change"] - other["change"] > STANDARD_ERRORS * math.hypot(slope["error"], other["error"])
 
 
 def overfits(metrics: Metrics, *, rise: str, by: float, gap: str, growth: str, error: str) -> str:
-    """Confirm if the validation loss rises by the fraction `by` above its minimum; a growing gap only shows signs."""
+    """Confirm if the validation loss increases by a fraction `by` over its minimum; a growing gap only shows signs."""
     relative_rise, width, change, standard_error = _read(metrics, (rise, gap, growth, error))
     if relative_rise >= by:
         return CONFIRMED

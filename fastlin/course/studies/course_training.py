@@ -1,4 +1,4 @@
-"""Training in the studies of the course: settings of each data set, data, and trained models."""
+"""Training in the course's studies: settings for each data set, data, and trained models."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from fastlin.course.trainers.data import select_images
 from fastlin.course.trainers.models import BinaryModel, SoftmaxModel
 from fastlin.typing import Array, FloatArray, IntArray
 
-# 2 vs 3, or ten digits.
+# The digits 2 vs 3, or all ten digits.
 Task: TypeAlias = Literal["binary", "softmax"]
 PATIENCE = 10
-# Number of validations per epoch; curves are averaged over an epoch.
+# Number of validations per epoch. Curves are averaged over an epoch.
 VALIDATIONS = 5
 # Maximum number of epochs of a training run with early stopping.
 MAX_EPOCHS = 500
-# Numbers of training and validation images that report B draws at random from MNIST. The first seed is that of the
-# course's code; the others show how much a result depends on it.
+# Numbers of training and validation images that report B draws at random from MNIST. The course's code uses the first
+# seed. The other seeds show how much a result depends on the draw.
 RANDOM_SPLIT = 18_000, 2_000
 SPLIT_SEEDS = 0, 1, 2
 
@@ -49,8 +49,8 @@ def describe_training(settings: Settings, task: Task) -> dict[str, Any]:
 def load_images(data: Dataset, task: Task, split: int | None, /) -> tuple[Array, Array, Array, Array]:
     """Return the preprocessed X_train, Y_train, X_val, Y_val of a task.
 
-    `split` is the seed of the random split of report B; None uses the first COURSE_IMAGES training images and all test
-    images.
+    `split` is the seed of report B's random split. None selects the first COURSE_IMAGES training images and all
+    test images.
     """
     sizes, random_state = (min(datasets.COURSE_IMAGES, len(data.X_train)), len(data.X_test)), None
     if split is not None:
@@ -70,7 +70,7 @@ def choose_seeds(settings: Settings, n_seeds: int) -> list[int]:
 
 
 def find_splits(settings: Settings) -> dict[str, dict[str, int]]:
-    """Return the random splits as cases of `train_cases`: none without all of MNIST, and one in a quick study."""
+    """Return the random splits as cases of `train_cases`: none without all of MNIST, and one if quick."""
     if settings.data.name != "mnist" or len(settings.data.X_train) != datasets.MNIST_FILES["X_train"][2][0]:
         return {}
     return {str(split): {"split": split} for split in SPLIT_SEEDS[: 1 if settings.quick else None]}
@@ -78,7 +78,7 @@ def find_splits(settings: Settings) -> dict[str, dict[str, int]]:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained model and its histories. It must not be changed, because several studies share it."""
+    """A trained model and its histories. It must not be modified, because several studies use it."""
 
     model: BinaryModel | SoftmaxModel
     train: dict
@@ -87,20 +87,20 @@ class Trained:
 
     @property
     def n_steps_run(self) -> int:
-        """Number of steps of the training."""
+        """Number of steps of the training run."""
         return len(self.train["loss"])
 
     @property
     def n_epochs_run(self) -> float:
-        """Number of epochs of the training, possibly fractional."""
+        """Number of epochs of the training run, possibly fractional."""
         return self.n_steps_run / self.steps_per_epoch
 
     def after_first_epoch(self, history: Mapping[int, float], end: float = np.inf) -> FloatArray:
-        """Return the values of a history from the second epoch to before a step; losses fall steeply in the first."""
+        """Return a history's values after the first epoch, in which losses drop steeply, and before step `end`."""
         return np.array([value for step, value in history.items() if self.steps_per_epoch <= step < end])
 
     def measure_spikes(self, history: Mapping[int, float], end: float = np.inf) -> float:
-        """Return the standard deviation of the differences between the successive values of `after_first_epoch`."""
+        """Return the standard deviation of the differences between successive values of `after_first_epoch`."""
         return float(np.std(np.diff(self.after_first_epoch(history, end))))
 
 
@@ -116,10 +116,11 @@ def train(
     seed: int | None = None,
     split: int | None = None,
 ) -> Trained:
-    """Return the Trained model of a task, cached for all studies; the penalty of ten digits is as in `SoftmaxModel`.
+    """Return the Trained model of a task, cached for all studies.
 
-    With early_stopping the training takes at most MAX_EPOCHS epochs, with PATIENCE. The learning rate is that for
-    λ = rate_of, by default for the model's λ. `seed` shuffles the rows; `split` is as in `load_images`.
+    With early_stopping, the training run has the patience PATIENCE and at most MAX_EPOCHS epochs. For ten digits, the
+    penalty is the penalty of `SoftmaxModel`. The learning rate is the rate for λ = rate_of, by default for the model's
+    λ. `seed` is the seed for shuffling the rows, and `split` has the same meaning as in `load_images`.
     """
     protocol = find_protocol(settings)
     weight = rate_of if rate_of is not None else l2_reg_lambda / 2 if half else l2_reg_lambda
@@ -130,8 +131,8 @@ def train(
     return _train(settings.data, task, split, seed, l2_reg_lambda, half, *options)
 
 
-# The studies train 38 models of 2 vs 3 and 17 of ten digits. Settings is not part of the cache key, because each study
-# has its own object.
+# The studies train 38 models for 2 vs 3 and 17 models for ten digits. Settings is not part of the cache key, because
+# each study has its own object.
 @lru_cache(maxsize=96)
 def _train(data, task, split, seed, l2_reg_lambda, half, batch_size, learning_rate, n_epochs, shuffle, early_stopping):
     images = load_images(data, task, split)
@@ -142,7 +143,7 @@ def _train(data, task, split, seed, l2_reg_lambda, half, batch_size, learning_ra
     options = {"early_stopping": early_stopping, "patience": PATIENCE, "seed": seed, "progress": False}
     trainer = trainers.BaseTrainer(model, learning_rate, batch_size, shuffle, *images, **options)
     train, val = trainer.train(n_epochs)
-    # A training run that Ctrl-C interrupted is not a result.
+    # An interrupted training run is not a result.
     if trainer.interrupted:
         raise KeyboardInterrupt
     return Trained(model, train, val, n_rows // batch_size)
@@ -151,9 +152,9 @@ def _train(data, task, split, seed, l2_reg_lambda, half, batch_size, learning_ra
 def train_cases(
     settings: Settings, task: Task, label: str, cases: Mapping[str, dict[str, Any]], **options: Any
 ) -> dict[str, Trained]:
-    """Return the Trained model of each case by its name; a case has arguments of `train`, in addition to options.
+    """Return a dict from the name of each case to its Trained model. Cases are arguments of `train`, besides options.
 
-    Progress messages are the label and the name of the case.
+    Progress messages consist of the label and the name of the case.
     """
     trained = {}
     for name, case in cases.items():
@@ -163,12 +164,12 @@ def train_cases(
 
 
 def train_orders(settings: Settings, task: Task, seeds: Iterable[int], **options: Any) -> dict[str, Trained]:
-    """Return the Trained model of each shuffled order by its seed."""
+    """Return a dict from each shuffling seed to the Trained model."""
     return train_cases(settings, task, "seed", {str(seed): {"seed": seed} for seed in seeds}, **options)
 
 
 def measure_end(trained: Trained, X_train: Array, Y_train: Array) -> dict[str, float]:
-    """Return the loss over all training images, the last validation loss, and the last accuracies on both sets."""
+    """Return the loss on all training images, the last validation loss, and the last accuracies on both sets."""
     return {
         "final_train_loss": float(trainers.cross_entropy_loss(Y_train, trained.model.forward(X_train))),
         "final_validation_loss": last(trained.val["loss"]),
@@ -178,7 +179,7 @@ def measure_end(trained: Trained, X_train: Array, Y_train: Array) -> dict[str, f
 
 
 def average(history: Mapping[int, float]) -> tuple[IntArray, FloatArray]:
-    """Return moving averages over the validations of an epoch, with the last step of each window."""
+    """Return the last step of each window of one epoch of validations, and the moving averages over the windows."""
     means = np.convolve(list(history.values()), np.ones(VALIDATIONS) / VALIDATIONS, "valid")
     return np.array(list(history))[VALIDATIONS - 1 :], means
 
@@ -189,6 +190,6 @@ def last(history: dict[int, float]) -> float:
 
 
 def take_median(values: Iterable[float | None]) -> float | None:
-    """Return the median of values, where None counts as infinite; None if the median is infinite."""
+    """Return the median of values, where None means infinity; return None if the median is infinite."""
     median = float(np.median([np.inf if value is None else value for value in values]))
     return median if np.isfinite(median) else None

@@ -1,4 +1,4 @@
-"""Checks of the gradients of the course's models and the homework's network, and of a step, against definitions."""
+"""Checks of a step, and of the gradients of the course's models and the homework's network, against definitions."""
 
 from typing import Any
 
@@ -13,16 +13,16 @@ from fastlin.course.trainers.two_layer_net import TwoLayerNet
 N_IMAGES = 100
 EPSILON = 1e-3
 LAMBDA = 0.1
-# The loss of the homework's network has kinks where a unit is zero; a smaller step crosses fewer of them. N_WEIGHTS
-# entries of each parameter are compared.
+# The loss of the homework's network is not differentiable where a unit is zero, and a smaller step crosses fewer of
+# these points. N_WEIGHTS entries of each parameter are compared.
 NETWORK_EPSILON, N_HIDDEN, N_WEIGHTS = 1e-6, 20, 100
 LEARNING_RATE = 0.5
-# The penalty of each entry of w, written out here so that the model's own factor is tested too.
+# The penalty of each entry of w is written out here, so that the model's own factor is also tested.
 PENALTIES = {"softmax_l2": lambda w: LAMBDA * w**2, "softmax_half_l2": lambda w: 0.5 * LAMBDA * w**2}
 
 
 def study_gradient_check(settings: Settings) -> Results:
-    """Compare gradients at small random weights over 100 images, or 20 in a quick study."""
+    """Compare gradients at small random weights on 100 images, or on 20 images in a quick study."""
     n_images = 20 if settings.quick else N_IMAGES
     random_state = np.random.RandomState(settings.seed)
     binary = [array[:n_images] for array in load_images(settings.data, "binary", None)[:2]]
@@ -57,10 +57,10 @@ def study_gradient_check(settings: Settings) -> Results:
 
 
 def _compare_network(X, y, random_state):
-    """Return the largest difference of TwoLayerNet's gradients from central differences, at large enough weights."""
+    """Return the largest difference between TwoLayerNet's gradients and central differences (std=0.1)."""
     state = np.random.get_state()
     try:
-        # The class draws its weights from NumPy's global random state, which is restored for the caller.
+        # The class draws its weights from NumPy's global random state. It is restored afterwards.
         np.random.set_state(random_state.get_state())
         network = TwoLayerNet(X.shape[1], N_HIDDEN, int(y.max()) + 1, std=0.1)
     finally:
@@ -79,7 +79,7 @@ def _compare_network(X, y, random_state):
 
 
 def _compare_step(model, X, Y):
-    """Return the largest difference of the weights after a step from w - α ∂C/∂w."""
+    """Return the largest difference between the weights after a step and w - α ∂C/∂w."""
     model.backward(X, model.forward(X), Y)
     expected = model.w - LEARNING_RATE * model.grad
     trainer = trainers.SoftmaxTrainer(model, LEARNING_RATE, len(X), False, X, Y, X, Y, early_stopping=False)
@@ -90,7 +90,7 @@ def _compare_step(model, X, Y):
 def _compare_penalty(penalty, model, X, Y):
     """Return the largest difference between the gradient of the penalty and its central differences.
 
-    `compare_gradient` reads the penalty from the model, so it does not detect a wrong factor of λ.
+    `compare_gradient` reads the penalty from the model, so it cannot detect a wrong factor of λ.
     """
     unpenalized = trainers.SoftmaxModel(0.0, n_inputs=len(model.w))
     unpenalized.w = model.w
@@ -101,9 +101,9 @@ def _compare_penalty(penalty, model, X, Y):
 
 
 def _compare_prediction_slope(model, X, Y):
-    """Return the largest difference of the gradient from the mean of x_n C_n (1 - C_n).
+    """Return the largest difference between the gradient and the mean of x_n C_n (1 - C_n).
 
-    Report D equates the two; the mean is the slope of the predictions C_n.
+    Report D equates the two. The mean is the slope of the predictions C_n.
     """
     outputs = model.forward(X)
     model.backward(X, outputs, Y)

@@ -6,12 +6,12 @@ from fastlin.course.studies.settings import Results, Settings
 from fastlin.typing import Array
 
 N_SHOWN = 10
-# The smallest and the largest width that are tried, relative to the side of the images.
+# The smallest and the largest width to try, relative to the side length of the images.
 WIDTHS = 0.5, 1.5
 
 
 def study_images(settings: Settings) -> Results:
-    """Find the width at which vertical neighbors are most correlated, and return the first images."""
+    """Find the width with the highest correlation between vertical neighbors, and return the first images."""
     X, y = settings.data.X_train, settings.data.y_train
     side = round(X.shape[1] ** 0.5)
     pixels = X[:1000].astype(np.float64)
@@ -36,5 +36,5 @@ def study_images(settings: Settings) -> Results:
 
 
 def correlate_rows(pixels: Array, width: int) -> float:
-    """Return the correlation between pixels and the pixels below them in images of a width."""
+    """Return the correlation between pixels and the pixels below them in images of the given width."""
     return float(np.corrcoef(pixels[:, :-width].ravel(), pixels[:, width:].ravel())[0, 1])

@@ -1,4 +1,4 @@
-"""L2 penalties on softmax regression: accuracy, norm of the weights, weights as images, and noise."""
+"""L2 penalties in softmax regression: accuracy, norm of the weights, weights as images, and noise."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,20 +13,21 @@ from fastlin.typing import Array, FloatArray
 
 PENALTIES = (1.0, 0.1, 0.01, 0.001, 0.0)
 N_SEEDS = 3
-# The model without a penalty that is trained with the learning rate of λ = 1, if that is a different one.
+# The name of the model without a penalty that is trained with the learning rate of λ = 1, if this rate differs.
 SAME_RATE = "0, at the learning rate of λ = 1"
-# The digit whose weights report B calls a straight line in the middle.
+# The digit whose weights form a straight line in the middle, according to report B.
 ONE = 1
-# A line counts as in the middle of an image if its offset, relative to the side, is at most this.
+# A line is in the middle of an image if its offset, relative to the side length, is at most this.
 MAX_OFFSET = 1 / 8
 NETWORK = read_recipe("course")
 NETWORK_PENALTY, N_NETWORKS = 3e-4, 5
 
 
 def study_l2_weights(settings: Settings) -> Results:
-    """Train with λ = 0, with λ = 1 and λ ||w||^2, and with λ = 2 and ½ λ ||w||^2; the first two with several seeds.
+    """Train with λ = 0, with λ = 1 and penalty λ ||w||^2, and with λ = 2 and penalty ½ λ ||w||^2.
 
-    If λ = 1 has its own learning rate, λ = 0 is trained with that rate too, so that the two can be compared.
+    The first two models are trained with several seeds. If λ = 1 has its own learning rate, λ = 0 is also trained with
+    that rate for comparison.
     """
     cases: dict[str, dict[str, Any]] = {
         "0": {},
@@ -38,13 +39,13 @@ def study_l2_weights(settings: Settings) -> Results:
         cases[plain := SAME_RATE] = {"rate_of": 1.0}
     trained = course.train_cases(settings, "softmax", "λ =", cases)
     seeds = course.choose_seeds(settings, 2 if settings.quick else N_SEEDS)
-    # Measures without and with the penalty, for each seed.
+    # Measures without and with the penalty for each seed.
     by_seed = [course.train_orders(settings, "softmax", seeds, **cases[name]).values() for name in (plain, "1")]
     pairs = [(_measure(without), _measure(penalized)) for without, penalized in zip(*by_seed, strict=True)]
     weights = {name: result.model.w for name, result in trained.items()}
 
     def count_smaller(*names):
-        """Return the number of seeds for which each of these measures is smaller with the penalty."""
+        """Return the number of seeds for which all these measures are smaller with the penalty."""
         return sum(all(penalized[name] < without[name] for name in names) for without, penalized in pairs)
 
     return Results(
@@ -67,7 +68,7 @@ def study_l2_weights(settings: Settings) -> Results:
 
 
 def study_l2_sweep(settings: Settings) -> Results:
-    """Train a model for each λ, without early stopping, and a network with and without a penalty."""
+    """Train a model for each λ without early stopping, and a network with and without a penalty."""
     trained = _train_penalties(settings)
     best = {name: max(result.val["accuracy"].values()) for name, result in trained.items()}
     recipe = replace(NETWORK, epochs=2) if settings.quick else NETWORK
@@ -95,13 +96,13 @@ def study_l2_sweep(settings: Settings) -> Results:
 
 
 def study_l2_norm(settings: Settings) -> Results:
-    """Compute ||w||^2 of the models of `study_l2_sweep` at the end of training."""
+    """Compute the final ||w||^2 of the models of `study_l2_sweep`."""
     norms = {name: float(np.sum(result.model.w**2)) for name, result in _train_penalties(settings).items()}
     return Results(parameters=_describe(settings), metrics={"squared_norm": norms})
 
 
 def _train_penalties(settings):
-    """Return the Trained model for each λ by its name."""
+    """Return a dict from the name of each λ to the Trained model."""
     cases = {f"{l2_reg_lambda:g}": {"l2_reg_lambda": l2_reg_lambda} for l2_reg_lambda in PENALTIES}
     return course.train_cases(settings, "softmax", "λ =", cases)
 
@@ -111,9 +112,9 @@ def _describe(settings):
 
 
 def _train_networks(settings, recipe):
-    """Return the best validation accuracies of the network, one per seed, by its penalty."""
+    """Return a dict from each penalty to the network's best validation accuracies, one per seed."""
     X_train, Y_train, X_val, Y_val = course.load_images(settings.data, "softmax", None)
-    # A network has its own biases instead of the column of ones.
+    # Networks have biases, so the column of ones is removed.
     X_train, X_val = (np.ascontiguousarray(X[:, :-1], dtype=np.float32) for X in (X_train, X_val))
     y_train, y_val = (Y.argmax(axis=1) for Y in (Y_train, Y_val))
     images = Images(settings.data.name, X_train, y_train, X_val, y_val, X_val, y_val)
@@ -143,15 +144,16 @@ def _measure(trained):
 
 
 def _measure_relative_spikes(trained, losses):
-    """Return the spikes divided by the mean loss, because spikes grow with the loss, which a penalty raises."""
+    """Return the spikes divided by the mean loss; a penalty increases the loss, and spikes increase with it."""
     return trained.measure_spikes(losses) / float(np.mean(trained.after_first_epoch(losses)))
 
 
 def measure_line(weights: FloatArray) -> tuple[float, float, float]:
-    """Return width, slant and offset, relative to the side, of the upright line that positive weights form.
+    """Return width, slant and offset of the vertical line that positive weights form, relative to the side length.
 
-    They are the standard deviation of the columns, that of the row centers in the middle half, and the distance of the
-    center from the middle. Weights are measured from the mean of the border, where pixels hardly vary.
+    The width is the standard deviation of the columns, the slant is the standard deviation of the row centers in the
+    middle half, and the offset is the distance of the center from the middle. The mean weight at the border, where
+    pixels hardly vary, is subtracted from the weights.
     """
     side = round(len(weights) ** 0.5)
     image = weights.reshape(side, side)
@@ -168,11 +170,11 @@ def measure_line(weights: FloatArray) -> tuple[float, float, float]:
 
 
 def _measure_balance(penalized: course.Trained, plain: course.Trained, X: Array, Y: Array) -> dict[str, float]:
-    """Compare the gradient of the penalty with the gradient of the loss, and the errors of both models."""
+    """Compare the gradients of the penalty and of the loss, and the errors of both models."""
     model = penalized.model
     penalty = model.l2 * model.w
     loss = X.T @ (model.forward(X) - Y) / len(X)
-    # Initially the weights are zero, so all classes are equally probable.
+    # The initial weights are zero, so all classes have equal probabilities.
     initial = X.T @ (1 / Y.shape[1] - Y) / len(X)
     labels = Y.argmax(axis=1)
     accuracies = [np.mean(trained.model.forward(X).argmax(axis=1) == labels) for trained in (penalized, plain)]
@@ -186,7 +188,7 @@ def _measure_balance(penalized: course.Trained, plain: course.Trained, X: Array,
 
 
 def relative_roughness(w: FloatArray) -> float:
-    """Return the RMS difference of neighboring pixels over their standard deviation, averaged over the outputs."""
+    """Return the RMS difference of neighboring pixels divided by their standard deviation, averaged over outputs."""
     n_pixels, n_outputs = len(w) - 1, w.shape[1]
     side = round(n_pixels**0.5)
     images = w[:-1].T.reshape(n_outputs, side, side)

@@ -1,6 +1,6 @@
-"""Test accuracy against training time, for the course's trainer and for estimators.
+"""Test accuracy vs training time for the course's trainer and for estimators.
 
-Each point of a curve is a training run from scratch, and its total time counts.
+Each point of a curve is a training run from scratch, and its time is the total time of this run.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.typing import Array, FloatArray
 
-# Returns the probabilities of the test rows.
+# A function that returns the probabilities of the test rows.
 Predict = Callable[["TaskData"], FloatArray]
 
 LEARNING_RATE, BATCH_SIZE = 0.01, 128
@@ -32,17 +32,17 @@ COURSE, SGD = "the course's trainer", "scikit-learn SGDClassifier"
 
 @dataclass(frozen=True, eq=False)
 class TaskData:
-    """The same rows for estimators (pixels in [0, 1], labels 0, 1, ...) and for the course's trainer."""
+    """The same rows for estimators (pixels in [0, 1], labels 0, 1, ...) and the course's trainer."""
 
     X: FloatArray  # (n, d) float64
     y: Array  # (n,) int64
     X_test: FloatArray
     y_test: Array
-    # X_train, Y_train, X_val, Y_val: pixels from -1 to 1 with a column of ones, and one-hot targets.
+    # X_train, Y_train, X_val and Y_val have pixels from -1 to 1, a column of ones, and one-hot targets.
     arrays: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
     def test(self, predict: Predict) -> dict[str, float]:
-        """Return the accuracy and the log loss of predictions for the test rows."""
+        """Return the accuracy and the log loss of the predictions for the test rows."""
         probabilities = predict(self)
         return {
             "accuracy": float(np.mean(probabilities.argmax(axis=1) == self.y_test)),
@@ -51,7 +51,7 @@ class TaskData:
 
 
 def make_task_data(data: Dataset, n_train: int | None = None) -> TaskData:
-    """Return the TaskData of the first n_train training rows of a data set, or of all."""
+    """Return the TaskData with the first n_train training rows of a data set, by default all rows."""
     X, y, X_test, y_test = timing.scale_rows(data, n_train, "float64")
     classes = np.eye(1 + max(y.max(), y_test.max()))
     inputs, inputs_test = (np.hstack([2 * rows - 1, np.ones((len(rows), 1))]) for rows in (X, X_test))
@@ -59,7 +59,7 @@ def make_task_data(data: Dataset, n_train: int | None = None) -> TaskData:
 
 
 def train_course(task_data: TaskData, epochs: int) -> Predict:
-    """Train the course's softmax model, validated every fifth of an epoch as in the course."""
+    """Train the course's softmax model. As in the course, it is validated after each fifth of an epoch."""
     X, Y, *_ = task_data.arrays
     model = trainers.SoftmaxModel(n_inputs=X.shape[1], n_outputs=Y.shape[1])
     arguments = LEARNING_RATE, BATCH_SIZE, True, *task_data.arrays
@@ -69,13 +69,13 @@ def train_course(task_data: TaskData, epochs: int) -> Predict:
 
 
 def train_sgd(task_data: TaskData, epochs: int) -> Predict:
-    """Train SGDClassifier for a number of epochs, with classes in parallel."""
+    """Train SGDClassifier for a number of epochs, with the classes in parallel."""
     model = SGDClassifier(loss="log_loss", random_state=0, n_jobs=count_threads(), max_iter=epochs, tol=None)
     return _fit(model, task_data)
 
 
 def fit_logistic_regression(task_data: TaskData, max_iter: int = 100) -> Predict:
-    """Fit scikit-learn's LogisticRegression, by default up to its default maximum number of iterations."""
+    """Fit scikit-learn's LogisticRegression, by default with its default max_iter."""
     return _fit(ScikitLearnLogisticRegression(max_iter=max_iter), task_data)
 
 
@@ -89,7 +89,7 @@ def _fit(model, task_data):
     return lambda task_data: model.predict_proba(task_data.X_test)
 
 
-# The function that trains each library, its efforts, and the unit of the efforts.
+# The training function of each library, its efforts, and the unit of the efforts.
 LIBRARIES: dict[str, tuple[Callable[[TaskData, Any], Predict], tuple[float, ...], str]] = {
     COURSE: (train_course, EPOCHS, "epochs"),
     "fastlin LogisticRegression": (fit_fastlin, (1e-1, 1e-4), "tol"),
@@ -99,7 +99,7 @@ LIBRARIES: dict[str, tuple[Callable[[TaskData, Any], Predict], tuple[float, ...]
 
 
 def study_learning(settings: Settings) -> Results:
-    """Train each library with increasing effort; scikit-learn's shortest training determines its number of threads."""
+    """Train each library with increasing effort; scikit-learn's shortest run determines its number of threads."""
     data = settings.data
     n_train = 1000 if settings.quick else COURSE_IMAGES if data.name == "mnist" else None
     task_data = make_task_data(data, n_train)
@@ -138,7 +138,7 @@ def study_learning(settings: Settings) -> Results:
 
 
 def _measure(task_data, train, effort, unit, n_repeats):
-    """Return a point: a description of the training, its seconds (a median if short), accuracy and log loss."""
+    """Return a point: a description of a training run, its seconds (a median if short), accuracy and log loss."""
     run = partial(timing.time_fit, partial(train, task_data, effort))
     seconds, predict = timing.repeat_short(run, n_repeats)
     training = f"tol {effort:g}" if unit == "tol" else f"{effort} {unit}"

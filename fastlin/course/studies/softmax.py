@@ -1,4 +1,4 @@
-"""Loss and accuracy of softmax regression of all ten digits, and the signs of overfitting that they show."""
+"""Loss and accuracy of softmax regression for all ten digits, and signs of overfitting."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from fastlin.course.studies.course_training import VALIDATIONS, take_median
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.typing import FloatArray, IntArray
 
-# The step from which report B sees a plateau.
+# The step at which the plateau starts, according to report B.
 RANDOM_SPLIT_FROM = 3_800
 N_SEEDS = 5
 # A slope is the change over this number of steps.
@@ -18,14 +18,14 @@ STEPS = 1_000
 
 
 class Slope(NamedTuple):
-    """A change in percentage points per 1,000 steps, and its standard error."""
+    """A slope in percentage points per 1,000 steps, and its standard error."""
 
     change: float
     error: float
 
 
 def study_softmax(settings: Settings) -> Results:
-    """Train with five seeds for the epochs of the data set, or 5 in a quick study; on MNIST also on random splits."""
+    """Train with five seeds for the data set's number of epochs (5 if quick); on MNIST also on random splits."""
     settings.notify("ten digits")
     trained = course.train(settings, "softmax")
     steps, gap = accuracy_gap(trained)
@@ -55,13 +55,13 @@ def study_softmax(settings: Settings) -> Results:
 
 
 def accuracy_gap(trained: course.Trained) -> tuple[IntArray, FloatArray]:
-    """Return steps and training minus validation accuracy, averaged over an epoch's validations."""
+    """Return steps and the gap, training minus validation accuracy, averaged over the validations of an epoch."""
     train, val = trained.train["accuracy"], trained.val["accuracy"]
     return course.average({step: train[step] - value for step, value in val.items()})
 
 
 def measure_gap(trained: course.Trained) -> tuple[int | None, float, Slope]:
-    """Return the step from which the gap of a training run stays positive, its final width in points, and its slope."""
+    """Return the step from which a training run's gap stays positive, the final gap in points, and its slope."""
     steps, gap = accuracy_gap(trained)
     width = 100 * float(gap[-max(1, len(gap) // 10) :].mean())
     means = dict(zip(steps[::VALIDATIONS], gap[::VALIDATIONS], strict=True))
@@ -69,7 +69,7 @@ def measure_gap(trained: course.Trained) -> tuple[int | None, float, Slope]:
 
 
 def find_onset(steps: IntArray, gap: FloatArray) -> int | None:
-    """Return the step from which on the training accuracy stays above the validation accuracy, or None."""
+    """Return the first step from which the gap stays positive, or None if it does not."""
     if len(gap) == 0 or gap[-1] <= 0:
         return None
     below = np.flatnonzero(gap <= 0)
@@ -90,7 +90,7 @@ def find_minimum(trained: course.Trained) -> dict[str, Any]:
 def measure_plateau(drawn: list[course.Trained]) -> dict[str, Any]:
     """Return the accuracies of the first random split after report B's step, and the slopes of all splits."""
     late = [value for step, value in drawn[0].val["accuracy"].items() if step >= RANDOM_SPLIT_FROM] if drawn else []
-    # Trainings of quick studies end before that step.
+    # Training runs of quick studies end before that step.
     if not late:
         return {}
     slopes = {
@@ -114,8 +114,8 @@ def fit_slope(
 ) -> Slope:
     """Return the Slope of the least-squares line through an accuracy, in points, for steps in [first, end).
 
-    The line is fitted to means of n_averaged values, whose residuals are assumed to be independent. With fewer than
-    three means the slope is zero.
+    The line is fitted to means of n_averaged values, and their residuals are assumed to be independent. With fewer than
+    three means, the slope is zero.
     """
     points = np.array([(step, 100 * value) for step, value in history.items() if first <= step < end]).reshape(-1, 2)
     n_means = len(points) // n_averaged
@@ -127,7 +127,7 @@ def fit_slope(
 
 
 def average_slopes(slopes: Sequence[Slope]) -> Slope:
-    """Return the mean of Slopes; its error is the larger of two estimates, from residuals and between training runs."""
+    """Return the mean Slope; its error is the larger of two estimates, from residuals and from the training runs."""
     changes, errors = np.array(slopes).T
     n = len(slopes)
     standard_deviation = float(changes.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0

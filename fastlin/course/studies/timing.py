@@ -1,4 +1,4 @@
-"""Timing of fits: rows that libraries are compared on, threads, repetitions, and intervals of time ratios."""
+"""Timing of fits: data for comparisons of libraries, threads, repetitions, and intervals of time ratios."""
 
 import contextlib
 import warnings
@@ -19,14 +19,14 @@ from fastlin.typing import Array
 
 # The time of a single short fit is unreliable, because other processes may interfere.
 N_TRIALS = 3
-# Fits and training runs shorter than this are repeated, and the median counts.
+# Fits and training runs shorter than this are repeated, and the median is reported.
 SHORT_SECONDS, N_REPEATS = 1.0, 3
-# The level of the intervals of ratios, and a sufficient number of repetitions for one.
+# The confidence level of intervals of ratios, and a number of repetitions that suffices for an interval.
 LEVEL, REPETITIONS = 0.95, 7
 
 
 def scale_rows(data: Dataset, n_train: int | None, dtype: str) -> tuple[Array, Array, Array, Array]:
-    """Return X, y (the first n_train training rows), X_test, y_test: pixels in [0, 1], labels 0, 1, ..."""
+    """Return X, y (the first n_train training rows), X_test and y_test, with pixels in [0, 1] and labels 0, 1, ..."""
     scale = 255 if data.X_train.dtype == np.uint8 else 1
     X, X_test = (np.ascontiguousarray(rows / scale, dtype=dtype) for rows in (data.X_train[:n_train], data.X_test))
     _, labels = np.unique(np.concatenate([data.y_train[:n_train], data.y_test]), return_inverse=True)
@@ -41,7 +41,7 @@ def use_threads(n_threads: int) -> Iterator[None]:
 
 
 def fit_up_to_limit(estimator: Any, X: Array, y: Array) -> None:
-    """Fit an estimator without the warning that it stops at its maximum number of epochs or iterations."""
+    """Fit an estimator without a warning if it reaches its maximum number of epochs or iterations."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         estimator.fit(X, y)
@@ -55,7 +55,7 @@ def time_fit(fit: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def repeat_short(run: Callable[[], tuple[float, Any]], n_max: int) -> tuple[list[float], Any]:
-    """Return the seconds of up to n_max runs of a fit, until one is not short, and the result of the last run."""
+    """Return the seconds of up to n_max runs of a fit, and the last result. A run that is not short is the last."""
     seconds: list[float] = []
     while not seconds or (seconds[-1] < SHORT_SECONDS and len(seconds) < n_max):
         last, result = run()
@@ -64,21 +64,21 @@ def repeat_short(run: Callable[[], tuple[float, Any]], n_max: int) -> tuple[list
 
 
 def find_interval(ratios: Iterable[float]) -> list[float] | None:
-    """Return the 95 % interval of the median of ratios from order statistics, or None for fewer than six ratios."""
-    # The number of ratios below the true median is binomial with probability 1/2.
+    """Return the 95 % interval for the median of ratios from order statistics, or None with fewer than six ratios."""
+    # The number of ratios below the true median has a binomial distribution with probability 1/2.
     ordered = sorted(ratios)
     n_outside = int(binom.ppf((1 - LEVEL) / 2, len(ordered), 0.5))
     return None if n_outside == 0 else [ordered[n_outside - 1], ordered[-n_outside]]
 
 
 def describe_repetitions(ratios: Sequence[float]) -> dict[str, Any]:
-    """Return the summary of the ratios of repetitions: their median, its interval, and their number."""
+    """Return a summary of the ratios of repetitions: their median, its confidence interval, and their number."""
     return {"ratio": median(ratios), "interval": find_interval(ratios), "n_repetitions": len(ratios)}
 
 
 def choose_threads(fit: Callable[[], object]) -> int:
-    """Return 1 or the number of all threads, whichever makes a short fit of another library faster."""
-    # The first fit also imports and loads code, which would be counted for one thread.
+    """Return 1 or the number of all threads, whichever is faster for a short fit of another library."""
+    # The first fit also imports and loads code, which would be included in the time on one thread.
     fit()
     best: dict[int, float] = {}
     for _ in range(N_TRIALS):

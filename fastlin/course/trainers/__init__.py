@@ -1,8 +1,8 @@
-"""The course API: models, trainers and small functions of the classic assignment, as a drop-in for its NumPy code.
+"""The course API: models, trainers and functions that replace the NumPy code of the classic assignment.
 
-Names, shapes and histories follow the assignment: X is (N, pixels + 1) with a last column of ones, Y is (N, 1) or
-one-hot (N, K), and the weights ``w`` are (pixels + 1, outputs) with the bias as their last row. `BaseTrainer.train`
-compiles stretches of an epoch, but calls overridden methods step by step. `TwoLayerNet` follows another homework.
+Names, shapes and histories follow the assignment. X is (N, pixels + 1), and its last column contains ones. Y is (N, 1)
+or one-hot (N, K). The weights ``w`` are (pixels + 1, outputs), and their last row is the bias. `BaseTrainer.train` runs
+several steps in one compiled call, unless methods are overridden. `TwoLayerNet` follows another homework.
 """
 
 from fastlin.course.figures.losses import plot_loss

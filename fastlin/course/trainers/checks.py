@@ -11,14 +11,14 @@ from fastlin.typing import Array
 
 
 def check_count(name: str, value: Any, highest: int | None = None) -> None:
-    """Raise a ValueError that names the argument unless value is an integer from 1 to highest."""
+    """Raise a ValueError with the argument's name unless value is an integer from 1 to highest."""
     if not (isinstance(value, (int, np.integer)) and value >= 1 and (highest is None or value <= highest)):
         limit = "" if highest is None else f" and at most the number of rows, {highest}"
         raise ValueError(f"{name} must be an integer of at least 1{limit}, got {value!r}")
 
 
 def check_number(name: str, value: Any, highest: float = np.inf, *, excluded: float | None = None) -> None:
-    """Raise a ValueError that names the argument unless value is a finite number in [0, highest], not `excluded`."""
+    """Raise a ValueError unless value is a finite number in [0, highest] other than `excluded`."""
     is_number: bool = isinstance(value, Real)
     if not (is_number and np.isfinite(value) and 0 <= value <= highest and value != excluded):
         exception = "" if excluded is None else f" but not {excluded}"
@@ -26,13 +26,13 @@ def check_number(name: str, value: Any, highest: float = np.inf, *, excluded: fl
 
 
 def read_weights(trainer: Any) -> Array:
-    """Return the model's current `w`, which a script may replace; raise a ValueError for a wrong shape or type."""
+    """Return the model's current `w`, which a script may replace; raise a ValueError if its shape or type is wrong."""
     shape = trainer.X_train.shape[1], trainer.Y_train.shape[1]
     return validate_array("model.w", find_weights(trainer.model), shape, ", the columns of X_train and of Y_train")
 
 
 def find_weights(model: Any) -> Any:
-    """Return the model's `w`; raise a ValueError if it has none, as for the course's network with `ws`."""
+    """Return the model's `w`; raise a ValueError if it is missing, as in the course's network, which has `ws`."""
     if not hasattr(model, "w"):
         description, advice = type(model).__name__, "Assign w in its constructor."
         others = " and ".join(name for name in ("ws", "grads") if hasattr(model, name))
@@ -47,7 +47,7 @@ def find_weights(model: Any) -> Any:
 
 
 def read_gradient(model: Any) -> Array:
-    """Return the gradient that the model's `backward` set; raise a ValueError if it is missing or has another shape."""
+    """Return the gradient set by the model's `backward`; raise a ValueError if it is missing or has a wrong shape."""
     grad = getattr(model, "grad", None)
     if grad is None:
         raise ValueError(
@@ -58,7 +58,7 @@ def read_gradient(model: Any) -> Array:
 
 
 def read_loss(trainer: Any, value: Any) -> float:
-    """Return the loss that a `train_step` returned; raise a ValueError unless it is one number."""
+    """Return the loss that `train_step` returned as a float; raise a ValueError unless it is one number."""
     loss = read_scalar(value)
     if loss is None:
         raise ValueError(
@@ -69,9 +69,9 @@ def read_loss(trainer: Any, value: Any) -> float:
 
 
 def read_validation(trainer: Any, values: Any) -> tuple[float, Any, Any]:
-    """Return the loss and the accuracies that a `validation_step` returned; raise a ValueError for an invalid loss.
+    """Return the loss and the accuracies that `validation_step` returned; raise a ValueError if the loss is invalid.
 
-    An accuracy that is not one number is returned unchanged, since the training only records it.
+    An accuracy that is not one number is returned unchanged, because it is only recorded.
     """
     shape = (len(values),) if isinstance(values, Sequence) else getattr(values, "shape", ())
     has_three = tuple(shape[:1]) == (3,)

@@ -33,7 +33,7 @@ class CompiledTraining:
         return Examples(DenseMatrix(np.ascontiguousarray(X, self._network.dtype)), labels.astype(np.int32))
 
     def train(self, order: IntArray, first: int, end: int) -> FloatArray:
-        """Take the steps from first to before end of an epoch in this row order; return the loss before each step."""
+        """Take the steps first, ..., end - 1 of an epoch in this row order; return the loss before each step."""
         trainer, model = self._trainer, self._trainer.model
         self._network.coefs[0][:] = read_weights(trainer)
         rule = MomentumRule(1.0, float(trainer.learning_rate), float(trainer.momentum), float(model.l2), False)
@@ -42,9 +42,10 @@ class CompiledTraining:
         return measured.losses
 
     def begin_validation(self, weights: Array) -> Callable[[], tuple[float, float, float]]:
-        """Start `BaseTrainer.validation_step` for these weights on other threads and return a function to finish it."""
+        """Start `BaseTrainer.validation_step` on other threads; return a function that waits for its result."""
         coef = copy_aligned(weights.T)
-        # If Ctrl-C ends the first wait, the stack still waits for both, so no thread accesses the arrays afterwards.
+        # If Ctrl-C interrupts the first wait, the stack still waits for both evaluations, so no thread accesses the
+        # arrays afterwards.
         with ExitStack() as runs:
             _, n_correct_train = self._start(runs, self._train, coef, with_loss=False)
             losses, n_correct_val = self._start(runs, self._val, coef, with_loss=True)
@@ -59,7 +60,7 @@ class CompiledTraining:
         return finish
 
     def _start(self, runs, examples, coef, with_loss):
-        """Start an evaluation that the ExitStack `runs` waits for; return the losses and counts that it fills."""
+        """Start an evaluation that the ExitStack `runs` waits for; return its output arrays, losses and counts."""
         n_classes, n_inputs = coef.shape
         n_blocks = count_blocks(len(examples), coef.size)
         tile_rows = count_tile_rows(n_inputs, n_classes, coef.itemsize)

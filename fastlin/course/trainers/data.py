@@ -12,12 +12,12 @@ from fastlin.course.trainers.differences import warn_once
 from fastlin.exceptions import CourseAssertionError
 from fastlin.typing import Array, FloatArray
 
-# Number of test images in the year whose loaders return three splits.
+# Number of test images in the year in which the loaders return three splits.
 N_TEST_OF_THREE_SPLITS = 2_000
 
 
 def pre_process_images(X: Array) -> FloatArray:
-    """Map images from 0..255 to [-1, 1] and append the column of ones of the bias trick.
+    """Map pixels from [0, 255] to [-1, 1] and append a column of ones for the bias.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def pre_process_images(X: Array) -> FloatArray:
     Raises
     ------
     CourseAssertionError
-        X is not two-dimensional, or has values outside [0, 255].
+        X is not two-dimensional or has values outside [0, 255].
 
     Examples
     --------
@@ -53,7 +53,7 @@ def pre_process_images(X: Array) -> FloatArray:
 
 
 def one_hot_encode(Y: Array, num_classes: int) -> FloatArray:
-    """Return the (N, num_classes) array with a 1 at each label.
+    """Return one-hot rows of integer labels.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def one_hot_encode(Y: Array, num_classes: int) -> FloatArray:
     Raises
     ------
     CourseAssertionError
-        Y has another shape, or contains a value that is not a class.
+        Y has another shape or contains a value that is not a class.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def batch_loader(
     X, Y : ndarray with N rows each
         Rows and their targets.
     batch_size : int
-        Number of rows of a batch, from 1 to N.
+        Number of rows per batch, from 1 to N.
     shuffle : bool, default=False
         Whether to shuffle the rows with NumPy's global random state.
     drop_last : bool, default=True
@@ -108,12 +108,12 @@ def batch_loader(
     Yields
     ------
     X_batch, Y_batch : ndarray
-        The rows of a batch and their targets.
+        Rows of a batch and their targets.
 
     Raises
     ------
     CourseAssertionError
-        X and Y differ in their number of rows.
+        X and Y have different numbers of rows.
     ValueError
         `batch_size` is out of range.
 
@@ -144,40 +144,40 @@ def load_full_mnist(
     val_size: int | None = None,
     val_percentage: float | None = None,
 ) -> tuple[Array, ...]:
-    """Return X_train, Y_train, X_val, Y_val of MNIST; the test images are used for validation.
+    """Return X_train, Y_train, X_val, Y_val of MNIST. The test images are used for validation.
 
     Parameters
     ----------
     train_size : int, default=20000
-        Number of training images, from 1 to 60,000. A float below 1 is used as `val_percentage` (CourseWarning).
+        Number of training images, from 1 to 60,000. A float below 1 is used as `val_percentage`, with a CourseWarning.
     test_size : int, default=10000
         Number of test images, from 1 to 10,000.
     sample_stochastic : bool or None, default=None
-        Whether to draw the images at random; otherwise they are the first `train_size` training images and the last
-        `test_size` test images. They are drawn with NumPy's global random state and keep the order drawn:
+        Whether to draw the images at random. Otherwise, the first `train_size` training images and the last
+        `test_size` test images are returned. The draws use NumPy's global random state:
         ``np.random.choice(60000, train_size, replace=False)`` for the training images, then
-        ``np.random.choice(10000, test_size, replace=False)`` for the test images. None means False, with a
-        CourseWarning if a size is given.
+        ``np.random.choice(10000, test_size, replace=False)`` for the test images. The images are returned in the order
+        drawn. None means False, with a CourseWarning if a size is given.
     val_size : int or None, default=None
         Alias of `test_size`.
     val_percentage : float or None, default=None
-        Fraction of the first 20,000 training images that is used for validation, in [0, 1). Then six arrays are
-        returned: X_test and Y_test are the last 2,000 test images. One ``np.random.shuffle`` of the row indices puts
-        the training images first.
+        Fraction of the first 20,000 training images that is used for validation, in [0, 1). Six arrays are then
+        returned, where X_test and Y_test are the last 2,000 test images. One ``np.random.shuffle`` permutes the
+        row indices, and the training images come first.
 
     Returns
     -------
     X_train, Y_train, X_val, Y_val : ndarray
         Images (n, 784), uint8, from 0 to 255, and labels (n, 1), int64, for training and for validation.
     X_test, Y_test : ndarray
-        Test images and labels, only with `val_percentage`.
+        Test images and labels. Returned only if `val_percentage` is given.
 
     Raises
     ------
     DatasetNotFoundError
         MNIST is not on disk and cannot be downloaded.
     ValueError
-        A size is out of range, or arguments exclude each other.
+        A size is out of range, or arguments are mutually exclusive.
 
     Examples
     --------
@@ -190,7 +190,7 @@ def load_full_mnist(
 
 
 def _load_images(train_size, test_size, sample_stochastic, val_size, val_percentage, prune=None):
-    """Return the arrays of both loaders, of all images or of those that `prune` selects; warnings name their caller."""
+    """Return a loader's arrays of all images, or of the images that `prune` selects; warnings refer to its caller."""
     fraction, is_fraction = val_percentage, isinstance(train_size, (float, np.floating)) and 0 <= train_size < 1
     if is_fraction and fraction is None:
         fraction, train_size = train_size, datasets.COURSE_IMAGES
@@ -229,7 +229,7 @@ def _load_images(train_size, test_size, sample_stochastic, val_size, val_percent
 def select_images(
     data: datasets.Dataset, train_size: int, test_size: int, random_state: Any = None
 ) -> tuple[Array, ...]:
-    """Return the arrays of `load_full_mnist`, drawn by a RandomState or numpy.random, or not drawn if it is None."""
+    """Return the arrays of `load_full_mnist`, drawn with a RandomState or numpy.random, or the defaults for None."""
     n_train, n_test = len(data.X_train), len(data.X_test)
     check_count("train_size", train_size, n_train)
     check_count("test_size", test_size, n_test)
@@ -252,10 +252,11 @@ def load_binary_dataset(
     val_size: int | None = None,
     val_percentage: float | None = None,
 ) -> tuple[Array, ...]:
-    """Return X_train, Y_train, X_val, Y_val of two digits, with class1 as 1 and class2 as 0.
+    """Return X_train, Y_train, X_val, Y_val of two digits, with label 1 for class1 and label 0 for class2.
 
-    The images are those of `load_full_mnist` with the same arguments that show one of the two digits. The sizes count
-    images of all ten digits, before the others are removed; `val_percentage` is a fraction of the remaining images.
+    The images are the images of the two digits that `load_full_mnist` returns with the same arguments. The sizes are
+    numbers of images of all ten digits, before the other digits are removed. `val_percentage` is a fraction of the
+    remaining images.
 
     Parameters
     ----------
@@ -267,12 +268,13 @@ def load_binary_dataset(
     Returns
     -------
     X_train, Y_train, X_val, Y_val : ndarray
-        As in `load_full_mnist`, with labels 1 and 0, followed by X_test and Y_test if `val_percentage` is given.
+        As in `load_full_mnist`, but with labels 1 and 0, and followed by X_test and Y_test if `val_percentage` is
+        given.
 
     Raises
     ------
     DatasetNotFoundError, ValueError
-        As in `load_full_mnist`, or class1 and class2 are equal.
+        `load_full_mnist` raises this error, or class1 and class2 are equal.
 
     Examples
     --------
@@ -291,7 +293,7 @@ def binary_prune_dataset(class1: int, class2: int, X: Array, Y: Array) -> tuple[
     Parameters
     ----------
     class1, class2 : int
-        Two different labels; class1 becomes 1, class2 becomes 0.
+        Two different labels. class1 becomes 1, and class2 becomes 0.
     X : ndarray with N rows
         Rows of any shape.
     Y : ndarray of shape (N,) or (N, 1)
@@ -300,12 +302,12 @@ def binary_prune_dataset(class1: int, class2: int, X: Array, Y: Array) -> tuple[
     Returns
     -------
     X, Y : ndarray with M rows
-        The rows of the two classes and their labels, with the dtype and the number of dimensions of Y.
+        Rows of the two classes and their labels. The labels have the dtype and the number of dimensions of Y.
 
     Raises
     ------
     CourseAssertionError
-        Y has another shape than (N,) or (N, 1).
+        The shape of Y is neither (N,) nor (N, 1).
     ValueError
         class1 and class2 are equal.
 

@@ -7,19 +7,19 @@ from fastlin.exceptions import CourseWarning
 
 _issued: set[str] = set()
 MESSAGES = {
-    # A model without `half`: which of the two penalties it uses.
+    # A model was created without `half`, which selects one of two penalties.
     "half": "{name} uses the penalty l2_reg_lambda * ||w||^2, whose gradient is 2 * l2_reg_lambda * w. If backward of "
     "the course's code adds l2_reg_lambda * w, its penalty is half as large. Write {name}(l2_reg_lambda={weight!r}, "
     "half=True) for the latter, or half=False to keep the former without this warning.",
-    # A training run without the argument `early_stopping`.
+    # A training run did not receive the argument `early_stopping`.
     "early_stopping": "Early stopping with a patience of {patience} would have ended this training after {n_steps} of "
     "its {n_all} steps. Some trainers of the course always stop early, but those of fastlin only on request. Write "
     "early_stopping=True to stop early, or early_stopping=False to train without this warning.",
-    # A loader with a size and without `sample_stochastic`.
+    # A loader received a size but not `sample_stochastic`.
     "sample_stochastic": "The first training images and the last test images are used, but loaders of the course that "
     "take sizes draw both at random by default. Write sample_stochastic=True to draw them, or "
     "sample_stochastic=False to keep these images without this warning.",
-    # The other differences in the year whose loaders return six arrays.
+    # These are the other differences from the year in which the loaders return six arrays.
     "val_percentage": "Six arrays are returned, because {fraction!r} is a fraction of the training images. In the year "
     "of the course with this argument, pre_process_images scales pixels to [0, 1], and some copies divide the softmax "
     "loss by the 10 classes; here pixels are scaled to [-1, 1] and the loss is not divided. Keep your own task2a.py "
@@ -28,7 +28,7 @@ MESSAGES = {
 
 
 def warn_once(difference: str, stacklevel: int, **values: Any) -> None:
-    """Issue a warning once for each difference; a stacklevel of 1 refers to the line that calls this function."""
+    """Issue a warning once per difference. A stacklevel of 1 refers to the line that calls this function."""
     if difference not in _issued:
         _issued.add(difference)
         warnings.warn(MESSAGES[difference].format(**values), CourseWarning, stacklevel=stacklevel + 1)

@@ -13,13 +13,14 @@ from fastlin.typing import Array, FloatArray
 def cross_entropy_loss(targets: Array, outputs: Array) -> float:
     """Return the mean cross-entropy of probabilities.
 
-    For one output it is -mean(t log p + (1 - t) log(1 - p)), for K outputs the mean over rows of -sum_k t_k log p_k.
+    For one output, the loss is -mean(t log p + (1 - t) log(1 - p)). For K outputs, it is the mean over rows of
+    -sum_k t_k log p_k.
 
     Parameters
     ----------
     targets, outputs : ndarray of shape (N, 1) or (N, K)
-        Targets t and probabilities p of the same shape. Probabilities are clipped at the smallest positive normal
-        number of their dtype, so that the loss stays finite.
+        Targets t and probabilities p of the same shape. Probabilities are clipped to the smallest positive normal
+        number of their dtype, so that the loss is finite.
 
     Returns
     -------
@@ -59,12 +60,12 @@ def calculate_accuracy(X: Array, targets: Array, model: Predictor) -> float:
     targets : ndarray of shape (N, 1) or (N, K)
         Labels 0 and 1, or one-hot targets.
     model : object with ``forward(X)``
-        Returns the probabilities, in the shape of the targets.
+        Model whose ``forward`` returns the probabilities, in the shape of the targets.
 
     Returns
     -------
     accuracy : float
-        From 0 to 1.
+        Fraction from 0 to 1.
 
     Raises
     ------
@@ -91,10 +92,11 @@ def calculate_accuracy(X: Array, targets: Array, model: Predictor) -> float:
 
 
 def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float:
-    """Compare the model's gradient with central differences and raise an AssertionError if they differ.
+    """Compare the model's gradient with central differences; raise an AssertionError if they differ.
 
-    The differences are (C(w + eps) - C(w - eps)) / (2 eps) with eps = 1e-3, where C is the mean cross-entropy plus the
-    model's L2 term, if it has one. Each entry may differ by eps^2. The weights are restored afterwards.
+    The central differences are (C(w + eps) - C(w - eps)) / (2 eps) with eps = 1e-3, where the cost C is the mean
+    cross-entropy plus the model's L2 penalty, if it has one. Each entry may differ by at most eps^2. The weights are
+    restored afterwards.
 
     Parameters
     ----------
@@ -106,7 +108,7 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
     Returns
     -------
     largest : float
-        The largest absolute difference.
+        Largest absolute difference between the gradient and the central differences.
 
     Raises
     ------
@@ -136,7 +138,7 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
 
 
 def compare_gradient(model: CourseModel, X: Array, Y: Array, epsilon: float) -> tuple[FloatArray, FloatArray]:
-    """Return central differences with step epsilon and the gradient, both in the shape of `w`, which is restored."""
+    """Return central differences with step epsilon, and the gradient, both in the shape of `w`; restore `w`."""
     original = find_weights(model)
     try:
         model.w = original.astype(np.float64)
@@ -149,7 +151,7 @@ def compare_gradient(model: CourseModel, X: Array, Y: Array, epsilon: float) -> 
 
 
 def take_differences(cost: Callable[[], float], w: Array, indices: Iterable[int], epsilon: float) -> FloatArray:
-    """Return the central differences of a cost for the entries at flat indices of an array, which is restored."""
+    """Return central differences of a cost with respect to array entries, given by flat indices; restore the array."""
     slopes = []
     for index in indices:
         original, costs = w.flat[index], []
@@ -162,7 +164,7 @@ def take_differences(cost: Callable[[], float], w: Array, indices: Iterable[int]
 
 
 def _differentiate(model, X, Y, epsilon):
-    """Return the central differences of the cost, one entry of w at a time."""
+    """Return the central differences of the cost with respect to w, one entry at a time."""
     w, l2 = model.w, getattr(model, "l2", 0.0)
 
     def cost():
@@ -172,13 +174,14 @@ def _differentiate(model, X, Y, epsilon):
 
 
 def _differentiate_by_scores(model, X, Y, epsilon):
-    """Return the same for fastlin's models, for all j at once, because w[j, k] changes only the scores of column k.
+    """Return the central differences for fastlin's models.
 
-    The cost is accurate even if a probability rounds to 0 or 1.
+    They are computed for all j at once, because w[j, k] changes only the scores of column k. The cost is accurate even
+    if a probability rounds to 0 or 1.
     """
     scores, slopes = X @ model.w, np.empty(model.w.shape)
     for k in range(scores.shape[1]):
-        # The log-sum-exp of the other scores; with one output, the only other score is 0.
+        # Compute the log-sum-exp of the other scores. With one output, the only other score is 0.
         others = np.logaddexp.reduce(np.delete(scores, k, axis=1), axis=1) if scores.shape[1] > 1 else 0.0
         costs = []
         for change in (epsilon, -epsilon):

@@ -11,21 +11,21 @@ from fastlin.exceptions import CourseAssertionError
 from fastlin.typing import Array, FloatArray
 
 N_PIXELS = 784
-# An integer-valued float of at least this size could be intended as a number of inputs.
+# An integer-valued float of at least this size could also be a number of inputs.
 MIN_INPUTS = 10
 
 
 class Predictor(Protocol):
-    """A model with predictions, from this module or a student's own."""
+    """A model with predictions, either from this module or written by a student."""
 
     def forward(self, X: Array, /) -> FloatArray:
-        """Return the outputs for rows, of shape (N, outputs)."""
+        """Return the outputs for N rows, of shape (N, outputs)."""
 
 
 class CourseModel(Predictor, Protocol):
-    """A model that trainers accept, from this module or a student's own."""
+    """A model that trainers accept, either from this module or written by a student."""
 
-    # Arrays of float64 or float32.
+    # These are float64 or float32 arrays.
     w: Any
     grad: Any
 
@@ -34,7 +34,7 @@ class CourseModel(Predictor, Protocol):
 
 
 class _SizeOfWeights:
-    """An attribute that returns a size of the model's weights; subclasses can assign to it, as the course does."""
+    """An attribute that returns a dimension of the model's weights. Subclasses can assign to it, as in the course."""
 
     def __init__(self, axis):
         self._axis = axis
@@ -50,7 +50,7 @@ class _LinearModel:
     I = _SizeOfWeights(0)  # noqa: E741 - the course's name
     num_outputs = _SizeOfWeights(1)
 
-    # Defaults for subclasses whose constructors do not call this one.
+    # Subclasses whose constructors do not call this constructor use these defaults.
     l2_reg_lambda: float = 0.0
     half: bool = False
 
@@ -66,7 +66,7 @@ class _LinearModel:
 
     @property
     def l2(self) -> float:
-        """Factor of w in the gradient of the penalty: 2 lambda, or lambda if `half`."""
+        """Factor of w in the gradient of the penalty: lambda if `half`, otherwise 2 lambda."""
         return self.l2_reg_lambda * (1 if self.half else 2)
 
     @l2.setter
@@ -79,9 +79,9 @@ class _LinearModel:
         Parameters
         ----------
         X : ndarray of shape (N, inputs)
-            The rows of a batch.
+            Rows of a batch.
         outputs, targets : ndarray of shape (N, outputs)
-            The probabilities that `forward` returned for the rows, and their targets.
+            Probabilities that `forward` returned for the rows, and the targets of the rows.
 
         Raises
         ------
@@ -115,7 +115,7 @@ class BinaryModel(_LinearModel):
     Parameters
     ----------
     n_inputs : int, default=785
-        Number of pixels, plus one for the column of ones. A float, or 0, is used as `l2_reg_lambda`, which is the first
+        Number of pixels, plus one for the column of ones. A float, or 0, is used as `l2_reg_lambda`, the first
         argument in some years of the course. An integer-valued float of 10 or more is ambiguous and raises an error.
     l2_reg_lambda, half : float and bool
         As in `SoftmaxModel`.
@@ -125,7 +125,7 @@ class BinaryModel(_LinearModel):
     w, grad : ndarray of shape (n_inputs, 1)
         Weights, initially zero, and the gradient of the last backward pass, initially None.
     I, num_outputs : int
-        The number of rows of ``w`` and the number of its columns, 1.
+        Number of rows of ``w``, and its number of columns, 1.
 
     Examples
     --------
@@ -166,8 +166,8 @@ class SoftmaxModel(_LinearModel):
     l2_reg_lambda : float, default=0.0
         Strength lambda of the penalty lambda ||w||^2 on all weights, including the bias. Its gradient is 2 lambda w.
     half : bool or None, default=None
-        Whether the penalty is lambda / 2 ||w||^2 instead, with gradient lambda w. None means False, with a
-        CourseWarning if lambda is not 0.
+        Whether the penalty is lambda / 2 ||w||^2, whose gradient is lambda w. None means False, with a CourseWarning
+        if lambda is not 0.
     n_inputs : int, default=785
         Number of pixels, plus one for the column of ones.
     n_outputs : int, default=10
@@ -178,7 +178,7 @@ class SoftmaxModel(_LinearModel):
     w, grad : ndarray of shape (n_inputs, n_outputs)
         Weights, initially zero, and the gradient of the last backward pass, initially None.
     I, num_outputs : int
-        The number of rows of ``w`` and the number of its columns.
+        Number of rows of ``w``, and its number of columns.
 
     Examples
     --------
@@ -205,7 +205,7 @@ class SoftmaxModel(_LinearModel):
 
 
 def has_fastlin_methods(model: object) -> bool:
-    """Return whether forward and backward of a model are those of this module, so that kernels may replace them."""
+    """Return whether a model uses the forward and backward of this module, so that kernels may replace them."""
     return any(
         isinstance(model, model_class)
         and all(getattr(type(model), name) is method and name not in vars(model) for name, method in methods.items())
@@ -213,7 +213,7 @@ def has_fastlin_methods(model: object) -> bool:
     )
 
 
-# Recorded at import, so that a method that a user assigns to the class later is recognized as different.
+# The methods are recorded at import, so that a method that a user later assigns to the class is detected.
 _METHODS = {
     model_class: {"forward": model_class.forward, "backward": model_class.backward}
     for model_class in (BinaryModel, SoftmaxModel)

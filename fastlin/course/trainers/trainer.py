@@ -37,7 +37,7 @@ class BaseTrainer:
     Parameters
     ----------
     model : BinaryModel, SoftmaxModel or any object with ``w``, ``grad``, ``forward`` and ``backward``
-        The model to train, in place. ``backward`` sets ``grad``, in the shape of ``w``, (inputs, outputs).
+        Model that is trained in place. ``backward`` sets ``grad``, with the shape of ``w``, (inputs, outputs).
     learning_rate : float
         Step size, at least 0.
     batch_size : int
@@ -47,29 +47,29 @@ class BaseTrainer:
     X_train, Y_train : ndarray of shapes (N, inputs), and (N, 1) or (N, K)
         Training rows and their targets. The computation is in float32 for float32 rows, and in float64 otherwise.
     X_val, Y_val : ndarray
-        Validation rows and their targets, in the same form.
+        Validation rows and their targets, with the same numbers of columns as X_train and Y_train.
     early_stopping : bool or None, default=None
-        Whether to stop when the validation loss has not improved in the last `patience` validations. At the end of the
-        training, stopped or not, the model gets its best weights; after Ctrl-C it keeps the last ones. None means
-        False, with a CourseWarning after a training run that would have stopped with True.
+        Whether to stop when the validation loss has not improved in the last `patience` validations. If True, the model
+        has its best weights at the end of the training run, whether or not it stopped early, but its last weights
+        after Ctrl-C. None means False, with a CourseWarning after a training run that True would have stopped.
     patience : int, default=10
-        Number of validations, at least 1.
+        Number of validations without improvement before early stopping, at least 1.
     seed : int, RandomState or None, default=None
-        Seed of the shuffling. None means NumPy's global random state, as set by ``np.random.seed``.
+        Seed for shuffling. None means NumPy's global random state, as set by ``np.random.seed``.
     progress : bool, default=True
         Whether to show a progress bar with loss and accuracy.
     momentum : float, default=0.0
-        Momentum from 0 to 1, in the steps v = momentum v + gradient, w -= learning_rate v.
+        Momentum from 0 to 1 in the update v = momentum v + gradient, w -= learning_rate v.
     learning_rate_decay : float, default=1.0
         Factor by which the learning rate is multiplied after each epoch.
 
     Attributes
     ----------
     interrupted : bool
-        Whether Ctrl-C ended the last training.
+        Whether Ctrl-C ended the last training run.
     histories : tuple of dict or None
-        The histories that the last training returned. They and the trained weights are also available if a warning
-        filter turned the warning of the training into an error.
+        Histories of the last training run. They and the trained weights are available even if a warning filter turned
+        a warning of the training run into an error.
 
     Examples
     --------
@@ -86,7 +86,7 @@ class BaseTrainer:
     learning_rate: float
     batch_size: int
     shuffle_dataset: bool
-    # Lists are accepted too and converted to arrays.
+    # Lists are also accepted and are converted to arrays.
     X_train: Any
     Y_train: Any
     X_val: Any
@@ -106,7 +106,7 @@ class BaseTrainer:
         self._velocity: FloatArray | None = None
         self._check()
         if self.X_train.dtype == np.float32:
-            # With float64 targets, the residuals and everything after them would be float64.
+            # With float64 targets, the residuals and all values computed from them would be float64.
             for name in DATA:
                 setattr(self, name, getattr(self, name).astype(np.float32, copy=False))
         for name in ("X_train", "X_val"):
@@ -117,7 +117,7 @@ class BaseTrainer:
         """Take one step on a batch of rows and targets, and return its mean loss before the step.
 
         If a subclass overrides this method, `train` calls it for every step. It may return the loss as an array with
-        one number.
+        one element.
         """
         outputs = self.model.forward(X_batch)
         loss = cross_entropy_loss(Y_batch, outputs)
@@ -128,7 +128,7 @@ class BaseTrainer:
         return loss
 
     def validation_step(self) -> tuple[float, float, float]:
-        """Return the loss over X_val and the accuracies over X_train and X_val; a subclass may override it."""
+        """Return the loss on X_val and the accuracies on X_train and X_val. A subclass may override this method."""
         return (
             cross_entropy_loss(self.Y_val, self.model.forward(self.X_val)),
             calculate_accuracy(self.X_train, self.Y_train, self.model),
@@ -136,11 +136,11 @@ class BaseTrainer:
         )
 
     def train(self, num_epochs: int) -> Histories:
-        """Train for a number of epochs, or fewer with early stopping.
+        """Train for a number of epochs, or until early stopping.
 
-        The training loss is recorded at every step, before the update. Validation loss and both accuracies are recorded
-        after each step whose number is a multiple of a fifth of an epoch. An incomplete last batch of an epoch is
-        omitted. Ctrl-C ends the training after the current step and returns the histories so far.
+        The training loss is recorded at every step before the update. The validation loss and both accuracies are
+        recorded after each step whose number is a multiple of a fifth of an epoch. An incomplete last batch of an epoch
+        is omitted. After Ctrl-C, the method finishes the current step and returns the histories so far.
 
         Parameters
         ----------
@@ -150,7 +150,7 @@ class BaseTrainer:
         Returns
         -------
         train_history, val_history : dict
-            Each contains the dicts ``loss`` and ``accuracy`` from global step to value.
+            Dicts with the keys ``loss`` and ``accuracy``. Each value is a dict from global steps to values.
 
         Raises
         ------
@@ -160,7 +160,7 @@ class BaseTrainer:
         Warns
         -----
         CourseWarning
-            Early stopping would have ended the training, but `early_stopping` was not given.
+            Early stopping would have ended the training run, but `early_stopping` was not given.
         """
         if num_epochs < 0 or num_epochs != int(num_epochs):
             raise ValueError(f"num_epochs must be an integer of at least 0, got {num_epochs!r}")
@@ -175,7 +175,7 @@ class BaseTrainer:
         steps_per_validation = max(1, steps_per_epoch // 5)
 
         def take_steps():
-            """Yield runs of steps, each up to the next validated step or the end of an epoch."""
+            """Yield runs of steps. Each run ends at the next validated step or at the end of an epoch."""
             for epoch in range(int(num_epochs)):
                 if epoch > 0:
                     self.learning_rate *= self.learning_rate_decay
@@ -193,7 +193,7 @@ class BaseTrainer:
                     step += len(losses)
                     yield Steps(before + step - 1, losses)
 
-        # The weights after the run of steps that was yielded last.
+        # The weights after the last yielded run of steps.
         weights = self.model.w
 
         def finish(steps, weights_after, validate):
@@ -205,7 +205,7 @@ class BaseTrainer:
             return read_validation(self, self.validation_step())
 
         def take_validated():
-            """Yield each run of steps with its validation, which runs in parallel with the next steps."""
+            """Yield each run of steps with its validation, computed in parallel with the next steps."""
             pending = None
             for steps in take_steps():
                 weights_after, validate = self.model.w, None
@@ -215,7 +215,7 @@ class BaseTrainer:
                     weights_copy = read_weights(self)
                     validate = kernels.begin_validation(weights_copy) if compiles_validation else call_validation_step
                 pending = steps, weights_after, validate
-                # Code of user scripts does not run in parallel with steps, nor for steps that are discarded later.
+                # User-defined methods do not run in parallel with steps, and not for steps that are discarded later.
                 if not (compiles_steps and compiles_validation):
                     yield finish(*pending)
                     pending = None
@@ -223,7 +223,7 @@ class BaseTrainer:
                 yield finish(*pending)
 
         try:
-            # This reads the environment once instead of before each of several thousand short runs.
+            # The environment is read once here instead of before each of several thousand short runs of steps.
             with limit_threads(None), show_steps(self.progress, int(num_epochs) * steps_per_epoch) as show:
                 training = train(
                     take_validated(),
@@ -266,7 +266,7 @@ class BaseTrainer:
         return getattr(type(self), name) is not getattr(BaseTrainer, name) or name in vars(self)
 
     def can_compile(self) -> bool:
-        """Return whether compiled kernels support the model and the targets, and skip none of the user's methods."""
+        """Return whether compiled kernels support the model and the targets, and bypass no user-defined method."""
         model_class = BinaryModel if self.Y_train.shape[1] == 1 else SoftmaxModel
         return (
             isinstance(self.model, model_class)
@@ -275,22 +275,22 @@ class BaseTrainer:
         )
 
 
-# Only objects have the attributes: the class must not have the defaults, such as `BaseTrainer.patience`.
+# Only instances have the attributes. The class must not have the defaults, such as `BaseTrainer.patience`.
 for _name in vars(BaseTrainer).keys() & {field.name for field in fields(BaseTrainer)}:
     delattr(BaseTrainer, _name)
 
 
 class Steps(NamedTuple):
-    """Successive steps: the number of the last one, counted from 0, and the loss before each."""
+    """Successive steps: the number of the last step, starting at 0, and the loss before each step."""
 
     last: int
     losses: list[float]
-    # The result of `BaseTrainer.validation_step` after the last step, None without a validation.
+    # The result of `BaseTrainer.validation_step` after the last step, or None without a validation.
     validation: tuple[float, float, float] | None = None
 
 
 class LogisticTrainer(BaseTrainer):
-    """Trainer of a BinaryModel, whose targets are (N, 1).
+    """Trainer for a BinaryModel. Its targets have shape (N, 1).
 
     Examples
     --------
@@ -309,7 +309,7 @@ class LogisticTrainer(BaseTrainer):
 
 
 class SoftmaxTrainer(BaseTrainer):
-    """Trainer of a SoftmaxModel, whose targets are one-hot (N, K).
+    """Trainer for a SoftmaxModel. Its targets are one-hot, of shape (N, K).
 
     Examples
     --------
@@ -327,12 +327,12 @@ class SoftmaxTrainer(BaseTrainer):
 
 
 def _has_labels(*targets):
-    """Return whether targets are labels: 0 or 1 in one column, or one-hot rows."""
+    """Return whether all targets are labels, that is, one column of 0 and 1 or one-hot rows."""
     return all(((Y == 0) | (Y == 1)).all() and (Y.shape[1] == 1 or (Y.sum(axis=1) == 1).all()) for Y in targets)
 
 
 def _negative_loss(steps):
-    """Return the negative validation loss of a run of steps, None without a validation."""
+    """Return the negative validation loss of a run of steps, or None without a validation."""
     return None if steps.validation is None else -steps.validation[0]
 
 
@@ -347,7 +347,7 @@ def _find_stop(records, patience):
 
 
 def _histories(records):
-    """Return train_history and val_history of the recorded Steps."""
+    """Return train_history and val_history from the recorded Steps."""
     losses = [loss for steps in records for loss in steps.losses]
     validations = {steps.last: steps.validation for steps in records if steps.validation is not None}
     val_loss, accuracy_train, accuracy_val = (
@@ -360,7 +360,7 @@ def _report(training, show):
     """Show the last loss of a Training and its last validation."""
     validations = (steps.validation for steps in reversed(training.records) if steps.validation is not None)
     val_loss, accuracy_train, accuracy_val = next(validations, (None, None, None))
-    # Accuracies from user scripts need not be numbers.
+    # Accuracies from user-defined methods need not be numbers.
     is_shown = isinstance(accuracy_train, float) and isinstance(accuracy_val, float)
     accuracies = {"accuracy": (accuracy_train, accuracy_val)} if is_shown else {}
     steps = training.records[-1]

@@ -21,9 +21,9 @@ from fastlin.typing import FloatArray, IntArray
 class TwoLayerNet:
     """A dense layer, a ReLU, a dense layer and a softmax, with scores max(X W1 + b1, 0) W2 + b2.
 
-    It replaces the class of that name in the well-known homework on image classification: with the same global random
-    state it has the same initial weights and draws the same batches. The computation is in float32 for float32 data and
-    in float64 otherwise; integer images are not copied.
+    It replaces the class of that name in the well-known homework on image classification. With the same global random
+    state, it draws the same initial weights and batches. The computation is in float32 for float32 data and in float64
+    otherwise. Integer images are not copied.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ class TwoLayerNet:
     Attributes
     ----------
     params : dict of str to ndarray
-        ``W1`` (D, H), ``b1`` (H,), ``W2`` (H, C) and ``b2`` (C,), float64 at first and after each training run. You may
-        change them or replace them with arrays of any real dtype, because each call reads them. `train` puts new arrays
-        into the dict and does not change the old ones.
+        ``W1`` (D, H), ``b1`` (H,), ``W2`` (H, C) and ``b2`` (C,), initially and after each training run in float64. You
+        may modify them or replace them with arrays of any real dtype, because each call reads them. `train` stores new
+        arrays in the dict and does not modify the old ones.
     interrupted : bool
-        Whether Ctrl-C ended the last training.
+        Whether Ctrl-C ended the last training run.
 
     Examples
     --------
@@ -76,8 +76,8 @@ class TwoLayerNet:
     ) -> FloatArray | tuple[float, dict[str, FloatArray]]:
         """Return the class probabilities of rows or, if labels are given, their loss and its gradients.
 
-        The loss is the mean softmax cross-entropy plus reg (||W1||^2 + ||W2||^2), whose gradient is 2 reg W; the biases
-        are not penalized.
+        The loss is the mean softmax cross-entropy plus the penalty reg (||W1||^2 + ||W2||^2). The biases are not
+        penalized.
 
         Parameters
         ----------
@@ -91,14 +91,14 @@ class TwoLayerNet:
         Returns
         -------
         probabilities : ndarray of shape (N, C)
-            The softmax of the scores, if y is None.
+            Softmax of the scores. Returned if y is None.
         loss, grads : float and dict of str to ndarray
-            The loss and its gradients, if y is given; grads has the keys and shapes of `params`.
+            Loss and its gradients, with the keys and shapes of `params`. Returned if y is given.
 
         Raises
         ------
         ValueError
-            Data or `params` have a wrong shape, dtype or non-finite values, a label is not a class, or reg is negative.
+            Data or `params` have a wrong shape or dtype or are not finite, a label is not a class, or reg is negative.
         """
         X = self._read_rows("X", X)
         if y is not None:
@@ -109,7 +109,7 @@ class TwoLayerNet:
         if y is None:
             return network.predict_probabilities(matrix)
         coefs = network.parameters[: network.n_coefficients]
-        # Parameters from the user's own training may have diverged.
+        # Parameters that the user trained with other code may have diverged.
         with np.errstate(over="ignore", invalid="ignore"):
             loss, _, _ = network.compute_gradient(Examples(matrix, y), slice(0, len(X)))
             network.gradient[: network.n_coefficients] += 2 * reg * coefs
@@ -130,14 +130,16 @@ class TwoLayerNet:
         verbose: bool = False,
         momentum: float = 0.0,
     ) -> dict[str, list[float]]:
-        """Train by mini-batch gradient descent: v = momentum v - learning_rate g, params += v, with v = 0 initially.
+        """Train by mini-batch gradient descent.
+
+        The update is v = momentum v - learning_rate g, params += v, with v = 0 initially.
 
         Each iteration draws its rows with ``np.random.choice(N, batch_size)`` and NumPy's global random state. Rows may
-        repeat, so batch_size may exceed N. An iteration ends an epoch if its number, counted from 0, is a multiple of
-        max(N / batch_size, 1): the first iteration and, if batch_size divides N, one per epoch after it. If batch_size
-        does not divide N, few or no other iterations end an epoch. The homework has the same rule.
+        repeat, so batch_size may exceed N. An iteration ends an epoch if its number, starting at 0, is a multiple of
+        max(N / batch_size, 1), as in the homework. These are the first iteration and, if batch_size divides N, one per
+        epoch after it. If batch_size does not divide N, few or no other iterations end an epoch.
 
-        Ctrl-C ends the training after the current iteration; `params` and the histories are those of that iteration.
+        Ctrl-C ends the training run after the current iteration, which `params` and the histories include.
 
         Parameters
         ----------
@@ -146,7 +148,7 @@ class TwoLayerNet:
         learning_rate : float, default=1e-3
             Step size, at least 0.
         learning_rate_decay : float, default=0.95
-            Factor of the learning rate at the end of each epoch, in (0, 1].
+            Factor in (0, 1] by which the learning rate is multiplied at the end of each epoch.
         reg : float, default=5e-6
             Strength of the penalty, as in `loss`.
         num_iters : int, default=100
@@ -156,24 +158,24 @@ class TwoLayerNet:
         verbose : bool, default=False
             Whether to show a progress bar with the loss.
         momentum : float, default=0.0
-            Fraction of the velocity that is kept in the next step, in [0, 1).
+            Fraction of the velocity v that the next step keeps, in [0, 1).
 
         Returns
         -------
         dict of str to list of float
-            ``loss_history`` contains the loss, with the penalty, of each iteration's batch before the update.
+            ``loss_history`` contains the loss of each iteration's batch before the update, including the penalty.
             ``train_acc_history`` and ``val_acc_history`` contain the accuracies on the last batch and on X_val after
             the last update of each epoch.
 
         Raises
         ------
         ValueError
-            As in `loss`, or a number is out of range; then nothing has changed.
+            An argument is invalid, as in `loss`, or a number is out of range. Then nothing has changed.
 
         Warns
         -----
         RuntimeWarning
-            Loss or parameters became non-finite; `params` and histories are those before that iteration.
+            The loss or the parameters became non-finite. `params` and the histories end before that iteration.
         """
         X, X_val = self._read_rows("X", X), self._read_rows("X_val", X_val)
         y, y_val = self._read_labels("y", y, len(X)), self._read_labels("y_val", y_val, len(X_val))
@@ -201,7 +203,7 @@ class TwoLayerNet:
                     rate *= learning_rate_decay
                 yield _Iteration(loss, accuracies)
 
-        # The loss of a diverging training overflows.
+        # The loss of a diverging training run overflows.
         with show_steps(verbose, num_iters) as show, np.errstate(over="ignore", invalid="ignore"):
             training = train(
                 iterate(),
@@ -229,7 +231,7 @@ class TwoLayerNet:
         }
 
     def predict(self, X: ArrayLike) -> IntArray:
-        """Return the class with the highest score for each row, the first one in case of a tie.
+        """Return the class with the highest score for each row. Ties are resolved in favor of the first class.
 
         Parameters
         ----------
@@ -244,7 +246,7 @@ class TwoLayerNet:
         Raises
         ------
         ValueError
-            As in `loss`.
+            X or `params` are invalid, as in `loss`.
         """
         X = self._read_rows("X", X)
         # Different scores can have equal probabilities after rounding.
@@ -286,13 +288,13 @@ class TwoLayerNet:
 
 
 def _name_parameters(network, vector):
-    """Return views of a vector with the layout of the network's parameters, by their names in `params`."""
+    """Return a dict of views of a vector in the layout of the network's parameters, with the keys of `params`."""
     coefs, intercepts, _ = network.cut(vector)
     return dict(zip(("W1", "W2", "b1", "b2"), (*coefs, *intercepts), strict=True))
 
 
 class _Iteration(NamedTuple):
-    """Loss of an iteration's batch before the update and, at the end of an epoch, the accuracies after it."""
+    """Loss of an iteration's batch before the update and, at the end of an epoch, the accuracies after the update."""
 
     loss: float
     accuracies: tuple | None = None

@@ -1,6 +1,6 @@
-"""Kernels for the columns of dense X: their statistics, their scale and shift, and coefficients of unscaled columns.
+"""Kernels for the columns of dense X: statistics, scale and shift, and the coefficients of unscaled columns.
 
-The kernels over X, a view from `any_layout`, read its rows once.
+X is a view from `any_layout`, whose rows are read once.
 """
 
 import numpy as np
@@ -10,8 +10,8 @@ from fastlin.kernels.machine.arrays import dense_row
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.vectors import compensated_dot
 
-# The exponent of a float64 is stored above the bits of its fraction; it is ONE for values in [1, 2). ROOT_OF_2 is the
-# fraction of the square root of two.
+# The exponent of a float64 is stored above the FRACTION_BITS bits of its fraction. The stored exponent is ONE for
+# values in [1, 2). ROOT_OF_2 is the fraction of the square root of two.
 FRACTION_BITS, ONE = 52, 1023
 FRACTION, ROOT_OF_2 = (1 << FRACTION_BITS) - 1, 0x6A09E667F3BCC
 # Scales are limited to 2^-MAX_EXPONENT to 2^MAX_EXPONENT.
@@ -24,13 +24,14 @@ MAX_FLOAT32 = float(np.finfo(np.float32).max)
 MAX_SHIFT_ERROR = 0.1
 # The relative error of a rounded operation.
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
-# Rows that are summed before they are added to the statistics of a column, which are then read and written less often
-# (docs/benchmarks/design-choices.md: statistics of four rows).
+# The number of rows that are summed before the sums are added to the statistics of a column, so that the statistics are
+# read and written less often (docs/benchmarks/design-choices.md: statistics of four rows).
 ROWS_PER_STEP = 4
-# X with fewer columns is read column by column, in batches of ROWS_PER_BATCH rows that fit into the first-level cache.
+# X with fewer than MIN_ROWWISE_COLUMNS columns is read column by column, in batches of ROWS_PER_BATCH rows that fit
+# into the first-level cache.
 MIN_ROWWISE_COLUMNS, ROWS_PER_BATCH = 16, 256
-# The rounding errors of a row in addition to those of its sums: an exponential and a logarithm that are accurate to a
-# few units in the last place, the shift by the largest score, divisions and weights.
+# The number of rounding errors of a row in addition to those of its sums. They include an exponential and a logarithm
+# accurate to a few units in the last place, the shift by the largest score, divisions and weights.
 ROW_ROUNDINGS = 16
 
 
@@ -38,9 +39,9 @@ ROW_ROUNDINGS = 16
 def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistics):
     """Fill statistics[:, block] (4, d), float64, with sums, squares, minima and maxima over the block's rows of X.
 
-    The sums are sum s (x - origin) and the squares sum s (x - origin)^2; origins (d,), float64, are a row of X, which
-    avoids cancellation in the variance. All values of a column are finite if its extremes are finite and its square is
-    not NaN. Empty weights s (n,) mean all ones.
+    The sums are sum s (x - origin), and the squares are sum s (x - origin)^2. The origins (d,), float64, are a row of
+    X, which avoids cancellation in the variance. All values of a column are finite if its minimum and maximum are
+    finite and its sum of squares is not NaN. Empty weights s (n,) mean all ones.
     """
     X = X[0]
     first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
@@ -53,7 +54,7 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistic
         for i in range(first, end, ROWS_PER_STEP):
             a, b, c, d = dense_row(X, i), dense_row(X, i + 1), dense_row(X, i + 2), dense_row(X, i + 3)
             four = _weights_of_four(weights, i)
-            # Two loops that write to two arrays each: LLVM vectorizes these, but not one that writes to four.
+            # LLVM vectorizes two loops that write to two arrays each, but not one loop that writes to four arrays.
             for j in range(a.shape[0]):
                 shift, square = _sum_four((a[j], b[j], c[j], d[j]), four, origins[j])
                 sums[j] += shift
@@ -117,7 +118,7 @@ def _extremes_of_four(numbers):
 def join_column_statistics(statistics, origins, total, fraction, columns):
     """Fill columns (5, d) with the arrays of `Columns` from the statistics (4, B, d) of all blocks.
 
-    total is the weight of all rows, and fraction the proportion of it that belongs to the row of the origins.
+    total is the weight of all rows, and fraction is the proportion that belongs to the row of the origins.
     """
     for j in range(origins.shape[0]):
         shift, square, low, high = 0.0, 0.0, np.inf, -np.inf
@@ -129,8 +130,8 @@ def join_column_statistics(statistics, origins, total, fraction, columns):
         # The comparisons ignore NaN.
         low = low if square == square else np.nan
         shift, square = shift / total, square / total
-        # The Cauchy-Schwarz inequality: the row of the origin contributes nothing to the square. This lower bound makes
-        # the variance zero if and only if the column is constant.
+        # The row of the origin contributes nothing to the square, so the Cauchy-Schwarz inequality gives a lower bound.
+        # With this bound, the variance is zero if and only if the column is constant.
         variance, min_variance = square - shift * shift, fraction * square
         # As in `add_exactly`.
         mean = origins[j] + shift
@@ -141,11 +142,12 @@ def join_column_statistics(statistics, origins, total, fraction, columns):
 
 @kernel(reassociate=False)
 def fill_coordinates(mean, remainder, standard_deviation, farthest, largest, is_centered, bits, outputs, mean_squares):
-    """Fill outputs (4, d) with scale, shift, mean and peaks of `Coordinates`, and mean_squares (d + 1,) but its last.
+    """Fill outputs (4, d) with scale, shift, mean and peaks of `Coordinates`, and mean_squares[:d].
 
-    On entry outputs[0] contains the values whose reciprocals, rounded to powers of two, are the scales; bits (d,),
-    int64, is a view of its memory. The other arrays (d,) are those of `Columns`; is_centered: columns are shifted.
-    Return the number of columns that are zero after centering, and whether float32 can represent the scaled columns.
+    On entry, outputs[0] contains the values whose reciprocals, rounded to powers of two, are the scales. bits (d,),
+    int64, is a view of the memory of outputs[0]. mean_squares is (d + 1,). The other arrays (d,) are those of
+    `Columns`. Columns are shifted if is_centered. Return the number of columns that are zero after centering, and
+    whether float32 can represent the scaled columns.
     """
     scale, shift, means, peaks = outputs[0], outputs[1], outputs[2], outputs[3]
     n_vanishing, allows_float32 = 0, True
@@ -158,7 +160,7 @@ def fill_coordinates(mean, remainder, standard_deviation, farthest, largest, is_
             exponent = max(-MAX_EXPONENT, min(exponent, MAX_EXPONENT))
         bits[j] = (exponent + ONE) << FRACTION_BITS
         exact = -mean[j] * scale[j] if is_centered else 0.0
-        # A float32 value, so that both precisions use the same coordinates.
+        # The shift is a float32 value, so that both precisions use the same coordinates.
         rounded = float(np.float32(exact)) if abs(exact) <= MAX_FLOAT32 else np.inf
         is_near = abs(rounded - exact) <= MAX_SHIFT_ERROR
         shift[j] = rounded if is_near else exact
@@ -180,9 +182,9 @@ def fill_coordinates(mean, remainder, standard_deviation, farthest, largest, is_
 def fill_coefficients(parameters, gradient, scale, shift, curvatures, mean_square, coef, intercept, change):
     """Fill coef (K, d) and intercept (K,), rounded to their type, and change (K, d + 1), the rounding errors.
 
-    They belong to parameters (K, d + 1) with the gradient (K, d + 1) and the curvatures (d + 1,) of the quadratic
-    penalty. mean_square is the mean squared norm of the scaled rows. Return whether all coefficients are within the
-    range of their type, and an upper bound on how much rounding increases the smooth objective (`Objective.finish`).
+    parameters and gradient are (K, d + 1), and curvatures (d + 1,) are those of the quadratic penalty. mean_square is
+    the mean squared norm of the scaled rows. Return whether all coefficients are within the range of their type, and an
+    upper bound on how much rounding increases the smooth objective (`Objective.finish`).
     """
     n_classes, n_features = coef.shape
     is_finite, rise = True, 0.0

@@ -1,8 +1,8 @@
-"""Kernels for a copy of X by columns, scaled and centered, used if X has few columns: passes and Gram matrices.
+"""Kernels for a scaled and centered column-wise copy of X with few columns: passes and Gram matrices.
 
 Each column is contiguous, so LLVM vectorizes each product as a loop over rows, however few columns there are. The last
-column belongs to the intercept: ones, or zeros without an intercept. The rows are stored in tiles that fit into the
-first-level cache, or with many columns into the second-level cache.
+column belongs to the intercept: ones, or zeros without an intercept. The rows are stored in tiles. A tile fits into the
+first-level cache or, with many columns, into the second-level cache.
 """
 
 from typing import NamedTuple, Self
@@ -22,13 +22,13 @@ from fastlin.kernels.machine.instructions import add_reassociated
 from fastlin.kernels.machine.threads import NUMBER_WORK, count_blocks, run_blocks
 
 # The size of a tile with few columns: 24 KB of the first-level cache. With fewer than MIN_TILE_ROWS rows, the sums over
-# vector lanes take longer than the cache saves (docs/benchmarks/design-choices.md: short tiles).
+# vector lanes take more time than the cache saves (docs/benchmarks/design-choices.md: short tiles).
 TILE_NUMBERS = 3072
 MIN_TILE_ROWS, MAX_TILE_ROWS = 256, 512
-# Tiles have a multiple of the rows that LLVM's unrolled loops process, so that no row is processed individually
-# (docs/benchmarks/design-choices.md: rows per unrolled loop).
+# The number of rows per tile is a multiple of the rows per step of LLVM's unrolled loops, so that no row is processed
+# individually (docs/benchmarks/design-choices.md: rows per unrolled loop).
 TILE_ROW_MULTIPLE = 32
-# The rows of `buffer` that follow the scores; `fill_gram` uses two more.
+# The rows of `buffer` after the scores; `fill_gram` uses two more rows.
 LARGEST, FACTORS = range(2)
 BUFFER_ROWS = 4
 
@@ -85,7 +85,7 @@ def make_buffer(n_classes: int, tile_rows: int) -> np.ndarray:
 
 @kernel
 def fill_block_tiles(block, n_blocks, X, rows, scale, shift, values):
-    """Fill the first d columns of the block's tiles of values (T, d + 1, m) with scale[j] x_ij + shift[j].
+    """Fill the first d columns of the block's tiles in values (T, d + 1, m) with scale[j] x_ij + shift[j].
 
     X[0] (n, d) has any type and layout; i runs over ``rows``, or over all rows if it is empty.
     """
@@ -111,8 +111,8 @@ def count_tiles(n_rows: int, n_columns: int) -> tuple[int, int]:
 def evaluate_tiles(rows, parameters, probabilities, buffer, total):
     """Return sum s_i l_i at parameters (K (d + 1),), and fill total (K (d + 1),) with its gradient.
 
-    rows are TiledRows; fill probabilities (T, K, m). The losses are those of residuals.py. Columns are read in groups
-    of four; the last group is filled up with factors of zero.
+    rows are TiledRows. probabilities (T, K, m) are filled too. For the losses, see residuals.py. Columns are read in
+    groups of four; the last group is padded with factors of zero.
     """
     values, labels, weights, targets = rows.values, rows.labels, rows.weights, rows.targets
     (n_tiles, n_columns, tile_rows), n_classes = values.shape, probabilities.shape[1]
@@ -125,7 +125,8 @@ def evaluate_tiles(rows, parameters, probabilities, buffer, total):
         for k in range(rows.offsets.shape[1]):
             for i in range(tile_rows):
                 buffer[k, i] = rows.offsets[t, k, i]
-        # Two classes at a time, so that X is read once for both; the last of an odd number is processed alone.
+        # Classes are processed in pairs, so that X is read once for both. The last of an odd number of classes is
+        # processed alone.
         for k in range(0, n_classes - 1, 2):
             first, second = k * n_columns, (k + 1) * n_columns
             for j in range(0, n_columns, 4):
@@ -244,7 +245,7 @@ def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, probabili
 def _add_products(one, other, values, first, sums, other_sums):
     """Add sum_i one[i] values[j, i] to sums[j] and sum_i other[i] values[j, i] to other_sums[j], for j >= first.
 
-    Columns are read in groups of four; the last group is filled up with factors of zero.
+    Columns are read in groups of four; the last group is padded with factors of zero.
     """
     last = values.shape[0] - 1
     for j in range(first, values.shape[0], 4):
@@ -275,7 +276,7 @@ def fill_gram(values, weights, buffer, gram):
     """Fill gram[j, h], h >= j, with the sum over the rows of weights[i] values[j, i] values[h, i].
 
     values (T, d + 1, m), weights (T, m), gram (d + 1, d + 1). The last two rows of `buffer` are overwritten. Entries
-    left of the diagonal are undefined.
+    below the diagonal are undefined.
     """
     n_tiles, n_columns, tile_rows = values.shape
     one, other = buffer[buffer.shape[0] - 2], buffer[buffer.shape[0] - 1]

@@ -1,13 +1,13 @@
-"""Coordinate descent on quadratic models of a penalized objective, from the Hessian or from the columns of X.
+"""Coordinate descent on quadratic models of a penalized objective, with the Hessian or with the columns of X.
 
-A model of J around parameters V, for a step D to Z = V + D::
+The model of J around the parameters V, for a step D to Z = V + D, is::
 
     m(Z) = g . D + D' H D / 2 + sum_kj penalty_curvature_j D_kj^2 / 2 + sum_j threshold_j size(Z_.j)
 
-g is the gradient of the smooth part, H the Hessian of the loss, and size the L1 norm over the classes, or the L2 norm
-if `grouped`. Each update minimizes the model over one coordinate within its bounds (grouped: an upper bound of the
-model over one feature of all classes): Friedman, Hastie and Tibshirani 2010, section 2; Simon, Friedman and Hastie
-2013. The predicted decrease is the sum of curvature change^2 / 2 over the updates.
+g is the gradient of the smooth part, H is the Hessian of the loss, and size is the L1 norm over the classes, or the L2
+norm if `grouped`. Each update minimizes the model over one coordinate within its bounds. If `grouped`, it minimizes an
+upper bound of the model over one feature of all classes. See Friedman, Hastie and Tibshirani 2010, section 2; Simon,
+Friedman and Hastie 2013. The predicted decrease is the sum of curvature change^2 / 2 over the updates.
 """
 
 import math
@@ -18,11 +18,11 @@ import numpy as np
 from fastlin.kernels.linear.penalties import PenaltyArrays, shift_classes, shrink
 from fastlin.kernels.machine.compilation import kernel
 
-# The maximum of sweeps over all coordinates, and of sweeps over the active ones after each of them.
+# The maximum number of sweeps over all coordinates, and of sweeps over the active coordinates after each of these.
 MAX_SWEEPS = 10
-# Joint steps are limited to columns with few entries: if there are many rows, some of them separate the classes.
+# Joint steps are limited to columns with few entries. With many rows, some rows separate the classes.
 MAX_JOINT_ENTRIES = 32
-# A pivot below this fraction of its diagonal entry may be rounding error, in float64 and in float32.
+# A pivot below this fraction of its diagonal entry may be rounding error; the limits are for float64 and float32.
 MIN_PIVOT, MIN_PIVOT_FLOAT32 = 1e-12, 1e-5
 
 
@@ -38,10 +38,10 @@ class WorkingColumns(NamedTuple):
     starts: np.ndarray
     indices: np.ndarray
     values: np.ndarray
-    scale: np.ndarray  # (d,), in the type computed in
+    scale: np.ndarray  # (d,), in the type of the computation
     shift: np.ndarray  # (d,), likewise; zero for entries
-    features: np.ndarray  # (C,), of each coordinate
-    classes: np.ndarray  # (C,), of each coordinate
+    features: np.ndarray  # (C,), one per coordinate
+    classes: np.ndarray  # (C,), one per coordinate
 
 
 class ModelArrays(NamedTuple):
@@ -59,17 +59,17 @@ class DescentState(NamedTuple):
 
     parameters: np.ndarray  # (C,), Z of each coordinate
     intercept_steps: np.ndarray  # (K,), the change of each intercept
-    # (K, n), X D, the change of the scores by the steps so far; for K = 1 multiplied by the curvature of each row.
+    # (K, n), the change X D of the scores through the steps so far; for K = 1, multiplied by the curvature of each row.
     scores: np.ndarray
     means: np.ndarray  # (n,), the sum over the classes of probabilities times scores; empty for K = 1
 
 
 @kernel
 def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, parameters):
-    """Update every coordinate once and return the decrease; `only_active`: those neither at zero nor at a bound.
+    """Update each coordinate once, or if only_active those neither at zero nor at a bound; return the decrease.
 
-    hessian (p, p) is H with the curvatures of the penalty on its diagonal, ordered by class, then feature. parameters
-    (p,) are Z and slopes (p,) the gradient of the smooth model at Z; both are updated. penalty is a PenaltyArrays.
+    hessian (p, p) is H plus the curvatures of the penalty on the diagonal, ordered by class, then feature. parameters
+    (p,) are Z, and slopes (p,) are the gradient of the smooth model at Z. Both are updated. penalty is a PenaltyArrays.
     """
     penalty_curvatures, thresholds, _, grouped, lower, upper = penalty[:6]
     has_bounds = lower.shape[0] > 0
@@ -118,13 +118,14 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
 
 @kernel
 def fill_block_minimizers(block, n_blocks, indices, hessian, curvatures, penalty, pairs, accuracy, slopes, minimizers):
-    """Overwrite minimizers[b], the current point of problem b, with the minimizer of its quadratic model, for K = 1.
+    """Overwrite minimizers[b], the current point of problem b, with the minimizer of its quadratic model (K = 1).
 
-    Each block processes a slice of ``indices``, the problems b to solve. The Hessian is curvatures[b] hessian (p, p)
-    plus the penalty's, with BFGS updates by pairs, oldest first (Nocedal and Wright 2006, equation 6.19). slopes (B, p)
-    are the gradients of the smooth part. penalty: its curvatures and thresholds, (B, p) each; pairs: steps and changes
-    of the gradient, (B, N, p) each, and their products (B, N), zero for no pair. Sweeps stop once one decreases the
-    model by less than ``accuracy`` relative to all sweeps.
+    Each block processes a slice of ``indices``, the problems b to solve. The Hessian is curvatures[b] hessian, with
+    hessian (p, p), plus the Hessian of the penalty, with a BFGS update for each pair, oldest first (Nocedal and Wright
+    2006, equation 6.19). slopes (B, p) are the gradients of the smooth part. penalty contains curvatures and
+    thresholds, (B, p) each. pairs contains steps and changes of the gradient, (B, N, p) each, and their inner products
+    (B, N), which are zero for unused pairs. The kernel stops after a sweep whose decrease is less than ``accuracy``
+    times the total decrease.
     """
     penalty_curvatures, thresholds = penalty
     moves, changes, products = pairs
@@ -157,7 +158,7 @@ def fill_block_minimizers(block, n_blocks, indices, hessian, curvatures, penalty
             if full_decrease <= accuracy * total:
                 break
             for sweep in range(1 + MAX_SWEEPS):
-                # Numba would compile the kernel again for a literal constant.
+                # For a literal constant, Numba would compile the kernel again.
                 decrease = descend_by_hessian(model, gradient, of_problem, np.int64(1), sweep > 0, minimizers[b])
                 total += decrease
                 full_decrease = decrease if sweep == 0 else full_decrease
@@ -167,7 +168,7 @@ def fill_block_minimizers(block, n_blocks, indices, hessian, curvatures, penalty
 
 @kernel(inner=True)
 def _update_hessian(move, change, product, image, hessian):
-    """Apply the BFGS update of a step and the change of the gradient along it, whose product is positive."""
+    """Apply the BFGS update for a step and the change of the gradient along it; their product is positive."""
     along = 0.0
     for j in range(move.shape[0]):
         row, total = hessian[j], 0.0
@@ -184,12 +185,12 @@ def _update_hessian(move, change, product, image, hessian):
 
 @kernel
 def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, state):
-    """Update the intercepts and every (`only_active`) coordinate of a working set once; return the decrease.
+    """Update the intercepts and all (or only the active) coordinates of a working set once; return the decrease.
 
     The arguments are a WorkingColumns, a Curvature, a PenaltyArrays, a ModelArrays and a DescentState, which is
-    updated. The Hessian of the loss contributes the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). For K = 1 these
-    are sum_i x_ij scores_i, and the Curvature contains s_i p_i (1 - p_i) instead of p_i. Grouped: the K coordinates of
-    a feature are adjacent.
+    updated. The Hessian of the loss contributes the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). For K = 1 the
+    slopes are sum_i x_ij scores_i, and the Curvature contains s_i p_i (1 - p_i) instead of p_i. In grouped penalties,
+    the K coordinates of a feature are adjacent.
     """
     panel, positions, starts, indices, values, scales, shifts, features, classes = columns
     row_weights, probabilities = curvature_of_rows
@@ -217,7 +218,7 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
         position, entries, scale, shift = positions[j], slice(starts[j], starts[j + 1]), scales[j], shifts[j]
         curvature, length = 0.0, 0.0
         for c in range(first, first + group_size):
-            # For a group, the row sums of its block of the Hessian, at most 2 p (1 - p), bound the block.
+            # The row sums of a group's block of the Hessian, at most 2 p (1 - p), bound the eigenvalues of the block.
             curvature = max(curvature, (2 if group_size > 1 else 1) * curvatures[c] + penalty_curvatures[j])
             length = max(length, abs(parameters[c]))
             if has_bounds and not lower[classes[c], j] < parameters[c] < upper[classes[c], j]:
@@ -268,9 +269,10 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
 def _step_jointly(indices, values, column, curvature_of_rows, model, state, classes):
     """Take a Newton step in the active coordinates of a sparse column, with fixed signs; return the decrease.
 
-    The step ends if a coordinate becomes zero. Coordinate updates are slow if two classes share nearly all of the
-    probability of a row: each coordinate has the curvature p (1 - p), but their common direction has almost none.
-    ``column`` holds the range of the coordinates, the penalty's curvature and threshold, and the scale of the column.
+    The step ends if a coordinate becomes zero. Coordinate updates are slow if two classes together have nearly all of
+    the probability of a row: each coordinate has the curvature p (1 - p), but their common direction has almost none.
+    ``column`` contains the range of the coordinates, the curvature and the threshold of the penalty, and the scale of
+    the column.
     """
     first, last, penalty_curvature, threshold, scale = column
     row_weights, probabilities = curvature_of_rows
@@ -344,7 +346,7 @@ def _step_jointly(indices, values, column, curvature_of_rows, model, state, clas
 
 @kernel
 def fill_block_curvatures(block, n_blocks, columns, curved, curvatures):
-    """curvatures[c] = sum_i curved_ik x_ij^2 for the block's coordinates c of a WorkingColumns; curved is (K, n)."""
+    """Fill curvatures[c] with sum_i curved_ik x_ij^2 for the block's coordinates c; curved is (K, n)."""
     panel, positions, starts, indices, values, scales, shifts, features, classes = columns
     n_coordinates = features.shape[0]
     for c in range(block * n_coordinates // n_blocks, (block + 1) * n_coordinates // n_blocks):
@@ -389,9 +391,9 @@ def _curvature(indices, values, scale, shift, of_rows):
 
 @kernel(inner=True)
 def _add_column(indices, values, scale, shift, change, p, t, m):
-    """Add change times a column, given as in `_slope`, to the scores t, and p times that to their means m.
+    """Add change x, x a column given as in `_slope`, to the scores t, and p change x to their means m.
 
-    If m is empty, add p times that to the scores instead.
+    If m is empty, add p change x to the scores instead.
     """
     kind, is_binary = p.dtype.type, m.shape[0] == 0
     for entry in range(values.shape[0]):

@@ -1,8 +1,8 @@
 """Kernels for second-order solvers: Gram matrices of weighted rows, and the Hessian of the loss.
 
-Shapes and x~ are those of dense_rows.py; rows (m,) are the row indices of the pass, and row_weights and probabilities
-are in their order. With softmax probabilities p, the Hessian of the loss of a row is the Kronecker product of
-diag(p) - p p' and [x~, 1] [x~, 1]'; for K = 1 it is p (1 - p) [x~, 1] [x~, 1]'.
+For shapes and x~, see dense_rows.py. rows (m,) are the row indices of the pass, and row_weights and probabilities have
+the same order. With softmax probabilities p, the Hessian of the loss of a row is the Kronecker product of diag(p) - p
+p' and [x~, 1] [x~, 1]'; for K = 1 it is p (1 - p) [x~, 1] [x~, 1]'.
 """
 
 import numpy as np
@@ -18,16 +18,16 @@ from fastlin.kernels.machine.simd import CLASSES_PER_TILE
 from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, transpose_tile, zeros_padded
 from fastlin.typing import FloatArray
 
-# Rows of a Gram matrix that are summed in one pass over X (a panel), in whole groups of classes and vectors; wide
-# matrices have larger panels (docs/benchmarks/design-choices.md: panels of Gram matrices).
+# The number of rows of a Gram matrix that are summed in one pass over X (a panel), in whole groups of classes and
+# vectors. Wide matrices have larger panels (docs/benchmarks/design-choices.md: panels of Gram matrices).
 PANEL_ROWS, WIDE_PANEL_ROWS = (rows // CLASSES_PER_TILE // 16 * 16 * CLASSES_PER_TILE for rows in (96, 240))
 MIN_WIDE_COLUMNS = 1200
 # Rows of X per tile.
 GRAM_ROWS = 128
-# Several sets of weights share a pass as long as their sums fit into this size.
+# A pass computes the sums for several sets of weights if they take at most this many bytes.
 MAX_SUMS_BYTES = 1 << 20
-# Rows, pairs of columns and pairs of classes per step of a Hessian: the products of columns fill half of a second-level
-# cache of 512 KB.
+# The number of rows, pairs of columns and pairs of classes per step of a Hessian. The products of columns take half of
+# a second-level cache of 512 KB.
 PAIR_ROWS = 128
 COLUMN_PAIRS = 256
 CLASS_PAIRS = 60
@@ -40,9 +40,9 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
     """Fill grams[part, c] with the sum of row_weights[c, i] [x~_i, 1] [x~_i, 1]' over the rows i of each part.
 
     row_weights (C, m); grams (parts, C, d + 1, d + 1) in the type of the computation. A block sums one part of the rows
-    of X and one panel of ``panel_rows`` rows of the matrices, right of the diagonal; n_blocks is the number of parts
-    times the number of panels. Tiles and sums are stored in pieces of four vectors of columns, because wide rows would
-    take one memory page each, and twice the time.
+    of X for one panel of ``panel_rows`` rows of the matrices, on and above the diagonal. n_blocks is the number of
+    parts times the number of panels. Tiles and sums are stored in pieces of four vectors of columns, because wide rows
+    would take one memory page each and double the time.
     """
     optimize_for_size()
     X = X[0]
@@ -84,7 +84,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
                 continue
             for p in range(n_pieces):
                 _copy_columns(tile, stop - start, p * group, piece)
-                # The rows of the matrix whose diagonal entry is left of the end of this piece.
+                # The number of rows of the matrix whose diagonal entry is left of the end of this piece.
                 n_reached = (p + 1) * group if (p + 1) * group < n_summed else n_summed
                 for t in range(n_here):
                     of_set = multipliers[t * n_rows_set : t * n_rows_set + n_reached]
@@ -99,7 +99,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
 
 @kernel(inline=True)
 def _copy_columns(tile, n_rows, begin, piece):
-    """Fill piece[i] with the columns of tile[i] from ``begin`` on, for i < n_rows."""
+    """Fill piece[i] with the columns of tile[i] starting at ``begin``, for i < n_rows."""
     for i in range(n_rows):
         source, target = tile[i, begin : begin + piece.shape[1]], piece[i]
         for j in range(piece.shape[1]):
@@ -118,7 +118,7 @@ def _weigh_columns(columns, n_columns, row_weights, scaled):
 
 @kernel(inner=True)
 def _mirror(sums, begin, first, gram):
-    """Write sums[j, h], for entries on or right of the diagonal, to (begin + j, first + h) and its mirror in gram."""
+    """Write sums[j, h], on or above the diagonal, to gram[begin + j, first + h] and to its mirrored entry."""
     optimize_for_size()
     stop = first + sums.shape[1] if first + sums.shape[1] < gram.shape[0] else gram.shape[0]
     for j in range(sums.shape[0]):
@@ -132,13 +132,13 @@ def _mirror(sums, begin, first, gram):
 
 @kernel
 def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilities, scaling, sums):
-    """Add sum s_i (D_kl p_k - p_k p_l) x_j x_h over the part's rows to sums[part], which has to be zero on entry.
+    """Add sum s_i (D_kl p_k - p_k p_l) x_j x_h over the part's rows to sums[part], which must be zero on entry.
 
     Here x = [x~_i, 1], and D_kl = 1 for k = l, else 0. The rows of sums (parts, C, Q), float64, are the pairs of
-    classes k <= l, its columns the pairs of columns j <= h, both in the order (0, 0), (0, 1), ..., then the padding of
-    `pad_pairs`. row_weights (m,) and probabilities (K, m) are in the type of the computation. A block sums one part of
-    the rows and one group of pairs of columns, so n_blocks is a multiple of the parts of the rows. For k = l the terms
-    are s_i p_k (1 - p_k), without cancellation.
+    classes k <= l. The columns of sums are the pairs of columns j <= h, padded by `pad_pairs`. Both are in the order
+    (0, 0), (0, 1), .... row_weights (m,) and probabilities (K, m) are in the type of the computation. A block sums one
+    part of the rows for one group of pairs of columns, so n_blocks is a multiple of the number of parts. For k = l the
+    terms are s_i p_k (1 - p_k), without cancellation.
     """
     optimize_for_size()
     X = X[0]

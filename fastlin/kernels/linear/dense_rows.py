@@ -1,10 +1,10 @@
 """Kernels over dense rows: converted rows, scores, and the sums of the logistic and the softmax loss.
 
 X (n, d) has any type and strides and is passed as the view from `any_layout`. A row enters as x~ = scale x + shift. All
-computations are in the type of coef. K = 1 is the logistic loss with labels 0 and 1, K >= 3 the softmax loss with
-labels 0 to K - 1. A pass computes scores, residuals and gradient of a tile of rows while it is in the second-level
-cache, so X is read from memory once. If X contains the numeric columns of a table, ``levels`` are its categorical
-columns; otherwise they are None.
+computations are in the type of coef. K = 1 means the logistic loss with labels 0 and 1, and K >= 3 the softmax loss
+with labels 0 to K - 1. A pass computes scores, residuals and gradient of a tile of rows while it is in the second-level
+cache, so X is read from memory once. If X contains the numeric columns of a table, ``levels`` are the categorical
+columns of the table; otherwise they are None.
 """
 
 import numpy as np
@@ -37,10 +37,11 @@ def fill_block_pass(
     """Fill the block's slice of sums, a BlockSums, in one pass over its slice of ``row_indices`` (m,), or of all rows.
 
     With Losses, the sums are the gradient of losses.values[block] = sum s_i l_i with respect to coef and intercept.
-    With a Curvature, in the type of coef, the parameters are a direction, and the sums its product with the Hessian:
-    sum u x~_i' and sum u for u_k = s_i p_k (t_k - sum_l p_l t_l), t the scores. With a ProblemBatch, coef contains the
-    coefficients of all problems, and the sums are over all rows. Sums over a tile of ``tile_rows`` rows are in the type
-    of coef, all others in float64. Levels add their coefficients to the scores, and take the block's sums per level.
+    With a Curvature, in the type of coef, the parameters are a direction, and the sums are the Hessian times this
+    direction: sum u x~_i' and sum u, with u_k = s_i p_k (t_k - sum_l p_l t_l) for the scores t. With a ProblemBatch,
+    coef contains the coefficients of all problems, and the sums are over all rows. Sums over a tile of ``tile_rows``
+    rows are in the type of coef, all others in float64. The coefficients of levels are added to the scores, and the
+    block's sums per level are written to levels.sums.
     """
     optimize_for_size()
     X = X[0]
@@ -87,9 +88,9 @@ def fill_block_pass(
 def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best, levels=None):
     """Fill scores[i] = coef x_i + intercept for the rows i of the block, and best[i] with the class of the maximum.
 
-    An array among scores (n, K) and best (n,), int64, that has no rows is not filled. In a tie the first class is best;
-    for K = 1 it is 1 if the score is positive, else 0. Only the scores of one tile are stored to find the classes.
-    Levels add their coefficients.
+    scores (n, K) or best (n,), int64, is not filled if it has no rows. In a tie the first class is best. For K = 1, the
+    best class is 1 if the score is positive, else 0. If scores has no rows, only the scores of one tile are stored. The
+    coefficients of levels are added to the scores.
     """
     X = X[0]
     coef = parameters.coef
@@ -125,7 +126,7 @@ def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best, l
 def fill_scores(X, coef, intercept, scores, best):
     """Fill scores and best like `fill_block_scores`, for X (n, d) in C order and in the type of coef.
 
-    It is slower for large X, but compiles faster.
+    This kernel is slower for large X, but compiles faster.
     """
     kind = coef.dtype.type
     for i in range(X.shape[0]):

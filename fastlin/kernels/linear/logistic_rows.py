@@ -30,7 +30,7 @@ from fastlin.kernels.machine.instructions import optimize_for_size
 from fastlin.kernels.machine.vectors import compensated_dot
 from fastlin.typing import FloatArray, FloatType
 
-# The loops here do not prefetch cache lines of the next tile.
+# These loops do not prefetch cache lines of the next tile.
 NO_LINES = 0, 0
 # The rows of the next tile are prefetched if they have at least this many bytes: see `add_long_rows`.
 MIN_PREFETCHED_ROW_BYTES = 320
@@ -61,7 +61,7 @@ def fill_block_pass_in_place(block, n_blocks, X, scaling, parameters, tile_rows,
     X = X[0]
     first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
     coef, intercept = _unscale_parameters(parameters, scaling)
-    # Up to the end of the last vector.
+    # The scores are padded to whole cache lines.
     scores = zeros_aligned((np.int64(1), _pad_to_lines(tile_rows, coef)), coef.dtype)
     buffers = allocate_logistic_buffers(tile_rows, coef)
     coef_sums, part = zeros_aligned(coef.shape[1], np.float64), zeros_aligned(coef.shape, coef.dtype)
@@ -99,7 +99,7 @@ def _unscale_parameters(parameters, scaling):
 
 @kernel(inline=True)
 def _fill_scaled_sums(gradient, total, scaling, sums, block):
-    """Fill the block's slice of sums from the gradient (width,) by unscaled columns and the sum of the residuals."""
+    """Fill the block's slice of sums, given the gradient (width,) for unscaled columns and the sum of the residuals."""
     sums.intercept[block, 0] = total
     for j in range(scaling.scale.shape[0]):
         # The sum of an excluded column may have overflowed.

@@ -1,7 +1,7 @@
 """Named tuples of arrays that are passed to the kernels of linear models as one argument.
 
-Numba unpacks a named tuple when it is passed on, so it costs no more than separate arguments. The scale and shift of
-columns are a `Scaling`, in machine/tiles.py.
+Numba unpacks a named tuple when it is passed on, so it costs no more than separate arguments. For the scale and shift
+of columns, see `Scaling` in machine/tiles.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Samples(NamedTuple):
     """The row indices of a pass, and the labels, weights, offsets and targets of all rows of X."""
 
     rows: np.ndarray  # (m,) int64, in the order of the pass; empty means all rows
-    labels: np.ndarray  # (n,), integers from 0; with targets, the most probable classes
+    labels: np.ndarray  # (n,), integers starting at 0; with targets, the most probable classes
     weights: np.ndarray  # (n,); empty means all ones
     offsets: np.ndarray = NO_DOUBLE  # (n, K) float64, added to the scores; empty means zeros
     # (n, K) float64, the probabilities of the classes (K = 1: of class 1), which replace the labels in losses and
@@ -40,10 +40,10 @@ class Samples(NamedTuple):
 
 
 class ProbabilityOutput(NamedTuple):
-    """The output arrays for the probabilities of the rows of a pass, at most one of which has entries.
+    """The output arrays for the probabilities of the rows of a pass. At most one of them has entries.
 
-    A pass in float64 can fill either. With a single argument of varying type, Numba would compile the pass again for
-    each type.
+    A pass in float64 can fill either array. If there were a single array of varying type, Numba would compile the pass
+    for each type.
     """
 
     single: np.ndarray  # (K, m) or (K, 0), float32
@@ -59,7 +59,7 @@ class ProbabilityOutput(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """The operands of a pass for loss and gradient, which converts scores to residuals, and its other outputs."""
+    """The operands and additional outputs of a pass that computes the loss and the gradient."""
 
     samples: Samples
     values: np.ndarray  # (B,) float64, output: the sum of the losses of each block
@@ -76,8 +76,8 @@ class ProblemBatch(NamedTuple):
     weights: np.ndarray  # (B, n) float64; empty means all ones
     offsets: np.ndarray  # (n, K) float64, added to the scores of all problems; empty means zeros
     n_classes: int | None  # K; None for two classes, so that Numba does not compile the softmax
-    # (1 + pairs, blocks, B) float64, output: the sums of the losses s l of each problem in each block, and of s p_k p_l
-    # for each pair of classes k < l; two classes are one pair.
+    # (1 + pairs, blocks, B) float64, output: the sums of s l and, for each pair of classes k < l, of s p_k p_l, per
+    # block and problem. Two classes are one pair.
     values: np.ndarray
 
     @classmethod
@@ -93,7 +93,7 @@ def count_pairs(n_rows_coef: int) -> int:
 
 
 class Curvature(NamedTuple):
-    """The curvature of the rows' losses, the operands of a pass for the product of the Hessian and a direction."""
+    """The operands of a pass that computes the product of the Hessian and a direction."""
 
     row_weights: np.ndarray  # (m,), s_i, in the order of the rows of the pass
     probabilities: np.ndarray  # (K, m), p_ik
@@ -102,8 +102,8 @@ class Curvature(NamedTuple):
 class Parameters(NamedTuple):
     """The coefficients and intercepts of a linear model, or a direction, in the type of the computation."""
 
-    # (K, d); K = 1 is the logistic loss with labels 0 and 1, K >= 3 the softmax loss. For sparse rows: a table (d,
-    # columns of a table) of the coefficients times the scale of their columns.
+    # (K, d); K = 1 means the logistic loss with labels 0 and 1, and K >= 3 the softmax loss. For sparse rows, a table
+    # (d, columns of a table) of the coefficients times the scale of their columns.
     coef: np.ndarray
     intercept: np.ndarray  # (K,); for sparse rows it includes the shift of the columns
 
@@ -116,7 +116,7 @@ class BlockSums(NamedTuple):
 
 
 class Compressed(NamedTuple):
-    """A sparse matrix by rows (CSR) or by columns (CSC); its rows or columns, respectively, are called lines."""
+    """A sparse matrix in CSR or CSC format; the rows of CSR or the columns of CSC are called lines."""
 
     data: np.ndarray  # of any type
     indices: np.ndarray  # int32 or int64, the position of each entry in its line
@@ -133,12 +133,12 @@ class Chunk(NamedTuple):
 class Levels(NamedTuple):
     """The C categorical columns of a table with d features, and the tables that a pass over them reads and fills.
 
-    A table of levels has one row per feature, followed by one row per categorical column for its values without level.
+    A table of levels has one row per feature, followed by one row per categorical column for values without a level.
     """
 
-    # (C, 5) int64, per column: the address of the first code, the stride and the size of codes in bytes, and the rows
-    # of a table of levels for the codes 0 and -1. Levels are in the order of the codes, which are int8, int16 or int32.
-    # The caller keeps the codes alive.
+    # (C, 5) int64, per column: the address of the first code, the stride and the size of codes in bytes, and the row
+    # indices in a table of levels for the codes 0 and -1. Levels are in the order of the codes, which are int8, int16
+    # or int32. The caller keeps the codes alive.
     columns: np.ndarray
     table: np.ndarray  # (d + C, columns of a table) float64, the coefficients of the levels
     # (B, d + C, columns of a table) float64, output: the sums of the residuals, or of the slopes of a product with the

@@ -1,4 +1,4 @@
-"""Kernels over parameters and gradients (K, d + 1): penalty, terms of the dual objective, proximal operator."""
+"""Kernels for parameters and gradients (K, d + 1): penalty, terms of the dual objective, and proximal operator."""
 
 from typing import NamedTuple
 
@@ -8,30 +8,31 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 
 # The positions of the sums of `fill_block_penalties`: the quadratic and the L1 penalty, the inner product of parameters
-# and gradient of the loss, the squared gradient in the dual norm, the largest entry of the minimum-norm subgradient by
-# the coefficients, and the sum of the magnitudes of the terms of the inner product.
+# and gradient of the loss, the squared gradient in the dual norm, the largest entry of the minimum-norm subgradient
+# with respect to the coefficients, and the sum of the magnitudes of the terms of the inner product.
 SQUARES, SIZES, SLOPE, DUAL_SQUARE, LARGEST, SLOPE_SIZE = range(6)
-# Columns per step, whose sums over the classes fit into the first-level cache.
+# The number of columns per step. Their sums over the classes fit into the first-level cache.
 STRIP = 256
-# The positions of the sums of `fill_block_dual`: the conjugate of the penalty, its first and second derivative by the
-# step, and the largest step for which the dual point is feasible.
+# The positions of the sums of `fill_block_dual`: the conjugate of the penalty, its first and second derivatives with
+# respect to the step, and the largest step for which the dual point is feasible.
 CONJUGATE, FIRST, SECOND, MAX_STEP = range(4)
 NO_BOUNDS, NO_VALUES = np.empty((0, 0)), np.empty(0)
 
 
 class PenaltyArrays(NamedTuple):
-    """The penalties of the parameters, and the scaling of their columns."""
+    """The penalties of the parameters, and the scaling of the columns."""
 
     curvatures: np.ndarray  # (d + 1,), of the quadratic penalty; zero for the intercept
     thresholds: np.ndarray  # (d + 1,), of the L1 penalty; zero for the intercept
     roots: np.ndarray  # (d,), the square roots of the curvatures
     grouped: bool  # whether the size of a column is its L2 norm over the classes (group lasso)
-    # (K, d + 1), bounds on the parameters; empty for none, and if grouped.
+    # (K, d + 1), bounds on the parameters; empty if there are none, or if grouped.
     lower: np.ndarray = NO_BOUNDS
     upper: np.ndarray = NO_BOUNDS
     scale: np.ndarray = NO_VALUES  # (d,); a scaled column is scale * x + shift
     shift: np.ndarray = NO_VALUES
-    # (d,), the error bound weights: the rounding error of a score per unit of a parameter, in roundings of a product.
+    # (d,), the error bound weights: the rounding error of a score per unit of a parameter, relative to that of a
+    # product.
     error_weight: np.ndarray = NO_VALUES
 
 
@@ -39,7 +40,7 @@ class Exchange(NamedTuple):
     """A transfer of probability between classes that makes the class sums of a dual point equal to the labels'."""
 
     features: np.ndarray  # (n_classes, d), the gradients of the labels alone
-    parts: np.ndarray  # (n_classes,), the fraction of its probability that each class gives up; empty: no transfer
+    parts: np.ndarray  # (n_classes,), the fraction of its probability that each class loses; empty for no transfer
     received: np.ndarray  # (n_classes,), the fraction of the total transfer that each class receives
 
 
@@ -82,7 +83,7 @@ def find_best_shift(values, threshold, curvature, grouped):
 
 @kernel(inner=True)
 def shift_classes(values, j, penalty):
-    """Add the result of `find_best_shift` for column j, limited by the bounds, to all of values (K,); return it."""
+    """Add the result of `find_best_shift` for column j, limited by the bounds, to values (K,); return the shift."""
     lower, upper = penalty.lower, penalty.upper
     shift = find_best_shift(values, penalty.thresholds[j], penalty.curvatures[j], penalty.grouped)
     for k in range(values.shape[0] if lower.shape[0] > 0 else 0):
@@ -166,14 +167,15 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
 
 @kernel
 def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, step, sums):
-    """Fill sums (B, 4) for the dual point at the fraction ``step`` of the way from the labels to the probabilities.
+    """Fill sums (B, 4) for the dual point labels + step (probabilities - labels).
 
     The kernel processes the block's columns. G = gradient - curvatures parameters (K, d) is the gradient of the loss at
-    the probabilities, after the transfer of an Exchange: each class k gives up the fraction parts[k] of its probability
+    the probabilities, after the transfer of an Exchange: each class k loses the fraction parts[k] of its probability
     and receives the fraction received[k] of the total. The features (classes, d) of the Exchange are the gradients of
-    the labels alone, so G + features are those of the probabilities. For K = 1 both classes have an entry, 0 and 1.
-    With a = |G_kj| (grouped: the norm over the classes) and threshold t, the conjugate is sum max(step a - t, 0)^2 / (2
-    roots^2). Columns with a root of zero are excluded from it; MAX_STEP is the minimum of t / a over them.
+    the labels alone, so G + features are those of the probabilities. For K = 1 both classes, 0 and 1, have an entry.
+    With a = |G_kj| (if grouped, the norm over the classes) and the threshold t, the conjugate is sum max(step a - t,
+    0)^2 / (2 roots^2). Columns with a root of zero are excluded from the conjugate, and MAX_STEP is the minimum of t /
+    a over these columns.
     """
     curvatures, thresholds, roots, grouped = penalty[:4]
     features, parts, received = exchange
@@ -213,7 +215,7 @@ def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, st
                 rises[j], slopes[j] = exceedance * exceedance, exceedance * top[j]
                 second_derivatives[j] = square[j] if exceedance > 0 else 0.0
             if root > 0:
-                # Divide by roots, because their squares leave the range of float64 if columns reach 1e150.
+                # Divide by roots, because their squares overflow or underflow in float64 if columns reach 1e150.
                 conjugate += 0.5 * np.square(np.sqrt(rises[j]) / root)
                 first_derivative += slopes[j] / root / root
                 second_derivative += second_derivatives[j] / root / root

@@ -1,9 +1,9 @@
 """A compiled quasi-Newton method for few parameters: line search, L-BFGS recursion and preconditioner.
 
-The method is L-BFGS (Nocedal and Wright 2006, algorithm 7.4) with a Hessian B as the initial matrix. It works in scaled
-coordinates in which B is the identity: with the Cholesky factorization U' U = B, the scaled gradient is U'^-1 g, and a
-scaled step s^ is the step U^-1 s^, so an iteration solves one system with each triangle. In Python an iteration would
-take several times as long as its passes.
+The method is L-BFGS (Nocedal and Wright 2006, algorithm 7.4) with a Hessian B as the initial matrix. It uses scaled
+coordinates in which B is the identity. With the Cholesky factorization U' U = B, the scaled gradient is U'^-1 g, and a
+scaled step s^ corresponds to the step U^-1 s^, so an iteration solves one system with U' and one with U. In Python, an
+iteration would take several times as long as its passes.
 
 Large functions, slices and tuples are slow to compile. Therefore the pass, the line search, the direction and the
 matrix are separate functions, and vectors are rows of one array whose entries are read individually. Loops that start
@@ -21,9 +21,9 @@ from fastlin.kernels.machine.instructions import add_reassociated
 
 MAX_PAIRS = 12
 # The rows of `Descent.vectors`: the last accepted point and the gradient of J there; the direction, and the trial
-# point, which is evaluated next; the gradient of the sum of the losses at the start and at the trial, and the gradient
-# of J at the trial; the curvatures of the penalty and their reciprocals, zero for intercepts; in scaled coordinates,
-# the gradient, the direction, the last steps, and the changes of the gradient along them.
+# point, which is evaluated next; the gradients of the sum of the losses at the start and at the trial, and the gradient
+# of J at the trial; the curvatures of the penalty and their reciprocals, zero for intercepts; and, in scaled
+# coordinates, the gradient, the direction, the last steps, and the changes of the gradient along them.
 (
     PARAMETERS,
     GRADIENT,
@@ -39,36 +39,38 @@ MAX_PAIRS = 12
     STEPS,
 ) = range(12)
 CHANGES = STEPS + MAX_PAIRS
-# The number of Newton decrements that are stored in addition to the newest.
+# The number of Newton decrements that are stored in addition to the newest one.
 N_OLD_DECREMENTS = 6
 # The scalars of a descent.
 FIELDS = [
     # At the last point: J, its slope along the direction, the duality gap, the largest entry of the gradient, the gap
-    # without the terms of the intercept, and the quadratic penalty; the smallest J and gap so far.
+    # without the terms of the intercept, and the quadratic penalty. Also the smallest J and gap so far.
     *(
         (name, np.float64)
         for name in ("value", "slope", "gap", "largest", "coef_gap", "squares", "min_value", "min_gap")
     ),
     # The line search: the step, and the ends of the bracket with their slopes.
     *((name, np.float64) for name in ("step", "low", "low_slope", "high", "high_slope")),
-    # The sum of the losses at the trial, and S; the null objective and the floor of the gap for `compute_allowed_gap`.
+    # The sum of the losses at the trial, and S. The null objective and the floor of the gap are for
+    # `compute_allowed_gap`.
     *((name, np.float64) for name in ("loss", "total_weight", "null_objective", "floor")),
-    # The initial scale of the recursion, from the newest pair; the inner product of step and change of each pair, and
-    # its coefficient in the recursion; half the squared Newton decrements, newest first.
+    # The initial scale of the recursion, computed from the newest pair. For each pair, the inner product of step and
+    # change, and the coefficient in the recursion. Half the squared Newton decrements, newest first.
     ("scale", np.float64),
     ("products", np.float64, MAX_PAIRS),
     ("scales", np.float64, MAX_PAIRS),
     ("decrements", np.float64, N_OLD_DECREMENTS + 1),
-    # The index of the newest pair and the number of pairs; trials of this line search; iterations with this matrix, and
-    # its kind; iterations since J reached a new minimum, or the gap half of its minimum.
+    # The index of the newest pair and the number of pairs; the number of trials in this line search; the number of
+    # iterations with this matrix, and the kind of the matrix; the number of iterations since J reached a new minimum or
+    # the gap fell below half of its minimum.
     *((name, np.int64) for name in ("newest", "n_pairs", "n_trials", "n_with_matrix", "kind", "n_flat")),
 ]
 # np.record allows attribute access in uncompiled code too.
 STATE = np.dtype((np.record, FIELDS))
 # The kinds of matrices: one block shared by all classes, one block per class, the full Hessian.
 SHARED, SEPARATE, FULL = range(3)
-# Special values of n_trials (the trial is the start) and n_with_matrix (there is no matrix yet; build one for equal
-# curvatures of all rows, or one for the curvatures at the start).
+# NOT_STARTED, a value of n_trials, means that the trial is the start. The others are values of n_with_matrix before
+# there is a matrix: the next one assumes equal curvatures of all rows (NO_MATRIX) or uses those at the start (STALE).
 NOT_STARTED, NO_MATRIX, STALE = -1, -2, -1
 # The outcomes of a trial.
 SEARCHING, ACCEPTED, STALLED = range(3)
@@ -78,8 +80,8 @@ NEEDS_MATRIX = 3
 SUFFICIENT_DECREASE, CURVATURE, ROUNDING = 1e-4, 0.9, 1e-14
 MAX_TRIALS = 30
 # The descent stops after MAX_FLAT consecutive iterations without a new minimum of J or a gap below half of its minimum.
-# The gap is included because gradients, and the accuracy of the coefficients, improve further than J can show. At the
-# limit of floating-point accuracy, steps may undo each other, so that J and the gap oscillate.
+# The gap is part of the criterion because the gradient and the coefficients can still improve when J no longer changes
+# in floating-point arithmetic. At the limit of floating-point accuracy, J and the gap may oscillate.
 MAX_FLAT = 3
 # Relative tolerance for the equality of the class sums of probabilities and labels: the rounding error of a row.
 SUM_ROUNDING = ROW_ROUNDINGS * UNIT_ROUNDOFF
@@ -87,19 +89,19 @@ SUM_ROUNDING = ROW_ROUNDINGS * UNIT_ROUNDOFF
 VALUE_ROUNDING = 1e-13
 RIDGE = 1e-13
 MIN_PIVOT = 1e-15
-# A matrix that costs at most MAX_CHEAP_PASSES passes is rebuilt after each iteration; another one as soon as the recent
-# rate of convergence predicts more passes than the cost of the matrix and STEPS_PER_MATRIX iterations with it.
+# A matrix that costs at most MAX_CHEAP_PASSES passes is rebuilt after each iteration. Other matrices are rebuilt once
+# the recent rate of convergence predicts more passes than a new matrix and STEPS_PER_MATRIX iterations with it cost.
 MAX_CHEAP_PASSES, STEPS_PER_MATRIX, MAX_PASSES_AT_END = 0.5, 8.0, 1000.0
 
 
 class Descent(NamedTuple):
     """The state of a descent: arrays that the kernels of this module overwrite."""
 
-    # (CHANGES + MAX_PAIRS, K (d + 1)), the rows listed above, each ordered by class, then column.
+    # (CHANGES + MAX_PAIRS, K (d + 1)), the rows listed above; the entries of a row are ordered by class, then column.
     vectors: np.ndarray
     state: np.ndarray  # (1,) STATE
     class_weights: np.ndarray  # (n_classes,), the fraction of S of each class; not overwritten
-    # (K, d + 1, d + 1), the Cholesky factors of one matrix per class, or the first one for all classes. Their diagonals
+    # (K, d + 1, d + 1), the Cholesky factors of one matrix per class; a shared matrix uses only the first. Diagonals
     # contain reciprocals.
     blocks: np.ndarray
     # (1, K (d + 1), K (d + 1)), the Cholesky factor of the Hessian, if it was built, with reciprocals on its diagonal.
@@ -117,14 +119,15 @@ class Descent(NamedTuple):
     ) -> Self:
         """Return a descent whose first trial is the point ``start`` (K, d + 1).
 
-        curvatures (d + 1,) are those of the penalty, zero only for the intercept. See `compute_allowed_gap` for
-        null_objective and floor.
+        curvatures (d + 1,) are those of the penalty, and are zero only for the intercept. For null_objective and floor,
+        see `compute_allowed_gap`.
         """
         (K, size), n = start.shape, start.size
         vectors, state = np.zeros((CHANGES + MAX_PAIRS, n)), np.zeros(1, STATE)
         of_classes = vectors.reshape(-1, K, size)
         of_classes[TRIAL], of_classes[CURVATURES] = start, curvatures
-        # Also zero for a curvature that underflowed; the gap that `Point` computes is infinite then.
+        # The reciprocal is also zero if a curvature underflowed. In that case the gap that `Point` computes is
+        # infinite.
         is_normal = curvatures[:-1] >= np.finfo(np.float64).tiny
         np.divide(1.0, curvatures[:-1], out=of_classes[INVERSES, :, :-1], where=is_normal)
         state["total_weight"], state["decrements"] = total_weight, np.inf
@@ -139,7 +142,7 @@ class Descent(NamedTuple):
         return self.state[0]
 
     def row(self, position: int) -> np.ndarray:
-        """Return a row of vectors, by its position, as (K, d + 1)."""
+        """Return the row of vectors at a position as an array (K, d + 1)."""
         return self.vectors[position].reshape(self.blocks.shape[:2])
 
     def compute_allowed_gap(self, tol: float) -> float:
@@ -149,15 +152,15 @@ class Descent(NamedTuple):
 
 
 def compute_allowed_gap(tol, value, scale, squares, null_objective, rounding, floor):
-    """Return the largest suboptimality J - J* at which a fit has converged, at a point where J is ``value``.
+    """Return the largest suboptimality J - J* for which a fit counts as converged at a point where J is ``value``.
 
-    It is tol times the smaller of the improvement over the null model (null_objective - value) and ``scale``, which is
-    J itself. If the improvement is within the rounding error of J, the quadratic penalty at the point, squares,
-    replaces it: the null objective exceeds the minimum by at least that much. The result is at least ``floor``, the
-    rounding error of the gap, unless that exceeds tol times scale.
+    The result is tol times the smaller of ``scale``, which is J itself, and the improvement over the null model,
+    null_objective - value. If this improvement, minus the rounding error of J, is below the quadratic penalty
+    ``squares`` at the point, ``squares`` replaces it, because the null objective exceeds the minimum by at least that
+    much. The result is at least ``floor``, the rounding error of the gap, unless that exceeds tol times scale.
     """
     improvement = null_objective - value - rounding * value
-    # Comparisons take half as long as min and max, which matters because small fits call this often.
+    # Comparisons take half the time of min and max, and small fits call this function often.
     of_improvement, of_value = tol * (improvement if improvement > squares else squares), tol * scale
     allowed = of_improvement if of_improvement < of_value else of_value
     lower_limit = floor if floor < of_value else of_value
@@ -183,11 +186,11 @@ def _compute_allowed_gap_at(state, tol):
 
 @kernel(reassociate=False)
 def check_step(descent, loss):
-    """Process the loss and the gradient at the trial and return the outcome; choose the next trial if SEARCHING.
+    """Process the loss and the gradient at the trial, and return the outcome; if SEARCHING, choose the next trial.
 
-    The conditions are those of solvers/line_search.py, but a step with a positive slope is accepted too if it decreases
-    J sufficiently: the pair is valid because J is convex. The next trial within a bracket is the zero of the slope's
-    linear interpolation.
+    The conditions are those of solvers/line_search.py, except that a step with a positive slope is also accepted if it
+    decreases J sufficiently. Its pair is valid because J is convex. The next trial within a bracket is the zero of the
+    slope's linear interpolation.
     """
     vectors, state = descent.vectors, descent.state[0]
     square, slope, part = 0.0, 0.0, 1.0 / state.total_weight
@@ -230,7 +233,7 @@ def check_step(descent, loss):
         largest = abs(g) if abs(g) > largest else largest
     # The gap of objective/duality.py, without the effect of the transfer between classes on the features.
     for c in range(descent.class_weights.shape[0]):
-        # With two classes the single row is that of the second class.
+        # With two classes, the single row belongs to the second class.
         imbalance = vectors[GRADIENT, (c + 1 if n_rows > 1 else 1) * size - 1]
         imbalance = -imbalance if n_rows == 1 and c == 0 else imbalance
         if imbalance > SUM_ROUNDING:
@@ -259,7 +262,7 @@ def _compute_direction(descent):
     for i in range(n):
         vectors[CHANGES + position, i], vectors[SCALED_GRADIENT, i] = -vectors[SCALED_GRADIENT, i], vectors[GRADIENT, i]
     for part in range(n // size):
-        # The shared factor is that of a class of mean weight.
+        # The shared factor belongs to a class of mean weight.
         scale = np.sqrt(1.0 / (n_classes * descent.class_weights[part])) if is_shared and n > size else 1.0
         _solve_transposed(factors, 0 if is_shared else part, vectors, part * size)
         for i in range(part * size, (part + 1) * size):
@@ -327,7 +330,7 @@ def _compute_direction(descent):
 
 @kernel(inline=True)
 def _solve_transposed(factors, c, vectors, first):
-    """Overwrite SCALED_GRADIENT from entry ``first`` with x, U' x = SCALED_GRADIENT, four rows of U at a time."""
+    """Solve U' x = SCALED_GRADIENT in place for the entries from ``first``, four rows of U at a time."""
     size, begin = factors.shape[1], np.uint64(first)
     for i in range(0, size, 4):
         last = min(i + 4, size)
@@ -345,7 +348,7 @@ def _solve_transposed(factors, c, vectors, first):
 
 @kernel(inline=True)
 def _solve(factors, c, vectors, first):
-    """Overwrite DIRECTION from entry ``first`` with x, U x = DIRECTION, four rows of U at a time."""
+    """Solve U x = DIRECTION in place for the entries from ``first``, four rows of U at a time."""
     size, begin = factors.shape[1], np.uint64(first)
     for i in range((size - 1) // 4 * 4, -1, -4):
         last = min(i + 4, size)
@@ -368,7 +371,7 @@ def _solve(factors, c, vectors, first):
 
 @kernel(inline=True)
 def _factorize(matrices, n_matrices):
-    """Overwrite the first n_matrices upper triangles A (C, size, size) with U, U' U = A, with a reciprocal diagonal."""
+    """Overwrite the first n_matrices upper triangles A (C, size, size) with U, U' U = A, with inverted diagonals."""
     size = matrices.shape[1]
     for c in range(n_matrices):
         for i in range(size):
@@ -392,7 +395,7 @@ def _factorize(matrices, n_matrices):
 
 @kernel(inline=True)
 def _needs_matrix(descent, target, passes_of_matrix):
-    """Return whether a new matrix, at the cost of passes_of_matrix passes, would pay off at the last point."""
+    """Return whether a new matrix, which costs passes_of_matrix passes, would pay off at the last point."""
     state = descent.state[0]
     n_before = state.n_with_matrix
     # The first decrement with the matrix is n_before - 1 positions after the newest.
@@ -400,7 +403,7 @@ def _needs_matrix(descent, target, passes_of_matrix):
     now, before = state.decrements[0], state.decrements[n_steps]
     rate = np.log(before / now) / n_steps if 0 < now < before < np.inf else 0.0
     left = np.log(max(state.gap / target, 1.0))
-    # Matrices never cost more than the passes, because a new one may not converge faster than the last.
+    # Matrices never cost more than the passes, because the steps with a new matrix may not converge faster.
     is_slow = n_before >= max(2, passes_of_matrix) and left > rate * (passes_of_matrix + STEPS_PER_MATRIX)
     # If rounding error hides the decrease of J, Newton steps still improve the coefficients.
     is_flat = state.n_flat > 0 and n_before > 1 and passes_of_matrix <= MAX_PASSES_AT_END
@@ -409,13 +412,13 @@ def _needs_matrix(descent, target, passes_of_matrix):
 
 @kernel(reassociate=False)
 def build_matrix_in_cache(rows, descent, scratch, is_full):
-    """Build and factorize the next matrix: the Hessian of J (is_full), its blocks per class, or first a shared block.
+    """Build and factorize the next matrix: the Hessian of J if is_full, its diagonal blocks, or first a shared block.
 
     rows are TiledRows, scratch a Scratch. The shared block assumes that the probabilities of all rows are the class
     weights. The Hessian with respect to the parameters of class k is then p (1 - p) times the mean of x~ x~'. With
     three or more classes, p = 1 / K replaces p (1 - p), because steps have no component that all classes share. The
-    softmax loss is constant along equal changes of all classes. The full Hessian gets a positive curvature in these
-    directions, to which the gradient is orthogonal, so that it is invertible.
+    softmax loss is constant along equal changes of all classes. In these directions, to which the gradient is
+    orthogonal, a positive curvature is added to the full Hessian to make it invertible.
     """
     probabilities, buffer, row_weights, gram = scratch
     hessian, blocks, n_classes, n_columns = descent.hessian, descent.blocks, descent.blocks.shape[0], gram.shape[0]
@@ -458,12 +461,12 @@ def build_matrix_in_cache(rows, descent, scratch, is_full):
 
 @kernel(reassociate=False)
 def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
-    """Iterate until the gap is at most the allowed gap for tol, or history (m, 4) is full.
+    """Iterate until the gap is at most the gap allowed for tol, or until history (m, 4) is full.
 
-    Return the outcome and the number of iterations. rows are TiledRows, scratch a Scratch. The rows of history are
-    filled with J, gap, largest entry of the gradient and passes of each iteration. The outcome is NEEDS_MATRIX if a new
-    matrix, at the cost of passes_of_matrix passes, would pay off. The first call evaluates the start and returns at
-    once if J or its gradient is not finite, if only the intercept has not converged, or if tol is infinite.
+    Return the outcome and the number of iterations. rows are TiledRows, scratch a Scratch. Each iteration fills a row
+    of history with J, the gap, the largest entry of the gradient, and the number of passes. The outcome is NEEDS_MATRIX
+    if a new matrix, which costs passes_of_matrix passes, would pay off. The first call evaluates the start and returns
+    at once if J or its gradient is not finite, if only the intercept has not converged, or if tol is infinite.
     """
     probabilities, buffer = scratch.probabilities, scratch.buffer
     vectors, state = descent.vectors, descent.state[0]
@@ -508,7 +511,7 @@ class Scratch(NamedTuple):
 
 @kernel(reassociate=False)
 def update_direction(descent, target, passes_of_matrix):
-    """Return True if a new matrix, at the cost of passes_of_matrix passes, pays off; else update the direction."""
+    """Return True if a new matrix, which costs passes_of_matrix passes, pays off; else update the direction."""
     if _needs_matrix(descent, target, passes_of_matrix):
         return True
     _compute_direction(descent)
@@ -517,10 +520,10 @@ def update_direction(descent, target, passes_of_matrix):
 
 @kernel(reassociate=False)
 def set_matrix(descent, matrices):
-    """Set the matrix of the next steps, from Hessians of the loss or from the Cholesky factor of the Hessian of J.
+    """Set the matrix for the next steps to Hessians of the loss or to the Cholesky factor of the Hessian of J.
 
-    matrices are one Hessian shared by all classes (1, d + 1, d + 1), one per class (K, d + 1, d + 1), or the factor
-    (1, K (d + 1), K (d + 1)), whose diagonal does not contain reciprocals.
+    matrices are one Hessian for all classes (1, d + 1, d + 1), one Hessian per class (K, d + 1, d + 1), or the factor
+    (1, K (d + 1), K (d + 1)). The diagonal of the factor does not contain reciprocals.
     """
     blocks, state = descent.blocks, descent.state[0]
     if matrices.shape[1] > blocks.shape[1]:

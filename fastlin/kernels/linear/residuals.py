@@ -1,7 +1,7 @@
 """Conversion of the scores of a tile of rows to losses, probabilities and residuals, or to slopes of the Hessian.
 
-These kernels are shared by dense, sparse and table rows. Scores are stored by class, so that every loop is over rows
-and is vectorized.
+Passes over dense, sparse and table rows use these kernels. Scores have one row per class, so that every loop runs over
+data rows and is vectorized.
 """
 
 import numpy as np
@@ -19,8 +19,8 @@ from fastlin.kernels.machine.exponential import (
 from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining
 from fastlin.kernels.machine.tiles import make_row_range
 
-# The losses of unweighted rows are summed as logarithms of products of 2^HALVINGS factors: the products stay below
-# 2^32, and there is one logarithm per 32 rows.
+# The losses of unweighted rows are summed as logarithms of products of 2^HALVINGS factors: the products are at most
+# 2^32, and one logarithm is computed per 32 rows.
 HALVINGS = 5
 
 
@@ -29,9 +29,9 @@ def convert_scores_to_residuals(scores, row_indices, samples, output, first):
     """Overwrite scores (K, tile rows) of the rows ``row_indices`` with s_i dl_i/dscores; return sum s_i l_i, float64.
 
     For K = 1, l = log(1 + exp(-z)), where z is the score for label 1 and minus the score for label 0. Otherwise l =
-    logsumexp(scores) - score of the label. With targets, l is the mean of that over the labels, weighted by their
-    probabilities. Both are computed without overflow. Labels, weights, targets and offsets, which are added to the
-    scores first, are those of samples. The probabilities are written to output, a ProbabilityOutput, from column
+    logsumexp(scores) - score of the label. With targets, l is the mean of these losses over the labels, weighted by the
+    targets. Losses are computed without overflow. samples contains the labels, weights, targets and offsets; the
+    offsets are added to the scores first. The probabilities are written to output, a ProbabilityOutput, from column
     ``first``.
     """
     if scores.shape[0] == 1:
@@ -66,7 +66,7 @@ def gather_and_convert_logistic_scores(scores, row_indices, samples, output, fir
 
 @kernel(inner=True)
 def convert_consecutive_logistic_scores(scores, samples, output, start, buffers):
-    """Apply `convert_logistic_scores` to the rows from ``start``, with buffers of `allocate_logistic_buffers`."""
+    """Apply `convert_logistic_scores` to the rows from ``start``, with buffers from `allocate_logistic_buffers`."""
     n_rows, weights, targets = scores.shape[0], samples.weights, buffers[0][0]
     if (samples.offsets.shape[0] == 0) & (samples.targets.shape[0] == 0):
         row_weights = weights[start : start + n_rows] if weights.shape[0] > 0 else weights
@@ -81,8 +81,8 @@ def convert_consecutive_logistic_scores(scores, samples, output, start, buffers)
 def convert_scores_of_batch(scores, n_rows, batch, n_classes, block, start, buffers):
     """Overwrite scores (B K, tile rows) of the rows from ``start`` with the residuals of a ProblemBatch.
 
-    Add the sums of losses and of class pairs to the block's slice of batch.values. n_classes is batch.n_classes, whose
-    type determines which of the losses Numba compiles. buffers are those of `allocate_logistic_buffers`.
+    Add the sums of losses and of class pairs to the block's slice of batch.values. n_classes is batch.n_classes; its
+    type determines which loss Numba compiles. buffers come from `allocate_logistic_buffers`.
     """
     prevent_inlining()
     if n_classes is None:
@@ -148,8 +148,8 @@ def allocate_logistic_buffers(n_rows, scores):
 def convert_logistic_scores(scores, weights, output, first, buffer, wide_buffer):
     """Overwrite scores (n,) like `convert_scores_to_residuals` for K = 1, and return the sum of the losses, float64.
 
-    On entry buffer[0] contains the labels or targets of the rows; everything else in both buffers is overwritten. Empty
-    weights (n,) mean all ones.
+    On entry, buffer[0] contains the labels or targets of the rows. Both buffers are overwritten. Empty weights (n,)
+    mean all ones.
     """
     prevent_inlining()
     n_rows = scores.shape[0]
@@ -176,17 +176,17 @@ def convert_logistic_scores(scores, weights, output, first, buffer, wide_buffer)
 
 @kernel(inline=True)
 def compute_logistic_terms(score, target, e, scores):
-    """Return the probability of class 1, the loss without its term log(1 + e), e = exp(-|score|), and the slope.
+    """Return the probability of class 1, the loss without the term log(1 + e), where e = exp(-|score|), and the slope.
 
     The target is the probability that the label is 1. The results have the type of the array scores.
     """
     one, zero = scores.dtype.type(1), scores.dtype.type(0)
     larger = one / (one + e)
     smaller = e * larger
-    # For a positive score the classes are swapped, so that all terms of the loss are nonnegative.
+    # If the score is positive, the classes are swapped, so that all terms of the loss are nonnegative.
     rest = one - target if score > zero else target
     slope = rest - smaller if score > zero else smaller - rest
-    # An infinite score has no loss for the class that it predicts; 0 times infinity would be NaN.
+    # An infinite score has a loss of zero for the class that it predicts; 0 times infinity would be NaN.
     return smaller if score < zero else larger, rest * abs(score) if rest > zero else zero, slope
 
 
@@ -204,7 +204,7 @@ def sum_values(values):
 def reduce_log_losses(exponentials, weights):
     """Overwrite exponentials e_i (n,), float64, with values whose sum is sum s_i log(1 + e_i); return their number.
 
-    Without weights, two rows are combined by (1 + e)(1 + f) = 1 + (e + f + e f), a sum without cancellation.
+    Without weights, two rows are combined as (1 + e)(1 + f) = 1 + (e + f + e f), without cancellation.
     """
     prevent_inlining()
     n = exponentials.shape[0]
@@ -310,10 +310,10 @@ def _softmax_residuals(scores, row_indices, samples, output, first):
 
 @kernel(inner=True)
 def convert_products_to_slopes(slopes, n_rows, curvature, start):
-    """Overwrite slopes t (K, tile rows) with s_i p_k (t_k - sum_l p_l t_l), for K = 1 with s_i p (1 - p) t.
+    """Overwrite slopes t (K, tile rows) with s_i p_k (t_k - sum_l p_l t_l), or with s_i p (1 - p) t for K = 1.
 
     The first n_rows columns of slopes belong to the entries of the Curvature from ``start``. With softmax probabilities
-    p, the Hessian of the loss of a row by its scores is diag(p) - p p'; for K = 1 it is p (1 - p).
+    p, the Hessian of the loss of a row with respect to its scores is diag(p) - p p'; for K = 1 it is p (1 - p).
     """
     prevent_inlining()
     n_classes, probabilities = slopes.shape[0], curvature.probabilities

@@ -1,7 +1,7 @@
-"""Kernels for fits in the space of the rows, whose unknowns are one multiplier per row and class.
+"""Kernels for fits in the space of the rows; the unknowns are one multiplier per row and class.
 
 Tables have one row per row or feature of the data and one column per class (machine/gather.py); an additional row may
-hold the intercepts. Everything is computed in float64.
+contain the intercepts. Everything is computed in float64.
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ def fill_block_lines(block, n_blocks, X, borders, table, factors, product):
 
 @kernel(reassociate=False)
 def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, width, coef, products):
-    """Fill the block's columns of coef with factors[j] sum_i multipliers[k, i] x~_ij, and multiply them by the rows.
+    """Fill the block's columns of coef with factors[j] sum_i multipliers[k, i] x~_ij, and their products with the rows.
 
     products[block, k, i] is the sum of coef[k, j] x~_ij over the block's columns. X (n, d) is a view from `any_layout`;
     multipliers (K, n), factors (d,), coef (K, d), products (B, K, n). Panels of ``width`` columns, whole vectors, stay
@@ -75,10 +75,10 @@ def fill_block_residuals_along(
 ):
     """Fill the block's rows of residuals with s_i dl_i / dscore_k at scores + step direction.
 
-    scores, direction and residuals have the shape (n + 1, columns of a table). The last row of the first two, the
-    intercepts, is added to all others; that of residuals is not changed. Fill losses[block] with sum s_i l_i,
-    slopes[block] with its derivative along the step, and sums[block] (K,) with the sums of the residuals. output is a
-    ProbabilityOutput.
+    scores, direction and residuals have the shape (n + 1, columns of a table). The last row of scores and direction
+    contains the intercepts and is added to all other rows; the last row of residuals is not changed. Fill losses[block]
+    with sum s_i l_i, slopes[block] with the derivative of this sum with respect to step, and sums[block] (K,) with the
+    sums of the residuals. output is a ProbabilityOutput.
     """
     n_rows, n_classes = residuals.shape[0] - 1, sums.shape[1]
     loss, slope = 0.0, 0.0

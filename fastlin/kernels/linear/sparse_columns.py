@@ -1,7 +1,7 @@
 """Kernels over sparse columns: gradients, statistics, and Gram matrices of weighted rows.
 
-Columns are the lines of a CSC matrix, `Compressed`, with ascending row indices. Blocks are ranges of columns, so each
-sum is computed by one block. Everything is computed in float64; a column enters as x~ = scale x + shift.
+Columns are the lines of a `Compressed` CSC matrix with ascending row indices. Blocks are ranges of columns, so each sum
+is computed by one block. Everything is computed in float64; a column enters as x~ = scale x + shift.
 """
 
 import numpy as np
@@ -11,12 +11,12 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import combine_rows
 
-# Columns whose sums are written together, because the latency of a write would delay each column
+# The number of columns whose sums are written together, because the latency of a write would delay each column
 # (docs/benchmarks/design-choices.md: columns written together).
 COLUMNS_PER_WRITE = 64
-# If the rows without an entry have less than this fraction of the total weight, their weight is summed, because a
-# difference would lose accuracy. Such a column has entries in nearly all rows, so this takes about as long as reading
-# it.
+# If the rows without an entry have less than this fraction of the total weight, their weights are summed, because the
+# difference between the total weight and that of the entries would be inaccurate. Such a column has entries in nearly
+# all rows, so the sum takes about as long as reading the column.
 MIN_REST_FRACTION = 1e-3
 
 
@@ -25,8 +25,8 @@ def fill_block_product(block, n_blocks, X, borders, chunk, chunk_sums, scaling, 
     """Fill product[k, j] = scale[j] (sum over the chunk's rows i of x_ij table[i - first, k]) + shift[j] chunk_sums[k].
 
     X is Compressed by columns; the columns j are borders[block] to borders[block + 1] - 1. If the Chunk contains
-    residuals, with sums (K,), the product is the gradient with respect to the scaled coefficients. If ``adds``, it is
-    added to product (K, d or more) instead.
+    residuals, with sums (K,), the result is the gradient with respect to the scaled coefficients. If ``adds``, the
+    result is added to product (K, d or more).
     """
     indices, table, first_row = X.indices, chunk.table, chunk.first
     last_row = first_row + table.shape[0]
@@ -64,9 +64,9 @@ def fill_block_sparse_statistics(
 ):
     """Fill the weighted means and variances, minima and maxima of the block's columns: (d,), float64.
 
-    X is Compressed by columns and has n_rows rows; entries that are not stored are zeros. The weights (n,) sum to
-    total_weight; empty means all ones. If a column contains NaN, its minimum is NaN. If all its rows of positive weight
-    have the same value, its mean is exactly that value, and its variance zero.
+    X is Compressed by columns and has n_rows rows; entries that are not stored are zeros. The sum of the weights (n,)
+    is total_weight; empty weights mean all ones. If a column contains NaN, its minimum is NaN. If all its rows of
+    positive weight have the same value, its mean is exactly that value, and its variance zero.
     """
     data, indices, indptr = X.data, X.indices, X.indptr
     for j in range(borders[block], borders[block + 1]):
@@ -124,7 +124,7 @@ def fill_block_sparse_gram(block, n_blocks, X, rows, row_weights, halves, totals
         if weight == 0:
             continue
         begin, end = np.int64(indptr[rows[i]]), np.int64(indptr[rows[i] + 1])
-        # Each pair is added once, in the order of the entries, on either side of the diagonal.
+        # Each pair is added once, above or below the diagonal, depending on the order of the entries.
         for p in range(begin, end):
             j, value = np.uint64(indices[np.uint64(p)]), np.float64(data[np.uint64(p)]) if data.shape[0] > 0 else 1.0
             x = weight * value

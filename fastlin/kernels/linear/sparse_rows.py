@@ -1,9 +1,9 @@
 """Kernels over sparse rows: dense copies of rows, scores, residuals or slopes of the Hessian, sums per column.
 
-Rows are the lines of a CSR matrix, `Compressed`, with indices in any order. Everything is computed in float64. Tables
-have one row per feature or row of the data and one column per class (machine/gather.py); K and labels are those of
+Rows are the lines of a `Compressed` CSR matrix with indices in any order. Everything is computed in float64. Tables
+have one row per feature or row of the data and one column per class (machine/gather.py); K and labels are as in
 dense_rows.py. The scaling x~ = scale x + shift is folded into the table of coefficients (scale) and the intercepts
-(shift). A pass of the logistic loss reads X once; there, empty data mean all ones.
+(shift). A pass of the logistic loss reads X once; in such a pass, empty data mean all ones.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ from fastlin.kernels.machine.gather import add_entries, combine_rows, dot_entrie
 from fastlin.kernels.machine.instructions import optimize_for_size
 from fastlin.kernels.machine.tiles import slice_rows
 
-# Problems of a batch that share a pass: a row of their table is a cache line.
+# The number of problems of a batch per pass: a row of their table is one cache line.
 PROBLEMS_PER_GROUP = CACHE_LINE // 8
 
 
@@ -46,12 +46,12 @@ def fill_block_table(block, n_blocks, coef, scaling, table, shifts):
 
 @kernel
 def fill_block_chunk(block, n_blocks, X, rows, borders, parameters, tile_rows, chunk, sums, losses, curvature):
-    """Fill the block's rows of a Chunk with the values that a pass sums, and sums[block] (K,) with their sums.
+    """Fill the block's rows of a Chunk with the values to sum over rows, and sums[block] (K,) with their sums.
 
-    With Losses these are the residuals s_i dl_i / dscore_k, and losses.values[block] is sum s_i l_i. With a Curvature
-    they are s_i p_k (t_k - sum_l p_l t_l), for K = 1 s_i p (1 - p) t, t the scores. X is Compressed by rows; the coef
-    of parameters is a table. The block's rows are rows[borders[block]:borders[block + 1]]; empty ``rows`` means all
-    rows.
+    With Losses, the values are the residuals s_i dl_i / dscore_k, and losses.values[block] is sum s_i l_i. With a
+    Curvature, they are s_i p_k (t_k - sum_l p_l t_l), or s_i p (1 - p) t for K = 1, where t are the scores. X is
+    Compressed by rows, and parameters.coef is a table. The block's rows are rows[borders[block]:borders[block + 1]];
+    empty ``rows`` means all rows.
     """
     loss = 0.0
     sums[block] = 0
@@ -76,9 +76,9 @@ def fill_block_chunk(block, n_blocks, X, rows, borders, parameters, tile_rows, c
 def fill_block_logistic_pass(block, n_blocks, X, rows, borders, coef, intercept, tile_rows, sums, losses, curvature):
     """Fill sums[block] (d + 1,) with sum r_i [x_i, 1] over the block's rows.
 
-    The scores are x_i coef + intercept, with coef (d,). With Losses r are the residuals s_i dl_i / dscore, and
-    losses.values[block] is sum s_i l_i. With a Curvature r_i is s_i p_i (1 - p_i) times the score. The block's rows are
-    rows[borders[block]:borders[block + 1]]; empty ``rows`` means all rows.
+    The scores are x_i coef + intercept, with coef (d,). With Losses, r are the residuals s_i dl_i / dscore, and
+    losses.values[block] is sum s_i l_i. With a Curvature, r_i is s_i p_i (1 - p_i) times the score. The block's rows
+    are rows[borders[block]:borders[block + 1]]; empty ``rows`` means all rows.
     """
     gradient, loss = sums[block], 0.0
     gradient[:] = 0
@@ -130,9 +130,9 @@ def _add_logistic_rows(X, row_indices, residuals, sums):
 def fill_block_batch_pass(block, n_blocks, X, borders, tables, intercepts, tile_rows, sums, batch):
     """Fill sums[part, group] (d + 1, PROBLEMS_PER_GROUP) with sum r_i [x_i, 1] for a group of problems of a batch.
 
-    A block is a group of problems over a part of the rows, borders[part] to borders[part + 1] - 1. tables (groups, d,
-    PROBLEMS_PER_GROUP) and intercepts (groups, PROBLEMS_PER_GROUP) are the coefficients. batch is a ProblemBatch, whose
-    values are filled.
+    A block processes a group of problems and the rows borders[part] to borders[part + 1] - 1. tables (groups, d,
+    PROBLEMS_PER_GROUP) and intercepts (groups, PROBLEMS_PER_GROUP) are the coefficients. batch is a ProblemBatch;
+    batch.values are filled too.
     """
     optimize_for_size()
     data, indices, indptr = X
@@ -222,7 +222,7 @@ def _store_tile(tile, row_indices, chunk, sums):
 
 @kernel
 def fill_block_sparse_rows(block, n_blocks, X, rows, gathered):
-    """Fill gathered[i] (d,) with row rows[i] of X, Compressed, for the block's slice of rows (m,); add duplicates."""
+    """Fill gathered[i] (d,) with row rows[i] of X, Compressed, over the block's slice of rows (m,); sum duplicates."""
     data, indices, indptr = X
     kind = gathered.dtype.type
     for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
@@ -234,9 +234,9 @@ def fill_block_sparse_rows(block, n_blocks, X, rows, gathered):
 
 @kernel
 def fill_block_row_sums(block, n_blocks, X, borders, sums):
-    """Fill sums[block, j] (4,) with count, sum, minimum and maximum of the entries of column j over the block's rows.
+    """Fill sums[block, j] (4,) with number, sum, minimum and maximum of the entries of column j in the block's rows.
 
-    The block's rows are borders[block] to borders[block + 1] - 1 of X, Compressed and without duplicates; empty data
+    The block's rows are borders[block] to borders[block + 1] - 1. X is Compressed and has no duplicates; empty data
     mean all ones. If a column contains NaN, its minimum is NaN.
     """
     data, indices, indptr = X

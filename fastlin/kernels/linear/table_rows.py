@@ -1,4 +1,4 @@
-"""Kernels over the categorical columns of a table, whose rows are codes of levels.
+"""Kernels for the categorical columns of a table, which contain the codes of levels.
 
 The columns are passed as addresses, `Levels.columns`, so that everything is compiled once for all types of codes. The
 codes of a tile of rows are read column by column and converted to row indices of a table of levels, which has one
@@ -15,7 +15,7 @@ from fastlin.kernels.machine.gather import add_rows
 from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining, read_at
 from fastlin.kernels.machine.tiles import are_consecutive, load_tile, pad_scaling, zeros_padded
 
-# Rows per step of a Gram matrix: their codes, numbers and weights fit into the first-level cache.
+# The number of rows per step of a Gram matrix. Their codes, numbers and weights fit into the first-level cache.
 GRAM_ROWS = 128
 
 
@@ -33,7 +33,7 @@ def allocate_level_tile(levels, block, tile_rows):
 
 @kernel(inner=True)
 def add_level_scores(levels, row_indices, tile, scores):
-    """Read the codes of the rows ``row_indices`` into a LevelTile, and add their levels to scores (K, tile rows)."""
+    """Read the codes of ``row_indices`` into a LevelTile, and add their coefficients to scores (K, tile rows)."""
     n_rows, rowwise = row_indices.shape[0], tile.rowwise
     consecutive = are_consecutive(row_indices)
     rowwise[:] = 0
@@ -63,8 +63,8 @@ def fill_block_level_gram(block, n_blocks, columns, X, rows, row_weights, scalin
     """Fill the block's slice of crosses (B, d + C, M + 1) and pairs (B, d + C, d + C) over its slice of rows (m,).
 
     crosses[block] are the sums per level of s_i [x~_i, 1], with x~_i the M scaled and shifted numeric columns of a row
-    of X. pairs[block], zero on entry, are the sums of s_i over the rows that have two levels, for one order of the two.
-    row_weights s (m,) are in the order of rows. The last C rows and columns belong to missing values.
+    of X. pairs[block], zero on entry, are the sums of s_i over the rows that have two levels, for one order of each
+    pair of levels. row_weights s (m,) are in the order of rows. The last C rows and columns belong to missing values.
     """
     optimize_for_size()
     X = X[0]
@@ -94,7 +94,7 @@ def fill_block_level_gram(block, n_blocks, columns, X, rows, row_weights, scalin
 
 @kernel(inner=True)
 def _add_pairs(codes, weights, pairs):
-    """Add weights[i] to each pair of levels of row i once, on either side of the diagonal."""
+    """Add weights[i] to each pair of levels of row i once, above or below the diagonal."""
     prevent_inlining()
     for i in range(weights.shape[0]):
         for c in range(codes.shape[0]):

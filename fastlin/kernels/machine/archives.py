@@ -1,8 +1,8 @@
-"""The archives of compiled kernels that a wheel contains, one file per level of instruction sets.
+"""The archives of compiled kernels in a wheel, one file per instruction set level.
 
-A file is a ZIP archive with one member per kernel and signature, and a stamp with the versions that it is compatible
-with. Members include LLVM bitcode only for kernels that other kernels call, and no annotated source; the two are four
-fifths of the size of Numba's own cache files.
+A file is a ZIP archive with one member per kernel and signature, and a stamp with the compatible versions. Members
+include LLVM bitcode only for kernels that other kernels call, and never include the annotated source. Bitcode and
+annotated source take four fifths of the size of Numba's own cache files.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ DAMAGED = "%s is damaged. Kernels that cannot be loaded from it are compiled."
 
 
 def make_stamp() -> dict[str, Any]:
-    """Return what compiled kernels depend on: versions, platform and a hash of the kernels' sources."""
+    """Return the versions, the platform and the hash of the kernels' sources that compiled kernels depend on."""
     return {
         "numba": numba.__version__,
         "llvmlite": llvmlite.__version__,
@@ -46,9 +46,10 @@ def name_platform():
 class Archive:
     """The compiled kernels of one level, from a file that is read into memory.
 
-    (Forked processes would share the position in an open file.) `stamp` is what `make_stamp` returned when it was
-    written; `n_kernels` counts pairs of kernel and signature. OSError, ValueError, KeyError or zipfile.BadZipFile: the
-    file cannot be read, or is not an archive.
+    The file does not stay open, because forked processes would have a common position in it. `stamp` is the result of
+    `make_stamp` when the archive was written. `n_kernels` is the number of pairs of kernel and signature. The
+    constructor raises an OSError, ValueError, KeyError or zipfile.BadZipFile if the file cannot be read or is not an
+    archive.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,7 +60,7 @@ class Archive:
         self.n_kernels = len(self._names) - 1
 
     def load(self, kernel: Callable[..., Any], signature: Any, target_context: Any) -> Any:
-        """Return a kernel's code for a tuple of Numba types as a compile result of Numba's, or None if absent."""
+        """Return the Numba compile result of a kernel for a tuple of Numba types, or None if it is absent."""
         name = _member(kernel, signature)
         if name not in self._names:
             log_once("%s has no code for these types of data. It is compiled now.", self.path)
@@ -67,13 +68,13 @@ class Archive:
         try:
             return unpack(self._zip.read(name), target_context)
         except Exception:
-            # The checksum of the member is wrong, or unpickling failed: compile the kernel.
+            # If the checksum of the member is wrong or unpickling fails, the kernel is compiled.
             log_once(DAMAGED, self.path)
             return None
 
 
 def write_archive(path: Path) -> None:
-    """Write an archive of the code that this process compiled, rather than loaded, for kernels that Python calls."""
+    """Write an archive of the kernels that Python calls and that this process compiled rather than loaded."""
     called = {other for kernel in list_kernels() for other in _calls(kernel)}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr(STAMP, json.dumps(make_stamp()))
@@ -90,7 +91,7 @@ def list_signatures() -> list[tuple[str, str, Any]]:
 
 
 def compile_signatures(signatures: Iterable[tuple[str, str, Any]]) -> None:
-    """Compile kernels, given as by `list_signatures`, without running them."""
+    """Compile the kernels of a result of `list_signatures` without running them."""
     for module, name, types in signatures:
         getattr(importlib.import_module(module), name).compile(types)
 
@@ -105,7 +106,7 @@ def list_kernels() -> list[Any]:
 
 
 def _list_called():
-    """Return the kernels that Python calls; the code of the others is part of their callers' code."""
+    """Return the kernels that Python calls; the code of other kernels is part of the code of their callers."""
     return [kernel for kernel in list_kernels() if not kernel.targetoptions["no_cpython_wrapper"]]
 
 
@@ -119,6 +120,6 @@ def _calls(kernel):
 
 
 def _member(kernel, signature):
-    """Return the name of the member with a kernel's code for a signature."""
+    """Return the name of the archive member for a kernel and a signature."""
     digest = hashlib.sha256(repr(signature).encode()).hexdigest()[:24]
     return f"{kernel.__module__}.{kernel.__qualname__}-{digest}"

@@ -1,4 +1,4 @@
-"""Arrays in the formats that kernels require: aligned, writable, and of one Numba type for every memory layout."""
+"""Arrays in the formats that kernels require: aligned, writable, and with the same Numba type for any memory layout."""
 
 from math import prod
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ def zeros_aligned(shape, dtype):
     return memory[first : first + n_bytes].view(dtype).reshape(shape)
 
 
-# In kernels the function is emitted as LLVM instructions, because Numba is slow to compile the NumPy calls above.
+# In kernels, the function is emitted as LLVM instructions, because compiling the NumPy calls above is slow.
 @extending.type_callable(zeros_aligned)
 def _type_zeros_aligned(context):
     return lambda shape, dtype: types.Array(dtype.dtype, getattr(shape, "count", 1), "C")
@@ -48,7 +48,7 @@ def _emit_zeros_aligned(context, builder, signature, arguments):
 
 
 def dense_row(X, i):
-    """Return the contiguous row i of X (n, d) as an array of contiguous type, so that LLVM can vectorize loops."""
+    """Return row i of X (n, d), which is contiguous, as an array of contiguous type, so that LLVM vectorizes loops."""
     return X[i]
 
 
@@ -103,6 +103,6 @@ def any_layout(X: Array) -> Array:
     """
     shape, strides = (2, *X.shape), (0, *X.strides)
     if X.flags.c_contiguous and X.flags.writeable and X.size:
-        # Less overhead than as_strided.
+        # This constructor has less overhead than as_strided.
         return np.ndarray(shape, X.dtype, X, 0, strides)
     return np.lib.stride_tricks.as_strided(writable_view(X), shape, strides)

@@ -1,9 +1,9 @@
-"""A background process that compiles kernels in parallel, because Numba compiles one at a time in a process.
+"""A background process that compiles kernels in parallel, because Numba compiles one kernel at a time per process.
 
-Both processes take tasks from one list, this process from its end. The process that creates the file of a task has
-taken it. The background process writes compiled code to the user's cache folder. It ends after its last task, or
-together with this process, whose end closes its stdin. If it cannot be started or ends early, this process compiles all
-kernels.
+Both processes take tasks from one list; this process starts at the last task. A process takes a task by creating the
+file of the task. The background process writes compiled code to the user's cache folder. It exits after its last task,
+or when this process exits, because that closes the stdin of the background process. If the background process cannot be
+started or exits early, this process compiles all kernels.
 """
 
 import atexit
@@ -27,13 +27,13 @@ from fastlin.kernels.machine.libraries import config
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
 
-# The environment variable with the number of processes that compile: 1 or 2 (default).
+# The environment variable for the number of processes that compile: 1 or 2 (default).
 SETTING = "FASTLIN_COMPILERS"
-# The maximum of seconds to wait for a kernel of the background process.
+# The maximum time, in seconds, to wait for a kernel from the background process.
 TIMEOUT = 60
 PACKAGE = Path(__file__).parents[2]
-# The background process uses the sys.path of this one, without the current folder, and imports only the kernels,
-# because the imports of fastlin/__init__.py are slow.
+# The background process uses the sys.path of this process without the current folder. It imports only the kernels,
+# because the imports in fastlin/__init__.py are slow.
 PROGRAM = f"""
 import sys
 module, folder, *sys.path = sys.argv[1:]
@@ -43,13 +43,13 @@ __import__(module, fromlist=["main"]).main(folder)
 """
 
 
-# The background process of this process, if it was started.
+# The background process, if it was started.
 _background_compilation: "BackgroundCompilation | None" = None
 
 
 @cache
 def begin(module: str) -> None:
-    """Start the background process, at most once, unless all kernels of a module's tasks are compiled already.
+    """Start the background process, at most once, unless all kernels of a module's tasks are already compiled.
 
     The module has a function ``list_tasks`` and a function ``main``, which calls `work`.
     """
@@ -79,9 +79,9 @@ def _may_start_process():
         os.environ.get(SETTING, "2").strip() != "1"
         and count_threads() > 1
         and cache_folder() is not None
-        # A pool of workers already uses all processors.
+        # A worker pool already uses all processors.
         and multiprocessing.parent_process() is None
-        # An application that embeds Python would start itself again.
+        # A frozen application would start another instance of itself.
         and not getattr(sys, "frozen", False)
         and "python" in Path(sys.executable or "").name.lower()
     )
@@ -95,7 +95,7 @@ class BackgroundCompilation:
     """
 
     def __init__(self, module: str, tasks: dict[str, Callable[[], Any]]) -> None:
-        # The background process removes it if this one cannot.
+        # The background process removes the folder if this process cannot.
         self._folder = tempfile.mkdtemp(prefix="fastlin-")
         self._tasks = tasks
         self._taken: set[str] = set()
@@ -105,14 +105,14 @@ class BackgroundCompilation:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, SETTING: "1"},
-            # Ctrl-C interrupts this process alone.
+            # Ctrl-C interrupts only this process.
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         atexit.register(self.end)
 
     def has_compiled(self, name: str) -> bool:
-        """Return False for a task that this process takes; otherwise run others until the other process is done."""
+        """Return False for a task that this process takes; otherwise run other tasks until that one is done."""
         folder, deadline = cache_folder(), monotonic() + TIMEOUT
         if folder is None or name not in self._tasks or name in self._taken or self._take(name):
             return False
@@ -128,21 +128,21 @@ class BackgroundCompilation:
         return True
 
     def _take(self, name):
-        """Take a task and return True, unless one of the processes has taken it before."""
+        """Take a task and return True, unless one of the two processes has already taken it."""
         is_taken = name not in self._taken and take(self._folder, name)
         if is_taken:
             self._taken.add(name)
         return is_taken
 
     def end(self) -> None:
-        """End the background process, even while it compiles."""
+        """Terminate the background process, even while it compiles."""
         self._process.kill()
         self._process.communicate()
         remove(self._folder)
 
 
 def take(folder: str, name: str) -> bool:
-    """Take a task by creating its file in a folder; return False if it was taken before."""
+    """Take a task by creating its file in a folder; return False if the task was already taken."""
     try:
         Path(folder, name).touch(exist_ok=False)
     except OSError:
@@ -159,7 +159,7 @@ def remove(folder: str) -> None:
 
 
 def work(folder: str, tasks: dict[str, Callable[[], Any]]) -> None:
-    """Run the tasks that the other process has not taken, until that process ends."""
+    """Run the tasks that the other process has not taken, until that process exits."""
     threading.Thread(target=_end_with_parent, args=[folder], daemon=True).start()
     for name, compile_kernel in tasks.items():
         if take(folder, name):

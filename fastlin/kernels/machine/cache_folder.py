@@ -1,7 +1,7 @@
 """The folders of the user's compiled kernels: their location and their permissions.
 
 The name of a folder contains a hash of all kernel sources. Files are pickles, so loading one can execute arbitrary
-code. Therefore a folder or a file is used only if nobody except this user and root can have written to it.
+code. Therefore a folder or a file is used only if no one except this user and root can have written to it.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ LOGGER = logging.getLogger("fastlin")
 
 @functools.cache
 def code_folders() -> tuple[Path, ...]:
-    """Return the folders from which compiled kernels are loaded, in order; they need not exist.
+    """Return the folders from which compiled kernels are loaded, in order; the folders need not exist.
 
     ``NUMBA_CACHE_DIR`` is the first. The user's cache folder is the second if the first is not writable, for example in
     a container whose image includes compiled kernels.
@@ -40,7 +40,7 @@ def code_folders() -> tuple[Path, ...]:
 
 @functools.cache
 def cache_folder() -> Path | None:
-    """Return the folder to which compiled kernels are written, which need not exist; None if none is writable."""
+    """Return the folder, possibly not yet created, to which compiled kernels are written; None if none is writable."""
     return next(filter(_is_writable, code_folders()), None)
 
 
@@ -52,10 +52,10 @@ def _is_safe(folder):
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError:
-            # A folder of another user, without permission to enter it.
+            # The folder belongs to another user and cannot be entered.
             return False
-        # The parent may be writable by a group, because a replacement of this folder would belong to another user. It
-        # may be writable by everyone if its sticky bit is set, because users can remove only their own files then.
+        # The parent may be writable by a group, because a replacement of this folder would belong to another user. If
+        # its sticky bit is set, it may be writable by everyone, because users can then remove only their own files.
         others = (0 if status.st_mode & stat.S_ISVTX else 0o002) if path != folder else 0o022
         if not _is_own(status, others):
             LOGGER.warning(
@@ -72,8 +72,8 @@ def _is_safe(folder):
 
 
 def _is_own(status, others=0o022):
-    """Return whether a file belongs to this user or root, and has none of the permission bits ``others``."""
-    # Windows has other permissions, and a user's folders are private there.
+    """Return whether a file belongs to this user or root and has none of the permission bits ``others``."""
+    # Windows uses different permissions, and its user folders are private.
     return not hasattr(os, "geteuid") or (status.st_uid in (0, os.geteuid()) and not status.st_mode & others)
 
 
@@ -89,7 +89,7 @@ def _is_writable(folder):
 def hash_sources() -> str:
     """Return a hash of the sources of all kernels and the versions of the libraries that compile them."""
     digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
-    # All layers are included, because kernels call kernels of other layers.
+    # All subpackages are included, because kernels call kernels of other subpackages.
     for source in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]

@@ -17,7 +17,7 @@ from fastlin.kernels.machine.products import add_product
 # Rows per step of a factorization. Each step subtracts the contributions of the previous rows with `add_product`, so
 # this is a multiple of the number of classes per tile of that product.
 ROWS_PER_BATCH = 30
-# Rows per product. A product adds them one after the other, and its rounding error has to stay below the ridge on the
+# Rows per product. A product adds the rows one after the other, and its rounding error must be below the ridge on the
 # diagonal (docs/benchmarks/design-choices.md: factorization in float32).
 ROWS_PER_PRODUCT = 16
 # Only a pivot below this fraction of its diagonal entry can be too small for its row.
@@ -38,7 +38,7 @@ def factorize_block(block, n_blocks, matrices, ridge, triangles):
     optimize_for_size()
     matrix = matrices[block]
     size = matrix.shape[0]
-    # Columns are stored in pieces of four vectors, each with all rows one after the other.
+    # Columns are stored in pieces of four vectors. Each piece contains all rows one after the other.
     group = 4 * VECTOR_BYTES // matrix.itemsize
     n_pieces = (size + group - 1) // group
     factor = zeros_aligned((n_pieces * size, group), matrix.dtype)
@@ -156,8 +156,8 @@ def solve_group(block, n_blocks, mirrored, values):
     """Overwrite the block's rows k of values (C, m), float64, with the solution of U' U x = values[k].
 
     mirrored is the output of `fill_mirrored_block` for U; everything is computed in its type. The rows of a block are
-    interleaved in four vectors, so U is read once for all of them; a block has at most as many rows as these hold
-    (`count_solved_per_batch`).
+    interleaved in four vectors, so U is read once for all of them. A block therefore has at most
+    `count_solved_per_batch` rows.
     """
     optimize_for_size()
     n_rows, size = values.shape
@@ -200,7 +200,7 @@ def _finish_row(factors, x, first, stop, i):
 
 
 def count_solved_per_batch(itemsize: int) -> int:
-    """Return the maximum number of rows per block of `solve_group`, for numbers of itemsize bytes: four vectors."""
+    """Return the maximum number of rows per block of `solve_group` for numbers of itemsize bytes: four vectors."""
     return 4 * VECTOR_BYTES // itemsize
 
 

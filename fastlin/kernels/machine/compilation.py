@@ -1,8 +1,9 @@
 """The decorator that compiles a Python function to a kernel, and the cache of compiled code.
 
-Every kernel releases the interpreter lock and is single-threaded; threads.py runs it on blocks of rows. Its code is
-loaded from the wheel if `target` has chosen that, otherwise from the user's cache folder, with a key that includes the
-processor's name and features and the level of the wheel's code. Otherwise it is compiled and saved to that folder.
+Every kernel releases the interpreter lock and is single-threaded; threads.py runs it on blocks of rows. The code of a
+kernel is loaded from the wheel if `target` selects the wheel's code, otherwise from the user's cache folder, with a key
+that includes the name and features of the processor and the level of the wheel's code. If neither contains the kernel,
+it is compiled and saved to the cache folder.
 """
 
 import gc
@@ -20,7 +21,7 @@ from fastlin.kernels.machine.libraries import config, numba, runtime, target_con
 from fastlin.kernels.machine.saved_code import load_code, name_file, save_code
 from fastlin.kernels.machine.target import HOST, TARGET
 
-# Not all fastmath flags: with "nnan" and "ninf" LLVM would remove the handling of overflow.
+# Some fastmath flags are excluded: with "nnan" and "ninf", LLVM would remove the handling of overflow.
 REASSOCIATE = frozenset({"contract", "reassoc", "nsz", "arcp"})
 KEEP_ORDER = frozenset({"contract", "nsz", "arcp"})
 # Numba's method that runs LLVM's passes over a function, in all tested versions.
@@ -34,11 +35,11 @@ def kernel(
 ) -> Any:
     """Compile a function of arrays and scalars, lazily, once per combination of types, and cache the result.
 
-    reassociate is False if the order of additions matters for accuracy (compensated constants), or has to be the same
-    in two kernels, such as products read from X or from a tile. ``inner`` kernels are called only by other kernels,
-    which saves the compilation of a wrapper; numbers among their arguments have to be variables, because Numba compiles
-    the kernel again for each literal. ``inline`` kernels, which are short, are inserted into the caller before
-    compilation, which saves compilation time. With NUMBA_DISABLE_JIT=1 the result is the function itself.
+    Set reassociate to False if the order of additions matters for accuracy (compensated constants) or must be the same
+    in two kernels, such as products read from X or from a tile. ``inner`` kernels are called only by other kernels, so
+    no wrapper is compiled. Their numeric arguments must be variables, because Numba compiles the kernel again for each
+    literal. ``inline`` kernels are short. They are inserted into the caller before compilation, which saves compilation
+    time. With NUMBA_DISABLE_JIT=1 the result is the function itself.
     """
     if function is None:
         return lambda function: kernel(function, reassociate=reassociate, inner=inner, inline=inline)
@@ -49,7 +50,7 @@ def kernel(
         fastmath=flags,
         error_model="numpy",
         boundscheck=False,
-        # No kernel is passed as an argument, so the wrapper for that would only cost compilation time.
+        # No kernel is passed as an argument, so a wrapper for this purpose would only cost compilation time.
         no_cfunc_wrapper=True,
         no_cpython_wrapper=inner or inline,
         inline="always" if inline else "never",
@@ -57,10 +58,10 @@ def kernel(
     if hasattr(compiled, "_compiler") and hasattr(compiled, "_cache"):
         compiled._compiler.compile = _reduce_compilation_overhead(compiled._compiler.compile)
         compiled._cache = _KernelCache(function)
-        # This also loads saved code. Both change global tables of Numba and LLVM.
+        # This method compiles kernels and also loads saved code. Both change global tables of Numba and LLVM.
         compiled.compile = partial(run_uninterrupted, compiled.compile)
     elif not config.DISABLE_JIT:
-        # The dispatcher is not public, and this version has another one.
+        # The dispatcher is not public, and this version of Numba has a different one.
         log_once("Compiled kernels cannot be cached with Numba %s. Each process compiles them.", numba.__version__)
     return compiled
 
@@ -68,7 +69,8 @@ def kernel(
 def _reduce_compilation_overhead(compile_kernel):
     """Return compile_kernel without two steps that take a quarter of its time and hardly affect the code.
 
-    These are garbage collections of Numba's objects, and LLVM's function passes, whose work the module passes repeat.
+    The steps are garbage collections of Numba's objects and LLVM's function passes. LLVM's module passes repeat the
+    work of the latter.
     """
 
     def compile_without_overhead(*arguments):
@@ -91,7 +93,7 @@ def _reduce_compilation_overhead(compile_kernel):
 
 
 class _KernelCache:
-    """The cache of one kernel: the code of the wheel, if this process uses it, and of the user's cache folder."""
+    """The cache of one kernel: code from the wheel, if this process uses it, and from the user's cache folder."""
 
     def __init__(self, function):
         self._function = function
@@ -102,8 +104,8 @@ class _KernelCache:
         return folder and str(folder)
 
     def load_overload(self, sig, target_context):
-        # Numba would first load all of its implementations, which is slow. Compiled code needs only the runtime, and a
-        # compilation loads the implementations itself.
+        # Numba would first load all of its implementations, which is slow. Compiled code requires only the runtime, and
+        # a compilation loads the implementations itself.
         runtime.rtsys.initialize(target_context)
         shipped = TARGET.archive and TARGET.archive.load(self._function, sig, target_context)
         name = self.name(sig, target_context.codegen())
@@ -117,11 +119,11 @@ class _KernelCache:
         save_code(self.name(sig, result.codegen), result)
 
     def flush(self):
-        """Do nothing when Numba recompiles, because changed sources have another folder."""
+        """Do nothing when Numba recompiles, because changed sources have a different folder."""
 
     def name(self, sig, codegen):
         """Return the name of the file with the code for a signature."""
         _, *processor = codegen.magic_tuple()
         machine = (sys.implementation.cache_tag, name_platform(), *processor)
-        # If a level's code is used, kernels have the vector width of the level and may contain code of the level.
+        # If the code of a level is used, other kernels have its vector width and may contain code of the level.
         return name_file(self._function, sig, machine if TARGET.name == HOST else (*machine, TARGET.name))

@@ -17,7 +17,7 @@ LOGGER = logging.getLogger("fastlin")
 
 
 class CompilationTime:
-    """The total `seconds` of compilations, excluding the loading of saved code; nested compilations count once."""
+    """The total `seconds` of compilation without the loading of saved code; nested compilations are included once."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -45,5 +45,5 @@ class CompilationTime:
 
 @functools.cache
 def warn_once(text: str) -> None:
-    """Log a warning once per process; without a configured log it appears on stderr."""
+    """Log a warning once per process; without logging configuration, it appears on stderr."""
     LOGGER.warning(text)

@@ -1,8 +1,8 @@
 """The builder of the LLVM instructions of the loops in `simd` and `gather`, and their vector width.
 
 Numba relies on LLVM to vectorize loops. The few loops in which a fit spends its time are emitted as explicit vector
-instructions instead. `Emitter` provides the instructions that they share: loads with conversion, multiply-adds, sums
-over lanes, prefetches.
+instructions instead. `Emitter` provides their common instructions: loads with conversion, multiply-adds, sums over
+lanes, and prefetches.
 """
 
 import inspect
@@ -14,10 +14,10 @@ VECTOR_BYTES = TARGET.vector_bytes
 
 
 def emitted(emit, sign=types.void):
-    """Return a decorator that replaces a Python function by emitted LLVM instructions when it is called from kernels.
+    """Return a decorator that replaces calls of a Python function from kernels with emitted LLVM instructions.
 
-    ``emit(context, builder, kinds, arguments)`` emits them for operands of the Numba types ``kinds`` and returns the
-    result, or None. ``sign`` returns the signature for the types of the operands.
+    ``emit(context, builder, kinds, arguments)`` emits the instructions for operands of the Numba types ``kinds`` and
+    returns the result or None. ``sign`` returns the signature for the types of the operands.
     """
 
     def decorate(uncompiled):
@@ -44,8 +44,8 @@ def emitted(emit, sign=types.void):
 class Emitter:
     """A builder of instructions on vectors of ``lanes`` numbers of one type.
 
-    ``kind`` is the Numba type of the computations. By default, vectors have the full width of the processor's. `scalar`
-    and `vector` are LLVM types.
+    ``kind`` is the Numba type of the computations. By default, vectors have the full width of the processor's vectors.
+    `scalar` and `vector` are LLVM types.
     """
 
     def __init__(self, context, builder, kind, lanes=None):
@@ -78,18 +78,18 @@ class Emitter:
         return self.builder.bitcast(self.builder.gep(raw, [offset]), array.data.type)
 
     def load(self, pointer, index=None, vector=None, align=None):
-        """Return the vector at a pointer plus ``index`` numbers; aligned to ``align`` bytes, by default to a vector."""
+        """Return the vector at pointer + index; its alignment is ``align`` bytes, by default that of a vector."""
         if index is not None:
             pointer = self.builder.gep(pointer, [index])
         vector = vector or self.vector
         return self.builder.load(self.builder.bitcast(pointer, vector.as_pointer()), align=align or VECTOR_BYTES)
 
     def store(self, value, pointer, align=None):
-        """Write a vector to a pointer; aligned to ``align`` bytes, by default to a vector."""
+        """Write a vector to a pointer, whose alignment is ``align`` bytes, by default that of a vector."""
         self.builder.store(value, self.builder.bitcast(pointer, value.type.as_pointer()), align=align or VECTOR_BYTES)
 
     def multiply_add(self, a, b, c):
-        """Return a b + c, fused if the processor supports that, otherwise by two instructions."""
+        """Return a b + c, as a fused instruction if the processor supports it, otherwise as two instructions."""
         name = f"llvm.fmuladd.v{self.lanes}f{64 if isinstance(self.scalar, ir.DoubleType) else 32}"
         shape = ir.FunctionType(self.vector, [self.vector] * 3)
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, shape, name), [a, b, c])
@@ -142,7 +142,7 @@ class Emitter:
         return vectors
 
     def sum_lanes(self, vectors):
-        """Return one vector with the lane sums of each vector; their number is a power of two, at most lanes."""
+        """Return one vector with the lane sums of all vectors, whose number is a power of two and at most lanes."""
         width = 1
         while len(vectors) > 1:
             # Add the even and the odd blocks of `width` lanes of a and b.
@@ -180,7 +180,7 @@ class Emitter:
                 self.store(self.builder.fadd(old, total), position, align=align)
 
     def prefetch(self, address):
-        """Prefetch a cache line to the second-level cache, because the first level contains the current data."""
+        """Prefetch a cache line to the second-level cache, because the first-level cache contains the current data."""
         number = ir.IntType(32)
         shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
         hint = cgutils.get_or_insert_function(self.builder.module, shape, "llvm.prefetch.p0")
@@ -188,7 +188,7 @@ class Emitter:
         self.builder.call(hint, [self.builder.inttoptr(address, cgutils.voidptr_t), is_write, locality, is_data])
 
     def zeros(self, count):
-        """Return ``count`` variables with a vector of zeros each, which LLVM keeps in registers."""
+        """Return ``count`` variables that each contain a vector of zeros; LLVM keeps them in registers."""
         zero = ir.Constant(self.vector, [0.0] * self.lanes)
         positions = [cgutils.alloca_once(self.builder, self.vector) for _ in range(count)]
         for position in positions:
@@ -216,7 +216,7 @@ class RowReader:
             self._scaling = emit.data(scale_type, scale), emit.data(shift_type, shift)
 
     def read(self, rows, j, left=None):
-        """Return the vectors at column j of rows, which are pointers; if ``left``, only so many columns, then zeros."""
+        """Return the vectors at column j of row pointers; if ``left``, they have left columns, padded with zeros."""
         work, element = self._work, rows[0].type.pointee
         scaling = self._scaling and [work.load(values, j) for values in self._scaling]
         align = work.context.get_abi_sizeof(element)
@@ -231,10 +231,10 @@ class RowReader:
         return vectors
 
     def walk(self, first, last, body):
-        """Emit the loop over the vectors of columns first to last, including a last vector that is not full.
+        """Emit the loop over the vectors of columns first to last, including an incomplete last vector.
 
-        The arguments of ``body`` are the index of a vector, its first column, and the number of columns of a vector
-        that is not full, otherwise None.
+        The arguments of ``body`` are the index of a vector, its first column, and the number of columns of an
+        incomplete vector, or None for a full vector.
         """
         builder, lanes = self._emit.builder, self._emit.lanes
         whole = builder.and_(self.n_features, first.type(-lanes))

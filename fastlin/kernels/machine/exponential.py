@@ -1,4 +1,4 @@
-"""Exponential and logarithm that LLVM can vectorize; Numba's versions are a function call per element."""
+"""Exponential and logarithm that LLVM can vectorize; Numba's versions require a function call per element."""
 
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import binary_exponent, power_of_two
@@ -8,10 +8,10 @@ LOG2_E = 1.4426950408889634
 LOG2_HIGH = 0.693359375
 LOG2_LOW = -2.1219444005469057e-4
 LOG2 = 0.6931471805599453
-# Below these arguments exp is subnormal, so that its exponent bits cannot be set directly.
+# Below this argument, exp is subnormal, so its exponent bits cannot be set directly.
 MIN_ARGUMENT = -708.0
 MIN_ARGUMENT_FLOAT32 = -87.0
-# Adding and subtracting this number rounds to an integer, because it leaves no bits for a fraction.
+# Adding and subtracting this number rounds to an integer, because no bits remain for a fraction.
 ROUNDING_SHIFT, ROUNDING_SHIFT_FLOAT32 = 1.5 * 2.0**52, 1.5 * 2.0**23
 
 
@@ -19,9 +19,9 @@ ROUNDING_SHIFT, ROUNDING_SHIFT_FLOAT32 = 1.5 * 2.0**52, 1.5 * 2.0**23
 def exponentiate_in_place(values):
     """Overwrite values with exp(values).
 
-    values are one-dimensional, contiguous, float32 or float64, and at most 0; below -87 or -708 the result is 0. With
-    n = round(x / log 2) and |r| <= log(2) / 2, exp(x) = 2^n exp(r). exp(r) is computed by its Taylor polynomial of
-    degree 13, whose remainder of 4e-18 is below half a unit in the last place, in the type of values.
+    values are one-dimensional, contiguous, float32 or float64, and at most 0; below -87 or -708 the result is 0. With n
+    = round(x / log 2) and |r| <= log(2) / 2, exp(x) = 2^n exp(r). exp(r) is computed in the type of values by a Taylor
+    polynomial of degree 13, whose remainder of 4e-18 is below half a unit in the last place.
     """
     for j in range(values.shape[0]):
         values[j] = exponential(values[j], values)
@@ -58,7 +58,7 @@ def _split_exponential(value, values):
 
 @kernel(inline=True)
 def _series(r, kind):
-    """Return (exp(r) - 1) / r for |r| <= log(2) / 2 by its Taylor polynomial."""
+    """Return (exp(r) - 1) / r for |r| <= log(2) / 2, computed by a Taylor polynomial."""
     p = kind(1.0 / 6227020800.0)
     p = p * r + kind(1.0 / 479001600.0)
     p = p * r + kind(1.0 / 39916800.0)
@@ -78,8 +78,8 @@ def _series(r, kind):
 def log1p(e):
     """Return log(1 + e) for float64 e >= 0, NaN for NaN.
 
-    It is n log 2 + log(1 + f) with 1 + e = 2^n (1 + f), 0 <= f < 1. For e < 1, f is e, so the result is accurate for
-    small e.
+    The result is n log 2 + log(1 + f), where 1 + e = 2^n (1 + f) and 0 <= f < 1. For e < 1, f is e, so the result is
+    accurate for small e.
     """
     n = binary_exponent(1.0 + (e if e == e else 0.0))
     f = (1.0 + e) * power_of_two(-n) - 1.0
@@ -90,8 +90,8 @@ def log1p(e):
 def log1p_below_one(e):
     """Return log(1 + e) for float64 e from 0 to 1.
 
-    It is 2 atanh(s) = 2 (s + s^3 / 3 + s^5 / 5 + ...) with s = e / (2 + e) <= 1/3. The first omitted term is below
-    1e-17 of the sum, and the result is accurate for small e.
+    The result is 2 atanh(s) = 2 (s + s^3 / 3 + s^5 / 5 + ...) with s = e / (2 + e) <= 1/3. The first omitted term is
+    below 1e-17 of the sum, and the result is accurate for small e.
     """
     s = e / (2.0 + e)
     q = s * s

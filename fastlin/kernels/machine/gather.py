@@ -1,8 +1,9 @@
 """The innermost loops over sparse entries: linear combinations of rows of a table, with the sums in registers.
 
-The scores of a sparse row are a combination of the coefficients of its features; the gradient of a column is one of the
-residuals of its rows. A row of a table has one number per class. The loops are emitted as LLVM instructions, because
-LLVM's own code stores the sums after every entry. Without compilation, NumPy computes the same results.
+The scores of a sparse row are a linear combination of the coefficients of its features, and the gradient of a column is
+a linear combination of the residuals of its rows. A row of a table has one number per class. The loops are emitted as
+LLVM instructions, because the code that LLVM generates stores the sums after every entry. Without compilation, NumPy
+computes the same results.
 """
 
 import numpy as np
@@ -13,10 +14,10 @@ from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, emitted
 from fastlin.kernels.machine.libraries import cgutils, types
 from fastlin.typing import FloatArray
 
-# The row of the table is prefetched this many entries ahead, because the processor cannot predict it
+# Rows of the table are prefetched this many entries ahead, because the processor cannot predict them
 # (docs/benchmarks/design-choices.md: prefetched table rows).
 ENTRIES_AHEAD = 32
-# The float64 numbers of a vector, and of the shorter vector that is used for three or four classes.
+# The number of float64 values in a vector, and in the shorter vector for three or four classes.
 LANES = VECTOR_BYTES // 8
 HALF = 4 if LANES == 8 else 2
 
@@ -35,7 +36,7 @@ def zeros_table(n_rows: int, n_classes: int) -> FloatArray:
 
 
 def _combination(n_vectors, lanes, n_sums):
-    """Return the loop for n_vectors vectors of columns; entries are added to n_sums sums in turn, to hide latency."""
+    """Return the loop for n_vectors vectors of columns, which adds entries to n_sums sums in turn to hide latency."""
 
     def generate(context, builder, kinds, arguments):
         data_type, indices_type, _, _, table_type, _, sums_type, _, _ = kinds
@@ -107,7 +108,7 @@ _combine_numbers = _combination(1, 1, 4)
 def combine_rows(data, indices, first, last, table, origin, sums, i):
     """Fill sums[i] with the sum of data[p] table[indices[p] - origin] over the entries first <= p < last, float64.
 
-    table and sums have the columns of `zeros_table`. The order of additions depends on last - first alone.
+    table and sums have the columns of `zeros_table`. The order of additions depends only on last - first.
     """
     width = table.shape[1]
     if width == 1:
@@ -127,7 +128,8 @@ def combine_rows(data, indices, first, last, table, origin, sums, i):
         _combine_half_a_vector(data, indices, first, last, table, origin, sums, i, k)
 
 
-# Unsigned constants, because sums with signed ones are not unsigned, and Numba wraps signed indices around.
+# The constants are unsigned, because Numba wraps negative signed indices around, and sums with signed constants are
+# signed.
 ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 
 

@@ -1,4 +1,4 @@
-"""The products X v and X' u for single vectors u and v, with X read in place.
+"""The products X v and X' u for single vectors u and v, which read X in place.
 
 With one row of coefficients, writing a tile costs more than the products. Contiguous rows are read eight at a time, in
 vectors of columns. Contiguous columns are rows of the transposed X, and are read four at a time. The loops are emitted

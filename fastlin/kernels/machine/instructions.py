@@ -21,11 +21,11 @@ def _attributes(*attributes):
     return emitted(add)(lambda: None)
 
 
-# Optimize the kernel for size, without vectorized or unrolled loops of its own, which saves compilation time
-# (docs/benchmarks/design-choices.md: compilation for size): for kernels that spend their time in the loops of simd.py
-# and in kernels that are not inlined.
+# Optimize the kernel for size, without vectorizing or unrolling its own loops, which saves compilation time
+# (docs/benchmarks/design-choices.md: compilation for size): use this for kernels that spend their time in the loops of
+# simd.py or in kernels that are not inlined.
 optimize_for_size = _attributes("optsize", "minsize")
-# Never inline the kernel: its loops stay vectorized, and the results are bitwise equal for every layout of X.
+# Never inline the kernel, so that its loops stay vectorized and results are bitwise equal for every layout of X.
 prevent_inlining = _attributes("noinline")
 
 

@@ -36,7 +36,7 @@ LEVELS = {
     "x86-64-v4": Level(X86_64, "x86-64-v4", AVX512, ("-prefer-256-bit",)),
     "x86-64-v3": Level(X86_64, "x86-64-v3", AVX2),
     "x86-64-v2": Level(X86_64, "x86-64-v2", SSE),
-    # Every processor of this architecture has vectors of 16 bytes.
+    # Every processor with this architecture has vectors of 16 bytes.
     "aarch64": Level(("aarch64", "arm64"), "generic", ()),
 }
 

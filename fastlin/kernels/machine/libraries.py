@@ -10,5 +10,5 @@ cgutils, codegen, compiler, config, dispatcher = import_uninterrupted(
 imputils, registry, runtime, serialize, types = import_uninterrupted(
     "numba.core.imputils", "numba.core.registry", "numba.core.runtime", "numba.core.serialize", "numba.core.types"
 )
-# Numba creates it, together with LLVM's execution engine, at the first access.
+# Numba creates the target context and LLVM's execution engine at the first access.
 target_context = run_uninterrupted(lambda: registry.cpu_target.target_context)

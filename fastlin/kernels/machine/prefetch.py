@@ -1,8 +1,8 @@
-"""The list of memory to prefetch during the products of a tile: the rows of X that the next tile is loaded from.
+"""The list of memory to prefetch during the products with a tile: the rows of X for the next tile.
 
-Without prefetching, a pass takes the sum of its memory time and its arithmetic time. The products prefetch one cache
-line in every step of their loops, because the processor cannot queue bursts. Loading the next tile inside those loops
-is slower.
+Without prefetching, the time of a pass is the sum of its memory time and its arithmetic time. The products prefetch one
+cache line in each step of their loops, because the processor cannot queue bursts of prefetches. Loading the next tile
+inside those loops is slower.
 """
 
 import numpy as np
@@ -11,8 +11,8 @@ from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import optimize_for_size
 
-# The positions in a list of pieces of memory: the next piece and its next byte, the number of pieces and the bytes of
-# each, and from ADDRESSES on their addresses.
+# The positions in a list of pieces of memory: the next piece and its next byte, the number of pieces, the bytes per
+# piece, and the addresses of the pieces, starting at ADDRESSES.
 PIECE, BYTE, COUNT, LENGTH, ADDRESSES = range(5)
 
 
@@ -24,7 +24,7 @@ def empty_list(tile_rows):
 
 @kernel(inner=True)
 def list_rows(X, rows, start, ahead):
-    """Overwrite the list ``ahead`` with the memory of the rows of X from ``rows[start]``, up to its capacity.
+    """Overwrite the list ``ahead`` with the memory of the rows of X from ``rows[start]``, up to the list's capacity.
 
     The list becomes empty if the rows of X are not contiguous.
     """
@@ -44,7 +44,8 @@ def list_rows(X, rows, start, ahead):
 def next_lines(ahead, n_lines, cached):
     """Return the address of the next n_lines cache lines of the list, and the stride between them in bytes.
 
-    At the end of the list, the address is that of ``cached``, an array that is in the cache already, and the stride 0.
+    At the end of the list, the address is that of ``cached``, an array that is already in the cache, and the stride is
+    0.
     """
     if ahead[PIECE] >= ahead[COUNT]:
         return np.intp(cached.ctypes.data), 0

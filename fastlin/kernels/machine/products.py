@@ -1,4 +1,4 @@
-"""The two products with a tile of rows: scores, and sums of multiplied rows; the first scores also fill the tile."""
+"""The two products with a tile of rows: scores and sums of multiplied rows. The first scores also fill the tile."""
 
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from fastlin.kernels.machine.tiles import (
 # Scores are computed in chunks of at most CHUNK_BYTES per row, so that five classes, the scaling and four rows of X and
 # of the tile fit into the first-level cache.
 CHUNK_BYTES = 2_200
-# If only coefficients and four rows of X have to fit there, ten classes do, rounded down to whole groups.
+# If only coefficients and four rows of X are in that cache, ten classes fit, rounded down to whole groups.
 MAX_CACHED_CLASSES = 10 // CLASSES_PER_TILE * CLASSES_PER_TILE
 
 
@@ -34,10 +34,10 @@ class Tile(NamedTuple):
     """A tile of rows of X, and the operands and outputs of the products with it."""
 
     rows: np.ndarray  # (tile rows, width), scaled and shifted; whole vectors, and whole groups of rows
-    scaling: Scaling  # of the columns of X, padded to the width of the tile
+    scaling: Scaling  # for the columns of X, padded to the width of the tile
     coef: np.ndarray  # (K, width)
     scores: np.ndarray  # (K, tile rows), which kernels overwrite
-    ahead: np.ndarray  # int64, the list of the memory of the next tile, which is prefetched
+    ahead: np.ndarray  # int64, the list of the memory to prefetch for the next tile
     transposed: np.ndarray  # (width, tile rows), the transposed rows; empty if the tile is not transposed
 
 
@@ -70,8 +70,8 @@ def load_and_multiply(X, row_indices, start, stop, intercept, tile, reads=None):
 
     If the rows of X are contiguous, the products with the first classes read X directly. Rows and scores are
     overwritten up to the end of the last group of rows. The memory of the rows from ``stop`` is prefetched. If
-    ``reads`` is not None, X is not scaled, and contiguous rows are not stored; Numba does not compile that branch for
-    None.
+    ``reads`` is not None, X is not scaled, and contiguous rows are not stored. Numba compiles this branch only if
+    ``reads`` is not None.
     """
     optimize_for_size()
     rows, scaling, coef, scores, ahead, transposed = tile
@@ -80,7 +80,7 @@ def load_and_multiply(X, row_indices, start, stop, intercept, tile, reads=None):
     list_rows(X, row_indices, stop, ahead)
     row_indices = row_indices[start:stop]
     fill_rows(intercept, scores)
-    # A tile that is less than half full is not transposed, because the cost is that of a full tile.
+    # A tile that is less than half full is not transposed, because that would cost as much as for a full tile.
     transposes = transposed.shape[0] > 0 and 2 * n_rows > transposed.shape[1]
     if transposes or X.strides[1] != X.itemsize:
         load_tile(X, row_indices, scaling, rows)
@@ -126,7 +126,7 @@ def fill_rows(values, filled):
 
 @kernel(inline=True)
 def _chunk(width, lanes):
-    """Return the number of columns per chunk: whole vectors of at most CHUNK_BYTES in total."""
+    """Return the number of columns per chunk: whole vectors with at most CHUNK_BYTES bytes in total."""
     n_chunks = (width // lanes * VECTOR_BYTES + CHUNK_BYTES - 1) // CHUNK_BYTES
     return (width // lanes + n_chunks - 1) // n_chunks * lanes
 
@@ -140,9 +140,9 @@ def _classes_per_batch(n_left):
 def add_scores(X, row_indices, n_rows, coef, first_class, scores, ahead):
     """Add coef[k] X[row_indices[i]] to scores[k, i] for i < n_rows and k >= first_class.
 
-    The rows of X are contiguous; row_indices may also be the integer n_rows, for the first rows. coef (K, width) are
-    whole aligned vectors; scores (K, tile rows) are overwritten up to the end of the last group of rows. The memory of
-    the list ``ahead`` is prefetched.
+    The rows of X are contiguous. row_indices may also be the integer n_rows, which selects the first n_rows rows. coef
+    (K, width) consists of whole aligned vectors. scores (K, tile rows) are overwritten up to the end of the last group
+    of rows. The memory in the list ``ahead`` is prefetched.
     """
     optimize_for_size()
     n_classes, width = coef.shape
@@ -173,8 +173,8 @@ def add_scores(X, row_indices, n_rows, coef, first_class, scores, ahead):
 def add_product(tile, n_rows, multipliers, sums, ahead):
     """Add the sum over i < n_rows of multipliers[k, i] tile[i, j] to sums[k, j].
 
-    multipliers (K, tile rows); sums (K, width), aligned, float64 or of the type of tile, in which the rows of a tile
-    are summed first. The memory of the list ``ahead`` is prefetched.
+    multipliers are (K, tile rows). sums (K, width) are aligned and either float64 or of the type of tile; the rows of a
+    tile are first summed in the type of tile. The memory in the list ``ahead`` is prefetched.
     """
     optimize_for_size()
     n_classes, width = sums.shape
@@ -205,8 +205,8 @@ def add_product(tile, n_rows, multipliers, sums, ahead):
 def add_triangle(tile, n_rows, n_columns, multipliers, sums):
     """Add to sums[k, j] like `add_product`, for k <= j < n_columns.
 
-    Entries below the diagonal are overwritten up to the end of a vector and of a group of classes; sums have whole
-    groups.
+    Entries below the diagonal are overwritten up to the end of a vector and of a group of classes. The rows of sums are
+    whole groups.
     """
     optimize_for_size()
     lanes, lines = VECTOR_BYTES // tile.itemsize, next_lines(empty_list(0), 0, tile)

@@ -1,8 +1,8 @@
 """The innermost loops of the products as explicit vector instructions, with accumulators in registers.
 
-LLVM's own code would reload the sums in every step and transpose them one number at a time. Each loop is generated for
-a fixed number of rows (or vectors of features) and classes. The vector width depends on the processor that Numba
-compiles for. Without compilation, NumPy computes the same results.
+The code that LLVM generates would reload the sums in each step and transpose them one number at a time. Each loop is
+generated for a fixed number of rows (or vectors of features) and classes. The vector width depends on the processor
+that Numba compiles for. Without compilation, NumPy computes the same results.
 """
 
 import numpy as np
@@ -10,10 +10,11 @@ import numpy as np
 from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, RowReader, emitted
 from fastlin.kernels.machine.libraries import cgutils, ir, types
 
-# The sums of 4 rows (or vectors), one vector per class and one of a row use 26 of 32 registers, or all of 16.
+# The sums of 4 rows (or vectors), one vector per class and one vector of a row use 26 of 32 registers, or all 16
+# registers.
 CLASSES_PER_TILE = 5 if VECTOR_BYTES == 64 else 3
 ROW_GROUP = 8
-# With one class a pass over X is limited by memory bandwidth, so each step prefetches a cache line of eight rows
+# With one class, memory bandwidth limits a pass over X, so each step prefetches a cache line of each of eight rows
 # (docs/benchmarks/design-choices.md: prefetched lines, one class).
 LOADED_ROWS = 8
 # If X is float64 and the tile float32, a step reads two lines of each row, and prefetches more lines
@@ -22,7 +23,7 @@ WIDE_LINES = 4
 
 
 def lines_in_step(n_classes: int, X_bytes: int, coef_bytes: int) -> int:
-    """Return how many cache lines a loop of `multiplication` prefetches per step; X_bytes, coef_bytes: per entry."""
+    """Return the number of cache lines that `multiplication` prefetches per step, given the bytes per entry."""
     return LOADED_ROWS if n_classes == 1 else WIDE_LINES if X_bytes > coef_bytes else 1
 
 
@@ -50,11 +51,11 @@ def _read_rows(X, row_indices, i, n_rows, first, last):
 def multiplication(n_rows, n_classes, stores=False, prefetches=True):
     """Return the loop that adds the products of n_rows rows of X and the n_classes classes from k to their scores.
 
-    The rows are X[row_indices[i]] and the following ones; if fewer are left, the last one is repeated. row_indices may
-    also be an integer n, for the first n rows. The rows of X are contiguous. The products are over the columns first to
-    last - 1, whole vectors; X may lack the last columns of these. A loop that ``stores`` also scales and shifts the
-    rows and writes them to the tile, which saves a separate pass (docs/benchmarks/design-choices.md: stores in
-    products). A loop that ``prefetches`` reads ``lines``, an address and a stride in bytes.
+    The rows are X[row_indices[i]] and the following rows; if fewer rows are left, the last row is repeated. row_indices
+    may also be an integer n, which selects the first n rows. The rows of X are contiguous. The products are over the
+    columns first to last - 1, which are whole vectors; X may have fewer columns. A loop that ``stores`` also scales and
+    shifts the rows and writes them to the tile, which saves a separate pass (docs/benchmarks/design-choices.md: stores
+    in products). A loop that ``prefetches`` reads ``lines``, an address and a stride in bytes.
     """
 
     def generate(context, builder, kinds, arguments):
@@ -96,7 +97,7 @@ def multiplication(n_rows, n_classes, stores=False, prefetches=True):
 
 
 def _accumulation(n_vectors, n_classes):
-    """Return the loop that adds rows times multipliers to n_vectors vectors, from column j, of n_classes sums."""
+    """Return the loop that adds rows times multipliers to n_classes sums, in n_vectors vectors from column j."""
 
     def generate(context, builder, kinds, arguments):
         tile_type, _, _, multipliers_type, _, sums_type, _ = kinds
@@ -169,7 +170,7 @@ def _emit_multiply_columns(context, builder, kinds, arguments):
 def multiply_columns(tile, n_rows, j, h, count, products, position):
     """Write the products of column j and the ``count`` columns from h to ``products``, from column ``position``.
 
-    Whole vectors are read and written, so up to one vector minus one number beyond the last column.
+    Whole vectors are read and written, so accesses extend beyond the last column by less than one vector.
     """
     products[:n_rows, position : position + count] = tile[:n_rows, j : j + 1] * tile[:n_rows, h : h + count]
 
@@ -195,7 +196,7 @@ def _emit_row(context, builder, kinds, arguments):
 
 @emitted(_emit_row)
 def load_row(X, row, scaling, tile, i):
-    """Fill tile[i, j] = X[row, j] scale[j] + shift[j], computed in the type of scale; pad with shift[j]."""
+    """Fill tile[i, j] = X[row, j] scale[j] + shift[j], computed in the type of scale; the padding is shift[j]."""
     d = X.shape[1]
     tile[i, :d] = X[row].astype(scaling.scale.dtype) * scaling.scale[:d] + scaling.shift[:d]
     tile[i, d:] = scaling.shift[d:]

@@ -1,8 +1,8 @@
 """The target that the kernels of this process are compiled for, chosen once, when the first kernel is imported.
 
-It is the best level of instruction sets that the wheel contains code for and that the processor and the operating
-system support; otherwise it is this processor. The choice does not depend on the cache, so results with the same seed
-are bitwise equal in every process.
+The target is the best instruction set level for which the wheel contains code and that the processor and the operating
+system support. Without such a level, the target is this processor. The choice does not depend on the cache, so results
+with the same seed are bitwise equal in all processes.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Target(NamedTuple):
 
     name: str  # HOST, or the name of a level
     vector_bytes: int  # the width of the vectors that kernels use
-    # The code of the level. Kernels that it does not contain are compiled for this processor, with the same vector
-    # width.
+    # The code of the level. Kernels that the archive does not contain are compiled for this processor with the same
+    # vector width.
     archive: Archive | None = None
 
 
@@ -45,8 +45,8 @@ def choose_target() -> Target:
 
 def read_features() -> set[str]:
     """Return LLVM's names of the processor features that Numba compiles for."""
-    # These may differ from the host's: NUMBA_CPU_FEATURES selects others, and NUMBA_CPU_NAME=generic none. LLVM
-    # excludes features that the operating system does not support.
+    # These may differ from the features of the host: NUMBA_CPU_FEATURES selects other features, and
+    # NUMBA_CPU_NAME=generic selects none. LLVM excludes features that the operating system does not support.
     features = codegen.get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
     return {feature[1:] for feature in features.split(",") if feature.startswith("+")}
 
@@ -71,7 +71,7 @@ def _choose_archived_level(features):
 
 
 def _open_archive(level):
-    """Return the archive of a level; log a message and return None if it cannot be used here."""
+    """Return the archive of a level; log a message and return None if this process cannot use it."""
     path = FOLDER / (level + SUFFIX)
     try:
         archive = Archive(path)

@@ -1,9 +1,9 @@
-"""Functions that run kernels over blocks of rows on several threads, with results independent of their number.
+"""Functions that run kernels over row blocks on several threads; results do not depend on the number of threads.
 
-A block is a range of rows that depends on the shape of the data alone. Each block writes to a separate slice of the
+A block is a range of rows that depends only on the shape of the data. Each block writes to a separate slice of the
 output, and the caller adds the slices in block order. Python threads run the blocks, because kernels release the
-interpreter lock. Unlike Numba's threading layers, they support forks, concurrent calls and nested runs. The helper
-threads form one pool. The calling thread also runs blocks, so a run ends even if all helpers are busy.
+interpreter lock. Unlike Numba's threading layers, Python threads support forks, concurrent calls and nested runs. The
+helper threads form one pool. The calling thread also runs blocks, so a run ends even if all helpers are busy.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ import numpy as np
 
 from fastlin.typing import FloatArray
 
-# A block has at least this many multiply-adds, so that the overhead of starting it, including a first tile that is not
-# prefetched, is small.
+# A block has at least this many multiply-adds, so that the overhead of a block, including a first tile without
+# prefetching, is small.
 MIN_BLOCK_WORK = 4_000_000
-# Other work, in multiply-adds of 25 picoseconds: a row in addition to its products (loss, residuals, start of each
-# product); an exponential with its residual, or two logarithms; a number that is copied, gathered or processed in a few
-# steps; a number that is read for a single multiply-add (docs/benchmarks/design-choices.md: units of work).
+# The cost of other work in units of a multiply-add of 25 picoseconds: the overhead of a row (loss, residuals, start of
+# each product); an exponential with its residual, or two logarithms; a number that is copied, gathered or processed in
+# a few steps; a number that is read for a single multiply-add (docs/benchmarks/design-choices.md: units of work).
 ROW_OVERHEAD = 250
 EXPONENTIAL_WORK = 160
 NUMBER_WORK = 40
@@ -38,12 +38,13 @@ READ_WORK = 8
 # Enough blocks to keep 16 cores busy. The first tile of each block is not prefetched, so more blocks cost time
 # (docs/benchmarks/design-choices.md: number of blocks).
 MAX_BLOCKS = 32
-# The partial sums of all blocks together use at most this, or 2 % of the bytes of X if that is more.
+# The partial sums of all blocks together use at most MAX_PARTIAL_BYTES bytes, or 2 % of the size of X if that is more.
 MAX_PARTIAL_BYTES = 8 << 20
-# Runs have at most MAX_BLOCKS blocks, except for some with one block per class; concurrent fits share the processors.
+# Runs have at most MAX_BLOCKS blocks, except for some runs with one block per class. Concurrent fits divide the
+# processors among themselves.
 MAX_THREADS = max(MAX_BLOCKS, os.cpu_count() or 1)
 
-# The numbers of threads that OpenMP accepts.
+# The format of the numbers of threads that OpenMP accepts.
 NUMBER = re.compile("[+]?0*[1-9][0-9]{0,8}")
 
 # The maximum number of threads of a run: a number, a function that returns one, or None for no limit.
@@ -55,10 +56,10 @@ _limit: contextvars.ContextVar[int | Callable[[], int] | None] = contextvars.Con
 def count_threads() -> int:
     """Return the number of threads that a run uses in the current context, at most MAX_THREADS.
 
-    It is the limit of `limit_threads`, otherwise the environment variable ``FASTLIN_NUM_THREADS``, otherwise the number
-    of processors available to this process, including the quota of a container. ``NUMBA_NUM_THREADS`` and
-    ``OMP_NUM_THREADS``, which process pools set for their workers, limit the last of these. ValueError:
-    FASTLIN_NUM_THREADS is not a positive integer.
+    The number is the limit of `limit_threads`, otherwise the environment variable ``FASTLIN_NUM_THREADS``, otherwise
+    the number of processors available to this process, including the quota of a container. ``NUMBA_NUM_THREADS`` and
+    ``OMP_NUM_THREADS``, which process pools set for their workers, limit the number of processors. The function raises
+    a ValueError if FASTLIN_NUM_THREADS is not a positive integer.
     """
     limit = _limit.get()
     if limit is None:
@@ -67,14 +68,14 @@ def count_threads() -> int:
 
 
 def _read_limit():
-    """Return the number of threads that the environment and the processors allow now."""
+    """Return the number of threads that the environment and the processors currently allow."""
     setting = os.environ.get("FASTLIN_NUM_THREADS", "").strip()
     if setting:
         if not NUMBER.fullmatch(setting):
             raise ValueError(f"FASTLIN_NUM_THREADS must be a positive integer, got {setting!r}. Change or unset it.")
         return int(setting)
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-        # OpenMP also accepts a list with a number per nesting level.
+        # OpenMP also accepts a list with one number per nesting level.
         first = os.environ.get(name, "").split(",")[0].strip()
         if NUMBER.fullmatch(first):
             return min(int(first), _count_processors())
@@ -88,17 +89,18 @@ def _count_processors():
 
 @lru_cache(maxsize=1)
 def _count_allowed(n_pinned):
-    # Cached, because joblib reads the quota of a container from files, which takes as long as a small pass over X.
+    # The result is cached, because joblib reads the quota of a container from files, which takes as long as a small
+    # pass.
     return joblib.cpu_count()
 
 
 def limit_threads(n_threads: int | None) -> contextlib.AbstractContextManager[None]:
     """Return a context manager that limits runs to `n_threads` threads, to be entered in the current context.
 
-    Results do not depend on it. None keeps the current limit; if there is none, the limit of the environment and the
-    processors is read when the first run starts.
+    Results do not depend on the limit. If n_threads is None, the current limit is kept; if there is no limit yet, the
+    limit of the environment and the processors is read when the first run starts.
     """
-    # Reading it is deferred because the prediction of a single row, which uses one thread, does not need it.
+    # Reading the limit is deferred, because the prediction of a single row uses one thread and does not need the limit.
     return _limited((_limit.get() or cache(_read_limit)) if n_threads is None else max(1, int(n_threads)))
 
 
@@ -114,8 +116,8 @@ def _limited(limit):
 def cut_work(work: int, max_blocks: int = MAX_BLOCKS) -> int:
     """Return the number of blocks for `work` multiply-adds, from 1 to min(`max_blocks`, MAX_BLOCKS).
 
-    It does not depend on the number of threads. Unless it is limited, it is a power of two: the last of three blocks
-    would leave one of two threads idle for a quarter of the run.
+    The result does not depend on the number of threads. It is a power of two unless it is limited, because the last of
+    three blocks would leave one of two threads idle for a quarter of the run.
     """
     return max(1, min(1 << max(0, int(work) // MIN_BLOCK_WORK - 1).bit_length(), max_blocks, MAX_BLOCKS))
 
@@ -124,7 +126,8 @@ def cut_work(work: int, max_blocks: int = MAX_BLOCKS) -> int:
 def count_blocks(n_rows: int, row_work: int, partial_bytes: int = 0, data_bytes: int = 0) -> int:
     """Return the number of blocks for n_rows rows of row_work multiply-adds each.
 
-    partial_bytes are the bytes of the partial sums of one block, whose total is limited; data_bytes are those of X.
+    partial_bytes is the size of the partial sums of one block, and data_bytes that of X. The total size of the partial
+    sums is limited.
     """
     by_memory = max(MAX_PARTIAL_BYTES, data_bytes // 50) // max(1, partial_bytes)
     return cut_work(n_rows * (row_work + ROW_OVERHEAD), min(max(2, by_memory), n_rows))
@@ -138,8 +141,8 @@ def add_blocks(sums: FloatArray) -> FloatArray:
 def run_blocks(kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> None:
     """Call ``kernel(block, n_blocks, *arguments)`` for every block and return when all are done.
 
-    An error that a block raises is raised again in the calling thread. Even if a block or a signal handler raises an
-    error, no thread writes to the caller's arrays after this function returns.
+    If a block raises an error, the calling thread raises it again. Even if a block or a signal handler raises an error,
+    no thread writes to the caller's arrays after this function returns.
     """
     if n_blocks > 1 and count_threads() > 1:
         BlockRun(kernel, n_blocks, *arguments).finish()
@@ -149,19 +152,19 @@ def run_blocks(kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> No
 
 
 class _RunningThreads:
-    """The threads that work on a job; once `is_stopped` is set, they stop, and no further thread may begin."""
+    """The threads that work on a job. Once `is_stopped` is set, the threads stop, and no further thread may start."""
 
     def __init__(self):
-        # Guards the number, and attributes of subclasses.
+        # This lock guards the number of threads, and attributes of subclasses.
         self._lock = threading.Lock()
         self._n_threads = 0
         self.is_stopped = False
-        # Released by the last thread that leaves a stopped job.
+        # The last thread that leaves a stopped job releases this lock.
         self._last_has_left = threading.Lock()
         self._last_has_left.acquire()
 
     def enter(self):
-        """Return whether a thread may begin; if so, it has to call `leave` at the end."""
+        """Return whether a thread may start; if so, the thread must call `leave` when it is done."""
         with self._lock:
             if self.is_stopped:
                 return False
@@ -169,7 +172,7 @@ class _RunningThreads:
             return True
 
     def leave(self):
-        """Remove a thread that has ended its work."""
+        """Remove a thread that is done."""
         with self._lock:
             self._n_threads -= 1
             if self.is_stopped and not self._n_threads:
@@ -197,15 +200,15 @@ class _RunningThreads:
 class BlockRun(_RunningThreads):
     """A run of a kernel over all blocks: helpers run blocks after `start`, the calling thread in `finish`.
 
-    The kernel is called as ``kernel(block, n_blocks, *arguments)``. `finish` waits only for helpers that have begun:
-    in nested runs, waiting for all invited helpers could deadlock.
+    The kernel is called as ``kernel(block, n_blocks, *arguments)``. `finish` waits only for helpers that have started,
+    because waiting for all invited helpers could deadlock in nested runs.
     """
 
     def __init__(self, kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> None:
         super().__init__()
         self._kernel, self._n_blocks, self._arguments = kernel, n_blocks, arguments
         self._started = False
-        # Guarded by the lock.
+        # The lock guards this number.
         self._next_block = 0
         self._error: BaseException | None = None
 
@@ -239,7 +242,7 @@ class BlockRun(_RunningThreads):
                     self.end()
                     has_ended = True
                 except BaseException as error:
-                    # A signal handler may raise at the beginning of `end`, before it waits, and more than once.
+                    # A signal handler may raise an error at the start of `end`, before the wait, and more than once.
                     raised = error
             # Pending invitations keep this run alive, but must not keep the caller's arrays alive.
             self._arguments = ()
@@ -268,14 +271,14 @@ class _Helpers:
         self.restart()
 
     def restart(self):
-        """Reset the pool; after a fork the threads do not exist in the child."""
+        """Reset the pool, because after a fork its threads do not exist in the child."""
         self._lock = threading.Lock()
         self._threads = []
         self._invitations: queue.SimpleQueue[BlockRun | None] = queue.SimpleQueue()
 
     def grow(self, n_threads):
-        """Start threads until there are n_threads."""
-        # After the main thread has ended, Python may not start threads; callers then run all blocks.
+        """Start threads until there are n_threads threads."""
+        # After the main thread has ended, Python may fail to start threads. In that case, the callers run all blocks.
         with self._lock, contextlib.suppress(RuntimeError):
             while len(self._threads) < n_threads:
                 thread = threading.Thread(target=self._serve, name="fastlin", daemon=True)
@@ -298,7 +301,7 @@ class _Helpers:
         self.restart()
 
     def _serve(self):
-        # Runs within a block use only the helper's own thread.
+        # Nested runs within a block use only the thread of the helper.
         _limit.set(1)
         while (run := self._invitations.get()) is not None:
             run.help()
@@ -310,7 +313,7 @@ _helpers = _Helpers()
 atexit.register(_helpers.end)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_helpers.restart)
-    # The quota of a child may differ.
+    # The quota of a child process may differ.
     os.register_at_fork(after_in_child=_count_allowed.cache_clear)
 
 
@@ -321,14 +324,14 @@ class Stopped(Exception):
 def run_side_by_side(
     task: Callable[[int, Callable[..., None] | None], Any], n_tasks: int, max_at_once: int
 ) -> Generator[Any, None, None]:
-    """Run tasks concurrently, each on a separate thread, at most `max_at_once` at a time; yield their results in order.
+    """Run tasks concurrently on separate threads, at most `max_at_once` at a time; yield their results in order.
 
-    The number of concurrent tasks is also limited by the number of threads, which the running tasks share evenly: five
-    tasks on 16 threads use 4, 3, 3, 3 and 3. When a task ends, the others use its threads. If the generator is closed
-    early, or a task raises an error, no further task starts, and running tasks are stopped. A task is called as
-    ``task(number, check)`` with numbers from 0. It has to call ``check`` regularly, with any arguments; check raises
-    Stopped once the result is no longer needed. If only one task may run at a time, the caller runs the tasks, and
-    check is None.
+    The number of concurrent tasks is also limited by the number of threads. The threads are divided evenly among the
+    running tasks: five tasks on 16 threads use 4, 3, 3, 3 and 3 threads. When a task ends, the others use its threads.
+    If the generator is closed early, or a task raises an error, no further task starts, and running tasks are stopped.
+    A task is called as ``task(number, check)``, with numbers starting at 0. It must call ``check`` regularly, with any
+    arguments; check raises Stopped once the result is no longer needed. If only one task may run at a time, the caller
+    runs the tasks, and check is None.
     """
     n_threads = count_threads()
     n_at_once = min(n_threads, n_tasks, max_at_once)
@@ -352,20 +355,21 @@ def run_side_by_side(
             allocation.end(number)
             running.leave()
 
-    # Enough helpers for all tasks, so that no task waits for the helpers of another.
+    # All tasks need helpers, and no task should wait for the helpers of another task.
     _helpers.grow(n_threads - 1)
     pool = ThreadPoolExecutor(n_at_once)
     try:
         for result in [pool.submit(run, number) for number in range(n_tasks)]:
             yield result.result()
     finally:
-        # The pool does not wait reliably: after Ctrl-C it treats running threads as ended (CPython issue 90882).
+        # ThreadPoolExecutor does not wait reliably: after Ctrl-C it treats running threads as ended (CPython issue
+        # 90882).
         running.end()
         pool.shutdown(cancel_futures=True)
 
 
 class _ThreadAllocation:
-    """The number of threads of each of several concurrent tasks, which start in order."""
+    """The allocation of threads to concurrent tasks, which start in order."""
 
     def __init__(self, n_threads, n_tasks, n_at_once):
         self._n_threads, self._n_at_once = n_threads, n_at_once
@@ -373,13 +377,13 @@ class _ThreadAllocation:
         self._lock = threading.Lock()
 
     def count(self, number):
-        """Return the number of threads of a running task."""
+        """Return the number of threads for a running task."""
         unfinished = self._unfinished
         n_at_once = min(len(unfinished), self._n_at_once)
         n_each, n_left_over = divmod(self._n_threads, n_at_once)
         return n_each + (unfinished.index(number) < n_left_over)
 
     def end(self, number):
-        """Release the threads of a task to the others."""
+        """Release the threads of a task to the other tasks."""
         with self._lock:
             self._unfinished = tuple(other for other in self._unfinished if other != number)

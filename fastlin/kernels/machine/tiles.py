@@ -1,7 +1,7 @@
 """Tiles: batches of rows of X, converted, scaled, shifted and stored as whole aligned vectors.
 
 All further computations use the tile, whose type and layout do not depend on those of X. Therefore the products are
-compiled once, and X is never copied as a whole.
+compiled only once, and X is never copied as a whole.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from fastlin.kernels.machine.simd import CLASSES_PER_TILE, ROW_GROUP
 
 # A tile, its scores, the coefficients and the rows of the next tile share the second-level cache (1 MB or more).
 TILE_BYTES = 300_000
-# This is also the number of rows that are summed in float32 before the sum continues in float64.
+# This is also the maximum number of rows that are summed in float32 before the sum continues in float64.
 MAX_TILE_ROWS = 128
 CACHE_SETS_BYTES = 512
 
@@ -25,8 +25,8 @@ CACHE_SETS_BYTES = 512
 class Scaling(NamedTuple):
     """The columns of X enter as scale[j] x_j + shift[j]; scale and shift (d,) have the same type.
 
-    The computation is in that type: float64 data are centered before they are rounded to a float32 tile, whose range
-    may not hold the raw values.
+    The result is computed in that type: float64 data are centered before they are rounded to a float32 tile, because
+    the raw values may overflow in float32.
     """
 
     scale: np.ndarray
@@ -43,7 +43,7 @@ def uses_transposed_tile(n_features: int, n_classes: int) -> bool:
 
 
 def count_tile_rows(n_features: int, n_classes: int, itemsize: int) -> int:
-    """Return the number of rows per tile, in whole groups, which depends on the shape alone."""
+    """Return the number of rows per tile, in whole groups. It depends only on the shape."""
     if uses_transposed_tile(n_features, n_classes):
         return MAX_TILE_ROWS
     rows = TILE_BYTES // (itemsize * max(1, n_features + n_classes))
@@ -57,7 +57,7 @@ def zeros_padded(n_rows, n_columns, dtype):
     itemsize = zeros_aligned(0, dtype).itemsize
     lanes = VECTOR_BYTES // itemsize
     width = (n_columns + lanes - 1) // lanes * lanes
-    # Rows at a distance of a multiple of 4,096 bytes would compete for the eight lines of a cache set.
+    # Rows whose distance is a multiple of 4,096 bytes would compete for the eight lines of a cache set.
     if width * itemsize % CACHE_SETS_BYTES == 0:
         width += lanes
     return zeros_aligned((n_rows, width), dtype)
@@ -92,7 +92,7 @@ def pad_scaling(scaling, tile):
 
 @kernel(inner=True)
 def make_identity_scaling(tile):
-    """Return the identity scaling of the width and type of tile."""
+    """Return the identity scaling with the width and the type of tile."""
     scale, shift = zeros_aligned(tile.shape[1], tile.dtype), zeros_aligned(tile.shape[1], tile.dtype)
     scale[:] = 1
     return Scaling(scale, shift)
@@ -117,7 +117,7 @@ def slice_rows(rows, first, last):
 @kernel(inline=True)
 def are_consecutive(row_indices):
     """Return whether the row indices are consecutive and ascending."""
-    # Not a literal, for which Numba would compile the callers' kernels again.
+    # This is not a literal, because Numba would compile the callers' kernels again for a literal.
     consecutive = row_indices.shape[0] > 0
     for i in range(1, row_indices.shape[0]):
         consecutive &= row_indices[i] == row_indices[i - 1] + 1
@@ -128,8 +128,9 @@ def are_consecutive(row_indices):
 def load_tile(X, row_indices, scaling, tile):
     """Fill tile[i, j] = X[row_indices[i], j] scale[j] + shift[j], computed in the type of scale.
 
-    X (n, d) has any type and strides; row_indices (m,), int64, m at most the rows of tile; scale and shift (width of
-    tile,), aligned. The padding is tile[i, j] = shift[j]. The remaining rows of tile are not changed.
+    X (n, d) has any type and strides. row_indices (m,) are int64, and m is at most the number of rows of tile. scale
+    and shift are aligned and have the width of tile. The padding is tile[i, j] = shift[j]. The remaining rows of tile
+    are not changed.
     """
     optimize_for_size()
     n_rows, n_features = row_indices.shape[0], X.shape[1]
@@ -137,7 +138,7 @@ def load_tile(X, row_indices, scaling, tile):
         for i in range(n_rows):
             simd.load_row(X, row_indices[i], scaling, tile, i)
         return
-    # Each step reads as many columns as a vector has lanes, and transposes them in square blocks.
+    # Each step reads as many columns as a vector has lanes and transposes them in square blocks.
     lanes = VECTOR_BYTES // tile.itemsize
     n_whole = n_rows // lanes * lanes
     columns = zeros_aligned((lanes, (n_rows + lanes - 1) // lanes * lanes), tile.dtype)

@@ -2,13 +2,13 @@
 
 from fastlin.kernels.machine.compilation import kernel
 
-# The entries of a vector that stay in the first-level cache while all rows are processed.
+# The number of entries of a vector that stay in the first-level cache while all rows are processed.
 COLUMNS_CACHED = 1024
 
 
 @kernel
 def dot(a, b):
-    """Return the sum of a_j b_j in float64 (BLAS's ddot splits long vectors by the number of threads)."""
+    """Return the sum of a_j b_j in float64; the result of BLAS's ddot depends on the number of threads."""
     total = 0.0
     for j in range(a.shape[0]):
         total += a[j] * b[j]
@@ -65,8 +65,8 @@ def find_first_scales(products, crossed, newest, n_pairs, scales):
 
     From the newest pair to the oldest, the loop subtracts scale_i change_i from a vector q, initially the gradient,
     with scale_i = step_i . q / step_i . change_i. Here it is computed from inner products alone (Byrd, Nocedal and
-    Schnabel 1994): products (m,) are those of the steps with the gradient, and crossed[i, l] = step_i . change_l for l
-    equal to or newer than i. The pairs are stored in a ring buffer with the newest at row ``newest``.
+    Schnabel 1994): products (m,) are the inner products of the steps with the gradient, and crossed[i, l] = step_i .
+    change_l for l equal to or newer than i. The pairs are stored in a ring buffer with the newest at row ``newest``.
     """
     m = scales.shape[0]
     for i in range(n_pairs):
@@ -82,8 +82,8 @@ def find_first_scales(products, crossed, newest, n_pairs, scales):
 def find_second_scales(products, crossed, newest, n_pairs, scales):
     """Subtract from scales the coefficients of the second loop of L-BFGS, from the oldest pair to the newest.
 
-    That loop adds the resulting scale_i step_i. products (m,) are those of the changes with the initial matrix times
-    the result of the first loop; the other arguments are those of `find_first_scales`.
+    That loop adds scale_i step_i with the resulting scales. products (m,) are the inner products of the changes with
+    the initial matrix times the result of the first loop. For the other arguments, see `find_first_scales`.
     """
     m = scales.shape[0]
     for i in range(n_pairs - 1, -1, -1):

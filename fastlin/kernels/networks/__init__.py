@@ -1,1 +1,1 @@
-"""Kernels for mini-batch training: the layers of a network, and complete steps of linear models."""
+"""Kernels for mini-batch training: the layers of networks, and complete steps of linear models."""

@@ -21,7 +21,7 @@ from fastlin.kernels.machine.tiles import make_row_range
 from fastlin.kernels.networks.minibatches import make_empty_output, mark_correct
 
 IDENTITY, LOGISTIC, RELU, TANH = range(4)
-# The number of 32-bit integers. Dropout keeps a unit if its random integer is below this times the keep probability.
+# The number of 32-bit integers. Dropout keeps a unit if its random integer is below DRAWS times the keep probability.
 DRAWS = 1 << 32
 
 
@@ -35,7 +35,7 @@ def _mix(x):
 
 @kernel(inline=True)
 def _is_kept(position, seed, output):
-    """Return whether dropout keeps a unit, which depends on its position and the seed alone, not on the thread."""
+    """Return whether dropout keeps a unit; this depends only on its position and the seed, not on the thread."""
     return _mix(_mix(np.uint64(position) & np.uint64(0xFFFFFFFF)) ^ np.uint64(seed)) < output
 
 
@@ -44,8 +44,8 @@ def activate_block(block, n_blocks, Z, scales, shifts, activation, keep, seed, f
     """Fill activations_ij = dropout(f(scale_j Z_ij + shift_j)) over the block's rows of Z (n, m).
 
     activations may be Z itself. f is the activation function; empty scales mean all ones. Dropout keeps a unit with
-    probability ``keep`` and divides it by ``keep``, which preserves the mean. The units it keeps depend on the seed,
-    the row index in the batch and the column alone. first_row is the index of Z's first row in the batch.
+    probability ``keep`` and divides it by ``keep``, which preserves the mean. Which units are kept depends only on the
+    seed, the row index in the batch and the column. first_row is the index of Z's first row in the batch.
     """
     kind = activations.dtype.type
     zero = kind(0)
@@ -96,11 +96,11 @@ def _apply_tanh(a):
 def backpropagate_block(
     block, n_blocks, activations, normalized, activation, keep, seed, first_row, slopes, sums, products
 ):
-    """Overwrite slopes (n, m), the derivatives by activations, with those by the arguments of f, over the block's rows.
+    """Convert slopes (n, m), the derivatives with respect to activations, to those with respect to arguments of f.
 
-    slopes_ij *= f'_ij, computed from the activations, with the dropout of `activate_block`. sums[block] is set to the
-    sum of the new slopes over the rows, and products[block] to that of slopes_i normalized_i, unless normalized is
-    empty.
+    In the block's rows, slopes_ij *= f'_ij, computed from the activations, with the dropout of `activate_block`.
+    sums[block] is set to the sum of the new slopes over the rows, and products[block] to the sum of slopes_i
+    normalized_i, unless normalized is empty.
     """
     kind = slopes.dtype.type
     one, zero = kind(1), kind(0)
@@ -143,11 +143,11 @@ def fill_block_residuals(
     The gradient is with respect to scores + intercept.
 
     targets (n, K) are between 0 and 1. If they are empty, labels (n,) are the classes whose target is 1, or the targets
-    for K = 1. Independent outputs, and a single output, have the logistic loss; a row is correct if each output is on
-    the side of its target. Otherwise the loss is the softmax loss, the targets of a row sum to one, and a row is
-    correct if the best class (the first in a tie) has the largest target. Empty weights mean all ones. losses[block] is
-    set to the sum of s_i l_i, sums[block] to the sum of the gradients, and n_correct[block] to the sum of s_i of
-    correct rows.
+    for K = 1. Independent outputs, or a single output, have the logistic loss, and a row is correct if each output
+    predicts the class that its target favors. Otherwise the loss is the softmax loss, the targets of a row sum to one,
+    and a row is correct if the best class (the first in a tie) has the largest target. Empty weights mean all ones.
+    losses[block] is set to the sum of s_i l_i, sums[block] to the sum of the gradients, and n_correct[block] to the sum
+    of s_i of correct rows.
     """
     n_classes, has_targets = scores.shape[1], targets.shape[0] > 0
     first, last = block * scores.shape[0] // n_blocks, (block + 1) * scores.shape[0] // n_blocks
@@ -197,7 +197,8 @@ def fill_block_residuals(
 def fill_block_probabilities(block, n_blocks, scores, intercept, is_independent):
     """Overwrite scores (n, K) with the probabilities of the classes, over the block's rows.
 
-    The intercept (K,) is added first. A single output, and each independent output, is the probability of its class 1.
+    The intercept (K,) is added first. The results for a single output or for independent outputs are probabilities of
+    class 1.
     """
     of_block = scores[block * scores.shape[0] // n_blocks : (block + 1) * scores.shape[0] // n_blocks]
     transposed = _add_intercept(of_block, intercept)
@@ -236,7 +237,7 @@ def update_with_momentum(parameters, gradient, velocity, n_penalized, l2, learni
     """
     kind = parameters.dtype.type
     rate, decay = kind(learning_rate), kind(momentum)
-    # Factors instead of a branch, which would prevent vectorization of the loop.
+    # Factors are used because a branch would prevent the vectorization of the loop.
     of_velocity, of_step = (decay, kind(1)) if nesterov else (kind(1), kind(0))
     squares = 0.0
     for penalized in (True, False):
@@ -256,10 +257,10 @@ def update_with_momentum(parameters, gradient, velocity, n_penalized, l2, learni
 def update_with_adam(parameters, gradient, means, squares, n_penalized, l2, learning_rate, beta_1, beta_2, epsilon):
     """Take a step of Adam; return the sum of squares of the penalized parameters w before it.
 
-    The step is m = beta_1 m + (1 - beta_1) g, v = beta_2 v + (1 - beta_2) g^2, w -= learning_rate m / (sqrt(v)
-    + epsilon), with means m and squares v (Kingma and Ba 2015, section 2, the form without bias-corrected moments; the
-    corrections are included in learning_rate). g is the gradient, plus l2 w for the first n_penalized parameters. All
-    arrays are (p,); gradient is not changed.
+    The step is m = beta_1 m + (1 - beta_1) g, v = beta_2 v + (1 - beta_2) g^2, w -= learning_rate m / (sqrt(v) +
+    epsilon), with means m and squares v (Kingma and Ba 2015, section 2, without bias-corrected moments; learning_rate
+    includes the corrections). g is the gradient, plus l2 w for the first n_penalized parameters. All arrays are (p,);
+    gradient is not changed.
     """
     kind = parameters.dtype.type
     rate, small = kind(learning_rate), kind(epsilon)

@@ -1,6 +1,6 @@
 """Kernels of mini-batch gradient descent on dense rows: a sequence of update steps, and the evaluation of a model.
 
-Labels, coefficients and losses are those of linear/dense_rows.py. A shuffled epoch reads its rows by row indices.
+Labels, coefficients and losses are as in linear/dense_rows.py. A shuffled epoch reads its rows by row indices.
 """
 
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from fastlin.kernels.machine.tiles import make_identity_scaling, make_row_range,
 
 
 class MomentumState(NamedTuple):
-    """The arrays that a step of gradient descent updates, all of one type except for mean and counts."""
+    """The arrays that a step of gradient descent updates, all of the same type except mean and counts."""
 
     w: np.ndarray  # (d, K), the weights of the model
     gradient: np.ndarray  # (d, K), of the last step
@@ -33,8 +33,8 @@ class MomentumState(NamedTuple):
     # (d + 1, K) float64, the mean over the averaged steps of the weights and, in the last row, of the intercepts; (0,
     # K) for no averaging.
     mean: np.ndarray
-    # (2,) int64, the number of rows that steps were taken with, and the number of steps in the mean. They are
-    # consistent with the weights, because Ctrl-C takes effect before or after a run of a kernel.
+    # (2,) int64, the number of training rows so far, and the number of steps in the mean. These are consistent with the
+    # weights, because Ctrl-C takes effect before or after a kernel call.
     counts: np.ndarray
 
 
@@ -69,10 +69,10 @@ class Batch(NamedTuple):
 def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, measured):
     """Take the steps first to last - 1 of an epoch: v = momentum v + gradient_factor g, w -= velocity_factor v.
 
-    g is the weighted mean gradient over the batch, plus l2 w; a batch consists of the rows ``samples.rows[step *
-    batch_size:(step + 1) * batch_size]``; the last one may have fewer. A batch of weight zero takes no step. X (2, n,
-    d) has any type and layout. rule is a MomentumRule, state a MomentumState that is updated in place, and measured a
-    Measured that is filled.
+    g is the weighted mean gradient over the batch, plus l2 w. A batch consists of the rows ``samples.rows[step *
+    batch_size:(step + 1) * batch_size]``; the last batch may have fewer rows. No step is taken with a batch of weight
+    zero. X (2, n, d) has any type and layout. rule is a MomentumRule, state a MomentumState that is updated in place,
+    and measured a Measured that is filled.
     """
     X = X[0]
     w, order = state.w, samples.rows
@@ -131,7 +131,7 @@ def measure_rows(scores, row_indices, samples, batch):
 def finish_batch(batch, measured, position, squares, rule, state):
     """Store the metrics of a batch before its step in Measured, update the intercepts, and reset the batch.
 
-    state.mean contains sums over the steps until the end of the run.
+    Until all steps of the call are done, state.mean contains sums over the steps.
     """
     sums = batch.sums
     loss, total, correct = sums[0], sums[1], sums[2]
@@ -195,8 +195,9 @@ def multiply_all(array, factor):
 def evaluate_block(block, n_blocks, X, labels, coef, tile_rows, losses, n_correct):
     """Fill losses[block] with the sum of the losses and n_correct[block] with the number of correctly classified rows.
 
-    Both are over the rows of the block, with scores X coef', X a view from `any_layout` and coef (K, d). In a tie the
-    first class is predicted, and a probability of exactly one half predicts label 1. Empty losses are not filled.
+    Only the rows of the block are included. The scores are X coef', where X is a view from `any_layout` and coef is (K,
+    d). In a tie the first class is predicted, and a probability of exactly one half predicts label 1. Empty losses are
+    not filled.
     """
     X, n_classes = X[0], coef.shape[0]
     rows = make_row_range(block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks)
@@ -227,7 +228,8 @@ def evaluate_block(block, n_blocks, X, labels, coef, tile_rows, losses, n_correc
 def mark_correct(scores, row_indices, labels, is_correct):
     """Set is_correct[i] to 1 if the first class with the largest score is the label of row_indices[i], else to 0.
 
-    With one score its sign decides. Scores of NaN, from a training run that diverged, are never correct.
+    With a single score, its sign determines the predicted label. Scores of NaN, from a training run that diverged, are
+    never correct.
     """
     prevent_inlining()
     n_rows = row_indices.shape[0]
@@ -243,5 +245,5 @@ def mark_correct(scores, row_indices, labels, is_correct):
     for k in range(scores.shape[0]):
         s = scores[k, :n_rows]
         for i in range(n_rows):
-            # Without branches, which the processor would often mispredict.
+            # The code has no branches, because the processor would often mispredict them.
             is_correct[i] &= np.int64((s[i] < of_label[i]) | ((s[i] == of_label[i]) & (k >= labels[row_indices[i]])))

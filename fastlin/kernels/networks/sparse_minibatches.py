@@ -1,7 +1,7 @@
 """The kernel of mini-batch gradient descent on sparse rows: a sequence of update steps.
 
-Labels, steps and metrics are those of minibatches.py. Rows are the lines of a CSR matrix, `Compressed`, with indices in
-any order. Each step updates all weights.
+Labels, steps and metrics are as in minibatches.py. Rows are the lines of a `Compressed` CSR matrix with indices in any
+order. Each step updates all weights.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ from fastlin.kernels.networks.minibatches import (
 
 @kernel(reassociate=False)
 def train_sparse_steps(X, samples, batch_size, first, last, state, rule, tile_rows, measured):
-    """Take steps like `train_steps`, on X Compressed by rows; the gradient of state is not changed."""
+    """Take steps like `train_steps`, for X Compressed by rows; state.gradient is not changed."""
     w, v, order = state.w, state.velocity, samples.rows
     n_features, n_classes = w.shape
     g = zeros_aligned((n_features, n_classes), np.float64)

@@ -1,11 +1,11 @@
-"""The figures of the course's studies: titles, captions and captions with measured values, and nothing is clipped."""
+"""The figures of the course's studies: titles, captions and labels with measured values, and nothing is clipped."""
 
 from dataclasses import replace
 
 import matplotlib
 import numpy as np
 import pytest
-from fastlin.course.captions import read_toml
+from fastlin.course.texts import read_toml
 
 from fastlin.course import datasets, figures
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
@@ -93,7 +93,7 @@ def test_the_histogram_has_every_stop_and_marks_the_reports_only_on_mnist(stops,
     assert sum(bar.get_height() for bar in bars) == len(stops)
     for stop in stops:
         assert any(bar.get_x() <= stop < bar.get_x() + bar.get_width() for bar in bars)
-    assert {text.get_text(): text.xy[0] for text in axes.captions} == marks
+    assert {text.get_text(): text.xy[0] for text in axes.texts} == marks
 
 
 def test_an_onset_that_is_never_reached_is_not_drawn(draw):

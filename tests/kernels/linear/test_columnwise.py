@@ -1,4 +1,4 @@
-"""Passes over a copy of X by columns, compared with the reference implementation."""
+"""Passes over a column-wise copy of X, compared with the reference implementation."""
 
 import tracemalloc
 from itertools import product
@@ -19,7 +19,7 @@ ALL = np.empty(0, np.int64)
 
 
 def make_passes(X, labels, weights, n_classes, rows=ALL):
-    """Return ColumnPasses over scaled and centered X, and the scale and shift of its columns."""
+    """Return ColumnPasses over scaled and centered X, and the scale and shift of the columns."""
     scale, shift = as_matrix(X).measure().choose_coordinates()
     samples = Samples(rows, labels.astype(np.int32), weights)
     passes = as_matrix(X).passes(samples, Scaling(scale, shift), 1 if n_classes == 2 else n_classes)
@@ -29,7 +29,7 @@ def make_passes(X, labels, weights, n_classes, rows=ALL):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, *marked(pytest.mark.slow, np.bool_)])
 def test_passes_agree_with_the_reference(dtype):
-    # Numbers of columns around multiples of the four of a loop; rows in one tile and in three.
+    # Numbers of columns around multiples of a loop's step (4); rows in one tile and in three.
     for (n, d), n_classes in product([(3, 1), (70, 3), (90, 6), (600, 5)], (2, 3, 5)):
         X, labels, weights, coef, intercept = make_problem(n, d, n_classes, seed=n)
         X = (X > 0) if dtype == np.bool_ else np.abs(4 * X).astype(dtype)
@@ -69,7 +69,7 @@ def test_passes_over_tiles_are_bitwise_equal_for_any_number_of_threads(n_classes
 
     monkeypatch.setattr(dense, "run_blocks", run)
     parameters, actual = np.column_stack([coef, intercept]), []
-    # With one block, and with several.
+    # One block, and several.
     for work, n_threads in ((threads.MIN_BLOCK_WORK, 1), (100_000, 1), (100_000, 3)):
         cut_into_blocks(work)
         n_blocks.clear()
@@ -92,7 +92,7 @@ def test_a_copy_uses_no_more_memory_than_documented(dtype):
     X = np.abs(8 * np.random.default_rng(0).normal(size=(n, d))).astype(dtype)
     labels, no_weights = (np.arange(n) % 3).astype(np.int32), np.empty(0)
     warm, *_ = make_passes(X[:9_000], labels[:9_000], no_weights, 3)
-    # Kernels have been compiled before memory is measured.
+    # Kernels are compiled before memory is measured.
     assert warm.tile().values.nbytes > 0
     passes, *_ = make_passes(X, labels, no_weights, 3)
     tracemalloc.start()

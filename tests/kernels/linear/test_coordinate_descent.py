@@ -15,14 +15,14 @@ from fastlin.kernels.machine.threads import run_blocks
 N, D = 24, 5
 CLASSES = [1, 3, 4] if COMPILED else [1, 3]
 MAX_SWEEPS = 3000 if COMPILED else 400
-# The storage of columns: dense in panels of a dtype, as entries, or some of each.
+# Storage of columns: dense in panels of a dtype, as entries, or some of each.
 STORAGES = ["float64", "uint8", "float32", "entries", "mixed"]
 GROUPED = pytest.mark.parametrize("grouped", [False, True])
 BY = pytest.mark.parametrize("by", ["hessian", "columns"])
 
 
 class Model:
-    """A penalized quadratic model around random coefficients, with the operands of kernels and reference results."""
+    """A penalized quadratic model around random coefficients, with kernel operands and reference results."""
 
     def __init__(self, n_classes, grouped, storage="float64", fit_intercept=True):
         self.generator = generator = np.random.default_rng(0)
@@ -53,12 +53,12 @@ class Model:
         raw = np.where(generator.uniform(size=(D, N)) < 0.5, generator.integers(1, 9, (D, N)), 0)
         scales, shifts = 2.0 ** generator.integers(-3, 0, D), generator.normal(size=D).round(3)
         whole = {"entries": np.zeros(D, bool), "mixed": np.arange(D) % 2 == 0}.get(storage, np.ones(D, bool))
-        # Entries are not shifted.
+        # Sparse entries are not shifted.
         shifts[~whole] = 0
         panel = raw[whole].astype("float64" if storage in ("entries", "mixed") else storage)
         positions = np.where(whole, np.cumsum(whole) - 1, -1)
         order = [generator.permutation(np.flatnonzero(row)) for row in np.where(whole[:, None], 0, raw)]
-        # In the types of sparse and dense matrices.
+        # The types are those of sparse and dense matrices.
         starts = np.cumsum([0] + [len(rows) for rows in order]).astype(np.int32)
         indices = np.concatenate(order)
         values = raw[np.repeat(np.arange(D), np.diff(starts)), indices].astype(float)
@@ -67,7 +67,7 @@ class Model:
         self.columns = raw * scales[:, None] + shifts[:, None]
 
     def value(self, point):
-        """Return the value of the model, without its constant, at a point Z (K, D + 1)."""
+        """Return the value of the model, without the constant term, at a point Z (K, D + 1)."""
         step = (point - self.origin).ravel()
         penalty = (reference.sizes_of(point, self.grouped) * self.thresholds).sum()
         return step @ self.gradient.ravel() + step @ self.hessian @ step / 2 + penalty
@@ -86,7 +86,7 @@ class Model:
         return PenaltyArrays(self.curvatures, self.thresholds, roots, self.grouped, *self.bounds)
 
     def confine(self):
-        """Set bounds: positive ones, ones around zero, a lower one, equal ones, and none."""
+        """Set bounds: both positive, around zero, lower only, both equal, and none."""
         lower, upper = np.full((2, self.K, D + 1), np.inf) * np.array([-1, 1])[:, None, None]
         lower[:, 0], upper[:, 0], lower[:, 1], upper[:, 1], lower[:, 2] = 0.1, 0.4, -0.2, 0.3, 0.0
         lower[-1, 3] = upper[-1, 3] = -0.7
@@ -94,7 +94,7 @@ class Model:
         self.origin = np.clip(self.origin, lower, upper)
 
     def check_minimum(self, point, tolerance):
-        """Assert that a point satisfies the bounds, some of them with equality, and is a minimizer within them."""
+        """Assert that a point minimizes the model within the bounds, and that some bounds are active."""
         lower, upper = self.bounds
         assert ((lower <= point) & (point <= upper)).all()
         is_held = (point == lower) | (point == upper)
@@ -120,11 +120,11 @@ class ByHessian:
 
 
 class ByColumns:
-    """Coordinate descent by columns from the origin of a model, over a working set (K, D) or all coordinates."""
+    """Column-wise coordinate descent from the origin of a model, over a working set (K, D) or all coordinates."""
 
     def __init__(self, model, working_set=None):
         self.model = model
-        # Copies, because views have other Numba types, for which kernels would be compiled again.
+        # Copies, because views have different Numba types, for which kernels would be compiled again.
         features, classes = map(np.copy, np.nonzero(np.ones((D, model.K)) if working_set is None else working_set.T))
         self.columns = kernels.WorkingColumns(*model.storage, features, classes)
         curvatures, origins = np.full(len(features), np.nan), model.origin[classes, features]
@@ -150,7 +150,7 @@ class ByColumns:
         return point
 
     def slope_rounding(self):
-        """Return a bound on the error of a slope, from the updated scores and from N rounded additions."""
+        """Return a bound on the error of a slope due to the updated scores and N rounded additions."""
         model, state, step = self.model, self.state, self.point - self.model.origin
         exact = step[:, :-1] @ model.columns + step[:, -1:]
         exact -= (model.probabilities * exact).sum(axis=0)
@@ -164,7 +164,7 @@ DESCENTS = {"hessian": ByHessian, "columns": ByColumns}
 
 
 def find_minimum(descent, min_decrease, rounding):
-    """Sweep until the decrease is below min_decrease; check that sweeps decrease the model as predicted."""
+    """Sweep until the decrease is below min_decrease, and check that each sweep gives the predicted decrease."""
     model = descent.model
     for n_sweeps in [1, 2] + [10] * (MAX_SWEEPS // 10):
         value, decreases = model.value(descent.point), descent.sweep(n_sweeps)
@@ -205,7 +205,7 @@ def test_sweeps_respect_bounds(n_classes, storage):
     for point in points:
         model.check_minimum(point, 1e-7)
     assert model.value(points[0]) == pytest.approx(model.value(points[1]), rel=1e-12)
-    # Sweeps over active coordinates do not change those at a bound, whatever their slope.
+    # Sweeps over active coordinates do not change coordinates at a bound, regardless of the slope.
     is_held, before = (descent.point == model.bounds[0]) | (descent.point == model.bounds[1]), descent.point.copy()
     descent.slopes += np.where(is_held, 100.0, 0.0)
     descent.sweep(3, only_active=True)
@@ -261,7 +261,7 @@ def test_a_coordinate_without_curvature_is_not_changed(n_classes):
     model.hessian[:], model.curvatures[:] = 0, 0
     descent = ByHessian(model)
     assert descent.sweep(1) == [0]
-    # Only a common shift of the classes may change it.
+    # It may change only by a common shift of all classes.
     np.testing.assert_allclose(descent.point - descent.point[:1], model.origin - model.origin[:1], atol=1e-14)
 
 
@@ -272,7 +272,7 @@ def test_batched_models_satisfy_their_secant_equations_and_are_minimized():
     moves = generator.normal(size=(B, n_pairs, D))
     changes = moves @ curved
     products = np.einsum("bpj,bpj->bp", moves, changes)
-    # One problem has a pair less, and one has none.
+    # One problem has one pair fewer, and one problem has none.
     products[1, 1], products[2] = 0, 0
     penalty = generator.uniform(0, 0.2, (B, D)), np.where(generator.random((B, D)) < 0.7, 0.3, 0.0)
     slopes, start = generator.normal(size=(2, B, D))

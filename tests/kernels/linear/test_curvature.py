@@ -11,9 +11,9 @@ from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 
 # Numbers of features around the width of a vector, with rows of a tile 512 bytes apart, and with more pairs of columns
-# than a step has; LARGE: more rows and columns than a tile and a panel have.
+# than one step processes. LARGE has more rows and columns than a tile and a panel.
 SHAPES, LARGE = [(14, 1), (14, 7), (14, 16), (11, 23), (14, 33)], [(900, 90) if COMPILED else (30, 25)]
-# Numbers of classes around multiples of those of a loop.
+# Numbers of classes around multiples of a loop's step.
 CLASSES = [1, 3, 5, 7, 11]
 
 
@@ -57,10 +57,10 @@ class Rows:
         return curvature.unpack_pairs(sums.sum(axis=0), self.K, self.d + 1)
 
     def rounding(self):
-        """Return bounds on the rounding errors of the Hessian times the direction, a Gram matrix and the Hessian.
+        """Return bounds on the rounding errors of a Hessian-vector product, a Gram matrix and the Hessian.
 
         The error of a sum of m terms in any order is at most m eps times the sum of their magnitudes (Higham 2002,
-        section 3.1). A term has at most eight operations in addition to its sums of d products and K classes.
+        section 3.1). Besides sums over d products and K classes, computing a term takes at most eight operations.
         """
         n, eps = len(self.numbers), np.finfo(self.kind).eps
         x, s, p = np.abs(self.scaled), self.weights.astype(float), self.probabilities.astype(float)
@@ -100,7 +100,7 @@ def test_products_and_matrices_agree_with_numpy(kind, n_classes, shapes):
         for n_blocks in (2, 4):
             assert_within(np.column_stack(rows.multiply(n_blocks)), product.reshape(of_product.shape), of_product)
         row_weights = rows.weights * rows.probabilities
-        # With one panel, and with several.
+        # One panel, and several.
         for panel_rows in (curvature.PANEL_ROWS, 16):
             for weights, gram in zip(row_weights, rows.gram(row_weights, 3, panel_rows), strict=True):
                 assert_within(gram, ones.T @ (weights[:, None] * ones), of_gram)

@@ -1,4 +1,4 @@
-"""Passes over dense rows, by tiles and in place, and scores, compared with the reference implementation."""
+"""Passes over dense rows, in tiles and in place, and scores, compared with the reference implementation."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling
 
 NONE = np.empty(0, np.int64)
-# The types of X, of the computation and of the scaling. The products with a narrow X use float32 or float64; those with
-# a float64 X also use float32 while a fit is far from the minimum.
+# The types of X, the computation and the scaling. Products with a narrow X use float32 or float64. Products with a
+# float64 X also use float32 while a fit is far from the minimum.
 TYPES = {
     "float64": (np.float64, np.float64, np.float64),
     "float32": (np.float32, np.float32, np.float32),
@@ -28,7 +28,7 @@ TYPES_IN_PLACE = [
     *marked(pytest.mark.slow, (np.int16, np.float64)),
 ]
 LAYOUTS = {"C": np.ascontiguousarray, "F": np.asfortranarray, "rows apart": lambda X: np.repeat(X, 2, axis=0)[::2]}
-# Numbers of classes, and the layout of X if it is read in place.
+# Numbers of classes, and the layout of X if X is read in place.
 WAYS = [(2, None), (3, None), (2, "C"), (2, "F")]
 
 
@@ -43,9 +43,9 @@ def make_sums(n_blocks, n_classes, d):
 def run_pass(
     X, labels, weights, coef, intercept, kind=np.float64, scaling=None, rows=NONE, n_blocks=1, layout=None, tile_rows=16
 ):
-    """Return loss, gradient, intercept gradient and probabilities of the kernel, with blocks added in order.
+    """Return the kernel's loss, gradient, intercept gradient and probabilities, summed over the blocks in order.
 
-    kind is the type of the computation; the other types are those of the package. With a layout, X is read in place.
+    `kind` is the type of the computation; other types are the package's. If `layout` is given, X is read in place.
     """
     n_classes, d = coef.shape
     kind_of_scaling = np.promote_types(X.dtype, kind) if layout else kind
@@ -63,7 +63,7 @@ def run_pass(
 
 
 def assert_naive(actual, x, magnitudes, labels, weights, coef, intercept, eps):
-    """Compare a pass over rows x with the reference, within the rounding error for these magnitudes."""
+    """Compare a pass over rows x with the reference, up to the rounding error for these magnitudes."""
     expected = reference.loss_and_gradient(x, labels, weights, coef, intercept)
     rounding = reference.rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, eps)
     for value, right, bound in zip(actual, expected, rounding, strict=False):
@@ -75,12 +75,12 @@ def assert_naive(actual, x, magnitudes, labels, weights, coef, intercept, eps):
 
 
 @pytest.mark.parametrize("types", [*list(TYPES)[:-1], *marked(pytest.mark.thorough, list(TYPES)[-1])])
-# Numbers of classes around multiples of the three and the five of a loop, with every remainder.
+# Numbers of classes around multiples of the loops' steps (3 and 5), with every remainder.
 @pytest.mark.parametrize("n_classes", [1, 3, 4, 5, 7, 11])
 def test_passes_agree_with_the_reference(types, n_classes):
     dtype, kind, scale_kind = TYPES[types]
-    # The third shape has full tiles of few columns and a tile of few rows; the last has more features than a chunk of a
-    # product, and more rows than a tile and than a part of a sum.
+    # The third shape has full tiles of few columns and a tile of few rows. The last has more features than a chunk of a
+    # product, and more rows than a tile or a partial sum.
     shapes = [(1, 1, 1, 16), (13, 17, 2, 16), (290, 13, 2, MAX_TILE_ROWS), (9, 33, 1, 16)]
     for n, d, n_blocks, tile_rows in [*shapes, (300, 900, 7, 16) if COMPILED else (40, 300, 2, 16)]:
         X, labels, weights, coef, intercept = make_problem(n, d, max(2, n_classes), dtype, seed=n)
@@ -101,7 +101,7 @@ def test_passes_agree_with_the_reference(types, n_classes):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("dtype", "kind"), TYPES_IN_PLACE)
 def test_passes_in_place_agree_with_the_reference(dtype, kind, layout):
-    # Sizes around groups of eight rows, of four columns, and vectors; several tiles and blocks.
+    # Sizes around groups of eight rows and four columns, and around vector widths; several tiles and blocks.
     for n, d in [(1, 1), (8, 4), (13, 17), (37, 33), (50, 5)]:
         X, labels, weights, coef, intercept = make_problem(n, d, 2, dtype, seed=n)
         coef, generator = round_to(coef, kind), np.random.default_rng(d)
@@ -109,7 +109,7 @@ def test_passes_in_place_agree_with_the_reference(dtype, kind, layout):
         shift, kind_of_scaling = generator.normal(size=d).astype(kind), np.promote_types(dtype, kind)
         scaling = Scaling(scale.astype(kind_of_scaling), shift.astype(kind_of_scaling))
         x = X.astype(float) * scale
-        # A shift contributes to an entry and to the intercept.
+        # Each shift contributes to an entry and to the intercept.
         magnitudes = np.abs(x) + 2 * np.abs(scaling.shift)
         for passed in (weights, np.empty(0)):
             row_weights = passed if len(passed) else np.ones(n)
@@ -175,7 +175,7 @@ def test_nonfinite_parameters_propagate_to_loss_and_gradient(n_classes, layout):
 
 
 def test_tiny_losses_are_accurate_and_an_excluded_column_may_overflow():
-    # Losses far below the rounding error of 1, which are summed as logarithms of products.
+    # Losses far below the rounding error of 1. Kernels sum them as logarithms of products.
     X, labels = np.full((70, 1), 50.0), np.ones(70, np.int64)
     loss, *_ = run_pass(X, labels, np.empty(0), np.ones((1, 1)), np.zeros(1), layout="C", tile_rows=64)
     assert loss == pytest.approx(70 * np.log1p(np.exp(-50.0)), rel=1e-13)
@@ -201,7 +201,7 @@ def test_columns_far_from_zero_and_of_extreme_scales_are_not_read_in_place(preci
 
 
 def fill_scores(X, parameters, scores, best):
-    """Score X with layers in blocks, and a plain X with the kernel for small X."""
+    """Fill the scores of X: layers in blocks, and plain X with the kernel for small X."""
     if X.ndim == 3:
         run_blocks(dense_rows.fill_block_scores, 3, X, parameters, 8, scores, best)
     else:
@@ -277,13 +277,13 @@ def test_offsets_are_added_and_targets_replace_labels(kind, n_classes):
         y = targets[numbers] if n_classes > 1 else np.column_stack([1 - targets, targets])[numbers]
         losses, p, of_rows = reference.losses_of(shifted, y)
         eps = 64 * float(np.finfo(kind).eps)
-        # The rounding error of the scores changes the losses of rows whose class is nearly certain.
+        # Rounding errors of the scores change the losses of rows with a class probability near 1.
         bound = eps * max(1.0, float(np.abs(shifted).max()))
         assert loss == pytest.approx(float(weights[numbers] @ losses), rel=eps, abs=11 * bound)
         np.testing.assert_allclose(probabilities, p.T.astype(float), atol=bound)
         slopes = weights[numbers] * of_rows.T
         np.testing.assert_allclose(scores[:, :11], slopes.astype(float), atol=2 * bound)
-    # Offsets of zero do not change a bit of the result.
+    # With offsets of zero, the result is bitwise equal.
     samples = Samples(NONE, labels, weights), Samples(NONE, labels, weights, np.zeros_like(offsets))
     actual = [
         convert(raw_scores.copy(), numbers, of_samples, ProbabilityOutput.of(None), np.int64(0))

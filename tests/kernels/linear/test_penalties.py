@@ -12,7 +12,7 @@ SHAPES = [(1, 1), (1, 7), (3, 5), (4, penalties.STRIP + 3)]
 
 
 class Case:
-    """Random parameters with zeros, a gradient of the loss, and a penalty in which some factors are zero."""
+    """Random parameters with zeros, a gradient of the loss, and a penalty with some factors of zero."""
 
     def __init__(self, n_classes, d, l2, seed=0):
         generator = np.random.default_rng(seed)
@@ -55,7 +55,7 @@ def test_penalties_agree_with_numpy(n_classes, d, grouped):
         counted = case.roots > 0
         square = ((gradient[:, :-1][:, counted] / case.roots[counted]) ** 2).sum()
         assert sums[penalties.DUAL_SQUARE] == pytest.approx(square, rel=1e-12)
-        # The gradient with respect to the coefficients of unshifted columns.
+        # This is the gradient with respect to the coefficients of unshifted columns.
         slopes = gradient[:, :-1] - case.shift * gradient[:, -1:]
         entries = smallest_subgradient(slopes, coef, case.thresholds[:-1], grouped) / case.scale
         expected = max(entries.max(), np.abs(gradient[:, -1]).max())
@@ -71,7 +71,7 @@ def test_dual_sums_agree_with_numpy(n_classes, d, exchanged, grouped):
         of_loss, n_all = case.of_loss, max(2, n_classes)
         gradient = of_loss + case.curvatures * case.parameters
         exchange = penalties.Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
-        # The gradients of all classes; with two classes, that of the first is minus that of the second.
+        # The gradients of all classes. With two classes, the first gradient is minus the second.
         of_all = of_loss[:, :-1] if n_classes > 1 else np.concatenate([-of_loss[:, :-1], of_loss[:, :-1]])
         if exchanged:
             parts, received = np.array([[0.3, 0.0], [0.0, 1.0]]) @ np.eye(2, n_all)

@@ -1,4 +1,4 @@
-"""Kernels for fits in the space of the rows, for every type and layout of X, compared with the reference and NumPy."""
+"""Kernels for row-space fits, for every type and layout of X, compared with the reference and NumPy."""
 
 import numpy as np
 import pytest
@@ -23,14 +23,14 @@ def make_dense(dtype=np.float64, n=N, d=D):
 
 
 def make_vector(n, n_classes, seed=1):
-    """Return a table of numbers for n rows, and one more row that products ignore."""
+    """Return an array of numbers for n rows and one additional row, which products ignore."""
     table = zeros_table(n + 1, n_classes)
     table[:, :n_classes] = np.random.default_rng(seed).normal(size=(n + 1, n_classes))
     return table
 
 
 def assert_products(X, products, n_classes, factors):
-    """Compare products with NumPy's, within d + n rounding errors of the sums of magnitudes."""
+    """Compare products with NumPy's, up to d + n rounding errors of the sums of magnitudes."""
     n, d = X.shape
     X = (X.toarray() if sparse.issparse(X) else X).astype(np.float64)
     vector, product = make_vector(n, n_classes), zeros_table(n + 1, n_classes)
@@ -56,7 +56,7 @@ def test_residuals_along_a_direction_match_the_reference(n_classes, n_blocks):
     losses, slopes, sums = np.empty(n_blocks), np.empty(n_blocks), np.empty((n_blocks, K))
     arguments = Samples(np.empty(0, np.int64), labels, weights), scores, direction, step, 8, ProbabilityOutput.of(None)
     run_blocks(fill_block_residuals_along, n_blocks, *arguments, residuals, losses, slopes, sums)
-    # For X = identity, the coefficients are the scores.
+    # If X is the identity matrix, the coefficients are the scores.
     moved, along = (table[:N, :K] + table[N, :K] for table in (scores + step * direction, direction))
     oracle = np.eye(N), labels, moved.T, 0.0, weights
     expected = (reference.gradient(*oracle)[0].T * weights.sum()).astype(float)
@@ -108,7 +108,7 @@ def test_products_are_accurate_for_panels_of_any_shape(monkeypatch, n, d):
 def test_the_gram_matrix_is_used_after_as_many_products_as_it_costs():
     X, factors = make_dense(n=4 * dense.ROWS_PER_PRODUCT), np.linspace(0.5, 3, D)
     matrix, gram = as_matrix(X), None
-    # The second fit uses the cached matrix, after as many products, so that results do not depend on earlier fits.
+    # The second fit uses the cached matrix after the same number of products, so earlier fits do not affect results.
     for penalty_factors, is_first in ((factors, True), (factors, False), (2 * factors, False)):
         products = matrix.row_products(2, penalty_factors, True)
         for _ in range(3):

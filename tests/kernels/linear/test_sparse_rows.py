@@ -14,13 +14,13 @@ from fastlin.kernels.machine import gather
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 
-# Numbers of classes around the vectors of a table, and around groups of them; 1 means two classes.
+# Numbers of classes around multiples of a vector's width and of groups of vectors; 1 means two classes.
 CLASSES = [1, 3, 5, 8, 9, 20, 32, 40]
 NONE = np.empty(0, np.int64)
 
 
 class SparseProblem:
-    """A sparse matrix by rows and by columns, and random parameters, labels, weights, scale and shift."""
+    """A sparse matrix stored row-wise and column-wise, and random parameters, labels, weights, scale and shift."""
 
     def __init__(self, n, d, n_classes, dtype=np.float64):
         self.generator = generator = np.random.default_rng(0)
@@ -77,7 +77,7 @@ def test_passes_over_all_and_selected_rows_agree_with_the_reference(n_classes, d
         problem_rows = problem.scaled[taken], problem.labels[taken]
         expected = reference.loss_and_gradient(*problem_rows, problem.weights[taken], problem.coef, problem.intercept)
         _, probabilities, _ = reference.losses_of(problem_rows[0] @ problem.coef.T + problem.intercept, problem_rows[1])
-        # In parts; in one of them the first column has no entries, and one has no rows.
+        # In one of the parts the first column has no entries, and one part has no rows.
         for cuts in ((0, 23), (0, 1, 12, 12, 23)):
             for value, right in zip(problem.evaluate(cuts, rows), (*expected, probabilities.T), strict=True):
                 # About 10^4 rounding errors of float64.
@@ -127,7 +127,7 @@ def test_sparse_rows_are_gathered_and_duplicates_added(target, index_dtype):
 
 @pytest.mark.parametrize("n_left_out", [0, 1, 3])
 def test_the_weight_of_rows_without_entries_is_accurate(n_left_out):
-    # The sums of these weights have rounding errors in any order, so their difference is inaccurate.
+    # The sums of these weights have rounding errors in any order, so the difference of two sums is inaccurate.
     n = 701
     weights = np.random.default_rng(4).uniform(0.1, 1, n)
     weights[10:13] = 1e-12, 3e-12, 7e-13

@@ -1,4 +1,4 @@
-"""Copies of the package with compiled kernels, like installed wheels, and processes that make and use them."""
+"""Copies of the package with compiled kernels, like installed wheels, and processes that create and use them."""
 
 import json
 import os
@@ -27,7 +27,7 @@ vector = types.Array(types.float64, 1, "C")
 archives.compile_signatures([("fastlin.kernels.machine.vectors", "dot", (vector, vector))])
 archives.write_archive(Path(sys.argv[1]))
 """
-# A program that calls that kernel and, with an argument, one that calls it and that no archive contains.
+# A program that calls this kernel and, given an argument, a second kernel that calls it and is in no archive.
 USE = """
 import json, logging, os, sys
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
@@ -59,7 +59,7 @@ def start(package, program, *arguments, **environment):
 
 
 def finish(process):
-    """Return the output of a program, read as JSON, and its logged lines, except for the one about compilation time."""
+    """Return a program's output, parsed as JSON, and the logged lines except the one about compilation time."""
     printed, logged = process.communicate(timeout=120)
     assert process.returncode == 0, logged
     return json.loads(printed or "null"), [line for line in logged.splitlines() if not line.endswith(MESSAGE)]
@@ -67,7 +67,7 @@ def finish(process):
 
 @pytest.fixture
 def use(tmp_path):
-    """A function that runs USE with the kernels of a package in a new process and returns its output and log."""
+    """A function that runs USE with a package's kernels in a new process and returns the output and the log."""
 
     def use(package, *arguments, **environment):
         return finish(start(package, USE, *arguments, **{"NUMBA_CACHE_DIR": str(tmp_path / "cache"), **environment}))
@@ -77,7 +77,7 @@ def use(tmp_path):
 
 @pytest.fixture(scope="session")
 def archives(tmp_path_factory):
-    """A folder with archives of one kernel for each level of this machine, including unsupported ones."""
+    """A folder with archives of one kernel for each level of this architecture, including unsupported levels."""
     folder = tmp_path_factory.mktemp("archives")
     names = list_levels(platform.machine())
     if not names:
@@ -91,7 +91,7 @@ def archives(tmp_path_factory):
 
 @pytest.fixture
 def wheel(archives, tmp_path):
-    """A copy of the package with the archives, like an installed wheel, which a test may change."""
+    """A copy of the package with the archives, like an installed wheel. Tests may modify it."""
     package = tmp_path / "fastlin"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     compiled = package / "kernels" / "compiled"

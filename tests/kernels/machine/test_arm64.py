@@ -1,7 +1,7 @@
 """Kernels for arm64, cross-compiled by LLVM on any machine.
 
-A separate process patches LLVM, from which Numba reads the name of the processor, and compiles kernels without calling
-them. CI compiles and runs complete passes on such machines.
+A separate process patches the processor name that Numba reads from LLVM, and compiles kernels without calling them. CI
+compiles and runs complete passes on arm64 machines.
 """
 
 import json
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with N
 
 LINUX, MACOS = "aarch64-unknown-linux-gnu", "arm64-apple-darwin"
 
-# A program that prints properties of the code of each loop.
+# A program that prints properties of the machine code of each loop.
 PROGRAM = """
 import collections, json, re
 from llvmlite import binding

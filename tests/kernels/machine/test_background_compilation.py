@@ -1,4 +1,4 @@
-"""The background process: when it is started, how both processes share tasks, and that it always ends."""
+"""The background process: when it starts, how the processes divide tasks, and that it always ends."""
 
 import json
 import os
@@ -37,7 +37,7 @@ print(json.dumps([process, sorted(loaded), results]))
 
 @pytest.fixture
 def started_modules(monkeypatch):
-    """Set up an environment that allows a background process; return the modules that one was started for."""
+    """Allow a background process; return the list of modules for which one has been started."""
     started = []
     module = SimpleNamespace(list_tasks=lambda: {TASK: None})
     monkeypatch.setenv(background_compilation.SETTING, "2")
@@ -71,7 +71,7 @@ def test_one_process_is_started_for_missing_kernels(started_modules):
         (background_compilation.sys, "executable", "/usr/bin/office"),
         (background_compilation.sys, "executable", None),
         (background_compilation.os, "environ", {background_compilation.SETTING: "1"}),
-        # The system cannot start a process.
+        # The operating system cannot start a process.
         (
             background_compilation,
             "BackgroundCompilation",
@@ -125,7 +125,7 @@ def test_this_process_takes_tasks_from_the_end_while_the_background_process_comp
     one = other(program, tasks)
     assert one.has_compiled("a.nbc")
     assert done == ["d", "c", "b"]
-    # This process compiles other kernels, and those of tasks that it has taken.
+    # This process compiles the kernels of its own tasks, and kernels that belong to no task.
     assert not one.has_compiled("e.nbc")
     assert not one.has_compiled("d.nbc")
 
@@ -152,7 +152,7 @@ def test_a_first_fit_is_bitwise_equal_with_two_processes_and_uses_every_task(tmp
     assert together == alone
     # On a busy machine the first process may have finished most tasks before the other one starts.
     assert loaded
-    # The background process has ended together with its parent.
+    # The background process ended when the parent ended.
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
     saved = {path.name for path in (tmp_path / "1").rglob("*.nbc")}

@@ -1,4 +1,4 @@
-"""The folder of compiled kernels: its name, permissions, location and creation."""
+"""The folder of compiled kernels: name, permissions, location and creation."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def test_a_change_in_any_package_of_kernels_changes_the_folder(tmp_path, monkeyp
 
 @pytest.fixture
 def find(monkeypatch):
-    """A function that returns the folder to write to for a NUMBA_CACHE_DIR and a user's cache folder."""
+    """A function that returns the folder for writing, given NUMBA_CACHE_DIR and a user's cache folder."""
 
     def forget():
         module.cache_folder.cache_clear()
@@ -55,7 +55,7 @@ def test_the_first_writable_folder_is_used_and_code_is_also_read_from_earlier_on
     assert find(blocked, None) is find(None, None) is find(None, blocked) is None
     assert_refused("file", module.make_folder, blocked / NAME, error=OSError)
     assert list(tmp_path.iterdir()) == [blocked]
-    # Mocked, because root may write anywhere.
+    # This is mocked, because root may write anywhere.
     monkeypatch.setattr(os, "access", lambda path, rights: named not in (path, *path.parents) and path != tmp_path)
     (named / "fastlin" / NAME).mkdir(parents=True)
     user.mkdir(parents=True)
@@ -70,7 +70,7 @@ def test_the_first_writable_folder_is_used_and_code_is_also_read_from_earlier_on
 @pytest.mark.parametrize(
     ("path", "mode", "is_safe"),
     [
-        # Images of containers have 755. On many systems users have private groups with write permission (775).
+        # Container images use 755. On many systems, users have private groups with write permission (775).
         *((".", mode, mode in (0o700, 0o755)) for mode in (0o700, 0o755, 0o775, 0o757, 0o1777)),
         *(("..", mode, mode != 0o757) for mode in (0o775, 0o757, 0o1777)),
     ],

@@ -8,7 +8,7 @@ from fastlin.kernels.machine import cholesky
 from fastlin.kernels.machine.cholesky import ROWS_PER_BATCH
 from fastlin.kernels.machine.threads import run_blocks
 
-# Sizes around the rows of a step, the rows of a product, and a cache line.
+# Sizes around the row counts of a step and of a product, and a cache line.
 SIZES = [1, 2, 3, 7, 8, 9, 16, 17, ROWS_PER_BATCH - 1, ROWS_PER_BATCH, ROWS_PER_BATCH + 1, 2 * ROWS_PER_BATCH, 100, 170]
 SIZES = SIZES if COMPILED else [1, 2, 5, 17, ROWS_PER_BATCH + 1]
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-4}
@@ -45,7 +45,7 @@ def test_factors_and_solutions_of_upper_triangles_agree_with_numpy(kind):
     close = {"atol": TOLERANCE[kind], "rtol": 1e-7}
     for size in SIZES:
         matrices = make_matrices(2, size, kind, seed=size)
-        # The lower triangle is neither read nor written.
+        # The kernel neither reads nor writes the lower triangle.
         below, spoilt = np.tril_indices(size, -1), matrices.copy()
         spoilt[:, *below] = np.nan
         triangles = factorize(spoilt)
@@ -56,7 +56,7 @@ def test_factors_and_solutions_of_upper_triangles_agree_with_numpy(kind):
         values = np.random.default_rng(1).normal(size=(2, size))
         expected = np.linalg.solve(exact, values[..., None])[..., 0]
         np.testing.assert_allclose(solve_with(triangles, values), expected, **close, err_msg=f"size {size}")
-        # Several right-hand sides of one factor.
+        # Several right-hand sides with one factor.
         mirrored = np.empty((size, size), kind)
         run_blocks(cholesky.fill_mirrored_block, 3, triangles[0], mirrored)
         for n_rows in (1, batch_size, 2 * batch_size + 1):
@@ -136,7 +136,7 @@ def test_a_bad_pivot_does_not_affect_other_columns():
 @pytest.mark.parametrize("name", ["decaying eigenvalues", "nearly ones"])
 def test_the_ridge_exceeds_the_rounding_error_of_nearly_singular_matrices(name, kind):
     # The error of a factorization is a few rounding errors of the largest diagonal entry (Higham 2002, theorem 10.3).
-    # If it exceeds the ridge, which is relative to the diagonal, pivots are replaced, and the matrix is changed.
+    # If the error exceeds the ridge, which is relative to the diagonal, pivots are replaced and the matrix changes.
     size = 300 if COMPILED else 40
     matrix = np.ones((size, size)) + 1e-4 * np.eye(size)
     if name == "decaying eigenvalues":

@@ -1,4 +1,4 @@
-"""The cache of compiled kernels: damage, other settings and concurrent processes only cause a compilation."""
+"""The cache of compiled kernels: damage, other settings and concurrent processes only cause recompilation."""
 
 import hashlib
 import importlib
@@ -41,7 +41,7 @@ def start(folder, dtype="float64", **environment):
 
 
 def finish(process):
-    """Return whether a process has loaded the code of its kernel, in which case it has no compilation time."""
+    """Return whether a process loaded its kernel from the cache, that is, whether its compilation time is zero."""
     total, hits, has_compiled = process.communicate(timeout=120)[0].split()
     assert (process.returncode, float(total)) == (0, 6)
     assert has_compiled == ("True" if hits == "0" else "False")
@@ -64,7 +64,7 @@ def test_a_second_process_loads_the_code_of_the_first_unless_no_folder_is_writab
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory):
-    """A folder of code that was compiled with Numba's usual settings."""
+    """A folder of code compiled with Numba's default settings."""
     folder = tmp_path_factory.mktemp("code")
     run(folder)
     return folder
@@ -83,7 +83,7 @@ def test_code_of_other_settings_and_instruction_sets_is_not_loaded(code, environ
     assert [run(code, **environment), run(code, **environment), run(code)] == hits
 
 
-@pytest.mark.slow  # Each compiles a whole fit.
+@pytest.mark.slow  # Each process compiles a whole fit.
 @pytest.mark.parametrize(
     "setting",
     ["OPT=0", "OPT=1", "OPT=max", "DEBUGINFO=1", "DISABLE_JIT=1", "BOUNDSCHECK=1", "CPU_NAME=generic", "ENABLE_AVX=0"],
@@ -96,7 +96,7 @@ def test_fits_under_settings_of_numba(monkeypatch, tmp_path, setting):
     run_program(program)
 
 
-@pytest.mark.slow  # Three processes compile at once.
+@pytest.mark.slow  # Three processes compile concurrently.
 def test_processes_that_compile_at_once_leave_a_valid_cache(tmp_path):
     types = "float64", "float32", "int64"
     for hits in ([0, 0, 0], [1, 1, 1]):
@@ -108,14 +108,14 @@ def test_names_of_cache_files_are_valid_on_every_system():
     for package in (linear, machine, networks):
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{package.__name__}.{module.name}")
-    # The names do not depend on closures, so there must be none.
+    # File names do not depend on closures, so kernels must not have any.
     assert not any(kernel.py_func.__closure__ for kernel in list_kernels())
     names = {name_file(kernel.py_func, "key") for kernel in list_kernels()}
     assert any("machine.vectors.dot-" in name for name in names)
     assert not {sign for name in names for sign in name} & set('<>:"/\\|?*')
     # File names on Windows and macOS are not case-sensitive.
     assert len({name.lower() for name in names}) == len(names)
-    # Paths on Windows have at most 260 characters; the cache folder of a long user name has about a hundred.
+    # Windows limits paths to 260 characters. The cache folder of a long user name has about 100.
     assert 100 + max(map(len, names)) + len(".tmp.0123456789abcdef") < 260
 
 
@@ -148,7 +148,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def result():
-    """A compile result of Numba's; one that was loaded from the cache could not be serialized again."""
+    """A new Numba compile result; one loaded from the cache could not be serialized again."""
     compiled = numba.njit(dot.py_func)
     compiled(np.ones(3), np.ones(3))
     return next(iter(compiled.overloads.values()))

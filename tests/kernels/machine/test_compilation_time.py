@@ -1,4 +1,4 @@
-"""The message that kernels are being compiled: its level, time and frequency, and the total compilation time."""
+"""The message that kernels are being compiled (level, time and frequency), and the total compilation time."""
 
 import functools
 import threading
@@ -42,13 +42,13 @@ def test_one_message_appears_after_a_second(advance, caplog):
     for _ in range(3):
         with time.measured():
             advance(0.125)
-    # The time between compilations does not count.
+    # The time between compilations is not included.
     advance(60)
     assert (time.seconds, caplog.messages) == (0.375, [])
     for _ in range(20):
         with time.measured():
             advance(0.25)
-    # A warning, because a log that is not configured does not show lower levels.
+    # It is a warning, because an unconfigured logger does not show lower levels.
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("WARNING", compilation_time.MESSAGE)
     ]
@@ -63,7 +63,7 @@ def test_the_message_appears_during_a_long_compilation_and_a_failed_one_counts(a
         advance(0.5)
         assert caplog.messages == [compilation_time.MESSAGE]
         advance(1)
-    # Each second counts once.
+    # Each second is counted only once.
     assert time.seconds == 2
     time = compilation_time.CompilationTime()
     with pytest.raises(ZeroDivisionError), time.measured(), time.measured():

@@ -1,4 +1,4 @@
-"""The width of vectors, and the instructions of emitted code, which the requested processor has to support."""
+"""The vector width, and the instructions in emitted code, which the requested processor must support."""
 
 import llvmlite.binding
 import numba
@@ -44,7 +44,7 @@ def test_vectors_have_the_width_of_the_features_and_no_instruction_exceeds_them(
         assert {64: "zmm", 32: "ymm", 16: "xmm"}[VECTOR_BYTES] in code
         assert "avx512f" in features or "zmm" not in code
         assert "avx" in features or "ymm" not in code
-    # If other_processors.py sets a level, only its features are in force.
+    # If other_processors.py sets a level, only that level's features are enabled.
     if config.CPU_NAME in LEVELS:
         assert features <= set(LEVELS[config.CPU_NAME].features)
 
@@ -66,7 +66,7 @@ def test_attributes_do_not_change_results():
         ({"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse4.2"}, 16),
         ({"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+avx2,-avx512f"}, 32),
         ({"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+avx2,+avx512f"}, 64),
-        # The name of a processor alone has no effect.
+        # A processor name alone has no effect.
         ({"NUMBA_CPU_NAME": "x86-64-v3"}, vector_bytes(HOST)),
     ],
 )

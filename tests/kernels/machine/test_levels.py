@@ -1,4 +1,4 @@
-"""The choice of a level for lists of processor features, since no machine has all of them."""
+"""The choice of a level, tested with lists of processor features because no machine has all features."""
 
 import itertools
 
@@ -22,7 +22,7 @@ def test_levels_of_a_machine_are_sorted_from_best_to_worst():
     [
         (X86_64_LEVELS, {*AVX512, "avx512vnni"}, "x86-64-v4"),
         (X86_64_LEVELS, {*AVX512}, "x86-64-v4"),
-        # If the operating system does not save the wide registers, the features that require them are missing.
+        # If the operating system does not save wide registers, features that require them are missing.
         (X86_64_LEVELS, {*AVX512} - {"avx512f"}, "x86-64-v3"),
         (X86_64_LEVELS, {*AVX512} - {"avx512dq"}, "x86-64-v3"),
         (X86_64_LEVELS, {*AVX2, "sse4a"}, "x86-64-v3"),
@@ -30,11 +30,11 @@ def test_levels_of_a_machine_are_sorted_from_best_to_worst():
         (X86_64_LEVELS, {*SSE}, "x86-64-v2"),
         (X86_64_LEVELS, {*SSE} - {"popcnt"}, None),
         (X86_64_LEVELS, set(), None),
-        # A level that the wheel does not contain is not chosen.
+        # A level that is not in the wheel is not chosen.
         (["x86-64-v2", "x86-64-v4"], {*AVX2}, "x86-64-v2"),
         (["x86-64-v4"], {*AVX2}, None),
         ([], {*AVX512}, None),
-        # Every processor of the architecture has its level.
+        # Every processor of this architecture supports the level.
         (["aarch64"], set(), "aarch64"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Lists of memory to prefetch: every cache line of the next rows once, and no other."""
+"""Lists of memory to prefetch: each cache line of the next rows exactly once, and no other lines."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ empty_list, next_lines = from_python(prefetch.empty_list), from_python(prefetch.
 
 @kernel
 def list_rows(layers, numbers, first, ahead):
-    """List rows of a layer within a kernel, like passes; from Python, each layout would be another type."""
+    """List the rows of a layer within a kernel, as passes do; from Python, each layout would be a separate type."""
     prefetch.list_rows(layers[0], numbers, first, ahead)
 
 

@@ -1,4 +1,4 @@
-"""The target of a process: a level of the wheel, if its code can be used, or this processor."""
+"""The compilation target: a level of the wheel if its code can be used, otherwise this processor."""
 
 import importlib
 import json
@@ -35,7 +35,7 @@ def skip_processors_without_a_level():
 
 
 def rewrite(path, change):
-    """Replace the content of each member of an archive by change(name, content)."""
+    """Replace the content of each archive member with change(name, content)."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w") as archive:
@@ -52,7 +52,7 @@ def test_the_code_of_the_wheel_requires_no_writable_folder(wheel, use, tmp_path)
     blocked = tmp_path / "file"
     blocked.write_text("")
     before = sorted(wheel.rglob("*"))
-    # Root may write to any folder, but nobody below a file.
+    # Root may write to any folder, but not below a file.
     positions = ("HOME", "XDG_CACHE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA", "NUMBA_CACHE_DIR", "TMPDIR")
     actual, logged = use(wheel, **dict.fromkeys(positions, str(blocked)))
     assert (actual["target"], actual["dot"], actual["made"]) == (BEST, HIT, False)
@@ -70,7 +70,7 @@ def test_the_level_depends_on_the_requested_processor(wheel, use):
 
 @pytest.fixture
 def choose(wheel, monkeypatch, caplog):
-    """A function that returns the target that this process would choose for some features, and the log."""
+    """A function that returns the target this process would choose for some features, and the log."""
 
     def choose(features=FEATURES):
         monkeypatch.setattr(target, "FOLDER", wheel / "kernels" / "compiled")
@@ -143,7 +143,7 @@ def test_kernels_are_compiled_if_the_archive_is_damaged_or_of_other_versions(cho
 
 
 def replace_the_kernels(path):
-    """Replace each kernel by other content with a valid checksum."""
+    """Replace each kernel with other content that has a valid checksum."""
     rewrite(path, lambda member, content: content if member == STAMP else b"cno_such_module\nname\n.")
 
 
@@ -169,12 +169,12 @@ def test_only_a_damaged_kernel_is_compiled(wheel, use, damage):
 @pytest.mark.slow
 def test_kernels_that_the_wheel_does_not_contain_are_compiled_and_saved(wheel, use):
     first, logged = use(wheel, "steps")
-    # The compiled kernel calls the one of the wheel, whose code becomes part of it.
+    # The compiled kernel calls the wheel's kernel and includes the wheel's code.
     assert (first["target"], first["dot"], first["add_block_combination"]) == (BEST, HIT, MISS)
     assert logged == [f"INFO {archive_of(wheel)} has no code for these types of data. It is compiled now."]
     again, _ = use(wheel, "steps")
     assert (again["dot"], again["add_block_combination"], again["step"]) == (HIT, HIT, first["step"])
-    # It may contain code of the level, so a process without the level compiles another one.
+    # It may contain code for the level, so a process without the level compiles the kernel again.
     off, _ = use(wheel, "steps", FASTLIN_COMPILED="off")
     assert (off["dot"], off["add_block_combination"]) == (MISS, MISS)
     assert float.fromhex(off["step"]) == pytest.approx(float.fromhex(first["step"]))

@@ -1,4 +1,4 @@
-"""Blocks on threads: each runs once, errors and interrupts are raised, forks, nesting and limits are supported."""
+"""Blocks on threads: each runs once; errors and interrupts are raised; forks, nesting and limits are supported."""
 
 import contextlib
 import os
@@ -14,9 +14,9 @@ from conftest import assert_refused, run_program
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.threads import count_threads, limit_threads, run_blocks, run_side_by_side
 
-# Longer than any wait in these tests, so that a deadlock fails instead of hanging.
+# The timeout exceeds any wait in these tests, so that a deadlock fails instead of hanging.
 TIMEOUT = 30
-# Errors of signal handlers: Python's for Ctrl-C, one for an alarm, one that ends the program.
+# Errors that signal handlers raise: Python's for Ctrl-C, one for an alarm, one that exits the program.
 RAISED = [KeyboardInterrupt, TimeoutError, SystemExit]
 with_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
 
@@ -26,7 +26,7 @@ def count_helpers():
 
 
 class AtOnce:
-    """A context manager that counts the maximum number of threads that are in it at once."""
+    """A context manager that records the maximum number of threads that are concurrently inside it."""
 
     def __init__(self):
         self.lock, self.now, self.max_at_once = threading.Lock(), 0, 0
@@ -86,7 +86,7 @@ def test_an_error_is_raised_after_every_thread_has_ended(failing):
     with limit_threads(3), pytest.raises(MemoryError, match="here"):
         run_blocks(fail, 100)
     n_ended = len(ended)
-    # The other threads finish their blocks; no further block starts.
+    # The other threads finish their current blocks, and no further block starts.
     assert 0 < n_ended < 10
     time.sleep(0.2)
     assert len(ended) == n_ended
@@ -113,7 +113,7 @@ def test_no_thread_writes_after_an_interrupted_run(n_interrupts, pause, error):
     def write(block, n_blocks):
         together.wait(TIMEOUT)
         if threading.get_ident() == caller:
-            # One or two signals arrive while the caller waits; many signals start within its block.
+            # One or two signals arrive while the caller waits; many signals start during its block.
             return time.sleep(0.05 if n_interrupts > 2 else 0)
         for _ in range(n_interrupts):
             time.sleep(pause)
@@ -205,7 +205,7 @@ threading.Thread(target=late).start()
 
 @pytest.fixture
 def environment(monkeypatch):
-    """A function that sets the environment variables that limit threads, and removes the others; 7 processors."""
+    """A function that sets given variables that limit threads, and unsets the others; there are 7 mocked processors."""
     monkeypatch.setattr(threads, "_count_processors", lambda: 7)
 
     def environment(**variables):
@@ -226,7 +226,7 @@ def test_the_innermost_limit_counts(environment):
             assert count_threads() == 2
     with limit_threads(None):
         assert count_threads() == 3
-        # The first value of the environment is used until the end of the block.
+        # The first value of the environment variable is used until the block ends.
         environment()
         assert count_threads() == 3
     assert count_threads() == 7
@@ -266,12 +266,12 @@ def test_an_immense_limit_starts_few_threads():
     ("shape", "n_blocks"),
     [
         ((10, 100, 8, 1000), 1),
-        # Work for three blocks is cut into four, so that two threads end at the same time.
+        # Work for three blocks is split into four, so that two threads finish at the same time.
         ((12_000, 750, 8, 1000), 4),
         ((60_000, 2 * 7840, 8 * 7840, 376_000_000), 32),
         # With large partial sums there are few blocks, but more than one.
         ((60_000, 2 * 784_000, 8 * 784_000, 376_000_000), 2),
-        # Without partial sums the number depends on the work, and no block is empty.
+        # Without partial sums, the number of blocks depends on the work, and no block is empty.
         ((60_000, 2 * 784_000), 32),
         ((3, threads.MIN_BLOCK_WORK), 3),
     ],
@@ -291,7 +291,7 @@ def test_the_number_of_blocks_is_a_power_of_two():
     ("n_threads", "n_tasks", "fractions"), [(16, 5, [4, 3, 3, 3, 3]), (2, 2, [1, 1]), (3, 1, [3]), (7, 7, [1] * 7)]
 )
 def test_concurrent_tasks_use_all_threads(n_threads, n_tasks, fractions):
-    # Each task runs a block per thread; all blocks wait for each other.
+    # Each task runs one block per thread, and all blocks wait for each other.
     all_started, together = threading.Barrier(n_tasks), threading.Barrier(n_threads)
 
     def task(number, check):
@@ -344,7 +344,7 @@ def test_the_number_of_concurrent_tasks_is_limited_and_they_start_in_order(
     assert within.max_at_once == at_once
     # With two tasks at a time, a task may overtake only its neighbor.
     assert all(abs(position - number) <= 1 for position, (number, _) in enumerate(seen))
-    # The last task is not checked, because it uses all threads once it runs alone.
+    # The last task is not checked, because it uses all threads as soon as it runs alone.
     assert {fraction for number, fraction in seen if number < n_tasks - 1} <= fractions
 
 
@@ -378,7 +378,7 @@ def test_no_task_runs_after_a_second_signal(error):
         except threads.Stopped:
             if number == 0:
                 running_tasks.append(True)
-                # The caller waits for the end of the task.
+                # The caller waits until the task ends.
                 time.sleep(0.05)
                 signal.pthread_kill(caller, signal.SIGINT)
                 time.sleep(0.05)
@@ -417,7 +417,7 @@ def test_tasks_are_stopped_if_their_results_are_no_longer_needed(stop_reason):
             assert next(results) == 0
             running.wait(TIMEOUT)
             results.close()
-    # The tasks that ran when the generator ended, at most one for each thread.
+    # Only tasks running at close, at most one per thread.
     assert 1 in stopped
     assert len(stopped) <= 2
 

@@ -15,10 +15,10 @@ from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling, count_tile_row
 
 zeros_padded, pad_columns = from_python(tiles.zeros_padded), from_python(tiles.pad_columns)
 SOME = np.random.default_rng(0).permutation(13)[2:12]
-# Sizes with whole squares of a vector's width and with remainders, rows with gaps, and repeated rows.
+# Sizes with whole squares of the vector width and with remainders, rows with gaps, and repeated rows.
 SHAPES = [(SOME, n_features) for n_features in (1, 2, 7, 16, 17, 33)]
 SHAPES += [(rows, 53) for rows in (np.arange(3, 38), np.delete(np.arange(36), 5), np.array([2, 2, *range(4, 37)]))]
-# The combinations of types of X, of the scaling and of the tile that occur; each takes time to compile.
+# The combinations of types of X, scaling and tile that occur. Compiling each of them is slow.
 TYPES = [("float64", np.float64, np.float64), ("uint8", np.float32, np.float32)]
 TYPES += marked(pytest.mark.thorough, ("float32", np.float32, np.float32))
 TYPES += marked(
@@ -30,7 +30,7 @@ TYPES += marked(
 
 @kernel
 def load_tile(layers, numbers, scaling, tile):
-    """Load rows of a layer within a kernel, like passes; from Python, each layout would be another type."""
+    """Load the rows of a layer within a kernel, as passes do; from Python, each layout would be a separate type."""
     tiles.load_tile(layers[0], numbers, tiles.pad_scaling(scaling, tile), tile)
 
 
@@ -42,7 +42,7 @@ def test_every_type_and_layout_gives_the_same_tile(dtype, scale_kind, kind):
         scale = (2.0 ** generator.integers(-3, 3, n_features)).astype(scale_kind)
         scaling = Scaling(scale, generator.normal(size=n_features).astype(scale_kind))
         expected = X[numbers].astype(float) * scale.astype(float) + scaling.shift.astype(float)
-        # One rounding error of the sum, and one of the conversion to the type of the tile.
+        # The sum and the conversion to the tile's type each have one rounding error.
         bound = (np.finfo(kind).eps + np.finfo(scale_kind).eps) * (np.abs(X[numbers] * scale) + np.abs(scaling.shift))
         loaded = []
         for change in LAYOUTS.values():

@@ -1,4 +1,4 @@
-"""Products and combinations of vectors, compared with NumPy; the loops of L-BFGS are tested with its solver."""
+"""Products and combinations of vectors, compared with NumPy. The solver's tests cover the L-BFGS loops."""
 
 import numpy as np
 import pytest

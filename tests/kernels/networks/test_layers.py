@@ -1,4 +1,4 @@
-"""The kernels for the layers of a network, compared with their formulas in both precisions and for extreme values."""
+"""Kernels for network layers, compared with the formulas in both precisions and for extreme values."""
 
 import itertools
 import math
@@ -14,11 +14,11 @@ from fastlin.kernels.networks import layers
 ACTIVATIONS = {name: getattr(layers, name.upper()) for name in ("identity", "logistic", "relu", "tanh")}
 DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 TOLERANCES = {np.float64: 1e-13, np.float32: 2e-6}
-# One block, several, and more than there are rows, so that some are empty.
+# One block, several blocks, and more blocks than rows, so that some are empty.
 N_BLOCKS = [1, 3, 12]
 BLOCKS = pytest.mark.parametrize("n_blocks", N_BLOCKS)
 EACH_ACTIVATION = pytest.mark.parametrize("activation", ACTIVATIONS)
-# Without compilation NumPy warns of overflow and invalid values.
+# Without compilation, NumPy warns about overflow and invalid values.
 EXTREME = pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
 N, WIDTH = 7, 5
 
@@ -94,7 +94,7 @@ def test_activations_of_extreme_values(dtype):
 @DTYPES
 @EACH_ACTIVATION
 def test_nan_propagates_through_layers(activation, dtype):
-    # More values than a vector register holds, so that the vectorized loop is tested too.
+    # More values than fit in a vector register, so that the vectorized loop is also tested.
     Z = np.full((1, 37), np.nan, dtype)
     assert np.isnan(activate(Z, activation)).all()
     slopes, sums, products, normalized = Z.copy(), np.empty((1, 37)), np.empty((1, 0)), np.empty((0, 0), dtype)
@@ -141,7 +141,7 @@ def test_backpropagated_slopes_agree_with_the_reference(activation, dtype, dropo
 
 
 def fill_residuals(scores, labels, weights=None, intercept=None, total=1.0, n_blocks=1, is_independent=False):
-    """Return residuals, and per block losses, weights of correct rows and sums of residuals; labels (n, K) are soft."""
+    """Return residuals and, per block, losses, weights of correct rows and residual sums; labels (n, K) are soft."""
     residuals, labels, K = scores.copy(), np.asarray(labels), scores.shape[1]
     outputs = np.full(n_blocks, np.nan), np.full(n_blocks, np.nan), np.full((n_blocks, K), np.nan)
     intercept = np.zeros(K, scores.dtype) if intercept is None else intercept

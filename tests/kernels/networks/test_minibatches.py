@@ -13,7 +13,7 @@ from fastlin.kernels.networks.minibatches import Measured, MomentumRule, Momentu
 from fastlin.kernels.networks.sparse_minibatches import train_sparse_steps
 
 N, BATCH_SIZE, N_STEPS = 43, 10, 12
-# With MANY columns, a batch has entries in few of them.
+# With MANY columns, a batch has entries in only a few columns.
 FEW, MANY = 6, 1_920
 
 
@@ -50,7 +50,7 @@ def test_evaluation_counts_correct_rows(n_classes, dtype):
     X, labels, _, coef, _ = make_problem(n, 6, n_classes, dtype)
     coef = coef.astype(dtype)
     results = []
-    # Contiguous rows, which are read in place, and others.
+    # Contiguous rows, which are read in place, and non-contiguous rows.
     for layout in (X, np.asfortranarray(X)) if dtype == np.float64 else (X,):
         losses, n_correct = np.full(3, np.nan), np.full(3, -1)
         for block in range(3):
@@ -95,7 +95,7 @@ def test_steps_over_sparse_rows_agree_with_the_reference(dtype, n_classes, d, mo
     X, generator = make_rows(d), np.random.default_rng(1)
     labels, weights = generator.integers(0, max(2, n_classes), N, np.int32), generator.uniform(0, 2, N)
     order = np.concatenate([generator.permutation(N) for _ in range(3)])[: N_STEPS * BATCH_SIZE - 4]
-    # A batch of weight zero takes no step.
+    # A batch with total weight zero takes no step.
     weights[order[20:30]] = 0
     rule = MomentumRule(-0.3, -1.0, momentum, l2, has_intercept)
     start = generator.normal(size=(2, d + 1, n_classes)).astype(dtype)
