@@ -5,11 +5,11 @@ from dataclasses import replace
 import matplotlib
 import numpy as np
 import pytest
-from fastlin.course.texts import read_toml
 
 from fastlin.course import datasets, figures
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.settings import Results, Settings
+from fastlin.course.texts import read_toml
 
 from .conftest import is_within
 
