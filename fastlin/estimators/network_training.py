@@ -111,8 +111,9 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         matrix = read_matrix(self, X, reset=not continues, **checks)
         targets = self._read_targets(y, matrix.shape[0], kinds)
         if continues and not np.array_equal(targets.classes, self.classes_):
+            # In scikit-learn's words, which its tests match.
             raise ValueError(
-                "warm_start can only be used if `y` has the same classes as in the previous call to fit. Previously "
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously "
                 f"got {self.classes_}, `y` has {targets.classes}"
             )
         self.classes_ = targets.classes
