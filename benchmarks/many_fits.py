@@ -179,7 +179,7 @@ def _load_mnist(n_rows):
 
 def _compare_on_one_hot(baseline, solve, fit_intercept=False, package=""):
     return Comparison(
-        f"path of {N_CS} C, L1, one-hot, {'with' if fit_intercept else 'without'} intercept",
+        f"path of {N_CS} values of C, L1, one-hot, {'with' if fit_intercept else 'without'} intercept",
         partial(_load_one_hot, fit_intercept=fit_intercept),
         fit_path,
         {f"{baseline}, tol 1e-4": partial(solve, tol=1e-4)},
@@ -400,7 +400,7 @@ COMPARISONS = {
     "path-skglm-without-intercept": _compare_on_one_hot("skglm", fit_skglm_path, package="skglm"),
     "path-celer": _compare_on_one_hot("celer", fit_celer_path, package="celer"),
     "cross-validation": Comparison(
-        f"cross-validation, {len(CV_CS)} C × {N_FOLDS} folds, MNIST, tol 1e-6",
+        f"cross-validation, {len(CV_CS)} values of C × {N_FOLDS} folds, MNIST, tol 1e-6",
         _load_mnist,
         partial(run_fastlin, run=fit_cross_validation),
         {"scikit-learn LogisticRegressionCV, max_iter 100": _run_scikit_learn(PROCESSES, fit_cross_validation)},
@@ -431,19 +431,23 @@ COMPARISONS = {
     "many-labels-sparse": _compare_labels("300 labels", (100_000, 3_000, 300), ("lbfgs", "newton-cg"), density=0.01),
     # newton-cholesky is much slower than lbfgs here (docs/benchmarks/design-choices.md: labels, newton-cholesky).
     "many-labels-embeddings": _compare_labels(
-        f"100 labels, {len(CV_CS)} C each, embeddings", (20_000, 768, 100), ("lbfgs",), Cs=CV_CS, make=_make_embeddings
+        f"100 labels, {len(CV_CS)} values of C each, embeddings",
+        (20_000, 768, 100),
+        ("lbfgs",),
+        Cs=CV_CS,
+        make=_make_embeddings,
     ),
     "many-folds": _compare(
         "cross_val_score, 10 folds, patched", _load_held_out, score_folds, rule=SAME_SCORES, way=PROCESSES
     ),
     "many-grid": _compare(
-        f"GridSearchCV, {len(CS)} C × {N_FOLDS} folds, patched",
+        f"GridSearchCV, {len(CS)} values of C × {N_FOLDS} folds, patched",
         partial(_load_held_out, n_features=30),
         score_grid,
         rule=SAME_SCORES,
         way=PROCESSES,
     ),
     "many-cross-validation": _compare(
-        f"LogisticRegressionCV, {len(CS)} C × {N_FOLDS} folds", _load_folds, fit_cross_validation
+        f"LogisticRegressionCV, {len(CS)} values of C × {N_FOLDS} folds", _load_folds, fit_cross_validation
     ),
 }

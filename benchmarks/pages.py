@@ -30,14 +30,14 @@ README_ROWS = {
     EVERYDAY: "tables of 300 to 100,000 rows and 5 to 100 columns",
     "two-classes": "generated data",
     "text": "generated sparse text",
-    "cross-validation": "cross-validation on MNIST, 10 C × 5 folds",
+    "cross-validation": "cross-validation on MNIST, 10 values of C × 5 folds",
 }
 # The rows of the table in docs/benchmarks.md, including lost ones. docs/benchmarks/comparisons.md has all rows.
 CHOSEN = {
     **README_ROWS,
     "mini-batches-sgd": "mini-batches of 128, 5 epochs, MNIST",
     "course-float64": "the course's softmax training, 50 epochs",
-    "many-labels-embeddings": "100 labels, 10 C each, embeddings",
+    "many-labels-embeddings": "100 labels, 10 values of C each, embeddings",
     "probe-100": "generated linear probe",
     "probe-1000": "generated linear probe",
 }

@@ -234,14 +234,14 @@ def _load_small(n_rows):
 
 
 def _make_folds(penalty, l1_ratio, *solvers):
-    title = f"cross-validation, {len(CV_CS)} C × {N_FOLDS} folds, {penalty}"
+    title = f"cross-validation, {len(CV_CS)} values of C × {N_FOLDS} folds, {penalty}"
     measure = partial(measure_folds, l1_ratio=l1_ratio, solvers=solvers)
     return comparisons.Case("sweep", title, _load_small, partial(measure_sweep, measure=measure, Cs=CV_CS), 100)
 
 
 def _make_protocol(data, load, rows, **options):
     measure = partial(measure_sweep, measure=partial(measure_protocol, **options), Cs=CS)
-    return comparisons.Case("sweep", f"sweep of {len(CS)} C, {data}", load, measure, rows)
+    return comparisons.Case("sweep", f"sweep of {len(CS)} values of C, {data}", load, measure, rows)
 
 
 CASES = {

@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
-ROOT = Path(__file__).parents[1]
 FOLDERS = "fastlin", "benchmarks", "tests", "docs", "build_backend"
 DOCUMENTS = "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "setup.cfg", "pyproject.toml"
 SUFFIXES = {".py", ".md", ".rst", ".toml", ".j2"}
