@@ -19,7 +19,7 @@ from repository import ROOT
 
 FOLDERS = "fastlin", "benchmarks", "tests", "docs", "build_backend"
 DOCUMENTS = "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "setup.cfg", "pyproject.toml"
-SUFFIXES = {".py", ".md", ".rst", ".toml", ".j2"}
+SUFFIXES = {".py", ".md", ".rst", ".toml", ".j2", ".svg"}
 # Folders of generated pages.
 GENERATED = {"_build", "api", "gallery"}
 # Each line: a pattern, the term of the field, and a line that the pattern finds; at least two spaces separate columns.
