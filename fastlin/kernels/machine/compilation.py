@@ -17,7 +17,7 @@ from fastlin.kernels.machine.archives import name_platform
 from fastlin.kernels.machine.background_compilation import has_compiled
 from fastlin.kernels.machine.cache_folder import cache_folder, log_once
 from fastlin.kernels.machine.compilation_time import CompilationTime
-from fastlin.kernels.machine.libraries import config, numba, runtime, target_context
+from fastlin.kernels.machine.libraries import compiler_lock, config, numba, runtime, target_context
 from fastlin.kernels.machine.saved_code import load_code, name_file, save_code
 from fastlin.kernels.machine.target import HOST, TARGET
 
@@ -59,11 +59,19 @@ def kernel(
         compiled._compiler.compile = _reduce_compilation_overhead(compiled._compiler.compile)
         compiled._cache = _KernelCache(function)
         # This method compiles kernels and also loads saved code. Both change global tables of Numba and LLVM.
-        compiled.compile = partial(run_uninterrupted, compiled.compile)
+        compiled.compile = partial(_compile_uninterrupted, compiled.compile)
     elif not config.DISABLE_JIT:
         # The dispatcher is not public, and this version of Numba has a different one.
         log_once("Compiled kernels cannot be cached with Numba %s. Each process compiles them.", numba.__version__)
     return compiled
+
+
+def _compile_uninterrupted(compile_kernel, *arguments):
+    # This thread holds Numba's lock while it compiles a function that calls the kernel. Another thread would wait for
+    # the lock forever.
+    if compiler_lock.global_compiler_lock.is_locked():
+        return compile_kernel(*arguments)
+    return run_uninterrupted(compile_kernel, *arguments)
 
 
 def _reduce_compilation_overhead(compile_kernel):

@@ -4,8 +4,13 @@ from fastlin.interruption import import_uninterrupted, run_uninterrupted
 
 llvmlite, binding, ir = import_uninterrupted("llvmlite", "llvmlite.binding", "llvmlite.ir")
 numba, extending, arrayobj = import_uninterrupted("numba", "numba.extending", "numba.np.arrayobj")
-cgutils, codegen, compiler, config, dispatcher = import_uninterrupted(
-    "numba.core.cgutils", "numba.core.codegen", "numba.core.compiler", "numba.core.config", "numba.core.dispatcher"
+cgutils, codegen, compiler, compiler_lock, config, dispatcher = import_uninterrupted(
+    "numba.core.cgutils",
+    "numba.core.codegen",
+    "numba.core.compiler",
+    "numba.core.compiler_lock",
+    "numba.core.config",
+    "numba.core.dispatcher",
 )
 imputils, registry, runtime, serialize, types = import_uninterrupted(
     "numba.core.imputils", "numba.core.registry", "numba.core.runtime", "numba.core.serialize", "numba.core.types"

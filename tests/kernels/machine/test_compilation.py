@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import COMPILED, KERNELS_ALONE, marked, run_program
 
+from fastlin import interruption
 from fastlin.kernels import linear, machine, networks
 from fastlin.kernels.machine import cache_folder, compilation, saved_code
 from fastlin.kernels.machine.archives import list_kernels
@@ -102,6 +103,22 @@ def test_processes_that_compile_at_once_leave_a_valid_cache(tmp_path):
     for hits in ([0, 0, 0], [1, 1, 1]):
         running = [start(tmp_path, dtype) for dtype in types]
         assert [finish(process) for process in running] == hits
+
+
+def test_a_kernel_compiles_on_the_thread_that_compiles_its_caller(monkeypatch):
+    def start_thread(*arguments):
+        raise AssertionError("the thread would wait for Numba's lock forever")
+
+    @numba.njit
+    def multiply(x, y):
+        return add_products(x, y)
+
+    @compilation.kernel(inner=True)
+    def add_products(x, y):
+        return (x * y).sum()
+
+    monkeypatch.setattr(interruption, "start_new_thread", start_thread)
+    assert multiply(np.arange(4.0), np.ones(4)) == 6
 
 
 def test_names_of_cache_files_are_valid_on_every_system():
