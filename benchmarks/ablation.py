@@ -1,4 +1,4 @@
-"""Ablations: the ratio of the fit times without and with an optimization, measured interleaved.
+"""Ablations: interleaved measurements of the fit time without an optimization, divided by the fit time with it.
 
 `python -m benchmarks.ablation` prints the ratio of each optimization on the problems that it affects, and `python -m
 benchmarks.publish ablation-descent` stores it. CONTRIBUTING.md states when an optimization is kept.
@@ -41,7 +41,7 @@ def _without_hessian(objective, is_kept=True):
     return preconditioners.class_blocks if build is preconditioners.sampled_hessian else build
 
 
-# The patch that disables each optimization: the owner, the name and the replacement.
+# Each optimization has a patch that disables it: the owner, the name of its attribute, and the replacement.
 SWITCHES = {
     "descent": (descent, "suits", _return_false),
     "descent in cache": (descent, "_lies_in_cache", _return_false),
@@ -86,7 +86,7 @@ def draw_levels(n_rows, counts):
 
 
 def list_large_problems():
-    """Yield problems for optimizations of large problems: samples, class blocks, inner products of rows."""
+    """Yield large problems, for optimizations such as Hessian samples, class blocks and inner products of rows."""
     mnist, letter = load_mnist(), load_letter()
     yield "MNIST", mnist.X_train[:20_000] / 255, mnist.y_train[:20_000], {}
     yield "MNIST, C = 100", mnist.X_train[:20_000] / np.float32(255), mnist.y_train[:20_000], {"C": 100.0}
@@ -101,7 +101,7 @@ def list_large_problems():
 
 @cache
 def list_problems():
-    """Return all problems. They are cached, because several optimizations use them."""
+    """Return all problems, cached because several optimizations use them."""
     return tuple(chain(list_everyday_problems(), list_large_problems()))
 
 
@@ -120,7 +120,7 @@ def fit_without(problem, path):
 
 
 def find_gain(problem, path):
-    """Return the ratio of the median times without and with an optimization, or None for bitwise equal results."""
+    """Return the median time without an optimization divided by that with it, or None for bitwise equal results."""
     key, enabled = fit(problem)
     disabled_key, disabled = fit_without(problem, path)
     if disabled_key == key:
@@ -132,7 +132,7 @@ def find_gain(problem, path):
 
 
 def measure(path, whole=False):
-    """Return the record of an optimization: its gain on each affected problem, among all problems or only the first."""
+    """Return the record of an optimization: its speedup on each affected problem. A short run tries one problem."""
     gains = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -62,7 +62,7 @@ CASES = {
 
 
 class History:
-    """Times of calls of the public API."""
+    """Times of calls to the public API."""
 
     params = list(CASES)
     param_names = ("case",)

@@ -1,4 +1,4 @@
-"""The asv benchmarks: numbers from the records of short cases, so that one commit takes only minutes."""
+"""The asv benchmarks. They report numbers from the records of short cases, so one commit takes only minutes."""
 
 import json
 from functools import reduce
@@ -31,7 +31,7 @@ CHOSEN = (
 )
 PEAK_CHOSEN = "mnist-float64", "mnist-uint8", "digits", "letter", "two-classes", "text", "text-l1"
 MEMORY_CHOSEN = "memory-mnist-float64", "memory-text", "memory-text-l1", "memory-cross-validation"
-# The results of a comparison in one asv table: the library, and the key in the library's record.
+# Each result in the asv table of comparisons: the library, and the key in the library's record.
 BASELINE = "the baseline"
 RESULTS = {
     f"{side}'s {name.replace('_', ' ')}": (side, name)
@@ -39,7 +39,7 @@ RESULTS = {
     for side in (FASTLIN, BASELINE)
 }
 RATIO, GAP = "time over the baseline's", "objective above the baseline's"
-# The other numbers: the case, the name of its record, and the path of the number in the record.
+# Each other number: the case, the name of its record, and the keys that lead to the number in the record.
 MEMORY = {"bytes in addition to X": "fit_bytes", "bytes of scikit-learn": "baseline_bytes"}
 OTHERS = {
     **{f"{case}, {what}": (case, case, key) for case in MEMORY_CHOSEN for what, key in MEMORY.items()},
@@ -98,7 +98,7 @@ class PeakMemory:
 
 
 class Others:
-    """Additional memory, fractions of the machine's limits, and seconds of first uses and of passes."""
+    """Additional memory, speed relative to the machine's limits, and times of first uses and passes."""
 
     params = list(OTHERS)
     param_names = ("what",)
@@ -115,10 +115,10 @@ class Others:
 
 
 def find_records(case, folder="."):
-    """Return the records of a case by name; read them from the folder or measure them.
+    """Return a dict from names to the records of a case. Records in the folder are reused.
 
-    Raise a NotImplementedError if data are missing, so that asv skips the benchmark, and a RuntimeError after a
-    failure.
+    Raise a NotImplementedError if data are missing, so that asv skips the benchmark. Raise a RuntimeError if a record
+    contains a failure.
     """
     path = Path(folder, f"{case}.json")
     if not path.exists():

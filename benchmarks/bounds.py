@@ -1,7 +1,7 @@
-"""The performance bounds of full cases, which maintainers check before a release.
+"""Performance bounds of full cases. Maintainers check them before a release.
 
 A bound in bounds.json consists of a case, a class of machines, a measure, and a minimum or maximum value. The class is
-"any" or an instruction set level, such as "x86-64-v4". Bounds of a level have priority.
+"any" or an instruction set level, such as "x86-64-v4". Bounds of a level override those of "any".
 """
 
 import json
@@ -25,11 +25,11 @@ def _times_as_fast_as(library):
     return lambda record: _seconds(record, library) / _seconds(record, FASTLIN)
 
 
-# The measures of bounds: a function from a record to a number, and the format of the number in messages.
+# Each measure consists of a function from a record to a number, and the number's format in messages.
 MEASURES = {
     "ratio": (lambda record: record["ratio"], "{:.3g} times as fast as its baseline"),
     "ratio to NumPy": (_times_as_fast_as("NumPy"), "{:.3g} times as fast as NumPy"),
-    # Newton's method is the baseline's default.
+    # By default, statsmodels fits with Newton's method.
     "ratio to statsmodels": (
         _times_as_fast_as(f"{STATSMODELS} newton"),
         "{:.3g} times as fast as statsmodels' default",
@@ -62,7 +62,7 @@ def read_bounds(path=FILE):
 
 
 def find_bounds(bounds, case, level):
-    """Return the bounds of a case on an instruction set level; one thread has the bounds of the comparison."""
+    """Return the bounds of a case on an instruction set level. Single-thread records use the comparison's bounds."""
     case = COMPARISON_RECORDS.get(case, case)
     case_bounds = [bound for bound in bounds if bound["case"] == case]
     return [bound for bound in case_bounds if bound["machine"] == level] or [
@@ -71,13 +71,13 @@ def find_bounds(bounds, case, level):
 
 
 def find_violated_bounds(bounds, records, level):
-    """Return a sentence for each bound that the records violate; `records` is a dict by the names of cases."""
+    """Return a sentence for each bound that is violated. `records` maps the names of cases to records."""
     violations = []
     for case, record in records.items():
         for bound in find_bounds(bounds, case, level):
             measure, words = MEASURES[bound["measure"]]
             value = measure(record)
-            # The ratio to a baseline that was stopped is only a lower bound.
+            # If the baseline was stopped, the ratio is only a lower bound.
             is_low = "at least" in bound and value < bound["at least"] and not record.get("is_bound")
             if is_low or ("at most" in bound and value > bound["at most"]):
                 side = "at least" if is_low else "at most"

@@ -1,7 +1,7 @@
 """The published verdicts on the reports' claims. ``python -m benchmarks.claims RESULTS`` records a run.
 
-RESULTS is a folder written by `fastlin reproduce` on MNIST, where the command names the CIFAR-10 studies. The rows,
-metrics and figures are stored in docs/studies.
+RESULTS is the output folder of `fastlin reproduce` on MNIST with the CIFAR-10 studies named. The claims, metrics and
+figures are stored in docs/studies.
 """
 
 import json
@@ -32,7 +32,7 @@ OMITTED = ("images.png",)
 
 
 def record_claims(results, path=RECORD):
-    """Evaluate the claims on the results.json of a folder, and store rows, metrics and figures."""
+    """Evaluate the claims with results.json in the folder `results`, and store claims, metrics and figures."""
     content = read_results(results / "results.json")
     titles = [f"mnist.{name}" for name in STUDIES] + [f"cifar10.{name}" for name in CIFAR10_STUDIES]
     entries = choose_entries(content, [title for title in titles if title in content])

@@ -1,4 +1,4 @@
-"""Comparisons: interleaved fits of fastlin and its baselines, valid only if they reach the same objective.
+"""Comparisons of interleaved fits of fastlin and its baselines. They are valid only if the objectives agree.
 
 A problem has X, n_classes and three measures: `objective(*solution)`, `accuracy(*solution)` on the rows of X, and
 `test(*solution)`, the Scores on test rows. A library is a function from a problem to its solution, a tuple.
@@ -24,7 +24,7 @@ from fastlin.kernels.machine.threads import count_threads, limit_threads
 FASTLIN = "fastlin"
 # Maximum relative difference of fastlin's objective from the baseline's, unless a comparison has its own rule.
 EQUAL = 1e-6
-# Maximum accuracy difference between fits with nearly equal objectives: a fraction of the rows, or a number of rows.
+# Fits with nearly equal objectives may differ in accuracy by this fraction of the rows, or by this number of rows.
 EQUAL_ACCURACY, EQUAL_ROWS = 0.005, 5
 # A baseline whose first repetition takes this many times as long as the fastest baseline is not called again.
 OUT_OF_REACH = 2
@@ -41,9 +41,9 @@ MAX_SECONDS = 600
 class Rule:
     """Criteria for equal results of a comparison, and the tol of fastlin. All numbers are relative.
 
-    fastlin's objective may exceed the baseline's objective by at most `suboptimality`. All baselines are known to stop
-    at least `baselines_above` above the minimum. If all libraries run the same steps, `same_steps_tol` replaces
-    `suboptimality` and bounds the absolute difference between the objectives.
+    fastlin's objective may exceed the baseline's objective by at most `suboptimality`. Every baseline stops at
+    least `baselines_above` above the minimum. If all libraries run the same steps, `same_steps_tol` replaces
+    `suboptimality` and bounds the difference between the objectives in both directions.
     """
 
     tol: float | None = None
@@ -53,12 +53,12 @@ class Rule:
     same_accuracy: bool = True
 
     def __post_init__(self):
-        """Raise a ValueError if the objective of a fit with tol could exceed the baseline's objective by too much."""
+        """Raise a ValueError if a fit with `tol` could exceed the baseline's objective by more than the rule allows."""
         if self.tol is not None and self.tol > self.suboptimality + self.baselines_above:
             raise ValueError(f"tol must be at most suboptimality + baselines_above, got {self.tol:g}")
 
 
-# The rule for baselines that can reach the minimum uses the accuracy that fastlin certifies.
+# For baselines that can reach the minimum, the allowed difference is the accuracy that fastlin certifies.
 CERTIFIED = Rule(tol=EQUAL)
 
 
@@ -101,8 +101,8 @@ class Case:
     title: str
     # These fields have the same meaning as in Comparison.
     load: Callable
-    # A function of the loaded data and a boolean (whether the run is a full one) that returns the other fields of the
-    # record as plain values.
+    # A function that returns the other fields of the record as plain values. Its arguments are the loaded data and
+    # whether the run is full.
     measure: Callable
     rows: int | None = None
 
@@ -113,7 +113,7 @@ class Case:
 
 
 class Run(NamedTuple):
-    """Calls of a library: median seconds, whether no call issued a ConvergenceWarning, and the solution."""
+    """Calls of a library: the median seconds, whether there was no ConvergenceWarning, and the solution."""
 
     seconds: float
     has_converged: bool
@@ -122,10 +122,10 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Results of a comparison for each library with its best number of threads; many fits have arrays of objectives.
+    """Results of each library with its best number of threads. A comparison of many fits has arrays of objectives.
 
-    `reached` lists the libraries that reach the objective. `repetitions` contains the ratios of the baseline's time to
-    the mean time of the fastlin calls before and after it.
+    `reached` lists the libraries that reach the objective. For each call of the baseline, `repetitions` contains the
+    ratio of its time to the mean time of the fastlin calls before and after it.
     """
 
     comparison: Comparison
@@ -152,7 +152,7 @@ class Outcome:
 
     @property
     def gap(self):
-        """The relative difference of fastlin's objective from the baseline's; the maximum for many fits."""
+        """The relative difference of fastlin's objective from the baseline's. For many fits, it is the maximum."""
         return float(np.max(np.divide(self.objectives[FASTLIN], self.objectives[self.baseline]) - 1))
 
     @property
@@ -160,7 +160,7 @@ class Outcome:
         return all(run.has_converged for run in self.runs[FASTLIN])
 
     def test(self, name):
-        """Return the Scores of a library; without test rows, every fifth row is held out from another fit."""
+        """Return the Scores of a library. Without test rows, it is fitted again with every fifth row held out."""
         problem, solution = self.problem, self.runs[name][-1].solution
         if isinstance(problem, TriedProblem) and problem.X_test is None:
             problem, solve = (
@@ -215,7 +215,7 @@ class Outcome:
 
 
 def load_problem(comparison, whole=False):
-    """Return the problem of a comparison; raise a NotImplementedError to skip the comparison if data are missing."""
+    """Return the problem of a comparison. If data are missing, raise a NotImplementedError to skip the comparison."""
     require(comparison.package)
     return comparison.load(None if whole else comparison.rows)
 
@@ -287,7 +287,7 @@ def run_comparison(comparison, problem, n_threads=None):
 
 
 def measure_interleaved(calls, n_repetitions, n_calls=1, n_warm_up=1):
-    """Return the seconds per call of each named function, in interleaved repetitions of n_calls after warm-up calls."""
+    """Return lists of seconds per call by name. The functions alternate; a repetition has `n_calls` calls."""
     seconds = {name: [] for name in calls}
     with threadpool_limits(count_threads()):
         for repetition in range(-n_warm_up, n_repetitions):

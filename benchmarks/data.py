@@ -1,4 +1,4 @@
-"""Data of the benchmarks, read from disk or simulated but never downloaded. sparse_data.py simulates sparse rows."""
+"""Data of the benchmarks. They are read from disk or simulated, never downloaded."""
 
 import os
 from dataclasses import replace
@@ -59,7 +59,7 @@ def load_letter(folder=None):
 
 
 def make_synthetic(n_classes, n_samples, n_features, seed):
-    """Return a Dataset of overlapping Gaussian clusters, one per class. There is one test row per five others."""
+    """Return a Dataset with an overlapping Gaussian cluster per class. There is one test row per five training rows."""
     generator = np.random.default_rng(seed)
     centers = generator.normal(0, 2 / np.sqrt(n_features), (n_classes, n_features))
     n_test = max(n_samples // 5, n_classes)
@@ -79,13 +79,13 @@ def draw_classes(n, d, n_classes, scale, dtype=np.float64, seed=0):
 
 
 def standardize(X, *others):
-    """Return X with columns standardized to mean 0 and standard deviation 1, and other arrays transformed likewise."""
+    """Return X with standardized columns, and the other arrays transformed with the same means and deviations."""
     scaler = StandardScaler().fit(X)
     return [scaler.transform(rows) for rows in (X, *others)]
 
 
 def draw_dataframe(n_rows, n_all=None, levels=DATAFRAME_LEVELS, n_numbers=DATAFRAME_NUMBERS):
-    """Return a TriedProblem of two classes whose rows are a DataFrame: categorical columns, then normal columns."""
+    """Return a two-class TriedProblem. The columns of its DataFrame are categorical or normally distributed."""
     try:
         import pandas as pd
     except ImportError:
@@ -112,6 +112,6 @@ def draw_dataframe(n_rows, n_all=None, levels=DATAFRAME_LEVELS, n_numbers=DATAFR
 
 
 def encode_before(model):
-    """Return a pipeline of scikit-learn's one-hot encoder for categorical columns and a model."""
+    """Return a pipeline that one-hot encodes categorical columns with scikit-learn and then applies a model."""
     categorical = make_column_selector(dtype_include="category")
     return make_pipeline(make_column_transformer((OneHotEncoder(), categorical), remainder="passthrough"), model)

@@ -28,10 +28,10 @@ from fastlin.kernels.machine.threads import count_threads
 from fastlin.other_libraries import MAX_PARAMETERS_OF_A_HESSIAN, fit_fastlin, fit_glum
 
 SOLVERS = "lbfgs", "newton-cg", "newton-cholesky"
-# Coefficients are less accurate if their relative error exceeds both this and the baseline's error.
+# Coefficients count as less accurate if their relative error exceeds this value and the baseline's error.
 MIN_WORSE_ERROR = 1e-3
 REFERENCE_TOL = 1e-13
-# newton-cholesky is not a baseline if its Hessian needs more multiply-adds than this, that is, seconds.
+# newton-cholesky is not a baseline if its Hessian needs more multiply-adds than this, because it would take seconds.
 MAX_HESSIAN_WORK = 100_000_000_000
 WITHIN = 1e-3
 GRID, REAL, DATAFRAMES = "grid", "real tables", "dataframes"
@@ -42,7 +42,7 @@ SHORT_GROUPS, MAX_SHORT_ROWS = (GRID, REAL, BENCH, THREADS_TABLE, L1), 1_000
 HARD = {"correlated": {"correlation": 0.95}, "unbalanced": {"imbalance": 3.0}, "raw scales": {"spread": 1e3}}
 BUNDLED = {"iris": load_iris, "wine": load_wine, "breast cancer": load_breast_cancer, "digits": load_digits}
 DEFAULT_ITERATIONS = 100
-# With this many rows scikit-learn takes minutes, so its fastest solver is determined on fewer rows.
+# scikit-learn takes minutes for MANY_ROWS rows, so its fastest solver is determined on TRIED_ROWS rows.
 MANY_ROWS, TRIED_ROWS = 1_000_000, 20_000
 
 
@@ -55,12 +55,12 @@ class Case:
     load: Callable
     # The numbers of rows, columns and classes if the problem belongs to a grid.
     shape: tuple = ()
-    # The tol of all libraries, and max_iter of scikit-learn's solvers for L2.
+    # `tol` of all libraries, and `max_iter` of scikit-learn's L2 solvers.
     tol: float = TOL
     max_iter: int = DEFAULT_ITERATIONS
     # The prefix of the names of the case's baselines.
     among: str = ""
-    # If given, only the default and the baseline that is fastest on this number of rows are fitted to all rows.
+    # If given, all baselines are fitted to this number of rows, and only the default and the fastest one to all rows.
     tried_rows: int | None = None
 
     @property

@@ -62,7 +62,7 @@ def load_mnist(n_rows, dtype="float64", C=C, n_all=None, **parameters):
 
 
 def pose_letter(n_rows, is_standardized=False):
-    """Return Letter Recognition."""
+    """Return the problem of Letter Recognition."""
     data = load_letter()
     X, X_test = data.X_train[:n_rows], data.X_test
     if is_standardized:
@@ -118,9 +118,9 @@ def _compare(title, load, baselines, rows=None, rule=CERTIFIED, solver="auto", *
     return Comparison(title, load, fit, baselines, rows=rows, rule=rule, **options)
 
 
-# On MNIST lbfgs stops 1.4e-3 above the minimum, or more.
+# On MNIST, lbfgs stops at least 1.4e-3 above the minimum.
 BY_DEFAULT = Rule(tol=TOL, baselines_above=1e-3)
-# On probes with many classes lbfgs stops 4.6e-4 or more above the minimum; with ten classes it reaches the minimum.
+# On probes with many classes, lbfgs stops at least 4.6e-4 above the minimum. With ten classes, it reaches the minimum.
 PROBE_RULE = Rule(tol=TOL, baselines_above=TOL)
 LBFGS = by_scikit_learn("lbfgs")
 PROBES = {

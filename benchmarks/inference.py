@@ -42,7 +42,7 @@ def fit_statsmodels(problem, method):
 
 
 def fit_glum(problem):
-    """Return glum's estimates without its factor n / (n - p) of the covariance, a correction for linear models."""
+    """Return glum's estimates. Scaling by (n - p) / n removes the covariance's correction for linear models."""
     from glum import GeneralizedLinearRegressor
 
     model = GeneralizedLinearRegressor(family="binomial", alpha=0).fit(problem.X, problem.y)
@@ -53,20 +53,20 @@ def fit_glum(problem):
 
 
 def _complete_solution(problem, coef, intercept, std_errors):
-    """Return coef (K, d), intercept (K,) and standard errors from estimates without the first class, the reference."""
+    """Return coef (K, d), intercept (K,) and standard errors. If K > 2, zeros for the first class are added."""
     if problem.n_classes > 2:
         coef, intercept = np.vstack([np.zeros_like(coef[:1]), coef]), np.concatenate([[0.0], intercept])
     return coef, intercept, std_errors
 
 
 def pose_table(X, y, X_test=None, y_test=None):
-    """Return the unpenalized problem for rows. For statsmodels, X has a leading column of ones and is in C order."""
+    """Return the unpenalized problem of X and y. For statsmodels, `other_inputs` is [1, X] in C order."""
     ones = np.column_stack([np.ones(len(X)), X])
     return TriedProblem("table", X, y, int(y.max()) + 1, np.inf, True, X_test=X_test, y_test=y_test, other_inputs=ones)
 
 
 def draw_table(n_rows, n_all, d, n_classes):
-    """Return a problem with normal columns, labels drawn from the model, and overlapping classes."""
+    """Return a problem with normally distributed columns, labels drawn from the model, and overlapping classes."""
     n = n_rows or n_all
     d = d if n == n_all else min(d, max(1, n // ROWS_PER_COLUMN))
     X, y = draw_classes(n + count_test_rows(n), d, n_classes, 1 / np.sqrt(d))
@@ -74,7 +74,7 @@ def draw_table(n_rows, n_all, d, n_classes):
 
 
 def measure_inference(problem, whole, name):
-    """Return a dict from the comparison's name to its record, with differences between the libraries' estimates."""
+    """Return the record of a comparison, with differences between the libraries' estimates."""
     for package in (STATSMODELS, "glum"):
         require(package)
     comparison = COMPARISONS[name] if whole else shorten(COMPARISONS[name])
@@ -96,7 +96,7 @@ def measure_inference(problem, whole, name):
 
 
 def _list_estimates(solution):
-    """Return the estimates and their standard errors, each of shape (K', d + 1)."""
+    """Return the estimates that have standard errors, and the standard errors. Both have d + 1 columns."""
     coef, intercept, errors = solution
     return np.concatenate([coef, intercept[..., None]], axis=-1)[-len(errors) :], errors
 

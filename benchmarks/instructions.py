@@ -3,7 +3,7 @@
 ``python -m benchmarks.instructions`` counts instructions under callgrind, with one thread and code for x86-64-v3, and
 fails if a case needs 3 % more instructions than in instructions.json. Callgrind runs this module with ``--run``. Each
 case runs first without counting, and then between two client requests, which have no effect outside valgrind. Each dump
-contains one run of a case, and the smallest count is used.
+contains one run of a case, and the smallest count of each case is used.
 """
 
 import argparse
@@ -43,7 +43,8 @@ SETTINGS = {
     "PYTHONHASHSEED": "0",
 }
 
-# A valgrind client request on x86-64: an address in rax, zero in rdx, and the instructions that valgrind recognizes.
+# Machine code of a valgrind client request on x86-64: it sets rax to an address and rdx to zero, before
+# the instructions that valgrind recognizes.
 REQUEST = bytes.fromhex("4889f8 31d2 48c1c703 48c1c70d 48c1c73d 48c1c733 4887db 4889d0 c3")
 # The numbers of callgrind's requests in callgrind.h.
 DUMP, ZERO, START = 0x43540000, 0x43540001, 0x43540004
@@ -89,14 +90,14 @@ def make_requester():
 
 
 def run_cases():
-    """Run all cases, for callgrind."""
+    """Run all cases under callgrind."""
     cases, request = make_cases(), make_requester()
     # Python specializes bytecode during the first calls, up to the eighth. Fits of digits take many seconds under
     # valgrind, so they are run once.
     runs = [name for name in cases for _ in range(1 if "digits" in name else 12)]
     for name in runs:
         cases[name]()
-    # Garbage collection would be included in the count of an arbitrary case.
+    # Garbage collection would be counted in an arbitrary case.
     gc.disable()
     request(START)
     for name in runs:
@@ -148,7 +149,7 @@ def compare(counts, recorded):
 
 
 def main(arguments=None, path=FILE):
-    """Count instructions; compare the counts with the recorded counts or record them; return the exit status."""
+    """Count instructions, and compare them with the recorded counts or record them. Return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__.splitlines()[0])
     parser.add_argument("--record", action="store_true", help="store the new counts in instructions.json")
     parser.add_argument("--run", action="store_true", help="run the cases, for callgrind")

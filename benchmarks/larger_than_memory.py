@@ -1,4 +1,4 @@
-"""Fits to rows in files, in blocks and with Dask workers, compared with a fit in memory.
+"""Fits to rows in files, block by block and with Dask workers, compared with a fit in memory.
 
 ``python -m benchmarks.larger_than_memory`` prints medians of three interleaved fits. With ``--whole``, it fits a file
 of 20 GB once, and only in blocks.
@@ -87,7 +87,7 @@ def make_dask_array(path):
 
 
 def open_workers(stack, n_workers):
-    """Return the client of workers that together use as many threads as a fit in memory; the stack closes them."""
+    """Return a Dask client. Its workers together use as many threads as a fit in memory, and `stack` closes them."""
     import dask
     from distributed import Client, LocalCluster
 
@@ -98,7 +98,7 @@ def open_workers(stack, n_workers):
 
 
 def prepare(libraries, paths, folder, stack):
-    """Return the fit function of each library, and the seconds for decoding Parquet files or None."""
+    """Return the fit function of each library, and the seconds for decoding Parquet files (or None)."""
     calls, seconds = {}, None
     mapped, y = np.load(paths[0], mmap_mode="r"), np.load(paths[1])
     for name in libraries:
@@ -122,7 +122,7 @@ def prepare(libraries, paths, folder, stack):
 
 
 def measure(libraries, sizes, n_repetitions):
-    """Return the records of interleaved fits by library, and the seconds for decoding Parquet files or None."""
+    """Return the record of each library's interleaved fits, and the seconds for decoding Parquet files (or None)."""
     # Dask sets OMP_NUM_THREADS=1 in this process when it starts workers, so fits here would use one thread.
     with limit_threads(count_threads()), TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)

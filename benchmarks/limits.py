@@ -28,13 +28,13 @@ N_FILE_ROWS, READ_BYTES = 2_000_000, 8 << 20
 N_BLOCKS = 32
 # Length of a chain of multiply-adds on one number. Lengths from 8 to 32 reach the maximum rate.
 CHAIN = 16
-# Number of chains. Their numbers fit in the fastest cache.
+# Number of chains. Their values fit in the L1 cache.
 N_STARTS = 1024
 
 
 @numba.njit(nogil=True, error_model="numpy")
 def read_block(block, n_blocks, values, sums):
-    """Set sums[block] to the sum of a block of integers, limited only by memory reads."""
+    """Set sums[block] to the sum of a block of integers. Only memory reads limit the speed."""
     n = values.shape[0]
     chunk = values[block * n // n_blocks : (block + 1) * n // n_blocks]
     total = np.int64(0)
@@ -45,7 +45,7 @@ def read_block(block, n_blocks, values, sums):
 
 @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def multiply_add_block(block, n_blocks, starts, factor, term, n_rounds, sums):
-    """Set sums[block] to n_rounds times the sum of the numbers after CHAIN multiply-adds each, all in registers."""
+    """Set sums[block] to `n_rounds` times the sum of the starts after CHAIN multiply-adds in registers."""
     total = starts.dtype.type(0)
     for _ in range(n_rounds):
         for i in range(starts.shape[0]):
@@ -70,7 +70,7 @@ def make_read(X):
 
 
 def make_arithmetic(n_operations, precision):
-    """Return a function that computes about n_operations operations, two per multiply-add, and their exact number."""
+    """Return a function that runs about `n_operations` operations, and their exact number. A multiply-add is two."""
     starts = np.linspace(0, 1, N_STARTS, dtype=precision)
     n_rounds = max(1, round(n_operations / (2 * CHAIN * N_STARTS * N_BLOCKS)))
     sums = np.empty(N_BLOCKS, precision)
@@ -85,7 +85,7 @@ def make_arithmetic(n_operations, precision):
 
 
 def measure_limit(loaded, whole):
-    """Return the times of fastlin and its limits; `loaded` is a description and a dict of the functions to time."""
+    """Return the times of fastlin and its limits. `loaded` contains a description and a dict of functions."""
     data, calls = loaded
     repetitions = measure_interleaved(calls, REPETITIONS, N_CALLS)
     seconds = {name: median(times) for name, times in repetitions.items()}
@@ -103,7 +103,7 @@ def measure_limit(loaded, whole):
 
 
 def load_pass(n_rows, dtype, order="C"):
-    """Return a pass over noise of MNIST's shape with a dtype and order, a plain read of X, and the arithmetic only."""
+    """Return a pass over noise with MNIST's shape, a plain read of X, and the arithmetic of the pass alone."""
     X = np.random.default_rng(0).integers(0, 256, (n_rows or N_ROWS, N_FEATURES), np.uint8)
     X = np.asarray(X if dtype == "uint8" else (X / 255).astype(dtype), order=order)
     fused_pass = make_pass(X)
@@ -113,7 +113,7 @@ def load_pass(n_rows, dtype, order="C"):
 
 
 def load_step(n_rows):
-    """Return a step on a large batch, and only its matrix products on contiguous rows."""
+    """Return a step on a large batch, and the matrix products of the step alone, on contiguous rows."""
     X, y = networks.draw_data(n_rows or networks.N_LARGE_ROWS, networks.N_LARGE_FEATURES)
     batch_size = min(networks.LARGE_BATCH_SIZE, len(X) // 2)
     words = f"{batch_size:,} × {X.shape[1]:,}, {networks.N_HIDDEN} hidden units, {X.dtype}"
@@ -139,7 +139,7 @@ def read_from_disk(path):
 
 
 def pass_over_file(fused_pass, path):
-    """Run the pass of a FusedPass over blocks of a file that contains its X, read from the disk."""
+    """Run a FusedPass over blocks of a file on disk that contains its X."""
     drop_cached_pages(path)
     rows = fused_pass.objective.rows
     samples = Samples(rows.row_indices, rows.labels, rows.weights)

@@ -1,6 +1,6 @@
-"""Comparisons of many fits to one X: paths over C, cross-validation, labels, resamples, permutations, and tools.
+"""Comparisons of many fits to one X: paths over C, cross-validation, labels, resamples and permutations.
 
-fastlin computes all fits in one call, or one of scikit-learn's tools runs with the patch. scikit-learn's fits run
+Either one call of fastlin computes all fits, or a scikit-learn tool runs with the patch. scikit-learn's fits run
 sequentially, in processes and in threads, and the fastest of these is the baseline.
 """
 
@@ -38,7 +38,7 @@ SEED = 0
 CS = np.logspace(-3, 3, 20)
 # The numbers of rows, features and labels.
 LABELS = 20_000, 64, 200
-# Held-out losses must agree to this accuracy, because scikit-learn's fits are within 1e-4 of the minimum.
+# Held-out losses must agree only to this accuracy, because scikit-learn's fits are within 1e-4 of the minimum.
 SAME_SCORES = Rule(same_steps_tol=1e-2)
 SOLVERS = "lbfgs", "newton-cholesky"
 SEQUENTIAL, PROCESSES, IN_THREADS = WAYS = "one after the other", "processes", "threads"
@@ -46,7 +46,7 @@ SEQUENTIAL, PROCESSES, IN_THREADS = WAYS = "one after the other", "processes", "
 
 @dataclass(frozen=True, eq=False)
 class Grid(ManyProblems):
-    """Problems for ascending C, with the training rows of each stratified fold or with all rows."""
+    """Problems for ascending C, either on the training rows of each stratified fold or on all rows."""
 
     name: str
     X: np.ndarray | csr_matrix
@@ -79,7 +79,7 @@ class Grid(ManyProblems):
 
 
 class Labels(Grid):
-    """Problems for ascending C and multilabel y (n, n_labels), where C is chosen for each label."""
+    """Problems for each label of y (n, n_labels) and ascending C. C is chosen separately for each label."""
 
     def subproblems(self):
         # X is converted once for all fits, because each fit is measured in float64.
@@ -88,7 +88,7 @@ class Labels(Grid):
             yield X, label, label_test
 
     def test(self, coef, intercept, C_indices):
-        """Return the mean Scores of the fits with each label's chosen C, given by indices of shape (n_labels,)."""
+        """Return the mean Scores of the fits with each label's chosen C. `C_indices` has shape (n_labels,)."""
         scores = self._score_each(TriedProblem.test, coef, intercept)
         return take_mean([scores[k * len(self.Cs) + index] for k, index in enumerate(C_indices)])
 
@@ -193,7 +193,7 @@ def _compare_on_one_hot(baseline, solve, fit_intercept=False, package=""):
 
 @dataclass(frozen=True, eq=False)
 class Resamples(ManyProblems):
-    """Fits to resampled rows (n_fits, m) of the same data. Each fit is tested on the rows that were not drawn."""
+    """Fits to resamples of the same data. `rows` has shape (n_fits, m). The test rows of a fit are all other rows."""
 
     X: np.ndarray
     y: np.ndarray
@@ -250,7 +250,7 @@ def fit_bagging(fits, model):
 
 
 def fit_labels(fits, model, labels=slice(None)):
-    """Fit the model to some labels with each C, warm-started; choose the C with the smallest loss on test rows."""
+    """Fit the model to `labels` with each C, warm-started. Choose the C with the smallest loss on test rows."""
     solutions, y, y_test, model = [], fits.y[:, labels], fits.y_test[:, labels], clone(model)
     model.set_params(warm_start=True, l1_ratio=fits.l1_ratio, fit_intercept=fits.fit_intercept)
     for C in fits.Cs:
@@ -297,13 +297,13 @@ def run_fastlin(problem, tol, run):
 
 
 def run_patched(problem, run, way):
-    """Return the result of a tool for scikit-learn's model with the patch; `way` is one of WAYS."""
+    """Return a tool's result for scikit-learn's model with the patch. `way` is one of `WAYS`."""
     with fastlin.patch_sklearn():
         return run_in(way, run, problem, ScikitLearnLogisticRegression())
 
 
 def run_in(way, run, problem, model):
-    """Run a tool in one of WAYS. BLAS has one thread, because more threads are not faster for tables of this size."""
+    """Run a tool in one of `WAYS`. BLAS has one thread, because more do not help with small tables."""
     with threadpool_limits(1):
         if way == SEQUENTIAL:
             return run(problem, model)
@@ -338,7 +338,7 @@ def _make_embeddings(n_rows, n_features, n_labels):
 
 
 def load_labels(n_rows, size, Cs=(1.0,), make=_make_rows, fit_intercept=True, l1_ratio=0.0, **options):
-    """Return fits for each label and C; size contains the numbers of rows, features and labels."""
+    """Return problems for each label and C. `size` contains the numbers of rows, features and labels."""
     n, n_features, n_labels = (n_rows, size[1], size[2] // SHORT_DIVISOR) if n_rows else size
     X, Y = make(n + count_test_rows(n), n_features, n_labels, **options)
     return Labels("labels", X[:n], Y[:n], X[n:], Y[n:], 2, np.array(Cs), fit_intercept, l1_ratio)
@@ -346,7 +346,7 @@ def load_labels(n_rows, size, Cs=(1.0,), make=_make_rows, fit_intercept=True, l1
 
 def _load_bootstrap(n_rows):
     X, Y = _make_rows(n_rows or 5_000, 20)
-    # These are the same draws as in `bootstrap`.
+    # `bootstrap` resamples the same rows.
     seed = int(check_random_state(SEED).randint(np.iinfo(np.int32).max))
     draws = (np.random.default_rng((seed, number)) for number in range(1_000 // SHORT_DIVISOR if n_rows else 1_000))
     return Resamples(X, Y[:, 0], np.array([draw.integers(len(X), size=len(X)) for draw in draws]))
@@ -377,7 +377,7 @@ def _run_scikit_learn(way, run, solver="lbfgs"):
 
 
 def _compare(title, load, ours, theirs=None, rule=CERTIFIED, solvers=SOLVERS, way=SEQUENTIAL):
-    """Return the Comparison of functions of a problem and a model; without a tol, fastlin runs through the patch."""
+    """Return a Comparison. `ours` and `theirs` take a problem and a model. Without a tol, `ours` uses the patch."""
     run = partial(run_patched, way=way) if rule.tol is None else run_fastlin
     run = partial(run, run=ours)
     baselines = {
@@ -385,7 +385,7 @@ def _compare(title, load, ours, theirs=None, rule=CERTIFIED, solvers=SOLVERS, wa
         for solver in solvers
         for way in WAYS
     }
-    # The number of threads is the number of processes or threads in each of WAYS. BLAS always has one thread.
+    # "all" is the number of processes or of threads. BLAS always has one thread.
     return Comparison(title, load, run, baselines, 400, rule=rule, baseline_threads=("all",))
 
 

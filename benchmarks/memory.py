@@ -22,7 +22,7 @@ from fastlin.objective.problem_batch import BATCH_BYTES
 CV_ROWS = 4_000
 FRACTION_OF_X = 0.2
 MAX_SCORES = 64 << 20
-# Memory allowed for a small X: the preconditioner, the matrices from which it is computed, and the sums of a pass.
+# Memory allowed for a small X: for the preconditioner, the matrices that it needs, and the accumulators of a pass.
 MIN_ALLOWED = 32 << 20
 # Number of float64 vectors with the size of the coefficients.
 N_VECTORS = 16
@@ -58,9 +58,9 @@ def count_bytes(X):
 def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
     """Return the maximum additional memory of fits in bytes.
 
-    Each of `n_fits` parallel fits may use a fifth of X or 32 MB; an array (n, K) up to 64 MB or the size of X; and the
-    solver's vectors, pairs and class blocks, or the Hessian of an unpenalized fit, within the budget. All fits together
-    may use a transposed copy of X if X is sparse or the penalty is L1.
+    Each of `n_fits` parallel fits may use a fifth of X, or 32 MB if that is more. It may also use an array (n, K) of up
+    to 64 MB or the size of X, and, within the budget, the solver's vectors, pairs and class blocks, or the Hessian of
+    an unpenalized fit. All fits together may use a transposed copy of X if X is sparse or the penalty is L1.
     """
     n, d = X.shape
     n_rows_coef = 1 if n_classes == 2 else n_classes
@@ -73,7 +73,7 @@ def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
     if not has_l1:
         n_pairs, precision = budget.choose_pairs(n_parameters)
         vectors += 2 * n_pairs * n_parameters * np.dtype(precision).itemsize
-    # Blocks for each class if X is dense.
+    # If X is dense, the preconditioner has a block for each class.
     blocks = 4 * n_rows_coef * (d + 1) * (d + 2) // 2
     is_quick = not issparse(X) and (d + 1) ** 2 <= 2 * X.size
     has_blocks = is_quick and budget.holds(blocks) and not budget.holds_preconditioner(blocks)
@@ -100,7 +100,7 @@ def measure(X, y, parameters, fit="LogisticRegression"):
 def measure_case(problem, whole, fit, baseline, n_fits, parameters):
     """Return the additional memory of one of FITS, the memory allowed for n_fits fits, and the baseline's memory."""
     X, y, parameters = problem.X, problem.y, parameters or {"C": problem.C, "l1_ratio": problem.l1_ratio}
-    # A batch of labels has no array of scores.
+    # A batch of labels stores no array of scores.
     allowed_batch, allowed_fit = (
         BATCH_BYTES + MIN_ALLOWED,
         count_allowed_bytes(X, len(np.unique(y)), parameters, n_fits),

@@ -29,13 +29,13 @@ SEED = 0
 ALLOWED = 1e-4
 N_ENTRIES, SPARSE_ROWS, COLUMNS = 30, 20_000, (1_000, 20_000, 50_000, 300_000)
 COURSE_TRAIN, COURSE_VAL, COURSE_RATE, COURSE_EPOCHS = 20_000, 1_000, 0.01, 50
-# After several thousand steps the objectives differ by rounding errors. In float32, these are errors of the steps.
+# After several thousand steps, rounding errors make the objectives differ. In float32, the steps are rounded.
 COURSE_ALLOWED = {"float64": 1e-11, "float32": 1e-4}
 
 
 @dataclass(frozen=True, eq=False)
 class Examples(Task):
-    """Rows whose solutions are coef (K, d), intercept (K,) and a boolean, whether the model is one-vs-rest.
+    """Rows. A solution consists of coef (K, d), intercept (K,) and, optionally, whether the model is one-vs-rest.
 
     One-vs-rest probabilities are divided by their sum, as in SGDClassifier's `predict_proba`.
     """

@@ -35,7 +35,7 @@ ALLOWED = 5e-5
 
 
 def draw_data(n_rows, n_features):
-    """Return normal X (n, d), float32, and y (n,) drawn from a softmax of the columns of X."""
+    """Return normally distributed float32 X (n, d), and y (n,) drawn from a softmax model of X."""
     return draw_classes(n_rows, n_features, N_CLASSES, 1 / np.sqrt(n_features), np.float32, SEED)
 
 
@@ -51,7 +51,7 @@ def draw_start(random_state, n_features):
 
 @dataclass(frozen=True, eq=False)
 class Epoch(Task):
-    """The float32 rows of an epoch. Solutions are lists of the coefs and the intercepts of the layers."""
+    """The float32 rows of an epoch. A solution is a list of the layers' coefs and a list of their intercepts."""
 
     def find_raw_scores(self, X, coefs, intercepts):
         hidden = np.maximum(X.astype(np.float64) @ coefs[0] + intercepts[0], 0)

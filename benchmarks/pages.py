@@ -1,4 +1,4 @@
-"""Write published measurements to the documents. Each block of a document is between two comments."""
+"""Write published measurements to the documents. Each generated block is between two comments."""
 
 import re
 from functools import partial
@@ -87,7 +87,7 @@ def write_pages(machines):
 
 
 def fill_blocks(text, machines):
-    """Return the text of a document with its blocks rewritten with the machines' records."""
+    """Return the text of a document after rewriting its blocks from the machines' records."""
 
     def fill(match):
         study = match[2].removeprefix(STUDY)
@@ -111,7 +111,7 @@ def for_each_machine(show, missing="No machine has been measured yet.", is_title
 
 
 def show_comparisons(name, machine):
-    """Yield the table of a machine's comparisons, and the reasons for the comparisons that fastlin loses."""
+    """Yield the table of a machine's comparisons, and the reasons why fastlin is slower in some of them."""
     comparisons = _select_comparisons(machine)
     slower = [
         f"- {tables.describe_case(record)}: "
@@ -153,7 +153,7 @@ def _list_excluded(machine, kind):
 
 
 def summarize_comparisons(machines, titles=CHOSEN):
-    """Return a table of chosen comparisons and a list of losses, for the machine that measured one of them last."""
+    """Return a table of chosen comparisons from the machine with the latest of them, and the cases that are slower."""
     measured = [machine for machine in machines.values() if not machine["records"].keys().isdisjoint(titles)]
     machine = max(
         measured,
@@ -174,7 +174,7 @@ def summarize_comparisons(machines, titles=CHOSEN):
 
 
 def _count_losses(machine):
-    """Return the number of comparisons that fastlin loses, their names, and the number of problems of other kinds."""
+    """Return phrases that count the cases of each kind in which fastlin is slower, with the names of comparisons."""
     counted, _ = split_records(machine)
     comparisons = list(_select_comparisons(machine).values())
     losses = [tables.describe_case(record) for record in comparisons if tables.is_slower(record)]
@@ -222,7 +222,7 @@ def _summarize_everyday(record, title):
 
 
 def _describe_speed(record):
-    """Return "2.0 × faster", "even" or, in bold with the inverse ratio, "2.0 × slower", and the interval."""
+    """Return "2.0 × faster", "even", or in bold "2.0 × slower" with the inverse ratio. An interval may follow."""
     if tables.is_even(record):
         return f"even: {tables.format_interval(record)}"
     if tables.is_slower(record):
@@ -305,7 +305,7 @@ def show_scaling(name, machine):
 
 
 def show_plot(name, machine, kind, description, folder=""):
-    """Yield the figure of a kind in a folder, if the machine's records have one."""
+    """Yield the Markdown of a figure, if the machine's records include this kind."""
     if f"{name}-{kind}.png" in choose_plots({name: machine}):
         yield embed_figure(name, machine, kind, description, folder)
 
@@ -324,7 +324,7 @@ def describe_runs(name, machine):
 
 
 def _show_plots(kind, description, folder="benchmarks/"):
-    """Return the function that shows the figures of a kind of all machines."""
+    """Return a function that embeds the figures of one kind for all machines."""
     return for_each_machine(partial(show_plot, kind=kind, description=description, folder=folder), "", is_titled=False)
 
 

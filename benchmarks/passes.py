@@ -24,7 +24,7 @@ N_PASSES = 5
 IN_F_ORDER = "NumPy, scores in F order"
 # Maximum relative difference of J. float32 passes accumulate rows in float64, but NumPy accumulates in float32.
 ALLOWED = {"float64": 1e-11, "float32": 2e-5, "uint8": 2e-5}
-# 48 MB exceed the processor's caches, so the pass reads from memory.
+# X has 48 MB, more than the processor's caches, so the pass reads from memory.
 BASE = {"n": 60_000, "d": 100, "K": 10}
 SMALL_BASE = {"n": 6_000, "d": 20, "K": 3}
 FACTORS = (1, 2, 3, 5, 10)
@@ -92,7 +92,7 @@ def make_numpy_pass(X, labels, n_classes, coef, intercept, order="C"):
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """An objective at a point, and a pass of each library. Solutions are values and gradients without predictions."""
+    """Rows, and each library's pass for value and gradient at the same coefficients. There are no predictions."""
 
     X: np.ndarray
     n_classes: int
@@ -127,7 +127,7 @@ def evaluate(point, name):
 
 
 def make_pass(X, n_classes=N_CLASSES):
-    """Return a pass over rows at a point with scores of order 1. The labels do not affect its cost."""
+    """Return a pass over X. The coefficients give scores of order 1. The labels do not affect the time."""
     return FusedPass(X, np.arange(len(X)) % n_classes, n_classes, *draw_coef(X, n_classes))
 
 

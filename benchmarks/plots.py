@@ -1,4 +1,4 @@
-"""The published figures. Each file contains a hash of its records. A test compares it with the record files."""
+"""The published figures. Each file contains a hash of its records. A test compares the hash with the record files."""
 
 import shutil
 import tempfile
@@ -205,7 +205,10 @@ def _list_libraries(problem):
 
 
 def profile(problems):
-    """Return each solver's sorted time ratios to the fastest solver, infinite for failures, most problems first."""
+    """Return a dict from solvers to sorted time ratios to the fastest solver. The ratio of a failure is infinite.
+
+    Solvers with the most problems are first.
+    """
     ratios = {}
     for tried in problems:
         seconds = {

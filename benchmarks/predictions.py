@@ -18,7 +18,7 @@ BASELINE = "scikit-learn"
 
 @dataclass(frozen=True, eq=False)
 class Prediction(Task):
-    """Test rows whose solutions are probabilities (n, K). The models of the libraries predict `rows`."""
+    """Test rows. A solution contains probabilities (n, K), which a library's model predicts for `rows`."""
 
     rows: object = None
     models: dict = None

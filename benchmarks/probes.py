@@ -42,7 +42,7 @@ class TorchFit(NamedTuple):
 
 
 def find_first(points, objective):
-    """Return the seconds of the first point (seconds, objective) that reaches an objective, or None if none does."""
+    """Return the seconds of the first of `points`, (seconds, objective), that reaches an objective, or None."""
     return next((seconds for seconds, value in points if value <= objective), None)
 
 
@@ -104,7 +104,7 @@ def measure_probe(problem, whole, comparison):
     points = [list_points(run.solution[2], run.seconds) for run in outcome.runs[FASTLIN]]
     seconds_to_theirs = _find_median(points, objectives[SCIKIT_LEARN])
     torch_to = {name: _find_median([fit.points for fit in torch_fits], value) for name, value in targets.items()}
-    # The time limit applies to targets that were not reached. Only the first fit had all targets.
+    # A target that was not reached gets the seconds of the first fit, because only this fit had all targets.
     longest = torch_fits[0].seconds
     compared_seconds = {
         TO_ITS_OBJECTIVE: (outcome.seconds[SCIKIT_LEARN], seconds_to_theirs),
@@ -127,7 +127,7 @@ def measure_probe(problem, whole, comparison):
 
 
 def _find_median(fits, objective):
-    """Return the median seconds until fits, given as lists of points, reach an objective, or None."""
+    """Return the median seconds in which fits reach an objective, or None. Each fit is a list of points."""
     reached = [seconds for points in fits if (seconds := find_first(points, objective)) is not None]
     return median(reached) if reached else None
 

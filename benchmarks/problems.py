@@ -102,7 +102,7 @@ def take_mean(scores):
 
 
 def pose(name, X, y, C, test=None, **parameters):
-    """Return a TriedProblem with arbitrary labels and an intercept, without test rows of classes that y lacks."""
+    """Return a TriedProblem with an intercept for arbitrary labels. Test rows of other classes are omitted."""
     classes, labels = np.unique(y, return_inverse=True)
     problem = TriedProblem(name, X, labels.astype(np.int64), len(classes), C, **{"fit_intercept": True, **parameters})
     if test is None:

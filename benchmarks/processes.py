@@ -21,7 +21,7 @@ from fastlin.course.worker_process import WorkerProcess
 ROOT = Path(__file__).parent.parent
 FASTLIN_ROOT = Path(fastlin.__file__).parent.parent
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-# Freed arrays of at least 1 MB return to the system. By default, malloc adapts and retains arrays below 32 MB.
+# Freed arrays of at least 1 MB return to the system. By default, malloc raises this threshold to as much as 32 MB.
 RELEASE_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 N_REPETITIONS = 5
 PROGRAM = """
@@ -89,13 +89,13 @@ def _read_peak():
 
 
 def run_first(module, cache):
-    """Return the seconds of an import, and of an import and a fit to digits; `cache` defaults to the user's cache."""
+    """Return the seconds of an import, and of an import plus a fit to digits. `cache` is a folder or None."""
     variables = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
     return [float(number) for number in run_python("-c", PROGRAM.format(module=module), **variables).split()]
 
 
 def measure_first_use(whole=False):
-    """Return a record for each of TITLES by name. Later processes load the kernels that the first fit ever compiled."""
+    """Return the record of each of TITLES. Later processes load the kernels that the first fit compiled."""
     with tempfile.TemporaryDirectory() as folder:
         cache = folder if whole else None
         ever = run_first(MODULES[FASTLIN], cache)[1]

@@ -1,4 +1,4 @@
-"""Files of published measurements in docs/benchmarks, one per machine, the only source of numbers in documents."""
+"""Published measurements: one file per machine in docs/benchmarks. All numbers in the documents come from them."""
 
 import hashlib
 import importlib.metadata

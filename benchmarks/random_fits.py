@@ -1,7 +1,7 @@
 """Random fits with two commits, to find fits that no longer converge, find another minimum, or are much slower.
 
-``python -m benchmarks.random_fits COMMIT`` draws fits of `LogisticRegression` and runs them with the commit and with
-this checkout on one thread, each in its own process. It prints fits that only converge with the commit, fits whose
+``python -m benchmarks.random_fits COMMIT`` runs random fits of `LogisticRegression` with the commit and with this
+checkout, on one thread and each in its own process. It prints fits that converge only with the commit, fits whose
 objectives contradict a certificate, and fits that are much slower now. It fails after a contradiction, or if more than
 one of a hundred fits no longer converges. A single fit can fail because of rounding errors alone.
 """
@@ -24,7 +24,7 @@ from scipy import sparse
 
 from fastlin import LogisticRegression
 
-# Processes with an earlier commit import this file, so it only uses old features of fastlin.
+# Processes with an earlier commit import this file, so it may only use old features of fastlin.
 ROOT = Path(__file__).parent.parent
 # Time limit for the fits of a commit, in seconds.
 MAX_SECONDS = 3_600

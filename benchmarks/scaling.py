@@ -52,10 +52,10 @@ SWEEPS = (
 
 
 def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlation=0.0, imbalance=0.0):
-    """Return the problem of a point, optionally with fewer rows for warm-up. It does not depend on threads.
+    """Return the problem of a setting, optionally with fewer rows for warm-up. `threads` is ignored.
 
-    With an imbalance, the first class is exp(imbalance) times as likely. With a spread, the features have standard
-    deviations from 1 to the spread, and their means are three standard deviations.
+    The first class is exp(`imbalance`) times as likely. If `spread` exceeds 1, the standard deviations of the features
+    range from 1 to `spread`, and each mean is three standard deviations.
     """
     n_rows = n_rows or n
     n = n_rows + count_test_rows(n_rows)
@@ -94,7 +94,7 @@ def measure_scaling(whole=False):
 
 
 def measure_point(numbers, changed):
-    """Return one point of a sweep; raise a RuntimeError if fastlin's objective is too high.
+    """Return one point of a sweep. Raise a RuntimeError if fastlin's objective is too high.
 
     The baselines are scikit-learn's default, and the fastest baseline within TOL of the lowest objective, or None.
     """

@@ -22,12 +22,12 @@ TOPIC_FRACTION, THREAD_FRACTION = 0.035, 0.035
 # Number of words specific to a thread, and the fraction of them that are rare.
 THREAD_WORDS, RARE_IN_THREAD = 20, 0.35
 POSTS_PER_THREAD, POSTS_PER_AUTHOR, AUTHORS_PER_PLACE = 7.0, 1.6, 6
-# Numbers of words in a header and signature, for the author and for the place; each word is in a fraction SIGNED of
+# Header and signature words of each author and place. Each word is in a fraction SIGNED of
 # the author's posts. The words occur together, so their columns are nearly collinear.
 OWN_SIGNATURE, PLACE_SIGNATURE, SIGNED = 7, 5, 0.85
 # The number of words in a post is lognormal with this median and this standard deviation of the logarithm.
 MEDIAN_LENGTH, LENGTH_DEVIATION, SHORTEST, LONGEST = 128, 0.95, 15, 8_000
-# Stems of news without stop words. Their Zipf-Mandelbrot law has a flatter head than the law for text.
+# Number of stems in the news, without stop words. Their Zipf-Mandelbrot law has a flatter head than the law for text.
 NEWS_WORDS, NEWS_EXPONENT, NEWS_OFFSET = 47_000, 1.0, 25
 # A story has a main and a second subject. The main subject determines whether the story is in the category.
 N_SUBJECTS, SUBJECT_WORDS, CATEGORY_FRACTION = 60, 900, 0.47
@@ -97,7 +97,7 @@ def _write_posts(generator, topics, n_topics, vocabulary):
 
 
 def _choose_topic_words(generator, n_topics):
-    """Return the weight of each rank of a topic's words, and the words of each topic."""
+    """Return the weight of each rank among a topic's words, and the words of each topic by rank."""
     probabilities = 1 / (np.arange(N_COMMON) + 30) ** 0.6
     probabilities[:FIRST_TOPIC_RANK] = 0
     probabilities /= probabilities.sum()
@@ -124,7 +124,7 @@ def _choose_thread_words(generator, topics, n_topics, topical, of_topics, vocabu
 
 
 def _sign_posts(generator, topics, n_topics, n_authors, n_slots, vocabulary):
-    """Return the post and the word of each entry of a header or signature."""
+    """Return the post and the word of each header or signature entry."""
     authors = _assign(generator, topics, n_topics, generator.pareto(1.2, n_authors) + 0.2)
     indices = _draw(generator, 1 / (np.arange(n_slots) + 3), n_authors)[authors]
     words = np.concatenate(
@@ -139,7 +139,7 @@ def _sign_posts(generator, topics, n_topics, n_authors, n_slots, vocabulary):
 
 
 def _assign(generator, topics, n_topics, sizes):
-    """Draw a thread or author for each post with the post's topic, i % n_topics, in proportion to the sizes."""
+    """Draw a thread or author of the same topic for each post. Number i has topic i % n_topics and weight sizes[i]."""
     chosen = np.empty(len(topics), np.int64)
     for topic in range(n_topics):
         posts = np.flatnonzero(topics == topic)
@@ -154,7 +154,7 @@ def _draw(generator, weights, shape):
 
 
 def make_news(n_rows, seed=0):
-    """Return news stories as rows of logarithmic tf-idf of unit length in CSR, and whether each is in the category."""
+    """Return news stories as CSR rows of logarithmic tf-idf with unit length, and whether each is in the category."""
     generator = np.random.default_rng(seed)
     subjects = _draw(generator, 1 / (np.arange(N_SUBJECTS) + 4), n_rows)
     seconds = _draw(generator, 1 / (np.arange(N_SUBJECTS) + 4), n_rows)

@@ -42,8 +42,8 @@ def measure_libraries(whole=False):
     return {"kind": BASELINES, "parameters": results.parameters, "problems": results.series["problems"]}
 
 
-# Cases that are not comparisons: functions of a boolean (whether the measurement is a full one) that return one or
-# several records.
+# Cases that are not comparisons. Each is a function that returns one or several records. Its argument is whether the
+# measurement is full.
 QUICK = {
     **{name: collection.measure for name, collection in COLLECTIONS.items()},
     **sweeps.CASES,

@@ -32,7 +32,7 @@ CV_CS = np.logspace(-4, 4, 10)
 PROTOCOL = {"solver": "lbfgs", "tol": 1e-12, "max_iter": 1000}
 BY_IMPORT, BY_DEFAULT = "fastlin, the import alone", "fastlin, one model at a time"
 BASELINE = "scikit-learn lbfgs, tol 1e-12, one model at a time"
-# Each class of embeddings is a mixture of KINDS components. NOISE is the ratio of noise to a component's mean.
+# Each class of embeddings mixes KINDS components. NOISE is the ratio of noise to a component's mean.
 KINDS, NOISE = 3, 4.5
 # Iterations of the short fits that determine the faster number of threads for scikit-learn.
 TRIED_ITERATIONS = 20
@@ -151,7 +151,7 @@ def cross_validate_in_processes(problem, model):
 
 
 def measure_sweep(problem, whole, measure, Cs):
-    """Return the record of a sweep; `measure` returns the baseline, and dicts of runs and threads by name."""
+    """Return the record of a sweep. `measure` returns the baseline, and dicts of runs and threads by name."""
     Cs = Cs if whole else Cs[:: -(-len(Cs) // SHORT_CS)]
     with limit_threads(count_threads()), warnings.catch_warnings():
         # The protocol's tolerance is below floating-point accuracy.
@@ -182,7 +182,7 @@ def measure_sweep(problem, whole, measure, Cs):
 
 
 def find_failure(problem, ours, theirs):
-    """Return the reason why a sweep is invalid, a clearly lower score of fastlin, or ""."""
+    """Return the reason why a sweep is invalid, or "". It is invalid if fastlin's score is clearly lower."""
     allowed = EQUAL_LOSS * abs(theirs)
     if problem.X_val is not None:
         allowed = max(comparisons.EQUAL_ACCURACY, comparisons.EQUAL_ROWS / len(problem.X_val))
@@ -225,7 +225,7 @@ def _divide(X, y, n, n_val):
 
 
 def _load_small(n_rows):
-    """Return a problem with normal features and test rows. Twenty features determine the two classes."""
+    """Return a problem with normally distributed features and test rows. Twenty features determine the two classes."""
     generator, n = np.random.default_rng(0), n_rows or SMALL_ROWS
     n_test = count_test_rows(n) if n_rows else SMALL_TEST_ROWS
     X = generator.standard_normal((n + n_test, SMALL_COLUMNS))

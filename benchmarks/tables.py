@@ -30,7 +30,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Layout:
-    """Converts records to a table. `show` yields each row of a record (a dict by column) and whether it is bold."""
+    """Converts records to a table. `show` yields each row of a record, a dict by column, and if it is bold."""
 
     title: str
     show: Callable
@@ -102,7 +102,7 @@ def format_value(value):
 
 
 def is_slower(record):
-    """Return whether fastlin is slower: the interval of the ratio, or the ratio without an interval, is below 1."""
+    """Return whether fastlin is slower. The interval of the ratio, or else the ratio, is then below 1."""
     interval = record.get("interval")
     return record["ratio"] < 1 if interval is None else interval[1] < 1
 
@@ -210,7 +210,7 @@ def show_comparison(record):
 
 
 def show_limit(record):
-    """Yield the row of a pass and of the hardware limit that bounds its speed."""
+    """Yield the row of an operation and of the hardware limit that bounds its speed."""
     fractions = record.get("part_interval") or [record["part"]]
     row = {
         "operation": describe_case(record),
@@ -286,7 +286,7 @@ def show_problems(record):
 
 
 def show_sweep(record):
-    """Yield a row for each method of a sweep, bold if it is a fastlin method that is slower than the baseline."""
+    """Yield a row for each method of a sweep, bold if fastlin is slower than the baseline."""
     theirs = record["libraries"][record["baseline"]]["seconds"]
     for name, method in record["libraries"].items():
         ratio, is_baseline = theirs / method["seconds"], name == record["baseline"]

@@ -1,11 +1,11 @@
-"""Archives of compiled kernels in the user's cache folder, which later installations of the same version reuse.
+"""The archives of compiled kernels in the user's cache folder. Later installations of the same version reuse them.
 
     python archive_cache.py fetch LEVEL FOLDER   # copies the archive of a level, if it exists, to a folder
     python archive_cache.py save LEVEL FOLDER    # saves the archive of a level that is in a folder
 
 The package is imported from the unpacked wheel, which is on PYTHONPATH. The name of an archive contains a hash of
-everything on which its content depends. Archives are in the same folders as the code that fits compiled. Only the user
-and root can write to these folders.
+everything on which the content of the archive depends. Archives are stored in the same folders as the code that fits
+compile. Only the user and root can write to these folders.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ from pathlib import Path
 
 from kernel_worker import import_kernels_alone
 
-# The maximum number of archives, for different versions of fastlin, Numba and Python.
+# The maximum number of archives in the cache. They belong to different versions of fastlin, Numba and Python.
 MAX_ARCHIVES = 8
 
 
 def name_archive(level):
-    """Return the name of a level's archive, with a hash of the sources and versions on which the archive depends."""
+    """Return the name of a level's archive, including a hash of the sources and versions on which it depends."""
     import numpy as np
 
     from fastlin.kernels.machine.archives import make_stamp
@@ -37,7 +37,7 @@ def name_archive(level):
 
 
 def fetch(level, folder):
-    """Copy the archive of a level to a folder, if a valid archive exists."""
+    """Copy the archive of a level from the cache to a folder, if a valid archive exists."""
     from fastlin.kernels.machine.archives import STAMP, make_stamp
     from fastlin.kernels.machine.cache_folder import code_folders, read_file
 
@@ -57,7 +57,7 @@ def fetch(level, folder):
 
 
 def save(level, folder):
-    """Save the archive of a level that is in a folder, and remove the least recently used archives."""
+    """Save the archive of a level from a folder to the cache, and remove the least recently used archives."""
     from fastlin.kernels.machine.cache_folder import cache_folder, make_folder, write_file
 
     target = cache_folder()

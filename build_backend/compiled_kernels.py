@@ -1,4 +1,4 @@
-"""Functions that compile the kernels of an unpacked wheel for levels of instruction sets, and pack it with their code.
+"""Functions that compile the kernels of an unpacked wheel for instruction set levels and pack the wheel with the code.
 
 This module does not import setuptools, so its functions can be tested without it.
 """
@@ -28,30 +28,30 @@ SETTING = "kernels"
 # disable it.
 CORE = ["core"]
 SWITCH = "FASTLIN_BUILD_KERNELS"
-# Additional processes would have no tasks.
+# The maximum number of worker processes. Additional processes would have no tasks.
 MAX_PROCESSES = 8
-# The programs that compile kernels, and that save compiled kernels in the user's cache.
+# The programs that compile kernels, and that save compiled kernels in the user's cache folder.
 WORKER, CACHE = (Path(__file__).with_name(f"{name}.py") for name in ("kernel_worker", "archive_cache"))
 # The packages that kernels import.
 IMPORTED = ("numpy", "numba", "joblib", "platformdirs")
 
 
 def list_requirements():
-    """Return the requirements of an installed fastlin; the backend runs in the root of the source tree."""
+    """Return the requirements of fastlin at run time. The backend runs in the root of the source tree."""
     settings = configparser.ConfigParser()
     settings.read("setup.cfg", encoding="utf-8")
     return settings["options"]["install_requires"].split("\n")[1:]
 
 
 def choose_requirements(words):
-    """Return the requirements of a build, in addition to setuptools, for compiling the kernels of the setting.
+    """Return the requirements, in addition to setuptools, of a build that compiles the kernels of the setting.
 
-    The kernels of first fits require the packages that kernels import, unless the environment in which fastlin is
-    installed has compatible versions of all these packages. In that case the list is empty. Otherwise, it includes the
-    installed versions that are compatible, because compiled kernels require the same version of Numba.
+    The kernels of first fits require the packages that kernels import. If the environment in which fastlin is installed
+    contains compatible versions of all these packages, the list is empty. Otherwise, the list includes those installed
+    versions that are compatible, because compiled kernels require the same version of Numba.
     """
     if words != CORE:
-        # The warm-up runs fits, which require all packages.
+        # The warm-up runs fits, and these require all packages.
         return list_requirements() if words else []
     installed, needed = find_versions(), {}
     for requirement in list_requirements():
@@ -65,12 +65,12 @@ def choose_requirements(words):
 
 
 def list_package_folders():
-    """Return the folders of the environment's packages, from which an isolated build does not import."""
+    """Return the folders of the environment's packages. An isolated build does not import from these folders."""
     return list(dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")))
 
 
 def find_versions():
-    """Return a dict of the versions, in the installation's environment, of the packages that kernels import."""
+    """Return a dict of the versions of the packages that kernels import, in the environment of the installation."""
     folders = list_package_folders()
     installed = {name: importlib.metadata.distributions(name=name, path=folders) for name in IMPORTED}
     versions = {name: [distribution.version for distribution in of_name] for name, of_name in installed.items()}
@@ -78,12 +78,15 @@ def find_versions():
 
 
 def parse_version(version):
-    """Return the leading numbers of a version, for comparisons."""
+    """Return the leading numbers of a version as a list, for comparisons."""
     return [int(number) for number in re.match(r"\d+(\.\d+)*", version)[0].split(".")]
 
 
 def read_setting(config_settings):
-    """Return the setting as a list: "all", "host-level" or names of levels; by default CORE, or nothing if disabled."""
+    """Return the setting as a list: "all", "host-level" or names of levels.
+
+    The default is `CORE`, or an empty list if the environment variable disables compilation.
+    """
     value = (config_settings or {}).get(SETTING, "")
     words = [word.strip() for word in (value.split(",") if isinstance(value, str) else value) if word.strip()]
     return words or ([] if os.environ.get(SWITCH, "").strip().lower() in ("0", "off") else CORE)
@@ -124,8 +127,8 @@ def choose_levels(words, table, features):
 def add_kernels(pure, words, wheel_directory, is_cached):
     """Write a wheel with the contents of a pure wheel and compiled kernels, and return its name.
 
-    If kernels cannot be compiled with the default setting, return the name of the pure wheel. If
-    is_cached, kernels of an earlier installation may be used, and new kernels may be saved for later installations.
+    If kernels cannot be compiled with the default setting, return the name of the pure wheel. If is_cached, kernels
+    from an earlier installation may be used, and new kernels may be saved for later installations.
     """
     work = pure.parent
     tree = work / "tree"
@@ -145,8 +148,9 @@ def add_kernels(pure, words, wheel_directory, is_cached):
 def compile_kernels(tree, words, work, is_cached):
     """Compile the kernels of an unpacked wheel for each level of the setting, and add the code to the wheel."""
     if importlib.util.find_spec("llvmlite") is None:
-        # The isolated build has no packages, because `choose_requirements` found the environment's packages. The worker
-        # processes import these too if PYTHONPATH does not contain the folders of the build.
+        # The isolated build contains no packages, because `choose_requirements` found them in the environment. The
+        # worker processes also import packages from the environment if PYTHONPATH does not contain the folders of the
+        # build.
         sys.path.extend(list_package_folders())
         os.environ.pop("PYTHONPATH", None)
     # The runtime dependencies are installed only if kernels are compiled.
@@ -169,7 +173,8 @@ def compile_kernels(tree, words, work, is_cached):
 
     print(f"Compiling fastlin's kernels for {', '.join(names)} in {count} processes", flush=True)
     with ThreadPoolExecutor(count) as pool:
-        # The warm-up runs the code that it compiles. If this processor supports no level, this code is discarded.
+        # The warm-up runs the code that it compiles. If this processor supports none of the levels, this code is
+        # discarded.
         warm = "core" if words == CORE else "warm"
         for action, name in [(warm, runnable), *(("compile", name) for name in names if name != runnable)]:
             list(pool.map(partial(run, action, name), range(count)))
@@ -182,7 +187,10 @@ def compile_kernels(tree, words, work, is_cached):
 
 
 def use_cache(action, level, tree, folder):
-    """Copy the archive of a level between the user's cache and a folder; return whether it exists in the folder."""
+    """Copy the archive of a level between the user's cache folder and `folder`.
+
+    The function returns whether the archive exists in `folder` afterwards.
+    """
     cache = os.environ.get("NUMBA_CACHE_DIR", "")
     command = [sys.executable, str(CACHE), action, level, str(folder)]
     # If this fails, the installation takes longer, but the result is the same.
@@ -191,7 +199,7 @@ def use_cache(action, level, tree, folder):
 
 
 def merge_archives(parts, path):
-    """Write the union of several archives; two processes may have compiled the same kernel."""
+    """Write the union of several archives. Two processes may have compiled the same kernel."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as whole:
         for part in parts:
             with zipfile.ZipFile(part) as archive:
@@ -200,7 +208,10 @@ def merge_archives(parts, path):
 
 
 def describe_process(tree, level, cache):
-    """Return the environment of a process that imports the unpacked wheel and compiles for a level, if given."""
+    """Return the environment variables of a process that imports the unpacked wheel.
+
+    If ``level`` is not None, the process compiles for this level.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "FASTLIN_"))}
     # In an isolated build, PYTHONPATH contains the folders of the frontend.
     paths = [str(tree), *filter(None, [environment.get("PYTHONPATH")])]
@@ -208,18 +219,19 @@ def describe_process(tree, level, cache):
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONDONTWRITEBYTECODE": "1",
         "NUMBA_CACHE_DIR": str(cache),
-        # These processes start no background compilation.
+        # These processes do not start a background compilation process.
         "FASTLIN_COMPILERS": "1",
-        # Code that calls Intel's vector math library could not be loaded without that library.
+        # Code that calls Intel's vector math library cannot be loaded without that library.
         "NUMBA_DISABLE_INTEL_SVML": "1",
     }
     return environment if level is None else environment | level.environment
 
 
 def pack_wheel(tree, pure_name, folder):
-    """Pack an unpacked wheel for this version of Python and this platform; return its name."""
+    """Pack an unpacked wheel for this version of Python and this platform, and return its name."""
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
-    # The platform of a Python for both architectures of macOS is universal2, but the kernels are for one of them.
+    # If Python supports both architectures of macOS, its platform is universal2, but the kernels support only one of
+    # them.
     system = re.sub("universal2$", platform.machine(), sysconfig.get_platform()).replace("-", "_").replace(".", "_")
     # Windows has no abiflags before Python 3.14.
     tag = f"{python}-{python}{getattr(sys, 'abiflags', '')}-{system}"

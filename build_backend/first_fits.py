@@ -2,9 +2,9 @@
 
     python build_backend/first_fits.py    # runs the fits, about two minutes, and updates the list
 
-With the list, a build requires only the packages that kernels import. SciPy and scikit-learn, whose installation is
-slower than the compilation, are not required. Larger fits use more kernels, which are compiled when they are first
-needed.
+With the list, a build requires only the packages that kernels import. It does not require SciPy and scikit-learn, whose
+installation would take longer than the compilation. Larger fits use more kernels, which are compiled when they are
+first needed.
 """
 
 import importlib
@@ -20,7 +20,7 @@ MODULE = "fastlin.kernels."
 
 
 def list_first_fits():
-    """Return a dict of the named fits whose kernels an installation compiles."""
+    """Return the fits whose kernels an installation compiles, keyed by their names."""
     from fastlin.warmup import fit_separable
 
     return {
@@ -32,7 +32,10 @@ def list_first_fits():
 
 
 def find_signatures():
-    """Run the fits in this process; return the signatures of kernels called by Python, slowest compilation first."""
+    """Run the fits in this process, and return the signatures of the kernels that Python calls.
+
+    They are in descending order of compilation time.
+    """
     from fastlin.kernels.machine.archives import list_signatures
 
     def measure(signature):
@@ -46,7 +49,7 @@ def find_signatures():
 
 
 def describe_signature(signature):
-    """Return a signature in the format of the list: the module, the name, and the type of each argument."""
+    """Return a signature in the format of the list: module, name, and the type of each argument."""
     module, name, types = signature
     return [module.removeprefix(MODULE), name, *map(describe_type, types)]
 
@@ -58,7 +61,7 @@ def make_signature(line):
 
 
 def describe_type(numba_type):
-    """Return a Numba type as JSON: a string, or a list for a named tuple or an array of records."""
+    """Return a Numba type as JSON: a list for a named tuple or an array of records, otherwise a string."""
     from numba import types
     from numba.np.numpy_support import as_dtype
 
@@ -75,7 +78,7 @@ def describe_type(numba_type):
 
 
 def make_type(description):
-    """Return the Numba type from the result of `describe_type`."""
+    """Return the Numba type for a result of `describe_type`."""
     import numpy as np
     from numba import from_dtype, types
 
@@ -94,7 +97,7 @@ def make_type(description):
 
 
 def read_signatures():
-    """Return the signatures of the list, in descending order of compilation time."""
+    """Return the signatures in the list, in descending order of compilation time."""
     return [make_signature(line) for line in json.loads(LIST.read_text(encoding="utf-8"))]
 
 
@@ -106,7 +109,7 @@ def write_list():
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    # The cache is empty, because loaded kernels have no compilation time.
+    # The cache folder is empty, because loaded kernels have no compilation time.
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"NUMBA_CACHE_DIR": folder, "FASTLIN_COMPILERS": "1", "FASTLIN_COMPILED": "off"}
         write_list()

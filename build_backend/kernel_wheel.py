@@ -9,8 +9,8 @@
 The wheel of setuptools is pure, and its kernels are compiled when they are needed. This backend unpacks the wheel,
 compiles its kernels for each level, and packs it with the code for this version of Python and this platform only. If
 the compilation fails without the setting, the backend prints the reason and returns the pure wheel. Kernels compiled
-without the setting are saved in the user's cache folder for the next build. Setuptools works in a copy, so nothing is
-written to the source tree, except for the metadata of an editable installation.
+without the setting are saved in the user's cache folder for the next build. Setuptools works in a copy, so it
+writes nothing to the source tree, except for the metadata of an editable installation.
 
 If SOURCE_DATE_EPOCH is set, builds of the sdist and of the pure wheel from the same sources are bitwise equal.
 """
@@ -36,7 +36,7 @@ __all__ = [
 
 
 def get_requires_for_build_wheel(config_settings=None):
-    """Return the requirements of a build of the wheel in addition to setuptools, for compiling kernels."""
+    """Return the requirements, in addition to setuptools, of a build of the wheel, to compile kernels."""
     # Setuptools is not called here, because it would write metadata to the source tree and has no requirements.
     return choose_requirements(read_setting(config_settings))
 

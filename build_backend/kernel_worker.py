@@ -1,11 +1,11 @@
-"""A worker process that compiles kernels of a wheel; several run in parallel, because Numba has one lock per process.
+"""A worker process that compiles kernels. Several workers run in parallel, because Numba uses one lock per process.
 
     python kernel_worker.py core LEVEL FOLDER COUNT NUMBER      # compiles the kernels of first fits
     python kernel_worker.py warm LEVEL FOLDER COUNT NUMBER      # runs the warm-up, and saves the signatures it compiled
     python kernel_worker.py compile LEVEL FOLDER COUNT NUMBER   # compiles these signatures for another level
 
-The COUNT workers share tasks and a cache folder, from which they load each other's kernels. A task is a step of the
-warm-up or a signature. Each worker writes the kernels that it compiled to an archive LEVEL-NUMBER.zip. The package is
+The COUNT workers share the tasks and a cache folder, from which they load each other's kernels. A task is a step of the
+warm-up or a signature. Each worker writes the kernels that it compiled to an archive, LEVEL-NUMBER.zip. The package is
 imported from the unpacked wheel, which is on PYTHONPATH.
 """
 

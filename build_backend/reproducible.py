@@ -1,6 +1,6 @@
 """Functions that repack archives so that builds from the same sources are bitwise equal.
 
-Setuptools copies the times and permissions of files on the disk, and writes the time of the build to the sdist.
+Setuptools copies the times and permissions of the files on the disk, and writes the time of the build to the sdist.
 """
 
 import gzip
@@ -15,7 +15,7 @@ MIN_ZIP_TIME = 315_532_800
 
 
 def read_epoch():
-    """Return the time of SOURCE_DATE_EPOCH, in seconds since 1970, or None if it is not set."""
+    """Return SOURCE_DATE_EPOCH, a time in seconds since 1970, or None if it is not set."""
     value = os.environ.get("SOURCE_DATE_EPOCH")
     return None if value is None else max(int(value), MIN_ZIP_TIME)
 
@@ -42,12 +42,12 @@ def normalize_wheel(path, epoch):
         for member, content in members:
             plain = zipfile.ZipInfo(member.filename, time.gmtime(epoch)[:6])
             plain.compress_type = zipfile.ZIP_DEFLATED
-            # The file type and the permissions are the upper 16 bits.
+            # The upper 16 bits are the file type and the permissions.
             plain.external_attr = (0o100000 | choose_permissions(member.external_attr >> 16 & 0o100)) << 16
             plain.create_system = 3
             new.writestr(plain, content)
 
 
 def choose_permissions(is_executable):
-    """Return the permissions of a member. Only its owner can write to it."""
+    """Return the permissions of a member. Only the owner can write to it."""
     return 0o755 if is_executable else 0o644

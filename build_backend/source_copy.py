@@ -7,15 +7,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-# The outputs of builds, programs and documentation in the folders that are copied.
+# Outputs of builds, programs and the documentation in the copied folders.
 IGNORED = shutil.ignore_patterns("__pycache__", "_build", "gallery")
 
 
 @contextlib.contextmanager
 def copied_source() -> Iterator[Path]:
-    """Copy the source tree in the current folder; yield the copy, the current folder in the ``with`` block.
+    """Copy the source tree from the current folder, and yield the copy.
 
-    The copy contains the files of the root, the package, and the folders that the sdist includes completely.
+    The copy is the current folder in the ``with`` block. It contains the files in the root, the package, and the
+    folders that the sdist includes completely.
     """
     source = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:

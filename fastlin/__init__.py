@@ -3,8 +3,8 @@
 `LogisticRegression` and `LogisticRegressionCV` are drop-in replacements for scikit-learn's classes, and `logistic_path`
 fits models for many values of C. `MiniBatchLogisticRegression` is trained with mini-batches. `MLPClassifier` and
 `TwoLayerNet` are neural networks. `fastlin.blocks` and `fastlin.dask` support data larger than memory, on one machine
-or a cluster. `fastlin.trainers` contains the mini-batch models and trainers of the course assignment, and
-`fastlin.datasets` loads the data sets.
+or a cluster. `fastlin.trainers` contains the mini-batch models and trainers of the course
+assignment, and `fastlin.datasets` loads data sets.
 """
 
 import sys
@@ -54,7 +54,7 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-# These attributes are imported lazily, because they import Numba, which is slow, or are not needed for linear models.
+# These attributes are imported lazily, because they import Numba, which is slow, or linear models do not need them.
 _LAZY_ATTRIBUTES = {
     "FirthLogisticRegression": "fastlin.estimators",
     "MLPClassifier": "fastlin.estimators",
@@ -74,8 +74,8 @@ if not TYPE_CHECKING:
             return getattr(import_module(_LAZY_ATTRIBUTES[name]), name)
         if name in _LAZY_MODULES:
             return import_module(f"fastlin.{name}")
-        # Python sets a module as an attribute of its package when it imports the module. If a signal interrupts the
-        # import of fastlin, the next import finds some modules already imported and does not set their attributes.
+        # When Python imports a module, it sets the module as an attribute of the package. If a signal interrupts the
+        # import of fastlin, the next import finds some modules already imported and does not set these attributes.
         if f"fastlin.{name}" in sys.modules:
             return sys.modules[f"fastlin.{name}"]
         raise AttributeError(f"module 'fastlin' has no attribute {name!r}")

@@ -1,6 +1,6 @@
-"""The memory budget of a fit in addition to X.
+"""The memory that a fit may use in addition to X.
 
-Decisions depend only on the shape of the problem and the bytes of X, never on the number of threads, so that results
+Decisions depend only on the shape of the problem and the bytes of X, and not on the number of threads. So the results
 are bitwise the same on other machines.
 """
 
@@ -16,23 +16,23 @@ MEGABYTE = 1 << 20
 MIN_BYTES = 256 * MEGABYTE
 # This is enough for one block per class on data of moderate size (docs/benchmarks/design-choices.md: memory of blocks).
 MIN_PRECONDITIONER_BYTES = 14 * MEGABYTE
-# The bytes for the probabilities of a sample of the rows, if the probabilities of all rows do not fit
+# The bytes for the probabilities of a sample of the rows, if the probabilities of all rows exceed the budget
 # (docs/benchmarks/design-choices.md: sampled probabilities).
 SAMPLE_BYTES = 32 * MEGABYTE
-# The limits of the pairs of steps and gradient changes that L-BFGS stores. If fewer than MIN_PAIRS fit in float64, or
-# the pairs exceed the caches, they are stored in float32. A step reads all pairs at least four times, so float32 halves
-# the time.
+# The limits of the pairs of steps and gradient changes that L-BFGS stores. If the budget is too small for MIN_PAIRS
+# pairs in float64, or the pairs exceed the caches, they are stored in float32. A step reads all pairs at least four
+# times, so float32 halves the time.
 MAX_PAIRS = 40
 MIN_PAIRS = 20
 MAX_CACHED_PAIR_BYTES = 16 * MEGABYTE
-# Up to this number of parameters, the full Hessian is a better preconditioner than one block per class
+# Up to this number of parameters, the full Hessian is a better preconditioner than a block per class
 # (docs/benchmarks/design-choices.md: small hessian).
 SMALL_HESSIAN = 600
-# The limits of a Hessian: the number of parameters, and the number of multiply-adds of the sums over the rows (about
-# ten seconds on one core).
+# The limits of a Hessian: the number of parameters, and the number of multiply-adds for the sums over the rows (about
+# ten seconds on one CPU core).
 MAX_HESSIAN_PARAMETERS = 4096
 MAX_HESSIAN_WORK = 400_000_000_000
-# All concurrent fits together may use the budget of one fit, or this number of bytes if it is larger.
+# All concurrent fits together may use the budget of one fit or, if it is larger, this number of bytes.
 MIN_CONCURRENT_BYTES = 1024 * MEGABYTE
 # The number of vectors of parameters that a solver stores in addition to its L-BFGS pairs.
 N_SOLVER_VECTORS = 10
@@ -46,33 +46,33 @@ class Budget:
 
     @classmethod
     def for_data(cls, n_bytes: int) -> Self:
-        """Return the budget of a fit if X has n_bytes: four times n_bytes, but at least 256 MB."""
+        """Return the budget of a fit if X has `n_bytes` bytes: four times as many, but at least 256 MB."""
         return cls(max(MIN_BYTES, 4 * n_bytes))
 
     def holds(self, n_bytes: int) -> bool:
-        """Return whether n_bytes is at most a quarter of the budget, the limit for arrays of one kind."""
+        """Return whether `n_bytes` is at most a quarter of the budget, which is the limit for arrays of one kind."""
         return n_bytes <= self.bytes // 4
 
     def holds_sample(self, n_bytes: int) -> bool:
-        """Return whether n_bytes is within the budget; a copy of rows for a first solution may use all of it."""
+        """Return whether a copy of sampled rows may use `n_bytes`. It may use the whole budget."""
         return n_bytes <= self.bytes
 
     def holds_preconditioner(self, n_bytes: int) -> bool:
-        """Return whether a preconditioner may use n_bytes: up to 1/20 of the budget, or 14 MB if that is more."""
+        """Return whether a preconditioner may use `n_bytes`: up to 1/20 of the budget or, if it is more, 14 MB."""
         return n_bytes <= max(MIN_PRECONDITIONER_BYTES, self.bytes / 20)
 
     def holds_hessian(self, n_parameters: int, work: int) -> bool:
-        """Return whether a Hessian may be computed, given the number of parameters and of multiply-adds."""
+        """Return whether a Hessian may be computed, given the numbers of parameters and of multiply-adds."""
         is_small = n_parameters <= MAX_HESSIAN_PARAMETERS and 8 * n_parameters**2 <= self.bytes
         return is_small and work <= MAX_HESSIAN_WORK
 
     def count_sampled_rows(self, bytes_per_row: int, copied_bytes: int = 0) -> int:
-        """Return the number of rows of a sample, given the bytes per row of the probabilities and of the copy."""
+        """Return the number of rows of a sample, given the bytes per row of probabilities and of copied rows."""
         n_rows = min(SAMPLE_BYTES, self.bytes // 8) // bytes_per_row
         return max(1, min(n_rows, self.bytes // 8 // copied_bytes) if copied_bytes else n_rows)
 
     def choose_pairs(self, n_parameters: int) -> tuple[int, FloatType]:
-        """Return the number of pairs of vectors (n_parameters,) that L-BFGS stores, and their dtype."""
+        """Return the number of pairs that L-BFGS stores, and their dtype. A pair has two vectors (n_parameters,)."""
         bytes_per_pair = 2 * 8 * n_parameters
         in_float64 = self.bytes // bytes_per_pair
         if in_float64 >= MIN_PAIRS and MAX_PAIRS * bytes_per_pair <= MAX_CACHED_PAIR_BYTES:
@@ -80,7 +80,7 @@ class Budget:
         return int(np.clip(2 * in_float64, 4, MAX_PAIRS)), np.float32
 
     def count_concurrent_fits(self, n_rows: int, shape: tuple[int, int], is_smooth: bool) -> int:
-        """Return how many fits with n_rows rows and parameters of a shape (K, d + 1) may run at once, at least one.
+        """Return how many fits may run at once, at least one. `shape` (K, d + 1) is that of the parameters.
 
         Each fit is assumed to use the maximum: row weights, indices and probabilities, and L-BFGS pairs or a Hessian.
         """
@@ -99,5 +99,5 @@ class Budget:
         )
 
     def count_row_pairs(self, n_multipliers: int) -> int:
-        """Return the number of L-BFGS pairs to store in the row space, for vectors of n_multipliers entries."""
+        """Return the number of L-BFGS pairs to store in the row space. A vector has `n_multipliers` multipliers."""
         return int(min(self.bytes // (4 * 8 * max(1, n_multipliers)), MAX_PAIRS))

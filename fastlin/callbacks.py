@@ -8,7 +8,7 @@ __all__ = ["TimeLimit"]
 
 
 class TimeLimit:
-    """Callback that stops a fit after a given time, at the end of the current iteration.
+    """Callback that stops a fit after a given time, at the end of an iteration.
 
     If the callback is set on a search or a pipeline, the limit applies to the total time of all fits. The model has the
     coefficients of the last iteration, and `certificate_` bounds its suboptimality.
@@ -44,7 +44,7 @@ class TimeLimit:
         self.seconds = seconds
 
     def setup(self, estimator: Any, context: Any) -> None:
-        """Do nothing, because each context stores its start time."""
+        """Do nothing, because scikit-learn stores the start time in the context."""
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
         """Do nothing."""

@@ -1,4 +1,4 @@
-"""Names of coefficients, and their selection by name, by (column, level) pair, or by index."""
+"""Names of coefficients, and the selection of coefficients by name, by pair (column, level), or by index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from fastlin.typing import Array, IntArray
 
-# Largest number of names in a message.
+# The maximum number of names in a message.
 MAX_SHOWN = 5
 
 
@@ -47,12 +47,12 @@ NO_OMITTED_LEVELS = OmittedLevels()
 
 
 def append_intercept(names: Array, fit_intercept: bool) -> Array:
-    """Return the names of columns (d,), followed by the intercept if there is one, as an array of objects."""
+    """Return the names (d,) of columns as an array of objects. If there is an intercept, it is appended."""
     return np.array([*names, *([INTERCEPT] if fit_intercept else [])], object)
 
 
 def are_intercepts(names: Array) -> Array:
-    """Return whether each name denotes the intercept, (p,) bool. A column named "intercept" does not."""
+    """Return a boolean for each of p names: whether it denotes the intercept. A column "intercept" does not."""
     return np.array([isinstance(name, CoefficientName) and name.column is None for name in names], bool)
 
 
@@ -68,9 +68,10 @@ def find_indices(
     omitted_levels: OmittedLevels = NO_OMITTED_LEVELS,
     by_index: bool = True,
 ) -> IntArray:
-    """Return the indices of the coefficients that the value of an argument selects; None selects all.
+    """Return the indices of the coefficients that `selection` selects. None selects all.
 
-    A key is a name, a pair (column, level) or, if `by_index`, an index into the names (p,).
+    `argument` is the name of the parameter, for error messages. A key is a name, a pair (column, level) or, if
+    `by_index` is true, an index into the names (p,).
 
     Raises
     ------
@@ -95,13 +96,13 @@ def find_indices(
 
 
 def describe_each(names: Array, omitted_levels: OmittedLevels = NO_OMITTED_LEVELS) -> Array:
-    """Return the names of coefficients (p,), with each ambiguous name replaced by a unique description."""
+    """Return the names (p,) of coefficients. Each ambiguous name is replaced by a unique description."""
     lookup = _Lookup("", names, omitted_levels, by_index=True)
     return np.array([lookup.describe_uniquely(index) for index in range(len(names))], object)
 
 
 class _Lookup:
-    """The coefficients that an argument may select, and levels without a coefficient, by names and pairs."""
+    """Coefficients that an argument may select, and levels without a coefficient, indexed by name and by pair."""
 
     def __init__(self, argument, names, omitted_levels, by_index):
         self._argument, self._by_index = argument, by_index
@@ -123,7 +124,7 @@ class _Lookup:
             return []
 
     def find_index(self, key):
-        """Return the index of the coefficient that a key selects; raise a ValueError unless there is exactly one."""
+        """Return the index of the coefficient that a key selects. Raise a ValueError unless there is exactly one."""
         is_index = isinstance(key, (int, np.integer)) and not isinstance(key, bool)
         if is_index and self._by_index and 0 <= key < self._n_coefficients:
             return int(key)
@@ -157,7 +158,7 @@ class _Lookup:
         return f"The {kind} {key!r} in {argument} is ambiguous: {candidates}. Use {self._suggest(indices)}."
 
     def _describe(self, index):
-        """Return the description of a coefficient or level, with its pair if it is a level."""
+        """Return a description of a coefficient or level. For a level, it contains the pair."""
         name = self._names[index]
         if _has_level(name):
             return f"{(name.column, name.level)!r}, {self._describe_kind(index)}"
@@ -188,7 +189,7 @@ def _has_level(name):
 
 
 def _normalize_key(key):
-    """Return a name, or a pair with a missing level replaced by None."""
+    """Return the key. If it is a pair with a missing level, the level is replaced by None."""
     if not (isinstance(key, tuple) and len(key) == 2):
         return key
     column, level = key

@@ -1,4 +1,4 @@
-"""Validate SciPy sparse containers and convert them to CSR. SciPy's conversions do not validate index arrays."""
+"""Validation of SciPy sparse containers, and conversion to CSR. SciPy itself does not validate index arrays."""
 
 from copy import copy
 from operator import index
@@ -15,15 +15,15 @@ INDEX_TYPES = {np.dtype(np.int32)}, {np.dtype(np.int64)}
 
 
 def read_if_sparse(data: Any, name: str = "X") -> Any:
-    """Return a sparse container as CSR (see `read_container`), and anything else unchanged."""
+    """Return a sparse container as CSR (see `read_container`). Other data are returned unchanged."""
     return read_container(data, name)[0] if sparse.issparse(data) else data
 
 
 def read_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer, SparseContainer | None]:
-    """Return a SciPy sparse container of any format as CSR, and as CSC if it is in CSC format, otherwise None.
+    """Return a SciPy sparse container of any format as CSR. If X is in CSC format, also return it as CSC.
 
-    CSR containers with dtypes that kernels support are not copied; other values are converted to float64. Error
-    messages contain the name.
+    The second result is None for other formats. CSR containers with dtypes that kernels support are not copied. Values
+    of other dtypes are converted to float64. Error messages contain `name`.
     """
     if X.ndim != 2:
         raise ValueError(f"Expected 2D array, but {name} is a sparse array of shape {X.shape}. {ACCEPTED}")
@@ -40,7 +40,7 @@ def read_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer
 
 
 def _check(X):
-    """Return a valid CSR, CSC or BSR matrix with dtypes that kernels support, if possible X itself."""
+    """Return X as a valid CSR, CSC or BSR matrix with dtypes that kernels support. If possible, X is not copied."""
     if X.format == "lil":
         if any(len(columns) != len(values) for columns, values in zip(X.rows, X.data, strict=False)):
             raise ValueError("a row has more columns than values, or fewer")

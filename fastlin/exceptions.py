@@ -1,4 +1,4 @@
-"""Errors and warnings of fastlin; each inherits from a built-in class or from a class of scikit-learn.
+"""Errors and warnings of fastlin. Each inherits from a built-in class or from a class of scikit-learn.
 
 Other errors are ValueError and TypeError for invalid arguments, OSError for files that cannot be read, and
 ModuleNotFoundError for optional packages that are not installed. As in scikit-learn, fits issue a UserWarning about
@@ -77,7 +77,7 @@ class CollinearityError(ValueError):
 
 
 class ConvergenceWarning(sklearn.exceptions.ConvergenceWarning):
-    """Issued if a fit stopped before it converged, or diverged.
+    """Issued if a fit stopped before convergence or diverged.
 
     Warning filters for scikit-learn's ConvergenceWarning also apply to this subclass.
 
@@ -114,9 +114,9 @@ class CourseAssertionError(AssertionError, ValueError):
 class CourseWarning(UserWarning):
     """Issued if a course script gives a different result than with the course's own code.
 
-    The message explains how to get either result. Each difference is reported once per process. The differences are
-    training runs that early stopping would have ended, the convention for the L2 penalty, and loader arguments from
-    other years.
+    The message explains how to get either result. Each difference is reported once per process. There are three
+    differences: training runs that early stopping would have ended, the convention for the L2 penalty, and arguments of
+    loaders from other years.
 
     Examples
     --------
@@ -134,7 +134,8 @@ class CourseWarning(UserWarning):
 class DataChangedError(ValueError):
     """Raised if data changed during a fit.
 
-    Either a file was modified, or a function (or Dask, for a lost worker) returned different rows than before.
+    Either a file was modified, or a function returned different rows than before. Dask may also do so after it lost a
+    worker.
 
     Examples
     --------
@@ -147,7 +148,7 @@ class DataChangedError(ValueError):
 
 
 class DatasetNotFoundError(FileNotFoundError):
-    """Raised if a data set or its folder was not found and could not be downloaded; the message gives the reason.
+    """Raised if a data set or its folder was not found and could not be downloaded. The message gives the reason.
 
     Examples
     --------
@@ -228,7 +229,8 @@ class SeparationWarning(UserWarning):
 class WorkersLostError(RuntimeError):
     """Raised if workers of a Dask cluster were lost repeatedly, or if the tasks of a fit were cancelled.
 
-    Its cause is Dask's error: KilledWorker, CancelledError, or the error of the last call to a lost worker.
+    The `__cause__` of the error is Dask's error: KilledWorker, CancelledError, or the error of the last call to a lost
+    worker.
 
     Examples
     --------

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from fastlin.interruption import import_uninterrupted
 
-# Names of the distributions of each extra.
+# The names of the distributions that each extra installs.
 EXTRAS = {
     "studies": ("filelock", "jinja2", "latex2mathml", "matplotlib", "pillow", "pooch", "rich", "skops", "tqdm"),
     # For `fastlin fit` and `fastlin predict`.
@@ -17,13 +17,13 @@ EXTRAS = {
     "arrow": ("pyarrow",),
     "dask": ("dask", "distributed"),
 }
-# Import names that differ from the names of the distributions.
+# Import names, if they differ from the names of the distributions.
 IMPORTED = {"pillow": "PIL"}
 
 
 @contextlib.contextmanager
 def needs(extra: str, *modules: str) -> Iterator[None]:
-    """Import modules uninterrupted. Errors for missing packages, also in the block, name the extra."""
+    """Import modules uninterrupted. If a package is missing, also in the block, the error names the extra."""
     try:
         import_uninterrupted(*modules)
         yield
@@ -39,7 +39,7 @@ def find_missing(extra: str) -> list[str]:
 
 
 def describe_missing(extra: str, names: Iterable[str]) -> str:
-    """Return the message that names missing packages and how to install them."""
+    """Return a message that names missing packages and the command that installs them."""
     return f"Not installed: {', '.join(names)}. Run {format_install_command(extra)}."
 
 

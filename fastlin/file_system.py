@@ -1,4 +1,4 @@
-"""File system utilities: the user's cache folder, atomic writes, locks between processes, and writable folders."""
+"""File system utilities: the user's cache folder, atomic writes, file locks, and a check for writable folders."""
 
 import contextlib
 import errno
@@ -15,20 +15,21 @@ from fastlin.typing import PathLike
 
 
 def user_cache_folder() -> Path | None:
-    r"""Return fastlin's folder in the user's cache, which may not exist yet, or None if there is no cache."""
+    r"""Return fastlin's folder in the user's cache, or None if there is no cache. The folder may not exist yet."""
     try:
         return user_cache_path("fastlin", appauthor=False)
-    # There is no home directory (Linux, macOS) or no variable or profile (Windows), as for some services.
+    # For some services, there is no home directory (Linux, macOS), or no variable or profile (Windows).
     except (RuntimeError, ValueError, OSError):
         return None
 
 
 @contextlib.contextmanager
 def write_whole(path: PathLike) -> Iterator[Path]:
-    """Write a file atomically: yield the path of a temporary file, which then replaces `path` or its link's target.
+    """Write a file atomically. Yield the path of a temporary file, which replaces the file at the end.
 
-    If an exception occurs, the temporary file is removed. Because its name is random, concurrent writers do not
-    interfere. The data are synced to disk before the replacement, and the mode of an existing file is preserved.
+    If `path` is a link, the target of the link is replaced. If an exception occurs, the temporary file is removed.
+    Because its name is random, concurrent writers do not interfere. The data are synced to disk before the replacement,
+    and the mode of an existing file is preserved.
     """
     path = Path(os.path.realpath(path))
     mode = _find_mode(path)
@@ -64,17 +65,17 @@ def _find_mode(path):
 
 @contextlib.contextmanager
 def lock(path: PathLike) -> Iterator[None]:
-    """Hold a lock for a path, the file ``.<name>.lock`` in its folder, during the ``with`` block.
+    """Hold a lock for a path during the ``with`` block.
 
-    The operating system releases the lock when the process ends. The block runs without a lock if the file system does
-    not support locks, or if the lock file cannot be opened.
+    The lock is the file ``.<name>.lock`` in the same folder. The operating system releases it when the process ends.
+    The block runs without a lock if the file system does not support locks, or if the lock file cannot be opened.
     """
     with needs("studies", "filelock"):
         import filelock
 
     path, process = Path(os.path.realpath(path)), os.getpid()
     file = path.with_name(f".{path.name}.lock")
-    # A soft lock, the mere existence of a file, would outlive its process.
+    # A soft lock is only the existence of a file, so it would outlive its process.
     file_lock = filelock.FileLock(file, fallback_to_soft=False)
     with contextlib.suppress(OSError):
         file_lock.acquire()
@@ -83,15 +84,15 @@ def lock(path: PathLike) -> Iterator[None]:
     finally:
         # A forked child must not release the lock of its parent.
         if file_lock.is_locked and os.getpid() == process:
-            # A waiting process notices that the file is gone and creates another. Windows cannot remove an open file;
-            # there, filelock removes the file after the release.
+            # A waiting process notices that the file is gone and creates another one. Windows cannot remove an open
+            # file. On Windows, filelock removes the file after the release.
             with contextlib.suppress(OSError):
                 file.unlink()
             file_lock.release()
 
 
 def check_writable(folder: Path) -> None:
-    """Raise an OSError if a folder is not writable; `tempfile` would retry forever on Windows."""
+    """Raise an OSError if a folder is not writable. On Windows, `tempfile` would retry forever."""
     trial = folder / f"writable-{secrets.token_hex(8)}"
     trial.touch(exist_ok=False)
     trial.unlink()

@@ -17,13 +17,13 @@ N_STATE_WORDS = 624
 
 
 def require(condition: object, name: str, requirement: str, value: Any) -> None:
-    """Raise a ValueError with the name, the requirement and the value unless the condition is true."""
+    """Raise a ValueError unless the condition is true. The message has the name, requirement and value."""
     if not condition:
         raise ValueError(f"{name} must {requirement}, got {describe(value)}")
 
 
 def describe(value: Any) -> str:
-    """Return a description of a value for error messages: the value itself, or its type and size."""
+    """Return a description of a value for error messages: the value, or its type and size."""
     if isinstance(value, (str, int, float)):
         return f"{value!r:.100}"
     if isinstance(value, (list, tuple)):
@@ -32,7 +32,7 @@ def describe(value: Any) -> str:
 
 
 def as_array(name: str, values: Any) -> Array:
-    """Return values as an array of any type; errors contain the name."""
+    """Return `values` as an array of any type. Error messages contain `name`."""
     try:
         return np.asarray(read_in_place(values, name))
     except (TypeError, ValueError) as error:
@@ -40,7 +40,7 @@ def as_array(name: str, values: Any) -> Array:
 
 
 def validate_array(name: str, values: Any, shape: tuple[int, ...], reason: str = "") -> Array:
-    """Return values as an array of real numbers with this shape; errors contain the name and the reason."""
+    """Return `values` as an array of real numbers with this shape. Error messages contain `name` and `reason`."""
     return check_array(name, as_array(name, values), shape, reason)
 
 
@@ -52,7 +52,7 @@ def check_array(name: str, array: Any, shape: tuple[int, ...], reason: str = "")
 
 
 def validate_finite_array(name: str, values: Any, shape: tuple[int, ...], reason: str = "") -> Array:
-    """Return the array from `validate_array`; raise a ValueError unless all its entries are finite."""
+    """Return the array from `validate_array`. Raise a ValueError unless all entries are finite."""
     array = validate_array(name, values, shape, reason)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, but it contains NaN or infinity")
@@ -68,22 +68,22 @@ def validate_arrays(name: str, values: Any, shapes: Sequence[tuple[int, ...]]) -
 
 
 def validate_count(name: str, value: Any, minimum: int = 0) -> int:
-    """Return an integer; raise a ValueError unless it is between the minimum and the largest int64."""
+    """Return `value` as an int. Raise a ValueError unless it is between `minimum` and the largest int64."""
     is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     require(is_integer and minimum <= value <= MAX_COUNT, name, f"be an integer of at least {minimum}", value)
     return int(value)
 
 
 def read_scalar(value: Any) -> float | None:
-    """Return the number in the result of a user's loss or scorer: a number, or an array or sequence with one entry.
+    """Return a number, or the only entry of an array or sequence, as a float. Otherwise, return None.
 
-    If there is not exactly one number, the result is None. In NumPy 2.4, `float` no longer converts arrays with
-    dimensions.
+    The values are results of losses and scorers of users. `float` does not suffice, because it no longer converts
+    arrays with dimensions since NumPy 2.4.
     """
     while isinstance(value, (list, tuple)) and len(value) == 1:
         (value,) = value
     if hasattr(value, "item"):
-        # Which error is raised for an array with several entries depends on the library.
+        # For an array with several entries, the error depends on the library.
         with suppress(ValueError, TypeError, RuntimeError):
             value = value.item()
     return float(value) if isinstance(value, Real) else None
@@ -103,7 +103,7 @@ def check_like(name: str, value: Any, template: Any) -> None:
 
 
 def check_generator_state(name: str, state: Any) -> None:
-    """Raise a ValueError unless a tuple is a valid state of `RandomState`; `set_state` checks less."""
+    """Raise a ValueError unless `state` is a valid state of `RandomState`. `set_state` checks less."""
     is_valid = isinstance(state, (list, tuple)) and len(state) == 5 and state[0] == "MT19937"
     require(is_valid, name, "be the state of an MT19937 generator", state)
     _, words, pos, has_gauss, cached = state

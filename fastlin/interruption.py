@@ -1,17 +1,17 @@
 """Run imports and compilation so that no exception of a signal handler can interrupt them.
 
-Python calls signal handlers in the main thread, between any two steps of a program. If a handler raises an exception,
-as it does on Ctrl-C, an import or a compilation in the main thread stops halfway, and the library or the compiler can
+Python calls signal handlers in the main thread, between any two steps of a program. On Ctrl-C, the handler raises an
+exception. An import or a compilation in the main thread would then stop halfway, and the library or the compiler could
 be broken for the rest of the process. So another thread does such work, and the main thread waits. An exception ends
-the wait at once. The work continues, and later work starts when it is complete.
+the wait at once. The work continues, and later work starts after it.
 """
 
 import _imp
 import atexit
 import contextlib
 
-# Import logging before the registration below. Hooks run in reverse order before a fork, which waits for work that may
-# log.
+# Logging registers a fork hook at import. It must be imported before the registration below, because the hooks run in
+# reverse order before a fork, and the work that the fork waits for may log.
 import logging  # noqa: F401
 import os
 import threading
@@ -22,9 +22,9 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-# Seconds between two checks for signals. On Windows, a signal does not end the wait for a lock.
+# The seconds between two checks for signals. On Windows, a signal does not end the wait for a lock.
 SLICE = 0.1
-# This lock is held by the thread that does the work. The main thread acquires it only before a fork and at exit.
+# The thread that does the work holds this lock. The main thread acquires it only before a fork and at exit.
 _work_lock = threading.RLock()
 
 
@@ -43,7 +43,7 @@ def run_uninterrupted(function: Callable[..., Any], *arguments: Any) -> Any:
     _release_import_lock()
     work = _Work(partial(copy_context().run, function, *arguments))
     try:
-        # A `threading.Thread` shares a lock with the thread that starts it, which an exception could leave locked.
+        # A `threading.Thread` shares a lock with the thread that starts it. An exception could leave this lock locked.
         start_new_thread(work.run, ())
     except RuntimeError:
         # No thread can be started, for example because the interpreter is shutting down.
@@ -53,8 +53,8 @@ def run_uninterrupted(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def _release_import_lock():
     """Release the interpreter's import lock if an interrupted import left it locked by this thread."""
-    # `importlib` acquires the lock in a method. An exception right after that precedes the ``with`` block that would
-    # release the lock, and another thread would wait forever.
+    # `importlib` acquires the lock in a method. If an exception occurs right after that, the ``with`` block that
+    # releases the lock is never entered, and another thread would wait forever.
     with contextlib.suppress(RuntimeError):
         while _imp.lock_held():
             _imp.release_lock()
@@ -69,13 +69,13 @@ class _Work:
         self._error = None
         self._is_awaited = True
         self._has_ended = False
-        # The lock is released at the end of the work. Acquiring it does not prove the end, because an exception may
-        # follow.
+        # The lock is released at the end of the work. That the lock was acquired does not prove the end, because an
+        # exception may follow.
         self._end = threading.Lock()
         self._end.acquire()
 
     def run(self):
-        """Call the function after earlier work has ended, unless an exception has ended the wait by then."""
+        """Call the function after earlier work has ended. Do nothing if an exception has ended the wait by then."""
         with _work_lock:
             try:
                 if self._is_awaited:
@@ -106,8 +106,8 @@ def _wait_for_work():
         pass
 
 
-# A child process has only the thread that forks, so the locks of work in progress would never be released there. And no
-# compilation may run while the interpreter shuts down.
+# After a fork, the child process has only one thread, so the locks of work in progress would never be released in it.
+# Also, no compilation may run while the interpreter shuts down.
 atexit.register(_wait_for_work)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(

@@ -1,12 +1,13 @@
-"""The libraries of the comparison with baselines, with one function per library, which minimizes fastlin's objective.
+"""The libraries of the comparison with baselines. For each library, a function minimizes fastlin's objective.
 
-Each function takes a `Problem` and an effort, which is a tolerance or a maximum number of iterations, and returns coef
-(K, d) and intercept (K,) in scikit-learn's shapes. Its docstring explains how the parameters of the library express
+Each function takes a `Problem` and an effort, and returns coef (K, d) and intercept (K,) in scikit-learn's shapes. The
+effort is a tolerance or a maximum number of iterations. The docstring of each function explains how the parameters of
+the library express
 
     J(W, b) = (1/n) sum_i l_i + (l2 / 2) ||W||^2,    l2 = 1 / (C n), the intercept not penalized.
 
-tests/test_other_libraries.py checks that each function minimizes this objective. Each function imports its library when
-called.
+tests/test_other_libraries.py checks that each function minimizes this objective. A function imports its library only
+when it is called.
 """
 
 import importlib.util
@@ -27,21 +28,21 @@ from fastlin.typing import FloatArray
 TOLERANCES = tuple(10.0**-k for k in range(1, 11))
 ITERATIONS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 NEWTON_ITERATIONS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
-# newton-cholesky computes the full Hessian. With more parameters than this, the Hessian needs more than 50 MB, and its
-# factorization takes longer than the fits of the other libraries.
+# newton-cholesky computes the full Hessian. If there are more parameters than this, the Hessian uses more than 50 MB,
+# and its factorization takes longer than the fits of the other libraries.
 MAX_PARAMETERS_OF_A_HESSIAN = 2500
 
 
 class CannotSolveError(RuntimeError):
-    """A library cannot minimize the common objective on this problem; the message gives the reason."""
+    """A library cannot minimize the common objective on a problem. The message gives the reason."""
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
     """The data and the objective for all libraries: scikit-learn's objective with C and l1_ratio.
 
-    X (n, d) is an array in C order or CSR, float64 or float32, and y (n,) contains the labels 0, 1, ... (int64).
-    Few libraries support l1_ratio.
+    X (n, d) is an array in C order or a CSR matrix, in float64 or float32. y (n,) contains the labels 0, 1, ...
+    (int64). Few libraries support l1_ratio.
     """
 
     name: str
@@ -54,12 +55,12 @@ class Problem:
 
     @property
     def l1(self) -> float:
-        """The factor of the sum of absolute values, if the mean loss has the factor one."""
+        """The factor of the sum of absolute values in J. The mean loss has the factor one."""
         return self.l1_ratio / (self.C * len(self.y))
 
     @property
     def l2(self) -> float:
-        """The factor of half the sum of squares, if the mean loss has the factor one."""
+        """The factor of half the sum of squares in J. The mean loss has the factor one."""
         return (1 - self.l1_ratio) / (self.C * len(self.y))
 
     @property
@@ -91,7 +92,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Library:
-    """A solver of a library, with the names of the package and module, and the efforts in increasing order."""
+    """A solver of a library, the names of the package and the module, and the efforts in increasing order."""
 
     fit: Callable
     efforts: tuple
@@ -103,9 +104,9 @@ class Library:
         return importlib.util.find_spec(self.module) is not None
 
     def solve(self, problem: Problem, effort: float) -> tuple[FloatArray, FloatArray]:
-        """Return coef and intercept of a fit; convert every exception of the library to a CannotSolveError."""
+        """Return coef and intercept of a fit. Convert every exception of the library to a CannotSolveError."""
         with warnings.catch_warnings():
-            # Fits are deliberately stopped before convergence, for which each library has its own warning class.
+            # Fits are deliberately stopped before convergence. Each library has its own class of warnings for this.
             warnings.simplefilter("ignore")
             try:
                 return self.fit(problem, effort)
@@ -135,7 +136,7 @@ def fit_fastlin(problem: Problem, tol: float, solver: str = "auto") -> tuple[Flo
 
 
 def fit_scikit_learn(problem: Problem, max_iter: int, solver: str, tol: float = 0) -> tuple[FloatArray, FloatArray]:
-    """Fit scikit-learn's LogisticRegression, which has the common objective; if tol = 0, only max_iter stops it."""
+    """Fit scikit-learn's LogisticRegression, which has the common objective. If tol = 0, only max_iter stops it."""
     size = problem.n_rows_coef * (problem.X.shape[1] + problem.fit_intercept)
     is_large = size > MAX_PARAMETERS_OF_A_HESSIAN
     _raise_if(solver == "newton-cholesky" and is_large, f"its Hessian would have {size:,} × {size:,} entries")
@@ -153,7 +154,7 @@ def fit_scikit_learn_intelex(problem: Problem, max_iter: int) -> tuple[FloatArra
 def fit_cyanure(problem: Problem, max_iter: int, tol: float = 0) -> tuple[FloatArray, FloatArray]:
     """Fit Cyanure's Classifier, which minimizes the mean loss plus lambda_1 / 2 ||W||^2, so lambda_1 = l2.
 
-    With three or more classes, its loss "logistic" is one-vs-rest. Its tol bounds the duality gap.
+    For three or more classes, the loss "logistic" would be one-vs-rest. The parameter `tol` bounds the duality gap.
     """
     from cyanure.estimators import Classifier
 
@@ -174,7 +175,10 @@ def fit_cyanure(problem: Problem, max_iter: int, tol: float = 0) -> tuple[FloatA
 
 
 def fit_snapml(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
-    """Fit Snap ML's LogisticRegression in float32: sum of losses plus regularizer / 2 ||w||^2, regularizer = 1 / C."""
+    """Fit Snap ML's LogisticRegression in float32.
+
+    It minimizes the sum of losses plus regularizer / 2 ||w||^2, so regularizer = 1 / C.
+    """
     _raise_if(problem.n_classes > 2, "it is one-vs-rest and has no softmax")
     _raise_if(problem.fit_intercept, "it penalizes the intercept")
     from snapml import LogisticRegression
@@ -192,7 +196,10 @@ def fit_snapml(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]
 
 
 def fit_skglm(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
-    """Minimize skglm's Logistic (the mean loss) plus its L2 (alpha / 2 ||w||^2, so alpha = l2) with its L-BFGS."""
+    """Minimize the sum of skglm's Logistic and L2 with skglm's L-BFGS.
+
+    Logistic is the mean loss. L2 is alpha / 2 ||w||^2, so alpha = l2.
+    """
     _raise_if(problem.n_classes > 2, "it has no softmax")
     _raise_if(problem.fit_intercept, "its L-BFGS has no intercept")
     _raise_if(problem.X.dtype == np.float32, "its logistic loss does not compile for float32")
@@ -205,9 +212,10 @@ def fit_skglm(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
 
 
 def fit_glum(problem: Problem, max_iter: int, tol: float = 1e-300) -> tuple[FloatArray, FloatArray]:
-    """Fit glum's binomial family: half the mean deviance, which is the mean loss, plus alpha times an elastic net.
+    """Fit glum's regressor with the binomial family.
 
-    The elastic net is l1_ratio ||w||_1 + (1 - l1_ratio) / 2 ||w||^2, so alpha = l1 + l2.
+    It minimizes half the mean deviance, which is the mean loss, plus alpha times an elastic net. The elastic net is
+    l1_ratio ||w||_1 + (1 - l1_ratio) / 2 ||w||^2, so alpha = l1 + l2.
     """
     _raise_if(problem.n_classes > 2, "it has no softmax")
     # In float32, glum 3.4.1 does not reach the optimum if some columns are nearly constant
@@ -229,10 +237,11 @@ def fit_glum(problem: Problem, max_iter: int, tol: float = 1e-300) -> tuple[Floa
 
 
 def fit_adelie(problem: Problem, tol: float) -> tuple[FloatArray, FloatArray]:
-    """Fit adelie's grouped elastic net with alpha = 0: its loss plus lambda / 2 sum_g w_g ||W_g||^2, with unit weights.
+    """Fit adelie's grouped elastic net with alpha = 0 and unit weights w_g.
 
-    Its softmax loss is the mean loss divided by the number of classes, so lambda is l2 divided by that number. Version
-    1.1.52 requires NumPy < 2, but works with NumPy 2 after `pip install --no-deps adelie ipython`.
+    It minimizes its loss plus lambda / 2 sum_g w_g ||W_g||^2. The softmax loss is the mean loss divided by the number
+    of classes, so lambda is l2 divided by this number. Version 1.1.52 requires NumPy < 2, but works with NumPy 2 after
+    `pip install --no-deps adelie ipython`.
     """
     _raise_if(issparse(problem.X), "it does not support CSR")
     import adelie
@@ -264,9 +273,10 @@ def fit_adelie(problem: Problem, tol: float) -> tuple[FloatArray, FloatArray]:
 
 
 def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArray]:
-    """Fit statsmodels' binomial GLM with a ridge penalty: the mean loss plus sum_j alpha_j / 2 w_j^2, alpha_j = l2.
+    """Fit statsmodels' binomial GLM with a ridge penalty.
 
-    The intercept is a column of ones with alpha = 0. Its BFGS has no parameters for tolerance or iterations.
+    It minimizes the mean loss plus sum_j alpha_j / 2 w_j^2, so alpha_j = l2. The intercept is a column of ones with
+    alpha = 0. The solver, BFGS, has no parameters for the tolerance or the number of iterations.
     """
     _raise_if(problem.n_classes > 2, "it has no softmax with a penalty")
     _raise_if(issparse(problem.X), "it does not support sparse rows")
@@ -284,7 +294,7 @@ def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArr
 def fit_torch(
     problem: Problem, max_iter: int, observe: Callable[[float, FloatArray, FloatArray], None] | None = None
 ) -> tuple[FloatArray, FloatArray]:
-    """Minimize J in PyTorch with its L-BFGS (10 pairs, strong Wolfe line search); errors in observe stop the fit."""
+    """Minimize J with PyTorch's L-BFGS (10 pairs, strong Wolfe line search). Errors in `observe` stop the fit."""
     _raise_if(issparse(problem.X), "its objective here does not support sparse rows")
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy

@@ -1,8 +1,8 @@
 """Patch scikit-learn's classes to use fastlin: `patch_sklearn`, and ``python -m fastlin.patch script.py``.
 
-Methods are replaced in place, so names that were imported earlier, subclasses and pickles continue to work. If fastlin
-does not support the parameters or data, the patched class falls back to scikit-learn. Wrappers that other packages add
-later are called around fastlin's methods.
+Methods are replaced in place, so earlier imports, subclasses and pickles of the classes continue to work. If fastlin
+does not support the parameters or data, the patched class falls back to scikit-learn. If other packages wrap the
+methods later, the wrappers call fastlin's methods.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ __all__ = ["Report", "patch_sklearn", "report", "unpatch_sklearn"]
 
 LOGGER = logging.getLogger("fastlin")
 PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
-# scikit-learn's default of max_iter, and fastlin's default, which replaces it.
+# The default of max_iter in scikit-learn, and the default in fastlin, which replaces it.
 DEFAULT_MAX_ITER, MAX_ITER = 100, 1000
 # fastlin has solvers with these names, whose tol bounds the gradient, as in scikit-learn.
 NEWTON_SOLVERS = "newton-cg", "newton-cholesky"
 # For any tol, scikit-learn's lbfgs stops if a step decreases J by less than this fraction of J.
 MIN_DECREASE = 64 * float(np.finfo(np.float64).eps)
-# Tables with at most this number of entries are fitted to rounding accuracy, which takes one or two more Newton steps.
+# An X with at most this number of entries is fitted to rounding accuracy, which takes one or two more Newton steps.
 SMALL_TABLE = 100_000
 MAX_REASONS = 100
 # Fitted attributes that scikit-learn's estimators do not have.
@@ -67,7 +67,7 @@ FASTLIN_ATTRIBUTES = (
 
 
 def _translate(name, estimator, **changed):
-    """Return fastlin's estimator with the attributes of scikit-learn's estimator, except for the changed attributes."""
+    """Return fastlin's estimator with the attributes of scikit-learn's estimator. `changed` replaces some of them."""
     translated = getattr(estimators, name)()
     vars(translated).update({**vars(estimator), **changed})
     return translated
@@ -76,12 +76,12 @@ def _translate(name, estimator, **changed):
 def _choose_parameters(estimator, X):
     """Return the parameters whose meaning differs in fastlin.
 
-    scikit-learn's tol bounds the gradient, and fastlin's tol bounds the suboptimality of J. This suboptimality is of
-    the order of the square of the gradient, so fastlin uses the square of tol. Small tables are fitted to rounding
-    accuracy.
+    scikit-learn's `tol` bounds the gradient, and fastlin's `tol` bounds the suboptimality of J. The suboptimality is of
+    the order of the squared gradient, so fastlin uses the square of scikit-learn's `tol`. A small X is fitted to
+    rounding accuracy.
     """
     uses_newton = estimator.solver in NEWTON_SOLVERS
-    # If alpha replaces C in the installed version, the default of C may be a string or None.
+    # If alpha replaces C in the installed version of scikit-learn, the default of C may be a string or None.
     replaced = {"C": 1.0, "Cs": 10}
     tol = estimator.tol if uses_newton else max(estimator.tol**2, MIN_DECREASE)
     return {
@@ -98,7 +98,7 @@ def _choose_parameters(estimator, X):
 
 
 def _fall_back_if(is_unsupported, reason):
-    """Raise the error that makes a fit fall back to scikit-learn, if is_unsupported is true."""
+    """If `is_unsupported` is true, raise the error that makes a fit fall back to scikit-learn."""
     if is_unsupported:
         raise NotImplementedError(reason)
 
@@ -119,7 +119,7 @@ def _uses_array_api(X):
 
 
 def _prepare_linear(name, _, estimator, X, y, sample_weight=None, **params):
-    """Return functions that fit and that store a model for LogisticRegression or LogisticRegressionCV."""
+    """Return two functions for LogisticRegression or LogisticRegressionCV: one fits a model, one stores it."""
     _check(estimator, X)
     _fall_back_if(read_label_columns(y)[1] is not None, "soft labels, which scikit-learn does not support")
     changed = _choose_parameters(estimator, X)
@@ -132,7 +132,7 @@ def _prepare_linear(name, _, estimator, X, y, sample_weight=None, **params):
 
 
 def _penalize_intercept(estimator, X, y):
-    """Return X and y, with a column of X for liblinear's intercept, which is penalized."""
+    """Return X and y. If there is an intercept, append a column to X, because liblinear penalizes the intercept."""
     X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=np.float64)
     _fall_back_if(len(np.unique(y)) > 2, "liblinear with three or more classes")
     if estimator.fit_intercept:
@@ -142,14 +142,14 @@ def _penalize_intercept(estimator, X, y):
 
 
 def _copy_fitted_attributes(estimator, model, left_out=()):
-    """Copy the fitted attributes of a model, whose names begin or end with an underscore, to an estimator."""
+    """Copy the fitted attributes of a model to an estimator. Their names begin or end with an underscore."""
     attributes = {name: value for name, value in vars(model).items() if "_" in (name[0], name[-1])}
     vars(estimator).update({name: value for name, value in attributes.items() if name not in left_out})
 
 
 def _store_linear(estimator, model):
     """Copy the fitted attributes of a model to a linear estimator, including liblinear's intercept."""
-    # Without history_ the estimator can be unpickled without fastlin.
+    # Without history_, the estimator can be unpickled where fastlin is not installed.
     left_out = {"history_"}
     if not hasattr(estimator, "alphas"):
         left_out |= {"alphas_", "alpha_"}
@@ -166,7 +166,7 @@ def _store_linear(estimator, model):
 
 
 def _prepare_network(_, estimator, X, *labels_and_weights):
-    """Return functions that fit and that store a model for MLPClassifier."""
+    """Return two functions for MLPClassifier: one fits a model, one stores it."""
     _check(estimator, X)
     _fall_back_if(estimator.warm_start, "warm_start continues from scikit-learn's own state")
     # scikit-learn computes in the dtype of X.
@@ -183,7 +183,7 @@ def _store_network(estimator, model):
 
 
 def _record_fit(self, X, y, sample_weight=None):
-    """Record the data instead of fitting. A meta-estimator's clones have this `fit` and are fitted in batches."""
+    """Record the data instead of fitting. The clones of a meta-estimator have this `fit`."""
     # This module is imported here, because it imports Numba.
     from fastlin.estimators.batched_fits import pack
 
@@ -195,7 +195,7 @@ def _record_fit(self, X, y, sample_weight=None):
 
 
 def _prepare_meta_estimator(original, meta, X, y, sample_weight=None, **params):
-    """Return functions that fit and that store the estimators of a meta-estimator."""
+    """Return two functions for a meta-estimator: one fits its estimators, one stores them."""
     from fastlin.estimators.batched_fits import fit_tasks
 
     check_parameters(meta)
@@ -209,7 +209,7 @@ def _prepare_meta_estimator(original, meta, X, y, sample_weight=None, **params):
     is_unsupported = any(getattr(meta, name, value) != value for name, value in supported.items())
     _fall_back_if(is_unsupported, "BaggingClassifier with subsets of the features, oob_score or warm_start")
     recorded.estimator, inner_class = clone(inner), type(inner)
-    # Copying is faster than cloning, for which scikit-learn inspects the constructor.
+    # Copying is faster than cloning, because scikit-learn inspects the constructor when it clones.
     recorder_class = type(inner_class.__name__, (inner_class,), {"fit": _record_fit, "__sklearn_clone__": copy})
     recorded.estimator.__class__ = recorder_class
     if sample_weight is not None:
@@ -217,15 +217,15 @@ def _prepare_meta_estimator(original, meta, X, y, sample_weight=None, **params):
     generator = check_random_state(getattr(meta, "random_state", None))
     state = generator.get_state()
     try:
-        # Clones in other processes would be lost. Validation is skipped, because the inner estimator has been
-        # validated.
+        # The backend is sequential, because clones in other processes would be lost. Validation is skipped, because
+        # the inner estimator has already been validated.
         with parallel_config("sequential"), config_context(skip_parameter_validation=True):
             original(recorded, X, y, **params)
         fits = [fit for fit in recorded.estimators_ if type(fit) is recorder_class]
         rows, tasks = zip(*(vars(fit).pop("recorded_") for fit in fits), strict=True) if fits else ([], [])
         _fall_back_if(not fits or any(X_of_fit is not rows[0] for X_of_fit in rows), "fits with different rows")
     except BaseException:
-        # A fallback to scikit-learn must draw the same random numbers.
+        # A fallback to scikit-learn must use the same random numbers.
         generator.set_state(state)
         raise
     model = clone(inner)
@@ -248,7 +248,7 @@ def _store_meta_estimator(meta, recorded, fits, model, results):
 
 
 class Patched(NamedTuple):
-    """The module of a scikit-learn class, a function that prepares fits, and whether the class is a meta-estimator."""
+    """A scikit-learn class: its module, a function that prepares fits, and whether it is a meta-estimator."""
 
     module: str
     prepare: Callable[..., Any]
@@ -272,7 +272,7 @@ def _find_class(name):
 
 
 def _has_logistic_regressions(meta):
-    """Return whether a meta-estimator fits logistic regressions of fastlin, or of scikit-learn while it is patched."""
+    """Return whether a meta-estimator fits fastlin's LogisticRegression, or scikit-learn's while it is patched."""
     inner_class = type(meta.estimator)
     is_patched = inner_class is _find_class("LogisticRegression") and "LogisticRegression" in _replaced
     return inner_class is estimators.LogisticRegression or is_patched
@@ -291,7 +291,7 @@ def _make_fit(name, original):
         try:
             arguments = signature.bind(self, *args, **kwargs)
             run, store = prepare(original, *arguments.args, **arguments.kwargs)
-            # The functions are called directly, so that the stacklevel of warnings points to the user's call of fit.
+            # The functions are called directly, because the stacklevel of warnings must lead to the user's call of fit.
             store(run())
             _count(name)
             return self
@@ -316,7 +316,7 @@ def _make_prediction(name, original):
 
     @wraps(original)
     def predict(self, X):
-        # A subclass may override a method on which others depend, and the patch may have been removed.
+        # A subclass may have overridden a method that other methods call, and the patch may have been removed.
         methods = _replaced.get("LogisticRegression", {})
         is_plain = all(getattr(type(self), attribute) is methods.get(attribute) for attribute in PREDICTIONS)
         if not is_plain or _uses_array_api(X):
@@ -331,14 +331,14 @@ def _make_prediction(name, original):
 
 # The replacement methods of each patched class.
 _replaced: dict[str, dict[str, Any]] = {}
-# The holders of the patch of each class: calls of patch_sklearn and, in joblib's workers, the parent process.
+# For each class, the holders of the patch: calls of patch_sklearn and, in joblib's workers, the parent process.
 _patch_holders: dict[str, set[object]] = {name: set() for name in PATCHED}
 _lock = threading.RLock()
 
 
 @dataclass(frozen=True)
 class Report:
-    """Number of fits of patched classes in this process that were done by fastlin and by scikit-learn.
+    """Numbers of fits of patched classes by fastlin and by scikit-learn in this process.
 
     Attributes
     ----------
@@ -369,7 +369,7 @@ class Report:
         return "\n".join([*lines, *(f"{count:,} × {reason}" for reason, count in self.reasons.items())])
 
 
-# The number of fits by fastlin and by scikit-learn for each class, and the reasons for the latter.
+# The numbers of fits by fastlin and by scikit-learn for each class, and the reasons for fits by scikit-learn.
 _fits_of_fastlin, _fits_of_scikit_learn, _reasons = Counter[str](), Counter[str](), Counter[str]()
 
 
@@ -419,7 +419,7 @@ def _put_back(name):
 
 
 def _update_patches(holder, names):
-    """Set the classes that a holder requires; patch classes that any holder requires, and restore the other classes."""
+    """Set the classes that a holder requires. Patch the classes that any holder requires, and restore the others."""
     with _lock:
         for name, holders in _patch_holders.items():
             (holders.add if name in names else holders.discard)(holder)
@@ -428,7 +428,7 @@ def _update_patches(holder, names):
 
 
 def _reduce_batch(batch):
-    """Return the pickled form of a batch of joblib, which patches the same classes in the worker process."""
+    """Return the pickled form of a batch of joblib. Unpickling it patches the same classes in the worker process."""
     make, arguments = batch.__reduce__()
     return _make_batch, (tuple(_replaced), make, arguments)
 
@@ -452,7 +452,7 @@ def _read_names(names, default):
 
 @dataclass(eq=False)
 class _Patch(AbstractContextManager[None]):
-    """The context manager of one call of `patch_sklearn`, which restores the classes at the end of its block."""
+    """The context manager of one call of `patch_sklearn`. It restores the classes at the end of the block."""
 
     names: list[str]
 
@@ -588,7 +588,7 @@ def run_program(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    # Run the imported module, because this file is a separate module __main__ with its own counts.
+    # The imported module is run, because this file is another module, __main__, with its own counts.
     import fastlin.patch
 
     fastlin.patch.run_program(sys.argv[1:])

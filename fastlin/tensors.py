@@ -1,4 +1,4 @@
-"""Supported dtypes of X, and zero-copy conversion of other libraries' arrays, without importing those libraries."""
+"""Supported dtypes of X, and conversion of other libraries' arrays without copies or imports of the libraries."""
 
 import sys
 from math import isfinite
@@ -15,7 +15,10 @@ READABLE = (1, 3, 11, 13)
 
 
 def read_in_place(data: Any, name: str = "X") -> Any:
-    """Return another library's array as a NumPy array in the same memory (bfloat16: a copy); other data unchanged."""
+    """Return an array of another library as a NumPy array in the same memory. Return other data unchanged.
+
+    Arrays of bfloat16 are copied.
+    """
     if type(data) is np.ndarray and data.dtype.kind != "V":
         return data
     parts = data if isinstance(data, (list, tuple)) else [data]
@@ -50,25 +53,25 @@ def read_in_place(data: Any, name: str = "X") -> Any:
 
 
 def choose_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype to which dense X is converted: its own if kernels support it, otherwise a float dtype."""
+    """Return the dtype to which dense X is converted: `dtype` if kernels support it, otherwise a float dtype."""
     if dtype in DTYPES:
         return dtype
     return np.dtype(np.float32 if dtype == np.float16 else np.float64)
 
 
 def widen(X: Any) -> Any:
-    """Return a float16 array as float32, and anything else unchanged."""
+    """Return a float16 array as float32. Return other data unchanged."""
     return X.astype(np.float32) if isinstance(X, np.ndarray) and X.dtype == np.float16 else X
 
 
 def has_finite_sum(array: Array) -> bool:
-    """Return whether the sum of an array is finite. If it is finite, so are all entries; the converse is false."""
+    """Return whether the sum of an array is finite. Then all entries are finite, but the converse is not true."""
     with np.errstate(over="ignore", invalid="ignore"):
         return isfinite(np.add.reduce(array, axis=None))
 
 
 def to_numbers(rows: Array) -> Array:
-    """Return rows of dtype object as float64 if all entries are numbers, for example from nullable columns."""
+    """Return rows of dtype object as float64 if all entries are numbers. Nullable columns give such rows."""
     if rows.ndim != 2 or rows.dtype.kind != "O":
         return rows
     try:
@@ -83,7 +86,7 @@ def _widen_bfloat16(data):
 
 
 def _holds_bfloat16(data):
-    """Return whether data of another library are bfloat16 numbers."""
+    """Return whether an array of another library contains bfloat16 numbers."""
     return hasattr(data, "__array__") and getattr(getattr(data, "dtype", None), "name", "") == "bfloat16"
 
 

@@ -18,9 +18,10 @@ def make_printable(text: str) -> str:
 
 @contextlib.contextmanager
 def show_bar(label: str, total: int | None) -> Iterator[Callable[..., None]]:
-    """Show a label, a progress bar if there is a total, and a message; yield a function of a count and a message.
+    """Show a label, a message and, if there is a total, a progress bar. Yield a function that updates them.
 
-    If rich is not installed, only the last state is printed, at the end.
+    The arguments of the function are the new count and message. If rich is not installed, only the last state is
+    printed, at the end.
     """
     if "rich" in find_missing("studies"):
         last = {"n_done": 0, "text": ""}

@@ -1,4 +1,4 @@
-"""Compile all kernels of the estimators and trainers, by fitting small data of each dtype."""
+"""Compilation of all kernels of the estimators and trainers, by fits of small data of each dtype."""
 
 import warnings
 from collections.abc import Mapping
@@ -12,19 +12,19 @@ from fastlin import trainers
 from fastlin.estimators import LogisticRegression, MiniBatchLogisticRegression, MLPClassifier
 from fastlin.typing import Array, BoolArray, IntArray, MatrixLike
 
-# Number of rows, features and classes of a fit in the row space.
+# The numbers of rows, features and classes of a fit in the row space.
 WIDE = 60, 190, 6
 SOLVERS: list[dict[str, Any]] = [{"solver": solver} for solver in ("auto", "lbfgs", "newton-cg")]
 
 
 def make_problem(dtype: str, n_rows: int, n_features: int, n_classes: int) -> tuple[Array, IntArray]:
-    """Return integers X and labels that do not depend on X, so that fits take several iterations."""
+    """Return X and labels, which are independent random integers, so that fits take several iterations."""
     generator = np.random.default_rng(0)
     return generator.integers(0, 8, (n_rows, n_features)).astype(dtype), generator.integers(0, n_classes, n_rows)
 
 
 def make_sparse(X: Array) -> Any:
-    """Return X with a quarter of its entries as CSR; small X with more entries would be converted to dense."""
+    """Return a quarter of the entries of X as CSR. If X had more entries, it would be converted to dense."""
     return sparse.csr_array(np.where(X > 5, X, 0).astype(X.dtype))
 
 
@@ -38,7 +38,7 @@ def fit_and_predict(X: MatrixLike, y: IntArray | BoolArray, **options: Any) -> N
 
 
 def fit_with_options(X: MatrixLike, y: IntArray, *options: Mapping[str, Any]) -> None:
-    """For each of the options, fit and predict all classes, and the first class vs the others."""
+    """Fit and predict with each of the options, for all classes and for the first class vs the others."""
     for labels in (y, y > 0):
         for parameters in options:
             fit_and_predict(X, labels, **parameters)
@@ -49,19 +49,19 @@ def fit_small(dtype: str) -> None:
     fit_with_options(*make_problem(dtype, 200, 8, 3), *SOLVERS)
     # 800 coefficients are fitted with L-BFGS and a preconditioner block per class.
     fit_and_predict(*make_problem(dtype, 500, 80, 10))
-    # 4,000 rows exceed a core's cache, and separable labels lead to other preconditioners.
+    # 4,000 rows exceed the cache of a CPU core, and separable labels lead to other preconditioners.
     fit_separable(dtype, 4_000, 40, 3)
     fit_and_predict(*make_problem(dtype, *WIDE))
 
 
 def fit_separable(dtype: str, n_rows: int, n_features: int, n_classes: int, **options: Any) -> None:
-    """Fit rows whose classes are a function of X, also as the first class vs the others."""
+    """Fit rows whose classes are a function of X, for all classes and for the first class vs the others."""
     X, _ = make_problem(dtype, n_rows, n_features, n_classes)
     fit_with_options(X, X[:, :n_classes].argmax(axis=1), options)
 
 
 def fit_large(dtype: str) -> None:
-    """Fit rows of a dtype that are numerous enough for a fit that starts in float32."""
+    """Fit enough rows of a dtype that the fit starts in float32."""
     X, y = make_problem(dtype, 5_000, 400, 10)
     for solver in ("auto", "newton-cg"):
         fit_and_predict(X, y, solver=solver, max_iter=3)
@@ -90,7 +90,10 @@ def fit_table() -> None:
 
 
 def fit_l1(dtype: str, n_features: int) -> None:
-    """Fit dense and sparse rows with an L1 penalty; few features use the full Hessian, many coordinate descent."""
+    """Fit dense and sparse rows with an L1 penalty.
+
+    With few features, the fit uses the full Hessian. With many features, it uses coordinate descent by columns.
+    """
     X, y = make_problem(dtype, 40, n_features, 3)
     for rows in (X, make_sparse(X)):
         # With this C, some coefficients become zero in Newton steps, for which there is a separate kernel.

@@ -8,7 +8,7 @@ def make_machine(name="a"):
 
 
 def make_comparison(ours=1.0, theirs=4.0, baseline="scikit-learn", **values):
-    """Return a comparison's record, given the seconds of both libraries; `values` replace entries of the record."""
+    """Return the record of a comparison from the seconds of both libraries. `values` replace entries of the record."""
     scores = {"fastlin": {"accuracy": 0.9, "log_loss": 0.25}, baseline: {"accuracy": 0.8, "log_loss": 0.5}}
     seconds = {"fastlin": ours, baseline: theirs}
     libraries = {

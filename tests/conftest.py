@@ -27,7 +27,7 @@ from fastlin.other_libraries import LIBRARIES
 # tests/test_without_compilation.py runs tests/kernels a second time, uncompiled.
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
-# First lines of a program that imports kernels but avoids the slower imports of fastlin/__init__.py.
+# These lines begin a program that imports kernels but avoids the slower imports of fastlin/__init__.py.
 KERNELS_ALONE = f"""
 import sys, types
 sys.modules["fastlin"] = types.ModuleType("fastlin")
@@ -68,7 +68,7 @@ def pytest_configure(config):
 
 
 def load_hypothesis_profile(name):
-    """Load a hypothesis profile: "default" draws the same examples in each run, "nightly" draws new ones."""
+    """Load a hypothesis profile. "default" generates the same examples in each run, "nightly" generates new ones."""
     from hypothesis import HealthCheck, settings
 
     settings.register_profile("default", deadline=None, derandomize=True)
@@ -84,7 +84,7 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Distribute whole files to the processes of pytest-xdist, in the order of collection."""
+    """Distribute test files to the processes of pytest-xdist, in the order of collection. Do not split files."""
     from xdist.scheduler import LoadFileScheduling
 
     config.option.loadscopereorder = False
@@ -98,29 +98,29 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
-    """Check the tier's limits if `--hold-tier` is set; a pytest-xdist process runs only some of the tests."""
+    """Check the limits of the tier if `--hold-tier` is set. Workers of pytest-xdist run too few tests for the check."""
     if session.config.getoption("--hold-tier") and not hasattr(session.config, "workerinput"):
         tiers.check_limits(session, cache_folder())
 
 
 def marked(mark, *values):
-    """Return values for `parametrize`, each with the mark of a tier."""
+    """Return a `pytest.param` with the mark of a tier for each of the values."""
     return [pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=mark) for value in values]
 
 
 def from_python(function):
-    """Return a cached version of an inner kernel (callable only from kernels) that Python can call."""
+    """Return a cached kernel that Python can call and that runs an inner kernel, which only kernels can call."""
     if not COMPILED:
         return function
     inner = function.py_func
     copy = FunctionType(inner.__code__, inner.__globals__, inner.__name__, inner.__defaults__, inner.__closure__)
-    # The cache has one file per name, and the file of the inner kernel has no entry point for Python.
+    # The cache stores one file per name, and the file of the inner kernel has no entry point for Python.
     copy.__module__, copy.__qualname__ = inner.__module__, f"{inner.__qualname__}_from_python"
     return kernel(copy, reassociate=function.targetoptions["fastmath"] == REASSOCIATE)
 
 
 def assert_same_bits(results):
-    """Assert that tuples of arrays are bitwise equal, or equal up to rounding if NumPy sums in place of kernels."""
+    """Assert that tuples of arrays are bitwise equal. Without compilation, they may differ by rounding errors."""
     for other in results[1:]:
         for first, second in zip(results[0], other, strict=True):
             if COMPILED:
@@ -130,7 +130,7 @@ def assert_same_bits(results):
 
 
 def since(major, minor):
-    """Return a mark that skips a test if the installed scikit-learn is older than major.minor."""
+    """Return a mark that skips a test if the installed scikit-learn is older than version `major.minor`."""
     installed = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
     return pytest.mark.skipif(installed < (major, minor), reason=f"compares with scikit-learn {major}.{minor} or later")
 
@@ -149,7 +149,7 @@ def assert_unchanged(model, before):
 
 
 def assert_refused(message, method, /, *arguments, error=ValueError, **keywords):
-    """Assert that a call raises an error and, for a method, that the object does not change."""
+    """Assert that a call raises an error. If a method is called, also assert that its object does not change."""
     owner = getattr(method, "__self__", None)
     before = dict(vars(owner)) if hasattr(owner, "__dict__") else None
     with pytest.raises(error, match=message):
@@ -159,7 +159,7 @@ def assert_refused(message, method, /, *arguments, error=ValueError, **keywords)
 
 
 def load_scaled(loader):
-    """Return y and standardized X (column means 0, standard deviations 1), loaded by a function of sklearn.datasets."""
+    """Return standardized X and y from a loader in sklearn.datasets. Columns have mean 0 and standard deviation 1."""
     X, y = loader(return_X_y=True)
     return StandardScaler().fit_transform(X), y
 
@@ -170,7 +170,7 @@ def as_bfloat16(X):
 
 
 def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):
-    """Return X, labels, weights, coef and intercept of a random problem; with two classes coef has one row."""
+    """Return X, labels, weights, coef and intercept of a random problem. With two classes, coef has one row."""
     generator = np.random.default_rng(seed)
     rows = 1 if n_classes == 2 else n_classes
     is_whole = np.issubdtype(dtype, np.integer)
@@ -182,7 +182,7 @@ def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):
 
 
 def make_sparse(n, d, dtype=np.float64, index_dtype=np.int32, density=0.3, seed=0):
-    """Return data, indices and indptr of a random CSR matrix: unsorted, no duplicates, some rows and columns empty."""
+    """Return data, unsorted unique indices and indptr of a random CSR matrix. Some rows and columns are empty."""
     generator = np.random.default_rng(seed)
     present = generator.uniform(size=(n, d)) < density
     present[n // 2] = False
@@ -196,7 +196,7 @@ def make_sparse(n, d, dtype=np.float64, index_dtype=np.int32, density=0.3, seed=
 
 
 def change_columns(X, name):
-    """Return X with numerically difficult columns."""
+    """Return a copy of X with ill-conditioned columns of the kind `name`."""
     generator = np.random.default_rng(X.shape[1])
     X = X.copy()
     match name:
@@ -210,7 +210,7 @@ def change_columns(X, name):
 
 
 def make_offsets_and_targets(labels, n_classes, size=2.0, seed=0, standard_deviation=2.0):
-    """Return offsets (n, K) and targets (n, K); the most probable class of a row is usually its label."""
+    """Return offsets and targets, both of shape (n, K). The label of a row is usually its most probable class."""
     generator = np.random.default_rng(seed + 7)
     n_rows_coef = 1 if n_classes == 2 else n_classes
     targets = 0.6 * np.eye(n_classes)[labels] + 0.4 * generator.dirichlet(np.ones(n_classes), len(labels))
@@ -222,7 +222,7 @@ def make_offsets_and_targets(labels, n_classes, size=2.0, seed=0, standard_devia
 
 @pytest.fixture(scope="session")
 def mnist_folder():
-    """Return the folder with the MNIST files; skip the test if they are not on disk."""
+    """Return the folder with the MNIST files. Skip the test if the files are not on disk."""
     for folder in datasets.list_folders():
         if all(datasets.find_mnist([folder]).values()):
             return folder
@@ -231,7 +231,7 @@ def mnist_folder():
 
 @pytest.fixture(scope="session")
 def cifar10():
-    """Return CIFAR-10 with the studies' validation images; skip the test if the data set is not on disk."""
+    """Return CIFAR-10 with the studies' validation images. Skip the test if the data set is not on disk."""
     for folder in datasets.list_folders():
         # With an explicit folder, nothing is downloaded.
         with contextlib.suppress(datasets.DatasetNotFoundError):
@@ -249,7 +249,7 @@ def sparse_passes():
 
 @pytest.fixture
 def libraries(monkeypatch):
-    """Return a dict of the libraries of a comparison; it contains two, and a test may add others."""
+    """Reduce the libraries of a comparison to two, and return their dict. A test may add other libraries to it."""
     few = {name: LIBRARIES[name] for name in ("fastlin", "scikit-learn lbfgs")}
     monkeypatch.setattr("fastlin.course.studies.baselines.LIBRARIES", few)
     # The pause between fits only stabilizes timings, and no test checks those.
@@ -261,7 +261,7 @@ def libraries(monkeypatch):
 
 @pytest.fixture
 def cut_into_blocks(monkeypatch):
-    """Return a function that sets the multiply-adds of the smallest block for the rest of the test."""
+    """Return a function that sets the minimum number of multiply-adds per block for the rest of the test."""
 
     def cut(work):
         monkeypatch.setattr(threads, "MIN_BLOCK_WORK", work)
@@ -280,7 +280,10 @@ def empty_cache(monkeypatch, tmp_path):
 
 
 def run_until_line(run, files, last_line=np.inf):
-    """Return a function's result (None if Ctrl-C interrupts it at `last_line`) and the number of executed lines."""
+    """Return the result of `run` and the number of lines that it executed in `files`.
+
+    Ctrl-C interrupts `run` at line number `last_line`. Then the result is None.
+    """
     n_lines, before, result = 0, sys.gettrace(), None
 
     def count_line(frame, event, argument):
@@ -300,7 +303,7 @@ def run_until_line(run, files, last_line=np.inf):
 
 
 def refuse_replacement(monkeypatch):
-    """Make os.replace fail as on Windows if another program has the file open."""
+    """Make `os.replace` fail as it does on Windows if another program has the file open."""
 
     def refuse(source, target):
         raise PermissionError(13, "Access is denied", str(source), None, str(target))
@@ -309,14 +312,17 @@ def refuse_replacement(monkeypatch):
 
 
 def refuse_locks(monkeypatch):
-    """Make file locks fail as on some network file systems; skip the test if the system uses other locks."""
+    """Make file locks fail as on some network file systems. Skip the test if the system uses other locks."""
     fcntl = pytest.importorskip("fcntl", reason="the system has other locks")
     monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError(errno.ENOSYS, "Function not implemented")))
 
 
 @pytest.fixture
 def server():
-    """Return a function that serves {name: bytes} locally and returns the address; `requests` lists requested paths."""
+    """Return a function that serves a dict {name: bytes} locally and returns the address.
+
+    The attribute `requests` of the function lists the requested paths.
+    """
     running = contextlib.ExitStack()
 
     def serve(contents, answer=None):
@@ -337,7 +343,7 @@ def server():
 
         instance = running.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
         running.callback(instance.shutdown)
-        # The argument is the interval in seconds between checks whether the test has ended.
+        # The argument is the number of seconds between two checks of whether the test has ended.
         threading.Thread(target=instance.serve_forever, args=(0.01,), daemon=True).start()
         return f"http://127.0.0.1:{instance.server_port}/"
 

@@ -1,9 +1,9 @@
-"""Random invalid input, as pairs (description, value): arrays and sparse containers with one defect."""
+"""Random invalid arrays and sparse containers, each with one defect and with a description of the defect."""
 
 import numpy as np
 from scipy import sparse
 
-# An index far outside the bounds of each container.
+# This index is far outside the bounds of each container.
 FAR = 10**8
 TYPES = {
     "complex": lambda array: array.astype(complex),
@@ -31,7 +31,7 @@ def choose(generator, values):
 
 
 def draw_shape(generator, shape):
-    """Return another shape: one axis more or fewer, reversed, or with an axis of another length."""
+    """Return a different shape, with one axis more or fewer, with reversed axes, or with an axis of another length."""
     axis = int(generator.integers(len(shape)))
     before, after = shape[:axis], shape[axis + 1 :]
     length = int(generator.choice([0, 1, shape[axis] - 1, shape[axis] + 1, 1000 * shape[axis]]))
@@ -41,7 +41,7 @@ def draw_shape(generator, shape):
 
 
 def draw_array(generator, array, accepted=()):
-    """Return (description, damaged array); the array's shape and the `accepted` shapes are valid."""
+    """Return a description and a damaged array. Real arrays of an `accepted` shape do not count as damaged."""
     match generator.integers(4):
         case 0:
             name, change = choose(generator, TYPES)
@@ -67,7 +67,7 @@ def is_like(value, shapes):
 
 
 def draw_list(generator, arrays):
-    """Return (description, list), where one array of the list or the length of the list is damaged."""
+    """Return a description and a damaged list. One array or the length of the list is wrong."""
     index = int(generator.integers(len(arrays)))
     name, damaged = draw_array(generator, arrays[index])
     damaged_lists = {
@@ -80,7 +80,7 @@ def draw_list(generator, arrays):
 
 
 def draw_container(generator, dense, form):
-    """Return (description, sparse container), a damaged copy of an array in a format."""
+    """Return a description and a damaged sparse container, which stores a dense array in a format."""
     X = getattr(sparse, f"{form}_{generator.choice(['array', 'matrix'])}")(dense)
     before = describe_container(X)
     name, damage = choose(generator, CONTAINER_DAMAGES[form])

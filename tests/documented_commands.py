@@ -2,8 +2,8 @@
 
     python -m tests.documented_commands    # the list
 
-Most are in a script in `.ci`, which may add options. For each of the others, a table below gives an equivalent script
-line, a test that runs the command, or the reason why nothing runs it.
+Most commands are in a script in `.ci`, which may add options. For each other command, a table below gives an equivalent
+script line, a test that runs the command, or the reason why nothing runs it.
 """
 
 import re
@@ -39,7 +39,7 @@ CASES_OF_CLAIMS = (
     "inference-logit-1000000",
     "memory-mnist-float64",
 )
-# Commands that a script runs in another form: the script and that form.
+# Commands that a script runs in a different form. The values are the script and this form.
 EQUIVALENT = {
     "python -m venv .venv": (".ci/run", 'bash -c "$test_line'),
     "pip install uv": (".ci/run", 'bash -c "$test_line'),
@@ -103,7 +103,7 @@ NOT_RUN = {
 
 
 def split_commands(text):
-    """Yield the commands of shell lines, each a list of words, without comments and optional parts."""
+    """Yield each command of shell lines as a list of words, without comments and optional words."""
     text = re.sub(r" \[[^\]]*\]…?", "", text)
     for line in text.splitlines():
         words = shlex.split(line, comments=True)
@@ -118,7 +118,7 @@ def drop_settings(words):
 
 
 def normalize(words):
-    """Return a command with the bare name of its program, without verbosity options and make variables."""
+    """Return a command without the folder of its program, without verbosity options and without make variables."""
     words = drop_settings(words)
     program = words[0] if words[0] in SCRIPTS else words[0].rpartition("/")[2]
     words = ["python" if program == "python3" else program, *words[1:]]
@@ -136,14 +136,14 @@ def read_blocks(text):
 
 
 def read_commands(text):
-    """Return the distinct commands in a document: first those in blocks, then in indented blocks and inline code."""
+    """Return the distinct commands in the fenced blocks, the indented blocks and the inline code of a document."""
     prose = BLOCK.sub("", text)
     word_lists = read_blocks(text)
     for code in (*INDENTED.findall(prose), *INLINE_CODE.findall(prose)):
         first = code.split()[0]
         # Code that is not shell may have an unmatched quotation mark.
         if first in SCRIPTS or first.rpartition("/")[2] in PROGRAMS:
-            # The name of a program alone is not a command.
+            # A program name without arguments is not a command.
             word_lists += (words for words in split_commands(code) if words[0] in SCRIPTS or " " in normalize(words))
     # Uppercase words are placeholders.
     commands = dict.fromkeys(normalize(words) for words in word_lists)
@@ -168,14 +168,14 @@ def read_script(text):
 
 
 def find_script(command):
-    """Return the name of a script that runs a command, possibly with further options, or None."""
+    """Return the name of a script that runs a command, possibly with more options. Return None if none does."""
     for name, lines in LINES.items():
         if any(f"{line} ".startswith(f"{command} ") for line in lines):
             return name
 
 
 def describe_runner(command):
-    """Return what runs a command, or why nothing does; None if neither a script nor a table has it."""
+    """Return what runs a command, or the reason why nothing runs it. Return None if no script or table contains it."""
     if command in EQUIVALENT:
         return "{}, as {}".format(*EQUIVALENT[command])
     if command in NOT_RUN:

@@ -3,10 +3,10 @@
     python -m tests.documented_sequences                      # every document with shell blocks (one hour)
     python -m tests.documented_sequences docs/benchmarks.md   # some of them
 
-Each document gets a clone of the commit and an environment `.venv`, which is first on the path; a command that creates
-the environment replaces it. Commands that take minutes get options that end them early, because they still fail if a
-dependency is missing. Scripts in `.ci` and tests run them in full. The commands in `documented_commands.NOT_RUN` are
-skipped.
+The commands of each document run in a clone of the commit. The environment `.venv` in the clone is first on the path,
+and a command that creates `.venv` replaces it. Added options end slow commands early; these commands still fail if a
+dependency is missing. Scripts in `.ci` and tests run the slow commands in full. The commands in
+`documented_commands.NOT_RUN` are skipped.
 """
 
 import os
@@ -52,7 +52,7 @@ def write_flights(folder):
 
 
 def read_sequence(text):
-    """Yield (normalized command, command to run) for each command in a document's shell blocks."""
+    """Yield each command in a document's shell blocks in two forms: normalized, and as it is run."""
     for language, block in BLOCK.findall(text):
         for words in split_commands(block) if language == "sh" else ():
             command = normalize(words)
@@ -63,7 +63,7 @@ def read_sequence(text):
 
 
 def run_sequence(page, folder):
-    """Run a document's commands in a clone in a folder; raise CalledProcessError if a command fails."""
+    """Run a document's commands in a clone inside a folder. Raise CalledProcessError if a command fails."""
     clone = Path(folder) / re.sub(r"\W", "-", page)
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
     write_flights(clone)
@@ -82,7 +82,7 @@ def run_sequence(page, folder):
 
 
 def main(pages):
-    """Run the commands of the given documents, or of all."""
+    """Run the commands of the documents in `pages`, or of all documents if `pages` is empty."""
     with tempfile.TemporaryDirectory() as folder:
         for page in pages or [page for page, text in PAGES.items() if list(read_sequence(text))]:
             run_sequence(page, folder)

@@ -12,7 +12,7 @@ QUIET = {"l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": 
 
 
 def fit(X, y, sample_weight=None, *, offset=None, **parameters):
-    """Return a fitted LogisticRegression; ignore warnings if rounding keeps the bound above a small tol."""
+    """Return a fitted LogisticRegression. Ignore the warning if rounding errors keep the bound above a small tol."""
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         return fastlin.LogisticRegression(**{"tol": 1e-11, **parameters}).fit(X, y, sample_weight, offset=offset)
 

@@ -10,7 +10,7 @@ OPTIONS = {"early_stopping": False, "patience": 10, "momentum": 0.0, "learning_r
 
 
 def make_data(n_outputs, n_train=130, n_val=40, dtype=np.float64, seed=0):
-    """Return X_train, Y_train, X_val, Y_val with targets of shape (N, 1) or one-hot (N, n_outputs)."""
+    """Return X_train, Y_train, X_val and Y_val. Y has shape (N, 1), or is one-hot with shape (N, n_outputs)."""
     generator = np.random.default_rng(seed)
     arrays = []
     for n in (n_train, n_val):
@@ -24,7 +24,7 @@ def make_data(n_outputs, n_train=130, n_val=40, dtype=np.float64, seed=0):
 
 
 def make_modules(X_train, y_train, X_test, y_test):
-    """Return the modules that the course's scripts import, by name; images are (N, 784) from 0 to 255."""
+    """Return {name: module} for the imports of the course's scripts. Images have shape (N, 784), values 0 to 255."""
 
     def load_full_mnist():
         return X_train, y_train[:, None], X_test, y_test[:, None]
@@ -74,7 +74,7 @@ def calculate_accuracy(X, targets, model):
 
 
 class Model:
-    """Logistic regression with one output, or softmax regression; the gradient of the penalty is l2 w."""
+    """Logistic regression if there is one output, otherwise softmax regression. The gradient of the penalty is l2 w."""
 
     def __init__(self, n_inputs=N_FEATURES, num_outputs=3, l2=0.0):
         self.w, self.grad = np.zeros((n_inputs, num_outputs)), None

@@ -22,7 +22,11 @@ def make_model(**parameters):
 
 
 def take_steps(X, labels, weights, batches, start, rule):
-    """Return parameters (d + 1, K) and velocities after the steps, measures of each step, and averaged parameters."""
+    """Return the final parameters and velocities, the metrics of each step, and the averaged parameters.
+
+    Parameters and velocities have shape (d + 1, K). The metrics of a step are the mean loss, the sum of the squared
+    coefficients, the weight of correct rows and the total weight.
+    """
     w, v = (array.copy() for array in start)
     measured, steps = [], []
     for batch in batches:
@@ -42,7 +46,10 @@ def take_steps(X, labels, weights, batches, start, rule):
 
 
 def step_naively(X, y, classes, orders, model, weights=None, n_steps=None):
-    """Return coefficients with intercepts (K, d + 1), the mean of both over the steps, and each full epoch's loss."""
+    """Return the final parameters, their mean over the steps, and the loss of each full epoch.
+
+    Parameters have shape (K, d + 1). Their last column contains the intercepts.
+    """
     starts = range(0, len(y), model.batch_size)
     batches = [order[begin : begin + model.batch_size] for order in orders for begin in starts][:n_steps]
     start = np.zeros((2, X.shape[1] + 1, 1 if len(classes) == 2 else len(classes)))

@@ -29,7 +29,7 @@ def mix(x):
 
 
 def keep_units(n, width, dropout, seed, first_row=0):
-    """Return the dropout factors of units for n rows: 0 or 1 / (1 - dropout)."""
+    """Return the dropout factors of n rows, with shape (n, width). A factor is 0 or 1 / (1 - dropout)."""
     keep = 1 - dropout
     indices = [[(first_row + i) * width + j for j in range(width)] for i in range(n)]
     return np.array([[(mix(mix(index) ^ seed) < int(keep * 2**32)) / keep for index in row] for row in indices])
@@ -41,7 +41,10 @@ def normalize(z):
 
 
 def normalization_slopes(z, slopes):
-    """Return the gradient for z, given the gradient for N(z), computed with the full Jacobian of each column."""
+    """Return the gradient with respect to z. `slopes` is the gradient with respect to the normalized z.
+
+    The result is computed with the full Jacobian of each column.
+    """
     n = len(z)
     x, deviations = normalize(z), np.sqrt(z.var(axis=0) + EPSILON)
     by_z = np.empty_like(slopes)
@@ -54,7 +57,7 @@ def normalization_slopes(z, slopes):
 def loss_and_gradient(
     X, labels, weights, coefs, intercepts, scales=(), *, activation="relu", normalize_input=False, dropout=0.0, seed=0
 ):
-    """Return a batch's loss, and gradients for coefs, intercepts and scales as lists of float64 arrays."""
+    """Return the loss of a batch, and lists of its float64 gradients for coefs, for intercepts and for scales."""
     coefs, intercepts, scales = ([np.asarray(p, float) for p in group] for group in (coefs, intercepts, scales))
     weights = np.ones(len(labels)) if weights is None else weights
     a = [normalize(np.asarray(X, float)) if normalize_input else np.asarray(X, float)]
@@ -82,7 +85,7 @@ def loss_and_gradient(
 
 
 def predict(X, coefs, intercepts, scales=(), *, activation="relu", input_statistics=None, hidden_statistics=()):
-    """Return the class probabilities (n, K), or those of class 1, using running means and variances."""
+    """Return the class probabilities with shape (n, K), or those of class 1, (n, 1). Use running statistics."""
 
     def normalize_by(values, statistics):
         mean, variance = statistics

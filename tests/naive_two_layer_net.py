@@ -1,4 +1,4 @@
-"""An independent reference for TwoLayerNet: the homework's class in plain NumPy without fastlin, and data."""
+"""An independent reference for TwoLayerNet in plain NumPy, without fastlin, and data for tests."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,7 @@ import naive_network
 import numpy as np
 
 NAMES = "W1", "b1", "W2", "b2"
-# In the order of the positional arguments.
+# The options have the order of the positional arguments.
 OPTIONS = {"learning_rate": 1e-3, "learning_rate_decay": 0.95, "reg": 5e-6, "num_iters": 100, "batch_size": 200}
 OPTIONS |= {"verbose": False, "momentum": 0.0}
 

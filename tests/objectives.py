@@ -33,7 +33,10 @@ def objective_over(
     bounds=None,
     **by_rows,
 ):
-    """Return J over X[row_indices], or all rows if None; by_rows are the offsets and targets of `make_samples`."""
+    """Return the objective over the rows `row_indices` of X, or over all rows if `row_indices` is None.
+
+    `by_rows` contains the offsets and targets for `make_samples`.
+    """
     matrix, samples = as_matrix(X), make_samples(labels, weights, row_indices, **by_rows)
     columns = matrix.measure(weights if row_indices is None else weigh_by_counts(row_indices, weights, matrix.shape[0]))
     factors = fill_factors(penalty_factors, matrix.shape[1])
@@ -54,7 +57,7 @@ def make_objective(n, d, n_classes, dtype=np.float64, columns="plain", weighted=
 
 
 def make_offset(n, d, n_classes, size=2.0, soft=True, seed=0, make=make_objective, **options):
-    """Return the result of `make_objective` with offsets of a size (0 means none) and soft or plain labels."""
+    """Return the result of `make` with soft or hard labels, and with offsets of a size. 0 means no offsets."""
     labels = make_problem(n, d, n_classes, seed=seed)[1]
     offsets, targets = make_offsets_and_targets(labels, n_classes, size, seed)
     options |= {"offsets": offsets if size else None, "targets": targets if soft else None}
@@ -62,7 +65,7 @@ def make_offset(n, d, n_classes, size=2.0, soft=True, seed=0, make=make_objectiv
 
 
 def make_sized(n, n_classes, columns="plain", factors=FACTORS, seed=0, **options):
-    """Return an objective of six features with a penalty that does not depend on feature scales, and parameters."""
+    """Return an objective with six features, and parameters. The penalty does not depend on the feature scales."""
     X, *_ = make_problem(n, 6, n_classes, seed=seed)
     standard_deviation = np.maximum(change_columns(X, columns).std(axis=0), 1e-3) if columns == "badly scaled" else 1.0
     return make_objective(
@@ -71,12 +74,12 @@ def make_sized(n, n_classes, columns="plain", factors=FACTORS, seed=0, **options
 
 
 def evaluate(objective, parameters, precision=np.float64):
-    """Return the point at parameters, with a separate buffer if the budget allows one."""
+    """Return the point at the parameters. It has a separate buffer if the budget allows one."""
     return objective.at(parameters, precision, out=objective.make_buffer())
 
 
 def begin(objective, stopping, start=None, nearby=None):
-    """Return a solver's Fit that starts from parameters, a Point or the null model."""
+    """Return the `Fit` of a solver. `start` is an array of parameters, a `Point`, or None for the null model."""
     fit = Fit(objective, stopping, objective.make_buffer(), "auto", nearby, ())
     is_point = isinstance(start, Point)
     parameters = objective.start() if start is None else start.parameters if is_point else start
@@ -85,12 +88,12 @@ def begin(objective, stopping, start=None, nearby=None):
 
 
 def with_budget(objective, n_bytes):
-    """Return the objective with another budget; with 0 bytes, only X stays in memory."""
+    """Return the objective with another budget. With 0 bytes, only X stays in memory."""
     return Objective(objective.rows, objective.penalty, Budget(n_bytes))
 
 
 def data_of(objective):
-    """Return dense X (n, d), labels or class probabilities (soft labels), and weights of an objective's rows."""
+    """Return dense X, the labels and the weights of an objective's rows. Soft labels are class probabilities."""
     rows, X = objective.rows, objective.matrix.X
     X = X.toarray() if sparse.issparse(X) else X
     weights = rows.weights if len(rows.weights) else np.ones(len(X))
@@ -102,33 +105,33 @@ def data_of(objective):
 
 
 def offsets_of(objective):
-    """Return the offsets (n, K) of an objective's rows, or zeros if there are none."""
+    """Return the offsets of an objective's rows, with shape (n, K). Without offsets, return zeros."""
     rows = objective.rows
     offsets = rows.offsets if len(rows.offsets) else np.zeros((objective.matrix.shape[0], rows.n_rows_coef))
     return offsets[rows.row_indices] if len(rows.row_indices) else offsets
 
 
 def penalty_of(objective):
-    """Return the penalty of an objective as arguments for the reference."""
+    """Return the penalty of an objective as keyword arguments for the reference functions."""
     return {name: getattr(objective.penalty, name) for name in ("l2", "l1", "factors", "group_lasso")}
 
 
 def value_of(objective, coef, intercept):
-    """Return the reference's J in extended precision."""
+    """Return J in extended precision, computed by the reference."""
     X, labels, weights = data_of(objective)
     options = {"offsets": offsets_of(objective), **penalty_of(objective)}
     return reference.objective(X, labels, coef, intercept, weights=weights, **options)
 
 
 def violation_of(objective, coef, intercept):
-    """Return the reference's largest entry of the minimum-norm subgradient of J."""
+    """Return the largest entry of the minimum-norm subgradient of J, computed by the reference."""
     X, labels, weights = data_of(objective)
     options = {"fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective), **penalty_of(objective)}
     return reference.violation(X, labels, coef, intercept, weights=weights, **options)
 
 
 def minimum_of(objective):
-    """Return the reference's minimum of J in extended precision, coef and intercept."""
+    """Return the minimum of J in extended precision, and its coef and intercept, computed by the reference."""
     X, labels, weights = data_of(objective)
     options = {"weights": weights, "fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective)}
     n_classes, penalty = len(objective.class_weights), objective.penalty

@@ -1,8 +1,8 @@
-"""Run the tests as on other processors, one after the other, as far as this processor can emulate them.
+"""Emulate other processors, and run the tests on each of them.
 
     python -m tests.other_processors                        # each of PROCESSORS that this machine can emulate
     python -m tests.other_processors --as x86-64-v2         # one of them; repeat --as for several
-    python -m tests.other_processors --part 10 -n 2 tests/kernels    # a tenth of some; pytest gets other arguments
+    python -m tests.other_processors --part 10 -n 2 tests/kernels    # a tenth of the tests; the rest goes to pytest
 
 Numba, OpenBLAS and NumPy choose code for the processor, so rounding errors differ.
 """
@@ -20,14 +20,14 @@ import numpy as np
 from fastlin.file_system import user_cache_folder
 from fastlin.kernels.machine.levels import LEVELS
 
-# NumPy's names for the CPU features of each level: the names up to NumPy 2.3, and the name in later versions.
+# NumPy's names of the CPU features of each level. Later versions than 2.3 use the last name, which is the level's.
 NUMPY_V2 = {"SSSE3", "SSE41", "POPCNT", "SSE42", "X86_V2"}
 NUMPY_V3 = NUMPY_V2 | {"AVX", "F16C", "FMA3", "AVX2", "X86_V3"}
 NUMPY_V4 = NUMPY_V3 | {"AVX512F", "AVX512CD", "AVX512_SKX", "X86_V4"}
 
 
 class Processor(NamedTuple):
-    """The level of the kernels, OpenBLAS's core type, NumPy's CPU features and the number of threads."""
+    """An emulated processor: kernel level, OpenBLAS core type, NumPy's CPU features and number of threads."""
 
     level: str
     blas: str
@@ -39,24 +39,24 @@ PROCESSORS = {
     "host": None,
     "x86-64-v4": Processor("x86-64-v4", "SkylakeX", NUMPY_V4, 4),
     "x86-64-v3": Processor("x86-64-v3", "Haswell", NUMPY_V3, 3),
-    # It has AVX without AVX2, for which there is no separate kernel level.
+    # Sandy Bridge has AVX without AVX2. There is no separate kernel level for it.
     "sandybridge": Processor("x86-64-v2", "Sandybridge", NUMPY_V2 | {"AVX"}, 2),
     "x86-64-v2": Processor("x86-64-v2", "Prescott", NUMPY_V2, 1),
 }
 # This test, which checks the available instructions, runs in every part.
 ALWAYS = "test_emitter.py"
-# Environment variables that select the part of the tests to run.
+# Environment variables that select every n-th test: n, and the index of the first test.
 PART, FIRST = "FASTLIN_TESTS_PART", "FASTLIN_TESTS_FIRST"
 
 
 def pytest_collection_modifyitems(items):
-    """Select every PART-th test, starting at FIRST; this file is a pytest plugin."""
+    """Select every n-th test. Pytest calls this function, because it loads this file as a plugin."""
     part, first = int(os.environ.get(PART, "1")), int(os.environ.get(FIRST, "0"))
     items[:] = [item for i, item in enumerate(items) if i % part == first or item.path.name == ALWAYS]
 
 
 def environment(processor):
-    """Return environment variables that emulate a Processor; None means this processor."""
+    """Return environment variables that emulate a `Processor`. None means this processor."""
     if processor is None:
         return dict(os.environ)
     level, folder = LEVELS[processor.level], user_cache_folder() or Path(".pytest_cache").absolute()

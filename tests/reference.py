@@ -1,6 +1,7 @@
 """The objective and its minimum, computed by simple NumPy methods in extended precision, independent of fastlin.
 
-Labels are (n,), or (n, n_classes): the probability of each class in a row. Offsets (n, K) are added to the scores.
+Labels have shape (n,). Soft labels have shape (n, n_classes) and contain the probability of each class in a row.
+Offsets of shape (n, K) are added to the scores.
 """
 
 import numpy as np
@@ -21,12 +22,12 @@ def objective(X, labels, coef, intercept, l2=0.0, weights=None, *, l1=0.0, facto
 
 
 def gradient(X, labels, coef, intercept, weights=None, offsets=0.0):
-    """Return the mean loss's gradients for coef (K, d) and intercept (K,), in extended precision."""
+    """Return the gradients of the mean loss for coef, (K, d), and for intercept, (K,), in extended precision."""
     return loss_and_gradient(X, labels, _fractions(weights, len(X)), coef, intercept, offsets)[1:]
 
 
 def loss_and_gradient(X, labels, weights, coef, intercept, offsets=0.0):
-    """Return sum_i s_i l_i and the gradients for coef (K, d) and intercept (K,), in extended precision."""
+    """Return the loss sum_i s_i l_i, and its gradients for coef and for intercept, in extended precision."""
     X = np.asarray(X, np.longdouble)
     losses, _, residuals = losses_of(X @ np.asarray(coef, np.longdouble).T + intercept + offsets, labels)
     residuals = residuals * weights[:, None]
@@ -34,12 +35,12 @@ def loss_and_gradient(X, labels, weights, coef, intercept, offsets=0.0):
 
 
 def rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, eps):
-    """Return bounds on the rounding errors of the three results of loss_and_gradient, computed with unit roundoff eps.
+    """Return bounds on the rounding errors of the results of `loss_and_gradient`, computed with unit roundoff `eps`.
 
-    `magnitudes` bounds the entries of X, including the rounding errors of scaling. The error of a sum of m products, in
-    any order, is at most m eps times the sum of their magnitudes (Higham 2002, section 3.1). A score is such a sum of d
-    products, after two operations on each x. The errors of a row's loss and residuals are at most twice the error of
-    the scores. Exponentials, logarithms, quotients and differences add relative errors of at most 16 eps.
+    `magnitudes` bounds the entries of X, including the rounding errors of scaling. If m products are summed in any
+    order, the error is at most m eps times the sum of their magnitudes (Higham 2002, section 3.1). A score is the sum
+    of d products, after two operations on each x. The errors of a row's loss and residuals are at most twice the error
+    of the scores. Exponentials, logarithms, quotients and differences add relative errors of at most 16 eps.
     """
     magnitudes, weights, coef = (np.asarray(array, float) for array in (magnitudes, weights, coef))
     n_classes, n_features = coef.shape
@@ -52,7 +53,10 @@ def rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, eps):
 
 
 def hessian(X, weights, probabilities):
-    """Return the Hessian (K d, K d) of sum_i s_i l_i with respect to coef, given probabilities (n, K), in float64."""
+    """Return the float64 Hessian of sum_i s_i l_i with respect to coef, with shape (K d, K d).
+
+    `probabilities` has shape (n, K).
+    """
     x, s, p = (np.asarray(array, float) for array in (X, weights, probabilities))
     K, d = p.shape[1], x.shape[1]
     second = (np.eye(K) if K > 1 else 1) * p[:, :, None] - p[:, :, None] * p[:, None, :]
@@ -60,9 +64,10 @@ def hessian(X, weights, probabilities):
 
 
 def log_likelihood(coef, X, labels, weights, is_firth):
-    """Return the log-likelihood at coefficients (R, d) of all classes except the first, and the expected information.
+    """Return the log-likelihood and the expected information.
 
-    With Firth's penalty, the value includes half the log-determinant of the information.
+    `coef` has shape (R, d) and contains the coefficients of all classes except the first. With Firth's penalty, the
+    log-likelihood includes half the log-determinant of the information.
     """
     losses, probabilities, _ = losses_of(np.column_stack([np.zeros(len(X)), X @ coef.T]), labels)
     # The first class is the reference, so the information is that of the other scores.
@@ -71,10 +76,11 @@ def log_likelihood(coef, X, labels, weights, is_firth):
 
 
 def violation(X, labels, coef, intercept, l2=0.0, weights=None, fit_intercept=True, *, offsets=0.0, **penalty):
-    """Return the largest entry of the minimum-norm subgradient of J (a float), which is zero at the minimum.
+    """Return the largest entry of the minimum-norm subgradient of J as a float. At the minimum of J, it is zero.
 
-    At a nonzero coefficient, the entry is the derivative of J; at zero, it is max(|slope of the loss| - l1 f_j, 0).
-    The grouped penalty uses the norms over the classes. `penalty` takes the arguments of `objective`.
+    The entry of a nonzero coefficient is the absolute derivative of J. The entry of a zero coefficient is
+    max(|slope of the loss| - l1 f_j, 0). The grouped penalty uses the norms over the classes. `penalty` takes the
+    arguments of `objective`.
     """
     by_coef, by_intercept = gradient(X, labels, coef, intercept, weights, offsets)
     coef, factors = np.asarray(coef, np.longdouble), penalty.get("factors", 1.0)
@@ -84,12 +90,15 @@ def violation(X, labels, coef, intercept, l2=0.0, weights=None, fit_intercept=Tr
 
 
 def sizes_of(values, grouped):
-    """Return the absolute values (K, d), or the column norms (1, d) if `grouped`."""
+    """Return the absolute values, with shape (K, d). If `grouped`, return the column norms, with shape (1, d)."""
     return np.sqrt(np.sum(values**2, axis=0, keepdims=True)) if grouped else np.abs(values)
 
 
 def smallest_subgradient(slopes, parameters, thresholds, grouped):
-    """Return the sizes of the minimum-norm subgradient's entries at parameters (K, d), given the smooth slopes."""
+    """Return the sizes of the entries of the minimum-norm subgradient at the parameters, which have shape (K, d).
+
+    `slopes` is the gradient of the smooth terms.
+    """
     sizes = sizes_of(parameters, grouped)
     along = thresholds * parameters / np.where(sizes > 0, sizes, 1)
     return np.where(sizes > 0, np.abs(slopes + along), np.maximum(sizes_of(slopes, grouped) - thresholds, 0))
@@ -98,7 +107,7 @@ def smallest_subgradient(slopes, parameters, thresholds, grouped):
 def sparse_minimum(
     X, labels, n_classes, l2, l1, weights=None, fit_intercept=True, *, factors=1.0, group_lasso=False, offsets=0.0
 ):
-    """Return the minimum of J in extended precision, coef and intercept.
+    """Return the minimum of J in extended precision, and its coef and intercept.
 
     Accelerated proximal gradient steps (Beck and Teboulle 2009), restarted after uphill steps (O'Donoghue and Candes
     2015), determine which coefficients are zero. Newton steps over the others converge to the rounding error of
@@ -113,7 +122,7 @@ def sparse_minimum(
     penalties, thresholds = np.append(l2 * factors / unit**2, 0), np.append(l1 * factors / unit, 0)
     problem = rows, labels, offsets, fractions, penalties, thresholds, group_lasso
     point = np.zeros((1 if n_classes == 2 else n_classes, rows.shape[1]))
-    # If the zeros are correct at a larger tolerance, the optimality conditions hold.
+    # A smaller tolerance is used only if the optimality conditions do not hold, because other coefficients are zero.
     for tolerance in (1e-3, 1e-5, 1e-7, 1e-10, 1e-13, 1e-15):
         point = _follow_gradient(point, *problem, tolerance)
         polished = _polish(point, *problem)
@@ -135,7 +144,7 @@ def _fractions(weights, n):
 
 
 def _standardize(X, weights, curvatures, fit_intercept):
-    """Return longdouble arrays: standardized rows [(x - mean) / unit, 1], weights with sum 1, mean and unit."""
+    """Return the standardized rows [(x - mean) / unit, 1], the weights with sum 1, `mean` and `unit` as longdouble."""
     X = np.asarray(X, np.longdouble)
     fractions = _fractions(weights, len(X))
     mean = fractions @ X if fit_intercept else np.zeros(X.shape[1], np.longdouble)
@@ -145,11 +154,11 @@ def _standardize(X, weights, curvatures, fit_intercept):
 
 
 def _follow_gradient(point, rows, labels, offsets, fractions, penalties, thresholds, group_lasso, tolerance):
-    """Return float64 parameters after proximal gradient steps, which stop when steps are shorter than the tolerance."""
+    """Return the float64 parameters at which proximal gradient steps become shorter than the tolerance."""
     rows, fractions, penalties, thresholds = (
         array.astype(np.float64) for array in (rows, fractions, penalties, thresholds)
     )
-    # The Hessian of a row's loss for the scores is at most 1/4 with two classes, and 1/2 with more.
+    # The Hessian of a row's loss with respect to the scores is at most 1/4 for two classes, and 1/2 for more.
     max_curvature = 0.25 if len(point) == 1 else 0.5
     steepness = max_curvature * np.linalg.eigvalsh((fractions[:, None] * rows).T @ rows)[-1] * 1.001 + penalties.max()
     ahead, momentum = point, 1.0
@@ -169,7 +178,10 @@ def _follow_gradient(point, rows, labels, offsets, fractions, penalties, thresho
 
 
 def _polish(point, rows, labels, offsets, fractions, penalties, thresholds, group_lasso):
-    """Return the minimum with the zeros of a point, in extended precision, or None if the optimum has other zeros."""
+    """Return the minimum in extended precision over the parameters that are not zero at `point`.
+
+    Return None if other parameters are zero at the minimum over all parameters.
+    """
     point = point.astype(np.longdouble)
     is_free = (point != 0) | (thresholds == 0)
     free = is_free.ravel()
@@ -186,7 +198,7 @@ def _polish(point, rows, labels, offsets, fractions, penalties, thresholds, grou
             for j in np.flatnonzero((thresholds > 0) & (sizes > 0)):
                 direction, curvature = along[:, j].astype(float), float(thresholds[j] / sizes[0, j])
                 hessian[:, j, :, j] += curvature * (np.eye(len(point)) - np.outer(direction, direction))
-        # Least squares, because softmax is flat along equal changes of all classes.
+        # The system is solved by least squares, because softmax is flat along equal changes of all classes.
         step, block = np.zeros(point.size), hessian.reshape(point.size, point.size)[np.ix_(free, free)]
         step[free] = np.linalg.lstsq(block, -slopes.ravel()[free].astype(float), rcond=1e-13)[0]
         point = point + step.reshape(point.shape)
@@ -200,14 +212,14 @@ def _polish(point, rows, labels, offsets, fractions, penalties, thresholds, grou
 
 
 def _penalized_hessian(rows, fractions, probabilities, penalties):
-    """Return the Hessian of the mean loss and the penalty, (K, m, K, m) float64."""
+    """Return the float64 Hessian of the mean loss plus the penalty, with shape (K, m, K, m)."""
     K, m = probabilities.shape[1], rows.shape[1]
     whole = hessian(rows, fractions, probabilities) + np.diag(np.tile(penalties.astype(float), K))
     return whole.reshape(K, m, K, m)
 
 
 def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=0.0):
-    """Return the minimum of J in extended precision, coef and intercept; l2 must be positive.
+    """Return the minimum of J in extended precision, and its coef and intercept. `l2` must be positive.
 
     Newton steps, with a Hessian in float64 and a gradient in extended precision, stop when J no longer decreases.
     """
@@ -244,19 +256,20 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=
         point, value, (probabilities, residuals) = point + length * step, trial, rest
     else:
         raise RuntimeError("the reference has not converged")
-    # The remaining decrease is half of this. A sum over n rows has about n rounding errors.
+    # Half of -slope estimates the remaining decrease of J. A sum over n rows has about n rounding errors.
     assert -slope < 4 * len(labels) * np.finfo(np.longdouble).eps * value
     coef = point[:, :-1] / unit
     return value, coef.astype(float), (point[:, -1] - coef @ mean).astype(float)
 
 
 def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, fit_intercept, grouped, offsets, bounds):
-    """Return the dual objective at a feasible point in extended precision: a lower bound on the minimum of J.
+    """Return the dual objective at a feasible point, in extended precision. It is a lower bound on the minimum of J.
 
-    X (n, d), coef (K, d) and the curvatures and thresholds (d,) of the penalty are in the same coordinates. With an
-    intercept, probabilities are moved between classes so that the class sums equal those of the labels, as described in
-    fastlin/objective/duality.py. The best point between the labels and these probabilities is used. If thresholds are
-    zero and there are no bounds, the probabilities are used. `bounds` are two arrays (K, d) for coef.
+    X has shape (n, d), coef has shape (K, d), and the curvatures and thresholds of the penalty have shape (d,). All are
+    in the same coordinates. With an intercept, probabilities are moved between classes so that the class sums equal
+    those of the labels, as described in fastlin/objective/duality.py. The result is the largest dual value between the
+    labels and these probabilities. If the thresholds are zero and there are no bounds, it is the dual value at the
+    probabilities. `bounds` contains the lower and the upper bounds of coef, both with shape (K, d).
     """
     X = np.asarray(X, np.longdouble)
     fractions = _fractions(weights, len(X))
@@ -293,7 +306,7 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, f
         if bounds is not None:
             limits = np.where(np.isinf(np.where(slopes < 0, bounds[1], bounds[0])), limits, np.inf)
         high = min(1, limits[..., curvatures == 0].min(initial=1))
-    # Ternary search, because the dual is concave in the step.
+    # Ternary search finds the maximum, because the dual is concave in the step.
     for _ in range(200 if bounds is None else 100):
         left, right = low + (high - low) / 3, high - (high - low) / 3
         low, high = (left, high) if dual_at(left) < dual_at(right) else (low, right)
@@ -319,7 +332,7 @@ def _targets(labels, n_classes):
 
 
 def losses_of(scores, labels):
-    """Return the losses (n,) of scores (n, K), the probabilities (n, K), and the residuals (n, K)."""
+    """Return the losses, (n,), the probabilities, (n, K), and the residuals, (n, K). Scores have shape (n, K)."""
     K = scores.shape[1]
     targets = _targets(labels, max(K, 2))
     if K == 1:
@@ -329,7 +342,7 @@ def losses_of(scores, labels):
         shifted = scores - scores.max(axis=1, keepdims=True)
         probabilities = np.exp(shifted)
         totals = probabilities.sum(axis=1)
-        # The most probable class contributes one to the total. Excluding it keeps the digits of losses near zero.
+        # The most probable class contributes one to the total. Without it, losses near zero are accurate.
         rest = np.sum(probabilities, axis=1, where=np.arange(K) != scores.argmax(axis=1)[:, None])
         losses = np.log1p(rest) - np.sum(targets * shifted, axis=1)
         probabilities = probabilities / totals[:, None]

@@ -54,11 +54,11 @@ def files(*folders):
 
 
 def find_nodes(kind, paths):
-    """Return (path, node) for each node of a kind in the given files."""
+    """Return the path and the node for each node of a kind in the given files."""
     return [(path, node) for path in paths for node in ast.walk(parse(path)) if isinstance(node, kind)]
 
 
 def described(public, section):
-    """Return the names that a section of a docstring describes."""
+    """Return the names that a section of an object's docstring describes."""
     entries = NumpyDocString(inspect.getdoc(public))[section]
     return {name for entry in entries for name in entry.name.split(", ")}

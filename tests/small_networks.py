@@ -13,7 +13,7 @@ def make_data(n_classes=3, n=90, d=6, seed=0):
 
 
 def make(hidden_layer_sizes=(7,), **parameters):
-    """Return a classifier that trains for max_iter epochs."""
+    """Return a classifier that trains for `max_iter` epochs."""
     defaults = {"solver": "sgd", "max_iter": 5, "batch_size": 20, "learning_rate_init": 0.05, "random_state": 0}
     return MLPClassifier(hidden_layer_sizes, **{**defaults, "n_iter_no_change": np.inf, **parameters})
 

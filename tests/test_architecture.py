@@ -82,8 +82,8 @@ LIBRARIES = {
     for libraries, layers in re.findall("^(.+):(.*)$", LAYERS_OF_LIBRARIES, re.MULTILINE)
     for library in libraries.split()
 }
-# These are slow to import or may not be installed, so only functions that use them import them. The Dask layer itself
-# is imported on request.
+# These libraries are slow to import or may not be installed, so they are imported in functions that use them. The Dask
+# layer is itself imported on request.
 NOT_AT_THE_TOP = LIBRARIES.keys() - {"numba", "llvmlite", "sklearn", "platformdirs", "click", "dask", "distributed"}
 
 MAX_LINES = 400
@@ -106,7 +106,7 @@ def layers():
 
 
 def imports_of(path):
-    """Yield (qualified name, whether the import is at the top level) for each import of a file."""
+    """Yield the qualified name of each import of a file, and whether the import is at the top level."""
     tree = parse(path)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "import_uninterrupted":
@@ -207,7 +207,7 @@ def test_files_are_short():
 
 
 def signatures(path):
-    """Yield (name, number of arguments) for each function, dataclass and named tuple of a file."""
+    """Yield the name and the number of arguments of each function, dataclass and named tuple of a file."""
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.ClassDef):
             declaration = " ".join(ast.unparse(expression) for expression in (*node.decorator_list, *node.bases))
@@ -244,7 +244,7 @@ def test_tests_mirror_the_package_and_names_of_modules_are_unique():
     assert {name for name, folders in modules.items() if len(folders) > 1} == {"__init__"}
     for path in (path for path in files("tests") if path.name.startswith("test_")):
         name, folder = path.stem.removeprefix("test_"), path.parent.relative_to(ROOT / "tests").as_posix().strip(".")
-        # A test named after a module is in the same folder; other tests cover several modules of a folder.
+        # A test that is named after a module is in the same folder. Other tests cover several modules of a folder.
         if folder != "benchmarks" and name in modules:
             assert folder in modules[name], f"{path} is not in the folder of {name}.py: {modules[name]}"
         assert folder or name in modules or name in REPOSITORY_TESTS.split(), f"{path} belongs to no module"

@@ -19,7 +19,7 @@ from fastlin.kernels.machine.archives import make_stamp
 
 
 def load(folder=ROOT / "build_backend"):
-    """Return the namespace of archive_cache.py; its folder is on the search path only during a build."""
+    """Return the namespace of archive_cache.py. The folder of the file is on the search path only during a build."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "build_backend")
         return runpy.run_path(str(folder / "archive_cache.py"))
@@ -30,7 +30,7 @@ CACHE = load()
 
 @pytest.fixture
 def archive(tmp_path, monkeypatch):
-    """Return the path of a valid archive; the user's cache is a temporary folder."""
+    """Return the path of a valid archive, and replace the user's cache by a temporary folder."""
     folder = tmp_path / "cache" / "kernels-1"
     monkeypatch.setattr(cache_folder, "code_folders", lambda: (folder,))
     monkeypatch.setattr(cache_folder, "cache_folder", lambda: folder)

@@ -1,4 +1,4 @@
-"""A fit's memory budget, in addition to X: the limits, and fits that respect them."""
+"""The memory budget of a fit, which does not include X: limits, and fits that respect them."""
 
 from functools import partial
 from unittest.mock import Mock

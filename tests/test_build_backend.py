@@ -1,4 +1,4 @@
-"""The build backend, and a wheel with compiled kernels, installed into a fresh environment."""
+"""The build backend, and a wheel with compiled kernels that is installed into a fresh environment."""
 
 import base64
 import contextlib
@@ -40,8 +40,8 @@ sys.path.pop()
 TABLE = vars(levels)
 RECIPE = read(".ci/conda/recipe.yaml")
 LEVELS = ["x86-64-v2", "x86-64-v3"]
-# Runs typical first fits (more if it gets an argument) and prints the level of the code, the kernels that had to be
-# compiled, and a hash of the models.
+# This program runs typical first fits, and more fits if it gets an argument. It prints the level of the code, the
+# kernels that had to be compiled, and a hash of the models.
 PROGRAM = """
 import hashlib, json, sys, warnings
 import numpy as np
@@ -132,7 +132,7 @@ def test_processes_compile_for_the_level_only(monkeypatch, tmp_path):
 def test_processes_share_tasks_report_progress_and_compile_each_signature_once(tmp_path, capsys):
     first, second = (WORKER["share_tasks"](list("abcdefghij"), "v3", tmp_path / "v3", 2, number) for number in (0, 1))
     assert [next(first), next(second), next(first)] == ["a", "f", "b"]
-    # A process that finishes its own part takes over the rest of the other part.
+    # A process that finishes its own tasks takes over the remaining tasks of the other process.
     assert list(second) == ["g", "h", "i", "j", "c", "d", "e"]
     assert list(first) == []
     lines = capsys.readouterr().out.splitlines()

@@ -1,4 +1,4 @@
-"""Code blocks in the documentation: Python blocks run in order, page by page; commands have valid arguments."""
+"""Code blocks in the documentation: Python blocks run, page by page, and commands have valid arguments."""
 
 import doctest
 import importlib
@@ -35,7 +35,7 @@ COMMANDS = [words for text in documented_commands.PAGES.values() for words in re
 
 
 def make_rows(n_rows, seed):
-    """Return rows of five columns and labels of three classes that overlap."""
+    """Return X with five columns, and labels of three overlapping classes."""
     generator = np.random.default_rng(seed)
     X = generator.normal(size=(n_rows, 5))
     return X, (X[:, :3] + generator.gumbel(size=(n_rows, 3))).argmax(axis=1)
@@ -51,7 +51,7 @@ def make_images(*_, **sizes):
 
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path, monkeypatch):
-    """Change into a temporary folder, draw without windows, and close all pyplot figures."""
+    """Change into a temporary folder, plot without windows, and close all pyplot figures."""
     monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
     yield
@@ -110,7 +110,7 @@ def test_commands_have_valid_arguments(words, tmp_path):
 
 
 def find_object(name):
-    """Return the object that a name of the API page refers to."""
+    """Return the object to which a name on the API page refers."""
     module, _, last = f"fastlin.{name}".rpartition(".")
     return getattr(importlib.import_module(module), last)
 
@@ -132,7 +132,7 @@ def test_the_api_page_lists_every_public_name():
         getattr(module, name)
         for module in (importlib.import_module(f"fastlin{module}") for module in modules)
         for name in getattr(module, "__all__", ["TimeLimit"])
-        # Constants have no page; `draw` draws the figures of the report.
+        # Constants have no page, and `draw` plots the figures of the report.
         if not name.isupper() and not name.startswith("__") and name != "draw"
     }
     assert public == {find_object(name) for name in NAMES}

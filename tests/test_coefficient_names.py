@@ -20,7 +20,7 @@ PARTS = "a", "b", "a_b", "b_a", "nan"
 
 
 def make_names(generator):
-    """Return often ambiguous coefficient names for a random table, and names of levels without coefficients."""
+    """Return coefficient names of a random table, many of them ambiguous, and names of levels without coefficients."""
     names, references, unused = [], [], []
     for _ in range(generator.integers(1, 6)):
         column = str(generator.choice(PARTS))

@@ -1,4 +1,4 @@
-"""Valid sparse containers are read without modification; broken ones raise an error that describes the defect."""
+"""Valid sparse containers are read without modification. Invalid containers raise an error that names the defect."""
 
 import copy
 

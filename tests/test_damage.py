@@ -1,8 +1,8 @@
-"""Public methods with damaged models and containers, in a child process: each call must raise an error.
+"""Calls of public methods with damaged models and containers, in a child process. Each call must raise an error.
 
-`damages.py` draws the damages. The child also runs this file: ``python tests/test_damage.py FIRST`` prints a line of
-JSON before and after each call, starting with call FIRST. If the child crashes, the last line names the call. A call
-has a name, an error message pattern, a function and, if a model must not change, the model.
+`damages.py` samples the damages. The child process runs this file: ``python tests/test_damage.py FIRST`` prints a line
+of JSON before and after each call, starting with call FIRST. If the child crashes, the last line names the call. A call
+consists of a name, an error message pattern, a function and, if a model must not change, the model.
 """
 
 import contextlib
@@ -62,19 +62,19 @@ ESTIMATORS = {
     "network": fastlin.MLPClassifier((3,), **SHORT, **WARM_START),
     "normalized network": fastlin.MLPClassifier((3,), solver="sgd", batch_norm="both", **SHORT, **WARM_START),
 }
-# Replaces the model in calls without one.
+# This object replaces the model in calls without a model.
 NOTHING = SimpleNamespace()
 
 
 @cache
 def fit(name):
-    """Return a fitted model; callers copy it before they change it."""
+    """Return a fitted model. Callers must copy the model before they change it."""
     model = ESTIMATORS[name].fit(TABLE if name == "table" else X, Y2 if name == "two classes" else Y4)
     return model.sparsify() if name == "sparsified" else model
 
 
 def predict(rows, method, model, y):
-    """Return the result of a method for rows, as a list if it yields one result per block."""
+    """Return the result of a method for rows. If the method yields one result per block, return a list."""
     result = getattr(model, method)(rows)
     return list(result) if isinstance(result, Iterator) else result
 
@@ -85,7 +85,7 @@ def plot(model, y):
     return fastlin.figures.plot_coefficients(model, axes=Figure().add_subplot())
 
 
-# Functions of a model and the labels of its fit.
+# Calls are functions of a model and of the labels in its fit.
 PREDICT_CALLS = {
     f"{method}({form})": partial(predict, rows, method) for method in PREDICTIONS for form, rows in FORMS.items()
 }
@@ -113,7 +113,7 @@ CATEGORIES = {
     "a word": "uvw",
 }
 CURVES = {"a set": {1.0}, "a word": "loss", "an array": np.ones(3)}
-# Replacements by attribute. Other attributes are damaged according to type.
+# Replacement values for some attributes. Other attributes are damaged according to their type.
 CHOICES = {
     "classes_": CLASSES,
     "categories_": CATEGORIES,
@@ -151,7 +151,7 @@ def draw_attribute(generator, attribute, value):
 LAYERS = {"coefs_": "coefs_", "intercepts_": "intercepts_", "classes_": "classes"}
 FROM = {"from": lambda model, y: getattr(fastlin, type(model).__name__).from_sklearn(model)}
 COEFFICIENTS = {"coef_": "coef_", "intercept_": "intercept_", "classes_": "classes"}
-# The model, methods, the number of damages per attribute, and error patterns by attribute.
+# Each row: a model, its calls, the number of damages per attribute, and the error pattern for each attribute.
 MODELS = [
     ("two classes", LINEAR | WARM, 14, COEFFICIENTS),
     ("four classes", LINEAR | WARM, 16, COEFFICIENTS),
@@ -191,7 +191,7 @@ def list_models(generator):
 
 
 def train_course(attribute, value, n_classes, steps):
-    """Train a course model after an attribute of the trainer or model changes, or while it changes in each step."""
+    """Train a course model with a changed attribute. If `steps` is true, each step changes it, otherwise the caller."""
     model = BinaryModel(n_inputs=D) if n_classes == 2 else SoftmaxModel(n_inputs=D, n_outputs=4)
     Y = Y2[:, None].astype(float) if n_classes == 2 else np.eye(4)[Y4]
     trainer_class = LogisticTrainer if n_classes == 2 else SoftmaxTrainer
@@ -257,7 +257,7 @@ def list_calls():
 
 
 def find_failure(pattern, call, untouched=NOTHING):
-    """Return None if a call raises an error that names the damage, otherwise a description of the failure."""
+    """Return None if a call raises an error that names the damage. Otherwise, return a description of the failure."""
     before = dict(vars(untouched))
     try:
         with pytest.raises(ValueError, match=pattern):

@@ -24,7 +24,7 @@ NAMED = re.findall(r"`([\w/]+\.py)::([\w.]+)`", read("docs/derivations.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 INCLUDE = re.compile(r"^```{include} (\S+)$", re.MULTILINE)
 MAX_LINES_OF_README = 110
-# For the pages in docs/, excluding code blocks, tables and generated blocks.
+# The limit for the pages in docs/. Code blocks, tables and generated blocks are excluded.
 MAX_WORDS = 16_000
 NOT_PROSE = re.compile(
     r"<!-- figures: [\w-]+ -->.*?<!-- end of figures -->|^```.*?^```$|^\|.*?$", re.DOTALL | re.MULTILINE
@@ -39,7 +39,7 @@ IGNORED_CODES, IGNORED_METHOD_CODES = {"RT02", "GL01", "GL02"}, {"EX01", "SA01",
 
 
 def anchors(path):
-    """Return the anchors of a document's headings: lower case, hyphens instead of spaces, no punctuation."""
+    """Return the anchors of a document's headings, in lower case, with hyphens for spaces and without punctuation."""
     text = path.read_text(encoding="utf-8")
     if included := INCLUDE.search(text):
         return anchors(path.parent / included.group(1))
@@ -97,9 +97,10 @@ def test_the_readme_and_the_pages_respect_their_limits_of_length():
 
 
 def read_parameters(title):
-    """Return a parameter section's table, and the names listed as in scikit-learn and as in `LogisticRegression`.
+    """Return the table of a parameter section and two lists of parameters.
 
-    The table maps each name to fastlin's default, scikit-learn's default and a word.
+    The table maps each name to fastlin's default, scikit-learn's default and a word. The first list has the parameters
+    that are the same as in scikit-learn. The second list has those that are the same as in `LogisticRegression`.
     """
     section = read("docs/coming-from-scikit-learn.md").split(f"### {title}\n")[1].split("\n### ")[0]
     rows = [line.split("|")[1:5] for line in section.splitlines() if line.startswith("| `")]
@@ -111,7 +112,7 @@ def read_parameters(title):
 
 
 def defaults(estimator):
-    """Return the repr, with double quotes, of the default of each constructor parameter."""
+    """Return {name: repr of the default} for the constructor's parameters. The repr has double quotes."""
     parameters = signature(estimator).parameters.items()
     return {name: repr(parameter.default).replace("'", '"') for name, parameter in parameters}
 

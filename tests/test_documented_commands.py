@@ -1,4 +1,4 @@
-"""Every documented command is run by a script in .ci or by a test, or there is a reason why not."""
+"""Documented commands: a script in .ci or a test runs each of them, or there is a reason why nothing runs it."""
 
 import os
 import re
@@ -71,7 +71,7 @@ def read_extra(name):
     return packages.union(*(read_extra(extra) for extras in inner for extra in extras.split(",")))
 
 
-# A finder that makes package imports fail, to simulate an environment without the packages.
+# This finder makes package imports fail, to simulate an environment without the packages.
 MISSING = """
 import sys
 class Missing:

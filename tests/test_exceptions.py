@@ -1,4 +1,4 @@
-"""Errors and warnings that users can catch; interface.txt lists the base classes and modules."""
+"""Errors and warnings that users can catch. The file interface.txt lists their base classes and modules."""
 
 import pickle
 import warnings

@@ -1,4 +1,4 @@
-"""fastlin without the packages of the extras: features that need one raise an error that names what to install."""
+"""fastlin without the packages of its extras. Features that need an extra raise an error that names the extra."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from repository import ROOT, read_settings
 from fastlin.extras import EXTRAS, IMPORTED, describe_missing, find_missing, needs
 
 ALL = {IMPORTED.get(name, name) for names in EXTRAS.values() for name in names}
-# Simulates in the programs below that packages are not installed.
+# This code simulates that packages are not installed.
 HIDE_PACKAGES = """
 import sys
 from importlib.machinery import PathFinder

@@ -1,4 +1,4 @@
-"""Checks of fitted attributes: valid values are read, and others raise an error that names the attribute."""
+"""Checks of fitted attributes: valid values are read, and invalid values raise an error that names the attribute."""
 
 import numpy as np
 import pytest

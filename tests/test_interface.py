@@ -1,4 +1,4 @@
-"""The public interface matches interface.txt; each change to it requires a changelog entry.
+"""The public interface matches interface.txt. Each change of the interface requires a changelog entry.
 
 ``python tests/test_interface.py`` rewrites interface.txt.
 """
@@ -48,7 +48,7 @@ def describe_class(name, kind):
 
 
 def describe_interface():
-    """Return the lines of the interface, with each name listed once, under the first module that contains it."""
+    """Return the lines of the interface. Each object is described once, under the first module that contains it."""
     lines, first_names = [], {}
     for module in PUBLIC:
         for member in sorted(import_module(module).__all__):

@@ -36,7 +36,8 @@ def run():
     model = fastlin.LogisticRegression().fit(X, y)
     return model.coef_.tobytes().hex(), model.predict_proba(X).tobytes().hex()
 """
-# Prints the libraries that the main thread tries to import, the number of kernels, and how many that thread loaded.
+# This program prints the libraries that the main thread tries to import, the number of loaded kernels, and how many of
+# them the main thread loaded.
 IN_MAIN_THREAD = f"""
 import threading
 {RUN}
@@ -58,7 +59,8 @@ _KernelCache.load_overload = lambda self, *arguments: (loaded.append(is_main()),
 run()
 print(json.dumps([sorted(requested - {{*sys.stdlib_module_names, "fastlin"}}), len(loaded), sum(loaded)]))
 """
-# Interrupts children at moments spread evenly over the main thread's calls, runs again, and prints the results.
+# This program interrupts child processes at evenly spaced calls of the main thread, and prints the results of a second
+# run in each child.
 # Python handles signals at the start of a function and after the return of a C function.
 AT_MOMENTS = f"""
 import os
@@ -97,7 +99,7 @@ _, n_calls, _ = last = interrupt_child(-1)
 moments = [1 + n_calls * moment // n_moments for moment in range(n_moments)]
 print(json.dumps([*map(interrupt_child, moments), last]))
 """
-# Raises an error after some seconds, regardless of what is running, and then runs again.
+# This program raises an error after some seconds, regardless of what is running, and then runs again.
 AFTER_SECONDS = f"""
 import signal
 {RUN}
@@ -114,7 +116,7 @@ except Interrupted:
 signal.setitimer(signal.ITIMER_REAL, 0)
 print(json.dumps([was_interrupted, run()]))
 """
-# A fork and program exit wait for interrupted work.
+# In this program, a fork and the exit wait for interrupted work.
 LEFT_WORK = f"""{KERNELS_ALONE}
 import _thread, os, signal, time
 from fastlin.interruption import run_uninterrupted

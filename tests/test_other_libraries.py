@@ -1,4 +1,4 @@
-"""Every library minimizes the same objective; otherwise comparing fit times would be meaningless."""
+"""Every library minimizes the same objective. Otherwise, a comparison of fit times would be meaningless."""
 
 import warnings
 from dataclasses import replace
@@ -15,7 +15,7 @@ from fastlin.other_libraries import LIBRARIES, CannotSolveError, Problem
 
 # Relative tolerance for the objective.
 OBJECTIVE_TOL = 1e-4
-# Number of classes, and whether there is an intercept.
+# The values are the number of classes, and whether there is an intercept.
 KINDS = {"softmax": (3, True), "logistic": (2, True), "logistic without intercept": (2, False)}
 UNSUPPORTED = {
     ("snapml", "softmax"): "softmax",
@@ -49,7 +49,7 @@ def solve(kind):
 
 
 def fit(name, problem):
-    """Fit with the largest effort, ignoring warnings about iteration limits (intended) and from imports."""
+    """Fit with the largest effort. Ignore the intended warnings about iteration limits, and warnings from imports."""
     with warnings.catch_warnings(action="ignore"):
         return LIBRARIES[name].fit(problem, LIBRARIES[name].efforts[-1])
 

@@ -101,7 +101,10 @@ def _unpatched():
 
 @pytest.fixture
 def count():
-    """Return a function that counts fits by fastlin and by scikit-learn during the test, for one class or for all."""
+    """Return a function that returns the numbers of fits by fastlin and by scikit-learn since the test began.
+
+    The function counts the fits of one class or of all classes.
+    """
     before = patch.report()
 
     def count_fits(name=None):
@@ -219,7 +222,7 @@ def test_unsupported_fits_fall_back_to_scikit_learn(count, caplog):
     assert count() == [1, 1]
     [reason] = patch.report().reasons.keys() - reasons.keys()
     assert line.endswith(reason) and reason in str(patch.report())
-    # If both raise an error, it is scikit-learn's error, and a fitted model does not change.
+    # If both packages raise an error, users see scikit-learn's error, and a fitted model does not change.
     model = LogisticRegression().fit(X, Y)
     for data, parameters, message in (
         ((X * np.nan, Y), {}, "Input X contains NaN"),
@@ -352,7 +355,7 @@ def test_networks_are_patched_by_name(count):
 
 
 class Elsewhere(BaseEstimator):
-    """An estimator with score 1 in joblib processes if fastlin fits the models there."""
+    """An estimator whose score is 1 if fastlin fits its model, also in a joblib process."""
 
     def fit(self, X, y):
         self.model_ = LogisticRegression().fit(X, y)

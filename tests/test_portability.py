@@ -13,7 +13,7 @@ from sklearn.datasets import load_iris
 import fastlin
 
 CHECKED = files("fastlin", "benchmarks", "build_backend")
-# Names that are missing from Python's modules on Windows or macOS.
+# These names are missing from Python's modules on Windows or macOS.
 OF_OS = "fork register_at_fork posix_fadvise sched_getaffinity sysconf uname killpg setsid getuid geteuid getgid"
 MISSING = {
     "os": [*OF_OS.split(), "getegid", "getpgid", "getloadavg", "chown", "mkfifo", "pread", "sendfile"],
@@ -22,7 +22,7 @@ MISSING = {
 }
 NO_MODULES = "fcntl", "resource", "pwd", "grp", "termios", "syslog"
 
-# Imports the libraries, removes these names, and then imports every fastlin module and fits models.
+# This program imports the libraries, removes these names, and then imports every fastlin module and fits models.
 PROGRAM = f"""
 import builtins, importlib, io, json, os, pkgutil, signal, sys, warnings
 import fastlin

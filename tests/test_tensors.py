@@ -1,4 +1,4 @@
-"""Other libraries' arrays are read without a copy; unreadable arrays raise an error that names the argument."""
+"""Arrays of other libraries are read without a copy. Unreadable arrays raise an error that names the argument."""
 
 import numpy as np
 import pytest

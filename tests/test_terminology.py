@@ -1,4 +1,4 @@
-"""The repository uses the terms of the field: its texts and names hold no private words and no British spelling.
+"""The repository uses the terms of the field: its texts and names contain no private words and no British spelling.
 
     python tests/test_terminology.py            # the number of hits by folder and term
     python tests/test_terminology.py fastlin    # each hit in some folders or files
@@ -75,7 +75,7 @@ analys(e[dr]?|ing)                      analyze                             # to
 (un)?(model|label|level|travel)l(ed|ing)  labeled, modeling  # labelled rows
 gr(ey|eyed)|artefacts?                  gray, artifact                      # a grey line
 """
-# Patterns of whole names that Python code defines, or documents have between backticks.
+# These patterns match whole names that Python code defines, or that documents contain between backticks.
 NAMES = r"""
 (found|given|kept|told|known|asked)     a noun that says what it is         found = model.fit(X)
 (n )?(most|least)( (?!square|probable|frequent)\w+)*  max, min  MOST_ROWS = 3
@@ -87,27 +87,27 @@ missing level                           missing_as_category                 miss
 group by class                          group_lasso                         group_by_class = True
 model distance                          coef_error                          model_distance = 0.0
 """
-# What a space of a pattern matches. A string or comment that continues on the next line has quotation marks or a "#".
+# It replaces each space of a pattern. A string or comment that continues on the next line has quotation marks or a "#".
 SPACE = r"""[\s#"']+"""
 
 
 @cache
 def read_table(table):
-    """Return the rows of a table, each (pattern, the field's term, example), and the pattern of any of them."""
+    """Return the rows of a table, and a pattern for all rows. A row is a pattern, the field's term and an example."""
     rows = [re.split(r"\s{2,}", line) for line in table.strip().splitlines()]
     patterns = [row[0].replace(" ", SPACE) for row in rows]
-    # One pattern of all terms, with the word boundary in front, reads a file ten times as fast as one for each term.
+    # One pattern for all terms, with the word boundary in front, searches a file ten times as fast as one per term.
     any_term = re.compile(rf"\b(?:{'|'.join(patterns)})\b")
     return [(re.compile(rf"(?:{pattern})\b"), *row[1:]) for pattern, row in zip(patterns, rows, strict=True)], any_term
 
 
 def split_words(text):
-    """Return a text in lower case, with the names split into words; each word stays in its line."""
+    """Return a text in lower case, with the names split into words. Each word stays in its line."""
     return re.sub(r"_+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text).lower()
 
 
 def defined_names(text, is_python):
-    """Yield each name that a file defines, or another text has between backticks, and its line."""
+    """Yield each name, with its line, that Python code defines or that another text has between backticks."""
     if not is_python:
         yield from ((match[1], text.count("\n", 0, match.start()) + 1) for match in re.finditer(r"`(\w+)[`(=]", text))
         return
@@ -120,7 +120,7 @@ def defined_names(text, is_python):
 
 
 def find_terms(text, is_python):
-    """Yield (line, words that were found, the field's term) for each private term of a file."""
+    """Yield the line, the words and the field's term for each private term in a text."""
     words = split_words(text)
     rows, any_term = read_table(PHRASES)
     for match in any_term.finditer(words):
@@ -132,7 +132,7 @@ def find_terms(text, is_python):
 
 
 def find_hits(paths):
-    """Yield (path, line, words, the field's term) for the files that the paths name or, as folders, contain."""
+    """Yield the path, line, words and field's term for each private term in the given files and folders."""
     for path in paths:
         files = [file for file in sorted(path.rglob("*")) if file.suffix in SUFFIXES] if path.is_dir() else [path]
         for file in files:

@@ -7,7 +7,7 @@ from conftest import run_program
 
 from fastlin.warmup import STEPS
 
-# Runs the given warm-up steps in a process without compiled kernels, and prints which later fits compile kernels.
+# This program runs the given warm-up steps without compiled kernels, and prints which later fits compile kernels.
 PROGRAM = """
 import json, sys, warnings
 import numpy as np

@@ -15,7 +15,7 @@ BY_WIDTH = (
     *(f"machine/test_{name}.py" for name in ("exponential", "prefetch", "tiles")),
     *(f"linear/test_{name}.py" for name in ("dense_rows", "sparse_rows")),
 )
-# On a generic processor without optional features, as on arm64, vectors have 16 bytes.
+# A generic processor without optional features has 16-byte vectors, as arm64 does.
 NARROWEST = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 
 

@@ -83,7 +83,7 @@ def find_exceeded_limits(tier, counts, limits):
 
 
 def check_limits(session, folder):
-    """Fail the session if the tier exceeds a limit; `folder` contains the compiled kernels."""
+    """Fail the session if the tier exceeds a limit. `folder` contains the compiled kernels."""
     tier = name_tier(session.config)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     n_run = sum(len(reporter.stats.get(outcome, ())) for outcome in OUTCOMES)

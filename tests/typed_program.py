@@ -1,4 +1,4 @@
-"""A user's program for mypy, which checks the types that editors infer for fits and predictions. It never runs."""
+"""A user's program that never runs. Mypy checks the types that editors infer for its fits and predictions."""
 
 from collections.abc import Iterator
 from typing import Any, assert_type

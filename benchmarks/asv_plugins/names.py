@@ -16,7 +16,7 @@ from asv.console import log
 from asv.machine import Machine
 from asv.repo import NoSuchNameError, get_repo
 
-# The prefixes in asv's output of the parameters of a benchmark and of the reason for a skip.
+# asv's output marks the parameters of a benchmark, and the reason for a skip, with these prefixes.
 PARAMETERS, SKIPPED = "For parameters: ", "asv: skipped: NotImplementedError"
 
 
@@ -63,7 +63,7 @@ def setup():
 
 
 def find_reasons(output):
-    """Return the reasons for skips in the stored output of a benchmark, each with its first parameters."""
+    """Return a dict from each reason for a skip in a benchmark's output to the first parameters of the skipped runs."""
     reasons, name = {}, None
     for line in output.splitlines():
         if line.startswith(PARAMETERS):

@@ -15,7 +15,7 @@ from benchmarks.tables import print_tables, summarize, tabulate
 
 # Keys for the records of the session and of one benchmark.
 RECORDS, MEASURED = pytest.StashKey(), pytest.StashKey()
-# Number of finished benchmarks.
+# Key for the number of finished benchmarks.
 ENDED = pytest.StashKey()
 HERE = Path(__file__).parent
 
@@ -102,7 +102,7 @@ def keep(request, benchmark):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """Convert a NotImplementedError, which benchmarks raise for missing data as asv requires, to a skip."""
+    """Skip a benchmark that raises a NotImplementedError. For asv, benchmarks raise this error if data are missing."""
     try:
         return (yield)
     except NotImplementedError as error:

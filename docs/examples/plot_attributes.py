@@ -33,8 +33,8 @@ for name, accuracy, gap in zip(ATTRIBUTES, accuracies, model.certificate_, stric
     print(f"{name}: accuracy {accuracy:.3f}, duality gap {gap:.0e}")
 
 # %%
-# Coefficients per pixel: ink on red pixels makes an attribute more likely, ink on blue pixels less likely. A loop is
-# ink on both sides of an empty center.
+# The figures show the coefficient of each pixel. Ink on red pixels makes an attribute more likely, ink on blue pixels
+# less likely. A loop is ink on both sides of an empty center.
 figure, axes = plt.subplots(1, len(ATTRIBUTES), figsize=(11, 3.3), layout="constrained")
 for panel, name, coef, accuracy in zip(axes, ATTRIBUTES, model.coef_, accuracies, strict=True):
     size = np.abs(coef).max()

@@ -42,9 +42,9 @@ axes.set(
 axes.legend()
 
 # %%
-# What does the bound mean for predictions? Averaged over the training rows, the probabilities differ from those of the
-# exact minimum by at most ``sqrt(certificate_ / 2)``. The next figure stops fits after 1, 3, 5, … iterations, and
-# compares this bound with the true difference.
+# What does the bound mean for predictions? For each training row, compare the probabilities with those of the exact
+# minimum. The mean difference is at most ``sqrt(certificate_ / 2)``. The next figure stops fits after 1, 3, 5, …
+# iterations, and compares the bound with the true difference.
 import warnings
 
 from sklearn.exceptions import ConvergenceWarning

@@ -66,7 +66,7 @@ for panel, name in zip(axes, ("pixels", best), strict=True):
     figures.plot_scores(probes[name][-1], axes=panel).set_title(name)
 
 # %%
-# Each fit is certified: this is the largest duality gap over all C of the best layer, relative to the objective log 10
-# of a uniform guess. Differences between layers are therefore not due to the optimization.
+# Each fit is certified. The number below is the largest duality gap over all C of the best layer, relative to log 10,
+# the objective of a uniform guess. Differences between layers are therefore not due to the optimization.
 probe = probes[best][-1]
 print(f"{probe.certificates_.max() / np.log(10):.1e}")

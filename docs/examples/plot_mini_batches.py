@@ -46,8 +46,8 @@ models = {
 }
 
 # %%
-# `fastlin.LogisticRegression` finds the exact minimum of the same objective with ``C = 1 / (alpha n)``. It overfits:
-# its validation loss is higher than those of early stopping.
+# `fastlin.LogisticRegression` finds the exact minimum of the same objective with ``C = 1 / (alpha n)``. The
+# resulting model overfits: its validation loss is higher than with early stopping.
 exact = LogisticRegression(C=1 / (1e-5 * len(X_train))).fit(X_train, y_train)
 exact_loss = log_loss(y_val, exact.predict_proba(X_val))
 

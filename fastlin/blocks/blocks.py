@@ -19,24 +19,26 @@ from fastlin.exceptions import DataChangedError
 from fastlin.tensors import choose_type
 from fastlin.typing import Array, IntArray, SparseContainer
 
-# A block is large enough to make its overhead negligible, and so small that two blocks fit into memory.
+# A block is large enough that its overhead is negligible, and small enough that two blocks fit into memory.
 BLOCK_BYTES = 64 << 20
 # Linux reads at most this many bytes ahead per call (docs/benchmarks/design-choices.md: read-ahead).
 READ_AHEAD = 128 << 10
-# The end of the names of an array's blocks, which follows the range of rows, and the function that loads the array.
+# A suffix for the names of the blocks of an array, and the function that loads the array. The suffix follows the range
+# of rows.
 Source: TypeAlias = tuple[str, Callable[[], Array]]
 
 
 class Blocks:
     """Rows of X in blocks, with their labels and weights. The rows can be read any number of times.
 
-    The functions of this module create them. Iteration yields one tuple (X, y, weights) per block; y and weights are
-    None if there are none.
+    The functions of this module create them. Iteration yields one tuple (X, y, weights) per block. y is None if there
+    are no labels, and weights is None if there are no weights.
 
     Parameters
     ----------
     read : callable
-        Returns an iterator over the blocks of X. They are all arrays or all CSR matrices, of the same supported dtype.
+        Returns an iterator over the blocks of X. The blocks are either all arrays or all CSR matrices, and they have
+        the same supported dtype.
     borders : sequence of int
         The index of the first row of each block, followed by the number of rows: 0, ..., n.
     names : sequence of str
@@ -46,11 +48,12 @@ class Blocks:
     dtype : dtype
         The dtype of X.
     y, sample_weight : ndarray or None
-        The labels, (n,), soft labels or multilabel indicators, (n, n_classes), and the weights, (n,).
+        The labels, of shape (n,), or soft labels or multilabel indicators, of shape (n, n_classes); and the weights, of
+        shape (n,).
     feature_names : list of str or None
         The names of the columns.
     row_lengths : tuple of int or None
-        The number of stored entries in sparse blocks and in their longest row. None if the blocks are dense.
+        The number of stored entries in all sparse blocks, and in their longest row. None if the blocks are dense.
 
     Attributes
     ----------
@@ -143,7 +146,7 @@ class Blocks:
 
 
 def join_pieces(read: Callable[[], Iterator[Any]], pieces: Sequence[Description], **options: Any) -> Blocks:
-    """Return the Blocks for pieces of the same kind. `options` are passed to `Blocks`."""
+    """Return Blocks with one block per description. The blocks must be compatible. `options` are passed to `Blocks`."""
     whole = join_descriptions(pieces, "blocks")
     borders = np.append(0, np.cumsum([piece.shape[0] for piece in pieces], dtype=np.int64))
     row_lengths = (whole.n_entries, whole.longest_row) if whole.is_sparse else None
@@ -152,7 +155,7 @@ def join_pieces(read: Callable[[], Iterator[Any]], pieces: Sequence[Description]
 
 
 def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
-    """Return Blocks with copies of the rows at the given sorted indices, without labels and feature names."""
+    """Return Blocks with copies of the rows whose sorted indices are `rows`, without labels and feature names."""
     borders = np.searchsorted(rows, blocks.borders)
 
     def read():
@@ -163,13 +166,16 @@ def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
     names = [name for name, (begin, end) in zip(blocks.names, pairwise(borders), strict=True) if begin < end]
 
     shape = len(rows), blocks.shape[1]
-    # This is an upper bound; the lengths of the rows are unknown.
+    # These are upper bounds, because the lengths of the selected rows are unknown.
     row_lengths = (blocks.n_entries, blocks.longest_row) if blocks.is_sparse else None
     return Blocks(read, np.unique(borders), names, shape, blocks.dtype, row_lengths=row_lengths)
 
 
 def check_rows(values: ArrayLike | None, n: int, name: str, *, takes_columns: bool = False) -> Array | None:
-    """Return labels or weights as an array (n,), or (n, n_classes) if takes_columns. Return None for None."""
+    """Return labels or weights as an array of shape (n,), or None if there are none.
+
+    If `takes_columns` is true, the shape may also be (n, n_classes).
+    """
     if values is None:
         return None
     array = np.asarray(values)
@@ -180,12 +186,12 @@ def check_rows(values: ArrayLike | None, n: int, name: str, *, takes_columns: bo
 
 
 def cut(n_rows: int, row_bytes: int, rows_per_block: int | None = None) -> IntArray:
-    """Return the borders of blocks with rows_per_block rows, or with BLOCK_BYTES bytes if rows_per_block is None."""
+    """Return the borders of blocks of `rows_per_block` rows, or of BLOCK_BYTES bytes if `rows_per_block` is None."""
     if rows_per_block is None:
         rows_per_block = max(1, BLOCK_BYTES // max(1, row_bytes))
     elif not (isinstance(rows_per_block, (int, np.integer)) and rows_per_block >= 1):
         raise ValueError(f"rows_per_block must be an integer of at least 1, got {rows_per_block!r}.")
-    # An empty array becomes one block, which has the number of columns.
+    # An empty array becomes one empty block, which stores the number of columns.
     return np.append(np.arange(0, max(n_rows, 1), rows_per_block), n_rows)
 
 
@@ -249,7 +255,7 @@ def from_arrays(
 def cut_sources(
     sources: Iterable[Source], rows_per_block: int | None = None, has_files: bool = True, **options: Any
 ) -> Blocks:
-    """Return Blocks with the arrays of all sources, and detect changes of their files if `has_files` is true.
+    """Return Blocks with the rows of all sources. If `has_files` is true, changes in the mapped files raise an error.
 
     `options` are passed to `Blocks`.
     """
@@ -265,7 +271,7 @@ def cut_sources(
 
 
 def _load_rows(load, check, rows):
-    """Check the file of a source, and return some of its rows as a block."""
+    """Return rows of a source as a block, after a check that the mapped file has not changed."""
     check()
     block = load()[rows]
     read_ahead(block)
@@ -326,7 +332,7 @@ def from_csr(
 
 
 def _load_piece(piece, name, check):
-    """Check the files of a sparse container, and return it as CSR.
+    """Return a sparse container in CSR format, after a check that its mapped files have not changed.
 
     The indices of CSR containers are checked in each pass, when a SparseMatrix is created.
     """
@@ -336,7 +342,7 @@ def _load_piece(piece, name, check):
 
 
 def watch_files(arrays: Iterable[object]) -> Callable[[], None]:
-    """Return a fast function that raises a DataChangedError if the files from which arrays are mapped have changed."""
+    """Return a fast function that raises a DataChangedError if a file that backs one of the arrays has changed."""
     memory_maps = [mapped for mapped in map(find_map, arrays) if mapped is not None]
     files = {mapped.filename: _stat(mapped.filename) for mapped in memory_maps if mapped.filename}
 
@@ -363,7 +369,7 @@ def _stat(filename):
 
 
 def find_map(array: Any) -> np.memmap[Any, Any] | None:
-    """Return the memmap that an array is a view of, or None. Of nested memmaps, the outermost is returned."""
+    """Return the memory map that backs an array, or None. If memory maps are nested, return the outermost one."""
     mapped = None
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap):
@@ -373,7 +379,7 @@ def find_map(array: Any) -> np.memmap[Any, Any] | None:
 
 
 def read_ahead(block: Array) -> None:
-    """Advise the operating system to read the rows of a block from disk, if they are contiguous in a mapped file."""
+    """Advise the operating system to read a block from disk, if its rows are contiguous in a mapped file."""
     mapped = find_map(block)
     if mapped is None or not isinstance(mapped.base, mmap.mmap) or not block.flags.c_contiguous:
         return
@@ -391,9 +397,9 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
     ----------
     make_batches : callable
         Returns an iterable of batches. The function must return the same batches in the same order each time, because a
-        fit calls it once per pass. A batch is X, (X, y) or (X, y, weights). X is an array or CSR matrix of shape (n_b,
-        d), with the same dtype in all batches. y and weights have shape (n_b,); soft labels have shape (n_b,
-        n_classes). `from_batches` also calls it once.
+        fit calls it once per pass. `from_batches` also calls it once. A batch is X, (X, y) or (X, y, weights). X is an
+        array or CSR matrix of shape (n_b, d), with the same dtype in all batches. y and weights have shape (n_b,); soft
+        labels have shape (n_b, n_classes).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Descriptions of pieces of X (blocks or partitions), to check that they are compatible and have not changed."""
+"""Descriptions of blocks or partitions of X, used to check that they are compatible and have not changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ ACCEPTED = "Accepted are two-dimensional NumPy arrays, or SciPy sparse matrices,
 
 @dataclass(frozen=True)
 class Description:
-    """The description of a piece, or of all pieces together. Rows are converted to `dtype`, one of DTYPES."""
+    """The description of a block or partition, or of all of them together.
+
+    Rows are converted to `dtype`, one of DTYPES.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -26,9 +29,10 @@ class Description:
     is_sparse: bool
     n_entries: int
     longest_row: int
-    # Digests of labels, weights, offsets and rows. Empty if changes of the rows are detected by other means.
+    # Digests of labels, weights, offsets and rows. The dict is empty if changes in the rows are detected by other
+    # means.
     digests: dict[str, bytes] = field(default_factory=dict)
-    # The classes, as text for messages.
+    # The classes as text, for messages.
     classes: str = field(compare=False, default="")
 
     def __str__(self) -> str:
@@ -37,7 +41,7 @@ class Description:
         return f"{self.shape[0]} x {self.shape[1]} {self.dtype}, {kind}"
 
     def describe_change(self, other: Self) -> str:
-        """Return a phrase that describes how a piece that was read again differs; empty if it does not differ."""
+        """Return a phrase that says how rows that were read again differ; empty if they do not differ."""
         if other == self:
             return ""
         if replace(other, digests=self.digests) != self:
@@ -57,7 +61,10 @@ def read_type(X: Any, name: str) -> np.dtype[Any]:
 
 
 def describe_rows(X: Any, name: str, classes: str = "", **arrays: ArrayLike | None) -> Description:
-    """Return the Description of an array or CSR matrix, with digests of X and of the named arrays if there are any."""
+    """Return the description of an array or CSR matrix.
+
+    If named arrays are passed, include digests of them and of X.
+    """
     dtype = read_type(X, name)
     n_entries, longest_row = X.size, X.shape[1]
     if sparse.issparse(X):
@@ -70,9 +77,10 @@ def describe_rows(X: Any, name: str, classes: str = "", **arrays: ArrayLike | No
 
 
 def join_descriptions(pieces: Sequence[Description], what: str, are_of_one_type: bool = True) -> Description:
-    """Return the Description of all pieces together.
+    """Return the description of all blocks or partitions together.
 
-    Raise a ValueError if they differ in the number of columns, format or dtype.
+    Raise a ValueError if they differ in the number of columns or the format. Also raise it if they differ in dtype and
+    `are_of_one_type` is true.
     """
     first = pieces[0]
     for piece in pieces:
@@ -93,7 +101,7 @@ def join_descriptions(pieces: Sequence[Description], what: str, are_of_one_type:
 
 
 def _digest_rows(X):
-    """Return a digest of the first, middle and last row of an array, or the same stored entries of a CSR matrix."""
+    """Return a digest of the first, middle and last row of an array, or stored entry of a CSR matrix."""
     digest = hashlib.blake2b(digest_size=16)
     for array in (X.data, X.indices) if sparse.issparse(X) else (X,):
         middle = len(array) // 2

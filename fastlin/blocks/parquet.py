@@ -23,7 +23,7 @@ from fastlin.file_system import check_writable, write_whole
 from fastlin.tensors import choose_type
 from fastlin.typing import PathLike
 
-# A new number invalidates files decoded by earlier versions.
+# A new number invalidates the files that earlier versions have decoded.
 FORMAT = 3
 # A folder on disk for large temporary files; /tmp is in memory on many systems.
 LARGE_TEMPORARY = "/var/tmp"
@@ -46,15 +46,15 @@ def from_parquet(
     paths : str, Path, or sequence of these
         Files, patterns with ``*``, or folders, whose ``*.parquet`` files are read in the order of their names.
     columns : sequence of str or None
-        The columns of X, with numbers or booleans. None means all except `label`, `weight`, and the index of a pandas
-        DataFrame; a warning names the index.
+        The columns of X, which must contain numbers or booleans. None means all except `label`, `weight`, and the index
+        of a pandas DataFrame; a warning names the index.
     label, weight : str or None
-        The columns of the labels, of any type, and of the weights.
+        The column of the labels, which may have any type, and the column of the weights.
     cache : str, Path or None
         A folder for the decoded arrays. A missing folder is created. Files that have not changed are not decoded again,
         and an interrupted call resumes. Arrays of changed files are deleted. None means an unnamed temporary file that
-        exists as long as the Blocks. It is in ``TMPDIR`` if that is set, otherwise in ``/var/tmp``, because ``/tmp``
-        may be in memory.
+        exists as long as the Blocks. The file is in ``TMPDIR`` if this variable is set, otherwise in ``/var/tmp``,
+        because ``/tmp`` may be in memory.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def from_parquet(
 
 
 def _decode_together(files, columns, dtype):
-    """Decode files into one temporary file, which the system removes when it is closed, and return their sources."""
+    """Decode files into one temporary file, and return their sources. The system removes the file when it is closed."""
     with tempfile.TemporaryFile(dir=_choose_temporary()) as together:
         lengths = [_decode(file, columns, dtype, together) for file in files]
         # An empty file cannot be mapped.
@@ -109,7 +109,7 @@ def _decode_together(files, columns, dtype):
 
 
 def _decode_into(cache, file, columns, dtype):
-    """Decode a file into the cache folder, unless the decoded file exists, and return its source."""
+    """Return the source of a file. Decode the file into the cache folder, unless the decoded file exists."""
     status = file.stat()
     # A copied file may keep its size and modification time, but not its change time.
     content = _digest((FORMAT, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
@@ -140,7 +140,10 @@ def _digest(value):
 
 
 def _load(path, shape, dtype):
-    """Return a decoded array, memory-mapped. Each block maps it again, because few files can be open at once."""
+    """Return a memory map of a decoded array.
+
+    Each block maps the array again, because few files can be open at once.
+    """
     try:
         X = np.load(path, mmap_mode="r", allow_pickle=False)
         if X.shape != shape or X.dtype != dtype:
@@ -151,7 +154,7 @@ def _load(path, shape, dtype):
 
 
 def _find_files(paths):
-    """Return the Parquet files that paths match."""
+    """Return the Parquet files that match `paths`."""
     files: list[Path] = []
     for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
         path = os.fspath(path)
@@ -205,7 +208,7 @@ def list_index_columns(schema: Any) -> list[str]:
 
 
 def _choose_type(fields, file):
-    """Return the dtype, one of DTYPES, for Arrow columns."""
+    """Return the common dtype of Arrow columns, one of DTYPES."""
     import pyarrow as pa
 
     kinds = []
@@ -247,7 +250,7 @@ def _read_batches(file, columns):
 
 
 def _to_numbers(column, dtype, file, name):
-    """Return an Arrow array as numbers; missing values are NaN."""
+    """Return an Arrow array as a NumPy array of numbers, in which missing values are NaN."""
     if column.null_count and dtype.kind != "f":
         raise ValueError(
             f"{file} has {column.null_count} missing values in column {name!r}, and {dtype} has no missing values. "
@@ -257,7 +260,7 @@ def _to_numbers(column, dtype, file, name):
 
 
 def _read_column(files, name, convert):
-    """Return the labels or weights of all files, or None if name is None; empty files do not affect the dtype."""
+    """Return the labels or weights of all files, or None if `name` is None. Empty files do not affect the dtype."""
     if name is None:
         return None
     parts = [convert(batch.column(0), file, name) for file in files for batch in _read_batches(file, [name])]
@@ -265,7 +268,7 @@ def _read_column(files, name, convert):
 
 
 def _to_weights(column, file, name):
-    """Return an Arrow array of weights as finite numbers."""
+    """Return an Arrow array of weights as a NumPy array of finite numbers."""
     weights = _to_numbers(column, np.dtype(np.float64), file, name)
     if not np.isfinite(weights).all():
         raise ValueError(f"{file} has missing or infinite weights in column {name!r}. Replace them, or drop the rows.")
@@ -273,7 +276,7 @@ def _to_weights(column, file, name):
 
 
 def _to_labels(column, file, name):
-    """Return an Arrow array of labels as an array of numbers or strings."""
+    """Return an Arrow array of labels as a NumPy array of numbers or strings."""
     if hasattr(column, "dictionary"):
         column = column.dictionary_decode()
     labels = column.to_numpy(zero_copy_only=False)

@@ -1,9 +1,9 @@
 """The program ``fastlin``: fits models to tables in files, reproduces the studies and compares libraries.
 
-`commands` defines most of the commands and lists all of them; `arguments` defines the options that several share.
+`commands` defines most of the commands and lists all commands. `arguments` defines options that several of them share.
 `fit_and_predict` fits models to the tables that `data_files` reads, and predicts with them. `studies` runs studies and
 shows their progress and results, and `results` stores the results in a file. `doctor` describes the installation and
-compares the results of small fits with stored ones.
+compares the results of small fits with stored results.
 """
 
 import sys
@@ -27,10 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0 for success, 1 if a study or a check of `doctor` failed or the output pipe was closed, 2 for
-        an invalid call or file, 130 after Ctrl-C.
+        The exit status: 0 for success, 1 if a study or a check of `doctor` failed or if the output pipe was closed, 2
+        for an invalid call or file, and 130 after Ctrl-C.
     """
-    # Imported here because the processes that a comparison starts import this module too, but run no command.
+    # The import is here because the processes of a comparison also import this module, but run no command.
     from fastlin.cli.commands import program
 
     for stream in (sys.stdout, sys.stderr):

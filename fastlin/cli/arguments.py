@@ -25,7 +25,10 @@ class CommandError(click.ClickException):
 
 @contextlib.contextmanager
 def convert_errors(failure: str, *errors: type[Exception]) -> Iterator[None]:
-    """Convert the given errors to a CommandError with `failure` and the first line of the original message."""
+    """Convert errors of the given types to a CommandError.
+
+    Its message consists of `failure` and the first line of the original message.
+    """
     try:
         yield
     except errors as error:
@@ -34,7 +37,7 @@ def convert_errors(failure: str, *errors: type[Exception]) -> Iterator[None]:
 
 
 def require(extra: str) -> None:
-    """Raise a CommandError if packages of an extra are missing, so that the command does not fail after hours."""
+    """Raise a CommandError if packages of an extra are missing, so that the command fails immediately."""
     if missing := find_missing(extra):
         raise CommandError(describe_missing(extra, missing))
 

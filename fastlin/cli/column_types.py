@@ -1,6 +1,6 @@
 """Infer whether a CSV column contains numbers, booleans or text.
 
-It stays text if a conversion would lose information.
+A column stays text if a conversion would lose information.
 """
 
 from __future__ import annotations
@@ -59,14 +59,15 @@ class Column(NamedTuple):
     """The values of a column, and remarks on how they were read."""
 
     values: Any  # a pyarrow.ChunkedArray of int64, float64, bool or string, null where a value is missing
-    loss: str = ""  # the information that a conversion loses, or would lose, so that the column stays text
+    loss: str = ""  # the information that the conversion loses, or that prevents a conversion
     note: str = ""  # an alternative interpretation of the values
 
 
 def read_column(strings: Any, number_format: NumberFormat, as_numbers: bool = False) -> Column:
     """Return a CSV column as numbers or booleans if all strings convert without loss, and as text otherwise.
 
-    strings is a pyarrow.ChunkedArray. as_numbers allows a loss, because the column was numeric in the fit.
+    `strings` is a pyarrow.ChunkedArray. If `as_numbers` is true, the conversion may lose information, because the
+    column was numeric in the fit.
     """
     import pyarrow.compute as compute
 
@@ -112,9 +113,9 @@ def describe_spaces(values: Any) -> str:
 
 
 def describe_formats(strings: Any, number_format: NumberFormat) -> str:
-    """Return the options for reading a text column as numbers, with an example; "" if there are none.
+    """Return the command-line options that read a text column as numbers, with an example, or "" if no options do.
 
-    At least one of the strings is not missing.
+    At least one string must not be missing.
     """
     import pyarrow.compute as compute
 
@@ -139,7 +140,7 @@ def describe_formats(strings: Any, number_format: NumberFormat) -> str:
 
 
 def _mark_missing(strings):
-    """Return strings and trimmed strings, with null for missing values, and a note if these have two spellings."""
+    """Return strings and trimmed strings with nulls, and a note if missing values have more than one spelling."""
     import pyarrow as pa
     import pyarrow.compute as compute
 
@@ -175,7 +176,7 @@ def _to_numbers(strings, number_format):
             separators = THOUSANDS_SEPARATORS[number_format.thousands]
             strings = compute.replace_substring_regex(strings, f"[{separators}]", "")
         strings = compute.replace_substring(strings, number_format.decimal, ".")
-    # A failed conversion takes as long as thousands of numbers, so the first string decides which types to try.
+    # A failed conversion takes as long as converting thousands of numbers, so the first string selects the types.
     is_integer = re.match("[-+]?[0-9]+(?:[xX]|$)", _get_first(strings))
     for dtype in (pa.int64(), pa.float64()) if is_integer else (pa.float64(),):
         with contextlib.suppress(pa.ArrowInvalid):
@@ -198,15 +199,15 @@ def _to_booleans(strings):
 
 
 def _describe_loss(strings, trimmed, values, convert):
-    """Return what information a conversion to numbers or booleans loses, "" if it loses none."""
+    """Describe the information that a conversion to numbers or booleans loses; return "" if it loses none."""
     import pyarrow.compute as compute
 
     lossy = trimmed.filter(compute.match_substring_regex(trimmed, LEADING_ZERO_OR_PLUS))
     if len(lossy):
         example = lossy[0].as_py()
         return f"conversion to numbers drops the {'sign' if example[0] == '+' else 'leading zero'} of {example!r}"
-    # Estimators read numbers as float64. Sorting numbers and counting the distinct ones is ten times faster than
-    # comparing strings.
+    # Estimators read numbers as float64. Sorting and counting numbers is ten times faster than comparing
+    # strings.
     numbers = np.sort(values.drop_null().to_numpy().astype(np.float64))
     n_distinct = 1 + np.count_nonzero(numbers[1:] != numbers[:-1])
     if n_distinct < len(numbers) and n_distinct < compute.count_distinct(strings).as_py():
@@ -250,7 +251,7 @@ def _describe_ambiguity(trimmed, values, number_format):
     if not is_candidate or not re.match(pattern, _get_first(trimmed)) or not _all_match(trimmed, pattern):
         return ""
     has_mark = compute.match_substring(trimmed, mark)
-    # Numbers often have a decimal point and three decimals in every row.
+    # In many columns, all numbers have a decimal point and three decimals.
     if mark == "." and compute.all(has_mark).as_py():
         return ""
     example, other = trimmed.filter(has_mark)[0].as_py(), NumberFormat("," if mark == "." else ".", mark)

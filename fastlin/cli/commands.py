@@ -1,4 +1,4 @@
-"""The commands of the program. They take options and return the exit status; their docstrings are the help."""
+"""The commands of the program. They take options and return the exit status; their docstrings are the help texts."""
 
 from __future__ import annotations
 
@@ -196,7 +196,10 @@ click.version_option(__version__, message="fastlin %(version)s")(program)
 
 
 def _load(options, is_homework):
-    """Return CIFAR-10 or MNIST, or scikit-learn's digits if they are unavailable; a --data folder must contain them."""
+    """Return CIFAR-10 or MNIST, or scikit-learn's digits if the data set is unavailable.
+
+    A folder given with --data must contain the data set.
+    """
     name, load, files = "MNIST", datasets.load_mnist, [name for name, *_ in datasets.MNIST_FILES.values()]
     if is_homework:
         load = partial(datasets.load_cifar10, N_VALIDATION, options.seed)

@@ -21,7 +21,7 @@ from fastlin.other_libraries import Problem
 
 LIBSVM = (".svm", ".libsvm", ".txt")
 HELD_OUT_FRACTION = 0.2
-# The rows, the encoded rows and a library's copies must fit into memory.
+# Number of copies of the table that must fit into memory: the rows, the encoded rows and a library's copies.
 N_COPIES = 4
 
 

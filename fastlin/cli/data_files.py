@@ -26,8 +26,8 @@ PARQUET = (".parquet", ".pq")
 WRITTEN = (".csv", ".tsv", *PARQUET)
 READ = (*WRITTEN, ".csv.gz", ".tsv.gz")
 MAX_NAMES = 10
-# Arrow splits CSV into blocks of whole rows, and each column into as many chunks. The default blocks of a megabyte are
-# several times slower for tables with very many columns (docs/benchmarks/design-choices.md: CSV block size).
+# Arrow splits CSV into blocks of whole rows, and each column into as many chunks. The default block size of a megabyte
+# is several times slower for tables with very many columns (docs/benchmarks/design-choices.md: CSV block size).
 BLOCK_BYTES = 1 << 25
 LABEL_LIMIT = 2.0**63
 TO_NUMBERS = "; to fit it as numbers, write each value as a plain number"
@@ -40,7 +40,7 @@ class TableFile:
     name: str
     columns: dict[str, Any]  # pyarrow.ChunkedArrays of strings for CSV, or of any type for Parquet
     index: list[str]  # the columns that contain the index of a DataFrame
-    number_format: NumberFormat | None  # for CSV; None for Parquet, whose columns have types
+    number_format: NumberFormat | None  # the format in CSV; None for Parquet, whose columns have types
     notes: list[str] = field(default_factory=list)
 
     def find(self, column: str) -> str:
@@ -52,9 +52,10 @@ class TableFile:
         raise CommandError(f"{self.name} has no column {column!r}; its columns are {list_some(self.columns)}{hint}")
 
     def read_labels(self, column: str, are_text: bool = False) -> Array:
-        """Return a column as labels (n_rows,): numbers, booleans or text. If are_text is true, labels in CSV are text.
+        """Return a column as an array of n_rows labels, which are numbers, booleans or text.
 
-        Booleans in CSV are read as text, so that predictions are spelled as in the file.
+        If `are_text` is true, labels in CSV are read as text. Booleans in CSV are always read as text, so that
+        predictions are spelled as in the file.
         """
         import pyarrow as pa
 
@@ -77,9 +78,9 @@ class TableFile:
         return np.asarray(values.to_pylist())
 
     def read_feature(self, column: str, is_text: bool | None = None) -> Any:
-        """Return a column as a pyarrow.ChunkedArray of numbers or booleans without missing values, or of text.
+        """Return a column as a pyarrow.ChunkedArray of numbers, booleans or text. Only text may have missing values.
 
-        is_text is whether the column was text in the fit; None infers it from the column's type or values.
+        `is_text` is whether the column was text in the fit. None infers it from the column's type or values.
         """
         values = self.columns[column]
         if self.number_format is None:
@@ -111,7 +112,7 @@ class TableFile:
         return compute.if_else(compute.equal(values, ""), pa.scalar(None, pa.string()), values)
 
     def _convert(self, column, strings, number_format, is_text):
-        """Return a CSV column, and note surprising conversions. is_text is False, or None if it is unknown."""
+        """Convert a CSV column, and note surprising conversions. `is_text` is False, or None if it is unknown."""
         values, loss, note = read_column(strings, number_format, as_numbers=is_text is False)
         if values.null_count < len(values) and _is_text(values.type):
             # If there is a loss, the strings already are numbers in the current format.
@@ -134,7 +135,7 @@ class TableFile:
             self.notes.append(f"column {column!r} of {self.name} stays text: {loss}{remedy}")
 
     def _note_spaces(self, column, values):
-        """Note spaces around all values of a text column, since the same values without spaces are different values."""
+        """Add a note if all values of a text column have spaces around them, because values without spaces differ."""
         spaces = describe_spaces(values) if _is_text(values.type) else ""
         if spaces:
             remedy = "the spaces are part of the values and must match in other files; consider removing them"
@@ -157,7 +158,7 @@ def read_training_data(name: str, options: SimpleNamespace) -> tuple[Any, Collec
     if not file.columns:
         raise CommandError(f"{name} has no feature columns: --target and --drop name all of its columns")
     features = {}
-    # The strings of a column are freed as soon as it is converted.
+    # The strings of a column are freed as soon as the column is converted.
     for column in list(file.columns):
         features[column] = file.read_feature(column)
         del file.columns[column]
@@ -176,7 +177,7 @@ def _check_classes(labels, column, name):
 
 
 def read_file(name: str, options: SimpleNamespace) -> TableFile:
-    """Return the columns of a file by stripped names; raise a CommandError if there are no columns or no rows."""
+    """Return a TableFile whose column names are stripped; raise a CommandError if there are no columns or no rows."""
     import pyarrow.parquet
 
     if not name.lower().endswith(READ):
@@ -236,7 +237,7 @@ def _read_csv(name, options):
 
 
 def _read_header(name, encoding, separator):
-    """Return the names of the columns in a CSV file, an empty list if the file is empty."""
+    """Return the names of the columns in a CSV file, or an empty list if the file is empty."""
     # utf-8-sig removes the byte order mark of files from Windows, which would otherwise be part of the first name.
     encoding = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     open_file = gzip.open if name.lower().endswith(".gz") else open
@@ -245,7 +246,7 @@ def _read_header(name, encoding, separator):
 
 
 def _simplify(values):
-    """Return a column with categories, decimals, dates and times as numbers or text, and the reason for text."""
+    """Return a Parquet column as numbers, booleans or text, and the reason if dates or times become text."""
     import pyarrow as pa
 
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type

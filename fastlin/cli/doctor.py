@@ -72,7 +72,7 @@ def lay_out_environment() -> list[str]:
 
 
 def _count_threads():
-    """Return the number of threads, or the error message if its setting is invalid."""
+    """Return the number of threads, or the error message if an invalid number is set."""
     try:
         return count_threads()
     except ValueError as error:
@@ -87,7 +87,7 @@ def _find_version(package):
 
 
 def describe_code() -> str:
-    """Return which compiled kernels this process uses, and the numbers of kernels in the wheel and in the cache."""
+    """Describe the compiled kernels that this process uses, with the numbers of kernels in the wheel and the cache."""
     # The cache may also contain kernels for other processors and other settings of Numba.
     n_cached = sum(len(list(folder.glob(f"*{SUFFIX}"))) for folder in code_folders())
     if TARGET.archive is None:
@@ -96,7 +96,7 @@ def describe_code() -> str:
 
 
 def _name_processor():
-    """Return the processor's name and LLVM's name for it, which determines the instructions that kernels use."""
+    """Return the processor's name and LLVM's name for it. LLVM's name determines which instructions kernels use."""
     import llvmlite.binding
 
     name = platform.processor() or platform.machine()
@@ -134,7 +134,7 @@ def doctor(options: SimpleNamespace) -> int:
 
 
 def _check_minimum(minimum, X, y, **parameters):
-    """Return whether a fit's objective is within a relative distance `TOL` of the minimum, and a line of the report."""
+    """Fit a model; return whether its objective is within a relative distance `TOL` of `minimum`, and the details."""
     objective = LogisticRegression(tol=TOL, **parameters).fit(X, y).history_[-1].objective
     # The stored minimum has a relative error of 1e-12. The rounding error of J is much smaller.
     passed = -1e-11 * minimum <= objective - minimum <= TOL * minimum

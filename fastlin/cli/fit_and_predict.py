@@ -1,4 +1,4 @@
-"""The commands `fit`, which fits a model to a table in a file, and `predict`, which predicts with the saved model."""
+"""The command `fit` fits a model to a table in a file. The command `predict` predicts with the saved model."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def predict(options: SimpleNamespace) -> int:
 
 
 def _check_penalty(options):
-    """Raise a CommandError if options of `fit` are mutually exclusive."""
+    """Raise a CommandError if the user combines options of `fit` that are mutually exclusive."""
     choices = {"--C": options.C, "--cross-validate": options.cross_validate, "--validation": options.validation}
     C_options = [name for name, value in choices.items() if value]
     penalty_options = [*C_options, *["--l1-ratio"] * (options.l1_ratio > 0)]
@@ -164,10 +164,10 @@ def _check_penalty(options):
 
 
 def _read_like(name, options, categories, classes, keep=()):
-    """Return the rows of a file with the columns of the fit, the labels or None, the columns to keep, and notes.
+    """Return the rows of a file, their labels or None, a dict of arrays with the columns to keep, and notes.
 
-    categories maps each column of the fit to its categories, or to None for numbers. Columns to keep are a dict of
-    arrays.
+    `categories` maps each column of the fit to its categories, or to None if the column is numeric. The rows have only
+    these columns.
     """
     import pyarrow as pa
 
@@ -203,7 +203,7 @@ def _make_model(options, text_columns):
 
 
 def _copy_without_validation(model):
-    """Return a copy of a model with the coefficients for the chosen C that were fitted without the validation rows."""
+    """Return a copy of a model whose coefficients for the chosen C were fitted without the validation rows."""
     coef = model.coefs_paths_[0, 0, np.argmin(abs(model.Cs_ - np.ravel(model.C_)[0]))]
     held_out = copy.copy(model)
     held_out.coef_, held_out.intercept_ = coef[:, :-1], coef[:, -1]
@@ -211,11 +211,11 @@ def _copy_without_validation(model):
 
 
 def _match_labels(labels, classes, column, name):
-    """Convert labels to the classes of the fit; raise a CommandError that names a label if it is not a class."""
+    """Convert labels to the classes of the fit. If a label is not a class, raise a CommandError that names it."""
     classes_by_key = dict(zip(classes, classes, strict=True))
     keys = labels
     if _are_booleans(labels) and _are_booleans(classes):
-        # Booleans in CSV files are text, whose spelling depends on the program.
+        # Booleans in CSV files are text, whose spelling depends on the program that wrote the file.
         classes_by_key = {str(label).lower(): label for label in classes}
         keys = [str(label).lower() for label in labels]
     elif isinstance(labels[0], str) and not isinstance(classes[0], str):
@@ -234,14 +234,14 @@ def _match_labels(labels, classes, column, name):
 
 
 def _are_booleans(labels):
-    """Return whether the labels are booleans, with one spelling each for true and false."""
+    """Return whether all labels are spellings of true or false, with at most one spelling of each."""
     distinct = set(labels)
     words = {str(label).lower() for label in distinct}
     return words <= {"true", "false"} and len(words) == len(distinct)
 
 
 def _load(name):
-    """Return the model in a file that `fit` wrote, and the categories of its columns by their names."""
+    """Return the model in a file that `fit` wrote, and a dict from its column names to categories or None."""
     import skops.io
 
     # A file that skops did not write can raise any exception.

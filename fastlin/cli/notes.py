@@ -14,7 +14,7 @@ MAX_NOTES = 10
 
 
 def print_notes(*groups: Iterable[str]) -> None:
-    """Print the first notes of each group, and the number of the others."""
+    """Print the first notes of each group, and the number of remaining notes."""
     for notes in groups:
         remaining = iter(notes)
         for note in islice(remaining, MAX_NOTES):
@@ -47,7 +47,7 @@ def note_unseen_categories(rows: Any, categories: Mapping[str, Array | None]) ->
     for (name, seen), column in zip(categories.items(), rows.columns, strict=True):
         if seen is None:
             continue
-        # Missing strings are NaN in the categories. A column without any value has no type.
+        # Missing strings are NaN in the categories. Columns without values have a null type, so they are cast.
         strings, seen = column.cast(pa.string()), pa.array(seen, pa.string(), from_pandas=True)
         unseen = strings.filter(compute.invert(compute.is_in(strings, seen)))
         if not len(unseen):

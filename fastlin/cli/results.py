@@ -33,21 +33,25 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
 
 
 def change_results(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Apply a function to the results in a file and write its return value; a lock excludes other processes."""
+    """Apply a function to the results in a file and write its return value.
+
+    A lock excludes other processes.
+    """
     with lock(path):
         write_results(path, change(read_results(path)))
 
 
 def add_results(path: Path, results: dict[str, Any]) -> None:
-    """Add results to a file, and replace results with the same name."""
+    """Add results to a file. They replace stored results with the same names."""
     change_results(path, lambda stored: {**stored, **results})
 
 
 def choose_entries(results: dict[str, Any], new_entries: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return a dict from the names of studies to the entries that the report shows.
 
-    results has the entries of all runs, with keys "data.study", and new_entries those of this run. Returned entries
-    also have `data`, the data set, and `earlier`, whether they are from an earlier run.
+    `results` contains the entries of all runs, with keys of the form "data.study". `new_entries` contains the entries
+    of this run. In each returned entry, `data` is the name of the data set, and `earlier` is whether an earlier run
+    produced the entry.
 
     The report uses one data set for the studies of the assignment and one for the studies of the homework: the data set
     of this run, or the best data set of earlier runs. Results of other versions of fastlin are omitted, because their

@@ -1,4 +1,4 @@
-"""Runs studies one after the other: shows progress and results, draws figures, and stores the results."""
+"""Runs studies one after the other, shows their progress and results, draws figures, and stores the results."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PROGRESS_INTERVAL = 9.0
 
 
 def open_console() -> Console:
-    """Return a rich console without markup, since folder names and error messages may contain square brackets."""
+    """Return a rich console without markup, because folder names and error messages may contain square brackets."""
     from rich.console import Console
 
     return Console(markup=False, emoji=False, highlight=False)
@@ -50,9 +50,9 @@ def make_folder(folder: Path) -> None:
 def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> tuple[dict[str, Any], list[str]]:
     """Run the studies, draw their figures and write their results into results.json.
 
-    If a study raises an error, it is reported and the other studies still run. Entries of other studies from earlier
-    runs stay in the file. The folder `output` gets results.json and one folder of figures for each data set. Return the
-    entries of this run and the names of the studies that failed.
+    If a study raises an error, the error is reported and the other studies still run. The file keeps the entries of
+    other studies from earlier runs. `output` is the folder for results.json and for one folder of figures per data set.
+    Return the entries of this run and the names of the studies that failed.
     """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -82,7 +82,7 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
             else:
                 title = f"{settings.data.name}.{name}"
                 entries[title] = entry
-                # The file is written after each study, since studies take up to hours and may be interrupted.
+                # The file is written after each study, because a study may take hours and may be interrupted.
                 add_results(path, {title: entry})
                 console.print(*make_tables(title, entry["metrics"], [plot["file"] for plot in entry["plots"]]))
         bar.update(task, description="done", completed=len(studies))
@@ -95,7 +95,7 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
 
 
 def _run_study(name, study, settings, output):
-    """Run and draw one study and return its entry of results.json."""
+    """Run a study, draw its figure, and return its entry for results.json."""
     # A study may also store records in this folder.
     folder = output / settings.data.name
     folder.mkdir(exist_ok=True)
@@ -116,8 +116,8 @@ def _run_study(name, study, settings, output):
 def report_claims(new_entries: dict[str, Any], failed: list[str], output: Path) -> Path:
     """Evaluate the claims on the results of this and earlier runs, print and store the verdicts, and write the report.
 
-    new_entries and failed are what `run_studies` returned. Earlier results of studies that failed in this run are not
-    used. Return the path of the report.
+    `new_entries` and `failed` are the return values of `run_studies`. Earlier results of studies that failed in
+    this run are not used. Return the path of the report.
     """
     results = read_results(output / "results.json")
     entries = {study: entry for study, entry in choose_entries(results, new_entries).items() if study not in failed}
@@ -147,7 +147,7 @@ def make_tables(title: str, metrics: dict[str, Any], plots: Sequence[str]) -> li
 
 
 def make_table(title: str, columns: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:
-    """Return a table of strings for the console; without column headers, its rows are pairs."""
+    """Return a table of strings for the console. If `columns` is empty, it has two columns without headers."""
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", title_style="cyan", box=None, show_header=any(columns))

@@ -1,4 +1,4 @@
-"""Texts in TOML files. Placeholders in braces are replaced by values from the results of a study."""
+"""Reads texts from TOML files, and replaces placeholders in braces with values from the results of a study."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ DATA_NAMES = {
     "synthetic": "synthetic data",
     "table": "your table",
 }
-# A placeholder contains the path of a value and, optionally, a colon and the format of numbers.
+# A placeholder contains the path of a value and, optionally, a colon and a format for numbers.
 PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 
 

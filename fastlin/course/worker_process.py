@@ -1,4 +1,4 @@
-"""`WorkerProcess` runs calls that may take too long or crash in a separate process."""
+"""`WorkerProcess` runs calls in a separate process, because they may take too long or crash."""
 
 import signal
 from collections.abc import Callable
@@ -9,7 +9,7 @@ CONTEXT = get_context("spawn")
 
 
 class WorkerProcess:
-    """A process that calls importable functions. The first call starts it, and `close` ends it."""
+    """A process that calls importable functions. The first call starts the process, and `close` ends it."""
 
     def __init__(self) -> None:
         self._process: Any = None
@@ -30,7 +30,7 @@ class WorkerProcess:
         worker_end.close()
 
     def call(self, function: Callable[..., Any], *arguments: Any, seconds: float | None = None) -> Any:
-        """Return the result of a function or raise its exception; restart the process if it has ended.
+        """Return the result of a function or raise the function's exception; restart the process if it has ended.
 
         If the call exceeds `seconds`, kill the process and raise a TimeoutError. If the process died or was closed,
         raise a ChildProcessError.

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Result = TypeVar("Result", covariant=True)
 
     class Prediction(Protocol[Result]):
-        """A method that returns an array for rows, an iterator for Blocks, and a Dask array for Dask collections."""
+        """A method that returns an array for rows in memory, an iterator for Blocks, or a Dask array."""
 
         @overload
         def __call__(self, X: Blocks, *, offset: ArrayLike | None = None) -> Iterator[Result]: ...
@@ -201,7 +201,7 @@ class DaskPredictions(_Following):
         return super().bootstrap(X, y, sample_weight, offset, **options)
 
     def _apply_method(self, method, X, offset=None):
-        """Return the result of a prediction method for X: an array (n,), or (n, n_classes)."""
+        """Return the result of a prediction method for X, an array of shape (n,) or (n, n_classes)."""
         if not is_collection(X):
             return super()._apply_method(method, X, offset)
         rows, model, name = self._read(X), self._without_names(), method.__name__
@@ -224,7 +224,7 @@ class DaskPredictions(_Following):
         )
 
     def _read(self, X):
-        """Return X as a Dask array with the columns of the fit."""
+        """Return X as a Dask array, after a check that its columns are those of the fit."""
         check_is_fitted(self)
         rows, names = read_rows(X), name_columns(X)
         check_features(self, rows.shape[1], names, "X has")
@@ -232,14 +232,14 @@ class DaskPredictions(_Following):
         return rows
 
     def _cut_offset(self, rows, offset):
-        """Return the offsets of rows as a Dask array with the same chunks, or None."""
+        """Return the offsets as a Dask array with the chunks of `rows`, or None if there are none."""
         offsets = cut_alike(rows, offset, "offset")
         if offsets is not None:
             check_offset_shape(offsets.shape, np.nan, len(self.classes_))
         return offsets
 
     def _without_names(self):
-        """Return the local model without feature names, for arrays."""
+        """Return the local model without feature names, because it predicts for arrays."""
         model = self.to_local()
         vars(model).pop("feature_names_in_", None)
         return model
@@ -251,8 +251,8 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
     The rows stay on the workers, in their original dtype. In each pass, the client sends the parameters to all workers
     and receives sums. The client also receives a sample of the rows, for the starting point and the preconditioners.
     The sample takes at most 256 MB, or an eighth of X up to 4 GB. Results are bitwise reproducible for the same
-    partitions. They do not depend on the number of workers or of their threads, or on which worker has which partition.
-    If a worker is lost, the other workers compute its partitions again and the fit continues.
+    partitions. They do not depend on the number of workers or threads, or on which worker stores which partition. If a
+    worker is lost, the other workers compute its partitions again and the fit continues.
 
     For parameters and attributes, see `fastlin.LogisticRegression`. `n_jobs` is the number of threads of the client;
     each worker uses all of its threads. The probabilities of the rows are not stored, so Newton steps compute them
@@ -304,10 +304,11 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         client : dask.distributed.Client or None
             The client of the cluster. None means the current client.
         classes : array-like of shape (n_classes,) or None
-            The labels in y; any other label, or a missing label, raises an error. None means the labels found in y. For
-            soft labels, the sorted classes of the columns; None then means 0, 1, 2, ...
+            The labels in y. Any other label in y, or a missing label, raises an error. None means the labels found in
+            y. For soft labels, `classes` contains the sorted classes of the columns, and None means 0, 1, 2, ...
         worker_timeout : float
-            If there are no workers for this number of seconds, or all are paused, `fit` raises a NoWorkersError.
+            If there are no workers for this number of seconds, or all workers are paused, `fit` raises a
+            NoWorkersError.
         coef_init, intercept_init : array-like or None
             The starting point; see `fastlin.LogisticRegression.fit`.
 
@@ -387,8 +388,8 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         Raises
         ------
         ValueError
-            `cv` or `scoring` has another value, or all training rows of a fold have weight zero. For other cases, see
-            `fastlin.dask.LogisticRegression.fit`.
+            `cv` or `scoring` has an unsupported value, or all training rows of a fold have weight zero. For other
+            cases, see `fastlin.dask.LogisticRegression.fit`.
         TypeError
             X, y, sample_weight or offset is not a Dask collection.
         DataChangedError, NoWorkersError, WorkersLostError, RuntimeError
@@ -418,7 +419,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
 
 
 def _answer_part(X, offset=None, *, model, method, empty):
-    """Return a method's result for a partition, computed on one thread, because a worker runs several tasks at once."""
+    """Return the result of a method for a partition. Use one thread, because a worker runs several tasks at once."""
     if not X.shape[0]:
         return empty
     with limit_threads(1):

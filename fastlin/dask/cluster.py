@@ -29,15 +29,15 @@ from fastlin.kernels.machine.cache_folder import hash_sources
 from fastlin.objective.rows import weigh_by_counts
 from fastlin.typing import Array, IntArray
 
-# Other versions of these packages may fail or give different bits.
+# With other versions of these packages, a fit may fail or give different bits.
 PACKAGES = ("numba", "numpy", "scikit-learn")
 # Seconds between checks while waiting for a result that may never arrive.
 TIMEOUT = 2.0
-# Seconds between searches for parts whose worker was lost.
+# Seconds between searches for parts of lost workers.
 PAUSE = 0.2
-# Maximum number of workers that may be lost in a call.
+# Maximum number of workers that may be lost during a call.
 MAX_LOSSES = 20
-# This excludes "lost", because a lost future is computed again, and waiting for its result would never end.
+# The status "lost" is excluded, because Dask computes a lost future again, and waiting for its result would never end.
 FAILED = ("error", "cancelled")
 # Errors raised by an actor whose worker is lost. Errors in a Shard's methods are returned as results.
 LOSSES = (OSError, RuntimeError)
@@ -57,7 +57,10 @@ class PlacedShard:
     cached_keys: dict[int, None] = field(default_factory=dict)
 
     def select_new(self, arrays: Mapping[int, Array], borders: IntArray) -> dict[int, dict[int, Array]]:
-        """Return a dict with the arrays of all rows that the Shard has not cached, split into its parts."""
+        """Return a dict of the arrays that the Shard has not cached.
+
+        Each array is split into the partitions of the Shard.
+        """
         new = {key: array for key, array in arrays.items() if key not in self.cached_keys}
         # The Shard evicts the same keys.
         update_cache(self.cached_keys, dict.fromkeys(arrays))
@@ -67,7 +70,10 @@ class PlacedShard:
         }
 
     async def call(self, client, method, *arguments):
-        """Return a method's result and error, one of which is None, or an exception if the Shard is lost."""
+        """Return the result and the error of a method, one of which is None.
+
+        Return an exception if the Shard is lost.
+        """
         try:
             task = asyncio.ensure_future(self.actor.run(method, *arguments))
             while not (await asyncio.wait([task], timeout=TIMEOUT))[0]:
@@ -81,10 +87,11 @@ class PlacedShard:
 class Cluster:
     """The Shards of a fit, and calls to all of them.
 
-    `parts` are futures of encoded Parts, `lengths` their numbers of rows.
+    `parts` are futures of encoded partitions, and `lengths` are their numbers of rows. `worker_timeout` is in seconds,
+    and `known_workers` is a result of `check_workers`.
 
-    Calls take the Samples of all rows. An array is sent to a worker only once. Only the weights differ between folds.
-    worker_timeout is in seconds; known_workers is a result of `check_workers`.
+    Calls take the Samples of all rows. An array is sent to a worker only once, and only the weights differ between
+    folds.
     """
 
     def __init__(
@@ -98,10 +105,11 @@ class Cluster:
         self._client, self._parts, self._borders = client, parts, np.cumsum([0, *lengths])
         self._worker_timeout, self._known_workers = worker_timeout, known_workers
         self._shards: list[PlacedShard] = []
-        # The futures of all Shards, including those being created.
+        # The futures of all Shards, including Shards that are being created.
         self._futures: list[distributed.Future] = []
         self._last_loss: Exception | None = None
-        # For each key of a recent call: the caller's row indices and array, and the array that was sent.
+        # A dict from the keys of recent calls to the row indices and the array of the caller, and the array that was
+        # sent.
         self._sent: dict[int, tuple[tuple[IntArray, Array], Array]] = {}
         self._keys = count()
         # While the client computes a step for one fold, the workers make a pass for another.
@@ -109,8 +117,8 @@ class Cluster:
 
     def release(self) -> None:
         """Free all memory that the fit uses on the workers."""
-        # Actors are part of reference cycles, so releasing their futures would not free them at once. If the client is
-        # closed, there is nothing to cancel, and the error that closed it should be raised.
+        # Actors belong to reference cycles, so releasing their futures would not free the actors at once. If the client
+        # is closed, there is nothing to cancel, and the error that closed the client should be raised.
         with contextlib.suppress(Exception):
             self._client.cancel(self._futures)
         self._shards, self._futures = [], []
@@ -132,9 +140,9 @@ class Cluster:
         return add_up((0, len(self._parts)), self.call(samples, "sum", term, join, *arguments).get, join)
 
     def _register(self, samples):
-        """Return the keys of the labels, weights, offsets and targets of samples, and a dict of these arrays.
+        """Return the keys of the labels, weights, offsets and targets of `samples`, and a dict of these arrays.
 
-        Rows without an index in the samples get weight zero.
+        Rows that `samples` does not include have weight zero.
         """
         indices, *arrays = samples
         keys = []
@@ -187,7 +195,10 @@ class Cluster:
         return self._client.sync(call_all)
 
     def _create_shards(self, parts):
-        """Create Shards for parts without one, on the workers that store them; return whether all parts have one."""
+        """Create Shards for parts without a Shard, on the workers that store them.
+
+        Return whether all parts have a Shard.
+        """
         unplaced = sorted(parts.difference(*(shard.parts for shard in self._shards)))
         if not unplaced:
             return True
@@ -195,7 +206,7 @@ class Cluster:
         holders = self._client.who_has([self._parts[number] for number in unplaced])
         by_address: dict[str, list[int]] = {}
         for number in unplaced:
-            # A part that has been lost in the meantime is on no worker. The next call of this method handles it.
+            # A part that has been lost in the meantime is on no worker. The next call of this method creates its Shard.
             for address in sorted(holders.get(self._parts[number].key, ()))[:1]:
                 by_address.setdefault(address, []).append(number)
         self._compare(by_address)
@@ -215,7 +226,7 @@ class Cluster:
         for address, future in futures.items():
             try:
                 wait_for([future], self._client, self._worker_timeout)
-                # If the requested worker is paused, the Shard is on another one.
+                # If the requested worker is paused, the Shard is on another worker.
                 owners, actor = self._client.who_has([future]).get(future.key, ()), future.result()
             except NoWorkersError:
                 raise
@@ -228,7 +239,10 @@ class Cluster:
         return not parts.difference(*(shard.parts for shard in self._shards))
 
     def _compare(self, addresses):
-        """Check the versions of workers that joined during the fit, because other workers may not respond."""
+        """Check the versions of workers that joined during the fit.
+
+        The others are not queried, because they may not respond.
+        """
         new = set(addresses) - self._known_workers
         if new:
             self._known_workers |= check_workers(self._client, self._worker_timeout, new)
@@ -241,7 +255,7 @@ def _are_same(array, other):
 
 
 def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, worker_timeout: float) -> None:
-    """Wait for futures; raise a NoWorkersError if no worker computes any of them for worker_timeout seconds."""
+    """Wait for futures. Raise a NoWorkersError if no worker computes any of them for `worker_timeout` seconds."""
     seen = monotonic()
     while True:
         try:
@@ -338,7 +352,7 @@ def describe_installation() -> dict[str, str]:
 def check_workers(
     client: distributed.Client, worker_timeout: float, addresses: Iterable[str] | None = None
 ) -> set[str]:
-    """Return the workers, at the given addresses or all, that respond within worker_timeout.
+    """Return the workers that respond within `worker_timeout`: those at `addresses`, or all if it is None.
 
     Raise a RuntimeError if fastlin is not installed on a worker, or if its versions differ from the client's.
     """

@@ -23,7 +23,7 @@ NO_SAMPLES = Samples(NO_ROWS, NO_ROWS, np.empty(0))
 
 
 class ClusterMatrix(PiecewiseMatrix):
-    """X of shape (n, d) in partitions. A Cluster makes the passes, which do not return probabilities."""
+    """X of shape (n, d) in partitions on workers. Passes are calls to the Cluster, and do not return probabilities."""
 
     keeps_probabilities = False
 

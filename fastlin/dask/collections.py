@@ -1,4 +1,4 @@
-"""Read Dask collections: rows of X with labels, weights and offsets, as arrays with the same partitions."""
+"""Convert Dask collections of X, labels, weights and offsets to Dask arrays with the same partitions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_collection(data: object) -> bool:
 
 
 def read_dataframe(dataframe: Any) -> Array:
-    """Return a pandas DataFrame as an array (m, d); nullable integers and booleans become float64 with NaN."""
+    """Return a pandas DataFrame as an array (m, d). Nullable integers and booleans become float64 with NaN."""
     dtypes = []
     for name, dtype in dataframe.dtypes.items():
         base = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", None))
@@ -68,7 +68,10 @@ def _to_array(values):
 
 
 def cut_alike(rows: dask.array.Array, values: Any, name: str) -> dask.array.Array | None:
-    """Return labels, weights or offsets as a Dask array (n,) or (n, K) with the chunks of `rows`; None for None."""
+    """Return labels, weights or offsets as a Dask array with the chunks of `rows`, or None if there are none.
+
+    The array has shape (n,) or (n, K).
+    """
     if values is None:
         return None
     if not is_collection(values):
@@ -94,7 +97,10 @@ def cut_alike(rows: dask.array.Array, values: Any, name: str) -> dask.array.Arra
 
 
 def list_partitions(*arrays: dask.array.Array | None) -> list[tuple[Any, ...]]:
-    """Return a tuple of delayed chunks for each partition, one per array (None for None), optimized together."""
+    """Return one tuple of delayed chunks per partition.
+
+    A tuple contains one chunk per array, or None if the array is None. The arrays are optimized together.
+    """
     optimized = dask.optimize(*arrays)
     none = [None] * optimized[0].numblocks[0]
     delayed = [

@@ -37,7 +37,7 @@ class DaskTrainingData(TrainingData):
 
 
 def choose_client(client: distributed.Client | None) -> distributed.Client:
-    """Return the client, or the current client for None."""
+    """Return `client`, or the current client if it is None."""
     if client is None:
         try:
             client = distributed.get_client()
@@ -63,7 +63,10 @@ def leave_task() -> Iterator[None]:
 
 @contextlib.contextmanager
 def fit_on_workers(estimator: LinearEstimator, **options: Any) -> Iterator[Callable[..., DaskTrainingData]]:
-    """Yield `read_partitions` for a fit, then release the rows. An error leaves the estimator unchanged."""
+    """Yield `read_partitions` for a fit, and then release the rows.
+
+    If there is an error, the estimator does not change.
+    """
     with leave_task(), explain_losses(), contextlib.ExitStack() as stack, restore_on_error(estimator):
 
         def read(*arguments):
@@ -79,7 +82,10 @@ def fit_on_workers(estimator: LinearEstimator, **options: Any) -> Iterator[Calla
 def explain_lost_data(
     collections: Sequence[DaskCollection | None], client: distributed.Client | None
 ) -> Iterator[None]:
-    """Raise a ValueError that names those of X, y, sample_weight and offset that Dask can no longer compute."""
+    """Raise a ValueError if Dask can no longer compute X, y, sample_weight or offset.
+
+    The error names the lost collections.
+    """
     try:
         yield
     except (CancelledError, asyncio.CancelledError) as error:
@@ -143,7 +149,7 @@ def read_partitions(
             for part, description in zip(decoded, descriptions, strict=True)
         ]
     finally:
-        # The parts have references to these arrays.
+        # The parts refer to these arrays.
         release([*decoded, *described])
     set_features(estimator, whole.shape[1], name_columns(X))
     pieces = [(description.shape[0], description.dtype) for description in descriptions]
@@ -154,7 +160,7 @@ def read_partitions(
 
 
 def _join(name, pieces):
-    """Return the labels, weights or offsets of all partitions, or None; empty partitions do not affect the dtype."""
+    """Return the labels, weights or offsets of all partitions, or None. Empty partitions do not affect the dtype."""
     if pieces[0] is None:
         return None
     filled = {number: piece for number, piece in enumerate(pieces) if len(piece)}
@@ -178,7 +184,7 @@ def _classify(piece):
 
 
 def _decode(client, partitions, persisted, worker_timeout):
-    """Return futures of the decoded Parts of all partitions, on the workers of `_choose_workers`."""
+    """Return futures of all decoded partitions, on the workers that `_choose_workers` returns."""
     addresses, parts = _choose_workers(client, len(partitions), persisted, worker_timeout), []
     for number, (partition, address) in enumerate(zip(partitions, addresses, strict=True)):
         with dask.annotate(**({"workers": [address], "allow_other_workers": True} if address else {})):
@@ -187,7 +193,10 @@ def _decode(client, partitions, persisted, worker_timeout):
 
 
 def _choose_workers(client, n, persisted, worker_timeout):
-    """Return a worker's address for each of n consecutive partitions, which stay together, or None for any worker."""
+    """Return the address of a worker for each of n partitions, or None for any worker.
+
+    Unless X is persisted, consecutive partitions are on the same worker.
+    """
     if persisted:
         # The key of a partition consists of the name of its collection and its number.
         numbers = {future.key[1]: future.key for future in persisted if isinstance(future.key, tuple)}

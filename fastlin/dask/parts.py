@@ -28,8 +28,8 @@ from fastlin.typing import Array, FloatArray
 class Part:
     """The rows of a partition. X is an array or CSR matrix of finite numbers, with a dtype that `fit` supports.
 
-    y contains labels (m,) or soft labels (m, n_classes), and `classes` the distinct labels. offsets (m, K) are added to
-    the scores. After these arrays are sent to the client, a Part only contains X.
+    `y` contains labels (m,) or soft labels (m, n_classes), and `classes` contains the distinct labels. `offsets` (m, K)
+    are added to the scores. After these arrays are sent to the client, only X is stored.
     """
 
     name: str
@@ -57,7 +57,7 @@ def name_partition(number: int) -> str:
 
 
 def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, offset: ArrayLike | None = None) -> Part:
-    """Return the Part of a partition; raise a ValueError that names the partition if its content is invalid."""
+    """Return the decoded rows of a partition. Raise a ValueError that names the partition if its content is invalid."""
     X = read_if_sparse(X, f"{name} of X") if sparse.issparse(X) else np.asarray(X)
     if X.ndim == 2 and not X.shape[0] and not sparse.issparse(X):
         # An empty partition of a DataFrame may have any dtype.
@@ -79,7 +79,7 @@ def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, off
 
 
 def _read_labels(y, n_rows):
-    """Return labels (m,) or soft labels (m, n_classes), and their classes."""
+    """Return valid labels (m,) or soft labels (m, n_classes), and their classes."""
     if y.ndim == 2 and y.shape[1] > 1:
         soft = read_labels(None, y, n_rows, are_probabilities=True) if y.size else y.astype(np.float64)
         return soft, np.arange(y.shape[1])
@@ -93,18 +93,21 @@ def _read_labels(y, n_rows):
 
 
 def describe(part: Part) -> Description:
-    """Return the Description of a decoded Part."""
+    """Return the description of a decoded partition."""
     arrays = {"labels": part.y, "weights": part.sample_weight, "offsets": part.offsets}
     return describe_rows(part.X, part.name, _format_labels(part.classes), **arrays)
 
 
 def describe_with_arrays(part: Part) -> tuple[Description, Array | None, FloatArray | None, FloatArray | None]:
-    """Return the Description of a decoded Part, and its labels, weights and offsets."""
+    """Return the description of a decoded partition, and its labels, weights and offsets."""
     return describe(part), part.y, part.sample_weight, part.offsets
 
 
 def encode(part: Part, dtype: np.dtype[Any], expected: Description) -> Part:
-    """Return a Part with only X, in the given dtype; raise a DataChangedError if it does not match its description."""
+    """Return a partition with only X, in the given dtype.
+
+    Raise a DataChangedError if the partition does not match `expected`.
+    """
     change = expected.describe_change(describe(part))
     if change:
         raise DataChangedError(

@@ -34,7 +34,7 @@ MAX_CACHED = 12
 
 
 class Shard:
-    """The partitions of a worker: a dict from partition numbers, below n_parts, to Parts."""
+    """The partitions of a worker. `parts` is a dict with partition numbers, which are below `n_parts`, as keys."""
 
     def __init__(self, parts: Mapping[int, Part], n_parts: int, n_threads: int | None = None) -> None:
         self._parts = parts
@@ -43,11 +43,12 @@ class Shard:
         self._cache: dict[int, Mapping[int, Array]] = {}
 
     def run(self, method: str, keys: Sequence[int], new: Arrays, *arguments: Any) -> tuple[Any, Exception | None]:
-        """Return the result of a method and None, or None and its error.
+        """Return (result, None) if a method returns a result, or (None, error) if it raises an error.
 
         An error raised by `run` itself indicates a lost worker.
 
-        The method receives the Samples of each partition. The arrays are `new` or cached, and identified by keys.
+        The method receives the Samples of each partition. `keys` identify the arrays of the Samples, which are in `new`
+        or cached.
         """
         try:
             update_cache(self._cache, {key: new[key] if key in new else self._cache[key] for key in keys})
@@ -64,7 +65,7 @@ class Shard:
     def sum(
         self, samples: PartSamples, term: Callable[..., Sum], join: Callable[[Iterable[Sum]], Sum], *arguments: Any
     ) -> dict[Node, Sum]:
-        """Return a dict from each node to the sum of ``term(matrix, samples, *arguments)`` over its partitions."""
+        """Return a dict from nodes to sums of ``term(matrix, samples, *arguments)`` over the partitions of a node."""
 
         def find(node):
             number, end = node
@@ -79,9 +80,9 @@ class Shard:
         return {number: part.X[positions[number]] for number, part in self._parts.items()}
 
     def score(self, samples: PartSamples, models: Sequence[LogisticRegression], scoring: str) -> dict[int, FloatArray]:
-        """Return the `sum_scores` of the rows with positive weight for each partition.
+        """Return a dict from partitions to the result of `sum_scores` for the rows with positive weight.
 
-        Labels are indices into the models' classes; soft labels are passed as targets.
+        Labels are indices into the classes of the models. Soft labels are passed as targets.
         """
         sums: dict[int, FloatArray] = {}
         for number, part in self._parts.items():
@@ -94,7 +95,7 @@ class Shard:
 
 
 def update_cache(cache: dict[int, Any], used: Mapping[int, Any]) -> None:
-    """Insert entries as the most recently used, and evict the least recently used beyond MAX_CACHED."""
+    """Insert the most recently used entries, and evict the least recently used entries beyond MAX_CACHED."""
     for key in used:
         cache.pop(key, None)
     cache.update(used)
@@ -122,7 +123,10 @@ def sum_scores(
     scoring: str,
     offset: FloatArray | None = None,
 ) -> FloatArray:
-    """Return the weighted sum of the rows' scores for each model, the total weight, and the unit of both, (n + 2,)."""
+    """Return the weighted sum of row scores for each of n models, the total weight, and the unit of these sums.
+
+    The result has shape (n + 2,).
+    """
     sums = np.zeros(len(models) + 2)
     if len(y):
         weights = np.ones(len(y)) if sample_weight is None else sample_weight
@@ -134,7 +138,7 @@ def sum_scores(
 
 
 def average_scores(sums: Iterable[FloatArray]) -> FloatArray:
-    """Return each model's mean score over all rows, (n,), from the `sum_scores` of the partitions."""
+    """Return the mean score (n,) of each model over all rows. `sums` are the results of `sum_scores` for partitions."""
     rows = np.array(list(sums))
     units = rows[:, -1]
     *totals, weight = (units / units.max()) @ rows[:, :-1]

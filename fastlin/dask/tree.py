@@ -23,7 +23,7 @@ def add_up(node: Node, find: Callable[[Node], Sum | None], join: Callable[[Itera
 
 
 def find_nodes(numbers: Iterable[int], n_terms: int) -> list[Node]:
-    """Return the smallest list of nodes that cover exactly the terms `numbers` out of n_terms."""
+    """Return the shortest list of nodes that together contain exactly the terms `numbers`, out of `n_terms` terms."""
     terms, nodes, pending = sorted(numbers), [], [(0, n_terms)]
     while pending:
         first, last = pending.pop()

@@ -1,4 +1,4 @@
-"""Estimators with scikit-learn's interface, which validate data, encode labels and convert C for the solvers."""
+"""Estimators with scikit-learn's interface. They validate data, encode labels and convert C for the solvers."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias

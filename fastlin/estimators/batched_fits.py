@@ -1,6 +1,7 @@
-"""Many fits to one X, which differ in rows, labels, weights and C; they run in batches or in parallel threads.
+"""Many fits to the same X, in batches or in parallel threads.
 
-Examples are the fits of cross-validation folds, of the labels of multilabel y, and of bootstrap resamples.
+The fits differ in rows, labels, weights and C. Examples are fits to cross-validation folds, to the labels of multilabel
+y, and to bootstrap resamples.
 """
 
 from __future__ import annotations
@@ -50,15 +51,15 @@ if TYPE_CHECKING:
 ROWS_PER_PARAMETER, MAX_CLASSES = 4, 20
 
 Model = TypeVar("Model", bound="LogisticRegression")
-# coef (K, d) and intercept (K,).
+# The starting point of a fit: coef has shape (K, d), and intercept has shape (K,).
 Start: TypeAlias = tuple[FloatArray, FloatArray]
 
 
 class Task(NamedTuple):
-    """The labels, weights and start of one fit; each class must have rows of positive weight."""
+    """The labels, weights and starting point of one fit; each class must have rows of positive weight."""
 
     labels: np.ndarray  # (n,), class indices
-    weights: np.ndarray | None = None  # (n,), in the unit of TrainingData within fits; None means ones
+    weights: np.ndarray | None = None  # (n,); `fit_in_batches` needs the unit of TrainingData; None means ones
     start: Start | None = None  # None if the solver chooses it
 
 
@@ -110,13 +111,15 @@ def fit_in_batches(
 ) -> Iterator[tuple[int, Any]]:
     """Fit many tasks to the rows of a problem; yield the number and the Fit of each task, in any order.
 
-    make_task(number) returns a Task, and make_problem(number) its Problem. Tasks that do not converge in batches, or
-    cannot be batched, run last, in parallel threads. Their Problems are minimized with the hints, from the last point
-    of the batch or from the start of the task. If make_problem is None, their Fit is None. Cs (B,) are the values of C.
-    curvatures (B,) approximate the sums of the curvatures at the solutions; None means p (1 - p) of the intercept-only
-    models for two classes. The reference is passed to `minimize_all`.
+    `make_task` returns the Task with a given number, and `make_problem` returns its Problem. `Cs` has shape (B,) and
+    contains the C of each task. `curvatures` has shape (B,) and approximates the sum of the curvatures at each
+    solution. None means p (1 - p) of the intercept-only model for two classes. `reference` is passed to `minimize_all`.
+
+    Tasks that cannot be batched or do not converge in a batch run last, in parallel threads. Their Problems are
+    minimized with `hints`, from the last coefficients of the batch or from the start of the task. Their Fit is
+    None if `make_problem` is None.
     """
-    # The point and the number of iterations from which each unfinished task continues.
+    # The coefficients from which each unfinished task continues, and its number of iterations so far.
     remaining: dict[int, tuple[Start | None, int]] = dict.fromkeys(range(len(Cs)), (None, 0))
     # Batched fits that overflow at extreme scales are repeated as single fits.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -148,7 +151,7 @@ def fit_in_batches(
 
 
 def _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
-    """Yield the number of each task that can be batched, its Fit, and the rounding increase of J."""
+    """Yield the number of each task that can be batched, its Fit, and the increase of J from rounding coefficients."""
     from fastlin.objective import problem_batch
     from fastlin.solvers.batched_lbfgs import minimize_all
 
@@ -214,8 +217,8 @@ def fit_folds(
 ) -> None:
     """Fit all folds along the Cs for each l1_ratio, in as many threads as memory allows.
 
-    training_rows are the row indices of each fold, or None for all rows. All results except the scores are stored in
-    fits. on_fit may be called from any thread. After the time limit, only the fit at the first C of each fold
+    `training_rows` contains the row indices of each fold, or None for all rows. `fits` stores all results except the
+    scores. `on_fit` may be called from any thread. After the time limit, only the fit at the first C of each fold
     continues.
     """
     is_plain = training_rows[0] is not None and estimator.time_limit is None and not has_callbacks(estimator)
@@ -276,7 +279,7 @@ def _fit_batched(full_problem, training_rows, fits, on_fit):
 
 
 def fit_labels(estimator: Model, X: Any, indicators: Any, sample_weight: Any, unsupported: Mapping[str, Any]) -> Model:
-    """Fit an estimator to multilabel y, a binary model per label; unsupported contains arguments that must be None."""
+    """Fit a binary model to each label of multilabel y; the arguments in `unsupported` must be None."""
     check_parameters(estimator)
     for name, value in unsupported.items():
         if value is not None:
@@ -320,7 +323,7 @@ def fit_labels(estimator: Model, X: Any, indicators: Any, sample_weight: Any, un
 
 
 def pack(labels: IntArray, weights: Any = None) -> Callable[[], Task]:
-    """Return a function that returns a Task; it stores labels in one bit per row, and counts up to 255 in one byte."""
+    """Return a function that creates a Task. It stores labels as bits, and integer weights in their smallest dtype."""
     n_rows, bits = len(labels), np.packbits(labels.astype(bool))
     if isinstance(weights, np.ndarray) and weights.dtype.kind in "biu" and weights.min(initial=0) >= 0:
         weights = weights.astype(np.min_scalar_type(int(weights.max(initial=0))))
@@ -335,9 +338,10 @@ def pack(labels: IntArray, weights: Any = None) -> Callable[[], Task]:
 def fit_tasks(
     estimator: LogisticRegression, X: Any, make_task: Callable[[int], Task], n_tasks: int, reference: Any = None
 ) -> Fits:
-    """Return the Fits of an estimator to X for n_tasks tasks; make_task is a deterministic function of their number.
+    """Fit an estimator to X for `n_tasks` tasks, and return the Fits.
 
-    Either all tasks have weights, or none has. The reference is approximately the mean of the weights; None means ones.
+    `make_task` returns the Task with a given number and must be deterministic. Either all tasks have weights, or none
+    has. `reference` is approximately the mean of their weights; None means ones.
     """
     check_parameters(estimator)
     with limit_jobs(estimator.n_jobs):
@@ -349,9 +353,10 @@ def fit_tasks(
 
 
 def _fit_each(estimator, matrix, make_unscaled_task, n_fits, reference):
-    """Return the Fits to the rows of a matrix; make_unscaled_task returns a Task with the user's weights.
+    """Fit an estimator to the rows of a matrix for `n_fits` tasks, and return the Fits.
 
-    The reference is approximately the mean of the weights; None means ones.
+    `make_unscaled_task` returns the Task with a given number and the user's weights. `reference` is approximately the
+    mean of these weights; None means ones.
     """
     matrix = densify_if_faster(matrix)
     C, l1_ratio = read_penalty(estimator)
@@ -386,14 +391,14 @@ def _fit_each(estimator, matrix, make_unscaled_task, n_fits, reference):
 
 
 def _find_constants(indicators, weights):
-    """Return the value of each label that is constant in the rows of positive weight, or NaN, (n_labels,)."""
+    """Return the value of each label that is constant in the rows of positive weight, and NaN for other labels."""
     fitted_indicators = indicators if weights is None else indicators[weights > 0]
     n_ones, n_rows = np.asarray(fitted_indicators.sum(axis=0, dtype=np.int64)).ravel(), fitted_indicators.shape[0]
     return np.where(n_ones == 0, 0.0, np.where(n_ones == n_rows, 1.0, np.nan))
 
 
 def _warn_of_constants(constants):
-    """Warn about constant labels; the message begins with OneVsRestClassifier's text for the first of them."""
+    """Warn about constant labels; the message begins with OneVsRestClassifier's text for the first such label."""
     columns = np.flatnonzero(~np.isnan(constants))
     first = f"{'' if constants[columns[0]] else 'not '}{columns[0]}"
     warnings.warn(
@@ -406,7 +411,7 @@ def _warn_of_constants(constants):
 
 
 def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float) -> Refits:
-    """Return the Refits for resamples of the rows of data, at C and l1_ratio; refits start from a fitted estimator."""
+    """Return the Refits of a fitted estimator for resamples of the rows of `data`, at C and l1_ratio."""
     from fastlin.inference.bootstrap import Refits, ResampleFit, choose_tol
 
     model = copy(estimator)

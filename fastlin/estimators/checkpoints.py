@@ -1,4 +1,4 @@
-"""Checkpoints of MLPClassifier fits: writing, validating and resuming.
+"""Write, validate and resume checkpoints of MLPClassifier fits.
 
 A checkpoint is a NumPy .npz file with arrays, their checksums, and JSON, but no pickles. Checkpoints are not trusted,
 so everything that kernels and random number generators rely on is validated.
@@ -28,8 +28,8 @@ from fastlin.training.epochs import Epoch, EpochState
 from fastlin.training.network_descent import Descent
 from fastlin.typing import Array, PathLike
 
-# Parameters that may differ between a checkpoint and the fit that resumes it: limits and verbosity. The random state
-# comes from the checkpoint, and class weights are part of the row weights, which are compared.
+# Parameters that may differ between a checkpoint and the fit that resumes it. Most are limits. The random state comes
+# from the checkpoint, and class weights are part of the row weights, which are compared.
 PARAMETERS_FREE_TO_DIFFER = {
     "max_iter",
     "max_fun",
@@ -40,13 +40,13 @@ PARAMETERS_FREE_TO_DIFFER = {
     "warm_start",
     "class_weight",
 }
-# Number of first rows, and of last rows, that are compared.
+# The number of rows that are compared at the start of the data, and also at the end.
 N_COMPARED_ROWS = 64
 FORMAT = 5
 
 
 class Checkpoints:
-    """Write the checkpoints of a fit of an MLPClassifier, and read the checkpoint from which it resumes."""
+    """Write the checkpoints of an MLPClassifier fit, and read the checkpoint from which the fit resumes."""
 
     def __init__(self, estimator: Any, save_checkpoint: PathLike | None, resume: PathLike | None) -> None:
         if save_checkpoint is not None or resume is not None:
@@ -62,7 +62,7 @@ class Checkpoints:
         self.random_state = check_random_state(estimator.random_state)
         if self._resume is not None:
             self._content, self._arrays = read_checkpoint(self._resume)
-            # A new generator is used, so that the user's generator is not changed.
+            # A new generator is used, so that the user's generator does not change.
             self.random_state = np.random.RandomState()
             with raise_checkpoint_errors(self._resume):
                 self.random_state.set_state(_read_generator("start", self._content["start"]))
@@ -122,7 +122,7 @@ class Checkpoints:
 
 
 def _describe(estimator, examples, validation):
-    """Return the parameters and a digest of the data; both must be equal for a fit to resume."""
+    """Return the parameters and a digest of the data; a fit can resume only if both are equal."""
     parameters = estimator.get_params(deep=False)
     digest = sha256(f"{estimator.classes_.tolist()}".encode())
     for each in (examples, validation):
@@ -157,7 +157,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def _unpack_state(content, arrays, descent, examples, is_validated):
-    """Return the EpochState of a checkpoint, from which a descent can continue on the examples."""
+    """Return the EpochState of a checkpoint, validated against the descent and the examples."""
     template, records, order = descent.save(), arrays["records"], arrays["order"]
     last, best = ([arrays[f"{name}_{index}"] for index in range(len(template))] for name in ("last", "best"))
     check_like("records", records, np.empty((len(records), 4 if is_validated else 2)))
@@ -173,7 +173,7 @@ def _unpack_state(content, arrays, descent, examples, is_validated):
 
 
 def _read_generator(name, state):
-    """Return a validated RandomState state from JSON values."""
+    """Return the validated state of a RandomState from JSON values."""
     kind, words, *rest = state
     state = kind, np.array(words, np.uint32), *rest
     check_generator_state(name, state)

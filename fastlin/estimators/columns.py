@@ -1,8 +1,8 @@
 """Validation of X: conversion to matrices for the kernels, column names, and levels of categorical columns.
 
-The levels of a categorical column of pandas, polars, Arrow or NumPy are the categories of its dtype, in their order, if
-it has any, and otherwise the sorted values. With "from_dtype", columns of strings or bytes are categorical. Dates and
-times are never converted to numbers.
+The levels of a categorical column of pandas, polars, Arrow or NumPy are the categories of its dtype, in the order of
+the dtype. If the dtype has no categories, the levels are the sorted values. With "from_dtype", columns of strings or
+bytes are categorical. Dates and times are never converted to numbers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ ACCEPTED = "a table of pandas, polars or Arrow, or an array of two dimensions"
 
 
 def densify_if_faster(matrix: Matrix) -> Matrix:
-    """Convert sparse X of at least MIN_DENSITY to a dense matrix, if that takes no more memory than X or 64 MB."""
+    """Return a dense copy of a sparse matrix if its density is at least MIN_DENSITY, and other matrices unchanged.
+
+    The copy must take no more memory than X, or at most 64 MB.
+    """
     from fastlin.matrices import DenseMatrix, SparseMatrix
 
     if isinstance(matrix, SparseMatrix) and matrix.n_entries >= MIN_DENSITY * math.prod(matrix.shape):
@@ -59,8 +62,8 @@ def read_matrix(
 ) -> Any:
     """Return X as a matrix, validated by scikit-learn's `validate_data` and by fastlin's checks of sparse containers.
 
-    If reset is true, the estimator stores the features of X; otherwise X must have the features seen in the fit. Blocks
-    are not checked for NaN and infinity.
+    If `reset` is true, the estimator stores the features of X; otherwise X must have the features seen in the fit.
+    Blocks are not checked for NaN and infinity.
     """
     from fastlin.matrices import Matrix, as_matrix
 
@@ -80,7 +83,7 @@ def read_matrix(
     names = _name_columns(X)
 
     def needs_no_check(rows, numbers):
-        """Return whether rows with these entries can skip scikit-learn's checks, which are slow."""
+        """Return whether rows can skip scikit-learn's checks, which are slow; `numbers` are the entries of the rows."""
         has_dtype = rows.dtype in DTYPES or rows.dtype.kind in "iu"
         has_features = has_dtype and all(rows.shape) and (reset or _are_columns_of(estimator, rows, names))
         return has_features and (not ensure_all_finite or rows.dtype.kind != "f" or has_finite_sum(numbers))
@@ -160,7 +163,7 @@ def _explain_numbers(estimator, label, values, is_fit):
 
 
 def _name_columns(X):
-    """Return the column names of a pandas DataFrame with string names and NumPy dtypes, or None."""
+    """Return the column names of a pandas DataFrame if they are strings and all dtypes are NumPy's, or else None."""
     pandas = sys.modules.get("pandas")
     if pandas is None or type(X) is not pandas.DataFrame:
         return None
@@ -170,7 +173,7 @@ def _name_columns(X):
 
 
 def _are_columns_of(estimator, X, names):
-    """Return whether X has as many features as an estimator, with the same names or no names."""
+    """Return whether X has the same number of features as the fitted estimator, and the same names, if any."""
     expected = getattr(estimator, "feature_names_in_", None)
     has_names = expected is None if names is None else _equal_names(expected, names)
     return has_names and X.shape[1] == getattr(estimator, "n_features_in_", -1)
@@ -215,7 +218,7 @@ def check_no_categories(estimator: Any, container: str) -> None:
 
 
 def set_features(estimator: Any, n_features: int, names: Sequence[str] | None) -> None:
-    """Set `n_features_in_` and, unless names (n_features,) is None, `feature_names_in_`."""
+    """Set `n_features_in_`, and set `feature_names_in_` unless `names` is None."""
     estimator.n_features_in_ = n_features
     vars(estimator).pop("feature_names_in_", None)
     if names is not None:
@@ -223,7 +226,10 @@ def set_features(estimator: Any, n_features: int, names: Sequence[str] | None) -
 
 
 def check_features(estimator: Any, n_features: int, names: Sequence[str] | None, subject: str) -> None:
-    """Raise a ValueError if the features of X differ from the fit; the message begins with the subject and its verb."""
+    """Raise a ValueError if the features of X differ from those of the fit.
+
+    In the message, `subject` (such as "X has") precedes the names.
+    """
     if n_features != validate_count("n_features_in_", estimator.n_features_in_):
         raise ValueError(
             f"X has {n_features} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
@@ -238,7 +244,7 @@ def check_features(estimator: Any, n_features: int, names: Sequence[str] | None,
 
 
 def read_categories(model: Any) -> list[Array | None]:
-    """Return validated `categories_` of a model: for each column of X, None or its levels, (n_levels,)."""
+    """Return the validated `categories_` of a model: the levels of each column of X, or None for a numeric column."""
     categories, n_columns = model.categories_, validate_count("n_features_in_", model.n_features_in_)
     is_valid = isinstance(categories, (list, tuple)) and len(categories) == n_columns
     require(is_valid, "categories_", f"be a list with an entry for each of {n_columns} columns", categories)
@@ -254,7 +260,7 @@ def keep_string_names(names: list[Any]) -> list[str] | None:
 
 
 def name_features(estimator: Any, names: Sequence[str] | Array | None) -> Array:
-    """Return the names of the columns of `coef_` as an array of objects; names are the column names of X or None."""
+    """Return the names of the columns of `coef_` as an array of objects; `names` are the column names of X, or None."""
     coefficients = name_coefficients(estimator, names)
     return np.array(list(map(str, coefficients)), object) if hasattr(estimator, "categories_") else coefficients
 
@@ -278,9 +284,9 @@ def name_coefficients(estimator: Any, names: Sequence[str] | Array | None = None
 
 
 def find_columns(argument: str, labels: Sequence[Any], names: Sequence[str] | Array, others: str) -> list[int]:
-    """Return the indices of the columns of X with these labels; others names alternatives in errors.
+    """Return the indices of the columns of X with these labels.
 
-    Raise a ValueError if X has no column or several columns with a name.
+    Raise a ValueError unless exactly one column of X has each label; the message suggests the alternative `others`.
     """
     indices: dict[Any, list[int]] = {}
     for j, name in enumerate(names):
@@ -300,7 +306,10 @@ def find_columns(argument: str, labels: Sequence[Any], names: Sequence[str] | Ar
 
 
 def _reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
-    """Return whether X is read with categorical columns: as `categorical_features` says, or as in the fit."""
+    """Return whether X is read as a table with categorical columns.
+
+    In a fit, this depends on `categorical_features`; in predictions, it depends on the fitted model.
+    """
     if not is_fit:
         return hasattr(estimator, "categories_")
     vars(estimator).pop("categories_", None)
@@ -356,7 +365,7 @@ def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
             column_levels, codes, is_missing = _read_column_levels(estimator, label, column)
             if fitted_categories is None:
                 has_missing_category = is_missing
-                # Levels may be tuples, which only assignment to an array of objects preserves.
+                # Levels may be tuples, and only an assignment to an array of objects preserves tuples.
                 levels = np.empty(len(column_levels) + is_missing, object)
                 levels[:] = [*column_levels, np.nan] if is_missing else column_levels
             else:
@@ -375,7 +384,7 @@ def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
 
 
 def _renumber(label, codes, column_levels, levels):
-    """Return the codes of a column converted to indices of the levels seen in the fit, -1 for other categories."""
+    """Convert the codes of a column to indices of the levels seen in the fit; other categories become -1."""
     has_missing_category = levels[-1] != levels[-1]
     if not has_missing_category and column_levels == levels.tolist():
         return codes
@@ -399,7 +408,7 @@ def _split_columns(estimator, X):
         columns = table.columns
         for j, dtype in enumerate(getattr(X, "dtypes", ())):
             if str(dtype) == "Object":
-                # Columns of Python objects are converted by polars, which would export their addresses to Arrow.
+                # polars converts columns of Python objects here, because it would export their addresses to Arrow.
                 columns[j] = X[:, j].to_numpy()
         return keep_string_names(table.column_names), columns
     if sparse.issparse(X) or isinstance(X, str) or not (hasattr(X, "__array__") or isinstance(X, (list, tuple))):

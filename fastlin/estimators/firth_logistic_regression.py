@@ -47,10 +47,10 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
     are equivariant under linear transformations of the columns and changes of the reference class. Each iteration needs
     about n p^2 (K - 1)^2 multiplications, where p is the number of columns including the intercept.
 
-    X can be dense, sparse, `Blocks` or a table with categorical columns, as in `LogisticRegression`. In each
-    categorical column the first level with rows of positive weight is the reference level, with zero coefficients,
-    except in the first categorical column of a model without an intercept. The coefficients of levels without such rows
-    are also zero. The results are bitwise identical for any number of threads.
+    X can be dense, sparse, `Blocks` or a table with categorical columns, as in `LogisticRegression`. The reference
+    level of a categorical column is its first level with rows of positive weight. The coefficients of reference levels,
+    and of levels without such rows, are zero. In a model without an intercept, the first categorical column has no
+    reference level. The results are bitwise identical for any number of threads.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
         Stopping tolerance. The fit stops when the next step, I^-1 times the penalized score, would not change any
         linear combination of the coefficients by more than tol times its standard error.
     max_iter : int, default=200
-        Maximum number of steps. Steps are halved until the penalized likelihood does not decrease.
+        Maximum number of steps. Each step is halved until the penalized likelihood does not decrease.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     n_jobs : int or None, default=None
@@ -83,7 +83,8 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
     converged_ : bool
         Whether the fit reached `tol`, or the best accuracy that rounding error permits.
     distance_ : float
-        Size of the next step: the largest change of any linear combination of coefficients, in standard errors.
+        Size of the next step: the largest change of any linear combination of coefficients, relative to its
+        standard error.
     penalized_log_likelihood_ : float
         Maximum of l + log det I / 2, where I is the information on the coefficients of the original columns.
     log_likelihood_ : float
@@ -145,8 +146,8 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
             not supported.
         sample_weight : array-like of shape (n_samples,) or None
             Number of rows that each row represents, at least 0 and not all 0. None means that all weights are one.
-            Unlike in `LogisticRegression`, multiplying all weights by a constant changes the result, as would that many
-            copies of the rows.
+            Unlike in `LogisticRegression`, the scale of the weights matters. For example, doubling all weights has the
+            same effect as duplicating all rows.
         offset, classes : array-like or None
             Offsets of the decision function, and class labels of soft labels, as in `LogisticRegression.fit`.
 
@@ -195,8 +196,8 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
     ) -> FirthInference:
         """Compute standard errors, tests and confidence intervals of the coefficients.
 
-        Standard errors are computed from the inverse Fisher information at the estimates, p-values with penalized
-        likelihood ratio tests, and confidence intervals from the profile of the penalized likelihood.
+        Standard errors are computed from the inverse Fisher information at the estimates. The p-values are those of
+        penalized likelihood ratio tests, and the confidence intervals are those of the profile penalized likelihood.
 
         Parameters
         ----------
@@ -247,7 +248,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
     def _evaluate(
         self, data: TrainingData, levels: OmittedLevelIndices, coefficients: Sequence[FloatArray] | None = None
     ) -> tuple[Likelihood, State | None]:
-        """Return the penalized likelihood of data, and its State at the given parameters or at the starting point.
+        """Return the penalized likelihood of `data`, and its State at `coefficients` or at the default starting point.
 
         Omitted levels have no coefficients. The State is None if the likelihood is not finite.
         """
@@ -270,7 +271,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
         return likelihood, likelihood.at(likelihood.to_theta(parameters))
 
     def _begin(self, data: TrainingData, coefficients: Sequence[FloatArray] | None = None) -> State:
-        """Return the State from `_evaluate`, or raise a ValueError, which names collinear columns, if there is none."""
+        """Return the State from `_evaluate`; if it is None, raise a ValueError that names any collinear columns."""
         levels = find_omitted_levels(data, self.fit_intercept)
         likelihood, state = self._evaluate(data, levels, coefficients)
         if state is None:

@@ -40,11 +40,11 @@ SCIKIT_LEARN_WARNINGS = {
     "sag": "The max_iter was reached which means the coef_ did not converge. ",
     "saga": "The max_iter was reached which means the coef_ did not converge. ",
 }
-# A function of the number of an iteration, the solver's record of it, and a function that returns the coefficients. It
-# returns whether the fit should stop.
+# A function that is called after each iteration, and returns whether the fit should stop. Its arguments are the number
+# of the iteration, the solver's record of the iteration, and a function that returns the coefficients.
 Listener: TypeAlias = Callable[[int, Any, Callable[[], Any]], Any]
-# A function of the number of an iteration and the coefficients, which returns the fitted attributes that predictions
-# need.
+# A function that returns the fitted attributes that predictions need. Its arguments are the number of an iteration and
+# the coefficients.
 AttributesFunction: TypeAlias = Callable[..., dict[str, Any]]
 
 
@@ -62,7 +62,7 @@ def restore_on_error(estimator: Any) -> Iterator[None]:
 
 
 def warn_if_not_converged(estimator: LogisticRegression, solution: Solution, stacklevel: int) -> None:
-    """Warn if a fit did not reach tol; stacklevel is the number of frames from this function to the reported line."""
+    """Warn if a fit did not reach tol; `stacklevel` is the number of frames from this function to the reported line."""
     from fastlin.solvers.solution import MAX_ITER_REACHED, SEPARABLE, STOPPED_BY_CALLBACK
 
     # No warning is issued for a fit that was stopped by a callback.
@@ -100,7 +100,7 @@ def _find_scikit_learn_warning(estimator):
 def warn_of_unconverged_fits(
     converged: BoolArray, n_iter: IntArray, estimator: LinearEstimator, stacklevel: int
 ) -> None:
-    """Warn if any of several fits did not reach tol; converged and n_iter have one entry per fit."""
+    """Warn if any of several fits did not reach tol; `converged` and `n_iter` contain one entry per fit."""
     n_unconverged = np.size(converged) - np.count_nonzero(converged)
     if n_unconverged:
         is_limited = (np.ravel(n_iter)[~np.ravel(converged)] >= estimator.max_iter).any()
@@ -119,7 +119,7 @@ def warn_of_stopped_training(
 ) -> None:
     """Warn if a training run diverged, reached its epoch limit or was interrupted.
 
-    keeps_steps is true if the parameters include the steps after the last complete epoch.
+    `keeps_steps` is true if the parameters include the steps after the last complete epoch.
     """
     n_epochs, solver, ended = len(training.records), getattr(estimator, "solver", "sgd"), training.ended
     if ended == "diverged":
@@ -152,7 +152,7 @@ def warn_of_stopped_training(
 
 
 def combine_listeners(*listeners: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """Return a listener that calls all listeners and returns whether any of them stops the fit, or None."""
+    """Return a listener that calls all `listeners` and stops the fit if any of them does; without listeners, None."""
     active = [listener for listener in listeners if listener is not None]
     if not active:
         return None
@@ -162,7 +162,10 @@ def combine_listeners(*listeners: Callable[..., Any] | None) -> Callable[..., An
 
 @contextlib.contextmanager
 def show_iterations(verbose: int, count_read_bytes: Callable[[], int] | None = None) -> Iterator[Listener | None]:
-    """Yield a Listener that updates a progress line, with the read speed of blocks, or None if verbose is 0."""
+    """Yield a Listener that updates a progress line, or None if `verbose` is 0.
+
+    If `count_read_bytes` is passed, the line includes the read speed.
+    """
     if not verbose:
         yield None
         return
@@ -185,7 +188,7 @@ def show_iterations(verbose: int, count_read_bytes: Callable[[], int] | None = N
 
 @contextlib.contextmanager
 def count_fits(estimator: LinearEstimator, n_fits: int) -> Iterator[Callable[[Fit], object]]:
-    """Yield a thread-safe function to call with each Fit; if verbose, a bar shows the last C and relative gap."""
+    """Yield a thread-safe function to call with each Fit; if verbose, a bar shows the C and relative gap of the Fit."""
     if not estimator.verbose:
         yield lambda fit: None
         return
@@ -209,10 +212,10 @@ def make_time_limit(seconds: float | None) -> Callable[..., bool]:
 
 
 class CallbackTasks:
-    """The tree of tasks for scikit-learn's callbacks of an estimator; without callbacks, tasks are None.
+    """The tree of tasks for the scikit-learn callbacks of an estimator; without callbacks, tasks are None.
 
-    n_paths is the number of paths of a cross-validation, or None for a single fit. `is_stopped` is true once a callback
-    has stopped a fit. Callbacks run one at a time.
+    `n_paths` is the number of paths of a cross-validation, or None for a single fit. `is_stopped` is true once a
+    callback has stopped a fit. Callbacks run one at a time.
     """
 
     def __init__(
@@ -227,7 +230,7 @@ class CallbackTasks:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.describe, self.is_stopped, self._lock = describe, False, Lock()
         self._arguments = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
-        # There is at least one iteration, even if max_iter is 0, and an empty iteration follows the last.
+        # There is at least one iteration, even if max_iter is 0, and an empty iteration follows the last one.
         self._n_iterations = max(estimator.max_iter, 1) + 1
         self._fit = None
         if has_callbacks(estimator):
@@ -235,7 +238,7 @@ class CallbackTasks:
             self._fit.call_on_fit_task_begin(**self._arguments)
 
     def begin_subtask(self, task: Any, attributes: Any = None, **identity: Any) -> Any:
-        """Begin a subtask with a name and number, and return it; attributes are the current model's."""
+        """Begin and return a subtask with a name and a number; `attributes` are those of the current model."""
         if task is None:
             return None
         with self._lock:
@@ -255,7 +258,7 @@ class CallbackTasks:
         return self.begin_subtask(self._fit, task_name=name, task_id=number, max_subtasks=n_fits)
 
     def begin_fit(self, path: Any = None) -> IterationTasks | None:
-        """Begin the next fit of a path, or the single fit, and return its iterations."""
+        """Begin the task for the next fit of a path, or for the single fit, and return its IterationTasks."""
         if self._fit is None:
             return None
         fit = self._fit

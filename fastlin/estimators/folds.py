@@ -42,16 +42,17 @@ N_DECADES = 3
 SMALLEST_C_RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**N_DECADES
 # The tol of the model without penalized features, which determines the smallest C.
 NULL_TOL = 1e-10
-# The first C of a grid is smaller by this fraction than the C at which the first coefficient enters, because of
-# rounding.
+# Because of rounding, the first C of a grid is smaller by this fraction than the C at which the first coefficient
+# enters the model.
 MARGINS = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-9}
 
 
 class Fits:
     """Results of many fits to the same X, in arrays of a given shape.
 
-    coefs (*shape, K, d + 1) contains the coefficients, followed by the intercept if there is one; coef and intercept
-    are views of coefs. `finished` is true for recorded fits; the values of the others are NaN.
+    `coefs` has shape (*shape, K, d + 1) and contains the coefficients followed by the intercept; without an intercept,
+    the last axis has length d. `coef` and `intercept` are views of `coefs`. `finished` is true for recorded fits.
+    The coefficients, objectives and certificates of other fits are NaN.
     """
 
     def __init__(self, shape: tuple[int, ...], data: TrainingData, estimator: LinearEstimator) -> None:
@@ -76,7 +77,7 @@ class Fits:
 
 
 class FoldFits(Fits):
-    """The fits of each fold, l1_ratio and C. These are the first axes, as in LogisticRegressionCV."""
+    """The fits for each fold, l1_ratio and C; these are the first three axes, as in LogisticRegressionCV."""
 
     def __init__(
         self, n_folds: int, Cs: FloatArray, l1_ratios: FloatArray, data: TrainingData, estimator: LinearEstimator
@@ -113,20 +114,21 @@ class FoldFits(Fits):
         return float(np.mean(self.Cs[c])), float(np.mean(self.l1_ratios[r])), mean
 
     def convergence_of_best(self) -> tuple[float, bool]:
-        """Return the certificate of the best fit of the first fold, and whether it converged."""
+        """Return the certificate of the best fit of the first fold, and whether this fit converged."""
         (r, *_), (c, *_) = self._find_bests()
         return float(self.certificates[0, r, c]), bool(self.converged[0, r, c])
 
     def _find_bests(self):
-        """Return the indices of the l1_ratio and the C of the best fit of each fold."""
+        """Return the indices of the l1_ratio and of the C of the best fit in each fold."""
         # Only values of C that have been fitted in all folds are eligible.
         eligible = np.where(self.finished.all(axis=0), self.scores, np.nan)
         return np.array([self._find_best(scores) for scores in eligible]).T
 
     def _find_best(self, scores):
-        """Return the indices (l1_ratio, C) of the largest score (n_l1_ratios, n_Cs); ties go to the smallest C.
+        """Return the indices of the l1_ratio and of the C with the largest score; ties go to the smallest C.
 
-        Scores are tied if they differ by at most the rounding error of their sums over the rows and the folds.
+        `scores` has shape (n_l1_ratios, n_Cs). Scores are tied if they differ by at most the rounding error of their
+        sums over the rows and the folds.
         """
         from fastlin.objective.rounding import gamma
 
@@ -151,8 +153,8 @@ def fit_path(
     """Yield the Fit of a Problem at each of the ascending Cs, with warm starts.
 
     Each fit starts from the last solution, or from the linear extrapolation (in log C) of the last two solutions if J
-    is lower there. The first fit starts from start. is_compared is passed to `choose.minimize`, on_fit is called with
-    each Fit, and begin_tasks returns the callback tasks of a fit.
+    is lower there. The first fit starts from `start`. `is_compared` is passed to `choose.minimize`, `on_fit` is called
+    with each Fit, and `begin_tasks` returns the callback tasks of a fit.
     """
     log_Cs = np.log(Cs)
     previous: tuple[FloatArray, FloatArray] | None = None
@@ -176,7 +178,7 @@ def fit_path(
 
 
 def take_test_rows(data: TrainingData, rows: IntArray, params: Mapping[str, Any]) -> ScoredRows:
-    """Return the test rows of a fold, given their indices; params contains the scorer's metadata of all rows."""
+    """Return the test rows of a fold, given their indices; `params` contains the scorer's metadata for all rows."""
     from fastlin.matrices import BlockMatrix
 
     if isinstance(data.matrix, BlockMatrix):
@@ -266,9 +268,9 @@ def logistic_path(
     X, y, sample_weight, offset, classes
         As in `LogisticRegression.fit`.
     Cs : int or array-like of shape (n_Cs,), default=50
-        Inverse strengths of the penalty, in any order. An integer n stands for n values on a log scale: from 1e-4 to
-        1e4 with ``l1_ratio=0``, and otherwise over three decades from the largest C for which all penalized
-        coefficients are zero. In the latter case, the first model contains only the intercept (and unpenalized
+        Inverse strengths of the penalty, in any order. An integer n stands for n values on a log scale. With
+        ``l1_ratio=0``, they range from 1e-4 to 1e4. Otherwise, they span three decades and start at the largest C for
+        which all penalized coefficients are zero. The first model then contains only the intercept (and unpenalized
         features), and models for any larger C have nonzero coefficients.
     l1_ratio : float, default=1.0
         Elastic-net mixing parameter, from 0 (L2) to 1 (L1).
@@ -279,12 +281,12 @@ def logistic_path(
     Returns
     -------
     path : RegularizationPath
-        Models, one for each C.
+        Result with one model for each C.
 
     Raises
     ------
     ValueError
-        If Cs is empty or contains values that are not positive numbers, or as in `LogisticRegression.fit`.
+        If `Cs` is empty or contains values that are not positive numbers, and as in `LogisticRegression.fit`.
     TypeError
         If parameters that do not exist are passed.
 
@@ -334,11 +336,11 @@ def logistic_path(
 def choose_grid(
     problem: Problem, n_Cs: int, l1_ratio: float
 ) -> tuple[FloatArray, tuple[FloatArray, FloatArray] | None]:
-    """Return n_Cs values of C, and the coef and intercept from which the first fit starts, or None.
+    """Return `n_Cs` values of C, and the starting point (coef, intercept) of the first fit, or None.
 
-    Zero coefficients are optimal if |g_kj| <= l1 f_j or, with group_lasso, ||g_.j|| <= l1 f_j, where g is the gradient
-    of the mean loss at zero and l1 = l1_ratio / (C S). The first C of the grid attains equality, minus a margin for
-    rounding.
+    Zero coefficients are optimal if |g_kj| <= l1 f_j or, with group_lasso, ||g_.j|| <= l1 f_j. Here g is the gradient
+    of the mean loss at zero, and l1 = l1_ratio / (C S). The first C of the grid attains equality, except for a margin
+    for rounding errors.
     """
     if l1_ratio == 0:
         return np.logspace(*C_EXPONENTS, n_Cs), None

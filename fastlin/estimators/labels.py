@@ -40,16 +40,15 @@ MAX_OFFSET = 1e30
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The validated matrix, labels and weights of a fit; the measurement of columns checks X for NaN."""
+    """The validated matrix, labels and weights of a fit. X is checked for NaN when its columns are measured."""
 
     matrix: Matrix
     y: np.ndarray  # labels or soft labels as passed by the user
     classes: np.ndarray  # sorted
     labels: np.ndarray  # int32, the class index of each row
-    # Sample weight times class weight, float64, divided by `weight_unit`, a power of two near the largest weight; None
-    # if all weights are one.
+    # float64: sample weight times class weight, divided by `weight_unit`. None means that all weights are one.
     weights: np.ndarray | None
-    weight_unit: float
+    weight_unit: float  # a power of two near the largest weight
     offsets: np.ndarray | None = None  # in the form of `make_samples`, like targets
     targets: np.ndarray | None = None
 
@@ -61,7 +60,7 @@ class TrainingData:
 def read_training_data(
     estimator: Any, X: Any, y: Any, sample_weight: Any, offset: Any = None, classes: Any = None
 ) -> TrainingData:
-    """Return the TrainingData of a fit; its `Problem` checks that X is finite."""
+    """Return the TrainingData of a fit; the `Problem` of the fit checks that X is finite."""
     matrix, labels, sample_weight = read_rows(estimator, X, y, sample_weight, are_probabilities=classes is not None)
     return make_training_data(estimator, matrix, labels, sample_weight, offset, classes)
 
@@ -85,7 +84,7 @@ def make_training_data(
         classes_of_y, labels = encode_labels(y)
         classes = classes_of_y if classes is None else match_classes(classes_of_y, classes)
     else:
-        # The label is the most probable class, and the first such class for ties.
+        # The label is the most probable class; ties go to the first class.
         classes, labels = name_classes(classes, soft.shape[1]), soft.argmax(axis=1).astype(np.int32)
     check_classes(estimator, classes)
     # FirthLogisticRegression has no class_weight.
@@ -101,7 +100,7 @@ def make_training_data(
 
 @contextlib.contextmanager
 def prefix_errors(argument: str) -> Iterator[None]:
-    """Prepend the name of an argument to error messages from the ``with`` block that do not contain it."""
+    """Prepend the name of an argument to the messages of errors in the ``with`` block, unless they contain it."""
     try:
         yield
     except Exception as error:
@@ -114,7 +113,7 @@ def prefix_errors(argument: str) -> Iterator[None]:
 def choose_labels_and_weights(
     blocks: Blocks, y: Any, sample_weight: Any, suffix: str = ""
 ) -> tuple[ArrayLike | None, ArrayLike | None]:
-    """Return the labels and weights from the arguments or from Blocks; argument names get the suffix."""
+    """Return the labels and weights from the arguments or from Blocks; errors append `suffix` to argument names."""
     pairs = {"y": (y, blocks.y), "sample_weight": (sample_weight, blocks.sample_weight)}
     for name, (argument, from_blocks) in pairs.items():
         if argument is not None and from_blocks is not None:
@@ -132,11 +131,11 @@ def read_labels(
     accepts_multilabel: bool = False,
     are_probabilities: bool = False,
 ) -> Any:
-    """Return the labels of n_rows rows: (n,), or (n, K) for soft labels and, if accepted, for multilabel y.
+    """Return the validated labels of `n_rows` rows.
 
-    `read_label_columns` defines multilabel y; if are_probabilities is true, such y is read as soft labels. The suffix
-    is appended to names in error messages. n_rows is None for the labels of test data, which may have one column
-    without a warning.
+    Their shape is (n,), or (n, K) for soft labels and multilabel y. `read_label_columns` defines multilabel y, which
+    requires `accepts_multilabel`; if `are_probabilities` is true, such y is read as soft labels. Errors append `suffix`
+    to argument names. `n_rows` is None for test data, whose labels may be a single column without a warning.
     """
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
@@ -145,7 +144,7 @@ def read_labels(
     if hasattr(y, "to_numpy") and isinstance(getattr(y, "dtype", None), np.dtype):
         # y is a pandas Series.
         y = y.to_numpy()
-    # Integers need no validation, which would take a large fraction of the time of a prediction for one row
+    # Integers are not validated, because this would take a large fraction of the time of a prediction for one row
     # (docs/benchmarks/design-choices.md: validation of labels).
     if not (type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iub"):
         indicators, labels = read_label_columns(y, name)
@@ -191,7 +190,7 @@ def read_label_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]
     An indicator matrix contains zeros and ones; it is an array or a sparse CSC matrix. Soft labels are floats, and
     some are neither 0 nor 1. They are returned as float64, with rows that sum to one.
     """
-    # A list of plain labels is not converted, which would be slow.
+    # A list of plain labels is not converted, because the conversion would be slow.
     if isinstance(y, (list, tuple)) and len(y) and isinstance(y[0], (list, tuple, np.ndarray)):
         try:
             y = np.asarray(y)
@@ -253,7 +252,7 @@ def _read_column(y, name, warn=False):
 
 
 def take_label_column(indicators: Any, k: int) -> Array:
-    """Return column k of a label indicator matrix of `read_label_columns`, (n,) uint8."""
+    """Return column k of a label indicator matrix from `read_label_columns`, as uint8."""
     if not sparse.issparse(indicators):
         return indicators[:, k].astype(np.uint8)
     column = np.zeros(indicators.shape[0], np.uint8)
@@ -291,12 +290,12 @@ def read_probabilities(soft: Array, name: str) -> FloatArray:
 
 
 def to_targets(soft: FloatArray) -> FloatArray:
-    """Return the targets of soft labels in C order: (n, K), or (n, 1) with the second class for two classes."""
+    """Return soft labels (n, K) as targets in C order; for two classes, the targets are the second column only."""
     return np.ascontiguousarray(soft[:, 1:] if soft.shape[1] == 2 else soft)
 
 
 def encode_labels(y: Array) -> tuple[Array, IntArray]:
-    """Return the sorted classes and the class index of each row, int32, for y with one label per row."""
+    """Return the sorted classes, and the class index of each row as int32; y must have one label per row."""
     if y.dtype.kind in "iub" and y.size:
         smallest, largest = int(np.minimum.reduce(y)), int(np.maximum.reduce(y))
         if largest - smallest < max(MAX_LABEL_RANGE, len(y)) and largest < 2**63:
@@ -383,7 +382,7 @@ def check_classes(estimator: object, classes: Array) -> None:
 
 
 def choose_weight_unit(largest: float) -> float:
-    """Return a power of two near the largest weight, or one if it is zero; sums of scaled weights are finite."""
+    """Return a power of two near the largest weight, or one for zero. Weights divided by it have a finite sum."""
     return float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
 
 
@@ -407,9 +406,10 @@ def check_nonzero_weights(weights: FloatArray) -> None:
 def compute_row_weights(
     labels: IntArray, classes: Array, sample_weight: Any, class_weight: ClassWeight, soft: FloatArray | None = None
 ) -> tuple[FloatArray | None, FloatArray | None]:
-    """Return sample weight times class weight per row, float64, or None if all are one, and the soft labels.
+    """Return the row weights (sample weight times class weight) and the soft labels.
 
-    labels are class indices. With soft labels (n, n_classes) the class weights are also applied to the probabilities.
+    The row weights are float64, or None if there are no weights. `labels` contains class indices. The class weights are
+    also applied to the probabilities in `soft`, which has shape (n, n_classes).
     """
     if sample_weight is None and class_weight is None:
         return None, soft
@@ -435,7 +435,7 @@ def compute_row_weights(
 
 
 def read_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray:
-    """Return validated sample weights as float64 (n,), all ones if they are None."""
+    """Return the validated sample weights as float64; None means ones."""
     with prefix_errors("sample_weight"):
         weights = read_in_place(sample_weight, "sample_weight")
         # Plain arrays do not need scikit-learn's checks, which are slow.
@@ -450,11 +450,11 @@ def read_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> F
 
 
 def apply_class_weights(soft: FloatArray, class_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return row weights (n,), float64, and soft labels that together apply the class weights (K,).
+    """Return float64 row weights and soft labels that together have the effect of the class weights.
 
     The loss sum_k w_k y_ik l_k equals the row weight sum_k w_k y_ik times the loss of the normalized labels w_k y_ik.
     """
-    # The class weights are divided by the largest, because sums may overflow.
+    # The class weights are divided by the largest class weight, because sums may overflow.
     largest = class_weights.max() or 1.0
     fractions = soft @ (class_weights / largest)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -465,7 +465,7 @@ def apply_class_weights(soft: FloatArray, class_weights: FloatArray) -> tuple[Fl
 
 
 def compute_class_weights(class_weight: ClassWeight, classes: Array, totals: FloatArray) -> FloatArray:
-    """Return the weight of each class, (n_classes,); totals are the sums of the sample weights in each class."""
+    """Return the weight of each class; `totals` contains the sum of the sample weights of each class."""
     if not isinstance(class_weight, str):
         class_weights = compute_class_weight(class_weight, classes=classes, y=classes)
         if not (np.isfinite(class_weights).all() and (class_weights >= 0).all()):
@@ -483,7 +483,7 @@ def compute_class_weights(class_weight: ClassWeight, classes: Array, totals: Flo
 
 
 def read_offset(offset: Any, n_rows: int, n_classes: int, name: str = "offset", rows: str = "X") -> FloatArray | None:
-    """Return validated offsets, (n_rows, K) float64 in C order with K = 1 for two classes, or None."""
+    """Return the validated offsets as float64 (n_rows, K) in C order, where K is 1 for two classes, or None."""
     if offset is None:
         return None
     offsets = read_offset_numbers(offset, name)
@@ -513,7 +513,7 @@ def read_offset_numbers(offset: ArrayLike, name: str = "offset") -> FloatArray:
 def check_offset_shape(
     shape: tuple[int, ...], n_rows: int | float, n_classes: int, name: str = "offset", rows: str = "X"
 ) -> None:
-    """Raise a ValueError if the shape of offsets does not match the rows; NaN means an unknown number of rows."""
+    """Raise a ValueError if the shape of offsets does not match the rows; an unknown number of rows is NaN."""
     is_column = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
     if n_classes == 2:
         accepted, is_valid = "one number for each row, (n_samples,)", is_column

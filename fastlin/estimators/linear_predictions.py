@@ -76,9 +76,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
             Decision values (linear predictors). For two classes, there is one value per row; if it is above 0, the
-            second class is predicted. For multilabel y, the shape is (n_samples, n_labels), and the decision value of a
-            label that was constant in the training data is this constant, 0 or 1, as in scikit-learn's
-            `OneVsRestClassifier`.
+            second class is predicted. For multilabel y, the shape is (n_samples, n_labels). If a label was constant in
+            the training data, its decision value is this constant, 0 or 1, as in scikit-learn's `OneVsRestClassifier`.
         """
         with limit_jobs(self.n_jobs):
             matrix, _, coef, intercept = self._prepare_scoring(X)
@@ -252,7 +251,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         return accuracy_score(y, labels, sample_weight=sample_weight)
 
     def _score(self, X, offset):
-        """Return the decision values; a subclass may override `decision_function` without offsets."""
+        """Return the decision values; `decision_function` of a user-defined subclass might not accept offsets."""
         return self.decision_function(X) if offset is None else self.decision_function(X, offset=offset)
 
     def _apply_method(self, method, X, offset=None):
@@ -270,7 +269,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         return method(self, X, offset=offset)
 
     def _prepare_scoring(self, X):
-        """Return X as a matrix, the classes, the coefficients in the type of the scores, and the intercept."""
+        """Return X as a matrix, the classes, the coefficients in the dtype of the scores, and the intercept."""
         matrix = read_matrix(self, X, reset=False)
         classes, coef, intercept = read_coefficients(self, matrix.shape[1])
         dtype = np.float32 if matrix.dtype == coef.dtype == np.float32 else np.float64
@@ -278,14 +277,14 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
 
 
 def _fill_constant_labels(model, output, of_zero, of_one):
-    """Fill the columns of an output (n, n_labels) for labels that were constant (0 or 1) in the training data."""
+    """Fill the columns of an output (n, n_labels) whose labels were constant (0 or 1) in the training data."""
     intercept = as_array("intercept_", model.intercept_)
     output[:, intercept == -np.inf], output[:, intercept == np.inf] = of_zero, of_one
     return output
 
 
 def score_rows(model: Any, X: Any, y: Array, scoring: str, offset: ArrayLike | None = None) -> FloatArray:
-    """Return the score of a fitted model for each row, (m,); the mean is the accuracy or the negative log loss."""
+    """Return the score of a fitted model on each row; the mean score is the accuracy or the negative log loss."""
     # The prediction methods of user-defined subclasses might not accept offsets.
     options = {} if offset is None else {"offset": offset}
     classes = model.classes_
@@ -327,7 +326,7 @@ class ScoredRows(NamedTuple):
             # (docs/benchmarks/design-choices.md: scores of small folds).
             rows = as_matrix(self.X) if isinstance(self.X, np.ndarray) else self.X
             return average(score_rows(model, rows, self.y, name, self.offsets), self.params.get("sample_weight"))
-        # All classes are passed to the scorer, because the rows may not contain each of them.
+        # All classes are passed to the scorer, because the rows might lack some of them.
         scorer = give_labels(get_scorer(scoring), self.classes)
         scored_model = join_block_outputs(model) if isinstance(self.X, Blocks) else model
         result = scorer(scored_model, self.X, self.y, **self.params)
@@ -338,7 +337,7 @@ class ScoredRows(NamedTuple):
 
 
 def average(scores: Array, weights: Any) -> float:
-    """Return the mean of the row scores, weighted unless weights is None."""
+    """Return the mean of the row scores, weighted unless `weights` is None."""
     if weights is not None:
         check_nonzero_weights(weights)
     return float(np.average(scores.astype(np.float64), weights=weights))
@@ -381,7 +380,7 @@ def _find_logarithms(probabilities):
 def read_coefficients(
     model: Any, n_features: int | None = None, classes: Array | None = None
 ) -> tuple[Array, FloatArray, FloatArray]:
-    """Return validated `classes_`, `coef_` (K, n_features) and `intercept_` (K,) of a fitted linear model."""
+    """Return the validated `classes_`, dense `coef_` and `intercept_` of a fitted linear model."""
     classes, coef, intercept = check_coefficients(model, n_features, classes)
     return classes, coef.toarray() if sparse.issparse(coef) else coef, intercept
 
@@ -412,7 +411,7 @@ def is_multilabel(model: Any) -> bool:
 
 
 def read_classes(model: Any) -> Array:
-    """Return `classes_` of a model, (n_classes,), at least two."""
+    """Return the validated `classes_` of a model: at least two classes."""
     if is_multilabel(model):
         raise ValueError(
             f"The model was fitted to multilabel y with {len(model.classes_)} labels, which is not supported here; fit "

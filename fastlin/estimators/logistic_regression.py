@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def reading_fit_data(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> Iterator[TrainingData]:
-    """Yield the TrainingData on which a fitted model was trained; the ``with`` block uses its `n_jobs` threads."""
+    """Yield the TrainingData on which a fitted model was trained; the ``with`` block runs on its `n_jobs` threads."""
     check_is_fitted(model)
     read_classes(model)
     # NumPy's warnings are not needed, because the results are checked for overflow.
@@ -109,9 +109,9 @@ class BootstrapMixin:
     ) -> Bootstrap:
         """Bootstrap the fit: refit the model to resamples of the rows.
 
-        Each resample consists of n_samples rows drawn with replacement. The refits use the parameters of this model,
-        with the selected C after cross-validation. Each refit starts from the coefficients of this model and stops
-        within a hundredth of a standard error of its optimum. The certificate, if there is one, guarantees this
+        Each resample consists of n_samples rows drawn with replacement. The refits use the parameters of this model
+        and, after cross-validation, the selected C and l1_ratio. Each refit starts from the coefficients of this model
+        and stops within a hundredth of a standard error of its optimum. A certificate, if there is one, guarantees this
         accuracy. Refits run in parallel on `n_jobs` threads, and the result does not depend on the number of threads. A
         resample that lacks a class is drawn again.
 
@@ -145,7 +145,7 @@ class BootstrapMixin:
         Raises
         ------
         ValueError
-            If the data do not match the model, if a class is so rare that too many resamples lack it, or if clusters
+            If the data do not match the model, if a class is so rare that too many resamples lack it, or if `clusters`
             does not contain one value per row, with at least two distinct values.
 
         Warns
@@ -365,7 +365,7 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
         names, left_out = name_coefficients(model), NO_OMITTED_LEVELS
         levels = find_omitted_levels(data, model.fit_intercept)
         if C < np.inf:
-            # The penalty identifies the coefficients of all levels that have rows, so no level is a reference.
+            # The penalty identifies the coefficients of all levels that have rows, so no level is a reference level.
             levels = levels._replace(references=levels.references[:0])
         _drop_bounds(model, data, coef, names, levels.unused)
         if hasattr(model, "categories_"):
@@ -469,13 +469,14 @@ class LogisticRegression(PenalizedClassifier):
         Accepted for compatibility with scikit-learn. It has no effect, because the primal problem has the same
         solution.
     tol : float, default=1e-4
-        Stopping tolerance. With ``solver="auto"`` the fit stops once J - J* is certified to be at most tol * min(J_0 -
-        J, J). J_0 is the objective of the intercept-only (null) model. If there is no certificate, as with
-        ``C=np.inf``, half the squared Newton decrement is used as an estimate of J - J*. If tol is at least 1e-6, small
-        problems, for which a pass takes microseconds, are solved to a hundredth of tol. With any other solver, the fit
-        stops when the largest absolute entry of the gradient of J is at most tol, as in scikit-learn, and the estimate
-        of J - J* satisfies the bound above. Once the gradient has been within tol for five iterations and J - J* is
-        certified to be at most J* / 3, this bound uses thirty times tol (up to 3e-3) instead of tol.
+        Stopping tolerance. With ``solver="auto"``, the fit stops once J - J* is certified to be at most
+        ``tol * min(J_0 - J, J)``, where J_0 is the objective of the intercept-only (null) model. If there is no
+        certificate, as with ``C=np.inf``, half the squared Newton decrement is used as an estimate of J - J*. If tol is
+        at least 1e-6, problems that are so small that a pass takes microseconds are solved to a hundredth of tol.
+        With any other solver, the largest absolute entry of the gradient of J must be at most tol, as in scikit-learn.
+        In addition, the estimate of J - J* must satisfy the bound above. Once the gradient has been within tol for five
+        iterations and J - J* is certified to be at most J* / 3, this bound uses thirty times tol (up to 3e-3) instead
+        of tol.
     intercept_scaling : float, default=1
         Accepted for compatibility with scikit-learn. It has no effect, because no solver penalizes the intercept.
     class_weight : dict, "balanced" or None, default=None
@@ -485,10 +486,10 @@ class LogisticRegression(PenalizedClassifier):
         Accepted for compatibility with scikit-learn. It has no effect, because the solvers use a fixed seed.
     solver : str, default="auto"
         Algorithm of the optimization. "auto" selects a solver based on the shape of the data. "lbfgs", "newton-cg" and
-        "newton-cholesky" select the methods of these names; "newton-cholesky" is replaced by L-BFGS for more than 4,096
-        coefficients or more than 4e11 multiply-adds per Hessian. "liblinear", "newton-cd", "newton-cd-gram", "sag" and
-        "saga" are equivalent to "auto". All solvers minimize J. With `l1_ratio` above 0 or with bounds, proximal Newton
-        is always used.
+        "newton-cholesky" select the methods of these names. However, L-BFGS replaces "newton-cholesky" for more than
+        4,096 coefficients or more than 4e11 multiply-adds per Hessian. "liblinear", "newton-cd", "newton-cd-gram",
+        "sag" and "saga" are equivalent to "auto". All solvers minimize J. With `l1_ratio` above 0 or with bounds,
+        proximal Newton is always used.
     max_iter : int, default=1000
         Maximum number of iterations of the solver. With 0, the coefficients and the intercept are zero or, with
         `warm_start`, taken from the previous fit.
@@ -500,7 +501,7 @@ class LogisticRegression(PenalizedClassifier):
         penalized. The factors are not rescaled. None means that all factors are one.
     group_lasso : bool, default=False
         Whether to replace the L1 penalty with a group lasso over the classes: ||W_.j||_2 instead of ||W_.j||_1, without
-        a factor of sqrt(K). The coefficients of a feature are then zero for all classes or for none.
+        a factor of sqrt(K). The coefficients of a feature are then zero either for all classes or for none.
     lower_bounds, upper_bounds : float, dict or array-like of shape (n_features,) or that of `coef_`, default=None
         Bounds on the coefficients; for example, a lower bound of 0 forbids negative coefficients. A one-dimensional
         array applies to all classes, and a dict maps names of features to bounds. None means no bounds, and an infinite
@@ -625,8 +626,8 @@ class LogisticRegression(PenalizedClassifier):
             Finite values that are added to the decision function: one per row for two classes, otherwise one per row
             and class. Predictions require their own offsets. For Blocks, pass a single array for all rows.
         classes : array-like of shape (n_classes,) or None
-            Sorted class labels of the columns of soft labels, which may then all be 0 or 1. None means 0, 1, ... For
-            plain labels, `classes` must equal the classes found in y.
+            Sorted class labels of the columns of soft labels; the soft labels may then all be 0 or 1. None means
+            0, 1, ... For plain labels, `classes` must equal the classes found in y.
         coef_init : array-like of shape (1, n_features) or (n_classes, n_features), or None
             Initial coefficients, in the shape of `coef_`. They take precedence over `warm_start`. None means zeros if
             `intercept_init` is given; otherwise the solver chooses the starting point. A starting point with a larger J
@@ -718,9 +719,10 @@ class LogisticRegression(PenalizedClassifier):
         return fit
 
     def _read_starts(self, shape, classes=None, coef_init=None, intercept_init=None):
-        """Return the starting points, pairs of coef (K, d) and intercept (K,), from arguments or the previous fit.
+        """Return the starting points from the arguments or from the previous fit.
 
-        shape is (K, d), and classes is None for multilabel y.
+        Each starting point is a pair of coef, with shape (K, d), and intercept, with shape (K,). `shape` is (K, d), and
+        `classes` is None for multilabel y.
         """
         values = {"coef_init": coef_init, "intercept_init": intercept_init}
         if coef_init is None and intercept_init is None:
@@ -736,7 +738,7 @@ class LogisticRegression(PenalizedClassifier):
             labels = np.arange(shape[0]) if classes is None else None if hasattr(self, "classes_") else classes
             _, coef, intercept = read_coefficients(self, shape[1], labels)
             if classes is None:
-                # A label that was constant has an infinite intercept and starts at zero.
+                # The intercept of a label that was constant is infinite, so it is replaced by zero.
                 intercept = np.where(np.isinf(intercept), 0.0, intercept)
             values = {"coef_": coef, "intercept_": intercept}
         targets = f"{shape[0]} labels" if classes is None else f"{len(classes)} classes"

@@ -1,4 +1,4 @@
-"""LogisticRegressionCV: cross-validated choice of C and l1_ratio with scikit-learn's interface; folds share one X."""
+"""LogisticRegressionCV: cross-validated choice of C and l1_ratio with scikit-learn's interface."""
 
 from collections.abc import Callable
 from functools import partial
@@ -86,13 +86,13 @@ class LogisticRegressionCV(PenalizedClassifier):
     refit : bool or "train", default=True
         Whether to refit the model to all rows of X and `X_val` with the best C and l1_ratio. "train" refits to the rows
         of X only and requires `X_val`. With False, the coefficients, C and l1_ratio are means over the best models of
-        the folds or, with `X_val`, taken from the best model.
+        the folds or, with `X_val`, those of the best model.
     intercept_scaling : float, default=1.0
         Accepted for compatibility with scikit-learn. It has no effect, because no solver penalizes the intercept.
     use_legacy_attributes : bool, default="warn"
-        Whether the attributes have the shapes of scikit-learn up to 1.9, with one entry per class, instead of the
-        shapes of scikit-learn 1.10, which are described below. "warn" means the shapes of the installed version, with
-        its FutureWarning.
+        Whether the attributes have the shapes of scikit-learn up to 1.9, with one entry per class. Otherwise, they have
+        the shapes of scikit-learn 1.10, which are described below. "warn" means the shapes of the installed version,
+        with its FutureWarning.
     time_limit : float or None, default=None
         Time in seconds, from the start of `fit`, after which no further fits start and running fits stop. C is then
         chosen among the values that have been fitted in all folds, and the refit follows. The fit at the first C of
@@ -101,7 +101,7 @@ class LogisticRegressionCV(PenalizedClassifier):
         Accepted for compatibility with scikit-learn. It has no effect, because the primal problem has the same
         solution.
     tol : float, default=1e-4
-        Stopping tolerance of each fit, as in `LogisticRegression`, with the exception above.
+        Stopping tolerance of each fit, as in `LogisticRegression`, except for the bound in the folds described above.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in `LogisticRegression`. As in scikit-learn, balanced weights are computed from all
         rows and not for each fold.
@@ -112,7 +112,7 @@ class LogisticRegressionCV(PenalizedClassifier):
     max_iter : int, default=1000
         Maximum number of iterations of each fit.
     verbose : int, default=0
-        If above 0, a progress bar shows the number of fits, and the C and relative duality gap of the last one.
+        If above 0, a progress bar shows the number of fits, and the C and relative duality gap of the last fit.
     penalty_factors : array-like of shape (n_features,) or None, default=None
         Factors by which the penalties of the features are multiplied, as in `LogisticRegression`.
     group_lasso : bool, default=False
@@ -141,7 +141,7 @@ class LogisticRegressionCV(PenalizedClassifier):
         Elastic-net mixing parameters.
     C_ : float
         The C with the largest sum of scores over the folds; ties are resolved in favor of the smallest C. With
-        ``refit=False``, the mean of the best C of each fold.
+        ``refit=False``, it is the mean of the best C of each fold.
     l1_ratio_ : float
         The best l1_ratio, chosen together with `C_`.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
@@ -151,7 +151,7 @@ class LogisticRegressionCV(PenalizedClassifier):
     coefs_paths_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs, n_classes or 1, n_features + 1)
         Coefficients of each fit, followed by the intercept; the last axis has n_features if `fit_intercept` is False.
     scores_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Score of each fit on the test rows of its fold. As in `coefs_paths_`, fits skipped by `time_limit` have NaN.
+        Score of each fit on the test rows of its fold. As in `coefs_paths_`, skipped fits have NaN.
     n_iter_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs), int32
         Number of iterations of each fit.
     objectives_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
@@ -215,7 +215,7 @@ class LogisticRegressionCV(PenalizedClassifier):
     alphas_: FloatArray = fitted()
     alpha_: float = fitted()
     l1_ratios_: FloatArray = fitted()
-    # With use_legacy_attributes, these have one entry per class, and coefs_paths_ and scores_ are dicts.
+    # With use_legacy_attributes, these attributes have one entry per class; coefs_paths_ and scores_ are then dicts.
     C_: float | Any = fitted()
     l1_ratio_: float | Any = fitted()
     coefs_paths_: FloatArray | Any = fitted()
@@ -266,10 +266,10 @@ class LogisticRegressionCV(PenalizedClassifier):
             like X, but its dtype may differ. `cv` must then be None.
         y_val : array-like of shape (n_validation_samples,) or (n_validation_samples, n_classes)
             Labels or soft labels of the validation data. Labels that do not occur in y raise an error, unless the
-            scorer uses predicted labels and `refit` is "train" or False; rows with these labels then count as
+            scorer uses predicted labels and `refit` is "train" or False. Rows with these labels then count as
             misclassified. y_val may be None only if `X_val` is a `Blocks` object with labels.
         sample_weight_val : array-like of shape (n_validation_samples,) or None
-            Weights of the validation data, for the scorer and for the refit of all rows.
+            Weights of the validation data, for the scorer and for the refit to all rows.
         offset_val : array-like or None
             Offsets of the validation data. They are required if there is an `offset`.
         **params
@@ -283,7 +283,7 @@ class LogisticRegressionCV(PenalizedClassifier):
         Raises
         ------
         ValueError
-            As in `LogisticRegression.fit`; also if Cs is empty or contains values that are not positive, if l1_ratios
+            As in `LogisticRegression.fit`; also if `Cs` is empty or contains values that are not positive, if l1_ratios
             are outside [0, 1], if a fold has no training rows of positive weight, or if the features or labels of the
             validation data differ from those of the training data.
         """
@@ -423,7 +423,7 @@ class LogisticRegressionCV(PenalizedClassifier):
         rows = test_rows._replace(params=params) if is_read else take_test_rows(data, test_rows, params)
         return [rows.score(model, read_scoring(self.scoring)) for model in models]
 
-    # Metadata for the scorer may follow.
+    # The `score_params` are metadata for the scorer.
     def score(
         self,
         X: MatrixLike | Blocks,
@@ -519,7 +519,7 @@ class LogisticRegressionCV(PenalizedClassifier):
         return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=score_params))
 
     def _use_legacy_shapes(self):
-        """Convert the attributes to scikit-learn's shapes before 1.10: one entry per class, the axis l1_ratios last."""
+        """Convert the attributes to the shapes before scikit-learn 1.10: one entry per class, with l1_ratios last."""
         classes = self.classes_[1:] if len(self.classes_) == 2 else self.classes_
         last = 0 if self.l1_ratios is None or isinstance(self.l1_ratios, str) else slice(None)
         self.C_ = np.full(len(classes), self.C_)
@@ -532,7 +532,7 @@ class LogisticRegressionCV(PenalizedClassifier):
 
 
 def _number_rows(rows, n):
-    """Return the row indices of a fold, which may be given as a boolean mask of all n rows."""
+    """Return the row indices of a fold; `rows` contains indices, or is a boolean mask of all n rows."""
     try:
         return np.arange(n)[rows]
     except IndexError as error:
@@ -616,7 +616,7 @@ def _check_arguments_with_validation_set(cv, params):
 
 
 def _find_unseen_labels(estimator, labels, classes):
-    """Return the validation labels that are not classes; raise a ValueError if they cannot be scored."""
+    """Return the validation labels that are not in `classes`; raise a ValueError if they cannot be scored."""
     seen = set(classes.tolist())
     unseen = [label for label in labels if label not in seen]
     response = getattr(get_scorer(read_scoring(estimator.scoring)), "_response_method", "predict")

@@ -31,7 +31,7 @@ from fastlin.typing import MatrixLike
 # Larger batch sizes are clipped to this number, which exceeds the number of rows of any X.
 MAX_ROWS = 2**31
 
-# Parts of the training data, each a tuple (X, y) or (X, y, sample_weight).
+# An iterable of parts of the training data. Each part is a tuple (X, y) or (X, y, sample_weight).
 Batches: TypeAlias = Iterable[tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, ArrayLike, ArrayLike]]
 
 
@@ -40,8 +40,8 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
     """Logistic or softmax regression trained by mini-batch stochastic gradient descent (SGD).
 
     The objective is the mean cross-entropy of the softmax (of the logistic function for two classes) plus ``alpha / 2
-    ||coef||^2``. This is the objective of `LogisticRegression` with ``C = 1 / (alpha n)``. Compared with scikit-learn's
-    SGDClassifier, this class trains one softmax model instead of one model per class, and it supports mini-batches,
+    ||coef||^2``. This is the objective of `LogisticRegression` with ``C = 1 / (alpha n)``. Unlike scikit-learn's
+    SGDClassifier, this class trains one softmax model instead of one model per class. It also supports mini-batches,
     momentum, a user-defined validation set, and early stopping by log loss.
 
     Dense X of type float64, float32, uint8, int8, int16 or bool, CSR matrices, memory-mapped arrays and CPU tensors are
@@ -161,8 +161,8 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
     ) -> Self:
         """Train the model.
 
-        With validation data, whether passed here or set aside for `early_stopping`, the fitted coefficients are taken
-        from the first epoch with the lowest validation log loss, and otherwise from the last step.
+        With validation data, passed here or set aside for `early_stopping`, the fitted coefficients are those of the
+        first epoch with the lowest validation log loss. Otherwise, they are those of the last step.
 
         Parameters
         ----------
@@ -325,8 +325,8 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
     def _read_parts(self, begin, reset=None, name=None, on_part=None):
         """Yield the Examples of each part of an epoch, from the iterator that begin() returns.
 
-        If reset is true, the first part sets the features of the estimator. Error messages contain the name of the
-        argument and the number of the part. on_part is called after the training steps on each part.
+        If `reset` is true, the first part sets the features of the estimator. Error messages contain `name`, the name
+        of the argument, and the number of the part. `on_part` is called after the training steps on each part.
         """
         number = -1
         for number, part in enumerate(begin()):
@@ -410,7 +410,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
 
 
 def _narrow(examples):
-    """Return Examples in which soft labels for two classes have one column, for the single output of the network."""
+    """Return Examples whose soft labels for two classes have one column, because the network has a single output."""
     if examples is None or examples.labels.ndim == 1:
         return examples
     return replace(examples, labels=to_targets(examples.labels))

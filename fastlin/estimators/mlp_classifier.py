@@ -39,7 +39,7 @@ from fastlin.typing import Array, FloatArray, MatrixLike, PathLike
 
 # The batch size of scikit-learn's "auto".
 AUTO_BATCH_SIZE = 200
-# The arguments of a Network that predictions use.
+# The arguments of `Network` that predictions depend on.
 NETWORK_ARGUMENTS = {"layer_sizes", "activation", "normalization", "is_independent", "dtype"}
 
 
@@ -95,11 +95,11 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
     dropout : float, default=0.0
         Fraction of hidden units, at least 0 and below 1, that are dropped in each step (Srivastava et al. 2014).
     init : {"xavier", "he", "normal"}, default="xavier"
-        Initialization of the coefficients. "xavier" draws coefficients and intercepts uniformly between -b and b, with
-        b = sqrt(6 / (fan in + fan out)), or 2 instead of 6 for logistic units, as in scikit-learn (Glorot and Bengio
-        2010, equation 16). "he" draws coefficients from a normal distribution with variance 2 / fan in (He et al. 2015,
-        equation 10), which suits deep networks with ReLU. "normal" uses the standard deviation `init_scale`. With "he"
-        and "normal" the intercepts start at zero.
+        Initialization of the coefficients. "xavier" draws coefficients and intercepts uniformly between -b and b, where
+        b = sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010, equation 16). As in scikit-learn, the 6 is replaced by
+        2 for logistic units. "he" draws coefficients from a normal distribution with variance 2 / fan in (He et al.
+        2015, equation 10), which suits deep networks with ReLU. "normal" uses the standard deviation `init_scale`. With
+        "he" and "normal" the intercepts start at zero.
     init_scale : float, default=0.01
         Standard deviation for ``init="normal"``.
     n_iter_no_change : int or np.inf, default=10
@@ -240,8 +240,8 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
     ) -> Self:
         """Train the network.
 
-        With validation data, whether passed here or set aside for `early_stopping`, the fitted parameters are taken
-        from the first epoch (or iteration) with the highest validation accuracy, and otherwise from the last one.
+        With validation data, passed here or set aside for `early_stopping`, the fitted parameters are those of the
+        first epoch (or iteration) with the highest validation accuracy. Otherwise, they are those of the last one.
 
         Parameters
         ----------

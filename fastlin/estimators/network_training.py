@@ -78,7 +78,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
 
     @with_callbacks
     def _train_with_callbacks(self, X, y, sample_weight, trained, train):
-        """Call train(on_epoch) with callbacks, and return its Training; on_epoch is called after each epoch."""
+        """Call `train` and return its Training; `train` gets a function that runs the callbacks after each epoch."""
         estimator: Any = self
 
         def describe(n_iter):
@@ -111,7 +111,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         matrix = read_matrix(self, X, reset=not continues, **checks)
         targets = self._read_targets(y, matrix.shape[0], kinds)
         if continues and not np.array_equal(targets.classes, self.classes_):
-            # In scikit-learn's words, which its tests match.
+            # This is the wording of scikit-learn, which its tests match.
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously "
                 f"got {self.classes_}, `y` has {targets.classes}"
@@ -135,7 +135,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         vars(self).update(self._describe(trained))
 
     def _make_schedule(self, max_epochs, batch_size, patience, **more):
-        """Return the EpochSchedule of a training run; more contains its other fields."""
+        """Return the EpochSchedule of a training run; `more` contains its other fields."""
         # As in scikit-learn, "adam" ignores the learning rate schedules of "sgd".
         schedule = self.learning_rate if getattr(self, "solver", "sgd") == "sgd" else "constant"
         decay, power = float(self.learning_rate_decay), float(self.power_t)
@@ -192,7 +192,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         return deepcopy(self._random_state) if continues else check_random_state(self.random_state)
 
     def _read_targets(self, y, n_rows, kinds=KINDS, suffix=""):
-        """Return the Targets of y (n,) or (n, n_classes); raise a ValueError if y is not of any of the kinds."""
+        """Return the Targets of y, (n,) or (n, n_classes); raise a ValueError if their kind is not in `kinds`."""
         y = read_labels(self, y, n_rows, suffix, accepts_multilabel=True)
         if y.ndim == 1:
             return Targets("class", *encode_labels(y))
@@ -231,7 +231,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         return self._make_examples(matrix, targets, sample_weight), targets.kind
 
     def _read_validation(self, X_val, y_val, kind):
-        """Return the Examples of the given validation data, with Targets of this kind, or None."""
+        """Return the Examples of the validation data, with Targets of this kind; None without validation data."""
         if X_val is None and y_val is None:
             return None
         if X_val is None or y_val is None:

@@ -45,10 +45,10 @@ LearningRateSchedule: TypeAlias = Literal["constant", "invscaling", "adaptive"]
 Precision: TypeAlias = Literal["float32", "float64"]
 BoundsLike: TypeAlias = float | ArrayLike | Mapping[str, float] | None
 
-# The stacklevel of warnings about the user's call of `fit`, from a function that `_fit` calls.
+# With this stacklevel, a warning from a function that `_fit` calls points to the line where the user called `fit`.
 STACKLEVEL_OF_FIT = 4
 
-# Ranges of grids of C and of alpha without an L1 penalty, as exponents of 10, as in scikit-learn.
+# The first and last exponents of 10 in grids of C and of alpha without an L1 penalty, as in scikit-learn.
 C_EXPONENTS, ALPHA_EXPONENTS = (-4, 4), (-7, 2)
 
 # The l1_ratio for each value of the deprecated `penalty`, and scikit-learn's warnings about it.
@@ -80,7 +80,7 @@ CONSTRAINTS = {
 
 
 def parameter(*, default: Any, accepts: list[Any], kw_only: bool = True) -> Any:
-    """Return the declaration of a parameter; ``accepts`` has keys of CONSTRAINTS, Literals, or other constraints."""
+    """Return the declaration of a parameter; `accepts` lists keys of CONSTRAINTS, Literals, or other constraints."""
     constraints = [StrOptions(set(get_args(item))) if get_origin(item) is Literal else item for item in accepts]
     constraints = [CONSTRAINTS.get(item, item) if isinstance(item, str) else item for item in constraints]
     return field(default=default, metadata={"accepts": constraints}, kw_only=kw_only)
@@ -97,7 +97,7 @@ def estimator(declared: Declared) -> Declared:
     decorated: Any = dataclass(kw_only=True, eq=False, repr=False, match_args=False)(declared)
     constraints = {item.name: item.metadata["accepts"] for item in fields(decorated) if item.init}
     decorated._parameter_constraints = constraints
-    # The constructor has the defaults. As class attributes, they would hide missing instance attributes.
+    # The constructor contains the defaults. Class attributes with the defaults would hide missing instance attributes.
     for name in vars(decorated).keys() & constraints.keys():
         delattr(decorated, name)
     order = ["self", *(name for base in decorated.__mro__ for name in inspect.get_annotations(base))]
@@ -121,7 +121,7 @@ def read_seed(random_state: RandomState) -> int:
 
 
 def warn_of_future_change(text: str, since: tuple[int, int], until: tuple[int, int] = (2, 0)) -> None:
-    """Issue a FutureWarning if the installed scikit-learn is at least version since and before until."""
+    """Issue a FutureWarning if scikit-learn's version is at least `since` and below `until`."""
     if since <= scikit_learn.VERSION < until:
         warnings.warn(text, FutureWarning, stacklevel=STACKLEVEL_OF_FIT + 1)
 
@@ -224,7 +224,7 @@ def warn_of_defaults(scoring: object, use_legacy_attributes: object) -> None:
 
 
 def read_scoring(scoring: str | Callable[..., float] | None) -> str | Callable[..., float] | None:
-    """Return the parameter `scoring`, where the default means that of the installed scikit-learn."""
+    """Return the parameter `scoring`; "warn" is replaced by the default of the installed scikit-learn."""
     if scoring != "warn":
         return scoring
     return None if scikit_learn.VERSION < (1, 11) else "neg_log_loss"
@@ -262,7 +262,7 @@ def read_Cs(Cs: Any, name: str = "Cs") -> int | FloatArray:
 
 
 def read_penalty_factors(penalty_factors: ArrayLike, matrix: Matrix) -> FloatArray:
-    """Return the penalty factors as an array (d,) of float64."""
+    """Return the validated penalty factors as a float64 array of shape (d,)."""
     n_features = matrix.shape[1]
     factors = _read_numbers("penalty_factors", penalty_factors, matrix, [(n_features,)], "contain one number for")
     invalid = ~(np.isfinite(factors) & (factors >= 0))
@@ -273,7 +273,7 @@ def read_penalty_factors(penalty_factors: ArrayLike, matrix: Matrix) -> FloatArr
 
 
 def read_bounds(estimator: LinearEstimator, matrix: Matrix, n_rows_coef: int) -> tuple[FloatArray, FloatArray] | None:
-    """Return the lower and the upper bounds of the coefficients, (K, d) each, or None if no bound is finite."""
+    """Return arrays (K, d) of lower and of upper bounds on the coefficients, or None if no bound is finite."""
     if estimator.lower_bounds is None and estimator.upper_bounds is None:
         return None
     shape = n_rows_coef, matrix.shape[1]
@@ -317,13 +317,13 @@ def _read_bounds(estimator, name, missing, matrix, shape):
 def _read_numbers(
     name: str, values: Any, matrix: Matrix, shapes: list[tuple[int, ...]], accepted: str, others: str = ","
 ) -> Array:
-    """Return one number per feature as float64 in one of the shapes; all levels of a column have the same."""
+    """Return `values` as float64 in one of the shapes; a number for a categorical column is repeated for its levels."""
     values = read_in_place(values, name)
     try:
         numbers = np.asarray(values, np.float64)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be a number or an array with a number per feature, got {values!r}") from None
-    # The number of coefficients per column of a table.
+    # The number of coefficients of each column of a table.
     n_features = matrix.shape[1]
     widths = getattr(matrix, "widths", np.ones(n_features, np.int64))
     if numbers.shape[-1:] == widths.shape and (*numbers.shape[:-1], n_features) in shapes:

@@ -69,15 +69,16 @@ def permutation_test(
 
     The p-value is that of a cross-validated score [1]_ or of the likelihood ratio of a fit to all rows. The rows of X
     are permuted, while the labels and their folds remain in place. `LogisticRegression` models for two classes are
-    fitted in batches for the scores named under `scoring`. Other models are fitted one at a time.
+    fitted in batches if `scoring` is one of the names below. Other models are fitted one at a time.
 
     Ties are counted exactly. Permutations that yield the same data, in any order of the rows, have the same score.
     Scores are also treated as equal if the certificates of the fits cannot distinguish them, as for the two mirror
-    images of a 2 x 2 table. For this purpose `LogisticRegression` is fitted with ``solver="auto"`` and `tol` at most
-    1e-12, and decision values that the certificate cannot distinguish from zero are treated as zero. Scores are treated
-    as equal only within float64 rounding error for fits that have not converged, other estimators, other scorers, folds
-    with more than 600 columns, and more than two classes (except for the likelihood ratio with an L2 penalty). For
-    these scores `LogisticRegression` and `FirthLogisticRegression` convert float32 data to float64.
+    images of a 2 x 2 table. For this purpose, `LogisticRegression` is fitted with ``solver="auto"`` and a `tol` of at
+    most 1e-12. Decision values that the certificate cannot distinguish from zero are treated as zero.
+
+    Scores are treated as equal only within float64 rounding error for fits that have not converged, other estimators,
+    other scorers, folds with more than 600 columns, and more than two classes (except for the likelihood ratio with an
+    L2 penalty). For these scores, `LogisticRegression` and `FirthLogisticRegression` convert float32 data to float64.
 
     Parameters
     ----------
@@ -86,8 +87,8 @@ def permutation_test(
     X, y
         Data and labels in any form that the estimator accepts.
     scoring : str, callable or None, default=None
-        "likelihood_ratio" is twice the difference between the log-likelihood of the model, over all rows, and that of
-        the intercept-only model. Scores of any other scikit-learn scorer are averaged over the folds. "accuracy" (the
+        "likelihood_ratio" is twice the difference between the log-likelihoods of the model and of the intercept-only
+        model over all rows. Scores of any other scikit-learn scorer are averaged over the folds. "accuracy" (the
         default for fastlin's classifiers) and "neg_log_loss" are fast.
     cv : int, cross-validation generator, iterable or None, default=None
         Cross-validation splitting strategy, as in `cross_val_score`. It must be None for "likelihood_ratio".

@@ -35,7 +35,7 @@ from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 DIGEST_BYTES = 16
 
-# A function that returns the order of the rows with a given number, (n,).
+# A function that returns the row order with a given number, as an array (n,) of row indices.
 Draw = Callable[[int], IntArray]
 # The indices of the training rows and of the test rows.
 Fold = tuple[IntArray, IntArray]
@@ -62,11 +62,11 @@ class DistinctData:
 
 @dataclass(eq=False)
 class Scores:
-    """The values of the distinct scores and bounds on their errors, (n_scores,) each."""
+    """The values of the distinct scores, and bounds on their errors, in arrays of shape (n_scores,)."""
 
     values: np.ndarray
     errors: np.ndarray
-    # A function that returns the value of a score and a tighter bound, or None if there is no tighter bound.
+    # A function from the index of a score to its value and a tighter bound, or None if no bound can be tightened.
     refine: Callable[[int], tuple[float, float]] | None = None
     _refined: set[int] = field(default_factory=set)
 
@@ -106,7 +106,7 @@ def _digest(codes):
 
 
 def number_rows(X: Any) -> IntArray:
-    """Return, for each row of X, the index of the first row that is equal to it, (n,)."""
+    """Return an array (n,) that contains, for each row of X, the index of the first equal row."""
     keys: Iterable[Any]
     if sparse.issparse(X):
         rows = sparse.csr_array(X, copy=True)
@@ -135,8 +135,8 @@ def number_rows(X: Any) -> IntArray:
 def compare(scores: Scores, indices: IntArray) -> tuple[float, FloatArray, float]:
     """Return the score of the first row order, the scores of the other orders, and the p-value.
 
-    indices (n_orders, n_folds) are the indices of the scores, whose means over the folds are compared. Means that equal
-    the first mean within the error bounds are set to the first mean.
+    `indices` has shape (n_orders, n_folds) and contains indices of scores. The means of these scores over the folds
+    are compared. Means that equal the first mean within the error bounds are set to the first mean.
     """
     # A bound on the rounding error of a mean over the folds.
     rounding = gamma(indices.shape[1] + 4) * np.abs(scores.values).max(initial=0.0)
@@ -184,7 +184,7 @@ def _widen(X):
 
 
 def score_likelihood_ratio(model: Any, X: Any, y: Any) -> tuple[float, float]:
-    """Return the likelihood ratio of a classifier and an error bound (only of rounding without a certificate)."""
+    """Return the likelihood ratio of a classifier and an error bound, for rounding alone if it has no certificate."""
     labels, has_bound = np.searchsorted(model.classes_, y), type(model) is LogisticRegression
     if has_bound:
         # Compute the scores in float64.
@@ -203,7 +203,10 @@ def score_likelihood_ratio(model: Any, X: Any, y: Any) -> tuple[float, float]:
 
 
 def compute_ratio(likelihood: float, error: float, labels: IntArray) -> tuple[float, float]:
-    """Return the likelihood ratio vs the intercept-only model for a mean log-likelihood, and a bound on its error."""
+    """Return the likelihood ratio of a model vs the intercept-only model, and a bound on its error.
+
+    `likelihood` is the mean log-likelihood of the model, and `error` is a bound on the error of this mean.
+    """
     fractions = np.bincount(labels) / len(labels)
     fractions = fractions[fractions > 0]
     null = float(fractions @ np.log(fractions))
@@ -259,7 +262,7 @@ class BatchedScores:
         return Scores(values, errors, None if self.bounds_training_loss else partial(self._score, is_refined=True))
 
     def _compute_decisions(self, k):
-        """Return the decision values (n,) of fit k, which do not depend on the other fits in any bit."""
+        """Return the decision values (n,) of fit k; the other fits do not change any bit of them."""
         with limit_jobs(self.model.n_jobs):
             return self.matrix.compute_scores(self.coefs[k : k + 1], self.intercepts[k : k + 1])[:, 0]
 

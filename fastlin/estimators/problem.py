@@ -58,12 +58,12 @@ class Fit:
 
     @property
     def start(self) -> tuple[FloatArray, FloatArray]:
-        """The point (coef, intercept) in float64, from which another fit can start."""
+        """The coefficients and the intercept in float64, from which another fit can start."""
         return self.coef.astype(np.float64), self.intercept.astype(np.float64)
 
 
 class Problem:
-    """The objective J over some training rows (None: all) for any C and l1_ratio; columns are measured once."""
+    """The objective J over the training `rows` (None means all) for any C and l1_ratio; columns are measured once."""
 
     def __init__(self, estimator: LinearEstimator, data: TrainingData, rows: IntArray | None = None) -> None:
         self.estimator = estimator
@@ -120,7 +120,7 @@ class Problem:
         return penalty + 2 * largest > log(NEGLIGIBLE_PENALTY)
 
     def slopes(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return the gradient of the mean loss with respect to the coefficients, (K, d), at coef and intercept."""
+        """Return the gradient (K, d) of the mean loss with respect to the coefficients, at `coef` and `intercept`."""
         objective = self.objective(np.inf, 0.0)
         coordinates = objective.coordinates
         gradient = objective.at(coordinates.to_parameters(coef, intercept)).gradient
@@ -139,7 +139,7 @@ class Problem:
     ) -> Fit:
         """Return the Fit at C and l1_ratio; it starts from the best of several pairs (coef, intercept).
 
-        on_iteration gets coef and intercept in their final form. n_before is the number of earlier iterations.
+        `on_iteration` gets coef and intercept in the form of the Fit. `n_before` is the number of earlier iterations.
         """
         estimator, matrix = self.estimator, self.data.matrix
         objective = self.objective(C, l1_ratio)

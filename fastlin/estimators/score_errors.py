@@ -71,12 +71,15 @@ class FittedRows:
             self._ranges = self._columns.largest - self._columns.smallest
 
     def bound_rounding(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return bounds (B,) on the float64 rounding error of the decision values of coef (B, d), intercept (B,)."""
+        """Return a bound on the float64 rounding error of the decision values of each fit.
+
+        `coef` has shape (B, d), and `intercept` has shape (B,).
+        """
         size = np.einsum("bj,j->b", np.abs(coef), self._columns.magnitude) + np.abs(intercept)
         return gamma(self.matrix.longest_row + 4) * size
 
     def bound_decisions(self, fit: BinaryFit, decisions: FloatArray) -> float:
-        """Return a bound on the errors of all decision values that follows from the L2 penalty alone, or infinity."""
+        """Return a bound on the errors of all decision values, computed from the L2 penalty alone; it may be inf."""
         square = self._bound_rows(fit, decisions)
         return sqrt(square) * bound_distance(fit.suboptimality, square)
 
@@ -98,7 +101,7 @@ class FittedRows:
         return SharedRows(self.matrix, coordinates, self.factors, self.fit_intercept)
 
     def _read(self, numbers):
-        """Return the rows with these indices in the coordinates of the Hessian, with intercept ones, (m, d + 1)."""
+        """Return rows in the coordinates of the Hessian. The last column is one, or zero without an intercept."""
         scale, shift = self._shared_rows.coordinates.scaling
         rows = self.matrix.densify(numbers) * scale + shift
         return np.column_stack([rows, np.full(len(rows), float(self.fit_intercept))])
@@ -126,9 +129,9 @@ class FittedRows:
 
 
 class Metric(NamedTuple):
-    """The norm of a Hessian H, and rows x (m, d + 1) whose errors it bounds."""
+    """The norm of a Hessian H, and the rows x whose errors it bounds."""
 
-    rows: np.ndarray
+    rows: np.ndarray  # (m, d + 1)
     factor: CholeskyFactor
     distance: float  # a bound on the distance from the minimum
 
@@ -137,13 +140,13 @@ class Metric(NamedTuple):
         return self.distance * np.sqrt(compute_squares(self.factor, self.rows))
 
     def bound_mean(self, factors: FloatArray) -> float:
-        """Return a bound on the mean of the errors of the decision values times factors (m,)."""
+        """Return a bound on the mean of the products of errors of decision values and factors."""
         mean = np.einsum("i,ij->j", factors, self.rows)[None] / len(self.rows)
         return self.distance * sqrt(compute_squares(self.factor, mean)[0])
 
 
 def compute_squares(factor: CholeskyFactor, rows: FloatArray) -> FloatArray:
-    """Return x' H^-1 x of rows x (m, d + 1), (m,), for the factor of H."""
+    """Return x' H^-1 x for each row x of `rows`, which has shape (m, d + 1); `factor` is the factor of H."""
     return np.maximum(np.einsum("ij,ij->i", rows, factor.solve(rows)), 0.0)
 
 
@@ -156,8 +159,8 @@ def compute_curvatures(decisions: FloatArray) -> FloatArray:
 def bound_suboptimality(certificate: float, objective: float, tol: float, has_converged: bool) -> float:
     """Return a bound on J - J*, or the estimate of the stopping criterion if there is no certificate.
 
-    For a fit that has not converged, the result is zero: its score is used without a bound, because the bound would
-    make all scores equal.
+    For a fit that has not converged, the result is zero. The score of the fit is then used without a bound, because
+    the bound would make all scores equal.
     """
     if not has_converged:
         return 0.0
@@ -174,7 +177,7 @@ def bound_distance(suboptimality: float, max_square: float) -> float:
 
 
 def bound_loss(suboptimality: float, penalty: float) -> float:
-    """Return a bound on the error of the mean training loss; J has only the penalty (l2 / 2) ||W||^2."""
+    """Return a bound on the error of the mean training loss; the only penalty of J must be (l2 / 2) ||W||^2."""
     # J - J* >= (l2 / 2) ||W - W*||^2, and the loss is J without the penalty.
     return 2 * sqrt(penalty * suboptimality) + 2 * suboptimality
 
@@ -187,20 +190,20 @@ class HeldOut(NamedTuple):
     rounding: float  # a bound on the rounding error of the decision values
 
     def score_accuracy(self, errors: FloatArray, is_zero: bool) -> tuple[float, float]:
-        """Return the accuracy and a bound on its error, from bounds (m,) on the errors of the decision values.
+        """Return the accuracy and a bound on its error; `errors` bounds the errors of the decision values.
 
-        Decision values within their bounds are treated as zero. If is_zero is true, they are assumed to be exactly
-        zero, so they do not contribute to the bound.
+        Decision values that are at most their bounds in absolute value are treated as zero. They are assumed to be
+        exactly zero if `is_zero` is true, and then do not contribute to the bound.
         """
         is_near = np.abs(self.decisions) <= errors + self.rounding
         accuracy = float(np.mean(((self.decisions > 0) & ~is_near) == self.labels))
         return accuracy, 0.0 if is_zero else float(np.mean(is_near))
 
     def score_log_loss(self, errors: FloatArray, first_order: float | None) -> tuple[float, float]:
-        """Return the negative log loss and a bound on its error, from error bounds (m,) of the decision values.
+        """Return the negative log loss and a bound on its error; `errors` bounds the errors of the decision values.
 
-        first_order is a bound on the mean over the rows of the loss derivative times the error. If it is None, the
-        error of each row is bounded separately.
+        `first_order` is a bound on the mean, over the rows, of the loss derivative times the error. If it is
+        None, the error of each row is bounded separately.
         """
         margins = np.where(self.labels, self.decisions, -self.decisions)
         missed, loss = expit(-margins), float(np.mean(np.logaddexp(0, -margins)))
@@ -213,5 +216,5 @@ class HeldOut(NamedTuple):
 
     @property
     def residuals(self) -> FloatArray:
-        """The derivatives of the losses with respect to the decision values, (m,)."""
+        """The derivative of the loss of each row with respect to its decision value."""
         return expit(self.decisions) - self.labels

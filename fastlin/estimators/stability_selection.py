@@ -240,7 +240,7 @@ def _read_threshold(threshold):
 
 
 def _find_rows_of_classes(data):
-    """Return the indices of the rows of each class that have a positive weight."""
+    """Return, for each class, the indices of its rows of positive weight."""
     has_weight = True if data.weights is None else data.weights > 0
     rows_of_classes = [np.flatnonzero((data.labels == k) & has_weight) for k in range(len(data.classes))]
     for label, rows in zip(data.classes, rows_of_classes, strict=True):
@@ -253,7 +253,7 @@ def _find_rows_of_classes(data):
 
 
 def _draw_half_samples(rows_of_classes, seed):
-    """Return the row indices of two half-samples; a class of odd size has a row in neither."""
+    """Return the row indices of two half-samples; of a class with an odd number of rows, one row is in neither."""
     generator = np.random.default_rng(seed)
     half_samples = [generator.permutation(rows)[: len(rows) // 2 * 2].reshape(2, -1) for rows in rows_of_classes]
     return np.sort(np.concatenate(half_samples, axis=1))
@@ -281,11 +281,11 @@ class _SelectionPath:
 
 
 def order_sizes(sizes: FloatArray, accuracy: float) -> IntArray:
-    """Return the indices in descending order of size; sizes that are equal within accuracy keep their order.
+    """Return the indices in descending order of size; sizes that are equal within `accuracy` keep their order.
 
-    accuracy is relative to the largest size. To second order, J at zero exceeds the minimum by half the squared length
-    of the coefficients in the norm of the Hessian. A fit whose suboptimality is tol times this amount therefore has an
-    error of about sqrt(tol) times this length.
+    `accuracy` is relative to the largest size. To second order, J at zero exceeds the minimum by half the squared
+    length of the coefficients in the norm of the Hessian. A fit whose suboptimality is tol times this amount therefore
+    has an error of about sqrt(tol) times this length.
     """
     order = np.argsort(-sizes, kind="stable")
     decreases = -np.diff(sizes[order], prepend=sizes[order[:1]])

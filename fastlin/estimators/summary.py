@@ -144,7 +144,7 @@ def _write_table(lines):
 
 
 def describe_data(estimator: Any) -> str:
-    """Return a description of the size of the training data of a model."""
+    """Return a text that describes the size of a model's training data."""
     n_samples = getattr(estimator, "n_samples_fit_", None)
     rows = "" if n_samples is None else f"{n_samples:,} rows, "
     n_features = validate_count("n_features_in_", estimator.n_features_in_)
@@ -224,7 +224,7 @@ def _differs(value, default):
 def copy_model(model: Any, target_class: type[Any], names: Iterable[str]) -> Any:
     """Return a model of the other package's class of the same name, with the common parameters.
 
-    The attributes in names are copied to the model.
+    The attributes in `names` are copied to the new model.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Single columns of pandas, Arrow or arrays: conversion to numbers, or to levels and codes."""
+"""Convert single columns of pandas, Arrow or arrays to numbers, or to levels and codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from fastlin.typing import Array, IntArray
 
-# The dtypes of codes that kernels read. Codes of unsigned dtypes can be viewed as one of these if they are small.
+# The dtypes of codes that kernels read. Small unsigned codes can be viewed as one of these dtypes.
 CODE_TYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
 SIGNED = dict(zip((np.dtype(name) for name in ("uint8", "uint16", "uint32")), CODE_TYPES, strict=True))
 # Prefixes of the names of Arrow's string and binary types.
@@ -44,7 +44,7 @@ def is_categorical(column: Any) -> bool:
 
 
 def _get_arrow_type(column):
-    """Return the Arrow type of an Arrow column, or of an Arrow-backed pandas column, or None."""
+    """Return the Arrow type of an Arrow column or of an Arrow-backed pandas column; None for other columns."""
     dtype = getattr(column, "dtype", None)
     return getattr(column, "type", None) if dtype is None else getattr(dtype, "pyarrow_dtype", None)
 

@@ -1,7 +1,7 @@
 """Plots of models and results. This package computes only means and standard deviations.
 
-Functions whose names begin with ``plot_`` draw on axes that the caller provides. `show_images` and `plot_weights` fill
-a figure. Matplotlib is imported only when something is drawn.
+Functions whose names begin with ``plot_`` plot on axes that the caller provides. `show_images` and `plot_weights` fill
+a figure. Matplotlib is imported only when a figure is plotted.
 """
 
 from fastlin.figures.curves import plot_history, plot_path, plot_scores, plot_stability

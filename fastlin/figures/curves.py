@@ -32,7 +32,7 @@ def plot_history(
     label : str or None
         The label of the curve in a legend.
     npoints_to_average : int, default=1
-        Number of successive values that are averaged for each plotted point.
+        Number of successive values in each mean.
     plot_variance : bool, default=True
         Whether to draw a band of plus and minus one standard deviation around the means.
     axes : matplotlib Axes or None
@@ -73,7 +73,7 @@ def plot_history(
 
 
 def group_history(history: Mapping[int, float], n: int) -> tuple[IntArray, FloatArray]:
-    """Return the steps and values of a history in rows of n successive values, without an incomplete last row."""
+    """Return the steps and values of a history, each in rows of `n`. An incomplete last row is omitted."""
     n_groups = len(history) // n
     steps, values = np.array(list(history)), np.array(list(history.values()))
     # Values from user scripts may be arrays with a single element.
@@ -91,8 +91,8 @@ def plot_path(
 ) -> Axes:
     """Plot the coefficients of a path against C, with the number of nonzero coefficients on a top axis.
 
-    The coefficients with the largest absolute values at the largest C are labeled. With two classes, each of these has
-    its own color. With more classes, each class has its own color.
+    The coefficients with the largest absolute values at the largest C are labeled. With two classes, each labeled
+    coefficient has its own color. With more classes, each class has its own color.
 
     Parameters
     ----------
@@ -165,9 +165,9 @@ def plot_path(
 
 
 def plot_scores(model: Any, *, axes: Axes | None = None) -> Axes:
-    """Plot cross-validation or validation scores against C, with the chosen C.
+    """Plot cross-validation or validation scores against C, and mark the chosen C.
 
-    For folds, the plot shows the mean scores with a band of plus and minus one standard deviation.
+    After cross-validation, the plot shows the mean scores with a band of plus and minus one standard deviation.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def plot_stability(result: Any, *, axes: Axes | None = None, threshold: float = 
     threshold : float, default=0.75
         The minimum selection frequency of a selected feature.
     n_labels : int, default=12
-        Number of features to label, the most frequent ones.
+        Maximum number of features to label. The most frequently selected features are labeled.
 
     Returns
     -------
@@ -274,14 +274,14 @@ def plot_stability(result: Any, *, axes: Axes | None = None, threshold: float = 
 
 
 def _name_ends(axes, ends):
-    """Write names, given as (height, name, color), to the right of the axes; move names down so that none overlap."""
+    """Write names to the right of the axes. `ends` are triples (height, name, color). Names do not overlap."""
     low, high = axes.get_ylim()
     gap = 0.045 * (high - low)
     ends = sorted(ends, reverse=True)
     heights = [height for height, _, _ in ends]
     for i in range(1, len(heights)):
         heights[i] = min(heights[i], heights[i - 1] - gap)
-    # Names that were moved below the axes are moved up, together with the names above them.
+    # If a name is below the axes, it is moved up, together with the names above it.
     floor = low + gap / 2
     for i in reversed(range(len(heights))):
         heights[i] = max(heights[i], floor)
@@ -300,7 +300,7 @@ def _name_ends(axes, ends):
 
 
 def _label_top(axes, positions, numbers, label):
-    """Add a top axis that labels a few positions on a log axis with integers."""
+    """Add a top axis with integer labels at a few positions of a log axis."""
     indices = np.unique(np.linspace(0, len(positions) - 1, min(6, len(positions))).round().astype(int))
     top = axes.secondary_xaxis("top")
     top.set(xscale="log", xlabel=label)

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class _Drawing(NamedTuple):
-    """Data for `plot_coefficients`: values (K', d), intervals (K', d, 2) or None, and importances (d,) for sorting."""
+    """Data for `plot_coefficients`, for d features and one or more classes.
+
+    `values` has shape (n_classes, d). `intervals` has shape (n_classes, d, 2) or is None. `importances` (d,) determine
+    the order of the features.
+    """
 
     values: Any
     intervals: Any
@@ -74,7 +78,7 @@ def plot_convergence(model: Any, *, axes: Axes | None = None) -> Axes:
 
 
 def plot_fit(model: Any, axes: Axes) -> Axes:
-    """Plot the scores of a cross-validated model or the convergence of any other model, and return the axes."""
+    """Plot the scores of a cross-validated model, or the convergence of any other model. Return the axes."""
     return (plot_scores if hasattr(model, "scores_") else plot_convergence)(model, axes=axes)
 
 
@@ -87,12 +91,12 @@ def plot_coefficients(
 ) -> Axes:
     """Plot the largest coefficients of a linear model as bars, or the estimates of an `Inference` with intervals.
 
-    The largest coefficients are at the top. With two classes, each feature has one bar; a bar to the right favors the
-    second class. With more classes, each feature has one bar per class, in up to ten colors. Features are sorted by
+    The largest coefficients are at the top. With two classes, each feature has one bar, and a bar to the right favors
+    the second class. With more classes, each feature has one bar per class, in up to ten colors. Features are sorted by
     their largest absolute coefficient.
 
-    For an `Inference`, the plot shows points with 95 % intervals, without the intercept. Features are sorted by the
-    largest absolute ratio of a coefficient to its standard error.
+    For an `Inference`, the plot shows estimates with 95 % intervals, except for the intercept. Features are sorted by
+    the largest absolute ratio of a coefficient to its standard error.
 
     Parameters
     ----------
@@ -185,11 +189,12 @@ def _read_estimates(inference):
 
 
 def _plot_gaps(model, axes):
-    # A small fit is a single compiled call, so all iterations have the same time and number of passes.
+    # The horizontal axis is the iteration, because all iterations of a small fit happen in one compiled call and have
+    # the same time and number of passes.
     iterations = np.arange(1, 1 + len(model.history_))
     objective = np.array([iteration.objective for iteration in model.history_])
     bound = np.array([iteration.bound for iteration in model.history_])
-    # A log axis shows neither zero nor infinity.
+    # A log axis cannot show zero or infinity.
     for values, label, color in (
         (bound, "duality gap (bound on J − J*)", COLORS[0]),
         (objective - objective[-1], "J − final J", COLORS[4]),
@@ -211,5 +216,5 @@ def _plot_losses(model, axes):
 
 
 def _as_plain(name):
-    """Return a name with printable characters, and with dollar signs escaped so that Matplotlib reads no formula."""
+    """Return a name with only printable characters. Dollar signs are escaped, so that they start no formula."""
     return make_printable(str(name)).replace("$", r"\$")

@@ -24,7 +24,7 @@ def show_images(
     *,
     figure: Figure | SubFigure | None = None,
 ) -> Figure | SubFigure:
-    """Show images in a grid, in gray or, if a row has three color planes, in color.
+    """Show images in a grid, in gray or, if rows contain three color channels, in color.
 
     All images have the same scale, from the smallest to the largest value.
 
@@ -32,7 +32,7 @@ def show_images(
     ----------
     images : ndarray of shape (N, pixels) or (pixels,)
         Rows of pixels in any range. An image of n × n pixels has n² values, such as 784 for MNIST or 64 for the digits,
-        or 3 n² for red, green and blue planes, such as 3,072 for CIFAR-10. A last column of ones is ignored.
+        or 3 n² for red, green and blue channels, such as 3,072 for CIFAR-10. A last column of ones is ignored.
     labels : sequence of N or None, default=None
         Titles of the images.
     n_columns : int, default=10
@@ -48,7 +48,7 @@ def show_images(
     Raises
     ------
     ValueError
-        The rows do not have the length of square images, or the length of `labels` is not the number of images.
+        The length of a row does not match a square image, or the length of `labels` is not the number of images.
     TypeError
         `labels` is not a sequence, or contains a figure.
 
@@ -76,8 +76,8 @@ def plot_weights(
 ) -> list[Axes]:
     """Plot the weights of each output as an image: red favors the output, blue disfavors it.
 
-    All images have the same scale, symmetric around 0. Weights of red, green and blue planes are shown in these colors,
-    with gray for 0.
+    All images have the same scale, symmetric around 0. Weights for red, green and blue channels are shown in these
+    colors, with gray for 0.
 
     Parameters
     ----------
@@ -91,12 +91,12 @@ def plot_weights(
     figure : matplotlib Figure or SubFigure, or None
         Figure to draw in. None means a new pyplot figure.
     shape : tuple of int, or None
-        (height, width) of an image, or (height, width, 3) for red, green and blue planes. None means a square.
+        (height, width) of an image, or (height, width, 3) for red, green and blue channels. None means a square.
 
     Returns
     -------
     list of matplotlib Axes
-        One Axes for each output. For weights of a single plane, the figure also has a color bar.
+        One Axes for each output. For weights of a single channel, the figure also has a color bar.
 
     Raises
     ------
@@ -126,14 +126,14 @@ def plot_weights(
     if images.ndim == 4:
         return _draw_grid((1 + images / largest) / 2, labels, n_columns, figure)[1]
     figure, axes = _draw_grid(images, labels, n_columns, figure, cmap="RdBu_r", vmin=-largest, vmax=largest)
-    # Tick labels of equal width align this figure with another one below it.
+    # The tick labels have equal widths, so that two figures one below the other are aligned.
     ticks = "{x:+.3f}" if 0.01 <= largest < 10 else "{x:+.1e}"
     figure.colorbar(axes[0].images[0], ax=axes, pad=0.02, ticks=[-largest, 0, largest], format=ticks)
     return axes
 
 
 def _reshape_to_images(name, rows, shape=None, has_bias=True):
-    """Return rows of pixels as float64 images (N, height, width), or (N, height, width, 3) for three planes."""
+    """Return rows of pixels as float64 images (N, height, width), or (N, height, width, 3) for three channels."""
     for n_pixels in (rows.shape[-1], rows.shape[-1] - 1)[: 1 + has_bias]:
         for n_planes in (1, 3):
             side = isqrt(max(n_pixels, 0) // n_planes)
@@ -149,7 +149,7 @@ def _reshape_to_images(name, rows, shape=None, has_bias=True):
 
 
 def _draw_grid(images, labels, n_columns, figure, **style):
-    """Draw each image on its own axes; return the figure and the axes."""
+    """Plot each image on its own axes. Return the figure and the axes."""
     # The course's labels have shape (N, 1).
     labels = None if labels is None else np.ravel(list_names("labels", labels, "figure"))
     if labels is not None and len(labels) != len(images):

@@ -35,25 +35,25 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#88
 def open_figure(
     n_rows: int, n_columns: int, width: float | None = None, height: float | None = None
 ) -> tuple[Figure, Any]:
-    """Return a figure and its axes. Width and height are in inches. Their defaults depend on the number of axes."""
+    """Return a figure and its axes. Width and height are in inches; the defaults depend on the number of axes."""
     figure = make_figure(width or min(7.5 * n_columns, 18), height or 5.2 * n_rows)
     return figure, figure.subplots(n_rows, n_columns)
 
 
 def make_figure(width: float, height: float) -> Figure:
-    """Return a figure without axes; width and height are in inches."""
-    # Unlike pyplot, this opens no window and does not change the caller's current figure.
+    """Return a figure without axes. Width and height are in inches."""
+    # Unlike pyplot, this class opens no window and does not change the caller's current figure.
     with needs("studies", "matplotlib.figure", "matplotlib.layout_engine"):
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    # With the default padding the title of the figure would touch the titles of the panels.
+    # With the default padding, the title of the figure would touch the titles of the axes.
     layout = ConstrainedLayoutEngine(h_pad=0.09)
     return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=layout)
 
 
 def current_axes() -> Axes:
-    """Return the current axes of pyplot, or new axes with constrained layout, which makes space for names."""
+    """Return the current axes of pyplot. If there are none, return new axes with space for long names."""
     with needs("studies", "matplotlib.pyplot"):
         import matplotlib.pyplot as plt
 
@@ -63,7 +63,7 @@ def current_axes() -> Axes:
 
 
 def embed(plot: Callable[[Axes], object], width: float, height: float) -> str:
-    """Return the plot that a function draws on axes as a data URL; width and height are in inches."""
+    """Call a function that plots on axes, and return the figure as a data URL. Width and height are in inches."""
     figure, file = make_figure(width, height), io.BytesIO()
     plot(figure.subplots())
     figure.savefig(file, format="png")
@@ -71,14 +71,14 @@ def embed(plot: Callable[[Axes], object], width: float, height: float) -> str:
 
 
 def read_coef(model: Any) -> Array:
-    """Return the coefficients of a linear model as a dense array (rows, columns), even after `sparsify`."""
+    """Return the coefficients of a linear model as a dense array, even after `sparsify`."""
     # `densify` changes the model, so it is called on a copy. In fastlin's estimators, it also checks the coefficients.
     return np.asarray(copy(model).densify().coef_ if hasattr(model, "densify") else model.coef_)
 
 
 def list_names(argument: str, value: Any, keyword: str, accepted: str = "a sequence of names") -> list[Any]:
-    """Return the names in an argument; raise a TypeError if it is not a sequence or contains axes or figures."""
-    # Other libraries accept axes as a positional argument.
+    """Return the names in an argument. Raise a TypeError if it is not a sequence or contains axes or figures."""
+    # Users may pass axes as a positional argument, because other libraries accept it.
     is_sequence = isinstance(value, Iterable) and not isinstance(value, str)
     names = list(value) if is_sequence else [value]
     if not is_sequence or any(hasattr(name, "get_figure") for name in names):
@@ -90,5 +90,5 @@ def list_names(argument: str, value: Any, keyword: str, accepted: str = "a seque
 
 
 def count_nouns(number: int, noun: str) -> str:
-    """Return the number and the noun, in the plural unless the number is 1."""
+    """Return a number followed by a noun. The noun is in the plural unless the number is 1."""
     return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -1,10 +1,11 @@
 """The bootstrap: fits to resampled rows, and the resulting standard errors and confidence intervals.
 
-In the fit of a resample, the weight of each row is multiplied by its number of draws, so no rows are copied. Each
-resample has its own seed, so results depend neither on the number of threads nor on the number of resamples.
+In the fit of a resample, the weight of each row is multiplied by the number of times that it was sampled, so no rows
+are copied. Each resample has its own seed, so results depend neither on the number of threads nor on the number of
+resamples.
 
 The acceleration of BCa intervals follows from the influence of each row on the coefficients (Hampel 1974). At the
-minimum of J, the influence of row i is given by the infinitesimal jackknife: the derivative with respect to the weight
+minimum of J, the infinitesimal jackknife gives the influence of row i. It is the derivative with respect to the weight
 of row i if this weight is taken equally from all rows::
 
     U_i = -H^-1 (s_i r_i (x) x~_i - mean of these over the rows) / S
@@ -34,12 +35,12 @@ from fastlin.typing import BoolArray, FloatArray, IntArray
 INFLUENCE_BYTES = 32 << 20
 # Accuracy of the fit to a resample, in standard errors.
 COEF_TOL = 0.01
-# Largest number of attempts to draw a resample with all classes.
+# Largest number of attempts to sample rows from all classes.
 MAX_DRAWS = 1000
 
 
 class ResampleFit(NamedTuple):
-    """The fit to one resample: coef (K, d), intercept (K,), the certificate, and whether the fit converged."""
+    """The fit to one resample. `coef` has shape (K, d), and `intercept` has shape (K,)."""
 
     coef: np.ndarray
     intercept: np.ndarray
@@ -48,11 +49,11 @@ class ResampleFit(NamedTuple):
 
 
 class Refits(NamedTuple):
-    """How to fit resamples, at most max_at_once in parallel.
+    """The settings of fits to resamples. At most `max_at_once` fits run in parallel.
 
-    `fit` takes the weights of the rows and a function to call in each iteration. It returns a ResampleFit, or None if
-    the fit does not exist. `best` is the fit to all rows. `point` is the Point at this fit, or None if the Hessian is
-    too large. `free` (d + 1,) is true for columns with coefficients.
+    `fit` takes the weights of the rows and a function that is called in each iteration. It returns a ResampleFit, or
+    None if the fit does not exist. `best` is the fit to all rows. `point` is the Point at this fit, or None if the
+    Hessian is too large. `free` (d + 1,) is a mask of the columns with coefficients.
     """
 
     fit: Callable[[FloatArray, Callable[..., Any] | None], ResampleFit | None]
@@ -60,8 +61,9 @@ class Refits(NamedTuple):
     point: Point | None
     free: BoolArray
     max_at_once: int
-    # A function that takes the Draws and the number of resamples, fits resamples in batches, and yields each number and
-    # ResampleFit, in any order. None if the objective does not support batches.
+    # A function that fits resamples in batches, or None if the objective does not support batches. It takes
+    # the `Draws` and the number of resamples, and yields the number and the ResampleFit of each resample,
+    # in any order.
     fit_in_batches: Callable[[Draws, int], Iterator[tuple[int, ResampleFit | None]]] | None = None
 
 
@@ -69,8 +71,8 @@ class Refits(NamedTuple):
 class Bootstrap:
     """The coefficients of B bootstrap resamples, returned by the `bootstrap` method of an estimator.
 
-    Arrays of standard errors and intervals have the rows of `coef_` and p columns: the features, then the intercept, if
-    the model has one.
+    Arrays of standard errors and intervals have one row per row of `coef_`. Their p columns are the features, followed
+    by the intercept if the model has one.
 
     Attributes
     ----------
@@ -81,7 +83,7 @@ class Bootstrap:
     converged : ndarray of shape (B,), bool
         Whether each fit reached its tol.
     estimate : ndarray of shape (K, p)
-        The coefficients and intercepts fitted to all rows, with the same accuracy.
+        The coefficients and intercepts fitted to all rows, as accurately as those of the resamples.
     acceleration : ndarray of shape (K, p), or None
         The acceleration of the BCa intervals, which is a sixth of the skewness of the influences U of rows or clusters:
         sum U^3 / (6 (sum U^2)^1.5) (Efron 1987, equation 6.6). None if the Hessian of the objective is too large or not
@@ -112,21 +114,21 @@ class Bootstrap:
 
     @cached_property
     def estimates(self) -> FloatArray:
-        """The coefficients of each resample, followed by the intercept if there is one, (B, K, p)."""
+        """Estimates (B, K, p): the coefficients of each resample, followed by the intercept if there is one."""
         if self.estimate.shape[1] == self.coef.shape[2]:
             return self.coef
         return np.concatenate([self.coef, self.intercept[:, :, None]], axis=2)
 
     @property
     def std_errors(self) -> FloatArray:
-        """Bootstrap standard errors: standard deviations over the resamples, with divisor B - 1, (K, p)."""
+        """Bootstrap standard errors (K, p): standard deviations over the resamples, with divisor B - 1."""
         # The estimates are scaled, because their squares may overflow.
         largest = np.maximum(np.abs(self.estimates).max(axis=0), np.finfo(np.float64).tiny)
         return largest * np.std(self.estimates / largest, axis=0, ddof=1)
 
     @property
     def bias(self) -> FloatArray:
-        """Bootstrap estimate of the bias: the mean over the resamples minus `estimate`, (K, p)."""
+        """Bootstrap estimate (K, p) of the bias: the mean over the resamples minus `estimate`."""
         return self.estimates.mean(axis=0) - self.estimate
 
     def conf_int(self, level: float = 0.95, method: Literal["percentile", "bca"] = "percentile") -> FloatArray:
@@ -138,9 +140,9 @@ class Bootstrap:
             Confidence level, between 0 and 1.
         method : {"percentile", "bca"}, default="percentile"
             "percentile" uses the quantiles of the estimates. "bca" (bias-corrected and accelerated) also corrects for
-            bias and skewness. The bias correction uses the proportion of estimates below `estimate`, where a tie counts
-            one half, with at least half a resample below and above. Estimates within 0.02 standard errors of each
-            other, the accuracy of two fits, are ties.
+            bias and skewness. The bias correction uses the proportion of estimates below `estimate`. A tie counts one
+            half, and at least half a resample is counted below and above. Estimates are tied if they differ by at most
+            0.02 standard errors, the accuracy of two fits.
 
         Returns
         -------
@@ -183,9 +185,10 @@ class Bootstrap:
 
 
 class Draws(NamedTuple):
-    """Draws of rows, or of clusters with consecutive numbers starting at 0. The seed of resample b is (seed, b).
+    """Sampling, with replacement, of rows or of clusters with consecutive numbers starting at 0.
 
-    The rows have labels (n,), weights (n,) or None for ones, and soft labels `targets` (n, K) or None.
+    The seed of resample b is (seed, b). `labels` has shape (n,). `weights` has shape (n,), and None means ones.
+    `targets` contains soft labels (n, K), or is None.
     """
 
     seed: int
@@ -195,14 +198,14 @@ class Draws(NamedTuple):
     clusters: IntArray | None
 
     def draw(self, number: int) -> Iterator[FloatArray]:
-        """Yield the weights of the rows in a resample, (n,): the weight of each row times the number of its draws.
+        """Yield row weights (n,) of a resample: the weight of each row times the number of times that it was sampled.
 
-        The first weights are used. If their fit does not exist, the next weights are used.
+        The caller uses the first weights for which the fit exists.
 
         Raises
         ------
         ValueError
-            In too many draws, a class is missing or the fit does not exist.
+            In too many samples, a class is missing or the fit does not exist.
         """
         random = np.random.default_rng((self.seed, number))
         n_drawn = len(self.labels) if self.clusters is None else int(self.clusters.max()) + 1
@@ -247,7 +250,10 @@ def choose_tol(tol: float, value: float, n_rows: int) -> float:
 def collect(
     fits: Iterator[tuple[int, ResampleFit]], n_resamples: int, refits: Refits, clusters: IntArray | None
 ) -> Bootstrap:
-    """Return the Bootstrap from the fits of resamples; clusters (n,) are the cluster numbers of the rows, or None."""
+    """Return the Bootstrap for fits to resamples.
+
+    `clusters` (n,) contains the cluster numbers of the rows, or is None.
+    """
     best, has_intercept = refits.best, bool(refits.free[-1])
     K, d = best.coef.shape
     coef, intercept = np.empty((n_resamples, K, d)), np.empty((n_resamples, K))
@@ -264,9 +270,10 @@ def collect(
 
 
 def find_acceleration(point: Point, free: BoolArray, clusters: IntArray | None) -> FloatArray | None:
-    """Return sum U^3 / (6 (sum U^2)^1.5) per coefficient, (K, d + 1); None if the Hessian is not positive definite.
+    """Return the acceleration (K, d + 1) of each coefficient, or None if the Hessian is not positive definite.
 
-    U are the influences of rows, or their sums over clusters. The result is zero for coefficients without influence.
+    The acceleration is sum U^3 / (6 (sum U^2)^1.5), where U are the influences of the rows, or their sums over
+    clusters. It is zero for coefficients without influence.
     """
     rows, (K, size) = point.objective.rows, point.objective.shape
     residuals = find_residuals(rows.passes, point.probabilities.astype(np.float64))
@@ -290,16 +297,17 @@ def find_acceleration(point: Point, free: BoolArray, clusters: IntArray | None) 
 
 
 def _compute_acceleration(influences):
-    """Return the acceleration of each coefficient, (m,), from the influences of rows or clusters, (m, n)."""
+    """Return the acceleration (m,) of each coefficient. `influences` (m, n) belong to n rows or clusters."""
     influences = influences - influences.mean(axis=1, keepdims=True)
     influences /= np.maximum(np.abs(influences).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
     squares = influences * influences
-    # The sign is negative: a larger weight of a row decreases its loss. The largest square is 1, unless all are zero.
+    # The sign is negative, because a larger weight of a row decreases its loss. The largest square is 1, unless all are
+    # zero.
     return -np.einsum("mi,mi->m", squares, influences) / (6 * np.maximum(squares.sum(axis=1), 1) ** 1.5)
 
 
 def _find_movable(point, free):
-    """Return which coefficients and intercepts depend on the weights of the rows, (K, d + 1)."""
+    """Return a mask (K, d + 1) of the coefficients and intercepts that depend on the weights of the rows."""
     objective = point.objective
     is_movable = np.tile(free & find_active_columns(objective), (objective.shape[0], 1))
     if not objective.penalty.is_smooth:
@@ -311,7 +319,10 @@ def _find_movable(point, free):
 
 
 def _solve_for_coefficients(point, is_movable):
-    """Return movable coefficients' rows of T H^-1 (T undoes only shifts), or None if H is not positive definite."""
+    """Return the rows of T H^-1 for movable coefficients, or None if H is not positive definite.
+
+    T undoes only shifts.
+    """
     information = Information(point, is_movable)
     if information.factor.first_dependent is not None:
         return None

@@ -1,7 +1,7 @@
 """Find and name collinear columns: linear combinations of other columns and a constant.
 
 A Gram matrix would lose half of the digits, so this module computes a QR factorization of the columns. Entries of X are
-accurate to half a unit in the last place, so a pivot is treated as zero if these errors can explain it.
+accurate to half a unit in the last place, so a pivot is treated as zero if errors of this size can explain it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from fastlin.matrices.matrix import SCORE_BYTES
 from fastlin.objective.objective import Objective
 from fastlin.typing import Array, BoolArray, FloatArray, FloatType
 
-# Largest residual of a dependent column, relative to the error of an entry times the root of the number of entries. A
-# column computed as a sum has a few rounding errors per entry.
+# Largest residual of a dependent column, relative to the error of an entry times the square root of the number of
+# entries. A column that was computed as a sum has a few rounding errors per entry.
 MAX_ERRORS = 100
 # Largest residual of a nearly dependent column, relative to its standard deviation.
 NEARLY = 1e-6
@@ -36,7 +36,7 @@ class Dependence:
     constant: float
 
     def describe(self, names: Array, nearly: bool = False) -> str:
-        """Return the dependence as text, such as "a = b + 2 c", with the names (d,). Long sums omit the factors."""
+        """Return the dependence as text, such as "a = b + 2 c". `names` has shape (d,). Long sums omit the factors."""
         used = np.flatnonzero(self.factors)
         name = str(names[self.feature])
         if not len(used):
@@ -52,7 +52,7 @@ class Dependence:
 
 
 def check_collinearity(objective: Objective, names: Array, is_free: BoolArray) -> None:
-    """Raise a CollinearityError that names the free columns (d + 1,) that depend, or nearly depend, on others."""
+    """Raise a CollinearityError if free columns depend, or nearly depend, on others. `is_free` has shape (d + 1,)."""
     # Columns may have been computed in the dtype of X.
     dtypes = (np.float64, np.float32) if objective.matrix.dtype == np.float32 else (np.float64,)
     for nearly, dtype in (*((0.0, dtype) for dtype in dtypes), (NEARLY, np.float64)):
@@ -72,10 +72,11 @@ def check_collinearity(objective: Objective, names: Array, is_free: BoolArray) -
 def find_dependences(
     objective: Objective, is_free: BoolArray, nearly: float = 0.0, dtype: FloatType = np.float64
 ) -> list[Dependence]:
-    """Return the dependences of the free columns (d + 1,) on preceding columns, in column order. Takes one pass.
+    """Return the dependences of free columns on preceding columns, in column order. This takes one pass.
 
-    A column depends on others if its residual is at most `nearly` times its standard deviation. Entries of X are
-    accurate to half a unit in the last place of dtype.
+    `is_free` (d + 1,) marks the free columns. A column depends on others if its residual is at most
+    `nearly` times its standard deviation. Entries of X are accurate to half a unit in the last place of
+    `dtype`.
     """
     coordinates, is_centered = objective.coordinates, objective.fit_intercept
     # If chunks had fewer rows than columns, their R factors together would have as many rows as X.
@@ -107,7 +108,7 @@ def find_dependences(
 
 
 def _find_sums(centered, deviations, errors, max_errors, tol):
-    """Return linear combinations (m, d) of columns that are zero, each up to a factor.
+    """Return linear combinations (m, d) of columns that are zero. Each combination is determined up to a factor.
 
     Terms below the fraction `tol` of the largest term are omitted.
     """
@@ -116,15 +117,15 @@ def _find_sums(centered, deviations, errors, max_errors, tol):
 
     if not len(deviations):
         return np.empty((0, 0))
-    # If columns are divided by their errors, all have the same tolerance.
+    # If columns are divided by their errors, all columns have the same tolerance.
     r_factor, positions = linalg.qr(centered / errors, mode="r", pivoting=True, check_finite=False)
     rank = int(np.count_nonzero(np.abs(np.diagonal(r_factor)) > max_errors))
     independent, dependent = positions[:rank], positions[rank:]
     sums = np.zeros((len(dependent), len(positions)))
     sums[:, independent] = linalg.solve_triangular(r_factor[:rank, :rank], r_factor[:rank, rank:]).T
     sums[np.arange(len(dependent)), dependent] = -1
-    # If columns are divided by their standard deviations, rounding errors are recognizable. Gaussian elimination then
-    # removes the last column of each sum, which the message names, from the other sums.
+    # If columns are divided by their standard deviations, rounding errors are recognizable. The message names the last
+    # column of each sum, so Gaussian elimination removes this column from the other sums.
     sums *= deviations / errors
     for number in range(len(sums)):
         sums[np.abs(sums) <= tol * np.abs(sums).max(axis=1, keepdims=True)] = 0
@@ -156,7 +157,10 @@ def _factorize(rows):
 
 
 def _unscale(objective, difference):
-    """Return the Dependence between the original columns for a combination (d + 1,) of scaled columns that is zero."""
+    """Return the dependence between the original columns.
+
+    `difference` (d + 1,) is a combination of scaled columns that is zero.
+    """
     scale, shift = objective.coordinates.scale, objective.coordinates.shift
     feature = int(np.flatnonzero(difference[:-1])[-1])
     difference = difference / -difference[feature]

@@ -21,7 +21,7 @@ SYMMETRIC = "symmetric"
 
 @dataclass(frozen=True, eq=False)
 class Contrasts:
-    """The combinations of parameters that are reported. D is `matrix` (K', K), and T follows from `coordinates`.
+    """The combinations of parameters that are reported. D is `matrix` (K', K), and `coordinates` determine T.
 
     `reference` is the index of the reference class, or None for contrasts with the mean of all classes. If
     `fit_intercept` is true, the intercept is the last column.
@@ -80,7 +80,10 @@ class Contrasts:
 
 
 def find_reference(reference: Any, classes: Array) -> int | None:
-    """Return the index of the reference class, 0 for None, None for "symmetric"; raise a ValueError if unknown."""
+    """Return the index of the reference class: 0 for None, and None for "symmetric".
+
+    Raise a ValueError if it is unknown.
+    """
     if reference is None:
         return 0
     if isinstance(reference, str) and reference == SYMMETRIC and SYMMETRIC not in classes.tolist():

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 def compute_covariance(
     optimum: Optimum, units: sparse.csr_array, options: InferenceOptions, n_samples: float
 ) -> tuple[FloatArray, tuple[int, ...]]:
-    """Return the covariance (m, m) of coefficients, for a total weight of one, and the number of clusters per key.
+    """Return the covariance (m, m) of m coefficients for a total weight of one, and the number of clusters per key.
 
     Each coefficient is a row of `units` (m, K (d + 1)) times the parameters. Raise a CollinearityError or ValueError if
-    the covariance would be dominated by rounding error.
+    rounding error would dominate the covariance.
     """
     curvature, point, n_clusters = optimum.curvature, optimum.point, ()
     rows, solved = point.objective.rows, curvature.solve_units(units)
@@ -65,7 +65,7 @@ def compute_covariance(
 
 
 def _compute_sandwich(information, solved, middle, n_samples, options):
-    """Return solved middle solved' for rows `solved` (m, K (d + 1)) of H^-1.
+    """Return the product A M A'. A is `solved` (m, K (d + 1)) and contains rows of H^-1. M is `middle`.
 
     Raise a ValueError if rounding error dominates the result.
     """
@@ -91,7 +91,7 @@ def _compute_sandwich(information, solved, middle, n_samples, options):
 
 
 def find_residuals(passes: Passes, probabilities: FloatArray) -> FloatArray:
-    """Return p_ik - e_ik for the rows of passes, (K, m), and overwrite the probabilities; e_i may be a soft label."""
+    """Return the residuals p_ik - e_ik (K, m), and overwrite `probabilities` with them. e_i may be a soft label."""
     rows, labels, targets = passes.samples.rows, passes.samples.labels, passes.samples.targets
     if len(targets):
         probabilities -= (targets[rows] if len(rows) else targets).T
@@ -125,13 +125,13 @@ def multiply_projected_scores(passes: Passes, probabilities: FloatArray, solved:
 
 
 def count_weights(passes: Passes, probabilities: FloatArray, unit: float) -> FloatArray:
-    """Return the numbers of positive weights and of non-integer weights, (2,), as a term of `Passes.sum_curvature`."""
+    """Return the number of positive and of non-integer weights, as a term of `Passes.sum_curvature`."""
     weights = passes.samples.weigh() * unit
     return np.array([np.count_nonzero(weights > 0), np.count_nonzero(weights != np.round(weights))], np.float64)
 
 
 def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> list[IntArray]:
-    """Return the cluster numbers (n_rows,), starting at 0, for each key; raise a ValueError if values are missing."""
+    """Return the cluster numbers (n_rows,) for each key, starting at 0. Raise a ValueError if values are missing."""
     keys = _split_keys(clusters, n_rows)
     numbers: list[IntArray] = []
     for key in keys:
@@ -154,7 +154,10 @@ def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> lis
 
 
 def _split_keys(clusters, n_rows):
-    """Return the keys as arrays, from the columns of a table or array (n_rows, n_keys), or from a list of arrays."""
+    """Return a list of the keys as arrays.
+
+    `clusters` is a table or array with one key per column, or a list of arrays.
+    """
     if hasattr(clusters, "columns"):
         # In Arrow tables, `columns` contains the columns and not their names.
         return [np.asarray(key if hasattr(key, "to_pylist") else clusters[key]) for key in clusters.columns]
@@ -186,7 +189,10 @@ def _sum_over_clusters(point, keys):
 
 
 def multiply_cluster_sums(point: Point, numbers: IntArray) -> FloatArray:
-    """Return the sum of u u' over clusters, divided by S, (K (d + 1), K (d + 1)). Row i is in cluster numbers[i]."""
+    """Return the matrix (K (d + 1), K (d + 1)), the sum of u u' over clusters divided by S.
+
+    Row i is in cluster numbers[i].
+    """
     rows: Any = point.objective.rows
     K, size = point.parameters.shape
     clusters_per_batch, rows_per_batch = max(1, PROBABILITY_BYTES // (8 * K * size)), max(1, SCORE_BYTES // (8 * size))

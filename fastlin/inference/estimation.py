@@ -28,11 +28,11 @@ ACCEPTED: dict[str, tuple[str | None, ...]] = {
     "penalized": ("laplace", "sandwich", None),
     "weight_type": ("frequency", "sampling"),
 }
-# Maximum number of parameters K (d + 1) for which the covariance is computed. It takes 134 MB, as much as the Hessian
-# and its factor.
+# Maximum number of parameters K (d + 1) for which the covariance of all parameters is computed. The covariance then
+# takes 134 MB, as much as the Hessian and its factor.
 MAX_PARAMETERS = 4096
-# A warning is issued if the distance of the model's coefficients or of the estimates from the optimum is larger, in
-# standard errors.
+# Maximum distance from the optimum, in standard errors. A warning is issued if the coefficients of the model, or the
+# estimates, are farther from the optimum.
 MAX_DISTANCE = 0.01
 
 
@@ -48,8 +48,8 @@ class WeightMeaning(NamedTuple):
 class InferenceOptions:
     """The validated parameters of `LogisticRegression.inference`.
 
-    `reference` is the index of a class, None for symmetric coefficients. `names` (d,) are the names of the columns, and
-    `features` selects the reported columns; None means all. `omitted_levels` are the levels without a coefficient.
+    `reference` is the index of a class, or None for symmetric coefficients. `names` (d,) are the names of the columns,
+    and `features` selects the reported columns; None means all. `omitted_levels` are the levels without a coefficient.
     `clusters` contains the cluster numbers of the rows, one array per key. `stacklevel` is the stack level of warnings,
     relative to `compute_inference`.
     """
@@ -74,13 +74,16 @@ class InferenceOptions:
 
     @cached_property
     def shown_names(self) -> Array:
-        """The names of the columns (d,) for messages and the summary, made unique."""
+        """Unique names (d,) of the columns, for messages and the summary."""
         # A column may have the same name as the intercept, so the intercept's name is included, as the last name.
         return describe_each(append_intercept(self.names, True), self.omitted_levels)[:-1]
 
 
 def check_options(classes: Array, reference: Any, **options: Any) -> InferenceOptions:
-    """Return the InferenceOptions with the reference class's index; raise a ValueError if an option is invalid."""
+    """Return the InferenceOptions, with the index of the reference class.
+
+    Raise a ValueError if an option is invalid.
+    """
     for name, accepted in ACCEPTED.items():
         value = options["weights"].kind if name == "weight_type" else options[name]
         if not (value is None or isinstance(value, str)) or value not in accepted:
@@ -101,7 +104,7 @@ def compute_inference(
     """Return the Inference of a model with coef (K, d) and intercept (K,) for the rows of its objective.
 
     Raise a ValueError if `penalized` does not match the penalty, the weights do not have the stated type, or there are
-    too many parameters, and a CollinearityError or SeparationError if the estimates do not exist.
+    too many parameters. Raise a CollinearityError or SeparationError if the estimates do not exist.
     """
     check_penalty(objective, options)
     check_size(objective, options)
@@ -165,7 +168,7 @@ def compute_inference(
 
 
 def find_estimates(objective: Objective, start: FloatArray, options: InferenceOptions, n_samples: float) -> Optimum:
-    """Return the optimum near parameters (K, d + 1); raise a CollinearityError or SeparationError if there is none."""
+    """Return the optimum near `start` (K, d + 1). Raise a CollinearityError or SeparationError if there is none."""
     buffer, kind = make_buffer(objective), Information
     if is_large(objective):
         point, kind = approach_optimum(objective, [start], buffer), Curvature
@@ -182,8 +185,8 @@ def find_estimates(objective: Objective, start: FloatArray, options: InferenceOp
 def check_existence(optimum: Optimum, options: InferenceOptions) -> None:
     """Raise an error if the estimates or their standard errors do not exist.
 
-    It is a CollinearityError or SeparationError if unpenalized columns are collinear or separate the classes, or a
-    ValueError if rounding error would dominate standard errors for another reason.
+    The error is a CollinearityError if unpenalized columns are collinear, and a SeparationError if they separate the
+    classes. It is a ValueError if rounding error would dominate the standard errors for another reason.
     """
     point, curvature, objective = optimum.point, optimum.curvature, optimum.point.objective
     step, names, labels = curvature.direction.step, options.shown_names, options.classes
@@ -207,7 +210,7 @@ def check_existence(optimum: Optimum, options: InferenceOptions) -> None:
 
 
 def check_penalty(objective: Objective, options: InferenceOptions) -> None:
-    """Raise a ValueError if standard errors are not defined for the penalty, or `penalized` does not match it."""
+    """Raise a ValueError unless standard errors are defined for the penalty and `penalized` matches the penalty."""
     penalty, penalized = objective.penalty, options.penalized
     if not penalty.is_smooth:
         raise ValueError(
@@ -256,7 +259,10 @@ def check_size(objective: Objective, options: InferenceOptions) -> None:
 
 
 def count_samples(objective: Objective, options: InferenceOptions) -> float:
-    """Return the number of rows for this type of weights; raise a ValueError if they do not match the type."""
+    """Return the number of samples that the weights represent.
+
+    Raise a ValueError if the weights do not match their type.
+    """
     is_model, is_sampling = options.covariance == "model", options.weights.kind == "sampling"
     if is_model and (is_sampling or options.weights.by_class):
         raise ValueError(
@@ -289,7 +295,10 @@ def count_samples(objective: Objective, options: InferenceOptions) -> float:
 
 
 def warn_if_inaccurate(inference: Inference, is_certified: bool, options: InferenceOptions, loss: float) -> None:
-    """Warn if variances are negative, or if the optimum or model is farther than MAX_DISTANCE from the estimates."""
+    """Warn if variances are negative, or if the estimates are inaccurate.
+
+    They are inaccurate if the optimum or the model is farther than MAX_DISTANCE from the estimates.
+    """
     if len(options.clusters) > 1 and (np.diagonal(inference._covariance) < 0).any():
         message = (
             "Some multiway cluster variances are negative, so their standard errors are NaN: there are too few "

@@ -23,10 +23,10 @@ class FirthInference(Inference):
     """An `Inference` for Firth's penalized likelihood, returned by `FirthLogisticRegression.inference`.
 
     The covariance is the inverse of the expected information at the estimates. Tests and intervals use the profile of
-    the penalized likelihood (Heinze and Schemper 2002), in which the penalty includes all columns, even if a
-    coefficient is fixed. If the classes are separable, the likelihood with a fixed coefficient may have several maxima;
-    the maximum that is reached from the estimates is used. `z` and `wald_test` are Wald statistics, so `p_values`
-    cannot be computed from `z`.
+    the penalized likelihood (Heinze and Schemper 2002). The penalty includes all columns, even if a coefficient is
+    fixed. If the classes are separable, the likelihood with a fixed coefficient may have several maxima; the maximum
+    that is reached from the estimates is used. `z` and `wald_test` use the standard errors, so `p_values` cannot be
+    computed from `z`.
 
     Attributes
     ----------
@@ -86,7 +86,8 @@ class FirthInference(Inference):
         Returns
         -------
         TestResult
-            A chi-squared test; its degrees of freedom are the number of coefficients that are zero.
+            A chi-squared test. Its degrees of freedom are the number of coefficients that the null hypothesis sets to
+            zero.
 
         Raises
         ------
@@ -106,7 +107,7 @@ class FirthInference(Inference):
 def compute_firth_inference(
     start: State, classes: Array, names: Array, omitted_levels: OmittedLevels, reference: Any
 ) -> FirthInference:
-    """Return the FirthInference at the maximum near the State of a fitted model. names (d,) are the column names."""
+    """Return the FirthInference at the maximum near `start`, the state of a fitted model. `names` has shape (d,)."""
     if start.likelihood.objective.rows.has_targets:
         raise ValueError(
             "FirthLogisticRegression.inference requires observed labels: likelihood-ratio tests are not valid with "

@@ -25,15 +25,16 @@ from fastlin.solvers import preconditioners
 from fastlin.solvers.preconditioners import Preconditioner
 from fastlin.typing import BoolArray, FloatArray
 
-# A column depends on preceding columns if its pivot, relative to the diagonal entry, is smaller, or if the kernel added
-# more than MAX_ADDED to the diagonal entry to make the matrix positive definite.
+# A column depends on preceding columns if its pivot is smaller than MIN_PIVOT times the diagonal entry. It also does if
+# the kernel added more than MAX_ADDED times the diagonal entry to make the matrix positive definite.
 MIN_PIVOT, MAX_ADDED = 1e-12, 1e-9
 # The relative error of a sum over rows, and of a factorization.
 SUM_ERROR = 4e-15
 # The largest relative rounding error of a variance.
 MAX_VARIANCE_ERROR = 0.1
 # Conjugate gradients stop when the last STOP_WINDOW steps have increased right' H^-1 right by a relative amount of less
-# than STOP_TOL, or when the squared residual, relative to the initial one, is at the level of rounding error.
+# than STOP_TOL, or when the squared residual is at most RESIDUAL_TOL times the initial squared residual, which is the
+# level of rounding error.
 STOP_TOL, STOP_WINDOW, MAX_STEPS = 1e-9, 10, 5_000
 RESIDUAL_TOL = 1e-26
 # The Newton step need not be exact.
@@ -41,10 +42,11 @@ MAX_NEWTON_STEPS = 500
 
 
 class CholeskyFactor(Preconditioner):
-    """The Cholesky factor U, U' U = A, of a symmetric A (m, m) of finite numbers, whose upper triangle is read.
+    """The Cholesky factor U of a symmetric matrix A (m, m), with U' U = A. Only the upper triangle of A is read.
 
-    `diagonal` (m,) is the diagonal of A. `squares` (m,) is the diagonal of U' U, which is larger if the kernel has
-    added to A. `first_dependent` is the first column that depends on preceding columns; None if A is positive definite.
+    A must be finite. `diagonal` (m,) is the diagonal of A. `squares` (m,) is the diagonal of U' U, which is
+    larger if the kernel has added to A. `first_dependent` is the first column that depends on preceding
+    columns, or None if A is positive definite.
     """
 
     def __init__(self, matrix: FloatArray) -> None:
@@ -81,14 +83,17 @@ def multiply(left: FloatArray, right: FloatArray) -> FloatArray:
 
 
 def find_active_columns(objective: Objective) -> BoolArray:
-    """Return which columns, (d + 1,), affect J: columns that are not all zero, and the intercept if there is one."""
+    """Return a mask (d + 1,) of the columns that affect J.
+
+    These are columns that are not all zero, and the intercept if there is one.
+    """
     is_active = objective.coordinates.mean_squares > 0
     is_active[-1] = objective.fit_intercept
     return is_active
 
 
 def find_hessian_of_loss(point: Point) -> FloatArray:
-    """Return the Hessian of the mean loss at a point, (K (d + 1), K (d + 1)), class by class."""
+    """Return the Hessian (K (d + 1), K (d + 1)) of the mean loss at a point, ordered by class."""
     rows = point.objective.rows
     if point.has_probabilities:
         return rows.hessian(point.probabilities)
@@ -119,7 +124,7 @@ class Curvature:
         return self.multiply_by_loss(direction) + self.point.objective.penalty.curvatures * direction
 
     def solve(self, right: FloatArray, max_steps: int) -> tuple[FloatArray, bool]:
-        """Return z with H z = right, (K, d + 1), and whether conjugate gradients converged.
+        """Return the solution z (K, d + 1) of H z = right, and whether conjugate gradients converged.
 
         The error of right' z is estimated from the last steps (Hestenes and Stiefel 1952; Strakos and Tichy 2002).
         """
@@ -136,7 +141,10 @@ class Curvature:
         return state.solution, not first_square > 0
 
     def solve_units(self, units: sparse.csr_array) -> FloatArray:
-        """Return units H^-1 for rows `units` (m, K (d + 1)); raise a CollinearityError on failure."""
+        """Return the product of `units` (m, K (d + 1)) and H^-1.
+
+        Raise a CollinearityError if a linear system is not solved.
+        """
         solved = np.empty(units.shape)
         for row, unit in zip(solved, units.toarray(), strict=True):
             unit = unit.reshape(self.point.parameters.shape)
@@ -171,7 +179,10 @@ class Curvature:
         return measure_step(self.point, self.direction)
 
     def bound_fall(self, point: Point, direction: Direction) -> float:
-        """Return an upper bound on the decrease of J from a nearby point, in float64; infinite if not available."""
+        """Return a float64 upper bound on the decrease of J from a nearby point.
+
+        It is infinite if no bound is available.
+        """
         return np.inf
 
     @property
@@ -181,7 +192,7 @@ class Curvature:
 
     @property
     def inflations(self) -> FloatArray:
-        """Factors by which collinearity inflates the standard errors of the features, (d,); empty if not available."""
+        """Factors (d,) by which collinearity inflates the standard errors of the features; empty if not available."""
         return np.empty(0)
 
     @cached_property
@@ -245,8 +256,8 @@ class Information(Curvature):
     def is_accurate(self, is_unpenalized: BoolArray) -> bool:
         """Return whether the diagonal of the inverse has a relative rounding error below MAX_VARIANCE_ERROR.
 
-        The relative error is at most `SUM_ERROR` times the norm of the inverse (Higham 2002, section 14.1) if columns
-        are divided by their lengths before centering.
+        The relative error is at most `SUM_ERROR` times the norm of the inverse (Higham 2002, section 14.1)
+        if columns are divided by their lengths before centering.
         """
         if not (self.diagonal > 0)[:, is_unpenalized].all():
             return False
@@ -258,7 +269,7 @@ class Information(Curvature):
 
     @cached_property
     def inverse(self) -> FloatArray:
-        """The inverse of the factorized Hessian, (K (d + 1), K (d + 1)); zero for columns that do not affect J."""
+        """The inverse (K (d + 1), K (d + 1)) of the factorized Hessian. It is zero for columns that do not affect J."""
         inverse = self.factor.invert()
         idle = (self.diagonal.ravel() <= 0).nonzero()[0]
         inverse[idle], inverse[:, idle] = 0, 0
@@ -266,7 +277,7 @@ class Information(Curvature):
 
     @property
     def variances(self) -> FloatArray:
-        """The diagonal of the inverse, (K, d + 1)."""
+        """The diagonal (K, d + 1) of the inverse."""
         return np.diagonal(self.inverse).reshape(self.diagonal.shape)
 
     @property

@@ -21,7 +21,8 @@ class TestResult:
     statistic : float
         The F statistic if Student's t replaces the normal distribution (`use_t`), otherwise the chi-squared statistic.
     df, df_denominator : float, float or None
-        The degrees of freedom: numerator and denominator of F, or those of chi-squared and None.
+        The degrees of freedom of the numerator and the denominator of F, or the degrees of freedom of chi-squared and
+        None.
     p_value : float
         The probability of a statistic at least this large under the null hypothesis.
 
@@ -65,7 +66,10 @@ class WaldStatistics:
 
     @property
     def _wald_inputs(self) -> tuple[FloatArray, FloatArray, float | None]:
-        """The estimates, their standard errors, and the degrees of freedom of Student's t (None for normal)."""
+        """The estimates, their standard errors, and the degrees of freedom of Student's t.
+
+        The degrees of freedom are None for the normal distribution.
+        """
         raise NotImplementedError
 
     @property

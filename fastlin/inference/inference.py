@@ -25,11 +25,12 @@ from fastlin.typing import Array, FloatArray, IntArray
 class Basis:
     """How an `Inference` was computed: the kind of `covariance`, and the `contrasts` of the parameters.
 
-    `penalized` is "laplace", "sandwich", "firth" or None. `is_likelihood` is true if weights are frequencies and labels
-    are not soft. `df_t` is the degrees of freedom of Student's t, or None for the normal distribution. `positions` (p,)
-    are the indices of the reported columns, `omitted_levels` the levels without a coefficient. `point` is the optimum
-    with the rows, or None after pickling. `max_inflated` is the feature whose standard errors collinearity inflates
-    most, and the factor, for the summary.
+    `penalized` is "laplace", "sandwich", "firth" or None. `is_likelihood` is true if weights are
+    frequencies and labels are not soft. `df_t` is the degrees of freedom of Student's t, or None for the
+    normal distribution. `positions` (p,) are the indices of the reported columns, and `omitted_levels` are
+    the levels without a coefficient. `point` is the optimum with the rows, or None after pickling.
+    `max_inflated` contains the feature whose standard errors collinearity inflates most, and the inflation
+    factor. The summary shows both.
     """
 
     covariance: str
@@ -48,8 +49,8 @@ class Basis:
 class Inference(WaldStatistics):
     """Standard errors, tests and confidence intervals of coefficients, returned by `LogisticRegression.inference`.
 
-    Arrays of estimates have K' rows, one per class except the reference (one row for two classes, all classes if
-    coefficients are symmetric), and p columns: the features, then the intercept, if the model has one.
+    Arrays of estimates have K' rows and p columns. There is one row per class except the reference, or one row per
+    class if coefficients are symmetric. The columns are the features, followed by the intercept if the model has one.
 
     The estimates are computed at the optimum, because the covariance is valid only there. The model's `coef_` is only
     accurate to its `tol`; `coef_error` measures the difference.
@@ -107,7 +108,7 @@ class Inference(WaldStatistics):
 
     @cached_property
     def std_errors(self) -> FloatArray:
-        """Standard errors of the estimates, (K', p)."""
+        """Standard errors (K', p) of the estimates."""
         with np.errstate(invalid="ignore"):
             return np.sqrt(np.diagonal(self._covariance)).reshape(self.coef.shape)
 
@@ -198,9 +199,9 @@ class Inference(WaldStatistics):
         Parameters
         ----------
         R : array-like of shape (q, K' p) or (K' p,), str, or list of str and pairs
-            One row per hypothesis, in the order of ``coef.ravel()``. Names of columns represent the hypotheses that all
-            their coefficients are zero, in all classes. In a list, a pair (column, level) selects a level of a
-            categorical column. Numbers are never interpreted as indices. To test coefficient 1 of 4, pass
+            One row per hypothesis, in the order of ``coef.ravel()``. Names of columns represent the hypotheses that the
+            coefficients of these columns are zero in all classes. In a list, a pair (column, level) selects a level of
+            a categorical column. Numbers are never interpreted as indices. To test coefficient 1 of 4, pass
             ``np.eye(4)[[1]]``.
         r : array-like of shape (q,) or None
             The values under the null hypothesis; None means zeros.
@@ -442,7 +443,10 @@ class Inference(WaldStatistics):
         return matrix, "R coef = r"
 
     def _explain_rows(self, numbers):
-        """Return a sentence that explains how to write R for a column, if possible the intended one."""
+        """Return a sentence that explains how to write R for a column.
+
+        It is the intended column if R is a valid index.
+        """
         p = len(self.names)
         is_index = numbers.shape == (1, 1) and numbers[0, 0] in range(p)
         index = int(numbers[0, 0]) if is_index else 0
@@ -459,8 +463,8 @@ def collect_fields(
 ) -> dict[str, Any]:
     """Return the fields of an Inference that follow from the optimum `point`.
 
-    `fitted` contains the parameters (K, d + 1) of the model, `names` and `classes` the names of all columns and all
-    classes. `weight` is the total weight of the rows.
+    `fitted` contains the parameters (K, d + 1) of the model. `names` and `classes` contain the names of all columns,
+    and all classes. `weight` is the total weight of the rows.
     """
     contrasts, positions, objective = basis.contrasts, basis.positions, point.objective
     coef, reference = contrasts.of(point.parameters)[:, positions], contrasts.reference

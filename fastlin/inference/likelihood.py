@@ -50,7 +50,10 @@ def compute_null_log_likelihood(objective: Objective, total_weight: float) -> fl
 
 @dataclass(frozen=True, eq=False)
 class Likelihood:
-    """The log-likelihood of free columns (d + 1,), for the rows of an objective with weights multiplied by `unit`."""
+    """The log-likelihood for the rows of an objective, with weights multiplied by `unit`.
+
+    `free` (d + 1,) is a mask of the columns with parameters.
+    """
 
     objective: Objective
     unit: float
@@ -80,7 +83,10 @@ class Likelihood:
         return parameters.ravel()[self.positions]
 
     def at(self, theta: FloatArray) -> State | None:
-        """Return the State at theta; None if the likelihood is infinite or the information is not positive definite."""
+        """Return the state at `theta`.
+
+        Return None if the likelihood is infinite or the information is not positive definite.
+        """
         objective, total, positions = self.objective, self.total_weight, self.positions
         point = objective.at(self.to_parameters(theta), out=self._buffer)
         if not point.is_finite:
@@ -99,7 +105,7 @@ class Likelihood:
         return make_buffer(self.objective)
 
     def convert_value(self, state: State) -> float:
-        """Return the value at a State, converted to the information matrix for the original columns."""
+        """Return the value at a state if Firth's penalty uses the information matrix for the original columns."""
         scale = self.objective.coordinates.scale[self.free[:-1]]
         return state.value - self.is_firth * self.n_rows_theta * float(np.log(scale).sum())
 
@@ -113,7 +119,11 @@ class Likelihood:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """A Likelihood at theta (n,): l and its gradient (n,) without the penalty, I (n, n), and its Cholesky factor."""
+    """A likelihood at `theta` (n,).
+
+    `log_likelihood` and its gradient `plain_score` (n,) exclude the penalty. `factor` is the Cholesky factor of
+    `information` (n, n).
+    """
 
     likelihood: Likelihood
     theta: np.ndarray
@@ -140,19 +150,19 @@ class State:
 
     @cached_property
     def score(self) -> FloatArray:
-        """The gradient of the value with respect to theta, (n,)."""
+        """The gradient (n,) of the value with respect to theta."""
         if not self.likelihood.is_firth:
             return self.plain_score
         return self.plain_score + compute_score_adjustment(self)
 
     @cached_property
     def step(self) -> FloatArray:
-        """The scoring step, I^-1 times the score, (n,)."""
+        """The scoring step (n,), I^-1 times the score."""
         return self.factor.solve(self.score)
 
 
 def compute_score_adjustment(state: State) -> FloatArray:
-    """Return the gradient of log det I / 2 at a State, (n,)."""
+    """Return the gradient (n,) of log det I / 2 at a state."""
     likelihood, root = state.likelihood, state.factor.inverse_root
     rows = likelihood.objective.rows
     # Each row of the square root of I^-1 becomes one row of parameters per class.
@@ -164,7 +174,10 @@ def compute_score_adjustment(state: State) -> FloatArray:
 
 
 def sum_adjustments(passes: Passes, probabilities: FloatArray, roots: FloatArray) -> FloatArray:
-    """Return the gradient of log det I / 2 summed over rows, (R, d + 1); roots (R P R, d + 1) satisfy R' R = I^-1."""
+    """Return the gradient (R, d + 1) of log det I / 2, summed over rows.
+
+    `roots` (R P R, d + 1) are the rows of a square root of I^-1. Each is divided into one row per class.
+    """
     K = len(probabilities)
     n_classes = max(1, K - 1)
     probabilities = probabilities[-n_classes:]

@@ -100,8 +100,8 @@ def compute_marginal_effects(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the effects (n_classes, d) of the features, in their original units, and their standard errors.
 
-    covariance (K' q, K' q) belongs to the contrasts of columns `positions` (q,) at a point; other covariances are zero.
-    Raise a ValueError if `at` is neither "overall" nor "mean", or if there are too many classes and features.
+    `covariance` (K' q, K' q) belongs to the contrasts of columns `positions` (q,) at a point. Other covariances are
+    zero. Raise a ValueError if `at` is neither "overall" nor "mean", or if there are too many classes and features.
     """
     if at not in ("overall", "mean"):
         raise ValueError(f"at must be 'overall' or 'mean', got {at!r}.")
@@ -156,7 +156,10 @@ def compute_marginal_effects(
 
 
 def sum_products(passes: Passes, probabilities: FloatArray, triples: IntArray) -> FloatArray:
-    """Return sum_i s_i p_k p_l p_m [x~_i, 1] for triples (3, n) of classes, as a term of `Passes.sum_curvature`."""
+    """Return sum_i s_i p_k p_l p_m [x~_i, 1] for `triples` (3, n) of classes.
+
+    It is a term of `Passes.sum_curvature`.
+    """
     size, n_products = passes.shape[1], triples.shape[1]
     max_rows = max(1, BYTES_PER_BATCH // (8 * (2 * size + 2 * n_products)))
     total, first = np.zeros((n_products, size)), 0

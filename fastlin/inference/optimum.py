@@ -18,14 +18,14 @@ from fastlin.typing import FloatArray
 
 # Newton steps stop at this distance from the optimum, in standard errors.
 DISTANCE_TOL = 1e-6
-# A Hessian is reused while each step reduces the distance at least to this fraction.
+# A Hessian is reused while each step reduces the distance to at most this fraction.
 MAX_REDUCTION = 0.3
 MAX_STEPS = 30
 # Largest change in the scores of a row between the point of the Hessian and the optimum. It bounds the relative change
 # in the Hessian, which is twice the relative change in standard errors.
 MAX_SCORE_CHANGE = 1e-6
-# If half the squared Newton decrement, relative to J, is larger, a solver with a line search and tolerance SOLVER_TOL
-# first approaches the optimum.
+# If half the squared Newton decrement exceeds MAX_DECREMENT times J, a solver with a line search and tolerance
+# SOLVER_TOL first approaches the optimum.
 MAX_DECREMENT, SOLVER_TOL = 1e-2, 1e-10
 MAX_ITERATIONS = 1000
 
@@ -34,7 +34,8 @@ MAX_ITERATIONS = 1000
 class Optimum:
     """The maximum of the penalized likelihood, as accurate as float64 permits, and the Hessian of J there.
 
-    `distance` is the distance from the exact optimum in standard errors: a bound if `is_certified`, else an estimate.
+    `distance` is the distance from the exact optimum in standard errors. It is a bound if `is_certified` is true,
+    otherwise an estimate.
     """
 
     point: Point
@@ -46,7 +47,8 @@ class Optimum:
 def find_optimum(point: Point, kind: type[Curvature], n_samples: float) -> Optimum:
     """Return the optimum near a point, with a Hessian of class `kind`. Standard errors are for n_samples rows."""
     objective, curvature = point.objective, kind(point)
-    # The change in the scores since the Hessian was computed, and the length of the previous step in standard errors.
+    # `score_change` is the change in the scores since the Hessian was computed. `last` is the length of the previous
+    # step in standard errors.
     score_change, last, has_solved = 0.0, np.inf, False
     for n_steps in range(MAX_STEPS + 1):
         direction = curvature.direction if point is curvature.point else curvature.find_step(point)
@@ -72,7 +74,7 @@ def find_optimum(point: Point, kind: type[Curvature], n_samples: float) -> Optim
 
 
 def finish_with_step(point: Point, curvature: Curvature, direction: Direction, n_samples: float) -> Optimum:
-    """Return the Optimum after a last step from a point near it, with a bound on its distance."""
+    """Take a last step from a point near the optimum, and return the Optimum with a bound on its distance."""
     decrease, decrement = curvature.bound_fall(point, direction), measure_step(point, direction)
     # A step with Newton decrement r decreases J by r^2 / 2 and changes no coefficient by more than sqrt(n) r standard
     # errors. The distance of the new point from the optimum is at most the distance of the old point plus the step.
@@ -98,5 +100,8 @@ def make_buffer(objective: Objective) -> ProbabilityBuffer | None:
 
 
 def bound_score_change(point: Point, step: FloatArray) -> float:
-    """Return an upper bound on the change in any row's score for a step (K, d + 1), from the ranges of the columns."""
+    """Return a bound on the change in any row's score for a step (K, d + 1).
+
+    It depends on the ranges of the columns.
+    """
     return float(np.einsum("kj,j->k", np.abs(step), bound_rows(point.objective.coordinates)).max())

@@ -2,7 +2,7 @@
 
 The profile of a coefficient is the maximum of the likelihood as a function of its value. More generally, a direction a
 (n,) stands for the linear function a' theta of theta (n,). Maximization uses L-BFGS with the inverse information as the
-initial matrix, because the information is not the exact curvature if there is a Firth penalty.
+initial inverse Hessian, because the information is not the exact curvature if there is a Firth penalty.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ MIN_REDUCTION, MAX_STALLED, STALLED_TOL = 0.9, 15, 1e-3
 # have different scales, the error of the log-determinant is larger than a float64 rounding error
 # (docs/benchmarks/design-choices.md: firth value tolerance).
 VALUE_ROUNDING = 1e-11
-# Maximum number of stages on the path to fixed values, and distance to the maximum, in standard errors, after each.
+# Maximum number of stages on the path to fixed values, and the distance to the maximum after each stage, in standard
+# errors.
 MAX_STAGES, STAGE_TOL = 200, 0.1
-# Distances to the maximum, in standard errors, for estimates and for profiles, and maximum number of steps.
+# Distances to the maximum, in standard errors, at which maximization stops for estimates and for profiles, and the
+# maximum number of steps.
 ESTIMATE_TOL, PROFILE_TOL, MAX_STEPS = 1e-7, 1e-5, 500
 # Accuracy of the profile at an interval limit, relative to the decrease of the log-likelihood there.
 LIMIT_TOL = 1e-9
@@ -51,7 +53,7 @@ MAX_TRIALS, BRACKET_GROWTH, MAX_MISSING = 100, 3.0, 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Maximum:
-    """The result of a maximization: State, number of steps, and length of the next step in standard errors."""
+    """The result of a maximization. `distance` is the length of the next step, in standard errors."""
 
     state: State
     n_iter: int
@@ -60,7 +62,7 @@ class Maximum:
 
 
 class Metric:
-    """The inverse information at a State, restricted to steps that leave the values of `fixed` directions unchanged."""
+    """The inverse information at a state, for steps that do not change the values of `fixed` directions."""
 
     def __init__(self, state: State, fixed: FloatArray | None) -> None:
         self._factor, self._fixed = state.factor, fixed
@@ -74,12 +76,12 @@ class Metric:
         return step if self._fixed is None else step - self.find_step(np.einsum("mi,i->m", self._fixed, step))
 
     def find_step(self, changes: FloatArray) -> FloatArray:
-        """Return the shortest step, in standard errors, that changes the fixed values by `changes` (m,)."""
+        """Return the step that changes the fixed values by `changes` (m,) and is shortest in standard errors."""
         return np.einsum("m,mi->i", np.einsum("mn,n->m", self._inverse, changes), self._constraint_steps)
 
 
 def maximize(start: State, tol: float, max_iter: int, fixed: FloatArray | None = None) -> Maximum:
-    """Maximize a likelihood from a State with the values of fixed directions (m, n) unchanged, and return the Maximum.
+    """Maximize a likelihood from a state without changing the values of `fixed` directions (m, n).
 
     The convergence criterion sqrt(score' I^-1 score) <= tol means that the next step changes no linear function of the
     coefficients by more than tol times its standard error.
@@ -111,7 +113,7 @@ def maximize(start: State, tol: float, max_iter: int, fixed: FloatArray | None =
 
 
 def _search_line(state, step):
-    """Return the State along a step with a sufficient increase of the value, or None if there is none."""
+    """Return a state along a step at which the value has increased sufficiently, or None if there is none."""
     end, slope = None, dot(state.score, step)
     if not slope > 0:
         return None
@@ -126,7 +128,7 @@ def _search_line(state, step):
 
 
 def maximize_at(maximum: State, fixed: FloatArray, values: FloatArray) -> Maximum:
-    """Return the Maximum at which the linear functions of fixed directions (m, n) equal values (m,)."""
+    """Return the Maximum at which the linear functions of `fixed` directions (m, n) equal `values` (m,)."""
     state, fraction = maximum, 1.0
     for _ in range(MAX_STAGES):
         remaining = values - np.einsum("mi,i->m", fixed, state.theta)
@@ -174,7 +176,10 @@ def _step_to_limit(maximum, direction, drop, side):
 
 
 def _search_limit(maximum, direction, drop, side):
-    """Return the limit found as a root of sqrt(2 drop), which is nearly linear in the distance from the maximum."""
+    """Return the limit, computed by root finding for sqrt(2 drop).
+
+    This function is nearly linear in the distance from the maximum.
+    """
     # scipy.optimize takes 20 ms to import.
     from scipy import optimize
 
@@ -182,10 +187,10 @@ def _search_limit(maximum, direction, drop, side):
     # The smallest known distance beyond the limit, and whether the likelihood has a maximum there.
     beyond, has_maximum = math.inf, False
 
-    # Maximizations from different States differ by rounding error, which may change the sign.
+    # Maximizations from different states differ by rounding error, which may change the sign.
     @cache
     def compute_difference(distance):
-        """Return sqrt(2 drop) minus its target; positive if the information is not positive definite there."""
+        """Return sqrt(2 drop) minus its target. It is positive if the information is not positive definite there."""
         nonlocal state, beyond, has_maximum
         constrained = maximize_at(state, direction[None], np.array([center + side * distance]))
         value = _read_value(constrained)
@@ -211,18 +216,18 @@ def _search_limit(maximum, direction, drop, side):
 
 
 def _read_value(maximum):
-    """Return the value at a Maximum, extrapolated if rounding error stopped the steps; None if it is too far away."""
+    """Return the value at the maximum, extrapolated from the last state, or None if that state is too far away."""
     return maximum.state.value + 0.5 * maximum.distance**2 if maximum.distance <= STAGE_TOL else None
 
 
 class Profile:
-    """The profiles of the coefficients (K', p) of contrasts, around the State of the maximum."""
+    """The profile likelihoods of the coefficients (K', p) of contrasts. `maximum` is the state at the maximum."""
 
     def __init__(self, maximum: State, contrasts: Contrasts) -> None:
         self._maximum, self._contrasts = maximum, contrasts
 
     def compute_intervals(self, positions: Sequence[int], level: float) -> FloatArray:
-        """Return the confidence intervals for columns `positions`, (K', len(positions), 2)."""
+        """Return the confidence intervals (K', len(positions), 2) for columns `positions`."""
         from scipy.special import chdtri
 
         drop, directions = 0.5 * float(chdtri(1, 1 - level)), self._list_directions(positions)
@@ -232,7 +237,7 @@ class Profile:
         return limits
 
     def compute_p_values(self, positions: Sequence[int]) -> FloatArray:
-        """Return p-values of the likelihood-ratio tests that individual coefficients are zero, (K', len(positions))."""
+        """Return p-values (K', len(positions)) of the likelihood-ratio tests that individual coefficients are zero."""
         directions = self._list_directions(positions)
         p_values = np.empty(directions.shape[:2])
         for a, j in np.ndindex(p_values.shape):
@@ -245,7 +250,7 @@ class Profile:
         return self._test_zero(np.concatenate(self._list_directions(positions)[: self._contrasts.n_free_classes]))
 
     def _list_directions(self, positions):
-        """Return the directions of the coefficients of columns `positions`, (K', len(positions), n)."""
+        """Return the directions (K', len(positions), n) of the coefficients of columns `positions`."""
         units = self._contrasts.list_units(positions).toarray()[:, self._maximum.likelihood.positions]
         return units.reshape(len(self._contrasts.matrix), len(positions), -1)
 

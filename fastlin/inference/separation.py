@@ -1,8 +1,8 @@
 """Separation: decide whether the maximum of the likelihood exists, and name the columns that separate the classes.
 
-A direction v separates the classes if no row has a larger score x v_k for another class than for its own, and some row
-has a smaller one (Albert and Anderson 1984). The separation is complete if every row has a larger score for its own
-class than for all others, and quasi-complete otherwise.
+A direction v separates the classes if no row has a larger score x v_k for another class than for its own class, and
+some row has a smaller score for another class (Albert and Anderson 1984). The separation is complete if every row has a
+larger score for its own class than for all others, and quasi-complete otherwise.
 
 `certifies_maximum` proves from standard errors that the maximum exists. If it cannot, `find_separation` tries single
 columns, the directions in which the fit moves, and a linear program (Konis 2007, chapter 4), and verifies a direction
@@ -27,8 +27,8 @@ from fastlin.objective.point import Point
 from fastlin.objective.self_concordance import bound_rows
 from fastlin.typing import Array, BoolArray, FloatArray
 
-# Differences of scores up to ZERO_TOL, relative to the largest possible one, may be rounding error. Differences above
-# NONZERO_TOL are not.
+# Differences of scores may be rounding error if they are at most ZERO_TOL, relative to the largest possible difference.
+# Differences above NONZERO_TOL are not rounding error.
 ZERO_TOL, NONZERO_TOL = 1e-9, 1e-7
 # The maximum exists if the Newton decrement times the largest standard error of a score is below 1; 0.5 allows for
 # rounding error.
@@ -43,7 +43,7 @@ MAX_VARIABLES, MAX_ENTRIES = 1_000, 8_000_000
 MAX_REFINED = 200
 # The strictest tolerance that HiGHS accepts, and the largest objective that is treated as zero.
 LP_TOL, OBJECTIVE_TOL = 1e-10, 1e-9
-# Minimum number of rows in the first program, and growth factor per further program.
+# Minimum number of rows in the first program, and the factor by which each further program is larger.
 MIN_ROWS, GROWTH = 500, 8
 # Iteration limit for HiGHS, which may not terminate if columns are nearly collinear
 # (docs/benchmarks/design-choices.md: separation program).
@@ -94,8 +94,8 @@ def check_separation(
 ) -> None:
     """Raise a SeparationError if the maximum of the likelihood does not exist, and warn if that is undecided.
 
-    step (K, d + 1) is the Newton step from a point near the maximum, if known. No warning is issued if stacklevel is
-    None.
+    `step` (K, d + 1) is the Newton step from a point near the maximum, if it is known. No warning is issued if
+    `stacklevel` is None.
     """
     separation = find_separation(point.objective, point.parameters, step)
     if isinstance(separation, Separation):
@@ -158,7 +158,7 @@ def _expects_maximum(curvature):
 
 
 def _find_largest_error(objective, inverse):
-    """Return the largest standard error of a score of any row, including rounding error, from the inverse Hessian."""
+    """Return the largest standard error of any score, including rounding error. `inverse` is the inverse Hessian."""
     (K, size), largest = objective.shape, 0.0
     blocks = [inverse[first : first + size, first : first + size] for first in range(0, K * size, size)]
     for part in _split_rows(objective):
@@ -171,7 +171,7 @@ def _find_largest_error(objective, inverse):
 
 
 def _evaluate_form(rows, matrix):
-    """Return x' A x for each row (m, d + 1). Uses einsum, because BLAS results depend on the number of threads."""
+    """Return x' A x for each row x. This uses einsum, because BLAS results depend on the number of threads."""
     return np.einsum("ij,ij->i", np.einsum("ij,jk->ik", rows, matrix), rows)
 
 
@@ -180,12 +180,12 @@ def find_separation(
 ) -> Separation | str | None:
     """Return a separation of the classes by unpenalized columns, or None if there is none.
 
-    Returns a string with the reason if neither a separation nor a maximum of the likelihood could be established.
+    Return a string with the reason if neither a separation nor a maximum of the likelihood could be established.
     """
     directions = [parameters] if step is None else [parameters, step]
     candidates = [_check_direction(objective, direction) for direction in directions]
     if step is not None and not any(candidates):
-        # Newton steps without a line search may have diverged.
+        # Newton steps may have diverged, because they have no line search.
         parameters = approach_optimum(objective, []).parameters
         candidates = [_check_direction(objective, parameters)]
     fitted = max(filter(None, candidates), key=lambda separation: separation.is_complete, default=None)
@@ -204,7 +204,10 @@ def find_separation(
 
 
 def is_free(objective: Objective) -> BoolArray:
-    """Return which columns, (d + 1,), are unpenalized and not all zero, so that their coefficients may be infinite."""
+    """Return a mask (d + 1,) of the columns that are unpenalized and not all zero.
+
+    Their coefficients may be infinite.
+    """
     return find_active_columns(objective) & (objective.penalty.curvatures == 0)
 
 
@@ -233,9 +236,10 @@ def count_margins(
 ) -> FloatArray:
     """Return counts of rows (2 + n_classes^2,), as a term of `Passes.sum_curvature`.
 
-    The counts are the numbers of rows that violate the direction, of rows that it does not separate, and, for each pair
-    of classes, of rows whose score for the other class is smaller. A difference above `zero` is a violation, and a
-    difference above `nonzero` separates a pair.
+    The first count is the number of rows that violate the direction, by a difference of scores above
+    `zero`. The second is the number of rows that the direction does not separate. For each pair of classes,
+    another count is the number of rows of the first class whose score for the second class is smaller by
+    more than `nonzero`.
     """
     is_label = find_row_classes(passes, n_classes)
     scores, margins = compute_margins(passes, direction, is_label)
@@ -275,7 +279,7 @@ def compute_margins(passes: Passes, direction: FloatArray, is_label: BoolArray) 
 
 
 def _choose_tolerances(objective, direction):
-    """Return the largest difference of scores that may be rounding error, and the smallest that certainly is not."""
+    """Return the largest difference of scores that may be rounding error, and the smallest difference that is not."""
     sizes = np.abs(direction).max(axis=0)
     size = float(np.sum(sizes * bound_rows(objective.coordinates)))
     # Scores lose digits to cancellation if the values of a column are far from zero.
@@ -284,7 +288,10 @@ def _choose_tolerances(objective, direction):
 
 
 def find_separating_columns(objective: Objective, is_complete: bool = False) -> Separation | None:
-    """Return the columns that each separate some classes from the others; exact, because it only compares entries."""
+    """Return the columns that each separate some classes from the others.
+
+    This is exact, because it only compares entries.
+    """
     lows, highs = _find_ranges(objective)
     order = np.lexsort((highs, lows), axis=0)
     starts = np.take_along_axis(lows, order, axis=0)[1:]
@@ -295,7 +302,7 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
     columns, sides = np.flatnonzero(is_cut.any(axis=0)).tolist(), []
     for j in columns:
         cuts, low, high = np.flatnonzero(is_cut[:, j]), lows[:, j].min(), highs[:, j].max()
-        # The chosen cut has the fewest classes on its sides, where a side on which the column is constant is ignored.
+        # The chosen cut has the fewest classes on its sides. A side on which the column is constant is not counted.
         sizes = (cuts + 1) * (low < ends[cuts, j]) + (len(ends) - cuts) * (high > starts[cuts, j])
         cut = cuts[np.argmin(sizes)]
         largest, smallest = float(ends[cut, j]), float(starts[cut, j])
@@ -306,7 +313,7 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
 
 
 def _find_ranges(objective):
-    """Return the smallest and largest value of each column among the rows of each class, (n_classes, d) each."""
+    """Return the minimum (n_classes, d) and the maximum (n_classes, d) of each column within each class."""
     n_classes, d = objective.rows.n_classes, objective.matrix.shape[1]
     lows, highs = np.full((n_classes, d), np.inf), np.full((n_classes, d), -np.inf)
     for part in _split_rows(objective):
@@ -329,7 +336,8 @@ def _split_rows(objective: Objective) -> Iterator[Passes]:
 def _solve_programs(objective, parameters):
     """Return the Separation found by linear programs, None if there is none, or the reason if this is undecided.
 
-    The first program contains the rows with the smallest margins. More rows are added if its direction violates others.
+    The first program contains the rows with the smallest margins. If its direction violates other rows, the next
+    program contains more rows.
     """
     rows, (K, size) = objective.rows, objective.shape
     if K * size > MAX_VARIABLES:
@@ -355,8 +363,8 @@ def _solve_programs(objective, parameters):
 def _solve_program(gain, rows, is_label):
     """Return the direction (K, d + 1) of the largest gain that violates no row, or None if the gain is zero.
 
-    The absolute values of the direction sum to at most one. is_label (m, n_classes) marks the classes of the rows (m, d
-    + 1). Returns a string with the reason if HiGHS did not solve the program.
+    The absolute values of the direction sum to at most one. `is_label` (m, n_classes) marks the classes of `rows` (m, d
+    + 1). Return a string with the reason if HiGHS did not solve the program.
     """
     from scipy import optimize, sparse
 
@@ -390,7 +398,7 @@ def _solve_program(gain, rows, is_label):
 
 
 def find_violated(objective: Objective, direction: FloatArray, max_rows: int) -> tuple[FloatArray, BoolArray]:
-    """Return the rows [x~, 1] with the smallest margins in a direction, (m, d + 1), and their classes."""
+    """Return the rows [x~, 1] (m, d + 1) with the smallest margins in a direction, and their classes."""
     classes, margins = [], []
     for part in _split_rows(objective):
         classes.append(find_row_classes(part, objective.rows.n_classes))

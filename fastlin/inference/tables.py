@@ -129,7 +129,7 @@ def write_summary(inference: Inference, level: float) -> Summary:
 
 
 def _list_facts(inference):
-    """Return the lines above the table as a dict of strings."""
+    """Return the facts above the table of estimates, as a dict of strings."""
     basis = inference._basis
     covariance = COVARIANCES[basis.covariance]
     if basis.n_clusters:

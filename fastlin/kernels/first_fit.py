@@ -15,7 +15,7 @@ from fastlin.kernels.machine.libraries import numba, target_context
 
 
 def list_tasks() -> dict[str, Callable[[], Any]]:
-    """Return functions that compile one kernel each, slowest first, keyed by the names of the files with the code."""
+    """Return a dict from file names to functions, slowest first. Each function compiles the kernel of its file."""
     vector, matrix, tiles, positions = np.ones(1), np.ones((1, 1)), np.ones((1, 1, 1)), np.ones((1, 1), np.int64)
     rows = columnwise.TiledRows(tiles, positions, matrix, tiles, tiles, 1, False)
     descent = quasi_newton.Descent.at(matrix, 1.0, vector, vector, 0.0, 0.0)
@@ -40,5 +40,5 @@ def list_tasks() -> dict[str, Callable[[], Any]]:
 
 
 def main(folder: str) -> None:
-    """Compile kernels in parallel with the process that uses the same folder of tasks."""
+    """Compile kernels in parallel with another process, which takes tasks from the same folder."""
     background_compilation.work(folder, list_tasks())

@@ -1,7 +1,7 @@
 """The versions of Numba that fastlin is tested with.
 
-Kernels call LLVM intrinsics by name, and the signatures of intrinsics change between LLVM releases. Numba's classes for
-compiled code are not public. Other versions may therefore fail or crash the process.
+Kernels call LLVM intrinsics by name, and the signatures of these intrinsics change between LLVM releases. Numba's
+classes for compiled code are not public. With other versions of Numba, kernels may therefore fail or crash the process.
 """
 
 import importlib.metadata
@@ -17,7 +17,7 @@ def check_numba() -> None:
     try:
         version = importlib.metadata.version("numba")
     except importlib.metadata.PackageNotFoundError:
-        # A frozen application may have no metadata; the authors of the application test it.
+        # A frozen application may contain no metadata. Its authors are responsible for testing it.
         return
     if ".".join(version.split(".")[:2]) not in TESTED:
         LOGGER.warning(

@@ -67,8 +67,8 @@ MAX_COPIED_NUMBERS, MAX_COPIED_PRODUCTS, MIN_COUNTED_COLUMNS = 1 << 17, 1 << 25,
 # If X has at most MAX_COPIED_NUMBERS numbers and its scores take at most this many products, a kernel that compiles
 # faster computes the scores.
 MAX_SMALL_SCORE_PRODUCTS = 1 << 21
-# With at least MANY_CLASSES classes, blocks have at least BLOCK_ROWS rows, because each block allocates sums and
-# coefficients (docs/benchmarks/design-choices.md: blocks with many classes).
+# With at least MANY_CLASSES classes, blocks have at least BLOCK_ROWS rows, because each block allocates
+# sums and coefficients (docs/benchmarks/design-choices.md: blocks with many classes).
 MANY_CLASSES, BLOCK_ROWS = 32, 512
 # Passes over levels loop over the columns of a tile one at a time, so long tiles are faster
 # (docs/benchmarks/design-choices.md: tiles of levels).
@@ -78,10 +78,10 @@ COLUMNWISE_WORK = 4
 # In a column-wise copy, a column with at most one nonzero value in this many rows is stored as entries.
 SPARSITY = 8
 # The number of values, and the minimum number of rows, that are scaled before they are written as columns. They fit
-# into the second-level cache.
+# into the L2 cache.
 TRANSPOSED_NUMBERS, MIN_TRANSPOSED_ROWS = 1 << 15, 64
-# A panel of dense X takes about PANEL_BYTES bytes. Its number of columns is a multiple of PANEL_COLUMNS and at most
-# MAX_COLUMNS.
+# A panel of dense X takes about PANEL_BYTES bytes. Its number of columns is a multiple of PANEL_COLUMNS and
+# at most MAX_COLUMNS.
 PANEL_BYTES = 1 << 21
 PANEL_COLUMNS = 32
 MAX_COLUMNS = 256
@@ -91,7 +91,10 @@ ROWS_PER_PRODUCT = 24
 
 
 class DenseMatrix(Matrix):
-    """X of shape (n, d), in place or copied to one of DTYPES; `layers` (2, n, d) is the view from `any_layout`."""
+    """Dense X of shape (n, d), in place or converted to one of DTYPES.
+
+    `layers` (2, n, d) is the view that `any_layout` returns.
+    """
 
     def __init__(self, X: Array) -> None:
         if X.dtype not in DTYPES:
@@ -104,7 +107,7 @@ class DenseMatrix(Matrix):
 
     @cached_property
     def longest_row(self) -> int:
-        """The largest number of consecutive additions; each lane of a vector has a separate sum."""
+        """The largest number of consecutive additions. Each lane of a SIMD vector has a separate sum."""
         return min(self.shape[1], self.shape[1] // min(4, VECTOR_BYTES // 8) + 8)
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
@@ -113,8 +116,8 @@ class DenseMatrix(Matrix):
         row_weights = np.empty(0) if weights is None else weights
         if 0 < self.X.size <= MAX_COPIED_NUMBERS:
             background_compilation.begin("fastlin.kernels.first_fit")
-        # Sums are relative to the heaviest row. Relative to a light outlier, rounding error would dominate the
-        # variance.
+        # Sums are relative to the row with the largest weight. If they were relative to an outlier with a small weight,
+        # rounding error would dominate the variance.
         heaviest = 0 if weights is None else int(np.argmax(weights))
         total, weight = (float(n), 1.0) if weights is None else (float(weights.sum()), float(weights[heaviest]))
         origins = self.X[heaviest].astype(np.float64)
@@ -126,7 +129,7 @@ class DenseMatrix(Matrix):
         return Columns(*columns)
 
     def gram(self, weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return sum over i of weights[i] [x_i, 1] [x_i, 1]', (d + 1, d + 1), in ``precision``; weights (n,)."""
+        """Return the matrix (d + 1, d + 1), sum over i of weights[i] [x_i, 1] [x_i, 1]', in ``precision``."""
         n, d = self.shape
         samples = Samples(np.empty(0, np.int64), np.zeros(n, np.int32), np.empty(0))
         passes = self.passes(samples, Scaling(np.ones(d), np.zeros(d)), 1)
@@ -164,13 +167,13 @@ class DenseMatrix(Matrix):
                 return self.X[rows]
             # mode="clip" avoids a temporary copy (docs/benchmarks/design-choices.md: rows taken by NumPy).
             return np.take(self.X, rows, axis=0, out=out, mode="clip")
-        # NumPy would convert the rows in a temporary copy on one thread.
+        # NumPy would convert the rows on one thread, with a temporary copy.
         rows = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
         run_blocks(fill_block_rows, count_blocks(*out.shape), self.layers, rows, out)
         return out
 
     def _transpose(self, precision):
-        """Return columns with few nonzero values as entries and the others as dense columns.
+        """Return a column-wise copy. Columns with few nonzero values are stored as entries, and the others densely.
 
         Integers of at most two bytes are copied unchanged. Columns of other types are scaled and centered.
         """
@@ -249,7 +252,10 @@ class Plan(NamedTuple):
 
 
 class DensePasses(Passes):
-    """Passes over the rows in place; if `allows_folding`, scale and shift are folded into the coefficients."""
+    """Passes that read the rows in place.
+
+    If `allows_folding` permits it, scale and shift are folded into the coefficients.
+    """
 
     def __init__(
         self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int, levels: Levels | None = None
@@ -268,13 +274,13 @@ class DensePasses(Passes):
 
     @property
     def longest_row(self) -> int:
-        """See `Passes.longest_row`; a transposed tile adds the columns one after the other."""
+        """See `Passes.longest_row`; a pass over a transposed tile adds the columns one after the other."""
         K, size = self.shape
         return size - 1 if uses_transposed_tile(size - 1, K) else super().longest_row
 
     @property
     def longest_sum(self) -> int:
-        """See `Passes.longest_sum`; it is the rows per tile, plus the tiles per block, plus the number of blocks."""
+        """See `Passes.longest_sum`. It is rows per tile + tiles per block + number of blocks."""
         tile_rows, n_blocks = self._plan(np.float64).tile_rows, self._n_blocks
         return tile_rows - (-self._n_rows // (tile_rows * n_blocks)) + n_blocks
 
@@ -324,8 +330,8 @@ class DensePasses(Passes):
         K, size = self.shape
         precision = probabilities.dtype.type
         if K == 1:
-            # Computed in place, because each temporary array of n numbers takes a tenth of the time of a small Gram
-            # matrix.
+            # These operations are in place, because each temporary array of n numbers takes a tenth of the time of a
+            # small Gram matrix.
             curvature = 1 - probabilities
             curvature *= probabilities
             if len(self.samples.weights):
@@ -396,7 +402,7 @@ class ColumnPasses(DensePasses):
 
     @property
     def longest_sum(self) -> int:
-        """See `Passes.longest_sum`; it is the number of rows per tile plus the number of tiles."""
+        """See `Passes.longest_sum`. It is rows per tile + number of tiles."""
         return sum(count_tiles(self._n_rows, self.shape[1]))
 
     def tile(self, intercept: float = 1.0) -> TiledRows:

@@ -1,4 +1,4 @@
-"""The interface that every format of X implements: `Matrix`, the statistics `Columns`, and the `Passes` over rows."""
+"""The interface that every format of X implements: `Matrix`, `Columns` and the `Passes` over rows."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ MIN_FLOAT32_WORK = 20_000_000
 # pays off within one pass; copying half of them pays off only after several passes (docs/benchmarks/design-choices.md:
 # copied rows).
 MAX_COPIED_FRACTION = 0.25
-# The bytes of rows and scores per step of a loop that does not need all scores at once.
+# The number of bytes of rows and scores per step of a loop that does not need all scores at once.
 SCORE_BYTES = 8 << 20
-# The bytes of probabilities per step of a loop that does not store all probabilities.
+# The number of bytes of probabilities per step of a loop that does not store all probabilities.
 PROBABILITY_BYTES = 32 << 20
 
 Sum = TypeVar("Sum")
 
 
 class Columns(NamedTuple):
-    """Statistics of the columns of X with row weights s: arrays of shape (d,), float64."""
+    """Weighted statistics of the columns of X, as float64 arrays of shape (d,)."""
 
     mean: np.ndarray
-    # The rounding error of the means. It matters if the standard deviation of a column is small relative to its mean.
+    # The rounding error of the means. It matters if the standard deviation of a column is small relative to the mean.
     remainder: np.ndarray
     # The variance is zero if all rows of positive weight have the same value or if the squares underflow. It is
     # infinite if the squares overflow.
     variance: np.ndarray
-    smallest: np.ndarray  # over all rows, including those of weight zero, like `largest`
+    smallest: np.ndarray  # over all rows, including rows of weight zero, like `largest`
     largest: np.ndarray
 
     @property
@@ -81,7 +81,10 @@ class Columns(NamedTuple):
         return bool(self.magnitude.max(initial=0.0) < np.inf)
 
     def choose_coordinates(self) -> tuple[FloatArray, FloatArray]:
-        """Return scale (powers of two) and shift, (d,) each; x scale + shift has mean 0, standard deviation near 1."""
+        """Return scale and shift, of shape (d,) each.
+
+        Scales are powers of two. The columns x scale + shift have mean 0 and a standard deviation near 1.
+        """
         standard_deviation = self.standard_deviation
         exponents = -np.log2(standard_deviation, where=standard_deviation > 0, out=np.zeros_like(standard_deviation))
         scale = 2.0 ** np.clip(np.round(exponents), -1000, 1000)
@@ -89,13 +92,16 @@ class Columns(NamedTuple):
 
 
 def merge_column_statistics(totals: FloatArray, moments: Sequence[Columns]) -> Columns:
-    """Return the Columns of all rows from the Columns and the weights (B,), not all zero, of the blocks."""
+    """Return the column statistics of all rows.
+
+    `moments` contains the statistics of B blocks, and `totals` (B,) their total weights, which must not all be zero.
+    """
     mean, remainder, variance, smallest, largest = (np.array(values) for values in zip(*moments, strict=True))
     fractions = (totals / totals.sum())[:, None]
     has_weight = totals > 0
     with np.errstate(over="ignore", invalid="ignore"):
-        # Sums are relative to the mean of the heaviest block, so a constant column has its exact mean and zero
-        # variance.
+        # Sums are relative to the mean of the block with the largest weight, so a constant column has its exact mean
+        # and zero variance.
         origin = mean[np.argmax(totals)]
         distances, fractions = (mean - origin + remainder)[has_weight], fractions[has_weight]
         shift = np.add.reduce(fractions * distances)
@@ -160,9 +166,9 @@ class Matrix:
 
     @property
     def shift_roundings(self) -> float:
-        """The value of `Passes.shift_roundings` for columns whose shifts are added as one sum instead of per entry.
+        """The value of `Passes.shift_roundings` for columns whose shifts are added as one sum.
 
-        It is at least two, the number for the derivative with respect to a coefficient.
+        The value is at least two, which is the value for the derivative with respect to a coefficient.
         """
         return max(2.0, 1 + (self.shape[1] + 1) / (self.longest_row + 4))
 
@@ -177,22 +183,28 @@ class Matrix:
         return not self.is_sparse and self.n_entries * n_rows_coef >= MIN_FLOAT32_WORK
 
     def count_gram_work(self) -> int:
-        """Return the multiply-adds of a Gram matrix of the columns. A product of two sparse entries costs four."""
+        """Return the multiply-adds of a Gram matrix of the columns. A product of two sparse entries counts as four."""
         n, d = self.shape
         return 4 * self.n_entries**2 // max(1, n) if self.is_sparse else n * (d + 1) ** 2
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
-        """Return the Columns with row weights (n,); None means all ones. Non-finite values do not raise an error."""
+        """Return the column statistics for row weights (n,); None means all ones.
+
+        Non-finite values do not raise an error.
+        """
         raise NotImplementedError
 
     def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return X coef' + intercept, of shape (n, K) and the type of coef (K, d)."""
+        """Return the scores X coef' + intercept (n, K), in the type of `coef` (K, d)."""
         scores = np.empty((self.shape[0], len(coef)), coef.dtype)
         self.score(coef, intercept, scores, NO_ROWS)
         return scores
 
     def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
-        """Return the class with the largest score of each row (n,), the first one in a tie; for K = 1, score > 0."""
+        """Return the index (n,) of the class with the largest score of each row.
+
+        In a tie, it is the first class. For K = 1, it is 1 if the score is positive, otherwise 0.
+        """
         best = np.empty(self.shape[0], np.int64)
         self.score(coef, intercept, np.empty((0, len(coef)), coef.dtype), best)
         return best
@@ -218,7 +230,7 @@ class Matrix:
         return not self.lies_in_memory
 
     def parts(self) -> Iterator[tuple[str, Matrix]]:
-        """Yield the name of each part of X, for error messages, and its matrix."""
+        """Yield the name of each part of X, for error messages, and the matrix of the part."""
         yield "X", self
 
     def transposed(self, precision: FloatType, features: IntArray | None = None) -> Transposed:
@@ -232,7 +244,10 @@ class Matrix:
         raise NotImplementedError
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> Any:
-        """Return the products with the row Gram matrix G; allows_gram is True if G fits into memory and is accurate."""
+        """Return an object that multiplies by the row Gram matrix G.
+
+        `allows_gram` is true if G fits into memory and is accurate.
+        """
         raise NotImplementedError
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> Passes:
@@ -243,11 +258,12 @@ class Matrix:
 class Passes:
     """Sums over rows from which an objective is computed: one pass per sum, without division by the total weight.
 
-    All sums use the scaled rows x~ = x scale + shift, with a float64 Scaling. Parameters and sums have the shape (K, d
-    + 1). K is 1 for two classes and the number of classes otherwise. `lies_in_cache` is True if a pass reads a copy
-    that fits into the second-level cache of a core. `shift_roundings`, a number or (d,), is the rounding error of a
-    column's shift relative to that of a product. It is zero if entries are centered first. `gram_lengths`, a number or
-    (d,), is the norm of a column as Gram matrices use it, relative to the centered column.
+    All sums use the scaled rows x~ = x scale + shift, with a float64 Scaling. Parameters and sums have the
+    shape (K, d + 1). K is 1 for two classes and the number of classes otherwise. `lies_in_cache` is True if
+    a pass reads a copy that fits into the L2 cache of a CPU core. `shift_roundings` is the rounding error
+    of the shift of a column, relative to the rounding error of a product. It is zero if entries are
+    centered first. `gram_lengths` is the norm of a column in Gram matrices, relative to the norm of the
+    centered column. Each of the two is a number or has shape (d,).
     """
 
     _n_blocks: int  # the number of row blocks; each block has its own loss
@@ -266,29 +282,30 @@ class Passes:
 
     @property
     def longest_row(self) -> int:
-        """The largest number of additions that a term of a linear predictor takes part in, excluding the intercept."""
+        """The largest number of additions per term of a linear predictor, excluding the addition of the intercept."""
         return self._matrix.longest_row
 
     @property
     def longest_sum(self) -> int:
-        """The largest number of additions that a term of a sum over rows takes part in, for any order of summation."""
+        """The largest number of additions per term of a sum over rows, for any order of summation."""
         return self._n_rows + MAX_BLOCKS
 
     def measure_error_weights(self, sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the error bound weights (d,) of a score per unit of parameter, and of a slope per unit of residual.
 
-        sizes (d,) are the sizes of the scaled columns. If shifts are added after the sum, they contribute at most twice
-        to the error of a slope: raw entries may be larger by the shift, and the shift times the sum of the residuals is
-        added.
+        `sizes` (d,) are the sizes of the scaled columns. If shifts are added after the sum, they contribute at most
+        twice to the error of a slope. The first contribution is that raw entries may be larger by the shift. The second
+        is that the shift times the sum of the residuals is added.
         """
         shifts = np.abs(self._scaling.shift)
         return sizes + self.shift_roundings * shifts, sizes + 2.0 * np.sign(self.shift_roundings) * shifts
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """Return sum s_i l_i; fill gradient (K, d + 1), float64, and probabilities (K, m) unless it is None.
+        """Return sum s_i l_i. Fill `gradient` (K, d + 1), float64, and `probabilities` (K, m) unless it is None.
 
-        The last column of parameters (K, d + 1), float64 or float32, contains the intercepts. Products with dense rows
-        are computed in the type of the parameters. All other products, and the sums over rows, are computed in float64.
+        `parameters` (K, d + 1) are float64 or float32. Their last column contains the intercepts. Products with dense
+        rows are computed in the type of the parameters. All other products, and the sums over rows, are computed in
+        float64.
         """
         losses = Losses(self._read, np.empty(self._n_blocks), ProbabilityOutput.of(probabilities))
         self._run(parameters, gradient, losses, None)
@@ -297,11 +314,11 @@ class Passes:
     def evaluate_batch(
         self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
     ) -> FloatArray:
-        """Return sum s_i l_i and, per pair of classes, sum s_i p_ik p_il over all rows of B problems: (1 + pairs, B).
+        """Return sum s_i l_i and, per pair of classes, sum s_i p_ik p_il over all rows of B problems.
 
-        Fill gradients (B k, d + 1), with k rows of coefficients per problem. B k is at most K; k is 1 for sparse rows.
-        labels (B, n) are uint8; empty weights (B, n) mean all ones. The result of a problem is bitwise independent of
-        the other problems and of B.
+        The result has shape (1 + n_pairs, B). Fill `gradients` (B k, d + 1), with k rows of coefficients per problem. B
+        k is at most K, and k is 1 for sparse rows. `labels` (B, n) are uint8. Empty `weights` (B, n) mean all ones. The
+        result of a problem is bitwise independent of the other problems and of B.
         """
         batch = ProblemBatch.over(labels, weights, self.samples.offsets, len(parameters) // len(labels), self._n_blocks)
         self._run(parameters, gradients, None, None, batch)
@@ -314,7 +331,10 @@ class Passes:
         return self._matrix.passes(self.samples._replace(offsets=NO_DOUBLE), self._scaling, self.shape[0])
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1), in its type."""
+        """Return the Hessian of sum s_i l_i at `probabilities` (K, m) times `direction` (K, d + 1).
+
+        The product is computed in the type of the probabilities.
+        """
         precision = probabilities.dtype.type
         curvature = Curvature(self._read.weigh().astype(precision, copy=False), probabilities)
         return self._run(direction.astype(precision, copy=False), np.empty(self.shape), None, curvature)
@@ -328,9 +348,10 @@ class Passes:
         return np.concatenate([scores for _, scores in self.score_parts(directions.astype(np.float64))])
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1), in ``precision``.
+        """Return matrices (C, d + 1, d + 1), sums over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', in ``precision``.
 
-        rows (m,), int64, are row indices of X; empty means all rows. Column i of row_weights (C, m) belongs to rows[i].
+        `rows` (m,), int64, are row indices of X; empty means all rows. Column i of `row_weights` (C, m) belongs to
+        rows[i].
         """
         rows = rows if len(rows) else np.arange(self._matrix.shape[0])
         grams = np.empty((len(row_weights), self.shape[1], self.shape[1]), precision)
@@ -339,7 +360,7 @@ class Passes:
         return grams
 
     def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
-        """Return the Hessian (K (d + 1), K (d + 1)) of sum s_i l_i at the probabilities (K, m), ordered by class."""
+        """Return the Hessian (K (d + 1), K (d + 1)) of sum s_i l_i at `probabilities` (K, m), ordered by class."""
         K, size = self.shape
         hessian = np.empty((K * size, K * size))
         blocks = hessian.reshape(K, size, K, size)
@@ -369,7 +390,7 @@ class Passes:
         return add(compute_term(part) for part in self.split(max_rows))
 
     def read_rows(self) -> FloatArray:
-        """Return the rows [x~, 1], dense, (m, d + 1), float64."""
+        """Return the rows [x~, 1] as a dense float64 array (m, d + 1)."""
         rows, (scale, shift) = self.samples.rows, self._scaling
         X = self._matrix.densify(rows if len(rows) else slice(None))
         scaled = np.ones((len(X), X.shape[1] + 1))
@@ -378,7 +399,7 @@ class Passes:
         return scaled
 
     def find_ranges(self) -> tuple[FloatArray, FloatArray]:
-        """Return the minimum and the maximum, (d,) each, of the unscaled columns over these rows."""
+        """Return the minimum (d,) and the maximum (d,) of the unscaled columns over these rows."""
         rows = self.samples.rows
         columns = (self._matrix.take(rows) if len(rows) else self._matrix).measure()
         return columns.smallest, columns.largest
@@ -400,7 +421,7 @@ class Passes:
             yield part, self._matrix.take(rows[part] if len(rows) else part).compute_scores(coef, intercept)
 
     def split(self, max_rows: int) -> Iterator[Passes]:
-        """Yield the `Passes` over consecutive chunks of at most max_rows rows."""
+        """Yield the `Passes` over consecutive chunks of at most `max_rows` rows."""
         if self._n_rows <= max_rows:
             # A pass without row indices is faster.
             yield self

@@ -1,8 +1,8 @@
-"""X in pieces of rows that need not be in memory, the sums over the pieces, and the memory budget of a fit.
+"""X in pieces, which are blocks or partitions of the rows, the sums over the pieces, and the memory budget of a fit.
 
-Each sum has a function that computes the term of one piece from the passes over it, and a function that adds the terms
-in the order of the pieces. `BlockMatrix` adds blocks in a loop; `fastlin.dask` adds partitions in a tree over the
-workers.
+Pieces need not be in memory. For each sum, one function computes the term of one piece from the passes over the piece,
+and another function adds the terms in the order of the pieces. `BlockMatrix` adds blocks in a loop; `fastlin.dask` adds
+partitions in a tree over the workers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fastlin.matrices.sparse import SparseMatrix, measure_gram_lengths
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 # A fit may use four times `budget_bytes`, an eighth of the size of X, so that its total memory is at most a quarter of
-# it.
+# the size of X.
 BUDGET_DIVISOR = 32
 # The budget has an upper limit because the data may be on disk or on other machines.
 MAX_BYTES = 1 << 30
@@ -38,7 +38,10 @@ Evaluated: TypeAlias = tuple[float, FloatArray]
 
 
 class PiecewiseMatrix(Matrix):
-    """X of shape (n, d) in pieces, all dense or all sparse; `pieces` lists the number of rows and the dtype of each."""
+    """X of shape (n, d) in pieces, which are all dense or all sparse.
+
+    `pieces` lists the number of rows and the dtype of each piece.
+    """
 
     lies_in_memory = False
 
@@ -57,7 +60,7 @@ class PiecewiseMatrix(Matrix):
 
 
 class PiecewisePasses(Passes):
-    """The sums over the rows of X in pieces. Subclasses access the pieces and add their terms."""
+    """The sums over the rows of X in pieces. Subclasses access the pieces and add the terms."""
 
     def __init__(self, matrix: PiecewiseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -68,7 +71,7 @@ class PiecewisePasses(Passes):
 
     @property
     def longest_sum(self) -> int:
-        """See `Passes.longest_sum`; it is the rows per piece, plus the blocks per piece, plus the number of pieces."""
+        """See `Passes.longest_sum`. It is rows per piece + blocks per piece + number of pieces."""
         pieces = self._matrix.pieces
         return max(n for n, _ in pieces) + MAX_BLOCKS + len(pieces)
 
@@ -86,7 +89,7 @@ class PiecewisePasses(Passes):
 
 
 def measure(matrix: Matrix, weights: FloatArray) -> Measured:
-    """Return the total weight and the column statistics of a piece; empty weights (m,) mean all ones."""
+    """Return the total weight and the column statistics of a piece. Empty `weights` (m,) mean all ones."""
     if not matrix.shape[0]:
         zeros, none = np.zeros(matrix.shape[1]), np.full(matrix.shape[1], np.inf)
         return 0.0, Columns(zeros, zeros, zeros, none, -none)
@@ -103,13 +106,16 @@ def merge(measured: Iterable[Measured]) -> Measured:
 
 
 def evaluate(passes: Passes, parameters: FloatArray, probabilities: FloatArray | None = None) -> Evaluated:
-    """Return the loss of a piece and its gradient at parameters (K, d + 1); fill probabilities unless it is None."""
+    """Return the loss of a piece and its gradient at `parameters` (K, d + 1).
+
+    Fill `probabilities` unless it is None.
+    """
     gradient = np.empty(parameters.shape)
     return passes.evaluate(parameters, probabilities, gradient), gradient
 
 
 def add_evaluated(evaluated: Iterable[Evaluated]) -> Evaluated:
-    """Return the loss and the gradient of several pieces combined; the first gradient is overwritten."""
+    """Return the loss and the gradient of several pieces combined. The first gradient is overwritten."""
     loss, gradient = next(evaluated := iter(evaluated))
     for other_loss, other in evaluated:
         loss += other_loss
@@ -128,7 +134,10 @@ def find_class_pair_gram(passes: Passes, probabilities: FloatArray) -> FloatArra
 
 
 def multiply_probabilities(passes: Passes, probabilities: FloatArray) -> FloatArray:
-    """Return sum over i of s_i [p_i, 1] [p_i, 1]' of a piece, (K + 1, K + 1), as a term of `Passes.sum_curvature`."""
+    """Return the sum (K + 1, K + 1) of s_i [p_i, 1] [p_i, 1]' over a piece.
+
+    It is a term of `Passes.sum_curvature`.
+    """
     precision, weights = probabilities.dtype.type, passes.samples.weigh()
     # Weights are divided by the largest weight, so that they do not overflow or underflow in float32.
     unit = weights.max(initial=0.0) or 1.0
@@ -138,8 +147,8 @@ def multiply_probabilities(passes: Passes, probabilities: FloatArray) -> FloatAr
 class BlockMatrix(PiecewiseMatrix):
     """X of shape (n, d) from a `fastlin.blocks.Blocks`. Each pass reads the blocks in the same order.
 
-    A thread reads the next block during the computations with the current block. `n_reads` is the number of complete
-    readings of all blocks.
+    A thread reads the next block while the kernels process the current block. `n_reads` is the number of times that all
+    blocks have been read completely.
     """
 
     def __init__(self, blocks: Any) -> None:
@@ -180,7 +189,7 @@ class BlockMatrix(PiecewiseMatrix):
             reader.shutdown()
 
     def count_read_bytes(self) -> int:
-        """Return the number of bytes that complete readings of all blocks have read so far."""
+        """Return the number of bytes read so far, without incomplete passes over the blocks."""
         return self.n_reads * self.blocks.nbytes
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
@@ -202,7 +211,7 @@ class BlockMatrix(PiecewiseMatrix):
         return DenseMatrix(taken)
 
     def _locate(self, rows):
-        """Yield, per block, the positions of its rows in ``rows``, the indices of these rows in it, and its matrix."""
+        """Yield, per block, the positions of its rows in ``rows``, their indices in the block, and the matrix."""
         for first, last, block in self.read():
             positions = np.flatnonzero((rows >= first) & (rows < last))
             yield positions, rows[positions] - first, block
@@ -253,14 +262,18 @@ class BlockPasses(PiecewisePasses):
             yield from passes.split(max_rows)
 
     def _add_over(self, rows, term, by_rows, *arguments):
-        """Return the sum over blocks of ``term(passes, by_rows of the block's rows, *arguments)``; rows are sorted."""
+        """Return the sum of ``term(passes, columns, *arguments)`` over blocks.
+
+        ``columns`` are the columns of `by_rows` that belong to a block. Column i of `by_rows` belongs to
+        ``rows[i]``. `rows` must be sorted.
+        """
         return add(
             term(passes, np.ascontiguousarray(by_rows[:, positions]), *arguments)
             for positions, passes in self._cut(rows)
         )
 
     def _cut(self, rows):
-        """Yield, for each block, the slice of the sorted row indices that lie in it, and the passes over these rows."""
+        """Yield, per block, the slice of the sorted ``rows`` that lie in the block, and the passes over these rows."""
         if (rows[1:] < rows[:-1]).any():
             raise ValueError("Passes over blocks require sorted row indices, but `rows` is not sorted. Sort it first.")
         for first, last, block in self._matrix.read():
@@ -282,7 +295,7 @@ def _compute_gram(passes, row_weights, precision):
 
 
 def _insert_columns(columns, features, d):
-    """Return a Transposed of d columns that contains the columns ``features``; all other columns are empty."""
+    """Return a column-wise copy with d columns. It contains the columns ``features``; all other columns are empty."""
     positions, lengths, scale, shift = np.full(d, -1), np.zeros(d, np.int64), np.ones(d), np.zeros(d)
     positions[features], lengths[features] = columns.positions, np.diff(columns.starts)
     scale[features], shift[features] = columns.scale, columns.shift

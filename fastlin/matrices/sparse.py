@@ -47,16 +47,15 @@ from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 # MIN_DENSE_WORK multiply-adds (docs/benchmarks/design-choices.md: sparse mini-batches).
 MAX_DENSITY = 0.03
 MIN_DENSE_WORK = 2_000_000
-# Gram matrices center columns whose mean exceeds FAR standard deviations entry by entry. Centering the sums would
-# multiply the rounding error by the square of that ratio.
+# If the mean of a column exceeds FAR standard deviations, Gram matrices center each entry of the column. Centering the
+# sums would multiply the rounding error by the square of this ratio.
 FAR = 8
-# The number of rows of a Gram matrix that are centered together. With 1,000 columns they fit into the second-level
-# cache.
+# The number of rows of a Gram matrix that are centered together. With 1,000 columns they fit into the L2 cache.
 ROWS_CENTERED = 64
 # The number of values that are compared with one before all values are compared.
 N_PROBED_VALUES = 64
-# The maximum size of the residuals between the pass over rows and the pass over columns, unless the coefficients are
-# larger.
+# The maximum size of the residuals that are stored between the pass over rows and the pass over columns, unless the
+# coefficients are larger.
 RESIDUAL_BYTES = 8 << 20
 # The rows per tile of a pass that reads X only by rows and stores only scores.
 TILE_ROWS = 512
@@ -69,7 +68,7 @@ ENTRIES_PER_SUM = 4
 
 
 class SparseMatrix(Matrix):
-    """X of shape (n, d), real numbers, in CSR format in place and, once needed, a copy in CSC format.
+    """Sparse X of shape (n, d) with real entries. CSR arrays are read in place, and CSC copies are made when needed.
 
     If entries are unsorted or duplicated, passes read a copy. The constructor raises a ValueError if X is not
     two-dimensional or not real, or if its arrays are inconsistent.
@@ -124,12 +123,12 @@ class SparseMatrix(Matrix):
         total = float(n) if weights is None else float(weights.sum())
         outputs = mean, variance, smallest, largest = np.empty((4, d))
         run_blocks(fill_block_sparse_statistics, len(borders) - 1, columns, borders, n, row_weights, total, *outputs)
-        # The remainder is zero because the other sums are not centered, so their rounding error is as large as that of
-        # the mean.
+        # The remainder is zero because the other sums are not centered, so their rounding error is as large as the
+        # rounding error of the mean.
         return Columns(mean, np.zeros(d), variance, smallest, largest)
 
     def _measure_by_rows(self, n_blocks):
-        """Return the Columns of unweighted rows from sums over row blocks, without a transposed copy of X."""
+        """Return the column statistics of unweighted rows from sums over row blocks, without a transposed copy of X."""
         n, d = self.shape
         borders = cut_lines(self.entries.indptr, n_blocks)
         sums, squares = np.empty((n_blocks, d, 4)), np.empty((n_blocks, d))
@@ -180,7 +179,10 @@ class SparseMatrix(Matrix):
         return self.X[rows].astype(dtype, copy=False)
 
     def _transpose(self, precision):
-        """Return columns far from zero, which have few zeros, as centered dense columns, and others as entries."""
+        """Return a column-wise copy.
+
+        Columns far from zero have few zeros, and are stored as centered dense columns. Others are stored as entries.
+        """
         values, indices, starts = compressed(self.csc)
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
@@ -189,7 +191,7 @@ class SparseMatrix(Matrix):
         positions = np.full(d, -1)
         positions[far] = np.arange(len(far))
         for row, j in zip(panel, far, strict=True):
-            # Computed in float64, so that the column is centered before it is rounded to float32.
+            # The column is centered in float64, before it is rounded to float32.
             whole = np.zeros(n)
             whole[indices[starts[j] : starts[j + 1]]] = values[starts[j] : starts[j + 1]]
             row[:] = whole * scale[j] + shift[j]
@@ -214,7 +216,7 @@ class SparseMatrix(Matrix):
         return SparseRowProducts(self.csr, self.csc, n_rows_coef, factors)
 
     def copies(self, rows: IntArray) -> bool:
-        """See `Matrix.copies`; the criterion is the number of entries, because a few rows may have most of them."""
+        """See `Matrix.copies`; the criterion is the number of entries, because a few rows may contain most."""
         starts = self.csr.indptr
         return len(rows) > 0 and int(np.sum(starts[rows + 1] - starts[rows])) <= MAX_COPIED_FRACTION * self.n_entries
 
@@ -227,7 +229,7 @@ class SparseMatrix(Matrix):
         return self.csr[rows].toarray()
 
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
-        """Return sum over i of row_weights[i] [x~_i, 1] [x~_i, 1]', (d + 1, d + 1), float64, over row indices (m,)."""
+        """Return the float64 matrix (d + 1, d + 1), sum over `rows` (m,) of row_weights[i] [x~_i, 1] [x~_i, 1]'."""
         far = np.abs(scaling.shift) > FAR
         if far.any():
             others = Scaling(np.where(far, 1.0, scaling.scale), np.where(far, 0.0, scaling.shift))
@@ -269,7 +271,7 @@ class SparsePasses(Passes):
     def evaluate_batch(
         self, parameters: FloatArray, labels: Array, weights: FloatArray, gradients: FloatArray
     ) -> FloatArray:
-        """See `Passes.evaluate_batch`; sums are separate for each part of the rows and each group of problems."""
+        """See `Passes.evaluate_batch`; sums are separate for each row block and each group of problems."""
         matrix, (scale, shift), (n, d) = self._matrix, self._scaling, self._matrix.shape
         n_problems = len(parameters)
         n_groups = -(-n_problems // PROBLEMS_PER_GROUP)
@@ -312,7 +314,10 @@ class PassesByRows(SparsePasses):
 
 
 class PassesByColumns(SparsePasses):
-    """Passes that read X by rows for residuals, then by columns for the gradient; small row subsets are copied."""
+    """Passes that read X by rows for residuals, then by columns for the gradient.
+
+    Small subsets of the rows are copied.
+    """
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -375,12 +380,15 @@ class PassesByColumns(SparsePasses):
 
 
 def measure_gram_lengths(shift: FloatArray) -> FloatArray:
-    """Return `Passes.gram_lengths` for columns with this shift (d,); columns FAR from zero are centered."""
+    """Return `Passes.gram_lengths` for columns with shifts (d,). Columns far from zero are centered."""
     return np.hypot(1, np.where(np.abs(shift) > FAR, 0, shift))
 
 
 def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatArray:
-    """Fill table (d, columns) with the transpose of scale times coef; return intercepts (K,) with the shift."""
+    """Fill `table` (d, n_columns) with the transpose of scale times coef.
+
+    Return the intercepts (K,) including the shifts.
+    """
     n_blocks = cut_work(NUMBER_WORK * table.size, len(table))
     shifts = np.empty((n_blocks, len(coef)))
     run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef, np.float64), scaling, table, shifts)
@@ -433,7 +441,10 @@ def count_starts(indptr: IntArray, rows: IntArray) -> IntArray:
 
 
 def cut_lines(starts: IntArray, n_blocks: int) -> IntArray:
-    """Return the n_blocks + 1 borders of blocks of lines with about equal work; line i starts at entry starts[i]."""
+    """Return the n_blocks + 1 borders of blocks of rows or columns with about equal work.
+
+    Row or column i starts at entry starts[i].
+    """
     n_lines, origin = len(starts) - 1, int(starts[0])
 
     def work(i):
@@ -454,8 +465,8 @@ def compressed(matrix: SparseContainer) -> Compressed:
 def center_gram(halves: FloatArray, totals: FloatArray, total_weight: float, scaling: Scaling) -> FloatArray:
     """Return sum over i of s_i [x~_i, 1] [x~_i, 1]' from the sums of blocks.
 
-    The sum of the halves (B, d, d) and their transposes is sum s_i x_i x_i'. The sum of the totals (B, d) is sum s_i
-    x_i.
+    The sum of `halves` (B, d, d) and their transposes is sum s_i x_i x_i'. The sum of `totals` (B, d) is
+    sum s_i x_i.
     """
     total = np.add.reduce(totals) * scaling.scale
     d = len(total)

@@ -22,7 +22,7 @@ from fastlin.typing import Array, BoolArray, FloatArray, IntArray
 
 # The overhead of reading a code, in multiply-adds.
 CODE_WORK = 8
-# A fit may use four times `budget_bytes`, half the size of the table.
+# A fit may use four times `budget_bytes`, which is half the size of the table.
 BUDGET_DIVISOR = 8
 # The number of rows per step when the rows of each level are counted.
 MAX_COUNTED_ROWS = 1 << 18
@@ -132,7 +132,7 @@ class TableMatrix(Matrix):
         return TableMatrix([column[rows] for column in self.columns])
 
     def append(self, other: TableMatrix) -> TableMatrix:
-        """Return a copy that contains the rows of this table, followed by those of a table with the same columns."""
+        """Return a copy that contains the rows of this table, followed by the rows of a table with the same columns."""
         columns: list[Array | Codes] = []
         for one, added in zip(self.columns, other.columns, strict=True):
             if isinstance(one, Codes) and isinstance(added, Codes):
@@ -160,14 +160,14 @@ class TableMatrix(Matrix):
         return moments
 
     def weigh_levels(self, weights: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-        """Return the weights (levels,) of the rows with and without each level, exactly zero if there are no such rows.
+        """Return the total weights (n_levels,) of the rows with each level, and of the rows without it.
 
-        If weights (n,) are None, all weights are one.
+        A total is exactly zero if there are no such rows. If `weights` (n,) is None, all weights are one.
         """
         sums = []
         for column in self._coded:
             codes, ones = column.recode_missing(), np.zeros(column.n_levels + 1)
-            # The rows are counted in steps, because NumPy copies the codes to integers of eight bytes.
+            # The rows are counted in steps, because NumPy copies the codes to 8-byte integers.
             for first in range(0, len(codes), MAX_COUNTED_ROWS):
                 part = slice(first, first + MAX_COUNTED_ROWS)
                 # Index 0 counts rows without a level.
@@ -199,7 +199,10 @@ class TableMatrix(Matrix):
         self.numbers.score(coef[:, self.number_features], intercept.astype(np.float64), scores, best, levels)
 
     def make_levels(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> Levels:
-        """Return the Levels for a pass over n_rows rows; a block uses partial_bytes bytes in addition to level sums."""
+        """Return the Levels for a pass over `n_rows` rows.
+
+        A block uses `partial_bytes` bytes in addition to the level sums.
+        """
         n_numbers, n_coded, width = len(self._numbers), len(self._coded), count_columns(n_rows_coef)
         size = self.shape[1] + n_coded
         n_blocks = count_blocks(
@@ -223,7 +226,10 @@ class TableMatrix(Matrix):
                 yield f"Column {name!r} of X", DenseMatrix(column[:, None])
 
     def _transpose(self, precision):
-        """Return levels as entries, a copy with five bytes per entry, and numeric columns as in `DenseMatrix`."""
+        """Return a column-wise copy.
+
+        Levels are entries of five bytes, and numeric columns are stored as in `DenseMatrix`.
+        """
         n, d = self.shape
         nothing = sparse.csc_array((n, 1), dtype=np.uint8)
         levels = sparse.hstack([c.encode_one_hot() if isinstance(c, Codes) else nothing for c in self.columns], "csc")
@@ -285,7 +291,7 @@ class TablePasses(Passes):
 
     @property
     def longest_sum(self) -> int:
-        """See `Passes.longest_sum`; it is the rows per block, plus the blocks, plus the two terms of a level."""
+        """See `Passes.longest_sum`. It is rows per block + number of blocks + two terms of a level."""
         return -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
 
     def _run(self, parameters, total, losses, curvature, batch=None):

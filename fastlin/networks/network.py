@@ -1,7 +1,7 @@
 """A fully connected network: its layers, the loss of a batch, and the gradient of the loss.
 
-The network applies L layers with coefficients W_l (fan in, fan out) and intercepts b_l to each row x_i of a batch. Row
-i has the label y_i and the weight s_i >= 0, with S = sum s_i::
+The network applies L layers to each row x_i of a batch. Layer l has coefficients W_l (fan in, fan out) and intercepts
+b_l. Row i has the label y_i and the weight s_i >= 0, with S = sum s_i::
 
     a_0 = x                                     or, with "input" normalization, N(x)
     z_l = a_(l-1) W_l                           l = 1 ... L
@@ -15,7 +15,7 @@ normalized layer is the shift of its normalization. The normalized input has nei
 layer already has both.
 
 Predictions omit D, and N uses running means and variances. `fold` merges these statistics into the coefficients and
-intercepts, so a network for predictions has plain layers only. See docs/derivations.md for the derivatives.
+intercepts, so a network for predictions has only plain layers. See docs/derivations.md for the derivatives.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Normalization:
         self._inverse_deviations: FloatArray = np.empty(0)
 
     def normalize(self, values: FloatArray, normalized: FloatArray) -> None:
-        """Fill `normalized` (n, m) with N(values), and update the running statistics; both arrays may be the same."""
+        """Fill `normalized` (n, m) with N(values), and update the running statistics. The arrays may be the same."""
         n = len(values)
         # Values may not be finite if the training run diverges.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -87,9 +87,10 @@ class Normalization:
         mean_product: FloatArray,
         slopes: FloatArray,
     ) -> None:
-        """Overwrite the gradient (n, m) with respect to scale * N(z) + shift with the gradient with respect to z.
+        """Overwrite `slopes` with the gradient with respect to z.
 
-        mean_slope and mean_product are the means over the batch of the gradient and of the gradient times N(z).
+        Before, `slopes` (n, m) is the gradient g with respect to scale * N(z) + shift. `mean_slope` and `mean_product`
+        are the means of g and of g * N(z) over the batch.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             slopes -= mean_slope.astype(slopes.dtype)
@@ -102,7 +103,7 @@ class Normalization:
 
 
 class _BatchArrays:
-    """Buffers for forward and backward passes over n rows, or views of `larger` buffers if these are given.
+    """Buffers for forward and backward passes over n rows. If `larger` buffers are given, they are views of these.
 
     `sums`, `products`, `losses` and `n_correct` contain one partial sum for each of `n_blocks` row blocks.
     """
@@ -130,8 +131,8 @@ class _BatchArrays:
 
 ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "relu": RELU, "tanh": TANH}
 NORMALIZATIONS = "input", "hidden"
-# The maximum number of values of the widest layer in a chunk of rows, so that gathered rows stay in the cache. Networks
-# with more than WIDE values per row use larger chunks, because each chunk adds a gradient of that width
+# The maximum number of values of the widest layer in a chunk of rows, so that gathered rows stay in the cache. If the
+# widest layer has more than WIDE units, chunks are larger, because each chunk adds a gradient of that width
 # (docs/benchmarks/design-choices.md: network chunks).
 CHUNK_NUMBERS, WIDE, WIDE_CHUNK_NUMBERS = 1_250_000, 1_200, 6_250_000
 MIN_CHUNK_ROWS = 128
@@ -142,7 +143,7 @@ NO_LABELS, NO_TARGETS = np.empty(0, np.int32), np.empty((0, 0))
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """A matrix (n, d) or a subset `rows` of it, with labels (n,) or targets (n, K) between 0 and 1."""
+    """Rows of a matrix (n, d) with labels (n,) or targets (n, K) between 0 and 1. `rows` selects a subset."""
 
     matrix: DenseMatrix | SparseMatrix
     labels: np.ndarray
@@ -155,7 +156,7 @@ class Examples:
 
     @cached_property
     def most_probable(self) -> IntArray:
-        """The class of each row, or the class with the largest target, (n,) int32."""
+        """The class of each row, as an array (n,) of int32. With targets, it is the class with the largest target."""
         if self.labels.ndim == 1:
             return self.labels
         if self.labels.shape[1] == 1:
@@ -163,23 +164,25 @@ class Examples:
         return self.labels.argmax(axis=1).astype(np.int32)
 
     def rows_of(self, part: slice) -> IntArray | slice:
-        """Return the rows of the matrix for a slice of the examples, as a slice if `rows` is None."""
+        """Return the rows of the matrix for a slice of the examples. The result is a slice if `rows` is None."""
         return part if self.rows is None else self.rows[part]
 
 
 class Network:
-    """A fully connected network, with one vector for its parameters and one for the gradient of a batch's loss.
+    """A fully connected network. One vector contains the parameters, another the gradient of the loss of a batch.
 
-    Matrix products use NumPy's BLAS. All other results are bitwise equal for any number of threads. layer_sizes are the
-    numbers of inputs, hidden units and outputs. Softmax with K classes has K >= 2 outputs, and the logistic loss has
-    one. `normalization` may contain "input" and "hidden" for batch normalization of these units, and `dropout` is the
-    dropout probability of hidden units. If is_independent, each output has its own logistic loss (multilabel), and the
-    examples have targets. Unless has_intercepts, the gradient with respect to the intercepts of the last layer is zero.
+    Matrix products use NumPy's BLAS. All other results are bitwise equal for any number of threads. `layer_sizes` are
+    the numbers of inputs, hidden units and outputs. Softmax with K classes has K >= 2 outputs, and the logistic loss
+    has one. `normalization` may contain "input" and "hidden" for batch normalization of these units, and `dropout` is
+    the dropout probability of hidden units. If `is_independent` is true, each output has its own logistic loss
+    (multilabel), and the examples have targets. If `has_intercepts` is false, the gradient with respect to the
+    intercepts of the last layer is zero.
 
-    `parameters` and `gradient` (p,) contain the n_coefficients coefficients of all layers, then the intercepts, then
-    the scales gamma; `coefs`, `intercepts` and `scales` are lists of views, one per layer. Initially, scales are one
-    and all other parameters are zero. `normalizations` starts with that of the input, if any. `state` lists all arrays
-    that training changes in place: the parameters, and the mean and variance of each normalization.
+    `parameters` (p,) contains the coefficients of all layers, then the intercepts, then the scales gamma. `gradient`
+    has the same layout. `n_coefficients` is the number of coefficients. `coefs`, `intercepts` and `scales` are lists of
+    views, one per layer. Initially, scales are one and all other parameters are zero. `normalizations` starts with that
+    of the input, if any. `state` lists all arrays that training changes in place: the parameters, and the mean and
+    variance of each normalization.
     """
 
     def __init__(
@@ -224,7 +227,7 @@ class Network:
         return views[:n], views[n : 2 * n], views[2 * n :]
 
     def named_arrays(self) -> dict[str, list[Array]]:
-        """Return a dictionary of the trained arrays: views of the parameters, and running statistics."""
+        """Return the trained arrays by name: views of the parameters, and running statistics."""
         return {
             "coefs": self.coefs,
             "intercepts": self.intercepts,
@@ -257,9 +260,10 @@ class Network:
         return loss / total, n_correct, total
 
     def fold(self, dtype: DTypeLike | None = None) -> Network:
-        """Return the network for predictions: without dropout, and with running statistics merged into its parameters.
+        """Return the network for predictions, without dropout. Running statistics are merged into the parameters.
 
-        Its dtype is `dtype`, by default that of this network. If nothing changes, the result is this network itself.
+        The result has the dtype `dtype`, by default that of this network. If nothing changes, it is this network
+        itself.
         """
         dtype = self.dtype if dtype is None else np.dtype(dtype)
         if not self.normalizations and not self.dropout and dtype == self.dtype:
@@ -281,7 +285,7 @@ class Network:
         return folded
 
     def compute_scores(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
-        """Return the scores z_L + b_L, (n, K); the network must be folded."""
+        """Return the scores z_L + b_L with shape (n, K). The network must be a result of `fold`."""
         scores = np.empty((matrix.shape[0], self.layer_sizes[-1]), self.dtype)
         for part in self._chunks(len(scores)):
             _, arrays = self._run_forward(matrix, part)
@@ -289,17 +293,21 @@ class Network:
         return scores
 
     def predict_probabilities(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
-        """Return the probabilities of the classes, (n, K), or of class 1, (n, 1); the network must be folded."""
+        """Return the probabilities (n, K) of the classes, or (n, 1) of class 1.
+
+        The network must be a result of `fold`.
+        """
         probabilities, no_intercept = self.compute_scores(matrix), np.zeros(self.layer_sizes[-1], self.dtype)
         n_blocks = count_blocks(len(probabilities), EXPONENTIAL_WORK * self.layer_sizes[-1])
         run_blocks(fill_block_probabilities, n_blocks, probabilities, no_intercept, self._is_independent)
         return probabilities
 
     def measure(self, examples: Examples) -> tuple[float, float]:
-        """Return the weighted mean loss and the weighted accuracy; the network must be folded."""
+        """Return the weighted mean loss and the weighted accuracy. The network must be a result of `fold`."""
         loss = n_correct = total = 0.0
         sums = np.empty(self.layer_sizes[-1], self.dtype)
-        # A single layer reads many rows at a time in place; it copies only dense rows that `rows` selects.
+        # A single layer reads many rows at a time in place. It copies rows only if `rows` selects rows of a dense
+        # matrix.
         is_copied = examples.rows is not None and not isinstance(examples.matrix, SparseMatrix)
         sizes = self.layer_sizes if self.n_layers > 1 or is_copied else (1, self.layer_sizes[-1])
         for part in self._chunks(len(examples), sizes):
@@ -318,7 +326,7 @@ class Network:
         return loss / total, n_correct / total
 
     def _chunks(self, n_rows, layer_sizes=()):
-        """Return the slices of rows that are processed together."""
+        """Return slices of rows. The rows of a slice are processed together."""
         width = max(layer_sizes or self.layer_sizes)
         max_rows = max(MIN_CHUNK_ROWS, (CHUNK_NUMBERS if width <= WIDE else WIDE_CHUNK_NUMBERS) // width)
         # A normalized batch cannot be divided, because the normalized rows depend on one another.
@@ -331,13 +339,13 @@ class Network:
         if n not in self._arrays:
             larger = next((arrays for arrays in self._arrays.values() if arrays.n_rows > n), None)
             if larger is None:
-                # Buffers for fewer rows are views that would keep the previous largest buffers alive.
+                # The other buffers are views, which would keep the previous largest buffers alive.
                 self._arrays.clear()
             self._arrays[n] = _BatchArrays(n, self.layer_sizes, self.dtype, bool(self._hidden_normalizations), larger)
         return self._arrays[n]
 
     def _run_forward(self, matrix, rows, seed=0, first_row=0):
-        """Return a_0 and the buffers; `activations` are a_1 ... a_(L-1) and z_L, and `normalized` are N(z_l)."""
+        """Return a_0 and the buffers. `activations` are a_1 ... a_(L-1) and z_L, and `normalized` are N(z_l)."""
         arrays = self._arrays_for(rows)
         activations = arrays.activations
         inputs = None
@@ -367,7 +375,7 @@ class Network:
         return 1.0 - self.dropout, (seed + layer * SEED_STEP) % 2**32
 
     def _fill_residuals(self, arrays, labels, weights, total, intercept_gradient):
-        """Replace z_L by the gradient of the loss; return sum s_i l_i and the weight of correctly classified rows."""
+        """Replace z_L by the gradient of the loss. Return sum s_i l_i and the weight of correctly classified rows."""
         sums = arrays.losses, arrays.n_correct, arrays.sums[-1]
         targets = (labels, NO_TARGETS) if labels.ndim == 1 else (NO_LABELS, labels)
         operands = arrays.activations[-1], self.intercepts[-1], *targets, weights, total, self._is_independent, *sums
@@ -378,7 +386,7 @@ class Network:
         return float(loss), float(n_correct)
 
     def _run_backward(self, inputs, arrays, seed, first_row, gradients):
-        """Fill the gradients, given the gradient with respect to z_L in the last of the activations."""
+        """Fill the gradients. The last of the activations contains the gradient with respect to z_L."""
         coef_gradients, intercept_gradients, scale_gradients = gradients
         slopes = arrays.activations[-1]
         n = len(slopes)
@@ -400,7 +408,7 @@ class Network:
 
 
 def _multiply(a, b, product):
-    """Fill product with a b, and return it; a may be sparse."""
+    """Fill `product` with the matrix product of a and b, and return it. a may be sparse."""
     if isinstance(a, np.ndarray):
         return np.dot(a, b, out=product)
     product[:] = a @ b
@@ -408,18 +416,18 @@ def _multiply(a, b, product):
 
 
 def _targets(examples, rows):
-    """Return the labels and the weights of rows; empty weights mean all ones."""
+    """Return the labels and the weights of `rows`. Empty weights mean all ones."""
     weights = np.empty(0) if examples.weights is None else examples.weights[rows]
     return writable_view(examples.labels[rows]), writable_view(weights)
 
 
 def _total(partials):
-    """Return the sum over blocks; the single block of a small batch needs no NumPy call."""
+    """Return the sum over the blocks. NumPy is not called for the single block of a small batch."""
     return partials[0] if len(partials) == 1 else np.add.reduce(partials)
 
 
 def initialize(network: Network, init: str, random_state: np.random.RandomState, scale: float | None = None) -> None:
-    """Draw the initial parameters of a network in scikit-learn's order; for `init`, see `MLPClassifier`."""
+    """Sample the initial parameters of a network in scikit-learn's order. See `MLPClassifier` for `init`."""
     numerator = 2 if network.activation == "logistic" else 6
     for coef, intercept in zip(network.coefs, network.intercepts, strict=True):
         if init == "xavier":

@@ -10,11 +10,11 @@ from fastlin.typing import FloatArray
 
 
 class Iterate(NamedTuple):
-    """An approximate solution x of A x = b. The next iterate overwrites its arrays."""
+    """An approximate solution x of A x = b. The next iterate overwrites the arrays."""
 
     solution: FloatArray
     residual: FloatArray  # b - A x, updated recursively
-    square: float  # the squared norm of the residual, in the norm of the preconditioner
+    square: float  # the squared norm of the residual with respect to the preconditioner
     gain: float  # the increase of b' x in the latest step
 
 
@@ -23,10 +23,10 @@ def iterate(
     right: FloatArray,
     precondition: Callable[[FloatArray], FloatArray] = np.copy,
 ) -> Iterator[Iterate]:
-    """Yield the Iterate at zero and after each product with A, until a direction has no curvature.
+    """Yield the Iterate at zero and after each product with A. Stop if a direction has no curvature.
 
-    ``right`` is b. multiply returns A times an array of the shape of b. precondition returns a new array, an
-    approximation of A^-1 times its argument.
+    `right` is b. `multiply` returns A times an array with the shape of b. `precondition` returns an approximation of
+    A^-1 times such an array, as a new array.
     """
     solution, residual = np.zeros(right.shape), right.copy()
     direction = precondition(residual)

@@ -1,13 +1,13 @@
-"""The coordinates of the parameters in the solvers: scaled and centered columns, with curvatures of order one.
+"""The coordinates of the solvers: parameters of scaled and centered columns, whose curvatures are of order one.
 
-Each column has a scale and a shift, x~_j = scale_j x_j + shift_j. The parameters (V, c), one array (K, d + 1),
-correspond to the coefficients W and the intercept b of the original columns::
+Each column has a scale and a shift: x~_j = scale_j x_j + shift_j. The parameters (V, c) are stored in one array of
+shape (K, d + 1). They correspond to the coefficients W and the intercept b of the original columns::
 
     W_kj = scale_j V_kj,   b_k = c_k + sum_j shift_j V_kj
 
 scale_j is a power of two near 1 / sqrt(var_j + l2 f_j), and shift_j = -scale_j mean_j, or zero without an intercept.
-Scaling by a power of two is exact, so values near the column mean lose no digits. A pass scales and centers the columns
-while it reads X.
+Scaling by a power of two is exact, so values near the column mean keep all digits. A pass scales and centers the
+columns while it reads X.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Coordinates(NamedTuple):
 
     scale: np.ndarray  # (d,); a scaled column is scale * x + shift
     shift: np.ndarray
-    mean: np.ndarray  # (d,), the weighted means of the scaled columns: zero, or the rounding errors of the shifts
+    mean: np.ndarray  # (d,), the weighted means of the scaled columns: zero, except for rounding errors of the shifts
     mean_squares: np.ndarray  # (d + 1,), the weighted mean squares of the scaled columns, and 1 for the intercept
     peaks: np.ndarray  # (d,), the largest square of each scaled column divided by its mean square (zero if it is zero)
     vanishing: np.ndarray  # the indices of columns that are zero after centering, except for rounding error
@@ -42,7 +42,7 @@ class Coordinates(NamedTuple):
 
     @property
     def scaling(self) -> Scaling:
-        """The scaling of a pass. Vanishing columns are replaced by zeros, so they do not contribute to any sum."""
+        """The scale and shift for passes. Vanishing columns are replaced by zeros, so they contribute to no sum."""
         if not len(self.vanishing):
             return Scaling(self.scale, self.shift)
         scale, shift = self.scale.copy(), self.shift.copy()
@@ -63,10 +63,10 @@ class Coordinates(NamedTuple):
         mean_square: float,
         dtype: DTypeLike,
     ) -> tuple[FloatArray, FloatArray, FloatArray, bool, float]:
-        """Return coef (K, d), intercept (K,), and the change (K, d + 1) of the parameters due to rounding to dtype.
+        """Return the coefficients, rounded to `dtype`, and the effects of rounding.
 
-        The last two results are whether dtype can represent the values, and an upper bound on the increase of J. See
-        `fill_coefficients` for the arguments.
+        The results are coef (K, d), intercept (K,), the change (K, d + 1) of the parameters, whether `dtype` can
+        represent the values, and an upper bound on the increase of J. See `fill_coefficients` for the arguments.
         """
         coef, intercept = np.empty((len(parameters), len(self.scale)), dtype), np.empty(len(parameters), dtype)
         change = np.empty(parameters.shape)
@@ -80,7 +80,7 @@ class Coordinates(NamedTuple):
 
 
 def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_intercept: bool) -> Coordinates:
-    """Return the Coordinates for penalty factors (d,). Columns are centered only if there is an intercept."""
+    """Return the Coordinates for the penalty factors (d,). Columns are centered only if there is an intercept."""
     statistics, mean_squares = np.empty((4, len(columns.mean))), np.ones(len(columns.mean) + 1)
     scale, shift, mean, peaks = statistics
     with np.errstate(over="ignore"):

@@ -1,26 +1,29 @@
 """Lower bounds on the minimum of J, from the dual objective at a point.
 
-The dual objective at a feasible point is a lower bound. Let Q_i be a distribution over the classes for each row, H the
-entropy and e_i the one-hot label. For every Q with the same class sums as the labels, Fenchel's inequality gives::
+The dual objective at a feasible point is a lower bound. For each row i, let Q_i be a distribution over the classes and
+e_i the one-hot label. Let H be the entropy. For every Q with the same class sums as the labels, Fenchel's inequality
+gives::
 
     min J >= (1 / S) sum_i s_i (H(Q_i) + <Q_i - e_i, o_i>) - conjugate(G),   G = (1 / S) sum_i s_i (Q_i - e_i) x~_i'
 
-Here o_i are the offsets, and targets, if given, replace e_i. The sum before the conjugate is called the entropy below.
+Here o_i are the offsets. If there are targets, they replace e_i. The sum before the conjugate is called the entropy
+below.
 If Q equals the model's probabilities P, the entropy is the mean loss minus `Point.slope`. The conjugate of the
 quadratic penalty is sum_kj G_kj^2 / (2 curvature_j). At Q = P the right-hand side is J - ||dJ/dW||^2 / (2 l2). The
 derivation is in docs/derivations.md.
 
-With L1 alone, |G_kj| may not exceed the threshold t_j. Moving P towards the labels until it is feasible reduces the
-entropy by a fraction equal to the largest relative violation. The probabilities Q_i = p_i + p_i (c_i - <p_i, c_i>),
-linearized along a step D with c_i = D x~_i, reduce it less. Their gradient is G = g + H D, where g and H are the
-gradient and the Hessian of the loss at W. If D minimizes the quadratic model of J with thresholds (1 - m) t_j, then
-|G_kj| <= (1 - m) t_j, and <G, W + D> = -(1 - m) sum_kj t_j |W + D|_kj. So, if no entry of Q is negative::
+If L1 is the only penalty, |G_kj| must not exceed the threshold t_j. Moving P towards the labels until it is feasible
+reduces the entropy by a fraction equal to the largest relative violation. Linearized probabilities reduce the entropy
+less. Along a step D, they are Q_i = p_i + p_i (c_i - <p_i, c_i>) with c_i = D x~_i. Their gradient is G = g + H D,
+where g and H are the gradient and the Hessian of the loss at W. If D minimizes the quadratic model of J with thresholds
+(1 - m) t_j, then |G_kj| <= (1 - m) t_j, and <G, W + D> = -(1 - m) sum_kj t_j |W + D|_kj. So, if no entry of Q is
+negative::
 
     J(W + D) - (1 / S) sum_i s_i H(Q_i) = (1 / S) sum_i s_i KL(Q_i, P_i(W + D)) + m sum_kj t_j |W + D|_kj
 
-The divergence is of second order in D. The margin m costs only a fraction m of the penalty, and it allows an error of
-G_kj up to m t_j. An inexact minimization of the model, negative entries of Q that are set to zero, and rounding cause
-such errors.
+The divergence is of second order in D. The margin m reduces the bound by only a fraction m of the penalty, and it
+allows an error of G_kj up to m t_j. Such errors have three causes: the model is minimized inexactly, negative entries
+of Q are set to zero, and sums are rounded.
 """
 
 from __future__ import annotations
@@ -48,12 +51,12 @@ MAX_STEP_TO_BOUNDARY = 2.0
 
 
 def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
-    """Return the dual objective at a feasible point near a point, and a bound on its increase due to rounding.
+    """Return a dual value near a point, and an upper bound on its increase due to rounding.
 
-    The value minus the bound is a lower bound on the minimum of J. It is rigorous for a point in float64, and otherwise
-    an estimate. It is minus infinity if a coefficient has no penalty. If the intercept is not stationary, probability
-    is moved between classes (the exchange of docs/derivations.md, section 4). ``errors`` are the rounding errors of
-    the point's sums over the rows.
+    The dual value minus the bound is a lower bound on the minimum of J. It is rigorous for a point in float64, and
+    otherwise an estimate. It is minus infinity if a coefficient has no penalty. If the intercept is not stationary,
+    probability is moved between classes (the exchange of docs/derivations.md, section 4). `errors` are the rounding
+    errors of the point's sums over the rows.
     """
     objective = point.objective
     if not objective.penalty.is_bounded or not point.is_finite:
@@ -62,14 +65,14 @@ def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
     # Lists replace arrays, because NumPy calls on few classes are slow (docs/benchmarks/design-choices.md: dual
     # value).
     class_residuals, weights = point.gradient[:, -1].tolist(), objective.class_weights.tolist()
-    # Two classes have one row of coefficients, because the residuals of the first class are minus those of the second.
+    # For two classes there is one row of coefficients: the residuals of the first class are minus those of the second.
     class_residuals = [-class_residuals[0], class_residuals[0]] if len(class_residuals) == 1 else class_residuals
     means = [weight + g for weight, g in zip(weights, class_residuals, strict=True)]
     error, gradient_error, exchange = errors.loss, errors.gradient, NO_EXCHANGE
     entropy = before = point.loss - point.slope
     # Without an intercept the class sums are not constrained.
     if objective.fit_intercept:
-        # A second exchange, of half the error of the class sums, makes the point feasible.
+        # A second exchange makes the point feasible. It moves half the error of the class sums.
         weights = [weight if weight > 0 else 1.0 for weight in weights]
         smallest = max(min(*means, *weights), errors.class_sums, UNIT_ROUNDOFF)
         error += errors.class_sums * (0.5 - 1.5 * log(smallest))
@@ -85,10 +88,11 @@ def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
             falling = [max(-g, 0.0) for g in class_residuals]
             received = np.array(falling) / sum(falling)
             exchange = Exchange(objective.rows.class_features(), np.array(fractions), received)
-            # The exchange adds sums over the classes of gradients, including gradients at the labels.
+            # The exchange adds sums of gradients over the classes, including gradients at the labels.
             fraction = max(fractions)
             gradient_error += fraction * ((1 + sqrt(n_classes)) * gradient_error + 2 * objective.rows.roundings.sum)
-        # The exchange moves the fraction error / weight of a probability, whose mean square is at most the weight.
+        # The exchange moves the fraction error / weight of a probability. The mean square of the probability is at most
+        # the weight.
         by_mean = errors.class_sums / sqrt((4 if len(point.gradient) == 1 else 2) * smallest)
         largest = max(mean / weight for mean, weight in zip(means, weights, strict=True))
         gradient_error += min(by_mean, errors.exchange * max(1.0, largest))
@@ -102,10 +106,10 @@ def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
 
 
 def find_linearized_dual_value(point: Point, step: FloatArray) -> tuple[float, float]:
-    """Return the result of `find_dual_value` for a point's probabilities, linearized along a step (K, d + 1).
+    """Return the result of `find_dual_value` for probabilities that are linearized along a step.
 
-    If the step minimizes the quadratic model around the point, the duality gap is of second order in the step (see the
-    module docstring). The computation takes three passes.
+    `step` has shape (K, d + 1). If it minimizes the quadratic model around the point, the duality gap is of second
+    order in the step (see the module docstring). The computation takes three passes.
     """
     rows, origin = point.objective.rows, np.zeros(point.parameters.shape)
     probabilities = point.linearize_probabilities(step)
@@ -134,7 +138,7 @@ def find_linearized_dual_value(point: Point, step: FloatArray) -> tuple[float, f
 
 
 def find_stationary_gap(point: Point) -> float:
-    """Return the bound on J - J* for a stationary intercept, ||dJ/dW||^2 / (2 l2) if l1 = 0."""
+    """Return the bound on J - J* for a stationary intercept. If l1 = 0, it is ||dJ/dW||^2 / (2 l2)."""
     penalty = point.objective.penalty
     if not penalty.is_bounded:
         return np.inf
@@ -145,9 +149,10 @@ def find_stationary_gap(point: Point) -> float:
 
 
 def _add_gradient_rounding(point, value, entropy, error, gradient_error, margin):
-    """Return the error of a dual value, including the effect of gradient_error (relative to the error weights).
+    """Return the error of a dual value, including the effect of errors in the gradient.
 
-    Gradient errors up to the fraction ``margin`` of the thresholds have no effect.
+    `gradient_error` is relative to the error weights. Gradient errors up to the fraction `margin` of the thresholds
+    have no effect.
     """
     penalty = point.objective.penalty
     if penalty.l2 > 0:
@@ -164,15 +169,15 @@ def _add_gradient_rounding(point, value, entropy, error, gradient_error, margin)
 
 
 def _maximize(point, entropy, exchange):
-    """Return the best dual value between the labels and the probabilities after the exchange, and its margin.
+    """Return the best dual value on the line from the labels to the probabilities, and the margin.
 
-    At the labels plus the fraction t of the difference, the gradient is t G, and the entropy is at least t times the
-    entropy of the probabilities. Without a quadratic penalty, the margin is the relative distance of the gradient from
-    the boundary of the feasible box.
+    The probabilities are those after the exchange. At the fraction t of the line, the gradient is t G, and the entropy
+    is at least t times the entropy of the probabilities. Without a quadratic penalty, the margin is the relative
+    distance of the gradient from the boundary of the feasible box.
     """
     penalty = point.objective.penalty
     if entropy <= 0 and not penalty.is_smooth:
-        # The bound at the labels, zero, is better.
+        # The dual value at the labels is zero, which is better.
         return 0.0, 0.0
 
     def conjugate(step):
@@ -188,24 +193,25 @@ def _maximize(point, entropy, exchange):
 
 
 def _maximize_in_box(point, entropy, exchange):
-    """Return the dual value with bounds, the sum of its terms' magnitudes, and the factor of errors of G."""
+    """Return the dual value with bounds, the sum of the magnitudes of its terms, and the factor of errors in G."""
     penalty, parameters = point.objective.penalty, point.parameters
     loss_gradient = penalty.exchanged_slopes(parameters, point.gradient, exchange)
     with np.errstate(over="ignore", invalid="ignore"):
         dual = BoxDual(penalty, parameters, loss_gradient)
         step, value = maximize_dual(entropy, dual.conjugate, dual.limit)
         reach, size = dual.measure_reach(step), dual.conjugate(step)[-1]
-    # Without a quadratic penalty, an error is multiplied by the distance from the parameters to the conjugate's
-    # maximizer.
+    # Without a quadratic penalty, an error is multiplied by the distance between the parameters and the maximizer of
+    # the conjugate.
     error_weight = penalty.gradient_error_weights
     matters = (reach > 0) & (error_weight > 0)
     return value, size, float(np.sum(error_weight[matters] * reach[matters]))
 
 
 def maximize_dual(entropy: float, conjugate: Callable[[float], list[float]], high: float) -> tuple[float, float]:
-    """Return the step from 0 to `high` that maximizes the dual value step * entropy - conjugate, and that value.
+    """Return the step between 0 and `high` with the largest dual value, and this value.
 
-    conjugate maps a step to the value and the first two derivatives of a convex function.
+    The dual value is step * entropy - conjugate(step). `conjugate` returns the value and the first two derivatives of a
+    convex function of the step.
     """
     low, best = 0.0, high
     at_best = at_high = conjugate(high)
@@ -218,7 +224,7 @@ def maximize_dual(entropy: float, conjugate: Callable[[float], list[float]], hig
             if slopes[0] <= 0:
                 break
             values = low * entropy - at_low[0], high * entropy - at_high[0]
-            # Both tangents are upper bounds, so their intersection bounds the maximum.
+            # Both tangents are upper bounds, so the value at their intersection bounds the maximum.
             rise = values[1] - values[0] - slopes[1] * (high - low)
             crossing = low + rise / (slopes[0] - slopes[1]) if slopes[0] > slopes[1] else high
             newton = high + slopes[1] / at_high[2] if at_high[2] > 0 else low

@@ -1,18 +1,19 @@
 """The null (intercept-only) model, and a lower bound on its mean loss.
 
 Without offsets, the intercepts are the logarithms of the class weights, and the bound is exact. With offsets, Newton's
-method computes the intercepts. Each step takes a pass over offsets and labels, but no pass over X.
+method computes the intercepts. Each step reads the offsets and labels, but not X.
 
 Bound. Let b be the intercepts, m the mean probabilities of the classes, and e = m minus the class weights. Then::
 
     J(b) - inf J <= sum_k |e_k| (1 + r + |b_k + c_k| - log m_k)
 
-for any c, where o_i are the offsets and r is the largest difference between two entries of o_i - c. Proof: J(b) =
-E H(p) + E (p - t) . o + sum_k e_k b_k. After the exchange of docs/derivations.md, section 4, the distributions q have
-the class sums of the labels, and inf J >= E H(q) + E (q - t) . o. The entropy decreases by at most the sum of
-e_k (1 - log m_k) over the classes with e_k > 0. The last term decreases by at most the sum of e_k c_k plus r times the
-sum of these e_k. Rounded scores equal exact scores with perturbed offsets, and these change J by at most twice the
-perturbation.
+for any c, where o_i are the offsets and r is the largest difference between two entries of o_i - c.
+
+Proof. J(b) = E H(p) + E (p - t) . o + sum_k e_k b_k. After the exchange of docs/derivations.md, section 4, the
+distributions q have the class sums of the labels, and inf J >= E H(q) + E (q - t) . o. The entropy decreases by at most
+the sum of e_k (1 - log m_k) over the classes with e_k > 0. The last term decreases by at most the sum of e_k c_k plus r
+times the sum of these e_k. Rounded scores equal exact scores with perturbed offsets, and these change J by at most
+twice the perturbation.
 
 Steps. If a step changes the difference of any two scores by at most r, the second derivative of the loss along it grows
 by at most the factor e^r (section 9). So the fraction log(1 + r) / r of the step decreases the loss from any starting
@@ -39,36 +40,36 @@ from fastlin.typing import FloatArray, FloatType
 if TYPE_CHECKING:
     from fastlin.objective.rows import Rows
 
-# The maximum number of steps. Most fits take fewer than ten; if the limit is reached, the bound is looser.
+# The maximum number of steps. Most fits take fewer than ten. If the limit is reached, the bound is looser.
 MAX_STEPS = 100
 # Steps exceed the safe length while the slope after a step is at most this fraction of the descent before it.
 MAX_END_SLOPE = 0.1
 # Derivatives below this fraction of a bound on their rounding error are dominated by rounding error.
 NEGLIGIBLE = 1 / 16
-# After a step that changes no score by more than this, the class sums equal those of the labels, except for rounding.
+# If a step changes no score by more than this, the class sums then equal those of the labels, except for rounding.
 LAST_STEP = 1e-8
-# The number of scores per batch; they fit into the second-level cache.
+# The number of scores per batch. They fit into the L2 cache.
 SCORES_PER_BATCH = 1 << 16
 # Smaller curvatures are replaced by this value, so that steps stay finite.
 MIN_CURVATURE = 1e-300
 # An upper bound on the number of roundings per value of a pairwise sum.
 SUM_ROUNDINGS = 64
 
-# A function from intercepts (K,) to the first and second derivatives of the mean loss, (K,) and (K, K). The first
-# derivatives are the mean probabilities of the classes minus the class weights. K is 1 for two classes.
+# A function that returns the first derivatives (K,) and second derivatives (K, K) of the mean loss at intercepts (K,).
+# The first derivatives are the mean probabilities of the classes minus the class weights. K is 1 for two classes.
 Differentiate: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
 class NullModel(NamedTuple):
     """A model whose only parameters are intercepts. They are optimal if each class has a positive weight."""
 
-    intercepts: FloatArray  # (K,); zeros if a class has no weight, because then no finite intercepts are optimal
+    intercepts: FloatArray  # (K,); zeros if a class has no weight, because finite intercepts are then not optimal
     value: float  # the mean loss
-    lower_bound: float  # on the mean loss for any intercepts
+    lower_bound: float  # a lower bound on the mean loss for any intercepts
 
 
 def find_null_model(rows: Rows, parameters: FloatArray) -> NullModel:
-    """Return the null model of rows; the coefficients of parameters (K, d + 1), usually zeros, are fixed."""
+    """Return the null model of `rows`. The coefficients in `parameters` (K, d + 1) are fixed, usually at zero."""
     key = parameters[:, :-1].tobytes()
     if key not in rows.null_models:
         if parameters[:, :-1].any():
@@ -84,7 +85,7 @@ def find_null_model(rows: Rows, parameters: FloatArray) -> NullModel:
 def fit_null_model(
     samples: Samples, class_weights: FloatArray, offset_range: OffsetRange | None, fit_intercept: bool = True
 ) -> NullModel:
-    """Return the null model of all rows of samples. class_weights (n_classes,) are fractions of the total weight."""
+    """Return the null model of all rows. `class_weights` (n_classes,) are fractions of the total weight."""
     if offset_range is not None:
         rows = _OffsetRows(samples, class_weights, offset_range.root_mean_square)
         return _fit(rows, class_weights, offset_range, fit_intercept)
@@ -100,7 +101,7 @@ def fit_null_model(
 
 
 def _fit_by_passes(rows, parameters):
-    """Return the null model of rows with fixed nonzero coefficients. Each step takes two passes over X."""
+    """Return the null model if the fixed coefficients are not zero. Each step takes two passes over X."""
     reach = np.einsum("kj,j->k", np.abs(parameters[:, :-1]), bound_rows(rows.coordinates)[:-1])
     feature_difference = float(np.sort(reach)[-2:].sum())
     offset_range = rows.offset_range or OffsetRange(np.zeros(rows.n_classes), 0.0, 0.0)
@@ -109,7 +110,7 @@ def _fit_by_passes(rows, parameters):
 
 
 def _to_intercepts(logs):
-    """Return the intercepts (K,) for the logarithms (n_classes,) of the class probabilities."""
+    """Return the intercepts (K,), given the logarithms (n_classes,) of the class probabilities."""
     return logs[1:] - logs[:1] if len(logs) == 2 else logs - logs.mean()
 
 
@@ -119,7 +120,7 @@ def _fit(rows, class_weights, offset_range, fit_intercept):
     if not fit_intercept:
         value, error = rows.average_losses(zeros)
         return NullModel(zeros, value, max(0.0, value - error))
-    # The starting intercept of a class without weight corresponds to a probability near zero.
+    # For a class without weight, the starting intercept corresponds to a probability near zero.
     start = _to_intercepts(np.log(np.maximum(class_weights, UNIT_ROUNDOFF)) - offset_range.mean)
     intercepts, gradient = _minimize(rows.differentiate, start, NEGLIGIBLE * rows.sum_error)
     value, error = rows.average_losses(intercepts)
@@ -131,7 +132,7 @@ def _fit(rows, class_weights, offset_range, fit_intercept):
 
 
 class _OffsetRows:
-    """Weighted means over rows whose scores are the offsets plus the intercepts."""
+    """Means over weighted rows whose scores are the offsets plus the intercepts."""
 
     def __init__(self, samples: Samples, class_weights: FloatArray, offset_size: float) -> None:
         self._samples, self._fractions = samples, class_weights[-samples.offsets.shape[1] :]
@@ -195,7 +196,7 @@ class _OffsetRows:
 
 
 class _FeatureRows:
-    """Weighted means over rows with fixed coefficients, computed by passes over X."""
+    """Means over weighted rows with fixed coefficients, computed by passes over X."""
 
     def __init__(self, rows: Rows, parameters: FloatArray) -> None:
         self._rows, self._parameters, self._total = rows, parameters.copy(), np.empty(parameters.shape)
@@ -222,9 +223,9 @@ class _FeatureRows:
 
 
 def _complete_hessian(products):
-    """Return the Hessian (K, K), given mean products of probabilities (K, K) whose diagonal is not used."""
-    # Each row of the Hessian sums to zero, which determines the diagonal. Mean probabilities minus mean squares would
-    # lose digits.
+    """Return the Hessian (K, K), given the mean products of probabilities (K, K). Their diagonal is not used."""
+    # Each row of the Hessian sums to zero, so the other entries determine the diagonal. Computing it from mean
+    # probabilities minus mean squares would lose digits.
     hessian = -products
     np.einsum("kk->k", hessian)[...] = 0
     np.einsum("kk->k", hessian)[...] = -hessian.sum(axis=1)
@@ -232,7 +233,7 @@ def _complete_hessian(products):
 
 
 def _minimize(differentiate: Differentiate, intercepts: FloatArray, accuracy: float) -> tuple[FloatArray, FloatArray]:
-    """Return intercepts (K,) that approximately minimize the mean loss, and its first derivatives (K,) there."""
+    """Return intercepts (K,) that approximately minimize the mean loss, and the first derivatives (K,) there."""
     (gradient, hessian), growth = differentiate(intercepts), 1.0
     for _ in range(MAX_STEPS):
         if np.abs(gradient).max() <= accuracy:
@@ -240,7 +241,7 @@ def _minimize(differentiate: Differentiate, intercepts: FloatArray, accuracy: fl
         diagonal = np.einsum("kk->k", hessian)
         np.maximum(diagonal, MIN_CURVATURE, out=diagonal)
         step = -find_newton_step(hessian.copy(), gradient, np.float64)
-        # The largest change of the difference of two scores. For K = 1 the score of the first class is zero.
+        # The largest change of the difference between two scores. For K = 1, the score of the first class is zero.
         reach = max(float(step.max()), 0.0) - min(float(step.min()), 0.0)
         fraction = min(1.0, growth * log1p(reach) / reach) if reach > 0 else 1.0
         trial = intercepts + fraction * step
@@ -255,28 +256,28 @@ def _minimize(differentiate: Differentiate, intercepts: FloatArray, accuracy: fl
 
 
 def _bound_gap(intercepts, gradient, sum_error, class_weights, offset_range):
-    """Return a bound on the mean loss minus its infimum, given its first derivatives (K,)."""
+    """Return an upper bound on the mean loss minus its infimum, given the first derivatives (K,)."""
     if len(gradient) == 1:
         intercepts, gradient = np.append(0.0, intercepts), np.append(-gradient, gradient)
-    # The mean probabilities of the classes from which the exchange moves probability.
+    # For classes that lose probability in the exchange, the mean probability; for the other classes, the weight.
     means = class_weights + np.maximum(gradient, 0.0)
     errors = np.abs(gradient) + sum_error * (means + class_weights)
     terms = 1 + offset_range.max_difference + np.abs(intercepts + offset_range.mean)
-    # A mean is zero only if the class has neither weight nor probability; then its derivative is zero.
+    # A mean is zero only if the class has neither weight nor probability. The derivative is then zero as well.
     logs = np.log(means, out=np.zeros(len(means)), where=means > 0)
     return float(np.sum(errors * (terms - logs))) * (1 + gamma(8 * len(errors)))
 
 
 def find_newton_step(hessian: FloatArray, gradient: FloatArray, precision: FloatType) -> FloatArray:
-    """Return the solution (K,) of hessian (K, K) @ step = gradient (K,). It sums to zero for K > 1.
+    """Return the step (K,) that solves hessian @ step = gradient. For K > 1, the step sums to zero.
 
-    The Hessian is the mean of diag(p) - p p', with a positive diagonal. It is overwritten for K > 1.
+    `hessian` (K, K) is the mean of diag(p) - p p' and has a positive diagonal. For K > 1, it is overwritten.
     """
     K = len(gradient)
     if K == 1:
         return gradient / hessian[0]
-    # Equal steps of all classes do not change J, so the slope and curvature along them are rounding errors. Subtracting
-    # this slope in equal parts would cause large steps for classes of small curvature.
+    # Equal steps of all classes do not change J, so the slope and curvature along them are rounding errors. If this
+    # slope were subtracted equally from all classes, classes with small curvature would have large steps.
     curvatures = np.diagonal(hessian)
     lengths, step = np.sqrt(curvatures), (gradient - gradient.sum() * (curvatures / curvatures.sum()))[None]
     hessian /= np.outer(lengths, lengths)

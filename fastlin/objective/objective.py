@@ -5,16 +5,17 @@ factor f_j >= 0 per feature::
 
     J(W, b) = (1 / S) sum_i s_i l(W x_i + b, y_i) + (l2 / 2) sum_j f_j ||W_.j||^2 + l1 sum_kj f_j |W_kj|
 
-For two classes, K is 1, the labels are 0 and 1, and l is the logistic loss log(1 + exp(-z)) with z = +-(score). For
-K >= 3 classes, l is the softmax cross-entropy log(sum_k exp(score_k)) - score_y. Rows may have offsets, which are added
-to the scores, and targets. Targets are probabilities of the labels, and l is then the expected loss. Intercepts and
-features with a factor of zero are not penalized. W may have lower and upper bounds. The grouped penalty (`group_lasso`)
-replaces the last term by l1 sum_j f_j ||W_.j||_2, with W_.j the coefficients of feature j over the classes.
-docs/derivations.md contains the derivatives. The passes over X that compute them are in matrices/.
+For two classes, K is 1, the labels are 0 and 1, and l is the logistic loss log(1 + exp(-z)) with z = +-(score). For K
+>= 3 classes, l is the softmax cross-entropy log(sum_k exp(score_k)) - score_y. Rows may have offsets, which are added
+to the scores. Rows may also have targets, which are probabilities of the labels; l is then the expected loss.
+Intercepts and features with a factor of zero are not penalized. W may have lower and upper bounds. The grouped penalty
+(`group_lasso`) replaces the last term by l1 sum_j f_j ||W_.j||_2, with W_.j the coefficients of feature j over the
+classes. The derivatives are in docs/derivations.md. The passes over X that compute them are in matrices/.
 
 Solvers use the coordinates of coordinates.py and store the parameters in one array (K, d + 1). Softmax does not change
-if a constant is added to all scores. `Objective.center` makes the solution unique: the sums over the classes are zero
-for intercepts, and for coefficients without an L1 penalty or bounds. With l2 > 0, the minimum has this property.
+if a constant is added to all scores. `Objective.center` makes the solution unique by setting sums over the classes to
+zero: the sum of the intercepts, and the sums of coefficients without an L1 penalty or bounds. With l2 > 0, these sums
+are zero at the minimum.
 """
 
 from __future__ import annotations
@@ -38,16 +39,16 @@ if TYPE_CHECKING:
 
 
 def fill_factors(penalty_factors: FloatArray | None, n_features: int) -> FloatArray:
-    """Return the penalty factors of the features, (d,) float64. None means all ones."""
+    """Return the penalty factors (d,) of the features in float64. None means all ones."""
     return np.ones(n_features) if penalty_factors is None else penalty_factors.astype(np.float64)
 
 
 class RangeError(OverflowError):
-    """J, its gradient or its coefficients are outside the range of their dtype."""
+    """J, the gradient or the coefficients are outside the range of their dtype."""
 
 
 class Objective:
-    """The objective J for data and a penalty. `at` evaluates it at a point.
+    """The objective J for data and a penalty. `at` evaluates J at a point.
 
     Until the final iterations, passes and curvatures are computed in `fast_precision`. This is float32 if passes are
     faster in float32 and the columns allow it. Without a penalty it is float64, because flat directions would amplify
@@ -70,7 +71,8 @@ class Objective:
         self.fast_precision: FloatType = np.float32 if is_fast else np.float64
         # The bytes per row of arrays of probabilities. Proximal Newton stores a second array.
         self.bytes_per_row = (1 if penalty.is_smooth else 2) * (4 if is_fast else 8) * self.n_rows_coef
-        # Whether the probabilities of all rows are stored: the rows are in this process, and the budget suffices.
+        # Whether the probabilities of all rows are stored. The rows must be in this process, and the budget must
+        # suffice.
         self.keeps_probabilities: bool = rows.has_labels and self.budget.holds(self.bytes_per_row * self.n_rows)
         # Whether Hessians over all rows are available, from stored probabilities or from workers.
         self.has_hessian: bool = self.keeps_probabilities or not rows.has_labels
@@ -82,12 +84,12 @@ class Objective:
         return Objective(self.rows, penalty, self.budget)
 
     def sample(self, n_rows: int) -> Objective:
-        """Return the objective of about n_rows evenly spaced rows. Its lower bounds are estimates for all rows."""
+        """Return the objective of about `n_rows` evenly spaced rows. For all rows, its lower bounds are estimates."""
         return Objective(self.rows.sample(n_rows), self.penalty, self.budget)
 
     @property
     def n_passes(self) -> float:
-        """The number of passes over X made for these rows and for subsets of them."""
+        """The number of passes over X that were made for these rows and for subsets of them."""
         return self.rows.pass_counter[0]
 
     @cached_property
@@ -107,10 +109,11 @@ class Objective:
     def at(
         self, parameters: FloatArray, precision: FloatType = np.float64, out: ProbabilityBuffer | None = None
     ) -> Point:
-        """Return the Point at parameters (K, d + 1), rounded to ``precision`` and not copied. It takes one pass.
+        """Return the Point at the parameters (K, d + 1). The evaluation takes one pass.
 
-        Products are computed in ``precision`` (float64 or float32), and sums over rows in float64. The probabilities
-        are written to the buffer ``out``, which invalidates those of the previous point. With None they are not stored.
+        The parameters are rounded to `precision` (float64 or float32), but not copied. Products are computed in
+        `precision`, and sums over rows in float64. The probabilities are written to the buffer `out`, which invalidates
+        those of the previous point. If `out` is None, they are not stored.
         """
         rounded: FloatArray = parameters
         if precision != np.float64:
@@ -122,7 +125,7 @@ class Objective:
 
     @cached_property
     def _total(self):
-        """A buffer for sums over the rows. Allocating a million parameters takes a fifth of a pass over text data."""
+        """A buffer for sums over the rows. Allocating it for a million parameters takes a fifth of a pass over text."""
         return np.empty(self.shape)
 
     def make_point(
@@ -133,7 +136,7 @@ class Objective:
         total: FloatArray,
         buffer: ProbabilityBuffer | None,
     ) -> Point:
-        """Return the Point at parameters, given the mean loss, S times its gradient, and the probability buffer."""
+        """Return the Point at the parameters, given the mean loss and `total`, which is S times the gradient."""
         if buffer is not None:
             buffer.owner = parameters
         gradient = np.empty(self.shape)
@@ -142,7 +145,7 @@ class Objective:
 
     @cached_property
     def null_model(self) -> NullModel:
-        """The null model, with the penalty included. Coefficients are zero, or the nearest values within bounds."""
+        """The null model, with values that include the penalty. Coefficients are as near to zero as bounds permit."""
         parameters = self.penalty.clip(np.zeros(self.shape))
         null_model = find_null_model(self.rows, parameters)
         if self.penalty.box is None:
@@ -163,9 +166,9 @@ class Objective:
         return self.null_model.value
 
     def center(self, parameters: FloatArray) -> FloatArray:
-        """Return the equivalent parameters whose sums over the classes are zero, for K >= 3.
+        """Return equivalent parameters whose sums over the classes are zero. For K = 1, nothing changes.
 
-        Coefficients with bounds, or with an L1 penalty that is not grouped, are not changed.
+        Coefficients with bounds, or with an L1 penalty that is not grouped, do not change.
         """
         if self.n_rows_coef == 1:
             return parameters
@@ -178,18 +181,19 @@ class Objective:
         return parameters - means
 
     def read_off(self, parameters: FloatArray, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
-        """Return coef (K, d) and intercept (K,) for parameters (K, d + 1), centered and rounded to dtype."""
+        """Return coef (K, d) and intercept (K,), centered and rounded to `dtype`, for parameters (K, d + 1)."""
         centered = self.center(parameters)
         coef, intercept = self.coordinates.to_coefficients(centered)
         coef, box = coef.astype(dtype), self.penalty.box
         return coef if box is None else box.round(coef, centered), intercept.astype(dtype)
 
     def finish(self, solution: Any, dtype: DTypeLike) -> tuple[FloatArray, FloatArray, float]:
-        """Return coef (K, d) and intercept (K,) of a Solution in dtype, centered, and a bound on the increase of J.
+        """Return the centered coef (K, d) and intercept (K,) of a Solution, and a bound on the increase of J.
 
-        The second derivative of a row's loss with respect to the scores is at most 1/2. So a change of the parameters
-        by e increases J by at most <g, e> + (1/4) ||e||^2 E ||x~||^2 + (1/2) sum curvature_j e_kj^2. The method raises
-        a RangeError if the coefficients are outside the range of dtype.
+        Both arrays are rounded to `dtype`. The second derivative of a row's loss with respect to the scores is at most
+        1/2. So a change of the parameters by e increases J by at most
+        <g, e> + (1/4) ||e||^2 E ||x~||^2 + (1/2) sum curvature_j e_kj^2. The method raises a RangeError if the
+        coefficients are outside the range of `dtype`.
         """
         coordinates, centered = self.coordinates, self.center(solution.parameters)
         mean_square = float(np.add.reduce(coordinates.mean_squares))
@@ -205,7 +209,7 @@ class Objective:
         return coef, intercept, increase + self.penalty.nonsmooth_value(change)
 
     def _move(self, gradient, change, further):
-        """Add a change (K, d) due to the bounds to the change (K, d + 1) of the parameters; return J's increase."""
+        """Add `further` (K, d), a change due to the bounds, to `change` (K, d + 1). Return the increase of J."""
         change[:, :-1] += further
         change[:, -1] += np.abs(further * self.coordinates.shift).sum(axis=1)
         squares = np.square(change)

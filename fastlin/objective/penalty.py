@@ -1,7 +1,7 @@
-"""The penalty of objective.py in the coordinates of the solvers: its value, conjugate and slopes.
+"""The penalty of objective.py in the coordinates of the solvers: the value, conjugate and slopes.
 
-Outside a Box the penalty is infinite. In scaled coordinates, the penalty of V_kj has the curvature l2 f_j scale_j^2 and
-the threshold l1 f_j scale_j. The proximal operator is `shrink` in kernels/linear/penalties.py.
+Outside the bounds of a Box, the penalty is infinite. In scaled coordinates, the penalty of V_kj has the curvature l2
+f_j scale_j^2 and the threshold l1 f_j scale_j. The proximal operator is `shrink` in kernels/linear/penalties.py.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from fastlin.typing import BoolArray, FloatArray
 if TYPE_CHECKING:
     from fastlin.objective.rows import Rows
 
-# Larger penalties are clipped. The coefficients are zero in both cases, and sums would leave the range of float64.
+# Larger penalties are clipped, because sums would leave the range of float64. The coefficients are zero in both cases.
 LARGEST_PENALTY = 1e300
 
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """Lower and upper bounds on the coefficients, at least one of them finite."""
+    """Lower and upper bounds on the coefficients. At least one bound is finite."""
 
-    lower: np.ndarray  # (K, d), for the coefficients; infinite if there is no bound
+    lower: np.ndarray  # (K, d), bounds on the coefficients; infinite if there is no bound
     upper: np.ndarray
-    min_parameters: np.ndarray  # (K, d + 1), for the parameters; the intercept has no bounds
+    min_parameters: np.ndarray  # (K, d + 1), bounds on the parameters; the intercept has none
     max_parameters: np.ndarray
 
     @classmethod
     def of(cls, bounds: tuple[FloatArray, FloatArray] | None, scale: FloatArray) -> Self | None:
-        """Return the Box of lower and upper bounds (K, d) for columns with a scale (d,), or None without bounds."""
+        """Return the Box for lower and upper bounds (K, d) and the scale (d,) of the columns. None stays None."""
         if bounds is None:
             return None
         lower, upper = bounds
@@ -59,12 +59,12 @@ class Box:
 
     @cached_property
     def is_bounded(self) -> BoolArray:
-        """Whether each feature has a bound in at least one class, (d,)."""
+        """Whether each feature has a bound in at least one class. The array has shape (d,)."""
         return (np.isfinite(self.lower) | np.isfinite(self.upper)).any(axis=0)
 
     @cached_property
     def is_cone(self) -> bool:
-        """Whether coefficients within the bounds stay within them after multiplication by any positive number."""
+        """Whether multiplying by a positive number never moves coefficients out of the bounds."""
         return all(bool((np.isinf(bounds) | (bounds == 0)).all()) for bounds in (self.lower, self.upper))
 
     @cached_property
@@ -77,11 +77,11 @@ class Box:
         return np.minimum(np.maximum(parameters, self.min_parameters), self.max_parameters)
 
     def is_free(self, parameters: FloatArray) -> BoolArray:
-        """Return which parameters (K, d + 1) are strictly between their bounds."""
+        """Return whether each of the parameters (K, d + 1) is strictly between its bounds."""
         return (self.min_parameters < parameters) & (parameters < self.max_parameters)
 
     def round(self, coef: FloatArray, parameters: FloatArray) -> FloatArray:
-        """Return coef (K, d), computed from parameters (K, d + 1), within the bounds if its dtype permits."""
+        """Return coef (K, d) within the bounds, if the dtype permits. `coef` was computed from the parameters."""
         kind = coef.dtype.type
         # Bounds outside the range of float32 become infinite.
         with np.errstate(over="ignore"):
@@ -100,8 +100,8 @@ class Box:
     ) -> float:
         """Return the largest entry of the smallest subgradient with respect to the coefficients.
 
-        slopes (K, d) are the derivatives of the smooth part with respect to the coefficients of the original columns,
-        times the scale (d,). thresholds (d,) are the slopes of the L1 penalty.
+        `slopes` (K, d) are derivatives of the smooth part with respect to the coefficients of the original columns,
+        multiplied by `scale` (d,). `thresholds` (d,) are the slopes of the L1 penalty.
         """
         values, lower, upper = parameters[:, :-1], self.min_parameters[:, :-1], self.max_parameters[:, :-1]
         from_left = slopes + np.where(values > 0, thresholds, -thresholds)
@@ -119,9 +119,9 @@ class Penalty:
     l1: float
     factors: np.ndarray  # (d,), f_j
     group_lasso: bool  # whether l1 multiplies the norms of the features' coefficients over the classes
-    curvatures: np.ndarray  # (d + 1,), due to l2; zero for the intercept
+    curvatures: np.ndarray  # (d + 1,), the second derivatives due to l2; zero for the intercept
     thresholds: np.ndarray  # (d + 1,), the slopes due to l1; zero for the intercept
-    arrays: PenaltyArrays  # the same arrays for kernels
+    arrays: PenaltyArrays  # the arrays that kernels read
     gradient_error_weights: np.ndarray  # (d,), `Rows.gradient_error_weights`
     box: Box | None  # bounds on the coefficients; with bounds, l1 is not grouped
     is_smooth: bool  # whether the penalty has a gradient everywhere
@@ -133,11 +133,11 @@ class Penalty:
     def of(
         cls, rows: Rows, l2: float, l1: float, factors: FloatArray, group_lasso: bool, box: Box | None = None
     ) -> Self:
-        """Return the penalty with strengths l2 and l1 and factors (d,), in the coordinates of the rows.
+        """Return the penalty with strengths `l2` and `l1` and factors (d,), in the coordinates of the rows.
 
-        The L1 penalty is not grouped if there is one row of coefficients, or if there are bounds.
+        If there is one row of coefficients, or if there are bounds, the L1 penalty is not grouped.
         """
-        # The norm of a group of one is its absolute value, and the solver for absolute values is much faster
+        # The norm of a single coefficient is its absolute value, and the solver for absolute values is much faster
         # (docs/benchmarks/design-choices.md: groups of one).
         group_lasso = group_lasso and rows.n_rows_coef > 1
         scale, shift = rows.coordinates.scale, rows.coordinates.shift
@@ -174,7 +174,7 @@ class Penalty:
 
     @cached_property
     def error_weight_norm(self) -> float:
-        """The norm of gradient_error_weights / roots, the factor of gradient errors in the conjugate."""
+        """The norm of gradient_error_weights / roots. Gradient errors are multiplied by it in the conjugate."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             relative = self.gradient_error_weights / self.arrays.roots
             if self.box is not None:
@@ -184,7 +184,7 @@ class Penalty:
 
     @cached_property
     def largest_error_weight(self) -> float:
-        """The largest of gradient_error_weights / thresholds, the factor of gradient errors in the step length."""
+        """The largest gradient_error_weights / thresholds. Gradient errors are multiplied by it in the step length."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             relative = self.gradient_error_weights / self.thresholds[:-1]
             if self.box is not None:
@@ -193,7 +193,7 @@ class Penalty:
             return float(np.fmax.reduce(relative, initial=0.0))
 
     def scale_thresholds(self, factor: float) -> Penalty:
-        """Return the penalty with its thresholds multiplied by a factor."""
+        """Return the penalty with all thresholds multiplied by a factor."""
         thresholds = factor * self.thresholds
         return replace(self, thresholds=thresholds, arrays=self.arrays._replace(thresholds=thresholds))
 
@@ -202,7 +202,7 @@ class Penalty:
         return parameters if self.box is None else self.box.clip(parameters)
 
     def nonsmooth_value(self, parameters: FloatArray) -> float:
-        """Return the L1 penalty, which may be grouped, at parameters (K, d + 1)."""
+        """Return the L1 or group penalty at the parameters (K, d + 1)."""
         if self.is_smooth:
             return 0.0
         if self.group_lasso:
@@ -214,9 +214,9 @@ class Penalty:
     def add_to(
         self, total: FloatArray, total_weight: float, parameters: FloatArray, gradient: FloatArray
     ) -> tuple[float, ...]:
-        """Fill gradient (K, d + 1) with total / total_weight plus the gradient of the quadratic penalty.
+        """Fill `gradient` (K, d + 1) with total / total_weight plus the gradient of the quadratic penalty.
 
-        Return the fields of a Point, starting with `penalty`.
+        Return the fields of a Point from `penalty` to the last one.
         """
         n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums, error_weights = np.empty((n_blocks, 6)), np.empty((n_blocks, len(parameters)))
@@ -246,10 +246,10 @@ class Penalty:
         return 0.5 * squares + sizes, *others, hypot(*class_error_weights)
 
     def conjugate(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange, step: float) -> FloatArray:
-        """Return the sums of `fill_block_dual`: the conjugate at a dual point, its derivatives, and the largest step.
+        """Return the sums of `fill_block_dual` at a dual point: the conjugate, its derivatives and the largest step.
 
-        The dual point is (1 - step) times the labels plus step times the probabilities after the exchange. The entry
-        MAX_STEP is the step at which an entry without a quadratic penalty leaves the feasible box.
+        The dual point is (1 - step) times the labels plus step times the probabilities after the exchange. At the step
+        in the entry MAX_STEP, a coefficient without a quadratic penalty leaves the feasible box.
         """
         n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
         sums = np.empty((n_blocks, 4))
@@ -261,7 +261,7 @@ class Penalty:
         return totals
 
     def exchanged_slopes(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange) -> FloatArray:
-        """Return the gradient of the loss (K, d) after an exchange, as `conjugate` uses it."""
+        """Return the gradient (K, d) of the loss after an exchange, as in `conjugate`."""
         loss_gradient = gradient[:, :-1] - self.curvatures[:-1] * parameters[:, :-1]
         if not len(exchange.parts):
             return loss_gradient
@@ -274,10 +274,11 @@ class Penalty:
 
 
 class BoxDual:
-    """The dual objective with bounds, as a function of the step from the labels. It is infinite above `limit`.
+    """The dual objective with bounds, as a function of the step from the labels.
 
-    The maximizer of each term of the conjugate is shrink(slope, threshold) / curvature, clipped to the bounds. Without
-    curvature, the maximizer is a bound or the value nearest to zero.
+    Above the step `limit`, the conjugate is infinite. The maximizer of each term of the conjugate is
+    shrink(slope, threshold) / curvature, clipped to the bounds. Without curvature, the maximizer is a bound or the
+    value nearest to zero.
     """
 
     def __init__(self, penalty: Penalty, parameters: FloatArray, slopes: FloatArray) -> None:
@@ -285,23 +286,24 @@ class BoxDual:
         self._box, self._u, self._parameters = penalty.box, -slopes, parameters[:, :-1]
         self._thresholds, self._roots = penalty.thresholds[:-1], penalty.arrays.roots
         self._has_root = self._roots > 0
-        # The gradient of the loss is a difference, so its rounding error is relative to the slope of the quadratic
+        # The gradient of the loss is a difference, so the rounding error is relative to the slope of the quadratic
         # penalty.
         self._quadratic_slopes = penalty.curvatures[:-1] * np.abs(self._parameters)
         lower, upper = penalty.box.min_parameters[:, :-1], penalty.box.max_parameters[:, :-1]
         self._side = np.where(self._u > 0, upper, lower)
-        # If this side has neither a bound nor a quadratic penalty, the threshold limits the step.
+        # Without a bound in this direction and without a quadratic penalty, the threshold limits the step.
         is_open = ~self._has_root & np.isinf(self._side) & (self._u != 0)
         self._side = np.where(np.isinf(self._side), penalty.box.nearest_to_zero, self._side)
         limits = np.divide(self._thresholds, np.abs(self._u), out=np.full_like(self._u, np.inf), where=is_open)
         self.limit = float(min(1.0, limits.min(initial=1.0)))
 
     def conjugate(self, step: float) -> list[float]:
-        """Return the conjugate, its first two derivatives along the step, and the sum of its terms' magnitudes."""
+        """Return the conjugate, its first two derivatives in the step, and the sum of the magnitudes of its terms."""
         u, thresholds, roots = self._u, self._thresholds, self._roots
         shrunk = np.maximum(step * np.abs(u) - thresholds, 0)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            # Division by the roots twice avoids their squares, which leave the range of float64 if columns reach 1e150.
+            # Dividing twice by the roots avoids their squares, which are outside the range of float64 if columns reach
+            # 1e150.
             unbounded = np.where(self._has_root, np.sign(u) * (shrunk / roots / roots), 0)
             second_derivatives = np.where(self._has_root, np.square(u / roots), 0)
         inside = self._box.clip(np.column_stack([unbounded, np.zeros(len(u))]))[:, :-1]
@@ -317,7 +319,7 @@ class BoxDual:
         ]
 
     def measure_reach(self, step: float) -> FloatArray:
-        """Return the norms (d,), over the classes, of the distances to a maximizer of the conjugate."""
+        """Return the distance (d,) of each feature's coefficients from the maximizers of the conjugate."""
         values, nearest_to_zero = self._parameters, self._box.nearest_to_zero
         near, far = np.abs(values - nearest_to_zero), np.abs(values - self._side)
         both = np.maximum(
@@ -328,5 +330,5 @@ class BoxDual:
         return np.where(self._has_root, 0.0, np.sqrt(np.sum(np.square(reach), axis=0)))
 
 
-# No exchange is needed if probabilities and labels have the same class sums.
+# If probabilities and labels have the same class sums, no exchange is needed.
 NO_EXCHANGE = Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))

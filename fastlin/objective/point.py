@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ProbabilityBuffer:
-    """A buffer (K, n_rows) for the probabilities of one point at a time; `owner` is its array of parameters."""
+    """A buffer (K, n_rows) for the probabilities of one point at a time. `owner` is the point's parameter array."""
 
     def __init__(self, shape: tuple[int, int], precision: FloatType) -> None:
         self.probabilities = np.empty(shape, precision)
@@ -33,12 +33,12 @@ class ProbabilityBuffer:
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """J and its derivatives at parameters, created by `Objective.at`."""
+    """J and its derivatives at the parameters. `Objective.at` creates it."""
 
     objective: Objective
     parameters: np.ndarray
     precision: FloatType  # the dtype of the products: float64 or float32
-    buffer: ProbabilityBuffer | None  # contains the probabilities
+    buffer: ProbabilityBuffer | None  # the buffer with the probabilities
     loss: float  # the mean loss over the rows
     gradient: np.ndarray  # (K, d + 1), the gradient of the smooth part of J
     penalty: float
@@ -46,7 +46,7 @@ class Point:
     dual_square: float  # sum_kj gradient_kj^2 / curvature_j over the coefficients
     largest_entry: float  # the largest magnitude in the smallest subgradient; zero only at a minimum
     slope_size: float  # the sum of the magnitudes of the terms of the slope
-    # The norm over the classes of sum_j |parameter_kj| error_weight_j, which bounds the rounding error of the scores.
+    # A bound on the rounding error of the scores: the norm over the classes of sum_j |parameter_kj| error_weight_j.
     error_weight: float
 
     @cached_property
@@ -61,7 +61,7 @@ class Point:
 
     @property
     def is_finite(self) -> bool:
-        """Whether value and gradient are finite."""
+        """Whether the value and the gradient are finite."""
         # slope_size is infinite or NaN if any entry of the gradient of the loss is infinite or NaN.
         return isfinite(self.value) and isfinite(self.slope_size)
 
@@ -72,7 +72,7 @@ class Point:
 
     @property
     def probabilities(self) -> FloatArray:
-        """The probabilities (K, n_rows). RuntimeError is raised if there is no buffer, or another point uses it."""
+        """The probabilities (K, n_rows). RuntimeError is raised if there is no buffer or another point uses it."""
         if self.buffer is None:
             raise RuntimeError("The point has no probabilities, because it was evaluated without a buffer; pass `out`.")
         if not self.has_probabilities:
@@ -87,21 +87,21 @@ class Point:
             yield probability * (1 - probability) * weights
 
     def hessian_product(self, direction: FloatArray) -> FloatArray:
-        """Return the Hessian of J times direction (K, d + 1), in the dtype of the probabilities. It takes one pass."""
+        """Return the Hessian of J times `direction` (K, d + 1). It takes one pass, in the probabilities' dtype."""
         rows = self.objective.rows
         product = rows.hessian_product(direction, rows.curved_at(self))
         product += self.objective.penalty.curvatures * direction
         return product
 
     def hessian(self) -> FloatArray:
-        """Return the Hessian of J, (K (d + 1), K (d + 1)), ordered by class."""
+        """Return the Hessian of J. Its shape is (K (d + 1), K (d + 1)), ordered by class."""
         hessian = self.hessian_of_loss()
         diagonal = np.einsum("ii->i", hessian)
         diagonal.reshape(self.parameters.shape)[...] += self.objective.penalty.curvatures
         return hessian
 
     def hessian_of_loss(self) -> FloatArray:
-        """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), ordered by class."""
+        """Return the Hessian of the mean loss. Its shape is (K (d + 1), K (d + 1)), ordered by class."""
         rows = self.objective.rows
         return rows.hessian(rows.curved_at(self))
 
@@ -111,7 +111,7 @@ class Point:
 
     @property
     def dual_value(self) -> float:
-        """The dual objective of a feasible point, as computed by `duality.find_dual_value`."""
+        """The dual objective at a feasible point, from `duality.find_dual_value`."""
         return self._dual[0]
 
     @property
@@ -140,9 +140,10 @@ class Point:
         return self.row_errors.loss + rounding.bound_parameter_sums(self) * self.penalty
 
     def linearize_probabilities(self, step: FloatArray) -> FloatArray:
-        """Return the probabilities (K, n_rows), linearized along a step (K, d + 1), as distributions.
+        """Return the probabilities (K, n_rows), linearized along a step (K, d + 1).
 
-        Negative entries are set to zero. It takes one pass. RuntimeError is raised if another point uses the buffer.
+        Negative entries are set to zero, so each row has a distribution over the classes. The method takes one pass.
+        RuntimeError is raised if another point uses the buffer.
         """
         rows, probabilities = self.objective.rows, self.probabilities
         scores = rows.passes.compute_scores(step).T
@@ -155,11 +156,11 @@ class Point:
         return moved
 
     def optimize_intercept(self) -> FloatArray | None:
-        """Return the parameters (K, d + 1) after a Newton step of the intercept alone, or None.
+        """Return the parameters (K, d + 1) after a Newton step of only the intercept, or None.
 
         The step solves (diag(m) - E[p p']) step = gradient, where m are the mean probabilities. The result is None if
-        there is no intercept, all probabilities are 0 or 1, or the matrix does not fit into the budget. RuntimeError is
-        raised if another point uses the buffer.
+        there is no intercept, if all probabilities are 0 or 1, or if the matrix does not fit into the budget.
+        RuntimeError is raised if another point uses the buffer.
         """
         objective, K = self.objective, len(self.parameters)
         # If probabilities are stored, the matrix is small compared with them.

@@ -1,4 +1,4 @@
-"""Batches of objectives for the same rows that differ in labels, row weights and penalty strengths.
+"""Batches of objectives for the same rows, with different labels, row weights and penalty strengths.
 
 Each of the B problems has the objective J of objective.py, with K rows of coefficients and a penalty on every
 coefficient. All problems have the same number of classes. Offsets and an L1 penalty are supported only for two classes
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from fastlin.objective.coordinates import Coordinates
 
 # The limits of the number of problems in a batch. Within these limits, a batch has at most MAX_COEFFICIENT_ROWS rows of
-# coefficients and MAX_BATCH_COEFFICIENTS coefficients, so that the scores of a tile stay in the second-level cache. The
-# labels and weights use at most BATCH_BYTES.
+# coefficients and MAX_BATCH_COEFFICIENTS coefficients, so that the scores of a tile stay in the L2 cache. The labels
+# and weights use at most BATCH_BYTES.
 MIN_BATCH_SIZE, MAX_BATCH_SIZE, MAX_COEFFICIENT_ROWS, MAX_BATCH_COEFFICIENTS, BATCH_BYTES = (
     8,
     128,
@@ -50,17 +50,17 @@ class Problem(NamedTuple):
     labels: np.ndarray  # (n,), class indices
     l2: float
     weights: np.ndarray | None = (
-        None  # (n,), nonnegative; None means all ones. Either all problems of a batch have weights, or none.
+        None  # (n,), nonnegative; None means all ones. In a batch, all problems have weights, or none.
     )
-    start: np.ndarray | None = None  # (m,) parameters; None for the null model
-    l1: float = 0.0  # Either all problems of a batch have an L1 penalty, or none. L1 requires two classes.
+    start: np.ndarray | None = None  # (m,), the starting parameters; None means those of the null model
+    l1: float = 0.0  # In a batch, all problems have an L1 penalty, or none. L1 requires two classes.
 
 
 class Points(NamedTuple):
-    """J and its derivatives for the problems of a batch, each at its own parameters (m = K (d + 1))."""
+    """J and its derivatives for B problems. Each problem has its own m = K (d + 1) parameters."""
 
     loss: np.ndarray  # (B,), the mean losses
-    curvatures: np.ndarray  # (B, pairs), the mean of p_k p_l per pair of classes; for two classes, of p (1 - p)
+    curvatures: np.ndarray  # (B, n_pairs), the mean of p_k p_l per pair of classes; for two classes, of p (1 - p)
     value: np.ndarray  # (B,), J
     loss_gradient: np.ndarray  # (B, m), the gradients of the mean losses
     gradient: np.ndarray  # (B, m), the gradients of J without the L1 penalty
@@ -68,7 +68,7 @@ class Points(NamedTuple):
 
 @dataclass(eq=False)
 class SharedRows:
-    """The data common to all problems: rows, offsets (n, 1), coordinates, and positive penalty factors (d,)."""
+    """The data that all problems share: rows, offsets (n, 1), coordinates and positive penalty factors (d,)."""
 
     matrix: Matrix
     coordinates: Coordinates
@@ -97,11 +97,11 @@ class SharedRows:
         scaling = coordinates.scaling
         self.passes = matrix.passes(samples, scaling, self.batch_size * K)
         self.roundings = Roundings.of(self.passes.longest_sum, matrix.longest_row, K)
-        # The curvature of the penalty with respect to each parameter for l2 = 1, and the threshold for l1 = 1.
+        # For each parameter, the curvature of the penalty if l2 = 1, and the threshold if l1 = 1.
         self.units = np.tile(np.append(factors * coordinates.scale**2, 0.0), K)
         self.thresholds = np.tile(np.append(factors * coordinates.scale, 0.0), K)
-        # For any row weights, a column perturbs a score by at most its largest entry. Peaks measure distances from the
-        # mean, which is not exactly zero because the shift is rounded.
+        # For any row weights, the largest entry of a column bounds how much the column perturbs a score. Peaks measure
+        # distances from the mean, which is not exactly zero because the shift is rounded.
         distances = np.sqrt(coordinates.mean_squares[:-1] * np.maximum(coordinates.peaks, 1.0))
         largest = (distances + np.abs(coordinates.mean)) ** 2
         self.largest_squares = largest
@@ -111,13 +111,13 @@ class SharedRows:
         self.error_weight_norm = float(np.sqrt(np.sum((self.gradient_error_weights / roots) ** 2)))
 
     def fit_null_model(self, labels: IntArray, weights: FloatArray | None, class_weights: FloatArray) -> NullModel:
-        """Return the null model of a problem; class_weights (n_classes,) sum to one."""
+        """Return the null model of a problem. `class_weights` (n_classes,) sum to one."""
         offsets = NO_DOUBLE if self.offsets is None else self.offsets
         samples = Samples(NO_ROWS, labels, np.empty(0) if weights is None else weights, offsets)
         return fit_null_model(samples, class_weights, self._offset_range, self.fit_intercept)
 
     def gram(self, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return sum_i w_i [x~_i, 1] [x~_i, 1]', (m, m), for row_weights w (n,)."""
+        """Return the Gram matrix sum_i w_i [x~_i, 1] [x~_i, 1]'. `row_weights` (n,) are the w_i."""
         gram = self.passes.gram(NO_ROWS, row_weights[None], precision)[0]
         if not self.fit_intercept:
             gram[-1], gram[:, -1] = 0, 0
@@ -126,7 +126,10 @@ class SharedRows:
     def finish(
         self, parameters: FloatArray, gradient: FloatArray, l2: float, l1: float, dtype: DTypeLike
     ) -> tuple[FloatArray, FloatArray, float]:
-        """Return coef (K, d), intercept (K,) and a bound on J's increase (see `Objective.finish`), or infinity."""
+        """Return coef (K, d), intercept (K,) and a bound on the increase of J. See `Objective.finish`.
+
+        The bound is infinite if the coefficients are outside the range of `dtype`.
+        """
         mean_square, shape = float(self.largest_squares.sum() + 1), (self.n_rows_coef, -1)
         parameters = parameters.reshape(shape)
         if self.n_rows_coef > 1:
@@ -138,11 +141,11 @@ class SharedRows:
 
 
 class ProblemBatch:
-    """A batch of problems, each in a slot. When a problem is finished, another problem may take the slot."""
+    """A batch of problems, each in a slot. After a problem has finished, another one may take the slot."""
 
     def __init__(self, rows: SharedRows, n_slots: int, is_weighted: bool) -> None:
         self.rows = rows
-        # The softmax kernel, which single fits use as well, reads labels of four bytes.
+        # The softmax kernel reads four-byte labels, because single fits use it as well.
         self._labels = np.empty((n_slots, rows.n_rows), np.uint8 if rows.n_rows_coef == 1 else np.int32)
         self._weights = np.empty((n_slots if is_weighted else 0, rows.n_rows))
         self.total_weights, self.smallest_weights, self._l2, self._l1 = np.ones((4, n_slots))
@@ -154,7 +157,7 @@ class ProblemBatch:
         return len(self._labels)
 
     def take(self, slot: int, problem: Problem) -> FloatArray:
-        """Put a problem into a slot, and return its starting parameters (m,)."""
+        """Put a problem into a slot. Return the starting parameters (m,)."""
         labels, l2, weights, start, l1 = problem
         self._labels[slot], self._l2[slot], self._l1[slot] = labels, l2, l1
         total, smallest, K = float(len(labels)), 1.0, self.rows.n_rows_coef
@@ -181,20 +184,20 @@ class ProblemBatch:
 
     @property
     def curvatures(self) -> FloatArray:
-        """The curvature of the penalty with respect to each parameter, (B, m)."""
+        """The second derivatives (B, m) of the penalties with respect to the parameters."""
         return self._l2[:, None] * self.rows.units
 
     @property
     def thresholds(self) -> FloatArray:
-        """The slope of the L1 penalty with respect to each parameter, (B, m)."""
+        """The slopes (B, m) of the L1 penalties with respect to the parameters."""
         return self._l1[:, None] * self.rows.thresholds
 
     def measure_squares(self, parameters: FloatArray) -> FloatArray:
-        """Return the quadratic penalty (B,) at parameters (B, m)."""
+        """Return the quadratic penalties (B,) at the parameters (B, m)."""
         return 0.5 * np.einsum("bj,bj->b", self.curvatures * parameters, parameters)
 
     def evaluate(self, parameters: FloatArray) -> Points:
-        """Return the Points at parameters (B, m). It takes one pass over X."""
+        """Return the Points at the parameters (B, m). The evaluation takes one pass over X."""
         loss_gradient, by_class = np.empty(parameters.shape), (-1, self.rows.size // self.rows.n_rows_coef)
         arguments = parameters.reshape(by_class), self._labels, self._weights, loss_gradient.reshape(by_class)
         loss, *curvatures = self.rows.passes.evaluate_batch(*arguments) / self.total_weights
@@ -208,13 +211,14 @@ class ProblemBatch:
         return Points(loss, np.stack(curvatures, axis=1), value, loss_gradient, gradient)
 
     def certify(self, parameters: FloatArray, points: Points) -> FloatArray:
-        """Return an upper bound (B,) on J - J* at the points (docs/derivations.md, section 10).
+        """Return upper bounds (B,) on J - J* at the points (docs/derivations.md, section 10).
 
         If the intercepts are stationary, the gradient gives the bound. Otherwise, the slopes and the curvature bound
-        their distance from stationary intercepts. The curvature changes by at most a factor of e per unit of the step.
+        the distance to stationary intercepts. Per unit of this distance, the curvature changes by at most a factor of
+        e.
         """
         rows, K = self.rows, self.rows.n_rows_coef
-        # With three or more classes, the norm includes both classes of a pair, and their terms have opposite signs.
+        # With three or more classes, the norm includes both classes of a pair. The terms of these have opposite signs.
         root = np.sqrt(2) if K > 1 else 1.0
         error_weight = np.hypot.reduce(
             np.einsum("bkj,j->bk", np.abs(parameters).reshape(len(self), K, -1), rows.error_weight), axis=1
@@ -230,7 +234,7 @@ class ProblemBatch:
         intercept_gradient = points.loss_gradient.reshape(len(self), K, -1)[..., -1]
         slope = np.hypot.reduce(intercept_gradient, axis=1) / root + row_errors.class_sums
         curvature = points.curvatures.sum(axis=1)
-        # The error of 1 - p is an absolute error.
+        # The last term is the absolute error of 1 - p.
         curvature_error = 2 * rows.roundings.plain_sum * curvature + row_errors.class_sums + gamma(4)
         lower = _find_smallest_curvature(points.curvatures, K) - curvature_error
         upper = curvature + curvature_error
@@ -241,16 +245,16 @@ class ProblemBatch:
         return np.where((slope < lower) & (bound == bound), bound, np.inf)
 
     def stationary_gaps(self, parameters: FloatArray, points: Points) -> FloatArray:
-        """Return the bounds (B,) on J - J* for stationary intercepts, without rounding errors."""
+        """Return bounds (B,) on J - J* for stationary intercepts. They ignore rounding errors."""
         zeros = np.zeros(len(self))
         return self._bound(parameters, points, zeros, zeros, zeros, 0.0)
 
     def _bound(self, parameters, points, moved, gradient_error, loss_error, rounding):
-        """Return an upper bound (B,) on J - J* after the intercepts have moved to a stationary point.
+        """Return upper bounds (B,) on J - J* after the intercepts have moved to a stationary point.
 
-        The slope of a column changes by up to moved (B,) times the largest entry of the column, and its error is
-        gradient_error (B,) times the error weight of the column. loss_error (B,) is the error of the loss. rounding is
-        the relative error of a sum over the parameters.
+        The slope of a column changes by at most `moved` (B,) times the largest entry of the column. The error of the
+        slope is `gradient_error` (B,) times the error weight of the column. `loss_error` (B,) is the error of the loss,
+        and `rounding` is the relative error of a sum over the parameters.
         """
         rows, curvatures = self.rows, self._without_intercepts(self.curvatures)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -268,20 +272,21 @@ class ProblemBatch:
             return 0.5 * size**2
 
     def _bound_with_l1(self, parameters, points, curvatures, errors, loss_error, rounding):
-        """Return the bound of `_bound` with an L1 penalty. errors (B, d) bound the errors of the loss's slopes."""
+        """Return the bounds of `_bound` with an L1 penalty. `errors` (B, d) bound the errors of the slopes."""
         arrays = parameters, points.loss_gradient, self.thresholds
         at, slopes, thresholds = map(self._without_intercepts, arrays)
         sizes, steep = np.abs(at), np.abs(slopes)
         penalty = self.measure_squares(parameters) + np.einsum("bj,bj->b", thresholds, sizes)
-        # The bound from the dual point at the probabilities is a sum over the coefficients: the penalty plus the linear
-        # term, minus the minimum of both at `minimizers`. Without L2 it is infinite if a slope exceeds its threshold.
+        # The dual point at the probabilities gives a bound that is a sum over the coefficients. Each term is the
+        # penalty plus the linear term, minus the minimum of this sum at `minimizers`. Without L2, the bound is infinite
+        # if a slope exceeds the threshold.
         minimizers = -np.copysign(np.maximum(steep - thresholds, 0.0), slopes) / curvatures
         across_zero = sizes * (thresholds + np.copysign(slopes, slopes * at))
         across_zero += 0.5 * curvatures * (at**2 + minimizers**2)
         gaps = np.where(at * minimizers > 0, 0.5 * curvatures * (at - minimizers) ** 2, across_zero)
         changes = np.abs(at - minimizers)
         bound = (1 + rounding) * np.sum(gaps + changes * errors + 0.5 * errors**2 / curvatures, axis=1)
-        # The bound from the last dual point between labels and probabilities whose slopes do not exceed the thresholds.
+        # This bound uses the last dual point from labels to probabilities whose slopes do not exceed the thresholds.
         products, product_error = np.einsum("bj,bj->b", at, slopes), np.einsum("bj,bj->b", sizes, errors)
         product_error += rounding * (penalty + np.einsum("bj,bj->b", sizes, steep))
         violation = (1 + gamma(8)) * ((steep + errors) / thresholds).max(axis=1, initial=0.0)
@@ -290,15 +295,15 @@ class ProblemBatch:
         return np.fmin(bound, penalty + products + product_error + lost * entropy)
 
     def _without_intercepts(self, values):
-        """Return values (B, m) without the columns of the intercepts."""
+        """Return `values` (B, m) without the columns of the intercepts."""
         return values.reshape(len(values), self.rows.n_rows_coef, -1)[..., :-1].reshape(len(values), -1)
 
 
 def _find_smallest_curvature(curvatures, n_rows_coef):
-    """Return the smallest curvature with respect to the intercepts, (B,), from curvatures (B, pairs) of class pairs.
+    """Return the smallest curvature (B,) along the intercepts.
 
-    For three or more classes, it is half the smallest eigenvalue of the Hessian over directions that sum to zero, minus
-    the rounding error.
+    `curvatures` (B, n_pairs) are those of `Points`. For three or more classes, the result is half the smallest
+    eigenvalue of the Hessian over directions that sum to zero, minus the rounding error.
     """
     if n_rows_coef == 1:
         return curvatures[:, 0]

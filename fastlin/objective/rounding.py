@@ -24,45 +24,47 @@ if TYPE_CHECKING:
 
 
 class Roundings(NamedTuple):
-    """Relative errors in float64. A sum of m terms has m roundings, and each block of a pass adds one."""
+    """Relative errors in float64. A sum of m terms has m roundings, and each block of a pass adds one more."""
 
-    score: float
-    row: float  # of the loss and residuals of a row, given the scores; with targets, also of sums over the classes
-    plain_sum: float  # of a sum of losses or residuals over the rows
-    sum: float  # of a sum of products of residuals with a column
+    score: float  # the error of a score
+    row: float  # the error of a row's loss and residuals, given the scores; with targets, also of sums over classes
+    plain_sum: float  # the error of a sum of losses or residuals over the rows
+    sum: float  # the error of a sum of products of residuals with a column
 
     @classmethod
     def of(cls, longest_sum: int, longest_row: int, n_rows_coef: int, has_targets: bool = False) -> Self:
-        """Return the Roundings of passes with up to longest_sum terms per sum and longest_row entries per row."""
+        """Return the Roundings of passes with `longest_sum` terms per sum and `longest_row` entries per row."""
         row_terms = ROW_ROUNDINGS + n_rows_coef + (2 * n_rows_coef + 4 if has_targets else 0)
-        # Roundings occur in the products, in the scaled and shifted column, and in the sum with the intercept.
+        # Products, scaling and shifting of a column, and the sum with the intercept are rounded.
         score_terms, sum_terms = longest_row + 4, longest_sum + row_terms
         return cls(gamma(score_terms), gamma(row_terms), gamma(sum_terms), gamma(sum_terms + score_terms))
 
 
 class RowErrors(NamedTuple):
-    """Rounding errors in float64, averaged over the rows. For a `ProblemBatch` they are arrays (B,)."""
+    """Rounding errors in float64, averaged over the rows. For a `ProblemBatch`, they are arrays (B,)."""
 
-    loss: float  # of the mean loss
-    gradient: float  # of the gradient of the mean loss, relative to the error weight of each column
-    class_sums: float  # of the mean probabilities, summed over the classes
-    # The error of the gradient, relative to the error weight of each column, due to an exchange that corrects class
-    # sums near the class weights. It is infinite if a class has no weight.
+    loss: float  # the error of the mean loss
+    gradient: float  # the error of the gradient of the mean loss, relative to the error weight of each column
+    class_sums: float  # the error of the mean probabilities, summed over the classes
+    # The error of the gradient due to an exchange that corrects class sums near the class weights. It is relative to
+    # the error weight of each column. It is infinite if a class has no weight.
     exchange: float
 
     @classmethod
     def of(cls, rows: Rows | SharedRows, loss: Any, error_weight: Any, missed: Any, root: Any, steepest: Any) -> Self:
-        """Return the errors for the mean loss and the error weight of a point.
+        """Return the errors at a point, given the mean loss and the error weight.
 
-        The probability of the wrong classes has the mean ``missed`` and the root mean square ``root`` over the rows.
-        For two classes, ``steepest`` bounds the derivative of a row's residual with respect to the score.
+        Over the rows, the probability of the wrong classes has the mean `missed` and the root mean square `root`. For
+        two classes, `steepest` bounds the derivative of a row's residual with respect to the score.
         """
         K, (_, row_error, plain, sum_error) = rows.n_rows_coef, rows.roundings
         scores = bound_score_rounding(rows, error_weight)
-        # Softmax has absolute errors, in the total (which exceeds one) and in the residual (a probability minus one).
-        # The logistic loss and residual are computed from the smaller probability, or with targets from a difference.
+        # Softmax has absolute errors, because the sum of exponentials exceeds one, and because a residual is a
+        # probability minus one. The logistic loss and residual are computed from the smaller probability, or with
+        # targets from a difference.
         absolute = row_error if K > 1 or rows.has_targets else 0.0
-        # The factor for the norm of a row's residuals: with three or more classes, two residuals have opposite signs.
+        # With three or more classes, two residuals of a row have opposite signs, which increases the norm by this
+        # factor.
         length = 1.0 if K == 1 else sqrt(2)
         by_scores, by_squares = length * root * scores, scores * scores
         # The error of a class sum is relative to the class weight, except for the squared errors of the scores.
@@ -73,7 +75,8 @@ class RowErrors(NamedTuple):
         return cls(
             # With three or more classes, each row adds two terms.
             loss=2 * sum_error * loss + absolute + by_scores + 0.25 * by_squares,
-            # The derivative of a residual is p (1 - p) for two classes, and the norm of diag(p) - p p' for more.
+            # The derivative of a residual is p (1 - p) for two classes, and at most the norm of diag(p) - p p' for
+            # more.
             gradient=length * length * steepest * scores + by_squares + length * root * sum_error + absolute,
             class_sums=2 * by_scores + by_squares + 2 * missed * plain + absolute,
             exchange=exchange,
@@ -81,10 +84,9 @@ class RowErrors(NamedTuple):
 
     @classmethod
     def of_difference(cls, rows: Rows, size: float) -> Self:
-        """Return the errors of the difference of two passes at zero parameters, with targets and with labels.
+        """Return the errors of the difference between two passes at zero parameters, with targets and with labels.
 
-        ``size`` is the sum of the magnitudes of the terms of the loss: the entropy, plus both losses if there are
-        offsets.
+        `size` is the sum of the magnitudes of the terms: the entropy and, if there are offsets, both losses.
         """
         # At zero parameters, only the offsets cause rounding errors in a score. No residual exceeds one.
         pass_errors = cls.of(rows, size, 0.0, 1.0, 1.0, 0.25 if rows.n_rows_coef == 1 else 0.5)
@@ -99,11 +101,11 @@ class RowErrors(NamedTuple):
 
 
 def find_row_errors(point: Point) -> RowErrors:
-    """Return the RowErrors of a point in float64. They decrease with the probability of the wrong classes."""
+    """Return the RowErrors of a point in float64. They are small if the wrong classes have a small probability."""
     rows, loss = point.objective.rows, point.loss
     if rows.has_targets:
-        # Half the L1 distance between two distributions is at most the square root of half the divergence (Pinsker),
-        # which the loss bounds. The probability outside the most probable label is at most the loss. With targets, the
+        # Half the L1 distance between two distributions is at most the square root of half the divergence (Pinsker).
+        # The loss bounds the divergence, and also the probability outside the most probable label. With targets, the
         # mean loss does not bound the loss of a single row in this way.
         largest = 1.0
         missed = root_mean_square = min(1.0, sqrt(loss))
@@ -116,15 +118,15 @@ def find_row_errors(point: Point) -> RowErrors:
 
 
 def bound_score_rounding(rows: Rows | SharedRows, error_weight: Any) -> Any:
-    """Return the rounding error of a score, averaged over the rows, for the error weight of a point."""
-    # With offsets, the sum of offset and score has two more roundings.
+    """Return the rounding error of a score, averaged over the rows, given the error weight of a point."""
+    # Adding an offset to a score causes two more roundings.
     return rows.roundings.score * error_weight + (
         gamma(2) * (error_weight + rows.offset_size) if rows.offset_size else 0.0
     )
 
 
 def bound_parameter_sums(point: Point) -> float:
-    """Return the relative error of a sum over the parameters, which is computed in strips of columns."""
+    """Return the relative error of a sum over the parameters. Such sums are computed in strips of columns."""
     K, d = point.parameters.shape
     return gamma(STRIP + -(-K * d // STRIP) + K + d + MAX_BLOCKS)
 
@@ -135,6 +137,6 @@ def gamma(n: int) -> float:
 
 
 def norm(values: FloatArray) -> float:
-    """Return the Euclidean norm. NumPy's norm uses BLAS, whose result depends on the number of threads."""
+    """Return the Euclidean norm. NumPy's norm uses BLAS, so its result depends on the number of threads."""
     with np.errstate(over="ignore"):
         return sqrt(float(np.sum(np.square(values))))

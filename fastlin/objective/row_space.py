@@ -1,19 +1,20 @@
-"""J in the span of the rows of X, which contains the coefficients of its minimum.
+"""J in the span of the rows of X. The span contains the coefficients at the minimum of J.
 
-The gradient of a row's loss is a multiple of the row. So the coefficients at the minimum, and at all points reached by
-steps along gradients, are weighted sums of the rows, with one multiplier a_ik per row and class (Kimeldorf and Wahba
-1971)::
+The gradient of a row's loss is a multiple of the row. So the coefficients at the minimum are a weighted sum of the
+rows, with one multiplier a_ik per row and class (Kimeldorf and Wahba 1971). The same holds after steps along
+gradients::
 
     W_kj = (1 / (l2 f_j)) sum_i a_ik (x_ij - m_j)
 
-With an intercept, m_j is the mean of the column; otherwise it is zero.
+With an intercept, m_j is the mean of the column. Otherwise, m_j is zero.
 
-A vector of the space is an array (2, n + 1, columns of a table). The first table contains the multipliers, and the
-intercepts of the centered columns in the last row. The second table contains the scores without the intercepts, and the
-intercepts again in the last row. The inner product of two vectors is the dot product of the multipliers of one vector
-and the scores of the other. It equals the dot product of the intercepts plus sum_kj l2 f_j V_kj W_kj. With respect to
-this inner product, the gradient of J is the sum of the residuals and the vector's multipliers. Half its squared norm
-bounds J - J* if the intercept is stationary.
+A vector of the space is an array of two tables with n + 1 rows. The first n rows of the first table contain the
+multipliers, and the last row contains the intercepts of the centered columns. The first n rows of the second table
+contain the scores without the intercepts, and the last row contains the intercepts again. The inner product of two
+vectors is the dot product of the first table of one vector and the second table of the other. It equals the dot product
+of the intercepts plus sum_kj l2 f_j V_kj W_kj. With respect to this inner product, the gradient of J is the sum of the
+residuals and the multipliers of the vector. If the intercept is stationary, half the squared norm of the gradient
+bounds J - J*.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
 NOT_KEPT = ProbabilityOutput.of(None)
-# The maximum number of products to represent parameters as sums of rows. Text data takes far fewer
+# The maximum number of products when parameters are represented by sums of rows. Text data takes far fewer
 # (docs/benchmarks/design-choices.md: representation by rows).
 MAX_PRODUCTS = 30
-# Inner products of the rows are centered after summation. Twelve digits remain accurate if the ratio of squared means
-# to variances is at most this number.
+# Inner products of the rows are centered after summation. If the ratio of squared means to variances is at most this
+# number, twelve digits remain accurate.
 MAX_CANCELLATION = 1e4
 
 
@@ -74,8 +75,8 @@ class RowPoint:
 class RowSpace:
     """J in the row space, for an objective with a smooth penalty on every coefficient.
 
-    `curvatures` (columns of a table,) are second derivatives of the mean loss with respect to the scores if all rows
-    are equal.
+    `curvatures`, with one entry per column of a table, are the second derivatives of the mean loss with respect to the
+    scores if all rows are equal.
     """
 
     def __init__(self, objective: Objective) -> None:
@@ -110,7 +111,7 @@ class RowSpace:
         return zeros_table(n_tables * length, self._n_classes).reshape(n_tables, length, -1)
 
     def start(self, nearby: RowPoint | None = None) -> FloatArray:
-        """Return the starting vector: the null model, or the coefficients of a RowPoint of another penalty."""
+        """Return the starting vector: the null model, or the coefficients of a RowPoint for another penalty."""
         if nearby is None:
             return self._start
         vector = nearby.vector.copy()
@@ -118,10 +119,11 @@ class RowSpace:
         return vector
 
     def represent(self, parameters: FloatArray, tolerance: float) -> FloatArray | None:
-        """Return a vector that represents parameters (K, d + 1), or None.
+        """Return a vector that represents the parameters (K, d + 1), or None.
 
-        J at the vector exceeds J at the parameters by at most the fraction `tolerance`. Conjugate gradients on the
-        inner products of the rows compute the multipliers. The result is None if MAX_PRODUCTS products do not suffice.
+        J at the vector exceeds J at the parameters by at most the fraction `tolerance`. The multipliers are computed by
+        conjugate gradients with the inner products of the rows. The result is None if MAX_PRODUCTS products are not
+        enough.
         """
         objective, K, (residuals, no_direction), (_, scores) = (
             self.objective,
@@ -157,10 +159,9 @@ class RowSpace:
     def evaluate(
         self, scores: FloatArray, direction: FloatArray, step: float, residuals: FloatArray
     ) -> tuple[float, float, FloatArray]:
-        """Return the mean loss at scores + step * direction, its slope, and the sums of the residuals (K,).
+        """Return the mean loss at scores + step * direction, its slope, and the sums (K,) of the residuals.
 
-        The first n rows of residuals (n + 1, columns of a table) are overwritten with the derivatives with respect to
-        the scores.
+        The first n rows of the table `residuals` are overwritten with the derivatives with respect to the scores.
         """
         losses, slopes = np.empty((2, self._n_blocks))
         sums = np.empty((self._n_blocks, self._n_classes))
@@ -181,9 +182,10 @@ class RowSpace:
         return float(np.add.reduce(losses)), float(np.add.reduce(slopes)), np.add.reduce(sums)
 
     def make_point(self, vector: FloatArray, value: float, gradient: FloatArray, sums: FloatArray) -> RowPoint:
-        """Return the RowPoint at a vector, given the results of `evaluate`. It takes one pass over the rows.
+        """Return the RowPoint at a vector, given the results of `evaluate`. The method takes one pass over the rows.
 
-        gradient contains the residuals as multipliers. The method adds the vector's multipliers, and fills the scores.
+        In `gradient`, the first table contains the residuals. The method adds the multipliers of the vector to it, and
+        fills the second table.
         """
         residuals, scores = gradient
         residuals[:-1] += vector[0, :-1]
@@ -211,7 +213,7 @@ class RowSpace:
         return self.objective.center(parameters)
 
     def make_vector(self, multipliers: FloatArray) -> FloatArray:
-        """Return the vector with multipliers (n + 1, columns of a table). It takes one pass over the rows."""
+        """Return the vector whose first table is `multipliers`. The method takes one pass over the rows."""
         vector = self.zeros()
         vector[0] = multipliers
         self._fill_scores(*vector)
@@ -227,7 +229,7 @@ class RowSpace:
         scores[-1] = multipliers[-1]
 
     def _center(self, multipliers):
-        """Convert multipliers of the centered rows to multipliers (n, columns of a table) of the original rows."""
+        """Convert multipliers of the centered rows to a table of n multipliers of the original rows."""
         centered = zeros_table(len(self._weights), self._n_classes)
         centered[:] = multipliers[:-1]
         if self.objective.fit_intercept:
@@ -236,7 +238,7 @@ class RowSpace:
 
 
 def _keeps_digits(coordinates, factors):
-    """Return whether inner products of centered rows are accurate if computed from the original rows."""
+    """Return whether inner products of the original rows give accurate inner products of the centered rows."""
     with np.errstate(over="ignore", invalid="ignore"):
         weights = 1 / (coordinates.scale**2 * factors)
         mean_part, rest = np.sum(coordinates.shift**2 * weights), np.sum(coordinates.mean_squares[:-1] * weights)
@@ -244,7 +246,7 @@ def _keeps_digits(coordinates, factors):
 
 
 class RowLine:
-    """J along a direction from a vector. Scores are linear in the step, so an evaluation takes no pass."""
+    """J along a direction from a vector. An evaluation takes no pass, because scores are linear in the step."""
 
     def __init__(self, space: RowSpace, start: FloatArray, direction: FloatArray) -> None:
         self._space, self._start, self._direction = space, start, direction
@@ -254,7 +256,7 @@ class RowLine:
         self._gradient = space.zeros()
 
     def __call__(self, step: float) -> tuple[float, float]:
-        """Return J and its slope at a step."""
+        """Return the value and the slope of J at a step."""
         scores = self._start[1], self._direction[1]
         loss, slope, self._sums = self._space.evaluate(*scores, step, self._gradient[0])
         self._step = step

@@ -21,29 +21,29 @@ if TYPE_CHECKING:
     from fastlin.objective.null_model import NullModel
     from fastlin.objective.point import Point
 
-# The number of labels per batch when they are counted, because NumPy copies them to eight bytes each.
+# The number of labels per batch when labels are counted, because NumPy copies them to eight bytes each.
 ROWS_PER_BATCH = 1_000_000
 N_SKETCHES = 4
-# If the largest square of most columns exceeds the mean square by this factor, a few rows may have most of the
+# If the largest square of most columns exceeds the mean square by this factor, a few rows may contribute most of the
 # curvature, so the influence of the rows is estimated (docs/benchmarks/design-choices.md: uneven rows).
 MIN_UNEVEN_PEAK = 50.0
 
 # The number of offsets per batch when their range is measured.
 OFFSETS_PER_BATCH = 1 << 20
-# A bound on the relative error of a mean over the classes and of a difference from it.
+# A bound on the relative error of a mean over the classes, and of a difference from this mean.
 OFFSET_ROUNDING = 2.0**-48
 
 
 class OffsetRange(NamedTuple):
     """The range of the offsets, used for certificates (docs/derivations.md, section 4)."""
 
-    mean: np.ndarray  # (n_classes,), c, approximately the weighted mean of each class
+    mean: np.ndarray  # (n_classes,), the numbers c_k, approximately the weighted means of the offsets of each class
     max_difference: float  # an upper bound on max_k (o_ik - c_k) - min_k (o_ik - c_k) over the rows
     root_mean_square: float  # the square root of the weighted mean of the squared norms of the rows
 
     @classmethod
     def of(cls, offsets: FloatArray, weights: FloatArray, total_weight: float) -> Self:
-        """Return the range of offsets (n, K); empty weights mean all ones."""
+        """Return the range of the offsets (n, K). Empty weights mean all ones."""
         n, K = offsets.shape
         total, square, magnitude = np.zeros(K), 0.0, 0.0
         # Only rows with positive weights are used. With three or more classes, each row is centered over the classes.
@@ -67,24 +67,25 @@ class OffsetRange(NamedTuple):
 
     @property
     def reach(self) -> float:
-        """An upper bound on the change of the dual objective per unit of probability exchanged between classes."""
+        """An upper bound on the change of the dual objective per unit of probability that is exchanged."""
         return self.max_difference + 2 * float(np.abs(self.mean).max())
 
 
 class Rows:
     """Rows of X with labels and weights (as Samples), and sums over the rows, divided by the total weight S.
 
-    If there is no intercept, its entries in the sums are zero. `pass_counter` contains the number of passes over X. A
-    pass over a tenth of the rows adds a tenth.
+    Without an intercept, the entries of the intercept in the sums are zero. `pass_counter` contains the number of
+    passes over X. A pass over a tenth of the rows adds a tenth.
 
-    `matrix` contains all rows of X, or the metadata of rows on other machines. The sums include `n_rows` of its rows.
+    `matrix` contains all rows of X, or the metadata of rows on other machines. The sums include `n_rows` of them.
     `n_classes` is at least 2. `n_rows_coef` is K, which is 1 for two classes. `class_weights` (n_classes,) are
-    fractions of S, and `min_class_weight` is the smallest of them. `gains_from_float32` is true if passes in float32
-    are faster and the columns allow them.
+    fractions of S, and `min_class_weight` is the smallest fraction. `gains_from_float32` is true if passes in float32
+    are faster and the columns permit float32.
 
-    `error_weight` (d,) bounds the perturbation of a score per unit of each column's parameter, relative to the rounding
-    error, as a root mean square over the rows. `gradient_error_weights` (d,) bounds the perturbation of each column's
-    slope per unit of the residuals. `offset_size` is the root mean square of the offsets.
+    `error_weight` (d,) bounds how much rounding of each column perturbs a score, per unit of the parameter. It is
+    relative to the rounding error, and a root mean square over the rows. `gradient_error_weights` (d,) bounds how much
+    rounding perturbs the slope of each column, per unit of the residuals. `offset_size` is the root mean square of the
+    offsets.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Rows:
         self.error_weight, self.gradient_error_weights = passes.measure_error_weights(
             np.sqrt(coordinates.mean_squares[:-1])
         )
-        # The counter is a list, so that it is the same object in subsets of the rows.
+        # The counter is a list, so that subsets of the rows share it.
         self.pass_counter, self._n_all = [0.0], matrix.shape[0]
         self._class_features: FloatArray | None = None
         # The latest result of `find_null_model`, with the coefficients as the key.
@@ -126,13 +127,14 @@ class Rows:
         return samples.take(samples.rows) if len(samples.rows) else samples
 
     def curved_at(self, point: Point) -> FloatArray:
-        """Return the argument of Hessians at a Point: the probabilities (K, n_rows), or the parameters for workers."""
+        """Return what Hessians at a Point require: the probabilities (K, n_rows) or, for workers, the parameters."""
         return point.probabilities if self.has_labels else point.parameters.astype(point.objective.fast_precision)
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, total: FloatArray) -> float:
-        """Return the mean loss; fill total (K, d + 1), float64, with S times the gradient, and the probabilities.
+        """Return the mean loss. Fill `total` with S times the gradient, and `probabilities` if it is given.
 
-        Products are computed in the dtype of the parameters, float64 or float32.
+        `total` has shape (K, d + 1) and dtype float64. Products are computed in the dtype of the parameters, float64 or
+        float32.
         """
         loss = self.passes.evaluate(parameters, probabilities, total)
         self.count_pass()
@@ -149,12 +151,12 @@ class Rows:
         return loss / self.total_weight, self._clean(total)
 
     def note_sums(self, parameters: FloatArray, total: FloatArray) -> None:
-        """Compute `class_features` from total, S times the gradient in float64, if all coefficients are zero."""
+        """Compute `class_features` if all coefficients are zero. `total` is S times the gradient in float64."""
         if self._class_features is None and self.offset_range is None and not parameters[:, :-1].any():
             self._class_features = self._find_class_features(parameters, total)
 
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
-        """Return the Hessian of the mean loss times direction (K, d + 1). curved is the result of `curved_at`."""
+        """Return the Hessian of the mean loss times `direction` (K, d + 1). See `curved_at` for `curved`."""
         product = self.passes.hessian_product(direction, curved)
         self.count_pass()
         product = self._clean(product)
@@ -162,17 +164,23 @@ class Rows:
         return product
 
     def hessian(self, curved: FloatArray) -> FloatArray:
-        """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), ordered by class. See `curved_at`."""
+        """Return the Hessian of the mean loss, of shape (K (d + 1), K (d + 1)), ordered by class. See `curved_at`."""
         self.count_pass()
         return self.average_pairs(self.passes.class_pair_gram(curved))
 
     def sum_by_pairs(self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any) -> FloatArray:
-        """Return (1 / S) times the sum over the rows (K (d + 1), K (d + 1)) of a term for `Passes.sum_curvature`."""
+        """Return the sum over the rows of a term for `Passes.sum_curvature`, divided by S.
+
+        The result has the shape (K (d + 1), K (d + 1)).
+        """
         self.count_pass(2)
         return self.average_pairs(self.passes.sum_curvature(term, parameters, *arguments))
 
     def average_pairs(self, total: FloatArray) -> FloatArray:
-        """Return sums per pair of parameters, (K (d + 1), K (d + 1)), divided by S and cleaned by `_clean`."""
+        """Divide the sums for pairs of parameters by S, in place, and apply `_clean` to rows and columns.
+
+        `total` has the shape (K (d + 1), K (d + 1)).
+        """
         size = self.matrix.shape[1] + 1
         total /= self.total_weight
         by_columns = total.reshape(len(total), -1, size)
@@ -183,14 +191,17 @@ class Rows:
     def sum_probability_products(
         self, parameters: FloatArray, precision: FloatType, probabilities: FloatArray | None = None
     ) -> FloatArray:
-        """Return (1 / S) sum_i s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1). If not given, a pass computes the p_i."""
+        """Return the (K + 1, K + 1) matrix (1 / S) sum_i s_i [p_i, 1] [p_i, 1]'.
+
+        If the probabilities p_i are not given, a pass computes them.
+        """
         if probabilities is not None:
             return multiply_probabilities(self.passes, probabilities) / self.total_weight
         self.count_pass()
         return self.passes.sum_curvature(multiply_probabilities, parameters.astype(precision)) / self.total_weight
 
     def class_features(self) -> FloatArray:
-        """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d) float64."""
+        """Return, for each class, the sum of s_i x~_i over the rows, divided by S. The shape is (n_classes, d)."""
         if self._class_features is None:
             parameters = np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1))
             _, total = self.evaluate_without_offsets(parameters)
@@ -199,7 +210,7 @@ class Rows:
         return self._class_features
 
     def _find_class_features(self, parameters, total):
-        """Return the sums per class, given the gradient at zero coefficients, where all rows are predicted equally."""
+        """Return the sums per class, given S times the gradient at zero coefficients, where all rows are equal."""
         scores = np.zeros(self.n_classes)
         scores[-len(parameters) :] = parameters[:, -1]
         probabilities = np.exp(scores - scores.max())
@@ -211,14 +222,14 @@ class Rows:
         return features
 
     def _clean(self, total):
-        """Return sums over the rows (..., d + 1) after setting the intercept's entries to zero if there is none."""
+        """Return sums (..., d + 1) over the rows. Without an intercept, the last entries are set to zero."""
         if not self.fit_intercept:
             total[..., -1] = 0
         return total
 
     @property
     def has_labels(self) -> bool:
-        """Whether the rows and their probabilities are in this process instead of on workers."""
+        """Whether the rows and their probabilities are in this process, not on workers."""
         return self.matrix.keeps_probabilities
 
     def count_pass(self, n_passes: float = 1) -> None:
@@ -235,17 +246,18 @@ class Rows:
 
     @cached_property
     def are_uneven(self) -> bool:
-        """Whether the column statistics indicate that a few rows have much larger norms than others."""
+        """Whether the column statistics indicate that a few rows have much larger norms than the others."""
         coordinates = self.coordinates
         varies = coordinates.mean_squares[:-1] > 0
-        # The condition must be true for more than half of the columns. Counting is faster than a median.
+        # The condition must be true for more than half of the columns. Counting is faster than computing a median.
         return bool(2 * np.count_nonzero(coordinates.peaks[varies] > MIN_UNEVEN_PEAK) > np.count_nonzero(varies))
 
     @cached_property
     def influence(self) -> FloatArray | float:
-        """The approximate contribution of each row to the curvature, relative to the mean: (n_rows,), or 1.0.
+        """The approximate contribution (n_rows,) of each row to the curvature, relative to the mean.
 
-        If `are_uneven`, N_SKETCHES random directions (Achlioptas 2003) estimate it in one pass. Otherwise it is 1.0.
+        If `are_uneven` is true, it is estimated from N_SKETCHES random directions in one pass (Achlioptas 2003).
+        Otherwise it is the number 1.0.
         """
         if not self.are_uneven:
             return 1.0
@@ -257,7 +269,7 @@ class Rows:
         with np.errstate(over="ignore"):
             squares = np.concatenate([np.einsum("ik,ik->i", scores, scores).astype(np.float32) for _, scores in parts])
         self.count_pass()
-        # Rows without weight, and rows whose squares overflow, are excluded.
+        # Rows of weight zero, and rows whose squares overflow, are excluded.
         has_weight = np.broadcast_to(self.weights_of(self.row_indices) > 0, squares.shape)
         squares[~has_weight | (squares == np.inf)] = 0
         mean = squares.sum(dtype=np.float64) / np.count_nonzero(has_weight)
@@ -266,7 +278,7 @@ class Rows:
         return squares
 
     def take(self, row_indices: IntArray) -> Rows:
-        """Return a subset of the rows, given their indices (int64) in X. It uses the same pass counter."""
+        """Return a subset of the rows, given their indices (int64) in X. The subset shares the pass counter."""
         matrix, samples = self.matrix, self.passes.samples
         if matrix.extracts(row_indices):
             matrix, samples = matrix.take(row_indices), samples.take(row_indices)
@@ -277,7 +289,7 @@ class Rows:
         return rows
 
     def with_targets(self, targets: FloatArray) -> Rows:
-        """Return the same rows with targets (K, n_rows). They use the same pass counter."""
+        """Return the same rows with targets (K, n_rows). The result shares the pass counter."""
         samples, positions = self.passes.samples, self.row_indices if len(self.row_indices) else slice(None)
         by_row = np.zeros((self.matrix.shape[0], self.n_rows_coef))
         by_row[positions] = targets.T
@@ -287,7 +299,7 @@ class Rows:
         return rows
 
     def sample(self, n_rows: int) -> Rows:
-        """Return about n_rows of the rows with positive weights, approximately evenly spaced."""
+        """Return about `n_rows` rows with positive weights, approximately evenly spaced."""
         row_indices = self.row_indices
         if len(self.weights):
             with_weight = np.flatnonzero(self.weights_of(row_indices) > 0)
@@ -296,13 +308,19 @@ class Rows:
         return self.take(row_indices[positions] if len(row_indices) else positions)
 
     def weights_of(self, row_indices: IntArray) -> FloatArray | float:
-        """Return the weights s_i at row_indices; if it is empty, of all rows. The scalar 1.0 means all ones."""
+        """Return the weights s_i at `row_indices`. If there are no indices, return the weights of all rows.
+
+        If all weights are ones, the result is the number 1.0.
+        """
         if not len(self.weights):
             return 1.0
         return self.weights[row_indices] if len(row_indices) else self.weights
 
     def gram(self, row_indices: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return (1 / S) sum_i row_weights[c, i] [x~_i, 1] [x~_i, 1]' over row_indices, (C, d + 1, d + 1)."""
+        """Return C Gram matrices over `row_indices`: (1 / S) sum_i row_weights[c, i] [x~_i, 1] [x~_i, 1]'.
+
+        `row_weights` has C rows, and the result has the shape (C, d + 1, d + 1).
+        """
         size = self.matrix.shape[1] + 1
         if not row_weights.shape[1]:
             return np.zeros((len(row_weights), size, size), precision)
@@ -330,7 +348,7 @@ def weigh_targets(targets: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def weigh_by_counts(row_indices: IntArray, weights: FloatArray | None, n: int) -> FloatArray:
-    """Return the weight of each row times the number of its occurrences, (n,). If weights is None, they are ones."""
+    """Return the weight (n,) of each row times the number of its occurrences. None means that all weights are ones."""
     counts = np.bincount(row_indices, minlength=n).astype(np.float64)
     return counts if weights is None else counts * weights
 
@@ -342,12 +360,13 @@ def make_samples(
     offsets: FloatArray | None = None,
     targets: FloatArray | None = None,
 ) -> Samples:
-    """Return the Samples of rows of X with labels (n,), which are integers from 0 to n_classes - 1.
+    """Return the Samples of rows of X.
 
-    weights (n,) are nonnegative; None means all ones. Sums include the rows row_indices (m,), int64; None means all
-    rows. The other arrays have an entry for each row of X. offsets (n, K) are finite and are added to the scores; None
-    means zeros. targets (n, K) are nonnegative probabilities of the classes that sum to about one; labels are then the
-    most probable classes. For two classes, targets has only the probabilities of the second class.
+    `labels` (n,) are integers from 0 to n_classes - 1. `weights` (n,) are nonnegative; None means all ones. Sums
+    include the rows at `row_indices` (m,), int64; None means all rows. The other arrays have an entry for each row of
+    X. `offsets` (n, K) are finite and are added to the scores; None means zeros. `targets` (n, K) are nonnegative
+    probabilities of the classes, which sum to about one; `labels` are then the most probable classes. For two classes,
+    `targets` (n, 1) contains only the probabilities of the second class.
     """
     return Samples(
         NO_ROWS if row_indices is None else row_indices,
@@ -361,18 +380,18 @@ def make_samples(
 
 
 def count_rows_coef(n_classes: int) -> int:
-    """Return K, the number of rows of coefficients for n_classes classes."""
+    """Return K, the number of rows of coefficients for `n_classes` classes."""
     return 1 if n_classes == 2 else n_classes
 
 
 def draw_positions(n: int, n_rows: int) -> IntArray:
-    """Return min(n, n_rows) ascending positions below n, one drawn at random from each of as many equal intervals."""
+    """Return min(n, n_rows) ascending positions below n: a random one from each of as many equal intervals."""
     n_rows = min(n_rows, n)
     return ((np.arange(n_rows) + np.random.default_rng(0).random(n_rows)) * (n / n_rows)).astype(np.int64)
 
 
 def split_positions(positions: IntArray, counts: Sequence[int]) -> list[IntArray]:
-    """Split ascending positions into pieces, given the rows per piece. Return the positions within each piece."""
+    """Split ascending positions among pieces, given the numbers of rows. Return the positions within each piece."""
     ends = np.cumsum(counts)
     pieces = np.split(positions, np.searchsorted(positions, ends[:-1]))
     return [piece - (end - count) for piece, end, count in zip(pieces, ends, counts, strict=True)]

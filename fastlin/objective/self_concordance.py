@@ -1,8 +1,8 @@
 """An upper bound on J - J* without a penalty, from a Newton step and the smallest eigenvalue of the Hessian.
 
-Without a penalty, no computed dual point is exactly feasible. But the third derivative of the loss along a direction is
-at most M times the second derivative, where M is the largest difference between the score changes of a row
-(self-concordance: Bach 2010). Given a lower bound on the eigenvalues of the Hessian and the length of the longest row,
+Without a penalty, no computed dual point is exactly feasible. But along a direction, the third derivative of the loss
+is at most M times the second derivative (self-concordance: Bach 2010). M is the largest difference between two score
+changes of a row. Given a lower bound on the eigenvalues of the Hessian and the length of the longest row,
 the loss can decrease by at most about half the squared Newton decrement. The derivation is in docs/derivations.md,
 section 9.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastlin.objective.coordinates import Coordinates
     from fastlin.objective.point import Point
 
-# The number of roundings of a Hessian product in addition to those of its sums.
+# The number of roundings of a Hessian product in addition to the roundings of its sums.
 STEP_ROUNDINGS = 512
 # The number of unit vectors per solve. The full inverse would use as much memory as the Hessian.
 SOLVED_PER_BATCH = 128
@@ -42,10 +42,10 @@ def bound_fall(
     column_squares: FloatArray,
     solve: Callable[[FloatArray], FloatArray],
 ) -> float:
-    """Return an upper bound on J - J* at a point in float64, without the rounding error of J. It may be infinite.
+    """Return an upper bound on J - J* at a point in float64. It may be infinite, and excludes the rounding error of J.
 
-    diagonal (K, d + 1) is the diagonal of the Hessian. column_squares (K (d + 1),) are the squared norms of the columns
-    of its Cholesky factor U. solve maps rows e (m, K (d + 1)) to the solutions x of U' U x = e.
+    `diagonal` (K, d + 1) is the diagonal of the Hessian, and `column_squares` (K (d + 1),) are the squared norms of the
+    columns of the Cholesky factor U. `solve` maps rows e (m, K (d + 1)) to the solutions x of U' U x = e.
     """
     objective, K = point.objective, len(point.parameters)
     penalty, coordinates = objective.penalty, objective.coordinates
@@ -75,21 +75,21 @@ def bound_fall(
     length = norm(step)
     remaining = norm(residual) + gradient_error + 2 * hessian_error * length
     remaining += gamma(roundings) * (norm(point.gradient) + trace * length)
-    # sqrt(step' H step), with H step from the gradient and the residual, plus the effect of the remaining gradient.
+    # The decrement is sqrt(step' H step), with H step = residual - gradient, plus the effect of the remaining gradient.
     square = float(np.sum(np.abs(step * residual))) - float(np.sum(step * point.gradient))
     square += gamma(roundings) * norm(point.gradient) * length
     decrement = sqrt(max(0.0, square + hessian_error * length**2)) + remaining / sqrt(smallest)
     scaled_decrement = sqrt((1.0 if K == 1 else 2.0) / smallest) * norm(longest) * decrement
     if not scaled_decrement < 1:
         return np.inf
-    # The penalty on the means of the coefficients over the classes, which no step removes.
+    # The penalty on the means of the coefficients over the classes. No step removes it.
     means = point.parameters.mean(axis=0) if K > 1 else np.zeros(1)
     common = 0.5 * K * float(np.sum(penalty.curvatures * means**2))
     return (0.5 * decrement**2 / (1 - scaled_decrement) + common) * (1 + gamma(STEP_ROUNDINGS))
 
 
 def _find_norm_of_inverse(solve, is_curved):
-    """Return the Frobenius norm of the inverse that solve applies, for the coordinates with curvature."""
+    """Return the Frobenius norm of the inverse matrix that `solve` applies, over the coordinates with curvature."""
     norms = []
     curved = is_curved.nonzero()[0]
     for first in range(0, len(curved), SOLVED_PER_BATCH):
@@ -101,7 +101,7 @@ def _find_norm_of_inverse(solve, is_curved):
 
 
 def bound_rows(coordinates: Coordinates) -> FloatArray:
-    """Return upper bounds (d + 1,) on the magnitudes of the entries of the scaled columns and the intercept."""
+    """Return upper bounds (d + 1,) on the magnitudes of the entries of each scaled column and of the intercept."""
     # Peaks measure distances from the mean, which is not exactly zero because the shift is rounded.
     rest = 2 * np.abs(coordinates.mean) + gamma(ROW_ROUNDINGS) * np.abs(coordinates.shift)
     return np.append(np.sqrt(coordinates.peaks * coordinates.mean_squares[:-1]) + rest, 1.0) * (

@@ -1,6 +1,6 @@
-"""Solvers, each of which minimizes an objective and returns a Solution. They use l1 and l2 instead of C.
+"""Solvers. Each solver minimizes an objective with penalty strengths l1 and l2, and returns a Solution.
 
-A solver is a module with a function ``minimize(fit)``. `choose.minimize` creates the argument, a Fit with the
+A solver is a module with a function ``minimize(fit)``. `choose.minimize` creates the argument, which is a Fit with the
 attributes::
 
     objective   the Objective to minimize

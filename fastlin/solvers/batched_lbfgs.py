@@ -30,14 +30,14 @@ from fastlin.solvers.preconditioners import AnyPreconditioner, Diagonal, Precond
 from fastlin.solvers.tuning import MIN_INNER_TOL
 from fastlin.typing import BoolArray, FloatArray, FloatType, IntArray
 
-# The number of pairs per problem, and the number of rejected trials of a step after which a problem stops.
+# The number of pairs per problem, and the number of rejected trials of a step that stops a problem.
 N_PAIRS, MAX_TRIALS = 10, 20
-# With more parameters, factorizing the Gram matrix is too slow.
+# If there are more parameters, factorizing the Gram matrix is too slow.
 MAX_FACTOR_SIZE = 2_000
-# The width of the intervals of log2(penalty / curvature) in which problems use the same factor.
+# Problems use the same factor if log2(penalty / curvature) is in the same interval. This is the width of an interval.
 GROUP_WIDTH = 2
 # The approximate number of sweeps per model, and the maximum number of models per problem. A problem that needs more
-# models has few rows with curvature or nearly collinear columns; a single fit with its own Hessians is then faster.
+# models has few rows with curvature or nearly collinear columns. A single fit with its own Hessians is then faster.
 N_SWEEPS, MAX_MODELS = 15, 25
 # A rejected step is multiplied by a factor within these limits.
 MIN_STEP_FACTOR, MAX_STEP_FACTOR = 0.1, 0.5
@@ -55,7 +55,7 @@ class ProblemSolution(NamedTuple):
 
 
 class _Slots:
-    """The state of B problems, one per slot: the current parameters, the trial, and the latest pairs."""
+    """The states of B problems, one per slot: current parameters, trial parameters, and the latest pairs."""
 
     def __init__(self, n_slots: int, size: int, n_pairs: int) -> None:
         self.trial, self.at, self.slopes, self.direction = np.zeros((4, n_slots, size))
@@ -64,12 +64,12 @@ class _Slots:
         self.curvatures = np.zeros((n_slots, n_pairs))
         self.n_iter, self.n_trials = np.zeros((2, n_slots), np.int64)
         self.moves, self.changes = np.zeros((2, n_slots, N_PAIRS, size))
-        # The inner product of step and gradient change of each pair; zero if there is no pair.
+        # For each pair, the inner product of the step and the gradient change; zero if there is no pair.
         self.products = np.zeros((n_slots, N_PAIRS))
         self.is_new = np.ones(n_slots, bool)
 
     def begin(self, slot: int, parameters: FloatArray) -> None:
-        """Start a problem in a slot, with the first trial at parameters (m,)."""
+        """Start a problem in a slot, with the first trial at the parameters (m,)."""
         self.trial[slot] = self.at[slot] = parameters
         self.direction[slot], self.value[slot] = 0, np.inf
         self.products[slot], self.n_iter[slot], self.n_trials[slot], self.is_new[slot] = 0, 0, 0, True
@@ -80,7 +80,7 @@ class _Slots:
             setattr(self, name, values[slots])
 
     def check_step(self, points: Points) -> BoolArray:
-        """Accept the trials that decrease J enough, and shorten the other steps. Return which were accepted, (B,)."""
+        """Accept the trials that decrease J enough, and shorten the other steps. Return whether each was accepted."""
         rise = points.value - self.value
         slack = ROUNDING * np.abs(self.value)
         accepted = self.is_new | (rise <= SUFFICIENT_DECREASE * self.step * self.slope + slack)
@@ -93,7 +93,7 @@ class _Slots:
         self.n_iter += moved
         self.n_trials = np.where(accepted, 0, self.n_trials + 1)
         self.is_new &= ~accepted
-        # The minimizer of the parabola that interpolates both values and the slope.
+        # A rejected step is shortened to the minimizer of the parabola that interpolates both values and the slope.
         with np.errstate(divide="ignore", invalid="ignore"):
             factor = -0.5 * self.step * self.slope / (rise - self.step * self.slope)
         factor = np.where(np.isfinite(factor), np.clip(factor, MIN_STEP_FACTOR, MAX_STEP_FACTOR), MIN_STEP_FACTOR)
@@ -116,12 +116,12 @@ class _Slots:
         self.products[moved, -1] = np.where(is_curved, product, 0.0)
 
     def set_directions(self, selected: BoolArray, direction: FloatArray, slope: FloatArray) -> None:
-        """Set the direction (B, m), its slope and the first trial of the selected problems."""
+        """Set the direction, its slope and the first trial of the selected problems. `direction` has shape (B, m)."""
         self.direction[selected], self.slope[selected] = direction[selected], slope[selected]
         self.trial[selected] = (self.at + direction)[selected]
 
     def find_directions(self, solve: Callable[[FloatArray], FloatArray]) -> tuple[FloatArray, FloatArray]:
-        """Return the L-BFGS directions (B, m) and slopes (B,). solve applies the preconditioner to (B, m)."""
+        """Return the L-BFGS directions (B, m) and slopes (B,). `solve` applies the preconditioner to gradients."""
         gradient, coefficients = self.slopes.copy(), []
         with np.errstate(divide="ignore"):
             inverse = np.where(self.products > 0, 1 / self.products, 0.0)
@@ -138,7 +138,7 @@ class _Slots:
     def find_minimizers(
         self, selected: BoolArray, hessian: FloatArray, curvatures: FloatArray, thresholds: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Return directions (B, m) to the minimizers of the selected models, and the first-order changes of J."""
+        """Return directions (B, m) to the minimizers of the selected models, and first-order changes (B,) of J."""
         slots, minimizers, size = np.flatnonzero(selected), self.at.copy(), len(hessian)
         run_blocks(
             fill_block_minimizers,
@@ -163,16 +163,16 @@ class _Slots:
 
     @property
     def scales(self) -> FloatArray:
-        """The scale of each Hessian, (B,): the curvature for the intercepts, or 1 if that is not positive."""
+        """The scale (B,) of each Hessian: the curvature along the intercepts, or 1 if it is not positive."""
         curvature = self.curvatures.sum(axis=1)
         return np.where(curvature > 0, curvature, 1.0)
 
 
 def _minimize_batches(rows, get_problem, n_problems, preconditioner, tol, max_iter):
-    """Yield the index and the ProblemSolution of each problem, in the order in which they stop.
+    """Yield the index and the ProblemSolution of each problem, in the order in which the problems stop.
 
-    get_problem is called once per index. The Hessian of a problem is approximately its scale times the matrix that the
-    preconditioner inverts. With an L1 penalty, preconditioner is an array (m, m), the Hessian of the loss alone.
+    `get_problem` is called once per index. The Hessian of a problem is approximately the scale of the problem times the
+    matrix that the preconditioner inverts. With an L1 penalty, `preconditioner` is the Hessian (m, m) of the loss.
     """
     n_started = min(rows.batch_size, n_problems)
     indices, problem = np.arange(n_started), get_problem(0)
@@ -210,14 +210,14 @@ def _minimize_batches(rows, get_problem, n_problems, preconditioner, tol, max_it
 
 
 def _solve(preconditioner, scales, batch_size, gradient):
-    """Return the solutions (B, m) for gradients. Each Hessian is a scale times the preconditioner's matrix."""
+    """Return the solutions (B, m) for the gradients. Each Hessian is a scale times the preconditioner's matrix."""
     sizes = np.abs(gradient).max(axis=1, keepdims=True)
     sizes[~(sizes > 0)] = 1
     return sizes / scales[:, None] * preconditioner.solve(gradient / sizes, batch_size)
 
 
 def _check_convergence(batch, slots, tol, accepted):
-    """Return the certificate of each problem (infinite if not computed), and whether it is within tol."""
+    """Return the certificate of each problem and whether it is within `tol`. Uncomputed certificates are infinite."""
     value = slots.value
     columns = value.tolist(), batch.measure_squares(slots.at).tolist(), batch.null_objective.tolist()
     allowed = np.array(
@@ -245,11 +245,11 @@ def minimize_all(
 ) -> Iterator[tuple[int, ProblemSolution]]:
     """Yield the index and the ProblemSolution of each problem, in any order.
 
-    get_problem maps an index to a problem. The scale of a problem is the sum of its `Points.curvatures`. The Hessian of
-    each loss, divided by the scale, is approximately the reference (m, m). If the reference is an array of weights
-    (n,), or None for ones, it is replaced by the Gram matrix of the weighted rows, divided by the total weight. ratios
-    (B,) are approximately l2 divided by the scale. With an L1 penalty, there are at most MAX_FACTOR_SIZE parameters and
-    MAX_MODELS iterations.
+    `get_problem` maps an index to a problem. The scale of a problem is the sum of its `Points.curvatures`. `reference`
+    (m, m) is approximately the Hessian of each loss, divided by the scale. Instead of this matrix, row weights (n,) may
+    be given, or None for ones. The Gram matrix of the weighted rows, divided by the total weight, then replaces them.
+    `ratios` (B,) are approximately l2 divided by the scale. With an L1 penalty, there must be at most MAX_FACTOR_SIZE
+    parameters, and a problem takes at most MAX_MODELS iterations.
     """
     is_fast = rows.coordinates.allows_float32 and rows.matrix.gains_from_float32(rows.batch_size)
     precision: FloatType = np.float32 if is_fast else np.float64
@@ -260,7 +260,7 @@ def minimize_all(
     else:
         weights = np.ones(rows.n_rows) if reference is None else reference
         loss_hessian = rows.gram(weights / weights.sum(), precision)
-    # Problems with similar ratios of penalty to curvature use the same factor. With L1, no factor is needed.
+    # Problems with similar ratios of penalty to curvature use the same factor. With an L1 penalty, no factor is needed.
     groups = np.zeros(len(ratios)) if has_l1 else np.round(np.log2(ratios) / GROUP_WIDTH)
     max_iter = min(max_iter, MAX_MODELS) if has_l1 else max_iter
     for group in np.unique(groups):

@@ -47,9 +47,10 @@ def minimize(
 ) -> Solution:
     """Minimize an objective with solver "auto" or one of scikit-learn's solver names.
 
-    The fit starts from the best of the starts (K, d + 1) and the null model. `Stopping` describes tol, max_iter and
-    on_iteration. ``nearby`` is a solution for the same rows and another penalty. If is_compared is true, as in
-    cross-validation, the tolerance of "auto" is relative to max(J, 1 % of J of the null model).
+    The fit starts from the null model or one of the starts (K, d + 1), whichever is best. `Stopping` describes `tol`,
+    `max_iter` and `on_iteration`. `nearby` is a solution for the same rows and another penalty. If `is_compared` is
+    true, as in cross-validation, the tolerance of "auto" is relative to J or, if it is larger, to 1 % of J of the null
+    model.
     """
     rule: Literal["suboptimality", "gradient"] = "suboptimality" if solver == "auto" else "gradient"
     objective_floor = INNER_TOL**2 * objective.null_model.lower_bound if is_compared and solver == "auto" else 0.0
@@ -68,8 +69,8 @@ def minimize(
         if result is None:
             continue
         solution = result
-        # Without a bound on J - J*, L-BFGS estimates it with an approximate Hessian. This is not reliable for nearly
-        # collinear columns, but Newton's method is.
+        # Without a bound on J - J*, L-BFGS estimates J - J* with an approximate Hessian. For nearly collinear columns,
+        # this estimate is not reliable, but the estimate of Newton's method is.
         is_uncertain = (
             method is minimize_by_lbfgs and not objective.penalty.is_bounded and solution.stop_reason == CONVERGED
         )
@@ -101,12 +102,12 @@ class Fit:
 
     @cached_property
     def start(self) -> Start:
-        """The best of the starts and the null model; later, the best point of the previous method."""
+        """The best of the starts and the null model. Later, it is the best point of the previous method."""
         objective, nearby = self.objective, self.nearby
         starts = [objective.center(objective.penalty.clip(start)) for start in self.starts]
         best = None
         if nearby is not None and objective.penalty.is_smooth and len(starts) == 2:
-            # The first start is the nearby solution, for which J can be computed without a pass.
+            # The first start is the nearby solution. J at this solution can be computed without a pass.
             nearby_value = nearby.loss + 0.5 * float(np.sum(objective.penalty.curvatures * nearby.parameters**2))
             best = objective.at(starts.pop(), objective.fast_precision, out=self.buffer)
             starts = [] if best.value <= nearby_value else starts
@@ -120,7 +121,7 @@ class Fit:
         return Start(best.parameters, best if best.has_probabilities or self.buffer is None else None)
 
     def start_point(self, precision: FloatType) -> Point:
-        """Return the Point at the start of a method, evaluated in a precision."""
+        """Return the Point at the start of a method, evaluated in the given precision."""
         parameters, point, _ = self.start
         if point is not None and point.precision == precision:
             return point
@@ -152,7 +153,7 @@ def list_methods(objective: Objective, solver: str) -> list[Method]:
 
 
 def choose_solver(objective: Objective, solver: str) -> str:
-    """Return "lbfgs", "newton-cg" or "newton-cholesky", for any solver name and a smooth penalty."""
+    """Return "lbfgs", "newton-cg" or "newton-cholesky" for any solver name. The penalty must be smooth."""
     if not objective.has_hessian:
         return "lbfgs"
     if solver in ("lbfgs", "newton-cg"):
@@ -180,7 +181,7 @@ def minimize_by_lbfgs(fit: Fit) -> Solution:
 
 
 def _minimize_sample(objective, tol):
-    """Return a start computed on a sample of the rows with the same penalty, or None if the sample is too small."""
+    """Return the solution for a sample of the rows with the same penalty, or None if the sample is too small."""
     n_sampled = max(MIN_ROWS_FOR_SAMPLE // 10, 4 * ROWS_PER_COLUMN * objective.shape[1])
     n_copied = 0 if objective.matrix.lies_in_memory else n_sampled * objective.matrix.row_bytes
     if objective.n_rows < max(MIN_ROWS_FOR_SAMPLE, 4 * n_sampled) or not objective.budget.holds_sample(n_copied):
@@ -190,7 +191,7 @@ def _minimize_sample(objective, tol):
         return None
     fraction = sample.rows.total_weight / objective.rows.total_weight
     sample = sample.with_penalty(min(objective.penalty.l2 / fraction, LARGEST_PENALTY), 0.0)
-    # The preconditioner is used for no more iterations than the preconditioner that is built at the solution.
+    # This preconditioner is not used for more iterations than the one that is built at the solution.
     stopping = Stopping(sample, tol / INNER_TOL, "suboptimality", 2 * EXPENSIVE_REFRESHES[0])
     fit = Fit(sample, stopping, sample.make_buffer(), "auto", None, ())
     fit.start = Start(objective.start())

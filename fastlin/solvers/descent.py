@@ -1,8 +1,9 @@
 """A compiled quasi-Newton method for few parameters. An iteration takes a few microseconds in addition to its passes.
 
-The initial matrix of the recursion is a Hessian. The first is a Gram matrix of the columns, because all rows have the
-same curvature at the start. A new Hessian is computed whenever the recent rate of convergence justifies the cost. If X
-fits into a core's cache, one kernel call makes several iterations; otherwise each pass runs on all threads.
+The L-BFGS recursion starts from the inverse of a Hessian. The first Hessian is a Gram matrix of the columns, because
+all rows have the same curvature at the start. A new Hessian is computed whenever the recent rate of convergence
+justifies the cost. If X fits into the cache of a CPU core, one kernel call makes several iterations. Otherwise, each
+pass runs on all threads.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def suits(objective: Objective) -> bool:
-    """Return whether an objective has few enough parameters for cheap factors, and enough rows for a Hessian."""
+    """Return whether factors are cheap, because there are few parameters, and there are enough rows for a Hessian."""
     (K, size), penalty = objective.shape, objective.penalty
     return (
         2 * size <= SMALL_HESSIAN
@@ -56,7 +57,7 @@ def _lies_in_cache(objective):
 
 
 def minimize(fit: Fit) -> Solution:
-    """Minimize an objective for which `suits` is true; TOO_SLOW or STALLED mean that another solver should continue."""
+    """Minimize an objective for which `suits` is true. After TOO_SLOW or STALLED, another solver should continue."""
     objective, stopping, start = fit.objective, fit.stopping, fit.start.parameters
     n_work = objective.n_rows * start.size
     descent = quasi_newton.Descent.at(
@@ -77,15 +78,15 @@ def minimize(fit: Fit) -> Solution:
     tol, stop_reason = stopping.tol, None
     # The rule "gradient" requires a Point at every iteration.
     needs_points = stopping.rule != "suboptimality"
-    # On very small problems iterations cost almost nothing, and the coefficients become two digits more accurate.
+    # On very small data, iterations cost almost nothing, so the coefficients are computed to two more digits.
     inner_tol = INNER_TOL**2 * tol if INNER_TOL * n_work <= ITERATION_WORK and not needs_points else tol
     n_per_call = 1 if needs_points or stopping.on_iteration else SWITCH_AFTER
-    # Another solver may have made iterations already.
+    # Another solver may already have made iterations.
     n_before = len(stopping.history)
     max_iter = min(stopping.max_iter, n_before + SWITCH_AFTER)
     outcome, iterations = steps.iterate(inf if needs_points else inner_tol, min(n_per_call, max_iter - n_before))
     if not iterations:
-        # The start is within tol except perhaps for the intercept, or it is not finite, or the rule requires its Point.
+        # The start is within tol, except perhaps for the intercept, or it is not finite, or the rule requires a Point.
         point = _make_point(objective, descent, buffer)
         bound = stopping.begin(point)
         bound = stopping.observe_refined(point) if bound > stopping.allowed_gap(point) else bound
@@ -118,7 +119,7 @@ def minimize(fit: Fit) -> Solution:
 
 
 def _make_point(objective, descent, buffer):
-    """Return the Point at the current parameters. It is evaluated only if the last trial had other parameters."""
+    """Return the Point at the current parameters. A pass is needed only if the last trial had other parameters."""
     parameters = descent.row(quasi_newton.PARAMETERS).copy()
     if not (parameters == descent.row(quasi_newton.TRIAL)).all():
         return objective.at(parameters, out=buffer)
@@ -127,7 +128,7 @@ def _make_point(objective, descent, buffer):
 
 
 class _InCache:
-    """Iterations for an X that fits into the cache, several per kernel call."""
+    """Iterations if X fits into the cache. A kernel call makes several iterations."""
 
     def __init__(self, objective, descent):
         self._objective, self._descent, self._start = objective, descent, descent.row(quasi_newton.TRIAL).copy()
@@ -139,7 +140,10 @@ class _InCache:
         self.passes_of_matrix = work / (pass_work + ITERATION_WORK)
 
     def iterate(self, tol, n_iterations):
-        """Iterate until the gap is within tol; return the outcome, and J, gap and largest gradient entry of each."""
+        """Iterate until the gap is within `tol`. Return the outcome and the iterations.
+
+        Each iteration is a list of J, the gap and the largest gradient entry.
+        """
         descent, rows, history = self._descent, self._objective.rows, np.empty((n_iterations, 4))
         is_start = bool(descent.now["n_trials"] == quasi_newton.NOT_STARTED)
         n_made = 0
@@ -158,7 +162,7 @@ class _InCache:
 
 
 class _ByPasses:
-    """Iterations for any X, with one pass per evaluation on all threads."""
+    """Iterations for any X. Each evaluation is one pass on all threads."""
 
     def __init__(self, objective, descent, buffer):
         self._objective, self._descent, self._buffer = objective, descent, buffer
@@ -175,12 +179,16 @@ class _ByPasses:
         n_summed = min(n, n_sampled) if self._has_hessian else len(self._sampled)
         work, pass_work = _count_work(objective, n_summed, self._has_hessian)
         passes = (work + SWITCH_AFTER * ITERATION_WORK) / pass_work
-        # The pairs correct the sampling error of a sample's Hessian. A new Hessian would discard the pairs.
+        # The pairs correct the sampling error of the Hessian of a sample. Computing a new Hessian discards the pairs.
         is_sampled = self._has_hessian and n_sampled < n
         self.passes_of_matrix = max(passes, 1.0) if is_sampled else passes
 
     def iterate(self, tol, n_iterations):
-        """Make one iteration (first evaluate the start); return the outcome, and J, gap and largest gradient entry."""
+        """Make one iteration. Return the outcome and a list with J, the gap and the largest gradient entry.
+
+        The first call evaluates the start. If the rule requires a Point there, or the start is good enough, the list is
+        empty.
+        """
         descent, now = self._descent, self._descent.now
         if descent.now["n_trials"] == quasi_newton.NOT_STARTED:
             outcome = quasi_newton.check_step(descent, self._evaluate())
@@ -218,11 +226,11 @@ class _ByPasses:
         quasi_newton.set_matrix(descent, grams)
 
     def _sum_products(self, row_weights):
-        """Return the Gram matrices (C, d + 1, d + 1) of the sampled rows with weights (C, m)."""
+        """Return the Gram matrices (C, d + 1, d + 1) of the sampled rows. `row_weights` has shape (C, m)."""
         return self._objective.rows.gram(self._row_indices(), row_weights, np.float64)
 
     def _weigh_sample(self):
-        """Return the weights of the sampled rows, scaled so that weighted sums estimate the sums over all rows."""
+        """Return the weights of the sampled rows. They are scaled so that weighted sums estimate sums over all rows."""
         rows = self._objective.rows
         weights = np.broadcast_to(rows.weights_of(self._row_indices()), len(self._sampled))
         return weights * (rows.total_weight / weights.sum()) if len(self._sampled) < rows.n_rows else weights
@@ -233,7 +241,10 @@ class _ByPasses:
 
 
 def _count_work(objective, n_rows, is_whole):
-    """Return the multiply-adds of a Hessian (or blocks) of n_rows rows with its factors, and of one pass."""
+    """Return the multiply-adds of a Hessian and its factors, and of one pass.
+
+    The Hessian is summed over `n_rows` rows. Unless `is_whole`, it has only the blocks of the classes.
+    """
     n, (K, size) = objective.n_rows, objective.shape
     # Half of each symmetric Gram matrix is summed. A multiply-add takes two thirds of the time of one in a pass.
     n_grams = K * (K + 1) / 2 if is_whole else K

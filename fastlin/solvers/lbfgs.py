@@ -1,8 +1,8 @@
-"""L-BFGS with a preconditioner as its initial matrix, first in float32 if possible and then in float64.
+"""L-BFGS whose initial Hessian is a preconditioner. If possible, it starts in float32. It ends in float64.
 
 The algorithm is that of Liu and Nocedal 1989 (Nocedal and Wright 2006, algorithm 7.4). SciPy's L-BFGS-B is not used
-for two reasons. Its inner products use BLAS, where the sums of more than 10,000 parameters depend on the number of
-threads, and its initial matrix is a multiple of the identity.
+for two reasons. Its inner products use BLAS, whose sums of more than 10,000 terms depend on the number of threads, and
+its initial Hessian is a multiple of the identity.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 def minimize(fit: Fit, builders: Mapping[int, Build], switch_after: int | None = None) -> Solution:
     """Minimize the objective, first in `fast_precision` and finally in float64.
 
-    ``builders`` maps an iteration (0 for the start) to a function that builds the next preconditioner at a Point. The
-    stop reason is TOO_SLOW if the method `is_slow` after ``switch_after`` iterations.
+    `builders` maps the number of an iteration (0 for the start) to a function that builds the next preconditioner at a
+    Point. The stop reason is TOO_SLOW if `is_slow` is true after `switch_after` iterations.
     """
     objective, stopping = fit.objective, fit.stopping
     point = fit.start_point(objective.fast_precision)
@@ -72,8 +72,8 @@ def minimize(fit: Fit, builders: Mapping[int, Build], switch_after: int | None =
             decrease, size = point.value - end.value, abs(point.value)
             point = end
             bound = stopping.observe_refined(point)
-            # Gradients have more accurate digits than values, so a predicted decrease is progress. A smaller gap is
-            # progress only if it is below all earlier gaps, because alternating steps can raise and lower the gap.
+            # Gradients have more accurate digits than values, so a predicted decrease counts as progress. A smaller gap
+            # counts only if it is less than half of all earlier gaps, because the gap may rise and fall alternately.
             stalled = max(decrease, decrement) <= PROGRESS_EPS[point.precision] * size and not bound < 0.5 * min_bound
             min_bound = min(min_bound, bound)
             stopping.record(point, bound)
@@ -111,14 +111,15 @@ def minimize(fit: Fit, builders: Mapping[int, Build], switch_after: int | None =
 class Recursion:
     """The two-loop recursion of L-BFGS, with a ring buffer of pairs of steps and gradient changes.
 
-    If the inner product is not the dot product, each vector has a second form, called the image. The inner product is
-    the dot product of an image and a vector. `scale` is the scale of the initial matrix, computed from the newest pair.
+    If the inner product is not the dot product, each vector has a second form, called the image. The inner product of
+    two vectors is then the dot product of one vector and the image of the other. `scale`, computed from the newest
+    pair, multiplies the initial inverse Hessian.
     """
 
     def __init__(self, n_pairs: int, length: int, pair_type: FloatType = np.float64, n_forms: int = 1) -> None:
         self._steps = np.empty((n_forms, n_pairs, length), pair_type)
         self._changes = np.empty((n_forms, n_pairs, length), pair_type)
-        # The products of each step with the gradient changes of the same pair and of newer pairs.
+        # The inner products of each step with the gradient changes of the same pair and of newer pairs.
         self._crossed = np.zeros((n_pairs, n_pairs))
         self._scales = np.zeros(n_pairs)
         self._n_blocks = cut_work(READ_WORK * n_pairs * length, length)
@@ -133,7 +134,7 @@ class Recursion:
         return len(self._crossed)
 
     def add(self, before: tuple[FloatArray, FloatArray], after: tuple[FloatArray, FloatArray]) -> None:
-        """Add the pair of two points and their gradients, in all forms, unless rounding error dominates it."""
+        """Add the pair of two points and their gradients in all forms, unless rounding error dominates the pair."""
         position = (self._newest + 1) % self.size
         for target, start, end in zip(
             (self._steps[:, position], self._changes[:, position]), before, after, strict=True
@@ -143,7 +144,7 @@ class Recursion:
         self._accept(position)
 
     def add_pair(self, step: FloatArray, change: FloatArray) -> None:
-        """Add a step and a gradient change, both raveled, if vectors have one form."""
+        """Add a raveled step and gradient change. The vectors must have only one form."""
         position = (self._newest + 1) % self.size
         self._steps[0, position], self._changes[0, position] = step, change
         self._accept(position)
@@ -153,7 +154,7 @@ class Recursion:
         change, image = self._changes[0, position], self._changes[-1, position]
         n_pairs = min(self.n_pairs + 1, self.size)
         products = self.multiply(self._steps[-1], change, n_pairs)
-        # The Wolfe conditions make the product positive, except for rounding error. The approximation requires it.
+        # The Wolfe conditions make the product positive, except for rounding error. L-BFGS requires a positive product.
         if not products[position] > 2 * UNIT_ROUNDOFF * dot(change, image):
             if self.n_pairs == self.size:
                 # The rejected step overwrote the oldest pair, so all pairs are dropped.
@@ -163,7 +164,7 @@ class Recursion:
         self._crossed[:n_pairs, position] = products
 
     def apply(self, forms: list[FloatArray], solve: Callable[[FloatArray], FloatArray]) -> list[FloatArray]:
-        """Return the inverse Hessian times a vector, in all forms. The raveled forms are overwritten."""
+        """Return the inverse Hessian times a vector, in all forms. `forms` are raveled, and are overwritten."""
         n, newest = self.n_pairs, self._newest
         if n:
             find_first_scales(self.multiply(self._steps[-1], forms[0], n), self._crossed, newest, n, self._scales)
@@ -183,31 +184,31 @@ class Recursion:
         return forms
 
     def multiply(self, rows: FloatArray, vector: FloatArray, n_rows: int) -> FloatArray:
-        """Return the inner products of the first n_rows rows with a vector."""
+        """Return the inner products of the first `n_rows` rows with a vector."""
         run_blocks(fill_block_products, self._n_blocks, rows, n_rows, vector, self._partials)
         return np.add.reduce(self._partials[:, :n_rows])
 
     def combine(self, rows: FloatArray, factors: FloatArray, vector: FloatArray) -> None:
-        """Add the first len(factors) rows, multiplied by the factors, to vector."""
+        """Multiply the first len(factors) rows by the factors, and add them to `vector`."""
         run_blocks(add_block_combination, self._n_blocks, rows, len(factors), factors, vector)
 
 
 class Pairs(Recursion):
-    """The latest steps and gradient changes of L-BFGS. Pairs of another penalty can be converted."""
+    """The latest steps and gradient changes of L-BFGS. Pairs from another penalty can be converted."""
 
     def __init__(self, objective: Objective, others: Pairs | None = None) -> None:
         K, size = objective.shape
         self._center = objective.center
         n_pairs, pair_type = objective.budget.choose_pairs(K * size)
         super().__init__(n_pairs, K * size, pair_type)
-        # Pairs that fit into the caches can be stored after the fit.
+        # Pairs that fit into the caches may be stored after the fit.
         self.are_small = pair_type == np.float64
         self._penalty_curvatures = np.tile(objective.penalty.curvatures, K)
         if others is not None:
             self._take_over(others)
 
     def _take_over(self, others):
-        """Add all pairs of others, oldest first, with gradient changes adjusted to this penalty."""
+        """Add all pairs of `others`, oldest first. Their gradient changes are adjusted to this penalty."""
         difference = self._penalty_curvatures - others._penalty_curvatures
         for age in reversed(range(others.n_pairs)):
             position = (others._newest - age) % others.size
@@ -215,7 +216,7 @@ class Pairs(Recursion):
             self.add_pair(step, others._changes[0, position] + difference * step)
 
     def direction(self, gradient: FloatArray, preconditioner: AnyPreconditioner) -> tuple[FloatArray, float]:
-        """Return the step -H gradient, and half the squared Newton decrement, which estimates J - J*."""
+        """Return the quasi-Newton step and an estimate of J - J*, half the squared Newton decrement."""
 
         def solve(vector):
             # Equal changes of all classes are removed. They do not decrease J, and later steps correct them slowly,

@@ -21,7 +21,7 @@ FAR_UP = 1e3
 
 
 def search_along(start: Point, direction: FloatArray) -> Point | None:
-    """Return the accepted Point along a direction (K, d + 1), or None. Trials overwrite the buffer of the start."""
+    """Return the accepted Point along a direction (K, d + 1), or None. Trials overwrite the buffer of `start`."""
     last = None
 
     def function(step):
@@ -49,9 +49,10 @@ def search(
 ) -> float | None:
     """Return the accepted step along a descent direction, or None. The accepted step is the last one evaluated.
 
-    function maps a step to (value, slope along the direction). Values are treated as equal if they differ by at most
-    ``rounding``, relative to the first value. The accepted slope is at most the fraction ``curvature`` of the first
-    slope. If no step satisfies the conditions, the best step is accepted if it decreases the value.
+    `function` returns the value and the slope at a step. `value` and `slope` are those at step 0. Values are treated as
+    equal if they differ by at most `rounding`, relative to `value`. The magnitude of the accepted slope is at most the
+    fraction `curvature` of that of `slope`. If no step satisfies the conditions, the best step is accepted, provided
+    that it decreases the value.
     """
     slack = rounding * abs(value)
     low, low_value, low_slope = 0.0, value, slope
@@ -84,7 +85,7 @@ def search(
 
 
 def _interpolate(low, low_value, low_slope, high, high_value, high_slope):
-    """Return the minimizer of the interpolating cubic, not too near low or high, or else the midpoint."""
+    """Return the minimizer of the interpolating cubic, at some distance from both ends, or else the midpoint."""
     width = high - low
     if np.isfinite(high_value) and np.isfinite(high_slope):
         if high_value > FAR_UP * abs(low_value):
@@ -93,7 +94,7 @@ def _interpolate(low, low_value, low_slope, high, high_value, high_slope):
             # If cancellation leaves no accurate digits, bisect the exponent.
             return step if step > 2 * low else np.sqrt(low) * np.sqrt(high)
         d1 = low_slope + high_slope - 3 * (high_value - low_value) / width
-        # Values are divided by the largest of the three, so that no square overflows.
+        # Values are divided by the largest magnitude, so that no square overflows.
         unit = max(abs(d1), abs(low_slope), abs(high_slope))
         radicand = (d1 / unit) ** 2 - (low_slope / unit) * (high_slope / unit)
         if radicand >= 0:

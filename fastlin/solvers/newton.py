@@ -1,7 +1,8 @@
 """Newton's method, exact or truncated, with a line search.
 
 The exact method uses a Cholesky factor of the full Hessian. The truncated method uses conjugate gradients (Nocedal and
-Wright 2006, algorithm 7.1) with a preconditioner, whose norm defines the forcing term min(0.5, sqrt(||g||)).
+Wright 2006, algorithm 7.1) with a preconditioner. The norm of the preconditioner defines the forcing term min(0.5,
+sqrt(||g||)).
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def minimize_by_cholesky(fit: Fit) -> Solution:
 
 
 def solve_newton(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
-    """Return the Newton direction at a point, the diagonal (K, d + 1) of the Hessian, and its factor."""
+    """Return the Newton direction at a point, and the diagonal (K, d + 1) and the factor of the Hessian."""
     matrix = point.hessian()
     factor = preconditioners.factorize_hessian(point.objective, matrix)
     step = -factor.solve(point.gradient)
@@ -82,7 +83,7 @@ def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
             if n_more >= SWITCH_AFTER and preconditioners.affords_class_blocks(objective, 2 * row_multiple):
                 row_multiple *= 2
             precondition = next(builders)
-            # Two preconditioners would exceed the budget, so the old one is deleted first.
+            # The old preconditioner is deleted first, because two would exceed the budget.
             preconditioner = None
             drawn = (row_multiple,) if precondition is preconditioners.class_blocks else ()
             preconditioner, n_products = precondition(point, *drawn), 0
@@ -98,7 +99,7 @@ def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
 
 
 def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing: float) -> tuple[Direction, int]:
-    """Return an approximate solution of H step = -gradient, and the number of products, at least one."""
+    """Return an approximate solution of H step = -gradient, and the number of products with H (at least one)."""
     objective, gradient = point.objective, point.gradient
 
     def precondition(residual):
@@ -120,9 +121,9 @@ def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing
 
 
 def _minimize(fit, find_direction, is_exact=False):
-    """Minimize the objective along directions; find_direction takes a Point and its bound on J - J*.
+    """Minimize the objective along directions. `find_direction` takes a Point and the bound on J - J*.
 
-    is_exact means that the directions solve Newton's equations exactly.
+    `is_exact` is true if the directions solve Newton's equations exactly.
     """
     objective, stopping, point = fit.objective, fit.stopping, fit.start_point(np.float64)
     bound = stopping.begin(point)
@@ -137,8 +138,8 @@ def _minimize(fit, find_direction, is_exact=False):
         if remaining > (1 - INNER_TOL) * before > VALUE_EPS[np.float64]:
             decrement = np.inf
         stop_reason = stopping.find_stop_reason(point, bound, decrement)
-        # Without a penalty, users compare coefficients with standard errors, which decrease with the number of rows. So
-        # the computed step is taken (docs/benchmarks/design-choices.md: last newton step).
+        # Without a penalty, users compare coefficients with standard errors. These are small if there are many rows. So
+        # the computed step is taken even after convergence (docs/benchmarks/design-choices.md: last newton step).
         if stop_reason and (stop_reason != CONVERGED or objective.penalty.is_bounded):
             break
         end = line_search.search_along(point, direction.step)

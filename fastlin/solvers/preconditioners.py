@@ -1,8 +1,8 @@
 """Preconditioners: approximate Hessians that are cheap to build and to invert.
 
-With h_ik = s_i p_ik (1 - p_ik) / S, the Hessian of the loss with respect to the parameters of class k is
+Let h_ik = s_i p_ik (1 - p_ik) / S. The Hessian of the loss with respect to the parameters of class k is
 sum_i h_ik x~_i x~_i'. Each builder takes a Point and returns a preconditioner: one block per class, one block for all
-classes, the diagonal, or the full Hessian with all pairs of classes.
+classes, the diagonal, or the full Hessian of all pairs of classes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from fastlin.typing import FloatArray, FloatType, IntArray
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
-# If a factor is at most this large, its right-hand sides are solved one at a time, because batches are not faster.
+# If a factor has at most this size, right-hand sides are solved one at a time, because batches are not faster.
 MAX_SIZE_OF_SINGLE_SOLVES = 64
 
 
@@ -48,7 +48,7 @@ class Preconditioner:
     """A block-diagonal matrix M, stored as Cholesky factors.
 
     Gradients are split into rows of `size` entries. Each row has its own block, or all rows use the same block, scaled
-    by `fractions` (K, 1). `n_directions` is the effective number of directions of the first block's curvature.
+    by `fractions` (K, 1). `n_directions` is the effective number of directions in which the first block has curvature.
     """
 
     def __init__(self, n_matrices: int, size: int, precision: FloatType) -> None:
@@ -57,7 +57,10 @@ class Preconditioner:
         self._factors = np.empty((n_matrices, size * (size + 1) // 2), precision)
 
     def factorize(self, first: int, matrices: FloatArray, ridge: float | None = None) -> None:
-        """Factorize the blocks (m, size, size), starting at index `first`, with a ridge relative to the diagonals."""
+        """Factorize blocks (m, size, size), and store the factors from index `first`.
+
+        `ridge` is relative to the diagonals of the blocks.
+        """
         if first == 0:
             squares = np.einsum("ij,ij->", matrices[0], matrices[0], dtype=np.float64)
             # If squares overflow or underflow, the result is infinite or NaN.
@@ -68,33 +71,36 @@ class Preconditioner:
         run_blocks(factorize_block, len(matrices), matrices, ridge, factors)
 
     def unpack(self) -> FloatArray:
-        """Return the factors as upper triangular matrices (n_matrices, size, size), float64."""
+        """Return the factors as upper triangular matrices of shape (n_matrices, size, size) and dtype float64."""
         factors, is_above = np.zeros((len(self._factors), self._size, self._size)), np.tri(self._size, dtype=bool).T
         for factor, packed in zip(factors, self._factors, strict=True):
             factor[is_above] = packed
         return factors
 
     def square_columns(self) -> FloatArray:
-        """Return the squared norms (size,) of the columns of the first factor, which is upper triangular."""
+        """Return the squared norms (size,) of the columns of the first factor. The factor is upper triangular."""
         factor = self.unpack()[0]
         return np.einsum("ij,ij->j", factor, factor)
 
     @cached_property
     def _mirrored(self):
-        """The only factor in the layout of `solve_group`."""
+        """The factor, if there is only one, in the layout that `solve_group` requires."""
         mirrored = np.empty((self._size, self._size), self._factors.dtype)
         run_blocks(fill_mirrored_block, cut_work(READ_WORK * mirrored.size, self._size), self._factors[0], mirrored)
         return mirrored
 
     def divided(self, number: float) -> Preconditioner:
-        """Return M divided by a number. It uses the same factors."""
+        """Return M divided by a number. The result shares the factors."""
         other = copy(self)
         other.fractions = self.fractions / number
         return other
 
     def solve(self, gradient: FloatArray, n_like: int = 0) -> FloatArray:
-        """Return M^-1 gradient, in the shape of gradient (K, d + 1), bitwise the same as in a batch of n_like rows."""
-        # The gradient is normalized, so that any scale is within the range of float32.
+        """Return M^-1 gradient, in the shape of `gradient`.
+
+        The result is bitwise the same as in a batch of `n_like` rows.
+        """
+        # The gradient is normalized, so that it is within the range of float32.
         largest = np.abs(gradient).max()
         if not largest > 0:
             return gradient.copy()
@@ -123,7 +129,7 @@ class Diagonal:
         return Diagonal(self._diagonal / number)
 
     def solve(self, gradient: FloatArray, n_like: int = 0) -> FloatArray:
-        """Return M^-1 gradient, in the shape of gradient (K, d + 1)."""
+        """Return M^-1 gradient, in the shape of `gradient`."""
         return gradient / self._diagonal
 
 
@@ -133,7 +139,10 @@ Build: TypeAlias = Callable[[Point], AnyPreconditioner]
 
 
 def choose(objective: Objective, is_kept: bool = True) -> Build:
-    """Return the builder of the best preconditioner within the budget. is_kept means use in many iterations."""
+    """Return the builder of the best preconditioner within the budget.
+
+    `is_kept` is true if the preconditioner is used in many iterations.
+    """
     K, size = objective.shape
     if 1 < K and K * size <= SMALL_HESSIAN:
         return sampled_hessian
@@ -145,7 +154,7 @@ def choose(objective: Objective, is_kept: bool = True) -> Build:
 
 
 def choose_shared(objective: Objective) -> Build:
-    """Return the builder of one block for all classes if it is affordable, otherwise the builder of the diagonal."""
+    """Return the builder of one block for all classes or, if it costs too much, the builder of the diagonal."""
     fits = objective.budget.holds_preconditioner(count_bytes(objective, 1))
     return shared_block if fits and affords_factors(objective) else diagonal
 
@@ -160,10 +169,10 @@ def choose_first(objective: Objective, build: Build) -> Build:
 
 
 def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]:
-    """Return the builders for L-BFGS, keyed by the iteration after which they are called (0 is the start).
+    """Return the builders for L-BFGS. The key is the iteration after which a builder is called (0 for the start).
 
-    If a builder costs many passes, it is called only after that many iterations. The total cost is then at most twice
-    the cost of the better choice (docs/benchmarks/design-choices.md: late blocks).
+    If a builder costs as much as n passes, and n is large, it is called only after n iterations. The total cost is then
+    at most twice the cost of the better choice (docs/benchmarks/design-choices.md: late blocks).
     """
     build = choose(objective)
     if build is diagonal:
@@ -187,7 +196,7 @@ def schedule(objective: Objective, is_sampled: bool = False) -> dict[int, Build]
 
 
 def _is_cheap(objective, build):
-    """Return whether building a preconditioner is cheap, absolutely or relative to a pass."""
+    """Return whether building a preconditioner is cheap, in absolute terms or relative to a pass."""
     K, size = objective.shape
     n_blocks, block = (1, K * size) if build is sampled_hessian else (1 if build is shared_block else K, size)
     work = n_blocks * min(objective.n_rows, ROWS_PER_COLUMN * block) * block**2 // 2
@@ -195,7 +204,7 @@ def _is_cheap(objective, build):
 
 
 def diagonal(point: Point) -> Diagonal:
-    """Return the diagonal, computed from the variances of the columns and the class weights."""
+    """Return a Diagonal that is computed from the variances of the columns and the class weights."""
     objective = point.objective
     fraction = objective.class_weights if objective.n_rows_coef > 1 else objective.class_weights[:1]
     loss_diagonal = np.outer(fraction * (1 - fraction), objective.coordinates.mean_squares)
@@ -203,9 +212,10 @@ def diagonal(point: Point) -> Diagonal:
 
 
 def shared_block(point: Point) -> Preconditioner:
-    """Return one block for all classes, computed on a sample weighted by the total curvature of all classes.
+    """Return one block for all classes, computed on a sample of the rows.
 
-    For each class, the block is scaled by the square root of the class's fraction of the curvature.
+    Rows are weighted by the total curvature of all classes. For each class, the block is scaled by the square root of
+    the fraction of the curvature that belongs to the class.
     """
     point = with_probabilities(point)
     objective = point.objective
@@ -230,11 +240,9 @@ def count_bytes(objective: Objective, n_matrices: int) -> int:
 def class_blocks(point: Point, row_multiple: int = 1) -> Preconditioner:
     """Return one block per class, each computed on a sample of the rows with curvature.
 
-    The sample has row_multiple times the usual number of rows.
-
-    Rows are sampled with probability min(1, c h_ik), and the weights are multiplied by its inverse. If the sample is
-    too expensive, it is limited to the number of rows that have most of the curvature. If that is too expensive as
-    well, `shared_block` computes the result.
+    The sample has `row_multiple` times the usual number of rows. A row is sampled with probability
+    q = min(1, c h_ik), and the weight is divided by q. If the sample is too expensive, it has only as many rows as
+    contain most of the curvature. If that is still too expensive, the result is that of `shared_block`.
     """
     point = with_probabilities(point)
     objective = point.objective
@@ -250,12 +258,12 @@ def class_blocks(point: Point, row_multiple: int = 1) -> Preconditioner:
 
 
 def count_products(objective: Objective, build: Build, row_multiple: int = 1) -> int:
-    """Return the number of Hessian products before a preconditioner is replaced. For a small Hessian it is 0."""
+    """Return how many Hessian products a preconditioner is used for. For a small Hessian the number is 0."""
     return 0 if build is sampled_hessian else 1 + 2 * count_passes(objective, build, row_multiple)
 
 
 def count_passes(objective: Objective, build: Build, row_multiple: int = 1) -> int:
-    """Return the cost of a builder in passes, for rows of equal curvature. It is 0 if it is negligible."""
+    """Return the cost of a builder in passes, for rows of equal curvature. Negligible costs count as 0."""
     matrix, (K, size) = objective.matrix, objective.shape
     if build not in (class_blocks, shared_block):
         return 0
@@ -270,51 +278,51 @@ def count_passes(objective: Objective, build: Build, row_multiple: int = 1) -> i
 
 
 def affords_factors(objective: Objective) -> bool:
-    """Return whether the cost of factorizing a block is within its limit. Wide sparse data exceed it."""
+    """Return whether factorizing a block costs no more than the limit. The cost is too high for wide sparse data."""
     n_entries = objective.matrix.n_entries * objective.n_rows / objective.matrix.shape[0]
     return objective.shape[1] ** 3 / 6 <= SWITCH_AFTER * n_entries
 
 
 def affords_class_blocks(objective: Objective, row_multiple: int = 1) -> bool:
-    """Return whether `class_blocks` can afford the usual number of rows for each class."""
+    """Return whether `class_blocks` can use `row_multiple` times the usual number of rows for each class."""
     K = objective.shape[0]
     return K == 1 or K * row_multiple * _count_class_rows(objective) <= _count_affordable_rows(objective)
 
 
 def _count_class_rows(objective):
-    """Return the number of rows that `class_blocks` samples per class if it can afford them."""
+    """Return the number of rows that `class_blocks` samples per class if the cost permits."""
     (K, size), min_rows = objective.shape, objective.n_rows // 32
     n_per_class = max(ROWS_PER_COLUMN * size, min_rows)
-    # With many classes, a pass is as fast, in multiply-adds per second, as the sums of blocks. Half the rows suffice.
+    # With many classes, a pass does as many multiply-adds per second as the sums of blocks. Half the rows are enough.
     is_halved = K > 4 * SLOW_OPERATION_WORK and K * n_per_class <= _count_affordable_rows(objective)
     return max(ROWS_PER_COLUMN // 2 * size, min_rows) if is_halved else n_per_class
 
 
 def _count_affordable_rows(objective):
-    """Return the number of rows that all blocks together may use, at the cost of SWITCH_AFTER / 2 passes."""
+    """Return the number of rows that all blocks together may use. They cost as much as SWITCH_AFTER / 2 passes."""
     K, size = objective.shape
     return 2 * SWITCH_AFTER * objective.n_rows * K // size
 
 
 def _count_shared_rows(objective):
-    """Return the number of rows that `shared_block` samples: if cheap, 4 times as many as for a class block."""
+    """Return the number of rows that `shared_block` samples: up to 4 times as many as for the block of a class."""
     min_rows = ROWS_PER_COLUMN * objective.shape[1]
     return min(4 * min_rows, max(min_rows, _count_affordable_rows(objective) // 4))
 
 
 def _count_rows_with_curvature(curvature):
-    """Return the smallest number of rows that together have CURVATURE_FRACTION of the curvature."""
+    """Return the smallest number of rows that together contain CURVATURE_FRACTION of the curvature."""
     sums = np.cumsum(-np.sort(-curvature, kind="stable"), dtype=np.float64)
     return 1 + int(np.searchsorted(sums, CURVATURE_FRACTION * sums[-1]))
 
 
 def with_probabilities(point: Point) -> Point:
-    """Return the point if its objective stores probabilities, otherwise the Point over a sample of the rows."""
+    """Return the point if its objective stores probabilities, otherwise a Point for a sample of the rows."""
     return point if point.objective.keeps_probabilities else evaluate_sample(point)
 
 
 def evaluate_sample(point: Point) -> Point:
-    """Return the Point at the same parameters over a sample of rows whose probabilities fit into the budget."""
+    """Return a Point at the same parameters for a sample of the rows. Its probabilities fit into the budget."""
     objective = point.objective
     copied = 0 if objective.matrix.lies_in_memory else objective.matrix.row_bytes
     sample = objective.sample(objective.budget.count_sampled_rows(objective.bytes_per_row, copied))
@@ -322,9 +330,9 @@ def evaluate_sample(point: Point) -> Point:
 
 
 class WeightedSample(NamedTuple):
-    """Sampled rows, with weights (1, m) for an unbiased estimate of sums over all rows.
+    """Sampled rows. With the weights (1, m), their sums are unbiased estimates of sums over all rows.
 
-    `variance` bounds the variance of the sum of x_j^2, relative to the sum, if x_j^2 is equal in all rows.
+    If x_j^2 is equal in all rows, `variance` bounds the variance of the estimated sum of x_j^2, relative to the sum.
     """
 
     row_indices: IntArray
@@ -344,12 +352,12 @@ def _draw(objective, curvature, n_drawn, generator):
 
 
 def sampled_hessian(point: Point) -> Preconditioner:
-    """Return the Hessian of all pairs of classes, computed on a sample if there are many rows."""
+    """Return the factor of the Hessian of all pairs of classes, over a sample if there are many rows."""
     return hessian_of(sample_for_hessian(point.objective), point)
 
 
 def sample_for_hessian(objective: Objective) -> Objective:
-    """Return the objective for the Hessian of all pairs of classes, over a sample if there are many rows."""
+    """Return the objective over which `sampled_hessian` is summed: a sample if there are many rows."""
     K, m = objective.shape
     n_drawn = ROWS_PER_COLUMN * K * m
     is_sampled = n_drawn < objective.n_rows or not objective.keeps_probabilities
@@ -357,14 +365,17 @@ def sample_for_hessian(objective: Objective) -> Objective:
 
 
 def hessian_of(sample: Objective, point: Point) -> Preconditioner:
-    """Return the Hessian of all pairs of classes at a point, over the result of `sample_for_hessian`."""
+    """Return the factor of the Hessian at a point. `sample` is the result of `sample_for_hessian`."""
     if sample is not point.objective:
         point = sample.at(point.parameters, point.objective.fast_precision, out=sample.make_buffer())
     return factorize_hessian(point.objective, point.hessian())
 
 
 def factorize_hessian(objective: Objective, matrix: FloatArray) -> Preconditioner:
-    """Return the factor of a Hessian (K (d + 1), K (d + 1)), ordered by class. The matrix is not changed."""
+    """Return the factor of a Hessian.
+
+    `matrix` has the shape (K (d + 1), K (d + 1)), is ordered by class, and does not change.
+    """
     K, m = objective.shape
     diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
     before = diagonals.copy()
@@ -376,10 +387,10 @@ def factorize_hessian(objective: Objective, matrix: FloatArray) -> Preconditione
 
 
 def regularize_equal_changes(matrix: FloatArray, n_rows_coef: int) -> None:
-    """Regularize a Hessian of all pairs of classes, ordered by class, along equal changes of all classes.
+    """Regularize a Hessian along equal changes of all classes. `matrix` is ordered by class.
 
-    Softmax is flat along these changes, so the matrix is singular if the penalty has no curvature there. The gradient
-    has no component along them.
+    Softmax is flat along these changes, so the matrix is singular if the penalty is flat as well. The gradient has no
+    component along these changes.
     """
     K, m = n_rows_coef, len(matrix) // n_rows_coef
     diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
@@ -389,10 +400,11 @@ def regularize_equal_changes(matrix: FloatArray, n_rows_coef: int) -> None:
 
 
 def _find_probabilities(curvature, n_drawn):
-    """Return the sampling probabilities min(1, c curvature), where c is such that about n_drawn rows are expected."""
+    """Return the sampling probabilities min(1, c * curvature). The expected number of rows determines c."""
     if n_drawn >= np.count_nonzero(curvature):
         return (curvature > 0).astype(np.float64)
-    # The sum over all rows gives a lower bound on c. Each iteration redistributes the rest over rows below 1.
+    # The sum over all rows gives a lower bound on c. Each iteration distributes the rest over rows with probability
+    # below 1.
     certain = np.zeros(len(curvature), bool)
     for _ in range(20):
         factor = (n_drawn - certain.sum()) / curvature[~certain].sum(dtype=np.float64)
@@ -404,10 +416,10 @@ def _find_probabilities(curvature, n_drawn):
 
 
 def _blocks(objective, n_blocks, samples):
-    """Return a Preconditioner of n_blocks blocks, each computed on one of the samples.
+    """Return a Preconditioner with `n_blocks` blocks, one for each of the samples.
 
-    The diagonal is increased by a bound on the curvature of rows outside the sample. This is important for columns with
-    few nonzero entries.
+    The diagonal is increased by a bound on the curvature of the rows that are not in the sample. This is important for
+    columns with few nonzero entries.
     """
     size, precision = objective.shape[1], objective.fast_precision
     preconditioner, rows = Preconditioner(n_blocks, size, precision), objective.rows

@@ -1,7 +1,7 @@
 """Proximal Newton: each step minimizes a quadratic model of the loss plus the exact penalty, over a working set.
 
 The method is that of Lee, Sun and Saunders 2014, "Proximal Newton-type methods for minimizing composite functions". The
-working sets are those of Johnson and Guestrin 2015, Blitz.
+working sets are those of Blitz (Johnson and Guestrin 2015).
 """
 
 from __future__ import annotations
@@ -36,16 +36,17 @@ if TYPE_CHECKING:
     from fastlin.solvers.choose import Fit
     from fastlin.solvers.solution import Solution
 
-# If a model is not reliable, a fraction of the curvature at equal probabilities is mixed in, because probabilities near
-# 0 and 1 have no curvature, but points closer to the minimum have. The first fraction is a tenth of this unit, times
-# min(J, 1). It is divided by the unit until a step is accepted, and multiplied by it after each accepted step.
+# If a model is not reliable, a fraction of the curvature at equal probabilities is mixed in. The reason is that
+# probabilities near 0 and 1 have no curvature, although points closer to the minimum have curvature. The first fraction
+# is a tenth of this unit, times min(J, 1). The fraction is divided by the unit until a step is accepted, and multiplied
+# by the unit after each accepted step.
 MIXING_UNIT = INNER_TOL**2
 
 
 # At extreme scales, a step may leave the range of float64. The line search does not accept such a step.
 @np.errstate(over="ignore", invalid="ignore")
 def minimize(fit: Fit) -> Solution:
-    """Minimize the objective by models with the exact penalty. A nearby solution can provide the first model."""
+    """Minimize the objective by models with the exact penalty. The first model may come from a nearby solution."""
     objective, stopping = fit.objective, fit.stopping
     model = None if fit.nearby is None else fit.nearby.model
     point = fit.start_point(np.float64)
@@ -56,7 +57,7 @@ def minimize(fit: Fit) -> Solution:
         point = objective.at(parameters, out=point.buffer)
     bound = stopping.begin(point)
     stop_reason = stopping.find_stop_reason(point, bound, np.inf)
-    # After a step that decreased J by a smaller fraction, only an exact step still tightens the bound.
+    # If a step decreased J by less than this fraction, only an exact step still tightens the bound.
     tiny = sqrt(UNIT_ROUNDOFF)
     accuracy, mixing = INNER_TOL, 0.0
     last: HessianModel | ColumnModel | None = model
@@ -69,7 +70,7 @@ def minimize(fit: Fit) -> Solution:
     by_hessian = by_hessian or (has_bounds_alone and is_tall and objective.affords_hessian)
     may_take_over, is_whole = not by_hessian and objective.affords_hessian, False
     n_by_columns = work = 0
-    # With bounds or offsets, iterates may be at points where the rows have no curvature.
+    # With bounds or offsets, the rows may have no curvature at an iterate.
     may_be_far = objective.penalty.box is not None or objective.rows.offset_range is not None
     last_mixed, last_gain, predicted, attempted = 1.0, 0.0, np.inf, np.inf
     gaps, allowed = (np.inf, np.inf), stopping.allowed_gap(point)
@@ -79,39 +80,40 @@ def minimize(fit: Fit) -> Solution:
         min_mixing = INNER_TOL * MIXING_UNIT * min(max(point.value, VALUE_EPS[np.float64]), 1.0)
         next_mixing = min(1.0, mixing / MIXING_UNIT) if mixing else min(last_mixed, min_mixing)
         # With many active coordinates, as in text data, Hessian models are expensive. They replace column-wise models
-        # only if the latter have cost as much and the gap is still large. If steps are shortened, the exact minimum of
-        # a model has no advantage (docs/benchmarks/design-choices.md: hessian after columns).
+        # only if column-wise models have cost as much and the gap is still large. If steps are shortened, the exact
+        # minimum of a model has no advantage (docs/benchmarks/design-choices.md: hessian after columns).
         if may_take_over:
             is_worth_it = n_by_columns >= ROUNDS and work >= _count_hessian_work(point.parameters)
             by_hessian = is_whole and (by_hessian or (is_worth_it and _is_far(*gaps, allowed, N_RECENT)))
         last = current = make_model(point, by_hessian, last, mixing)
         minimizer = current.minimize(accuracy)
         if len(minimizer) > 1:
-            # Along equal changes of all intercepts, the model is only rounding error, and the minimizer may be huge.
+            # Along equal changes of all intercepts, the model consists of rounding errors, and the minimizer may be
+            # huge.
             minimizer[:, -1] -= minimizer[:, -1].mean()
         direction = minimizer - point.parameters
         if isinstance(current, ColumnModel):
             n_by_columns, work = n_by_columns + 1, work + current.work
         slope = _measure_slope(point, direction)
-        # A model is useless if its step increases J. If curvature may be missing, the step must decrease J.
+        # A model is useless if the step increases J. If curvature may be missing, the step must decrease J.
         is_useless = mixing < 1 and not (slope < 0 if may_be_far else slope <= VALUE_EPS[np.float64] * point.value)
         attempts = False
         if mixing <= min_mixing and not is_useless:
             predicted = max(0.0, -slope)
             allowed, gaps = stopping.allowed_gap(point), (gaps[1], point.stationary_gap)
             # An attempt to certify with linearized probabilities costs as much as a step. It is worthwhile only if the
-            # gap would exceed the allowed gap even after two steps at the last ratio. It would fail again unless the
-            # predicted decrease is much smaller than at the last attempt.
+            # gap would exceed the allowed gap even after two steps at the last ratio. After a failed attempt, another
+            # attempt is useful only if the predicted decrease is much smaller.
             attempts = may_linearize and _is_far(*gaps, allowed, 2) and predicted <= INNER_TOL * min(allowed, attempted)
             if attempts:
                 attempted = predicted
                 # The rounding error is subtracted from the value, because the computed gap would ignore it.
                 stopping.observe_dual_value(_bound_by_model(point, current, allowed), 0.0)
-        # If the gains decrease slowly, the model is not accurate yet, and the suboptimality exceeds its prediction.
+        # If the gains decrease slowly, the model is not accurate yet, and it predicts too small a suboptimality.
         is_slow, recent = predicted > INNER_TOL * last_gain, stopping.history[-N_RECENT:]
         recent_decrease = recent[0].objective - point.value if is_slow and recent else 0.0
-        # This estimate is used if there is no bound. The model decreases by at least half of `predicted`. A model with
-        # mixing would predict too small a decrease.
+        # The estimate is used if there is no bound. The model decreases by at least half of `predicted`. If curvature
+        # is mixed in, a model predicts too small a decrease.
         estimate = np.inf if mixing else predicted + recent_decrease
         # After an attempt, the computed step is taken, because it reduces the violation from first to second order.
         stop_reason = None if is_useless or attempts else stopping.find_stop_reason(point, bound, estimate)
@@ -140,14 +142,14 @@ def minimize(fit: Fit) -> Solution:
         bound = stopping.observe_refined(point)
         stopping.record(point, bound)
         stop_reason = stopping.find_stop_reason(point, bound, np.inf)
-        # Without a bound, the accuracy of the last Hessian cannot be measured, so it is not reused.
+        # Without a bound, the accuracy of the last Hessian is unknown, so this Hessian is not reused.
         if bound == np.inf or bound > INNER_TOL * last_bound:
             last = None
         accuracy = float(np.clip(gained, MIN_INNER_TOL, INNER_TOL)) if gained > tiny else tiny
         # A gain that is below PROGRESS_EPS, or that the model did not predict, may be rounding error. The bound may
         # still show progress, because it depends on slopes instead of values.
         certain_gain = min(gained, -slope / max(point.value, np.finfo(np.float64).tiny))
-        # With the curvature of a sample, there are many steps with small gains.
+        # If the curvature comes from a sample, many steps have small gains.
         max_idle, factor = (ROUNDS, 1 - INNER_TOL) if current.is_sampled else (MAX_FLAT, 0.5)
         if certain_gain > PROGRESS_EPS[np.float64] or bound < factor * idle_bound:
             n_idle, idle_bound = 0, bound
@@ -158,10 +160,10 @@ def minimize(fit: Fit) -> Solution:
 
 
 def _is_far(last_gap, gap, allowed, n_steps):
-    """Return whether a gap would exceed `allowed` after n_steps at the last ratio of gaps."""
+    """Return whether a gap would exceed `allowed` after `n_steps` steps at the last ratio of gaps."""
     if gap == np.inf:
         return True
-    # The ratio is used, because powers of the gaps would leave the range of float64.
+    # The powers are those of the ratio, because powers of the gaps would leave the range of float64.
     ratio = gap / last_gap if last_gap > 0 else 1.0
     return gap * ratio**n_steps > allowed
 
@@ -179,11 +181,11 @@ def _allows_linearization(objective):
 
 
 def _bound_by_model(point, model, allowed):
-    """Return a lower bound on J* from the probabilities linearized along the step to the minimum of a model.
+    """Return a lower bound on J*, from probabilities linearized along the step to the minimizer of a model.
 
     The thresholds of the model are smaller than those of J. This reduces the bound by the same fraction of the penalty,
-    less than ``allowed``. It gives the gradient a margin for the inexact descent, for rounding, and for negative
-    linearized probabilities, which are set to zero.
+    which is less than `allowed`. In return, the gradient has a margin for the inexact descent, for rounding, and for
+    negative linearized probabilities, which are set to zero.
     """
     margin = TRUST_RATIO if point.penalty == 0 else min(TRUST_RATIO, TRUST_RATIO * allowed / point.penalty)
     minimizer = model.minimize(INNER_TOL**2, point.objective.penalty.scale_thresholds(1 - margin))
@@ -192,13 +194,16 @@ def _bound_by_model(point, model, allowed):
 
 
 def _measure_slope(point, direction):
-    """Return the change of J along a full step: first-order for the smooth part, and exact for the penalty."""
+    """Return the change of J in a full step, to first order for the smooth part, and exactly for the penalty."""
     penalize, parameters = point.objective.penalty.nonsmooth_value, point.parameters
     return dot(direction.ravel(), point.gradient.ravel()) + penalize(parameters + direction) - penalize(parameters)
 
 
 def _search(start, direction, slope, minimizer):
-    """Return a Point along the direction to `minimizer` that decreases J enough, or None, and the step length."""
+    """Return a Point at which J is sufficiently smaller, or None, and the step length.
+
+    `direction` leads from `start` to `minimizer`.
+    """
     length, penalty, invisible = 1.0, start.objective.penalty, VALUE_EPS[np.float64] * abs(start.value)
     for _ in range(MAX_TRIALS):
         parameters = start.parameters + length * direction
@@ -206,10 +211,10 @@ def _search(start, direction, slope, minimizer):
             parameters = minimizer if length == 1 else penalty.clip(parameters)
         end = start.objective.at(parameters, out=start.buffer)
         limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + invisible
-        # With a larger rounding error, no digit of the scores is accurate.
+        # If the rounding error is larger, no digit of the scores is accurate.
         falls = end.is_finite and end.rounding <= max(start.value, 1.0) and end.value <= limit
-        # If rounding error conceals the change of J, the slopes determine acceptance. At the new point, the backward
-        # slope is used, because the forward slope is steep if a coefficient has just become zero.
+        # If rounding error conceals the change of J, the slopes determine whether the step is accepted. At the new
+        # point, the backward slope is used, because the forward slope is steep if a coefficient has just become zero.
         back = start.parameters - parameters
         max_slope = max(-length * slope, INNER_TOL**2 * invisible)
         if falls and (start.value - end.value > invisible or -_measure_slope(end, back) <= max_slope):
@@ -223,7 +228,7 @@ def make_model(
 ) -> HessianModel | ColumnModel:
     """Return the quadratic model around a point: a HessianModel, which may reuse a Hessian, or a ColumnModel.
 
-    The fraction ``mixing`` of the curvature is computed at equal probabilities. The curvature may use sampled rows.
+    The fraction `mixing` of the curvature is that at equal probabilities. The curvature may be computed on a sample.
     """
     objective, matrix = point.objective, point.objective.matrix
     if by_hessian:
@@ -244,7 +249,7 @@ def make_model(
 
 
 def choose_working_set(point: Point) -> BoolArray:
-    """Return the working set (K, d) of the next model: coordinates that are nonzero or likely to become so."""
+    """Return the working set (K, d) of the next model: coordinates that are nonzero or may become nonzero."""
     gradient, parameters = point.gradient[:, :-1], point.parameters[:, :-1]
     thresholds = point.objective.penalty.thresholds[:-1]
     sizes = np.abs(gradient)

@@ -44,8 +44,8 @@ def _descend(visit, accuracy, newton_step=None, n_sweeps=ROUNDS):
     """Alternate sweeps over all coordinates and over the active coordinates. Return the decrease of the model.
 
     The function stops if a sweep over all coordinates gains at most the fraction `accuracy` of the total decrease.
-    visit(only_active) makes a sweep. newton_step(), called after n_sweeps, takes a Newton step of the active
-    coordinates. Both return the decrease.
+    `visit` makes a sweep; its argument is true for a sweep over the active coordinates. After `n_sweeps` such sweeps,
+    `newton_step` takes a Newton step of the active coordinates. Both return the decrease.
     """
     total = 0.0
     for _ in range(ROUNDS):
@@ -64,10 +64,10 @@ def _descend(visit, accuracy, newton_step=None, n_sweeps=ROUNDS):
 
 
 class HessianModel:
-    """The model of all coordinates around a point, with the Hessian at ``curvature_point`` or of ``reused``.
+    """The model of all coordinates around a point, with the Hessian at `curvature_point` or from `reused`.
 
-    The fraction ``mixing`` of the curvature of equal probabilities is added to the diagonal of the block of each pair
-    of classes. `is_reused` is true if the Hessian belongs to another point. `is_sampled` is true if the Hessian is a
+    The fraction `mixing` of the curvature at equal probabilities is added to the diagonal of the block of each pair of
+    classes. `is_reused` is true if the Hessian belongs to another point. `is_sampled` is true if the Hessian is a
     sum over a sample of the rows.
     """
 
@@ -90,14 +90,14 @@ class HessianModel:
         self.is_sampled: bool = reused.is_sampled if reused is not None else curvature_point is not point
 
     def is_of(self, point: Point) -> bool:
-        """Return whether the Hessian was computed at this point."""
+        """Return whether the Hessian was computed at the point."""
         return bool((self._hessian_parameters == point.parameters).all())
 
     def minimize(self, accuracy: float, penalty: Penalty | None = None) -> FloatArray:
-        """Return the approximate minimizer (K, d + 1) of the model.
+        """Return an approximate minimizer (K, d + 1) of the model.
 
-        The fraction ``accuracy`` of the decrease may remain. The descent continues from the previous result. A penalty
-        with other thresholds may replace the objective's.
+        The result misses at most about the fraction `accuracy` of the possible decrease. The descent continues from the
+        previous result. `penalty`, if given, replaces the penalty of the objective; only its thresholds may differ.
         """
         point, parameters, slopes = self._point, self._parameters, self._slopes
         penalty = point.objective.penalty if penalty is None else penalty
@@ -118,8 +118,9 @@ class HessianModel:
 class ColumnModel:
     """The model of a working set (K, d) of coordinates around a point, computed from the columns of X.
 
-    The probabilities of ``curvature_point`` are mixed with the fraction ``mixing`` of equal probabilities. With a
-    grouped penalty, the coordinates of all classes are the same. Columns and scores are computed in ``precision``.
+    The fraction `mixing` of equal probabilities is mixed into the probabilities of `curvature_point`. With a grouped
+    penalty, the working set must contain the same features for all classes. Columns and scores are computed in
+    `precision`.
     """
 
     # A ColumnModel belongs to one point.
@@ -130,8 +131,8 @@ class ColumnModel:
         self, point: Point, curvature_point: Point, working_set: BoolArray, precision: FloatType, mixing: float = 0.0
     ) -> None:
         self._point, self.is_sampled = point, curvature_point is not point
-        # The order by feature keeps a column in the cache for all classes. Without the copies, NumPy's arrays would be
-        # strided except for a single coordinate, for which Numba would compile another version.
+        # The order by feature keeps a column in the cache for all classes. The copies are contiguous. NumPy's own
+        # arrays are strided, except for a single coordinate, so Numba would compile two versions.
         features, classes = map(np.ascontiguousarray, np.nonzero(working_set.T))
         used = np.flatnonzero(working_set.any(axis=0))
         transposed, row_weights, probabilities = _read_columns(
@@ -139,7 +140,7 @@ class ColumnModel:
         )
         coordinates = point.objective.coordinates
         scale = coordinates.scale / transposed.scale
-        # Sparse entries are not centered. The step of the intercept corrects for the omitted shifts.
+        # Entries of sparse columns are not centered. The step of the intercept corrects for the omitted shifts.
         self._omitted_shifts = np.where(transposed.positions < 0, coordinates.shift, 0)
         shift = coordinates.shift - scale * transposed.shift - self._omitted_shifts
         self._columns = WorkingColumns(
@@ -158,7 +159,7 @@ class ColumnModel:
             probabilities = probabilities * probabilities.dtype.type(1 - mixing) + equal
         row_curvatures = row_weights * probabilities * (1 - probabilities)
         self._intercept_curvatures = point.objective.fit_intercept * row_curvatures.sum(axis=1, dtype=np.float64)
-        # With two classes, this form halves the memory traffic of a sweep.
+        # For two classes, storing the curvatures halves the memory traffic of a sweep.
         self._curvature = Curvature(row_weights, row_curvatures if len(row_curvatures) == 1 else probabilities)
         self._curvatures = np.empty(len(features))
         means = np.zeros(0 if len(probabilities) == 1 else len(row_weights), row_weights.dtype)
@@ -177,9 +178,10 @@ class ColumnModel:
         run_blocks(fill_block_curvatures, n_blocks, self._columns, row_curvatures, self._curvatures)
 
     def _count_sweeps(self, mixing):
-        """Return the number of sweeps over active coordinates that cost as much as a Newton step, at least ROUNDS.
+        """Return how many sweeps over the active coordinates precede a Newton step.
 
-        The result is 0 if Newton steps are not used, because they are too expensive or the model does not allow them.
+        They cost as much as the Newton step, and there are at least ROUNDS of them. The result is 0 if Newton steps are
+        too expensive or the model does not allow them.
         """
         objective = self._point.objective
         allows_newton = not (mixing or objective.penalty.group_lasso or objective.penalty.box is not None)
@@ -191,10 +193,10 @@ class ColumnModel:
         return n_sweeps if n_sweeps <= 4 * ROUNDS else 0
 
     def minimize(self, accuracy: float, penalty: Penalty | None = None) -> FloatArray:
-        """Return the approximate minimizer (K, d + 1) over the working set.
+        """Return an approximate minimizer (K, d + 1) over the working set.
 
-        The fraction ``accuracy`` of the decrease may remain. The descent continues from the previous result. A penalty
-        with other thresholds may replace the objective's.
+        The result misses at most about the fraction `accuracy` of the possible decrease. The descent continues from the
+        previous result. `penalty`, if given, replaces the penalty of the objective; only its thresholds may differ.
         """
         point, state = self._point, self._state
         penalty = point.objective.penalty if penalty is None else penalty
@@ -220,7 +222,7 @@ class ColumnModel:
         def newton_step():
             return self._take_newton_step(find_end(), state, penalty)
 
-        # Far from the minimum, the model is inaccurate, so a minimizer of low accuracy is sufficient.
+        # Far from the minimum of J, the model is inaccurate, so low accuracy is sufficient.
         if self._n_sweeps and accuracy <= INNER_TOL**2:
             _descend(visit, accuracy, newton_step, self._n_sweeps)
         else:
@@ -228,11 +230,11 @@ class ColumnModel:
         return find_end()
 
     def _take_newton_step(self, start, state, penalty):
-        """Take a Newton step of the active coordinates while the model decreases, and return the decrease.
+        """Move along a Newton step of the active coordinates while the model decreases. Return the decrease.
 
-        Conjugate gradients compute the step for fixed signs. Along each of their iterates, the curvature equals minus
-        the slope. The step solves for correlated columns simultaneously, such as one-hot columns with an intercept, for
-        which sweeps converge slowly.
+        Conjugate gradients compute the step for fixed signs. Along each iterate, the curvature equals minus the slope.
+        Unlike sweeps, which converge slowly for correlated columns, the step solves for such columns simultaneously.
+        One-hot columns with an intercept are an example.
         """
         point, rows = self._point, self._point.objective.rows
         features, classes, probabilities = self._columns.features, self._columns.classes, self._curvature.probabilities
@@ -280,9 +282,10 @@ class ColumnModel:
 
 
 def _read_columns(point, precision, features, is_sample):
-    """Return X stored column-wise, and the weights (m,) and probabilities (K, m) of its rows.
+    """Return the columns of X, and the weights (m,) and probabilities (K, m) of the rows.
 
-    The rows are all rows of X, with zero weights for rows outside the sums, or a copy of a small sample.
+    The m rows are a copy of a small sample, or all rows of X. In the latter case, rows outside the sums have zero
+    weight.
     """
     rows = point.objective.rows
     weights = np.broadcast_to(rows.weights_of(rows.row_indices), rows.n_rows) / rows.total_weight
@@ -293,7 +296,7 @@ def _read_columns(point, precision, features, is_sample):
         probabilities = np.ascontiguousarray(point.probabilities, precision)
         return matrix.transposed(precision, features), weights.astype(precision), probabilities
     all_weights, probabilities = np.zeros(n, precision), np.zeros((rows.n_rows_coef, n), precision)
-    # The weight of a row is multiplied by the number of occurrences of its index.
+    # The weight of a row is multiplied by the number of times that its index occurs.
     np.add.at(all_weights, rows.row_indices, weights)
     probabilities[:, rows.row_indices] = point.probabilities
     return rows.matrix.transposed(precision, features), all_weights, probabilities
@@ -302,10 +305,11 @@ def _read_columns(point, precision, features, is_sample):
 def minimize_active(
     hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes: FloatArray, min_gain: float = 0.0
 ) -> float:
-    """Minimize the model over the active set; parameters at zero or at a bound are fixed. Return the decrease.
+    """Minimize the model over the active set, and return the decrease. Parameters at zero or at a bound are fixed.
 
-    hessian (p, p) is the Hessian of the smooth part, ordered by class and then by feature. parameters (p,) and slopes
-    (p,) of the smooth part are updated. Group steps stop after a step that gains at most ``min_gain``.
+    `hessian` (p, p) is the Hessian of the smooth part, ordered by class and then by feature. `parameters` (p,) and
+    `slopes` (p,), the gradient of the smooth part, are updated. Group steps stop after a step that gains at most
+    `min_gain`.
     """
     is_curved = np.diagonal(hessian) > 0
     if penalty.group_lasso:
@@ -314,10 +318,10 @@ def minimize_active(
 
 
 def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, box):
-    """Minimize over the nonzero parameters by Newton steps for fixed signs, removing rows from one factor.
+    """Minimize over the nonzero parameters by Newton steps for fixed signs.
 
     This is feature-sign search (Lee, Battle, Raina and Ng 2006, algorithm 1). A step may cross zeros while the model
-    decreases. A parameter that is zero or at a bound after a step is fixed there.
+    decreases. If a parameter is zero or at a bound after a step, it is fixed, and its row is removed from the factor.
     """
     thresholds = np.resize(thresholds, len(parameters))
     bounds = None if box is None else np.stack([box.min_parameters.ravel(), box.max_parameters.ravel()])
@@ -361,16 +365,16 @@ def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, box):
 
 
 def _measure_lengths(start, step, ends, is_ahead):
-    """Return the fractions of a step at which parameters reach their ends, or infinity if they do not."""
+    """Return the fraction of the step at which each parameter reaches its end; infinity if it does not."""
     return np.divide(ends - start, step, out=np.full_like(step, np.inf), where=is_ahead)
 
 
 def _search_over_signs(curvature, corners, rises, max_length):
     """Return the length to the minimum along a Newton step, the decrease, and the number of signs that change.
 
-    The slope is -``curvature`` at the start of the step and increases by ``curvature`` along the full step. At each of
-    the corners it increases by the corresponding entry of rises. The ridge of the factorization makes steps shorter, so
-    the decrease is not overestimated.
+    The slope is minus `curvature` at the start of the step, and increases by `curvature` along the full step. At each
+    of the `corners`, where a parameter crosses zero, the slope jumps by an entry of `rises`. The ridge of the
+    factorization makes steps shorter, so the decrease is not overestimated.
     """
     if not curvature > 0:
         return 0.0, 0.0, 0
@@ -384,7 +388,7 @@ def _search_over_signs(curvature, corners, rises, max_length):
 
 
 def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, min_gain):
-    """Minimize over the nonzero groups by Newton steps that include the curvature of the norms."""
+    """Minimize over the nonzero groups by Newton steps that include the curvature of the group norms."""
     shape = (-1, len(thresholds))
     is_curved = is_curved.reshape(shape).all(axis=0)
     total, n_left, is_last = 0.0, None, False
@@ -394,7 +398,7 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, min_gai
         if not len(active):
             break
         if n_left is None:
-            # The steps may cost as much as the sweeps over the active coordinates, but one is always allowed.
+            # The steps may cost as much as the sweeps over the active coordinates, but one step is always allowed.
             work = len(active) ** 3 / 3 + len(active) ** 2 + NUMPY_CALL_WORK
             n_left = max(1, int(ROUNDS**2 * hessian.size / work))
         block, start = hessian[np.ix_(active, active)], parameters[active]
@@ -404,8 +408,8 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, min_gai
         parameters[active] = end
         slopes += np.einsum("ij,j->i", hessian[:, active], end - start)
         total += decrease
-        # Steps in which a small group becomes zero are not included in the limit, because one of two copies of a column
-        # is often small.
+        # Steps in which a small group becomes zero do not count towards the limit, because one of two copies of a
+        # column is often small.
         if np.count_nonzero(end) >= np.count_nonzero(start):
             n_left -= 1
             is_last |= decrease <= min_gain
@@ -413,7 +417,7 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, min_gai
 
 
 def _take_group_step(block, slopes, start, thresholds):
-    """Return the minimizer along the Newton step with the norms' curvature, the decrease, and whether to stop."""
+    """Return the minimizer along a Newton step, the decrease, and whether this step is the last one."""
     slopes, start = slopes.reshape(-1, len(thresholds)), start.reshape(-1, len(thresholds))
     n_classes = len(start)
     norms = _norms(start)
@@ -444,8 +448,8 @@ def _take_group_step(block, slopes, start, thresholds):
         smooth = float(np.sum(slopes * change)) + 0.5 * _multiply(change.ravel(), block, change.ravel())
         return smooth + float(np.sum(thresholds * grown))
 
-    # The model is flat at its minimum, so it determines only half of the digits of the length. The length may be as
-    # small as 1e-9 if only the norms have curvature.
+    # The model is flat at its minimum, so half of the digits of the length are enough. The length may be as small as
+    # 1e-9 if only the norms have curvature.
     shorter, length = 0.0 if rise(1.0) > 0 else 1.0, 1.0
     while length - shorter > sqrt(UNIT_ROUNDOFF) * length > 0:
         middle = 0.5 * (shorter + length)
@@ -479,5 +483,5 @@ def _multiply(left, matrix, right):
 
 
 def _norms(vectors):
-    """Return the norm over the classes of each feature of vectors (K, m)."""
+    """Return the norm over the classes for each of m features. `vectors` has shape (K, m)."""
     return np.sqrt(np.einsum("kj,kj->j", vectors, vectors))

@@ -1,8 +1,8 @@
 """L-BFGS in the span of the rows of X, for X with at least three times as many columns as rows.
 
-A step takes one product with the inner products of the rows. The line search does not take any, because scores are
-linear in the step. The penalty defines the inner product, and half the squared norm of the gradient with respect to it
-is the certificate.
+A step takes one product with the inner products of the rows. The line search takes none, because scores are linear in
+the step. The penalty defines the inner product of vectors. Half the squared norm of the gradient, with respect to this
+inner product, is the certificate.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 
 def minimize(fit: Fit) -> Solution | None:
-    """Minimize an objective for which `suits` is true, starting at the null model, a start or a nearby solution.
+    """Minimize an objective for which `suits` is true. The start is the null model, a start or a nearby solution.
 
-    The result is None if J is not finite in the row space, or if the start cannot be represented in it.
+    The result is None if J is not finite in the row space, or if the row space does not contain the start.
     """
     objective, stopping = fit.objective, fit.stopping
     nearby = None if fit.nearby is None else fit.nearby.row_point
@@ -47,7 +47,7 @@ def minimize(fit: Fit) -> Solution | None:
             return None
         point = space.at(vector)
         pairs, bounds = RowPairs(space), [point.bound]
-        # A point is evaluated in the space of the coefficients only if the bound is at most this limit.
+        # A point is evaluated in the space of the coefficients only if its bound is at most this limit.
         limit = np.inf
         while isfinite(point.value) and isfinite(point.bound):
             stop_reason = MAX_ITER_REACHED if stopping.is_over() else None
@@ -76,7 +76,7 @@ def minimize(fit: Fit) -> Solution | None:
 
 
 def _search(space, point, direction):
-    """Return the RowLine along a direction at the accepted step, or None if there is none."""
+    """Return the RowLine along a direction, evaluated at the accepted step, or None if no step is accepted."""
     line, slope = RowLine(space, point.vector, direction), multiply(direction, point.gradient)
     if not slope < 0:
         return None
@@ -85,7 +85,7 @@ def _search(space, point, direction):
 
 
 def suits(objective: Objective) -> bool:
-    """Return whether the row space is suitable: minimization is faster, and memory use is similar."""
+    """Return whether L-BFGS in the row space is faster, with similar memory use."""
     penalty, matrix = objective.penalty, objective.matrix
     n, d = matrix.shape
     if not (MIN_COLUMNS_PER_ROW * n <= d and 2 * objective.n_rows >= n and matrix.lies_in_memory):
@@ -104,9 +104,9 @@ class RowPairs(Recursion):
         super().__init__(space.objective.budget.count_row_pairs(length), length, n_forms=n_forms)
 
     def direction(self, point: RowPoint) -> FloatArray:
-        """Return the quasi-Newton step from a RowPoint, which is a vector.
+        """Return the quasi-Newton step from a RowPoint, as a vector of the row space.
 
-        The initial matrix has one scale for all multipliers, and one for the intercept of each class.
+        The initial inverse Hessian has one scale for all multipliers, and one for the intercept of each class.
         """
         gradient, curvatures = point.gradient, self._space.curvatures
         scores, square = gradient[1, :-1].ravel(), multiply_coefficients(gradient, gradient)

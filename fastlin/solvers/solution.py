@@ -35,18 +35,18 @@ class Iteration(NamedTuple):
     """The state after an iteration."""
 
     objective: float  # J
-    # An upper bound on J - J*, or infinity. It is rigorous in the last iteration, which is in float64. Earlier bounds
-    # of `descent` omit the exchange between classes, and earlier bounds in the row space omit the gradient with respect
-    # to the intercept.
+    # An upper bound on J - J*, or infinity. It is rigorous in the last iteration, which is in float64. Before that, the
+    # bounds of `descent` omit the exchange between classes, and the bounds in the row space omit the derivatives with
+    # respect to the intercepts.
     bound: float
-    gradient: float  # the largest magnitude in the gradient, or in the row space an upper bound on it
+    gradient: float  # the largest magnitude in the gradient; in the row space, an upper bound on it
     n_passes: float  # the number of passes over X so far
     seconds: float  # the time since the start of the solver
 
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """The result of a solver. Fields that may be None help the next fit of a similar objective."""
+    """The result of a solver. The fields that may be None speed up the next fit of a similar objective."""
 
     parameters: np.ndarray  # (K, d + 1), in the coordinates of the objective
     value: float  # J

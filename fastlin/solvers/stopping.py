@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from fastlin.objective.point import Point
     from fastlin.objective.row_space import RowPoint
 
-# A callback after each iteration. Its arguments are the number of the iteration, the Iteration, and a function that
-# returns the parameters (K, d + 1). If the callback returns a true value, the fit stops.
+# The type of a callback after each iteration. The arguments are the number of the iteration, the Iteration, and a
+# function that returns the parameters (K, d + 1). If the callback returns a true value, the fit stops.
 OnIteration: TypeAlias = Callable[[int, Iteration, Callable[[], FloatArray]], object]
 
 
@@ -47,16 +47,17 @@ OnIteration: TypeAlias = Callable[[int, Iteration, Callable[[], FloatArray]], ob
 class Stopping:
     """The stopping rule and the history of a fit.
 
-    The rule "suboptimality" is satisfied if J - J* is at most `allowed_gap`. The duality gap, including rounding error,
+    The rule "suboptimality" is satisfied if J - J* is at most `allowed_gap`. The duality gap plus the rounding error
     bounds J - J*. Without a bound, the solver's estimate is used. If the rounding error alone exceeds `allowed_gap`,
-    the computed gap is used.
+    it is not added to the gap.
 
     The rule "gradient" is satisfied if no entry of the gradient exceeds tol and the smaller of gap and estimate is at
-    most `allowed_gap`. For tol up to DEFAULT_TOL, the allowed gap is RELAXATION times as large if the gradient has been
-    small for N_RECENT iterations, J decreased by at most this gap in them, and the gap is at most a fraction of J.
+    most `allowed_gap`. If tol is at most DEFAULT_TOL, the allowed gap is RELAXATION times as large under three
+    conditions: the gradient has been small for N_RECENT iterations, J decreased by at most this gap in these
+    iterations, and the gap is at most a fraction of J.
 
     At most ``max_iter`` iterations are recorded. ``on_iteration`` is called after each iteration (see `OnIteration`).
-    `null_objective` is a lower bound on J of the null model. `gap_floor` is the rounding error of a gap.
+    `null_objective` is a lower bound on J of the null model. `gap_floor` is the rounding error of a computed gap.
     """
 
     objective: Objective
@@ -73,7 +74,7 @@ class Stopping:
         self._is_stopped, self._started, self._n_passes_before = False, perf_counter(), objective.n_passes
         self._lower_bound = self._dual_value = -np.inf
         self._best: Point | None = None
-        # If one class has all the weight, J approaches zero without reaching it.
+        # If one class has all the weight, J approaches zero but does not reach zero.
         has_one_class = np.count_nonzero(objective.class_weights) == 1
         equal = log(len(objective.class_weights))
         self.objective_floor = equal if has_one_class else self.objective_floor
@@ -86,13 +87,13 @@ class Stopping:
         self._separable_loss, self._vanishing_value = DEFAULT_TOL * equal, VALUE_EPS[np.float64] * equal
 
     def begin(self, point: Point) -> float:
-        """Observe the starting point; raise a RangeError if J or its gradient is not finite."""
+        """Observe the starting point. Raise a RangeError if J or the gradient is not finite."""
         if not point.is_finite:
             raise RangeError("the objective or its gradient is not finite at the start")
         return self.observe(point)
 
     def observe(self, point: Point) -> float:
-        """Update the best point and the lower bound on J*. Return the gap, which is an estimate in float32."""
+        """Update the best point and the lower bound on J*. Return the gap. In float32, the gap is an estimate."""
         dual_value = max(point.dual_value, self._dual_value)
         if point.precision == np.float64:
             self._lower_bound = max(self._lower_bound, point.lower_bound())
@@ -102,12 +103,12 @@ class Stopping:
         return _measure_gap(point, dual_value)
 
     def has_converged(self) -> bool:
-        """Return whether the best point in float64 meets the criterion, for example after optimizing the intercept."""
+        """Return whether the best point in float64 meets the criterion, perhaps after its intercept was optimized."""
         best = self._best
         return best is not None and self.is_criterion_met(best, self.observe(best), np.inf)
 
     def observe_dual_value(self, value: float, rounding: float) -> None:
-        """Update the lower bound on J* with a dual value in float64, whose rounding error is at most ``rounding``."""
+        """Update the lower bound on J* with a dual value in float64. `rounding` bounds its rounding error."""
         self._lower_bound = max(self._lower_bound, value - rounding)
         self._dual_value = max(self._dual_value, value)
 
@@ -121,19 +122,19 @@ class Stopping:
         return max(0.0, point.value - self._lower_bound) + point.rounding
 
     def record(self, point: Point, bound: float) -> None:
-        """Record an iteration that ended at a point, with a certificate if it is in float64, otherwise the bound."""
+        """Record an iteration that ended at a point. If the point is in float64, its certificate replaces the bound."""
         bound = self.certify(point) if point.precision == np.float64 else bound
         self.record_values(point.value, bound, point.largest_entry, lambda: point.parameters)
 
     def record_values(self, value: float, bound: float, gradient: float, parameters: Callable[[], FloatArray]) -> None:
-        """Record an iteration, given fields of `Iteration` and a function that returns the parameters."""
+        """Record an iteration, given fields of the `Iteration` and a function that returns the parameters."""
         seconds = perf_counter() - self._started
         self.history.append(Iteration(value, bound, gradient, self.n_passes, seconds))
         if self.on_iteration is not None and self.on_iteration(len(self.history), self.history[-1], parameters):
             self._is_stopped = True
 
     def allowed_gap(self, point: Point | RowPoint, tol: float | None = None) -> float:
-        """Return the largest suboptimality at a point that a tolerance allows; the default is `tol`."""
+        """Return the largest suboptimality of a point that the tolerance allows. None means that of the fit."""
         return compute_allowed_gap(
             self.tol if tol is None else tol,
             point.value,
@@ -145,9 +146,9 @@ class Stopping:
         )
 
     def observe_refined(self, point: Point) -> float:
-        """Observe a point, and if useful the same point with an optimized intercept; return the bound."""
+        """Observe a point and, if useful, the same point with an optimized intercept. Return the bound."""
         bound = self.observe(point)
-        # With many classes a single step can tighten the bound by more than a factor of ten
+        # With many classes, a single step can tighten the bound by more than a factor of ten
         # (docs/benchmarks/design-choices.md: optimized intercepts).
         optimized = point.optimize_intercept() if self.intercept_limits_bound(point, bound) else None
         if optimized is None:
@@ -167,7 +168,7 @@ class Stopping:
         return point.stationary_gap <= self.allowed_gap(point) < bound
 
     def is_criterion_met(self, point: Point, bound: float, decrement: float) -> bool:
-        """Return whether a point satisfies the stopping rule; decrement is half the squared Newton decrement."""
+        """Return whether a point satisfies the stopping rule. `decrement` is half the squared Newton decrement."""
         allowed = self.allowed_gap(point)
         # J is not negative, and it has no accurate digits if it is below `_vanishing_value`.
         if not self.objective.penalty.is_bounded and point.value <= max(allowed, self._vanishing_value):
@@ -186,7 +187,7 @@ class Stopping:
             return decrement <= allowed
         if point.precision == np.float64:
             certificate = self.certify(point)
-            # The rounding error is ignored only if it alone exceeds the allowed gap and is small compared with J.
+            # The rounding error is ignored only if it exceeds the allowed gap by itself and is small compared with J.
             ignores_rounding = allowed <= certificate - bound <= INNER_TOL * point.value
             bound = bound if ignores_rounding else certificate
         return bound <= allowed
@@ -219,8 +220,8 @@ class Stopping:
     def _is_separated(self, point):
         """Return whether J has no minimum: a coefficient has no penalty, and every row is classified correctly.
 
-        If the loss of a row is below log(2), the probability of the label exceeds 1/2. Rows must be classified
-        correctly without the offsets as well.
+        A row is classified correctly if its loss is below log(2), because the probability of the label then exceeds
+        1/2. With offsets, this must also be true without them.
         """
         objective, rows = self.objective, self.objective.rows
         box = objective.penalty.box
@@ -254,7 +255,7 @@ class Stopping:
 
 
 def _measure_gap(point, dual_value):
-    """Return the gap between a point and a dual value, but at least the rounding error of the gap.
+    """Return the gap between J at a point and a dual value, or the rounding error of the gap if it is larger.
 
     If probabilities and labels have the same class sums, the gap is computed from the gradient, without cancellation.
     """
@@ -265,14 +266,14 @@ def _measure_gap(point, dual_value):
 
 
 def _is_better(point, other):
-    """Return whether J is lower at a point than at another. If the values are equal up to rounding, compare gaps."""
+    """Return whether J is lower at `point` than at `other`. If both values agree up to rounding, compare the gaps."""
     if abs(point.value - other.value) > VALUE_EPS[np.float64] * abs(other.value):
         return point.value < other.value
     return point.stationary_gap <= other.stationary_gap
 
 
 def is_slow(decrements: Sequence[float], target: float, switch_after: int) -> bool:
-    """Return whether decrements need more than `switch_after` further steps to the target at the recent rate."""
+    """Return whether, at the recent rate, decrements reach the target only after more than `switch_after` steps."""
     half = switch_after // 2
     if len(decrements) < switch_after or len(decrements) % half:
         return False

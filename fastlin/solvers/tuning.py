@@ -1,7 +1,7 @@
 """Tuning constants of the solvers.
 
-`python -m benchmarks.ablation` disables the optimizations that these constants control. Constants that compiled code
-uses are in fastlin/kernels/linear/quasi_newton.py.
+`python -m benchmarks.ablation` disables the optimizations that these constants control. The constants of compiled code
+are in fastlin/kernels/linear/quasi_newton.py.
 """
 
 import numpy as np
@@ -14,30 +14,31 @@ from fastlin.typing import FloatType
 VALUE_EPS: dict[FloatType, float] = {np.float32: 1e-6, np.float64: VALUE_ROUNDING}
 # An iteration makes no progress if neither the actual nor the predicted decrease exceeds this fraction of J.
 PROGRESS_EPS = VALUE_EPS
-# Before a factorization, this fraction of each diagonal entry is added, because rounding can make a matrix indefinite.
+# Before a factorization, each diagonal entry is increased by this fraction, because rounding can make a matrix
+# indefinite.
 RIDGE = VALUE_EPS
 # The relative accuracy of approximations inside a solver. A relative error of INNER_TOL**2 is negligible.
 INNER_TOL = 0.1
-# A model is not trusted if the actual decrease is below this fraction of the predicted decrease. A test that failed is
-# repeated once its prediction is below this fraction of the previous prediction.
+# A model is not trusted if the actual decrease is below this fraction of the predicted decrease. A failed test is
+# repeated once the prediction is below this fraction of the previous prediction.
 TRUST_RATIO = 0.25
-# The number of iterations, or of products with a Hessian, after which another solver takes over if convergence is slow.
-# One block per class may cost half as many passes, and a block shared by all classes a quarter of that.
+# If convergence is slow, another solver takes over after this number of iterations or of products with a Hessian. The
+# blocks of all classes may cost half as many passes. A block shared by all classes may cost a quarter of that.
 SWITCH_AFTER = 100
 
-# The default tolerance. Without a penalty, J has no minimum if every row can be classified correctly. The fit then
-# stops once J is below this fraction of the loss at equal class probabilities.
+# The default tolerance. If there is no penalty and every row can be classified correctly, J has no minimum. The fit
+# then stops once J is below this fraction of the loss at equal class probabilities.
 DEFAULT_TOL = 1e-4
-# These apply to scikit-learn's solver names. If the gradient has been small in the last N_RECENT + 1 iterations, the
-# allowed suboptimality is RELAXATION times as large.
+# These two constants apply to scikit-learn's solver names. If the gradient has been small in the last N_RECENT + 1
+# iterations, the allowed suboptimality is RELAXATION times as large.
 N_RECENT, RELAXATION = 5, 30.0
 
-# The number of sampled rows per parameter of a block, and per class and effective direction of the features if a fit
-# starts from the solution of a sample. A block shared by all classes, and `descent`, use four times as many rows, and
-# `descent` uses up to sixteen times as many if they are cheap.
+# The number of sampled rows per parameter of a block. If a fit starts from the solution of a sample, it is the number
+# of rows per class and effective direction of the features. A block shared by all classes uses up to four times as many
+# rows, and `descent` uses four to sixteen times as many.
 ROWS_PER_COLUMN = 4
-# If that is too expensive, the block of a class uses the smallest number of rows that contain this fraction of the
-# curvature (docs/benchmarks/design-choices.md: curvature fraction).
+# If these rows are too expensive, the block of a class uses the smallest number of rows that contain this fraction of
+# the curvature (docs/benchmarks/design-choices.md: curvature fraction).
 CURVATURE_FRACTION = 0.97
 # The iterations after which the preconditioner is rebuilt. The second, shorter schedule is used if rebuilding takes
 # more than MAX_CHEAP_WORK multiply-adds.
@@ -45,26 +46,27 @@ REFRESHES, EXPENSIVE_REFRESHES, MAX_CHEAP_WORK = (4, 12, 36, 108), (15, 60), 200
 # With at least this many rows, a fit starts from the solution of a sample. The sample has a tenth of this number of
 # rows, or as many as one block requires if that is more.
 MIN_ROWS_FOR_SAMPLE = 50_000
-# With fewer columns per row, L-BFGS in the coefficients is as fast as in the row space and has better preconditioners.
+# If there are fewer columns per row, L-BFGS in the space of the coefficients is as fast and has better preconditioners.
 MIN_COLUMNS_PER_ROW = 3
 
-# The cost model, in multiply-adds of a pass (a quarter of a nanosecond each on AMD EPYC, znver4). A pass of at most
-# MAX_WORK_IN_CACHE runs in a core's cache; up to twice that work, a Hessian and its factor cost less than the
-# iterations that they save. ITERATION_WORK is the overhead of an iteration. SLOW_OPERATION_WORK is the cost of an
+# The cost model. The unit is a multiply-add of a pass, a quarter of a nanosecond on AMD EPYC (znver4). A pass of at
+# most MAX_WORK_IN_CACHE runs in the cache of a CPU core. Up to twice that work, a Hessian and its factor cost less than
+# the iterations that they save. ITERATION_WORK is the overhead of an iteration. SLOW_OPERATION_WORK is the cost of an
 # exponential, and twice the cost of reading an entry of X.
 MAX_WORK_IN_CACHE, ITERATION_WORK, SLOW_OPERATION_WORK = 1_500_000, 4_000, 8
 
-# Sweeps continue while each gains at least this fraction of the model's decrease, or the square of this fraction if the
-# full Hessian is available. The actual gain of a group step may differ from the predicted gain by this fraction.
+# Sweeps continue while each sweep gains at least this fraction of the decrease of the model or, if the full Hessian is
+# available, the square of this fraction. The actual gain of a group step may differ from the predicted gain by this
+# fraction.
 MIN_INNER_TOL = 3e-3
 # The number of cheap steps before an expensive step: column-wise models before a Hessian model, and sweeps over the
 # active coordinates before a sweep over all coordinates. Class blocks that cost twice as many passes are built later,
 # because a fit with few rows may converge before they pay off. An active-set Newton step follows after up to four times
 # as many sweeps (docs/benchmarks/design-choices.md: sweeps before a newton step).
 ROUNDS = 10
-# The overhead of coordinate descent per coordinate, in addition to the work for the entries of the column.
+# The overhead of coordinate descent per coordinate. The work for the entries of the column is added to it.
 VISIT_WORK = 250
-# The cost of a Hessian model per entry of the Hessian, for the sum over the rows and for sweeps. With a smaller value,
+# The cost of a Hessian model per entry of the Hessian: the sum over the rows, and the sweeps. If the value is smaller,
 # the solver switches to the Hessian too early (docs/benchmarks/design-choices.md: cost of a hessian entry).
 HESSIAN_WORK = 200
 # The NumPy calls of a group step take as long as this many multiply-adds of compiled sweeps. Including this cost limits

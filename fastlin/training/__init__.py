@@ -1,8 +1,8 @@
 """Training by mini-batch gradient descent: one loop for networks and for the models of the course.
 
-`train` runs segments of steps from a generator, and restores the best or last parameters when the run ends.
+`train` runs segments of steps from a generator. At the end, it restores the best or the last parameters.
 `MomentumDescent`, `LinearDescent` and `AdamDescent` are the optimizers of networks. `train_by_epochs` trains a network
-with one of them and a `LearningRate` schedule, and `train_by_lbfgs` uses all rows at once.
+with one of these optimizers and a `LearningRate` schedule. `train_by_lbfgs` uses all rows at once.
 """
 
 from fastlin.training.epochs import EpochSchedule, train_by_epochs

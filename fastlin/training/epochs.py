@@ -24,11 +24,11 @@ class EpochSchedule:
     max_epochs: int
     batch_size: int
     learning_rate: LearningRate
-    alpha: float = 0.0  # the penalty of a batch; see `Descent.run_epoch`
-    shuffle: bool = True  # whether each epoch draws a new order of the rows
+    alpha: float = 0.0  # the L2 penalty; see `Descent.run_epoch`
+    shuffle: bool = True  # whether the rows are shuffled before each epoch
     # Whether an incomplete last batch of an epoch is skipped, as in courses.
     whole_batches: bool = False
-    patience: float = np.inf  # the number of consecutive epochs without an improvement by tol that are allowed
+    patience: float = np.inf  # the allowed number of consecutive epochs without an improvement by tol
     tol: float = 0.0
     early_stopping: bool = False  # whether the validation score must improve, instead of the training loss
     by_loss: bool = False  # whether the validation score is the loss, instead of the accuracy
@@ -37,7 +37,7 @@ class EpochSchedule:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Loss and accuracy of the batches before each step of an epoch, and of the validation examples, if any."""
+    """Metrics of an epoch: means over the batches, each before its step, and metrics of the validation examples."""
 
     loss: float
     accuracy: float
@@ -46,12 +46,12 @@ class Epoch:
 
 
 class EpochState(NamedTuple):
-    """The state after a complete epoch, from which a training run with rows in memory can be resumed."""
+    """The state after a complete epoch. A training run with rows in memory can be resumed from it."""
 
     records: list[Epoch]
-    last: list[Array]  # `Descent.save` after the last epoch
-    best: list[Array]  # `Descent.save` at the best checkpoint
-    order: IntArray  # (n,); together with the generator it determines the following orders
+    last: list[Array]  # the result of `Descent.save` after the last epoch
+    best: list[Array]  # the result of `Descent.save` at the best checkpoint
+    order: IntArray  # (n,), the order of the rows; later orders depend on it and on the generator
     generator: Any  # the state of a RandomState
     n_rows: int  # the value of `Descent.n_rows`
 
@@ -69,16 +69,16 @@ def train_by_epochs(
     save: Callable[[EpochState], object] | None = None,
     resumed: EpochState | None = None,
 ) -> Training:
-    """Train the network of a descent; the records of the returned Training are Epochs.
+    """Train the network of a descent. The records of the returned Training are Epochs.
 
     The final parameters are those after the epoch with the best validation score or, without validation, after the last
     epoch. If the training run diverges without validation, they are those at the start of the epoch with the lowest
-    loss. After Ctrl-C, they are those of the last complete epoch or step; if there is none, KeyboardInterrupt is
+    loss. After Ctrl-C, they are those of the last complete epoch or step. If there is none, KeyboardInterrupt is
     raised.
 
-    examples may be a callable that returns an iterator over the Examples of an epoch. on_epoch is called with the
-    Training after each epoch, and a true result ends the training run. save is called with each EpochState, and resumed
-    is the EpochState to start from.
+    `examples` may be a callable that returns an iterator over the Examples of an epoch. `on_epoch` is called with the
+    Training after each epoch. If it returns a true value, the training run ends. `save` is called with each EpochState.
+    `resumed` is the EpochState from which the training run continues.
     """
     validation_score = _negative_validation_loss if schedule.by_loss else _validation_accuracy
     if validation is None:
@@ -96,12 +96,12 @@ def train_by_epochs(
     if resumed is not None:
         records = resumed.records
         learner.resume(resumed)
-        # Replay the records, because the stopping rules may have changed.
+        # The monitors process the records again, because the stopping rules may have changed.
         for number, record in enumerate(records):
             monitor = monitor.after(record)
             best = best.after(record, Checkpoint(number, resumed.best), Checkpoint(number + 1, resumed.best))
     learner.n_renewed = monitor.n_renewed
-    # A training run that has stopped early is not continued.
+    # A training run that stopped early is not continued.
     has_ended = resumed is not None and monitor.is_exhausted
 
     def after_epoch(training):
@@ -134,7 +134,7 @@ def train_by_epochs(
 
 
 class _Learner:
-    """Runs the epochs of a training run; n_renewed is the number of times that the learning rate was lowered."""
+    """Runs the epochs of a training run. `n_renewed` is the number of times that the learning rate was lowered."""
 
     def __init__(self, descent, examples, validation, schedule, random_state, n_epochs):
         self._descent, self._validation, self._schedule = descent, validation, schedule
@@ -149,7 +149,7 @@ class _Learner:
         self._order = np.arange(len(examples)) if examples.rows is None else examples.rows
 
     def take_epochs(self, first):
-        """Run the epochs starting at ``first``, and yield an Epoch for each."""
+        """Run the epochs from number `first`, and yield an Epoch after each."""
         descent, schedule = self._descent, self._schedule
         for n_epochs in range(first, schedule.max_epochs):
             rate = schedule.learning_rate.at(self._n_epochs_before + n_epochs, descent.n_rows, self.n_renewed)
@@ -166,7 +166,7 @@ class _Learner:
             yield Epoch(loss / n_rows, accuracy, *validation)
 
     def _take_parts(self):
-        """Yield the Examples of an epoch with the order of their rows; None means the existing order."""
+        """Yield each Examples object of an epoch with the order of its rows. None means that the order is unchanged."""
         for examples in [self._examples] if self._stream is None else self._stream():
             if self._stream is not None:
                 self._set_rows(examples)
@@ -175,7 +175,7 @@ class _Learner:
     def _draw_order(self):
         schedule, n = self._schedule, len(self._order)
         if schedule.shuffle:
-            # From the same state, scikit-learn's shuffle draws the same orders.
+            # From the same state of the generator, scikit-learn's shuffle returns the same orders.
             positions = np.arange(n)
             self._random_state.shuffle(positions)
             self._order = self._order[positions]
@@ -198,11 +198,11 @@ class _Learner:
         self._random_state.set_state(state.generator)
 
     def check_final_loss(self):
-        """Raise a DivergedError if the loss on some rows of the last steps is not finite."""
+        """Raise a DivergedError if the loss of some rows of the last steps is not finite."""
         self._measure(Examples(self._examples.matrix, self._examples.labels, rows=self._order[-PROBE_ROWS:]))
 
     def _measure(self, examples):
-        """Return the mean loss and the accuracy of predictions; raise a DivergedError if they are not finite."""
+        """Return the mean loss and the accuracy of predictions. Raise a DivergedError if they are not finite."""
         # Predictions may overflow if the training run diverges.
         with np.errstate(over="ignore", invalid="ignore"):
             measures = self._descent.predictor().measure(examples)

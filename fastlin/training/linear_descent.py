@@ -1,4 +1,4 @@
-"""Mini-batch gradient descent for networks without hidden layers, with many steps per call of a kernel."""
+"""Mini-batch gradient descent for networks without hidden layers, with many steps per kernel call."""
 
 import math
 
@@ -16,17 +16,17 @@ from fastlin.networks.network import Examples
 from fastlin.training.network_descent import Descent, Sums
 from fastlin.typing import IntArray
 
-# The multiply-adds of one kernel call. A call is short because Ctrl-C takes effect only after it. An entry of sparse
-# rows costs as much as ENTRY_WORK dense entries.
+# The multiply-adds of one kernel call. Calls are short, because Ctrl-C takes effect only between calls. An entry of a
+# sparse row costs as much as ENTRY_WORK dense entries.
 RUN_WORK = 100_000_000
 ENTRY_WORK = 16
 
 
 class LinearDescent(Descent):
-    """Momentum steps for softmax regression, with optional averaging of the parameters for predictions.
+    """Momentum steps for softmax regression. Optionally, predictions use averaged parameters.
 
-    Averaging (Polyak and Juditsky 1992) starts after first_row rows. Steps run on one thread. The network has one layer
-    and neither normalization nor dropout.
+    Averaging (Polyak and Juditsky 1992) starts after `first_row` rows. Steps run on one thread. The network must have
+    one layer, and neither normalization nor dropout.
     """
 
     def __init__(self, network: Network, momentum: float = 0.0, first_row: float = np.inf) -> None:
@@ -39,11 +39,11 @@ class LinearDescent(Descent):
 
     @property
     def n_averaged(self) -> int:
-        """The number of steps in the mean of the parameters."""
+        """The number of steps over which the parameters are averaged."""
         return int(self.counts[1])
 
     def predictor(self) -> Network:
-        """See `Descent.predictor`; once averaging has started, the network has the mean of the parameters."""
+        """See `Descent.predictor`. Once averaging has started, the network has the averaged parameters."""
         if not self.n_averaged:
             return super().predictor()
         averaged = Network(self.network.layer_sizes, dtype=self.network.dtype)
@@ -51,7 +51,7 @@ class LinearDescent(Descent):
         return averaged
 
     def reset(self) -> None:
-        """See `Descent.reset`; the mean of the parameters does not change."""
+        """See `Descent.reset`. The averaged parameters do not change."""
         self.velocity[:] = 0
 
     def forget_mean(self) -> None:
@@ -61,7 +61,7 @@ class LinearDescent(Descent):
     def run_epoch(
         self, examples: Examples, order: IntArray | None, batch_size: int, learning_rate: float, alpha: float
     ) -> Sums:
-        """See `Descent.run_epoch`; alpha is the l2 of a step, and is not divided by the weight of a batch."""
+        """See `Descent.run_epoch`. `alpha` is the l2 of a step, and is not divided by the weight of a batch."""
         if order is None:
             order = np.arange(len(examples)) if examples.rows is None else examples.rows
         n_steps = -(-len(order) // batch_size)
@@ -77,7 +77,7 @@ class LinearDescent(Descent):
             measures = self.take_steps(examples, order, batch_size, (first, last), rule)
             losses = measures.losses + alpha / 2 * measures.squares
             sizes = np.diff(np.minimum(np.arange(first, last + 1) * batch_size, len(order)))
-            # A batch of weight zero has no loss, and no step is taken with it.
+            # A batch of weight zero has no loss, and takes no step.
             loss += float(sizes @ np.where(measures.totals > 0, losses, 0.0))
             n_correct, total = n_correct + float(measures.correct.sum()), total + float(measures.totals.sum())
             first = last
@@ -94,7 +94,7 @@ class LinearDescent(Descent):
     def take_steps(
         self, examples: Examples, order: IntArray, batch_size: int, steps: tuple[int, int], rule: MomentumRule
     ) -> Measured:
-        """Take steps steps[0] to steps[1] - 1 of an epoch with this row order; return the metrics of each step."""
+        """Take the steps with numbers steps[0] to steps[1] - 1 of an epoch. Return the metrics of each step."""
         first, last = steps
         is_averaged = self.n_rows >= self.first_row
         (w, intercept), (velocity, intercept_velocity), (gradient, _) = self._layers

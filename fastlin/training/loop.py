@@ -1,4 +1,4 @@
-"""The training loop: segments of steps, their records, and the parameters to restore at the end."""
+"""The training loop: it runs segments of steps, stores their records, and restores the best or last state."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class DivergedError(ArithmeticError):
 class Training:
     """The records, monitors and stop reason of a training run.
 
-    `last` is the checkpoint after the last record. `ended` is "limit" (of the steps), "patience" (early stopping),
-    "stopped" (by the callback), "diverged" or "interrupted". n_kept is the number of records up to the restored
-    checkpoint.
+    `last` is the checkpoint after the last record. `ended` is the stop reason: "limit" (all steps were taken),
+    "patience" (early stopping), "stopped" (by the callback), "diverged" or "interrupted". `n_kept` is the number of
+    records up to the restored checkpoint.
     """
 
     records: list[Any]
@@ -47,15 +47,15 @@ def train(
 ) -> Training:
     """Run segments of steps, update the monitors with the records, and restore the best or last checkpoint.
 
-    Iteration over `segments` runs one segment at a time and yields its record. It raises a DivergedError if the loss or
-    the parameters are not finite. `save` returns a copy of the training state, and `restore` restores such a copy. The
-    best checkpoint is restored if `best` is given, otherwise the last one. After Ctrl-C, the last checkpoint is
-    restored, or the state that save_step returns. on_checkpoint returns whether to stop.
+    Iterating over `segments` runs one segment at a time and yields the record of the segment. If the loss or the
+    parameters are not finite, it raises a DivergedError. `save` returns a copy of the training state, and `restore`
+    restores such a copy. If `best` is given, the best checkpoint is restored, otherwise the last one. After Ctrl-C, the
+    state that `save_step` returns or the last checkpoint is restored. `on_checkpoint` returns whether to stop.
     """
     records = list(records)
     before = Checkpoint(len(records), save())
     training = Training(records, before, patience=patience, best=best)
-    # Ctrl-C may occur between any two lines. A segment is complete as soon as `last` is the checkpoint at its end.
+    # Ctrl-C may occur between any two lines. A segment is complete once `last` is the checkpoint at its end.
     try:
         for record in segments:
             records.append(record)

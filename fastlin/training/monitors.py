@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Checkpoint(NamedTuple):
-    """A saved state of a training run: the number of records so far, and the saved parameters."""
+    """A saved state of a training run, and the number of records before it."""
 
     n_records: int
     saved: Any
@@ -18,9 +18,9 @@ class Checkpoint(NamedTuple):
 class EarlyStopping:
     """Early stopping of a training run that no longer improves.
 
-    The training run ends after more than n_allowed consecutive records without an improvement. A score is an
-    improvement if it is at least the best score plus tol or, if tol is None, greater than the best score. The first
-    n_renewals times, the counter is reset instead. Records with a score of None are ignored.
+    The training run ends after more than `n_allowed` consecutive records without an improvement. A score is an
+    improvement if it is at least the best score plus `tol` or, if `tol` is None, greater than the best score. The first
+    `n_renewals` times, the counter is reset instead, and the run continues. Records with a score of None are ignored.
     """
 
     score: Callable[[Any], float | None]
@@ -57,10 +57,10 @@ class EarlyStopping:
 
 @dataclass(frozen=True, eq=False)
 class BestCheckpoint:
-    """The first checkpoint with the highest score; for scores, see `EarlyStopping`.
+    """The first checkpoint with the highest score. For scores, see `EarlyStopping`.
 
-    If validates_at_start, a score belongs to the parameters at the start of its segment, and the best checkpoint is
-    restored only if the training run diverges.
+    If `validates_at_start` is true, a score belongs to the parameters at the start of a segment. The best checkpoint is
+    then restored only if the training run diverges.
     """
 
     score: Callable[[Any], float | None]

@@ -11,23 +11,23 @@ from fastlin.kernels.networks.layers import update_with_adam, update_with_moment
 from fastlin.networks.network import Examples, Network
 from fastlin.typing import Array, IntArray
 
-# The cost of updating a parameter, in multiply-adds; an update reads three numbers and writes two.
+# The cost of updating a parameter, in multiply-adds. An update reads three numbers and writes two.
 UPDATE_WORK = 2 * READ_WORK
 
 
 class Sums(NamedTuple):
-    """Metrics before each step, summed over the rows of an epoch."""
+    """Sums of metrics over the rows of an epoch. The metrics of a batch are computed before the step."""
 
     loss: float  # the mean loss times the number of rows of each batch, summed without weights
     n_rows: float
-    n_correct: float  # total weight of correctly classified rows
+    n_correct: float  # the total weight of correctly classified rows
     weight: float
 
 
 class Descent:
-    """Gradient descent on a network's parameters; subclasses implement the update rule.
+    """Gradient descent on the parameters of a network. Subclasses implement the update rule.
 
-    A step uses the gradient of the batch's loss plus (l2 / 2) ||W||^2. `carried` lists the arrays that each step
+    A step uses the gradient of the loss of a batch plus (l2 / 2) ||W||^2. `carried` lists the arrays that each step
     updates, such as velocities. `counts[0]` is the number of training rows so far, and `n_steps` (1,) is the number of
     steps.
     """
@@ -64,11 +64,11 @@ class Descent:
             array[...] = 0
 
     def _update(self, vectors, n_penalized, learning_rate, l2):
-        """Update parameters; return the sum of squares of the first n_penalized, which are the coefficients."""
+        """Update parameters. Return the sum of squares of the first `n_penalized`, which are the coefficients."""
         raise NotImplementedError
 
     def _update_blocks(self, learning_rate, l2):
-        """Update all parameters, on several threads; return the sum of squares of all coefficients."""
+        """Update all parameters on several threads. Return the sum of squares of all coefficients."""
         n, n_coefficients = len(self.network.parameters), self.network.n_coefficients
         squares = np.empty(self._n_blocks)
 
@@ -84,10 +84,10 @@ class Descent:
     def step(
         self, examples: Examples, rows: IntArray | slice, learning_rate: float, l2: float, *, l2_by_weight: bool = False
     ) -> tuple[float, float, float]:
-        """Take one step with a batch of rows of the examples' matrix.
+        """Take one step with a batch, given as rows of the matrix of the examples.
 
         Return the loss before the step, with the penalty, and the two weights of `Network.compute_gradient`. If
-        l2_by_weight, l2 is divided by the weight of the batch.
+        `l2_by_weight` is true, l2 is divided by the weight of the batch.
         """
         network = self.network
         n_rows = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
@@ -118,10 +118,10 @@ class Descent:
     def run_epoch(
         self, examples: Examples, order: IntArray | None, batch_size: int, learning_rate: float, alpha: float
     ) -> Sums:
-        """Take a step with each batch of the examples; the last batch has the remaining rows.
+        """Take a step with each batch of the examples. The last batch has the remaining rows.
 
-        `order` contains row indices of the examples' matrix; None means all rows in their order. A batch whose loss,
-        with the penalty, is not finite ends the epoch.
+        `order` contains row indices of the matrix of the examples. None means all rows in their order. The epoch ends
+        early if the loss of a batch, with the penalty, is not finite.
         """
         n_rows = len(examples) if order is None else len(order)
         loss = n_correct = total = 0.0
@@ -137,7 +137,7 @@ class Descent:
         return Sums(loss, n_rows, n_correct, total)
 
     def _cut(self, n_rows, batch_size):
-        """Return the slices of the batches of an epoch, which have nearly equal sizes if batches are normalized."""
+        """Return the slices of the batches of an epoch. Normalized batches have nearly equal sizes."""
         if not self.network.normalizations:
             return [slice(start, min(start + batch_size, n_rows)) for start in range(0, n_rows, batch_size)]
         # A normalized batch must have at least two rows, because a single row would become zero.
@@ -147,7 +147,7 @@ class Descent:
 
 
 class MomentumDescent(Descent):
-    """Gradient descent with momentum; see `update_with_momentum`. `velocity` (p,) is v there."""
+    """Gradient descent with momentum. `velocity` (p,) is the v of `update_with_momentum`."""
 
     def __init__(
         self,
@@ -165,10 +165,10 @@ class MomentumDescent(Descent):
 
 
 class AdamDescent(Descent):
-    """Adam; see `update_with_adam`.
+    """Gradient descent with Adam. See `update_with_adam`.
 
-    The learning rate of step t is learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t). `means` and `squares` (p,) are m
-    and v, and `n_steps` is t.
+    The learning rate of step t is learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t). `means` (p,) is m, `squares` (p,)
+    is v, and `n_steps` is t.
     """
 
     def __init__(

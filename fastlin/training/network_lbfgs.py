@@ -16,14 +16,14 @@ from fastlin.training.epochs import Epoch
 from fastlin.training.loop import Training
 from fastlin.training.monitors import Checkpoint
 
-# MAX_LOSS replaces a loss that is not finite, because the line search interpolates losses.
+# This value replaces a loss that is not finite, because the line search interpolates losses.
 MAX_LOSS = 1e100
 # The path of the BLAS in SciPy's wheels: the first alternative is for Linux and Windows, the second for macOS.
 SCIPY_BLAS = re.compile(r"[/\\]scipy(\.libs|/\.dylibs)[/\\]")
 # The active thread limits, one per training run.
 _LIMITS: list[Any] = []
 _LOCK = Lock()
-# Stop reasons by the status of SciPy's minimizer.
+# The stop reasons for each status of SciPy's minimizer.
 STOP_REASONS = {0: "converged", 1: "limit", 2: "stalled", 99: "stopped"}
 
 
@@ -42,7 +42,8 @@ def train_by_lbfgs(
 
     The network must have neither batch normalization nor dropout. Its final parameters are those of the iteration with
     the best validation score or, without validation, of the last iteration. The training run ends if no entry of the
-    gradient exceeds tol, if the relative decrease of the loss is below 2e-9, or if on_iteration returns a true value.
+    gradient exceeds `tol`, if the relative decrease of the loss is below 2e-9, or if `on_iteration` returns a true
+    value.
     The records of the returned Training are Epochs.
     """
     descent = _Descent(network, examples, validation, alpha, on_iteration)
@@ -69,7 +70,7 @@ def train_by_lbfgs(
 
 @cache
 def _find_scipy_blas():
-    """Return the BLAS libraries in SciPy's wheel. They are cached, because the search takes milliseconds."""
+    """Return the BLAS libraries in SciPy's wheel. The result is cached, because the search takes milliseconds."""
     libraries = ThreadpoolController()
     paths = [library["filepath"] for library in libraries.info()]
     return libraries.select(filepath=[path for path in paths if SCIPY_BLAS.search(path)])
@@ -95,10 +96,10 @@ def _limit_scipy_threads():
 
 
 class _Descent:
-    """The objective of L-BFGS and the Training; `has_overflowed` is True once a loss was not finite."""
+    """The objective of L-BFGS and the Training. `has_overflowed` becomes true if a loss is not finite."""
 
     def __init__(self, network, examples, validation, alpha, on_iteration):
-        # The first network computes in float64. The second is the user's network, which callbacks may read.
+        # The first network computes in float64. The second network is the user's, and callbacks may read it.
         self._network, self._user_network = network.fold(np.float64), network
         self._examples, self._validation = examples, validation
         self._alpha, self._on_iteration = alpha, on_iteration
@@ -108,7 +109,7 @@ class _Descent:
         self.has_diverged = self.has_overflowed = False
 
     def evaluate(self, parameters):
-        """Return the loss with the penalty, and the gradient (p,), both float64."""
+        """Return the loss with the penalty, and the gradient (p,). Both are in float64."""
         network, examples = self._network, self._examples
         network.parameters[:] = parameters
         loss, n_correct, total = network.compute_gradient(examples, examples.rows_of(slice(0, len(examples))))

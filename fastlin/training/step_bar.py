@@ -8,7 +8,10 @@ from fastlin.terminal import show_bar
 
 @contextlib.contextmanager
 def show_steps(is_shown: bool, n_steps: int) -> Iterator[Callable[..., None]]:
-    """Show a progress bar if is_shown; yield its update function of the step and (training, validation) pairs."""
+    """Show a progress bar if `is_shown` is true, and yield the function that updates it.
+
+    The arguments of the function are the number of steps and, by name, (training, validation) pairs of metrics.
+    """
     if not is_shown:
         yield lambda n_taken, **measures: None
         return

@@ -1,4 +1,4 @@
-"""The suite that asv runs, with invented comparisons, and the asv plugin."""
+"""The suite that asv runs, tested with simulated comparisons, and the asv plugin."""
 
 import ast
 from pathlib import Path
@@ -96,7 +96,7 @@ def test_the_numbers_of_other_cases_are_those_of_their_records(monkeypatch, tmp_
         "pass-scaling": {"seconds": {"n": [1.0, 2.0, 3.0, 4.0, 5.0]}},
     }
     first_use = {"import": {"libraries": {"fastlin": {"seconds": 0.25}}}}
-    # The first fit ever is of whole measurements alone.
+    # Only whole measurements include the first fit after an installation.
     measured = {(case, False): {case: record} for case, record in records.items()} | {("first-use", True): first_use}
     monkeypatch.setattr(asv_suite, "measure", lambda case, whole: measured[case, whole])
 
@@ -122,7 +122,7 @@ def test_the_folder_of_the_benchmarks_is_not_a_commit_range():
     assert [names._names_folder(conf, each) for each in paths] == [True, True, False, False, False]
 
 
-# What asv stores for four values of a benchmark; the second was measured.
+# The output that asv stores for four parameter values of a benchmark. Only the second value was measured.
 OUTPUT = """For parameters: 'mnist-float64', "the baseline's seconds"
 asv: skipped: NotImplementedError("MNIST is not on disk: it's in no folder.") 
 

@@ -16,7 +16,7 @@ LMBD = 0.1
 
 @pytest.fixture
 def solver(monkeypatch):
-    # benchopt is in no extra; the solver imports two names from it.
+    # No extra installs benchopt. The solver imports two names from it.
     names = SimpleNamespace(BaseSolver=object, SufficientProgressCriterion=dict)
     for module in ("benchopt", "benchopt.stopping_criterion"):
         monkeypatch.setitem(sys.modules, module, names)

@@ -1,4 +1,4 @@
-"""Passes, predictions, mini-batches and networks: both libraries start at the same point and compute the same."""
+"""Passes, predictions, mini-batches and networks: both libraries start from the same parameters and agree."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from benchmarks.mini_batches import Examples
 from benchmarks.networks import LargeProducts, LargeStep, draw_data
 from benchmarks.passes import FusedPass, draw_coef, make_numpy_pass
 
-# Relative to the largest entry. NumPy's products in float32 add up some hundred terms.
+# Tolerances relative to the largest entry. NumPy's float32 products sum some hundred terms.
 PASS_TOL = {"float64": 1e-12, "float32": 2e-5, "uint8": 2e-5}
 # Accuracies after 70 steps of the course may differ on rows with two nearly equal probabilities.
 ACCURACY_TOL = {"float64": 1e-4, "float32": 1e-3}
@@ -46,7 +46,7 @@ def test_both_models_predict_the_same(name):
     np.testing.assert_allclose(ours, theirs, rtol=1e-10)
     assert len(ours) == (1 if name == "predict-row" else 400)
     if name != "predict-row":
-        # The models were fitted to rows of the same distribution.
+        # The models were fitted to rows from the same distribution.
         assert prediction.accuracy(ours) > 0.7 - 0.1 * (prediction.n_classes > 2)
 
 
@@ -89,7 +89,7 @@ def test_numpy_takes_the_same_steps_of_the_course(dtype, tolerance):
 def test_networks_start_as_scikit_learns():
     X, y = draw_data(200, 6)
     seed = networks.SEED
-    # Steps so small that float32 rounds them away.
+    # The learning rate is so small that float32 rounds the step away.
     model = MLPClassifier(networks.N_HIDDEN, solver="sgd", learning_rate_init=1e-12, max_iter=1, random_state=seed)
     with pytest.warns(ConvergenceWarning):
         model.fit(X, y)
@@ -115,7 +115,7 @@ def test_a_large_step_matches_its_objective_and_its_matrix_products():
     expected = networks.Epoch(X[rows], y[rows], X, y, networks.N_CLASSES).objective(network.coefs, network.intercepts)
     expected += networks.LARGE_L2 / 2 * sum(float(np.sum(coef.astype(np.float64) ** 2)) for coef in network.coefs)
     assert LargeStep(X, y, 30)() == pytest.approx(expected, rel=0, abs=1e-4)
-    # Losses of the halves differ, and steps are taken.
+    # The two batches have different losses, and each call updates the parameters.
     assert step() != step()
     assert (step.network.parameters != before).mean() > 0.5
     products()

@@ -1,4 +1,4 @@
-"""The bounds of the benchmarks: unique, of cases that exist, and reported when violated."""
+"""The bounds of the benchmarks are unique, belong to existing cases, and are reported when violated."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ def test_each_bound_is_unique_and_its_case_exists():
 
 
 def test_no_bound_is_looser_than_the_committed_one():
-    # A change that loosens a bound fails until it is committed: nobody loosens one by accident.
+    # A change that loosens a bound fails until it is committed, so no bound is loosened by accident.
     command = ["git", "show", f"HEAD:./{FILE.name}"]
     try:
         shown = subprocess.run(command, cwd=FILE.parent, capture_output=True, check=True)
@@ -47,7 +47,7 @@ def test_every_comparison_has_a_bound_and_a_level_takes_precedence_over_any_mach
     assert find_bounds([ONE, WIDE], "digits", "x86-64-v4") == [WIDE]
     assert find_bounds([ONE, WIDE], "digits", "x86-64-v3") == [ONE]
     assert find_bounds([ONE, WIDE], "letter", "x86-64-v3") == []
-    # A comparison on one thread has the bounds of the comparison.
+    # A comparison on one thread has the bounds of the same comparison on all threads.
     assert find_bounds([ONE, WIDE], "digits-one-thread", "x86-64-v3") == [ONE]
     # BLAS cannot multiply bytes.
     missing = [

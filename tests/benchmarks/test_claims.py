@@ -1,4 +1,4 @@
-"""The record of the claims that `benchmarks.claims` writes, and that the published one is current."""
+"""`benchmarks.claims` records the verdicts of the claims, and the published record is current."""
 
 import json
 
@@ -57,7 +57,7 @@ def test_a_run_is_recorded_with_its_plots(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "RECORD", path)
     assert show_study("binary") == "![Of binary.](studies/binary.png)"
     assert "| **" not in show_study("cifar10_deep")
-    # The table has two more lines: its header.
+    # The header of the table has two lines.
     assert list_claims().count("\n| ") == len(CLAIMS) + 2
     del content["mnist.binary"]
     (tmp_path / "results.json").write_text(json.dumps(content))

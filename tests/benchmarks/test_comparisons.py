@@ -164,7 +164,7 @@ def test_a_warning_of_fastlin_counts_as_not_converged():
 
     outcome = run_comparison(Comparison("small", load_small, warn, {"finishes": finish}), load_small(None))
     assert outcome.find_failure() == "fastlin did not converge"
-    # Baselines may reach their maximum of iterations.
+    # Baselines may reach their maximum number of iterations.
     outcome = run_comparison(Comparison("small", load_small, finish, {"warns": warn}), load_small(None))
     assert outcome.find_failure() == ""
 
@@ -204,9 +204,9 @@ def test_tol_certifies_the_suboptimality_of_the_rule():
         Rule(tol=1e-4, baselines_above=1e-6)
     comparison = Comparison("small", None, lambda problem, **options: options, {}, rule=Rule(tol=1e-6))
     assert comparison.solve(None) == {"tol": 1e-6}
-    # Without a tol the solver has the problem as its only argument.
+    # Without `tol`, the problem is the only argument of the solver.
     assert replace(comparison, rule=Rule()).solve(None) == {}
-    # Every comparison of minima has a tol, except patched models: the patch chooses theirs.
+    # Every comparison of minima sets `tol`, except comparisons of patched models, for which the patch chooses it.
     without = {name for name, each in COMPARISONS.items() if each.rule.tol is None and "patched" not in each.title}
     kinds = "epoch", "mini-batches", "course", "pass-", "predict"
     assert without == {name for name in COMPARISONS if name.startswith(kinds)}
@@ -221,7 +221,7 @@ def test_a_short_comparison_runs_each_baseline_once(threads, short):
 
 
 def test_each_round_compares_a_baseline_with_the_calls_before_and_after_it(monkeypatch):
-    # fastlin's calls take 1, 2, 3, ... seconds, those of the baseline 10 in each round.
+    # Calls of fastlin take 1, 2, 3, ... seconds, and each call of the baseline takes 10 seconds.
     clock = iter(range(1, 100))
 
     def run(solve, problem):

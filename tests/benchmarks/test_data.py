@@ -78,11 +78,11 @@ def test_text_is_sparse():
 def test_the_words_of_text_are_as_many_as_those_of_newsgroups_and_tell_the_topic():
     data = make_text()
     X, y = data.X_train, data.y_train
-    # The numbers of 20 Newsgroups.
+    # The numbers of rows, columns and entries of 20 Newsgroups.
     assert X.shape == (11_314, pytest.approx(56_436, rel=0.02))
     assert X.nnz == pytest.approx(1_713_894, rel=0.04)
     frequency = np.sort(np.bincount(X.indices))[::-1]
-    # Nearly every post has the most frequent word; frequencies fall as one over the rank.
+    # Nearly every post contains the most frequent word. Frequencies are inversely proportional to the rank.
     assert frequency[0] > 0.9 * len(y)
     assert 4 < frequency[100] / frequency[1000] < 15
     assert 4 < frequency[1000] / frequency[10_000] < 15

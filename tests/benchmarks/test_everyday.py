@@ -19,7 +19,7 @@ from benchmarks.tables import PROBLEMS as PROBLEM_BY_PROBLEM
 from benchmarks.tables import tabulate
 from fastlin.other_libraries import fit_fastlin
 
-# The objectives of scikit-learn's pull request 33160, without an intercept: those of saga, to twelve places.
+# Objectives that saga reaches without an intercept, to twelve digits, from scikit-learn's pull request 33160.
 PUBLISHED = {2: 0.493598632171, 3: 0.752265142327}
 
 
@@ -78,7 +78,7 @@ def test_baselines_have_scikit_learns_defaults(monkeypatch):
 
 def test_the_error_of_coefficients_ignores_constants_and_constant_columns_become_zero():
     assert everyday.find_coef_error(np.array([[1.0, -4.5]]), np.array([[1.5, -4.0]])) == 0.125
-    # A constant added to the classes of a column changes no probability.
+    # Adding a constant to the coefficients of a column in all classes changes no probability.
     reference = np.array([[1.0, 2.0], [-1.0, 0.0]])
     assert everyday.find_coef_error(reference + np.array([3.0, -2.0]), reference) == 0
     assert everyday.find_coef_error(reference * [[1.0], [1.5]], reference) == 0.25
@@ -187,7 +187,7 @@ def test_the_cases_of_scikit_learn_are_those_that_are_published():
     assert max(case.shape for case in everyday.SCIKIT_LEARN_CASES) == (1_000_000, 100, 32)
     short = [case for case in everyday.SCIKIT_LEARN_CASES if case.is_short]
     assert {case.shape[0] for case in short} == {100}
-    # The others are too large for a test.
+    # The other cases are too large for a test.
     for case in short:
         problem = case.load(None)
         assert (*problem.X.shape, problem.n_classes) == case.shape

@@ -1,4 +1,4 @@
-"""Fits with standard errors: all libraries reach the same maximum and the same table."""
+"""Fits with standard errors: all libraries reach the same maximum and return the same table."""
 
 from dataclasses import replace
 
@@ -43,5 +43,5 @@ def test_memory_is_measured_in_separate_processes():
     problem = COMPARISONS[name].load(20_000)
     arrays = problem.X, problem.y
     ours, theirs = (call_in_process(measure_memory, *arrays, name, each) for each in (FASTLIN, f"{STATSMODELS} newton"))
-    # statsmodels holds the probabilities of all rows and more.
+    # statsmodels stores the probabilities of all rows and further arrays.
     assert 0 < ours < theirs

@@ -22,15 +22,15 @@ def test_the_allowed_bytes_follow_the_rule():
     X = sparse.random(100, 2_000, density=0.01, format="csr", random_state=0)
     assert count_bytes(X) == 2_000 * (8 + 4) + 101 * 4
     assert count_allowed_bytes(X, 2, {}) == count_bytes(X) + MIN_ALLOWED + 100 * 8 + vectors(2001)
-    # Pairs of many coefficients are few and in float32.
+    # With many coefficients, L-BFGS stores few pairs, and in float32.
     entries, starts = np.arange(150_000), np.arange(0, 150_001, 150)
     X = sparse.csr_array((np.ones(150_000), entries % 150, starts), shape=(1_000, 56_000))
     expected = count_bytes(X) + MIN_ALLOWED + 1_000 * 20 * 8 + vectors(20 * 56_001, 28, 4)
     assert count_allowed_bytes(X, 20, {}) == expected
-    # Proximal Newton keeps no pairs.
+    # Proximal Newton stores no pairs.
     of_fit = dense.nbytes + MIN_ALLOWED + 1000 * 10 * 4 + vectors(10 * 101, n_pairs=0)
     assert count_allowed_bytes(dense, 10, {"l1_ratio": 1.0}) == of_fit
-    # One array of n x K would take 80 MB, more than 64 and than X.
+    # One array of shape (n, K) would take 80 MB, which exceeds 64 MB and the size of X.
     assert count_allowed_bytes(np.zeros((10_000, 2)), 1000, {}) == MIN_ALLOWED + vectors(3000)
     large = np.broadcast_to(np.float64(0), (1_000_000, 40))
     assert count_allowed_bytes(large, 2, {}) == 0.2 * large.nbytes + 8 * 1_000_000 + vectors(41)
@@ -59,6 +59,6 @@ def test_the_arithmetic_does_the_requested_operations(precision):
     for _ in range(CHAIN):
         values = values * 0.5 + 0.25
     n_rounds = n_done // (2 * CHAIN * N_STARTS * N_BLOCKS)
-    # Each of so many positive terms, and each sum of them, is rounded.
+    # All terms are positive. Each term and each partial sum is rounded.
     bound = (n_rounds * N_STARTS + 2 * CHAIN) * np.finfo(precision).eps
     np.testing.assert_allclose(arithmetic(), n_rounds * values.sum(), rtol=bound)

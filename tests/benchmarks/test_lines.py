@@ -41,7 +41,7 @@ def test_failure(benchmark, keep, name):
 """
 
 
-# A process takes seconds to import the suite.
+# Importing the suite in a new process takes seconds.
 @pytest.mark.thorough
 @pytest.mark.parametrize("options", [["-q"], ["-v"]], ids=str)
 def test_a_line_is_printed_as_each_benchmark_ends(options, tmp_path):
@@ -66,7 +66,7 @@ def test_a_line_is_printed_as_each_benchmark_ends(options, tmp_path):
     ]
     assert run.returncode == 1
     assert "1 failed, 2 passed, 1 skipped" in lines[-1]
-    # No dots; the tables are at the end.
+    # pytest prints no dots, and the tables are at the end.
     assert not [line for line in lines if set(line) & {"."} and set(line) <= set(".sF")]
     assert any("times faster" in line for line in lines)
 

@@ -1,4 +1,4 @@
-"""Many fits: each is evaluated on its own rows, and both libraries give the same."""
+"""Many fits: each fit is evaluated on its own rows, and both libraries return the same results."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from fastlin.other_libraries import fit_scikit_learn
 
 
 def make_fits(seed):
-    """Return X (30, 4), y (30, 3) of zeros and ones, coef and intercept of a fit to each, and two resamples of rows."""
+    """Return X (30, 4), labels (30, 3) of zeros and ones, a random model per label, and the rows of two resamples."""
     generator = np.random.default_rng(seed)
     X, y = generator.normal(size=(30, 4)), (np.arange(30)[:, None] % 3 == np.arange(3)).astype(int)
     coef, intercept = generator.normal(size=(3, 1, 4)), generator.normal(size=(3, 1))
@@ -38,7 +38,7 @@ def test_the_objective_of_each_fit_is_on_its_own_rows_or_label():
 def test_scores_of_fits_are_of_rows_outside_the_training_set():
     X, y, coef, intercept, rows = make_fits(1)
     resampled = Resamples(X, y[:, 0], rows).test(coef[:2], intercept[:2])
-    # Of two fits to each label the second is chosen.
+    # Of the two fits to each label, the second is chosen.
     both = [np.stack([np.full_like(each, 9.0), each], axis=1).reshape(6, *each.shape[1:]) for each in (coef, intercept)]
     held_out = Labels("labels", X[:20], y[:20], X[20:], y[20:], 2, np.ones(2)).test(*both, [1, 1, 1])
     left = [np.setdiff1d(np.arange(30), drawn) for drawn in rows]
@@ -57,7 +57,7 @@ def test_fits_of_both_libraries_are_equal_sequentially_and_in_threads(case, monk
     comparison = COMPARISONS[case]
     problem = comparison.load(200)
     if isinstance(problem, Labels):
-        # With a large C lbfgs does not converge in 100 iterations. float32 would have to be compiled.
+        # With a large C lbfgs does not converge in 100 iterations. Kernels for float32 would have to be compiled.
         problem = replace(problem, Cs=problem.Cs[:5], X=problem.X.astype(np.float64))
     ours, solver = comparison.solve(problem), list(comparison.baselines)[-1].partition(",")[0]
     theirs, at_once = (

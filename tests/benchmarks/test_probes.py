@@ -1,4 +1,4 @@
-"""Single probes: what is reached and published. No test asserts a time."""
+"""Single probes: the objectives that they reach, and the published records. No test asserts a time."""
 
 import json
 from dataclasses import replace

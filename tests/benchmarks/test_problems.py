@@ -1,4 +1,4 @@
-"""The test rows of problems, and their scores by the formulas."""
+"""Problems: the choice of test rows, and scores that match their formulas."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Processes import the fastlin of the one that starts them, wherever that lies; what the first use costs."""
+"""Processes import fastlin from the path of the process that starts them; the cost of the first use is measured."""
 
 import os
 import sys
@@ -56,7 +56,7 @@ def test_a_process_imports_a_package_that_is_not_on_the_path(monkeypatch):
 
 @pytest.fixture
 def caches(monkeypatch):
-    """Replace processes; return the list of the cache folders they received."""
+    """Replace processes; return the list of the cache folders that they received."""
     calls, numbers = [], count(1)
 
     def run(module, cache):
@@ -71,7 +71,7 @@ def test_the_first_fit_ever_uses_a_new_cache_folder(caches):
     records = measure_first_use(whole=True)
     assert records.keys() == TITLES.keys()
     seconds = {case: [each["seconds"] for each in record["libraries"].values()] for case, record in records.items()}
-    # The first process took 1 second for the import and 10 for both; then the libraries alternated.
+    # The simulated processes take 1, 2, ... seconds for the import, and 10, 20, ... seconds in total.
     assert seconds == {"import": [6, 7], "first-fit": [60, 70], "first-fit-ever": [10, 70]}
     assert len(set(caches)) == 1
     assert caches[0] is not None
@@ -80,6 +80,6 @@ def test_the_first_fit_ever_uses_a_new_cache_folder(caches):
 def test_other_fits_use_the_cache_folder_of_the_user(caches):
     records = measure_first_use()
     assert records.keys() == TITLES.keys() - {"first-fit-ever"}
-    # The first of three compiles what is not in the cache.
+    # The first of three processes compiles the kernels that are not in the cache.
     assert caches == [None] * 3
     assert [each["seconds"] for each in records["import"]["libraries"].values()] == [2, 3]

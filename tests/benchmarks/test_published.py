@@ -129,7 +129,7 @@ def test_the_summary_shows_the_machine_measured_last_and_all_losses(tmp_path):
 
 
 def make_unpredictable():
-    """Return records of four comparisons, one with the log losses of a guess and one with higher ones."""
+    """Return records of comparisons. One has the log loss of a uniform guess, and others have a higher log loss."""
     records = {}
     for name, classes, log_loss in (("mnist-float64", 4, 1.386), ("probe-100", 4, 1.387), ("letter", 5, 1.387)):
         records[name] = make_comparison(2.0, 1.0, title=name, data=f"100 × 2, {classes} classes, float32")
@@ -139,7 +139,7 @@ def make_unpredictable():
     permuted = make_comparison(2.0, 1.0, title="permuted", data="100 × 2, 4 classes, float64")
     for side in permuted["libraries"].values():
         side.update(accuracy=None, log_loss=1.4)
-    # A single probe has no scores, but the data of a comparison.
+    # A single probe has no scores, but has the same data as a comparison.
     single = {"kind": "probe", "title": "probe-100", "data": records["probe-100"]["data"]}
     return records | {"many-permutations": permuted, "probe-times-100": single}
 
@@ -197,7 +197,7 @@ def test_a_figure_is_drawn_again_only_if_its_records_change(tmp_path):
 
 
 def make_point(value, default, baseline=None):
-    """Return a point of a sweep at which fastlin takes one second."""
+    """Return the record of one value in a scaling sweep. fastlin takes one second."""
     default = {"name": "scikit-learn lbfgs", "seconds": default, "ratio": default, "suboptimality": 0.02}
     baseline = baseline and {
         "name": "scikit-learn newton-cg",

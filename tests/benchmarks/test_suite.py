@@ -19,9 +19,9 @@ from benchmarks.tables import tabulate
 
 # Only this case compiles a pass over bytes.
 BYTES_CASE = "limit-pass-uint8"
-# Enough rows for the classes of the problem.
+# These numbers of rows suffice for the classes of each problem.
 ROWS = {"text-l1": 40, "digits": 400, "one-hot": 400, "course-float64": 700, "course-float32": 700}
-# The same for cases that are not comparisons.
+# Numbers of rows for cases that are not comparisons.
 FEW_ROWS = {
     **dict.fromkeys(sweeps.CASES, 80),
     **dict.fromkeys(inference.CASES, 600),

@@ -66,7 +66,7 @@ def test_a_sweep_that_reaches_its_time_limit_is_a_lower_bound(monkeypatch):
     Cs = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     monkeypatch.setattr(sweeps, "perf_counter", lambda: Slow.clock)
     sweep = sweep_one_by_one(problem, Cs, Slow)
-    # All five fits of one row, and the last of two.
+    # Five fits to one row take 15 seconds. The chosen C is fitted again to two rows, which takes 4 seconds.
     assert (Slow.clock, sweep.C, sweep.n_measured) == (15 + 4, 2, 5)
     sweep = sweep_one_by_one(problem, Cs, Slow, time_limit=2.5)
     assert (Slow.clock, sweep.C, sweep.n_measured, sweep.solution) == (19 + 1 + 2, 2, 2, None)

@@ -17,7 +17,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 
 
 def make_table(n=50, seed=0, **changed):
-    """Return a table of two columns, labels and weights; `changed` replaces columns, or drops those that are None."""
+    """Return a table with two columns, labels and weights. `changed` replaces columns, and None drops a column."""
     generator = np.random.default_rng(seed)
     a, b = generator.standard_normal((2, n)).astype(np.float32)
     columns = {"a": a, "b": b, "kind": np.where(a > 0, "plus", "minus"), "w": generator.uniform(1, 2, n), **changed}

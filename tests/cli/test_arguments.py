@@ -1,4 +1,4 @@
-"""Command lines of the program, also as a process: errors, their messages, and the help."""
+"""Command lines of the program, in this process or a new one: errors, their messages, and the help."""
 
 import os
 import signal
@@ -88,7 +88,7 @@ def test_ctrl_c_during_training_leaves_no_traceback_and_no_results(tmp_path, mni
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # rich shows progress to a terminal only.
+        # rich shows progress only in a terminal.
         env={**os.environ, "FORCE_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
     )
     output = ""

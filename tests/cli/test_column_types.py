@@ -44,13 +44,13 @@ FRAGMENTS = [
 
 
 def read(*strings, number_format=POINT, **options):
-    # Two chunks, as Arrow reads large files.
+    # The array has two chunks, like the arrays that Arrow reads from large files.
     array = pa.chunked_array([pa.array(strings[:1], pa.string()), pa.array(strings[1:], pa.string())])
     return read_column(array, number_format, **options)
 
 
 def read_number(text):
-    """Return the number that a string with a decimal point represents, None if there is none."""
+    """Return the number that a string with a decimal point represents, or None if it represents no number."""
     text = text.strip()
     # Python also accepts underscores in numbers, and integers of any size.
     return float(text) if re.fullmatch(r"[-+]?([\d.]+(e-?\d+)?|inf)", text) and text.count(".") < 2 else None

@@ -52,7 +52,7 @@ def test_the_index_of_a_pandas_dataframe_is_excluded(files, run):
     dataframe.rename_axis("row").to_parquet(files / "named.parquet")
     dataframe.to_csv(files / "frame.csv")
     dataframe.rename_axis("row").to_csv(files / "named.csv")
-    # For text columns, half as many different values are enough.
+    # For text columns, half as many distinct values suffice.
     dataframe.assign(day=[f"F{i % 40}" for i in range(60)]).to_csv(files / "texts.csv", index=False)
 
     def fit(*arguments):
@@ -112,7 +112,7 @@ def test_labels_keep_their_spelling_in_fit_predict_and_compare(files, run, asser
     assert predictions.column_names[1:] == [f"probability of {label}" for label in sorted(labels)]
     options = SimpleNamespace(**FORMAT, target="end", drop=(), table="data.csv", C=1.0, dtype="float64")
     assert comparison.read_problems(options)[0].n_classes == 3
-    # Two of the labels alone would be numbers; a label that the fit lacks is an error.
+    # Without the third label, two of the labels would be numbers. A label that the fit lacks is an error.
     write_rows(files / "two.csv", "x,end", *(f"{'abc'[k]},{label}" for k, label in enumerate(labels) if k != 1))
     assert run(*PREDICT, "two.csv", "--target", "end").stdout.startswith("accuracy 1.0000 on 16 rows\n")
     write_rows(files / "other.csv", "x,end", f"a,{labels[0]}", "b,3")
@@ -440,7 +440,7 @@ def test_predictions_of_a_row_do_not_depend_on_other_rows_of_the_file(files, run
     (files / "train.csv").write_text("\n".join(["code,names,end", *rows]))
     run(*FIT, "train.csv")
     probabilities = []
-    # On its own, the first row looks like a number and a boolean, and its label like a number.
+    # On its own, the first row looks like a number and a boolean, and the label of that row looks like a number.
     for lines in (rows[:1], [rows[0], rows[2]]):
         (files / "new.csv").write_text("\n".join(["code,names,end", *lines]))
         assert run(*PREDICT, "new.csv", "--target", "end").stdout.startswith("accuracy 1.0000")

@@ -9,7 +9,7 @@ from conftest import make_problem
 pytest.importorskip("dask.array", reason="Dask is not installed")
 pytest.importorskip("distributed", reason="dask.distributed is not installed")
 
-# Without these arguments scikit-learn's search warns.
+# scikit-learn's search warns without these arguments.
 QUIET = {"l1_ratios": (0,), "use_legacy_attributes": False}
 
 

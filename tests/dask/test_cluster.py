@@ -46,7 +46,7 @@ def pids(client):
 
 @pytest.fixture
 def before_calls(monkeypatch):
-    """Return a function that makes each call of a method of the Shards call another function first."""
+    """Return a function that patches a method of the Shards so that each call of the method first calls `act`."""
     call = Cluster._call
 
     def patch(method, act):
@@ -291,7 +291,7 @@ def test_a_closed_client_raises_an_error(client, before_calls):
 
 
 def test_fits_inside_tasks_do_not_deadlock(client, pids, expected):
-    # As many tasks as the workers have threads.
+    # There are as many tasks as the workers have threads.
     for result in client.gather(client.map(lambda number: fit().coef_, range(2), pure=False)):
         np.testing.assert_array_equal(result, expected.coef_)
 

@@ -64,8 +64,8 @@ def test_workers_get_consecutive_partitions_unless_the_data_are_persisted(client
     monkeypatch.setattr(Cluster, "_call", count_nodes)
     dX, dy = cut(*make_rows()[:2], rows=20)
     LogisticRegression(max_iter=1, tol=1.0).fit(dX, dy)
-    # Two consecutive halves of 20 partitions are five nodes, and alternating partitions 14. An idle worker may take
-    # over a task.
+    # Two consecutive halves of 20 partitions are five nodes, and alternating partitions are 14 nodes. An idle worker
+    # may take over a task.
     assert n_nodes[0] <= 9
     second = max(client.nthreads())
     for data in (dX, dask.dataframe.from_dask_array(dX, columns=list("abcdef"))):

@@ -71,7 +71,7 @@ def assert_same_sums(result, expected, parameters):
 @pytest.mark.parametrize(("make", "is_sparse"), [(make_objective, False), (make_objective, True), (make_offset, False)])
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_sums_match_rows_in_memory(monkeypatch, n_classes, make, is_sparse):
-    # Probabilities of 30 rows at a time.
+    # Probabilities are computed for 30 rows at a time.
     monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 30 * 8 * max(1, n_classes if n_classes > 2 else 1))
     objective, parameters = make(200, 3, n_classes)
     result, expected = cut(objective, is_sparse=is_sparse)

@@ -50,7 +50,7 @@ def narrow(column):
     return column.astype(kinds[0])
 
 
-# For columns of zeros and ones, which every type can represent: one container per method of reading.
+# Containers for columns of zeros and ones, which every type can represent; one container per conversion.
 COLUMNS = {
     "list": lambda array, _: array.tolist(),
     "read-only": lambda array, _: read_only(array),

@@ -27,7 +27,7 @@ TYPES = [np.float64, np.float64, np.float32, np.int8, np.int16, np.int32, np.uin
 # Probabilities near 0 and 1: the coefficients hardly affect the loss.
 SOFT = [[1 - 1e-3, 1e-3], [1e-3, 1 - 1e-3]]
 DEFAULTS = {"C": 1.0, "l1_ratio": 0.0, "lower_bounds": -INF, "upper_bounds": INF, "fit_intercept": True}
-# Each type of columns takes seconds to compile.
+# Kernels for each type of column take seconds to compile.
 FLAT = [33, 145, 151, 225, 256, 316, 1627, 2754]
 MINIMA = [0.11822224, 6.2965287, 0.011881668, 1.4819981267, 1.0923777592, 0.0291898478, 5.4194491e-06, 2.1670120e-06]
 THOROUGH = marked(pytest.mark.thorough, *zip(FLAT, MINIMA, strict=True))
@@ -57,7 +57,10 @@ class Problem:
     parameters: dict = field(repr=False)
 
     def evaluate(self, positive, negative, intercept):
-        """Return J at coef = positive - negative (K, d) and intercept (K,), and the gradient for each."""
+        """Return J at coef = positive - negative, and its gradients with respect to the three arguments.
+
+        `positive` and `negative` have shape (K, d), and `intercept` has shape (K,).
+        """
         X, parameters = self.X.astype(np.float64), self.parameters
         weights = np.ones(len(X)) if self.weights is None else self.weights
         fractions = weights / weights.sum()
@@ -76,7 +79,7 @@ class Problem:
         return self.evaluate(np.maximum(coef, 0), np.maximum(-coef, 0), intercept.astype(np.float64))[0]
 
     def find_minimum(self, *starts):
-        """Return the lowest J within the bounds that L-BFGS-B reaches from zero and from starts (coef, intercept)."""
+        """Return the lowest J within the bounds that L-BFGS-B reaches from zero and from pairs (coef, intercept)."""
         shape = 1 if self.parameters["K"] == 2 else self.parameters["K"], self.X.shape[1]
         lower, upper = (np.broadcast_to(self.parameters[name], shape) for name in ("lower_bounds", "upper_bounds"))
         # Columns are divided by their root mean square and not centered.
@@ -295,7 +298,7 @@ def fit_problem(problem):
 
 
 def bound_suboptimality(problem, model, minimum):
-    """Return the largest suboptimality that is allowed for a model that has converged."""
+    """Return the largest allowed suboptimality of a converged model."""
     tol = problem.parameters["tol"]
     # With scikit-learn's solver names, tol bounds the gradient, which allows this suboptimality.
     relative = tol if problem.parameters["solver"] == "auto" else min(30 * tol, 3e-3)
@@ -310,7 +313,7 @@ def bound_suboptimality(problem, model, minimum):
     return allowed
 
 
-# X, y, offset, parameters and the minimum of J. The first two start where all probabilities are 0 or 1.
+# X, y, offset, parameters and the minimum of J. In the first two problems, all initial probabilities are 0 or 1.
 SMALL_PROBLEMS = {
     # A linear program over the largest scores has the same optimum.
     "a number on a bound": (

@@ -168,7 +168,7 @@ DAMAGES = {
     "many rows": (lambda content, arrays: content.update(n_rows=10**30), "n_rows must be an integer"),
     "far order": (change_array("order", lambda order: order * 10**6), "order must contain the index of each"),
 }
-# A function that writes a file, given the bytes of a checkpoint after two epochs, and the error message.
+# Each case has a function of a path and the bytes of a checkpoint that writes a file, and the error message.
 FILES = {
     "text": (lambda path, _: path.write_text("no checkpoint"), BROKEN),
     "nothing": (lambda path, _: path.write_bytes(b""), BROKEN),

@@ -62,7 +62,7 @@ def wide_data():
     return X, (X @ np.random.default_rng(0).normal(size=400) > 0).astype(int)
 
 
-# A function that returns rows and labels, parameters, and the objective's tolerance.
+# Each case has a function that returns rows and labels, parameters, and the tolerance of the objective.
 FITS = {
     "auto": (lambda: (X, Y), {}, 1e-9),
     "lbfgs": (lambda: (X, Y), {"solver": "lbfgs"}, 1e-9),

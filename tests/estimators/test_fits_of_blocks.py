@@ -1,4 +1,4 @@
-"""LogisticRegression(CV) fitted to blocks of rows gives the same models, folds and scores as with rows in memory."""
+"""LogisticRegression(CV) fitted to blocks of rows gives the same models, folds and scores as fits to rows in memory."""
 
 import functools
 import itertools

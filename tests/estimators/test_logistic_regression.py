@@ -1,4 +1,4 @@
-"""LogisticRegression compared with scikit-learn's: certificates, reproducibility, starts, warnings and coefficients."""
+"""LogisticRegression compared with scikit-learn's: certificates, reproducibility, warm starts, warnings."""
 
 import re
 

@@ -255,7 +255,7 @@ def assert_scikit_learns(model, X, y, *weights):
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
     np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(X), rtol=1e-8)
     logarithms, theirs = model.predict_log_proba(X), expected.predict_log_proba(X)
-    # scikit-learn takes logarithms of probabilities, and 1 - p has a rounding error relative to 1.
+    # scikit-learn takes logarithms of probabilities, and the rounding error of 1 - p is relative to 1, not to 1 - p.
     rounding = np.finfo(np.float64).eps / expected.predict_proba(X)
     assert (np.abs(logarithms - theirs) <= 1e-8 * np.abs(theirs) + 1e-12 + rounding).all()
     assert model.score(X, y) == expected.score(X, y)

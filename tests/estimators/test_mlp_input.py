@@ -222,7 +222,7 @@ def test_partial_fit_after_lbfgs_starts_without_optimizer_state():
 
 
 def change_gradient(patched, number, change):
-    """Apply a function to the result of the call of `Network.compute_gradient` with a given number."""
+    """Apply `change` to the result of the call of `Network.compute_gradient` whose number is `number`."""
     compute, calls = Network.compute_gradient, itertools.count(1)
 
     def compute_and_change(self, *arguments):

@@ -74,7 +74,7 @@ def test_unconverged_fits_of_a_batch_continue_as_single_fits():
     assert MAX_MODELS < model.n_iter_.max() < model.max_iter
     with pytest.warns(ConvergenceWarning):
         assert model.set_params(max_iter=MAX_MODELS + 1).fit(X, Y).n_iter_.max() == MAX_MODELS + 1
-    # The same is true for batched folds, which a time limit prevents. Some rows are repeated.
+    # The same is true for batched folds. Fits with a time limit are not batched. Some rows are repeated.
     rows = generator.integers(0, 200, (3, 150))
     options = {"Cs": [0.1, 100], "l1_ratios": [0.5, 1], "cv": [(fold, np.arange(9)) for fold in rows], "tol": 1e-6}
     search = make_cv(**options, scoring="accuracy").fit(X, Y[:, 0])

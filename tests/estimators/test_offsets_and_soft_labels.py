@@ -1,4 +1,4 @@
-"""Offsets and soft labels in predictions, scores, folds, paths and starts; `test_properties.py` tests the fits."""
+"""Offsets and soft labels in predictions, scores, folds, paths and warm starts; `test_properties.py` tests the fits."""
 
 import numpy as np
 import pandas as pd

@@ -20,14 +20,14 @@ N_PERMUTATIONS = 400
 
 
 def make_rows(first, second):
-    """Return a binary column and labels of two groups, each given as (number of ones, rows)."""
+    """Return a binary column that distinguishes two groups, and labels. A group is a pair (number of ones, rows)."""
     groups = [np.arange(n) < k for k, n in (first, second)]
     return np.repeat([1.0, 0.0], [first[1], second[1]])[:, None], np.concatenate(groups).astype(np.int64)
 
 
 @cache
 def solve(ones, sizes, C):
-    """Return the decision values for x = 0 and x = 1 at the minimum, given the counts of label 1 and of all rows."""
+    """Return the decision values for x = 0 and x = 1 at the minimum, from the numbers of ones and of rows."""
     ones, sizes, l2 = np.array(ones, float), np.array(sizes, float), 1 / C
     W, b = 0.0, log(ones.sum() / (sizes - ones).sum())
     for _ in range(200):
@@ -44,7 +44,7 @@ def solve(ones, sizes, C):
 
 
 def score_cells(cells, scoring, C):
-    """Return the exact score of counts of test rows, (n_folds, 2 labels, 2 values of x)."""
+    """Return the exact score. `cells` has shape (n_folds, 2, 2): counts of test rows per fold, label and value of x."""
     folds = []
     for test in cells:
         train = cells.sum(axis=0) - (0 if scoring == "likelihood_ratio" else test)

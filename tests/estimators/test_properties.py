@@ -219,7 +219,10 @@ def problems(draw):
 
 
 def assert_same_model(model, other, coef, l2):
-    """Assert that coef (of `other`, in the order of `model`) equals the model's within both certificates."""
+    """Assert that the coefficients of `model` equal `coef` up to both certificates.
+
+    `coef` contains the coefficients of `other` in the class order of `model`.
+    """
     distance = sum(np.sqrt(2 * fitted.certificate_ / l2) for fitted in (model, other))
     assert np.linalg.norm(model.coef_ - coef) <= distance + ROUNDING * np.linalg.norm(coef)
 

@@ -29,7 +29,7 @@ def test_errors_of_scores_are_within_their_bounds(C, fit_intercept):
     rows = FittedRows(as_matrix(X), np.ones(3), fit_intercept)
     n_checked, weights = 0, np.isin(np.arange(80), TRAIN).astype(float)
     for size in np.logspace(-8, -1, 8):
-        # A point at a distance from the minimum, and the suboptimality there.
+        # A model at a distance from the minimum, and its suboptimality.
         model = fastlin.LogisticRegression(**options).fit(X[TRAIN], Y[TRAIN])
         step = size * GENERATOR.normal(size=4) / [1, 30, 0.1, 1]
         model.coef_, model.intercept_ = best.coef_ + step[:3], best.intercept_ + step[3] * fit_intercept
@@ -63,7 +63,7 @@ def test_errors_of_scores_are_within_their_bounds(C, fit_intercept):
 
 
 def test_the_distance_accounts_for_the_decrease_of_the_curvature():
-    # One row with decision value z, at the minimum of loss plus linear term: curvature decreases at most by e^-z.
+    # One row has decision value z at the minimum of loss plus linear term; curvature decreases at most by e^-z.
     for z in np.linspace(-3, 3, 13):
         for step in (-1.0, -0.3, 0.3, 1.0):
             suboptimality = np.logaddexp(0, z + step) - np.logaddexp(0, z) - expit(z) * step

@@ -136,7 +136,7 @@ def test_columns_far_from_zero_without_an_intercept_converge(n_classes, group_la
     model = fit(X, y, C=C, fit_intercept=False, tol=1e-7, group_lasso=group_lasso)
     assert model.converged_
     assert model.n_iter_[0] < 60
-    # Relative to the threshold.
+    # The violation is relative to the threshold of the L1 penalty.
     penalty = {"fit_intercept": False, "l1": 1 / (C * n), "group_lasso": group_lasso}
     violation = reference.violation(X, y, model.coef_, np.zeros(len(model.coef_)), **penalty) * C * n
     assert violation < 0.02

@@ -44,7 +44,7 @@ def select_naively(X, y, weights, Cs, n_selected, seed, number, **parameters):
 def test_frequencies_equal_those_of_single_fits_of_the_half_samples(n_classes, Cs):
     X, y = draw_rows(90, 6, n_classes)
     weights = np.random.default_rng(1).integers(0, 4, 90).astype(float)
-    # The path's Cs replace the model's alpha.
+    # The values of C of the path replace the model's alpha.
     model = fastlin.LogisticRegression(tol=1e-9, fit_intercept=False, alpha=0.3)
     options = {"n_selected": 4, "n_pairs": 3, "Cs": Cs, "random_state": 5}
     selection = fastlin.stability_selection(model, X, y, weights, **options)
@@ -104,9 +104,9 @@ def make_selection(n_selected, n_features):
         (make_selection(1, 100), 0.6, 0.02631579, 0.05),
         (make_selection(10, 100), 0.6, 2.631579, 5),
         (make_selection(3, 10), 0.96, 0.1764706, 0.9 / 0.92),
-        # Between two frequencies.
+        # The threshold is between two frequencies.
         (make_selection(10, 100), 0.591, 2.631579, 5),
-        # At 3/4, and at 1.
+        # The thresholds are 3/4 and 1.
         (make_selection(7, 200), 0.75, 0.245 / 0.98, 0.49),
         (make_selection(7, 200), 1.0, 0.245 * 0.04 / 1.02, 0.245),
         # With a low threshold or a large fraction of features, only the weaker bound is valid.

@@ -47,7 +47,7 @@ def as_pandas(values, kind):
     return pd.Series(pd.array(array, dtype=pd.ArrowDtype(array.type)))
 
 
-# Functions of values and their NumPy and Arrow types that return X with the values, with or without a number column.
+# Each function returns X from values and their NumPy and Arrow types. Some X also have a numeric column.
 CONTAINERS = {
     "array of objects": lambda values, *_: np.column_stack([NUMBERS.astype(object), as_objects(values)]),
     "lists": lambda values, *_: [[number, value] for number, value in zip(NUMBERS.tolist(), values, strict=True)],
@@ -69,7 +69,7 @@ OF_NUMPY = "array", "lists of NumPy's values", "objects of NumPy's values", "pan
 
 
 def name_last(X):
-    """Return the name or the number of the last column."""
+    """Return the name or the index of the last column."""
     return "a" if hasattr(X, "columns") else np.shape(X)[1] - 1
 
 
@@ -125,7 +125,7 @@ def test_bytes_are_categorical_in_every_container(kind):
     )
     for container in CONTAINERS:
         is_alone = "alone" in container or container in OF_NUMPY[:3]
-        # pandas has no views.
+        # pandas does not support the type binary_view.
         if is_alone or (kind == "binary_view" and container == "pandas of Arrow"):
             continue
         X = CONTAINERS[container](BYTES, "S1", kind)

@@ -110,7 +110,7 @@ def test_rows_in_any_container_are_read_without_changes(one, other):
     np.testing.assert_allclose(actual.scores_, expected.scores_, rtol=1e-3)
     np.testing.assert_allclose(actual.coef_, expected.coef_, rtol=1e-3, atol=1e-5)
     assert actual.coefs_paths_.dtype == dtype
-    # The last fit has the common type.
+    # The last fit uses the common type.
     types = {FORMS[name][1] for name in (one, other) if name != "uint8"}
     assert actual.coef_.dtype == (np.float32 if types == {np.float32} else np.float64)
     assert pickle.dumps(originals) == before

@@ -1,4 +1,4 @@
-"""Plots of histories, paths, scores, models and images: drawn data, labels, and errors."""
+"""Plots of histories, paths, scores, models and images: plotted data, labels, and errors."""
 
 import dataclasses
 import inspect
@@ -22,7 +22,7 @@ matplotlib.use("Agg")
 
 @pytest.fixture
 def figure():
-    """A figure to draw on; it is rendered after the test."""
+    """Yield an empty figure, which is rendered after the test."""
     figure = Figure(layout="constrained")
     yield figure
     figure.draw_without_rendering()
@@ -202,7 +202,7 @@ def test_plot_coefficients_draws_the_largest_with_their_names(axes):
     (bars,) = axes.containers
     np.testing.assert_array_equal(bars.datavalues, model.coef_[0, order])
     assert read(axes.get_yticklabels()) == [data.feature_names[j] for j in order]
-    # The largest is at the top.
+    # The largest coefficient is at the top.
     assert np.argmax([bar.get_y() for bar in bars]) == 0
     assert axes.get_title() == "the largest coefficients; 27 more features have nonzero coefficients"
     assert axes.get_xlabel() == "coefficient (positive: favors 1)"
@@ -282,7 +282,7 @@ def test_titles_and_labels_fit_into_the_figure(n_classes, style):
             axes = plot()
         figure = axes.figure
         figure.draw_without_rendering()
-        # The box of everything drawn: title, labels, names next to the axes, legend.
+        # The bounding box of all texts and marks: title, labels, names next to the axes, legend.
         box = axes.get_tightbbox()
         assert 0 <= box.x0 < box.x1 <= figure.bbox.width
         assert 0 <= box.y0 < box.y1 <= figure.bbox.height
@@ -398,7 +398,7 @@ def test_positional_axes_and_figures_raise_with_a_hint_to_the_keyword(figure, ax
         (figures.plot_path, path, "feature_names", "axes"),
         (figures.plot_coefficients, model, "feature_names", "axes"),
         (figures.show_images, rows, "labels", "figure"),
-        # With one image, the figure would be a valid number of labels.
+        # With one image, a figure as `labels` would have the valid length.
         (figures.show_images, rows[:1], "labels", "figure"),
         (figures.plot_weights, rows.T, "labels", "figure"),
     ):

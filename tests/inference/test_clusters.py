@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("sparse_passes")
 
 
 def compute_covariance(X, y, result, keys, weights):
-    """Return the covariance of the contrasts of classes, clustered by one or several keys."""
+    """Return the covariance of the class contrasts, clustered by one or several keys."""
     n, rows = len(y), len(result.coef)
     columns = np.column_stack([X, np.ones(n)])
     q = rows * columns.shape[1]

@@ -9,7 +9,7 @@ from .conftest import infer, make_rows
 sm = pytest.importorskip("statsmodels.api")
 sandwich = pytest.importorskip("statsmodels.stats.sandwich_covariance")
 
-# The rounding errors of statsmodels' inverse and of its last Newton steps.
+# This tolerance covers the rounding errors of statsmodels' inverse and of its last Newton steps.
 TOLERANCE = 1e-6
 
 
@@ -104,7 +104,7 @@ def test_frequency_weights_equal_repeated_rows(n_classes):
         keys = [{"clusters": values} if "cluster" in options.values() else {} for values in (clusters, repeated[2])]
         result = infer(X, y, counts * 1.0, **options, **keys[0])
         expected = infer(*repeated[:2], **options, **keys[1])
-        # The fits end at different points, so close to the optimum that standard errors agree to a millionth.
+        # The two fits stop so close to the optimum that standard errors agree to a millionth.
         assert_agrees(result, expected.coef.T, expected.covariance_matrix())
         np.testing.assert_allclose(result.p_values, expected.p_values, rtol=1e-4)
         for name in ("aic", "bic", "df_resid", "n_samples", "log_likelihood_null"):

@@ -57,7 +57,7 @@ def compute_condition_number(X, fit_intercept):
 
 
 def classify(X, y, fit_intercept):
-    """Return the kind of error that the inference on X and y raises, or "none", and the Inference or None."""
+    """Return the kind of error that inference raises, and None; without an error, return "none" and the Inference."""
     try:
         return "none", infer(X, y, parameters={"fit_intercept": fit_intercept})
     except CollinearityError as error:

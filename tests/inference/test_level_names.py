@@ -27,7 +27,7 @@ def make_ambiguous_table(generator, n=150):
 
 
 def list_lookups(model, table, y):
-    """Return the inference of a model, and for each argument that selects coefficients a function of a name."""
+    """Return the inference of a model, and one function of a name per argument that selects coefficients."""
     whole = model.inference(table, y)
     lookups = {
         "features": lambda name: model.inference(table, y, features=[name]).coef,
@@ -83,7 +83,7 @@ def test_columns_with_the_same_name_are_selected_by_index():
 
 
 def make_columns_of_one_name(generator, noise, n=300):
-    """Return a table whose columns are all named a_b_c: two levels, and the first of them plus noise."""
+    """Return labels and a table. Two levels and a numerical column, the first level plus noise, are all named a_b_c."""
     dataframe = pd.DataFrame(
         {
             "a": pd.Categorical(generator.choice(["x", "b_c"], n), categories=["x", "b_c"]),

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("sparse_passes")
 
 
 def compute_effects(coef, X, weights, offset, at):
-    """Return the effects (K, d) of coefficients (K, d + 1), the intercept last."""
+    """Return the effects, of shape (K, d). `coef` has shape (K, d + 1), and its last column is the intercept."""
     if at == "mean":
         X, offset = (np.average(values, axis=0, weights=weights)[None] for values in (X, offset))
         weights = np.ones(1)

@@ -27,7 +27,7 @@ fit = functools.partial(linear_models.fit, C=np.inf, tol=1e-12)
 
 def assert_same(result, expected, rtol=1e-9):
     np.testing.assert_allclose(result.coef, expected.coef, atol=rtol * 10)
-    # The Hessians may be of different points, between which the curvature of a row changes by at most this much.
+    # The coefficients of the two Hessians may differ; the curvature of a row then changes by at most this much.
     sizes = np.outer(expected.std_errors, expected.std_errors)
     change = result.covariance_matrix() - expected.covariance_matrix()
     np.testing.assert_array_less(np.abs(change), max(rtol, 2 * MAX_SCORE_CHANGE) * sizes)

@@ -22,7 +22,7 @@ def make_objective(n_classes):
 
 
 def minimize(objective):
-    """Return the point at the minimum, after plain Newton steps."""
+    """Minimize the objective by plain Newton steps and return the Point at the minimum."""
     point = objective.at(objective.center(objective.start()))
     for _ in range(30):
         step = Information(point).direction.step

@@ -25,7 +25,7 @@ def make_rows(n_classes, n=70, seed=0, size=1):
 
 
 def maximize_likelihood(data, index, value, start, gtol=1e-7):
-    """Return the maximum of the likelihood and its coefficients, by SciPy; one coefficient or none is fixed."""
+    """Return the maximum of the likelihood and its coefficients, found by SciPy. The coefficient `index` is `value`."""
     (X, labels, is_firth), coef = data, start.copy()
     design, free = np.column_stack([X, np.ones(len(X))]), np.arange(len(coef)) != index
     coef[~free] = value
@@ -74,7 +74,7 @@ def test_profiles_match_statsmodels_and_the_likelihood_ratio():
     X, y = data.exog.to_numpy(), data.endog.to_numpy().astype(int)
     result = infer(X, y)
     limits = result.profile_conf_int()
-    # At a limit of the interval the profile likelihood is lower by half of the quantile. An offset fixes it.
+    # At a limit of the interval the profile likelihood is lower by half the quantile. An offset fixes the coefficient.
     decrease = chi2.ppf(0.95, 1) / 2
     for j in range(X.shape[1]):
         other_columns = statsmodels.add_constant(np.delete(X, j, axis=1))

@@ -43,7 +43,7 @@ def test_selected_coefficients_match_the_full_covariance(monkeypatch, n_classes)
             restarted = model.inference(X, y, sample_weight, **options)
         np.testing.assert_array_equal(some.std_errors, whole.std_errors[:, INDICES])
         np.testing.assert_allclose(named.coef, whole.coef[:, INDICES], rtol=0, atol=1e-7 * whole.std_errors.min())
-        # The Hessians may be of different points, between which the curvature of a row changes by at most this much.
+        # The coefficients of the two Hessians may differ; the curvature of a row then changes by at most this much.
         np.testing.assert_allclose(named.std_errors, some.std_errors, rtol=MAX_SCORE_CHANGE)
         sizes = np.outer(some.std_errors, some.std_errors)
         np.testing.assert_allclose(named.covariance_matrix() / sizes, some.covariance_matrix() / sizes, atol=1e-8)

@@ -1,4 +1,4 @@
-"""X in blocks of rows: properties that are available before reading, and sums, compared with in-memory X."""
+"""X in blocks of rows, compared with X in memory: sums, and properties that are available before X is read."""
 
 import os
 
@@ -44,7 +44,7 @@ def test_passes_over_blocks_agree_with_passes_over_all_rows_and_curvature_reads_
     monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 3 * 8 * K)
     monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0)
     scaling, (parameters, direction) = Scaling(*whole.measure().choose_coordinates()), generator.normal(size=(2, K, 6))
-    # All rows, and a subset with no rows from one block and all rows from another.
+    # The passes use all rows, or a subset with no rows of one block and all rows of another block.
     for rows in (NONE, np.r_[1:4, 7:14, 22, 22, 30:40]):
         operands = Samples(rows, labels.astype(np.int32), weights if weighted else np.empty(0)), scaling, K
         expected, actual = whole.passes(*operands), blocks.passes(*operands)
@@ -96,7 +96,7 @@ def test_rows_and_columns_of_blocks_agree_with_those_of_all_rows(kind):
 
 
 class Source:
-    """Three blocks of two rows and one column. Reads are recorded, and fail after ``breaks_after`` blocks."""
+    """A source of three blocks with two rows and one column. It records reads and fails after `breaks_after` reads."""
 
     shape, dtype, is_sparse = (6, 1), np.dtype(float), False
     borders, names, n_entries, nbytes, longest_row = np.array([0, 2, 4, 6]), ["a", "b", "c"], 6, 48, 1

@@ -54,7 +54,7 @@ def test_columns_are_stored_unchanged_or_scaled_and_shifted(dtype, precision):
 def test_columns_with_few_nonzeros_are_stored_as_entries(dtype):
     generator = np.random.default_rng(0)
     X = generator.integers(1, 9, size=(40, 6)).astype(dtype)
-    # Columns 1, 3 and 5 have at most one nonzero value in eight rows; the others have more.
+    # Columns 1, 3 and 5 have at most one nonzero value per eight rows. The other columns have more.
     for j, n_entries in enumerate((40, 5, 6, 0, 40, 1)):
         X[generator.permutation(40)[n_entries:], j] = 0
     actual = DenseMatrix(X).transposed(np.float64, None)
@@ -92,7 +92,7 @@ def test_two_classes_are_read_in_place_if_that_is_accurate(monkeypatch, offset):
     parameters = generator.normal(size=(1, D + 1))
     x = np.column_stack([X.astype(np.longdouble) * scale + shift, np.ones(60)])
     losses, p, residuals = reference.losses_of(x @ parameters.T, labels)
-    # Contiguous rows, contiguous columns, neither, and selected rows.
+    # X has contiguous rows, contiguous columns or neither, or rows of X are selected.
     layouts = X, np.asfortranarray(X), np.repeat(np.repeat(X, 2, axis=1), 2, axis=0)[::2, ::2]
     for layout, rows in [*((layout, np.empty(0, np.int64)) for layout in layouts), (X, np.arange(60))]:
         passes = as_matrix(layout).passes(Samples(rows, labels, weights), Scaling(scale, shift), 1)

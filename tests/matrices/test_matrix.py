@@ -93,7 +93,7 @@ def test_passes_with_and_without_offsets_and_targets_agree_with_the_reference(mo
 
 
 def from_moments(*columns):
-    """Return Columns, given (mean, variance, smallest, largest) for each column."""
+    """Return `Columns` with the given mean, variance, smallest and largest value of each column."""
     mean, variance, smallest, largest = np.array(columns, float).T
     return Columns(mean, np.zeros_like(mean), variance, smallest, largest)
 

@@ -1,4 +1,4 @@
-"""Sparse matrices, compared with dense ones; valid input is never copied, and X is never densified."""
+"""Sparse matrices, compared with dense matrices. Valid input is never copied, and X is never densified."""
 
 import tracemalloc
 
@@ -111,7 +111,7 @@ def test_values_that_are_all_one_are_omitted_and_results_are_bitwise_equal():
     for n_classes in (1, 3):
         actual = measure_passes(make_passes(X, n_classes), (n_classes, D))
         matrix = as_matrix(X)
-        # The same matrix with explicit values.
+        # This is the same matrix with explicit values.
         matrix.entries = sparse_matrices.compressed(matrix.csr)
         expected = measure_passes(make_passes(matrix, n_classes), (n_classes, D))
         for first, second in zip(actual, expected, strict=True):
@@ -121,7 +121,7 @@ def test_values_that_are_all_one_are_omitted_and_results_are_bitwise_equal():
 @pytest.mark.parametrize("ones", [False, True])
 def test_statistics_by_rows_and_by_columns_agree_with_dense_data(cut_into_blocks, ones):
     X = make_csr().tolil()
-    # Constant columns, a column with one value and zeros, and a column without entries.
+    # Two columns are constant, one contains a value and zeros, and one has no entries.
     X[:, 0], X[:, 1], X[:, 2], X[:5, 2], X[:, 3] = 0.1, -3, 0, 7, 0
     X = sparse.csr_array(X)
     if ones:
@@ -242,7 +242,7 @@ def test_wide_data_are_never_densified():
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    # Each vector of one number per column uses 80 MB, a dense X 80 GB.
+    # A vector with one number per column uses 80 MB. A dense X would use 80 GB.
     assert peak < 1.5e9
     scores = X @ coef[0]
     assert loss == pytest.approx(np.logaddexp(0, scores).sum(), rel=1e-10)

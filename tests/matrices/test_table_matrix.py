@@ -15,7 +15,7 @@ NONE = np.empty(0, np.int64)
 
 
 def make_table(n=700, seed=0, *, numbers=True, codes=True):
-    """Return X and a table with codes and numbers of every dtype, and missing codes with and without a level."""
+    """Return a table with codes and numbers of every dtype, and its dense X. Missing codes may have a level."""
     generator = np.random.default_rng(seed)
     columns = []
     if codes:
@@ -29,13 +29,13 @@ def make_table(n=700, seed=0, *, numbers=True, codes=True):
             columns.append((1 + 20 * generator.random(n)).astype(dtype))
         columns[-1][::3] = False
         wide = generator.normal(size=(n, 3)) + 5
-        # Every other row and column of another array.
+        # This column is a strided view of another array.
         columns.insert(1, np.repeat(wide, 2, axis=0)[::2, 1])
     return TableMatrix(columns), encode_one_hot(columns)
 
 
 def encode_one_hot(columns):
-    """Return a table's columns as dense X, from an independent one-hot encoding with loops."""
+    """Return the columns of a table as dense X. Loops compute an independent one-hot encoding."""
     X = []
     for column in columns:
         if not isinstance(column, Codes):

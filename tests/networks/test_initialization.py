@@ -1,4 +1,4 @@
-"""The initialization of networks: distributions, the order of draws, and parameters that are not drawn."""
+"""The initialization of networks: distributions, the order of random numbers, and constant parameters."""
 
 import numpy as np
 import pytest

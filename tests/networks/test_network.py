@@ -16,7 +16,7 @@ from fastlin.networks.network import BATCH_WEIGHT, EPSILON, Normalization
 NORMALIZATIONS = [(), ("input",), ("hidden",), ("input", "hidden")]
 DEPTHS = [(), (4,), (4, 5), (3, 5, 4)]
 N, D, SEED = 9, 6, 2**32 - 3
-# Every activation is combined with every normalization; together they cover nearly all pairs of the other options.
+# Each activation is combined with each normalization. The combinations cover nearly all pairs of the other options.
 COMBINATIONS = pytest.mark.parametrize(
     ("activation", "normalization", "hidden", "dropout", "n_outputs"),
     [
@@ -28,7 +28,7 @@ COMBINATIONS = pytest.mark.parametrize(
 
 def make_network(hidden=(4, 5), activation="relu", normalization=(), dropout=0.0, n_outputs=3, dtype=np.float64):
     made = Network((D, *hidden, n_outputs), activation, normalization=normalization, dropout=dropout, dtype=dtype)
-    # They are drawn in float64, so that networks of both dtypes have the same parameters.
+    # The parameters are sampled in float64, so that networks of both dtypes have the same parameters.
     made.parameters[:] = 0.7 * np.random.default_rng(0).normal(size=len(made.parameters))
     return made
 
@@ -51,7 +51,7 @@ def gradient_parts(made):
 
 
 def check_gradient(made, examples, rows, rtol, atol, batch=None):
-    """Compare loss and gradient with the naive implementation; return the weights of correct and of all rows."""
+    """Compare loss and gradient with the naive implementation. Return the weight of correct rows and of all rows."""
     loss, n_correct, total = made.compute_gradient(examples, rows, SEED)
     expected_loss, *expected = evaluate_naively(made, examples if batch is None else batch)
     assert loss == pytest.approx(expected_loss, rel=1e-12)

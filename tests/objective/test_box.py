@@ -35,7 +35,7 @@ def make_bounds(generator, shape, kind, size=1.0):
 
 
 def make_bounded(n, d, n_classes, columns, kind, offset=0.0, soft=False, seed=0, **options):
-    """Return an objective with a kind of bounds, chosen for scaled columns, and a generator."""
+    """Return an objective with bounds of a kind, and a random generator. Bounds are chosen in scaled coordinates."""
     generator = np.random.default_rng(seed)
     plain, _ = make_objective(n, d, n_classes, columns=columns, seed=seed, **options)
     scale = plain.coordinates.scale
@@ -47,7 +47,7 @@ def make_bounded(n, d, n_classes, columns, kind, offset=0.0, soft=False, seed=0,
 @pytest.mark.filterwarnings("ignore:(invalid value|divide by zero)")
 @pytest.mark.parametrize("has_offsets", [False, True])
 def test_the_lower_bound_is_below_the_dual_value_in_extended_precision(has_offsets):
-    # Each kind of bounds has one shape, and another one with offsets and soft labels.
+    # Each kind of bounds is tested with one shape, and with a different shape if there are offsets and soft labels.
     shapes, offset = (SHAPES[-1:] + SHAPES[:-1], 3.0) if has_offsets else (SHAPES, 0.0)
     for (kind, shape), (l1, l2) in product(zip(KINDS, shapes, strict=True), PENALTIES):
         for n, d, n_classes, columns, fit_intercept in (shape, (40, 5, 3, "plain", False)):
@@ -74,7 +74,7 @@ def test_the_lower_bound_is_below_the_dual_value_in_extended_precision(has_offse
 
 
 def test_the_smallest_subgradient_ignores_directions_out_of_the_bounds():
-    # One-sided derivatives of J for each coefficient.
+    # The expected values are one-sided derivatives of J for each coefficient.
     lower, upper = np.array([[-1.0, 0.5, 0.0, 0.2, -3.0]]), np.array([[1.0, 0.9, np.inf, 0.2, -2.0]])
     objective, _ = make_objective(30, 5, 2, l1=0.05, l2=0.1, bounds=(lower, upper))
     assert (objective.penalty.box.min_parameters[:, :-1] * objective.coordinates.scale == lower).all()

@@ -12,7 +12,7 @@ from scipy import sparse
 from fastlin.objective.duality import find_linearized_dual_value
 from fastlin.solvers.quadratic import HessianModel
 
-# l1 and l2 for columns with a standard deviation of order one.
+# l1 and l2 for columns whose standard deviations are of order one.
 L1_PENALTIES = [(0.05, 0.0), (0.05, 0.02), (1e-3, 0.5), (1e-3, 0.0)]
 # l1, l2, grouped, and the size of the offsets.
 PLAIN = [(0, 1e-6, False, 0), (0, 0.1, False, 0), (0.02, 0, False, 0), (1e-3, 0.05, True, 0), (0.01, 0, True, 0)]
@@ -34,7 +34,7 @@ SHAPES = [
 
 
 def exact_value_and_bound(objective, parameters):
-    """Return J and the dual objective at a feasible point, with coef within bounds, in extended precision."""
+    """Return J and the dual objective in extended precision. The coefficients must be within their bounds."""
     X, labels, weights = data_of(objective)
     scale, shift = objective.coordinates.scale.astype(np.longdouble), objective.coordinates.shift
     X, options, box = X.astype(np.longdouble) * scale + shift, penalty_of(objective), objective.penalty.box
@@ -52,7 +52,7 @@ def exact_value_and_bound(objective, parameters):
 
 
 def size_of_terms(objective, parameters):
-    """Return the mean over the rows of the magnitudes of the terms of all scores."""
+    """Return the sum of the magnitudes of the terms of all scores, averaged over the rows."""
     X, _, weights = data_of(objective)
     scaled, shift = X * objective.coordinates.scale, objective.coordinates.shift
     # Entries of sparse data are not centered.
@@ -184,7 +184,10 @@ def test_a_class_without_weight_has_a_lower_bound():
 
 
 def exact_linearized_dual_value(objective, point, step):
-    """Return the dual objective at the linearized probabilities, in extended precision, for L1 without an intercept."""
+    """Return the dual objective at the linearized probabilities, for an L1 penalty and no intercept.
+
+    The result has extended precision.
+    """
     X, labels, weights = data_of(objective)
     X = X.astype(np.longdouble) * objective.coordinates.scale + objective.coordinates.shift
     fractions = weights / weights.sum(dtype=np.longdouble)

@@ -12,7 +12,7 @@ from fastlin.objective.rounding import UNIT_ROUNDOFF
 
 
 def draw_offsets(kind, n, n_rows_coef, seed=0):
-    """Return offsets (n, n_rows_coef) drawn from a distribution."""
+    """Return offsets of shape (n, n_rows_coef), sampled from a distribution."""
     generator = np.random.default_rng(seed)
     shape = n, n_rows_coef
     match kind:
@@ -26,7 +26,7 @@ def draw_offsets(kind, n, n_rows_coef, seed=0):
 
 
 def find_minimum(objective):
-    """Return the reference's minimum of the mean loss over the intercepts."""
+    """Return the minimum of the mean loss over the intercepts, computed by the reference."""
     X, labels, weights = data_of(objective)
     options = {"weights": weights, "fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective)}
     return reference.minimum(np.zeros((len(X), 1)), labels, objective.rows.n_classes, 1.0, **options)[0]

@@ -16,7 +16,7 @@ from fastlin.solvers.solution import Solution
 
 
 def some_zeros(parameters, seed=0):
-    """Return the parameters with some zeros: two features are zero in all classes, others in some classes."""
+    """Return a copy of the parameters. Two features are zero in all classes, and others are zero in some classes."""
     parameters = parameters.copy()
     parameters[:, [1, 3]] = 0
     parameters[np.random.default_rng(seed).uniform(size=parameters.shape) < 0.3] = 0
@@ -123,7 +123,7 @@ def test_data_are_not_copied_and_may_be_read_only(are_writable):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert np.shares_memory(objective.matrix.X, X)
-    # Labels, weights and one array (K, n). All of them are smaller than X.
+    # Labels, weights and one array of shape (K, n) are allocated. Together, they are smaller than X.
     assert peak < 0.8 * X.nbytes
 
 

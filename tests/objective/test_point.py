@@ -38,7 +38,7 @@ def test_a_point_does_not_change_when_others_are_evaluated(n_classes, penalty):
 
 
 def list_accesses(point):
-    """Return the accesses that need the probabilities of a point."""
+    """Return functions that access the values of a point for which the point needs its probabilities."""
     product = lambda: point.hessian_product(point.parameters)  # noqa: E731
     return lambda: point.probabilities, lambda: list(point.curvatures()), product, point.hessian, point.hessian_of_loss
 
@@ -80,7 +80,7 @@ def test_a_point_without_a_buffer_optimizes_its_intercept_in_batches_of_rows(mon
         optimized = objective.at(parameters).optimize_intercept()
         np.testing.assert_allclose(optimized, expected, rtol=1e-9, atol=1e-11)
         assert objective.n_passes - before == pytest.approx(2)
-    # Without memory for the matrix there is no step.
+    # Without memory for the matrix, the intercept is not optimized.
     assert with_budget(objective, 0).at(parameters).optimize_intercept() is None
 
 

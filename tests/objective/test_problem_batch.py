@@ -14,7 +14,7 @@ from fastlin.objective.rounding import UNIT_ROUNDOFF
 
 
 def make_rows(X, *, fit_intercept=True, factors=None, l2=0.01, batch_size=16, offsets=None, n_classes=2):
-    """Return the SharedRows of X, and the scaled rows as a dense array in extended precision."""
+    """Return the `SharedRows` of X, and the scaled rows as a dense array in extended precision."""
     matrix = X if isinstance(X, TableMatrix) else as_matrix(X)
     factors = np.ones(matrix.shape[1]) if factors is None else factors
     coordinates = choose_coordinates(matrix.measure(), l2, factors, fit_intercept)
@@ -68,9 +68,10 @@ def fill_problem_batch(rows, problems):
 
 
 def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
-    """Return the loss, J, the gradient of J at parameters (m,), and the means of p_k p_l for pairs, in the dtype of X.
+    """Return the loss, J, the gradient of J, and the mean of p_k p_l for each pair of classes, in the dtype of X.
 
-    X (n, d + 1) has a column for the intercept, and `units` are those of SharedRows. J excludes any L1 penalty.
+    The parameters have shape (m,). X has shape (n, d + 1), with a column for the intercept. `units` are those of
+    `SharedRows`. J excludes any L1 penalty.
     """
     labels, l2, weights, *_ = problem
     K = len(parameters) // X.shape[1]
@@ -156,7 +157,7 @@ def test_results_do_not_depend_on_other_problems_or_threads(kind, n_classes):
 
 
 def find_certificates(seed, has_l1):
-    """Return a problem's certificates at points that approach the minimizer, after checking that they are valid."""
+    """Check the certificates of a problem at points that approach the minimizer, and return the certificates."""
     generator, reach = np.random.default_rng(seed), 1 if has_l1 else 2
     n, d = generator.integers(8 if has_l1 else 6, 40), generator.integers(1, 5)
     n_classes = 2 if has_l1 else (2, 2, 3, 5)[seed % 4]
@@ -184,7 +185,7 @@ def find_certificates(seed, has_l1):
         exact = parameters.astype(np.longdouble)
         value = evaluate_exactly(scaled, problem, exact, rows.units, offsets)[1]
         value += problem.l1 * np.sum(rows.thresholds * np.abs(exact))
-        # The rounding error of the two values of J in extended precision.
+        # This bounds the rounding error of the two values of J in extended precision.
         largest = np.max(np.abs(scaled) @ np.abs(exact.reshape(-1, d + 1)).T + np.abs(offsets))
         rounding = max(1e-18, 2 * np.finfo(np.longdouble).eps * (n * minimum + (d + 4) * largest))
         assert value - minimum <= bounds[-1] * (1 + 1e-12) + rounding, f"seed {seed}"

@@ -41,7 +41,7 @@ def test_class_features_are_float64_even_if_the_fit_is_in_float32(dtype):
         sample_weight, weights = (weights, weights) if weighted else (None, np.ones(2000))
         objectives = [objective_over(X, labels, n_classes, weights=sample_weight, l2=0.1) for _ in range(2)]
         for objective, precision in zip(objectives, (np.float32, np.float64), strict=True):
-            # Points in float32 do not provide the features. A point at zero in float64 does, which saves a pass.
+            # Points in float32 do not provide the features. A float64 point at zero provides them, which saves a pass.
             objective.at(objective.start(), precision).lower_bound()
             n_passes = objective.n_passes
             scaled = X.astype(np.longdouble) * objective.coordinates.scale + objective.coordinates.shift

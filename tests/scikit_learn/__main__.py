@@ -1,7 +1,7 @@
 """Run scikit-learn's own tests with fastlin: python -m tests.scikit_learn -n 2.
 
---patched runs them, and the tests of code that uses the same classes, with `fastlin.patch_sklearn`; --part N runs every
-N-th of them.
+With --patched, these tests and the tests of code that uses the same classes run with `fastlin.patch_sklearn`. --part N
+runs every N-th test.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """A pytest plugin that runs scikit-learn's unmodified test files with fastlin.
 
-fastlin's estimators replace scikit-learn's; with --patched scikit-learn's are patched. Each exception must fail, so the
-list holds no test that passes. With --patched fastlin must run nine tenths of the fits.
+fastlin's estimators replace scikit-learn's estimators. With --patched, scikit-learn's estimators are patched instead,
+and fastlin must run nine tenths of the fits. The tables below list the tests that must fail.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ LIBLINEAR = "a property of liblinear's C code"
 PRIVATE_FUNCTION = "it calls a private function of scikit-learn"
 PRIVATE_ATTRIBUTES = "it sets or calls private attributes of scikit-learn's class"
 EPOCHS = "n_iter_no_change=np.inf requests max_iter epochs, so fastlin does not warn"
-# Names of items without their modules, or of tests whose items all fail, and the reasons.
+# Names of test items without modules, or of tests with only failing items, and the reasons for the failures.
 EXCEPTIONS = {
     "test_check_solver_option": f"{BETTER}: every solver takes every penalty",
     **{
@@ -72,7 +72,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Deselect the items of other classes and, without the patch, of the array API; expect the exceptions to fail."""
+    """Deselect the items that cannot test fastlin, and expect the listed tests to fail."""
     is_patched = config.getoption("patched")
     selected = [item for item in items if _is_selected(item, is_patched)][:: config.getoption("part")]
     selected_set = set(selected)
@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def _is_selected(item, is_patched):
-    """Return whether an item can test fastlin; tests of regressors are kept, to check that they still run."""
+    """Return whether an item can test fastlin. Tests of regressors are included, to check that they still run."""
     if item.path.name == "test_metaestimators_metadata_routing.py":
         return "LogisticRegressionCV" in item.name
     if item.path.name == "test_common.py":
@@ -95,7 +95,7 @@ def _is_selected(item, is_patched):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
-    """Add the fits of a process of pytest-xdist."""
+    """Add the fits that a process of pytest-xdist has counted."""
     FITS.update(node.workeroutput.get("fits", {}))
 
 

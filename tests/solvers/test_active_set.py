@@ -13,7 +13,7 @@ THRESHOLDS = np.append(np.linspace(0.05, 0.4, SIZE - 1), 0.0)
 
 
 def make_model(grouped, standard_deviation):
-    """Return a Hessian of nearly equal columns, a penalty, parameters (some are zero), and slopes."""
+    """Return the Hessian of nearly equal columns, a penalty, parameters with some zeros, and slopes."""
     generator = np.random.default_rng(1)
     rows = 1 + standard_deviation * generator.normal(size=(60, K * SIZE))
     hessian = rows.T @ rows / 60
@@ -27,7 +27,7 @@ def make_model(grouped, standard_deviation):
 
 
 def value_of(hessian, penalty, slopes, change, parameters):
-    """Return the value of the model at parameters that differ by `change` from where the slopes were computed."""
+    """Return the value of the model. The slopes were computed at `parameters` minus `change`."""
     parameters = parameters.reshape(-1, len(penalty.thresholds))
     sizes = reference.sizes_of(parameters, penalty.group_lasso)
     return slopes @ change + 0.5 * change @ hessian @ change + np.sum(penalty.thresholds * sizes)
@@ -35,20 +35,20 @@ def value_of(hessian, penalty, slopes, change, parameters):
 
 @pytest.fixture(autouse=True)
 def no_call_overhead(monkeypatch):
-    """Allow small models as many steps for groups as large ones."""
+    """Allow small models to take as many group steps as large models."""
     monkeypatch.setattr(quadratic, "NUMPY_CALL_WORK", 0)
 
 
 @pytest.fixture
 def group_steps(monkeypatch):
-    """A list of the group steps that the solver takes."""
+    """Return a list to which the group steps of the solver are appended."""
     steps, take = [], quadratic._take_group_step
     monkeypatch.setattr(quadratic, "_take_group_step", lambda *arguments: steps.append(take(*arguments)) or steps[-1])
     return steps
 
 
 def minimize(hessian, penalty, start, slopes_at_start, rel=1e-8):
-    """Return parameters, slopes and decrease, after checking slopes and decrease against the model."""
+    """Return the minimizer, its slopes and the decrease. Check slopes and decrease against the model."""
     parameters, slopes = start.copy(), slopes_at_start.copy()
     decrease = quadratic.minimize_active(hessian, penalty, parameters, slopes)
     before, after = (value_of(hessian, penalty, slopes_at_start, end - start, end) for end in (start, parameters))

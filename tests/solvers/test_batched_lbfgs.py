@@ -19,7 +19,7 @@ TOL = 1e-6
 def solve(
     X, problems, *, fit_intercept=True, reference=None, order=None, offsets=None, curvature=1.0, n_rows_coef=1, **to
 ):
-    """Return {index: ProblemSolution} for problems that are solved in an order."""
+    """Solve the problems in an order. Return {index: ProblemSolution}."""
     matrix, factors = as_matrix(X), np.ones(X.shape[1])
     coordinates = choose_coordinates(matrix.measure(), 1e-4, factors, fit_intercept)
     rows = SharedRows(matrix, coordinates, factors, fit_intercept, 16, offsets, n_rows_coef)
@@ -77,7 +77,7 @@ def assert_near_alone(solution, X, problem, **choices):
 
 
 def draw_problems(X, n_problems, seed=0, is_weighted=False, l1_ratio=0.0):
-    """Return problems with different penalties and with labels, some of them rare, that depend on the columns."""
+    """Return problems with different penalties. The labels depend on the columns, and some labels are rare."""
     generator = np.random.default_rng(seed)
     n, d = X.shape
     problems = []

@@ -33,7 +33,7 @@ SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
 
 @pytest.fixture(params=[*SOLVERS, "auto by passes", "lbfgs with limited memory"])
 def solver(request, monkeypatch):
-    """Each solver's name; a variant disables methods for small problems to test the methods for large problems."""
+    """Return the name of each solver. The variants disable methods for small problems to test those for large ones."""
     if request.param == "auto by passes":
         monkeypatch.setattr(descent, "MAX_WORK_IN_CACHE", 0)
     if request.param == "lbfgs with limited memory":
@@ -161,7 +161,7 @@ def test_a_tol_of_zero_converges_at_the_rounding_limit(solver, n_classes, dtype)
 
 
 def test_steps_that_cancel_each_other_at_the_rounding_limit_stop(solver):
-    # Without the rule, one to three of these fits per method cycled until max_iter, on any processor.
+    # Without the stopping rule, one to three of these fits per method cycled until max_iter, on any processor.
     for seed in range(300):
         rng = np.random.default_rng(seed)
         n, d, n_classes = (int(rng.integers(*ends)) for ends in [(20, 300), (1, 6), (2, 4)])
@@ -339,7 +339,7 @@ def test_random_problems_have_a_vanishing_gradient_and_a_valid_certificate(shape
 
 @pytest.mark.parametrize("C", [1e2, 1e4, 1e6])
 def test_collinear_columns_with_a_weak_penalty_take_few_passes(C):
-    # Eight factors plus noise of 1e-3. If the rounding error of blocks hides the penalty, fits need many passes.
+    # X has eight factors plus noise of size 1e-3. If rounding errors of blocks hide the penalty, fits need many passes.
     generator = np.random.default_rng(0)
     factors = generator.normal(size=(1000, 8))
     X = factors @ generator.normal(size=(8, 200)) + 1e-3 * generator.normal(size=(1000, 200))

@@ -12,7 +12,7 @@ from fastlin.solvers.stopping import Stopping
 
 @pytest.fixture
 def fit(monkeypatch):
-    """A function that minimizes and returns the solution and the names of the preconditioners it built."""
+    """Return a function that returns a solution and the names of the preconditioners that were built for it."""
     built = []
     for name in ("diagonal", "shared_block", "class_blocks"):
         build = getattr(preconditioners, name)

@@ -20,7 +20,7 @@ def minimize(objective, tol=1e-10, max_iter=200, rule="suboptimality", on_iterat
 
 @pytest.fixture(params=[True, False], ids=["in the cache", "by passes"])
 def way(monkeypatch, request):
-    """Whether iterations run in the cache rather than through passes of the matrix."""
+    """Return whether iterations run in the cache. Otherwise, they run by passes of the matrix."""
     if not request.param:
         monkeypatch.setattr(descent, "MAX_WORK_IN_CACHE", 0)
     return request.param
@@ -50,7 +50,7 @@ def test_the_minimum_is_found_and_certified(way):
 
 
 def test_a_callback_does_not_change_the_results(way):
-    # A loose tol, at which fits are more accurate than tol, and a tight tol.
+    # Fits are more accurate than a loose tol. The last tol is tight.
     for seed, tol in (*product(range(20), (1e-3, 1e-4)), (4, 1e-10)):
         objective, _ = make_objective(50 + 7 * seed, 6, 2 + seed % 3, l2=1e-3)
         records = []
@@ -87,7 +87,10 @@ def test_only_the_intercept_of_a_start_is_optimized_and_a_start_out_of_range_rai
 
 
 def begin_square(start=(3.0, -2.0), matrix=((1.0, 0.0), (0.0, 4.0))):
-    """Return a Descent on J = (v1^2 + 4 v2^2) / 2 at a start with a matrix, and a function that evaluates the trial."""
+    """Return a `Descent` on J = (v1^2 + 4 v2^2) / 2, and a function that evaluates its trial step.
+
+    The descent starts at `start` with the approximate Hessian `matrix`.
+    """
     minimizer = quasi_newton.Descent.at(np.array([start]), 1.0, np.array([0.5, 0.5]), np.array([1.0, 0.0]), 1.0, 0.0)
 
     assert minimizer.state[0].n_trials == quasi_newton.NOT_STARTED
@@ -132,7 +135,7 @@ def test_a_new_matrix_drops_the_pairs_and_an_exact_one_takes_one_step():
 
 
 def reverse_direction(minimizer):
-    """Reverse the direction and the trial of a Descent."""
+    """Reverse the direction and the trial step of a `Descent`."""
     minimizer.row(quasi_newton.DIRECTION)[:] *= -1
     minimizer.row(quasi_newton.TRIAL)[:] = minimizer.row(quasi_newton.PARAMETERS) + minimizer.row(
         quasi_newton.DIRECTION
@@ -238,7 +241,7 @@ def test_small_fits_are_more_accurate_than_a_loose_tol_and_may_stop_at_max_iter(
     expected = minimum_of(objective)[0]
     closer = minimize(objective, tol=1e-3)
     assert closer.stop_reason == CONVERGED and closer.value <= expected * (1 + 1e-5)
-    # A fit that stops at max_iter before it reaches that accuracy is still within tol.
+    # If a fit stops at max_iter before it reaches that accuracy, its error is still within tol.
     n_enough = next(n for n, iteration in enumerate(closer.history, 1) if iteration.bound <= 1e-3 * iteration.objective)
     assert n_enough < closer.n_iter
     limited = minimize(objective, tol=1e-3, max_iter=n_enough)

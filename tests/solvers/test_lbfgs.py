@@ -23,7 +23,7 @@ def minimize(
 
 @pytest.fixture
 def points(monkeypatch):
-    """A list of the evaluated points, in order."""
+    """Return a list of the evaluated points, in order."""
     evaluated, at = [], Objective.at
 
     def record_evaluation(*arguments, **options):

@@ -13,7 +13,7 @@ ALL = ["diagonal", "shared_block", "class_blocks", "sampled_hessian"]
 
 
 def make_system(n, n_classes, l2=0.2, make_parameters=np.asarray):
-    """Return an objective, the point at the result of make_parameters, and a gradient."""
+    """Return an objective, its point at the result of `make_parameters`, and a random gradient."""
     objective, parameters = make_objective(n, 4, n_classes, l2=l2)
     gradient = np.random.default_rng(3).normal(size=parameters.shape)
     return objective, evaluate(objective, make_parameters(parameters)), gradient

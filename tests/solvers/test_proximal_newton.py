@@ -28,14 +28,14 @@ from fastlin.solvers.stopping import Stopping
 
 @pytest.fixture(params=["by hessian", "by columns"])
 def model(request, monkeypatch):
-    """The quadratic model of the steps, for any number of parameters."""
+    """Return the kind of quadratic model that steps use, for any number of parameters."""
     monkeypatch.setattr(proximal_newton, "SMALL_HESSIAN", 10**9 if request.param == "by hessian" else 0)
     return request.param
 
 
 @pytest.fixture
 def models(monkeypatch):
-    """A list of the quadratic models as they are built."""
+    """Return a list to which each new quadratic model is appended."""
     made, make_model = [], proximal_newton.make_model
     monkeypatch.setattr(
         proximal_newton, "make_model", lambda *arguments: made.append(make_model(*arguments)) or made[-1]
@@ -388,7 +388,7 @@ def make_sparse_objective(n, d, n_classes, n_entries, C, fit_intercept, l1_ratio
 
 
 def value_by_scipy(objective):
-    """Return J after SciPy's L-BFGS-B steps over the positive and negative parts of the coefficients."""
+    """Return the value of J that SciPy's L-BFGS-B finds over the positive and negative parts of the coefficients."""
     X, labels, _ = data_of(objective)
     K, d = objective.shape[0], objective.shape[1] - 1
     by_class, penalty = np.eye(max(2, K))[labels], objective.penalty
@@ -424,7 +424,7 @@ def assert_few_steps_certify_the_minimum(
     assert solution.n_iter <= n_steps
     assert solution.n_passes <= 10 * n_steps
     other = value_by_scipy(objective)
-    # J from the other solver is not lower than the minimum.
+    # The value of J from SciPy is not below the minimum.
     assert solution.value - solution.certificate <= other
     assert solution.value <= other + allowed_gap
     return solution.n_iter

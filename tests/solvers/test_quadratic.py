@@ -12,7 +12,7 @@ from fastlin.solvers import quadratic
 
 
 def make_start(objective, seed=3):
-    """Return the point at parameters (some are zero), with probabilities."""
+    """Return a point with probabilities. Some of its random parameters are zero."""
     generator = np.random.default_rng(seed)
     parameters = 0.3 * generator.normal(size=objective.shape)
     parameters[:, :-1][:, generator.uniform(size=objective.shape[1] - 1) < 0.5] = 0
@@ -22,7 +22,7 @@ def make_start(objective, seed=3):
 
 
 def violation(start, parameters, curvature_point=None):
-    """Return the largest entry of the minimum-norm subgradient of the model around a point."""
+    """Return the largest entry of the minimum-norm subgradient of the model around `start`, at the parameters."""
     step, penalty = parameters - start.parameters, start.objective.penalty
     hessian = (curvature_point or start).hessian_of_loss() + np.diag(np.tile(penalty.curvatures, len(parameters)))
     slopes = start.gradient + (hessian @ step.ravel()).reshape(step.shape)

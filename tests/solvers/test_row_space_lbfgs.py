@@ -43,7 +43,7 @@ def make_few_rows(n_classes, kind="dense", n=26, d=80, columns="plain", **option
 
 
 def make_vector(space):
-    """Return a random vector with scores; J is a function of centered parameters."""
+    """Return a random vector with its scores. The vector is centered, because J needs centered parameters."""
     multipliers, K = space.zeros()[0], space.objective.n_rows_coef
     multipliers[:-1, :K] = np.random.default_rng(0).normal(size=(len(multipliers) - 1, K)) / len(multipliers)
     multipliers[-1, :K] = np.linspace(-0.5, 0.6, K) * space.objective.fit_intercept
@@ -58,7 +58,7 @@ def minimize(objective, tol=1e-8, max_iter=1000, nearby=None):
 
 @pytest.fixture(params=product(KINDS, (2, 4), OPTIONS), ids=str)
 def objective(request):
-    """An objective for each kind of X, number of classes and options."""
+    """Return an objective for each kind of X, number of classes and options."""
     kind, n_classes, name = request.param
     return make_few_rows(n_classes, kind, **OPTIONS[name])
 

@@ -25,7 +25,7 @@ def find_minimum(objective):
 
 
 def find_point_with_gain(objective):
-    """Return the Point halfway from the null model to the minimum, where the improvement is less than half of J."""
+    """Return the `Point` halfway from the null model to the minimum. Its improvement is less than half of J."""
     return objective.at(0.5 * (find_minimum(objective)[1] + objective.start()))
 
 
@@ -83,7 +83,7 @@ def test_the_best_point_in_float64_is_the_solution():
 def test_rounding_counts_in_the_rule_unless_it_exceeds_the_allowed_gap():
     objective, _ = make_objective(60, 3, 3, l2=0.05)
     minimum, best = find_minimum(objective)
-    # Far above the gradient's rounding error but below that of J.
+    # The bound is far above the rounding error of the gradient but below that of J.
     point, bound = objective.at(best), 1e-17
     gain = objective.value_at_start() - point.value
     stopping = Stopping(objective, 2 * bound / gain, "suboptimality", 100)
@@ -240,7 +240,8 @@ def test_the_intercept_of_a_float32_point_is_optimized_in_float64(n_classes):
     n_passes = objective.n_passes
     # The optimized point's lower bound is valid for all points.
     assert max(stopping.observe_refined(point), stopping.observe(point)) <= 1e-4 * point.value
-    # Passes for the probabilities, for the optimized float32 point and, because it meets the criterion, in float64.
+    # The passes compute the probabilities, the optimized float32 point, and the same point in float64. The last pass is
+    # needed because the float32 point meets the criterion.
     assert objective.n_passes == n_passes + 3
     assert stopping.make_solution(MAX_ITER_REACHED).certificate <= 1e-4 * point.value
 

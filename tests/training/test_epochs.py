@@ -11,7 +11,7 @@ ROWS = 6
 
 
 class Script:
-    """A descent and its network with a scripted loss (or an infinite parameter) and score for each epoch."""
+    """A descent and its network with scripted losses and scores. The loss "inf" makes the parameters infinite."""
 
     def __init__(self, losses, scores=()):
         self.network, self.parameters, self.velocity = self, np.zeros(1), np.ones(1)
@@ -79,7 +79,7 @@ def test_training_stops_early_and_keeps_the_right_epoch(monitored, patience, tol
         assert [epoch.validation_loss for epoch in training.records] == [1 - score for score in scores[:n_epochs]]
 
 
-# The loss of an epoch is that of the parameters at its start.
+# The loss of an epoch is the loss at the parameters with which the epoch starts.
 @pytest.mark.parametrize(
     ("losses", "scores", "validated", "n_records", "best"),
     [
@@ -118,7 +118,7 @@ def test_orders_contain_the_selected_rows_and_incomplete_batches_are_dropped(
     script, selected = Script([1.0] * 20), np.arange(ROWS) if rows is None else rows
     batches = {"batch_size": batch_size, "shuffle": shuffle, "whole_batches": whole_batches}
     train(script, examples=make_examples(rows), max_epochs=20, **batches)
-    # Without an order, all examples are used in their own order.
+    # If the order is None, all examples are used in their own order.
     orders = [selected if order is None else order for order in script.orders]
     assert all(len(order) == n_rows == len(set(order) & set(selected)) for order in orders)
     if shuffle:

@@ -15,14 +15,14 @@ score_of = attrgetter("score")
 
 @dataclass(frozen=True)
 class Record:
-    """The first step of a stretch, and the score of its validation."""
+    """A record of some steps: the index of the first step, and the validation score."""
 
     first: int
     score: float | None
 
 
 class Script:
-    """A learner whose parameters are the steps it has taken; its validations return or raise the scripted scores."""
+    """A learner whose parameters are the list of its steps. A validation returns or raises the next scripted score."""
 
     def __init__(self, scores=(), diverges_at=None, diverges_at_end=False):
         self.taken, self.scores = [], list(scores)
@@ -52,7 +52,7 @@ class Script:
 
 
 def loss_of(record):
-    """Return the score of a record: minus its loss, from the losses 3, 1, 2, 4."""
+    """Return minus the loss of a record. The losses of the four records are 3, 1, 2 and 4."""
     return -[3, 1, 2, 4][record.first]
 
 
@@ -70,11 +70,12 @@ def assert_is(training, script, ended, n_records, n_kept):
 BEST, LOWEST_LOSS = BestCheckpoint(score_of), BestCheckpoint(loss_of, validates_at_start=True)
 SOON = {"patience": EarlyStopping(score_of, 1)}
 RISING, FALLING, REST = [0.1, 0.4, 0.4, 0.3], [0.3, 0.2, 0.1, 0.5, 0.6], [0.1, 0.5, 0.2]
-# Scores, steps, rules, how the training ends, the number of its records, and of those whose checkpoint is kept.
+# The script, the number of steps, the rules, how the training ends, the number of records, and the number of records
+# before the checkpoint that is kept.
 COURSES = [
     (Script(RISING), 4, {}, "limit", 4, 4),
     (Script(RISING), 4, {"best": BEST}, "limit", 4, 2),
-    # A score of the parameters at the start of a stretch has no effect here.
+    # A score of the parameters with which a record starts has no effect here.
     (Script(RISING), 4, {"best": LOWEST_LOSS}, "limit", 4, 4),
     (Script(), 0, SOON | {"best": BEST}, "limit", 0, 0),
     (Script(FALLING), 5, SOON, "patience", 3, 3),
@@ -83,7 +84,7 @@ COURSES = [
     (Script([0.3, None, 0.2, None, 0.1, None]), 6, SOON | {"best": BEST, "every": 2}, "patience", 5, 1),
     (Script(REST, diverges_at=3), 4, {}, "diverged", 3, 3),
     (Script(REST, diverges_at=3), 4, {"best": BEST}, "diverged", 3, 2),
-    # The stretch with the lowest loss started from the parameters after one step.
+    # The record with the lowest loss starts with the parameters after one step.
     (Script(diverges_at=3), 4, {"best": LOWEST_LOSS, "every": None}, "diverged", 3, 1),
     (Script(diverges_at=0), 4, {"best": BEST}, "diverged", 0, 0),
     (Script([0.1, DivergedError()]), 4, {}, "diverged", 1, 1),
@@ -110,7 +111,7 @@ def test_ctrl_c_at_any_line_leaves_a_consistent_checkpoint(rule):
     scores = [0.1, 0.9, 0.2]
 
     def train_until(last_line=np.inf):
-        """Return the script, its training or None, and the number of lines of the loop that were executed."""
+        """Return the script, its training or None, and the number of executed lines of the training loop."""
         script = Script(scores)
         rules = {"best": rule, "on_checkpoint": lambda training: None}
         return script, *run_until_line(lambda: run(script, 3, **rules), [loop.__file__], last_line)

@@ -1,4 +1,4 @@
-"""Steps and epochs of gradient descent on networks; the tests of the kernels cover the formulas of the steps."""
+"""Steps and epochs of gradient descent on networks. The tests of the kernels cover the formulas of the steps."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_a_restored_descent_repeats_the_same_steps(rule):
     assert not any(array.any() for array in descent.carried)
 
 
-# Batches that are normalized have about the same size, and more than one row.
+# Normalized batches have about the same size and more than one row.
 @pytest.mark.parametrize(
     ("normalization", "batch_size", "ordered", "is_subset", "sizes"),
     [
@@ -80,7 +80,7 @@ def test_a_restored_descent_repeats_the_same_steps(rule):
 def test_an_epoch_uses_all_batches(normalization, batch_size, ordered, is_subset, sizes):
     rows = np.random.default_rng(2).permutation(22)[:15] if is_subset else np.arange(22)
     order = np.random.default_rng(3).permutation(rows) if ordered else None
-    # An order may leave rows out.
+    # An order may omit rows.
     examples = make_examples(rows if is_subset and not ordered else None)
     descent, expected = (MomentumDescent(make_network(normalization=normalization), 0.9, True) for _ in range(2))
     actual = descent.run_epoch(examples, order, batch_size, 0.1, 0.7)

@@ -50,11 +50,11 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
     Parameters
     ----------
     n_validation : int, default=0
-        Number of training images to draw at random for validation. The images of both splits remain in order.
+        Number of training images that are selected at random for validation. Both splits keep the order of the images.
     seed : int, default=0
-        Seed of the random draw. With the same seed, a larger validation set contains every smaller one.
+        Seed of the random selection. With the same seed, a larger validation set contains every smaller one.
     folder : path or None
-        Only folder to search. If given, nothing is downloaded. None searches the default folders.
+        Folder to search instead of the default folders. If a folder is given, nothing is downloaded.
 
     Returns
     -------
@@ -123,10 +123,10 @@ def _unpack(path):
 
 
 def _read_jpegs(path):
-    """Return X_train, y_train, X_test, y_test from the JPEG copy, with files such as ``train/<class>/<nnnn>.jpg``.
+    """Return X_train, y_train, X_test, y_test from the JPEG copy, an archive of files ``train/<class>/<nnnn>.jpg``.
 
-    The copy preserves only the order within a class. Rows are sorted by number and then by class, so that the classes
-    are balanced in the first n rows.
+    The copy preserves only the order within each class. Rows are sorted by the number of the image and then by class,
+    so that the classes are balanced in the first n rows.
     """
     with needs("studies", "PIL.Image"):
         from PIL import Image
@@ -142,7 +142,7 @@ def _read_jpegs(path):
                     pixels = np.asarray(Image.open(io.BytesIO(archive.read(member)), formats=["JPEG"]))
                     if pixels.shape != (SIDE, SIDE, 3):
                         raise ValueError(f"its pixels have shape {pixels.shape}, not {(SIDE, SIDE, 3)}")
-                    # Color planes are stored one after another, as in the published batches.
+                    # Color channels are stored one after another, as in the published batches.
                     images[i, k] = pixels.transpose(2, 0, 1)
             arrays += [images.reshape(n * len(CLASS_NAMES), -1), np.tile(np.arange(len(CLASS_NAMES)), n)]
     return arrays

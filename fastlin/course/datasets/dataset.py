@@ -24,7 +24,7 @@ class Dataset:
     X_val, y_val : ndarray or None
         Images and labels for validation, or None without a validation split.
     class_names : tuple of str or None
-        Name of each class, in the order of the labels, or None if the labels are the only names.
+        Name of each class, in the order of the labels, or None if the classes have no names.
 
     Examples
     --------

@@ -34,12 +34,12 @@ def list_folders(folder: PathLike | None = None) -> list[Path]:
     Parameters
     ----------
     folder : path or None
-        Only folder to search. None means the folder in ``FASTLIN_DATA``, and then the cache folder.
+        Folder to search. None means the default folders: the folder in ``FASTLIN_DATA``, and then the cache folder.
 
     Returns
     -------
     list of Path
-        Folders to search. Only `folder` must exist.
+        Folders to search. The default folders need not exist.
 
     Raises
     ------
@@ -61,9 +61,9 @@ def list_folders(folder: PathLike | None = None) -> list[Path]:
 
 
 def download(address: str, md5: str, folder: PathLike | None, description: str) -> Path:
-    """Download a file to the cache folder with a progress bar, unless the user gave a folder; return its path.
+    """Download a file to the cache folder with a progress bar, and return its path.
 
-    If the file cannot be downloaded, raise a DatasetNotFoundError whose message starts with the description.
+    If the user gave a `folder` or the download fails, raise a DatasetNotFoundError that starts with `description`.
     """
     reason = "Nothing is downloaded if a folder is given."
     if folder is None:
@@ -85,7 +85,7 @@ def download(address: str, md5: str, folder: PathLike | None, description: str) 
 
 @contextmanager
 def report_damage(file: object) -> Iterator[None]:
-    """Convert every error to a ValueError with the name of the file; damaged archives raise many exception types."""
+    """Convert errors to a ValueError that names the file, because damaged archives raise exceptions of many types."""
     try:
         yield
     except (MemoryError, PermissionError):

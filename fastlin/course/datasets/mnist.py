@@ -16,9 +16,9 @@ MNIST_FILES = {
     "X_test": ("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea", (10000, 28, 28)),
     "y_test": ("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637", (10000,)),
 }
-# MD5 checksums of the published gzip files. Downloads are checked before decompression and stored compressed: pooch
-# would decompress to the final name, and Ctrl-C would leave an incomplete file. Other programs may have compressed the
-# files on disk, so these are checked with the checksums in MNIST_FILES.
+# MD5 checksums of the published gzip files. Downloads are checked before decompression and stored compressed. If pooch
+# decompressed them to the final name, Ctrl-C could leave an incomplete file. Files on disk may have been compressed by
+# other programs, so their content is checked with the checksums in MNIST_FILES.
 PUBLISHED_GZIP = {
     "X_train": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "y_train": "d53e105ee54ea40749a09fcbcd1e9432",
@@ -26,7 +26,7 @@ PUBLISHED_GZIP = {
     "y_test": "ec29112dd5afa0611ce80d1b7f02629c",
 }
 MNIST_ADDRESS = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-# The course and its studies use this number of training images, the first ones.
+# Number of training images that the course and its studies use. They are the first training images.
 COURSE_IMAGES = 20_000
 
 
@@ -41,7 +41,7 @@ def load_mnist(n_train: int = 60000, folder: Path | None = None) -> Dataset:
     n_train : int, default=60000
         Number of training images.
     folder : path or None
-        Only folder to search. If given, nothing is downloaded. None searches the default folders.
+        Folder to search instead of the default folders. If a folder is given, nothing is downloaded.
 
     Returns
     -------
@@ -99,7 +99,9 @@ def load() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def find_mnist(folders: Iterable[Path]) -> dict[str, Path | None]:
-    """Return the path of each MNIST array in the first folder that contains it, or None if no folder contains it.
+    """Return a dict from the name of each MNIST array to the path of its file, or to None if no folder contains it.
+
+    The first folder that contains a file determines the path of the file.
 
     Examples
     --------

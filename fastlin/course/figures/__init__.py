@@ -1,6 +1,6 @@
 """Figures of the studies: `draw` saves the figure of one study in a folder and returns its caption.
 
-Each figure has a function `draw_<study>`. Its title, caption and alternative text are in plots.toml.
+The function `draw_<study>` draws the figure of a study. Titles, captions and alternative texts are in plots.toml.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ class Plot(NamedTuple):
 
 
 def draw(study: str, results: Any, folder: Path) -> list[Plot]:
-    """Save the figure of a study's Results in a folder; return a list of its Plot, empty if there is no figure."""
+    """Save the figure of a study's Results in a folder. Return a list with its Plot, or [] if there is no figure."""
     if study not in DRAWINGS:
         return []
     with needs("studies", "matplotlib"):

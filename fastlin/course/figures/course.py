@@ -16,7 +16,7 @@ PAD = 0.06
 
 
 def draw_images(results: Any) -> Any:
-    """Draw the first images, each a row of pixels."""
+    """Draw the first images. Each image is a row of pixels in X."""
     figure = make_figure(width=11, height=1.9)
     show_images(results.series["images"], results.series["labels"], figure=figure)
     return figure
@@ -32,7 +32,7 @@ def draw_binary(results: Any) -> Any:
 
 
 def draw_early_stopping(results: Any) -> Any:
-    """Draw the losses until early stopping, unshuffled and shuffled, and a histogram of stopping epochs."""
+    """Draw the losses until early stopping for unshuffled and shuffled rows, and a histogram of stopping epochs."""
     figure, axes = open_figure(1, 3)
     for panel, name, title in ((axes[0], "in_order", "in order"), (axes[1], "shuffled", "shuffled, first seed")):
         trained = results.series[name]
@@ -61,7 +61,7 @@ def _draw_stops(axes, metrics, with_reports):
 
 
 def draw_shuffling(results: Any) -> Any:
-    """Draw validation accuracy and training loss, unshuffled and shuffled, without and with early stopping."""
+    """Draw validation accuracy and training loss for both row orders, without and with early stopping."""
     figure, axes = open_figure(2, 2)
     for (accuracy, loss), (case, series) in zip(axes, results.series.items(), strict=True):
         for (name, trained), color in zip(series.items(), (IN_ORDER, SHUFFLED), strict=True):
@@ -136,7 +136,7 @@ def draw_l2_norm(results: Any) -> Any:
 
 
 def _draw_losses(panel, results, trained, title):
-    """Draw the losses of a training run with a band per epoch. The y-axis shows all losses after the first epoch."""
+    """Draw the losses of a training run. The y-axis shows all losses after the first epoch and their bands."""
     # Means over less than one epoch would depend on the order of the batches.
     n = trained.steps_per_epoch
     _draw_histories(panel, results, trained, "loss", n)
@@ -154,7 +154,10 @@ def _draw_accuracies(panel, results, trained, title):
 
 
 def _draw_histories(panel, results, trained, measure, n_averaged=1):
-    """Draw a measure on the training images, averaged over n_averaged steps, and on the validation images, vs steps."""
+    """Draw a measure of the training images and of the validation images vs steps.
+
+    Values of the training images are averaged over `n_averaged` steps.
+    """
     label = "training (loss: mean of an epoch)"
     plot_history(trained.train[measure], label, n_averaged, axes=panel, color=TRAIN)
     plot_history(trained.val[measure], "validation", axes=panel, color=VALIDATION)

@@ -42,10 +42,10 @@ def draw_cifar10_two_layer(results: Any) -> Any:
 
 
 def draw_cifar10_search(results: Any) -> Any:
-    """Draw the validation accuracy of each draw vs its parameters, with one panel per parameter."""
+    """Draw the validation accuracies of the searched networks vs each parameter, with one panel per parameter."""
     records, names, optimum = results.series["records"], results.series["names"], results.series["optimum"]
     figure, axes = open_figure(2, 3, width=16)
-    # The marker of the reported optimum is hollow, so that it does not cover the best draw.
+    # The marker of the reported optimum is hollow, so that it does not cover the marker of the best draw.
     hollow = {"facecolors": "none", "edgecolors": COLORS[2], "linewidths": 2.5, "s": 110, "marker": "D"}
     points = (
         (records, {"color": COLORS[0], "alpha": 0.6, "label": "draw"}),

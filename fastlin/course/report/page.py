@@ -19,9 +19,10 @@ def write_page(
 ) -> None:
     """Write one self-contained HTML file atomically.
 
-    `entries` maps the name of a study to a dict of `data`, `parameters`, `metrics`, `seconds`, `earlier` (whether an
-    earlier run produced it) and `plots`, a list of dicts of `file`, `caption` and `alt`. `claims` contains the rows
-    that `evaluate_claims` returns. `failed` contains the names of studies.
+    `entries` maps the name of a study to a dict with the keys `data`, `parameters`, `metrics`, `seconds`, `earlier` and
+    `plots`. `earlier` is whether an earlier run produced the entry. `plots` is a list of dicts with the keys `file`,
+    `caption` and `alt`. `claims` is the list that `evaluate_claims` returns. `failed` contains the names of the studies
+    that failed.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

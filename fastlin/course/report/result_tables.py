@@ -19,7 +19,7 @@ class Table:
 
 
 def tabulate(metrics: dict[str, Any]) -> list[Table]:
-    """Return the Tables of a study's metrics. The first one contains all single values, if there are any.
+    """Return the Tables of a study's metrics. The first table contains all single values, if there are any.
 
     A dict of dicts becomes a table. Each other dict becomes a column, and dicts with the same keys form one table.
     """
@@ -58,7 +58,7 @@ def _label(name):
 
 
 def format_value(value: Any, digits: int = 4) -> str:
-    """Return a value as a string; floats have `digits` significant digits, but from 1000 two decimals."""
+    """Return a value as a string. Floats below 1000 have `digits` significant digits; larger ones have two decimals."""
     if isinstance(value, dict):
         return ", ".join(f"{_label(key)} {format_value(item)}" for key, item in value.items())
     if isinstance(value, list):

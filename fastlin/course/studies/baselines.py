@@ -1,9 +1,9 @@
 """Suboptimality vs fit time for each library, with the same rows and the same objective.
 
 Each point of a curve is a fit from scratch, and its time is the total time of this fit. A library must first reach the
-optimum on a small sample. This fit also loads and compiles its code. Each library runs in its own process, so a library
-that is too slow or crashes does not end the comparison. Finally, interleaved repetitions of the compared fits give
-confidence intervals.
+optimum on a small sample. This fit also loads and compiles the library's code. Each library runs in its own process, so
+a library that is too slow or crashes does not end the comparison. Finally, interleaved repetitions of the compared fits
+give confidence intervals.
 """
 
 import importlib.metadata
@@ -37,14 +37,14 @@ MAX_SAMPLE_SUBOPTIMALITY = 1e-4
 SAMPLE_ROWS = 300
 # A curve ends at the first point with at most this relative suboptimality, which is considered optimal.
 FLOOR = 1e-10
-# The tol of the fit in float64 whose objective is the optimum until a library finds a lower objective.
+# Tolerance of the float64 fit whose objective is the optimum unless a library finds a lower objective.
 REFERENCE_TOL = 1e-12
-# The seconds of a comparison by default, and of a comparison in which every library has many fits on MNIST.
+# Seconds of a comparison by default, and seconds that suffice for many fits of every library on MNIST.
 SECONDS, MANY_SECONDS = 60.0, 900.0
 # Fractions of a problem's seconds at which the loading of libraries, the curves and the repetitions must end.
 LOADING_END, CURVES_END, REPETITIONS_END = 0.5, 0.75, 0.95
 QUICK_ROWS = 1000
-# Seconds to wait after a fit on several threads, because OpenBLAS threads keep the cores busy for a while.
+# Seconds to wait after a fit on several threads, because idle OpenBLAS threads keep processor cores busy for a while.
 PAUSE = 0.1
 # Short fits are repeated until their total time reaches this number of seconds. Their time is the median.
 MIN_MEASURED_SECONDS = 0.03
@@ -54,7 +54,7 @@ FIT_ERRORS = CannotSolveError, ChildProcessError, TimeoutError
 SUBOPTIMALITIES = ("1e-2", "1e-4", "1e-6")
 # The relative suboptimality at which times are compared with the time of fastlin.
 COMPARED_SUBOPTIMALITY = "1e-4"
-# The column of the ratios of these times to the time of fastlin.
+# Header of the column with the ratios of these times to the time of fastlin.
 RATIO = "time / fastlin's"
 
 
@@ -75,8 +75,8 @@ def run(
     problems = make_problems(settings, dtype) if problems is None else problems
     packages = dict.fromkeys(LIBRARIES[name].package for name in names)
     with ExitStack() as stack:
-        # The processes must end before the files that they read are removed and, after an interrupt, before the threads
-        # that wait for the processes.
+        # The processes must end before the files that they read are removed. After an interrupt, they must also end
+        # before the threads that wait for them.
         folder = stack.enter_context(TemporaryDirectory())
         pool = stack.enter_context(ThreadPoolExecutor(count_threads()))
         processes = {package: stack.enter_context(closing(WorkerProcess())) for package in packages}
@@ -163,7 +163,7 @@ def make_problems(settings: Settings, dtype: str) -> list[tuple[Problem, Problem
 
 
 def _compare(problem, test, processes, pool, folder, settings, end):
-    """Return name, shape, optimum, points, and excluded, stopped and failed libraries of a problem, as plain values."""
+    """Compare the libraries on one problem until `end`, and return the results as a dict of plain values."""
     begin, sample = perf_counter(), take_sample(problem)
     loading_end, curves_end, repetitions_end = (
         begin + fraction * (end - begin) for fraction in (LOADING_END, CURVES_END, REPETITIONS_END)
@@ -217,9 +217,9 @@ def _compare(problem, test, processes, pool, folder, settings, end):
 
 
 def _find_excluded(pool, candidates, sample, end):
-    """Return a dict from each excluded candidate to the reason; raise an error if fastlin itself fails.
+    """Fit the sample with each candidate, and return a dict from each excluded candidate to the reason.
 
-    The libraries are loaded in parallel.
+    The libraries are loaded in parallel. If fastlin itself fails, raise an error.
     """
     groups: dict[Any, list[Any]] = {}
     for candidate in candidates:
@@ -245,10 +245,10 @@ def _find_excluded(pool, candidates, sample, end):
 
 
 def _repeat_interleaved(ours, candidates, end):
-    """Yield the name of each baseline and a summary of the ratios of its time to the time of fastlin in repetitions.
+    """Yield the name of each baseline and a summary of its time ratios to fastlin in interleaved repetitions.
 
-    In each repetition, every library runs its fastest fit that reaches COMPARED_SUBOPTIMALITY. If the time until
-    ``end`` is too short for an interval for every baseline, the slowest baselines are omitted.
+    In each repetition, every library runs its fastest fit that reaches COMPARED_SUBOPTIMALITY. If not all baselines can
+    be repeated until `end`, the slowest baselines are omitted.
     """
     compared = {
         candidate: point
@@ -304,7 +304,7 @@ class _Candidate:
         return model
 
     def _limit(self, seconds):
-        """Return the time limit of a call. It is None for fastlin, so that its curve always has at least one point."""
+        """Return the time limit of a call. There is none for fastlin, so that its curve has at least one point."""
         return None if self.name == "fastlin" else max(0.0, seconds)
 
     def try_sample(self, end):
@@ -317,7 +317,7 @@ class _Candidate:
             return error
 
     def has_next(self, level, optimum, budget):
-        """Return whether another effort remains that will probably not exceed the budget."""
+        """Return whether another effort is necessary and will probably not exceed the budget."""
         if level >= len(self.library.efforts) or self.stopped is not None or self.failed is not None:
             return False
         if not self.points:
@@ -346,11 +346,11 @@ class _Candidate:
         return 0.0 if self.name == "fastlin" or n_threads == 1 else PAUSE
 
     def estimate_cost(self, point):
-        """Return the approximate seconds of one repetition of a point."""
+        """Return the approximate seconds of one repetition of the fit at a point."""
         return max(point["seconds"], MIN_MEASURED_SECONDS) + self._find_pause(point["threads"])
 
     def measure_next(self, level, problem, test, n_repeats, budget):
-        """Measure the next effort with the faster number of threads; add the point, or record why the curve ends."""
+        """Measure an effort with each number of threads. Add the fastest fit, or record why the curve ends."""
         effort, trials, limits = self.library.efforts[level], [], []
         try:
             for i, n_threads in enumerate(self._threads):
@@ -378,9 +378,9 @@ class _Candidate:
 
 
 def take_sample(problem: Problem) -> Problem:
-    """Return a Problem with the first rows of each class. Its l2 is the mean square of the features.
+    """Return a Problem with the first rows of each class. Its `l2` is the mean square of the features.
 
-    With C = 1, the penalty may be too small a fraction of the objective to detect a wrong penalty.
+    With C = 1, a wrong penalty might change the objective too little to be detected.
     """
     n_each = max(SAMPLE_ROWS // problem.n_classes, 2)
     rows = np.concatenate([np.flatnonzero(problem.y == k)[:n_each] for k in range(problem.n_classes)])
@@ -396,7 +396,7 @@ def _load(path):
 
 
 def find_optimum(library: Library, path: str) -> float:
-    """Return the objective of a fit in float64 to the problem in a file, with a small tolerance."""
+    """Fit the problem in a file in float64 with a small tolerance, and return the objective."""
     problem = _load(path)
     in_float64 = replace(problem, X=problem.X.astype(np.float64, copy=False))
     return problem.objective(*library.solve(in_float64, REFERENCE_TOL))
@@ -405,9 +405,10 @@ def find_optimum(library: Library, path: str) -> float:
 def solve(
     library: Library, path: str, effort: float, n_threads: int, n_repeats: int, allowed: float
 ) -> tuple[list[float], tuple[FloatArray, ...]]:
-    """Return the seconds of fits and the model, with n_threads threads of BLAS, OpenMP and the library.
+    """Fit the problem in a file, and return the seconds of each fit and the model.
 
-    Short fits are repeated n_repeats times and for at least MIN_MEASURED_SECONDS, within half of the allowed seconds.
+    BLAS, OpenMP and the library use `n_threads` threads. A short fit is repeated until there are `n_repeats` fits and
+    they take MIN_MEASURED_SECONDS, unless another fit would exceed half of the `allowed` seconds.
     """
     problem, seconds = _load(path), []
     with timing.use_threads(n_threads):

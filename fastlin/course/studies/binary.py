@@ -1,7 +1,7 @@
 """Logistic regression for the digits 2 and 3: unshuffled, with early stopping, and shuffled.
 
-The measure called spikes is the standard deviation of successive differences of the validation accuracy or the training
-loss after the first epoch.
+The spikes of a history are the standard deviation of the differences between its successive values after the first
+epoch. The histories are those of the validation accuracy and of the training loss.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ LATE_EPOCHS = 10
 
 
 def study_binary(settings: Settings) -> Results:
-    """Train for 50 epochs (10 in a quick study); on MNIST also on randomly drawn images."""
+    """Train for 50 epochs (10 in a quick study). On MNIST, also train on random splits."""
     settings.notify("2 against 3")
     trained = course.train(settings, "binary", shuffle=False)
     X_train, Y_train, X_val, _ = course.load_images(settings.data, "binary", None)
@@ -36,7 +36,7 @@ def study_binary(settings: Settings) -> Results:
     }
     drawn = course.train_cases(settings, "binary", "random split", course.find_splits(settings), shuffle=False)
     if drawn:
-        # A random split has a fifth of the validation images, and this alone makes the spikes larger.
+        # A random split has only a fifth as many validation images, which makes the spikes larger.
         spikes = trained.measure_spikes(trained.val["accuracy"])
         by_split = {split: result.measure_spikes(result.val["accuracy"]) for split, result in drawn.items()}
         metrics |= {
@@ -49,7 +49,10 @@ def study_binary(settings: Settings) -> Results:
 
 
 def study_early_stopping(settings: Settings) -> Results:
-    """Train unshuffled, and shuffled with 20 seeds (4 in a quick study); on MNIST also on randomly drawn images."""
+    """Train with early stopping on unshuffled rows, and on rows shuffled with 20 seeds (4 in a quick study).
+
+    On MNIST, also train on random splits.
+    """
     settings.notify("in the order of the data")
     in_order = course.train(settings, "binary", shuffle=False, early_stopping=True)
     seeds = course.choose_seeds(settings, 4 if settings.quick else N_ORDERS)
@@ -78,7 +81,10 @@ def study_early_stopping(settings: Settings) -> Results:
 
 
 def study_shuffling(settings: Settings) -> Results:
-    """Train unshuffled and shuffled, with 10 seeds (3 if quick), and with early stopping with 20 seeds (4 if quick)."""
+    """Train on unshuffled rows, and on rows shuffled with 10 seeds (3 in a quick study).
+
+    Also train with early stopping, with 20 seeds (4 in a quick study).
+    """
     settings.notify("in order")
     in_order = course.train(settings, "binary", shuffle=False)
     seeds = course.choose_seeds(settings, 3 if settings.quick else 10)
@@ -132,7 +138,10 @@ def study_shuffling(settings: Settings) -> Results:
 
 
 def compare_rows(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Compare each measure of the first row, which is unshuffled, with the other rows; higher accuracies are better."""
+    """Compare each measure of the unshuffled order, the first row, with those of the shuffled orders.
+
+    For accuracies, higher is better. For other measures, lower is better.
+    """
     ordered, *shuffled = rows
     return {
         name: compare(value, [row[name] for row in shuffled], sign=-1 if "accuracy" in name else 1)
@@ -141,9 +150,9 @@ def compare_rows(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def compare(in_order: float | None, shuffled: list[float | None], sign: int = 1) -> dict[str, Any]:
-    """Return an unshuffled measure, its median over shuffled orders, and the numbers of better and worse orders.
+    """Return a measure without shuffling, its median over shuffled orders, and the numbers of better and worse orders.
 
-    Lower is better if sign is 1, higher if sign is -1. None means that a measure was not reached, and is the
+    Lower is better if `sign` is 1, and higher is better if `sign` is -1. None, for a loss that was not reached, is the
     worst value.
     """
     reference, *values = (np.inf if value is None else sign * value for value in (in_order, *shuffled))
@@ -158,13 +167,13 @@ def compare(in_order: float | None, shuffled: list[float | None], sign: int = 1)
 
 
 def measure_spikes(trained: course.Trained, n_steps: float = np.inf) -> dict[str, float]:
-    """Return the spikes of a training run over the first n_steps steps, by default all steps."""
+    """Return the spikes of a training run in its first `n_steps` steps, by default in all steps."""
     histories = {"accuracy_spikes": trained.val["accuracy"], "loss_spikes": trained.train["loss"]}
     return {name: trained.measure_spikes(history, n_steps) for name, history in histories.items()}
 
 
 def measure_speed(trained: course.Trained, protocol: Mapping[str, Any]) -> dict[str, int | None]:
-    """Return the number of steps until each loss of the protocol is reached."""
+    """Return the steps at which the validation loss reaches one loss of `protocol` and last exceeds the other."""
     losses = trained.val["loss"]
     steps, means = course.average(losses)
     averaged = dict(zip(steps.tolist(), means, strict=True))

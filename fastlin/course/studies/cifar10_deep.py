@@ -16,7 +16,7 @@ from fastlin.course.studies.settings import SETTINGS, Results, Settings
 
 N_COMPONENTS = 300
 DEPTHS, QUICK_DEPTHS = tuple(range(2, 11)), (2, 4, 10)
-# With more than three hidden layers, networks with normal initial weights are no better than a random guess.
+# Numbers of hidden layers with which networks from normal initial weights are better than a random guess.
 LOW_DEPTHS = 2, 3
 N_DRAWS = 3
 # The smallest and the largest number of units of a hidden layer.
@@ -25,8 +25,8 @@ N_TEMPLATE_VALIDATION = 1_000
 # Kinds of network inputs.
 COMPONENTS, CENTERED_PIXELS, PIXELS, TEMPLATE_PIXELS = "components", "centered pixels", "pixels", "pixels from −1 to 1"
 PLAIN, INPUT, DROPOUT = "plain", "batch norm of the input", "dropout"
-# According to the report, networks with more hidden layers than this are no better than a random guess. A guess among
-# ten classes has an accuracy of .10, up to .12 in the best epoch; a network that learns reaches .3.
+# According to the report, networks with more hidden layers than this are no better than a random guess. A guess
+# among ten classes has an accuracy of 0.1, or at most 0.12 in the best epoch. A network that learns reaches 0.3.
 MAX_LEARNING_DEPTH, MAX_GUESS_ACCURACY, MIN_LEARNED_ACCURACY = 3, 0.12, 0.3
 
 
@@ -48,7 +48,7 @@ VARIANTS = {name: _make_variant(**row) for name, row in SETTINGS["variants"].ite
 
 
 def study_cifar10_deep(settings: Settings) -> Results:
-    """Train each variant with its depths and three draws of units; a quick study has fewer depths and one draw."""
+    """Train each variant at its depths with three draws of units. A quick study uses fewer depths and one draw."""
     settings.notify("images")
     # The cache cannot store all kinds of images, so the components are computed before the pixels.
     n_images, n_components = networks.prepare(settings.data, N_COMPONENTS, settings.quick).X_train.shape
@@ -146,6 +146,6 @@ def _find_best_beyond(row):
 
 
 def draw_units(seed: int, depth: int, draw: int) -> tuple[int, ...]:
-    """Return a draw of the numbers of units of the hidden layers. It does not depend on the variant."""
+    """Return a random number of units for each hidden layer. The numbers do not depend on the variant."""
     units = np.random.default_rng([seed, depth, draw]).integers(UNITS[0], UNITS[1] + 1, depth)
     return tuple(int(unit) for unit in units)

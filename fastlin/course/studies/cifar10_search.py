@@ -1,8 +1,8 @@
 """Random search over the report's ranges for its two-layer network, compared with the reported optimum.
 
 The report does not state the steps of its discrete distributions, so the learning rate is drawn uniformly from its
-range, and the regularization on a log scale. Draws are trained in parallel and stored, so an interrupted search can be
-resumed.
+range, and the regularization log-uniformly. The networks are trained in parallel and their records are stored, so an
+interrupted search can be resumed.
 """
 
 import contextlib
@@ -35,12 +35,12 @@ SPACE = {
 REPORT_ROWS = 44_000
 FILE = "cifar10_search.jsonl"
 N_BEST = 5
-# The key of the reported optimum, which is also trained. The keys of draws are numbers.
+# The key of the network with the reported optimum, which is also trained. The keys of random networks are numbers.
 OPTIMUM = "report"
 
 
 def study_cifar10_search(settings: Settings) -> Results:
-    """Train a network for each draw that is not stored. A quick study uses fewer images and 5 % of the epochs."""
+    """Train the networks without stored records. A quick study uses fewer images and 5 % of the epochs."""
     settings.notify("principal components")
     images = prepare(settings.data, N_COMPONENTS, settings.quick)
     draws: dict[int | str, dict[str, Any]] = dict(enumerate(draw(settings.draws, settings.seed)))
@@ -98,14 +98,14 @@ def study_cifar10_search(settings: Settings) -> Results:
 
 
 def draw(n_draws: int, seed: int) -> list[dict[str, Any]]:
-    """Return the parameters of each draw. The first draws do not depend on the number of draws."""
+    """Return random parameters of `n_draws` networks. A larger number only appends parameters."""
     draws = ParameterSampler(SPACE, n_draws, random_state=seed)
     # JSON cannot store NumPy numbers.
     return [{name: np.asarray(value).item() for name, value in parameters.items()} for parameters in draws]
 
 
 def make_recipe(parameters: Mapping[str, Any], n_rows: int, quick: bool) -> Recipe:
-    """Return the recipe of a draw."""
+    """Return the recipe of a network with the given parameters."""
     batch_size = max(1, round(parameters["batch_size"] * n_rows / REPORT_ROWS))
     epochs = round(parameters["epochs"] * (QUICK_FRACTION if quick else 1))
     values = {**parameters, "hidden": (parameters["hidden"],), "batch_size": batch_size, "epochs": epochs}
@@ -113,7 +113,7 @@ def make_recipe(parameters: Mapping[str, Any], n_rows: int, quick: bool) -> Reci
 
 
 def read_records(path: Path, marks: Mapping[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
-    """Return a dict of the stored records by their key in marks; skip records of other searches and damaged lines."""
+    """Return a dict from keys of `marks` to stored records; skip records of other searches and damaged lines."""
     if not path.exists():
         return {}
     records = {}
@@ -126,7 +126,7 @@ def read_records(path: Path, marks: Mapping[int | str, dict[str, Any]]) -> dict[
 
 
 def _agree(stored, expected):
-    """Return whether a record has the expected values; the last digits of floats depend on the processor."""
+    """Return whether a record has the expected values. The last digits of floats may differ between processors."""
     if isinstance(expected, dict):
         return all(_agree(stored[name], value) for name, value in expected.items())
     return math.isclose(stored, expected, rel_tol=1e-9) if isinstance(expected, float) else stored == expected

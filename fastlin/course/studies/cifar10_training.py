@@ -22,7 +22,7 @@ from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network, initialize
 from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Training, train_by_epochs
 
-# Two full batches of 22,000 images, the report's batch size, remain for training.
+# Number of validation images. Two full batches of the report's size, 22,000 images, remain for training.
 N_VALIDATION = 6_000
 # If a data set has no validation images, such as the digits, this fraction of the training images is used instead.
 VALIDATION_FRACTION = 0.2
@@ -33,10 +33,10 @@ INPUTS = "X_train", "X_val", "X_test"
 
 @dataclass(frozen=True, eq=False)
 class Images(Dataset):
-    """Training, validation and test images (n, pixels or components), float32, in units of a pixel value (0 to 255).
+    """Training, validation and test images as float32 arrays with one image per row.
 
-    `scale` changes the unit. The features are either pixels, optionally centered by their training means, or principal
-    components.
+    The features are either pixels, optionally centered by their training means, or principal components. They have the
+    unit of pixels with values from 0 to 255, unless `scale` changed it.
     """
 
     pixel_deviation: float = 1.0  # square root of the mean variance of the training pixels
@@ -48,7 +48,7 @@ class Images(Dataset):
         return {"train": (self.X_train, self.y_train), "validation": (self.X_val, self.y_val), "test": test}
 
     def scale(self, unit: float) -> Images:
-        """Return the images in another unit, where `unit` is its size in pixel values."""
+        """Return the images in another unit. `unit` is the size of the new unit in the current one."""
         factor = np.float32(1 / unit)
         scaled: dict[str, Any] = {name: getattr(self, name) * factor for name in INPUTS}
         return replace(self, **scaled, pixel_deviation=self.pixel_deviation / unit)
@@ -56,7 +56,7 @@ class Images(Dataset):
 
 @lru_cache(maxsize=2)
 def prepare(data: Dataset, n_components: int | None, quick: bool, centered: bool = True) -> Images:
-    """Return the Images of a Dataset as principal components, or as pixels if n_components is None.
+    """Return the Images of a Dataset as principal components, or as pixels if `n_components` is None.
 
     If there are no validation images, the last training images are used. A quick study uses QUICK_ROWS images of each
     split.
@@ -83,7 +83,10 @@ def prepare(data: Dataset, n_components: int | None, quick: bool, centered: bool
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a network and its training; `initialize` uses `init` and `scale`, `Network` uses `normalization`."""
+    """Settings of a network and its training.
+
+    `initialize` uses `init` and `scale`. `Network` uses `hidden`, `normalization` and `dropout`.
+    """
 
     hidden: tuple
     epochs: int
@@ -103,7 +106,7 @@ class Recipe:
 
 
 def read_recipe(name: str, **changes: Any) -> Recipe:
-    """Return a recipe from settings.toml with changes."""
+    """Return a recipe from settings.toml with the given changes."""
     settings = {**SETTINGS["networks"][name], **changes}
     values: dict[str, Any] = {key: tuple(x) if isinstance(x, list) else x for key, x in settings.items()}
     return Recipe(**values)
@@ -114,15 +117,18 @@ class Trained:
     """A network trained with a recipe."""
 
     training: Training
-    # The accuracy on each split, in the epoch with the best validation accuracy, or with the initial parameters if the
-    # first epoch diverged.
+    # The accuracy on each split. The parameters are those of the epoch with the best validation accuracy, or the
+    # initial parameters if the first epoch diverged.
     accuracies: dict
     penalties: list  # reg ||W||^2 after each epoch
     seconds: float
 
 
 def run_recipes(images: Images, cases: Mapping[Any, tuple[Recipe, int]]) -> Iterator[tuple[Any, Trained]]:
-    """Train a network for each recipe and seed in parallel; yield key and Trained when a training run completes."""
+    """Train networks in parallel; yield the key of each network and its Trained when the training run completes.
+
+    `cases` maps the key of a network to its recipe and seed.
+    """
     run = Parallel(n_jobs=count_threads(), return_as="generator_unordered")
     with warnings.catch_warnings():
         # After Ctrl-C joblib warns about the number of unfinished training runs.
@@ -132,7 +138,7 @@ def run_recipes(images: Images, cases: Mapping[Any, tuple[Recipe, int]]) -> Iter
 
 def _run_recipe(key, images, recipe, seed):
     if parent_process() is not None:
-        # Ctrl-C in a terminal reaches every process. The main process ends the others, which must print no tracebacks.
+        # Ctrl-C in a terminal reaches every process. The main process ends this one, which must print no traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return key, train(images, recipe, seed)
 

@@ -1,4 +1,4 @@
-"""The report's two-layer network on CIFAR-10: two interpretations, `TwoLayerNet` itself, and better settings."""
+"""The report's two-layer network on CIFAR-10, with two interpretations of its settings and with better settings."""
 
 from dataclasses import replace
 from time import perf_counter
@@ -16,16 +16,16 @@ REPORT, OWN = read_recipe("report"), read_recipe("own")
 REPORTED = {"train": 0.555, "validation": 0.491, "test": 0.527}
 # The fraction of the epochs in a quick study.
 QUICK_FRACTION = 0.05
-# Principal components and momentum are compared over the first epochs, in which the training runs differ most.
+# Inputs and momentum values are compared over the first epochs, in which the training runs differ most.
 N_COMPARED = 100
 
 
 def study_cifar10_two_layer(settings: Settings) -> Results:
-    """Train with each interpretation, `TwoLayerNet` and fastlin's own recipe; a quick study uses 5 % of the epochs."""
+    """Train each interpretation, `TwoLayerNet` and fastlin's recipe. A quick study uses 5 % of the epochs."""
     settings.notify("principal components")
     images = prepare(settings.data, N_COMPONENTS, settings.quick)
     runs = make_runs(images, settings.quick)
-    # The report's settings, with the batch size limited by the number of rows.
+    # These are the report's settings, with a batch size of at most half the rows.
     report, _ = next(iter(runs.values()))
     settings.notify("TwoLayerNet", 0.0)
     by_class = train_two_layer_net(images, report, settings.seed)
@@ -62,7 +62,7 @@ def make_runs(images: Images, quick: bool) -> dict[str, tuple[Recipe, Images]]:
     n_rows = len(images.y_train)
     report = replace(REPORT, batch_size=min(REPORT.batch_size, n_rows // 2))
     steps = n_rows // report.batch_size
-    # Each update is treated as an epoch, also by the learning rate decay.
+    # Each update counts as an epoch, and the learning rate decays after each update.
     by_update = replace(report, epochs=report.epochs // steps, decay=report.decay**steps)
     runs = {
         "pixels 0–255, 1,100 epochs": (report, images),
@@ -88,7 +88,7 @@ def _measure(trained):
 
 
 def train_two_layer_net(images: Images, recipe: Recipe, seed: int) -> dict[str, Any]:
-    """Train `TwoLayerNet` with the report's recipe; return the same measures as for other training runs.
+    """Train `TwoLayerNet` with the report's recipe; return the same measures as for the other networks.
 
     As in the homework, the accuracies are computed with the last parameters. An epoch consists of N // batch_size drawn
     batches.
@@ -127,7 +127,7 @@ def train_two_layer_net(images: Images, recipe: Recipe, seed: int) -> dict[str, 
 
 
 def compare_settings(settings: Settings, images: Images, report: Recipe) -> dict[str, Any]:
-    """Train for some epochs with the report's settings, without momentum, and on pixels; return the results."""
+    """Train with the report's settings, without momentum, and on pixels, for a few epochs each; return the results."""
     recipe = replace(report, epochs=5 if settings.quick else N_COMPARED)
     cases = {
         "the report's settings": (images, recipe),

@@ -1,4 +1,4 @@
-"""Evaluation of the claims in claims.toml, which five reports state: a measurement and a verdict for each claim."""
+"""Evaluates the claims of five reports, which claims.toml lists, with a measurement and a verdict for each claim."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -6,23 +6,23 @@ from typing import Any
 from fastlin.course.studies.comparators import COMPARATORS
 from fastlin.course.texts import DATA_NAMES, fill_in, find, read_toml
 
-# Values that replace a verdict if there is no measurement, or if the measurement is too short.
+# Values that replace a verdict if there is no measurement, or if the study was too short.
 NEEDS_MNIST, NEEDS_CIFAR10, NEEDS_WHOLE, NOT_RUN = "needs MNIST", "needs CIFAR-10", "needs a whole run", "not run"
 NEEDS_DATA = {"mnist": NEEDS_MNIST, "cifar10": NEEDS_CIFAR10}
 HOMEWORK = "H"
 # A dash represents a missing value.
 DEFAULTS = {"assumed": "–", "reported": "–"}
 CLAIMS: list[dict[str, Any]] = [
-    # A claim can only be evaluated on the data of its reports, unless its entry contains "any".
+    # A claim can only be evaluated on the data of its reports, unless `on` is "any" in its entry.
     DEFAULTS | {"on": "cifar10" if claim["reports"] == HOMEWORK else "mnist"} | claim
     for claim in read_toml("studies", "claims.toml")["claims"]
 ]
-# The columns of a row that are copied from claims.toml.
+# The values of a row that are copied from claims.toml.
 COPIED = ("reports", "task", "study", "says", "assumed", "how", "reported", "tolerance")
 
 
 def evaluate_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] = ()) -> list[dict[str, str]]:
-    """Return a row of plain values for each claim: its entry in claims.toml, `data`, `here`, `verdict` and `because`.
+    """Return a dict for each claim: values from its entry in claims.toml, `data`, `here`, `verdict` and `because`.
 
     `entries` maps the name of a study to its `data`, `parameters` and `metrics`. Failed studies have no entry.
     """

@@ -1,4 +1,4 @@
-"""The comparators of the claims: each maps the metrics of a study and the arguments in claims.toml to a verdict.
+"""Comparators of claims. Each maps the metrics of a study and its arguments in claims.toml to a verdict.
 
 String arguments are paths of metrics, such as "by_lambda/1/roughness".
 """
@@ -41,7 +41,10 @@ def within(metrics: Metrics, *, values: Sequence[Number], of: Sequence[Number], 
 
 
 def between(metrics: Metrics, *, values: Sequence[Number], lowest: float, highest: float) -> str:
-    """Confirm if all values are in [lowest, highest], contradict if none are; otherwise the setting decides."""
+    """Confirm if all values are in [lowest, highest], contradict if none is.
+
+    Otherwise, the verdict is "depends on the setting".
+    """
     inside = [lowest <= value <= highest for value in _read(metrics, values)]
     return CONFIRMED if all(inside) else DEPENDS_ON_THE_SETTING if any(inside) else CONTRADICTED
 
@@ -56,7 +59,10 @@ def fraction(
     min_number: int = 1,
     otherwise: str = NOT_CONFIRMED,
 ) -> str:
-    """Confirm if part / of >= confirmed_from, contradict if it is <= contradicted_to; `of` must reach min_number."""
+    """Confirm if `part` / `of` is at least `confirmed_from`, contradict if it is at most `contradicted_to`.
+
+    If `of` is less than `min_number`, the claim is not confirmed. In all other cases, the verdict is `otherwise`.
+    """
     counted, number = _read(metrics, (part, of))
     if number < min_number:
         return NOT_CONFIRMED
@@ -65,7 +71,10 @@ def fraction(
 
 
 def measures(metrics: Metrics, *, rows: str) -> str:
-    """Combine several measures: one (dis)agrees if a fraction MIN_AGREEMENT of its orders is better (worse)."""
+    """Confirm if all measures agree with the claim. If only some agree, the verdict is "depends on the measure".
+
+    A measure agrees (disagrees) if at least the fraction MIN_AGREEMENT of the shuffled orders is better (worse).
+    """
     measured = find(metrics, rows).values()
     agree = [row["better"] >= MIN_AGREEMENT * row["of"] for row in measured]
     disagree = [row["worse"] >= MIN_AGREEMENT * row["of"] for row in measured]
@@ -77,7 +86,10 @@ def measures(metrics: Metrics, *, rows: str) -> str:
 
 
 def falls(metrics: Metrics, *, values: str) -> str:
-    """Confirm if a quantity, listed from the strongest penalty to none, decreases as the penalty increases."""
+    """Confirm if a quantity decreases as the penalty increases.
+
+    The path `values` leads to the values of the quantity, from the strongest penalty to no penalty.
+    """
     rises = [weak - strong for strong, weak in itertools.pairwise(find(metrics, values).values())]
     # A diverged training run gives NaN, which is neither an increase nor a decrease.
     if any(rise > 0 for rise in rises) and all(rise >= 0 for rise in rises):
@@ -86,14 +98,17 @@ def falls(metrics: Metrics, *, values: str) -> str:
 
 
 def significant(metrics: Metrics, *, value: str, error: str, of: str) -> str:
-    """Confirm if the 95 % interval of a mean gain (Student's t, `of` seeds) is above 0, contradict if it is below."""
+    """Confirm if the 95 % confidence interval of a mean gain is above 0, contradict if it is below 0.
+
+    The interval is that of Student's t distribution for `of` seeds.
+    """
     gain, standard_error, n_seeds = _read(metrics, (value, error, of))
     half_width = float(stats.t.ppf(0.975, n_seeds - 1)) * standard_error
     return CONFIRMED if gain > half_width else CONTRADICTED if gain < -half_width else NOT_CONFIRMED
 
 
 def plateau(metrics: Metrics, *, before: str, after: str, training: str) -> str:
-    """Confirm if the validation accuracy has no significant slope after a step while the training accuracy increases.
+    """Confirm if the training accuracy increases significantly after a step but the validation accuracy does not.
 
     The verdict is "shows signs" if the later validation slope is significantly smaller than both the earlier validation
     slope and the training slope.
@@ -113,7 +128,10 @@ def _exceeds(slope, other):
 
 
 def overfits(metrics: Metrics, *, rise: str, by: float, gap: str, growth: str, error: str) -> str:
-    """Confirm if the validation loss increases by a fraction `by` over its minimum; a growing gap only shows signs."""
+    """Confirm if the validation loss rises above its minimum by at least the fraction `by`.
+
+    If only a positive gap grows significantly, the verdict is "shows signs".
+    """
     relative_rise, width, change, standard_error = _read(metrics, (rise, gap, growth, error))
     if relative_rise >= by:
         return CONFIRMED

@@ -1,4 +1,4 @@
-"""Training in the course's studies: settings for each data set, data, and trained models."""
+"""Training in the course's studies: training settings, images and trained models for each data set."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ PATIENCE = 10
 VALIDATIONS = 5
 # Maximum number of epochs of a training run with early stopping.
 MAX_EPOCHS = 500
-# Numbers of training and validation images that report B draws at random from MNIST. The course's code uses the first
-# seed. The other seeds show how much a result depends on the draw.
+# Numbers of training and validation images in the random splits of MNIST that report B uses. The course's code uses the
+# first seed. The other seeds show how much a result depends on the split.
 RANDOM_SPLIT = 18_000, 2_000
 SPLIT_SEEDS = 0, 1, 2
 
@@ -70,7 +70,10 @@ def choose_seeds(settings: Settings, n_seeds: int) -> list[int]:
 
 
 def find_splits(settings: Settings) -> dict[str, dict[str, int]]:
-    """Return the random splits as cases of `train_cases`: none without all of MNIST, and one if quick."""
+    """Return the random splits as cases of `train_cases`.
+
+    There are no cases without the whole of MNIST, and there is one case in a quick study.
+    """
     if settings.data.name != "mnist" or len(settings.data.X_train) != datasets.MNIST_FILES["X_train"][2][0]:
         return {}
     return {str(split): {"split": split} for split in SPLIT_SEEDS[: 1 if settings.quick else None]}
@@ -96,7 +99,7 @@ class Trained:
         return self.n_steps_run / self.steps_per_epoch
 
     def after_first_epoch(self, history: Mapping[int, float], end: float = np.inf) -> FloatArray:
-        """Return a history's values after the first epoch, in which losses drop steeply, and before step `end`."""
+        """Return the values of a history after the first epoch, in which losses drop steeply, and before step `end`."""
         return np.array([value for step, value in history.items() if self.steps_per_epoch <= step < end])
 
     def measure_spikes(self, history: Mapping[int, float], end: float = np.inf) -> float:
@@ -118,9 +121,9 @@ def train(
 ) -> Trained:
     """Return the Trained model of a task, cached for all studies.
 
-    With early_stopping, the training run has the patience PATIENCE and at most MAX_EPOCHS epochs. For ten digits, the
-    penalty is the penalty of `SoftmaxModel`. The learning rate is the rate for λ = rate_of, by default for the model's
-    λ. `seed` is the seed for shuffling the rows, and `split` has the same meaning as in `load_images`.
+    With `early_stopping`, the training run has the patience PATIENCE and at most MAX_EPOCHS epochs. For ten digits,
+    `l2_reg_lambda` and `half` define the penalty of `SoftmaxModel`. The learning rate is the one for λ = `rate_of`. By
+    default, `rate_of` is the model's λ. `seed` is the seed for shuffling the rows, and `split` is as in `load_images`.
     """
     protocol = find_protocol(settings)
     weight = rate_of if rate_of is not None else l2_reg_lambda / 2 if half else l2_reg_lambda
@@ -152,9 +155,11 @@ def _train(data, task, split, seed, l2_reg_lambda, half, batch_size, learning_ra
 def train_cases(
     settings: Settings, task: Task, label: str, cases: Mapping[str, dict[str, Any]], **options: Any
 ) -> dict[str, Trained]:
-    """Return a dict from the name of each case to its Trained model. Cases are arguments of `train`, besides options.
+    """Return a dict from the name of each case to its Trained model.
 
-    Progress messages consist of the label and the name of the case.
+    A case contains arguments of `train`. `options` contains the arguments that all cases share.
+
+    Progress messages consist of `label` and the name of the case.
     """
     trained = {}
     for name, case in cases.items():
@@ -169,7 +174,7 @@ def train_orders(settings: Settings, task: Task, seeds: Iterable[int], **options
 
 
 def measure_end(trained: Trained, X_train: Array, Y_train: Array) -> dict[str, float]:
-    """Return the loss on all training images, the last validation loss, and the last accuracies on both sets."""
+    """Return the final loss and accuracy on the training images and on the validation images."""
     return {
         "final_train_loss": float(trainers.cross_entropy_loss(Y_train, trained.model.forward(X_train))),
         "final_validation_loss": last(trained.val["loss"]),
@@ -179,7 +184,7 @@ def measure_end(trained: Trained, X_train: Array, Y_train: Array) -> dict[str, f
 
 
 def average(history: Mapping[int, float]) -> tuple[IntArray, FloatArray]:
-    """Return the last step of each window of one epoch of validations, and the moving averages over the windows."""
+    """Return the last step of each window of validations, and the mean of each window. A window spans one epoch."""
     means = np.convolve(list(history.values()), np.ones(VALIDATIONS) / VALIDATIONS, "valid")
     return np.array(list(history))[VALIDATIONS - 1 :], means
 

@@ -1,4 +1,4 @@
-"""Checks of a step, and of the gradients of the course's models and the homework's network, against definitions."""
+"""Checks gradients of the course's models and of the homework's network, and a training step, against definitions."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from fastlin.course.trainers.two_layer_net import TwoLayerNet
 N_IMAGES = 100
 EPSILON = 1e-3
 LAMBDA = 0.1
-# The loss of the homework's network is not differentiable where a unit is zero, and a smaller step crosses fewer of
-# these points. N_WEIGHTS entries of each parameter are compared.
+# The loss of the homework's network is not differentiable where a unit is zero, and a smaller epsilon crosses fewer
+# of these points. N_WEIGHTS entries of each parameter are compared.
 NETWORK_EPSILON, N_HIDDEN, N_WEIGHTS = 1e-6, 20, 100
 LEARNING_RATE = 0.5
 # The penalty of each entry of w is written out here, so that the model's own factor is also tested.
@@ -57,7 +57,7 @@ def study_gradient_check(settings: Settings) -> Results:
 
 
 def _compare_network(X, y, random_state):
-    """Return the largest difference between TwoLayerNet's gradients and central differences (std=0.1)."""
+    """Return the largest difference between TwoLayerNet's gradients and central differences."""
     state = np.random.get_state()
     try:
         # The class draws its weights from NumPy's global random state. It is restored afterwards.

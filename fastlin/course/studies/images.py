@@ -6,7 +6,7 @@ from fastlin.course.studies.settings import Results, Settings
 from fastlin.typing import Array
 
 N_SHOWN = 10
-# The smallest and the largest width to try, relative to the side length of the images.
+# Smallest and largest width that the study tries, relative to the side length of the images.
 WIDTHS = 0.5, 1.5
 
 

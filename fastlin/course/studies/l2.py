@@ -13,11 +13,11 @@ from fastlin.typing import Array, FloatArray
 
 PENALTIES = (1.0, 0.1, 0.01, 0.001, 0.0)
 N_SEEDS = 3
-# The name of the model without a penalty that is trained with the learning rate of λ = 1, if this rate differs.
+# The name of the model that is trained without a penalty at the learning rate of λ = 1, if this rate differs.
 SAME_RATE = "0, at the learning rate of λ = 1"
 # The digit whose weights form a straight line in the middle, according to report B.
 ONE = 1
-# A line is in the middle of an image if its offset, relative to the side length, is at most this.
+# Maximum offset, relative to the side length, of a line that is in the middle of an image.
 MAX_OFFSET = 1 / 8
 NETWORK = read_recipe("course")
 NETWORK_PENALTY, N_NETWORKS = 3e-4, 5
@@ -45,7 +45,7 @@ def study_l2_weights(settings: Settings) -> Results:
     weights = {name: result.model.w for name, result in trained.items()}
 
     def count_smaller(*names):
-        """Return the number of seeds for which all these measures are smaller with the penalty."""
+        """Return the number of seeds for which all measures in `names` are smaller with the penalty."""
         return sum(all(penalized[name] < without[name] for name in names) for without, penalized in pairs)
 
     return Results(
@@ -144,16 +144,16 @@ def _measure(trained):
 
 
 def _measure_relative_spikes(trained, losses):
-    """Return the spikes divided by the mean loss; a penalty increases the loss, and spikes increase with it."""
+    """Return the spikes divided by the mean loss, because a penalty increases both."""
     return trained.measure_spikes(losses) / float(np.mean(trained.after_first_epoch(losses)))
 
 
 def measure_line(weights: FloatArray) -> tuple[float, float, float]:
     """Return width, slant and offset of the vertical line that positive weights form, relative to the side length.
 
-    The width is the standard deviation of the columns, the slant is the standard deviation of the row centers in the
-    middle half, and the offset is the distance of the center from the middle. The mean weight at the border, where
-    pixels hardly vary, is subtracted from the weights.
+    First, the mean weight of the pixels at the border, which hardly vary, is subtracted from the weights. The width is
+    the weighted standard deviation of the column indices. The slant is the standard deviation of the centers of the
+    rows in the middle half. The offset is the distance of the line's center from the middle.
     """
     side = round(len(weights) ** 0.5)
     image = weights.reshape(side, side)
@@ -170,7 +170,7 @@ def measure_line(weights: FloatArray) -> tuple[float, float, float]:
 
 
 def _measure_balance(penalized: course.Trained, plain: course.Trained, X: Array, Y: Array) -> dict[str, float]:
-    """Compare the gradients of the penalty and of the loss, and the errors of both models."""
+    """Compare the gradients of the penalty and of the loss, and the training errors with and without a penalty."""
     model = penalized.model
     penalty = model.l2 * model.w
     loss = X.T @ (model.forward(X) - Y) / len(X)
@@ -188,7 +188,7 @@ def _measure_balance(penalized: course.Trained, plain: course.Trained, X: Array,
 
 
 def relative_roughness(w: FloatArray) -> float:
-    """Return the RMS difference of neighboring pixels divided by their standard deviation, averaged over outputs."""
+    """Return the RMS difference of neighboring weights relative to their standard deviation (mean over the outputs)."""
     n_pixels, n_outputs = len(w) - 1, w.shape[1]
     side = round(n_pixels**0.5)
     images = w[:-1].T.reshape(n_outputs, side, side)

@@ -32,13 +32,13 @@ COURSE, SGD = "the course's trainer", "scikit-learn SGDClassifier"
 
 @dataclass(frozen=True, eq=False)
 class TaskData:
-    """The same rows for estimators (pixels in [0, 1], labels 0, 1, ...) and the course's trainer."""
+    """The same rows for estimators, as pixels in [0, 1] and labels 0, 1, ..., and for the course's trainer."""
 
     X: FloatArray  # (n, d) float64
     y: Array  # (n,) int64
     X_test: FloatArray
     y_test: Array
-    # X_train, Y_train, X_val and Y_val have pixels from -1 to 1, a column of ones, and one-hot targets.
+    # X_train, Y_train, X_val and Y_val of the trainer, with pixels from -1 to 1, a column of ones and one-hot targets.
     arrays: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
     def test(self, predict: Predict) -> dict[str, float]:
@@ -51,7 +51,7 @@ class TaskData:
 
 
 def make_task_data(data: Dataset, n_train: int | None = None) -> TaskData:
-    """Return the TaskData with the first n_train training rows of a data set, by default all rows."""
+    """Return the TaskData of a data set with its first `n_train` training rows, by default all rows."""
     X, y, X_test, y_test = timing.scale_rows(data, n_train, "float64")
     classes = np.eye(1 + max(y.max(), y_test.max()))
     inputs, inputs_test = (np.hstack([2 * rows - 1, np.ones((len(rows), 1))]) for rows in (X, X_test))
@@ -59,7 +59,7 @@ def make_task_data(data: Dataset, n_train: int | None = None) -> TaskData:
 
 
 def train_course(task_data: TaskData, epochs: int) -> Predict:
-    """Train the course's softmax model. As in the course, it is validated after each fifth of an epoch."""
+    """Train the course's softmax model. As in the course, the model is validated after each fifth of an epoch."""
     X, Y, *_ = task_data.arrays
     model = trainers.SoftmaxModel(n_inputs=X.shape[1], n_outputs=Y.shape[1])
     arguments = LEARNING_RATE, BATCH_SIZE, True, *task_data.arrays
@@ -99,7 +99,7 @@ LIBRARIES: dict[str, tuple[Callable[[TaskData, Any], Predict], tuple[float, ...]
 
 
 def study_learning(settings: Settings) -> Results:
-    """Train each library with increasing effort; scikit-learn's shortest run determines its number of threads."""
+    """Train each library with increasing effort. The shortest run of scikit-learn determines its number of threads."""
     data = settings.data
     n_train = 1000 if settings.quick else COURSE_IMAGES if data.name == "mnist" else None
     task_data = make_task_data(data, n_train)
@@ -138,7 +138,7 @@ def study_learning(settings: Settings) -> Results:
 
 
 def _measure(task_data, train, effort, unit, n_repeats):
-    """Return a point: a description of a training run, its seconds (a median if short), accuracy and log loss."""
+    """Return the effort and a description of a training run, its median seconds, accuracy and log loss."""
     run = partial(timing.time_fit, partial(train, task_data, effort))
     seconds, predict = timing.repeat_short(run, n_repeats)
     training = f"tol {effort:g}" if unit == "tol" else f"{effort} {unit}"

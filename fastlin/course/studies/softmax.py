@@ -25,7 +25,7 @@ class Slope(NamedTuple):
 
 
 def study_softmax(settings: Settings) -> Results:
-    """Train with five seeds for the data set's number of epochs (5 if quick); on MNIST also on random splits."""
+    """Train with five seeds, or with two in a quick study. On MNIST, also train on random splits."""
     settings.notify("ten digits")
     trained = course.train(settings, "softmax")
     steps, gap = accuracy_gap(trained)
@@ -55,13 +55,13 @@ def study_softmax(settings: Settings) -> Results:
 
 
 def accuracy_gap(trained: course.Trained) -> tuple[IntArray, FloatArray]:
-    """Return steps and the gap, training minus validation accuracy, averaged over the validations of an epoch."""
+    """Return steps, and training minus validation accuracy as means over the validations of an epoch."""
     train, val = trained.train["accuracy"], trained.val["accuracy"]
     return course.average({step: train[step] - value for step, value in val.items()})
 
 
 def measure_gap(trained: course.Trained) -> tuple[int | None, float, Slope]:
-    """Return the step from which a training run's gap stays positive, the final gap in points, and its slope."""
+    """Return the step from which the gap stays positive, the final gap in percentage points, and the gap's slope."""
     steps, gap = accuracy_gap(trained)
     width = 100 * float(gap[-max(1, len(gap) // 10) :].mean())
     means = dict(zip(steps[::VALIDATIONS], gap[::VALIDATIONS], strict=True))
@@ -69,7 +69,7 @@ def measure_gap(trained: course.Trained) -> tuple[int | None, float, Slope]:
 
 
 def find_onset(steps: IntArray, gap: FloatArray) -> int | None:
-    """Return the first step from which the gap stays positive, or None if it does not."""
+    """Return the first step from which the gap stays positive, or None if the final gap is not positive."""
     if len(gap) == 0 or gap[-1] <= 0:
         return None
     below = np.flatnonzero(gap <= 0)
@@ -77,7 +77,7 @@ def find_onset(steps: IntArray, gap: FloatArray) -> int | None:
 
 
 def find_minimum(trained: course.Trained) -> dict[str, Any]:
-    """Return the step and the value of the lowest averaged validation loss, and its last value."""
+    """Return the step and the value of the lowest averaged validation loss, and the last averaged loss."""
     steps, losses = course.average(trained.val["loss"])
     lowest = int(losses.argmin())
     return {
@@ -88,7 +88,7 @@ def find_minimum(trained: course.Trained) -> dict[str, Any]:
 
 
 def measure_plateau(drawn: list[course.Trained]) -> dict[str, Any]:
-    """Return the accuracies of the first random split after report B's step, and the slopes of all splits."""
+    """Return the late accuracies of the first random split, and the mean slopes of all random splits."""
     late = [value for step, value in drawn[0].val["accuracy"].items() if step >= RANDOM_SPLIT_FROM] if drawn else []
     # Training runs of quick studies end before that step.
     if not late:
@@ -112,9 +112,9 @@ def measure_plateau(drawn: list[course.Trained]) -> dict[str, Any]:
 def fit_slope(
     history: Mapping[int, float], first: float = 0, end: float = np.inf, n_averaged: int = VALIDATIONS
 ) -> Slope:
-    """Return the Slope of the least-squares line through an accuracy, in points, for steps in [first, end).
+    """Return the Slope of the least-squares line through an accuracy for the steps in [first, end).
 
-    The line is fitted to means of n_averaged values, and their residuals are assumed to be independent. With fewer than
+    The line is fitted to means of `n_averaged` values, whose residuals are assumed to be independent. With fewer than
     three means, the slope is zero.
     """
     points = np.array([(step, 100 * value) for step, value in history.items() if first <= step < end]).reshape(-1, 2)
@@ -127,7 +127,7 @@ def fit_slope(
 
 
 def average_slopes(slopes: Sequence[Slope]) -> Slope:
-    """Return the mean Slope; its error is the larger of two estimates, from residuals and from the training runs."""
+    """Return the mean Slope. Its error is the larger of two estimates, from the residuals and from the runs."""
     changes, errors = np.array(slopes).T
     n = len(slopes)
     standard_deviation = float(changes.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0

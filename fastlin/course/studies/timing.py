@@ -17,16 +17,19 @@ from fastlin.course.datasets import Dataset
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 from fastlin.typing import Array
 
-# The time of a single short fit is unreliable, because other processes may interfere.
+# Number of trials for each number of threads, because other processes may interfere with a single short fit.
 N_TRIALS = 3
 # Fits and training runs shorter than this are repeated, and the median is reported.
 SHORT_SECONDS, N_REPEATS = 1.0, 3
-# The confidence level of intervals of ratios, and a number of repetitions that suffices for an interval.
+# Confidence level of intervals for ratios, and a number of repetitions that suffices for an interval.
 LEVEL, REPETITIONS = 0.95, 7
 
 
 def scale_rows(data: Dataset, n_train: int | None, dtype: str) -> tuple[Array, Array, Array, Array]:
-    """Return X, y (the first n_train training rows), X_test and y_test, with pixels in [0, 1] and labels 0, 1, ..."""
+    """Return X, y, X_test and y_test with pixels in [0, 1] and labels 0, 1, ...
+
+    X and y are the first `n_train` training rows, or all of them if `n_train` is None.
+    """
     scale = 255 if data.X_train.dtype == np.uint8 else 1
     X, X_test = (np.ascontiguousarray(rows / scale, dtype=dtype) for rows in (data.X_train[:n_train], data.X_test))
     _, labels = np.unique(np.concatenate([data.y_train[:n_train], data.y_test]), return_inverse=True)
@@ -55,7 +58,7 @@ def time_fit(fit: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def repeat_short(run: Callable[[], tuple[float, Any]], n_max: int) -> tuple[list[float], Any]:
-    """Return the seconds of up to n_max runs of a fit, and the last result. A run that is not short is the last."""
+    """Run a fit up to `n_max` times while it is short; return the seconds of each run, and the last result."""
     seconds: list[float] = []
     while not seconds or (seconds[-1] < SHORT_SECONDS and len(seconds) < n_max):
         last, result = run()
@@ -77,7 +80,7 @@ def describe_repetitions(ratios: Sequence[float]) -> dict[str, Any]:
 
 
 def choose_threads(fit: Callable[[], object]) -> int:
-    """Return 1 or the number of all threads, whichever is faster for a short fit of another library."""
+    """Return 1 or the maximum number of threads, whichever is faster for a short fit of another library."""
     # The first fit also imports and loads code, which would be included in the time on one thread.
     fit()
     best: dict[int, float] = {}

@@ -1,8 +1,9 @@
 """The course API: models, trainers and functions that replace the NumPy code of the classic assignment.
 
-Names, shapes and histories follow the assignment. X is (N, pixels + 1), and its last column contains ones. Y is (N, 1)
-or one-hot (N, K). The weights ``w`` are (pixels + 1, outputs), and their last row is the bias. `BaseTrainer.train` runs
-several steps in one compiled call, unless methods are overridden. `TwoLayerNet` follows another homework.
+Names, shapes and histories follow the assignment. X has shape (N, pixels + 1), and its last column contains ones.
+Y has shape (N, 1), or is one-hot of shape (N, K). The weights ``w`` have shape (pixels + 1, outputs), and their last
+row is the bias. `BaseTrainer.train` runs several steps in one compiled call, unless methods are overridden.
+`TwoLayerNet` belongs to another homework.
 """
 
 from fastlin.course.figures.losses import plot_loss

@@ -11,14 +11,14 @@ from fastlin.typing import Array
 
 
 def check_count(name: str, value: Any, highest: int | None = None) -> None:
-    """Raise a ValueError with the argument's name unless value is an integer from 1 to highest."""
+    """Raise a ValueError with the argument's name unless `value` is an integer from 1 to `highest`."""
     if not (isinstance(value, (int, np.integer)) and value >= 1 and (highest is None or value <= highest)):
         limit = "" if highest is None else f" and at most the number of rows, {highest}"
         raise ValueError(f"{name} must be an integer of at least 1{limit}, got {value!r}")
 
 
 def check_number(name: str, value: Any, highest: float = np.inf, *, excluded: float | None = None) -> None:
-    """Raise a ValueError unless value is a finite number in [0, highest] other than `excluded`."""
+    """Raise a ValueError unless `value` is a finite number from 0 to `highest` other than `excluded`."""
     is_number: bool = isinstance(value, Real)
     if not (is_number and np.isfinite(value) and 0 <= value <= highest and value != excluded):
         exception = "" if excluded is None else f" but not {excluded}"
@@ -32,7 +32,7 @@ def read_weights(trainer: Any) -> Array:
 
 
 def find_weights(model: Any) -> Any:
-    """Return the model's `w`; raise a ValueError if it is missing, as in the course's network, which has `ws`."""
+    """Return the model's `w`; raise a ValueError if it is missing, as in the course's network with `ws`."""
     if not hasattr(model, "w"):
         description, advice = type(model).__name__, "Assign w in its constructor."
         others = " and ".join(name for name in ("ws", "grads") if hasattr(model, name))
@@ -58,7 +58,7 @@ def read_gradient(model: Any) -> Array:
 
 
 def read_loss(trainer: Any, value: Any) -> float:
-    """Return the loss that `train_step` returned as a float; raise a ValueError unless it is one number."""
+    """Return the result of `train_step` as a float; raise a ValueError unless it is one number."""
     loss = read_scalar(value)
     if loss is None:
         raise ValueError(

@@ -18,7 +18,7 @@ from fastlin.typing import Array, FloatArray, IntArray
 
 
 class CompiledTraining:
-    """The model and data of a trainer as a network and examples, with labels instead of one-hot targets."""
+    """The model of a trainer as a Network, and its data as Examples with labels instead of one-hot targets."""
 
     def __init__(self, trainer: Any) -> None:
         self._trainer = trainer
@@ -33,7 +33,7 @@ class CompiledTraining:
         return Examples(DenseMatrix(np.ascontiguousarray(X, self._network.dtype)), labels.astype(np.int32))
 
     def train(self, order: IntArray, first: int, end: int) -> FloatArray:
-        """Take the steps first, ..., end - 1 of an epoch in this row order; return the loss before each step."""
+        """Take the steps `first` to `end` - 1 of an epoch with this order of rows; return the loss before each step."""
         trainer, model = self._trainer, self._trainer.model
         self._network.coefs[0][:] = read_weights(trainer)
         rule = MomentumRule(1.0, float(trainer.learning_rate), float(trainer.momentum), float(model.l2), False)
@@ -42,7 +42,7 @@ class CompiledTraining:
         return measured.losses
 
     def begin_validation(self, weights: Array) -> Callable[[], tuple[float, float, float]]:
-        """Start `BaseTrainer.validation_step` on other threads; return a function that waits for its result."""
+        """Start `BaseTrainer.validation_step` on other threads; return a function that waits for the result."""
         coef = copy_aligned(weights.T)
         # If Ctrl-C interrupts the first wait, the stack still waits for both evaluations, so no thread accesses the
         # arrays afterwards.
@@ -60,7 +60,10 @@ class CompiledTraining:
         return finish
 
     def _start(self, runs, examples, coef, with_loss):
-        """Start an evaluation that the ExitStack `runs` waits for; return its output arrays, losses and counts."""
+        """Start an evaluation, and return the arrays for its losses and its numbers of correct rows.
+
+        The ExitStack `runs` waits for the evaluation.
+        """
         n_classes, n_inputs = coef.shape
         n_blocks = count_blocks(len(examples), coef.size)
         tile_rows = count_tile_rows(n_inputs, n_classes, coef.itemsize)

@@ -12,7 +12,7 @@ from fastlin.course.trainers.differences import warn_once
 from fastlin.exceptions import CourseAssertionError
 from fastlin.typing import Array, FloatArray
 
-# Number of test images in the year in which the loaders return three splits.
+# Number of test images in the year of the course in which loaders return three splits.
 N_TEST_OF_THREE_SPLITS = 2_000
 
 
@@ -190,7 +190,10 @@ def load_full_mnist(
 
 
 def _load_images(train_size, test_size, sample_stochastic, val_size, val_percentage, prune=None):
-    """Return a loader's arrays of all images, or of the images that `prune` selects; warnings refer to its caller."""
+    """Return the arrays of a loader. If `prune` is given, it selects images of each split.
+
+    Warnings refer to the line that calls the loader.
+    """
     fraction, is_fraction = val_percentage, isinstance(train_size, (float, np.floating)) and 0 <= train_size < 1
     if is_fraction and fraction is None:
         fraction, train_size = train_size, datasets.COURSE_IMAGES
@@ -229,7 +232,10 @@ def _load_images(train_size, test_size, sample_stochastic, val_size, val_percent
 def select_images(
     data: datasets.Dataset, train_size: int, test_size: int, random_state: Any = None
 ) -> tuple[Array, ...]:
-    """Return the arrays of `load_full_mnist`, drawn with a RandomState or numpy.random, or the defaults for None."""
+    """Return the arrays of `load_full_mnist`.
+
+    `random_state` is a RandomState or numpy.random, or None for the first training images and the last test images.
+    """
     n_train, n_test = len(data.X_train), len(data.X_test)
     check_count("train_size", train_size, n_train)
     check_count("test_size", test_size, n_test)
@@ -254,8 +260,8 @@ def load_binary_dataset(
 ) -> tuple[Array, ...]:
     """Return X_train, Y_train, X_val, Y_val of two digits, with label 1 for class1 and label 0 for class2.
 
-    The images are the images of the two digits that `load_full_mnist` returns with the same arguments. The sizes are
-    numbers of images of all ten digits, before the other digits are removed. `val_percentage` is a fraction of the
+    The images are selected from those that `load_full_mnist` loads with the same arguments. The sizes are numbers of
+    images of all ten digits, before the other digits are removed. `val_percentage` is a fraction of the
     remaining images.
 
     Parameters
@@ -330,7 +336,7 @@ def binary_prune_dataset(class1: int, class2: int, X: Array, Y: Array) -> tuple[
 
 
 def _flatten_labels(Y):
-    """Return labels of shape (N,) or (N, 1) as (N,)."""
+    """Return labels of shape (N,) or (N, 1) as an array of shape (N,)."""
     Y = np.asarray(Y)
     if Y.ndim == 0 or Y.shape not in ((len(Y),), (len(Y), 1)):
         raise CourseAssertionError(f"Y must have shape (N,) or (N, 1), got {Y.shape}")

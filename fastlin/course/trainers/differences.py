@@ -19,7 +19,8 @@ MESSAGES = {
     "sample_stochastic": "The first training images and the last test images are used, but loaders of the course that "
     "take sizes draw both at random by default. Write sample_stochastic=True to draw them, or "
     "sample_stochastic=False to keep these images without this warning.",
-    # These are the other differences from the year in which the loaders return six arrays.
+    # A loader received a fraction, as in the year of the course in which loaders return six arrays. Other functions of
+    # that year differ too.
     "val_percentage": "Six arrays are returned, because {fraction!r} is a fraction of the training images. In the year "
     "of the course with this argument, pre_process_images scales pixels to [0, 1], and some copies divide the softmax "
     "loss by the 10 classes; here pixels are scaled to [-1, 1] and the loss is not divided. Keep your own task2a.py "

@@ -138,7 +138,10 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
 
 
 def compare_gradient(model: CourseModel, X: Array, Y: Array, epsilon: float) -> tuple[FloatArray, FloatArray]:
-    """Return central differences with step epsilon, and the gradient, both in the shape of `w`; restore `w`."""
+    """Return central differences with step `epsilon`, and the model's gradient. Both have the shape of `w`.
+
+    `w` is restored afterwards.
+    """
     original = find_weights(model)
     try:
         model.w = original.astype(np.float64)
@@ -151,7 +154,10 @@ def compare_gradient(model: CourseModel, X: Array, Y: Array, epsilon: float) -> 
 
 
 def take_differences(cost: Callable[[], float], w: Array, indices: Iterable[int], epsilon: float) -> FloatArray:
-    """Return central differences of a cost with respect to array entries, given by flat indices; restore the array."""
+    """Return the central differences of a cost with respect to the entries of `w` at flat indices.
+
+    The entries are restored afterwards.
+    """
     slopes = []
     for index in indices:
         original, costs = w.flat[index], []
@@ -176,8 +182,8 @@ def _differentiate(model, X, Y, epsilon):
 def _differentiate_by_scores(model, X, Y, epsilon):
     """Return the central differences for fastlin's models.
 
-    They are computed for all j at once, because w[j, k] changes only the scores of column k. The cost is accurate even
-    if a probability rounds to 0 or 1.
+    The differences for all rows j of w are computed at once, because w[j, k] affects only the scores of column k. The
+    cost is accurate even if a probability rounds to 0 or 1.
     """
     scores, slopes = X @ model.w, np.empty(model.w.shape)
     for k in range(scores.shape[1]):

@@ -1,4 +1,4 @@
-"""The models of the course: logistic and softmax regression with the bias as a column of ones."""
+"""The models of the course: logistic and softmax regression. The bias is the weight of a column of ones."""
 
 from typing import Any, Protocol
 
@@ -16,10 +16,10 @@ MIN_INPUTS = 10
 
 
 class Predictor(Protocol):
-    """A model with predictions, either from this module or written by a student."""
+    """A model that makes predictions, either from this module or written by a student."""
 
     def forward(self, X: Array, /) -> FloatArray:
-        """Return the outputs for N rows, of shape (N, outputs)."""
+        """Return an array of outputs of shape (N, outputs) for N rows."""
 
 
 class CourseModel(Predictor, Protocol):
@@ -34,7 +34,7 @@ class CourseModel(Predictor, Protocol):
 
 
 class _SizeOfWeights:
-    """An attribute that returns a dimension of the model's weights. Subclasses can assign to it, as in the course."""
+    """An attribute that returns one dimension of the model's weights. Models can assign to it, as in the course."""
 
     def __init__(self, axis):
         self._axis = axis
@@ -125,7 +125,7 @@ class BinaryModel(_LinearModel):
     w, grad : ndarray of shape (n_inputs, 1)
         Weights, initially zero, and the gradient of the last backward pass, initially None.
     I, num_outputs : int
-        Number of rows of ``w``, and its number of columns, 1.
+        Number of rows and number of columns of ``w``. The latter is 1.
 
     Examples
     --------
@@ -153,7 +153,7 @@ class BinaryModel(_LinearModel):
         super().__init__(n_inputs, 1, l2_reg_lambda, half)
 
     def forward(self, X: Array) -> FloatArray:
-        """Return the probabilities 1 / (1 + exp(-X w)), of shape (N, 1)."""
+        """Return the probabilities 1 / (1 + exp(-X w)) as an array of shape (N, 1)."""
         self._check_inputs(X)
         return expit(X @ self.w)
 
@@ -178,7 +178,7 @@ class SoftmaxModel(_LinearModel):
     w, grad : ndarray of shape (n_inputs, n_outputs)
         Weights, initially zero, and the gradient of the last backward pass, initially None.
     I, num_outputs : int
-        Number of rows of ``w``, and its number of columns.
+        Number of rows and number of columns of ``w``.
 
     Examples
     --------
@@ -195,7 +195,7 @@ class SoftmaxModel(_LinearModel):
         super().__init__(n_inputs, n_outputs, l2_reg_lambda, half)
 
     def forward(self, X: Array) -> FloatArray:
-        """Return the probabilities exp(s_k) / sum_k exp(s_k) of the scores s = X w, of shape (N, K)."""
+        """Return the softmax probabilities of the scores X w as an array of shape (N, K)."""
         self._check_inputs(X)
         scores = X @ self.w
         scores -= scores.max(axis=1, keepdims=True)

@@ -37,7 +37,8 @@ class BaseTrainer:
     Parameters
     ----------
     model : BinaryModel, SoftmaxModel or any object with ``w``, ``grad``, ``forward`` and ``backward``
-        Model that is trained in place. ``backward`` sets ``grad``, with the shape of ``w``, (inputs, outputs).
+        Model that is trained in place. ``backward`` sets ``grad``. Both ``w`` and ``grad`` have shape
+        (inputs, outputs).
     learning_rate : float
         Step size, at least 0.
     batch_size : int
@@ -50,8 +51,8 @@ class BaseTrainer:
         Validation rows and their targets, with the same numbers of columns as X_train and Y_train.
     early_stopping : bool or None, default=None
         Whether to stop when the validation loss has not improved in the last `patience` validations. If True, the model
-        has its best weights at the end of the training run, whether or not it stopped early, but its last weights
-        after Ctrl-C. None means False, with a CourseWarning after a training run that True would have stopped.
+        has its best weights after the training run, even without an early stop. After Ctrl-C, it has its last weights.
+        None means False, with a CourseWarning if early stopping would have ended the training run.
     patience : int, default=10
         Number of validations without improvement before early stopping, at least 1.
     seed : int, RandomState or None, default=None
@@ -68,8 +69,8 @@ class BaseTrainer:
     interrupted : bool
         Whether Ctrl-C ended the last training run.
     histories : tuple of dict or None
-        Histories of the last training run. They and the trained weights are available even if a warning filter turned
-        a warning of the training run into an error.
+        Histories of the last training run. The histories and the trained weights are available even if a warning
+        filter converted a warning of the training run to an error.
 
     Examples
     --------
@@ -175,7 +176,7 @@ class BaseTrainer:
         steps_per_validation = max(1, steps_per_epoch // 5)
 
         def take_steps():
-            """Yield runs of steps. Each run ends at the next validated step or at the end of an epoch."""
+            """Yield runs of steps. Each run is one step, or ends at a validated step or at the end of an epoch."""
             for epoch in range(int(num_epochs)):
                 if epoch > 0:
                     self.learning_rate *= self.learning_rate_decay
@@ -215,7 +216,7 @@ class BaseTrainer:
                     weights_copy = read_weights(self)
                     validate = kernels.begin_validation(weights_copy) if compiles_validation else call_validation_step
                 pending = steps, weights_after, validate
-                # User-defined methods do not run in parallel with steps, and not for steps that are discarded later.
+                # User-defined methods run neither in parallel with steps nor for steps that are discarded later.
                 if not (compiles_steps and compiles_validation):
                     yield finish(*pending)
                     pending = None
@@ -275,13 +276,13 @@ class BaseTrainer:
         )
 
 
-# Only instances have the attributes. The class must not have the defaults, such as `BaseTrainer.patience`.
+# `dataclass` stores defaults in the class, such as `BaseTrainer.patience`, but only instances have these attributes.
 for _name in vars(BaseTrainer).keys() & {field.name for field in fields(BaseTrainer)}:
     delattr(BaseTrainer, _name)
 
 
 class Steps(NamedTuple):
-    """Successive steps: the number of the last step, starting at 0, and the loss before each step."""
+    """A run of steps: the number of its last step, counted from 0, and the loss before each step."""
 
     last: int
     losses: list[float]
@@ -357,7 +358,7 @@ def _histories(records):
 
 
 def _report(training, show):
-    """Show the last loss of a Training and its last validation."""
+    """Show the last loss and the last validation of a Training in the progress bar."""
     validations = (steps.validation for steps in reversed(training.records) if steps.validation is not None)
     val_loss, accuracy_train, accuracy_val = next(validations, (None, None, None))
     # Accuracies from user-defined methods need not be numbers.

@@ -30,14 +30,15 @@ class TwoLayerNet:
     input_size, hidden_size, output_size : int
         Number D of features, number H of hidden units, and number C of classes, at least 2.
     std : float, default=1e-4
-        Standard deviation of the initial weights, drawn from NumPy's global random state, W1 first. Biases are zero.
+        Standard deviation of the initial weights. NumPy's global random state generates W1 and then W2. The initial
+        biases are zero.
 
     Attributes
     ----------
     params : dict of str to ndarray
-        ``W1`` (D, H), ``b1`` (H,), ``W2`` (H, C) and ``b2`` (C,), initially and after each training run in float64. You
-        may modify them or replace them with arrays of any real dtype, because each call reads them. `train` stores new
-        arrays in the dict and does not modify the old ones.
+        Arrays ``W1`` of shape (D, H), ``b1`` of shape (H,), ``W2`` of shape (H, C) and ``b2`` of shape (C,). They are
+        float64 initially and after each training run. You may modify them or replace them with arrays of any real
+        dtype, because each call reads them. `train` stores new arrays in the dict and does not modify the old ones.
     interrupted : bool
         Whether Ctrl-C ended the last training run.
 
@@ -74,7 +75,7 @@ class TwoLayerNet:
     def loss(
         self, X: ArrayLike, y: ArrayLike | None = None, reg: float = 0.0
     ) -> FloatArray | tuple[float, dict[str, FloatArray]]:
-        """Return the class probabilities of rows or, if labels are given, their loss and its gradients.
+        """Return the class probabilities of rows or, if labels are given, the loss and its gradients.
 
         The loss is the mean softmax cross-entropy plus the penalty reg (||W1||^2 + ||W2||^2). The biases are not
         penalized.
@@ -132,12 +133,13 @@ class TwoLayerNet:
     ) -> dict[str, list[float]]:
         """Train by mini-batch gradient descent.
 
-        The update is v = momentum v - learning_rate g, params += v, with v = 0 initially.
+        The update is v = momentum v - learning_rate g, params += v, where g is the gradient and v is 0
+        initially.
 
         Each iteration draws its rows with ``np.random.choice(N, batch_size)`` and NumPy's global random state. Rows may
         repeat, so batch_size may exceed N. An iteration ends an epoch if its number, starting at 0, is a multiple of
-        max(N / batch_size, 1), as in the homework. These are the first iteration and, if batch_size divides N, one per
-        epoch after it. If batch_size does not divide N, few or no other iterations end an epoch.
+        max(N / batch_size, 1), as in the homework. The first iteration is one of these. If batch_size divides N, one
+        iteration per epoch follows; otherwise, few or no other iterations end an epoch.
 
         Ctrl-C ends the training run after the current iteration, which `params` and the histories include.
 
@@ -170,7 +172,7 @@ class TwoLayerNet:
         Raises
         ------
         ValueError
-            An argument is invalid, as in `loss`, or a number is out of range. Then nothing has changed.
+            An argument is invalid, as in `loss`, or a number is out of range. In this case, nothing is changed.
 
         Warns
         -----
@@ -278,7 +280,7 @@ class TwoLayerNet:
         return X
 
     def _read_labels(self, name, y, n_rows):
-        """Return y as int32, (n_rows,)."""
+        """Return y as an int32 array of shape (n_rows,)."""
         y, n_classes = np.asarray(y), self._layer_sizes[-1]
         is_valid = y.shape in ((n_rows,), (n_rows, 1)) and y.dtype.kind in "iu"
         require(is_valid, name, f"be integers of shape ({n_rows},) or ({n_rows}, 1), one for each row", y)
@@ -288,7 +290,7 @@ class TwoLayerNet:
 
 
 def _name_parameters(network, vector):
-    """Return a dict of views of a vector in the layout of the network's parameters, with the keys of `params`."""
+    """Return views of a vector of parameters or of their gradient, in a dict with the keys of `params`."""
     coefs, intercepts, _ = network.cut(vector)
     return dict(zip(("W1", "W2", "b1", "b2"), (*coefs, *intercepts), strict=True))
 

@@ -1,6 +1,6 @@
-"""Kernels for the columns of dense X: statistics, scale and shift, and the coefficients of unscaled columns.
+"""Kernels for the columns of dense X: statistics, scales and shifts, and the coefficients of unscaled columns.
 
-X is a view from `any_layout`, whose rows are read once.
+X is a view from `any_layout`. Each row of X is read once.
 """
 
 import numpy as np
@@ -10,38 +10,39 @@ from fastlin.kernels.machine.arrays import dense_row
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.vectors import compensated_dot
 
-# The exponent of a float64 is stored above the FRACTION_BITS bits of its fraction. The stored exponent is ONE for
-# values in [1, 2). ROOT_OF_2 is the fraction of the square root of two.
+# The exponent of a float64 is stored above the FRACTION_BITS bits of its fraction. The stored exponent is `ONE` for
+# values in [1, 2). ROOT_OF_2 contains the fraction bits of the square root of two.
 FRACTION_BITS, ONE = 52, 1023
 FRACTION, ROOT_OF_2 = (1 << FRACTION_BITS) - 1, 0x6A09E667F3BCC
 # Scales are limited to 2^-MAX_EXPONENT to 2^MAX_EXPONENT.
 MAX_EXPONENT = 1000
-# float32, whose range ends at 2^128, is not used for computations if scales are beyond these powers of two.
+# float32 is not used for computations if a scale is beyond these powers of two, because its range ends at 2^128.
 MAX_FLOAT32_EXPONENT = 60
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
-# A shift is rounded to float32 if that moves the mean of the scaled column, whose standard deviation is about one, by
-# at most this much.
+# A shift is rounded to float32 if this changes the mean of the scaled column by at most MAX_SHIFT_ERROR. The standard
+# deviation of a scaled column is about one.
 MAX_SHIFT_ERROR = 0.1
-# The relative error of a rounded operation.
+# The largest relative error of one floating-point operation.
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
-# The number of rows that are summed before the sums are added to the statistics of a column, so that the statistics are
-# read and written less often (docs/benchmarks/design-choices.md: statistics of four rows).
+# Values of this many rows are summed first, and the sums are then added to the statistics of a column, so that the
+# statistics are read and written less often (docs/benchmarks/design-choices.md: statistics of four rows).
 ROWS_PER_STEP = 4
 # X with fewer than MIN_ROWWISE_COLUMNS columns is read column by column, in batches of ROWS_PER_BATCH rows that fit
-# into the first-level cache.
+# into the L1 cache.
 MIN_ROWWISE_COLUMNS, ROWS_PER_BATCH = 16, 256
-# The number of rounding errors of a row in addition to those of its sums. They include an exponential and a logarithm
-# accurate to a few units in the last place, the shift by the largest score, divisions and weights.
+# The number of rounding errors that each row contributes, in addition to those of its sums. They arise in an
+# exponential and a logarithm (a few units in the last place), the shift by the largest score, divisions and weights.
 ROW_ROUNDINGS = 16
 
 
 @kernel(reassociate=False)
 def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistics):
-    """Fill statistics[:, block] (4, d), float64, with sums, squares, minima and maxima over the block's rows of X.
+    """Fill statistics[:, block] with the sums, squares, minima and maxima of the columns over the block's rows of X.
 
-    The sums are sum s (x - origin), and the squares are sum s (x - origin)^2. The origins (d,), float64, are a row of
-    X, which avoids cancellation in the variance. All values of a column are finite if its minimum and maximum are
-    finite and its sum of squares is not NaN. Empty weights s (n,) mean all ones.
+    `statistics` has shape (4, B, d) and is float64. The sums are sum s (x - r), and the squares are sum s (x - r)^2.
+    The values r are `origins` (d,), float64, a row of X, which avoids cancellation in the variance. All values of a
+    column are finite if its minimum and maximum are finite and its sum of squares is not NaN. The weights s have shape
+    (n,); empty weights mean all ones.
     """
     X = X[0]
     first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
@@ -97,7 +98,7 @@ def _weights_of_four(weights, i):
 
 @kernel(inline=True)
 def _sum_four(numbers, weights, origin):
-    """Return sum s (x - origin) and sum s (x - origin)^2 of four values of a column."""
+    """Return sum s (x - `origin`) and sum s (x - `origin`)^2 over four values of a column."""
     a, b = np.float64(numbers[0]) - origin, np.float64(numbers[1]) - origin
     c, d = np.float64(numbers[2]) - origin, np.float64(numbers[3]) - origin
     weighted_a, weighted_b, weighted_c, weighted_d = weights[0] * a, weights[1] * b, weights[2] * c, weights[3] * d
@@ -116,9 +117,9 @@ def _extremes_of_four(numbers):
 
 @kernel(reassociate=False)
 def join_column_statistics(statistics, origins, total, fraction, columns):
-    """Fill columns (5, d) with the arrays of `Columns` from the statistics (4, B, d) of all blocks.
+    """Fill columns (5, d) with the arrays of `Columns`, computed from the statistics of all blocks (4, B, d).
 
-    total is the weight of all rows, and fraction is the proportion that belongs to the row of the origins.
+    `total` is the weight of all rows. `fraction` is the proportion of this weight that belongs to the row `origins`.
     """
     for j in range(origins.shape[0]):
         shift, square, low, high = 0.0, 0.0, np.inf, -np.inf
@@ -127,13 +128,13 @@ def join_column_statistics(statistics, origins, total, fraction, columns):
             square += statistics[1, block, j]
             low = min(low, statistics[2, block, j])
             high = max(high, statistics[3, block, j])
-        # The comparisons ignore NaN.
+        # The comparisons above ignore NaN.
         low = low if square == square else np.nan
         shift, square = shift / total, square / total
-        # The row of the origin contributes nothing to the square, so the Cauchy-Schwarz inequality gives a lower bound.
-        # With this bound, the variance is zero if and only if the column is constant.
+        # The row `origins` contributes nothing to the square, so the Cauchy-Schwarz inequality gives a lower bound on
+        # the variance. With this bound, the variance is zero if and only if the column is constant.
         variance, min_variance = square - shift * shift, fraction * square
-        # As in `add_exactly`.
+        # The sum and its rounding error, as in `add_exactly`.
         mean = origins[j] + shift
         rounded_shift = mean - origins[j]
         columns[0, j], columns[1, j] = mean, (origins[j] - (mean - rounded_shift)) + (shift - rounded_shift)
@@ -142,19 +143,20 @@ def join_column_statistics(statistics, origins, total, fraction, columns):
 
 @kernel(reassociate=False)
 def fill_coordinates(mean, remainder, standard_deviation, farthest, largest, is_centered, bits, outputs, mean_squares):
-    """Fill outputs (4, d) with scale, shift, mean and peaks of `Coordinates`, and mean_squares[:d].
+    """Fill `outputs` with the scale, shift, mean and `peaks` of `Coordinates`, and fill mean_squares[:d].
 
-    On entry, outputs[0] contains the values whose reciprocals, rounded to powers of two, are the scales. bits (d,),
-    int64, is a view of the memory of outputs[0]. mean_squares is (d + 1,). The other arrays (d,) are those of
-    `Columns`. Columns are shifted if is_centered. Return the number of columns that are zero after centering, and
-    whether float32 can represent the scaled columns.
+    `outputs` has shape (4, d), and `mean_squares` has shape (d + 1,). On entry, outputs[0] contains one value per
+    column, and the scale of a column is the reciprocal of this value, rounded to a power of two. `bits` (d,), int64, is
+    a view of the memory of outputs[0]. The other arrays (d,) are those of `Columns`. Columns are shifted only if
+    `is_centered`. The kernel returns the number of columns that are zero after centering, and whether float32 can
+    represent the scaled columns.
     """
     scale, shift, means, peaks = outputs[0], outputs[1], outputs[2], outputs[3]
     n_vanishing, allows_float32 = 0, True
     for j in range(mean.shape[0]):
         exponent = 0
         if scale[j] > 0:
-            # The rounded binary logarithm, from the bits of exponent and fraction.
+            # The rounded binary logarithm is computed from the bits of the exponent and the fraction.
             exponent = ONE - (bits[j] >> FRACTION_BITS)
             exponent -= 1 if bits[j] & FRACTION > ROOT_OF_2 else 0
             exponent = max(-MAX_EXPONENT, min(exponent, MAX_EXPONENT))
@@ -180,11 +182,12 @@ def fill_coordinates(mean, remainder, standard_deviation, farthest, largest, is_
 
 @kernel
 def fill_coefficients(parameters, gradient, scale, shift, curvatures, mean_square, coef, intercept, change):
-    """Fill coef (K, d) and intercept (K,), rounded to their type, and change (K, d + 1), the rounding errors.
+    """Fill coef (K, d) and intercept (K,), rounded to their type, and fill change (K, d + 1) with the rounding errors.
 
-    parameters and gradient are (K, d + 1), and curvatures (d + 1,) are those of the quadratic penalty. mean_square is
-    the mean squared norm of the scaled rows. Return whether all coefficients are within the range of their type, and an
-    upper bound on how much rounding increases the smooth objective (`Objective.finish`).
+    `parameters` and `gradient` have shape (K, d + 1). `curvatures` (d + 1,) are those of the quadratic penalty, and
+    `mean_square` is the mean squared norm of the scaled rows. The kernel returns whether all coefficients are within
+    the range of their type, and an upper bound on how much rounding increases the smooth objective
+    (`Objective.finish`).
     """
     n_classes, n_features = coef.shape
     is_finite, rise = True, 0.0
@@ -204,7 +207,8 @@ def fill_coefficients(parameters, gradient, scale, shift, curvatures, mean_squar
             square += changed[j] * changed[j]
             penalty += curvatures[j] * changed[j] * changed[j]
             rise += abs(slopes[j] * changed[j])
-        # The rounding error of the float64 intercept and of its products, plus that of rounding it to its type.
+        # The error of the intercept consists of the error of the float64 sum, the error of rounding to the type of the
+        # intercept, and the effect of the rounded coefficients.
         last = UNIT_ROUNDOFF * (abs(exact) + 2 * size) + abs(intercept[k] - exact) + moved
         changed[n_features] = last
         rise += abs(slopes[n_features] * last) + 0.25 * mean_square * (square + last * last) + 0.5 * penalty

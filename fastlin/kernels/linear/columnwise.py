@@ -1,8 +1,8 @@
 """Kernels for a scaled and centered column-wise copy of X with few columns: passes and Gram matrices.
 
 Each column is contiguous, so LLVM vectorizes each product as a loop over rows, however few columns there are. The last
-column belongs to the intercept: ones, or zeros without an intercept. The rows are stored in tiles. A tile fits into the
-first-level cache or, with many columns, into the second-level cache.
+column belongs to the intercept. It contains ones, or zeros without an intercept. The rows are stored in tiles. A tile
+fits into the L1 cache or, with many columns, into the L2 cache.
 """
 
 from typing import NamedTuple, Self
@@ -21,22 +21,23 @@ from fastlin.kernels.machine.exponential import exponentiate_in_place
 from fastlin.kernels.machine.instructions import add_reassociated
 from fastlin.kernels.machine.threads import NUMBER_WORK, count_blocks, run_blocks
 
-# The size of a tile with few columns: 24 KB of the first-level cache. With fewer than MIN_TILE_ROWS rows, the sums over
-# vector lanes take more time than the cache saves (docs/benchmarks/design-choices.md: short tiles).
+# The number of values in a tile with few columns, which takes 24 KB of the L1 cache. With fewer than MIN_TILE_ROWS rows
+# per tile, the sums over vector lanes take more time than the cache saves
+# (docs/benchmarks/design-choices.md: short tiles).
 TILE_NUMBERS = 3072
 MIN_TILE_ROWS, MAX_TILE_ROWS = 256, 512
 # The number of rows per tile is a multiple of the rows per step of LLVM's unrolled loops, so that no row is processed
 # individually (docs/benchmarks/design-choices.md: rows per unrolled loop).
 TILE_ROW_MULTIPLE = 32
-# The rows of `buffer` after the scores; `fill_gram` uses two more rows.
+# Indices of rows of the buffer, counted from the end of the scores. `fill_gram` uses two more rows.
 LARGEST, FACTORS = range(2)
 BUFFER_ROWS = 4
 
 
 class TiledRows(NamedTuple):
-    """The n rows of a fit in T tiles of m rows, padded with zeros."""
+    """The n rows of a fit, stored in T tiles of m rows each. The last tile is padded with zeros."""
 
-    values: np.ndarray  # (T, d + 1, m), X, scaled and centered, and the column of the intercept
+    values: np.ndarray  # (T, d + 1, m), scaled and centered X, and the column of the intercept
     labels: np.ndarray  # (T, m) int64
     weights: np.ndarray  # (T, m)
     offsets: np.ndarray  # (T, K, m), added to the scores; (T, 0, m) for none
@@ -46,7 +47,7 @@ class TiledRows(NamedTuple):
 
     @classmethod
     def of(cls, X: np.ndarray, samples: Samples, scale: np.ndarray, shift: np.ndarray) -> Self:
-        """Return a copy of the rows of samples from X[0], with their labels, weights, offsets and targets."""
+        """Return a copy of the rows of X[0] that `samples` selects, with their labels, weights, offsets and targets."""
         rows = samples.rows
         if len(rows):
             samples = samples.take(rows)
@@ -69,7 +70,7 @@ class TiledRows(NamedTuple):
 
 
 def _tile_by_class(by_row, shape):
-    """Return values (n, K) as (T, K, m) in tiles of ``shape`` (T, m)."""
+    """Return an array (n, K) of values per row, rearranged into tiles (T, K, m). ``shape`` is (T, m)."""
     n, n_classes = by_row.shape
     if not n:
         return np.empty((shape[0], 0, shape[1]))
@@ -79,7 +80,7 @@ def _tile_by_class(by_row, shape):
 
 
 def make_buffer(n_classes: int, tile_rows: int) -> np.ndarray:
-    """Return the buffer (K + BUFFER_ROWS, m) that `evaluate_tiles` overwrites."""
+    """Return a buffer (K + BUFFER_ROWS, m) for `evaluate_tiles`, which overwrites it."""
     return np.empty((n_classes + BUFFER_ROWS, tile_rows))
 
 
@@ -87,7 +88,7 @@ def make_buffer(n_classes: int, tile_rows: int) -> np.ndarray:
 def fill_block_tiles(block, n_blocks, X, rows, scale, shift, values):
     """Fill the first d columns of the block's tiles in values (T, d + 1, m) with scale[j] x_ij + shift[j].
 
-    X[0] (n, d) has any type and layout; i runs over ``rows``, or over all rows if it is empty.
+    X[0] (n, d) has any type and layout. The rows i are ``rows``, or all rows if ``rows`` is empty.
     """
     tile_rows, n_rows = values.shape[2], rows.shape[0] if rows.shape[0] > 0 else X.shape[1]
     for t in range(block * values.shape[0] // n_blocks, (block + 1) * values.shape[0] // n_blocks):
@@ -109,10 +110,11 @@ def count_tiles(n_rows: int, n_columns: int) -> tuple[int, int]:
 
 @kernel(reassociate=False, inner=True)
 def evaluate_tiles(rows, parameters, probabilities, buffer, total):
-    """Return sum s_i l_i at parameters (K (d + 1),), and fill total (K (d + 1),) with its gradient.
+    """Return the sum of the losses s_i l_i, and fill `total` with the gradient of this sum.
 
-    rows are TiledRows. probabilities (T, K, m) are filled too. For the losses, see residuals.py. Columns are read in
-    groups of four; the last group is padded with factors of zero.
+    `parameters` and `total` have shape (K (d + 1),). `rows` are a TiledRows. The kernel also fills `probabilities`
+    (T, K, m). For the losses, see residuals.py. Columns are read four at a time. If fewer than four are left, the other
+    factors are zero.
     """
     values, labels, weights, targets = rows.values, rows.labels, rows.weights, rows.targets
     (n_tiles, n_columns, tile_rows), n_classes = values.shape, probabilities.shape[1]
@@ -125,8 +127,8 @@ def evaluate_tiles(rows, parameters, probabilities, buffer, total):
         for k in range(rows.offsets.shape[1]):
             for i in range(tile_rows):
                 buffer[k, i] = rows.offsets[t, k, i]
-        # Classes are processed in pairs, so that X is read once for both. The last of an odd number of classes is
-        # processed alone.
+        # Classes are processed in pairs, so that X is read once per pair. If the number of classes is odd, the last
+        # class is processed alone.
         for k in range(0, n_classes - 1, 2):
             first, second = k * n_columns, (k + 1) * n_columns
             for j in range(0, n_columns, 4):
@@ -211,9 +213,9 @@ def evaluate_tiles(rows, parameters, probabilities, buffer, total):
 
 @kernel(reassociate=False)
 def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, probabilities):
-    """Fill losses[block] and totals[block] (K (d + 1),) with the loss and the gradient over the block's tiles.
+    """Fill losses[block] with the loss, and totals[block] with the gradient (K (d + 1),), over the block's tiles.
 
-    Fill probabilities (K, n) of the block's rows, unless it is empty.
+    Unless `probabilities` (K, n) is empty, the kernel also fills its entries for the block's rows.
     """
     n_tiles, n_columns, tile_rows = rows.values.shape
     n_classes = parameters.shape[0] // n_columns
@@ -245,7 +247,7 @@ def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, probabili
 def _add_products(one, other, values, first, sums, other_sums):
     """Add sum_i one[i] values[j, i] to sums[j] and sum_i other[i] values[j, i] to other_sums[j], for j >= first.
 
-    Columns are read in groups of four; the last group is padded with factors of zero.
+    Columns are read four at a time. If fewer than four are left, the other factors are zero.
     """
     last = values.shape[0] - 1
     for j in range(first, values.shape[0], 4):
@@ -273,17 +275,17 @@ def _add_products(one, other, values, first, sums, other_sums):
 
 @kernel(inline=True)
 def fill_gram(values, weights, buffer, gram):
-    """Fill gram[j, h], h >= j, with the sum over the rows of weights[i] values[j, i] values[h, i].
+    """Fill gram[j, h] for h >= j with the weighted sum over all rows of the products of the columns j and h.
 
-    values (T, d + 1, m), weights (T, m), gram (d + 1, d + 1). The last two rows of `buffer` are overwritten. Entries
-    below the diagonal are undefined.
+    `values` has shape (T, d + 1, m), `weights` (T, m) and `gram` (d + 1, d + 1). The kernel overwrites the last two
+    rows of `buffer`. Entries of `gram` below the diagonal are undefined.
     """
     n_tiles, n_columns, tile_rows = values.shape
     one, other = buffer[buffer.shape[0] - 2], buffer[buffer.shape[0] - 1]
     gram[:] = 0.0
     for t in range(n_tiles):
         for j in range(0, n_columns, 2):
-            # The last of an odd number of columns is paired with zeros.
+            # If the number of columns is odd, the last column is paired with zeros.
             below = min(j + 1, n_columns - 1)
             for i in range(tile_rows):
                 one[i] = weights[t, i] * values[t, j, i]

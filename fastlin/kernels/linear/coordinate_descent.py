@@ -5,9 +5,10 @@ The model of J around the parameters V, for a step D to Z = V + D, is::
     m(Z) = g . D + D' H D / 2 + sum_kj penalty_curvature_j D_kj^2 / 2 + sum_j threshold_j size(Z_.j)
 
 g is the gradient of the smooth part, H is the Hessian of the loss, and size is the L1 norm over the classes, or the L2
-norm if `grouped`. Each update minimizes the model over one coordinate within its bounds. If `grouped`, it minimizes an
-upper bound of the model over one feature of all classes. See Friedman, Hastie and Tibshirani 2010, section 2; Simon,
-Friedman and Hastie 2013. The predicted decrease is the sum of curvature change^2 / 2 over the updates.
+norm if `grouped`. Each update minimizes the model over one coordinate within its bounds. If `grouped`, each update
+minimizes an upper bound of the model over the coefficients of one feature for all classes. See Friedman, Hastie and
+Tibshirani 2010, section 2, and Simon, Friedman and Hastie 2013. The predicted decrease of an update is curvature
+change^2 / 2.
 """
 
 import math
@@ -18,19 +19,21 @@ import numpy as np
 from fastlin.kernels.linear.penalties import PenaltyArrays, shift_classes, shrink
 from fastlin.kernels.machine.compilation import kernel
 
-# The maximum number of sweeps over all coordinates, and of sweeps over the active coordinates after each of these.
+# The maximum number of sweeps over all coordinates. After each of them, at most as many sweeps update only the active
+# coordinates.
 MAX_SWEEPS = 10
-# Joint steps are limited to columns with few entries. With many rows, some rows separate the classes.
+# Joint steps are limited to columns with at most this many entries. With more rows, some rows separate the classes.
 MAX_JOINT_ENTRIES = 32
-# A pivot below this fraction of its diagonal entry may be rounding error; the limits are for float64 and float32.
+# A pivot below this fraction of its diagonal entry may consist of rounding error. The two limits are for float64 and
+# float32.
 MIN_PIVOT, MIN_PIVOT_FLOAT32 = 1e-12, 1e-5
 
 
 class WorkingColumns(NamedTuple):
     """The columns of X, and the coordinates that a descent may change.
 
-    Column j is panel[positions[j]] scale[j] + shift[j] or, if positions[j] is negative, the entries starts[j] to
-    starts[j + 1] - 1 of indices and values times scale[j].
+    If positions[j] is nonnegative, column j is dense and equals panel[positions[j]] scale[j] + shift[j]. Otherwise, the
+    column is sparse. It has the entries starts[j] to starts[j + 1] - 1 of `indices` and `values`, times scale[j].
     """
 
     panel: np.ndarray  # (m, n), the dense columns
@@ -39,13 +42,13 @@ class WorkingColumns(NamedTuple):
     indices: np.ndarray
     values: np.ndarray
     scale: np.ndarray  # (d,), in the type of the computation
-    shift: np.ndarray  # (d,), likewise; zero for entries
-    features: np.ndarray  # (C,), one per coordinate
-    classes: np.ndarray  # (C,), one per coordinate
+    shift: np.ndarray  # (d,), in the type of the computation; zero for sparse columns
+    features: np.ndarray  # (C,), the feature of each coordinate
+    classes: np.ndarray  # (C,), the class of each coordinate
 
 
 class ModelArrays(NamedTuple):
-    """The quadratic model around the origin V."""
+    """The quadratic model around the parameters V."""
 
     gradient: np.ndarray  # (C,), g of each coordinate
     curvatures: np.ndarray  # (C,), the diagonal of the Hessian of the loss
@@ -55,21 +58,22 @@ class ModelArrays(NamedTuple):
 
 
 class DescentState(NamedTuple):
-    """The current point of a descent, which the kernels update in place."""
+    """The current parameters and scores of a descent. The kernels update them in place."""
 
     parameters: np.ndarray  # (C,), Z of each coordinate
     intercept_steps: np.ndarray  # (K,), the change of each intercept
-    # (K, n), the change X D of the scores through the steps so far; for K = 1, multiplied by the curvature of each row.
+    # (K, n), the change X D of the scores by all steps so far; for K = 1, times the curvature of each row.
     scores: np.ndarray
-    means: np.ndarray  # (n,), the sum over the classes of probabilities times scores; empty for K = 1
+    means: np.ndarray  # (n,), the sum over the classes of probability times `scores`; empty for K = 1
 
 
 @kernel
 def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, parameters):
-    """Update each coordinate once, or if only_active those neither at zero nor at a bound; return the decrease.
+    """Update each coordinate once, and return the predicted decrease of the model.
 
-    hessian (p, p) is H plus the curvatures of the penalty on the diagonal, ordered by class, then feature. parameters
-    (p,) are Z, and slopes (p,) are the gradient of the smooth model at Z. Both are updated. penalty is a PenaltyArrays.
+    If `only_active`, coordinates at zero or at a bound are not updated. `hessian` (p, p) is H plus the curvatures of
+    the penalty on the diagonal; its rows are ordered by class, then by feature. `parameters` (p,) are Z, and `slopes`
+    (p,) are the gradient of the smooth model at Z. The kernel updates both. `penalty` is a PenaltyArrays.
     """
     penalty_curvatures, thresholds, _, grouped, lower, upper = penalty[:6]
     has_bounds = lower.shape[0] > 0
@@ -118,14 +122,15 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
 
 @kernel
 def fill_block_minimizers(block, n_blocks, indices, hessian, curvatures, penalty, pairs, accuracy, slopes, minimizers):
-    """Overwrite minimizers[b], the current point of problem b, with the minimizer of its quadratic model (K = 1).
+    """Overwrite minimizers[b] with the minimizer of the quadratic model of problem b, for two classes (K = 1).
 
-    Each block processes a slice of ``indices``, the problems b to solve. The Hessian is curvatures[b] hessian, with
-    hessian (p, p), plus the Hessian of the penalty, with a BFGS update for each pair, oldest first (Nocedal and Wright
-    2006, equation 6.19). slopes (B, p) are the gradients of the smooth part. penalty contains curvatures and
-    thresholds, (B, p) each. pairs contains steps and changes of the gradient, (B, N, p) each, and their inner products
-    (B, N), which are zero for unused pairs. The kernel stops after a sweep whose decrease is less than ``accuracy``
-    times the total decrease.
+    On entry, minimizers[b] contains the current parameters of problem b. ``indices`` are the problems to solve, and
+    each block processes a slice of ``indices``. The Hessian of problem b is curvatures[b] times `hessian` (p, p), plus
+    the Hessian of the penalty, with one BFGS update per pair, oldest first (Nocedal and Wright 2006, equation 6.19).
+    `slopes` (B, p) are the gradients of the smooth part. `penalty` contains curvatures and thresholds, each of shape
+    (B, p). `pairs` contains steps and gradient changes, each of shape (B, N, p), and their inner products (B, N), which
+    are zero for unused pairs. The kernel stops after a sweep whose decrease is less than ``accuracy`` times the total
+    decrease.
     """
     penalty_curvatures, thresholds = penalty
     moves, changes, products = pairs
@@ -158,7 +163,7 @@ def fill_block_minimizers(block, n_blocks, indices, hessian, curvatures, penalty
             if full_decrease <= accuracy * total:
                 break
             for sweep in range(1 + MAX_SWEEPS):
-                # For a literal constant, Numba would compile the kernel again.
+                # n_classes is not a literal, because Numba would compile the kernel again for a literal.
                 decrease = descend_by_hessian(model, gradient, of_problem, np.int64(1), sweep > 0, minimizers[b])
                 total += decrease
                 full_decrease = decrease if sweep == 0 else full_decrease
@@ -168,7 +173,7 @@ def fill_block_minimizers(block, n_blocks, indices, hessian, curvatures, penalty
 
 @kernel(inner=True)
 def _update_hessian(move, change, product, image, hessian):
-    """Apply the BFGS update for a step and the change of the gradient along it; their product is positive."""
+    """Apply the BFGS update for a step and the gradient change along this step. Their inner product is positive."""
     along = 0.0
     for j in range(move.shape[0]):
         row, total = hessian[j], 0.0
@@ -185,12 +190,13 @@ def _update_hessian(move, change, product, image, hessian):
 
 @kernel
 def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, state):
-    """Update the intercepts and all (or only the active) coordinates of a working set once; return the decrease.
+    """Update the intercepts and the coordinates of a working set once, and return the predicted decrease.
 
-    The arguments are a WorkingColumns, a Curvature, a PenaltyArrays, a ModelArrays and a DescentState, which is
-    updated. The Hessian of the loss contributes the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). For K = 1 the
-    slopes are sum_i x_ij scores_i, and the Curvature contains s_i p_i (1 - p_i) instead of p_i. In grouped penalties,
-    the K coordinates of a feature are adjacent.
+    If `only_active`, only active coordinates are updated. The arguments are a WorkingColumns, a Curvature, a
+    PenaltyArrays, a ModelArrays and a DescentState. The kernel updates the DescentState. The Hessian of the loss
+    contributes the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). For K = 1 the slopes are sum_i x_ij scores_i, and
+    the Curvature contains s_i p_i (1 - p_i) instead of p_i. If the penalty is grouped, the K coordinates of a feature
+    are adjacent.
     """
     panel, positions, starts, indices, values, scales, shifts, features, classes = columns
     row_weights, probabilities = curvature_of_rows
@@ -218,7 +224,8 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
         position, entries, scale, shift = positions[j], slice(starts[j], starts[j + 1]), scales[j], shifts[j]
         curvature, length = 0.0, 0.0
         for c in range(first, first + group_size):
-            # The row sums of a group's block of the Hessian, at most 2 p (1 - p), bound the eigenvalues of the block.
+            # The row sums of a group's block of the Hessian are at most 2 p (1 - p). They bound the eigenvalues of the
+            # block.
             curvature = max(curvature, (2 if group_size > 1 else 1) * curvatures[c] + penalty_curvatures[j])
             length = max(length, abs(parameters[c]))
             if has_bounds and not lower[classes[c], j] < parameters[c] < upper[classes[c], j]:
@@ -269,10 +276,10 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
 def _step_jointly(indices, values, column, curvature_of_rows, model, state, classes):
     """Take a Newton step in the active coordinates of a sparse column, with fixed signs; return the decrease.
 
-    The step ends if a coordinate becomes zero. Coordinate updates are slow if two classes together have nearly all of
-    the probability of a row: each coordinate has the curvature p (1 - p), but their common direction has almost none.
-    ``column`` contains the range of the coordinates, the curvature and the threshold of the penalty, and the scale of
-    the column.
+    The step ends where a coordinate becomes zero. If two classes together have nearly all of the probability of a row,
+    coordinate updates converge slowly: the curvature along each coordinate is p (1 - p), but the curvature along the
+    common direction of both coordinates is almost zero. ``column`` contains the range of the coordinates, the curvature
+    and the threshold of the penalty, and the scale of the column.
     """
     first, last, penalty_curvature, threshold, scale = column
     row_weights, probabilities = curvature_of_rows
@@ -302,7 +309,7 @@ def _step_jointly(indices, values, column, curvature_of_rows, model, state, clas
             hessian[a, a] += weight * p
             for b in range(a + 1):
                 hessian[a, b] -= weight * p * probabilities[classes[active[b]], i]
-    # The Cholesky factor overwrites the lower triangle; a coordinate with a vanishing pivot does not move.
+    # The Cholesky factor overwrites the lower triangle. A coordinate with a vanishing pivot does not change.
     step = -slopes
     for a in range(n_active):
         hessian[a, a] += penalty_curvature
@@ -346,7 +353,7 @@ def _step_jointly(indices, values, column, curvature_of_rows, model, state, clas
 
 @kernel
 def fill_block_curvatures(block, n_blocks, columns, curved, curvatures):
-    """Fill curvatures[c] with sum_i curved_ik x_ij^2 for the block's coordinates c; curved is (K, n)."""
+    """Fill curvatures[c] for the block's coordinates c with sum_i h_ik x_ij^2, where h is `curved` (K, n)."""
     panel, positions, starts, indices, values, scales, shifts, features, classes = columns
     n_coordinates = features.shape[0]
     for c in range(block * n_coordinates // n_blocks, (block + 1) * n_coordinates // n_blocks):
@@ -360,9 +367,9 @@ def fill_block_curvatures(block, n_blocks, columns, curved, curvatures):
 
 @kernel(inner=True)
 def _slope(indices, values, scale, shift, row_weights, p, t, m):
-    """Return sum s_i x_i p_i (t_i - m_i) over the entries of a column, or over all rows if indices are None.
+    """Return sum s_i x_i p_i (t_i - m_i) over the entries of a column, or sum x_i t_i if m is empty.
 
-    If m is empty, return sum x_i t_i.
+    If `indices` is None, the column is dense and has one entry per row.
     """
     kind = p.dtype.type
     total, is_binary = kind(0), m.shape[0] == 0
@@ -377,7 +384,7 @@ def _slope(indices, values, scale, shift, row_weights, p, t, m):
 
 @kernel(inner=True)
 def _curvature(indices, values, scale, shift, of_rows):
-    """Return sum of_rows_i x_i^2 of a column, given as in `_slope`."""
+    """Return the sum of `of_rows`[i] x_i^2 over the entries of a column, in the format of `_slope`."""
     kind = of_rows.dtype.type
     total = kind(0)
     for entry in range(values.shape[0]):
@@ -391,9 +398,9 @@ def _curvature(indices, values, scale, shift, of_rows):
 
 @kernel(inner=True)
 def _add_column(indices, values, scale, shift, change, p, t, m):
-    """Add change x, x a column given as in `_slope`, to the scores t, and p change x to their means m.
+    """Add change x to the scores t, and p change x to their means m. If m is empty, add p change x to the scores.
 
-    If m is empty, add p change x to the scores instead.
+    x is a column in the format of `_slope`.
     """
     kind, is_binary = p.dtype.type, m.shape[0] == 0
     for entry in range(values.shape[0]):

@@ -1,8 +1,8 @@
 """Kernels for second-order solvers: Gram matrices of weighted rows, and the Hessian of the loss.
 
-For shapes and x~, see dense_rows.py. rows (m,) are the row indices of the pass, and row_weights and probabilities have
-the same order. With softmax probabilities p, the Hessian of the loss of a row is the Kronecker product of diag(p) - p
-p' and [x~, 1] [x~, 1]'; for K = 1 it is p (1 - p) [x~, 1] [x~, 1]'.
+For shapes and x~, see dense_rows.py. `rows` (m,) are the row indices of the pass. `row_weights` and `probabilities` are
+in the order of `rows`. With softmax probabilities p, the Hessian of the loss of a row is the Kronecker product of
+diag(p) - p p' and [x~, 1] [x~, 1]'. For K = 1 the Hessian is p (1 - p) [x~, 1] [x~, 1]'.
 """
 
 import numpy as np
@@ -18,20 +18,21 @@ from fastlin.kernels.machine.simd import CLASSES_PER_TILE
 from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, transpose_tile, zeros_padded
 from fastlin.typing import FloatArray
 
-# The number of rows of a Gram matrix that are summed in one pass over X (a panel), in whole groups of classes and
-# vectors. Wide matrices have larger panels (docs/benchmarks/design-choices.md: panels of Gram matrices).
+# The number of rows of a Gram matrix that are summed in one pass over X (a panel). It is a multiple of the number of
+# classes per tile and of the vector width. Wide matrices have larger panels (docs/benchmarks/design-choices.md: panels
+# of Gram matrices).
 PANEL_ROWS, WIDE_PANEL_ROWS = (rows // CLASSES_PER_TILE // 16 * 16 * CLASSES_PER_TILE for rows in (96, 240))
 MIN_WIDE_COLUMNS = 1200
-# Rows of X per tile.
+# The number of rows of X per tile.
 GRAM_ROWS = 128
-# A pass computes the sums for several sets of weights if they take at most this many bytes.
+# A pass computes the Gram matrices for several sets of weights at once if their sums take at most this many bytes.
 MAX_SUMS_BYTES = 1 << 20
-# The number of rows, pairs of columns and pairs of classes per step of a Hessian. The products of columns take half of
-# a second-level cache of 512 KB.
+# The numbers of rows, pairs of columns and pairs of classes per step of a Hessian. The products of pairs of columns
+# take half of an L2 cache of 512 KB.
 PAIR_ROWS = 128
 COLUMN_PAIRS = 256
 CLASS_PAIRS = 60
-# The number of float32 values in the widest vector.
+# The number of float32 values in the widest vector of any processor.
 PADDING = 16
 
 
@@ -39,10 +40,11 @@ PADDING = 16
 def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, grams):
     """Fill grams[part, c] with the sum of row_weights[c, i] [x~_i, 1] [x~_i, 1]' over the rows i of each part.
 
-    row_weights (C, m); grams (parts, C, d + 1, d + 1) in the type of the computation. A block sums one part of the rows
-    of X for one panel of ``panel_rows`` rows of the matrices, on and above the diagonal. n_blocks is the number of
-    parts times the number of panels. Tiles and sums are stored in pieces of four vectors of columns, because wide rows
-    would take one memory page each and double the time.
+    `row_weights` has shape (C, m). `grams` has shape (parts, C, d + 1, d + 1) and the type of the computation. A block
+    sums one part of the rows of X for one panel. A panel consists of ``panel_rows`` rows of the matrices, on and above
+    the diagonal. n_blocks is the number of parts times the number of panels. The tile and the sums are stored as blocks
+    of columns, each four vectors wide. With whole rows, each row would take one memory page, and the pass would take
+    twice as long.
     """
     optimize_for_size()
     X = X[0]
@@ -63,7 +65,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
     columns = zeros_aligned((panel_rows, GRAM_ROWS), tile.dtype)
     batch_size = MAX_SUMS_BYTES // (8 * n_summed * tile.shape[1])
     batch_size = 1 if batch_size < 1 else batch_size if batch_size < n_sets else n_sets
-    # A narrow triangle is summed in whole groups of rows, which is faster than the whole square.
+    # The triangle of a narrow matrix is summed in whole groups of rows, which is faster than the whole square.
     n_rows_set = (n_summed + CLASSES_PER_TILE - 1) // CLASSES_PER_TILE * CLASSES_PER_TILE
     multipliers = zeros_aligned((batch_size * n_rows_set, GRAM_ROWS), tile.dtype)
     sums = zeros_aligned((n_pieces * batch_size * n_rows_set, group), np.float64)
@@ -84,7 +86,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
                 continue
             for p in range(n_pieces):
                 _copy_columns(tile, stop - start, p * group, piece)
-                # The number of rows of the matrix whose diagonal entry is left of the end of this piece.
+                # The number of rows of the panel whose diagonal entry lies before the end of this column block.
                 n_reached = (p + 1) * group if (p + 1) * group < n_summed else n_summed
                 for t in range(n_here):
                     of_set = multipliers[t * n_rows_set : t * n_rows_set + n_reached]
@@ -99,7 +101,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
 
 @kernel(inline=True)
 def _copy_columns(tile, n_rows, begin, piece):
-    """Fill piece[i] with the columns of tile[i] starting at ``begin``, for i < n_rows."""
+    """Fill piece[i] for i < n_rows with the columns of tile[i] that start at ``begin``."""
     for i in range(n_rows):
         source, target = tile[i, begin : begin + piece.shape[1]], piece[i]
         for j in range(piece.shape[1]):
@@ -118,7 +120,7 @@ def _weigh_columns(columns, n_columns, row_weights, scaled):
 
 @kernel(inner=True)
 def _mirror(sums, begin, first, gram):
-    """Write sums[j, h], on or above the diagonal, to gram[begin + j, first + h] and to its mirrored entry."""
+    """Write sums[j, h], on or above the diagonal, to gram[begin + j, first + h] and to the mirrored entry of gram."""
     optimize_for_size()
     stop = first + sums.shape[1] if first + sums.shape[1] < gram.shape[0] else gram.shape[0]
     for j in range(sums.shape[0]):
@@ -132,13 +134,13 @@ def _mirror(sums, begin, first, gram):
 
 @kernel
 def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilities, scaling, sums):
-    """Add sum s_i (D_kl p_k - p_k p_l) x_j x_h over the part's rows to sums[part], which must be zero on entry.
+    """Add sum s_i (D_kl p_k - p_k p_l) x_j x_h over a part of the rows to sums[part], which must be zero on entry.
 
-    Here x = [x~_i, 1], and D_kl = 1 for k = l, else 0. The rows of sums (parts, C, Q), float64, are the pairs of
-    classes k <= l. The columns of sums are the pairs of columns j <= h, padded by `pad_pairs`. Both are in the order
-    (0, 0), (0, 1), .... row_weights (m,) and probabilities (K, m) are in the type of the computation. A block sums one
-    part of the rows for one group of pairs of columns, so n_blocks is a multiple of the number of parts. For k = l the
-    terms are s_i p_k (1 - p_k), without cancellation.
+    Here x = [x~_i, 1], and D_kl is 1 if k = l, else 0. `sums` has shape (parts, C, Q) and is float64. Its second axis
+    contains the pairs of classes k <= l, and its third axis contains the pairs of columns j <= h, padded by
+    `pad_pairs`. Both are in the order (0, 0), (0, 1), .... `row_weights` (m,) and `probabilities` (K, m) have the type
+    of the computation. A block sums one part of the rows for one group of pairs of columns, so n_blocks is a multiple
+    of the number of parts. For k = l the terms are computed as s_i p_k (1 - p_k), without cancellation.
     """
     optimize_for_size()
     X = X[0]
@@ -149,13 +151,13 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
     n_column_pairs = n_columns * (n_columns + 1) // 2
     n_chunks = (n_column_pairs + COLUMN_PAIRS - 1) // COLUMN_PAIRS
     begin, end = group * n_chunks // n_groups * COLUMN_PAIRS, (group + 1) * n_chunks // n_groups * COLUMN_PAIRS
-    # The first pair of columns (j, h) of the group.
+    # The first pair of columns (j, h) of the group of pairs.
     first_j, first_h = 0, begin
     while first_h >= n_columns:
         first_j += 1
         first_h += first_j - n_columns
     lanes = VECTOR_BYTES // probabilities.itemsize
-    # Products are read and written in whole vectors, which extend up to one vector beyond the last column.
+    # Products are read and written as whole vectors, which extend up to one vector beyond the last column.
     tile = zeros_padded(np.int64(PAIR_ROWS), n_columns + lanes, probabilities.dtype)
     products = zeros_padded(np.int64(PAIR_ROWS), COLUMN_PAIRS + lanes, tile.dtype)
     padded_scaling = pad_scaling(scaling, tile)
@@ -197,12 +199,12 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
 
 
 def pad_pairs(n_pairs: int) -> int:
-    """Return n_pairs rounded up to whole vectors of any type."""
+    """Return n_pairs rounded up to whole vectors of any floating-point type."""
     return -(-n_pairs // PADDING) * PADDING
 
 
 def unpack_pairs(sums: FloatArray, n_classes: int, size: int) -> FloatArray:
-    """Return the Hessian (K (d + 1), K (d + 1)) from the sums of `fill_block_class_pair_gram` over all parts."""
+    """Return the Hessian (K (d + 1), K (d + 1)), given the sums of `fill_block_class_pair_gram` over all parts."""
     hessian = np.empty((n_classes * size, n_classes * size))
     blocks = hessian.reshape(n_classes, size, n_classes, size)
     position = np.empty((size, size), np.int64)
@@ -215,7 +217,7 @@ def unpack_pairs(sums: FloatArray, n_classes: int, size: int) -> FloatArray:
 
 @kernel(inner=True)
 def _fill_multipliers(weighted, p, is_own, multipliers):
-    """Fill multipliers[i] = weighted[i] (1 - p[i]) if both classes are the same (is_own), else -weighted[i] p[i]."""
+    """Fill multipliers[i] with weighted[i] (1 - p[i]) if both classes are the same, else with -weighted[i] p[i]."""
     prevent_inlining()
     one = p.dtype.type(1 if is_own else 0)
     for i in range(p.shape[0]):

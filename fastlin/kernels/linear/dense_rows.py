@@ -1,10 +1,10 @@
 """Kernels over dense rows: converted rows, scores, and the sums of the logistic and the softmax loss.
 
-X (n, d) has any type and strides and is passed as the view from `any_layout`. A row enters as x~ = scale x + shift. All
-computations are in the type of coef. K = 1 means the logistic loss with labels 0 and 1, and K >= 3 the softmax loss
-with labels 0 to K - 1. A pass computes scores, residuals and gradient of a tile of rows while it is in the second-level
-cache, so X is read from memory once. If X contains the numeric columns of a table, ``levels`` are the categorical
-columns of the table; otherwise they are None.
+X (n, d) has any type and strides and is passed as the view from `any_layout`. A row x enters the computations as x~ =
+scale x + shift. All computations are in the type of coef. K = 1 means the logistic loss with labels 0 and 1, and K >= 3
+means the softmax loss with labels 0 to K - 1. A pass computes scores, residuals and gradient of a tile of rows while
+the tile is in the L2 cache, so X is read from memory once. If X contains the numeric columns of a table, ``levels`` are
+the categorical columns of the table; otherwise ``levels`` is None.
 """
 
 import numpy as np
@@ -34,14 +34,15 @@ from fastlin.kernels.machine.vectors import copy_rows
 def fill_block_pass(
     block, n_blocks, X, row_indices, scaling, parameters, tile_rows, sums, losses, curvature, levels=None, batch=None
 ):
-    """Fill the block's slice of sums, a BlockSums, in one pass over its slice of ``row_indices`` (m,), or of all rows.
+    """Fill the block's slice of `sums`, a BlockSums, in one pass over the block's slice of the rows.
 
-    With Losses, the sums are the gradient of losses.values[block] = sum s_i l_i with respect to coef and intercept.
-    With a Curvature, in the type of coef, the parameters are a direction, and the sums are the Hessian times this
-    direction: sum u x~_i' and sum u, with u_k = s_i p_k (t_k - sum_l p_l t_l) for the scores t. With a ProblemBatch,
-    coef contains the coefficients of all problems, and the sums are over all rows. Sums over a tile of ``tile_rows``
-    rows are in the type of coef, all others in float64. The coefficients of levels are added to the scores, and the
-    block's sums per level are written to levels.sums.
+    The rows are ``row_indices`` (m,), or all rows if ``row_indices`` is empty. With Losses, the sums are the gradient
+    of losses.values[block] = sum s_i l_i with respect to coef and intercept. With a Curvature in the type of coef, the
+    parameters are a direction, and the sums are the product of the Hessian and this direction: sum u x~_i' and sum u,
+    with u_k = s_i p_k (t_k - sum_l p_l t_l) for the scores t. With a ProblemBatch, coef contains the coefficients of
+    all problems, and the sums are over all rows. Sums over a tile of ``tile_rows`` rows are in the type of coef, and
+    all other sums are float64. If ``levels`` is not None, their coefficients contribute to the scores, and the kernel
+    writes the block's sums per level to levels.sums.
     """
     optimize_for_size()
     X = X[0]
@@ -50,7 +51,8 @@ def fill_block_pass(
     n_rows = row_indices.shape[0] if row_indices.shape[0] > 0 else X.shape[0]
     first, last = block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks
     rows, n_rows = slice_rows(row_indices, first, last), last - first
-    # In a ProblemBatch tiles are not transposed, so that a result is bitwise independent of the other problems.
+    # The tiles of a ProblemBatch are not transposed, so that the result of a problem is bitwise independent of the
+    # other problems.
     tile = allocate_tile(coef, scaling, tile_rows, batch is None)
     coef_sums = zeros_aligned(tile.coef.shape, np.float64)
     intercept_sums[:] = 0
@@ -86,11 +88,11 @@ def fill_block_pass(
 
 @kernel(reassociate=False)
 def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best, levels=None):
-    """Fill scores[i] = coef x_i + intercept for the rows i of the block, and best[i] with the class of the maximum.
+    """Fill scores[i] with coef x_i + intercept and best[i] with the class of the largest score, for the block's rows.
 
-    scores (n, K) or best (n,), int64, is not filled if it has no rows. In a tie the first class is best. For K = 1, the
-    best class is 1 if the score is positive, else 0. If scores has no rows, only the scores of one tile are stored. The
-    coefficients of levels are added to the scores.
+    `scores` (n, K) or `best` (n,), int64, is not filled if it has no rows. In a tie the first class wins. For K = 1,
+    the class is 1 if the score is positive, else 0. If `scores` has no rows, the kernel stores the scores of only one
+    tile. If ``levels`` is not None, their coefficients contribute to the scores.
     """
     X = X[0]
     coef = parameters.coef
@@ -124,9 +126,9 @@ def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best, l
 
 @kernel
 def fill_scores(X, coef, intercept, scores, best):
-    """Fill scores and best like `fill_block_scores`, for X (n, d) in C order and in the type of coef.
+    """Fill `scores` and `best` like `fill_block_scores`, for X (n, d) in C order and in the type of coef.
 
-    This kernel is slower for large X, but compiles faster.
+    For large X, this kernel is slower than `fill_block_scores`, but it compiles faster.
     """
     kind = coef.dtype.type
     for i in range(X.shape[0]):
@@ -146,7 +148,10 @@ def fill_scores(X, coef, intercept, scores, best):
 
 @kernel
 def fill_block_rows(block, n_blocks, X, rows, gathered):
-    """Fill gathered[i] = X[rows[i]], converted, for the block's slice of rows (m,); X is a view from `any_layout`."""
+    """Fill gathered[i] with the converted row X[rows[i]], for the block's slice of `rows` (m,).
+
+    X is a view from `any_layout`.
+    """
     X = X[0]
     for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
         if X.strides[1] == X.itemsize:

@@ -1,10 +1,10 @@
 """Kernels over dense rows for the logistic loss (K = 1), which read X in place, without copying rows into a tile.
 
-X (n, d) has any type and is passed as the view from `any_layout`; its rows or its columns are contiguous. The scaling
-x~ = scale x + shift is folded into the coefficients v and the intercept c: a score is sum_j (scale_j v_j) x_j + (c +
-sum_j shift_j v_j), and the sum of r_i x~_ij is scale_j sum_i r_i x_ij + shift_j sum_i r_i. Everything else is as in
+X (n, d) has any type and is passed as the view from `any_layout`. Its rows or its columns are contiguous. The scaling
+x~ = scale x + shift is folded into the coefficients v and the intercept c. A score is then sum_j (scale_j v_j) x_j + (c
++ sum_j shift_j v_j), and the sum of r_i x~_ij is scale_j sum_i r_i x_ij + shift_j sum_i r_i. Everything else is as in
 dense_rows.py. The rounding error is larger if the mean of a column is large relative to its standard deviation
-(docs/derivations.md, section 8); `allows_folding` excludes such columns.
+(docs/derivations.md, section 8). `allows_folding` excludes such columns.
 """
 
 import numpy as np
@@ -32,19 +32,19 @@ from fastlin.typing import FloatArray, FloatType
 
 # These loops do not prefetch cache lines of the next tile.
 NO_LINES = 0, 0
-# The rows of the next tile are prefetched if they have at least this many bytes: see `add_long_rows`.
+# The rows of the next tile are prefetched if a row has at least this many bytes (see `add_long_rows`).
 MIN_PREFETCHED_ROW_BYTES = 320
-# The largest shift of a scaled column, whose standard deviation is near one. A shift of 64 multiplies the rounding
-# error of the column's terms by at most 129, which costs seven of the 53 bits of float64. In float32, a shift of 2
-# multiplies it by at most 5.
+# The largest absolute shift of a scaled column, whose standard deviation is near one. A shift of 64 multiplies the
+# rounding error of the column's terms by at most 129, which costs seven of the 53 bits of float64. In float32, a shift
+# of 2 multiplies the rounding error by at most 5.
 MAX_SHIFT = {np.float64: 64.0, np.float32: 2.0}
 
 
 def allows_folding(scale: FloatArray, shift: FloatArray, precision: FloatType) -> bool:
     """Return whether these kernels can compute in ``precision`` with columns of these scales and shifts (d,).
 
-    The shifts have to be small, and the scales far enough within the range of the type that products neither overflow
-    nor underflow. A scale of zero excludes its column.
+    The shifts must be small. The scales must be far enough within the range of the type that products neither overflow
+    nor underflow. A column with a scale of zero is excluded.
     """
     max_scale, scale = 2.0 ** (np.finfo(precision).maxexp // 4), scale[scale > 0]
     return bool(
@@ -56,7 +56,7 @@ def allows_folding(scale: FloatArray, shift: FloatArray, precision: FloatType) -
 
 @kernel(reassociate=False)
 def fill_block_pass_in_place(block, n_blocks, X, scaling, parameters, tile_rows, sums, losses, curvature):
-    """Fill the block's slice of sums in one pass over all rows, like `fill_block_pass` for K = 1."""
+    """Fill the block's slice of `sums` in one pass over all rows, like `fill_block_pass` for K = 1."""
     optimize_for_size()
     X = X[0]
     first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
@@ -85,7 +85,7 @@ def fill_block_pass_in_place(block, n_blocks, X, scaling, parameters, tile_rows,
 
 @kernel(inline=True)
 def _unscale_parameters(parameters, scaling):
-    """Return coef (1, width) and intercept of the unscaled columns, in the type of parameters.
+    """Return coef (1, width) and intercept for the unscaled columns, in the type of `parameters`.
 
     coef is padded with zeros up to the end of the last cache line.
     """
@@ -99,24 +99,28 @@ def _unscale_parameters(parameters, scaling):
 
 @kernel(inline=True)
 def _fill_scaled_sums(gradient, total, scaling, sums, block):
-    """Fill the block's slice of sums, given the gradient (width,) for unscaled columns and the sum of the residuals."""
+    """Fill the block's slice of `sums`, given the sums for the unscaled columns.
+
+    `gradient` (width,) is the gradient with respect to the coefficients of the unscaled columns, and `total` is the sum
+    of the residuals.
+    """
     sums.intercept[block, 0] = total
     for j in range(scaling.scale.shape[0]):
-        # The sum of an excluded column may have overflowed.
+        # The sum over an excluded column may have overflowed.
         slope = gradient[j] * scaling.scale[j] if scaling.scale[j] > 0 else 0.0
         sums.coef[block, 0, j] = slope + total * scaling.shift[j]
 
 
 @kernel(inline=True)
 def _pad_to_lines(n, values):
-    """Return n rounded up to whole cache lines of the type of values."""
+    """Return n, a number of values of the type of `values`, rounded up to whole cache lines."""
     lanes = CACHE_LINE // values.itemsize
     return (n + lanes - 1) // lanes * lanes
 
 
 @kernel(reassociate=False, inner=True)
 def _fill_scores(X, coef, intercept, scores):
-    """Fill scores[0, i] = coef X[i] + intercept for the rows i of X, and overwrite the padding that follows."""
+    """Fill scores[0, i] with coef X[i] + intercept for the rows i of X. The padding of `scores` is overwritten."""
     optimize_for_size()
     of_rows = scores[0]
     for i in range(of_rows.shape[0]):
@@ -132,10 +136,10 @@ def _fill_scores(X, coef, intercept, scores):
 
 @kernel(reassociate=False, inner=True)
 def _add_rows(X, multipliers, sums, part):
-    """Add the sum over the rows i of X of multipliers[0, i] X[i] to sums, float64.
+    """Add the sum of multipliers[0, i] X[i] over the rows i of X to `sums`, float64.
 
-    The padding of multipliers is overwritten with zeros. The sum over a tile is computed in the type of multipliers in
-    part (1, width), which is zero before and after the call.
+    The padding of `multipliers` is overwritten with zeros. The sum over a tile is computed in `part` (1, width), in the
+    type of `multipliers`. `part` is zero before and after the call.
     """
     optimize_for_size()
     n_rows, factors, tile_sums, zero = X.shape[0], multipliers[0], part[0], np.int64(0)

@@ -7,14 +7,14 @@ import numpy as np
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 
-# The positions of the sums of `fill_block_penalties`: the quadratic and the L1 penalty, the inner product of parameters
-# and gradient of the loss, the squared gradient in the dual norm, the largest entry of the minimum-norm subgradient
-# with respect to the coefficients, and the sum of the magnitudes of the terms of the inner product.
+# Indices of the sums of `fill_block_penalties`: the quadratic penalty; the L1 penalty; the inner product of the
+# parameters and the gradient of the loss; the squared dual norm of the gradient; the largest entry of the minimum-norm
+# subgradient with respect to the coefficients; and the sum of the absolute terms of the inner product.
 SQUARES, SIZES, SLOPE, DUAL_SQUARE, LARGEST, SLOPE_SIZE = range(6)
-# The number of columns per step. Their sums over the classes fit into the first-level cache.
+# The number of columns per step. The sums of these columns over the classes fit into the L1 cache.
 STRIP = 256
-# The positions of the sums of `fill_block_dual`: the conjugate of the penalty, its first and second derivatives with
-# respect to the step, and the largest step for which the dual point is feasible.
+# Indices of the sums of `fill_block_dual`: the conjugate of the penalty, its first and second derivatives with respect
+# to the step, and the largest step for which the dual point is feasible.
 CONJUGATE, FIRST, SECOND, MAX_STEP = range(4)
 NO_BOUNDS, NO_VALUES = np.empty((0, 0)), np.empty(0)
 
@@ -25,21 +25,21 @@ class PenaltyArrays(NamedTuple):
     curvatures: np.ndarray  # (d + 1,), of the quadratic penalty; zero for the intercept
     thresholds: np.ndarray  # (d + 1,), of the L1 penalty; zero for the intercept
     roots: np.ndarray  # (d,), the square roots of the curvatures
-    grouped: bool  # whether the size of a column is its L2 norm over the classes (group lasso)
-    # (K, d + 1), bounds on the parameters; empty if there are none, or if grouped.
+    grouped: bool  # whether the L1 penalty applies to the L2 norm of each feature over the classes (group lasso)
+    # (K, d + 1), bounds on the parameters; empty if there are no bounds, or if `grouped`.
     lower: np.ndarray = NO_BOUNDS
     upper: np.ndarray = NO_BOUNDS
     scale: np.ndarray = NO_VALUES  # (d,); a scaled column is scale * x + shift
     shift: np.ndarray = NO_VALUES
-    # (d,), the error bound weights: the rounding error of a score per unit of a parameter, relative to that of a
-    # product.
+    # (d,), the error bound weights: the rounding error of a score per unit of a parameter, relative to the rounding
+    # error of a product.
     error_weight: np.ndarray = NO_VALUES
 
 
 class Exchange(NamedTuple):
-    """A transfer of probability between classes that makes the class sums of a dual point equal to the labels'."""
+    """A transfer of probability between classes, so that the class sums of a dual point equal those of the labels."""
 
-    features: np.ndarray  # (n_classes, d), the gradients of the labels alone
+    features: np.ndarray  # (n_classes, d), per class, sum s_i x~_i / S over the rows of the class
     parts: np.ndarray  # (n_classes,), the fraction of its probability that each class loses; empty for no transfer
     received: np.ndarray  # (n_classes,), the fraction of the total transfer that each class receives
 
@@ -52,9 +52,10 @@ def shrink(value, threshold):
 
 @kernel(inner=True)
 def find_best_shift(values, threshold, curvature, grouped):
-    """Return the number that minimizes the penalty if added to all of values (K,); the softmax loss does not change.
+    """Return the number that minimizes the penalty if it is added to all of `values` (K,).
 
-    Without this shift, coordinate descent converges slowly for weakly penalized features.
+    The softmax loss does not depend on this number. Without the shift, coordinate descent converges slowly for weakly
+    penalized features.
     """
     n_classes = values.shape[0]
     total, signs, zeros = 0.0, 0.0, 0
@@ -83,7 +84,7 @@ def find_best_shift(values, threshold, curvature, grouped):
 
 @kernel(inner=True)
 def shift_classes(values, j, penalty):
-    """Add the result of `find_best_shift` for column j, limited by the bounds, to values (K,); return the shift."""
+    """Add the result of `find_best_shift` for column j to `values` (K,), within the bounds, and return this shift."""
     lower, upper = penalty.lower, penalty.upper
     shift = find_best_shift(values, penalty.thresholds[j], penalty.curvatures[j], penalty.grouped)
     for k in range(values.shape[0] if lower.shape[0] > 0 else 0):
@@ -97,11 +98,12 @@ def shift_classes(values, j, penalty):
 
 @kernel
 def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penalty, gradient, sums, error_weights):
-    """Fill gradient (K, d + 1) = total / total_weight + curvatures parameters, and the block's sums and error weights.
+    """Fill `gradient`, `sums` and `error_weights` for the columns of a block.
 
-    The kernel processes the block's columns. total (K, d + 1) is the sum of the gradients of the losses. sums (B, 6)
-    are those listed above, and error_weights (B, K) the sums of |parameter| times the error bound weight of its column,
-    per class. A root of zero excludes its column from the dual sum.
+    `gradient` (K, d + 1) is total / total_weight + curvatures parameters, where `total` (K, d + 1) is the sum of the
+    gradients of the losses. `sums` (B, 6) are the sums whose indices are listed above. `error_weights` (B, K) are the
+    sums per class of |parameter| times the error bound weight of its column. Columns whose root is zero are excluded
+    from the dual norm.
     """
     curvatures, thresholds, roots, grouped, _, _, scale, shift, error_weight = penalty
     n_classes, n_features = parameters.shape[0], scale.shape[0]
@@ -117,7 +119,8 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
         for k in range(n_classes):
             v, t, g = parameters[k, start:stop], total[k, start:stop], gradient[k, start:stop]
             of_intercept = total[k, n_features] * part
-            # The rounding error of a sum grows with its number of terms, so each strip has partial sums.
+            # The rounding error of a sum grows with the number of terms, so each strip of columns has separate partial
+            # sums.
             strip_slope, strip_size, strip_error_weight = 0.0, 0.0, 0.0
             for j in range(v.shape[0]):
                 of_loss = t[j] * part
@@ -167,15 +170,15 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
 
 @kernel
 def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, step, sums):
-    """Fill sums (B, 4) for the dual point labels + step (probabilities - labels).
+    """Fill `sums` (B, 4) over the columns of a block, for the dual point labels + step (probabilities - labels).
 
-    The kernel processes the block's columns. G = gradient - curvatures parameters (K, d) is the gradient of the loss at
-    the probabilities, after the transfer of an Exchange: each class k loses the fraction parts[k] of its probability
-    and receives the fraction received[k] of the total. The features (classes, d) of the Exchange are the gradients of
-    the labels alone, so G + features are those of the probabilities. For K = 1 both classes, 0 and 1, have an entry.
-    With a = |G_kj| (if grouped, the norm over the classes) and the threshold t, the conjugate is sum max(step a - t,
-    0)^2 / (2 roots^2). Columns with a root of zero are excluded from the conjugate, and MAX_STEP is the minimum of t /
-    a over these columns.
+    G = gradient - curvatures parameters (K, d) is the gradient of the loss. The `features` (classes, d) are the sums of
+    s_i x~_i / S over the rows of each class, so G + `features` are the same sums weighted by the probabilities. The
+    transfer changes the probabilities first: each class k loses the fraction parts[k] of its probability and receives
+    the fraction received[k] of the total transfer. For K = 1, both classes, 0 and 1, have an entry in these arrays. Let
+    a be |G_kj| after the transfer (if grouped, the norm over the classes), and t the threshold. The conjugate is sum
+    max(step a - t, 0)^2 / (2 roots^2). Columns whose root is zero are excluded from the conjugate, and MAX_STEP is the
+    minimum of t / a over these columns.
     """
     curvatures, thresholds, roots, grouped = penalty[:4]
     features, parts, received = exchange
@@ -215,7 +218,8 @@ def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, st
                 rises[j], slopes[j] = exceedance * exceedance, exceedance * top[j]
                 second_derivatives[j] = square[j] if exceedance > 0 else 0.0
             if root > 0:
-                # Divide by roots, because their squares overflow or underflow in float64 if columns reach 1e150.
+                # Terms are divided by the roots, because the squares of roots overflow or underflow in float64 if
+                # columns reach 1e150.
                 conjugate += 0.5 * np.square(np.sqrt(rises[j]) / root)
                 first_derivative += slopes[j] / root / root
                 second_derivative += second_derivatives[j] / root / root

@@ -1,12 +1,12 @@
 """A compiled quasi-Newton method for few parameters: line search, L-BFGS recursion and preconditioner.
 
-The method is L-BFGS (Nocedal and Wright 2006, algorithm 7.4) with a Hessian B as the initial matrix. It uses scaled
-coordinates in which B is the identity. With the Cholesky factorization U' U = B, the scaled gradient is U'^-1 g, and a
-scaled step s^ corresponds to the step U^-1 s^, so an iteration solves one system with U' and one with U. In Python, an
-iteration would take several times as long as its passes.
+The method is L-BFGS (Nocedal and Wright 2006, algorithm 7.4) with a Hessian B as the initial Hessian approximation. The
+recursion uses scaled coordinates, in which B is the identity. With the Cholesky factorization U' U = B, the scaled
+gradient is U'^-1 g, and a scaled step s^ corresponds to the step U^-1 s^, so an iteration solves one system with U' and
+one with U. In Python, an iteration would take several times as long as its passes.
 
-Large functions, slices and tuples are slow to compile. Therefore the pass, the line search, the direction and the
-matrix are separate functions, and vectors are rows of one array whose entries are read individually. Loops that start
+Large functions, slices and tuples are slow to compile. Therefore, the pass, the line search, the direction and the
+matrix are separate functions. Vectors are rows of one array, and their entries are read individually. Loops that start
 at a variable use unsigned indices, because Numba wraps negative indices around, which prevents vectorization.
 """
 
@@ -20,10 +20,12 @@ from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import add_reassociated
 
 MAX_PAIRS = 12
-# The rows of `Descent.vectors`: the last accepted point and the gradient of J there; the direction, and the trial
-# point, which is evaluated next; the gradients of the sum of the losses at the start and at the trial, and the gradient
-# of J at the trial; the curvatures of the penalty and their reciprocals, zero for intercepts; and, in scaled
-# coordinates, the gradient, the direction, the last steps, and the changes of the gradient along them.
+# Indices of the rows of `Descent.vectors`. PARAMETERS and GRADIENT are the last accepted parameters and the gradient of
+# J at these parameters. DIRECTION is the search direction. `TRIAL` are the trial parameters, which are evaluated next.
+# START_TOTAL and `TOTAL` are the gradients of the sum of the losses at the start and at the trial parameters.
+# TRIAL_GRADIENT is the gradient of J at the trial parameters. CURVATURES are those of the penalty, and INVERSES are
+# their reciprocals, zero for intercepts. The other rows are in scaled coordinates: the gradient, the direction, the
+# last steps, and the gradient changes along these steps.
 (
     PARAMETERS,
     GRADIENT,
@@ -39,44 +41,47 @@ MAX_PAIRS = 12
     STEPS,
 ) = range(12)
 CHANGES = STEPS + MAX_PAIRS
-# The number of Newton decrements that are stored in addition to the newest one.
+# The number of stored Newton decrements, not counting the newest one.
 N_OLD_DECREMENTS = 6
-# The scalars of a descent.
+# The fields of the scalars of a descent.
 FIELDS = [
-    # At the last point: J, its slope along the direction, the duality gap, the largest entry of the gradient, the gap
-    # without the terms of the intercept, and the quadratic penalty. Also the smallest J and gap so far.
+    # At the last accepted parameters: J, the slope of J along the direction, the duality gap, the largest entry of the
+    # gradient, the gap without the terms of the intercept, and the quadratic penalty. After them: the smallest J and
+    # the smallest gap so far.
     *(
         (name, np.float64)
         for name in ("value", "slope", "gap", "largest", "coef_gap", "squares", "min_value", "min_gap")
     ),
-    # The line search: the step, and the ends of the bracket with their slopes.
+    # The line search: the step length, and the ends of the bracket with the slopes of J at these ends.
     *((name, np.float64) for name in ("step", "low", "low_slope", "high", "high_slope")),
-    # The sum of the losses at the trial, and S. The null objective and the floor of the gap are for
-    # `compute_allowed_gap`.
+    # The sum of the losses at the trial parameters, and S. `compute_allowed_gap` uses the null objective and the floor
+    # of the gap.
     *((name, np.float64) for name in ("loss", "total_weight", "null_objective", "floor")),
-    # The initial scale of the recursion, computed from the newest pair. For each pair, the inner product of step and
-    # change, and the coefficient in the recursion. Half the squared Newton decrements, newest first.
+    # The initial scale of the recursion, which is computed from the newest pair. For each pair: the inner product of
+    # step and gradient change, and the coefficient in the recursion. The decrements are half the squared Newton
+    # decrements, newest first.
     ("scale", np.float64),
     ("products", np.float64, MAX_PAIRS),
     ("scales", np.float64, MAX_PAIRS),
     ("decrements", np.float64, N_OLD_DECREMENTS + 1),
-    # The index of the newest pair and the number of pairs; the number of trials in this line search; the number of
-    # iterations with this matrix, and the kind of the matrix; the number of iterations since J reached a new minimum or
+    # The index of the newest pair; the number of pairs; the number of trials in this line search; the number of
+    # iterations with this matrix; the kind of the matrix; and the number of iterations since J reached a new minimum or
     # the gap fell below half of its minimum.
     *((name, np.int64) for name in ("newest", "n_pairs", "n_trials", "n_with_matrix", "kind", "n_flat")),
 ]
-# np.record allows attribute access in uncompiled code too.
+# With np.record, uncompiled code can access the fields as attributes.
 STATE = np.dtype((np.record, FIELDS))
 # The kinds of matrices: one block shared by all classes, one block per class, the full Hessian.
 SHARED, SEPARATE, FULL = range(3)
-# NOT_STARTED, a value of n_trials, means that the trial is the start. The others are values of n_with_matrix before
-# there is a matrix: the next one assumes equal curvatures of all rows (NO_MATRIX) or uses those at the start (STALE).
+# NOT_STARTED is a value of n_trials. It means that the trial parameters are the start. The others are values of
+# n_with_matrix before the first matrix exists. With NO_MATRIX, the first matrix assumes equal curvatures of all rows.
+# With STALE, it uses the curvatures at the start.
 NOT_STARTED, NO_MATRIX, STALE = -1, -2, -1
 # The outcomes of a trial.
 SEARCHING, ACCEPTED, STALLED = range(3)
 # An additional outcome of `descend_in_cache`: a new matrix is worth its cost.
 NEEDS_MATRIX = 3
-# As in solvers/line_search.py.
+# The constants of the line search, as in solvers/line_search.py.
 SUFFICIENT_DECREASE, CURVATURE, ROUNDING = 1e-4, 0.9, 1e-14
 MAX_TRIALS = 30
 # The descent stops after MAX_FLAT consecutive iterations without a new minimum of J or a gap below half of its minimum.
@@ -85,17 +90,18 @@ MAX_TRIALS = 30
 MAX_FLAT = 3
 # Relative tolerance for the equality of the class sums of probabilities and labels: the rounding error of a row.
 SUM_ROUNDING = ROW_ROUNDINGS * UNIT_ROUNDOFF
-# Values of J with at most this relative difference are equal up to rounding error.
+# Values of J are equal up to rounding error if their relative difference is at most this tolerance.
 VALUE_ROUNDING = 1e-13
 RIDGE = 1e-13
 MIN_PIVOT = 1e-15
-# A matrix that costs at most MAX_CHEAP_PASSES passes is rebuilt after each iteration. Other matrices are rebuilt once
-# the recent rate of convergence predicts more passes than a new matrix and STEPS_PER_MATRIX iterations with it cost.
+# A matrix that costs at most MAX_CHEAP_PASSES passes is rebuilt after each iteration. Any other matrix is rebuilt once
+# the recent rate of convergence predicts more passes than a new matrix and STEPS_PER_MATRIX iterations with it would
+# cost.
 MAX_CHEAP_PASSES, STEPS_PER_MATRIX, MAX_PASSES_AT_END = 0.5, 8.0, 1000.0
 
 
 class Descent(NamedTuple):
-    """The state of a descent: arrays that the kernels of this module overwrite."""
+    """The arrays of a descent, which the kernels of this module overwrite."""
 
     # (CHANGES + MAX_PAIRS, K (d + 1)), the rows listed above; the entries of a row are ordered by class, then column.
     vectors: np.ndarray
@@ -117,17 +123,16 @@ class Descent(NamedTuple):
         null_objective: float,
         floor: float,
     ) -> Self:
-        """Return a descent whose first trial is the point ``start`` (K, d + 1).
+        """Return a descent whose first trial parameters are ``start`` (K, d + 1).
 
-        curvatures (d + 1,) are those of the penalty, and are zero only for the intercept. For null_objective and floor,
-        see `compute_allowed_gap`.
+        `curvatures` (d + 1,) are those of the penalty. Only the curvature of the intercept is zero. For
+        `null_objective` and `floor`, see `compute_allowed_gap`.
         """
         (K, size), n = start.shape, start.size
         vectors, state = np.zeros((CHANGES + MAX_PAIRS, n)), np.zeros(1, STATE)
         of_classes = vectors.reshape(-1, K, size)
         of_classes[TRIAL], of_classes[CURVATURES] = start, curvatures
-        # The reciprocal is also zero if a curvature underflowed. In that case the gap that `Point` computes is
-        # infinite.
+        # The reciprocal is also zero if a curvature underflowed. In that case `Point` computes an infinite gap.
         is_normal = curvatures[:-1] >= np.finfo(np.float64).tiny
         np.divide(1.0, curvatures[:-1], out=of_classes[INVERSES, :, :-1], where=is_normal)
         state["total_weight"], state["decrements"] = total_weight, np.inf
@@ -138,26 +143,27 @@ class Descent(NamedTuple):
 
     @property
     def now(self) -> np.void:
-        """The only entry of state."""
+        """The scalars of the descent, the only entry of `state`."""
         return self.state[0]
 
     def row(self, position: int) -> np.ndarray:
-        """Return the row of vectors at a position as an array (K, d + 1)."""
+        """Return row ``position`` of `vectors` as an array (K, d + 1)."""
         return self.vectors[position].reshape(self.blocks.shape[:2])
 
     def compute_allowed_gap(self, tol: float) -> float:
-        """Return the allowed gap at the last point."""
+        """Return the allowed gap at the last accepted parameters."""
         value, squares, null_objective, floor = self.now[["value", "squares", "null_objective", "floor"]].item()
         return compute_allowed_gap(tol, value, value, squares, null_objective, VALUE_ROUNDING, floor)
 
 
 def compute_allowed_gap(tol, value, scale, squares, null_objective, rounding, floor):
-    """Return the largest suboptimality J - J* for which a fit counts as converged at a point where J is ``value``.
+    """Return the largest suboptimality J - J* for which a fit has converged if J is ``value``.
 
-    The result is tol times the smaller of ``scale``, which is J itself, and the improvement over the null model,
-    null_objective - value. If this improvement, minus the rounding error of J, is below the quadratic penalty
-    ``squares`` at the point, ``squares`` replaces it, because the null objective exceeds the minimum by at least that
-    much. The result is at least ``floor``, the rounding error of the gap, unless that exceeds tol times scale.
+    The result is tol times the smaller of two numbers: ``scale``, which is J itself, and the improvement over the null
+    model, null_objective - value. If the improvement minus the rounding error of J is below ``squares``, the quadratic
+    penalty, then ``squares`` replaces the improvement, because the null objective exceeds the minimum by at least
+    ``squares``. The result is at least ``floor``, the rounding error of the gap, unless ``floor`` exceeds tol times
+    scale.
     """
     improvement = null_objective - value - rounding * value
     # Comparisons take half the time of min and max, and small fits call this function often.
@@ -186,11 +192,12 @@ def _compute_allowed_gap_at(state, tol):
 
 @kernel(reassociate=False)
 def check_step(descent, loss):
-    """Process the loss and the gradient at the trial, and return the outcome; if SEARCHING, choose the next trial.
+    """Process the loss and the gradient at the trial parameters, and return the outcome of the trial.
 
-    The conditions are those of solvers/line_search.py, except that a step with a positive slope is also accepted if it
-    decreases J sufficiently. Its pair is valid because J is convex. The next trial within a bracket is the zero of the
-    slope's linear interpolation.
+    If the outcome is SEARCHING, the kernel also chooses the next trial parameters. The conditions are those of
+    solvers/line_search.py, with one exception: a step with a positive slope is also accepted if it decreases J
+    sufficiently. The pair of such a step is valid because J is convex. Within a bracket, the next step is the zero of
+    the linear interpolation of the slopes.
     """
     vectors, state = descent.vectors, descent.state[0]
     square, slope, part = 0.0, 0.0, 1.0 / state.total_weight
@@ -217,7 +224,7 @@ def check_step(descent, loss):
         low, width = state.low, state.high - state.low
         if state.n_trials >= MAX_TRIALS or (state.high > 0 and not width > 1e-12 * state.high):
             return STALLED
-        # The zero of the interpolated slope; the slope at the far end may be infinite or NaN.
+        # The next step is the zero of the interpolated slope. The slope at the far end may be infinite or NaN.
         part = state.low_slope / (state.low_slope - state.high_slope)
         part = min(max(part, 0.1), 0.9) if -np.inf < part < np.inf else 0.5
         state.step = low + width * part if state.high > 0 else 4.0 * state.step
@@ -231,9 +238,9 @@ def check_step(descent, loss):
         vectors[PARAMETERS, i], vectors[GRADIENT, i] = vectors[TRIAL, i], g
         coef_gap = add_reassociated(coef_gap, 0.5 * g * g * vectors[INVERSES, i])
         largest = abs(g) if abs(g) > largest else largest
-    # The gap of objective/duality.py, without the effect of the transfer between classes on the features.
+    # This is the gap of objective/duality.py, except that the effect of the transfer on the features is omitted.
     for c in range(descent.class_weights.shape[0]):
-        # With two classes, the single row belongs to the second class.
+        # With two classes, the single row of coefficients belongs to the second class.
         imbalance = vectors[GRADIENT, (c + 1 if n_rows > 1 else 1) * size - 1]
         imbalance = -imbalance if n_rows == 1 and c == 0 else imbalance
         if imbalance > SUM_ROUNDING:
@@ -253,16 +260,16 @@ def check_step(descent, loss):
 
 @kernel(reassociate=False, inner=True)
 def _compute_direction(descent):
-    """Compute the direction at the last point, and set the next trial to a full step."""
+    """Compute the direction at the last accepted parameters, and set the next trial to a full step."""
     vectors, state = descent.vectors, descent.state[0]
     n, position = vectors.shape[1], (state.newest + 1) % MAX_PAIRS
     factors = descent.hessian if state.kind == FULL else descent.blocks
     size, n_classes, is_shared = factors.shape[1], descent.class_weights.shape[0], state.kind == SHARED
-    # Start the change of the gradient with the negative previous gradient.
+    # The gradient change starts as the negative previous gradient.
     for i in range(n):
         vectors[CHANGES + position, i], vectors[SCALED_GRADIENT, i] = -vectors[SCALED_GRADIENT, i], vectors[GRADIENT, i]
     for part in range(n // size):
-        # The shared factor belongs to a class of mean weight.
+        # The shared factor is that of a class with the mean class weight.
         scale = np.sqrt(1.0 / (n_classes * descent.class_weights[part])) if is_shared and n > size else 1.0
         _solve_transposed(factors, 0 if is_shared else part, vectors, part * size)
         for i in range(part * size, (part + 1) * size):
@@ -277,7 +284,7 @@ def _compute_direction(descent):
         product = add_reassociated(product, step * change)
         square = add_reassociated(square, change * change)
     if state.n_with_matrix == 0:
-        # The pairs are in the scaled coordinates of the previous matrix.
+        # The pairs are discarded, because they are in the scaled coordinates of the previous matrix.
         state.n_pairs = 0
     elif product > 2 * UNIT_ROUNDOFF * square:
         state.newest, state.n_pairs = position, min(state.n_pairs + 1, MAX_PAIRS)
@@ -309,7 +316,7 @@ def _compute_direction(descent):
             vectors[DIRECTION, i] = scale * vectors[SCALED_DIRECTION, i]
         _solve(factors, 0 if is_shared else part, vectors, part * size)
     if n_classes > 2:
-        # Remove the component that is equal in all classes, which does not change the loss.
+        # The component that is equal in all classes is removed, because it does not change the loss.
         n_columns = n // n_classes
         for j in range(n_columns):
             mean = 0.0
@@ -330,7 +337,7 @@ def _compute_direction(descent):
 
 @kernel(inline=True)
 def _solve_transposed(factors, c, vectors, first):
-    """Solve U' x = SCALED_GRADIENT in place for the entries from ``first``, four rows of U at a time."""
+    """Solve U' x = SCALED_GRADIENT in place for the entries from ``first``, with four rows of U at a time."""
     size, begin = factors.shape[1], np.uint64(first)
     for i in range(0, size, 4):
         last = min(i + 4, size)
@@ -348,7 +355,7 @@ def _solve_transposed(factors, c, vectors, first):
 
 @kernel(inline=True)
 def _solve(factors, c, vectors, first):
-    """Solve U x = DIRECTION in place for the entries from ``first``, four rows of U at a time."""
+    """Solve U x = DIRECTION in place for the entries from ``first``, with four rows of U at a time."""
     size, begin = factors.shape[1], np.uint64(first)
     for i in range((size - 1) // 4 * 4, -1, -4):
         last = min(i + 4, size)
@@ -371,11 +378,14 @@ def _solve(factors, c, vectors, first):
 
 @kernel(inline=True)
 def _factorize(matrices, n_matrices):
-    """Overwrite the first n_matrices upper triangles A (C, size, size) with U, U' U = A, with inverted diagonals."""
+    """Overwrite the first n_matrices upper triangles A with their Cholesky factors U, where U' U = A.
+
+    `matrices` has shape (C, size, size). The diagonals of U are stored as reciprocals.
+    """
     size = matrices.shape[1]
     for c in range(n_matrices):
         for i in range(size):
-            # Column 0, which is left of the diagonal and unused, keeps the original diagonal.
+            # The original diagonal is stored in column 0, which is left of the diagonal and otherwise unused.
             diagonal = matrices[c, i, i] if matrices[c, i, i] > 0 else 1.0
             matrices[c, i, i] = diagonal * (1.0 + RIDGE)
             if i > 0:
@@ -395,15 +405,15 @@ def _factorize(matrices, n_matrices):
 
 @kernel(inline=True)
 def _needs_matrix(descent, target, passes_of_matrix):
-    """Return whether a new matrix, which costs passes_of_matrix passes, would pay off at the last point."""
+    """Return whether a new matrix, whose cost equals passes_of_matrix passes, would pay off now."""
     state = descent.state[0]
     n_before = state.n_with_matrix
-    # The first decrement with the matrix is n_before - 1 positions after the newest.
+    # The first decrement with this matrix is n_before - 1 positions after the newest one.
     n_steps = max(min(n_before - 1, N_OLD_DECREMENTS), 1)
     now, before = state.decrements[0], state.decrements[n_steps]
     rate = np.log(before / now) / n_steps if 0 < now < before < np.inf else 0.0
     left = np.log(max(state.gap / target, 1.0))
-    # Matrices never cost more than the passes, because the steps with a new matrix may not converge faster.
+    # In total, matrices never cost more than the passes, because a new matrix may not speed up convergence.
     is_slow = n_before >= max(2, passes_of_matrix) and left > rate * (passes_of_matrix + STEPS_PER_MATRIX)
     # If rounding error hides the decrease of J, Newton steps still improve the coefficients.
     is_flat = state.n_flat > 0 and n_before > 1 and passes_of_matrix <= MAX_PASSES_AT_END
@@ -412,13 +422,14 @@ def _needs_matrix(descent, target, passes_of_matrix):
 
 @kernel(reassociate=False)
 def build_matrix_in_cache(rows, descent, scratch, is_full):
-    """Build and factorize the next matrix: the Hessian of J if is_full, its diagonal blocks, or first a shared block.
+    """Build and factorize the next matrix: the Hessian of J if is_full, otherwise its diagonal blocks.
 
-    rows are TiledRows, scratch a Scratch. The shared block assumes that the probabilities of all rows are the class
-    weights. The Hessian with respect to the parameters of class k is then p (1 - p) times the mean of x~ x~'. With
-    three or more classes, p = 1 / K replaces p (1 - p), because steps have no component that all classes share. The
-    softmax loss is constant along equal changes of all classes. In these directions, to which the gradient is
-    orthogonal, a positive curvature is added to the full Hessian to make it invertible.
+    The first matrix is a single block that all classes share. `rows` are a TiledRows, and `scratch` is a `Scratch`. The
+    shared block assumes that the probabilities of all rows are the class weights. The Hessian with respect to the
+    parameters of class k is then p (1 - p) times the mean of x~ x~'. With three or more classes, p = 1 / K replaces p
+    (1 - p), because steps have no component that all classes share. The softmax loss is constant along equal changes of
+    all classes, and the gradient is orthogonal to these changes. A positive curvature in their directions is added to
+    the full Hessian to make it invertible.
     """
     probabilities, buffer, row_weights, gram = scratch
     hessian, blocks, n_classes, n_columns = descent.hessian, descent.blocks, descent.blocks.shape[0], gram.shape[0]
@@ -461,12 +472,13 @@ def build_matrix_in_cache(rows, descent, scratch, is_full):
 
 @kernel(reassociate=False)
 def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
-    """Iterate until the gap is at most the gap allowed for tol, or until history (m, 4) is full.
+    """Iterate until the gap is at most the gap allowed for `tol`, or until `history` (m, 4) is full.
 
-    Return the outcome and the number of iterations. rows are TiledRows, scratch a Scratch. Each iteration fills a row
-    of history with J, the gap, the largest entry of the gradient, and the number of passes. The outcome is NEEDS_MATRIX
-    if a new matrix, which costs passes_of_matrix passes, would pay off. The first call evaluates the start and returns
-    at once if J or its gradient is not finite, if only the intercept has not converged, or if tol is infinite.
+    The kernel returns the outcome and the number of iterations. `rows` are a TiledRows, and `scratch` is a `Scratch`.
+    Each iteration fills a row of `history` with J, the gap, the largest entry of the gradient, and the number of
+    passes. The outcome is NEEDS_MATRIX if a new matrix, whose cost equals passes_of_matrix passes, would pay off. The
+    first call evaluates the start. It returns at once if J or its gradient is not finite, if only the intercept has not
+    converged, or if `tol` is infinite.
     """
     probabilities, buffer = scratch.probabilities, scratch.buffer
     vectors, state = descent.vectors, descent.state[0]
@@ -496,14 +508,14 @@ def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
 class Scratch(NamedTuple):
     """The workspace of `descend_in_cache`."""
 
-    probabilities: np.ndarray  # (T, K, m), of the rows at the trial
-    buffer: np.ndarray  # of `evaluate_tiles`
-    row_weights: np.ndarray  # (T, m), of a Gram matrix
+    probabilities: np.ndarray  # (T, K, m), at the trial parameters
+    buffer: np.ndarray  # the buffer of `evaluate_tiles`
+    row_weights: np.ndarray  # (T, m), the row weights of a Gram matrix
     gram: np.ndarray  # (d + 1, d + 1)
 
     @classmethod
     def of(cls, n_tiles: int, tile_rows: int, n_rows_coef: int, n_columns: int) -> Self:
-        """Return a workspace for n_tiles tiles of tile_rows rows, n_rows_coef rows of coefficients and n_columns."""
+        """Return a workspace for the given numbers of tiles, rows per tile, rows of coefficients and columns."""
         probabilities = np.empty((n_tiles, n_rows_coef, tile_rows))
         buffer = make_buffer(n_rows_coef, tile_rows)
         return cls(probabilities, buffer, np.empty((n_tiles, tile_rows)), np.empty((n_columns, n_columns)))
@@ -511,7 +523,7 @@ class Scratch(NamedTuple):
 
 @kernel(reassociate=False)
 def update_direction(descent, target, passes_of_matrix):
-    """Return True if a new matrix, which costs passes_of_matrix passes, pays off; else update the direction."""
+    """Return True if a new matrix, whose cost equals passes_of_matrix passes, pays off; else update the direction."""
     if _needs_matrix(descent, target, passes_of_matrix):
         return True
     _compute_direction(descent)
@@ -520,10 +532,10 @@ def update_direction(descent, target, passes_of_matrix):
 
 @kernel(reassociate=False)
 def set_matrix(descent, matrices):
-    """Set the matrix for the next steps to Hessians of the loss or to the Cholesky factor of the Hessian of J.
+    """Set the matrix for the next steps, given Hessians of the loss or the Cholesky factor of the Hessian of J.
 
-    matrices are one Hessian for all classes (1, d + 1, d + 1), one Hessian per class (K, d + 1, d + 1), or the factor
-    (1, K (d + 1), K (d + 1)). The diagonal of the factor does not contain reciprocals.
+    `matrices` are one Hessian for all classes (1, d + 1, d + 1), one Hessian per class (K, d + 1, d + 1), or the factor
+    (1, K (d + 1), K (d + 1)). The diagonal of this factor does not contain reciprocals.
     """
     blocks, state = descent.blocks, descent.state[0]
     if matrices.shape[1] > blocks.shape[1]:

@@ -19,20 +19,20 @@ from fastlin.kernels.machine.exponential import (
 from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining
 from fastlin.kernels.machine.tiles import make_row_range
 
-# The losses of unweighted rows are summed as logarithms of products of 2^HALVINGS factors: the products are at most
-# 2^32, and one logarithm is computed per 32 rows.
+# The losses of unweighted rows are summed as logarithms of products of 2^HALVINGS factors. These products are at most
+# 2^32. Only one logarithm is computed per 32 rows.
 HALVINGS = 5
 
 
 @kernel(inline=True)
 def convert_scores_to_residuals(scores, row_indices, samples, output, first):
-    """Overwrite scores (K, tile rows) of the rows ``row_indices`` with s_i dl_i/dscores; return sum s_i l_i, float64.
+    """Overwrite `scores` with the residuals s_i dl_i/dscores, and return sum s_i l_i, float64.
 
-    For K = 1, l = log(1 + exp(-z)), where z is the score for label 1 and minus the score for label 0. Otherwise l =
-    logsumexp(scores) - score of the label. With targets, l is the mean of these losses over the labels, weighted by the
-    targets. Losses are computed without overflow. samples contains the labels, weights, targets and offsets; the
-    offsets are added to the scores first. The probabilities are written to output, a ProbabilityOutput, from column
-    ``first``.
+    `scores` (K, tile rows) are those of the rows ``row_indices``. For K = 1, l = log(1 + exp(-z)), where z is the score
+    for label 1 and minus the score for label 0. Otherwise l = logsumexp(scores) - score of the label. With targets, l
+    is the mean of these losses over the labels, weighted by the targets. Losses are computed without overflow.
+    `samples` contains the labels, weights, targets and offsets. The offsets are added to the scores first. The
+    probabilities are written to `output`, a ProbabilityOutput, from column ``first``.
     """
     if scores.shape[0] == 1:
         return gather_and_convert_logistic_scores(
@@ -49,7 +49,7 @@ def get_weight(weights, row):
 
 @kernel(inner=True)
 def gather_and_convert_logistic_scores(scores, row_indices, samples, output, first):
-    """Apply `convert_logistic_scores` to the rows ``row_indices`` of samples, including their offsets."""
+    """Apply `convert_logistic_scores` to the rows ``row_indices`` of `samples`, after adding their offsets."""
     optimize_for_size()
     n_rows, kind = scores.shape[0], scores.dtype.type
     buffer, wide_buffer = allocate_logistic_buffers(n_rows, scores)
@@ -66,7 +66,10 @@ def gather_and_convert_logistic_scores(scores, row_indices, samples, output, fir
 
 @kernel(inner=True)
 def convert_consecutive_logistic_scores(scores, samples, output, start, buffers):
-    """Apply `convert_logistic_scores` to the rows from ``start``, with buffers from `allocate_logistic_buffers`."""
+    """Apply `convert_logistic_scores` to consecutive rows, the first of which is ``start``.
+
+    `buffers` come from `allocate_logistic_buffers`.
+    """
     n_rows, weights, targets = scores.shape[0], samples.weights, buffers[0][0]
     if (samples.offsets.shape[0] == 0) & (samples.targets.shape[0] == 0):
         row_weights = weights[start : start + n_rows] if weights.shape[0] > 0 else weights
@@ -79,10 +82,11 @@ def convert_consecutive_logistic_scores(scores, samples, output, start, buffers)
 
 @kernel(inner=True)
 def convert_scores_of_batch(scores, n_rows, batch, n_classes, block, start, buffers):
-    """Overwrite scores (B K, tile rows) of the rows from ``start`` with the residuals of a ProblemBatch.
+    """Overwrite `scores` (B K, tile rows) with the residuals of a ProblemBatch.
 
-    Add the sums of losses and of class pairs to the block's slice of batch.values. n_classes is batch.n_classes; its
-    type determines which loss Numba compiles. buffers come from `allocate_logistic_buffers`.
+    The rows are consecutive, and the first of them is ``start``. The sums of the losses and of the class pairs are
+    added to the block's slice of batch.values. `n_classes` is batch.n_classes; its type determines which loss Numba
+    compiles. `buffers` come from `allocate_logistic_buffers`.
     """
     prevent_inlining()
     if n_classes is None:
@@ -140,16 +144,16 @@ def _convert_softmax_scores_of_batch(scores, n_rows, batch, n_classes, block, st
 
 @kernel(inline=True)
 def allocate_logistic_buffers(n_rows, scores):
-    """Return buffer (3, n_rows) in the type of scores and wide_buffer (2, n_rows), float64, for logistic losses."""
+    """Return the two buffers for logistic losses: (3, n_rows) in the type of `scores`, and (2, n_rows), float64."""
     return zeros_aligned((3, n_rows), scores.dtype), zeros_aligned((2, n_rows), np.float64)
 
 
 @kernel(reassociate=False, inner=True)
 def convert_logistic_scores(scores, weights, output, first, buffer, wide_buffer):
-    """Overwrite scores (n,) like `convert_scores_to_residuals` for K = 1, and return the sum of the losses, float64.
+    """Overwrite `scores` (n,) like `convert_scores_to_residuals` for K = 1, and return the sum of the losses, float64.
 
-    On entry, buffer[0] contains the labels or targets of the rows. Both buffers are overwritten. Empty weights (n,)
-    mean all ones.
+    On entry, buffer[0] contains the labels or targets of the rows. The kernel overwrites both buffers. Empty weights
+    (n,) mean all ones.
     """
     prevent_inlining()
     n_rows = scores.shape[0]
@@ -157,7 +161,7 @@ def convert_logistic_scores(scores, weights, output, first, buffer, wide_buffer)
     exponentials, linear = wide_buffer[0, :n_rows], wide_buffer[1, :n_rows]
     for i in range(n_rows):
         row_weights[i] = get_weight(weights, i)
-    # A single loop, because separate loops would store the intermediate results.
+    # This is a single loop, because separate loops would store the intermediate results in memory.
     for i in range(n_rows):
         e = exponential(-abs(scores[i]), scores)
         exponentials[i] = np.float64(e)
@@ -176,9 +180,9 @@ def convert_logistic_scores(scores, weights, output, first, buffer, wide_buffer)
 
 @kernel(inline=True)
 def compute_logistic_terms(score, target, e, scores):
-    """Return the probability of class 1, the loss without the term log(1 + e), where e = exp(-|score|), and the slope.
+    """Return the probability of class 1, the loss without the term log(1 + e), and the slope, where e = exp(-|score|).
 
-    The target is the probability that the label is 1. The results have the type of the array scores.
+    The target is the probability that the label is 1. The results have the type of the array `scores`.
     """
     one, zero = scores.dtype.type(1), scores.dtype.type(0)
     larger = one / (one + e)
@@ -186,13 +190,13 @@ def compute_logistic_terms(score, target, e, scores):
     # If the score is positive, the classes are swapped, so that all terms of the loss are nonnegative.
     rest = one - target if score > zero else target
     slope = rest - smaller if score > zero else smaller - rest
-    # An infinite score has a loss of zero for the class that it predicts; 0 times infinity would be NaN.
+    # The loss of an infinite score is zero for the class that it predicts; 0 times infinity would be NaN.
     return smaller if score < zero else larger, rest * abs(score) if rest > zero else zero, slope
 
 
 @kernel(inner=True)
 def sum_values(values):
-    """Return the sum of values (n,), in float64."""
+    """Return the sum of `values` (n,), computed in float64."""
     prevent_inlining()
     total = 0.0
     for i in range(values.shape[0]):
@@ -202,9 +206,10 @@ def sum_values(values):
 
 @kernel(reassociate=False, inner=True)
 def reduce_log_losses(exponentials, weights):
-    """Overwrite exponentials e_i (n,), float64, with values whose sum is sum s_i log(1 + e_i); return their number.
+    """Overwrite `exponentials` with values whose sum is sum s_i log(1 + e_i), and return the number of these values.
 
-    Without weights, two rows are combined as (1 + e)(1 + f) = 1 + (e + f + e f), without cancellation.
+    On entry, `exponentials` contains e_i (n,), float64. Without weights, two rows are combined as (1 + e)(1 + f) = 1 +
+    (e + f + e f), without cancellation.
     """
     prevent_inlining()
     n = exponentials.shape[0]
@@ -244,19 +249,22 @@ def _store_softmax(buffer, k, first, exponentials, totals):
 
 @kernel(inline=True)
 def find_row_maxima(scores, n_rows, largest):
-    """Fill largest (n_rows,) with the maximum over the classes of scores (K, n_rows or more)."""
+    """Fill `largest` (n_rows,) with the maximum over the classes of `scores`, whose shape is (K, n_rows or more)."""
     for i in range(n_rows):
         largest[i] = scores[0, i]
     for k in range(1, scores.shape[0]):
         s = scores[k, :n_rows]
         for i in range(n_rows):
-            # NaN, from a training run that diverged, has to propagate to the loss and the residuals.
+            # NaN from a training run that diverged must propagate to the loss and the residuals.
             largest[i] = s[i] if (s[i] > largest[i]) | (s[i] != s[i]) else largest[i]
 
 
 @kernel(inline=True)
 def exponentiate_shifted(scores, n_rows, largest, totals):
-    """Overwrite scores (K, n_rows or more) with exp(score - largest); add their sums to totals (n_rows,), float64."""
+    """Overwrite `scores` with exp(score - largest), and add their sums over the classes to `totals`.
+
+    `scores` has shape (K, n_rows or more). `largest` and `totals` have shape (n_rows,), and `totals` is float64.
+    """
     for k in range(scores.shape[0]):
         s = scores[k, :n_rows]
         for i in range(n_rows):
@@ -312,8 +320,9 @@ def _softmax_residuals(scores, row_indices, samples, output, first):
 def convert_products_to_slopes(slopes, n_rows, curvature, start):
     """Overwrite slopes t (K, tile rows) with s_i p_k (t_k - sum_l p_l t_l), or with s_i p (1 - p) t for K = 1.
 
-    The first n_rows columns of slopes belong to the entries of the Curvature from ``start``. With softmax probabilities
-    p, the Hessian of the loss of a row with respect to its scores is diag(p) - p p'; for K = 1 it is p (1 - p).
+    The first n_rows columns of `slopes` belong to the entries of the Curvature that start at ``start``. With softmax
+    probabilities p, the Hessian of the loss of a row with respect to its scores is diag(p) - p p'. For K = 1 this
+    Hessian is p (1 - p).
     """
     prevent_inlining()
     n_classes, probabilities = slopes.shape[0], curvature.probabilities

@@ -1,6 +1,6 @@
-"""Kernels for fits in the space of the rows; the unknowns are one multiplier per row and class.
+"""Kernels for fits whose unknowns are multipliers of the rows, with one multiplier per row and class.
 
-Tables have one row per row or feature of the data and one column per class (machine/gather.py); an additional row may
+Tables have one row per row or feature of the data and one column per class (machine/gather.py). An additional row may
 contain the intercepts. Everything is computed in float64.
 """
 
@@ -19,9 +19,10 @@ from fastlin.kernels.machine.tiles import Scaling, load_tile, make_row_range, pa
 
 @kernel
 def fill_block_lines(block, n_blocks, X, borders, table, factors, product):
-    """Fill product[i] = factors[i] sum_j x_ij table[j] over the entries of line i of X.
+    """Fill product[i] with factors[i] sum_j x_ij table[j] over the entries of line i of X.
 
-    X is Compressed. The block's lines are borders[block] to borders[block + 1] - 1. All tables have the same columns.
+    X is a `Compressed`. The block's lines are borders[block] to borders[block + 1] - 1. All tables have the same
+    columns.
     """
     for i in range(borders[block], borders[block + 1]):
         begin, end = np.int64(X.indptr[i]), np.int64(X.indptr[i + 1])
@@ -33,11 +34,12 @@ def fill_block_lines(block, n_blocks, X, borders, table, factors, product):
 
 @kernel(reassociate=False)
 def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, width, coef, products):
-    """Fill the block's columns of coef with factors[j] sum_i multipliers[k, i] x~_ij, and their products with the rows.
+    """Fill the block's columns of `coef`, and the products of these coefficients with the rows of X.
 
-    products[block, k, i] is the sum of coef[k, j] x~_ij over the block's columns. X (n, d) is a view from `any_layout`;
-    multipliers (K, n), factors (d,), coef (K, d), products (B, K, n). Panels of ``width`` columns, whole vectors, stay
-    in the second-level cache for both products, so X is read from memory once.
+    coef[k, j] is factors[j] sum_i multipliers[k, i] x~_ij, and products[block, k, i] is the sum of coef[k, j] x~_ij
+    over the block's columns. X (n, d) is a view from `any_layout`. `multipliers` has shape (K, n), `factors` (d,),
+    `coef` (K, d) and `products` (B, K, n). A panel of ``width`` columns, which are whole vectors, stays in the L2 cache
+    for both products, so X is read from memory once.
     """
     optimize_for_size()
     X = X[0]
@@ -73,12 +75,12 @@ def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, w
 def fill_block_residuals_along(
     block, n_blocks, samples, scores, direction, step, tile_rows, output, residuals, losses, slopes, sums
 ):
-    """Fill the block's rows of residuals with s_i dl_i / dscore_k at scores + step direction.
+    """Fill the block's rows of `residuals` with s_i dl_i / dscore_k at scores + step direction.
 
-    scores, direction and residuals have the shape (n + 1, columns of a table). The last row of scores and direction
-    contains the intercepts and is added to all other rows; the last row of residuals is not changed. Fill losses[block]
-    with sum s_i l_i, slopes[block] with the derivative of this sum with respect to step, and sums[block] (K,) with the
-    sums of the residuals. output is a ProbabilityOutput.
+    `scores`, `direction` and `residuals` have shape (n + 1, columns of a table). The last row of `scores` and of
+    `direction` contains the intercepts and is added to all other rows. The last row of `residuals` is not changed. The
+    kernel also fills losses[block] with sum s_i l_i, slopes[block] with the derivative of this sum with respect to
+    `step`, and sums[block] (K,) with the sums of the residuals. `output` is a ProbabilityOutput.
     """
     n_rows, n_classes = residuals.shape[0] - 1, sums.shape[1]
     loss, slope = 0.0, 0.0

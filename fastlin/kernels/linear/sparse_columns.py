@@ -1,7 +1,7 @@
 """Kernels over sparse columns: gradients, statistics, and Gram matrices of weighted rows.
 
-Columns are the lines of a `Compressed` CSC matrix with ascending row indices. Blocks are ranges of columns, so each sum
-is computed by one block. Everything is computed in float64; a column enters as x~ = scale x + shift.
+X is a `Compressed` in CSC format with ascending row indices. Blocks are ranges of columns, so each sum is computed by
+one block. Everything is computed in float64. A column x enters the computations as x~ = scale x + shift.
 """
 
 import numpy as np
@@ -11,22 +11,23 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import combine_rows
 
-# The number of columns whose sums are written together, because the latency of a write would delay each column
+# The sums of this many columns are written together, because otherwise the latency of a write would delay each column
 # (docs/benchmarks/design-choices.md: columns written together).
 COLUMNS_PER_WRITE = 64
-# If the rows without an entry have less than this fraction of the total weight, their weights are summed, because the
-# difference between the total weight and that of the entries would be inaccurate. Such a column has entries in nearly
-# all rows, so the sum takes about as long as reading the column.
+# If the rows without an entry in a column have less than this fraction of the total weight, their weights are summed.
+# The difference between the total weight and the weight of the entries would be inaccurate. Such a column has entries
+# in nearly all rows, so the sum takes about as long as reading the column.
 MIN_REST_FRACTION = 1e-3
 
 
 @kernel
 def fill_block_product(block, n_blocks, X, borders, chunk, chunk_sums, scaling, adds, product):
-    """Fill product[k, j] = scale[j] (sum over the chunk's rows i of x_ij table[i - first, k]) + shift[j] chunk_sums[k].
+    """Fill product[k, j] with the product of column j and the values of the chunk for class k.
 
-    X is Compressed by columns; the columns j are borders[block] to borders[block + 1] - 1. If the Chunk contains
-    residuals, with sums (K,), the result is the gradient with respect to the scaled coefficients. If ``adds``, the
-    result is added to product (K, d or more).
+    The result is scale[j] (sum over the chunk's rows i of x_ij table[i - first, k]) + shift[j] chunk_sums[k]. X is a
+    `Compressed` in CSC format. The columns j are borders[block] to borders[block + 1] - 1. If the `Chunk` contains
+    residuals and `chunk_sums` (K,) are the sums of the residuals, the result is the gradient with respect to the scaled
+    coefficients. If ``adds``, the result is added to `product` (K, d or more).
     """
     indices, table, first_row = X.indices, chunk.table, chunk.first
     last_row = first_row + table.shape[0]
@@ -48,7 +49,10 @@ def fill_block_product(block, n_blocks, X, borders, chunk, chunk_sums, scaling, 
 
 @kernel(inner=True)
 def _find_row(indices, begin, end, row):
-    """Return the first position from begin to end whose index is at least row, or end; indices ascend."""
+    """Return the first position from `begin` whose index is at least `row`, or `end` if there is none.
+
+    Indices are in ascending order.
+    """
     while begin < end:
         middle = begin + (end - begin) // 2
         if indices[middle] < row:
@@ -62,11 +66,12 @@ def _find_row(indices, begin, end, row):
 def fill_block_sparse_statistics(
     block, n_blocks, X, borders, n_rows, weights, total_weight, means, variances, smallest, largest
 ):
-    """Fill the weighted means and variances, minima and maxima of the block's columns: (d,), float64.
+    """Fill the weighted means and variances, minima and maxima of the block's columns.
 
-    X is Compressed by columns and has n_rows rows; entries that are not stored are zeros. The sum of the weights (n,)
-    is total_weight; empty weights mean all ones. If a column contains NaN, its minimum is NaN. If all its rows of
-    positive weight have the same value, its mean is exactly that value, and its variance zero.
+    All outputs are (d,), float64. X is a `Compressed` in CSC format with n_rows rows. Entries that are not stored are
+    zeros. The sum of the weights (n,) is total_weight; empty weights mean all ones. If a column contains NaN, its
+    minimum is NaN. If all rows of positive weight have the same value in a column, the mean is exactly this value, and
+    the variance is zero.
     """
     data, indices, indptr = X.data, X.indices, X.indptr
     for j in range(borders[block], borders[block + 1]):
@@ -90,7 +95,7 @@ def fill_block_sparse_statistics(
         square = rest * mean * mean
         for p in range(begin, end):
             s = get_weight(weights, indices[p])
-            # A row of weight zero contributes nothing, even if its square is infinite.
+            # A row of weight zero contributes nothing, even if the square of its value is infinite.
             difference = np.float64(data[p]) - mean if s > 0 else 0.0
             square += s * difference * difference
         means[j], variances[j], smallest[j], largest[j] = mean, square / total_weight, low, high
@@ -98,7 +103,10 @@ def fill_block_sparse_statistics(
 
 @kernel(inner=True)
 def _weigh_others(indices, begin, end, n_rows, weights):
-    """Return the total weight of the rows 0 to n_rows - 1 that are not in indices[begin:end], which ascend."""
+    """Return the total weight of the rows 0 to n_rows - 1 that are not in indices[begin:end].
+
+    Indices are in ascending order.
+    """
     rest = 0.0
     for i in range(n_rows):
         if begin < end and indices[begin] == i:
@@ -110,10 +118,11 @@ def _weigh_others(indices, begin, end, n_rows, weights):
 
 @kernel(reassociate=False)
 def fill_block_sparse_gram(block, n_blocks, X, rows, row_weights, halves, totals):
-    """Fill the block's slice of halves (B, d, d) and totals (B, d), float64, over the block's slice of rows (m,).
+    """Fill the block's slice of `halves` and `totals` over the block's slice of `rows` (m,).
 
-    halves + halves' = sum over i of row_weights[i] x_i x_i', and totals = sum over i of row_weights[i] x_i. X is
-    Compressed by rows; empty data mean all ones. row_weights (m,) are in the order of rows.
+    `halves` (B, d, d) and `totals` (B, d) are float64. halves + halves' is the sum over i of row_weights[i] x_i x_i',
+    and totals is the sum over i of row_weights[i] x_i. X is a `Compressed` in CSR format; empty data mean all ones.
+    `row_weights` (m,) are in the order of `rows`.
     """
     data, indices, indptr = X.data, X.indices, X.indptr
     half, total = halves[block], totals[block]
@@ -124,7 +133,7 @@ def fill_block_sparse_gram(block, n_blocks, X, rows, row_weights, halves, totals
         if weight == 0:
             continue
         begin, end = np.int64(indptr[rows[i]]), np.int64(indptr[rows[i] + 1])
-        # Each pair is added once, above or below the diagonal, depending on the order of the entries.
+        # Each pair of entries is added once, above or below the diagonal, depending on the order of the entries.
         for p in range(begin, end):
             j, value = np.uint64(indices[np.uint64(p)]), np.float64(data[np.uint64(p)]) if data.shape[0] > 0 else 1.0
             x = weight * value

@@ -1,9 +1,9 @@
 """Kernels over sparse rows: dense copies of rows, scores, residuals or slopes of the Hessian, sums per column.
 
-Rows are the lines of a `Compressed` CSR matrix with indices in any order. Everything is computed in float64. Tables
-have one row per feature or row of the data and one column per class (machine/gather.py); K and labels are as in
-dense_rows.py. The scaling x~ = scale x + shift is folded into the table of coefficients (scale) and the intercepts
-(shift). A pass of the logistic loss reads X once; in such a pass, empty data mean all ones.
+X is a `Compressed` in CSR format with indices in any order. Everything is computed in float64. Tables have one row per
+feature or row of the data and one column per class (machine/gather.py). K and labels are as in dense_rows.py. The
+scaling x~ = scale x + shift is folded into the table of coefficients (scale) and the intercepts (shift). A pass of the
+logistic loss reads X once. In such a pass, empty data mean all ones.
 """
 
 import numpy as np
@@ -22,15 +22,16 @@ from fastlin.kernels.machine.gather import add_entries, combine_rows, dot_entrie
 from fastlin.kernels.machine.instructions import optimize_for_size
 from fastlin.kernels.machine.tiles import slice_rows
 
-# The number of problems of a batch per pass: a row of their table is one cache line.
+# The number of problems of a batch per pass. A row of their table is one cache line.
 PROBLEMS_PER_GROUP = CACHE_LINE // 8
 
 
 @kernel
 def fill_block_table(block, n_blocks, coef, scaling, table, shifts):
-    """Fill table[j, k] = coef[k, j] scale[j] and shifts[block, k] = sum_j coef[k, j] shift[j], j the block's columns.
+    """Fill table[j, k] with coef[k, j] scale[j], and shifts[block, k] with sum_j coef[k, j] shift[j].
 
-    coef (K, d or more), table (d, K or more), shifts (B, K) and the scaling are float64.
+    The columns j are those of the block. `coef` has shape (K, d or more), `table` (d, K or more) and `shifts` (B, K).
+    All arrays are float64.
     """
     n_classes, n_features = coef.shape[0], table.shape[0]
     first, last = block * n_features // n_blocks, (block + 1) * n_features // n_blocks
@@ -46,12 +47,12 @@ def fill_block_table(block, n_blocks, coef, scaling, table, shifts):
 
 @kernel
 def fill_block_chunk(block, n_blocks, X, rows, borders, parameters, tile_rows, chunk, sums, losses, curvature):
-    """Fill the block's rows of a Chunk with the values to sum over rows, and sums[block] (K,) with their sums.
+    """Fill the block's rows of a `Chunk` with residuals or slopes, and sums[block] (K,) with the sums of these values.
 
     With Losses, the values are the residuals s_i dl_i / dscore_k, and losses.values[block] is sum s_i l_i. With a
-    Curvature, they are s_i p_k (t_k - sum_l p_l t_l), or s_i p (1 - p) t for K = 1, where t are the scores. X is
-    Compressed by rows, and parameters.coef is a table. The block's rows are rows[borders[block]:borders[block + 1]];
-    empty ``rows`` means all rows.
+    Curvature, the values are s_i p_k (t_k - sum_l p_l t_l), or s_i p (1 - p) t for K = 1, where t are the scores. X is
+    a `Compressed` in CSR format, and parameters.coef is a table. The block's rows are rows[borders[block]:borders[block
+    + 1]]; empty ``rows`` means all rows.
     """
     loss = 0.0
     sums[block] = 0
@@ -76,7 +77,7 @@ def fill_block_chunk(block, n_blocks, X, rows, borders, parameters, tile_rows, c
 def fill_block_logistic_pass(block, n_blocks, X, rows, borders, coef, intercept, tile_rows, sums, losses, curvature):
     """Fill sums[block] (d + 1,) with sum r_i [x_i, 1] over the block's rows.
 
-    The scores are x_i coef + intercept, with coef (d,). With Losses, r are the residuals s_i dl_i / dscore, and
+    The scores are x_i coef + intercept, with coef (d,). With Losses, r_i are the residuals s_i dl_i / dscore, and
     losses.values[block] is sum s_i l_i. With a Curvature, r_i is s_i p_i (1 - p_i) times the score. The block's rows
     are rows[borders[block]:borders[block + 1]]; empty ``rows`` means all rows.
     """
@@ -116,7 +117,7 @@ def _fill_logistic_scores(X, row_indices, coef, intercept, scores):
 
 @kernel(inner=True, reassociate=False)
 def _add_logistic_rows(X, row_indices, residuals, sums):
-    """Add residuals[i] [x, 1], with x the row row_indices[i], to sums (d + 1,)."""
+    """Add residuals[i] [x, 1] to `sums` (d + 1,) for all i, where x is the row row_indices[i] of X."""
     data, indices, indptr = X
     total = 0.0
     for i in range(row_indices.shape[0]):
@@ -128,11 +129,11 @@ def _add_logistic_rows(X, row_indices, residuals, sums):
 
 @kernel(reassociate=False)
 def fill_block_batch_pass(block, n_blocks, X, borders, tables, intercepts, tile_rows, sums, batch):
-    """Fill sums[part, group] (d + 1, PROBLEMS_PER_GROUP) with sum r_i [x_i, 1] for a group of problems of a batch.
+    """Fill sums[part, group] with sum r_i [x_i, 1] for a group of problems of a batch.
 
-    A block processes a group of problems and the rows borders[part] to borders[part + 1] - 1. tables (groups, d,
-    PROBLEMS_PER_GROUP) and intercepts (groups, PROBLEMS_PER_GROUP) are the coefficients. batch is a ProblemBatch;
-    batch.values are filled too.
+    `sums` has shape (parts, groups, d + 1, PROBLEMS_PER_GROUP). A block processes one group of problems and the rows
+    borders[part] to borders[part + 1] - 1. `tables` (groups, d, PROBLEMS_PER_GROUP) and `intercepts` (groups,
+    PROBLEMS_PER_GROUP) are the coefficients. `batch` is a ProblemBatch. The kernel also fills batch.values.
     """
     optimize_for_size()
     data, indices, indptr = X
@@ -170,9 +171,10 @@ def fill_block_batch_pass(block, n_blocks, X, borders, tables, intercepts, tile_
 
 @kernel
 def fill_block_sparse_scores(block, n_blocks, X, rows, borders, parameters, scores, best):
-    """Fill scores[i] = x_i table + intercept, and best[i] with the class of the maximum, like `fill_block_scores`.
+    """Fill scores[i] with x_i table + intercept, and best[i] with the class of the largest score.
 
-    x_i is row rows[i] of X, or row i if rows is empty; i is from borders[block] to borders[block + 1] - 1.
+    Ties and K = 1 are as in `fill_block_scores`. x_i is row rows[i] of X, or row i if `rows` is empty. The indices i
+    are borders[block] to borders[block + 1] - 1.
     """
     table, intercept = parameters.coef, parameters.intercept
     sums = zeros_aligned((1, table.shape[1]), np.float64)
@@ -192,14 +194,14 @@ def fill_block_sparse_scores(block, n_blocks, X, rows, borders, parameters, scor
 
 @kernel(inline=True)
 def _combine_line(X, line, table, sums, i):
-    """Fill sums[i] = sum_j x_j table[j] over the entries x_j of a line of X."""
+    """Fill sums[i] with sum_j x_j table[j] over the entries x_j of a line of X."""
     first, last = np.int64(X.indptr[line]), np.int64(X.indptr[line + 1])
     combine_rows(X.data, X.indices, first, last, table, np.int64(0), sums, i)
 
 
 @kernel(inner=True)
 def _fill_tile(X, row_indices, parameters, rowwise, tile):
-    """Fill tile[k, i] with the score of class k of row row_indices[i]; rowwise is overwritten."""
+    """Fill tile[k, i] with the score of row row_indices[i] for class k. The kernel overwrites ``rowwise``."""
     for i in range(row_indices.shape[0]):
         _combine_line(X, row_indices[i], parameters.coef, rowwise, i)
     for k in range(parameters.intercept.shape[0]):
@@ -210,7 +212,7 @@ def _fill_tile(X, row_indices, parameters, rowwise, tile):
 
 @kernel(inner=True)
 def _store_tile(tile, row_indices, chunk, sums):
-    """Write tile[k, i] to the Chunk at row row_indices[i] and class k, and add the sum of tile[k] to sums[k]."""
+    """Write tile[k, i] to the `Chunk` at row row_indices[i] and class k, and add the sum of tile[k] to sums[k]."""
     for k in range(tile.shape[0]):
         values = tile[k]
         total = 0.0
@@ -222,7 +224,10 @@ def _store_tile(tile, row_indices, chunk, sums):
 
 @kernel
 def fill_block_sparse_rows(block, n_blocks, X, rows, gathered):
-    """Fill gathered[i] (d,) with row rows[i] of X, Compressed, over the block's slice of rows (m,); sum duplicates."""
+    """Fill gathered[i] (d,) with row rows[i] of X, for the block's slice of `rows` (m,). Duplicate entries are summed.
+
+    X is a `Compressed` in CSR format.
+    """
     data, indices, indptr = X
     kind = gathered.dtype.type
     for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
@@ -234,10 +239,11 @@ def fill_block_sparse_rows(block, n_blocks, X, rows, gathered):
 
 @kernel
 def fill_block_row_sums(block, n_blocks, X, borders, sums):
-    """Fill sums[block, j] (4,) with number, sum, minimum and maximum of the entries of column j in the block's rows.
+    """Fill sums[block, j] (4,) with statistics of the entries of column j in the block's rows.
 
-    The block's rows are borders[block] to borders[block + 1] - 1. X is Compressed and has no duplicates; empty data
-    mean all ones. If a column contains NaN, its minimum is NaN.
+    The statistics are the number of entries and their sum, minimum and maximum. The block's rows are borders[block] to
+    borders[block + 1] - 1. X is a `Compressed` in CSR format without duplicates; empty data mean all ones. If a column
+    contains NaN, its minimum is NaN.
     """
     data, indices, indptr = X
     columns = sums[block]
@@ -254,7 +260,10 @@ def fill_block_row_sums(block, n_blocks, X, borders, sums):
 
 @kernel
 def fill_block_row_squares(block, n_blocks, X, borders, means, squares):
-    """Fill squares[block, j], (B, d), with sum (x - means[j])^2; everything else is as in `fill_block_row_sums`."""
+    """Fill squares[block, j], (B, d), with sum (x - means[j])^2 over the entries x of column j in the block's rows.
+
+    For the other arguments, see `fill_block_row_sums`.
+    """
     data, indices, indptr = X
     columns = squares[block]
     columns[:] = 0

@@ -1,9 +1,9 @@
 """Kernels for the categorical columns of a table, which contain the codes of levels.
 
-The columns are passed as addresses, `Levels.columns`, so that everything is compiled once for all types of codes. The
-codes of a tile of rows are read column by column and converted to row indices of a table of levels, which has one
-column per class (machine/gather.py). The score of a row is the sum of the table rows of its levels, plus the product of
-its numeric columns.
+The columns are passed as addresses, `Levels.columns`, so that each kernel is compiled only once for all types of codes.
+The codes of a tile of rows are read column by column. They are converted to row indices of a table of levels, which has
+one column per class (machine/gather.py). The score of a row is the sum of the table rows of its levels, plus the score
+of its numeric columns.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ from fastlin.kernels.machine.gather import add_rows
 from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining, read_at
 from fastlin.kernels.machine.tiles import are_consecutive, load_tile, pad_scaling, zeros_padded
 
-# The number of rows per step of a Gram matrix. Their codes, numbers and weights fit into the first-level cache.
+# The number of rows per step of a Gram matrix. The codes, numbers and weights of these rows fit into the L1 cache.
 GRAM_ROWS = 128
 
 
 @kernel(inline=True)
 def allocate_level_tile(levels, block, tile_rows):
-    """Return a LevelTile for a block, and set the block's sums to zero."""
+    """Return a LevelTile for a block, and set the sums of the block to zero."""
     sums = levels.sums[block]
     sums[:] = 0
     return LevelTile(
@@ -33,7 +33,10 @@ def allocate_level_tile(levels, block, tile_rows):
 
 @kernel(inner=True)
 def add_level_scores(levels, row_indices, tile, scores):
-    """Read the codes of ``row_indices`` into a LevelTile, and add their coefficients to scores (K, tile rows)."""
+    """Read the codes of ``row_indices`` into a LevelTile, and add the coefficients of the levels to `scores`.
+
+    `scores` has shape (K, tile rows).
+    """
     n_rows, rowwise = row_indices.shape[0], tile.rowwise
     consecutive = are_consecutive(row_indices)
     rowwise[:] = 0
@@ -48,7 +51,7 @@ def add_level_scores(levels, row_indices, tile, scores):
 
 @kernel(inner=True)
 def add_to_levels(scores, n_rows, tile):
-    """Add scores (K, tile rows) of the rows of a LevelTile to the sums of their levels."""
+    """Add `scores` (K, tile rows), the values of the rows of a LevelTile, to the sums of the levels of these rows."""
     rowwise = tile.rowwise
     for k in range(scores.shape[0]):
         s = scores[k]
@@ -60,11 +63,12 @@ def add_to_levels(scores, n_rows, tile):
 
 @kernel(reassociate=False)
 def fill_block_level_gram(block, n_blocks, columns, X, rows, row_weights, scaling, crosses, pairs):
-    """Fill the block's slice of crosses (B, d + C, M + 1) and pairs (B, d + C, d + C) over its slice of rows (m,).
+    """Fill the block's slices of `crosses` and `pairs` over the block's slice of `rows` (m,).
 
-    crosses[block] are the sums per level of s_i [x~_i, 1], with x~_i the M scaled and shifted numeric columns of a row
-    of X. pairs[block], zero on entry, are the sums of s_i over the rows that have two levels, for one order of each
-    pair of levels. row_weights s (m,) are in the order of rows. The last C rows and columns belong to missing values.
+    `crosses` has shape (B, d + C, M + 1), and `pairs` has shape (B, d + C, d + C). crosses[block] are the sums per
+    level of s_i [x~_i, 1], where x~_i are the M scaled and shifted numeric columns of row i. pairs[block], zero on
+    entry, are the sums of s_i over the rows that have both levels of a pair. Each pair of levels is stored in one order
+    only. `row_weights` s (m,) are in the order of `rows`. The last C rows and columns belong to missing values.
     """
     optimize_for_size()
     X = X[0]
@@ -94,7 +98,7 @@ def fill_block_level_gram(block, n_blocks, columns, X, rows, row_weights, scalin
 
 @kernel(inner=True)
 def _add_pairs(codes, weights, pairs):
-    """Add weights[i] to each pair of levels of row i once, above or below the diagonal."""
+    """Add weights[i] to each pair of levels of row i. Each pair is stored once, above or below the diagonal."""
     prevent_inlining()
     for i in range(weights.shape[0]):
         for c in range(codes.shape[0]):
@@ -105,7 +109,7 @@ def _add_pairs(codes, weights, pairs):
 
 @kernel(inner=True)
 def _read_codes(column, row_indices, consecutive, codes):
-    """Fill codes[i] with the row index, in a table of levels, of the code of row row_indices[i]."""
+    """Fill codes[i] with the code of row row_indices[i], converted to a row index in a table of levels."""
     optimize_for_size()
     if column[2] == 1:
         _read_column(column, row_indices, consecutive, np.int8, codes)

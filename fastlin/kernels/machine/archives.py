@@ -1,8 +1,8 @@
-"""The archives of compiled kernels in a wheel, one file per instruction set level.
+"""The archives of compiled kernels in a wheel, with one file per instruction set level.
 
-A file is a ZIP archive with one member per kernel and signature, and a stamp with the compatible versions. Members
-include LLVM bitcode only for kernels that other kernels call, and never include the annotated source. Bitcode and
-annotated source take four fifths of the size of Numba's own cache files.
+A file is a ZIP archive. It contains one member per pair of kernel and signature, and a member with the compatible
+versions. Only kernels that other kernels call include LLVM bitcode, and no kernel includes the annotated source.
+Bitcode and annotated source account for four fifths of the size of Numba's own cache files.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from fastlin.kernels.machine.cache_folder import hash_sources, log_once
 from fastlin.kernels.machine.libraries import binding, dispatcher, llvmlite, numba
 from fastlin.kernels.machine.saved_code import pack, unpack
 
-# The folder of the archives in an installed wheel; a source tree has none.
+# The folder of the archives in an installed wheel. In a source tree, this folder does not exist.
 FOLDER = Path(__file__).parents[1] / "compiled"
 SUFFIX = ".zip"
 STAMP = "stamp.json"
@@ -28,7 +28,7 @@ DAMAGED = "%s is damaged. Kernels that cannot be loaded from it are compiled."
 
 
 def make_stamp() -> dict[str, Any]:
-    """Return the versions, the platform and the hash of the kernels' sources that compiled kernels depend on."""
+    """Return what compiled kernels depend on: versions, the platform and the hash of the kernels' sources."""
     return {
         "numba": numba.__version__,
         "llvmlite": llvmlite.__version__,
@@ -39,17 +39,16 @@ def make_stamp() -> dict[str, Any]:
 
 
 def name_platform():
-    """Return LLVM's name of the platform without the version of macOS, which compiled kernels do not depend on."""
+    """Return LLVM's name of the platform without the version of macOS, on which compiled kernels do not depend."""
     return re.sub(r"(-darwin|-macosx)[\d.]*$", r"\1", binding.get_process_triple())
 
 
 class Archive:
-    """The compiled kernels of one level, from a file that is read into memory.
+    """The compiled kernels of one level, which are read from a file into memory.
 
-    The file does not stay open, because forked processes would have a common position in it. `stamp` is the result of
-    `make_stamp` when the archive was written. `n_kernels` is the number of pairs of kernel and signature. The
-    constructor raises an OSError, ValueError, KeyError or zipfile.BadZipFile if the file cannot be read or is not an
-    archive.
+    The file does not stay open, because forked processes would share a position in it. `stamp` is what `make_stamp`
+    returned when the archive was written. `n_kernels` is the number of pairs of kernel and signature. The constructor
+    raises an OSError, ValueError, KeyError or zipfile.BadZipFile if the file cannot be read or is not an archive.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,7 +59,7 @@ class Archive:
         self.n_kernels = len(self._names) - 1
 
     def load(self, kernel: Callable[..., Any], signature: Any, target_context: Any) -> Any:
-        """Return the Numba compile result of a kernel for a tuple of Numba types, or None if it is absent."""
+        """Return the Numba compile result of a kernel for a tuple of Numba types, or None if the result is absent."""
         name = _member(kernel, signature)
         if name not in self._names:
             log_once("%s has no code for these types of data. It is compiled now.", self.path)
@@ -91,7 +90,7 @@ def list_signatures() -> list[tuple[str, str, Any]]:
 
 
 def compile_signatures(signatures: Iterable[tuple[str, str, Any]]) -> None:
-    """Compile the kernels of a result of `list_signatures` without running them."""
+    """Compile the kernels for a result of `list_signatures`, without running them."""
     for module, name, types in signatures:
         getattr(importlib.import_module(module), name).compile(types)
 

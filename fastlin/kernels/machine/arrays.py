@@ -14,7 +14,7 @@ CACHE_LINE = 64
 
 
 def zeros_aligned(shape, dtype):
-    """Return zeros of shape n or (m, n) that start on a cache line, so that no vector load spans two lines."""
+    """Return zeros of shape n or (m, n) that start on a cache line, so that no vector load spans two cache lines."""
     n_bytes = prod(shape if isinstance(shape, tuple) else (shape,)) * np.dtype(dtype).itemsize
     memory = np.zeros(n_bytes + CACHE_LINE, np.uint8)
     # np.prod and memory.ctypes have more overhead (docs/benchmarks/design-choices.md: aligned zeros), which matters in
@@ -48,7 +48,10 @@ def _emit_zeros_aligned(context, builder, signature, arguments):
 
 
 def dense_row(X, i):
-    """Return row i of X (n, d), which is contiguous, as an array of contiguous type, so that LLVM vectorizes loops."""
+    """Return row i of X (n, d), whose rows are contiguous, with the Numba type of a contiguous array.
+
+    With this type, LLVM vectorizes loops over the row.
+    """
     return X[i]
 
 
@@ -90,15 +93,15 @@ def writable_view(X: Array) -> Array:
     if X.flags.writeable:
         return X
     memory, _ = X.__array_interface__["data"]
-    # The namespace, which the view references, keeps X alive.
+    # The view references the namespace, and the namespace references X.
     return np.asarray(SimpleNamespace(__array_interface__={**X.__array_interface__, "data": (memory, False)}, X=X))
 
 
 def any_layout(X: Array) -> Array:
-    """Return a view of X (n, d) as an array (2, n, d) whose two layers are the same memory.
+    """Return a view of X (n, d) as an array (2, n, d) whose two layers share the same memory.
 
     Numba would compile a kernel separately for C-contiguous, F-contiguous and other arrays. An array with overlapping
-    layers always has the type of a non-contiguous array. Kernels use its first layer, and check the strides at run
+    layers always has the type of a non-contiguous array. Kernels use the first layer, and check the strides at run
     time.
     """
     shape, strides = (2, *X.shape), (0, *X.strides)

@@ -1,8 +1,8 @@
 """A background process that compiles kernels in parallel, because Numba compiles one kernel at a time per process.
 
-Both processes take tasks from one list; this process starts at the last task. A process takes a task by creating the
-file of the task. The background process writes compiled code to the user's cache folder. It exits after its last task,
-or when this process exits, because that closes the stdin of the background process. If the background process cannot be
+Both processes take tasks from one list, and this process starts with the last task. A process takes a task by creating
+the file of the task. The background process writes compiled code to the user's cache folder. It exits after its last
+task, or when this process exits and the stdin of the background process is closed. If the background process cannot be
 started or exits early, this process compiles all kernels.
 """
 
@@ -27,7 +27,7 @@ from fastlin.kernels.machine.libraries import config
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
 
-# The environment variable for the number of processes that compile: 1 or 2 (default).
+# The environment variable for the number of processes that compile kernels: 1 or 2 (default).
 SETTING = "FASTLIN_COMPILERS"
 # The maximum time, in seconds, to wait for a kernel from the background process.
 TIMEOUT = 60
@@ -49,9 +49,9 @@ _background_compilation: "BackgroundCompilation | None" = None
 
 @cache
 def begin(module: str) -> None:
-    """Start the background process, at most once, unless all kernels of a module's tasks are already compiled.
+    """Start the background process, at most once, unless the kernels of all tasks of a module are already compiled.
 
-    The module has a function ``list_tasks`` and a function ``main``, which calls `work`.
+    The module must define a function ``list_tasks`` and a function ``main``, which calls `work`.
     """
     if TARGET.archive or config.DISABLE_JIT or not _may_start_process():
         return
@@ -62,19 +62,19 @@ def begin(module: str) -> None:
 
 def _start(module, tasks):
     global _background_compilation
-    # An earlier `begin` that a signal interrupted may have started the process.
+    # An earlier call of `begin` may have started the process before a signal interrupted the call.
     if _background_compilation is None:
         with contextlib.suppress(OSError):
             _background_compilation = BackgroundCompilation(module, tasks)
 
 
 def has_compiled(name: str) -> bool:
-    """Return True once the background process has compiled a kernel; False if this process has to compile it."""
+    """Return True once the background process has compiled a kernel, or False if this process must compile it."""
     return _background_compilation is not None and _background_compilation.has_compiled(name)
 
 
 def _may_start_process():
-    """Return whether this process may start another one that can save compiled code."""
+    """Return whether this process may start a background process that can save compiled code."""
     return (
         os.environ.get(SETTING, "2").strip() != "1"
         and count_threads() > 1
@@ -90,8 +90,9 @@ def _may_start_process():
 class BackgroundCompilation:
     """The background process, and the tasks of both processes.
 
-    The background process calls ``main`` of the module with the folder of the task files. ``tasks`` are functions that
-    compile kernels, keyed by the names of the files with their code, in the order of the background process.
+    The background process calls ``main`` of the module with the folder of the task files. ``tasks`` is a dict from file
+    names to functions. Each function compiles one kernel, whose code is saved under this file name. The background
+    process takes the tasks in the order of the dict.
     """
 
     def __init__(self, module: str, tasks: dict[str, Callable[[], Any]]) -> None:
@@ -112,7 +113,10 @@ class BackgroundCompilation:
         atexit.register(self.end)
 
     def has_compiled(self, name: str) -> bool:
-        """Return False for a task that this process takes; otherwise run other tasks until that one is done."""
+        """Return False for a task that this process takes. Otherwise, run other tasks until the task is done.
+
+        The result is then True, unless the background process failed to compile the kernel.
+        """
         folder, deadline = cache_folder(), monotonic() + TIMEOUT
         if folder is None or name not in self._tasks or name in self._taken or self._take(name):
             return False
@@ -128,21 +132,21 @@ class BackgroundCompilation:
         return True
 
     def _take(self, name):
-        """Take a task and return True, unless one of the two processes has already taken it."""
+        """Take a task and return True, or return False if one of the two processes has already taken it."""
         is_taken = name not in self._taken and take(self._folder, name)
         if is_taken:
             self._taken.add(name)
         return is_taken
 
     def end(self) -> None:
-        """Terminate the background process, even while it compiles."""
+        """Terminate the background process, even if it is compiling a kernel."""
         self._process.kill()
         self._process.communicate()
         remove(self._folder)
 
 
 def take(folder: str, name: str) -> bool:
-    """Take a task by creating its file in a folder; return False if the task was already taken."""
+    """Take a task by creating its file in the folder. Return False if the task was already taken."""
     try:
         Path(folder, name).touch(exist_ok=False)
     except OSError:

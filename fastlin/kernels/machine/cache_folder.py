@@ -1,7 +1,7 @@
-"""The folders of the user's compiled kernels: their location and their permissions.
+"""The folders of the user's compiled kernels: their locations and permissions.
 
-The name of a folder contains a hash of all kernel sources. Files are pickles, so loading one can execute arbitrary
-code. Therefore a folder or a file is used only if no one except this user and root can have written to it.
+The name of a folder contains a hash of all kernel sources. Files are pickles, and loading a pickle can execute
+arbitrary code. Therefore, a folder or a file is used only if nobody except this user and root can have written to it.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ LOGGER = logging.getLogger("fastlin")
 
 @functools.cache
 def code_folders() -> tuple[Path, ...]:
-    """Return the folders from which compiled kernels are loaded, in order; the folders need not exist.
+    """Return the folders from which compiled kernels are loaded, in order. The folders need not exist.
 
-    ``NUMBA_CACHE_DIR`` is the first. The user's cache folder is the second if the first is not writable, for example in
-    a container whose image includes compiled kernels.
+    ``NUMBA_CACHE_DIR`` is the first folder. If it is not writable, the user's cache folder is the second. This happens,
+    for example, in a container whose image includes compiled kernels.
     """
     of_numba = Path(config.CACHE_DIR) / "fastlin" if config.CACHE_DIR else None
     folders = []
@@ -40,7 +40,7 @@ def code_folders() -> tuple[Path, ...]:
 
 @functools.cache
 def cache_folder() -> Path | None:
-    """Return the folder, possibly not yet created, to which compiled kernels are written; None if none is writable."""
+    """Return the folder to which compiled kernels are written, or None if none is writable. It may not exist yet."""
     return next(filter(_is_writable, code_folders()), None)
 
 
@@ -54,8 +54,9 @@ def _is_safe(folder):
         except OSError:
             # The folder belongs to another user and cannot be entered.
             return False
-        # The parent may be writable by a group, because a replacement of this folder would belong to another user. If
-        # its sticky bit is set, it may be writable by everyone, because users can then remove only their own files.
+        # The parent may be writable by a group, because if a member replaced this folder, the new folder would belong
+        # to another user. If the sticky bit of the parent is set, the parent may be writable by everyone, because users
+        # can then remove only their own files.
         others = (0 if status.st_mode & stat.S_ISVTX else 0o002) if path != folder else 0o022
         if not _is_own(status, others):
             LOGGER.warning(
@@ -72,13 +73,13 @@ def _is_safe(folder):
 
 
 def _is_own(status, others=0o022):
-    """Return whether a file belongs to this user or root and has none of the permission bits ``others``."""
-    # Windows uses different permissions, and its user folders are private.
+    """Return whether a file belongs to this user or root and has none of the permission bits in ``others``."""
+    # Windows uses different permissions, and user folders on Windows are private.
     return not hasattr(os, "geteuid") or (status.st_uid in (0, os.geteuid()) and not status.st_mode & others)
 
 
 def _is_writable(folder):
-    """Return whether files can be written to a folder, or to its nearest existing parent."""
+    """Return whether files can be written to a folder or, if it does not exist, to its nearest existing parent."""
     with contextlib.suppress(OSError):
         existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
@@ -89,20 +90,20 @@ def _is_writable(folder):
 def hash_sources() -> str:
     """Return a hash of the sources of all kernels and the versions of the libraries that compile them."""
     digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
-    # All subpackages are included, because kernels call kernels of other subpackages.
+    # All subpackages are included, because kernels call kernels from other subpackages.
     for source in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder for compiled kernels unless it exists; raise OSError if that fails."""
+    """Create a folder for compiled kernels unless it exists. Raise OSError if this fails."""
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def read_file(path: Path) -> bytes:
-    """Return the content of a file that only this user or root can have written; raise OSError otherwise."""
+    """Return the content of a file if only this user or root can have written it; otherwise raise OSError."""
     with path.open("rb") as file:
         if not _is_own(os.fstat(file.fileno())):
             raise PermissionError(f"another user could have changed {path}")
@@ -110,7 +111,7 @@ def read_file(path: Path) -> bytes:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file atomically, with permissions for this user only."""
+    """Write a file atomically, with permissions only for this user."""
     temporary = path.with_name(f"{path.name}.tmp.{secrets.token_hex(8)}")
     try:
         with open(temporary, "xb", opener=functools.partial(os.open, mode=0o600)) as file:

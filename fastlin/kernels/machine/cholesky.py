@@ -1,6 +1,7 @@
-"""Cholesky factorizations of symmetric matrices and solutions with them, bitwise equal for any number of threads.
+"""Cholesky factorizations of symmetric matrices, and solutions of linear systems with the factors.
 
-LAPACK is not used because its results depend on the number of BLAS threads, which can be limited only per process.
+The results are bitwise equal for any number of threads. LAPACK is not used because its results depend on the number of
+BLAS threads, which can be limited only per process.
 """
 
 import math
@@ -14,13 +15,13 @@ from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inli
 from fastlin.kernels.machine.prefetch import empty_list
 from fastlin.kernels.machine.products import add_product
 
-# Rows per step of a factorization. Each step subtracts the contributions of the previous rows with `add_product`, so
-# this is a multiple of the number of classes per tile of that product.
+# The number of rows per step of a factorization. Each step subtracts the contributions of the previous rows with
+# `add_product`, so this number is a multiple of the number of classes per tile of `add_product`.
 ROWS_PER_BATCH = 30
-# Rows per product. A product adds the rows one after the other, and its rounding error must be below the ridge on the
-# diagonal (docs/benchmarks/design-choices.md: factorization in float32).
+# The number of rows per product. A product adds the rows one after another, and its rounding error must be below the
+# ridge on the diagonal (docs/benchmarks/design-choices.md: factorization in float32).
 ROWS_PER_PRODUCT = 16
-# Only a pivot below this fraction of its diagonal entry can be too small for its row.
+# A pivot can be too small for its row only if it is below this fraction of its diagonal entry.
 MAX_SMALL_PIVOT = 1e-3
 MACHINE_EPSILON, MACHINE_EPSILON_FLOAT32 = 2.0**-52, 2.0**-23
 
@@ -29,16 +30,17 @@ MACHINE_EPSILON, MACHINE_EPSILON_FLOAT32 = 2.0**-52, 2.0**-23
 def factorize_block(block, n_blocks, matrices, ridge, triangles):
     """Fill triangles[block] with U, where U' U = A + ridge diag(A).
 
-    A is the upper triangle of matrices[block] (m, m). triangles (n_blocks, m (m + 1) / 2), of the same type, are
-    packed: the rows of U one after the other, each from the diagonal. If A is not numerically positive definite,
-    pivots that are too small are increased, so that |U_ij| <= sqrt(A_jj), as in a positive definite matrix. A pivot
-    that is not numerically positive becomes at least its original diagonal entry. U' U is then A plus a correction (a
-    modified Cholesky factorization, Nocedal and Wright 2006, section 3.4). Entries left of the diagonal are not read.
+    A is the upper triangle of matrices[block] (m, m). Entries left of the diagonal are not read. `triangles` has shape
+    (n_blocks, m (m + 1) / 2) and the type of `matrices`. Triangles are packed: the rows of U follow one another, and
+    each row starts at the diagonal. If A is not numerically positive definite, pivots that are too small are increased
+    so that |U_ij| <= sqrt(A_jj), as in a positive definite matrix. A pivot that is not numerically positive becomes at
+    least its original diagonal entry. U' U is then A plus a correction (a modified Cholesky factorization, Nocedal and
+    Wright 2006, section 3.4).
     """
     optimize_for_size()
     matrix = matrices[block]
     size = matrix.shape[0]
-    # Columns are stored in pieces of four vectors. Each piece contains all rows one after the other.
+    # Columns are stored in blocks of four vectors. Each block contains the entries of all rows, one row after another.
     group = 4 * VECTOR_BYTES // matrix.itemsize
     n_pieces = (size + group - 1) // group
     factor = zeros_aligned((n_pieces * size, group), matrix.dtype)
@@ -109,10 +111,10 @@ def _factorize_rows(factor, matrix, first, stop):
 
 @kernel
 def solve_block(block, n_blocks, triangles, values):
-    """Overwrite the block's rows k of values (C, m), float64, with the solution of U' U x = values[k].
+    """Overwrite the block's rows k of `values` (C, m), float64, with the solutions of U' U x = values[k].
 
-    U is triangles[k], packed as in `factorize_block`, or triangles[0] if there is only one. Everything is computed in
-    the type of triangles.
+    U is triangles[k], packed as in `factorize_block`, or triangles[0] if there is only one triangle. Everything is
+    computed in the type of `triangles`.
     """
     n_rows, size = values.shape
     x = zeros_aligned(size, triangles.dtype)
@@ -139,7 +141,10 @@ def solve_block(block, n_blocks, triangles, values):
 
 @kernel
 def fill_mirrored_block(block, n_blocks, triangle, mirrored):
-    """Fill the block's rows of mirrored (m, m) with U and U', negated except for the diagonal; triangle is packed U."""
+    """Fill the block's rows of `mirrored` (m, m) with U above the diagonal and U' below the diagonal, both negated.
+
+    The diagonal itself is not negated. `triangle` is the packed U.
+    """
     size = mirrored.shape[0]
     for i in range(block * size // n_blocks, (block + 1) * size // n_blocks):
         row = mirrored[i]
@@ -153,10 +158,10 @@ def fill_mirrored_block(block, n_blocks, triangle, mirrored):
 
 @kernel
 def solve_group(block, n_blocks, mirrored, values):
-    """Overwrite the block's rows k of values (C, m), float64, with the solution of U' U x = values[k].
+    """Overwrite the block's rows k of `values` (C, m), float64, with the solutions of U' U x = values[k].
 
-    mirrored is the output of `fill_mirrored_block` for U; everything is computed in its type. The rows of a block are
-    interleaved in four vectors, so U is read once for all of them. A block therefore has at most
+    `mirrored` is the output of `fill_mirrored_block` for U. Everything is computed in the type of `mirrored`. The rows
+    of a block are interleaved in four vectors, so U is read once for all of them. A block therefore contains at most
     `count_solved_per_batch` rows.
     """
     optimize_for_size()
@@ -188,7 +193,7 @@ def solve_group(block, n_blocks, mirrored, values):
 
 @kernel(inner=True)
 def _finish_row(factors, x, first, stop, i):
-    """Add factors[j] x[j] for j from first to stop - 1 to x[i], and divide it by factors[i]."""
+    """Add factors[j] x[j] for j from `first` to stop - 1 to x[i], and divide x[i] by factors[i]."""
     optimize_for_size()
     target = x[i]
     for j in range(first, stop):
@@ -200,16 +205,17 @@ def _finish_row(factors, x, first, stop, i):
 
 
 def count_solved_per_batch(itemsize: int) -> int:
-    """Return the maximum number of rows per block of `solve_group` for numbers of itemsize bytes: four vectors."""
+    """Return the maximum number of rows per block of `solve_group`: as many as four vectors have lanes."""
     return 4 * VECTOR_BYTES // itemsize
 
 
 @kernel
 def remove_row(triangle, size, row):
-    """Overwrite U (size, size), packed as in `factorize_block`, with the factor of U' U without one row and column.
+    """Overwrite the factor U of a matrix with the factor of the matrix without one row and column.
 
-    The result is in the first (size - 1) size / 2 entries of triangle. Givens rotations add the rest of the removed row
-    to the following rows of U (Golub and Van Loan 2013, section 6.5), which is as accurate as a new factorization.
+    U (size, size) is packed as in `factorize_block`. The result is stored in the first (size - 1) size / 2 entries of
+    `triangle`. Givens rotations add the rest of the removed row to the following rows of U (Golub and Van Loan 2013,
+    section 6.5). This is as accurate as a new factorization.
     """
     first = row * size - row * (row - 1) // 2
     removed = triangle[first + 1 : first + size - row].copy()

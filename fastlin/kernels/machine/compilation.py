@@ -1,9 +1,9 @@
 """The decorator that compiles a Python function to a kernel, and the cache of compiled code.
 
-Every kernel releases the interpreter lock and is single-threaded; threads.py runs it on blocks of rows. The code of a
-kernel is loaded from the wheel if `target` selects the wheel's code, otherwise from the user's cache folder, with a key
-that includes the name and features of the processor and the level of the wheel's code. If neither contains the kernel,
-it is compiled and saved to the cache folder.
+Every kernel releases the interpreter lock and is single-threaded. threads.py runs kernels on blocks of rows. The code
+of a kernel is loaded from the wheel if `target` selects the wheel's code, and otherwise from the user's cache folder.
+The key in the cache folder includes the name and features of the processor and the level of the wheel's code. If
+neither contains the kernel, it is compiled and saved to the cache folder.
 """
 
 import gc
@@ -24,7 +24,7 @@ from fastlin.kernels.machine.target import HOST, TARGET
 # Some fastmath flags are excluded: with "nnan" and "ninf", LLVM would remove the handling of overflow.
 REASSOCIATE = frozenset({"contract", "reassoc", "nsz", "arcp"})
 KEEP_ORDER = frozenset({"contract", "nsz", "arcp"})
-# Numba's method that runs LLVM's passes over a function, in all tested versions.
+# The name of Numba's method that runs LLVM's passes over a function, in all tested versions.
 PASSES = "_function_pass_manager"
 # The compilation time of this process. Numba's lock serializes compilations.
 TIME = CompilationTime()
@@ -35,11 +35,11 @@ def kernel(
 ) -> Any:
     """Compile a function of arrays and scalars, lazily, once per combination of types, and cache the result.
 
-    Set reassociate to False if the order of additions matters for accuracy (compensated constants) or must be the same
-    in two kernels, such as products read from X or from a tile. ``inner`` kernels are called only by other kernels, so
-    no wrapper is compiled. Their numeric arguments must be variables, because Numba compiles the kernel again for each
-    literal. ``inline`` kernels are short. They are inserted into the caller before compilation, which saves compilation
-    time. With NUMBA_DISABLE_JIT=1 the result is the function itself.
+    Set `reassociate` to False if the order of additions matters for accuracy (compensated constants), or if the order
+    must be the same in two kernels, for example in products that read X or a tile. ``inner`` kernels are called only by
+    other kernels, so no wrapper is compiled. Their numeric arguments must be variables, because Numba compiles the
+    kernel again for each literal. ``inline`` kernels are short. They are inserted into their callers before
+    compilation, which saves compilation time. With NUMBA_DISABLE_JIT=1 the result is the function itself.
     """
     if function is None:
         return lambda function: kernel(function, reassociate=reassociate, inner=inner, inline=inline)
@@ -50,7 +50,7 @@ def kernel(
         fastmath=flags,
         error_model="numpy",
         boundscheck=False,
-        # No kernel is passed as an argument, so a wrapper for this purpose would only cost compilation time.
+        # No kernel is passed as an argument, so the wrapper for such calls would only cost compilation time.
         no_cfunc_wrapper=True,
         no_cpython_wrapper=inner or inline,
         inline="always" if inline else "never",
@@ -61,14 +61,14 @@ def kernel(
         # This method compiles kernels and also loads saved code. Both change global tables of Numba and LLVM.
         compiled.compile = partial(_compile_uninterrupted, compiled.compile)
     elif not config.DISABLE_JIT:
-        # The dispatcher is not public, and this version of Numba has a different one.
+        # Numba's dispatcher is not public, and this version of Numba has a different dispatcher.
         log_once("Compiled kernels cannot be cached with Numba %s. Each process compiles them.", numba.__version__)
     return compiled
 
 
 def _compile_uninterrupted(compile_kernel, *arguments):
-    # This thread holds Numba's lock while it compiles a function that calls the kernel. Another thread would wait for
-    # the lock forever.
+    # If this thread already holds the lock, it is compiling a function that calls the kernel. Running the compilation
+    # in another thread would wait for the lock forever.
     if compiler_lock.global_compiler_lock.is_locked():
         return compile_kernel(*arguments)
     return run_uninterrupted(compile_kernel, *arguments)
@@ -77,8 +77,8 @@ def _compile_uninterrupted(compile_kernel, *arguments):
 def _reduce_compilation_overhead(compile_kernel):
     """Return compile_kernel without two steps that take a quarter of its time and hardly affect the code.
 
-    The steps are garbage collections of Numba's objects and LLVM's function passes. LLVM's module passes repeat the
-    work of the latter.
+    The steps are the collection of garbage among Numba's objects and LLVM's function passes. LLVM's module passes
+    repeat the work of the function passes.
     """
 
     def compile_without_overhead(*arguments):
@@ -113,7 +113,7 @@ class _KernelCache:
 
     def load_overload(self, sig, target_context):
         # Numba would first load all of its implementations, which is slow. Compiled code requires only the runtime, and
-        # a compilation loads the implementations itself.
+        # a compilation loads the implementations later.
         runtime.rtsys.initialize(target_context)
         shipped = TARGET.archive and TARGET.archive.load(self._function, sig, target_context)
         name = self.name(sig, target_context.codegen())
@@ -133,5 +133,6 @@ class _KernelCache:
         """Return the name of the file with the code for a signature."""
         _, *processor = codegen.magic_tuple()
         machine = (sys.implementation.cache_tag, name_platform(), *processor)
-        # If the code of a level is used, other kernels have its vector width and may contain code of the level.
+        # If the wheel's code of a level is used, kernels outside the wheel have the vector width of this level and may
+        # contain code of this level.
         return name_file(self._function, sig, machine if TARGET.name == HOST else (*machine, TARGET.name))

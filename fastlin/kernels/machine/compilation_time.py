@@ -1,4 +1,4 @@
-"""The compilation time of this process, and a message to the user once it exceeds a second."""
+"""The compilation time of this process, and a message to the user if it exceeds one second."""
 
 import contextlib
 import functools
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from threading import Timer
 from time import perf_counter
 
-# Seconds of compilation before the message.
+# The compilation time, in seconds, after which the message appears.
 TIMEOUT = 1.0
 MESSAGE = (
     "fastlin is compiling code for this processor and these types of data. This takes a few seconds; later runs reuse "
@@ -17,7 +17,7 @@ LOGGER = logging.getLogger("fastlin")
 
 
 class CompilationTime:
-    """The total `seconds` of compilation without the loading of saved code; nested compilations are included once."""
+    """The total `seconds` of compilation, without the loading of saved code. Nested compilations are counted once."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -25,12 +25,15 @@ class CompilationTime:
 
     @contextlib.contextmanager
     def measured(self) -> Iterator[None]:
-        """Add the time of the ``with`` block, a compilation, and warn if the total exceeds TIMEOUT; not thread-safe."""
+        """Add the time of the ``with`` block, which is a compilation, and warn if the total exceeds TIMEOUT.
+
+        This is not thread-safe.
+        """
         if not self._depth:
             self._began = perf_counter()
             # LLVM releases the interpreter lock, so the message appears even during a long compilation.
             self._timer = Timer(max(TIMEOUT - self.seconds, 0), warn_once, [MESSAGE])
-            # If no thread can be started, there is no message, but the compilation succeeds.
+            # If no thread can be started, no message appears, but the compilation succeeds.
             with contextlib.suppress(RuntimeError):
                 self._timer.start()
         self._depth += 1

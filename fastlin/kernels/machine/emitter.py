@@ -1,8 +1,8 @@
-"""The builder of the LLVM instructions of the loops in `simd` and `gather`, and their vector width.
+"""The builder of LLVM instructions for the loops in `simd` and `gather`, and the vector width of these loops.
 
-Numba relies on LLVM to vectorize loops. The few loops in which a fit spends its time are emitted as explicit vector
-instructions instead. `Emitter` provides their common instructions: loads with conversion, multiply-adds, sums over
-lanes, and prefetches.
+Numba relies on LLVM to vectorize loops. The few loops in which a fit spends most of its time are emitted as explicit
+vector instructions instead. `Emitter` provides their common instructions: loads with conversion, multiply-adds, sums
+over lanes, and prefetches.
 """
 
 import inspect
@@ -14,10 +14,10 @@ VECTOR_BYTES = TARGET.vector_bytes
 
 
 def emitted(emit, sign=types.void):
-    """Return a decorator that replaces calls of a Python function from kernels with emitted LLVM instructions.
+    """Return a decorator that replaces calls of a Python function in kernels with emitted LLVM instructions.
 
-    ``emit(context, builder, kinds, arguments)`` emits the instructions for operands of the Numba types ``kinds`` and
-    returns the result or None. ``sign`` returns the signature for the types of the operands.
+    ``emit(context, builder, kinds, arguments)`` emits the instructions for operands of the Numba types ``kinds``, and
+    returns the result or None. ``sign`` returns the Numba signature for the types of the operands.
     """
 
     def decorate(uncompiled):
@@ -42,9 +42,9 @@ def emitted(emit, sign=types.void):
 
 
 class Emitter:
-    """A builder of instructions on vectors of ``lanes`` numbers of one type.
+    """A builder of instructions on vectors with ``lanes`` numbers of one type.
 
-    ``kind`` is the Numba type of the computations. By default, vectors have the full width of the processor's vectors.
+    ``kind`` is the Numba type of the computations. By default, the vectors are as wide as those of the processor.
     `scalar` and `vector` are LLVM types.
     """
 
@@ -78,18 +78,18 @@ class Emitter:
         return self.builder.bitcast(self.builder.gep(raw, [offset]), array.data.type)
 
     def load(self, pointer, index=None, vector=None, align=None):
-        """Return the vector at pointer + index; its alignment is ``align`` bytes, by default that of a vector."""
+        """Return the vector at pointer + index. ``align`` is the alignment in bytes, by default that of a vector."""
         if index is not None:
             pointer = self.builder.gep(pointer, [index])
         vector = vector or self.vector
         return self.builder.load(self.builder.bitcast(pointer, vector.as_pointer()), align=align or VECTOR_BYTES)
 
     def store(self, value, pointer, align=None):
-        """Write a vector to a pointer, whose alignment is ``align`` bytes, by default that of a vector."""
+        """Write a vector to a pointer. ``align`` is its alignment in bytes, by default that of a vector."""
         self.builder.store(value, self.builder.bitcast(pointer, value.type.as_pointer()), align=align or VECTOR_BYTES)
 
     def multiply_add(self, a, b, c):
-        """Return a b + c, as a fused instruction if the processor supports it, otherwise as two instructions."""
+        """Return a b + c, as a fused instruction if the processor supports it, and otherwise as two instructions."""
         name = f"llvm.fmuladd.v{self.lanes}f{64 if isinstance(self.scalar, ir.DoubleType) else 32}"
         shape = ir.FunctionType(self.vector, [self.vector] * 3)
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, shape, name), [a, b, c])
@@ -132,7 +132,7 @@ class Emitter:
         return self.builder.shuffle_vector(a, b, mask)
 
     def transpose(self, vectors):
-        """Return the transpose of a square of vectors, whose number equals the number of lanes."""
+        """Return the transpose of a square of vectors. The number of vectors equals the number of lanes."""
         half = self.lanes // 2
         low = [position // 2 + position % 2 * self.lanes for position in range(self.lanes)]
         high = [position + half for position in low]
@@ -142,7 +142,10 @@ class Emitter:
         return vectors
 
     def sum_lanes(self, vectors):
-        """Return one vector with the lane sums of all vectors, whose number is a power of two and at most lanes."""
+        """Return one vector with the lane sums of all vectors.
+
+        The number of vectors must be a power of two and at most the number of lanes.
+        """
         width = 1
         while len(vectors) > 1:
             # Add the even and the odd blocks of `width` lanes of a and b.
@@ -180,7 +183,7 @@ class Emitter:
                 self.store(self.builder.fadd(old, total), position, align=align)
 
     def prefetch(self, address):
-        """Prefetch a cache line to the second-level cache, because the first-level cache contains the current data."""
+        """Prefetch a cache line to the L2 cache, because the L1 cache contains the current data."""
         number = ir.IntType(32)
         shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
         hint = cgutils.get_or_insert_function(self.builder.module, shape, "llvm.prefetch.p0")
@@ -188,7 +191,7 @@ class Emitter:
         self.builder.call(hint, [self.builder.inttoptr(address, cgutils.voidptr_t), is_write, locality, is_data])
 
     def zeros(self, count):
-        """Return ``count`` variables that each contain a vector of zeros; LLVM keeps them in registers."""
+        """Return ``count`` variables, each a vector of zeros. LLVM keeps these variables in registers."""
         zero = ir.Constant(self.vector, [0.0] * self.lanes)
         positions = [cgutils.alloca_once(self.builder, self.vector) for _ in range(count)]
         for position in positions:
@@ -197,10 +200,10 @@ class Emitter:
 
 
 class RowReader:
-    """A reader of vectors of the contiguous rows of X, which converts them to the type of an Emitter.
+    """A reader of vectors from the contiguous rows of X, which converts the vectors to the type of an Emitter.
 
-    With a scaling, x scale + shift is computed in the type of scale before the conversion. X, scaling and `n_features`,
-    the number of columns of X, are LLVM values.
+    With a scaling, x scale + shift is computed in the type of `scale` before the conversion. X, `scaling` and
+    `n_features`, the number of columns of X, are LLVM values.
     """
 
     def __init__(self, emit, X_type, X, scaling_type=None, scaling=None):
@@ -216,7 +219,10 @@ class RowReader:
             self._scaling = emit.data(scale_type, scale), emit.data(shift_type, shift)
 
     def read(self, rows, j, left=None):
-        """Return the vectors at column j of row pointers; if ``left``, they have left columns, padded with zeros."""
+        """Return one vector per row pointer, starting at column j.
+
+        If ``left`` is not None, only ``left`` columns remain, and the vectors are padded with zeros.
+        """
         work, element = self._work, rows[0].type.pointee
         scaling = self._scaling and [work.load(values, j) for values in self._scaling]
         align = work.context.get_abi_sizeof(element)
@@ -231,10 +237,10 @@ class RowReader:
         return vectors
 
     def walk(self, first, last, body):
-        """Emit the loop over the vectors of columns first to last, including an incomplete last vector.
+        """Emit the loop over the vectors of the columns from `first` to `last`, including an incomplete last vector.
 
-        The arguments of ``body`` are the index of a vector, its first column, and the number of columns of an
-        incomplete vector, or None for a full vector.
+        The arguments of ``body`` are the index of a vector, the first column of this vector, and the number of columns
+        of an incomplete vector, or None for a full vector.
         """
         builder, lanes = self._emit.builder, self._emit.lanes
         whole = builder.and_(self.n_features, first.type(-lanes))

@@ -1,27 +1,28 @@
-"""Exponential and logarithm that LLVM can vectorize; Numba's versions require a function call per element."""
+"""Exponential and logarithm that LLVM can vectorize. Numba's versions require a function call per element."""
 
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import binary_exponent, power_of_two
 
 LOG2_E = 1.4426950408889634
-# log 2 as a sum of two parts: the first has 9 bits, so that n * LOG2_HIGH is exact in both types (Cody and Waite 1980).
+# log 2 as a sum of two terms. LOG2_HIGH has 9 bits, so that n * LOG2_HIGH is exact in both types (Cody and Waite 1980).
 LOG2_HIGH = 0.693359375
 LOG2_LOW = -2.1219444005469057e-4
 LOG2 = 0.6931471805599453
-# Below this argument, exp is subnormal, so its exponent bits cannot be set directly.
+# Below this argument, the exponential is subnormal, so its exponent bits cannot be set directly.
 MIN_ARGUMENT = -708.0
 MIN_ARGUMENT_FLOAT32 = -87.0
-# Adding and subtracting this number rounds to an integer, because no bits remain for a fraction.
+# Adding and then subtracting this number rounds to an integer, because no bits are left for a fraction.
 ROUNDING_SHIFT, ROUNDING_SHIFT_FLOAT32 = 1.5 * 2.0**52, 1.5 * 2.0**23
 
 
 @kernel(reassociate=False, inner=True)
 def exponentiate_in_place(values):
-    """Overwrite values with exp(values).
+    """Overwrite `values` with exp(values).
 
-    values are one-dimensional, contiguous, float32 or float64, and at most 0; below -87 or -708 the result is 0. With n
-    = round(x / log 2) and |r| <= log(2) / 2, exp(x) = 2^n exp(r). exp(r) is computed in the type of values by a Taylor
-    polynomial of degree 13, whose remainder of 4e-18 is below half a unit in the last place.
+    `values` is one-dimensional, contiguous, float32 or float64, and at most 0. Below -87 (float32) or -708 (float64)
+    the result is 0. With n = round(x / log 2) and r = x - n log 2, |r| <= log(2) / 2, the exponential is exp(x) = 2^n
+    exp(r). exp(r) is computed in the type of `values` by a Taylor polynomial of degree 13, whose remainder of 4e-18 is
+    below half a unit in the last place.
     """
     for j in range(values.shape[0]):
         values[j] = exponential(values[j], values)
@@ -29,21 +30,24 @@ def exponentiate_in_place(values):
 
 @kernel(inline=True)
 def exponential(value, values):
-    """Return exp(value) in the type of the array values, like `exponentiate_in_place`; requires reassociate=False."""
+    """Return exp(value) in the type of the array `values`, like `exponentiate_in_place`.
+
+    The calling kernel must be compiled with reassociate=False.
+    """
     power, rest = _split_exponential(value, values)
     return power * (rest + values.dtype.type(1))
 
 
 @kernel(inline=True)
 def expm1(value, values):
-    """Return exp(value) - 1, like `exponential`, accurate near 0."""
+    """Return exp(value) - 1, computed like `exponential` and accurate near 0."""
     power, rest = _split_exponential(value, values)
     return power * rest + (power - values.dtype.type(1))
 
 
 @kernel(inline=True)
 def _split_exponential(value, values):
-    """Return 2^n and exp(r) - 1 with exp(value) = 2^n (exp(r) - 1) + 2^n and n = round(value / log 2)."""
+    """Return 2^n and exp(r) - 1, where exp(value) = 2^n (exp(r) - 1) + 2^n and n = round(value / log 2)."""
     kind = values.dtype.type
     lowest = kind(MIN_ARGUMENT_FLOAT32 if values.itemsize == 4 else MIN_ARGUMENT)
     whole = kind(ROUNDING_SHIFT_FLOAT32 if values.itemsize == 4 else ROUNDING_SHIFT)
@@ -76,9 +80,9 @@ def _series(r, kind):
 
 @kernel(inline=True)
 def log1p(e):
-    """Return log(1 + e) for float64 e >= 0, NaN for NaN.
+    """Return log(1 + e) for float64 e >= 0, and NaN for NaN.
 
-    The result is n log 2 + log(1 + f), where 1 + e = 2^n (1 + f) and 0 <= f < 1. For e < 1, f is e, so the result is
+    The result is n log 2 + log(1 + f), where 1 + e = 2^n (1 + f) and 0 <= f < 1. If e < 1, then f = e, so the result is
     accurate for small e.
     """
     n = binary_exponent(1.0 + (e if e == e else 0.0))
@@ -117,6 +121,6 @@ def log1p_below_one(e):
 
 @kernel(inline=True)
 def log_above_one(x):
-    """Return log(x) for float64 x >= 1, NaN for NaN: x = 2^n (1 + e) with 0 <= e < 1."""
+    """Return log(x) for float64 x >= 1, and NaN for NaN. It is computed from x = 2^n (1 + e) with 0 <= e < 1."""
     n = binary_exponent(x if x == x else 1.0)
     return n * LOG2 + log1p_below_one(x * power_of_two(-n) - 1.0)

@@ -1,9 +1,9 @@
 """The innermost loops over sparse entries: linear combinations of rows of a table, with the sums in registers.
 
 The scores of a sparse row are a linear combination of the coefficients of its features, and the gradient of a column is
-a linear combination of the residuals of its rows. A row of a table has one number per class. The loops are emitted as
-LLVM instructions, because the code that LLVM generates stores the sums after every entry. Without compilation, NumPy
-computes the same results.
+a linear combination of the residuals of its rows. Each row of a table contains one number per class. The loops are
+emitted as LLVM instructions, because the code that LLVM generates stores the sums after every entry. Without
+compilation, NumPy computes the same results.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, emitted
 from fastlin.kernels.machine.libraries import cgutils, types
 from fastlin.typing import FloatArray
 
-# Rows of the table are prefetched this many entries ahead, because the processor cannot predict them
+# Rows of the table are prefetched this many entries ahead, because the processor cannot predict which rows are next
 # (docs/benchmarks/design-choices.md: prefetched table rows).
 ENTRIES_AHEAD = 32
 # The number of float64 values in a vector, and in the shorter vector for three or four classes.
@@ -23,7 +23,7 @@ HALF = 4 if LANES == 8 else 2
 
 
 def count_columns(n_classes: int) -> int:
-    """Return the number of columns of a table for n_classes: n_classes rounded up to whole vectors, except for 1."""
+    """Return the number of columns of a table: n_classes rounded up to whole vectors, or 1 for one class."""
     if n_classes == 1:
         return 1
     lanes = HALF if n_classes <= HALF else LANES
@@ -31,12 +31,15 @@ def count_columns(n_classes: int) -> int:
 
 
 def zeros_table(n_rows: int, n_classes: int) -> FloatArray:
-    """Return a table of zeros (n_rows, count_columns(n_classes)), float64, that starts on a cache line."""
+    """Return a table of zeros (n_rows, count_columns(n_classes)), float64. The table starts on a cache line."""
     return zeros_aligned((n_rows, count_columns(n_classes)), np.float64)
 
 
 def _combination(n_vectors, lanes, n_sums):
-    """Return the loop for n_vectors vectors of columns, which adds entries to n_sums sums in turn to hide latency."""
+    """Return the loop over entries for n_vectors vectors of columns.
+
+    The entries are added to n_sums sums in turn, to hide the latency of additions.
+    """
 
     def generate(context, builder, kinds, arguments):
         data_type, indices_type, _, _, table_type, _, sums_type, _, _ = kinds
@@ -56,7 +59,7 @@ def _combination(n_vectors, lanes, n_sums):
             return builder.gep(builder.bitcast(base, cgutils.voidptr_t), [builder.mul(row, stride)])
 
         def add(entry, total):
-            # A table of one class is small enough for the cache.
+            # A table with one class is small enough for the cache.
             if lanes > 1:
                 later = builder.add(entry, number(ENTRIES_AHEAD))
                 later = builder.select(builder.icmp_signed("<", later, final), later, final)
@@ -108,7 +111,7 @@ _combine_numbers = _combination(1, 1, 4)
 def combine_rows(data, indices, first, last, table, origin, sums, i):
     """Fill sums[i] with the sum of data[p] table[indices[p] - origin] over the entries first <= p < last, float64.
 
-    table and sums have the columns of `zeros_table`. The order of additions depends only on last - first.
+    `table` and `sums` have the columns of `zeros_table`. The order of additions depends only on last - first.
     """
     width = table.shape[1]
     if width == 1:
@@ -128,7 +131,7 @@ def combine_rows(data, indices, first, last, table, origin, sums, i):
         _combine_half_a_vector(data, indices, first, last, table, origin, sums, i, k)
 
 
-# The constants are unsigned, because Numba wraps negative signed indices around, and sums with signed constants are
+# The constants are unsigned because Numba wraps negative signed indices around, and a sum with a signed constant is
 # signed.
 ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 
@@ -137,8 +140,8 @@ ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 def dot_entries(data, indices, first, last, coef):
     """Return the sum of data[p] coef[indices[p]] over the entries first <= p < last, in the type of coef (d,).
 
-    Empty data mean all ones. Four independent sums hide the latency of additions; vector gathers and slices of the
-    entries are slower.
+    Empty data mean all ones. Four independent sums hide the latency of additions. Vector gathers and slices of the
+    entries would be slower.
     """
     kind = coef.dtype.type
     whole = last - (last - first) % 4
@@ -177,7 +180,7 @@ def _entry(data, position, kind):
 
 
 def _addition(lanes):
-    """Return the loop that adds a vector of selected rows of a table to consecutive rows, or the reverse."""
+    """Return the loop that adds selected rows of a table to consecutive rows, or the reverse, one vector per row."""
 
     def generate(context, builder, kinds, arguments):
         source_type, codes_type, _, target_type, _, _ = kinds
@@ -210,7 +213,7 @@ _add_vector, _add_half, _add_number = _addition(LANES), _addition(HALF), _additi
 
 @kernel(inner=True)
 def add_rows(source, codes, n_rows, target, gathers):
-    """Add source[codes[i]] to target[i] for i < n_rows if ``gathers``, otherwise source[i] to target[codes[i]].
+    """For i < n_rows, add source[codes[i]] to target[i] if ``gathers``, otherwise add source[i] to target[codes[i]].
 
     Both tables have the columns of `zeros_table`.
     """

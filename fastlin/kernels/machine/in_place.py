@@ -1,8 +1,8 @@
 """The products X v and X' u for single vectors u and v, which read X in place.
 
 With one row of coefficients, writing a tile costs more than the products. Contiguous rows are read eight at a time, in
-vectors of columns. Contiguous columns are rows of the transposed X, and are read four at a time. The loops are emitted
-as LLVM instructions, like those of `simd`. Without compilation, NumPy computes the same results.
+vectors of columns. Contiguous columns are the rows of the transpose of X, and are read four at a time. The loops are
+emitted as LLVM instructions, like those in `simd`. Without compilation, NumPy computes the same results.
 """
 
 from fastlin.kernels.machine.arrays import CACHE_LINE
@@ -11,21 +11,24 @@ from fastlin.kernels.machine.simd import multiplication, row_pointers
 
 # Eight sums of rows, or four of columns, are enough to hide the latency of additions.
 ROWS_PER_STEP, COLUMNS_PER_STEP = 8, 4
-# A tile stays in the second-level cache between its scores and its gradient. Small tiles have more overhead
+# A tile stays in the L2 cache between its scores and its gradient. Small tiles cause more overhead
 # (docs/benchmarks/design-choices.md: rows of a tile in place).
 TILE_BYTES = 250_000
 MAX_TILE_ROWS = 512
 
 
 def count_tile_rows_in_place(n_features: int, itemsize: int) -> int:
-    """Return the rows per tile, in whole groups, for X with entries of ``itemsize`` bytes."""
+    """Return the number of rows per tile, in whole groups, for X with entries of ``itemsize`` bytes."""
     return int(
         min(max(TILE_BYTES // (itemsize * max(1, n_features)) // ROWS_PER_STEP, 1) * ROWS_PER_STEP, MAX_TILE_ROWS)
     )
 
 
 def _accumulation(count, prefetches=False):
-    """Return the loop that adds ``count`` rows times their multipliers; it may prefetch the rows of the next tile."""
+    """Return the loop that adds ``count`` rows times their multipliers.
+
+    If ``prefetches``, the loop prefetches the rows of the next tile.
+    """
 
     def generate(context, builder, kinds, arguments):
         X_type, n_rows_type, _, multipliers_type, sums_type = kinds
@@ -56,9 +59,9 @@ def _accumulation(count, prefetches=False):
         reader.walk(i.type(0), reader.n_features, add)
 
     def add_rows(X, n_rows, i, multipliers, sums):
-        """Add multipliers[i + r] X[i + r] to sums for i + r < n_rows; beyond that, multipliers have to be zero.
+        """Add multipliers[i + r] X[i + r] to `sums` for i + r < n_rows. Beyond n_rows, the multipliers must be zero.
 
-        sums (width,) are whole aligned vectors of the type of multipliers.
+        `sums` (width,) consists of whole aligned vectors of the type of `multipliers`.
         """
         x = X[i : min(i + count, n_rows)].astype(sums.dtype)
         sums[: X.shape[1]] += multipliers[i : i + len(x)] @ x

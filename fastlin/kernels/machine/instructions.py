@@ -7,12 +7,12 @@ import numpy as np
 from fastlin.kernels.machine.emitter import emitted
 from fastlin.kernels.machine.libraries import ir, types
 
-# Without AVX-512 there are vector conversions between float64 and 32-bit integers, but not 64-bit integers.
+# Without AVX-512, processors have vector conversions between float64 and 32-bit integers, but not 64-bit integers.
 INT32 = ir.IntType(32)
 
 
 def _attributes(*attributes):
-    """Return a function that adds LLVM attributes to the kernel that calls it; without compilation it does nothing."""
+    """Return a function that adds LLVM attributes to the kernel that calls it. Without compilation it does nothing."""
 
     def add(context, builder, kinds, arguments):
         for attribute in attributes:
@@ -22,7 +22,7 @@ def _attributes(*attributes):
 
 
 # Optimize the kernel for size, without vectorizing or unrolling its own loops, which saves compilation time
-# (docs/benchmarks/design-choices.md: compilation for size): use this for kernels that spend their time in the loops of
+# (docs/benchmarks/design-choices.md: compilation for size). Call this in kernels that spend their time in the loops of
 # simd.py or in kernels that are not inlined.
 optimize_for_size = _attributes("optsize", "minsize")
 # Never inline the kernel, so that its loops stay vectorized and results are bitwise equal for every layout of X.
@@ -35,12 +35,12 @@ def _emit_free_sum(context, builder, kinds, arguments):
 
 @emitted(_emit_free_sum, lambda a, b: types.float64(types.float64, types.float64))
 def add_reassociated(a, b):
-    """Return a + b for float64; LLVM may reorder such additions."""
+    """Return a + b for float64. LLVM may reorder such additions."""
     return a + b
 
 
 def _bits(kind):
-    """Return the number of mantissa bits, the bias of the exponent and the integer type of the same size."""
+    """Return the number of mantissa bits, the exponent bias, and the integer type of the same size."""
     return (52, 1023, ir.IntType(64)) if kind == types.float64 else (23, 127, INT32)
 
 
@@ -53,7 +53,7 @@ def _emit_power(context, builder, kinds, arguments):
 
 @emitted(_emit_power, lambda n: n(n))
 def power_of_two(n):
-    """Return 2^n for an integer n of a floating-point type, in that type."""
+    """Return 2^n in the type of n, a floating-point number with an integer value."""
     return np.ldexp(type(n)(1), int(n))
 
 
@@ -66,7 +66,7 @@ def _emit_exponent(context, builder, kinds, arguments):
 
 @emitted(_emit_exponent, lambda x: x(x))
 def binary_exponent(x):
-    """Return the integer n with 2^n <= x < 2^(n + 1), x > 0, in the type of x."""
+    """Return the integer n with 2^n <= x < 2^(n + 1) for x > 0, in the type of x."""
     return type(x)(np.frexp(x)[1] - 1)
 
 
@@ -78,6 +78,6 @@ def _emit_read(context, builder, kinds, arguments):
 
 @emitted(_emit_read, lambda address, dtype: dtype.instance_type(types.intp, dtype))
 def read_at(address, dtype):
-    """Return the number of type ``dtype`` at an address, whose memory the caller keeps alive."""
+    """Return the number of type ``dtype`` at an address. The caller must keep the memory alive."""
     memory = ctypes.string_at(int(address), np.dtype(dtype).itemsize)
     return np.frombuffer(memory, dtype)[0]

@@ -1,4 +1,4 @@
-"""The levels of instruction sets for which a wheel can contain compiled kernels.
+"""The instruction set levels for which a wheel can contain compiled kernels.
 
 This module does not import fastlin, so the build backend can run it alone.
 """
@@ -11,7 +11,7 @@ class Level(NamedTuple):
     """An instruction set that many processors support."""
 
     machines: tuple[str, ...]  # the results of `platform.machine()`, in lower case, for processors of the level
-    processor: str  # LLVM's name of the processor that the code is scheduled for
+    processor: str  # LLVM's name of the processor for which instructions are scheduled
     features: tuple[str, ...]  # LLVM's names of the features that every processor of the level has
     tuning: tuple[str, ...] = ()  # LLVM's tuning flags, with their signs
 
@@ -31,21 +31,21 @@ AVX512 = (*AVX2, "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl")
 
 # The best level of each machine is listed first.
 LEVELS = {
-    # By default, LLVM uses vectors of half the width at this level (docs/benchmarks/design-choices.md: 512-bit
+    # By default, LLVM uses vectors of half the maximum width at this level (docs/benchmarks/design-choices.md: 512-bit
     # vectors).
     "x86-64-v4": Level(X86_64, "x86-64-v4", AVX512, ("-prefer-256-bit",)),
     "x86-64-v3": Level(X86_64, "x86-64-v3", AVX2),
     "x86-64-v2": Level(X86_64, "x86-64-v2", SSE),
-    # Every processor with this architecture has vectors of 16 bytes.
+    # Every processor with this architecture has 16-byte vectors.
     "aarch64": Level(("aarch64", "arm64"), "generic", ()),
 }
 
 
 def list_levels(machine: str) -> list[str]:
-    """Return the names of the levels of a machine, a result of `platform.machine()`, best first."""
+    """Return the names of the levels of a machine, best first. ``machine`` is a result of `platform.machine()`."""
     return [name for name, level in LEVELS.items() if machine.lower() in level.machines]
 
 
 def choose_level(names: Collection[str], features: set[str]) -> str | None:
-    """Return the best of the named levels that a processor with these features supports, or None."""
+    """Return the best of the named levels that a processor with these features supports, or None if there is none."""
     return next((name for name in LEVELS if name in names and features.issuperset(LEVELS[name].features)), None)

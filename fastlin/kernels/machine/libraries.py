@@ -1,4 +1,4 @@
-"""The modules of Numba and llvmlite that kernels use, imported here because signals must not interrupt the import."""
+"""The modules of Numba and llvmlite that kernels use. They are imported here without interruption by signals."""
 
 from fastlin.interruption import import_uninterrupted, run_uninterrupted
 

@@ -1,8 +1,8 @@
-"""The list of memory to prefetch during the products with a tile: the rows of X for the next tile.
+"""The list of memory ranges to prefetch during the products with a tile: the rows of X for the next tile.
 
 Without prefetching, the time of a pass is the sum of its memory time and its arithmetic time. The products prefetch one
 cache line in each step of their loops, because the processor cannot queue bursts of prefetches. Loading the next tile
-inside those loops is slower.
+inside these loops would be slower.
 """
 
 import numpy as np
@@ -11,22 +11,22 @@ from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import optimize_for_size
 
-# The positions in a list of pieces of memory: the next piece and its next byte, the number of pieces, the bytes per
-# piece, and the addresses of the pieces, starting at ADDRESSES.
+# Positions in a list of memory ranges: the index of the next range, the next byte in this range, the number of ranges,
+# the number of bytes per range, and the addresses of the ranges, starting at ADDRESSES.
 PIECE, BYTE, COUNT, LENGTH, ADDRESSES = range(5)
 
 
 @kernel(inline=True)
 def empty_list(tile_rows):
-    """Return an empty list with a capacity of tile_rows pieces."""
+    """Return an empty list with a capacity of tile_rows memory ranges."""
     return zeros_aligned(ADDRESSES + tile_rows, np.int64)
 
 
 @kernel(inner=True)
 def list_rows(X, rows, start, ahead):
-    """Overwrite the list ``ahead`` with the memory of the rows of X from ``rows[start]``, up to the list's capacity.
+    """Overwrite the list ``ahead`` with the memory ranges of the rows of X from ``rows[start]``.
 
-    The list becomes empty if the rows of X are not contiguous.
+    The list contains as many rows as its capacity allows. It becomes empty if the rows of X are not contiguous.
     """
     optimize_for_size()
     n_rows = min(rows.shape[0] - start, ahead.shape[0] - ADDRESSES)
@@ -42,7 +42,7 @@ def list_rows(X, rows, start, ahead):
 
 @kernel(inline=True)
 def next_lines(ahead, n_lines, cached):
-    """Return the address of the next n_lines cache lines of the list, and the stride between them in bytes.
+    """Return the address of the next n_lines cache lines of the list, and the stride between these lines in bytes.
 
     At the end of the list, the address is that of ``cached``, an array that is already in the cache, and the stride is
     0.

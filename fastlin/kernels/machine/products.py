@@ -1,4 +1,4 @@
-"""The two products with a tile of rows: scores and sums of multiplied rows. The first scores also fill the tile."""
+"""The two products with a tile of rows: scores, and sums of multiplied rows. The first scores also fill the tile."""
 
 from typing import NamedTuple
 
@@ -23,21 +23,21 @@ from fastlin.kernels.machine.tiles import (
     zeros_padded,
 )
 
-# Scores are computed in chunks of at most CHUNK_BYTES per row, so that five classes, the scaling and four rows of X and
-# of the tile fit into the first-level cache.
+# Scores are computed in chunks of at most CHUNK_BYTES per row. With this limit, five classes, the scaling, and four
+# rows of X and of the tile fit into the L1 cache.
 CHUNK_BYTES = 2_200
-# If only coefficients and four rows of X are in that cache, ten classes fit, rounded down to whole groups.
+# If the cache contains only coefficients and four rows of X, ten classes fit, rounded down to whole groups.
 MAX_CACHED_CLASSES = 10 // CLASSES_PER_TILE * CLASSES_PER_TILE
 
 
 class Tile(NamedTuple):
     """A tile of rows of X, and the operands and outputs of the products with it."""
 
-    rows: np.ndarray  # (tile rows, width), scaled and shifted; whole vectors, and whole groups of rows
+    rows: np.ndarray  # (tile rows, width), scaled and shifted; padded to whole vectors and whole groups of rows
     scaling: Scaling  # for the columns of X, padded to the width of the tile
     coef: np.ndarray  # (K, width)
     scores: np.ndarray  # (K, tile rows), which kernels overwrite
-    ahead: np.ndarray  # int64, the list of the memory to prefetch for the next tile
+    ahead: np.ndarray  # int64, the list of the memory ranges to prefetch for the next tile
     transposed: np.ndarray  # (width, tile rows), the transposed rows; empty if the tile is not transposed
 
 
@@ -46,7 +46,10 @@ _uses_transposed_tile = kernel(uses_transposed_tile, inline=True)
 
 @kernel(inner=True)
 def allocate_tile(coef, scaling, tile_rows, transposes):
-    """Return a Tile of ``tile_rows`` rows for coef (K, d), transposed if ``transposes`` and `uses_transposed_tile`."""
+    """Return a Tile of ``tile_rows`` rows for coef (K, d).
+
+    The tile is transposed if ``transposes`` and `uses_transposed_tile`.
+    """
     optimize_for_size()
     rows = zeros_padded(tile_rows, coef.shape[1], coef.dtype)
     scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
@@ -57,7 +60,7 @@ def allocate_tile(coef, scaling, tile_rows, transposes):
 
 @kernel(inner=True)
 def allocate_read_tile(X, coef, tile_rows):
-    """Return a Tile for scores of unscaled X, without memory for rows if the rows of X are contiguous."""
+    """Return a Tile for scores of unscaled X. If the rows of X are contiguous, it has no memory for rows."""
     optimize_for_size()
     rows = zeros_padded(0 if X.strides[1] == X.itemsize else tile_rows, coef.shape[1], coef.dtype)
     scores, transposed = zeros_aligned((coef.shape[0], tile_rows), coef.dtype), rows[:0]
@@ -66,12 +69,12 @@ def allocate_read_tile(X, coef, tile_rows):
 
 @kernel(reassociate=False, inner=True)
 def load_and_multiply(X, row_indices, start, stop, intercept, tile, reads=None):
-    """Load X[row_indices[start:stop]] into the tile, and fill its scores[k, i] = coef[k] rows[i] + intercept[k].
+    """Load X[row_indices[start:stop]] into the tile, and fill scores[k, i] with coef[k] rows[i] + intercept[k].
 
-    If the rows of X are contiguous, the products with the first classes read X directly. Rows and scores are
-    overwritten up to the end of the last group of rows. The memory of the rows from ``stop`` is prefetched. If
-    ``reads`` is not None, X is not scaled, and contiguous rows are not stored. Numba compiles this branch only if
-    ``reads`` is not None.
+    `rows`, `coef` and `scores` are those of the tile. If the rows of X are contiguous, the products with the first
+    classes read X directly. Rows and scores are overwritten up to the end of the last group of rows. The memory of the
+    rows from ``stop`` is prefetched. If ``reads`` is not None, X is not scaled, and contiguous rows are not stored.
+    Numba compiles this branch only if ``reads`` is not None.
     """
     optimize_for_size()
     rows, scaling, coef, scores, ahead, transposed = tile
@@ -80,7 +83,8 @@ def load_and_multiply(X, row_indices, start, stop, intercept, tile, reads=None):
     list_rows(X, row_indices, stop, ahead)
     row_indices = row_indices[start:stop]
     fill_rows(intercept, scores)
-    # A tile that is less than half full is not transposed, because that would cost as much as for a full tile.
+    # A tile that is less than half full is not transposed, because its transposition would cost as much as that of a
+    # full tile.
     transposes = transposed.shape[0] > 0 and 2 * n_rows > transposed.shape[1]
     if transposes or X.strides[1] != X.itemsize:
         load_tile(X, row_indices, scaling, rows)
@@ -118,7 +122,7 @@ _lines_in_step = kernel(lines_in_step, inline=True)
 
 @kernel(inline=True)
 def fill_rows(values, filled):
-    """Fill filled[k, i] = values[k]."""
+    """Fill filled[k, i] with values[k]."""
     for k in range(filled.shape[0]):
         for i in range(filled.shape[1]):
             filled[k, i] = values[k]
@@ -126,7 +130,7 @@ def fill_rows(values, filled):
 
 @kernel(inline=True)
 def _chunk(width, lanes):
-    """Return the number of columns per chunk: whole vectors with at most CHUNK_BYTES bytes in total."""
+    """Return the number of columns per chunk: whole vectors, with at most CHUNK_BYTES bytes per row."""
     n_chunks = (width // lanes * VECTOR_BYTES + CHUNK_BYTES - 1) // CHUNK_BYTES
     return (width // lanes + n_chunks - 1) // n_chunks * lanes
 
@@ -140,9 +144,9 @@ def _classes_per_batch(n_left):
 def add_scores(X, row_indices, n_rows, coef, first_class, scores, ahead):
     """Add coef[k] X[row_indices[i]] to scores[k, i] for i < n_rows and k >= first_class.
 
-    The rows of X are contiguous. row_indices may also be the integer n_rows, which selects the first n_rows rows. coef
-    (K, width) consists of whole aligned vectors. scores (K, tile rows) are overwritten up to the end of the last group
-    of rows. The memory in the list ``ahead`` is prefetched.
+    The rows of X are contiguous. `row_indices` may also be the integer n_rows, which selects the first n_rows rows.
+    `coef` (K, width) consists of whole aligned vectors. `scores` (K, tile rows) are overwritten up to the end of the
+    last group of rows. The memory in the list ``ahead`` is prefetched.
     """
     optimize_for_size()
     n_classes, width = coef.shape
@@ -173,8 +177,9 @@ def add_scores(X, row_indices, n_rows, coef, first_class, scores, ahead):
 def add_product(tile, n_rows, multipliers, sums, ahead):
     """Add the sum over i < n_rows of multipliers[k, i] tile[i, j] to sums[k, j].
 
-    multipliers are (K, tile rows). sums (K, width) are aligned and either float64 or of the type of tile; the rows of a
-    tile are first summed in the type of tile. The memory in the list ``ahead`` is prefetched.
+    `multipliers` has shape (K, tile rows). `sums` (K, width) is aligned, and is either float64 or of the type of
+    `tile`. The sum over the rows of a tile is first computed in the type of `tile`. The memory in the list ``ahead`` is
+    prefetched.
     """
     optimize_for_size()
     n_classes, width = sums.shape
@@ -203,10 +208,10 @@ def add_product(tile, n_rows, multipliers, sums, ahead):
 
 @kernel(reassociate=False, inner=True)
 def add_triangle(tile, n_rows, n_columns, multipliers, sums):
-    """Add to sums[k, j] like `add_product`, for k <= j < n_columns.
+    """Add to sums[k, j] for k <= j < n_columns, like `add_product`.
 
-    Entries below the diagonal are overwritten up to the end of a vector and of a group of classes. The rows of sums are
-    whole groups.
+    Entries below the diagonal are overwritten up to the end of a vector and of a group of classes. The number of rows
+    of `sums` is a whole number of groups.
     """
     optimize_for_size()
     lanes, lines = VECTOR_BYTES // tile.itemsize, next_lines(empty_list(0), 0, tile)

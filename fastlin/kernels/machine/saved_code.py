@@ -1,8 +1,8 @@
 """Serialization of compiled kernels, and their files in the user's cache folder.
 
 Numba's own cache has an index per function. If several processes save code at the same time, entries of the index are
-lost, or a process loads code that another process saved under the same number (numba issue 4807). In this cache, the
-name of a file is a hash of its key, and there is no index.
+lost, or a process loads code that another process saved under the same number (numba issue 4807). In the cache of this
+module, the name of a file is a hash of its key, and there is no index.
 """
 
 import hashlib
@@ -21,15 +21,15 @@ from fastlin.kernels.machine.cache_folder import (
 from fastlin.kernels.machine.libraries import binding, compiler, config, serialize
 
 SUFFIX = ".nbc"
-# The Numba settings, read from the environment, that affect the code.
+# The Numba settings that affect the code. Numba reads them from environment variables.
 SETTINGS = ("OPT", "DEBUGINFO_DEFAULT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "USING_SVML")
 SETTINGS += ("EXTEND_VARIABLE_LIFETIMES", "DEBUG_NRT")
 FAILURE = "A compiled kernel cannot be %s %s: %s."
 
 
 def pack(result: Any, with_bitcode: bool = True) -> bytes:
-    """Return a Numba compile result as bytes; only the code of kernels that other kernels call needs LLVM bitcode."""
-    # The code runs without the annotated source, the seventh item.
+    """Return a Numba compile result as bytes. LLVM bitcode is needed only for kernels that other kernels call."""
+    # The annotated source, the seventh item, is omitted, because the code runs without it.
     library, description, environment, signature, in_objects, lifted, _, *rest = result._reduce()
     if not with_bitcode:
         name, kind, (code, _) = library
@@ -40,14 +40,14 @@ def pack(result: Any, with_bitcode: bool = True) -> bytes:
 def unpack(content: bytes, target_context: Any) -> Any:
     """Return the Numba compile result of a kernel from the bytes that `pack` returned."""
     library, description, *rest = pickle.loads(content)
-    # Numba reads the names that a library defines from the bitcode, but `pack` may have omitted the bitcode.
+    # Numba reads the names that a library defines from its bitcode, but `pack` may have omitted the bitcode.
     names = {description.llvm_func_name, description.llvm_cpython_wrapper_name}
     target_context.codegen()._engine._defined_symbols.update(names)
     return compiler.CompileResult._rebuild(target_context, library, description, *rest)
 
 
 def name_file(function: Callable[..., Any], *key: Any) -> str:
-    """Return the name of the file with the code of a function for a key; the `repr` of the key identifies it."""
+    """Return the name of the file with the code of a function for a key, which is identified by its `repr`."""
     settings = [getattr(config, name, None) for name in SETTINGS]
     digest = hashlib.sha256(repr((key, settings)).encode())
     digest.update(function.__code__.co_code)
@@ -57,7 +57,7 @@ def name_file(function: Callable[..., Any], *key: Any) -> str:
 
 
 def load_code(name: str, target_context: Any) -> Any:
-    """Return the compile result in the file with this name, or None if there is no valid file."""
+    """Return the compile result from the file with this name, or None if there is no valid file."""
     for folder in code_folders():
         try:
             content = read_file(folder / name)
@@ -73,7 +73,7 @@ def load_code(name: str, target_context: Any) -> Any:
 
 
 def save_code(name: str, result: Any) -> None:
-    """Save the compile result of a kernel in a file with this name; log a message if that fails."""
+    """Save the compile result of a kernel to a file with this name. If this fails, log a message."""
     folder = cache_folder()
     if folder is None:
         return

@@ -1,8 +1,8 @@
 """The innermost loops of the products as explicit vector instructions, with accumulators in registers.
 
 The code that LLVM generates would reload the sums in each step and transpose them one number at a time. Each loop is
-generated for a fixed number of rows (or vectors of features) and classes. The vector width depends on the processor
-that Numba compiles for. Without compilation, NumPy computes the same results.
+generated for a fixed number of rows (or vectors of features) and classes. The vector width depends on the processor for
+which Numba compiles. Without compilation, NumPy computes the same results.
 """
 
 import numpy as np
@@ -10,25 +10,25 @@ import numpy as np
 from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, RowReader, emitted
 from fastlin.kernels.machine.libraries import cgutils, ir, types
 
-# The sums of 4 rows (or vectors), one vector per class and one vector of a row use 26 of 32 registers, or all 16
+# The sums of four rows (or vectors), one vector per class and one vector of a row take 26 of 32 registers, or all 16
 # registers.
 CLASSES_PER_TILE = 5 if VECTOR_BYTES == 64 else 3
 ROW_GROUP = 8
-# With one class, memory bandwidth limits a pass over X, so each step prefetches a cache line of each of eight rows
-# (docs/benchmarks/design-choices.md: prefetched lines, one class).
+# With one class, memory bandwidth limits a pass over X. Therefore, each step prefetches one cache line of each of eight
+# rows (docs/benchmarks/design-choices.md: prefetched lines, one class).
 LOADED_ROWS = 8
-# If X is float64 and the tile float32, a step reads two lines of each row, and prefetches more lines
+# If X is float64 and the tile is float32, a step reads two cache lines of each row, and prefetches more cache lines
 # (docs/benchmarks/design-choices.md: prefetched lines, float64 to float32).
 WIDE_LINES = 4
 
 
 def lines_in_step(n_classes: int, X_bytes: int, coef_bytes: int) -> int:
-    """Return the number of cache lines that `multiplication` prefetches per step, given the bytes per entry."""
+    """Return the number of cache lines that `multiplication` prefetches per step, given the size of an entry."""
     return LOADED_ROWS if n_classes == 1 else WIDE_LINES if X_bytes > coef_bytes else 1
 
 
 def row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows):
-    """Return the pointers to the n_rows rows that `multiplication` reads at i."""
+    """Return pointers to the n_rows rows that `multiplication` reads at i."""
     builder = emit.builder
     in_order = isinstance(indices_type, types.Integer)
     count = row_indices if in_order else emit.shape(indices_type, row_indices)[0]
@@ -43,19 +43,20 @@ def row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows):
 
 
 def _read_rows(X, row_indices, i, n_rows, first, last):
-    """Return the columns first to last - 1 of the n_rows rows that `multiplication` reads at i."""
+    """Return the columns from `first` to last - 1 of the n_rows rows that `multiplication` reads at i."""
     row_indices = np.arange(row_indices) if np.ndim(row_indices) == 0 else row_indices
     return X[row_indices[np.minimum(np.arange(i, i + n_rows), len(row_indices) - 1)], first:last]
 
 
 def multiplication(n_rows, n_classes, stores=False, prefetches=True):
-    """Return the loop that adds the products of n_rows rows of X and the n_classes classes from k to their scores.
+    """Return the loop that adds the products of n_rows rows of X and n_classes classes to the scores.
 
-    The rows are X[row_indices[i]] and the following rows; if fewer rows are left, the last row is repeated. row_indices
-    may also be an integer n, which selects the first n rows. The rows of X are contiguous. The products are over the
-    columns first to last - 1, which are whole vectors; X may have fewer columns. A loop that ``stores`` also scales and
-    shifts the rows and writes them to the tile, which saves a separate pass (docs/benchmarks/design-choices.md: stores
-    in products). A loop that ``prefetches`` reads ``lines``, an address and a stride in bytes.
+    The rows are X[row_indices[i]] and the following rows, and the classes start at k. If fewer rows are left, the last
+    row is repeated. `row_indices` may also be an integer n, which selects the first n rows. The rows of X are
+    contiguous. The products are over the columns from `first` to last - 1, which are whole vectors; X may have fewer
+    columns. If ``stores``, the loop also scales and shifts the rows and writes them to the tile, which saves a separate
+    pass (docs/benchmarks/design-choices.md: stores in products). If ``prefetches``, the loop prefetches ``lines``,
+    which consists of an address and a stride in bytes.
     """
 
     def generate(context, builder, kinds, arguments):
@@ -144,7 +145,10 @@ def _emit_transpose_square(context, builder, kinds, arguments):
 
 @emitted(_emit_transpose_square)
 def transpose_square(tile, i, j, transposed, row, column):
-    """Write the transpose of the vector-wide square of tile at row i and column j to transposed[row:, column:]."""
+    """Write the transpose of a vector-wide square of `tile` to transposed[row:, column:].
+
+    The square starts at row i and column j of `tile`.
+    """
     lanes = VECTOR_BYTES // tile.itemsize
     transposed[row : row + lanes, column : column + lanes] = tile[i : i + lanes, j : j + lanes].T
 
@@ -168,9 +172,10 @@ def _emit_multiply_columns(context, builder, kinds, arguments):
 
 @emitted(_emit_multiply_columns)
 def multiply_columns(tile, n_rows, j, h, count, products, position):
-    """Write the products of column j and the ``count`` columns from h to ``products``, from column ``position``.
+    """Write the products of column j and ``count`` columns, the first of which is h, to ``products``.
 
-    Whole vectors are read and written, so accesses extend beyond the last column by less than one vector.
+    The results start at column ``position``. Whole vectors are read and written, so accesses extend beyond the last
+    column by less than one vector.
     """
     products[:n_rows, position : position + count] = tile[:n_rows, j : j + 1] * tile[:n_rows, h : h + count]
 
@@ -196,7 +201,10 @@ def _emit_row(context, builder, kinds, arguments):
 
 @emitted(_emit_row)
 def load_row(X, row, scaling, tile, i):
-    """Fill tile[i, j] = X[row, j] scale[j] + shift[j], computed in the type of scale; the padding is shift[j]."""
+    """Fill tile[i, j] with X[row, j] scale[j] + shift[j], computed in the type of `scale`.
+
+    The padding is shift[j].
+    """
     d = X.shape[1]
     tile[i, :d] = X[row].astype(scaling.scale.dtype) * scaling.scale[:d] + scaling.shift[:d]
     tile[i, d:] = scaling.shift[d:]

@@ -1,8 +1,8 @@
-"""The target that the kernels of this process are compiled for, chosen once, when the first kernel is imported.
+"""The target for which the kernels of this process are compiled. It is chosen once, when the first kernel is imported.
 
-The target is the best instruction set level for which the wheel contains code and that the processor and the operating
-system support. Without such a level, the target is this processor. The choice does not depend on the cache, so results
-with the same seed are bitwise equal in all processes.
+The target is the best instruction set level for which the wheel contains code and that both the processor and the
+operating system support. If there is no such level, the target is this processor. The choice does not depend on the
+cache, so results with the same seed are bitwise equal in all processes.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ LOGGER = logging.getLogger("fastlin")
 
 
 class Target(NamedTuple):
-    """The target that kernels are compiled for."""
+    """The target for which kernels are compiled."""
 
     name: str  # HOST, or the name of a level
     vector_bytes: int  # the width of the vectors that kernels use
-    # The code of the level. Kernels that the archive does not contain are compiled for this processor with the same
-    # vector width.
+    # The compiled kernels of the level. Kernels that the archive does not contain are compiled for this processor with
+    # the same vector width.
     archive: Archive | None = None
 
 
@@ -44,15 +44,15 @@ def choose_target() -> Target:
 
 
 def read_features() -> set[str]:
-    """Return LLVM's names of the processor features that Numba compiles for."""
-    # These may differ from the features of the host: NUMBA_CPU_FEATURES selects other features, and
+    """Return LLVM's names of the processor features for which Numba compiles."""
+    # These features may differ from those of the host: NUMBA_CPU_FEATURES selects other features, and
     # NUMBA_CPU_NAME=generic selects none. LLVM excludes features that the operating system does not support.
     features = codegen.get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
     return {feature[1:] for feature in features.split(",") if feature.startswith("+")}
 
 
 def vector_bytes(features: Collection[str]) -> int:
-    """Return the width in bytes of the widest vectors that the features include."""
+    """Return the width of the widest vectors, in bytes, of a processor with these features."""
     return 64 if "avx512f" in features else 32 if "avx2" in features else 16
 
 
@@ -71,7 +71,7 @@ def _choose_archived_level(features):
 
 
 def _open_archive(level):
-    """Return the archive of a level; log a message and return None if this process cannot use it."""
+    """Return the archive of a level. If this process cannot use it, log a message and return None."""
     path = FOLDER / (level + SUFFIX)
     try:
         archive = Archive(path)

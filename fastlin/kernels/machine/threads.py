@@ -1,4 +1,4 @@
-"""Functions that run kernels over row blocks on several threads; results do not depend on the number of threads.
+"""Functions that run kernels over row blocks on several threads. Results do not depend on the number of threads.
 
 A block is a range of rows that depends only on the shape of the data. Each block writes to a separate slice of the
 output, and the caller adds the slices in block order. Python threads run the blocks, because kernels release the
@@ -25,26 +25,28 @@ import numpy as np
 
 from fastlin.typing import FloatArray
 
-# A block has at least this many multiply-adds, so that the overhead of a block, including a first tile without
-# prefetching, is small.
+# A block consists of at least this many multiply-adds, so that its overhead is small compared with its work. The
+# overhead includes the first tile, which is not prefetched.
 MIN_BLOCK_WORK = 4_000_000
-# The cost of other work in units of a multiply-add of 25 picoseconds: the overhead of a row (loss, residuals, start of
-# each product); an exponential with its residual, or two logarithms; a number that is copied, gathered or processed in
-# a few steps; a number that is read for a single multiply-add (docs/benchmarks/design-choices.md: units of work).
+# The cost of other work in units of a multiply-add, which takes 25 picoseconds. ROW_OVERHEAD is the overhead of a row
+# (loss, residuals, start of each product). EXPONENTIAL_WORK is an exponential with its residual, or two logarithms.
+# NUMBER_WORK is a number that is copied, gathered or processed in a few steps. READ_WORK is a number that is read for a
+# single multiply-add (docs/benchmarks/design-choices.md: units of work).
 ROW_OVERHEAD = 250
 EXPONENTIAL_WORK = 160
 NUMBER_WORK = 40
 READ_WORK = 8
-# Enough blocks to keep 16 cores busy. The first tile of each block is not prefetched, so more blocks cost time
-# (docs/benchmarks/design-choices.md: number of blocks).
+# This many blocks are enough to keep 16 cores busy. The first tile of each block is not prefetched, so more blocks cost
+# time (docs/benchmarks/design-choices.md: number of blocks).
 MAX_BLOCKS = 32
-# The partial sums of all blocks together use at most MAX_PARTIAL_BYTES bytes, or 2 % of the size of X if that is more.
+# The partial sums of all blocks together use at most MAX_PARTIAL_BYTES bytes or 2 % of the size of X, whichever is
+# larger.
 MAX_PARTIAL_BYTES = 8 << 20
 # Runs have at most MAX_BLOCKS blocks, except for some runs with one block per class. Concurrent fits divide the
 # processors among themselves.
 MAX_THREADS = max(MAX_BLOCKS, os.cpu_count() or 1)
 
-# The format of the numbers of threads that OpenMP accepts.
+# The format in which OpenMP accepts a number of threads.
 NUMBER = re.compile("[+]?0*[1-9][0-9]{0,8}")
 
 # The maximum number of threads of a run: a number, a function that returns one, or None for no limit.
@@ -68,7 +70,7 @@ def count_threads() -> int:
 
 
 def _read_limit():
-    """Return the number of threads that the environment and the processors currently allow."""
+    """Return the number of threads that the environment variables and the processors currently allow."""
     setting = os.environ.get("FASTLIN_NUM_THREADS", "").strip()
     if setting:
         if not NUMBER.fullmatch(setting):
@@ -83,24 +85,24 @@ def _read_limit():
 
 
 def _count_processors():
-    # The affinity of a process can change at any time, and often does after a fork.
+    # The affinity of a process can change at any time, and often changes after a fork.
     return _count_allowed(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None)
 
 
 @lru_cache(maxsize=1)
 def _count_allowed(n_pinned):
-    # The result is cached, because joblib reads the quota of a container from files, which takes as long as a small
+    # The result is cached, because joblib reads the quota of a container from files, and this takes as long as a small
     # pass.
     return joblib.cpu_count()
 
 
 def limit_threads(n_threads: int | None) -> contextlib.AbstractContextManager[None]:
-    """Return a context manager that limits runs to `n_threads` threads, to be entered in the current context.
+    """Return a context manager that limits runs to `n_threads` threads. Enter it in the current context.
 
-    Results do not depend on the limit. If n_threads is None, the current limit is kept; if there is no limit yet, the
-    limit of the environment and the processors is read when the first run starts.
+    Results do not depend on the limit. If n_threads is None, the current limit still applies. If there is no limit yet,
+    the limit of the environment and the processors is determined when the first run starts.
     """
-    # Reading the limit is deferred, because the prediction of a single row uses one thread and does not need the limit.
+    # The limit is determined late, because the prediction of a single row uses one thread and does not need the limit.
     return _limited((_limit.get() or cache(_read_limit)) if n_threads is None else max(1, int(n_threads)))
 
 
@@ -116,33 +118,36 @@ def _limited(limit):
 def cut_work(work: int, max_blocks: int = MAX_BLOCKS) -> int:
     """Return the number of blocks for `work` multiply-adds, from 1 to min(`max_blocks`, MAX_BLOCKS).
 
-    The result does not depend on the number of threads. It is a power of two unless it is limited, because the last of
-    three blocks would leave one of two threads idle for a quarter of the run.
+    The result does not depend on the number of threads. Unless `max_blocks` or MAX_BLOCKS limits it, it is a power of
+    two, because the last of three blocks would leave one of two threads idle for a quarter of the run.
     """
     return max(1, min(1 << max(0, int(work) // MIN_BLOCK_WORK - 1).bit_length(), max_blocks, MAX_BLOCKS))
 
 
 @lru_cache(maxsize=256)
 def count_blocks(n_rows: int, row_work: int, partial_bytes: int = 0, data_bytes: int = 0) -> int:
-    """Return the number of blocks for n_rows rows of row_work multiply-adds each.
+    """Return the number of blocks for n_rows rows, each of which takes row_work multiply-adds.
 
-    partial_bytes is the size of the partial sums of one block, and data_bytes that of X. The total size of the partial
-    sums is limited.
+    partial_bytes is the size of the partial sums of one block, and data_bytes is the size of X. The total size of the
+    partial sums is limited.
     """
     by_memory = max(MAX_PARTIAL_BYTES, data_bytes // 50) // max(1, partial_bytes)
     return cut_work(n_rows * (row_work + ROW_OVERHEAD), min(max(2, by_memory), n_rows))
 
 
 def add_blocks(sums: FloatArray) -> FloatArray:
-    """Return the sum over the blocks, the first axis, in order; the order of np.sum depends on the other axes."""
+    """Return the sum over the blocks, which are the first axis, in order.
+
+    np.sum is not used because its order of additions depends on the other axes.
+    """
     return reduce(np.add, sums)
 
 
 def run_blocks(kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> None:
-    """Call ``kernel(block, n_blocks, *arguments)`` for every block and return when all are done.
+    """Call ``kernel(block, n_blocks, *arguments)`` for every block, and return when all calls are done.
 
-    If a block raises an error, the calling thread raises it again. Even if a block or a signal handler raises an error,
-    no thread writes to the caller's arrays after this function returns.
+    If a block raises an error, the calling thread raises the error again. Even if a block or a signal handler raises an
+    error, no thread writes to the caller's arrays after this function returns.
     """
     if n_blocks > 1 and count_threads() > 1:
         BlockRun(kernel, n_blocks, *arguments).finish()
@@ -152,19 +157,19 @@ def run_blocks(kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> No
 
 
 class _RunningThreads:
-    """The threads that work on a job. Once `is_stopped` is set, the threads stop, and no further thread may start."""
+    """The threads that work on a job. Once `is_stopped` is set, the threads stop, and no other thread may start."""
 
     def __init__(self):
-        # This lock guards the number of threads, and attributes of subclasses.
+        # This lock protects the number of threads, and attributes of subclasses.
         self._lock = threading.Lock()
         self._n_threads = 0
         self.is_stopped = False
-        # The last thread that leaves a stopped job releases this lock.
+        # The last thread of a stopped job releases this lock.
         self._last_has_left = threading.Lock()
         self._last_has_left.acquire()
 
     def enter(self):
-        """Return whether a thread may start; if so, the thread must call `leave` when it is done."""
+        """Return whether a thread may start. If so, the thread must call `leave` when it is done."""
         with self._lock:
             if self.is_stopped:
                 return False
@@ -179,7 +184,7 @@ class _RunningThreads:
                 self._last_has_left.release()
 
     def end(self):
-        """Stop the job and wait until all threads have left; then raise the last error of a signal handler, if any."""
+        """Stop the job and wait until all threads are done. Then raise the last error of a signal handler, if any."""
         raised = None
         while True:
             try:
@@ -187,7 +192,8 @@ class _RunningThreads:
                 with self._lock:
                     n_threads = self._n_threads
                 if n_threads:
-                    # The lock stays released, so if a handler raises here, the next iteration does not wait again.
+                    # The lock is released again at once. If a handler raises an error here, the next iteration does not
+                    # wait again.
                     with self._last_has_left:
                         pass
                 break
@@ -198,17 +204,17 @@ class _RunningThreads:
 
 
 class BlockRun(_RunningThreads):
-    """A run of a kernel over all blocks: helpers run blocks after `start`, the calling thread in `finish`.
+    """A run of a kernel over all blocks. Helpers run blocks after `start`, and the calling thread does so in `finish`.
 
     The kernel is called as ``kernel(block, n_blocks, *arguments)``. `finish` waits only for helpers that have started,
-    because waiting for all invited helpers could deadlock in nested runs.
+    because waiting for all invited helpers could cause a deadlock in nested runs.
     """
 
     def __init__(self, kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> None:
         super().__init__()
         self._kernel, self._n_blocks, self._arguments = kernel, n_blocks, arguments
         self._started = False
-        # The lock guards this number.
+        # The lock protects this number.
         self._next_block = 0
         self._error: BaseException | None = None
 
@@ -218,7 +224,7 @@ class BlockRun(_RunningThreads):
         _helpers.invite(self, min(count_threads(), self._n_blocks) - 1)
 
     def help(self) -> None:
-        """Run blocks until none is left, on a helper thread."""
+        """Run blocks on a helper thread until none is left."""
         if not self.enter():
             return
         try:
@@ -230,7 +236,7 @@ class BlockRun(_RunningThreads):
         self.leave()
 
     def finish(self) -> None:
-        """Run blocks until none is left, and return when all are done, like `run_blocks`."""
+        """Run blocks until none is left, and return when all blocks are done, like `run_blocks`."""
         try:
             if not self._started:
                 self.start()
@@ -242,9 +248,10 @@ class BlockRun(_RunningThreads):
                     self.end()
                     has_ended = True
                 except BaseException as error:
-                    # A signal handler may raise an error at the start of `end`, before the wait, and more than once.
+                    # A signal handler may raise an error at the start of `end`, before the wait. This may happen more
+                    # than once.
                     raised = error
-            # Pending invitations keep this run alive, but must not keep the caller's arrays alive.
+            # Pending invitations reference this run, but must not reference the caller's arrays.
             self._arguments = ()
             if raised is not None:
                 raise raised
@@ -265,19 +272,19 @@ class BlockRun(_RunningThreads):
 
 
 class _Helpers:
-    """The pool of helper threads, which wait for invitations to runs until the program ends."""
+    """The pool of helper threads, which wait for invitations to runs until the program exits."""
 
     def __init__(self):
         self.restart()
 
     def restart(self):
-        """Reset the pool, because after a fork its threads do not exist in the child."""
+        """Reset the pool. This is necessary after a fork, because the threads do not exist in the child process."""
         self._lock = threading.Lock()
         self._threads = []
         self._invitations: queue.SimpleQueue[BlockRun | None] = queue.SimpleQueue()
 
     def grow(self, n_threads):
-        """Start threads until there are n_threads threads."""
+        """Start threads until the pool contains n_threads threads."""
         # After the main thread has ended, Python may fail to start threads. In that case, the callers run all blocks.
         with self._lock, contextlib.suppress(RuntimeError):
             while len(self._threads) < n_threads:
@@ -305,7 +312,7 @@ class _Helpers:
         _limit.set(1)
         while (run := self._invitations.get()) is not None:
             run.help()
-            # The reference would keep the run alive.
+            # A reference would keep the run in memory.
             del run
 
 
@@ -318,20 +325,20 @@ if hasattr(os, "register_at_fork"):
 
 
 class Stopped(Exception):
-    """Raised in a task whose result is no longer needed."""
+    """Raised in a task if its result is no longer needed."""
 
 
 def run_side_by_side(
     task: Callable[[int, Callable[..., None] | None], Any], n_tasks: int, max_at_once: int
 ) -> Generator[Any, None, None]:
-    """Run tasks concurrently on separate threads, at most `max_at_once` at a time; yield their results in order.
+    """Run tasks concurrently on separate threads, at most `max_at_once` at a time, and yield their results in order.
 
-    The number of concurrent tasks is also limited by the number of threads. The threads are divided evenly among the
-    running tasks: five tasks on 16 threads use 4, 3, 3, 3 and 3 threads. When a task ends, the others use its threads.
-    If the generator is closed early, or a task raises an error, no further task starts, and running tasks are stopped.
-    A task is called as ``task(number, check)``, with numbers starting at 0. It must call ``check`` regularly, with any
-    arguments; check raises Stopped once the result is no longer needed. If only one task may run at a time, the caller
-    runs the tasks, and check is None.
+    The number of threads also limits the number of concurrent tasks. The threads are divided evenly among the running
+    tasks. For example, five tasks on 16 threads use 4, 3, 3, 3 and 3 threads. When a task ends, the other tasks use its
+    threads. If the generator is closed early or a task raises an error, no further task starts, and running tasks are
+    stopped. A task is called as ``task(number, check)``, with numbers starting at 0. It must call ``check`` regularly,
+    with any arguments. ``check`` raises `Stopped` once the result is no longer needed. If only one task may run at a
+    time, the caller's thread runs the tasks, and ``check`` is None.
     """
     n_threads = count_threads()
     n_at_once = min(n_threads, n_tasks, max_at_once)
@@ -355,7 +362,7 @@ def run_side_by_side(
             allocation.end(number)
             running.leave()
 
-    # All tasks need helpers, and no task should wait for the helpers of another task.
+    # All tasks need helpers, and no task should wait for another task's helpers.
     _helpers.grow(n_threads - 1)
     pool = ThreadPoolExecutor(n_at_once)
     try:
@@ -384,6 +391,6 @@ class _ThreadAllocation:
         return n_each + (unfinished.index(number) < n_left_over)
 
     def end(self, number):
-        """Release the threads of a task to the other tasks."""
+        """Make the threads of a task available to the other tasks."""
         with self._lock:
             self._unfinished = tuple(other for other in self._unfinished if other != number)

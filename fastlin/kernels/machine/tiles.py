@@ -1,6 +1,6 @@
-"""Tiles: batches of rows of X, converted, scaled, shifted and stored as whole aligned vectors.
+"""Tiles: batches of rows of X that are converted, scaled, shifted and stored as whole aligned vectors.
 
-All further computations use the tile, whose type and layout do not depend on those of X. Therefore the products are
+All further computations use the tile. Its type and layout do not depend on those of X. Therefore, the products are
 compiled only once, and X is never copied as a whole.
 """
 
@@ -15,7 +15,7 @@ from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining
 from fastlin.kernels.machine.simd import CLASSES_PER_TILE, ROW_GROUP
 
-# A tile, its scores, the coefficients and the rows of the next tile share the second-level cache (1 MB or more).
+# A tile, its scores, the coefficients and the rows of the next tile fit into the L2 cache together (1 MB or more).
 TILE_BYTES = 300_000
 # This is also the maximum number of rows that are summed in float32 before the sum continues in float64.
 MAX_TILE_ROWS = 128
@@ -23,10 +23,10 @@ CACHE_SETS_BYTES = 512
 
 
 class Scaling(NamedTuple):
-    """The columns of X enter as scale[j] x_j + shift[j]; scale and shift (d,) have the same type.
+    """The scale and shift of the columns of X. A column x_j enters the computations as scale[j] x_j + shift[j].
 
-    The result is computed in that type: float64 data are centered before they are rounded to a float32 tile, because
-    the raw values may overflow in float32.
+    scale and shift (d,) have the same type. The result is computed in this type: float64 data are centered before they
+    are rounded to a float32 tile, because the raw values may overflow in float32.
     """
 
     scale: np.ndarray
@@ -36,14 +36,14 @@ class Scaling(NamedTuple):
 def uses_transposed_tile(n_features: int, n_classes: int) -> bool:
     """Return whether scores are computed from the transposed tile.
 
-    This avoids sums over vector lanes, which dominate if there are few columns and many classes
+    This avoids sums over vector lanes, which take most of the time if there are few columns and many classes
     (docs/benchmarks/design-choices.md: transposed tiles).
     """
     return n_classes > CLASSES_PER_TILE and 2 * n_classes >= n_features
 
 
 def count_tile_rows(n_features: int, n_classes: int, itemsize: int) -> int:
-    """Return the number of rows per tile, in whole groups. It depends only on the shape."""
+    """Return the number of rows per tile, in whole groups. The result depends only on the shape and the item size."""
     if uses_transposed_tile(n_features, n_classes):
         return MAX_TILE_ROWS
     rows = TILE_BYTES // (itemsize * max(1, n_features + n_classes))
@@ -52,12 +52,12 @@ def count_tile_rows(n_features: int, n_classes: int, itemsize: int) -> int:
 
 @kernel(inner=True)
 def zeros_padded(n_rows, n_columns, dtype):
-    """Return zeros of shape (n_rows, n_columns rounded up to whole vectors) that start on a cache line."""
+    """Return zeros of shape (n_rows, n_columns rounded up to whole vectors). They start on a cache line."""
     optimize_for_size()
     itemsize = zeros_aligned(0, dtype).itemsize
     lanes = VECTOR_BYTES // itemsize
     width = (n_columns + lanes - 1) // lanes * lanes
-    # Rows whose distance is a multiple of 4,096 bytes would compete for the eight lines of a cache set.
+    # Rows whose distance in memory is a multiple of 4,096 bytes would compete for the eight cache lines of a set.
     if width * itemsize % CACHE_SETS_BYTES == 0:
         width += lanes
     return zeros_aligned((n_rows, width), dtype)
@@ -65,7 +65,7 @@ def zeros_padded(n_rows, n_columns, dtype):
 
 @kernel(inner=True)
 def pad_columns(values):
-    """Return a copy of values (m, d), padded with zeros to whole vectors, that starts on a cache line."""
+    """Return a copy of `values` (m, d), padded with zeros to whole vectors. The copy starts on a cache line."""
     optimize_for_size()
     padded = zeros_padded(values.shape[0], values.shape[1], values.dtype)
     for k in range(values.shape[0]):
@@ -76,7 +76,7 @@ def pad_columns(values):
 
 @kernel(inner=True)
 def pad_vector(values, tile):
-    """Return a copy of values (d,), padded with zeros to the width of tile, that starts on a cache line."""
+    """Return a copy of `values` (d,), padded with zeros to the width of `tile`. The copy starts on a cache line."""
     optimize_for_size()
     padded = zeros_aligned(tile.shape[1], values.dtype)
     for j in range(values.shape[0]):
@@ -86,13 +86,13 @@ def pad_vector(values, tile):
 
 @kernel(inline=True)
 def pad_scaling(scaling, tile):
-    """Return a copy of the scaling, padded with zeros to the width of tile; both arrays start on a cache line."""
+    """Return a copy of the scaling, padded with zeros to the width of `tile`. Both arrays start on a cache line."""
     return Scaling(pad_vector(scaling.scale, tile), pad_vector(scaling.shift, tile))
 
 
 @kernel(inner=True)
 def make_identity_scaling(tile):
-    """Return the identity scaling with the width and the type of tile."""
+    """Return the identity scaling with the width and the type of `tile`."""
     scale, shift = zeros_aligned(tile.shape[1], tile.dtype), zeros_aligned(tile.shape[1], tile.dtype)
     scale[:] = 1
     return Scaling(scale, shift)
@@ -100,7 +100,7 @@ def make_identity_scaling(tile):
 
 @kernel(inner=True)
 def make_row_range(first, last):
-    """Return the row indices first to last - 1."""
+    """Return the row indices from `first` to last - 1."""
     optimize_for_size()
     row_indices = zeros_aligned(last - first, np.int64)
     for i in range(last - first):
@@ -117,7 +117,7 @@ def slice_rows(rows, first, last):
 @kernel(inline=True)
 def are_consecutive(row_indices):
     """Return whether the row indices are consecutive and ascending."""
-    # This is not a literal, because Numba would compile the callers' kernels again for a literal.
+    # The initial value is not a literal, because Numba would compile the callers again for a literal.
     consecutive = row_indices.shape[0] > 0
     for i in range(1, row_indices.shape[0]):
         consecutive &= row_indices[i] == row_indices[i - 1] + 1
@@ -126,11 +126,11 @@ def are_consecutive(row_indices):
 
 @kernel(reassociate=False, inner=True)
 def load_tile(X, row_indices, scaling, tile):
-    """Fill tile[i, j] = X[row_indices[i], j] scale[j] + shift[j], computed in the type of scale.
+    """Fill tile[i, j] with X[row_indices[i], j] scale[j] + shift[j], computed in the type of `scale`.
 
-    X (n, d) has any type and strides. row_indices (m,) are int64, and m is at most the number of rows of tile. scale
-    and shift are aligned and have the width of tile. The padding is tile[i, j] = shift[j]. The remaining rows of tile
-    are not changed.
+    X (n, d) has any type and strides. `row_indices` (m,) are int64, and m is at most the number of rows of `tile`. The
+    scale and the shift are aligned and have the width of `tile`. The padding is tile[i, j] = shift[j]. The remaining
+    rows of `tile` are not changed.
     """
     optimize_for_size()
     n_rows, n_features = row_indices.shape[0], X.shape[1]
@@ -138,7 +138,7 @@ def load_tile(X, row_indices, scaling, tile):
         for i in range(n_rows):
             simd.load_row(X, row_indices[i], scaling, tile, i)
         return
-    # Each step reads as many columns as a vector has lanes and transposes them in square blocks.
+    # Each step reads as many columns as a vector has lanes, and transposes these columns in square blocks.
     lanes = VECTOR_BYTES // tile.itemsize
     n_whole = n_rows // lanes * lanes
     columns = zeros_aligned((lanes, (n_rows + lanes - 1) // lanes * lanes), tile.dtype)
@@ -163,7 +163,7 @@ def load_tile(X, row_indices, scaling, tile):
 
 @kernel(reassociate=False, inner=True)
 def _scale_column(x, scaling, j, scaled):
-    """Fill scaled[i] = x[i] scale[j] + shift[j] for the entries x of column j."""
+    """Fill scaled[i] with x[i] scale[j] + shift[j], where x is column j."""
     prevent_inlining()
     scale, shift = scaling.scale[j], scaling.shift[j]
     for i in range(x.shape[0]):
@@ -172,7 +172,7 @@ def _scale_column(x, scaling, j, scaled):
 
 @kernel(inner=True)
 def transpose_tile(tile, n_rows, n_columns, columns):
-    """Fill columns[j, i] = tile[i, j] for i < n_rows and j < n_columns, in squares of whole vectors."""
+    """Fill columns[j, i] with tile[i, j] for i < n_rows and j < n_columns, in squares of whole vectors."""
     optimize_for_size()
     lanes = VECTOR_BYTES // tile.itemsize
     for i in range(0, n_rows, lanes):

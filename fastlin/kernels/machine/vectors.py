@@ -2,13 +2,13 @@
 
 from fastlin.kernels.machine.compilation import kernel
 
-# The number of entries of a vector that stay in the first-level cache while all rows are processed.
+# The number of entries of a vector that stay in the L1 cache while all rows are processed.
 COLUMNS_CACHED = 1024
 
 
 @kernel
 def dot(a, b):
-    """Return the sum of a_j b_j in float64; the result of BLAS's ddot depends on the number of threads."""
+    """Return the sum of a_j b_j in float64, bitwise equal for any number of threads, unlike ddot of BLAS."""
     total = 0.0
     for j in range(a.shape[0]):
         total += a[j] * b[j]
@@ -30,7 +30,7 @@ def compensated_dot(first, a, b):
 
 @kernel
 def fill_block_products(block, n_blocks, rows, n_rows, vector, products):
-    """Fill products[block, i] with rows[i] . vector over the block's columns, for i < n_rows."""
+    """Fill products[block, i] with the inner product of rows[i] and `vector` over the block's columns (i < n_rows)."""
     n_columns = vector.shape[0]
     end = (block + 1) * n_columns // n_blocks
     for i in range(n_rows):
@@ -47,7 +47,7 @@ def fill_block_products(block, n_blocks, rows, n_rows, vector, products):
 
 @kernel
 def add_block_combination(block, n_blocks, rows, n_rows, factors, vector):
-    """Add the sum of factors[i] rows[i] over i < n_rows to vector, in the block's columns."""
+    """Add the sum of factors[i] rows[i] over i < n_rows to the block's columns of `vector`."""
     n_columns = vector.shape[0]
     end = (block + 1) * n_columns // n_blocks
     for first in range(block * n_columns // n_blocks, end, COLUMNS_CACHED):
@@ -61,12 +61,13 @@ def add_block_combination(block, n_blocks, rows, n_rows, factors, vector):
 
 @kernel
 def find_first_scales(products, crossed, newest, n_pairs, scales):
-    """Fill scales (m,) with the coefficients of the first loop of L-BFGS (Nocedal and Wright 2006, algorithm 7.4).
+    """Fill `scales` (m,) with the coefficients of the first loop of L-BFGS (Nocedal and Wright 2006, algorithm 7.4).
 
-    From the newest pair to the oldest, the loop subtracts scale_i change_i from a vector q, initially the gradient,
-    with scale_i = step_i . q / step_i . change_i. Here it is computed from inner products alone (Byrd, Nocedal and
-    Schnabel 1994): products (m,) are the inner products of the steps with the gradient, and crossed[i, l] = step_i .
-    change_l for l equal to or newer than i. The pairs are stored in a ring buffer with the newest at row ``newest``.
+    From the newest pair to the oldest, the loop subtracts scale_i change_i from a vector q, which is initially the
+    gradient, with scale_i = step_i . q / step_i . change_i. Here the scales are computed from inner products alone
+    (Byrd, Nocedal and Schnabel 1994). `products` (m,) are the inner products of the steps and the gradient, and
+    crossed[i, l] = step_i . change_l for l equal to or newer than i. The pairs are stored in a ring buffer, and row
+    ``newest`` is the newest pair.
     """
     m = scales.shape[0]
     for i in range(n_pairs):
@@ -80,10 +81,11 @@ def find_first_scales(products, crossed, newest, n_pairs, scales):
 
 @kernel
 def find_second_scales(products, crossed, newest, n_pairs, scales):
-    """Subtract from scales the coefficients of the second loop of L-BFGS, from the oldest pair to the newest.
+    """Subtract from `scales` the coefficients of the second loop of L-BFGS, from the oldest pair to the newest.
 
-    That loop adds scale_i step_i with the resulting scales. products (m,) are the inner products of the changes with
-    the initial matrix times the result of the first loop. For the other arguments, see `find_first_scales`.
+    This loop adds scale_i step_i with the resulting scales. `products` (m,) are the inner products of the changes and
+    the result of the first loop, multiplied by the initial inverse Hessian. For the other arguments, see
+    `find_first_scales`.
     """
     m = scales.shape[0]
     for i in range(n_pairs - 1, -1, -1):
@@ -97,7 +99,7 @@ def find_second_scales(products, crossed, newest, n_pairs, scales):
 
 @kernel(inner=True)
 def copy_rows(source, target):
-    """Copy the first d columns of source to target (m, d)."""
+    """Copy the first d columns of `source` to `target` (m, d)."""
     for i in range(target.shape[0]):
         from_row, to_row = source[i, : target.shape[1]], target[i]
         for j in range(to_row.shape[0]):

@@ -1,4 +1,4 @@
-"""Kernels for the layers of a network, over blocks of rows of a batch; BLAS computes the matrix products.
+"""Kernels for the layers of a network, over blocks of rows of a batch. BLAS computes the matrix products.
 
 The activations of a layer are an array (n, m) with one row per row of the batch and one column per unit. Sums over rows
 are float64, with one row of partial sums per block.
@@ -27,7 +27,7 @@ DRAWS = 1 << 32
 
 @kernel(inline=True)
 def _mix(x):
-    """Return a 32-bit hash of the 32-bit integer x (C. Wellons's lowbias32)."""
+    """Return a 32-bit hash of the 32-bit integer x, computed by C. Wellons's lowbias32."""
     x = ((x ^ (x >> np.uint64(16))) * np.uint64(0x7FEB352D)) & np.uint64(0xFFFFFFFF)
     x = ((x ^ (x >> np.uint64(15))) * np.uint64(0x846CA68B)) & np.uint64(0xFFFFFFFF)
     return x ^ (x >> np.uint64(16))
@@ -35,17 +35,20 @@ def _mix(x):
 
 @kernel(inline=True)
 def _is_kept(position, seed, output):
-    """Return whether dropout keeps a unit; this depends only on its position and the seed, not on the thread."""
+    """Return whether dropout keeps a unit.
+
+    The result depends only on the position of the unit and on the seed, not on the thread.
+    """
     return _mix(_mix(np.uint64(position) & np.uint64(0xFFFFFFFF)) ^ np.uint64(seed)) < output
 
 
 @kernel
 def activate_block(block, n_blocks, Z, scales, shifts, activation, keep, seed, first_row, activations):
-    """Fill activations_ij = dropout(f(scale_j Z_ij + shift_j)) over the block's rows of Z (n, m).
+    """Fill activations_ij with dropout(f(scale_j Z_ij + shift_j)) over the block's rows of Z (n, m).
 
-    activations may be Z itself. f is the activation function; empty scales mean all ones. Dropout keeps a unit with
-    probability ``keep`` and divides it by ``keep``, which preserves the mean. Which units are kept depends only on the
-    seed, the row index in the batch and the column. first_row is the index of Z's first row in the batch.
+    `activations` may be Z itself. f is the activation function. Empty `scales` mean all ones. Dropout keeps a unit with
+    probability ``keep`` and divides it by ``keep``, which preserves the mean. The set of kept units depends only on the
+    seed, the row index in the batch and the column. first_row is the index of the first row of Z in the batch.
     """
     kind = activations.dtype.type
     zero = kind(0)
@@ -61,7 +64,7 @@ def activate_block(block, n_blocks, Z, scales, shifts, activation, keep, seed, f
                 a[j] = row[j] + shifts[j]
         if activation == RELU:
             for j in range(width):
-                # NaN, from a training run that diverged, must not become 0.
+                # NaN from a training run that diverged must not become 0.
                 a[j] = zero if a[j] < zero else a[j]
         elif activation == LOGISTIC:
             _apply_logistic(a)
@@ -75,7 +78,7 @@ def activate_block(block, n_blocks, Z, scales, shifts, activation, keep, seed, f
 
 @kernel(reassociate=False, inner=True)
 def _apply_logistic(a):
-    """Overwrite a with 1 / (1 + exp(-a)) without overflow."""
+    """Overwrite a with 1 / (1 + exp(-a)), without overflow."""
     one, zero = a.dtype.type(1), a.dtype.type(0)
     for j in range(a.shape[0]):
         e = exponential(-abs(a[j]), a)
@@ -84,7 +87,7 @@ def _apply_logistic(a):
 
 @kernel(reassociate=False, inner=True)
 def _apply_tanh(a):
-    """Overwrite a with tanh(a) = -sign(a) e / (2 + e), e = exp(-2 |a|) - 1, which is accurate for small a."""
+    """Overwrite a with tanh(a) = -sign(a) e / (2 + e), where e = exp(-2 |a|) - 1. This is accurate for small a."""
     two, zero = a.dtype.type(2), a.dtype.type(0)
     for j in range(a.shape[0]):
         e = expm1(-two * abs(a[j]), a)
@@ -96,11 +99,12 @@ def _apply_tanh(a):
 def backpropagate_block(
     block, n_blocks, activations, normalized, activation, keep, seed, first_row, slopes, sums, products
 ):
-    """Convert slopes (n, m), the derivatives with respect to activations, to those with respect to arguments of f.
+    """Convert the derivatives with respect to activations to derivatives with respect to the arguments of f.
 
-    In the block's rows, slopes_ij *= f'_ij, computed from the activations, with the dropout of `activate_block`.
-    sums[block] is set to the sum of the new slopes over the rows, and products[block] to the sum of slopes_i
-    normalized_i, unless normalized is empty.
+    On entry, `slopes` (n, m) are the derivatives with respect to `activations`. In the block's rows, slopes_ij is
+    multiplied by f'_ij, which is computed from the activations, with the dropout of `activate_block`. The kernel fills
+    sums[block] with the sum of the new slopes over the rows, and products[block] with the sum of slopes_i normalized_i,
+    unless `normalized` is empty.
     """
     kind = slopes.dtype.type
     one, zero = kind(1), kind(0)
@@ -138,16 +142,16 @@ def backpropagate_block(
 def fill_block_residuals(
     block, n_blocks, scores, intercept, labels, targets, weights, total, is_independent, losses, n_correct, sums
 ):
-    """Overwrite the block's rows of scores (n, K) with the gradient of sum_i s_i l_i / total.
+    """Overwrite the block's rows of `scores` (n, K) with the gradient of sum_i s_i l_i / total.
 
     The gradient is with respect to scores + intercept.
 
-    targets (n, K) are between 0 and 1. If they are empty, labels (n,) are the classes whose target is 1, or the targets
-    for K = 1. Independent outputs, or a single output, have the logistic loss, and a row is correct if each output
-    predicts the class that its target favors. Otherwise the loss is the softmax loss, the targets of a row sum to one,
-    and a row is correct if the best class (the first in a tie) has the largest target. Empty weights mean all ones.
-    losses[block] is set to the sum of s_i l_i, sums[block] to the sum of the gradients, and n_correct[block] to the sum
-    of s_i of correct rows.
+    `targets` (n, K) are between 0 and 1. If they are empty, `labels` (n,) are the classes whose target is 1, or the
+    targets if K = 1. Independent outputs, or a single output, have the logistic loss, and a row is correct if each
+    output predicts the class that its target favors. Otherwise, the loss is the softmax loss, the targets of a row sum
+    to one, and a row is correct if the best class (the first in a tie) has the largest target. Empty weights mean all
+    ones. The kernel fills losses[block] with the sum of s_i l_i, sums[block] with the sum of the gradients, and
+    n_correct[block] with the sum of s_i over the correct rows.
     """
     n_classes, has_targets = scores.shape[1], targets.shape[0] > 0
     first, last = block * scores.shape[0] // n_blocks, (block + 1) * scores.shape[0] // n_blocks
@@ -195,10 +199,10 @@ def fill_block_residuals(
 
 @kernel
 def fill_block_probabilities(block, n_blocks, scores, intercept, is_independent):
-    """Overwrite scores (n, K) with the probabilities of the classes, over the block's rows.
+    """Overwrite the block's rows of `scores` (n, K) with the probabilities of the classes.
 
-    The intercept (K,) is added first. The results for a single output or for independent outputs are probabilities of
-    class 1.
+    The kernel adds the intercept (K,) first. For a single output or independent outputs, the results are probabilities
+    of class 1.
     """
     of_block = scores[block * scores.shape[0] // n_blocks : (block + 1) * scores.shape[0] // n_blocks]
     transposed = _add_intercept(of_block, intercept)
@@ -219,7 +223,7 @@ def fill_block_probabilities(block, n_blocks, scores, intercept, is_independent)
 
 @kernel(inner=True)
 def _add_intercept(scores, intercept):
-    """Return the transpose (K, n) of scores (n, K) + intercept (K,), as linear/residuals.py requires."""
+    """Return the transpose (K, n) of scores (n, K) + intercept (K,). linear/residuals.py requires this layout."""
     transposed = zeros_aligned((scores.shape[1], scores.shape[0]), scores.dtype)
     for i in range(scores.shape[0]):
         for k in range(scores.shape[1]):
@@ -229,15 +233,15 @@ def _add_intercept(scores, intercept):
 
 @kernel
 def update_with_momentum(parameters, gradient, velocity, n_penalized, l2, learning_rate, momentum, nesterov):
-    """Take a step v = momentum v - learning_rate g, w += v; return the sum of squares of the penalized w before it.
+    """Take a step v = momentum v - learning_rate g, w += v, and return the sum of squares of the penalized w before it.
 
-    g is the gradient, plus l2 w for the first n_penalized parameters. Nesterov's form is w += momentum
-    v - learning_rate g with the new v (Sutskever, Martens, Dahl and Hinton 2013, section 2). All arrays are (p,);
-    gradient is not changed.
+    g is the gradient, plus l2 w for the first n_penalized parameters. Nesterov's form is w += momentum v -
+    learning_rate g with the new v (Sutskever, Martens, Dahl and Hinton 2013, section 2). All arrays have shape (p,).
+    `gradient` is not changed.
     """
     kind = parameters.dtype.type
     rate, decay = kind(learning_rate), kind(momentum)
-    # Factors are used because a branch would prevent the vectorization of the loop.
+    # The two forms differ only in factors, because a branch would prevent the vectorization of the loop.
     of_velocity, of_step = (decay, kind(1)) if nesterov else (kind(1), kind(0))
     squares = 0.0
     for penalized in (True, False):
@@ -255,12 +259,12 @@ def update_with_momentum(parameters, gradient, velocity, n_penalized, l2, learni
 
 @kernel
 def update_with_adam(parameters, gradient, means, squares, n_penalized, l2, learning_rate, beta_1, beta_2, epsilon):
-    """Take a step of Adam; return the sum of squares of the penalized parameters w before it.
+    """Take a step of Adam, and return the sum of squares of the penalized parameters w before the step.
 
     The step is m = beta_1 m + (1 - beta_1) g, v = beta_2 v + (1 - beta_2) g^2, w -= learning_rate m / (sqrt(v) +
-    epsilon), with means m and squares v (Kingma and Ba 2015, section 2, without bias-corrected moments; learning_rate
-    includes the corrections). g is the gradient, plus l2 w for the first n_penalized parameters. All arrays are (p,);
-    gradient is not changed.
+    epsilon), where m are `means` and v are `squares` (Kingma and Ba 2015, section 2). The moments are not
+    bias-corrected, because `learning_rate` includes the corrections. g is the gradient, plus l2 w for the first
+    n_penalized parameters. All arrays have shape (p,). `gradient` is not changed.
     """
     kind = parameters.dtype.type
     rate, small = kind(learning_rate), kind(epsilon)

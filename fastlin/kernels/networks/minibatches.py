@@ -22,18 +22,18 @@ from fastlin.kernels.machine.tiles import make_identity_scaling, make_row_range,
 
 
 class MomentumState(NamedTuple):
-    """The arrays that a step of gradient descent updates, all of the same type except mean and counts."""
+    """The arrays that a step of gradient descent updates. All have the same type, except `mean` and `counts`."""
 
     w: np.ndarray  # (d, K), the weights of the model
-    gradient: np.ndarray  # (d, K), of the last step
-    # (d, K), the sum of the gradients so far, each times its power of momentum and gradient_factor of the rule.
+    gradient: np.ndarray  # (d, K), the gradient in the last step
+    # (d, K), the sum of the gradients so far, each times a power of the momentum and the gradient_factor of the rule.
     velocity: np.ndarray
     intercept: np.ndarray  # (K,)
     intercept_velocity: np.ndarray  # (K,)
     # (d + 1, K) float64, the mean over the averaged steps of the weights and, in the last row, of the intercepts; (0,
-    # K) for no averaging.
+    # K) without averaging.
     mean: np.ndarray
-    # (2,) int64, the number of training rows so far, and the number of steps in the mean. These are consistent with the
+    # (2,) int64, the number of training rows so far, and the number of averaged steps. Both are consistent with the
     # weights, because Ctrl-C takes effect before or after a kernel call.
     counts: np.ndarray
 
@@ -49,7 +49,7 @@ class MomentumRule(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The metrics of a sequence of steps, arrays (n_steps,) with one entry per step."""
+    """The metrics of a sequence of steps. Each array (n_steps,) contains one entry per step."""
 
     losses: np.ndarray  # the mean loss of the batch before the step, without the penalty
     squares: np.ndarray  # the sum of squares of the weights before the step
@@ -70,9 +70,9 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, mea
     """Take the steps first to last - 1 of an epoch: v = momentum v + gradient_factor g, w -= velocity_factor v.
 
     g is the weighted mean gradient over the batch, plus l2 w. A batch consists of the rows ``samples.rows[step *
-    batch_size:(step + 1) * batch_size]``; the last batch may have fewer rows. No step is taken with a batch of weight
-    zero. X (2, n, d) has any type and layout. rule is a MomentumRule, state a MomentumState that is updated in place,
-    and measured a Measured that is filled.
+    batch_size:(step + 1) * batch_size]``. The last batch may contain fewer rows. If the weight of a batch is zero, no
+    step is taken. X (2, n, d) has any type and layout. `rule` is a MomentumRule. `state` is a MomentumState, which the
+    kernel updates in place. `measured` is a `Measured`, which the kernel fills.
     """
     X = X[0]
     w, order = state.w, samples.rows
@@ -129,9 +129,10 @@ def measure_rows(scores, row_indices, samples, batch):
 
 @kernel(inline=True)
 def finish_batch(batch, measured, position, squares, rule, state):
-    """Store the metrics of a batch before its step in Measured, update the intercepts, and reset the batch.
+    """Store the metrics of a batch in a `Measured`, update the intercepts, and reset the batch.
 
-    Until all steps of the call are done, state.mean contains sums over the steps.
+    The metrics are those before the step. Until all steps of the call are done, state.mean contains sums over the
+    steps.
     """
     sums = batch.sums
     loss, total, correct = sums[0], sums[1], sums[2]
@@ -158,9 +159,9 @@ def make_empty_output():
 
 @kernel(inline=True)
 def update(w, g, v, total, rule, keeps_gradient):
-    """Set g = g / total + l2 w, v = momentum v + gradient_factor g, w -= velocity_factor v; return the old w' w.
+    """Set g = g / total + l2 w, v = momentum v + gradient_factor g and w -= velocity_factor v; return the old w' w.
 
-    g is set to zero afterwards unless keeps_gradient.
+    Unless keeps_gradient, g is set to zero afterwards.
     """
     type_of = w.dtype.type
     part, l2, momentum = type_of(1) / type_of(total), type_of(rule.l2), type_of(rule.momentum)
@@ -177,7 +178,10 @@ def update(w, g, v, total, rule, keeps_gradient):
 
 @kernel(inline=True)
 def add_to_mean(coef, mean):
-    """Add coef (K, d or more) to mean (d + 1, K), the sums of the weights over the steps, unless it is empty."""
+    """Add coef (K, d or more) to `mean` (d + 1, K), unless `mean` is empty.
+
+    `mean` contains the sums of the weights over the steps.
+    """
     for j in range(mean.shape[0] - 1):
         for k in range(coef.shape[0]):
             mean[j, k] += np.float64(coef[k, j])
@@ -185,7 +189,7 @@ def add_to_mean(coef, mean):
 
 @kernel(inner=True)
 def multiply_all(array, factor):
-    """Multiply a two-dimensional array by a number, in place."""
+    """Multiply a two-dimensional array by a number in place."""
     for j in range(array.shape[0]):
         for k in range(array.shape[1]):
             array[j, k] *= factor
@@ -193,11 +197,11 @@ def multiply_all(array, factor):
 
 @kernel(reassociate=False)
 def evaluate_block(block, n_blocks, X, labels, coef, tile_rows, losses, n_correct):
-    """Fill losses[block] with the sum of the losses and n_correct[block] with the number of correctly classified rows.
+    """Fill losses[block] with the sum of the losses, and n_correct[block] with the number of correctly classified rows.
 
-    Only the rows of the block are included. The scores are X coef', where X is a view from `any_layout` and coef is (K,
-    d). In a tie the first class is predicted, and a probability of exactly one half predicts label 1. Empty losses are
-    not filled.
+    The rows are those of the block. The scores are X coef', where X is a view from `any_layout` and coef has shape (K,
+    d). In a tie the first class is predicted. If the probability is exactly one half, label 1 is predicted. Empty
+    `losses` are not filled.
     """
     X, n_classes = X[0], coef.shape[0]
     rows = make_row_range(block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks)
@@ -245,5 +249,5 @@ def mark_correct(scores, row_indices, labels, is_correct):
     for k in range(scores.shape[0]):
         s = scores[k, :n_rows]
         for i in range(n_rows):
-            # The code has no branches, because the processor would often mispredict them.
+            # This expression contains no branches, because the processor would often mispredict them.
             is_correct[i] &= np.int64((s[i] < of_label[i]) | ((s[i] == of_label[i]) & (k >= labels[row_indices[i]])))

@@ -1,7 +1,7 @@
 """The kernel of mini-batch gradient descent on sparse rows: a sequence of update steps.
 
-Labels, steps and metrics are as in minibatches.py. Rows are the lines of a `Compressed` CSR matrix with indices in any
-order. Each step updates all weights.
+Labels, steps and metrics are as in minibatches.py. X is a `Compressed` in CSR format with indices in any order. Each
+step updates all weights.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ from fastlin.kernels.networks.minibatches import (
 
 @kernel(reassociate=False)
 def train_sparse_steps(X, samples, batch_size, first, last, state, rule, tile_rows, measured):
-    """Take steps like `train_steps`, for X Compressed by rows; state.gradient is not changed."""
+    """Take steps like `train_steps`, for X in CSR format. state.gradient is not changed."""
     w, v, order = state.w, state.velocity, samples.rows
     n_features, n_classes = w.shape
     g = zeros_aligned((n_features, n_classes), np.float64)
@@ -46,7 +46,7 @@ def train_sparse_steps(X, samples, batch_size, first, last, state, rule, tile_ro
 
 @kernel(inner=True)
 def _fill_scores(X, row_indices, w, intercept, scores):
-    """Fill scores[k, i] with the score of class k of row row_indices[i]."""
+    """Fill scores[k, i] with the score of row row_indices[i] for class k."""
     data, indices, indptr = X
     kind, flat = w.dtype.type, w.ravel()
     n_classes = w.shape[1]

@@ -30,7 +30,7 @@ def compute_md5(data):
 
 
 def pickle_by_python_2(X, y):
-    """Write a batch opcode by opcode as Python 2 did, whose strings (U, T) Python 3 can read but not write."""
+    """Return a batch with the opcodes of Python 2. Python 3 can read its string opcodes (U, T) but not write them."""
     labels = b"".join(b"K" + bytes((label,)) for label in y)
     array = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
     kind = b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
@@ -40,7 +40,7 @@ def pickle_by_python_2(X, y):
 
 
 class Small:
-    """Random batches of 6 images in place of CIFAR-10: files by name, the archive, and their arrays."""
+    """Random batches that replace CIFAR-10, as arrays, as files by name, and as an archive."""
 
     def __init__(self, monkeypatch, folder):
         generator = np.random.default_rng(0)
@@ -55,7 +55,7 @@ class Small:
         monkeypatch.setattr(cifar10, "ADDRESS", f"http://127.0.0.1:9/{cifar10.PUBLISHED}")
 
     def write(self, folder, form):
-        """Write the folder or the archive; return the folder of the files."""
+        """Write the batches (form "folder") or the archive; return the folder of the written files."""
         files = folder / cifar10.FOLDER if form == "folder" else folder
         files.mkdir(parents=True, exist_ok=True)
         for name, data in (self.files if form == "folder" else {cifar10.PUBLISHED: self.archive}).items():
@@ -190,7 +190,7 @@ def test_published_batches_have_priority_and_missing_pillow_is_not_reported_as_d
     write_zip(tmp_path, members)
     monkeypatch.setitem(sys.modules, "PIL", None)
     assert_refused("pillow", datasets.load_cifar10, folder=tmp_path, error=ImportError)
-    # They have priority over the copy.
+    # The batches have priority over the JPEG copy.
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"damaged")
     assert_refused(r"cifar-10-python.tar.gz.* is damaged", datasets.load_cifar10, folder=tmp_path)
 

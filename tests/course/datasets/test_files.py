@@ -22,7 +22,7 @@ def read_cache():
 
 
 def answer(data, size=None):
-    """Return a handler that sends these bytes after a header with this content length."""
+    """Return a handler that sends `data`. The header has the content length `size`, by default the length of `data`."""
 
     def write(handler):
         handler.send_response(200)
@@ -45,7 +45,7 @@ def test_a_downloaded_file_is_stored_unchanged(server, empty_cache, capfd):
     assert read_cache() == {"file": DATA}
     out, err = capfd.readouterr()
     assert out == ""
-    # The progress bar of pooch is on the standard error.
+    # pooch prints its progress bar to the standard error.
     assert "100%" in err
 
 

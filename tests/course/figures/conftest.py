@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 @pytest.fixture
 def saved(monkeypatch):
-    """A list of the figures that are saved; their files are empty."""
+    """Return a list of the figures that are saved; their files are empty."""
     figures = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, file, **options: figures.append(figure) or file.touch())
     return figures

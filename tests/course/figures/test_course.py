@@ -17,7 +17,7 @@ pytestmark = pytest.mark.thorough
 
 DRAWN = [name for name in STUDIES if name != "gradient_check"]
 LEGENDS = "binary", "early_stopping", "shuffling", "softmax", "l2_sweep", "learning"
-# Number of panels, from the first, that show curves from the first epoch on.
+# The number of leading panels whose curves begin in the first epoch.
 CURVES = {"binary": 2, "early_stopping": 2, "shuffling": 4, "softmax": 3}
 
 
@@ -29,7 +29,7 @@ def results_by_study():
 
 @pytest.fixture
 def draw(results_by_study, saved, tmp_path):
-    """A function that draws a study, optionally with changed results, and returns the Plot and the figure."""
+    """Return a function that plots a study, optionally with changed results, and returns the Plot and the figure."""
 
     def draw(study, metrics=None, parameters=None):
         results = results_by_study[study]
@@ -65,7 +65,7 @@ def test_placeholders_are_filled_and_nothing_is_clipped_or_covered(study, draw, 
     for number in range(CURVES.get(study, 0)):
         trained = series.get("trained") or series.get("in_order") or series["full length"]["in order"]
         axes = figure.axes[number]
-        # The points of the curves and of their bands.
+        # The vertices of the curves and of their bands.
         points = [line.get_xydata() for line in axes.lines[:2]]
         points += [band.get_paths()[0].vertices for band in axes.collections]
         heights = np.concatenate([xy[xy[:, 0] >= trained.steps_per_epoch, 1] for xy in points])
@@ -110,7 +110,7 @@ def test_drawing_does_not_change_the_callers_figures_and_settings(results_by_stu
         own_figure = plt.figure()
         axes = own_figure.subplots()
         before = dict(plt.rcParams)
-        # Together these use every function that creates or fills a figure.
+        # Together, these studies call every function that creates or fills a figure.
         for study in ("images", "l2_norm", "l2_weights"):
             figures.draw(study, results_by_study[study], tmp_path)
         assert plt.get_fignums() == [own_figure.number]
@@ -121,7 +121,7 @@ def test_drawing_does_not_change_the_callers_figures_and_settings(results_by_stu
 
 
 def test_an_early_stop_in_the_first_epoch_can_be_drawn(results_by_study, tmp_path):
-    # The limits of the axes are chosen by values after the first epoch; here there are none.
+    # The limits of the axes depend on values after the first epoch. Here there are no such values.
     results = results_by_study["early_stopping"]
     full = results.series["in_order"]
     n_steps = full.steps_per_epoch // 2

@@ -1,4 +1,4 @@
-"""`plot_loss` of the course: drawn points and labels."""
+"""`plot_loss` of the course: plotted values and labels."""
 
 import matplotlib
 import numpy as np

@@ -20,7 +20,7 @@ NAMES = ["hidden", "learning_rate", "decay", "reg", "epochs", "batch_size"]
 
 @pytest.fixture
 def draw(saved, tmp_path):
-    """A function that draws results of a study and returns the Plots and the figures."""
+    """Return a function that plots the results of a study and returns the Plots and the figures."""
 
     def draw(study, results):
         plots = figures.draw(study, results, tmp_path)
@@ -62,7 +62,7 @@ def test_losses_include_the_penalty_and_reported_accuracies_are_drawn_only_on_ci
 def test_a_diverged_run_is_annotated(draw):
     _, (figure,) = draw("cifar10_two_layer", make_two_layer("cifar10", "diverged", 3, loss=1e9))
     assert figure.axes[0].texts[0].get_text() == "diverged in epoch 4"
-    # Its losses do not determine the limits of the axes.
+    # The losses of the diverged run do not determine the limits of the axes.
     assert figure.axes[1].get_ylim() == (0, networks.MAX_LOSS)
 
 
@@ -83,7 +83,7 @@ def test_the_search_shows_its_draws_the_best_and_the_optimum(data, n_draws, draw
         drawn = [points.get_offsets().tolist() for points in axes.collections]
         expected = [[record[name], record["validation"]] for record in records]
         assert drawn == [expected, expected[:1], [[optimum[name], 0.473]]]
-        # The best draw is visible through the hollow optimum if both have the same position.
+        # The marker of the optimum is hollow, so the best draw is visible inside it if both have the same position.
         assert axes.collections[2].get_facecolor().size == 0
         assert [line.get_ydata()[0] for line in axes.lines] == ([0.491] if data == "cifar10" else [])
     assert f"random search, {n_draws} draws;" in figure.get_suptitle()

@@ -73,12 +73,12 @@ def quick_run(tmp_path_factory):
 
 @pytest.fixture
 def report(quick_run):
-    """The entries and the environment of that run, which a test may change, and `write`, which writes a report."""
+    """Return the entries and the environment of the quick run, and `write`. A test may change the entries."""
     results = json.loads((quick_run / "results.json").read_text(encoding="utf-8"))
     report = SimpleNamespace(entries=choose_entries(results, results), environment=results["environment"])
 
     def write(quick=True):
-        """Write and parse the report; if not quick, the results are presented as those of full studies."""
+        """Write and parse the report. If `quick` is False, it presents the results as those of full studies."""
         if not quick:
             for entry in report.entries.values():
                 entry["parameters"]["quick"] = False

@@ -64,7 +64,7 @@ WRAPPER = """<!doctype html><pre id="records"></pre>
 
 @pytest.fixture(scope="module")
 def measured(quick_run, homework, tmp_path_factory):
-    """Measurements of a browser in each case, for a report of the quick run and of the homework, with wide tables."""
+    """Return browser measurements of each case. The report includes the homework, which has wide tables."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         pytest.skip(f"none of the browsers {', '.join(BROWSERS)} is installed")

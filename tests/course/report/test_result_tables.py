@@ -59,5 +59,5 @@ def test_values_are_formatted(value, text):
 def test_every_label_belongs_to_a_metric():
     sources = "".join(path.read_text(encoding="utf-8") for path in Path(studies.__file__).parent.glob("*.py"))
     for name in LABELS["labels"].keys() | LABELS["headers"].keys():
-        # Metrics may be composed of parts of their names.
+        # The code may compose the name of a metric from several strings.
         assert f'"{name}"' in sources, name

@@ -93,7 +93,7 @@ def test_the_comparison_continues_without_libraries_that_fail_or_differ_or_are_t
     fits = {name: fit for name, (fit, _) in EXCLUDED.items()}
     for name, fit in {**fits, "cyanure": fail_on_many_rows}.items():
         libraries[name] = replace(LIBRARIES[name], fit=fit, package="scikit-learn", module="sklearn")
-    # Its process is killed, so it must not be shared with other libraries.
+    # The process of this library is killed, so other libraries must not share it.
     slow = replace(LIBRARIES["scikit-learn-intelex"], fit=sleep_on_many_rows, package="numpy", module="numpy")
     libraries["scikit-learn-intelex"] = slow
     results = run_synthetic()
@@ -134,7 +134,7 @@ def test_every_library_has_its_own_color_and_marker():
 
 
 class SimulatedProcess:
-    """A process that records its fits; their seconds depend on the number of threads, and None is a timeout."""
+    """A process that records its fits. The number of threads determines their seconds, and None means a timeout."""
 
     def __init__(self, seconds):
         self.seconds, self.calls, self.has_answered = seconds, [], True
@@ -188,7 +188,7 @@ def make_candidate(name, process, **point):
 
 
 class DriftingProcess(SimulatedProcess):
-    """A process whose time doubles with each call, like on a machine that becomes slower."""
+    """A process in which each call takes twice as long as the previous one, as on a machine that becomes slower."""
 
     def call(self, *arguments, **limits):
         seconds, model = super().call(*arguments, **limits)

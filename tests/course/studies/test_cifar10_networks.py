@@ -1,4 +1,4 @@
-"""The networks on CIFAR-10: interpretations of the report, and the deeper variants with their units."""
+"""The networks on CIFAR-10: interpretations of the report, and the deeper variants with their layer sizes."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ def test_the_interpretations_of_the_report(quick, epochs):
     assert (first.hidden, first.learning_rate, first.decay, first.reg) == ((135,), 0.004786, 0.99, 0.001847)
     assert (first.momentum, first.init, first.scale, first.batch_size) == (0.2, "normal", 1e-4, 22_000)
     assert dataclasses.replace(second, epochs=first.epochs, decay=first.decay) == first
-    # 1,100 updates, each with its decay; two make an epoch.
+    # There are 1,100 updates, two per epoch, and each is followed by a decay.
     assert second.decay == pytest.approx(0.99**2)
     assert quick or second.epochs * (n // second.batch_size) == 1_100
 

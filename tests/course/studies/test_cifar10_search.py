@@ -19,7 +19,7 @@ from fastlin.course.studies.cifar10_search import FILE, OPTIMUM, REPORT, draw, m
 from fastlin.course.studies.settings import Settings
 from fastlin.kernels.machine.cache_folder import cache_folder
 
-# The draw that is the report's optimum.
+# The draw with the report's optimal parameters.
 OPTIMAL = {name: getattr(REPORT, name) for name in cifar10_search.SPACE} | {"hidden": 135}
 GARBAGE = b'\xff\x00{"draw": 1}\n[1]\n7\n{"draw": [1]}\n{"draw": -9}\n{"draw": "no"}\n{"draw": 1.0}'
 
@@ -32,7 +32,7 @@ def make_data(seed=0):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The keys of what is trained, in this process: indices of draws, which are seeds, and OPTIMUM."""
+    """Train in this process, and return the trained keys. A key is the index of a draw (its seed) or OPTIMUM."""
     keys = []
 
     def run_recipes(images, cases):
@@ -49,7 +49,7 @@ DATA = make_data()
 
 @pytest.fixture
 def search(trained, tmp_path):
-    """Run a quick search that stores its records in a folder; return the records of its draws and what it trained."""
+    """Return a function that runs a quick search and returns the records of its draws and the trained keys."""
 
     def search(draws, **changes):
         settings = Settings(**{"data": DATA, "quick": True, "folder": tmp_path, "draws": draws, **changes})

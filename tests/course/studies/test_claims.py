@@ -49,7 +49,7 @@ def test_every_claim_has_reports_task_study_and_comparator(claim):
     assert claim["because"].endswith(".")
     assert claim["assumed"] == "–" or claim["assumed"].endswith(".")
     assert all((claim["how"], claim["reported"], claim["tolerance"]))
-    # Both contain a measured value.
+    # Both texts contain a measured value.
     assert all(PLACEHOLDER.search(text) for text in (claim["here"], claim["because"]))
     (comparator,) = claim.keys() & COMPARATORS.keys()
     arguments = {name: value for name, value in claim[comparator].items() if name != "needs"}
@@ -178,7 +178,7 @@ CASES = [
     ("plateau", slopes(2.0, 0.2, 1.0), PLATEAU, CONFIRMED),
     ("plateau", slopes(2.0, -1.0, 1.0), PLATEAU, CONFIRMED),
     ("plateau", slopes(2.0, 0.4, 1.0), PLATEAU, SHOWS_SIGNS),
-    # Not below the slope before the step, or not below that of the training accuracy.
+    # The slope is not below the slope before the step, or not below the slope of the training accuracy.
     ("plateau", slopes(0.6, 0.4, 1.0), PLATEAU, CONTRADICTED),
     ("plateau", slopes(2.0, 0.8, 1.0), PLATEAU, CONTRADICTED),
     ("plateau", slopes(2.0, 0.0, 0.2), PLATEAU, CONTRADICTED),

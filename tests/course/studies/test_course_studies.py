@@ -17,7 +17,7 @@ from fastlin.course.studies.settings import Settings
 from fastlin.course.studies.softmax import Slope, average_slopes, find_minimum, find_onset, fit_slope
 from fastlin.course.trainers.two_layer_net import TwoLayerNet
 
-# The validations of 2 vs 3 on MNIST are 6 steps apart, those of the random split 5. Rounding differs between
+# Validations are 6 steps apart for 2 vs 3 on MNIST, and 5 steps for the random split. Rounding differs between
 # processors and may shift a stop by one validation.
 STEPS_PER_VALIDATION = 6
 # The comparison with scikit-learn belongs to no claim and has its own tests.
@@ -71,7 +71,7 @@ def test_every_study_runs(name):
 def test_the_verdicts_on_the_digits():
     # A full run takes only seconds on the digits.
     results_by_study, rows = run_and_evaluate(replace(DIGITS, quick=False), COURSE)
-    # Only formulas get verdicts here, those of 1a to 4a and of the homework. Report D's formula is not a gradient.
+    # Here only the formulas of 1a to 4a and of the homework get verdicts. Report D's formula is not a gradient.
     verdicts = {(row["study"], row["task"], row["reports"]): row["verdict"] for row in rows}
     formulas = {claim: verdict for claim, verdict in verdicts.items() if claim[0] == "gradient_check"}
     assert verdicts.pop(("gradient_check", "1a", "D")) == "contradicted"
@@ -112,8 +112,9 @@ def count_trainings(monkeypatch, data):
 
 
 def test_all_studies_together_train_each_model_once(monkeypatch):
-    # λ = 1, .1, .01, .001, 0, ½ λ = 1, and on the digits 0 with the learning rate of 1; a second seed of 0, of 1 and of
-    # that 0; in order and 3 orders at full length; in order and 4 orders with a stop.
+    # Softmax models: λ = 1, .1, .01, .001, 0, ½ λ = 1, and on the digits λ = 0 with the learning rate of λ = 1. The
+    # models with λ = 0, λ = 1 and the last one also have a second seed.
+    # Binary models: in order and 3 shuffled orders at full length, and in order and 4 shuffled orders with a stop.
     counts = count_trainings(monkeypatch, datasets.load_digits())
     assert counts == {"SoftmaxModel": 7 + 3, "BinaryModel": 4 + 5}
 
@@ -127,8 +128,8 @@ def test_whole_mnist_adds_the_random_split(monkeypatch):
     data = datasets.Dataset("mnist", X[rows], y[rows], X[test_rows], y[test_rows])
     assert list(course_training.find_splits(Settings(data))) == ["0", "1", "2"]
     assert course_training.find_splits(Settings(data, quick=True)) == {"0": {"split": 0}}
-    # λ = 1, .1, .01, .001, 0 and ½ λ = 1, a second seed of 0 and of 1, and the split; binary ones as on the digits, and
-    # on the split at full length and with a stop.
+    # Softmax models: λ = 1, .1, .01, .001, 0 and ½ λ = 1, a second seed for λ = 0 and λ = 1, and the random split.
+    # Binary models: those of the digits, and two on the random split, at full length and with early stopping.
     assert count_trainings(monkeypatch, data) == {"SoftmaxModel": 6 + 2 + 1, "BinaryModel": 4 + 5 + 2}
     for other in (replace(data, X_train=data.X_train[:-1]), replace(data, name="digits")):
         assert course_training.find_splits(Settings(other)) == {}
@@ -170,7 +171,7 @@ def test_the_final_training_loss_is_that_of_all_training_images(task):
     trained, loss = results.series["trained"], results.metrics["final_train_loss"]
     X_train, Y_train, _, _ = course_training.load_images(DIGITS.data, task, None)
     assert loss == pytest.approx(naive_course.cross_entropy_loss(Y_train, trained.model.forward(X_train)), rel=1e-9)
-    # The loss of the last batch is a different one.
+    # The loss of the last batch is different.
     assert loss != pytest.approx(course_training.last(trained.train["loss"]), rel=1e-3)
 
 
@@ -221,7 +222,7 @@ def test_dips_are_the_deepest_falls_after_the_first_epoch():
 def test_measures_of_speed_and_of_the_end_are_compared_between_orders():
     losses = [0.9, 0.11, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.13, 0.1]
     trained = make_trained(np.linspace(0.1, 1, 10), losses=losses)
-    # The means of five: .282, .122, .12, ...; the third ends with the step 2 * 6.
+    # The means of five losses are .282, .122, .12, ..., and the third mean ends at step 2 * 6.
     speed = binary.measure_speed(trained, {"loss_to_reach": 0.121, "loss_to_stay_below": 0.12})
     assert list(speed.values()) == [2, 12, 16]
     assert list(binary.measure_end(trained).values()) == [pytest.approx(0.55), 0.1, 0.1]
@@ -238,7 +239,7 @@ def test_the_onset_and_the_minimum_of_curves_are_found():
         assert find_onset(np.arange(len(gap)), np.array(gap, float)) == onset
     losses = [1 - 0.01 * i for i in range(50)] + [0.5 + 0.01 * i for i in range(50)]
     minimum = find_minimum(make_trained(np.linspace(0, 1, 100), losses=losses))
-    # The moving average is lowest for the values 48 to 52, and its step is that of the last of them.
+    # The moving average is lowest for the losses 48 to 52. Its step is the step of loss 52.
     assert minimum["lowest_validation_loss_at_step"] == 2 * 52
     assert minimum["lowest_validation_loss"] == pytest.approx(np.mean(losses[48:53]))
     assert minimum["last_mean_validation_loss"] == pytest.approx(np.mean(losses[-5:]))
@@ -326,7 +327,7 @@ def test_slopes_are_those_of_a_line_through_epoch_means():
     assert ended == (pytest.approx(0, abs=1e-9), pytest.approx(0, abs=1e-9))
     assert fit_slope({0: 1.0}) == (0.0, 0.0)
     assert average_slopes([slope, slope]) == (slope.change, pytest.approx(slope.error / np.sqrt(2)))
-    # Trainings that differ by more than their residuals imply.
+    # The slopes of these trainings differ by more than their residuals imply.
     slope_of_different = average_slopes([Slope(1.0, 0.1), Slope(3.0, 0.1)])
     assert slope_of_different == (2.0, pytest.approx(np.sqrt(2) / np.sqrt(2)))
     assert average_slopes([slope]) == slope
@@ -339,7 +340,7 @@ def test_the_studies_reproduce_the_published_verdicts_and_numbers(mnist_folder):
     results, rows = run_and_evaluate(Settings(datasets.load_mnist(folder=mnist_folder)), names)
     expected = [(row["says"], row["verdict"]) for row in record["claims"] if row["study"] in names]
     assert [(row["says"], row["verdict"]) for row in rows] == expected
-    # One of the 2,000 validation images of a random split is .0005.
+    # One of the 2,000 validation images of a random split changes the accuracy by .0005.
     for study, metric, within in (
         ("early_stopping", "stop_steps_of_random_splits", {"abs": STEPS_PER_VALIDATION}),
         ("early_stopping", "stop_epochs_shuffled", {"abs": STEPS_PER_VALIDATION / 31}),

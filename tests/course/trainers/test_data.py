@@ -72,14 +72,14 @@ def test_invalid_arguments_raise():
 
 @pytest.fixture
 def numbered(monkeypatch):
-    """Replace MNIST by a data set of its size whose images have one pixel, their index in the training or test set."""
+    """Replace MNIST by a data set of the same size. Images have one pixel: their index in the training or test set."""
     numbers, test_numbers = np.arange(60_000), np.arange(10_000)
     large = datasets.Dataset("mnist", numbers[:, None], numbers % 10, test_numbers[:, None], test_numbers % 10)
     monkeypatch.setattr(datasets, "load_mnist", lambda: large)
 
 
 def assert_images(X, Y, numbers, classes=None):
-    """Assert that these are the images with these indices, optionally only those of two classes, and their labels."""
+    """Assert that X and Y are the images and labels with the indices `numbers`, optionally only of two classes."""
     if classes is not None:
         numbers = [number for number in numbers if number % 10 in classes]
     np.testing.assert_array_equal(X[:, 0], numbers)

@@ -152,7 +152,7 @@ def test_ctrl_c_at_any_line_leaves_complete_steps(own):
         return made
 
     def train(last_line=np.inf):
-        """Train with Ctrl-C before a line; return weights, histories and the number of executed lines."""
+        """Train with Ctrl-C at line `last_line`; return weights, histories and the number of executed lines."""
         trained = make()
         histories, n_lines = run_until_line(lambda: trained.train(1), files, last_line)
         return trained.model.w, histories, n_lines
@@ -254,14 +254,14 @@ class Network:
 
 
 class WithoutGradient(Model):
-    """A model that keeps its gradient under another name."""
+    """A model that stores its gradient in an attribute with another name."""
 
     def backward(self, X, outputs, targets):
         self.grads = [X.T @ (outputs - targets)]
 
 
 class OneGradient(Model):
-    """A model whose gradient would be added to each row of the weights."""
+    """A model whose gradient has the wrong shape: NumPy would broadcast it to each row of the weights."""
 
     def backward(self, X, outputs, targets):
         self.grad = (outputs - targets).mean(axis=0)

@@ -69,7 +69,7 @@ def test_training_equals_the_numpy_loop(n_classes, options):
     for network in (net, plain):
         np.random.seed(8)
         results.append(network.train(*data, **options))
-        # Nothing else is drawn from the global state.
+        # `train` generates no other random numbers from the global state.
         following.append(np.random.random())
     actual, expected = results
     assert following[0] == following[1]
@@ -138,7 +138,7 @@ def test_a_second_training_continues_with_zero_velocity():
         for _ in range(2):
             network.train(*data, *options)
     assert_same_params(net.params, plain.params, 1e-12)
-    # The dict is the same, with new arrays.
+    # `params` is still the same dict, but contains new arrays.
     assert net.params is params
     assert_same_params(arrays, make_net().params)
 

@@ -40,7 +40,7 @@ def test_column_statistics_agree_with_numpy(dtype):
                 np.testing.assert_array_equal(largest.max(axis=0), X.max(axis=0))
 
 
-# Kernels read X column by column if it has few columns, otherwise row by row.
+# Kernels read X column by column if X has few columns, and row by row otherwise.
 @pytest.mark.parametrize("n_columns", [3, column_scaling.MIN_ROWWISE_COLUMNS, column_scaling.MIN_ROWWISE_COLUMNS + 1])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_nonfinite_values_are_detected_and_overflowing_squares_are_not_mistaken_for_them(dtype, n_columns):
@@ -75,7 +75,10 @@ def test_statistics_of_blocks_are_combined(weighted, monkeypatch):
 
 
 def make_columns(generator, exponents):
-    """Return mean, remainder, standard deviation, farthest, largest, and lengths whose reciprocals are the scales."""
+    """Return statistics of random columns, and lengths whose reciprocals are the scales.
+
+    The statistics are mean, remainder, standard deviation, farthest and largest.
+    """
     sizes = 10.0 ** generator.uniform(-exponents, exponents, D)
     mean, standard_deviation = (
         generator.normal(size=D) * 10.0 ** generator.uniform(-3, 9, D) * sizes,
@@ -83,7 +86,7 @@ def make_columns(generator, exponents):
     )
     standard_deviation[:2], mean[5], standard_deviation[5] = 0, 0, 0
     lengths = np.hypot(standard_deviation, 10.0 ** generator.uniform(-9, 9, D) * (generator.random(D) < 0.5))
-    # Values next to ties of the rounded logarithm, and powers of two.
+    # These values are close to ties of the rounded logarithm, or powers of two.
     lengths[2:6] = np.sqrt(2), np.nextafter(np.sqrt(2), 2), 8.0, 5e-324
     farthest = 3 * standard_deviation
     return mean, 1e-17 * mean, standard_deviation, farthest, np.abs(mean) + farthest, lengths
@@ -133,7 +136,7 @@ def test_rounded_coefficients_and_the_bound_on_the_increase_of_a_quadratic(n_cla
     exact_intercept = parameters[:, -1] + (exact * shift).sum(axis=1)
     np.testing.assert_array_equal(coef, (parameters[:, :-1] * scale).astype(dtype))
     np.testing.assert_allclose(intercept, exact_intercept.astype(float), rtol=2 * np.finfo(dtype).eps)
-    # In scaled coordinates: changes of coefficients are exact, and the change of the intercept is an upper bound.
+    # In scaled coordinates, the changes of the coefficients are exact, and that of the intercept is an upper bound.
     moved = coef.astype(np.longdouble) / scale - exact
     np.testing.assert_array_equal(change[:, :-1], moved.astype(float))
     off = intercept - exact_intercept - (moved * shift).sum(axis=1)

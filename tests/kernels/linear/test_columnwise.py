@@ -29,7 +29,7 @@ def make_passes(X, labels, weights, n_classes, rows=ALL):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, *marked(pytest.mark.slow, np.bool_)])
 def test_passes_agree_with_the_reference(dtype):
-    # Numbers of columns around multiples of a loop's step (4); rows in one tile and in three.
+    # The numbers of columns are close to multiples of a loop's step, 4. The rows fill one tile or three tiles.
     for (n, d), n_classes in product([(3, 1), (70, 3), (90, 6), (600, 5)], (2, 3, 5)):
         X, labels, weights, coef, intercept = make_problem(n, d, n_classes, seed=n)
         X = (X > 0) if dtype == np.bool_ else np.abs(4 * X).astype(dtype)
@@ -69,7 +69,7 @@ def test_passes_over_tiles_are_bitwise_equal_for_any_number_of_threads(n_classes
 
     monkeypatch.setattr(dense, "run_blocks", run)
     parameters, actual = np.column_stack([coef, intercept]), []
-    # One block, and several.
+    # The passes use one block, and then several blocks.
     for work, n_threads in ((threads.MIN_BLOCK_WORK, 1), (100_000, 1), (100_000, 3)):
         cut_into_blocks(work)
         n_blocks.clear()
@@ -99,5 +99,5 @@ def test_a_copy_uses_no_more_memory_than_documented(dtype):
     assert passes.tile().n_rows == n
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # The limit of docs/logistic-regression.md, plus the padding of the last tile.
+    # The limit is that of docs/logistic-regression.md, plus the padding of the last tile.
     assert n * (d + 1) * 8 < peak <= (16 << 20) + 16 * n + 1_000_000

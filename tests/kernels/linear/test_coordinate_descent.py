@@ -15,7 +15,7 @@ from fastlin.kernels.machine.threads import run_blocks
 N, D = 24, 5
 CLASSES = [1, 3, 4] if COMPILED else [1, 3]
 MAX_SWEEPS = 3000 if COMPILED else 400
-# Storage of columns: dense in panels of a dtype, as entries, or some of each.
+# The storage of columns: in a dense panel of a dtype, as sparse entries, or a mixture of both.
 STORAGES = ["float64", "uint8", "float32", "entries", "mixed"]
 GROUPED = pytest.mark.parametrize("grouped", [False, True])
 BY = pytest.mark.parametrize("by", ["hessian", "columns"])
@@ -29,7 +29,7 @@ class Model:
         self.K, self.grouped, self.bounds = n_classes, grouped, ()
         self.work = np.float32 if storage in ("uint8", "float32") else np.float64
         self._store_columns(storage)
-        # The fourth feature is not penalized; the second has only an L1 penalty, which removes the third.
+        # The fourth feature is not penalized. The second one has only an L1 penalty. The penalty removes the third one.
         self.thresholds = np.array([0.06, 0.05, 5.0, 0.0, 0.02, 0.0])
         self.curvatures = np.array([0.1, 0.0, 0.02, 0.0, 0.01, 0.0])
         self.weights = generator.uniform(0, 2, N) / N
@@ -48,7 +48,7 @@ class Model:
         self.hessian = hessian + np.diag(np.tile(self.curvatures, n_classes))
 
     def _store_columns(self, storage):
-        """Set the columns x~ (D, N) and the arrays that store them."""
+        """Set the columns x~, with shape (D, N), and the arrays that store them."""
         generator = self.generator
         raw = np.where(generator.uniform(size=(D, N)) < 0.5, generator.integers(1, 9, (D, N)), 0)
         scales, shifts = 2.0 ** generator.integers(-3, 0, D), generator.normal(size=D).round(3)
@@ -67,7 +67,7 @@ class Model:
         self.columns = raw * scales[:, None] + shifts[:, None]
 
     def value(self, point):
-        """Return the value of the model, without the constant term, at a point Z (K, D + 1)."""
+        """Return the value of the model, without its constant term, at a point of shape (K, D + 1)."""
         step = (point - self.origin).ravel()
         penalty = (reference.sizes_of(point, self.grouped) * self.thresholds).sum()
         return step @ self.gradient.ravel() + step @ self.hessian @ step / 2 + penalty
@@ -86,7 +86,7 @@ class Model:
         return PenaltyArrays(self.curvatures, self.thresholds, roots, self.grouped, *self.bounds)
 
     def confine(self):
-        """Set bounds: both positive, around zero, lower only, both equal, and none."""
+        """Set bounds: a positive interval, an interval around zero, a lower bound, two equal bounds, and no bounds."""
         lower, upper = np.full((2, self.K, D + 1), np.inf) * np.array([-1, 1])[:, None, None]
         lower[:, 0], upper[:, 0], lower[:, 1], upper[:, 1], lower[:, 2] = 0.1, 0.4, -0.2, 0.3, 0.0
         lower[-1, 3] = upper[-1, 3] = -0.7
@@ -120,11 +120,14 @@ class ByHessian:
 
 
 class ByColumns:
-    """Column-wise coordinate descent from the origin of a model, over a working set (K, D) or all coordinates."""
+    """Column-wise coordinate descent from the origin of a model.
+
+    The descent uses all coordinates, or those of a working set of shape (K, D).
+    """
 
     def __init__(self, model, working_set=None):
         self.model = model
-        # Copies, because views have different Numba types, for which kernels would be compiled again.
+        # Views have different Numba types, for which kernels would be compiled again, so the arrays are copied.
         features, classes = map(np.copy, np.nonzero(np.ones((D, model.K)) if working_set is None else working_set.T))
         self.columns = kernels.WorkingColumns(*model.storage, features, classes)
         curvatures, origins = np.full(len(features), np.nan), model.origin[classes, features]
@@ -238,7 +241,7 @@ def test_sweeps_over_active_coordinates_keep_zeros(grouped, by):
         descent = DESCENTS[by](model)
         assert descent.sweep(1, only_active)[0] > 0
         assert (descent.point[:, 0] != model.origin[:, 0]).any()
-        # The fourth feature is not penalized and becomes nonzero unless only active ones are updated.
+        # The fourth feature is not penalized. It becomes nonzero unless only active features are updated.
         assert descent.point[:, 1:4].any() == (not only_active)
 
 
@@ -261,7 +264,7 @@ def test_a_coordinate_without_curvature_is_not_changed(n_classes):
     model.hessian[:], model.curvatures[:] = 0, 0
     descent = ByHessian(model)
     assert descent.sweep(1) == [0]
-    # It may change only by a common shift of all classes.
+    # The coordinate may change only by a common shift of all classes.
     np.testing.assert_allclose(descent.point - descent.point[:1], model.origin - model.origin[:1], atol=1e-14)
 
 

@@ -10,10 +10,10 @@ from fastlin.kernels.machine.arrays import any_layout, zeros_aligned
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 
-# Numbers of features around the width of a vector, with rows of a tile 512 bytes apart, and with more pairs of columns
-# than one step processes. LARGE has more rows and columns than a tile and a panel.
+# The numbers of features are close to the width of a vector. With one of them, rows of a tile are 512 bytes apart, and
+# with one, there are more pairs of columns than in a step. LARGE has more rows than a tile, more columns than a panel.
 SHAPES, LARGE = [(14, 1), (14, 7), (14, 16), (11, 23), (14, 33)], [(900, 90) if COMPILED else (30, 25)]
-# Numbers of classes around multiples of a loop's step.
+# The numbers of classes are close to multiples of a loop's step.
 CLASSES = [1, 3, 5, 7, 11]
 
 
@@ -100,7 +100,7 @@ def test_products_and_matrices_agree_with_numpy(kind, n_classes, shapes):
         for n_blocks in (2, 4):
             assert_within(np.column_stack(rows.multiply(n_blocks)), product.reshape(of_product.shape), of_product)
         row_weights = rows.weights * rows.probabilities
-        # One panel, and several.
+        # There is one panel, or there are several.
         for panel_rows in (curvature.PANEL_ROWS, 16):
             for weights, gram in zip(row_weights, rows.gram(row_weights, 3, panel_rows), strict=True):
                 assert_within(gram, ones.T @ (weights[:, None] * ones), of_gram)

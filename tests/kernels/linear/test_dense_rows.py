@@ -43,9 +43,9 @@ def make_sums(n_blocks, n_classes, d):
 def run_pass(
     X, labels, weights, coef, intercept, kind=np.float64, scaling=None, rows=NONE, n_blocks=1, layout=None, tile_rows=16
 ):
-    """Return the kernel's loss, gradient, intercept gradient and probabilities, summed over the blocks in order.
+    """Return the loss, gradient, intercept gradient and probabilities. Blocks are summed in order.
 
-    `kind` is the type of the computation; other types are the package's. If `layout` is given, X is read in place.
+    `kind` is the dtype of the computation; the package chooses the other dtypes. With a `layout`, X is read in place.
     """
     n_classes, d = coef.shape
     kind_of_scaling = np.promote_types(X.dtype, kind) if layout else kind
@@ -63,7 +63,7 @@ def run_pass(
 
 
 def assert_naive(actual, x, magnitudes, labels, weights, coef, intercept, eps):
-    """Compare a pass over rows x with the reference, up to the rounding error for these magnitudes."""
+    """Compare a pass over the rows `x` with the reference, up to the rounding error bounds for `magnitudes`."""
     expected = reference.loss_and_gradient(x, labels, weights, coef, intercept)
     rounding = reference.rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, eps)
     for value, right, bound in zip(actual, expected, rounding, strict=False):
@@ -75,7 +75,7 @@ def assert_naive(actual, x, magnitudes, labels, weights, coef, intercept, eps):
 
 
 @pytest.mark.parametrize("types", [*list(TYPES)[:-1], *marked(pytest.mark.thorough, list(TYPES)[-1])])
-# Numbers of classes around multiples of the loops' steps (3 and 5), with every remainder.
+# The numbers of classes are close to multiples of the loops' steps, 3 and 5, with every remainder.
 @pytest.mark.parametrize("n_classes", [1, 3, 4, 5, 7, 11])
 def test_passes_agree_with_the_reference(types, n_classes):
     dtype, kind, scale_kind = TYPES[types]
@@ -101,7 +101,7 @@ def test_passes_agree_with_the_reference(types, n_classes):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("dtype", "kind"), TYPES_IN_PLACE)
 def test_passes_in_place_agree_with_the_reference(dtype, kind, layout):
-    # Sizes around groups of eight rows and four columns, and around vector widths; several tiles and blocks.
+    # The sizes are close to groups of eight rows and four columns, and to vector widths, in several tiles and blocks.
     for n, d in [(1, 1), (8, 4), (13, 17), (37, 33), (50, 5)]:
         X, labels, weights, coef, intercept = make_problem(n, d, 2, dtype, seed=n)
         coef, generator = round_to(coef, kind), np.random.default_rng(d)
@@ -154,7 +154,7 @@ def test_extreme_scores_do_not_overflow_and_have_accurate_losses(kind, n_classes
         run_pass(*problem, kind, layout=layout), reference.loss_and_gradient(*problem), strict=False
     ):
         assert np.isfinite(value).all()
-        # Losses are integers or logarithms, residuals 0, 1 or simple fractions.
+        # Losses are integers or logarithms. Residuals are 0, 1 or simple fractions.
         np.testing.assert_allclose(value, right, rtol=4 * np.finfo(kind).eps, atol=4e4 * np.finfo(kind).eps)
 
 
@@ -175,7 +175,7 @@ def test_nonfinite_parameters_propagate_to_loss_and_gradient(n_classes, layout):
 
 
 def test_tiny_losses_are_accurate_and_an_excluded_column_may_overflow():
-    # Losses far below the rounding error of 1. Kernels sum them as logarithms of products.
+    # The losses are far below the rounding error of 1. Kernels sum them as logarithms of products.
     X, labels = np.full((70, 1), 50.0), np.ones(70, np.int64)
     loss, *_ = run_pass(X, labels, np.empty(0), np.ones((1, 1)), np.zeros(1), layout="C", tile_rows=64)
     assert loss == pytest.approx(70 * np.log1p(np.exp(-50.0)), rel=1e-13)
@@ -201,7 +201,7 @@ def test_columns_far_from_zero_and_of_extreme_scales_are_not_read_in_place(preci
 
 
 def fill_scores(X, parameters, scores, best):
-    """Fill the scores of X: layers in blocks, and plain X with the kernel for small X."""
+    """Fill `scores` and `best`. A view of X in layers is processed in blocks, X itself by the kernel for small X."""
     if X.ndim == 3:
         run_blocks(dense_rows.fill_block_scores, 3, X, parameters, 8, scores, best)
     else:

@@ -71,7 +71,7 @@ def test_dual_sums_agree_with_numpy(n_classes, d, exchanged, grouped):
         of_loss, n_all = case.of_loss, max(2, n_classes)
         gradient = of_loss + case.curvatures * case.parameters
         exchange = penalties.Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
-        # The gradients of all classes. With two classes, the first gradient is minus the second.
+        # These are the gradients of all classes. With two classes, the first gradient is minus the second.
         of_all = of_loss[:, :-1] if n_classes > 1 else np.concatenate([-of_loss[:, :-1], of_loss[:, :-1]])
         if exchanged:
             parts, received = np.array([[0.3, 0.0], [0.0, 1.0]]) @ np.eye(2, n_all)

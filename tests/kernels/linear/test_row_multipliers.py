@@ -23,7 +23,7 @@ def make_dense(dtype=np.float64, n=N, d=D):
 
 
 def make_vector(n, n_classes, seed=1):
-    """Return an array of numbers for n rows and one additional row, which products ignore."""
+    """Return a random table with n rows, and with one additional row that products ignore."""
     table = zeros_table(n + 1, n_classes)
     table[:, :n_classes] = np.random.default_rng(seed).normal(size=(n + 1, n_classes))
     return table

@@ -14,7 +14,7 @@ from fastlin.kernels.machine import gather
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 
-# Numbers of classes around multiples of a vector's width and of groups of vectors; 1 means two classes.
+# The numbers of classes are close to multiples of a vector's width and of groups of vectors. 1 means two classes.
 CLASSES = [1, 3, 5, 8, 9, 20, 32, 40]
 NONE = np.empty(0, np.int64)
 
@@ -77,10 +77,10 @@ def test_passes_over_all_and_selected_rows_agree_with_the_reference(n_classes, d
         problem_rows = problem.scaled[taken], problem.labels[taken]
         expected = reference.loss_and_gradient(*problem_rows, problem.weights[taken], problem.coef, problem.intercept)
         _, probabilities, _ = reference.losses_of(problem_rows[0] @ problem.coef.T + problem.intercept, problem_rows[1])
-        # In one of the parts the first column has no entries, and one part has no rows.
+        # In one of the ranges, the first column has no entries. Another range has no rows.
         for cuts in ((0, 23), (0, 1, 12, 12, 23)):
             for value, right in zip(problem.evaluate(cuts, rows), (*expected, probabilities.T), strict=True):
-                # About 10^4 rounding errors of float64.
+                # The tolerance is about 10^4 rounding errors of float64.
                 np.testing.assert_allclose(value, right, rtol=1e-11, atol=1e-11 * max(1.0, np.abs(right).max()))
 
 
@@ -114,7 +114,7 @@ def test_the_first_class_is_predicted_in_a_tie(intercept, first):
     [(np.float64, np.int32), (np.float32, np.int32), *marked(pytest.mark.thorough, (np.float64, np.int64))],
 )
 def test_sparse_rows_are_gathered_and_duplicates_added(target, index_dtype):
-    # Row 1 is empty; row 2 is unsorted and contains a duplicate.
+    # Row 1 is empty. Row 2 is unsorted and contains a duplicate.
     data = np.array([1.5, -2.0, 4.0, 0.25, 8.0])
     indices, indptr = np.array([0, 3, 2, 0, 2], index_dtype), np.array([0, 2, 2, 5], index_dtype)
     dense = csr_array((data, indices, indptr), shape=(3, 4)).toarray()

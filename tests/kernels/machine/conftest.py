@@ -17,7 +17,7 @@ from fastlin.kernels.machine.levels import LEVELS, list_levels
 
 PACKAGE = Path(file_system.__file__).parent
 
-# A program that compiles a kernel and writes the archive, without running it.
+# This program compiles a kernel and writes the archive, without running the kernel.
 COMPILE = """
 import sys
 from pathlib import Path
@@ -27,7 +27,8 @@ vector = types.Array(types.float64, 1, "C")
 archives.compile_signatures([("fastlin.kernels.machine.vectors", "dot", (vector, vector))])
 archives.write_archive(Path(sys.argv[1]))
 """
-# A program that calls this kernel and, given an argument, a second kernel that calls it and is in no archive.
+# This program calls the same kernel. If it gets an argument, it also calls a second kernel. The second kernel calls the
+# first kernel and is in no archive.
 USE = """
 import json, logging, os, sys
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
@@ -59,7 +60,7 @@ def start(package, program, *arguments, **environment):
 
 
 def finish(process):
-    """Return a program's output, parsed as JSON, and the logged lines except the one about compilation time."""
+    """Return a program's output, parsed as JSON, and its logged lines. Exclude the line about compilation time."""
     printed, logged = process.communicate(timeout=120)
     assert process.returncode == 0, logged
     return json.loads(printed or "null"), [line for line in logged.splitlines() if not line.endswith(MESSAGE)]
@@ -67,7 +68,10 @@ def finish(process):
 
 @pytest.fixture
 def use(tmp_path):
-    """A function that runs USE with a package's kernels in a new process and returns the output and the log."""
+    """Return a function that runs `USE` with the kernels of a package in a new process.
+
+    The function returns the output and the log.
+    """
 
     def use(package, *arguments, **environment):
         return finish(start(package, USE, *arguments, **{"NUMBA_CACHE_DIR": str(tmp_path / "cache"), **environment}))
@@ -77,7 +81,7 @@ def use(tmp_path):
 
 @pytest.fixture(scope="session")
 def archives(tmp_path_factory):
-    """A folder with archives of one kernel for each level of this architecture, including unsupported levels."""
+    """Return a folder with an archive of a kernel for each level of this architecture, even an unsupported level."""
     folder = tmp_path_factory.mktemp("archives")
     names = list_levels(platform.machine())
     if not names:
@@ -91,7 +95,7 @@ def archives(tmp_path_factory):
 
 @pytest.fixture
 def wheel(archives, tmp_path):
-    """A copy of the package with the archives, like an installed wheel. Tests may modify it."""
+    """Return the folder of a copy of the package with archives, like an installed wheel. Tests may modify the copy."""
     package = tmp_path / "fastlin"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     compiled = package / "kernels" / "compiled"

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with N
 
 LINUX, MACOS = "aarch64-unknown-linux-gnu", "arm64-apple-darwin"
 
-# A program that prints properties of the machine code of each loop.
+# This program prints properties of the machine code of each loop.
 PROGRAM = """
 import collections, json, re
 from llvmlite import binding

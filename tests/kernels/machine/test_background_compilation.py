@@ -17,9 +17,9 @@ from fastlin.kernels.machine import background_compilation
 from fastlin.kernels.machine.background_compilation import BackgroundCompilation, remove, take, work
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
-# The name of a task whose file exists.
+# The file of this task exists.
 TASK = Path(__file__).name
-# A program that compiles the kernels of a first fit, with the number of processes of FASTLIN_COMPILERS.
+# This program compiles the kernels of a first fit. FASTLIN_COMPILERS sets its number of processes.
 PROGRAM = """
 import json
 import numpy as np
@@ -37,7 +37,7 @@ print(json.dumps([process, sorted(loaded), results]))
 
 @pytest.fixture
 def started_modules(monkeypatch):
-    """Allow a background process; return the list of modules for which one has been started."""
+    """Allow background processes. Return the list of modules for which a process has been started."""
     started = []
     module = SimpleNamespace(list_tasks=lambda: {TASK: None})
     monkeypatch.setenv(background_compilation.SETTING, "2")
@@ -99,7 +99,7 @@ def test_a_task_is_taken_once(monkeypatch, tmp_path):
 
 @pytest.fixture
 def other(monkeypatch, tmp_path):
-    """A function that starts a background process that takes its first task and then runs a program."""
+    """Return a function that starts a background process, which takes its first task and then runs a program."""
     monkeypatch.setattr(background_compilation, "cache_folder", lambda: tmp_path)
     others = []
 

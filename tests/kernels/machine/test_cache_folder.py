@@ -27,7 +27,7 @@ def test_a_change_in_any_package_of_kernels_changes_the_folder(tmp_path, monkeyp
 
 @pytest.fixture
 def find(monkeypatch):
-    """A function that returns the folder for writing, given NUMBA_CACHE_DIR and a user's cache folder."""
+    """Return a function that returns the folder for writing, given NUMBA_CACHE_DIR and a user's cache folder."""
 
     def forget():
         module.cache_folder.cache_clear()

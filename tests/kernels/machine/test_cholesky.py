@@ -8,7 +8,7 @@ from fastlin.kernels.machine import cholesky
 from fastlin.kernels.machine.cholesky import ROWS_PER_BATCH
 from fastlin.kernels.machine.threads import run_blocks
 
-# Sizes around the row counts of a step and of a product, and a cache line.
+# The sizes are close to the number of rows in a step or a product, or to the size of a cache line.
 SIZES = [1, 2, 3, 7, 8, 9, 16, 17, ROWS_PER_BATCH - 1, ROWS_PER_BATCH, ROWS_PER_BATCH + 1, 2 * ROWS_PER_BATCH, 100, 170]
 SIZES = SIZES if COMPILED else [1, 2, 5, 17, ROWS_PER_BATCH + 1]
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-4}
@@ -17,7 +17,7 @@ KINDS = pytest.mark.parametrize("kind", [np.float64, np.float32])
 
 
 def make_matrices(n_matrices, size, kind, seed=0):
-    """Return symmetric matrices with eigenvalues between 1 and about 5, (n_matrices, size, size)."""
+    """Return symmetric matrices, (n_matrices, size, size), with eigenvalues between 1 and about 5."""
     columns = np.random.default_rng(seed).normal(size=(n_matrices, size, size)) / np.sqrt(size)
     return (columns @ columns.transpose(0, 2, 1) + np.eye(size)).astype(kind)
 
@@ -56,7 +56,7 @@ def test_factors_and_solutions_of_upper_triangles_agree_with_numpy(kind):
         values = np.random.default_rng(1).normal(size=(2, size))
         expected = np.linalg.solve(exact, values[..., None])[..., 0]
         np.testing.assert_allclose(solve_with(triangles, values), expected, **close, err_msg=f"size {size}")
-        # Several right-hand sides with one factor.
+        # The factor is also used for several right-hand sides.
         mirrored = np.empty((size, size), kind)
         run_blocks(cholesky.fill_mirrored_block, 3, triangles[0], mirrored)
         for n_rows in (1, batch_size, 2 * batch_size + 1):

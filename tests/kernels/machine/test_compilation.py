@@ -42,7 +42,7 @@ def start(folder, dtype="float64", **environment):
 
 
 def finish(process):
-    """Return whether a process loaded its kernel from the cache, that is, whether its compilation time is zero."""
+    """Return 1 if a process loaded its kernel from the cache, and 0 if the process compiled the kernel."""
     total, hits, has_compiled = process.communicate(timeout=120)[0].split()
     assert (process.returncode, float(total)) == (0, 6)
     assert has_compiled == ("True" if hits == "0" else "False")
@@ -65,7 +65,7 @@ def test_a_second_process_loads_the_code_of_the_first_unless_no_folder_is_writab
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory):
-    """A folder of code compiled with Numba's default settings."""
+    """Return a folder with code that was compiled with Numba's default settings."""
     folder = tmp_path_factory.mktemp("code")
     run(folder)
     return folder
@@ -156,7 +156,7 @@ def test_an_unknown_dispatcher_of_numba_compiles_and_logs_a_message_once(monkeyp
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty folder that replaces the cache folder."""
+    """Return an empty folder that replaces the cache folder."""
     monkeypatch.setattr(saved_code, "code_folders", lambda: (tmp_path / "none", tmp_path))
     monkeypatch.setattr(saved_code, "cache_folder", lambda: tmp_path)
     cache_folder.log_once.cache_clear()
@@ -165,7 +165,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def result():
-    """A new Numba compile result; one loaded from the cache could not be serialized again."""
+    """Return a new compile result of Numba. A result from the cache could not be serialized again."""
     compiled = numba.njit(dot.py_func)
     compiled(np.ones(3), np.ones(3))
     return next(iter(compiled.overloads.values()))

@@ -18,7 +18,7 @@ def forget_warnings():
 
 @pytest.fixture
 def advance(monkeypatch):
-    """A function that advances the mocked clock and fires timers."""
+    """Return a function that advances the mocked clock and fires timers."""
     now, timers = [100.0], []
 
     def make_timer(delay, function, arguments):

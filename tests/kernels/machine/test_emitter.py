@@ -22,7 +22,7 @@ HOST = {name for name, installed in llvmlite.binding.get_host_cpu_features().ite
 
 
 def emitted_code():
-    """Return the assembly of one loop, compiled again, because cached code cannot be inspected."""
+    """Return the assembly of a loop. The loop is compiled again, because cached code cannot be inspected."""
 
     @numba.njit
     def multiply(tile, coef, scores):

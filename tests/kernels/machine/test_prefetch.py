@@ -13,7 +13,7 @@ empty_list, next_lines = from_python(prefetch.empty_list), from_python(prefetch.
 
 @kernel
 def list_rows(layers, numbers, first, ahead):
-    """List the rows of a layer within a kernel, as passes do; from Python, each layout would be a separate type."""
+    """List the rows of a layer within a kernel, as passes do. From Python, each layout would have its own type."""
     prefetch.list_rows(layers[0], numbers, first, ahead)
 
 

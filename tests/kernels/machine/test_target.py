@@ -35,7 +35,7 @@ def skip_processors_without_a_level():
 
 
 def rewrite(path, change):
-    """Replace the content of each archive member with change(name, content)."""
+    """Replace the content of each archive member with `change(name, content)`."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w") as archive:
@@ -70,7 +70,7 @@ def test_the_level_depends_on_the_requested_processor(wheel, use):
 
 @pytest.fixture
 def choose(wheel, monkeypatch, caplog):
-    """A function that returns the target this process would choose for some features, and the log."""
+    """Return a function that returns the log and the target that this process would choose for some features."""
 
     def choose(features=FEATURES):
         monkeypatch.setattr(target, "FOLDER", wheel / "kernels" / "compiled")
@@ -174,7 +174,7 @@ def test_kernels_that_the_wheel_does_not_contain_are_compiled_and_saved(wheel, u
     assert logged == [f"INFO {archive_of(wheel)} has no code for these types of data. It is compiled now."]
     again, _ = use(wheel, "steps")
     assert (again["dot"], again["add_block_combination"], again["step"]) == (HIT, HIT, first["step"])
-    # It may contain code for the level, so a process without the level compiles the kernel again.
+    # The kernel may contain code for the level, so a process without the level compiles it again.
     off, _ = use(wheel, "steps", FASTLIN_COMPILED="off")
     assert (off["dot"], off["add_block_combination"]) == (MISS, MISS)
     assert float.fromhex(off["step"]) == pytest.approx(float.fromhex(first["step"]))

@@ -1,4 +1,4 @@
-"""Blocks on threads: each runs once; errors and interrupts are raised; forks, nesting and limits are supported."""
+"""Blocks on threads: number of runs, errors, interrupts, forks, nesting and thread limits."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from fastlin.kernels.machine.threads import count_threads, limit_threads, run_bl
 
 # The timeout exceeds any wait in these tests, so that a deadlock fails instead of hanging.
 TIMEOUT = 30
-# Errors that signal handlers raise: Python's for Ctrl-C, one for an alarm, one that exits the program.
+# Errors that signal handlers raise: Python's error for Ctrl-C, one for an alarm, and one that exits the program.
 RAISED = [KeyboardInterrupt, TimeoutError, SystemExit]
 with_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
 
@@ -113,7 +113,7 @@ def test_no_thread_writes_after_an_interrupted_run(n_interrupts, pause, error):
     def write(block, n_blocks):
         together.wait(TIMEOUT)
         if threading.get_ident() == caller:
-            # One or two signals arrive while the caller waits; many signals start during its block.
+            # One or two signals arrive while the caller waits. Of many signals, the first ones arrive during its block.
             return time.sleep(0.05 if n_interrupts > 2 else 0)
         for _ in range(n_interrupts):
             time.sleep(pause)
@@ -205,7 +205,7 @@ threading.Thread(target=late).start()
 
 @pytest.fixture
 def environment(monkeypatch):
-    """A function that sets given variables that limit threads, and unsets the others; there are 7 mocked processors."""
+    """Return a function that sets the given variables for thread limits, and unsets the others. Mock 7 processors."""
     monkeypatch.setattr(threads, "_count_processors", lambda: 7)
 
     def environment(**variables):
@@ -417,7 +417,7 @@ def test_tasks_are_stopped_if_their_results_are_no_longer_needed(stop_reason):
             assert next(results) == 0
             running.wait(TIMEOUT)
             results.close()
-    # Only tasks running at close, at most one per thread.
+    # At most one task per thread was running, and only running tasks are stopped.
     assert 1 in stopped
     assert len(stopped) <= 2
 

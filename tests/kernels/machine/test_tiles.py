@@ -15,10 +15,10 @@ from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling, count_tile_row
 
 zeros_padded, pad_columns = from_python(tiles.zeros_padded), from_python(tiles.pad_columns)
 SOME = np.random.default_rng(0).permutation(13)[2:12]
-# Sizes with whole squares of the vector width and with remainders, rows with gaps, and repeated rows.
+# The sizes are multiples of the vector width or have remainders. Some rows have gaps, and some are repeated.
 SHAPES = [(SOME, n_features) for n_features in (1, 2, 7, 16, 17, 33)]
 SHAPES += [(rows, 53) for rows in (np.arange(3, 38), np.delete(np.arange(36), 5), np.array([2, 2, *range(4, 37)]))]
-# The combinations of types of X, scaling and tile that occur. Compiling each of them is slow.
+# The dtypes of X, scaling and tile in the combinations that occur. Compilation for each combination is slow.
 TYPES = [("float64", np.float64, np.float64), ("uint8", np.float32, np.float32)]
 TYPES += marked(pytest.mark.thorough, ("float32", np.float32, np.float32))
 TYPES += marked(
@@ -30,7 +30,7 @@ TYPES += marked(
 
 @kernel
 def load_tile(layers, numbers, scaling, tile):
-    """Load the rows of a layer within a kernel, as passes do; from Python, each layout would be a separate type."""
+    """Load the rows of a layer within a kernel, as passes do. From Python, each layout would have its own type."""
     tiles.load_tile(layers[0], numbers, tiles.pad_scaling(scaling, tile), tile)
 
 

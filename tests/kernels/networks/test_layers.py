@@ -14,7 +14,7 @@ from fastlin.kernels.networks import layers
 ACTIVATIONS = {name: getattr(layers, name.upper()) for name in ("identity", "logistic", "relu", "tanh")}
 DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 TOLERANCES = {np.float64: 1e-13, np.float32: 2e-6}
-# One block, several blocks, and more blocks than rows, so that some are empty.
+# There are one block, several blocks, or more blocks than rows, so that some blocks are empty.
 N_BLOCKS = [1, 3, 12]
 BLOCKS = pytest.mark.parametrize("n_blocks", N_BLOCKS)
 EACH_ACTIVATION = pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -94,7 +94,7 @@ def test_activations_of_extreme_values(dtype):
 @DTYPES
 @EACH_ACTIVATION
 def test_nan_propagates_through_layers(activation, dtype):
-    # More values than fit in a vector register, so that the vectorized loop is also tested.
+    # There are more values than fit in a vector register, so that the vectorized loop is also tested.
     Z = np.full((1, 37), np.nan, dtype)
     assert np.isnan(activate(Z, activation)).all()
     slopes, sums, products, normalized = Z.copy(), np.empty((1, 37)), np.empty((1, 0)), np.empty((0, 0), dtype)
@@ -108,7 +108,7 @@ def test_dropout_depends_on_seed_row_and_column_alone_and_keeps_the_expected_fra
     Z, options = np.ones((240, 10)), {"keep": 1 - dropout, "seed": seed}
     whole = activate(Z, **options)
     np.testing.assert_array_equal(whole, naive_network.keep_units(240, 10, dropout, seed))
-    # Four standard deviations.
+    # The tolerance is four standard deviations.
     assert abs(np.mean(whole > 0) - (1 - dropout)) < 4 * np.sqrt(dropout * (1 - dropout) / Z.size)
     for n_blocks in (2, 5, 400):
         np.testing.assert_array_equal(activate(Z, n_blocks=n_blocks, **options), whole)
@@ -141,7 +141,10 @@ def test_backpropagated_slopes_agree_with_the_reference(activation, dtype, dropo
 
 
 def fill_residuals(scores, labels, weights=None, intercept=None, total=1.0, n_blocks=1, is_independent=False):
-    """Return residuals and, per block, losses, weights of correct rows and residual sums; labels (n, K) are soft."""
+    """Return the residuals, and for each block the loss, the weight of correct rows and the sums of the residuals.
+
+    Labels of shape (n, K) are soft.
+    """
     residuals, labels, K = scores.copy(), np.asarray(labels), scores.shape[1]
     outputs = np.full(n_blocks, np.nan), np.full(n_blocks, np.nan), np.full((n_blocks, K), np.nan)
     intercept = np.zeros(K, scores.dtype) if intercept is None else intercept

@@ -50,7 +50,7 @@ def test_evaluation_counts_correct_rows(n_classes, dtype):
     X, labels, _, coef, _ = make_problem(n, 6, n_classes, dtype)
     coef = coef.astype(dtype)
     results = []
-    # Contiguous rows, which are read in place, and non-contiguous rows.
+    # The rows are contiguous, so that they are read in place, or not contiguous.
     for layout in (X, np.asfortranarray(X)) if dtype == np.float64 else (X,):
         losses, n_correct = np.full(3, np.nan), np.full(3, -1)
         for block in range(3):
@@ -74,7 +74,7 @@ def test_the_first_class_is_predicted_in_a_tie():
 
 
 def make_rows(d, seed=0):
-    """Return rows with unsorted indices; some are empty, and some contain duplicates."""
+    """Return rows with unsorted indices. Some rows are empty, and some contain duplicates."""
     generator = np.random.default_rng(seed)
     counts = generator.integers(0, 6, N)
     indices = generator.integers(0, d, counts.sum()).astype(np.int32)
