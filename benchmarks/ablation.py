@@ -16,7 +16,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from benchmarks import everyday
-from benchmarks.data import draw_classes, load_letter, load_mnist
+from benchmarks.data import load_letter, load_mnist, simulate_softmax_data
 from benchmarks.tables import print_tables, tabulate
 from fastlin import LogisticRegression
 from fastlin.exceptions import ConvergenceWarning
@@ -24,58 +24,60 @@ from fastlin.matrices import Matrix, dense
 from fastlin.solvers import choose, descent, preconditioners, proximal_newton, quadratic, row_space_lbfgs
 from fastlin.solvers.stopping import Stopping
 
-KIND = "ablation"
-# Fits that take longer than MAX_SECONDS are omitted. SECONDS is the measurement time for each pair of fits.
-MAX_SECONDS, SECONDS = 3.0, 1.0
+RECORD_KIND = "ablation"
+# Fits that take longer than MAX_SECONDS are omitted. MEASUREMENT_SECONDS is the measurement time for each pair of fits.
+MAX_SECONDS, MEASUREMENT_SECONDS = 3.0, 1.0
 MAX_REPETITIONS = 15
 
-_suits, _choose = descent.suits, preconditioners.choose
+_suits_descent, _choose_preconditioner = descent.is_suitable, preconditioners.choose
 
 
 def _return_false(*_):
     return False
 
 
-def _without_hessian(objective, is_kept=True):
-    build = _choose(objective, is_kept)
-    return preconditioners.class_blocks if build is preconditioners.sampled_hessian else build
+def _choose_without_hessian(objective, is_long_lived=True):
+    build = _choose_preconditioner(objective, is_long_lived)
+    return preconditioners.build_class_blocks if build is preconditioners.build_sampled_hessian else build
 
 
 # Each optimization has a patch that disables it: the owner, the name of its attribute, and the replacement.
-SWITCHES = {
-    "descent": (descent, "suits", _return_false),
-    "descent in cache": (descent, "_lies_in_cache", _return_false),
+DISABLING_PATCHES = {
+    "descent": (descent, "is_suitable", _return_false),
+    "descent in cache": (descent, "_fits_in_cache", _return_false),
     "descent by passes": (
         descent,
-        "suits",
-        lambda objective: _suits(objective) and descent._lies_in_cache(objective),
+        "is_suitable",
+        lambda objective: _suits_descent(objective) and descent._fits_in_cache(objective),
     ),
-    "row space": (row_space_lbfgs, "suits", _return_false),
+    "row space": (row_space_lbfgs, "is_suitable", _return_false),
     "blocks of classes": (
         preconditioners,
         "choose",
-        lambda objective, is_kept=True: preconditioners.choose_first(objective, _choose(objective, is_kept)),
+        lambda objective, is_long_lived=True: preconditioners.choose_first_builder(
+            objective, _choose_preconditioner(objective, is_long_lived)
+        ),
     ),
-    "Hessian of a sample": (preconditioners, "choose", _without_hessian),
-    "one block at first": (preconditioners, "choose_first", lambda objective, build: build),
+    "Hessian of a sample": (preconditioners, "choose", _choose_without_hessian),
+    "one block at first": (preconditioners, "choose_first_builder", lambda objective, build: build),
     "sample at the start": (choose, "_minimize_sample", lambda *_: None),
-    "passes in float32": (Matrix, "gains_from_float32", _return_false),
+    "passes in float32": (Matrix, "is_faster_in_float32", _return_false),
     "optimized intercepts": (Stopping, "intercept_limits_bound", _return_false),
     "rows read in place": (dense, "allows_folding", _return_false),
     "active-set Newton steps": (quadratic.ColumnModel, "_count_sweeps", _return_false),
-    "linearized probabilities": (proximal_newton, "_keeps_what_linearizing_needs", _return_false),
+    "linearized probabilities": (proximal_newton, "_allows_linearization", _return_false),
 }
 
 
 def list_everyday_problems():
     """Yield the name, X, y and the estimator parameters of each published everyday problem."""
     for case in everyday.CASES:
-        if case.group != everyday.DATAFRAMES:
+        if case.group != everyday.DATAFRAME_GROUP:
             problem = case.load(None)
             yield case.name, problem.X, problem.y, {"C": problem.C, "l1_ratio": problem.l1_ratio}
 
 
-def draw_levels(n_rows, counts):
+def simulate_categorical_rows(n_rows, counts):
     """Return one-hot encoded categorical columns with some rare levels, and labels of two classes."""
     generator = np.random.default_rng(0)
     codes = np.minimum(generator.pareto(1.2, (n_rows, len(counts))) * np.array(counts) / 20, np.array(counts) - 1)
@@ -87,16 +89,16 @@ def draw_levels(n_rows, counts):
 
 def list_large_problems():
     """Yield large problems, for optimizations such as Hessian samples, class blocks and inner products of rows."""
-    mnist, letter = load_mnist(), load_letter()
+    mnist, letter_data = load_mnist(), load_letter()
     yield "MNIST", mnist.X_train[:20_000] / 255, mnist.y_train[:20_000], {}
     yield "MNIST, C = 100", mnist.X_train[:20_000] / np.float32(255), mnist.y_train[:20_000], {"C": 100.0}
-    yield "Letter, C = 100", letter.X_train, letter.y_train, {"C": 100.0}
+    yield "Letter, C = 100", letter_data.X_train, letter_data.y_train, {"C": 100.0}
     yield "MNIST, L1", mnist.X_train[:5_000] / 255, mnist.y_train[:5_000], {"l1_ratio": 1.0, "C": 0.1}
     for C, l1_ratio in ((1.0, 0.5), (1.0, 1.0), (0.1, 1.0)):
-        X, y = draw_levels(50_000, (10, 100, 1_000))
+        X, y = simulate_categorical_rows(50_000, (10, 100, 1_000))
         yield f"levels, C = {C}, l1_ratio = {l1_ratio}", X, y, {"C": C, "l1_ratio": l1_ratio}
     for n, d, K in ((200_000, 20, 2), (100_000, 50, 4), (10_000, 256, 300), (500, 5_000, 4)):
-        yield f"{n} x {d}, {K} classes", *draw_classes(n, d, K, 1 / 3, seed=n), {}
+        yield f"{n} x {d}, {K} classes", *simulate_softmax_data(n, d, K, 1 / 3, seed=n), {}
 
 
 @cache
@@ -108,51 +110,61 @@ def list_problems():
 def fit(problem):
     """Return a key that identifies the result of a fit, and the seconds of the fit."""
     _, X, y, parameters = problem
-    began = perf_counter()
+    begin = perf_counter()
     model = LogisticRegression(**parameters, n_jobs=1).fit(X, y)
-    return (model.coef_.tobytes(), model.n_passes_), perf_counter() - began
+    return (model.coef_.tobytes(), model.n_passes_), perf_counter() - begin
 
 
-def fit_without(problem, path):
+def fit_without_optimization(problem, optimization):
     """Return the result of `fit` with an optimization disabled."""
-    with patch.object(*SWITCHES[path]):
+    with patch.object(*DISABLING_PATCHES[optimization]):
         return fit(problem)
 
 
-def find_gain(problem, path):
+def measure_speedup(problem, optimization):
     """Return the median time without an optimization divided by that with it, or None for bitwise equal results."""
-    key, enabled = fit(problem)
-    disabled_key, disabled = fit_without(problem, path)
-    if disabled_key == key:
+    enabled_result, enabled_seconds = fit(problem)
+    disabled_result, disabled_seconds = fit_without_optimization(problem, optimization)
+    if disabled_result == enabled_result:
         return None
-    n_repetitions = int(np.clip(SECONDS / (enabled + disabled), 2, MAX_REPETITIONS))
-    times = [(fit(problem)[1], fit_without(problem, path)[1]) for _ in range(n_repetitions)]
-    enabled, disabled = np.median(times, axis=0)
-    return float(disabled / enabled)
+    n_repetitions = int(np.clip(MEASUREMENT_SECONDS / (enabled_seconds + disabled_seconds), 2, MAX_REPETITIONS))
+    times = [(fit(problem)[1], fit_without_optimization(problem, optimization)[1]) for _ in range(n_repetitions)]
+    enabled_seconds, disabled_seconds = np.median(times, axis=0)
+    return float(disabled_seconds / enabled_seconds)
 
 
-def measure(path, whole=False):
+def measure(optimization, whole=False):
     """Return the record of an optimization: its speedup on each affected problem. A short run tries one problem."""
     gains = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         for problem in list_problems() if whole else islice(list_everyday_problems(), 1):
             fit(problem)
-            if fit(problem)[1] <= MAX_SECONDS and (gain := find_gain(problem, path)) is not None:
+            if fit(problem)[1] <= MAX_SECONDS and (gain := measure_speedup(problem, optimization)) is not None:
                 gains[problem[0]] = gain
-    owner, name, _ = SWITCHES[path]
+    owner, name, _ = DISABLING_PATCHES[optimization]
     switch = f"{owner.__name__.removeprefix('fastlin.')}.{name}"
-    return {"kind": KIND, "title": path, "switch": switch, "threads": 1, "gains": gains}
+    return {"kind": RECORD_KIND, "title": optimization, "switch": switch, "threads": 1, "gains": gains}
 
 
-CASES = {f"{KIND}-{path.replace(' ', '-')}": partial(measure, path) for path in SWITCHES}
+CASES = {
+    f"{RECORD_KIND}-{optimization.replace(' ', '-')}": partial(measure, optimization)
+    for optimization in DISABLING_PATCHES
+}
 
 
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="*", help="optimizations to disable; default: all")
-    print_tables(tabulate({path: measure(path, whole=True) for path in parser.parse_args().paths or SWITCHES}))
+    print_tables(
+        tabulate(
+            {
+                optimization: measure(optimization, whole=True)
+                for optimization in parser.parse_args().paths or DISABLING_PATCHES
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -9,21 +9,21 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 import fastlin
 
 
-def _draw(n, d, n_classes, dtype="float64"):
+def _simulate_rows(n, d, n_classes, dtype="float64"):
     generator = np.random.default_rng(0)
     X = generator.standard_normal((n, d))
     scores = X @ generator.standard_normal((d, n_classes)) / np.sqrt(d) + generator.gumbel(size=(n, n_classes))
     return X.astype(dtype), scores.argmax(axis=1)
 
 
-def _draw_bytes(n, d, n_classes):
-    X, y = _draw(n, d, n_classes)
+def _simulate_bytes(n, d, n_classes):
+    X, y = _simulate_rows(n, d, n_classes)
     return (64 * X + 128).clip(0, 255).astype(np.uint8), y
 
 
-def _draw_sparse(n, d, n_classes):
+def _simulate_sparse_rows(n, d, n_classes):
     X = sparse.random_array((n, d), density=50 / d, format="csr", rng=np.random.default_rng(0))
-    return X, _draw(n, 20, n_classes)[1]
+    return X, _simulate_rows(n, 20, n_classes)[1]
 
 
 def _load(load):
@@ -47,12 +47,12 @@ CASES = {
     "iris": (partial(_load, load_iris), _fit),
     "digits": (partial(_load, load_digits), _fit),
     "breast cancer, L1": (partial(_load, load_breast_cancer), partial(_fit, l1_ratio=1.0, C=0.1)),
-    "5,000 x 20, 2 classes": (partial(_draw, 5_000, 20, 2), _fit),
-    "200,000 x 30, 2 classes, float32": (partial(_draw, 200_000, 30, 2, "float32"), _fit),
-    "20,000 x 100, 10 classes": (partial(_draw, 20_000, 100, 10), _fit),
-    "10,000 x 784, 10 classes, bytes": (partial(_draw_bytes, 10_000, 784, 10), partial(_fit, C=1e-4)),
-    "20,000 x 5,000, 4 classes, sparse": (partial(_draw_sparse, 20_000, 5_000, 4), _fit),
-    "a prediction of 100,000 rows": (partial(_draw, 100_000, 50, 5), _predict),
+    "5,000 x 20, 2 classes": (partial(_simulate_rows, 5_000, 20, 2), _fit),
+    "200,000 x 30, 2 classes, float32": (partial(_simulate_rows, 200_000, 30, 2, "float32"), _fit),
+    "20,000 x 100, 10 classes": (partial(_simulate_rows, 20_000, 100, 10), _fit),
+    "10,000 x 784, 10 classes, bytes": (partial(_simulate_bytes, 10_000, 784, 10), partial(_fit, C=1e-4)),
+    "20,000 x 5,000, 4 classes, sparse": (partial(_simulate_sparse_rows, 20_000, 5_000, 4), _fit),
+    "a prediction of 100,000 rows": (partial(_simulate_rows, 100_000, 50, 5), _predict),
     "an epoch of mini-batches": (
         partial(_load, load_digits),
         partial(_train, estimator="MiniBatchLogisticRegression"),

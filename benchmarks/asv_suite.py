@@ -6,13 +6,13 @@ from operator import getitem
 from pathlib import Path
 
 from benchmarks.comparisons import FASTLIN, load_problem
-from benchmarks.limits import LIMITS
-from benchmarks.passes import FACTORS, SMALL_BASE
-from benchmarks.processes import TITLES
+from benchmarks.limits import LIMIT_CASES
+from benchmarks.passes import FACTORS, SMALL_BASE_SIZES
+from benchmarks.processes import FIRST_USE_TITLES
 from benchmarks.suite import COMPARISONS, FIRST_USE, measure
 
 # One comparison of each kind. All comparisons would take more than 15 minutes per commit.
-CHOSEN = (
+CHOSEN_COMPARISONS = (
     "mnist-float64",
     "mnist-uint8",
     "digits",
@@ -29,25 +29,25 @@ CHOSEN = (
     "course-float64",
     "pass-float64",
 )
-PEAK_CHOSEN = "mnist-float64", "mnist-uint8", "digits", "letter", "two-classes", "text", "text-l1"
-MEMORY_CHOSEN = "memory-mnist-float64", "memory-text", "memory-text-l1", "memory-cross-validation"
+PEAK_MEMORY_COMPARISONS = "mnist-float64", "mnist-uint8", "digits", "letter", "two-classes", "text", "text-l1"
+MEMORY_CASES = "memory-mnist-float64", "memory-text", "memory-text-l1", "memory-cross-validation"
 # Each result in the asv table of comparisons: the library, and the key in the library's record.
-BASELINE = "the baseline"
-RESULTS = {
+BASELINE_LABEL = "the baseline"
+RESULT_KEYS = {
     f"{side}'s {name.replace('_', ' ')}": (side, name)
     for name in ("seconds", "accuracy", "log_loss", "objective")
-    for side in (FASTLIN, BASELINE)
+    for side in (FASTLIN, BASELINE_LABEL)
 }
-RATIO, GAP = "time over the baseline's", "objective above the baseline's"
+TIME_RATIO, OBJECTIVE_GAP = "time over the baseline's", "objective above the baseline's"
 # Each other number: the case, the name of its record, and the keys that lead to the number in the record.
-MEMORY = {"bytes in addition to X": "fit_bytes", "bytes of scikit-learn": "baseline_bytes"}
+MEMORY_KEYS = {"bytes in addition to X": "fit_bytes", "bytes of scikit-learn": "baseline_bytes"}
 OTHERS = {
-    **{f"{case}, {what}": (case, case, key) for case in MEMORY_CHOSEN for what, key in MEMORY.items()},
-    **{f"{case}, part of the limit's speed": (case, case, "part") for case in LIMITS},
-    **{f"{case}, seconds": (FIRST_USE, case, "libraries", FASTLIN, "seconds") for case in TITLES},
+    **{f"{case}, {what}": (case, case, key) for case in MEMORY_CASES for what, key in MEMORY_KEYS.items()},
+    **{f"{case}, part of the limit's speed": (case, case, "part") for case in LIMIT_CASES},
+    **{f"{case}, seconds": (FIRST_USE, case, "libraries", FASTLIN, "seconds") for case in FIRST_USE_TITLES},
     **{
         f"pass, {size} × {factor}, seconds": ("pass-scaling", "pass-scaling", "seconds", size, index)
-        for size in SMALL_BASE
+        for size in SMALL_BASE_SIZES
         for index, factor in enumerate(FACTORS)
     },
 }
@@ -56,7 +56,7 @@ OTHERS = {
 class Comparisons:
     """fastlin and the baseline of each comparison, with scores on test rows."""
 
-    params = (list(CHOSEN), [RATIO, GAP, *RESULTS])
+    params = (list(CHOSEN_COMPARISONS), [TIME_RATIO, OBJECTIVE_GAP, *RESULT_KEYS])
     param_names = ("comparison", "what")
     timeout = 600
 
@@ -64,17 +64,17 @@ class Comparisons:
         """Make asv create a folder for the class, in which the first benchmark of a case stores its records."""
 
     def setup(self, comparison, what):
-        record = find_records(comparison)[comparison]
-        if what == RATIO:
+        record = load_or_measure_records(comparison)[comparison]
+        if what == TIME_RATIO:
             # asv assumes that lower is better.
-            self.number = _shorten(1 / record["ratio"])
-        elif what == GAP:
+            self.number = _round_digits(1 / record["ratio"])
+        elif what == OBJECTIVE_GAP:
             # asv reports each negative number as a change.
-            self.number = _shorten(max(record["gap"], 0.0))
+            self.number = _round_digits(max(record["gap"], 0.0))
         else:
-            side, name = RESULTS[what]
+            side, name = RESULT_KEYS[what]
             value = record["libraries"][FASTLIN if side == FASTLIN else record["baseline"]][name]
-            self.number = _shorten(value, digits=9 if name == "objective" else 4)
+            self.number = _round_digits(value, digits=9 if name == "objective" else 4)
 
     def track_result(self, comparison, what):
         return self.number
@@ -83,7 +83,7 @@ class Comparisons:
 class PeakMemory:
     """Peak memory of a process that fits the rows of a comparison with fastlin or scikit-learn."""
 
-    params = (list(PEAK_CHOSEN), [FASTLIN, "scikit-learn"])
+    params = (list(PEAK_MEMORY_COMPARISONS), [FASTLIN, "scikit-learn"])
     param_names = ("comparison", "side")
     timeout = 300
 
@@ -108,13 +108,13 @@ class Others:
         """Make asv create a folder, as in `Comparisons`."""
 
     def setup(self, what):
-        self.number = _shorten(reduce(getitem, OTHERS[what][1:], find_records(OTHERS[what][0])))
+        self.number = _round_digits(reduce(getitem, OTHERS[what][1:], load_or_measure_records(OTHERS[what][0])))
 
     def track_number(self, what):
         return self.number
 
 
-def find_records(case, folder="."):
+def load_or_measure_records(case, folder="."):
     """Return a dict from names to the records of a case. Records in the folder are reused.
 
     Raise a NotImplementedError if data are missing, so that asv skips the benchmark. Raise a RuntimeError if a record
@@ -139,7 +139,7 @@ def find_records(case, folder="."):
     return records
 
 
-def _shorten(value, digits=4):
+def _round_digits(value, digits=4):
     """Return a rounded number; raise a NotImplementedError for None, so that asv skips the benchmark."""
     if value is None:
         raise NotImplementedError("the case does not measure this number.")

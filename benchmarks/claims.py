@@ -11,14 +11,14 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.published import FOLDER
-from benchmarks.tables import make_table, write_markdown
-from fastlin.cli.results import choose_entries, read_results
+from benchmarks.tables import format_markdown, make_table
+from fastlin.cli.results import choose_report_entries, read_results
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.claims import NOT_RUN, evaluate_claims
 
-RECORD = FOLDER.parent / "studies" / "claims.json"
+RECORD_FILE = FOLDER.parent / "studies" / "claims.json"
 # Metrics that are shown as tables, and the header of the first column of each table.
-SHOWN = {
+SHOWN_METRICS = {
     "cifar10_two_layer": {"runs": "two layers, 135 hidden units"},
     "cifar10_deep": {
         "mean_best_validation_accuracy_by_hidden_layers": "best validation accuracy, mean of 3 draws, by hidden layers",
@@ -28,14 +28,14 @@ SHOWN = {
 }
 
 # Figures that are not published, because tables contain the same data.
-OMITTED = ("images.png",)
+OMITTED_FIGURES = ("images.png",)
 
 
-def record_claims(results, path=RECORD):
+def record_claims(results, path=RECORD_FILE):
     """Evaluate the claims with results.json in the folder `results`, and store claims, metrics and figures."""
     content = read_results(results / "results.json")
     titles = [f"mnist.{name}" for name in STUDIES] + [f"cifar10.{name}" for name in CIFAR10_STUDIES]
-    entries = choose_entries(content, [title for title in titles if title in content])
+    entries = choose_report_entries(content, [title for title in titles if title in content])
     rows = evaluate_claims(entries)
     missing = sorted({row["study"] for row in rows if row["verdict"] == NOT_RUN})
     if missing:
@@ -44,7 +44,7 @@ def record_claims(results, path=RECORD):
     for study, entry in entries.items():
         for plot in entry["plots"]:
             name = Path(plot["file"]).name
-            if name in OMITTED:
+            if name in OMITTED_FIGURES:
                 continue
             plots[study][name] = plot["alt"]
             shutil.copyfile(results / plot["file"], path.parent / name)
@@ -62,25 +62,25 @@ def record_claims(results, path=RECORD):
 
 def read_record():
     """Return the record of the studies."""
-    return json.loads(RECORD.read_text(encoding="utf-8"))
+    return json.loads(RECORD_FILE.read_text(encoding="utf-8"))
 
 
-def list_claims():
+def tabulate_claims():
     """Return the number of claims per verdict and the table of claims."""
     rows = read_record()["claims"]
     counts = Counter(row["verdict"] for row in rows)
     names = {"report": "reports", "claim": "says", "measured": "here"}
     columns = "report", "task", "claim", "reported", "measured", "verdict"
     table = make_table([{column: row[names.get(column, column)] for column in columns} for row in rows])
-    return f"{'; '.join(f'{name}: {count}' for name, count in counts.items())}.\n\n{write_markdown(table)}"
+    return f"{'; '.join(f'{name}: {count}' for name, count in counts.items())}.\n\n{format_markdown(table)}"
 
 
-def show_study(study):
+def format_study(study):
     """Return the figures of a study with their alternative texts, and the tables of the study, in Markdown."""
     record = read_record()
     sections = [f"![{alt}](studies/{file})" for file, alt in record["plots"][study].items()]
-    for metric, heading in SHOWN.get(study, {}).items():
-        sections.append(write_markdown(_tabulate(record["metrics"][study][metric], heading)))
+    for metric, heading in SHOWN_METRICS.get(study, {}).items():
+        sections.append(format_markdown(_tabulate(record["metrics"][study][metric], heading)))
     return "\n\n".join(sections)
 
 

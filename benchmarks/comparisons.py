@@ -17,49 +17,49 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from benchmarks.problems import TriedProblem
-from fastlin.course.studies.timing import REPETITIONS, describe_repetitions
+from benchmarks.problems import BenchmarkProblem
+from fastlin.course.studies.timing import N_REPETITIONS, summarize_ratios
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 FASTLIN = "fastlin"
 # Maximum relative difference of fastlin's objective from the baseline's, unless a comparison has its own rule.
-EQUAL = 1e-6
+OBJECTIVE_TOL = 1e-6
 # Fits with nearly equal objectives may differ in accuracy by this fraction of the rows, or by this number of rows.
-EQUAL_ACCURACY, EQUAL_ROWS = 0.005, 5
+ACCURACY_TOL, MAX_DIFFERING_ROWS = 0.005, 5
 # A baseline whose first repetition takes this many times as long as the fastest baseline is not called again.
-OUT_OF_REACH = 2
+MAX_TIME_RATIO = 2
 # Seconds to wait before a timed call, because OpenBLAS threads spin for almost a tenth of a second after a call.
 PAUSE = 0.15
 # Short calls are repeated for at least this number of seconds. Their median is the time of the repetition.
 MIN_MEASURED_SECONDS = 0.03
-THREADS = ("all", "one")
+THREAD_SETTINGS = ("all", "one")
 # Seconds after which a comparison starts no further repetition.
 MAX_SECONDS = 600
 
 
 @dataclass(frozen=True)
-class Rule:
+class ComparisonRule:
     """Criteria for equal results of a comparison, and the tol of fastlin. All numbers are relative.
 
     fastlin's objective may exceed the baseline's objective by at most `suboptimality`. Every baseline stops at
-    least `baselines_above` above the minimum. If all libraries run the same steps, `same_steps_tol` replaces
+    least `baseline_suboptimality` above the minimum. If all libraries run the same steps, `same_steps_tol` replaces
     `suboptimality` and bounds the difference between the objectives in both directions.
     """
 
     tol: float | None = None
-    suboptimality: float = EQUAL
-    baselines_above: float = 0.0
+    suboptimality: float = OBJECTIVE_TOL
+    baseline_suboptimality: float = 0.0
     same_steps_tol: float | None = None
-    same_accuracy: bool = True
+    requires_equal_accuracy: bool = True
 
     def __post_init__(self):
         """Raise a ValueError if a fit with `tol` could exceed the baseline's objective by more than the rule allows."""
-        if self.tol is not None and self.tol > self.suboptimality + self.baselines_above:
-            raise ValueError(f"tol must be at most suboptimality + baselines_above, got {self.tol:g}")
+        if self.tol is not None and self.tol > self.suboptimality + self.baseline_suboptimality:
+            raise ValueError(f"tol must be at most suboptimality + baseline_suboptimality, got {self.tol:g}")
 
 
 # For baselines that can reach the minimum, the allowed difference is the accuracy that fastlin certifies.
-CERTIFIED = Rule(tol=EQUAL)
+CERTIFIED_RULE = ComparisonRule(tol=OBJECTIVE_TOL)
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,14 @@ class Comparison:
     rows: int | None = None
     # The reference is the fastest baseline whose objective is within this relative distance of the lowest objective.
     within: float = np.inf
-    rule: Rule = Rule()
-    rounds: int = REPETITIONS
+    rule: ComparisonRule = ComparisonRule()
+    rounds: int = N_REPETITIONS
     # The number of rows of the warm-up calls, in which baselines load and compile their code.
-    warm_up_rows: int = 200
+    n_warm_up_rows: int = 200
     # The numbers of threads for which the full comparison is repeated.
     threads: tuple = ("all",)
     # The numbers of threads that each baseline tries.
-    baseline_threads: tuple = THREADS
+    baseline_threads: tuple = THREAD_SETTINGS
     # The module that an optional baseline requires.
     package: str = ""
 
@@ -107,9 +107,9 @@ class Case:
     rows: int | None = None
 
     def __call__(self, whole=False):
-        loaded = self.load(None if whole else self.rows)
-        head = {"kind": self.kind, "title": self.title, "threads": count_threads()}
-        return head | self.measure(loaded, whole)
+        loaded_data = self.load(None if whole else self.rows)
+        comparison_fields = {"kind": self.kind, "title": self.title, "threads": count_threads()}
+        return comparison_fields | self.measure(loaded_data, whole)
 
 
 class Run(NamedTuple):
@@ -162,16 +162,16 @@ class Outcome:
     def test(self, name):
         """Return the Scores of a library. Without test rows, it is fitted again with every fifth row held out."""
         problem, solution = self.problem, self.runs[name][-1].solution
-        if isinstance(problem, TriedProblem) and problem.X_test is None:
+        if isinstance(problem, BenchmarkProblem) and problem.X_test is None:
             problem, solve = (
-                problem.hold_out(),
+                problem.hold_out_rows(),
                 self.comparison.solve if name == FASTLIN else self.comparison.baselines[name],
             )
             with limit_threads(self.threads):
                 solution = run(solve, problem).solution
         return problem.test(*solution)
 
-    def find_failure(self):
+    def describe_failure(self):
         """Return the reason why the comparison is invalid, or ""."""
         if not self.has_converged:
             return "fastlin did not converge"
@@ -182,8 +182,8 @@ class Outcome:
             return f"fastlin's objective is below that of {self.baseline} by {-self.gap:.1e}, not equal"
         accuracies = [self.problem.accuracy(*self.runs[name][-1].solution) for name in (FASTLIN, self.baseline)]
         difference = accuracies[0] - accuracies[1]
-        allowed = max(EQUAL_ACCURACY, EQUAL_ROWS / self.problem.X.shape[0])
-        if self.comparison.rule.same_accuracy and abs(difference) > allowed:
+        allowed = max(ACCURACY_TOL, MAX_DIFFERING_ROWS / self.problem.X.shape[0])
+        if self.comparison.rule.requires_equal_accuracy and abs(difference) > allowed:
             return f"fastlin's accuracy differs from that of {self.baseline} by {difference:+.4f}"
         return ""
 
@@ -204,13 +204,13 @@ class Outcome:
             "threads": self.threads,
             "baseline": self.baseline,
             "libraries": {name: self.describe_library(name) for name in self.reached},
-            **describe_repetitions(self.repetitions),
+            **summarize_ratios(self.repetitions),
             "tried": {
                 name: {"seconds": take_median(runs), "suboptimality": suboptimalities[name]}
                 for name, runs in self.runs.items()
             },
             "gap": self.gap,
-            "failure": self.find_failure(),
+            "failure": self.describe_failure(),
         }
 
 
@@ -226,7 +226,7 @@ def require(package):
         raise NotImplementedError(f"{package} is not installed.")
 
 
-def shorten(comparison):
+def shorten_comparison(comparison):
     """Return the comparison with one repetition and one number of threads, which suffices for comparing results."""
     return replace(comparison, rounds=1, baseline_threads=comparison.baseline_threads[-1:])
 
@@ -234,7 +234,7 @@ def shorten(comparison):
 def run_comparison(comparison, problem, n_threads=None):
     """Return the Outcome of interleaved fits; raise a RuntimeError if no baseline reaches the objective."""
     with limit_threads(n_threads):
-        small_problem = comparison.load(comparison.warm_up_rows)
+        small_problem = comparison.load(comparison.n_warm_up_rows)
         run(comparison.solve, problem)
         for solve in comparison.baselines.values():
             run(solve, small_problem)
@@ -249,9 +249,9 @@ def run_comparison(comparison, problem, n_threads=None):
             if repetition > 0 and perf_counter() - begin > MAX_SECONDS:
                 break
             for name, n in entries:
-                ours.append(run_on(controller, n_all, comparison.solve, problem))
+                ours.append(run_with_threads(controller, n_all, comparison.solve, problem))
                 indices[name, n].append(len(ours))
-                runs[name, n].append(run_on(controller, n, comparison.baselines[name], problem))
+                runs[name, n].append(run_with_threads(controller, n, comparison.baselines[name], problem))
                 if n > 1:
                     sleep(PAUSE)
             if repetition == 0:
@@ -265,8 +265,8 @@ def run_comparison(comparison, problem, n_threads=None):
                     reason = f"no baseline comes within {comparison.within} of the lowest objective: {suboptimalities}"
                     raise RuntimeError(f"{comparison.title}: {reason}")
                 seconds = {entry: take_median(runs[entry]) for entry in entries if entry[0] in reached}
-                entries = [entry for entry in seconds if seconds[entry] <= OUT_OF_REACH * min(seconds.values())]
-        ours.append(run_on(controller, n_all, comparison.solve, problem))
+                entries = [entry for entry in seconds if seconds[entry] <= MAX_TIME_RATIO * min(seconds.values())]
+        ours.append(run_with_threads(controller, n_all, comparison.solve, problem))
     best = {name: min(counts, key=lambda n, name=name: take_median(runs[name, n])) for name in comparison.baselines}
     baseline_runs = {name: runs[name, n] for name, n in best.items()}
     baseline = min(reached[1:], key=lambda name: take_median(baseline_runs[name]))
@@ -286,11 +286,11 @@ def run_comparison(comparison, problem, n_threads=None):
     )
 
 
-def measure_interleaved(calls, n_repetitions, n_calls=1, n_warm_up=1):
+def time_interleaved_calls(calls, n_repetitions, n_calls=1, n_warm_up_calls=1):
     """Return lists of seconds per call by name. The functions alternate; a repetition has `n_calls` calls."""
     seconds = {name: [] for name in calls}
     with threadpool_limits(count_threads()):
-        for repetition in range(-n_warm_up, n_repetitions):
+        for repetition in range(-n_warm_up_calls, n_repetitions):
             for name, call in calls.items():
                 if repetition < 0:
                     call()
@@ -328,7 +328,7 @@ def take_median(runs):
     return median(run.seconds for run in runs)
 
 
-def run_on(controller, n_threads, solve, problem):
+def run_with_threads(controller, n_threads, solve, problem):
     """Return the Run of a library with n_threads threads of BLAS, of OpenMP and of the library itself."""
     with limit_threads(n_threads), controller.limit(limits=n_threads):
         return run(solve, problem)

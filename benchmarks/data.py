@@ -10,17 +10,17 @@ from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from benchmarks.problems import count_test_rows, pose_first
+from benchmarks.problems import count_test_rows, make_split_problem
 from fastlin import datasets
 
 # The number of levels of each categorical column of a DataFrame, and the number of numeric columns.
-DATAFRAME_LEVELS, DATAFRAME_NUMBERS = (3, 7, 12, 40), 4
+DATAFRAME_LEVEL_COUNTS, N_NUMERIC_COLUMNS = (3, 7, 12, 40), 4
 LETTER_FILE = "letter-recognition.csv.gz"
-LETTER_ROWS, LETTER_FEATURES = 20_000, 16
-LETTER_TRAIN = 16_000
+N_LETTER_ROWS, N_LETTER_FEATURES = 20_000, 16
+N_LETTER_TRAINING_ROWS = 16_000
 
 
-def load_pixels(n_train, dtype):
+def load_mnist_pixels(n_train, dtype):
     """Return MNIST with pixels from 0 to 255 as uint8, or from 0 to 1 in float64 or float32."""
     data, dtype = load_mnist(), np.dtype(dtype)
     X_train, X_test = (
@@ -52,13 +52,15 @@ def load_letter(folder=None):
         raise NotImplementedError(f"{LETTER_FILE} is not on disk: set FASTLIN_DATA to its folder.")
     rows = np.loadtxt(path, np.int64, delimiter=",", converters={0: ord}, encoding="ascii")
     X, y = rows[:, 1:].astype(np.float64), rows[:, 0] - ord("A")
-    if X.shape != (LETTER_ROWS, LETTER_FEATURES) or not (np.isin(X, range(16)).all() and np.isin(y, range(26)).all()):
-        raise ValueError(f"{path} is not Letter Recognition, {LETTER_ROWS:,} letters of {LETTER_FEATURES} numbers.")
-    first, last = slice(LETTER_TRAIN), slice(LETTER_TRAIN, None)
+    if X.shape != (N_LETTER_ROWS, N_LETTER_FEATURES) or not (
+        np.isin(X, range(16)).all() and np.isin(y, range(26)).all()
+    ):
+        raise ValueError(f"{path} is not Letter Recognition, {N_LETTER_ROWS:,} letters of {N_LETTER_FEATURES} numbers.")
+    first, last = slice(N_LETTER_TRAINING_ROWS), slice(N_LETTER_TRAINING_ROWS, None)
     return datasets.Dataset("Letter", X[first], y[first], X[last], y[last])
 
 
-def make_synthetic(n_classes, n_samples, n_features, seed):
+def simulate_clusters(n_classes, n_samples, n_features, seed):
     """Return a Dataset with an overlapping Gaussian cluster per class. There is one test row per five training rows."""
     generator = np.random.default_rng(seed)
     centers = generator.normal(0, 2 / np.sqrt(n_features), (n_classes, n_features))
@@ -70,7 +72,7 @@ def make_synthetic(n_classes, n_samples, n_features, seed):
     return datasets.Dataset("synthetic", X[:n_samples], y[:n_samples], X[n_samples:], y[n_samples:])
 
 
-def draw_classes(n, d, n_classes, scale, dtype=np.float64, seed=0):
+def simulate_softmax_data(n, d, n_classes, scale, dtype=np.float64, seed=0):
     """Return normal X (n, d), and labels drawn from a softmax model whose coefficients have the given scale."""
     generator = np.random.default_rng(seed)
     X = generator.standard_normal((n, d), dtype)
@@ -84,13 +86,13 @@ def standardize(X, *others):
     return [scaler.transform(rows) for rows in (X, *others)]
 
 
-def draw_dataframe(n_rows, n_all=None, levels=DATAFRAME_LEVELS, n_numbers=DATAFRAME_NUMBERS):
-    """Return a two-class TriedProblem. The columns of its DataFrame are categorical or normally distributed."""
+def simulate_dataframe(n_rows, n_all=None, levels=DATAFRAME_LEVEL_COUNTS, n_numbers=N_NUMERIC_COLUMNS):
+    """Return a two-class BenchmarkProblem. The columns of its DataFrame are categorical or normally distributed."""
     try:
         import pandas as pd
     except ImportError:
         raise NotImplementedError("pandas is not installed.") from None
-    n_rows, n_coded = n_rows or n_all, len(levels)
+    n_rows, n_categorical = n_rows or n_all, len(levels)
     generator, n = np.random.default_rng(0), n_rows + count_test_rows(n_rows)
     codes = [generator.integers(0, n_levels, n) for n_levels in levels]
     numbers = generator.standard_normal((n, n_numbers))
@@ -99,8 +101,8 @@ def draw_dataframe(n_rows, n_all=None, levels=DATAFRAME_LEVELS, n_numbers=DATAFR
         column[:n_levels] = np.arange(n_levels)
     first = np.cumsum([0, *levels, *[1] * n_numbers])
     indices = np.tile(first[:-1].astype(np.int32), (n, 1))
-    indices[:, :n_coded] += np.transpose(codes).astype(np.int32)
-    entries = np.hstack([np.ones((n, n_coded)), numbers])
+    indices[:, :n_categorical] += np.transpose(codes).astype(np.int32)
+    entries = np.hstack([np.ones((n, n_categorical)), numbers])
     starts = np.arange(n + 1, dtype=np.int32) * entries.shape[1]
     X = csr_matrix((entries.ravel(), indices.ravel(), starts), shape=(n, first[-1]))
     y = X @ np.random.default_rng(1).standard_normal(X.shape[1]) + generator.logistic(size=n) > 0
@@ -108,10 +110,12 @@ def draw_dataframe(n_rows, n_all=None, levels=DATAFRAME_LEVELS, n_numbers=DATAFR
         {f"category_{i}": pd.Categorical(column) for i, column in enumerate(codes)}
         | {f"number_{i}": column for i, column in enumerate(numbers.T)}
     )
-    return replace(pose_first("dataframe", X, y, 1.0, n_rows), other_inputs=dataframe[:n_rows])
+    return replace(make_split_problem("dataframe", X, y, 1.0, n_rows), other_inputs=dataframe[:n_rows])
 
 
-def encode_before(model):
+def make_one_hot_pipeline(model):
     """Return a pipeline that one-hot encodes categorical columns with scikit-learn and then applies a model."""
-    categorical = make_column_selector(dtype_include="category")
-    return make_pipeline(make_column_transformer((OneHotEncoder(), categorical), remainder="passthrough"), model)
+    categorical_selector = make_column_selector(dtype_include="category")
+    return make_pipeline(
+        make_column_transformer((OneHotEncoder(), categorical_selector), remainder="passthrough"), model
+    )

@@ -5,18 +5,26 @@ from functools import partial
 import numpy as np
 
 import fastlin
-from benchmarks.comparisons import FASTLIN, Case, Comparison, Rule, require, run_comparison, shorten
-from benchmarks.data import draw_classes
-from benchmarks.problems import TriedProblem, count_test_rows
-from benchmarks.processes import call_in_process, measure_rise
+from benchmarks.comparisons import (
+    FASTLIN,
+    Case,
+    Comparison,
+    ComparisonRule,
+    require,
+    run_comparison,
+    shorten_comparison,
+)
+from benchmarks.data import simulate_softmax_data
+from benchmarks.problems import BenchmarkProblem, count_test_rows
+from benchmarks.processes import call_in_process, measure_peak_increase
 
-KIND = "inference"
+RECORD_KIND = "inference"
 STATSMODELS = "statsmodels"
-EQUAL_LIKELIHOOD = 1e-8
+LIKELIHOOD_TOL = 1e-8
 # Maximum relative difference between the standard errors of fastlin and of the baseline.
-EQUAL_ERRORS = 1e-3
+STD_ERROR_TOL = 1e-3
 # In this case, the additional memory of fastlin and of the fastest baseline is measured in separate processes.
-WITH_MEMORY = "inference-mnlogit-400000"
+MEMORY_CASE = "inference-mnlogit-400000"
 # Short cases with few rows have fewer columns, so that the classes overlap.
 ROWS_PER_COLUMN = 40
 MAX_ITERATIONS = 1_000
@@ -27,7 +35,7 @@ def fit_fastlin(problem):
     model = fastlin.LogisticRegression(C=np.inf).fit(problem.X, problem.y)
     inference = model.inference(problem.X, problem.y)
     inference.summary()
-    return _complete_solution(problem, inference.coef[:, :-1], inference.coef[:, -1], inference.std_errors)
+    return _add_reference_class(problem, inference.coef[:, :-1], inference.coef[:, -1], inference.std_errors)
 
 
 def fit_statsmodels(problem, method):
@@ -38,7 +46,7 @@ def fit_statsmodels(problem, method):
     results = model_class(problem.y, problem.other_inputs).fit(method=method, maxiter=MAX_ITERATIONS, disp=0)
     results.summary()
     params, errors = (np.reshape(array, (problem.X.shape[1] + 1, -1)).T for array in (results.params, results.bse))
-    return _complete_solution(problem, params[:, 1:], params[:, 0], np.roll(errors, -1, axis=1))
+    return _add_reference_class(problem, params[:, 1:], params[:, 0], np.roll(errors, -1, axis=1))
 
 
 def fit_glum(problem):
@@ -49,53 +57,55 @@ def fit_glum(problem):
     table = model.coef_table(problem.X, problem.y, robust=False, dispersion=1.0)
     n, p = len(problem.y), len(table)
     errors = table["se"].to_numpy()[None] * np.sqrt((n - p) / n)
-    return _complete_solution(problem, model.coef_[None], np.array([model.intercept_]), np.roll(errors, -1, axis=1))
+    return _add_reference_class(problem, model.coef_[None], np.array([model.intercept_]), np.roll(errors, -1, axis=1))
 
 
-def _complete_solution(problem, coef, intercept, std_errors):
+def _add_reference_class(problem, coef, intercept, std_errors):
     """Return coef (K, d), intercept (K,) and standard errors. If K > 2, zeros for the first class are added."""
     if problem.n_classes > 2:
         coef, intercept = np.vstack([np.zeros_like(coef[:1]), coef]), np.concatenate([[0.0], intercept])
     return coef, intercept, std_errors
 
 
-def pose_table(X, y, X_test=None, y_test=None):
+def make_inference_problem(X, y, X_test=None, y_test=None):
     """Return the unpenalized problem of X and y. For statsmodels, `other_inputs` is [1, X] in C order."""
     ones = np.column_stack([np.ones(len(X)), X])
-    return TriedProblem("table", X, y, int(y.max()) + 1, np.inf, True, X_test=X_test, y_test=y_test, other_inputs=ones)
+    return BenchmarkProblem(
+        "table", X, y, int(y.max()) + 1, np.inf, True, X_test=X_test, y_test=y_test, other_inputs=ones
+    )
 
 
-def draw_table(n_rows, n_all, d, n_classes):
+def simulate_table(n_rows, n_all, d, n_classes):
     """Return a problem with normally distributed columns, labels drawn from the model, and overlapping classes."""
     n = n_rows or n_all
     d = d if n == n_all else min(d, max(1, n // ROWS_PER_COLUMN))
-    X, y = draw_classes(n + count_test_rows(n), d, n_classes, 1 / np.sqrt(d))
-    return pose_table(X[:n], y[:n], X[n:], y[n:])
+    X, y = simulate_softmax_data(n + count_test_rows(n), d, n_classes, 1 / np.sqrt(d))
+    return make_inference_problem(X[:n], y[:n], X[n:], y[n:])
 
 
 def measure_inference(problem, whole, name):
     """Return the record of a comparison, with differences between the libraries' estimates."""
     for package in (STATSMODELS, "glum"):
         require(package)
-    comparison = COMPARISONS[name] if whole else shorten(COMPARISONS[name])
+    comparison = COMPARISONS[name] if whole else shorten_comparison(COMPARISONS[name])
     outcome = run_comparison(comparison, problem)
-    record = outcome.describe() | {"kind": KIND}
-    ours = _list_estimates(outcome.runs[FASTLIN][-1].solution)
+    record = outcome.describe() | {"kind": RECORD_KIND}
+    ours = _stack_estimates(outcome.runs[FASTLIN][-1].solution)
     for library, values in record["libraries"].items():
-        coef, errors = _list_estimates(outcome.runs[library][-1].solution)
+        coef, errors = _stack_estimates(outcome.runs[library][-1].solution)
         values["coef_difference"] = float(np.max(np.abs(coef - ours[0]) / ours[1]))
         values["error_difference"] = float(np.max(np.abs(errors / ours[1] - 1)))
-        if name == WITH_MEMORY and library in (FASTLIN, record["baseline"]):
+        if name == MEMORY_CASE and library in (FASTLIN, record["baseline"]):
             values["additional_bytes"] = call_in_process(measure_memory, problem.X, problem.y, name, library)
     error_difference = record["libraries"][record["baseline"]]["error_difference"]
-    if not record["failure"] and not error_difference <= EQUAL_ERRORS:
+    if not record["failure"] and not error_difference <= STD_ERROR_TOL:
         record["failure"] = (
             f"the standard errors of {record['baseline']} differ from fastlin's by {error_difference:.1e}, relatively"
         )
     return record
 
 
-def _list_estimates(solution):
+def _stack_estimates(solution):
     """Return the estimates that have standard errors, and the standard errors. Both have d + 1 columns."""
     coef, intercept, errors = solution
     return np.concatenate([coef, intercept[..., None]], axis=-1)[-len(errors) :], errors
@@ -103,17 +113,17 @@ def _list_estimates(solution):
 
 def measure_memory(X, y, case, library):
     """Return the bytes by which a library's fit increases the peak memory of this process."""
-    comparison, problem = COMPARISONS[case], pose_table(X, y)
+    comparison, problem = COMPARISONS[case], make_inference_problem(X, y)
     solve = comparison.solve if library == FASTLIN else comparison.baselines[library]
     # The first call loads compiled kernels. Baselines are loaded with few rows.
-    solve(problem if library == FASTLIN else comparison.load(comparison.warm_up_rows))
-    return measure_rise(partial(solve, problem))
+    solve(problem if library == FASTLIN else comparison.load(comparison.n_warm_up_rows))
+    return measure_peak_increase(partial(solve, problem))
 
 
-def _list_tables():
+def _list_comparisons():
     for name, title, (n, d, n_classes), rounds in (
         ("inference-logit-1000000", "standard errors", (1_000_000, 20, 2), 3),
-        (WITH_MEMORY, "standard errors of softmax", (400_000, 30, 5), 1),
+        (MEMORY_CASE, "standard errors of softmax", (400_000, 30, 5), 1),
         ("inference-wide-30000", "standard errors, wide", (30_000, 2_048, 2), 1),
     ):
         baselines = {
@@ -121,13 +131,13 @@ def _list_tables():
         }
         if n_classes == 2:
             baselines["glum"] = fit_glum
-        load = partial(draw_table, n_all=n, d=d, n_classes=n_classes)
-        rule = {"within": EQUAL_LIKELIHOOD, "rule": Rule(suboptimality=EQUAL_LIKELIHOOD)}
-        yield name, Comparison(title, load, fit_fastlin, baselines, 4_000, **rule, rounds=rounds, warm_up_rows=400)
+        load = partial(simulate_table, n_all=n, d=d, n_classes=n_classes)
+        rule = {"within": LIKELIHOOD_TOL, "rule": ComparisonRule(suboptimality=LIKELIHOOD_TOL)}
+        yield name, Comparison(title, load, fit_fastlin, baselines, 4_000, **rule, rounds=rounds, n_warm_up_rows=400)
 
 
-COMPARISONS = dict(_list_tables())
+COMPARISONS = dict(_list_comparisons())
 CASES = {
-    name: Case(KIND, comparison.title, comparison.load, partial(measure_inference, name=name), comparison.rows)
+    name: Case(RECORD_KIND, comparison.title, comparison.load, partial(measure_inference, name=name), comparison.rows)
     for name, comparison in COMPARISONS.items()
 }

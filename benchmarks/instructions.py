@@ -27,15 +27,15 @@ import fastlin
 from benchmarks.passes import make_pass
 from benchmarks.processes import run_python
 from benchmarks.published import find_instruction_set_level
-from fastlin.kernels.machine.levels import LEVELS
+from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS
 
-FILE = Path(__file__).with_name("instructions.json")
-LEVEL, LEVELS_ABOVE = "x86-64-v3", ("x86-64-v3", "x86-64-v4")
+INSTRUCTIONS_FILE = Path(__file__).with_name("instructions.json")
+LEVEL, SUPPORTED_LEVELS = "x86-64-v3", ("x86-64-v3", "x86-64-v4")
 PACKAGES = "numpy", "scipy", "scikit-learn", "numba"
-ALLOWED = 0.03
+MAX_INCREASE = 0.03
 SETTINGS = {
     "NUMBA_CPU_NAME": LEVEL,
-    "NUMBA_CPU_FEATURES": ",".join(f"+{feature}" for feature in LEVELS[LEVEL].features),
+    "NUMBA_CPU_FEATURES": ",".join(f"+{feature}" for feature in INSTRUCTION_SET_LEVELS[LEVEL].features),
     "FASTLIN_COMPILED": "off",
     "FASTLIN_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -45,26 +45,26 @@ SETTINGS = {
 
 # Machine code of a valgrind client request on x86-64: it sets rax to an address and rdx to zero, before
 # the instructions that valgrind recognizes.
-REQUEST = bytes.fromhex("4889f8 31d2 48c1c703 48c1c70d 48c1c73d 48c1c733 4887db 4889d0 c3")
+CLIENT_REQUEST_CODE = bytes.fromhex("4889f8 31d2 48c1c703 48c1c70d 48c1c73d 48c1c733 4887db 4889d0 c3")
 # The numbers of callgrind's requests in callgrind.h.
-DUMP, ZERO, START = 0x43540000, 0x43540001, 0x43540004
+DUMP_REQUEST, ZERO_REQUEST, START_REQUEST = 0x43540000, 0x43540001, 0x43540004
 
 
 def make_cases():
     """Return a dict from the name of each case to a function without arguments."""
     iris, digits, cancer = (load(return_X_y=True) for load in (load_iris, load_digits, load_breast_cancer))
-    pixels, digit = digits[0] / 16, digits[1]
+    pixels, digit_labels = digits[0] / 16, digits[1]
     cells = cancer[0] / cancer[0].std(axis=0)
     X = np.random.default_rng(0).standard_normal((2_000, 64))
     types = {"float64": X, "float32": X.astype(np.float32), "uint8": (40 * X + 128).clip(0, 255).astype(np.uint8)}
-    fit, model = fastlin.LogisticRegression, fastlin.LogisticRegression().fit(pixels[:100], digit[:100])
+    fit, model = fastlin.LogisticRegression, fastlin.LogisticRegression().fit(pixels[:100], digit_labels[:100])
     return {
         "a fit of iris": lambda: fit().fit(*iris),
         "a fit of breast cancer, L1": lambda: fit(l1_ratio=1.0, C=0.1).fit(cells, cancer[1]),
-        "a fit of digits": lambda: fit().fit(pixels, digit),
-        "a fit of digits, sparse": lambda: fit().fit(sparse.csr_array(pixels), digit),
-        "an epoch of mini-batches": lambda: _train(fastlin.MiniBatchLogisticRegression(), pixels, digit),
-        "an epoch of a network": lambda: _train(fastlin.MLPClassifier(20), pixels, digit),
+        "a fit of digits": lambda: fit().fit(pixels, digit_labels),
+        "a fit of digits, sparse": lambda: fit().fit(sparse.csr_array(pixels), digit_labels),
+        "an epoch of mini-batches": lambda: _train(fastlin.MiniBatchLogisticRegression(), pixels, digit_labels),
+        "an epoch of a network": lambda: _train(fastlin.MLPClassifier(20), pixels, digit_labels),
         "a prediction of one row": lambda: model.predict_proba(pixels[:1]),
         **{
             f"a pass over {dtype}, {n_classes} classes": make_pass(rows, n_classes)
@@ -79,10 +79,10 @@ def _train(model, X, y):
     model.set_params(random_state=0).partial_fit(X, y, classes=np.arange(10))
 
 
-def make_requester():
+def make_client_request():
     """Return a function that makes a client request with a number."""
     page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-    page.write(REQUEST)
+    page.write(CLIENT_REQUEST_CODE)
     code = ctypes.c_char.from_buffer(page)
     call = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_void_p)(ctypes.addressof(code))
     # The default argument keeps the page alive as long as the function.
@@ -91,7 +91,7 @@ def make_requester():
 
 def run_cases():
     """Run all cases under callgrind."""
-    cases, request = make_cases(), make_requester()
+    cases, request = make_cases(), make_client_request()
     # Python specializes bytecode during the first calls, up to the eighth. Fits of digits take many seconds under
     # valgrind, so they are run once.
     runs = [name for name in cases for _ in range(1 if "digits" in name else 12)]
@@ -99,11 +99,11 @@ def run_cases():
         cases[name]()
     # Garbage collection would be counted in an arbitrary case.
     gc.disable()
-    request(START)
+    request(START_REQUEST)
     for name in runs:
-        request(ZERO)
+        request(ZERO_REQUEST)
         cases[name]()
-        request(DUMP)
+        request(DUMP_REQUEST)
     print(json.dumps(runs))
 
 
@@ -111,20 +111,22 @@ def count_instructions():
     """Return a dict from cases to instruction counts; raise a NotImplementedError if the system is unsuitable."""
     if shutil.which("valgrind") is None:
         raise NotImplementedError("valgrind is not installed")
-    if find_instruction_set_level() not in LEVELS_ABOVE:
+    if find_instruction_set_level() not in SUPPORTED_LEVELS:
         raise NotImplementedError(f"the processor has no code of the level {LEVEL}")
     # The first run compiles the kernels. Under valgrind, the compilation would take minutes.
     run_python("-m", "benchmarks.instructions", "--run", **SETTINGS)
     with tempfile.TemporaryDirectory() as folder:
         options = "--quiet", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out"
-        callgrind = "valgrind", *options
-        names = json.loads(run_python("-m", "benchmarks.instructions", "--run", under=callgrind, **SETTINGS))
+        callgrind_command = "valgrind", *options
+        names = json.loads(
+            run_python("-m", "benchmarks.instructions", "--run", wrapper_command=callgrind_command, **SETTINGS)
+        )
         dumps = [Path(folder, f"out.{number}").read_text("utf-8") for number in range(1, len(names) + 1)]
-    counts = list(map(read_total, dumps))
+    counts = list(map(read_instruction_count, dumps))
     return {name: min(count for counted, count in zip(names, counts, strict=True) if counted == name) for name in names}
 
 
-def read_total(dump):
+def read_instruction_count(dump):
     """Return the number of instructions in a callgrind dump."""
     return int(re.search(r"^totals: (\d+)$", dump, re.MULTILINE)[1])
 
@@ -137,18 +139,18 @@ def find_versions():
     }
 
 
-def compare(counts, recorded):
+def compare_counts(counts, recorded_counts):
     """Return a line for each case, and a list of the cases that need more instructions than allowed."""
     lines, failed = [], []
     for name, count in counts.items():
-        change = count / recorded[name] - 1 if name in recorded else 0.0
-        if change > ALLOWED:
+        change = count / recorded_counts[name] - 1 if name in recorded_counts else 0.0
+        if change > MAX_INCREASE:
             failed.append(name)
-        lines.append(f"{name:32} {count:>12,}  {f'{change:+.1%}' if name in recorded else 'new'}")
+        lines.append(f"{name:32} {count:>12,}  {f'{change:+.1%}' if name in recorded_counts else 'new'}")
     return lines, failed
 
 
-def main(arguments=None, path=FILE):
+def main(arguments=None, path=INSTRUCTIONS_FILE):
     """Count instructions, and compare them with the recorded counts or record them. Return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__.splitlines()[0])
     parser.add_argument("--record", action="store_true", help="store the new counts in instructions.json")
@@ -168,13 +170,13 @@ def main(arguments=None, path=FILE):
     except NotImplementedError as error:
         print(f"Skipped: {error}.")
         return 0
-    lines, failed = compare(counts, recorded["counts"])
+    lines, failed = compare_counts(counts, recorded["counts"])
     print(*lines, sep="\n")
     if options.record:
         path.write_text(json.dumps({"versions": versions, "counts": counts}, indent=1) + "\n", "utf-8")
         return 0
     if failed:
-        print(f"More than {ALLOWED:.0%} more instructions: {'; '.join(failed)}. Accept them with --record.")
+        print(f"More than {MAX_INCREASE:.0%} more instructions: {'; '.join(failed)}. Accept them with --record.")
     return 1 if failed else 0
 
 

@@ -16,38 +16,40 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks.comparisons import measure_interleaved
-from benchmarks.tables import make_table, write_markdown
+from benchmarks.comparisons import time_interleaved_calls
+from benchmarks.tables import format_markdown, make_table
 from fastlin import LogisticRegression, blocks
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 SEED = 0
 # By default Dask workers return freed memory to the system immediately, which is slow.
-KEEP_MEMORY = {
+DASK_MEMORY_SETTINGS = {
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 128 << 20,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,
 }
 # The numbers of rows, features and classes in a run of two minutes, and in the full run with 20 GB in float32.
-SIZES, WHOLE_SIZES = (1_000_000, 100, 10), (10_000_000, 500, 10)
+SHORT_SIZES, FULL_SIZES = (1_000_000, 100, 10), (10_000_000, 500, 10)
 N_REPETITIONS = 3
-PIECE_BYTES = 64 << 20
+CHUNK_BYTES = 64 << 20
 N_PARTITIONS = 16
-MEMORY, MAPPED, PARQUET = "in memory", "blocks of a memory-mapped .npy", "blocks of Parquet, decoded before"
-WORKERS = {"Dask, 1 worker": 1, "Dask, 2 workers": 2}
-LIBRARIES = (MEMORY, MAPPED, PARQUET, *WORKERS)
+IN_MEMORY, MEMORY_MAPPED, PARQUET = "in memory", "blocks of a memory-mapped .npy", "blocks of Parquet, decoded before"
+WORKER_COUNTS = {"Dask, 1 worker": 1, "Dask, 2 workers": 2}
+LIBRARIES = (IN_MEMORY, MEMORY_MAPPED, PARQUET, *WORKER_COUNTS)
 
 
-def write_rows(folder, n_rows, n_features, n_classes):
+def write_simulated_rows(folder, n_rows, n_features, n_classes):
     """Write X.npy in float32, and y.npy with classes drawn from a softmax model; return both paths."""
     paths = folder / "X.npy", folder / "y.npy"
     X = np.lib.format.open_memmap(paths[0], "w+", np.float32, (n_rows, n_features))
     y = np.empty(n_rows, np.int32)
     coef = np.random.default_rng(SEED).normal(size=(n_features, n_classes)).astype(np.float32) / n_features**0.5
-    n_each = max(1, PIECE_BYTES // (4 * n_features))
-    for number, first in enumerate(range(0, n_rows, n_each)):
-        generator, piece = np.random.default_rng([SEED, number]), X[first : first + n_each]
-        piece[:] = generator.standard_normal(piece.shape, np.float32)
-        y[first : first + n_each] = (piece @ coef + generator.gumbel(size=(len(piece), n_classes))).argmax(axis=1)
+    rows_per_chunk = max(1, CHUNK_BYTES // (4 * n_features))
+    for number, first in enumerate(range(0, n_rows, rows_per_chunk)):
+        generator, chunk = np.random.default_rng([SEED, number]), X[first : first + rows_per_chunk]
+        chunk[:] = generator.standard_normal(chunk.shape, np.float32)
+        y[first : first + rows_per_chunk] = (chunk @ coef + generator.gumbel(size=(len(chunk), n_classes))).argmax(
+            axis=1
+        )
     X.flush()
     np.save(paths[1], y)
     return paths
@@ -76,35 +78,35 @@ def make_dask_array(path):
     import dask.array
 
     array = np.load(path, mmap_mode="r")
-    cuts = np.linspace(0, len(array), N_PARTITIONS + 1).astype(int).tolist()
+    partition_ends = np.linspace(0, len(array), N_PARTITIONS + 1).astype(int).tolist()
     partitions = [
         dask.array.from_delayed(
             dask.delayed(read_partition)(os.fspath(path), first, last), (last - first, *array.shape[1:]), array.dtype
         )
-        for first, last in pairwise(cuts)
+        for first, last in pairwise(partition_ends)
     ]
     return dask.array.concatenate(partitions)
 
 
-def open_workers(stack, n_workers):
+def open_dask_client(stack, n_workers):
     """Return a Dask client. Its workers together use as many threads as a fit in memory, and `stack` closes them."""
     import dask
     from distributed import Client, LocalCluster
 
-    stack.enter_context(dask.config.set(KEEP_MEMORY))
+    stack.enter_context(dask.config.set(DASK_MEMORY_SETTINGS))
     n_threads = max(1, count_threads() // n_workers)
     cluster = LocalCluster(n_workers=n_workers, threads_per_worker=n_threads, dashboard_address=":0", silence_logs=50)
     return stack.enter_context(Client(stack.enter_context(cluster)))
 
 
-def prepare(libraries, paths, folder, stack):
+def prepare_fits(libraries, paths, folder, stack):
     """Return the fit function of each library, and the seconds for decoding Parquet files (or None)."""
     calls, seconds = {}, None
     mapped, y = np.load(paths[0], mmap_mode="r"), np.load(paths[1])
     for name in libraries:
-        if name == MEMORY:
+        if name == IN_MEMORY:
             calls[name] = partial(LogisticRegression().fit, np.array(mapped), y)
-        elif name == MAPPED:
+        elif name == MEMORY_MAPPED:
             calls[name] = partial(LogisticRegression().fit, blocks.from_arrays(mapped, y))
         elif name == PARQUET:
             write_parquet(folder / "parquet", mapped, y)
@@ -115,7 +117,7 @@ def prepare(libraries, paths, folder, stack):
         else:
             from fastlin.dask import LogisticRegression as DaskLogisticRegression
 
-            client = open_workers(stack, WORKERS[name])
+            client = open_dask_client(stack, WORKER_COUNTS[name])
             arrays = [make_dask_array(path) for path in paths]
             calls[name] = partial(DaskLogisticRegression().fit, *arrays, client=client)
     return calls, seconds
@@ -126,9 +128,9 @@ def measure(libraries, sizes, n_repetitions):
     # Dask sets OMP_NUM_THREADS=1 in this process when it starts workers, so fits here would use one thread.
     with limit_threads(count_threads()), TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        paths = write_rows(folder, *sizes)
-        calls, decoding = prepare(libraries, paths, folder, stack)
-        seconds = measure_interleaved(calls, n_repetitions, n_warm_up=int(n_repetitions > 1))
+        paths = write_simulated_rows(folder, *sizes)
+        calls, decoding_seconds = prepare_fits(libraries, paths, folder, stack)
+        seconds = time_interleaved_calls(calls, n_repetitions, n_warm_up_calls=int(n_repetitions > 1))
     models = {library: fit.func.__self__ for library, fit in calls.items()}
     records = {
         library: {
@@ -139,7 +141,7 @@ def measure(libraries, sizes, n_repetitions):
         }
         for library, model in models.items()
     }
-    return records, decoding
+    return records, decoding_seconds
 
 
 def main(arguments=None):
@@ -148,10 +150,10 @@ def main(arguments=None):
     parser.add_argument("--whole", action="store_true", help="fit a file of 20 GB, only in blocks")
     options = parser.parse_args(arguments)
     sizes, n_repetitions, libraries = (
-        (WHOLE_SIZES, 1, (MAPPED,)) if options.whole else (SIZES, N_REPETITIONS, LIBRARIES)
+        (FULL_SIZES, 1, (MEMORY_MAPPED,)) if options.whole else (SHORT_SIZES, N_REPETITIONS, LIBRARIES)
     )
     n, d, K = sizes
-    records, decoding = measure(libraries, sizes, n_repetitions)
+    records, decoding_seconds = measure(libraries, sizes, n_repetitions)
     fits = "one fit each" if n_repetitions == 1 else f"medians of {n_repetitions} interleaved fits"
     print(f"{n:,} × {d}, {K} classes, float32, {4 * n * d / 1e9:.3g} GB; {fits}, {count_threads()} threads\n")
     lowest = min(record["objective"] for record in records.values())
@@ -166,9 +168,9 @@ def main(arguments=None):
         }
         for name, record in records.items()
     ]
-    print(write_markdown(make_table(rows)))
-    if decoding is not None:
-        print(f"\nThe Parquet files were decoded once, in {decoding:.3g} seconds.")
+    print(format_markdown(make_table(rows)))
+    if decoding_seconds is not None:
+        print(f"\nThe Parquet files were decoded once, in {decoding_seconds:.3g} seconds.")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from benchmarks import networks
-from benchmarks.comparisons import FASTLIN, REPETITIONS, Case, describe_repetitions, measure_interleaved
+from benchmarks.comparisons import FASTLIN, N_REPETITIONS, Case, summarize_ratios, time_interleaved_calls
 from benchmarks.passes import N_CLASSES, make_pass
 from fastlin.blocks import from_arrays
 from fastlin.kernels.linear.operands import Samples
@@ -24,16 +24,16 @@ from fastlin.matrices import BlockMatrix
 N_ROWS, N_FEATURES = 60_000, 784
 N_CALLS = 3
 # A file of 1.6 GB in uint8.
-N_FILE_ROWS, READ_BYTES = 2_000_000, 8 << 20
+N_FILE_ROWS, READ_CHUNK_BYTES = 2_000_000, 8 << 20
 N_BLOCKS = 32
 # Length of a chain of multiply-adds on one number. Lengths from 8 to 32 reach the maximum rate.
-CHAIN = 16
+CHAIN_LENGTH = 16
 # Number of chains. Their values fit in the L1 cache.
-N_STARTS = 1024
+N_CHAINS = 1024
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def read_block(block, n_blocks, values, sums):
+def sum_block(block, n_blocks, values, sums):
     """Set sums[block] to the sum of a block of integers. Only memory reads limit the speed."""
     n = values.shape[0]
     chunk = values[block * n // n_blocks : (block + 1) * n // n_blocks]
@@ -45,52 +45,52 @@ def read_block(block, n_blocks, values, sums):
 
 @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def multiply_add_block(block, n_blocks, starts, factor, term, n_rounds, sums):
-    """Set sums[block] to `n_rounds` times the sum of the starts after CHAIN multiply-adds in registers."""
+    """Set sums[block] to `n_rounds` times the sum of the starts after CHAIN_LENGTH multiply-adds in registers."""
     total = starts.dtype.type(0)
     for _ in range(n_rounds):
         for i in range(starts.shape[0]):
             value = starts[i]
-            for _ in range(CHAIN):
+            for _ in range(CHAIN_LENGTH):
                 value = value * factor + term
             total += value
     sums[block] = total
 
 
-def make_read(X):
+def make_read_function(X):
     """Return a function that reads X as 8-byte integers and returns the sum of each block."""
     flat = X.reshape(-1, order="A").view(np.uint8)
     values = flat[: flat.size // 8 * 8].view(np.int64)
     sums = np.empty(N_BLOCKS, np.int64)
 
     def read():
-        run_blocks(read_block, N_BLOCKS, values, sums)
+        run_blocks(sum_block, N_BLOCKS, values, sums)
         return sums
 
     return read
 
 
-def make_arithmetic(n_operations, precision):
+def make_arithmetic_function(n_operations, precision):
     """Return a function that runs about `n_operations` operations, and their exact number. A multiply-add is two."""
-    starts = np.linspace(0, 1, N_STARTS, dtype=precision)
-    n_rounds = max(1, round(n_operations / (2 * CHAIN * N_STARTS * N_BLOCKS)))
+    starts = np.linspace(0, 1, N_CHAINS, dtype=precision)
+    n_rounds = max(1, round(n_operations / (2 * CHAIN_LENGTH * N_CHAINS * N_BLOCKS)))
     sums = np.empty(N_BLOCKS, precision)
     # All chains converge to 1/2, so no number overflows.
     factor, term = precision(0.5), precision(0.25)
 
-    def compute():
+    def run_arithmetic():
         run_blocks(multiply_add_block, N_BLOCKS, starts, factor, term, n_rounds, sums)
         return sums
 
-    return compute, 2 * CHAIN * N_STARTS * N_BLOCKS * n_rounds
+    return run_arithmetic, 2 * CHAIN_LENGTH * N_CHAINS * N_BLOCKS * n_rounds
 
 
-def measure_limit(loaded, whole):
-    """Return the times of fastlin and its limits. `loaded` contains a description and a dict of functions."""
-    data, calls = loaded
-    repetitions = measure_interleaved(calls, REPETITIONS, N_CALLS)
+def measure_limit(loaded_data, whole):
+    """Return the times of fastlin and its limits. `loaded_data` contains a description and a dict of functions."""
+    data, calls = loaded_data
+    repetitions = time_interleaved_calls(calls, N_REPETITIONS, N_CALLS)
     seconds = {name: median(times) for name, times in repetitions.items()}
     longest = max(seconds.keys() - {FASTLIN}, key=seconds.get)
-    parts = describe_repetitions(
+    parts = summarize_ratios(
         [limit / actual for limit, actual in zip(repetitions[longest], repetitions[FASTLIN], strict=True)]
     )
     return {
@@ -102,23 +102,23 @@ def measure_limit(loaded, whole):
     }
 
 
-def load_pass(n_rows, dtype, order="C"):
+def load_pass_calls(n_rows, dtype, order="C"):
     """Return a pass over noise with MNIST's shape, a plain read of X, and the arithmetic of the pass alone."""
     X = np.random.default_rng(0).integers(0, 256, (n_rows or N_ROWS, N_FEATURES), np.uint8)
     X = np.asarray(X if dtype == "uint8" else (X / 255).astype(dtype), order=order)
     fused_pass = make_pass(X)
-    arithmetic, _ = make_arithmetic(4 * X.size * N_CLASSES, fused_pass.precision)
+    arithmetic, _ = make_arithmetic_function(4 * X.size * N_CLASSES, fused_pass.precision)
     words = f"{len(X):,} × {N_FEATURES}, {N_CLASSES} classes, {X.dtype}{', F order' if order == 'F' else ''}"
-    return words, {FASTLIN: fused_pass, "reading X": make_read(X), "its arithmetic": arithmetic}
+    return words, {FASTLIN: fused_pass, "reading X": make_read_function(X), "its arithmetic": arithmetic}
 
 
-def load_step(n_rows):
+def load_step_calls(n_rows):
     """Return a step on a large batch, and the matrix products of the step alone, on contiguous rows."""
-    X, y = networks.draw_data(n_rows or networks.N_LARGE_ROWS, networks.N_LARGE_FEATURES)
+    X, y = networks.simulate_rows(n_rows or networks.N_LARGE_ROWS, networks.N_LARGE_FEATURES)
     batch_size = min(networks.LARGE_BATCH_SIZE, len(X) // 2)
     words = f"{batch_size:,} × {X.shape[1]:,}, {networks.N_HIDDEN} hidden units, {X.dtype}"
-    calls = {FASTLIN: networks.LargeStep(X, y, batch_size)}
-    return words, {**calls, "its products alone": networks.LargeProducts(X, batch_size)}
+    calls = {FASTLIN: networks.LargeBatchStep(X, y, batch_size)}
+    return words, {**calls, "its products alone": networks.LargeBatchProducts(X, batch_size)}
 
 
 def drop_cached_pages(path):
@@ -132,13 +132,13 @@ def drop_cached_pages(path):
 def read_from_disk(path):
     """Read a file once from the disk."""
     drop_cached_pages(path)
-    piece = bytearray(READ_BYTES)
+    chunk = bytearray(READ_CHUNK_BYTES)
     with open(path, "rb", buffering=0) as file:
-        while file.readinto(piece):
+        while file.readinto(chunk):
             pass
 
 
-def pass_over_file(fused_pass, path):
+def run_pass_over_file(fused_pass, path):
     """Run a FusedPass over blocks of a file on disk that contains its X."""
     drop_cached_pages(path)
     rows = fused_pass.objective.rows
@@ -149,7 +149,7 @@ def pass_over_file(fused_pass, path):
     passes.evaluate(parameters, None, np.empty(parameters.shape))
 
 
-def load_blocks(n_rows, dtype):
+def load_block_calls(n_rows, dtype):
     """Return a pass over blocks of an uncached file, a read of that file, and the pass in memory."""
     if not hasattr(os, "posix_fadvise"):
         raise NotImplementedError("this system cannot drop the cached pages of a file")
@@ -161,7 +161,7 @@ def load_blocks(n_rows, dtype):
     np.save(path, X)
     words = f"{len(X):,} × {N_FEATURES}, {N_CLASSES} classes, {X.dtype}, a file of {X.nbytes / 1e9:.2g} GB"
     return words, {
-        FASTLIN: lambda: pass_over_file(fused_pass, path),
+        FASTLIN: lambda: run_pass_over_file(fused_pass, path),
         "reading the file": lambda: read_from_disk(path),
         "the pass in memory": fused_pass,
     }
@@ -171,17 +171,19 @@ def _make_limit(title, load, rows=20_000):
     return Case("limit", title, load, measure_limit, rows)
 
 
-LIMITS = {
+LIMIT_CASES = {
     **{
-        f"limit-pass-{dtype}": _make_limit("a pass for loss and gradient", partial(load_pass, dtype=dtype))
+        f"limit-pass-{dtype}": _make_limit("a pass for loss and gradient", partial(load_pass_calls, dtype=dtype))
         for dtype in ("float64", "float32", "uint8")
     },
-    "limit-pass-float64-F": _make_limit("a pass for loss and gradient", partial(load_pass, dtype="float64", order="F")),
+    "limit-pass-float64-F": _make_limit(
+        "a pass for loss and gradient", partial(load_pass_calls, dtype="float64", order="F")
+    ),
     **{
         f"limit-blocks-{dtype}": _make_limit(
-            "a pass over blocks of a file that is on disk alone", partial(load_blocks, dtype=dtype)
+            "a pass over blocks of a file that is on disk alone", partial(load_block_calls, dtype=dtype)
         )
         for dtype in ("uint8", "float32")
     },
-    "limit-step": _make_limit("a step of a network on a large batch", load_step, 10_000),
+    "limit-step": _make_limit("a step of a network on a large batch", load_step_calls, 10_000),
 }

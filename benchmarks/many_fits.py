@@ -21,31 +21,38 @@ from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
 
 import fastlin
-from benchmarks.comparisons import CERTIFIED, EQUAL, Comparison, Rule
-from benchmarks.data import load_pixels
-from benchmarks.problems import ManyProblems, Scores, TriedProblem, count_test_rows, pose, take_mean
+from benchmarks.comparisons import CERTIFIED_RULE, OBJECTIVE_TOL, Comparison, ComparisonRule
+from benchmarks.data import load_mnist_pixels
+from benchmarks.problems import (
+    BenchmarkProblem,
+    ManyProblems,
+    Scores,
+    average_scores,
+    count_test_rows,
+    make_benchmark_problem,
+)
 from benchmarks.sparse_data import make_one_hot
-from benchmarks.sweeps import CV_CS, draw_embeddings
+from benchmarks.sweeps import CV_CS, simulate_embeddings
 from fastlin.kernels.machine.threads import count_threads
 
 N_CS = 50
 # The ratio of the largest C of a path to the smallest.
-C_RATIO = 1e3
-CV_ROWS, N_FOLDS = 10_000, 5
+PATH_C_RATIO = 1e3
+N_CV_ROWS, N_FOLDS = 10_000, 5
 # Short comparisons divide the number of fits by this.
-SHORT_DIVISOR = 20
+SHORT_RUN_DIVISOR = 20
 SEED = 0
 CS = np.logspace(-3, 3, 20)
 # The numbers of rows, features and labels.
-LABELS = 20_000, 64, 200
+LABELS_SIZE = 20_000, 64, 200
 # Held-out losses must agree only to this accuracy, because scikit-learn's fits are within 1e-4 of the minimum.
-SAME_SCORES = Rule(same_steps_tol=1e-2)
+SAME_SCORES_RULE = ComparisonRule(same_steps_tol=1e-2)
 SOLVERS = "lbfgs", "newton-cholesky"
-SEQUENTIAL, PROCESSES, IN_THREADS = WAYS = "one after the other", "processes", "threads"
+SEQUENTIAL_MODE, PROCESS_MODE, THREAD_MODE = PARALLEL_MODES = "one after the other", "processes", "threads"
 
 
 @dataclass(frozen=True, eq=False)
-class Grid(ManyProblems):
+class PathProblems(ManyProblems):
     """Problems for ascending C, either on the training rows of each stratified fold or on all rows."""
 
     name: str
@@ -63,7 +70,7 @@ class Grid(ManyProblems):
         for X, y, y_test in self.subproblems():
             for C in self.Cs:
                 parameters = float(C), self.fit_intercept, self.l1_ratio, self.X_test, y_test
-                yield TriedProblem(self.name, X, y, self.n_classes, *parameters)
+                yield BenchmarkProblem(self.name, X, y, self.n_classes, *parameters)
 
     def subproblems(self):
         """Yield training X and y, and test y, for each group of fits that differ only in C."""
@@ -73,24 +80,24 @@ class Grid(ManyProblems):
 
     def test(self, *solution):
         """Return the mean Scores over the folds, for the C with the smallest log loss on the test rows."""
-        scores = self._score_each(TriedProblem.test, *solution)
-        by_C = [take_mean(scores[i :: len(self.Cs)]) for i in range(len(self.Cs))]
-        return min(by_C, key=lambda scores: scores.log_loss)
+        scores = self._score_fits(BenchmarkProblem.test, *solution)
+        scores_by_C = [average_scores(scores[i :: len(self.Cs)]) for i in range(len(self.Cs))]
+        return min(scores_by_C, key=lambda scores: scores.log_loss)
 
 
-class Labels(Grid):
+class LabelProblems(PathProblems):
     """Problems for each label of y (n, n_labels) and ascending C. C is chosen separately for each label."""
 
     def subproblems(self):
         # X is converted once for all fits, because each fit is measured in float64.
         X = self.X.astype(np.float64, copy=False)
-        for label, label_test in zip(self.y.T, self.y_test.T, strict=True):
-            yield X, label, label_test
+        for label, test_label in zip(self.y.T, self.y_test.T, strict=True):
+            yield X, label, test_label
 
     def test(self, coef, intercept, C_indices):
         """Return the mean Scores of the fits with each label's chosen C. `C_indices` has shape (n_labels,)."""
-        scores = self._score_each(TriedProblem.test, coef, intercept)
-        return take_mean([scores[k * len(self.Cs) + index] for k, index in enumerate(C_indices)])
+        scores = self._score_fits(BenchmarkProblem.test, coef, intercept)
+        return average_scores([scores[k * len(self.Cs) + index] for k, index in enumerate(C_indices)])
 
 
 def fit_path(grid, tol):
@@ -167,32 +174,32 @@ def _load_one_hot(n_rows, fit_intercept):
     X, y = data.X_train, data.y_train
     # At this C the first coefficient becomes nonzero, because 1 / C is the largest gradient entry at zero coefficients.
     smallest = 1 / np.abs(X.T @ (y - (y.mean() if fit_intercept else 0.5))).max()
-    Cs = np.geomspace(smallest, C_RATIO * smallest, N_CS)
-    return Grid("one-hot", X, y, data.X_test, data.y_test, 2, Cs, fit_intercept, l1_ratio=1.0)
+    Cs = np.geomspace(smallest, PATH_C_RATIO * smallest, N_CS)
+    return PathProblems("one-hot", X, y, data.X_test, data.y_test, 2, Cs, fit_intercept, l1_ratio=1.0)
 
 
 def _load_mnist(n_rows):
-    data = load_pixels(n_rows or CV_ROWS, "float64")
+    data = load_mnist_pixels(n_rows or N_CV_ROWS, "float64")
     y_train, y_test = (y.astype(np.int64) for y in (data.y_train, data.y_test))
-    return Grid("MNIST", data.X_train, y_train, data.X_test, y_test, 10, CV_CS, n_folds=N_FOLDS)
+    return PathProblems("MNIST", data.X_train, y_train, data.X_test, y_test, 10, CV_CS, n_folds=N_FOLDS)
 
 
-def _compare_on_one_hot(baseline, solve, fit_intercept=False, package=""):
+def _make_one_hot_comparison(baseline, solve, fit_intercept=False, package=""):
     return Comparison(
         f"path of {N_CS} values of C, L1, one-hot, {'with' if fit_intercept else 'without'} intercept",
         partial(_load_one_hot, fit_intercept=fit_intercept),
         fit_path,
         {f"{baseline}, tol 1e-4": partial(solve, tol=1e-4)},
         rows=4_000,
-        rule=CERTIFIED,
+        rule=CERTIFIED_RULE,
         # With fewer rows, skglm and celer would not compile all their code.
-        warm_up_rows=4_000,
+        n_warm_up_rows=4_000,
         package=package,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class Resamples(ManyProblems):
+class ResampleProblems(ManyProblems):
     """Fits to resamples of the same data. `rows` has shape (n_fits, m). The test rows of a fit are all other rows."""
 
     X: np.ndarray
@@ -203,11 +210,13 @@ class Resamples(ManyProblems):
     def problems(self):
         for rows in self.rows:
             others = np.setdiff1d(np.arange(len(self.X)), rows)
-            yield pose("drawn rows", self.X[rows], self.y[rows], 1.0, (self.X[others], self.y[others]))
+            yield make_benchmark_problem(
+                "drawn rows", self.X[rows], self.y[rows], 1.0, (self.X[others], self.y[others])
+            )
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOutLosses:
+class HeldOutLossProblem:
     """Fits of a tool that only returns losses on held-out rows. n_fits is the number of permutations, or 1."""
 
     X: np.ndarray
@@ -234,11 +243,13 @@ def bootstrap(fits, model):
 def fit_bootstrap(fits, model):
     """Fit the model to each resample with sample weights; each process receives X once and a chunk of resamples."""
     chunks = np.array_split(fits.rows, count_threads())
-    models = joblib.Parallel()(joblib.delayed(_fit_weighted)(model, fits.X, fits.y, chunk) for chunk in chunks)
+    models = joblib.Parallel()(
+        joblib.delayed(_fit_weighted_resamples)(model, fits.X, fits.y, chunk) for chunk in chunks
+    )
     return stack([pair for chunk in models for pair in chunk])
 
 
-def _fit_weighted(model, X, y, resamples):
+def _fit_weighted_resamples(model, X, y, resamples):
     fits = (clone(model).fit(X, y, np.bincount(rows, minlength=len(y))) for rows in resamples)
     return [(fitted.coef_, fitted.intercept_) for fitted in fits]
 
@@ -249,7 +260,7 @@ def fit_bagging(fits, model):
     return stack([(fitted.coef_, fitted.intercept_) for fitted in bagging.estimators_])
 
 
-def fit_labels(fits, model, labels=slice(None)):
+def fit_multilabel(fits, model, labels=slice(None)):
     """Fit the model to `labels` with each C, warm-started. Choose the C with the smallest loss on test rows."""
     solutions, y, y_test, model = [], fits.y[:, labels], fits.y_test[:, labels], clone(model)
     model.set_params(warm_start=True, l1_ratio=fits.l1_ratio, fit_intercept=fits.fit_intercept)
@@ -265,8 +276,8 @@ def fit_labels(fits, model, labels=slice(None)):
 
 
 def fit_label_by_label(fits, model):
-    """Return the result of `fit_labels`, computed one label at a time."""
-    solutions = joblib.Parallel()(joblib.delayed(fit_labels)(fits, model, [k]) for k in range(fits.y.shape[1]))
+    """Return the result of `fit_multilabel`, computed one label at a time."""
+    solutions = joblib.Parallel()(joblib.delayed(fit_multilabel)(fits, model, [k]) for k in range(fits.y.shape[1]))
     return tuple(np.concatenate(arrays) for arrays in zip(*solutions, strict=True))
 
 
@@ -275,7 +286,7 @@ def score_folds(problem, model):
     return (-cross_val_score(model, problem.X, problem.y, cv=10, scoring="neg_log_loss"),)
 
 
-def score_grid(problem, model):
+def score_grid_search(problem, model):
     """Return the mean losses of GridSearchCV for CS and five folds."""
     search = GridSearchCV(model, {"C": CS}, cv=N_FOLDS, scoring="neg_log_loss").fit(problem.X, problem.y)
     return (-search.cv_results_["mean_test_score"],)
@@ -287,8 +298,8 @@ def score_permutations(problem, model):
     if isinstance(model, fastlin.LogisticRegression):
         result = fastlin.permutation_test(model, problem.X, problem.y, **options)
         return (-np.array([result.score, result.permutation_scores.mean()]),)
-    score, permuted, _ = permutation_test_score(model, problem.X, problem.y, **options)
-    return (-np.array([score, permuted.mean()]),)
+    score, permuted_scores, _ = permutation_test_score(model, problem.X, problem.y, **options)
+    return (-np.array([score, permuted_scores.mean()]),)
 
 
 def run_fastlin(problem, tol, run):
@@ -296,19 +307,21 @@ def run_fastlin(problem, tol, run):
     return run(problem, fastlin.LogisticRegression(tol=tol))
 
 
-def run_patched(problem, run, way):
-    """Return a tool's result for scikit-learn's model with the patch. `way` is one of `WAYS`."""
+def run_with_patch(problem, run, parallel_mode):
+    """Return a tool's result for scikit-learn's model with the patch. `parallel_mode` is one of `PARALLEL_MODES`."""
     with fastlin.patch_sklearn():
-        return run_in(way, run, problem, ScikitLearnLogisticRegression())
+        return run_in_mode(parallel_mode, run, problem, ScikitLearnLogisticRegression())
 
 
-def run_in(way, run, problem, model):
-    """Run a tool in one of `WAYS`. BLAS has one thread, because more do not help with small tables."""
+def run_in_mode(parallel_mode, run, problem, model):
+    """Run a tool in one of `PARALLEL_MODES`. BLAS has one thread, because more do not help with small tables."""
     with threadpool_limits(1):
-        if way == SEQUENTIAL:
+        if parallel_mode == SEQUENTIAL_MODE:
             return run(problem, model)
-        backend, inner = ("loky", {"inner_max_num_threads": 1}) if way == PROCESSES else ("threading", {})
-        with joblib.parallel_config(backend, n_jobs=count_threads(), **inner):
+        backend, inner_options = (
+            ("loky", {"inner_max_num_threads": 1}) if parallel_mode == PROCESS_MODE else ("threading", {})
+        )
+        with joblib.parallel_config(backend, n_jobs=count_threads(), **inner_options):
             return run(problem, model)
 
 
@@ -317,7 +330,7 @@ def stack(models):
     return tuple(np.stack(arrays) for arrays in zip(*models, strict=True))
 
 
-def _make_rows(n_rows, n_features, n_labels=1, density=1.0):
+def _simulate_rows(n_rows, n_features, n_labels=1, density=1.0):
     """Return X, and labels (n_rows, n_labels) drawn from logistic models. Row 0 has all labels, row 1 none."""
     generator, shape = np.random.default_rng(0), (n_rows, n_features)
     if density < 1:
@@ -333,93 +346,101 @@ def _make_rows(n_rows, n_features, n_labels=1, density=1.0):
 
 def _make_embeddings(n_rows, n_features, n_labels):
     """Return float32 rows and a one-hot array of their labels."""
-    X, y = draw_embeddings(n_rows, n_features, n_labels, 0)
+    X, y = simulate_embeddings(n_rows, n_features, n_labels, 0)
     return X, (y[:, None] == np.arange(n_labels)).astype(np.int8)
 
 
-def load_labels(n_rows, size, Cs=(1.0,), make=_make_rows, fit_intercept=True, l1_ratio=0.0, **options):
+def load_label_problems(n_rows, size, Cs=(1.0,), make=_simulate_rows, fit_intercept=True, l1_ratio=0.0, **options):
     """Return problems for each label and C. `size` contains the numbers of rows, features and labels."""
-    n, n_features, n_labels = (n_rows, size[1], size[2] // SHORT_DIVISOR) if n_rows else size
+    n, n_features, n_labels = (n_rows, size[1], size[2] // SHORT_RUN_DIVISOR) if n_rows else size
     X, Y = make(n + count_test_rows(n), n_features, n_labels, **options)
-    return Labels("labels", X[:n], Y[:n], X[n:], Y[n:], 2, np.array(Cs), fit_intercept, l1_ratio)
+    return LabelProblems("labels", X[:n], Y[:n], X[n:], Y[n:], 2, np.array(Cs), fit_intercept, l1_ratio)
 
 
 def _load_bootstrap(n_rows):
-    X, Y = _make_rows(n_rows or 5_000, 20)
+    X, Y = _simulate_rows(n_rows or 5_000, 20)
     # `bootstrap` resamples the same rows.
     seed = int(check_random_state(SEED).randint(np.iinfo(np.int32).max))
-    draws = (np.random.default_rng((seed, number)) for number in range(1_000 // SHORT_DIVISOR if n_rows else 1_000))
-    return Resamples(X, Y[:, 0], np.array([draw.integers(len(X), size=len(X)) for draw in draws]))
+    generators = (
+        np.random.default_rng((seed, number)) for number in range(1_000 // SHORT_RUN_DIVISOR if n_rows else 1_000)
+    )
+    return ResampleProblems(X, Y[:, 0], np.array([generator.integers(len(X), size=len(X)) for generator in generators]))
 
 
 def _load_bagging(n_rows):
-    X, Y = _make_rows(n_rows or 2_000, 50)
-    drawn = BaggingClassifier(DummyClassifier(), 100 // SHORT_DIVISOR if n_rows else 100, random_state=SEED).fit(
+    X, Y = _simulate_rows(n_rows or 2_000, 50)
+    sampler = BaggingClassifier(DummyClassifier(), 100 // SHORT_RUN_DIVISOR if n_rows else 100, random_state=SEED).fit(
         X, Y[:, 0]
     )
-    return Resamples(X, Y[:, 0], np.array(drawn.estimators_samples_))
+    return ResampleProblems(X, Y[:, 0], np.array(sampler.estimators_samples_))
 
 
 def _load_folds(n_rows):
     n = n_rows or 1_000
-    X, Y = _make_rows(n + count_test_rows(n), 30)
-    return Grid("small", X[:n], Y[:n, 0], X[n:], Y[n:, 0], 2, CS, n_folds=N_FOLDS)
+    X, Y = _simulate_rows(n + count_test_rows(n), 30)
+    return PathProblems("small", X[:n], Y[:n, 0], X[n:], Y[n:, 0], 2, CS, n_folds=N_FOLDS)
 
 
-def _load_held_out(n_rows, n_all=1_000, n_features=20, n_fits=1):
-    X, Y = _make_rows(n_rows or n_all, n_features)
-    return HeldOutLosses(X, Y[:, 0], 2, -(-n_fits // SHORT_DIVISOR) if n_rows else n_fits)
+def _load_held_out_losses(n_rows, n_all=1_000, n_features=20, n_fits=1):
+    X, Y = _simulate_rows(n_rows or n_all, n_features)
+    return HeldOutLossProblem(X, Y[:, 0], 2, -(-n_fits // SHORT_RUN_DIVISOR) if n_rows else n_fits)
 
 
-def _run_scikit_learn(way, run, solver="lbfgs"):
+def _make_scikit_learn_run(parallel_mode, run, solver="lbfgs"):
     # liblinear shuffles the rows.
-    return partial(run_in, way, run, model=ScikitLearnLogisticRegression(solver=solver, random_state=SEED))
+    return partial(
+        run_in_mode, parallel_mode, run, model=ScikitLearnLogisticRegression(solver=solver, random_state=SEED)
+    )
 
 
-def _compare(title, load, ours, theirs=None, rule=CERTIFIED, solvers=SOLVERS, way=SEQUENTIAL):
+def _make_comparison(
+    title, load, ours, theirs=None, rule=CERTIFIED_RULE, solvers=SOLVERS, parallel_mode=SEQUENTIAL_MODE
+):
     """Return a Comparison. `ours` and `theirs` take a problem and a model. Without a tol, `ours` uses the patch."""
-    run = partial(run_patched, way=way) if rule.tol is None else run_fastlin
+    run = partial(run_with_patch, parallel_mode=parallel_mode) if rule.tol is None else run_fastlin
     run = partial(run, run=ours)
     baselines = {
-        f"scikit-learn {solver}, {way}": _run_scikit_learn(way, theirs or ours, solver)
+        f"scikit-learn {solver}, {parallel_mode}": _make_scikit_learn_run(parallel_mode, theirs or ours, solver)
         for solver in solvers
-        for way in WAYS
+        for parallel_mode in PARALLEL_MODES
     }
     # "all" is the number of processes or of threads. BLAS always has one thread.
     return Comparison(title, load, run, baselines, 400, rule=rule, baseline_threads=("all",))
 
 
-def _compare_labels(title, size, solvers=SOLVERS, **options):
-    load = partial(load_labels, size=size, **options)
-    return _compare(title, load, fit_labels, fit_label_by_label, solvers=solvers)
+def _make_label_comparison(title, size, solvers=SOLVERS, **options):
+    load = partial(load_label_problems, size=size, **options)
+    return _make_comparison(title, load, fit_multilabel, fit_label_by_label, solvers=solvers)
 
 
 COMPARISONS = {
-    "path-liblinear": _compare_on_one_hot("scikit-learn liblinear", fit_liblinear_path),
-    "path-skglm": _compare_on_one_hot("skglm", fit_skglm_path, True, "skglm"),
-    "path-skglm-without-intercept": _compare_on_one_hot("skglm", fit_skglm_path, package="skglm"),
-    "path-celer": _compare_on_one_hot("celer", fit_celer_path, package="celer"),
+    "path-liblinear": _make_one_hot_comparison("scikit-learn liblinear", fit_liblinear_path),
+    "path-skglm": _make_one_hot_comparison("skglm", fit_skglm_path, True, "skglm"),
+    "path-skglm-without-intercept": _make_one_hot_comparison("skglm", fit_skglm_path, package="skglm"),
+    "path-celer": _make_one_hot_comparison("celer", fit_celer_path, package="celer"),
     "cross-validation": Comparison(
         f"cross-validation, {len(CV_CS)} values of C × {N_FOLDS} folds, MNIST, tol 1e-6",
         _load_mnist,
         partial(run_fastlin, run=fit_cross_validation),
-        {"scikit-learn LogisticRegressionCV, max_iter 100": _run_scikit_learn(PROCESSES, fit_cross_validation)},
+        {"scikit-learn LogisticRegressionCV, max_iter 100": _make_scikit_learn_run(PROCESS_MODE, fit_cross_validation)},
         rows=1_000,
-        rule=CERTIFIED,
-        warm_up_rows=150,
+        rule=CERTIFIED_RULE,
+        n_warm_up_rows=150,
     ),
-    "many-bootstrap": _compare("bootstrap of 1,000", _load_bootstrap, bootstrap, fit_bootstrap),
-    "many-permutations": _compare(
+    "many-bootstrap": _make_comparison("bootstrap of 1,000", _load_bootstrap, bootstrap, fit_bootstrap),
+    "many-permutations": _make_comparison(
         f"1,000 permutations × {N_FOLDS} folds",
-        partial(_load_held_out, n_all=500, n_fits=1_000),
+        partial(_load_held_out_losses, n_all=500, n_fits=1_000),
         score_permutations,
         # The libraries draw different permutations.
-        rule=Rule(tol=EQUAL, same_steps_tol=2e-2),
+        rule=ComparisonRule(tol=OBJECTIVE_TOL, same_steps_tol=2e-2),
     ),
-    "many-bagging": _compare("BaggingClassifier of 100, patched", _load_bagging, fit_bagging, rule=Rule()),
-    "many-labels": _compare_labels("200 labels", LABELS),
+    "many-bagging": _make_comparison(
+        "BaggingClassifier of 100, patched", _load_bagging, fit_bagging, rule=ComparisonRule()
+    ),
+    "many-labels": _make_label_comparison("200 labels", LABELS_SIZE),
     # liblinear would penalize an intercept.
-    "many-labels-l1": _compare_labels(
+    "many-labels-l1": _make_label_comparison(
         "40 labels, L1, without intercept",
         (20_000, 64, 40),
         ("liblinear",),
@@ -428,26 +449,32 @@ COMPARISONS = {
         l1_ratio=1.0,
     ),
     # A step of newton-cholesky factorizes a matrix of 3,000 × 3,000.
-    "many-labels-sparse": _compare_labels("300 labels", (100_000, 3_000, 300), ("lbfgs", "newton-cg"), density=0.01),
+    "many-labels-sparse": _make_label_comparison(
+        "300 labels", (100_000, 3_000, 300), ("lbfgs", "newton-cg"), density=0.01
+    ),
     # newton-cholesky is much slower than lbfgs here (docs/benchmarks/design-choices.md: labels, newton-cholesky).
-    "many-labels-embeddings": _compare_labels(
+    "many-labels-embeddings": _make_label_comparison(
         f"100 labels, {len(CV_CS)} values of C each, embeddings",
         (20_000, 768, 100),
         ("lbfgs",),
         Cs=CV_CS,
         make=_make_embeddings,
     ),
-    "many-folds": _compare(
-        "cross_val_score, 10 folds, patched", _load_held_out, score_folds, rule=SAME_SCORES, way=PROCESSES
+    "many-folds": _make_comparison(
+        "cross_val_score, 10 folds, patched",
+        _load_held_out_losses,
+        score_folds,
+        rule=SAME_SCORES_RULE,
+        parallel_mode=PROCESS_MODE,
     ),
-    "many-grid": _compare(
+    "many-grid": _make_comparison(
         f"GridSearchCV, {len(CS)} values of C × {N_FOLDS} folds, patched",
-        partial(_load_held_out, n_features=30),
-        score_grid,
-        rule=SAME_SCORES,
-        way=PROCESSES,
+        partial(_load_held_out_losses, n_features=30),
+        score_grid_search,
+        rule=SAME_SCORES_RULE,
+        parallel_mode=PROCESS_MODE,
     ),
-    "many-cross-validation": _compare(
+    "many-cross-validation": _make_comparison(
         f"LogisticRegressionCV, {len(CS)} values of C × {N_FOLDS} folds", _load_folds, fit_cross_validation
     ),
 }

@@ -10,39 +10,39 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 
 import fastlin
 from benchmarks.comparisons import Case
-from benchmarks.data import draw_classes
-from benchmarks.fits import L1_MNIST, load_mnist, load_text
-from benchmarks.many_fits import LABELS, load_labels
-from benchmarks.problems import pose
-from benchmarks.processes import call_in_process, measure_rise
+from benchmarks.data import simulate_softmax_data
+from benchmarks.fits import LOAD_MNIST_L1, load_mnist, load_text
+from benchmarks.many_fits import LABELS_SIZE, load_label_problems
+from benchmarks.problems import make_benchmark_problem
+from benchmarks.processes import call_in_process, measure_peak_increase
 from fastlin.budget import Budget
-from fastlin.course.studies.timing import fit_up_to_limit
+from fastlin.course.studies.timing import fit_without_convergence_warning
 from fastlin.objective.problem_batch import BATCH_BYTES
 
-CV_ROWS = 4_000
-FRACTION_OF_X = 0.2
-MAX_SCORES = 64 << 20
+N_CV_ROWS = 4_000
+MAX_FRACTION_OF_X = 0.2
+MAX_SCORES_BYTES = 64 << 20
 # Memory allowed for a small X: for the preconditioner, the matrices that it needs, and the accumulators of a pass.
-MIN_ALLOWED = 32 << 20
+MIN_ALLOWED_BYTES = 32 << 20
 # Number of float64 vectors with the size of the coefficients.
 N_VECTORS = 16
 # Bytes per entry of a full Hessian: the Hessian, a copy, and its triangular factor in float64.
-HESSIAN_BYTES = 20
-SCIKIT_LEARN, BASELINE_ITERATIONS = "scikit-learn", 20
+HESSIAN_BYTES_PER_ENTRY = 20
+SCIKIT_LEARN, N_BASELINE_ITERATIONS = "scikit-learn", 20
 
 
-def _load_overlapping(n_rows):
+def _load_overlapping_classes(n_rows):
     # The classes overlap strongly, so there is a minimum without a penalty.
-    return pose("noise", *draw_classes(n_rows or 40_000, 150, 10, 0.04), np.inf)
+    return make_benchmark_problem("noise", *simulate_softmax_data(n_rows or 40_000, 150, 10, 0.04), np.inf)
 
 
 def _fit_scikit_learn(X, y, parameters):
     solver = "saga" if parameters.get("l1_ratio") else "lbfgs"
-    model = ScikitLearnLogisticRegression(solver=solver, max_iter=BASELINE_ITERATIONS, **parameters)
-    fit_up_to_limit(model, X, y)
+    model = ScikitLearnLogisticRegression(solver=solver, max_iter=N_BASELINE_ITERATIONS, **parameters)
+    fit_without_convergence_warning(model, X, y)
 
 
-FITS = {
+FIT_FUNCTIONS = {
     "LogisticRegression": lambda X, y, parameters: fastlin.LogisticRegression(**parameters).fit(X, y),
     "LogisticRegressionCV": lambda X, y, parameters: fastlin.LogisticRegressionCV(**parameters).fit(X, y),
     "logistic_path": lambda X, y, parameters: fastlin.logistic_path(X, y, **parameters),
@@ -66,50 +66,50 @@ def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
     n_rows_coef = 1 if n_classes == 2 else n_classes
     n_parameters = n_rows_coef * (d + 1)
     size = count_bytes(X)
-    budget = Budget.for_data(size)
+    budget = Budget.from_data_size(size)
     has_l1 = parameters.get("l1_ratio", 0.0) > 0
     scores = n * n_rows_coef * (4 if X.dtype == np.float32 else 8)
     vectors = N_VECTORS * n_parameters * 8
     if not has_l1:
-        n_pairs, precision = budget.choose_pairs(n_parameters)
+        n_pairs, precision = budget.choose_pair_storage(n_parameters)
         vectors += 2 * n_pairs * n_parameters * np.dtype(precision).itemsize
     # If X is dense, the preconditioner has a block for each class.
     blocks = 4 * n_rows_coef * (d + 1) * (d + 2) // 2
-    is_quick = not issparse(X) and (d + 1) ** 2 <= 2 * X.size
-    has_blocks = is_quick and budget.holds(blocks) and not budget.holds_preconditioner(blocks)
-    has_hessian = parameters.get("C") == np.inf and budget.holds_hessian(n_parameters, n * n_parameters**2 // 2)
-    per_fit = (
-        max(FRACTION_OF_X * size, MIN_ALLOWED)
-        + (scores if scores <= max(MAX_SCORES, size) else 0)
+    has_cheap_blocks = not issparse(X) and (d + 1) ** 2 <= 2 * X.size
+    has_class_blocks = has_cheap_blocks and budget.allows_bytes(blocks) and not budget.allows_preconditioner(blocks)
+    has_hessian = parameters.get("C") == np.inf and budget.allows_hessian(n_parameters, n * n_parameters**2 // 2)
+    bytes_per_fit = (
+        max(MAX_FRACTION_OF_X * size, MIN_ALLOWED_BYTES)
+        + (scores if scores <= max(MAX_SCORES_BYTES, size) else 0)
         + vectors
-        + has_blocks * blocks
-        + has_hessian * HESSIAN_BYTES * n_parameters**2
+        + has_class_blocks * blocks
+        + has_hessian * HESSIAN_BYTES_PER_ENTRY * n_parameters**2
     )
-    return int((issparse(X) or has_l1) * size + n_fits * per_fit)
+    return int((issparse(X) or has_l1) * size + n_fits * bytes_per_fit)
 
 
 def measure(X, y, parameters, fit="LogisticRegression"):
     """Return the bytes by which one of FITS increases the peak memory of this process."""
     # A fit that stops early would need less memory.
     warnings.simplefilter("error", ConvergenceWarning)
-    call = partial(FITS[fit], X, y, parameters)
+    call = partial(FIT_FUNCTIONS[fit], X, y, parameters)
     call()
-    return measure_rise(call)
+    return measure_peak_increase(call)
 
 
 def measure_case(problem, whole, fit, baseline, n_fits, parameters):
     """Return the additional memory of one of FITS, the memory allowed for n_fits fits, and the baseline's memory."""
     X, y, parameters = problem.X, problem.y, parameters or {"C": problem.C, "l1_ratio": problem.l1_ratio}
     # A batch of labels stores no array of scores.
-    allowed_batch, allowed_fit = (
-        BATCH_BYTES + MIN_ALLOWED,
+    allowed_batch_bytes, allowed_fit_bytes = (
+        BATCH_BYTES + MIN_ALLOWED_BYTES,
         count_allowed_bytes(X, len(np.unique(y)), parameters, n_fits),
     )
     return {
         "data": f"{X.shape[0]:,} × {X.shape[1]:,}, {X.dtype}",
         "X_bytes": count_bytes(X),
         "fit_bytes": call_in_process(measure, X, y, parameters, fit),
-        "allowed_bytes": allowed_batch if y.ndim > 1 else allowed_fit,
+        "allowed_bytes": allowed_batch_bytes if y.ndim > 1 else allowed_fit_bytes,
         "baseline_bytes": call_in_process(measure, X, y, parameters, baseline) if baseline else None,
     }
 
@@ -119,24 +119,37 @@ def _make_case(title, load, rows=1_000, fit="LogisticRegression", baseline=SCIKI
     return Case("memory", title, load, measure, rows)
 
 
-CV = {"Cs": [1e-3, 1e-2], "cv": 2, "scoring": "accuracy", "use_legacy_attributes": False, "n_jobs": 2}
-PATH = {"Cs": [1e-3, 1e-2, 1e-1], "l1_ratio": 0.0}
-SMALL_MNIST = partial(load_mnist, n_all=CV_ROWS)
-MANY_LABELS = partial(load_labels, size=LABELS)
+CV_PARAMETERS = {"Cs": [1e-3, 1e-2], "cv": 2, "scoring": "accuracy", "use_legacy_attributes": False, "n_jobs": 2}
+PATH_PARAMETERS = {"Cs": [1e-3, 1e-2, 1e-1], "l1_ratio": 0.0}
+LOAD_SMALL_MNIST = partial(load_mnist, n_all=N_CV_ROWS)
+LOAD_MANY_LABELS = partial(load_label_problems, size=LABELS_SIZE)
 CASES = {
     **{
         f"memory-mnist-{dtype}": _make_case("a fit of MNIST", partial(load_mnist, dtype=dtype))
         for dtype in ("float64", "float32", "uint8")
     },
-    "memory-mnist-l1": _make_case("a fit of MNIST, L1", L1_MNIST, 300),
+    "memory-mnist-l1": _make_case("a fit of MNIST, L1", LOAD_MNIST_L1, 300),
     "memory-text": _make_case("a fit of generated text", load_text),
     "memory-text-l1": _make_case("a fit of generated text, L1", partial(load_text, l1_ratio=1.0)),
-    "memory-unpenalized": _make_case("a fit of noise, unpenalized", _load_overlapping, 5_000),
-    "memory-many-labels": _make_case(f"a fit of {LABELS[-1]} labels", MANY_LABELS, baseline="", parameters={"C": 1.0}),
+    "memory-unpenalized": _make_case("a fit of noise, unpenalized", _load_overlapping_classes, 5_000),
+    "memory-many-labels": _make_case(
+        f"a fit of {LABELS_SIZE[-1]} labels", LOAD_MANY_LABELS, baseline="", parameters={"C": 1.0}
+    ),
     "memory-cross-validation": _make_case(
-        "cross-validation of MNIST", SMALL_MNIST, 300, "LogisticRegressionCV", "", n_fits=2, parameters=CV
+        "cross-validation of MNIST",
+        LOAD_SMALL_MNIST,
+        300,
+        "LogisticRegressionCV",
+        "",
+        n_fits=2,
+        parameters=CV_PARAMETERS,
     ),
     "memory-path": _make_case(
-        "a path of MNIST", partial(SMALL_MNIST, dtype="float32"), 300, "logistic_path", "", parameters=PATH
+        "a path of MNIST",
+        partial(LOAD_SMALL_MNIST, dtype="float32"),
+        300,
+        "logistic_path",
+        "",
+        parameters=PATH_PARAMETERS,
     ),
 }

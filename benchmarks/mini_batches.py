@@ -13,12 +13,12 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.utils import check_random_state
 
 import fastlin
-from benchmarks.comparisons import Comparison, Rule, load_problem, run_comparison
-from benchmarks.data import load_pixels
+from benchmarks.comparisons import Comparison, ComparisonRule, load_problem, run_comparison
+from benchmarks.data import load_mnist_pixels
 from benchmarks.problems import Task, find_raw_scores
 from benchmarks.tables import print_tables, tabulate
 from fastlin import trainers
-from fastlin.course.studies.timing import fit_up_to_limit
+from fastlin.course.studies.timing import fit_without_convergence_warning
 from fastlin.kernels.machine.threads import count_threads
 
 N_CLASSES = 10
@@ -26,11 +26,11 @@ EPOCHS = 5
 BATCH_SIZE = 128
 LEARNING_RATE, MOMENTUM, ALPHA = 0.03, 0.9, 1e-4
 SEED = 0
-ALLOWED = 1e-4
-N_ENTRIES, SPARSE_ROWS, COLUMNS = 30, 20_000, (1_000, 20_000, 50_000, 300_000)
-COURSE_TRAIN, COURSE_VAL, COURSE_RATE, COURSE_EPOCHS = 20_000, 1_000, 0.01, 50
+SAME_STEPS_TOL = 1e-4
+N_ENTRIES_PER_ROW, N_SPARSE_ROWS, COLUMN_COUNTS = 30, 20_000, (1_000, 20_000, 50_000, 300_000)
+N_COURSE_TRAINING_ROWS, N_COURSE_VALIDATION_ROWS, COURSE_LEARNING_RATE, N_COURSE_EPOCHS = 20_000, 1_000, 0.01, 50
 # After several thousand steps, rounding errors make the objectives differ. In float32, the steps are rounded.
-COURSE_ALLOWED = {"float64": 1e-11, "float32": 1e-4}
+COURSE_SAME_STEPS_TOLS = {"float64": 1e-11, "float32": 1e-4}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Examples(Task):
     One-vs-rest probabilities are divided by their sum, as in SGDClassifier's `predict_proba`.
     """
 
-    by_error: bool = False
+    uses_test_error: bool = False
 
     def find_raw_scores(self, X, coef, intercept, is_one_vs_rest=False):
         scores = find_raw_scores(X, coef, intercept)
@@ -50,17 +50,17 @@ class Examples(Task):
         return np.maximum(log_softmax(log_expit(scores), axis=1), np.log(np.finfo(float).eps))
 
     def objective(self, *solution):
-        return 1 - self.test(*solution).accuracy if self.by_error else super().objective(*solution)
+        return 1 - self.test(*solution).accuracy if self.uses_test_error else super().objective(*solution)
 
     def accuracy(self, *solution):
-        return np.nan if self.by_error else super().accuracy(*solution)
+        return np.nan if self.uses_test_error else super().accuracy(*solution)
 
 
-def load_images(n_rows, by_error):
+def load_images(n_rows, uses_test_error):
     """Return some or all rows of MNIST, with pixels from 0 to 1."""
-    data = load_pixels(n_rows, "float64")
+    data = load_mnist_pixels(n_rows, "float64")
     y, y_test = data.y_train.astype(np.int64), data.y_test.astype(np.int64)
-    return Examples(data.X_train, y, data.X_test, y_test, N_CLASSES, by_error)
+    return Examples(data.X_train, y, data.X_test, y_test, N_CLASSES, uses_test_error)
 
 
 def train(examples):
@@ -77,11 +77,11 @@ def train(examples):
     return model.coef_, model.intercept_
 
 
-def train_by_sgd(examples):
+def train_sgd_classifier(examples):
     """Train scikit-learn's SGDClassifier with its default learning rate for the same number of epochs, in parallel."""
     options = {"max_iter": EPOCHS, "tol": None, "random_state": SEED, "n_jobs": count_threads()}
     model = SGDClassifier(loss="log_loss", alpha=ALPHA, **options)
-    fit_up_to_limit(model, examples.X, examples.y)
+    fit_without_convergence_warning(model, examples.X, examples.y)
     return model.coef_, model.intercept_, True
 
 
@@ -115,28 +115,29 @@ def _softmax(scores):
     return scores
 
 
-def load_course(n_rows, dtype):
+def load_course_examples(n_rows, dtype):
     """Return rows of MNIST, by default the course's rows, with pixels from -1 to 1 and a column of ones."""
-    data = load_pixels(n_rows or COURSE_TRAIN, "uint8")
+    data = load_mnist_pixels(n_rows or N_COURSE_TRAINING_ROWS, "uint8")
     X, X_val = (
-        trainers.pre_process_images(images).astype(dtype) for images in (data.X_train, data.X_test[:COURSE_VAL])
+        trainers.pre_process_images(images).astype(dtype)
+        for images in (data.X_train, data.X_test[:N_COURSE_VALIDATION_ROWS])
     )
-    return Examples(X, data.y_train, X_val, data.y_test[:COURSE_VAL], N_CLASSES)
+    return Examples(X, data.y_train, X_val, data.y_test[:N_COURSE_VALIDATION_ROWS], N_CLASSES)
 
 
-def train_course(examples, epochs=COURSE_EPOCHS):
+def train_course(examples, epochs=N_COURSE_EPOCHS):
     """Train the course's softmax model with fastlin; return coef, a zero intercept and the two histories."""
-    arrays = _list_arrays(examples, examples.X.dtype)
+    arrays = _list_training_arrays(examples, examples.X.dtype)
     model = trainers.SoftmaxModel(n_inputs=examples.X.shape[1])
-    arguments = COURSE_RATE, BATCH_SIZE, True, *arrays
+    arguments = COURSE_LEARNING_RATE, BATCH_SIZE, True, *arrays
     trainer = trainers.SoftmaxTrainer(model, *arguments, early_stopping=False, seed=0, progress=False)
     histories = trainer.train(epochs)
     return model.w.T, np.zeros(N_CLASSES), *histories
 
 
-def train_course_with_numpy(examples, epochs=COURSE_EPOCHS):
+def train_course_with_numpy(examples, epochs=N_COURSE_EPOCHS):
     """Train the same model with NumPy like the course's code, in float64 and with the batches of fastlin's trainer."""
-    X_train, Y_train, X_val, Y_val = _list_arrays(examples, np.float64)
+    X_train, Y_train, X_val, Y_val = _list_training_arrays(examples, np.float64)
     w = np.zeros((X_train.shape[1], N_CLASSES))
     train_history, val_history = ({"loss": {}, "accuracy": {}} for _ in range(2))
     steps_per_epoch = len(X_train) // BATCH_SIZE
@@ -150,7 +151,7 @@ def train_course_with_numpy(examples, epochs=COURSE_EPOCHS):
             X, Y = X_train[rows], Y_train[rows]
             outputs = _softmax(X @ w)
             train_history["loss"][step] = _cross_entropy(Y, outputs)
-            w -= COURSE_RATE * (X.T @ (outputs - Y) / BATCH_SIZE)
+            w -= COURSE_LEARNING_RATE * (X.T @ (outputs - Y) / BATCH_SIZE)
             if step % (steps_per_epoch // 5) == 0:
                 val_history["loss"][step] = _cross_entropy(Y_val, _softmax(X_val @ w))
                 train_history["accuracy"][step] = _measure_accuracy(X_train, Y_train, w)
@@ -159,7 +160,7 @@ def train_course_with_numpy(examples, epochs=COURSE_EPOCHS):
     return w.T, np.zeros(N_CLASSES), train_history, val_history
 
 
-def _list_arrays(examples, dtype):
+def _list_training_arrays(examples, dtype):
     """Return X_train, Y_train, X_val and Y_val for the course's trainers."""
     splits = (examples.X, examples.y), (examples.X_test, examples.y_test)
     return [array.astype(dtype, copy=False) for X, y in splits for array in (X, np.eye(N_CLASSES)[y])]
@@ -173,44 +174,44 @@ def _measure_accuracy(X, targets, w):
     return np.mean(_softmax(X @ w).argmax(axis=1) == targets.argmax(axis=1))
 
 
-def load_sparse(n_rows, n_columns):
+def load_sparse_examples(n_rows, n_columns):
     """Return sparse rows with 30 entries in random columns, and labels drawn from a logistic model."""
     generator = np.random.default_rng(SEED)
-    n_rows = n_rows or SPARSE_ROWS
+    n_rows = n_rows or N_SPARSE_ROWS
     n_all = n_rows + n_rows // 5
-    indices = generator.integers(0, n_columns, n_all * N_ENTRIES, dtype=np.int32)
+    indices = generator.integers(0, n_columns, n_all * N_ENTRIES_PER_ROW, dtype=np.int32)
     data = generator.normal(size=len(indices))
     X = sparse.csr_array(
-        (data, indices, np.arange(0, len(data) + 1, N_ENTRIES, dtype=np.int32)), shape=(n_all, n_columns)
+        (data, indices, np.arange(0, len(data) + 1, N_ENTRIES_PER_ROW, dtype=np.int32)), shape=(n_all, n_columns)
     )
     X.sum_duplicates()
     y = (X @ generator.normal(size=n_columns) + generator.logistic(size=n_all) > 0).astype(np.int64)
-    return Examples(X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:], 2, by_error=True)
+    return Examples(X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:], 2, uses_test_error=True)
 
 
-SGD = {"scikit-learn SGDClassifier, log_loss": train_by_sgd}
+SGD_BASELINE = {"scikit-learn SGDClassifier, log_loss": train_sgd_classifier}
 TITLE = f"softmax by mini-batches of {BATCH_SIZE}, {EPOCHS} epochs"
 COMPARISONS = {
-    "mini-batches-sgd": Comparison(TITLE, partial(load_images, by_error=True), train, SGD, 10_000),
+    "mini-batches-sgd": Comparison(TITLE, partial(load_images, uses_test_error=True), train, SGD_BASELINE, 10_000),
     "mini-batches-numpy": Comparison(
         TITLE,
-        partial(load_images, by_error=False),
+        partial(load_images, uses_test_error=False),
         train,
         {"plain NumPy in float64": train_with_numpy},
         10_000,
-        rule=Rule(same_steps_tol=ALLOWED),
+        rule=ComparisonRule(same_steps_tol=SAME_STEPS_TOL),
     ),
     **{
         f"course-{dtype}": Comparison(
-            f"the course's softmax training, {COURSE_EPOCHS} epochs with validations",
-            partial(load_course, dtype=dtype),
+            f"the course's softmax training, {N_COURSE_EPOCHS} epochs with validations",
+            partial(load_course_examples, dtype=dtype),
             lambda examples: train_course(examples)[:2],
             {"plain NumPy in float64": lambda examples: train_course_with_numpy(examples)[:2]},
             rows=1_500,
-            rule=Rule(same_steps_tol=allowed),
-            warm_up_rows=1_000,
+            rule=ComparisonRule(same_steps_tol=allowed),
+            n_warm_up_rows=1_000,
         )
-        for dtype, allowed in COURSE_ALLOWED.items()
+        for dtype, allowed in COURSE_SAME_STEPS_TOLS.items()
     },
 }
 
@@ -218,10 +219,14 @@ COMPARISONS = {
 def compare_on_sparse_rows(n_columns, n_rows=None):
     """Return the record of a comparison on sparse rows. The test errors of the libraries may differ."""
     comparison = Comparison(
-        f"{EPOCHS} epochs of sparse rows", partial(load_sparse, n_columns=n_columns), train, SGD, n_rows
+        f"{EPOCHS} epochs of sparse rows",
+        partial(load_sparse_examples, n_columns=n_columns),
+        train,
+        SGD_BASELINE,
+        n_rows,
     )
     return run_comparison(comparison, load_problem(comparison)).describe() | {"failure": ""}
 
 
 if __name__ == "__main__":
-    print_tables(tabulate({n_columns: compare_on_sparse_rows(n_columns) for n_columns in COLUMNS}))
+    print_tables(tabulate({n_columns: compare_on_sparse_rows(n_columns) for n_columns in COLUMN_COUNTS}))

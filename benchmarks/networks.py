@@ -12,10 +12,10 @@ import numpy as np
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
 
 import fastlin
-from benchmarks.comparisons import Comparison, Rule
-from benchmarks.data import draw_classes
+from benchmarks.comparisons import Comparison, ComparisonRule
+from benchmarks.data import simulate_softmax_data
 from benchmarks.problems import Task, count_test_rows, find_raw_scores
-from fastlin.course.studies.timing import fit_up_to_limit
+from fastlin.course.studies.timing import fit_without_convergence_warning
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network
@@ -31,15 +31,15 @@ LEARNING_RATE, MOMENTUM, ALPHA = 0.01, 0.9, 1e-4
 LARGE_LEARNING_RATE, LARGE_MOMENTUM, LARGE_L2 = 0.004786, 0.2, 0.003694
 SEED = 0
 # Maximum relative difference of the losses. Coefficients are rounded to float32 after each step.
-ALLOWED = 5e-5
+SAME_STEPS_TOL = 5e-5
 
 
-def draw_data(n_rows, n_features):
+def simulate_rows(n_rows, n_features):
     """Return normally distributed float32 X (n, d), and y (n,) drawn from a softmax model of X."""
-    return draw_classes(n_rows, n_features, N_CLASSES, 1 / np.sqrt(n_features), np.float32, SEED)
+    return simulate_softmax_data(n_rows, n_features, N_CLASSES, 1 / np.sqrt(n_features), np.float32, SEED)
 
 
-def draw_start(random_state, n_features):
+def sample_initial_parameters(random_state, n_features):
     """Return float32 coefficients and intercepts of both layers, drawn from a RandomState as in scikit-learn."""
     coefs, intercepts = [], []
     for fan_in, fan_out in pairwise((n_features, N_HIDDEN, N_CLASSES)):
@@ -61,11 +61,11 @@ class Epoch(Task):
 def load_epoch(n_rows, n_features=N_FEATURES):
     """Return the Epoch of some or all rows."""
     n_rows = n_rows or N_ROWS
-    X, y = draw_data(n_rows + count_test_rows(n_rows), n_features)
+    X, y = simulate_rows(n_rows + count_test_rows(n_rows), n_features)
     return Epoch(X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:], N_CLASSES)
 
 
-def train_by_estimator(epoch, estimator):
+def train_estimator(epoch, estimator):
     """Train fastlin's or scikit-learn's MLPClassifier for an epoch."""
     model = estimator(
         N_HIDDEN,
@@ -77,7 +77,7 @@ def train_by_estimator(epoch, estimator):
         momentum=MOMENTUM,
         random_state=SEED,
     )
-    fit_up_to_limit(model, epoch.X, epoch.y)
+    fit_without_convergence_warning(model, epoch.X, epoch.y)
     return model.coefs_, model.intercepts_
 
 
@@ -93,7 +93,7 @@ def train_torch(epoch):
     )
     layers = network[0], network[2]
     with torch.no_grad():
-        for layer, coef, intercept in zip(layers, *draw_start(random_state, X.shape[1]), strict=True):
+        for layer, coef, intercept in zip(layers, *sample_initial_parameters(random_state, X.shape[1]), strict=True):
             layer.weight.copy_(torch.from_numpy(coef.T))
             layer.bias.copy_(torch.from_numpy(intercept))
     permutation = np.arange(len(y))
@@ -115,12 +115,12 @@ def train_torch(epoch):
     return [layer.weight.detach().numpy().T for layer in layers], [layer.bias.detach().numpy() for layer in layers]
 
 
-class LargeStep:
+class LargeBatchStep:
     """A step of fastlin's momentum descent. Two large batches alternate, each with at most half of the rows."""
 
     def __init__(self, X, y, batch_size):
         self.network = Network((X.shape[1], N_HIDDEN, N_CLASSES))
-        coefs, intercepts = draw_start(np.random.RandomState(SEED), X.shape[1])
+        coefs, intercepts = sample_initial_parameters(np.random.RandomState(SEED), X.shape[1])
         for parameters, start in zip(self.network.coefs + self.network.intercepts, coefs + intercepts, strict=True):
             parameters[:] = start
         order = np.random.default_rng(SEED).permutation(len(y))
@@ -134,12 +134,12 @@ class LargeStep:
         return self._descent.step(self._examples, next(self._next_batches), LARGE_LEARNING_RATE, LARGE_L2)[0]
 
 
-class LargeProducts:
-    """Only the matrix products of a LargeStep, with the first rows of X and random residuals."""
+class LargeBatchProducts:
+    """Only the matrix products of a LargeBatchStep, with the first rows of X and random residuals."""
 
     def __init__(self, X, batch_size):
         self._X = X[:batch_size]
-        self.coefs, _ = draw_start(np.random.RandomState(SEED), X.shape[1])
+        self.coefs, _ = sample_initial_parameters(np.random.RandomState(SEED), X.shape[1])
         self.residuals = np.random.default_rng(SEED).standard_normal((batch_size, N_CLASSES), np.float32)
         self.hidden, self.slopes = np.empty((2, batch_size, N_HIDDEN), np.float32)
         self.scores = np.empty((batch_size, N_CLASSES), np.float32)
@@ -153,20 +153,22 @@ class LargeProducts:
         np.matmul(self._X.T, self.slopes, out=self.gradients[0])
 
 
-def _compare(baseline, solve, package=""):
+def _make_comparison(baseline, solve, package=""):
     return Comparison(
         f"an epoch of a network with {N_HIDDEN} hidden units, batches of {BATCH_SIZE}",
         load_epoch,
-        partial(train_by_estimator, estimator=fastlin.MLPClassifier),
+        partial(train_estimator, estimator=fastlin.MLPClassifier),
         {baseline: solve},
         rows=20_000,
-        rule=Rule(same_steps_tol=ALLOWED),
-        warm_up_rows=2 * BATCH_SIZE,
+        rule=ComparisonRule(same_steps_tol=SAME_STEPS_TOL),
+        n_warm_up_rows=2 * BATCH_SIZE,
         package=package,
     )
 
 
 COMPARISONS = {
-    "epoch-scikit-learn": _compare("scikit-learn", partial(train_by_estimator, estimator=ScikitLearnMLPClassifier)),
-    "epoch-torch": _compare("PyTorch", train_torch, "torch"),
+    "epoch-scikit-learn": _make_comparison(
+        "scikit-learn", partial(train_estimator, estimator=ScikitLearnMLPClassifier)
+    ),
+    "epoch-torch": _make_comparison("PyTorch", train_torch, "torch"),
 }

@@ -6,24 +6,24 @@ from pathlib import Path
 from statistics import geometric_mean
 
 from benchmarks import tables
-from benchmarks.bounds import find_violated_bounds, read_bounds
-from benchmarks.claims import list_claims, show_study
-from benchmarks.everyday import GRID
-from benchmarks.inference import KIND as INFERENCE
-from benchmarks.plots import choose_plots
-from benchmarks.probes import KIND as PROBE
-from benchmarks.published import call_machine
+from benchmarks.bounds import describe_violations, read_bounds
+from benchmarks.claims import format_study, tabulate_claims
+from benchmarks.everyday import GRID_GROUP
+from benchmarks.inference import RECORD_KIND as INFERENCE
+from benchmarks.plots import list_plots
+from benchmarks.probes import RECORD_KIND as PROBE
+from benchmarks.published import format_machine_title
 from benchmarks.suite import COMPARISON_RECORDS, EVERYDAY
-from benchmarks.sweeps import BY_DEFAULT
+from benchmarks.sweeps import ONE_BY_ONE_METHOD
 
 ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
+BLOCK_PATTERN = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 DOCUMENTS = [
     path
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs").glob("*/*.md")))
-    if BLOCK.search(path.read_text(encoding="utf-8"))
+    if BLOCK_PATTERN.search(path.read_text(encoding="utf-8"))
 ]
-STUDY = "study-"
+STUDY_PREFIX = "study-"
 # The rows of the README's table and their titles in this table.
 README_ROWS = {
     "mnist-float64": "MNIST",
@@ -33,7 +33,7 @@ README_ROWS = {
     "cross-validation": "cross-validation on MNIST, 10 values of C × 5 folds",
 }
 # The rows of the table in docs/benchmarks.md, including lost ones. docs/benchmarks/comparisons.md has all rows.
-CHOSEN = {
+CHOSEN_COMPARISONS = {
     **README_ROWS,
     "mini-batches-sgd": "mini-batches of 128, 5 epochs, MNIST",
     "course-float64": "the course's softmax training, 50 epochs",
@@ -42,11 +42,11 @@ CHOSEN = {
     "probe-1000": "generated linear probe",
 }
 # The comparisons of linear probes. Each also runs with solver="lbfgs", and this suffix is added to its name.
-PROBES, BY_LBFGS = ("probe-10", "probe-100", "probe-600", "probe-1000"), "-lbfgs"
-CASES_OF_SCIKIT_LEARN = "scikit-learn's cases"
+PROBES, LBFGS_SUFFIX = ("probe-10", "probe-100", "probe-600", "probe-1000"), "-lbfgs"
+SCIKIT_LEARN_CASES_KIND = "scikit-learn's cases"
 OTHER_KINDS = {
     "everyday": "everyday problems",
-    CASES_OF_SCIKIT_LEARN: "cases of scikit-learn's issues and suites",
+    SCIKIT_LEARN_CASES_KIND: "cases of scikit-learn's issues and suites",
     "sweep": "sweeps",
     PROBE: "single probes with the defaults of both",
     INFERENCE: "fits with standard errors",
@@ -57,23 +57,27 @@ PROFILES_CAPTION = "Fraction of the everyday problems that each solver finishes 
 SCALING_CAPTION = "Fit time against rows, features, classes, density, C, standard deviation of the columns and threads"
 PASSES_CAPTION = "Milliseconds per pass against rows, features and classes"
 BASELINES_CAPTION = "Suboptimality of the objective against fit time, one curve per library"
-WORSE_THAN_A_GUESS = "because the log loss of both models on held-out rows is higher than that of a uniform guess"
+EXCLUSION_REASON = "because the log loss of both models on held-out rows is higher than that of a uniform guess"
 # Reasons why fastlin is slower, with the relative gap between the objectives.
-STOPS_EARLIER = "scikit-learn stops earlier, at an objective that is higher than fastlin's by a factor of 1 + {:.0e}."
-CERTIFIES = "The certificate takes the rest of the time; scikit-learn's objective is higher by a factor of 1 + {:.0e}."
-SCORES = "Most of the time is scikit-learn's overhead per fit: it clones, scores and times each model."
+EARLY_STOP_REASON = (
+    "scikit-learn stops earlier, at an objective that is higher than fastlin's by a factor of 1 + {:.0e}."
+)
+CERTIFICATE_REASON = (
+    "The certificate takes the rest of the time; scikit-learn's objective is higher by a factor of 1 + {:.0e}."
+)
+SCORING_REASON = "Most of the time is scikit-learn's overhead per fit: it clones, scores and times each model."
 # The table includes a baseline's objective if it is at least this multiple of fastlin's objective.
-FAR_ABOVE = 1.1
-WHY_SLOWER = {
-    "thousand-classes": STOPS_EARLIER,
-    "probe-1000": STOPS_EARLIER,
-    "probe-1000-lbfgs": STOPS_EARLIER,
-    "probe-600": STOPS_EARLIER,
-    "probe-600-lbfgs": STOPS_EARLIER,
-    "probe-100": CERTIFIES,
-    "probe-10": CERTIFIES,
-    "many-folds": SCORES,
-    "many-grid": SCORES,
+MIN_SHOWN_OBJECTIVE_RATIO = 1.1
+SLOWER_REASONS = {
+    "thousand-classes": EARLY_STOP_REASON,
+    "probe-1000": EARLY_STOP_REASON,
+    "probe-1000-lbfgs": EARLY_STOP_REASON,
+    "probe-600": EARLY_STOP_REASON,
+    "probe-600-lbfgs": EARLY_STOP_REASON,
+    "probe-100": CERTIFICATE_REASON,
+    "probe-10": CERTIFICATE_REASON,
+    "many-folds": SCORING_REASON,
+    "many-grid": SCORING_REASON,
     "many-labels-embeddings": "scikit-learn's fits at large C stop far from the optimum, as the log losses show.",
     "predict-frame": "pandas stores columns contiguously; a row-major array takes 1.7 ms.",
 }
@@ -89,45 +93,45 @@ def write_pages(machines):
 def fill_blocks(text, machines):
     """Return the text of a document after rewriting its blocks from the machines' records."""
 
-    def fill(match):
-        study = match[2].removeprefix(STUDY)
-        content = BLOCKS[study](machines) if study == match[2] else show_study(study)
+    def replace_block(match):
+        study = match[2].removeprefix(STUDY_PREFIX)
+        content = BLOCK_FUNCTIONS[study](machines) if study == match[2] else format_study(study)
         return f"{match[1]}{content}\n{match[3]}"
 
-    return BLOCK.sub(fill, text)
+    return BLOCK_PATTERN.sub(replace_block, text)
 
 
-def for_each_machine(show, missing="No machine has been measured yet.", is_titled=True):
-    """Return a function that lists the output of `show` for each machine under the machine's name."""
+def make_block_function(format_machine, missing="No machine has been measured yet.", is_titled=True):
+    """Return a function that lists the output of `format_machine` for each machine under the machine's name."""
 
-    def show_all(machines):
+    def format_all_machines(machines):
         parts = []
         for name, machine in machines.items():
-            contents = [part for part in show(name, machine) if part]
-            parts += [f"{_call(machine)}:"] * bool(is_titled and contents) + contents
+            contents = [part for part in format_machine(name, machine) if part]
+            parts += [f"{_format_title(machine)}:"] * bool(is_titled and contents) + contents
         return "\n\n".join(parts) or missing
 
-    return show_all
+    return format_all_machines
 
 
-def show_comparisons(name, machine):
+def format_comparisons(name, machine):
     """Yield the table of a machine's comparisons, and the reasons why fastlin is slower in some of them."""
     comparisons = _select_comparisons(machine)
-    slower = [
+    slower_cases = [
         f"- {tables.describe_case(record)}: "
-        + WHY_SLOWER.get(COMPARISON_RECORDS[name], "the reason is not known yet.").format(-record["gap"])
+        + SLOWER_REASONS.get(COMPARISON_RECORDS[name], "the reason is not known yet.").format(-record["gap"])
         for name, record in comparisons.items()
         if tables.is_slower(record)
     ]
-    yield _write(tables.KINDS["comparison"], comparisons.values())
-    if slower:
-        yield "fastlin is slower in these:\n\n" + "\n".join(slower)
-    yield _list_excluded(machine, "comparison")
+    yield _format_table(tables.KIND_LAYOUTS["comparison"], comparisons.values())
+    if slower_cases:
+        yield "fastlin is slower in these:\n\n" + "\n".join(slower_cases)
+    yield _list_excluded_records(machine, "comparison")
 
 
-def _write(layout, records):
+def _format_table(layout, records):
     records = list(records)
-    return tables.write_markdown(layout.tabulate(records)) if records else ""
+    return tables.format_markdown(layout.tabulate(records)) if records else ""
 
 
 def _select_comparisons(machine):
@@ -140,19 +144,19 @@ def split_records(machine):
     records = machine["records"]
     # Single probes have no scores of their own, but a comparison uses the same data.
     data = {name: (record.get("title"), record.get("data")) for name, record in records.items()}
-    unpredictable = {data[name] for name, record in records.items() if tables.is_worse_than_a_guess(record)}
-    excluded = {name: record for name, record in records.items() if data[name] in unpredictable}
+    unpredictable_data = {data[name] for name, record in records.items() if tables.is_worse_than_a_guess(record)}
+    excluded = {name: record for name, record in records.items() if data[name] in unpredictable_data}
     return {name: record for name, record in records.items() if name not in excluded}, excluded
 
 
-def _list_excluded(machine, kind):
+def _list_excluded_records(machine, kind):
     """Return a list of the excluded records of a kind, with the reason, or ""."""
     _, excluded = split_records(machine)
     lines = [f"- {tables.describe_case(record)}" for record in excluded.values() if record["kind"] == kind]
-    return f"These are not counted, {WORSE_THAN_A_GUESS}:\n\n" + "\n".join(lines) if lines else ""
+    return f"These are not counted, {EXCLUSION_REASON}:\n\n" + "\n".join(lines) if lines else ""
 
 
-def summarize_comparisons(machines, titles=CHOSEN):
+def summarize_comparisons(machines, titles=CHOSEN_COMPARISONS):
     """Return a table of chosen comparisons from the machine with the latest of them, and the cases that are slower."""
     measured = [machine for machine in machines.values() if not machine["records"].keys().isdisjoint(titles)]
     machine = max(
@@ -165,15 +169,17 @@ def summarize_comparisons(machines, titles=CHOSEN):
         for name, title in titles.items()
         if (record := counted.get(name))
     ]
-    sentences = [f"fastlin is slower on {' and on '.join(_count_losses(machine))}."]
+    sentences = [f"fastlin is slower on {' and on '.join(_count_slower_cases(machine))}."]
     n_excluded = sum(record["kind"] == "comparison" for record in excluded.values())
     if n_excluded:
         noun = "comparisons are" if n_excluded > 1 else "comparison is"
-        sentences.append(f"{n_excluded} {noun} not counted, {WORSE_THAN_A_GUESS}.")
-    return "\n\n".join((f"{_call(machine)}:", tables.write_markdown(tables.make_table(rows)), " ".join(sentences)))
+        sentences.append(f"{n_excluded} {noun} not counted, {EXCLUSION_REASON}.")
+    return "\n\n".join(
+        (f"{_format_title(machine)}:", tables.format_markdown(tables.make_table(rows)), " ".join(sentences))
+    )
 
 
-def _count_losses(machine):
+def _count_slower_cases(machine):
     """Return phrases that count the cases of each kind in which fastlin is slower, with the names of comparisons."""
     counted, _ = split_records(machine)
     comparisons = list(_select_comparisons(machine).values())
@@ -181,8 +187,8 @@ def _count_losses(machine):
     names = f" ({'; '.join(losses)})" if losses else ""
     counts = [f"{len(losses)} of {len(comparisons)} comparisons{names}"]
     for kind, description in OTHER_KINDS.items():
-        of_kind = [record for record in counted.values() if record["kind"] == kind]
-        problems = [problem for record in of_kind for problem in record.get("problems", [record])]
+        kind_records = [record for record in counted.values() if record["kind"] == kind]
+        problems = [problem for record in kind_records for problem in record.get("problems", [record])]
         if problems:
             counts.append(f"{sum(map(tables.is_slower, problems))} of {len(problems)} {description}")
     return counts
@@ -201,80 +207,84 @@ def _summarize_comparison(record, title):
 def _describe_baseline(record):
     """Return the name of the baseline; append its objective relative to fastlin's if this is much higher."""
     ours, theirs = (side.get("objective") for side in tables.list_pair(record))
-    is_far = ours and theirs and theirs > FAR_ABOVE * ours
+    is_much_higher = ours and theirs and theirs > MIN_SHOWN_OBJECTIVE_RATIO * ours
     name = tables.name_baseline(record)
-    return f"{name}, which stops at {theirs / ours:.1f} × fastlin's objective" if is_far else name
+    return f"{name}, which stops at {theirs / ours:.1f} × fastlin's objective" if is_much_higher else name
 
 
 def _summarize_everyday(record, title):
-    problems = [problem for problem in record["problems"] if problem["group"] == GRID]
+    problems = [problem for problem in record["problems"] if problem["group"] == GRID_GROUP]
     ratios = [problem["ratio"] for problem in problems]
     losses = f"slower on {sum(map(tables.is_slower, problems))} of {len(problems)}"
-    alone = tables.format_ratio(geometric_mean(problem["scikit_learn_ratio"] for problem in problems))
+    speedup = tables.format_ratio(geometric_mean(problem["scikit_learn_ratio"] for problem in problems))
     return {
         "problem": f"{len(problems)} {title}",
         "time: fastlin vs baseline": "",
         "fastlin is": f"{_describe_speed({'ratio': geometric_mean(ratios)})} (geometric mean); "
         f"{losses} ({tables.format_ratio(min(ratios))} ×)",
         "accuracy": tables.average_accuracies(problems),
-        "baseline": f"the fastest library on each table ({alone} × faster than scikit-learn's fastest solver)",
+        "baseline": f"the fastest library on each table ({speedup} × faster than scikit-learn's fastest solver)",
     }
 
 
 def _describe_speed(record):
     """Return "2.0 × faster", "even", or in bold "2.0 × slower" with the inverse ratio. An interval may follow."""
-    if tables.is_even(record):
+    if tables.is_tie(record):
         return f"even: {tables.format_interval(record)}"
     if tables.is_slower(record):
         interval = record.get("interval") or ()
-        inverted = {"ratio": 1 / record["ratio"], "interval": [1 / end for end in reversed(interval)]}
-        return f"**{tables.format_interval(inverted)} × slower**"
+        inverted_record = {"ratio": 1 / record["ratio"], "interval": [1 / end for end in reversed(interval)]}
+        return f"**{tables.format_interval(inverted_record)} × slower**"
     return f"{tables.format_interval(record)} × faster"
 
 
-def _call(machine):
-    return call_machine(machine["machine"])
+def _format_title(machine):
+    return format_machine_title(machine["machine"])
 
 
 def tabulate_kind(name, machine, kind, layout):
     """Return the table of the records of a kind, and a list of the excluded records, if there are any."""
     counted, _ = split_records(machine)
     return [
-        _write(layout, (record for record in counted.values() if record["kind"] == kind)),
-        _list_excluded(machine, kind),
+        _format_table(layout, (record for record in counted.values() if record["kind"] == kind)),
+        _list_excluded_records(machine, kind),
     ]
 
 
-def show_probes(name, machine):
+def format_probes(name, machine):
     """Return the tables of a machine's sweeps on validation rows, and of its single probes."""
     records, _ = split_records(machine)
-    sweeps = [record for record in records.values() if BY_DEFAULT in record.get("libraries", ())]
-    pairs = [(records[name], records[name + BY_LBFGS]) for name in PROBES if records.keys() >= {name, name + BY_LBFGS}]
-    return _write(tables.SHORT_SWEEPS, sweeps), _write(tables.PROBE_FITS, pairs)
+    sweeps = [record for record in records.values() if ONE_BY_ONE_METHOD in record.get("libraries", ())]
+    pairs = [
+        (records[name], records[name + LBFGS_SUFFIX])
+        for name in PROBES
+        if records.keys() >= {name, name + LBFGS_SUFFIX}
+    ]
+    return _format_table(tables.SHORT_SWEEP_LAYOUT, sweeps), _format_table(tables.PROBE_FIT_LAYOUT, pairs)
 
 
 def embed_figure(name, machine, kind, description, folder=""):
     """Return the Markdown of a figure in a folder."""
-    return f"![{description}, {_call(machine)}]({folder}{name}-{kind}.png)"
+    return f"![{description}, {_format_title(machine)}]({folder}{name}-{kind}.png)"
 
 
-def show_everyday(name, machine):
+def format_everyday(name, machine):
     """Yield the map and the table of a machine's groups of everyday problems."""
     record = machine["records"].get(EVERYDAY)
     if record is None:
         return
-    yield f"{_call(machine)}:"
-    yield _write(tables.KINDS["everyday"], [record])
+    yield f"{_format_title(machine)}:"
+    yield _format_table(tables.KIND_LAYOUTS["everyday"], [record])
     yield embed_figure(name, machine, "everyday", EVERYDAY_MAP_CAPTION, "benchmarks/")
 
 
-def find_missed_bounds(name, machine):
+def format_violated_bounds(name, machine):
     """Return a list of the bounds that a machine's records violate."""
-    violations = find_violated_bounds(read_bounds(), machine["records"], machine["machine"]["level"])
+    violations = describe_violations(read_bounds(), machine["records"], machine["machine"]["level"])
     return ["\n".join(f"- {sentence}" for sentence in violations)]
 
 
-def list_losses(record):
+def list_slower_points(record):
     """Yield a line for each point of a scaling record at which a baseline is faster than fastlin."""
     for sweep in record["sweeps"]:
         for point in sweep["points"]:
@@ -289,24 +299,24 @@ def list_losses(record):
                 yield f"- {setting}: {default['name']} {description}"
 
 
-def show_scaling(name, machine):
+def format_scaling(name, machine):
     """Yield the figure of fit times of a machine, and the points at which fastlin is slower."""
     record = machine["records"].get("scaling")
     if record is None:
         return
-    losses = list(list_losses(record))
+    losses = list(list_slower_points(record))
     n_points = sum(len(sweep["points"]) for sweep in record["sweeps"])
     yield embed_figure(name, machine, "scaling", SCALING_CAPTION)
     if losses:
-        yield f"On {_call(machine)}, a baseline is faster at {len(losses)} of {n_points} points:"
+        yield f"On {_format_title(machine)}, a baseline is faster at {len(losses)} of {n_points} points:"
         yield "\n".join(losses)
     else:
-        yield f"On {_call(machine)}, fastlin is the fastest at all {n_points} points."
+        yield f"On {_format_title(machine)}, fastlin is the fastest at all {n_points} points."
 
 
-def show_plot(name, machine, kind, description, folder=""):
+def embed_available_figure(name, machine, kind, description, folder=""):
     """Yield the Markdown of a figure, if the machine's records include this kind."""
-    if f"{name}-{kind}.png" in choose_plots({name: machine}):
+    if f"{name}-{kind}.png" in list_plots({name: machine}):
         yield embed_figure(name, machine, kind, description, folder)
 
 
@@ -318,18 +328,20 @@ def describe_runs(name, machine):
     for record in records:
         for package, version in record["versions"].items():
             versions.setdefault(package, set()).add(version)
-    listed = ", ".join(f"{package} {' and '.join(sorted(numbers))}" for package, numbers in versions.items())
-    period = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    yield f"- {_call(machine)}, {machine['machine']['level']}: {period}. {listed}."
+    version_list = ", ".join(f"{package} {' and '.join(sorted(numbers))}" for package, numbers in versions.items())
+    date_range = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    yield f"- {_format_title(machine)}, {machine['machine']['level']}: {date_range}. {version_list}."
 
 
-def _show_plots(kind, description, folder="benchmarks/"):
+def _make_figure_block(kind, description, folder="benchmarks/"):
     """Return a function that embeds the figures of one kind for all machines."""
-    return for_each_machine(partial(show_plot, kind=kind, description=description, folder=folder), "", is_titled=False)
+    return make_block_function(
+        partial(embed_available_figure, kind=kind, description=description, folder=folder), "", is_titled=False
+    )
 
 
-TABLES = {
-    "scikit-learn-cases": CASES_OF_SCIKIT_LEARN,
+TABLE_KINDS = {
+    "scikit-learn-cases": SCIKIT_LEARN_CASES_KIND,
     "sweeps": "sweep",
     "probe-times": PROBE,
     "inference": INFERENCE,
@@ -338,22 +350,22 @@ TABLES = {
     "first-use": "first use",
     "ablation": "ablation",
 }
-BLOCKS = {
-    "comparisons": for_each_machine(show_comparisons),
+BLOCK_FUNCTIONS = {
+    "comparisons": make_block_function(format_comparisons),
     "readme-comparisons": partial(summarize_comparisons, titles=README_ROWS),
     "chosen-comparisons": summarize_comparisons,
-    "everyday": for_each_machine(show_everyday, is_titled=False),
-    "everyday-problems": for_each_machine(partial(tabulate_kind, kind="everyday", layout=tables.PROBLEMS)),
-    "probes": for_each_machine(show_probes),
+    "everyday": make_block_function(format_everyday, is_titled=False),
+    "everyday-problems": make_block_function(partial(tabulate_kind, kind="everyday", layout=tables.PROBLEMS)),
+    "probes": make_block_function(format_probes),
     **{
-        name: for_each_machine(partial(tabulate_kind, kind=kind, layout=tables.KINDS[kind]))
-        for name, kind in TABLES.items()
+        name: make_block_function(partial(tabulate_kind, kind=kind, layout=tables.KIND_LAYOUTS[kind]))
+        for name, kind in TABLE_KINDS.items()
     },
-    "scaling": for_each_machine(show_scaling, is_titled=False),
-    "passes": _show_plots("passes", PASSES_CAPTION, ""),
-    "profiles": _show_plots("profile", PROFILES_CAPTION),
-    "baselines": _show_plots("baselines", BASELINES_CAPTION),
-    "claims": lambda machines: list_claims(),
-    "runs": for_each_machine(describe_runs, is_titled=False),
+    "scaling": make_block_function(format_scaling, is_titled=False),
+    "passes": _make_figure_block("passes", PASSES_CAPTION, ""),
+    "profiles": _make_figure_block("profile", PROFILES_CAPTION),
+    "baselines": _make_figure_block("baselines", BASELINES_CAPTION),
+    "claims": lambda machines: tabulate_claims(),
+    "runs": make_block_function(describe_runs, is_titled=False),
 }
-list_missed_bounds = for_each_machine(find_missed_bounds, "All bounds are kept.")
+format_all_violated_bounds = make_block_function(format_violated_bounds, "All bounds are kept.")

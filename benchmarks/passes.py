@@ -6,8 +6,8 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.comparisons import FASTLIN, REPETITIONS, Comparison, Rule, measure_interleaved
-from benchmarks.data import load_pixels
+from benchmarks.comparisons import FASTLIN, N_REPETITIONS, Comparison, ComparisonRule, time_interleaved_calls
+from benchmarks.data import load_mnist_pixels
 from benchmarks.problems import Scores
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
@@ -18,15 +18,15 @@ from fastlin.objective.rows import Rows, make_samples
 
 N_ROWS = 60_000
 N_CLASSES = 10
-L2 = 1 / N_ROWS
+L2_PENALTY = 1 / N_ROWS
 N_PASSES = 5
 # Most code stores scores in C order, although NumPy is faster in F order.
-IN_F_ORDER = "NumPy, scores in F order"
+NUMPY_F_ORDER = "NumPy, scores in F order"
 # Maximum relative difference of J. float32 passes accumulate rows in float64, but NumPy accumulates in float32.
-ALLOWED = {"float64": 1e-11, "float32": 2e-5, "uint8": 2e-5}
+SAME_STEPS_TOLS = {"float64": 1e-11, "float32": 2e-5, "uint8": 2e-5}
 # X has 48 MB, more than the processor's caches, so the pass reads from memory.
-BASE = {"n": 60_000, "d": 100, "K": 10}
-SMALL_BASE = {"n": 6_000, "d": 20, "K": 3}
+BASE_SIZES = {"n": 60_000, "d": 100, "K": 10}
+SMALL_BASE_SIZES = {"n": 6_000, "d": 20, "K": 3}
 FACTORS = (1, 2, 3, 5, 10)
 
 
@@ -35,7 +35,7 @@ def find_precision(X):
     return np.float64 if X.dtype == np.float64 else np.float32
 
 
-def draw_coef(X, n_classes=N_CLASSES):
+def sample_coef(X, n_classes=N_CLASSES):
     """Return random coefficients that give scores of order 1, and an intercept of zeros."""
     rows = 1 if n_classes == 2 else n_classes
     coef = np.random.default_rng(0).normal(0, 0.05, (rows, X.shape[1])) / max(1, X.max())
@@ -48,9 +48,9 @@ class FusedPass:
 
     def __init__(self, X, labels, n_classes, coef, intercept):
         matrix, factors = as_matrix(X), np.ones(X.shape[1])
-        coordinates = choose_coordinates(matrix.measure(), L2, factors, fit_intercept=True)
+        coordinates = choose_coordinates(matrix.measure(), L2_PENALTY, factors, fit_intercept=True)
         rows = Rows(matrix, make_samples(labels), n_classes, coordinates, fit_intercept=True)
-        self.objective = Objective(rows, Penalty.of(rows, L2, 0.0, factors, group_lasso=False))
+        self.objective = Objective(rows, Penalty.of(rows, L2_PENALTY, 0.0, factors, group_lasso=False))
         self.parameters = self.objective.coordinates.to_parameters(
             coef.astype(np.float64), intercept.astype(np.float64)
         )
@@ -84,14 +84,14 @@ def make_numpy_pass(X, labels, n_classes, coef, intercept, order="C"):
         scores[rows, labels] -= 1
         coef_gradient = scores.T @ X
         coef_gradient /= n
-        coef_gradient += L2 * coef
-        return loss / n + 0.5 * L2 * np.sum(coef * coef), coef_gradient, scores.sum(axis=0) / n
+        coef_gradient += L2_PENALTY * coef
+        return loss / n + 0.5 * L2_PENALTY * np.sum(coef * coef), coef_gradient, scores.sum(axis=0) / n
 
     return value_and_gradient
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
+class PassProblem:
     """Rows, and each library's pass for value and gradient at the same coefficients. There are no predictions."""
 
     X: np.ndarray
@@ -108,14 +108,16 @@ class Point:
         return Scores()
 
 
-def load_point(n_rows, dtype):
+def load_pass_problem(n_rows, dtype):
     """Return a Point of MNIST with scores of order 1."""
-    data = load_pixels(n_rows or N_ROWS, dtype)
+    data = load_mnist_pixels(n_rows or N_ROWS, dtype)
     X = data.X_train
-    arguments = X, data.y_train, N_CLASSES, *draw_coef(X)
-    theirs, ordered = make_numpy_pass(*arguments), make_numpy_pass(*arguments, order="F")
-    return Point(
-        X, N_CLASSES, {FASTLIN: FusedPass(*arguments).value_and_gradient, "NumPy": theirs, IN_F_ORDER: ordered}
+    arguments = X, data.y_train, N_CLASSES, *sample_coef(X)
+    theirs, f_ordered_pass = make_numpy_pass(*arguments), make_numpy_pass(*arguments, order="F")
+    return PassProblem(
+        X,
+        N_CLASSES,
+        {FASTLIN: FusedPass(*arguments).value_and_gradient, "NumPy": theirs, NUMPY_F_ORDER: f_ordered_pass},
     )
 
 
@@ -128,19 +130,19 @@ def evaluate(point, name):
 
 def make_pass(X, n_classes=N_CLASSES):
     """Return a pass over X. The coefficients give scores of order 1. The labels do not affect the time."""
-    return FusedPass(X, np.arange(len(X)) % n_classes, n_classes, *draw_coef(X, n_classes))
+    return FusedPass(X, np.arange(len(X)) % n_classes, n_classes, *sample_coef(X, n_classes))
 
 
 def measure_pass_scaling(whole=False):
     """Return the median seconds of a pass for each size and factor, measured interleaved."""
-    seconds, base = {}, BASE if whole else SMALL_BASE
+    seconds, base = {}, BASE_SIZES if whole else SMALL_BASE_SIZES
     for size in base:
         shapes = {factor: {**base, size: factor * base[size]} for factor in FACTORS}
         passes = {
             factor: make_pass(np.random.default_rng(0).standard_normal((shape["n"], shape["d"])), shape["K"])
             for factor, shape in shapes.items()
         }
-        seconds[size] = [median(times) for times in measure_interleaved(passes, REPETITIONS).values()]
+        seconds[size] = [median(times) for times in time_interleaved_calls(passes, N_REPETITIONS).values()]
     settings = {"base": dict(base), "factors": list(FACTORS), "threads": count_threads()}
     return {"kind": "passes", **settings, "seconds": seconds}
 
@@ -148,11 +150,11 @@ def measure_pass_scaling(whole=False):
 COMPARISONS = {
     f"pass-{dtype}": Comparison(
         f"{N_PASSES} passes for loss and gradient",
-        partial(load_point, dtype=dtype),
+        partial(load_pass_problem, dtype=dtype),
         partial(evaluate, name=FASTLIN),
-        {name: partial(evaluate, name=name) for name in ("NumPy", IN_F_ORDER)},
+        {name: partial(evaluate, name=name) for name in ("NumPy", NUMPY_F_ORDER)},
         rows=10_000,
-        rule=Rule(same_steps_tol=ALLOWED[dtype]),
+        rule=ComparisonRule(same_steps_tol=SAME_STEPS_TOLS[dtype]),
     )
-    for dtype in ALLOWED
+    for dtype in SAME_STEPS_TOLS
 }

@@ -8,83 +8,83 @@ from statistics import geometric_mean
 import numpy as np
 
 from benchmarks.comparisons import FASTLIN, find_suboptimalities
-from benchmarks.published import call_machine, digest
-from benchmarks.tables import format_ratio, format_value, is_even
-from fastlin.course.figures import draw as draw_study
-from fastlin.course.figures.comparisons import label_powers
+from benchmarks.published import digest, format_machine_title
+from benchmarks.tables import format_ratio, format_value, is_tie
+from fastlin.course.figures import draw as plot_study
+from fastlin.course.figures.comparisons import label_log_axis
 from fastlin.course.studies.settings import Results
-from fastlin.figures.style import STYLE, make_figure, open_figure
+from fastlin.figures.style import STYLE, make_figure, make_subplots
 
 # Color-blind safe colors of Okabe and Ito.
 COLORS = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 MARKERS = "o", "s", "^", "D", "v", "P"
-LINES = {"n": ("rows n", "#D55E00", "o"), "d": ("features d", "#0072B2", "s"), "K": ("classes K", "#009E73", "^")}
-MAX_LABELS = 5
-LABELS = {"spread": "ratio of standard deviations"}
+LINE_STYLES = {"n": ("rows n", "#D55E00", "o"), "d": ("features d", "#0072B2", "s"), "K": ("classes K", "#009E73", "^")}
+MAX_TICK_LABELS = 5
+AXIS_LABELS = {"spread": "ratio of standard deviations"}
 # Figure sizes in inches that are legible on a phone.
-WIDTH = 7
+FIGURE_WIDTH = 7
 # The ratio with full color in a map, and the ratio above which text is white.
-FULL_COLOR, DARK = 8, 3.5
-SOURCE = "Source"
+FULL_COLOR_RATIO, DARK_COLOR_RATIO = 8, 3.5
+SOURCE_KEY = "Source"
 # The largest factor of a performance profile (Dolan and Moré 2002), the maximum relative suboptimality of a success,
 # and the minimum number of problems for a curve.
-MAX_FACTOR, ALLOWED, MIN_PROBLEMS = 100, 1e-4, 10
-FASTEST = "the fastest baseline of each problem"
+MAX_TIME_FACTOR, MAX_SUBOPTIMALITY, MIN_PROBLEMS = 100, 1e-4, 10
+FASTEST_BASELINE = "the fastest baseline of each problem"
 
 
-def choose_plots(machines):
+def list_plots(machines):
     """Return a dict from the file name of each figure to its drawing function, machine and record."""
     plots = {}
     for name, machine in machines.items():
         for record in machine["records"].values():
-            if record["kind"] in DRAWN:
+            if record["kind"] in PLOT_FUNCTIONS:
                 records = {"machine": machine["machine"], "record": record}
-                plots[f"{name}-{record['kind']}.png"] = DRAWN[record["kind"]], records
-        problems = list_tried(machine)
+                plots[f"{name}-{record['kind']}.png"] = PLOT_FUNCTIONS[record["kind"]], records
+        problems = list_library_results(machine)
         if len(problems) >= MIN_PROBLEMS:
-            plots[f"{name}-profile.png"] = draw_profile, {"machine": machine["machine"], "record": problems}
+            plots[f"{name}-profile.png"] = plot_profile, {"machine": machine["machine"], "record": problems}
     return plots
 
 
-def draw_plots(machines, folder):
+def save_plots(machines, folder):
     """Save all figures of the machines in a folder. Figures whose records have not changed are not redrawn."""
     import matplotlib as mpl
     from PIL import Image, PngImagePlugin
 
-    for name, (draw, records) in choose_plots(machines).items():
+    for name, (plot_figure, records) in list_plots(machines).items():
         path, source = folder / name, PngImagePlugin.PngInfo()
-        if not path.exists() or read_source(path) != digest(records):
+        if not path.exists() or read_records_digest(path) != digest(records):
             with mpl.rc_context(STYLE):
-                draw(path, **records)
-            source.add_text(SOURCE, digest(records))
+                plot_figure(path, **records)
+            source.add_text(SOURCE_KEY, digest(records))
             with Image.open(path) as image:
                 image.save(path, pnginfo=source)
 
 
-def read_source(path):
+def read_records_digest(path):
     """Return the hash of a figure's records, or None."""
     from PIL import Image
 
     with Image.open(path) as image:
-        return image.text.get(SOURCE)
+        return image.text.get(SOURCE_KEY)
 
 
-def draw_pass_scaling(path, machine, record):
+def plot_pass_scaling(path, machine, record):
     """Draw the time of a pass vs rows, features and classes relative to a base, with a line of slope 1."""
     base, factors = record["base"], record["factors"]
-    figure, axes = open_figure(1, 1, WIDTH, 6.4)
+    figure, axes = make_subplots(1, 1, FIGURE_WIDTH, 6.4)
     first = float(np.median([times[0] for times in record["seconds"].values()]))
     ends = np.array([factors[0], factors[-1]])
     axes.plot(ends, 1e3 * first * ends, color="gray", linestyle="--", linewidth=2, label="proportional (slope 1)")
     for size, times in record["seconds"].items():
-        name, color, marker = LINES[size]
+        name, color, marker = LINE_STYLES[size]
         slope = np.polyfit(np.log(factors), np.log(times), 1)[0]
         label = f"{name} from {base[size]:,} to {factors[-1] * base[size]:,} (slope {slope:.2f})"
         axes.plot(factors, 1e3 * np.array(times), color=color, marker=marker, markersize=9, linewidth=2.4, label=label)
     axes.set(xscale="log", yscale="log", xlabel="size relative to the base", ylabel="milliseconds per pass")
     axes.set_xticks(factors, [f"× {factor}" for factor in factors])
     axes.xaxis.set_minor_formatter("")
-    label_powers(axes.yaxis)
+    label_log_axis(axes.yaxis)
     axes.set_title(
         f"Time of a pass for loss and gradient, float64\n{machine['processor']}, {record['threads']} threads\n"
         f"base: n = {base['n']:,}, d = {base['d']:,}, K = {base['K']:,}",
@@ -94,13 +94,13 @@ def draw_pass_scaling(path, machine, record):
     figure.savefig(path)
 
 
-def draw_scaling(path, machine, record):
+def plot_scaling(path, machine, record):
     """Draw fit times of fastlin, scikit-learn's default and the fastest baseline, with one panel per sweep."""
     sweeps = record["sweeps"]
     # One panel is left for the legend.
     n_columns = 2
     n_rows = -(-(len(sweeps) + 1) // n_columns)
-    figure, panels = open_figure(n_rows, n_columns, WIDTH + 1, 3.9 * n_rows)
+    figure, panels = make_subplots(n_rows, n_columns, FIGURE_WIDTH + 1, 3.9 * n_rows)
     for panel, sweep in zip(panels.flat, sweeps, strict=False):
         points = sweep["points"]
         values = [point["value"] for point in points]
@@ -121,13 +121,13 @@ def draw_scaling(path, machine, record):
         below = {"xytext": (0, -18), "textcoords": "offset points", "ha": "center", "color": COLORS[0]}
         for point, value, seconds in zip(points, values, ours, strict=True):
             panel.annotate(f"{point['n_passes']:.0f}", (value, seconds), **below)
-        panel.set(xscale="log", yscale="log", xlabel=LABELS.get(sweep["name"], sweep["label"]))
+        panel.set(xscale="log", yscale="log", xlabel=AXIS_LABELS.get(sweep["name"], sweep["label"]))
         panel.margins(y=0.15)
         panel.set_title(_describe_base(sweep["base"]), fontsize="medium")
-        labeled = values[:: 1 + len(values) // MAX_LABELS]
-        panel.set_xticks(labeled, [format_value(value) for value in labeled])
+        tick_values = values[:: 1 + len(values) // MAX_TICK_LABELS]
+        panel.set_xticks(tick_values, [format_value(value) for value in tick_values])
         panel.xaxis.set_minor_formatter("")
-        label_powers(panel.yaxis, (1, 2, 5) if max(ours) < 10 * min(ours) else (1,))
+        label_log_axis(panel.yaxis, (1, 2, 5) if max(ours) < 10 * min(ours) else (1,))
     for panel in list(panels.flat)[len(sweeps) :]:
         panel.set_axis_off()
     for panel in panels.flat[::n_columns]:
@@ -148,14 +148,14 @@ def _describe_base(base):
     return ", ".join(parts)
 
 
-def draw_everyday(path, machine, record):
+def plot_everyday(path, machine, record):
     """Draw maps of the speedup over the fastest baseline vs rows and columns, one per number of classes."""
     from matplotlib.colors import LogNorm
 
     problems = [problem for problem in record["problems"] if problem["shape"]]
     sizes = [sorted({problem["shape"][axis] for problem in problems}) for axis in range(3)]
     all_rows, all_columns, all_classes = sizes
-    figure = make_figure(WIDTH, 1 + (1.2 + 0.5 * len(all_columns)) * len(all_classes))
+    figure = make_figure(FIGURE_WIDTH, 1 + (1.2 + 0.5 * len(all_columns)) * len(all_classes))
     panels = figure.subplots(len(all_classes), 1, sharex=True, squeeze=False)[:, 0]
     for panel, n_classes in zip(panels, all_classes, strict=True):
         ratios, shades = np.full((2, len(all_columns), len(all_rows)), np.nan)
@@ -163,12 +163,14 @@ def draw_everyday(path, machine, record):
             n, d, K = problem["shape"]
             if n_classes == K:
                 cell = all_columns.index(d), all_rows.index(n)
-                ratios[cell], shades[cell] = problem["ratio"], 1 if is_even(problem) else problem["ratio"]
+                ratios[cell], shades[cell] = problem["ratio"], 1 if is_tie(problem) else problem["ratio"]
         # On a log scale, blue means faster and red means slower. Problems without a clear winner are white.
-        panel.imshow(shades, cmap="RdBu", norm=LogNorm(1 / FULL_COLOR, FULL_COLOR, clip=True), aspect="auto")
+        panel.imshow(
+            shades, cmap="RdBu", norm=LogNorm(1 / FULL_COLOR_RATIO, FULL_COLOR_RATIO, clip=True), aspect="auto"
+        )
         for (i, j), ratio in np.ndenumerate(ratios):
             if np.isfinite(ratio):
-                is_dark = not 1 / DARK <= shades[i, j] <= DARK
+                is_dark = not 1 / DARK_COLOR_RATIO <= shades[i, j] <= DARK_COLOR_RATIO
                 color = "white" if is_dark else "black"
                 panel.text(j, i, format_ratio(ratio), ha="center", va="center", color=color)
         mean = geometric_mean(ratios[np.isfinite(ratios)])
@@ -177,11 +179,13 @@ def draw_everyday(path, machine, record):
         panel.set_xticks(range(len(all_rows)), [f"{n:,}" for n in all_rows])
         panel.grid(visible=False)
     panels[-1].set_xlabel("rows")
-    figure.suptitle(f"Times faster than the fastest baseline, default settings\n{call_machine(machine)}", wrap=True)
+    figure.suptitle(
+        f"Times faster than the fastest baseline, default settings\n{format_machine_title(machine)}", wrap=True
+    )
     figure.savefig(path)
 
 
-def list_tried(machine):
+def list_library_results(machine):
     """Return the seconds and suboptimality of each library for each problem, from the records with many problems.
 
     Older records only contain scikit-learn's default and the fastest baseline.
@@ -197,14 +201,14 @@ def list_tried(machine):
 def _list_libraries(problem):
     libraries = problem["libraries"]
     suboptimalities = find_suboptimalities({name: library["objective"] for name, library in libraries.items()})
-    names = {FASTLIN: FASTLIN, problem["default"]: problem["default"], FASTEST: problem["baseline"]}
+    names = {FASTLIN: FASTLIN, problem["default"]: problem["default"], FASTEST_BASELINE: problem["baseline"]}
     return {
         shown: {"seconds": libraries[name]["seconds"], "suboptimality": suboptimalities[name]}
         for shown, name in names.items()
     }
 
 
-def profile(problems):
+def compute_profile(problems):
     """Return a dict from solvers to sorted time ratios to the fastest solver. The ratio of a failure is infinite.
 
     Solvers with the most problems are first.
@@ -212,65 +216,66 @@ def profile(problems):
     ratios = {}
     for tried in problems:
         seconds = {
-            name: result["seconds"] if result["suboptimality"] <= ALLOWED else np.inf for name, result in tried.items()
+            name: result["seconds"] if result["suboptimality"] <= MAX_SUBOPTIMALITY else np.inf
+            for name, result in tried.items()
         }
-        fastest = min(seconds.values())
+        fastest_seconds = min(seconds.values())
         for name, own_seconds in seconds.items():
             # The names of baselines are used without their settings.
-            ratios.setdefault(name.partition(", ")[0], []).append(own_seconds / fastest)
+            ratios.setdefault(name.partition(", ")[0], []).append(own_seconds / fastest_seconds)
     return {name: np.sort(values) for name, values in sorted(ratios.items(), key=lambda item: -len(item[1]))}
 
 
-def find_part(ratios, factor):
+def compute_fraction(ratios, factor):
     """Return the fraction of sorted ratios that are at most `factor`."""
     return np.searchsorted(ratios, factor, side="right") / len(ratios)
 
 
-def draw_profile(path, machine, record):
+def plot_profile(path, machine, record):
     """Draw the performance profile of each solver."""
     from matplotlib.ticker import PercentFormatter
 
-    curves = {name: ratios for name, ratios in profile(record).items() if len(ratios) >= MIN_PROBLEMS}
-    figure, axes = open_figure(1, 1, WIDTH, 7.4)
+    curves = {name: ratios for name, ratios in compute_profile(record).items() if len(ratios) >= MIN_PROBLEMS}
+    figure, axes = make_subplots(1, 1, FIGURE_WIDTH, 7.4)
     # fastlin is first, because it has times for all problems, and it has its own color.
     styles = [(COLORS[0], "-"), *((color, line) for line in ("-", "--", ":") for color in COLORS[1:])]
     for (name, ratios), (color, line) in zip(curves.items(), styles, strict=False):
-        factors = np.concatenate([[1], ratios[ratios <= MAX_FACTOR], [MAX_FACTOR]])
+        factors = np.concatenate([[1], ratios[ratios <= MAX_TIME_FACTOR], [MAX_TIME_FACTOR]])
         style = {"color": color, "linestyle": line, "linewidth": 3 if name == FASTLIN else 1.8}
         label = f"{name}, {len(ratios)}"
-        axes.step(factors, find_part(ratios, factors), where="post", label=label, **style)
+        axes.step(factors, compute_fraction(ratios, factors), where="post", label=label, **style)
     axes.set(
         xscale="log",
         xlabel="time relative to the fastest solver",
         ylabel="fraction of the problems",
         ylim=(-0.02, 1.02),
     )
-    ticks = 1, 2, 5, 10, 20, 50, MAX_FACTOR
+    ticks = 1, 2, 5, 10, 20, 50, MAX_TIME_FACTOR
     axes.set_xticks(ticks, [f"× {tick}" for tick in ticks])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_title(
-        f"Problems solved within a factor of the fastest time\n{call_machine(machine)}",
+        f"Problems solved within a factor of the fastest time\n{format_machine_title(machine)}",
         wrap=True,
     )
     figure.legend(
         loc="outside lower center",
         ncols=2,
-        title=f"solver, number of problems\n(failed if the objective is {ALLOWED:g} above the lowest)",
+        title=f"solver, number of problems\n(failed if the objective is {MAX_SUBOPTIMALITY:g} above the lowest)",
     )
     figure.savefig(path)
 
 
-def draw_baselines(path, machine, record):
+def plot_baselines(path, machine, record):
     """Draw suboptimality vs fit time, like `fastlin compare --baselines`."""
     with tempfile.TemporaryDirectory() as folder:
-        draw_study("baselines", Results(record["parameters"], {}, {"problems": record["problems"]}), Path(folder))
+        plot_study("baselines", Results(record["parameters"], {}, {"problems": record["problems"]}), Path(folder))
         shutil.copyfile(Path(folder, "baselines.png"), path)
 
 
-DRAWN = {
-    "everyday": draw_everyday,
-    "scaling": draw_scaling,
-    "passes": draw_pass_scaling,
-    "baselines": draw_baselines,
+PLOT_FUNCTIONS = {
+    "everyday": plot_everyday,
+    "scaling": plot_scaling,
+    "passes": plot_pass_scaling,
+    "baselines": plot_baselines,
 }

@@ -6,13 +6,13 @@ from functools import partial
 import numpy as np
 
 import fastlin
-from benchmarks.comparisons import FASTLIN, Comparison, Rule
-from benchmarks.data import draw_dataframe, encode_before
+from benchmarks.comparisons import FASTLIN, Comparison, ComparisonRule
+from benchmarks.data import make_one_hot_pipeline, simulate_dataframe
 from benchmarks.problems import Task
-from benchmarks.scaling import BASE, make_problem
+from benchmarks.scaling import BASE_SETTINGS, make_problem
 
-N_FITTED, N_ROWS, N_DATAFRAME_ROWS, N_FEATURES = 1_000, 1_000_000, 100_000, 20
-ALLOWED = 1e-10
+N_TRAINING_ROWS, N_ROWS, N_DATAFRAME_ROWS, N_FEATURES = 1_000, 1_000_000, 100_000, 20
+SAME_STEPS_TOL = 1e-10
 BASELINE = "scikit-learn"
 
 
@@ -34,7 +34,7 @@ def predict(prediction, name):
 
 def _load(n_rows, n_all, n_classes, as_frame=False):
     n_rows = min(n_rows or n_all, n_all)
-    problem = make_problem(**{**BASE, "n": N_FITTED + n_rows, "d": N_FEATURES, "K": n_classes})
+    problem = make_problem(**{**BASE_SETTINGS, "n": N_TRAINING_ROWS + n_rows, "d": N_FEATURES, "K": n_classes})
     X, X_train, y = problem.X[:n_rows], problem.X[n_rows:], problem.y[:n_rows]
     rows = X
     if as_frame:
@@ -46,9 +46,9 @@ def _load(n_rows, n_all, n_classes, as_frame=False):
 
 
 def _load_dataframe(n_rows, n_all):
-    fitted, predicted = draw_dataframe(N_FITTED), draw_dataframe(n_rows, n_all)
+    fitted, predicted = simulate_dataframe(N_TRAINING_ROWS), simulate_dataframe(n_rows, n_all)
     ours = fastlin.LogisticRegression(categorical_features="from_dtype").fit(fitted.other_inputs, fitted.y)
-    theirs = encode_before(fastlin.LogisticRegression().fit(fitted.X, fitted.y).to_sklearn())
+    theirs = make_one_hot_pipeline(fastlin.LogisticRegression().fit(fitted.X, fitted.y).to_sklearn())
     # Only the encoder is fitted, because fitting the pipeline would refit the model.
     theirs[0].fit(fitted.other_inputs)
     theirs[1].coef_, theirs[1].intercept_ = ours.coef_, ours.intercept_
@@ -56,18 +56,18 @@ def _load_dataframe(n_rows, n_all):
     return Prediction(X, y, X, y, 2, predicted.other_inputs, {FASTLIN: ours, BASELINE: theirs})
 
 
-def _compare(title, load, rows=None, package=""):
+def _make_comparison(title, load, rows=None, package=""):
     ours, theirs = (partial(predict, name=name) for name in (FASTLIN, BASELINE))
-    rule = Rule(same_steps_tol=ALLOWED)
+    rule = ComparisonRule(same_steps_tol=SAME_STEPS_TOL)
     return Comparison(f"probabilities of {title}", load, ours, {BASELINE: theirs}, rows, rule=rule, package=package)
 
 
 LOAD_DATAFRAME = partial(_load, n_all=N_DATAFRAME_ROWS, n_classes=2, as_frame=True)
 COMPARISONS = {
-    "predict-row": _compare("one row", partial(_load, n_all=1, n_classes=2)),
-    "predict-rows": _compare("many rows", partial(_load, n_all=N_ROWS, n_classes=3), 100_000),
-    "predict-frame": _compare("a frame", LOAD_DATAFRAME, 10_000, "pandas"),
-    "predict-categories": _compare(
+    "predict-row": _make_comparison("one row", partial(_load, n_all=1, n_classes=2)),
+    "predict-rows": _make_comparison("many rows", partial(_load, n_all=N_ROWS, n_classes=3), 100_000),
+    "predict-frame": _make_comparison("a frame", LOAD_DATAFRAME, 10_000, "pandas"),
+    "predict-categories": _make_comparison(
         "a frame with categories", partial(_load_dataframe, n_all=N_DATAFRAME_ROWS), 10_000, "pandas"
     ),
 }

@@ -16,16 +16,16 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 
 import fastlin
 from benchmarks import comparisons
-from benchmarks.comparisons import FASTLIN, Case, Rule, require, run_comparison, shorten
-from benchmarks.fits import COMPARISONS, MAX_ITER, TOL
+from benchmarks.comparisons import FASTLIN, Case, ComparisonRule, require, run_comparison, shorten_comparison
+from benchmarks.fits import COMPARISONS, DEFAULT_TOL, MAX_ITER
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.other_libraries import fit_torch
 
 SCIKIT_LEARN, TORCH = "scikit-learn", "PyTorch"
-KIND = "probe"
+RECORD_KIND = "probe"
 # The names of the ratios of seconds in bounds.json.
-TO_ITS_OBJECTIVE = "to its objective"
-TORCH_TO_ITS_OBJECTIVE, TORCH_TO_OURS = "PyTorch to its objective", "PyTorch to fastlin's"
+FASTLIN_TO_SCIKIT_LEARN_OBJECTIVE = "to its objective"
+TORCH_TO_SCIKIT_LEARN_OBJECTIVE, TORCH_TO_FASTLIN_OBJECTIVE = "PyTorch to its objective", "PyTorch to fastlin's"
 TIME_LIMIT, MAX_ITERATIONS = 120.0, 2 * MAX_ITER
 
 
@@ -41,29 +41,29 @@ class TorchFit(NamedTuple):
     lowest: float
 
 
-def find_first(points, objective):
+def find_first_time(points, objective):
     """Return the seconds of the first of `points`, (seconds, objective), that reaches an objective, or None."""
     return next((seconds for seconds, value in points if value <= objective), None)
 
 
-def fit_by_default(problem, model_class):
+def fit_with_defaults(problem, model_class):
     """Return coef, intercept and the fitted model of a class with its defaults."""
     model = model_class().fit(problem.X, problem.y)
     return model.coef_, model.intercept_, model
 
 
-def list_points(model, seconds):
+def list_iterations(model, seconds):
     """Return seconds and objective of each iteration of a fastlin model, given the total seconds of its fit."""
     # history_ only contains the time in the solver. All other time is assumed to be before the solver.
-    outside = max(0.0, seconds - model.history_[-1].seconds)
-    return [(outside + iteration.seconds, iteration.objective) for iteration in model.history_]
+    seconds_outside_solver = max(0.0, seconds - model.history_[-1].seconds)
+    return [(seconds_outside_solver + iteration.seconds, iteration.objective) for iteration in model.history_]
 
 
 def fit_torch_to_target(problem, target, time_limit=TIME_LIMIT, max_iter=MAX_ITERATIONS):
     """Fit with PyTorch until an evaluation reaches the target, or until the time limit or the iteration limit."""
     points, best = [], (np.inf, None)
 
-    def observe(objective, coef, intercept):
+    def on_evaluation(objective, coef, intercept):
         nonlocal best
         points.append((perf_counter() - begin, objective))
         if objective < best[0]:
@@ -73,72 +73,77 @@ def fit_torch_to_target(problem, target, time_limit=TIME_LIMIT, max_iter=MAX_ITE
 
     begin = perf_counter()
     with suppress(_EndOfFitError):
-        fit_torch(problem, max_iter, observe)
+        fit_torch(problem, max_iter, on_evaluation)
     seconds = perf_counter() - begin
     return TorchFit(points, seconds, problem.objective(*best[1]))
 
 
-def make_probe(comparison):
+def make_default_comparison(comparison):
     """Return the Comparison of the defaults of both libraries on the data of another Comparison."""
     classes = fastlin.LogisticRegression, ScikitLearnLogisticRegression
-    ours, theirs = (partial(fit_by_default, model_class=model_class) for model_class in classes)
+    ours, theirs = (partial(fit_with_defaults, model_class=model_class) for model_class in classes)
     return replace(
-        comparison, fastlin=ours, baselines={SCIKIT_LEARN: theirs}, rule=Rule(suboptimality=TOL, same_accuracy=False)
+        comparison,
+        fastlin=ours,
+        baselines={SCIKIT_LEARN: theirs},
+        rule=ComparisonRule(suboptimality=DEFAULT_TOL, requires_equal_accuracy=False),
     )
 
 
 def measure_probe(problem, whole, comparison):
     """Return the record of a probe. After the comparison, PyTorch runs with the same number of repetitions."""
     require("torch")
-    outcome = run_comparison(comparison if whole else shorten(comparison), problem)
+    outcome = run_comparison(comparison if whole else shorten_comparison(comparison), problem)
     objectives = outcome.objectives
-    targets = {FASTLIN: objectives[FASTLIN] * (1 + TOL), SCIKIT_LEARN: objectives[SCIKIT_LEARN]}
-    fit_torch(comparison.load(comparison.warm_up_rows), 1)
+    targets = {FASTLIN: objectives[FASTLIN] * (1 + DEFAULT_TOL), SCIKIT_LEARN: objectives[SCIKIT_LEARN]}
+    fit_torch(comparison.load(comparison.n_warm_up_rows), 1)
     torch_fits, remaining = [], targets
     for _ in outcome.repetitions:
         if remaining:
             sleep(comparisons.PAUSE)
             torch_fits.append(fit_torch_to_target(problem, min(remaining.values())))
             points = torch_fits[-1].points
-            remaining = {name: value for name, value in remaining.items() if find_first(points, value) is not None}
-    points = [list_points(run.solution[2], run.seconds) for run in outcome.runs[FASTLIN]]
-    seconds_to_theirs = _find_median(points, objectives[SCIKIT_LEARN])
-    torch_to = {name: _find_median([fit.points for fit in torch_fits], value) for name, value in targets.items()}
+            remaining = {name: value for name, value in remaining.items() if find_first_time(points, value) is not None}
+    points = [list_iterations(run.solution[2], run.seconds) for run in outcome.runs[FASTLIN]]
+    seconds_to_scikit_learn = _find_median_time(points, objectives[SCIKIT_LEARN])
+    torch_seconds = {
+        name: _find_median_time([fit.points for fit in torch_fits], value) for name, value in targets.items()
+    }
     # A target that was not reached gets the seconds of the first fit, because only this fit had all targets.
     longest = torch_fits[0].seconds
     compared_seconds = {
-        TO_ITS_OBJECTIVE: (outcome.seconds[SCIKIT_LEARN], seconds_to_theirs),
-        TORCH_TO_ITS_OBJECTIVE: (torch_to[SCIKIT_LEARN] or longest, seconds_to_theirs),
-        TORCH_TO_OURS: (torch_to[FASTLIN] or longest, outcome.seconds[FASTLIN]),
+        FASTLIN_TO_SCIKIT_LEARN_OBJECTIVE: (outcome.seconds[SCIKIT_LEARN], seconds_to_scikit_learn),
+        TORCH_TO_SCIKIT_LEARN_OBJECTIVE: (torch_seconds[SCIKIT_LEARN] or longest, seconds_to_scikit_learn),
+        TORCH_TO_FASTLIN_OBJECTIVE: (torch_seconds[FASTLIN] or longest, outcome.seconds[FASTLIN]),
     }
     record = outcome.describe()
     ours = record["libraries"][FASTLIN]
     ours["certified_gap"] = float(outcome.runs[FASTLIN][-1].solution[2].certificate_ / objectives[FASTLIN])
-    ours["seconds_to_scikit_learn"] = seconds_to_theirs
+    ours["seconds_to_scikit_learn"] = seconds_to_scikit_learn
     record["libraries"][TORCH] = {
         "seconds": longest,
         "threads": count_threads(),
         "objective": torch_fits[0].lowest,
-        "seconds_to_scikit_learn": torch_to[SCIKIT_LEARN],
-        "seconds_to_fastlin": torch_to[FASTLIN],
+        "seconds_to_scikit_learn": torch_seconds[SCIKIT_LEARN],
+        "seconds_to_fastlin": torch_seconds[FASTLIN],
     }
     ratios = {name: None if below is None else above / below for name, (above, below) in compared_seconds.items()}
-    return record | {"kind": KIND, "ratios": ratios}
+    return record | {"kind": RECORD_KIND, "ratios": ratios}
 
 
-def _find_median(fits, objective):
+def _find_median_time(fits, objective):
     """Return the median seconds in which fits reach an objective, or None. Each fit is a list of points."""
-    reached = [seconds for points in fits if (seconds := find_first(points, objective)) is not None]
-    return median(reached) if reached else None
+    seconds_to_objective = [seconds for points in fits if (seconds := find_first_time(points, objective)) is not None]
+    return median(seconds_to_objective) if seconds_to_objective else None
 
 
 PROBES = {f"probe-times-{n_classes}": COMPARISONS[f"probe-{n_classes}"] for n_classes in (100, 600, 1000)}
 CASES = {
     name: Case(
-        KIND,
+        RECORD_KIND,
         comparison.title,
         comparison.load,
-        partial(measure_probe, comparison=make_probe(comparison)),
+        partial(measure_probe, comparison=make_default_comparison(comparison)),
         comparison.rows,
     )
     for name, comparison in PROBES.items()

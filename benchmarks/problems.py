@@ -58,7 +58,7 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class TriedProblem(Problem):
+class BenchmarkProblem(Problem):
     """A Problem with optional test rows, and optionally other inputs for libraries that do not use X."""
 
     X_test: np.ndarray | csr_matrix | None = None
@@ -74,7 +74,7 @@ class TriedProblem(Problem):
     def test(self, coef, intercept, *_):
         return score(find_raw_scores(self.X_test, coef, intercept), self.y_test)
 
-    def hold_out(self):
+    def hold_out_rows(self):
         """Return the problem with every fifth row as a test row."""
         is_test = np.arange(len(self.y)) % HOLD_OUT_STEP == HOLD_OUT_STEP - 1
         return replace(self, X=self.X[~is_test], y=self.y[~is_test], X_test=self.X[is_test], y_test=self.y[is_test])
@@ -84,37 +84,39 @@ class ManyProblems:
     """Many fits in one run, with coef (n_fits, K, d) and intercept (n_fits, K). `problems` yields each problem."""
 
     def objective(self, *solution):
-        return np.array(self._score_each(TriedProblem.objective, *solution))
+        return np.array(self._score_fits(BenchmarkProblem.objective, *solution))
 
     def accuracy(self, *solution):
-        return float(np.mean(self._score_each(TriedProblem.accuracy, *solution)))
+        return float(np.mean(self._score_fits(BenchmarkProblem.accuracy, *solution)))
 
     def test(self, *solution):
-        return take_mean(self._score_each(TriedProblem.test, *solution))
+        return average_scores(self._score_fits(BenchmarkProblem.test, *solution))
 
-    def _score_each(self, score, coef, intercept, *_):
+    def _score_fits(self, score, coef, intercept, *_):
         return [score(*fit) for fit in zip(self.problems(), coef, intercept, strict=True)]
 
 
-def take_mean(scores):
+def average_scores(scores):
     """Return the mean Scores of many fits."""
     return Scores(*np.mean(scores, axis=0).tolist())
 
 
-def pose(name, X, y, C, test=None, **parameters):
-    """Return a TriedProblem with an intercept for arbitrary labels. Test rows of other classes are omitted."""
+def make_benchmark_problem(name, X, y, C, test=None, **parameters):
+    """Return a BenchmarkProblem with an intercept for arbitrary labels. Test rows of other classes are omitted."""
     classes, labels = np.unique(y, return_inverse=True)
-    problem = TriedProblem(name, X, labels.astype(np.int64), len(classes), C, **{"fit_intercept": True, **parameters})
+    problem = BenchmarkProblem(
+        name, X, labels.astype(np.int64), len(classes), C, **{"fit_intercept": True, **parameters}
+    )
     if test is None:
         return problem
     X_test, y_test = test
-    is_seen = np.isin(y_test, classes)
-    return replace(problem, X_test=X_test[is_seen], y_test=np.searchsorted(classes, y_test[is_seen]))
+    has_seen_class = np.isin(y_test, classes)
+    return replace(problem, X_test=X_test[has_seen_class], y_test=np.searchsorted(classes, y_test[has_seen_class]))
 
 
-def pose_first(name, X, y, C, n_rows, **parameters):
-    """Return the TriedProblem of the first rows, with the other rows as test rows."""
-    return pose(name, X[:n_rows], y[:n_rows], C, test=(X[n_rows:], y[n_rows:]), **parameters)
+def make_split_problem(name, X, y, C, n_rows, **parameters):
+    """Return the BenchmarkProblem of the first rows, with the other rows as test rows."""
+    return make_benchmark_problem(name, X[:n_rows], y[:n_rows], C, test=(X[n_rows:], y[n_rows:]), **parameters)
 
 
 def count_test_rows(n_rows):

@@ -20,9 +20,9 @@ from fastlin.course.worker_process import WorkerProcess
 # The parent folders of the packages benchmarks and fastlin. asv installs fastlin.
 ROOT = Path(__file__).parent.parent
 FASTLIN_ROOT = Path(fastlin.__file__).parent.parent
-STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+STATUS_FILE, PEAK_RESET_FILE = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 # Freed arrays of at least 1 MB return to the system. By default, malloc raises this threshold to as much as 32 MB.
-RELEASE_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
+MALLOC_SETTINGS = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 N_REPETITIONS = 5
 PROGRAM = """
 from time import perf_counter
@@ -35,8 +35,8 @@ begin = perf_counter()
 LogisticRegression(max_iter=1000).fit(X, y)
 print(import_seconds, import_seconds + perf_counter() - begin)
 """
-MODULES = {FASTLIN: "fastlin", "scikit-learn": "sklearn.linear_model"}
-TITLES = {
+LIBRARY_MODULES = {FASTLIN: "fastlin", "scikit-learn": "sklearn.linear_model"}
+FIRST_USE_TITLES = {
     "import": "the import",
     "first-fit": "import and first fit of a process",
     "first-fit-ever": "import and first fit ever",
@@ -48,12 +48,12 @@ def list_import_paths():
     return [str(FASTLIN_ROOT), str(ROOT)]
 
 
-def run_python(*arguments, under=(), **variables):
+def run_python(*arguments, wrapper_command=(), **variables):
     """Run Python in an empty folder, optionally under another program, and return its standard output."""
     paths = [*list_import_paths(), *filter(None, [os.environ.get("PYTHONPATH")])]
     with tempfile.TemporaryDirectory() as folder:
         return subprocess.run(
-            [*under, sys.executable, *map(str, arguments)],
+            [*wrapper_command, sys.executable, *map(str, arguments)],
             cwd=folder,
             env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(paths)},
             stdout=subprocess.PIPE,
@@ -64,10 +64,10 @@ def run_python(*arguments, under=(), **variables):
 
 def call_in_process(function, *arguments):
     """Return the result of an importable function in a new process. The process can reset its peak memory."""
-    if not RESET.exists():
+    if not PEAK_RESET_FILE.exists():
         raise NotImplementedError("Only Linux can reset the peak of a process.")
     with (
-        patch.dict(os.environ, RELEASE_MEMORY),
+        patch.dict(os.environ, MALLOC_SETTINGS),
         # asv imports this package although its folder is not on sys.path.
         patch.object(sys, "path", [*list_import_paths(), *sys.path]),
         closing(WorkerProcess()) as process,
@@ -75,44 +75,46 @@ def call_in_process(function, *arguments):
         return process.call(function, *arguments)
 
 
-def measure_rise(call):
+def measure_peak_increase(call):
     """Return the bytes by which a call increases this process's peak memory above its current memory."""
-    RESET.write_text("5", "ascii")
-    before = _read_peak()
+    PEAK_RESET_FILE.write_text("5", "ascii")
+    before = _read_peak_bytes()
     call()
-    return _read_peak() - before
+    return _read_peak_bytes() - before
 
 
-def _read_peak():
-    lines = STATUS.read_text("utf-8").splitlines()
+def _read_peak_bytes():
+    lines = STATUS_FILE.read_text("utf-8").splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) << 10
 
 
-def run_first(module, cache):
+def time_first_use(module, cache):
     """Return the seconds of an import, and of an import plus a fit to digits. `cache` is a folder or None."""
     variables = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
     return [float(number) for number in run_python("-c", PROGRAM.format(module=module), **variables).split()]
 
 
 def measure_first_use(whole=False):
-    """Return the record of each of TITLES. Later processes load the kernels that the first fit compiled."""
+    """Return the record of each of FIRST_USE_TITLES. Later processes load the kernels that the first fit compiled."""
     with tempfile.TemporaryDirectory() as folder:
         cache = folder if whole else None
-        ever = run_first(MODULES[FASTLIN], cache)[1]
+        first_fit_seconds = time_first_use(LIBRARY_MODULES[FASTLIN], cache)[1]
         repetitions = [
-            {name: run_first(module, cache) for name, module in MODULES.items()}
+            {name: time_first_use(module, cache) for name, module in LIBRARY_MODULES.items()}
             for _ in range(N_REPETITIONS if whole else 1)
         ]
     seconds = {}
     for index, case in enumerate(("import", "first-fit")):
-        seconds[case] = {name: median(repetition[name][index] for repetition in repetitions) for name in MODULES}
+        seconds[case] = {
+            name: median(repetition[name][index] for repetition in repetitions) for name in LIBRARY_MODULES
+        }
     if whole:
         # scikit-learn compiles nothing, so its first fit is like all its other fits.
-        seconds["first-fit-ever"] = {**seconds["first-fit"], FASTLIN: ever}
+        seconds["first-fit-ever"] = {**seconds["first-fit"], FASTLIN: first_fit_seconds}
     return {
         case: {
             "kind": "first use",
-            "title": TITLES[case],
+            "title": FIRST_USE_TITLES[case],
             "data": "digits, 1,797 × 64" if "fit" in case else "",
             "libraries": {name: {"seconds": value} for name, value in case_seconds.items()},
         }

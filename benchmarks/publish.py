@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from benchmarks.pages import list_missed_bounds, write_pages
-from benchmarks.plots import draw_plots
+from benchmarks.pages import format_all_violated_bounds, write_pages
+from benchmarks.plots import save_plots
 from benchmarks.published import FOLDER, add_records, describe_machine, describe_run, read_machines
 from benchmarks.suite import CASES, measure
 from benchmarks.tables import print_tables, tabulate
@@ -37,19 +37,23 @@ def main(arguments=None):
     parser.add_argument("cases", nargs="*", metavar="case", help=f"one of {', '.join(CASES)}; default: all")
     parser.add_argument("--pages", action="store_true", help="measure nothing, only update the documents")
     options = parser.parse_args(arguments)
-    unknown = [case for case in options.cases if case not in CASES]
-    if unknown:
-        parser.error(f"{unknown[0]!r} is not a case; the cases are {', '.join(CASES)}")
+    unknown_cases = [case for case in options.cases if case not in CASES]
+    if unknown_cases:
+        parser.error(f"{unknown_cases[0]!r} is not a case; the cases are {', '.join(CASES)}")
     try:
         read_machines()
     except CommandError as error:
         parser.error(str(error))
     failed = [] if options.pages else publish(options.cases or CASES)
     machines = read_machines()
-    draw_plots(machines, FOLDER)
+    save_plots(machines, FOLDER)
     write_pages(machines)
-    own = describe_machine()["name"]
-    print(list_missed_bounds({name: contents for name, contents in machines.items() if options.pages or name == own}))
+    own_name = describe_machine()["name"]
+    print(
+        format_all_violated_bounds(
+            {name: contents for name, contents in machines.items() if options.pages or name == own_name}
+        )
+    )
     return 1 if failed else 0
 
 

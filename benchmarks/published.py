@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fastlin.cli.doctor import describe_environment
-from fastlin.cli.results import change_results, read_results
+from fastlin.cli.results import read_results, update_results
 from fastlin.kernels.machine.levels import choose_level, list_levels
 from fastlin.kernels.machine.target import read_features
 
@@ -29,7 +29,7 @@ PACKAGES = (
     "scikit-learn-intelex",
     "torch",
 )
-TOPOLOGY = Path("/sys/devices/system/cpu")
+CPU_FOLDER = Path("/sys/devices/system/cpu")
 
 
 def read_machines(folder=FOLDER):
@@ -42,10 +42,10 @@ def add_records(machine, run, records, folder=FOLDER):
     folder.mkdir(parents=True, exist_ok=True)
 
     def change(stored):
-        merged = stored.get("records", {}) | {name: record | run for name, record in records.items()}
-        return {"machine": machine, "records": dict(sorted(merged.items()))}
+        merged_records = stored.get("records", {}) | {name: record | run for name, record in records.items()}
+        return {"machine": machine, "records": dict(sorted(merged_records.items()))}
 
-    change_results(folder / f"{machine['name']}.json", change)
+    update_results(folder / f"{machine['name']}.json", change)
 
 
 def digest(records):
@@ -66,7 +66,7 @@ def describe_machine():
     }
 
 
-def call_machine(machine):
+def format_machine_title(machine):
     """Return the title of a machine in documents and tables, from the result of `describe_machine`."""
     return f"{machine['processor']}, {_describe_threads(machine['processors'], machine['cores'])}"
 
@@ -85,7 +85,7 @@ def _describe_threads(n_threads, cores):
 
 def count_cores():
     """Return the number of cores of this machine, or None if the system does not report it."""
-    files = TOPOLOGY.glob("cpu[0-9]*/topology/thread_siblings_list")
+    files = CPU_FOLDER.glob("cpu[0-9]*/topology/thread_siblings_list")
     return len({file.read_text("ascii") for file in files}) or None
 
 

@@ -29,10 +29,10 @@ ROOT = Path(__file__).parent.parent
 # Time limit for the fits of a commit, in seconds.
 MAX_SECONDS = 3_600
 # A fit is much slower if it takes this many times as long, and at least this many seconds.
-FACTOR, MIN_SECONDS = 3.0, 0.03
+SLOWDOWN_FACTOR, MIN_SLOW_SECONDS = 3.0, 0.03
 # Relative rounding error of J, by the dtype of X.
 ROUNDING = {"float64": 1e-9, "float32": 1e-5}
-KINDS = {
+FEATURE_TRANSFORMS = {
     "plain": lambda X, generator: X,
     "of all scales": lambda X, generator: X * 10 ** generator.uniform(-6, 6, X.shape[1]),
     "far from zero": lambda X, generator: X + 10 ** generator.uniform(1, 4) * generator.standard_normal(X.shape[1]),
@@ -54,7 +54,7 @@ PENALTIES = {
 }
 
 
-def draw(number):
+def sample_fit(number):
     """Return the name of a fit, an estimator, X, y and the other arguments of `fit`."""
     generator = np.random.default_rng(number)
     n, d, n_classes = (
@@ -66,7 +66,7 @@ def draw(number):
     scores = X @ generator.standard_normal((d, n_classes)) * 10 ** generator.uniform(-1, 1) / np.sqrt(d)
     y = (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
     y[:n_classes] = np.arange(n_classes)
-    kind, penalty, dtype = (str(generator.choice(list(names))) for names in (KINDS, PENALTIES, ROUNDING))
+    kind, penalty, dtype = (str(generator.choice(list(names))) for names in (FEATURE_TRANSFORMS, PENALTIES, ROUNDING))
     parameters = {"C": 10 ** generator.uniform(-3, 4), "tol": 10.0 ** generator.choice([-4, -8]), **PENALTIES[penalty]}
     parameters["fit_intercept"] = bool(generator.random() < 0.7)
     arguments = {}
@@ -88,15 +88,15 @@ def draw(number):
     return (
         ", ".join([*words, *arguments]),
         LogisticRegression(**parameters),
-        KINDS[kind](X, generator).astype(dtype),
+        FEATURE_TRANSFORMS[kind](X, generator).astype(dtype),
         y,
         arguments,
     )
 
 
-def make_fit(number):
+def record_fit(number):
     """Return the record of a fit: convergence, J, certificate and seconds, or its error."""
-    name, model, X, y, arguments = draw(number)
+    name, model, X, y, arguments = sample_fit(number)
     record = {"number": number, "name": name, "rounding": ROUNDING[X.dtype.name], "converged": False, "seconds": inf}
     # The first repetition may include compilation.
     for _ in range(2):
@@ -116,24 +116,24 @@ def make_fit(number):
     }
 
 
-def run_fits(numbers):
+def print_fits(numbers):
     """Print a line for each fit, as JSON."""
     warnings.simplefilter("ignore")
     for number in numbers:
-        print(json.dumps(make_fit(number)), flush=True)
+        print(json.dumps(record_fit(number)), flush=True)
 
 
 def run_in_process(folder, first, n_fits):
     """Return the records of fits in a process that imports fastlin from a folder."""
     command = sys.executable, "-P", "-m", "benchmarks.random_fits", "--run", f"--first={first}", f"--fits={n_fits}"
     variables = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "FASTLIN_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    finished = subprocess.run(
+    completed_process = subprocess.run(
         command, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True, check=True, timeout=MAX_SECONDS
     )
-    return [json.loads(line) for line in finished.stdout.splitlines()]
+    return [json.loads(line) for line in completed_process.stdout.splitlines()]
 
 
-def run_at(commit, first, n_fits):
+def run_at_commit(commit, first, n_fits):
     """Return the records of fits with the package of a commit."""
     archive = subprocess.run(("git", "archive", commit, "fastlin"), cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
     with tempfile.TemporaryDirectory() as folder:
@@ -142,7 +142,7 @@ def run_at(commit, first, n_fits):
         return run_in_process(folder, first, n_fits)
 
 
-def contradicts(before, now):
+def has_contradiction(before, now):
     """Return whether the certificate of one fit excludes the objective of the other fit."""
     if None in (before.get("objective"), now.get("objective")):
         return False
@@ -153,23 +153,28 @@ def contradicts(before, now):
 
 def compare(pairs):
     """Return lines about pairs of an earlier and a later fit, and whether the later fits are acceptable."""
-    lines, n_contradictions, n_lost = [], 0, 0
+    lines, n_contradictions, n_lost_fits = [], 0, 0
     for before, now in pairs:
         name = f"{now['number']}: {now['name']}"
-        if contradicts(before, now):
+        if has_contradiction(before, now):
             n_contradictions += 1
             lines.append(
                 f"{name}: a certificate is wrong, for J = {before['objective']:.15g} or J = {now['objective']:.15g}"
             )
         if before["converged"] and not now["converged"]:
-            n_lost += 1
+            n_lost_fits += 1
             lines.append(f"{name}: converged before, now {now.get('error', 'stops early')}")
-        if now["seconds"] > max(FACTOR * before["seconds"], MIN_SECONDS):
+        if now["seconds"] > max(SLOWDOWN_FACTOR * before["seconds"], MIN_SLOW_SECONDS):
             lines.append(f"{name}: {before['seconds']:.3f} s before, {now['seconds']:.3f} s now")
-    both = [(before["seconds"], now["seconds"]) for before, now in pairs if before["converged"] and now["converged"]]
-    ratio = np.exp(np.mean(np.log([now / before for before, now in both]))) if both else inf
-    lines.append(f"{len(both)} of {len(pairs)} fits converge with both commits, in {ratio:.2f} times the earlier time.")
-    return lines, n_contradictions == 0 and 100 * n_lost <= len(pairs)
+    converged_pairs = [
+        (before["seconds"], now["seconds"]) for before, now in pairs if before["converged"] and now["converged"]
+    ]
+    ratio = np.exp(np.mean(np.log([now / before for before, now in converged_pairs]))) if converged_pairs else inf
+    lines.append(
+        f"{len(converged_pairs)} of {len(pairs)} fits converge with both commits, in {ratio:.2f} times the earlier "
+        "time."
+    )
+    return lines, n_contradictions == 0 and 100 * n_lost_fits <= len(pairs)
 
 
 def main(arguments=None):
@@ -182,13 +187,13 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     first = int(np.random.default_rng().integers(10**6)) * 1_000 if options.first is None else options.first
     if options.run:
-        run_fits(range(first, first + options.fits))
+        print_fits(range(first, first + options.fits))
         return 0
     print(f"The first fit is --first={first}.")
-    before = run_at(options.commit, first, options.fits)
-    lines, is_good = compare(list(zip(before, run_in_process(ROOT, first, options.fits), strict=True)))
+    before = run_at_commit(options.commit, first, options.fits)
+    lines, is_acceptable = compare(list(zip(before, run_in_process(ROOT, first, options.fits), strict=True)))
     print(*lines, sep="\n")
-    return int(not is_good)
+    return int(not is_acceptable)
 
 
 if __name__ == "__main__":

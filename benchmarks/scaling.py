@@ -7,17 +7,17 @@ from functools import partial
 import numpy as np
 
 import fastlin
-from benchmarks.comparisons import FASTLIN, REPETITIONS, Comparison, Rule, describe_repetitions, run_comparison
-from benchmarks.fits import TOL, by_scikit_learn
-from benchmarks.problems import count_test_rows, pose_first
+from benchmarks.comparisons import FASTLIN, N_REPETITIONS, Comparison, ComparisonRule, run_comparison, summarize_ratios
+from benchmarks.fits import DEFAULT_TOL, make_scikit_learn_baselines
+from benchmarks.problems import count_test_rows, make_split_problem
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 from fastlin.other_libraries import fit_fastlin
 
 # newton-cholesky is a baseline up to this number of parameters and this number of multiply-adds for its Hessian.
 MAX_PARAMETERS, MAX_HESSIAN_WORK = 600, 50_000_000_000
 # If an iteration has more multiply-adds, there is one repetition, and baselines that would take minutes are omitted.
-LARGE = 30_000_000
-BASE = {"n": 10_000, "d": 50, "K": 10, "density": 1.0, "C": 1.0, "spread": 1.0, "threads": None}
+MAX_REPEATED_WORK = 30_000_000
+BASE_SETTINGS = {"n": 10_000, "d": 50, "K": 10, "density": 1.0, "C": 1.0, "spread": 1.0, "threads": None}
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Sweep:
     label: str
     values: tuple
     base: dict
-    few_values: tuple
+    short_values: tuple
 
-    def pose(self, value):
-        return {**BASE, **self.base, self.name: value}
+    def make_settings(self, value):
+        return {**BASE_SETTINGS, **self.base, self.name: value}
 
 
-def _powers(first, last):
+def _list_powers_of_ten(first, last):
     return tuple(float(f"1e{exponent}") for exponent in range(first, last + 1))
 
 
@@ -42,10 +42,14 @@ SWEEPS = (
     Sweep("n", "rows n", (1_000, 10_000, 100_000, 1_000_000, 10_000_000), {"d": 20, "K": 2}, (200, 1_000)),
     Sweep("d", "features d", (2, 10, 100, 1_000, 10_000), {"n": 5_000, "K": 3}, (2, 10)),
     Sweep("K", "classes K", (2, 10, 100, 1_000, 5_000), {"d": 30}, (2, 10)),
-    Sweep("density", "density of sparse X", _powers(-4, -1), {"n": 20_000, "d": 5_000, "K": 3}, (1e-3,)),
-    Sweep("C", "C", _powers(-3, 6), {"K": 5}, (1.0, 1e3)),
+    Sweep("density", "density of sparse X", _list_powers_of_ten(-4, -1), {"n": 20_000, "d": 5_000, "K": 3}, (1e-3,)),
+    Sweep("C", "C", _list_powers_of_ten(-3, 6), {"K": 5}, (1.0, 1e3)),
     Sweep(
-        "spread", "ratio of largest to smallest standard deviation of a feature", _powers(0, 4), {"K": 5}, (1.0, 1e3)
+        "spread",
+        "ratio of largest to smallest standard deviation of a feature",
+        _list_powers_of_ten(0, 4),
+        {"K": 5},
+        (1.0, 1e3),
     ),
     Sweep("threads", "threads", (1, 2, 4, 8, 16, 32, 64), {"n": 50_000, "d": 100}, (1,)),
 )
@@ -77,18 +81,20 @@ def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlati
     if spread > 1:
         deviations = spread ** np.linspace(0, 1, d)
         X = (X + 3) * deviations
-    return pose_first("scaling", X, labels, C, n_rows)
+    return make_split_problem("scaling", X, labels, C, n_rows)
 
 
 def measure_scaling(whole=False):
     """Return the record of all sweeps, as plain values."""
     sweeps = []
     for sweep in SWEEPS:
-        values = sweep.values if whole else sweep.few_values
+        values = sweep.values if whole else sweep.short_values
         if sweep.name == "threads":
             values = [value for value in values if value <= count_threads()]
-        points = [measure_point(sweep.pose(value), sweep.name) for value in values]
-        base = {name: number for name, number in sweep.pose(None).items() if name not in (sweep.name, "threads")}
+        points = [measure_point(sweep.make_settings(value), sweep.name) for value in values]
+        base = {
+            name: number for name, number in sweep.make_settings(None).items() if name not in (sweep.name, "threads")
+        }
         sweeps.append({"name": sweep.name, "label": sweep.label, "base": base, "points": points})
     return {"kind": "scaling", "title": "whole fits", "sweeps": sweeps, "threads": count_threads()}
 
@@ -101,33 +107,41 @@ def measure_point(numbers, changed):
     load = partial(make_problem, **numbers)
     problem, n_threads = load(), numbers["threads"]
     n, d = problem.X.shape
-    is_large = n * d * numbers["density"] * problem.n_rows_coef > LARGE
+    is_large = n * d * numbers["density"] * problem.n_rows_coef > MAX_REPEATED_WORK
     comparison = Comparison(
-        "scaling", load, fit_fastlin, by_scikit_learn("lbfgs"), rule=Rule(tol=TOL, suboptimality=TOL)
+        "scaling",
+        load,
+        fit_fastlin,
+        make_scikit_learn_baselines("lbfgs"),
+        rule=ComparisonRule(tol=DEFAULT_TOL, suboptimality=DEFAULT_TOL),
     )
-    comparison = replace(comparison, rounds=1 if is_large else REPETITIONS)
-    by_default = run_comparison(comparison, problem, n_threads)
+    comparison = replace(comparison, rounds=1 if is_large else N_REPETITIONS)
+    default_outcome = run_comparison(comparison, problem, n_threads)
     # If the default stops far above the minimum, its accuracy differs, so only objectives are compared.
-    if not by_default.has_converged or by_default.gap > TOL:
-        raise RuntimeError(by_default.find_failure())
-    outcomes = [by_default] if -by_default.gap <= TOL else []
+    if not default_outcome.has_converged or default_outcome.gap > DEFAULT_TOL:
+        raise RuntimeError(default_outcome.describe_failure())
+    comparison_records = [default_outcome] if -default_outcome.gap <= DEFAULT_TOL else []
     n_parameters = problem.n_rows_coef * (d + 1)
-    fits_hessian = n_parameters <= MAX_PARAMETERS and n * n_parameters**2 <= MAX_HESSIAN_WORK
-    baselines = by_scikit_learn("newton-cholesky") if fits_hessian else {}
+    is_hessian_feasible = n_parameters <= MAX_PARAMETERS and n * n_parameters**2 <= MAX_HESSIAN_WORK
+    baselines = make_scikit_learn_baselines("newton-cholesky") if is_hessian_feasible else {}
     if not is_large:
-        baselines |= by_scikit_learn("lbfgs", tol=TOL / 100) | by_scikit_learn("newton-cg")
+        baselines |= make_scikit_learn_baselines("lbfgs", tol=DEFAULT_TOL / 100) | make_scikit_learn_baselines(
+            "newton-cg"
+        )
     if baselines:
         with contextlib.suppress(RuntimeError):
-            outcomes.append(run_comparison(replace(comparison, baselines=baselines, within=TOL), problem, n_threads))
+            comparison_records.append(
+                run_comparison(replace(comparison, baselines=baselines, within=DEFAULT_TOL), problem, n_threads)
+            )
     with limit_threads(n_threads):
         model = fastlin.LogisticRegression(C=problem.C, max_iter=10_000).fit(problem.X, problem.y)
-    best = min(outcomes, key=lambda outcome: outcome.ratio, default=None)
+    best = min(comparison_records, key=lambda outcome: outcome.ratio, default=None)
     return {
         "value": problem.n_classes if changed == "K" else numbers[changed],
-        "seconds": by_default.seconds[FASTLIN],
-        **by_default.test(FASTLIN)._asdict(),
+        "seconds": default_outcome.seconds[FASTLIN],
+        **default_outcome.test(FASTLIN)._asdict(),
         "n_passes": float(model.n_passes_),
-        "default": _describe_baseline(by_default),
+        "default": _describe_baseline(default_outcome),
         "baseline": best and _describe_baseline(best),
     }
 
@@ -136,7 +150,7 @@ def _describe_baseline(outcome):
     return {
         "name": outcome.baseline,
         "seconds": outcome.seconds[outcome.baseline],
-        **describe_repetitions(outcome.repetitions),
+        **summarize_ratios(outcome.repetitions),
         "suboptimality": -outcome.gap,
         **outcome.test(outcome.baseline)._asdict(),
     }

@@ -15,7 +15,13 @@ from benchmarks import (
     probes,
     sweeps,
 )
-from benchmarks.comparisons import THREADS, count_comparison_threads, load_problem, run_comparison, shorten
+from benchmarks.comparisons import (
+    THREAD_SETTINGS,
+    count_comparison_threads,
+    load_problem,
+    run_comparison,
+    shorten_comparison,
+)
 from benchmarks.data import load_mnist
 from benchmarks.processes import measure_first_use
 from benchmarks.scaling import measure_scaling
@@ -32,19 +38,19 @@ COMPARISONS = {
     **predictions.COMPARISONS,
 }
 EVERYDAY, FIRST_USE, BASELINES = "everyday", "first-use", "baselines"
-COLLECTIONS = {EVERYDAY: everyday.EVERYDAY, "scikit-learn-cases": everyday.SCIKIT_LEARN}
+COLLECTIONS = {EVERYDAY: everyday.EVERYDAY, "scikit-learn-cases": everyday.SCIKIT_LEARN_COLLECTION}
 
 
 def measure_libraries(whole=False):
     """Return the record of the curves from `fastlin compare --baselines` on MNIST."""
-    seconds = baselines.MANY_SECONDS if whole else baselines.SECONDS
+    seconds = baselines.LONG_COMPARISON_SECONDS if whole else baselines.DEFAULT_SECONDS
     results = baselines.run(Settings(load_mnist(), quick=not whole, seed=0), seconds=seconds)
     return {"kind": BASELINES, "parameters": results.parameters, "problems": results.series["problems"]}
 
 
 # Cases that are not comparisons. Each is a function that returns one or several records. Its argument is whether the
 # measurement is full.
-QUICK = {
+QUICK_CASES = {
     **{name: collection.measure for name, collection in COLLECTIONS.items()},
     **sweeps.CASES,
     **probes.CASES,
@@ -52,8 +58,8 @@ QUICK = {
     FIRST_USE: measure_first_use,
 }
 OTHERS = {
-    **QUICK,
-    **limits.LIMITS,
+    **QUICK_CASES,
+    **limits.LIMIT_CASES,
     **memory.CASES,
     **ablation.CASES,
     "pass-scaling": passes.measure_pass_scaling,
@@ -69,7 +75,7 @@ def measure(case, whole=False):
         result = OTHERS[case](whole)
         return result if case == FIRST_USE else {case: result}
     comparison, problem = COMPARISONS[case], load_problem(COMPARISONS[case], whole)
-    comparison = comparison if whole else shorten(comparison)
+    comparison = comparison if whole else shorten_comparison(comparison)
     return {
         name_record(case, threads): run_comparison(comparison, problem, count_comparison_threads(threads)).describe()
         for threads in (comparison.threads if whole and count_threads() > 1 else comparison.threads[:1])
@@ -82,4 +88,6 @@ def name_record(comparison, threads):
 
 
 # The names of the comparisons' records, in the order of tables and figures.
-COMPARISON_RECORDS = {name_record(comparison, threads): comparison for comparison in COMPARISONS for threads in THREADS}
+COMPARISON_RECORDS = {
+    name_record(comparison, threads): comparison for comparison in COMPARISONS for threads in THREAD_SETTINGS
+}

@@ -29,19 +29,19 @@ from fastlin.kernels.machine.threads import count_threads, limit_threads
 # The values of C in DINOv2 and DINOv3.
 CS = np.logspace(-6, 5, 45)
 CV_CS = np.logspace(-4, 4, 10)
-PROTOCOL = {"solver": "lbfgs", "tol": 1e-12, "max_iter": 1000}
-BY_IMPORT, BY_DEFAULT = "fastlin, the import alone", "fastlin, one model at a time"
-BASELINE = "scikit-learn lbfgs, tol 1e-12, one model at a time"
-# Each class of embeddings mixes KINDS components. NOISE is the ratio of noise to a component's mean.
-KINDS, NOISE = 3, 4.5
+PUBLISHED_PARAMETERS = {"solver": "lbfgs", "tol": 1e-12, "max_iter": 1000}
+IMPORT_ONLY_METHOD, ONE_BY_ONE_METHOD = "fastlin, the import alone", "fastlin, one model at a time"
+BASELINE_METHOD = "scikit-learn lbfgs, tol 1e-12, one model at a time"
+# Each class of embeddings mixes N_COMPONENTS components. NOISE_RATIO is the ratio of noise to a component's mean.
+N_COMPONENTS, NOISE_RATIO = 3, 4.5
 # Iterations of the short fits that determine the faster number of threads for scikit-learn.
-TRIED_ITERATIONS = 20
-EQUAL_LOSS = 1e-2
-SMALL_ROWS, SMALL_COLUMNS, N_FOLDS = 500, 1_000, 6
-SMALL_TEST_ROWS = 2_000
+N_TRIAL_ITERATIONS = 20
+LOSS_TOL = 1e-2
+N_SMALL_ROWS, N_SMALL_COLUMNS, N_FOLDS = 500, 1_000, 6
+N_SMALL_TEST_ROWS = 2_000
 # liblinear penalizes the intercept divided by this scaling factor.
 INTERCEPT_SCALING = 10
-SHORT_CS = 5
+N_SHORT_CS = 5
 # Seconds after which no further fit starts.
 TIME_LIMIT = 120
 
@@ -90,36 +90,45 @@ def sweep_one_by_one(problem, Cs, make_model, time_limit=np.inf):
     return SweepResult(Cs[np.argmax(scores)], max(scores), solution, len(scores))
 
 
-def measure_protocol(problem, Cs, whole, time_limit=TIME_LIMIT, rounds=1):
+def measure_validation_sweep(problem, Cs, whole, time_limit=TIME_LIMIT, rounds=1):
     """Measure the protocol with scikit-learn and with fastlin's three ways."""
     # The published evaluations pass float64 data to scikit-learn.
     X, X_val, X_test = (rows.astype(np.float64) for rows in (problem.X, problem.X_val, problem.X_test))
-    doubled = replace(problem, X=X, X_val=X_val, X_test=X_test)
+    float64_problem = replace(problem, X=X, X_val=X_val, X_test=X_test)
     sweep_at_once(problem, Cs[:: max(1, len(Cs) // 2)])
     controller, max_threads = ThreadpoolController(), count_threads()
-    at_once = partial(sweep_at_once, Cs=Cs)
+    fastlin_sweep = partial(sweep_at_once, Cs=Cs)
     runs = {
-        FASTLIN: [comparisons.run_on(controller, max_threads, at_once, problem) for _ in range(rounds if whole else 1)]
+        FASTLIN: [
+            comparisons.run_with_threads(controller, max_threads, fastlin_sweep, problem)
+            for _ in range(rounds if whole else 1)
+        ]
     }
-    few = ScikitLearnLogisticRegression(C=Cs[-1], **{**PROTOCOL, "max_iter": TRIED_ITERATIONS})
-    tried = {
-        n: comparisons.run_on(controller, n, lambda rows: few.fit(rows.X, rows.y), doubled) for n in (1, max_threads)
+    trial_model = ScikitLearnLogisticRegression(C=Cs[-1], **{**PUBLISHED_PARAMETERS, "max_iter": N_TRIAL_ITERATIONS})
+    trial_runs = {
+        n: comparisons.run_with_threads(controller, n, lambda rows: trial_model.fit(rows.X, rows.y), float64_problem)
+        for n in (1, max_threads)
     }
-    n_threads = min(tried, key=lambda n: tried[n].seconds)
-    threads = {FASTLIN: max_threads, BY_DEFAULT: max_threads, BY_IMPORT: max_threads, BASELINE: n_threads}
+    n_threads = min(trial_runs, key=lambda n: trial_runs[n].seconds)
+    threads = {
+        FASTLIN: max_threads,
+        ONE_BY_ONE_METHOD: max_threads,
+        IMPORT_ONLY_METHOD: max_threads,
+        BASELINE_METHOD: n_threads,
+    }
     for name, rows, make_model in (
-        (BY_DEFAULT, problem, fastlin.LogisticRegression),
-        (BY_IMPORT, doubled, partial(fastlin.LogisticRegression, **PROTOCOL)),
-        (BASELINE, doubled, partial(ScikitLearnLogisticRegression, **PROTOCOL)),
+        (ONE_BY_ONE_METHOD, problem, fastlin.LogisticRegression),
+        (IMPORT_ONLY_METHOD, float64_problem, partial(fastlin.LogisticRegression, **PUBLISHED_PARAMETERS)),
+        (BASELINE_METHOD, float64_problem, partial(ScikitLearnLogisticRegression, **PUBLISHED_PARAMETERS)),
     ):
-        if name != BASELINE:
+        if name != BASELINE_METHOD:
             make_model(C=1.0).fit(rows.X, rows.y)
-        one_by_one = partial(sweep_one_by_one, Cs=Cs, make_model=make_model, time_limit=time_limit)
-        runs[name] = [comparisons.run_on(controller, threads[name], one_by_one, rows)]
-    return BASELINE, runs, threads
+        method_sweep = partial(sweep_one_by_one, Cs=Cs, make_model=make_model, time_limit=time_limit)
+        runs[name] = [comparisons.run_with_threads(controller, threads[name], method_sweep, rows)]
+    return BASELINE_METHOD, runs, threads
 
 
-def measure_folds(problem, Cs, whole, l1_ratio, solvers):
+def measure_cross_validation(problem, Cs, whole, l1_ratio, solvers):
     """Compare LogisticRegressionCV of both libraries; the baseline is the fastest solver with the best score."""
     parameters = {"Cs": Cs, "cv": N_FOLDS, "l1_ratios": (l1_ratio,), "scoring": "neg_log_loss"}
     parameters["use_legacy_attributes"] = False
@@ -131,7 +140,7 @@ def measure_folds(problem, Cs, whole, l1_ratio, solvers):
         model = ScikitLearnLogisticRegressionCV(solver=solver, **scaling, **parameters)
         baselines[f"scikit-learn LogisticRegressionCV, {solver}"] = partial(cross_validate_in_processes, model=model)
     comparison = comparisons.Comparison(
-        "folds", lambda n_rows: problem, ours, baselines, within=EQUAL_LOSS, rounds=3 if whole else 1
+        "folds", lambda n_rows: problem, ours, baselines, within=LOSS_TOL, rounds=3 if whole else 1
     )
     outcome = comparisons.run_comparison(comparison, problem)
     return outcome.baseline, {name: outcome.runs[name] for name in (FASTLIN, outcome.baseline)}, outcome.best_threads
@@ -152,7 +161,7 @@ def cross_validate_in_processes(problem, model):
 
 def measure_sweep(problem, whole, measure, Cs):
     """Return the record of a sweep. `measure` returns the baseline, and dicts of runs and threads by name."""
-    Cs = Cs if whole else Cs[:: -(-len(Cs) // SHORT_CS)]
+    Cs = Cs if whole else Cs[:: -(-len(Cs) // N_SHORT_CS)]
     with limit_threads(count_threads()), warnings.catch_warnings():
         # The protocol's tolerance is below floating-point accuracy.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -177,27 +186,27 @@ def measure_sweep(problem, whole, measure, Cs):
         },
         "ratio": seconds[baseline] / seconds[FASTLIN],
         "is_bound": results[baseline].solution is None,
-        "failure": find_failure(problem, results[FASTLIN].score, results[baseline].score),
+        "failure": describe_failure(problem, results[FASTLIN].score, results[baseline].score),
     }
 
 
-def find_failure(problem, ours, theirs):
+def describe_failure(problem, ours, theirs):
     """Return the reason why a sweep is invalid, or "". It is invalid if fastlin's score is clearly lower."""
-    allowed = EQUAL_LOSS * abs(theirs)
+    allowed = LOSS_TOL * abs(theirs)
     if problem.X_val is not None:
-        allowed = max(comparisons.EQUAL_ACCURACY, comparisons.EQUAL_ROWS / len(problem.X_val))
+        allowed = max(comparisons.ACCURACY_TOL, comparisons.MAX_DIFFERING_ROWS / len(problem.X_val))
     return f"fastlin's best score is {ours:.4f}, the baseline's is {theirs:.4f}" if ours < theirs - allowed else ""
 
 
-def draw_embeddings(n_rows, d, n_classes, n_more):
+def simulate_embeddings(n_rows, d, n_classes, n_extra_rows):
     """Return float32 rows of unit length with overlapping classes. The first n_rows rows contain all classes."""
     generator = np.random.default_rng(0)
-    means = generator.standard_normal((n_classes, 1, d)) + generator.standard_normal((n_classes, KINDS, d))
+    means = generator.standard_normal((n_classes, 1, d)) + generator.standard_normal((n_classes, N_COMPONENTS, d))
     means /= np.linalg.norm(means, axis=2, keepdims=True)
-    y = generator.integers(0, n_classes, n_rows + n_more)
+    y = generator.integers(0, n_classes, n_rows + n_extra_rows)
     y[:n_classes] = np.arange(n_classes)
-    kinds = generator.integers(0, KINDS, len(y))
-    X = means[y, kinds] + NOISE / np.sqrt(d) * generator.standard_normal((len(y), d))
+    components = generator.integers(0, N_COMPONENTS, len(y))
+    X = means[y, components] + NOISE_RATIO / np.sqrt(d) * generator.standard_normal((len(y), d))
     return (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32), y
 
 
@@ -205,18 +214,18 @@ def _load_embeddings(n_rows, n_all, d, n_classes):
     n = n_rows or n_all
     # With few rows there are fewer classes, so that each class has ten rows.
     n_classes = max(2, min(n_classes, n // 10))
-    n_more = max(20, n // 4)
-    return _divide(*draw_embeddings(n, d, n_classes, 2 * n_more), n, n_more)
+    n_extra_rows = max(20, n // 4)
+    return _split_rows(*simulate_embeddings(n, d, n_classes, 2 * n_extra_rows), n, n_extra_rows)
 
 
 def _load_digits(n_rows):
     X, y = load_digits(return_X_y=True)
     rows = np.random.default_rng(0).permutation(len(y))[: n_rows and 2 * n_rows]
     n = len(rows) * 3 // 5
-    return _divide(X[rows].astype(np.float32), y[rows], n, (len(rows) - n) // 2)
+    return _split_rows(X[rows].astype(np.float32), y[rows], n, (len(rows) - n) // 2)
 
 
-def _divide(X, y, n, n_val):
+def _split_rows(X, y, n, n_val):
     """Return the problem with n training rows, n_val validation rows, and the remaining rows as test rows."""
     (X, y), (X_val, y_val), (X_test, y_test) = (
         (X[rows], y[rows]) for rows in (slice(n), slice(n, n + n_val), slice(n + n_val, None))
@@ -224,34 +233,34 @@ def _divide(X, y, n, n_val):
     return SweepProblem(X, y, X_test, y_test, len(np.unique(y)), X_val, y_val)
 
 
-def _load_small(n_rows):
+def _load_small_problem(n_rows):
     """Return a problem with normally distributed features and test rows. Twenty features determine the two classes."""
-    generator, n = np.random.default_rng(0), n_rows or SMALL_ROWS
-    n_test = count_test_rows(n) if n_rows else SMALL_TEST_ROWS
-    X = generator.standard_normal((n + n_test, SMALL_COLUMNS))
+    generator, n = np.random.default_rng(0), n_rows or N_SMALL_ROWS
+    n_test = count_test_rows(n) if n_rows else N_SMALL_TEST_ROWS
+    X = generator.standard_normal((n + n_test, N_SMALL_COLUMNS))
     y = (X[:, :20] @ generator.standard_normal(20) + generator.logistic(size=len(X)) > 0).astype(np.int64)
     return SweepProblem(X[:n], y[:n], X[n:], y[n:], 2)
 
 
-def _make_folds(penalty, l1_ratio, *solvers):
+def _make_cross_validation(penalty, l1_ratio, *solvers):
     title = f"cross-validation, {len(CV_CS)} values of C × {N_FOLDS} folds, {penalty}"
-    measure = partial(measure_folds, l1_ratio=l1_ratio, solvers=solvers)
-    return comparisons.Case("sweep", title, _load_small, partial(measure_sweep, measure=measure, Cs=CV_CS), 100)
+    measure = partial(measure_cross_validation, l1_ratio=l1_ratio, solvers=solvers)
+    return comparisons.Case("sweep", title, _load_small_problem, partial(measure_sweep, measure=measure, Cs=CV_CS), 100)
 
 
-def _make_protocol(data, load, rows, **options):
-    measure = partial(measure_sweep, measure=partial(measure_protocol, **options), Cs=CS)
+def _make_validation_sweep(data, load, rows, **options):
+    measure = partial(measure_sweep, measure=partial(measure_validation_sweep, **options), Cs=CS)
     return comparisons.Case("sweep", f"sweep of {len(CS)} values of C, {data}", load, measure, rows)
 
 
 CASES = {
-    "sweep-embeddings-100": _make_protocol(
+    "sweep-embeddings-100": _make_validation_sweep(
         "embeddings", partial(_load_embeddings, n_all=8_000, d=384, n_classes=100), 200
     ),
-    "sweep-embeddings-1000": _make_protocol(
+    "sweep-embeddings-1000": _make_validation_sweep(
         "embeddings", partial(_load_embeddings, n_all=12_811, d=384, n_classes=1_000), 200
     ),
-    "sweep-digits": _make_protocol("digits", _load_digits, 150, rounds=3),
-    "sweep-small-l1": _make_folds("L1", 1.0, "liblinear", "saga"),
-    "sweep-small-l2": _make_folds("L2", 0.0, "lbfgs", "newton-cg", "liblinear"),
+    "sweep-digits": _make_validation_sweep("digits", _load_digits, 150, rounds=3),
+    "sweep-small-l1": _make_cross_validation("L1", 1.0, "liblinear", "saga"),
+    "sweep-small-l2": _make_cross_validation("L2", 0.0, "lbfgs", "newton-cg", "liblinear"),
 }

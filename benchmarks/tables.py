@@ -8,14 +8,14 @@ from statistics import fmean, geometric_mean, median
 
 from benchmarks import probes
 from benchmarks.comparisons import FASTLIN
-from benchmarks.inference import KIND as INFERENCE
-from benchmarks.sweeps import BY_DEFAULT, BY_IMPORT
+from benchmarks.inference import RECORD_KIND as INFERENCE
+from benchmarks.sweeps import IMPORT_ONLY_METHOD, ONE_BY_ONE_METHOD
 
 # Matches the number of classes in a record's description of its data.
 N_CLASSES = re.compile(r"([\d,]+) classes")
-BAD = "bold red"
-MIN_WIDTH = 120
-SCORES = {"accuracy": "accuracy", "log loss": "log_loss"}
+BAD_STYLE = "bold red"
+MIN_CONSOLE_WIDTH = 120
+SCORE_KEYS = {"accuracy": "accuracy", "log loss": "log_loss"}
 
 
 @dataclass(frozen=True)
@@ -25,21 +25,23 @@ class Table:
     title: str
     columns: list
     rows: list
-    bold: list
+    bold_mask: list
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Converts records to a table. `show` yields each row of a record, a dict by column, and if it is bold."""
+    """Converts records to a table. `make_rows` yields each row of a record, a dict by column, and if it is bold."""
 
     title: str
-    show: Callable
+    make_rows: Callable
 
     def tabulate(self, records):
         """Return the Table of one or more records, without columns that are empty in all rows."""
-        rows, bold = zip(*(shown for record in records for shown in self.show(record)), strict=True)
+        rows, bold_mask = zip(*(shown for record in records for shown in self.make_rows(record)), strict=True)
         columns = [column for column in rows[0] if column == next(iter(rows[0])) or any(row[column] for row in rows)]
-        return Table(self.title, columns, [[row[column] for column in columns] for row in rows], list(map(bool, bold)))
+        return Table(
+            self.title, columns, [[row[column] for column in columns] for row in rows], list(map(bool, bold_mask))
+        )
 
 
 def make_table(rows):
@@ -49,39 +51,41 @@ def make_table(rows):
 
 def tabulate(records):
     """Return a table for each kind of record in `records`."""
-    by_kind = {kind: [record for record in records.values() if record["kind"] == kind] for kind in KINDS}
-    return [KINDS[kind].tabulate(of_kind) for kind, of_kind in by_kind.items() if of_kind]
+    records_by_kind = {kind: [record for record in records.values() if record["kind"] == kind] for kind in KIND_LAYOUTS}
+    return [KIND_LAYOUTS[kind].tabulate(kind_records) for kind, kind_records in records_by_kind.items() if kind_records]
 
 
 def print_tables(tables, file=None):
-    """Print tables with rich, at least MIN_WIDTH characters wide."""
+    """Print tables with rich, at least MIN_CONSOLE_WIDTH characters wide."""
     from rich import box
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    width = max(MIN_WIDTH, Console(file=file).width)
+    width = max(MIN_CONSOLE_WIDTH, Console(file=file).width)
     console = Console(file=file, width=width, markup=False, highlight=False)
     for table in tables:
         console.print(f"\n{table.title}")
-        drawn = RichTable(box=box.SIMPLE, pad_edge=False)
+        rich_table = RichTable(box=box.SIMPLE, pad_edge=False)
         for index, column in enumerate(table.columns):
-            drawn.add_column(column, justify="right" if _is_numeric(table, index) else "left", overflow="fold")
-        for row, is_bold in zip(table.rows, table.bold, strict=True):
-            drawn.add_row(*row, style=BAD if is_bold else None)
-        console.print(drawn)
+            rich_table.add_column(
+                column, justify="right" if _is_numeric_column(table, index) else "left", overflow="fold"
+            )
+        for row, is_bold in zip(table.rows, table.bold_mask, strict=True):
+            rich_table.add_row(*row, style=BAD_STYLE if is_bold else None)
+        console.print(rich_table)
 
 
-def write_markdown(table):
+def format_markdown(table):
     """Return a table in Markdown, without its title."""
-    marks = [" ---: " if _is_numeric(table, index) else " --- " for index in range(len(table.columns))]
-    lines = [f"| {' | '.join(table.columns)} |", f"|{'|'.join(marks)}|"]
-    for row, is_bold in zip(table.rows, table.bold, strict=True):
+    alignments = [" ---: " if _is_numeric_column(table, index) else " --- " for index in range(len(table.columns))]
+    lines = [f"| {' | '.join(table.columns)} |", f"|{'|'.join(alignments)}|"]
+    for row, is_bold in zip(table.rows, table.bold_mask, strict=True):
         cells = [f"**{cell}**" if is_bold and cell else cell for cell in row]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _is_numeric(table, index):
+def _is_numeric_column(table, index):
     cells = [row[index] for row in table.rows]
     return index > 0 and all(not cell or cell[0].isdigit() or cell[0] in "+-−≥>" for cell in cells)
 
@@ -107,7 +111,7 @@ def is_slower(record):
     return record["ratio"] < 1 if interval is None else interval[1] < 1
 
 
-def is_even(record):
+def is_tie(record):
     """Return whether the interval of a record's ratio contains 1, so that neither library is faster."""
     interval = record.get("interval")
     return interval is not None and interval[0] <= 1 <= interval[1]
@@ -195,7 +199,7 @@ def compare_seconds(record):
     return " vs ".join(format_library_seconds(record, name) for name in (FASTLIN, record["baseline"]))
 
 
-def show_comparison(record):
+def make_comparison_rows(record):
     """Yield the row of a comparison."""
     row = {
         "case": describe_case(record),
@@ -209,7 +213,7 @@ def show_comparison(record):
     yield row, is_slower(record) or record["failure"]
 
 
-def show_limit(record):
+def make_limit_rows(record):
     """Yield the row of an operation and of the hardware limit that bounds its speed."""
     fractions = record.get("part_interval") or [record["part"]]
     row = {
@@ -222,7 +226,7 @@ def show_limit(record):
     yield row, False
 
 
-def show_memory(record):
+def make_memory_rows(record):
     """Yield the row of the peak memory of a fit."""
     names = {"X": "X_bytes", "fit": "fit_bytes", "allowed": "allowed_bytes", "scikit-learn": "baseline_bytes"}
     sizes = {column: record.get(name) for column, name in names.items()}
@@ -230,7 +234,7 @@ def show_memory(record):
     yield {"case": describe_case(record), **row}, record["fit_bytes"] > record["allowed_bytes"]
 
 
-def show_first_use(record):
+def make_first_use_rows(record):
     """Yield the row of the first import or fit of a process."""
     ours, theirs = (record["libraries"][name]["seconds"] for name in (FASTLIN, probes.SCIKIT_LEARN))
     row = {
@@ -242,25 +246,25 @@ def show_first_use(record):
     yield row, False
 
 
-def show_groups(record):
+def make_group_rows(record):
     """Yield a row for each group of everyday problems."""
     groups = {}
     for problem in record["problems"]:
         groups.setdefault(problem["group"], []).append(problem)
     for group, problems in groups.items():
-        slowest = min(problems, key=lambda problem: problem["ratio"])
+        slowest_problem = min(problems, key=lambda problem: problem["ratio"])
         errors = zip(*([side["coef_error"] for side in list_pair(problem)] for problem in problems), strict=True)
         fastest, scikit_learn, default = (
             format_ratio(geometric_mean(problem[ratio] for problem in problems))
             for ratio in ("ratio", "scikit_learn_ratio", "default_ratio")
         )
         row = {
-            "problems": f"{GROUPS.get(group, group)}, {len(problems)}",
+            "problems": f"{GROUP_TITLES.get(group, group)}, {len(problems)}",
             "accuracy": average_accuracies(problems),
             "times faster (mean)": fastest,
             "vs scikit-learn: fastest solver, default": f"{scikit_learn}, {default}",
-            "slower on": f"{sum(map(is_slower, problems))}; lowest ratio {format_ratio(slowest['ratio'])} on "
-            f"{slowest['title']}",
+            "slower on": f"{sum(map(is_slower, problems))}; lowest ratio {format_ratio(slowest_problem['ratio'])} on "
+            f"{slowest_problem['title']}",
             "max coefficient error (median, worst)": " vs ".join(
                 f"{median(side):.0e}, {max(side):.0e}" for side in errors
             ),
@@ -269,7 +273,7 @@ def show_groups(record):
         yield row, False
 
 
-def show_problems(record):
+def make_problem_rows(record):
     """Yield a row for each everyday problem, bold if fastlin is slower."""
     for problem in record["problems"]:
         row = {
@@ -285,31 +289,31 @@ def show_problems(record):
         yield row, is_slower(problem)
 
 
-def show_sweep(record):
+def make_sweep_rows(record):
     """Yield a row for each method of a sweep, bold if fastlin is slower than the baseline."""
     theirs = record["libraries"][record["baseline"]]["seconds"]
     for name, method in record["libraries"].items():
         ratio, is_baseline = theirs / method["seconds"], name == record["baseline"]
         speed = {"ratio": ratio, "is_bound": record.get("is_bound", False)}
-        n_fitted = f" ({method['n_measured']} of {record['n_Cs']} C)" * (method["n_measured"] < record["n_Cs"])
+        fitted_suffix = f" ({method['n_measured']} of {record['n_Cs']} C)" * (method["n_measured"] < record["n_Cs"])
         row = {
             "sweep": describe_case(record),
             "method": name_library(record, name),
-            "time": format_library_seconds(record, name) + n_fitted,
+            "time": format_library_seconds(record, name) + fitted_suffix,
             "times faster": "" if is_baseline or method.get("is_cut_off") else format_interval(speed),
             "chosen C (validation score)": f"{method['C']:.2g} ({method['validation']:.4f})",
-            **{column: "" if method[key] is None else f"{method[key]:.4f}" for column, key in SCORES.items()},
+            **{column: "" if method[key] is None else f"{method[key]:.4f}" for column, key in SCORE_KEYS.items()},
         }
         yield row, record["failure"] or (ratio < 1 and not is_baseline)
 
 
-def show_short_sweep(record):
+def make_short_sweep_rows(record):
     """Yield the row of a sweep that chooses C on validation rows."""
     row = {
         "sweep": record["data"],
         "one call": format_library_seconds(record, FASTLIN),
-        "one model at a time": format_library_seconds(record, BY_DEFAULT),
-        "new import line only": format_library_seconds(record, BY_IMPORT),
+        "one model at a time": format_library_seconds(record, ONE_BY_ONE_METHOD),
+        "new import line only": format_library_seconds(record, IMPORT_ONLY_METHOD),
         "scikit-learn": format_library_seconds(record, record["baseline"]),
         "times faster": format_interval(record),
         "best score": " vs ".join(f"{side['validation']:.4f}" for side in list_pair(record)),
@@ -317,40 +321,45 @@ def show_short_sweep(record):
     yield row, is_slower(record) or record["failure"]
 
 
-def show_probe_fits(pair):
+def make_probe_fit_rows(pair):
     """Yield the row of a single probe from two comparisons: with the default solver, and with solver="lbfgs"."""
-    certified, by_lbfgs = pair
+    certified, lbfgs_record = pair
     row = {
         "fit": describe_case(certified).partition(", ")[2],
         "certified": format_library_seconds(certified, FASTLIN),
-        'solver="lbfgs"': format_library_seconds(by_lbfgs, FASTLIN),
+        'solver="lbfgs"': format_library_seconds(lbfgs_record, FASTLIN),
         "scikit-learn": format_library_seconds(certified, certified["baseline"]),
         "objective gap": f"{certified['gap']:+.0e}",
-        "gap by lbfgs": f"{by_lbfgs['gap']:+.0e}",
+        "gap by lbfgs": f"{lbfgs_record['gap']:+.0e}",
         "accuracy": compare_scores(certified),
     }
     yield row, is_slower(certified)
 
 
-def show_probe(record):
+def make_probe_rows(record):
     """Yield the row of a single probe with the defaults of both libraries, bold if fastlin's whole fit is slower."""
     ours, theirs, torch = (record["libraries"][name] for name in (FASTLIN, probes.SCIKIT_LEARN, probes.TORCH))
-    seconds_to_theirs, ratio = ours["seconds_to_scikit_learn"], record["ratios"][probes.TO_ITS_OBJECTIVE]
-    reached = "not reached" if seconds_to_theirs is None else format_seconds(seconds_to_theirs)
-    torch_to_theirs = _format_torch_time(
-        torch, "seconds_to_scikit_learn", record["ratios"][probes.TORCH_TO_ITS_OBJECTIVE]
+    seconds_to_scikit_learn, ratio = (
+        ours["seconds_to_scikit_learn"],
+        record["ratios"][probes.FASTLIN_TO_SCIKIT_LEARN_OBJECTIVE],
     )
-    torch_to_ours = _format_torch_time(torch, "seconds_to_fastlin", record["ratios"][probes.TORCH_TO_OURS])
+    time_to_objective = "not reached" if seconds_to_scikit_learn is None else format_seconds(seconds_to_scikit_learn)
+    torch_to_scikit_learn = _format_torch_time(
+        torch, "seconds_to_scikit_learn", record["ratios"][probes.TORCH_TO_SCIKIT_LEARN_OBJECTIVE]
+    )
+    torch_to_fastlin = _format_torch_time(
+        torch, "seconds_to_fastlin", record["ratios"][probes.TORCH_TO_FASTLIN_OBJECTIVE]
+    )
     scikit_learn = name_library(record, probes.SCIKIT_LEARN, format_library_seconds(record, probes.SCIKIT_LEARN))
     row = {
         "probe": record["data"],
         "fastlin (certified gap)": f"{format_library_seconds(record, FASTLIN)} ({ours['certified_gap']:.0e})",
         "scikit-learn (objective gap)": f"{scikit_learn} ({theirs['objective'] / ours['objective'] - 1:+.0e})",
         "times faster": format_interval(record),
-        "fastlin to scikit-learn's objective (times faster)": reached
+        "fastlin to scikit-learn's objective (times faster)": time_to_objective
         + ("" if ratio is None else f" ({format_ratio(ratio)})"),
-        "PyTorch to it (fastlin: times faster)": torch_to_theirs,
-        "PyTorch to fastlin's (fastlin: times faster)": torch_to_ours,
+        "PyTorch to it (fastlin: times faster)": torch_to_scikit_learn,
+        "PyTorch to fastlin's (fastlin: times faster)": torch_to_fastlin,
     }
     yield row, is_slower(record)
 
@@ -361,7 +370,7 @@ def _format_torch_time(torch, key, ratio):
     return sign + format_seconds(seconds) + ("" if ratio is None else f" ({sign}{format_ratio(ratio)})")
 
 
-def show_inference(record):
+def make_inference_rows(record):
     """Yield a row for each baseline of a fit with standard errors, bold if fastlin is slower."""
     baselines, ours = dict(record["libraries"]), record["libraries"][FASTLIN]
     del baselines[FASTLIN]
@@ -384,7 +393,7 @@ def show_inference(record):
         yield row, record["failure"] or ratio < 1
 
 
-def show_ablations(record):
+def make_ablation_rows(record):
     """Yield the row of an optimization that was disabled."""
     gains = list(record["gains"].values())
     row = {
@@ -398,31 +407,33 @@ def show_ablations(record):
     yield row, False
 
 
-PROBLEMS = Layout("Everyday problems", show_problems)
-SHORT_SWEEPS = Layout("Sweeps over C on validation rows", show_short_sweep)
-PROBE_FITS = Layout("Single probes", show_probe_fits)
+PROBLEMS = Layout("Everyday problems", make_problem_rows)
+SHORT_SWEEP_LAYOUT = Layout("Sweeps over C on validation rows", make_short_sweep_rows)
+PROBE_FIT_LAYOUT = Layout("Single probes", make_probe_fit_rows)
 # The names of the groups of everyday problems in the documents.
-GROUPS = {"ill-conditioned": "ill-conditioned features", "frames": "DataFrames"}
-KINDS = {
+GROUP_TITLES = {"ill-conditioned": "ill-conditioned features", "frames": "DataFrames"}
+KIND_LAYOUTS = {
     "comparison": Layout(
         "fastlin vs baselines, bold if fastlin is slower; ratios with 95 % intervals, scores on held-out rows",
-        show_comparison,
+        make_comparison_rows,
     ),
-    "limit": Layout("fastlin and the limits of the hardware", show_limit),
-    "memory": Layout("Peak memory of a fit in addition to X", show_memory),
-    "first use": Layout("First use", show_first_use),
+    "limit": Layout("fastlin and the limits of the hardware", make_limit_rows),
+    "memory": Layout("Peak memory of a fit in addition to X", make_memory_rows),
+    "first use": Layout("First use", make_first_use_rows),
     "everyday": Layout(
-        "Everyday fits: times faster than the baselines, each library with its defaults; geometric means", show_groups
+        "Everyday fits: times faster than the baselines, each library with its defaults; geometric means",
+        make_group_rows,
     ),
     "scikit-learn's cases": PROBLEMS,
     "sweep": Layout(
-        "Sweeps over C; the validation score chooses C, accuracies and log losses are on held-out rows", show_sweep
+        "Sweeps over C; the validation score chooses C, accuracies and log losses are on held-out rows", make_sweep_rows
     ),
-    probes.KIND: Layout(
-        "Single probes with the defaults of both libraries, and the times to each other's final objective", show_probe
+    probes.RECORD_KIND: Layout(
+        "Single probes with the defaults of both libraries, and the times to each other's final objective",
+        make_probe_rows,
     ),
     "ablation": Layout(
-        "Ablations: fit time with one optimization disabled, divided by the time with it", show_ablations
+        "Ablations: fit time with one optimization disabled, divided by the time with it", make_ablation_rows
     ),
-    INFERENCE: Layout("Fits with standard errors, and their baselines", show_inference),
+    INFERENCE: Layout("Fits with standard errors, and their baselines", make_inference_rows),
 }

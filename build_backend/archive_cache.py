@@ -27,9 +27,9 @@ def name_archive(level):
     """Return the name of a level's archive, including a hash of the sources and versions on which it depends."""
     import numpy as np
 
-    from fastlin.kernels.machine.archives import make_stamp
+    from fastlin.kernels.machine.archives import describe_versions
 
-    digest = hashlib.sha256(json.dumps([make_stamp(), np.__version__]).encode())
+    digest = hashlib.sha256(json.dumps([describe_versions(), np.__version__]).encode())
     for path in sorted(Path(__file__).parent.iterdir()):
         if path.suffix in (".py", ".json"):
             digest.update(path.read_bytes())
@@ -38,7 +38,7 @@ def name_archive(level):
 
 def fetch(level, folder):
     """Copy the archive of a level from the cache to a folder, if a valid archive exists."""
-    from fastlin.kernels.machine.archives import STAMP, make_stamp
+    from fastlin.kernels.machine.archives import VERSIONS_MEMBER, describe_versions
     from fastlin.kernels.machine.cache_folder import code_folders, read_file
 
     for code_folder in code_folders():
@@ -47,7 +47,7 @@ def fetch(level, folder):
         with suppress(Exception):
             content = read_file(path)
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                if archive.testzip() is not None or json.loads(archive.read(STAMP)) != make_stamp():
+                if archive.testzip() is not None or json.loads(archive.read(VERSIONS_MEMBER)) != describe_versions():
                     continue
             (folder / f"{level}.zip").write_bytes(content)
             print(f"fastlin's kernels for {level} are copied from an earlier installation: {path}", flush=True)

@@ -23,17 +23,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-SETTING = "kernels"
+KERNELS_OPTION = "kernels"
 # The default setting: the kernels of the first fits for the level of this processor. The environment variable can
 # disable it.
-CORE = ["core"]
-SWITCH = "FASTLIN_BUILD_KERNELS"
+FIRST_FIT_KERNELS = ["core"]
+BUILD_VARIABLE = "FASTLIN_BUILD_KERNELS"
 # The maximum number of worker processes. Additional processes would have no tasks.
 MAX_PROCESSES = 8
 # The programs that compile kernels, and that save compiled kernels in the user's cache folder.
-WORKER, CACHE = (Path(__file__).with_name(f"{name}.py") for name in ("kernel_worker", "archive_cache"))
+WORKER_PROGRAM, CACHE_PROGRAM = (Path(__file__).with_name(f"{name}.py") for name in ("kernel_worker", "archive_cache"))
 # The packages that kernels import.
-IMPORTED = ("numpy", "numba", "joblib", "platformdirs")
+KERNEL_PACKAGES = ("numpy", "numba", "joblib", "platformdirs")
 
 
 def list_requirements():
@@ -50,18 +50,23 @@ def choose_requirements(words):
     contains compatible versions of all these packages, the list is empty. Otherwise, the list includes those installed
     versions that are compatible, because compiled kernels require the same version of Numba.
     """
-    if words != CORE:
+    if words != FIRST_FIT_KERNELS:
         # The warm-up runs fits, and these require all packages.
         return list_requirements() if words else []
-    installed, needed = find_versions(), {}
+    installed_versions, needed_requirements = find_versions(), {}
     for requirement in list_requirements():
         name, _, minimum = requirement.partition(">=")
-        if name in IMPORTED:
-            is_compatible = name in installed and parse_version(installed[name]) >= parse_version(minimum)
-            needed[name] = (f"{name}=={installed[name]}" if is_compatible else requirement), is_compatible
-    if all(is_compatible for _, is_compatible in needed.values()):
+        if name in KERNEL_PACKAGES:
+            is_compatible = name in installed_versions and parse_version(installed_versions[name]) >= parse_version(
+                minimum
+            )
+            needed_requirements[name] = (
+                (f"{name}=={installed_versions[name]}" if is_compatible else requirement),
+                is_compatible,
+            )
+    if all(is_compatible for _, is_compatible in needed_requirements.values()):
         return []
-    return [requirement for requirement, _ in needed.values()]
+    return [requirement for requirement, _ in needed_requirements.values()]
 
 
 def list_package_folders():
@@ -72,9 +77,14 @@ def list_package_folders():
 def find_versions():
     """Return a dict of the versions of the packages that kernels import, in the environment of the installation."""
     folders = list_package_folders()
-    installed = {name: importlib.metadata.distributions(name=name, path=folders) for name in IMPORTED}
-    versions = {name: [distribution.version for distribution in of_name] for name, of_name in installed.items()}
-    return {name: of_name[0] for name, of_name in versions.items() if of_name}
+    package_distributions = {
+        name: importlib.metadata.distributions(name=name, path=folders) for name in KERNEL_PACKAGES
+    }
+    versions = {
+        name: [distribution.version for distribution in package_versions]
+        for name, package_versions in package_distributions.items()
+    }
+    return {name: package_versions[0] for name, package_versions in versions.items() if package_versions}
 
 
 def parse_version(version):
@@ -85,11 +95,11 @@ def parse_version(version):
 def read_setting(config_settings):
     """Return the setting as a list: "all", "host-level" or names of levels.
 
-    The default is `CORE`, or an empty list if the environment variable disables compilation.
+    The default is `FIRST_FIT_KERNELS`, or an empty list if the environment variable disables compilation.
     """
-    value = (config_settings or {}).get(SETTING, "")
+    value = (config_settings or {}).get(KERNELS_OPTION, "")
     words = [word.strip() for word in (value.split(",") if isinstance(value, str) else value) if word.strip()]
-    return words or ([] if os.environ.get(SWITCH, "").strip().lower() in ("0", "off") else CORE)
+    return words or ([] if os.environ.get(BUILD_VARIABLE, "").strip().lower() in ("0", "off") else FIRST_FIT_KERNELS)
 
 
 def choose_levels(words, table, features):
@@ -109,43 +119,43 @@ def choose_levels(words, table, features):
     ValueError
         The setting contains a level that this machine does not have, or this processor supports no level.
     """
-    available = table["list_levels"](platform.machine())
+    available_levels = table["list_levels"](platform.machine())
     if words == ["all"]:
-        names = available
-    elif words in (["host-level"], CORE):
-        names = [name for name in [table["choose_level"](available, features)] if name]
+        names = available_levels
+    elif words in (["host-level"], FIRST_FIT_KERNELS):
+        names = [name for name in [table["choose_level"](available_levels, features)] if name]
     else:
         names = list(dict.fromkeys(words))
-    if not names or not set(names) <= set(available):
+    if not names or not set(names) <= set(available_levels):
         raise ValueError(
-            f"-C{SETTING} must be 'all', 'host-level' or levels of this machine out of "
-            f"{', '.join(available) or 'none'}, got {','.join(words)!r}"
+            f"-C{KERNELS_OPTION} must be 'all', 'host-level' or levels of this machine out of "
+            f"{', '.join(available_levels) or 'none'}, got {','.join(words)!r}"
         )
     return names, table["choose_level"](names, features)
 
 
-def add_kernels(pure, words, wheel_directory, is_cached):
+def add_kernels(pure_wheel, words, wheel_directory, is_cached):
     """Write a wheel with the contents of a pure wheel and compiled kernels, and return its name.
 
     If kernels cannot be compiled with the default setting, return the name of the pure wheel. If is_cached, kernels
     from an earlier installation may be used, and new kernels may be saved for later installations.
     """
-    work = pure.parent
-    tree = work / "tree"
-    with zipfile.ZipFile(pure) as wheel:
+    work_folder = pure_wheel.parent
+    tree = work_folder / "tree"
+    with zipfile.ZipFile(pure_wheel) as wheel:
         wheel.extractall(tree)
     try:
-        compile_kernels(tree, words, work, is_cached)
+        compile_kernels(tree, words, work_folder, is_cached)
     except Exception as error:
-        if words != CORE:
+        if words != FIRST_FIT_KERNELS:
             raise
         reason = f"{type(error).__name__}: {error}"
         print(f"fastlin's kernels cannot be compiled now. They will be compiled when needed. {reason}", flush=True)
-        return pure.name
-    return pack_wheel(tree, pure.name, wheel_directory)
+        return pure_wheel.name
+    return pack_wheel(tree, pure_wheel.name, wheel_directory)
 
 
-def compile_kernels(tree, words, work, is_cached):
+def compile_kernels(tree, words, work_folder, is_cached):
     """Compile the kernels of an unpacked wheel for each level of the setting, and add the code to the wheel."""
     if importlib.util.find_spec("llvmlite") is None:
         # The isolated build contains no packages, because `choose_requirements` found them in the environment. The
@@ -158,32 +168,40 @@ def compile_kernels(tree, words, work, is_cached):
 
     table = runpy.run_path(str(tree / "fastlin" / "kernels" / "machine" / "levels.py"))
     features = {name for name, is_supported in llvmlite.binding.get_host_cpu_features().items() if is_supported}
-    names, runnable = choose_levels(words, table, features)
+    names, host_level = choose_levels(words, table, features)
     folder = tree / "fastlin" / "kernels" / "compiled"
-    is_cached = is_cached and words == CORE
+    is_cached = is_cached and words == FIRST_FIT_KERNELS
     folder.mkdir()
-    if is_cached and use_cache("fetch", runnable, tree, folder):
+    if is_cached and use_cache("fetch", host_level, tree, folder):
         return
     count, start = min(os.cpu_count() or 1, MAX_PROCESSES), time.monotonic()
 
     def run(action, name, number):
-        command = [sys.executable, str(WORKER), action, name or "this processor", str(work), str(count), str(number)]
-        environment = describe_process(tree, table["LEVELS"].get(name), work / "cache")
-        subprocess.run(command, cwd=work, env=environment, check=True)
+        command = [
+            sys.executable,
+            str(WORKER_PROGRAM),
+            action,
+            name or "this processor",
+            str(work_folder),
+            str(count),
+            str(number),
+        ]
+        environment = describe_process(tree, table["INSTRUCTION_SET_LEVELS"].get(name), work_folder / "cache")
+        subprocess.run(command, cwd=work_folder, env=environment, check=True)
 
     print(f"Compiling fastlin's kernels for {', '.join(names)} in {count} processes", flush=True)
     with ThreadPoolExecutor(count) as pool:
         # The warm-up runs the code that it compiles. If this processor supports none of the levels, this code is
         # discarded.
-        warm = "core" if words == CORE else "warm"
-        for action, name in [(warm, runnable), *(("compile", name) for name in names if name != runnable)]:
+        warm = "core" if words == FIRST_FIT_KERNELS else "warm"
+        for action, name in [(warm, host_level), *(("compile", name) for name in names if name != host_level)]:
             list(pool.map(partial(run, action, name), range(count)))
     # This step is last, so that no process loads code from the wheel while it compiles.
     for name in names:
-        merge_archives([work / f"{name}-{number}.zip" for number in range(count)], folder / f"{name}.zip")
+        merge_archives([work_folder / f"{name}-{number}.zip" for number in range(count)], folder / f"{name}.zip")
     print(f"fastlin's kernels were compiled in {time.monotonic() - start:.0f} seconds", flush=True)
     if is_cached:
-        use_cache("save", runnable, tree, folder)
+        use_cache("save", host_level, tree, folder)
 
 
 def use_cache(action, level, tree, folder):
@@ -192,19 +210,19 @@ def use_cache(action, level, tree, folder):
     The function returns whether the archive exists in `folder` afterwards.
     """
     cache = os.environ.get("NUMBA_CACHE_DIR", "")
-    command = [sys.executable, str(CACHE), action, level, str(folder)]
+    command = [sys.executable, str(CACHE_PROGRAM), action, level, str(folder)]
     # If this fails, the installation takes longer, but the result is the same.
     subprocess.run(command, cwd=folder, env=describe_process(tree, None, cache), check=False)
     return (folder / f"{level}.zip").exists()
 
 
-def merge_archives(parts, path):
+def merge_archives(archive_paths, path):
     """Write the union of several archives. Two processes may have compiled the same kernel."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as whole:
-        for part in parts:
-            with zipfile.ZipFile(part) as archive:
-                for name in sorted(set(archive.namelist()) - set(whole.namelist())):
-                    whole.writestr(name, archive.read(name))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as merged_archive:
+        for archive_path in archive_paths:
+            with zipfile.ZipFile(archive_path) as archive:
+                for name in sorted(set(archive.namelist()) - set(merged_archive.namelist())):
+                    merged_archive.writestr(name, archive.read(name))
 
 
 def describe_process(tree, level, cache):
@@ -227,20 +245,24 @@ def describe_process(tree, level, cache):
     return environment if level is None else environment | level.environment
 
 
-def pack_wheel(tree, pure_name, folder):
+def pack_wheel(tree, pure_wheel_name, folder):
     """Pack an unpacked wheel for this version of Python and this platform, and return its name."""
-    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    python_tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
     # If Python supports both architectures of macOS, its platform is universal2, but the kernels support only one of
     # them.
-    system = re.sub("universal2$", platform.machine(), sysconfig.get_platform()).replace("-", "_").replace(".", "_")
+    platform_tag = (
+        re.sub("universal2$", platform.machine(), sysconfig.get_platform()).replace("-", "_").replace(".", "_")
+    )
     # Windows has no abiflags before Python 3.14.
-    tag = f"{python}-{python}{getattr(sys, 'abiflags', '')}-{system}"
-    name, version = pure_name.split("-")[:2]
-    (information,) = tree.glob("*.dist-info")
-    lines = (information / "WHEEL").read_text("utf-8").splitlines()
-    common = [line for line in lines if not line.startswith(("Root-Is-Purelib:", "Tag:")) and line]
-    (information / "WHEEL").write_bytes("\n".join([*common, "Root-Is-Purelib: false", f"Tag: {tag}", ""]).encode())
-    record = information / "RECORD"
+    tag = f"{python_tag}-{python_tag}{getattr(sys, 'abiflags', '')}-{platform_tag}"
+    name, version = pure_wheel_name.split("-")[:2]
+    (metadata_folder,) = tree.glob("*.dist-info")
+    lines = (metadata_folder / "WHEEL").read_text("utf-8").splitlines()
+    common_lines = [line for line in lines if not line.startswith(("Root-Is-Purelib:", "Tag:")) and line]
+    (metadata_folder / "WHEEL").write_bytes(
+        "\n".join([*common_lines, "Root-Is-Purelib: false", f"Tag: {tag}", ""]).encode()
+    )
+    record = metadata_folder / "RECORD"
     record.unlink()
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator="\n")
@@ -251,9 +273,9 @@ def pack_wheel(tree, pure_name, folder):
         writer.writerow([path.relative_to(tree).as_posix(), f"sha256={digest}", len(content)])
     writer.writerow([record.relative_to(tree).as_posix(), "", ""])
     record.write_bytes(rows.getvalue().encode())
-    packed = f"{name}-{version}-{tag}.whl"
-    with zipfile.ZipFile(folder / packed, "w", zipfile.ZIP_DEFLATED) as wheel:
+    wheel_name = f"{name}-{version}-{tag}.whl"
+    with zipfile.ZipFile(folder / wheel_name, "w", zipfile.ZIP_DEFLATED) as wheel:
         # The specification recommends metadata at the end.
-        for path in sorted([*files, record], key=lambda path: (path.is_relative_to(information), path)):
+        for path in sorted([*files, record], key=lambda path: (path.is_relative_to(metadata_folder), path)):
             wheel.write(path, path.relative_to(tree).as_posix())
-    return packed
+    return wheel_name

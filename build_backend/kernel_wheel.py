@@ -60,16 +60,16 @@ def build_sdist(sdist_directory, config_settings=None):
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     """Build the wheel, with the compiled kernels of the setting, and return its name."""
     words, epoch = read_setting(config_settings), read_epoch()
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory() as work_folder:
         with copied_source():
             # Setuptools ignores settings of other backends.
-            name = build_meta.build_wheel(work, config_settings, metadata_directory)
-        pure = Path(work, name)
+            name = build_meta.build_wheel(work_folder, config_settings, metadata_directory)
+        pure_wheel = Path(work_folder, name)
         if words:
             # A release must not depend on earlier installations on this machine.
-            name = add_kernels(pure, words, Path(wheel_directory), is_cached=epoch is None)
-        if name == pure.name:
-            shutil.copy(pure, wheel_directory)
+            name = add_kernels(pure_wheel, words, Path(wheel_directory), is_cached=epoch is None)
+        if name == pure_wheel.name:
+            shutil.copy(pure_wheel, wheel_directory)
     if epoch is not None:
         normalize_wheel(Path(wheel_directory, name), epoch)
     return name

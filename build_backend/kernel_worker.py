@@ -31,16 +31,16 @@ def share_tasks(tasks, level, folder, count, number):
             (folder / str(position)).touch(exist_ok=False)
         except FileExistsError:
             continue
-        n_taken = len(list(folder.iterdir()))
-        if n_taken * 10 // len(tasks) != (n_taken - 1) * 10 // len(tasks):
-            print(f"compiling kernels for {level}: {n_taken} of {len(tasks)}", flush=True)
+        n_taken_tasks = len(list(folder.iterdir()))
+        if n_taken_tasks * 10 // len(tasks) != (n_taken_tasks - 1) * 10 // len(tasks):
+            print(f"compiling kernels for {level}: {n_taken_tasks} of {len(tasks)}", flush=True)
         yield tasks[position]
 
 
 def read_signatures(folder):
     """Return the signatures that the workers of the warm-up saved, without duplicates."""
-    saved = [pickle.loads(path.read_bytes()) for path in sorted(folder.glob("signatures-*"))]
-    return list(dict.fromkeys(signature for signatures in saved for signature in signatures))
+    saved_signatures = [pickle.loads(path.read_bytes()) for path in sorted(folder.glob("signatures-*"))]
+    return list(dict.fromkeys(signature for signatures in saved_signatures for signature in signatures))
 
 
 def import_kernels_alone():

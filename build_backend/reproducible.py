@@ -22,30 +22,33 @@ def read_epoch():
 
 def normalize_sdist(path, epoch):
     """Repack a gzipped tar archive with sorted members, equal times, normalized permissions and no owners."""
-    packed = io.BytesIO()
-    with tarfile.open(path) as old, tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as new:
-        for member in sorted(old.getmembers(), key=lambda member: member.name):
-            content = old.extractfile(member) if member.isfile() else None
-            plain = tarfile.TarInfo(member.name)
-            plain.type, plain.size, plain.linkname = member.type, member.size, member.linkname
-            plain.mtime, plain.mode = epoch, choose_permissions(member.isdir() or member.mode & 0o100)
-            new.addfile(plain, content)
-    with open(path, "wb") as file, gzip.GzipFile("", "wb", fileobj=file, mtime=epoch) as compressed:
-        compressed.write(packed.getvalue())
+    tar_buffer = io.BytesIO()
+    with (
+        tarfile.open(path) as old_archive,
+        tarfile.open(fileobj=tar_buffer, mode="w", format=tarfile.PAX_FORMAT) as new_archive,
+    ):
+        for member in sorted(old_archive.getmembers(), key=lambda member: member.name):
+            content = old_archive.extractfile(member) if member.isfile() else None
+            new_member = tarfile.TarInfo(member.name)
+            new_member.type, new_member.size, new_member.linkname = member.type, member.size, member.linkname
+            new_member.mtime, new_member.mode = epoch, choose_permissions(member.isdir() or member.mode & 0o100)
+            new_archive.addfile(new_member, content)
+    with open(path, "wb") as file, gzip.GzipFile("", "wb", fileobj=file, mtime=epoch) as gzip_file:
+        gzip_file.write(tar_buffer.getvalue())
 
 
 def normalize_wheel(path, epoch):
     """Repack a wheel with members in the same order, equal times and normalized permissions."""
-    with zipfile.ZipFile(path) as old:
-        members = [(member, old.read(member)) for member in old.infolist()]
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+    with zipfile.ZipFile(path) as old_archive:
+        members = [(member, old_archive.read(member)) for member in old_archive.infolist()]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new_archive:
         for member, content in members:
-            plain = zipfile.ZipInfo(member.filename, time.gmtime(epoch)[:6])
-            plain.compress_type = zipfile.ZIP_DEFLATED
+            new_member = zipfile.ZipInfo(member.filename, time.gmtime(epoch)[:6])
+            new_member.compress_type = zipfile.ZIP_DEFLATED
             # The upper 16 bits are the file type and the permissions.
-            plain.external_attr = (0o100000 | choose_permissions(member.external_attr >> 16 & 0o100)) << 16
-            plain.create_system = 3
-            new.writestr(plain, content)
+            new_member.external_attr = (0o100000 | choose_permissions(member.external_attr >> 16 & 0o100)) << 16
+            new_member.create_system = 3
+            new_archive.writestr(new_member, content)
 
 
 def choose_permissions(is_executable):

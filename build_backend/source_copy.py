@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Outputs of builds, programs and the documentation in the copied folders.
-IGNORED = shutil.ignore_patterns("__pycache__", "_build", "gallery")
+IGNORED_FILES = shutil.ignore_patterns("__pycache__", "_build", "gallery")
 
 
 @contextlib.contextmanager
@@ -23,11 +23,13 @@ def copied_source() -> Iterator[Path]:
         for path in source.iterdir():
             if path.is_file():
                 shutil.copy2(path, folder)
-        grafted = re.findall(r"^graft (\S+)$", (source / "MANIFEST.in").read_text(encoding="utf-8"), re.MULTILINE)
-        for name in ("fastlin", *grafted):
+        grafted_folders = re.findall(
+            r"^graft (\S+)$", (source / "MANIFEST.in").read_text(encoding="utf-8"), re.MULTILINE
+        )
+        for name in ("fastlin", *grafted_folders):
             # A build from an sdist may lack some of these folders, such as the tests.
             if (source / name).is_dir():
-                shutil.copytree(source / name, Path(folder, name), ignore=IGNORED)
+                shutil.copytree(source / name, Path(folder, name), ignore=IGNORED_FILES)
         # Windows cannot remove the current folder of a process.
         with contextlib.chdir(folder):
             yield Path(folder)

@@ -12,7 +12,7 @@ os.environ["NO_COLOR"] = "1"
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
 # These pages have wide tables.
-LONG_TABLES = [f"benchmarks/{path.stem}" for path in Path(__file__).parent.glob("benchmarks/*.md")]
+LONG_TABLE_PAGES = [f"benchmarks/{path.stem}" for path in Path(__file__).parent.glob("benchmarks/*.md")]
 
 project = "fastlin"
 author = "the authors of fastlin"
@@ -61,7 +61,7 @@ html_theme_options = {
     "show_prev_next": True,
     "show_toc_level": 2,
     # The benchmark tables need the full width.
-    "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks": [], **{page: [] for page in LONG_TABLES}},
+    "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks": [], **{page: [] for page in LONG_TABLE_PAGES}},
     "footer_start": ["copyright"],
     "footer_end": [],
     "pygments_light_style": "a11y-high-contrast-light",
@@ -69,7 +69,7 @@ html_theme_options = {
 }
 # These pages have no subpages to list in the left sidebar, or have tables that need the width.
 html_sidebars = {
-    page: [] for page in ("index", "changelog", "contributing", "benchmarks", "start", "cookbook", *LONG_TABLES)
+    page: [] for page in ("index", "changelog", "contributing", "benchmarks", "start", "cookbook", *LONG_TABLE_PAGES)
 }
 
 sphinx_gallery_conf = {

@@ -11,7 +11,7 @@ import numpy as np
 from fastlin.typing import Array, IntArray
 
 # The maximum number of names in a message.
-MAX_SHOWN = 5
+MAX_LISTED_NAMES = 5
 
 
 class CoefficientName(str):
@@ -39,8 +39,8 @@ INTERCEPT = CoefficientName("intercept")
 class OmittedLevels(NamedTuple):
     """The names of categorical levels that have no coefficients: reference levels and levels without rows."""
 
-    references: Sequence[str] = ()
-    unused: Sequence[str] = ()
+    reference_levels: Sequence[str] = ()
+    unused_levels: Sequence[str] = ()
 
 
 NO_OMITTED_LEVELS = OmittedLevels()
@@ -66,12 +66,12 @@ def find_indices(
     selection: Any,
     names: Array,
     omitted_levels: OmittedLevels = NO_OMITTED_LEVELS,
-    by_index: bool = True,
+    allows_indices: bool = True,
 ) -> IntArray:
     """Return the indices of the coefficients that `selection` selects. None selects all.
 
     `argument` is the name of the parameter, for error messages. A key is a name, a pair (column, level) or, if
-    `by_index` is true, an index into the names (p,).
+    `allows_indices` is true, an index into the names (p,).
 
     Raises
     ------
@@ -80,7 +80,7 @@ def find_indices(
     """
     if selection is None:
         return np.arange(len(names))
-    lookup = _Lookup(argument, names, omitted_levels, by_index)
+    lookup = _Lookup(argument, names, omitted_levels, allows_indices)
     keys = list(selection) if isinstance(selection, Iterable) and not isinstance(selection, str) else [selection]
     if isinstance(selection, tuple) and lookup.find(selection) and not all(map(lookup.find, keys)):
         raise ValueError(
@@ -95,20 +95,20 @@ def find_indices(
     return np.array(indices)
 
 
-def describe_each(names: Array, omitted_levels: OmittedLevels = NO_OMITTED_LEVELS) -> Array:
+def disambiguate_names(names: Array, omitted_levels: OmittedLevels = NO_OMITTED_LEVELS) -> Array:
     """Return the names (p,) of coefficients. Each ambiguous name is replaced by a unique description."""
-    lookup = _Lookup("", names, omitted_levels, by_index=True)
+    lookup = _Lookup("", names, omitted_levels, allows_indices=True)
     return np.array([lookup.describe_uniquely(index) for index in range(len(names))], object)
 
 
 class _Lookup:
     """Coefficients that an argument may select, and levels without a coefficient, indexed by name and by pair."""
 
-    def __init__(self, argument, names, omitted_levels, by_index):
-        self._argument, self._by_index = argument, by_index
-        self._n_coefficients, self._n_references = len(names), len(omitted_levels.references)
+    def __init__(self, argument, names, omitted_levels, allows_indices):
+        self._argument, self._allows_indices = argument, allows_indices
+        self._n_coefficients, self._n_references = len(names), len(omitted_levels.reference_levels)
         # Levels without a coefficient come last.
-        self._names = [*names, *omitted_levels.references, *omitted_levels.unused]
+        self._names = [*names, *omitted_levels.reference_levels, *omitted_levels.unused_levels]
         self._indices = defaultdict(list)
         for index, name in enumerate(self._names):
             self._indices[str(name)].append(index)
@@ -126,28 +126,28 @@ class _Lookup:
     def find_index(self, key):
         """Return the index of the coefficient that a key selects. Raise a ValueError unless there is exactly one."""
         is_index = isinstance(key, (int, np.integer)) and not isinstance(key, bool)
-        if is_index and self._by_index and 0 <= key < self._n_coefficients:
+        if is_index and self._allows_indices and 0 <= key < self._n_coefficients:
             return int(key)
         indices = self.find(key)
         if len(indices) == 1 and indices[0] < self._n_coefficients:
             return indices[0]
-        raise ValueError(self._explain(key, indices))
+        raise ValueError(self._explain_failure(key, indices))
 
     def describe_uniquely(self, index):
         """Return the name of a coefficient, or a description if the name is ambiguous."""
         name = str(self._names[index])
         return name if len(self._indices[name]) == 1 else self._describe(index)
 
-    def _explain(self, key, indices):
+    def _explain_failure(self, key, indices):
         """Return the error message for a key that does not select one coefficient."""
         argument, n = self._argument, self._n_coefficients
         if not indices:
-            shown = ", ".join(map(str, self._names[: min(n, MAX_SHOWN)]))
-            more = f", ... {self._names[n - 1]}" if n > MAX_SHOWN else ""
-            index = f" or indices from 0 to {n - 1}," if self._by_index else ""
+            listed_names = ", ".join(map(str, self._names[: min(n, MAX_LISTED_NAMES)]))
+            more = f", ... {self._names[n - 1]}" if n > MAX_LISTED_NAMES else ""
+            index = f" or indices from 0 to {n - 1}," if self._allows_indices else ""
             return (
                 f"There is no coefficient {key!r}: {argument} must be names of coefficients, pairs (column, level),"
-                f"{index} each at most once. The names are {shown}{more}."
+                f"{index} each at most once. The names are {listed_names}{more}."
             )
         if len(indices) == 1:
             return (
@@ -155,7 +155,9 @@ class _Lookup:
             )
         candidates = "; ".join(self._describe(index) for index in indices)
         kind = "name" if isinstance(key, str) else "pair"
-        return f"The {kind} {key!r} in {argument} is ambiguous: {candidates}. Use {self._suggest(indices)}."
+        return (
+            f"The {kind} {key!r} in {argument} is ambiguous: {candidates}. Use {self._suggest_alternatives(indices)}."
+        )
 
     def _describe(self, index):
         """Return a description of a coefficient or level. For a level, it contains the pair."""
@@ -171,13 +173,13 @@ class _Lookup:
         is_reference = index < self._n_coefficients + self._n_references
         return "the reference level of its column" if is_reference else "a level without rows of positive weight"
 
-    def _suggest(self, indices):
+    def _suggest_alternatives(self, indices):
         """Return the alternatives to an ambiguous name."""
         index = next((index for index in indices if index < self._n_coefficients), None)
         pairs = [(name.column, name.level) for name in (self._names[index] for index in indices) if _has_level(name)]
         pair = next((pair for pair in pairs if len(self.find(pair)) == 1), None)
         alternatives = [] if pair is None else [f"the pair (column, level), for example {self._argument}=[{pair!r}]"]
-        if self._by_index:
+        if self._allows_indices:
             alternatives.append(f"the index, for example {self._argument}=[{index}]")
         else:
             alternatives.append(f"a matrix, in which index {index} is column {index} of each class")

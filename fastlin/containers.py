@@ -14,12 +14,12 @@ ACCEPTED = "Accepted are NumPy arrays, and SciPy sparse matrices and arrays whos
 INDEX_TYPES = {np.dtype(np.int32)}, {np.dtype(np.int64)}
 
 
-def read_if_sparse(data: Any, name: str = "X") -> Any:
-    """Return a sparse container as CSR (see `read_container`). Other data are returned unchanged."""
-    return read_container(data, name)[0] if sparse.issparse(data) else data
+def validate_if_sparse(data: Any, name: str = "X") -> Any:
+    """Return a sparse container as CSR (see `validate_container`). Other data are returned unchanged."""
+    return validate_container(data, name)[0] if sparse.issparse(data) else data
 
 
-def read_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer, SparseContainer | None]:
+def validate_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer, SparseContainer | None]:
     """Return a SciPy sparse container of any format as CSR. If X is in CSC format, also return it as CSC.
 
     The second result is None for other formats. CSR containers with dtypes that kernels support are not copied. Values
@@ -31,15 +31,15 @@ def read_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer
         kind = "Complex" if X.dtype.kind == "c" else str(X.dtype)
         raise ValueError(f"{kind} data not supported: {name} has dtype {X.dtype}, but real numbers are required.")
     try:
-        checked = _check(X)
+        checked_matrix = _validate_matrix(X)
     except (TypeError, ValueError, IndexError, ArithmeticError) as error:
         raise ValueError(
             f"{name} is an invalid {X.format.upper()} matrix of shape {X.shape}: {error}. {ACCEPTED}"
         ) from error
-    return checked.tocsr(), checked if checked.format == "csc" else None
+    return checked_matrix.tocsr(), checked_matrix if checked_matrix.format == "csc" else None
 
 
-def _check(X):
+def _validate_matrix(X):
     """Return X as a valid CSR, CSC or BSR matrix with dtypes that kernels support. If possible, X is not copied."""
     if X.format == "lil":
         if any(len(columns) != len(values) for columns, values in zip(X.rows, X.data, strict=False)):
@@ -56,12 +56,12 @@ def _check(X):
     if any(array.dtype.kind not in "iu" for array in positions):
         # SciPy would round such indices.
         raise ValueError(f"its indices have dtypes {positions[0].dtype} and {positions[1].dtype}, not integers")
-    make = getattr(sparse, f"{X.format}_array")
+    container_class = getattr(sparse, f"{X.format}_array")
     if X.format == "coo":
-        X = make((X.data, (X.row, X.col)), shape=X.shape)
+        X = container_class((X.data, (X.row, X.col)), shape=X.shape)
     elif not type(X).__module__.startswith("scipy.") or {array.dtype for array in positions} not in INDEX_TYPES:
         # SciPy's methods would call the constructor of a subclass.
-        X = make((X.data, X.indices, X.indptr), shape=X.shape)
+        X = container_class((X.data, X.indices, X.indptr), shape=X.shape)
     if (X.dtype.kind == "f" and X.dtype not in (np.float32, np.float64)) or not X.dtype.isnative:
         X = X.astype(np.float64)
     X = X.tocsr() if X.format == "coo" else X

@@ -22,7 +22,7 @@ IMPORTED = {"pillow": "PIL"}
 
 
 @contextlib.contextmanager
-def needs(extra: str, *modules: str) -> Iterator[None]:
+def import_extra(extra: str, *modules: str) -> Iterator[None]:
     """Import modules uninterrupted. If a package is missing, also in the block, the error names the extra."""
     try:
         import_uninterrupted(*modules)
@@ -30,15 +30,15 @@ def needs(extra: str, *modules: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         names = {module: package for package, module in IMPORTED.items()}
         missing = names.get(str(error.name), str(error.name))
-        raise ModuleNotFoundError(describe_missing(extra, [missing]), name=error.name) from error
+        raise ModuleNotFoundError(describe_missing_packages(extra, [missing]), name=error.name) from error
 
 
-def find_missing(extra: str) -> list[str]:
+def find_missing_packages(extra: str) -> list[str]:
     """Return the names of the packages of an extra that are not installed."""
     return [name for name in EXTRAS[extra] if find_spec(IMPORTED.get(name, name)) is None]
 
 
-def describe_missing(extra: str, names: Iterable[str]) -> str:
+def describe_missing_packages(extra: str, names: Iterable[str]) -> str:
     """Return a message that names missing packages and the command that installs them."""
     return f"Not installed: {', '.join(names)}. Run {format_install_command(extra)}."
 

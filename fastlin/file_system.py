@@ -10,11 +10,11 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from fastlin.extras import needs
+from fastlin.extras import import_extra
 from fastlin.typing import PathLike
 
 
-def user_cache_folder() -> Path | None:
+def find_user_cache_folder() -> Path | None:
     r"""Return fastlin's folder in the user's cache, or None if there is no cache. The folder may not exist yet."""
     try:
         return user_cache_path("fastlin", appauthor=False)
@@ -24,7 +24,7 @@ def user_cache_folder() -> Path | None:
 
 
 @contextlib.contextmanager
-def write_whole(path: PathLike) -> Iterator[Path]:
+def write_atomically(path: PathLike) -> Iterator[Path]:
     """Write a file atomically. Yield the path of a temporary file, which replaces the file at the end.
 
     If `path` is a link, the target of the link is replaced. If an exception occurs, the temporary file is removed.
@@ -32,7 +32,7 @@ def write_whole(path: PathLike) -> Iterator[Path]:
     and the mode of an existing file is preserved.
     """
     path = Path(os.path.realpath(path))
-    mode = _find_mode(path)
+    mode = _find_file_mode(path)
     # File systems accept names of up to 255 bytes.
     part = path.with_name(f"{path.name[:40]}.{secrets.token_hex(8)}.part")
     # An existing file may be secret. Its mode is set last, because it may forbid writing.
@@ -52,7 +52,7 @@ def write_whole(path: PathLike) -> Iterator[Path]:
         raise
 
 
-def _find_mode(path):
+def _find_file_mode(path):
     """Return the mode of a file, or None if it does not exist."""
     try:
         mode = path.stat().st_mode
@@ -70,10 +70,10 @@ def lock(path: PathLike) -> Iterator[None]:
     The lock is the file ``.<name>.lock`` in the same folder. The operating system releases it when the process ends.
     The block runs without a lock if the file system does not support locks, or if the lock file cannot be opened.
     """
-    with needs("studies", "filelock"):
+    with import_extra("studies", "filelock"):
         import filelock
 
-    path, process = Path(os.path.realpath(path)), os.getpid()
+    path, process_id = Path(os.path.realpath(path)), os.getpid()
     file = path.with_name(f".{path.name}.lock")
     # A soft lock is only the existence of a file, so it would outlive its process.
     file_lock = filelock.FileLock(file, fallback_to_soft=False)
@@ -83,7 +83,7 @@ def lock(path: PathLike) -> Iterator[None]:
         yield
     finally:
         # A forked child must not release the lock of its parent.
-        if file_lock.is_locked and os.getpid() == process:
+        if file_lock.is_locked and os.getpid() == process_id:
             # A waiting process notices that the file is gone and creates another one. Windows cannot remove an open
             # file. On Windows, filelock removes the file after the release.
             with contextlib.suppress(OSError):
@@ -93,6 +93,6 @@ def lock(path: PathLike) -> Iterator[None]:
 
 def check_writable(folder: Path) -> None:
     """Raise an OSError if a folder is not writable. On Windows, `tempfile` would retry forever."""
-    trial = folder / f"writable-{secrets.token_hex(8)}"
-    trial.touch(exist_ok=False)
-    trial.unlink()
+    trial_file = folder / f"writable-{secrets.token_hex(8)}"
+    trial_file.touch(exist_ok=False)
+    trial_file.unlink()

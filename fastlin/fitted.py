@@ -8,21 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.tensors import read_in_place
+from fastlin.tensors import view_as_numpy
 from fastlin.typing import Array
 
 # The largest int64, and the number of words in the state of NumPy's RandomState.
-MAX_COUNT = 2**63 - 1
-N_STATE_WORDS = 624
+MAX_INT64 = 2**63 - 1
+N_MT19937_WORDS = 624
 
 
 def require(condition: object, name: str, requirement: str, value: Any) -> None:
     """Raise a ValueError unless the condition is true. The message has the name, requirement and value."""
     if not condition:
-        raise ValueError(f"{name} must {requirement}, got {describe(value)}")
+        raise ValueError(f"{name} must {requirement}, got {describe_value(value)}")
 
 
-def describe(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """Return a description of a value for error messages: the value, or its type and size."""
     if isinstance(value, (str, int, float)):
         return f"{value!r:.100}"
@@ -34,7 +34,7 @@ def describe(value: Any) -> str:
 def as_array(name: str, values: Any) -> Array:
     """Return `values` as an array of any type. Error messages contain `name`."""
     try:
-        return np.asarray(read_in_place(values, name))
+        return np.asarray(view_as_numpy(values, name))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be an array, got {type(values).__name__}: {error}") from error
 
@@ -70,11 +70,11 @@ def validate_arrays(name: str, values: Any, shapes: Sequence[tuple[int, ...]]) -
 def validate_count(name: str, value: Any, minimum: int = 0) -> int:
     """Return `value` as an int. Raise a ValueError unless it is between `minimum` and the largest int64."""
     is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    require(is_integer and minimum <= value <= MAX_COUNT, name, f"be an integer of at least {minimum}", value)
+    require(is_integer and minimum <= value <= MAX_INT64, name, f"be an integer of at least {minimum}", value)
     return int(value)
 
 
-def read_scalar(value: Any) -> float | None:
+def to_scalar(value: Any) -> float | None:
     """Return a number, or the only entry of an array or sequence, as a float. Otherwise, return None.
 
     The values are results of losses and scorers of users. `float` does not suffice, because it no longer converts
@@ -89,7 +89,7 @@ def read_scalar(value: Any) -> float | None:
     return float(value) if isinstance(value, Real) else None
 
 
-def check_like(name: str, value: Any, template: Any) -> None:
+def check_structure(name: str, value: Any, template: Any) -> None:
     """Raise a ValueError unless a value has the structure of a template of finite arrays, integers and sequences."""
     if isinstance(template, np.ndarray):
         validate_finite_array(name, value, template.shape)
@@ -97,7 +97,7 @@ def check_like(name: str, value: Any, template: Any) -> None:
         is_valid = isinstance(value, (list, tuple)) and len(value) == len(template)
         require(is_valid, name, f"be {len(template)} values", value)
         for index, pair in enumerate(zip(value, template, strict=True)):
-            check_like(f"{name}[{index}]", *pair)
+            check_structure(f"{name}[{index}]", *pair)
     else:
         validate_count(name, value)
 
@@ -107,10 +107,10 @@ def check_generator_state(name: str, state: Any) -> None:
     is_valid = isinstance(state, (list, tuple)) and len(state) == 5 and state[0] == "MT19937"
     require(is_valid, name, "be the state of an MT19937 generator", state)
     _, words, pos, has_gauss, cached = state
-    words = validate_array(f"the words of {name}", words, (N_STATE_WORDS,))
+    words = validate_array(f"the words of {name}", words, (N_MT19937_WORDS,))
     require(words.dtype == np.uint32, f"the words of {name}", "be of type uint32", words)
     pos = validate_count(f"the position of {name}", pos)
-    require(pos <= N_STATE_WORDS, name, f"have a position of at most {N_STATE_WORDS}", pos)
+    require(pos <= N_MT19937_WORDS, name, f"have a position of at most {N_MT19937_WORDS}", pos)
     require(validate_count(f"has_gauss of {name}", has_gauss) <= 1, name, "have has_gauss 0 or 1", has_gauss)
     is_valid = isinstance(cached, float) and math.isfinite(cached)
     require(is_valid, f"the cached normal deviate of {name}", "be a finite number", cached)

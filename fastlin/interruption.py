@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import Any
 
 # The seconds between two checks for signals. On Windows, a signal does not end the wait for a lock.
-SLICE = 0.1
+WAIT_SECONDS = 0.1
 # The thread that does the work holds this lock. The main thread acquires it only before a fork and at exit.
 _work_lock = threading.RLock()
 
@@ -41,7 +41,7 @@ def run_uninterrupted(function: Callable[..., Any], *arguments: Any) -> Any:
     if threading.current_thread() is not threading.main_thread():
         return function(*arguments)
     _release_import_lock()
-    work = _Work(partial(copy_context().run, function, *arguments))
+    work = _BackgroundCall(partial(copy_context().run, function, *arguments))
     try:
         # A `threading.Thread` shares a lock with the thread that starts it. An exception could leave this lock locked.
         start_new_thread(work.run, ())
@@ -60,7 +60,7 @@ def _release_import_lock():
             _imp.release_lock()
 
 
-class _Work:
+class _BackgroundCall:
     """A call on another thread, and its result or error."""
 
     def __init__(self, call):
@@ -71,8 +71,8 @@ class _Work:
         self._has_ended = False
         # The lock is released at the end of the work. That the lock was acquired does not prove the end, because an
         # exception may follow.
-        self._end = threading.Lock()
-        self._end.acquire()
+        self._end_lock = threading.Lock()
+        self._end_lock.acquire()
 
     def run(self):
         """Call the function after earlier work has ended. Do nothing if an exception has ended the wait by then."""
@@ -83,13 +83,13 @@ class _Work:
             except BaseException as error:
                 self._error = error
             self._has_ended = True
-            self._end.release()
+            self._end_lock.release()
 
     def result(self):
         """Wait for the end of the call, and return its result or raise its error."""
         try:
             while not self._has_ended:
-                self._end.acquire(timeout=SLICE)
+                self._end_lock.acquire(timeout=WAIT_SECONDS)
         finally:
             self._is_awaited = False
         if self._error is not None:

@@ -26,11 +26,11 @@ from fastlin.kernels.machine.threads import count_threads
 from fastlin.typing import FloatArray
 
 TOLERANCES = tuple(10.0**-k for k in range(1, 11))
-ITERATIONS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
-NEWTON_ITERATIONS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
+ITERATION_LIMITS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+NEWTON_ITERATION_LIMITS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
 # newton-cholesky computes the full Hessian. If there are more parameters than this, the Hessian uses more than 50 MB,
 # and its factorization takes longer than the fits of the other libraries.
-MAX_PARAMETERS_OF_A_HESSIAN = 2500
+MAX_NEWTON_PARAMETERS = 2500
 
 
 class CannotSolveError(RuntimeError):
@@ -116,12 +116,12 @@ class Library:
                 raise CannotSolveError(f"{type(error).__name__}: {error}") from error
 
 
-def _raise_if(is_unsupported, reason):
+def _raise_if_unsupported(is_unsupported, reason):
     if is_unsupported:
         raise CannotSolveError(reason)
 
 
-def _fit(model_class, problem, **parameters):
+def _fit_estimator(model_class, problem, **parameters):
     """Fit an estimator with scikit-learn's C and objective."""
     model = model_class(C=problem.C, fit_intercept=problem.fit_intercept, **parameters)
     model.fit(problem.X, problem.y)
@@ -132,23 +132,25 @@ def _fit(model_class, problem, **parameters):
 def fit_fastlin(problem: Problem, tol: float, solver: str = "auto") -> tuple[FloatArray, FloatArray]:
     """Fit fastlin.LogisticRegression, by default with its default solver."""
     parameters = {"l1_ratio": problem.l1_ratio, "solver": solver, "tol": tol, "max_iter": 10_000}
-    return _fit(fastlin.LogisticRegression, problem, **parameters)
+    return _fit_estimator(fastlin.LogisticRegression, problem, **parameters)
 
 
 def fit_scikit_learn(problem: Problem, max_iter: int, solver: str, tol: float = 0) -> tuple[FloatArray, FloatArray]:
     """Fit scikit-learn's LogisticRegression, which has the common objective. If tol = 0, only max_iter stops it."""
     size = problem.n_rows_coef * (problem.X.shape[1] + problem.fit_intercept)
-    is_large = size > MAX_PARAMETERS_OF_A_HESSIAN
-    _raise_if(solver == "newton-cholesky" and is_large, f"its Hessian would have {size:,} × {size:,} entries")
+    is_large = size > MAX_NEWTON_PARAMETERS
+    _raise_if_unsupported(
+        solver == "newton-cholesky" and is_large, f"its Hessian would have {size:,} × {size:,} entries"
+    )
     parameters = {"l1_ratio": problem.l1_ratio, "solver": solver, "tol": tol, "max_iter": max_iter, "random_state": 0}
-    return _fit(ScikitLearnLogisticRegression, problem, **parameters)
+    return _fit_estimator(ScikitLearnLogisticRegression, problem, **parameters)
 
 
 def fit_scikit_learn_intelex(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
     """Fit the LogisticRegression class of sklearnex, without patching scikit-learn."""
     from sklearnex.linear_model import LogisticRegression
 
-    return _fit(LogisticRegression, problem, tol=0, max_iter=max_iter, n_jobs=count_threads())
+    return _fit_estimator(LogisticRegression, problem, tol=0, max_iter=max_iter, n_jobs=count_threads())
 
 
 def fit_cyanure(problem: Problem, max_iter: int, tol: float = 0) -> tuple[FloatArray, FloatArray]:
@@ -179,8 +181,8 @@ def fit_snapml(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]
 
     It minimizes the sum of losses plus regularizer / 2 ||w||^2, so regularizer = 1 / C.
     """
-    _raise_if(problem.n_classes > 2, "it is one-vs-rest and has no softmax")
-    _raise_if(problem.fit_intercept, "it penalizes the intercept")
+    _raise_if_unsupported(problem.n_classes > 2, "it is one-vs-rest and has no softmax")
+    _raise_if_unsupported(problem.fit_intercept, "it penalizes the intercept")
     from snapml import LogisticRegression
 
     model = LogisticRegression(
@@ -200,9 +202,9 @@ def fit_skglm(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
 
     Logistic is the mean loss. L2 is alpha / 2 ||w||^2, so alpha = l2.
     """
-    _raise_if(problem.n_classes > 2, "it has no softmax")
-    _raise_if(problem.fit_intercept, "its L-BFGS has no intercept")
-    _raise_if(problem.X.dtype == np.float32, "its logistic loss does not compile for float32")
+    _raise_if_unsupported(problem.n_classes > 2, "it has no softmax")
+    _raise_if_unsupported(problem.fit_intercept, "its L-BFGS has no intercept")
+    _raise_if_unsupported(problem.X.dtype == np.float32, "its logistic loss does not compile for float32")
     from skglm.datafits import Logistic
     from skglm.penalties import L2
     from skglm.solvers import LBFGS
@@ -217,10 +219,10 @@ def fit_glum(problem: Problem, max_iter: int, tol: float = 1e-300) -> tuple[Floa
     It minimizes half the mean deviance, which is the mean loss, plus alpha times an elastic net. The elastic net is
     l1_ratio ||w||_1 + (1 - l1_ratio) / 2 ||w||^2, so alpha = l1 + l2.
     """
-    _raise_if(problem.n_classes > 2, "it has no softmax")
+    _raise_if_unsupported(problem.n_classes > 2, "it has no softmax")
     # In float32, glum 3.4.1 does not reach the optimum if some columns are nearly constant
     # (docs/benchmarks/design-choices.md: glum in float32).
-    _raise_if(problem.X.dtype == np.float32, "in float32 it ignores nearly constant columns")
+    _raise_if_unsupported(problem.X.dtype == np.float32, "in float32 it ignores nearly constant columns")
     from glum import GeneralizedLinearRegressor
 
     model = GeneralizedLinearRegressor(
@@ -243,7 +245,7 @@ def fit_adelie(problem: Problem, tol: float) -> tuple[FloatArray, FloatArray]:
     of classes, so lambda is l2 divided by this number. Version 1.1.52 requires NumPy < 2, but works with NumPy 2 after
     `pip install --no-deps adelie ipython`.
     """
-    _raise_if(issparse(problem.X), "it does not support CSR")
+    _raise_if_unsupported(issparse(problem.X), "it does not support CSR")
     import adelie
 
     X, n_rows_coef = np.asfortranarray(problem.X), problem.n_rows_coef
@@ -267,7 +269,7 @@ def fit_adelie(problem: Problem, tol: float) -> tuple[FloatArray, FloatArray]:
         n_threads=count_threads(),
         progress_bar=False,
     )
-    _raise_if(path.betas.shape[0] == 0, "it did not converge")
+    _raise_if_unsupported(path.betas.shape[0] == 0, "it did not converge")
     coef = path.betas.toarray().reshape(-1, n_rows_coef).T
     return coef, np.ravel(path.intercepts) if problem.fit_intercept else np.zeros(n_rows_coef)
 
@@ -278,8 +280,8 @@ def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArr
     It minimizes the mean loss plus sum_j alpha_j / 2 w_j^2, so alpha_j = l2. The intercept is a column of ones with
     alpha = 0. The solver, BFGS, has no parameters for the tolerance or the number of iterations.
     """
-    _raise_if(problem.n_classes > 2, "it has no softmax with a penalty")
-    _raise_if(issparse(problem.X), "it does not support sparse rows")
+    _raise_if_unsupported(problem.n_classes > 2, "it has no softmax with a penalty")
+    _raise_if_unsupported(issparse(problem.X), "it does not support sparse rows")
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
 
@@ -292,10 +294,10 @@ def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArr
 
 
 def fit_torch(
-    problem: Problem, max_iter: int, observe: Callable[[float, FloatArray, FloatArray], None] | None = None
+    problem: Problem, max_iter: int, on_evaluation: Callable[[float, FloatArray, FloatArray], None] | None = None
 ) -> tuple[FloatArray, FloatArray]:
-    """Minimize J with PyTorch's L-BFGS (10 pairs, strong Wolfe line search). Errors in `observe` stop the fit."""
-    _raise_if(issparse(problem.X), "its objective here does not support sparse rows")
+    """Minimize J with PyTorch's L-BFGS (10 pairs, strong Wolfe line search). Errors in `on_evaluation` stop the fit."""
+    _raise_if_unsupported(issparse(problem.X), "its objective here does not support sparse rows")
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
@@ -323,8 +325,8 @@ def fit_torch(
         else:
             loss = cross_entropy(scores, targets)
         objective = loss + 0.5 * problem.l2 * coef.square().sum()
-        if observe is not None:
-            observe(float(objective), coef.detach().numpy(), intercept.detach().numpy())
+        if on_evaluation is not None:
+            on_evaluation(float(objective), coef.detach().numpy(), intercept.detach().numpy())
         objective.backward()
         return objective
 
@@ -332,21 +334,21 @@ def fit_torch(
     return coef.detach().numpy(), intercept.detach().numpy()
 
 
-def _make_scikit_learn(solver, efforts):
+def _make_scikit_learn_library(solver, efforts):
     return Library(partial(fit_scikit_learn, solver=solver), efforts, "scikit-learn", "sklearn")
 
 
 LIBRARIES = {
     "fastlin": Library(fit_fastlin, TOLERANCES, "fastlin", "fastlin"),
-    "scikit-learn lbfgs": _make_scikit_learn("lbfgs", ITERATIONS),
-    "scikit-learn newton-cg": _make_scikit_learn("newton-cg", NEWTON_ITERATIONS),
-    "scikit-learn newton-cholesky": _make_scikit_learn("newton-cholesky", NEWTON_ITERATIONS),
-    "scikit-learn-intelex": Library(fit_scikit_learn_intelex, ITERATIONS, "scikit-learn-intelex", "sklearnex"),
-    "cyanure": Library(fit_cyanure, ITERATIONS, "cyanure", "cyanure"),
-    "snapml": Library(fit_snapml, ITERATIONS, "snapml", "snapml"),
-    "skglm": Library(fit_skglm, ITERATIONS, "skglm", "skglm"),
-    "glum": Library(fit_glum, NEWTON_ITERATIONS, "glum", "glum"),
+    "scikit-learn lbfgs": _make_scikit_learn_library("lbfgs", ITERATION_LIMITS),
+    "scikit-learn newton-cg": _make_scikit_learn_library("newton-cg", NEWTON_ITERATION_LIMITS),
+    "scikit-learn newton-cholesky": _make_scikit_learn_library("newton-cholesky", NEWTON_ITERATION_LIMITS),
+    "scikit-learn-intelex": Library(fit_scikit_learn_intelex, ITERATION_LIMITS, "scikit-learn-intelex", "sklearnex"),
+    "cyanure": Library(fit_cyanure, ITERATION_LIMITS, "cyanure", "cyanure"),
+    "snapml": Library(fit_snapml, ITERATION_LIMITS, "snapml", "snapml"),
+    "skglm": Library(fit_skglm, ITERATION_LIMITS, "skglm", "skglm"),
+    "glum": Library(fit_glum, NEWTON_ITERATION_LIMITS, "glum", "glum"),
     "adelie": Library(fit_adelie, (*TOLERANCES, 1e-12), "adelie", "adelie"),
     "statsmodels": Library(fit_statsmodels, (0,), "statsmodels", "statsmodels"),
-    "torch": Library(fit_torch, ITERATIONS, "torch", "torch"),
+    "torch": Library(fit_torch, ITERATION_LIMITS, "torch", "torch"),
 }

@@ -37,22 +37,22 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from fastlin import estimators
-from fastlin.estimators.labels import encode_labels, read_label_columns
-from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.labels import encode_labels, parse_label_columns
+from fastlin.estimators.linear_predictions import LinearPredictionMixin
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
 
 __all__ = ["Report", "patch_sklearn", "report", "unpatch_sklearn"]
 
 LOGGER = logging.getLogger("fastlin")
-PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
+PREDICTION_METHODS = "decision_function", "predict", "predict_proba", "predict_log_proba"
 # The default of max_iter in scikit-learn, and the default in fastlin, which replaces it.
-DEFAULT_MAX_ITER, MAX_ITER = 100, 1000
+SCIKIT_LEARN_MAX_ITER, FASTLIN_MAX_ITER = 100, 1000
 # fastlin has solvers with these names, whose tol bounds the gradient, as in scikit-learn.
 NEWTON_SOLVERS = "newton-cg", "newton-cholesky"
 # For any tol, scikit-learn's lbfgs stops if a step decreases J by less than this fraction of J.
-MIN_DECREASE = 64 * float(np.finfo(np.float64).eps)
+MIN_RELATIVE_DECREASE = 64 * float(np.finfo(np.float64).eps)
 # An X with at most this number of entries is fitted to rounding accuracy, which takes one or two more Newton steps.
-SMALL_TABLE = 100_000
+SMALL_TABLE_SIZE = 100_000
 MAX_REASONS = 100
 # Fitted attributes that scikit-learn's estimators do not have.
 FASTLIN_ATTRIBUTES = (
@@ -66,11 +66,11 @@ FASTLIN_ATTRIBUTES = (
 )
 
 
-def _translate(name, estimator, **changed):
+def _make_fastlin_estimator(name, estimator, **changed):
     """Return fastlin's estimator with the attributes of scikit-learn's estimator. `changed` replaces some of them."""
-    translated = getattr(estimators, name)()
-    vars(translated).update({**vars(estimator), **changed})
-    return translated
+    fastlin_estimator = getattr(estimators, name)()
+    vars(fastlin_estimator).update({**vars(estimator), **changed})
+    return fastlin_estimator
 
 
 def _choose_parameters(estimator, X):
@@ -82,18 +82,18 @@ def _choose_parameters(estimator, X):
     """
     uses_newton = estimator.solver in NEWTON_SOLVERS
     # If alpha replaces C in the installed version of scikit-learn, the default of C may be a string or None.
-    replaced = {"C": 1.0, "Cs": 10}
-    tol = estimator.tol if uses_newton else max(estimator.tol**2, MIN_DECREASE)
+    old_defaults = {"C": 1.0, "Cs": 10}
+    tol = estimator.tol if uses_newton else max(estimator.tol**2, MIN_RELATIVE_DECREASE)
     return {
         # Newton steps are reproducible: two steps give the same result as one step followed by a warm-started step.
         "solver": estimator.solver if uses_newton else "auto",
         # Warnings contain the name of this solver.
         "asked_solver": estimator.solver,
-        "tol": MIN_DECREASE if math.prod(np.shape(X)) <= SMALL_TABLE else tol,
-        "max_iter": MAX_ITER if estimator.max_iter == DEFAULT_MAX_ITER else estimator.max_iter,
+        "tol": MIN_RELATIVE_DECREASE if math.prod(np.shape(X)) <= SMALL_TABLE_SIZE else tol,
+        "max_iter": FASTLIN_MAX_ITER if estimator.max_iter == SCIKIT_LEARN_MAX_ITER else estimator.max_iter,
         # The primal problem has the same solution as the dual problem.
         "dual": estimator.dual and estimator.solver != "liblinear",
-        **{name: value for name, value in replaced.items() if isinstance(getattr(estimator, name, 0), str | None)},
+        **{name: value for name, value in old_defaults.items() if isinstance(getattr(estimator, name, 0), str | None)},
     }
 
 
@@ -103,7 +103,7 @@ def _fall_back_if(is_unsupported, reason):
         raise NotImplementedError(reason)
 
 
-def _check(estimator, X):
+def _check_support(estimator, X):
     """Raise an error if fastlin does not support the parameters or the data."""
     # This also validates parameters that fastlin ignores.
     check_parameters(estimator)
@@ -118,20 +118,20 @@ def _uses_array_api(X):
     return not is_supported and get_config()["array_api_dispatch"]
 
 
-def _prepare_linear(name, _, estimator, X, y, sample_weight=None, **params):
+def _prepare_linear_fit(name, _, estimator, X, y, sample_weight=None, **params):
     """Return two functions for LogisticRegression or LogisticRegressionCV: one fits a model, one stores it."""
-    _check(estimator, X)
-    _fall_back_if(read_label_columns(y)[1] is not None, "soft labels, which scikit-learn does not support")
+    _check_support(estimator, X)
+    _fall_back_if(parse_label_columns(y)[1] is not None, "soft labels, which scikit-learn does not support")
     changed = _choose_parameters(estimator, X)
     if estimator.solver == "liblinear":
-        X, y = _penalize_intercept(estimator, X, y)
+        X, y = _append_penalized_intercept(estimator, X, y)
         changed |= {"fit_intercept": False, "warm_start": False}
-    model = _translate(name, estimator, **changed)
+    model = _make_fastlin_estimator(name, estimator, **changed)
     starts_or_params = (None, None) if name == "LogisticRegression" else (params,)
-    return partial(model._fit, X, y, sample_weight, *starts_or_params), partial(_store_linear, estimator)
+    return partial(model._fit, X, y, sample_weight, *starts_or_params), partial(_store_linear_fit, estimator)
 
 
-def _penalize_intercept(estimator, X, y):
+def _append_penalized_intercept(estimator, X, y):
     """Return X and y. If there is an intercept, append a column to X, because liblinear penalizes the intercept."""
     X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=np.float64)
     _fall_back_if(len(np.unique(y)) > 2, "liblinear with three or more classes")
@@ -141,20 +141,20 @@ def _penalize_intercept(estimator, X, y):
     return X, y
 
 
-def _copy_fitted_attributes(estimator, model, left_out=()):
+def _copy_fitted_attributes(estimator, model, omitted_names=()):
     """Copy the fitted attributes of a model to an estimator. Their names begin or end with an underscore."""
     attributes = {name: value for name, value in vars(model).items() if "_" in (name[0], name[-1])}
-    vars(estimator).update({name: value for name, value in attributes.items() if name not in left_out})
+    vars(estimator).update({name: value for name, value in attributes.items() if name not in omitted_names})
 
 
-def _store_linear(estimator, model):
+def _store_linear_fit(estimator, model):
     """Copy the fitted attributes of a model to a linear estimator, including liblinear's intercept."""
     # Without history_, the estimator can be unpickled where fastlin is not installed.
-    left_out = {"history_"}
+    omitted_names = {"history_"}
     if not hasattr(estimator, "alphas"):
-        left_out |= {"alphas_", "alpha_"}
+        omitted_names |= {"alphas_", "alpha_"}
     if estimator.solver == "liblinear":
-        left_out |= {"n_features_in_", "feature_names_in_"}
+        omitted_names |= {"n_features_in_", "feature_names_in_"}
         if estimator.fit_intercept:
             scaling = estimator.intercept_scaling
             model.intercept_ = scaling * model.coef_[:, -1]
@@ -162,24 +162,24 @@ def _store_linear(estimator, model):
             paths = getattr(model, "coefs_paths_", {})
             for path in paths.values() if isinstance(paths, dict) else [paths]:
                 path[..., -1] *= scaling
-    _copy_fitted_attributes(estimator, model, left_out)
+    _copy_fitted_attributes(estimator, model, omitted_names)
 
 
-def _prepare_network(_, estimator, X, *labels_and_weights):
+def _prepare_network_fit(_, estimator, X, *labels_and_weights):
     """Return two functions for MLPClassifier: one fits a model, one stores it."""
-    _check(estimator, X)
+    _check_support(estimator, X)
     _fall_back_if(estimator.warm_start, "warm_start continues from scikit-learn's own state")
     # scikit-learn computes in the dtype of X.
     dtype = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
-    model = _translate("MLPClassifier", estimator, dtype=dtype)
-    return partial(model.fit, X, *labels_and_weights), partial(_store_network, estimator)
+    model = _make_fastlin_estimator("MLPClassifier", estimator, dtype=dtype)
+    return partial(model.fit, X, *labels_and_weights), partial(_store_network_fit, estimator)
 
 
-def _store_network(estimator, model):
+def _store_network_fit(estimator, model):
     """Copy the fitted attributes of a model to an MLPClassifier."""
-    converted = model.to_sklearn()
-    converted._no_improvement_count = model._no_improvement_count
-    _copy_fitted_attributes(estimator, converted)
+    sklearn_model = model.to_sklearn()
+    sklearn_model._no_improvement_count = model._no_improvement_count
+    _copy_fitted_attributes(estimator, sklearn_model)
 
 
 def _record_fit(self, X, y, sample_weight=None):
@@ -194,106 +194,111 @@ def _record_fit(self, X, y, sample_weight=None):
     return self
 
 
-def _prepare_meta_estimator(original, meta, X, y, sample_weight=None, **params):
+def _prepare_meta_estimator(original_method, meta_estimator, X, y, sample_weight=None, **params):
     """Return two functions for a meta-estimator: one fits its estimators, one stores them."""
     from fastlin.estimators.batched_fits import fit_tasks
 
-    check_parameters(meta)
-    inner, recorded = meta.estimator, copy(meta)
-    _check(inner, X)
+    check_parameters(meta_estimator)
+    inner, recording_estimator = meta_estimator.estimator, copy(meta_estimator)
+    _check_support(inner, X)
     is_unsupported = inner.solver == "liblinear" or inner.warm_start or isinstance(inner.class_weight, Mapping)
     _fall_back_if(is_unsupported, "batched fits with liblinear, warm_start or a dict as class_weight")
-    is_observed = has_callbacks(inner) or get_config()["enable_metadata_routing"]
-    _fall_back_if(is_observed, "batched fits with callbacks or metadata routing")
-    supported = {"max_features": 1.0, "bootstrap_features": False, "oob_score": False, "warm_start": False}
-    is_unsupported = any(getattr(meta, name, value) != value for name, value in supported.items())
+    has_observers = has_callbacks(inner) or get_config()["enable_metadata_routing"]
+    _fall_back_if(has_observers, "batched fits with callbacks or metadata routing")
+    supported_values = {"max_features": 1.0, "bootstrap_features": False, "oob_score": False, "warm_start": False}
+    is_unsupported = any(getattr(meta_estimator, name, value) != value for name, value in supported_values.items())
     _fall_back_if(is_unsupported, "BaggingClassifier with subsets of the features, oob_score or warm_start")
-    recorded.estimator, inner_class = clone(inner), type(inner)
+    recording_estimator.estimator, inner_class = clone(inner), type(inner)
     # Copying is faster than cloning, because scikit-learn inspects the constructor when it clones.
     recorder_class = type(inner_class.__name__, (inner_class,), {"fit": _record_fit, "__sklearn_clone__": copy})
-    recorded.estimator.__class__ = recorder_class
+    recording_estimator.estimator.__class__ = recorder_class
     if sample_weight is not None:
         params["sample_weight"] = sample_weight
-    generator = check_random_state(getattr(meta, "random_state", None))
+    generator = check_random_state(getattr(meta_estimator, "random_state", None))
     state = generator.get_state()
     try:
         # The backend is sequential, because clones in other processes would be lost. Validation is skipped, because
         # the inner estimator has already been validated.
         with parallel_config("sequential"), config_context(skip_parameter_validation=True):
-            original(recorded, X, y, **params)
-        fits = [fit for fit in recorded.estimators_ if type(fit) is recorder_class]
+            original_method(recording_estimator, X, y, **params)
+        fits = [fit for fit in recording_estimator.estimators_ if type(fit) is recorder_class]
         rows, tasks = zip(*(vars(fit).pop("recorded_") for fit in fits), strict=True) if fits else ([], [])
-        _fall_back_if(not fits or any(X_of_fit is not rows[0] for X_of_fit in rows), "fits with different rows")
+        _fall_back_if(not fits or any(fit_X is not rows[0] for fit_X in rows), "fits with different rows")
     except BaseException:
         # A fallback to scikit-learn must use the same random numbers.
         generator.set_state(state)
         raise
     model = clone(inner)
     if not isinstance(inner, estimators.LogisticRegression):
-        model = _translate("LogisticRegression", model, **_choose_parameters(model, rows[0]))
+        model = _make_fastlin_estimator("LogisticRegression", model, **_choose_parameters(model, rows[0]))
     run = partial(fit_tasks, model, rows[0], lambda k: tasks[k](), len(fits), sample_weight)
-    return run, partial(_store_meta_estimator, meta, recorded, fits, model)
+    return run, partial(_store_meta_estimator, meta_estimator, recording_estimator, fits, model)
 
 
-def _store_meta_estimator(meta, recorded, fits, model, results):
+def _store_meta_estimator(meta_estimator, recording_estimator, fits, model, results):
     """Copy the fitted attributes to a meta-estimator, and the results of the batched fits to its estimators."""
-    for k, fitted in enumerate(fits):
-        fitted.__class__ = type(meta.estimator)
-        _copy_fitted_attributes(fitted, model)
-        fitted.coef_, fitted.intercept_ = results.coef[k].copy(), results.intercept[k].copy()
-        fitted.n_iter_, fitted.certificate_ = results.n_iter[k : k + 1], float(results.certificates[k])
-        fitted.converged_ = bool(results.converged[k])
-    originals = {name: meta.estimator for name in ("estimator", "estimator_") if hasattr(recorded, name)}
-    vars(meta).update({**vars(recorded), **originals})
+    for k, fitted_estimator in enumerate(fits):
+        fitted_estimator.__class__ = type(meta_estimator.estimator)
+        _copy_fitted_attributes(fitted_estimator, model)
+        fitted_estimator.coef_, fitted_estimator.intercept_ = results.coef[k].copy(), results.intercept[k].copy()
+        fitted_estimator.n_iter_, fitted_estimator.certificate_ = (
+            results.n_iter[k : k + 1],
+            float(results.certificates[k]),
+        )
+        fitted_estimator.converged_ = bool(results.converged[k])
+    original_estimators = {
+        name: meta_estimator.estimator for name in ("estimator", "estimator_") if hasattr(recording_estimator, name)
+    }
+    vars(meta_estimator).update({**vars(recording_estimator), **original_estimators})
 
 
-class Patched(NamedTuple):
+class PatchedClass(NamedTuple):
     """A scikit-learn class: its module, a function that prepares fits, and whether it is a meta-estimator."""
 
     module: str
-    prepare: Callable[..., Any]
-    is_meta: bool = False
+    prepare_fit: Callable[..., Any]
+    is_meta_estimator: bool = False
 
 
-PATCHED = {
-    "LogisticRegression": Patched("sklearn.linear_model", partial(_prepare_linear, "LogisticRegression")),
-    "LogisticRegressionCV": Patched("sklearn.linear_model", partial(_prepare_linear, "LogisticRegressionCV")),
-    "BaggingClassifier": Patched("sklearn.ensemble", _prepare_meta_estimator, is_meta=True),
-    "OneVsRestClassifier": Patched("sklearn.multiclass", _prepare_meta_estimator, is_meta=True),
-    "MultiOutputClassifier": Patched("sklearn.multioutput", _prepare_meta_estimator, is_meta=True),
-    "MLPClassifier": Patched("sklearn.neural_network", _prepare_network),
+PATCHED_CLASSES = {
+    "LogisticRegression": PatchedClass("sklearn.linear_model", partial(_prepare_linear_fit, "LogisticRegression")),
+    "LogisticRegressionCV": PatchedClass("sklearn.linear_model", partial(_prepare_linear_fit, "LogisticRegressionCV")),
+    "BaggingClassifier": PatchedClass("sklearn.ensemble", _prepare_meta_estimator, is_meta_estimator=True),
+    "OneVsRestClassifier": PatchedClass("sklearn.multiclass", _prepare_meta_estimator, is_meta_estimator=True),
+    "MultiOutputClassifier": PatchedClass("sklearn.multioutput", _prepare_meta_estimator, is_meta_estimator=True),
+    "MLPClassifier": PatchedClass("sklearn.neural_network", _prepare_network_fit),
 }
 # `patch_sklearn` patches networks only if `names` contains their class.
-DEFAULT = [name for name in PATCHED if name != "MLPClassifier"]
+DEFAULT_CLASS_NAMES = [name for name in PATCHED_CLASSES if name != "MLPClassifier"]
 
 
 def _find_class(name):
-    return getattr(import_module(PATCHED[name].module), name)
+    return getattr(import_module(PATCHED_CLASSES[name].module), name)
 
 
-def _has_logistic_regressions(meta):
+def _has_logistic_regressions(meta_estimator):
     """Return whether a meta-estimator fits fastlin's LogisticRegression, or scikit-learn's while it is patched."""
-    inner_class = type(meta.estimator)
-    is_patched = inner_class is _find_class("LogisticRegression") and "LogisticRegression" in _replaced
+    inner_class = type(meta_estimator.estimator)
+    is_patched = inner_class is _find_class("LogisticRegression") and "LogisticRegression" in _replacement_methods
     return inner_class is estimators.LogisticRegression or is_patched
 
 
-def _make_fit(name, original):
-    _, prepare, is_meta = PATCHED[name]
-    signature = inspect.signature(original)
+def _make_fit(name, original_method):
+    _, prepare_fit, is_meta_estimator = PATCHED_CLASSES[name]
+    signature = inspect.signature(original_method)
 
-    @wraps(original)
+    @wraps(original_method)
     def fit(self, *args, **kwargs):
         # Another package may still call this method after the patch has been removed.
-        is_active = _replaced.get(name, {}).get("fit") is fit
-        if not is_active or (is_meta and not _has_logistic_regressions(self)):
-            return original(self, *args, **kwargs)
+        is_active = _replacement_methods.get(name, {}).get("fit") is fit
+        if not is_active or (is_meta_estimator and not _has_logistic_regressions(self)):
+            return original_method(self, *args, **kwargs)
         try:
             arguments = signature.bind(self, *args, **kwargs)
-            run, store = prepare(original, *arguments.args, **arguments.kwargs)
+            run, store = prepare_fit(original_method, *arguments.args, **arguments.kwargs)
             # The functions are called directly, because the stacklevel of warnings must lead to the user's call of fit.
             store(run())
-            _count(name)
+            _count_fit(name)
             return self
         except Warning:
             # A warning filter has turned a warning into an error.
@@ -301,38 +306,40 @@ def _make_fit(name, original):
         except Exception as error:
             reason = f"{error}".partition("\n")[0] or type(error).__name__
         # If scikit-learn raises an error as well, the fit is not counted.
-        original(self, *args, **kwargs)
+        original_method(self, *args, **kwargs)
         for attribute in FASTLIN_ATTRIBUTES:
             vars(self).pop(attribute, None)
         LOGGER.info("%s.fit: fallback to scikit-learn: %s", name, reason)
-        _count(name, reason)
+        _count_fit(name, reason)
         return self
 
     return fit
 
 
-def _make_prediction(name, original):
-    method = getattr(LinearPredictions, name)
+def _make_prediction_method(name, original_method):
+    method = getattr(LinearPredictionMixin, name)
 
-    @wraps(original)
+    @wraps(original_method)
     def predict(self, X):
         # A subclass may have overridden a method that other methods call, and the patch may have been removed.
-        methods = _replaced.get("LogisticRegression", {})
-        is_plain = all(getattr(type(self), attribute) is methods.get(attribute) for attribute in PREDICTIONS)
-        if not is_plain or _uses_array_api(X):
-            return original(self, X)
+        methods = _replacement_methods.get("LogisticRegression", {})
+        is_unmodified = all(
+            getattr(type(self), attribute) is methods.get(attribute) for attribute in PREDICTION_METHODS
+        )
+        if not is_unmodified or _uses_array_api(X):
+            return original_method(self, X)
         try:
-            return method(_translate("LogisticRegression", self), X)
+            return method(_make_fastlin_estimator("LogisticRegression", self), X)
         except Exception:
-            return original(self, X)
+            return original_method(self, X)
 
     return predict
 
 
 # The replacement methods of each patched class.
-_replaced: dict[str, dict[str, Any]] = {}
+_replacement_methods: dict[str, dict[str, Any]] = {}
 # For each class, the holders of the patch: calls of patch_sklearn and, in joblib's workers, the parent process.
-_patch_holders: dict[str, set[object]] = {name: set() for name in PATCHED}
+_patch_holders: dict[str, set[object]] = {name: set() for name in PATCHED_CLASSES}
 _lock = threading.RLock()
 
 
@@ -370,47 +377,55 @@ class Report:
 
 
 # The numbers of fits by fastlin and by scikit-learn for each class, and the reasons for fits by scikit-learn.
-_fits_of_fastlin, _fits_of_scikit_learn, _reasons = Counter[str](), Counter[str](), Counter[str]()
+_fastlin_fit_counts, _scikit_learn_fit_counts, _fallback_counts = Counter[str](), Counter[str](), Counter[str]()
 
 
-def _count(name, reason=None):
+def _count_fit(name, reason=None):
     """Add one to the number of fits of a class by fastlin or, if there is a reason, by scikit-learn."""
     with _lock:
-        (_fits_of_scikit_learn if reason else _fits_of_fastlin)[name] += 1
+        (_scikit_learn_fit_counts if reason else _fastlin_fit_counts)[name] += 1
         if reason:
-            _reasons[reason if reason in _reasons or len(_reasons) < MAX_REASONS else "other reasons"] += 1
+            _fallback_counts[
+                reason if reason in _fallback_counts or len(_fallback_counts) < MAX_REASONS else "other reasons"
+            ] += 1
 
 
-def _is_of_scikit_learn(function):
+def _is_scikit_learn_function(function):
     return type(function) is FunctionType and function.__globals__["__name__"].startswith("sklearn.")
 
 
-def _replace(name):
-    patched = _find_class(name)
-    if not _is_of_scikit_learn(patched.fit):
+def _replace_methods(name):
+    patched_class = _find_class(name)
+    if not _is_scikit_learn_function(patched_class.fit):
         warnings.warn(
             f"{name}.fit has been replaced by another package, whose method is not called for fits by fastlin. Call "
             "patch_sklearn before that package patches scikit-learn.",
             stacklevel=5,
         )
-    methods = {"fit": _make_fit(name, patched.fit)}
+    methods = {"fit": _make_fit(name, patched_class.fit)}
     # LogisticRegressionCV inherits its predictions from LogisticRegression.
-    if name == "LogisticRegression" and all(_is_of_scikit_learn(getattr(patched, method)) for method in PREDICTIONS):
-        methods |= {method: _make_prediction(method, getattr(patched, method)) for method in PREDICTIONS}
-    _replaced[name] = methods
+    if name == "LogisticRegression" and all(
+        _is_scikit_learn_function(getattr(patched_class, method)) for method in PREDICTION_METHODS
+    ):
+        methods |= {
+            method: _make_prediction_method(method, getattr(patched_class, method)) for method in PREDICTION_METHODS
+        }
+    _replacement_methods[name] = methods
     for attribute, method in methods.items():
-        setattr(patched, attribute, method)
+        setattr(patched_class, attribute, method)
 
 
-def _put_back(name):
-    patched, methods = _find_class(name), _replaced.pop(name)
-    in_place = {attribute: method for attribute, method in methods.items() if vars(patched).get(attribute) is method}
-    for attribute, method in in_place.items():
-        if getattr(super(patched, patched), attribute, None) is method.__wrapped__:
-            delattr(patched, attribute)
+def _restore_methods(name):
+    patched_class, methods = _find_class(name), _replacement_methods.pop(name)
+    active_methods = {
+        attribute: method for attribute, method in methods.items() if vars(patched_class).get(attribute) is method
+    }
+    for attribute, method in active_methods.items():
+        if getattr(super(patched_class, patched_class), attribute, None) is method.__wrapped__:
+            delattr(patched_class, attribute)
         else:
-            setattr(patched, attribute, method.__wrapped__)
-    if len(in_place) < len(methods):
+            setattr(patched_class, attribute, method.__wrapped__)
+    if len(active_methods) < len(methods):
         warnings.warn(
             f"Another package has replaced methods of scikit-learn's {name} after patch_sklearn. They remain in place, "
             "but fits no longer use fastlin.",
@@ -423,35 +438,35 @@ def _update_patches(holder, names):
     with _lock:
         for name, holders in _patch_holders.items():
             (holders.add if name in names else holders.discard)(holder)
-            if bool(holders) != (name in _replaced):
-                (_replace if holders else _put_back)(name)
+            if bool(holders) != (name in _replacement_methods):
+                (_replace_methods if holders else _restore_methods)(name)
 
 
 def _reduce_batch(batch):
     """Return the pickled form of a batch of joblib. Unpickling it patches the same classes in the worker process."""
-    make, arguments = batch.__reduce__()
-    return _make_batch, (tuple(_replaced), make, arguments)
+    constructor, arguments = batch.__reduce__()
+    return _make_batch, (tuple(_replacement_methods), constructor, arguments)
 
 
-def _make_batch(names, make, arguments):
+def _make_batch(names, constructor, arguments):
     _update_patches("parent process", names)
-    return make(*arguments)
+    return constructor(*arguments)
 
 
-def _read_names(names, default):
-    accepted = f"names must be among {', '.join(map(repr, PATCHED))}, got"
+def _validate_names(names, default):
+    error_prefix = f"names must be among {', '.join(map(repr, PATCHED_CLASSES))}, got"
     class_names = default if names is None else [names] if isinstance(names, str) else names
     if not isinstance(class_names, Iterable):
-        raise TypeError(f"{accepted} {names!r}")
+        raise TypeError(f"{error_prefix} {names!r}")
     class_names = list(class_names)
     for name in class_names:
-        if name not in list(PATCHED):
-            raise ValueError(f"{accepted} {name!r}")
+        if name not in list(PATCHED_CLASSES):
+            raise ValueError(f"{error_prefix} {name!r}")
     return class_names
 
 
 @dataclass(eq=False)
-class _Patch(AbstractContextManager[None]):
+class _PatchContext(AbstractContextManager[None]):
     """The context manager of one call of `patch_sklearn`. It restores the classes at the end of the block."""
 
     names: list[str]
@@ -502,7 +517,7 @@ def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextMa
     >>> model.certificate_ < 1e-8
     True
     """
-    patch = _Patch(_read_names(names, DEFAULT))
+    patch = _PatchContext(_validate_names(names, DEFAULT_CLASS_NAMES))
     # The reducer remains registered, so that classes in running worker processes are also restored.
     reduction.register(BatchedCalls, _reduce_batch)
     patch.__enter__()
@@ -528,7 +543,7 @@ def unpatch_sklearn(names: str | Iterable[str] | None = None) -> None:
     >>> fastlin.unpatch_sklearn()
     """
     with _lock:
-        for name in _read_names(names, PATCHED):
+        for name in _validate_names(names, PATCHED_CLASSES):
             _patch_holders[name].clear()
         _update_patches(None, ())
 
@@ -555,8 +570,10 @@ def report() -> Report:
     1
     """
     with _lock:
-        ours, theirs = ({name: fits[name] for name in PATCHED} for fits in (_fits_of_fastlin, _fits_of_scikit_learn))
-        return Report(ours, theirs, dict(_reasons.most_common()))
+        fastlin_counts, scikit_learn_counts = (
+            {name: fits[name] for name in PATCHED_CLASSES} for fits in (_fastlin_fit_counts, _scikit_learn_fit_counts)
+        )
+        return Report(fastlin_counts, scikit_learn_counts, dict(_fallback_counts.most_common()))
 
 
 def run_program(arguments: list[str]) -> None:

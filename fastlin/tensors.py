@@ -9,12 +9,12 @@ import numpy as np
 from fastlin.typing import Array
 
 # The dtypes of dense X that kernels read without conversion.
-DTYPES = [np.dtype(name) for name in ("float64", "float32", "uint8", "int8", "int16", "bool")]
+KERNEL_DTYPES = [np.dtype(name) for name in ("float64", "float32", "uint8", "int8", "int16", "bool")]
 # DLPack device types whose memory NumPy can read: CPU, and pinned or managed memory of CUDA or ROCm.
-READABLE = (1, 3, 11, 13)
+READABLE_DEVICE_TYPES = (1, 3, 11, 13)
 
 
-def read_in_place(data: Any, name: str = "X") -> Any:
+def view_as_numpy(data: Any, name: str = "X") -> Any:
     """Return an array of another library as a NumPy array in the same memory. Return other data unchanged.
 
     Arrays of bfloat16 are copied.
@@ -26,7 +26,7 @@ def read_in_place(data: Any, name: str = "X") -> Any:
         raise ValueError(f"{name} is a masked array with masked entries. Fill them in first.")
     if isinstance(data, np.ndarray):
         return _widen_bfloat16(data) if data.dtype.kind == "V" and data.dtype.name == "bfloat16" else data
-    if not (hasattr(data, "__dlpack__") or _holds_bfloat16(data)):
+    if not (hasattr(data, "__dlpack__") or _is_bfloat16(data)):
         return data
     torch: Any = sys.modules.get("torch")
     is_tensor = isinstance(data, getattr(torch, "Tensor", ()))
@@ -37,11 +37,11 @@ def read_in_place(data: Any, name: str = "X") -> Any:
         )
     is_readable = _is_readable(data)
     # np.asarray also copies JAX arrays from other devices.
-    by_protocol = [np.asarray] * hasattr(data, "__array__") + [np.from_dlpack] * is_readable
+    protocol_readers = [np.asarray] * hasattr(data, "__array__") + [np.from_dlpack] * is_readable
     reason = None
-    for read in [_read_tensor] if is_tensor else by_protocol:
+    for read in [_read_tensor] if is_tensor else protocol_readers:
         try:
-            return read_in_place(read(data))
+            return view_as_numpy(read(data))
         except (AttributeError, BufferError, RuntimeError, TypeError, ValueError) as error:
             reason = error
     device, dtype = getattr(data, "device", "another device"), getattr(data, "dtype", "unknown")
@@ -52,14 +52,14 @@ def read_in_place(data: Any, name: str = "X") -> Any:
     raise TypeError(f"{name} is a {kind} {problem}") from reason
 
 
-def choose_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def choose_kernel_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype to which dense X is converted: `dtype` if kernels support it, otherwise a float dtype."""
-    if dtype in DTYPES:
+    if dtype in KERNEL_DTYPES:
         return dtype
     return np.dtype(np.float32 if dtype == np.float16 else np.float64)
 
 
-def widen(X: Any) -> Any:
+def widen_float16(X: Any) -> Any:
     """Return a float16 array as float32. Return other data unchanged."""
     return X.astype(np.float32) if isinstance(X, np.ndarray) and X.dtype == np.float16 else X
 
@@ -70,7 +70,7 @@ def has_finite_sum(array: Array) -> bool:
         return isfinite(np.add.reduce(array, axis=None))
 
 
-def to_numbers(rows: Array) -> Array:
+def convert_to_float(rows: Array) -> Array:
     """Return rows of dtype object as float64 if all entries are numbers. Nullable columns give such rows."""
     if rows.ndim != 2 or rows.dtype.kind != "O":
         return rows
@@ -85,7 +85,7 @@ def _widen_bfloat16(data):
     return np.left_shift(data.view(np.uint16), 16, dtype=np.uint32).view(np.float32)
 
 
-def _holds_bfloat16(data):
+def _is_bfloat16(data):
     """Return whether an array of another library contains bfloat16 numbers."""
     return hasattr(data, "__array__") and getattr(getattr(data, "dtype", None), "name", "") == "bfloat16"
 
@@ -102,6 +102,6 @@ def _read_tensor(tensor):
 def _is_readable(data):
     """Return whether the data are in memory that NumPy can read."""
     try:
-        return int(data.__dlpack_device__()[0]) in READABLE
+        return int(data.__dlpack_device__()[0]) in READABLE_DEVICE_TYPES
     except (AttributeError, BufferError, RuntimeError, TypeError, ValueError):
         return False

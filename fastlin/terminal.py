@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fastlin.extras import find_missing
+from fastlin.extras import find_missing_packages
 
 
 def make_printable(text: str) -> str:
@@ -17,26 +17,31 @@ def make_printable(text: str) -> str:
 
 
 @contextlib.contextmanager
-def show_bar(label: str, total: int | None) -> Iterator[Callable[..., None]]:
+def show_progress_bar(label: str, total: int | None) -> Iterator[Callable[..., None]]:
     """Show a label, a message and, if there is a total, a progress bar. Yield a function that updates them.
 
     The arguments of the function are the new count and message. If rich is not installed, only the last state is
     printed, at the end.
     """
-    if "rich" in find_missing("studies"):
+    if "rich" in find_missing_packages("studies"):
         last = {"n_done": 0, "text": ""}
         try:
             yield lambda n_done, text="": last.update(n_done=n_done, text=text)
         finally:
-            done = "" if total is None else f" {last['n_done']} of {total} "
-            print(f"{label}:{done} {last['text']}".rstrip())
+            done_text = "" if total is None else f" {last['n_done']} of {total} "
+            print(f"{label}:{done_text} {last['text']}".rstrip())
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    described = TextColumn("{task.description}", markup=False)
-    columns: list[Any] = [described]
+    description_column = TextColumn("{task.description}", markup=False)
+    columns: list[Any] = [description_column]
     if total is not None:
-        columns = [BarColumn(None), MofNCompleteColumn(), described, TimeRemainingColumn(elapsed_when_finished=True)]
+        columns = [
+            BarColumn(None),
+            MofNCompleteColumn(),
+            description_column,
+            TimeRemainingColumn(elapsed_when_finished=True),
+        ]
     with Progress(TextColumn(label, markup=False), *columns) as progress:
         task = progress.add_task("", total=total)
         default = "" if total is not None else "{:,}"

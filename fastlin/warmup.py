@@ -13,8 +13,8 @@ from fastlin.estimators import LogisticRegression, MiniBatchLogisticRegression, 
 from fastlin.typing import Array, BoolArray, IntArray, MatrixLike
 
 # The numbers of rows, features and classes of a fit in the row space.
-WIDE = 60, 190, 6
-SOLVERS: list[dict[str, Any]] = [{"solver": solver} for solver in ("auto", "lbfgs", "newton-cg")]
+ROW_SPACE_SHAPE = 60, 190, 6
+SOLVER_OPTIONS: list[dict[str, Any]] = [{"solver": solver} for solver in ("auto", "lbfgs", "newton-cg")]
 
 
 def make_problem(dtype: str, n_rows: int, n_features: int, n_classes: int) -> tuple[Array, IntArray]:
@@ -44,14 +44,14 @@ def fit_with_options(X: MatrixLike, y: IntArray, *options: Mapping[str, Any]) ->
             fit_and_predict(X, labels, **parameters)
 
 
-def fit_small(dtype: str) -> None:
+def fit_few_rows(dtype: str) -> None:
     """Fit few rows of a dtype with every solver."""
-    fit_with_options(*make_problem(dtype, 200, 8, 3), *SOLVERS)
+    fit_with_options(*make_problem(dtype, 200, 8, 3), *SOLVER_OPTIONS)
     # 800 coefficients are fitted with L-BFGS and a preconditioner block per class.
     fit_and_predict(*make_problem(dtype, 500, 80, 10))
     # 4,000 rows exceed the cache of a CPU core, and separable labels lead to other preconditioners.
     fit_separable(dtype, 4_000, 40, 3)
-    fit_and_predict(*make_problem(dtype, *WIDE))
+    fit_and_predict(*make_problem(dtype, *ROW_SPACE_SHAPE))
 
 
 def fit_separable(dtype: str, n_rows: int, n_features: int, n_classes: int, **options: Any) -> None:
@@ -60,7 +60,7 @@ def fit_separable(dtype: str, n_rows: int, n_features: int, n_classes: int, **op
     fit_with_options(X, X[:, :n_classes].argmax(axis=1), options)
 
 
-def fit_large(dtype: str) -> None:
+def fit_many_rows(dtype: str) -> None:
     """Fit enough rows of a dtype that the fit starts in float32."""
     X, y = make_problem(dtype, 5_000, 400, 10)
     for solver in ("auto", "newton-cg"):
@@ -70,11 +70,11 @@ def fit_large(dtype: str) -> None:
     fit_and_predict(X, y, max_iter=1)
 
 
-def fit_sparse(dtype: str) -> None:
+def fit_sparse_rows(dtype: str) -> None:
     """Fit a few sparse rows of a dtype, with two and three classes."""
     X, y = make_problem(dtype, 200, 8, 3)
-    fit_with_options(make_sparse(X), y, *SOLVERS)
-    X, y = make_problem(dtype, *WIDE)
+    fit_with_options(make_sparse(X), y, *SOLVER_OPTIONS)
+    X, y = make_problem(dtype, *ROW_SPACE_SHAPE)
     fit_and_predict(make_sparse(X), y)
     # With many rows and labels that depend on X, preconditioner blocks per class are computed from a sample of the
     # rows.
@@ -85,7 +85,7 @@ def fit_sparse(dtype: str) -> None:
 
 def fit_table() -> None:
     """Fit a few rows of a table with categorical columns, with two and three classes, also with an L1 penalty."""
-    options = [{**parameters, "categorical_features": [0, 1]} for parameters in (*SOLVERS, {"l1_ratio": 1})]
+    options = [{**parameters, "categorical_features": [0, 1]} for parameters in (*SOLVER_OPTIONS, {"l1_ratio": 1})]
     fit_with_options(*make_problem("float64", 200, 3, 3), *options)
 
 
@@ -100,7 +100,7 @@ def fit_l1(dtype: str, n_features: int) -> None:
         fit_and_predict(rows, y, l1_ratio=1, C=1000)
 
 
-def fit_many(dtype: str) -> None:
+def fit_problem_batches(dtype: str) -> None:
     """Fit dense and sparse multilabel problems with each penalty, and resamples of two and three classes."""
     X, y = make_problem(dtype, 200, 8, 3)
     for rows in (X, make_sparse(X)):
@@ -120,26 +120,26 @@ def fit_network(dtype: str, network_dtype: str) -> None:
             model.fit(rows, y, X_val=rows, y_val=y).predict(rows)
 
 
-def train_model(dtype: str) -> None:
+def train_course_model(dtype: str) -> None:
     """Train and validate a model of the course on a few rows of a dtype."""
     X, Y = np.ones((8, 3), dtype), np.tile([[0], [1]], (4, 1))
     arguments = 0.1, 4, False, X, Y, X, Y
     trainers.LogisticTrainer(trainers.BinaryModel(3), *arguments, early_stopping=False, progress=False).train(1)
 
 
-TYPES = ("float64", "float32", "uint8")
+DTYPE_NAMES = ("float64", "float32", "uint8")
 
 STEPS = {
-    **{f"small fits, {dtype}": partial(fit_small, dtype) for dtype in TYPES},
-    **{f"large fits, {dtype}": partial(fit_large, dtype) for dtype in TYPES},
-    **{f"sparse fits, {dtype}": partial(fit_sparse, dtype) for dtype in ("float64", "float32")},
+    **{f"small fits, {dtype}": partial(fit_few_rows, dtype) for dtype in DTYPE_NAMES},
+    **{f"large fits, {dtype}": partial(fit_many_rows, dtype) for dtype in DTYPE_NAMES},
+    **{f"sparse fits, {dtype}": partial(fit_sparse_rows, dtype) for dtype in ("float64", "float32")},
     "tables": partial(fit_table),
-    **{f"L1, {d} features, {dtype}": partial(fit_l1, dtype, d) for d in (20, 300) for dtype in TYPES},
-    **{f"many fits, {dtype}": partial(fit_many, dtype) for dtype in ("float64", "float32")},
+    **{f"L1, {d} features, {dtype}": partial(fit_l1, dtype, d) for d in (20, 300) for dtype in DTYPE_NAMES},
+    **{f"many fits, {dtype}": partial(fit_problem_batches, dtype) for dtype in ("float64", "float32")},
     **{
         f"networks, {network_dtype}, {dtype}": partial(fit_network, dtype, network_dtype)
         for network_dtype in ("float32", "float64")
-        for dtype in TYPES
+        for dtype in DTYPE_NAMES
     },
-    **{f"trainers, {dtype}": partial(train_model, dtype) for dtype in ("float64", "float32")},
+    **{f"trainers, {dtype}": partial(train_course_model, dtype) for dtype in ("float64", "float32")},
 }

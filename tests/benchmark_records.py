@@ -1,6 +1,6 @@
 """Synthetic benchmark records, with their machine and run."""
 
-RUN = {"date": "2026-01-02", "versions": {"numpy": "2.0"}}
+RUN_RECORD = {"date": "2026-01-02", "versions": {"numpy": "2.0"}}
 
 
 def make_machine(name="a"):

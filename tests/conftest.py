@@ -21,14 +21,14 @@ from threadpoolctl import threadpool_limits
 from fastlin import datasets, file_system
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.cache_folder import cache_folder
-from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
+from fastlin.kernels.machine.compilation import REASSOCIATION_FLAGS, kernel
 from fastlin.other_libraries import LIBRARIES
 
 # tests/test_without_compilation.py runs tests/kernels a second time, uncompiled.
-COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
+JIT_ENABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 # These lines begin a program that imports kernels but avoids the slower imports of fastlin/__init__.py.
-KERNELS_ALONE = f"""
+KERNELS_ONLY_PREAMBLE = f"""
 import sys, types
 sys.modules["fastlin"] = types.ModuleType("fastlin")
 sys.modules["fastlin"].__path__ = [{Path(file_system.__file__).parent.as_posix()!r}]
@@ -61,7 +61,7 @@ def pytest_configure(config):
         # Programs that a test starts, and libraries loaded later, read the variable.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         threadpool_limits(1, user_api="blas")
-    if not COMPILED:
+    if not JIT_ENABLED:
         # NumPy warns about infinity and NaN, but compiled arithmetic does not.
         for name in ("overflow", "invalid value", "divide by zero"):
             config.addinivalue_line("filterwarnings", f"ignore:{name} encountered:RuntimeWarning")
@@ -93,7 +93,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    tiers.choose_items(config, items)
+    tiers.select_tests(config, items)
 
 
 @pytest.hookimpl(trylast=True)
@@ -103,27 +103,27 @@ def pytest_sessionfinish(session):
         tiers.check_limits(session, cache_folder())
 
 
-def marked(mark, *values):
+def mark_params(mark, *values):
     """Return a `pytest.param` with the mark of a tier for each of the values."""
     return [pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=mark) for value in values]
 
 
-def from_python(function):
+def make_python_callable(function):
     """Return a cached kernel that Python can call and that runs an inner kernel, which only kernels can call."""
-    if not COMPILED:
+    if not JIT_ENABLED:
         return function
     inner = function.py_func
     copy = FunctionType(inner.__code__, inner.__globals__, inner.__name__, inner.__defaults__, inner.__closure__)
     # The cache stores one file per name, and the file of the inner kernel has no entry point for Python.
     copy.__module__, copy.__qualname__ = inner.__module__, f"{inner.__qualname__}_from_python"
-    return kernel(copy, reassociate=function.targetoptions["fastmath"] == REASSOCIATE)
+    return kernel(copy, reassociate=function.targetoptions["fastmath"] == REASSOCIATION_FLAGS)
 
 
-def assert_same_bits(results):
+def assert_bitwise_equal(results):
     """Assert that tuples of arrays are bitwise equal. Without compilation, they may differ by rounding errors."""
     for other in results[1:]:
         for first, second in zip(results[0], other, strict=True):
-            if COMPILED:
+            if JIT_ENABLED:
                 np.testing.assert_array_equal(first, second)
             else:
                 np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-5)
@@ -138,9 +138,9 @@ def since(major, minor):
 def run_program(code, *arguments):
     """Return the standard output of a program that runs in a separate process."""
     command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=1_200)
-    assert finished.returncode == 0, finished.stderr[-3_000:]
-    return finished.stdout
+    completed_process = subprocess.run(command, capture_output=True, text=True, timeout=1_200)
+    assert completed_process.returncode == 0, completed_process.stderr[-3_000:]
+    return completed_process.stdout
 
 
 def assert_unchanged(model, before):
@@ -148,7 +148,7 @@ def assert_unchanged(model, before):
     assert all(vars(model)[name] is value for name, value in before.items())
 
 
-def assert_refused(message, method, /, *arguments, error=ValueError, **keywords):
+def assert_raises(message, method, /, *arguments, error=ValueError, **keywords):
     """Assert that a call raises an error. If a method is called, also assert that its object does not change."""
     owner = getattr(method, "__self__", None)
     before = dict(vars(owner)) if hasattr(owner, "__dict__") else None
@@ -158,7 +158,7 @@ def assert_refused(message, method, /, *arguments, error=ValueError, **keywords)
         assert_unchanged(owner, before)
 
 
-def load_scaled(loader):
+def load_standardized(loader):
     """Return standardized X and y from a loader in sklearn.datasets. Columns have mean 0 and standard deviation 1."""
     X, y = loader(return_X_y=True)
     return StandardScaler().fit_transform(X), y
@@ -195,7 +195,7 @@ def make_sparse(n, d, dtype=np.float64, index_dtype=np.int32, density=0.3, seed=
     return (data / 32 if np.issubdtype(dtype, np.floating) else data).astype(dtype), indices, indptr
 
 
-def change_columns(X, name):
+def distort_columns(X, name):
     """Return a copy of X with ill-conditioned columns of the kind `name`."""
     generator = np.random.default_rng(X.shape[1])
     X = X.copy()
@@ -240,7 +240,7 @@ def cifar10():
 
 
 @pytest.fixture(scope="module")
-def sparse_passes():
+def force_sparse_kernels():
     """Use sparse kernels for every sparse X regardless of its density, so that tests do not need sparser data."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fastlin.estimators.columns.MIN_DENSITY", 2)
@@ -255,7 +255,7 @@ def libraries(monkeypatch):
     # The pause between fits only stabilizes timings, and no test checks those.
     monkeypatch.setattr("fastlin.course.studies.baselines.PAUSE", 0.0)
     # Starting processes is slow on a busy machine.
-    monkeypatch.setattr("fastlin.course.studies.baselines.LOADING_END", 600.0)
+    monkeypatch.setattr("fastlin.course.studies.baselines.LOADING_END_FRACTION", 600.0)
     return few
 
 
@@ -302,16 +302,16 @@ def run_until_line(run, files, last_line=np.inf):
     return result, n_lines
 
 
-def refuse_replacement(monkeypatch):
+def make_replace_fail(monkeypatch):
     """Make `os.replace` fail as it does on Windows if another program has the file open."""
 
-    def refuse(source, target):
+    def raise_permission_error(source, target):
         raise PermissionError(13, "Access is denied", str(source), None, str(target))
 
-    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(os, "replace", raise_permission_error)
 
 
-def refuse_locks(monkeypatch):
+def make_locks_fail(monkeypatch):
     """Make file locks fail as on some network file systems. Skip the test if the system uses other locks."""
     fcntl = pytest.importorskip("fcntl", reason="the system has other locks")
     monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError(errno.ENOSYS, "Function not implemented")))

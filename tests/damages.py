@@ -13,7 +13,7 @@ TYPES = {
     "dates": lambda array: array.astype(np.int64).view("M8[s]"),
     "records": lambda array: np.zeros(array.shape, [("x", float)]),
 }
-NO_ARRAYS = {
+INVALID_ARRAYS = {
     "None": None,
     "a word": "coef",
     "a dict": {},
@@ -21,7 +21,7 @@ NO_ARRAYS = {
     "an object": object(),
     "a set": {1.0},
 }
-NO_COUNTS = {**NO_ARRAYS, "-1": -1, "10^30": 10**30, "a fraction": 5.5, "an array": np.array([5, 5])}
+INVALID_COUNTS = {**INVALID_ARRAYS, "-1": -1, "10^30": 10**30, "a fraction": 5.5, "an array": np.array([5, 5])}
 
 
 def choose(generator, values):
@@ -30,7 +30,7 @@ def choose(generator, values):
     return name, values[name]
 
 
-def draw_shape(generator, shape):
+def change_shape(generator, shape):
     """Return a different shape, with one axis more or fewer, with reversed axes, or with an axis of another length."""
     axis = int(generator.integers(len(shape)))
     before, after = shape[:axis], shape[axis + 1 :]
@@ -40,24 +40,24 @@ def draw_shape(generator, shape):
     return shapes[generator.integers(4)]
 
 
-def draw_array(generator, array, accepted=()):
+def damage_array(generator, array, accepted=()):
     """Return a description and a damaged array. Real arrays of an `accepted` shape do not count as damaged."""
     match generator.integers(4):
         case 0:
             name, change = choose(generator, TYPES)
             damaged = change(array)
         case 1:
-            name, damaged = choose(generator, NO_ARRAYS)
+            name, damaged = choose(generator, INVALID_ARRAYS)
         case _:
             shape = array.shape
             while shape in (array.shape, *accepted):
-                shape = draw_shape(generator, array.shape)
+                shape = change_shape(generator, array.shape)
             name, damaged = f"shape {shape}", generator.normal(size=shape)
-    assert not is_like(damaged, [array.shape, *accepted])
+    assert not is_real_array(damaged, [array.shape, *accepted])
     return name, damaged
 
 
-def is_like(value, shapes):
+def is_real_array(value, shapes):
     """Return whether a value is an array of real numbers of one of the shapes."""
     try:
         array = np.array(value)
@@ -66,20 +66,20 @@ def is_like(value, shapes):
     return array.shape in shapes and array.dtype.kind in "biuf"
 
 
-def draw_list(generator, arrays):
+def damage_list(generator, arrays):
     """Return a description and a damaged list. One array or the length of the list is wrong."""
     index = int(generator.integers(len(arrays)))
-    name, damaged = draw_array(generator, arrays[index])
+    name, damaged = damage_array(generator, arrays[index])
     damaged_lists = {
         "an array less": arrays[:-1],
         "an array more": [*arrays, np.zeros(2)],
         f"{name} at {index}": [*arrays[:index], damaged, *arrays[index + 1 :]],
-        "no list": choose(generator, NO_ARRAYS)[1],
+        "no list": choose(generator, INVALID_ARRAYS)[1],
     }
     return choose(generator, damaged_lists)
 
 
-def draw_container(generator, dense, form):
+def damage_container(generator, dense, form):
     """Return a description and a damaged sparse container, which stores a dense array in a format."""
     X = getattr(sparse, f"{form}_{generator.choice(['array', 'matrix'])}")(dense)
     before = describe_container(X)
@@ -110,7 +110,7 @@ def put(value):
     return make
 
 
-def change_axis(axis, make):
+def replace_coordinates(axis, make):
     return change(
         "coords",
         lambda coords, generator: tuple(
@@ -119,28 +119,28 @@ def change_axis(axis, make):
     )
 
 
-def make_decreasing(indptr, generator):
+def decrease_indptr(indptr, generator):
     index = int(generator.integers(1, len(indptr) - 1))
     indptr[index] = indptr[index + 1] + generator.integers(1, 50)
     return indptr
 
 
-def put_row(columns, value=1.0):
+def replace_row(columns, value=1.0):
     """Return a function that replaces a random row of a LIL matrix with entries in the given columns."""
 
-    def put_columns(X, generator):
+    def replace_entries(X, generator):
         row = int(generator.integers(X.shape[0]))
         X.rows[row], X.data[row] = list(columns), [value] * len(columns)
 
-    return put_columns
+    return replace_entries
 
 
-def put_key(key):
+def add_key(key):
     """Return a function that adds a key to a DOK matrix without SciPy's checks."""
     return lambda X, generator: X._dict.__setitem__(key, 1.0)
 
 
-COMPRESSED = {
+COMPRESSED_DAMAGES = {
     "an index far outside": change("indices", put(FAR)),
     "an index outside": change("indices", put(70)),
     "a negative index": change("indices", put(-7)),
@@ -157,33 +157,37 @@ COMPRESSED = {
     "indptr beyond the end": change("indptr", lambda indptr, _: np.append(indptr[:-1], indptr[-1] + FAR)),
     "indptr that begins late": change("indptr", lambda indptr, _: np.append(1, indptr[1:])),
     "indptr that begins before": change("indptr", lambda indptr, _: np.append(-FAR, indptr[1:])),
-    "a decreasing indptr": change("indptr", make_decreasing),
+    "a decreasing indptr": change("indptr", decrease_indptr),
 }
-AXIS = {
+COORDINATE_DAMAGES = {
     "an index far outside": put(FAR),
     "a negative index": put(-FAR),
     "an index less": lambda coordinates, _: coordinates[:-1],
     "fractions": lambda coordinates, _: coordinates + 0.5,
 }
 CONTAINER_DAMAGES = {
-    "csr": COMPRESSED | {"values of two dimensions": change("data", lambda data, _: data[:, None])},
-    "csc": COMPRESSED,
+    "csr": COMPRESSED_DAMAGES | {"values of two dimensions": change("data", lambda data, _: data[:, None])},
+    "csc": COMPRESSED_DAMAGES,
     "bsr": {
-        **COMPRESSED,
+        **COMPRESSED_DAMAGES,
         "values of one dimension": change("data", lambda data, _: np.ravel(data)),
         "blocks without rows": change("data", lambda data, _: data[:, :0]),
     },
     "coo": {
-        **{f"{name} of axis {axis}": change_axis(axis, make) for axis in (0, 1) for name, make in AXIS.items()},
+        **{
+            f"{name} of axis {axis}": replace_coordinates(axis, make)
+            for axis in (0, 1)
+            for name, make in COORDINATE_DAMAGES.items()
+        },
         "fewer values": change("data", lambda data, _: data[:-1]),
     },
     "lil": {
-        "a column far outside": put_row([0, FAR]),
-        "a negative column": put_row([-FAR]),
-        "a column of fractions": put_row([0.5, 1.5]),
-        "a column index of text": put_row(["a"]),
-        "a column beyond int32": put_row([0, 2**40]),
-        "a value of text": put_row([0], "x"),
+        "a column far outside": replace_row([0, FAR]),
+        "a negative column": replace_row([-FAR]),
+        "a column of fractions": replace_row([0.5, 1.5]),
+        "a column index of text": replace_row(["a"]),
+        "a column beyond int32": replace_row([0, 2**40]),
+        "a value of text": replace_row([0], "x"),
         "more columns than values": lambda X, generator: X.rows[0].append(1),
         "fewer rows": change("rows", lambda rows, _: rows[:-1]),
         "no lists": change("rows", lambda rows, _: np.full(len(rows), None)),
@@ -195,8 +199,8 @@ CONTAINER_DAMAGES = {
         "complex values": change("data", lambda data, _: data.astype(complex)),
     },
     "dok": {
-        "a row far outside": put_key((FAR, 0)),
-        "a column far outside": put_key((0, FAR)),
-        "a negative row": put_key((-FAR, 0)),
+        "a row far outside": add_key((FAR, 0)),
+        "a column far outside": add_key((0, FAR)),
+        "a negative row": add_key((-FAR, 0)),
     },
 }

@@ -12,24 +12,24 @@ from itertools import dropwhile, groupby
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-OF_DOCS = [path for folder in ("docs", "docs/benchmarks") for path in sorted((ROOT / folder).glob("*.md"))]
+DOC_PATHS = [path for folder in ("docs", "docs/benchmarks") for path in sorted((ROOT / folder).glob("*.md"))]
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *OF_DOCS)
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOC_PATHS)
 }
 SCRIPTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in (".ci/run", ".ci/nightly", ".ci/release")}
 BLOCK = re.compile(r"^```([\w{}-]*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-INDENTED = re.compile(r"(?:(?<=\n\n)|\A)((?: {4}\S.*\n)+)")
+INDENTED_BLOCK = re.compile(r"(?:(?<=\n\n)|\A)((?: {4}\S.*\n)+)")
 INLINE_CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 # Programs that begin a command outside shell blocks.
 PROGRAMS = {"asv", "chmod", "fastlin", "git", "make", "mypy", "pip", "pytest", "python", "ruff", "wheel"}
 
-RUNS_THE_COMMANDS = "tests/test_documented_commands.py::test_the_commands_of_the_program_run"
-OPENS = "tests/cli/test_commands.py::test_the_report_opens_in_the_browser_on_request"
-HOURS = "it measures for hours on a machine of its own; tests/benchmarks runs its functions on few rows"
-WHOLE = "it measures for minutes on an idle machine; tests/benchmarks measures the same case on few rows"
+COMMANDS_TEST = "tests/test_documented_commands.py::test_the_commands_of_the_program_run"
+BROWSER_TEST = "tests/cli/test_commands.py::test_the_report_opens_in_the_browser_on_request"
+TAKES_HOURS = "it measures for hours on a machine of its own; tests/benchmarks runs its functions on few rows"
+NEEDS_IDLE_MACHINE = "it measures for minutes on an idle machine; tests/benchmarks measures the same case on few rows"
 # The cases that docs/benchmarks.md uses to reproduce a claim.
-CASES_OF_CLAIMS = (
+CLAIM_CASES = (
     "mnist-float64",
     "everyday",
     "two-classes",
@@ -40,7 +40,7 @@ CASES_OF_CLAIMS = (
     "memory-mnist-float64",
 )
 # Commands that a script runs in a different form. The values are the script and this form.
-EQUIVALENT = {
+EQUIVALENT_COMMANDS = {
     "python -m venv .venv": (".ci/run", 'bash -c "$test_line'),
     "pip install uv": (".ci/run", 'bash -c "$test_line'),
     "uv pip install --python .venv '.[test]'": (".ci/run", 'bash -c "$test_line'),
@@ -64,21 +64,21 @@ EQUIVALENT = {
     ),
 }
 # Commands that a test runs.
-BY_A_TEST = {
+TESTED_COMMANDS = {
     "python -m fastlin.patch script.py": "tests/test_patch.py::test_programs_run_patched",
-    "fastlin fit": RUNS_THE_COMMANDS,
-    "fastlin fit --inference": RUNS_THE_COMMANDS,
+    "fastlin fit": COMMANDS_TEST,
+    "fastlin fit --inference": COMMANDS_TEST,
     "fastlin fit flights.csv --target delayed --drop id --cross-validate --l1-ratio 1 --model flights.skops": (
-        RUNS_THE_COMMANDS
+        COMMANDS_TEST
     ),
-    "fastlin predict": RUNS_THE_COMMANDS,
-    "fastlin predict flights.skops new.csv --keep id --output predictions.csv": RUNS_THE_COMMANDS,
-    "fastlin compare flights.csv --target delayed --drop id --seconds 30 --output comparison": RUNS_THE_COMMANDS,
+    "fastlin predict": COMMANDS_TEST,
+    "fastlin predict flights.skops new.csv --keep id --output predictions.csv": COMMANDS_TEST,
+    "fastlin compare flights.csv --target delayed --drop id --seconds 30 --output comparison": COMMANDS_TEST,
     "fastlin compare --baselines": "tests/cli/test_commands.py::test_compare_baselines_on_mnist",
-    "fastlin reproduce --open": OPENS,
+    "fastlin reproduce --open": BROWSER_TEST,
 }
 # Commands that nothing runs, and why.
-NOT_RUN = {
+UNTESTED_COMMANDS = {
     "asv run --quick --python=same": "`.ci/run` measures the same cases by pytest, and lets asv check them",
     **dict.fromkeys(
         ("chmod -R a+rX /opt/kernels", "chmod 700", "export NUMBA_CACHE_DIR=/opt/kernels"), "it changes the machine"
@@ -91,11 +91,14 @@ NOT_RUN = {
     "git tag v1.2.3": "it publishes",
     "make -C docs linkcheck": "it contacts other servers, which can fail at any time",
     "pip install '.[baselines]'": "some of the baselines have no wheels for every system",
-    **dict.fromkeys(("asv run benchmarks", "pytest --benchmark-only --full"), HOURS),
-    "pytest --benchmark-only --hold-bounds": HOURS,
+    **dict.fromkeys(("asv run benchmarks", "pytest --benchmark-only --full"), TAKES_HOURS),
+    "pytest --benchmark-only --hold-bounds": TAKES_HOURS,
     "python -m benchmarks.instructions --record": "it changes the file that `.ci/run` compares with",
-    **{f"python -m benchmarks.publish {case}": WHOLE for case in CASES_OF_CLAIMS},
-    **{f"python -m benchmarks.{name}": HOURS for name in ("larger_than_memory", "mini_batches", "publish", "ablation")},
+    **{f"python -m benchmarks.publish {case}": NEEDS_IDLE_MACHINE for case in CLAIM_CASES},
+    **{
+        f"python -m benchmarks.{name}": TAKES_HOURS
+        for name in ("larger_than_memory", "mini_batches", "publish", "ablation")
+    },
     "python build_backend/first_fits.py": "it changes a list, which tests/test_build_backend.py compares with the fits",
     "python -m tests.documented_commands": "tests/test_documented_commands.py reads the same list",
     "wheel tags": ".github/workflows/release.yml runs it",
@@ -112,34 +115,36 @@ def split_commands(text):
                 yield list(part)
 
 
-def drop_settings(words):
+def drop_environment_variables(words):
     """Return the words of a command without the environment variables before the program."""
     return list(dropwhile(re.compile(r"\w+=").match, words))
 
 
 def normalize(words):
     """Return a command without the folder of its program, without verbosity options and without make variables."""
-    words = drop_settings(words)
+    words = drop_environment_variables(words)
     program = words[0] if words[0] in SCRIPTS else words[0].rpartition("/")[2]
     words = ["python" if program == "python3" else program, *words[1:]]
     # `python -m pytest` and the program `pytest` are the same command.
     if words[:3] in (["python", "-m", "pytest"], ["python", "-m", "fastlin"]):
         words = words[2:]
-    silent = ("-q", "--quiet", "-v")
+    verbosity_options = ("-q", "--quiet", "-v")
     return shlex.join(
-        word for word in words if word not in silent and not (words[0] == "make" and re.match("[A-Z]+=", word))
+        word
+        for word in words
+        if word not in verbosity_options and not (words[0] == "make" and re.match("[A-Z]+=", word))
     )
 
 
-def read_blocks(text):
+def list_block_commands(text):
     return [words for language, block in BLOCK.findall(text) if language == "sh" for words in split_commands(block)]
 
 
 def read_commands(text):
     """Return the distinct commands in the fenced blocks, the indented blocks and the inline code of a document."""
     prose = BLOCK.sub("", text)
-    word_lists = read_blocks(text)
-    for code in (*INDENTED.findall(prose), *INLINE_CODE.findall(prose)):
+    word_lists = list_block_commands(text)
+    for code in (*INDENTED_BLOCK.findall(prose), *INLINE_CODE.findall(prose)):
         first = code.split()[0]
         # Code that is not shell may have an unmatched quotation mark.
         if first in SCRIPTS or first.rpartition("/")[2] in PROGRAMS:
@@ -150,7 +155,7 @@ def read_commands(text):
     return [command for command in commands if not re.search(r"^fastlin\b.* [A-Z]+\b", command)]
 
 
-def read_script(text):
+def parse_script(text):
     text = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE).replace("\\\n", " ")
     lexer = shlex.shlex(text, posix=True, punctuation_chars="();<>|&\n")
     lexer.whitespace, lexer.commenters, lexer.whitespace_split = " \t\r", "", True
@@ -169,21 +174,21 @@ def read_script(text):
 
 def find_script(command):
     """Return the name of a script that runs a command, possibly with more options. Return None if none does."""
-    for name, lines in LINES.items():
+    for name, lines in SCRIPT_COMMANDS.items():
         if any(f"{line} ".startswith(f"{command} ") for line in lines):
             return name
 
 
 def describe_runner(command):
     """Return what runs a command, or the reason why nothing runs it. Return None if no script or table contains it."""
-    if command in EQUIVALENT:
-        return "{}, as {}".format(*EQUIVALENT[command])
-    if command in NOT_RUN:
-        return f"nothing: {NOT_RUN[command]}"
-    return BY_A_TEST.get(command) or find_script(command)
+    if command in EQUIVALENT_COMMANDS:
+        return "{}, as {}".format(*EQUIVALENT_COMMANDS[command])
+    if command in UNTESTED_COMMANDS:
+        return f"nothing: {UNTESTED_COMMANDS[command]}"
+    return TESTED_COMMANDS.get(command) or find_script(command)
 
 
-LINES = {name: read_script(text) for name, text in SCRIPTS.items()}
+SCRIPT_COMMANDS = {name: parse_script(text) for name, text in SCRIPTS.items()}
 
 if __name__ == "__main__":
     for page, text in PAGES.items():

@@ -6,7 +6,7 @@
 The commands of each document run in a clone of the commit. The environment `.venv` in the clone is first on the path,
 and a command that creates `.venv` replaces it. Added options end slow commands early; these commands still fail if a
 dependency is missing. Scripts in `.ci` and tests run the slow commands in full. The commands in
-`documented_commands.NOT_RUN` are skipped.
+`documented_commands.UNTESTED_COMMANDS` are skipped.
 """
 
 import os
@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.documented_commands import BLOCK, NOT_RUN, PAGES, ROOT, normalize, split_commands
+from tests.documented_commands import BLOCK, PAGES, ROOT, UNTESTED_COMMANDS, normalize, split_commands
 
 # Options that are added to a command.
-ADDED = {
+ADDED_OPTIONS = {
     **dict.fromkeys(("pytest -n 2", "pytest -n 2 --thorough", "pytest -n 2 --slow"), "--collect-only -q"),
     "python -m tests.other_processors": "--help",
     "ruff format .": "--check",
@@ -36,12 +36,12 @@ ADDED = {
     "fastlin reproduce --open": "--quick --help",
 }
 # Slow commands that the scripts already run in clean environments.
-IN_SCRIPTS = {"python -m build --wheel -Ckernels=all", "python -m build --wheel -Ckernels=x86-64-v2,x86-64-v3"}
-IN_SCRIPTS |= {"pip install . -Ckernels=host-level", "fastlin warmup"}
+SLOW_COMMANDS = {"python -m build --wheel -Ckernels=all", "python -m build --wheel -Ckernels=x86-64-v2,x86-64-v3"}
+SLOW_COMMANDS |= {"pip install . -Ckernels=host-level", "fastlin warmup"}
 CREATE_ENVIRONMENT = "python -m venv .venv"
 
 
-def write_flights(folder):
+def write_flight_tables(folder):
     """Write the tables used in docs/program.md: flights.csv, and new.csv with additional rows."""
     generator = np.random.default_rng(0)
     for name, n_rows in (("flights.csv", 120), ("new.csv", 20)):
@@ -56,9 +56,9 @@ def read_sequence(text):
     for language, block in BLOCK.findall(text):
         for words in split_commands(block) if language == "sh" else ():
             command = normalize(words)
-            if command in ADDED:
-                yield command, f"{shlex.join(words)} {ADDED[command]}"
-            elif command not in IN_SCRIPTS and command not in NOT_RUN:
+            if command in ADDED_OPTIONS:
+                yield command, f"{shlex.join(words)} {ADDED_OPTIONS[command]}"
+            elif command not in SLOW_COMMANDS and command not in UNTESTED_COMMANDS:
                 yield command, shlex.join(words)
 
 
@@ -66,7 +66,7 @@ def run_sequence(page, folder):
     """Run a document's commands in a clone inside a folder. Raise CalledProcessError if a command fails."""
     clone = Path(folder) / re.sub(r"\W", "-", page)
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
-    write_flights(clone)
+    write_flight_tables(clone)
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     # Exclude the programs of the environment in which this module runs.
     paths = [path for path in environment["PATH"].split(os.pathsep) if not Path(path).is_relative_to(sys.prefix)]

@@ -8,7 +8,7 @@ import fastlin
 from fastlin.exceptions import ConvergenceWarning
 
 # Parameters that avoid LogisticRegressionCV's warnings.
-QUIET = {"l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
+QUIET_CV_PARAMETERS = {"l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
 
 
 def fit(X, y, sample_weight=None, *, offset=None, **parameters):
@@ -17,9 +17,9 @@ def fit(X, y, sample_weight=None, *, offset=None, **parameters):
         return fastlin.LogisticRegression(**{"tol": 1e-11, **parameters}).fit(X, y, sample_weight, offset=offset)
 
 
-def make_cv(**parameters):
+def make_cv_model(**parameters):
     """Return a LogisticRegressionCV that scores by log loss and does not warn about defaults."""
-    return fastlin.LogisticRegressionCV(**{**QUIET, **parameters})
+    return fastlin.LogisticRegressionCV(**{**QUIET_CV_PARAMETERS, **parameters})
 
 
 def assert_same_model(actual, expected, atol=1e-5):

@@ -115,7 +115,7 @@ class BaseTrainer:
         train, val = {"loss": {}, "accuracy": {}}, {"loss": {}, "accuracy": {}}
         random_state = np.random if self.seed is None else np.random.RandomState(self.seed)
         steps_per_epoch = len(self.X_train) // self.batch_size
-        step, best, n_worse = 0, (np.inf, None), 0
+        step, best, n_without_improvement = 0, (np.inf, None), 0
         for _ in range(num_epochs):
             order = np.arange(len(self.X_train))
             if self.shuffle_dataset:
@@ -125,10 +125,10 @@ class BaseTrainer:
                 train["loss"][step] = self.train_step(self.X_train[rows], self.Y_train[rows])
                 if step % max(1, steps_per_epoch // 5) == 0:
                     val["loss"][step], train["accuracy"][step], val["accuracy"][step] = self.validation_step()
-                    n_worse = 0 if val["loss"][step] < best[0] else n_worse + 1
-                    if n_worse == 0:
+                    n_without_improvement = 0 if val["loss"][step] < best[0] else n_without_improvement + 1
+                    if n_without_improvement == 0:
                         best = val["loss"][step], self.model.w.copy()
-                    if self.early_stopping and n_worse == self.patience:
+                    if self.early_stopping and n_without_improvement == self.patience:
                         self.model.w = best[1]
                         return train, val
                 step += 1

@@ -61,7 +61,7 @@ def step_naively(X, y, classes, orders, model, weights=None, n_steps=None):
     return w.T, mean.T, losses[: n_epochs * n_batches].reshape(n_epochs, n_batches).sum(axis=1)
 
 
-def draw_orders(n, n_epochs):
+def generate_row_orders(n, n_epochs):
     state, order = np.random.RandomState(0), np.arange(n)
     for _ in range(n_epochs):
         permutation = np.arange(n)
@@ -70,5 +70,5 @@ def draw_orders(n, n_epochs):
         yield order
 
 
-def parameters_of(model):
+def stack_parameters(model):
     return np.column_stack([model.coef_, model.intercept_])

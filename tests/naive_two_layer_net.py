@@ -19,7 +19,7 @@ def make_data(n=60, d=6, n_classes=3, seed=0):
     return X[:n], y[:n], X[n:], y[n:]
 
 
-class PlainTwoLayerNet:
+class NumpyTwoLayerNet:
     """The homework's class with the original signatures, and with momentum."""
 
     def __init__(self, input_size, hidden_size, output_size, std=1e-4):
@@ -31,8 +31,10 @@ class PlainTwoLayerNet:
         W1, b1, W2, b2 = (self.params[name] for name in NAMES)
         if y is None:
             return naive_network.predict(X, [W1, W2], [b1, b2])
-        loss, (by_W1, by_W2), (by_b1, by_b2), _ = naive_network.loss_and_gradient(X, y, None, [W1, W2], [b1, b2])
-        slopes = by_W1 + 2 * reg * W1, by_b1, by_W2 + 2 * reg * W2, by_b2
+        loss, (W1_gradient, W2_gradient), (b1_gradient, b2_gradient), _ = naive_network.loss_and_gradient(
+            X, y, None, [W1, W2], [b1, b2]
+        )
+        slopes = W1_gradient + 2 * reg * W1, b1_gradient, W2_gradient + 2 * reg * W2, b2_gradient
         return loss + reg * (np.sum(W1**2) + np.sum(W2**2)), dict(zip(NAMES, slopes, strict=True))
 
     def predict(self, X):

@@ -2,23 +2,23 @@
 
 import numpy as np
 import reference
-from conftest import change_columns, make_offsets_and_targets, make_problem
+from conftest import distort_columns, make_offsets_and_targets, make_problem
 from scipy import sparse
 
 from fastlin.budget import Budget
 from fastlin.matrices import as_matrix
 from fastlin.objective.coordinates import choose_coordinates
-from fastlin.objective.objective import Objective, fill_factors
+from fastlin.objective.objective import Objective, make_penalty_factors
 from fastlin.objective.penalty import Box, Penalty
 from fastlin.objective.point import Point
-from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
+from fastlin.objective.rows import Rows, make_samples, multiply_weights_by_counts
 from fastlin.solvers.choose import Fit, Start
 
-# The penalty factors of `make_sized`.
+# The penalty factors of `make_scale_free_objective`.
 FACTORS = np.array([1.0, 0.5, 3.0, 1.0, 0.1, 2.0])
 
 
-def objective_over(
+def build_objective(
     X,
     labels,
     n_classes,
@@ -31,15 +31,17 @@ def objective_over(
     fit_intercept=True,
     row_indices=None,
     bounds=None,
-    **by_rows,
+    **row_arguments,
 ):
     """Return the objective over the rows `row_indices` of X, or over all rows if `row_indices` is None.
 
-    `by_rows` contains the offsets and targets for `make_samples`.
+    `row_arguments` contains the offsets and targets for `make_samples`.
     """
-    matrix, samples = as_matrix(X), make_samples(labels, weights, row_indices, **by_rows)
-    columns = matrix.measure(weights if row_indices is None else weigh_by_counts(row_indices, weights, matrix.shape[0]))
-    factors = fill_factors(penalty_factors, matrix.shape[1])
+    matrix, samples = as_matrix(X), make_samples(labels, weights, row_indices, **row_arguments)
+    columns = matrix.measure(
+        weights if row_indices is None else multiply_weights_by_counts(row_indices, weights, matrix.shape[0])
+    )
+    factors = make_penalty_factors(penalty_factors, matrix.shape[1])
     coordinates = choose_coordinates(columns, l2, factors, fit_intercept)
     rows = Rows(matrix, samples, n_classes, coordinates, fit_intercept)
     return Objective(rows, Penalty.of(rows, l2, l1, factors, group_lasso, Box.of(bounds, coordinates.scale)))
@@ -48,15 +50,15 @@ def objective_over(
 def make_objective(n, d, n_classes, dtype=np.float64, columns="plain", weighted=True, seed=0, **options):
     """Return an objective and parameters whose scores are of order one."""
     X, labels, weights, _, _ = make_problem(n, d, n_classes, dtype, seed=seed)
-    X = change_columns(X, columns)
-    objective = objective_over(X, labels, n_classes, weights=weights if weighted else None, **options)
+    X = distort_columns(X, columns)
+    objective = build_objective(X, labels, n_classes, weights=weights if weighted else None, **options)
     parameters = np.random.default_rng(seed + 1).normal(size=objective.shape)
     if not objective.fit_intercept:
         parameters[:, -1] = 0
     return objective, parameters
 
 
-def make_offset(n, d, n_classes, size=2.0, soft=True, seed=0, make=make_objective, **options):
+def make_offset_objective(n, d, n_classes, size=2.0, soft=True, seed=0, make=make_objective, **options):
     """Return the result of `make` with soft or hard labels, and with offsets of a size. 0 means no offsets."""
     labels = make_problem(n, d, n_classes, seed=seed)[1]
     offsets, targets = make_offsets_and_targets(labels, n_classes, size, seed)
@@ -64,10 +66,10 @@ def make_offset(n, d, n_classes, size=2.0, soft=True, seed=0, make=make_objectiv
     return make(n, *([d] if make is make_objective else []), n_classes, seed=seed, **options)
 
 
-def make_sized(n, n_classes, columns="plain", factors=FACTORS, seed=0, **options):
+def make_scale_free_objective(n, n_classes, columns="plain", factors=FACTORS, seed=0, **options):
     """Return an objective with six features, and parameters. The penalty does not depend on the feature scales."""
     X, *_ = make_problem(n, 6, n_classes, seed=seed)
-    standard_deviation = np.maximum(change_columns(X, columns).std(axis=0), 1e-3) if columns == "badly scaled" else 1.0
+    standard_deviation = np.maximum(distort_columns(X, columns).std(axis=0), 1e-3) if columns == "badly scaled" else 1.0
     return make_objective(
         n, 6, n_classes, columns=columns, penalty_factors=factors * standard_deviation, seed=seed, **options
     )
@@ -78,21 +80,21 @@ def evaluate(objective, parameters, precision=np.float64):
     return objective.at(parameters, precision, out=objective.make_buffer())
 
 
-def begin(objective, stopping, start=None, nearby=None):
+def begin(objective, stopping, start=None, nearby_fit=None):
     """Return the `Fit` of a solver. `start` is an array of parameters, a `Point`, or None for the null model."""
-    fit = Fit(objective, stopping, objective.make_buffer(), "auto", nearby, ())
+    fit = Fit(objective, stopping, objective.make_buffer(), "auto", nearby_fit, ())
     is_point = isinstance(start, Point)
     parameters = objective.start() if start is None else start.parameters if is_point else start
     fit.start = Start(parameters, start if is_point else None, is_null_model=start is None)
     return fit
 
 
-def with_budget(objective, n_bytes):
+def replace_budget(objective, n_bytes):
     """Return the objective with another budget. With 0 bytes, only X stays in memory."""
     return Objective(objective.rows, objective.penalty, Budget(n_bytes))
 
 
-def data_of(objective):
+def get_data(objective):
     """Return dense X, the labels and the weights of an objective's rows. Soft labels are class probabilities."""
     rows, X = objective.rows, objective.matrix.X
     X = X.toarray() if sparse.issparse(X) else X
@@ -104,37 +106,41 @@ def data_of(objective):
     return X[row_indices], labels[row_indices], weights[row_indices]
 
 
-def offsets_of(objective):
+def get_row_offsets(objective):
     """Return the offsets of an objective's rows, with shape (n, K). Without offsets, return zeros."""
     rows = objective.rows
     offsets = rows.offsets if len(rows.offsets) else np.zeros((objective.matrix.shape[0], rows.n_rows_coef))
     return offsets[rows.row_indices] if len(rows.row_indices) else offsets
 
 
-def penalty_of(objective):
+def get_penalty_arguments(objective):
     """Return the penalty of an objective as keyword arguments for the reference functions."""
     return {name: getattr(objective.penalty, name) for name in ("l2", "l1", "factors", "group_lasso")}
 
 
 def value_of(objective, coef, intercept):
     """Return J in extended precision, computed by the reference."""
-    X, labels, weights = data_of(objective)
-    options = {"offsets": offsets_of(objective), **penalty_of(objective)}
+    X, labels, weights = get_data(objective)
+    options = {"offsets": get_row_offsets(objective), **get_penalty_arguments(objective)}
     return reference.objective(X, labels, coef, intercept, weights=weights, **options)
 
 
-def violation_of(objective, coef, intercept):
+def compute_violation(objective, coef, intercept):
     """Return the largest entry of the minimum-norm subgradient of J, computed by the reference."""
-    X, labels, weights = data_of(objective)
-    options = {"fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective), **penalty_of(objective)}
+    X, labels, weights = get_data(objective)
+    options = {
+        "fit_intercept": objective.fit_intercept,
+        "offsets": get_row_offsets(objective),
+        **get_penalty_arguments(objective),
+    }
     return reference.violation(X, labels, coef, intercept, weights=weights, **options)
 
 
-def minimum_of(objective):
+def find_reference_minimum(objective):
     """Return the minimum of J in extended precision, and its coef and intercept, computed by the reference."""
-    X, labels, weights = data_of(objective)
-    options = {"weights": weights, "fit_intercept": objective.fit_intercept, "offsets": offsets_of(objective)}
+    X, labels, weights = get_data(objective)
+    options = {"weights": weights, "fit_intercept": objective.fit_intercept, "offsets": get_row_offsets(objective)}
     n_classes, penalty = len(objective.class_weights), objective.penalty
     if penalty.is_smooth and (penalty.factors == 1).all():
         return reference.minimum(X, labels, n_classes, penalty.l2, **options)
-    return reference.sparse_minimum(X, labels, n_classes, **options, **penalty_of(objective))
+    return reference.sparse_minimum(X, labels, n_classes, **options, **get_penalty_arguments(objective))

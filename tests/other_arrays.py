@@ -1,7 +1,7 @@
 """Stand-ins for other libraries' arrays, one for each supported protocol."""
 
 
-class ByArray:
+class ArrayProtocolStub:
     """An array that supports only `__array__`."""
 
     def __init__(self, values):
@@ -11,7 +11,7 @@ class ByArray:
         return self.values
 
 
-class ByDlpack:
+class DlpackStub:
     """An array that supports only DLPack."""
 
     def __init__(self, values):
@@ -24,7 +24,7 @@ class ByDlpack:
         return self._values.__dlpack_device__()
 
 
-class OnAnotherDevice(ByDlpack):
+class OnAnotherDevice(DlpackStub):
     """A GPU array that NumPy cannot read through either protocol, like CuPy arrays."""
 
     device = "CUDA Device 0"

@@ -17,13 +17,13 @@ from typing import NamedTuple
 import llvmlite.binding
 import numpy as np
 
-from fastlin.file_system import user_cache_folder
-from fastlin.kernels.machine.levels import LEVELS
+from fastlin.file_system import find_user_cache_folder
+from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS
 
 # NumPy's names of the CPU features of each level. Later versions than 2.3 use the last name, which is the level's.
-NUMPY_V2 = {"SSSE3", "SSE41", "POPCNT", "SSE42", "X86_V2"}
-NUMPY_V3 = NUMPY_V2 | {"AVX", "F16C", "FMA3", "AVX2", "X86_V3"}
-NUMPY_V4 = NUMPY_V3 | {"AVX512F", "AVX512CD", "AVX512_SKX", "X86_V4"}
+NUMPY_FEATURES_V2 = {"SSSE3", "SSE41", "POPCNT", "SSE42", "X86_V2"}
+NUMPY_FEATURES_V3 = NUMPY_FEATURES_V2 | {"AVX", "F16C", "FMA3", "AVX2", "X86_V3"}
+NUMPY_FEATURES_V4 = NUMPY_FEATURES_V3 | {"AVX512F", "AVX512CD", "AVX512_SKX", "X86_V4"}
 
 
 class Processor(NamedTuple):
@@ -37,29 +37,32 @@ class Processor(NamedTuple):
 
 PROCESSORS = {
     "host": None,
-    "x86-64-v4": Processor("x86-64-v4", "SkylakeX", NUMPY_V4, 4),
-    "x86-64-v3": Processor("x86-64-v3", "Haswell", NUMPY_V3, 3),
+    "x86-64-v4": Processor("x86-64-v4", "SkylakeX", NUMPY_FEATURES_V4, 4),
+    "x86-64-v3": Processor("x86-64-v3", "Haswell", NUMPY_FEATURES_V3, 3),
     # Sandy Bridge has AVX without AVX2. There is no separate kernel level for it.
-    "sandybridge": Processor("x86-64-v2", "Sandybridge", NUMPY_V2 | {"AVX"}, 2),
-    "x86-64-v2": Processor("x86-64-v2", "Prescott", NUMPY_V2, 1),
+    "sandybridge": Processor("x86-64-v2", "Sandybridge", NUMPY_FEATURES_V2 | {"AVX"}, 2),
+    "x86-64-v2": Processor("x86-64-v2", "Prescott", NUMPY_FEATURES_V2, 1),
 }
 # This test, which checks the available instructions, runs in every part.
-ALWAYS = "test_emitter.py"
+ALWAYS_RUN_TEST = "test_emitter.py"
 # Environment variables that select every n-th test: n, and the index of the first test.
-PART, FIRST = "FASTLIN_TESTS_PART", "FASTLIN_TESTS_FIRST"
+PART_VARIABLE, FIRST_VARIABLE = "FASTLIN_TESTS_PART", "FASTLIN_TESTS_FIRST"
 
 
 def pytest_collection_modifyitems(items):
     """Select every n-th test. Pytest calls this function, because it loads this file as a plugin."""
-    part, first = int(os.environ.get(PART, "1")), int(os.environ.get(FIRST, "0"))
-    items[:] = [item for i, item in enumerate(items) if i % part == first or item.path.name == ALWAYS]
+    part, first = int(os.environ.get(PART_VARIABLE, "1")), int(os.environ.get(FIRST_VARIABLE, "0"))
+    items[:] = [item for i, item in enumerate(items) if i % part == first or item.path.name == ALWAYS_RUN_TEST]
 
 
 def environment(processor):
     """Return environment variables that emulate a `Processor`. None means this processor."""
     if processor is None:
         return dict(os.environ)
-    level, folder = LEVELS[processor.level], user_cache_folder() or Path(".pytest_cache").absolute()
+    level, folder = (
+        INSTRUCTION_SET_LEVELS[processor.level],
+        find_user_cache_folder() or Path(".pytest_cache").absolute(),
+    )
     umath = np._core._multiarray_umath
     # NumPy warns if a disabled feature is missing on this machine.
     available = {name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]}
@@ -87,12 +90,14 @@ def main():
     for number, (name, processor) in enumerate(PROCESSORS.items()):
         if options.names and name not in options.names:
             continue
-        if processor is not None and not all(available.get(feature) for feature in LEVELS[processor.level].features):
+        if processor is not None and not all(
+            available.get(feature) for feature in INSTRUCTION_SET_LEVELS[processor.level].features
+        ):
             print(f"{name}: skipped, because this machine lacks some of its instructions", flush=True)
             continue
         print(f"{name}:", flush=True)
         # Each processor runs a different part of the tests.
-        chosen = {PART: str(options.part), FIRST: str(number * options.part // len(PROCESSORS))}
+        chosen = {PART_VARIABLE: str(options.part), FIRST_VARIABLE: str(number * options.part // len(PROCESSORS))}
         run = subprocess.run(command, cwd=Path(__file__).parents[1], env=environment(processor) | chosen)
         failed += [name] if run.returncode != 0 else []
     print("failed as on " + ", ".join(failed) if failed else "all passed")

@@ -10,14 +10,14 @@ import numpy as np
 def mean_loss(X, labels, coef, intercept, weights=None, offsets=0.0):
     """Return the weighted mean of the row losses, in extended precision."""
     scores = np.asarray(X, np.longdouble) @ np.asarray(coef, np.longdouble).T + np.asarray(intercept, np.longdouble)
-    return np.average(losses_of(scores + offsets, labels)[0], weights=weights)
+    return np.average(evaluate_losses(scores + offsets, labels)[0], weights=weights)
 
 
 def objective(X, labels, coef, intercept, l2=0.0, weights=None, *, l1=0.0, factors=1.0, group_lasso=False, offsets=0.0):
     """Return J(coef, intercept) as defined in fastlin/objective/objective.py, in extended precision."""
     coef = np.asarray(coef, np.longdouble)
     penalty = np.longdouble(l2) / 2 * np.sum(factors * coef**2)
-    penalty += np.longdouble(l1) * np.sum(factors * sizes_of(coef, group_lasso))
+    penalty += np.longdouble(l1) * np.sum(factors * compute_sizes(coef, group_lasso))
     return mean_loss(X, labels, coef, intercept, weights, offsets) + penalty
 
 
@@ -29,12 +29,12 @@ def gradient(X, labels, coef, intercept, weights=None, offsets=0.0):
 def loss_and_gradient(X, labels, weights, coef, intercept, offsets=0.0):
     """Return the loss sum_i s_i l_i, and its gradients for coef and for intercept, in extended precision."""
     X = np.asarray(X, np.longdouble)
-    losses, _, residuals = losses_of(X @ np.asarray(coef, np.longdouble).T + intercept + offsets, labels)
+    losses, _, residuals = evaluate_losses(X @ np.asarray(coef, np.longdouble).T + intercept + offsets, labels)
     residuals = residuals * weights[:, None]
     return weights @ losses, residuals.T @ X, residuals.sum(axis=0)
 
 
-def rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, eps):
+def bound_loss_rounding(magnitudes, weights, coef, intercept, eps):
     """Return bounds on the rounding errors of the results of `loss_and_gradient`, computed with unit roundoff `eps`.
 
     `magnitudes` bounds the entries of X, including the rounding errors of scaling. If m products are summed in any
@@ -69,7 +69,7 @@ def log_likelihood(coef, X, labels, weights, is_firth):
     `coef` has shape (R, d) and contains the coefficients of all classes except the first. With Firth's penalty, the
     log-likelihood includes half the log-determinant of the information.
     """
-    losses, probabilities, _ = losses_of(np.column_stack([np.zeros(len(X)), X @ coef.T]), labels)
+    losses, probabilities, _ = evaluate_losses(np.column_stack([np.zeros(len(X)), X @ coef.T]), labels)
     # The first class is the reference, so the information is that of the other scores.
     information = hessian(X, weights, probabilities[:, 1:])
     return (0.5 * np.linalg.slogdet(information)[1] if is_firth else 0.0) - weights @ losses, information
@@ -82,26 +82,26 @@ def violation(X, labels, coef, intercept, l2=0.0, weights=None, fit_intercept=Tr
     max(|slope of the loss| - l1 f_j, 0). The grouped penalty uses the norms over the classes. `penalty` takes the
     arguments of `objective`.
     """
-    by_coef, by_intercept = gradient(X, labels, coef, intercept, weights, offsets)
+    coef_gradient, intercept_gradient = gradient(X, labels, coef, intercept, weights, offsets)
     coef, factors = np.asarray(coef, np.longdouble), penalty.get("factors", 1.0)
-    slopes, thresholds = by_coef + l2 * factors * coef, penalty.get("l1", 0.0) * factors
-    subgradient = smallest_subgradient(slopes, coef, thresholds, penalty.get("group_lasso", False))
-    return float(max(subgradient.max(), np.abs(by_intercept).max() * fit_intercept))
+    slopes, thresholds = coef_gradient + l2 * factors * coef, penalty.get("l1", 0.0) * factors
+    subgradient = min_norm_subgradient(slopes, coef, thresholds, penalty.get("group_lasso", False))
+    return float(max(subgradient.max(), np.abs(intercept_gradient).max() * fit_intercept))
 
 
-def sizes_of(values, grouped):
+def compute_sizes(values, grouped):
     """Return the absolute values, with shape (K, d). If `grouped`, return the column norms, with shape (1, d)."""
     return np.sqrt(np.sum(values**2, axis=0, keepdims=True)) if grouped else np.abs(values)
 
 
-def smallest_subgradient(slopes, parameters, thresholds, grouped):
+def min_norm_subgradient(slopes, parameters, thresholds, grouped):
     """Return the sizes of the entries of the minimum-norm subgradient at the parameters, which have shape (K, d).
 
     `slopes` is the gradient of the smooth terms.
     """
-    sizes = sizes_of(parameters, grouped)
+    sizes = compute_sizes(parameters, grouped)
     along = thresholds * parameters / np.where(sizes > 0, sizes, 1)
-    return np.where(sizes > 0, np.abs(slopes + along), np.maximum(sizes_of(slopes, grouped) - thresholds, 0))
+    return np.where(sizes > 0, np.abs(slopes + along), np.maximum(compute_sizes(slopes, grouped) - thresholds, 0))
 
 
 def sparse_minimum(
@@ -124,15 +124,18 @@ def sparse_minimum(
     point = np.zeros((1 if n_classes == 2 else n_classes, rows.shape[1]))
     # A smaller tolerance is used only if the optimality conditions do not hold, because other coefficients are zero.
     for tolerance in (1e-3, 1e-5, 1e-7, 1e-10, 1e-13, 1e-15):
-        point = _follow_gradient(point, *problem, tolerance)
-        polished = _polish(point, *problem)
-        if polished is not None:
+        point = _take_proximal_steps(point, *problem, tolerance)
+        refined_point = _refine_by_newton(point, *problem)
+        if refined_point is not None:
             break
     else:
         raise RuntimeError("the reference has not converged")
-    value = fractions @ losses_of(rows @ polished.T + offsets, labels)[0] + np.sum(penalties * polished**2) / 2
-    value += np.sum(thresholds * sizes_of(polished, group_lasso))
-    coef, intercept = polished[:, :-1] / unit, polished[:, -1]
+    value = (
+        fractions @ evaluate_losses(rows @ refined_point.T + offsets, labels)[0]
+        + np.sum(penalties * refined_point**2) / 2
+    )
+    value += np.sum(thresholds * compute_sizes(refined_point, group_lasso))
+    coef, intercept = refined_point[:, :-1] / unit, refined_point[:, -1]
     intercept = intercept - coef @ mean if fit_intercept else 0 * intercept
     return value, coef.astype(float), intercept.astype(float)
 
@@ -153,7 +156,7 @@ def _standardize(X, weights, curvatures, fit_intercept):
     return np.column_stack([(X - mean) / unit, np.full(len(X), float(fit_intercept))]), fractions, mean, unit
 
 
-def _follow_gradient(point, rows, labels, offsets, fractions, penalties, thresholds, group_lasso, tolerance):
+def _take_proximal_steps(point, rows, labels, offsets, fractions, penalties, thresholds, group_lasso, tolerance):
     """Return the float64 parameters at which proximal gradient steps become shorter than the tolerance."""
     rows, fractions, penalties, thresholds = (
         array.astype(np.float64) for array in (rows, fractions, penalties, thresholds)
@@ -163,21 +166,21 @@ def _follow_gradient(point, rows, labels, offsets, fractions, penalties, thresho
     steepness = max_curvature * np.linalg.eigvalsh((fractions[:, None] * rows).T @ rows)[-1] * 1.001 + penalties.max()
     ahead, momentum = point, 1.0
     for _ in range(100_000):
-        residuals = losses_of(rows @ ahead.T + offsets, labels)[2] * fractions[:, None]
+        residuals = evaluate_losses(rows @ ahead.T + offsets, labels)[2] * fractions[:, None]
         moved = ahead - (residuals.T @ rows + penalties * ahead) / steepness
-        sizes = sizes_of(moved, group_lasso)
+        sizes = compute_sizes(moved, group_lasso)
         last, point = point, moved * np.maximum(sizes - thresholds / steepness, 0) / np.where(sizes > 0, sizes, 1)
         if np.abs(point - ahead).max() < tolerance and np.abs(point - last).max() < tolerance:
             break
         if np.sum((ahead - point) * (point - last)) > 0:
             momentum, ahead = 1.0, point
         else:
-            following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-            ahead, momentum = point + (momentum - 1) / following * (point - last), following
+            next_momentum = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+            ahead, momentum = point + (momentum - 1) / next_momentum * (point - last), next_momentum
     return point
 
 
-def _polish(point, rows, labels, offsets, fractions, penalties, thresholds, group_lasso):
+def _refine_by_newton(point, rows, labels, offsets, fractions, penalties, thresholds, group_lasso):
     """Return the minimum in extended precision over the parameters that are not zero at `point`.
 
     Return None if other parameters are zero at the minimum over all parameters.
@@ -186,9 +189,9 @@ def _polish(point, rows, labels, offsets, fractions, penalties, thresholds, grou
     is_free = (point != 0) | (thresholds == 0)
     free = is_free.ravel()
     for _ in range(30):
-        _, probabilities, residuals = losses_of(rows @ point.T + offsets, labels)
+        _, probabilities, residuals = evaluate_losses(rows @ point.T + offsets, labels)
         smooth_slopes = (residuals * fractions[:, None]).T @ rows + penalties * point
-        sizes = sizes_of(point, group_lasso)
+        sizes = compute_sizes(point, group_lasso)
         along = np.where(is_free, point / np.where(sizes > 0, sizes, 1), 0)
         slopes = np.where(is_free, smooth_slopes + thresholds * along, 0)
         if np.abs(slopes).max() < 1e-17:
@@ -205,8 +208,8 @@ def _polish(point, rows, labels, offsets, fractions, penalties, thresholds, grou
     else:
         return None
     if group_lasso:
-        violated = sizes_of(smooth_slopes, True) > thresholds
-        return None if (violated & ~is_free.all(axis=0)).any() else point
+        is_violated = compute_sizes(smooth_slopes, True) > thresholds
+        return None if (is_violated & ~is_free.all(axis=0)).any() else point
     has_changed_sign = (thresholds > 0) & is_free & (point * along < 0)
     return None if has_changed_sign.any() or (np.abs(smooth_slopes) > thresholds)[~is_free].any() else point
 
@@ -229,7 +232,7 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=
     K, m = 1 if n_classes == 2 else n_classes, rows.shape[1]
 
     def evaluate(point):
-        losses, *rest = losses_of(rows @ point.T + offsets, labels)
+        losses, *rest = evaluate_losses(rows @ point.T + offsets, labels)
         return fractions @ losses + np.sum(penalties * point**2) / 2, *rest
 
     point = np.zeros((K, m), np.longdouble)
@@ -274,33 +277,33 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, f
     X = np.asarray(X, np.longdouble)
     fractions = _fractions(weights, len(X))
     scores = X @ np.asarray(coef, np.longdouble).T + np.asarray(intercept, np.longdouble)
-    q = losses_of(scores + offsets, labels)[1]
+    q = evaluate_losses(scores + offsets, labels)[1]
     if len(coef) == 1:
         q, offsets = np.column_stack([1 - q, q]), np.column_stack([0 * offsets, offsets])
     targets = _targets(labels, q.shape[1])
     if fit_intercept:
         class_residuals = fractions @ (q - targets)
-        transferred = np.maximum(class_residuals, 0)
-        moved_fractions = transferred / np.where(transferred > 0, fractions @ q, 1)
+        transferred_mass = np.maximum(class_residuals, 0)
+        moved_fractions = transferred_mass / np.where(transferred_mass > 0, fractions @ q, 1)
         received = np.maximum(-class_residuals, 0)
         if received.any():
             q = q * (1 - moved_fractions) + (q @ moved_fractions)[:, None] * (received / received.sum())
     entropy = -(fractions @ np.sum(q * np.log(np.where(q > 0, q, 1)), axis=1))
     entropy += fractions @ np.sum((q - targets) * offsets, axis=1)
     slopes = (((q - targets) * fractions[:, None]).T @ X)[-len(coef) :]
-    sizes = sizes_of(slopes, grouped)
+    sizes = compute_sizes(slopes, grouped)
     curvatures, thresholds = (np.asarray(array, np.longdouble) for array in (curvatures, thresholds))
 
-    def dual_at(step):
+    def evaluate_dual(step):
         if bounds is not None:
-            return step * entropy - np.sum(_conjugate(-step * slopes, curvatures, thresholds, *bounds))
+            return step * entropy - np.sum(_evaluate_conjugate(-step * slopes, curvatures, thresholds, *bounds))
         active_sizes = np.maximum(step * sizes - thresholds, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             conjugate = np.where(active_sizes > 0, active_sizes**2 / (2 * curvatures), 0)
         return step * entropy - np.sum(conjugate)
 
     if bounds is None and not thresholds.any():
-        return dual_at(1)
+        return evaluate_dual(1)
     with np.errstate(divide="ignore"):
         low, limits = np.longdouble(0), thresholds / sizes
         if bounds is not None:
@@ -309,11 +312,11 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, f
     # Ternary search finds the maximum, because the dual is concave in the step.
     for _ in range(200 if bounds is None else 100):
         left, right = low + (high - low) / 3, high - (high - low) / 3
-        low, high = (left, high) if dual_at(left) < dual_at(right) else (low, right)
-    return max(dual_at(low), dual_at(high), dual_at(0))
+        low, high = (left, high) if evaluate_dual(left) < evaluate_dual(right) else (low, right)
+    return max(evaluate_dual(low), evaluate_dual(high), evaluate_dual(0))
 
 
-def _conjugate(u, curvatures, thresholds, lower, upper):
+def _evaluate_conjugate(u, curvatures, thresholds, lower, upper):
     """Return the elementwise maximum of u w - curvature w^2 / 2 - threshold |w| over w within the bounds.
 
     If curvature is zero and w is unbounded in the direction of u, then |u| <= threshold, and the maximizer is the w
@@ -331,7 +334,7 @@ def _targets(labels, n_classes):
     return np.eye(n_classes)[np.asarray(labels, int)] if labels.ndim == 1 else labels
 
 
-def losses_of(scores, labels):
+def evaluate_losses(scores, labels):
     """Return the losses, (n,), the probabilities, (n, K), and the residuals, (n, K). Scores have shape (n, K)."""
     K = scores.shape[1]
     targets = _targets(labels, max(K, 2))

@@ -38,7 +38,7 @@ def read(name):
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def read_settings():
+def read_setup_cfg():
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg", encoding="utf-8")
     return settings
@@ -58,7 +58,7 @@ def find_nodes(kind, paths):
     return [(path, node) for path in paths for node in ast.walk(parse(path)) if isinstance(node, kind)]
 
 
-def described(public, section):
+def list_described_names(public_object, section):
     """Return the names that a section of an object's docstring describes."""
-    entries = NumpyDocString(inspect.getdoc(public))[section]
+    entries = NumpyDocString(inspect.getdoc(public_object))[section]
     return {name for entry in entries for name in entry.name.split(", ")}

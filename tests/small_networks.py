@@ -24,12 +24,12 @@ def assert_same_network(actual, expected, tolerance=1e-9):
             np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
-def assert_same_bits(actual, expected):
+def assert_bitwise_equal(actual, expected):
     for name in ("coefs_", "intercepts_", "batch_norm_scales_", "batch_norm_means_", "batch_norm_variances_"):
         for ours, theirs in zip(getattr(actual, name), getattr(expected, name), strict=True):
             np.testing.assert_array_equal(ours, theirs)
     assert actual.loss_curve_ == expected.loss_curve_
 
 
-def differ(first, second):
+def have_different_coefs(first, second):
     return any(not np.array_equal(*pair) for pair in zip(first.coefs_, second.coefs_, strict=True))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import run_program
-from repository import PACKAGE, ROOT, files, parse, read_settings
+from repository import PACKAGE, ROOT, files, parse, read_setup_cfg
 
 import fastlin
 
@@ -58,11 +58,13 @@ cli: other_libraries course.figures course.studies course.report warmup figures 
 __main__: cli
 __init__: dependencies estimators trainers blocks callbacks dask datasets figures inference patch
 """
-MAY_USE = {layer: set(used.split()) for layer, used in re.findall(r"^([\w.]+):(.*\n(?: +.*\n)?)", LAYERS, re.MULTILINE)}
+ALLOWED_LAYERS = {
+    layer: set(used.split()) for layer, used in re.findall(r"^([\w.]+):(.*\n(?: +.*\n)?)", LAYERS, re.MULTILINE)
+}
 
-FOR_EVERY_LAYER = {"typing", "exceptions", "interruption"}
+COMMON_LAYERS = {"typing", "exceptions", "interruption"}
 # Libraries and the only layers that may import them. Libraries without a layer are recognized only by their arrays.
-LAYERS_OF_LIBRARIES = """
+LIBRARY_LAYERS = """
 numba: kernels
 llvmlite: kernels cli
 sklearn: dependencies estimators exceptions dask patch other_libraries course cli
@@ -79,12 +81,12 @@ cupy jax ml_dtypes:
 """
 LIBRARIES = {
     library: set(layers.split())
-    for libraries, layers in re.findall("^(.+):(.*)$", LAYERS_OF_LIBRARIES, re.MULTILINE)
+    for libraries, layers in re.findall("^(.+):(.*)$", LIBRARY_LAYERS, re.MULTILINE)
     for library in libraries.split()
 }
 # These libraries are slow to import or may not be installed, so they are imported in functions that use them. The Dask
 # layer is itself imported on request.
-NOT_AT_THE_TOP = LIBRARIES.keys() - {"numba", "llvmlite", "sklearn", "platformdirs", "click", "dask", "distributed"}
+LAZY_LIBRARIES = LIBRARIES.keys() - {"numba", "llvmlite", "sklearn", "platformdirs", "click", "dask", "distributed"}
 
 MAX_LINES = 400
 MAX_ARGUMENTS = 12
@@ -105,7 +107,7 @@ def layers():
         yield path, ".".join(parts[:2]) if parts[0] in ("kernels", "course") and len(parts) > 2 else parts[0]
 
 
-def imports_of(path):
+def list_imports(path):
     """Yield the qualified name of each import of a file, and whether the import is at the top level."""
     tree = parse(path)
     for node in ast.walk(tree):
@@ -118,25 +120,25 @@ def imports_of(path):
                 yield f"{module}{alias.name}", node in tree.body
 
 
-def test_imports_point_downwards_and_libraries_stay_in_their_layers():
+def test_layers_import_only_lower_layers():
     for path, layer in layers():
-        for name, at_top in imports_of(path):
+        for name, is_top_level in list_imports(path):
             package, first, *rest = f"{name}.fastlin".split(".")
             # Any other name belongs to fastlin/__init__.py.
-            is_layer = first in {layer.split(".")[0] for layer in MAY_USE}
+            is_layer = first in {layer.split(".")[0] for layer in ALLOWED_LAYERS}
             used = {first, ".".join([first, *rest[:1]])} if is_layer else {"fastlin"}
-            is_allowed = used & ({layer} | MAY_USE[layer] | FOR_EVERY_LAYER)
+            is_allowed = used & ({layer} | ALLOWED_LAYERS[layer] | COMMON_LAYERS)
             assert package != "fastlin" or is_allowed, f"{path.name} of {layer} imports {name}"
             if package in ("numba", "llvmlite") and layer != "cli":
                 assert path == PACKAGE / "kernels" / "machine" / "libraries.py", f"{path} imports {name}"
             if package in LIBRARIES:
                 assert {layer, layer.split(".")[0]} & LIBRARIES[package], f"{path} imports {name}"
-            assert not (package in NOT_AT_THE_TOP and at_top), f"{path} imports {package} at the top"
+            assert not (package in LAZY_LIBRARIES and is_top_level), f"{path} imports {package} at the top"
 
 
 def test_layers_have_no_cycles():
-    order = list(MAY_USE)
-    for layer, used in MAY_USE.items():
+    order = list(ALLOWED_LAYERS)
+    for layer, used in ALLOWED_LAYERS.items():
         # A layer may use earlier layers. Users import the package itself.
         assert all(order.index(name) < order.index(layer) for name in used - {"fastlin"}), layer
 
@@ -144,18 +146,18 @@ def test_layers_have_no_cycles():
 def test_private_names_of_scikit_learn_are_used_in_one_file():
     estimators = (fastlin.LogisticRegression, fastlin.LogisticRegressionCV, fastlin.MLPClassifier)
     bases = {base for estimator in estimators for base in estimator.__mro__ if base.__module__.startswith("sklearn.")}
-    private = {name for base in bases for name in vars(base) if re.match("_[^_]", name)}
-    importing, using = set(), set()
+    private_names = {name for base in bases for name in vars(base) if re.match("_[^_]", name)}
+    importing_files, using_files = set(), set()
     for path in files("fastlin"):
-        if any(re.match(r"sklearn\b.*\._", name) for name, _ in imports_of(path)):
-            importing.add(path)
-        if any(isinstance(node, ast.Attribute) and node.attr in private for node in ast.walk(parse(path))):
-            using.add(path)
-    assert importing == using == {PACKAGE / "estimators" / "scikit_learn.py"}
+        if any(re.match(r"sklearn\b.*\._", name) for name, _ in list_imports(path)):
+            importing_files.add(path)
+        if any(isinstance(node, ast.Attribute) and node.attr in private_names for node in ast.walk(parse(path))):
+            using_files.add(path)
+    assert importing_files == using_files == {PACKAGE / "estimators" / "scikit_learn.py"}
 
 
 @pytest.mark.parametrize(
-    ("imports", "imported", "left_alone"),
+    ("imports", "imported", "unloaded_modules"),
     [
         ("trainers, cli", "course.datasets.files", "matplotlib pooch requests tqdm jinja2 markupsafe latex2mathml"),
         (
@@ -166,10 +168,10 @@ def test_private_names_of_scikit_learn_are_used_in_one_file():
     ],
     ids=["modules", "estimators"],
 )
-def test_imports_do_not_load_optional_modules(imports, imported, left_alone):
+def test_imports_do_not_load_optional_modules(imports, imported, unloaded_modules):
     modules = set(run_program(f"import sys; from fastlin import {imports}; print(*sys.modules)").split())
     assert f"fastlin.{imported}" in modules
-    assert not modules & set(left_alone.split())
+    assert not modules & set(unloaded_modules.split())
 
 
 def test_lazily_imported_names_exist():
@@ -185,7 +187,7 @@ def test_lazily_imported_names_exist():
 def test_data_files_are_installed():
     installed = {
         path
-        for package, patterns in read_settings()["options.package_data"].items()
+        for package, patterns in read_setup_cfg()["options.package_data"].items()
         for pattern in patterns.split()
         for path in ROOT.joinpath(*package.split(".")).glob(pattern)
     }
@@ -234,7 +236,7 @@ def test_the_formatter_is_skipped_rarely():
         assert sum(path.read_text(encoding="utf-8").count("# fmt: skip") for path in files(folder)) <= limit, folder
 
 
-def test_tests_mirror_the_package_and_names_of_modules_are_unique():
+def test_test_folders_mirror_the_package():
     folders = {path.parent.relative_to(ROOT / "tests") for path in files("tests")}
     packages = {path.parent.relative_to(PACKAGE) for path in files("fastlin") if path.name != "__init__.py"}
     assert folders == packages | {Path("benchmarks"), Path("scikit_learn")}

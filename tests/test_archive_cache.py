@@ -15,7 +15,7 @@ import pytest
 from repository import ROOT
 
 from fastlin.kernels.machine import archives, cache_folder
-from fastlin.kernels.machine.archives import make_stamp
+from fastlin.kernels.machine.archives import describe_versions
 
 
 def load(folder=ROOT / "build_backend"):
@@ -37,12 +37,12 @@ def archive(tmp_path, monkeypatch):
     (tmp_path / "work").mkdir()
     path = tmp_path / "work" / "v3.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("stamp.json", json.dumps(make_stamp()))
+        archive.writestr("stamp.json", json.dumps(describe_versions()))
         archive.writestr("kernel", b"code" * 99)
     return path
 
 
-def test_archives_are_stored_and_fetched_and_damaged_ones_are_ignored(archive, tmp_path, capsys):
+def test_stored_archives_are_fetched_unless_damaged(archive, tmp_path, capsys):
     content = archive.read_bytes()
     CACHE["fetch"]("v3", archive.parent)
     assert capsys.readouterr().out == ""
@@ -102,7 +102,7 @@ def test_an_installation_succeeds_if_nothing_can_be_stored(archive, monkeypatch,
     assert capsys.readouterr().out == ""
 
 
-def test_the_name_of_an_archive_depends_on_everything_that_determines_its_content(tmp_path, monkeypatch):
+def test_archive_names_depend_on_the_archive_contents(tmp_path, monkeypatch):
     copy = tmp_path / "build_backend"
     shutil.copytree(ROOT / "build_backend", copy, ignore=shutil.ignore_patterns("__pycache__"))
 

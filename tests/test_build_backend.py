@@ -23,7 +23,7 @@ from pathlib import Path
 
 import llvmlite.binding
 import pytest
-from conftest import COMPILED, assert_refused, run_program
+from conftest import JIT_ENABLED, assert_raises, run_program
 from repository import ROOT, read
 
 import fastlin
@@ -32,14 +32,14 @@ from fastlin.solvers import quadratic
 
 # Import by path, because the backend's folder is on the search path only during a build.
 sys.path.append(str(ROOT / "build_backend"))
-BACKEND, REPRODUCIBLE, WORKER, SOURCE_COPY, FIRST_FITS = (
+BACKEND, REPRODUCIBLE_MODULE, WORKER, SOURCE_COPY, FIRST_FITS = (
     runpy.run_path(str(ROOT / "build_backend" / f"{name}.py"))
     for name in ("compiled_kernels", "reproducible", "kernel_worker", "source_copy", "first_fits")
 )
 sys.path.pop()
-TABLE = vars(levels)
+LEVEL_NAMESPACE = vars(levels)
 RECIPE = read(".ci/conda/recipe.yaml")
-LEVELS = ["x86-64-v2", "x86-64-v3"]
+INSTRUCTION_SET_LEVELS = ["x86-64-v2", "x86-64-v3"]
 # This program runs typical first fits, and more fits if it gets an argument. It prints the level of the code, the
 # kernels that had to be compiled, and a hash of the models.
 PROGRAM = """
@@ -89,8 +89,8 @@ def machine(monkeypatch):
         ({"kernels": ""}, None),
         ({"--build-option": "x"}, None),
         ({"kernels": "all"}, ["all"]),
-        ({"kernels": "x86-64-v2, x86-64-v3"}, LEVELS),
-        ({"kernels": LEVELS}, LEVELS),
+        ({"kernels": "x86-64-v2, x86-64-v3"}, INSTRUCTION_SET_LEVELS),
+        ({"kernels": INSTRUCTION_SET_LEVELS}, INSTRUCTION_SET_LEVELS),
     ],
     ids=str,
 )
@@ -104,23 +104,26 @@ def test_settings_of_frontends_are_read(monkeypatch, settings, words):
 def test_levels_depend_on_the_setting_and_the_machine(machine):
     choose = BACKEND["choose_levels"]
     machine("x86_64")
-    assert choose(["all"], TABLE, set(levels.AVX2)) == (["x86-64-v4", "x86-64-v3", "x86-64-v2"], "x86-64-v3")
+    assert choose(["all"], LEVEL_NAMESPACE, set(levels.AVX2_FEATURES)) == (
+        ["x86-64-v4", "x86-64-v3", "x86-64-v2"],
+        "x86-64-v3",
+    )
     for word in ("host-level", "core"):
-        assert choose([word], TABLE, set(levels.AVX2)) == (["x86-64-v3"], "x86-64-v3")
+        assert choose([word], LEVEL_NAMESPACE, set(levels.AVX2_FEATURES)) == (["x86-64-v3"], "x86-64-v3")
     # A machine can compile a level that it cannot run.
-    assert choose(["x86-64-v4", "x86-64-v4"], TABLE, set(levels.AVX2)) == (["x86-64-v4"], None)
+    assert choose(["x86-64-v4", "x86-64-v4"], LEVEL_NAMESPACE, set(levels.AVX2_FEATURES)) == (["x86-64-v4"], None)
     machine("arm64")
-    assert choose(["all"], TABLE, {"neon"}) == (["aarch64"], "aarch64")
+    assert choose(["all"], LEVEL_NAMESPACE, {"neon"}) == (["aarch64"], "aarch64")
     for name, word in (("x86_64", "x86-64-v5"), ("x86_64", "aarch64"), ("x86_64", "host-level"), ("s390x", "all")):
         machine(name)
         with pytest.raises(ValueError, match=f"-Ckernels must be 'all', 'host-level' or levels .*, got '{word}'"):
-            choose([word], TABLE, set())
+            choose([word], LEVEL_NAMESPACE, set())
 
 
 def test_processes_compile_for_the_level_only(monkeypatch, tmp_path):
     for name in ("NUMBA_DISABLE_JIT", "NUMBA_CPU_NAME", "FASTLIN_COMPILED", "PYTHONPATH"):
         monkeypatch.setenv(name, "1")
-    described = BACKEND["describe_process"](tmp_path, levels.LEVELS["x86-64-v2"], tmp_path / "cache")
+    described = BACKEND["describe_process"](tmp_path, levels.INSTRUCTION_SET_LEVELS["x86-64-v2"], tmp_path / "cache")
     assert described["PYTHONPATH"] == f"{tmp_path}{os.pathsep}1"
     assert described["NUMBA_CPU_FEATURES"].startswith("+64bit,+cmov,")
     numba = {name.removeprefix("NUMBA_") for name in described if name.startswith("NUMBA_")}
@@ -129,7 +132,7 @@ def test_processes_compile_for_the_level_only(monkeypatch, tmp_path):
     assert "NUMBA_CPU_NAME" not in BACKEND["describe_process"](tmp_path, None, tmp_path / "cache")
 
 
-def test_processes_share_tasks_report_progress_and_compile_each_signature_once(tmp_path, capsys):
+def test_processes_share_compilation_tasks(tmp_path, capsys):
     first, second = (WORKER["share_tasks"](list("abcdefghij"), "v3", tmp_path / "v3", 2, number) for number in (0, 1))
     assert [next(first), next(second), next(first)] == ["a", "f", "b"]
     # A process that finishes its own tasks takes over the remaining tasks of the other process.
@@ -142,10 +145,10 @@ def test_processes_share_tasks_report_progress_and_compile_each_signature_once(t
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10
     assert lines[-1] == "compiling kernels for v4: 95 of 95"
-    noted = [("buffer", "dot", "f8"), ("buffer", "dot", "f4")]
-    for n_noted in (2, 1):
-        (tmp_path / f"signatures-{n_noted}").write_bytes(pickle.dumps(noted[:n_noted]))
-    assert WORKER["read_signatures"](tmp_path) == noted
+    recorded_signatures = [("buffer", "dot", "f8"), ("buffer", "dot", "f4")]
+    for n_recorded in (2, 1):
+        (tmp_path / f"signatures-{n_recorded}").write_bytes(pickle.dumps(recorded_signatures[:n_recorded]))
+    assert WORKER["read_signatures"](tmp_path) == recorded_signatures
 
 
 def test_coefficients_become_zero_in_newtons_steps(monkeypatch):
@@ -156,36 +159,36 @@ def test_coefficients_become_zero_in_newtons_steps(monkeypatch):
     assert removed
 
 
-def test_the_listed_signatures_match_the_kernels_and_survive_a_round_trip():
+def test_the_listed_signatures_match_the_kernels():
     signatures = FIRST_FITS["read_signatures"]()
     described = json.loads(json.dumps([FIRST_FITS["describe_signature"](signature) for signature in signatures]))
-    assert described == json.loads(FIRST_FITS["LIST"].read_text("utf-8"))
+    assert described == json.loads(FIRST_FITS["SIGNATURES_PATH"].read_text("utf-8"))
     assert len(set(signatures)) == len(signatures) > 20
     for module, name, types in signatures:
         kernel = getattr(importlib.import_module(module), name)
         inspect.signature(getattr(kernel, "py_func", kernel)).bind(*types)
-        tuples = [numba_type for numba_type in types if hasattr(numba_type, "instance_class")]
-        while tuples:
-            numba_type = tuples.pop()
+        tuple_types = [numba_type for numba_type in types if hasattr(numba_type, "instance_class")]
+        while tuple_types:
+            numba_type = tuple_types.pop()
             assert len(numba_type.types) == len(numba_type.instance_class._fields)
-            tuples += [field for field in numba_type.types if hasattr(field, "instance_class")]
+            tuple_types += [field for field in numba_type.types if hasattr(field, "instance_class")]
 
 
 @pytest.mark.thorough  # A process imports all of fastlin, and loads or compiles the kernels for four fits.
-@pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+@pytest.mark.skipif(not JIT_ENABLED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 def test_the_first_fits_call_only_listed_kernels():
     program = """
 import first_fits
 print(sorted({str(each) for each in first_fits.find_signatures()} - set(map(str, first_fits.read_signatures()))))
 """
-    set_path = f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'build_backend')]}\n"
-    missing = run_program(set_path + program)
+    path_setup = f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'build_backend')]}\n"
+    missing = run_program(path_setup + program)
     assert missing.strip() == "[]", "Run `python build_backend/first_fits.py`."
 
 
 def test_kernels_are_imported_with_only_the_requirements_of_the_build():
-    available = {*BACKEND["IMPORTED"], "llvmlite", "threadpoolctl"}
-    optional = {line.split(">=")[0] for line in requirements()} - available | {"scipy", "sklearn", "pandas"}
+    available = {*BACKEND["KERNEL_PACKAGES"], "llvmlite", "threadpoolctl"}
+    optional = {line.split(">=")[0] for line in read_requirements()} - available | {"scipy", "sklearn", "pandas"}
     program = f"""
 import sys
 sys.path[:0] = {[str(ROOT), str(ROOT / "build_backend")]}
@@ -227,7 +230,7 @@ def test_levels_are_compiled_one_after_the_other_by_all_processors(tmp_path, mon
             assert archive.read("kernel-1").decode() == name
 
 
-def test_a_second_build_without_a_setting_reuses_the_compiled_kernels_of_the_first(tmp_path, monkeypatch, machine):
+def test_a_second_default_build_reuses_compiled_kernels(tmp_path, monkeypatch, machine):
     cache, started = tmp_path / "cache", []
     cache.mkdir()
 
@@ -246,11 +249,11 @@ def test_a_second_build_without_a_setting_reuses_the_compiled_kernels_of_the_fir
     machine("x86_64")
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr(llvmlite.binding, "get_host_cpu_features", lambda: dict.fromkeys(levels.AVX2, True))
+    monkeypatch.setattr(llvmlite.binding, "get_host_cpu_features", lambda: dict.fromkeys(levels.AVX2_FEATURES, True))
     expected = [["fetch", "core", "save"], ["fetch"], ["core"], ["warm"]]
     # Reproducible builds and builds with settings do not use the cache.
-    builds = [(["core"], True), (["core"], True), (["core"], False), (["host-level"], True)]
-    for number, (words, is_cached) in enumerate(builds):
+    build_arguments = [(["core"], True), (["core"], True), (["core"], False), (["host-level"], True)]
+    for number, (words, is_cached) in enumerate(build_arguments):
         tree = tmp_path / str(number) / "tree"
         shutil.copytree(ROOT / "fastlin" / "kernels" / "machine", tree / "fastlin" / "kernels" / "machine")
         BACKEND["compile_kernels"](tree, words, tree.parent, is_cached)
@@ -259,19 +262,19 @@ def test_a_second_build_without_a_setting_reuses_the_compiled_kernels_of_the_fir
         started.clear()
 
 
-def test_a_wheel_without_a_setting_is_pure_if_nothing_can_be_compiled(tmp_path, machine, capsys):
+def test_a_default_wheel_is_pure_if_compilation_fails(tmp_path, machine, capsys):
     machine("s390x")
     pure = tmp_path / "fastlin-1.0-py3-none-any.whl"
     with zipfile.ZipFile(pure, "w") as wheel:
         for path in (ROOT / "fastlin" / "kernels" / "machine").glob("*.py"):
             wheel.write(path, path.relative_to(ROOT))
-    assert_refused("-Ckernels must be", BACKEND["add_kernels"], pure, ["host-level"], tmp_path, False)
+    assert_raises("-Ckernels must be", BACKEND["add_kernels"], pure, ["host-level"], tmp_path, False)
     assert BACKEND["add_kernels"](pure, ["core"], tmp_path, False) == pure.name
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith("fastlin's kernels cannot be compiled now. They will be compiled when needed. ValueError: ")
 
 
-def requirements():
+def read_requirements():
     with contextlib.chdir(ROOT):
         return BACKEND["list_requirements"]()
 
@@ -290,9 +293,7 @@ def requirements():
     ],
     ids=["an empty environment", "all packages", "some packages", "an older package"],
 )
-def test_a_build_requires_the_imports_of_kernels_in_the_versions_of_the_environment(
-    installed, expected, tmp_path, monkeypatch
-):
+def test_a_build_requires_the_installed_versions_of_kernel_imports(installed, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
     monkeypatch.chdir(ROOT)
     for name, version in installed.items():
@@ -301,7 +302,7 @@ def test_a_build_requires_the_imports_of_kernels_in_the_versions_of_the_environm
         (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     assert BACKEND["choose_requirements"](["core"]) == expected
     # The warm-up for the other settings runs fits.
-    assert BACKEND["choose_requirements"](["host-level"]) == requirements()
+    assert BACKEND["choose_requirements"](["host-level"]) == read_requirements()
     assert BACKEND["choose_requirements"]([]) == []
 
 
@@ -362,14 +363,14 @@ def test_sdists_of_the_same_files_have_the_same_bytes(tmp_path, monkeypatch):
                 member.type = tarfile.DIRTYPE if content == b"" else tarfile.REGTYPE
                 member.size, member.mtime, member.mode, member.uname = len(content), time, mode, f"owner of {name}"
                 archive.addfile(member, io.BytesIO(content))
-        REPRODUCIBLE["normalize_sdist"](tmp_path / name, REPRODUCIBLE["read_epoch"]())
+        REPRODUCIBLE_MODULE["normalize_sdist"](tmp_path / name, REPRODUCIBLE_MODULE["read_epoch"]())
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     with tarfile.open(tmp_path / "one") as archive:
-        extracted = {member.name: member for member in archive.getmembers()}
+        extracted_members = {member.name: member for member in archive.getmembers()}
         assert archive.extractfile("x/a.py").read() == members[2][1]
-    assert list(extracted) == ["x", "x/a.py", "x/setup.cfg"]
-    assert extracted["x"].isdir()
-    metadata = {(member.mtime, member.mode, member.uid, member.uname) for member in extracted.values()}
+    assert list(extracted_members) == ["x", "x/a.py", "x/setup.cfg"]
+    assert extracted_members["x"].isdir()
+    metadata = {(member.mtime, member.mode, member.uid, member.uname) for member in extracted_members.values()}
     assert metadata == {(1_700_000_000, 0o755, 0, "")}
 
 
@@ -383,16 +384,16 @@ def test_wheels_of_the_same_files_have_the_same_bytes(tmp_path, monkeypatch):
                 member = zipfile.ZipInfo(path, (year, 1, 1, 0, 0, 0))
                 member.external_attr = mode << 16
                 archive.writestr(member, content)
-        REPRODUCIBLE["normalize_wheel"](tmp_path / name, REPRODUCIBLE["read_epoch"]())
+        REPRODUCIBLE_MODULE["normalize_wheel"](tmp_path / name, REPRODUCIBLE_MODULE["read_epoch"]())
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     with zipfile.ZipFile(tmp_path / "one") as wheel:
         assert [(member.filename, wheel.read(member)) for member in wheel.infolist()] == members
         assert {member.date_time for member in wheel.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     monkeypatch.delenv("SOURCE_DATE_EPOCH")
-    assert REPRODUCIBLE["read_epoch"]() is None
+    assert REPRODUCIBLE_MODULE["read_epoch"]() is None
 
 
-def test_the_version_is_the_same_everywhere_and_the_recipe_has_the_requirements_of_the_installation(monkeypatch):
+def test_the_conda_recipe_matches_the_installation(monkeypatch):
     assert f"\nversion: {fastlin.__version__}\n" in read("CITATION.cff")
     assert f'\n  version: "{fastlin.__version__}"\n' in RECIPE
     run = re.search(r"\n  run:\n(( +- .*\n)+)", RECIPE)[1]
@@ -411,7 +412,7 @@ def test_the_release_workflow_publishes_only_on_the_push_of_a_tag():
     assert workflow[True] == {"push": {"tags": ["v*"]}, "workflow_dispatch": None}
 
 
-def test_a_universal_python_of_macos_packs_for_one_architecture(tmp_path, monkeypatch, machine):
+def test_universal_python_on_macos_builds_for_one_architecture(tmp_path, monkeypatch, machine):
     monkeypatch.setattr(sysconfig, "get_platform", lambda: "macosx-11.0-universal2")
     for architecture in ("arm64", "x86_64"):
         machine(architecture)
@@ -420,12 +421,12 @@ def test_a_universal_python_of_macos_packs_for_one_architecture(tmp_path, monkey
 
 @pytest.mark.slow  # Compiles the kernels of a level (some minutes), with dependencies from the package index.
 @pytest.mark.parametrize("setting", [["-Ckernels=host-level"], []], ids=["a level", "no setting"])
-def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_path, monkeypatch, setting):
+def test_an_installed_wheel_compiles_nothing(tmp_path, monkeypatch, setting):
     monkeypatch.delenv("FASTLIN_BUILD_KERNELS", raising=False)
     source = tmp_path / "source"
-    ignored = shutil.ignore_patterns("__pycache__")
+    ignored_files = shutil.ignore_patterns("__pycache__")
     for name in ("fastlin", "build_backend"):
-        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+        shutil.copytree(ROOT / name, source / name, ignore=ignored_files)
     for name in ("pyproject.toml", "setup.cfg", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     before = {path for path in source.rglob("*") if path.is_file()}
@@ -440,18 +441,22 @@ def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_
     python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
     # Use this environment's dependencies through a .pth file, because pip would mistake its fastlin for the wheel's.
-    (site,) = environment.glob("[Ll]ib/**/site-packages")
-    (site / "dependencies.pth").write_text("\n".join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
+    (site_packages,) = environment.glob("[Ll]ib/**/site-packages")
+    (site_packages / "dependencies.pth").write_text(
+        "\n".join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    )
 
     # Root can write anywhere, but not below a file.
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    inherited = {name: value for name, value in os.environ.items() if not re.match("NUMBA_|FASTLIN_|PYTHON", name)}
+    blocking_file = tmp_path / "file"
+    blocking_file.write_text("")
+    inherited_variables = {
+        name: value for name, value in os.environ.items() if not re.match("NUMBA_|FASTLIN_|PYTHON", name)
+    }
     folders = "HOME", "XDG_CACHE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA", "NUMBA_CACHE_DIR"
-    variables = inherited | dict.fromkeys(folders, str(blocked))
+    variables = inherited_variables | dict.fromkeys(folders, str(blocking_file))
     command = [python, "-c", PROGRAM, *setting]
     processes = [subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=subprocess.PIPE) for _ in range(2)]
     (level, compiled, bits), other = (json.loads(process.communicate(timeout=300)[0]) for process in processes)
-    assert level in levels.LEVELS
+    assert level in levels.INSTRUCTION_SET_LEVELS
     assert compiled == {}
     assert other == [level, compiled, bits]

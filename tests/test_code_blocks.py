@@ -10,9 +10,9 @@ import documented_commands
 import matplotlib
 import numpy as np
 import pytest
-from conftest import marked
-from documented_commands import BLOCK, drop_settings, read_blocks
-from repository import PUBLIC_MODULES, read, read_settings
+from conftest import mark_params
+from documented_commands import BLOCK, drop_environment_variables, list_block_commands
+from repository import PUBLIC_MODULES, read, read_setup_cfg
 
 from fastlin import trainers
 from fastlin.cli.commands import program as fastlin_program
@@ -23,15 +23,15 @@ SKIPPED = {
     ("docs/larger-than-memory.md", "with LocalCluster(n_workers=2"): "it starts a cluster; tests/dask has one",
     ("docs/cookbook.md", "import skl2onnx"): "the extra onnx is not installed with the tests",
 }
-COMPILED_AT_LENGTH = {"docs/probing-embeddings.md"}
+SLOW_PAGES = {"docs/probing-embeddings.md"}
 # Programs other than Python and fastlin.
 PROGRAMS = {"asv", "chmod", "export", "make", "mypy", "ruff"}
 # The examples train for only a few epochs.
-NOT_CONVERGED = "ignore:.*hasn't converged yet:sklearn.exceptions.ConvergenceWarning"
+IGNORE_NOT_CONVERGED = "ignore:.*hasn't converged yet:sklearn.exceptions.ConvergenceWarning"
 NAMES = re.findall(r"^   ([\w.]+)$", read("docs/api.md"), re.MULTILINE)
 # Compiling the kernels for float16 takes twenty seconds.
-PYTHON_PAGES = [page for page, blocks in PAGES.items() if "python" in dict(blocks) and page not in COMPILED_AT_LENGTH]
-COMMANDS = [words for text in documented_commands.PAGES.values() for words in read_blocks(text)]
+PYTHON_PAGES = [page for page, blocks in PAGES.items() if "python" in dict(blocks) and page not in SLOW_PAGES]
+COMMANDS = [words for text in documented_commands.PAGES.values() for words in list_block_commands(text)]
 
 
 def make_rows(n_rows, seed):
@@ -50,7 +50,7 @@ def make_images(*_, **sizes):
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder(tmp_path, monkeypatch):
+def use_temporary_folder(tmp_path, monkeypatch):
     """Change into a temporary folder, plot without windows, and close all pyplot figures."""
     monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
@@ -75,8 +75,8 @@ def names(tmp_path, monkeypatch):
     return values
 
 
-@pytest.mark.parametrize("page", [*PYTHON_PAGES, *marked(pytest.mark.thorough, *COMPILED_AT_LENGTH)])
-@pytest.mark.filterwarnings(NOT_CONVERGED)
+@pytest.mark.parametrize("page", [*PYTHON_PAGES, *mark_params(pytest.mark.thorough, *SLOW_PAGES)])
+@pytest.mark.filterwarnings(IGNORE_NOT_CONVERGED)
 def test_python_blocks_run(page, names):
     skipped = [line for skipped_page, line in SKIPPED if skipped_page == page]
     for language, block in PAGES[page]:
@@ -88,7 +88,7 @@ def test_python_blocks_run(page, names):
 
 @pytest.mark.parametrize("words", COMMANDS, ids="_".join)
 def test_commands_have_valid_arguments(words, tmp_path):
-    program, *words = drop_settings(words)
+    program, *words = drop_environment_variables(words)
     name = Path(program).name
     if name in ("python", "python3"):
         assert words[0] == "-m"
@@ -104,22 +104,22 @@ def test_commands_have_valid_arguments(words, tmp_path):
     elif name in ("pip", "uv"):
         assert words[: 1 + (name == "uv")] == ["pip", "install"][-1 - (name == "uv") :]
         for extras in re.findall(r"\[([\w,-]+)\]", " ".join(words)):
-            assert set(extras.split(",")) <= set(read_settings()["options.extras_require"])
+            assert set(extras.split(",")) <= set(read_setup_cfg()["options.extras_require"])
     else:
         assert name in PROGRAMS
 
 
-def find_object(name):
+def import_object(name):
     """Return the object to which a name on the API page refers."""
     module, _, last = f"fastlin.{name}".rpartition(".")
     return getattr(importlib.import_module(module), last)
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.filterwarnings(NOT_CONVERGED)
+@pytest.mark.filterwarnings(IGNORE_NOT_CONVERGED)
 def test_examples_of_docstrings_run(name):
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    (test,) = doctest.DocTestFinder(recurse=False).find(find_object(name), name, globs={})
+    (test,) = doctest.DocTestFinder(recurse=False).find(import_object(name), name, globs={})
     assert test.examples
     report = []
     doctest.DocTestRunner(optionflags=flags).run(test, out=report.append)
@@ -135,4 +135,4 @@ def test_the_api_page_lists_every_public_name():
         # Constants have no page, and `draw` plots the figures of the report.
         if not name.isupper() and not name.startswith("__") and name != "draw"
     }
-    assert public == {find_object(name) for name in NAMES}
+    assert public == {import_object(name) for name in NAMES}

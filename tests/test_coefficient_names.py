@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 
 from fastlin.coefficient_names import (
     INTERCEPT,
@@ -21,7 +21,7 @@ PARTS = "a", "b", "a_b", "b_a", "nan"
 
 def make_names(generator):
     """Return coefficient names of a random table, many of them ambiguous, and names of levels without coefficients."""
-    names, references, unused = [], [], []
+    names, reference_levels, unused_levels = [], [], []
     for _ in range(generator.integers(1, 6)):
         column = str(generator.choice(PARTS))
         if generator.random() < 0.3:
@@ -30,9 +30,13 @@ def make_names(generator):
         levels = generator.permutation(np.array([*PARTS, 1, 2.5], object))[: generator.integers(1, 5)].tolist()
         levels += [np.nan] * generator.integers(2)
         for level in levels:
-            owner = names if generator.random() < 0.7 else references if generator.random() < 0.5 else unused
+            owner = (
+                names if generator.random() < 0.7 else reference_levels if generator.random() < 0.5 else unused_levels
+            )
             owner.append(CoefficientName(f"{column}_{level}", column, level))
-    return append_intercept(np.array(names, object), generator.random() < 0.5), OmittedLevels(references, unused)
+    return append_intercept(np.array(names, object), generator.random() < 0.5), OmittedLevels(
+        reference_levels, unused_levels
+    )
 
 
 def matches(key, name):
@@ -45,33 +49,33 @@ def matches(key, name):
     return pd.isna(name.level) if pd.isna(level) else name.level == level
 
 
-def test_each_name_and_pair_finds_its_coefficient_or_lists_all_candidates():
-    generator, n_found, n_ambiguous, n_left_out = np.random.default_rng(0), 0, 0, 0
+def test_names_and_pairs_find_their_coefficients():
+    generator, n_unique, n_ambiguous, n_omitted = np.random.default_rng(0), 0, 0, 0
     for _ in range(300):
         names, omitted_levels = make_names(generator)
-        everything = [*names, *omitted_levels.references, *omitted_levels.unused]
-        pairs = [(name.column, name.level) for name in everything if getattr(name, "column", None) is not None]
-        for key in {*map(str, everything)} | {*pairs}:
-            matching = [index for index, name in enumerate(everything) if matches(key, name)]
-            if len(matching) > 1:
+        all_names = [*names, *omitted_levels.reference_levels, *omitted_levels.unused_levels]
+        pairs = [(name.column, name.level) for name in all_names if getattr(name, "column", None) is not None]
+        for key in {*map(str, all_names)} | {*pairs}:
+            matching_indices = [index for index, name in enumerate(all_names) if matches(key, name)]
+            if len(matching_indices) > 1:
                 n_ambiguous += 1
                 with pytest.raises(ValueError, match="is ambiguous") as raised:
                     find_indices("features", [key], names, omitted_levels)
                 text = str(raised.value)
-                for index in matching:
-                    name = everything[index]
+                for index in matching_indices:
+                    name = all_names[index]
                     pair = (getattr(name, "column", None), getattr(name, "level", None))
                     assert pair[0] is None or repr(pair) in text
                     assert index >= len(names) or f"index {index}" in text
-            elif matching[0] >= len(names):
-                n_left_out += 1
-                assert_refused("which has no coefficient. Remove it", find_indices, "R", [key], names, omitted_levels)
+            elif matching_indices[0] >= len(names):
+                n_omitted += 1
+                assert_raises("which has no coefficient. Remove it", find_indices, "R", [key], names, omitted_levels)
             else:
-                n_found += 1
-                assert find_indices("features", [key], names, omitted_levels).tolist() == matching
+                n_unique += 1
+                assert find_indices("features", [key], names, omitted_levels).tolist() == matching_indices
         indices = np.arange(len(names))
         assert not len(indices) or find_indices("features", indices, names, omitted_levels).tolist() == indices.tolist()
-    assert min(n_found, n_ambiguous, n_left_out) > 100
+    assert min(n_unique, n_ambiguous, n_omitted) > 100
 
 
 NAMES = append_intercept(
@@ -80,30 +84,30 @@ NAMES = append_intercept(
     ),
     True,
 )
-LEFT_OUT = OmittedLevels([CoefficientName("p_a", "p", "a")], [CoefficientName("p_nan", "p", np.nan)])
+OMITTED_LEVELS = OmittedLevels([CoefficientName("p_a", "p", "a")], [CoefficientName("p_nan", "p", np.nan)])
 
 
 def find(features, **options):
-    return find_indices("features", features, NAMES, LEFT_OUT, **options).tolist()
+    return find_indices("features", features, NAMES, OMITTED_LEVELS, **options).tolist()
 
 
-def test_errors_for_ambiguous_names_list_the_candidates_and_how_to_select_one():
+def test_errors_for_ambiguous_names_list_the_candidates():
     pair = (
         r"\('p', 'q_r'\), index 1; \('p_q', 'r'\), index 2. Use the pair .*=\[\('p', 'q_r'\)\] or the index, .*=\[1\]"
     )
-    assert_refused(rf"The name 'p_q_r' in features is ambiguous: {pair}", find, "p_q_r")
-    assert_refused(r"column 'p', index 0; column 'p', index 3. Use the index, for example features=\[0\]", find, ["p"])
-    assert_refused("column 'intercept', index 4; the intercept, index 5", find, "intercept")
-    assert_refused("a matrix, in which index 1 is column 1 of each class", find, "p_q_r", by_index=False)
-    assert_refused("features selects 'p_a', the reference level of its column, which has no", find, "p_a")
-    assert_refused(r"features selects \('p', None\), a level without rows", find, [("p", None)])
-    assert_refused(r"is a sequence of two names.*in a list: features=\[\('p', 'q_r'\)\]", find, ("p", "q_r"))
-    unknown = "There is no coefficient {}: features must be names of coefficients, pairs .* indices from 0 to 5"
+    assert_raises(rf"The name 'p_q_r' in features is ambiguous: {pair}", find, "p_q_r")
+    assert_raises(r"column 'p', index 0; column 'p', index 3. Use the index, for example features=\[0\]", find, ["p"])
+    assert_raises("column 'intercept', index 4; the intercept, index 5", find, "intercept")
+    assert_raises("a matrix, in which index 1 is column 1 of each class", find, "p_q_r", allows_indices=False)
+    assert_raises("features selects 'p_a', the reference level of its column, which has no", find, "p_a")
+    assert_raises(r"features selects \('p', None\), a level without rows", find, [("p", None)])
+    assert_raises(r"is a sequence of two names.*in a list: features=\[\('p', 'q_r'\)\]", find, ("p", "q_r"))
+    unknown_message = "There is no coefficient {}: features must be names of coefficients, pairs .* indices from 0 to 5"
     for features in (["x9"], [6], [-1], [True], [0.5], [[1]], [("p", ["q_r"])], [("p", "q_r", "s")]):
-        assert_refused(unknown.format(".*"), find, features)
-    assert_refused("pairs \\(column, level\\), each at most once. The names are", find, 1, by_index=False)
+        assert_raises(unknown_message.format(".*"), find, features)
+    assert_raises("pairs \\(column, level\\), each at most once. The names are", find, 1, allows_indices=False)
     for features in ([], [1, ("p", "q_r")], [2, 2]):
-        assert_refused("at least one and each at most once", find, features)
+        assert_raises("at least one and each at most once", find, features)
     assert find(3) == [3]
     assert find([np.int64(2), ("p", "q_r"), 5]) == [2, 1, 5]
 

@@ -4,11 +4,11 @@ import copy
 
 import numpy as np
 import pytest
-from conftest import assert_refused, make_sparse
+from conftest import assert_raises, make_sparse
 from damages import CONTAINER_DAMAGES
 from scipy import sparse
 
-from fastlin.containers import read_if_sparse
+from fastlin.containers import validate_if_sparse
 from fastlin.matrices import as_matrix
 
 N, D = 60, 13
@@ -54,11 +54,11 @@ def test_broken_containers_raise_an_error(form, damage):
     message = rf"^X is an invalid {form.upper()} matrix.*({words})"
     if damage in ("complex values", "values of objects"):
         message = "data not supported"
-    assert_refused(message.replace("X is", "y_val is"), read_if_sparse, X, "y_val")
-    assert_refused(message, as_matrix, X)
+    assert_raises(message.replace("X is", "y_val is"), validate_if_sparse, X, "y_val")
+    assert_raises(message, as_matrix, X)
 
 
-def test_one_dimension_raises_an_error_and_valid_data_are_returned():
-    assert_refused("Expected 2D", as_matrix, sparse.coo_array(np.ones(3)))
+def test_one_dimensional_containers_raise_an_error():
+    assert_raises("Expected 2D", as_matrix, sparse.coo_array(np.ones(3)))
     for X in (np.ones(3), make_csr()):
-        assert read_if_sparse(X) is X
+        assert validate_if_sparse(X) is X

@@ -24,8 +24,8 @@ import pandas as pd
 import pytest
 import sklearn.linear_model
 import sklearn.neural_network
-from conftest import COMPILED, assert_unchanged
-from linear_models import make_cv
+from conftest import JIT_ENABLED, assert_unchanged
+from linear_models import make_cv_model
 from scipy import sparse
 
 import fastlin
@@ -37,7 +37,7 @@ MIN_CALLS, MAX_CRASHES = 685, 5
 GENERATOR = np.random.default_rng(0)
 N, D = 60, 5
 X = GENERATOR.normal(size=(N, D)) * (GENERATOR.uniform(size=(N, D)) < 0.6)
-Y2, Y4 = np.arange(N) % 2, np.arange(N) % 4
+BINARY_LABELS, FOUR_CLASS_LABELS = np.arange(N) % 2, np.arange(N) % 4
 TABLE = pd.DataFrame({"a": pd.Categorical(GENERATOR.choice(list("uvw"), N)), "b": X[:, 0], "c": X[:, 1]})
 FORMS = {
     "C": X,
@@ -49,18 +49,18 @@ FORMS = {
 }
 PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
 # A network trains for two epochs.
-SHORT, WARM_START = {"max_iter": 2, "random_state": 0}, {"warm_start": True}
+SHORT_TRAINING, WARM_START = {"max_iter": 2, "random_state": 0}, {"warm_start": True}
 ESTIMATORS = {
     "two classes": fastlin.LogisticRegression(**WARM_START),
     "four classes": fastlin.LogisticRegression(**WARM_START),
     "sparsified": fastlin.LogisticRegression(**WARM_START),
-    "cross-validated": make_cv(Cs=2, cv=2, scoring="accuracy"),
+    "cross-validated": make_cv_model(Cs=2, cv=2, scoring="accuracy"),
     "of scikit-learn": sklearn.linear_model.LogisticRegression(),
-    "network of scikit-learn": sklearn.neural_network.MLPClassifier((3,), **SHORT),
+    "network of scikit-learn": sklearn.neural_network.MLPClassifier((3,), **SHORT_TRAINING),
     "table": fastlin.LogisticRegression(categorical_features="from_dtype"),
-    "mini-batches": fastlin.MiniBatchLogisticRegression(average=True, **SHORT, **WARM_START),
-    "network": fastlin.MLPClassifier((3,), **SHORT, **WARM_START),
-    "normalized network": fastlin.MLPClassifier((3,), solver="sgd", batch_norm="both", **SHORT, **WARM_START),
+    "mini-batches": fastlin.MiniBatchLogisticRegression(average=True, **SHORT_TRAINING, **WARM_START),
+    "network": fastlin.MLPClassifier((3,), **SHORT_TRAINING, **WARM_START),
+    "normalized network": fastlin.MLPClassifier((3,), solver="sgd", batch_norm="both", **SHORT_TRAINING, **WARM_START),
 }
 # This object replaces the model in calls without a model.
 NOTHING = SimpleNamespace()
@@ -69,7 +69,9 @@ NOTHING = SimpleNamespace()
 @cache
 def fit(name):
     """Return a fitted model. Callers must copy the model before they change it."""
-    model = ESTIMATORS[name].fit(TABLE if name == "table" else X, Y2 if name == "two classes" else Y4)
+    model = ESTIMATORS[name].fit(
+        TABLE if name == "table" else X, BINARY_LABELS if name == "two classes" else FOUR_CLASS_LABELS
+    )
     return model.sparsify() if name == "sparsified" else model
 
 
@@ -89,16 +91,25 @@ def plot(model, y):
 PREDICT_CALLS = {
     f"{method}({form})": partial(predict, rows, method) for method in PREDICTIONS for form, rows in FORMS.items()
 }
-SUMMARY = {"summary": lambda model, y: model.summary()}
-BOTH = {**SUMMARY, "score": lambda model, y: model.score(X, y), "to_sklearn": lambda model, y: model.to_sklearn()}
-LINEAR = {**PREDICT_CALLS, **BOTH, "plot_coefficients": plot}
-WARM = {"fit": lambda model, y: model.fit(X, y)}
-TRAINED = {"partial_fit": lambda model, y: model.partial_fit(X, y)}
-NETWORK = BOTH | WARM | TRAINED | {name: PREDICT_CALLS[name] for name in ("predict(C)", "predict_proba(csr)")}
-OF_TABLES = {method: partial(predict, TABLE, method) for method in PREDICTIONS}
+SUMMARY_CALLS = {"summary": lambda model, y: model.summary()}
+COMMON_CALLS = {
+    **SUMMARY_CALLS,
+    "score": lambda model, y: model.score(X, y),
+    "to_sklearn": lambda model, y: model.to_sklearn(),
+}
+LINEAR_CALLS = {**PREDICT_CALLS, **COMMON_CALLS, "plot_coefficients": plot}
+REFIT_CALLS = {"fit": lambda model, y: model.fit(X, y)}
+PARTIAL_FIT_CALLS = {"partial_fit": lambda model, y: model.partial_fit(X, y)}
+NETWORK_CALLS = (
+    COMMON_CALLS
+    | REFIT_CALLS
+    | PARTIAL_FIT_CALLS
+    | {name: PREDICT_CALLS[name] for name in ("predict(C)", "predict_proba(csr)")}
+)
+TABLE_CALLS = {method: partial(predict, TABLE, method) for method in PREDICTIONS}
 CLASSES = {"fewer": np.arange(3), "more": np.arange(9), "one": np.arange(1), "none": np.arange(0), "None": None}
 CLASSES |= {"a column": np.arange(4)[:, None], "lists of several lengths": [[1], [1, 2]]}
-UNSORTED = np.arange(4)[::-1], np.array([0, 1, 1, 3]), np.array([0, "a", 1, 2], object)
+UNSORTED_CLASSES = np.arange(4)[::-1], np.array([0, 1, 1, 3]), np.array([0, "a", 1, 2], object)
 CATEGORIES = {
     "None": None,
     "fewer columns": [None],
@@ -114,155 +125,169 @@ CATEGORIES = {
 }
 CURVES = {"a set": {1.0}, "a word": "loss", "an array": np.ones(3)}
 # Replacement values for some attributes. Other attributes are damaged according to their type.
-CHOICES = {
+REPLACEMENTS = {
     "classes_": CLASSES,
     "categories_": CATEGORIES,
-    "n_features_in_": damages.NO_COUNTS,
-    "t_": damages.NO_COUNTS,
+    "n_features_in_": damages.INVALID_COUNTS,
+    "t_": damages.INVALID_COUNTS,
     "loss_curve_": CURVES,
     "_plan": CURVES,
     "out_activation_": {"logistic": "logistic", "None": None, "an array": np.ones(3)},
 }
 
 
-def draw_attribute(generator, attribute, value):
+def damage_attribute(generator, attribute, value):
     """Return a damaged value for a fitted attribute."""
-    if attribute in CHOICES:
-        return damages.choose(generator, CHOICES[attribute])
+    if attribute in REPLACEMENTS:
+        return damages.choose(generator, REPLACEMENTS[attribute])
     if attribute == "_random_state":
         value = np.random.RandomState(0)
         name, words, *_ = value.get_state()
         value.set_state((name, words, 10**9, 0, 0.0))
         return "a position far outside", value
     if attribute == "_optimizer":
-        is_tuple = isinstance(value.carried, tuple)
-        parts = list(value.carried) if is_tuple else [value.carried]
+        is_tuple = isinstance(value.optimizer_arrays, tuple)
+        parts = list(value.optimizer_arrays) if is_tuple else [value.optimizer_arrays]
         index = int(generator.integers(len([part for part in parts if isinstance(part, np.ndarray)])))
-        name, parts[index] = damages.draw_array(generator, parts[index])
-        return name, value._replace(carried=tuple(parts) if is_tuple else parts[0])
+        name, parts[index] = damages.damage_array(generator, parts[index])
+        return name, value._replace(optimizer_arrays=tuple(parts) if is_tuple else parts[0])
     if isinstance(value, list):
-        return damages.draw_list(generator, value)
+        return damages.damage_list(generator, value)
     if sparse.issparse(value):
-        return damages.draw_container(generator, value.toarray(), "csr")
+        return damages.damage_container(generator, value.toarray(), "csr")
     # The intercept of two classes may be a number.
-    return damages.draw_array(generator, value, [()] if value.shape == (1,) else [])
+    return damages.damage_array(generator, value, [()] if value.shape == (1,) else [])
 
 
-LAYERS = {"coefs_": "coefs_", "intercepts_": "intercepts_", "classes_": "classes"}
-FROM = {"from": lambda model, y: getattr(fastlin, type(model).__name__).from_sklearn(model)}
-COEFFICIENTS = {"coef_": "coef_", "intercept_": "intercept_", "classes_": "classes"}
+LAYER_PATTERNS = {"coefs_": "coefs_", "intercepts_": "intercepts_", "classes_": "classes"}
+CONVERSION_CALLS = {"from": lambda model, y: getattr(fastlin, type(model).__name__).from_sklearn(model)}
+COEF_PATTERNS = {"coef_": "coef_", "intercept_": "intercept_", "classes_": "classes"}
 # Each row: a model, its calls, the number of damages per attribute, and the error pattern for each attribute.
 MODELS = [
-    ("two classes", LINEAR | WARM, 14, COEFFICIENTS),
-    ("four classes", LINEAR | WARM, 16, COEFFICIENTS),
-    ("sparsified", LINEAR | {"densify": lambda model, y: model.densify()}, 20, COEFFICIENTS),
-    ("cross-validated", LINEAR, 6, COEFFICIENTS),
-    ("mini-batches", LINEAR | TRAINED, 10, COEFFICIENTS),
-    ("table", OF_TABLES | SUMMARY, 8, COEFFICIENTS),
-    ("table", OF_TABLES, 24, {"categories_": "categories_|coef_"}),
-    ("four classes", LINEAR, 8, {"n_features_in_": "n_features_in_|5 features"}),
-    ("mini-batches", TRAINED, 6, {name: name for name in ("n_features_in_", "t_", "loss_curve_", "_optimizer")}),
-    ("network", TRAINED, 6, {name: name for name in ("t_", "loss_curve_", "_optimizer")}),
-    ("network", NETWORK, 12, LAYERS),
-    ("network", NETWORK, 6, {name: name for name in ("n_features_in_", "out_activation_", "_plan")}),
-    ("normalized network", NETWORK, 8, LAYERS),
-    ("normalized network", NETWORK, 8, {f"batch_norm_{name}_": name for name in ("scales", "means", "variances")}),
-    ("of scikit-learn", FROM, 5, COEFFICIENTS),
-    ("network of scikit-learn", FROM, 8, {"coefs_": "coefs_", "intercepts_": "intercepts_"}),
-    ("mini-batches", TRAINED, 1, {"_random_state": "_random_state"}),
-    ("network", TRAINED, 1, {"_random_state": "_random_state"}),
+    ("two classes", LINEAR_CALLS | REFIT_CALLS, 14, COEF_PATTERNS),
+    ("four classes", LINEAR_CALLS | REFIT_CALLS, 16, COEF_PATTERNS),
+    ("sparsified", LINEAR_CALLS | {"densify": lambda model, y: model.densify()}, 20, COEF_PATTERNS),
+    ("cross-validated", LINEAR_CALLS, 6, COEF_PATTERNS),
+    ("mini-batches", LINEAR_CALLS | PARTIAL_FIT_CALLS, 10, COEF_PATTERNS),
+    ("table", TABLE_CALLS | SUMMARY_CALLS, 8, COEF_PATTERNS),
+    ("table", TABLE_CALLS, 24, {"categories_": "categories_|coef_"}),
+    ("four classes", LINEAR_CALLS, 8, {"n_features_in_": "n_features_in_|5 features"}),
+    (
+        "mini-batches",
+        PARTIAL_FIT_CALLS,
+        6,
+        {name: name for name in ("n_features_in_", "t_", "loss_curve_", "_optimizer")},
+    ),
+    ("network", PARTIAL_FIT_CALLS, 6, {name: name for name in ("t_", "loss_curve_", "_optimizer")}),
+    ("network", NETWORK_CALLS, 12, LAYER_PATTERNS),
+    ("network", NETWORK_CALLS, 6, {name: name for name in ("n_features_in_", "out_activation_", "_plan")}),
+    ("normalized network", NETWORK_CALLS, 8, LAYER_PATTERNS),
+    (
+        "normalized network",
+        NETWORK_CALLS,
+        8,
+        {f"batch_norm_{name}_": name for name in ("scales", "means", "variances")},
+    ),
+    ("of scikit-learn", CONVERSION_CALLS, 5, COEF_PATTERNS),
+    ("network of scikit-learn", CONVERSION_CALLS, 8, {"coefs_": "coefs_", "intercepts_": "intercepts_"}),
+    ("mini-batches", PARTIAL_FIT_CALLS, 1, {"_random_state": "_random_state"}),
+    ("network", PARTIAL_FIT_CALLS, 1, {"_random_state": "_random_state"}),
 ]
 
 
-def list_models(generator):
+def list_model_calls(generator):
     for name, methods, n_draws, words in MODELS:
         for attribute, pattern in words.items():
             for _ in range(n_draws):
                 model = copy.deepcopy(fit(name))
-                what, damaged = draw_attribute(generator, attribute, getattr(model, attribute))
+                what, damaged = damage_attribute(generator, attribute, getattr(model, attribute))
                 setattr(model, attribute, damaged)
                 method, call = damages.choose(generator, methods)
-                run = partial(call, model, Y2 if name == "two classes" else Y4)
+                run = partial(call, model, BINARY_LABELS if name == "two classes" else FOUR_CLASS_LABELS)
                 yield (f"{name}, {attribute}: {what}; {method}", pattern, run, model)
-    for name, value in product(("mini-batches", "network"), UNSORTED):
+    for name, value in product(("mini-batches", "network"), UNSORTED_CLASSES):
         model = copy.deepcopy(fit(name))
         model.classes_ = value
-        yield (f"{name}, {value}", "classes_", partial(model.partial_fit, X, Y4), model)
+        yield (f"{name}, {value}", "classes_", partial(model.partial_fit, X, FOUR_CLASS_LABELS), model)
 
 
 def train_course(attribute, value, n_classes, steps):
     """Train a course model with a changed attribute. If `steps` is true, each step changes it, otherwise the caller."""
     model = BinaryModel(n_inputs=D) if n_classes == 2 else SoftmaxModel(n_inputs=D, n_outputs=4)
-    Y = Y2[:, None].astype(float) if n_classes == 2 else np.eye(4)[Y4]
+    Y = BINARY_LABELS[:, None].astype(float) if n_classes == 2 else np.eye(4)[FOUR_CLASS_LABELS]
     trainer_class = LogisticTrainer if n_classes == 2 else SoftmaxTrainer
     if steps:
 
-        class Student(trainer_class):
+        class StudentTrainer(trainer_class):
             def train_step(self, X_batch, Y_batch):
                 loss = super().train_step(X_batch, Y_batch)
                 self.model.w = value
                 return loss
 
-        trainer_class = Student
+        trainer_class = StudentTrainer
     trainer = trainer_class(model, 0.1, 20, True, X, Y, X, Y, early_stopping=False, progress=False)
     if not steps:
         setattr(model if attribute == "w" else trainer, attribute, value)
     trainer.train(2)
 
 
-def list_course(generator):
+def list_course_calls(generator):
     """Yield calls to the course's classes with arrays that a student has changed."""
     for number in range(40):
         n_classes = int(generator.choice([2, 4]))
         K = 1 if n_classes == 2 else 4
         shapes = {"X_train": (N, D), "X_val": (N, D), "Y_train": (N, K), "Y_val": (N, K), "w": (D, K)}
         attribute = "w" if number % 2 else list(shapes)[generator.integers(5)]
-        what, value = damages.draw_array(generator, np.zeros(shapes[attribute]))
+        what, value = damages.damage_array(generator, np.zeros(shapes[attribute]))
         steps = attribute == "w" and bool(generator.integers(2))
         words = r"model\.w" if attribute == "w" else "X_|Y_|model.w"
         run = partial(train_course, attribute, value, n_classes, steps)
         yield (f"course of {n_classes}, {attribute}: {what}; steps {steps}", words, run)
 
 
-def list_containers(generator):
+def list_container_calls(generator):
     new = {"tol": 0.1, "max_iter": 5}
     calls = {
-        "fit": lambda rows: fastlin.LogisticRegression(**new).fit(rows, Y4),
-        "fit with L1": lambda rows: fastlin.LogisticRegression(l1_ratio=1, **new).fit(rows, Y2),
-        "fit of the cross-validation": lambda rows: fastlin.LogisticRegressionCV(Cs=2, cv=2).fit(rows, Y2),
-        "path": lambda rows: fastlin.logistic_path(rows, Y2, Cs=2),
-        "fit by mini-batches": lambda rows: fastlin.MiniBatchLogisticRegression(max_iter=1).fit(rows, Y4),
-        "partial_fit": lambda rows: copy.deepcopy(fit("mini-batches")).partial_fit(rows, Y4),
-        "fit of a network": lambda rows: fastlin.MLPClassifier((3,), max_iter=1).fit(rows, Y4),
-        "validation": lambda rows: fastlin.MLPClassifier((3,), max_iter=1).fit(X, Y4, X_val=rows, y_val=Y4),
+        "fit": lambda rows: fastlin.LogisticRegression(**new).fit(rows, FOUR_CLASS_LABELS),
+        "fit with L1": lambda rows: fastlin.LogisticRegression(l1_ratio=1, **new).fit(rows, BINARY_LABELS),
+        "fit of the cross-validation": lambda rows: fastlin.LogisticRegressionCV(Cs=2, cv=2).fit(rows, BINARY_LABELS),
+        "path": lambda rows: fastlin.logistic_path(rows, BINARY_LABELS, Cs=2),
+        "fit by mini-batches": lambda rows: fastlin.MiniBatchLogisticRegression(max_iter=1).fit(
+            rows, FOUR_CLASS_LABELS
+        ),
+        "partial_fit": lambda rows: copy.deepcopy(fit("mini-batches")).partial_fit(rows, FOUR_CLASS_LABELS),
+        "fit of a network": lambda rows: fastlin.MLPClassifier((3,), max_iter=1).fit(rows, FOUR_CLASS_LABELS),
+        "validation": lambda rows: fastlin.MLPClassifier((3,), max_iter=1).fit(
+            X, FOUR_CLASS_LABELS, X_val=rows, y_val=FOUR_CLASS_LABELS
+        ),
         "predictions of a network": lambda rows: fit("network").predict(rows),
-        "score": lambda rows: fit("four classes").score(rows, Y4),
+        "score": lambda rows: fit("four classes").score(rows, FOUR_CLASS_LABELS),
         "sparse coefficients": lambda rows: fit("sparsified").predict_proba(rows),
-        "blocks": lambda rows: fastlin.LogisticRegression(**new).fit(fastlin.blocks.from_csr(rows), Y4),
-        "batches": lambda rows: fastlin.blocks.from_batches(lambda: [(rows, Y4)]),
+        "blocks": lambda rows: fastlin.LogisticRegression(**new).fit(fastlin.blocks.from_csr(rows), FOUR_CLASS_LABELS),
+        "batches": lambda rows: fastlin.blocks.from_batches(lambda: [(rows, FOUR_CLASS_LABELS)]),
         "predictions": lambda rows: [getattr(fit("four classes"), method)(rows) for method in PREDICTIONS],
     }
     for form in damages.CONTAINER_DAMAGES:
         for _ in range(30):
-            what, rows = damages.draw_container(generator, X, form)
+            what, rows = damages.damage_container(generator, X, form)
             method, call = damages.choose(generator, calls)
             yield (f"{what}; {method}", r"\bX\b|X_val|piece 0|batch 0", partial(call, rows))
 
 
 def list_calls():
     """Yield all calls. Each kind has its own seed."""
-    yield from list_models(np.random.default_rng(SEED))
-    yield from list_course(np.random.default_rng(SEED + 1))
-    yield from list_containers(np.random.default_rng(SEED + 2))
+    yield from list_model_calls(np.random.default_rng(SEED))
+    yield from list_course_calls(np.random.default_rng(SEED + 1))
+    yield from list_container_calls(np.random.default_rng(SEED + 2))
 
 
-def find_failure(pattern, call, untouched=NOTHING):
+def find_failure(pattern, call, unchanged_model=NOTHING):
     """Return None if a call raises an error that names the damage. Otherwise, return a description of the failure."""
-    before = dict(vars(untouched))
+    before = dict(vars(unchanged_model))
     try:
         with pytest.raises(ValueError, match=pattern):
             call()
-        assert_unchanged(untouched, before)
+        assert_unchanged(unchanged_model, before)
     except (Exception, pytest.fail.Exception) as error:
         return f"{type(error).__name__}: {error}"
     return None
@@ -279,14 +304,17 @@ def run_calls(first):
             print(json.dumps(find_failure(*call)), file=lines)
 
 
-@pytest.mark.skipif(not COMPILED, reason="uncompiled kernels read nothing out of bounds")
+@pytest.mark.skipif(not JIT_ENABLED, reason="uncompiled kernels read nothing out of bounds")
 def test_damaged_input_raises_an_error_that_names_it():
     names, failures, n_crashes, status = [], [], 0, None
     while status != 0 and n_crashes < MAX_CRASHES:
         command = [sys.executable, "-X", "faulthandler", __file__, str(len(names))]
-        finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        lines, status = [json.loads(line) for line in finished.stdout.splitlines()], finished.returncode
-        assert lines, finished.stderr[-1_000:]
+        completed_process = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        lines, status = (
+            [json.loads(line) for line in completed_process.stdout.splitlines()],
+            completed_process.returncode,
+        )
+        assert lines, completed_process.stderr[-1_000:]
         names += lines[::2]
         # The call that crashed the child has no second line.
         ends = lines[1::2] + [f"the process ended with status {status}"] * (len(lines) % 2)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import sklearn.linear_model
 import sklearn.neural_network
-from linear_models import QUIET
+from linear_models import QUIET_CV_PARAMETERS
 from numpydoc.validate import validate
-from repository import ESTIMATORS, ROOT, described, parse, read
+from repository import ESTIMATORS, ROOT, list_described_names, parse, read
 from sklearn.datasets import load_iris
 
 import fastlin
@@ -20,19 +20,21 @@ from fastlin.estimators import RegularizationPath, StabilitySelection
 
 PAGES = sorted(path for folder in ("", "benchmarks", "studies") for path in (ROOT / "docs" / folder).glob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES]
-NAMED = re.findall(r"`([\w/]+\.py)::([\w.]+)`", read("docs/derivations.md"))
+CITED_NAMES = re.findall(r"`([\w/]+\.py)::([\w.]+)`", read("docs/derivations.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 INCLUDE = re.compile(r"^```{include} (\S+)$", re.MULTILINE)
-MAX_LINES_OF_README = 110
+MAX_README_LINES = 110
 # The limit for the pages in docs/. Code blocks, tables and generated blocks are excluded.
 MAX_WORDS = 16_000
 NOT_PROSE = re.compile(
     r"<!-- figures: [\w-]+ -->.*?<!-- end of figures -->|^```.*?^```$|^\|.*?$", re.DOTALL | re.MULTILINE
 )
 # The README's links are absolute, so that they work on a package index.
-OWN = re.compile(r"https://(?:github\.com/fastlin/fastlin/blob|raw\.githubusercontent\.com/fastlin/fastlin)/main/(.+)")
-ISSUES = "https://github.com/fastlin/fastlin/issues"
-WORDS = {"same", "extended", "changed", "ignored", "new"}
+OWN_LINK = re.compile(
+    r"https://(?:github\.com/fastlin/fastlin/blob|raw\.githubusercontent\.com/fastlin/fastlin)/main/(.+)"
+)
+ISSUES_URL = "https://github.com/fastlin/fastlin/issues"
+STATUS_WORDS = {"same", "extended", "changed", "ignored", "new"}
 # The numpydoc checks that scikit-learn's docstring test ignores: names of returned values, the start of the text, and
 # for methods also examples, "See Also" and extended summaries.
 IGNORED_CODES, IGNORED_METHOD_CODES = {"RT02", "GL01", "GL02"}, {"EX01", "SA01", "ES01"}
@@ -41,21 +43,21 @@ IGNORED_CODES, IGNORED_METHOD_CODES = {"RT02", "GL01", "GL02"}, {"EX01", "SA01",
 def anchors(path):
     """Return the anchors of a document's headings, in lower case, with hyphens for spaces and without punctuation."""
     text = path.read_text(encoding="utf-8")
-    if included := INCLUDE.search(text):
-        return anchors(path.parent / included.group(1))
+    if include_match := INCLUDE.search(text):
+        return anchors(path.parent / include_match.group(1))
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_derivations_name_existing_functions_and_tests():
-    assert len(NAMED) >= 70
-    for file, named in NAMED:
+    assert len(CITED_NAMES) >= 70
+    for file, named in CITED_NAMES:
         # Methods have names of the form Class.method.
         body, *names = parse(ROOT / file).body, *named.split(".")
         for name in names:
-            node_of_name = next((node for node in body if getattr(node, "name", "") == name), None)
-            body = getattr(node_of_name, "body", [])
-        assert isinstance(node_of_name, ast.FunctionDef), f"{file}::{named}"
+            named_node = next((node for node in body if getattr(node, "name", "") == name), None)
+            body = getattr(named_node, "body", [])
+        assert isinstance(named_node, ast.FunctionDef), f"{file}::{named}"
     sections = read("docs/derivations.md").split("\n## ")[1:]
     assert len(sections) >= 7
     for section in sections:
@@ -66,7 +68,7 @@ def test_the_derivations_name_existing_functions_and_tests():
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_point_to_existing_files_and_headings(document):
     for target in LINK.findall(document.read_text(encoding="utf-8")):
-        if own := OWN.fullmatch(target):
+        if own := OWN_LINK.fullmatch(target):
             target = f"{ROOT}/{own[1]}"
         if re.match(r"[a-z]+:", target):
             continue
@@ -76,7 +78,7 @@ def test_links_point_to_existing_files_and_headings(document):
         assert not anchor or anchor in anchors(path), f"{document.name} links to {target}"
 
 
-def test_every_page_is_in_one_toctree_and_the_included_pages_are_those_of_the_repository():
+def test_every_page_is_in_one_toctree():
     pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     lines = "".join(re.findall(r"```{toctree}\n(.*?)```", pages, re.DOTALL)).splitlines()
     entries = [line for line in lines if line and not line.startswith(":")]
@@ -90,13 +92,13 @@ def test_every_page_is_in_one_toctree_and_the_included_pages_are_those_of_the_re
             assert re.match(r"docs/|#|[a-z]+:", target), f"{included} links to {target}"
 
 
-def test_the_readme_and_the_pages_respect_their_limits_of_length():
+def test_documents_do_not_exceed_their_length_limits():
     words = {page.stem: len(NOT_PROSE.sub("", page.read_text(encoding="utf-8")).split()) for page in PAGES}
     assert sum(words.values()) <= MAX_WORDS, words
-    assert len(read("README.md").splitlines()) <= MAX_LINES_OF_README
+    assert len(read("README.md").splitlines()) <= MAX_README_LINES
 
 
-def read_parameters(title):
+def read_parameter_table(title):
     """Return the table of a parameter section and two lists of parameters.
 
     The table maps each name to fastlin's default, scikit-learn's default and a word. The first list has the parameters
@@ -104,11 +106,11 @@ def read_parameters(title):
     """
     section = read("docs/coming-from-scikit-learn.md").split(f"### {title}\n")[1].split("\n### ")[0]
     rows = [line.split("|")[1:5] for line in section.splitlines() if line.startswith("| `")]
-    lists = []
+    name_lists = []
     for words in ("Same as in scikit-learn", "As in `LogisticRegression`"):
         match = re.search(f"^{words}: (.+?)\\.$", section, re.DOTALL | re.M)
-        lists.append(re.findall("`(.+?)`", match[1]) if match else [])
-    return {name.strip(" `"): [cell.strip(" `") for cell in cells] for name, *cells in rows}, *lists
+        name_lists.append(re.findall("`(.+?)`", match[1]) if match else [])
+    return {name.strip(" `"): [cell.strip(" `") for cell in cells] for name, *cells in rows}, *name_lists
 
 
 def defaults(estimator):
@@ -118,37 +120,39 @@ def defaults(estimator):
 
 
 @pytest.mark.parametrize(
-    "scikit_learns",
+    "sklearn_class",
     [
         sklearn.linear_model.LogisticRegression,
         sklearn.linear_model.LogisticRegressionCV,
         sklearn.neural_network.MLPClassifier,
     ],
 )
-def test_the_tables_of_parameters_have_every_parameter(scikit_learns):
-    estimator = getattr(fastlin, scikit_learns.__name__)
-    rows, same, alike = read_parameters(estimator.__name__)
-    ours, theirs = defaults(estimator), defaults(scikit_learns)
-    assert sorted([*rows, *same, *alike]) == sorted(ours)
+def test_the_tables_of_parameters_have_every_parameter(sklearn_class):
+    estimator = getattr(fastlin, sklearn_class.__name__)
+    rows, same, logistic_names = read_parameter_table(estimator.__name__)
+    ours, theirs = defaults(estimator), defaults(sklearn_class)
+    assert sorted([*rows, *same, *logistic_names]) == sorted(ours)
     assert {name: row[0] for name, row in rows.items()} == {name: ours[name] for name in rows}
-    assert {row[2] for row in rows.values()} <= WORDS
-    own = defaults(fastlin.LogisticRegression)
-    assert {name: ours[name] for name in alike} == {name: own[name] for name in alike}
+    assert {row[2] for row in rows.values()} <= STATUS_WORDS
+    logistic_defaults = defaults(fastlin.LogisticRegression)
+    assert {name: ours[name] for name in logistic_names} == {name: logistic_defaults[name] for name in logistic_names}
     # The page describes one version of scikit-learn. Other versions may have other parameters.
     version = re.search(r"scikit-learn (\d+\.\d+)\.\n\n### ", read("docs/coming-from-scikit-learn.md")).group(1)
     if not sklearn.__version__.startswith(f"{version}."):
         return
     assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}
-    their_own = defaults(sklearn.linear_model.LogisticRegression)
-    assert {name: theirs.get(name) for name in alike} == {name: their_own.get(name) for name in alike}
-    assert theirs.keys() <= {*rows, *same, *alike}
-    for name, (ours_is, theirs_is, word) in rows.items():
-        assert theirs.get(name, "") == theirs_is, name
+    sklearn_logistic_defaults = defaults(sklearn.linear_model.LogisticRegression)
+    assert {name: theirs.get(name) for name in logistic_names} == {
+        name: sklearn_logistic_defaults.get(name) for name in logistic_names
+    }
+    assert theirs.keys() <= {*rows, *same, *logistic_names}
+    for name, (our_default, their_default, word) in rows.items():
+        assert theirs.get(name, "") == their_default, name
         assert (word == "new") == (name not in theirs), name
-        assert word not in ("same", "extended", "ignored") or ours_is == theirs_is, name
+        assert word not in ("same", "extended", "ignored") or our_default == their_default, name
 
 
-def test_the_readme_has_the_two_commands_that_the_scripts_run_and_absolute_links():
+def test_the_readme_has_the_commands_that_the_scripts_run():
     lines = [line for line in read("README.md").splitlines() if line.startswith("python3 -m venv .venv && ")]
     assert lines == [
         "python3 -m venv .venv && .venv/bin/pip install '.[studies]' && .venv/bin/fastlin reproduce",
@@ -158,8 +162,10 @@ def test_the_readme_has_the_two_commands_that_the_scripts_run_and_absolute_links
     pattern = re.search(r"grep -E '([^']+)' README\.md", read(".ci/run")).group(1)
     assert len([line for line in read("README.md").splitlines() if re.search(pattern, line)]) == 1
     assert all("\nsource .ci/parts.sh\n" in read(script) for script in (".ci/run", ".ci/nightly"))
-    links = [target for target in LINK.findall(read("README.md")) if target != ISSUES and not target.startswith("#")]
-    assert [target for target in links if not OWN.fullmatch(target)] == []
+    links = [
+        target for target in LINK.findall(read("README.md")) if target != ISSUES_URL and not target.startswith("#")
+    ]
+    assert [target for target in links if not OWN_LINK.fullmatch(target)] == []
 
 
 def test_the_program_page_names_every_study_and_command():
@@ -181,21 +187,19 @@ def test_docstrings_of_estimators_follow_scikit_learns_rules(estimator):
     methods = {method for base in ours for method, value in vars(base).items() if callable(value)}
     assert methods >= {"fit", "predict", "predict_proba"}
     for method in sorted(method for method in methods if not method.startswith("_")):
-        errors_of_method = validate(f"{name}.{method}")["errors"]
-        errors += [
-            (method, *error) for error in errors_of_method if error[0] not in IGNORED_CODES | IGNORED_METHOD_CODES
-        ]
+        method_errors = validate(f"{name}.{method}")["errors"]
+        errors += [(method, *error) for error in method_errors if error[0] not in IGNORED_CODES | IGNORED_METHOD_CODES]
     assert errors == []
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_docstrings_describe_every_attribute(estimator):
-    parameters = {**QUIET, "max_iter": 2, "n_iter_no_change": np.inf}
+    parameters = {**QUIET_CV_PARAMETERS, "max_iter": 2, "n_iter_no_change": np.inf}
     accepted = {name: value for name, value in parameters.items() if name in signature(estimator).parameters}
     with warnings.catch_warnings(action="ignore"):
         model = estimator(**accepted).fit(*load_iris(return_X_y=True, as_frame=True))
     fitted = {name for name in vars(model) if not name.startswith("_")} - model.get_params().keys()
-    assert fitted <= described(estimator, "Attributes")
+    assert fitted <= list_described_names(estimator, "Attributes")
 
 
 @pytest.mark.parametrize(
@@ -204,6 +208,6 @@ def test_docstrings_describe_every_attribute(estimator):
 )
 def test_docstrings_describe_all_parameters_and_results(function, result):
     names = signature(function).parameters.keys() - {"parameters"}
-    assert names <= described(function, "Parameters")
+    assert names <= list_described_names(function, "Parameters")
     names = {field.name for field in dataclasses.fields(result)}
-    assert names <= described(result, "Attributes")
+    assert names <= list_described_names(result, "Attributes")

@@ -10,15 +10,15 @@ from unittest.mock import Mock
 import filelock
 import platformdirs
 import pytest
-from conftest import assert_refused, refuse_locks, refuse_replacement
+from conftest import assert_raises, make_locks_fail, make_replace_fail
 from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 from platformdirs.windows import Windows
 
-from fastlin.file_system import check_writable, lock, user_cache_folder, write_whole
+from fastlin.file_system import check_writable, find_user_cache_folder, lock, write_atomically
 
-not_on_windows = pytest.mark.skipif(os.name == "nt", reason="it needs links, modes or folders that are not Windows'")
-HOLD = """
+skip_on_windows = pytest.mark.skipif(os.name == "nt", reason="it needs links, modes or folders that are not Windows'")
+HOLD_LOCK_PROGRAM = """
 import sys, time
 from fastlin.file_system import lock
 with lock(sys.argv[1]):
@@ -31,15 +31,15 @@ def test_a_file_is_written_completely_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "page.html"
     path.write_text("old")
     for error in (OSError("full"), KeyboardInterrupt()):
-        with pytest.raises(type(error)), write_whole(path) as part:
+        with pytest.raises(type(error)), write_atomically(path) as part:
             part.write_text("half")
             raise error
     # Simulate another program with the file open.
-    with monkeypatch.context() as patch, pytest.raises(PermissionError), write_whole(path) as part:
-        refuse_replacement(patch)
+    with monkeypatch.context() as patch, pytest.raises(PermissionError), write_atomically(path) as part:
+        make_replace_fail(patch)
         part.write_text("new")
     assert path.read_text() == "old"
-    with write_whole(path) as part:
+    with write_atomically(path) as part:
         part.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -48,7 +48,7 @@ def test_a_file_is_written_completely_or_not_at_all(tmp_path, monkeypatch):
 
 def test_concurrent_writers_each_write_a_complete_file(tmp_path):
     path = tmp_path / f"{'é' * 120}.html"
-    with write_whole(path) as first, write_whole(path) as second:
+    with write_atomically(path) as first, write_atomically(path) as second:
         first.write_text("first" * 1000)
         second.write_text("second")
     # The inner write finishes first.
@@ -56,20 +56,20 @@ def test_concurrent_writers_each_write_a_complete_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@not_on_windows
+@skip_on_windows
 @pytest.mark.parametrize("planted", ["page.html.part", "page.html.7.part"])
 def test_a_planted_link_is_not_followed(tmp_path, monkeypatch, planted):
     secret, path = tmp_path / "secret", tmp_path / "page.html"
     secret.write_text("secret")
     (tmp_path / planted).symlink_to(secret)
     monkeypatch.setattr("secrets.token_hex", lambda n_bytes: "7")
-    with contextlib.suppress(FileExistsError), write_whole(path) as part:
+    with contextlib.suppress(FileExistsError), write_atomically(path) as part:
         part.write_text("new")
     assert secret.read_text() == "secret"
     assert (tmp_path / planted).is_symlink()
 
 
-@not_on_windows
+@skip_on_windows
 @pytest.mark.parametrize("content", ["old", None])
 def test_a_link_stays_and_its_target_is_replaced(tmp_path, content):
     file, link = tmp_path / "files" / "page-1.html", tmp_path / "page.html"
@@ -77,81 +77,81 @@ def test_a_link_stays_and_its_target_is_replaced(tmp_path, content):
     link.symlink_to(os.path.join("files", "page-1.html"))
     if content is not None:
         file.write_text(content)
-    with write_whole(link) as part:
+    with write_atomically(link) as part:
         part.write_text("new")
     assert link.is_symlink()
     assert file.read_text() == "new"
     assert sorted(tmp_path.rglob("*")) == [file.parent, file, link]
 
 
-@not_on_windows
-def test_a_file_keeps_its_mode_and_a_new_one_has_that_of_the_umask(tmp_path):
+@skip_on_windows
+def test_a_replaced_file_keeps_its_mode(tmp_path):
     new, private, locked = (tmp_path / name for name in ("new", "private", "locked"))
     for path, mode in ((private, 0o600), (locked, 0o444)):
         path.touch()
         path.chmod(mode)
     before = os.umask(0o027)
     try:
-        for path, mode_of_part in ((new, 0o640), (private, 0o600), (locked, 0o600)):
-            with write_whole(path) as part:
+        for path, expected_mode in ((new, 0o640), (private, 0o600), (locked, 0o600)):
+            with write_atomically(path) as part:
                 part.write_text("new")
-                assert stat.S_IMODE(part.stat().st_mode) == mode_of_part
+                assert stat.S_IMODE(part.stat().st_mode) == expected_mode
     finally:
         os.umask(before)
     assert [stat.S_IMODE(path.stat().st_mode) for path in (new, private, locked)] == [0o640, 0o600, 0o444]
     assert {path.read_text() for path in tmp_path.iterdir()} == {"new"}
 
 
-@not_on_windows
+@skip_on_windows
 def test_bytes_are_on_the_disk_before_the_file_is_renamed(tmp_path, monkeypatch):
     done, fsync, replace = [], os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda file: (done.append(os.fstat(file).st_size), fsync(file)))
     monkeypatch.setattr(os, "replace", lambda *paths: (done.append("name"), replace(*paths)))
-    with write_whole(tmp_path / "page.html") as part:
+    with write_atomically(tmp_path / "page.html") as part:
         part.write_text("new")
     assert done == [3, "name"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link to itself"])
-def test_a_path_that_is_not_a_file_raises_an_error_and_does_not_change(tmp_path, kind):
+def test_writing_to_a_path_that_is_not_a_file_raises(tmp_path, kind):
     path = tmp_path / "page.html"
     {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link to itself": lambda: path.symlink_to(path)}[kind]()
     before = path.lstat()
-    with pytest.raises(OSError, match=r"page\.html"), write_whole(path):
+    with pytest.raises(OSError, match=r"page\.html"), write_atomically(path):
         raise AssertionError("nothing is written")
     assert os.path.samestat(before, path.lstat())
     assert list(tmp_path.iterdir()) == [path]
 
 
-def assert_held(path):
+def assert_lock_held(path):
     """Assert that the lock of a path is held, and that the folder contains no other files."""
     lock_file = path.with_name(f".{path.name}.lock")
     assert list(path.parent.iterdir()) == [lock_file]
-    assert_refused(None, filelock.FileLock(lock_file).acquire, blocking=False, error=filelock.Timeout)
+    assert_raises(None, filelock.FileLock(lock_file).acquire, blocking=False, error=filelock.Timeout)
 
 
-def test_a_lock_is_held_by_one_process_until_it_ends_even_if_it_is_killed(tmp_path):
+def test_a_lock_is_released_when_its_process_ends(tmp_path):
     path = tmp_path / "results.json"
     with lock(path):
-        assert_held(path)
-    with subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE) as holder:
+        assert_lock_held(path)
+    with subprocess.Popen([sys.executable, "-c", HOLD_LOCK_PROGRAM, path], stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline().strip() == b"held"
-        assert_held(path)
+        assert_lock_held(path)
         holder.kill()
     with lock(path):
-        assert_held(path)
+        assert_lock_held(path)
     assert not list(tmp_path.iterdir())
 
 
-def test_without_locks_work_continues(tmp_path, monkeypatch):
+def test_work_continues_if_the_system_supports_no_locks(tmp_path, monkeypatch):
     # Root can open any user's file, but cannot open a folder.
     existing = tmp_path / ".folder.lock"
     existing.mkdir()
     with lock(tmp_path / "folder"):
         pass
     assert list(tmp_path.iterdir()) == [existing]
-    refuse_locks(monkeypatch)
+    make_locks_fail(monkeypatch)
     with lock(tmp_path / "results.json"):
         pass
 
@@ -168,8 +168,8 @@ def test_without_locks_work_continues(tmp_path, monkeypatch):
         (Unix, {}, None),
     ],
 )
-@not_on_windows
-def test_each_system_has_its_own_cache_folder_and_none_without_a_home(monkeypatch, system, variables, expected):
+@skip_on_windows
+def test_each_system_has_its_own_cache_folder(monkeypatch, system, variables, expected):
     monkeypatch.setattr(platformdirs, "PlatformDirs", system)
     for name in ("XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
@@ -177,7 +177,7 @@ def test_each_system_has_its_own_cache_folder_and_none_without_a_home(monkeypatc
         monkeypatch.setenv(name, value)
     if not variables:
         monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    folder = user_cache_folder()
+    folder = find_user_cache_folder()
     assert expected == (folder and folder.as_posix().replace("\\", "/"))
 
 
@@ -185,13 +185,13 @@ def test_each_system_has_its_own_cache_folder_and_none_without_a_home(monkeypatc
 def test_a_windows_service_without_a_profile_has_no_cache_folder(monkeypatch, error):
     monkeypatch.setattr(platformdirs, "PlatformDirs", Windows)
     monkeypatch.setattr("platformdirs.windows.get_win_folder", Mock(side_effect=error))
-    assert user_cache_folder() is None
+    assert find_user_cache_folder() is None
 
 
 def test_a_read_only_folder_is_detected_with_one_file(tmp_path, monkeypatch):
     check_writable(tmp_path)
     assert not list(tmp_path.iterdir())
-    refuse = Mock(side_effect=PermissionError(13, "Access is denied"))
-    monkeypatch.setattr(os, "open", refuse)
-    assert_refused(None, check_writable, tmp_path, error=PermissionError)
-    assert refuse.call_count == 1
+    failing_open = Mock(side_effect=PermissionError(13, "Access is denied"))
+    monkeypatch.setattr(os, "open", failing_open)
+    assert_raises(None, check_writable, tmp_path, error=PermissionError)
+    assert failing_open.call_count == 1

@@ -8,11 +8,11 @@ import inspect
 from importlib import import_module
 from pathlib import Path
 
-from repository import PUBLIC_MODULES, described
+from repository import PUBLIC_MODULES, list_described_names
 
 FILE = Path(__file__).parent / "interface.txt"
-PUBLIC = ("fastlin", "fastlin.estimators", *(f"fastlin.{module}" for module in PUBLIC_MODULES))
-HELP = (
+PUBLIC_MODULE_NAMES = ("fastlin", "fastlin.estimators", *(f"fastlin.{module}" for module in PUBLIC_MODULES))
+CHANGE_HELP = (
     "The public interface has changed. If that is intended, run `python tests/test_interface.py` and add a line to "
     "CHANGELOG.md; docs/deprecations.md lists which changes are allowed when."
 )
@@ -38,7 +38,7 @@ def describe_class(name, kind):
         for member in vars(base)
         if not member.startswith("_") and not member.endswith("_request")
     }
-    attributes = described(kind, "Attributes")
+    attributes = list_described_names(kind, "Attributes")
     for member in sorted(names):
         if callable(getattr(kind, member)) and not isinstance(inspect.getattr_static(kind, member), type):
             yield f"{name}.{member}{describe_signature(getattr(kind, member))}"
@@ -50,11 +50,11 @@ def describe_class(name, kind):
 def describe_interface():
     """Return the lines of the interface. Each object is described once, under the first module that contains it."""
     lines, first_names = [], {}
-    for module in PUBLIC:
+    for module in PUBLIC_MODULE_NAMES:
         for member in sorted(import_module(module).__all__):
             name, value = f"{module}.{member}", getattr(import_module(module), member)
-            is_named = inspect.isclass(value) or inspect.isfunction(value)
-            if is_named and id(value) in first_names:
+            is_definition = inspect.isclass(value) or inspect.isfunction(value)
+            if is_definition and id(value) in first_names:
                 lines.append(f"{name} = {first_names[id(value)]}")
                 continue
             first_names[id(value)] = name
@@ -69,7 +69,7 @@ def test_the_interface_is_the_one_of_interface_txt():
     changed = difflib.unified_diff(
         FILE.read_text(encoding="utf-8").splitlines(), describe_interface(), "then", "now", lineterm="", n=0
     )
-    assert not (differences := "\n".join(changed)), f"{HELP}\n{differences}"
+    assert not (differences := "\n".join(changed)), f"{CHANGE_HELP}\n{differences}"
 
 
 if __name__ == "__main__":

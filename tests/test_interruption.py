@@ -11,14 +11,14 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import COMPILED, KERNELS_ALONE, run_program
+from conftest import JIT_ENABLED, KERNELS_ONLY_PREAMBLE, run_program
 
 from fastlin import interruption
 from fastlin.interruption import import_uninterrupted, run_uninterrupted
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
-with_forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-compiled = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+requires_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+compiled = pytest.mark.skipif(not JIT_ENABLED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 # Seconds that a test waits for another thread.
 TIMEOUT = 60
 
@@ -38,7 +38,7 @@ def run():
 """
 # This program prints the libraries that the main thread tries to import, the number of loaded kernels, and how many of
 # them the main thread loaded.
-IN_MAIN_THREAD = f"""
+MAIN_THREAD_PROGRAM = f"""
 import threading
 {RUN}
 def is_main():
@@ -62,7 +62,7 @@ print(json.dumps([sorted(requested - {{*sys.stdlib_module_names, "fastlin"}}), l
 # This program interrupts child processes at evenly spaced calls of the main thread, and prints the results of a second
 # run in each child.
 # Python handles signals at the start of a function and after the return of a C function.
-AT_MOMENTS = f"""
+INTERRUPTED_CALLS_PROGRAM = f"""
 import os
 import sklearn.linear_model, sklearn.metrics, sklearn.model_selection, sklearn.neural_network
 {RUN}
@@ -100,7 +100,7 @@ moments = [1 + n_calls * moment // n_moments for moment in range(n_moments)]
 print(json.dumps([*map(interrupt_child, moments), last]))
 """
 # This program raises an error after some seconds, regardless of what is running, and then runs again.
-AFTER_SECONDS = f"""
+ALARM_PROGRAM = f"""
 import signal
 {RUN}
 def interrupt(number, frame):
@@ -117,7 +117,7 @@ signal.setitimer(signal.ITIMER_REAL, 0)
 print(json.dumps([was_interrupted, run()]))
 """
 # In this program, a fork and the exit wait for interrupted work.
-LEFT_WORK = f"""{KERNELS_ALONE}
+UNFINISHED_WORK_PROGRAM = f"""{KERNELS_ONLY_PREAMBLE}
 import _thread, os, signal, time
 from fastlin.interruption import run_uninterrupted
 
@@ -157,12 +157,12 @@ def interruptible():
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_work_continues_after_an_interruption_and_the_next_work_follows_it():
-    order, may_end = [], threading.Event()
+def test_interrupted_work_ends_before_the_next_work_starts():
+    order, end_event = [], threading.Event()
 
     def work():
         _thread.interrupt_main()
-        assert may_end.wait(TIMEOUT)
+        assert end_event.wait(TIMEOUT)
         order.append("first")
 
     with pytest.raises(KeyboardInterrupt):
@@ -172,12 +172,12 @@ def test_work_continues_after_an_interruption_and_the_next_work_follows_it():
     threading.Timer(0.05, _thread.interrupt_main).start()
     with pytest.raises(KeyboardInterrupt):
         run_uninterrupted(order.append, "not begun")
-    threading.Timer(0.05, may_end.set).start()
+    threading.Timer(0.05, end_event.set).start()
     run_uninterrupted(order.append, "second")
     assert order == ["first", "second"]
 
 
-def test_work_does_not_run_on_the_main_thread_but_in_the_context_of_the_caller():
+def test_work_runs_on_another_thread_in_the_context_of_the_caller():
     variable = contextvars.ContextVar("variable", default=0)
     variable.set(1)
     with limit_threads(1):
@@ -188,10 +188,10 @@ def test_work_does_not_run_on_the_main_thread_but_in_the_context_of_the_caller()
 
 
 def test_the_caller_works_if_no_thread_can_be_started(monkeypatch):
-    def refuse(*arguments):
+    def fail_to_start(*arguments):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(interruption, "start_new_thread", refuse)
+    monkeypatch.setattr(interruption, "start_new_thread", fail_to_start)
     assert run_uninterrupted(threading.current_thread) is threading.main_thread()
 
 
@@ -216,25 +216,25 @@ def test_modules_are_returned_and_missing_ones_are_named():
     ("case", "printed"),
     [
         ("end", "ends worked"),
-        pytest.param("fork", "forks worked child child works parent works ends", marks=with_forks),
+        pytest.param("fork", "forks worked child child works parent works ends", marks=requires_fork),
     ],
 )
-def test_a_fork_and_the_end_of_the_program_wait_for_interrupted_work(case, printed):
-    assert run_program(LEFT_WORK, case).split() == printed.split()
+def test_a_fork_or_exit_waits_for_interrupted_work(case, printed):
+    assert run_program(UNFINISHED_WORK_PROGRAM, case).split() == printed.split()
 
 
 @compiled
-def test_the_main_thread_imports_no_library_and_compiles_nothing():
-    requested, n_loaded, n_loaded_by_main = json.loads(run_program(IN_MAIN_THREAD))
+def test_the_main_thread_imports_no_library():
+    requested, n_loaded, n_loaded_by_main = json.loads(run_program(MAIN_THREAD_PROGRAM))
     assert requested == []
     assert n_loaded > 0 and n_loaded_by_main == 0
 
 
-@with_forks
+@requires_fork
 @compiled
 @pytest.mark.parametrize("n_moments", [4, pytest.param(40, marks=pytest.mark.thorough)])
 def test_after_an_interruption_at_any_call_the_next_run_is_bitwise_equal(n_moments):
-    *results, (was_interrupted, _, expected) = json.loads(run_program(AT_MOMENTS, str(n_moments)))
+    *results, (was_interrupted, _, expected) = json.loads(run_program(INTERRUPTED_CALLS_PROGRAM, str(n_moments)))
     assert not was_interrupted
     for moment, (_, _, bits) in enumerate(results):
         assert bits == expected, f"moment {moment} of {n_moments}"
@@ -248,7 +248,7 @@ def test_after_an_interruption_at_any_call_the_next_run_is_bitwise_equal(n_momen
 @pytest.mark.parametrize("cache", ["empty", "warm"])
 def test_after_an_alarm_within_three_seconds_the_next_run_is_bitwise_equal(cache, tmp_path):
     def start(seconds, folder):
-        command = [sys.executable, "-c", AFTER_SECONDS, str(seconds)]
+        command = [sys.executable, "-c", ALARM_PROGRAM, str(seconds)]
         environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder), "FASTLIN_COMPILERS": "2"}
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 

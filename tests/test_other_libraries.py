@@ -8,7 +8,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 import reference
-from conftest import assert_refused
+from conftest import assert_raises
 from threadpoolctl import threadpool_limits
 
 from fastlin.other_libraries import LIBRARIES, CannotSolveError, Problem
@@ -17,7 +17,7 @@ from fastlin.other_libraries import LIBRARIES, CannotSolveError, Problem
 OBJECTIVE_TOL = 1e-4
 # The values are the number of classes, and whether there is an intercept.
 KINDS = {"softmax": (3, True), "logistic": (2, True), "logistic without intercept": (2, False)}
-UNSUPPORTED = {
+UNSUPPORTED_PROBLEMS = {
     ("snapml", "softmax"): "softmax",
     ("snapml", "logistic"): "penalizes the intercept",
     ("skglm", "softmax"): "softmax",
@@ -56,13 +56,13 @@ def fit(name, problem):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(
-    ("name", "kind"), [(name, kind) for name in LIBRARIES for kind in KINDS if (name, kind) not in UNSUPPORTED]
+    ("name", "kind"), [(name, kind) for name in LIBRARIES for kind in KINDS if (name, kind) not in UNSUPPORTED_PROBLEMS]
 )
 def test_every_library_reaches_the_optimum_of_the_common_objective(name, kind, dtype):
     if not LIBRARIES[name].is_installed():
         pytest.skip(f"{LIBRARIES[name].package} is not installed")
     if (name, dtype) in UNSUPPORTED_DTYPES:
-        assert_refused("float32", fit, name, make(kind, dtype), error=CannotSolveError)
+        assert_raises("float32", fit, name, make(kind, dtype), error=CannotSolveError)
         return
     # While other tests run, OpenMP threads that wait for each other would make glum many times slower.
     import_module(LIBRARIES[name].module)
@@ -82,9 +82,9 @@ def test_every_library_reaches_the_optimum_of_the_common_objective(name, kind, d
 @pytest.mark.parametrize(
     ("name", "kind", "changes", "reason"),
     [
-        *((name, kind, {}, reason) for (name, kind), reason in UNSUPPORTED.items()),
+        *((name, kind, {}, reason) for (name, kind), reason in UNSUPPORTED_PROBLEMS.items()),
         pytest.param("scikit-learn newton-cholesky", "softmax", {"X": LARGE}, "3,003 × 3,003", id="a large Hessian"),
     ],
 )
 def test_unsupported_problems_raise_with_the_reason(name, kind, changes, reason):
-    assert_refused(reason, fit, name, replace(make(kind), **changes), error=CannotSolveError)
+    assert_raises(reason, fit, name, replace(make(kind), **changes), error=CannotSolveError)

@@ -13,7 +13,7 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_refused, load_scaled
+from conftest import assert_raises, load_standardized
 from linear_models import assert_same_model
 from scipy import sparse
 from sklearn import config_context
@@ -32,13 +32,13 @@ import fastlin
 from fastlin import patch
 from fastlin.estimators import scikit_learn
 
-TOOLS = BaggingClassifier, OneVsRestClassifier, MultiOutputClassifier
-CLASSES = LogisticRegression, LogisticRegressionCV, *TOOLS, MLPClassifier
+META_ESTIMATORS = BaggingClassifier, OneVsRestClassifier, MultiOutputClassifier
+CLASSES = LogisticRegression, LogisticRegressionCV, *META_ESTIMATORS, MLPClassifier
 # Parameters that avoid LogisticRegressionCV's warnings about defaults in this version of scikit-learn.
-NEWER_CV = {"l1_ratios": (0,), "use_legacy_attributes": False} if scikit_learn.VERSION >= (1, 8) else {}
-PLAIN_CV = {"scoring": "accuracy", **NEWER_CV}
+NEW_CV_PARAMETERS = {"l1_ratios": (0,), "use_legacy_attributes": False} if scikit_learn.VERSION >= (1, 8) else {}
+PLAIN_CV_PARAMETERS = {"scoring": "accuracy", **NEW_CV_PARAMETERS}
 EXACT = {"tol": 1e-10, "max_iter": 50_000}
-X, Y = load_scaled(load_breast_cancer)
+X, Y = load_standardized(load_breast_cancer)
 GENERATOR = np.random.default_rng(0)
 ROWS = GENERATOR.normal(size=(200, 5))
 LABELS = (ROWS @ GENERATOR.normal(size=(5, 6)) + GENERATOR.logistic(size=(200, 6)) > 0.5).astype(int)
@@ -51,14 +51,14 @@ print(__name__, hasattr(model, 'certificate_'), NAME, sys.argv[1:])
 """
 
 
-class Shifted(LogisticRegression):
+class ShiftedLogisticRegression(LogisticRegression):
     """A user-defined subclass with a different decision function."""
 
     def decision_function(self, X):
         return super().decision_function(X) + 100
 
 
-class Newer(LogisticRegression):
+class NewerLogisticRegression(LogisticRegression):
     """The class from scikit-learn's pull request 32042 for 1.10, with a different default C."""
 
     _parameter_constraints = {
@@ -73,7 +73,7 @@ class Newer(LogisticRegression):
         self.alpha = alpha
 
 
-class NewerCV(LogisticRegressionCV):
+class NewerLogisticRegressionCV(LogisticRegressionCV):
     """The class from scikit-learn's pull request 32042 for 1.12."""
 
     _parameter_constraints = LogisticRegressionCV._parameter_constraints | {
@@ -82,21 +82,21 @@ class NewerCV(LogisticRegressionCV):
     }
 
     def __init__(self, *, alphas=10, Cs=None):
-        super().__init__(Cs=Cs, cv=3, **PLAIN_CV)
+        super().__init__(Cs=Cs, cv=3, **PLAIN_CV_PARAMETERS)
         self.alphas = alphas
 
 
-def list_members():
+def list_class_attributes():
     # Pickle stores a cache of slot names on each class.
     return [{name: value for name, value in vars(patched).items() if name != "__slotnames__"} for patched in CLASSES]
 
 
 @pytest.fixture(autouse=True)
-def _unpatched():
-    before = list_members()
+def _restore_classes():
+    before = list_class_attributes()
     yield
     fastlin.unpatch_sklearn()
-    assert list_members() == before
+    assert list_class_attributes() == before
 
 
 @pytest.fixture
@@ -119,8 +119,8 @@ def predict(model, X):
     return model.decision_function(X), model.predict_proba(X), model.predict_log_proba(X), model.predict(X)
 
 
-def test_classes_that_were_imported_before_are_patched_until_the_last_block_ends():
-    before = list_members()
+def test_classes_are_patched_until_the_last_block_ends():
+    before = list_class_attributes()
     with fastlin.patch_sklearn(), fastlin.patch_sklearn("MLPClassifier"):
         assert all(vars(patched)["fit"] is not old.get("fit") for patched, old in zip(CLASSES, before, strict=True))
         with fastlin.patch_sklearn(["LogisticRegression"]):
@@ -128,10 +128,10 @@ def test_classes_that_were_imported_before_are_patched_until_the_last_block_ends
         model = LogisticRegression().fit(X, Y)
         assert type(model) is LogisticRegression
         assert model.certificate_ < 1e-12
-        assert isinstance(Shifted().fit(X, Y), LogisticRegression)
-        assert Shifted().fit(X, Y).predict(X).all()
+        assert isinstance(ShiftedLogisticRegression().fit(X, Y), LogisticRegression)
+        assert ShiftedLogisticRegression().fit(X, Y).predict(X).all()
         assert LogisticRegression.__init__ is before[0]["__init__"]
-    assert list_members() == before
+    assert list_class_attributes() == before
     for _ in range(2):
         fastlin.patch_sklearn()
     assert "LogisticRegressionCV" in repr(fastlin.patch_sklearn())
@@ -140,8 +140,8 @@ def test_classes_that_were_imported_before_are_patched_until_the_last_block_ends
     assert vars(LogisticRegressionCV)["fit"] is not before[1]["fit"]
     fastlin.unpatch_sklearn()
     for change in (fastlin.patch_sklearn, fastlin.unpatch_sklearn):
-        assert_refused("names must be among 'LogisticRegression', .* got 'SVC'", change, ["SVC"])
-        assert_refused("names must be among .* got 5", change, 5, error=TypeError)
+        assert_raises("names must be among 'LogisticRegression', .* got 'SVC'", change, ["SVC"])
+        assert_raises("names must be among .* got 5", change, 5, error=TypeError)
     # As a context manager, the object patches again.
     again = fastlin.patch_sklearn()
     for _ in range(2):
@@ -169,8 +169,8 @@ def test_models_equal_those_of_scikit_learn_at_the_minimum(count):
         (LogisticRegression(solver="liblinear", intercept_scaling=3), X, Y),
         (LogisticRegression(solver="liblinear", dual=True, fit_intercept=False), X[:, :3], Y),
         (LogisticRegression(solver="liblinear", C=0.1), sparse.csc_matrix(X), Y),
-        (LogisticRegressionCV(Cs=[0.01, 0.1], cv=3, solver="liblinear", **PLAIN_CV), X, Y),
-        (LogisticRegressionCV(Cs=[0.01, 0.1], cv=3, **PLAIN_CV), *iris),
+        (LogisticRegressionCV(Cs=[0.01, 0.1], cv=3, solver="liblinear", **PLAIN_CV_PARAMETERS), X, Y),
+        (LogisticRegressionCV(Cs=[0.01, 0.1], cv=3, **PLAIN_CV_PARAMETERS), *iris),
     ]
     if scikit_learn.VERSION >= (1, 8):
         cases.append((LogisticRegression(l1_ratio=0.5, solver="saga", C=0.1), X, Y))
@@ -198,10 +198,12 @@ def test_models_equal_those_of_scikit_learn_at_the_minimum(count):
     assert count() == [len(cases), 0]
 
 
-@pytest.mark.parametrize(("n_rows", "tol"), [(200, patch.MIN_DECREASE), (5_100, 1e-8)], ids=["small", "larger"])
-def test_a_patched_fit_equals_the_default_solver_of_fastlin_at_the_square_of_tol(n_rows, tol):
+@pytest.mark.parametrize(
+    ("n_rows", "tol"), [(200, patch.MIN_RELATIVE_DECREASE), (5_100, 1e-8)], ids=["small", "larger"]
+)
+def test_a_patched_fit_uses_the_default_solver_with_squared_tol(n_rows, tol):
     X, y = make_classification(n_rows, 20, n_informative=10, n_classes=3, random_state=0)
-    assert (X.size > patch.SMALL_TABLE) == (n_rows > 1000)
+    assert (X.size > patch.SMALL_TABLE_SIZE) == (n_rows > 1000)
     expected = fastlin.LogisticRegression(tol=tol).fit(X, y)
     with fastlin.patch_sklearn():
         actual = LogisticRegression().fit(X, y)
@@ -236,7 +238,7 @@ def test_unsupported_fits_fall_back_to_scikit_learn(count, caplog):
     ):
         with pytest.raises(ValueError, match=message):
             clone(model).set_params(**parameters).fit(*data)
-    assert_refused("unexpected keyword argument 'coef_init'", model.fit, X, Y, coef_init=model.coef_, error=TypeError)
+    assert_raises("unexpected keyword argument 'coef_init'", model.fit, X, Y, coef_init=model.coef_, error=TypeError)
     before = model.coef_
     with pytest.raises(ValueError, match="at least 2 classes"):
         model.fit(X[:, 1:], 0 * Y)
@@ -247,7 +249,7 @@ def test_unsupported_fits_fall_back_to_scikit_learn(count, caplog):
     ) as caught:
         model.set_params(max_iter=1).fit(X, Y)
     assert caught[0].filename == __file__
-    assert_refused(None, model.fit, X, Y, error=ConvergenceWarning)
+    assert_raises(None, model.fit, X, Y, error=ConvergenceWarning)
 
 
 @pytest.fixture
@@ -274,31 +276,31 @@ def wrap():
     fastlin.unpatch_sklearn()
     for name in vars(LogisticRegression).keys() - before.keys() - {"__slotnames__"}:
         delattr(LogisticRegression, name)
-    for name in {"fit", *patch.PREDICTIONS} & before.keys():
+    for name in {"fit", *patch.PREDICTION_METHODS} & before.keys():
         setattr(LogisticRegression, name, before[name])
 
 
-def is_by_fastlin():
+def fits_with_fastlin():
     model = LogisticRegression().fit(X, Y)
     assert model.predict(X).shape == Y.shape
     return hasattr(model, "certificate_")
 
 
-def test_unpatching_restores_only_methods_that_are_still_those_of_fastlin(wrap):
+def test_unpatching_restores_only_methods_of_fastlin(wrap):
     fastlin.patch_sklearn()
-    ours, our_prediction = map(wrap, ("fit", "predict"))
-    assert is_by_fastlin()
+    ours, our_predict = map(wrap, ("fit", "predict"))
+    assert fits_with_fastlin()
     theirs = LogisticRegression.fit
     with pytest.warns(UserWarning, match="has replaced methods of scikit-learn's LogisticRegression after") as caught:
         fastlin.unpatch_sklearn()
     assert [warning.filename for warning in caught] == [__file__]
     assert LogisticRegression.fit is theirs
     wrap.calls.clear()
-    assert not is_by_fastlin()
+    assert not fits_with_fastlin()
     assert wrap.calls == ["fit", "predict"]
     # The other package restores fastlin's methods after the patch was removed.
-    LogisticRegression.fit, LogisticRegression.predict = ours, our_prediction
-    assert not is_by_fastlin()
+    LogisticRegression.fit, LogisticRegression.predict = ours, our_predict
+    assert not fits_with_fastlin()
 
 
 @pytest.mark.usefixtures("wrap")
@@ -307,34 +309,40 @@ def test_a_method_of_another_package_is_named():
     with pytest.warns(UserWarning, match="LogisticRegression.fit has been replaced by another package") as caught:
         fastlin.patch_sklearn("LogisticRegression")
     assert caught[0].filename == __file__
-    assert is_by_fastlin()
+    assert fits_with_fastlin()
 
 
 def test_clones_pickles_and_warm_starts_work_as_in_scikit_learn():
     with fastlin.patch_sklearn():
         model = clone(LogisticRegression(C=2)).fit(X, Y)
         assert model.get_params()["C"] == 2 and "group_lasso" not in model.get_params()
-        pickled = pickle.dumps(model)
+        pickled_model = pickle.dumps(model)
         again = LogisticRegression(C=2, warm_start=True).fit(X, Y).fit(X, Y)
         assert again.n_iter_[0] <= 1
-        searched = GridSearchCV(Shifted(), {"C": [0.1, 1.0]}).fit(X, Y)
-        assert hasattr(searched.best_estimator_, "certificate_")
-    assert b"fastlin" not in pickled
-    np.testing.assert_array_equal(pickle.loads(pickled).predict(X), model.predict(X))
+        search = GridSearchCV(ShiftedLogisticRegression(), {"C": [0.1, 1.0]}).fit(X, Y)
+        assert hasattr(search.best_estimator_, "certificate_")
+    assert b"fastlin" not in pickled_model
+    np.testing.assert_array_equal(pickle.loads(pickled_model).predict(X), model.predict(X))
 
 
 def test_parameters_of_a_newer_scikit_learn_are_supported(count, monkeypatch):
-    for kind in (Newer, NewerCV):
+    for kind in (NewerLogisticRegression, NewerLogisticRegressionCV):
         monkeypatch.setattr(f"sklearn.linear_model.{kind.__base__.__name__}", kind)
     with fastlin.patch_sklearn():
-        models = [Newer(alpha=0.1, solver=solver).fit(X, Y) for solver in ("lbfgs", "newton-cd", "newton-cd-gram")]
-        default, by_C = Newer().fit(X, Y), Newer(C=0.3).fit(X, Y)
-        searched, by_default = NewerCV(alphas=[0.03, 1e-4]).fit(X, Y), NewerCV().fit(X, Y)
+        models = [
+            NewerLogisticRegression(alpha=0.1, solver=solver).fit(X, Y)
+            for solver in ("lbfgs", "newton-cd", "newton-cd-gram")
+        ]
+        default, C_model = NewerLogisticRegression().fit(X, Y), NewerLogisticRegression(C=0.3).fit(X, Y)
+        search, by_default = (
+            NewerLogisticRegressionCV(alphas=[0.03, 1e-4]).fit(X, Y),
+            NewerLogisticRegressionCV().fit(X, Y),
+        )
         assert count() == [7, 0]
-    for actual, C in ((default, 1.0), (by_C, 0.3), *((model, 10 / len(Y)) for model in models)):
+    for actual, C in ((default, 1.0), (C_model, 0.3), *((model, 10 / len(Y)) for model in models)):
         expected = fastlin.LogisticRegression(tol=1e-10, C=C).fit(X, Y)
         np.testing.assert_allclose(actual.coef_, expected.coef_, atol=1e-6)
-    np.testing.assert_allclose(searched.alphas_, [0.03, 1e-4])
+    np.testing.assert_allclose(search.alphas_, [0.03, 1e-4])
     assert by_default.alphas_.shape == (10,)
 
 
@@ -354,7 +362,7 @@ def test_networks_are_patched_by_name(count):
     np.testing.assert_allclose(ours.partial_fit(X, y).loss_, theirs.partial_fit(X, y).loss_, rtol=0.05)
 
 
-class Elsewhere(BaseEstimator):
+class NestedFitEstimator(BaseEstimator):
     """An estimator whose score is 1 if fastlin fits its model, also in a joblib process."""
 
     def fit(self, X, y):
@@ -369,8 +377,8 @@ class Elsewhere(BaseEstimator):
 def test_processes_of_joblib_are_patched_too():
     for _ in range(2):
         with fastlin.patch_sklearn():
-            assert cross_val_score(Elsewhere(), X, Y, n_jobs=2, cv=2).tolist() == [1, 1]
-        assert cross_val_score(Elsewhere(), X, Y, n_jobs=2, cv=2).tolist() == [0, 0]
+            assert cross_val_score(NestedFitEstimator(), X, Y, n_jobs=2, cv=2).tolist() == [1, 1]
+        assert cross_val_score(NestedFitEstimator(), X, Y, n_jobs=2, cv=2).tolist() == [0, 0]
 
 
 @pytest.mark.thorough
@@ -380,9 +388,9 @@ def test_programs_run_patched(tmp_path):
     (tmp_path / "neighbor.py").write_text("NAME = 'found'", encoding="utf-8")
     for arguments in ([str(program)], ["-v", "-m", "program"]):
         command = [sys.executable, "-m", "fastlin.patch", *arguments, "-m", "--flag"]
-        finished = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-        assert finished.stdout.split("\n")[0] == "__main__ True found ['-m', '--flag']"
-    assert "LogisticRegression                 1                 0" in finished.stderr
+        completed_process = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert completed_process.stdout.split("\n")[0] == "__main__ True found ['-m', '--flag']"
+    assert "LogisticRegression                 1                 0" in completed_process.stderr
 
 
 def test_scikit_learn_fits_arrays_that_it_dispatches_on(count, monkeypatch):
@@ -418,7 +426,7 @@ def test_labels_are_fitted_in_batches_into_separate_models(count, make, inner):
     np.testing.assert_allclose(pickle.loads(pickle.dumps(actual)).predict_proba(ROWS), actual.predict_proba(ROWS))
 
 
-def test_one_vs_rest_supports_tables_and_classes_of_any_type():
+def test_one_vs_rest_supports_tables():
     table = pd.DataFrame({"x": ROWS[:, 0], "level": pd.Categorical(np.array(["a", "b"])[LABELS[:, 5]])})
     flowers, y = load_iris(return_X_y=True, as_frame=True)
     by_level = fastlin.LogisticRegression(categorical_features="from_dtype", tol=1e-10)
@@ -434,21 +442,21 @@ def test_one_vs_rest_supports_tables_and_classes_of_any_type():
         np.testing.assert_allclose(actual.predict_proba(rows), expected.predict_proba(rows), atol=1e-4)
 
 
-def test_other_labels_and_estimators_use_the_loop_of_scikit_learn(count):
+def test_unsupported_meta_estimator_fits_use_the_loop_of_scikit_learn(count):
     with fastlin.patch_sklearn():
         for options in ({"solver": "liblinear"}, {"warm_start": True}, {"class_weight": {1: 4}}):
             model = MultiOutputClassifier(LogisticRegression(**options)).fit(ROWS, 1 + LABELS)
         expected = LogisticRegression(class_weight={1: 4}).fit(ROWS, 1 + LABELS[:, 0])
         np.testing.assert_allclose(model.estimators_[0].coef_, expected.coef_, atol=1e-6)
-        several_classes = MultiOutputClassifier(LogisticRegression()).fit(ROWS, LABELS + np.arange(200)[:, None] % 2)
+        multiclass_model = MultiOutputClassifier(LogisticRegression()).fit(ROWS, LABELS + np.arange(200)[:, None] % 2)
         OneVsRestClassifier(GaussianNB()).fit(ROWS, LABELS)
-    assert len(several_classes.estimators_) == 6
+    assert len(multiclass_model.estimators_) == 6
     assert count("OneVsRestClassifier")[0] == count("MultiOutputClassifier")[0] == 0
     # fastlin still runs the fits for each label.
     assert count("LogisticRegression")[0] >= 6 + 6
 
 
-def test_constant_labels_and_labels_with_weights_match_scikit_learn(count):
+def test_constant_or_weighted_labels_match_scikit_learn(count):
     weights = np.arange(200.0)
 
     def fit(inner):
@@ -477,10 +485,10 @@ def test_bagging_draws_the_samples_of_scikit_learn(count, seed):
         actual = fit(LogisticRegression(), y)
         assert count("BaggingClassifier")[0] == 1
         # scikit-learn's loop runs fits with three classes and fits to fewer columns.
-        of_three = fit(LogisticRegression(), three)
+        three_class_model = fit(LogisticRegression(), three)
         assert fit(LogisticRegression(), y, max_features=0.5).estimators_features_[0].shape == (2,)
         assert count("BaggingClassifier")[0] == 1
-    for model, other in zip((actual, of_three), expected, strict=True):
+    for model, other in zip((actual, three_class_model), expected, strict=True):
         np.testing.assert_array_equal(model.estimators_samples_, other.estimators_samples_)
         np.testing.assert_allclose(model.predict_proba(ROWS), other.predict_proba(ROWS), atol=1e-5)
         assert model.estimators_[1].random_state == other.estimators_[1].random_state

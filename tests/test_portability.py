@@ -12,15 +12,15 @@ from sklearn.datasets import load_iris
 
 import fastlin
 
-CHECKED = files("fastlin", "benchmarks", "build_backend")
+CHECKED_FILES = files("fastlin", "benchmarks", "build_backend")
 # These names are missing from Python's modules on Windows or macOS.
-OF_OS = "fork register_at_fork posix_fadvise sched_getaffinity sysconf uname killpg setsid getuid geteuid getgid"
+OS_FUNCTIONS = "fork register_at_fork posix_fadvise sched_getaffinity sysconf uname killpg setsid getuid geteuid getgid"
 MISSING = {
-    "os": [*OF_OS.split(), "getegid", "getpgid", "getloadavg", "chown", "mkfifo", "pread", "sendfile"],
+    "os": [*OS_FUNCTIONS.split(), "getegid", "getpgid", "getloadavg", "chown", "mkfifo", "pread", "sendfile"],
     "signal": ["SIGKILL", "SIGALRM", "SIGHUP", "SIGUSR1", "alarm", "setitimer", "pthread_kill", "pthread_sigmask"],
     "sys": ["abiflags"],
 }
-NO_MODULES = "fcntl", "resource", "pwd", "grp", "termios", "syslog"
+MISSING_MODULES = "fcntl", "resource", "pwd", "grp", "termios", "syslog"
 
 # This program imports the libraries, removes these names, and then imports every fastlin module and fits models.
 PROGRAM = f"""
@@ -42,7 +42,7 @@ for module, names in {MISSING!r}.items():
     for name in names:
         if hasattr(sys.modules[module], name):
             delattr(sys.modules[module], name)
-for name in {NO_MODULES!r}:
+for name in {MISSING_MODULES!r}:
     sys.modules[name] = None
 # No file describes the processors.
 opened = io.open
@@ -60,7 +60,7 @@ from fastlin.kernels.machine.threads import count_threads
 model = fastlin.LogisticRegression().fit(*data)
 print(json.dumps({{
     "coef": model.coef_.tolist(),
-    "budget": Budget.for_data(1000).bytes,
+    "budget": Budget.from_data_size(1000).bytes,
     "threads": count_threads(),
     "environment": describe_environment(),
     "modules": sum(name.startswith("fastlin.") for name in sys.modules),
@@ -79,39 +79,42 @@ def test_fastlin_works_without_functions_that_windows_lacks():
 
 def test_functions_that_a_system_may_lack_are_checked_before_use():
     used = []
-    for path in CHECKED:
-        nodes, guarded, tried = list(ast.walk(parse(path))), set(), set()
+    for path in CHECKED_FILES:
+        nodes, guarded_names, guarded_modules = list(ast.walk(parse(path))), set(), set()
         for node in nodes:
             if isinstance(node, ast.Call) and getattr(node.func, "id", None) in ("hasattr", "getattr"):
-                guarded.add(getattr(node.args[1], "value", None))
+                guarded_names.add(getattr(node.args[1], "value", None))
             if isinstance(node, ast.Try) and "ImportError" in [
                 getattr(handler.type, "id", "") for handler in node.handlers
             ]:
-                tried |= {
+                guarded_modules |= {
                     alias.name
                     for statement in node.body
                     if isinstance(statement, ast.Import)
                     for alias in statement.names
                 }
         for node in nodes:
-            if isinstance(node, ast.Attribute) and node.attr not in guarded:
+            if isinstance(node, ast.Attribute) and node.attr not in guarded_names:
                 used += [(path, node.attr)] if node.attr in MISSING.get(getattr(node.value, "id", None), ()) else []
             imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             imported += [node.module] if isinstance(node, ast.ImportFrom) else []
-            used += [(path, name) for name in imported if name in NO_MODULES and name not in tried]
+            used += [(path, name) for name in imported if name in MISSING_MODULES and name not in guarded_modules]
     assert used == []
 
 
 def test_tempfile_creates_no_file_in_a_folder_that_may_be_read_only():
     # On Windows, tempfile would try names in such a folder for hours (CPython issue 66305).
-    makers, nodes = ("TemporaryFile", "NamedTemporaryFile", "mkstemp"), find_nodes(ast.Attribute, files("fastlin"))
-    created = [(path.name, node.attr) for path, node in nodes if node.attr in makers]
+    creating_functions, nodes = (
+        ("TemporaryFile", "NamedTemporaryFile", "mkstemp"),
+        find_nodes(ast.Attribute, files("fastlin")),
+    )
+    created = [(path.name, node.attr) for path, node in nodes if node.attr in creating_functions]
     # parquet.py first writes to the folder itself.
     assert created == [("parquet.py", "TemporaryFile")]
 
 
 def test_files_of_users_are_written_atomically():
-    # tests/test_file_system.py tests `write_whole`. The folder of kernels has separate permissions.
+    # tests/test_file_system.py tests `write_atomically`. The folder of kernels has separate permissions.
     calls = [
         (
             path.name,
@@ -140,7 +143,7 @@ def is_text(call):
 
 def test_text_files_name_their_encoding():
     # The default encoding on Windows differs from that on Linux and macOS.
-    without = [f"{path}: {ast.unparse(node)}" for path, node in find_nodes(ast.Call, CHECKED) if is_text(node)]
+    without = [f"{path}: {ast.unparse(node)}" for path, node in find_nodes(ast.Call, CHECKED_FILES) if is_text(node)]
     # Other functions with the same name do not open files.
     others = re.compile(r"(os|webbrowser|Image|tarfile)\.open\(|\.open\(setting")
     assert [line for line in without if not others.search(line)] == []

@@ -2,33 +2,33 @@
 
 import numpy as np
 import pytest
-from conftest import assert_refused
-from other_arrays import ByArray, ByDlpack, OnAnotherDevice
+from conftest import assert_raises
+from other_arrays import ArrayProtocolStub, DlpackStub, OnAnotherDevice
 
-from fastlin.tensors import choose_type, read_in_place, widen
+from fastlin.tensors import choose_kernel_dtype, view_as_numpy, widen_float16
 
 
 def test_types_that_kernels_do_not_support_become_floats():
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
-    np.testing.assert_array_equal(widen(halves), halves.astype(np.float32))
+    np.testing.assert_array_equal(widen_float16(halves), halves.astype(np.float32))
     for kind, expected in (("f2", "f4"), ("i4", "f8"), ("u2", "f8"), (">f4", "f8"), ("f4", "f4"), ("?", "?")):
         values = np.zeros((2, 3), kind)
-        assert choose_type(values.dtype) == np.dtype(expected)
-        assert widen(values) is values or kind == "f2"
+        assert choose_kernel_dtype(values.dtype) == np.dtype(expected)
+        assert widen_float16(values) is values or kind == "f2"
 
 
 def test_arrays_of_both_protocols_are_read_without_a_copy():
     values = np.arange(12.0, dtype=np.float32).reshape(3, 4)
-    for kind in (ByArray, ByDlpack):
+    for kind in (ArrayProtocolStub, DlpackStub):
         for layout in (values, values.T, values[:, ::2]):
-            actual = np.asarray(read_in_place(kind(layout)))
+            actual = np.asarray(view_as_numpy(kind(layout)))
             np.testing.assert_array_equal(actual, layout)
             assert np.shares_memory(actual, values)
-    for anything in (values, [[1.0]], "text", None):
-        assert read_in_place(anything) is anything
+    for other_value in (values, [[1.0]], "text", None):
+        assert view_as_numpy(other_value) is other_value
 
 
-class Broken(ByDlpack):
+class Broken(DlpackStub):
     dtype = "float8"
 
     def __dlpack__(self, **options):
@@ -43,7 +43,7 @@ class Broken(ByDlpack):
     ],
 )
 def test_tensors_that_numpy_cannot_read_are_named(kind, message):
-    assert_refused(message, read_in_place, kind(np.ones((3, 2), np.float32)), "X_val", error=TypeError)
+    assert_raises(message, view_as_numpy, kind(np.ones((3, 2), np.float32)), "X_val", error=TypeError)
 
 
 def test_bfloat16_of_ml_dtypes_and_jax():
@@ -51,14 +51,14 @@ def test_bfloat16_of_ml_dtypes_and_jax():
     # A bfloat16 is the upper half of a float32.
     bits = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
     for layout in (bits, bits.T, bits[::2, ::-3]):
-        for array in (layout.view(ml_dtypes.bfloat16), ByArray(layout.view(ml_dtypes.bfloat16))):
-            actual = read_in_place(array)
+        for array in (layout.view(ml_dtypes.bfloat16), ArrayProtocolStub(layout.view(ml_dtypes.bfloat16))):
+            actual = view_as_numpy(array)
             assert actual.dtype == np.float32
             np.testing.assert_array_equal(actual.view(np.uint32), np.uint32(1) * layout * 2**16)
     jax = pytest.importorskip("jax", reason="JAX is not installed")
     values = np.random.default_rng(0).normal(size=(5, 6)).astype(ml_dtypes.bfloat16)
     for array in (jax.numpy.asarray(values), jax.numpy.asarray(values.astype(np.float32)), jax.numpy.arange(5)):
-        actual = read_in_place(array)
+        actual = view_as_numpy(array)
         np.testing.assert_array_equal(actual, np.asarray(array).astype(actual.dtype))
         assert actual.ctypes.data == array.unsafe_buffer_pointer() or array.dtype.name == "bfloat16"
 
@@ -70,7 +70,7 @@ def test_tensors_of_torch():
     for tensor in map(values.to, kinds):
         parameter = torch.nn.Parameter(tensor, requires_grad=tensor.dtype.is_floating_point)
         for array in (tensor, tensor.T, tensor[:, ::2], parameter):
-            actual = read_in_place(array)
+            actual = view_as_numpy(array)
             if tensor.dtype != torch.bfloat16:
                 assert actual.ctypes.data == array.data_ptr()
                 assert actual.strides == tuple(actual.itemsize * step for step in array.stride())
@@ -83,4 +83,4 @@ def test_tensors_of_torch():
             r"X is a torch.Tensor with dtype torch.float8_e4m3fn, which NumPy cannot read",
         ),
     ):
-        assert_refused(message, read_in_place, array, error=TypeError)
+        assert_raises(message, view_as_numpy, array, error=TypeError)

@@ -21,7 +21,7 @@ FOLDERS = "fastlin", "benchmarks", "tests", "docs", "build_backend"
 DOCUMENTS = "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "setup.cfg", "pyproject.toml"
 SUFFIXES = {".py", ".md", ".rst", ".toml", ".j2", ".svg"}
 # Folders of generated pages.
-GENERATED = {"_build", "api", "gallery"}
+GENERATED_FOLDERS = {"_build", "api", "gallery"}
 # Each line: a pattern, the term of the field, and a line that the pattern finds; at least two spaces separate columns.
 # Before the search, texts become lower case and names are split into words: `fit_lots` and `FitLots` read "fit lots".
 PHRASES = r"""
@@ -97,8 +97,10 @@ def read_table(table):
     rows = [re.split(r"\s{2,}", line) for line in table.strip().splitlines()]
     patterns = [row[0].replace(" ", SPACE) for row in rows]
     # One pattern for all terms, with the word boundary in front, searches a file ten times as fast as one per term.
-    any_term = re.compile(rf"\b(?:{'|'.join(patterns)})\b")
-    return [(re.compile(rf"(?:{pattern})\b"), *row[1:]) for pattern, row in zip(patterns, rows, strict=True)], any_term
+    term_pattern = re.compile(rf"\b(?:{'|'.join(patterns)})\b")
+    return [
+        (re.compile(rf"(?:{pattern})\b"), *row[1:]) for pattern, row in zip(patterns, rows, strict=True)
+    ], term_pattern
 
 
 def split_words(text):
@@ -106,7 +108,7 @@ def split_words(text):
     return re.sub(r"_+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text).lower()
 
 
-def defined_names(text, is_python):
+def list_defined_names(text, is_python):
     """Yield each name, with its line, that Python code defines or that another text has between backticks."""
     if not is_python:
         yield from ((match[1], text.count("\n", 0, match.start()) + 1) for match in re.finditer(r"`(\w+)[`(=]", text))
@@ -122,13 +124,13 @@ def defined_names(text, is_python):
 def find_terms(text, is_python):
     """Yield the line, the words and the field's term for each private term in a text."""
     words = split_words(text)
-    rows, any_term = read_table(PHRASES)
-    for match in any_term.finditer(words):
+    rows, term_pattern = read_table(PHRASES)
+    for match in term_pattern.finditer(words):
         term = next(term for pattern, term, _ in rows if pattern.match(words, match.start()))
         yield words.count("\n", 0, match.start()) + 1, match[0], term
-    for name, line in defined_names(text, is_python):
-        words_of_name = split_words(name).strip()
-        yield from ((line, name, term) for pattern, term, _ in read_table(NAMES)[0] if pattern.fullmatch(words_of_name))
+    for name, line in list_defined_names(text, is_python):
+        name_words = split_words(name).strip()
+        yield from ((line, name, term) for pattern, term, _ in read_table(NAMES)[0] if pattern.fullmatch(name_words))
 
 
 def find_hits(paths):
@@ -136,13 +138,13 @@ def find_hits(paths):
     for path in paths:
         files = [file for file in sorted(path.rglob("*")) if file.suffix in SUFFIXES] if path.is_dir() else [path]
         for file in files:
-            if file != Path(__file__) and not GENERATED & set(file.relative_to(ROOT).parts):
+            if file != Path(__file__) and not GENERATED_FOLDERS & set(file.relative_to(ROOT).parts):
                 for hit in find_terms(file.read_text(encoding="utf-8"), file.suffix == ".py"):
                     yield file.relative_to(ROOT).as_posix(), *hit
 
 
 @pytest.mark.parametrize("names", [*[[folder] for folder in FOLDERS], DOCUMENTS], ids=", ".join)
-def test_texts_and_names_use_the_terms_of_the_field(names):
+def test_texts_use_the_terms_of_the_field(names):
     hits = [
         f'{path}:{line}: "{words}" → {term}' for path, line, words, term in find_hits(ROOT / name for name in names)
     ]

@@ -6,20 +6,20 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from repository import ESTIMATORS, PACKAGE, described, files, parse
+from repository import ESTIMATORS, PACKAGE, files, list_described_names, parse
 
 import fastlin
 from fastlin import typing
 
 # Kernels have no annotations: the compiler infers types, and any change to a file would recompile its kernels.
-WITHOUT_ANNOTATIONS = "kernels"
+UNANNOTATED_PACKAGE = "kernels"
 
 
 def is_public(node):
     return isinstance(node, (ast.FunctionDef, ast.ClassDef)) and re.match(r"[^_]|__.*__$", node.name)
 
 
-def public_functions(tree):
+def list_public_functions(tree):
     """Yield the public functions and methods in a file, including methods of private bases of public classes."""
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     for node in filter(is_public, tree.body):
@@ -31,8 +31,8 @@ def public_functions(tree):
 
 
 def test_public_functions_and_methods_are_annotated():
-    paths = [path for path in files("fastlin") if path.relative_to(PACKAGE).parts[0] != WITHOUT_ANNOTATIONS]
-    functions = [(path, function) for path in paths for function in public_functions(parse(path))]
+    paths = [path for path in files("fastlin") if path.relative_to(PACKAGE).parts[0] != UNANNOTATED_PACKAGE]
+    functions = [(path, function) for path in paths for function in list_public_functions(parse(path))]
     for path, function in functions:
         parameters = [argument for argument in ast.walk(function.args) if isinstance(argument, ast.arg)]
         annotations = [argument.annotation for argument in parameters if argument.arg not in ("self", "cls")]
@@ -41,10 +41,10 @@ def test_public_functions_and_methods_are_annotated():
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_attributes_that_docstrings_describe_have_types(estimator):
-    names = described(estimator, "Attributes")
+    names = list_described_names(estimator, "Attributes")
     assert "classes_" in names
-    typed = {name for base in estimator.__mro__ for name in vars(base).get("__annotations__", {})}
-    assert names - typed == set()
+    typed_names = {name for base in estimator.__mro__ for name in vars(base).get("__annotations__", {})}
+    assert names - typed_names == set()
 
 
 def test_every_type_alias_has_a_docstring():

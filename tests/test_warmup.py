@@ -74,21 +74,23 @@ print(json.dumps(missing))
 """
 
 
-def fit_after(dtypes, steps):
+def find_compiling_fits(dtypes, steps):
     return json.loads(run_program(PROGRAM, json.dumps([dtypes, steps])))
 
 
 @pytest.mark.thorough
-def test_after_the_steps_of_one_type_nothing_of_that_type_is_compiled():
+def test_after_the_warm_up_of_one_type_no_fit_compiles():
     needed = [name for name in STEPS if name.endswith("float64") and not name.startswith("large fits")]
-    assert fit_after(["float64"], [*needed, "tables"]) == {}
+    assert find_compiling_fits(["float64"], [*needed, "tables"]) == {}
 
 
 @pytest.mark.slow  # With an empty cache, the warm-up compiles for minutes.
-def test_after_a_warm_up_nothing_is_compiled():
-    assert fit_after(["float64", "float32", "uint8"], list(STEPS)) == {}
+def test_after_a_warm_up_no_fit_compiles():
+    assert find_compiling_fits(["float64", "float32", "uint8"], list(STEPS)) == {}
 
 
-def test_the_steps_cover_every_kind_of_fit():
-    names = "fit_small fit_large fit_sparse fit_table fit_l1 fit_many fit_network train_model"
+def test_the_warm_up_steps_cover_every_kind_of_fit():
+    names = (
+        "fit_few_rows fit_many_rows fit_sparse_rows fit_table fit_l1 fit_problem_batches fit_network train_course_model"
+    )
     assert {step.func.__name__ for step in STEPS.values()} == set(names.split())

@@ -18,7 +18,7 @@ import pytest
 OUTCOMES = "passed", "failed", "error", "skipped", "xfailed", "xpassed"
 LIMITS = Path(__file__).with_name("tiers.json")
 # The slowest files, in order. If one of them ran last, the other process would be idle.
-LONGEST_FIRST = (
+SLOWEST_FILES = (
     "test_code_blocks.py",
     "test_proximal_newton.py",
     "test_logistic_regression_cv.py",
@@ -51,21 +51,21 @@ def add_options(parser):
         parser.addoption(option, action="store_true", help=description)
 
 
-def name_tier(config):
+def get_tier(config):
     return "slow" if config.getoption("--slow") else "thorough" if config.getoption("--thorough") else "default"
 
 
-def choose_items(config, items):
+def select_tests(config, items):
     """Deselect the tests of higher tiers, and run the slowest files first."""
-    tier = name_tier(config)
-    higher = {"default": ("thorough", "slow"), "thorough": ("slow",), "slow": ()}[tier]
+    tier = get_tier(config)
+    higher_tiers = {"default": ("thorough", "slow"), "thorough": ("slow",), "slow": ()}[tier]
     for item in items:
         # scikit-learn's checks have no marks. This check fits every numeric type.
         if "check_estimators_dtypes" in item.name:
             item.add_marker(pytest.mark.slow)
-    deselected = [item for item in items if any(map(item.get_closest_marker, higher))]
+    deselected = [item for item in items if any(map(item.get_closest_marker, higher_tiers))]
     chosen = [item for item in items if item not in set(deselected)]
-    order = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    order = {name: number for number, name in enumerate(SLOWEST_FILES)}
     # The order within each file does not change.
     chosen.sort(key=lambda item: order.get(item.path.name, len(order)))
     if deselected:
@@ -84,7 +84,7 @@ def find_exceeded_limits(tier, counts, limits):
 
 def check_limits(session, folder):
     """Fail the session if the tier exceeds a limit. `folder` contains the compiled kernels."""
-    tier = name_tier(session.config)
+    tier = get_tier(session.config)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     n_run = sum(len(reporter.stats.get(outcome, ())) for outcome in OUTCOMES)
     counts = {"tests": n_run, "specializations": len(list(folder.rglob("*.nbc")))}

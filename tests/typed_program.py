@@ -66,7 +66,7 @@ def fit_networks(X: NDArray[np.float32], y: NDArray[np.int64]) -> None:
     assert_type(fastlin.TwoLayerNet(4, 10, 3).predict(X), IntArray)
 
 
-def train_as_the_course_does() -> None:
+def train_softmax_trainer() -> None:
     data = fastlin.datasets.load_digits()
     assert_type(data.X_train, np.ndarray)
     X, Y = trainers.pre_process_images(data.X_train), trainers.one_hot_encode(data.y_train, 10)
@@ -89,7 +89,7 @@ class OwnModel:
         self.grad = X.T @ (outputs - targets)
 
 
-def train_draw_and_resume(X: FloatArray, y: NDArray[np.int64], path: str) -> MLPClassifier:
+def train_plot_and_resume(X: FloatArray, y: NDArray[np.int64], path: str) -> MLPClassifier:
     trainers.LogisticTrainer(OwnModel(), 0.1, 2, False, X, X, X, X)
     figures.plot_path(fastlin.logistic_path(X, y), feature_names=["a", "b"])
     figures.plot_scores(LogisticRegressionCV(use_legacy_attributes=False).fit(X, y))

@@ -17,7 +17,7 @@ from asv.machine import Machine
 from asv.repo import NoSuchNameError, get_repo
 
 # asv's output marks the parameters of a benchmark, and the reason for a skip, with these prefixes.
-PARAMETERS, SKIPPED = "For parameters: ", "asv: skipped: NotImplementedError"
+PARAMETERS_PREFIX, SKIP_PREFIX = "For parameters: ", "asv: skipped: NotImplementedError"
 
 
 def setup():
@@ -25,7 +25,7 @@ def setup():
     asv_run = Run.run_from_conf_args
 
     def run(conf, args, **options):
-        if _names_folder(conf, args.range):
+        if _is_benchmark_folder(conf, args.range):
             log.info(
                 f'"{args.range}" is the benchmark folder, not a git range. It is ignored, so asv measures '
                 f"{' '.join(conf.branches)}, or the version in an existing environment."
@@ -36,46 +36,46 @@ def setup():
     Run.run_from_conf_args = run
     log_result = runner.log_benchmark_result
 
-    def log_with_reasons(results, benchmark, show_stderr=False):
+    def log_result_with_reasons(results, benchmark, show_stderr=False):
         log_result(results, benchmark, show_stderr=show_stderr)
         for reason, names in find_reasons(results.stderr.get(benchmark["name"]) or "").items():
             benchmarks = f" ({'; '.join(names)})" if names else ""
             log.info(f"n/a: {reason}{benchmarks}", color="default")
 
-    runner.log_benchmark_result = log_with_reasons
+    runner.log_benchmark_result = log_result_with_reasons
     try:
         from benchmarks.published import describe_machine
     except ImportError:
         # asv runs in an environment without fastlin.
         return
     name = describe_machine()["name"]
-    get_defaults, describe = Machine.get_defaults, MachineCommand.run
+    get_defaults, run_machine_command = Machine.get_defaults, MachineCommand.run
 
-    def describe_by_name(**options):
+    def run_with_processor_name(**options):
         # asv read its defaults before it loaded this plugin.
         if options.get("machine") == platform.node():
             options["machine"] = name
-        return describe(**options)
+        return run_machine_command(**options)
 
     Machine.hardcoded_machine_name = name
     Machine.get_defaults = staticmethod(lambda: {**get_defaults(), "machine": name})
-    MachineCommand.run = describe_by_name
+    MachineCommand.run = run_with_processor_name
 
 
 def find_reasons(output):
     """Return a dict from each reason for a skip in a benchmark's output to the first parameters of the skipped runs."""
     reasons, name = {}, None
     for line in output.splitlines():
-        if line.startswith(PARAMETERS):
-            name, *_ = ast.literal_eval(f"[{line.removeprefix(PARAMETERS)}]")
-        elif line.startswith(SKIPPED):
-            names = reasons.setdefault(ast.literal_eval(line.removeprefix(SKIPPED).strip()), [])
+        if line.startswith(PARAMETERS_PREFIX):
+            name, *_ = ast.literal_eval(f"[{line.removeprefix(PARAMETERS_PREFIX)}]")
+        elif line.startswith(SKIP_PREFIX):
+            names = reasons.setdefault(ast.literal_eval(line.removeprefix(SKIP_PREFIX).strip()), [])
             if name is not None and name not in names:
                 names.append(name)
     return reasons
 
 
-def _names_folder(conf, range_spec):
+def _is_benchmark_folder(conf, range_spec):
     """Return whether the range is the benchmark folder rather than a branch, tag or commit with the same name."""
     if range_spec is None or Path(range_spec).resolve() != Path(conf.benchmark_dir).resolve():
         return False

@@ -27,7 +27,7 @@ class Solver(BaseSolver):
 
     # The multiclass benchmark passes the name of its data set for solvers that do not support all data sets.
     def set_objective(self, X, y, lmbd, fit_intercept=False, name=None):
-        self.X, self.y, self.has_columns = X, y, name is not None
+        self.X, self.y, self.is_multiclass_benchmark = X, y, name is not None
         self.model = LogisticRegression(C=1 / lmbd, fit_intercept=fit_intercept, max_iter=10_000)
 
     def warm_up(self):
@@ -46,7 +46,7 @@ class Solver(BaseSolver):
             self.model.fit(self.X, self.y)
 
     def get_result(self):
-        if self.has_columns:
+        if self.is_multiclass_benchmark:
             return {"beta": self.model.coef_.T}
         beta = self.model.coef_.ravel()
         return {"beta": np.append(beta, self.model.intercept_) if self.model.fit_intercept else beta}

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import BLAS_LIMITS
-from benchmarks.bounds import find_violated_bounds, read_bounds
-from benchmarks.published import call_machine, describe_machine, find_instruction_set_level
-from benchmarks.suite import COLLECTIONS, COMPARISONS, OTHERS, QUICK
+from benchmarks import BLAS_LIMIT_VARIABLES
+from benchmarks.bounds import describe_violations, read_bounds
+from benchmarks.published import describe_machine, find_instruction_set_level, format_machine_title
+from benchmarks.suite import COLLECTIONS, COMPARISONS, OTHERS, QUICK_CASES
 from benchmarks.tables import print_tables, summarize, tabulate
 
 # Keys for the records of the session and of one benchmark.
-RECORDS, MEASURED = pytest.StashKey(), pytest.StashKey()
+RECORDS_KEY, MEASURED_KEY = pytest.StashKey(), pytest.StashKey()
 # Key for the number of finished benchmarks.
-ENDED = pytest.StashKey()
-HERE = Path(__file__).parent
+N_FINISHED_KEY = pytest.StashKey()
+BENCHMARK_FOLDER = Path(__file__).parent
 
 
 def pytest_addoption(parser):
@@ -30,20 +30,20 @@ def pytest_addoption(parser):
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
     """Restart without the variables that limit BLAS, because tests/conftest.py has already loaded NumPy."""
-    if config.getoption("benchmark_only", False) and any(variable in os.environ for variable in BLAS_LIMITS):
-        environment = {name: value for name, value in os.environ.items() if name not in BLAS_LIMITS}
+    if config.getoption("benchmark_only", False) and any(variable in os.environ for variable in BLAS_LIMIT_VARIABLES):
+        environment = {name: value for name, value in os.environ.items() if name not in BLAS_LIMIT_VARIABLES}
         os.execve(sys.executable, sys.orig_argv, environment)
 
 
 def pytest_configure(config):
     """Collect benchmarks with --benchmark-only and tests without it, unless the user names folders."""
-    config.stash[RECORDS], config.stash[ENDED] = {}, 0
+    config.stash[RECORDS_KEY], config.stash[N_FINISHED_KEY] = {}, 0
     # pytest-benchmark's table would mix microseconds and minutes.
     config.option.benchmark_quiet = True
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used:pytest.PytestWarning")
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         runs_benchmarks = config.getoption("benchmark_only", False)
-        config.args = [path for path in config.args if (Path(path).resolve() == HERE) == runs_benchmarks]
+        config.args = [path for path in config.args if (Path(path).resolve() == BENCHMARK_FOLDER) == runs_benchmarks]
 
 
 def _is_whole(config):
@@ -62,7 +62,7 @@ def pytest_generate_tests(metafunc):
     if "comparison" in metafunc.fixturenames:
         metafunc.parametrize("comparison", COMPARISONS)
     if "case" in metafunc.fixturenames:
-        metafunc.parametrize("case", [case for case in (OTHERS if whole else QUICK) if case not in COLLECTIONS])
+        metafunc.parametrize("case", [case for case in (OTHERS if whole else QUICK_CASES) if case not in COLLECTIONS])
     if "problem" in metafunc.fixturenames:
         problems = [
             pytest.param(name, replace(collection, cases=(case,)), id=case.name)
@@ -77,9 +77,9 @@ def pytest_generate_tests(metafunc):
 def keep(request, benchmark):
     """Return a function that checks records and stores them for the tables. --hold-bounds also checks bounds."""
 
-    def keep_records(records):
-        stored = request.config.stash[RECORDS]
-        request.node.stash[MEASURED] = [
+    def store_records(records):
+        stored = request.config.stash[RECORDS_KEY]
+        request.node.stash[MEASURED_KEY] = [
             problem
             for name, record in records.items()
             for problem in (record["problems"] if name in COLLECTIONS else [record])
@@ -94,10 +94,10 @@ def keep(request, benchmark):
             assert not failures, f"{name}: {'; '.join(failures)}"
             assert record.get("fit_bytes", 0) <= record.get("allowed_bytes", 0)
         if request.config.getoption("hold_bounds"):
-            violations = find_violated_bounds(read_bounds(), records, find_instruction_set_level())
+            violations = describe_violations(read_bounds(), records, find_instruction_set_level())
             assert not violations, "\n".join(violations)
 
-    return keep_records
+    return store_records
 
 
 @pytest.hookimpl(wrapper=True)
@@ -115,13 +115,13 @@ def pytest_runtest_makereport(item, call):
     report = yield
     reporter = item.config.pluginmanager.get_plugin("terminalreporter")
     # A benchmark is not finished after a successful setup or teardown.
-    is_end = call.when == "call" or not report.passed
-    if is_end and reporter is not None and item.config.getoption("benchmark_only"):
+    is_finished = call.when == "call" or not report.passed
+    if is_finished and reporter is not None and item.config.getoption("benchmark_only"):
         report.has_line = True
-        item.config.stash[ENDED] += 1
+        item.config.stash[N_FINISHED_KEY] += 1
         for line in _describe_outcome(item, call, report):
             reporter.ensure_newline()
-            reporter.write_line(f"[{item.config.stash[ENDED]}/{item.session.testscollected}] {line}")
+            reporter.write_line(f"[{item.config.stash[N_FINISHED_KEY]}/{item.session.testscollected}] {line}")
         # Flushing makes the lines visible in a file immediately.
         reporter.flush()
     return report
@@ -134,7 +134,7 @@ def _describe_outcome(item, call, report):
         reason, _, _ = str(call.excinfo.value).partition("\n")
         yield f"{name}: {report.outcome}: {reason}"
         return
-    for record in item.stash[MEASURED]:
+    for record in item.stash[MEASURED_KEY]:
         line = summarize(record)
         yield line if line.startswith(f"{name}, ") else f"{name}: {line}"
 
@@ -149,9 +149,9 @@ def pytest_report_teststatus(report):
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter, config):
     """Print the tables below pytest-benchmark's tables."""
-    records = config.stash[RECORDS]
+    records = config.stash[RECORDS_KEY]
     if not records:
         return
     machine, file = describe_machine(), terminalreporter._tw._file
-    print(f"\n{call_machine(machine)}, {machine['level']}", file=file)
+    print(f"\n{format_machine_title(machine)}, {machine['level']}", file=file)
     print_tables(tabulate(records), file)

@@ -50,22 +50,24 @@ import warnings
 from sklearn.exceptions import ConvergenceWarning
 
 best = exact.predict_proba(X)
-certified, true, changed = [], [], []
+certified_bounds, true_differences, changed_fractions = [], [], []
 limits = range(1, len(model.history_), 2)
 for limit in limits:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        early = LogisticRegression(C=1.0, tol=1e-8, solver="lbfgs", max_iter=limit).fit(X, y)
-    probabilities = early.predict_proba(X)
-    certified.append(np.sqrt(early.certificate_ / 2))
-    true.append(np.abs(probabilities - best).sum(axis=1).mean() / 2)
-    changed.append(np.mean(probabilities.argmax(axis=1) != best.argmax(axis=1)))
-assert np.all(np.array(true) <= certified)
+        early_model = LogisticRegression(C=1.0, tol=1e-8, solver="lbfgs", max_iter=limit).fit(X, y)
+    probabilities = early_model.predict_proba(X)
+    certified_bounds.append(np.sqrt(early_model.certificate_ / 2))
+    true_differences.append(np.abs(probabilities - best).sum(axis=1).mean() / 2)
+    changed_fractions.append(np.mean(probabilities.argmax(axis=1) != best.argmax(axis=1)))
+assert np.all(np.array(true_differences) <= certified_bounds)
 
 figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
-axes.plot(limits, certified, "o-", color="#D55E00", label="certified: sqrt(certificate_ / 2)")
-axes.plot(limits, true, "s-", color="#0072B2", label="true: mean difference of probabilities")
-axes.plot(limits, np.maximum(changed, 1e-9), "^-", color="#009E73", label="fraction of rows with another label")
+axes.plot(limits, certified_bounds, "o-", color="#D55E00", label="certified: sqrt(certificate_ / 2)")
+axes.plot(limits, true_differences, "s-", color="#0072B2", label="true: mean difference of probabilities")
+axes.plot(
+    limits, np.maximum(changed_fractions, 1e-9), "^-", color="#009E73", label="fraction of rows with another label"
+)
 axes.set(yscale="log", ylim=(1e-6, 2), xlabel="iterations", ylabel="difference from the exact model")
 axes.legend()
 
@@ -73,6 +75,6 @@ axes.legend()
 # With the default ``tol``, the predictions are practically those of the exact minimum.
 default = LogisticRegression(C=1.0).fit(X, y)
 difference = np.abs(default.predict_proba(X) - best).sum(axis=1).mean() / 2
-n_changed = np.count_nonzero(default.predict(X) != exact.predict(X))
+n_changed_labels = np.count_nonzero(default.predict(X) != exact.predict(X))
 print(f"certified: the probabilities differ by at most {np.sqrt(default.certificate_ / 2):.2%} on average")
-print(f"true:      they differ by {difference:.4%}, and {n_changed} of {len(y):,} labels change")
+print(f"true:      they differ by {difference:.4%}, and {n_changed_labels} of {len(y):,} labels change")

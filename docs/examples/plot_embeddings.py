@@ -20,12 +20,12 @@ X, y = load_digits(return_X_y=True)
 layers = {"pixels": (X / 16).astype(np.float16)}
 generator = np.random.default_rng(0)
 for depth in (1, 2, 3):
-    below = list(layers.values())[-1].astype(np.float32)
-    weights = generator.normal(size=(below.shape[1], 600)) * np.sqrt(2 / below.shape[1])
-    layers[f"layer {depth}"] = np.maximum(below @ weights, 0).astype(np.float16)
+    previous_layer = list(layers.values())[-1].astype(np.float32)
+    weights = generator.normal(size=(previous_layer.shape[1], 600)) * np.sqrt(2 / previous_layer.shape[1])
+    layers[f"layer {depth}"] = np.maximum(previous_layer @ weights, 0).astype(np.float16)
 
-train, rest = train_test_split(np.arange(len(y)), test_size=0.5, random_state=0, stratify=y)
-validation, test = train_test_split(rest, test_size=0.5, random_state=0, stratify=y[rest])
+train, held_out_rows = train_test_split(np.arange(len(y)), test_size=0.5, random_state=0, stratify=y)
+validation, test = train_test_split(held_out_rows, test_size=0.5, random_state=0, stratify=y[held_out_rows])
 
 # %%
 # One probe per layer and number of labeled rows. One call fits all values of C to the labeled rows and chooses the best

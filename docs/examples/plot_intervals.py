@@ -28,28 +28,28 @@ figures.plot_coefficients(result, axes=axes)
 # %%
 # Radius and perimeter have by far the widest intervals, and both intervals include zero. A joint test shows that the
 # size of the cells matters all the same.
-size = ["mean radius", "mean perimeter"]
-separate = result.table().loc[size, "p_value"]
-print(f"Separate tests: p = {separate.iloc[0]:.2f} and {separate.iloc[1]:.2f}.")
-print(f"Joint test: {result.wald_test(size)}.")
+size_columns = ["mean radius", "mean perimeter"]
+separate_p_values = result.table().loc[size_columns, "p_value"]
+print(f"Separate tests: p = {separate_p_values.iloc[0]:.2f} and {separate_p_values.iloc[1]:.2f}.")
+print(f"Joint test: {result.wald_test(size_columns)}.")
 print(f"The correlation of radius and perimeter is {X['mean radius'].corr(X['mean perimeter']):.4f}.")
 
 # %%
 # Two nearly identical columns can split their joint effect arbitrarily, so neither coefficient is well determined.
 # Without the perimeter, the interval of the radius is narrow, and the likelihood is hardly lower.
-fewer = X.drop(columns="mean perimeter")
-smaller = LogisticRegression(C=np.inf).fit(fewer, is_malignant)
-narrow = smaller.inference(fewer, is_malignant)
-print(f"Without the perimeter: {result.lr_test(narrow)}.")
+reduced_X = X.drop(columns="mean perimeter")
+reduced_model = LogisticRegression(C=np.inf).fit(reduced_X, is_malignant)
+reduced_inference = reduced_model.inference(reduced_X, is_malignant)
+print(f"Without the perimeter: {result.lr_test(reduced_inference)}.")
 
 figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
-figures.plot_coefficients(narrow, axes=axes)
+figures.plot_coefficients(reduced_inference, axes=axes)
 
 # %%
 # These standard errors are asymptotic. The bootstrap estimates them for 569 rows: it resamples the rows, refits the
 # model, and takes the standard deviation of the coefficients.
-resampled = smaller.bootstrap(fewer, is_malignant, n_resamples=1000, random_state=0)
-errors = narrow.table()[["std_error"]].assign(bootstrap=resampled.std_errors[0])
+bootstrap_result = reduced_model.bootstrap(reduced_X, is_malignant, n_resamples=1000, random_state=0)
+errors = reduced_inference.table()[["std_error"]].assign(bootstrap=bootstrap_result.std_errors[0])
 print(errors.round(2).to_string())
-larger = np.median(errors["bootstrap"] / errors["std_error"]) - 1
-print(f"The bootstrap standard errors are larger by {larger:.0%} (median).")
+relative_increase = np.median(errors["bootstrap"] / errors["std_error"]) - 1
+print(f"The bootstrap standard errors are larger by {relative_increase:.0%} (median).")

@@ -70,22 +70,22 @@ assert all(model.best_validation_loss_ < exact_loss for model in models.values()
 
 # %%
 # A stronger penalty also prevents overfitting, and `fastlin.LogisticRegressionCV` can choose it.
-stronger = LogisticRegression(C=1 / (1e-4 * len(X_train))).fit(X_train, y_train)
-stronger_loss = log_loss(y_val, stronger.predict_proba(X_val))
+stronger_model = LogisticRegression(C=1 / (1e-4 * len(X_train))).fit(X_train, y_train)
+stronger_loss = log_loss(y_val, stronger_model.predict_proba(X_val))
 print(f"With ten times the penalty, the exact minimum has a validation loss of {stronger_loss:.4f}.")
 
 # %%
 # ``partial_fit`` continues training on new rows. Here the training images arrive in batches of 20.
-online = MiniBatchLogisticRegression(learning_rate_init=0.05, batch_size=20, random_state=0)
+online_model = MiniBatchLogisticRegression(learning_rate_init=0.05, batch_size=20, random_state=0)
 scores = []
 for start in range(0, len(X_train), 20):
     batch = slice(start, start + 20)
-    online.partial_fit(X_train[batch], y_train[batch], classes=np.arange(10))
-    scores.append(online.score(X_val, y_val))
+    online_model.partial_fit(X_train[batch], y_train[batch], classes=np.arange(10))
+    scores.append(online_model.score(X_val, y_val))
 
 figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
 axes.plot(20 * np.arange(1, len(scores) + 1), scores)
 axes.axhline(exact.score(X_val, y_val), color="black", linestyle="--", label="exact minimum, all rows")
 axes.set(xlabel="training rows seen, each once", ylabel="accuracy on validation images")
 axes.legend(loc="lower right")
-print(f"After {online.t_:,} rows, each seen once, the accuracy is {scores[-1]:.3f}.")
+print(f"After {online_model.t_:,} rows, each seen once, the accuracy is {scores[-1]:.3f}.")

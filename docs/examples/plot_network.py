@@ -19,9 +19,9 @@ COLORS = np.array(["#0072B2", "#D55E00", "#009E73"])
 def make_spiral(n_rows, seed):
     """Return points on three spiral arms, and the arm of each point."""
     generator = np.random.default_rng(seed)
-    arm, radius = generator.integers(0, 3, n_rows), np.sqrt(generator.random(n_rows))
-    angle = 2 * np.pi * arm / 3 + 4.5 * radius + generator.normal(scale=0.4, size=n_rows)
-    return np.column_stack((radius * np.cos(angle), radius * np.sin(angle))), arm
+    spiral_arm, radius = generator.integers(0, 3, n_rows), np.sqrt(generator.random(n_rows))
+    angle = 2 * np.pi * spiral_arm / 3 + 4.5 * radius + generator.normal(scale=0.4, size=n_rows)
+    return np.column_stack((radius * np.cos(angle), radius * np.sin(angle))), spiral_arm
 
 
 X, y = make_spiral(1_500, seed=0)
@@ -48,12 +48,12 @@ linear = LogisticRegression().fit(X, y)
 # %%
 # The predicted classes in the plane; darker colors mean higher probabilities.
 axis = np.linspace(-1.25, 1.25, 300)
-plane = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+grid_points = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
 rgb = np.array([[int(color[start : start + 2], 16) for start in (1, 3, 5)] for color in COLORS]) / 255
 
 figure, panels = plt.subplots(1, 2, figsize=(12, 6), layout="constrained")
 for panel, model, name in zip(panels, (linear, network), ("linear model", "network"), strict=True):
-    probabilities = model.predict_proba(plane)
+    probabilities = model.predict_proba(grid_points)
     shades = 1 - (1 - probabilities @ rgb) * 0.6
     panel.imshow(shades.reshape(300, 300, 3), origin="lower", extent=(-1.25, 1.25, -1.25, 1.25))
     panel.scatter(*X_val[:600].T, c=COLORS[y_val[:600]], s=12, edgecolors="white", linewidths=0.5)

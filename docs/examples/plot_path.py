@@ -31,9 +31,13 @@ figures.plot_path(path, data.feature_names, axes=axes, n_labels=7)
 
 # %%
 # Which measurement enters the model first, and how many are in the model with the weakest penalty?
-order = (path.coefs[:, 0] != 0).argmax(axis=0)
-entered = path.coefs[:, 0].any(axis=0)
-first = min((step, name) for step, name, is_in in zip(order, data.feature_names, entered, strict=True) if is_in)
+entry_steps = (path.coefs[:, 0] != 0).argmax(axis=0)
+selected_features = path.coefs[:, 0].any(axis=0)
+first = min(
+    (step, name)
+    for step, name, is_selected in zip(entry_steps, data.feature_names, selected_features, strict=True)
+    if is_selected
+)
 print(f"The first measurement to enter the model is {first[1]!r}, at C = {path.Cs[first[0]]:.2g}.")
 print(f"At C = {path.Cs[-1]:.2g}, {path.n_nonzeros[-1]} of {X.shape[1]} coefficients are nonzero.")
 

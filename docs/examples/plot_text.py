@@ -21,19 +21,19 @@ TOPICS = {
     "astronomy": "star orbit planet comet galaxy telescope moon eclipse light dust nebula probe sky lens",
     "gardening": "soil seed root compost prune blossom hedge mulch tulip spade weed bloom leaf pot",
 }
-COMMON = """a all and as at but by can do for from had he in is it more no not of on one or so that the they this to
+STOP_WORDS = """a all and as at but by can do for from had he in is it more no not of on one or so that the they this to
 very was we were with you"""
 generator = np.random.default_rng(0)
-rare = [f"word{number}" for number in range(4_000)]
+rare_words = [f"word{number}" for number in range(4_000)]
 
 
 def write_text(topic):
     """Return a text of about 60 words, on average four of them from its topic."""
-    n_topic = generator.poisson(4)
+    n_topic_words = generator.poisson(4)
     words = [
-        *generator.choice(TOPICS[topic].split(), n_topic),
-        *generator.choice(COMMON.split(), 40),
-        *generator.choice(rare, 16),
+        *generator.choice(TOPICS[topic].split(), n_topic_words),
+        *generator.choice(STOP_WORDS.split(), 40),
+        *generator.choice(rare_words, 16),
     ]
     return " ".join(generator.permutation(words))
 
@@ -52,12 +52,12 @@ print(f"{n_texts:,} texts, {n_words:,} words, on average {X_train.nnz / n_texts:
 # One softmax model of all four topics per C; X stays sparse. With increasing C the model first selects words of the
 # topics, and then words without a meaning.
 Cs = np.geomspace(0.03, 30, 13)
-lassos = [LogisticRegression(C=C, l1_ratio=1.0).fit(X_train, y_train) for C in Cs]
+lasso_models = [LogisticRegression(C=C, l1_ratio=1.0).fit(X_train, y_train) for C in Cs]
 names = vectorizer.get_feature_names_out()
 topic_words = {word for words in TOPICS.values() for word in words.split()}
-selected = [set(names[lasso.coef_.any(axis=0)]) for lasso in lassos]
+selected = [set(names[lasso_model.coef_.any(axis=0)]) for lasso_model in lasso_models]
 counts = np.array([[len(words & topic_words), len(words - topic_words)] for words in selected])
-scores = [lasso.score(X_val, y_val) for lasso in lassos]
+scores = [lasso_model.score(X_val, y_val) for lasso_model in lasso_models]
 
 figure, axes = plt.subplots(figsize=(9, 4.8), layout="constrained")
 axes.plot(Cs, counts[:, 0], "o-", color="#009E73", label="words of the topics")
@@ -81,17 +81,19 @@ print(f"C = {Cs[-1]:.2g} has {scores[-1]:.1%}, with {counts[-1].sum():,} words."
 
 # %%
 # The chosen model and an L2 model, whose C is chosen in the same way, on the test set:
-lasso = lassos[best]
-ridges = [LogisticRegression(C=C).fit(X_train, y_train) for C in Cs]
-ridge = max(ridges, key=lambda ridge: ridge.score(X_val, y_val))
+lasso_model = lasso_models[best]
+ridge_models = [LogisticRegression(C=C).fit(X_train, y_train) for C in Cs]
+ridge_model = max(ridge_models, key=lambda ridge_model: ridge_model.score(X_val, y_val))
 print(f"L1 selects {counts[best].sum()} of {len(names):,} words.")
 print(f"{counts[best, 0]} of them are among the {len(topic_words)} words of the topics.")
-print(f"Test accuracy: {lasso.score(X_test, y_test):.1%} with L1, {ridge.score(X_test, y_test):.1%} with L2.")
+print(
+    f"Test accuracy: {lasso_model.score(X_test, y_test):.1%} with L1, {ridge_model.score(X_test, y_test):.1%} with L2."
+)
 
 # %%
 # The words with the largest coefficients for each topic:
 figure, panels = plt.subplots(1, 4, figsize=(13, 4.6), layout="constrained", sharex=True)
-for panel, topic, coef in zip(panels, lasso.classes_, lasso.coef_, strict=True):
+for panel, topic, coef in zip(panels, lasso_model.classes_, lasso_model.coef_, strict=True):
     largest = np.argsort(coef)[-10:]
     panel.barh(names[largest], coef[largest], color="#0072B2")
     panel.set(title=topic, xlabel="coefficient")

@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from fastlin.blocks.descriptions import Description, describe_rows, join_descriptions, read_type
-from fastlin.containers import read_if_sparse
+from fastlin.blocks.descriptions import RowsDescription, check_dtype, describe_rows, join_descriptions
+from fastlin.containers import validate_if_sparse
 from fastlin.exceptions import DataChangedError
-from fastlin.tensors import choose_type
+from fastlin.tensors import choose_kernel_dtype
 from fastlin.typing import Array, IntArray, SparseContainer
 
 # A block is large enough that its overhead is negligible, and small enough that two blocks fit into memory.
 BLOCK_BYTES = 64 << 20
 # Linux reads at most this many bytes ahead per call (docs/benchmarks/design-choices.md: read-ahead).
-READ_AHEAD = 128 << 10
+READ_AHEAD_BYTES = 128 << 10
 # A suffix for the names of the blocks of an array, and the function that loads the array. The suffix follows the range
 # of rows.
-Source: TypeAlias = tuple[str, Callable[[], Array]]
+ArraySource: TypeAlias = tuple[str, Callable[[], Array]]
 
 
 class Blocks:
@@ -90,7 +90,7 @@ class Blocks:
         self._read = read
         self.borders, self.names = np.asarray(borders, np.int64), list(names)
         self.shape, self.dtype = tuple(map(int, shape)), np.dtype(dtype)
-        self.y = check_rows(y, self.shape[0], "y", takes_columns=True)
+        self.y = check_rows(y, self.shape[0], "y", allow_2d=True)
         self.sample_weight = check_rows(sample_weight, self.shape[0], "sample_weight")
         self.feature_names = feature_names
         self.is_sparse = row_lengths is not None
@@ -145,7 +145,7 @@ class Blocks:
         raise TypeError("Blocks cannot be copied or pickled. Create them in the process that uses them.")
 
 
-def join_pieces(read: Callable[[], Iterator[Any]], pieces: Sequence[Description], **options: Any) -> Blocks:
+def create_blocks(read: Callable[[], Iterator[Any]], pieces: Sequence[RowsDescription], **options: Any) -> Blocks:
     """Return Blocks with one block per description. The blocks must be compatible. `options` are passed to `Blocks`."""
     whole = join_descriptions(pieces, "blocks")
     borders = np.append(0, np.cumsum([piece.shape[0] for piece in pieces], dtype=np.int64))
@@ -171,16 +171,16 @@ def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
     return Blocks(read, np.unique(borders), names, shape, blocks.dtype, row_lengths=row_lengths)
 
 
-def check_rows(values: ArrayLike | None, n: int, name: str, *, takes_columns: bool = False) -> Array | None:
+def check_rows(values: ArrayLike | None, n: int, name: str, *, allow_2d: bool = False) -> Array | None:
     """Return labels or weights as an array of shape (n,), or None if there are none.
 
-    If `takes_columns` is true, the shape may also be (n, n_classes).
+    If `allow_2d` is true, the shape may also be (n, n_classes).
     """
     if values is None:
         return None
     array = np.asarray(values)
-    are_columns = array.ndim == 2 and len(array) == n and array.dtype.kind in "biuf"
-    if array.shape != (n,) and not (takes_columns and are_columns):
+    is_numeric_2d = array.ndim == 2 and len(array) == n and array.dtype.kind in "biuf"
+    if array.shape != (n,) and not (allow_2d and is_numeric_2d):
         raise ValueError(f"{name} must have one entry for each of the {n} rows of the blocks, got shape {array.shape}.")
     return array
 
@@ -246,36 +246,36 @@ def from_arrays(
     for name, array in zip(names, arrays, strict=True):
         if sparse.issparse(array):
             raise ValueError(f"{name} is sparse, but from_arrays accepts dense arrays. Use blocks.from_csr.")
-        read_type(array, name)
+        check_dtype(array, name)
     suffixes = ["" if name == "X" else f" of {name}" for name in names]
     sources = [(suffix, partial(np.asanyarray, array)) for suffix, array in zip(suffixes, arrays, strict=True)]
-    return cut_sources(sources, rows_per_block, y=y, sample_weight=sample_weight)
+    return split_into_blocks(sources, rows_per_block, y=y, sample_weight=sample_weight)
 
 
-def cut_sources(
-    sources: Iterable[Source], rows_per_block: int | None = None, has_files: bool = True, **options: Any
+def split_into_blocks(
+    sources: Iterable[ArraySource], rows_per_block: int | None = None, has_files: bool = True, **options: Any
 ) -> Blocks:
     """Return Blocks with the rows of all sources. If `has_files` is true, changes in the mapped files raise an error.
 
     `options` are passed to `Blocks`.
     """
-    loads, pieces = [], []
+    block_loaders, pieces = [], []
     for suffix, load in sources:
         array = load()
-        check = watch_files([array] if has_files else [])
-        row_bytes = array.shape[1] * choose_type(array.dtype).itemsize
+        check = make_file_check([array] if has_files else [])
+        row_bytes = array.shape[1] * choose_kernel_dtype(array.dtype).itemsize
         for first, last in pairwise(cut(len(array), row_bytes, rows_per_block)):
-            loads.append(partial(_load_rows, load, check, slice(first, last)))
+            block_loaders.append(partial(_load_dense_block, load, check, slice(first, last)))
             pieces.append(describe_rows(array[first:last], f"rows {first} to {last - 1}{suffix}"))
-    return join_pieces(lambda: (load() for load in loads), pieces, **options)
+    return create_blocks(lambda: (load() for load in block_loaders), pieces, **options)
 
 
-def _load_rows(load, check, rows):
+def _load_dense_block(load, check, rows):
     """Return rows of a source as a block, after a check that the mapped file has not changed."""
     check()
     block = load()[rows]
     read_ahead(block)
-    return np.asarray(block, choose_type(block.dtype))
+    return np.asarray(block, choose_kernel_dtype(block.dtype))
 
 
 def from_csr(
@@ -317,7 +317,7 @@ def from_csr(
     pieces: list[Any] = [X] if sparse.issparse(X) else list(X)
     if not pieces:
         raise ValueError("X is an empty list; it must hold at least one sparse matrix.")
-    loads, described = [], []
+    block_loaders, piece_descriptions = [], []
     for number, piece in enumerate(pieces):
         name = f"piece {number}"
         if not sparse.issparse(piece):
@@ -325,31 +325,37 @@ def from_csr(
                 f"{name} is a {type(piece).__name__}, but from_csr accepts sparse containers. Use blocks.from_arrays "
                 "for dense arrays."
             )
-        load = partial(_load_piece, piece, name, watch_files(vars(piece).values()))
-        loads.append(load)
-        described.append(describe_rows(load(), name))
-    return join_pieces(lambda: (load() for load in loads), described, y=y, sample_weight=sample_weight)
+        load = partial(_load_sparse_block, piece, name, make_file_check(vars(piece).values()))
+        block_loaders.append(load)
+        piece_descriptions.append(describe_rows(load(), name))
+    return create_blocks(
+        lambda: (load() for load in block_loaders), piece_descriptions, y=y, sample_weight=sample_weight
+    )
 
 
-def _load_piece(piece, name, check):
+def _load_sparse_block(piece, name, check):
     """Return a sparse container in CSR format, after a check that its mapped files have not changed.
 
     The indices of CSR containers are checked in each pass, when a SparseMatrix is created.
     """
     check()
-    rows = piece if piece.format == "csr" else read_if_sparse(piece, name)
-    return rows.astype(read_type(piece, name), copy=False)
+    rows = piece if piece.format == "csr" else validate_if_sparse(piece, name)
+    return rows.astype(check_dtype(piece, name), copy=False)
 
 
-def watch_files(arrays: Iterable[object]) -> Callable[[], None]:
+def make_file_check(arrays: Iterable[object]) -> Callable[[], None]:
     """Return a fast function that raises a DataChangedError if a file that backs one of the arrays has changed."""
-    memory_maps = [mapped for mapped in map(find_map, arrays) if mapped is not None]
-    files = {mapped.filename: _stat(mapped.filename) for mapped in memory_maps if mapped.filename}
+    memory_maps = [memory_map for memory_map in map(find_memory_map, arrays) if memory_map is not None]
+    files = {
+        memory_map.filename: _get_size_and_mtime(memory_map.filename)
+        for memory_map in memory_maps
+        if memory_map.filename
+    }
 
     def check():
         for filename, before in files.items():
             try:
-                now = _stat(filename)
+                now = _get_size_and_mtime(filename)
             except OSError as error:
                 raise DataChangedError(
                     f"{filename} can no longer be read: {error}. Restore the file and create the blocks again."
@@ -363,31 +369,31 @@ def watch_files(arrays: Iterable[object]) -> Callable[[], None]:
     return check
 
 
-def _stat(filename):
+def _get_size_and_mtime(filename):
     status = os.stat(filename)
     return status.st_size, status.st_mtime_ns
 
 
-def find_map(array: Any) -> np.memmap[Any, Any] | None:
+def find_memory_map(array: Any) -> np.memmap[Any, Any] | None:
     """Return the memory map that backs an array, or None. If memory maps are nested, return the outermost one."""
-    mapped = None
+    memory_map = None
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap):
-            mapped = array
+            memory_map = array
         array = array.base
-    return mapped
+    return memory_map
 
 
 def read_ahead(block: Array) -> None:
     """Advise the operating system to read a block from disk, if its rows are contiguous in a mapped file."""
-    mapped = find_map(block)
-    if mapped is None or not isinstance(mapped.base, mmap.mmap) or not block.flags.c_contiguous:
+    memory_map = find_memory_map(block)
+    if memory_map is None or not isinstance(memory_map.base, mmap.mmap) or not block.flags.c_contiguous:
         return
-    if not hasattr(mapped.base, "madvise"):
+    if not hasattr(memory_map.base, "madvise"):
         return
-    first = mapped.offset % mmap.ALLOCATIONGRANULARITY + block.ctypes.data - mapped.ctypes.data
-    for offset in range(first - first % mmap.PAGESIZE, first + block.nbytes, READ_AHEAD):
-        mapped.base.madvise(mmap.MADV_WILLNEED, offset, min(READ_AHEAD, len(mapped.base) - offset))
+    first = memory_map.offset % mmap.ALLOCATIONGRANULARITY + block.ctypes.data - memory_map.ctypes.data
+    for offset in range(first - first % mmap.PAGESIZE, first + block.nbytes, READ_AHEAD_BYTES):
+        memory_map.base.madvise(mmap.MADV_WILLNEED, offset, min(READ_AHEAD_BYTES, len(memory_map.base) - offset))
 
 
 def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
@@ -433,15 +439,15 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
             f"make_batches must be a function that returns an iterable of batches, got {type(make_batches).__name__}. "
             "Each pass over the data calls it again."
         )
-    pieces: list[Description] = []
+    pieces: list[RowsDescription] = []
     labels: list[Array | None] = []
     weights: list[Array | None] = []
     previous, is_reused = np.empty(0), False
     for X, piece, y, sample_weight in _read(make_batches):
         # Labels and weights are copied, because the function may reuse them, or they may be views of a larger array.
-        for collected, values, name in ((labels, y, "y"), (weights, sample_weight, "weights")):
+        for collected_arrays, values, name in ((labels, y, "y"), (weights, sample_weight, "weights")):
             copied = None if values is None else np.array(values)
-            collected.append(check_rows(copied, X.shape[0], f"{name} of {piece.name}", takes_columns=name == "y"))
+            collected_arrays.append(check_rows(copied, X.shape[0], f"{name} of {piece.name}", allow_2d=name == "y"))
         numbers = X.data if piece.is_sparse else X
         is_reused, previous = is_reused or np.may_share_memory(numbers, previous), numbers
         pieces.append(piece)
@@ -458,7 +464,7 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
             # The function may write the next batch into the same memory while this one is in use.
             yield X.astype(piece.dtype, copy=is_reused)
 
-    return join_pieces(read, pieces, y=_join(labels, "y"), sample_weight=_join(weights, "weights"))
+    return create_blocks(read, pieces, y=_join(labels, "y"), sample_weight=_join(weights, "weights"))
 
 
 def _read(make_batches):
@@ -471,7 +477,7 @@ def _read(make_batches):
         if not 1 <= len(parts) <= 3:
             raise ValueError(f"batch {number} has {len(parts)} elements; a batch is X, (X, y) or (X, y, weights).")
         X, y, weights = (*parts, None, None)[:3]
-        X = read_if_sparse(X, f"batch {number}")
+        X = validate_if_sparse(X, f"batch {number}")
         yield X, describe_rows(X, f"batch {number}", labels=y), y, weights
 
 

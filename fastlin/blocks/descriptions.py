@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from fastlin.tensors import choose_type
+from fastlin.tensors import choose_kernel_dtype
 
 ACCEPTED = "Accepted are two-dimensional NumPy arrays, or SciPy sparse matrices, of real numbers."
 
 
 @dataclass(frozen=True)
-class Description:
+class RowsDescription:
     """The description of a block or partition, or of all of them together.
 
     Rows are converted to `dtype`, one of DTYPES.
@@ -52,49 +52,51 @@ class Description:
         return f"has different {changed}"
 
 
-def read_type(X: Any, name: str) -> np.dtype[Any]:
+def check_dtype(X: Any, name: str) -> np.dtype[Any]:
     """Return the dtype, one of DTYPES, to which a block X is converted; raise a ValueError if X is unsupported."""
     if not (isinstance(X, np.ndarray) or sparse.issparse(X)) or X.ndim != 2 or X.dtype.kind not in "fiub":
         kind = f"{X.ndim}-D {type(X).__name__} of {X.dtype}" if hasattr(X, "dtype") else type(X).__name__
         raise ValueError(f"{name} is a {kind}. {ACCEPTED}")
-    return choose_type(X.dtype)
+    return choose_kernel_dtype(X.dtype)
 
 
-def describe_rows(X: Any, name: str, classes: str = "", **arrays: ArrayLike | None) -> Description:
+def describe_rows(X: Any, name: str, classes: str = "", **arrays: ArrayLike | None) -> RowsDescription:
     """Return the description of an array or CSR matrix.
 
     If named arrays are passed, include digests of them and of X.
     """
-    dtype = read_type(X, name)
+    dtype = check_dtype(X, name)
     n_entries, longest_row = X.size, X.shape[1]
     if sparse.issparse(X):
         lengths = np.diff(X.indptr)
         n_entries, longest_row = int(lengths.sum()), int(lengths.max(initial=0))
-    digests = {what: _digest_values(values) for what, values in arrays.items()}
+    digests = {array_name: _digest_values(values) for array_name, values in arrays.items()}
     if arrays:
         digests["rows"] = _digest_rows(X)
-    return Description(name, X.shape, dtype, sparse.issparse(X), n_entries, longest_row, digests, classes)
+    return RowsDescription(name, X.shape, dtype, sparse.issparse(X), n_entries, longest_row, digests, classes)
 
 
-def join_descriptions(pieces: Sequence[Description], what: str, are_of_one_type: bool = True) -> Description:
+def join_descriptions(
+    pieces: Sequence[RowsDescription], noun: str, requires_same_dtype: bool = True
+) -> RowsDescription:
     """Return the description of all blocks or partitions together.
 
     Raise a ValueError if they differ in the number of columns or the format. Also raise it if they differ in dtype and
-    `are_of_one_type` is true.
+    `requires_same_dtype` is true.
     """
     first = pieces[0]
     for piece in pieces:
         is_compatible = piece.shape[1] == first.shape[1] and piece.is_sparse == first.is_sparse
-        if not is_compatible or (are_of_one_type and piece.dtype != first.dtype):
-            kind = "number of columns, format and dtype" if are_of_one_type else "number of columns and format"
+        if not is_compatible or (requires_same_dtype and piece.dtype != first.dtype):
+            kind = "number of columns, format and dtype" if requires_same_dtype else "number of columns and format"
             raise ValueError(
-                f"{piece.name} of X is {piece}, but {first.name} is {first}. All {what} must have the same {kind}."
+                f"{piece.name} of X is {piece}, but {first.name} is {first}. All {noun} must have the same {kind}."
             )
     return replace(
         first,
-        name=what,
+        name=noun,
         shape=(sum(piece.shape[0] for piece in pieces), first.shape[1]),
-        dtype=choose_type(np.result_type(*{piece.dtype for piece in pieces})),
+        dtype=choose_kernel_dtype(np.result_type(*{piece.dtype for piece in pieces})),
         n_entries=sum(piece.n_entries for piece in pieces),
         longest_row=max(piece.longest_row for piece in pieces),
     )

@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.blocks.blocks import BLOCK_BYTES, Blocks, cut_sources
-from fastlin.extras import needs
-from fastlin.file_system import check_writable, write_whole
-from fastlin.tensors import choose_type
+from fastlin.blocks.blocks import BLOCK_BYTES, Blocks, split_into_blocks
+from fastlin.extras import import_extra
+from fastlin.file_system import check_writable, write_atomically
+from fastlin.tensors import choose_kernel_dtype
 from fastlin.typing import PathLike
 
 # A new number invalidates the files that earlier versions have decoded.
-FORMAT = 3
+CACHE_VERSION = 3
 # A folder on disk for large temporary files; /tmp is in memory on many systems.
-LARGE_TEMPORARY = "/var/tmp"
+LARGE_TEMPORARY_FOLDER = "/var/tmp"
 
 
 def from_parquet(
@@ -80,58 +80,58 @@ def from_parquet(
     >>> LogisticRegression().fit(rows)  # doctest: +SKIP
     LogisticRegression()
     """
-    with needs("arrow", "pyarrow.parquet"):
+    with import_extra("arrow", "pyarrow.parquet"):
         import pyarrow.parquet  # noqa: F401
     if isinstance(columns, str):
         raise TypeError(f"columns must be a list of names, got the string {columns!r}. Use [{columns!r}].")
     files = _find_files(paths)
     columns, dtype = _read_schemas(files, columns if columns is None else list(columns), label, weight)
-    y, weights = _read_column(files, label, _to_labels), _read_column(files, weight, _to_weights)
+    y, weights = _read_column(files, label, _convert_labels), _read_column(files, weight, _convert_weights)
     if cache is None:
-        sources = _decode_together(files, columns, dtype)
+        sources = _decode_to_temporary_file(files, columns, dtype)
     else:
         Path(cache).mkdir(parents=True, exist_ok=True)
-        sources = [_decode_into(Path(cache), file, columns, dtype) for file in files]
+        sources = [_decode_to_cache(Path(cache), file, columns, dtype) for file in files]
     options: dict[str, Any] = {"y": y, "sample_weight": weights, "feature_names": columns}
-    return cut_sources(sources, has_files=cache is not None, **options)
+    return split_into_blocks(sources, has_files=cache is not None, **options)
 
 
-def _decode_together(files, columns, dtype):
+def _decode_to_temporary_file(files, columns, dtype):
     """Decode files into one temporary file, and return their sources. The system removes the file when it is closed."""
-    with tempfile.TemporaryFile(dir=_choose_temporary()) as together:
-        lengths = [_decode(file, columns, dtype, together) for file in files]
+    with tempfile.TemporaryFile(dir=_choose_temporary_folder()) as temporary_file:
+        lengths = [_decode(file, columns, dtype, temporary_file) for file in files]
         # An empty file cannot be mapped.
-        together.write(bytes(1))
-        together.flush()
-        X = np.memmap(together, dtype, "r", shape=(sum(lengths), len(columns)))
+        temporary_file.write(bytes(1))
+        temporary_file.flush()
+        X = np.memmap(temporary_file, dtype, "r", shape=(sum(lengths), len(columns)))
     parts = np.split(X, np.cumsum(lengths)[:-1])
     return [(f" of {file.name}", partial(np.asanyarray, part)) for file, part in zip(files, parts, strict=True)]
 
 
-def _decode_into(cache, file, columns, dtype):
+def _decode_to_cache(cache, file, columns, dtype):
     """Return the source of a file. Decode the file into the cache folder, unless the decoded file exists."""
     status = file.stat()
     # A copied file may keep its size and modification time, but not its change time.
-    content = _digest((FORMAT, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    content = _digest((CACHE_VERSION, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     # File systems accept names of up to 255 bytes.
     prefix = f"{file.stem[:40]}-{_digest(str(file.resolve()))}"
     path = cache / f"{prefix}-{content}-{_digest((columns, str(dtype)))}.npy"
-    shape = _open(file).metadata.num_rows, len(columns)
+    shape = _open_parquet_file(file).metadata.num_rows, len(columns)
     if not path.exists():
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         try:
-            with write_whole(path) as working, open(working, "wb") as X:
+            with write_atomically(path) as temporary_path, open(temporary_path, "wb") as X:
                 np.lib.format.write_array_header_2_0(X, header)
                 _decode(file, columns, dtype, X)
         except PermissionError:
             # Another process has created the file and mapped it: Windows cannot replace a mapped file.
             if not path.exists():
                 raise
-        for outdated in cache.glob(f"{glob.escape(prefix)}-*.npy"):
-            if not outdated.name.startswith(f"{prefix}-{content}-"):
+        for outdated_path in cache.glob(f"{glob.escape(prefix)}-*.npy"):
+            if not outdated_path.name.startswith(f"{prefix}-{content}-"):
                 with suppress(OSError):
-                    outdated.unlink()
-    return f" of {file.name}", partial(_load, path, shape, dtype)
+                    outdated_path.unlink()
+    return f" of {file.name}", partial(_load_decoded_array, path, shape, dtype)
 
 
 def _digest(value):
@@ -139,7 +139,7 @@ def _digest(value):
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
-def _load(path, shape, dtype):
+def _load_decoded_array(path, shape, dtype):
     """Return a memory map of a decoded array.
 
     Each block maps the array again, because few files can be open at once.
@@ -170,7 +170,7 @@ def _find_files(paths):
 
 def _read_schemas(files, columns, label, weight):
     """Check the schemas of all files; return the names of the columns of X and their common dtype, one of DTYPES."""
-    schemas = {file: _open(file).schema_arrow for file in files}
+    schemas = {file: _open_parquet_file(file).schema_arrow for file in files}
     first = schemas[files[0]]
     if columns is None:
         index_columns = list_index_columns(first)
@@ -222,7 +222,7 @@ def _choose_type(fields, file):
         kinds.append(np.dtype(kind.to_pandas_dtype()))
     if not kinds:
         raise ValueError("columns is empty; X must have at least one column.")
-    return choose_type(np.result_type(*kinds))
+    return choose_kernel_dtype(np.result_type(*kinds))
 
 
 def _decode(file, columns, dtype, X):
@@ -232,7 +232,7 @@ def _decode(file, columns, dtype, X):
     for batch in _read_batches(file, columns):
         piece = np.empty((batch.num_rows, len(columns)), dtype)
         for j, name in enumerate(columns):
-            piece[:, j] = _to_numbers(batch.column(name), dtype, file, name)
+            piece[:, j] = _convert_numbers(batch.column(name), dtype, file, name)
         X.write(piece.data)
         n_rows += len(piece)
     return n_rows
@@ -242,14 +242,14 @@ def _read_batches(file, columns):
     """Yield the rows of a Parquet file in batches."""
     import pyarrow as pa
 
-    source = _open(file)
+    source = _open_parquet_file(file)
     try:
         yield from source.iter_batches(max(1, BLOCK_BYTES // (8 * len(columns))), columns=columns)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{file} cannot be read: {error}. Replace the file.") from error
 
 
-def _to_numbers(column, dtype, file, name):
+def _convert_numbers(column, dtype, file, name):
     """Return an Arrow array as a NumPy array of numbers, in which missing values are NaN."""
     if column.null_count and dtype.kind != "f":
         raise ValueError(
@@ -267,15 +267,15 @@ def _read_column(files, name, convert):
     return np.concatenate([part for part in parts if len(part)] or [np.empty(0)])
 
 
-def _to_weights(column, file, name):
+def _convert_weights(column, file, name):
     """Return an Arrow array of weights as a NumPy array of finite numbers."""
-    weights = _to_numbers(column, np.dtype(np.float64), file, name)
+    weights = _convert_numbers(column, np.dtype(np.float64), file, name)
     if not np.isfinite(weights).all():
         raise ValueError(f"{file} has missing or infinite weights in column {name!r}. Replace them, or drop the rows.")
     return weights
 
 
-def _to_labels(column, file, name):
+def _convert_labels(column, file, name):
     """Return an Arrow array of labels as a NumPy array of numbers or strings."""
     if hasattr(column, "dictionary"):
         column = column.dictionary_decode()
@@ -286,7 +286,7 @@ def _to_labels(column, file, name):
     return labels.astype(str) if labels.dtype == object else labels
 
 
-def _open(file):
+def _open_parquet_file(file):
     """Return an open Parquet file; raise a ValueError if it is invalid."""
     import pyarrow as pa
     import pyarrow.parquet
@@ -297,10 +297,10 @@ def _open(file):
         raise ValueError(f"{file} is not a valid Parquet file: {error}") from error
 
 
-def _choose_temporary():
+def _choose_temporary_folder():
     """Return the folder for temporary files that may be larger than memory."""
-    folder = os.environ.get("TMPDIR") or LARGE_TEMPORARY
-    if folder == LARGE_TEMPORARY and not os.access(folder, os.W_OK):
+    folder = os.environ.get("TMPDIR") or LARGE_TEMPORARY_FOLDER
+    if folder == LARGE_TEMPORARY_FOLDER and not os.access(folder, os.W_OK):
         folder = tempfile.gettempdir()
     check_writable(Path(folder))
     return folder

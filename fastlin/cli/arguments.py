@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click import option
 
-from fastlin.extras import describe_missing, find_missing
+from fastlin.extras import describe_missing_packages, find_missing_packages
 
 # The characters that each value of --thousands represents.
 THOUSANDS_SEPARATORS = {",": ",", ".": ".", "space": " \u00a0\u2009\u202f", "apostrophe": "'\u2019"}
@@ -38,8 +38,8 @@ def convert_errors(failure: str, *errors: type[Exception]) -> Iterator[None]:
 
 def require(extra: str) -> None:
     """Raise a CommandError if packages of an extra are missing, so that the command fails immediately."""
-    if missing := find_missing(extra):
-        raise CommandError(describe_missing(extra, missing))
+    if missing := find_missing_packages(extra):
+        raise CommandError(describe_missing_packages(extra, missing))
 
 
 def command(purpose: str, *options: Callable[..., Any]) -> Callable[[Callable[[SimpleNamespace], int]], click.Command]:
@@ -56,25 +56,25 @@ def command(purpose: str, *options: Callable[..., Any]) -> Callable[[Callable[[S
         def call(**options):
             return function(SimpleNamespace(**options))
 
-        made = click.Command(function.__name__, SETTINGS, call, **help_texts)
+        click_command = click.Command(function.__name__, SETTINGS, call, **help_texts)
         for add_option in options:
-            add_option(made)
-        return made
+            add_option(click_command)
+        return click_command
 
     return decorate
 
 
 FILE = click.Path(exists=True, dir_okay=False)
 FOLDER = click.Path(file_okay=False, writable=True, path_type=Path)
-SEED = click.IntRange(0, 2**32 - 1)
-STRENGTH = click.FloatRange(1e-300)
+SEED_RANGE = click.IntRange(0, 2**32 - 1)
+STRENGTH_RANGE = click.FloatRange(1e-300)
 SEPARATOR_HELP = "Field delimiter of CSV files: one character, or tab."
 DECIMAL_HELP = "Decimal mark of the numbers in CSV files."
 THOUSANDS_HELP = "Thousands separator of the numbers in CSV files, such as the commas in 1,234,567."
 ENCODING_HELP = "Character encoding of CSV files, such as latin-1 or utf-16."
 DROP_HELP = "Column to exclude, such as an identifier. Repeat the option for several columns."
 DATA_HELP = "Folder that contains MNIST or CIFAR-10. No other folder is searched."
-DATA_DEFAULT = "the folder in FASTLIN_DATA, then the cache folder, then a download"
+DATA_DEFAULT_HELP = "the folder in FASTLIN_DATA, then the cache folder, then a download"
 OUTPUT_HELP = "Folder for results and figures; created if missing."
 
 table_options = (
@@ -84,5 +84,5 @@ table_options = (
     option("--encoding", default="utf-8", metavar="NAME", help=ENCODING_HELP),
 )
 drop_option = option("--drop", multiple=True, metavar="COLUMN", show_default="none", help=DROP_HELP)
-data_option = option("--data", metavar="DIR", show_default=DATA_DEFAULT, help=DATA_HELP)
+data_option = option("--data", metavar="DIR", show_default=DATA_DEFAULT_HELP, help=DATA_HELP)
 output_option = option("--output", type=FOLDER, metavar="DIR", default="results", help=OUTPUT_HELP)

@@ -16,14 +16,14 @@ from fastlin.cli.arguments import THOUSANDS_SEPARATORS
 
 # Strings for missing values in addition to those of Arrow.
 EXTRA_MISSING_STRINGS = ("?",)
-SIGNED_ZERO = r"^\s*-(0[.,]0*)\s*$"
-LEADING_ZERO_OR_PLUS = r"^(?:-?0[0-9xX]|\+)"
-DATE_OR_TIME = (
+SIGNED_ZERO_PATTERN = r"^\s*-(0[.,]0*)\s*$"
+LEADING_ZERO_OR_PLUS_PATTERN = r"^(?:-?0[0-9xX]|\+)"
+DATE_OR_TIME_PATTERN = (
     r"^(?:[0-9]{4}([-/.])[0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}[-/.][0-9]{4}|[0-9]{1,2}:[0-9]{2})\b"
 )
 # float64 represents every integer up to this value exactly.
 MAX_EXACT_INTEGER = 2**53
-MARK_NAMES = {",": "the comma", ".": "the point"}
+DECIMAL_MARK_NAMES = {",": "the comma", ".": "the point"}
 
 
 class NumberFormat(NamedTuple):
@@ -35,13 +35,13 @@ class NumberFormat(NamedTuple):
     @property
     def pattern(self) -> str:
         """Regular expression that matches a number, for both Python and Arrow."""
-        digits, point = "[0-9]+", f"[{self.decimal}]"
+        digits, decimal_mark = "[0-9]+", f"[{self.decimal}]"
         if self.thousands is not None:
             digits = f"(?:[1-9][0-9]{{0,2}}(?:[{THOUSANDS_SEPARATORS[self.thousands]}][0-9]{{3}})+|[0-9]+)"
-        number = f"(?:{digits}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][-+]?[0-9]+)?"
+        number = f"(?:{digits}(?:{decimal_mark}[0-9]*)?|{decimal_mark}[0-9]+)(?:[eE][-+]?[0-9]+)?"
         return f"^[-+]?(?:{number}|(?i:inf|infinity|nan))$"
 
-    def standardize(self, text: str) -> str:
+    def standardize_number(self, text: str) -> str:
         """Return the string of a number without thousands separators and with a decimal point."""
         if self.thousands is not None:
             text = re.sub(f"[{THOUSANDS_SEPARATORS[self.thousands]}]", "", text)
@@ -55,7 +55,7 @@ class NumberFormat(NamedTuple):
         return " and ".join(options)
 
 
-class Column(NamedTuple):
+class ConvertedColumn(NamedTuple):
     """The values of a column, and remarks on how they were read."""
 
     values: Any  # a pyarrow.ChunkedArray of int64, float64, bool or string, null where a value is missing
@@ -63,7 +63,7 @@ class Column(NamedTuple):
     note: str = ""  # an alternative interpretation of the values
 
 
-def read_column(strings: Any, number_format: NumberFormat, as_numbers: bool = False) -> Column:
+def convert_column(strings: Any, number_format: NumberFormat, as_numbers: bool = False) -> ConvertedColumn:
     """Return a CSV column as numbers or booleans if all strings convert without loss, and as text otherwise.
 
     `strings` is a pyarrow.ChunkedArray. If `as_numbers` is true, the conversion may lose information, because the
@@ -71,27 +71,29 @@ def read_column(strings: Any, number_format: NumberFormat, as_numbers: bool = Fa
     """
     import pyarrow.compute as compute
 
-    strings, trimmed, note = _mark_missing(strings)
-    if trimmed.null_count == len(trimmed):
-        return Column(strings)
-    for convert in (partial(_to_numbers, number_format=number_format), _to_booleans):
-        values = convert(trimmed)
+    strings, trimmed_strings, note = _mark_missing_values(strings)
+    if trimmed_strings.null_count == len(trimmed_strings):
+        return ConvertedColumn(strings)
+    for convert in (partial(_convert_to_numbers, number_format=number_format), _convert_to_booleans):
+        values = convert(trimmed_strings)
         if values is not None:
-            loss = _describe_loss(strings, trimmed, values, convert)
+            loss = _describe_lost_information(strings, trimmed_strings, values, convert)
             if loss and not as_numbers:
-                return Column(strings, loss, note)
-            return Column(values, loss, _describe_ambiguity(trimmed, values, number_format))
+                return ConvertedColumn(strings, loss, note)
+            return ConvertedColumn(values, loss, _describe_ambiguity(trimmed_strings, values, number_format))
     if as_numbers:
-        is_number = compute.match_substring_regex(trimmed, number_format.pattern)
-        return Column(strings, f"{_get_first(trimmed.filter(compute.invert(is_number)))!r} is not a number")
-    first = _get_first(trimmed)
-    is_date = re.match(DATE_OR_TIME, first) and _all_match(trimmed, DATE_OR_TIME)
-    return Column(strings, f"{first!r} is a date or a time" if is_date else "", note)
+        is_number = compute.match_substring_regex(trimmed_strings, number_format.pattern)
+        return ConvertedColumn(
+            strings, f"{_get_first_string(trimmed_strings.filter(compute.invert(is_number)))!r} is not a number"
+        )
+    first = _get_first_string(trimmed_strings)
+    is_date = re.match(DATE_OR_TIME_PATTERN, first) and _all_match(trimmed_strings, DATE_OR_TIME_PATTERN)
+    return ConvertedColumn(strings, f"{first!r} is a date or a time" if is_date else "", note)
 
 
-def read_text(strings: Any) -> Any:
+def convert_text_column(strings: Any) -> Any:
     """Return the values of a CSV column as text. Missing values are null."""
-    return _mark_missing(strings)[0]
+    return _mark_missing_values(strings)[0]
 
 
 def describe_spaces(values: Any) -> str:
@@ -100,7 +102,7 @@ def describe_spaces(values: Any) -> str:
 
     if values.null_count == len(values):
         return ""
-    first = _get_first(values)
+    first = _get_first_string(values)
     verbs = []
     for verb, rest, trim in (
         ("begin", first.lstrip(), compute.utf8_ltrim_whitespace),
@@ -112,15 +114,15 @@ def describe_spaces(values: Any) -> str:
     return f"all values {' and '.join(verbs)} with spaces, such as {first!r}" if verbs else ""
 
 
-def describe_formats(strings: Any, number_format: NumberFormat) -> str:
+def describe_number_formats(strings: Any, number_format: NumberFormat) -> str:
     """Return the command-line options that read a text column as numbers, with an example, or "" if no options do.
 
     At least one string must not be missing.
     """
     import pyarrow.compute as compute
 
-    trimmed = _mark_missing(strings)[1]
-    first, readings, example = _get_first(trimmed), dict[str, str](), ""
+    trimmed_strings = _mark_missing_values(strings)[1]
+    first, options_by_number, example = _get_first_string(trimmed_strings), dict[str, str](), ""
     formats = [
         NumberFormat(decimal, thousands)
         for decimal in ".,"
@@ -130,28 +132,28 @@ def describe_formats(strings: Any, number_format: NumberFormat) -> str:
     # If several formats give the same number, the message names the one that changes the fewest options.
     formats.sort(key=lambda other: sum(map(str.__ne__, map(str, other), map(str, number_format))))
     for other in formats:
-        if re.match(other.pattern, first) and _all_match(trimmed, other.pattern):
+        if re.match(other.pattern, first) and _all_match(trimmed_strings, other.pattern):
             if not example:
-                is_number = compute.match_substring_regex(trimmed, number_format.pattern)
-                example = _get_first(trimmed.filter(compute.invert(is_number)))
-            readings.setdefault(other.standardize(example), other.describe_change(number_format))
-    meanings = " or ".join(f"{number} with {options}" for number, options in readings.items())
-    return f"text such as {example!r}, which is the number {meanings}" if readings else ""
+                is_number = compute.match_substring_regex(trimmed_strings, number_format.pattern)
+                example = _get_first_string(trimmed_strings.filter(compute.invert(is_number)))
+            options_by_number.setdefault(other.standardize_number(example), other.describe_change(number_format))
+    meanings = " or ".join(f"{number} with {options}" for number, options in options_by_number.items())
+    return f"text such as {example!r}, which is the number {meanings}" if options_by_number else ""
 
 
-def _mark_missing(strings):
+def _mark_missing_values(strings):
     """Return strings and trimmed strings with nulls, and a note if missing values have more than one spelling."""
     import pyarrow as pa
     import pyarrow.compute as compute
 
-    trimmed = compute.utf8_trim_whitespace(strings)
-    is_missing = compute.is_in(trimmed, value_set=_list_missing_strings())
+    trimmed_strings = compute.utf8_trim_whitespace(strings)
+    is_missing = compute.is_in(trimmed_strings, value_set=_list_missing_strings())
     if not compute.any(is_missing).as_py():
-        return strings, trimmed, ""
-    spellings = trimmed.filter(is_missing).unique().to_pylist()
+        return strings, trimmed_strings, ""
+    spellings = trimmed_strings.filter(is_missing).unique().to_pylist()
     note = f"{spellings[0]!r} and {spellings[1]!r} both mean a missing value" if len(spellings) > 1 else ""
     null = pa.scalar(None, pa.string())
-    return *(compute.if_else(is_missing, null, values) for values in (strings, trimmed)), note
+    return *(compute.if_else(is_missing, null, values) for values in (strings, trimmed_strings)), note
 
 
 @cache
@@ -163,7 +165,7 @@ def _list_missing_strings():
     return pa.array([*csv.ConvertOptions().null_values, *EXTRA_MISSING_STRINGS])
 
 
-def _to_numbers(strings, number_format):
+def _convert_to_numbers(strings, number_format):
     """Return trimmed strings as int64 or float64, or None if one of them is not a number."""
     import pyarrow as pa
     import pyarrow.compute as compute
@@ -177,51 +179,51 @@ def _to_numbers(strings, number_format):
             strings = compute.replace_substring_regex(strings, f"[{separators}]", "")
         strings = compute.replace_substring(strings, number_format.decimal, ".")
     # A failed conversion takes as long as converting thousands of numbers, so the first string selects the types.
-    is_integer = re.match("[-+]?[0-9]+(?:[xX]|$)", _get_first(strings))
+    is_integer = re.match("[-+]?[0-9]+(?:[xX]|$)", _get_first_string(strings))
     for dtype in (pa.int64(), pa.float64()) if is_integer else (pa.float64(),):
         with contextlib.suppress(pa.ArrowInvalid):
             return strings.cast(dtype)
     return None
 
 
-def _to_booleans(strings):
+def _convert_to_booleans(strings):
     """Return trimmed strings as booleans, or None if one of them is not true, false, 1 or 0."""
     import pyarrow as pa
     import pyarrow.compute as compute
 
     words = "true", "false", "1", "0"
-    if _get_first(strings).lower() not in words:
+    if _get_first_string(strings).lower() not in words:
         return None
-    lowered = compute.utf8_lower(strings)
-    if not compute.all(compute.is_in(lowered.drop_null(), value_set=pa.array(words))).as_py():
+    lowercase_strings = compute.utf8_lower(strings)
+    if not compute.all(compute.is_in(lowercase_strings.drop_null(), value_set=pa.array(words))).as_py():
         return None
-    return compute.or_(compute.equal(lowered, "true"), compute.equal(lowered, "1"))
+    return compute.or_(compute.equal(lowercase_strings, "true"), compute.equal(lowercase_strings, "1"))
 
 
-def _describe_loss(strings, trimmed, values, convert):
+def _describe_lost_information(strings, trimmed_strings, values, convert):
     """Describe the information that a conversion to numbers or booleans loses; return "" if it loses none."""
     import pyarrow.compute as compute
 
-    lossy = trimmed.filter(compute.match_substring_regex(trimmed, LEADING_ZERO_OR_PLUS))
-    if len(lossy):
-        example = lossy[0].as_py()
+    lossy_strings = trimmed_strings.filter(compute.match_substring_regex(trimmed_strings, LEADING_ZERO_OR_PLUS_PATTERN))
+    if len(lossy_strings):
+        example = lossy_strings[0].as_py()
         return f"conversion to numbers drops the {'sign' if example[0] == '+' else 'leading zero'} of {example!r}"
     # Estimators read numbers as float64. Sorting and counting numbers is ten times faster than comparing
     # strings.
     numbers = np.sort(values.drop_null().to_numpy().astype(np.float64))
-    n_distinct = 1 + np.count_nonzero(numbers[1:] != numbers[:-1])
-    if n_distinct < len(numbers) and n_distinct < compute.count_distinct(strings).as_py():
+    n_distinct_numbers = 1 + np.count_nonzero(numbers[1:] != numbers[:-1])
+    if n_distinct_numbers < len(numbers) and n_distinct_numbers < compute.count_distinct(strings).as_py():
         # A signed zero is a result of rounding, so 0 and -0 are not different codes.
-        unsigned = compute.replace_substring_regex(strings, SIGNED_ZERO, r"\1")
-        spellings, seen = unsigned.unique().drop_null(), dict[float, str]()
+        unsigned_strings = compute.replace_substring_regex(strings, SIGNED_ZERO_PATTERN, r"\1")
+        spellings, seen = unsigned_strings.unique().drop_null(), dict[float, str]()
         converted = convert(compute.utf8_trim_whitespace(spellings)).to_pylist()
         for number, spelling in zip(map(float, converted), spellings.to_pylist(), strict=True):
             if seen.setdefault(number, spelling) != spelling:
-                noun = "boolean" if convert is _to_booleans else "number"
+                noun = "boolean" if convert is _convert_to_booleans else "number"
                 return f"{seen[number]!r} and {spelling!r} are the same {noun}"
     # A rounded identifier cannot be recovered, even if no other identifier is rounded to the same number.
     is_large = len(numbers) and max(-numbers[0], numbers[-1]) >= MAX_EXACT_INTEGER
-    rounded = _find_rounded_integer(trimmed.drop_null(), values.drop_null()) if is_large else None
+    rounded = _find_rounded_integer(trimmed_strings.drop_null(), values.drop_null()) if is_large else None
     return "" if rounded is None else f"float64 rounds {rounded!r} to {float(rounded):.0f}"
 
 
@@ -232,31 +234,41 @@ def _find_rounded_integer(strings, values):
     if pa.types.is_integer(values.type):
         integers = values.to_numpy()
         floats = integers.astype(np.float64)
-        is_rounded = floats >= 2.0**63
-        is_rounded[~is_rounded] = floats[~is_rounded].astype(np.int64) != integers[~is_rounded]
-        return str(integers[is_rounded.argmax()]) if is_rounded.any() else None
+        is_gap_from_rounding = floats >= 2.0**63
+        is_gap_from_rounding[~is_gap_from_rounding] = (
+            floats[~is_gap_from_rounding].astype(np.int64) != integers[~is_gap_from_rounding]
+        )
+        return str(integers[is_gap_from_rounding.argmax()]) if is_gap_from_rounding.any() else None
     if not _all_match(strings, "^-?[0-9]+$"):
         return None
     return next((text for text in strings.to_pylist() if int(text) != int(float(text))), None)
 
 
-def _describe_ambiguity(trimmed, values, number_format):
+def _describe_ambiguity(trimmed_strings, values, number_format):
     """Return a note if the decimal mark of the numbers could be a thousands separator, "" otherwise."""
     import pyarrow as pa
     import pyarrow.compute as compute
 
-    mark = number_format.decimal
-    pattern = f"^[-+]?(?:[1-9][0-9]{{0,2}}[{mark}][0-9]{{3}}|[0-9]{{1,3}})$"
-    is_candidate = number_format.thousands is None and pa.types.is_floating(values.type)
-    if not is_candidate or not re.match(pattern, _get_first(trimmed)) or not _all_match(trimmed, pattern):
+    decimal_mark = number_format.decimal
+    pattern = f"^[-+]?(?:[1-9][0-9]{{0,2}}[{decimal_mark}][0-9]{{3}}|[0-9]{{1,3}})$"
+    has_decimal_values = number_format.thousands is None and pa.types.is_floating(values.type)
+    if (
+        not has_decimal_values
+        or not re.match(pattern, _get_first_string(trimmed_strings))
+        or not _all_match(trimmed_strings, pattern)
+    ):
         return ""
-    has_mark = compute.match_substring(trimmed, mark)
+    has_decimal_mark = compute.match_substring(trimmed_strings, decimal_mark)
     # In many columns, all numbers have a decimal point and three decimals.
-    if mark == "." and compute.all(has_mark).as_py():
+    if decimal_mark == "." and compute.all(has_decimal_mark).as_py():
         return ""
-    example, other = trimmed.filter(has_mark)[0].as_py(), NumberFormat("," if mark == "." else ".", mark)
-    means = f"{example!r} is read as {number_format.standardize(example)}"
-    return f"{means}; if {MARK_NAMES[mark]} separates thousands, give {other.describe_change(number_format)}"
+    example, other = (
+        trimmed_strings.filter(has_decimal_mark)[0].as_py(),
+        NumberFormat("," if decimal_mark == "." else ".", decimal_mark),
+    )
+    means = f"{example!r} is read as {number_format.standardize_number(example)}"
+    change = other.describe_change(number_format)
+    return f"{means}; if {DECIMAL_MARK_NAMES[decimal_mark]} separates thousands, give {change}"
 
 
 def _all_match(strings, pattern):
@@ -266,6 +278,6 @@ def _all_match(strings, pattern):
     return compute.all(compute.match_substring_regex(strings, pattern)).as_py()
 
 
-def _get_first(strings):
+def _get_first_string(strings):
     """Return the first string that is not missing."""
     return (strings.drop_null() if strings.null_count else strings)[0].as_py()

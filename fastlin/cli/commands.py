@@ -14,9 +14,9 @@ from click import Choice, FloatRange, IntRange, argument, option
 from fastlin import __version__, datasets
 from fastlin.cli.arguments import (
     FILE,
-    SEED,
+    SEED_RANGE,
     SETTINGS,
-    STRENGTH,
+    STRENGTH_RANGE,
     CommandError,
     command,
     convert_errors,
@@ -27,16 +27,16 @@ from fastlin.cli.arguments import (
     table_options,
 )
 from fastlin.cli.comparison import read_problems
-from fastlin.cli.doctor import describe_environment, doctor, lay_out_environment
+from fastlin.cli.doctor import describe_environment, doctor, format_environment
 from fastlin.cli.fit_and_predict import fit, predict
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import make_folder, report_claims, run_studies
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, baselines
-from fastlin.course.studies.cifar10_training import N_VALIDATION
+from fastlin.course.studies.cifar10_training import N_VALIDATION_IMAGES
 from fastlin.course.studies.settings import Settings
 from fastlin.extras import format_install_command
 from fastlin.kernels.machine.cache_folder import cache_folder
-from fastlin.terminal import make_printable, show_bar
+from fastlin.terminal import make_printable, show_progress_bar
 
 QUICK_HELP = "Test run with few epochs, rows and seeds; claims get no verdict."
 DRAWS_HELP = "Number of networks that cifar10_search draws and trains."
@@ -55,7 +55,7 @@ DTYPE_HELP = "Data type. float32 needs half the memory and less time, and keeps 
     option("--open", is_flag=True, help="Open the report in the browser at the end."),
     data_option,
     output_option,
-    option("--seed", type=SEED, metavar="N", default=0, help=SEED_HELP),
+    option("--seed", type=SEED_RANGE, metavar="N", default=0, help=SEED_HELP),
 )
 def reproduce(options: SimpleNamespace) -> int:
     """Run the studies of the course, and write a report with verdicts on the claims of the student reports.
@@ -79,11 +79,11 @@ def reproduce(options: SimpleNamespace) -> int:
         settings[is_homework] = Settings(data, options.quick, options.seed, folder=folder, draws=options.draws)
     available = {**STUDIES, **CIFAR10_STUDIES}
     studies = {name: (available[name], settings[name in CIFAR10_STUDIES]) for name in names}
-    entries, failed = run_studies(studies, options.output)
-    page = report_claims(entries, failed, options.output)
+    entries, failed_studies = run_studies(studies, options.output)
+    page = report_claims(entries, failed_studies, options.output)
     if options.open:
         webbrowser.open(page.resolve().as_uri())
-    return 1 if failed else 0
+    return 1 if failed_studies else 0
 
 
 # Options of `compare` that apply only if DATA is a table.
@@ -95,10 +95,10 @@ TABLE_OPTIONS = ("target", "drop", "C", "separator", "decimal", "thousands", "en
     argument("table", required=False, type=FILE, metavar="[DATA]"),
     option("--target", metavar="COLUMN", default="y", help="Column of the labels in DATA, or array in .npz."),
     drop_option,
-    option("--C", "C", type=STRENGTH, default=1.0, help="Inverse penalty strength of the fits to DATA."),
-    option("--seconds", type=FloatRange(1, 86_400), default=baselines.SECONDS, help=SECONDS_HELP),
+    option("--C", "C", type=STRENGTH_RANGE, default=1.0, help="Inverse penalty strength of the fits to DATA."),
+    option("--seconds", type=FloatRange(1, 86_400), default=baselines.DEFAULT_SECONDS, help=SECONDS_HELP),
     option("--quick", is_flag=True, help=QUICK_COMPARISON_HELP),
-    option("--baselines", "seconds", flag_value=baselines.MANY_SECONDS, help=BASELINES_HELP),
+    option("--baselines", "seconds", flag_value=baselines.LONG_COMPARISON_SECONDS, help=BASELINES_HELP),
     option("--dtype", type=Choice(["float64", "float32"]), default="float64", help=DTYPE_HELP),
     data_option,
     output_option,
@@ -125,7 +125,7 @@ def compare(options: SimpleNamespace) -> int:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise CommandError(f"--{name} applies to a table only; give the table as DATA")
     make_folder(options.output)
-    missing = baselines.find_missing()
+    missing = baselines.find_missing_packages()
     if missing:
         print(f"Not installed, so not compared: {', '.join(missing)}.")
         print(f"{format_install_command('baselines')} installs them, and '.[baselines-torch]' installs PyTorch.")
@@ -144,8 +144,8 @@ def compare(options: SimpleNamespace) -> int:
         write_results(options.output / "comparison.json", {**report, "environment": describe_environment()})
         return results
 
-    _, failed = run_studies({"baselines": (compare_libraries, Settings(data, options.quick))}, options.output)
-    return 1 if failed else 0
+    _, failed_studies = run_studies({"baselines": (compare_libraries, Settings(data, options.quick))}, options.output)
+    return 1 if failed_studies else 0
 
 
 @command("show versions, processor, threads and the folder of compiled code")
@@ -156,7 +156,7 @@ def info(options: SimpleNamespace) -> int:
     --------
       fastlin info
     """
-    print(*lay_out_environment(), sep="\n")
+    print(*format_environment(), sep="\n")
     return 0
 
 
@@ -173,14 +173,16 @@ def warmup(options: SimpleNamespace) -> int:
     from fastlin.warmup import STEPS
 
     begin = perf_counter()
-    with show_bar("fastlin", len(STEPS)) as show:
+    with show_progress_bar("fastlin", len(STEPS)) as show:
         for n_done, (name, compile_step) in enumerate(STEPS.items()):
             show(n_done, name)
             compile_step()
         show(len(STEPS), "done")
     folder = cache_folder()
-    stored = "could not be stored, because no cache folder is writable" if folder is None else f"is stored in {folder}"
-    print(make_printable(f"Ready after {perf_counter() - begin:.1f} s; the compiled code {stored}."))
+    storage_note = (
+        "could not be stored, because no cache folder is writable" if folder is None else f"is stored in {folder}"
+    )
+    print(make_printable(f"Ready after {perf_counter() - begin:.1f} s; the compiled code {storage_note}."))
     return 0
 
 
@@ -202,7 +204,7 @@ def _load(options, is_homework):
     """
     name, load, files = "MNIST", datasets.load_mnist, [name for name, *_ in datasets.MNIST_FILES.values()]
     if is_homework:
-        load = partial(datasets.load_cifar10, N_VALIDATION, options.seed)
+        load = partial(datasets.load_cifar10, N_VALIDATION_IMAGES, options.seed)
         name, files = "CIFAR-10", datasets.CIFAR10_FILES
     try:
         return load(folder=options.data)

@@ -15,14 +15,14 @@ from sklearn.utils import check_X_y
 from sklearn.utils.multiclass import type_of_target
 
 from fastlin.cli.arguments import convert_errors, require
-from fastlin.cli.data_files import read_training_data
+from fastlin.cli.data_files import validate_training_data
 from fastlin.cli.notes import print_notes
 from fastlin.other_libraries import Problem
 
-LIBSVM = (".svm", ".libsvm", ".txt")
+LIBSVM_SUFFIXES = (".svm", ".libsvm", ".txt")
 HELD_OUT_FRACTION = 0.2
 # Number of copies of the table that must fit into memory: the rows, the encoded rows and a library's copies.
-N_COPIES = 4
+N_MEMORY_COPIES = 4
 
 
 def read_problems(options: SimpleNamespace) -> tuple[Problem, Problem]:
@@ -31,17 +31,17 @@ def read_problems(options: SimpleNamespace) -> tuple[Problem, Problem]:
     # Windows does not have sysconf.
     if hasattr(os, "sysconf"):
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if N_COPIES * os.path.getsize(name) > memory:
+        if N_MEMORY_COPIES * os.path.getsize(name) > memory:
             raise MemoryError(
-                f"it may need {N_COPIES} times its size in memory, more than this machine has; "
+                f"it may need {N_MEMORY_COPIES} times its size in memory, more than this machine has; "
                 "use fastlin.blocks to fit larger files"
             )
-    if name.lower().endswith((".npz", *LIBSVM)):
+    if name.lower().endswith((".npz", *LIBSVM_SUFFIXES)):
         with convert_errors(f"cannot read {name}", Exception):
             numbers, labels = _read_arrays(name, options.target)
     else:
         require("tables")
-        table, text_columns, labels, notes = read_training_data(name, options)
+        table, text_columns, labels, notes = validate_training_data(name, options)
         print_notes(notes)
         columns = {column: values.to_numpy() for column, values in zip(table.column_names, table.columns, strict=True)}
         strings = np.array([columns.pop(column) for column in text_columns], object).T
@@ -54,7 +54,9 @@ def read_problems(options: SimpleNamespace) -> tuple[Problem, Problem]:
     classes, y = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"all labels are {classes[0]}, but at least two classes are required")
-    train_rows, held_out = train_test_split(np.arange(len(y)), test_size=HELD_OUT_FRACTION, random_state=0, stratify=y)
+    train_rows, held_out_rows = train_test_split(
+        np.arange(len(y)), test_size=HELD_OUT_FRACTION, random_state=0, stratify=y
+    )
     blocks = []
     if numbers.size:
         scaler = StandardScaler(with_mean=not sparse.issparse(numbers)).fit(numbers[train_rows])
@@ -64,12 +66,12 @@ def read_problems(options: SimpleNamespace) -> tuple[Problem, Problem]:
         blocks.append(encoder.transform(strings))
     X = blocks[0] if len(blocks) == 1 else _densify(sparse.hstack(blocks, "csr"))
     train = Problem("the table", X[train_rows], y[train_rows], len(classes), options.C, fit_intercept=True)
-    return train, replace(train, X=X[held_out], y=y[held_out])
+    return train, replace(train, X=X[held_out_rows], y=y[held_out_rows])
 
 
 def _read_arrays(name, target):
     """Return X and the labels from a NumPy or libsvm file."""
-    if name.lower().endswith(LIBSVM):
+    if name.lower().endswith(LIBSVM_SUFFIXES):
         X, labels = load_svmlight_file(name)
         return _densify(X), labels
     with np.load(name) as arrays:

@@ -18,19 +18,25 @@ import numpy as np
 
 from fastlin.blocks.parquet import list_index_columns
 from fastlin.cli.arguments import CommandError, convert_errors
-from fastlin.cli.column_types import NumberFormat, describe_formats, describe_spaces, read_column, read_text
-from fastlin.file_system import check_writable, write_whole
+from fastlin.cli.column_types import (
+    NumberFormat,
+    convert_column,
+    convert_text_column,
+    describe_number_formats,
+    describe_spaces,
+)
+from fastlin.file_system import check_writable, write_atomically
 from fastlin.typing import Array
 
-PARQUET = (".parquet", ".pq")
-WRITTEN = (".csv", ".tsv", *PARQUET)
-READ = (*WRITTEN, ".csv.gz", ".tsv.gz")
-MAX_NAMES = 10
+PARQUET_SUFFIXES = (".parquet", ".pq")
+OUTPUT_SUFFIXES = (".csv", ".tsv", *PARQUET_SUFFIXES)
+INPUT_SUFFIXES = (*OUTPUT_SUFFIXES, ".csv.gz", ".tsv.gz")
+MAX_LISTED_NAMES = 10
 # Arrow splits CSV into blocks of whole rows, and each column into as many chunks. The default block size of a megabyte
 # is several times slower for tables with very many columns (docs/benchmarks/design-choices.md: CSV block size).
 BLOCK_BYTES = 1 << 25
-LABEL_LIMIT = 2.0**63
-TO_NUMBERS = "; to fit it as numbers, write each value as a plain number"
+INTEGER_LABEL_LIMIT = 2.0**63
+NUMBERS_REMEDY = "; to fit it as numbers, write each value as a plain number"
 
 
 @dataclass
@@ -49,31 +55,35 @@ class TableFile:
             if name in self.columns:
                 return name
         hint = " (see --separator)" if len(self.columns) == 1 else ""
-        raise CommandError(f"{self.name} has no column {column!r}; its columns are {list_some(self.columns)}{hint}")
+        raise CommandError(
+            f"{self.name} has no column {column!r}; its columns are {list_first_names(self.columns)}{hint}"
+        )
 
-    def read_labels(self, column: str, are_text: bool = False) -> Array:
+    def read_labels(self, column: str, labels_are_text: bool = False) -> Array:
         """Return a column as an array of n_rows labels, which are numbers, booleans or text.
 
-        If `are_text` is true, labels in CSV are read as text. Booleans in CSV are always read as text, so that
+        If `labels_are_text` is true, labels in CSV are read as text. Booleans in CSV are always read as text, so that
         predictions are spelled as in the file.
         """
         import pyarrow as pa
 
         values, loss = self.columns[column], ""
         if self.number_format is None:
-            values, loss = _simplify(values)
-        elif not are_text:
-            values, loss, _ = read_column(values, self.number_format)
-        if self.number_format is not None and (are_text or pa.types.is_boolean(values.type)):
-            values = read_text(self.columns[column])
-        self._note_text(column, loss)
+            values, loss = _convert_parquet_column(values)
+        elif not labels_are_text:
+            values, loss, _ = convert_column(values, self.number_format)
+        if self.number_format is not None and (labels_are_text or pa.types.is_boolean(values.type)):
+            values = convert_text_column(self.columns[column])
+        self._note_text_column(column, loss)
         if values.null_count:
-            problem = f"{values.null_count:,} missing values (of {len(values):,} rows); remove the rows without a label"
-            raise CommandError(f"label column {column!r} of {self.name} has {problem}")
-        if not (_is_text(values.type) or _is_number(values.type)):
-            problem = f"values of type {values.type}; labels must be text, integers or booleans"
-            raise CommandError(f"label column {column!r} of {self.name} has {problem}")
-        if not are_text:
+            error_text = (
+                f"{values.null_count:,} missing values (of {len(values):,} rows); remove the rows without a label"
+            )
+            raise CommandError(f"label column {column!r} of {self.name} has {error_text}")
+        if not (_is_text_type(values.type) or _is_number_type(values.type)):
+            error_text = f"values of type {values.type}; labels must be text, integers or booleans"
+            raise CommandError(f"label column {column!r} of {self.name} has {error_text}")
+        if not labels_are_text:
             self._note_spaces(column, values)
         return np.asarray(values.to_pylist())
 
@@ -84,24 +94,30 @@ class TableFile:
         """
         values = self.columns[column]
         if self.number_format is None:
-            values, loss = _simplify(values)
-            self._note_text(column, loss if is_text is None else "", TO_NUMBERS)
+            values, loss = _convert_parquet_column(values)
+            self._note_text_column(column, loss if is_text is None else "", NUMBERS_REMEDY)
         else:
-            values = read_text(values) if is_text else self._convert(column, values, self.number_format, is_text)
+            values = (
+                convert_text_column(values)
+                if is_text
+                else self._convert_csv_column(column, values, self.number_format, is_text)
+            )
         n_missing, n_rows = values.null_count, len(values)
         if is_text is None:
             self._note_spaces(column, values)
-        is_text = _is_text(values.type) if is_text is None and n_missing < n_rows else bool(is_text)
-        problem = ""
-        if n_missing < n_rows and not (_is_text if is_text else _is_number)(values.type):
-            problem = f"values of type {values.type} instead of {'text' if is_text else 'numbers'}; convert them"
+        is_text = _is_text_type(values.type) if is_text is None and n_missing < n_rows else bool(is_text)
+        error_text = ""
+        if n_missing < n_rows and not (_is_text_type if is_text else _is_number_type)(values.type):
+            error_text = f"values of type {values.type} instead of {'text' if is_text else 'numbers'}; convert them"
         elif n_missing and not is_text:
-            problem = f"{n_missing:,} missing values (of {n_rows:,} rows); fill them in"
-        if problem:
-            raise CommandError(f"column {column!r} of {self.name} has {problem}, or fit without it: --drop {column!r}")
+            error_text = f"{n_missing:,} missing values (of {n_rows:,} rows); fill them in"
+        if error_text:
+            raise CommandError(
+                f"column {column!r} of {self.name} has {error_text}, or fit without it: --drop {column!r}"
+            )
         return values
 
-    def read_as_written(self, column: str) -> Any:
+    def read_original_values(self, column: str) -> Any:
         """Return an unconverted column as a pyarrow.ChunkedArray; a CSV column is text, with nulls for empty fields."""
         import pyarrow as pa
         import pyarrow.compute as compute
@@ -111,49 +127,49 @@ class TableFile:
             return values
         return compute.if_else(compute.equal(values, ""), pa.scalar(None, pa.string()), values)
 
-    def _convert(self, column, strings, number_format, is_text):
+    def _convert_csv_column(self, column, strings, number_format, is_text):
         """Convert a CSV column, and note surprising conversions. `is_text` is False, or None if it is unknown."""
-        values, loss, note = read_column(strings, number_format, as_numbers=is_text is False)
-        if values.null_count < len(values) and _is_text(values.type):
+        values, loss, note = convert_column(strings, number_format, as_numbers=is_text is False)
+        if values.null_count < len(values) and _is_text_type(values.type):
             # If there is a loss, the strings already are numbers in the current format.
-            meanings = "" if loss and is_text is None else describe_formats(values, number_format)
+            meanings = "" if loss and is_text is None else describe_number_formats(values, number_format)
             if meanings:
                 remedy = f"give these options, or fit without the column: --drop {column!r}"
                 raise CommandError(f"column {column!r} of {self.name} has {meanings}; {remedy}")
             if is_text is False:
                 remedy = f"fix it, or fit without the column: --drop {column!r}"
                 raise CommandError(f"column {column!r} of {self.name} must contain numbers, but {loss}; {remedy}")
-            self._note_text(column, loss, TO_NUMBERS)
+            self._note_text_column(column, loss, NUMBERS_REMEDY)
         elif loss:
             self.notes.append(f"column {column!r} of {self.name} is read as numbers, as in the fit: {loss}")
         if note:
             self.notes.append(f"column {column!r} of {self.name}: {note}")
         return values
 
-    def _note_text(self, column, loss, remedy=""):
+    def _note_text_column(self, column, loss, remedy=""):
         if loss:
             self.notes.append(f"column {column!r} of {self.name} stays text: {loss}{remedy}")
 
     def _note_spaces(self, column, values):
         """Add a note if all values of a text column have spaces around them, because values without spaces differ."""
-        spaces = describe_spaces(values) if _is_text(values.type) else ""
+        spaces = describe_spaces(values) if _is_text_type(values.type) else ""
         if spaces:
             remedy = "the spaces are part of the values and must match in other files; consider removing them"
             self.notes.append(f"column {column!r} of {self.name}: {spaces}; {remedy}")
 
 
-def read_training_data(name: str, options: SimpleNamespace) -> tuple[Any, Collection[str], Array, list[str]]:
+def validate_training_data(name: str, options: SimpleNamespace) -> tuple[Any, Collection[str], Array, list[str]]:
     """Return a pyarrow.Table of features, the names of its text columns, the labels, and notes."""
     import pyarrow as pa
 
     file = read_file(name, options)
-    excluded = {file.find(column) for column in (options.target, *options.drop)}
+    excluded_columns = {file.find(column) for column in (options.target, *options.drop)}
     target = file.find(options.target)
     labels = file.read_labels(target)
     _check_classes(labels, target, name)
-    index = [column for column in file.index if column not in excluded]
+    index = [column for column in file.index if column not in excluded_columns]
     file.notes += [f"column {column!r} is the index of a pandas DataFrame and is excluded" for column in index]
-    for column in excluded.union(index):
+    for column in excluded_columns.union(index):
         del file.columns[column]
     if not file.columns:
         raise CommandError(f"{name} has no feature columns: --target and --drop name all of its columns")
@@ -162,33 +178,33 @@ def read_training_data(name: str, options: SimpleNamespace) -> tuple[Any, Collec
     for column in list(file.columns):
         features[column] = file.read_feature(column)
         del file.columns[column]
-    text_columns = {column: None for column, values in features.items() if _is_text(values.type)}
+    text_columns = {column: None for column, values in features.items() if _is_text_type(values.type)}
     return pa.table(features), text_columns.keys(), labels, file.notes
 
 
 def _check_classes(labels, column, name):
     """Raise a CommandError if labels are fractional or too large for int64, because no classifier accepts them."""
     if labels.dtype.kind == "f":
-        is_label = (np.abs(labels) < LABEL_LIMIT) & (np.trunc(labels) == labels)
+        is_label = (np.abs(labels) < INTEGER_LABEL_LIMIT) & (np.trunc(labels) == labels)
         if not is_label.all():
-            problem = f"the label {labels[~is_label][0]}; labels must be text, booleans or integers below 2**63"
+            error_text = f"the label {labels[~is_label][0]}; labels must be text, booleans or integers below 2**63"
             remedy = "write classes as text, such as 'low' and 'high', or use a regression for quantities"
-            raise CommandError(f"label column {column!r} of {name} has {problem}. Either {remedy}")
+            raise CommandError(f"label column {column!r} of {name} has {error_text}. Either {remedy}")
 
 
 def read_file(name: str, options: SimpleNamespace) -> TableFile:
     """Return a TableFile whose column names are stripped; raise a CommandError if there are no columns or no rows."""
     import pyarrow.parquet
 
-    if not name.lower().endswith(READ):
-        raise CommandError(f"the name of a table must end with {', '.join(READ)}, got {name}")
-    is_parquet, number_format = name.lower().endswith(PARQUET), None
+    if not name.lower().endswith(INPUT_SUFFIXES):
+        raise CommandError(f"the name of a table must end with {', '.join(INPUT_SUFFIXES)}, got {name}")
+    is_parquet, number_format = name.lower().endswith(PARQUET_SUFFIXES), None
     if not is_parquet:
         number_format = NumberFormat(options.decimal, options.thousands)
         if options.decimal == options.thousands:
             other = "." if options.decimal == "," else ","
-            problem = f"--decimal and --thousands are both {options.decimal!r}"
-            raise CommandError(f"{problem}; numbers such as 1{options.thousands}234{other}5 need --decimal {other}")
+            error_text = f"--decimal and --thousands are both {options.decimal!r}"
+            raise CommandError(f"{error_text}; numbers such as 1{options.thousands}234{other}5 need --decimal {other}")
     with convert_errors(f"cannot read {name}", OSError, ValueError, LookupError, csv.Error):
         table = pyarrow.parquet.read_table(name) if is_parquet else _read_csv(name, options)
     if not table.num_rows:
@@ -197,11 +213,11 @@ def read_file(name: str, options: SimpleNamespace) -> TableFile:
     for column, n_columns in Counter(names).items():
         if n_columns > 1:
             raise CommandError(f"{name} has {n_columns} columns named {column!r}; rename them")
-    stripped = _strip_names(names)
-    columns = dict(zip(stripped.values(), table.columns, strict=True))
-    index = [stripped[column] for column in list_index_columns(table.schema)]
-    changed = [column for column in names if stripped[column] != column]
-    notes = [f"column names are used without the spaces around them: {list_some(changed)}"] if changed else []
+    stripped_names = _strip_names(names)
+    columns = dict(zip(stripped_names.values(), table.columns, strict=True))
+    index = [stripped_names[column] for column in list_index_columns(table.schema)]
+    changed = [column for column in names if stripped_names[column] != column]
+    notes = [f"column names are used without the spaces around them: {list_first_names(changed)}"] if changed else []
     return TableFile(name, columns, index, number_format, notes)
 
 
@@ -245,37 +261,39 @@ def _read_header(name, encoding, separator):
         return next(filter(None, csv.reader(lines, delimiter=separator)), [])
 
 
-def _simplify(values):
+def _convert_parquet_column(values):
     """Return a Parquet column as numbers, booleans or text, and the reason if dates or times become text."""
     import pyarrow as pa
 
-    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
-    if pa.types.is_date(kind) or pa.types.is_time(kind) or pa.types.is_timestamp(kind):
-        strings = values.cast(kind).cast(pa.string())
-        return strings, f"its type is {kind}"
-    kind = pa.string() if _is_text(kind) else pa.float64() if pa.types.is_decimal(kind) else kind
-    return values.cast(kind), ""
+    arrow_type = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if pa.types.is_date(arrow_type) or pa.types.is_time(arrow_type) or pa.types.is_timestamp(arrow_type):
+        strings = values.cast(arrow_type).cast(pa.string())
+        return strings, f"its type is {arrow_type}"
+    arrow_type = (
+        pa.string() if _is_text_type(arrow_type) else pa.float64() if pa.types.is_decimal(arrow_type) else arrow_type
+    )
+    return values.cast(arrow_type), ""
 
 
-def _is_text(kind):
+def _is_text_type(arrow_type):
     import pyarrow as pa
 
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return pa.types.is_string(arrow_type) or pa.types.is_large_string(arrow_type) or pa.types.is_string_view(arrow_type)
 
 
-def _is_number(kind):
+def _is_number_type(arrow_type):
     import pyarrow as pa
 
-    return pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return pa.types.is_boolean(arrow_type) or pa.types.is_integer(arrow_type) or pa.types.is_floating(arrow_type)
 
 
-def list_some(names: Collection[object]) -> str:
+def list_first_names(names: Collection[object]) -> str:
     """Return the first names of a collection in quotes, and the number of other names."""
-    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
-    return f"{', '.join(map(repr, islice(names, MAX_NAMES)))}{more}"
+    more = f" and {len(names) - MAX_LISTED_NAMES:,} more" if len(names) > MAX_LISTED_NAMES else ""
+    return f"{', '.join(map(repr, islice(names, MAX_LISTED_NAMES)))}{more}"
 
 
-def check_output(name: str, inputs: Iterable[str]) -> None:
+def check_output_file(name: str, inputs: Iterable[str]) -> None:
     """Raise a CommandError if an output cannot be written or would overwrite an input."""
     # Writing follows symbolic links, so the file is created in the folder of the link's target.
     path = os.path.realpath(name)
@@ -292,8 +310,8 @@ def write_table(name: str, columns: Mapping[str, Array]) -> None:
     import pyarrow.parquet
 
     table = pa.table({column: pa.array(values) for column, values in columns.items()})
-    with convert_errors(f"cannot write {name}", OSError), write_whole(name) as part:
-        if name.lower().endswith(PARQUET):
+    with convert_errors(f"cannot write {name}", OSError), write_atomically(name) as part:
+        if name.lower().endswith(PARQUET_SUFFIXES):
             pyarrow.parquet.write_table(table, part)
         else:
             separator = "\t" if name.lower().endswith(".tsv") else ","

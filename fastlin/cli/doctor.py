@@ -22,22 +22,32 @@ from fastlin.cli.arguments import command
 from fastlin.estimators.summary import format_lines
 from fastlin.extras import EXTRAS
 from fastlin.kernels.machine.cache_folder import cache_folder, code_folders
-from fastlin.kernels.machine.saved_code import SUFFIX
+from fastlin.kernels.machine.saved_code import CODE_SUFFIX
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.terminal import make_printable
 
 # The packages that fastlin requires, the packages of its extras, and the DataFrame libraries that it accepts.
-REQUIRED = ("numpy", "numba", "llvmlite", "scipy", "scikit-learn", "threadpoolctl", "joblib", "platformdirs", "click")
-OPTIONAL = dict.fromkeys(name for names in EXTRAS.values() for name in names)
-PACKAGES = (*REQUIRED, *OPTIONAL, "pandas", "polars")
-PROCESSORS = Path("/proc/cpuinfo")
+REQUIRED_PACKAGES = (
+    "numpy",
+    "numba",
+    "llvmlite",
+    "scipy",
+    "scikit-learn",
+    "threadpoolctl",
+    "joblib",
+    "platformdirs",
+    "click",
+)
+OPTIONAL_PACKAGES = dict.fromkeys(name for names in EXTRAS.values() for name in names)
+PACKAGES = (*REQUIRED_PACKAGES, *OPTIONAL_PACKAGES, "pandas", "polars")
+PROCESSOR_FILE = Path("/proc/cpuinfo")
 # Prefixes of environment variables that affect fastlin or the libraries that it uses.
 VARIABLE_PREFIXES = ("FASTLIN_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "XDG_CACHE_HOME")
-TOL = 1e-6
+FIT_TOL = 1e-6
 # Minima of J, accurate to 1e-11.
-MINIMUM_OF_DIGITS = 0.1995264038586
-MINIMUM_OF_CANCER = 0.2046573294868
+DIGITS_MINIMUM = 0.1995264038586
+CANCER_MINIMUM = 0.2046573294868
 
 
 def describe_environment() -> dict[str, Any]:
@@ -57,13 +67,13 @@ def describe_environment() -> dict[str, Any]:
             for library in threadpoolctl.threadpool_info()
             if library["user_api"] == "blas"
         ],
-        "compiled_code": describe_code(),
+        "compiled_code": describe_compiled_code(),
         "cache": ", ".join(str(folder) + ("" if folder == cache_folder() else " (only read)") for folder in folders)
         or "none: no folder is writable",
     }
 
 
-def lay_out_environment() -> list[str]:
+def format_environment() -> list[str]:
     """Return a line for each entry of `describe_environment`."""
     lines = {}
     for name, value in describe_environment().items():
@@ -86,13 +96,13 @@ def _find_version(package):
         return "not installed"
 
 
-def describe_code() -> str:
+def describe_compiled_code() -> str:
     """Describe the compiled kernels that this process uses, with the numbers of kernels in the wheel and the cache."""
     # The cache may also contain kernels for other processors and other settings of Numba.
-    n_cached = sum(len(list(folder.glob(f"*{SUFFIX}"))) for folder in code_folders())
+    n_cached_kernels = sum(len(list(folder.glob(f"*{CODE_SUFFIX}"))) for folder in code_folders())
     if TARGET.archive is None:
-        return f"compiled for this processor, {n_cached} in the cache"
-    return f"{TARGET.name}, {TARGET.archive.n_kernels} kernels from the wheel, {n_cached} in the cache"
+        return f"compiled for this processor, {n_cached_kernels} in the cache"
+    return f"{TARGET.name}, {TARGET.archive.n_kernels} kernels from the wheel, {n_cached_kernels} in the cache"
 
 
 def _name_processor():
@@ -102,7 +112,7 @@ def _name_processor():
     name = platform.processor() or platform.machine()
     # This file contains the model name of the processor. It only exists on Linux.
     with contextlib.suppress(OSError, StopIteration):
-        lines = PROCESSORS.read_text("utf-8").splitlines()
+        lines = PROCESSOR_FILE.read_text("utf-8").splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return f"{name} ({llvmlite.binding.get_host_cpu_name()})"
 
@@ -117,38 +127,40 @@ def doctor(options: SimpleNamespace) -> int:
     --------
       fastlin doctor > doctor.txt
     """
-    variables = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(VARIABLE_PREFIXES)]
-    print(*lay_out_environment(), *map(make_printable, variables), sep="\n")
+    environment_variables = [
+        f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(VARIABLE_PREFIXES)
+    ]
+    print(*format_environment(), *map(make_printable, environment_variables), sep="\n")
     n_passed = 0
     for name, check in CHECKS.items():
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                passed, details = check()
+                has_passed, details = check()
         except Exception as error:
-            passed, details = False, f"{type(error).__name__}: {error}"
-        n_passed += passed
-        print(make_printable(f"{'passed' if passed else 'FAILED'}  {name}: {details}"), flush=True)
+            has_passed, details = False, f"{type(error).__name__}: {error}"
+        n_passed += has_passed
+        print(make_printable(f"{'passed' if has_passed else 'FAILED'}  {name}: {details}"), flush=True)
     print(f"{n_passed} of {len(CHECKS)} checks passed.")
     return int(n_passed < len(CHECKS))
 
 
 def _check_minimum(minimum, X, y, **parameters):
-    """Fit a model; return whether its objective is within a relative distance `TOL` of `minimum`, and the details."""
-    objective = LogisticRegression(tol=TOL, **parameters).fit(X, y).history_[-1].objective
+    """Fit a model. Return whether its objective is within the relative `FIT_TOL` of `minimum`, and details."""
+    objective = LogisticRegression(tol=FIT_TOL, **parameters).fit(X, y).history_[-1].objective
     # The stored minimum has a relative error of 1e-12. The rounding error of J is much smaller.
-    passed = -1e-11 * minimum <= objective - minimum <= TOL * minimum
-    return passed, f"J = {objective:.12g}, the minimum is {minimum:.12g}"
+    has_passed = -1e-11 * minimum <= objective - minimum <= FIT_TOL * minimum
+    return has_passed, f"J = {objective:.12g}, the minimum is {minimum:.12g}"
 
 
 def _check_digits(as_matrix=np.asarray):
     X, y = load_digits(return_X_y=True)
-    return _check_minimum(MINIMUM_OF_DIGITS, as_matrix(X / 16), y)
+    return _check_minimum(DIGITS_MINIMUM, as_matrix(X / 16), y)
 
 
 def _check_cancer():
     X, y = load_breast_cancer(return_X_y=True)
-    return _check_minimum(MINIMUM_OF_CANCER, X / X.std(axis=0), y, l1_ratio=1.0, C=0.1)
+    return _check_minimum(CANCER_MINIMUM, X / X.std(axis=0), y, l1_ratio=1.0, C=0.1)
 
 
 CHECKS: dict[str, Callable[[], tuple[bool, str]]] = {

@@ -14,7 +14,7 @@ from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.cli import data_files
 from fastlin.cli.arguments import (
     FILE,
-    STRENGTH,
+    STRENGTH_RANGE,
     CommandError,
     command,
     convert_errors,
@@ -23,10 +23,10 @@ from fastlin.cli.arguments import (
     table_options,
 )
 from fastlin.cli.notes import note_identifier_columns, note_unseen_categories, print_notes
-from fastlin.estimators.columns import read_categories
-from fastlin.estimators.linear_predictions import check_coefficients, read_classes
+from fastlin.estimators.columns import validate_categories
+from fastlin.estimators.linear_predictions import check_coefficients, validate_classes
 from fastlin.estimators.summary import describe_fit, format_lines
-from fastlin.file_system import write_whole
+from fastlin.file_system import write_atomically
 from fastlin.terminal import make_printable
 
 # The fastlin types that a model file may contain. A file with other types was not written by `fit`.
@@ -50,7 +50,7 @@ KEEP_HELP = "Column to copy to the output, such as an identifier. Repeat the opt
     argument("data", metavar="DATA", type=FILE),
     option("--target", required=True, metavar="COLUMN", help="Column of the labels."),
     drop_option,
-    option("--C", "C", type=STRENGTH, show_default="1; inf with --inference", help=C_HELP),
+    option("--C", "C", type=STRENGTH_RANGE, show_default="1; inf with --inference", help=C_HELP),
     option("--cross-validate", is_flag=True, help=CROSS_VALIDATE_HELP),
     option("--validation", type=FILE, metavar="FILE", show_default="none", help=VALIDATION_HELP),
     option("--l1-ratio", type=FloatRange(0, 1), default=0.0, help=L1_RATIO_HELP),
@@ -74,17 +74,19 @@ def fit(options: SimpleNamespace) -> int:
     require("tables")
     import skops.io
 
-    _check_penalty(options)
-    data_files.check_output(options.model, [options.data, options.validation or options.data])
-    table, text_columns, labels, notes = data_files.read_training_data(options.data, options)
+    _check_penalty_options(options)
+    data_files.check_output_file(options.model, [options.data, options.validation or options.data])
+    table, text_columns, labels, notes = data_files.validate_training_data(options.data, options)
     validation: dict[str, Any] = {}
     if options.validation is not None:
         categories = {name: [""] if name in text_columns else None for name in table.column_names}
-        rows, labels_val, _, validation_notes = _read_like(options.validation, options, categories, np.unique(labels))
+        rows, labels_val, _, validation_notes = _read_fitted_columns(
+            options.validation, options, categories, np.unique(labels)
+        )
         validation = {"X_val": rows, "y_val": labels_val}
         notes += validation_notes
     model, inference = _make_model(options, text_columns), None
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught_warnings:
         warnings.simplefilter("always")
         with convert_errors(f"cannot fit {options.data}", ValueError, TypeError):
             model.fit(table, labels, **validation)
@@ -94,18 +96,18 @@ def fit(options: SimpleNamespace) -> int:
     lines = describe_fit(model.set_params(verbose=0), table, labels)
     lines["accuracy"] += " (training rows)"
     if validation:
-        is_correct = _copy_without_validation(model).predict(validation["X_val"]) == validation["y_val"]
-        fit_rows = "validation rows, same C fitted without them"
-        lines["held out"] = f"accuracy {is_correct.mean():.4f} on {len(is_correct):,} rows ({fit_rows})"
+        is_correct = _copy_training_model(model).predict(validation["X_val"]) == validation["y_val"]
+        rows_note = "validation rows, same C fitted without them"
+        lines["held out"] = f"accuracy {is_correct.mean():.4f} on {len(is_correct):,} rows ({rows_note})"
     if inference is not None and "objective" in lines:
         distance = inference.distance + inference.coef_error
         lines["objective"] = f"{model.history_[-1].objective:.9g}, {distance:.1e} standard errors from its minimum"
-    with convert_errors(f"cannot write {options.model}", OSError), write_whole(options.model) as part:
+    with convert_errors(f"cannot write {options.model}", OSError), write_atomically(options.model) as part:
         skops.io.dump(model, part)
     print(*format_lines(lines), sep="\n")
     if inference is not None:
         print("", *map(make_printable, inference.summary().splitlines()), sep="\n")
-    messages = dict.fromkeys(str(warning.message) for warning in caught)
+    messages = dict.fromkeys(str(warning.message) for warning in caught_warnings)
     print_notes(notes, note_identifier_columns(table, text_columns), messages)
     print(make_printable(f"Wrote {options.model}."))
     return 0
@@ -131,18 +133,18 @@ def predict(options: SimpleNamespace) -> int:
       fastlin predict model.skops test.csv --target delayed --output p.parquet
     """
     require("tables")
-    if not options.output.lower().endswith(data_files.WRITTEN):
-        suffixes = ", ".join(data_files.WRITTEN)
+    if not options.output.lower().endswith(data_files.OUTPUT_SUFFIXES):
+        suffixes = ", ".join(data_files.OUTPUT_SUFFIXES)
         raise CommandError(f"the name of the output must end with {suffixes}, got {options.output}")
-    data_files.check_output(options.output, [options.model, options.data])
+    data_files.check_output_file(options.output, [options.model, options.data])
     model, categories = _load(options.model)
-    rows, labels, columns, notes = _read_like(options.data, options, categories, model.classes_, options.keep)
+    rows, labels, columns, notes = _read_fitted_columns(options.data, options, categories, model.classes_, options.keep)
     with convert_errors(f"cannot predict {options.data}", ValueError, TypeError):
         predicted, probabilities = model.predict(rows), model.predict_proba(rows)
     predictions = {"prediction": predicted}
     predictions |= {f"probability of {label}": probabilities[:, k] for k, label in enumerate(model.classes_)}
-    if duplicates := columns.keys() & predictions:
-        name = min(duplicates)
+    if duplicate_names := columns.keys() & predictions:
+        name = min(duplicate_names)
         raise CommandError(f"--keep {name!r} duplicates a column of the predictions; rename it in {options.data}")
     data_files.write_table(options.output, columns | predictions)
     if labels is not None:
@@ -152,10 +154,10 @@ def predict(options: SimpleNamespace) -> int:
     return 0
 
 
-def _check_penalty(options):
+def _check_penalty_options(options):
     """Raise a CommandError if the user combines options of `fit` that are mutually exclusive."""
-    choices = {"--C": options.C, "--cross-validate": options.cross_validate, "--validation": options.validation}
-    C_options = [name for name, value in choices.items() if value]
+    C_choices = {"--C": options.C, "--cross-validate": options.cross_validate, "--validation": options.validation}
+    C_options = [name for name, value in C_choices.items() if value]
     penalty_options = [*C_options, *["--l1-ratio"] * (options.l1_ratio > 0)]
     if options.inference and penalty_options:
         raise CommandError(f"--inference fits without a penalty and cannot be combined with {penalty_options[0]}")
@@ -163,7 +165,7 @@ def _check_penalty(options):
         raise CommandError(f"{C_options[1]} chooses C and cannot be combined with {C_options[0]}")
 
 
-def _read_like(name, options, categories, classes, keep=()):
+def _read_fitted_columns(name, options, categories, classes, keep=()):
     """Return the rows of a file, their labels or None, a dict of arrays with the columns to keep, and notes.
 
     `categories` maps each column of the fit to its categories, or to None if the column is numeric. The rows have only
@@ -176,11 +178,11 @@ def _read_like(name, options, categories, classes, keep=()):
     labels = None
     if options.target is not None:
         target = file.find(options.target)
-        labels = file.read_labels(target, are_text=isinstance(classes[0], str))
+        labels = file.read_labels(target, labels_are_text=isinstance(classes[0], str))
         labels = _match_labels(labels.tolist(), classes.tolist(), target, name)
     features = {column: file.read_feature(names[column], seen is not None) for column, seen in categories.items()}
     copies = {
-        column: features[column] if categories.get(column, "") is None else file.read_as_written(names[column])
+        column: features[column] if categories.get(column, "") is None else file.read_original_values(names[column])
         for column in keep
     }
     arrays = {column: np.array(values.to_pylist(), object) for column, values in copies.items()}
@@ -202,12 +204,12 @@ def _make_model(options, text_columns):
     return LogisticRegression(C=C, l1_ratio=options.l1_ratio, **parameters)
 
 
-def _copy_without_validation(model):
+def _copy_training_model(model):
     """Return a copy of a model whose coefficients for the chosen C were fitted without the validation rows."""
     coef = model.coefs_paths_[0, 0, np.argmin(abs(model.Cs_ - np.ravel(model.C_)[0]))]
-    held_out = copy.copy(model)
-    held_out.coef_, held_out.intercept_ = coef[:, :-1], coef[:, -1]
-    return held_out
+    fold_model = copy.copy(model)
+    fold_model.coef_, fold_model.intercept_ = coef[:, :-1], coef[:, -1]
+    return fold_model
 
 
 def _match_labels(labels, classes, column, name):
@@ -221,23 +223,26 @@ def _match_labels(labels, classes, column, name):
     elif isinstance(labels[0], str) and not isinstance(classes[0], str):
         # Some labels are not numbers. The message names one of them.
         classes_by_key = {str(label): label for label in classes}
-    unknown = {label: key for label, key in zip(labels, keys, strict=True) if key not in classes_by_key}
-    if unknown:
-        label = min(unknown, key=str)
-        key, stripped = unknown[label], {name.strip() for name in classes_by_key if isinstance(name, str)}
-        spaces = "they differ by spaces; " if isinstance(key, str) and key.strip() in stripped else ""
+    unknown_labels = {label: key for label, key in zip(labels, keys, strict=True) if key not in classes_by_key}
+    if unknown_labels:
+        label = min(unknown_labels, key=str)
+        key, stripped_classes = (
+            unknown_labels[label],
+            {name.strip() for name in classes_by_key if isinstance(name, str)},
+        )
+        spaces = "they differ by spaces; " if isinstance(key, str) and key.strip() in stripped_classes else ""
         raise CommandError(
             f"column {column!r} of {name} contains {label!r}, but the labels of the fit are "
-            f"{data_files.list_some(classes)}; {spaces}write the labels as in the fit"
+            f"{data_files.list_first_names(classes)}; {spaces}write the labels as in the fit"
         )
     return np.array([classes_by_key[key] for key in keys])
 
 
 def _are_booleans(labels):
     """Return whether all labels are spellings of true or false, with at most one spelling of each."""
-    distinct = set(labels)
-    words = {str(label).lower() for label in distinct}
-    return words <= {"true", "false"} and len(words) == len(distinct)
+    distinct_labels = set(labels)
+    words = {str(label).lower() for label in distinct_labels}
+    return words <= {"true", "false"} and len(words) == len(distinct_labels)
 
 
 def _load(name):
@@ -249,9 +254,9 @@ def _load(name):
         model = skops.io.load(name, trusted=list(TRUSTED_TYPES))
         if not isinstance(model, (LogisticRegression, LogisticRegressionCV)):
             raise TypeError(f"it contains a {type(model).__name__}")
-        check_coefficients(model, classes=read_classes(model))
+        check_coefficients(model, classes=validate_classes(model))
         names = list(model.feature_names_in_)
         if len(names) != model.n_features_in_ or not all(isinstance(column, str) for column in names):
             raise ValueError(f"feature_names_in_ must name {model.n_features_in_} columns, got {names!r:.100}")
-        categories = read_categories(model) if hasattr(model, "categories_") else [None] * len(names)
+        categories = validate_categories(model) if hasattr(model, "categories_") else [None] * len(names)
     return model, dict(zip(names, categories, strict=True))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastlin import __version__
 from fastlin.cli.arguments import CommandError
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
-from fastlin.file_system import lock, write_whole
+from fastlin.file_system import lock, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,25 +28,25 @@ def read_results(path: Path) -> dict[str, Any]:
 
 def write_results(path: Path, results: dict[str, Any]) -> None:
     """Write results atomically, so that an interrupted run leaves no incomplete file."""
-    with write_whole(path) as part:
+    with write_atomically(path) as part:
         part.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def change_results(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+def update_results(path: Path, update: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Apply a function to the results in a file and write its return value.
 
     A lock excludes other processes.
     """
     with lock(path):
-        write_results(path, change(read_results(path)))
+        write_results(path, update(read_results(path)))
 
 
 def add_results(path: Path, results: dict[str, Any]) -> None:
     """Add results to a file. They replace stored results with the same names."""
-    change_results(path, lambda stored: {**stored, **results})
+    update_results(path, lambda stored: {**stored, **results})
 
 
-def choose_entries(results: dict[str, Any], new_entries: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def choose_report_entries(results: dict[str, Any], new_entries: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return a dict from the names of studies to the entries that the report shows.
 
     `results` contains the entries of all runs, with keys of the form "data.study". `new_entries` contains the entries
@@ -57,14 +57,18 @@ def choose_entries(results: dict[str, Any], new_entries: Mapping[str, Any]) -> d
     of this run, or the best data set of earlier runs. Results of other versions of fastlin are omitted, because their
     format may differ.
     """
-    chosen: dict[str, dict[str, Any]] = {}
+    chosen_entries: dict[str, dict[str, Any]] = {}
     for studies in (STUDIES, CIFAR10_STUDIES):
-        titles = [title for title in results if title.partition(".")[2] in studies]
-        current = [title for title in titles if results[title].get("version") == __version__]
+        entry_keys = [entry_key for entry_key in results if entry_key.partition(".")[2] in studies]
+        current_keys = [entry_key for entry_key in entry_keys if results[entry_key].get("version") == __version__]
         # The digits are only used in place of an unavailable data set.
-        best = min(current, key=lambda title: (title not in new_entries, title.startswith("digits.")), default="")
-        data = best.partition(".")[0]
+        best_key = min(
+            current_keys,
+            key=lambda entry_key: (entry_key not in new_entries, entry_key.startswith("digits.")),
+            default="",
+        )
+        data = best_key.partition(".")[0]
         for study in studies:
-            if (title := f"{data}.{study}") in current:
-                chosen[study] = {**results[title], "data": data, "earlier": title not in new_entries}
-    return chosen
+            if (entry_key := f"{data}.{study}") in current_keys:
+                chosen_entries[study] = {**results[entry_key], "data": data, "earlier": entry_key not in new_entries}
+    return chosen_entries

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from fastlin import __version__
 from fastlin.cli.arguments import convert_errors
 from fastlin.cli.doctor import describe_environment
-from fastlin.cli.results import add_results, choose_entries, read_results
+from fastlin.cli.results import add_results, choose_report_entries, read_results
 from fastlin.course import figures
 from fastlin.course.report import tabulate, write_page
 from fastlin.course.studies.claims import NOT_RUN, evaluate_claims
 from fastlin.course.studies.comparators import CONTRADICTED
-from fastlin.figures.style import count_nouns
+from fastlin.figures.style import format_count
 from fastlin.file_system import check_writable
 from fastlin.terminal import make_printable
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 PROGRESS_INTERVAL = 9.0
 
 
-def open_console() -> Console:
+def make_console() -> Console:
     """Return a rich console without markup, because folder names and error messages may contain square brackets."""
     from rich.console import Console
 
@@ -56,42 +56,42 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
     """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    console, path = open_console(), output / "results.json"
+    console, path = make_console(), output / "results.json"
     # This raises an error early if results cannot be added to the file.
     read_results(path)
-    entries, failed, last_time = {}, [], float("-inf")
+    entries, failed_studies, last_print_time = {}, [], float("-inf")
     columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=len(studies))
+    with Progress(*columns, console=console) as progress_bar:
+        task = progress_bar.add_task("", total=len(studies))
 
         def show(name, n_done, step, fraction=None):
-            nonlocal last_time
+            nonlocal last_print_time
             line = make_printable(f"{name}: {step}")
-            bar.update(task, description=line, completed=n_done + (fraction or 0))
-            if not console.is_terminal and perf_counter() - last_time >= PROGRESS_INTERVAL:
-                last_time = perf_counter()
+            progress_bar.update(task, description=line, completed=n_done + (fraction or 0))
+            if not console.is_terminal and perf_counter() - last_print_time >= PROGRESS_INTERVAL:
+                last_print_time = perf_counter()
                 console.print(line, soft_wrap=True)
 
         for n_done, (name, (study, settings)) in enumerate(studies.items()):
             try:
                 entry = _run_study(name, study, replace(settings, notify=partial(show, name, n_done)), output)
             except Exception as error:
-                failed.append(name)
+                failed_studies.append(name)
                 line = make_printable(f"{name} failed: {type(error).__name__}: {error}")
                 console.print(line, style="bold red", soft_wrap=True)
             else:
-                title = f"{settings.data.name}.{name}"
-                entries[title] = entry
+                entry_key = f"{settings.data.name}.{name}"
+                entries[entry_key] = entry
                 # The file is written after each study, because a study may take hours and may be interrupted.
-                add_results(path, {title: entry})
-                console.print(*make_tables(title, entry["metrics"], [plot["file"] for plot in entry["plots"]]))
-        bar.update(task, description="done", completed=len(studies))
+                add_results(path, {entry_key: entry})
+                console.print(*make_tables(entry_key, entry["metrics"], [plot["file"] for plot in entry["plots"]]))
+        progress_bar.update(task, description="done", completed=len(studies))
     add_results(path, {"environment": describe_environment()})
     n_plots = sum(len(entry["plots"]) for entry in entries.values())
-    print(make_printable(f"Wrote {path} and {count_nouns(n_plots, 'figure')}."))
-    if failed:
-        print(f"fastlin: these studies failed: {', '.join(failed)}", file=sys.stderr)
-    return entries, failed
+    print(make_printable(f"Wrote {path} and {format_count(n_plots, 'figure')}."))
+    if failed_studies:
+        print(f"fastlin: these studies failed: {', '.join(failed_studies)}", file=sys.stderr)
+    return entries, failed_studies
 
 
 def _run_study(name, study, settings, output):
@@ -113,37 +113,41 @@ def _run_study(name, study, settings, output):
     }
 
 
-def report_claims(new_entries: dict[str, Any], failed: list[str], output: Path) -> Path:
+def report_claims(new_entries: dict[str, Any], failed_studies: list[str], output: Path) -> Path:
     """Evaluate the claims on the results of this and earlier runs, print and store the verdicts, and write the report.
 
-    `new_entries` and `failed` are the return values of `run_studies`. Earlier results of studies that failed in
+    `new_entries` and `failed_studies` are the return values of `run_studies`. Earlier results of studies that failed in
     this run are not used. Return the path of the report.
     """
     results = read_results(output / "results.json")
-    entries = {study: entry for study, entry in choose_entries(results, new_entries).items() if study not in failed}
-    claims = evaluate_claims(entries, failed)
+    entries = {
+        study: entry
+        for study, entry in choose_report_entries(results, new_entries).items()
+        if study not in failed_studies
+    }
+    claims = evaluate_claims(entries, failed_studies)
     add_results(output / "results.json", {"claims": claims})
     page = output / "report.html"
-    write_page(page, entries, claims, results["environment"], failed)
-    contradicted = [claim for claim in claims if claim["verdict"] == CONTRADICTED]
-    if contradicted:
+    write_page(page, entries, claims, results["environment"], failed_studies)
+    contradicted_claims = [claim for claim in claims if claim["verdict"] == CONTRADICTED]
+    if contradicted_claims:
         columns = {"report": "reports", "task": "task", "claim": "says", "reported": "reported", "measured": "here"}
-        rows = [[claim[name] for name in columns.values()] for claim in contradicted]
-        open_console().print(make_table("Contradicted claims", list(columns), rows))
-    counts = Counter(claim["verdict"] for claim in claims)
-    verdicts = ", ".join(f"{number} {verdict}" for verdict, number in counts.most_common())
+        rows = [[claim[name] for name in columns.values()] for claim in contradicted_claims]
+        make_console().print(make_table("Contradicted claims", list(columns), rows))
+    verdict_counts = Counter(claim["verdict"] for claim in claims)
+    verdicts = ", ".join(f"{number} {verdict}" for verdict, number in verdict_counts.most_common())
     print(f"{len(claims)} claims: {verdicts}. The report lists all of them.")
-    not_run = {claim["study"] for claim in claims if claim["verdict"] == NOT_RUN}
-    if not_run:
-        print(f"These studies were not requested or failed: {', '.join(sorted(not_run))}.")
+    missing_studies = {claim["study"] for claim in claims if claim["verdict"] == NOT_RUN}
+    if missing_studies:
+        print(f"These studies were not requested or failed: {', '.join(sorted(missing_studies))}.")
     print(make_printable(f"Wrote {page}."))
     return page
 
 
 def make_tables(title: str, metrics: dict[str, Any], plots: Sequence[str]) -> list[Table | str]:
     """Return a title and the tables of a study for the console. The first table lists scalars and figure names."""
-    shown = {"plots": ", ".join(plots)} if plots else {}
-    return [title, *(make_table(table.title, table.columns, table.rows) for table in tabulate(metrics | shown))]
+    plot_row = {"plots": ", ".join(plots)} if plots else {}
+    return [title, *(make_table(table.title, table.columns, table.rows) for table in tabulate(metrics | plot_row))]
 
 
 def make_table(title: str, columns: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:

@@ -14,7 +14,7 @@ DATA_NAMES = {
     "table": "your table",
 }
 # A placeholder contains the path of a value and, optionally, a colon and a format for numbers.
-PLACEHOLDER = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
+PLACEHOLDER_PATTERN = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 
 
 def read_toml(package: str, file: str) -> dict[str, Any]:
@@ -32,9 +32,9 @@ def find(values: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def fill_in(text: str, values: Mapping[str, Any]) -> str:
+def fill_placeholders(text: str, values: Mapping[str, Any]) -> str:
     """Replace the placeholders in a text with their values; the values of a dict or a list are joined by commas."""
-    return PLACEHOLDER.sub(lambda match: _format(find(values, match[1]), match[2] or ""), text)
+    return PLACEHOLDER_PATTERN.sub(lambda match: _format(find(values, match[1]), match[2] or ""), text)
 
 
 def _format(value, format_spec):

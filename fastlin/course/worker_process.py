@@ -5,7 +5,7 @@ from collections.abc import Callable
 from multiprocessing import get_context
 from typing import Any
 
-CONTEXT = get_context("spawn")
+SPAWN_CONTEXT = get_context("spawn")
 
 
 class WorkerProcess:
@@ -21,13 +21,13 @@ class WorkerProcess:
         """Whether the process is alive and has answered a call."""
         return bool(self._has_answered and self._process.is_alive())
 
-    def _start(self):
+    def _start_process(self):
         self._has_answered = False
-        self._connection, worker_end = CONTEXT.Pipe()
-        self._process = CONTEXT.Process(target=_serve, args=(worker_end,))
+        self._connection, worker_connection = SPAWN_CONTEXT.Pipe()
+        self._process = SPAWN_CONTEXT.Process(target=_serve_calls, args=(worker_connection,))
         self._process.start()
         # If the parent kept the worker's side of the pipe open, the pipe would not close when the worker dies.
-        worker_end.close()
+        worker_connection.close()
 
     def call(self, function: Callable[..., Any], *arguments: Any, seconds: float | None = None) -> Any:
         """Return the result of a function or raise the function's exception; restart the process if it has ended.
@@ -38,13 +38,13 @@ class WorkerProcess:
         if self._is_closed:
             raise ChildProcessError("its process has been closed")
         if self._process is None or not self._process.is_alive():
-            self._start()
+            self._start_process()
         try:
             self._connection.send((function, arguments))
             if self._connection.poll(seconds):
                 has_raised, result = self._connection.recv()
             else:
-                self._kill()
+                self._kill_process()
                 raise TimeoutError(f"stopped after {seconds:.3g} s")
         except (EOFError, ConnectionError) as error:
             self._process.join()
@@ -57,15 +57,15 @@ class WorkerProcess:
     def close(self) -> None:
         """Kill the process permanently: later calls raise a ChildProcessError instead of restarting it."""
         self._is_closed = True
-        self._kill()
+        self._kill_process()
 
-    def _kill(self):
+    def _kill_process(self):
         if self._process is not None:
             self._process.kill()
             self._process.join()
 
 
-def _serve(connection):
+def _serve_calls(connection):
     """Answer calls until the parent process closes the pipe or exits."""
     # Ctrl-C in a terminal reaches every process. The parent kills this process, so it must not print a traceback.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,10 +3,10 @@
 The optimizer runs on the client (`classifiers`), and the rows stay on the workers (`parts`, `shard`).
 """
 
-from fastlin.extras import needs
+from fastlin.extras import import_extra
 from fastlin.interruption import import_uninterrupted
 
-with needs("dask"):
+with import_extra("dask"):
     import_uninterrupted("dask.array", "distributed")
 
 from fastlin.dask.classifiers import LogisticRegression, LogisticRegressionCV

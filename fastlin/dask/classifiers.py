@@ -13,15 +13,15 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
-from fastlin.dask.collections import cut_alike, is_collection, list_partitions, name_columns, read_rows
+from fastlin.dask.collections import is_dask_collection, list_column_names, list_partitions, read_rows, rechunk_like
 from fastlin.dask.partitions import fit_on_workers
 from fastlin.dask.shard import average_scores, sum_scores
 from fastlin.estimators import LogisticRegression as LocalLogisticRegression
 from fastlin.estimators import LogisticRegressionCV as LocalLogisticRegressionCV
 from fastlin.estimators.columns import check_features
-from fastlin.estimators.labels import check_offset_shape, read_scored, read_weights
-from fastlin.estimators.linear_predictions import SCORINGS, check_coefficients
-from fastlin.estimators.parameters import limit_jobs, read_scoring
+from fastlin.estimators.labels import check_offset_shape, validate_test_labels, validate_weights
+from fastlin.estimators.linear_predictions import ROW_SCORINGS, check_coefficients
+from fastlin.estimators.parameters import limit_jobs, resolve_scoring
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective.rows import make_samples
 from fastlin.typing import Array, FloatArray, MatrixLike
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from fastlin.blocks.blocks import Blocks
     from fastlin.dask.collections import DaskCollection
-    from fastlin.estimators.logistic_regression import PenalizedClassifier as _Following
+    from fastlin.estimators.logistic_regression import PenalizedClassifier as _MixinBase
     from fastlin.inference import Bootstrap, Inference
 
     Result = TypeVar("Result", covariant=True)
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
         def __call__(self, X: MatrixLike, *, offset: ArrayLike | None = None) -> Result: ...
 
 else:
-    _Following = object
+    _MixinBase = object
 
 
-class DaskPredictions(_Following):
+class DaskPredictions(_MixinBase):
     """Mixin that returns predictions for Dask collections as Dask arrays, and delegates other data to `super()`."""
 
     _local_class: type[Any]
@@ -92,7 +92,7 @@ class DaskPredictions(_Following):
         ValueError
             X is a Dask collection and y is None.
         """
-        if not is_collection(X):
+        if not is_dask_collection(X):
             return super().score(X, y, sample_weight, offset=offset, **score_params)
         if score_params:
             raise TypeError(
@@ -101,11 +101,13 @@ class DaskPredictions(_Following):
             )
         if y is None:
             raise ValueError(f"{type(self).__name__}.score requires y if X is a Dask collection, got None.")
-        rows, model = self._read(X), dask.delayed(self._without_names(), pure=False)
-        labels = cut_alike(rows, y, "y")
-        weights = cut_alike(rows, sample_weight, "sample_weight")
-        parts = list_partitions(rows, labels, weights, self._cut_offset(rows, offset))
-        sums = dask.compute(*(dask.delayed(_score_part, pure=False)(model, *part, self._scoring()) for part in parts))
+        rows, model = self._read(X), dask.delayed(self._to_local_without_names(), pure=False)
+        labels = rechunk_like(rows, y, "y")
+        weights = rechunk_like(rows, sample_weight, "sample_weight")
+        parts = list_partitions(rows, labels, weights, self._rechunk_offset(rows, offset))
+        sums = dask.compute(
+            *(dask.delayed(_score_partition, pure=False)(model, *part, self._scoring()) for part in parts)
+        )
         return float(average_scores(sums)[0])
 
     def _scoring(self):
@@ -157,7 +159,7 @@ class DaskPredictions(_Following):
         ValueError
             See `fastlin.LogisticRegression.inference`.
         """
-        if not is_collection(X):
+        if not is_dask_collection(X):
             return super().inference(X, y, sample_weight, offset, **options)
         model: Any = self
         model._read(X)
@@ -165,7 +167,7 @@ class DaskPredictions(_Following):
         reader = copy(model)
         fit_options = {"client": client, "classes": model.classes_, "worker_timeout": worker_timeout, "offset": offset}
         with limit_jobs(model.n_jobs), fit_on_workers(reader, **fit_options) as read:
-            return self._infer(read(reader, X, y, sample_weight), **options)
+            return self._compute_inference(read(reader, X, y, sample_weight), **options)
 
     def bootstrap(
         self,
@@ -194,7 +196,7 @@ class DaskPredictions(_Following):
         ValueError
             X is a Dask collection. For other cases, see `fastlin.LogisticRegression.bootstrap`.
         """
-        if is_collection(X):
+        if is_dask_collection(X):
             raise ValueError(
                 f"bootstrap requires rows in memory, got a {type(X).__name__} of Dask. Pass arrays or Blocks."
             )
@@ -202,18 +204,18 @@ class DaskPredictions(_Following):
 
     def _apply_method(self, method, X, offset=None):
         """Return the result of a prediction method for X, an array of shape (n,) or (n, n_classes)."""
-        if not is_collection(X):
+        if not is_dask_collection(X):
             return super()._apply_method(method, X, offset)
-        rows, model, name = self._read(X), self._without_names(), method.__name__
+        rows, model, name = self._read(X), self._to_local_without_names(), method.__name__
         # The result for one row provides the shape and dtype.
         empty = getattr(model, name)(np.zeros((1, rows.shape[1]), rows.dtype))[:0]
         shape = {"chunks": (rows.chunks[0], empty.shape[1:])} if empty.ndim == 2 else {"drop_axis": 1}
-        offsets = self._cut_offset(rows, offset)
+        offsets = self._rechunk_offset(rows, offset)
         if offsets is not None:
             # map_blocks requires arrays with the same number of dimensions.
             offsets = offsets[:, None] if offsets.ndim == 1 else offsets
         return dask.array.map_blocks(
-            _answer_part,
+            _predict_partition,
             rows,
             *([] if offsets is None else [offsets]),
             model=dask.delayed(model, pure=False),
@@ -226,19 +228,19 @@ class DaskPredictions(_Following):
     def _read(self, X):
         """Return X as a Dask array, after a check that its columns are those of the fit."""
         check_is_fitted(self)
-        rows, names = read_rows(X), name_columns(X)
+        rows, names = read_rows(X), list_column_names(X)
         check_features(self, rows.shape[1], names, "X has")
         check_coefficients(self, rows.shape[1])
         return rows
 
-    def _cut_offset(self, rows, offset):
+    def _rechunk_offset(self, rows, offset):
         """Return the offsets as a Dask array with the chunks of `rows`, or None if there are none."""
-        offsets = cut_alike(rows, offset, "offset")
+        offsets = rechunk_like(rows, offset, "offset")
         if offsets is not None:
             check_offset_shape(offsets.shape, np.nan, len(self.classes_))
         return offsets
 
-    def _without_names(self):
+    def _to_local_without_names(self):
         """Return the local model without feature names, because it predicts for arrays."""
         model = self.to_local()
         vars(model).pop("feature_names_in_", None)
@@ -398,13 +400,13 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         n_folds = self._count_folds()
         if not isinstance(n_folds, (int, np.integer)) or isinstance(n_folds, bool) or n_folds < 2:
             raise ValueError(f"With Dask, cv must be None or an integer of at least 2, got {self.cv!r}.")
-        if self._scoring() not in SCORINGS:
+        if self._scoring() not in ROW_SCORINGS:
             raise ValueError(f"With Dask, scoring must be 'accuracy', 'neg_log_loss' or None, got {self.scoring!r}.")
         with fit_on_workers(self, client=client, classes=classes, worker_timeout=worker_timeout, offset=offset) as read:
             return self._fit(X, y, None, {}, lambda estimator, X, y, _: read(estimator, X, y, sample_weight))
 
     def _scoring(self):
-        return read_scoring(self.scoring) or "accuracy"
+        return resolve_scoring(self.scoring) or "accuracy"
 
     def _count_folds(self):
         return 5 if self.cv is None else self.cv
@@ -413,12 +415,12 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         return list(StratifiedKFold(self._count_folds()).split(np.empty((len(data.labels), 0)), data.labels))
 
     def _score_models(self, models, data, test_rows, params):
-        soft = data.y if data.y.ndim == 2 else None
-        samples = make_samples(data.labels, data.sample_weight, test_rows, data.offsets, soft)
+        soft_labels = data.y if data.y.ndim == 2 else None
+        samples = make_samples(data.labels, data.sample_weight, test_rows, data.offsets, soft_labels)
         return average_scores(data.matrix.cluster.call(samples, "score", models, self._scoring()).values())
 
 
-def _answer_part(X, offset=None, *, model, method, empty):
+def _predict_partition(X, offset=None, *, model, method, empty):
     """Return the result of a method for a partition. Use one thread, because a worker runs several tasks at once."""
     if not X.shape[0]:
         return empty
@@ -426,11 +428,11 @@ def _answer_part(X, offset=None, *, model, method, empty):
         return getattr(model, method)(X, offset=offset)
 
 
-def _score_part(model, X, y, sample_weight, offset, scoring):
+def _score_partition(model, X, y, sample_weight, offset, scoring):
     """Return the result of `sum_scores` for the rows of a partition."""
     with limit_threads(1):
-        y = read_scored(model, X, np.asarray(y), None)[0] if X.shape[0] else y
+        y = validate_test_labels(model, X, np.asarray(y), None)[0] if X.shape[0] else y
         weights = sample_weight
         if weights is not None:
-            weights = read_weights(np.asarray(weights, np.float64), y, are_signed=True)
+            weights = validate_weights(np.asarray(weights, np.float64), y, are_signed=True)
         return sum_scores([model], X, y, weights, scoring, offset)

@@ -21,34 +21,34 @@ import numpy as np
 
 from fastlin import __version__
 from fastlin.dask.shard import Shard, update_cache
-from fastlin.dask.tree import add_up
+from fastlin.dask.tree import sum_subtree
 from fastlin.exceptions import NoWorkersError, WorkersLostError
 from fastlin.extras import format_install_command
 from fastlin.kernels.linear.operands import NO_ROWS, Samples
 from fastlin.kernels.machine.cache_folder import hash_sources
-from fastlin.objective.rows import weigh_by_counts
+from fastlin.objective.rows import multiply_weights_by_counts
 from fastlin.typing import Array, IntArray
 
 # With other versions of these packages, a fit may fail or give different bits.
-PACKAGES = ("numba", "numpy", "scikit-learn")
+CHECKED_PACKAGES = ("numba", "numpy", "scikit-learn")
 # Seconds between checks while waiting for a result that may never arrive.
 TIMEOUT = 2.0
 # Seconds between searches for parts of lost workers.
-PAUSE = 0.2
+RETRY_SECONDS = 0.2
 # Maximum number of workers that may be lost during a call.
-MAX_LOSSES = 20
+MAX_LOST_WORKERS = 20
 # The status "lost" is excluded, because Dask computes a lost future again, and waiting for its result would never end.
-FAILED = ("error", "cancelled")
+FAILED_STATUSES = ("error", "cancelled")
 # Errors raised by an actor whose worker is lost. Errors in a Shard's methods are returned as results.
-LOSSES = (OSError, RuntimeError)
-ADVICE = (
+WORKER_LOSS_ERRORS = (OSError, RuntimeError)
+MEMORY_ADVICE = (
     "The most common cause is too little memory: give each worker more memory, or use smaller partitions. See the logs "
     "of the workers."
 )
 
 
 @dataclass(frozen=True, eq=False)
-class PlacedShard:
+class ShardHandle:
     """A Shard: the address of its worker, its actor, the numbers of its parts, and the keys of its cached arrays."""
 
     address: str
@@ -56,7 +56,7 @@ class PlacedShard:
     parts: frozenset[int]
     cached_keys: dict[int, None] = field(default_factory=dict)
 
-    def select_new(self, arrays: Mapping[int, Array], borders: IntArray) -> dict[int, dict[int, Array]]:
+    def select_uncached_arrays(self, arrays: Mapping[int, Array], borders: IntArray) -> dict[int, dict[int, Array]]:
         """Return a dict of the arrays that the Shard has not cached.
 
         Each array is split into the partitions of the Shard.
@@ -80,7 +80,7 @@ class PlacedShard:
                 if self.address not in await client.nthreads():
                     return TimeoutError(f"{self.address} has left the cluster.")
             return task.result()
-        except LOSSES as loss:
+        except WORKER_LOSS_ERRORS as loss:
             return loss
 
 
@@ -104,14 +104,14 @@ class Cluster:
     ) -> None:
         self._client, self._parts, self._borders = client, parts, np.cumsum([0, *lengths])
         self._worker_timeout, self._known_workers = worker_timeout, known_workers
-        self._shards: list[PlacedShard] = []
+        self._shards: list[ShardHandle] = []
         # The futures of all Shards, including Shards that are being created.
         self._futures: list[distributed.Future] = []
-        self._last_loss: Exception | None = None
+        self._last_worker_error: Exception | None = None
         # A dict from the keys of recent calls to the row indices and the array of the caller, and the array that was
         # sent.
-        self._sent: dict[int, tuple[tuple[IntArray, Array], Array]] = {}
-        self._keys = count()
+        self._sent_arrays: dict[int, tuple[tuple[IntArray, Array], Array]] = {}
+        self._key_counter = count()
         # While the client computes a step for one fold, the workers make a pass for another.
         self._lock = RLock()
 
@@ -137,9 +137,9 @@ class Cluster:
         self, samples: Samples, term: Callable[..., Any], join: Callable[[Iterable[Any]], Any], *arguments: object
     ) -> Any:
         """Return the sum of `Shard.sum` over all partitions."""
-        return add_up((0, len(self._parts)), self.call(samples, "sum", term, join, *arguments).get, join)
+        return sum_subtree((0, len(self._parts)), self.call(samples, "sum", term, join, *arguments).get, join)
 
-    def _register(self, samples):
+    def _register_arrays(self, samples):
         """Return the keys of the labels, weights, offsets and targets of `samples`, and a dict of these arrays.
 
         Rows that `samples` does not include have weight zero.
@@ -147,37 +147,47 @@ class Cluster:
         indices, *arrays = samples
         keys = []
         for pair in zip((NO_ROWS, indices, NO_ROWS, NO_ROWS), arrays, strict=True):
-            key = next((key for key, (sent, _) in self._sent.items() if all(map(_are_same, pair, sent))), None)
+            key = next(
+                (
+                    key
+                    for key, (sent_pair, _) in self._sent_arrays.items()
+                    if all(map(_are_same_array, pair, sent_pair))
+                ),
+                None,
+            )
             if key is None:
-                key, (rows, array) = next(self._keys), pair
+                key, (rows, array) = next(self._key_counter), pair
                 if len(rows):
-                    array = weigh_by_counts(rows, array if len(array) else None, self._borders[-1])
-                self._sent[key] = pair, array
-            update_cache(self._sent, {key: self._sent[key]})
+                    array = multiply_weights_by_counts(rows, array if len(array) else None, self._borders[-1])
+                self._sent_arrays[key] = pair, array
+            update_cache(self._sent_arrays, {key: self._sent_arrays[key]})
             keys.append(key)
-        return keys, {key: self._sent[key][1] for key in keys}
+        return keys, {key: self._sent_arrays[key][1] for key in keys}
 
     def _call(self, method, samples, arguments):
         """Return the results of a method of the Shards, in any order."""
-        keys, arrays = self._register(samples)
-        results, missing, n_lost = [], set(range(len(self._parts))), 0
+        keys, arrays = self._register_arrays(samples)
+        results, missing, n_lost_workers = [], set(range(len(self._parts))), 0
         while missing:
-            if n_lost > MAX_LOSSES:
+            if n_lost_workers > MAX_LOST_WORKERS:
                 raise WorkersLostError(
-                    f"{n_lost} workers were lost during one pass over the data. {ADVICE}"
-                ) from self._last_loss
+                    f"{n_lost_workers} workers were lost during one pass over the data. {MEMORY_ADVICE}"
+                ) from self._last_worker_error
             if not self._create_shards(missing):
-                n_lost += 1
+                n_lost_workers += 1
                 # The client may not have been notified of the loss yet.
-                sleep(PAUSE)
+                sleep(RETRY_SECONDS)
                 continue
             called = [shard for shard in self._shards if shard.parts & missing]
-            calls = [(shard, (method, keys, shard.select_new(arrays, self._borders), *arguments)) for shard in called]
+            calls = [
+                (shard, (method, keys, shard.select_uncached_arrays(arrays, self._borders), *arguments))
+                for shard in called
+            ]
             for shard, outcome in zip(called, self._call_shards(calls), strict=True):
                 if isinstance(outcome, Exception):
-                    self._last_loss = outcome
+                    self._last_worker_error = outcome
                     self._shards.remove(shard)
-                    n_lost += 1
+                    n_lost_workers += 1
                     continue
                 result, error = outcome
                 if error is not None:
@@ -187,7 +197,7 @@ class Cluster:
         return results
 
     def _call_shards(self, calls):
-        """Return the results of `PlacedShard.call` for pairs of shards and arguments, called concurrently."""
+        """Return the results of `ShardHandle.call` for pairs of shards and arguments, called concurrently."""
 
         async def call_all():
             return await asyncio.gather(*(shard.call(self._client, *arguments) for shard, arguments in calls))
@@ -199,17 +209,17 @@ class Cluster:
 
         Return whether all parts have a Shard.
         """
-        unplaced = sorted(parts.difference(*(shard.parts for shard in self._shards)))
-        if not unplaced:
+        unplaced_parts = sorted(parts.difference(*(shard.parts for shard in self._shards)))
+        if not unplaced_parts:
             return True
-        wait_for([self._parts[number] for number in unplaced], self._client, self._worker_timeout)
-        holders = self._client.who_has([self._parts[number] for number in unplaced])
-        by_address: dict[str, list[int]] = {}
-        for number in unplaced:
+        wait_for([self._parts[number] for number in unplaced_parts], self._client, self._worker_timeout)
+        holders = self._client.who_has([self._parts[number] for number in unplaced_parts])
+        parts_by_address: dict[str, list[int]] = {}
+        for number in unplaced_parts:
             # A part that has been lost in the meantime is on no worker. The next call of this method creates its Shard.
             for address in sorted(holders.get(self._parts[number].key, ()))[:1]:
-                by_address.setdefault(address, []).append(number)
-        self._compare(by_address)
+                parts_by_address.setdefault(address, []).append(number)
+        self._check_new_workers(parts_by_address)
         futures = {
             address: self._client.submit(
                 Shard,
@@ -220,7 +230,7 @@ class Cluster:
                 workers=[address],
                 allow_other_workers=True,
             )
-            for address, numbers in by_address.items()
+            for address, numbers in parts_by_address.items()
         }
         self._futures += futures.values()
         for address, future in futures.items():
@@ -230,15 +240,15 @@ class Cluster:
                 owners, actor = self._client.who_has([future]).get(future.key, ()), future.result()
             except NoWorkersError:
                 raise
-            except LOSSES as loss:
-                self._last_loss = loss
+            except WORKER_LOSS_ERRORS as loss:
+                self._last_worker_error = loss
                 continue
-            self._compare(owners)
+            self._check_new_workers(owners)
             for owner in list(owners)[:1]:
-                self._shards.append(PlacedShard(owner, actor, frozenset(by_address[address])))
+                self._shards.append(ShardHandle(owner, actor, frozenset(parts_by_address[address])))
         return not parts.difference(*(shard.parts for shard in self._shards))
 
-    def _compare(self, addresses):
+    def _check_new_workers(self, addresses):
         """Check the versions of workers that joined during the fit.
 
         The others are not queried, because they may not respond.
@@ -248,7 +258,7 @@ class Cluster:
             self._known_workers |= check_workers(self._client, self._worker_timeout, new)
 
 
-def _are_same(array, other):
+def _are_same_array(array, other):
     """Return whether two arrays have the same shape and dtype, and use the same memory or are empty."""
     is_compatible = array.shape == other.shape and array.dtype == other.dtype
     return is_compatible and (not len(array) or array.ctypes.data == other.ctypes.data)
@@ -263,26 +273,26 @@ def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, 
             with client.as_current():
                 distributed.wait(futures, timeout=TIMEOUT)
         except TimeoutError:
-            if not any(future.status in FAILED for future in futures):
-                seen = monotonic() if _are_processed(futures, client) else seen
+            if not any(future.status in FAILED_STATUSES for future in futures):
+                seen = monotonic() if _are_in_progress(futures, client) else seen
                 if monotonic() - seen > worker_timeout:
                     raise NoWorkersError(_describe_missing_workers(client, worker_timeout)) from None
                 continue
         # The futures are read in order, so that the error names the first invalid partition.
         for future in futures:
-            if future.status in FAILED:
+            if future.status in FAILED_STATUSES:
                 future.result()
         return
 
 
-def _are_processed(futures, client):
+def _are_in_progress(futures, client):
     """Return whether a worker that is not paused processes a task that the futures depend on."""
     try:
         return client.run_on_scheduler(_has_running_task, [future.key for future in futures])
     except ValueError:
         # The scheduler of Dask Gateway does not run functions, so tasks of other users are also included.
         processing = client.processing()
-        return any(processing.get(address) for address in find_running(client))
+        return any(processing.get(address) for address in find_running_workers(client))
 
 
 def _has_running_task(keys, dask_scheduler):
@@ -300,7 +310,7 @@ def _has_running_task(keys, dask_scheduler):
     return False
 
 
-def find_running(client: distributed.Client) -> dict[str, int]:
+def find_running_workers(client: distributed.Client) -> dict[str, int]:
     """Return a dict from the address of each worker that is not paused to its number of threads."""
     scheduler: Any = client.scheduler
     return client.sync(scheduler.ncores_running)
@@ -310,7 +320,7 @@ def _describe_missing_workers(client, worker_timeout):
     """Return the message of a NoWorkersError."""
     workers = client.nthreads()
     message = f"The Dask cluster has had no workers for {worker_timeout:g} seconds that accept the tasks of the fit. "
-    paused = sorted(workers.keys() - find_running(client).keys())
+    paused = sorted(workers.keys() - find_running_workers(client).keys())
     if paused:
         others = " and others" if len(paused) > 5 else ""
         return (
@@ -321,12 +331,12 @@ def _describe_missing_workers(client, worker_timeout):
 
 
 @contextlib.contextmanager
-def explain_losses() -> Iterator[None]:
+def explain_worker_losses() -> Iterator[None]:
     """Convert Dask's errors for failed tasks to a WorkersLostError."""
     try:
         yield
     except distributed.KilledWorker as error:
-        raise WorkersLostError(f"Several workers died while they computed tasks of the fit. {ADVICE}") from error
+        raise WorkersLostError(f"Several workers died while they computed tasks of the fit. {MEMORY_ADVICE}") from error
     except (CancelledError, asyncio.CancelledError) as error:
         raise WorkersLostError(
             "Tasks of the fit were cancelled, or the client or the scheduler was restarted. Fit again with data that "
@@ -344,7 +354,7 @@ def describe_installation() -> dict[str, str]:
     """Return a dict with the versions of fastlin and its dependencies, and the hash of its kernels."""
     return {
         "fastlin": __version__,
-        **{package: version(package) for package in PACKAGES},
+        **{package: version(package) for package in CHECKED_PACKAGES},
         "kernels with hash": hash_sources(),
     }
 

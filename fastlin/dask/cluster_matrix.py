@@ -14,8 +14,8 @@ from fastlin.dask.shard import evaluate_term, measure_rows
 from fastlin.kernels.linear.operands import NO_ROWS, Samples
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import DenseMatrix, Passes, PiecewiseMatrix, SparseMatrix, as_matrix
-from fastlin.matrices.matrix import Columns, Sum, add
-from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate, merge
+from fastlin.matrices.matrix import ColumnStatistics, Sum, add
+from fastlin.matrices.pieces import PiecewisePasses, add_losses_and_gradients, evaluate, merge_statistics
 from fastlin.objective.rows import split_positions
 from fastlin.typing import FloatArray
 
@@ -25,31 +25,31 @@ NO_SAMPLES = Samples(NO_ROWS, NO_ROWS, np.empty(0))
 class ClusterMatrix(PiecewiseMatrix):
     """X of shape (n, d) in partitions on workers. Passes are calls to the Cluster, and do not return probabilities."""
 
-    keeps_probabilities = False
+    stores_probabilities = False
 
-    def __init__(self, cluster: Cluster, *facts: Any) -> None:
-        super().__init__(*facts)
+    def __init__(self, cluster: Cluster, *matrix_arguments: Any) -> None:
+        super().__init__(*matrix_arguments)
         self.cluster = cluster
         # Folds are fitted in parallel, with one thread per fold.
-        self._taken = local()
+        self._cached_sample = local()
 
-    def measure(self, weights: FloatArray | None = None) -> Columns:
+    def measure(self, weights: FloatArray | None = None) -> ColumnStatistics:
         """See `Matrix.measure`."""
         samples = NO_SAMPLES if weights is None else NO_SAMPLES._replace(weights=weights)
-        _, moments = self.cluster.sum(samples, measure_rows, merge)
+        _, moments = self.cluster.sum(samples, measure_rows, merge_statistics)
         return moments
 
     def take(self, rows: Any) -> DenseMatrix | SparseMatrix:
         """See `Matrix.take`; the rows must be sorted."""
         # All preconditioners of a fit use the same sample.
-        taken = self._taken
-        if not (hasattr(taken, "rows") and np.array_equal(taken.rows, rows)):
-            vars(taken).clear()
+        cached_sample = self._cached_sample
+        if not (hasattr(cached_sample, "rows") and np.array_equal(cached_sample.rows, rows)):
+            vars(cached_sample).clear()
             positions = dict(enumerate(split_positions(rows, [n for n, _ in self.pieces])))
             X = [*self.cluster.call(NO_SAMPLES, "take", positions).values()]
-            taken.matrix = as_matrix(sparse.vstack(X, format="csr") if self.is_sparse else np.concatenate(X))
-            taken.rows = rows
-        return taken.matrix
+            cached_sample.matrix = as_matrix(sparse.vstack(X, format="csr") if self.is_sparse else np.concatenate(X))
+            cached_sample.rows = rows
+        return cached_sample.matrix
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> ClusterPasses:
         """See `Matrix.passes`."""
@@ -63,15 +63,15 @@ class ClusterPasses(PiecewisePasses):
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """See `Passes.evaluate`; the probabilities are not filled."""
-        loss, gradient[:] = self._sum(evaluate, add_evaluated, parameters)
+        loss, gradient[:] = self._sum(evaluate, add_losses_and_gradients, parameters)
         return loss
 
-    def sum_curvature(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
-        """See `Passes.sum_curvature`. Workers compute the probabilities again, so this takes two passes."""
-        return self._sum(Passes.sum_curvature, add, term, parameters, *arguments)
+    def sum_with_probabilities(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
+        """See `Passes.sum_with_probabilities`. Workers compute the probabilities again, so this takes two passes."""
+        return self._sum(Passes.sum_with_probabilities, add, term, parameters, *arguments)
 
     def _add(self, term, curved, *arguments):
-        return self.sum_curvature(term, curved, *arguments)
+        return self.sum_with_probabilities(term, curved, *arguments)
 
     def _sum(self, term, join, *arguments):
         term_arguments = term, self._scaling, self.shape[0], *arguments

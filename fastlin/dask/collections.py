@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ACCEPTED = "a Dask array or a Dask dataframe"
 
 
-def is_collection(data: object) -> bool:
+def is_dask_collection(data: object) -> bool:
     """Return whether data are a Dask array, DataFrame or Series."""
     return isinstance(data, dask.array.Array) or hasattr(data, "to_dask_array")
 
@@ -39,14 +39,14 @@ def read_dataframe(dataframe: Any) -> Array:
     return dataframe.to_numpy(dtype=common, **({"na_value": np.nan} if common.kind == "f" else {}))
 
 
-def name_columns(X: DaskCollection) -> list[str] | None:
+def list_column_names(X: DaskCollection) -> list[str] | None:
     """Return the column names (d,) of a DataFrame if they are strings, otherwise None."""
     return None if isinstance(X, dask.array.Array) else keep_string_names(list(X.columns))
 
 
 def read_rows(X: DaskCollection) -> dask.array.Array:
     """Return X as a Dask array of shape (n, d) whose chunks contain whole rows; n may be unknown."""
-    if not is_collection(X):
+    if not is_dask_collection(X):
         raise TypeError(f"X must be {ACCEPTED}, got {type(X).__name__}.")
     if X.ndim != 2:
         raise ValueError(f"X must have two dimensions, got {X.ndim}.")
@@ -54,10 +54,10 @@ def read_rows(X: DaskCollection) -> dask.array.Array:
         raise ValueError("X has an unknown number of columns. Call X.compute_chunk_sizes() first.")
     if not X.shape[1]:
         raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
-    return _to_array(X)
+    return _to_dask_array(X)
 
 
-def _to_array(values):
+def _to_dask_array(values):
     """Return a collection as a Dask array whose chunks contain whole rows."""
     array = values
     if not isinstance(values, dask.array.Array):
@@ -67,16 +67,16 @@ def _to_array(values):
     return array.rechunk({1: -1}) if array.ndim == 2 and array.numblocks[1] > 1 else array
 
 
-def cut_alike(rows: dask.array.Array, values: Any, name: str) -> dask.array.Array | None:
+def rechunk_like(rows: dask.array.Array, values: Any, name: str) -> dask.array.Array | None:
     """Return labels, weights or offsets as a Dask array with the chunks of `rows`, or None if there are none.
 
     The array has shape (n,) or (n, K).
     """
     if values is None:
         return None
-    if not is_collection(values):
+    if not is_dask_collection(values):
         raise TypeError(f"{name} must be a Dask array or Series with the partitions of X, got {type(values).__name__}.")
-    array = _to_array(values)
+    array = _to_dask_array(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim > 2:
@@ -102,8 +102,9 @@ def list_partitions(*arrays: dask.array.Array | None) -> list[tuple[Any, ...]]:
     A tuple contains one chunk per array, or None if the array is None. The arrays are optimized together.
     """
     optimized = dask.optimize(*arrays)
-    none = [None] * optimized[0].numblocks[0]
-    delayed = [
-        none if array is None else array.to_delayed(optimize_graph=False).ravel().tolist() for array in optimized
+    missing_chunks = [None] * optimized[0].numblocks[0]
+    delayed_chunks = [
+        missing_chunks if array is None else array.to_delayed(optimize_graph=False).ravel().tolist()
+        for array in optimized
     ]
-    return list(zip(*delayed, strict=True))
+    return list(zip(*delayed_chunks, strict=True))

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.blocks.descriptions import join_descriptions
-from fastlin.dask.cluster import Cluster, check_workers, explain_losses, find_running, release, wait_for
+from fastlin.dask.cluster import Cluster, check_workers, explain_worker_losses, find_running_workers, release, wait_for
 from fastlin.dask.cluster_matrix import ClusterMatrix
-from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
-from fastlin.dask.parts import decode, describe_with_arrays, encode, name_partition
+from fastlin.dask.collections import list_column_names, list_partitions, read_rows, rechunk_like
+from fastlin.dask.parts import decode_partition, describe_with_arrays, encode_partition, name_partition
 from fastlin.estimators.columns import check_no_categories, set_features
 from fastlin.estimators.fit_reporting import restore_on_error
 from fastlin.estimators.labels import TrainingData, are_binary, explain_multilabel, make_training_data
@@ -51,7 +51,7 @@ def choose_client(client: distributed.Client | None) -> distributed.Client:
 
 
 @contextlib.contextmanager
-def leave_task() -> Iterator[None]:
+def secede_from_task() -> Iterator[None]:
     """Secede from the thread pool if this is a Dask task, because the fit waits for its own tasks."""
     with contextlib.ExitStack() as left:
         with contextlib.suppress(ValueError):
@@ -67,7 +67,7 @@ def fit_on_workers(estimator: LinearEstimator, **options: Any) -> Iterator[Calla
 
     If there is an error, the estimator does not change.
     """
-    with leave_task(), explain_losses(), contextlib.ExitStack() as stack, restore_on_error(estimator):
+    with secede_from_task(), explain_worker_losses(), contextlib.ExitStack() as stack, restore_on_error(estimator):
 
         def read(*arguments):
             with explain_lost_data([*arguments[1:], options["offset"]], options["client"]):
@@ -79,9 +79,7 @@ def fit_on_workers(estimator: LinearEstimator, **options: Any) -> Iterator[Calla
 
 
 @contextlib.contextmanager
-def explain_lost_data(
-    collections: Sequence[DaskCollection | None], client: distributed.Client | None
-) -> Iterator[None]:
+def explain_lost_data(inputs: Sequence[DaskCollection | None], client: distributed.Client | None) -> Iterator[None]:
     """Raise a ValueError if Dask can no longer compute X, y, sample_weight or offset.
 
     The error names the lost collections.
@@ -89,8 +87,8 @@ def explain_lost_data(
     try:
         yield
     except (CancelledError, asyncio.CancelledError) as error:
-        named = zip(("X", "y", "sample_weight", "offset"), collections, strict=True)
-        lost = [name for name, data in named if data is not None and _is_lost(data, choose_client(client))]
+        named_inputs = zip(("X", "y", "sample_weight", "offset"), inputs, strict=True)
+        lost = [name for name, data in named_inputs if data is not None and _has_lost_data(data, choose_client(client))]
         if not lost:
             raise
         raise ValueError(
@@ -99,7 +97,7 @@ def explain_lost_data(
         ) from error
 
 
-def _is_lost(collection, client):
+def _has_lost_data(collection, client):
     """Return whether a collection has futures that were cancelled or lost, or that belong to another cluster."""
     for future in distributed.futures_of([collection]):
         # A closed client has no scheduler.
@@ -125,37 +123,37 @@ def read_partitions(
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
     rows = read_rows(X)
-    labels = cut_alike(rows, y, "y")
-    weights = cut_alike(rows, sample_weight, "sample_weight")
-    offsets = cut_alike(rows, offset, "offset")
+    labels = rechunk_like(rows, y, "y")
+    weights = rechunk_like(rows, sample_weight, "sample_weight")
+    offsets = rechunk_like(rows, offset, "offset")
     client = choose_client(client)
     known_workers = check_workers(client, worker_timeout)
     partitions = list_partitions(rows, labels, weights, offsets)
-    decoded = _decode(client, partitions, distributed.futures_of([rows]), worker_timeout)
-    described = client.map(describe_with_arrays, decoded, pure=False)
+    decoded_parts = _decode(client, partitions, distributed.futures_of([rows]), worker_timeout)
+    described = client.map(describe_with_arrays, decoded_parts, pure=False)
     try:
         wait_for(described, client, worker_timeout)
         descriptions, *arrays = zip(*client.gather(described), strict=True)
         filled = [description for description in descriptions if description.shape[0]]
         if not filled:
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
-        whole = join_descriptions(filled, "partitions", are_of_one_type=False)
+        whole = join_descriptions(filled, "partitions", requires_same_dtype=False)
         local_y, local_weight, local_offset = map(_join, ("y", "sample_weight", "offset"), arrays)
         if local_y.ndim == 2 and are_binary(local_y):
             raise ValueError(explain_multilabel(local_y))
         data = make_training_data(estimator, None, local_y, local_weight, local_offset, classes)
         parts = [
-            client.submit(encode, part, whole.dtype, description, pure=False)
-            for part, description in zip(decoded, descriptions, strict=True)
+            client.submit(encode_partition, part, whole.dtype, description, pure=False)
+            for part, description in zip(decoded_parts, descriptions, strict=True)
         ]
     finally:
         # The parts refer to these arrays.
-        release([*decoded, *described])
-    set_features(estimator, whole.shape[1], name_columns(X))
+        release([*decoded_parts, *described])
+    set_features(estimator, whole.shape[1], list_column_names(X))
     pieces = [(description.shape[0], description.dtype) for description in descriptions]
     cluster = Cluster(client, parts, [n for n, _ in pieces], worker_timeout, known_workers)
-    facts = whole.shape, whole.dtype, whole.is_sparse, whole.n_entries, whole.longest_row
-    matrix = ClusterMatrix(cluster, *facts, pieces)
+    matrix_arguments = whole.shape, whole.dtype, whole.is_sparse, whole.n_entries, whole.longest_row
+    matrix = ClusterMatrix(cluster, *matrix_arguments, pieces)
     return DaskTrainingData(**{**vars(data), "matrix": matrix}, sample_weight=local_weight)
 
 
@@ -166,7 +164,7 @@ def _join(name, pieces):
     filled = {number: piece for number, piece in enumerate(pieces) if len(piece)}
     (first, expected), *others = filled.items()
     for number, piece in others:
-        if _classify(piece) != _classify(expected):
+        if _get_array_kind(piece) != _get_array_kind(expected):
             raise ValueError(
                 f"{name_partition(number)} of {name} has dtype {piece.dtype} and shape {piece.shape}, but "
                 f"{name_partition(first)} has {expected.dtype} and {expected.shape}. Labels must be numbers in all "
@@ -176,35 +174,37 @@ def _join(name, pieces):
     return np.concatenate([*filled.values()])
 
 
-def _classify(piece):
+def _get_array_kind(piece):
     """Return the properties that must agree between partitions of labels, weights or offsets."""
     if piece.dtype.kind in "biuf":
         return piece.shape[1:], "numbers"
     return piece.shape[1:], "strings" if isinstance(piece.flat[0], (str, bytes)) else piece.dtype.kind
 
 
-def _decode(client, partitions, persisted, worker_timeout):
+def _decode(client, partitions, persisted_futures, worker_timeout):
     """Return futures of all decoded partitions, on the workers that `_choose_workers` returns."""
-    addresses, parts = _choose_workers(client, len(partitions), persisted, worker_timeout), []
+    addresses, parts = _choose_workers(client, len(partitions), persisted_futures, worker_timeout), []
     for number, (partition, address) in enumerate(zip(partitions, addresses, strict=True)):
         with dask.annotate(**({"workers": [address], "allow_other_workers": True} if address else {})):
-            parts.append(dask.delayed(decode, pure=False)(*partition[:3], name_partition(number), partition[3]))
+            parts.append(
+                dask.delayed(decode_partition, pure=False)(*partition[:3], name_partition(number), partition[3])
+            )
     return client.compute(parts)
 
 
-def _choose_workers(client, n, persisted, worker_timeout):
+def _choose_workers(client, n, persisted_futures, worker_timeout):
     """Return the address of a worker for each of n partitions, or None for any worker.
 
     Unless X is persisted, consecutive partitions are on the same worker.
     """
-    if persisted:
+    if persisted_futures:
         # The key of a partition consists of the name of its collection and its number.
-        numbers = {future.key[1]: future.key for future in persisted if isinstance(future.key, tuple)}
-        if len(persisted) != n or sorted(numbers) != list(range(n)):
+        numbers = {future.key[1]: future.key for future in persisted_futures if isinstance(future.key, tuple)}
+        if len(persisted_futures) != n or sorted(numbers) != list(range(n)):
             return [None] * n
-        wait_for(persisted, client, worker_timeout)
-        holders = client.who_has(persisted)
+        wait_for(persisted_futures, client, worker_timeout)
+        holders = client.who_has(persisted_futures)
         return [next(iter(sorted(holders.get(numbers[number], ()))), None) for number in range(n)]
-    threads = find_running(client)
-    addresses = [address for address in sorted(threads) for _ in range(threads[address])]
+    thread_counts = find_running_workers(client)
+    addresses = [address for address in sorted(thread_counts) for _ in range(thread_counts[address])]
     return [addresses[number * len(addresses) // n] for number in range(n)] if addresses else [None] * n

@@ -15,9 +15,15 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils.validation import assert_all_finite
 
-from fastlin.blocks.descriptions import Description, describe_rows, read_type
-from fastlin.containers import read_if_sparse
-from fastlin.estimators.labels import encode_labels, prefix_errors, read_labels, read_offset_numbers, read_weights
+from fastlin.blocks.descriptions import RowsDescription, check_dtype, describe_rows
+from fastlin.containers import validate_if_sparse
+from fastlin.estimators.labels import (
+    encode_labels,
+    prefix_error_messages,
+    validate_labels,
+    validate_offset_values,
+    validate_weights,
+)
 from fastlin.estimators.table_columns import is_missing
 from fastlin.exceptions import DataChangedError
 from fastlin.matrices import DenseMatrix, SparseMatrix, as_matrix
@@ -25,7 +31,7 @@ from fastlin.typing import Array, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class PartitionData:
     """The rows of a partition. X is an array or CSR matrix of finite numbers, with a dtype that `fit` supports.
 
     `y` contains labels (m,) or soft labels (m, n_classes), and `classes` contains the distinct labels. `offsets` (m, K)
@@ -56,54 +62,58 @@ def name_partition(number: int) -> str:
     return f"Partition {number}"
 
 
-def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, offset: ArrayLike | None = None) -> Part:
+def decode_partition(
+    X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str, offset: ArrayLike | None = None
+) -> PartitionData:
     """Return the decoded rows of a partition. Raise a ValueError that names the partition if its content is invalid."""
-    X = read_if_sparse(X, f"{name} of X") if sparse.issparse(X) else np.asarray(X)
+    X = validate_if_sparse(X, f"{name} of X") if sparse.issparse(X) else np.asarray(X)
     if X.ndim == 2 and not X.shape[0] and not sparse.issparse(X):
         # An empty partition of a DataFrame may have any dtype.
         X = np.empty(X.shape)
-    X = X.astype(read_type(X, f"{name} of X"), copy=False)
+    X = X.astype(check_dtype(X, f"{name} of X"), copy=False)
     assert_all_finite(X, input_name=f"{name} of X")
-    with prefix_errors(f"{name} of y"):
-        y, classes = _read_labels(np.asarray(y), X.shape[0])
+    with prefix_error_messages(f"{name} of y"):
+        y, classes = _check_labels(np.asarray(y), X.shape[0])
     weights = offsets = None
     if sample_weight is not None:
-        with prefix_errors(f"{name} of sample_weight"):
-            weights = read_weights(np.asarray(sample_weight, np.float64), y)
+        with prefix_error_messages(f"{name} of sample_weight"):
+            weights = validate_weights(np.asarray(sample_weight, np.float64), y)
     if offset is not None:
-        offsets = read_offset_numbers(offset, f"{name} of offset")
+        offsets = validate_offset_values(offset, f"{name} of offset")
         if len(offsets) != X.shape[0]:
             raise ValueError(f"{name} of offset has shape {offsets.shape}, but {name} of X has {X.shape[0]} rows.")
         offsets = offsets[:, None] if offsets.ndim == 1 else offsets
-    return Part(name, X, y, classes, weights, offsets)
+    return PartitionData(name, X, y, classes, weights, offsets)
 
 
-def _read_labels(y, n_rows):
+def _check_labels(y, n_rows):
     """Return valid labels (m,) or soft labels (m, n_classes), and their classes."""
     if y.ndim == 2 and y.shape[1] > 1:
-        soft = read_labels(None, y, n_rows, are_probabilities=True) if y.size else y.astype(np.float64)
-        return soft, np.arange(y.shape[1])
+        soft_labels = validate_labels(None, y, n_rows, are_probabilities=True) if y.size else y.astype(np.float64)
+        return soft_labels, np.arange(y.shape[1])
     if y.dtype.kind == "O":
         if any(map(is_missing, y.flat)):
             raise ValueError("it has missing labels (NaN or None). Drop those rows.")
         numbers = np.array(y.tolist())
         y = numbers if numbers.dtype.kind in "biuf" else y
-    labels = read_labels(None, y[:, 0] if y.ndim == 2 else y, n_rows)
+    labels = validate_labels(None, y[:, 0] if y.ndim == 2 else y, n_rows)
     return labels, encode_labels(labels)[0]
 
 
-def describe(part: Part) -> Description:
+def describe(part: PartitionData) -> RowsDescription:
     """Return the description of a decoded partition."""
     arrays = {"labels": part.y, "weights": part.sample_weight, "offsets": part.offsets}
     return describe_rows(part.X, part.name, _format_labels(part.classes), **arrays)
 
 
-def describe_with_arrays(part: Part) -> tuple[Description, Array | None, FloatArray | None, FloatArray | None]:
+def describe_with_arrays(
+    part: PartitionData,
+) -> tuple[RowsDescription, Array | None, FloatArray | None, FloatArray | None]:
     """Return the description of a decoded partition, and its labels, weights and offsets."""
     return describe(part), part.y, part.sample_weight, part.offsets
 
 
-def encode(part: Part, dtype: np.dtype[Any], expected: Description) -> Part:
+def encode_partition(part: PartitionData, dtype: np.dtype[Any], expected: RowsDescription) -> PartitionData:
     """Return a partition with only X, in the given dtype.
 
     Raise a DataChangedError if the partition does not match `expected`.
@@ -114,7 +124,7 @@ def encode(part: Part, dtype: np.dtype[Any], expected: Description) -> Part:
             f"{part.name} was computed again, for example because a worker was lost, and {change}. Partitions must not "
             "change: persist the data before the fit, and seed functions that draw random numbers."
         )
-    return Part(part.name, part.X.astype(dtype, copy=False))
+    return PartitionData(part.name, part.X.astype(dtype, copy=False))
 
 
 def _format_labels(labels):

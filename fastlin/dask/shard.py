@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import distributed
 import numpy as np
 
-from fastlin.dask.parts import Part
-from fastlin.dask.tree import Node, Sum, add_up, find_nodes
+from fastlin.dask.parts import PartitionData
+from fastlin.dask.tree import Node, Sum, find_nodes, sum_subtree
 from fastlin.estimators import LogisticRegression, LogisticRegressionCV
 from fastlin.estimators.labels import choose_weight_unit
 from fastlin.estimators.linear_predictions import score_rows
@@ -22,27 +22,27 @@ from fastlin.kernels.machine.arrays import writable_view
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.matrix import Matrix
-from fastlin.matrices.pieces import Measured, measure
+from fastlin.matrices.pieces import WeightedStatistics, measure
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
 # A dict from partition numbers to Samples: labels, weights, offsets and targets.
-PartSamples: TypeAlias = Mapping[int, Samples]
+PartitionSamples: TypeAlias = Mapping[int, Samples]
 # A dict from keys to arrays, each split into partitions.
-Arrays: TypeAlias = Mapping[int, Mapping[int, Array]]
+SplitArrays: TypeAlias = Mapping[int, Mapping[int, Array]]
 # Maximum number of cached arrays of labels, weights, offsets or targets, for up to eight folds in parallel.
-MAX_CACHED = 12
+MAX_CACHED_ARRAYS = 12
 
 
 class Shard:
     """The partitions of a worker. `parts` is a dict with partition numbers, which are below `n_parts`, as keys."""
 
-    def __init__(self, parts: Mapping[int, Part], n_parts: int, n_threads: int | None = None) -> None:
+    def __init__(self, parts: Mapping[int, PartitionData], n_parts: int, n_threads: int | None = None) -> None:
         self._parts = parts
         self._nodes = find_nodes(self._parts, n_parts)
         self._n_threads = n_threads or distributed.get_worker().state.nthreads
         self._cache: dict[int, Mapping[int, Array]] = {}
 
-    def run(self, method: str, keys: Sequence[int], new: Arrays, *arguments: Any) -> tuple[Any, Exception | None]:
+    def run(self, method: str, keys: Sequence[int], new: SplitArrays, *arguments: Any) -> tuple[Any, Exception | None]:
         """Return (result, None) if a method returns a result, or (None, error) if it raises an error.
 
         An error raised by `run` itself indicates a lost worker.
@@ -63,7 +63,7 @@ class Shard:
             return None, error
 
     def sum(
-        self, samples: PartSamples, term: Callable[..., Sum], join: Callable[[Iterable[Sum]], Sum], *arguments: Any
+        self, samples: PartitionSamples, term: Callable[..., Sum], join: Callable[[Iterable[Sum]], Sum], *arguments: Any
     ) -> dict[Node, Sum]:
         """Return a dict from nodes to sums of ``term(matrix, samples, *arguments)`` over the partitions of a node."""
 
@@ -73,13 +73,15 @@ class Shard:
                 return None
             return term(self._parts[number].matrix, samples[number], *arguments)
 
-        return {node: add_up(node, find, join) for node in self._nodes}
+        return {node: sum_subtree(node, find, join) for node in self._nodes}
 
-    def take(self, samples: PartSamples, positions: Mapping[int, IntArray]) -> dict[int, Array | SparseContainer]:
+    def take(self, samples: PartitionSamples, positions: Mapping[int, IntArray]) -> dict[int, Array | SparseContainer]:
         """Return the selected rows of X for each partition."""
         return {number: part.X[positions[number]] for number, part in self._parts.items()}
 
-    def score(self, samples: PartSamples, models: Sequence[LogisticRegression], scoring: str) -> dict[int, FloatArray]:
+    def score(
+        self, samples: PartitionSamples, models: Sequence[LogisticRegression], scoring: str
+    ) -> dict[int, FloatArray]:
         """Return a dict from partitions to the result of `sum_scores` for the rows with positive weight.
 
         Labels are indices into the classes of the models. Soft labels are passed as targets.
@@ -87,23 +89,23 @@ class Shard:
         sums: dict[int, FloatArray] = {}
         for number, part in self._parts.items():
             rows = np.flatnonzero(samples[number].weights > 0)
-            scored = samples[number].take(rows)
-            y = scored.targets if scored.targets.shape[1] else models[0].classes_[scored.labels]
-            offsets = scored.offsets if scored.offsets.shape[1] else None
-            sums[number] = sum_scores(models, part.X[rows], y, scored.weights, scoring, offsets)
+            scored_samples = samples[number].take(rows)
+            y = scored_samples.targets if scored_samples.targets.shape[1] else models[0].classes_[scored_samples.labels]
+            offsets = scored_samples.offsets if scored_samples.offsets.shape[1] else None
+            sums[number] = sum_scores(models, part.X[rows], y, scored_samples.weights, scoring, offsets)
         return sums
 
 
-def update_cache(cache: dict[int, Any], used: Mapping[int, Any]) -> None:
-    """Insert the most recently used entries, and evict the least recently used entries beyond MAX_CACHED."""
-    for key in used:
+def update_cache(cache: dict[int, Any], used_entries: Mapping[int, Any]) -> None:
+    """Insert the most recently used entries, and evict the least recently used entries beyond MAX_CACHED_ARRAYS."""
+    for key in used_entries:
         cache.pop(key, None)
-    cache.update(used)
-    for key in list(cache)[:-MAX_CACHED]:
+    cache.update(used_entries)
+    for key in list(cache)[:-MAX_CACHED_ARRAYS]:
         del cache[key]
 
 
-def measure_rows(matrix: Matrix, samples: Samples) -> Measured:
+def measure_rows(matrix: Matrix, samples: Samples) -> WeightedStatistics:
     """Return the total weight and the moments of the columns of a partition; see `measure`."""
     return measure(matrix, samples.weights)
 

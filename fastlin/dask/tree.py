@@ -11,7 +11,7 @@ Node: TypeAlias = tuple[int, int]
 Sum = TypeVar("Sum")
 
 
-def add_up(node: Node, find: Callable[[Node], Sum | None], join: Callable[[Iterable[Sum]], Sum]) -> Sum:
+def sum_subtree(node: Node, find: Callable[[Node], Sum | None], join: Callable[[Iterable[Sum]], Sum]) -> Sum:
     """Return the sum of the terms of a node.
 
     `find` returns the sum of a node, or None if it is not available. `join` adds sums, and may overwrite the first sum.
@@ -19,23 +19,23 @@ def add_up(node: Node, find: Callable[[Node], Sum | None], join: Callable[[Itera
     total = find(node)
     if total is not None:
         return total
-    return join(add_up(child, find, join) for child in _divide(*node))
+    return join(sum_subtree(child, find, join) for child in _split_node(*node))
 
 
 def find_nodes(numbers: Iterable[int], n_terms: int) -> list[Node]:
     """Return the shortest list of nodes that together contain exactly the terms `numbers`, out of `n_terms` terms."""
-    terms, nodes, pending = sorted(numbers), [], [(0, n_terms)]
-    while pending:
-        first, last = pending.pop()
+    terms, nodes, pending_nodes = sorted(numbers), [], [(0, n_terms)]
+    while pending_nodes:
+        first, last = pending_nodes.pop()
         n_covered = bisect_left(terms, last) - bisect_left(terms, first)
         if n_covered == last - first:
             nodes.append((first, last))
         elif n_covered:
-            pending += reversed(_divide(first, last))
+            pending_nodes += reversed(_split_node(first, last))
     return nodes
 
 
-def _divide(first, last):
+def _split_node(first, last):
     """Return the two children of a node; the number of terms in the left child is a power of two."""
     middle = first + (1 << ((last - first - 1).bit_length() - 1))
     return (first, middle), (middle, last)

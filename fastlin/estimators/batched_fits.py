@@ -17,45 +17,45 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.budget import SMALL_HESSIAN
-from fastlin.estimators.columns import choose_dtype, densify_if_faster, read_matrix
-from fastlin.estimators.fit_reporting import CallbackTasks, combine_listeners, count_fits, warn_of_unconverged_fits
+from fastlin.budget import SMALL_HESSIAN_SIZE
+from fastlin.estimators.columns import choose_dtype, densify_if_faster, validate_matrix
+from fastlin.estimators.fit_reporting import CallbackTasks, combine_listeners, show_fits, warn_of_unconverged_fits
 from fastlin.estimators.folds import Fits, FoldFits, fit_path
 from fastlin.estimators.labels import (
     TrainingData,
     choose_labels_and_weights,
     compute_row_weights,
     make_training_data,
-    read_labels,
-    read_rows,
     take_label_column,
+    validate_labels,
+    validate_rows,
 )
-from fastlin.estimators.linear_predictions import read_coefficients
-from fastlin.estimators.parameters import STACKLEVEL_OF_FIT, limit_jobs, read_penalty, uses_alpha
+from fastlin.estimators.linear_predictions import validate_coefficients
+from fastlin.estimators.parameters import FIT_STACKLEVEL, limit_jobs, resolve_penalty, uses_alpha
 from fastlin.estimators.problem import MAX_ROUNDING_RISE, Fit, Problem, count_concurrent_fits
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
-from fastlin.kernels.machine.threads import run_side_by_side
+from fastlin.kernels.machine.threads import run_concurrently
 from fastlin.matrices import SparseMatrix
 from fastlin.objective.coordinates import choose_coordinates
-from fastlin.objective.objective import fill_factors
-from fastlin.objective.rows import count_rows_coef, weigh_by_counts
+from fastlin.objective.objective import make_penalty_factors
+from fastlin.objective.rows import count_rows_coef, multiply_weights_by_counts
 from fastlin.solvers import row_space_lbfgs
 from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LogisticRegression, LogisticRegressionCV
-    from fastlin.inference.bootstrap import Refits
+    from fastlin.inference.bootstrap import RefitOptions
 
 # With fewer rows per parameter, resamples differ so much that single fits are faster. With more classes, most of the
 # time is spent on pairs of classes (docs/benchmarks/design-choices.md: batched softmax fits).
-ROWS_PER_PARAMETER, MAX_CLASSES = 4, 20
+MIN_ROWS_PER_PARAMETER, MAX_BATCHED_CLASSES = 4, 20
 
 Model = TypeVar("Model", bound="LogisticRegression")
 # The starting point of a fit: coef has shape (K, d), and intercept has shape (K,).
 Start: TypeAlias = tuple[FloatArray, FloatArray]
 
 
-class Task(NamedTuple):
+class FitTask(NamedTuple):
     """The labels, weights and starting point of one fit; each class must have rows of positive weight."""
 
     labels: np.ndarray  # (n,), class indices
@@ -75,11 +75,11 @@ def can_batch(problem: Problem, C: float, l1_ratio: float) -> bool:
         and data.targets is None
         and (len(data.classes) == 2 or (l1_ratio == 0 and _can_batch_softmax(data)))
         # L1 models need memory proportional to the square of the number of columns.
-        and (l1_ratio == 0 or data.matrix.shape[1] < SMALL_HESSIAN)
+        and (l1_ratio == 0 or data.matrix.shape[1] < SMALL_HESSIAN_SIZE)
         # Class weights differ between tasks.
         and getattr(problem.estimator, "class_weight", None) is None
         # Wide data are faster in the space of their rows (docs/benchmarks/design-choices.md: batches of wide rows).
-        and not (l1_ratio == 0 and row_space_lbfgs.suits(problem.objective(C, l1_ratio)))
+        and not (l1_ratio == 0 and row_space_lbfgs.is_suitable(problem.objective(C, l1_ratio)))
     )
 
 
@@ -87,19 +87,19 @@ def batches_are_faster(problem: Problem, C: float, l1_ratio: float) -> bool:
     """Return whether fits to many subsets of the rows, for many C, are faster in batches than one at a time."""
     # With fewer rows per column, single fits are faster (docs/benchmarks/design-choices.md: batched L1 fits).
     n_rows, n_columns = problem.data.matrix.shape
-    return n_rows >= ROWS_PER_PARAMETER * n_columns and can_batch(problem, C, l1_ratio)
+    return n_rows >= MIN_ROWS_PER_PARAMETER * n_columns and can_batch(problem, C, l1_ratio)
 
 
 def _can_batch_softmax(data):
     """Return whether the Hessian of all rows is a good preconditioner for resamples with three or more classes."""
     (n_rows, n_columns), K = data.matrix.shape, len(data.classes)
-    has_enough_rows = n_rows >= ROWS_PER_PARAMETER * K * (n_columns + 1) and K <= MAX_CLASSES
+    has_enough_rows = n_rows >= MIN_ROWS_PER_PARAMETER * K * (n_columns + 1) and K <= MAX_BATCHED_CLASSES
     return has_enough_rows and data.offsets is None and not isinstance(data.matrix, SparseMatrix)
 
 
 def fit_in_batches(
     problem: Problem,
-    make_task: Callable[[int], Task],
+    make_task: Callable[[int], FitTask],
     Cs: FloatArray,
     l1_ratio: float,
     make_problem: Callable[[int], Problem] | None,
@@ -107,20 +107,21 @@ def fit_in_batches(
     curvatures: FloatArray | None = None,
     reference: Array | None = None,
     tol: float | None = None,
-    **hints: Any,
+    **solver_options: Any,
 ) -> Iterator[tuple[int, Any]]:
     """Fit many tasks to the rows of a problem; yield the number and the Fit of each task, in any order.
 
     `make_task` returns the Task with a given number, and `make_problem` returns its Problem. `Cs` has shape (B,) and
     contains the C of each task. `curvatures` has shape (B,) and approximates the sum of the curvatures at each
-    solution. None means p (1 - p) of the intercept-only model for two classes. `reference` is passed to `minimize_all`.
+    solution. None means p (1 - p) of the intercept-only model for two classes. `reference` is passed to
+    `minimize_problems`.
 
     Tasks that cannot be batched or do not converge in a batch run last, in parallel threads. Their Problems are
-    minimized with `hints`, from the last coefficients of the batch or from the start of the task. Their Fit is
+    minimized with `solver_options`, from the last coefficients of the batch or from the start of the task. Their Fit is
     None if `make_problem` is None.
     """
     # The coefficients from which each unfinished task continues, and its number of iterations so far.
-    remaining: dict[int, tuple[Start | None, int]] = dict.fromkeys(range(len(Cs)), (None, 0))
+    remaining_problems: dict[int, tuple[Start | None, int]] = dict.fromkeys(range(len(Cs)), (None, 0))
     # Batched fits that overflow at extreme scales are repeated as single fits.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for number, fit, rise in _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
@@ -128,76 +129,78 @@ def fit_in_batches(
             if not rise <= max(fit.solution.value, MAX_ROUNDING_RISE):
                 continue
             if fit.solution.converged:
-                del remaining[number]
+                del remaining_problems[number]
                 yield number, fit
             elif fit.n_iter < problem.estimator.max_iter:
-                remaining[number] = fit.start, fit.n_iter
-    numbers = list(remaining)
+                remaining_problems[number] = fit.start, fit.n_iter
+    numbers = list(remaining_problems)
     if make_problem is None:
         yield from ((number, None) for number in numbers)
     elif numbers:
 
-        def fit_one(index, check):
+        def fit_task(index, check):
             number = numbers[index]
-            last_point, n_before = remaining[number]
-            start = last_point or make_task(number).start
+            last_coefficients, n_before = remaining_problems[number]
+            start = last_coefficients or make_task(number).start
             starts = [start] if start else []
-            return make_problem(number).minimize(Cs[number], l1_ratio, starts, check, n_before=n_before, **hints)
+            return make_problem(number).minimize(
+                Cs[number], l1_ratio, starts, check, n_before=n_before, **solver_options
+            )
 
         data, is_smooth = problem.data, l1_ratio == 0 and problem.bounds is None
         shape = count_rows_coef(len(data.classes)), data.matrix.shape[1] + 1
-        n_concurrent = count_concurrent_fits(data.matrix, shape, is_smooth)
-        yield from zip(numbers, run_side_by_side(fit_one, len(numbers), n_concurrent), strict=True)
+        n_concurrent_fits = count_concurrent_fits(data.matrix, shape, is_smooth)
+        yield from zip(numbers, run_concurrently(fit_task, len(numbers), n_concurrent_fits), strict=True)
 
 
 def _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
     """Yield the number of each task that can be batched, its Fit, and the increase of J from rounding coefficients."""
     from fastlin.objective import problem_batch
-    from fastlin.solvers.batched_lbfgs import minimize_all
+    from fastlin.solvers.batched_lbfgs import minimize_problems
 
     estimator, data = problem.estimator, problem.data
     is_finite = Cs < np.inf
     if not (is_finite.any() and can_batch(problem, Cs[is_finite].max(), l1_ratio)):
         return
     if curvatures is None:
-        curvatures = np.array([_find_curvature(make_task(number)) for number in range(len(Cs))])
+        curvatures = np.array([_compute_null_curvature(make_task(number)) for number in range(len(Cs))])
     # A batch starts from the best intercept, which does not exist if a class has no rows of positive weight.
     numbers = np.flatnonzero((curvatures > 0) & is_finite)
     if not len(numbers):
         return
-    strengths, total = np.array([problem.invert(C) for C in Cs[numbers]]), data.sum_weights()
-    has_strength = uses_alpha(estimator)
+    strengths, total = np.array([problem.convert_strength(C) for C in Cs[numbers]]), data.sum_weights()
+    has_alpha = uses_alpha(estimator)
     K, fit_intercept, l2_ratio = count_rows_coef(len(data.classes)), estimator.fit_intercept, 1 - l1_ratio
-    factors = fill_factors(problem.penalty_factors, data.matrix.shape[1])
+    factors = make_penalty_factors(problem.penalty_factors, data.matrix.shape[1])
     coordinates = choose_coordinates(problem.columns, l2_ratio * float(strengths.min()), factors, fit_intercept)
-    rows = problem_batch.SharedRows(
+    rows = problem_batch.BatchRows(
         data.matrix, coordinates, factors, fit_intercept, offsets=data.offsets, n_rows_coef=K
     )
     dtype, ratios = choose_dtype(data.matrix, estimator.solver), strengths / curvatures[numbers]
-    units = rows.thresholds if l1_ratio else rows.units
-    penalties = strengths.min() * (l1_ratio or 1.0) * units[: data.matrix.shape[1]]
+    unit_curvatures = rows.thresholds if l1_ratio else rows.unit_curvatures
+    penalties = strengths.min() * (l1_ratio or 1.0) * unit_curvatures[: data.matrix.shape[1]]
     tiny = np.finfo(np.float64).tiny
     if not (penalties.min(initial=1.0) >= tiny and ratios.min() >= tiny and ratios.max() < np.inf):
         return
-    variant_strengths: dict[int, tuple[float, float]] = {}
+    batch_penalties: dict[int, tuple[float, float]] = {}
 
-    def make_variant(index):
+    def make_batch_problem(index):
         labels, weights, start = make_task(int(numbers[index]))
-        strength = strengths[index] * (1.0 if weights is None or has_strength else total / weights.sum())
-        variant_strengths[index] = l2, l1 = l2_ratio * strength, l1_ratio * strength
+        strength = strengths[index] * (1.0 if weights is None or has_alpha else total / weights.sum())
+        batch_penalties[index] = l2, l1 = l2_ratio * strength, l1_ratio * strength
         parameters = None if start is None else coordinates.to_parameters(*start).ravel()
         return problem_batch.Problem(labels, l2, weights, parameters, l1)
 
     tol = estimator.tol if tol is None else tol
     options = {"tol": tol, "max_iter": estimator.max_iter, "has_l1": l1_ratio > 0}
-    for index, solution in minimize_all(rows, make_variant, ratios, reference, **options):
+    for index, solution in minimize_problems(rows, make_batch_problem, ratios, reference, **options):
         number = int(numbers[index])
-        penalty_strengths = variant_strengths.pop(index)
+        penalty_strengths = batch_penalties.pop(index)
         coef, intercept, rise = rows.finish(solution.parameters, solution.gradient, *penalty_strengths, dtype)
         yield number, Fit(Cs[number], coef, intercept, solution.certificate + rise, solution), rise
 
 
-def _find_curvature(task):
+def _compute_null_curvature(task):
     """Return p (1 - p) of the intercept-only model of a task with two classes, or NaN if the total weight is zero."""
     if task.weights is None:
         fraction = np.mean(task.labels)
@@ -222,94 +225,98 @@ def fit_folds(
     continues.
     """
     is_plain = training_rows[0] is not None and estimator.time_limit is None and not has_callbacks(estimator)
-    finite = fits.Cs[fits.Cs < np.inf]
-    if is_plain and fits.l1_ratios.all() and data.matrix.lies_in_memory and len(finite):
+    finite_Cs = fits.Cs[fits.Cs < np.inf]
+    if is_plain and fits.l1_ratios.all() and data.matrix.lies_in_memory and len(finite_Cs):
         full_problem = Problem(estimator, data)
         # With an L1 penalty, batches are faster (docs/benchmarks/design-choices.md: batched L1 fits).
-        if batches_are_faster(full_problem, finite[-1], fits.l1_ratios[0]):
-            _fit_batched(full_problem, training_rows, fits, on_fit)
+        if batches_are_faster(full_problem, finite_Cs[-1], fits.l1_ratios[0]):
+            _fit_folds_in_batches(full_problem, training_rows, fits, on_fit)
             return
     pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))
 
-    def fit_pair(number, check):
+    def fit_fold_path(number, check):
         fold, r = pairs[number]
         # The first fit of each fold always finishes, so that there is a model.
-        is_needed = r == 0
-        if is_over() and not is_needed:
+        must_finish = r == 0
+        if is_over() and not must_finish:
             return
         problem = Problem(estimator, data, training_rows[fold])
         path = tasks.begin_path(number, len(fits.Cs))
 
         def must_stop(*_):
-            return not is_needed and is_over()
+            return not must_finish and is_over()
 
         callbacks = on_fit, combine_listeners(check, must_stop), partial(tasks.begin_fit, path)
-        for c, fit in enumerate(fit_path(problem, fits.Cs, fits.l1_ratios[r], *callbacks, is_compared=True)):
+        for c, fit in enumerate(fit_path(problem, fits.Cs, fits.l1_ratios[r], *callbacks, is_model_comparison=True)):
             if fit.solution.converged or not must_stop():
                 fits.record((fold, r, c), fit)
-                is_needed = False
+                must_finish = False
             if must_stop():
                 break
         tasks.end(path)
 
     shape = count_rows_coef(len(data.classes)), data.matrix.shape[1] + 1
     is_smooth = not fits.l1_ratios.any() and estimator.lower_bounds is None and estimator.upper_bounds is None
-    n_concurrent = count_concurrent_fits(data.matrix, shape, is_smooth)
+    n_concurrent_fits = count_concurrent_fits(data.matrix, shape, is_smooth)
     # Threads are used instead of processes, because all fits share X.
-    for _ in run_side_by_side(fit_pair, len(pairs), n_concurrent):
+    for _ in run_concurrently(fit_fold_path, len(pairs), n_concurrent_fits):
         pass
 
 
-def _fit_batched(full_problem, training_rows, fits, on_fit):
+def _fit_folds_in_batches(full_problem, training_rows, fits, on_fit):
     """Fit all folds and Cs in batches, one l1_ratio at a time."""
     data, n_Cs = full_problem.data, len(fits.Cs)
     Cs = np.tile(fits.Cs, len(training_rows))
 
     def make_task(number):
-        return Task(data.labels, weigh_by_counts(training_rows[number // n_Cs], data.weights, len(data.labels)))
+        return FitTask(
+            data.labels, multiply_weights_by_counts(training_rows[number // n_Cs], data.weights, len(data.labels))
+        )
 
     def make_problem(number):
         return Problem(full_problem.estimator, data, training_rows[number // n_Cs])
 
     for r, l1_ratio in enumerate(fits.l1_ratios):
         arguments = full_problem, make_task, Cs, l1_ratio, make_problem
-        for number, fit in fit_in_batches(*arguments, reference=data.weights, is_compared=True):
+        for number, fit in fit_in_batches(*arguments, reference=data.weights, is_model_comparison=True):
             fits.record((number // n_Cs, r, number % n_Cs), fit)
             on_fit(fit)
 
 
-def fit_labels(estimator: Model, X: Any, indicators: Any, sample_weight: Any, unsupported: Mapping[str, Any]) -> Model:
-    """Fit a binary model to each label of multilabel y; the arguments in `unsupported` must be None."""
+def fit_multilabel(
+    estimator: Model, X: Any, indicators: Any, sample_weight: Any, unsupported_arguments: Mapping[str, Any]
+) -> Model:
+    """Fit a binary model to each label of multilabel y; the arguments in `unsupported_arguments` must be None."""
     check_parameters(estimator)
-    for name, value in unsupported.items():
+    for name, value in unsupported_arguments.items():
         if value is not None:
             raise ValueError(f"{name} must be None for multilabel y; fit a separate model to each label instead.")
     if has_callbacks(estimator):
         raise ValueError("Callbacks do not support multilabel y; fit a model to each label, or remove the callbacks.")
     n_labels = indicators.shape[1]
     with limit_jobs(estimator.n_jobs):
-        matrix = read_matrix(estimator, X, ensure_all_finite=False, takes_blocks=True)
+        matrix = validate_matrix(estimator, X, ensure_all_finite=False, accepts_blocks=True)
         if isinstance(X, Blocks):
             _, sample_weight = choose_labels_and_weights(X, None, sample_weight)
-        labels = read_labels(estimator, np.zeros(indicators.shape[0], np.int8), matrix.shape[0])
+        labels = validate_labels(estimator, np.zeros(indicators.shape[0], np.int8), matrix.shape[0])
         weights, _ = compute_row_weights(labels, labels, sample_weight, None)
-        constants = _find_constants(indicators, weights)
-        fitted = np.flatnonzero(np.isnan(constants))
-        starts = estimator._read_starts((n_labels, matrix.shape[1]))
+        constant_values = _find_constant_labels(indicators, weights)
+        fitted = np.flatnonzero(np.isnan(constant_values))
+        starts = estimator._choose_starting_points((n_labels, matrix.shape[1]))
 
         def make_task(index):
             k = fitted[index]
             start = [(coef[k : k + 1], intercept[k : k + 1]) for coef, intercept in starts]
-            return Task(take_label_column(indicators, k), weights, *start)
+            return FitTask(take_label_column(indicators, k), weights, *start)
 
-        fits = _fit_each(estimator, matrix, make_task, len(fitted), weights)
+        fits = _fit_each_task(estimator, matrix, make_task, len(fitted), weights)
     if len(fitted) < n_labels:
-        _warn_of_constants(constants)
-    warn_of_unconverged_fits(fits.converged, fits.n_iter, estimator, stacklevel=STACKLEVEL_OF_FIT)
+        _warn_of_constant_labels(constant_values)
+    warn_of_unconverged_fits(fits.converged, fits.n_iter, estimator, stacklevel=FIT_STACKLEVEL)
     estimator.n_samples_fit_, estimator.classes_ = matrix.shape[0], np.arange(n_labels)
     # A constant label has zero coefficients and infinite log odds, with a duality gap of zero.
     estimator.coef_ = np.zeros((n_labels, matrix.shape[1]), fits.coef.dtype)
-    estimator.intercept_ = np.where(constants > 0, np.inf, -np.inf).astype(fits.coef.dtype)
+    estimator.intercept_ = np.where(constant_values > 0, np.inf, -np.inf).astype(fits.coef.dtype)
     estimator.n_iter_, certificates = np.zeros(n_labels, np.int32), np.zeros(n_labels)
     estimator.coef_[fitted], estimator.intercept_[fitted] = fits.coef[:, 0], fits.intercept[:, 0]
     estimator.n_iter_[fitted], certificates[fitted] = fits.n_iter, fits.certificates
@@ -322,7 +329,7 @@ def fit_labels(estimator: Model, X: Any, indicators: Any, sample_weight: Any, un
     return estimator
 
 
-def pack(labels: IntArray, weights: Any = None) -> Callable[[], Task]:
+def pack(labels: IntArray, weights: Any = None) -> Callable[[], FitTask]:
     """Return a function that creates a Task. It stores labels as bits, and integer weights in their smallest dtype."""
     n_rows, bits = len(labels), np.packbits(labels.astype(bool))
     if isinstance(weights, np.ndarray) and weights.dtype.kind in "biu" and weights.min(initial=0) >= 0:
@@ -330,13 +337,13 @@ def pack(labels: IntArray, weights: Any = None) -> Callable[[], Task]:
 
     def unpack():
         row_weights = None if weights is None else np.asarray(weights, np.float64)
-        return Task(np.unpackbits(bits, count=n_rows), row_weights)
+        return FitTask(np.unpackbits(bits, count=n_rows), row_weights)
 
     return unpack
 
 
 def fit_tasks(
-    estimator: LogisticRegression, X: Any, make_task: Callable[[int], Task], n_tasks: int, reference: Any = None
+    estimator: LogisticRegression, X: Any, make_task: Callable[[int], FitTask], n_tasks: int, reference: Any = None
 ) -> Fits:
     """Fit an estimator to X for `n_tasks` tasks, and return the Fits.
 
@@ -345,21 +352,21 @@ def fit_tasks(
     """
     check_parameters(estimator)
     with limit_jobs(estimator.n_jobs):
-        matrix, labels, reference = read_rows(estimator, X, make_task(0).labels, reference)
+        matrix, labels, reference = validate_rows(estimator, X, make_task(0).labels, reference)
         reference, _ = compute_row_weights(labels, labels, reference, None)
-        fits = _fit_each(estimator, matrix, make_task, n_tasks, reference)
-    warn_of_unconverged_fits(fits.converged, fits.n_iter, estimator, stacklevel=STACKLEVEL_OF_FIT)
+        fits = _fit_each_task(estimator, matrix, make_task, n_tasks, reference)
+    warn_of_unconverged_fits(fits.converged, fits.n_iter, estimator, stacklevel=FIT_STACKLEVEL)
     return fits
 
 
-def _fit_each(estimator, matrix, make_unscaled_task, n_fits, reference):
+def _fit_each_task(estimator, matrix, make_unscaled_task, n_fits, reference):
     """Fit an estimator to the rows of a matrix for `n_fits` tasks, and return the Fits.
 
     `make_unscaled_task` returns the Task with a given number and the user's weights. `reference` is approximately the
     mean of these weights; None means ones.
     """
     matrix = densify_if_faster(matrix)
-    C, l1_ratio = read_penalty(estimator)
+    C, l1_ratio = resolve_penalty(estimator)
     if not n_fits:
         labels = np.zeros(matrix.shape[0], np.int32)
         data = TrainingData(matrix, labels, np.arange(2), labels, None, 1.0)
@@ -370,54 +377,54 @@ def _fit_each(estimator, matrix, make_unscaled_task, n_fits, reference):
         return Problem(estimator, make_training_data(estimator, matrix, labels, weights))
 
     # Problem raises an error if X is not finite.
-    shared = make_unscaled_problem(make_unscaled_task(0).labels, reference)
-    unit = shared.data.weight_unit
+    shared_problem = make_unscaled_problem(make_unscaled_task(0).labels, reference)
+    unit = shared_problem.data.weight_unit
 
     def make_task(k):
         labels, weights, start = make_unscaled_task(k)
-        return Task(labels, None if weights is None else weights / unit, start)
+        return FitTask(labels, None if weights is None else weights / unit, start)
 
     def make_problem(k):
         labels, weights, _ = make_unscaled_task(k)
         return make_unscaled_problem(labels, weights)
 
-    fits = Fits((n_fits,), shared.data, estimator)
-    arguments = shared, make_task, np.full(n_fits, C), l1_ratio, make_problem
-    with count_fits(estimator, n_fits) as on_fit:
-        for k, fit in fit_in_batches(*arguments, reference=shared.data.weights):
+    fits = Fits((n_fits,), shared_problem.data, estimator)
+    arguments = shared_problem, make_task, np.full(n_fits, C), l1_ratio, make_problem
+    with show_fits(estimator, n_fits) as on_fit:
+        for k, fit in fit_in_batches(*arguments, reference=shared_problem.data.weights):
             fits.record(k, fit)
             on_fit(fit)
     return fits
 
 
-def _find_constants(indicators, weights):
+def _find_constant_labels(indicators, weights):
     """Return the value of each label that is constant in the rows of positive weight, and NaN for other labels."""
     fitted_indicators = indicators if weights is None else indicators[weights > 0]
     n_ones, n_rows = np.asarray(fitted_indicators.sum(axis=0, dtype=np.int64)).ravel(), fitted_indicators.shape[0]
     return np.where(n_ones == 0, 0.0, np.where(n_ones == n_rows, 1.0, np.nan))
 
 
-def _warn_of_constants(constants):
+def _warn_of_constant_labels(constant_values):
     """Warn about constant labels; the message begins with OneVsRestClassifier's text for the first such label."""
-    columns = np.flatnonzero(~np.isnan(constants))
-    first = f"{'' if constants[columns[0]] else 'not '}{columns[0]}"
+    columns = np.flatnonzero(~np.isnan(constant_values))
+    first = f"{'' if constant_values[columns[0]] else 'not '}{columns[0]}"
     warnings.warn(
-        f"Label {first} is present in all training examples. {len(columns)} of {len(constants)} columns of y have the "
-        f"same value in all rows of positive weight: {columns.tolist()!r:.200}. The model predicts this value for all "
-        f"rows. Remove these columns, or add rows with both values.",
+        f"Label {first} is present in all training examples. {len(columns)} of {len(constant_values)} columns of y "
+        f"have the same value in all rows of positive weight: {columns.tolist()!r:.200}. The model predicts this value "
+        f"for all rows. Remove these columns, or add rows with both values.",
         UserWarning,
-        stacklevel=STACKLEVEL_OF_FIT,
+        stacklevel=FIT_STACKLEVEL,
     )
 
 
-def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float) -> Refits:
+def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float) -> RefitOptions:
     """Return the Refits of a fitted estimator for resamples of the rows of `data`, at C and l1_ratio."""
-    from fastlin.inference.bootstrap import Refits, ResampleFit, choose_tol
+    from fastlin.inference.bootstrap import RefitOptions, ResampleFit, choose_tol
 
     model = copy(estimator)
     # The tol of other solvers bounds the gradient, but not the distance from the optimum in standard errors.
     model.solver = "auto"
-    _, coef, intercept = read_coefficients(model)
+    _, coef, intercept = validate_coefficients(model)
 
     def make_problem(weights):
         if model.class_weight is None:
@@ -438,32 +445,32 @@ def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float
     best, solution = find(full_problem, (first.coef, first.intercept), tol)
     origin = best.coef.astype(np.float64), best.intercept.astype(np.float64)
     point: Any = None
-    if objective.keeps_probabilities and objective.affords_hessian and not objective.penalty.group_lasso:
+    if objective.stores_probabilities and objective.is_hessian_affordable and not objective.penalty.group_lasso:
         point = objective.at(solution.parameters, out=objective.make_buffer())
 
-    def fit_batched(draws, n_resamples):
+    def refit_in_batches(resampler, n_resamples):
         total = full_problem.data.sum_weights()
         if len(point.parameters) == 1:
             (reference,) = point.curvatures()
             curvature = reference.sum() / total
         else:
             # This is the sum over the pairs of classes.
-            curvature = 0.5 * sum(each.sum() for each in point.curvatures()) / total
-            reference = point.hessian_of_loss() / curvature
+            curvature = 0.5 * sum(class_curvatures.sum() for class_curvatures in point.curvatures()) / total
+            reference = point.compute_loss_hessian() / curvature
         Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)
 
         def make_task(number):
-            return Task(full_problem.data.labels, next(draws.draw(number)), origin)
+            return FitTask(full_problem.data.labels, next(resampler.generate_weights(number)), origin)
 
         arguments = full_problem, make_task, Cs, l1_ratio, None
         for number, fit in fit_in_batches(*arguments, curvatures=curvatures, reference=reference, tol=tol):
             yield number, None if fit is None else ResampleFit(fit.coef, fit.intercept, fit.certificate, True)
 
-    return Refits(
+    return RefitOptions(
         lambda weights, check: find(make_problem(weights), origin, tol, check)[0],
         best,
         point,
         np.append(np.ones(n_features, bool), model.fit_intercept),
         count_concurrent_fits(data.matrix, objective.shape, l1_ratio == 0),
-        fit_batched if point is not None and can_batch(full_problem, C, l1_ratio) else None,
+        refit_in_batches if point is not None and can_batch(full_problem, C, l1_ratio) else None,
     )

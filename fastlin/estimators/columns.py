@@ -19,10 +19,10 @@ from sklearn.utils.validation import assert_all_finite, validate_data
 from fastlin.blocks.blocks import Blocks
 from fastlin.budget import Budget
 from fastlin.coefficient_names import CoefficientName
-from fastlin.estimators.table_columns import are_times, as_numbers, describe_values, is_categorical, read_levels
-from fastlin.extras import needs
+from fastlin.estimators.table_columns import are_times, as_numbers, describe_values, encode_levels, is_categorical
+from fastlin.extras import import_extra
 from fastlin.fitted import require, validate_count
-from fastlin.tensors import DTYPES, has_finite_sum, read_in_place, widen
+from fastlin.tensors import KERNEL_DTYPES, has_finite_sum, view_as_numpy, widen_float16
 from fastlin.typing import Array, FloatType, MatrixLike
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def densify_if_faster(matrix: Matrix) -> Matrix:
 
     if isinstance(matrix, SparseMatrix) and matrix.n_entries >= MIN_DENSITY * math.prod(matrix.shape):
         n_bytes = math.prod(matrix.shape) * matrix.dtype.itemsize
-        if Budget.for_data(matrix.budget_bytes).holds(n_bytes):
+        if Budget.from_data_size(matrix.budget_bytes).allows_bytes(n_bytes):
             return DenseMatrix(matrix.csr.toarray())
     return matrix
 
@@ -57,8 +57,8 @@ def choose_dtype(matrix: Matrix, solver: str) -> FloatType:
     return np.float64 if solver == "liblinear" else compute_type(matrix)
 
 
-def read_matrix(
-    estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite: bool = True, takes_blocks: bool = False
+def validate_matrix(
+    estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite: bool = True, accepts_blocks: bool = False
 ) -> Any:
     """Return X as a matrix, validated by scikit-learn's `validate_data` and by fastlin's checks of sparse containers.
 
@@ -68,60 +68,64 @@ def read_matrix(
     from fastlin.matrices import Matrix, as_matrix
 
     if isinstance(X, Blocks):
-        if not takes_blocks:
+        if not accepts_blocks:
             name = type(estimator).__name__
             raise TypeError(f"{name} accepts arrays and sparse matrices; only linear classifiers accept Blocks.")
-        return _read_blocks(estimator, X, reset)
+        return _validate_blocks(estimator, X, reset)
     if isinstance(X, Matrix):
         # Matrices have already been validated.
         return X
-    X = read_in_place(X)
+    X = view_as_numpy(X)
     if not reset:
         validate_count("n_features_in_", getattr(estimator, "n_features_in_", 0))
-    if _reads_table(estimator, X, reset):
-        return read_table(estimator, X, reset)
-    names = _name_columns(X)
+    if _is_read_as_table(estimator, X, reset):
+        return make_table_matrix(estimator, X, reset)
+    names = _get_column_names(X)
 
-    def needs_no_check(rows, numbers):
+    def can_skip_checks(rows, numbers):
         """Return whether rows can skip scikit-learn's checks, which are slow; `numbers` are the entries of the rows."""
-        has_dtype = rows.dtype in DTYPES or rows.dtype.kind in "iu"
-        has_features = has_dtype and all(rows.shape) and (reset or _are_columns_of(estimator, rows, names))
-        return has_features and (not ensure_all_finite or rows.dtype.kind != "f" or has_finite_sum(numbers))
+        has_supported_dtype = rows.dtype in KERNEL_DTYPES or rows.dtype.kind in "iu"
+        has_valid_features = (
+            has_supported_dtype and all(rows.shape) and (reset or _has_fitted_features(estimator, rows, names))
+        )
+        return has_valid_features and (not ensure_all_finite or rows.dtype.kind != "f" or has_finite_sum(numbers))
 
     if sparse.issparse(X):
         # fastlin's checks come first, because scikit-learn converts sparse containers without validating their indices.
         matrix = as_matrix(X)
-        if not needs_no_check(matrix.X, matrix.X.data):
+        if not can_skip_checks(matrix.X, matrix.X.data):
             options = {"dtype": None, "reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
             validate_data(estimator, matrix.X, **options)
         elif reset:
             set_features(estimator, matrix.shape[1], None)
         return matrix
     plain = X if names is None else X.to_numpy()
-    if type(plain) is np.ndarray and plain.ndim == 2 and needs_no_check(plain, plain):
+    if type(plain) is np.ndarray and plain.ndim == 2 and can_skip_checks(plain, plain):
         if reset:
             set_features(estimator, plain.shape[1], names)
         return as_matrix(plain)
     # A DataFrame with sparse columns becomes a sparse matrix.
-    options = {"dtype": DTYPES, "reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
-    if _may_hold_non_numbers(X):
-        _check_columns(estimator, X, reset)
+    options = {"dtype": KERNEL_DTYPES, "reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
+    if _may_contain_non_numbers(X):
+        _check_numeric_columns(estimator, X, reset)
     try:
-        return as_matrix(validate_data(estimator, widen(X), **options))
+        return as_matrix(validate_data(estimator, widen_float16(X), **options))
     except (TypeError, ValueError) as error:
         # Other error messages of scikit-learn are clear.
         if "could not convert string" in str(error) or "float() argument" in str(error):
-            _check_columns(estimator, X, reset)
+            _check_numeric_columns(estimator, X, reset)
         raise
 
 
-def _may_hold_non_numbers(X):
+def _may_contain_non_numbers(X):
     """Return whether X may contain values that are not numbers, judging by its dtypes or the first row of a list."""
     if _is_dataframe(X):
         types = X.dtypes.tolist()
-    elif _is_stream(X):
-        head = X[:0]
-        types = [np.asarray(column).dtype for column in getattr(head, "get_columns", lambda: head.columns)()]
+    elif _is_arrow_stream(X):
+        empty_table = X[:0]
+        types = [
+            np.asarray(column).dtype for column in getattr(empty_table, "get_columns", lambda: empty_table.columns)()
+        ]
     else:
         try:
             rows = np.asarray(X[:1]) if isinstance(X, (list, tuple)) else X
@@ -132,23 +136,23 @@ def _may_hold_non_numbers(X):
     return any(getattr(dtype, "kind", "O") not in "biufc" for dtype in types)
 
 
-def _check_columns(estimator, X, is_fit):
+def _check_numeric_columns(estimator, X, is_fitting):
     """Raise a ValueError that names the first column of X that is not numeric, if any."""
     names, columns = _split_columns(estimator, X)
-    is_table = _is_dataframe(X) or _is_stream(X)
+    is_table = _is_dataframe(X) or _is_arrow_stream(X)
     for label, column in zip(range(len(columns)) if names is None else names, columns, strict=True):
         numbers = as_numbers(column)
         # scikit-learn raises a clear error for other objects in an array.
         needs_error = is_table or are_times(numbers) or describe_values(numbers).startswith("strings")
         if numbers.dtype.kind not in "biufc" and needs_error:
-            raise ValueError(_explain_numbers(estimator, label, numbers, is_fit))
+            raise ValueError(_explain_non_numeric_column(estimator, label, numbers, is_fitting))
 
 
-def _explain_numbers(estimator, label, values, is_fit):
+def _explain_non_numeric_column(estimator, label, values, is_fitting):
     """Return the error message for a column that is not numeric, with advice."""
     description = describe_values(values)
     are_strings, supports_categories = description.startswith("strings"), hasattr(estimator, "categorical_features")
-    if not is_fit:
+    if not is_fitting:
         remedy = "It was numeric in the training data."
     elif are_times(values):
         remedy = "Convert it to numbers, for example days since a date"
@@ -162,7 +166,7 @@ def _explain_numbers(estimator, label, values, is_fit):
     return f"Column {label!r} of X contains {description}; columns that are not categorical must be numeric. {remedy}"
 
 
-def _name_columns(X):
+def _get_column_names(X):
     """Return the column names of a pandas DataFrame if they are strings and all dtypes are NumPy's, or else None."""
     pandas = sys.modules.get("pandas")
     if pandas is None or type(X) is not pandas.DataFrame:
@@ -172,18 +176,18 @@ def _name_columns(X):
     return names if are_strings and all(isinstance(dtype, np.dtype) for dtype in X.dtypes.tolist()) else None
 
 
-def _are_columns_of(estimator, X, names):
+def _has_fitted_features(estimator, X, names):
     """Return whether X has the same number of features as the fitted estimator, and the same names, if any."""
     expected = getattr(estimator, "feature_names_in_", None)
-    has_names = expected is None if names is None else _equal_names(expected, names)
-    return has_names and X.shape[1] == getattr(estimator, "n_features_in_", -1)
+    has_matching_names = expected is None if names is None else _are_names_equal(expected, names)
+    return has_matching_names and X.shape[1] == getattr(estimator, "n_features_in_", -1)
 
 
-def _equal_names(expected, names):
+def _are_names_equal(expected, names):
     return isinstance(expected, np.ndarray) and expected.tolist() == names
 
 
-def _read_blocks(estimator, blocks, reset):
+def _validate_blocks(estimator, blocks, reset):
     from fastlin.matrices import BlockMatrix
 
     n_rows, n_columns = blocks.shape
@@ -243,7 +247,7 @@ def check_features(estimator: Any, n_features: int, names: Sequence[str] | None,
         )
 
 
-def read_categories(model: Any) -> list[Array | None]:
+def validate_categories(model: Any) -> list[Array | None]:
     """Return the validated `categories_` of a model: the levels of each column of X, or None for a numeric column."""
     categories, n_columns = model.categories_, validate_count("n_features_in_", model.n_features_in_)
     is_valid = isinstance(categories, (list, tuple)) and len(categories) == n_columns
@@ -298,31 +302,31 @@ def find_columns(argument: str, labels: Sequence[Any], names: Sequence[str] | Ar
                 f"{argument} contains {name!r}, but the columns of X are {list(names)}. Use these names or {others}."
             )
         if len(matches) > 1:
-            shared = ", ".join(map(str, matches))
+            shared_indices = ", ".join(map(str, matches))
             raise ValueError(
-                f"{argument} contains {name!r}, the name of several columns of X ({shared}). Use {others}."
+                f"{argument} contains {name!r}, the name of several columns of X ({shared_indices}). Use {others}."
             )
     return [indices[name][0] for name in labels]
 
 
-def _reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
+def _is_read_as_table(estimator: Any, X: MatrixLike, is_fitting: bool) -> bool:
     """Return whether X is read as a table with categorical columns.
 
     In a fit, this depends on `categorical_features`; in predictions, it depends on the fitted model.
     """
-    if not is_fit:
+    if not is_fitting:
         return hasattr(estimator, "categories_")
     vars(estimator).pop("categories_", None)
     categorical_features = getattr(estimator, "categorical_features", None)
     if isinstance(categorical_features, str):
         # X without categorical columns is read as a numeric matrix.
-        return _may_hold_strings(X) and any(map(is_categorical, _split_columns(estimator, X)[1]))
+        return _may_contain_strings(X) and any(map(is_categorical, _split_columns(estimator, X)[1]))
     return categorical_features is not None
 
 
-def _may_hold_strings(X):
+def _may_contain_strings(X):
     """Return whether X is a table, or an array or list of objects; raise a ValueError if X is an array of strings."""
-    if _is_dataframe(X) or _is_stream(X):
+    if _is_dataframe(X) or _is_arrow_stream(X):
         return True
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "US":
         raise ValueError(
@@ -338,31 +342,31 @@ def _may_hold_strings(X):
     return isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype.kind in "OUS"
 
 
-def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
+def make_table_matrix(estimator: Any, X: MatrixLike, is_fitting: bool) -> TableMatrix:
     """Return X as a TableMatrix; a fit sets `categories_`, and predictions ignore unseen categories."""
-    from fastlin.matrices import Codes, TableMatrix
+    from fastlin.matrices import CategoricalColumn, TableMatrix
 
-    fitted_categories = None if is_fit else read_categories(estimator)
+    fitted_categories = None if is_fitting else validate_categories(estimator)
     names, columns = _split_columns(estimator, X)
     if fitted_categories is not None:
         check_features(estimator, len(columns), names, "X has")
     labels = _label_columns(estimator, names, columns)
     if fitted_categories is None:
-        are_categorical = _choose_categorical(estimator, names, columns)
+        are_categorical = _choose_categorical_columns(estimator, names, columns)
     else:
         are_categorical = [levels is not None for levels in fitted_categories]
-    read: list[Array | Codes] = []
+    read: list[Array | CategoricalColumn] = []
     categories: list[Array | None] = []
-    for label, column, has_codes in zip(labels, columns, are_categorical, strict=True):
+    for label, column, is_categorical_column in zip(labels, columns, are_categorical, strict=True):
         levels: Any = None
         has_missing_category = False
-        if not has_codes:
+        if not is_categorical_column:
             numbers = as_numbers(column)
             if numbers.dtype.kind not in "biuf":
-                raise ValueError(_explain_numbers(estimator, label, numbers, is_fit))
+                raise ValueError(_explain_non_numeric_column(estimator, label, numbers, is_fitting))
             read.append(numbers)
         else:
-            column_levels, codes, is_missing = _read_column_levels(estimator, label, column)
+            column_levels, codes, is_missing = _encode_column(estimator, label, column)
             if fitted_categories is None:
                 has_missing_category = is_missing
                 # Levels may be tuples, and only an assignment to an array of objects preserves tuples.
@@ -370,8 +374,8 @@ def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
                 levels[:] = [*column_levels, np.nan] if is_missing else column_levels
             else:
                 levels = fitted_categories[len(categories)]
-                codes = _renumber(label, codes, column_levels, levels)
-            read.append(Codes(codes, len(levels), has_missing_category))
+                codes = _convert_codes(label, codes, column_levels, levels)
+            read.append(CategoricalColumn(codes, len(levels), has_missing_category))
         categories.append(levels)
     matrix = TableMatrix(read, labels)
     if fitted_categories is None:
@@ -383,12 +387,12 @@ def read_table(estimator: Any, X: MatrixLike, is_fit: bool) -> TableMatrix:
     return matrix
 
 
-def _renumber(label, codes, column_levels, levels):
+def _convert_codes(label, codes, column_levels, levels):
     """Convert the codes of a column to indices of the levels seen in the fit; other categories become -1."""
     has_missing_category = levels[-1] != levels[-1]
     if not has_missing_category and column_levels == levels.tolist():
         return codes
-    indices = _number_levels(label, levels)
+    indices = _index_levels(label, levels)
     # The last entry corresponds to the code -1 of missing values.
     missing_code = len(levels) - 1 if has_missing_category else -1
     return np.array([*(indices.get(level, -1) for level in column_levels), missing_code], np.int32)[codes]
@@ -398,8 +402,8 @@ def _split_columns(estimator, X):
     """Return the names of the columns of X, or None, and the columns with their own dtypes."""
     if _is_dataframe(X):
         return keep_string_names(list(X.columns)), [X.iloc[:, j] for j in range(X.shape[1])]
-    if _is_stream(X):
-        with needs("arrow", "pyarrow"):
+    if _is_arrow_stream(X):
+        with import_extra("arrow", "pyarrow"):
             import pyarrow
         try:
             table = pyarrow.table(X)
@@ -426,7 +430,7 @@ def _is_dataframe(X):
     return hasattr(X, "iloc") and hasattr(X, "columns")
 
 
-def _is_stream(X):
+def _is_arrow_stream(X):
     """Return whether X is a table with Arrow's PyCapsule interface that can be read repeatedly."""
     return hasattr(X, "__arrow_c_stream__") and not hasattr(X, "iloc") and len(getattr(X, "shape", ())) == 2
 
@@ -439,7 +443,7 @@ def _label_columns(estimator, names, columns):
     return range(len(columns)) if names is None else names
 
 
-def _choose_categorical(estimator, names, columns):
+def _choose_categorical_columns(estimator, names, columns):
     """Return whether each column is categorical according to `categorical_features`."""
     parameter, n = estimator.categorical_features, len(columns)
     if isinstance(parameter, str):
@@ -460,22 +464,26 @@ def _choose_categorical(estimator, names, columns):
                 f"categorical_features as a boolean mask must have {n} entries, one per column, got {len(selection)}"
             )
         return selection.tolist()
-    columns_of_X = selection.tolist()
+    selected_columns = selection.tolist()
     if names is not None and selection.dtype.kind not in "iu":
-        columns_of_X = find_columns("categorical_features", columns_of_X, names, f"indices from 0 to {n - 1} or a mask")
-    unknown = [column for column in columns_of_X if column not in range(n)]
-    if unknown:
+        selected_columns = find_columns(
+            "categorical_features", selected_columns, names, f"indices from 0 to {n - 1} or a mask"
+        )
+    unknown_columns = [column for column in selected_columns if column not in range(n)]
+    if unknown_columns:
         reason = f"the {n} columns of X have no names" if names is None else f"X has {n} columns"
-        raise ValueError(f"categorical_features contains {unknown[0]!r}, but {reason}; use indices from 0 to {n - 1}.")
-    return np.isin(np.arange(n), columns_of_X).tolist()
+        raise ValueError(
+            f"categorical_features contains {unknown_columns[0]!r}, but {reason}; use indices from 0 to {n - 1}."
+        )
+    return np.isin(np.arange(n), selected_columns).tolist()
 
 
-def _read_column_levels(estimator, label, column):
-    """Return the levels and codes of `read_levels`, and whether values are missing.
+def _encode_column(estimator, label, column):
+    """Return the levels and codes of `encode_levels`, and whether values are missing.
 
     Raise a ValueError if values are missing and the estimator does not accept missing values.
     """
-    levels, codes = read_levels(label, column)
+    levels, codes = encode_levels(label, column)
     is_missing = bool(codes.min() < 0)
     if is_missing and not estimator.missing_as_category:
         raise ValueError(
@@ -485,7 +493,7 @@ def _read_column_levels(estimator, label, column):
     return levels, codes, is_missing
 
 
-def _number_levels(label, levels):
+def _index_levels(label, levels):
     """Return a dict from each level to its index."""
     try:
         indices = {level: index for index, level in enumerate(levels)}

@@ -11,30 +11,30 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.coefficient_names import append_intercept, describe_each
+from fastlin.coefficient_names import append_intercept, disambiguate_names
 from fastlin.estimators.columns import choose_dtype, name_coefficients
 from fastlin.estimators.fit_reporting import restore_on_error
-from fastlin.estimators.labels import TrainingData, read_training_data
-from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
-from fastlin.estimators.logistic_regression import BootstrapMixin, LogisticRegression, reading_fit_data
+from fastlin.estimators.labels import TrainingData, validate_training_data
+from fastlin.estimators.linear_predictions import LinearPredictionMixin, validate_coefficients
+from fastlin.estimators.logistic_regression import BootstrapMixin, LogisticRegression, prepare_fit_data
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.problem import OmittedLevelIndices, Problem, count_concurrent_fits, find_omitted_levels
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.inference.bootstrap import Refits, ResampleFit
+from fastlin.inference.bootstrap import RefitOptions, ResampleFit
 from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.firth_inference import FirthInference, compute_firth_inference
-from fastlin.inference.likelihood import Likelihood, State
+from fastlin.inference.likelihood import Likelihood, LikelihoodState
 from fastlin.inference.profile import maximize
 from fastlin.typing import FloatArray, MatrixLike
 
 # The stopping tolerance of bootstrap refits, in standard errors.
-RESAMPLED_TOL = 1e-3
+BOOTSTRAP_TOL = 1e-3
 
 
 @estimator
-class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
+class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin):
     """Logistic or softmax regression with Firth's penalized likelihood, for few rows, rare classes and separated data.
 
     The fit maximizes the penalized log-likelihood::
@@ -165,10 +165,10 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
         """
         check_parameters(self)
         with restore_on_error(self), limit_jobs(self.n_jobs):
-            data = read_training_data(self, X, y, sample_weight, offset, classes)
-            solution = maximize(self._begin(data), self.tol, self.max_iter)
+            data = validate_training_data(self, X, y, sample_weight, offset, classes)
+            solution = maximize(self._make_initial_state(data), self.tol, self.max_iter)
             state, likelihood = solution.state, solution.state.likelihood
-            coef, intercept = state.read_off(choose_dtype(data.matrix, "auto"))
+            coef, intercept = state.extract_coefficients(choose_dtype(data.matrix, "auto"))
             if not solution.converged:
                 warnings.warn(
                     f"The fit stopped after {solution.n_iter} iterations, before it reached tol={self.tol}: the next "
@@ -182,7 +182,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
             self.coef_, self.intercept_ = coef, intercept
             self.n_iter_, self.converged_, self.distance_ = solution.n_iter, solution.converged, solution.distance
             self.log_likelihood_ = state.log_likelihood
-            self.penalized_log_likelihood_ = likelihood.convert_value(state)
+            self.penalized_log_likelihood_ = likelihood.unscale_value(state)
         return self
 
     def inference(
@@ -217,37 +217,37 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
         ValueError
             If the data do not match the model.
         """
-        with reading_fit_data(self, X, y, sample_weight, offset) as data:
-            classes, *coefficients = read_coefficients(self)
+        with prepare_fit_data(self, X, y, sample_weight, offset) as data:
+            classes, *coefficients = validate_coefficients(self)
             names, levels = name_coefficients(self), find_omitted_levels(data, self.fit_intercept)
             return compute_firth_inference(
-                self._begin(data, coefficients), classes, names, levels.name(names), reference
+                self._make_initial_state(data, coefficients), classes, names, levels.name(names), reference
             )
 
-    def _prepare_refits(self, data: TrainingData) -> Refits:
-        _, *coefficients = read_coefficients(self)
+    def _prepare_refits(self, data: TrainingData) -> RefitOptions:
+        _, *coefficients = validate_coefficients(self)
         # The model cannot be fitted to a resample that lacks a level.
         levels = find_omitted_levels(data, self.fit_intercept)
 
         def finish(begin, tol):
             solution = maximize(begin, tol, self.max_iter)
-            return ResampleFit(*solution.state.read_off(np.float64), np.inf, solution.converged)
+            return ResampleFit(*solution.state.extract_coefficients(np.float64), np.inf, solution.converged)
 
         def refit(weights, check):
             _, begin = self._evaluate(replace(data, weights=weights), levels, coefficients)
-            return None if begin is None else finish(begin, RESAMPLED_TOL)
+            return None if begin is None else finish(begin, BOOTSTRAP_TOL)
 
-        full_state = self._begin(data, coefficients)
+        full_state = self._make_initial_state(data, coefficients)
         best, objective = finish(full_state, self.tol), full_state.likelihood.objective
         coefficients, point = list(best[:2]), None
-        if objective.keeps_probabilities:
+        if objective.stores_probabilities:
             point = objective.at(objective.coordinates.to_parameters(*coefficients), out=objective.make_buffer())
-        n_concurrent = count_concurrent_fits(data.matrix, objective.shape, True)
-        return Refits(refit, best, point, full_state.likelihood.free, n_concurrent)
+        n_concurrent_fits = count_concurrent_fits(data.matrix, objective.shape, True)
+        return RefitOptions(refit, best, point, full_state.likelihood.free, n_concurrent_fits)
 
     def _evaluate(
         self, data: TrainingData, levels: OmittedLevelIndices, coefficients: Sequence[FloatArray] | None = None
-    ) -> tuple[Likelihood, State | None]:
+    ) -> tuple[Likelihood, LikelihoodState | None]:
         """Return the penalized likelihood of `data`, and its State at `coefficients` or at the default starting point.
 
         Omitted levels have no coefficients. The State is None if the likelihood is not finite.
@@ -255,7 +255,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
         plain = LogisticRegression(C=np.inf, fit_intercept=self.fit_intercept)
         objective = Problem(plain, data).objective(np.inf, 0.0)
         K, size = objective.shape
-        if not objective.budget.holds_hessian(max(1, K - 1) * size, 0):
+        if not objective.budget.allows_hessian(max(1, K - 1) * size, 0):
             raise ValueError(
                 f"The model has {K * size:,} parameters, so its information matrix is too large for Firth's penalty. "
                 "Use fewer features or classes."
@@ -263,21 +263,23 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictions):
         if not (objective.class_weights > 0).all():
             raise ValueError("FirthLogisticRegression requires rows of positive weight in each class.")
         free = np.ones(size, bool)
-        free[levels.references] = free[levels.unused] = False
+        free[levels.reference_levels] = free[levels.unused_levels] = False
         free[-1] = self.fit_intercept
         likelihood = Likelihood(objective, data.weight_unit, True, free)
         coordinates = objective.coordinates
         parameters = objective.start() if coefficients is None else coordinates.to_parameters(*coefficients)
         return likelihood, likelihood.at(likelihood.to_theta(parameters))
 
-    def _begin(self, data: TrainingData, coefficients: Sequence[FloatArray] | None = None) -> State:
+    def _make_initial_state(
+        self, data: TrainingData, coefficients: Sequence[FloatArray] | None = None
+    ) -> LikelihoodState:
         """Return the State from `_evaluate`; if it is None, raise a ValueError that names any collinear columns."""
         levels = find_omitted_levels(data, self.fit_intercept)
         likelihood, state = self._evaluate(data, levels, coefficients)
         if state is None:
             names, free = name_coefficients(self), likelihood.free
             columns = append_intercept(names[free[:-1]], self.fit_intercept)
-            names[free[:-1]] = describe_each(columns, levels.name(names))[: np.count_nonzero(free[:-1])]
+            names[free[:-1]] = disambiguate_names(columns, levels.name(names))[: np.count_nonzero(free[:-1])]
             check_collinearity(likelihood.objective, names, free)
             raise ValueError(
                 "FirthLogisticRegression has no starting point, because the Fisher information is zero or overflows. "

@@ -19,7 +19,7 @@ import numpy as np
 from fastlin.estimators.parameters import uses_alpha
 from fastlin.estimators.scikit_learn import begin_task_tree, has_callbacks
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.terminal import show_bar
+from fastlin.terminal import show_progress_bar
 from fastlin.typing import BoolArray, IntArray
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ SCIKIT_LEARN_WARNINGS = {
 }
 # A function that is called after each iteration, and returns whether the fit should stop. Its arguments are the number
 # of the iteration, the solver's record of the iteration, and a function that returns the coefficients.
-Listener: TypeAlias = Callable[[int, Any, Callable[[], Any]], Any]
+IterationListener: TypeAlias = Callable[[int, Any, Callable[[], Any]], Any]
 # A function that returns the fitted attributes that predictions need. Its arguments are the number of an iteration and
 # the coefficients.
 AttributesFunction: TypeAlias = Callable[..., dict[str, Any]]
@@ -63,13 +63,13 @@ def restore_on_error(estimator: Any) -> Iterator[None]:
 
 def warn_if_not_converged(estimator: LogisticRegression, solution: Solution, stacklevel: int) -> None:
     """Warn if a fit did not reach tol; `stacklevel` is the number of frames from this function to the reported line."""
-    from fastlin.solvers.solution import MAX_ITER_REACHED, SEPARABLE, STOPPED_BY_CALLBACK
+    from fastlin.solvers.solution import MAX_ITER_REACHED, SEPARABLE_CLASSES, STOPPED_BY_CALLBACK
 
     # No warning is issued for a fit that was stopped by a callback.
     if solution.converged or solution.stop_reason == STOPPED_BY_CALLBACK:
         return
     relative = solution.certificate / solution.value if solution.value > 0 else np.inf
-    if solution.stop_reason == SEPARABLE:
+    if solution.stop_reason == SEPARABLE_CLASSES:
         text = (
             "The classes are separable by features without a penalty (C=inf, alpha=0, or a penalty factor of 0), so "
             "the objective tends to 0 and the coefficients grow without bound. The fit stopped at an objective of "
@@ -103,8 +103,12 @@ def warn_of_unconverged_fits(
     """Warn if any of several fits did not reach tol; `converged` and `n_iter` contain one entry per fit."""
     n_unconverged = np.size(converged) - np.count_nonzero(converged)
     if n_unconverged:
-        is_limited = (np.ravel(n_iter)[~np.ravel(converged)] >= estimator.max_iter).any()
-        prefix = _find_scikit_learn_warning(estimator).replace(" at loss = {objective:.6g}", "") if is_limited else ""
+        is_iteration_limit_reached = (np.ravel(n_iter)[~np.ravel(converged)] >= estimator.max_iter).any()
+        prefix = (
+            _find_scikit_learn_warning(estimator).replace(" at loss = {objective:.6g}", "")
+            if is_iteration_limit_reached
+            else ""
+        )
         warnings.warn(
             f"{prefix.format(n_iter=estimator.max_iter)}{n_unconverged} of {np.size(converged)} fits stopped before "
             f"they reached tol={estimator.tol}; the certificates bound the duality gap of each. Increase max_iter (now "
@@ -115,22 +119,22 @@ def warn_of_unconverged_fits(
 
 
 def warn_of_stopped_training(
-    estimator: TrainedEstimator, training: Training, stacklevel: int, keeps_steps: bool = False
+    estimator: TrainedEstimator, training: Training, stacklevel: int, restores_steps: bool = False
 ) -> None:
     """Warn if a training run diverged, reached its epoch limit or was interrupted.
 
-    `keeps_steps` is true if the parameters include the steps after the last complete epoch.
+    `restores_steps` is true if the parameters include the steps after the last complete epoch.
     """
     n_epochs, solver, ended = len(training.records), getattr(estimator, "solver", "sgd"), training.ended
     if ended == "diverged":
-        origin = f"those of epoch {training.n_kept}" if training.n_kept else "the initial ones"
+        origin = f"those of epoch {training.n_kept_records}" if training.n_kept_records else "the initial ones"
         rate = f"Lower learning_rate_init (now {estimator.learning_rate_init}) or scale X."
         text = (
             f"The training diverged: the loss is not finite in epoch {n_epochs + 1}. The stored parameters are "
             f"{origin}. {'Scale X.' if solver == 'lbfgs' else rate}"
         )
     elif ended == "interrupted":
-        steps = " and the steps since then" if keeps_steps else ""
+        steps = " and the steps since then" if restores_steps else ""
         text = f"Training interrupted by user after {n_epochs} complete epochs; the model keeps them{steps}."
     elif solver == "lbfgs" and ended in ("limit", "stalled"):
         limits = f"max_iter ({estimator.max_iter}) or max_fun ({estimator.max_fun}) was reached"
@@ -140,11 +144,11 @@ def warn_of_stopped_training(
             f"tol={estimator.tol}. Increase the limit or tol, or scale X."
         )
     elif solver != "lbfgs" and ended == "limit" and estimator.n_iter_no_change != np.inf:
-        validated = "the validation loss" if keeps_steps else "the validation accuracy"
+        monitored_metric = "the validation loss" if restores_steps else "the validation accuracy"
         text = (
             f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
-            f"converged yet: {validated if estimator.early_stopping else 'the loss'} was still improving. Increase "
-            "max_iter, or set n_iter_no_change=np.inf to train for exactly max_iter epochs."
+            f"converged yet: {monitored_metric if estimator.early_stopping else 'the loss'} was still improving. "
+            "Increase max_iter, or set n_iter_no_change=np.inf to train for exactly max_iter epochs."
         )
     else:
         return
@@ -161,7 +165,9 @@ def combine_listeners(*listeners: Callable[..., Any] | None) -> Callable[..., An
 
 
 @contextlib.contextmanager
-def show_iterations(verbose: int, count_read_bytes: Callable[[], int] | None = None) -> Iterator[Listener | None]:
+def show_iterations(
+    verbose: int, count_read_bytes: Callable[[], int] | None = None
+) -> Iterator[IterationListener | None]:
     """Yield a Listener that updates a progress line, or None if `verbose` is 0.
 
     If `count_read_bytes` is passed, the line includes the read speed.
@@ -170,35 +176,35 @@ def show_iterations(verbose: int, count_read_bytes: Callable[[], int] | None = N
         yield None
         return
     start = perf_counter()
-    with show_bar("fastlin", None) as show:
+    with show_progress_bar("fastlin", None) as show:
 
         def on_iteration(n_iter, iteration, model):
             gap = iteration.bound / iteration.objective if iteration.objective > 0 else float("inf")
-            speed = 0.0 if count_read_bytes is None else count_read_bytes() / (perf_counter() - start) / 1e9
+            read_speed = 0.0 if count_read_bytes is None else count_read_bytes() / (perf_counter() - start) / 1e9
             show(
                 n_iter,
                 f"iteration {n_iter:4d}  objective {iteration.objective:.9g}  "
                 + (f"gap {gap:.1e}  " if gap < float("inf") else "")
                 + f"{iteration.seconds:.2f} s"
-                + ("" if count_read_bytes is None else f"  {speed:.2f} GB/s"),
+                + ("" if count_read_bytes is None else f"  {read_speed:.2f} GB/s"),
             )
 
         yield on_iteration
 
 
 @contextlib.contextmanager
-def count_fits(estimator: LinearEstimator, n_fits: int) -> Iterator[Callable[[Fit], object]]:
+def show_fits(estimator: LinearEstimator, n_fits: int) -> Iterator[Callable[[Fit], object]]:
     """Yield a thread-safe function to call with each Fit; if verbose, a bar shows the C and relative gap of the Fit."""
     if not estimator.verbose:
         yield lambda fit: None
         return
-    is_inverse, numbers, lock = uses_alpha(estimator), itertools.count(1), Lock()
-    with show_bar("fastlin: fits", n_fits) as show:
+    shows_alpha, numbers, lock = uses_alpha(estimator), itertools.count(1), Lock()
+    with show_progress_bar("fastlin: fits", n_fits) as show:
 
         def on_fit(fit):
             value = fit.solution.value
             gap = fit.certificate / value if value > 0 else np.inf
-            penalty = f"alpha={1 / fit.C:.3g}" if is_inverse else f"C={fit.C:.3g}"
+            penalty = f"alpha={1 / fit.C:.3g}" if shows_alpha else f"C={fit.C:.3g}"
             with lock:
                 show(next(numbers), f"{penalty} gap={gap:.0e}" if gap < np.inf else penalty)
 
@@ -237,12 +243,12 @@ class CallbackTasks:
             self._fit = begin_task_tree(estimator, n_paths or self._n_iterations, is_sequential=n_paths is None)
             self._fit.call_on_fit_task_begin(**self._arguments)
 
-    def begin_subtask(self, task: Any, attributes: Any = None, **identity: Any) -> Any:
+    def begin_subtask(self, task: Any, attributes: Any = None, **task_arguments: Any) -> Any:
         """Begin and return a subtask with a name and a number; `attributes` are those of the current model."""
         if task is None:
             return None
         with self._lock:
-            subtask = task.subcontext(**identity)
+            subtask = task.subcontext(**task_arguments)
             subtask.call_on_fit_task_begin(**self._arguments, reconstruction_attributes=attributes)
             return subtask
 

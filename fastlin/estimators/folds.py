@@ -13,16 +13,16 @@ from numpy.typing import ArrayLike
 from fastlin.blocks.blocks import Blocks, take_rows
 from fastlin.estimators.columns import choose_dtype
 from fastlin.estimators.fit_reporting import (
+    IterationListener,
     IterationTasks,
-    Listener,
     combine_listeners,
-    count_fits,
+    show_fits,
     warn_of_unconverged_fits,
 )
-from fastlin.estimators.labels import TrainingData, read_training_data
+from fastlin.estimators.labels import TrainingData, validate_training_data
 from fastlin.estimators.linear_predictions import ScoredRows
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import C_EXPONENTS, limit_jobs, read_Cs
+from fastlin.estimators.parameters import C_GRID_EXPONENTS, limit_jobs, validate_Cs
 from fastlin.estimators.scikit_learn import check_parameters, select_metadata
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
@@ -31,27 +31,27 @@ if TYPE_CHECKING:
     from fastlin.estimators.problem import Fit, Problem
 
 # If C increases by at most this factor, a fit starts from the extrapolated solution without a comparison of J.
-FINE_GRID_RATIO = 1.5
+MAX_FINE_GRID_RATIO = 1.5
 
 # The indices of a fold, an l1_ratio and a C.
 GridIndex: TypeAlias = tuple[int, int, int]
 
 # Number of decades that a grid with an L1 penalty spans.
-N_DECADES = 3
+N_GRID_DECADES = 3
 # Range of the smallest C of a grid, so that the grid is positive and finite for any scale of X and of the weights.
-SMALLEST_C_RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**N_DECADES
+SMALLEST_C_RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**N_GRID_DECADES
 # The tol of the model without penalized features, which determines the smallest C.
-NULL_TOL = 1e-10
+NULL_MODEL_TOL = 1e-10
 # Because of rounding, the first C of a grid is smaller by this fraction than the C at which the first coefficient
 # enters the model.
-MARGINS = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-9}
+ROUNDING_MARGINS = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-9}
 
 
 class Fits:
     """Results of many fits to the same X, in arrays of a given shape.
 
     `coefs` has shape (*shape, K, d + 1) and contains the coefficients followed by the intercept; without an intercept,
-    the last axis has length d. `coef` and `intercept` are views of `coefs`. `finished` is true for recorded fits.
+    the last axis has length d. `coef` and `intercept` are views of `coefs`. `is_finished` is true for recorded fits.
     The coefficients, objectives and certificates of other fits are NaN.
     """
 
@@ -63,13 +63,13 @@ class Fits:
         self.intercept: FloatArray = self.coefs[..., d] if estimator.fit_intercept else np.zeros((*shape, K), dtype)
         self.objectives, self.certificates = np.full(shape, np.nan), np.full(shape, np.nan)
         self.n_iter = np.zeros(shape, np.int32)
-        self.converged, self.finished = np.zeros(shape, bool), np.zeros(shape, bool)
+        self.converged, self.is_finished = np.zeros(shape, bool), np.zeros(shape, bool)
 
     def record(self, position: int | GridIndex, fit: Fit) -> None:
         """Store a Fit at an index."""
         self.coef[position], self.intercept[position] = fit.coef, fit.intercept
         self.objectives[position], self.certificates[position] = fit.solution.value, fit.certificate
-        self.n_iter[position], self.converged[position], self.finished[position] = (
+        self.n_iter[position], self.converged[position], self.is_finished[position] = (
             fit.n_iter,
             fit.solution.converged,
             True,
@@ -84,7 +84,7 @@ class FoldFits(Fits):
     ) -> None:
         super().__init__((n_folds, len(l1_ratios), len(Cs)), data, estimator)
         self.Cs, self.l1_ratios, self.classes, self.n_rows = Cs, l1_ratios, data.classes, len(data.labels)
-        self.scores = np.full(self.finished.shape, np.nan)
+        self.scores = np.full(self.is_finished.shape, np.nan)
 
     def model(self, position: GridIndex) -> LogisticRegression:
         """Return the fit at an index as an estimator for scorers."""
@@ -97,13 +97,13 @@ class FoldFits(Fits):
 
     def best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
         """Return the C and l1_ratio with the largest sum of scores, and the mean coef and intercept over the folds."""
-        r, c = self._find_best(self.scores.sum(axis=0))
+        r, c = self._find_best_index(self.scores.sum(axis=0))
         coef, intercept = (values[:, r, c].mean(axis=0, dtype=np.float64) for values in (self.coef, self.intercept))
         return float(self.Cs[c]), float(self.l1_ratios[r]), (coef, intercept)
 
-    def mean_of_best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
+    def average_best_fits(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
         """Return C, l1_ratio and (coef, intercept), averaged over the best fits of the folds."""
-        r, c = self._find_bests()
+        r, c = self._find_best_per_fold()
 
         def average(values):
             best = values[np.arange(len(values)), r, c]
@@ -113,18 +113,18 @@ class FoldFits(Fits):
         mean = average(self.coef), average(self.intercept)
         return float(np.mean(self.Cs[c])), float(np.mean(self.l1_ratios[r])), mean
 
-    def convergence_of_best(self) -> tuple[float, bool]:
+    def get_best_fit_convergence(self) -> tuple[float, bool]:
         """Return the certificate of the best fit of the first fold, and whether this fit converged."""
-        (r, *_), (c, *_) = self._find_bests()
+        (r, *_), (c, *_) = self._find_best_per_fold()
         return float(self.certificates[0, r, c]), bool(self.converged[0, r, c])
 
-    def _find_bests(self):
+    def _find_best_per_fold(self):
         """Return the indices of the l1_ratio and of the C of the best fit in each fold."""
         # Only values of C that have been fitted in all folds are eligible.
-        eligible = np.where(self.finished.all(axis=0), self.scores, np.nan)
-        return np.array([self._find_best(scores) for scores in eligible]).T
+        eligible_scores = np.where(self.is_finished.all(axis=0), self.scores, np.nan)
+        return np.array([self._find_best_index(scores) for scores in eligible_scores]).T
 
-    def _find_best(self, scores):
+    def _find_best_index(self, scores):
         """Return the indices of the l1_ratio and of the C with the largest score; ties go to the smallest C.
 
         `scores` has shape (n_l1_ratios, n_Cs). Scores are tied if they differ by at most the rounding error of their
@@ -133,9 +133,12 @@ class FoldFits(Fits):
         from fastlin.objective.rounding import gamma
 
         # Candidates without a score in some fold are not eligible.
-        by_C, sizes = np.where(np.isnan(scores), -np.inf, scores).T, np.abs(self.scores[np.isfinite(self.scores)])
+        scores_by_C, sizes = (
+            np.where(np.isnan(scores), -np.inf, scores).T,
+            np.abs(self.scores[np.isfinite(self.scores)]),
+        )
         rounding = gamma(self.n_rows + len(self.scores)) * len(self.scores) * sizes.max(initial=0.0)
-        c, r = np.unravel_index(np.argmax(by_C >= by_C.max() - 2 * rounding), by_C.shape)
+        c, r = np.unravel_index(np.argmax(scores_by_C >= scores_by_C.max() - 2 * rounding), scores_by_C.shape)
         return r, c
 
 
@@ -144,35 +147,37 @@ def fit_path(
     Cs: FloatArray,
     l1_ratio: float,
     on_fit: Callable[[Fit], object],
-    on_iteration: Listener | None = None,
+    on_iteration: IterationListener | None = None,
     begin_tasks: Callable[[], IterationTasks | None] = lambda: None,
     *,
     start: tuple[FloatArray, FloatArray] | None = None,
-    is_compared: bool = False,
+    is_model_comparison: bool = False,
 ) -> Iterator[Fit]:
     """Yield the Fit of a Problem at each of the ascending Cs, with warm starts.
 
     Each fit starts from the last solution, or from the linear extrapolation (in log C) of the last two solutions if J
-    is lower there. The first fit starts from `start`. `is_compared` is passed to `choose.minimize`, `on_fit` is called
-    with each Fit, and `begin_tasks` returns the callback tasks of a fit.
+    is lower there. The first fit starts from `start`. `is_model_comparison` is passed to `choose.minimize`, `on_fit` is
+    called with each Fit, and `begin_tasks` returns the callback tasks of a fit.
     """
     log_Cs = np.log(Cs)
-    previous: tuple[FloatArray, FloatArray] | None = None
-    last, nearby = start, None
+    previous_start: tuple[FloatArray, FloatArray] | None = None
+    last, nearby_fit = start, None
     for c, C in enumerate(Cs):
         starts = [] if last is None else [last]
-        is_line = c > 1 and log_Cs[c - 2] < log_Cs[c - 1] and log_Cs[c] < np.inf
-        if is_line and previous is not None and last is not None:
+        can_extrapolate = c > 1 and log_Cs[c - 2] < log_Cs[c - 1] and log_Cs[c] < np.inf
+        if can_extrapolate and previous_start is not None and last is not None:
             step = (log_Cs[c] - log_Cs[c - 1]) / (log_Cs[c - 1] - log_Cs[c - 2])
-            coef, intercept = (b + step * (b - a) for a, b in zip(previous, last, strict=True))
+            coef, intercept = (b + step * (b - a) for a, b in zip(previous_start, last, strict=True))
             extrapolation = coef, intercept
-            starts = [extrapolation] if C <= FINE_GRID_RATIO * Cs[c - 1] else [last, extrapolation]
+            starts = [extrapolation] if C <= MAX_FINE_GRID_RATIO * Cs[c - 1] else [last, extrapolation]
         tasks = begin_tasks()
         listener = combine_listeners(on_iteration, tasks)
-        fit = problem.minimize(C, l1_ratio, starts, listener, is_compared=is_compared, nearby=nearby)
+        fit = problem.minimize(
+            C, l1_ratio, starts, listener, is_model_comparison=is_model_comparison, nearby_fit=nearby_fit
+        )
         if tasks is not None:
             tasks.end(fit.coef, fit.intercept)
-        previous, last, nearby = last, fit.start, fit.solution
+        previous_start, last, nearby_fit = last, fit.start, fit.solution
         on_fit(fit)
         yield fit
 
@@ -309,15 +314,15 @@ def logistic_path(
             raise TypeError(f"logistic_path does not accept {name}; use Cs and l1_ratio instead")
     estimator = LogisticRegression(l1_ratio=l1_ratio, **parameters)
     check_parameters(estimator)
-    Cs = read_Cs(Cs)
+    Cs = validate_Cs(Cs)
     with limit_jobs(estimator.n_jobs):
-        data = read_training_data(estimator, X, y, sample_weight, offset, classes)
+        data = validate_training_data(estimator, X, y, sample_weight, offset, classes)
         problem = Problem(estimator, data)
         start = None
         if isinstance(Cs, int):
-            Cs, start = choose_grid(problem, Cs, l1_ratio)
+            Cs, start = choose_C_grid(problem, Cs, l1_ratio)
         fits = Fits((len(Cs),), data, estimator)
-        with count_fits(estimator, len(Cs)) as on_fit:
+        with show_fits(estimator, len(Cs)) as on_fit:
             # Only the results are stored, because a Fit also contains the solver's state for the next fit.
             for c, fit in enumerate(fit_path(problem, Cs, l1_ratio, on_fit, start=start)):
                 fits.record(c, fit)
@@ -333,7 +338,7 @@ def logistic_path(
     )
 
 
-def choose_grid(
+def choose_C_grid(
     problem: Problem, n_Cs: int, l1_ratio: float
 ) -> tuple[FloatArray, tuple[FloatArray, FloatArray] | None]:
     """Return `n_Cs` values of C, and the starting point (coef, intercept) of the first fit, or None.
@@ -343,7 +348,7 @@ def choose_grid(
     for rounding errors.
     """
     if l1_ratio == 0:
-        return np.logspace(*C_EXPONENTS, n_Cs), None
+        return np.logspace(*C_GRID_EXPONENTS, n_Cs), None
     # At the first C of the grid, all penalized coefficients are zero.
     bounds = problem.bounds
     if bounds is not None and ((bounds[0] > 0) | (bounds[1] < 0)).any():
@@ -351,7 +356,7 @@ def choose_grid(
             "Cs must be a list of numbers if lower_bounds or upper_bounds exclude zero, because a grid starts where "
             "all penalized coefficients are zero."
         )
-    null = problem.minimize(0.0, 1.0, tol=NULL_TOL)
+    null = problem.minimize(0.0, 1.0, tol=NULL_MODEL_TOL)
     slopes = problem.slopes(*null.start)
     if bounds is not None:
         slopes = np.where(((slopes < 0) & (bounds[1] > 0)) | ((slopes > 0) & (bounds[0] < 0)), slopes, 0.0)
@@ -362,7 +367,7 @@ def choose_grid(
     largest = thresholds.max(initial=0)
     if not largest > 0:
         # The penalized coefficients are zero for every C.
-        return np.logspace(*C_EXPONENTS, n_Cs), null.start
-    margin = MARGINS[np.dtype(choose_dtype(problem.data.matrix, problem.estimator.solver))]
-    smallest = np.clip(problem.invert(float(largest) / l1_ratio) * (1 - margin), *SMALLEST_C_RANGE)
-    return smallest * np.logspace(0, N_DECADES, n_Cs), null.start
+        return np.logspace(*C_GRID_EXPONENTS, n_Cs), null.start
+    margin = ROUNDING_MARGINS[np.dtype(choose_dtype(problem.data.matrix, problem.estimator.solver))]
+    smallest = np.clip(problem.convert_strength(float(largest) / l1_ratio) * (1 - margin), *SMALLEST_C_RANGE)
+    return smallest * np.logspace(0, N_GRID_DECADES, n_Cs), null.start

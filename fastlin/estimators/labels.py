@@ -18,11 +18,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.containers import read_if_sparse
-from fastlin.estimators.columns import densify_if_faster, read_matrix
+from fastlin.containers import validate_if_sparse
+from fastlin.estimators.columns import densify_if_faster, validate_matrix
 from fastlin.estimators.scikit_learn import check_sample_weight
-from fastlin.estimators.table_columns import is_missing, list_kinds
-from fastlin.tensors import has_finite_sum, read_in_place, to_numbers
+from fastlin.estimators.table_columns import describe_kinds, is_missing
+from fastlin.tensors import convert_to_float, has_finite_sum, view_as_numpy
 from fastlin.typing import Array, ClassWeight, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 X_VAL_REQUIREMENT = "X_val must be rows of finite numbers with the columns of X"
 # Tolerance for the sum of the probabilities of a row. For float16, the tolerance is the machine epsilon.
-SUM_TOLERANCE = 1e-5
+PROBABILITY_SUM_TOL = 1e-5
 # Integer labels are counted instead of sorted if their range is at most this number or at most the number of rows.
 MAX_LABEL_RANGE = 10_000
 LABELS_PER_BATCH = 1_000_000
@@ -57,49 +57,51 @@ class TrainingData:
         return float(len(self.labels) if self.weights is None else self.weights.sum())
 
 
-def read_training_data(
+def validate_training_data(
     estimator: Any, X: Any, y: Any, sample_weight: Any, offset: Any = None, classes: Any = None
 ) -> TrainingData:
     """Return the TrainingData of a fit; the `Problem` of the fit checks that X is finite."""
-    matrix, labels, sample_weight = read_rows(estimator, X, y, sample_weight, are_probabilities=classes is not None)
+    matrix, labels, sample_weight = validate_rows(estimator, X, y, sample_weight, are_probabilities=classes is not None)
     return make_training_data(estimator, matrix, labels, sample_weight, offset, classes)
 
 
-def read_rows(
+def validate_rows(
     estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool = True, are_probabilities: bool = False
 ) -> tuple[Any, Array, ArrayLike | None]:
     """Return X as a matrix (without a check for NaN and infinity), the labels, and the unvalidated weights."""
-    matrix = read_matrix(estimator, X, reset=reset, ensure_all_finite=False, takes_blocks=True)
+    matrix = validate_matrix(estimator, X, reset=reset, ensure_all_finite=False, accepts_blocks=True)
     if isinstance(X, Blocks):
         y, sample_weight = choose_labels_and_weights(X, y, sample_weight)
-    return matrix, read_labels(estimator, y, matrix.shape[0], are_probabilities=are_probabilities), sample_weight
+    return matrix, validate_labels(estimator, y, matrix.shape[0], are_probabilities=are_probabilities), sample_weight
 
 
 def make_training_data(
     estimator: Any, matrix: Any, y: Array, sample_weight: Any, offset: Any = None, classes: Any = None
 ) -> TrainingData:
     """Return the TrainingData of rows with validated labels; the matrix may be None."""
-    soft = y if y.ndim == 2 else None
-    if soft is None:
+    soft_labels = y if y.ndim == 2 else None
+    if soft_labels is None:
         classes_of_y, labels = encode_labels(y)
         classes = classes_of_y if classes is None else match_classes(classes_of_y, classes)
     else:
         # The label is the most probable class; ties go to the first class.
-        classes, labels = name_classes(classes, soft.shape[1]), soft.argmax(axis=1).astype(np.int32)
-    check_classes(estimator, classes)
+        classes, labels = name_classes(classes, soft_labels.shape[1]), soft_labels.argmax(axis=1).astype(np.int32)
+    check_class_count(estimator, classes)
     # FirthLogisticRegression has no class_weight.
-    weights, soft = compute_row_weights(labels, classes, sample_weight, getattr(estimator, "class_weight", None), soft)
+    weights, soft_labels = compute_row_weights(
+        labels, classes, sample_weight, getattr(estimator, "class_weight", None), soft_labels
+    )
     unit = 1.0
     if weights is not None:
         unit = choose_weight_unit(weights.max())
         weights /= unit
-    targets = None if soft is None else to_targets(soft)
-    offsets = read_offset(offset, len(labels), len(classes))
+    targets = None if soft_labels is None else make_targets(soft_labels)
+    offsets = validate_offset(offset, len(labels), len(classes))
     return TrainingData(densify_if_faster(matrix), y, classes, labels, weights, unit, offsets, targets)
 
 
 @contextlib.contextmanager
-def prefix_errors(argument: str) -> Iterator[None]:
+def prefix_error_messages(argument: str) -> Iterator[None]:
     """Prepend the name of an argument to the messages of errors in the ``with`` block, unless they contain it."""
     try:
         yield
@@ -115,15 +117,15 @@ def choose_labels_and_weights(
 ) -> tuple[ArrayLike | None, ArrayLike | None]:
     """Return the labels and weights from the arguments or from Blocks; errors append `suffix` to argument names."""
     pairs = {"y": (y, blocks.y), "sample_weight": (sample_weight, blocks.sample_weight)}
-    for name, (argument, from_blocks) in pairs.items():
-        if argument is not None and from_blocks is not None:
+    for name, (argument, block_values) in pairs.items():
+        if argument is not None and block_values is not None:
             raise ValueError(
                 f"{name}{suffix} was passed, but the blocks of X{suffix} also contain {name}; provide only one of them."
             )
     return blocks.y if y is None else y, blocks.sample_weight if sample_weight is None else sample_weight
 
 
-def read_labels(
+def validate_labels(
     estimator: object,
     y: Any,
     n_rows: int | None,
@@ -133,25 +135,25 @@ def read_labels(
 ) -> Any:
     """Return the validated labels of `n_rows` rows.
 
-    Their shape is (n,), or (n, K) for soft labels and multilabel y. `read_label_columns` defines multilabel y, which
+    Their shape is (n,), or (n, K) for soft labels and multilabel y. `parse_label_columns` defines multilabel y, which
     requires `accepts_multilabel`; if `are_probabilities` is true, such y is read as soft labels. Errors append `suffix`
     to argument names. `n_rows` is None for test data, whose labels may be a single column without a warning.
     """
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
     name = f"y{suffix}"
-    y = read_in_place(y, name)
+    y = view_as_numpy(y, name)
     if hasattr(y, "to_numpy") and isinstance(getattr(y, "dtype", None), np.dtype):
         # y is a pandas Series.
         y = y.to_numpy()
     # Integers are not validated, because this would take a large fraction of the time of a prediction for one row
     # (docs/benchmarks/design-choices.md: validation of labels).
     if not (type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iub"):
-        indicators, labels = read_label_columns(y, name)
+        indicators, labels = parse_label_columns(y, name)
         if accepts_multilabel and indicators is not None:
             labels = indicators
         elif are_probabilities and isinstance(indicators, np.ndarray):
-            labels = read_probabilities(indicators.astype(np.float64), name)
+            labels = validate_probabilities(indicators.astype(np.float64), name)
         elif indicators is not None:
             raise ValueError(explain_multilabel(indicators, name))
         elif labels is None:
@@ -165,7 +167,7 @@ def read_labels(
     return y
 
 
-def read_scored(
+def validate_test_labels(
     estimator: object, X: Any, y: Any, sample_weight: Any, accepts_multilabel: bool = False
 ) -> tuple[Any, FloatArray | None]:
     """Return the labels and weights of test data, from the arguments or from Blocks."""
@@ -178,13 +180,13 @@ def read_scored(
             )
     elif y is None:
         raise ValueError(f"{type(estimator).__name__}.score requires y, unless X is Blocks that contain labels.")
-    y = read_labels(
+    y = validate_labels(
         estimator, y, n_rows, accepts_multilabel=accepts_multilabel, are_probabilities=not accepts_multilabel
     )
-    return y, read_relative_weights(sample_weight, y, are_signed=True)
+    return y, validate_relative_weights(sample_weight, y, are_signed=True)
 
 
-def read_label_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
+def parse_label_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
     """Return a pair: a label indicator matrix (n, K) or None, and soft labels (n, K) or None.
 
     An indicator matrix contains zeros and ones; it is an array or a sparse CSC matrix. Soft labels are floats, and
@@ -199,19 +201,19 @@ def read_label_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]
                 f"{name} must be one label per row or soft labels, but its rows differ in length."
             ) from None
     if sparse.issparse(y):
-        columns = read_if_sparse(y, name).tocsc(copy=True)
+        columns = validate_if_sparse(y, name).tocsc(copy=True)
         columns.sum_duplicates()
         is_binary = columns.shape[1] > 1 and columns.dtype.kind in "biuf" and np.isin(columns.data, (0, 1)).all()
         return columns if is_binary else None, None
     if len(getattr(y, "shape", ())) != 2:
         return None, None
-    values = to_numbers(np.asarray(read_in_place(y, name)))
+    values = convert_to_float(np.asarray(view_as_numpy(y, name)))
     if values.dtype.kind not in "biuf" or not values.size:
         return None, None
     if values.shape[1] > 1 and are_binary(values):
         return values, None
     if values.shape[1] > 1 and values.dtype.kind == "f":
-        return None, read_probabilities(values, name)
+        return None, validate_probabilities(values, name)
     if values.shape[1] == 1 and ((values > 0) & (values < 1)).any():
         raise ValueError(
             f"{name} has one column of probabilities, but soft labels need a column for each class, at least two; "
@@ -252,7 +254,7 @@ def _read_column(y, name, warn=False):
 
 
 def take_label_column(indicators: Any, k: int) -> Array:
-    """Return column k of a label indicator matrix from `read_label_columns`, as uint8."""
+    """Return column k of a label indicator matrix from `parse_label_columns`, as uint8."""
     if not sparse.issparse(indicators):
         return indicators[:, k].astype(np.uint8)
     column = np.zeros(indicators.shape[0], np.uint8)
@@ -262,36 +264,40 @@ def take_label_column(indicators: Any, k: int) -> Array:
 
 
 def are_soft(y: Any) -> bool:
-    """Return whether labels from `read_labels` are soft; other labels need not be arrays."""
+    """Return whether labels from `validate_labels` are soft; other labels need not be arrays."""
     return isinstance(y, np.ndarray) and y.ndim == 2
 
 
-def are_binary(soft: Array) -> bool:
+def are_binary(soft_labels: Array) -> bool:
     """Return whether all probabilities are 0 or 1."""
-    return bool(((soft == 0) | (soft == 1)).all())
+    return bool(((soft_labels == 0) | (soft_labels == 1)).all())
 
 
-def read_probabilities(soft: Array, name: str) -> FloatArray:
+def validate_probabilities(soft_labels: Array, name: str) -> FloatArray:
     """Return soft labels as float64 (n, K); raise a ValueError if a row does not sum to one."""
-    tolerance = max(SUM_TOLERANCE, float(np.finfo(soft.dtype).eps))
-    soft = soft.astype(np.float64, copy=False)
-    sums = soft.sum(axis=1)
-    is_valid = (np.abs(sums - 1) <= tolerance) & (soft.min(axis=1) >= 0)
+    tolerance = max(PROBABILITY_SUM_TOL, float(np.finfo(soft_labels.dtype).eps))
+    soft_labels = soft_labels.astype(np.float64, copy=False)
+    sums = soft_labels.sum(axis=1)
+    is_valid = (np.abs(sums - 1) <= tolerance) & (soft_labels.min(axis=1) >= 0)
     if not is_valid.all():
         # An invalid entry is more informative in an error message than a row whose sum is not one.
-        is_invalid = ~((soft >= 0) & (soft <= 1 + tolerance))
-        i, k = np.unravel_index(np.argmax(is_invalid), soft.shape) if is_invalid.any() else (np.argmin(is_valid), None)
-        problem = f"sums to {sums[i]:.6g}" if k is None else f"contains {soft[i, k]:g}"
-        raise ValueError(
-            f"{name} has {soft.shape[1]} columns. These must be all 0 or 1 (multilabel), or class probabilities that "
-            f"are finite, at least 0 and sum to one within {tolerance:.2g} in each row, but row {i} {problem}."
+        is_invalid = ~((soft_labels >= 0) & (soft_labels <= 1 + tolerance))
+        i, k = (
+            np.unravel_index(np.argmax(is_invalid), soft_labels.shape)
+            if is_invalid.any()
+            else (np.argmin(is_valid), None)
         )
-    return soft if (sums == 1).all() else soft / sums[:, None]
+        problem = f"sums to {sums[i]:.6g}" if k is None else f"contains {soft_labels[i, k]:g}"
+        raise ValueError(
+            f"{name} has {soft_labels.shape[1]} columns. These must be all 0 or 1 (multilabel), or class probabilities "
+            f"that are finite, at least 0 and sum to one within {tolerance:.2g} in each row, but row {i} {problem}."
+        )
+    return soft_labels if (sums == 1).all() else soft_labels / sums[:, None]
 
 
-def to_targets(soft: FloatArray) -> FloatArray:
+def make_targets(soft_labels: FloatArray) -> FloatArray:
     """Return soft labels (n, K) as targets in C order; for two classes, the targets are the second column only."""
-    return np.ascontiguousarray(soft[:, 1:] if soft.shape[1] == 2 else soft)
+    return np.ascontiguousarray(soft_labels[:, 1:] if soft_labels.shape[1] == 2 else soft_labels)
 
 
 def encode_labels(y: Array) -> tuple[Array, IntArray]:
@@ -308,11 +314,11 @@ def encode_labels(y: Array) -> tuple[Array, IntArray]:
                 codes = np.subtract(y[part], smallest, dtype=np.int64)
                 counts += np.bincount(codes, minlength=len(counts))
                 labels[part] = codes
-            occurring = counts.nonzero()[0]
-            if len(occurring) <= len(y) // 2:
-                if len(occurring) < len(counts):
+            occurring_codes = counts.nonzero()[0]
+            if len(occurring_codes) <= len(y) // 2:
+                if len(occurring_codes) < len(counts):
                     labels = ((counts > 0).cumsum() - 1).astype(np.int32)[labels]
-                return (occurring + smallest).astype(y.dtype), labels
+                return (occurring_codes + smallest).astype(y.dtype), labels
     check_label_type(y)
     check_classification_targets(y)
     classes, labels = np.unique(y, return_inverse=True)
@@ -332,7 +338,7 @@ def check_label_type(y: Array, name: str = "y") -> None:
         remedy = "Convert the labels, for example with np.asarray(y).astype(str)."
     # scikit-learn's estimator checks compare the first words of the message.
     raise ValueError(
-        f"Unknown label type: {name} is an array of objects with {' and '.join(list_kinds(y))}. Labels must be "
+        f"Unknown label type: {name} is an array of objects with {' and '.join(describe_kinds(y))}. Labels must be "
         f"strings, or an array of integers, booleans or NumPy dates. {remedy}"
     )
 
@@ -343,17 +349,19 @@ def name_classes(classes: ArrayLike | None, n_classes: int) -> Array:
         return np.arange(n_classes)
     names = np.asarray(classes)
     if names.shape != (n_classes,) or not np.array_equal(_sort_classes(names), names):
-        accepted = f"{n_classes} different labels in ascending order, one for each column of y"
-        raise ValueError(f"classes must be {accepted}, got {names.tolist()!r:.200}")
+        requirement = f"{n_classes} different labels in ascending order, one for each column of y"
+        raise ValueError(f"classes must be {requirement}, got {names.tolist()!r:.200}")
     return names
 
 
 def match_classes(classes_of_y: Array, classes: ArrayLike) -> Array:
     """Return the sorted classes that occur in y; raise a ValueError unless they equal the user's classes."""
     expected = _sort_classes(classes)
-    unknown, missing = np.setdiff1d(classes_of_y, expected), np.setdiff1d(expected, classes_of_y)
-    if len(unknown):
-        raise ValueError(f"y contains the label {unknown.tolist()[0]!r}, which is not one of classes={expected}.")
+    unknown_classes, missing = np.setdiff1d(classes_of_y, expected), np.setdiff1d(expected, classes_of_y)
+    if len(unknown_classes):
+        raise ValueError(
+            f"y contains the label {unknown_classes.tolist()[0]!r}, which is not one of classes={expected}."
+        )
     if len(missing):
         raise ValueError(f"No row of y has the class {missing.tolist()[0]!r}, which is one of classes={expected}.")
     return classes_of_y
@@ -367,7 +375,7 @@ def _sort_classes(classes: ArrayLike) -> Array:
         raise ValueError(f"classes must be labels that can be sorted, got {classes!r:.200}: {error}") from error
 
 
-def check_classes(estimator: object, classes: Array) -> None:
+def check_class_count(estimator: object, classes: Array) -> None:
     """Raise a ValueError if there is a single class, or if there are more classes than the solver supports."""
     if len(classes) < 2:
         raise ValueError(
@@ -386,11 +394,11 @@ def choose_weight_unit(largest: float) -> float:
     return float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
 
 
-def read_relative_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray | None:
+def validate_relative_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray | None:
     """Return validated weights or None; weights whose sum overflows are scaled down, because only ratios matter."""
     if sample_weight is None:
         return None
-    weights = read_weights(sample_weight, labels, are_signed)
+    weights = validate_weights(sample_weight, labels, are_signed)
     if are_signed:
         check_nonzero_weights(weights)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -404,26 +412,30 @@ def check_nonzero_weights(weights: FloatArray) -> None:
 
 
 def compute_row_weights(
-    labels: IntArray, classes: Array, sample_weight: Any, class_weight: ClassWeight, soft: FloatArray | None = None
+    labels: IntArray,
+    classes: Array,
+    sample_weight: Any,
+    class_weight: ClassWeight,
+    soft_labels: FloatArray | None = None,
 ) -> tuple[FloatArray | None, FloatArray | None]:
     """Return the row weights (sample weight times class weight) and the soft labels.
 
     The row weights are float64, or None if there are no weights. `labels` contains class indices. The class weights are
-    also applied to the probabilities in `soft`, which has shape (n, n_classes).
+    also applied to the probabilities in `soft_labels`, which has shape (n, n_classes).
     """
     if sample_weight is None and class_weight is None:
-        return None, soft
+        return None, soft_labels
     # Copy the validated weights, because they may be read-only or share the user's memory.
-    weights = np.array(read_weights(sample_weight, labels))
+    weights = np.array(validate_weights(sample_weight, labels))
     if class_weight is not None:
         # The weights are scaled, because the totals might overflow, and only the ratios matter.
         fractions = weights / choose_weight_unit(weights.max(initial=0.0))
-        totals: Any = np.bincount(labels, fractions, len(classes)) if soft is None else fractions @ soft
+        totals: Any = np.bincount(labels, fractions, len(classes)) if soft_labels is None else fractions @ soft_labels
         class_weights = compute_class_weights(class_weight, classes, totals)
-        if soft is None:
+        if soft_labels is None:
             factors = class_weights[labels]
         else:
-            factors, soft = apply_class_weights(soft, class_weights)
+            factors, soft_labels = apply_class_weights(soft_labels, class_weights)
         with np.errstate(over="ignore"):
             weights *= factors
     largest = weights.max(initial=0.0)
@@ -431,13 +443,13 @@ def compute_row_weights(
         raise ValueError("All rows have weight zero; sample_weight times class_weight must be positive for some rows.")
     if largest == np.inf:
         raise ValueError("sample_weight times class_weight overflows: the largest product must be below 1.8e308.")
-    return weights, soft
+    return weights, soft_labels
 
 
-def read_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray:
+def validate_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray:
     """Return the validated sample weights as float64; None means ones."""
-    with prefix_errors("sample_weight"):
-        weights = read_in_place(sample_weight, "sample_weight")
+    with prefix_error_messages("sample_weight"):
+        weights = view_as_numpy(sample_weight, "sample_weight")
         # Plain arrays do not need scikit-learn's checks, which are slow.
         is_plain = type(weights) is np.ndarray and weights.dtype == np.float64 and weights.shape == np.shape(labels)[:1]
         if is_plain and has_finite_sum(weights) and (are_signed or weights.min(initial=0.0) >= 0):
@@ -449,17 +461,17 @@ def read_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> F
         return check_sample_weight(weights, labels, dtype=np.float64, ensure_non_negative=not are_signed)
 
 
-def apply_class_weights(soft: FloatArray, class_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+def apply_class_weights(soft_labels: FloatArray, class_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return float64 row weights and soft labels that together have the effect of the class weights.
 
     The loss sum_k w_k y_ik l_k equals the row weight sum_k w_k y_ik times the loss of the normalized labels w_k y_ik.
     """
     # The class weights are divided by the largest class weight, because sums may overflow.
     largest = class_weights.max() or 1.0
-    fractions = soft @ (class_weights / largest)
+    fractions = soft_labels @ (class_weights / largest)
     with np.errstate(divide="ignore", invalid="ignore"):
-        targets = soft * (class_weights / largest) / fractions[:, None]
-    targets[fractions == 0] = soft[fractions == 0]
+        targets = soft_labels * (class_weights / largest) / fractions[:, None]
+    targets[fractions == 0] = soft_labels[fractions == 0]
     with np.errstate(over="ignore"):
         return fractions * largest, targets
 
@@ -475,26 +487,28 @@ def compute_class_weights(class_weight: ClassWeight, classes: Array, totals: Flo
     with np.errstate(divide="ignore"):
         class_weights = totals.sum() / (len(classes) * totals)
     if not np.isfinite(class_weights).all():
-        empty = classes[~np.isfinite(class_weights)][0]
+        empty_class = classes[~np.isfinite(class_weights)][0]
         raise ValueError(
-            f"class_weight='balanced' requires rows of positive weight in each class, but class {empty} has none"
+            f"class_weight='balanced' requires rows of positive weight in each class, but class {empty_class} has none"
         )
     return class_weights
 
 
-def read_offset(offset: Any, n_rows: int, n_classes: int, name: str = "offset", rows: str = "X") -> FloatArray | None:
+def validate_offset(
+    offset: Any, n_rows: int, n_classes: int, name: str = "offset", rows: str = "X"
+) -> FloatArray | None:
     """Return the validated offsets as float64 (n_rows, K) in C order, where K is 1 for two classes, or None."""
     if offset is None:
         return None
-    offsets = read_offset_numbers(offset, name)
+    offsets = validate_offset_values(offset, name)
     check_offset_shape(offsets.shape, n_rows, n_classes, name, rows)
     return offsets.reshape(n_rows, 1 if n_classes == 2 else n_classes)
 
 
-def read_offset_numbers(offset: ArrayLike, name: str = "offset") -> FloatArray:
+def validate_offset_values(offset: ArrayLike, name: str = "offset") -> FloatArray:
     """Return offsets of any shape as float64 in C order."""
     try:
-        values: Any = np.asarray(read_in_place(offset, name))
+        values: Any = np.asarray(view_as_numpy(offset, name))
         if values.dtype.kind not in "fiubO":
             raise TypeError(f"got an array of {values.dtype}")
         offsets = np.require(values, np.float64, ["C", "A", "E"])
@@ -516,11 +530,14 @@ def check_offset_shape(
     """Raise a ValueError if the shape of offsets does not match the rows; an unknown number of rows is NaN."""
     is_column = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
     if n_classes == 2:
-        accepted, is_valid = "one number for each row, (n_samples,)", is_column
+        requirement, is_valid = "one number for each row, (n_samples,)", is_column
     else:
-        accepted, is_valid = f"one number for each row and class, (n_samples, {n_classes})", shape[1:] == (n_classes,)
+        requirement, is_valid = (
+            f"one number for each row and class, (n_samples, {n_classes})",
+            shape[1:] == (n_classes,),
+        )
     if not is_valid:
         reason = " Adding the same number for all classes of a row has no effect." if is_column else ""
-        raise ValueError(f"{name} must have {accepted}, for {n_classes} classes, got the shape {shape}.{reason}")
+        raise ValueError(f"{name} must have {requirement}, for {n_classes} classes, got the shape {shape}.{reason}")
     if shape[0] != n_rows and n_rows == n_rows and shape[0] == shape[0]:
         raise ValueError(f"{name} has {shape[0]} rows, but {rows} has {n_rows}: inconsistent numbers of samples.")

@@ -15,16 +15,16 @@ from sklearn.metrics import accuracy_score, get_scorer
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.containers import read_if_sparse
-from fastlin.estimators.columns import iterate_finite_parts, name_features, read_categories, read_matrix
-from fastlin.estimators.labels import are_soft, check_nonzero_weights, read_offset, read_scored
+from fastlin.containers import validate_if_sparse
+from fastlin.estimators.columns import iterate_finite_parts, name_features, validate_categories, validate_matrix
+from fastlin.estimators.labels import are_soft, check_nonzero_weights, validate_offset, validate_test_labels
 from fastlin.estimators.parameters import limit_jobs
-from fastlin.estimators.scikit_learn import BaseEstimator, LinearClassifierMixin, SparseCoefMixin, give_labels
-from fastlin.fitted import as_array, check_array, describe, read_scalar, require, validate_count
+from fastlin.estimators.scikit_learn import BaseEstimator, LinearClassifierMixin, SparseCoefMixin, add_labels_to_scorer
+from fastlin.fitted import as_array, check_array, describe_value, require, to_scalar, validate_count
 from fastlin.typing import Array, FloatArray, MatrixLike
 
 Output = TypeVar("Output", covariant=True)
-SCORINGS = "accuracy", "neg_log_loss"
+ROW_SCORINGS = "accuracy", "neg_log_loss"
 
 
 class Prediction(Protocol[Output]):
@@ -46,7 +46,7 @@ def accept_blocks(method: Callable[..., Output]) -> Prediction[Output]:
     return cast("Prediction[Output]", output)
 
 
-class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
+class LinearPredictionMixin(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
     """Mixin with the prediction methods of linear classifiers with `classes_`, `coef_`, `intercept_` and `n_jobs`.
 
     All methods except `score` return an iterator of arrays for Blocks, and a lazy Dask array for Dask collections.
@@ -87,7 +87,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             raise ValueError("offset must be None for a multilabel model.")
         if is_multilabel(self):
             return _fill_constant_labels(self, scores, 0.0, 1.0)
-        offsets = read_offset(offset, len(scores), len(self.classes_))
+        offsets = validate_offset(offset, len(scores), len(self.classes_))
         if offsets is not None:
             # The offsets are cast, so that the scores keep their dtype.
             scores += offsets.reshape(scores.shape).astype(scores.dtype, copy=False)
@@ -113,7 +113,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             return (self._score(X, offset) > 0).astype(int)
         if offset is not None:
             scores = self._score(X, offset)
-            return read_classes(self)[scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(np.intp)]
+            return validate_classes(self)[scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(np.intp)]
         with limit_jobs(self.n_jobs):
             matrix, classes, coef, intercept = self._prepare_scoring(X)
             return classes[matrix.find_best_class(coef, intercept)]
@@ -167,8 +167,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             return _fill_constant_labels(self, log_expit(scores), -np.inf, 0.0)
         if scores.ndim == 1:
             # Both classes share the term log(1 + exp(-|score|)).
-            shared = np.log1p(np.exp(-np.abs(scores)))
-            return np.column_stack([-np.maximum(scores, 0) - shared, np.minimum(scores, 0) - shared])
+            shared_term = np.log1p(np.exp(-np.abs(scores)))
+            return np.column_stack([-np.maximum(scores, 0) - shared_term, np.minimum(scores, 0) - shared_term])
         return log_softmax(scores, axis=1)
 
     def score(
@@ -198,8 +198,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         accuracy : float
             Accuracy, from 0 to 1.
         """
-        y, sample_weight = read_scored(self, X, y, sample_weight, is_multilabel(self))
-        return self._find_accuracy(X, y, sample_weight, offset)
+        y, sample_weight = validate_test_labels(self, X, y, sample_weight, is_multilabel(self))
+        return self._compute_accuracy(X, y, sample_weight, offset)
 
     def get_feature_names_out(self, input_features: Sequence[str] | Array | None = None) -> Array:
         """Return the names of the columns of `coef_`.
@@ -216,7 +216,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if hasattr(self, "categories_"):
-            read_categories(self)
+            validate_categories(self)
         return name_features(self, input_features)
 
     def densify(self) -> Self:
@@ -239,11 +239,11 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
             tags.classifier_tags.multi_class = False
         return tags
 
-    def _find_accuracy(self, X, y, sample_weight, offset):
+    def _compute_accuracy(self, X, y, sample_weight, offset):
         """Return the accuracy for validated labels and weights."""
         if are_soft(y) and not is_multilabel(self):
             return average(score_rows(self, X, y, "accuracy", offset), sample_weight)
-        labels = join(self.predict(X, **({} if offset is None else {"offset": offset})))
+        labels = join_outputs(self.predict(X, **({} if offset is None else {"offset": offset})))
         are_integers = y.dtype.kind in "iub" and labels.dtype.kind in "iub"
         if are_integers and y.shape == labels.shape and y.ndim == 1:
             # This avoids the overhead of scikit-learn's checks.
@@ -260,9 +260,9 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
         if not hasattr(self, "coef_"):
             check_is_fitted(self)
         if isinstance(X, Blocks):
-            offsets = None if offset is None else read_offset(offset, X.shape[0], len(self.classes_))
+            offsets = None if offset is None else validate_offset(offset, X.shape[0], len(self.classes_))
             parts = [None] * len(X) if offsets is None else np.split(offsets, X.borders[1:-1])
-            matrix = read_matrix(self, X, reset=False, takes_blocks=True)
+            matrix = validate_matrix(self, X, reset=False, accepts_blocks=True)
             check_coefficients(self, X.shape[1])
             blocks = iterate_finite_parts(self, matrix)
             return (method(self, block, offset=part) for block, part in zip(blocks, parts, strict=True))
@@ -270,16 +270,16 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin, BaseEstimator):
 
     def _prepare_scoring(self, X):
         """Return X as a matrix, the classes, the coefficients in the dtype of the scores, and the intercept."""
-        matrix = read_matrix(self, X, reset=False)
-        classes, coef, intercept = read_coefficients(self, matrix.shape[1])
+        matrix = validate_matrix(self, X, reset=False)
+        classes, coef, intercept = validate_coefficients(self, matrix.shape[1])
         dtype = np.float32 if matrix.dtype == coef.dtype == np.float32 else np.float64
         return matrix, classes, coef.astype(dtype, copy=False), intercept
 
 
-def _fill_constant_labels(model, output, of_zero, of_one):
+def _fill_constant_labels(model, output, zero_value, one_value):
     """Fill the columns of an output (n, n_labels) whose labels were constant (0 or 1) in the training data."""
     intercept = as_array("intercept_", model.intercept_)
-    output[:, intercept == -np.inf], output[:, intercept == np.inf] = of_zero, of_one
+    output[:, intercept == -np.inf], output[:, intercept == np.inf] = zero_value, one_value
     return output
 
 
@@ -292,17 +292,17 @@ def score_rows(model: Any, X: Any, y: Array, scoring: str, offset: ArrayLike | N
         if y.shape[1] != len(classes):
             raise ValueError(f"y must have a column for each of the {len(classes)} classes, got the shape {y.shape}.")
         if scoring == "accuracy":
-            best = np.searchsorted(classes, join(model.predict(X, **options)))
+            best = np.searchsorted(classes, join_outputs(model.predict(X, **options)))
             return np.take_along_axis(y, best[:, None], axis=1)[:, 0]
-        logarithms = _find_logarithms(join(model.predict_proba(X, **options)))
+        logarithms = _compute_logarithms(join_outputs(model.predict_proba(X, **options)))
         return np.einsum("ik,ik->i", y, logarithms, dtype=np.float64)
     if scoring == "accuracy":
-        return join(model.predict(X, **options)) == y
+        return join_outputs(model.predict(X, **options)) == y
     labels = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
     if (classes[labels] != y).any():
-        unseen = y[classes[labels] != y].tolist()[0]
-        raise ValueError(f"y contains the label {unseen!r}, which is not one of the classes of the model.")
-    return _find_logarithms(join(model.predict_proba(X, **options))[np.arange(len(labels)), labels])
+        unseen_label = y[classes[labels] != y].tolist()[0]
+        raise ValueError(f"y contains the label {unseen_label!r}, which is not one of the classes of the model.")
+    return _compute_logarithms(join_outputs(model.predict_proba(X, **options))[np.arange(len(labels)), labels])
 
 
 class ScoredRows(NamedTuple):
@@ -327,12 +327,12 @@ class ScoredRows(NamedTuple):
             rows = as_matrix(self.X) if isinstance(self.X, np.ndarray) else self.X
             return average(score_rows(model, rows, self.y, name, self.offsets), self.params.get("sample_weight"))
         # All classes are passed to the scorer, because the rows might lack some of them.
-        scorer = give_labels(get_scorer(scoring), self.classes)
+        scorer = add_labels_to_scorer(get_scorer(scoring), self.classes)
         scored_model = join_block_outputs(model) if isinstance(self.X, Blocks) else model
         result = scorer(scored_model, self.X, self.y, **self.params)
-        score = read_scalar(result)
+        score = to_scalar(result)
         if score is None:
-            raise ValueError(f"scoring must return one number, a float, got {describe(result)} from {scoring!r}.")
+            raise ValueError(f"scoring must return one number, a float, got {describe_value(result)} from {scoring!r}.")
         return score
 
 
@@ -344,12 +344,12 @@ def average(scores: Array, weights: Any) -> float:
 
 
 def check_row_scoring(scoring: Any, y: Any, offset: Any) -> str | None:
-    """Return the name of a scorer in SCORINGS, or None for other scorers.
+    """Return the name of a scorer in ROW_SCORINGS, or None for other scorers.
 
     Raise a ValueError if another scorer is combined with an offset or soft labels.
     """
     name = "accuracy" if scoring is None else scoring
-    if isinstance(name, str) and name in SCORINGS:
+    if isinstance(name, str) and name in ROW_SCORINGS:
         return name
     if offset is not None or are_soft(y):
         raise ValueError(
@@ -361,23 +361,23 @@ def check_row_scoring(scoring: Any, y: Any, offset: Any) -> str | None:
 
 def join_block_outputs(model: Any) -> Any:
     """Return a shallow copy of a fitted model whose predictions for Blocks are single arrays, as scorers expect."""
-    joined = copy(model)
-    joined._apply_method = lambda method, X, offset=None: join(model._apply_method(method, X, offset))
-    return joined
+    joined_model = copy(model)
+    joined_model._apply_method = lambda method, X, offset=None: join_outputs(model._apply_method(method, X, offset))
+    return joined_model
 
 
-def join(output: Any) -> Array:
+def join_outputs(output: Any) -> Array:
     """Return the output of a prediction method, an array or an iterator of arrays, as one array."""
     return output if isinstance(output, np.ndarray) else np.concatenate(list(output))
 
 
-def _find_logarithms(probabilities):
+def _compute_logarithms(probabilities):
     # Probabilities are clipped as in scikit-learn's log_loss.
     smallest = np.finfo(probabilities.dtype).eps
     return np.log(np.clip(probabilities, smallest, 1 - smallest))
 
 
-def read_coefficients(
+def validate_coefficients(
     model: Any, n_features: int | None = None, classes: Array | None = None
 ) -> tuple[Array, FloatArray, FloatArray]:
     """Return the validated `classes_`, dense `coef_` and `intercept_` of a fitted linear model."""
@@ -388,15 +388,15 @@ def read_coefficients(
 def check_coefficients(
     model: Any, n_features: int | None = None, classes: Array | None = None
 ) -> tuple[Array, Any, FloatArray]:
-    """Return the same values as `read_coefficients`, except that sparse coefficients remain sparse."""
+    """Return the same values as `validate_coefficients`, except that sparse coefficients remain sparse."""
     n_features = _count_features(model) if n_features is None else n_features
     indicators = is_multilabel(model)
     if classes is None:
-        classes = model.classes_ if indicators else read_classes(model)
+        classes = model.classes_ if indicators else validate_classes(model)
     n_rows = 1 if len(classes) == 2 and not indicators else len(classes)
     reason = f", for {len(classes)} {'labels' if indicators else 'classes'} and {n_features} features"
     # The index arrays are validated, because SciPy does not check their bounds.
-    values = read_if_sparse(model.coef_, "coef_")
+    values = validate_if_sparse(model.coef_, "coef_")
     coef = values if sparse.issparse(values) else as_array("coef_", values)
     check_array("coef_", coef, (n_rows, n_features), reason)
     intercept = as_array("intercept_", model.intercept_)
@@ -410,7 +410,7 @@ def is_multilabel(model: Any) -> bool:
     return getattr(model, "multilabel_", False) is True
 
 
-def read_classes(model: Any) -> Array:
+def validate_classes(model: Any) -> Array:
     """Return the validated `classes_` of a model: at least two classes."""
     if is_multilabel(model):
         raise ValueError(
@@ -429,4 +429,4 @@ def _count_features(model):
     """Return the number of columns of `coef_`, from validated `categories_` and `n_features_in_`."""
     if not hasattr(model, "categories_"):
         return validate_count("n_features_in_", model.n_features_in_)
-    return sum(1 if levels is None else len(levels) for levels in read_categories(model))
+    return sum(1 if levels is None else len(levels) for levels in validate_categories(model))

@@ -28,19 +28,19 @@ from fastlin.estimators.fit_reporting import (
 from fastlin.estimators.labels import (
     choose_labels_and_weights,
     make_training_data,
-    read_label_columns,
-    read_rows,
-    read_training_data,
+    parse_label_columns,
+    validate_rows,
+    validate_training_data,
 )
 from fastlin.estimators.linear_predictions import (
-    LinearPredictions,
+    LinearPredictionMixin,
     check_coefficients,
     is_multilabel,
-    read_classes,
-    read_coefficients,
+    validate_classes,
+    validate_coefficients,
 )
 from fastlin.estimators.parameters import (
-    STACKLEVEL_OF_FIT,
+    FIT_STACKLEVEL,
     BoundsLike,
     Penalty,
     Solver,
@@ -49,34 +49,34 @@ from fastlin.estimators.parameters import (
     invert,
     limit_jobs,
     parameter,
-    read_bounds,
-    read_penalty,
-    read_penalty_factors,
-    read_seed,
+    resolve_penalty,
+    sample_seed,
     uses_alpha,
+    validate_bounds,
+    validate_penalty_factors,
 )
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_parameters, has_callbacks, with_callbacks
 from fastlin.estimators.summary import FitSummary, copy_linear_model, describe_coef, describe_convergence, describe_data
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.fitted import as_array, validate_finite_array
-from fastlin.tensors import to_numbers
+from fastlin.tensors import convert_to_float
 from fastlin.typing import Array, ClassWeight, IntArray, MatrixLike, RandomState
 
 if TYPE_CHECKING:
     from fastlin.estimators.labels import TrainingData
-    from fastlin.inference.bootstrap import Bootstrap, Refits
+    from fastlin.inference.bootstrap import Bootstrap, RefitOptions
     from fastlin.inference.inference import Inference
     from fastlin.solvers.solution import Iteration
 
 
 @contextmanager
-def reading_fit_data(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> Iterator[TrainingData]:
+def prepare_fit_data(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> Iterator[TrainingData]:
     """Yield the TrainingData on which a fitted model was trained; the ``with`` block runs on its `n_jobs` threads."""
     check_is_fitted(model)
-    read_classes(model)
+    validate_classes(model)
     # NumPy's warnings are not needed, because the results are checked for overflow.
     with limit_jobs(model.n_jobs), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        matrix, y, sample_weight = read_rows(model, X, y, sample_weight, reset=False)
+        matrix, y, sample_weight = validate_rows(model, X, y, sample_weight, reset=False)
         check_coefficients(model, matrix.shape[1])
         # Use a copy, because the validation sets attributes.
         yield make_training_data(copy(model), matrix, y, sample_weight, offset, model.classes_)
@@ -153,8 +153,8 @@ class BootstrapMixin:
         ConvergenceWarning
             If some refits did not reach this accuracy.
         """
-        from fastlin.inference.bootstrap import Draws, collect, fit_resamples
-        from fastlin.inference.covariances import read_clusters
+        from fastlin.inference.bootstrap import Resampler, collect_fits, fit_resamples
+        from fastlin.inference.covariances import encode_clusters
 
         if isinstance(n_resamples, bool) or not isinstance(n_resamples, (int, np.integer)) or n_resamples < 2:
             raise ValueError(f"n_resamples must be an integer of at least 2, got {n_resamples!r}")
@@ -162,18 +162,18 @@ class BootstrapMixin:
         model: Any = copy(self)
         # Class weights are computed for each resample.
         model.class_weight = None
-        with reading_fit_data(model, X, y, sample_weight, offset) as data:
+        with prepare_fit_data(model, X, y, sample_weight, offset) as data:
             cluster_codes = None
             if clusters is not None:
-                keys = read_clusters(clusters, len(data.labels))
+                keys = encode_clusters(clusters, len(data.labels))
                 if len(keys) != 1:
                     raise ValueError(f"clusters must be a single key of shape (n_samples,), got {len(keys)} keys.")
                 cluster_codes = keys[0]
                 if not cluster_codes.any():
                     raise ValueError("clusters must have at least two different values, but all rows have the same.")
-            draws = Draws(read_seed(random_state), data.labels, data.weights, data.targets, cluster_codes)
+            resampler = Resampler(sample_seed(random_state), data.labels, data.weights, data.targets, cluster_codes)
             refits = self._prepare_refits(data)
-            bootstrap = collect(fit_resamples(refits, draws, n_resamples), n_resamples, refits, cluster_codes)
+            bootstrap = collect_fits(fit_resamples(refits, resampler, n_resamples), n_resamples, refits, cluster_codes)
         n_unconverged = n_resamples - np.count_nonzero(bootstrap.converged)
         if n_unconverged:
             warnings.warn(
@@ -185,13 +185,13 @@ class BootstrapMixin:
             )
         return bootstrap
 
-    def _prepare_refits(self, data: TrainingData) -> Refits:
+    def _prepare_refits(self, data: TrainingData) -> RefitOptions:
         """Return the Refits for resamples of the rows of data."""
         raise NotImplementedError
 
 
 @estimator
-class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, LinearPredictions):
+class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, LinearPredictionMixin):
     """Base class of the linear classifiers that minimize a penalized mean loss."""
 
     dual: bool = parameter(default=False, accepts=["boolean"])
@@ -335,9 +335,11 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
             If `coef_` is more than a hundredth of a standard error away from the optimum. The results refer to the
             optimum.
         """
-        with reading_fit_data(self, X, y, sample_weight, offset) as data:
-            choices = {"covariance": covariance, "penalized": penalized, "use_t": use_t, "features": features}
-            return self._infer(data, clusters=clusters, reference=reference, weight_type=weight_type, **choices)
+        with prepare_fit_data(self, X, y, sample_weight, offset) as data:
+            inference_choices = {"covariance": covariance, "penalized": penalized, "use_t": use_t, "features": features}
+            return self._compute_inference(
+                data, clusters=clusters, reference=reference, weight_type=weight_type, **inference_choices
+            )
 
     def _set_convergence_attributes(self, fit):
         """Set the attributes that describe the convergence of a Fit."""
@@ -347,18 +349,18 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
     def _prepare_refits(self, data):
         from fastlin.estimators.batched_fits import prepare_refits
 
-        return prepare_refits(self, data, *self._read_strength())
+        return prepare_refits(self, data, *self._get_fitted_penalty())
 
-    def _infer(self, data, *, clusters=None, reference=None, weight_type="frequency", **choices):
+    def _compute_inference(self, data, *, clusters=None, reference=None, weight_type="frequency", **inference_choices):
         """Return the Inference for the rows of data and the arguments of `inference`."""
         from fastlin.estimators.problem import Problem, apply_reference_coding, find_omitted_levels
-        from fastlin.inference.covariances import read_clusters
-        from fastlin.inference.estimation import WeightMeaning, check_options, compute_inference
+        from fastlin.inference.covariances import encode_clusters
+        from fastlin.inference.estimation import WeightInfo, check_options, compute_inference
 
         # Use a copy, because the validation sets attributes.
         model: Any = copy(self)
-        classes, coef, intercept = read_coefficients(model)
-        C, l1_ratio = self._read_strength()
+        classes, coef, intercept = validate_coefficients(model)
+        C, l1_ratio = self._get_fitted_penalty()
         if model.penalty_factors is not None and not np.any(model.penalty_factors):
             # With these factors no coefficient is penalized.
             C = np.inf
@@ -366,26 +368,26 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
         levels = find_omitted_levels(data, model.fit_intercept)
         if C < np.inf:
             # The penalty identifies the coefficients of all levels that have rows, so no level is a reference level.
-            levels = levels._replace(references=levels.references[:0])
-        _drop_bounds(model, data, coef, names, levels.unused)
+            levels = levels._replace(reference_levels=levels.reference_levels[:0])
+        _remove_bounds(model, data, coef, names, levels.unused_levels)
         if hasattr(model, "categories_"):
             matrix = data.matrix
             data, coef, intercept, columns = apply_reference_coding(data, levels, coef, intercept)
             names, left_out = names[columns], levels.name(names)
             if model.penalty_factors is not None:
-                model.penalty_factors = read_penalty_factors(model.penalty_factors, matrix)[columns]
-        question = check_options(
+                model.penalty_factors = validate_penalty_factors(model.penalty_factors, matrix)[columns]
+        inference_options = check_options(
             classes,
             reference,
-            weights=WeightMeaning(weight_type, data.weight_unit, model.class_weight is not None),
+            weights=WeightInfo(weight_type, data.weight_unit, model.class_weight is not None),
             names=names,
             omitted_levels=left_out,
-            clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
+            clusters=[] if clusters is None else encode_clusters(clusters, data.matrix.shape[0]),
             tol=model.tol,
-            stacklevel=STACKLEVEL_OF_FIT + 1,
-            **{"covariance": "model", "penalized": None, "use_t": False, "features": None, **choices},
+            stacklevel=FIT_STACKLEVEL + 1,
+            **{"covariance": "model", "penalized": None, "use_t": False, "features": None, **inference_choices},
         )
-        return compute_inference(Problem(model, data).objective(C, l1_ratio), coef, intercept, question)
+        return compute_inference(Problem(model, data).objective(C, l1_ratio), coef, intercept, inference_options)
 
     def _begin_tasks(self, X, y, sample_weight, classes, n_paths=None):
         """Return the CallbackTasks of a fit with these classes."""
@@ -395,7 +397,7 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
 
         return CallbackTasks(self, X, y, sample_weight, describe, n_paths)
 
-    def _read_strength(self):
+    def _get_fitted_penalty(self):
         """Return the C (or 1 / alpha) and the l1_ratio of the fit."""
         model: Any = self
         if hasattr(model, "C_"):
@@ -409,20 +411,20 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
         with warnings.catch_warnings():
             # The fit has already issued these warnings.
             warnings.simplefilter("ignore")
-            return read_penalty(model)
+            return resolve_penalty(model)
 
 
-def _drop_bounds(model, data, coef, names, unused):
+def _remove_bounds(model, data, coef, names, unused_levels):
     """Remove the bounds from a copy of a model; raise a ValueError if a bound is active, except for unused levels."""
-    bounds = read_bounds(model, data.matrix, len(coef))
+    bounds = validate_bounds(model, data.matrix, len(coef))
     if bounds is not None:
-        binds = ((coef <= bounds[0]) | (coef >= bounds[1])).any(axis=0)
-        binds[unused] = False
-        if binds.any():
-            shown = ", ".join(map(str, names[binds][:5])) + (", ..." if binds.sum() > 5 else "")
+        is_at_bound = ((coef <= bounds[0]) | (coef >= bounds[1])).any(axis=0)
+        is_at_bound[unused_levels] = False
+        if is_at_bound.any():
+            bounded_names = ", ".join(map(str, names[is_at_bound][:5])) + (", ..." if is_at_bound.sum() > 5 else "")
             raise ValueError(
-                f"The coefficients of {shown} are at their lower_bounds or upper_bounds, where estimates are not "
-                "asymptotically normal, so standard errors are not valid. Refit without these bounds."
+                f"The coefficients of {bounded_names} are at their lower_bounds or upper_bounds, where estimates are "
+                "not asymptotically normal, so standard errors are not valid. Refit without these bounds."
             )
     model.lower_bounds = model.upper_bounds = None
 
@@ -654,33 +656,35 @@ class LogisticRegression(PenalizedClassifier):
         UserWarning
             If a label of a multilabel y has the same value in all rows of positive weight.
         """
-        read = partial(read_training_data, offset=offset, classes=classes)
-        unsupported = {"offset": offset, "coef_init": coef_init, "intercept_init": intercept_init}
+        read = partial(validate_training_data, offset=offset, classes=classes)
+        unsupported_arguments = {"offset": offset, "coef_init": coef_init, "intercept_init": intercept_init}
         with restore_on_error(self):
-            indicators, _ = read_label_columns(choose_labels_and_weights(X, y, None)[0] if isinstance(X, Blocks) else y)
+            indicators, _ = parse_label_columns(
+                choose_labels_and_weights(X, y, None)[0] if isinstance(X, Blocks) else y
+            )
             if indicators is not None and classes is None:
-                from fastlin.estimators.batched_fits import fit_labels
+                from fastlin.estimators.batched_fits import fit_multilabel
 
-                return fit_labels(self, X, indicators, sample_weight, unsupported)
+                return fit_multilabel(self, X, indicators, sample_weight, unsupported_arguments)
             return self._fit(X, y, sample_weight, coef_init, intercept_init, read)
 
-    def _fit(self, X, y, sample_weight, coef_init, intercept_init, read=read_training_data):
+    def _fit(self, X, y, sample_weight, coef_init, intercept_init, read=validate_training_data):
         from fastlin.estimators.problem import Problem
 
         check_parameters(self)
-        C, l1_ratio = read_penalty(self)
+        C, l1_ratio = resolve_penalty(self)
         with limit_jobs(self.n_jobs):
             data = read(self, X, y, sample_weight)
             shape = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
-            starts = self._read_starts(shape, data.classes, coef_init, intercept_init)
+            starts = self._choose_starting_points(shape, data.classes, coef_init, intercept_init)
             problem = Problem(self, data)
             minimize = partial(problem.minimize, C, l1_ratio, starts)
             # Creating scikit-learn's callback context takes as long as reading a small X.
-            is_watched = self.verbose or has_callbacks(self)
-            fit = self._minimize_with_callbacks(minimize, X, y, sample_weight, data) if is_watched else minimize()
+            reports_progress = self.verbose or has_callbacks(self)
+            fit = self._minimize_with_callbacks(minimize, X, y, sample_weight, data) if reports_progress else minimize()
         solution = fit.solution
         if not solution.converged:
-            warn_if_not_converged(self, solution, stacklevel=STACKLEVEL_OF_FIT)
+            warn_if_not_converged(self, solution, stacklevel=FIT_STACKLEVEL)
         self.n_samples_fit_ = data.matrix.shape[0]
         vars(self).pop("multilabel_", None)
         self.classes_ = data.classes
@@ -699,8 +703,8 @@ class LogisticRegression(PenalizedClassifier):
     def _describe_result(self):
         lines = {"data": describe_data(self)}
         if is_multilabel(self):
-            reached = "reached for all labels" if self.converged_ else "not reached for some labels"
-            lines["tol"] = f"{self.tol:g}, {reached}"
+            tol_status = "reached for all labels" if self.converged_ else "not reached for some labels"
+            lines["tol"] = f"{self.tol:g}, {tol_status}"
             lines["iterations"] = f"{self.n_iter_.min():,} to {self.n_iter_.max():,} per label"
             return {**lines, "coefficients": describe_coef(self)}
         if hasattr(self, "converged_"):
@@ -718,7 +722,7 @@ class LogisticRegression(PenalizedClassifier):
             tasks.end(fit.coef, fit.intercept)
         return fit
 
-    def _read_starts(self, shape, classes=None, coef_init=None, intercept_init=None):
+    def _choose_starting_points(self, shape, classes=None, coef_init=None, intercept_init=None):
         """Return the starting points from the arguments or from the previous fit.
 
         Each starting point is a pair of coef, with shape (K, d), and intercept, with shape (K,). `shape` is (K, d), and
@@ -736,7 +740,7 @@ class LogisticRegression(PenalizedClassifier):
                 )
             # For a warm start, users may set coef_ and intercept_ without classes_.
             labels = np.arange(shape[0]) if classes is None else None if hasattr(self, "classes_") else classes
-            _, coef, intercept = read_coefficients(self, shape[1], labels)
+            _, coef, intercept = validate_coefficients(self, shape[1], labels)
             if classes is None:
                 # The intercept of a label that was constant is infinite, so it is replaced by zero.
                 intercept = np.where(np.isinf(intercept), 0.0, intercept)
@@ -745,6 +749,6 @@ class LogisticRegression(PenalizedClassifier):
         reason, point = f", for {targets} and {shape[1]} features", []
         for (name, array), expected in zip(values.items(), (shape, shape[:1]), strict=True):
             # A missing argument means zeros.
-            array = np.zeros(expected) if array is None else to_numbers(as_array(name, array))
+            array = np.zeros(expected) if array is None else convert_to_float(as_array(name, array))
             point.append(validate_finite_array(name, array, expected, reason).astype(np.float64))
         return [(point[0], point[1] if self.fit_intercept else np.zeros(shape[0]))]

@@ -15,35 +15,40 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
-from fastlin.estimators.columns import iterate_finite_parts, read_matrix
-from fastlin.estimators.fit_reporting import count_fits, make_time_limit, restore_on_error, warn_of_unconverged_fits
+from fastlin.estimators.columns import iterate_finite_parts, validate_matrix
+from fastlin.estimators.fit_reporting import make_time_limit, restore_on_error, show_fits, warn_of_unconverged_fits
 from fastlin.estimators.folds import FoldFits, fit_path, take_test_rows
 from fastlin.estimators.labels import (
     X_VAL_REQUIREMENT,
     are_soft,
     choose_labels_and_weights,
     make_training_data,
-    prefix_errors,
-    read_labels,
-    read_offset,
-    read_relative_weights,
-    read_scored,
-    read_training_data,
+    prefix_error_messages,
+    validate_labels,
+    validate_offset,
+    validate_relative_weights,
+    validate_test_labels,
+    validate_training_data,
 )
-from fastlin.estimators.linear_predictions import LinearPredictions, ScoredRows, check_row_scoring, join_block_outputs
+from fastlin.estimators.linear_predictions import (
+    LinearPredictionMixin,
+    ScoredRows,
+    check_row_scoring,
+    join_block_outputs,
+)
 from fastlin.estimators.logistic_regression import PenalizedClassifier
 from fastlin.estimators.parameters import (
-    STACKLEVEL_OF_FIT,
+    FIT_STACKLEVEL,
     Penalty,
     estimator,
     fitted,
     limit_jobs,
     parameter,
-    read_inverses,
-    read_l1_ratios,
-    read_scoring,
+    resolve_inverse_strengths,
+    resolve_l1_ratios,
+    resolve_scoring,
     uses_alpha,
-    warn_of_defaults,
+    warn_of_changing_defaults,
 )
 from fastlin.estimators.scikit_learn import check_parameters, refuse_metadata_without_routing, with_callbacks
 from fastlin.estimators.summary import describe_coef, describe_convergence, describe_data
@@ -287,37 +292,37 @@ class LogisticRegressionCV(PenalizedClassifier):
             are outside [0, 1], if a fold has no training rows of positive weight, or if the features or labels of the
             validation data differ from those of the training data.
         """
-        read = partial(read_training_data, offset=offset, classes=classes)
-        given_val = X_val, y_val, sample_weight_val, offset_val
+        read = partial(validate_training_data, offset=offset, classes=classes)
+        validation_arguments = X_val, y_val, sample_weight_val, offset_val
         with restore_on_error(self):
-            return self._fit(X, y, sample_weight, params, read, given_val)
+            return self._fit(X, y, sample_weight, params, read, validation_arguments)
 
-    def _fit(self, X, y, sample_weight, params, read=read_training_data, given_val=(None,) * 4):
+    def _fit(self, X, y, sample_weight, params, read=validate_training_data, validation_arguments=(None,) * 4):
         refuse_metadata_without_routing(params, self, "fit")
         check_parameters(self)
         is_over = make_time_limit(self.time_limit)
-        l1_ratios = read_l1_ratios(self.penalty, self.l1_ratios)
-        Cs = read_inverses(self)
-        warn_of_defaults(self.scoring, self.use_legacy_attributes)
+        l1_ratios = resolve_l1_ratios(self.penalty, self.l1_ratios)
+        Cs = resolve_inverse_strengths(self)
+        warn_of_changing_defaults(self.scoring, self.use_legacy_attributes)
         with limit_jobs(self.n_jobs):
             data = read(self, X, y, sample_weight)
             if sample_weight is None and isinstance(X, Blocks):
                 sample_weight = X.sample_weight
             if sample_weight is not None:
-                sample_weight = read_relative_weights(sample_weight, data.y)
-            if given_val[0] is None:
-                _check_arguments_without_validation_set(self.refit, *given_val[1:])
-                routed = self._route(sample_weight, params)
-                folds = self._split(X, data, routed.splitter.split)
+                sample_weight = validate_relative_weights(sample_weight, data.y)
+            if validation_arguments[0] is None:
+                _check_arguments_without_validation_set(self.refit, *validation_arguments[1:])
+                routed_metadata = self._route_metadata(sample_weight, params)
+                folds = self._make_folds(X, data, routed_metadata.splitter.split)
             else:
                 _check_arguments_with_validation_set(self.cv, params)
-                validation = _read_validation_set(self, X, data, *given_val)
-                routed = self._route(validation.weights, {})
+                validation = _prepare_validation_set(self, X, data, *validation_arguments)
+                routed_metadata = self._route_metadata(validation.weights, {})
                 folds = [(None, validation)]
             fits = FoldFits(len(folds), Cs, l1_ratios, data, self)
-            missed = self._choose(X, y, sample_weight, data, folds, fits, routed.scorer.score, is_over)
+            missed = self._search_grid(X, y, sample_weight, data, folds, fits, routed_metadata.scorer.score, is_over)
         if missed is not None:
-            warn_of_unconverged_fits(missed[0], missed[1], self, stacklevel=STACKLEVEL_OF_FIT)
+            warn_of_unconverged_fits(missed[0], missed[1], self, stacklevel=FIT_STACKLEVEL)
         self.n_samples_fit_ = data.matrix.shape[0]
         self.classes_ = data.classes
         self._set_penalties(Cs, data.sum_weights() * data.weight_unit)
@@ -327,20 +332,24 @@ class LogisticRegressionCV(PenalizedClassifier):
         self.n_iter_ = fits.n_iter
         self.objectives_ = fits.objectives
         self.certificates_ = fits.certificates
-        self.timed_out_ = not fits.finished.all()
+        self.timed_out_ = not fits.is_finished.all()
         is_legacy = self.use_legacy_attributes
         if is_legacy == "warn":
             is_legacy = scikit_learn.VERSION < (1, 10)
         if is_legacy:
-            self._use_legacy_shapes()
+            self._convert_to_legacy_shapes()
         return self
 
-    def _set_penalties(self, inverses, total):
+    def _set_penalties(self, inverse_strengths, total):
         """Set `Cs_`, `C_`, `alphas_` and `alpha_` from the Cs (or 1 / alphas) and the total weight of the rows."""
-        inverses = np.append(inverses, self.C_)
+        inverse_strengths = np.append(inverse_strengths, self.C_)
         with np.errstate(divide="ignore", over="ignore"):
-            Cs, inverses = (inverses / total, inverses) if uses_alpha(self) else (inverses, inverses * total)
-            alphas = 1 / inverses
+            Cs, inverse_strengths = (
+                (inverse_strengths / total, inverse_strengths)
+                if uses_alpha(self)
+                else (inverse_strengths, inverse_strengths * total)
+            )
+            alphas = 1 / inverse_strengths
         self.Cs_, self.C_ = Cs[:-1], float(Cs[-1])
         self.alphas_, self.alpha_ = alphas[:-1], float(alphas[-1])
 
@@ -369,10 +378,10 @@ class LogisticRegressionCV(PenalizedClassifier):
 
     def _measure_accuracy(self, X, y, sample_weight, **options):
         # The method `score` of this class uses the parameter `scoring`.
-        return LinearPredictions.score(self, X, y, sample_weight, **options)
+        return LinearPredictionMixin.score(self, X, y, sample_weight, **options)
 
     @with_callbacks
-    def _choose(self, X, y, sample_weight, data, folds, fits, score_params, is_over):
+    def _search_grid(self, X, y, sample_weight, data, folds, fits, score_params, is_over):
         """Fit and score all folds, choose C and l1_ratio, and set the coefficients, with callbacks.
 
         A validation set is treated as a single fold, whose training rows are all rows. Return whether each fit
@@ -384,17 +393,17 @@ class LogisticRegressionCV(PenalizedClassifier):
         n_paths = len(folds) * len(fits.l1_ratios)
         tasks = self._begin_tasks(X, y, sample_weight, data.classes, n_paths + bool(self.refit))
         training_rows = [train for train, _ in folds]
-        with count_fits(self, fits.scores.size + bool(self.refit)) as on_fit:
+        with show_fits(self, fits.scores.size + bool(self.refit)) as on_fit:
             fit_folds(self, data, training_rows, fits, tasks, on_fit, is_over)
             # Scorers need not be thread-safe, so they run after the threads have finished.
             for fold, (_, test_rows) in enumerate(folds):
-                is_finished = fits.finished[fold]
+                is_finished = fits.is_finished[fold]
                 models = [fits.model((fold, r, c)) for r, c in np.argwhere(is_finished)]
                 fits.scores[fold, is_finished] = self._score_models(models, data, test_rows, score_params)
-            converged, n_iter = fits.converged[fits.finished], fits.n_iter[fits.finished]
+            converged, n_iter = fits.converged[fits.is_finished], fits.n_iter[fits.is_finished]
             if self.refit:
                 if self.refit != "train" and isinstance(folds[0][1], ScoredRows):
-                    data = _join_data(self, data, sample_weight, folds[0][1])
+                    data = _append_validation_rows(self, data, sample_weight, folds[0][1])
                 self.C_, self.l1_ratio_, start = fits.best()
                 # In scikit-learn liblinear has no warm start, so the refit equals a LogisticRegression with this C.
                 initial = None if self.solver == "liblinear" else start
@@ -407,21 +416,21 @@ class LogisticRegressionCV(PenalizedClassifier):
                 converged = np.append(converged, fit.solution.converged)
                 n_iter = np.append(n_iter, fit.solution.n_iter)
             else:
-                self.C_, self.l1_ratio_, (self.coef_, self.intercept_) = fits.mean_of_best()
+                self.C_, self.l1_ratio_, (self.coef_, self.intercept_) = fits.average_best_fits()
                 # The mean of the models is not the result of a fit.
                 for name in ("certificate_", "converged_", "n_passes_", "history_"):
                     vars(self).pop(name, None)
                 if len(folds) == 1:
-                    self.certificate_, self.converged_ = fits.convergence_of_best()
+                    self.certificate_, self.converged_ = fits.get_best_fit_convergence()
         tasks.end_paths(np.max(n_iter), self.coef_, self.intercept_)
         # No warning is issued for a fit that was stopped by a callback.
         return None if tasks.is_stopped else (converged, n_iter)
 
     def _score_models(self, models, data, test_rows, params):
         """Return the scores of models on the test rows of a fold."""
-        is_read = isinstance(test_rows, ScoredRows)
-        rows = test_rows._replace(params=params) if is_read else take_test_rows(data, test_rows, params)
-        return [rows.score(model, read_scoring(self.scoring)) for model in models]
+        is_validation_set = isinstance(test_rows, ScoredRows)
+        rows = test_rows._replace(params=params) if is_validation_set else take_test_rows(data, test_rows, params)
+        return [rows.score(model, resolve_scoring(self.scoring)) for model in models]
 
     # The `score_params` are metadata for the scorer.
     def score(
@@ -454,16 +463,16 @@ class LogisticRegressionCV(PenalizedClassifier):
         score : float
             Score, larger for better models.
         """
-        y, sample_weight = read_scored(self, X, y, sample_weight)
+        y, sample_weight = validate_test_labels(self, X, y, sample_weight)
         refuse_metadata_without_routing(score_params, self, "score")
         if sample_weight is not None:
             score_params["sample_weight"] = sample_weight
         if get_config()["enable_metadata_routing"]:
             score_params = process_routing(self, "score", **score_params).scorer.score
-        scoring = read_scoring(self.scoring)
+        scoring = resolve_scoring(self.scoring)
         if check_row_scoring(scoring, y, offset) == "accuracy":
             # scikit-learn's scorer is much slower (docs/benchmarks/design-choices.md: accuracy scorer).
-            return self._find_accuracy(X, y, score_params.get("sample_weight"), offset)
+            return self._compute_accuracy(X, y, score_params.get("sample_weight"), offset)
         if offset is not None or are_soft(y):
             return ScoredRows(X, y, self.classes_, offset, score_params).score(self, scoring)
         model = join_block_outputs(self) if isinstance(X, Blocks) else self
@@ -489,11 +498,11 @@ class LogisticRegressionCV(PenalizedClassifier):
 
     def _get_scorer(self):
         """Return the scorer of the parameter `scoring`."""
-        return get_scorer(read_scoring(self.scoring) or "accuracy")
+        return get_scorer(resolve_scoring(self.scoring) or "accuracy")
 
-    def _split(self, X, data, split_params):
+    def _make_folds(self, X, data, split_params):
         """Validate `scoring`, and return the folds as pairs of training and test row indices."""
-        check_row_scoring(read_scoring(self.scoring), data.y, data.offsets)
+        check_row_scoring(resolve_scoring(self.scoring), data.y, data.offsets)
         n = len(data.y)
         if isinstance(X, Blocks):
             # The splitter only needs the number of rows.
@@ -505,20 +514,20 @@ class LogisticRegressionCV(PenalizedClassifier):
         # At least one class must have a row in each stratified fold.
         default = min(5, max(2, np.bincount(data.labels).max()))
         splitter = check_cv(default if self.cv is None else self.cv, y, classifier=True)
-        folds = [[_number_rows(rows, n) for rows in fold] for fold in splitter.split(X, y, **split_params)]
+        folds = [[_convert_to_row_indices(rows, n) for rows in fold] for fold in splitter.split(X, y, **split_params)]
         if not folds:
             raise ValueError("cv yielded no folds; it must yield at least one pair of training and test indices")
         # Training rows are sorted so that they are read in memory order.
         return [(np.sort(train), test) for train, test in folds]
 
-    def _route(self, sample_weight, params):
+    def _route_metadata(self, sample_weight, params):
         """Return the metadata for the splitter and for the scorer."""
         if get_config()["enable_metadata_routing"]:
             return process_routing(self, "fit", sample_weight=sample_weight, **params)
         score_params = {} if sample_weight is None else {"sample_weight": sample_weight}
         return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=score_params))
 
-    def _use_legacy_shapes(self):
+    def _convert_to_legacy_shapes(self):
         """Convert the attributes to the shapes before scikit-learn 1.10: one entry per class, with l1_ratios last."""
         classes = self.classes_[1:] if len(self.classes_) == 2 else self.classes_
         last = 0 if self.l1_ratios is None or isinstance(self.l1_ratios, str) else slice(None)
@@ -531,7 +540,7 @@ class LogisticRegressionCV(PenalizedClassifier):
         self.n_iter_ = self.n_iter_.swapaxes(1, 2)[None, :, :, last]
 
 
-def _number_rows(rows, n):
+def _convert_to_row_indices(rows, n):
     """Return the row indices of a fold; `rows` contains indices, or is a boolean mask of all n rows."""
     try:
         return np.arange(n)[rows]
@@ -541,36 +550,38 @@ def _number_rows(rows, n):
         ) from error
 
 
-def _read_validation_set(estimator, X, data, X_val, y_val, sample_weight_val, offset_val):
+def _prepare_validation_set(estimator, X, data, X_val, y_val, sample_weight_val, offset_val):
     """Return the validated ScoredRows of a validation set; data are the TrainingData of the training rows."""
     classes = data.classes
     if isinstance(X_val, Blocks):
         y_val, sample_weight_val = choose_labels_and_weights(X_val, y_val, sample_weight_val, "_val")
     if y_val is None:
         raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may contain labels.")
-    with prefix_errors(X_VAL_REQUIREMENT):
-        matrix = read_matrix(estimator, X_val, reset=False, ensure_all_finite=False, takes_blocks=True)
+    with prefix_error_messages(X_VAL_REQUIREMENT):
+        matrix = validate_matrix(estimator, X_val, reset=False, ensure_all_finite=False, accepts_blocks=True)
         if not matrix.shape[0]:
             raise ValueError("there are 0 rows")
         for _ in iterate_finite_parts(estimator, matrix):
             pass
         if (expected := _describe_container(X)) != (actual := _describe_container(X_val)):
             raise ValueError(f"expected {expected} as for X, got {actual}")
-    with prefix_errors("y_val must be one label for each row of X_val"):
-        y = read_labels(estimator, y_val, matrix.shape[0], suffix="_val")
+    with prefix_error_messages("y_val must be one label for each row of X_val"):
+        y = validate_labels(estimator, y_val, matrix.shape[0], suffix="_val")
         if are_soft(y) and y.shape[1] != len(classes):
             raise ValueError(f"y has {len(classes)} classes, but y_val has the shape {y.shape}.")
-    unseen = [] if are_soft(y) else _find_unseen_labels(estimator, np.unique(y).tolist(), classes)
+    unseen_labels = [] if are_soft(y) else _find_unseen_labels(estimator, np.unique(y).tolist(), classes)
     if (data.offsets is None) != (offset_val is None):
         name = "offset" if offset_val is None else "offset_val"
         raise ValueError(f"offset and offset_val must be given together, got only {name}.")
-    offsets = read_offset(offset_val, len(y), len(classes), "offset_val", "X_val")
-    check_row_scoring(read_scoring(estimator.scoring), y, offsets)
-    with prefix_errors("sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"):
-        weights = read_relative_weights(sample_weight_val, y)
+    offsets = validate_offset(offset_val, len(y), len(classes), "offset_val", "X_val")
+    check_row_scoring(resolve_scoring(estimator.scoring), y, offsets)
+    with prefix_error_messages(
+        "sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"
+    ):
+        weights = validate_relative_weights(sample_weight_val, y)
         if weights is not None and not weights.any():
             raise ValueError("all of them are 0")
-    if unseen:
+    if unseen_labels:
         classes = np.union1d(classes, y)
     elif not are_soft(y):
         y = y.astype(classes.dtype, copy=False)
@@ -578,7 +589,7 @@ def _read_validation_set(estimator, X, data, X_val, y_val, sample_weight_val, of
     return ScoredRows(rows, y, classes, offsets, {}, matrix, weights)
 
 
-def _join_data(estimator, data, sample_weight, validation):
+def _append_validation_rows(estimator, data, sample_weight, validation):
     """Return the TrainingData of the training and validation rows combined; missing weights are set to one."""
     from fastlin.estimators.problem import join_matrices
 
@@ -592,8 +603,8 @@ def _join_data(estimator, data, sample_weight, validation):
         offsets = np.concatenate([data.offsets, validation.offsets])
     matrix = join_matrices(data.matrix, validation.matrix)
     if are_soft(data.y) or are_soft(validation.y):
-        soft = [y if are_soft(y) else (y[:, None] == classes).astype(np.float64) for y in (data.y, validation.y)]
-        return make_training_data(estimator, matrix, np.concatenate(soft), weights, offsets, classes)
+        soft_labels = [y if are_soft(y) else (y[:, None] == classes).astype(np.float64) for y in (data.y, validation.y)]
+        return make_training_data(estimator, matrix, np.concatenate(soft_labels), weights, offsets, classes)
     y = np.concatenate([data.y.astype(classes.dtype, copy=False), validation.y])
     return make_training_data(estimator, matrix, y, weights, offsets)
 
@@ -617,18 +628,18 @@ def _check_arguments_with_validation_set(cv, params):
 
 def _find_unseen_labels(estimator, labels, classes):
     """Return the validation labels that are not in `classes`; raise a ValueError if they cannot be scored."""
-    seen = set(classes.tolist())
-    unseen = [label for label in labels if label not in seen]
-    response = getattr(get_scorer(read_scoring(estimator.scoring)), "_response_method", "predict")
+    seen_labels = set(classes.tolist())
+    unseen_labels = [label for label in labels if label not in seen_labels]
+    response_method = getattr(get_scorer(resolve_scoring(estimator.scoring)), "_response_method", "predict")
     # A scorer of predicted labels can treat such rows as misclassified, unless a refit uses them.
-    can_score = response == "predict" and estimator.refit in (False, "train")
-    if len(unseen) == len(labels) or (unseen and not can_score):
+    can_score_unseen = response_method == "predict" and estimator.refit in (False, "train")
+    if len(unseen_labels) == len(labels) or (unseen_labels and not can_score_unseen):
         raise ValueError(
-            f"y_val contains the label {unseen[0]!r}, which does not occur in y; the labels of y are "
+            f"y_val contains the label {unseen_labels[0]!r}, which does not occur in y; the labels of y are "
             f"{classes.tolist()!r:.200}. Remove these rows, or add such rows to X; with scoring='accuracy' and "
             "refit='train' or False they count as misclassified."
         )
-    return unseen
+    return unseen_labels
 
 
 def _describe_container(X):

@@ -14,29 +14,29 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from fastlin.estimators.columns import read_matrix
+from fastlin.estimators.columns import validate_matrix
 from fastlin.estimators.fit_reporting import restore_on_error, warn_of_stopped_training
-from fastlin.estimators.labels import check_classes, prefix_errors, to_targets
-from fastlin.estimators.linear_predictions import LinearPredictions, read_coefficients
-from fastlin.estimators.network_training import EpochTrainingMixin, check_finite
+from fastlin.estimators.labels import check_class_count, make_targets, prefix_error_messages
+from fastlin.estimators.linear_predictions import LinearPredictionMixin, validate_coefficients
+from fastlin.estimators.network_training import EpochTrainingMixin, check_finite_parameters
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.summary import describe_coef, describe_data, make_scikit_learn_model
-from fastlin.fitted import check_like
+from fastlin.fitted import check_structure
 from fastlin.networks import Network
 from fastlin.training import EarlyStopping, LinearDescent, train_by_epochs
-from fastlin.training.step_bar import show_steps
+from fastlin.training.step_bar import show_step_progress
 from fastlin.typing import MatrixLike
 
 # Larger batch sizes are clipped to this number, which exceeds the number of rows of any X.
-MAX_ROWS = 2**31
+MAX_BATCH_SIZE = 2**31
 
 # An iterable of parts of the training data. Each part is a tuple (X, y) or (X, y, sample_weight).
 Batches: TypeAlias = Iterable[tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, ArrayLike, ArrayLike]]
 
 
 @estimator
-class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
+class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictionMixin):
     """Logistic or softmax regression trained by mini-batch stochastic gradient descent (SGD).
 
     The objective is the mean cross-entropy of the softmax (of the logistic function for two classes) plus ``alpha / 2
@@ -195,22 +195,22 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
         """
         check_parameters(self)
         with restore_on_error(self), limit_jobs(self.n_jobs):
-            continues = self.warm_start and hasattr(self, "coef_")
+            is_continuation = self.warm_start and hasattr(self, "coef_")
             # Because NaN or infinity in X makes the loss NaN, X is checked for such values only if training diverges.
-            data = X, y, sample_weight, X_val, y_val, continues
+            data = X, y, sample_weight, X_val, y_val, is_continuation
             examples, validation, _ = self._read_rows(*data, ("class", "soft"), ensure_all_finite=False)
-            check_classes(self, self.classes_)
-            examples, validation = _narrow(examples), _narrow(validation)
+            check_class_count(self, self.classes_)
+            examples, validation = _reduce_to_single_output(examples), _reduce_to_single_output(validation)
             random_state = check_random_state(self.random_state)
             if self.early_stopping and validation is None:
                 examples, validation = self._split_validation(examples, random_state)
-            descent = self._make_descent(continues)
+            descent = self._make_descent(is_continuation)
             arguments = descent, examples, validation, random_state, self.max_iter, self.n_iter_no_change
             training = self._train_with_callbacks(X, y, sample_weight, descent, partial(self._train, *arguments))
             if training.ended == "diverged":
-                read_matrix(self, X, reset=False)
+                validate_matrix(self, X, reset=False)
             self.n_iter_ = len(training.records)
-        warn_of_stopped_training(self, training, stacklevel=3, keeps_steps=True)
+        warn_of_stopped_training(self, training, stacklevel=3, restores_steps=True)
         return self
 
     def partial_fit(
@@ -303,7 +303,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
         if not callable(batches) and n_epochs > 1 and iter(batches) is batches:
             raise ValueError(f"batches must be iterable {n_epochs} times, got an iterator; pass a list or a function.")
         n_parts = n_epochs * len(batches) if hasattr(batches, "__len__") else None
-        with show_steps(bool(self.verbose), n_parts) as show:
+        with show_step_progress(bool(self.verbose), n_parts) as show:
             numbers = itertools.count(1)
             read = partial(self._read_parts, begin, name="batches", on_part=lambda: show(next(numbers)))
             return self._continue_training(read, classes, n_epochs, X_val, y_val)
@@ -330,42 +330,42 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
         """
         number = -1
         for number, part in enumerate(begin()):
-            with contextlib.nullcontext() if name is None else prefix_errors(f"part {number} of {name}"):
+            with contextlib.nullcontext() if name is None else prefix_error_messages(f"part {number} of {name}"):
                 if not isinstance(part, (tuple, list)) or len(part) not in (2, 3):
                     raise ValueError(f"a part must be (X, y) or (X, y, sample_weight), got {type(part).__name__}")
                 X, y, sample_weight = (*part, None)[:3]
-                examples, _ = self._read_part(X, y, sample_weight, bool(reset) and number == 0, ["class"])
+                examples, _ = self._make_part_examples(X, y, sample_weight, bool(reset) and number == 0, ["class"])
             yield examples
             if on_part is not None:
                 on_part()
         if number < 0:
-            period = " in every epoch" if reset is None else ""
-            raise ValueError(f"{name} must hold at least one part{period}, got none")
+            message_suffix = " in every epoch" if reset is None else ""
+            raise ValueError(f"{name} must hold at least one part{message_suffix}, got none")
 
     def _continue_training(self, read, classes, n_epochs, X_val=None, y_val=None):
         """Continue the training for n_epochs epochs on the parts that read() yields."""
         with restore_on_error(self), limit_jobs(self.n_jobs):
-            continues = hasattr(self, "coef_")
-            random_state = self._begin_partial_fit(classes, continues)
-            before = self._optimizer if continues else None
-            if continues and not isinstance(before, _Optimizer):
+            is_continuation = hasattr(self, "coef_")
+            random_state = self._begin_partial_fit(classes, is_continuation)
+            before = self._optimizer if is_continuation else None
+            if is_continuation and not isinstance(before, _OptimizerState):
                 raise ValueError(f"_optimizer must be the state of the last call, got {type(before).__name__}")
             # Read the first part before the validation data, because the first part sets the features.
-            epoch = read(reset=not continues)
+            epoch = read(reset=not is_continuation)
             epochs = itertools.chain([itertools.chain([next(epoch)], epoch)], iter(read, None))
-            validation = self._read_validation(X_val, y_val, "class")
+            validation = self._make_validation_examples(X_val, y_val, "class")
             # All epochs run, unless early stopping or an adaptive learning rate stops training.
-            is_watched = self.early_stopping or self.learning_rate == "adaptive"
-            patience = self.n_iter_no_change if is_watched else np.inf
-            descent = self._make_descent(continues, before)
+            can_stop_early = self.early_stopping or self.learning_rate == "adaptive"
+            patience = self.n_iter_no_change if can_stop_early else np.inf
+            descent = self._make_descent(is_continuation, before)
             arguments = descent, partial(next, epochs), validation, random_state, n_epochs, patience
             training = self._train(*arguments, before=before)
             self.n_iter_ = len(self.loss_curve_)
         if training.ended in ("diverged", "interrupted"):
-            warn_of_stopped_training(self, training, stacklevel=4, keeps_steps=True)
+            warn_of_stopped_training(self, training, stacklevel=4, restores_steps=True)
         return self
 
-    def _make_descent(self, continues, before=None):
+    def _make_descent(self, is_continuation, before=None):
         """Return a LinearDescent that continues from the last coefficients and the _Optimizer `before`, if any."""
         n_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
         network = Network((self.n_features_in_, n_outputs), has_intercepts=self.fit_intercept, dtype=self.dtype)
@@ -373,24 +373,24 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
         # The number of rows after which averaging starts.
         first_row = (0.0 if average else np.inf) if isinstance(average, (bool, np.bool_)) else float(average)
         descent = LinearDescent(network, self.momentum, first_row)
-        if continues:
+        if is_continuation:
             descent.counts[0] = self.t_
-            _, coef, intercept = read_coefficients(self)
+            _, coef, intercept = validate_coefficients(self)
             network.coefs[0][:], network.intercepts[0][:] = coef.T, intercept
-            check_finite(network, "coef_ and intercept_")
+            check_finite_parameters(network, "coef_ and intercept_")
         if before is not None:
-            check_like("_optimizer", before[:2], (network.parameters, descent.carried))
-            descent.restore([*network.state, *before.carried])
-            if descent.n_averaged:
+            check_structure("_optimizer", before[:2], (network.parameters, descent.optimizer_arrays))
+            descent.restore([*network.state, *before.optimizer_arrays])
+            if descent.n_averaged_steps:
                 network.parameters[:] = before.parameters
             if before.first_row != first_row:
-                descent.forget_mean()
+                descent.restart_averaging()
         return descent
 
     def _train(self, descent, rows, validation, random_state, max_epochs, patience, on_epoch=None, *, before=None):
         """Train from the _Optimizer `before`, set the fitted attributes, and return the Training."""
-        batch_size = int(min(self.batch_size, MAX_ROWS))
-        schedule = self._make_schedule(max_epochs, batch_size, patience, by_loss=True, keeps_steps=True)
+        batch_size = int(min(self.batch_size, MAX_BATCH_SIZE))
+        schedule = self._make_schedule(max_epochs, batch_size, patience, scores_by_loss=True, restores_steps=True)
         arguments = descent, rows, validation, schedule, random_state, on_epoch
         n_epochs = 0 if before is None else len(self.loss_curve_)
         remaining = before.patience if before is not None and self.learning_rate == "adaptive" else None
@@ -398,28 +398,30 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictions):
         self.t_ = descent.n_rows
         self._random_state = random_state
         assert training.patience is not None
-        self._optimizer = _Optimizer(descent.network.parameters, descent.carried, descent.first_row, training.patience)
-        self._store_training(training, descent, validation is not None, continues=before is not None)
+        self._optimizer = _OptimizerState(
+            descent.network.parameters, descent.optimizer_arrays, descent.first_row, training.patience
+        )
+        self._store_training(training, descent, validation is not None, is_continuation=before is not None)
         losses = self.validation_loss_curve_
         self.best_validation_loss_ = min(losses) if losses else None
         return training
 
     def _describe(self, descent):
-        network = descent.predictor()
+        network = descent.make_predictor()
         return {"coef_": network.coefs[0].T.copy(), "intercept_": network.intercepts[0].copy()}
 
 
-def _narrow(examples):
+def _reduce_to_single_output(examples):
     """Return Examples whose soft labels for two classes have one column, because the network has a single output."""
     if examples is None or examples.labels.ndim == 1:
         return examples
-    return replace(examples, labels=to_targets(examples.labels))
+    return replace(examples, labels=make_targets(examples.labels))
 
 
-class _Optimizer(NamedTuple):
+class _OptimizerState(NamedTuple):
     """The state from which `partial_fit` and `fit_batches` continue."""
 
     parameters: np.ndarray  # (p,), after the last step; `coef_` may be an average
-    carried: Any  # the state of the Descent
+    optimizer_arrays: Any  # the state of the Descent
     first_row: float  # the number of rows after which averaging starts
     patience: EarlyStopping  # the remaining patience

@@ -14,12 +14,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from fastlin.containers import read_if_sparse
+from fastlin.containers import validate_if_sparse
 from fastlin.estimators.checkpoints import Checkpoints
-from fastlin.estimators.columns import read_matrix
+from fastlin.estimators.columns import validate_matrix
 from fastlin.estimators.fit_reporting import restore_on_error, warn_of_stopped_training
-from fastlin.estimators.labels import read_relative_weights
-from fastlin.estimators.network_training import EpochTrainingMixin, check_finite
+from fastlin.estimators.labels import validate_relative_weights
+from fastlin.estimators.network_training import EpochTrainingMixin, check_finite_parameters
 from fastlin.estimators.parameters import (
     Activation,
     Initialization,
@@ -31,9 +31,9 @@ from fastlin.estimators.parameters import (
 )
 from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin, check_parameters
 from fastlin.estimators.summary import NETWORK_ATTRIBUTES, copy_model
-from fastlin.fitted import as_array, check_like, require, validate_arrays, validate_count
-from fastlin.networks import NORMALIZATIONS, Network, initialize
-from fastlin.tensors import read_in_place
+from fastlin.fitted import as_array, check_structure, require, validate_arrays, validate_count
+from fastlin.networks import NORMALIZATIONS, Network, initialize_parameters
+from fastlin.tensors import view_as_numpy
 from fastlin.training import AdamDescent, EarlyStopping, MomentumDescent, train_by_epochs, train_by_lbfgs
 from fastlin.typing import Array, FloatArray, MatrixLike, PathLike
 
@@ -43,7 +43,7 @@ AUTO_BATCH_SIZE = 200
 NETWORK_ARGUMENTS = {"layer_sizes", "activation", "normalization", "is_independent", "dtype"}
 
 
-def _takes_batches(estimator):
+def _uses_mini_batches(estimator):
     """Return True if the solver uses mini-batches; otherwise raise an AttributeError, which hides `partial_fit`."""
     if estimator.solver == "lbfgs":
         raise AttributeError("partial_fit requires solver 'adam' or 'sgd', because 'lbfgs' uses all rows in each step")
@@ -291,16 +291,16 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             If `batch_size` exceeds the number of rows, which then form one batch.
         """
         with restore_on_error(self):
-            self._check_training()
+            self._check_training_parameters()
             checkpoints = Checkpoints(self, save_checkpoint, resume)
-            continues = self.warm_start and hasattr(self, "coefs_")
-            examples, validation, kind = self._read_rows(X, y, sample_weight, X_val, y_val, continues)
+            is_continuation = self.warm_start and hasattr(self, "coefs_")
+            examples, validation, kind = self._read_rows(X, y, sample_weight, X_val, y_val, is_continuation)
             random_state = checkpoints.random_state
-            network = self._network_to_train(random_state, continues, kind)
+            network = self._make_training_network(random_state, is_continuation, kind)
             if self.early_stopping and validation is None and self.solver != "lbfgs":
                 examples, validation = self._split_validation(examples, random_state)
             if self.solver == "lbfgs":
-                train = partial(self._train_on_all_rows, network, examples, validation, random_state, continues)
+                train = partial(self._train_on_all_rows, network, examples, validation, random_state, is_continuation)
             else:
                 if self.batch_size != "auto" and self.batch_size > len(examples):
                     warnings.warn(
@@ -309,14 +309,14 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
                         stacklevel=2,
                     )
                 descent = self._make_descent(network, random_state)
-                arguments = descent, examples, validation, random_state, self.max_iter, continues
+                arguments = descent, examples, validation, random_state, self.max_iter, is_continuation
                 train = partial(self._train, *arguments, **checkpoints.prepare(self, descent, examples, validation))
             training = self._train_with_callbacks(X, y, sample_weight, network, train)
             self.n_iter_ = len(training.records)
         warn_of_stopped_training(self, training, stacklevel=3)
         return self
 
-    @available_if(_takes_batches)
+    @available_if(_uses_mini_batches)
     def partial_fit(
         self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
     ) -> Self:
@@ -348,23 +348,23 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             is raised, and the model is unchanged.
         """
         with restore_on_error(self):
-            self._check_training()
+            self._check_training_parameters()
             self._check_partial_fit()
-            continues = hasattr(self, "coefs_")
-            random_state = self._begin_partial_fit(classes, continues)
-            examples, kind = self._read_part(X, y, sample_weight, reset=not continues)
-            network = self._network_to_train(random_state, continues, kind)
+            is_continuation = hasattr(self, "coefs_")
+            random_state = self._begin_partial_fit(classes, is_continuation)
+            examples, kind = self._make_part_examples(X, y, sample_weight, reset=not is_continuation)
+            network = self._make_training_network(random_state, is_continuation, kind)
             descent = self._make_descent(network, random_state)
             # After a change of solver, or in a model converted from scikit-learn, there is no optimizer state.
-            before = getattr(self, "_optimizer", None) if continues else None
+            before = getattr(self, "_optimizer", None) if is_continuation else None
             patience = None
             if before is not None and before.solver == self.solver:
-                check_like("_optimizer.carried", before.carried, descent.carried)
-                descent.restore([*network.state, *before.carried])
+                check_structure("_optimizer.optimizer_arrays", before.optimizer_arrays, descent.optimizer_arrays)
+                descent.restore([*network.state, *before.optimizer_arrays])
                 patience = before.patience
-            n_epochs = len(self.loss_curve_) if continues else 0
+            n_epochs = len(self.loss_curve_) if is_continuation else 0
             with self._show_epochs(1) as on_epoch:
-                arguments = descent, examples, None, random_state, 1, continues, on_epoch
+                arguments = descent, examples, None, random_state, 1, is_continuation, on_epoch
                 training = self._train(*arguments, n_epochs=n_epochs, patience=patience)
             self.n_iter_ = len(self.loss_curve_)
         if training.ended in ("diverged", "interrupted"):
@@ -407,7 +407,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             multilabel y. If y had a single class, there are two columns.
         """
         check_is_fitted(self)
-        if self._read_plan()["is_independent"]:
+        if self._validate_network_plan()["is_independent"]:
             return np.exp(self.predict_log_proba(X))
         probabilities = self._predict(X, Network.predict_probabilities)
         return np.hstack([1 - probabilities, probabilities]) if probabilities.shape[1] == 1 else probabilities
@@ -455,8 +455,8 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             Accuracy, from 0 to 1.
         """
         # scikit-learn would convert the labels without these checks.
-        y = read_if_sparse(read_in_place(y, "y"), "y")
-        return super().score(X, y, read_relative_weights(sample_weight, y, are_signed=True))
+        y = validate_if_sparse(view_as_numpy(y, "y"), "y")
+        return super().score(X, y, validate_relative_weights(sample_weight, y, are_signed=True))
 
     def _describe_result(self):
         network = self._load_network()
@@ -474,7 +474,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             parameters that scikit-learn does not have are dropped.
         """
         model_copy = copy_model(self, ScikitLearnMLPClassifier, NETWORK_ATTRIBUTES)
-        network = self._load_network().fold()
+        network = self._load_network().make_prediction_network()
         coefs, intercepts = ([part.copy() for part in parts] for parts in (network.coefs, network.intercepts))
         n_classes, is_multilabel = len(self.classes_), self.out_activation_ == "logistic" and self.n_outputs_ > 1
         if n_classes == 2 and self.n_outputs_ == 2 and not is_multilabel:
@@ -510,13 +510,13 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             If the model is an instance of another class.
         """
         model_copy = copy_model(model, cls, NETWORK_ATTRIBUTES)
-        is_narrow = isinstance(model.coefs_, list) and getattr(model.coefs_[0], "dtype", None) == np.float32
-        model_copy.dtype = "float32" if is_narrow else "float64"
+        is_float32 = isinstance(model.coefs_, list) and getattr(model.coefs_[0], "dtype", None) == np.float32
+        model_copy.dtype = "float32" if is_float32 else "float64"
         model_copy.batch_norm_scales_, model_copy.batch_norm_means_, model_copy.batch_norm_variances_ = [], [], []
         model_copy.accuracy_curve_, model_copy.validation_loss_curve_, model_copy.interrupted_ = [], None, False
         model_copy._random_state = check_random_state(model.random_state)
         model_copy._kind = "multilabel" if model.out_activation_ == "logistic" and model.n_outputs_ > 1 else "class"
-        model_copy._plan = model_copy._plan_network(model_copy._kind)
+        model_copy._plan = model_copy._make_network_plan(model_copy._kind)
         model_copy._load_network()
         return model_copy
 
@@ -532,20 +532,20 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         # scikit-learn's check would take a tenth of the time of a prediction for one row.
         if not hasattr(self, "coefs_"):
             check_is_fitted(self)
-        matrix = read_matrix(self, X, reset=False)
+        matrix = validate_matrix(self, X, reset=False)
         with np.errstate(over="ignore", invalid="ignore"):
             # Each call loads its own network, because several threads may predict at the same time.
-            network = self._load_network().fold()
+            network = self._load_network().make_prediction_network()
             outputs = method(network, matrix)
         if not np.isfinite(outputs).all():
-            check_finite(network)
+            check_finite_parameters(network)
             raise ValueError(
                 f"X has rows whose scores overflow {network.dtype}; scale X"
                 + (', or train with dtype="float64".' if network.dtype == np.float32 else ".")
             )
         return outputs
 
-    def _check_training(self):
+    def _check_training_parameters(self):
         """Raise a ValueError if a parameter is invalid or not supported by the solver."""
         check_parameters(self)
         if self.solver == "lbfgs" and (self.batch_norm or self.dropout):
@@ -560,7 +560,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             return AdamDescent(network, self.beta_1, self.beta_2, self.epsilon, random_state)
         return MomentumDescent(network, self.momentum, self.nesterovs_momentum, random_state)
 
-    def _plan_network(self, kind):
+    def _make_network_plan(self, kind):
         """Return the arguments of the Network for a kind of Targets, without the training options."""
         sizes: Any = self.hidden_layer_sizes
         hidden = tuple(sizes) if np.iterable(sizes) else (sizes,)
@@ -575,80 +575,85 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             "dtype": self.dtype,
         }
 
-    def _read_plan(self):
+    def _validate_network_plan(self):
         """Return the arguments of the Network for predictions, checked against the public attributes."""
-        plan: Any = self._plan
-        require(isinstance(plan, dict) and plan.keys() == NETWORK_ARGUMENTS, "_plan", "describe a network", plan)
-        n_inputs, *_, n_outputs = plan["layer_sizes"]
+        network_plan: Any = self._plan
+        require(
+            isinstance(network_plan, dict) and network_plan.keys() == NETWORK_ARGUMENTS,
+            "_plan",
+            "describe a network",
+            network_plan,
+        )
+        n_inputs, *_, n_outputs = network_plan["layer_sizes"]
         n_features = validate_count("n_features_in_", self.n_features_in_)
         require(n_features == n_inputs, "n_features_in_", f"be {n_inputs}, the inputs of the network", n_features)
         classes = as_array("classes_", self.classes_)
         # There is one output for two classes and for a single class.
-        accepted = (1, 2) if n_outputs == 1 and not plan["is_independent"] else (n_outputs,)
-        is_right = classes.ndim == 1 and len(classes) in accepted
-        require(is_right, "classes_", f"contain {accepted[-1]} classes, as the network does", classes)
+        accepted_counts = (1, 2) if n_outputs == 1 and not network_plan["is_independent"] else (n_outputs,)
+        is_valid = classes.ndim == 1 and len(classes) in accepted_counts
+        require(is_valid, "classes_", f"contain {accepted_counts[-1]} classes, as the network does", classes)
         output: Any = self.out_activation_
-        activation = "logistic" if n_outputs == 1 or plan["is_independent"] else "softmax"
+        activation = "logistic" if n_outputs == 1 or network_plan["is_independent"] else "softmax"
         require(isinstance(output, str) and output == activation, "out_activation_", f"be {activation!r}", output)
-        return plan
+        return network_plan
 
     def _load_network(self, **training):
         """Return the last trained network, with options for a new training run; errors name the invalid attribute."""
-        network = Network(**self._read_plan(), **training)
+        network = Network(**self._validate_network_plan(), **training)
         for name, targets in network.named_arrays().items():
             arrays = validate_arrays(f"{name}_", getattr(self, f"{name}_"), [target.shape for target in targets])
             for target, values in zip(targets, arrays, strict=True):
                 target[:] = values
         return network
 
-    def _network_to_train(self, random_state, continues, kind):
+    def _make_training_network(self, random_state, is_continuation, kind):
         """Return a network with the parameters of the last training run, or with initial parameters."""
-        plan = self._plan_network(kind)
-        if continues:
-            before = self._read_plan()
+        network_plan = self._make_network_plan(kind)
+        if is_continuation:
+            before = self._validate_network_plan()
             require(kind == self._kind, "y", f"be of the same kind as in the last training, {self._kind}", kind)
             for name, parameter in (("layer_sizes", "hidden_layer_sizes"), ("normalization", "batch_norm")):
                 requirement = f"be unchanged, because this training continues the last one, with {name}={before[name]}"
-                require(plan[name] == before[name], parameter, requirement, str(plan[name]))
-        if plan["normalization"] and self.batch_size == 1:
+                require(network_plan[name] == before[name], parameter, requirement, str(network_plan[name]))
+        if network_plan["normalization"] and self.batch_size == 1:
             raise ValueError(f"batch_size must be at least 2 with batch_norm={self.batch_norm!r}, got 1")
-        self._plan, self._kind = plan, kind
-        make = self._load_network if continues else partial(Network, **plan)
+        self._plan, self._kind = network_plan, kind
+        make = self._load_network if is_continuation else partial(Network, **network_plan)
         network = make(dropout=float(self.dropout))
-        if continues:
-            check_finite(network)
+        if is_continuation:
+            check_finite_parameters(network)
         else:
-            initialize(network, self.init, random_state, self.init_scale)
+            initialize_parameters(network, self.init, random_state, self.init_scale)
         return network
 
-    def _train_on_all_rows(self, network, examples, validation, random_state, continues, on_iteration):
+    def _train_on_all_rows(self, network, examples, validation, random_state, is_continuation, on_iteration):
         """Train with L-BFGS, set the fitted attributes, and return the Training."""
         limits = {name: getattr(self, name) for name in ("alpha", "max_iter", "max_fun", "tol")}
         training = train_by_lbfgs(network, examples, validation, on_iteration=on_iteration, **limits)
-        self._store_training(training, network, validation is not None, continues)
-        self.t_ = self.t_ if continues else 0
+        self._store_training(training, network, validation is not None, is_continuation)
+        self.t_ = self.t_ if is_continuation else 0
         # If mini-batch training continues from here, it starts without an optimizer state.
         self._optimizer, self._no_improvement_count, self._random_state = None, 0, random_state
         return training
 
     def _train(
-        self, descent, examples, validation, random_state, max_epochs, continues, on_epoch, *, n_epochs=0, **more
+        self, descent, examples, validation, random_state, max_epochs, is_continuation, on_epoch, *, n_epochs=0, **more
     ):
         """Train with mini-batches, set the fitted attributes, and return the Training."""
         if self.batch_norm and len(examples) < 2:
             raise ValueError(f"batch_norm={self.batch_norm!r} requires at least 2 training rows, got {len(examples)}")
         batch_size: Any = AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
         schedule = self._make_schedule(max_epochs, min(batch_size, len(examples)), self.n_iter_no_change)
-        n_rows_before = self.t_ if continues else 0
+        n_rows_before = self.t_ if is_continuation else 0
         descent.counts[0] = n_rows_before
         arguments = descent, examples, validation, schedule, random_state, on_epoch
         training = train_by_epochs(*arguments, n_epochs=n_epochs, **more)
         self.t_ = n_rows_before + len(training.records) * len(examples)
         assert training.patience is not None
-        rate = schedule.learning_rate.at(n_epochs + len(training.records), self.t_, training.patience.n_renewed)
-        self._optimizer = _Optimizer(self.solver, rate, descent.carried, training.patience)
+        rate = schedule.learning_rate.at(n_epochs + len(training.records), self.t_, training.patience.n_rate_reductions)
+        self._optimizer = _OptimizerState(self.solver, rate, descent.optimizer_arrays, training.patience)
         self._no_improvement_count, self._random_state = training.patience.n_without_improvement, random_state
-        self._store_training(training, descent.network, validation is not None, continues)
+        self._store_training(training, descent.network, validation is not None, is_continuation)
         return training
 
     def _describe(self, network):
@@ -662,20 +667,20 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             "_kind": self._kind,
         }
 
-    def _store_training(self, training, trained, is_validated, continues):
-        super()._store_training(training, trained, is_validated, continues)
+    def _store_training(self, training, trained_state, has_validation, is_continuation):
+        super()._store_training(training, trained_state, has_validation, is_continuation)
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
-        is_by_loss = not self.early_stopping or self.solver == "lbfgs"
-        best = getattr(self, "best_loss_", None) if continues else None
+        uses_training_loss = not self.early_stopping or self.solver == "lbfgs"
+        best = getattr(self, "best_loss_", None) if is_continuation else None
         losses = [epoch.loss for epoch in training.records]
-        self.best_loss_ = min([np.inf if best is None else best, *losses]) if is_by_loss else None
+        self.best_loss_ = min([np.inf if best is None else best, *losses]) if uses_training_loss else None
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
 
 
-class _Optimizer(NamedTuple):
+class _OptimizerState(NamedTuple):
     """The state of a solver from which `partial_fit` continues."""
 
     solver: str
     learning_rate: float  # of the next epoch
-    carried: Any  # the state of the Descent
+    optimizer_arrays: Any  # the state of the Descent
     patience: EarlyStopping  # the remaining patience

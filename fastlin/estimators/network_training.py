@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
-from fastlin.estimators.columns import read_matrix
+from fastlin.estimators.columns import validate_matrix
 from fastlin.estimators.fit_reporting import CallbackTasks
 from fastlin.estimators.labels import (
     X_VAL_REQUIREMENT,
@@ -20,8 +20,8 @@ from fastlin.estimators.labels import (
     compute_row_weights,
     encode_labels,
     explain_multilabel,
-    prefix_errors,
-    read_labels,
+    prefix_error_messages,
+    validate_labels,
 )
 from fastlin.estimators.parameters import LearningRateSchedule, Precision, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_partial_fit_first_call, with_callbacks
@@ -29,15 +29,15 @@ from fastlin.estimators.summary import FitSummary
 from fastlin.fitted import as_array, check_generator_state, require, validate_count
 from fastlin.networks import Examples, Network
 from fastlin.training import EpochSchedule, LearningRate
-from fastlin.training.step_bar import show_steps
+from fastlin.training.step_bar import show_step_progress
 from fastlin.typing import Array, ClassWeight, RandomState
 
 # Below this total weight, weighted sums of losses are finite if the loss of each row is at most 1e8.
 MAX_TOTAL_WEIGHT = 1e300
 # The kinds of Targets, and their descriptions in error messages.
-KINDS = {"class": "one class per row", "soft": "probabilities of the classes", "multilabel": "zeros and ones"}
+TARGET_KINDS = {"class": "one class per row", "soft": "probabilities of the classes", "multilabel": "zeros and ones"}
 # For each curve, the attribute of an Epoch that it contains.
-CURVES = {
+CURVE_MEASURES = {
     "loss_curve_": "loss",
     "accuracy_curve_": "accuracy",
     "validation_loss_curve_": "validation_loss",
@@ -72,17 +72,17 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
     t_: int = fitted()
     interrupted_: bool = fitted()
 
-    def _describe(self, trained):
+    def _describe(self, trained_state):
         """Return the attributes that predictions need, from the current state of a Network or a Descent."""
         raise NotImplementedError
 
     @with_callbacks
-    def _train_with_callbacks(self, X, y, sample_weight, trained, train):
+    def _train_with_callbacks(self, X, y, sample_weight, trained_state, train):
         """Call `train` and return its Training; `train` gets a function that runs the callbacks after each epoch."""
         estimator: Any = self
 
         def describe(n_iter):
-            return {"classes_": self.classes_, "n_iter_": n_iter, **self._describe(trained)}
+            return {"classes_": self.classes_, "n_iter_": n_iter, **self._describe(trained_state)}
 
         tasks = CallbackTasks(self, X, y, sample_weight, describe).begin_fit()
         with self._show_epochs(estimator.max_iter, tasks) as on_epoch:
@@ -94,7 +94,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
     @contextlib.contextmanager
     def _show_epochs(self, n_epochs, tasks=None):
         """Yield a function that reports the last epoch of a Training to the progress bar and the callback tasks."""
-        with show_steps(bool(self.verbose), n_epochs) as show:
+        with show_step_progress(bool(self.verbose), n_epochs) as show:
 
             def on_epoch(training):
                 epoch = training.records[-1]
@@ -104,13 +104,13 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
 
             yield on_epoch
 
-    def _read_rows(self, X, y, sample_weight, X_val, y_val, continues, kinds=KINDS, **checks):
+    def _read_rows(self, X, y, sample_weight, X_val, y_val, is_continuation, kinds=TARGET_KINDS, **matrix_options):
         """Set the classes; return the training Examples, the validation Examples (or None) and the kind of Targets."""
-        if continues:
+        if is_continuation:
             self._check_continuation()
-        matrix = read_matrix(self, X, reset=not continues, **checks)
-        targets = self._read_targets(y, matrix.shape[0], kinds)
-        if continues and not np.array_equal(targets.classes, self.classes_):
+        matrix = validate_matrix(self, X, reset=not is_continuation, **matrix_options)
+        targets = self._validate_targets(y, matrix.shape[0], kinds)
+        if is_continuation and not np.array_equal(targets.classes, self.classes_):
             # This is the wording of scikit-learn, which its tests match.
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously "
@@ -118,21 +118,21 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
             )
         self.classes_ = targets.classes
         examples = self._make_examples(matrix, targets, sample_weight)
-        return examples, self._read_validation(X_val, y_val, targets.kind), targets.kind
+        return examples, self._make_validation_examples(X_val, y_val, targets.kind), targets.kind
 
-    def _store_training(self, training, trained, is_validated, continues):
+    def _store_training(self, training, trained_state, has_validation, is_continuation):
         """Set the fitted attributes of a Training; if training continues, the curves are extended."""
-        for name, measure in CURVES.items():
+        for name, measure in CURVE_MEASURES.items():
             values = [getattr(epoch, measure) for epoch in training.records]
-            if not is_validated and measure.startswith("validation"):
+            if not has_validation and measure.startswith("validation"):
                 setattr(self, name, None)
-            elif continues and getattr(self, name):
+            elif is_continuation and getattr(self, name):
                 # Copying the curve in each call would make a long sequence of calls slow.
                 getattr(self, name).extend(values)
             else:
                 setattr(self, name, values)
         self.interrupted_ = training.ended == "interrupted"
-        vars(self).update(self._describe(trained))
+        vars(self).update(self._describe(trained_state))
 
     def _make_schedule(self, max_epochs, batch_size, patience, **more):
         """Return the EpochSchedule of a training run; `more` contains its other fields."""
@@ -179,9 +179,9 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
             )
         self._check_class_weight("partial_fit")
 
-    def _begin_partial_fit(self, classes, continues):
+    def _begin_partial_fit(self, classes, is_continuation):
         """Validate the state from which to continue, set the classes, and return the random state of this call."""
-        if continues:
+        if is_continuation:
             self._check_continuation()
         if classes is not None:
             check_label_type(np.asarray(classes), "classes")
@@ -189,11 +189,11 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         if len(self.classes_) < 2:
             raise ValueError(f"classes must contain at least 2 classes, got only one class: {self.classes_}")
         # The random state is copied, so that calls that fail or are interrupted do not change it.
-        return deepcopy(self._random_state) if continues else check_random_state(self.random_state)
+        return deepcopy(self._random_state) if is_continuation else check_random_state(self.random_state)
 
-    def _read_targets(self, y, n_rows, kinds=KINDS, suffix=""):
+    def _validate_targets(self, y, n_rows, kinds=TARGET_KINDS, suffix=""):
         """Return the Targets of y, (n,) or (n, n_classes); raise a ValueError if their kind is not in `kinds`."""
-        y = read_labels(self, y, n_rows, suffix, accepts_multilabel=True)
+        y = validate_labels(self, y, n_rows, suffix, accepts_multilabel=True)
         if y.ndim == 1:
             return Targets("class", *encode_labels(y))
         y = np.ascontiguousarray(y.toarray() if sparse.issparse(y) else y, np.float64)
@@ -201,15 +201,16 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         if kind not in kinds:
             if kind == "multilabel":
                 raise ValueError(explain_multilabel(y, f"y{suffix}"))
-            accepted = " or ".join(KINDS[accepted_kind] for accepted_kind in kinds)
-            raise ValueError(f"y must contain {accepted}, got {KINDS[kind]}")
+            accepted = " or ".join(TARGET_KINDS[accepted_kind] for accepted_kind in kinds)
+            raise ValueError(f"y must contain {accepted}, got {TARGET_KINDS[kind]}")
         return Targets(kind, np.arange(y.shape[1]), y)
 
     def _make_examples(self, matrix, targets, sample_weight):
         """Return the Examples of rows with Targets; the weights are not normalized."""
         if self.class_weight is not None and targets.kind != "class":
             raise ValueError(
-                f"class_weight requires y with one class per row, got {KINDS[targets.kind]}; use sample_weight instead."
+                f"class_weight requires y with one class per row, got {TARGET_KINDS[targets.kind]}; use "
+                "sample_weight instead."
             )
         labels = targets.encode(self.classes_, "y")
         weights, _ = compute_row_weights(labels, self.classes_, sample_weight, self.class_weight)
@@ -222,26 +223,28 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
                 )
         return Examples(matrix, labels, weights)
 
-    def _read_part(self, X, y, sample_weight, reset, kinds=KINDS):
+    def _make_part_examples(self, X, y, sample_weight, reset, kinds=TARGET_KINDS):
         """Return the Examples of rows and the kind of their Targets; the classes must have been set."""
-        matrix = read_matrix(self, X, reset=reset)
-        targets = self._read_targets(y, matrix.shape[0], kinds).convert_to(
+        matrix = validate_matrix(self, X, reset=reset)
+        targets = self._validate_targets(y, matrix.shape[0], kinds).convert_to_kind(
             getattr(self, "_kind", ""), len(self.classes_)
         )
         return self._make_examples(matrix, targets, sample_weight), targets.kind
 
-    def _read_validation(self, X_val, y_val, kind):
+    def _make_validation_examples(self, X_val, y_val, kind):
         """Return the Examples of the validation data, with Targets of this kind; None without validation data."""
         if X_val is None and y_val is None:
             return None
         if X_val is None or y_val is None:
             name = "y_val" if X_val is None else "X_val"
             raise ValueError(f"X_val and y_val must be given together, got only {name}")
-        with prefix_errors(X_VAL_REQUIREMENT):
-            matrix = read_matrix(self, X_val, reset=False)
-        with prefix_errors("y_val"):
-            targets = self._read_targets(y_val, matrix.shape[0], suffix="_val").convert_to(kind, len(self.classes_))
-        require(targets.kind == kind, "y_val", f"contain {KINDS[kind]}, as y does", KINDS[targets.kind])
+        with prefix_error_messages(X_VAL_REQUIREMENT):
+            matrix = validate_matrix(self, X_val, reset=False)
+        with prefix_error_messages("y_val"):
+            targets = self._validate_targets(y_val, matrix.shape[0], suffix="_val").convert_to_kind(
+                kind, len(self.classes_)
+            )
+        require(targets.kind == kind, "y_val", f"contain {TARGET_KINDS[kind]}, as y does", TARGET_KINDS[targets.kind])
         return Examples(matrix, targets.encode(self.classes_, "y_val"))
 
     def _split_validation(self, examples, random_state):
@@ -250,11 +253,11 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         if len(self.classes_) == 2 and examples.labels.ndim == 1:
             # As in scikit-learn, this is a column of booleans, whose values occur in an error message.
             classes = examples.labels[:, np.newaxis].astype(bool)
-        with prefix_errors(
+        with prefix_error_messages(
             f"validation_fraction={fraction} of {n_rows} rows cannot be set aside; give X_val and y_val"
         ):
-            split = {"random_state": random_state, "test_size": fraction, "stratify": classes}
-            parts = train_test_split(np.arange(n_rows), **split)
+            split_options = {"random_state": random_state, "test_size": fraction, "stratify": classes}
+            parts = train_test_split(np.arange(n_rows), **split_options)
             if len(parts[1]) < 2:
                 raise ValueError("at least 2 rows are needed")
         weights = examples.weights
@@ -272,7 +275,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         # Labels are encoded with a binary search in the classes.
         require(is_sorted, "classes_", "contain each class once, in ascending order", classes.tolist())
         validate_count("t_", self.t_)
-        for name in CURVES:
+        for name in CURVE_MEASURES:
             curve = getattr(self, name)
             is_valid = isinstance(curve, list) or (curve is None and name != "loss_curve_")
             require(is_valid, name, "be a list", curve)
@@ -294,10 +297,10 @@ class Targets(NamedTuple):
     classes: np.ndarray
     labels: np.ndarray
 
-    def convert_to(self, kind: str, n_classes: int) -> Targets:
+    def convert_to_kind(self, kind: str, n_classes: int) -> Targets:
         """Return the Targets, converted to probabilities if kind is "soft" and they contain one class per row."""
-        is_certain = self.kind == "multilabel" and (self.labels.sum(axis=1) == 1).all()
-        if kind == "soft" and is_certain:
+        is_one_hot = self.kind == "multilabel" and (self.labels.sum(axis=1) == 1).all()
+        if kind == "soft" and is_one_hot:
             return Targets("soft", self.classes, self.labels)
         is_number = self.kind == "class" and self.classes.dtype.kind in "iu"
         if kind == "soft" and is_number and np.isin(self.classes, np.arange(n_classes)).all():
@@ -310,13 +313,15 @@ class Targets(NamedTuple):
             n_columns, n_classes = len(self.classes), len(classes)
             require(n_columns == n_classes, name, f"have a column for each of {n_classes} classes", n_columns)
             return self.labels
-        unseen = self.classes[~np.isin(self.classes, classes)]
-        if len(unseen):
-            raise ValueError(f"{name} must contain only the classes {classes}, got {unseen}")
+        unseen_classes = self.classes[~np.isin(self.classes, classes)]
+        if len(unseen_classes):
+            raise ValueError(f"{name} must contain only the classes {classes}, got {unseen_classes}")
         return np.searchsorted(classes, self.classes).astype(np.int32)[self.labels]
 
 
-def check_finite(network: Network, names: str = "coefs_, intercepts_ and the attributes of batch_norm") -> None:
+def check_finite_parameters(
+    network: Network, names: str = "coefs_, intercepts_ and the attributes of batch_norm"
+) -> None:
     """Raise a ValueError with the names of the attributes if the parameters of a network are not finite."""
     if not np.isfinite(network.parameters).all():
         raise ValueError(f"{names} must be finite in {network.dtype}, but they contain NaN or infinity")

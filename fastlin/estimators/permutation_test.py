@@ -15,17 +15,17 @@ from sklearn.utils import column_or_1d, indexable
 
 from fastlin.estimators.labels import encode_labels
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import read_seed
+from fastlin.estimators.parameters import sample_seed
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.fitted import validate_count
 from fastlin.typing import MatrixLike
 
 LIKELIHOOD_RATIO = "likelihood_ratio"
 # Scores that are supported by batched fits.
-SCORES = "accuracy", "neg_log_loss", LIKELIHOOD_RATIO
+BATCHED_SCORINGS = "accuracy", "neg_log_loss", LIKELIHOOD_RATIO
 # The largest tol of the fits. Batched fits take little longer than with a tol of 1e-4, and likelihood ratios are
 # accurate to several digits (docs/benchmarks/design-choices.md: tol of permutation tests).
-TOL = 1e-12
+MAX_TOL = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,16 +124,21 @@ def permutation_test(
     >>> fastlin.permutation_test(model, X[:, :2], y, n_permutations=99, random_state=0).p_value
     0.01
     """
-    from fastlin.estimators.permuted_scores import BatchedScores, compare, find_distinct, score_one_by_one
+    from fastlin.estimators.permuted_scores import (
+        BatchedScores,
+        compare_scores,
+        find_distinct_data,
+        score_one_at_a_time,
+    )
 
     n_permutations = validate_count("n_permutations", n_permutations)
     X, y, groups = indexable(X, column_or_1d(y), groups)
     classes, labels = encode_labels(y)
-    seed = read_seed(random_state)
+    seed = sample_seed(random_state)
 
     @lru_cache(maxsize=1)
-    def draw(number):
-        return _permute(len(y), groups, (seed, number)) if number else np.arange(len(y))
+    def sample_row_order(number):
+        return _permute_rows(len(y), groups, (seed, number)) if number else np.arange(len(y))
 
     if scoring == LIKELIHOOD_RATIO:
         if cv is not None:
@@ -143,28 +148,34 @@ def permutation_test(
         cv = [(np.arange(len(y)), np.arange(len(y)))]
     folds = list(check_cv(cv, y, classifier=True).split(X, y, groups))
     name = scoring or "accuracy"
-    distinct = find_distinct(X, labels, folds, draw, n_permutations + 1)
-    estimator, is_own = clone(estimator), type(estimator) is LogisticRegression
-    if is_own:
+    distinct_data = find_distinct_data(X, labels, folds, sample_row_order, n_permutations + 1)
+    estimator, is_logistic_regression = clone(estimator), type(estimator) is LogisticRegression
+    if is_logistic_regression:
         check_parameters(estimator)
         if estimator.solver != "liblinear" or len(classes) == 2:
             # The primal and dual problems of liblinear have the same solution.
-            estimator.set_params(solver="auto", dual=False, tol=min(estimator.tol, TOL))
-    are_two = len(classes) == 2 and all(np.ptp(labels[train]) for train, _ in folds)
-    if is_own and are_two and isinstance(name, str) and name in SCORES and estimator.class_weight is None:
-        scores = BatchedScores(estimator, X, labels, folds, name, draw, distinct).score()
+            estimator.set_params(solver="auto", dual=False, tol=min(estimator.tol, MAX_TOL))
+    has_two_classes = len(classes) == 2 and all(np.ptp(labels[train]) for train, _ in folds)
+    if (
+        is_logistic_regression
+        and has_two_classes
+        and isinstance(name, str)
+        and name in BATCHED_SCORINGS
+        and estimator.class_weight is None
+    ):
+        scores = BatchedScores(estimator, X, labels, folds, name, sample_row_order, distinct_data).score()
     else:
-        scores = score_one_by_one(estimator, X, y, folds, scoring, draw, distinct)
-    return PermutationTest(*compare(scores, distinct.indices))
+        scores = score_one_at_a_time(estimator, X, y, folds, scoring, sample_row_order, distinct_data)
+    return PermutationTest(*compare_scores(scores, distinct_data.indices))
 
 
-def _permute(n_rows, groups, seed):
+def _permute_rows(n_rows, groups, seed):
     """Return a random permutation of the row indices within the groups."""
     generator = np.random.default_rng(seed)
     order = generator.permutation(n_rows)
     if groups is not None:
         # Pair the rows of each group, in their original order, with the permuted rows of the same group.
-        permuted, order = order, np.empty(n_rows, np.int64)
+        permuted_rows, order = order, np.empty(n_rows, np.int64)
         groups = np.unique(groups, return_inverse=True)[1]
-        order[np.argsort(groups, kind="stable")] = permuted[np.argsort(groups[permuted], kind="stable")]
+        order[np.argsort(groups, kind="stable")] = permuted_rows[np.argsort(groups[permuted_rows], kind="stable")]
     return order

@@ -16,32 +16,32 @@ import numpy as np
 from scipy import sparse
 from sklearn.model_selection import cross_val_score
 
-from fastlin.estimators.columns import read_matrix
+from fastlin.estimators.columns import validate_matrix
 from fastlin.estimators.firth_logistic_regression import FirthLogisticRegression
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import limit_jobs, read_penalty, read_penalty_factors, uses_alpha
+from fastlin.estimators.parameters import limit_jobs, resolve_penalty, uses_alpha, validate_penalty_factors
 from fastlin.estimators.permutation_test import LIKELIHOOD_RATIO
 from fastlin.estimators.score_errors import (
-    LOSS_ROUNDINGS,
+    N_LOSS_ROUNDING_ERRORS,
     BinaryFit,
     FittedRows,
-    HeldOut,
-    bound_loss,
+    HeldOutRows,
+    bound_loss_error,
     bound_suboptimality,
 )
-from fastlin.objective.objective import fill_factors
+from fastlin.objective.objective import make_penalty_factors
 from fastlin.objective.rounding import gamma
 from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 DIGEST_BYTES = 16
 
 # A function that returns the row order with a given number, as an array (n,) of row indices.
-Draw = Callable[[int], IntArray]
+RowOrderSampler = Callable[[int], IntArray]
 # The indices of the training rows and of the test rows.
 Fold = tuple[IntArray, IntArray]
 
 
-class DataSlot(NamedTuple):
+class PermutedFold(NamedTuple):
     """The number of a row order and the number of a fold."""
 
     order: int
@@ -55,57 +55,59 @@ class DistinctData:
     Each fit and each score refers to the first slot that contains its data.
     """
 
-    fits: list[DataSlot]
-    scores: list[tuple[int, DataSlot]]  # the index of the fit, and the slot
-    indices: np.ndarray  # (n_orders, n_folds), the indices of the scores
+    fits: list[PermutedFold]
+    scores: list[tuple[int, PermutedFold]]  # the index of the fit, and the slot
+    indices: np.ndarray  # (n_row_orders, n_folds), the indices of the scores
 
 
 @dataclass(eq=False)
-class Scores:
+class BoundedScores:
     """The values of the distinct scores, and bounds on their errors, in arrays of shape (n_scores,)."""
 
     values: np.ndarray
     errors: np.ndarray
     # A function from the index of a score to its value and a tighter bound, or None if no bound can be tightened.
-    refine: Callable[[int], tuple[float, float]] | None = None
-    _refined: set[int] = field(default_factory=set)
+    refine_score: Callable[[int], tuple[float, float]] | None = None
+    _refined_indices: set[int] = field(default_factory=set)
 
-    def tighten(self, indices: Iterable[int]) -> None:
+    def tighten_bounds(self, indices: Iterable[int]) -> None:
         """Tighten the bounds of the scores with these indices."""
-        if self.refine is None:
+        if self.refine_score is None:
             return
         for index in indices:
-            if self.errors[index] > 0 and index not in self._refined:
-                self.values[index], self.errors[index] = self.refine(index)
-                self._refined.add(index)
+            if self.errors[index] > 0 and index not in self._refined_indices:
+                self.values[index], self.errors[index] = self.refine_score(index)
+                self._refined_indices.add(index)
 
 
-def find_distinct(X: MatrixLike, labels: IntArray, folds: Sequence[Fold], draw: Draw, n_orders: int) -> DistinctData:
-    """Return the distinct data sets among n_orders row orders and all folds."""
-    first_rows, n_classes = number_rows(X), labels.max(initial=0) + 1
+def find_distinct_data(
+    X: MatrixLike, labels: IntArray, folds: Sequence[Fold], sample_row_order: RowOrderSampler, n_row_orders: int
+) -> DistinctData:
+    """Return the distinct data sets among n_row_orders row orders and all folds."""
+    first_rows, n_classes = find_first_equal_rows(X), labels.max(initial=0) + 1
     fits: dict[bytes, int] = {}
     scores: dict[tuple[bytes, bytes], int] = {}
-    distinct = DistinctData([], [], np.empty((n_orders, len(folds)), np.int64))
-    for order in range(n_orders):
-        codes = first_rows[draw(order)] * n_classes + labels
+    distinct_data = DistinctData([], [], np.empty((n_row_orders, len(folds)), np.int64))
+    for order in range(n_row_orders):
+        codes = first_rows[sample_row_order(order)] * n_classes + labels
         for fold, (train, test) in enumerate(folds):
-            slot, key = DataSlot(order, fold), _digest(codes[train])
+            slot, key = PermutedFold(order, fold), _hash_codes(codes[train])
             fit = fits.setdefault(key, len(fits))
-            if fit == len(distinct.fits):
-                distinct.fits.append(slot)
-            score = scores.setdefault((key, _digest(codes[test])), len(scores))
-            if score == len(distinct.scores):
-                distinct.scores.append((fit, slot))
-            distinct.indices[order, fold] = score
-    return distinct
+            if fit == len(distinct_data.fits):
+                distinct_data.fits.append(slot)
+            score = scores.setdefault((key, _hash_codes(codes[test])), len(scores))
+            if score == len(distinct_data.scores):
+                distinct_data.scores.append((fit, slot))
+            distinct_data.indices[order, fold] = score
+    return distinct_data
 
 
-def _digest(codes):
+def _hash_codes(codes):
     """Return a hash of codes that is independent of their order."""
     return blake2b(np.sort(codes).tobytes(), digest_size=DIGEST_BYTES).digest()
 
 
-def number_rows(X: Any) -> IntArray:
+def find_first_equal_rows(X: Any) -> IntArray:
     """Return an array (n,) that contains, for each row of X, the index of the first equal row."""
     keys: Iterable[Any]
     if sparse.issparse(X):
@@ -132,10 +134,10 @@ def number_rows(X: Any) -> IntArray:
         return np.arange(len(rows))
 
 
-def compare(scores: Scores, indices: IntArray) -> tuple[float, FloatArray, float]:
+def compare_scores(scores: BoundedScores, indices: IntArray) -> tuple[float, FloatArray, float]:
     """Return the score of the first row order, the scores of the other orders, and the p-value.
 
-    `indices` has shape (n_orders, n_folds) and contains indices of scores. The means of these scores over the folds
+    `indices` has shape (n_row_orders, n_folds) and contains indices of scores. The means of these scores over the folds
     are compared. Means that equal the first mean within the error bounds are set to the first mean.
     """
     # A bound on the rounding error of a mean over the folds.
@@ -145,38 +147,44 @@ def compare(scores: Scores, indices: IntArray) -> tuple[float, FloatArray, float
         means, errors = scores.values[indices].mean(axis=1), scores.errors[indices].mean(axis=1) + rounding
         return means, np.abs(means - means[0]) <= errors + errors[0]
 
-    scores.tighten(np.unique(indices[0]))
+    scores.tighten_bounds(np.unique(indices[0]))
     _, is_equal = average()
-    scores.tighten(np.unique(indices[is_equal]))
+    scores.tighten_bounds(np.unique(indices[is_equal]))
     means, is_equal = average()
     means[is_equal] = means[0]
     n_at_least_as_good = int(np.count_nonzero(means[1:] >= means[0]))
     return float(means[0]), means[1:], (n_at_least_as_good + 1) / len(means)
 
 
-def score_one_by_one(
-    estimator: Any, X: MatrixLike, y: Any, folds: Sequence[Fold], scoring: Any, draw: Draw, distinct: DistinctData
-) -> Scores:
+def score_one_at_a_time(
+    estimator: Any,
+    X: MatrixLike,
+    y: Any,
+    folds: Sequence[Fold],
+    scoring: Any,
+    sample_row_order: RowOrderSampler,
+    distinct_data: DistinctData,
+) -> BoundedScores:
     """Return the Scores of fits that run one at a time; only likelihood ratios have bounds beyond rounding."""
-    values, errors = np.zeros((2, len(distinct.scores)))
+    values, errors = np.zeros((2, len(distinct_data.scores)))
     if type(estimator) in (LogisticRegression, FirthLogisticRegression):
-        X = _widen(X)
+        X = _convert_to_float64(X)
     if scoring == LIKELIHOOD_RATIO:
 
         def scoring(model, X, y):
             value, errors[index] = score_likelihood_ratio(model, X, y)
             return value
 
-    for index, (_, (order, fold)) in enumerate(distinct.scores):
-        permuted_y, permutation, (train, test) = np.empty_like(y), draw(order), folds[fold]
+    for index, (_, (order, fold)) in enumerate(distinct_data.scores):
+        permuted_y, permutation, (train, test) = np.empty_like(y), sample_row_order(order), folds[fold]
         permuted_y[permutation] = y
         options = {"cv": [(permutation[train], permutation[test])], "scoring": scoring, "error_score": "raise"}
         (values[index],) = cross_val_score(estimator, X, permuted_y, **options)
-    errors += gamma(len(y) + LOSS_ROUNDINGS) * np.abs(values).max(initial=0.0)
-    return Scores(values, errors)
+    errors += gamma(len(y) + N_LOSS_ROUNDING_ERRORS) * np.abs(values).max(initial=0.0)
+    return BoundedScores(values, errors)
 
 
-def _widen(X):
+def _convert_to_float64(X):
     """Return X (an array, a sparse array or a pandas DataFrame) with float32 converted to float64."""
     if hasattr(X, "dtypes") and hasattr(X.dtypes, "items"):
         return X.astype({name: np.float64 for name, dtype in X.dtypes.items() if dtype == np.float32})
@@ -185,24 +193,24 @@ def _widen(X):
 
 def score_likelihood_ratio(model: Any, X: Any, y: Any) -> tuple[float, float]:
     """Return the likelihood ratio of a classifier and an error bound, for rounding alone if it has no certificate."""
-    labels, has_bound = np.searchsorted(model.classes_, y), type(model) is LogisticRegression
-    if has_bound:
+    labels, has_certificate = np.searchsorted(model.classes_, y), type(model) is LogisticRegression
+    if has_certificate:
         # Compute the scores in float64.
         model = copy(model)
         model.coef_, model.intercept_ = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)
     losses = -model.predict_log_proba(X)[np.arange(len(labels)), labels].astype(np.float64)
-    error = gamma(len(labels) + LOSS_ROUNDINGS) * float(losses.mean())
-    if has_bound and model.class_weight is None and model.penalty_factors is None:
-        C, l1_ratio = read_penalty(model)
+    error = gamma(len(labels) + N_LOSS_ROUNDING_ERRORS) * float(losses.mean())
+    if has_certificate and model.class_weight is None and model.penalty_factors is None:
+        C, l1_ratio = resolve_penalty(model)
         if l1_ratio == 0:
             l2 = 1 / C / (1.0 if uses_alpha(model) else len(labels))
             penalty = 0.5 * l2 * float(np.square(model.coef_).sum())
             J = float(losses.mean()) + penalty
-            error += bound_loss(bound_suboptimality(model.certificate_, J, model.tol, model.converged_), penalty)
-    return compute_ratio(-float(losses.mean()), error, labels)
+            error += bound_loss_error(bound_suboptimality(model.certificate_, J, model.tol, model.converged_), penalty)
+    return compute_likelihood_ratio(-float(losses.mean()), error, labels)
 
 
-def compute_ratio(likelihood: float, error: float, labels: IntArray) -> tuple[float, float]:
+def compute_likelihood_ratio(likelihood: float, error: float, labels: IntArray) -> tuple[float, float]:
     """Return the likelihood ratio of a model vs the intercept-only model, and a bound on its error.
 
     `likelihood` is the mean log-likelihood of the model, and `error` is a bound on the error of this mean.
@@ -210,8 +218,8 @@ def compute_ratio(likelihood: float, error: float, labels: IntArray) -> tuple[fl
     fractions = np.bincount(labels) / len(labels)
     fractions = fractions[fractions > 0]
     null = float(fractions @ np.log(fractions))
-    n_doubled = 2 * len(labels)
-    return n_doubled * (likelihood - null), n_doubled * (error + gamma(4) * (abs(likelihood) + abs(null)))
+    twice_n_rows = 2 * len(labels)
+    return twice_n_rows * (likelihood - null), twice_n_rows * (error + gamma(4) * (abs(likelihood) + abs(null)))
 
 
 class BatchedScores:
@@ -224,73 +232,83 @@ class BatchedScores:
         labels: IntArray,
         folds: Sequence[Fold],
         name: str,
-        draw: Draw,
-        distinct: DistinctData,
+        sample_row_order: RowOrderSampler,
+        distinct_data: DistinctData,
     ) -> None:
-        from fastlin.estimators.batched_fits import Task, fit_tasks
-        from fastlin.objective.rows import weigh_by_counts
+        from fastlin.estimators.batched_fits import FitTask, fit_tasks
+        from fastlin.objective.rows import multiply_weights_by_counts
 
         self.model, self.labels, self.folds, self.name = model, labels, folds, name
-        self.draw, self.distinct = draw, distinct
+        self.sample_row_order, self.distinct_data = sample_row_order, distinct_data
         # A fold may contain a row more than once.
-        self.counts = [weigh_by_counts(train, None, len(labels)) for train, _ in folds]
+        self.counts = [multiply_weights_by_counts(train, None, len(labels)) for train, _ in folds]
 
         def make_task(k):
-            order, fold = distinct.fits[k]
-            return Task(self._arrange(labels, order, np.uint8), self._arrange(self.counts[fold], order, np.float64))
+            order, fold = distinct_data.fits[k]
+            return FitTask(
+                self._restore_row_order(labels, order, np.uint8),
+                self._restore_row_order(self.counts[fold], order, np.float64),
+            )
 
-        fits = fit_tasks(model, X, make_task, len(distinct.fits))
+        fits = fit_tasks(model, X, make_task, len(distinct_data.fits))
         self.coefs, self.intercepts = fits.coef[:, 0].astype(np.float64), fits.intercept[:, 0].astype(np.float64)
-        outcomes = zip(fits.certificates, fits.objectives, fits.converged, strict=True)
+        fit_results = zip(fits.certificates, fits.objectives, fits.converged, strict=True)
         self.suboptimalities = [
             float(bound_suboptimality(certificate, J, model.tol, has_converged))
-            for certificate, J, has_converged in outcomes
+            for certificate, J, has_converged in fit_results
         ]
-        self.matrix = read_matrix(model, X, reset=False)
-        self.C, self.l1_ratio = read_penalty(model)
+        self.matrix = validate_matrix(model, X, reset=False)
+        self.C, self.l1_ratio = resolve_penalty(model)
         factors = None
         if model.penalty_factors is not None:
-            factors = read_penalty_factors(model.penalty_factors, self.matrix)
-        factors = fill_factors(factors, self.matrix.shape[1])
+            factors = validate_penalty_factors(model.penalty_factors, self.matrix)
+        factors = make_penalty_factors(factors, self.matrix.shape[1])
         self.rows = FittedRows(self.matrix, factors, model.fit_intercept)
-        self.roundings = self.rows.bound_rounding(self.coefs, self.intercepts)
-        self.bounds_training_loss = name == LIKELIHOOD_RATIO and self.l1_ratio == 0
+        self.roundings = self.rows.bound_rounding_errors(self.coefs, self.intercepts)
+        self.uses_loss_bound = name == LIKELIHOOD_RATIO and self.l1_ratio == 0
 
-    def score(self) -> Scores:
+    def score(self) -> BoundedScores:
         """Return the Scores with cheap bounds; each refined bound requires a Hessian."""
-        values, errors = np.array([self._score(index) for index in range(len(self.distinct.scores))]).T
-        return Scores(values, errors, None if self.bounds_training_loss else partial(self._score, is_refined=True))
+        values, errors = np.array([self._score(index) for index in range(len(self.distinct_data.scores))]).T
+        return BoundedScores(values, errors, None if self.uses_loss_bound else partial(self._score, is_tightened=True))
 
     def _compute_decisions(self, k):
         """Return the decision values (n,) of fit k; the other fits do not change any bit of them."""
         with limit_jobs(self.model.n_jobs):
             return self.matrix.compute_scores(self.coefs[k : k + 1], self.intercepts[k : k + 1])[:, 0]
 
-    def _score(self, index, *, is_refined=False):
+    def _score(self, index, *, is_tightened=False):
         """Return the score with this index and a bound on its error."""
-        k, (order, fold) = self.distinct.scores[index]
-        decisions, test = self._compute_decisions(k), self.draw(order)[self.folds[fold][1]]
-        held_out = HeldOut(decisions[test], self.labels[self.folds[fold][1]], self.roundings[k])
-        fit, errors, first_order = self._read_fit(k), np.zeros(len(test)), None
-        if self.bounds_training_loss:
-            first_order = self.rows.bound_training_loss(fit)
-        elif not is_refined:
-            errors += self.rows.bound_decisions(fit, decisions)
-        elif (metric := self.rows.compute_metric(fit, decisions, test)) is not None:
-            errors, first_order = metric.bound_decisions(), metric.bound_mean(held_out.residuals)
+        k, (order, fold) = self.distinct_data.scores[index]
+        decisions, test = self._compute_decisions(k), self.sample_row_order(order)[self.folds[fold][1]]
+        held_out_rows = HeldOutRows(decisions[test], self.labels[self.folds[fold][1]], self.roundings[k])
+        fit, errors, first_order_error = self._make_binary_fit(k), np.zeros(len(test)), None
+        if self.uses_loss_bound:
+            first_order_error = self.rows.bound_training_loss_error(fit)
+        elif not is_tightened:
+            errors += self.rows.bound_decision_errors(fit, decisions)
+        elif (hessian_norm := self.rows.compute_hessian_norm(fit, decisions, test)) is not None:
+            errors, first_order_error = (
+                hessian_norm.bound_decision_errors(),
+                hessian_norm.bound_mean_error(held_out_rows.residuals),
+            )
         if self.name == "accuracy":
-            return held_out.score_accuracy(errors, is_refined)
-        score, error = held_out.score_log_loss(errors, first_order)
-        return compute_ratio(score, error, held_out.labels) if self.name == LIKELIHOOD_RATIO else (score, error)
+            return held_out_rows.score_accuracy(errors, is_tightened)
+        score, error = held_out_rows.score_log_loss(errors, first_order_error)
+        return (
+            compute_likelihood_ratio(score, error, held_out_rows.labels)
+            if self.name == LIKELIHOOD_RATIO
+            else (score, error)
+        )
 
-    def _read_fit(self, k):
-        order, fold = self.distinct.fits[k]
-        weights = self._arrange(self.counts[fold], order, np.float64)
+    def _make_binary_fit(self, k):
+        order, fold = self.distinct_data.fits[k]
+        weights = self._restore_row_order(self.counts[fold], order, np.float64)
         l2 = (1 - self.l1_ratio) / self.C / (1.0 if uses_alpha(self.model) else weights.sum())
         return BinaryFit(self.coefs[k], self.suboptimalities[k], l2, weights)
 
-    def _arrange(self, values, order, dtype):
+    def _restore_row_order(self, values, order, dtype):
         """Return values of the permuted rows, reordered to match the rows of X."""
-        arranged = np.empty(len(values), dtype)
-        arranged[self.draw(order)] = values
-        return arranged
+        ordered_values = np.empty(len(values), dtype)
+        ordered_values[self.sample_row_order(order)] = values
+        return ordered_values

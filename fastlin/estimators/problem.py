@@ -16,23 +16,23 @@ from fastlin.budget import Budget
 from fastlin.coefficient_names import OmittedLevels
 from fastlin.estimators.columns import choose_dtype, iterate_finite_parts
 from fastlin.estimators.labels import TrainingData
-from fastlin.estimators.parameters import read_bounds, read_penalty_factors, uses_alpha
-from fastlin.matrices import BlockMatrix, Codes, Matrix, TableMatrix, as_matrix
+from fastlin.estimators.parameters import uses_alpha, validate_bounds, validate_penalty_factors
+from fastlin.matrices import BlockMatrix, CategoricalColumn, Matrix, TableMatrix, as_matrix
 from fastlin.objective.coordinates import choose_coordinates
-from fastlin.objective.objective import Objective, RangeError, fill_factors
-from fastlin.objective.penalty import LARGEST_PENALTY, Box, Penalty
-from fastlin.objective.rows import Rows, make_samples, weigh_by_counts
+from fastlin.objective.objective import Objective, RangeError, make_penalty_factors
+from fastlin.objective.penalty import MAX_PENALTY, Box, Penalty
+from fastlin.objective.rows import Rows, make_samples, multiply_weights_by_counts
 from fastlin.solvers import choose
 from fastlin.solvers.solution import StopReason
-from fastlin.tensors import choose_type
+from fastlin.tensors import choose_kernel_dtype
 from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
-    from fastlin.estimators.fit_reporting import Listener
+    from fastlin.estimators.fit_reporting import IterationListener
 
 # A penalty below this fraction of J is within rounding error.
-NEGLIGIBLE_PENALTY = 1e-12
+NEGLIGIBLE_PENALTY_RATIO = 1e-12
 # If rounding the coefficients increases J by less than this amount, predictions do not change.
 MAX_ROUNDING_RISE = 1e-6
 # Fits with at most this many products per pass run sequentially, because the threads would mostly wait for the
@@ -71,39 +71,42 @@ class Problem:
         self.rows = rows
         self.group_lasso = estimator.group_lasso
         factors = estimator.penalty_factors
-        self.penalty_factors = None if factors is None else read_penalty_factors(factors, data.matrix)
-        self.bounds = read_bounds(estimator, data.matrix, 1 if len(data.classes) == 2 else len(data.classes))
+        self.penalty_factors = None if factors is None else validate_penalty_factors(factors, data.matrix)
+        self.bounds = validate_bounds(estimator, data.matrix, 1 if len(data.classes) == 2 else len(data.classes))
         weights: Any = data.weights
         if rows is not None:
             # Rows outside of the subset have weight zero in the statistics of the columns.
-            weights = weigh_by_counts(rows, weights, len(data.labels))
-        self._unit, self._total_weight = data.weight_unit, data.sum_weights() if rows is None else float(weights.sum())
+            weights = multiply_weights_by_counts(rows, weights, len(data.labels))
+        self._weight_unit, self._total_weight = (
+            data.weight_unit,
+            data.sum_weights() if rows is None else float(weights.sum()),
+        )
         if not self._total_weight > 0:
-            # This can only happen in folds, because read_training_data raises an error if all weights are zero.
+            # This can only happen in folds, because validate_training_data raises an error if all weights are zero.
             raise ValueError("cv must yield folds with training rows of positive weight, but one fold has none.")
         if uses_alpha(estimator):
             # The penalty is alpha, no matter how the rows are weighted, and C is 1 / alpha.
-            self._unit = self._total_weight = 1.0
+            self._weight_unit = self._total_weight = 1.0
         self._objective: Objective | None = None
         self.columns = data.matrix.measure(weights)
-        if not self.columns.finite:
+        if not self.columns.is_finite:
             for _ in iterate_finite_parts(estimator, data.matrix):
                 pass
 
-    def invert(self, number: float) -> float:
+    def convert_strength(self, number: float) -> float:
         """Return the penalty 1 / (C S) for a C, or the C for a penalty; 0 and infinity are mapped to each other."""
-        weight = float(number) * self._unit
+        weight = float(number) * self._weight_unit
         return 1.0 / weight / self._total_weight if weight else np.inf
 
     def objective(self, C: float, l1_ratio: float) -> Objective:
         """Return the Objective J at C and l1_ratio."""
         # The largest penalty makes all coefficients zero, as would a penalty that overflows.
-        penalty = min(self.invert(C), LARGEST_PENALTY)
+        penalty = min(self.convert_strength(C), MAX_PENALTY)
         l2, l1 = (1 - l1_ratio) * penalty, l1_ratio * penalty
         if self._objective is not None:
             return self._objective.with_penalty(l2, l1)
         fit_intercept, data = self.estimator.fit_intercept, self.data
-        factors = fill_factors(self.penalty_factors, len(self.columns.mean))
+        factors = make_penalty_factors(self.penalty_factors, len(self.columns.mean))
         coordinates = choose_coordinates(self.columns, l2, factors, fit_intercept)
         samples = make_samples(data.labels, data.weights, self.rows, data.offsets, data.targets)
         rows = Rows(data.matrix, samples, len(data.classes), coordinates, fit_intercept)
@@ -111,13 +114,13 @@ class Problem:
         self._objective = Objective(rows, Penalty.of(rows, l2, l1, factors, self.group_lasso, box))
         return self._objective
 
-    def _is_cut_off(self, C):
+    def _is_penalty_truncated(self, C):
         """Return whether replacing the overflowing penalty at C by the largest penalty changes J noticeably."""
         # The size of a coefficient is at most the largest entry of X divided by the penalty.
         tiny = np.finfo(np.float64).smallest_subnormal
-        penalty = -log(max(C * self._unit, tiny)) - log(self._total_weight)
-        largest = log(max(np.max(self.columns.largest, initial=0.0), tiny)) - log(LARGEST_PENALTY)
-        return penalty + 2 * largest > log(NEGLIGIBLE_PENALTY)
+        penalty = -log(max(C * self._weight_unit, tiny)) - log(self._total_weight)
+        largest = log(max(np.max(self.columns.largest, initial=0.0), tiny)) - log(MAX_PENALTY)
+        return penalty + 2 * largest > log(NEGLIGIBLE_PENALTY_RATIO)
 
     def slopes(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return the gradient (K, d) of the mean loss with respect to the coefficients, at `coef` and `intercept`."""
@@ -132,10 +135,10 @@ class Problem:
         C: float,
         l1_ratio: float,
         starts: Iterable[tuple[FloatArray, FloatArray]] = (),
-        on_iteration: Listener | None = None,
+        on_iteration: IterationListener | None = None,
         tol: float | None = None,
         n_before: int = 0,
-        **hints: Any,
+        **solver_options: Any,
     ) -> Fit:
         """Return the Fit at C and l1_ratio; it starts from the best of several pairs (coef, intercept).
 
@@ -143,7 +146,7 @@ class Problem:
         """
         estimator, matrix = self.estimator, self.data.matrix
         objective = self.objective(C, l1_ratio)
-        if self.invert(C) > LARGEST_PENALTY and self._is_cut_off(C):
+        if self.convert_strength(C) > MAX_PENALTY and self._is_penalty_truncated(C):
             raise ValueError(
                 f"C={C:g} is too small for X, whose values reach {self.columns.largest.max():.3g}, because the penalty "
                 "overflows float64. Scale X, for example with sklearn.preprocessing.StandardScaler."
@@ -151,7 +154,9 @@ class Problem:
         dtype = choose_dtype(matrix, estimator.solver)
 
         def report(n_iter, iteration, parameters):
-            return on_iteration and on_iteration(n_iter, iteration, lambda: objective.read_off(parameters(), dtype))
+            return on_iteration and on_iteration(
+                n_iter, iteration, lambda: objective.extract_coefficients(parameters(), dtype)
+            )
 
         try:
             solution = choose.minimize(
@@ -161,7 +166,7 @@ class Problem:
                 tol=estimator.tol if tol is None else tol,
                 max_iter=estimator.max_iter - n_before,
                 on_iteration=None if on_iteration is None else report,
-                **hints,
+                **solver_options,
             )
             coef, intercept, rise = objective.finish(solution, dtype)
         except RangeError as error:
@@ -187,22 +192,22 @@ def count_concurrent_fits(matrix: Matrix, shape: tuple[int, int], is_smooth: boo
     # The function that reads blocks need not be thread-safe.
     if isinstance(matrix, BlockMatrix) or 0 < n_rows * shape[0] * shape[1] <= MAX_SEQUENTIAL_PRODUCTS:
         return 1
-    return Budget.for_data(matrix.budget_bytes).count_concurrent_fits(n_rows, shape, is_smooth)
+    return Budget.from_data_size(matrix.budget_bytes).count_concurrent_fits(n_rows, shape, is_smooth)
 
 
 class OmittedLevelIndices(NamedTuple):
     """The indices of the levels of a table that have no coefficients in a model without a penalty.
 
-    `references` are the reference levels: in each categorical column the first level with rows of positive weight.
-    `unused` are the levels without such rows.
+    `reference_levels` are the reference levels: in each categorical column the first level with rows of positive
+    weight. `unused_levels` are the levels without such rows.
     """
 
-    references: IntArray
-    unused: IntArray
+    reference_levels: IntArray
+    unused_levels: IntArray
 
     def name(self, names: Array) -> OmittedLevels:
         """Return the names of the levels, from the names (d,) of all columns of the matrix."""
-        return OmittedLevels(names[self.references].tolist(), names[self.unused].tolist())
+        return OmittedLevels(names[self.reference_levels].tolist(), names[self.unused_levels].tolist())
 
 
 def find_omitted_levels(data: TrainingData, fit_intercept: bool) -> OmittedLevelIndices:
@@ -212,14 +217,14 @@ def find_omitted_levels(data: TrainingData, fit_intercept: bool) -> OmittedLevel
         return OmittedLevelIndices(*np.empty((2, 0), np.int64))
     are_used = np.ones(matrix.shape[1], bool)
     are_used[matrix.level_features] = matrix.weigh_levels(data.weights)[0] > 0
-    firsts = np.cumsum(matrix.widths) - matrix.widths
-    first_used = [
+    first_columns = np.cumsum(matrix.widths) - matrix.widths
+    first_used_levels = [
         first + int(np.argmax(are_used[first : first + column.n_levels]))
-        for first, column in zip(firsts, matrix.columns, strict=True)
-        if isinstance(column, Codes)
+        for first, column in zip(first_columns, matrix.columns, strict=True)
+        if isinstance(column, CategoricalColumn)
     ]
-    references = first_used[0 if fit_intercept else 1 :]
-    return OmittedLevelIndices(np.array(references, np.int64), np.flatnonzero(~are_used))
+    reference_levels = first_used_levels[0 if fit_intercept else 1 :]
+    return OmittedLevelIndices(np.array(reference_levels, np.int64), np.flatnonzero(~are_used))
 
 
 def apply_reference_coding(
@@ -235,9 +240,9 @@ def apply_reference_coding(
     remaining = np.delete(np.arange(matrix.shape[1]), np.concatenate(levels))
     # The coefficient of a reference level moves to the intercept, or to the levels of the column without a reference.
     target = intercept[:, None]
-    firsts = np.cumsum(matrix.widths) - matrix.widths
-    for number, (first, column) in enumerate(zip(firsts, matrix.columns, strict=True)):
-        if not isinstance(column, Codes):
+    first_columns = np.cumsum(matrix.widths) - matrix.widths
+    for number, (first, column) in enumerate(zip(first_columns, matrix.columns, strict=True)):
+        if not isinstance(column, CategoricalColumn):
             columns.append(column)
             continue
         codes, all_levels = column.recode_missing(), np.arange(first, first + column.n_levels)
@@ -246,7 +251,10 @@ def apply_reference_coding(
                 f"The categorical column {number} of X contains missing values or categories that were not in the "
                 "training data. Pass the data that the model was fitted to."
             )
-        level_coef, reference = coef[:, first : first + column.n_levels], np.intersect1d(all_levels, levels.references)
+        level_coef, reference = (
+            coef[:, first : first + column.n_levels],
+            np.intersect1d(all_levels, levels.reference_levels),
+        )
         if len(reference):
             reference_coef = coef[:, reference]
             level_coef -= reference_coef
@@ -255,7 +263,7 @@ def apply_reference_coding(
             target = level_coef
         is_remaining = np.isin(all_levels, remaining)
         new_codes = np.where(is_remaining, np.cumsum(is_remaining) - 1, -1).astype(codes.dtype)
-        columns.append(Codes(new_codes[codes], int(is_remaining.sum())))
+        columns.append(CategoricalColumn(new_codes[codes], int(is_remaining.sum())))
     return replace(data, matrix=TableMatrix(columns)), coef[:, remaining], intercept, remaining
 
 
@@ -269,27 +277,27 @@ def join_matrices(first: Matrix, second: Matrix) -> Matrix:
         return first.append(second)
     if second.is_sparse and not first.is_sparse:
         first = as_matrix(sparse.csr_array(first.X))
-    dtype = choose_type(np.result_type(first.dtype, second.dtype))
+    dtype = choose_kernel_dtype(np.result_type(first.dtype, second.dtype))
     lie_in_memory = first.lies_in_memory and second.lies_in_memory
-    n_bytes = sum(each.shape[0] * each.row_bytes for each in (first, second))
-    if lie_in_memory and Budget.for_data(first.budget_bytes).holds(n_bytes):
+    n_bytes = sum(operand.shape[0] * operand.row_bytes for operand in (first, second))
+    if lie_in_memory and Budget.from_data_size(first.budget_bytes).allows_bytes(n_bytes):
         if first.is_sparse:
             return as_matrix(sparse.vstack([first.X, second.X], format="csr", dtype=dtype))
         return as_matrix(np.concatenate([first.X, second.X], dtype=dtype))
-    joined = BlockMatrix(_chain(_as_blocks(first), _as_blocks(second), dtype))
+    joined_matrix = BlockMatrix(_chain_blocks(_convert_to_blocks(first), _convert_to_blocks(second), dtype))
     if lie_in_memory:
         # The memory budget of a fit is the same as for a single array of this size.
-        joined.budget_bytes = first.budget_bytes + second.budget_bytes
-    return joined
+        joined_matrix.budget_bytes = first.budget_bytes + second.budget_bytes
+    return joined_matrix
 
 
-def _as_blocks(matrix):
+def _convert_to_blocks(matrix):
     if isinstance(matrix, BlockMatrix):
         return matrix.blocks
     return from_csr(matrix.X) if matrix.is_sparse else from_arrays(matrix.X)
 
 
-def _chain(first, second, dtype):
+def _chain_blocks(first, second, dtype):
     """Return the blocks of the first matrix followed by the blocks of the second, with a common dtype."""
 
     def read():

@@ -76,16 +76,16 @@ class NotebookDisplay:
     """Mixin that appends the result of `_display_fit` to scikit-learn's notebook display of an estimator."""
 
     def _repr_html_inner(self):
-        following: Any = super()
-        return following._repr_html_inner() + self._display_fit()
+        parent: Any = super()
+        return parent._repr_html_inner() + self._display_fit()
 
     def _repr_mimebundle_(self, **kwargs):
-        following: Any = super()
-        bundle = following._repr_mimebundle_(**kwargs)
+        parent: Any = super()
+        mime_bundle = parent._repr_mimebundle_(**kwargs)
         # scikit-learn's setting `display` determines whether the display is HTML.
-        if "text/html" in bundle:
-            bundle["text/html"] += self._display_fit()
-        return bundle
+        if "text/html" in mime_bundle:
+            mime_bundle["text/html"] += self._display_fit()
+        return mime_bundle
 
     def _display_fit(self):
         raise NotImplementedError
@@ -93,7 +93,7 @@ class NotebookDisplay:
 
 # The version of scikit-learn that determines defaults and deprecation warnings.
 VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
-PLAIN = frozenset({str, bool, int, float, np.float64, type(None)})
+PLAIN_TYPES = frozenset({str, bool, int, float, np.float64, type(None)})
 
 
 def has_callbacks(estimator: Any) -> bool:
@@ -115,9 +115,9 @@ def check_parameters(estimator: Any) -> None:
     # The types are part of the cache key, because 1, 1.0 and True are equal but not all valid.
     types = tuple(map(type, values))
     # Values of other types are not cached, because they may be large or not hashable.
-    if PLAIN.issuperset(types):
+    if PLAIN_TYPES.issuperset(types):
         estimator_class: Any = type(estimator)
-        _check_values(estimator_class, values, types)
+        _check_parameter_values(estimator_class, values, types)
     else:
         estimator._validate_params()
     if getattr(estimator, "dual", False) and estimator.solver != "liblinear":
@@ -125,20 +125,20 @@ def check_parameters(estimator: Any) -> None:
 
 
 @lru_cache(maxsize=128)
-def _check_values(estimator_class: Any, values: Any, types: Any) -> None:
+def _check_parameter_values(estimator_class: Any, values: Any, types: Any) -> None:
     constraints = estimator_class._parameter_constraints
     validate_parameter_constraints(constraints, dict(zip(constraints, values, strict=True)), estimator_class.__name__)
 
 
-def give_labels(scorer: Any, classes: Array) -> Any:
+def add_labels_to_scorer(scorer: Any, classes: Array) -> Any:
     """Return a scorer that passes the classes to its metric as `labels`, if the metric has this parameter."""
     parameters = inspect.signature(scorer._score_func).parameters if hasattr(scorer, "_score_func") else {}
     if "labels" not in parameters:
         return scorer
-    positive = {"pos_label": classes[-1]} if len(classes) == 2 and "pos_label" in parameters else {}
+    pos_label_argument = {"pos_label": classes[-1]} if len(classes) == 2 and "pos_label" in parameters else {}
     return make_scorer(
         scorer._score_func,
         response_method=scorer._response_method,
         greater_is_better=scorer._sign == 1,
-        **{"labels": classes, **positive, **scorer._kwargs},
+        **{"labels": classes, **pos_label_argument, **scorer._kwargs},
     )

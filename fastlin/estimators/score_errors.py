@@ -34,11 +34,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
-from fastlin.budget import SMALL_HESSIAN
+from fastlin.budget import SMALL_HESSIAN_SIZE
 from fastlin.inference.hessian import CholeskyFactor
 from fastlin.matrices import Matrix
 from fastlin.objective.coordinates import choose_coordinates
-from fastlin.objective.problem_batch import SharedRows
+from fastlin.objective.problem_batch import BatchRows
 from fastlin.objective.rounding import gamma
 from fastlin.typing import FloatArray, IntArray
 
@@ -46,7 +46,7 @@ from fastlin.typing import FloatArray, IntArray
 # minimum, and J - J* is at least this number times the squared distance in the norm of the Hessian.
 MIN_DECREASE = 1 - 2 * exp(-1)
 # Number of relative rounding errors in a logistic loss and in the sums and products that give the score.
-LOSS_ROUNDINGS = 32
+N_LOSS_ROUNDING_ERRORS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +66,11 @@ class FittedRows:
         self.matrix, self.factors, self.fit_intercept = matrix, factors, fit_intercept
         self._columns = matrix.measure()
         # The distance of an entry from any weighted mean of its column is at most the range of the column.
-        self._ranges = self._columns.magnitude
+        self._column_ranges = self._columns.magnitude
         if fit_intercept:
-            self._ranges = self._columns.largest - self._columns.smallest
+            self._column_ranges = self._columns.largest - self._columns.smallest
 
-    def bound_rounding(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
+    def bound_rounding_errors(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return a bound on the float64 rounding error of the decision values of each fit.
 
         `coef` has shape (B, d), and `intercept` has shape (B,).
@@ -78,74 +78,77 @@ class FittedRows:
         size = np.einsum("bj,j->b", np.abs(coef), self._columns.magnitude) + np.abs(intercept)
         return gamma(self.matrix.longest_row + 4) * size
 
-    def bound_decisions(self, fit: BinaryFit, decisions: FloatArray) -> float:
+    def bound_decision_errors(self, fit: BinaryFit, decisions: FloatArray) -> float:
         """Return a bound on the errors of all decision values, computed from the L2 penalty alone; it may be inf."""
-        square = self._bound_rows(fit, decisions)
+        square = self._bound_squared_norms(fit, decisions)
         return sqrt(square) * bound_distance(fit.suboptimality, square)
 
-    def _bound_rows(self, fit, decisions):
+    def _bound_squared_norms(self, fit, decisions):
         """Return a bound on x' H^-1 x for all rows, from the L2 penalty and the intercept curvature, or inf."""
         curvature = np.inf
         if self.fit_intercept:
             curvature = np.einsum("i,i->", fit.weights, compute_curvatures(decisions)) / fit.weights.sum()
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return float(np.where(self._ranges > 0, self._ranges**2 / (fit.l2 * self.factors), 0).sum() + 1 / curvature)
+            return float(
+                np.where(self._column_ranges > 0, self._column_ranges**2 / (fit.l2 * self.factors), 0).sum()
+                + 1 / curvature
+            )
 
-    def bound_training_loss(self, fit: BinaryFit) -> float:
+    def bound_training_loss_error(self, fit: BinaryFit) -> float:
         """Return a bound on the error of the mean training loss of a fit without an L1 penalty."""
-        return bound_loss(fit.suboptimality, 0.5 * fit.l2 * float(np.sum(self.factors * np.square(fit.coef))))
+        return bound_loss_error(fit.suboptimality, 0.5 * fit.l2 * float(np.sum(self.factors * np.square(fit.coef))))
 
     @cached_property
     def _shared_rows(self):
         coordinates = choose_coordinates(self._columns, 0.0, self.factors, self.fit_intercept)
-        return SharedRows(self.matrix, coordinates, self.factors, self.fit_intercept)
+        return BatchRows(self.matrix, coordinates, self.factors, self.fit_intercept)
 
-    def _read(self, numbers):
+    def _transform_rows(self, numbers):
         """Return rows in the coordinates of the Hessian. The last column is one, or zero without an intercept."""
         scale, shift = self._shared_rows.coordinates.scaling
         rows = self.matrix.densify(numbers) * scale + shift
         return np.column_stack([rows, np.full(len(rows), float(self.fit_intercept))])
 
-    def compute_metric(self, fit: BinaryFit, decisions: FloatArray, numbers: IntArray) -> Metric | None:
+    def compute_hessian_norm(self, fit: BinaryFit, decisions: FloatArray, numbers: IntArray) -> HessianNorm | None:
         """Return the Metric of the Hessian of J for the rows with these indices, or None.
 
         None means that the Hessian is too large or not positive definite, or that J - J* is too large for a bound.
         """
-        if self.matrix.shape[1] > SMALL_HESSIAN:
+        if self.matrix.shape[1] > SMALL_HESSIAN_SIZE:
             return None
         hessian = self._shared_rows.gram(fit.weights / fit.weights.sum() * compute_curvatures(decisions), np.float64)
         diagonal = np.einsum("jj->j", hessian)
-        diagonal += fit.l2 * self._shared_rows.units
+        diagonal += fit.l2 * self._shared_rows.unit_curvatures
         # Columns without curvature are zero in these coordinates; any positive diagonal entry regularizes the Hessian.
         diagonal[diagonal == 0] = 1
         factor = CholeskyFactor(hessian)
-        if factor.first_dependent is not None:
+        if factor.dependent_column is not None:
             return None
-        max_square = self._bound_rows(fit, decisions)
-        if not bound_distance(fit.suboptimality, max_square) < np.inf:
-            max_square = compute_squares(factor, self._read(fit.weights.nonzero()[0])).max()
-        distance = bound_distance(fit.suboptimality, max_square)
-        return Metric(self._read(numbers), factor, distance) if distance < np.inf else None
+        max_squared_norm = self._bound_squared_norms(fit, decisions)
+        if not bound_distance(fit.suboptimality, max_squared_norm) < np.inf:
+            max_squared_norm = compute_squared_norms(factor, self._transform_rows(fit.weights.nonzero()[0])).max()
+        distance = bound_distance(fit.suboptimality, max_squared_norm)
+        return HessianNorm(self._transform_rows(numbers), factor, distance) if distance < np.inf else None
 
 
-class Metric(NamedTuple):
+class HessianNorm(NamedTuple):
     """The norm of a Hessian H, and the rows x whose errors it bounds."""
 
     rows: np.ndarray  # (m, d + 1)
     factor: CholeskyFactor
     distance: float  # a bound on the distance from the minimum
 
-    def bound_decisions(self) -> FloatArray:
+    def bound_decision_errors(self) -> FloatArray:
         """Return bounds (m,) on the errors of the decision values."""
-        return self.distance * np.sqrt(compute_squares(self.factor, self.rows))
+        return self.distance * np.sqrt(compute_squared_norms(self.factor, self.rows))
 
-    def bound_mean(self, factors: FloatArray) -> float:
+    def bound_mean_error(self, factors: FloatArray) -> float:
         """Return a bound on the mean of the products of errors of decision values and factors."""
         mean = np.einsum("i,ij->j", factors, self.rows)[None] / len(self.rows)
-        return self.distance * sqrt(compute_squares(self.factor, mean)[0])
+        return self.distance * sqrt(compute_squared_norms(self.factor, mean)[0])
 
 
-def compute_squares(factor: CholeskyFactor, rows: FloatArray) -> FloatArray:
+def compute_squared_norms(factor: CholeskyFactor, rows: FloatArray) -> FloatArray:
     """Return x' H^-1 x for each row x of `rows`, which has shape (m, d + 1); `factor` is the factor of H."""
     return np.maximum(np.einsum("ij,ij->i", rows, factor.solve(rows)), 0.0)
 
@@ -168,51 +171,51 @@ def bound_suboptimality(certificate: float, objective: float, tol: float, has_co
     return certificate if certificate < np.inf else tol * objective
 
 
-def bound_distance(suboptimality: float, max_square: float) -> float:
+def bound_distance(suboptimality: float, max_squared_norm: float) -> float:
     """Return a bound on the distance from the minimum in the norm of the Hessian, or infinity.
 
-    max_square is the largest x' H^-1 x over the training rows. Any matrix M <= H may replace H.
+    max_squared_norm is the largest x' H^-1 x over the training rows. Any matrix M <= H may replace H.
     """
-    return sqrt(suboptimality / MIN_DECREASE) if suboptimality * max_square <= MIN_DECREASE else np.inf
+    return sqrt(suboptimality / MIN_DECREASE) if suboptimality * max_squared_norm <= MIN_DECREASE else np.inf
 
 
-def bound_loss(suboptimality: float, penalty: float) -> float:
+def bound_loss_error(suboptimality: float, penalty: float) -> float:
     """Return a bound on the error of the mean training loss; the only penalty of J must be (l2 / 2) ||W||^2."""
     # J - J* >= (l2 / 2) ||W - W*||^2, and the loss is J without the penalty.
     return 2 * sqrt(penalty * suboptimality) + 2 * suboptimality
 
 
-class HeldOut(NamedTuple):
+class HeldOutRows(NamedTuple):
     """Test rows of two classes: their decision values and labels."""
 
     decisions: np.ndarray  # (m,)
     labels: np.ndarray  # (m,), 0 or 1
     rounding: float  # a bound on the rounding error of the decision values
 
-    def score_accuracy(self, errors: FloatArray, is_zero: bool) -> tuple[float, float]:
+    def score_accuracy(self, errors: FloatArray, are_exact_zeros: bool) -> tuple[float, float]:
         """Return the accuracy and a bound on its error; `errors` bounds the errors of the decision values.
 
         Decision values that are at most their bounds in absolute value are treated as zero. They are assumed to be
-        exactly zero if `is_zero` is true, and then do not contribute to the bound.
+        exactly zero if `are_exact_zeros` is true, and then do not contribute to the bound.
         """
         is_near = np.abs(self.decisions) <= errors + self.rounding
         accuracy = float(np.mean(((self.decisions > 0) & ~is_near) == self.labels))
-        return accuracy, 0.0 if is_zero else float(np.mean(is_near))
+        return accuracy, 0.0 if are_exact_zeros else float(np.mean(is_near))
 
-    def score_log_loss(self, errors: FloatArray, first_order: float | None) -> tuple[float, float]:
+    def score_log_loss(self, errors: FloatArray, first_order_error: float | None) -> tuple[float, float]:
         """Return the negative log loss and a bound on its error; `errors` bounds the errors of the decision values.
 
-        `first_order` is a bound on the mean, over the rows, of the loss derivative times the error. If it is
+        `first_order_error` is a bound on the mean, over the rows, of the loss derivative times the error. If it is
         None, the error of each row is bounded separately.
         """
         margins = np.where(self.labels, self.decisions, -self.decisions)
         missed, loss = expit(-margins), float(np.mean(np.logaddexp(0, -margins)))
         if not np.isfinite(errors).all():
             return -loss, np.inf
-        error = float(np.mean(missed * errors)) if first_order is None else first_order
+        error = float(np.mean(missed * errors)) if first_order_error is None else first_order_error
         # The second derivative of a logistic loss is at most 1 / 4.
         error += float(np.mean(missed)) * self.rounding + float(np.mean(np.square(errors + self.rounding))) / 8
-        return -loss, error + gamma(len(margins) + LOSS_ROUNDINGS) * loss
+        return -loss, error + gamma(len(margins) + N_LOSS_ROUNDING_ERRORS) * loss
 
     @property
     def residuals(self) -> FloatArray:

@@ -14,20 +14,20 @@ from sklearn.base import clone
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.columns import name_features
-from fastlin.estimators.fit_reporting import count_fits, warn_of_unconverged_fits
-from fastlin.estimators.folds import choose_grid, fit_path
-from fastlin.estimators.labels import read_training_data
+from fastlin.estimators.fit_reporting import show_fits, warn_of_unconverged_fits
+from fastlin.estimators.folds import choose_C_grid, fit_path
+from fastlin.estimators.labels import validate_training_data
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import limit_jobs, read_Cs, read_seed
+from fastlin.estimators.parameters import limit_jobs, sample_seed, validate_Cs
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.fitted import require, validate_count
-from fastlin.kernels.machine.threads import run_side_by_side
+from fastlin.kernels.machine.threads import run_concurrently
 from fastlin.typing import FloatArray, IntArray, MatrixLike, RandomState
 
 # The bound for unimodal frequencies is valid only up to this fraction of selected features.
-MAX_FRACTION = 1 / sqrt(3)
+MAX_UNIMODAL_FRACTION = 1 / sqrt(3)
 # The largest tol of the fits.
-TOL = 1e-8
+MAX_TOL = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ class StabilitySelection:
 
     def selected(self, threshold: float = 0.75) -> np.ndarray:
         """Return the names of the features with a selection frequency of at least `threshold`, in descending order."""
-        grid = np.flatnonzero(self.frequencies >= _read_threshold(threshold))
+        grid = np.flatnonzero(self.frequencies >= _validate_threshold(threshold))
         return self.names[grid[np.argsort(-self.frequencies[grid], kind="stable")]]
 
     def error_bound(self, threshold: float = 0.75, assumption: Literal["unimodal", "none"] = "unimodal") -> float:
@@ -107,13 +107,15 @@ class StabilitySelection:
             raise ValueError(f'assumption must be "unimodal" or "none", got {assumption!r}')
         # The smallest frequency that reaches the threshold.
         n_pairs = self.n_pairs
-        reached = np.arange(n_pairs + 1, 2 * n_pairs + 1) / (2 * n_pairs)
-        threshold = float(reached[np.searchsorted(reached, _read_threshold(threshold))])
+        attainable_frequencies = np.arange(n_pairs + 1, 2 * n_pairs + 1) / (2 * n_pairs)
+        threshold = float(
+            attainable_frequencies[np.searchsorted(attainable_frequencies, _validate_threshold(threshold))]
+        )
         n_selected = len(self.path)
         fraction = n_selected / int(np.count_nonzero(~np.isnan(self.frequencies)))
         factor = 1 / (2 * threshold - 1)
         half_step = 1 / (2 * n_pairs)
-        if assumption == "unimodal" and fraction <= MAX_FRACTION:
+        if assumption == "unimodal" and fraction <= MAX_UNIMODAL_FRACTION:
             if threshold > 0.75:
                 factor = min(factor, 4 * (1 - threshold + half_step) / (1 + 2 * half_step))
             elif threshold > 0.5 + min(fraction**2, half_step + 0.75 * fraction**2):
@@ -186,14 +188,14 @@ def stability_selection(
         raise TypeError(f"estimator must be a LogisticRegression of fastlin, got {type(estimator).__name__}")
     check_parameters(estimator)
     n_pairs = validate_count("n_pairs", n_pairs, minimum=1)
-    Cs = read_Cs(Cs)
-    seed = read_seed(random_state)
+    Cs = validate_Cs(Cs)
+    seed = sample_seed(random_state)
     # The penalty is set by the Cs of the path.
     model = clone(estimator).set_params(alpha="1/n_samples")
     if model.solver == "auto":
-        model.tol = min(model.tol, TOL)
+        model.tol = min(model.tol, MAX_TOL)
     with limit_jobs(model.n_jobs):
-        data = read_training_data(model, X, y, sample_weight, offset)
+        data = validate_training_data(model, X, y, sample_weight, offset)
         names = name_features(model, None)
         # Problem raises an error if X is not finite.
         full_problem = Problem(model, data)
@@ -203,59 +205,59 @@ def stability_selection(
         n_selected = isqrt(n_candidates) if n_selected is None else validate_count("n_selected", n_selected, minimum=1)
         requirement = f"be from 1 to {n_candidates}, the number of features with a penalty"
         require(1 <= n_selected <= n_candidates, "n_selected", requirement, n_selected)
-        rows_of_classes = _find_rows_of_classes(data)
-        entry_counts, outcomes = np.zeros((n_selected, len(names))), []
-        with count_fits(model, 2 * n_pairs) as on_fit:
+        class_rows = _find_class_rows(data)
+        selection_counts, convergence_records = np.zeros((n_selected, len(names))), []
+        with show_fits(model, 2 * n_pairs) as on_fit:
 
             def begin_path(number):
-                problem = Problem(model, data, _draw_half_samples(rows_of_classes, (seed, number // 2))[number % 2])
+                problem = Problem(model, data, _sample_complementary_pair(class_rows, (seed, number // 2))[number % 2])
                 return problem, _SelectionPath(problem, Cs, n_selected, is_unpenalized, sqrt(model.tol))
 
             n_half_samples = 2 * n_pairs
             if batches_are_faster(full_problem, 1.0, 1.0):
-                half_samples: Iterable[_SelectionPath] = _select_batched(
+                half_samples: Iterable[_SelectionPath] = _fit_batched_selection_paths(
                     full_problem, begin_path, n_half_samples, on_fit
                 )
             else:
                 K = 1 if len(data.classes) == 2 else len(data.classes)
-                n_concurrent = count_concurrent_fits(data.matrix, (K, len(names) + 1), is_smooth=False)
-                select = partial(_select, begin_path, on_fit)
-                half_samples = run_side_by_side(select, n_half_samples, n_concurrent)
+                n_concurrent_fits = count_concurrent_fits(data.matrix, (K, len(names) + 1), is_smooth=False)
+                fit_half_sample = partial(_fit_selection_path, begin_path, on_fit)
+                half_samples = run_concurrently(fit_half_sample, n_half_samples, n_concurrent_fits)
             for half_sample in half_samples:
                 first = half_sample.order[:n_selected]
-                entry_counts[np.arange(len(first)), first] += 1
-                outcomes.extend(half_sample.outcomes)
-    converged, n_iter = np.array(outcomes).T
+                selection_counts[np.arange(len(first)), first] += 1
+                convergence_records.extend(half_sample.convergence_records)
+    converged, n_iter = np.array(convergence_records).T
     warn_of_unconverged_fits(converged.astype(bool), n_iter, model, stacklevel=3)
-    path = entry_counts.cumsum(axis=0) / (2 * n_pairs)
+    path = selection_counts.cumsum(axis=0) / (2 * n_pairs)
     path[:, is_unpenalized] = np.nan
     return StabilitySelection(path, names, n_pairs)
 
 
-def _read_threshold(threshold):
+def _validate_threshold(threshold):
     """Return a valid selection threshold."""
     if not (isinstance(threshold, (int, float, np.integer, np.floating)) and 0.5 < threshold <= 1):
         raise ValueError(f"threshold must be a number above 0.5 and at most 1, got {threshold!r}")
     return threshold
 
 
-def _find_rows_of_classes(data):
+def _find_class_rows(data):
     """Return, for each class, the indices of its rows of positive weight."""
     has_weight = True if data.weights is None else data.weights > 0
-    rows_of_classes = [np.flatnonzero((data.labels == k) & has_weight) for k in range(len(data.classes))]
-    for label, rows in zip(data.classes, rows_of_classes, strict=True):
+    class_rows = [np.flatnonzero((data.labels == k) & has_weight) for k in range(len(data.classes))]
+    for label, rows in zip(data.classes, class_rows, strict=True):
         if len(rows) < 2:
             raise ValueError(
                 "y must have at least 2 rows of positive weight in each class, one for each half-sample, but class "
                 f"{label} has {len(rows)}"
             )
-    return rows_of_classes
+    return class_rows
 
 
-def _draw_half_samples(rows_of_classes, seed):
+def _sample_complementary_pair(class_rows, seed):
     """Return the row indices of two half-samples; of a class with an odd number of rows, one row is in neither."""
     generator = np.random.default_rng(seed)
-    half_samples = [generator.permutation(rows)[: len(rows) // 2 * 2].reshape(2, -1) for rows in rows_of_classes]
+    half_samples = [generator.permutation(rows)[: len(rows) // 2 * 2].reshape(2, -1) for rows in class_rows]
     return np.sort(np.concatenate(half_samples, axis=1))
 
 
@@ -263,24 +265,24 @@ class _SelectionPath:
     """The order in which features enter along the path of a half-sample, and the convergence of its fits."""
 
     def __init__(self, problem, Cs, n_selected, is_unpenalized, accuracy):
-        grid: Any = choose_grid(problem, Cs, 1.0) if isinstance(Cs, int) else (Cs, None)
+        grid: Any = choose_C_grid(problem, Cs, 1.0) if isinstance(Cs, int) else (Cs, None)
         self.Cs, self.start = grid
-        self.order, self.outcomes = [], []
+        self.order, self.convergence_records = [], []
         self._has_entered, self._n_selected, self._accuracy = is_unpenalized.copy(), n_selected, accuracy
 
     def record(self, fit):
         """Record the fit at the next C; return whether another fit is needed."""
         self.start = fit.start
-        self.outcomes.append((fit.solution.converged, fit.n_iter))
+        self.convergence_records.append((fit.solution.converged, fit.n_iter))
         sizes = np.abs(fit.coef).max(axis=0)
         # Smaller coefficients might be zero at the exact minimum.
-        entering = np.flatnonzero((sizes > self._accuracy * sizes.max(initial=0.0)) & ~self._has_entered)
-        self._has_entered[entering] = True
-        self.order.extend(entering[order_sizes(sizes[entering], self._accuracy)])
-        return len(self.order) < self._n_selected and len(self.outcomes) < len(self.Cs)
+        entering_features = np.flatnonzero((sizes > self._accuracy * sizes.max(initial=0.0)) & ~self._has_entered)
+        self._has_entered[entering_features] = True
+        self.order.extend(entering_features[argsort_sizes(sizes[entering_features], self._accuracy)])
+        return len(self.order) < self._n_selected and len(self.convergence_records) < len(self.Cs)
 
 
-def order_sizes(sizes: FloatArray, accuracy: float) -> IntArray:
+def argsort_sizes(sizes: FloatArray, accuracy: float) -> IntArray:
     """Return the indices in descending order of size; sizes that are equal within `accuracy` keep their order.
 
     `accuracy` is relative to the largest size. To second order, J at zero exceeds the minimum by half the squared
@@ -288,12 +290,12 @@ def order_sizes(sizes: FloatArray, accuracy: float) -> IntArray:
     has an error of about sqrt(tol) times this length.
     """
     order = np.argsort(-sizes, kind="stable")
-    decreases = -np.diff(sizes[order], prepend=sizes[order[:1]])
-    groups = np.cumsum(decreases > accuracy * sizes.max(initial=0.0))
+    size_decreases = -np.diff(sizes[order], prepend=sizes[order[:1]])
+    groups = np.cumsum(size_decreases > accuracy * sizes.max(initial=0.0))
     return order[np.lexsort((order, groups))]
 
 
-def _select(begin_path, on_fit, number, check):
+def _fit_selection_path(begin_path, on_fit, number, check):
     """Return the selection path of a half-sample; each fit starts from the previous solutions."""
     problem, selection_path = begin_path(number)
     for fit in fit_path(problem, selection_path.Cs, 1.0, lambda fit: None, check, start=selection_path.start):
@@ -303,9 +305,9 @@ def _select(begin_path, on_fit, number, check):
     return selection_path
 
 
-def _select_batched(full_problem, begin_path, n_half_samples, on_fit):
+def _fit_batched_selection_paths(full_problem, begin_path, n_half_samples, on_fit):
     """Return the selection paths of all half-samples; the fits at the same index of Cs run in batches."""
-    from fastlin.estimators.batched_fits import Task, fit_in_batches
+    from fastlin.estimators.batched_fits import FitTask, fit_in_batches
     from fastlin.estimators.problem import Problem
 
     data, half_samples = full_problem.data, []
@@ -317,7 +319,7 @@ def _select_batched(full_problem, begin_path, n_half_samples, on_fit):
         half_samples.append((np.packbits(is_included), selection_path))
     fraction, active = np.average(data.labels, weights=data.weights), half_samples
     while active:
-        index, still_active = len(active[0][1].outcomes), []
+        index, remaining_paths = len(active[0][1].convergence_records), []
         Cs = np.array([selection_path.Cs[index] for _, selection_path in active])
         curvatures = np.full(len(active), fraction * (1 - fraction))
 
@@ -327,7 +329,7 @@ def _select_batched(full_problem, begin_path, n_half_samples, on_fit):
         def make_task(number, active=active):
             is_included, selection_path = unpack_rows(number), active[number][1]
             weights = is_included.astype(np.float64) if data.weights is None else is_included * data.weights
-            return Task(data.labels, weights, selection_path.start)
+            return FitTask(data.labels, weights, selection_path.start)
 
         def make_problem(number):
             return Problem(full_problem.estimator, data, np.flatnonzero(unpack_rows(number)))
@@ -335,8 +337,8 @@ def _select_batched(full_problem, begin_path, n_half_samples, on_fit):
         arguments = full_problem, make_task, Cs, 1.0, make_problem
         for number, fit in fit_in_batches(*arguments, curvatures=curvatures, reference=data.weights):
             if active[number][1].record(fit):
-                still_active.append(active[number])
+                remaining_paths.append(active[number])
             else:
                 on_fit(fit)
-        active = still_active
+        active = remaining_paths
     return [selection_path for _, selection_path in half_samples]

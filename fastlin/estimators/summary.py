@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike
 from sklearn import linear_model
 from sklearn.utils.validation import check_is_fitted
 
-from fastlin.estimators.linear_predictions import check_coefficients, is_multilabel, read_classes
+from fastlin.estimators.linear_predictions import check_coefficients, is_multilabel, validate_classes
 from fastlin.estimators.parameters import invert, uses_alpha
 from fastlin.estimators.scikit_learn import NotebookDisplay
-from fastlin.extras import find_missing
+from fastlin.extras import find_missing_packages
 from fastlin.fitted import validate_count
 from fastlin.terminal import make_printable
 from fastlin.typing import MatrixLike
@@ -85,7 +85,7 @@ class FitSummary(NotebookDisplay):
 
         options = {} if offset is None else {"offset": offset}
         lines = describe_fit(self, X, y, sample_weight, **options)
-        return Summary("\n".join(format_lines(lines)), _write_table(lines))
+        return Summary("\n".join(format_lines(lines)), _format_html_table(lines))
 
     def _display_fit(self):
         """Return the summary as an HTML table, with a plot if Matplotlib is installed; "" before a fit."""
@@ -94,16 +94,16 @@ class FitSummary(NotebookDisplay):
         lines = describe_fit(self)
         # scikit-learn's display already shows the model.
         del lines["model"]
-        return f'<div style="margin-top:0.5em">{_write_table(lines)}{self._draw_fit()}</div>'
+        return f'<div style="margin-top:0.5em">{_format_html_table(lines)}{self._make_plot_html()}</div>'
 
-    def _draw_fit(self):
-        if "matplotlib" in find_missing("studies"):
+    def _make_plot_html(self):
+        if "matplotlib" in find_missing_packages("studies"):
             return ""
         from fastlin.figures.fitted_models import plot_fit
-        from fastlin.figures.style import embed
+        from fastlin.figures.style import make_data_url
 
         try:
-            source = embed(lambda axes: plot_fit(self, axes), 6, 3.4)
+            source = make_data_url(lambda axes: plot_fit(self, axes), 6, 3.4)
         except ValueError:
             # Some fits have nothing to plot, for example fits without an iteration.
             return ""
@@ -123,9 +123,9 @@ def describe_fit(
         rows: Any = X
         n_rows = rows.shape[0] if hasattr(rows, "shape") else len(rows)
         # The number of rows of a Dask collection may be unknown.
-        on = f" on {n_rows:,} rows" if isinstance(n_rows, int) else ""
+        row_count_text = f" on {n_rows:,} rows" if isinstance(n_rows, int) else ""
         measure = getattr(estimator, "_measure_accuracy", estimator.score)
-        lines["accuracy"] = f"{measure(X, y, sample_weight, **options):.4f}{on}"
+        lines["accuracy"] = f"{measure(X, y, sample_weight, **options):.4f}{row_count_text}"
     return lines
 
 
@@ -135,7 +135,7 @@ def format_lines(lines: Mapping[str, str]) -> Iterator[str]:
     return (f"{name:<{width}}  {make_printable(text)}" for name, text in lines.items())
 
 
-def _write_table(lines):
+def _format_html_table(lines):
     cells = "".join(
         f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(text)}</td></tr>'
         for name, text in lines.items()
@@ -150,7 +150,7 @@ def describe_data(estimator: Any) -> str:
     n_features = validate_count("n_features_in_", estimator.n_features_in_)
     if is_multilabel(estimator):
         return f"{rows}{n_features:,} features, {len(estimator.classes_):,} labels"
-    return f"{rows}{n_features:,} features, {len(read_classes(estimator)):,} classes"
+    return f"{rows}{n_features:,} features, {len(validate_classes(estimator)):,} classes"
 
 
 def describe_convergence(estimator: Any, n_iter: int) -> dict[str, str]:
@@ -165,11 +165,11 @@ def describe_convergence(estimator: Any, n_iter: int) -> dict[str, str]:
         if gap == np.inf:
             lines["duality gap"] = "inf (certificate_), no certified bound"
     # With other solvers, tol bounds the gradient, regardless of the gap.
-    is_limited = estimator.solver == "auto" and estimator.tol < relative_gap < np.inf
-    limit = f" up to {estimator.coef_.dtype} rounding error" if is_limited else ""
+    is_gap_above_tol = estimator.solver == "auto" and estimator.tol < relative_gap < np.inf
+    limit = f" up to {estimator.coef_.dtype} rounding error" if is_gap_above_tol else ""
     # The bound of the last iteration does not include the rounding of the coefficients to their dtype.
-    is_rounded = limit and history and history[-1].bound < 0.5 * estimator.certificate_
-    limit += "; convert X to float64 for a smaller gap" if is_rounded else ""
+    is_gap_from_rounding = limit and history and history[-1].bound < 0.5 * estimator.certificate_
+    limit += "; convert X to float64 for a smaller gap" if is_gap_from_rounding else ""
     lines["tol"] = f"{estimator.tol:g}, reached{limit}" if estimator.converged_ else f"{estimator.tol:g}, not reached"
     passes = f", {estimator.n_passes_:.1f} passes over the data" if hasattr(estimator, "n_passes_") else ""
     lines["iterations"] = f"{n_iter:,}{passes}"
@@ -190,17 +190,17 @@ def describe_coef(estimator: Any) -> str:
 def copy_linear_model(model: Any, target_class: type[Any]) -> Any:
     """Return a fitted linear model of the other package's class, with the common parameters and attributes."""
     model_copy = copy_model(model, target_class, LINEAR_MODEL_ATTRIBUTES)
-    check_coefficients(model, classes=read_classes(model))
+    check_coefficients(model, classes=validate_classes(model))
     if not (hasattr(model_copy, "alpha") or hasattr(model_copy, "alphas")):
         # Before scikit-learn 1.10, alpha does not exist. Any other solver finds the same minimum.
         if uses_alpha(model):
-            model_copy.set_params(**_translate_alpha(model))
+            model_copy.set_params(**_convert_alpha_to_C(model))
         if model.solver in NEWER_SOLVERS:
             model_copy.solver = target_class().solver
     return model_copy
 
 
-def _translate_alpha(model):
+def _convert_alpha_to_C(model):
     """Return the parameter C or Cs that is equivalent to alpha or alphas if all rows have weight 1."""
     return {"Cs": model.Cs_.copy()} if hasattr(model, "Cs_") else {"C": invert(model.alpha) / model.n_samples_fit_}
 
@@ -215,7 +215,7 @@ def make_scikit_learn_model(model: Any) -> Any:
     return model_copy
 
 
-def _differs(value, default):
+def _differs_from_default(value, default):
     """Return whether a parameter differs from its default; defaults may differ between versions."""
     is_plain = value is None or isinstance(value, (str, int, float, tuple))
     return value is not default and not (is_plain and type(value) is type(default) and value == default)
@@ -240,7 +240,11 @@ def copy_model(model: Any, target_class: type[Any], names: Iterable[str]) -> Any
     if parameters.get("refit") == "train":
         del parameters["refit"]
     model_copy = target_class(
-        **{name: value for name, value in parameters.items() if name in accepted and _differs(value, defaults[name])}
+        **{
+            name: value
+            for name, value in parameters.items()
+            if name in accepted and _differs_from_default(value, defaults[name])
+        }
     )
     _copy_attributes(model, model_copy, names)
     return model_copy

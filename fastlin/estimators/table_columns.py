@@ -13,16 +13,16 @@ import numpy as np
 from fastlin.typing import Array, IntArray
 
 # The dtypes of codes that kernels read. Small unsigned codes can be viewed as one of these dtypes.
-CODE_TYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
-SIGNED = dict(zip((np.dtype(name) for name in ("uint8", "uint16", "uint32")), CODE_TYPES, strict=True))
+CODE_DTYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
+SIGNED_DTYPES = dict(zip((np.dtype(name) for name in ("uint8", "uint16", "uint32")), CODE_DTYPES, strict=True))
 # Prefixes of the names of Arrow's string and binary types.
 ARROW_STRING_TYPES = "string", "large_string", "binary", "large_binary", "fixed_size_binary"
 # Kinds of dtypes that NumPy sorts, and whose only missing values are None, NaN and NaT.
-SORTABLE_KINDS = "biufUSOmM"
-TIMES = date, time, timedelta, np.datetime64, np.timedelta64
+SORTABLE_DTYPE_KINDS = "biufUSOmM"
+TIME_TYPES = date, time, timedelta, np.datetime64, np.timedelta64
 
 
-def has_levels(column: Any) -> bool:
+def has_categorical_dtype(column: Any) -> bool:
     """Return whether a column has a categorical dtype."""
     kind = _get_arrow_type(column)
     return _has_categories(column) or (hasattr(kind, "index_type") and hasattr(kind, "value_type"))
@@ -34,7 +34,7 @@ def _has_categories(column):
 
 def is_categorical(column: Any) -> bool:
     """Return whether a column has a categorical dtype, or contains strings or bytes, possibly as objects."""
-    if has_levels(column) or str(_get_arrow_type(column)).startswith(ARROW_STRING_TYPES):
+    if has_categorical_dtype(column) or str(_get_arrow_type(column)).startswith(ARROW_STRING_TYPES):
         return True
     dtype: Any = getattr(column, "dtype", None)
     if getattr(dtype, "kind", "") == "O" and isinstance(dtype, np.dtype):
@@ -53,9 +53,9 @@ def as_numbers(column: Any) -> Array:
     """Return a column as an array, if possible of real numbers and without a copy."""
     dtype: Any = getattr(column, "dtype", None)
     is_time = getattr(dtype, "kind", "f") in "mM"
-    if _is_arrow(column):
-        column = _join(column).to_numpy(zero_copy_only=False)
-    elif getattr(dtype, "na_value", None) is not None and not has_levels(column) and not is_time:
+    if _is_arrow_column(column):
+        column = _join_chunks(column).to_numpy(zero_copy_only=False)
+    elif getattr(dtype, "na_value", None) is not None and not has_categorical_dtype(column) and not is_time:
         # The column has a nullable dtype of pandas.
         with contextlib.suppress(TypeError, ValueError):
             column = column.to_numpy(np.float64, na_value=np.nan)
@@ -66,30 +66,30 @@ def as_numbers(column: Any) -> Array:
     return numbers
 
 
-def read_levels(label: object, column: Any) -> tuple[list[Any], IntArray]:
+def encode_levels(label: object, column: Any) -> tuple[list[Any], IntArray]:
     """Return the list of levels of a column, and the code of each row, which is -1 for missing values."""
-    if hasattr(column, "iloc") and has_levels(column) and not _has_categories(column):
+    if hasattr(column, "iloc") and has_categorical_dtype(column) and not _has_categories(column):
         # pandas cannot encode Arrow dictionaries with missing values.
         column = column.array.__arrow_array__()
     try:
-        if _is_arrow(column):
-            return _read_dictionary(label, _join(column))
+        if _is_arrow_column(column):
+            return _encode_dictionary(label, _join_chunks(column))
         if hasattr(column, "iloc"):
             categories = (column if _has_categories(column) else column.astype("category")).array
             levels = categories.categories.tolist()
             if column.dtype == object:
                 # pandas leaves values unsorted if they are not comparable; `sorted` raises a TypeError.
                 sorted(levels)
-            return levels, _as_codes(label, categories.codes, len(levels), -1)
-        return _find_levels(np.asarray(column))
+            return levels, _validate_codes(label, categories.codes, len(levels), -1)
+        return _encode_array(np.asarray(column))
     except (TypeError, NotImplementedError) as error:
         raise ValueError(_explain_levels(label, column, error)) from error
 
 
 def _explain_levels(label, column, error):
     """Return the error message for a column whose values cannot be levels; it lists the kinds of values."""
-    values = column.to_pylist() if _is_arrow(column) else np.asarray(column).tolist()
-    kinds = list_kinds(value for value in values if not is_missing(value))
+    values = column.to_pylist() if _is_arrow_column(column) else np.asarray(column).tolist()
+    kinds = describe_kinds(value for value in values if not is_missing(value))
     if len(kinds) > 1:
         return (
             f"Column {label!r} of X mixes {' and '.join(kinds)}; the levels of a column must be of one kind. Convert "
@@ -101,7 +101,7 @@ def _explain_levels(label, column, error):
     )
 
 
-def list_kinds(values: Iterable[object]) -> list[str]:
+def describe_kinds(values: Iterable[object]) -> list[str]:
     """Return descriptions of the kinds of values, each with its first value."""
     kinds: dict[str, object] = {}
     for value in values:
@@ -122,17 +122,17 @@ def _is_number(value):
 def are_times(values: Array) -> bool:
     """Return whether values are dates, times or durations, or an array of objects that contains such values."""
     return values.dtype.kind in "mM" or (
-        values.dtype.kind == "O" and any(issubclass(kind, TIMES) for kind in set(map(type, values)))
+        values.dtype.kind == "O" and any(issubclass(kind, TIME_TYPES) for kind in set(map(type, values)))
     )
 
 
-def _is_arrow(column):
+def _is_arrow_column(column):
     return hasattr(column, "to_pylist")
 
 
-def _join(column):
+def _join_chunks(column):
     """Return a column of an Arrow table as a single chunk, without a copy if it has a single chunk."""
-    if has_levels(column):
+    if has_categorical_dtype(column):
         column = column.unify_dictionaries()
     if column.num_chunks == 1:
         return column.chunk(0)
@@ -156,16 +156,16 @@ def is_missing(value: object) -> bool:
         return True
 
 
-def _find_levels(values):
+def _encode_array(values):
     """Return the sorted unique values of an array, and the code of each entry, which is -1 for missing values."""
-    if values.dtype.kind not in SORTABLE_KINDS:
+    if values.dtype.kind not in SORTABLE_DTYPE_KINDS:
         raise TypeError(f"values of type {values.dtype}")
     are_objects = values.dtype.kind == "O"
     missing = np.array([is_missing(value) for value in values], bool) if are_objects else values != values
     levels, codes = np.unique(values[~missing], return_inverse=True)
-    codes_of_rows = np.full(len(values), -1, np.min_scalar_type(-max(1, len(levels))))
-    codes_of_rows[~missing] = codes
-    return _list_levels(levels), codes_of_rows
+    row_codes = np.full(len(values), -1, np.min_scalar_type(-max(1, len(levels))))
+    row_codes[~missing] = codes
+    return _list_levels(levels), row_codes
 
 
 def _list_levels(levels):
@@ -174,16 +174,16 @@ def _list_levels(levels):
         return levels.tolist()
     # Python does not support nanoseconds, for which NumPy would return integers.
     unit = np.datetime_data(levels.dtype)[0]
-    fine = levels.astype(f"{levels.dtype.kind}8[us]") if unit in ("ns", "ps", "fs", "as") else levels
-    listed = fine.tolist()
-    if (fine != levels).any() or not all(isinstance(level, TIMES) for level in listed):
+    microsecond_levels = levels.astype(f"{levels.dtype.kind}8[us]") if unit in ("ns", "ps", "fs", "as") else levels
+    level_list = microsecond_levels.tolist()
+    if (microsecond_levels != levels).any() or not all(isinstance(level, TIME_TYPES) for level in level_list):
         raise TypeError(f"{levels.dtype} has values beyond the resolution or range of Python's dates")
-    return listed
+    return level_list
 
 
-def _read_dictionary(label, column):
+def _encode_dictionary(label, column):
     """Return the levels and codes of an Arrow array, without a copy of the codes if no values are missing."""
-    is_plain = not has_levels(column)
+    is_plain = not has_categorical_dtype(column)
     column = column.dictionary_encode() if is_plain else column
     levels, indices = column.dictionary.to_pylist(), column.indices
     if indices.null_count == len(indices):
@@ -191,27 +191,27 @@ def _read_dictionary(label, column):
     missing = np.asarray(indices.is_null()) if indices.null_count else None
     # Missing values temporarily get the code of another row.
     indices = indices.fill_null(indices.drop_null()[0]) if indices.null_count else indices
-    codes = _as_codes(label, indices.to_numpy(zero_copy_only=False), len(levels), 0)
-    unique = dict.fromkeys(level for level in levels if not is_missing(level))
-    if is_plain or len(unique) < len(levels):
+    codes = _validate_codes(label, indices.to_numpy(zero_copy_only=False), len(levels), 0)
+    unique_levels = dict.fromkeys(level for level in levels if not is_missing(level))
+    if is_plain or len(unique_levels) < len(levels):
         # A dictionary may contain duplicates and missing values.
-        distinct = sorted(unique) if is_plain else list(unique)
-        level_indices = {level: index for index, level in enumerate(distinct)}
+        distinct_levels = sorted(unique_levels) if is_plain else list(unique_levels)
+        level_indices = {level: index for index, level in enumerate(distinct_levels)}
         codes = np.array([level_indices.get(level, -1) for level in levels], np.int32)[codes]
-        levels = distinct
+        levels = distinct_levels
     return levels, codes if missing is None else np.where(missing, codes.dtype.type(-1), codes)
 
 
-def _as_codes(label, codes, n_levels, smallest):
+def _validate_codes(label, codes, n_levels, smallest):
     """Return validated codes in a dtype that kernels read, without a copy if possible."""
     if not smallest <= codes.min() <= codes.max() < n_levels:
         raise ValueError(
             f"Column {label!r} of X is corrupt: its codes range from {codes.min()} to {codes.max()}, but it has "
             f"{n_levels} levels."
         )
-    if codes.dtype in CODE_TYPES:
+    if codes.dtype in CODE_DTYPES:
         return codes
-    signed = SIGNED.get(codes.dtype)
+    signed = SIGNED_DTYPES.get(codes.dtype)
     if signed is not None and n_levels <= np.iinfo(signed).max:
         return codes.view(signed)
     return codes.astype(np.int32)

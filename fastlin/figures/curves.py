@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastlin.figures.style import COLORS, current_axes, list_names
+from fastlin.figures.style import COLORS, get_current_axes, validate_names
 from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def plot_history(
     >>> len(axes.lines)
     1
     """
-    list_names("label", np.ravel([label]), "axes", accepted="a string")
-    axes = axes or current_axes()
+    validate_names("label", np.ravel([label]), "axes", accepted_kind="a string")
+    axes = axes or get_current_axes()
     steps, values = group_history(history, max(npoints_to_average, 1))
     mean_steps, mean, standard_deviation = steps.mean(axis=1), values.mean(axis=1), values.std(axis=1)
     (line,) = axes.plot(mean_steps, mean, label=label, color=color)
@@ -127,19 +127,19 @@ def plot_path(
     'coefficient'
     """
     # A log axis cannot show C = inf.
-    shown = np.isfinite(path.Cs)
-    if not shown.any():
+    is_shown = np.isfinite(path.Cs)
+    if not is_shown.any():
         raise ValueError("path has no finite C to draw; compute it with at least one finite C")
-    Cs, coefs, n_nonzeros = path.Cs[shown], path.coefs[shown], path.n_nonzeros[shown]
+    Cs, coefs, n_nonzeros = path.Cs[is_shown], path.coefs[is_shown], path.n_nonzeros[is_shown]
     _, n_rows, n_features = coefs.shape
     names = (
         [f"x{j}" for j in range(n_features)]
         if feature_names is None
-        else list_names("feature_names", feature_names, "axes")
+        else validate_names("feature_names", feature_names, "axes")
     )
     if len(names) != n_features:
         raise ValueError(f"feature_names must have one name for each of {n_features} features, got {len(names)}")
-    axes = axes or current_axes()
+    axes = axes or get_current_axes()
     last = coefs[-1]
     largest = [divmod(int(index), n_features) for index in np.argsort(-np.abs(last), axis=None)[:n_labels]]
     largest = [(k, j) for k, j in largest if last[k, j] != 0]
@@ -153,12 +153,12 @@ def plot_path(
     for (k, j), color in colors.items():
         if n_rows == 1:
             axes.plot(Cs, coefs[:, k, j], color=color, linewidth=2.2, label=names[j])
-    _name_ends(axes, [(last[k, j], names[j], color) for (k, j), color in colors.items()])
+    _label_curve_ends(axes, [(last[k, j], names[j], color) for (k, j), color in colors.items()])
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set(xscale="log", xlabel="C (to the right: weaker penalty)", ylabel="coefficient")
     if len(Cs) > 1:
         axes.set_xlim(Cs[0], Cs[-1])
-    _label_top(axes, Cs, n_nonzeros, f"nonzero coefficients of {last.size:,}")
+    _add_top_axis(axes, Cs, n_nonzeros, f"nonzero coefficients of {last.size:,}")
     if 1 < n_rows <= len(COLORS) and coefs.any():
         axes.legend(loc="upper left", ncols=1 + n_rows // 6)
     return axes
@@ -195,7 +195,7 @@ def plot_scores(model: Any, *, axes: Axes | None = None) -> Axes:
     >>> axes.get_ylabel()
     'neg log loss'
     """
-    axes = axes or current_axes()
+    axes = axes or get_current_axes()
     if isinstance(model.scores_, dict):
         raise ValueError("model must be fitted with use_legacy_attributes=False, so that scores_ is one array")
     n_folds, n_l1_ratios, _ = model.scores_.shape
@@ -216,8 +216,8 @@ def plot_scores(model: Any, *, axes: Axes | None = None) -> Axes:
             linewidth=0,
             label=label,
         )
-    chosen = f"chosen: C = {model.C_:.3g}" + (f", l1_ratio = {model.l1_ratio_:g}" if n_l1_ratios > 1 else "")
-    axes.axvline(model.C_, color="black", linestyle="--", label=chosen)
+    chosen_label = f"chosen: C = {model.C_:.3g}" + (f", l1_ratio = {model.l1_ratio_:g}" if n_l1_ratios > 1 else "")
+    axes.axvline(model.C_, color="black", linestyle="--", label=chosen_label)
     scoring = model.scoring if isinstance(model.scoring, str) else "score"
     name = "accuracy" if model.scoring in (None, "warn") else scoring
     axes.set(xscale="log", xlabel="C (to the right: weaker penalty)", ylabel=name.replace("_", " "))
@@ -254,13 +254,13 @@ def plot_stability(result: Any, *, axes: Axes | None = None, threshold: float = 
     >>> figures.plot_stability(result, axes=plt.figure().add_subplot()).get_ylabel()
     'selection frequency (fraction of half-samples)'
     """
-    axes = axes or current_axes()
+    axes = axes or get_current_axes()
     bound, frequencies = result.error_bound(threshold), result.frequencies
     path = np.pad(result.path, ((1, 0), (0, 0)))
     is_selected = frequencies >= threshold
     axes.plot(path[:, ~is_selected & (frequencies > 0)], color="0.6", linewidth=1.0, alpha=0.8)
-    most_frequent, ends = np.argsort(-frequencies, kind="stable")[: np.count_nonzero(is_selected)], []
-    for rank, j in enumerate(most_frequent):
+    selected_features, ends = np.argsort(-frequencies, kind="stable")[: np.count_nonzero(is_selected)], []
+    for rank, j in enumerate(selected_features):
         (line,) = axes.plot(path[:, j], color=COLORS[rank % len(COLORS)], label=result.names[j])
         ends.append((frequencies[j], result.names[j], line.get_color()))
     label = f"threshold {threshold:g}:\nat most {bound:.2g} false selections expected"
@@ -268,12 +268,12 @@ def plot_stability(result: Any, *, axes: Axes | None = None, threshold: float = 
     axes.set(xlabel="features selected per half-sample", ylabel="selection frequency (fraction of half-samples)")
     axes.set(xlim=(0, len(result.path)), ylim=(0, 1.02))
     axes.locator_params(axis="x", integer=True)
-    _name_ends(axes, ends[:n_labels])
+    _label_curve_ends(axes, ends[:n_labels])
     axes.legend(handles=[line], loc="best")
     return axes
 
 
-def _name_ends(axes, ends):
+def _label_curve_ends(axes, ends):
     """Write names to the right of the axes. `ends` are triples (height, name, color). Names do not overlap."""
     low, high = axes.get_ylim()
     gap = 0.045 * (high - low)
@@ -299,7 +299,7 @@ def _name_ends(axes, ends):
         )
 
 
-def _label_top(axes, positions, numbers, label):
+def _add_top_axis(axes, positions, numbers, label):
     """Add a top axis with integer labels at a few positions of a log axis."""
     indices = np.unique(np.linspace(0, len(positions) - 1, min(6, len(positions))).round().astype(int))
     top = axes.secondary_xaxis("top")

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastlin.coefficient_names import are_intercepts
 from fastlin.figures.curves import plot_scores
-from fastlin.figures.style import COLORS, current_axes, list_names, read_coef
+from fastlin.figures.style import COLORS, get_current_axes, get_dense_coef, validate_names
 from fastlin.terminal import make_printable
 from fastlin.typing import Array
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class _Drawing(NamedTuple):
+class _CoefficientPlotData(NamedTuple):
     """Data for `plot_coefficients`, for d features and one or more classes.
 
     `values` has shape (n_classes, d). `intervals` has shape (n_classes, d, 2) or is None. `importances` (d,) determine
@@ -70,7 +70,7 @@ def plot_convergence(model: Any, *, axes: Axes | None = None) -> Axes:
             f"model must have history_ or loss_curve_ of at least one iteration, got {type(model).__name__} without; "
             "use plot_scores for cross-validation"
         )
-    axes = axes or current_axes()
+    axes = axes or get_current_axes()
     (_plot_gaps if has_history else _plot_losses)(model, axes)
     axes.locator_params(axis="x", integer=True)
     axes.legend(loc="best")
@@ -130,62 +130,66 @@ def plot_coefficients(
     >>> axes.get_yticklabels()[0].get_text()
     'petal length (cm)'
     """
-    has_errors = hasattr(model, "std_errors")
-    drawn = _read_estimates(model) if has_errors else _read_model(model)
-    n_all = drawn.values.shape[1]
+    has_std_errors = hasattr(model, "std_errors")
+    plot_data = _make_estimate_data(model) if has_std_errors else _make_coefficient_data(model)
+    n_model_features = plot_data.values.shape[1]
     if feature_names is None:
-        feature_names = model.names[~are_intercepts(model.names)] if has_errors else model.get_feature_names_out()
-    names = list_names("feature_names", feature_names, "axes")
-    if len(names) != n_all:
-        raise ValueError(f"feature_names must have one name for each of {n_all} coefficients, got {len(names)}")
-    axes = axes or current_axes()
-    n_nonzero = np.count_nonzero(drawn.importances)
-    shown = np.argsort(-drawn.importances, kind="stable")[: min(n_features, n_nonzero)]
+        feature_names = model.names[~are_intercepts(model.names)] if has_std_errors else model.get_feature_names_out()
+    names = validate_names("feature_names", feature_names, "axes")
+    if len(names) != n_model_features:
+        raise ValueError(
+            f"feature_names must have one name for each of {n_model_features} coefficients, got {len(names)}"
+        )
+    axes = axes or get_current_axes()
+    n_nonzero = np.count_nonzero(plot_data.importances)
+    shown_indices = np.argsort(-plot_data.importances, kind="stable")[: min(n_features, n_nonzero)]
     # Bars are drawn from the bottom up.
-    n_rows = len(drawn.values)
-    positions, height = np.arange(len(shown))[::-1], 0.8 / n_rows
-    for k, row in enumerate(drawn.values[:, shown]):
+    n_rows = len(plot_data.values)
+    positions, height = np.arange(len(shown_indices))[::-1], 0.8 / n_rows
+    for k, row in enumerate(plot_data.values[:, shown_indices]):
         rows = positions + (0.4 - height / 2) - k * height
-        label = f"class {_as_plain(drawn.labels[k])}" if n_rows > 1 else None
+        label = f"class {_escape_label(plot_data.labels[k])}" if n_rows > 1 else None
         color = COLORS[k % len(COLORS) if n_rows > 1 else 0]
-        if drawn.intervals is None:
+        if plot_data.intervals is None:
             axes.barh(rows, row, height, color=color, label=label)
         else:
-            errors = np.abs(drawn.intervals[k, shown].T - row)
+            errors = np.abs(plot_data.intervals[k, shown_indices].T - row)
             axes.errorbar(row, rows, xerr=errors, fmt="o", markersize=4, color=color, label=label)
-    axes.set_yticks(positions, [_as_plain(names[j]) for j in shown])
+    axes.set_yticks(positions, [_escape_label(names[j]) for j in shown_indices])
     axes.axvline(0, color="black", linewidth=0.8)
-    xlabel = "coefficient" if drawn.intervals is None else "coefficient with 95 % interval"
+    xlabel = "coefficient" if plot_data.intervals is None else "coefficient with 95 % interval"
     if n_rows > 1:
         axes.set_xlabel(xlabel)
         # A legend inside the axes would cover bars.
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), title=drawn.legend_title)
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), title=plot_data.legend_title)
     else:
-        axes.set_xlabel(f"{xlabel} (positive: favors {_as_plain(drawn.labels[-1])})")
-    n_omitted = n_nonzero - len(shown)
+        axes.set_xlabel(f"{xlabel} (positive: favors {_escape_label(plot_data.labels[-1])})")
+    n_omitted = n_nonzero - len(shown_indices)
     if n_omitted:
-        kind = "largest" if drawn.intervals is None else "most significant"
+        kind = "largest" if plot_data.intervals is None else "most significant"
         more = "1 more feature has" if n_omitted == 1 else f"{n_omitted:,} more features have"
         # If feature names are long, the remaining width may be too small for one line.
         axes.set_title(f"the {kind} coefficients; {more} nonzero coefficients", wrap=True)
     return axes
 
 
-def _read_model(model):
+def _make_coefficient_data(model):
     """Return the _Drawing of a fitted model."""
     if not hasattr(model, "coef_"):
         raise ValueError(f"model must be a fitted linear model with coef_, got {type(model).__name__} without coef_")
-    coef = read_coef(model)
-    return _Drawing(coef, None, np.abs(coef).max(axis=0), list(model.classes_), None)
+    coef = get_dense_coef(model)
+    return _CoefficientPlotData(coef, None, np.abs(coef).max(axis=0), list(model.classes_), None)
 
 
-def _read_estimates(inference):
+def _make_estimate_data(inference):
     """Return the _Drawing of an inference."""
     are_features = ~are_intercepts(inference.names)
     coef, errors = inference.coef[:, are_features], inference.std_errors[:, are_features]
-    title = "vs the mean" if inference.is_symmetric else f"vs {_as_plain(inference.reference)}"
+    title = "vs the mean" if inference.is_symmetric else f"vs {_escape_label(inference.reference)}"
     importances = np.abs(coef / errors).max(axis=0)
-    return _Drawing(coef, inference.conf_int(0.95)[:, are_features], importances, list(inference.classes), title)
+    return _CoefficientPlotData(
+        coef, inference.conf_int(0.95)[:, are_features], importances, list(inference.classes), title
+    )
 
 
 def _plot_gaps(model, axes):
@@ -199,8 +203,10 @@ def _plot_gaps(model, axes):
         (bound, "duality gap (bound on J − J*)", COLORS[0]),
         (objective - objective[-1], "J − final J", COLORS[4]),
     ):
-        shown = np.isfinite(values) & (values > 0) & (objective > 0)
-        axes.plot(iterations[shown], values[shown] / objective[shown], "o-", markersize=4, color=color, label=label)
+        is_shown = np.isfinite(values) & (values > 0) & (objective > 0)
+        axes.plot(
+            iterations[is_shown], values[is_shown] / objective[is_shown], "o-", markersize=4, color=color, label=label
+        )
     axes.axhline(model.tol, color="black", linestyle="--", linewidth=1.2, label=f"tol = {model.tol:g}")
     xlabel = f"iteration (total: {model.n_passes_:.3g} passes over the data)"
     axes.set(yscale="log", xlabel=xlabel, ylabel="relative to the objective J")
@@ -215,6 +221,6 @@ def _plot_losses(model, axes):
     axes.set(xlabel="epoch", ylabel="mean loss")
 
 
-def _as_plain(name):
+def _escape_label(name):
     """Return a name with only printable characters. Dollar signs are escaped, so that they start no formula."""
     return make_printable(str(name)).replace("$", r"\$")

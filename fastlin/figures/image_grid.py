@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastlin.extras import needs
-from fastlin.figures.style import list_names, read_coef
+from fastlin.extras import import_extra
+from fastlin.figures.style import get_dense_coef, validate_names
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def show_images(
     10
     """
     images = _reshape_to_images("images", np.atleast_2d(images))
-    lowest, highest = images.min(), images.max()
-    images = (images - lowest) / (highest - lowest or 1)
-    return _draw_grid(images, labels, n_columns, figure, cmap="gray", vmin=0, vmax=1)[0]
+    min_value, max_value = images.min(), images.max()
+    images = (images - min_value) / (max_value - min_value or 1)
+    return _plot_image_grid(images, labels, n_columns, figure, cmap="gray", vmin=0, vmax=1)[0]
 
 
 def plot_weights(
@@ -119,13 +119,13 @@ def plot_weights(
     has_bias = not hasattr(w, "coef_")
     if not has_bias:
         labels = w.classes_[-w.coef_.shape[0] :] if labels is None else labels
-        w = read_coef(w).T
+        w = get_dense_coef(w).T
     images = _reshape_to_images("w", np.atleast_2d(np.asarray(w).T), shape, has_bias)
     largest = np.abs(images).max() or 1
     labels = range(len(images)) if labels is None else labels
     if images.ndim == 4:
-        return _draw_grid((1 + images / largest) / 2, labels, n_columns, figure)[1]
-    figure, axes = _draw_grid(images, labels, n_columns, figure, cmap="RdBu_r", vmin=-largest, vmax=largest)
+        return _plot_image_grid((1 + images / largest) / 2, labels, n_columns, figure)[1]
+    figure, axes = _plot_image_grid(images, labels, n_columns, figure, cmap="RdBu_r", vmin=-largest, vmax=largest)
     # The tick labels have equal widths, so that two figures one below the other are aligned.
     ticks = "{x:+.3f}" if 0.01 <= largest < 10 else "{x:+.1e}"
     figure.colorbar(axes[0].images[0], ax=axes, pad=0.02, ticks=[-largest, 0, largest], format=ticks)
@@ -135,29 +135,29 @@ def plot_weights(
 def _reshape_to_images(name, rows, shape=None, has_bias=True):
     """Return rows of pixels as float64 images (N, height, width), or (N, height, width, 3) for three channels."""
     for n_pixels in (rows.shape[-1], rows.shape[-1] - 1)[: 1 + has_bias]:
-        for n_planes in (1, 3):
-            side = isqrt(max(n_pixels, 0) // n_planes)
-            full_shape = (side, side, n_planes) if shape is None else (*shape, 1)[:3]
-            if rows.ndim == 2 and len(rows) and side and full_shape[2] == n_planes and prod(full_shape) == n_pixels:
-                planes = rows[:, :n_pixels].astype(np.float64).reshape(-1, n_planes, *full_shape[:2])
-                return planes[:, 0] if n_planes == 1 else planes.transpose(0, 2, 3, 1)
-    accepted = "n² or 3 n² pixels" if shape is None else f"the number of pixels of shape={shape}"
+        for n_channels in (1, 3):
+            side = isqrt(max(n_pixels, 0) // n_channels)
+            image_shape = (side, side, n_channels) if shape is None else (*shape, 1)[:3]
+            if rows.ndim == 2 and len(rows) and side and image_shape[2] == n_channels and prod(image_shape) == n_pixels:
+                channels = rows[:, :n_pixels].astype(np.float64).reshape(-1, n_channels, *image_shape[:2])
+                return channels[:, 0] if n_channels == 1 else channels.transpose(0, 2, 3, 1)
+    accepted_sizes = "n² or 3 n² pixels" if shape is None else f"the number of pixels of shape={shape}"
     raise ValueError(
-        f"{name} must have {accepted} per image, optionally followed by a one or a bias, got "
+        f"{name} must have {accepted_sizes} per image, optionally followed by a one or a bias, got "
         f"{rows.shape[-1]} values per image for {len(rows)} images"
     )
 
 
-def _draw_grid(images, labels, n_columns, figure, **style):
+def _plot_image_grid(images, labels, n_columns, figure, **style):
     """Plot each image on its own axes. Return the figure and the axes."""
     # The course's labels have shape (N, 1).
-    labels = None if labels is None else np.ravel(list_names("labels", labels, "figure"))
+    labels = None if labels is None else np.ravel(validate_names("labels", labels, "figure"))
     if labels is not None and len(labels) != len(images):
         raise ValueError(f"labels must have one entry for each of {len(images)} images, got {len(labels)}")
     n_columns = min(n_columns, len(images))
     n_rows = -(-len(images) // n_columns)
     if figure is None:
-        with needs("studies", "matplotlib.pyplot"):
+        with import_extra("studies", "matplotlib.pyplot"):
             import matplotlib.pyplot as plt
 
         figure = plt.figure(figsize=(1 + 1.3 * n_columns, 1.6 * n_rows), layout="constrained")

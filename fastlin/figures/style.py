@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastlin.extras import needs
+from fastlin.extras import import_extra
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ STYLE: dict[Any, Any] = {
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#000000", "#999933", "#44AA99")
 
 
-def open_figure(
+def make_subplots(
     n_rows: int, n_columns: int, width: float | None = None, height: float | None = None
 ) -> tuple[Figure, Any]:
     """Return a figure and its axes. Width and height are in inches; the defaults depend on the number of axes."""
@@ -43,7 +43,7 @@ def open_figure(
 def make_figure(width: float, height: float) -> Figure:
     """Return a figure without axes. Width and height are in inches."""
     # Unlike pyplot, this class opens no window and does not change the caller's current figure.
-    with needs("studies", "matplotlib.figure", "matplotlib.layout_engine"):
+    with import_extra("studies", "matplotlib.figure", "matplotlib.layout_engine"):
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -52,9 +52,9 @@ def make_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=layout)
 
 
-def current_axes() -> Axes:
+def get_current_axes() -> Axes:
     """Return the current axes of pyplot. If there are none, return new axes with space for long names."""
-    with needs("studies", "matplotlib.pyplot"):
+    with import_extra("studies", "matplotlib.pyplot"):
         import matplotlib.pyplot as plt
 
     if not plt.get_fignums():
@@ -62,7 +62,7 @@ def current_axes() -> Axes:
     return plt.gca()
 
 
-def embed(plot: Callable[[Axes], object], width: float, height: float) -> str:
+def make_data_url(plot: Callable[[Axes], object], width: float, height: float) -> str:
     """Call a function that plots on axes, and return the figure as a data URL. Width and height are in inches."""
     figure, file = make_figure(width, height), io.BytesIO()
     plot(figure.subplots())
@@ -70,25 +70,25 @@ def embed(plot: Callable[[Axes], object], width: float, height: float) -> str:
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
-def read_coef(model: Any) -> Array:
+def get_dense_coef(model: Any) -> Array:
     """Return the coefficients of a linear model as a dense array, even after `sparsify`."""
     # `densify` changes the model, so it is called on a copy. In fastlin's estimators, it also checks the coefficients.
     return np.asarray(copy(model).densify().coef_ if hasattr(model, "densify") else model.coef_)
 
 
-def list_names(argument: str, value: Any, keyword: str, accepted: str = "a sequence of names") -> list[Any]:
+def validate_names(argument: str, value: Any, keyword: str, accepted_kind: str = "a sequence of names") -> list[Any]:
     """Return the names in an argument. Raise a TypeError if it is not a sequence or contains axes or figures."""
     # Users may pass axes as a positional argument, because other libraries accept it.
     is_sequence = isinstance(value, Iterable) and not isinstance(value, str)
     names = list(value) if is_sequence else [value]
     if not is_sequence or any(hasattr(name, "get_figure") for name in names):
         raise TypeError(
-            f"{argument} must be {accepted} or None, got {type(names[0]).__name__}; pass the {keyword} by keyword, as "
-            f"{keyword}=..."
+            f"{argument} must be {accepted_kind} or None, got {type(names[0]).__name__}; pass the {keyword} by "
+            f"keyword, as {keyword}=..."
         )
     return names
 
 
-def count_nouns(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """Return a number followed by a noun. The noun is in the plural unless the number is 1."""
     return f"{number} {noun}" + ("" if number == 1 else "s")

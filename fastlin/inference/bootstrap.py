@@ -24,11 +24,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from fastlin.inference.covariances import find_residuals
-from fastlin.inference.hessian import Information, find_active_columns
+from fastlin.inference.hessian import InformationMatrix, find_active_columns
 from fastlin.inference.hypotheses import check_level
-from fastlin.kernels.machine.threads import run_side_by_side
+from fastlin.kernels.machine.threads import run_concurrently
 from fastlin.objective.point import Point
-from fastlin.objective.rows import weigh_targets
+from fastlin.objective.rows import sum_target_weights
 from fastlin.typing import BoolArray, FloatArray, IntArray
 
 # Bytes of one batch of influences.
@@ -36,7 +36,7 @@ INFLUENCE_BYTES = 32 << 20
 # Accuracy of the fit to a resample, in standard errors.
 COEF_TOL = 0.01
 # Largest number of attempts to sample rows from all classes.
-MAX_DRAWS = 1000
+MAX_ATTEMPTS = 1000
 
 
 class ResampleFit(NamedTuple):
@@ -48,7 +48,7 @@ class ResampleFit(NamedTuple):
     converged: bool
 
 
-class Refits(NamedTuple):
+class RefitOptions(NamedTuple):
     """The settings of fits to resamples. At most `max_at_once` fits run in parallel.
 
     `fit` takes the weights of the rows and a function that is called in each iteration. It returns a ResampleFit, or
@@ -62,9 +62,9 @@ class Refits(NamedTuple):
     free: BoolArray
     max_at_once: int
     # A function that fits resamples in batches, or None if the objective does not support batches. It takes
-    # the `Draws` and the number of resamples, and yields the number and the ResampleFit of each resample,
+    # the `Resampler` and the number of resamples, and yields the number and the ResampleFit of each resample,
     # in any order.
-    fit_in_batches: Callable[[Draws, int], Iterator[tuple[int, ResampleFit | None]]] | None = None
+    fit_in_batches: Callable[[Resampler, int], Iterator[tuple[int, ResampleFit | None]]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,9 +156,9 @@ class Bootstrap:
         """
         if method not in ("percentile", "bca"):
             raise ValueError(f'method must be "percentile" or "bca", got {method!r}.')
-        tails = 0.5 + 0.5 * check_level(level) * np.array([-1, 1])
+        tail_probabilities = 0.5 + 0.5 * check_level(level) * np.array([-1, 1])
         if method == "percentile":
-            return np.moveaxis(np.quantile(self.estimates, tails, axis=0), 0, -1)
+            return np.moveaxis(np.quantile(self.estimates, tail_probabilities, axis=0), 0, -1)
         if self.acceleration is None:
             raise ValueError(
                 'method="bca" needs the acceleration, which could not be computed: the Hessian of this objective is '
@@ -169,13 +169,13 @@ class Bootstrap:
         n = len(self.estimates)
         differences = self.estimates - self.estimate
         is_tied = np.abs(differences) <= 2 * COEF_TOL * self.std_errors
-        n_below = ((differences < 0) & ~is_tied).sum(axis=0) + 0.5 * is_tied.sum(axis=0)
-        bias = ndtri(np.clip(n_below, 0.5, n - 0.5) / n)[..., None]
-        shifted = bias + ndtri(tails)
-        quantiles = ndtr(bias + shifted / (1 - self.acceleration[..., None] * shifted))
-        limits = np.empty(quantiles.shape)
+        n_smaller_estimates = ((differences < 0) & ~is_tied).sum(axis=0) + 0.5 * is_tied.sum(axis=0)
+        bias = ndtri(np.clip(n_smaller_estimates, 0.5, n - 0.5) / n)[..., None]
+        normal_quantiles = bias + ndtri(tail_probabilities)
+        quantile_levels = ndtr(bias + normal_quantiles / (1 - self.acceleration[..., None] * normal_quantiles))
+        limits = np.empty(quantile_levels.shape)
         for row, column in np.ndindex(limits.shape[:2]):
-            limits[row, column] = np.quantile(self.estimates[:, row, column], quantiles[row, column])
+            limits[row, column] = np.quantile(self.estimates[:, row, column], quantile_levels[row, column])
         return limits
 
     def __repr__(self) -> str:
@@ -184,7 +184,7 @@ class Bootstrap:
         return f"Bootstrap({n} resamples, coefficients of shape ({K}, {d}))"
 
 
-class Draws(NamedTuple):
+class Resampler(NamedTuple):
     """Sampling, with replacement, of rows or of clusters with consecutive numbers starting at 0.
 
     The seed of resample b is (seed, b). `labels` has shape (n,). `weights` has shape (n,), and None means ones.
@@ -197,7 +197,7 @@ class Draws(NamedTuple):
     targets: FloatArray | None
     clusters: IntArray | None
 
-    def draw(self, number: int) -> Iterator[FloatArray]:
+    def generate_weights(self, number: int) -> Iterator[FloatArray]:
         """Yield row weights (n,) of a resample: the weight of each row times the number of times that it was sampled.
 
         The caller uses the first weights for which the fit exists.
@@ -210,36 +210,36 @@ class Draws(NamedTuple):
         random = np.random.default_rng((self.seed, number))
         n_drawn = len(self.labels) if self.clusters is None else int(self.clusters.max()) + 1
         n_classes = int(self.labels.max()) + 1
-        for _ in range(MAX_DRAWS):
+        for _ in range(MAX_ATTEMPTS):
             counts = np.bincount(random.integers(n_drawn, size=n_drawn), minlength=n_drawn)
-            drawn = (counts if self.clusters is None else counts[self.clusters]).astype(np.float64)
+            resample_weights = (counts if self.clusters is None else counts[self.clusters]).astype(np.float64)
             if self.weights is not None:
-                drawn *= self.weights
+                resample_weights *= self.weights
             if self.targets is None:
-                by_class = np.bincount(self.labels, drawn, n_classes)
+                class_totals = np.bincount(self.labels, resample_weights, n_classes)
             else:
-                by_class = weigh_targets(self.targets, drawn)
-            if (by_class > 0).all():
-                yield drawn
+                class_totals = sum_target_weights(self.targets, resample_weights)
+            if (class_totals > 0).all():
+                yield resample_weights
         what = "rows" if self.clusters is None else "clusters"
         raise ValueError(
-            f"None of {MAX_DRAWS:,} resamples of the {n_drawn} {what} has all {n_classes} classes with a positive "
+            f"None of {MAX_ATTEMPTS:,} resamples of the {n_drawn} {what} has all {n_classes} classes with a positive "
             f"weight and a fit that exists: some class or level has too few {what} for a bootstrap. Merge or remove it."
         )
 
 
-def fit_resamples(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[tuple[int, ResampleFit]]:
+def fit_resamples(refits: RefitOptions, resampler: Resampler, n_resamples: int) -> Iterator[tuple[int, ResampleFit]]:
     """Yield the number and the fit of each resample. Fits run in parallel if `refits` permits it."""
 
-    def fit_one(number, check=None):
-        fits = (refits.fit(weights, check) for weights in draws.draw(number))
+    def fit_resample(number, check=None):
+        fits = (refits.fit(weights, check) for weights in resampler.generate_weights(number))
         return next(fit for fit in fits if fit is not None)
 
     if refits.fit_in_batches is not None:
-        for number, fit in refits.fit_in_batches(draws, n_resamples):
-            yield number, fit_one(number) if fit is None else fit
+        for number, fit in refits.fit_in_batches(resampler, n_resamples):
+            yield number, fit_resample(number) if fit is None else fit
     else:
-        yield from enumerate(run_side_by_side(fit_one, n_resamples, refits.max_at_once))
+        yield from enumerate(run_concurrently(fit_resample, n_resamples, refits.max_at_once))
 
 
 def choose_tol(tol: float, value: float, n_rows: int) -> float:
@@ -247,8 +247,8 @@ def choose_tol(tol: float, value: float, n_rows: int) -> float:
     return min(tol, 0.5 * COEF_TOL**2 / (n_rows * value)) if value > 0 else tol
 
 
-def collect(
-    fits: Iterator[tuple[int, ResampleFit]], n_resamples: int, refits: Refits, clusters: IntArray | None
+def collect_fits(
+    fits: Iterator[tuple[int, ResampleFit]], n_resamples: int, refits: RefitOptions, clusters: IntArray | None
 ) -> Bootstrap:
     """Return the Bootstrap for fits to resamples.
 
@@ -278,21 +278,21 @@ def find_acceleration(point: Point, free: BoolArray, clusters: IntArray | None) 
     rows, (K, size) = point.objective.rows, point.objective.shape
     residuals = find_residuals(rows.passes, point.probabilities.astype(np.float64))
     n = residuals.shape[1]
-    residuals *= rows.weights_of(rows.row_indices)
-    is_movable = _find_movable(point, free)
-    solved, movable = _solve_for_coefficients(point, is_movable), np.flatnonzero(is_movable)
+    residuals *= rows.get_weights(rows.row_indices)
+    is_movable = _find_movable_coefficients(point, free)
+    solved, movable_indices = _compute_inverse_rows(point, is_movable), np.flatnonzero(is_movable)
     if solved is None:
         return None
     accelerations = np.zeros(K * size)
     batch_size = max(1, INFLUENCE_BYTES // (8 * K * n))
-    for first in range(0, len(movable), batch_size):
+    for first in range(0, len(movable_indices), batch_size):
         directions = solved[first : first + batch_size].reshape(-1, size)
         # Each block is read once per batch.
         scores = np.concatenate([part.compute_scores(directions) for part in rows.passes.split(n)]).reshape(n, -1, K)
         influences = np.einsum("imk,ki->mi", scores, residuals)
         if clusters is not None:
             influences = np.array([np.bincount(clusters, influence) for influence in influences])
-        accelerations[movable[first : first + batch_size]] = _compute_acceleration(influences)
+        accelerations[movable_indices[first : first + batch_size]] = _compute_acceleration(influences)
     return accelerations.reshape(K, size)
 
 
@@ -306,7 +306,7 @@ def _compute_acceleration(influences):
     return -np.einsum("mi,mi->m", squares, influences) / (6 * np.maximum(squares.sum(axis=1), 1) ** 1.5)
 
 
-def _find_movable(point, free):
+def _find_movable_coefficients(point, free):
     """Return a mask (K, d + 1) of the coefficients and intercepts that depend on the weights of the rows."""
     objective = point.objective
     is_movable = np.tile(free & find_active_columns(objective), (objective.shape[0], 1))
@@ -318,13 +318,13 @@ def _find_movable(point, free):
     return is_movable
 
 
-def _solve_for_coefficients(point, is_movable):
+def _compute_inverse_rows(point, is_movable):
     """Return the rows of T H^-1 for movable coefficients, or None if H is not positive definite.
 
     T undoes only shifts.
     """
-    information = Information(point, is_movable)
-    if information.factor.first_dependent is not None:
+    information = InformationMatrix(point, is_movable)
+    if information.factor.dependent_column is not None:
         return None
     solved = information.inverse.reshape(*is_movable.shape, -1)
     solved[:, -1] += np.einsum("j,kjm->km", point.objective.coordinates.shift, solved[:, :-1])

@@ -16,7 +16,7 @@ from fastlin.objective.coordinates import Coordinates
 from fastlin.objective.objective import Objective
 from fastlin.typing import Array, FloatArray, IntArray
 
-SYMMETRIC = "symmetric"
+SYMMETRIC_REFERENCE = "symmetric"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Contrasts:
     fit_intercept: bool
 
     @classmethod
-    def against(cls, reference: int | None, n_classes: int, objective: Objective) -> Self:
+    def from_reference(cls, reference: int | None, n_classes: int, objective: Objective) -> Self:
         """Return the contrasts with the class of index `reference`, or with the mean of all classes if it is None."""
         if reference is None:
             matrix = np.eye(n_classes) - 1 / n_classes
@@ -64,13 +64,13 @@ class Contrasts:
         """The number of intercepts among the free parameters."""
         return self.n_free_classes * self.fit_intercept
 
-    def list_units(self, positions: IntArray) -> sparse.csr_array:
+    def build_contrast_matrix(self, positions: IntArray) -> sparse.csr_array:
         """Return the matrix (K' q, K (d + 1)) that maps parameters to the coefficients of columns `positions` (q,)."""
         scale, shift = self.coordinates.scale, self.coordinates.shift
         # This matrix is T, which moves the shifts of the columns into the intercept.
-        unscale = sparse.diags_array(np.append(scale, 1.0), format="lil")
-        unscale[-1, :-1] = shift
-        return sparse.csr_array(sparse.kron(self.matrix, unscale.tocsr()[positions]))
+        unscaling = sparse.diags_array(np.append(scale, 1.0), format="lil")
+        unscaling[-1, :-1] = shift
+        return sparse.csr_array(sparse.kron(self.matrix, unscaling.tocsr()[positions]))
 
     def of(self, parameters: FloatArray) -> FloatArray:
         """Return the coefficients (K', p) for parameters (K, d + 1)."""
@@ -86,7 +86,7 @@ def find_reference(reference: Any, classes: Array) -> int | None:
     """
     if reference is None:
         return 0
-    if isinstance(reference, str) and reference == SYMMETRIC and SYMMETRIC not in classes.tolist():
+    if isinstance(reference, str) and reference == SYMMETRIC_REFERENCE and SYMMETRIC_REFERENCE not in classes.tolist():
         return None
     indices = [index for index, label in enumerate(classes.tolist()) if np.ndim(reference) == 0 and label == reference]
     if not indices:

@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from fastlin.inference.hessian import MAX_VARIANCE_ERROR, SUM_ERROR, Information, multiply
+from fastlin.inference.hessian import MAX_VARIANCE_ERROR, RELATIVE_SUM_ERROR, InformationMatrix, multiply
 from fastlin.inference.optimum import Optimum
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import PROBABILITY_BYTES, SCORE_BYTES, Passes
 from fastlin.objective.point import Point
-from fastlin.tensors import read_in_place
+from fastlin.tensors import view_as_numpy
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -40,27 +40,27 @@ def compute_covariance(
     rounding error would dominate the covariance.
     """
     curvature, point, n_clusters = optimum.curvature, optimum.point, ()
-    rows, solved = point.objective.rows, curvature.solve_units(units)
-    is_model, unit_power = options.covariance == "model", options.weights.unit ** (options.power - 1)
-    if is_model and options.penalized != "sandwich":
+    rows, solved = point.objective.rows, curvature.multiply_inverse(units)
+    is_model_based, unit_factor = options.covariance == "model", options.weights.unit ** (options.power - 1)
+    if is_model_based and options.penalized != "sandwich":
         covariance = units @ solved.T
-    elif isinstance(curvature, Information):
-        if is_model:
+    elif isinstance(curvature, InformationMatrix):
+        if is_model_based:
             middle = curvature.of_loss
         elif options.covariance == "cluster":
-            middle, n_clusters = _sum_over_clusters(point, options.clusters)
+            middle, n_clusters = _sum_over_cluster_keys(point, options.clusters)
             middle *= options.weights.unit
         else:
-            middle = rows.sum_by_pairs(multiply_scores, point.parameters, options.power) * unit_power
+            middle = rows.sum_pair_terms(sum_score_products, point.parameters, options.power) * unit_factor
         covariance = _compute_sandwich(curvature, solved, middle, n_samples, options)
     else:
         directions = solved.reshape(-1, *point.parameters.shape)
-        if is_model:
-            products = [curvature.multiply_by_loss(direction) for direction in directions]
+        if is_model_based:
+            products = [curvature.multiply_loss_hessian(direction) for direction in directions]
             covariance = np.einsum("akj,bkj->ab", directions, products)
         else:
-            args = (multiply_projected_scores, point.parameters, directions, options.power)
-            covariance = rows.passes.sum_curvature(*args) * (unit_power / rows.total_weight)
+            args = (sum_projected_score_products, point.parameters, directions, options.power)
+            covariance = rows.passes.sum_with_probabilities(*args) * (unit_factor / rows.total_weight)
     return 0.5 * (covariance + covariance.T), n_clusters
 
 
@@ -76,7 +76,7 @@ def _compute_sandwich(information, solved, middle, n_samples, options):
     covariance = multiply(multiply(solved, middle), solved.T)
     # Sums over rows have a relative rounding error. Sums over clusters lose more digits if the scores within a cluster
     # cancel. The inverses amplify both errors, which can have any direction.
-    errors = (SUM_ERROR / 4 * middle) ** 2 + (n_samples * SUM_ERROR**2 * information.of_loss) ** 2
+    errors = (RELATIVE_SUM_ERROR / 4 * middle) ** 2 + (n_samples * RELATIVE_SUM_ERROR**2 * information.of_loss) ** 2
     errors = np.sqrt(np.einsum("ij,ij->i", multiply(solved**2, errors), solved**2))
     if (errors > MAX_VARIANCE_ERROR * np.abs(np.diagonal(covariance))).any():
         kind = "penalized='sandwich'" if options.covariance == "model" else f"covariance={options.covariance!r}"
@@ -104,8 +104,8 @@ def find_residuals(passes: Passes, probabilities: FloatArray) -> FloatArray:
     return probabilities
 
 
-def multiply_scores(passes: Passes, probabilities: FloatArray, power: int) -> FloatArray:
-    """Return sum_i s_i^power g_i g_i', (K (d + 1), K (d + 1)), as a term of `Passes.sum_curvature`."""
+def sum_score_products(passes: Passes, probabilities: FloatArray, power: int) -> FloatArray:
+    """Return sum_i s_i^power g_i g_i', (K (d + 1), K (d + 1)), as a term of `Passes.sum_with_probabilities`."""
     residuals, weights = find_residuals(passes, probabilities), passes.samples.weigh() ** power
     K, m = passes.shape
     total = np.empty((K, m, K, m))
@@ -116,23 +116,25 @@ def multiply_scores(passes: Passes, probabilities: FloatArray, power: int) -> Fl
     return total.reshape(K * m, K * m)
 
 
-def multiply_projected_scores(passes: Passes, probabilities: FloatArray, solved: FloatArray, power: int) -> FloatArray:
+def sum_projected_score_products(
+    passes: Passes, probabilities: FloatArray, solved: FloatArray, power: int
+) -> FloatArray:
     """Return sum_i s_i^power u_i u_i', (E, E), where u_ie is the inner product of g_i and solved[e]."""
-    (n_solved, K, size), weights = solved.shape, passes.samples.weigh() ** power
-    scores = passes.compute_scores(solved.reshape(-1, size)).reshape(-1, n_solved, K)
-    projected = np.einsum("iek,ki->ei", scores, find_residuals(passes, probabilities))
-    return np.einsum("ei,fi,i->ef", projected, projected, weights)
+    (n_directions, K, size), weights = solved.shape, passes.samples.weigh() ** power
+    scores = passes.compute_scores(solved.reshape(-1, size)).reshape(-1, n_directions, K)
+    projected_scores = np.einsum("iek,ki->ei", scores, find_residuals(passes, probabilities))
+    return np.einsum("ei,fi,i->ef", projected_scores, projected_scores, weights)
 
 
 def count_weights(passes: Passes, probabilities: FloatArray, unit: float) -> FloatArray:
-    """Return the number of positive and of non-integer weights, as a term of `Passes.sum_curvature`."""
+    """Return the number of positive and of non-integer weights, as a term of `Passes.sum_with_probabilities`."""
     weights = passes.samples.weigh() * unit
     return np.array([np.count_nonzero(weights > 0), np.count_nonzero(weights != np.round(weights))], np.float64)
 
 
-def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> list[IntArray]:
+def encode_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> list[IntArray]:
     """Return the cluster numbers (n_rows,) for each key, starting at 0. Raise a ValueError if values are missing."""
-    keys = _split_keys(clusters, n_rows)
+    keys = _split_cluster_keys(clusters, n_rows)
     numbers: list[IntArray] = []
     for key in keys:
         if key.shape != (n_rows,):
@@ -140,12 +142,12 @@ def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> lis
                 f"clusters must hold one entry per row for each key, shape ({n_rows},), got shape {key.shape}."
             )
         try:
-            is_complete = not (key != key).any()
+            has_valid_values = not (key != key).any()
             numbers.append(np.unique(key, return_inverse=True)[1].reshape(-1))
         except TypeError:
             # None cannot be compared with strings, and comparisons of pandas' NA have no boolean value.
-            is_complete = False
-        if not is_complete:
+            has_valid_values = False
+        if not has_valid_values:
             raise ValueError(
                 "clusters must hold sortable entries without missing values, got None, NaN or mixed types. Fill in or "
                 "drop those rows."
@@ -153,7 +155,7 @@ def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> lis
     return numbers
 
 
-def _split_keys(clusters, n_rows):
+def _split_cluster_keys(clusters, n_rows):
     """Return a list of the keys as arrays.
 
     `clusters` is a table or array with one key per column, or a list of arrays.
@@ -161,15 +163,15 @@ def _split_keys(clusters, n_rows):
     if hasattr(clusters, "columns"):
         # In Arrow tables, `columns` contains the columns and not their names.
         return [np.asarray(key if hasattr(key, "to_pylist") else clusters[key]) for key in clusters.columns]
-    is_list = isinstance(clusters, (list, tuple)) and len(clusters) not in (0, n_rows)
-    if is_list and all(np.ndim(key) == 1 for key in clusters):
-        return [np.asarray(read_in_place(key, "clusters")) for key in clusters]
-    array = np.asarray(read_in_place(clusters, "clusters"))
+    is_key_list = isinstance(clusters, (list, tuple)) and len(clusters) not in (0, n_rows)
+    if is_key_list and all(np.ndim(key) == 1 for key in clusters):
+        return [np.asarray(view_as_numpy(key, "clusters")) for key in clusters]
+    array = np.asarray(view_as_numpy(clusters, "clusters"))
     return list(array.T) if array.ndim == 2 else [array]
 
 
-def _sum_over_clusters(point, keys):
-    """Return the signed sum of `multiply_cluster_sums` over key combinations, and the number of clusters per key."""
+def _sum_over_cluster_keys(point, keys):
+    """Return the signed sum of `sum_cluster_products` over key combinations, and the number of clusters per key."""
     rows = point.objective.rows
     middle, n_clusters = np.zeros(2 * (point.parameters.size,)), []
     has_weight = rows.weights > 0 if len(rows.weights) else slice(None)
@@ -182,13 +184,13 @@ def _sum_over_clusters(point, keys):
             if count < 2:
                 raise ValueError("covariance='cluster' requires at least two clusters, but all rows are in one.")
             sign = 1 if n_keys % 2 else -1
-            middle += sign * count / (count - 1) * multiply_cluster_sums(point, numbers)
+            middle += sign * count / (count - 1) * sum_cluster_products(point, numbers)
             n_clusters.append(count)
     # Combinations with a single key come first.
     return middle, tuple(n_clusters[: len(keys)])
 
 
-def multiply_cluster_sums(point: Point, numbers: IntArray) -> FloatArray:
+def sum_cluster_products(point: Point, numbers: IntArray) -> FloatArray:
     """Return the matrix (K (d + 1), K (d + 1)), the sum of u u' over clusters divided by S.
 
     Row i is in cluster numbers[i].
@@ -208,6 +210,6 @@ def multiply_cluster_sums(point: Point, numbers: IntArray) -> FloatArray:
             for k, residuals in enumerate(find_residuals(passes, probabilities) * passes.samples.weigh()):
                 sums[:, k] += sparse.csr_array((residuals, at), (len(sums), len(chunk))) @ x
         # The kernels give the same bits for any number of threads.
-        by_cluster = DenseMatrix(sums.reshape(len(sums), -1))
-        total += by_cluster.gram(np.ones(len(sums)), np.float64)[:-1, :-1]
-    return rows.average_pairs(total)
+        cluster_sums = DenseMatrix(sums.reshape(len(sums), -1))
+        total += cluster_sums.gram(np.ones(len(sums)), np.float64)[:-1, :-1]
+    return rows.average_pair_sums(total)

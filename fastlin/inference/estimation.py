@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastlin.coefficient_names import OmittedLevels, append_intercept, describe_each, find_indices
+from fastlin.coefficient_names import OmittedLevels, append_intercept, disambiguate_names, find_indices
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.covariances import compute_covariance, count_weights
-from fastlin.inference.hessian import Curvature, Information
-from fastlin.inference.inference import Basis, Inference, collect_fields
+from fastlin.inference.hessian import Curvature, InformationMatrix
+from fastlin.inference.inference import Inference, InferenceBasis, collect_fields
 from fastlin.inference.likelihood import sum_weights
 from fastlin.inference.optimum import Optimum, approach_optimum, find_optimum, make_buffer
 from fastlin.inference.separation import certifies_maximum, check_separation
@@ -33,10 +33,10 @@ ACCEPTED: dict[str, tuple[str | None, ...]] = {
 MAX_PARAMETERS = 4096
 # Maximum distance from the optimum, in standard errors. A warning is issued if the coefficients of the model, or the
 # estimates, are farther from the optimum.
-MAX_DISTANCE = 0.01
+MAX_OPTIMUM_DISTANCE = 0.01
 
 
-class WeightMeaning(NamedTuple):
+class WeightInfo(NamedTuple):
     """The kind of the weights, "frequency" or "sampling", their unit, and whether there are class weights."""
 
     kind: str
@@ -63,7 +63,7 @@ class InferenceOptions:
     names: Array
     omitted_levels: OmittedLevels
     clusters: list[Array]
-    weights: WeightMeaning
+    weights: WeightInfo
     tol: float
     stacklevel: int
 
@@ -73,10 +73,10 @@ class InferenceOptions:
         return 1 if self.weights.kind == "frequency" else 2
 
     @cached_property
-    def shown_names(self) -> Array:
+    def display_names(self) -> Array:
         """Unique names (d,) of the columns, for messages and the summary."""
         # A column may have the same name as the intercept, so the intercept's name is included, as the last name.
-        return describe_each(append_intercept(self.names, True), self.omitted_levels)[:-1]
+        return disambiguate_names(append_intercept(self.names, True), self.omitted_levels)[:-1]
 
 
 def check_options(classes: Array, reference: Any, **options: Any) -> InferenceOptions:
@@ -84,10 +84,10 @@ def check_options(classes: Array, reference: Any, **options: Any) -> InferenceOp
 
     Raise a ValueError if an option is invalid.
     """
-    for name, accepted in ACCEPTED.items():
+    for name, accepted_values in ACCEPTED.items():
         value = options["weights"].kind if name == "weight_type" else options[name]
-        if not (value is None or isinstance(value, str)) or value not in accepted:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {value!r}.")
+        if not (value is None or isinstance(value, str)) or value not in accepted_values:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted_values))}, got {value!r}.")
     if not isinstance(options["use_t"], (bool, np.bool_)):
         raise ValueError(f"use_t must be True or False, got {options['use_t']!r}.")
     if (options["covariance"] == "cluster") != bool(options["clusters"]):
@@ -109,10 +109,10 @@ def compute_inference(
     check_penalty(objective, options)
     check_size(objective, options)
     if not (objective.class_weights > 0).all():
-        empty = options.classes[np.argmin(objective.class_weights)]
+        empty_class = options.classes[np.argmin(objective.class_weights)]
         raise ValueError(
-            f"Class {empty!s} has no row with a positive weight, so its coefficients cannot be estimated. Add rows of "
-            "the class, or refit without it."
+            f"Class {empty_class!s} has no row with a positive weight, so its coefficients cannot be estimated. Add "
+            "rows of the class, or refit without it."
         )
     if options.clusters and not (objective.rows.has_labels and objective.matrix.lies_in_memory):
         raise ValueError(
@@ -122,7 +122,7 @@ def compute_inference(
     total_weight = sum_weights(objective, options.weights.unit)
     n_samples = count_samples(objective, options)
     start = objective.coordinates.to_parameters(coef.astype(np.float64), intercept.astype(np.float64))
-    contrasts = Contrasts.against(options.reference, len(options.classes), objective)
+    contrasts = Contrasts.from_reference(options.reference, len(options.classes), objective)
     n_parameters = contrasts.n_parameters
     df_resid = n_samples - n_parameters
     if df_resid <= 0 and (options.use_t or options.covariance in ("HC1", "cluster")):
@@ -134,7 +134,7 @@ def compute_inference(
     positions = find_indices("features", options.features, names, options.omitted_levels)
     optimum = find_estimates(objective, start, options, n_samples)
     point, inflations = optimum.point, optimum.curvature.inflations
-    covariance, n_clusters = compute_covariance(optimum, contrasts.list_units(positions), options, n_samples)
+    covariance, n_clusters = compute_covariance(optimum, contrasts.build_contrast_matrix(positions), options, n_samples)
     covariance /= total_weight
     if options.covariance in ("HC1", "cluster"):
         covariance *= (n_samples - (options.covariance == "cluster")) / df_resid
@@ -143,8 +143,10 @@ def compute_inference(
             "A standard error overflows float64: the rows have almost no information about some coefficient, because "
             "of the scale of its column, a large offset or a very weak penalty. Scale X."
         )
-    n_effective = float(n_parameters) if objective.penalty.is_none else optimum.curvature.n_effective
-    basis = Basis(
+    n_effective_parameters = (
+        float(n_parameters) if objective.penalty.is_zero else optimum.curvature.n_effective_parameters
+    )
+    basis = InferenceBasis(
         options.covariance,
         options.penalized,
         contrasts,
@@ -152,15 +154,17 @@ def compute_inference(
         # The rows of Dask collections are only available until the method returns.
         point if objective.rows.has_labels else None,
         options.omitted_levels,
-        is_likelihood=options.weights.kind == "frequency" and not objective.rows.has_targets,
+        has_likelihood=options.weights.kind == "frequency" and not objective.rows.has_targets,
         df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if options.use_t else None,
         n_clusters=n_clusters,
-        max_inflated=(options.shown_names[inflations.argmax()], float(inflations.max())) if len(inflations) else None,
+        max_inflation=(options.display_names[inflations.argmax()], float(inflations.max()))
+        if len(inflations)
+        else None,
     )
     inference = Inference(
         **collect_fields(basis, point, objective.center(start), covariance, names, options.classes, total_weight),
         n_samples=n_samples,
-        df_model=n_effective - contrasts.n_intercepts,
+        df_model=n_effective_parameters - contrasts.n_intercepts,
         distance=optimum.distance,
     )
     warn_if_inaccurate(inference, optimum.is_certified, options, n_samples * point.loss)
@@ -169,12 +173,12 @@ def compute_inference(
 
 def find_estimates(objective: Objective, start: FloatArray, options: InferenceOptions, n_samples: float) -> Optimum:
     """Return the optimum near `start` (K, d + 1). Raise a CollinearityError or SeparationError if there is none."""
-    buffer, kind = make_buffer(objective), Information
+    buffer, kind = make_buffer(objective), InformationMatrix
     if is_large(objective):
         point, kind = approach_optimum(objective, [start], buffer), Curvature
         if not objective.penalty.is_bounded:
             # If the classes are separated, Newton steps do not converge.
-            check_separation(point, options.shown_names, options.classes)
+            check_separation(point, options.display_names, options.classes)
     else:
         point = objective.at(objective.center(start), out=buffer)
     optimum = find_optimum(point, kind, n_samples)
@@ -189,10 +193,10 @@ def check_existence(optimum: Optimum, options: InferenceOptions) -> None:
     classes. It is a ValueError if rounding error would dominate the standard errors for another reason.
     """
     point, curvature, objective = optimum.point, optimum.curvature, optimum.point.objective
-    step, names, labels = curvature.direction.step, options.shown_names, options.classes
+    step, names, labels = curvature.direction.step, options.display_names, options.classes
     is_unpenalized, is_penalized = objective.penalty.curvatures == 0, objective.penalty.is_bounded
     is_unpenalized[-1] = objective.fit_intercept
-    if not isinstance(curvature, Information) or curvature.is_accurate(is_unpenalized):
+    if not isinstance(curvature, InformationMatrix) or curvature.is_accurate(is_unpenalized):
         if not is_penalized and not certifies_maximum(curvature):
             check_separation(point, names, labels, step, options.stacklevel + 1)
         return
@@ -217,7 +221,7 @@ def check_penalty(objective: Objective, options: InferenceOptions) -> None:
             "The model has an L1 or group penalty, which selects features; standard errors that ignore the selection "
             "would be too small. Refit the selected features with C=inf, on different rows."
         )
-    if penalty.is_none:
+    if penalty.is_zero:
         if penalized is not None:
             raise ValueError(
                 f"penalized={penalized!r} requires a penalized model, but no coefficient of this model is penalized. "
@@ -263,20 +267,20 @@ def count_samples(objective: Objective, options: InferenceOptions) -> float:
 
     Raise a ValueError if the weights do not match their type.
     """
-    is_model, is_sampling = options.covariance == "model", options.weights.kind == "sampling"
-    if is_model and (is_sampling or options.weights.by_class):
+    is_model_based, is_sampling = options.covariance == "model", options.weights.kind == "sampling"
+    if is_model_based and (is_sampling or options.weights.by_class):
         raise ValueError(
             "covariance='model' requires unweighted rows or frequency weights, and is not valid with sampling weights "
             "or class_weight. Use covariance='HC0', 'HC1' or 'cluster'."
         )
-    if is_model and objective.rows.has_targets:
+    if is_model_based and objective.rows.has_targets:
         raise ValueError(
             "covariance='model' requires observed labels; soft labels are not draws from the model. Use "
             "covariance='HC0', 'HC1' or 'cluster'."
         )
     if objective.rows.has_labels and not len(objective.rows.weights):
         return float(objective.n_rows)
-    n_rows, n_broken = objective.rows.passes.sum_curvature(
+    n_rows, n_non_integers = objective.rows.passes.sum_with_probabilities(
         count_weights, np.zeros(objective.shape), options.weights.unit
     )
     if is_sampling:
@@ -286,9 +290,9 @@ def count_samples(objective: Objective, options: InferenceOptions) -> float:
             "With class_weight the row weights are not frequencies: use weight_type='sampling', and repeat rows whose "
             "sample_weight is a frequency."
         )
-    if n_broken:
+    if n_non_integers:
         raise ValueError(
-            f"sample_weight has {n_broken:.0f} non-integer entries, but frequency weights are integers. Use "
+            f"sample_weight has {n_non_integers:.0f} non-integer entries, but frequency weights are integers. Use "
             "weight_type='sampling' with a robust covariance."
         )
     return float(round(objective.rows.total_weight * options.weights.unit))
@@ -297,21 +301,21 @@ def count_samples(objective: Objective, options: InferenceOptions) -> float:
 def warn_if_inaccurate(inference: Inference, is_certified: bool, options: InferenceOptions, loss: float) -> None:
     """Warn if variances are negative, or if the estimates are inaccurate.
 
-    They are inaccurate if the optimum or the model is farther than MAX_DISTANCE from the estimates.
+    They are inaccurate if the optimum or the model is farther than MAX_OPTIMUM_DISTANCE from the estimates.
     """
     if len(options.clusters) > 1 and (np.diagonal(inference._covariance) < 0).any():
         message = (
             "Some multiway cluster variances are negative, so their standard errors are NaN: there are too few "
             "clusters for the correction that subtracts the overlap of the keys. Use fewer keys."
         )
-    elif not inference.distance <= MAX_DISTANCE:
+    elif not inference.distance <= MAX_OPTIMUM_DISTANCE:
         verb = "may be" if is_certified else "seems to be"
         message = (
             f"The optimum {verb} {inference.distance:.2g} standard errors from the reported estimates, the best that "
             "float64 permits: columns are nearly collinear, or lie far from zero. Center X, or remove columns."
         )
-    elif not inference.coef_error <= MAX_DISTANCE:
-        tol = 10.0 ** np.floor(np.log10(0.5 * MAX_DISTANCE**2 / max(loss, 1.0)))
+    elif not inference.coef_error <= MAX_OPTIMUM_DISTANCE:
+        tol = 10.0 ** np.floor(np.log10(0.5 * MAX_OPTIMUM_DISTANCE**2 / max(loss, 1.0)))
         reason = f"The tol of the fit, {options.tol:g}, is too large; fit with tol={tol:.0e} or less."
         if options.tol <= tol:
             reason = (

@@ -12,8 +12,8 @@ import numpy as np
 from fastlin.coefficient_names import OmittedLevels, append_intercept
 from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.hypotheses import TestResult
-from fastlin.inference.inference import Basis, Inference, collect_fields
-from fastlin.inference.likelihood import State
+from fastlin.inference.inference import Inference, InferenceBasis, collect_fields
+from fastlin.inference.likelihood import LikelihoodState
 from fastlin.inference.profile import ESTIMATE_TOL, MAX_STEPS, maximize
 from fastlin.typing import Array, FloatArray
 
@@ -101,11 +101,11 @@ class FirthInference(Inference):
                 "smaller must be the names of the columns to test, got an Inference: penalized likelihoods of models "
                 "with different columns are not comparable."
             )
-        return self._profile.test_columns(self._basis.positions[self._find("smaller", smaller)])
+        return self._profile.compute_column_test(self._basis.positions[self._find_columns("smaller", smaller)])
 
 
 def compute_firth_inference(
-    start: State, classes: Array, names: Array, omitted_levels: OmittedLevels, reference: Any
+    start: LikelihoodState, classes: Array, names: Array, omitted_levels: OmittedLevels, reference: Any
 ) -> FirthInference:
     """Return the FirthInference at the maximum near `start`, the state of a fitted model. `names` has shape (d,)."""
     if start.likelihood.objective.rows.has_targets:
@@ -116,18 +116,18 @@ def compute_firth_inference(
     maximum = maximize(start, ESTIMATE_TOL, MAX_STEPS)
     state, likelihood = maximum.state, maximum.state.likelihood
     objective = likelihood.objective
-    contrasts = Contrasts.against(find_reference(reference, classes), len(classes), objective)
+    contrasts = Contrasts.from_reference(find_reference(reference, classes), len(classes), objective)
     # Omitted levels have no coefficients.
     positions = np.flatnonzero(likelihood.free[: contrasts.n_columns])
-    units = contrasts.list_units(positions)[:, likelihood.positions]
+    units = contrasts.build_contrast_matrix(positions)[:, likelihood.positions]
     covariance = units @ (units @ state.factor.invert()).T
     columns = append_intercept(names, objective.fit_intercept)
     point = objective.at(objective.center(state.parameters))
-    basis = Basis("model", "firth", contrasts, positions, point, omitted_levels)
+    basis = InferenceBasis("model", "firth", contrasts, positions, point, omitted_levels)
     return FirthInference(
         **collect_fields(basis, point, start.parameters, covariance, columns, classes, likelihood.total_weight),
         n_samples=likelihood.total_weight,
         df_model=float(likelihood.positions.size - contrasts.n_intercepts),
         distance=maximum.distance,
-        penalized_log_likelihood=likelihood.convert_value(state),
+        penalized_log_likelihood=likelihood.unscale_value(state),
     )

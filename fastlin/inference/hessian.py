@@ -15,48 +15,48 @@ from scipy import sparse
 
 from fastlin.exceptions import CollinearityError
 from fastlin.matrices.dense import DenseMatrix
-from fastlin.matrices.pieces import find_class_pair_gram, find_hessian_product
-from fastlin.objective.conjugate_gradients import iterate
+from fastlin.matrices.pieces import compute_class_pair_gram, compute_hessian_product
+from fastlin.objective.conjugate_gradients import iterate_conjugate_gradients
 from fastlin.objective.objective import Objective
 from fastlin.objective.point import Point
 from fastlin.objective.rounding import norm
-from fastlin.objective.self_concordance import Direction, bound_fall
+from fastlin.objective.self_concordance import Direction, bound_suboptimality
 from fastlin.solvers import preconditioners
 from fastlin.solvers.preconditioners import Preconditioner
 from fastlin.typing import BoolArray, FloatArray
 
 # A column depends on preceding columns if its pivot is smaller than MIN_PIVOT times the diagonal entry. It also does if
-# the kernel added more than MAX_ADDED times the diagonal entry to make the matrix positive definite.
-MIN_PIVOT, MAX_ADDED = 1e-12, 1e-9
+# the kernel added more than MAX_ADDED_RIDGE times the diagonal entry to make the matrix positive definite.
+MIN_PIVOT, MAX_ADDED_RIDGE = 1e-12, 1e-9
 # The relative error of a sum over rows, and of a factorization.
-SUM_ERROR = 4e-15
+RELATIVE_SUM_ERROR = 4e-15
 # The largest relative rounding error of a variance.
 MAX_VARIANCE_ERROR = 0.1
-# Conjugate gradients stop when the last STOP_WINDOW steps have increased right' H^-1 right by a relative amount of less
-# than STOP_TOL, or when the squared residual is at most RESIDUAL_TOL times the initial squared residual, which is the
+# Conjugate gradients stop when the last GAIN_WINDOW steps have increased right' H^-1 right by a relative amount of less
+# than GAIN_TOL, or when the squared residual is at most RESIDUAL_TOL times the initial squared residual, which is the
 # level of rounding error.
-STOP_TOL, STOP_WINDOW, MAX_STEPS = 1e-9, 10, 5_000
+GAIN_TOL, GAIN_WINDOW, MAX_STEPS = 1e-9, 10, 5_000
 RESIDUAL_TOL = 1e-26
 # The Newton step need not be exact.
-MAX_NEWTON_STEPS = 500
+MAX_NEWTON_CG_STEPS = 500
 
 
 class CholeskyFactor(Preconditioner):
     """The Cholesky factor U of a symmetric matrix A (m, m), with U' U = A. Only the upper triangle of A is read.
 
     A must be finite. `diagonal` (m,) is the diagonal of A. `squares` (m,) is the diagonal of U' U, which is
-    larger if the kernel has added to A. `first_dependent` is the first column that depends on preceding
+    larger if the kernel has added to A. `dependent_column` is the first column that depends on preceding
     columns, or None if A is positive definite.
     """
 
     def __init__(self, matrix: FloatArray) -> None:
         super().__init__(1, len(matrix), np.float64)
         self.factorize(0, matrix[None], 0.0)
-        self.diagonal, self.squares = np.diagonal(matrix).copy(), self.square_columns()
+        self.diagonal, self.squares = np.diagonal(matrix).copy(), self.compute_column_squares()
         sizes = np.where(self.diagonal > 0, self.diagonal, 1.0)
-        is_definite = self.squares - self.diagonal <= MAX_ADDED * sizes
+        is_definite = self.squares - self.diagonal <= MAX_ADDED_RIDGE * sizes
         is_definite &= self._read_pivots() ** 2 > MIN_PIVOT * sizes
-        self.first_dependent = None if is_definite.all() else int(np.argmin(is_definite))
+        self.dependent_column = None if is_definite.all() else int(np.argmin(is_definite))
 
     def _read_pivots(self):
         lengths = np.arange(self._size, 0, -1)
@@ -92,12 +92,12 @@ def find_active_columns(objective: Objective) -> BoolArray:
     return is_active
 
 
-def find_hessian_of_loss(point: Point) -> FloatArray:
+def compute_loss_hessian(point: Point) -> FloatArray:
     """Return the Hessian (K (d + 1), K (d + 1)) of the mean loss at a point, ordered by class."""
     rows = point.objective.rows
     if point.has_probabilities:
         return rows.hessian(point.probabilities)
-    return rows.sum_by_pairs(find_class_pair_gram, point.parameters)
+    return rows.sum_pair_terms(compute_class_pair_gram, point.parameters)
 
 
 class Curvature:
@@ -109,38 +109,38 @@ class Curvature:
     def __init__(self, point: Point) -> None:
         self.point = point
         self.is_active = find_active_columns(point.objective)
-        self._is_curved = self.is_active | (point.objective.penalty.curvatures > 0)
+        self._has_curvature = self.is_active | (point.objective.penalty.curvatures > 0)
 
-    def multiply_by_loss(self, direction: FloatArray) -> FloatArray:
+    def multiply_loss_hessian(self, direction: FloatArray) -> FloatArray:
         """Return the Hessian of the mean loss times a direction (K, d + 1)."""
         point, rows = self.point, self.point.objective.rows
         if point.has_probabilities:
             return rows.hessian_product(direction, point.probabilities)
-        product = rows.passes.sum_curvature(find_hessian_product, point.parameters, direction)
+        product = rows.passes.sum_with_probabilities(compute_hessian_product, point.parameters, direction)
         return product * self.is_active / rows.total_weight
 
     def multiply(self, direction: FloatArray) -> FloatArray:
         """Return the Hessian of J times a direction (K, d + 1)."""
-        return self.multiply_by_loss(direction) + self.point.objective.penalty.curvatures * direction
+        return self.multiply_loss_hessian(direction) + self.point.objective.penalty.curvatures * direction
 
     def solve(self, right: FloatArray, max_steps: int) -> tuple[FloatArray, bool]:
         """Return the solution z (K, d + 1) of H z = right, and whether conjugate gradients converged.
 
         The error of right' z is estimated from the last steps (Hestenes and Stiefel 1952; Strakos and Tichy 2002).
         """
-        states = iterate(self.multiply, right * self._is_curved, self._precondition)
-        state, total = next(states), 0.0
+        cg_states = iterate_conjugate_gradients(self.multiply, right * self._has_curvature, self._precondition)
+        state, total = next(cg_states), 0.0
         first_square = state.square
-        gains: deque[float] = deque(maxlen=STOP_WINDOW)
-        for state in islice(states, max_steps):
+        gains: deque[float] = deque(maxlen=GAIN_WINDOW)
+        for state in islice(cg_states, max_steps):
             total += state.gain
             gains.append(state.gain)
-            has_converged = len(gains) == STOP_WINDOW and sum(gains) <= STOP_TOL * total
+            has_converged = len(gains) == GAIN_WINDOW and sum(gains) <= GAIN_TOL * total
             if has_converged or not state.square > RESIDUAL_TOL * first_square:
                 return state.solution, True
         return state.solution, not first_square > 0
 
-    def solve_units(self, units: sparse.csr_array) -> FloatArray:
+    def multiply_inverse(self, units: sparse.csr_array) -> FloatArray:
         """Return the product of `units` (m, K (d + 1)) and H^-1.
 
         Raise a CollinearityError if a linear system is not solved.
@@ -148,7 +148,7 @@ class Curvature:
         solved = np.empty(units.shape)
         for row, unit in zip(solved, units.toarray(), strict=True):
             unit = unit.reshape(self.point.parameters.shape)
-            if unit[:, ~self._is_curved].any():
+            if unit[:, ~self._has_curvature].any():
                 raise CollinearityError(
                     "A column is constant, so its coefficient has no standard error. Remove it, or penalize it and use "
                     "penalized='laplace'."
@@ -163,22 +163,22 @@ class Curvature:
             row[:] = solution.ravel()
         return solved
 
-    def find_step(self, point: Point) -> Direction:
+    def compute_newton_step(self, point: Point) -> Direction:
         """Return the Newton step with this Hessian from a nearby point."""
-        step, _ = self.solve(-point.gradient, MAX_NEWTON_STEPS)
+        step, _ = self.solve(-point.gradient, MAX_NEWTON_CG_STEPS)
         return Direction(step, self.multiply(step) + point.gradient)
 
     @cached_property
     def direction(self) -> Direction:
         """The Newton step from the point."""
-        return self.find_step(self.point)
+        return self.compute_newton_step(self.point)
 
     @cached_property
     def decrement(self) -> float:
         """The Newton decrement at the point: the length of the Newton step in the norm of the Hessian."""
-        return measure_step(self.point, self.direction)
+        return measure_step_length(self.point, self.direction)
 
-    def bound_fall(self, point: Point, direction: Direction) -> float:
+    def bound_suboptimality(self, point: Point, direction: Direction) -> float:
         """Return a float64 upper bound on the decrease of J from a nearby point.
 
         It is infinite if no bound is available.
@@ -186,7 +186,7 @@ class Curvature:
         return np.inf
 
     @property
-    def n_effective(self) -> float:
+    def n_effective_parameters(self) -> float:
         """The effective number of parameters tr(H^-1 F), with the Hessian F of the mean loss; NaN if not available."""
         return np.nan
 
@@ -204,7 +204,7 @@ class Curvature:
         return self.point.objective.center(self._preconditioner.solve(residual))
 
 
-class Information(Curvature):
+class InformationMatrix(Curvature):
     """The Hessian at a point as a matrix.
 
     `of_loss` is the Hessian of the mean loss. `diagonal` (K, d + 1) and `factor` belong to the Hessian of J.
@@ -218,7 +218,7 @@ class Information(Curvature):
     def __init__(self, point: Point, is_movable: BoolArray | None = None) -> None:
         super().__init__(point)
         K, m = point.objective.shape
-        self.of_loss = find_hessian_of_loss(point)
+        self.of_loss = compute_loss_hessian(point)
         matrix = self.of_loss.copy()
         diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
         np.einsum("kkj->kj", diagonals)[...] += point.objective.penalty.curvatures
@@ -232,7 +232,7 @@ class Information(Curvature):
         curved[curved == 0] = 1
         self.factor = CholeskyFactor(matrix)
 
-    def multiply_by_loss(self, direction: FloatArray) -> FloatArray:
+    def multiply_loss_hessian(self, direction: FloatArray) -> FloatArray:
         """See `Curvature`. This takes no pass over the rows."""
         return np.einsum("ij,j->i", self.of_loss, direction.ravel()).reshape(direction.shape)
 
@@ -240,39 +240,41 @@ class Information(Curvature):
         """See `Curvature`. This takes no pass over the rows."""
         return self.factor.solve(right) * self.is_active, True
 
-    def solve_units(self, units: sparse.csr_array) -> FloatArray:
+    def multiply_inverse(self, units: sparse.csr_array) -> FloatArray:
         """See `Curvature`."""
         return units @ self.inverse
 
-    def bound_fall(self, point: Point, direction: Direction) -> float:
+    def bound_suboptimality(self, point: Point, direction: Direction) -> float:
         """See `Curvature`."""
 
-        def look_up(units):
-            # `bound_fall` solves only for unit vectors.
+        def select_inverse_rows(units):
+            # `bound_suboptimality` solves only for unit vectors.
             return self.inverse[np.argmax(units, axis=1)]
 
-        return bound_fall(point, direction, self.diagonal, self.factor.squares, look_up)
+        return bound_suboptimality(point, direction, self.diagonal, self.factor.squares, select_inverse_rows)
 
     def is_accurate(self, is_unpenalized: BoolArray) -> bool:
         """Return whether the diagonal of the inverse has a relative rounding error below MAX_VARIANCE_ERROR.
 
-        The relative error is at most `SUM_ERROR` times the norm of the inverse (Higham 2002, section 14.1)
+        The relative error is at most `RELATIVE_SUM_ERROR` times the norm of the inverse (Higham 2002, section 14.1)
         if columns are divided by their lengths before centering.
         """
         if not (self.diagonal > 0)[:, is_unpenalized].all():
             return False
         factorized = self.factor.diagonal
-        has_ridge = (self.factor.squares - factorized > MAX_ADDED * factorized).any()
+        has_ridge = (self.factor.squares - factorized > MAX_ADDED_RIDGE * factorized).any()
         roots = np.sqrt(factorized)
-        roots.reshape(self.diagonal.shape)[:, :-1] *= self.point.objective.rows.passes.gram_lengths
-        return bool(not has_ridge and SUM_ERROR * norm(self.inverse * roots * roots[:, None]) < MAX_VARIANCE_ERROR)
+        roots.reshape(self.diagonal.shape)[:, :-1] *= self.point.objective.rows.passes.relative_gram_norms
+        return bool(
+            not has_ridge and RELATIVE_SUM_ERROR * norm(self.inverse * roots * roots[:, None]) < MAX_VARIANCE_ERROR
+        )
 
     @cached_property
     def inverse(self) -> FloatArray:
         """The inverse (K (d + 1), K (d + 1)) of the factorized Hessian. It is zero for columns that do not affect J."""
         inverse = self.factor.invert()
-        idle = (self.diagonal.ravel() <= 0).nonzero()[0]
-        inverse[idle], inverse[:, idle] = 0, 0
+        inactive_parameters = (self.diagonal.ravel() <= 0).nonzero()[0]
+        inverse[inactive_parameters], inverse[:, inactive_parameters] = 0, 0
         return inverse
 
     @property
@@ -281,7 +283,7 @@ class Information(Curvature):
         return np.diagonal(self.inverse).reshape(self.diagonal.shape)
 
     @property
-    def n_effective(self) -> float:
+    def n_effective_parameters(self) -> float:
         """See `Curvature`."""
         return float(np.einsum("ij,ij->", self.inverse, self.of_loss))
 
@@ -291,6 +293,6 @@ class Information(Curvature):
         return np.sqrt(np.maximum(self.diagonal * self.variances, 0.0).max(axis=0))[:-1]
 
 
-def measure_step(point: Point, direction: Direction) -> float:
+def measure_step_length(point: Point, direction: Direction) -> float:
     """Return the length of a step from a point in the norm of the Hessian."""
     return sqrt(max(0.0, -float(np.sum(direction.step * point.gradient))))

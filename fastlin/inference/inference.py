@@ -10,9 +10,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.coefficient_names import NO_OMITTED_LEVELS, OmittedLevels, describe_each, find_indices, is_name_or_pair
+from fastlin.coefficient_names import (
+    NO_OMITTED_LEVELS,
+    OmittedLevels,
+    disambiguate_names,
+    find_indices,
+    is_name_or_pair,
+)
 from fastlin.inference import profile, tables
-from fastlin.inference.contrasts import SYMMETRIC, Contrasts
+from fastlin.inference.contrasts import SYMMETRIC_REFERENCE, Contrasts
 from fastlin.inference.hessian import CholeskyFactor, find_active_columns
 from fastlin.inference.hypotheses import TestResult, WaldStatistics, check_level, compute_test
 from fastlin.inference.likelihood import Likelihood, compute_null_log_likelihood
@@ -22,14 +28,14 @@ from fastlin.typing import Array, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class Basis:
+class InferenceBasis:
     """How an `Inference` was computed: the kind of `covariance`, and the `contrasts` of the parameters.
 
-    `penalized` is "laplace", "sandwich", "firth" or None. `is_likelihood` is true if weights are
+    `penalized` is "laplace", "sandwich", "firth" or None. `has_likelihood` is true if weights are
     frequencies and labels are not soft. `df_t` is the degrees of freedom of Student's t, or None for the
     normal distribution. `positions` (p,) are the indices of the reported columns, and `omitted_levels` are
     the levels without a coefficient. `point` is the optimum with the rows, or None after pickling.
-    `max_inflated` contains the feature whose standard errors collinearity inflates most, and the inflation
+    `max_inflation` contains the feature whose standard errors collinearity inflates most, and the inflation
     factor. The summary shows both.
     """
 
@@ -39,10 +45,10 @@ class Basis:
     positions: IntArray
     point: Point | None
     omitted_levels: OmittedLevels = NO_OMITTED_LEVELS
-    is_likelihood: bool = True
+    has_likelihood: bool = True
     df_t: float | None = None
     n_clusters: tuple[int, ...] = ()
-    max_inflated: tuple[str, float] | None = None
+    max_inflation: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +110,7 @@ class Inference(WaldStatistics):
     coef_error: float
     distance: float
     _covariance: FloatArray
-    _basis: Basis
+    _basis: InferenceBasis
 
     @cached_property
     def std_errors(self) -> FloatArray:
@@ -176,12 +182,14 @@ class Inference(WaldStatistics):
             The rows are not available, because the inference was pickled or because the rows are in Dask collections.
         """
         basis, is_firth = self._basis, self._basis.penalized == "firth"
-        if not is_firth and (basis.penalized or basis.covariance != "model" or not basis.is_likelihood):
+        if not is_firth and (basis.penalized or basis.covariance != "model" or not basis.has_likelihood):
             raise ValueError(
                 "Profile intervals need a likelihood: covariance='model', an unpenalized model, and labels that are "
                 "not soft. Use conf_int for Wald intervals, or the bootstrap."
             )
-        return self._profile.compute_intervals(basis.positions[self._find("features", features)], check_level(level))
+        return self._profile.compute_intervals(
+            basis.positions[self._find_columns("features", features)], check_level(level)
+        )
 
     def covariance_matrix(self) -> FloatArray:
         """Return the covariance matrix of the estimates, in the order of ``coef.ravel()``.
@@ -216,7 +224,7 @@ class Inference(WaldStatistics):
         ValueError
             R or r has the wrong shape, a name is unknown or ambiguous, or the hypotheses are linearly dependent.
         """
-        matrix, name = self._read_hypotheses(R)
+        matrix, name = self._parse_hypotheses(R)
         q = len(matrix)
         if r is not None:
             name = name.replace(" = 0", " = r")
@@ -229,9 +237,9 @@ class Inference(WaldStatistics):
         matrix = matrix / largest[:, None]
         covariance = np.einsum("qf,rf->qr", np.einsum("qe,ef->qf", matrix, self._covariance), matrix)
         factor = CholeskyFactor(covariance)
-        if factor.first_dependent is not None:
+        if factor.dependent_column is not None:
             raise ValueError(
-                f"Row {factor.first_dependent} of R is not an independent hypothesis: it depends on the rows before "
+                f"Row {factor.dependent_column} of R is not an independent hypothesis: it depends on the rows before "
                 "it, is zero, or there are fewer clusters than rows of R. Remove the row."
             )
         with np.errstate(over="ignore", invalid="ignore"):
@@ -271,7 +279,7 @@ class Inference(WaldStatistics):
                     "lr_test needs unpenalized models: a penalized fit does not maximize the likelihood. Fit both "
                     "models with C=inf."
                 )
-            if not inference._basis.is_likelihood:
+            if not inference._basis.has_likelihood:
                 raise ValueError(
                     "lr_test needs a likelihood, which sampling weights and soft labels do not have; use wald_test."
                 )
@@ -346,7 +354,7 @@ class Inference(WaldStatistics):
             feature (by feature if there are two classes), or a dict if pandas is not installed. For Firth's method, z
             is named z_wald, because p_value is from the penalized likelihood-ratio test.
         """
-        return tables.index_dataframe(tables.list_columns(self, "coef", self.coef, level), len(self.coef) > 1)
+        return tables.build_dataframe(tables.tabulate_estimates(self, "coef", self.coef, level), len(self.coef) > 1)
 
     def summary(self, level: float = 0.95) -> tables.Summary:
         """Return a report with facts about the fit, the likelihoods, and the table of estimates.
@@ -396,7 +404,7 @@ class Inference(WaldStatistics):
         # Reference levels of categorical columns have no coefficients in Firth's model.
         free = np.isin(np.arange(objective.shape[1]), basis.positions) if is_firth else find_active_columns(objective)
         likelihood = Likelihood(objective, self.n_samples / objective.rows.total_weight, is_firth, free)
-        n_parameters, max_parameters = likelihood.positions.size, profile.MAX_PARAMETERS
+        n_parameters, max_parameters = likelihood.positions.size, profile.MAX_PROFILE_PARAMETERS
         if n_parameters > max_parameters and not is_firth:
             raise ValueError(
                 f"The model has {n_parameters:,} parameters; profile intervals are limited to {max_parameters:,}. Use "
@@ -408,29 +416,29 @@ class Inference(WaldStatistics):
                 "The information matrix at the maximum of the likelihood is not positive definite: columns of X are "
                 "collinear, or the classes are separable. Remove columns, or use FirthLogisticRegression."
             )
-        return profile.Profile(maximum, basis.contrasts)
+        return profile.LikelihoodProfile(maximum, basis.contrasts)
 
     def _count_parameters(self):
         """Return the number of parameters, including the intercepts."""
         return self.df_model + self._basis.contrasts.n_intercepts
 
     def _compute_criterion(self, weight):
-        if not self._basis.is_likelihood:
+        if not self._basis.has_likelihood:
             return np.nan
         return -2 * self.log_likelihood + weight * self._count_parameters()
 
-    def _find(self, argument, selection, by_index=True):
+    def _find_columns(self, argument, selection, allows_indices=True):
         """Return the indices of the reported columns that the value of an argument selects."""
-        return find_indices(argument, selection, self.names, self._basis.omitted_levels, by_index)
+        return find_indices(argument, selection, self.names, self._basis.omitted_levels, allows_indices)
 
-    def _read_hypotheses(self, R):
+    def _parse_hypotheses(self, R):
         """Return R as an array (q, K' p), and the name of the test."""
         size = self.coef.size
         # Iterating over a DataFrame yields its column names, but R should contain its numbers.
         is_sequence = isinstance(R, Iterable) and not isinstance(R, str) and getattr(R, "ndim", 1) == 1
         entries = list(R) if is_sequence else [R]
         if entries and all(map(is_name_or_pair, entries)):
-            indices = self._find("R", R, by_index=False)
+            indices = self._find_columns("R", R, allows_indices=False)
             # Symmetric coefficients sum to zero, so the last class adds no hypothesis.
             starts = np.arange(self._basis.contrasts.n_free_classes)[:, None] * len(self.names)
             return np.eye(size)[(starts + indices).ravel()], ", ".join(self.names[indices]) + " = 0"
@@ -451,7 +459,7 @@ class Inference(WaldStatistics):
         is_index = numbers.shape == (1, 1) and numbers[0, 0] in range(p)
         index = int(numbers[0, 0]) if is_index else 0
         rows = [a * p + index for a in range(self._basis.contrasts.n_free_classes)]
-        name = describe_each(self.names, self._basis.omitted_levels)[index]
+        name = disambiguate_names(self.names, self._basis.omitted_levels)[index]
         return (
             "Numbers multiply the estimates; they are not indices: "
             f"R=np.eye({self.coef.size})[{rows}] tests the coefficients of {name}."
@@ -459,7 +467,13 @@ class Inference(WaldStatistics):
 
 
 def collect_fields(
-    basis: Basis, point: Point, fitted: FloatArray, covariance: FloatArray, names: Array, classes: Array, weight: float
+    basis: InferenceBasis,
+    point: Point,
+    fitted: FloatArray,
+    covariance: FloatArray,
+    names: Array,
+    classes: Array,
+    weight: float,
 ) -> dict[str, Any]:
     """Return the fields of an Inference that follow from the optimum `point`.
 
@@ -473,7 +487,7 @@ def collect_fields(
         "coef": coef,
         "names": names[positions],
         "classes": classes if reference is None else np.delete(classes, reference),
-        "reference": SYMMETRIC if reference is None else classes[reference],
+        "reference": SYMMETRIC_REFERENCE if reference is None else classes[reference],
         "log_likelihood": -weight * point.loss,
         "log_likelihood_null": compute_null_log_likelihood(objective, weight),
         "coef_error": float(np.fmax.reduce(errors, initial=0.0)),
@@ -482,12 +496,12 @@ def collect_fields(
     }
 
 
-def _read_numbers(argument, value, accepted):
+def _read_numbers(argument, value, requirement):
     """Return the value of an argument as an array of finite numbers."""
     try:
         numbers = np.asarray(value, np.float64)
     except (TypeError, ValueError):
         numbers = np.array(np.nan)
     if not np.isfinite(numbers).all():
-        raise ValueError(f"{argument} must be finite numbers, {accepted}, got {value!r}.")
+        raise ValueError(f"{argument} must be finite numbers, {requirement}, got {value!r}.")
     return numbers

@@ -20,7 +20,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastlin.inference.hessian import CholeskyFactor, find_hessian_of_loss
+from fastlin.inference.hessian import CholeskyFactor, compute_loss_hessian
 from fastlin.inference.optimum import make_buffer
 from fastlin.matrices.matrix import Passes
 from fastlin.objective.null_model import fit_null_model
@@ -82,7 +82,7 @@ class Likelihood:
             parameters = parameters - parameters[0]
         return parameters.ravel()[self.positions]
 
-    def at(self, theta: FloatArray) -> State | None:
+    def at(self, theta: FloatArray) -> LikelihoodState | None:
         """Return the state at `theta`.
 
         Return None if the likelihood is infinite or the information is not positive definite.
@@ -91,20 +91,20 @@ class Likelihood:
         point = objective.at(self.to_parameters(theta), out=self._buffer)
         if not point.is_finite:
             return None
-        information = total * find_hessian_of_loss(point)[np.ix_(positions, positions)]
+        information = total * compute_loss_hessian(point)[np.ix_(positions, positions)]
         if not np.isfinite(information).all():
             return None
         factor = CholeskyFactor(information)
-        if factor.first_dependent is not None:
+        if factor.dependent_column is not None:
             return None
         score = -total * point.gradient.ravel()[positions]
-        return State(self, theta, -total * point.loss, score, information, factor)
+        return LikelihoodState(self, theta, -total * point.loss, score, information, factor)
 
     @cached_property
     def _buffer(self):
         return make_buffer(self.objective)
 
-    def convert_value(self, state: State) -> float:
+    def unscale_value(self, state: LikelihoodState) -> float:
         """Return the value at a state if Firth's penalty uses the information matrix for the original columns."""
         scale = self.objective.coordinates.scale[self.free[:-1]]
         return state.value - self.is_firth * self.n_rows_theta * float(np.log(scale).sum())
@@ -118,17 +118,17 @@ class Likelihood:
 
 
 @dataclass(frozen=True, eq=False)
-class State:
+class LikelihoodState:
     """A likelihood at `theta` (n,).
 
-    `log_likelihood` and its gradient `plain_score` (n,) exclude the penalty. `factor` is the Cholesky factor of
+    `log_likelihood` and its gradient `unpenalized_score` (n,) exclude the penalty. `factor` is the Cholesky factor of
     `information` (n, n).
     """
 
     likelihood: Likelihood
     theta: np.ndarray
     log_likelihood: float
-    plain_score: np.ndarray
+    unpenalized_score: np.ndarray
     information: np.ndarray
     factor: CholeskyFactor
 
@@ -137,9 +137,9 @@ class State:
         """The parameters (K, d + 1) of the objective. For softmax, the parameters of the first class are zero."""
         return self.likelihood.to_parameters(self.theta)
 
-    def read_off(self, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
-        """Return coef (K, d) and intercept (K,); see `Objective.read_off`."""
-        return self.likelihood.objective.read_off(self.parameters, dtype)
+    def extract_coefficients(self, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
+        """Return coef (K, d) and intercept (K,); see `Objective.extract_coefficients`."""
+        return self.likelihood.objective.extract_coefficients(self.parameters, dtype)
 
     @property
     def value(self) -> float:
@@ -152,8 +152,8 @@ class State:
     def score(self) -> FloatArray:
         """The gradient (n,) of the value with respect to theta."""
         if not self.likelihood.is_firth:
-            return self.plain_score
-        return self.plain_score + compute_score_adjustment(self)
+            return self.unpenalized_score
+        return self.unpenalized_score + compute_score_adjustment(self)
 
     @cached_property
     def step(self) -> FloatArray:
@@ -161,19 +161,19 @@ class State:
         return self.factor.solve(self.score)
 
 
-def compute_score_adjustment(state: State) -> FloatArray:
+def compute_score_adjustment(state: LikelihoodState) -> FloatArray:
     """Return the gradient (n,) of log det I / 2 at a state."""
     likelihood, root = state.likelihood, state.factor.inverse_root
     rows = likelihood.objective.rows
     # Each row of the square root of I^-1 becomes one row of parameters per class.
     roots = np.zeros((len(root) * likelihood.n_rows_theta, len(likelihood.free)))
     roots[:, likelihood.free] = root.reshape(len(roots), -1)
-    adjustment = rows.passes.sum_curvature(sum_adjustments, state.parameters, roots)
-    rows.count_pass()
+    adjustment = rows.passes.sum_with_probabilities(sum_score_adjustments, state.parameters, roots)
+    rows.add_passes()
     return likelihood.unit * adjustment[:, likelihood.free].ravel()
 
 
-def sum_adjustments(passes: Passes, probabilities: FloatArray, roots: FloatArray) -> FloatArray:
+def sum_score_adjustments(passes: Passes, probabilities: FloatArray, roots: FloatArray) -> FloatArray:
     """Return the gradient (R, d + 1) of log det I / 2, summed over rows.
 
     `roots` (R P R, d + 1) are the rows of a square root of I^-1. Each is divided into one row per class.
@@ -182,7 +182,7 @@ def sum_adjustments(passes: Passes, probabilities: FloatArray, roots: FloatArray
     n_classes = max(1, K - 1)
     probabilities = probabilities[-n_classes:]
     multipliers = np.empty(probabilities.shape)
-    for part, scores in passes.score_parts(roots):
+    for part, scores in passes.score_chunks(roots):
         p = probabilities[:, part]
         root_scores = scores.reshape(len(scores), -1, n_classes)
         if n_classes == 1:
@@ -191,8 +191,8 @@ def sum_adjustments(passes: Passes, probabilities: FloatArray, roots: FloatArray
             continue
         V = np.einsum("ima,imb->abi", root_scores, root_scores)
         diagonal = np.einsum("aai->ai", V)
-        mixed = np.einsum("abi,bi->ai", V, p)
-        common = np.einsum("ai,ai->i", p, 2 * mixed - diagonal)
-        multipliers[:, part] = 0.5 * p * (diagonal - 2 * mixed + common)
+        mixed_products = np.einsum("abi,bi->ai", V, p)
+        common = np.einsum("ai,ai->i", p, 2 * mixed_products - diagonal)
+        multipliers[:, part] = 0.5 * p * (diagonal - 2 * mixed_products + common)
     multipliers *= passes.samples.weigh()
     return passes.gram(passes.samples.rows, multipliers, np.float64)[:, :, -1]

@@ -25,7 +25,7 @@ from fastlin.typing import Array, FloatArray, IntArray
 # Bytes of one batch of dense rows, or of derivatives.
 BYTES_PER_BATCH = 16 << 20
 # Maximum size, in bytes, of the means of all products of three probabilities.
-MAX_BYTES = 1 << 30
+MAX_PRODUCT_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,12 +85,12 @@ class MarginalEffects(WaldStatistics):
             The columns class, feature, effect, std_error, z, p_value, lower and upper: a DataFrame indexed by class and
             feature, or a dict if pandas is not installed.
         """
-        return tables.index_dataframe(tables.list_columns(self, "effect", self.effects, level))
+        return tables.build_dataframe(tables.tabulate_estimates(self, "effect", self.effects, level))
 
     def __repr__(self) -> str:
         """Return a table of the effects with their standard errors, tests and 95 % intervals."""
         n_classes, d = self.effects.shape
-        columns = tables.list_columns(self, "effect", self.effects, 0.95)
+        columns = tables.tabulate_estimates(self, "effect", self.effects, 0.95)
         title = f"marginal effects of {d} features on {n_classes} classes, at={self.at!r}"
         return f"{title}\n{tables.format_columns(columns)}"
 
@@ -107,7 +107,7 @@ def compute_marginal_effects(
         raise ValueError(f"at must be 'overall' or 'mean', got {at!r}.")
     rows, coordinates = point.objective.rows, point.objective.coordinates
     parameters, (K, size), n_classes = point.parameters, point.parameters.shape, rows.n_classes
-    if 8 * size * n_classes**3 > MAX_BYTES:
+    if 8 * size * n_classes**3 > MAX_PRODUCT_BYTES:
         raise ValueError(
             f"The standard errors of the effects of {size - 1:,} features on {n_classes:,} classes need more than 1 GB "
             "of memory, for the means of all products of three probabilities. Fit fewer features or classes."
@@ -115,36 +115,39 @@ def compute_marginal_effects(
     # With two classes, the first class has no coefficients.
     whole = np.concatenate([np.zeros((n_classes - K, size)), parameters])
     # Products do not depend on the order of the classes, so only sorted triples are computed.
-    triples = np.array(list(combinations_with_replacement(range(n_classes), 3))).T
+    class_triples = np.array(list(combinations_with_replacement(range(n_classes), 3))).T
     if at == "overall":
-        means = rows.passes.sum_curvature(sum_products, parameters, triples) / rows.total_weight
+        means = rows.passes.sum_with_probabilities(sum_triple_products, parameters, class_triples) / rows.total_weight
     else:
         row, offset = np.append(coordinates.mean, 1.0), 0.0 if rows.offset_range is None else rows.offset_range.mean
         probabilities = softmax(np.einsum("kj,j->k", whole, row) + offset)
-        means = _multiply_probabilities(probabilities[:, None], triples) * row
+        means = _compute_triple_products(probabilities[:, None], class_triples) * row
     products = np.empty((n_classes, n_classes, n_classes, size))
-    for order in permutations(triples):
+    for order in permutations(class_triples):
         products[order] = means
     pair_means, differences = products.sum(axis=2), whole[:, None, :-1] - whole[:, :-1]
     weights = pair_means[..., -1]
     effects = np.einsum("kl,klj->kj", weights, differences) * coordinates.scale
     # For a row x~, the derivative of the mean of p_k p_l with respect to the parameters of class m is
     # p_k p_l ((k = m) + (l = m) - 2 p_m) x~.
-    slopes, same = products, np.arange(n_classes)
+    slopes, diagonal_indices = products, np.arange(n_classes)
     slopes *= -2
-    slopes[same, :, same] += pair_means
-    slopes[:, same, same] += pair_means
+    slopes[diagonal_indices, :, diagonal_indices] += pair_means
+    slopes[:, diagonal_indices, diagonal_indices] += pair_means
     score_slopes = np.diag(weights.sum(axis=1)) - weights
     # These are the classes of the contrasts. The coefficients of the other class can be set to zero.
-    reported = contrasts.matrix.argmax(axis=1) if K > 1 else np.array([1])
+    reported_classes = contrasts.matrix.argmax(axis=1) if K > 1 else np.array([1])
     if K == 1:
         # Symmetric coefficients of two classes are half the parameters.
         covariance = covariance[: len(positions), : len(positions)] / contrasts.matrix[0, 0] ** 2
-    variances, batch_size = np.empty(effects.shape), max(1, BYTES_PER_BATCH // (8 * n_classes * len(reported) * size))
+    variances, batch_size = (
+        np.empty(effects.shape),
+        max(1, BYTES_PER_BATCH // (8 * n_classes * len(reported_classes) * size)),
+    )
     for first in range(0, size - 1, batch_size):
         features = np.arange(first, min(first + batch_size, size - 1))
-        derivatives = np.einsum("klmq,klj->kjmq", slopes[:, :, reported], differences[..., features])
-        derivatives[:, np.arange(len(features)), :, features] += score_slopes[:, reported]
+        derivatives = np.einsum("klmq,klj->kjmq", slopes[:, :, reported_classes], differences[..., features])
+        derivatives[:, np.arange(len(features)), :, features] += score_slopes[:, reported_classes]
         # Derivatives with respect to the original coefficients v_j = w_j / scale_j and c = b - sum_j shift_j v_j.
         intercept_derivatives = derivatives[..., -1:].copy()
         derivatives[..., :-1] -= intercept_derivatives * coordinates.shift
@@ -155,24 +158,24 @@ def compute_marginal_effects(
     return effects, np.sqrt(np.maximum(variances, 0.0))
 
 
-def sum_products(passes: Passes, probabilities: FloatArray, triples: IntArray) -> FloatArray:
-    """Return sum_i s_i p_k p_l p_m [x~_i, 1] for `triples` (3, n) of classes.
+def sum_triple_products(passes: Passes, probabilities: FloatArray, class_triples: IntArray) -> FloatArray:
+    """Return sum_i s_i p_k p_l p_m [x~_i, 1] for `class_triples` (3, n) of classes.
 
-    It is a term of `Passes.sum_curvature`.
+    It is a term of `Passes.sum_with_probabilities`.
     """
-    size, n_products = passes.shape[1], triples.shape[1]
+    size, n_products = passes.shape[1], class_triples.shape[1]
     max_rows = max(1, BYTES_PER_BATCH // (8 * (2 * size + 2 * n_products)))
     total, first = np.zeros((n_products, size)), 0
     for part in passes.split(max_rows):
         weights = part.samples.weigh()
-        products = _multiply_probabilities(probabilities[:, first : first + len(weights)], triples)
+        products = _compute_triple_products(probabilities[:, first : first + len(weights)], class_triples)
         total += multiply(products * weights, part.read_rows())
         first += len(weights)
     return total
 
 
-def _multiply_probabilities(probabilities, triples):
+def _compute_triple_products(probabilities, class_triples):
     if len(probabilities) == 1:
         probabilities = np.concatenate([1 - probabilities, probabilities])
-    first, second, third = triples
+    first, second, third = class_triples
     return probabilities[first] * probabilities[second] * probabilities[third]

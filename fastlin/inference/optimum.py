@@ -8,18 +8,18 @@ from math import sqrt
 
 import numpy as np
 
-from fastlin.inference.hessian import Curvature, measure_step
+from fastlin.inference.hessian import Curvature, measure_step_length
 from fastlin.matrices.matrix import PROBABILITY_BYTES
 from fastlin.objective.objective import Objective
 from fastlin.objective.point import Point, ProbabilityBuffer
-from fastlin.objective.self_concordance import Direction, bound_rows
+from fastlin.objective.self_concordance import Direction, bound_row_entries
 from fastlin.solvers import choose
 from fastlin.typing import FloatArray
 
 # Newton steps stop at this distance from the optimum, in standard errors.
 DISTANCE_TOL = 1e-6
 # A Hessian is reused while each step reduces the distance to at most this fraction.
-MAX_REDUCTION = 0.3
+MAX_DISTANCE_RATIO = 0.3
 MAX_STEPS = 30
 # Largest change in the scores of a row between the point of the Hessian and the optimum. It bounds the relative change
 # in the Hessian, which is twice the relative change in standard errors.
@@ -49,18 +49,18 @@ def find_optimum(point: Point, kind: type[Curvature], n_samples: float) -> Optim
     objective, curvature = point.objective, kind(point)
     # `score_change` is the change in the scores since the Hessian was computed. `last` is the length of the previous
     # step in standard errors.
-    score_change, last, has_solved = 0.0, np.inf, False
+    score_change, last, has_run_solver = 0.0, np.inf, False
     for n_steps in range(MAX_STEPS + 1):
-        direction = curvature.direction if point is curvature.point else curvature.find_step(point)
-        decrement, change = measure_step(point, direction), bound_score_change(point, direction.step)
+        direction = curvature.direction if point is curvature.point else curvature.compute_newton_step(point)
+        decrement, change = measure_step_length(point, direction), bound_score_change(point, direction.step)
         size = decrement * sqrt(n_samples)
         if change <= MAX_SCORE_CHANGE or size <= DISTANCE_TOL or n_steps == MAX_STEPS:
             break
-        if not has_solved and not 0.5 * decrement**2 <= MAX_DECREMENT * point.value:
+        if not has_run_solver and not 0.5 * decrement**2 <= MAX_DECREMENT * point.value:
             # Newton steps without a line search may be too long here.
-            point, has_solved = approach_optimum(objective, [point.parameters], point.buffer), True
+            point, has_run_solver = approach_optimum(objective, [point.parameters], point.buffer), True
             curvature, score_change, last = kind(point), 0.0, np.inf
-        elif size > MAX_REDUCTION * last and curvature.point is not point:
+        elif size > MAX_DISTANCE_RATIO * last and curvature.point is not point:
             curvature, score_change, last = kind(point), 0.0, np.inf
         else:
             point, last = objective.at(objective.center(point.parameters + direction.step), out=point.buffer), size
@@ -70,12 +70,12 @@ def find_optimum(point: Point, kind: type[Curvature], n_samples: float) -> Optim
     if score_change > MAX_SCORE_CHANGE:
         curvature = kind(point)
         direction = curvature.direction
-    return finish_with_step(point, curvature, direction, n_samples)
+    return take_last_step(point, curvature, direction, n_samples)
 
 
-def finish_with_step(point: Point, curvature: Curvature, direction: Direction, n_samples: float) -> Optimum:
+def take_last_step(point: Point, curvature: Curvature, direction: Direction, n_samples: float) -> Optimum:
     """Take a last step from a point near the optimum, and return the Optimum with a bound on its distance."""
-    decrease, decrement = curvature.bound_fall(point, direction), measure_step(point, direction)
+    decrease, decrement = curvature.bound_suboptimality(point, direction), measure_step_length(point, direction)
     # A step with Newton decrement r decreases J by r^2 / 2 and changes no coefficient by more than sqrt(n) r standard
     # errors. The distance of the new point from the optimum is at most the distance of the old point plus the step.
     is_certified = decrease < np.inf
@@ -104,4 +104,4 @@ def bound_score_change(point: Point, step: FloatArray) -> float:
 
     It depends on the ranges of the columns.
     """
-    return float(np.einsum("kj,j->k", np.abs(step), bound_rows(point.objective.coordinates)).max())
+    return float(np.einsum("kj,j->k", np.abs(step), bound_row_entries(point.objective.coordinates)).max())

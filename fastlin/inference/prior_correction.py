@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.tensors import read_in_place
+from fastlin.tensors import view_as_numpy
 from fastlin.typing import FloatArray
 
 Model = TypeVar("Model")
 # Largest deviation of the sum of the class fractions from one.
-SUM_TOL = 1e-6
+FRACTION_SUM_TOL = 1e-6
 
 
 def correct_prior(intercept: Model, population_fraction: ArrayLike, sample_fraction: ArrayLike) -> Model | Any:
@@ -68,7 +68,7 @@ def correct_prior(intercept: Model, population_fraction: ArrayLike, sample_fract
         model: Any = copy(intercept)
         model.intercept_ = correct_prior(np.asarray(model.intercept_), population_fraction, sample_fraction)
         return model
-    intercepts = np.asarray(read_in_place(intercept, "intercept"))
+    intercepts = np.asarray(view_as_numpy(intercept, "intercept"))
     has_valid_shape = intercepts.dtype.kind in "fiu" and intercepts.ndim < 2 and intercepts.size not in (0, 2)
     if not has_valid_shape or not np.isfinite(intercepts).all():
         raise ValueError(
@@ -76,18 +76,18 @@ def correct_prior(intercept: Model, population_fraction: ArrayLike, sample_fract
             f"more classes, or a fitted model, got {intercept!r}."
         )
     n_classes = max(2, intercepts.size)
-    population = _read_fractions("population_fraction", population_fraction, n_classes)
-    sample = _read_fractions("sample_fraction", sample_fraction, n_classes)
-    corrections = np.log(population) - np.log(sample)
+    population_fractions = _check_fractions("population_fraction", population_fraction, n_classes)
+    sample = _check_fractions("sample_fraction", sample_fraction, n_classes)
+    corrections = np.log(population_fractions) - np.log(sample)
     corrections = corrections[1:] - corrections[:1] if n_classes == 2 else corrections - corrections.mean()
     dtype = intercepts.dtype if intercepts.dtype.kind == "f" else np.float64
-    corrected = (intercepts + corrections.reshape(intercepts.shape if intercepts.ndim else ())).astype(dtype)
-    return float(corrected) if not intercepts.ndim else corrected
+    corrected_intercepts = (intercepts + corrections.reshape(intercepts.shape if intercepts.ndim else ())).astype(dtype)
+    return float(corrected_intercepts) if not intercepts.ndim else corrected_intercepts
 
 
-def _read_fractions(name: str, value: ArrayLike, n_classes: int) -> FloatArray:
+def _check_fractions(name: str, value: ArrayLike, n_classes: int) -> FloatArray:
     """Return the fraction of each class, (n_classes,)."""
-    value = read_in_place(value, name)
+    value = view_as_numpy(value, name)
     try:
         fractions = np.asarray(value, np.float64)
     except (TypeError, ValueError) as error:
@@ -99,6 +99,6 @@ def _read_fractions(name: str, value: ArrayLike, n_classes: int) -> FloatArray:
         raise ValueError(f"{name} must hold one fraction per class ({n_classes}){alternative}, got {value!r}.")
     if not ((fractions > 0) & (fractions < 1)).all():
         raise ValueError(f"{name} must be between 0 and 1 for each class, got {value!r}.")
-    if not abs(fractions.sum() - 1) <= SUM_TOL:
+    if not abs(fractions.sum() - 1) <= FRACTION_SUM_TOL:
         raise ValueError(f"{name} must sum to one over the classes, got the sum {fractions.sum():.6g}.")
     return fractions

@@ -19,21 +19,21 @@ from fastlin.exceptions import InferenceWarning
 from fastlin.inference.contrasts import Contrasts
 from fastlin.inference.hessian import CholeskyFactor
 from fastlin.inference.hypotheses import TestResult, compute_test
-from fastlin.inference.likelihood import State
+from fastlin.inference.likelihood import LikelihoodState
 from fastlin.kernels.machine.vectors import dot
 from fastlin.solvers import line_search
-from fastlin.solvers.lbfgs import Recursion
+from fastlin.solvers.lbfgs import TwoLoopRecursion
 from fastlin.typing import FloatArray
 
 # Number of L-BFGS pairs.
 MAX_PAIRS = 10
 # The maximization stops because of rounding error if the distance to the maximum is below STALLED_TOL standard errors
-# and has not decreased by a factor of MIN_REDUCTION in MAX_STALLED steps.
-MIN_REDUCTION, MAX_STALLED, STALLED_TOL = 0.9, 15, 1e-3
+# and has not decreased by a factor of STALLED_RATIO in MAX_STALLED_STEPS steps.
+STALLED_RATIO, MAX_STALLED_STEPS, STALLED_TOL = 0.9, 15, 1e-3
 # Values with a smaller relative difference are treated as equal, and the line search uses slopes instead. If columns
 # have different scales, the error of the log-determinant is larger than a float64 rounding error
 # (docs/benchmarks/design-choices.md: firth value tolerance).
-VALUE_ROUNDING = 1e-11
+VALUE_TOL = 1e-11
 # Maximum number of stages on the path to fixed values, and the distance to the maximum after each stage, in standard
 # errors.
 MAX_STAGES, STAGE_TOL = 200, 0.1
@@ -42,77 +42,81 @@ MAX_STAGES, STAGE_TOL = 200, 0.1
 ESTIMATE_TOL, PROFILE_TOL, MAX_STEPS = 1e-7, 1e-5, 500
 # Accuracy of the profile at an interval limit, relative to the decrease of the log-likelihood there.
 LIMIT_TOL = 1e-9
-# Maximum number of Venzon-Moolgavkar steps and of halvings per step, and maximum overshoot relative to `drop`.
-MAX_JOINT_STEPS, MAX_HALVINGS, MAX_OVERSHOOT = 15, 5, 0.1
+# Maximum number of Venzon-Moolgavkar steps and of halvings per step, and maximum overshoot relative to `decrease`.
+MAX_LIMIT_STEPS, MAX_HALVINGS, MAX_OVERSHOOT = 15, 5, 0.1
 # With more parameters, an interval limit takes seconds (docs/benchmarks/design-choices.md: profile size).
-MAX_PARAMETERS = 1500
+MAX_PROFILE_PARAMETERS = 1500
 # Bracketing of a limit: the maximum number of trials, the growth factor of the bracket, and the largest distance of the
-# profile from its target at a limit, relative to `drop`.
-MAX_TRIALS, BRACKET_GROWTH, MAX_MISSING = 100, 3.0, 1e-6
+# profile from its target at a limit, relative to `decrease`.
+MAX_TRIALS, BRACKET_GROWTH, MAX_LIMIT_ERROR = 100, 3.0, 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class Maximum:
     """The result of a maximization. `distance` is the length of the next step, in standard errors."""
 
-    state: State
+    state: LikelihoodState
     n_iter: int
     distance: float
     converged: bool
 
 
 class Metric:
-    """The inverse information at a state, for steps that do not change the values of `fixed` directions."""
+    """The inverse information at a state, for steps that do not change the values of `fixed_directions` directions."""
 
-    def __init__(self, state: State, fixed: FloatArray | None) -> None:
-        self._factor, self._fixed = state.factor, fixed
-        if fixed is not None:
-            self._constraint_steps = np.stack([self._factor.solve(direction) for direction in fixed])
-            self._inverse = CholeskyFactor(np.einsum("mi,ni->mn", fixed, self._constraint_steps)).invert()
+    def __init__(self, state: LikelihoodState, fixed_directions: FloatArray | None) -> None:
+        self._factor, self._fixed_directions = state.factor, fixed_directions
+        if fixed_directions is not None:
+            self._constraint_steps = np.stack([self._factor.solve(direction) for direction in fixed_directions])
+            self._inverse = CholeskyFactor(np.einsum("mi,ni->mn", fixed_directions, self._constraint_steps)).invert()
 
     def solve(self, vector: FloatArray) -> FloatArray:
         """Return the product of this matrix and a vector (n,)."""
         step = self._factor.solve(vector)
-        return step if self._fixed is None else step - self.find_step(np.einsum("mi,i->m", self._fixed, step))
+        return (
+            step
+            if self._fixed_directions is None
+            else step - self.find_shortest_step(np.einsum("mi,i->m", self._fixed_directions, step))
+        )
 
-    def find_step(self, changes: FloatArray) -> FloatArray:
+    def find_shortest_step(self, changes: FloatArray) -> FloatArray:
         """Return the step that changes the fixed values by `changes` (m,) and is shortest in standard errors."""
         return np.einsum("m,mi->i", np.einsum("mn,n->m", self._inverse, changes), self._constraint_steps)
 
 
-def maximize(start: State, tol: float, max_iter: int, fixed: FloatArray | None = None) -> Maximum:
-    """Maximize a likelihood from a state without changing the values of `fixed` directions (m, n).
+def maximize(start: LikelihoodState, tol: float, max_iter: int, fixed_directions: FloatArray | None = None) -> Maximum:
+    """Maximize a likelihood from a state without changing the values of `fixed_directions` directions (m, n).
 
     The convergence criterion sqrt(score' I^-1 score) <= tol means that the next step changes no linear function of the
     coefficients by more than tol times its standard error.
     """
-    state, min_distance, n_stalled = start, math.inf, 0
+    state, min_distance, n_stalled_steps = start, math.inf, 0
     # After division by the total weight, changes in the gradient are of order one.
-    pairs, total = Recursion(MAX_PAIRS, start.theta.size), start.likelihood.total_weight
+    pairs, total = TwoLoopRecursion(MAX_PAIRS, start.theta.size), start.likelihood.total_weight
     for n_iter in range(max_iter + 1):
-        metric = Metric(state, fixed)
+        metric = Metric(state, fixed_directions)
         step = metric.solve(state.score)
         distance = math.sqrt(max(0.0, dot(state.score, step)))
-        n_stalled = 0 if distance < MIN_REDUCTION * min_distance else n_stalled + 1
+        n_stalled_steps = 0 if distance < STALLED_RATIO * min_distance else n_stalled_steps + 1
         min_distance = min(min_distance, distance)
-        is_stalled = n_stalled >= MAX_STALLED and distance <= STALLED_TOL
+        is_stalled = n_stalled_steps >= MAX_STALLED_STEPS and distance <= STALLED_TOL
         if distance <= tol or n_iter == max_iter or is_stalled:
             return Maximum(state, n_iter, distance, distance <= tol or is_stalled)
         if pairs.n_pairs:
-            (step,) = pairs.apply([state.score / total], metric.solve)
-        end = _search_line(state, step)
+            (step,) = pairs.multiply_inverse_hessian([state.score / total], metric.solve)
+        end = _search_along_step(state, step)
         if end is not None:
             pairs.add_pair(end.theta - state.theta, (state.score - end.score) / total)
             state = end
         elif pairs.n_pairs:
-            pairs = Recursion(MAX_PAIRS, step.size)
+            pairs = TwoLoopRecursion(MAX_PAIRS, step.size)
         else:
             # Rounding error permits no further increase.
             return Maximum(state, n_iter, distance, distance <= STALLED_TOL)
     raise AssertionError("The loop ends at max_iter.")
 
 
-def _search_line(state, step):
+def _search_along_step(state, step):
     """Return a state along a step at which the value has increased sufficiently, or None if there is none."""
     end, slope = None, dot(state.score, step)
     if not slope > 0:
@@ -123,51 +127,53 @@ def _search_line(state, step):
         end = state.likelihood.at(state.theta + length * step)
         return (math.inf, math.nan) if end is None else (-end.value, -dot(end.score, step))
 
-    length = line_search.search(function, -state.value, -slope, rounding=VALUE_ROUNDING)
+    length = line_search.search_step(function, -state.value, -slope, rounding=VALUE_TOL)
     return None if length is None else end
 
 
-def maximize_at(maximum: State, fixed: FloatArray, values: FloatArray) -> Maximum:
-    """Return the Maximum at which the linear functions of `fixed` directions (m, n) equal `values` (m,)."""
+def maximize_constrained(maximum: LikelihoodState, fixed_directions: FloatArray, values: FloatArray) -> Maximum:
+    """Return the Maximum at which the linear functions of `fixed_directions` directions (m, n) equal `values` (m,)."""
     state, fraction = maximum, 1.0
     for _ in range(MAX_STAGES):
-        remaining = values - np.einsum("mi,i->m", fixed, state.theta)
-        end = state.likelihood.at(state.theta + Metric(state, fixed).find_step(fraction * remaining))
+        remaining = values - np.einsum("mi,i->m", fixed_directions, state.theta)
+        end = state.likelihood.at(
+            state.theta + Metric(state, fixed_directions).find_shortest_step(fraction * remaining)
+        )
         if end is None:
             # The information is not positive definite there, so the path is divided into stages.
             fraction *= 0.5
             continue
         if fraction == 1.0:
-            return maximize(end, PROFILE_TOL, MAX_STEPS, fixed)
-        state, fraction = maximize(end, STAGE_TOL, MAX_STEPS, fixed).state, min(1.0, 2 * fraction)
+            return maximize(end, PROFILE_TOL, MAX_STEPS, fixed_directions)
+        state, fraction = maximize(end, STAGE_TOL, MAX_STEPS, fixed_directions).state, min(1.0, 2 * fraction)
     return Maximum(state, MAX_STAGES, math.inf, False)
 
 
-def find_limit(maximum: State, direction: FloatArray, drop: float, side: int) -> float:
-    """Return the value of a linear function at which its profile is `drop` below the maximum; `side` is 1 or -1.
+def find_interval_limit(maximum: LikelihoodState, direction: FloatArray, decrease: float, side: int) -> float:
+    """Return the value of a linear function at which its profile is `decrease` below the maximum; `side` is 1 or -1.
 
-    The limit is infinite if the information becomes singular before the profile decreases by `drop`.
+    The limit is infinite if the information becomes singular before the profile decreases by `decrease`.
     """
-    limit = _step_to_limit(maximum, direction, drop, side)
-    return _search_limit(maximum, direction, drop, side) if limit is None else limit
+    limit = _step_to_limit(maximum, direction, decrease, side)
+    return _search_limit(maximum, direction, decrease, side) if limit is None else limit
 
 
-def _step_to_limit(maximum, direction, drop, side):
+def _step_to_limit(maximum, direction, decrease, side):
     """Return the limit computed by Venzon and Moolgavkar (1988) steps, or None if they do not converge quickly."""
-    state, target = maximum, maximum.value - drop
-    for _ in range(MAX_JOINT_STEPS):
+    state, target = maximum, maximum.value - decrease
+    for _ in range(MAX_LIMIT_STEPS):
         solved = state.factor.solve(direction)
         curvature = dot(direction, solved)
         slope = dot(direction, state.step) / curvature
         square = dot(state.score, state.step)
         # Half of the second term is the predicted increase of the log-likelihood if the coefficient is fixed.
-        if abs(state.value - target) + max(0.0, square - slope**2 * curvature) <= LIMIT_TOL * drop:
+        if abs(state.value - target) + max(0.0, square - slope**2 * curvature) <= LIMIT_TOL * decrease:
             return dot(direction, state.theta)
         multiplier = side * math.sqrt(max(0.0, 2 * (state.value - target) + square) / curvature)
         step = state.step + multiplier * solved
-        for halvings in range(MAX_HALVINGS):
-            end = state.likelihood.at(state.theta + 0.5**halvings * step)
-            if end is not None and end.value >= target - MAX_OVERSHOOT * drop:
+        for n_halvings in range(MAX_HALVINGS):
+            end = state.likelihood.at(state.theta + 0.5**n_halvings * step)
+            if end is not None and end.value >= target - MAX_OVERSHOOT * decrease:
                 break
         else:
             return None
@@ -175,7 +181,7 @@ def _step_to_limit(maximum, direction, drop, side):
     return None
 
 
-def _search_limit(maximum, direction, drop, side):
+def _search_limit(maximum, direction, decrease, side):
     """Return the limit, computed by root finding for sqrt(2 drop).
 
     This function is nearly linear in the distance from the maximum.
@@ -183,23 +189,23 @@ def _search_limit(maximum, direction, drop, side):
     # scipy.optimize takes 20 ms to import.
     from scipy import optimize
 
-    target, center, state = math.sqrt(2 * drop), dot(direction, maximum.theta), maximum
+    target, center, state = math.sqrt(2 * decrease), dot(direction, maximum.theta), maximum
     # The smallest known distance beyond the limit, and whether the likelihood has a maximum there.
-    beyond, has_maximum = math.inf, False
+    outer_distance, has_maximum = math.inf, False
 
     # Maximizations from different states differ by rounding error, which may change the sign.
     @cache
     def compute_difference(distance):
         """Return sqrt(2 drop) minus its target. It is positive if the information is not positive definite there."""
-        nonlocal state, beyond, has_maximum
-        constrained = maximize_at(state, direction[None], np.array([center + side * distance]))
-        value = _read_value(constrained)
+        nonlocal state, outer_distance, has_maximum
+        constrained_maximum = maximize_constrained(state, direction[None], np.array([center + side * distance]))
+        value = _extrapolate_value(constrained_maximum)
         difference = target if value is None else math.sqrt(2 * max(0.0, maximum.value - value)) - target
         if difference <= 0:
             # The next maximization starts here.
-            state = constrained.state
-        elif distance < beyond:
-            beyond, has_maximum = distance, value is not None
+            state = constrained_maximum.state
+        elif distance < outer_distance:
+            outer_distance, has_maximum = distance, value is not None
         return difference
 
     low, high = 0.0, target * math.sqrt(dot(direction, maximum.factor.solve(direction)))
@@ -211,29 +217,29 @@ def _search_limit(maximum, direction, drop, side):
         return side * math.inf
     distance = optimize.brentq(compute_difference, low, high, xtol=0.01 * LIMIT_TOL * high)
     # The root is a limit only if the profile reached the target before the information became singular.
-    is_limit = has_maximum or maximum.value - state.value >= (1 - MAX_MISSING) * drop
+    is_limit = has_maximum or maximum.value - state.value >= (1 - MAX_LIMIT_ERROR) * decrease
     return center + side * distance if is_limit else side * math.inf
 
 
-def _read_value(maximum):
+def _extrapolate_value(maximum):
     """Return the value at the maximum, extrapolated from the last state, or None if that state is too far away."""
     return maximum.state.value + 0.5 * maximum.distance**2 if maximum.distance <= STAGE_TOL else None
 
 
-class Profile:
+class LikelihoodProfile:
     """The profile likelihoods of the coefficients (K', p) of contrasts. `maximum` is the state at the maximum."""
 
-    def __init__(self, maximum: State, contrasts: Contrasts) -> None:
+    def __init__(self, maximum: LikelihoodState, contrasts: Contrasts) -> None:
         self._maximum, self._contrasts = maximum, contrasts
 
     def compute_intervals(self, positions: Sequence[int], level: float) -> FloatArray:
         """Return the confidence intervals (K', len(positions), 2) for columns `positions`."""
         from scipy.special import chdtri
 
-        drop, directions = 0.5 * float(chdtri(1, 1 - level)), self._list_directions(positions)
+        decrease, directions = 0.5 * float(chdtri(1, 1 - level)), self._list_directions(positions)
         limits = np.empty((*directions.shape[:2], 2))
         for a, j, side in np.ndindex(limits.shape):
-            limits[a, j, side] = find_limit(self._maximum, directions[a, j], drop, 2 * side - 1)
+            limits[a, j, side] = find_interval_limit(self._maximum, directions[a, j], decrease, 2 * side - 1)
         return limits
 
     def compute_p_values(self, positions: Sequence[int]) -> FloatArray:
@@ -244,19 +250,19 @@ class Profile:
             p_values[a, j] = self._test_zero(directions[a, j][None]).p_value
         return p_values
 
-    def test_columns(self, positions: Sequence[int]) -> TestResult:
+    def compute_column_test(self, positions: Sequence[int]) -> TestResult:
         """Return the test that all coefficients of columns `positions` are zero."""
         # Symmetric coefficients sum to zero, so the last class adds no hypothesis.
         return self._test_zero(np.concatenate(self._list_directions(positions)[: self._contrasts.n_free_classes]))
 
     def _list_directions(self, positions):
         """Return the directions (K', len(positions), n) of the coefficients of columns `positions`."""
-        units = self._contrasts.list_units(positions).toarray()[:, self._maximum.likelihood.positions]
+        units = self._contrasts.build_contrast_matrix(positions).toarray()[:, self._maximum.likelihood.positions]
         return units.reshape(len(self._contrasts.matrix), len(positions), -1)
 
-    def _test_zero(self, fixed):
+    def _test_zero(self, fixed_directions):
         maximum, statistic = self._maximum, math.nan
-        value = _read_value(maximize_at(maximum, fixed, np.zeros(len(fixed))))
+        value = _extrapolate_value(maximize_constrained(maximum, fixed_directions, np.zeros(len(fixed_directions))))
         if value is not None:
             statistic = max(0.0, 2 * (maximum.value - value))
         else:
@@ -265,4 +271,4 @@ class Profile:
                 InferenceWarning,
                 stacklevel=2,
             )
-        return compute_test("penalized likelihood ratio", statistic, len(fixed))
+        return compute_test("penalized likelihood ratio", statistic, len(fixed_directions))

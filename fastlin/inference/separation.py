@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastlin.exceptions import SeparationError, SeparationWarning
-from fastlin.inference.hessian import MAX_STEPS, SUM_ERROR, Curvature, Information, find_active_columns
+from fastlin.inference.hessian import MAX_STEPS, RELATIVE_SUM_ERROR, Curvature, InformationMatrix, find_active_columns
 from fastlin.inference.optimum import DISTANCE_TOL, approach_optimum
 from fastlin.matrices import Passes
 from fastlin.matrices.matrix import SCORE_BYTES
 from fastlin.objective.objective import Objective
 from fastlin.objective.point import Point
-from fastlin.objective.self_concordance import bound_rows
+from fastlin.objective.self_concordance import bound_row_entries
 from fastlin.typing import Array, BoolArray, FloatArray
 
 # Differences of scores may be rounding error if they are at most ZERO_TOL, relative to the largest possible difference.
@@ -34,22 +34,22 @@ ZERO_TOL, NONZERO_TOL = 1e-9, 1e-7
 # rounding error.
 EXISTENCE_THRESHOLD = 0.5
 # Number of rows with the largest margins that are examined if the Hessian is only available as an operator.
-N_ROWS = 3
+N_EXAMINED_ROWS = 3
 # Maximum number K (d + 1) of variables, and maximum number of entries of the constraint matrix, of a linear program
 # (docs/benchmarks/design-choices.md: separation program).
 MAX_VARIABLES, MAX_ENTRIES = 1_000, 8_000_000
 # With more coefficients, a separation along a fitted direction is reported, without a program that searches for fewer
 # columns (docs/benchmarks/design-choices.md: separation program).
-MAX_REFINED = 200
+MAX_REFINED_COEFFICIENTS = 200
 # The strictest tolerance that HiGHS accepts, and the largest objective that is treated as zero.
 LP_TOL, OBJECTIVE_TOL = 1e-10, 1e-9
 # Minimum number of rows in the first program, and the factor by which each further program is larger.
-MIN_ROWS, GROWTH = 500, 8
+MIN_PROGRAM_ROWS, ROW_GROWTH = 500, 8
 # Iteration limit for HiGHS, which may not terminate if columns are nearly collinear
 # (docs/benchmarks/design-choices.md: separation program).
 MAX_ITERATIONS_PER_VARIABLE = 30
 # Maximum number of columns that a message names.
-MAX_NAMED = 5
+MAX_NAMED_COLUMNS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,21 +72,21 @@ class Separation:
         kind = "Complete" if self.is_complete else "Quasi-complete"
         if self.sides:
             clauses = [
-                f"{names[j]!s} <= {largest:.6g} in all rows of {_list(labels, below)}, and "
-                f"{names[j]!s} >= {smallest:.6g} in all rows of {_list(labels, above)}"
-                for j, (below, above, largest, smallest) in zip(self.features, self.sides, strict=False)
+                f"{names[j]!s} <= {largest:.6g} in all rows of {_format_classes(labels, lower_classes)}, and "
+                f"{names[j]!s} >= {smallest:.6g} in all rows of {_format_classes(labels, upper_classes)}"
+                for j, (lower_classes, upper_classes, largest, smallest) in zip(self.features, self.sides, strict=False)
             ]
-            clauses, n_more = clauses[:MAX_NAMED], len(clauses) - MAX_NAMED
+            clauses, n_more = clauses[:MAX_NAMED_COLUMNS], len(clauses) - MAX_NAMED_COLUMNS
             more = f"; likewise for {n_more} more column{'s' * (n_more > 1)}" if n_more > 0 else ""
             if self.is_complete and all(smallest <= largest for _, _, largest, smallest in self.sides):
                 kind = "All columns together separate the classes completely. Quasi-complete"
             return f"{kind} separation: {'; '.join(clauses)}{more}."
-        n_more = len(self.features) - MAX_NAMED
-        columns = ", ".join(str(names[j]) for j in self.features[:MAX_NAMED])
+        n_more = len(self.features) - MAX_NAMED_COLUMNS
+        columns = ", ".join(str(names[j]) for j in self.features[:MAX_NAMED_COLUMNS])
         columns += f" and {n_more} more" if n_more > 0 else ""
         subject = f"columns {columns} together separate" if len(self.features) > 1 else f"column {columns} separates"
         rest = "." if self.is_complete else "; the remaining rows lie on the boundary."
-        return f"{kind} separation: the {subject} {_describe_pairs(labels, self.pairs)}{rest}"
+        return f"{kind} separation: the {subject} {_describe_class_pairs(labels, self.pairs)}{rest}"
 
 
 def check_separation(
@@ -122,34 +122,35 @@ def certifies_maximum(curvature: Curvature) -> bool:
     """
     point, is_active, decrement = curvature.point, curvature.is_active, curvature.decrement
     objective, coordinates = point.objective, point.objective.coordinates
-    if not isinstance(curvature, Information):
-        return _expects_maximum(curvature)
+    if not isinstance(curvature, InformationMatrix):
+        return _has_likely_maximum(curvature)
     variances = curvature.variances
     if not (np.isfinite(variances).all() and (variances[:, is_active] > 0).all() and np.isfinite(decrement)):
         return False
-    errors, longest = np.sqrt(np.where(is_active, variances, 0.0)), bound_rows(coordinates)
+    errors, longest = np.sqrt(np.where(is_active, variances, 0.0)), bound_row_entries(coordinates)
     # Rounding errors of scores change the gradient through the Hessian. Rounding errors of residuals and of their sums
     # change it directly. Both are larger if the values of a column are far from zero.
     shift = np.append(np.abs(coordinates.shift), 0.0)
     score_error = float((np.abs(point.parameters) * (longest + shift)).sum(axis=1).max())
     sum_error = float((errors * (np.sqrt(coordinates.mean_squares) + shift)).sum())
-    distance = (1 if len(errors) == 1 else 2) * (decrement + SUM_ERROR * (score_error + sum_error))
+    distance = (1 if len(errors) == 1 else 2) * (decrement + RELATIVE_SUM_ERROR * (score_error + sum_error))
     # The sum of the standard errors bounds the standard error of a score. The bound is loose if columns are nearly
     # collinear. In this case the linear program may not terminate, so the standard errors for all rows are tried first.
     if float((errors * longest).sum(axis=1).max()) * distance < EXISTENCE_THRESHOLD:
         return True
     return (
-        objective.rows.has_labels and _find_largest_error(objective, curvature.inverse) * distance < EXISTENCE_THRESHOLD
+        objective.rows.has_labels
+        and _find_largest_score_error(objective, curvature.inverse) * distance < EXISTENCE_THRESHOLD
     )
 
 
-def _expects_maximum(curvature):
+def _has_likely_maximum(curvature):
     """Return whether the maximum seems to exist, from the standard errors of the rows with the largest margins."""
     point, decrement = curvature.point, curvature.decrement
     objective, K = point.objective, len(point.parameters)
     if not (objective.rows.has_labels and np.isfinite(decrement)):
         return decrement * np.sqrt(objective.rows.total_weight) <= DISTANCE_TOL
-    for row, classes in zip(*find_violated(objective, -point.parameters, N_ROWS), strict=True):
+    for row, classes in zip(*find_smallest_margin_rows(objective, -point.parameters, N_EXAMINED_ROWS), strict=True):
         unit = row[None] if K == 1 else (classes / classes.sum() - 1 / K)[:, None] * row
         solution, has_converged = curvature.solve(unit, MAX_STEPS)
         if not (has_converged and decrement * np.sqrt(float(np.sum(unit * solution))) < EXISTENCE_THRESHOLD):
@@ -157,20 +158,22 @@ def _expects_maximum(curvature):
     return True
 
 
-def _find_largest_error(objective, inverse):
+def _find_largest_score_error(objective, inverse):
     """Return the largest standard error of any score, including rounding error. `inverse` is the inverse Hessian."""
     (K, size), largest = objective.shape, 0.0
     blocks = [inverse[first : first + size, first : first + size] for first in range(0, K * size, size)]
     for part in _split_rows(objective):
-        dense = part.read_rows()
+        dense_rows = part.read_rows()
         for block in blocks:
-            rows = dense * (np.diagonal(block) > 0)
-            square = _evaluate_form(rows, block) + SUM_ERROR * _evaluate_form(np.abs(rows), np.abs(block))
+            rows = dense_rows * (np.diagonal(block) > 0)
+            square = _evaluate_quadratic_form(rows, block) + RELATIVE_SUM_ERROR * _evaluate_quadratic_form(
+                np.abs(rows), np.abs(block)
+            )
             largest = max(largest, float(square.max()))
     return float(np.sqrt(largest))
 
 
-def _evaluate_form(rows, matrix):
+def _evaluate_quadratic_form(rows, matrix):
     """Return x' A x for each row x. This uses einsum, because BLAS results depend on the number of threads."""
     return np.einsum("ij,ij->i", np.einsum("ij,jk->ik", rows, matrix), rows)
 
@@ -195,9 +198,9 @@ def find_separation(
     by_columns = find_separating_columns(objective, is_complete)
     if by_columns is not None:
         return by_columns
-    if fitted is not None and objective.shape[0] * objective.shape[1] > MAX_REFINED:
+    if fitted is not None and objective.shape[0] * objective.shape[1] > MAX_REFINED_COEFFICIENTS:
         return fitted
-    result = _solve_programs(objective, parameters)
+    result = _solve_linear_programs(objective, parameters)
     if isinstance(result, Separation):
         return replace(result, is_complete=is_complete or result.is_complete)
     return fitted or result
@@ -218,36 +221,43 @@ def _check_direction(objective, direction):
     rows, direction = objective.rows, direction * is_free(objective)
     direction = direction - (direction.mean(axis=0) if len(direction) > 1 else 0.0)
     tolerances = _choose_tolerances(objective, direction)
-    counts = rows.passes.sum_curvature(count_margins, np.zeros(objective.shape), direction, rows.n_classes, *tolerances)
-    n_violated, n_tied, n_separated = counts[0], counts[1], counts[2:].reshape(rows.n_classes, -1)
-    if n_violated or not n_separated.any():
+    counts = rows.passes.sum_with_probabilities(
+        count_margins, np.zeros(objective.shape), direction, rows.n_classes, *tolerances
+    )
+    n_violations, n_ties, n_separated_rows = counts[0], counts[1], counts[2:].reshape(rows.n_classes, -1)
+    if n_violations or not n_separated_rows.any():
         return None
     effects = np.ptp(np.concatenate([np.zeros_like(direction[:1]), direction]), axis=0)[:-1]
-    effects *= bound_rows(objective.coordinates)[:-1]
+    effects *= bound_row_entries(objective.coordinates)[:-1]
     features = np.flatnonzero(effects > ZERO_TOL * effects.max(initial=0.0))
     # The columns are in descending order of their effects.
     features = features[np.argsort(-effects[features], kind="stable")]
-    pairs = np.argwhere(np.triu(n_separated + n_separated.T))
-    return Separation(n_tied == 0, features.tolist(), [(k, other) for k, other in pairs.tolist()], direction)
+    pairs = np.argwhere(np.triu(n_separated_rows + n_separated_rows.T))
+    return Separation(n_ties == 0, features.tolist(), [(k, other) for k, other in pairs.tolist()], direction)
 
 
 def count_margins(
-    passes: Passes, probabilities: FloatArray, direction: FloatArray, n_classes: int, zero: float, nonzero: float
+    passes: Passes,
+    probabilities: FloatArray,
+    direction: FloatArray,
+    n_classes: int,
+    zero_tol: float,
+    nonzero_tol: float,
 ) -> FloatArray:
-    """Return counts of rows (2 + n_classes^2,), as a term of `Passes.sum_curvature`.
+    """Return counts of rows (2 + n_classes^2,), as a term of `Passes.sum_with_probabilities`.
 
     The first count is the number of rows that violate the direction, by a difference of scores above
-    `zero`. The second is the number of rows that the direction does not separate. For each pair of classes,
+    `zero_tol`. The second is the number of rows that the direction does not separate. For each pair of classes,
     another count is the number of rows of the first class whose score for the second class is smaller by
-    more than `nonzero`.
+    more than `nonzero_tol`.
     """
     is_label = find_row_classes(passes, n_classes)
     scores, margins = compute_margins(passes, direction, is_label)
     violation = scores.max(axis=1) - scores.min(axis=1, where=is_label, initial=np.inf)
-    counts = [np.count_nonzero(violation > zero), np.count_nonzero(margins <= zero)]
+    counts = [np.count_nonzero(violation > zero_tol), np.count_nonzero(margins <= zero_tol)]
     for k in range(n_classes):
         rows = scores[is_label[:, k]]
-        counts.extend(np.count_nonzero(rows[:, k : k + 1] - rows > nonzero, axis=0))
+        counts.extend(np.count_nonzero(rows[:, k : k + 1] - rows > nonzero_tol, axis=0))
     return np.array(counts, np.float64)
 
 
@@ -281,10 +291,13 @@ def compute_margins(passes: Passes, direction: FloatArray, is_label: BoolArray) 
 def _choose_tolerances(objective, direction):
     """Return the largest difference of scores that may be rounding error, and the smallest difference that is not."""
     sizes = np.abs(direction).max(axis=0)
-    size = float(np.sum(sizes * bound_rows(objective.coordinates)))
+    size = float(np.sum(sizes * bound_row_entries(objective.coordinates)))
     # Scores lose digits to cancellation if the values of a column are far from zero.
-    cancelled = float(np.sum(sizes[:-1] * np.abs(objective.coordinates.shift)))
-    return ZERO_TOL * size + SUM_ERROR * cancelled, NONZERO_TOL * size + 100 * SUM_ERROR * cancelled
+    cancelled_size = float(np.sum(sizes[:-1] * np.abs(objective.coordinates.shift)))
+    return (
+        ZERO_TOL * size + RELATIVE_SUM_ERROR * cancelled_size,
+        NONZERO_TOL * size + 100 * RELATIVE_SUM_ERROR * cancelled_size,
+    )
 
 
 def find_separating_columns(objective: Objective, is_complete: bool = False) -> Separation | None:
@@ -292,19 +305,21 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
 
     This is exact, because it only compares entries.
     """
-    lows, highs = _find_ranges(objective)
-    order = np.lexsort((highs, lows), axis=0)
-    starts = np.take_along_axis(lows, order, axis=0)[1:]
-    ends = np.maximum.accumulate(np.take_along_axis(highs, order, axis=0), axis=0)[:-1]
-    is_cut = (ends <= starts) & (lows.min(axis=0) < highs.max(axis=0)) & is_free(objective)[:-1]
+    minima, maxima = _find_class_ranges(objective)
+    order = np.lexsort((maxima, minima), axis=0)
+    starts = np.take_along_axis(minima, order, axis=0)[1:]
+    ends = np.maximum.accumulate(np.take_along_axis(maxima, order, axis=0), axis=0)[:-1]
+    is_cut = (ends <= starts) & (minima.min(axis=0) < maxima.max(axis=0)) & is_free(objective)[:-1]
     if not objective.fit_intercept:
         is_cut &= (ends <= 0) & (starts >= 0)
     columns, sides = np.flatnonzero(is_cut.any(axis=0)).tolist(), []
     for j in columns:
-        cuts, low, high = np.flatnonzero(is_cut[:, j]), lows[:, j].min(), highs[:, j].max()
+        cut_positions, low, high = np.flatnonzero(is_cut[:, j]), minima[:, j].min(), maxima[:, j].max()
         # The chosen cut has the fewest classes on its sides. A side on which the column is constant is not counted.
-        sizes = (cuts + 1) * (low < ends[cuts, j]) + (len(ends) - cuts) * (high > starts[cuts, j])
-        cut = cuts[np.argmin(sizes)]
+        sizes = (cut_positions + 1) * (low < ends[cut_positions, j]) + (len(ends) - cut_positions) * (
+            high > starts[cut_positions, j]
+        )
+        cut = cut_positions[np.argmin(sizes)]
         largest, smallest = float(ends[cut, j]), float(starts[cut, j])
         has_gap = smallest > largest if objective.fit_intercept else smallest > 0 > largest
         is_complete |= has_gap and len(order) == 2
@@ -312,19 +327,19 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
     return Separation(is_complete, columns, sides=sides) if columns else None
 
 
-def _find_ranges(objective):
+def _find_class_ranges(objective):
     """Return the minimum (n_classes, d) and the maximum (n_classes, d) of each column within each class."""
     n_classes, d = objective.rows.n_classes, objective.matrix.shape[1]
-    lows, highs = np.full((n_classes, d), np.inf), np.full((n_classes, d), -np.inf)
+    minima, maxima = np.full((n_classes, d), np.inf), np.full((n_classes, d), -np.inf)
     for part in _split_rows(objective):
         is_label = find_row_classes(part, n_classes)
         for k in range(n_classes):
             positions = np.flatnonzero(is_label[:, k])
             if len(positions):
-                smallest, largest = part.take(positions).find_ranges()
-                np.minimum(lows[k], smallest, out=lows[k])
-                np.maximum(highs[k], largest, out=highs[k])
-    return lows, highs
+                smallest, largest = part.take(positions).find_column_ranges()
+                np.minimum(minima[k], smallest, out=minima[k])
+                np.maximum(maxima[k], largest, out=maxima[k])
+    return minima, maxima
 
 
 def _split_rows(objective: Objective) -> Iterator[Passes]:
@@ -333,7 +348,7 @@ def _split_rows(objective: Objective) -> Iterator[Passes]:
     return objective.rows.passes.split(max(1, SCORE_BYTES // row_bytes))
 
 
-def _solve_programs(objective, parameters):
+def _solve_linear_programs(objective, parameters):
     """Return the Separation found by linear programs, None if there is none, or the reason if this is undecided.
 
     The first program contains the rows with the smallest margins. If its direction violates other rows, the next
@@ -346,21 +361,21 @@ def _solve_programs(objective, parameters):
     sums = np.column_stack([features, rows.class_weights])
     gain = (sums[1:] - sums[:1] if K == 1 else K * sums - sums.sum(axis=0)) * is_free(objective)
     max_rows = min(MAX_ENTRIES // (2 * K * size * (rows.n_classes - 1)), rows.n_rows)
-    n_rows = max(MIN_ROWS, 2 * K * size)
+    n_rows = max(MIN_PROGRAM_ROWS, 2 * K * size)
     while True:
-        dense, is_label = find_violated(objective, parameters, min(n_rows, max_rows))
-        direction = _solve_program(gain, dense, is_label)
+        dense_rows, is_label = find_smallest_margin_rows(objective, parameters, min(n_rows, max_rows))
+        direction = _solve_linear_program(gain, dense_rows, is_label)
         if direction is None or isinstance(direction, str):
             return direction
         separation = _check_direction(objective, direction)
         if separation is not None:
             return separation
         if n_rows >= max_rows:
-            return f"a linear program over {len(dense):,} rows was not conclusive"
-        n_rows *= GROWTH
+            return f"a linear program over {len(dense_rows):,} rows was not conclusive"
+        n_rows *= ROW_GROWTH
 
 
-def _solve_program(gain, rows, is_label):
+def _solve_linear_program(gain, rows, is_label):
     """Return the direction (K, d + 1) of the largest gain that violates no row, or None if the gain is zero.
 
     The absolute values of the direction sum to at most one. `is_label` (m, n_classes) marks the classes of `rows` (m, d
@@ -397,7 +412,9 @@ def _solve_program(gain, rows, is_label):
     return direction.reshape(K, size)
 
 
-def find_violated(objective: Objective, direction: FloatArray, max_rows: int) -> tuple[FloatArray, BoolArray]:
+def find_smallest_margin_rows(
+    objective: Objective, direction: FloatArray, max_rows: int
+) -> tuple[FloatArray, BoolArray]:
     """Return the rows [x~, 1] (m, d + 1) with the smallest margins in a direction, and their classes."""
     classes, margins = [], []
     for part in _split_rows(objective):
@@ -409,17 +426,17 @@ def find_violated(objective: Objective, direction: FloatArray, max_rows: int) ->
     return objective.rows.take(positions).passes.read_rows() * is_free(objective), is_label[positions]
 
 
-def _list(labels, numbers):
+def _format_classes(labels, numbers):
     """Return the labels of some classes as a phrase."""
     *names, last = (str(labels[number]) for number in numbers)
     return f"the classes {', '.join(names)} and {last}" if names else f"class {last}"
 
 
-def _describe_pairs(labels, pairs):
+def _describe_class_pairs(labels, pairs):
     """Return a phrase for the rows that pairs of classes separate."""
     classes = sorted({k for pair in pairs for k in pair})
     common = sorted(set.intersection(*map(set, pairs)))[:1]
     if not common:
-        return f"rows of {_list(labels, classes)} from each other"
+        return f"rows of {_format_classes(labels, classes)} from each other"
     others = [k for k in classes if k not in common]
-    return f"rows of {_list(labels, common)} from those of {_list(labels, others)}"
+    return f"rows of {_format_classes(labels, common)} from those of {_format_classes(labels, others)}"

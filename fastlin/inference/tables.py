@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from fastlin.coefficient_names import MAX_SHOWN
+from fastlin.coefficient_names import MAX_LISTED_NAMES
 from fastlin.interruption import import_uninterrupted
 from fastlin.typing import Array, FloatArray
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from fastlin.inference.inference import Inference
     from fastlin.inference.marginal_effects import MarginalEffects
 
-COVARIANCES = {
+COVARIANCE_LABELS = {
     "model": "model-based",
     "HC0": "robust (HC0)",
     "HC1": "robust (HC1)",
     "cluster": "cluster-robust, clusters",
 }
-PENALTIES = {
+PENALTY_LABELS = {
     "laplace": "posterior (Laplace approximation; the penalty is the prior)",
     "firth": "Firth's penalized likelihood",
     "sandwich": "of the penalized estimates, which are biased towards zero",
 }
 # The columns that summaries show.
-HEADERS = {
+COLUMN_HEADERS = {
     "coef": "coef",
     "std_error": "std error",
     "z": "z",
@@ -57,7 +57,7 @@ class Summary(str):
         return self.html
 
 
-def list_columns(
+def tabulate_estimates(
     result: Inference | MarginalEffects, name: str, estimates: FloatArray, level: float
 ) -> dict[str, Array]:
     """Return a table of estimates as a dict of columns; `name` is the column of the estimates."""
@@ -75,7 +75,7 @@ def list_columns(
     }
 
 
-def index_dataframe(columns: Mapping[str, Array], has_classes: bool = True) -> Any:
+def build_dataframe(columns: Mapping[str, Array], has_classes: bool = True) -> Any:
     """Return a DataFrame indexed by class (if `has_classes`) and feature, or `columns` if pandas is not installed."""
     try:
         (pandas,) = import_uninterrupted("pandas")
@@ -103,10 +103,10 @@ def format_columns(columns: Mapping[str, Array], max_rows: int = 20) -> str:
 
 def write_summary(inference: Inference, level: float) -> Summary:
     """Return the summary, with facts about the fit and a table of estimates for each class."""
-    facts, columns = _list_facts(inference), list_columns(inference, "coef", inference.coef, level)
+    facts, columns = _list_facts(inference), tabulate_estimates(inference, "coef", inference.coef, level)
     keys = list(columns)[2:]
     limits = (f"{100 * (0.5 + side * level):.4g}%" for side in (-0.5, 0.5))
-    headers = [*(HEADERS[key] for key in keys[:-2]), *limits]
+    headers = [*(COLUMN_HEADERS[key] for key in keys[:-2]), *limits]
     if inference._basis.df_t is not None:
         headers[2] = "t"
     if not inference._has_wald_p_values:
@@ -114,28 +114,30 @@ def write_summary(inference: Inference, level: float) -> Summary:
     names, p = [str(name) for name in inference.names], len(inference.names)
     width, first = max(map(len, facts)), max(12, *map(len, names))
     text = [f"{name:<{width}}  {value}" for name, value in facts.items()]
-    html = [_write_row(name, [escape(value)], "left") for name, value in facts.items()]
+    html = [_format_html_row(name, [escape(value)], "left") for name, value in facts.items()]
     html = ["<table>", *html, "</table>", '<table style="margin-top:0.5em">']
     for a, label in enumerate(inference.classes):
         title = _name_contrast(inference, label)
-        text += ["", title, " " * first + "".join(f"{head:>12}" for head in headers)]
-        html.append(_write_row(title, [f"<b>{head}</b>" for head in headers], "right"))
+        text += ["", title, " " * first + "".join(f"{header:>12}" for header in headers)]
+        html.append(_format_html_row(title, [f"<b>{header}</b>" for header in headers], "right"))
         for j, name in enumerate(names):
             entries = {key: columns[key][a * p + j] for key in keys}
-            cells = [_format_p(entry) if key == "p_value" else _format(entry) for key, entry in entries.items()]
+            cells = [
+                _format_p_value(entry) if key == "p_value" else _format_number(entry) for key, entry in entries.items()
+            ]
             text.append(f"{name:<{first}}" + "".join(f"{cell:>12}" for cell in cells))
-            html.append(_write_row(name, map(escape, cells), "right", "normal"))
+            html.append(_format_html_row(name, map(escape, cells), "right", "normal"))
     return Summary("\n".join(text), "<div>" + "".join(html) + "</table></div>")
 
 
 def _list_facts(inference):
     """Return the facts above the table of estimates, as a dict of strings."""
     basis = inference._basis
-    covariance = COVARIANCES[basis.covariance]
+    covariance = COVARIANCE_LABELS[basis.covariance]
     if basis.n_clusters:
         covariance += f": {', '.join(f'{n:,}' for n in basis.n_clusters)}"
     if basis.penalized:
-        covariance += f"; {PENALTIES[basis.penalized]}"
+        covariance += f"; {PENALTY_LABELS[basis.penalized]}"
     n_parameters, df_resid = _format_count(inference._count_parameters()), _format_count(inference.df_resid)
     facts = {
         "rows": f"{inference.n_samples:,.10g}",
@@ -148,14 +150,17 @@ def _list_facts(inference):
     facts["std errors"] = covariance
     if not inference._has_wald_p_values:
         facts["p, intervals"] = "profile of the penalized likelihood; z: coef / std error"
-    if basis.max_inflated is not None:
-        name, inflation = basis.max_inflated
+    if basis.max_inflation is not None:
+        name, inflation = basis.max_inflation
         facts["collinearity"] = f"inflates standard errors up to {inflation:.3g} times (most: {name})"
-    if basis.omitted_levels.references:
-        facts["reference levels"] = ", ".join(basis.omitted_levels.references)
-    if basis.omitted_levels.unused:
-        shown, n_more = basis.omitted_levels.unused[:MAX_SHOWN], len(basis.omitted_levels.unused) - MAX_SHOWN
-        more = f" and {n_more:,} more" if n_more > 0 else ""
+    if basis.omitted_levels.reference_levels:
+        facts["reference levels"] = ", ".join(basis.omitted_levels.reference_levels)
+    if basis.omitted_levels.unused_levels:
+        shown, n_unlisted = (
+            basis.omitted_levels.unused_levels[:MAX_LISTED_NAMES],
+            len(basis.omitted_levels.unused_levels) - MAX_LISTED_NAMES,
+        )
+        more = f" and {n_unlisted:,} more" if n_unlisted > 0 else ""
         facts["omitted levels"] = f"{', '.join(shown)}{more} (no rows with a positive weight)"
     if basis.df_t is not None:
         facts["distribution"] = f"Student's t with {basis.df_t:g} degrees of freedom"
@@ -170,23 +175,23 @@ def _name_contrast(inference, label):
     return f"class {label} vs {'the mean of all classes' if inference.is_symmetric else inference.reference}"
 
 
-def _write_row(name, cells, align, weight="bold"):
+def _format_html_row(name, cells, align, weight="bold"):
     """Return a row of an HTML table; the cells must already be escaped."""
     style = f"text-align:{align};padding:0.1em 0.8em;font-variant-numeric:tabular-nums"
-    head = f'<th style="text-align:left;padding:0.1em 0.8em;font-weight:{weight}">{escape(name)}</th>'
-    return "".join(["<tr>", head, *(f'<td style="{style}">{cell}</td>' for cell in cells), "</tr>"])
+    header = f'<th style="text-align:left;padding:0.1em 0.8em;font-weight:{weight}">{escape(name)}</th>'
+    return "".join(["<tr>", header, *(f'<td style="{style}">{cell}</td>' for cell in cells), "</tr>"])
 
 
 def _format_count(number):
     return f"{round(number, 2):,.12g}"
 
 
-def _format(number):
+def _format_number(number):
     """Return a number as a string of at most eleven characters."""
     if number == 0 or 1e-3 <= abs(number) < 1e5 or not np.isfinite(number):
         return f"{number:.4f}"
     return f"{number:.3e}"
 
 
-def _format_p(number):
+def _format_p_value(number):
     return f"{number:.4f}" if number >= 1e-4 or not np.isfinite(number) else "< 0.0001"

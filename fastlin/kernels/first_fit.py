@@ -20,11 +20,11 @@ def list_tasks() -> dict[str, Callable[[], Any]]:
     rows = columnwise.TiledRows(tiles, positions, matrix, tiles, tiles, 1, False)
     descent = quasi_newton.Descent.at(matrix, 1.0, vector, vector, 0.0, 0.0)
     penalty = penalties.PenaltyArrays(vector, vector, vector, False, scale=vector, shift=vector, error_weight=vector)
-    exchange = penalties.Exchange(matrix, vector, vector)
-    scratch = quasi_newton.Scratch.of(1, 1, 1, 1)
+    exchange = penalties.ProbabilityTransfer(matrix, vector, vector)
+    workspace = quasi_newton.DescentWorkspace.of(1, 1, 1, 1)
     calls: list[tuple[Any, tuple[Any, ...]]] = [
         (columnwise.evaluate_tiles, (rows, vector, tiles, matrix, vector)),
-        (quasi_newton.build_matrix_in_cache, (rows, descent, scratch, False)),
+        (quasi_newton.build_matrix_in_cache, (rows, descent, workspace, False)),
         (penalties.fill_block_penalties, (0, 1, matrix, 1.0, matrix, penalty, matrix, matrix, matrix)),
         (penalties.fill_block_dual, (0, 1, matrix, matrix, penalty, exchange, 1.0, matrix)),
         (
@@ -41,4 +41,4 @@ def list_tasks() -> dict[str, Callable[[], Any]]:
 
 def main(folder: str) -> None:
     """Compile kernels in parallel with another process, which takes tasks from the same folder."""
-    background_compilation.work(folder, list_tasks())
+    background_compilation.run_tasks(folder, list_tasks())

@@ -7,7 +7,7 @@ classes for compiled code are not public. With other versions of Numba, kernels 
 import importlib.metadata
 import logging
 
-TESTED = ("0.63", "0.64", "0.65", "0.66", "0.67", "0.68")
+TESTED_VERSIONS = ("0.63", "0.64", "0.65", "0.66", "0.67", "0.68")
 LOGGER = logging.getLogger("fastlin")
 
 
@@ -19,12 +19,12 @@ def check_numba() -> None:
     except importlib.metadata.PackageNotFoundError:
         # A frozen application may contain no metadata. Its authors are responsible for testing it.
         return
-    if ".".join(version.split(".")[:2]) not in TESTED:
+    if ".".join(version.split(".")[:2]) not in TESTED_VERSIONS:
         LOGGER.warning(
             "Numba %s is installed, but fastlin was tested with versions %s to %s only. If fits fail, install one of "
             "these, for example with pip install 'numba==%s.*'.",
             version,
-            TESTED[0],
-            TESTED[-1],
-            TESTED[-1],
+            TESTED_VERSIONS[0],
+            TESTED_VERSIONS[-1],
+            TESTED_VERSIONS[-1],
         )

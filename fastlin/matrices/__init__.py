@@ -9,7 +9,7 @@ from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import Matrix, Passes
 from fastlin.matrices.pieces import BlockMatrix, PiecewiseMatrix
 from fastlin.matrices.sparse import SparseMatrix
-from fastlin.matrices.table_matrix import Codes, TableMatrix
+from fastlin.matrices.table_matrix import CategoricalColumn, TableMatrix
 from fastlin.typing import Array, SparseContainer
 
 
@@ -22,7 +22,7 @@ def as_matrix(X: Array | SparseContainer | Matrix) -> Any:
 
 __all__ = [
     "BlockMatrix",
-    "Codes",
+    "CategoricalColumn",
     "DenseMatrix",
     "Matrix",
     "Passes",

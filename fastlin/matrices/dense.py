@@ -31,29 +31,29 @@ from fastlin.kernels.linear.logistic_rows import (
     allows_folding,
     fill_block_pass_in_place,
 )
-from fastlin.kernels.linear.operands import BlockSums, Levels, Parameters, Samples
+from fastlin.kernels.linear.operands import BlockSums, CategoricalColumns, Parameters, Samples
 from fastlin.kernels.linear.row_multipliers import fill_block_row_products
 from fastlin.kernels.machine import background_compilation
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.in_place import count_tile_rows_in_place
-from fastlin.kernels.machine.simd import ROW_GROUP
+from fastlin.kernels.machine.simd import ROWS_PER_GROUP
 from fastlin.kernels.machine.threads import (
     EXPONENTIAL_WORK,
     MAX_PARTIAL_BYTES,
     READ_WORK,
-    add_blocks,
     count_blocks,
-    cut_work,
+    count_work_blocks,
     run_blocks,
+    sum_blocks,
 )
 from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling, count_tile_rows, uses_transposed_tile
-from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
-from fastlin.tensors import DTYPES, choose_type
+from fastlin.matrices.matrix import ColumnStatistics, ColumnwiseCopy, Matrix, Passes
+from fastlin.tensors import KERNEL_DTYPES, choose_kernel_dtype
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
 # A Gram matrix with at least this many panels keeps all threads busy without row blocks.
-MIN_EVEN_PANELS = 5
+MIN_PANELS_WITHOUT_BLOCKS = 5
 # The work of a pass per row, column and class, for three or more classes. With one row of coefficients, memory
 # bandwidth limits the products, so each product costs as much as a read (docs/benchmarks/design-choices.md: work per
 # class).
@@ -67,38 +67,38 @@ MAX_COPIED_NUMBERS, MAX_COPIED_PRODUCTS, MIN_COUNTED_COLUMNS = 1 << 17, 1 << 25,
 # If X has at most MAX_COPIED_NUMBERS numbers and its scores take at most this many products, a kernel that compiles
 # faster computes the scores.
 MAX_SMALL_SCORE_PRODUCTS = 1 << 21
-# With at least MANY_CLASSES classes, blocks have at least BLOCK_ROWS rows, because each block allocates
+# With at least MANY_CLASSES_THRESHOLD classes, blocks have at least MIN_BLOCK_ROWS rows, because each block allocates
 # sums and coefficients (docs/benchmarks/design-choices.md: blocks with many classes).
-MANY_CLASSES, BLOCK_ROWS = 32, 512
+MANY_CLASSES_THRESHOLD, MIN_BLOCK_ROWS = 32, 512
 # Passes over levels loop over the columns of a tile one at a time, so long tiles are faster
 # (docs/benchmarks/design-choices.md: tiles of levels).
 MAX_TILE_ROWS = 2048
 # The work per row, column and class of a pass over a column-wise copy.
 COLUMNWISE_WORK = 4
 # In a column-wise copy, a column with at most one nonzero value in this many rows is stored as entries.
-SPARSITY = 8
+MIN_ROWS_PER_ENTRY = 8
 # The number of values, and the minimum number of rows, that are scaled before they are written as columns. They fit
 # into the L2 cache.
-TRANSPOSED_NUMBERS, MIN_TRANSPOSED_ROWS = 1 << 15, 64
-# A panel of dense X takes about PANEL_BYTES bytes. Its number of columns is a multiple of PANEL_COLUMNS and
-# at most MAX_COLUMNS.
+TRANSPOSED_BATCH_SIZE, MIN_TRANSPOSED_ROWS = 1 << 15, 64
+# A panel of dense X takes about PANEL_BYTES bytes. Its number of columns is a multiple of PANEL_COLUMN_MULTIPLE and
+# at most MAX_PANEL_COLUMNS.
 PANEL_BYTES = 1 << 21
-PANEL_COLUMNS = 32
-MAX_COLUMNS = 256
+PANEL_COLUMN_MULTIPLE = 32
+MAX_PANEL_COLUMNS = 256
 # The Gram matrix G of n rows takes as long as n / (ROWS_PER_PRODUCT K) products. G is computed after that many
 # products, so a fit takes at most twice as long as with the faster of the two methods.
 ROWS_PER_PRODUCT = 24
 
 
 class DenseMatrix(Matrix):
-    """Dense X of shape (n, d), in place or converted to one of DTYPES.
+    """Dense X of shape (n, d), in place or converted to one of KERNEL_DTYPES.
 
     `layers` (2, n, d) is the view that `any_layout` returns.
     """
 
     def __init__(self, X: Array) -> None:
-        if X.dtype not in DTYPES:
-            X = X.astype(choose_type(X.dtype))
+        if X.dtype not in KERNEL_DTYPES:
+            X = X.astype(choose_kernel_dtype(X.dtype))
         elif X.dtype == np.bool_:
             X = X.view(np.uint8)
         super().__init__(X.shape, X.dtype, False, X.size, X.nbytes)
@@ -110,7 +110,7 @@ class DenseMatrix(Matrix):
         """The largest number of consecutive additions. Each lane of a SIMD vector has a separate sum."""
         return min(self.shape[1], self.shape[1] // min(4, VECTOR_BYTES // 8) + 8)
 
-    def measure(self, weights: FloatArray | None = None) -> Columns:
+    def measure(self, weights: FloatArray | None = None) -> ColumnStatistics:
         """See `Matrix.measure`."""
         n, d = self.shape
         row_weights = np.empty(0) if weights is None else weights
@@ -120,13 +120,13 @@ class DenseMatrix(Matrix):
         # rounding error would dominate the variance.
         heaviest = 0 if weights is None else int(np.argmax(weights))
         total, weight = (float(n), 1.0) if weights is None else (float(weights.sum()), float(weights[heaviest]))
-        origins = self.X[heaviest].astype(np.float64)
+        reference_row = self.X[heaviest].astype(np.float64)
         n_blocks = count_blocks(n, row_work=d, partial_bytes=32 * d, data_bytes=self.X.nbytes)
         statistics = np.empty((4, n_blocks, d))
-        run_blocks(fill_block_column_statistics, n_blocks, self.layers, row_weights, origins, statistics)
+        run_blocks(fill_block_column_statistics, n_blocks, self.layers, row_weights, reference_row, statistics)
         columns = np.empty((5, d))
-        join_column_statistics(statistics, origins, total, weight / total, columns)
-        return Columns(*columns)
+        join_column_statistics(statistics, reference_row, total, weight / total, columns)
+        return ColumnStatistics(*columns)
 
     def gram(self, weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return the matrix (d + 1, d + 1), sum over i of weights[i] [x_i, 1] [x_i, 1]', in ``precision``."""
@@ -136,7 +136,12 @@ class DenseMatrix(Matrix):
         return passes.gram(samples.rows, weights[None], precision)[0]
 
     def score(
-        self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, levels: Levels | None = None
+        self,
+        coef: FloatArray,
+        intercept: FloatArray,
+        scores: FloatArray,
+        best: IntArray,
+        levels: CategoricalColumns | None = None,
     ) -> None:
         """See `Matrix.score`; ``levels`` are the categorical columns of a table, if any."""
         K, d = coef.shape
@@ -180,26 +185,26 @@ class DenseMatrix(Matrix):
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
         n_entries = np.count_nonzero(self.X, axis=0)
-        has_few = (np.abs(shift) <= 1) & (SPARSITY * n_entries <= n)
+        is_sparse = (np.abs(shift) <= 1) & (MIN_ROWS_PER_ENTRY * n_entries <= n)
         X, whole, positions = self.X, np.arange(d), np.arange(d)
         # Most sparse data have these types, so the kernels of coordinate descent are compiled only once.
         starts, indices, values = np.zeros(d + 1, np.int32), np.empty(0, np.int32), np.empty(0)
-        if has_few.any():
-            whole, positions = np.flatnonzero(~has_few), np.where(has_few, -1, np.cumsum(~has_few) - 1)
-            entries, X = sparse.csc_array(X[:, has_few]), X[:, whole]
-            starts[1:] = np.cumsum(np.where(has_few, n_entries, 0))
+        if is_sparse.any():
+            whole, positions = np.flatnonzero(~is_sparse), np.where(is_sparse, -1, np.cumsum(~is_sparse) - 1)
+            entries, X = sparse.csc_array(X[:, is_sparse]), X[:, whole]
+            starts[1:] = np.cumsum(np.where(is_sparse, n_entries, 0))
             indices, values = entries.indices.astype(np.int32), entries.data.astype(np.float64)
-            scale, shift = np.where(has_few, 1.0, scale), np.where(has_few, 0.0, shift)
+            scale, shift = np.where(is_sparse, 1.0, scale), np.where(is_sparse, 0.0, shift)
         if self.X.itemsize <= 2:
             panel, scale, shift = np.array(X.T, order="C"), np.ones(d), np.zeros(d)
         else:
-            scaling = _cast(Scaling(scale[whole], shift[whole]), self.dtype, precision)
+            scaling = _cast_scaling(Scaling(scale[whole], shift[whole]), self.dtype, precision)
             panel = np.empty((len(whole), n), precision)
-            batch_size = max(MIN_TRANSPOSED_ROWS, TRANSPOSED_NUMBERS // max(1, d))
+            batch_size = max(MIN_TRANSPOSED_ROWS, TRANSPOSED_BATCH_SIZE // max(1, d))
             for first in range(0, n, batch_size):
                 part = slice(first, first + batch_size)
                 panel[:, part] = (X[part] * scaling.scale + scaling.shift).T
-        return Transposed(panel, positions, starts, indices, values, scale, shift)
+        return ColumnwiseCopy(panel, positions, starts, indices, values, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> DenseRowProducts:
         """See `Matrix.row_products`."""
@@ -233,17 +238,17 @@ def count_pass_blocks(n_rows: int, n_features: int, n_rows_coef: int, itemsize: 
     K, d = n_rows_coef, n_features
     row_work = READ_WORK * d if K == 1 else K * (CLASS_WORK * d + EXPONENTIAL_WORK)
     n_blocks = count_blocks(n_rows, row_work=row_work, partial_bytes=8 * K * d, data_bytes=n_rows * itemsize * d)
-    return n_blocks if K < MANY_CLASSES else min(n_blocks, max(2, n_rows // BLOCK_ROWS))
+    return n_blocks if K < MANY_CLASSES_THRESHOLD else min(n_blocks, max(2, n_rows // MIN_BLOCK_ROWS))
 
 
-def count_tile_rows_with_levels(levels: Levels, n_features: int, n_rows_coef: int) -> int:
+def count_tile_rows_with_levels(levels: CategoricalColumns, n_features: int, n_rows_coef: int) -> int:
     """Return the number of rows per tile of a pass over levels and numeric columns."""
-    (n_coded, _), (_, width) = levels.columns.shape, levels.table.shape
-    row_bytes = 8 * (n_features + 1 + n_rows_coef + width) + 4 * n_coded
-    return max(1, min(TILE_BYTES // row_bytes, MAX_TILE_ROWS) // ROW_GROUP) * ROW_GROUP
+    (n_categorical_columns, _), (_, width) = levels.columns.shape, levels.table.shape
+    row_bytes = 8 * (n_features + 1 + n_rows_coef + width) + 4 * n_categorical_columns
+    return max(1, min(TILE_BYTES // row_bytes, MAX_TILE_ROWS) // ROWS_PER_GROUP) * ROWS_PER_GROUP
 
 
-class Plan(NamedTuple):
+class PassPlan(NamedTuple):
     """The settings of passes in one precision."""
 
     scaling: Scaling  # of the columns
@@ -258,7 +263,12 @@ class DensePasses(Passes):
     """
 
     def __init__(
-        self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int, levels: Levels | None = None
+        self,
+        matrix: DenseMatrix,
+        samples: Samples,
+        scaling: Scaling,
+        n_rows_coef: int,
+        levels: CategoricalColumns | None = None,
     ) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self._X = X = matrix.X
@@ -267,10 +277,10 @@ class DensePasses(Passes):
         K, d = n_rows_coef, X.shape[1]
         self._reads_in_place = K == 1 and not (len(samples.rows) or levels) and X.itemsize in X.strides
         self._n_blocks = len(levels.sums) if levels else count_pass_blocks(self._n_rows, d, K, X.itemsize)
-        self._plans: dict[FloatType, Plan] = {}
+        self._plans: dict[FloatType, PassPlan] = {}
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
         if self._reads_in_place and not is_copied(self._n_rows, d, K):
-            self.shift_roundings = 2.0 if self._plan(np.float64).folds else 0.0
+            self.relative_shift_errors = 2.0 if self._plan(np.float64).folds else 0.0
 
     @property
     def longest_row(self) -> int:
@@ -294,11 +304,11 @@ class DensePasses(Passes):
             run_blocks(fill_block_pass_in_place, self._n_blocks, self._layers, *operands)
         else:
             # The optional last arguments of the kernel.
-            optional = () if self._levels is None else (self._levels,)
-            optional = optional if batch is None else (*(optional or (None,)), batch)
-            run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *operands, *optional)
+            optional_arguments = () if self._levels is None else (self._levels,)
+            optional_arguments = optional_arguments if batch is None else (*(optional_arguments or (None,)), batch)
+            run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *operands, *optional_arguments)
         if batch is not None:
-            total[:, :-1], total[:, -1] = add_blocks(sums.coef), add_blocks(sums.intercept)
+            total[:, :-1], total[:, -1] = sum_blocks(sums.coef), sum_blocks(sums.intercept)
             return total
         # ndarray.sum() has more overhead, which matters in small passes.
         np.add.reduce(sums.coef, out=total[:, :-1])
@@ -311,7 +321,9 @@ class DensePasses(Passes):
         panel_rows = PANEL_ROWS if size < MIN_WIDE_COLUMNS else WIDE_PANEL_ROWS
         n_panels = -(-size // panel_rows)
         # Later panels require less work, so a few panels alone do not keep all threads equally busy.
-        n_parts = count_blocks(n, size**2 // 2, len(row_weights) * 8 * size**2) if n_panels < MIN_EVEN_PANELS else 1
+        n_parts = (
+            count_blocks(n, size**2 // 2, len(row_weights) * 8 * size**2) if n_panels < MIN_PANELS_WITHOUT_BLOCKS else 1
+        )
         grams = np.empty((n_parts, len(row_weights), size, size), precision)
         run_blocks(
             fill_block_gram,
@@ -362,7 +374,7 @@ class DensePasses(Passes):
     def _plan(self, precision):
         """Return the cached Plan for a precision; a new Plan takes a tenth of the time of a small pass."""
         if precision not in self._plans:
-            (K, _), X, scaling = self.shape, self._X, _cast(self._scaling, self._X.dtype, precision)
+            (K, _), X, scaling = self.shape, self._X, _cast_scaling(self._scaling, self._X.dtype, precision)
             folds = self._reads_in_place and allows_folding(*self._scaling, precision)
             if self._levels is not None:
                 tile_rows = count_tile_rows_with_levels(self._levels, X.shape[1], K)
@@ -370,11 +382,11 @@ class DensePasses(Passes):
                 tile_rows = count_tile_rows_in_place(X.shape[1], X.itemsize)
             else:
                 tile_rows = count_tile_rows(X.shape[1], K, np.dtype(precision).itemsize)
-            self._plans[precision] = Plan(scaling, tile_rows, folds)
+            self._plans[precision] = PassPlan(scaling, tile_rows, folds)
         return self._plans[precision]
 
 
-def _cast(scaling, dtype, precision):
+def _cast_scaling(scaling, dtype, precision):
     """Return the Scaling for passes in ``precision`` over data of type ``dtype``."""
     # float64 data are centered before they are rounded to float32, because raw values may overflow in float32.
     kind = np.float64 if dtype == np.float64 else precision
@@ -443,14 +455,16 @@ class DenseRowProducts:
         _, n, d = layers.shape
         self._layers, self._n_rows_coef = layers, n_rows_coef
         self._scaling, self._factors = Scaling(np.ones(d), np.zeros(d)), 1 / factors
-        self._width = min(max(1, PANEL_BYTES // (8 * n * PANEL_COLUMNS)) * PANEL_COLUMNS, MAX_COLUMNS)
-        n_panels = -(-d // self._width)
-        n_blocks = cut_work(2 * n * d * n_rows_coef, min(n_panels, MAX_PARTIAL_BYTES // (8 * n * n_rows_coef)))
+        self._panel_width = min(
+            max(1, PANEL_BYTES // (8 * n * PANEL_COLUMN_MULTIPLE)) * PANEL_COLUMN_MULTIPLE, MAX_PANEL_COLUMNS
+        )
+        n_panels = -(-d // self._panel_width)
+        n_blocks = count_work_blocks(2 * n * d * n_rows_coef, min(n_panels, MAX_PARTIAL_BYTES // (8 * n * n_rows_coef)))
         self._coef = np.empty((n_rows_coef, d))
         self._products = np.empty((n_blocks, n_rows_coef, n))
         self._find_gram = find_gram
         self._gram: DenseMatrix | None = None
-        self._n_left = n // (ROWS_PER_PRODUCT * n_rows_coef)
+        self._n_products_left = n // (ROWS_PER_PRODUCT * n_rows_coef)
 
     def combine(self, vector: FloatArray, coef: FloatArray) -> None:
         """Fill coef (K, d) with F^-1 X' vector."""
@@ -460,9 +474,9 @@ class DenseRowProducts:
     def multiply(self, vector: FloatArray, product: FloatArray) -> None:
         """Fill the first n rows of product with G vector."""
         transposed = self._transpose(vector)
-        if self._find_gram is not None and self._n_left == 0:
+        if self._find_gram is not None and self._n_products_left == 0:
             self._gram, self._find_gram = self._find_gram(), None
-        self._n_left -= 1
+        self._n_products_left -= 1
         n = transposed.shape[1]
         if self._gram is not None:
             product[:n, : len(transposed)] = self._gram.compute_scores(transposed, np.zeros(len(transposed)))
@@ -482,7 +496,7 @@ class DenseRowProducts:
             self._scaling,
             transposed,
             self._factors,
-            self._width,
+            self._panel_width,
             self._coef,
             self._products,
         )

@@ -1,4 +1,4 @@
-"""The interface that every format of X implements: `Matrix`, `Columns` and the `Passes` over rows."""
+"""The interface that every format of X implements: `Matrix`, `ColumnStatistics` and the `Passes` over rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from fastlin.kernels.linear.operands import (
-    NO_DOUBLE,
+    NO_FLOAT64,
     NO_ROWS,
     Curvature,
     Losses,
@@ -19,7 +19,7 @@ from fastlin.kernels.linear.operands import (
     ProblemBatch,
     Samples,
 )
-from fastlin.kernels.machine.threads import MAX_BLOCKS, add_blocks
+from fastlin.kernels.machine.threads import MAX_BLOCKS, sum_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
@@ -37,7 +37,7 @@ PROBABILITY_BYTES = 32 << 20
 Sum = TypeVar("Sum")
 
 
-class Columns(NamedTuple):
+class ColumnStatistics(NamedTuple):
     """Weighted statistics of the columns of X, as float64 arrays of shape (d,)."""
 
     mean: np.ndarray
@@ -76,7 +76,7 @@ class Columns(NamedTuple):
             return np.maximum(self.mean - self.smallest, self.largest - self.mean)
 
     @property
-    def finite(self) -> bool:
+    def is_finite(self) -> bool:
         """Whether all values of X are finite."""
         return bool(self.magnitude.max(initial=0.0) < np.inf)
 
@@ -91,7 +91,7 @@ class Columns(NamedTuple):
         return scale, -self.mean * scale
 
 
-def merge_column_statistics(totals: FloatArray, moments: Sequence[Columns]) -> Columns:
+def merge_column_statistics(totals: FloatArray, moments: Sequence[ColumnStatistics]) -> ColumnStatistics:
     """Return the column statistics of all rows.
 
     `moments` contains the statistics of B blocks, and `totals` (B,) their total weights, which must not all be zero.
@@ -107,7 +107,7 @@ def merge_column_statistics(totals: FloatArray, moments: Sequence[Columns]) -> C
         shift = np.add.reduce(fractions * distances)
         # Chan, Golub and LeVeque 1979: the variances within blocks plus the variance of the means.
         variance = np.add.reduce(fractions * (variance[has_weight] + (distances - shift) ** 2))
-        return Columns(*add_exactly(origin, shift), variance, smallest.min(axis=0), largest.max(axis=0))
+        return ColumnStatistics(*add_exactly(origin, shift), variance, smallest.min(axis=0), largest.max(axis=0))
 
 
 def add_exactly(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -118,7 +118,7 @@ def add_exactly(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 @dataclass(frozen=True, eq=False)
-class Transposed:
+class ColumnwiseCopy:
     """A column-wise copy of X: column j is scale_j x_j + shift_j, stored either densely or as its nonzero entries."""
 
     panel: np.ndarray  # (m, n), the dense columns
@@ -141,7 +141,7 @@ class Matrix:
     # Whether subsets of the rows, and all columns, are available without reading X again.
     lies_in_memory = True
     # Whether passes can return the probabilities.
-    keeps_probabilities = True
+    stores_probabilities = True
     _X: Any = None
 
     def __init__(
@@ -150,7 +150,7 @@ class Matrix:
         n, d = shape
         self.shape, self.dtype, self.is_sparse = (n, d), dtype, is_sparse
         self.n_entries, self.budget_bytes = n_entries, budget_bytes
-        self._transposed: dict[FloatType, Transposed] = {}
+        self._columnwise_copies: dict[FloatType, ColumnwiseCopy] = {}
         # Cross-validation folds in several threads may request a copy at the same time.
         self._lock = RLock()
 
@@ -165,8 +165,8 @@ class Matrix:
         return self.shape[1]
 
     @property
-    def shift_roundings(self) -> float:
-        """The value of `Passes.shift_roundings` for columns whose shifts are added as one sum.
+    def relative_shift_errors(self) -> float:
+        """The value of `Passes.relative_shift_errors` for columns whose shifts are added as one sum.
 
         The value is at least two, which is the value for the derivative with respect to a coefficient.
         """
@@ -175,10 +175,10 @@ class Matrix:
     @property
     def row_bytes(self) -> int:
         """The mean number of bytes per row of a copy, including the indices of sparse entries."""
-        bytes_an_entry = self.dtype.itemsize + (8 if self.is_sparse else 0)
-        return -(-self.n_entries * bytes_an_entry // max(1, self.shape[0]))
+        bytes_per_entry = self.dtype.itemsize + (8 if self.is_sparse else 0)
+        return -(-self.n_entries * bytes_per_entry // max(1, self.shape[0]))
 
-    def gains_from_float32(self, n_rows_coef: int) -> bool:
+    def is_faster_in_float32(self, n_rows_coef: int) -> bool:
         """Return whether passes with K rows of coefficients are faster in float32. Sparse passes are never faster."""
         return not self.is_sparse and self.n_entries * n_rows_coef >= MIN_FLOAT32_WORK
 
@@ -187,7 +187,7 @@ class Matrix:
         n, d = self.shape
         return 4 * self.n_entries**2 // max(1, n) if self.is_sparse else n * (d + 1) ** 2
 
-    def measure(self, weights: FloatArray | None = None) -> Columns:
+    def measure(self, weights: FloatArray | None = None) -> ColumnStatistics:
         """Return the column statistics for row weights (n,); None means all ones.
 
         Non-finite values do not raise an error.
@@ -221,11 +221,11 @@ class Matrix:
         """Return a subset of the rows as a dense NumPy array (m, d)."""
         raise NotImplementedError
 
-    def copies(self, rows: IntArray) -> bool:
+    def should_copy(self, rows: IntArray) -> bool:
         """Return whether a subset of the rows is small enough to be copied before it is read."""
         return 0 < len(rows) <= MAX_COPIED_FRACTION * self.shape[0]
 
-    def extracts(self, rows: IntArray) -> bool:
+    def should_extract(self, rows: IntArray) -> bool:
         """Return whether passes over a subset of the rows should use the matrix that `take` returns."""
         return not self.lies_in_memory
 
@@ -233,12 +233,12 @@ class Matrix:
         """Yield the name of each part of X, for error messages, and the matrix of the part."""
         yield "X", self
 
-    def transposed(self, precision: FloatType, features: IntArray | None = None) -> Transposed:
+    def transposed(self, precision: FloatType, features: IntArray | None = None) -> ColumnwiseCopy:
         """Return a column-wise copy of X, cached per precision. Columns that are not in ``features`` may be empty."""
         with self._lock:
-            if precision not in self._transposed:
-                self._transposed[precision] = self._transpose(precision)
-        return self._transposed[precision]
+            if precision not in self._columnwise_copies:
+                self._columnwise_copies[precision] = self._transpose(precision)
+        return self._columnwise_copies[precision]
 
     def _transpose(self, precision):
         raise NotImplementedError
@@ -260,16 +260,16 @@ class Passes:
 
     All sums use the scaled rows x~ = x scale + shift, with a float64 Scaling. Parameters and sums have the
     shape (K, d + 1). K is 1 for two classes and the number of classes otherwise. `lies_in_cache` is True if
-    a pass reads a copy that fits into the L2 cache of a CPU core. `shift_roundings` is the rounding error
+    a pass reads a copy that fits into the L2 cache of a CPU core. `relative_shift_errors` is the rounding error
     of the shift of a column, relative to the rounding error of a product. It is zero if entries are
-    centered first. `gram_lengths` is the norm of a column in Gram matrices, relative to the norm of the
+    centered first. `relative_gram_norms` is the norm of a column in Gram matrices, relative to the norm of the
     centered column. Each of the two is a number or has shape (d,).
     """
 
     _n_blocks: int  # the number of row blocks; each block has its own loss
     lies_in_cache = False
-    shift_roundings: float | FloatArray = 0.0
-    gram_lengths: float | FloatArray = 1.0
+    relative_shift_errors: float | FloatArray = 0.0
+    relative_gram_norms: float | FloatArray = 1.0
 
     def __init__(self, matrix: Matrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         n, d = matrix.shape
@@ -298,7 +298,7 @@ class Passes:
         is that the shift times the sum of the residuals is added.
         """
         shifts = np.abs(self._scaling.shift)
-        return sizes + self.shift_roundings * shifts, sizes + 2.0 * np.sign(self.shift_roundings) * shifts
+        return sizes + self.relative_shift_errors * shifts, sizes + 2.0 * np.sign(self.relative_shift_errors) * shifts
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i. Fill `gradient` (K, d + 1), float64, and `probabilities` (K, m) unless it is None.
@@ -320,15 +320,17 @@ class Passes:
         k is at most K, and k is 1 for sparse rows. `labels` (B, n) are uint8. Empty `weights` (B, n) mean all ones. The
         result of a problem is bitwise independent of the other problems and of B.
         """
-        batch = ProblemBatch.over(labels, weights, self.samples.offsets, len(parameters) // len(labels), self._n_blocks)
+        batch = ProblemBatch.allocate(
+            labels, weights, self.samples.offsets, len(parameters) // len(labels), self._n_blocks
+        )
         self._run(parameters, gradients, None, None, batch)
-        return add_blocks(batch.values.swapaxes(0, 1))
+        return sum_blocks(batch.values.swapaxes(0, 1))
 
-    def without_offsets(self) -> Passes:
+    def drop_offsets(self) -> Passes:
         """Return the passes over the same rows without offsets."""
         if not len(self.samples.offsets):
             return self
-        return self._matrix.passes(self.samples._replace(offsets=NO_DOUBLE), self._scaling, self.shape[0])
+        return self._matrix.passes(self.samples._replace(offsets=NO_FLOAT64), self._scaling, self.shape[0])
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at `probabilities` (K, m) times `direction` (K, d + 1).
@@ -345,7 +347,7 @@ class Passes:
 
     def compute_scores(self, directions: FloatArray) -> FloatArray:
         """Return the linear predictors (m, C), float64, for directions (C, d + 1), which are C rows of parameters."""
-        return np.concatenate([scores for _, scores in self.score_parts(directions.astype(np.float64))])
+        return np.concatenate([scores for _, scores in self.score_chunks(directions.astype(np.float64))])
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return matrices (C, d + 1, d + 1), sums over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', in ``precision``.
@@ -375,7 +377,7 @@ class Passes:
                 blocks[k, :, other], blocks[other, :, k] = gram, gram
         return hessian
 
-    def sum_curvature(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
+    def sum_with_probabilities(self, term: Callable[..., Sum], parameters: FloatArray, *arguments: Any) -> Sum:
         """Return the sum of ``term(passes, probabilities, *arguments)`` over passes that each cover some of the rows.
 
         The probabilities (K, m) at parameters (K, d + 1) are recomputed, which takes one more pass.
@@ -398,7 +400,7 @@ class Passes:
         scaled[:, :-1] += shift
         return scaled
 
-    def find_ranges(self) -> tuple[FloatArray, FloatArray]:
+    def find_column_ranges(self) -> tuple[FloatArray, FloatArray]:
         """Return the minimum (d,) and the maximum (d,) of the unscaled columns over these rows."""
         rows = self.samples.rows
         columns = (self._matrix.take(rows) if len(rows) else self._matrix).measure()
@@ -410,7 +412,7 @@ class Passes:
         samples = self.samples._replace(rows=rows[positions] if len(rows) else positions)
         return self._matrix.passes(samples, self._scaling, self.shape[0])
 
-    def score_parts(self, parameters: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
+    def score_chunks(self, parameters: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
         """Yield consecutive slices of the rows and their scores (m, M) at parameters (M, d + 1), for any M."""
         rows, (scale, shift) = self.samples.rows, self._scaling
         coef = parameters[:, :-1] * scale

@@ -21,20 +21,20 @@ from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import MAX_BLOCKS
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.dense import DenseMatrix
-from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed, add, merge_column_statistics
-from fastlin.matrices.sparse import SparseMatrix, measure_gram_lengths
+from fastlin.matrices.matrix import ColumnStatistics, ColumnwiseCopy, Matrix, Passes, add, merge_column_statistics
+from fastlin.matrices.sparse import SparseMatrix, compute_relative_gram_norms
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 # A fit may use four times `budget_bytes`, an eighth of the size of X, so that its total memory is at most a quarter of
 # the size of X.
 BUDGET_DIVISOR = 32
 # The budget has an upper limit because the data may be on disk or on other machines.
-MAX_BYTES = 1 << 30
+MAX_BUDGET_BYTES = 1 << 30
 
 # The total weight of a set of rows, and the column statistics of these rows.
-Measured: TypeAlias = tuple[float, Columns]
+WeightedStatistics: TypeAlias = tuple[float, ColumnStatistics]
 # The loss over a set of rows, sum s_i l_i, and its gradient (K, d + 1).
-Evaluated: TypeAlias = tuple[float, FloatArray]
+LossAndGradient: TypeAlias = tuple[float, FloatArray]
 
 
 class PiecewiseMatrix(Matrix):
@@ -55,7 +55,7 @@ class PiecewiseMatrix(Matrix):
         pieces: Sequence[tuple[int, np.dtype[Any]]],
     ) -> None:
         n_bytes = n_entries * (dtype.itemsize + (4 if is_sparse else 0))
-        super().__init__(shape, dtype, is_sparse, n_entries, min(n_bytes // BUDGET_DIVISOR, MAX_BYTES))
+        super().__init__(shape, dtype, is_sparse, n_entries, min(n_bytes // BUDGET_DIVISOR, MAX_BUDGET_BYTES))
         self.longest_row, self.pieces = longest_row, pieces
 
 
@@ -65,9 +65,12 @@ class PiecewisePasses(Passes):
     def __init__(self, matrix: PiecewiseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         if matrix.is_sparse:
-            self.shift_roundings, self.gram_lengths = matrix.shift_roundings, measure_gram_lengths(scaling.shift)
+            self.relative_shift_errors, self.relative_gram_norms = (
+                matrix.relative_shift_errors,
+                compute_relative_gram_norms(scaling.shift),
+            )
         elif n_rows_coef == 1 and allows_folding(*scaling, np.float64):
-            self.shift_roundings = 2.0
+            self.relative_shift_errors = 2.0
 
     @property
     def longest_sum(self) -> int:
@@ -76,36 +79,36 @@ class PiecewisePasses(Passes):
         return max(n for n, _ in pieces) + MAX_BLOCKS + len(pieces)
 
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
-        """See `Passes.hessian_product`; ``curved`` is the result of `Rows.curved_at`."""
-        return self._add(find_hessian_product, curved, direction)
+        """See `Passes.hessian_product`; ``curved`` is the result of `Rows.get_hessian_argument`."""
+        return self._add(compute_hessian_product, curved, direction)
 
     def class_pair_gram(self, curved: FloatArray) -> FloatArray:
-        """See `Passes.class_pair_gram`; ``curved`` is the result of `Rows.curved_at`."""
-        return self._add(find_class_pair_gram, curved)
+        """See `Passes.class_pair_gram`; ``curved`` is the result of `Rows.get_hessian_argument`."""
+        return self._add(compute_class_pair_gram, curved)
 
     def _add(self, term, curved, *arguments):
-        """Return the sum of a term of `Passes.sum_curvature` over the pieces."""
+        """Return the sum of a term of `Passes.sum_with_probabilities` over the pieces."""
         raise NotImplementedError
 
 
-def measure(matrix: Matrix, weights: FloatArray) -> Measured:
+def measure(matrix: Matrix, weights: FloatArray) -> WeightedStatistics:
     """Return the total weight and the column statistics of a piece. Empty `weights` (m,) mean all ones."""
     if not matrix.shape[0]:
         zeros, none = np.zeros(matrix.shape[1]), np.full(matrix.shape[1], np.inf)
-        return 0.0, Columns(zeros, zeros, zeros, none, -none)
+        return 0.0, ColumnStatistics(zeros, zeros, zeros, none, -none)
     total = float(weights.sum()) if len(weights) else float(matrix.shape[0])
     # The minimum and the maximum include rows of weight zero.
     return total, matrix.measure(weights if len(weights) and total > 0 else None)
 
 
-def merge(measured: Iterable[Measured]) -> Measured:
+def merge_statistics(measured: Iterable[WeightedStatistics]) -> WeightedStatistics:
     """Return the total weight and the column statistics of several pieces combined."""
     weights, moments = zip(*measured, strict=True)
     totals = np.array(weights)
     return float(totals.sum()), merge_column_statistics(totals if totals.any() else np.ones(len(totals)), moments)
 
 
-def evaluate(passes: Passes, parameters: FloatArray, probabilities: FloatArray | None = None) -> Evaluated:
+def evaluate(passes: Passes, parameters: FloatArray, probabilities: FloatArray | None = None) -> LossAndGradient:
     """Return the loss of a piece and its gradient at `parameters` (K, d + 1).
 
     Fill `probabilities` unless it is None.
@@ -114,29 +117,29 @@ def evaluate(passes: Passes, parameters: FloatArray, probabilities: FloatArray |
     return passes.evaluate(parameters, probabilities, gradient), gradient
 
 
-def add_evaluated(evaluated: Iterable[Evaluated]) -> Evaluated:
+def add_losses_and_gradients(losses_and_gradients: Iterable[LossAndGradient]) -> LossAndGradient:
     """Return the loss and the gradient of several pieces combined. The first gradient is overwritten."""
-    loss, gradient = next(evaluated := iter(evaluated))
-    for other_loss, other in evaluated:
+    loss, gradient = next(losses_and_gradients := iter(losses_and_gradients))
+    for other_loss, other in losses_and_gradients:
         loss += other_loss
         gradient += other
     return loss, gradient
 
 
-def find_hessian_product(passes: Passes, probabilities: FloatArray, direction: FloatArray) -> FloatArray:
-    """Return `Passes.hessian_product` of a piece, as a term of `Passes.sum_curvature`."""
+def compute_hessian_product(passes: Passes, probabilities: FloatArray, direction: FloatArray) -> FloatArray:
+    """Return `Passes.hessian_product` of a piece, as a term of `Passes.sum_with_probabilities`."""
     return passes.hessian_product(direction.astype(probabilities.dtype, copy=False), probabilities)
 
 
-def find_class_pair_gram(passes: Passes, probabilities: FloatArray) -> FloatArray:
-    """Return `Passes.class_pair_gram` of a piece, as a term of `Passes.sum_curvature`."""
+def compute_class_pair_gram(passes: Passes, probabilities: FloatArray) -> FloatArray:
+    """Return `Passes.class_pair_gram` of a piece, as a term of `Passes.sum_with_probabilities`."""
     return passes.class_pair_gram(probabilities)
 
 
-def multiply_probabilities(passes: Passes, probabilities: FloatArray) -> FloatArray:
+def sum_probability_outer_products(passes: Passes, probabilities: FloatArray) -> FloatArray:
     """Return the sum (K + 1, K + 1) of s_i [p_i, 1] [p_i, 1]' over a piece.
 
-    It is a term of `Passes.sum_curvature`.
+    It is a term of `Passes.sum_with_probabilities`.
     """
     precision, weights = probabilities.dtype.type, passes.samples.weigh()
     # Weights are divided by the largest weight, so that they do not overflow or underflow in float32.
@@ -192,31 +195,31 @@ class BlockMatrix(PiecewiseMatrix):
         """Return the number of bytes read so far, without incomplete passes over the blocks."""
         return self.n_reads * self.blocks.nbytes
 
-    def measure(self, weights: FloatArray | None = None) -> Columns:
+    def measure(self, weights: FloatArray | None = None) -> ColumnStatistics:
         """See `Matrix.measure`."""
         row_weights = np.empty(0) if weights is None else weights
-        _, moments = merge(measure(block, row_weights[first:last]) for first, last, block in self.read())
+        _, moments = merge_statistics(measure(block, row_weights[first:last]) for first, last, block in self.read())
         return moments
 
     def take(self, rows: IntArray | slice) -> DenseMatrix | SparseMatrix:
         """See `Matrix.take`; the rows are copied into memory."""
         rows = np.arange(self.shape[0])[rows] if isinstance(rows, slice) else rows
         if self.is_sparse:
-            pieces = [(positions, block.X[block_rows]) for positions, block_rows, block in self._locate(rows)]
+            pieces = [(positions, block.X[block_rows]) for positions, block_rows, block in self._locate_rows(rows)]
             order = np.argsort(np.concatenate([positions for positions, _ in pieces]), kind="stable")
             return SparseMatrix(sparse.vstack([piece for _, piece in pieces], format="csr")[order])
         taken = np.empty((len(rows), self.shape[1]), self.dtype)
-        for positions, block_rows, block in self._locate(rows):
+        for positions, block_rows, block in self._locate_rows(rows):
             taken[positions] = block.X[block_rows]
         return DenseMatrix(taken)
 
-    def _locate(self, rows):
+    def _locate_rows(self, rows):
         """Yield, per block, the positions of its rows in ``rows``, their indices in the block, and the matrix."""
         for first, last, block in self.read():
             positions = np.flatnonzero((rows >= first) & (rows < last))
             yield positions, rows[positions] - first, block
 
-    def transposed(self, precision: FloatType, features: IntArray | None = None) -> Transposed:
+    def transposed(self, precision: FloatType, features: IntArray | None = None) -> ColumnwiseCopy:
         """See `Matrix.transposed`; one pass reads the requested columns, and the result is not cached."""
         features = np.arange(self.shape[1]) if features is None else features
         pieces = [block.X[:, features] for _, _, block in self.read()]
@@ -241,34 +244,34 @@ class BlockPasses(PiecewisePasses):
         def evaluate_block(positions, passes):
             if probabilities is None:
                 return evaluate(passes, parameters)
-            of_block = np.empty(probabilities[:, positions].shape, probabilities.dtype)
-            evaluated = evaluate(passes, parameters, of_block)
-            probabilities[:, positions] = of_block
-            return evaluated
+            block_probabilities = np.empty(probabilities[:, positions].shape, probabilities.dtype)
+            loss_and_gradient = evaluate(passes, parameters, block_probabilities)
+            probabilities[:, positions] = block_probabilities
+            return loss_and_gradient
 
-        loss, gradient[:] = add_evaluated(evaluate_block(*block) for block in self._cut(self.samples.rows))
+        loss, gradient[:] = add_losses_and_gradients(evaluate_block(*block) for block in self._cut(self.samples.rows))
         return loss
 
     def _add(self, term, curved, *arguments):
-        return self._add_over(self.samples.rows, term, curved, *arguments)
+        return self._sum_over_blocks(self.samples.rows, term, curved, *arguments)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """See `Passes.gram`; the rows must be sorted."""
-        return self._add_over(rows, _compute_gram, row_weights, precision).astype(precision, copy=False)
+        return self._sum_over_blocks(rows, _compute_gram, row_weights, precision).astype(precision, copy=False)
 
     def split(self, max_rows: int) -> Iterator[Passes]:
         """See `Passes.split`; the blocks are read once."""
         for _, passes in self._cut(self.samples.rows):
             yield from passes.split(max_rows)
 
-    def _add_over(self, rows, term, by_rows, *arguments):
+    def _sum_over_blocks(self, rows, term, row_values, *arguments):
         """Return the sum of ``term(passes, columns, *arguments)`` over blocks.
 
-        ``columns`` are the columns of `by_rows` that belong to a block. Column i of `by_rows` belongs to
+        ``columns`` are the columns of `row_values` that belong to a block. Column i of `row_values` belongs to
         ``rows[i]``. `rows` must be sorted.
         """
         return add(
-            term(passes, np.ascontiguousarray(by_rows[:, positions]), *arguments)
+            term(passes, np.ascontiguousarray(row_values[:, positions]), *arguments)
             for positions, passes in self._cut(rows)
         )
 
@@ -300,4 +303,4 @@ def _insert_columns(columns, features, d):
     positions[features], lengths[features] = columns.positions, np.diff(columns.starts)
     scale[features], shift[features] = columns.scale, columns.shift
     starts = np.append(0, np.cumsum(lengths))
-    return Transposed(columns.panel, positions, starts, columns.indices, columns.values, scale, shift)
+    return ColumnwiseCopy(columns.panel, positions, starts, columns.indices, columns.values, scale, shift)

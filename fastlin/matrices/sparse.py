@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import DTypeLike
 from scipy import sparse
 
-from fastlin.containers import read_container
+from fastlin.containers import validate_container
 from fastlin.kernels.linear.operands import (
     NO_ROWS,
-    Chunk,
-    Compressed,
+    CompressedMatrix,
     Parameters,
     ProblemBatch,
+    RowChunk,
     Samples,
 )
-from fastlin.kernels.linear.row_multipliers import fill_block_lines
+from fastlin.kernels.linear.row_multipliers import fill_block_line_products
 from fastlin.kernels.linear.sparse_columns import (
     fill_block_product,
     fill_block_sparse_gram,
@@ -28,19 +28,19 @@ from fastlin.kernels.linear.sparse_columns import (
 from fastlin.kernels.linear.sparse_rows import (
     PROBLEMS_PER_GROUP,
     fill_block_batch_pass,
-    fill_block_chunk,
+    fill_block_column_squares,
+    fill_block_column_sums,
     fill_block_logistic_pass,
-    fill_block_row_squares,
-    fill_block_row_sums,
+    fill_block_row_chunk,
     fill_block_sparse_rows,
     fill_block_sparse_scores,
     fill_block_table,
 )
 from fastlin.kernels.machine.arrays import writable_view, zeros_aligned
-from fastlin.kernels.machine.gather import count_columns, zeros_table
-from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, NUMBER_WORK, add_blocks, cut_work, run_blocks
+from fastlin.kernels.machine.gather import count_table_columns, zeros_table
+from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, NUMBER_WORK, count_work_blocks, run_blocks, sum_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
-from fastlin.matrices.matrix import MAX_COPIED_FRACTION, Columns, Matrix, Passes, Transposed
+from fastlin.matrices.matrix import MAX_COPIED_FRACTION, ColumnStatistics, ColumnwiseCopy, Matrix, Passes
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
 # Products with mini-batches are sparse if the density is at most MAX_DENSITY and dense products take at least
@@ -49,22 +49,22 @@ MAX_DENSITY = 0.03
 MIN_DENSE_WORK = 2_000_000
 # If the mean of a column exceeds FAR standard deviations, Gram matrices center each entry of the column. Centering the
 # sums would multiply the rounding error by the square of this ratio.
-FAR = 8
+MAX_UNCENTERED_SHIFT = 8
 # The number of rows of a Gram matrix that are centered together. With 1,000 columns they fit into the L2 cache.
-ROWS_CENTERED = 64
+CENTERING_BLOCK_ROWS = 64
 # The number of values that are compared with one before all values are compared.
 N_PROBED_VALUES = 64
 # The maximum size of the residuals that are stored between the pass over rows and the pass over columns, unless the
 # coefficients are larger.
-RESIDUAL_BYTES = 8 << 20
+MAX_RESIDUAL_BYTES = 8 << 20
 # The rows per tile of a pass that reads X only by rows and stores only scores.
 TILE_ROWS = 512
 # With at least this many columns per entry, predictions copy only the coefficients of columns that have entries.
 MIN_COLUMNS_PER_ENTRY = 16
 # The overhead of a row or column, in units of the work of one entry.
-LINE_WORK = 8
+ROW_OR_COLUMN_WORK = 8
 # A block has at least this many entries per column, so that adding the sums of all blocks takes little time.
-ENTRIES_PER_SUM = 4
+MIN_ENTRIES_PER_COLUMN = 4
 
 
 class SparseMatrix(Matrix):
@@ -75,19 +75,19 @@ class SparseMatrix(Matrix):
     """
 
     def __init__(self, X: SparseContainer) -> None:
-        csr, csc = read_container(X)
+        csr, csc = validate_container(X)
         # Duplicate integers and booleans are added in their own type, as in SciPy's conversion to a dense array.
-        if csr.dtype.kind != "f" and not _is_ordered(csr):
+        if csr.dtype.kind != "f" and not _has_canonical_order(csr):
             csr = _sum_duplicates(csr)
         n_bytes = csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
         super().__init__(csr.shape, csr.dtype, True, int(csr.indptr[-1]), n_bytes)
-        self._centered: tuple[Any, Any, Any] = (None, None, None)
-        self._X, self._csc = csr, csc if csc is not None and _is_ordered(csc) else None
+        self._centered_cache: tuple[Any, Any, Any] = (None, None, None)
+        self._X, self._csc = csr, csc if csc is not None and _has_canonical_order(csc) else None
 
     @cached_property
     def csr(self) -> SparseContainer:
         """X in CSR format with ascending column indices and without duplicates: the input itself or a copy."""
-        return self.X if _is_ordered(self.X) else _sum_duplicates(self.X)
+        return self.X if _has_canonical_order(self.X) else _sum_duplicates(self.X)
 
     @property
     def csc(self) -> SparseContainer:
@@ -99,50 +99,50 @@ class SparseMatrix(Matrix):
             return self._csc
 
     @cached_property
-    def entries(self) -> Compressed:
+    def entries(self) -> CompressedMatrix:
         """X in CSR format, without its values if all of them are one."""
         X = compressed(self.csr)
         # Most data have a different value among the first ones, so all values are rarely read.
-        is_one = (X.data[:N_PROBED_VALUES] == 1).all() and (X.data == 1).all()
-        return X._replace(data=X.data[:0]) if is_one else X
+        are_all_one = (X.data[:N_PROBED_VALUES] == 1).all() and (X.data == 1).all()
+        return X._replace(data=X.data[:0]) if are_all_one else X
 
     @cached_property
     def longest_row(self) -> int:
         """The number of entries of the longest row."""
         return int(np.diff(self.csr.indptr).max(initial=0))
 
-    def measure(self, weights: FloatArray | None = None) -> Columns:
+    def measure(self, weights: FloatArray | None = None) -> ColumnStatistics:
         """See `Matrix.measure`."""
         n, d = self.shape
         n_blocks = count_blocks_with_sums(n, self.n_entries, d)
         if weights is None and self._csc is None and n_blocks:
             return self._measure_by_rows(n_blocks)
         columns = compressed(self.csc)
-        borders = cut_lines(columns.indptr, count_line_blocks(d, len(columns.data), 1))
+        borders = cut_balanced_blocks(columns.indptr, count_entry_blocks(d, len(columns.data), 1))
         row_weights = np.empty(0) if weights is None else weights
         total = float(n) if weights is None else float(weights.sum())
         outputs = mean, variance, smallest, largest = np.empty((4, d))
         run_blocks(fill_block_sparse_statistics, len(borders) - 1, columns, borders, n, row_weights, total, *outputs)
         # The remainder is zero because the other sums are not centered, so their rounding error is as large as the
         # rounding error of the mean.
-        return Columns(mean, np.zeros(d), variance, smallest, largest)
+        return ColumnStatistics(mean, np.zeros(d), variance, smallest, largest)
 
     def _measure_by_rows(self, n_blocks):
         """Return the column statistics of unweighted rows from sums over row blocks, without a transposed copy of X."""
         n, d = self.shape
-        borders = cut_lines(self.entries.indptr, n_blocks)
+        borders = cut_balanced_blocks(self.entries.indptr, n_blocks)
         sums, squares = np.empty((n_blocks, d, 4)), np.empty((n_blocks, d))
-        run_blocks(fill_block_row_sums, n_blocks, self.entries, borders, sums)
+        run_blocks(fill_block_column_sums, n_blocks, self.entries, borders, sums)
         smallest, largest = sums[:, :, 2].min(axis=0), sums[:, :, 3].max(axis=0)
         with np.errstate(over="ignore", invalid="ignore"):
             count, total = np.add.reduce(sums[:, :, :2]).T
             # A constant column has its exact mean, and a variance of zero.
             mean = np.where((count == n) & (smallest == largest), smallest, total / n)
-            run_blocks(fill_block_row_squares, n_blocks, self.entries, borders, mean, squares)
+            run_blocks(fill_block_column_squares, n_blocks, self.entries, borders, mean, squares)
             variance = ((n - count) * mean**2 + np.add.reduce(squares)) / n
         smallest = np.where(count < n, np.minimum(smallest, 0.0), smallest)
         largest = np.where(count < n, np.maximum(largest, 0.0), largest)
-        return Columns(mean, np.zeros(d), variance, smallest, largest)
+        return ColumnStatistics(mean, np.zeros(d), variance, smallest, largest)
 
     def score(
         self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, rows: IntArray = NO_ROWS
@@ -155,9 +155,9 @@ class SparseMatrix(Matrix):
             coef, X = coef[:, columns], X._replace(indices=positions.astype(X.indices.dtype))
         K, d = coef.shape
         table = zeros_table(d, K)
-        fill_table(coef.astype(np.float64), Scaling(np.ones(d), np.zeros(d)), table)
-        starts = count_starts(X.indptr, rows)
-        borders = cut_lines(starts, count_line_blocks(len(starts) - 1, starts[-1] - starts[0], K))
+        fill_coef_table(coef.astype(np.float64), Scaling(np.ones(d), np.zeros(d)), table)
+        starts = compute_row_starts(X.indptr, rows)
+        borders = cut_balanced_blocks(starts, count_entry_blocks(len(starts) - 1, starts[-1] - starts[0], K))
         parameters = Parameters(table, intercept.astype(np.float64))
         run_blocks(fill_block_sparse_scores, len(borders) - 1, X, rows, borders, parameters, scores, best)
 
@@ -165,7 +165,7 @@ class SparseMatrix(Matrix):
         """Fill ``out`` (m, d) with the rows of X, dense and converted to its type, and return it."""
         if isinstance(rows, slice):
             rows = np.arange(rows.start, rows.stop)
-        n_blocks = count_line_blocks(len(rows), out.size, 1)
+        n_blocks = count_entry_blocks(len(rows), out.size, 1)
         run_blocks(fill_block_sparse_rows, n_blocks, compressed(self.X), rows, out)
         return out
 
@@ -186,37 +186,37 @@ class SparseMatrix(Matrix):
         values, indices, starts = compressed(self.csc)
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
-        far = np.flatnonzero(np.abs(shift) > 1)
-        panel = np.empty((len(far), n), precision)
+        far_columns = np.flatnonzero(np.abs(shift) > 1)
+        panel = np.empty((len(far_columns), n), precision)
         positions = np.full(d, -1)
-        positions[far] = np.arange(len(far))
-        for row, j in zip(panel, far, strict=True):
+        positions[far_columns] = np.arange(len(far_columns))
+        for row, j in zip(panel, far_columns, strict=True):
             # The column is centered in float64, before it is rounded to float32.
             whole = np.zeros(n)
             whole[indices[starts[j] : starts[j + 1]]] = values[starts[j] : starts[j + 1]]
             row[:] = whole * scale[j] + shift[j]
         stored_scale, stored_shift = np.ones(d), np.zeros(d)
-        stored_scale[far], stored_shift[far] = scale[far], shift[far]
-        return Transposed(panel, positions, starts, indices, values, stored_scale, stored_shift)
+        stored_scale[far_columns], stored_shift[far_columns] = scale[far_columns], shift[far_columns]
+        return ColumnwiseCopy(panel, positions, starts, indices, values, stored_scale, stored_shift)
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> SparsePasses:
         """See `Matrix.passes`."""
-        is_by_rows = n_rows_coef == 1 and self.count_row_blocks(samples.rows) > 0
-        kind = PassesByRows if is_by_rows else PassesByColumns
+        is_row_pass = n_rows_coef == 1 and self.count_row_blocks(samples.rows) > 0
+        kind = SparseRowPasses if is_row_pass else SparseColumnPasses
         return kind(self, samples, scaling, n_rows_coef)
 
     def count_row_blocks(self, rows: IntArray) -> int:
         """Return the number of row blocks of passes that read X only by rows; 0 if columns have too few entries."""
         # `n_entries` may include duplicates, unlike `entries`.
-        starts = count_starts(self.entries.indptr, rows)
+        starts = compute_row_starts(self.entries.indptr, rows)
         return count_blocks_with_sums(len(starts) - 1, int(starts[-1] - starts[0]), self.shape[1])
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
         """See `Matrix.row_products`; the Gram matrix is never formed."""
         return SparseRowProducts(self.csr, self.csc, n_rows_coef, factors)
 
-    def copies(self, rows: IntArray) -> bool:
-        """See `Matrix.copies`; the criterion is the number of entries, because a few rows may contain most."""
+    def should_copy(self, rows: IntArray) -> bool:
+        """See `Matrix.should_copy`; the criterion is the number of entries, because a few rows may contain most."""
         starts = self.csr.indptr
         return len(rows) > 0 and int(np.sum(starts[rows + 1] - starts[rows])) <= MAX_COPIED_FRACTION * self.n_entries
 
@@ -230,32 +230,32 @@ class SparseMatrix(Matrix):
 
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
         """Return the float64 matrix (d + 1, d + 1), sum over `rows` (m,) of row_weights[i] [x~_i, 1] [x~_i, 1]'."""
-        far = np.abs(scaling.shift) > FAR
-        if far.any():
-            others = Scaling(np.where(far, 1.0, scaling.scale), np.where(far, 0.0, scaling.shift))
-            return self._center(far, scaling).gram(rows, row_weights, others)
+        far_columns = np.abs(scaling.shift) > MAX_UNCENTERED_SHIFT
+        if far_columns.any():
+            others = Scaling(np.where(far_columns, 1.0, scaling.scale), np.where(far_columns, 0.0, scaling.shift))
+            return self._center(far_columns, scaling).gram(rows, row_weights, others)
         d = self.shape[1]
         X = self.entries
         # Each entry is multiplied by the entries of its row.
-        row_length = max(1, self.n_entries // max(1, self.shape[0]))
-        n_blocks = count_line_blocks(len(rows), len(rows) * row_length**2 // 2, 1)
+        mean_row_length = max(1, self.n_entries // max(1, self.shape[0]))
+        n_blocks = count_entry_blocks(len(rows), len(rows) * mean_row_length**2 // 2, 1)
         n_blocks = max(1, min(MAX_PARTIAL_BYTES // (8 * d * d), n_blocks))
-        halves, totals = np.empty((n_blocks, d, d)), np.empty((n_blocks, d))
-        run_blocks(fill_block_sparse_gram, n_blocks, X, rows, row_weights, halves, totals)
-        return center_gram(halves, totals, row_weights.sum(), scaling)
+        half_grams, totals = np.empty((n_blocks, d, d)), np.empty((n_blocks, d))
+        run_blocks(fill_block_sparse_gram, n_blocks, X, rows, row_weights, half_grams, totals)
+        return center_gram(half_grams, totals, row_weights.sum(), scaling)
 
-    def _center(self, far, scaling):
-        """Return X with the columns of the boolean mask ``far`` (d,) stored as dense, scaled and centered columns.
+    def _center(self, far_columns, scaling):
+        """Return X with the columns of the mask ``far_columns`` (d,) stored as dense, scaled and centered columns.
 
         The result for the last mask and scaling is cached.
         """
-        of_far = Scaling(scaling.scale[far], scaling.shift[far])
-        cached_far, cached_scaling, centered = self._centered
-        if not (np.array_equal(cached_far, far) and np.array_equal(cached_scaling, of_far)):
-            dense = sparse.csr_array(self.csr[:, far].toarray() * of_far.scale + of_far.shift)
-            positions = np.argsort(np.argsort(far, kind="stable"))
-            centered = SparseMatrix(sparse.hstack([self.csr[:, ~far], dense], format="csr")[:, positions])
-            self._centered = far, of_far, centered
+        far_scaling = Scaling(scaling.scale[far_columns], scaling.shift[far_columns])
+        cached_mask, cached_scaling, centered = self._centered_cache
+        if not (np.array_equal(cached_mask, far_columns) and np.array_equal(cached_scaling, far_scaling)):
+            dense = sparse.csr_array(self.csr[:, far_columns].toarray() * far_scaling.scale + far_scaling.shift)
+            positions = np.argsort(np.argsort(far_columns, kind="stable"))
+            centered = SparseMatrix(sparse.hstack([self.csr[:, ~far_columns], dense], format="csr")[:, positions])
+            self._centered_cache = far_columns, far_scaling, centered
         return centered
 
 
@@ -264,8 +264,11 @@ class SparsePasses(Passes):
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
-        self.shift_roundings, self.gram_lengths = matrix.shift_roundings, measure_gram_lengths(scaling.shift)
-        self._table = zeros_table(matrix.shape[1], n_rows_coef)
+        self.relative_shift_errors, self.relative_gram_norms = (
+            matrix.relative_shift_errors,
+            compute_relative_gram_norms(scaling.shift),
+        )
+        self._coef_table = zeros_table(matrix.shape[1], n_rows_coef)
         self._tile_rows = count_tile_rows(n_rows_coef, n_rows_coef, 8)
 
     def evaluate_batch(
@@ -276,7 +279,7 @@ class SparsePasses(Passes):
         n_problems = len(parameters)
         n_groups = -(-n_problems // PROBLEMS_PER_GROUP)
         n_parts = max(1, count_blocks_with_sums(n, matrix.n_entries, d))
-        borders = cut_lines(matrix.entries.indptr, n_parts)
+        borders = cut_balanced_blocks(matrix.entries.indptr, n_parts)
         padded = np.zeros((n_groups * PROBLEMS_PER_GROUP, d + 1))
         padded[:n_problems] = parameters
         intercepts = padded[:, -1] + np.einsum("kj,j->k", padded[:, :-1], shift)
@@ -284,27 +287,27 @@ class SparsePasses(Passes):
         tables[:] = (padded[:, :-1] * scale).reshape(n_groups, PROBLEMS_PER_GROUP, d).transpose(0, 2, 1)
         sums = zeros_aligned((n_parts * n_groups * (d + 1), PROBLEMS_PER_GROUP), np.float64)
         sums = sums.reshape(n_parts, n_groups, d + 1, PROBLEMS_PER_GROUP)
-        batch = ProblemBatch.over(labels, weights, self.samples.offsets, 1, n_parts)
+        batch = ProblemBatch.allocate(labels, weights, self.samples.offsets, 1, n_parts)
         intercepts = intercepts.reshape(n_groups, PROBLEMS_PER_GROUP)
         operands = matrix.entries, borders, tables, intercepts, TILE_ROWS, sums, batch
         run_blocks(fill_block_batch_pass, n_parts * n_groups, *operands)
         total = np.add.reduce(sums).transpose(0, 2, 1).reshape(-1, d + 1)[:n_problems]
         gradients[:, -1] = total[:, -1]
         gradients[:, :-1] = scale * total[:, :-1] + shift * total[:, -1:]
-        return add_blocks(batch.values.swapaxes(0, 1))
+        return sum_blocks(batch.values.swapaxes(0, 1))
 
 
-class PassesByRows(SparsePasses):
+class SparseRowPasses(SparsePasses):
     """Passes of the logistic loss (K = 1) that read X once, by rows. Each row block has a separate gradient."""
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self._tile_rows, self._n_blocks = TILE_ROWS, matrix.count_row_blocks(samples.rows)
-        self._borders = cut_lines(count_starts(matrix.entries.indptr, samples.rows), self._n_blocks)
+        self._borders = cut_balanced_blocks(compute_row_starts(matrix.entries.indptr, samples.rows), self._n_blocks)
         self._sums = np.empty((self._n_blocks, self.shape[1]))
 
     def _run(self, parameters, total, losses, curvature, batch=None):
-        (intercept,), coef = fill_table(parameters, self._scaling, self._table), self._table[:, 0]
+        (intercept,), coef = fill_coef_table(parameters, self._scaling, self._coef_table), self._coef_table[:, 0]
         operands = self._matrix.entries, self.samples.rows, self._borders, coef, intercept, self._tile_rows
         run_blocks(fill_block_logistic_pass, self._n_blocks, *operands, self._sums, losses, curvature)
         sums = self._sums[0] if self._n_blocks == 1 else np.add.reduce(self._sums)
@@ -313,7 +316,7 @@ class PassesByRows(SparsePasses):
         return total
 
 
-class PassesByColumns(SparsePasses):
+class SparseColumnPasses(SparsePasses):
     """Passes that read X by rows for residuals, then by columns for the gradient.
 
     Small subsets of the rows are copied.
@@ -322,51 +325,51 @@ class PassesByColumns(SparsePasses):
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         rows = samples.rows
-        if len(rows) and (matrix.copies(rows) or (rows[1:] <= rows[:-1]).any()):
+        if len(rows) and (matrix.should_copy(rows) or (rows[1:] <= rows[:-1]).any()):
             matrix, samples = matrix.take(rows), samples.take(rows)
         self._read = samples
         n, d = matrix.shape
         K = n_rows_coef
         columns = matrix.csc
-        self._by_rows, self._by_columns = compressed(matrix.csr), compressed(columns)
+        self._csr_operand, self._csc_operand = compressed(matrix.csr), compressed(columns)
         # The rows are divided into chunks whose residuals take at most n_bytes bytes.
-        n_bytes = max(RESIDUAL_BYTES, 8 * K * (d + 1))
-        n_chunks = max(1, -(-n // max(1, n_bytes // (8 * count_columns(K)))))
+        n_bytes = max(MAX_RESIDUAL_BYTES, 8 * K * (d + 1))
+        n_chunks = max(1, -(-n // max(1, n_bytes // (8 * count_table_columns(K)))))
         self._residuals = zeros_table(-(-n // n_chunks), K)
         self._chunks = [self._chunk(i * n // n_chunks, (i + 1) * n // n_chunks) for i in range(n_chunks)]
         self._n_blocks = sum(len(borders) - 1 for _, borders in self._chunks)
-        self._column_borders = cut_lines(columns.indptr, count_line_blocks(d, columns.indptr[-1], K))
+        self._column_borders = cut_balanced_blocks(columns.indptr, count_entry_blocks(d, columns.indptr[-1], K))
 
     def _chunk(self, first, last):
         """Return the Chunk for a range of rows, and the borders of its blocks as positions in the rows of the pass."""
-        indptr, rows = self._by_rows.indptr, self._read.rows
+        indptr, rows = self._csr_operand.indptr, self._read.rows
         if not len(rows):
             starts, position = indptr[first : last + 1], first
         else:
             position, end = np.searchsorted(rows, (first, last))
             rows = rows[position:end]
-            starts = count_starts(indptr, rows)
-        n_blocks = count_line_blocks(len(starts) - 1, starts[-1] - starts[0], self.shape[0])
-        return Chunk(first, self._residuals[: last - first]), position + cut_lines(starts, n_blocks)
+            starts = compute_row_starts(indptr, rows)
+        n_blocks = count_entry_blocks(len(starts) - 1, starts[-1] - starts[0], self.shape[0])
+        return RowChunk(first, self._residuals[: last - first]), position + cut_balanced_blocks(starts, n_blocks)
 
     def _run(self, parameters, total, losses, curvature, batch=None):
-        by_table = Parameters(self._table, fill_table(parameters, self._scaling, self._table))
+        table_parameters = Parameters(self._coef_table, fill_coef_table(parameters, self._scaling, self._coef_table))
         totals, n_before = np.zeros(self.shape[0]), 0
         for chunk, borders in self._chunks:
             if len(self._read.rows) and len(self._chunks) > 1:
                 # Rows that are not part of the pass would otherwise keep the values of the previous chunk.
                 self._residuals[:] = 0
             sums = np.empty((len(borders) - 1, self.shape[0]))
-            operands = self._by_rows, self._read.rows, borders, by_table, self._tile_rows, chunk, sums
+            operands = self._csr_operand, self._read.rows, borders, table_parameters, self._tile_rows, chunk, sums
             part = slice(n_before, n_before + len(sums))
             chunk_losses = None if losses is None else losses._replace(values=losses.values[part])
-            run_blocks(fill_block_chunk, len(sums), *operands, chunk_losses, curvature)
+            run_blocks(fill_block_row_chunk, len(sums), *operands, chunk_losses, curvature)
             n_before = part.stop
             chunk_sums = np.add.reduce(sums)
             run_blocks(
                 fill_block_product,
                 len(self._column_borders) - 1,
-                self._by_columns,
+                self._csc_operand,
                 self._column_borders,
                 chunk,
                 chunk_sums,
@@ -379,17 +382,17 @@ class PassesByColumns(SparsePasses):
         return total
 
 
-def measure_gram_lengths(shift: FloatArray) -> FloatArray:
-    """Return `Passes.gram_lengths` for columns with shifts (d,). Columns far from zero are centered."""
-    return np.hypot(1, np.where(np.abs(shift) > FAR, 0, shift))
+def compute_relative_gram_norms(shift: FloatArray) -> FloatArray:
+    """Return `Passes.relative_gram_norms` for columns with shifts (d,). Columns far from zero are centered."""
+    return np.hypot(1, np.where(np.abs(shift) > MAX_UNCENTERED_SHIFT, 0, shift))
 
 
-def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatArray:
+def fill_coef_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatArray:
     """Fill `table` (d, n_columns) with the transpose of scale times coef.
 
     Return the intercepts (K,) including the shifts.
     """
-    n_blocks = cut_work(NUMBER_WORK * table.size, len(table))
+    n_blocks = count_work_blocks(NUMBER_WORK * table.size, len(table))
     shifts = np.empty((n_blocks, len(coef)))
     run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef, np.float64), scaling, table, shifts)
     intercept = np.add.reduce(shifts)
@@ -400,8 +403,11 @@ class SparseRowProducts:
     """Products for sparse X: a pass over columns, then a pass over rows. The penalty factors (d,) are positive."""
 
     def __init__(self, csr: SparseContainer, csc: SparseContainer, n_rows_coef: int, factors: FloatArray) -> None:
-        self._lines = [
-            (compressed(X), cut_lines(X.indptr, count_line_blocks(len(X.indptr) - 1, X.indptr[-1], n_rows_coef)))
+        self._operands = [
+            (
+                compressed(X),
+                cut_balanced_blocks(X.indptr, count_entry_blocks(len(X.indptr) - 1, X.indptr[-1], n_rows_coef)),
+            )
             for X in (csc, csr)
         ]
         self._factors = [1 / factors, np.ones(csr.shape[0])]
@@ -409,38 +415,38 @@ class SparseRowProducts:
 
     def combine(self, vector: FloatArray, coef: FloatArray) -> None:
         """Fill coef (K, d) with F^-1 X' vector."""
-        self._fill(0, vector, self._coef)
+        self._fill_product(0, vector, self._coef)
         coef[:] = self._coef[:, : len(coef)].T
 
     def multiply(self, vector: FloatArray, product: FloatArray) -> None:
         """Fill the first n rows of product with G vector."""
-        self._fill(0, vector, self._coef)
-        self._fill(1, self._coef, product)
+        self._fill_product(0, vector, self._coef)
+        self._fill_product(1, self._coef, product)
 
-    def _fill(self, side, table, product):
-        X, borders = self._lines[side]
-        run_blocks(fill_block_lines, len(borders) - 1, X, borders, table, self._factors[side], product)
+    def _fill_product(self, side, table, product):
+        X, borders = self._operands[side]
+        run_blocks(fill_block_line_products, len(borders) - 1, X, borders, table, self._factors[side], product)
 
 
-def count_line_blocks(n_lines: int, n_entries: int, n_classes: int) -> int:
+def count_entry_blocks(n_lines: int, n_entries: int, n_classes: int) -> int:
     """Return the number of blocks for n_lines rows or columns. It depends only on the shape of the data."""
-    width = 1 + count_columns(n_classes) // 8
-    return cut_work(NUMBER_WORK * width * (int(n_entries) + LINE_WORK * n_lines))
+    width = 1 + count_table_columns(n_classes) // 8
+    return count_work_blocks(NUMBER_WORK * width * (int(n_entries) + ROW_OR_COLUMN_WORK * n_lines))
 
 
 def count_blocks_with_sums(n_rows: int, n_entries: int, n_columns: int) -> int:
     """Return the number of row blocks if each block has sums for all columns; 0 if there are too few entries."""
-    return min(count_line_blocks(n_rows, n_entries, 1), n_entries // (ENTRIES_PER_SUM * max(1, n_columns)))
+    return min(count_entry_blocks(n_rows, n_entries, 1), n_entries // (MIN_ENTRIES_PER_COLUMN * max(1, n_columns)))
 
 
-def count_starts(indptr: IntArray, rows: IntArray) -> IntArray:
+def compute_row_starts(indptr: IntArray, rows: IntArray) -> IntArray:
     """Return the row pointers (m + 1,) of the matrix of the selected rows; empty ``rows`` means all rows."""
     if not len(rows):
         return indptr
     return np.append(0, np.cumsum(indptr[rows + 1] - indptr[rows], dtype=np.int64))
 
 
-def cut_lines(starts: IntArray, n_blocks: int) -> IntArray:
+def cut_balanced_blocks(starts: IntArray, n_blocks: int) -> IntArray:
     """Return the n_blocks + 1 borders of blocks of rows or columns with about equal work.
 
     Row or column i starts at entry starts[i].
@@ -448,32 +454,32 @@ def cut_lines(starts: IntArray, n_blocks: int) -> IntArray:
     n_lines, origin = len(starts) - 1, int(starts[0])
 
     def work(i):
-        return int(starts[i]) - origin + LINE_WORK * i
+        return int(starts[i]) - origin + ROW_OR_COLUMN_WORK * i
 
     total = work(n_lines)
     borders = [bisect_left(range(n_lines), total * block // n_blocks, key=work) for block in range(n_blocks)]
     return np.array([*borders, n_lines])
 
 
-def compressed(matrix: SparseContainer) -> Compressed:
+def compressed(matrix: SparseContainer) -> CompressedMatrix:
     """Return a kernel operand that shares the memory of a CSR or CSC matrix."""
     data = matrix.data.view(np.uint8) if matrix.dtype == bool else matrix.data
     arrays = (writable_view(np.ascontiguousarray(array)) for array in (data, matrix.indices, matrix.indptr))
-    return Compressed(*arrays)
+    return CompressedMatrix(*arrays)
 
 
-def center_gram(halves: FloatArray, totals: FloatArray, total_weight: float, scaling: Scaling) -> FloatArray:
+def center_gram(half_grams: FloatArray, totals: FloatArray, total_weight: float, scaling: Scaling) -> FloatArray:
     """Return sum over i of s_i [x~_i, 1] [x~_i, 1]' from the sums of blocks.
 
-    The sum of `halves` (B, d, d) and their transposes is sum s_i x_i x_i'. The sum of `totals` (B, d) is
+    The sum of `half_grams` (B, d, d) and their transposes is sum s_i x_i x_i'. The sum of `totals` (B, d) is
     sum s_i x_i.
     """
     total = np.add.reduce(totals) * scaling.scale
     d = len(total)
     gram = np.empty((d + 1, d + 1))
     # Each of the two mixed products contains half of the product of the shifts.
-    mixed = total + 0.5 * total_weight * scaling.shift
-    run_blocks(_fill_centered_rows, -(-d // ROWS_CENTERED), halves, mixed, scaling, gram)
+    mixed_products = total + 0.5 * total_weight * scaling.shift
+    run_blocks(_fill_centered_rows, -(-d // CENTERING_BLOCK_ROWS), half_grams, mixed_products, scaling, gram)
     gram[-1, :-1] = gram[:-1, -1] = total + scaling.shift * total_weight
     gram[-1, -1] = total_weight
     return gram
@@ -481,17 +487,17 @@ def center_gram(halves: FloatArray, totals: FloatArray, total_weight: float, sca
 
 # Products overflow at extreme scales. The callers check that the matrix is finite.
 @np.errstate(over="ignore", invalid="ignore")
-def _fill_centered_rows(block, n_blocks, halves, mixed, scaling, gram):
+def _fill_centered_rows(block, n_blocks, half_grams, mixed_products, scaling, gram):
     scale, shift = scaling.scale, scaling.shift
-    part = slice(block * ROWS_CENTERED, min((block + 1) * ROWS_CENTERED, len(mixed)))
+    part = slice(block * CENTERING_BLOCK_ROWS, min((block + 1) * CENTERING_BLOCK_ROWS, len(mixed_products)))
     rows = gram[part, :-1]
-    np.add(np.add.reduce(halves[:, part]), np.add.reduce(halves[:, :, part]).T, out=rows)
+    np.add(np.add.reduce(half_grams[:, part]), np.add.reduce(half_grams[:, :, part]).T, out=rows)
     rows *= scale[part, None] * scale
     # With this order of operations, the matrix is exactly symmetric.
-    rows += mixed[part, None] * shift + shift[part, None] * mixed
+    rows += mixed_products[part, None] * shift + shift[part, None] * mixed_products
 
 
-def _is_ordered(matrix):
+def _has_canonical_order(matrix):
     """Return whether the indices in each row of a CSR matrix, or column of a CSC matrix, ascend without duplicates."""
     # The check uses a new object, because the flag of the caller's object may be wrong.
     make = getattr(sparse, f"{matrix.format}_array")

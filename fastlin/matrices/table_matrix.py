@@ -9,14 +9,14 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from fastlin.kernels.linear.operands import NO_ROWS, Levels, Samples
+from fastlin.kernels.linear.operands import NO_ROWS, CategoricalColumns, Samples
 from fastlin.kernels.linear.table_rows import fill_block_level_gram
 from fastlin.kernels.machine.arrays import zeros_aligned
-from fastlin.kernels.machine.gather import count_columns, zeros_table
+from fastlin.kernels.machine.gather import count_table_columns, zeros_table
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.dense import DenseMatrix, DensePasses
-from fastlin.matrices.matrix import Columns, Matrix, Passes, Transposed
+from fastlin.matrices.matrix import ColumnStatistics, ColumnwiseCopy, Matrix, Passes
 from fastlin.matrices.sparse import SparseMatrix, SparseRowProducts, center_gram
 from fastlin.typing import Array, BoolArray, FloatArray, IntArray
 
@@ -29,27 +29,27 @@ MAX_COUNTED_ROWS = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
-class Codes:
+class CategoricalColumn:
     """A categorical column, encoded by the index of the level of each row."""
 
     codes: np.ndarray  # (n,) int8, int16 or int32: the level of each row, or -1 if its value is missing or unseen
     n_levels: int  # each level is a column of the matrix
     has_missing_category: bool = False  # whether -1 means the last level; otherwise rows with -1 have no level
 
-    def __getitem__(self, rows: IntArray | BoolArray | slice) -> Codes:
+    def __getitem__(self, rows: IntArray | BoolArray | slice) -> CategoricalColumn:
         """Return the column of a subset of the rows."""
-        return Codes(self.codes[rows], self.n_levels, self.has_missing_category)
+        return CategoricalColumn(self.codes[rows], self.n_levels, self.has_missing_category)
 
-    def append(self, other: Codes) -> Codes:
+    def append(self, other: CategoricalColumn) -> CategoricalColumn:
         """Return the concatenation of this column and another column with the same levels."""
-        return Codes(np.concatenate([self.recode_missing(), other.recode_missing()]), self.n_levels)
+        return CategoricalColumn(np.concatenate([self.recode_missing(), other.recode_missing()]), self.n_levels)
 
     def recode_missing(self) -> IntArray:
         """Return the codes, with -1 replaced by the last level if there is a missing category."""
         if not self.has_missing_category:
             return self.codes
-        wide_enough = np.promote_types(self.codes.dtype, np.min_scalar_type(-self.n_levels))
-        return np.where(self.codes < 0, self.n_levels - 1, self.codes).astype(wide_enough)
+        wide_dtype = np.promote_types(self.codes.dtype, np.min_scalar_type(-self.n_levels))
+        return np.where(self.codes < 0, self.n_levels - 1, self.codes).astype(wide_dtype)
 
     def encode_one_hot(self) -> sparse.csc_array:
         """Return the one-hot encoding (n, n_levels), uint8."""
@@ -65,19 +65,22 @@ class TableMatrix(Matrix):
     """X of shape (n, d), whose columns are numeric columns and the one-hot encoded levels of categorical columns.
 
     Codes are read in place, and numeric columns are copied once. Column i of the table corresponds to `widths[i]`
-    columns of X. `number_features` and `level_features` are the column indices in X of numeric columns and of levels.
+    columns of X. `numeric_features` and `level_features` are the column indices in X of numeric columns and of levels.
     The constructor raises a ValueError if columns differ in length.
     """
 
-    def __init__(self, columns: Sequence[Array | Codes], names: Sequence[object] | None = None) -> None:
+    def __init__(self, columns: Sequence[Array | CategoricalColumn], names: Sequence[object] | None = None) -> None:
         self.columns, self._names = columns, names
-        is_coded = np.array([isinstance(column, Codes) for column in columns])
-        self.widths = np.array([column.n_levels if isinstance(column, Codes) else 1 for column in columns])
-        firsts = np.cumsum([0, *self.widths])
-        self._coded = [column for column in columns if isinstance(column, Codes)]
-        self._numbers = [column for column in columns if not isinstance(column, Codes)]
-        self._coded_firsts, self.number_features = firsts[:-1][is_coded], firsts[:-1][~is_coded]
-        arrays = [*self._numbers, *(column.codes for column in self._coded)]
+        is_categorical = np.array([isinstance(column, CategoricalColumn) for column in columns])
+        self.widths = np.array([column.n_levels if isinstance(column, CategoricalColumn) else 1 for column in columns])
+        first_columns = np.cumsum([0, *self.widths])
+        self._categorical_columns = [column for column in columns if isinstance(column, CategoricalColumn)]
+        self._numeric_columns = [column for column in columns if not isinstance(column, CategoricalColumn)]
+        self._first_level_features, self.numeric_features = (
+            first_columns[:-1][is_categorical],
+            first_columns[:-1][~is_categorical],
+        )
+        arrays = [*self._numeric_columns, *(column.codes for column in self._categorical_columns)]
         n = len(arrays[0])
         # Kernels read from addresses without bounds checks.
         if any(array.shape != (n,) for array in arrays):
@@ -85,15 +88,15 @@ class TableMatrix(Matrix):
             raise ValueError(
                 f"The columns of a table must be one-dimensional and of equal length, got shapes {shapes}."
             )
-        are_narrow = [column.dtype == np.float32 for column in self._numbers]
-        dtype = np.dtype(np.float32 if are_narrow and all(are_narrow) else np.float64)
+        are_float32 = [column.dtype == np.float32 for column in self._numeric_columns]
+        dtype = np.dtype(np.float32 if are_float32 and all(are_float32) else np.float64)
         self._column_bytes = sum(array.nbytes for array in arrays)
-        shape, budget_bytes = (n, int(firsts[-1])), self._column_bytes // BUDGET_DIVISOR
+        shape, budget_bytes = (n, int(first_columns[-1])), self._column_bytes // BUDGET_DIVISOR
         super().__init__(shape, dtype, True, n * len(columns), budget_bytes)
-        self.level_features = np.delete(np.arange(self.shape[1]), self.number_features)
+        self.level_features = np.delete(np.arange(self.shape[1]), self.numeric_features)
         # A table of levels has one row per column of X, followed by one row per categorical column for values without a
         # level.
-        self._missing_positions = self.shape[1] + np.arange(len(self._coded))
+        self._missing_positions = self.shape[1] + np.arange(len(self._categorical_columns))
 
     @property
     def X(self) -> TableMatrix:
@@ -108,16 +111,18 @@ class TableMatrix(Matrix):
     @cached_property
     def numbers(self) -> DenseMatrix:
         """A copy of the numeric columns."""
-        numbers = np.empty((self.shape[0], len(self._numbers)), self.dtype)
-        for j, column in enumerate(self._numbers):
+        numbers = np.empty((self.shape[0], len(self._numeric_columns)), self.dtype)
+        for j, column in enumerate(self._numeric_columns):
             numbers[:, j] = column
         return DenseMatrix(numbers)
 
     @cached_property
     def _code_columns(self):
-        """The categorical columns as a kernel operand, `Levels.columns`."""
+        """The categorical columns as a kernel operand, `CategoricalColumns.columns`."""
         columns = []
-        for column, first, position in zip(self._coded, self._coded_firsts, self._missing_positions, strict=True):
+        for column, first, position in zip(
+            self._categorical_columns, self._first_level_features, self._missing_positions, strict=True
+        ):
             missing = first + column.n_levels - 1 if column.has_missing_category else position
             address = column.codes.__array_interface__["data"][0]
             columns.append((address, *column.codes.strides, column.codes.itemsize, first, missing))
@@ -133,9 +138,9 @@ class TableMatrix(Matrix):
 
     def append(self, other: TableMatrix) -> TableMatrix:
         """Return a copy that contains the rows of this table, followed by the rows of a table with the same columns."""
-        columns: list[Array | Codes] = []
+        columns: list[Array | CategoricalColumn] = []
         for one, added in zip(self.columns, other.columns, strict=True):
-            if isinstance(one, Codes) and isinstance(added, Codes):
+            if isinstance(one, CategoricalColumn) and isinstance(added, CategoricalColumn):
                 columns.append(one.append(added))
             else:
                 columns.append(np.concatenate([one, added]))
@@ -145,18 +150,18 @@ class TableMatrix(Matrix):
         """See `Matrix.take`."""
         return self[rows]
 
-    def measure(self, weights: FloatArray | None = None) -> Columns:
+    def measure(self, weights: FloatArray | None = None) -> ColumnStatistics:
         """See `Matrix.measure`."""
-        moments = Columns(*np.zeros((5, self.shape[1])))
+        moments = ColumnStatistics(*np.zeros((5, self.shape[1])))
         mean, _, variance, smallest, largest = moments
-        if self._coded:
+        if self._categorical_columns:
             (ones, zeros), features = self.weigh_levels(weights), self.level_features
             mean[features], variance[features] = ones / (ones + zeros), ones * zeros / (ones + zeros) ** 2
             n_ones, n_zeros = (ones, zeros) if weights is None else self.weigh_levels(None)
             smallest[features], largest[features] = n_zeros == 0, n_ones > 0
-        if self._numbers:
-            for statistic, of_numbers in zip(moments, self.numbers.measure(weights), strict=True):
-                statistic[self.number_features] = of_numbers
+        if self._numeric_columns:
+            for statistic, numeric_statistic in zip(moments, self.numbers.measure(weights), strict=True):
+                statistic[self.numeric_features] = numeric_statistic
         return moments
 
     def weigh_levels(self, weights: FloatArray | None) -> tuple[FloatArray, FloatArray]:
@@ -165,7 +170,7 @@ class TableMatrix(Matrix):
         A total is exactly zero if there are no such rows. If `weights` (n,) is None, all weights are one.
         """
         sums = []
-        for column in self._coded:
+        for column in self._categorical_columns:
             codes, ones = column.recode_missing(), np.zeros(column.n_levels + 1)
             # The rows are counted in steps, because NumPy copies the codes to 8-byte integers.
             for first in range(0, len(codes), MAX_COUNTED_ROWS):
@@ -180,49 +185,53 @@ class TableMatrix(Matrix):
         ones, zeros = np.concatenate(sums, axis=1)
         return ones, zeros
 
-    def expand(self, rows: IntArray | slice) -> SparseMatrix:
+    def encode_one_hot_rows(self, rows: IntArray | slice) -> SparseMatrix:
         """Return the one-hot encoded SparseMatrix of a subset of the rows, given as indices or a slice."""
         parts = [
-            taken.encode_one_hot() if isinstance(taken, Codes) else sparse.csc_array(taken[:, None])
+            taken.encode_one_hot() if isinstance(taken, CategoricalColumn) else sparse.csc_array(taken[:, None])
             for taken in (column[rows] for column in self.columns)
         ]
         return SparseMatrix(sparse.hstack(parts, "csr", self.dtype))
 
     def densify(self, rows: IntArray | slice) -> Array:
         """See `Matrix.densify`."""
-        return self.expand(rows).csr.toarray()
+        return self.encode_one_hot_rows(rows).csr.toarray()
 
     def score(self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray) -> None:
         """See `Matrix.score`; scores are computed in float64."""
         levels, coef = self.make_levels(self.shape[0], len(coef), 0), coef.astype(np.float64)
         levels.table[: self.shape[1], : len(coef)] = coef.T
-        self.numbers.score(coef[:, self.number_features], intercept.astype(np.float64), scores, best, levels)
+        self.numbers.score(coef[:, self.numeric_features], intercept.astype(np.float64), scores, best, levels)
 
-    def make_levels(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> Levels:
+    def make_levels(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> CategoricalColumns:
         """Return the Levels for a pass over `n_rows` rows.
 
         A block uses `partial_bytes` bytes in addition to the level sums.
         """
-        n_numbers, n_coded, width = len(self._numbers), len(self._coded), count_columns(n_rows_coef)
-        size = self.shape[1] + n_coded
+        n_numeric_columns, n_categorical_columns, width = (
+            len(self._numeric_columns),
+            len(self._categorical_columns),
+            count_table_columns(n_rows_coef),
+        )
+        size = self.shape[1] + n_categorical_columns
         n_blocks = count_blocks(
             n_rows,
-            row_work=2 * n_rows_coef * n_numbers + (CODE_WORK + 2 * width) * n_coded,
+            row_work=2 * n_rows_coef * n_numeric_columns + (CODE_WORK + 2 * width) * n_categorical_columns,
             partial_bytes=partial_bytes + 8 * width * size,
             data_bytes=self._column_bytes,
         )
         sums = zeros_aligned((n_blocks * size, width), np.float64).reshape(n_blocks, size, width)
-        return Levels(self._code_columns, zeros_table(size, n_rows_coef), sums)
+        return CategoricalColumns(self._code_columns, zeros_table(size, n_rows_coef), sums)
 
-    def extracts(self, rows: IntArray) -> bool:
-        """See `Matrix.extracts`; a small subset of the rows is copied."""
-        return self.copies(rows)
+    def should_extract(self, rows: IntArray) -> bool:
+        """See `Matrix.should_extract`; a small subset of the rows is copied."""
+        return self.should_copy(rows)
 
     def parts(self) -> Iterator[tuple[str, DenseMatrix]]:
         """See `Matrix.parts`; the parts are the floating-point columns. Other columns have only finite values."""
         names = range(len(self.columns)) if self._names is None else self._names
         for name, column in zip(names, self.columns, strict=True):
-            if not isinstance(column, Codes) and column.dtype.kind == "f":
+            if not isinstance(column, CategoricalColumn) and column.dtype.kind == "f":
                 yield f"Column {name!r} of X", DenseMatrix(column[:, None])
 
     def _transpose(self, precision):
@@ -232,36 +241,38 @@ class TableMatrix(Matrix):
         """
         n, d = self.shape
         nothing = sparse.csc_array((n, 1), dtype=np.uint8)
-        levels = sparse.hstack([c.encode_one_hot() if isinstance(c, Codes) else nothing for c in self.columns], "csc")
+        levels = sparse.hstack(
+            [c.encode_one_hot() if isinstance(c, CategoricalColumn) else nothing for c in self.columns], "csc"
+        )
         panel, positions, scale, shift = np.empty((0, n), precision), np.full(d, -1), np.ones(d), np.zeros(d)
-        if self._numbers:
-            numbers, features = self.numbers.transposed(precision), self.number_features
+        if self._numeric_columns:
+            numbers, features = self.numbers.transposed(precision), self.numeric_features
             panel, positions[features] = numbers.panel, numbers.positions
             scale[features], shift[features] = numbers.scale, numbers.shift
-        return Transposed(panel, positions, levels.indptr, levels.indices, levels.data, scale, shift)
+        return ColumnwiseCopy(panel, positions, levels.indptr, levels.indices, levels.data, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
         """See `Matrix.row_products`; the products read a sparse copy."""
-        return self.expand(slice(None)).row_products(n_rows_coef, factors, allows_gram)
+        return self.encode_one_hot_rows(slice(None)).row_products(n_rows_coef, factors, allows_gram)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
         """See `SparseMatrix.gram`; numeric columns are centered per entry, and levels are centered after summation."""
-        features, (d, n_coded) = self.number_features, (self.shape[1], len(self._coded))
-        of_numbers, size = Scaling(scaling.scale[features], scaling.shift[features]), d + n_coded
+        features, (d, n_categorical_columns) = self.numeric_features, (self.shape[1], len(self._categorical_columns))
+        numeric_scaling, size = Scaling(scaling.scale[features], scaling.shift[features]), d + n_categorical_columns
         width = len(features) + 1
-        row_work = n_coded * width + CODE_WORK * n_coded**2 // 2
+        row_work = n_categorical_columns * width + CODE_WORK * n_categorical_columns**2 // 2
         n_blocks = min(count_blocks(len(rows), row_work), max(1, MAX_PARTIAL_BYTES // (8 * size**2)))
-        crosses, pairs = np.empty((n_blocks, size, width)), np.zeros((n_blocks, size, size))
-        operands = self._code_columns, self.numbers.layers, rows, row_weights, of_numbers, crosses, pairs
+        cross_sums, pairs = np.empty((n_blocks, size, width)), np.zeros((n_blocks, size, size))
+        operands = self._code_columns, self.numbers.layers, rows, row_weights, numeric_scaling, cross_sums, pairs
         run_blocks(fill_block_level_gram, n_blocks, *operands)
         # First come the products of levels with numbers and ones, then the products of two numbers.
-        cross, half = np.add.reduce(crosses)[:d], np.add.reduce(pairs)[:d, :d]
-        half[:, features] += cross[:, :-1]
-        totals = cross[:, -1].copy()
+        cross_gram, half = np.add.reduce(cross_sums)[:d], np.add.reduce(pairs)[:d, :d]
+        half[:, features] += cross_gram[:, :-1]
+        totals = cross_gram[:, -1].copy()
         half[np.diag_indices(d)] = 0.5 * totals
-        if self._numbers:
+        if self._numeric_columns:
             samples = Samples(rows, NO_ROWS, NO_ROWS)
-            (gram,) = DensePasses(self.numbers, samples, of_numbers, 1).gram(rows, row_weights[None], np.float64)
+            (gram,) = DensePasses(self.numbers, samples, numeric_scaling, 1).gram(rows, row_weights[None], np.float64)
             totals[features], half[np.ix_(features, features)] = gram[:-1, -1], 0.5 * gram[:-1, :-1]
         scale, shift = scaling.scale.copy(), scaling.shift.copy()
         scale[features], shift[features] = 1, 0
@@ -277,17 +288,17 @@ class TablePasses(Passes):
 
     def __init__(self, matrix: TableMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
-        features, levels = matrix.number_features, matrix.level_features
-        self._of_levels = Scaling(scaling.scale[levels], scaling.shift[levels])
+        features, levels = matrix.numeric_features, matrix.level_features
+        self._level_scaling = Scaling(scaling.scale[levels], scaling.shift[levels])
         self._levels = matrix.make_levels(self._n_rows, n_rows_coef, 8 * n_rows_coef * len(features))
         self._n_blocks = len(self._levels.sums)
-        of_numbers = Scaling(scaling.scale[features], scaling.shift[features])
-        self._numbers = DensePasses(matrix.numbers, samples, of_numbers, n_rows_coef, self._levels)
+        numeric_scaling = Scaling(scaling.scale[features], scaling.shift[features])
+        self._numeric_passes = DensePasses(matrix.numbers, samples, numeric_scaling, n_rows_coef, self._levels)
         # Numeric columns are centered per entry; the shifts of levels are added as one sum.
-        self.shift_roundings = np.zeros(self.shape[1] - 1)
-        self.shift_roundings[levels] = matrix.shift_roundings
-        self.gram_lengths = np.ones(self.shape[1] - 1)
-        self.gram_lengths[levels] = np.hypot(1, self._of_levels.shift)
+        self.relative_shift_errors = np.zeros(self.shape[1] - 1)
+        self.relative_shift_errors[levels] = matrix.relative_shift_errors
+        self.relative_gram_norms = np.ones(self.shape[1] - 1)
+        self.relative_gram_norms[levels] = np.hypot(1, self._level_scaling.shift)
 
     @property
     def longest_sum(self) -> int:
@@ -295,15 +306,15 @@ class TablePasses(Passes):
         return -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
 
     def _run(self, parameters, total, losses, curvature, batch=None):
-        matrix, (scale, shift) = self._matrix, self._of_levels
-        features, levels = np.append(matrix.number_features, -1), matrix.level_features
+        matrix, (scale, shift) = self._matrix, self._level_scaling
+        features, levels = np.append(matrix.numeric_features, -1), matrix.level_features
         coef = parameters[:, levels].astype(np.float64)
         self._levels.table[levels, : len(coef)] = (coef * scale).T
         numbers = parameters[:, features].astype(np.float64)
         # This is not an einsum, because einsum adds in a different order if there is one row.
         numbers[:, -1] += np.add.reduce(coef * shift, axis=1)
-        of_numbers = self._numbers._run(numbers, np.empty(numbers.shape), losses, curvature, batch)
+        numeric_total = self._numeric_passes._run(numbers, np.empty(numbers.shape), losses, curvature, batch)
         sums = np.add.reduce(self._levels.sums)[levels, : len(total)].T
-        total[:, levels] = sums * scale + of_numbers[:, -1:] * shift
-        total[:, features] = of_numbers
+        total[:, levels] = sums * scale + numeric_total[:, -1:] * shift
+        total[:, features] = numeric_total
         return total

@@ -14,8 +14,9 @@ dropout. N is batch normalization (Ioffe and Szegedy 2015), which ignores the we
 normalized layer is the shift of its normalization. The normalized input has neither scale nor shift, because the first
 layer already has both.
 
-Predictions omit D, and N uses running means and variances. `fold` merges these statistics into the coefficients and
-intercepts, so a network for predictions has only plain layers. See docs/derivations.md for the derivatives.
+Predictions omit D, and N uses running means and variances. `make_prediction_network` merges these statistics into the
+coefficients and intercepts, so a network for predictions has only plain layers. See docs/derivations.md for the
+derivatives.
 """
 
 from __future__ import annotations
@@ -46,17 +47,17 @@ from fastlin.kernels.networks.layers import (
 from fastlin.matrices import DenseMatrix, SparseMatrix
 from fastlin.typing import Array, FloatArray, IntArray
 
-# EPSILON is added to variances, and BATCH_WEIGHT is the weight of a batch in the running statistics. The values are
-# those of PyTorch.
-EPSILON = 1e-5
-BATCH_WEIGHT = 0.1
+# BATCH_NORM_EPSILON is added to variances, and BATCH_NORM_MOMENTUM is the weight of a batch in the running statistics.
+# The values are those of PyTorch.
+BATCH_NORM_EPSILON = 1e-5
+BATCH_NORM_MOMENTUM = 0.1
 
 
 class Normalization:
-    """Batch normalization N(z) = (z - mean) / sqrt(variance + EPSILON) (Ioffe and Szegedy 2015, algorithm 1).
+    """Batch normalization (Ioffe and Szegedy 2015, algorithm 1): (z - mean) / sqrt(variance + BATCH_NORM_EPSILON).
 
     `mean` and the unbiased `variance`, (width,) each, are running statistics, in which each batch has the weight
-    BATCH_WEIGHT.
+    BATCH_NORM_MOMENTUM.
     """
 
     def __init__(self, width: int) -> None:
@@ -70,14 +71,14 @@ class Normalization:
         # Values may not be finite if the training run diverges.
         with np.errstate(over="ignore", invalid="ignore"):
             mean, variance = values.mean(axis=0, dtype=np.float64), values.var(axis=0, dtype=np.float64)
-            inverse_deviations = (1 / np.sqrt(variance + EPSILON)).astype(values.dtype)
+            inverse_deviations = (1 / np.sqrt(variance + BATCH_NORM_EPSILON)).astype(values.dtype)
             np.subtract(values, mean.astype(values.dtype), out=normalized)
             normalized *= inverse_deviations
         self._inverse_deviations = inverse_deviations
-        self.mean += BATCH_WEIGHT * (mean - self.mean)
+        self.mean += BATCH_NORM_MOMENTUM * (mean - self.mean)
         # The variance of a single row is undefined.
         if n > 1:
-            self.variance += BATCH_WEIGHT * (variance * n / (n - 1) - self.variance)
+            self.variance += BATCH_NORM_MOMENTUM * (variance * n / (n - 1) - self.variance)
 
     def backpropagate(
         self,
@@ -98,27 +99,27 @@ class Normalization:
             slopes *= self._inverse_deviations * scale
 
     def inverse_deviations(self) -> FloatArray:
-        """Return 1 / sqrt(running variance + EPSILON), float64."""
-        return 1 / np.sqrt(self.variance + EPSILON)
+        """Return 1 / sqrt(running variance + BATCH_NORM_EPSILON), float64."""
+        return 1 / np.sqrt(self.variance + BATCH_NORM_EPSILON)
 
 
-class _BatchArrays:
-    """Buffers for forward and backward passes over n rows. If `larger` buffers are given, they are views of these.
+class _BatchBuffers:
+    """Buffers for forward and backward passes over n rows; views of `larger_buffers`, if there are any.
 
     `sums`, `products`, `losses` and `n_correct` contain one partial sum for each of `n_blocks` row blocks.
     """
 
-    def __init__(self, n_rows, layer_sizes, dtype, normalizes_hidden, larger=None):
+    def __init__(self, n_rows, layer_sizes, dtype, normalizes_hidden, larger_buffers=None):
         hidden = layer_sizes[1:-1]
         self.n_rows = n_rows
-        if larger is None:
+        if larger_buffers is None:
             self.activations = [zeros_aligned((n_rows, size), dtype) for size in layer_sizes]
             self.slopes = [zeros_aligned((n_rows, size), dtype) for size in hidden]
             self.normalized = [zeros_aligned((n_rows, size) if normalizes_hidden else (0, 0), dtype) for size in hidden]
         else:
             self.activations, self.slopes, self.normalized = (
                 [array[:n_rows] for array in arrays]
-                for arrays in (larger.activations, larger.slopes, larger.normalized)
+                for arrays in (larger_buffers.activations, larger_buffers.slopes, larger_buffers.normalized)
             )
         self.n_blocks = [
             count_blocks(n_rows, READ_WORK * size, 16 * size, n_rows * size * np.dtype(dtype).itemsize)
@@ -134,10 +135,10 @@ NORMALIZATIONS = "input", "hidden"
 # The maximum number of values of the widest layer in a chunk of rows, so that gathered rows stay in the cache. If the
 # widest layer has more than WIDE units, chunks are larger, because each chunk adds a gradient of that width
 # (docs/benchmarks/design-choices.md: network chunks).
-CHUNK_NUMBERS, WIDE, WIDE_CHUNK_NUMBERS = 1_250_000, 1_200, 6_250_000
+MAX_CHUNK_VALUES, WIDE_LAYER_SIZE, MAX_WIDE_CHUNK_VALUES = 1_250_000, 1_200, 6_250_000
 MIN_CHUNK_ROWS = 128
 # The difference between the dropout seeds of successive layers (2^32 divided by the golden ratio).
-SEED_STEP = 0x9E3779B9
+LAYER_SEED_STEP = 0x9E3779B9
 NO_LABELS, NO_TARGETS = np.empty(0, np.int32), np.empty((0, 0))
 
 
@@ -155,7 +156,7 @@ class Examples:
         return len(self.labels) if self.rows is None else len(self.rows)
 
     @cached_property
-    def most_probable(self) -> IntArray:
+    def most_probable_classes(self) -> IntArray:
         """The class of each row, as an array (n,) of int32. With targets, it is the class with the largest target."""
         if self.labels.ndim == 1:
             return self.labels
@@ -163,7 +164,7 @@ class Examples:
             return (self.labels[:, 0] > 0.5).astype(np.int32)
         return self.labels.argmax(axis=1).astype(np.int32)
 
-    def rows_of(self, part: slice) -> IntArray | slice:
+    def select_rows(self, part: slice) -> IntArray | slice:
         """Return the rows of the matrix for a slice of the examples. The result is a slice if `rows` is None."""
         return part if self.rows is None else self.rows[part]
 
@@ -207,22 +208,22 @@ class Network:
         self.normalizations = [*filter(None, [self._input_normalization]), *self._hidden_normalizations]
         scale_sizes = hidden if self._hidden_normalizations else []
         self._shapes = [*pairwise(self.layer_sizes), *((size,) for size in (*self.layer_sizes[1:], *scale_sizes))]
-        self._borders = list(accumulate(map(prod, self._shapes), initial=0))
-        self.n_coefficients = self._borders[self.n_layers]
-        vectors = [zeros_aligned(self._borders[-1], self.dtype) for _ in range(3)]
+        self._boundaries = list(accumulate(map(prod, self._shapes), initial=0))
+        self.n_coefficients = self._boundaries[self.n_layers]
+        vectors = [zeros_aligned(self._boundaries[-1], self.dtype) for _ in range(3)]
         self.parameters, self.gradient, self._chunk_gradient = vectors
-        self.coefs, self.intercepts, self.scales = self.cut(self.parameters)
-        self._gradients, self._chunk_gradients = self.cut(self.gradient), self.cut(self._chunk_gradient)
+        self.coefs, self.intercepts, self.scales = self.make_views(self.parameters)
+        self._gradients, self._chunk_gradients = self.make_views(self.gradient), self.make_views(self._chunk_gradient)
         for scale in self.scales:
             scale[:] = 1
         statistics = [array for layer in self.normalizations for array in (layer.mean, layer.variance)]
         self.state = [self.parameters, *statistics]
-        self._arrays: dict[int, _BatchArrays] = {}
-        self._none = np.empty(0, self.dtype)
+        self._buffers_by_size: dict[int, _BatchBuffers] = {}
+        self._no_scales = np.empty(0, self.dtype)
 
-    def cut(self, vector: FloatArray) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
+    def make_views(self, vector: FloatArray) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
         """Return views of a vector (p,) with the layout of the parameters: coefficients, intercepts and scales."""
-        parts = zip(pairwise(self._borders), self._shapes, strict=True)
+        parts = zip(pairwise(self._boundaries), self._shapes, strict=True)
         views, n = [vector[first:last].reshape(shape) for (first, last), shape in parts], self.n_layers
         return views[:n], views[n : 2 * n], views[2 * n :]
 
@@ -242,13 +243,13 @@ class Network:
         Return the loss, the weight of the correctly classified rows, and the weight S of all rows. If S is 0, the loss
         and the gradient are zero.
         """
-        labels, weights = _targets(examples, rows)
+        labels, weights = _select_targets(examples, rows)
         total = float(weights.sum()) if len(weights) else float(len(labels))
         if total == 0:
             self.gradient[:] = 0
             return 0.0, 0.0, 0.0
         loss = n_correct = 0.0
-        for part in self._chunks(len(labels)):
+        for part in self._split_into_chunks(len(labels)):
             chunk = slice(rows.start + part.start, rows.start + part.stop) if isinstance(rows, slice) else rows[part]
             inputs, arrays = self._run_forward(examples.matrix, chunk, seed, part.start)
             gradients = self._gradients if part.start == 0 else self._chunk_gradients
@@ -259,7 +260,7 @@ class Network:
             loss, n_correct = loss + chunk_loss, n_correct + correct
         return loss / total, n_correct, total
 
-    def fold(self, dtype: DTypeLike | None = None) -> Network:
+    def make_prediction_network(self, dtype: DTypeLike | None = None) -> Network:
         """Return the network for predictions, without dropout. Running statistics are merged into the parameters.
 
         The result has the dtype `dtype`, by default that of this network. If nothing changes, it is this network
@@ -269,7 +270,7 @@ class Network:
         if not self.normalizations and not self.dropout and dtype == self.dtype:
             return self
         options: Any = {"is_independent": self._is_independent, "has_intercepts": self.has_intercepts, "dtype": dtype}
-        folded = Network(self.layer_sizes, self.activation, **options)
+        prediction_network = Network(self.layer_sizes, self.activation, **options)
         for layer in range(self.n_layers):
             coef, shift = self.coefs[layer].astype(np.float64), 0.0
             if layer == 0 and self._input_normalization:
@@ -280,14 +281,14 @@ class Network:
                 scale = self.scales[layer] * normalization.inverse_deviations()
                 coef *= scale
                 shift = (shift + normalization.mean) * scale
-            folded.coefs[layer][:] = coef
-            folded.intercepts[layer][:] = self.intercepts[layer] - shift
-        return folded
+            prediction_network.coefs[layer][:] = coef
+            prediction_network.intercepts[layer][:] = self.intercepts[layer] - shift
+        return prediction_network
 
     def compute_scores(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
-        """Return the scores z_L + b_L with shape (n, K). The network must be a result of `fold`."""
+        """Return the scores z_L + b_L with shape (n, K). The network must be a result of `make_prediction_network`."""
         scores = np.empty((matrix.shape[0], self.layer_sizes[-1]), self.dtype)
-        for part in self._chunks(len(scores)):
+        for part in self._split_into_chunks(len(scores)):
             _, arrays = self._run_forward(matrix, part)
             np.add(arrays.activations[-1], self.intercepts[-1], out=scores[part])
         return scores
@@ -295,7 +296,7 @@ class Network:
     def predict_probabilities(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
         """Return the probabilities (n, K) of the classes, or (n, 1) of class 1.
 
-        The network must be a result of `fold`.
+        The network must be a result of `make_prediction_network`.
         """
         probabilities, no_intercept = self.compute_scores(matrix), np.zeros(self.layer_sizes[-1], self.dtype)
         n_blocks = count_blocks(len(probabilities), EXPONENTIAL_WORK * self.layer_sizes[-1])
@@ -303,20 +304,20 @@ class Network:
         return probabilities
 
     def measure(self, examples: Examples) -> tuple[float, float]:
-        """Return the weighted mean loss and the weighted accuracy. The network must be a result of `fold`."""
+        """Return the weighted mean loss and the weighted accuracy. `make_prediction_network` returns such a network."""
         loss = n_correct = total = 0.0
         sums = np.empty(self.layer_sizes[-1], self.dtype)
         # A single layer reads many rows at a time in place. It copies rows only if `rows` selects rows of a dense
         # matrix.
         is_copied = examples.rows is not None and not isinstance(examples.matrix, SparseMatrix)
         sizes = self.layer_sizes if self.n_layers > 1 or is_copied else (1, self.layer_sizes[-1])
-        for part in self._chunks(len(examples), sizes):
-            rows = examples.rows_of(part)
-            labels, weights = _targets(examples, rows)
+        for part in self._split_into_chunks(len(examples), sizes):
+            rows = examples.select_rows(part)
+            labels, weights = _select_targets(examples, rows)
             if self.n_layers > 1:
                 _, arrays = self._run_forward(examples.matrix, rows)
             else:
-                arrays = _BatchArrays(len(labels), sizes, self.dtype, False)
+                arrays = _BatchBuffers(len(labels), sizes, self.dtype, False)
                 # The intercept is added with the loss.
                 no_intercept = np.zeros(sizes[-1], self.dtype)
                 examples.matrix.take(rows).score(self.coefs[0].T, no_intercept, arrays.activations[-1], NO_ROWS)
@@ -325,28 +326,32 @@ class Network:
             total += float(weights.sum()) if len(weights) else len(labels)
         return loss / total, n_correct / total
 
-    def _chunks(self, n_rows, layer_sizes=()):
+    def _split_into_chunks(self, n_rows, layer_sizes=()):
         """Return slices of rows. The rows of a slice are processed together."""
         width = max(layer_sizes or self.layer_sizes)
-        max_rows = max(MIN_CHUNK_ROWS, (CHUNK_NUMBERS if width <= WIDE else WIDE_CHUNK_NUMBERS) // width)
+        max_rows = max(
+            MIN_CHUNK_ROWS, (MAX_CHUNK_VALUES if width <= WIDE_LAYER_SIZE else MAX_WIDE_CHUNK_VALUES) // width
+        )
         # A normalized batch cannot be divided, because the normalized rows depend on one another.
         chunk = n_rows if self.normalizations else max_rows
         return (slice(start, min(start + chunk, n_rows)) for start in range(0, n_rows, chunk))
 
-    def _arrays_for(self, rows):
+    def _get_buffers(self, rows):
         """Return buffers for this number of rows. Batches of the same size reuse the same buffers."""
         n = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
-        if n not in self._arrays:
-            larger = next((arrays for arrays in self._arrays.values() if arrays.n_rows > n), None)
-            if larger is None:
+        if n not in self._buffers_by_size:
+            larger_buffers = next((arrays for arrays in self._buffers_by_size.values() if arrays.n_rows > n), None)
+            if larger_buffers is None:
                 # The other buffers are views, which would keep the previous largest buffers alive.
-                self._arrays.clear()
-            self._arrays[n] = _BatchArrays(n, self.layer_sizes, self.dtype, bool(self._hidden_normalizations), larger)
-        return self._arrays[n]
+                self._buffers_by_size.clear()
+            self._buffers_by_size[n] = _BatchBuffers(
+                n, self.layer_sizes, self.dtype, bool(self._hidden_normalizations), larger_buffers
+            )
+        return self._buffers_by_size[n]
 
     def _run_forward(self, matrix, rows, seed=0, first_row=0):
         """Return a_0 and the buffers. `activations` are a_1 ... a_(L-1) and z_L, and `normalized` are N(z_l)."""
-        arrays = self._arrays_for(rows)
+        arrays = self._get_buffers(rows)
         activations = arrays.activations
         inputs = None
         if isinstance(matrix, SparseMatrix) and not self._input_normalization:
@@ -356,23 +361,23 @@ class Network:
         if self._input_normalization:
             self._input_normalization.normalize(inputs, activations[0])
             inputs = activations[0]
-        previous = inputs
+        previous_activations = inputs
         for layer in range(1, self.n_layers):
-            products = _multiply(previous, self.coefs[layer - 1], activations[layer])
+            products = _multiply(previous_activations, self.coefs[layer - 1], activations[layer])
             if self._hidden_normalizations:
                 products = arrays.normalized[layer - 1]
                 self._hidden_normalizations[layer - 1].normalize(activations[layer], products)
-            previous = activations[layer]
-            scales = self.scales[layer - 1] if self.scales else self._none
-            activation = ACTIVATIONS[self.activation], *self._draw_dropout(seed, layer), first_row
+            previous_activations = activations[layer]
+            scales = self.scales[layer - 1] if self.scales else self._no_scales
+            activation = ACTIVATIONS[self.activation], *self._make_dropout_arguments(seed, layer), first_row
             shifts, n_blocks = self.intercepts[layer - 1], arrays.n_blocks[layer]
-            run_blocks(activate_block, n_blocks, products, scales, shifts, *activation, previous)
-        _multiply(previous, self.coefs[-1], activations[-1])
+            run_blocks(activate_block, n_blocks, products, scales, shifts, *activation, previous_activations)
+        _multiply(previous_activations, self.coefs[-1], activations[-1])
         return inputs, arrays
 
-    def _draw_dropout(self, seed, layer):
+    def _make_dropout_arguments(self, seed, layer):
         """Return the probability of keeping a unit of a layer, and the seed of the layer."""
-        return 1.0 - self.dropout, (seed + layer * SEED_STEP) % 2**32
+        return 1.0 - self.dropout, (seed + layer * LAYER_SEED_STEP) % 2**32
 
     def _fill_residuals(self, arrays, labels, weights, total, intercept_gradient):
         """Replace z_L by the gradient of the loss. Return sum s_i l_i and the weight of correctly classified rows."""
@@ -380,7 +385,7 @@ class Network:
         targets = (labels, NO_TARGETS) if labels.ndim == 1 else (NO_LABELS, labels)
         operands = arrays.activations[-1], self.intercepts[-1], *targets, weights, total, self._is_independent, *sums
         run_blocks(fill_block_residuals, arrays.n_blocks[-1], *operands)
-        loss, n_correct, intercept_gradient[:] = map(_total, sums)
+        loss, n_correct, intercept_gradient[:] = map(_sum_partials, sums)
         if not self.has_intercepts:
             intercept_gradient[:] = 0
         return float(loss), float(n_correct)
@@ -395,12 +400,12 @@ class Network:
             sums, products, n_blocks = arrays.sums[layer], arrays.products[layer], arrays.n_blocks[layer]
             np.dot(activations.T, slopes, out=coef_gradients[layer])
             slopes = np.dot(slopes, self.coefs[layer].T, out=arrays.slopes[layer - 1])
-            activation = ACTIVATIONS[self.activation], *self._draw_dropout(seed, layer), first_row
+            activation = ACTIVATIONS[self.activation], *self._make_dropout_arguments(seed, layer), first_row
             run_blocks(backpropagate_block, n_blocks, activations, normalized, *activation, slopes, sums, products)
-            sums = _total(sums)
+            sums = _sum_partials(sums)
             intercept_gradients[layer - 1][:] = sums
             if self._hidden_normalizations:
-                products = _total(products)
+                products = _sum_partials(products)
                 scale_gradients[layer - 1][:] = products
                 operands = normalized, self.scales[layer - 1], sums / n, products / n
                 self._hidden_normalizations[layer - 1].backpropagate(*operands, slopes)
@@ -415,18 +420,20 @@ def _multiply(a, b, product):
     return product
 
 
-def _targets(examples, rows):
+def _select_targets(examples, rows):
     """Return the labels and the weights of `rows`. Empty weights mean all ones."""
     weights = np.empty(0) if examples.weights is None else examples.weights[rows]
     return writable_view(examples.labels[rows]), writable_view(weights)
 
 
-def _total(partials):
+def _sum_partials(partial_sums):
     """Return the sum over the blocks. NumPy is not called for the single block of a small batch."""
-    return partials[0] if len(partials) == 1 else np.add.reduce(partials)
+    return partial_sums[0] if len(partial_sums) == 1 else np.add.reduce(partial_sums)
 
 
-def initialize(network: Network, init: str, random_state: np.random.RandomState, scale: float | None = None) -> None:
+def initialize_parameters(
+    network: Network, init: str, random_state: np.random.RandomState, scale: float | None = None
+) -> None:
     """Sample the initial parameters of a network in scikit-learn's order. See `MLPClassifier` for `init`."""
     numerator = 2 if network.activation == "logistic" else 6
     for coef, intercept in zip(network.coefs, network.intercepts, strict=True):

@@ -18,17 +18,17 @@ class Iterate(NamedTuple):
     gain: float  # the increase of b' x in the latest step
 
 
-def iterate(
+def iterate_conjugate_gradients(
     multiply: Callable[[FloatArray], FloatArray],
-    right: FloatArray,
+    right_side: FloatArray,
     precondition: Callable[[FloatArray], FloatArray] = np.copy,
 ) -> Iterator[Iterate]:
     """Yield the Iterate at zero and after each product with A. Stop if a direction has no curvature.
 
-    `right` is b. `multiply` returns A times an array with the shape of b. `precondition` returns an approximation of
-    A^-1 times such an array, as a new array.
+    `right_side` is b. `multiply` returns A times an array with the shape of b. `precondition` returns an approximation
+    of A^-1 times such an array, as a new array.
     """
-    solution, residual = np.zeros(right.shape), right.copy()
+    solution, residual = np.zeros(right_side.shape), right_side.copy()
     direction = precondition(residual)
     square = dot(residual.ravel(), direction.ravel())
     yield Iterate(solution, residual, square, 0.0)
@@ -41,6 +41,6 @@ def iterate(
         solution += length * direction
         residual -= length * product
         solved = precondition(residual)
-        last_square, square = square, dot(residual.ravel(), solved.ravel())
-        yield Iterate(solution, residual, square, length * last_square)
-        direction = solved + (square / last_square) * direction
+        previous_square, square = square, dot(residual.ravel(), solved.ravel())
+        yield Iterate(solution, residual, square, length * previous_square)
+        direction = solved + (square / previous_square) * direction

@@ -20,11 +20,11 @@ from numpy.typing import DTypeLike
 from fastlin.kernels.linear.column_scaling import fill_coefficients, fill_coordinates
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.kernels.machine.vectors import compensated_dot
-from fastlin.objective.penalty import LARGEST_PENALTY
+from fastlin.objective.penalty import MAX_PENALTY
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.matrices.matrix import Columns
+    from fastlin.matrices.matrix import ColumnStatistics
 
 NO_COLUMNS = np.empty(0, np.int64)
 
@@ -36,17 +36,19 @@ class Coordinates(NamedTuple):
     shift: np.ndarray
     mean: np.ndarray  # (d,), the weighted means of the scaled columns: zero, except for rounding errors of the shifts
     mean_squares: np.ndarray  # (d + 1,), the weighted mean squares of the scaled columns, and 1 for the intercept
-    peaks: np.ndarray  # (d,), the largest square of each scaled column divided by its mean square (zero if it is zero)
-    vanishing: np.ndarray  # the indices of columns that are zero after centering, except for rounding error
+    peak_ratios: (
+        np.ndarray
+    )  # (d,), the largest square of each scaled column divided by its mean square (zero if it is zero)
+    vanishing_columns: np.ndarray  # the indices of columns that are zero after centering, except for rounding error
     allows_float32: bool  # whether the scaled columns are within the range of float32
 
     @property
     def scaling(self) -> Scaling:
         """The scale and shift for passes. Vanishing columns are replaced by zeros, so they contribute to no sum."""
-        if not len(self.vanishing):
+        if not len(self.vanishing_columns):
             return Scaling(self.scale, self.shift)
         scale, shift = self.scale.copy(), self.shift.copy()
-        scale[self.vanishing] = shift[self.vanishing] = 0
+        scale[self.vanishing_columns] = shift[self.vanishing_columns] = 0
         return Scaling(scale, shift)
 
     def to_coefficients(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -55,7 +57,7 @@ class Coordinates(NamedTuple):
         intercept = [compensated_dot(row[-1], row[:-1], self.shift) for row in parameters]
         return parameters[:, :-1] * self.scale, np.array(intercept)
 
-    def round_off(
+    def round_coefficients(
         self,
         parameters: FloatArray,
         gradient: FloatArray,
@@ -79,15 +81,15 @@ class Coordinates(NamedTuple):
         return np.column_stack([scaled, intercept - np.einsum("kj,j->k", scaled, self.shift)])
 
 
-def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_intercept: bool) -> Coordinates:
+def choose_coordinates(columns: ColumnStatistics, l2: float, factors: FloatArray, fit_intercept: bool) -> Coordinates:
     """Return the Coordinates for the penalty factors (d,). Columns are centered only if there is an intercept."""
     statistics, mean_squares = np.empty((4, len(columns.mean))), np.ones(len(columns.mean) + 1)
-    scale, shift, mean, peaks = statistics
+    scale, shift, mean, peak_ratios = statistics
     with np.errstate(over="ignore"):
-        roots = np.sqrt(np.minimum(l2 * factors, LARGEST_PENALTY))
+        roots = np.sqrt(np.minimum(l2 * factors, MAX_PENALTY))
     standard_deviation = columns.standard_deviation
     np.hypot(standard_deviation if fit_intercept else np.hypot(columns.mean, standard_deviation), roots, out=scale)
-    n_vanishing, allows_float32 = fill_coordinates(
+    n_zero_columns, allows_float32 = fill_coordinates(
         columns.mean,
         columns.remainder,
         standard_deviation,
@@ -98,8 +100,8 @@ def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_int
         statistics,
         mean_squares,
     )
-    vanishing = (standard_deviation == 0).nonzero()[0] if n_vanishing else NO_COLUMNS
+    vanishing_columns = (standard_deviation == 0).nonzero()[0] if n_zero_columns else NO_COLUMNS
     # Passes replace these columns by zeros, so their shifts must not be rounded to float32.
-    shift[vanishing] -= mean[vanishing]
-    mean[vanishing] = 0
-    return Coordinates(scale, shift, mean, mean_squares, peaks, vanishing, allows_float32)
+    shift[vanishing_columns] -= mean[vanishing_columns]
+    mean[vanishing_columns] = 0
+    return Coordinates(scale, shift, mean, mean_squares, peak_ratios, vanishing_columns, allows_float32)

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.linear.penalties import CONJUGATE, MAX_STEP, Exchange
+from fastlin.kernels.linear.penalties import CONJUGATE, MAX_STEP, ProbabilityTransfer
 from fastlin.objective.penalty import NO_EXCHANGE, BoxDual
 from fastlin.objective.rounding import UNIT_ROUNDOFF, RowErrors, bound_parameter_sums, gamma
 
@@ -77,27 +77,29 @@ def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
         smallest = max(min(*means, *weights), errors.class_sums, UNIT_ROUNDOFF)
         error += errors.class_sums * (0.5 - 1.5 * log(smallest))
         if offsets is not None:
-            exchanged = sum(map(abs, class_residuals)) + n_classes * UNIT_ROUNDOFF
-            error += (errors.class_sums + gamma(2 * n_classes + 8) * exchanged) * offsets.reach
-        transferred = sum(g for g in class_residuals if g > 0)
-        if transferred > 0 and min(class_residuals) < 0:
+            exchanged_mass = sum(map(abs, class_residuals)) + n_classes * UNIT_ROUNDOFF
+            error += (errors.class_sums + gamma(2 * n_classes + 8) * exchanged_mass) * offsets.reach
+        transferred_mass = sum(g for g in class_residuals if g > 0)
+        if transferred_mass > 0 and min(class_residuals) < 0:
             fractions = [g / mean if g > 0 else 0.0 for g, mean in zip(class_residuals, means, strict=True)]
-            entropy -= transferred - sum(g * log(mean) for g, mean in zip(class_residuals, means, strict=True) if g > 0)
+            entropy -= transferred_mass - sum(
+                g * log(mean) for g, mean in zip(class_residuals, means, strict=True) if g > 0
+            )
             if offsets is not None:
-                entropy -= float(np.sum(class_residuals * offsets.mean)) + offsets.max_difference * transferred
-            falling = [max(-g, 0.0) for g in class_residuals]
-            received = np.array(falling) / sum(falling)
-            exchange = Exchange(objective.rows.class_features(), np.array(fractions), received)
+                entropy -= float(np.sum(class_residuals * offsets.mean)) + offsets.max_difference * transferred_mass
+            class_gains = [max(-g, 0.0) for g in class_residuals]
+            received = np.array(class_gains) / sum(class_gains)
+            exchange = ProbabilityTransfer(objective.rows.class_features(), np.array(fractions), received)
             # The exchange adds sums of gradients over the classes, including gradients at the labels.
             fraction = max(fractions)
             gradient_error += fraction * ((1 + sqrt(n_classes)) * gradient_error + 2 * objective.rows.roundings.sum)
         # The exchange moves the fraction error / weight of a probability. The mean square of the probability is at most
         # the weight.
-        by_mean = errors.class_sums / sqrt((4 if len(point.gradient) == 1 else 2) * smallest)
+        mean_bound = errors.class_sums / sqrt((4 if len(point.gradient) == 1 else 2) * smallest)
         largest = max(mean / weight for mean, weight in zip(means, weights, strict=True))
-        gradient_error += min(by_mean, errors.exchange * max(1.0, largest))
+        gradient_error += min(mean_bound, errors.exchange * max(1.0, largest))
     if objective.penalty.box is None:
-        (value, margin), size = _maximize(point, entropy, exchange), 0.0
+        (value, margin), size = _maximize_dual_value(point, entropy, exchange), 0.0
     else:
         value, size, box_factor = _maximize_in_box(point, entropy, exchange)
         margin, error = 0.0, error + gradient_error * box_factor
@@ -113,9 +115,13 @@ def find_linearized_dual_value(point: Point, step: FloatArray) -> tuple[float, f
     """
     rows, origin = point.objective.rows, np.zeros(point.parameters.shape)
     probabilities = point.linearize_probabilities(step)
-    by_class = np.stack([1 - probabilities[0], probabilities[0]]) if len(probabilities) == 1 else probabilities
-    entropies = -np.sum(by_class * np.log(np.where(by_class > 0, by_class, 1.0)), axis=0)
-    entropy = float(np.sum(rows.weights_of(rows.row_indices) * entropies)) / rows.total_weight
+    class_probabilities = (
+        np.stack([1 - probabilities[0], probabilities[0]]) if len(probabilities) == 1 else probabilities
+    )
+    entropies = -np.sum(
+        class_probabilities * np.log(np.where(class_probabilities > 0, class_probabilities, 1.0)), axis=0
+    )
+    entropy = float(np.sum(rows.get_weights(rows.row_indices) * entropies)) / rows.total_weight
     # Both passes at zero parameters have the same probabilities, so their gradients differ only in the targets.
     moved = rows.with_targets(probabilities)
     totals = np.empty((2, *origin.shape))
@@ -134,7 +140,7 @@ def find_linearized_dual_value(point: Point, step: FloatArray) -> tuple[float, f
         slope_size=0.0,
         error_weight=0.0,
     )
-    return find_dual_value(dual, RowErrors.of_difference(moved, size))
+    return find_dual_value(dual, RowErrors.from_difference(moved, size))
 
 
 def find_stationary_gap(point: Point) -> float:
@@ -144,7 +150,7 @@ def find_stationary_gap(point: Point) -> float:
         return np.inf
     if penalty.is_smooth:
         return 0.5 * point.dual_square
-    maximize = _maximize if penalty.box is None else _maximize_in_box
+    maximize = _maximize_dual_value if penalty.box is None else _maximize_in_box
     return point.value - maximize(point, point.loss - point.slope, NO_EXCHANGE)[0]
 
 
@@ -160,15 +166,19 @@ def _add_gradient_rounding(point, value, entropy, error, gradient_error, margin)
         return error + distance * sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance * distance
     step_error = gradient_error * penalty.largest_error_weight
     if penalty.box is None:
-        overshoot = max(0.0, step_error - margin)
-        return error + gradient_error * sqrt(len(point.parameters)) * point.error_weight + abs(entropy) * overshoot
+        threshold_violation = max(0.0, step_error - margin)
+        return (
+            error
+            + gradient_error * sqrt(len(point.parameters)) * point.error_weight
+            + abs(entropy) * threshold_violation
+        )
     step_error += gamma(4)
     error += step_error * max(abs(entropy), value)
     # If the error is too large for a bound, zero is a lower bound, because J is not negative.
     return error if step_error < 1 and error < np.inf else max(value, 0.0)
 
 
-def _maximize(point, entropy, exchange):
+def _maximize_dual_value(point, entropy, exchange):
     """Return the best dual value on the line from the labels to the probabilities, and the margin.
 
     The probabilities are those after the exchange. At the fraction t of the line, the gradient is t G, and the entropy
@@ -187,24 +197,24 @@ def _maximize(point, entropy, exchange):
         value = entropy - conjugate(1.0)[CONJUGATE]
         return value if value == value else -np.inf, 0.0
     if penalty.l2 == 0:
-        within = min(conjugate(MAX_STEP_TO_BOUNDARY)[MAX_STEP], MAX_STEP_TO_BOUNDARY)
-        return entropy * min(within, 1.0), 1 - 1 / within if within > 1 else 0.0
+        boundary_step = min(conjugate(MAX_STEP_TO_BOUNDARY)[MAX_STEP], MAX_STEP_TO_BOUNDARY)
+        return entropy * min(boundary_step, 1.0), 1 - 1 / boundary_step if boundary_step > 1 else 0.0
     return maximize_dual(entropy, conjugate, 1.0)[1], 0.0
 
 
 def _maximize_in_box(point, entropy, exchange):
     """Return the dual value with bounds, the sum of the magnitudes of its terms, and the factor of errors in G."""
     penalty, parameters = point.objective.penalty, point.parameters
-    loss_gradient = penalty.exchanged_slopes(parameters, point.gradient, exchange)
+    loss_gradient = penalty.compute_exchanged_slopes(parameters, point.gradient, exchange)
     with np.errstate(over="ignore", invalid="ignore"):
         dual = BoxDual(penalty, parameters, loss_gradient)
         step, value = maximize_dual(entropy, dual.conjugate, dual.limit)
-        reach, size = dual.measure_reach(step), dual.conjugate(step)[-1]
+        reach, size = dual.measure_maximizer_distances(step), dual.conjugate(step)[-1]
     # Without a quadratic penalty, an error is multiplied by the distance between the parameters and the maximizer of
     # the conjugate.
     error_weight = penalty.gradient_error_weights
-    matters = (reach > 0) & (error_weight > 0)
-    return value, size, float(np.sum(error_weight[matters] * reach[matters]))
+    is_relevant = (reach > 0) & (error_weight > 0)
+    return value, size, float(np.sum(error_weight[is_relevant] * reach[is_relevant]))
 
 
 def maximize_dual(entropy: float, conjugate: Callable[[float], list[float]], high: float) -> tuple[float, float]:
@@ -214,32 +224,32 @@ def maximize_dual(entropy: float, conjugate: Callable[[float], list[float]], hig
     convex function of the step.
     """
     low, best = 0.0, high
-    at_best = at_high = conjugate(high)
-    if entropy < at_high[1]:
-        at_low = conjugate(low)
-        if -at_low[0] > best * entropy - at_best[0]:
-            best, at_best = low, at_low
+    best_terms = high_terms = conjugate(high)
+    if entropy < high_terms[1]:
+        low_terms = conjugate(low)
+        if -low_terms[0] > best * entropy - best_terms[0]:
+            best, best_terms = low, low_terms
         for _ in range(MAX_DUAL_STEPS):
-            slopes = entropy - at_low[1], entropy - at_high[1]
+            slopes = entropy - low_terms[1], entropy - high_terms[1]
             if slopes[0] <= 0:
                 break
-            values = low * entropy - at_low[0], high * entropy - at_high[0]
+            values = low * entropy - low_terms[0], high * entropy - high_terms[0]
             # Both tangents are upper bounds, so the value at their intersection bounds the maximum.
             rise = values[1] - values[0] - slopes[1] * (high - low)
-            crossing = low + rise / (slopes[0] - slopes[1]) if slopes[0] > slopes[1] else high
-            newton = high + slopes[1] / at_high[2] if at_high[2] > 0 else low
-            middle = newton if low < newton < high else crossing
-            limit = values[0] + slopes[0] * (crossing - low)
+            tangent_crossing = low + rise / (slopes[0] - slopes[1]) if slopes[0] > slopes[1] else high
+            newton_position = high + slopes[1] / high_terms[2] if high_terms[2] > 0 else low
+            middle = newton_position if low < newton_position < high else tangent_crossing
+            limit = values[0] + slopes[0] * (tangent_crossing - low)
             if not low < middle < high:
                 break
-            at_middle = conjugate(middle)
-            if middle * entropy - at_middle[0] > best * entropy - at_best[0]:
-                best, at_best = middle, at_middle
-            if limit - (best * entropy - at_best[0]) <= DUAL_TOL * abs(limit):
+            middle_terms = conjugate(middle)
+            if middle * entropy - middle_terms[0] > best * entropy - best_terms[0]:
+                best, best_terms = middle, middle_terms
+            if limit - (best * entropy - best_terms[0]) <= DUAL_TOL * abs(limit):
                 break
-            if entropy >= at_middle[1]:
-                low, at_low = middle, at_middle
+            if entropy >= middle_terms[1]:
+                low, low_terms = middle, middle_terms
             else:
-                high, at_high = middle, at_middle
-    value = best * entropy - at_best[0]
+                high, high_terms = middle, middle_terms
+    value = best * entropy - best_terms[0]
     return best, value if value == value else -np.inf

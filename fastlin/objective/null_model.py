@@ -32,32 +32,32 @@ from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.cholesky import factorize_block, solve_block
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.matrices.dense import DenseMatrix
-from fastlin.objective.rounding import ROW_ROUNDINGS, UNIT_ROUNDOFF, RowErrors, gamma, norm
+from fastlin.objective.rounding import ROUNDING_ERRORS_PER_ROW, UNIT_ROUNDOFF, RowErrors, gamma, norm
 from fastlin.objective.rows import OffsetRange, count_rows_coef
-from fastlin.objective.self_concordance import bound_rows
+from fastlin.objective.self_concordance import bound_row_entries
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.objective.rows import Rows
 
 # The maximum number of steps. Most fits take fewer than ten. If the limit is reached, the bound is looser.
-MAX_STEPS = 100
+MAX_NEWTON_STEPS = 100
 # Steps exceed the safe length while the slope after a step is at most this fraction of the descent before it.
-MAX_END_SLOPE = 0.1
+MAX_SLOPE_RATIO = 0.1
 # Derivatives below this fraction of a bound on their rounding error are dominated by rounding error.
-NEGLIGIBLE = 1 / 16
+NEGLIGIBLE_ERROR_FRACTION = 1 / 16
 # If a step changes no score by more than this, the class sums then equal those of the labels, except for rounding.
-LAST_STEP = 1e-8
+MAX_LAST_STEP = 1e-8
 # The number of scores per batch. They fit into the L2 cache.
 SCORES_PER_BATCH = 1 << 16
 # Smaller curvatures are replaced by this value, so that steps stay finite.
 MIN_CURVATURE = 1e-300
 # An upper bound on the number of roundings per value of a pairwise sum.
-SUM_ROUNDINGS = 64
+PAIRWISE_SUM_ROUNDINGS = 64
 
 # A function that returns the first derivatives (K,) and second derivatives (K, K) of the mean loss at intercepts (K,).
 # The first derivatives are the mean probabilities of the classes minus the class weights. K is 1 for two classes.
-Differentiate: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+DerivativeFunction: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
 class NullModel(NamedTuple):
@@ -88,33 +88,37 @@ def fit_null_model(
     """Return the null model of all rows. `class_weights` (n_classes,) are fractions of the total weight."""
     if offset_range is not None:
         rows = _OffsetRows(samples, class_weights, offset_range.root_mean_square)
-        return _fit(rows, class_weights, offset_range, fit_intercept)
+        return _fit_intercepts(rows, class_weights, offset_range, fit_intercept)
     if fit_intercept and np.minimum.reduce(class_weights) > 0:
-        logs = np.log(class_weights)
-        value = -float(np.add.reduce(class_weights * logs))
-        return NullModel(_to_intercepts(logs), value, value)
-    zeros, equal = np.zeros(count_rows_coef(len(class_weights))), float(np.log(len(class_weights)))
+        log_probabilities = np.log(class_weights)
+        value = -float(np.add.reduce(class_weights * log_probabilities))
+        return NullModel(_to_intercepts(log_probabilities), value, value)
+    zeros, equal_loss = np.zeros(count_rows_coef(len(class_weights))), float(np.log(len(class_weights)))
     if not fit_intercept:
-        return NullModel(zeros, equal, equal)
+        return NullModel(zeros, equal_loss, equal_loss)
     fractions = class_weights[class_weights > 0]
-    return NullModel(zeros, equal, -float(np.add.reduce(fractions * np.log(fractions))))
+    return NullModel(zeros, equal_loss, -float(np.add.reduce(fractions * np.log(fractions))))
 
 
 def _fit_by_passes(rows, parameters):
     """Return the null model if the fixed coefficients are not zero. Each step takes two passes over X."""
-    reach = np.einsum("kj,j->k", np.abs(parameters[:, :-1]), bound_rows(rows.coordinates)[:-1])
-    feature_difference = float(np.sort(reach)[-2:].sum())
+    reach = np.einsum("kj,j->k", np.abs(parameters[:, :-1]), bound_row_entries(rows.coordinates)[:-1])
+    max_feature_difference = float(np.sort(reach)[-2:].sum())
     offset_range = rows.offset_range or OffsetRange(np.zeros(rows.n_classes), 0.0, 0.0)
-    offset_range = offset_range._replace(max_difference=offset_range.max_difference + feature_difference)
-    return _fit(_FeatureRows(rows, parameters), rows.class_weights, offset_range, rows.fit_intercept)
+    offset_range = offset_range._replace(max_difference=offset_range.max_difference + max_feature_difference)
+    return _fit_intercepts(_FeatureRows(rows, parameters), rows.class_weights, offset_range, rows.fit_intercept)
 
 
-def _to_intercepts(logs):
+def _to_intercepts(log_probabilities):
     """Return the intercepts (K,), given the logarithms (n_classes,) of the class probabilities."""
-    return logs[1:] - logs[:1] if len(logs) == 2 else logs - logs.mean()
+    return (
+        log_probabilities[1:] - log_probabilities[:1]
+        if len(log_probabilities) == 2
+        else log_probabilities - log_probabilities.mean()
+    )
 
 
-def _fit(rows, class_weights, offset_range, fit_intercept):
+def _fit_intercepts(rows, class_weights, offset_range, fit_intercept):
     """Return the null model of _OffsetRows or _FeatureRows."""
     zeros = np.zeros(count_rows_coef(len(class_weights)))
     if not fit_intercept:
@@ -122,7 +126,7 @@ def _fit(rows, class_weights, offset_range, fit_intercept):
         return NullModel(zeros, value, max(0.0, value - error))
     # For a class without weight, the starting intercept corresponds to a probability near zero.
     start = _to_intercepts(np.log(np.maximum(class_weights, UNIT_ROUNDOFF)) - offset_range.mean)
-    intercepts, gradient = _minimize(rows.differentiate, start, NEGLIGIBLE * rows.sum_error)
+    intercepts, gradient = _minimize_loss(rows.differentiate, start, NEGLIGIBLE_ERROR_FRACTION * rows.sum_error)
     value, error = rows.average_losses(intercepts)
     gap = _bound_gap(intercepts, gradient, rows.sum_error, class_weights, offset_range)
     lower_bound = max(0.0, value - error - gap)
@@ -134,17 +138,17 @@ def _fit(rows, class_weights, offset_range, fit_intercept):
 class _OffsetRows:
     """Means over weighted rows whose scores are the offsets plus the intercepts."""
 
-    def __init__(self, samples: Samples, class_weights: FloatArray, offset_size: float) -> None:
+    def __init__(self, samples: Samples, class_weights: FloatArray, offset_magnitude: float) -> None:
         self._samples, self._fractions = samples, class_weights[-samples.offsets.shape[1] :]
-        self._weights, self._offset_size = samples.weigh(), offset_size
+        self._weights, self._offset_magnitude = samples.weigh(), offset_magnitude
         self._total_weight = float(np.add.reduce(self._weights))
         n, K = samples.offsets.shape
         self._rows_per_batch = max(1, SCORES_PER_BATCH // K)
         n_batches = -(-n // self._rows_per_batch)
         # The relative error of a sum over the rows.
-        self.sum_error = gamma(SUM_ROUNDINGS + ROW_ROUNDINGS + K + n_batches)
+        self.sum_error = gamma(PAIRWISE_SUM_ROUNDINGS + ROUNDING_ERRORS_PER_ROW + K + n_batches)
 
-    def _batches(self, intercepts):
+    def _iterate_batches(self, intercepts):
         """Yield the weights, the scores (K, m) and the slice of each batch of rows."""
         offsets, weights, m = self._samples.offsets, self._weights, self._rows_per_batch
         for first in range(0, len(offsets), m):
@@ -152,46 +156,46 @@ class _OffsetRows:
             yield weights[batch], np.ascontiguousarray(offsets[batch].T) + intercepts[:, None], batch
 
     def differentiate(self, intercepts: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See `Differentiate`."""
+        """See `DerivativeFunction`."""
         K = len(intercepts)
         totals, products = np.zeros(K), np.zeros((K, K))
-        for weights, scores, _ in self._batches(intercepts):
+        for weights, scores, _ in self._iterate_batches(intercepts):
             if K == 1:
-                small = np.exp(-np.abs(scores))
-                large = 1 / (1 + small)
-                small *= large
-                totals += np.add.reduce(np.where(scores > 0, large, small) * weights, axis=1)
-                products += np.add.reduce(small * large * weights, axis=1)
+                smaller_probability = np.exp(-np.abs(scores))
+                larger_probability = 1 / (1 + smaller_probability)
+                smaller_probability *= larger_probability
+                totals += np.add.reduce(np.where(scores > 0, larger_probability, smaller_probability) * weights, axis=1)
+                products += np.add.reduce(smaller_probability * larger_probability * weights, axis=1)
                 continue
             scores -= scores.max(axis=0)
             np.exp(scores, out=scores)
             scores /= np.add.reduce(scores)
             totals += np.add.reduce(scores * weights, axis=1)
             products += DenseMatrix(scores.T).gram(weights, np.float64)[:-1, :-1]
-        hessian = products if K == 1 else _complete_hessian(products)
+        hessian = products if K == 1 else _fill_hessian_diagonal(products)
         return totals / self._total_weight - self._fractions, hessian / self._total_weight
 
     def average_losses(self, intercepts: FloatArray) -> tuple[float, float]:
         """Return the mean loss and a bound on its rounding error."""
         total = 0.0
         samples, K = self._samples, len(intercepts)
-        for weights, scores, batch in self._batches(intercepts):
+        for weights, scores, batch in self._iterate_batches(intercepts):
             if K == 1:
                 rest = np.log1p(np.exp(-np.abs(scores)))[0]
-                wrong = np.maximum(np.concatenate([scores, -scores]), 0.0)
+                score_gaps = np.maximum(np.concatenate([scores, -scores]), 0.0)
             else:
-                wrong = scores.max(axis=0) - scores
-                rest = np.log(np.add.reduce(np.exp(-wrong)))
+                score_gaps = scores.max(axis=0) - scores
+                rest = np.log(np.add.reduce(np.exp(-score_gaps)))
             if len(samples.targets):
                 targets = samples.targets[batch].T
                 targets = np.concatenate([1 - targets, targets]) if K == 1 else targets
-                rest = rest + np.add.reduce(targets * wrong)
+                rest = rest + np.add.reduce(targets * score_gaps)
             else:
-                rest = rest + np.take_along_axis(wrong, samples.labels[batch][None].astype(np.int64), axis=0)[0]
+                rest = rest + np.take_along_axis(score_gaps, samples.labels[batch][None].astype(np.int64), axis=0)[0]
             total += float(np.add.reduce(rest * weights))
         value = total / self._total_weight
         # An error in a score changes the loss by at most twice that error.
-        score_error = 2 * gamma(2) * (self._offset_size + float(np.abs(intercepts).max()))
+        score_error = 2 * gamma(2) * (self._offset_magnitude + float(np.abs(intercepts).max()))
         return value, self.sum_error * value + score_error
 
 
@@ -207,12 +211,12 @@ class _FeatureRows:
         return self._rows.evaluate(self._parameters, None, self._total)
 
     def differentiate(self, intercepts: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See `Differentiate`."""
+        """See `DerivativeFunction`."""
         self._evaluate(intercepts)
         gram = self._rows.sum_probability_products(self._parameters, np.float64)
         # The difference is replaced by its rounding error if that is larger.
-        hessian_of_two = np.maximum(gram[:1, 1:] - gram[:1, :1], self.sum_error * gram[:1, 1:])
-        hessian = hessian_of_two if len(intercepts) == 1 else _complete_hessian(gram[:-1, :-1])
+        two_class_hessian = np.maximum(gram[:1, 1:] - gram[:1, :1], self.sum_error * gram[:1, 1:])
+        hessian = two_class_hessian if len(intercepts) == 1 else _fill_hessian_diagonal(gram[:-1, :-1])
         return self._total[:, -1] / self._rows.total_weight, hessian
 
     def average_losses(self, intercepts: FloatArray) -> tuple[float, float]:
@@ -222,7 +226,7 @@ class _FeatureRows:
         return value, RowErrors.of(rows, value, error_weight, 1.0, 1.0, 0.25).loss
 
 
-def _complete_hessian(products):
+def _fill_hessian_diagonal(products):
     """Return the Hessian (K, K), given the mean products of probabilities (K, K). Their diagonal is not used."""
     # Each row of the Hessian sums to zero, so the other entries determine the diagonal. Computing it from mean
     # probabilities minus mean squares would lose digits.
@@ -232,10 +236,12 @@ def _complete_hessian(products):
     return hessian
 
 
-def _minimize(differentiate: Differentiate, intercepts: FloatArray, accuracy: float) -> tuple[FloatArray, FloatArray]:
+def _minimize_loss(
+    differentiate: DerivativeFunction, intercepts: FloatArray, accuracy: float
+) -> tuple[FloatArray, FloatArray]:
     """Return intercepts (K,) that approximately minimize the mean loss, and the first derivatives (K,) there."""
     (gradient, hessian), growth = differentiate(intercepts), 1.0
-    for _ in range(MAX_STEPS):
+    for _ in range(MAX_NEWTON_STEPS):
         if np.abs(gradient).max() <= accuracy:
             break
         diagonal = np.einsum("kk->k", hessian)
@@ -244,13 +250,13 @@ def _minimize(differentiate: Differentiate, intercepts: FloatArray, accuracy: fl
         # The largest change of the difference between two scores. For K = 1, the score of the first class is zero.
         reach = max(float(step.max()), 0.0) - min(float(step.min()), 0.0)
         fraction = min(1.0, growth * log1p(reach) / reach) if reach > 0 else 1.0
-        trial = intercepts + fraction * step
-        derivatives = differentiate(trial)
-        if growth > 1 and np.sum(derivatives[0] * step) > -MAX_END_SLOPE * np.sum(gradient * step):
+        trial_intercepts = intercepts + fraction * step
+        derivatives = differentiate(trial_intercepts)
+        if growth > 1 and np.sum(derivatives[0] * step) > -MAX_SLOPE_RATIO * np.sum(gradient * step):
             growth = 1.0
             continue
-        intercepts, (gradient, hessian), growth = trial, derivatives, 2 * growth
-        if reach <= LAST_STEP:
+        intercepts, (gradient, hessian), growth = trial_intercepts, derivatives, 2 * growth
+        if reach <= MAX_LAST_STEP:
             break
     return intercepts, gradient
 
@@ -262,10 +268,10 @@ def _bound_gap(intercepts, gradient, sum_error, class_weights, offset_range):
     # For classes that lose probability in the exchange, the mean probability; for the other classes, the weight.
     means = class_weights + np.maximum(gradient, 0.0)
     errors = np.abs(gradient) + sum_error * (means + class_weights)
-    terms = 1 + offset_range.max_difference + np.abs(intercepts + offset_range.mean)
+    loss_terms = 1 + offset_range.max_difference + np.abs(intercepts + offset_range.mean)
     # A mean is zero only if the class has neither weight nor probability. The derivative is then zero as well.
-    logs = np.log(means, out=np.zeros(len(means)), where=means > 0)
-    return float(np.sum(errors * (terms - logs))) * (1 + gamma(8 * len(errors)))
+    log_probabilities = np.log(means, out=np.zeros(len(means)), where=means > 0)
+    return float(np.sum(errors * (loss_terms - log_probabilities))) * (1 + gamma(8 * len(errors)))
 
 
 def find_newton_step(hessian: FloatArray, gradient: FloatArray, precision: FloatType) -> FloatArray:
@@ -279,12 +285,12 @@ def find_newton_step(hessian: FloatArray, gradient: FloatArray, precision: Float
     # Equal steps of all classes do not change J, so the slope and curvature along them are rounding errors. If this
     # slope were subtracted equally from all classes, classes with small curvature would have large steps.
     curvatures = np.diagonal(hessian)
-    lengths, step = np.sqrt(curvatures), (gradient - gradient.sum() * (curvatures / curvatures.sum()))[None]
-    hessian /= np.outer(lengths, lengths)
-    hessian += np.outer(lengths, lengths) / np.sum(lengths**2)
-    step /= lengths
+    curvature_roots, step = np.sqrt(curvatures), (gradient - gradient.sum() * (curvatures / curvatures.sum()))[None]
+    hessian /= np.outer(curvature_roots, curvature_roots)
+    hessian += np.outer(curvature_roots, curvature_roots) / np.sum(curvature_roots**2)
+    step /= curvature_roots
     factor = np.empty((1, K * (K + 1) // 2), precision)
     run_blocks(factorize_block, 1, hessian[None].astype(precision), float(np.finfo(precision).eps), factor)
     run_blocks(solve_block, 1, factor, step)
-    step /= lengths
+    step /= curvature_roots
     return step[0] - step.mean()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fastlin.matrices import Matrix
 
 
-def fill_factors(penalty_factors: FloatArray | None, n_features: int) -> FloatArray:
+def make_penalty_factors(penalty_factors: FloatArray | None, n_features: int) -> FloatArray:
     """Return the penalty factors (d,) of the features in float64. None means all ones."""
     return np.ones(n_features) if penalty_factors is None else penalty_factors.astype(np.float64)
 
@@ -58,7 +58,7 @@ class Objective:
     def __init__(self, rows: Rows, penalty: Penalty, budget: Budget | None = None) -> None:
         # The budget is the memory that a fit may use in addition to X.
         self.rows, self.penalty = rows, penalty
-        self.budget = Budget.for_data(rows.matrix.budget_bytes) if budget is None else budget
+        self.budget = Budget.from_data_size(rows.matrix.budget_bytes) if budget is None else budget
         self.matrix: Matrix = rows.matrix
         self.coordinates: Coordinates = rows.coordinates
         self.fit_intercept: bool = rows.fit_intercept
@@ -67,15 +67,15 @@ class Objective:
         self.n_rows_coef: int = rows.n_rows_coef
         # The shape (K, d + 1) of parameters and gradients.
         self.shape = self.n_rows_coef, self.matrix.shape[1] + 1
-        is_fast = rows.gains_from_float32 and penalty.is_bounded and penalty.is_smooth
-        self.fast_precision: FloatType = np.float32 if is_fast else np.float64
+        uses_float32 = rows.is_faster_in_float32 and penalty.is_bounded and penalty.is_smooth
+        self.fast_precision: FloatType = np.float32 if uses_float32 else np.float64
         # The bytes per row of arrays of probabilities. Proximal Newton stores a second array.
-        self.bytes_per_row = (1 if penalty.is_smooth else 2) * (4 if is_fast else 8) * self.n_rows_coef
+        self.bytes_per_row = (1 if penalty.is_smooth else 2) * (4 if uses_float32 else 8) * self.n_rows_coef
         # Whether the probabilities of all rows are stored. The rows must be in this process, and the budget must
         # suffice.
-        self.keeps_probabilities: bool = rows.has_labels and self.budget.holds(self.bytes_per_row * self.n_rows)
+        self.stores_probabilities: bool = rows.has_labels and self.budget.allows_bytes(self.bytes_per_row * self.n_rows)
         # Whether Hessians over all rows are available, from stored probabilities or from workers.
-        self.has_hessian: bool = self.keeps_probabilities or not rows.has_labels
+        self.has_hessian: bool = self.stores_probabilities or not rows.has_labels
 
     def with_penalty(self, l2: float, l1: float) -> Objective:
         """Return the objective with other penalty strengths, for the same rows and coordinates."""
@@ -93,16 +93,16 @@ class Objective:
         return self.rows.pass_counter[0]
 
     @cached_property
-    def affords_hessian(self) -> bool:
+    def is_hessian_affordable(self) -> bool:
         """Whether the budget allows the full Hessian, in memory and in time."""
         n_parameters = self.shape[0] * self.shape[1]
-        return self.budget.holds_hessian(n_parameters, self.n_rows * n_parameters**2 // 2)
+        return self.budget.allows_hessian(n_parameters, self.n_rows * n_parameters**2 // 2)
 
     def make_buffer(self) -> ProbabilityBuffer | None:
         """Return a buffer for the probabilities of one point, or None if the budget is too small."""
         return (
             ProbabilityBuffer((self.n_rows_coef, self.n_rows), self.fast_precision)
-            if self.keeps_probabilities
+            if self.stores_probabilities
             else None
         )
 
@@ -120,7 +120,7 @@ class Objective:
             rounded = parameters.astype(precision)
             # The gradient is computed at the rounded parameters, so the point stores them.
             parameters = rounded.astype(np.float64)
-        loss = self.rows.evaluate(rounded, None if out is None else out.give(), self._total)
+        loss = self.rows.evaluate(rounded, None if out is None else out.acquire(), self._total)
         return self.make_point(parameters, precision, loss, self._total, out)
 
     @cached_property
@@ -140,7 +140,7 @@ class Objective:
         if buffer is not None:
             buffer.owner = parameters
         gradient = np.empty(self.shape)
-        sums = self.penalty.add_to(total, self.rows.total_weight, parameters, gradient)
+        sums = self.penalty.fill_gradient(total, self.rows.total_weight, parameters, gradient)
         return Point(self, parameters, precision, buffer, loss, gradient, *sums)
 
     @cached_property
@@ -161,7 +161,7 @@ class Objective:
         parameters[:, -1] = self.null_model.intercepts
         return parameters
 
-    def value_at_start(self) -> float:
+    def compute_start_value(self) -> float:
         """Return J at `start`."""
         return self.null_model.value
 
@@ -180,12 +180,12 @@ class Objective:
             means[:-1][is_fixed] = 0
         return parameters - means
 
-    def read_off(self, parameters: FloatArray, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
+    def extract_coefficients(self, parameters: FloatArray, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
         """Return coef (K, d) and intercept (K,), centered and rounded to `dtype`, for parameters (K, d + 1)."""
-        centered = self.center(parameters)
-        coef, intercept = self.coordinates.to_coefficients(centered)
+        centered_parameters = self.center(parameters)
+        coef, intercept = self.coordinates.to_coefficients(centered_parameters)
         coef, box = coef.astype(dtype), self.penalty.box
-        return coef if box is None else box.round(coef, centered), intercept.astype(dtype)
+        return coef if box is None else box.round_coef(coef, centered_parameters), intercept.astype(dtype)
 
     def finish(self, solution: Any, dtype: DTypeLike) -> tuple[FloatArray, FloatArray, float]:
         """Return the centered coef (K, d) and intercept (K,) of a Solution, and a bound on the increase of J.
@@ -195,23 +195,25 @@ class Objective:
         <g, e> + (1/4) ||e||^2 E ||x~||^2 + (1/2) sum curvature_j e_kj^2. The method raises a RangeError if the
         coefficients are outside the range of `dtype`.
         """
-        coordinates, centered = self.coordinates, self.center(solution.parameters)
+        coordinates, centered_parameters = self.coordinates, self.center(solution.parameters)
         mean_square = float(np.add.reduce(coordinates.mean_squares))
-        arguments = centered, solution.gradient, self.penalty.curvatures, mean_square, dtype
-        coef, intercept, change, is_finite, increase = coordinates.round_off(*arguments)
+        arguments = centered_parameters, solution.gradient, self.penalty.curvatures, mean_square, dtype
+        coef, intercept, change, is_finite, increase = coordinates.round_coefficients(*arguments)
         if not is_finite:
             raise RangeError(f"the coefficients are outside the range of {np.dtype(dtype)}")
         if self.penalty.box is not None:
-            within = self.penalty.box.round(coef, centered)
-            if (within != coef).any():
-                increase = self._move(solution.gradient, change, (within.astype(np.float64) - coef) / coordinates.scale)
-                coef = within
+            bounded_coef = self.penalty.box.round_coef(coef, centered_parameters)
+            if (bounded_coef != coef).any():
+                increase = self._add_bound_change(
+                    solution.gradient, change, (bounded_coef.astype(np.float64) - coef) / coordinates.scale
+                )
+                coef = bounded_coef
         return coef, intercept, increase + self.penalty.nonsmooth_value(change)
 
-    def _move(self, gradient, change, further):
-        """Add `further` (K, d), a change due to the bounds, to `change` (K, d + 1). Return the increase of J."""
-        change[:, :-1] += further
-        change[:, -1] += np.abs(further * self.coordinates.shift).sum(axis=1)
+    def _add_bound_change(self, gradient, change, bound_change):
+        """Add `bound_change` (K, d), a change due to the bounds, to `change` (K, d + 1). Return the increase of J."""
+        change[:, :-1] += bound_change
+        change[:, -1] += np.abs(bound_change * self.coordinates.shift).sum(axis=1)
         squares = np.square(change)
         increase = np.sum(np.abs(gradient * change)) + 0.5 * np.sum(self.penalty.curvatures * squares)
         return float(increase + 0.25 * np.sum(self.coordinates.mean_squares) * np.sum(squares))

@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from fastlin.kernels.linear.penalties import (
-    LARGEST,
     MAX_STEP,
+    MAX_SUBGRADIENT,
     NO_BOUNDS,
-    Exchange,
     PenaltyArrays,
+    ProbabilityTransfer,
     fill_block_dual,
     fill_block_penalties,
 )
-from fastlin.kernels.machine.threads import NUMBER_WORK, cut_work, run_blocks
+from fastlin.kernels.machine.threads import NUMBER_WORK, count_work_blocks, run_blocks
 from fastlin.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.rows import Rows
 
 # Larger penalties are clipped, because sums would leave the range of float64. The coefficients are zero in both cases.
-LARGEST_PENALTY = 1e300
+MAX_PENALTY = 1e300
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +53,8 @@ class Box:
         largest = np.finfo(np.float64).max
         for bound, scaled in ((lower, min_parameters), (upper, max_parameters)):
             with np.errstate(over="ignore"):
-                divided = np.clip(bound / scale, -largest, largest)
-            scaled[:, :-1] = np.where(np.isfinite(bound), divided, bound)
+                scaled_bound = np.clip(bound / scale, -largest, largest)
+            scaled[:, :-1] = np.where(np.isfinite(bound), scaled_bound, bound)
         return cls(lower, upper, min_parameters, max_parameters)
 
     @cached_property
@@ -68,7 +68,7 @@ class Box:
         return all(bool((np.isinf(bounds) | (bounds == 0)).all()) for bounds in (self.lower, self.upper))
 
     @cached_property
-    def nearest_to_zero(self) -> FloatArray:
+    def values_nearest_zero(self) -> FloatArray:
         """The parameters (K, d) nearest to zero within the bounds."""
         return self.clip(np.zeros(self.min_parameters.shape))[:, :-1]
 
@@ -80,20 +80,20 @@ class Box:
         """Return whether each of the parameters (K, d + 1) is strictly between its bounds."""
         return (self.min_parameters < parameters) & (parameters < self.max_parameters)
 
-    def round(self, coef: FloatArray, parameters: FloatArray) -> FloatArray:
+    def round_coef(self, coef: FloatArray, parameters: FloatArray) -> FloatArray:
         """Return coef (K, d) within the bounds, if the dtype permits. `coef` was computed from the parameters."""
         kind = coef.dtype.type
         # Bounds outside the range of float32 become infinite.
         with np.errstate(over="ignore"):
             lower, upper = self.lower.astype(kind), self.upper.astype(kind)
-        nearest = lower
+        rounded_lower = lower
         # Bounds are rounded towards the interior.
         lower = np.where(lower < self.lower, np.nextafter(lower, kind(np.inf)), lower)
         upper = np.where(upper > self.upper, np.nextafter(upper, kind(-np.inf)), upper)
         coef = np.where(parameters[:, :-1] <= self.min_parameters[:, :-1], lower, coef)
         coef = np.where(parameters[:, :-1] >= self.max_parameters[:, :-1], upper, coef)
         coef = np.minimum(np.maximum(coef, lower), upper)
-        return np.where(lower > upper, nearest, coef).astype(kind)
+        return np.where(lower > upper, rounded_lower, coef).astype(kind)
 
     def measure_subgradient(
         self, parameters: FloatArray, slopes: FloatArray, thresholds: FloatArray, scale: FloatArray
@@ -104,11 +104,11 @@ class Box:
         multiplied by `scale` (d,). `thresholds` (d,) are the slopes of the L1 penalty.
         """
         values, lower, upper = parameters[:, :-1], self.min_parameters[:, :-1], self.max_parameters[:, :-1]
-        from_left = slopes + np.where(values > 0, thresholds, -thresholds)
-        from_right = slopes + np.where(values < 0, -thresholds, thresholds)
-        rising = np.where(values > lower, from_left, 0)
-        falling = np.where(values < upper, -from_right, 0)
-        return float((np.maximum(np.maximum(rising, falling), 0) / scale).max(initial=0.0))
+        left_slopes = slopes + np.where(values > 0, thresholds, -thresholds)
+        right_slopes = slopes + np.where(values < 0, -thresholds, thresholds)
+        left_descent = np.where(values > lower, left_slopes, 0)
+        right_descent = np.where(values < upper, -right_slopes, 0)
+        return float((np.maximum(np.maximum(left_descent, right_descent), 0) / scale).max(initial=0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ class Penalty:
     is_smooth: bool  # whether the penalty has a gradient everywhere
     # Whether every coefficient is penalized or has two bounds, so that J has a minimum and lower bounds on it exist.
     is_bounded: bool
-    is_none: bool  # whether no coefficient is penalized
+    is_zero: bool  # whether no coefficient is penalized
 
     @classmethod
     def of(
@@ -143,12 +143,12 @@ class Penalty:
         scale, shift = rows.coordinates.scale, rows.coordinates.shift
         curvatures, thresholds = np.zeros((2, len(scale) + 1))
         with np.errstate(over="ignore", under="ignore"):
-            by_feature = np.minimum(l2 * factors, LARGEST_PENALTY)
-            np.minimum(by_feature * scale * scale, LARGEST_PENALTY, out=curvatures[:-1])
+            feature_l2 = np.minimum(l2 * factors, MAX_PENALTY)
+            np.minimum(feature_l2 * scale * scale, MAX_PENALTY, out=curvatures[:-1])
             if l1:
-                np.minimum(l1 * factors * scale, LARGEST_PENALTY, out=thresholds[:-1])
+                np.minimum(l1 * factors * scale, MAX_PENALTY, out=thresholds[:-1])
             # The square root of the curvature is within the range of float64 even if the curvature is not.
-            roots = scale * np.sqrt(by_feature)
+            roots = scale * np.sqrt(feature_l2)
         lower, upper = (NO_BOUNDS, NO_BOUNDS) if box is None else (box.min_parameters, box.max_parameters)
         arrays = PenaltyArrays(
             curvatures, thresholds, roots, group_lasso, lower, upper, scale, shift, rows.error_weight
@@ -169,28 +169,28 @@ class Penalty:
             box,
             is_smooth=box is None and not has_l1,
             is_bounded=bool(is_penalized.all()),
-            is_none=not (has_l1 or curvatures.any()),
+            is_zero=not (has_l1 or curvatures.any()),
         )
 
     @cached_property
     def error_weight_norm(self) -> float:
         """The norm of gradient_error_weights / roots. Gradient errors are multiplied by it in the conjugate."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            relative = self.gradient_error_weights / self.arrays.roots
+            relative_weights = self.gradient_error_weights / self.arrays.roots
             if self.box is not None:
-                relative = relative[self.arrays.roots > 0]
-            largest = float(np.maximum.reduce(relative, initial=0.0))
-            return largest * sqrt(np.add.reduce((relative / largest) ** 2)) if largest > 0 else 0.0
+                relative_weights = relative_weights[self.arrays.roots > 0]
+            largest = float(np.maximum.reduce(relative_weights, initial=0.0))
+            return largest * sqrt(np.add.reduce((relative_weights / largest) ** 2)) if largest > 0 else 0.0
 
     @cached_property
     def largest_error_weight(self) -> float:
         """The largest gradient_error_weights / thresholds. Gradient errors are multiplied by it in the step length."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            relative = self.gradient_error_weights / self.thresholds[:-1]
+            relative_weights = self.gradient_error_weights / self.thresholds[:-1]
             if self.box is not None:
                 # Coefficients without a threshold do not limit the step.
-                relative = relative[self.thresholds[:-1] > 0]
-            return float(np.fmax.reduce(relative, initial=0.0))
+                relative_weights = relative_weights[self.thresholds[:-1] > 0]
+            return float(np.fmax.reduce(relative_weights, initial=0.0))
 
     def scale_thresholds(self, factor: float) -> Penalty:
         """Return the penalty with all thresholds multiplied by a factor."""
@@ -211,14 +211,14 @@ class Penalty:
             sizes = np.abs(parameters).sum(axis=0)
         return float(np.sum(sizes * self.thresholds))
 
-    def add_to(
+    def fill_gradient(
         self, total: FloatArray, total_weight: float, parameters: FloatArray, gradient: FloatArray
     ) -> tuple[float, ...]:
         """Fill `gradient` (K, d + 1) with total / total_weight plus the gradient of the quadratic penalty.
 
         Return the fields of a Point from `penalty` to the last one.
         """
-        n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
+        n_blocks = count_work_blocks(NUMBER_WORK * parameters.size, len(self.factors))
         sums, error_weights = np.empty((n_blocks, 6)), np.empty((n_blocks, len(parameters)))
         run_blocks(
             fill_block_penalties,
@@ -234,24 +234,26 @@ class Penalty:
         totals, class_error_weights = sums[0].tolist(), error_weights[0]
         if n_blocks > 1:
             totals, class_error_weights = np.add.reduce(sums).tolist(), np.add.reduce(error_weights)
-            totals[LARGEST] = float(np.maximum.reduce(sums[:, LARGEST]))
+            totals[MAX_SUBGRADIENT] = float(np.maximum.reduce(sums[:, MAX_SUBGRADIENT]))
         if self.box is not None:
             scale, shift = self.arrays.scale, self.arrays.shift
             intercept_gradient = gradient[:, -1:]
             largest = self.box.measure_subgradient(
                 parameters, gradient[:, :-1] - shift * intercept_gradient, self.thresholds[:-1], scale
             )
-            totals[LARGEST] = max(largest, float(np.abs(intercept_gradient).max()))
+            totals[MAX_SUBGRADIENT] = max(largest, float(np.abs(intercept_gradient).max()))
         squares, sizes, *others = totals
         return 0.5 * squares + sizes, *others, hypot(*class_error_weights)
 
-    def conjugate(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange, step: float) -> FloatArray:
+    def conjugate(
+        self, parameters: FloatArray, gradient: FloatArray, exchange: ProbabilityTransfer, step: float
+    ) -> FloatArray:
         """Return the sums of `fill_block_dual` at a dual point: the conjugate, its derivatives and the largest step.
 
         The dual point is (1 - step) times the labels plus step times the probabilities after the exchange. At the step
         in the entry MAX_STEP, a coefficient without a quadratic penalty leaves the feasible box.
         """
-        n_blocks = cut_work(NUMBER_WORK * parameters.size, len(self.factors))
+        n_blocks = count_work_blocks(NUMBER_WORK * parameters.size, len(self.factors))
         sums = np.empty((n_blocks, 4))
         run_blocks(fill_block_dual, n_blocks, gradient, parameters, self.arrays, exchange, float(step), sums)
         if n_blocks == 1:
@@ -260,17 +262,19 @@ class Penalty:
         totals[MAX_STEP] = np.minimum.reduce(sums[:, MAX_STEP])
         return totals
 
-    def exchanged_slopes(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange) -> FloatArray:
+    def compute_exchanged_slopes(
+        self, parameters: FloatArray, gradient: FloatArray, exchange: ProbabilityTransfer
+    ) -> FloatArray:
         """Return the gradient (K, d) of the loss after an exchange, as in `conjugate`."""
         loss_gradient = gradient[:, :-1] - self.curvatures[:-1] * parameters[:, :-1]
         if not len(exchange.parts):
             return loss_gradient
         # With two classes, the row of coefficients belongs to the second class.
         rows = slice(-len(loss_gradient), None)
-        by_class = np.concatenate([-loss_gradient, loss_gradient]) if len(loss_gradient) == 1 else loss_gradient
-        transferred = np.einsum("k,kj->j", exchange.parts, by_class + exchange.features)
+        class_gradients = np.concatenate([-loss_gradient, loss_gradient]) if len(loss_gradient) == 1 else loss_gradient
+        transferred_mass = np.einsum("k,kj->j", exchange.parts, class_gradients + exchange.features)
         lost = exchange.parts[rows, None] * (loss_gradient + exchange.features[rows])
-        return loss_gradient + exchange.received[rows, None] * transferred - lost
+        return loss_gradient + exchange.received[rows, None] * transferred_mass - lost
 
 
 class BoxDual:
@@ -283,52 +287,67 @@ class BoxDual:
 
     def __init__(self, penalty: Penalty, parameters: FloatArray, slopes: FloatArray) -> None:
         assert penalty.box is not None
-        self._box, self._u, self._parameters = penalty.box, -slopes, parameters[:, :-1]
+        self._box, self._negative_slopes, self._parameters = penalty.box, -slopes, parameters[:, :-1]
         self._thresholds, self._roots = penalty.thresholds[:-1], penalty.arrays.roots
         self._has_root = self._roots > 0
         # The gradient of the loss is a difference, so the rounding error is relative to the slope of the quadratic
         # penalty.
         self._quadratic_slopes = penalty.curvatures[:-1] * np.abs(self._parameters)
         lower, upper = penalty.box.min_parameters[:, :-1], penalty.box.max_parameters[:, :-1]
-        self._side = np.where(self._u > 0, upper, lower)
+        self._target_bounds = np.where(self._negative_slopes > 0, upper, lower)
         # Without a bound in this direction and without a quadratic penalty, the threshold limits the step.
-        is_open = ~self._has_root & np.isinf(self._side) & (self._u != 0)
-        self._side = np.where(np.isinf(self._side), penalty.box.nearest_to_zero, self._side)
-        limits = np.divide(self._thresholds, np.abs(self._u), out=np.full_like(self._u, np.inf), where=is_open)
+        is_unlimited = ~self._has_root & np.isinf(self._target_bounds) & (self._negative_slopes != 0)
+        self._target_bounds = np.where(
+            np.isinf(self._target_bounds), penalty.box.values_nearest_zero, self._target_bounds
+        )
+        limits = np.divide(
+            self._thresholds,
+            np.abs(self._negative_slopes),
+            out=np.full_like(self._negative_slopes, np.inf),
+            where=is_unlimited,
+        )
         self.limit = float(min(1.0, limits.min(initial=1.0)))
 
     def conjugate(self, step: float) -> list[float]:
         """Return the conjugate, its first two derivatives in the step, and the sum of the magnitudes of its terms."""
-        u, thresholds, roots = self._u, self._thresholds, self._roots
-        shrunk = np.maximum(step * np.abs(u) - thresholds, 0)
+        u, thresholds, roots = self._negative_slopes, self._thresholds, self._roots
+        shrunk_slopes = np.maximum(step * np.abs(u) - thresholds, 0)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             # Dividing twice by the roots avoids their squares, which are outside the range of float64 if columns reach
             # 1e150.
-            unbounded = np.where(self._has_root, np.sign(u) * (shrunk / roots / roots), 0)
+            unbounded_maximizers = np.where(self._has_root, np.sign(u) * (shrunk_slopes / roots / roots), 0)
             second_derivatives = np.where(self._has_root, np.square(u / roots), 0)
-        inside = self._box.clip(np.column_stack([unbounded, np.zeros(len(u))]))[:, :-1]
-        maximizers = np.where(self._has_root, inside, np.where(shrunk > 0, self._side, self._box.nearest_to_zero))
+        clipped_maximizers = self._box.clip(np.column_stack([unbounded_maximizers, np.zeros(len(u))]))[:, :-1]
+        maximizers = np.where(
+            self._has_root,
+            clipped_maximizers,
+            np.where(shrunk_slopes > 0, self._target_bounds, self._box.values_nearest_zero),
+        )
         products, squares = step * u * maximizers, 0.5 * np.square(roots * maximizers)
         sizes = thresholds * np.abs(maximizers)
-        is_moving = (shrunk > 0) & (inside == unbounded)
+        is_interior = (shrunk_slopes > 0) & (clipped_maximizers == unbounded_maximizers)
         return [
             float(np.sum(products - sizes - squares)),
             float(np.sum(u * maximizers)),
-            float(np.sum(np.where(is_moving, second_derivatives, 0))),
+            float(np.sum(np.where(is_interior, second_derivatives, 0))),
             float(np.sum(np.abs(products) + sizes + squares + self._quadratic_slopes * np.abs(maximizers))),
         ]
 
-    def measure_reach(self, step: float) -> FloatArray:
+    def measure_maximizer_distances(self, step: float) -> FloatArray:
         """Return the distance (d,) of each feature's coefficients from the maximizers of the conjugate."""
-        values, nearest_to_zero = self._parameters, self._box.nearest_to_zero
-        near, far = np.abs(values - nearest_to_zero), np.abs(values - self._side)
-        both = np.maximum(
+        values, values_nearest_zero = self._parameters, self._box.values_nearest_zero
+        near_distances, far_distances = np.abs(values - values_nearest_zero), np.abs(values - self._target_bounds)
+        max_distances = np.maximum(
             np.abs(values - self._box.min_parameters[:, :-1]), np.abs(values - self._box.max_parameters[:, :-1])
         )
-        is_inside = step * np.abs(self._u) <= self._thresholds
-        reach = np.where(self._thresholds > 0, np.where(is_inside, near, np.maximum(near, far)), both)
+        is_below_threshold = step * np.abs(self._negative_slopes) <= self._thresholds
+        reach = np.where(
+            self._thresholds > 0,
+            np.where(is_below_threshold, near_distances, np.maximum(near_distances, far_distances)),
+            max_distances,
+        )
         return np.where(self._has_root, 0.0, np.sqrt(np.sum(np.square(reach), axis=0)))
 
 
 # If probabilities and labels have the same class sums, no exchange is needed.
-NO_EXCHANGE = Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
+NO_EXCHANGE = ProbabilityTransfer(np.empty((0, 0)), np.empty(0), np.empty(0))

@@ -25,7 +25,7 @@ class ProbabilityBuffer:
         self.probabilities = np.empty(shape, precision)
         self.owner: FloatArray | None = None
 
-    def give(self) -> FloatArray:
+    def acquire(self) -> FloatArray:
         """Return the array to fill for the next point. The probabilities of the previous point become invalid."""
         self.owner = None
         return self.probabilities
@@ -44,7 +44,7 @@ class Point:
     penalty: float
     slope: float  # the inner product of the parameters and the gradient of the loss
     dual_square: float  # sum_kj gradient_kj^2 / curvature_j over the coefficients
-    largest_entry: float  # the largest magnitude in the smallest subgradient; zero only at a minimum
+    largest_subgradient_entry: float  # the largest magnitude in the smallest subgradient; zero only at a minimum
     slope_size: float  # the sum of the magnitudes of the terms of the slope
     # A bound on the rounding error of the scores: the norm over the classes of sum_j |parameter_kj| error_weight_j.
     error_weight: float
@@ -82,42 +82,42 @@ class Point:
     def curvatures(self) -> Iterator[FloatArray]:
         """Yield s_i p_ik (1 - p_ik) for all rows i, one array per class k."""
         rows = self.objective.rows
-        weights = rows.weights_of(rows.row_indices)
+        weights = rows.get_weights(rows.row_indices)
         for probability in self.probabilities:
             yield probability * (1 - probability) * weights
 
     def hessian_product(self, direction: FloatArray) -> FloatArray:
         """Return the Hessian of J times `direction` (K, d + 1). It takes one pass, in the probabilities' dtype."""
         rows = self.objective.rows
-        product = rows.hessian_product(direction, rows.curved_at(self))
+        product = rows.hessian_product(direction, rows.get_hessian_argument(self))
         product += self.objective.penalty.curvatures * direction
         return product
 
     def hessian(self) -> FloatArray:
         """Return the Hessian of J. Its shape is (K (d + 1), K (d + 1)), ordered by class."""
-        hessian = self.hessian_of_loss()
+        hessian = self.compute_loss_hessian()
         diagonal = np.einsum("ii->i", hessian)
         diagonal.reshape(self.parameters.shape)[...] += self.objective.penalty.curvatures
         return hessian
 
-    def hessian_of_loss(self) -> FloatArray:
+    def compute_loss_hessian(self) -> FloatArray:
         """Return the Hessian of the mean loss. Its shape is (K (d + 1), K (d + 1)), ordered by class."""
         rows = self.objective.rows
-        return rows.hessian(rows.curved_at(self))
+        return rows.hessian(rows.get_hessian_argument(self))
 
     @cached_property
-    def _dual(self):
+    def _dual_value_and_error(self):
         return duality.find_dual_value(self, self.row_errors)
 
     @property
     def dual_value(self) -> float:
         """The dual objective at a feasible point, from `duality.find_dual_value`."""
-        return self._dual[0]
+        return self._dual_value_and_error[0]
 
     @property
     def dual_rounding(self) -> float:
         """An upper bound on the increase of the dual value due to rounding."""
-        return self._dual[1]
+        return self._dual_value_and_error[1]
 
     def lower_bound(self) -> float:
         """Return a lower bound on the minimum of J: the dual value minus its rounding error."""
@@ -147,7 +147,7 @@ class Point:
         """
         rows, probabilities = self.objective.rows, self.probabilities
         scores = rows.passes.compute_scores(step).T
-        rows.count_pass()
+        rows.add_passes()
         if len(probabilities) == 1:
             return np.clip(probabilities + probabilities * (1 - probabilities) * scores, 0, 1)
         scores -= np.einsum("ki,ki->i", probabilities, scores)
@@ -164,7 +164,7 @@ class Point:
         """
         objective, K = self.objective, len(self.parameters)
         # If probabilities are stored, the matrix is small compared with them.
-        is_affordable = self.buffer is not None or objective.budget.holds_hessian(K, objective.n_rows * K**2 // 2)
+        is_affordable = self.buffer is not None or objective.budget.allows_hessian(K, objective.n_rows * K**2 // 2)
         if not (objective.fit_intercept and is_affordable):
             return None
         probabilities = None if self.buffer is None else self.probabilities
@@ -173,6 +173,6 @@ class Point:
         if not np.diagonal(matrix).min() > 0:
             return None
         step = find_newton_step(matrix, self.gradient[:, -1], precision)
-        optimized = self.parameters.copy()
-        optimized[:, -1] -= step
-        return optimized
+        optimized_parameters = self.parameters.copy()
+        optimized_parameters[:, -1] -= step
+        return optimized_parameters

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
+from fastlin.kernels.linear.operands import NO_FLOAT64, NO_ROWS, Samples
 from fastlin.objective.null_model import NullModel, fit_null_model
 from fastlin.objective.rounding import Roundings, RowErrors, gamma
 from fastlin.objective.rows import OffsetRange, make_samples
@@ -36,11 +36,11 @@ MIN_BATCH_SIZE, MAX_BATCH_SIZE, MAX_COEFFICIENT_ROWS, MAX_BATCH_COEFFICIENTS, BA
 )
 
 
-def count_batch_size(n_rows: int, n_features: int, n_rows_coef: int = 1) -> int:
+def choose_batch_size(n_rows: int, n_features: int, n_rows_coef: int = 1) -> int:
     """Return the number of problems per batch whose coefficients, labels and weights fit into the caches."""
-    by_columns = min(MAX_BATCH_COEFFICIENTS // max(1, n_features), MAX_COEFFICIENT_ROWS) // n_rows_coef
+    coefficient_limit = min(MAX_BATCH_COEFFICIENTS // max(1, n_features), MAX_COEFFICIENT_ROWS) // n_rows_coef
     row_bytes = 9 if n_rows_coef == 1 else 12
-    batch_size = min(by_columns, BATCH_BYTES // (row_bytes * max(1, n_rows)), MAX_BATCH_SIZE)
+    batch_size = min(coefficient_limit, BATCH_BYTES // (row_bytes * max(1, n_rows)), MAX_BATCH_SIZE)
     return max(MIN_BATCH_SIZE, batch_size // MIN_BATCH_SIZE * MIN_BATCH_SIZE)
 
 
@@ -56,7 +56,7 @@ class Problem(NamedTuple):
     l1: float = 0.0  # In a batch, all problems have an L1 penalty, or none. L1 requires two classes.
 
 
-class Points(NamedTuple):
+class PointBatch(NamedTuple):
     """J and its derivatives for B problems. Each problem has its own m = K (d + 1) parameters."""
 
     loss: np.ndarray  # (B,), the mean losses
@@ -67,14 +67,14 @@ class Points(NamedTuple):
 
 
 @dataclass(eq=False)
-class SharedRows:
+class BatchRows:
     """The data that all problems share: rows, offsets (n, 1), coordinates and positive penalty factors (d,)."""
 
     matrix: Matrix
     coordinates: Coordinates
     factors: FloatArray
     fit_intercept: bool
-    batch_size: int = 0  # the number of problems per batch; zero means the result of `count_batch_size`
+    batch_size: int = 0  # the number of problems per batch; zero means the result of `choose_batch_size`
     offsets: FloatArray | None = None
     n_rows_coef: int = 1
     # `Rows` can have targets and class weights, but batches have neither.
@@ -85,24 +85,24 @@ class SharedRows:
         """Set the attributes that depend on the fields."""
         matrix, coordinates, factors, offsets = self.matrix, self.coordinates, self.factors, self.offsets
         (n, d), K = matrix.shape, self.n_rows_coef
-        self.batch_size, self.n_rows, self.size = self.batch_size or count_batch_size(n, d, K), n, K * (d + 1)
+        self.batch_size, self.n_rows, self.size = self.batch_size or choose_batch_size(n, d, K), n, K * (d + 1)
         samples = make_samples(np.zeros(n, np.int32), offsets=offsets)
-        self.offset_size = float(np.abs(samples.offsets).max(initial=0.0))
+        self.offset_magnitude = float(np.abs(samples.offsets).max(initial=0.0))
         self._offset_range: OffsetRange | None = None
         if offsets is not None:
             self.offsets = samples.offsets
             offset_range = OffsetRange.of(samples.offsets, samples.weights, float(n))
             # The rows with the largest offsets may have all the weight in a problem.
-            self._offset_range = offset_range._replace(root_mean_square=self.offset_size)
+            self._offset_range = offset_range._replace(root_mean_square=self.offset_magnitude)
         scaling = coordinates.scaling
         self.passes = matrix.passes(samples, scaling, self.batch_size * K)
         self.roundings = Roundings.of(self.passes.longest_sum, matrix.longest_row, K)
         # For each parameter, the curvature of the penalty if l2 = 1, and the threshold if l1 = 1.
-        self.units = np.tile(np.append(factors * coordinates.scale**2, 0.0), K)
+        self.unit_curvatures = np.tile(np.append(factors * coordinates.scale**2, 0.0), K)
         self.thresholds = np.tile(np.append(factors * coordinates.scale, 0.0), K)
         # For any row weights, the largest entry of a column bounds how much the column perturbs a score. Peaks measure
         # distances from the mean, which is not exactly zero because the shift is rounded.
-        distances = np.sqrt(coordinates.mean_squares[:-1] * np.maximum(coordinates.peaks, 1.0))
+        distances = np.sqrt(coordinates.mean_squares[:-1] * np.maximum(coordinates.peak_ratios, 1.0))
         largest = (distances + np.abs(coordinates.mean)) ** 2
         self.largest_squares = largest
         error_weight, self.gradient_error_weights = self.passes.measure_error_weights(np.sqrt(largest))
@@ -112,7 +112,7 @@ class SharedRows:
 
     def fit_null_model(self, labels: IntArray, weights: FloatArray | None, class_weights: FloatArray) -> NullModel:
         """Return the null model of a problem. `class_weights` (n_classes,) sum to one."""
-        offsets = NO_DOUBLE if self.offsets is None else self.offsets
+        offsets = NO_FLOAT64 if self.offsets is None else self.offsets
         samples = Samples(NO_ROWS, labels, np.empty(0) if weights is None else weights, offsets)
         return fit_null_model(samples, class_weights, self._offset_range, self.fit_intercept)
 
@@ -134,8 +134,8 @@ class SharedRows:
         parameters = parameters.reshape(shape)
         if self.n_rows_coef > 1:
             parameters = parameters - parameters.mean(axis=0)
-        arguments = parameters, gradient.reshape(shape), l2 * self.units.reshape(shape)[0], mean_square, dtype
-        coef, intercept, change, is_finite, increase = self.coordinates.round_off(*arguments)
+        arguments = parameters, gradient.reshape(shape), l2 * self.unit_curvatures.reshape(shape)[0], mean_square, dtype
+        coef, intercept, change, is_finite, increase = self.coordinates.round_coefficients(*arguments)
         increase += l1 * float(np.sum(self.thresholds.reshape(shape) * np.abs(change)))
         return coef, intercept, increase if is_finite else np.inf
 
@@ -143,7 +143,7 @@ class SharedRows:
 class ProblemBatch:
     """A batch of problems, each in a slot. After a problem has finished, another one may take the slot."""
 
-    def __init__(self, rows: SharedRows, n_slots: int, is_weighted: bool) -> None:
+    def __init__(self, rows: BatchRows, n_slots: int, is_weighted: bool) -> None:
         self.rows = rows
         # The softmax kernel reads four-byte labels, because single fits use it as well.
         self._labels = np.empty((n_slots, rows.n_rows), np.uint8 if rows.n_rows_coef == 1 else np.int32)
@@ -185,32 +185,32 @@ class ProblemBatch:
     @property
     def curvatures(self) -> FloatArray:
         """The second derivatives (B, m) of the penalties with respect to the parameters."""
-        return self._l2[:, None] * self.rows.units
+        return self._l2[:, None] * self.rows.unit_curvatures
 
     @property
     def thresholds(self) -> FloatArray:
         """The slopes (B, m) of the L1 penalties with respect to the parameters."""
         return self._l1[:, None] * self.rows.thresholds
 
-    def measure_squares(self, parameters: FloatArray) -> FloatArray:
+    def compute_quadratic_penalty(self, parameters: FloatArray) -> FloatArray:
         """Return the quadratic penalties (B,) at the parameters (B, m)."""
         return 0.5 * np.einsum("bj,bj->b", self.curvatures * parameters, parameters)
 
-    def evaluate(self, parameters: FloatArray) -> Points:
+    def evaluate(self, parameters: FloatArray) -> PointBatch:
         """Return the Points at the parameters (B, m). The evaluation takes one pass over X."""
-        loss_gradient, by_class = np.empty(parameters.shape), (-1, self.rows.size // self.rows.n_rows_coef)
-        arguments = parameters.reshape(by_class), self._labels, self._weights, loss_gradient.reshape(by_class)
+        loss_gradient, class_shape = np.empty(parameters.shape), (-1, self.rows.size // self.rows.n_rows_coef)
+        arguments = parameters.reshape(class_shape), self._labels, self._weights, loss_gradient.reshape(class_shape)
         loss, *curvatures = self.rows.passes.evaluate_batch(*arguments) / self.total_weights
         if not self.rows.fit_intercept:
-            loss_gradient.reshape(by_class)[:, -1] = 0
+            loss_gradient.reshape(class_shape)[:, -1] = 0
         loss_gradient /= self.total_weights[:, None]
-        value = loss + self.measure_squares(parameters)
+        value = loss + self.compute_quadratic_penalty(parameters)
         if self._l1.any():
             value += np.einsum("bj,bj->b", self.thresholds, np.abs(parameters))
         gradient = loss_gradient + self.curvatures * parameters
-        return Points(loss, np.stack(curvatures, axis=1), value, loss_gradient, gradient)
+        return PointBatch(loss, np.stack(curvatures, axis=1), value, loss_gradient, gradient)
 
-    def certify(self, parameters: FloatArray, points: Points) -> FloatArray:
+    def certify(self, parameters: FloatArray, points: PointBatch) -> FloatArray:
         """Return upper bounds (B,) on J - J* at the points (docs/derivations.md, section 10).
 
         If the intercepts are stationary, the gradient gives the bound. Otherwise, the slopes and the curvature bound
@@ -223,14 +223,19 @@ class ProblemBatch:
         error_weight = np.hypot.reduce(
             np.einsum("bkj,j->bk", np.abs(parameters).reshape(len(self), K, -1), rows.error_weight), axis=1
         )
-        missed = -np.expm1(-points.loss)
+        wrong_probability = -np.expm1(-points.loss)
         largest = -np.expm1(-points.loss * self.total_weights / self.smallest_weights)
         row_errors = RowErrors.of(
-            rows, points.loss, error_weight, missed, np.sqrt(missed * largest), np.minimum(0.25, largest)
+            rows,
+            points.loss,
+            error_weight,
+            wrong_probability,
+            np.sqrt(wrong_probability * largest),
+            np.minimum(0.25, largest),
         )
         errors = row_errors.gradient, row_errors.loss, gamma(rows.size + 4)
         if not rows.fit_intercept:
-            return self._bound(parameters, points, np.zeros(len(self)), *errors)
+            return self._bound_gap(parameters, points, np.zeros(len(self)), *errors)
         intercept_gradient = points.loss_gradient.reshape(len(self), K, -1)[..., -1]
         slope = np.hypot.reduce(intercept_gradient, axis=1) / root + row_errors.class_sums
         curvature = points.curvatures.sum(axis=1)
@@ -241,29 +246,29 @@ class ProblemBatch:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             distance = -np.log1p(-slope / lower)
             moved = root * distance * upper * np.exp(distance)
-            bound = slope * distance + self._bound(parameters, points, moved, *errors)
+            bound = slope * distance + self._bound_gap(parameters, points, moved, *errors)
         return np.where((slope < lower) & (bound == bound), bound, np.inf)
 
-    def stationary_gaps(self, parameters: FloatArray, points: Points) -> FloatArray:
+    def stationary_gaps(self, parameters: FloatArray, points: PointBatch) -> FloatArray:
         """Return bounds (B,) on J - J* for stationary intercepts. They ignore rounding errors."""
         zeros = np.zeros(len(self))
-        return self._bound(parameters, points, zeros, zeros, zeros, 0.0)
+        return self._bound_gap(parameters, points, zeros, zeros, zeros, 0.0)
 
-    def _bound(self, parameters, points, moved, gradient_error, loss_error, rounding):
+    def _bound_gap(self, parameters, points, moved, gradient_error, loss_error, rounding):
         """Return upper bounds (B,) on J - J* after the intercepts have moved to a stationary point.
 
         The slope of a column changes by at most `moved` (B,) times the largest entry of the column. The error of the
         slope is `gradient_error` (B,) times the error weight of the column. `loss_error` (B,) is the error of the loss,
         and `rounding` is the relative error of a sum over the parameters.
         """
-        rows, curvatures = self.rows, self._without_intercepts(self.curvatures)
+        rows, curvatures = self.rows, self._remove_intercepts(self.curvatures)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             if self._l1.any():
                 errors = gradient_error[:, None] * rows.gradient_error_weights + moved[:, None] * np.sqrt(
                     rows.largest_squares
                 )
-                return self._bound_with_l1(parameters, points, curvatures, errors, loss_error, rounding)
-            slopes, penalty = self._without_intercepts(points.gradient), points.value - points.loss
+                return self._bound_gap_with_l1(parameters, points, curvatures, errors, loss_error, rounding)
+            slopes, penalty = self._remove_intercepts(points.gradient), points.value - points.loss
             size = np.sqrt(np.einsum("bj,bj->b", slopes, slopes / curvatures))
             size += gradient_error * rows.error_weight_norm / np.sqrt(self._l2) + rounding * (
                 np.sqrt(2 * penalty) + size
@@ -271,30 +276,30 @@ class ProblemBatch:
             size += moved * np.sqrt(np.sum(rows.largest_squares / curvatures[:, : len(rows.error_weight) - 1], axis=1))
             return 0.5 * size**2
 
-    def _bound_with_l1(self, parameters, points, curvatures, errors, loss_error, rounding):
-        """Return the bounds of `_bound` with an L1 penalty. `errors` (B, d) bound the errors of the slopes."""
+    def _bound_gap_with_l1(self, parameters, points, curvatures, errors, loss_error, rounding):
+        """Return the bounds of `_bound_gap` with an L1 penalty. `errors` (B, d) bound the errors of the slopes."""
         arrays = parameters, points.loss_gradient, self.thresholds
-        at, slopes, thresholds = map(self._without_intercepts, arrays)
-        sizes, steep = np.abs(at), np.abs(slopes)
-        penalty = self.measure_squares(parameters) + np.einsum("bj,bj->b", thresholds, sizes)
+        at, slopes, thresholds = map(self._remove_intercepts, arrays)
+        sizes, slope_magnitudes = np.abs(at), np.abs(slopes)
+        penalty = self.compute_quadratic_penalty(parameters) + np.einsum("bj,bj->b", thresholds, sizes)
         # The dual point at the probabilities gives a bound that is a sum over the coefficients. Each term is the
         # penalty plus the linear term, minus the minimum of this sum at `minimizers`. Without L2, the bound is infinite
         # if a slope exceeds the threshold.
-        minimizers = -np.copysign(np.maximum(steep - thresholds, 0.0), slopes) / curvatures
-        across_zero = sizes * (thresholds + np.copysign(slopes, slopes * at))
-        across_zero += 0.5 * curvatures * (at**2 + minimizers**2)
-        gaps = np.where(at * minimizers > 0, 0.5 * curvatures * (at - minimizers) ** 2, across_zero)
+        minimizers = -np.copysign(np.maximum(slope_magnitudes - thresholds, 0.0), slopes) / curvatures
+        gaps_across_zero = sizes * (thresholds + np.copysign(slopes, slopes * at))
+        gaps_across_zero += 0.5 * curvatures * (at**2 + minimizers**2)
+        gaps = np.where(at * minimizers > 0, 0.5 * curvatures * (at - minimizers) ** 2, gaps_across_zero)
         changes = np.abs(at - minimizers)
         bound = (1 + rounding) * np.sum(gaps + changes * errors + 0.5 * errors**2 / curvatures, axis=1)
         # This bound uses the last dual point from labels to probabilities whose slopes do not exceed the thresholds.
         products, product_error = np.einsum("bj,bj->b", at, slopes), np.einsum("bj,bj->b", sizes, errors)
-        product_error += rounding * (penalty + np.einsum("bj,bj->b", sizes, steep))
-        violation = (1 + gamma(8)) * ((steep + errors) / thresholds).max(axis=1, initial=0.0)
+        product_error += rounding * (penalty + np.einsum("bj,bj->b", sizes, slope_magnitudes))
+        violation = (1 + gamma(8)) * ((slope_magnitudes + errors) / thresholds).max(axis=1, initial=0.0)
         lost = np.where(violation <= 1, 0.0, 1 - 1 / violation + gamma(4))
         entropy = points.loss + loss_error - products + product_error
         return np.fmin(bound, penalty + products + product_error + lost * entropy)
 
-    def _without_intercepts(self, values):
+    def _remove_intercepts(self, values):
         """Return `values` (B, m) without the columns of the intercepts."""
         return values.reshape(len(values), self.rows.n_rows_coef, -1)[..., :-1].reshape(len(values), -1)
 
@@ -302,7 +307,7 @@ class ProblemBatch:
 def _find_smallest_curvature(curvatures, n_rows_coef):
     """Return the smallest curvature (B,) along the intercepts.
 
-    `curvatures` (B, n_pairs) are those of `Points`. For three or more classes, the result is half the smallest
+    `curvatures` (B, n_pairs) are those of `PointBatch`. For three or more classes, the result is half the smallest
     eigenvalue of the Hessian over directions that sum to zero, minus the rounding error.
     """
     if n_rows_coef == 1:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from fastlin.kernels.linear.column_scaling import ROW_ROUNDINGS as ROW_ROUNDINGS
+from fastlin.kernels.linear.column_scaling import ROUNDING_ERRORS_PER_ROW as ROUNDING_ERRORS_PER_ROW
 from fastlin.kernels.linear.column_scaling import UNIT_ROUNDOFF as UNIT_ROUNDOFF
-from fastlin.kernels.linear.penalties import STRIP
+from fastlin.kernels.linear.penalties import STRIP_COLUMNS
 from fastlin.kernels.machine.threads import MAX_BLOCKS
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
-    from fastlin.objective.problem_batch import SharedRows
+    from fastlin.objective.problem_batch import BatchRows
     from fastlin.objective.rows import Rows
     from fastlin.typing import FloatArray
 
@@ -34,7 +34,7 @@ class Roundings(NamedTuple):
     @classmethod
     def of(cls, longest_sum: int, longest_row: int, n_rows_coef: int, has_targets: bool = False) -> Self:
         """Return the Roundings of passes with `longest_sum` terms per sum and `longest_row` entries per row."""
-        row_terms = ROW_ROUNDINGS + n_rows_coef + (2 * n_rows_coef + 4 if has_targets else 0)
+        row_terms = ROUNDING_ERRORS_PER_ROW + n_rows_coef + (2 * n_rows_coef + 4 if has_targets else 0)
         # Products, scaling and shifting of a column, and the sum with the intercept are rounded.
         score_terms, sum_terms = longest_row + 4, longest_sum + row_terms
         return cls(gamma(score_terms), gamma(row_terms), gamma(sum_terms), gamma(sum_terms + score_terms))
@@ -51,39 +51,53 @@ class RowErrors(NamedTuple):
     exchange: float
 
     @classmethod
-    def of(cls, rows: Rows | SharedRows, loss: Any, error_weight: Any, missed: Any, root: Any, steepest: Any) -> Self:
+    def of(
+        cls,
+        rows: Rows | BatchRows,
+        loss: Any,
+        error_weight: Any,
+        wrong_probability: Any,
+        root: Any,
+        max_residual_slope: Any,
+    ) -> Self:
         """Return the errors at a point, given the mean loss and the error weight.
 
-        Over the rows, the probability of the wrong classes has the mean `missed` and the root mean square `root`. For
-        two classes, `steepest` bounds the derivative of a row's residual with respect to the score.
+        Over the rows, the probability of the wrong classes has the mean `wrong_probability` and the root mean square
+        `root`. For two classes, `max_residual_slope` bounds the derivative of a row's residual with respect to the
+        score.
         """
         K, (_, row_error, plain, sum_error) = rows.n_rows_coef, rows.roundings
         scores = bound_score_rounding(rows, error_weight)
         # Softmax has absolute errors, because the sum of exponentials exceeds one, and because a residual is a
         # probability minus one. The logistic loss and residual are computed from the smaller probability, or with
         # targets from a difference.
-        absolute = row_error if K > 1 or rows.has_targets else 0.0
+        absolute_error = row_error if K > 1 or rows.has_targets else 0.0
         # With three or more classes, two residuals of a row have opposite signs, which increases the norm by this
         # factor.
         length = 1.0 if K == 1 else sqrt(2)
-        by_scores, by_squares = length * root * scores, scores * scores
+        score_effect, squared_score_effect = length * root * scores, scores * scores
         # The error of a class sum is relative to the class weight, except for the squared errors of the scores.
         fraction = rows.min_class_weight
         exchange = (
-            length * (length * scores + 2 * plain + absolute) + 2 * by_squares / sqrt(fraction) if fraction > 0 else inf
+            length * (length * scores + 2 * plain + absolute_error) + 2 * squared_score_effect / sqrt(fraction)
+            if fraction > 0
+            else inf
         )
         return cls(
             # With three or more classes, each row adds two terms.
-            loss=2 * sum_error * loss + absolute + by_scores + 0.25 * by_squares,
+            loss=2 * sum_error * loss + absolute_error + score_effect + 0.25 * squared_score_effect,
             # The derivative of a residual is p (1 - p) for two classes, and at most the norm of diag(p) - p p' for
             # more.
-            gradient=length * length * steepest * scores + by_squares + length * root * sum_error + absolute,
-            class_sums=2 * by_scores + by_squares + 2 * missed * plain + absolute,
+            gradient=length * length * max_residual_slope * scores
+            + squared_score_effect
+            + length * root * sum_error
+            + absolute_error,
+            class_sums=2 * score_effect + squared_score_effect + 2 * wrong_probability * plain + absolute_error,
             exchange=exchange,
         )
 
     @classmethod
-    def of_difference(cls, rows: Rows, size: float) -> Self:
+    def from_difference(cls, rows: Rows, size: float) -> Self:
         """Return the errors of the difference between two passes at zero parameters, with targets and with labels.
 
         `size` is the sum of the magnitudes of the terms: the entropy and, if there are offsets, both losses.
@@ -108,27 +122,27 @@ def find_row_errors(point: Point) -> RowErrors:
         # The loss bounds the divergence, and also the probability outside the most probable label. With targets, the
         # mean loss does not bound the loss of a single row in this way.
         largest = 1.0
-        missed = root_mean_square = min(1.0, sqrt(loss))
+        wrong_probability = root_mean_square = min(1.0, sqrt(loss))
     else:
         # The loss of one row is largest if a row with the smallest weight has the total loss. The logarithm of the mean
         # probability of the labels is at least minus the mean loss (Jensen).
-        largest, missed = -expm1(-loss * rows.total_weight / rows.smallest_weight), -expm1(-loss)
-        root_mean_square = sqrt(missed * largest)
-    return RowErrors.of(rows, loss, point.error_weight, missed, root_mean_square, min(0.25, largest))
+        largest, wrong_probability = -expm1(-loss * rows.total_weight / rows.smallest_weight), -expm1(-loss)
+        root_mean_square = sqrt(wrong_probability * largest)
+    return RowErrors.of(rows, loss, point.error_weight, wrong_probability, root_mean_square, min(0.25, largest))
 
 
-def bound_score_rounding(rows: Rows | SharedRows, error_weight: Any) -> Any:
+def bound_score_rounding(rows: Rows | BatchRows, error_weight: Any) -> Any:
     """Return the rounding error of a score, averaged over the rows, given the error weight of a point."""
     # Adding an offset to a score causes two more roundings.
     return rows.roundings.score * error_weight + (
-        gamma(2) * (error_weight + rows.offset_size) if rows.offset_size else 0.0
+        gamma(2) * (error_weight + rows.offset_magnitude) if rows.offset_magnitude else 0.0
     )
 
 
 def bound_parameter_sums(point: Point) -> float:
     """Return the relative error of a sum over the parameters. Such sums are computed in strips of columns."""
     K, d = point.parameters.shape
-    return gamma(STRIP + -(-K * d // STRIP) + K + d + MAX_BLOCKS)
+    return gamma(STRIP_COLUMNS + -(-K * d // STRIP_COLUMNS) + K + d + MAX_BLOCKS)
 
 
 def gamma(n: int) -> float:

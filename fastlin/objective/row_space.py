@@ -27,25 +27,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.kernels.linear.operands import NO_ROWS, ProbabilityOutput, Samples
-from fastlin.kernels.linear.row_multipliers import fill_block_residuals_along
+from fastlin.kernels.linear.row_multipliers import fill_block_step_residuals
 from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.machine.vectors import dot
-from fastlin.objective.conjugate_gradients import iterate
-from fastlin.objective.rows import weigh_by_counts
+from fastlin.objective.conjugate_gradients import iterate_conjugate_gradients
+from fastlin.objective.rows import multiply_weights_by_counts
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
-NOT_KEPT = ProbabilityOutput.of(None)
+NO_PROBABILITIES = ProbabilityOutput.of(None)
 # The maximum number of products when parameters are represented by sums of rows. Text data takes far fewer
 # (docs/benchmarks/design-choices.md: representation by rows).
-MAX_PRODUCTS = 30
+MAX_GRAM_PRODUCTS = 30
 # Inner products of the rows are centered after summation. If the ratio of squared means to variances is at most this
 # number, twelve digits remain accurate.
-MAX_CANCELLATION = 1e4
+MAX_CANCELLATION_RATIO = 1e4
 
 
 def multiply(one: FloatArray, other: FloatArray) -> float:
@@ -53,7 +53,7 @@ def multiply(one: FloatArray, other: FloatArray) -> float:
     return dot(one[0].ravel(), other[1].ravel())
 
 
-def multiply_coefficients(one: FloatArray, other: FloatArray) -> float:
+def multiply_without_intercepts(one: FloatArray, other: FloatArray) -> float:
     """Return the inner product of two vectors without the intercepts."""
     return dot(one[0, :-1].ravel(), other[1, :-1].ravel())
 
@@ -67,7 +67,7 @@ class RowPoint:
     squares: float  # the value of the quadratic penalty
     gradient: np.ndarray  # a vector of the row space
     bound: float  # an upper bound on J - J* if the intercept is stationary, otherwise an estimate
-    steepness: float  # an upper bound on the magnitudes of the entries of the gradient of J
+    max_gradient_entry: float  # an upper bound on the magnitudes of the entries of the gradient of J
     l2: float
     precision: FloatType = np.float64
 
@@ -84,12 +84,12 @@ class RowSpace:
         n = objective.matrix.shape[0]
         self.objective, self._n_classes = objective, objective.n_rows_coef
         self._l2, factors = objective.penalty.l2, objective.penalty.factors
-        self._steepest = float(factors.max(initial=0.0)) * self._l2
-        allows_gram = objective.budget.holds(8 * n**2) and _keeps_digits(objective.coordinates, factors)
-        self._products = objective.matrix.row_products(self._n_classes, factors, allows_gram)
+        self._max_l2_factor = float(factors.max(initial=0.0)) * self._l2
+        allows_gram = objective.budget.allows_bytes(8 * n**2) and _is_gram_accurate(objective.coordinates, factors)
+        self._row_products = objective.matrix.row_products(self._n_classes, factors, allows_gram)
         weights = rows.weights if len(rows.weights) else np.ones(n)
         if len(rows.row_indices):
-            weights = weigh_by_counts(rows.row_indices, weights, n)
+            weights = multiply_weights_by_counts(rows.row_indices, weights, n)
         self._weights = weights / rows.total_weight
         self._samples = Samples(NO_ROWS, rows.labels, self._weights, rows.offsets, rows.targets)
         self._n_blocks = count_blocks(n, EXPONENTIAL_WORK * self._n_classes)
@@ -110,22 +110,22 @@ class RowSpace:
         n_tables, length = 2, len(self._weights) + 1
         return zeros_table(n_tables * length, self._n_classes).reshape(n_tables, length, -1)
 
-    def start(self, nearby: RowPoint | None = None) -> FloatArray:
+    def start(self, nearby_fit: RowPoint | None = None) -> FloatArray:
         """Return the starting vector: the null model, or the coefficients of a RowPoint for another penalty."""
-        if nearby is None:
+        if nearby_fit is None:
             return self._start
-        vector = nearby.vector.copy()
-        vector[0, :-1] *= self._l2 / nearby.l2
+        vector = nearby_fit.vector.copy()
+        vector[0, :-1] *= self._l2 / nearby_fit.l2
         return vector
 
-    def represent(self, parameters: FloatArray, tolerance: float) -> FloatArray | None:
+    def represent_parameters(self, parameters: FloatArray, tolerance: float) -> FloatArray | None:
         """Return a vector that represents the parameters (K, d + 1), or None.
 
         J at the vector exceeds J at the parameters by at most the fraction `tolerance`. The multipliers are computed by
-        conjugate gradients with the inner products of the rows. The result is None if MAX_PRODUCTS products are not
-        enough.
+        conjugate gradients with the inner products of the rows. The result is None if MAX_GRAM_PRODUCTS products are
+        not enough.
         """
-        objective, K, (residuals, no_direction), (_, scores) = (
+        objective, K, (residuals, zero_direction), (_, scores) = (
             self.objective,
             self._n_classes,
             self.zeros(),
@@ -133,20 +133,22 @@ class RowSpace:
         )
         coef, _ = objective.coordinates.to_coefficients(parameters)
         scores[:-1, :K] = objective.matrix.compute_scores(coef, np.zeros(K))
-        objective.rows.count_pass()
+        objective.rows.add_passes()
         if objective.fit_intercept:
             scores[:-1] -= np.einsum("i,ik->k", self._weights, scores[:-1])
             scores[-1, :K] = parameters[:, -1] + np.einsum("kj,j->k", parameters[:, :-1], objective.coordinates.mean)
-        loss, _, _ = self.evaluate(scores, no_direction, 0.0, residuals)
+        loss, _, _ = self.evaluate(scores, zero_direction, 0.0, residuals)
         penalty = 0.5 * float(np.sum(objective.penalty.curvatures * parameters**2))
         max_value = (1 + tolerance) * (loss + penalty)
         multipliers = -residuals
         multipliers[-1] = scores[-1]
-        iterates = iterate(lambda table: self.make_vector(table)[1], scores - self.make_vector(multipliers)[1])
-        for current in islice(iterates, MAX_PRODUCTS):
-            vector = np.stack([multipliers + current.solution, scores - current.residual])
-            loss, _, _ = self.evaluate(vector[1], no_direction, 0.0, residuals)
-            if loss + 0.5 * multiply_coefficients(vector, vector) <= max_value:
+        iterates = iterate_conjugate_gradients(
+            lambda table: self.make_vector(table)[1], scores - self.make_vector(multipliers)[1]
+        )
+        for current_iterate in islice(iterates, MAX_GRAM_PRODUCTS):
+            vector = np.stack([multipliers + current_iterate.solution, scores - current_iterate.residual])
+            loss, _, _ = self.evaluate(vector[1], zero_direction, 0.0, residuals)
+            if loss + 0.5 * multiply_without_intercepts(vector, vector) <= max_value:
                 return vector
         return None
 
@@ -166,14 +168,14 @@ class RowSpace:
         losses, slopes = np.empty((2, self._n_blocks))
         sums = np.empty((self._n_blocks, self._n_classes))
         run_blocks(
-            fill_block_residuals_along,
+            fill_block_step_residuals,
             self._n_blocks,
             self._samples,
             scores,
             direction,
             float(step),
             self._tile_rows,
-            NOT_KEPT,
+            NO_PROBABILITIES,
             residuals,
             losses,
             slopes,
@@ -191,11 +193,11 @@ class RowSpace:
         residuals[:-1] += vector[0, :-1]
         residuals[-1, : self._n_classes] = sums if self.objective.fit_intercept else 0
         self._fill_scores(residuals, scores)
-        square = multiply_coefficients(gradient, gradient)
+        square = multiply_without_intercepts(gradient, gradient)
         bound = 0.5 * (square + float(np.sum(residuals[-1] ** 2 / self.curvatures)))
-        steepness = max(sqrt(max(square, 0.0) * self._steepest), float(np.abs(residuals[-1]).max()))
-        squares = 0.5 * multiply_coefficients(vector, vector)
-        return RowPoint(vector, value, squares, gradient, bound, steepness, self._l2)
+        max_gradient_entry = max(sqrt(max(square, 0.0) * self._max_l2_factor), float(np.abs(residuals[-1]).max()))
+        squares = 0.5 * multiply_without_intercepts(vector, vector)
+        return RowPoint(vector, value, squares, gradient, bound, max_gradient_entry, self._l2)
 
     def to_parameters(self, vector: FloatArray) -> FloatArray:
         """Return the parameters (K, d + 1) that a vector represents, in the coordinates of the objective."""
@@ -203,9 +205,9 @@ class RowSpace:
         coordinates = self.objective.coordinates
         parameters = np.empty(self.objective.shape)
         coef = parameters[:, :-1]
-        self._products.combine(self._center(multipliers), coef)
+        self._row_products.combine(self._center_multipliers(multipliers), coef)
         np.divide(coef, self._l2 * coordinates.scale, out=coef)
-        parameters[:, coordinates.vanishing] = 0
+        parameters[:, coordinates.vanishing_columns] = 0
         parameters[:, -1] = multipliers[-1, : self._n_classes]
         if self.objective.fit_intercept:
             # The mean of a centered column is zero, except for the rounding error of its shift.
@@ -221,28 +223,28 @@ class RowSpace:
 
     def _fill_scores(self, multipliers, scores):
         """Fill a table of zeros with the scores that correspond to the multipliers."""
-        self._products.multiply(self._center(multipliers), scores)
-        self.objective.rows.count_pass()
+        self._row_products.multiply(self._center_multipliers(multipliers), scores)
+        self.objective.rows.add_passes()
         scores /= self._l2
         if self.objective.fit_intercept:
             scores[:-1] -= np.einsum("i,ik->k", self._weights, scores[:-1])
         scores[-1] = multipliers[-1]
 
-    def _center(self, multipliers):
+    def _center_multipliers(self, multipliers):
         """Convert multipliers of the centered rows to a table of n multipliers of the original rows."""
-        centered = zeros_table(len(self._weights), self._n_classes)
-        centered[:] = multipliers[:-1]
+        centered_multipliers = zeros_table(len(self._weights), self._n_classes)
+        centered_multipliers[:] = multipliers[:-1]
         if self.objective.fit_intercept:
-            centered -= self._weights[:, None] * np.add.reduce(multipliers[:-1])
-        return centered
+            centered_multipliers -= self._weights[:, None] * np.add.reduce(multipliers[:-1])
+        return centered_multipliers
 
 
-def _keeps_digits(coordinates, factors):
+def _is_gram_accurate(coordinates, factors):
     """Return whether inner products of the original rows give accurate inner products of the centered rows."""
     with np.errstate(over="ignore", invalid="ignore"):
         weights = 1 / (coordinates.scale**2 * factors)
-        mean_part, rest = np.sum(coordinates.shift**2 * weights), np.sum(coordinates.mean_squares[:-1] * weights)
-        return bool(mean_part <= MAX_CANCELLATION * rest)
+        mean_sum, rest = np.sum(coordinates.shift**2 * weights), np.sum(coordinates.mean_squares[:-1] * weights)
+        return bool(mean_sum <= MAX_CANCELLATION_RATIO * rest)
 
 
 class RowLine:
@@ -250,20 +252,20 @@ class RowLine:
 
     def __init__(self, space: RowSpace, start: FloatArray, direction: FloatArray) -> None:
         self._space, self._start, self._direction = space, start, direction
-        self._square = multiply_coefficients(start, start)
-        self._mixed = multiply_coefficients(start, direction)
-        self._curvature = multiply_coefficients(direction, direction)
+        self._start_square = multiply_without_intercepts(start, start)
+        self._cross_product = multiply_without_intercepts(start, direction)
+        self._curvature = multiply_without_intercepts(direction, direction)
         self._gradient = space.zeros()
 
     def __call__(self, step: float) -> tuple[float, float]:
         """Return the value and the slope of J at a step."""
         scores = self._start[1], self._direction[1]
-        loss, slope, self._sums = self._space.evaluate(*scores, step, self._gradient[0])
-        self._step = step
-        self._value = loss + 0.5 * self._square + step * (self._mixed + 0.5 * step * self._curvature)
-        return self._value, slope + self._mixed + step * self._curvature
+        loss, slope, self._residual_sums = self._space.evaluate(*scores, step, self._gradient[0])
+        self._last_step = step
+        self._last_value = loss + 0.5 * self._start_square + step * (self._cross_product + 0.5 * step * self._curvature)
+        return self._last_value, slope + self._cross_product + step * self._curvature
 
     def end(self) -> RowPoint:
         """Return the RowPoint at the last step. The line must not be evaluated again."""
-        vector = self._start + self._step * self._direction
-        return self._space.make_point(vector, self._value, self._gradient, self._sums)
+        vector = self._start + self._last_step * self._direction
+        return self._space.make_point(vector, self._last_value, self._gradient, self._residual_sums)

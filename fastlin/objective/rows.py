@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
+from fastlin.kernels.linear.operands import NO_FLOAT64, NO_ROWS, Samples
 from fastlin.kernels.machine.arrays import writable_view
-from fastlin.matrices.pieces import multiply_probabilities
+from fastlin.matrices.pieces import sum_probability_outer_products
 from fastlin.objective.rounding import Roundings
 from fastlin.typing import FloatArray, FloatType, IntArray
 
@@ -26,7 +26,7 @@ ROWS_PER_BATCH = 1_000_000
 N_SKETCHES = 4
 # If the largest square of most columns exceeds the mean square by this factor, a few rows may contribute most of the
 # curvature, so the influence of the rows is estimated (docs/benchmarks/design-choices.md: uneven rows).
-MIN_UNEVEN_PEAK = 50.0
+MIN_UNEVEN_PEAK_RATIO = 50.0
 
 # The number of offsets per batch when their range is measured.
 OFFSETS_PER_BATCH = 1 << 20
@@ -45,23 +45,23 @@ class OffsetRange(NamedTuple):
     def of(cls, offsets: FloatArray, weights: FloatArray, total_weight: float) -> Self:
         """Return the range of the offsets (n, K). Empty weights mean all ones."""
         n, K = offsets.shape
-        total, square, magnitude = np.zeros(K), 0.0, 0.0
+        total, square, max_magnitude = np.zeros(K), 0.0, 0.0
         # Only rows with positive weights are used. With three or more classes, each row is centered over the classes.
         smallest, largest = np.full(K, np.inf), np.full(K, -np.inf)
-        batch_rows = max(1, OFFSETS_PER_BATCH // K)
-        for first in range(0, n, batch_rows):
-            batch = offsets[first : first + batch_rows]
-            batch_weights = weights[first : first + batch_rows] if len(weights) else np.ones(len(batch))
+        rows_per_batch = max(1, OFFSETS_PER_BATCH // K)
+        for first in range(0, n, rows_per_batch):
+            batch = offsets[first : first + rows_per_batch]
+            batch_weights = weights[first : first + rows_per_batch] if len(weights) else np.ones(len(batch))
             batch, batch_weights = batch[batch_weights > 0], batch_weights[batch_weights > 0]
-            centered = batch - batch.mean(axis=1, keepdims=True) if K > 1 else batch
-            total += np.einsum("i,ik->k", batch_weights, centered)
+            centered_batch = batch - batch.mean(axis=1, keepdims=True) if K > 1 else batch
+            total += np.einsum("i,ik->k", batch_weights, centered_batch)
             square += float(np.einsum("i,ik,ik->", batch_weights, batch, batch))
-            magnitude = max(magnitude, float(np.abs(batch).max(initial=0.0)))
-            smallest = np.minimum(smallest, centered.min(axis=0, initial=np.inf))
-            largest = np.maximum(largest, centered.max(axis=0, initial=-np.inf))
+            max_magnitude = max(max_magnitude, float(np.abs(batch).max(initial=0.0)))
+            smallest = np.minimum(smallest, centered_batch.min(axis=0, initial=np.inf))
+            largest = np.maximum(largest, centered_batch.max(axis=0, initial=-np.inf))
         mean = total / total_weight
         farthest = np.sort(np.maximum(largest - mean, mean - smallest))[-2:]
-        max_difference = float(farthest.sum()) * (1 + OFFSET_ROUNDING) + OFFSET_ROUNDING * K * magnitude
+        max_difference = float(farthest.sum()) * (1 + OFFSET_ROUNDING) + OFFSET_ROUNDING * K * max_magnitude
         mean = np.append(0.0, mean) if K == 1 else mean
         return cls(mean, max_difference, float(np.sqrt(square / total_weight)) * (1 + OFFSET_ROUNDING))
 
@@ -79,13 +79,13 @@ class Rows:
 
     `matrix` contains all rows of X, or the metadata of rows on other machines. The sums include `n_rows` of them.
     `n_classes` is at least 2. `n_rows_coef` is K, which is 1 for two classes. `class_weights` (n_classes,) are
-    fractions of S, and `min_class_weight` is the smallest fraction. `gains_from_float32` is true if passes in float32
+    fractions of S, and `min_class_weight` is the smallest fraction. `is_faster_in_float32` is true if passes in float32
     are faster and the columns permit float32.
 
     `error_weight` (d,) bounds how much rounding of each column perturbs a score, per unit of the parameter. It is
     relative to the rounding error, and a root mean square over the rows. `gradient_error_weights` (d,) bounds how much
-    rounding perturbs the slope of each column, per unit of the residuals. `offset_size` is the root mean square of the
-    offsets.
+    rounding perturbs the slope of each column, per unit of the residuals. `offset_magnitude` is the root mean square of
+    the offsets.
     """
 
     def __init__(
@@ -101,22 +101,22 @@ class Rows:
         self.total_weight = float(selected.weights.sum()) if len(selected.weights) else float(self.n_rows)
         self.has_targets = len(selected.targets) > 0
         if self.has_targets:
-            by_class = weigh_targets(selected.targets, selected.weights)
+            class_totals = sum_target_weights(selected.targets, selected.weights)
         else:
-            by_class = weigh_classes(selected.labels, selected.weights, n_classes)
-        self.class_weights = by_class / self.total_weight
+            class_totals = sum_class_weights(selected.labels, selected.weights, n_classes)
+        self.class_weights = class_totals / self.total_weight
         self.min_class_weight = float(np.minimum.reduce(self.class_weights))
         self.offset_range: OffsetRange | None = None
         if len(selected.offsets):
             self.offset_range = OffsetRange.of(selected.offsets, selected.weights, self.total_weight)
-        self.offset_size = 0.0 if self.offset_range is None else self.offset_range.root_mean_square
-        self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
+        self.offset_magnitude = 0.0 if self.offset_range is None else self.offset_range.root_mean_square
+        self.is_faster_in_float32 = coordinates.allows_float32 and matrix.is_faster_in_float32(self.n_rows_coef)
         self.roundings = Roundings.of(passes.longest_sum, passes.longest_row, self.n_rows_coef, self.has_targets)
         self.error_weight, self.gradient_error_weights = passes.measure_error_weights(
             np.sqrt(coordinates.mean_squares[:-1])
         )
         # The counter is a list, so that subsets of the rows share it.
-        self.pass_counter, self._n_all = [0.0], matrix.shape[0]
+        self.pass_counter, self._n_matrix_rows = [0.0], matrix.shape[0]
         self._class_features: FloatArray | None = None
         # The latest result of `find_null_model`, with the coefficients as the key.
         self.null_models: dict[bytes, NullModel] = {}
@@ -126,7 +126,7 @@ class Rows:
         samples = self.passes.samples
         return samples.take(samples.rows) if len(samples.rows) else samples
 
-    def curved_at(self, point: Point) -> FloatArray:
+    def get_hessian_argument(self, point: Point) -> FloatArray:
         """Return what Hessians at a Point require: the probabilities (K, n_rows) or, for workers, the parameters."""
         return point.probabilities if self.has_labels else point.parameters.astype(point.objective.fast_precision)
 
@@ -137,55 +137,55 @@ class Rows:
         float32.
         """
         loss = self.passes.evaluate(parameters, probabilities, total)
-        self.count_pass()
-        self._clean(total)
+        self.add_passes()
+        self._zero_intercept_entries(total)
         if parameters.dtype == np.float64:
-            self.note_sums(parameters, total)
+            self.store_class_features(parameters, total)
         return loss / self.total_weight
 
     def evaluate_without_offsets(self, parameters: FloatArray) -> tuple[float, FloatArray]:
         """Return the result of `evaluate` in float64 for the same rows without offsets."""
         total = np.empty(parameters.shape)
-        loss = self.passes.without_offsets().evaluate(parameters, None, total)
-        self.count_pass()
-        return loss / self.total_weight, self._clean(total)
+        loss = self.passes.drop_offsets().evaluate(parameters, None, total)
+        self.add_passes()
+        return loss / self.total_weight, self._zero_intercept_entries(total)
 
-    def note_sums(self, parameters: FloatArray, total: FloatArray) -> None:
+    def store_class_features(self, parameters: FloatArray, total: FloatArray) -> None:
         """Compute `class_features` if all coefficients are zero. `total` is S times the gradient in float64."""
         if self._class_features is None and self.offset_range is None and not parameters[:, :-1].any():
             self._class_features = self._find_class_features(parameters, total)
 
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
-        """Return the Hessian of the mean loss times `direction` (K, d + 1). See `curved_at` for `curved`."""
+        """Return the Hessian of the mean loss times `direction` (K, d + 1). See `get_hessian_argument` for `curved`."""
         product = self.passes.hessian_product(direction, curved)
-        self.count_pass()
-        product = self._clean(product)
+        self.add_passes()
+        product = self._zero_intercept_entries(product)
         product /= self.total_weight
         return product
 
     def hessian(self, curved: FloatArray) -> FloatArray:
-        """Return the Hessian of the mean loss, of shape (K (d + 1), K (d + 1)), ordered by class. See `curved_at`."""
-        self.count_pass()
-        return self.average_pairs(self.passes.class_pair_gram(curved))
+        """Return the Hessian of the mean loss (K (d + 1), K (d + 1)), ordered by class. See `get_hessian_argument`."""
+        self.add_passes()
+        return self.average_pair_sums(self.passes.class_pair_gram(curved))
 
-    def sum_by_pairs(self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any) -> FloatArray:
-        """Return the sum over the rows of a term for `Passes.sum_curvature`, divided by S.
+    def sum_pair_terms(self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any) -> FloatArray:
+        """Return the sum over the rows of a term for `Passes.sum_with_probabilities`, divided by S.
 
         The result has the shape (K (d + 1), K (d + 1)).
         """
-        self.count_pass(2)
-        return self.average_pairs(self.passes.sum_curvature(term, parameters, *arguments))
+        self.add_passes(2)
+        return self.average_pair_sums(self.passes.sum_with_probabilities(term, parameters, *arguments))
 
-    def average_pairs(self, total: FloatArray) -> FloatArray:
-        """Divide the sums for pairs of parameters by S, in place, and apply `_clean` to rows and columns.
+    def average_pair_sums(self, total: FloatArray) -> FloatArray:
+        """Divide sums for pairs of parameters by S, in place, and apply `_zero_intercept_entries` to rows and columns.
 
         `total` has the shape (K (d + 1), K (d + 1)).
         """
         size = self.matrix.shape[1] + 1
         total /= self.total_weight
-        by_columns = total.reshape(len(total), -1, size)
-        self._clean(by_columns)
-        self._clean(by_columns.reshape(-1, size, len(total)).transpose(0, 2, 1))
+        column_sums = total.reshape(len(total), -1, size)
+        self._zero_intercept_entries(column_sums)
+        self._zero_intercept_entries(column_sums.reshape(-1, size, len(total)).transpose(0, 2, 1))
         return total
 
     def sum_probability_products(
@@ -196,9 +196,12 @@ class Rows:
         If the probabilities p_i are not given, a pass computes them.
         """
         if probabilities is not None:
-            return multiply_probabilities(self.passes, probabilities) / self.total_weight
-        self.count_pass()
-        return self.passes.sum_curvature(multiply_probabilities, parameters.astype(precision)) / self.total_weight
+            return sum_probability_outer_products(self.passes, probabilities) / self.total_weight
+        self.add_passes()
+        return (
+            self.passes.sum_with_probabilities(sum_probability_outer_products, parameters.astype(precision))
+            / self.total_weight
+        )
 
     def class_features(self) -> FloatArray:
         """Return, for each class, the sum of s_i x~_i over the rows, divided by S. The shape is (n_classes, d)."""
@@ -221,7 +224,7 @@ class Rows:
             features = np.concatenate([mean - features, features])
         return features
 
-    def _clean(self, total):
+    def _zero_intercept_entries(self, total):
         """Return sums (..., d + 1) over the rows. Without an intercept, the last entries are set to zero."""
         if not self.fit_intercept:
             total[..., -1] = 0
@@ -230,11 +233,11 @@ class Rows:
     @property
     def has_labels(self) -> bool:
         """Whether the rows and their probabilities are in this process, not on workers."""
-        return self.matrix.keeps_probabilities
+        return self.matrix.stores_probabilities
 
-    def count_pass(self, n_passes: float = 1) -> None:
+    def add_passes(self, n_passes: float = 1) -> None:
         """Add a number of passes over these rows to the pass counter."""
-        self.pass_counter[0] += n_passes * self.n_rows / self._n_all
+        self.pass_counter[0] += n_passes * self.n_rows / self._n_matrix_rows
 
     @cached_property
     def smallest_weight(self) -> float:
@@ -245,32 +248,34 @@ class Rows:
         return float(weights[weights > 0].min())
 
     @cached_property
-    def are_uneven(self) -> bool:
+    def has_uneven_norms(self) -> bool:
         """Whether the column statistics indicate that a few rows have much larger norms than the others."""
         coordinates = self.coordinates
         varies = coordinates.mean_squares[:-1] > 0
         # The condition must be true for more than half of the columns. Counting is faster than computing a median.
-        return bool(2 * np.count_nonzero(coordinates.peaks[varies] > MIN_UNEVEN_PEAK) > np.count_nonzero(varies))
+        return bool(
+            2 * np.count_nonzero(coordinates.peak_ratios[varies] > MIN_UNEVEN_PEAK_RATIO) > np.count_nonzero(varies)
+        )
 
     @cached_property
     def influence(self) -> FloatArray | float:
         """The approximate contribution (n_rows,) of each row to the curvature, relative to the mean.
 
-        If `are_uneven` is true, it is estimated from N_SKETCHES random directions in one pass (Achlioptas 2003).
+        If `has_uneven_norms` is true, it is estimated from N_SKETCHES random directions in one pass (Achlioptas 2003).
         Otherwise it is the number 1.0.
         """
-        if not self.are_uneven:
+        if not self.has_uneven_norms:
             return 1.0
         coordinates = self.coordinates
         varies = coordinates.mean_squares[:-1] > 0
         signs = np.random.default_rng(0).choice([-1.0, 1.0], (N_SKETCHES, len(varies))) * varies
         directions = np.column_stack([signs, np.zeros(N_SKETCHES)])
-        parts = chain.from_iterable(piece.score_parts(directions) for piece in self.passes.split(self.n_rows))
+        parts = chain.from_iterable(piece.score_chunks(directions) for piece in self.passes.split(self.n_rows))
         with np.errstate(over="ignore"):
             squares = np.concatenate([np.einsum("ik,ik->i", scores, scores).astype(np.float32) for _, scores in parts])
-        self.count_pass()
+        self.add_passes()
         # Rows of weight zero, and rows whose squares overflow, are excluded.
-        has_weight = np.broadcast_to(self.weights_of(self.row_indices) > 0, squares.shape)
+        has_weight = np.broadcast_to(self.get_weights(self.row_indices) > 0, squares.shape)
         squares[~has_weight | (squares == np.inf)] = 0
         mean = squares.sum(dtype=np.float64) / np.count_nonzero(has_weight)
         squares *= 0.5 / max(mean, np.finfo(np.float64).tiny)
@@ -280,34 +285,34 @@ class Rows:
     def take(self, row_indices: IntArray) -> Rows:
         """Return a subset of the rows, given their indices (int64) in X. The subset shares the pass counter."""
         matrix, samples = self.matrix, self.passes.samples
-        if matrix.extracts(row_indices):
+        if matrix.should_extract(row_indices):
             matrix, samples = matrix.take(row_indices), samples.take(row_indices)
         else:
             samples = samples._replace(rows=row_indices)
         rows = Rows(matrix, samples, self.n_classes, self.coordinates, self.fit_intercept)
-        rows.pass_counter, rows._n_all = self.pass_counter, self._n_all
+        rows.pass_counter, rows._n_matrix_rows = self.pass_counter, self._n_matrix_rows
         return rows
 
     def with_targets(self, targets: FloatArray) -> Rows:
         """Return the same rows with targets (K, n_rows). The result shares the pass counter."""
         samples, positions = self.passes.samples, self.row_indices if len(self.row_indices) else slice(None)
-        by_row = np.zeros((self.matrix.shape[0], self.n_rows_coef))
-        by_row[positions] = targets.T
-        samples = samples._replace(targets=by_row)
+        row_targets = np.zeros((self.matrix.shape[0], self.n_rows_coef))
+        row_targets[positions] = targets.T
+        samples = samples._replace(targets=row_targets)
         rows = Rows(self.matrix, samples, self.n_classes, self.coordinates, self.fit_intercept)
-        rows.pass_counter, rows._n_all = self.pass_counter, self._n_all
+        rows.pass_counter, rows._n_matrix_rows = self.pass_counter, self._n_matrix_rows
         return rows
 
     def sample(self, n_rows: int) -> Rows:
         """Return about `n_rows` rows with positive weights, approximately evenly spaced."""
         row_indices = self.row_indices
         if len(self.weights):
-            with_weight = np.flatnonzero(self.weights_of(row_indices) > 0)
-            row_indices = row_indices[with_weight] if len(row_indices) else with_weight
-        positions = draw_positions(len(row_indices) or self.n_rows, n_rows)
+            weighted_indices = np.flatnonzero(self.get_weights(row_indices) > 0)
+            row_indices = row_indices[weighted_indices] if len(row_indices) else weighted_indices
+        positions = sample_positions(len(row_indices) or self.n_rows, n_rows)
         return self.take(row_indices[positions] if len(row_indices) else positions)
 
-    def weights_of(self, row_indices: IntArray) -> FloatArray | float:
+    def get_weights(self, row_indices: IntArray) -> FloatArray | float:
         """Return the weights s_i at `row_indices`. If there are no indices, return the weights of all rows.
 
         If all weights are ones, the result is the number 1.0.
@@ -325,13 +330,13 @@ class Rows:
         if not row_weights.shape[1]:
             return np.zeros((len(row_weights), size, size), precision)
         grams = self.passes.gram(row_indices, row_weights / self.total_weight, precision)
-        self.count_pass((len(row_indices) or self.matrix.shape[0]) / self.n_rows)
-        self._clean(grams)
-        self._clean(grams.transpose(0, 2, 1))
+        self.add_passes((len(row_indices) or self.matrix.shape[0]) / self.n_rows)
+        self._zero_intercept_entries(grams)
+        self._zero_intercept_entries(grams.transpose(0, 2, 1))
         return grams
 
 
-def weigh_classes(labels: IntArray, weights: FloatArray, n_classes: int) -> FloatArray:
+def sum_class_weights(labels: IntArray, weights: FloatArray, n_classes: int) -> FloatArray:
     """Return the total weight of each class. Empty weights mean all ones."""
     total = np.zeros(n_classes)
     for first in range(0, len(labels), ROWS_PER_BATCH):
@@ -340,14 +345,14 @@ def weigh_classes(labels: IntArray, weights: FloatArray, n_classes: int) -> Floa
     return total
 
 
-def weigh_targets(targets: FloatArray, weights: FloatArray) -> FloatArray:
+def sum_target_weights(targets: FloatArray, weights: FloatArray) -> FloatArray:
     """Return the total weight of each class, given targets (n, K). Empty weights mean all ones."""
     weights = weights if len(weights) else np.ones(len(targets))
     totals = np.einsum("i,ik->k", weights, targets)
     return np.append(weights.sum() - totals, totals) if len(totals) == 1 else totals
 
 
-def weigh_by_counts(row_indices: IntArray, weights: FloatArray | None, n: int) -> FloatArray:
+def multiply_weights_by_counts(row_indices: IntArray, weights: FloatArray | None, n: int) -> FloatArray:
     """Return the weight (n,) of each row times the number of its occurrences. None means that all weights are ones."""
     counts = np.bincount(row_indices, minlength=n).astype(np.float64)
     return counts if weights is None else counts * weights
@@ -373,7 +378,7 @@ def make_samples(
         writable_view(labels.astype(np.int32, copy=False)),
         np.empty(0) if weights is None else weights.astype(np.float64, copy=False),
         *(
-            NO_DOUBLE if array is None else writable_view(np.ascontiguousarray(array, np.float64))
+            NO_FLOAT64 if array is None else writable_view(np.ascontiguousarray(array, np.float64))
             for array in (offsets, targets)
         ),
     )
@@ -384,7 +389,7 @@ def count_rows_coef(n_classes: int) -> int:
     return 1 if n_classes == 2 else n_classes
 
 
-def draw_positions(n: int, n_rows: int) -> IntArray:
+def sample_positions(n: int, n_rows: int) -> IntArray:
     """Return min(n, n_rows) ascending positions below n: a random one from each of as many equal intervals."""
     n_rows = min(n_rows, n)
     return ((np.arange(n_rows) + np.random.default_rng(0).random(n_rows)) * (n / n_rows)).astype(np.int64)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastlin.objective.rounding import ROW_ROUNDINGS, bound_score_rounding, gamma, norm
+from fastlin.objective.rounding import ROUNDING_ERRORS_PER_ROW, bound_score_rounding, gamma, norm
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from fastlin.objective.point import Point
 
 # The number of roundings of a Hessian product in addition to the roundings of its sums.
-STEP_ROUNDINGS = 512
+HESSIAN_PRODUCT_ROUNDINGS = 512
 # The number of unit vectors per solve. The full inverse would use as much memory as the Hessian.
-SOLVED_PER_BATCH = 128
+UNIT_VECTORS_PER_SOLVE = 128
 
 
 class Direction(NamedTuple):
@@ -35,7 +35,7 @@ class Direction(NamedTuple):
     residual: FloatArray  # H step + gradient, as computed
 
 
-def bound_fall(
+def bound_suboptimality(
     point: Point,
     direction: Direction,
     diagonal: FloatArray,
@@ -49,22 +49,25 @@ def bound_fall(
     """
     objective, K = point.objective, len(point.parameters)
     penalty, coordinates = objective.penalty, objective.coordinates
-    steepest, roundings = 0.25 if K == 1 else 0.5, objective.n_rows + point.parameters.size + STEP_ROUNDINGS
+    max_row_curvature, roundings = (
+        0.25 if K == 1 else 0.5,
+        objective.n_rows + point.parameters.size + HESSIAN_PRODUCT_ROUNDINGS,
+    )
     squares = coordinates.mean_squares
     shifts = np.append(2 * np.abs(coordinates.shift), 0.0)
     error_weight = np.append(penalty.arrays.error_weight, 1.0) + np.where(squares > 0, shifts, 0.0)
-    longest = bound_rows(coordinates)
+    row_bounds = bound_row_entries(coordinates)
     # J does not depend on columns without curvature.
     is_curved = diagonal.ravel() > 0
-    factorized = diagonal + (diagonal.sum(axis=0) / K**2 if K > 1 else 0.0)
-    trace = float(factorized.sum())
-    added = column_squares - factorized.ravel()
-    size = _find_norm_of_inverse(solve, is_curved)
+    factorized_diagonal = diagonal + (diagonal.sum(axis=0) / K**2 if K > 1 else 0.0)
+    trace = float(factorized_diagonal.sum())
+    added = column_squares - factorized_diagonal.ravel()
+    size = _compute_inverse_norm(solve, is_curved)
     score_error = bound_score_rounding(
-        objective.rows, norm(np.einsum("kj,j->k", np.abs(point.parameters), longest + error_weight))
+        objective.rows, norm(np.einsum("kj,j->k", np.abs(point.parameters), row_bounds + error_weight))
     )
     probability_error = 4 * (score_error + objective.rows.roundings.row) * float(squares.sum())
-    sum_error = gamma(roundings) * (steepest * norm(error_weight) ** 2 + 4 * trace)
+    sum_error = gamma(roundings) * (max_row_curvature * norm(error_weight) ** 2 + 4 * trace)
     hessian_error = probability_error + sum_error
     smallest = 1 / size - float(added[is_curved].max(initial=0.0)) - hessian_error if size > 0 else 0.0
     if not smallest > 0:
@@ -73,37 +76,37 @@ def bound_fall(
     gradient_error = 2 * point.row_errors.gradient * norm(error_weight)
     gradient_error += gamma(4) * norm(penalty.curvatures * point.parameters)
     length = norm(step)
-    remaining = norm(residual) + gradient_error + 2 * hessian_error * length
-    remaining += gamma(roundings) * (norm(point.gradient) + trace * length)
+    remaining_gradient = norm(residual) + gradient_error + 2 * hessian_error * length
+    remaining_gradient += gamma(roundings) * (norm(point.gradient) + trace * length)
     # The decrement is sqrt(step' H step), with H step = residual - gradient, plus the effect of the remaining gradient.
     square = float(np.sum(np.abs(step * residual))) - float(np.sum(step * point.gradient))
     square += gamma(roundings) * norm(point.gradient) * length
-    decrement = sqrt(max(0.0, square + hessian_error * length**2)) + remaining / sqrt(smallest)
-    scaled_decrement = sqrt((1.0 if K == 1 else 2.0) / smallest) * norm(longest) * decrement
+    decrement = sqrt(max(0.0, square + hessian_error * length**2)) + remaining_gradient / sqrt(smallest)
+    scaled_decrement = sqrt((1.0 if K == 1 else 2.0) / smallest) * norm(row_bounds) * decrement
     if not scaled_decrement < 1:
         return np.inf
     # The penalty on the means of the coefficients over the classes. No step removes it.
     means = point.parameters.mean(axis=0) if K > 1 else np.zeros(1)
     common = 0.5 * K * float(np.sum(penalty.curvatures * means**2))
-    return (0.5 * decrement**2 / (1 - scaled_decrement) + common) * (1 + gamma(STEP_ROUNDINGS))
+    return (0.5 * decrement**2 / (1 - scaled_decrement) + common) * (1 + gamma(HESSIAN_PRODUCT_ROUNDINGS))
 
 
-def _find_norm_of_inverse(solve, is_curved):
+def _compute_inverse_norm(solve, is_curved):
     """Return the Frobenius norm of the inverse matrix that `solve` applies, over the coordinates with curvature."""
     norms = []
     curved = is_curved.nonzero()[0]
-    for first in range(0, len(curved), SOLVED_PER_BATCH):
-        positions = curved[first : first + SOLVED_PER_BATCH]
-        units = np.zeros((len(positions), len(is_curved)))
-        units[np.arange(len(positions)), positions] = 1
-        norms.append(norm(solve(units)[:, is_curved]))
+    for first in range(0, len(curved), UNIT_VECTORS_PER_SOLVE):
+        positions = curved[first : first + UNIT_VECTORS_PER_SOLVE]
+        unit_vectors = np.zeros((len(positions), len(is_curved)))
+        unit_vectors[np.arange(len(positions)), positions] = 1
+        norms.append(norm(solve(unit_vectors)[:, is_curved]))
     return norm(np.array(norms))
 
 
-def bound_rows(coordinates: Coordinates) -> FloatArray:
+def bound_row_entries(coordinates: Coordinates) -> FloatArray:
     """Return upper bounds (d + 1,) on the magnitudes of the entries of each scaled column and of the intercept."""
     # Peaks measure distances from the mean, which is not exactly zero because the shift is rounded.
-    rest = 2 * np.abs(coordinates.mean) + gamma(ROW_ROUNDINGS) * np.abs(coordinates.shift)
-    return np.append(np.sqrt(coordinates.peaks * coordinates.mean_squares[:-1]) + rest, 1.0) * (
-        1 + gamma(ROW_ROUNDINGS)
+    rest = 2 * np.abs(coordinates.mean) + gamma(ROUNDING_ERRORS_PER_ROW) * np.abs(coordinates.shift)
+    return np.append(np.sqrt(coordinates.peak_ratios * coordinates.mean_squares[:-1]) + rest, 1.0) * (
+        1 + gamma(ROUNDING_ERRORS_PER_ROW)
     )

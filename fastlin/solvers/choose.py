@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from fastlin.budget import SMALL_HESSIAN
-from fastlin.objective.penalty import LARGEST_PENALTY
+from fastlin.budget import SMALL_HESSIAN_SIZE
+from fastlin.objective.penalty import MAX_PENALTY
 from fastlin.solvers import descent, lbfgs, newton, preconditioners, proximal_newton, row_space_lbfgs
 from fastlin.solvers.solution import CONVERGED, MAX_ITER_REACHED
 from fastlin.solvers.stopping import Stopping
 from fastlin.solvers.tuning import (
-    EXPENSIVE_REFRESHES,
+    EXPENSIVE_REFRESH_ITERATIONS,
     INNER_TOL,
     MAX_WORK_IN_CACHE,
     MIN_ROWS_FOR_SAMPLE,
     ROWS_PER_COLUMN,
-    SWITCH_AFTER,
+    SWITCH_THRESHOLD,
 )
 from fastlin.typing import FloatArray, FloatType
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
     from fastlin.objective.point import Point, ProbabilityBuffer
     from fastlin.solvers.solution import Solution
-    from fastlin.solvers.stopping import OnIteration
+    from fastlin.solvers.stopping import IterationCallback
 
 
 def minimize(
@@ -41,21 +41,23 @@ def minimize(
     solver: str,
     tol: float,
     max_iter: int,
-    on_iteration: OnIteration | None = None,
-    is_compared: bool = False,
-    nearby: Solution | None = None,
+    on_iteration: IterationCallback | None = None,
+    is_model_comparison: bool = False,
+    nearby_fit: Solution | None = None,
 ) -> Solution:
     """Minimize an objective with solver "auto" or one of scikit-learn's solver names.
 
     The fit starts from the null model or one of the starts (K, d + 1), whichever is best. `Stopping` describes `tol`,
-    `max_iter` and `on_iteration`. `nearby` is a solution for the same rows and another penalty. If `is_compared` is
-    true, as in cross-validation, the tolerance of "auto" is relative to J or, if it is larger, to 1 % of J of the null
-    model.
+    `max_iter` and `on_iteration`. `nearby_fit` is a solution for the same rows and another penalty. If
+    `is_model_comparison` is true, as in cross-validation, the tolerance of "auto" is relative to J or, if it is larger,
+    to 1 % of J of the null model.
     """
     rule: Literal["suboptimality", "gradient"] = "suboptimality" if solver == "auto" else "gradient"
-    objective_floor = INNER_TOL**2 * objective.null_model.lower_bound if is_compared and solver == "auto" else 0.0
+    objective_floor = (
+        INNER_TOL**2 * objective.null_model.lower_bound if is_model_comparison and solver == "auto" else 0.0
+    )
     stopping = Stopping(objective, tol, rule, max_iter, on_iteration, objective_floor)
-    fit = Fit(objective, stopping, objective.make_buffer(), solver, nearby, starts)
+    fit = Fit(objective, stopping, objective.make_buffer(), solver, nearby_fit, starts)
     if max_iter == 0:
         # The result is the model before the first step: zeros, or the warm start.
         start = objective.penalty.clip(starts[0] if starts else np.zeros(objective.shape))
@@ -97,18 +99,20 @@ class Fit:
     stopping: Stopping
     buffer: ProbabilityBuffer | None
     solver: str
-    nearby: Solution | None
+    nearby_fit: Solution | None
     starts: Sequence[FloatArray]
 
     @cached_property
     def start(self) -> Start:
         """The best of the starts and the null model. Later, it is the best point of the previous method."""
-        objective, nearby = self.objective, self.nearby
+        objective, nearby_fit = self.objective, self.nearby_fit
         starts = [objective.center(objective.penalty.clip(start)) for start in self.starts]
         best = None
-        if nearby is not None and objective.penalty.is_smooth and len(starts) == 2:
+        if nearby_fit is not None and objective.penalty.is_smooth and len(starts) == 2:
             # The first start is the nearby solution. J at this solution can be computed without a pass.
-            nearby_value = nearby.loss + 0.5 * float(np.sum(objective.penalty.curvatures * nearby.parameters**2))
+            nearby_value = nearby_fit.loss + 0.5 * float(
+                np.sum(objective.penalty.curvatures * nearby_fit.parameters**2)
+            )
             best = objective.at(starts.pop(), objective.fast_precision, out=self.buffer)
             starts = [] if best.value <= nearby_value else starts
         for start in starts:
@@ -116,7 +120,7 @@ class Fit:
             # J is NaN at a start that is too far from the minimum.
             if best is None or point.value <= best.value or np.isnan(best.value):
                 best = point
-        if best is None or not best.value <= objective.value_at_start():
+        if best is None or not best.value <= objective.compute_start_value():
             return Start(objective.start(), is_null_model=True)
         return Start(best.parameters, best if best.has_probabilities or self.buffer is None else None)
 
@@ -129,27 +133,27 @@ class Fit:
 
 
 # A method returns a Solution, or None if it cannot start.
-Method: TypeAlias = Callable[[Fit], "Solution | None"]
+SolverMethod: TypeAlias = Callable[[Fit], "Solution | None"]
 
 
-def list_methods(objective: Objective, solver: str) -> list[Method]:
+def list_methods(objective: Objective, solver: str) -> list[SolverMethod]:
     """Return the methods that minimize an objective, in the order in which they are tried."""
     if not objective.penalty.is_smooth:
         return [proximal_newton.minimize]
-    name, is_affordable = choose_solver(objective, solver), objective.affords_hessian
-    may_hand_over = name == "lbfgs" != solver and objective.has_hessian
-    is_small = is_affordable and objective.shape[0] * objective.shape[1] <= SMALL_HESSIAN
-    is_newton = solver in ("newton-cg", "newton-cholesky")
-    traits: list[tuple[Method, bool]] = [
-        (row_space_lbfgs.minimize, name == "lbfgs" and row_space_lbfgs.suits(objective)),
-        (descent.minimize, not is_newton and descent.suits(objective)),
+    name, is_affordable = choose_solver(objective, solver), objective.is_hessian_affordable
+    may_switch_to_newton = name == "lbfgs" != solver and objective.has_hessian
+    is_small = is_affordable and objective.shape[0] * objective.shape[1] <= SMALL_HESSIAN_SIZE
+    is_newton_solver = solver in ("newton-cg", "newton-cholesky")
+    method_suitability: list[tuple[SolverMethod, bool]] = [
+        (row_space_lbfgs.minimize, name == "lbfgs" and row_space_lbfgs.is_suitable(objective)),
+        (descent.minimize, not is_newton_solver and descent.is_suitable(objective)),
         (minimize_by_lbfgs, name == "lbfgs"),
-        (newton.minimize_by_conjugate_gradients, name == "newton-cg" or (may_hand_over and not is_small)),
-        (newton.minimize_by_cholesky, name == "newton-cholesky" or (may_hand_over and is_affordable)),
+        (newton.minimize_by_conjugate_gradients, name == "newton-cg" or (may_switch_to_newton and not is_small)),
+        (newton.minimize_by_cholesky, name == "newton-cholesky" or (may_switch_to_newton and is_affordable)),
         # If no row has curvature because of offsets, models with mixed curvature still make progress.
         (proximal_newton.minimize, objective.rows.offset_range is not None),
     ]
-    return [method for method, suits in traits if suits]
+    return [method for method, is_suitable in method_suitability if is_suitable]
 
 
 def choose_solver(objective: Objective, solver: str) -> str:
@@ -165,37 +169,41 @@ def choose_solver(objective: Objective, solver: str) -> str:
         # Passes over blocks on disk or on workers are expensive. Newton's method needs fewer passes than L-BFGS, and a
         # start from a sample needs even fewer.
         max_work = 5 * max_work if objective.n_rows < MIN_ROWS_FOR_SAMPLE else 0
-    is_tiny = n_parameters <= SMALL_HESSIAN and work <= max_work
+    is_tiny = n_parameters <= SMALL_HESSIAN_SIZE and work <= max_work
     is_preferred = solver == "newton-cholesky" or is_tiny
-    return "newton-cholesky" if is_preferred and objective.affords_hessian else "lbfgs"
+    return "newton-cholesky" if is_preferred and objective.is_hessian_affordable else "lbfgs"
 
 
 def minimize_by_lbfgs(fit: Fit) -> Solution:
     """Minimize the objective by preconditioned L-BFGS in the space of the coefficients."""
     objective = fit.objective
-    sampled = _minimize_sample(objective, fit.stopping.tol) if fit.start.is_null_model else None
-    if sampled is not None:
-        fit.start = Start(sampled)
-    switch_after = SWITCH_AFTER if fit.solver != "lbfgs" and objective.has_hessian else None
-    return lbfgs.minimize(fit, preconditioners.schedule(objective, is_sampled=sampled is not None), switch_after)
+    sample_solution = _minimize_sample(objective, fit.stopping.tol) if fit.start.is_null_model else None
+    if sample_solution is not None:
+        fit.start = Start(sample_solution)
+    switch_threshold = SWITCH_THRESHOLD if fit.solver != "lbfgs" and objective.has_hessian else None
+    return lbfgs.minimize(
+        fit, preconditioners.schedule_builders(objective, is_sampled=sample_solution is not None), switch_threshold
+    )
 
 
 def _minimize_sample(objective, tol):
     """Return the solution for a sample of the rows with the same penalty, or None if the sample is too small."""
-    n_sampled = max(MIN_ROWS_FOR_SAMPLE // 10, 4 * ROWS_PER_COLUMN * objective.shape[1])
-    n_copied = 0 if objective.matrix.lies_in_memory else n_sampled * objective.matrix.row_bytes
-    if objective.n_rows < max(MIN_ROWS_FOR_SAMPLE, 4 * n_sampled) or not objective.budget.holds_sample(n_copied):
+    n_sampled_rows = max(MIN_ROWS_FOR_SAMPLE // 10, 4 * ROWS_PER_COLUMN * objective.shape[1])
+    copied_bytes = 0 if objective.matrix.lies_in_memory else n_sampled_rows * objective.matrix.row_bytes
+    if objective.n_rows < max(MIN_ROWS_FOR_SAMPLE, 4 * n_sampled_rows) or not objective.budget.allows_sample(
+        copied_bytes
+    ):
         return None
-    sample = objective.sample(n_sampled)
+    sample = objective.sample(n_sampled_rows)
     if not sample.rows.min_class_weight > 0:
         return None
     fraction = sample.rows.total_weight / objective.rows.total_weight
-    sample = sample.with_penalty(min(objective.penalty.l2 / fraction, LARGEST_PENALTY), 0.0)
+    sample = sample.with_penalty(min(objective.penalty.l2 / fraction, MAX_PENALTY), 0.0)
     # This preconditioner is not used for more iterations than the one that is built at the solution.
-    stopping = Stopping(sample, tol / INNER_TOL, "suboptimality", 2 * EXPENSIVE_REFRESHES[0])
+    stopping = Stopping(sample, tol / INNER_TOL, "suboptimality", 2 * EXPENSIVE_REFRESH_ITERATIONS[0])
     fit = Fit(sample, stopping, sample.make_buffer(), "auto", None, ())
     fit.start = Start(objective.start())
-    preconditioner = preconditioners.choose_shared(sample)(fit.start_point(sample.fast_precision))
-    if sample.n_rows < ROWS_PER_COLUMN * len(fit.start.parameters) * preconditioner.n_directions:
+    preconditioner = preconditioners.choose_shared_builder(sample)(fit.start_point(sample.fast_precision))
+    if sample.n_rows < ROWS_PER_COLUMN * len(fit.start.parameters) * preconditioner.n_effective_directions:
         return None
     return lbfgs.minimize(fit, {0: lambda point: preconditioner}).parameters

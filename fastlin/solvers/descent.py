@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.budget import SMALL_HESSIAN
+from fastlin.budget import SMALL_HESSIAN_SIZE
 from fastlin.kernels.linear import quasi_newton
-from fastlin.objective.rows import draw_positions
+from fastlin.objective.rows import sample_positions
 from fastlin.solvers import preconditioners
 from fastlin.solvers.solution import TOO_SLOW
 from fastlin.solvers.tuning import (
     INNER_TOL,
     ITERATION_WORK,
     MAX_WORK_IN_CACHE,
-    ROUNDS,
+    N_CHEAP_STEPS,
     ROWS_PER_COLUMN,
     SLOW_OPERATION_WORK,
-    SWITCH_AFTER,
+    SWITCH_THRESHOLD,
 )
 
 if TYPE_CHECKING:
@@ -34,32 +34,32 @@ if TYPE_CHECKING:
     from fastlin.solvers.solution import Solution
 
 
-def suits(objective: Objective) -> bool:
+def is_suitable(objective: Objective) -> bool:
     """Return whether factors are cheap, because there are few parameters, and there are enough rows for a Hessian."""
     (K, size), penalty = objective.shape, objective.penalty
     return (
-        2 * size <= SMALL_HESSIAN
-        and K * size <= min(max(objective.n_rows, 2 * SMALL_HESSIAN), 4 * SMALL_HESSIAN)
-        and (_lies_in_cache(objective) or not objective.rows.are_uneven)
+        2 * size <= SMALL_HESSIAN_SIZE
+        and K * size <= min(max(objective.n_rows, 2 * SMALL_HESSIAN_SIZE), 4 * SMALL_HESSIAN_SIZE)
+        and (_fits_in_cache(objective) or not objective.rows.has_uneven_norms)
         and objective.rows.min_class_weight > 0
         and penalty.is_smooth
         and bool((penalty.arrays.roots > 0).all())
         and objective.fast_precision == np.float64
-        and objective.keeps_probabilities
+        and objective.stores_probabilities
         and objective.matrix.lies_in_memory
     )
 
 
-def _lies_in_cache(objective):
+def _fits_in_cache(objective):
     n_parameters = objective.shape[0] * objective.shape[1]
-    is_small = n_parameters <= 2 * SMALL_HESSIAN and objective.n_rows * n_parameters <= MAX_WORK_IN_CACHE
+    is_small = n_parameters <= 2 * SMALL_HESSIAN_SIZE and objective.n_rows * n_parameters <= MAX_WORK_IN_CACHE
     return is_small and objective.rows.passes.lies_in_cache
 
 
 def minimize(fit: Fit) -> Solution:
-    """Minimize an objective for which `suits` is true. After TOO_SLOW or STALLED, another solver should continue."""
+    """Minimize an objective that `is_suitable`. After TOO_SLOW or STALLED, another solver should continue."""
     objective, stopping, start = fit.objective, fit.stopping, fit.start.parameters
-    n_work = objective.n_rows * start.size
+    n_multiply_adds = objective.n_rows * start.size
     descent = quasi_newton.Descent.at(
         start,
         objective.rows.total_weight,
@@ -68,48 +68,56 @@ def minimize(fit: Fit) -> Solution:
         stopping.null_objective,
         stopping.gap_floor,
     )
-    buffer = None if _lies_in_cache(objective) else fit.buffer
-    steps = _InCache(objective, descent) if buffer is None else _ByPasses(objective, descent, buffer)
+    buffer = None if _fits_in_cache(objective) else fit.buffer
+    steps = _CachedIterations(objective, descent) if buffer is None else _PassIterations(objective, descent, buffer)
     if objective.rows.offset_range is not None:
         # With offsets, the rows already have different curvatures at the start.
-        descent.state["n_with_matrix"] = quasi_newton.STALE
-    elif steps.passes_of_matrix > 2 * ROUNDS:
-        descent.state["n_with_matrix"] = quasi_newton.NO_MATRIX
+        descent.state["n_matrix_steps"] = quasi_newton.STALE_MATRIX
+    elif steps.passes_per_matrix > 2 * N_CHEAP_STEPS:
+        descent.state["n_matrix_steps"] = quasi_newton.NO_MATRIX
     tol, stop_reason = stopping.tol, None
     # The rule "gradient" requires a Point at every iteration.
     needs_points = stopping.rule != "suboptimality"
     # On very small data, iterations cost almost nothing, so the coefficients are computed to two more digits.
-    inner_tol = INNER_TOL**2 * tol if INNER_TOL * n_work <= ITERATION_WORK and not needs_points else tol
-    n_per_call = 1 if needs_points or stopping.on_iteration else SWITCH_AFTER
+    inner_tol = INNER_TOL**2 * tol if INNER_TOL * n_multiply_adds <= ITERATION_WORK and not needs_points else tol
+    iterations_per_call = 1 if needs_points or stopping.on_iteration else SWITCH_THRESHOLD
     # Another solver may already have made iterations.
     n_before = len(stopping.history)
-    max_iter = min(stopping.max_iter, n_before + SWITCH_AFTER)
-    outcome, iterations = steps.iterate(inf if needs_points else inner_tol, min(n_per_call, max_iter - n_before))
+    max_iter = min(stopping.max_iter, n_before + SWITCH_THRESHOLD)
+    outcome, iterations = steps.run_iterations(
+        inf if needs_points else inner_tol, min(iterations_per_call, max_iter - n_before)
+    )
     if not iterations:
         # The start is within tol, except perhaps for the intercept, or it is not finite, or the rule requires a Point.
         point = _make_point(objective, descent, buffer)
         bound = stopping.begin(point)
-        bound = stopping.observe_refined(point) if bound > stopping.allowed_gap(point) else bound
+        bound = stopping.update_with_intercept(point) if bound > stopping.allowed_gap(point) else bound
         stop_reason = stopping.find_stop_reason(point, bound, inf)
     while not stop_reason:
         if not iterations:
-            outcome, iterations = steps.iterate(inner_tol, min(n_per_call, max_iter - len(stopping.history)))
+            outcome, iterations = steps.run_iterations(
+                inner_tol, min(iterations_per_call, max_iter - len(stopping.history))
+            )
         gap = iterations[-1][1]
-        is_open = outcome == quasi_newton.ACCEPTED and gap > descent.compute_allowed_gap(inner_tol) and not needs_points
+        is_unfinished = (
+            outcome == quasi_newton.ACCEPTED and gap > descent.compute_allowed_gap(inner_tol) and not needs_points
+        )
         parameters = descent.row(quasi_newton.PARAMETERS).copy()
-        for value_then, gap_then, largest_entry in iterations if is_open else iterations[:-1]:
+        for iteration_value, iteration_gap, largest_subgradient_entry in (
+            iterations if is_unfinished else iterations[:-1]
+        ):
             # With a callback, a call makes one iteration, so these are the parameters of that iteration.
-            stopping.record_values(value_then, gap_then, largest_entry, parameters.copy)
-        iterations, is_last = [], stopping.is_over() or len(stopping.history) >= max_iter
-        if is_open and not is_last:
+            stopping.record_values(iteration_value, iteration_gap, largest_subgradient_entry, parameters.copy)
+        iterations, is_last = [], stopping.must_stop() or len(stopping.history) >= max_iter
+        if is_unfinished and not is_last:
             continue
         point, decrement = _make_point(objective, descent, buffer), descent.now["decrements"][0]
         if outcome != quasi_newton.ACCEPTED:
-            stop_reason = stopping.find_stall_reason(point, stopping.observe_refined(point), decrement)
-        elif is_open:
-            stop_reason = stopping.find_stop_reason(point, stopping.observe_refined(point), decrement) or TOO_SLOW
+            stop_reason = stopping.find_stall_reason(point, stopping.update_with_intercept(point), decrement)
+        elif is_unfinished:
+            stop_reason = stopping.find_stop_reason(point, stopping.update_with_intercept(point), decrement) or TOO_SLOW
         else:
-            bound = stopping.observe(point)
+            bound = stopping.update_bounds(point)
             stopping.record(point, bound)
             # Bounds of iterations omit the correction of class sums (docs/derivations.md, section 4).
             inner_tol = inner_tol if bound <= gap else min(inner_tol, tol * gap / bound)
@@ -121,69 +129,75 @@ def minimize(fit: Fit) -> Solution:
 def _make_point(objective, descent, buffer):
     """Return the Point at the current parameters. A pass is needed only if the last trial had other parameters."""
     parameters = descent.row(quasi_newton.PARAMETERS).copy()
-    if not (parameters == descent.row(quasi_newton.TRIAL)).all():
+    if not (parameters == descent.row(quasi_newton.TRIAL_PARAMETERS)).all():
         return objective.at(parameters, out=buffer)
     loss = float(descent.now["loss"]) / objective.rows.total_weight
-    return objective.make_point(parameters, np.float64, loss, descent.row(quasi_newton.TOTAL), buffer)
+    return objective.make_point(parameters, np.float64, loss, descent.row(quasi_newton.TRIAL_LOSS_GRADIENT), buffer)
 
 
-class _InCache:
+class _CachedIterations:
     """Iterations if X fits into the cache. A kernel call makes several iterations."""
 
     def __init__(self, objective, descent):
-        self._objective, self._descent, self._start = objective, descent, descent.row(quasi_newton.TRIAL).copy()
+        self._objective, self._descent, self._start = (
+            objective,
+            descent,
+            descent.row(quasi_newton.TRIAL_PARAMETERS).copy(),
+        )
         self._rows = objective.rows.passes.tile(objective.fit_intercept)
         n_tiles, n_columns, tile_rows = self._rows.values.shape
-        self._scratch = quasi_newton.Scratch.of(n_tiles, tile_rows, len(self._start), n_columns)
-        self._is_whole = self._start.size <= SMALL_HESSIAN
-        work, pass_work = _count_work(objective, objective.n_rows, self._is_whole)
-        self.passes_of_matrix = work / (pass_work + ITERATION_WORK)
+        self._scratch = quasi_newton.DescentWorkspace.of(n_tiles, tile_rows, len(self._start), n_columns)
+        self._uses_full_hessian = self._start.size <= SMALL_HESSIAN_SIZE
+        work, pass_work = _count_work(objective, objective.n_rows, self._uses_full_hessian)
+        self.passes_per_matrix = work / (pass_work + ITERATION_WORK)
 
-    def iterate(self, tol, n_iterations):
+    def run_iterations(self, tol, n_iterations):
         """Iterate until the gap is within `tol`. Return the outcome and the iterations.
 
         Each iteration is a list of J, the gap and the largest gradient entry.
         """
         descent, rows, history = self._descent, self._objective.rows, np.empty((n_iterations, 4))
         is_start = bool(descent.now["n_trials"] == quasi_newton.NOT_STARTED)
-        n_made = 0
+        n_completed = 0
         while True:
             arguments = self._rows, descent, self._scratch
-            outcome, n_more = quasi_newton.descend_in_cache(*arguments, tol, self.passes_of_matrix, history[n_made:])
-            n_made += n_more
+            outcome, n_new_iterations = quasi_newton.descend_in_cache(
+                *arguments, tol, self.passes_per_matrix, history[n_completed:]
+            )
+            n_completed += n_new_iterations
             if outcome != quasi_newton.NEEDS_MATRIX:
                 break
-            quasi_newton.build_matrix_in_cache(*arguments, self._is_whole)
-        iterations = history[:n_made].tolist()
-        rows.count_pass(is_start + sum(row[3] for row in iterations))
+            quasi_newton.build_matrix_in_cache(*arguments, self._uses_full_hessian)
+        iterations = history[:n_completed].tolist()
+        rows.add_passes(is_start + sum(row[3] for row in iterations))
         if is_start:
-            rows.note_sums(self._start, descent.row(quasi_newton.START_TOTAL))
+            rows.store_class_features(self._start, descent.row(quasi_newton.START_LOSS_GRADIENT))
         return outcome, [row[:3] for row in iterations]
 
 
-class _ByPasses:
+class _PassIterations:
     """Iterations for any X. Each evaluation is one pass on all threads."""
 
     def __init__(self, objective, descent, buffer):
         self._objective, self._descent, self._buffer = objective, descent, buffer
         n, (K, size) = objective.n_rows, objective.shape
         self._sample: Objective | None = None
-        self._has_hessian = 1 < K and K * size <= SMALL_HESSIAN
+        self._has_hessian = 1 < K and K * size <= SMALL_HESSIAN_SIZE
         # The Gram matrix of these rows costs about two passes.
         n_sampled_rows = np.clip(8 * n * K // size, 4 * ROWS_PER_COLUMN * size, 16 * ROWS_PER_COLUMN * size)
-        self._sampled = draw_positions(n, n_sampled_rows)
-        if not np.any(objective.rows.weights_of(self._row_indices())):
+        self._sampled_positions = sample_positions(n, n_sampled_rows)
+        if not np.any(objective.rows.get_weights(self._get_row_indices())):
             # All sampled rows have zero weight.
-            self._sampled = np.arange(n)
-        n_sampled = ROWS_PER_COLUMN * K * size
-        n_summed = min(n, n_sampled) if self._has_hessian else len(self._sampled)
+            self._sampled_positions = np.arange(n)
+        n_hessian_rows = ROWS_PER_COLUMN * K * size
+        n_summed = min(n, n_hessian_rows) if self._has_hessian else len(self._sampled_positions)
         work, pass_work = _count_work(objective, n_summed, self._has_hessian)
-        passes = (work + SWITCH_AFTER * ITERATION_WORK) / pass_work
+        passes = (work + SWITCH_THRESHOLD * ITERATION_WORK) / pass_work
         # The pairs correct the sampling error of the Hessian of a sample. Computing a new Hessian discards the pairs.
-        is_sampled = self._has_hessian and n_sampled < n
-        self.passes_of_matrix = max(passes, 1.0) if is_sampled else passes
+        is_sampled = self._has_hessian and n_hessian_rows < n
+        self.passes_per_matrix = max(passes, 1.0) if is_sampled else passes
 
-    def iterate(self, tol, n_iterations):
+    def run_iterations(self, tol, n_iterations):
         """Make one iteration. Return the outcome and a list with J, the gap and the largest gradient entry.
 
         The first call evaluates the start. If the rule requires a Point there, or the start is good enough, the list is
@@ -195,58 +209,61 @@ class _ByPasses:
             if tol == inf or not descent.compute_allowed_gap(tol) < now["coef_gap"] < inf:
                 return outcome, []
         target = descent.compute_allowed_gap(tol)
-        if quasi_newton.update_direction(descent, target, self.passes_of_matrix):
-            self._renew()
+        if quasi_newton.update_direction(descent, target, self.passes_per_matrix):
+            self._update_matrix()
             quasi_newton.update_direction(descent, target, inf)
-        outcome = quasi_newton.SEARCHING
-        while outcome == quasi_newton.SEARCHING:
+        outcome = quasi_newton.SEARCH_CONTINUES
+        while outcome == quasi_newton.SEARCH_CONTINUES:
             outcome = quasi_newton.check_step(descent, self._evaluate())
         return outcome, [now[["value", "gap", "largest"]].item()]
 
     def _evaluate(self):
         rows, descent = self._objective.rows, self._descent
-        trial, total = descent.row(quasi_newton.TRIAL), descent.row(quasi_newton.TOTAL)
-        return rows.evaluate(trial, self._buffer.give(), total) * rows.total_weight
+        trial_parameters, total = (
+            descent.row(quasi_newton.TRIAL_PARAMETERS),
+            descent.row(quasi_newton.TRIAL_LOSS_GRADIENT),
+        )
+        return rows.evaluate(trial_parameters, self._buffer.acquire(), total) * rows.total_weight
 
-    def _renew(self):
-        descent, sampled = self._descent, self._sampled
-        if descent.now["n_with_matrix"] == quasi_newton.NO_MATRIX:
+    def _update_matrix(self):
+        descent, sampled_positions = self._descent, self._sampled_positions
+        if descent.now["n_matrix_steps"] == quasi_newton.NO_MATRIX:
             # The probabilities of all rows are the class weights, as in `build_matrix_in_cache`.
             K, fractions = self._objective.n_rows_coef, self._objective.class_weights
             fraction = 1 / K if K > 1 else fractions[0] * fractions[1]
-            quasi_newton.set_matrix(descent, fraction * self._sum_products(self._weigh_sample()[None]))
+            quasi_newton.set_matrix(descent, fraction * self._sum_row_products(self._get_sample_weights()[None]))
             return
         if self._has_hessian:
-            self._sample = self._sample or preconditioners.sample_for_hessian(self._objective)
+            self._sample = self._sample or preconditioners.sample_hessian_rows(self._objective)
             point = _make_point(self._objective, descent, self._buffer)
-            quasi_newton.set_matrix(descent, preconditioners.hessian_of(self._sample, point).unpack())
+            quasi_newton.set_matrix(descent, preconditioners.factorize_sampled_hessian(self._sample, point).unpack())
             return
-        p = np.ascontiguousarray(self._buffer.probabilities[:, sampled])
-        grams = self._sum_products(p * (1 - p) * self._weigh_sample())
+        p = np.ascontiguousarray(self._buffer.probabilities[:, sampled_positions])
+        grams = self._sum_row_products(p * (1 - p) * self._get_sample_weights())
         quasi_newton.set_matrix(descent, grams)
 
-    def _sum_products(self, row_weights):
+    def _sum_row_products(self, row_weights):
         """Return the Gram matrices (C, d + 1, d + 1) of the sampled rows. `row_weights` has shape (C, m)."""
-        return self._objective.rows.gram(self._row_indices(), row_weights, np.float64)
+        return self._objective.rows.gram(self._get_row_indices(), row_weights, np.float64)
 
-    def _weigh_sample(self):
+    def _get_sample_weights(self):
         """Return the weights of the sampled rows. They are scaled so that weighted sums estimate sums over all rows."""
         rows = self._objective.rows
-        weights = np.broadcast_to(rows.weights_of(self._row_indices()), len(self._sampled))
-        return weights * (rows.total_weight / weights.sum()) if len(self._sampled) < rows.n_rows else weights
+        weights = np.broadcast_to(rows.get_weights(self._get_row_indices()), len(self._sampled_positions))
+        return weights * (rows.total_weight / weights.sum()) if len(self._sampled_positions) < rows.n_rows else weights
 
-    def _row_indices(self):
+    def _get_row_indices(self):
         row_indices = self._objective.rows.row_indices
-        return row_indices[self._sampled] if len(row_indices) else self._sampled
+        return row_indices[self._sampled_positions] if len(row_indices) else self._sampled_positions
 
 
-def _count_work(objective, n_rows, is_whole):
+def _count_work(objective, n_rows, is_full_hessian):
     """Return the multiply-adds of a Hessian and its factors, and of one pass.
 
-    The Hessian is summed over `n_rows` rows. Unless `is_whole`, it has only the blocks of the classes.
+    The Hessian is summed over `n_rows` rows. Unless `is_full_hessian`, it has only the blocks of the classes.
     """
     n, (K, size) = objective.n_rows, objective.shape
     # Half of each symmetric Gram matrix is summed. A multiply-add takes two thirds of the time of one in a pass.
-    n_grams = K * (K + 1) / 2 if is_whole else K
-    factors = (K * size) ** 3 / 6 if is_whole else K * size**3 / 6
+    n_grams = K * (K + 1) / 2 if is_full_hessian else K
+    factors = (K * size) ** 3 / 6 if is_full_hessian else K * size**3 / 6
     return n_grams * n_rows * size**2 / 3 + factors, 2 * n * K * size + SLOW_OPERATION_WORK * n * K

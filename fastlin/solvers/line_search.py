@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.linear.quasi_newton import CURVATURE, MAX_TRIALS, SUFFICIENT_DECREASE
+from fastlin.kernels.linear.quasi_newton import CURVATURE_CONDITION, MAX_TRIALS, SUFFICIENT_DECREASE
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.tuning import VALUE_EPS
@@ -16,8 +16,8 @@ from fastlin.typing import FloatArray
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
 
-# If a value is more than FAR_UP times the lowest value, the loss is assumed to be linear there.
-FAR_UP = 1e3
+# If a value is more than MAX_VALUE_RATIO times the lowest value, the loss is assumed to be linear there.
+MAX_VALUE_RATIO = 1e3
 
 
 def search_along(start: Point, direction: FloatArray) -> Point | None:
@@ -34,18 +34,18 @@ def search_along(start: Point, direction: FloatArray) -> Point | None:
     slope = dot(start.gradient.ravel(), direction.ravel())
     if not slope < 0:
         return None
-    step = search(function, start.value, slope, rounding=VALUE_EPS[start.precision])
+    step = search_step(function, start.value, slope, rounding=VALUE_EPS[start.precision])
     return None if step is None else last
 
 
-def search(
+def search_step(
     function: Callable[[float], tuple[float, float]],
     value: float,
     slope: float,
     step: float = 1.0,
     max_evaluations: int = MAX_TRIALS,
     rounding: float = VALUE_EPS[np.float64],
-    curvature: float = CURVATURE,
+    curvature: float = CURVATURE_CONDITION,
 ) -> float | None:
     """Return the accepted step along a descent direction, or None. The accepted step is the last one evaluated.
 
@@ -60,12 +60,12 @@ def search(
     for _ in range(max_evaluations):
         trial_value, trial_slope = function(step)
         if not np.isfinite(trial_value) or trial_value > value + slack + SUFFICIENT_DECREASE * step * slope:
-            too_far = True
+            is_too_far = True
         elif abs(trial_slope) <= curvature * -slope:
             return step
         else:
-            too_far = trial_value >= low_value + slack
-        if too_far:
+            is_too_far = trial_value >= low_value + slack
+        if is_too_far:
             high, high_value, high_slope = step, trial_value, trial_slope
         else:
             if trial_slope * (step - low if high is None else high - low) >= 0:
@@ -88,17 +88,17 @@ def _interpolate(low, low_value, low_slope, high, high_value, high_slope):
     """Return the minimizer of the interpolating cubic, at some distance from both ends, or else the midpoint."""
     width = high - low
     if np.isfinite(high_value) and np.isfinite(high_slope):
-        if high_value > FAR_UP * abs(low_value):
+        if high_value > MAX_VALUE_RATIO * abs(low_value):
             fraction = (high_value - low_value - high_slope * width) / (low_slope - high_slope) / width
             step = low + width * min(max(fraction, UNIT_ROUNDOFF), 0.9)
             # If cancellation leaves no accurate digits, bisect the exponent.
             return step if step > 2 * low else np.sqrt(low) * np.sqrt(high)
         d1 = low_slope + high_slope - 3 * (high_value - low_value) / width
         # Values are divided by the largest magnitude, so that no square overflows.
-        unit = max(abs(d1), abs(low_slope), abs(high_slope))
-        radicand = (d1 / unit) ** 2 - (low_slope / unit) * (high_slope / unit)
+        largest_magnitude = max(abs(d1), abs(low_slope), abs(high_slope))
+        radicand = (d1 / largest_magnitude) ** 2 - (low_slope / largest_magnitude) * (high_slope / largest_magnitude)
         if radicand >= 0:
-            d2 = np.copysign(unit * np.sqrt(radicand), width)
+            d2 = np.copysign(largest_magnitude * np.sqrt(radicand), width)
             denominator = high_slope - low_slope + 2 * d2
             if denominator != 0:
                 fraction = 1 - (high_slope + d2 - d1) / denominator

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
-from fastlin.objective.conjugate_gradients import iterate
-from fastlin.objective.self_concordance import Direction, bound_fall
+from fastlin.objective.conjugate_gradients import iterate_conjugate_gradients
+from fastlin.objective.self_concordance import Direction, bound_suboptimality
 from fastlin.solvers import line_search, preconditioners
 from fastlin.solvers.solution import CONVERGED
-from fastlin.solvers.tuning import INNER_TOL, SWITCH_AFTER, VALUE_EPS
+from fastlin.solvers.tuning import INNER_TOL, SWITCH_THRESHOLD, VALUE_EPS
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fastlin.solvers.solution import Solution
 
 # A squared residual that exceeds the first one by this factor is dominated by rounding error.
-MAX_GROWTH = 1e20
+MAX_RESIDUAL_GROWTH = 1e20
 
 
 def minimize_by_cholesky(fit: Fit) -> Solution:
@@ -38,19 +38,21 @@ def minimize_by_cholesky(fit: Fit) -> Solution:
     """
 
     def find_direction(point, bound):
-        direction, diagonal, factor = solve_newton(point)
+        direction, diagonal, factor = solve_newton_equations(point)
         # The norm of the inverse costs as much as several factorizations, so it is computed only near the minimum.
         if not fit.objective.penalty.is_bounded:
-            decrement = -0.5 * _inner(direction.step, point.gradient)
+            decrement = -0.5 * _dot(direction.step, point.gradient)
             if decrement <= fit.stopping.allowed_gap(point):
-                fall = bound_fall(point, direction, diagonal, factor.square_columns(), factor.solve)
-                fit.stopping.observe_dual_value(point.value - fall, point.rounding)
+                max_decrease = bound_suboptimality(
+                    point, direction, diagonal, factor.compute_column_squares(), factor.solve
+                )
+                fit.stopping.update_dual_value(point.value - max_decrease, point.rounding)
         return direction
 
-    return _minimize(fit, find_direction, is_exact=True)
+    return _minimize_along_directions(fit, find_direction, is_exact=True)
 
 
-def solve_newton(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
+def solve_newton_equations(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
     """Return the Newton direction at a point, and the diagonal (K, d + 1) and the factor of the Hessian."""
     matrix = point.hessian()
     factor = preconditioners.factorize_hessian(point.objective, matrix)
@@ -65,40 +67,42 @@ def solve_newton(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
 def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
     """Minimize the objective by truncated Newton steps.
 
-    A preconditioner is replaced once the products with the Hessian have cost as much as building it. If SWITCH_AFTER
-    products do not solve the equations, the next class blocks use twice as many rows
+    A preconditioner is replaced once the products with the Hessian have cost as much as building it. If
+    SWITCH_THRESHOLD products do not solve the equations, the next class blocks use twice as many rows
     (docs/benchmarks/design-choices.md: twice the rows per block).
     """
     objective = fit.objective
-    build = preconditioners.choose(objective, is_kept=False)
-    first = preconditioners.choose_first(objective, build) if fit.start.is_null_model else build
-    builders = chain([first], repeat(build))
+    builder = preconditioners.choose(objective, is_long_lived=False)
+    first = preconditioners.choose_first_builder(objective, builder) if fit.start.is_null_model else builder
+    builders = chain([first], repeat(builder))
     start_norm: float | None = None
     preconditioner: Any = None
-    n_products, n_passes, n_more, row_multiple = 0, -1, 0, 1
+    n_products, n_passes, n_new_products, row_multiple = 0, -1, 0, 1
 
     def find_direction(point, bound):
-        nonlocal start_norm, preconditioner, n_products, n_passes, n_more, row_multiple
+        nonlocal start_norm, preconditioner, n_products, n_passes, n_new_products, row_multiple
         if n_products > n_passes:
-            if n_more >= SWITCH_AFTER and preconditioners.affords_class_blocks(objective, 2 * row_multiple):
+            if n_new_products >= SWITCH_THRESHOLD and preconditioners.are_class_blocks_affordable(
+                objective, 2 * row_multiple
+            ):
                 row_multiple *= 2
             precondition = next(builders)
             # The old preconditioner is deleted first, because two would exceed the budget.
             preconditioner = None
-            drawn = (row_multiple,) if precondition is preconditioners.class_blocks else ()
-            preconditioner, n_products = precondition(point, *drawn), 0
-            n_passes = preconditioners.count_products(objective, precondition, *drawn)
-        norm = np.sqrt(max(0.0, _inner(point.gradient, preconditioner.solve(point.gradient))))
+            block_arguments = (row_multiple,) if precondition is preconditioners.build_class_blocks else ()
+            preconditioner, n_products = precondition(point, *block_arguments), 0
+            n_passes = preconditioners.count_products(objective, precondition, *block_arguments)
+        norm = np.sqrt(max(0.0, _dot(point.gradient, preconditioner.solve(point.gradient))))
         start_norm = start_norm or norm
-        forcing = min(0.5 if bound < np.inf else INNER_TOL, np.sqrt(norm / start_norm) if norm > 0 else 0.0)
-        direction, n_more = conjugate_gradients(point, preconditioner, forcing)
-        n_products += n_more
+        forcing_term = min(0.5 if bound < np.inf else INNER_TOL, np.sqrt(norm / start_norm) if norm > 0 else 0.0)
+        direction, n_new_products = conjugate_gradients(point, preconditioner, forcing_term)
+        n_products += n_new_products
         return direction
 
-    return _minimize(fit, find_direction)
+    return _minimize_along_directions(fit, find_direction)
 
 
-def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing: float) -> tuple[Direction, int]:
+def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing_term: float) -> tuple[Direction, int]:
     """Return an approximate solution of H step = -gradient, and the number of products with H (at least one)."""
     objective, gradient = point.objective, point.gradient
 
@@ -106,21 +110,21 @@ def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing
         # Along equal changes of all classes, the gradient is only rounding error, so the step is centered.
         return objective.center(preconditioner.solve(residual))
 
-    iterates = iterate(point.hessian_product, -gradient, precondition)
-    current, n_products = next(iterates), 0
-    first_square = current.square
-    for current in islice(iterates, SWITCH_AFTER):
+    iterates = iterate_conjugate_gradients(point.hessian_product, -gradient, precondition)
+    current_iterate, n_products = next(iterates), 0
+    first_square = current_iterate.square
+    for current_iterate in islice(iterates, SWITCH_THRESHOLD):
         n_products += 1
         # If the curvature has underflowed, the residuals grow until steps overflow.
-        if not forcing**2 * first_square < current.square <= MAX_GROWTH * first_square:
+        if not forcing_term**2 * first_square < current_iterate.square <= MAX_RESIDUAL_GROWTH * first_square:
             break
     if not n_products:
         # Softmax is flat along the first direction.
         return Direction(-precondition(gradient), gradient.copy()), 1
-    return Direction(current.solution, -current.residual), n_products
+    return Direction(current_iterate.solution, -current_iterate.residual), n_products
 
 
-def _minimize(fit, find_direction, is_exact=False):
+def _minimize_along_directions(fit, find_direction, is_exact=False):
     """Minimize the objective along directions. `find_direction` takes a Point and the bound on J - J*.
 
     `is_exact` is true if the directions solve Newton's equations exactly.
@@ -132,10 +136,10 @@ def _minimize(fit, find_direction, is_exact=False):
     stop_reason = stopping.find_stop_reason(point, bound, np.inf)
     while not stop_reason:
         direction = find_direction(point, bound)
-        decrement = -0.5 * _inner(direction.step, point.gradient)
+        decrement = -0.5 * _dot(direction.step, point.gradient)
         # If the step hardly changes the gradient, there is no curvature along it, for example because of underflow.
-        remaining, before = np.abs(direction.residual).max(), np.abs(point.gradient).max()
-        if remaining > (1 - INNER_TOL) * before > VALUE_EPS[np.float64]:
+        largest_residual, before = np.abs(direction.residual).max(), np.abs(point.gradient).max()
+        if largest_residual > (1 - INNER_TOL) * before > VALUE_EPS[np.float64]:
             decrement = np.inf
         stop_reason = stopping.find_stop_reason(point, bound, decrement)
         # Without a penalty, users compare coefficients with standard errors. These are small if there are many rows. So
@@ -149,11 +153,11 @@ def _minimize(fit, find_direction, is_exact=False):
             stop_reason = stop_reason or stopping.find_stall_reason(point, useful_bound, decrement)
             break
         point, lowest, min_gap = end, min(lowest, end.value), min(min_gap, end.stationary_gap)
-        bound = stopping.observe_refined(point)
+        bound = stopping.update_with_intercept(point)
         stopping.record(point, bound)
         stop_reason = stop_reason or stopping.find_stop_reason(point, bound, np.inf)
     return stopping.make_solution(stop_reason)
 
 
-def _inner(a, b):
+def _dot(a, b):
     return dot(a.ravel(), b.ravel())

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.budget import SMALL_HESSIAN
-from fastlin.kernels.linear.quasi_newton import MAX_FLAT, MAX_TRIALS, SUFFICIENT_DECREASE
+from fastlin.budget import SMALL_HESSIAN_SIZE
+from fastlin.kernels.linear.quasi_newton import MAX_FLAT_STEPS, MAX_TRIALS, SUFFICIENT_DECREASE
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.duality import find_linearized_dual_value
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.preconditioners import evaluate_sample
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
 from fastlin.solvers.tuning import (
-    HESSIAN_WORK,
+    HESSIAN_ENTRY_WORK,
     INNER_TOL,
     MIN_INNER_TOL,
-    N_RECENT,
+    N_CHEAP_STEPS,
+    N_RECENT_ITERATIONS,
     PROGRESS_EPS,
-    ROUNDS,
     TRUST_RATIO,
     VALUE_EPS,
 )
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 # probabilities near 0 and 1 have no curvature, although points closer to the minimum have curvature. The first fraction
 # is a tenth of this unit, times min(J, 1). The fraction is divided by the unit until a step is accepted, and multiplied
 # by the unit after each accepted step.
-MIXING_UNIT = INNER_TOL**2
+MIXING_FACTOR = INNER_TOL**2
 
 
 # At extreme scales, a step may leave the range of float64. The line search does not accept such a step.
@@ -48,7 +48,7 @@ MIXING_UNIT = INNER_TOL**2
 def minimize(fit: Fit) -> Solution:
     """Minimize the objective by models with the exact penalty. The first model may come from a nearby solution."""
     objective, stopping = fit.objective, fit.stopping
-    model = None if fit.nearby is None else fit.nearby.model
+    model = None if fit.nearby_fit is None else fit.nearby_fit.model
     point = fit.start_point(np.float64)
     # A model has neither slope nor curvature along a column of zeros, so the coefficient is set to the minimizer of the
     # penalty.
@@ -61,65 +61,75 @@ def minimize(fit: Fit) -> Solution:
     tiny = sqrt(UNIT_ROUNDOFF)
     accuracy, mixing = INNER_TOL, 0.0
     last: HessianModel | ColumnModel | None = model
-    n_idle, idle_bound = 0, np.inf
+    n_idle_steps, idle_bound = 0, np.inf
     # With bounds but no L1 penalty, most parameters are active, so the Hessian is faster unless X is wide
     # (docs/benchmarks/design-choices.md: bounds by the hessian).
-    has_bounds_alone = objective.penalty.box is not None and not objective.penalty.thresholds.any()
+    has_only_bounds = objective.penalty.box is not None and not objective.penalty.thresholds.any()
     is_tall = objective.n_rows >= objective.shape[1]
-    by_hessian = point.parameters.size <= SMALL_HESSIAN or isinstance(model, HessianModel)
-    by_hessian = by_hessian or (has_bounds_alone and is_tall and objective.affords_hessian)
-    may_take_over, is_whole = not by_hessian and objective.affords_hessian, False
-    n_by_columns = work = 0
+    uses_hessian = point.parameters.size <= SMALL_HESSIAN_SIZE or isinstance(model, HessianModel)
+    uses_hessian = uses_hessian or (has_only_bounds and is_tall and objective.is_hessian_affordable)
+    may_switch_to_hessian, is_full_step = not uses_hessian and objective.is_hessian_affordable, False
+    n_column_models = work = 0
     # With bounds or offsets, the rows may have no curvature at an iterate.
-    may_be_far = objective.penalty.box is not None or objective.rows.offset_range is not None
-    last_mixed, last_gain, predicted, attempted = 1.0, 0.0, np.inf, np.inf
+    may_lack_curvature = objective.penalty.box is not None or objective.rows.offset_range is not None
+    last_mixing, last_gain, predicted_decrease, attempted_decrease = 1.0, 0.0, np.inf, np.inf
     gaps, allowed = (np.inf, np.inf), stopping.allowed_gap(point)
     may_linearize = stopping.rule == "suboptimality" and _allows_linearization(objective)
     while not stop_reason:
         # The curvature of the loss decreases with J. The fraction decreases too, so that it does not dominate.
-        min_mixing = INNER_TOL * MIXING_UNIT * min(max(point.value, VALUE_EPS[np.float64]), 1.0)
-        next_mixing = min(1.0, mixing / MIXING_UNIT) if mixing else min(last_mixed, min_mixing)
+        min_mixing = INNER_TOL * MIXING_FACTOR * min(max(point.value, VALUE_EPS[np.float64]), 1.0)
+        next_mixing = min(1.0, mixing / MIXING_FACTOR) if mixing else min(last_mixing, min_mixing)
         # With many active coordinates, as in text data, Hessian models are expensive. They replace column-wise models
         # only if column-wise models have cost as much and the gap is still large. If steps are shortened, the exact
         # minimum of a model has no advantage (docs/benchmarks/design-choices.md: hessian after columns).
-        if may_take_over:
-            is_worth_it = n_by_columns >= ROUNDS and work >= _count_hessian_work(point.parameters)
-            by_hessian = is_whole and (by_hessian or (is_worth_it and _is_far(*gaps, allowed, N_RECENT)))
-        last = current = make_model(point, by_hessian, last, mixing)
-        minimizer = current.minimize(accuracy)
+        if may_switch_to_hessian:
+            is_hessian_cheaper = n_column_models >= N_CHEAP_STEPS and work >= _count_hessian_work(point.parameters)
+            uses_hessian = is_full_step and (
+                uses_hessian or (is_hessian_cheaper and _is_gap_far(*gaps, allowed, N_RECENT_ITERATIONS))
+            )
+        last = current_model = make_model(point, uses_hessian, last, mixing)
+        minimizer = current_model.minimize(accuracy)
         if len(minimizer) > 1:
             # Along equal changes of all intercepts, the model consists of rounding errors, and the minimizer may be
             # huge.
             minimizer[:, -1] -= minimizer[:, -1].mean()
         direction = minimizer - point.parameters
-        if isinstance(current, ColumnModel):
-            n_by_columns, work = n_by_columns + 1, work + current.work
+        if isinstance(current_model, ColumnModel):
+            n_column_models, work = n_column_models + 1, work + current_model.work
         slope = _measure_slope(point, direction)
         # A model is useless if the step increases J. If curvature may be missing, the step must decrease J.
-        is_useless = mixing < 1 and not (slope < 0 if may_be_far else slope <= VALUE_EPS[np.float64] * point.value)
-        attempts = False
+        is_useless = mixing < 1 and not (
+            slope < 0 if may_lack_curvature else slope <= VALUE_EPS[np.float64] * point.value
+        )
+        attempts_certificate = False
         if mixing <= min_mixing and not is_useless:
-            predicted = max(0.0, -slope)
+            predicted_decrease = max(0.0, -slope)
             allowed, gaps = stopping.allowed_gap(point), (gaps[1], point.stationary_gap)
             # An attempt to certify with linearized probabilities costs as much as a step. It is worthwhile only if the
             # gap would exceed the allowed gap even after two steps at the last ratio. After a failed attempt, another
             # attempt is useful only if the predicted decrease is much smaller.
-            attempts = may_linearize and _is_far(*gaps, allowed, 2) and predicted <= INNER_TOL * min(allowed, attempted)
-            if attempts:
-                attempted = predicted
+            attempts_certificate = (
+                may_linearize
+                and _is_gap_far(*gaps, allowed, 2)
+                and predicted_decrease <= INNER_TOL * min(allowed, attempted_decrease)
+            )
+            if attempts_certificate:
+                attempted_decrease = predicted_decrease
                 # The rounding error is subtracted from the value, because the computed gap would ignore it.
-                stopping.observe_dual_value(_bound_by_model(point, current, allowed), 0.0)
+                stopping.update_dual_value(_bound_by_model(point, current_model, allowed), 0.0)
         # If the gains decrease slowly, the model is not accurate yet, and it predicts too small a suboptimality.
-        is_slow, recent = predicted > INNER_TOL * last_gain, stopping.history[-N_RECENT:]
-        recent_decrease = recent[0].objective - point.value if is_slow and recent else 0.0
-        # The estimate is used if there is no bound. The model decreases by at least half of `predicted`. If curvature
-        # is mixed in, a model predicts too small a decrease.
-        estimate = np.inf if mixing else predicted + recent_decrease
+        is_slow, recent_iterations = predicted_decrease > INNER_TOL * last_gain, stopping.history[-N_RECENT_ITERATIONS:]
+        recent_decrease = recent_iterations[0].objective - point.value if is_slow and recent_iterations else 0.0
+        # The estimate is used if there is no bound. The model decreases by at least half of `predicted_decrease`. If
+        # curvature is mixed in, a model predicts too small a decrease.
+        estimate = np.inf if mixing else predicted_decrease + recent_decrease
         # After an attempt, the computed step is taken, because it reduces the violation from first to second order.
-        stop_reason = None if is_useless or attempts else stopping.find_stop_reason(point, bound, estimate)
-        end, length = (None, 0.0) if stop_reason or is_useless else _search(point, direction, slope, minimizer)
-        if end is None and not stop_reason and (current.is_reused or mixing < 1):
-            if current.is_reused:
+        stop_reason = None if is_useless or attempts_certificate else stopping.find_stop_reason(point, bound, estimate)
+        end, length = (
+            (None, 0.0) if stop_reason or is_useless else _search_step_length(point, direction, slope, minimizer)
+        )
+        if end is None and not stop_reason and (current_model.is_reused or mixing < 1):
+            if current_model.is_reused:
                 # The Hessian at this point replaces the reused Hessian.
                 last = None
             else:
@@ -128,38 +138,38 @@ def minimize(fit: Fit) -> Solution:
                 point = objective.at(point.parameters, out=point.buffer)
             continue
         if end is None:
-            stop_reason = stop_reason or stopping.find_stall_reason(point, bound, predicted)
+            stop_reason = stop_reason or stopping.find_stall_reason(point, bound, predicted_decrease)
             break
-        last_mixed = mixing or last_mixed
-        predicted, invisible = np.inf, VALUE_EPS[np.float64] * point.value
-        last_gain, is_whole = point.value - end.value, length == 1.0
-        if may_be_far and mixing < 1 and invisible < last_gain < TRUST_RATIO * -slope:
+        last_mixing = mixing or last_mixing
+        predicted_decrease, invisible_decrease = np.inf, VALUE_EPS[np.float64] * point.value
+        last_gain, is_full_step = point.value - end.value, length == 1.0
+        if may_lack_curvature and mixing < 1 and invisible_decrease < last_gain < TRUST_RATIO * -slope:
             mixing = next_mixing
         else:
-            mixing = MIXING_UNIT * mixing if mixing > MIXING_UNIT**2 * min_mixing else 0.0
-        gained = last_gain / max(point.value, np.finfo(np.float64).tiny)
+            mixing = MIXING_FACTOR * mixing if mixing > MIXING_FACTOR**2 * min_mixing else 0.0
+        relative_gain = last_gain / max(point.value, np.finfo(np.float64).tiny)
         last_bound, point = bound, end
-        bound = stopping.observe_refined(point)
+        bound = stopping.update_with_intercept(point)
         stopping.record(point, bound)
         stop_reason = stopping.find_stop_reason(point, bound, np.inf)
         # Without a bound, the accuracy of the last Hessian is unknown, so this Hessian is not reused.
         if bound == np.inf or bound > INNER_TOL * last_bound:
             last = None
-        accuracy = float(np.clip(gained, MIN_INNER_TOL, INNER_TOL)) if gained > tiny else tiny
+        accuracy = float(np.clip(relative_gain, MIN_INNER_TOL, INNER_TOL)) if relative_gain > tiny else tiny
         # A gain that is below PROGRESS_EPS, or that the model did not predict, may be rounding error. The bound may
         # still show progress, because it depends on slopes instead of values.
-        certain_gain = min(gained, -slope / max(point.value, np.finfo(np.float64).tiny))
+        certain_gain = min(relative_gain, -slope / max(point.value, np.finfo(np.float64).tiny))
         # If the curvature comes from a sample, many steps have small gains.
-        max_idle, factor = (ROUNDS, 1 - INNER_TOL) if current.is_sampled else (MAX_FLAT, 0.5)
+        max_idle_steps, factor = (N_CHEAP_STEPS, 1 - INNER_TOL) if current_model.is_sampled else (MAX_FLAT_STEPS, 0.5)
         if certain_gain > PROGRESS_EPS[np.float64] or bound < factor * idle_bound:
-            n_idle, idle_bound = 0, bound
-        n_idle += 1
-        if not stop_reason and n_idle > max_idle:
+            n_idle_steps, idle_bound = 0, bound
+        n_idle_steps += 1
+        if not stop_reason and n_idle_steps > max_idle_steps:
             stop_reason = stopping.find_stall_reason(point, bound, max(0.0, -slope))
     return replace(stopping.make_solution(stop_reason), model=last if isinstance(last, HessianModel) else None)
 
 
-def _is_far(last_gap, gap, allowed, n_steps):
+def _is_gap_far(last_gap, gap, allowed, n_steps):
     """Return whether a gap would exceed `allowed` after `n_steps` steps at the last ratio of gaps."""
     if gap == np.inf:
         return True
@@ -170,14 +180,14 @@ def _is_far(last_gap, gap, allowed, n_steps):
 
 def _count_hessian_work(parameters):
     """Return the approximate multiply-adds of a Hessian model: the matrix, the sweeps and one factor."""
-    return HESSIAN_WORK * parameters.size**2 + int(np.count_nonzero(parameters)) ** 3 // 40
+    return HESSIAN_ENTRY_WORK * parameters.size**2 + int(np.count_nonzero(parameters)) ** 3 // 40
 
 
 def _allows_linearization(objective):
     """Return whether linearized probabilities are used: X is in memory, and L1 is the only penalty."""
     penalty = objective.penalty
     is_l1_alone = penalty.is_bounded and penalty.l2 == 0 and penalty.box is None
-    return is_l1_alone and objective.keeps_probabilities and objective.matrix.lies_in_memory
+    return is_l1_alone and objective.stores_probabilities and objective.matrix.lies_in_memory
 
 
 def _bound_by_model(point, model, allowed):
@@ -195,56 +205,64 @@ def _bound_by_model(point, model, allowed):
 
 def _measure_slope(point, direction):
     """Return the change of J in a full step, to first order for the smooth part, and exactly for the penalty."""
-    penalize, parameters = point.objective.penalty.nonsmooth_value, point.parameters
-    return dot(direction.ravel(), point.gradient.ravel()) + penalize(parameters + direction) - penalize(parameters)
+    compute_penalty, parameters = point.objective.penalty.nonsmooth_value, point.parameters
+    return (
+        dot(direction.ravel(), point.gradient.ravel())
+        + compute_penalty(parameters + direction)
+        - compute_penalty(parameters)
+    )
 
 
-def _search(start, direction, slope, minimizer):
+def _search_step_length(start, direction, slope, minimizer):
     """Return a Point at which J is sufficiently smaller, or None, and the step length.
 
     `direction` leads from `start` to `minimizer`.
     """
-    length, penalty, invisible = 1.0, start.objective.penalty, VALUE_EPS[np.float64] * abs(start.value)
+    length, penalty, invisible_decrease = 1.0, start.objective.penalty, VALUE_EPS[np.float64] * abs(start.value)
     for _ in range(MAX_TRIALS):
         parameters = start.parameters + length * direction
         if penalty.box is not None:
             parameters = minimizer if length == 1 else penalty.clip(parameters)
         end = start.objective.at(parameters, out=start.buffer)
-        limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + invisible
+        limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + invisible_decrease
         # If the rounding error is larger, no digit of the scores is accurate.
-        falls = end.is_finite and end.rounding <= max(start.value, 1.0) and end.value <= limit
+        is_decrease = end.is_finite and end.rounding <= max(start.value, 1.0) and end.value <= limit
         # If rounding error conceals the change of J, the slopes determine whether the step is accepted. At the new
         # point, the backward slope is used, because the forward slope is steep if a coefficient has just become zero.
-        back = start.parameters - parameters
-        max_slope = max(-length * slope, INNER_TOL**2 * invisible)
-        if falls and (start.value - end.value > invisible or -_measure_slope(end, back) <= max_slope):
+        backward_direction = start.parameters - parameters
+        max_slope = max(-length * slope, INNER_TOL**2 * invisible_decrease)
+        if is_decrease and (
+            start.value - end.value > invisible_decrease or -_measure_slope(end, backward_direction) <= max_slope
+        ):
             return end, length
         length /= 2
     return None, length
 
 
 def make_model(
-    point: Point, by_hessian: bool, reused: HessianModel | ColumnModel | None = None, mixing: float = 0.0
+    point: Point, uses_hessian: bool, reused_model: HessianModel | ColumnModel | None = None, mixing: float = 0.0
 ) -> HessianModel | ColumnModel:
     """Return the quadratic model around a point: a HessianModel, which may reuse a Hessian, or a ColumnModel.
 
     The fraction `mixing` of the curvature is that at equal probabilities. The curvature may be computed on a sample.
     """
     objective, matrix = point.objective, point.objective.matrix
-    if by_hessian:
-        model = reused if isinstance(reused, HessianModel) else None
+    if uses_hessian:
+        model = reused_model if isinstance(reused_model, HessianModel) else None
         # Without a bound, only the model estimates the suboptimality, so the Hessian must be computed at the point.
-        if model is not None and not (objective.penalty.is_bounded or model.is_of(point)):
+        if model is not None and not (objective.penalty.is_bounded or model.has_hessian_at(point)):
             model = None
         curvature_point = point if model is not None or objective.has_hessian else evaluate_sample(point)
         return HessianModel(point, curvature_point, model, mixing)
     working_set = choose_working_set(point)
     # The model requires a copy of its columns, and the transpose of this copy.
-    n_copied = 0 if matrix.lies_in_memory else 2 * matrix.shape[0] * int(np.count_nonzero(working_set.any(axis=0)))
-    fits = objective.keeps_probabilities and objective.budget.holds(8 * n_copied)
+    n_copied_entries = (
+        0 if matrix.lies_in_memory else 2 * matrix.shape[0] * int(np.count_nonzero(working_set.any(axis=0)))
+    )
+    fits = objective.stores_probabilities and objective.budget.allows_bytes(8 * n_copied_entries)
     curvature_point = point if fits else evaluate_sample(point)
     # In float32, probabilities near 1 would lose the mixed fraction.
-    precision = np.float32 if objective.rows.gains_from_float32 and not mixing else np.float64
+    precision = np.float32 if objective.rows.is_faster_in_float32 and not mixing else np.float64
     return ColumnModel(point, curvature_point, working_set, precision, mixing)
 
 
@@ -257,11 +275,11 @@ def choose_working_set(point: Point) -> BoolArray:
     if point.objective.penalty.group_lasso:
         sizes = np.broadcast_to(np.sqrt(np.einsum("kj,kj->j", gradient, gradient)), gradient.shape)
         active = np.broadcast_to(active.any(axis=0), gradient.shape)
-    chosen = active | (sizes >= (1 - 2 * INNER_TOL) * thresholds)
+    working_set = active | (sizes >= (1 - 2 * INNER_TOL) * thresholds)
     box = point.objective.penalty.box
     if box is not None:
         lower, upper = box.min_parameters[:, :-1], box.max_parameters[:, :-1]
         slopes = gradient + np.sign(parameters) * thresholds
-        chosen &= ~(((parameters <= lower) & (slopes > 0)) | ((parameters >= upper) & (slopes < 0)))
-        chosen &= lower < upper
-    return chosen
+        working_set &= ~(((parameters <= lower) & (slopes > 0)) | ((parameters >= upper) & (slopes < 0)))
+        working_set &= lower < upper
+    return working_set

@@ -19,16 +19,16 @@ from fastlin.kernels.linear.coordinate_descent import (
 from fastlin.kernels.linear.operands import Curvature
 from fastlin.kernels.machine.cholesky import factorize_block, remove_row, solve_block
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
-from fastlin.objective.conjugate_gradients import iterate
+from fastlin.objective.conjugate_gradients import iterate_conjugate_gradients
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.tuning import (
+    COORDINATE_WORK,
     INNER_TOL,
     MIN_INNER_TOL,
+    N_CHEAP_STEPS,
     NUMPY_CALL_WORK,
     RIDGE,
-    ROUNDS,
     SLOW_OPERATION_WORK,
-    VISIT_WORK,
 )
 from fastlin.typing import BoolArray, FloatArray, FloatType
 
@@ -37,26 +37,26 @@ if TYPE_CHECKING:
     from fastlin.objective.point import Point
 
 # The maximum number of Hessian products per Newton step of a ColumnModel. One-hot columns take 18 on average.
-MAX_PRODUCTS = 30
+MAX_HESSIAN_PRODUCTS = 30
 
 
-def _descend(visit, accuracy, newton_step=None, n_sweeps=ROUNDS):
+def _alternate_sweeps(sweep, accuracy, newton_step=None, n_sweeps=N_CHEAP_STEPS):
     """Alternate sweeps over all coordinates and over the active coordinates. Return the decrease of the model.
 
     The function stops if a sweep over all coordinates gains at most the fraction `accuracy` of the total decrease.
-    `visit` makes a sweep; its argument is true for a sweep over the active coordinates. After `n_sweeps` such sweeps,
+    `sweep` makes a sweep; its argument is true for a sweep over the active coordinates. After `n_sweeps` such sweeps,
     `newton_step` takes a Newton step of the active coordinates. Both return the decrease.
     """
     total = 0.0
-    for _ in range(ROUNDS):
-        gained = visit(False)
-        total += gained
-        if gained <= accuracy * total:
+    for _ in range(N_CHEAP_STEPS):
+        gain = sweep(False)
+        total += gain
+        if gain <= accuracy * total:
             break
         for _ in range(n_sweeps):
-            gained = visit(True)
-            total += gained
-            if gained <= INNER_TOL * accuracy * total:
+            gain = sweep(True)
+            total += gain
+            if gain <= INNER_TOL * accuracy * total:
                 break
         else:
             total += newton_step() if newton_step is not None else 0.0
@@ -64,7 +64,7 @@ def _descend(visit, accuracy, newton_step=None, n_sweeps=ROUNDS):
 
 
 class HessianModel:
-    """The model of all coordinates around a point, with the Hessian at `curvature_point` or from `reused`.
+    """The model of all coordinates around a point, with the Hessian at `curvature_point` or from `reused_model`.
 
     The fraction `mixing` of the curvature at equal probabilities is added to the diagonal of the block of each pair of
     classes. `is_reused` is true if the Hessian belongs to another point. `is_sampled` is true if the Hessian is a
@@ -72,24 +72,28 @@ class HessianModel:
     """
 
     def __init__(
-        self, point: Point, curvature_point: Point, reused: HessianModel | None = None, mixing: float = 0.0
+        self, point: Point, curvature_point: Point, reused_model: HessianModel | None = None, mixing: float = 0.0
     ) -> None:
         self._point = point
         objective, K = point.objective, len(point.parameters)
-        self._loss_hessian: FloatArray = curvature_point.hessian_of_loss() if reused is None else reused._loss_hessian
-        self._hessian_parameters: FloatArray = point.parameters if reused is None else reused._hessian_parameters
+        self._loss_hessian: FloatArray = (
+            curvature_point.compute_loss_hessian() if reused_model is None else reused_model._loss_hessian
+        )
+        self._hessian_parameters: FloatArray = (
+            point.parameters if reused_model is None else reused_model._hessian_parameters
+        )
         self._hessian = self._loss_hessian + np.diag(np.tile(objective.penalty.curvatures, K))
         if mixing:
-            equal = np.eye(K) / K - 1 / K**2 if K > 1 else np.full((1, 1), 0.25)
+            equal_curvature = np.eye(K) / K - 1 / K**2 if K > 1 else np.full((1, 1), 0.25)
             squares = objective.coordinates.mean_squares.copy()
             squares[-1] = objective.fit_intercept
-            by_class = self._hessian.reshape(*point.parameters.shape, *point.parameters.shape)
-            np.einsum("kjlj->klj", by_class)[...] += mixing * equal[:, :, None] * squares
+            blocked_hessian = self._hessian.reshape(*point.parameters.shape, *point.parameters.shape)
+            np.einsum("kjlj->klj", blocked_hessian)[...] += mixing * equal_curvature[:, :, None] * squares
         self._parameters, self._slopes = point.parameters.ravel().copy(), point.gradient.ravel().copy()
-        self.is_reused = reused is not None and not self.is_of(point)
-        self.is_sampled: bool = reused.is_sampled if reused is not None else curvature_point is not point
+        self.is_reused = reused_model is not None and not self.has_hessian_at(point)
+        self.is_sampled: bool = reused_model.is_sampled if reused_model is not None else curvature_point is not point
 
-    def is_of(self, point: Point) -> bool:
+    def has_hessian_at(self, point: Point) -> bool:
         """Return whether the Hessian was computed at the point."""
         return bool((self._hessian_parameters == point.parameters).all())
 
@@ -103,15 +107,15 @@ class HessianModel:
         penalty = point.objective.penalty if penalty is None else penalty
         n_classes = len(point.parameters)
 
-        def visit(only_active):
+        def sweep(only_active):
             return descend_by_hessian(self._hessian, slopes, penalty.arrays, n_classes, only_active, parameters)
 
         min_gain = UNIT_ROUNDOFF * abs(point.value)
 
         def newton_step():
-            return minimize_active(self._hessian, penalty, parameters, slopes, min_gain)
+            return minimize_active_set(self._hessian, penalty, parameters, slopes, min_gain)
 
-        _descend(visit, MIN_INNER_TOL**2 * accuracy, newton_step, 4 * ROUNDS)
+        _alternate_sweeps(sweep, MIN_INNER_TOL**2 * accuracy, newton_step, 4 * N_CHEAP_STEPS)
         return parameters.reshape(point.parameters.shape).copy()
 
 
@@ -134,9 +138,9 @@ class ColumnModel:
         # The order by feature keeps a column in the cache for all classes. The copies are contiguous. NumPy's own
         # arrays are strided, except for a single coordinate, so Numba would compile two versions.
         features, classes = map(np.ascontiguousarray, np.nonzero(working_set.T))
-        used = np.flatnonzero(working_set.any(axis=0))
+        used_features = np.flatnonzero(working_set.any(axis=0))
         transposed, row_weights, probabilities = _read_columns(
-            curvature_point, precision, used, is_sample=curvature_point is not point
+            curvature_point, precision, used_features, is_sample=curvature_point is not point
         )
         coordinates = point.objective.coordinates
         scale = coordinates.scale / transposed.scale
@@ -155,21 +159,23 @@ class ColumnModel:
             classes,
         )
         if mixing:
-            equal = probabilities.dtype.type(mixing / max(2, len(probabilities)))
-            probabilities = probabilities * probabilities.dtype.type(1 - mixing) + equal
+            equal_probability = probabilities.dtype.type(mixing / max(2, len(probabilities)))
+            probabilities = probabilities * probabilities.dtype.type(1 - mixing) + equal_probability
         row_curvatures = row_weights * probabilities * (1 - probabilities)
         self._intercept_curvatures = point.objective.fit_intercept * row_curvatures.sum(axis=1, dtype=np.float64)
         # For two classes, storing the curvatures halves the memory traffic of a sweep.
         self._curvature = Curvature(row_weights, row_curvatures if len(row_curvatures) == 1 else probabilities)
         self._curvatures = np.empty(len(features))
         means = np.zeros(0 if len(probabilities) == 1 else len(row_weights), row_weights.dtype)
-        origins = point.parameters[classes, features]
-        self._state = DescentState(origins, np.zeros(len(probabilities)), np.zeros_like(probabilities), means)
+        expansion_point = point.parameters[classes, features]
+        self._descent_state = DescentState(
+            expansion_point, np.zeros(len(probabilities)), np.zeros_like(probabilities), means
+        )
         # Sparse columns require gathers. Dense columns are read sequentially.
         lengths = np.where(
             transposed.positions < 0, SLOW_OPERATION_WORK * np.diff(transposed.starts), 2 * len(row_weights)
         )
-        self._visit_work = VISIT_WORK + lengths[features]
+        self._visit_work = COORDINATE_WORK + lengths[features]
         entries = 2 * point.objective.matrix.n_entries + SLOW_OPERATION_WORK * point.objective.n_rows
         self._product_work = NUMPY_CALL_WORK + len(probabilities) * entries
         self._n_sweeps = self._count_sweeps(mixing)
@@ -180,8 +186,8 @@ class ColumnModel:
     def _count_sweeps(self, mixing):
         """Return how many sweeps over the active coordinates precede a Newton step.
 
-        They cost as much as the Newton step, and there are at least ROUNDS of them. The result is 0 if Newton steps are
-        too expensive or the model does not allow them.
+        They cost as much as the Newton step, and there are at least N_CHEAP_STEPS of them. The result is 0 if Newton
+        steps are too expensive or the model does not allow them.
         """
         objective = self._point.objective
         allows_newton = not (mixing or objective.penalty.group_lasso or objective.penalty.box is not None)
@@ -189,8 +195,8 @@ class ColumnModel:
             return 0
         is_active = self._point.parameters[self._columns.classes, self._columns.features] != 0
         sweep_work = int(self._visit_work[is_active].sum())
-        n_sweeps = max(ROUNDS, MAX_PRODUCTS * self._product_work // max(1, sweep_work))
-        return n_sweeps if n_sweeps <= 4 * ROUNDS else 0
+        n_sweeps = max(N_CHEAP_STEPS, MAX_HESSIAN_PRODUCTS * self._product_work // max(1, sweep_work))
+        return n_sweeps if n_sweeps <= 4 * N_CHEAP_STEPS else 0
 
     def minimize(self, accuracy: float, penalty: Penalty | None = None) -> FloatArray:
         """Return an approximate minimizer (K, d + 1) over the working set.
@@ -198,36 +204,36 @@ class ColumnModel:
         The result misses at most about the fraction `accuracy` of the possible decrease. The descent continues from the
         previous result. `penalty`, if given, replaces the penalty of the objective; only its thresholds may differ.
         """
-        point, state = self._point, self._state
+        point, state = self._point, self._descent_state
         penalty = point.objective.penalty if penalty is None else penalty
         features, classes = self._columns.features, self._columns.classes
         intercept_gradient = point.gradient[:, -1].copy()
         gradient = point.gradient[classes, features]
         gradient -= intercept_gradient[classes] * self._omitted_shifts[features]
-        origins = point.parameters[classes, features]
-        model = ModelArrays(gradient, self._curvatures, origins, intercept_gradient, self._intercept_curvatures)
+        expansion_point = point.parameters[classes, features]
+        model = ModelArrays(gradient, self._curvatures, expansion_point, intercept_gradient, self._intercept_curvatures)
         sweep_work = int(self._visit_work.sum())
 
-        def visit(only_active):
+        def sweep(only_active):
             self.work += sweep_work
             return descend_by_columns(self._columns, self._curvature, penalty.arrays, model, only_active, state)
 
-        def find_end():
+        def compute_end():
             end = point.parameters.copy()
             end[classes, features] = state.parameters
             end[:, -1] += state.intercept_steps
-            np.subtract.at(end[:, -1], classes, (state.parameters - origins) * self._omitted_shifts[features])
+            np.subtract.at(end[:, -1], classes, (state.parameters - expansion_point) * self._omitted_shifts[features])
             return end
 
         def newton_step():
-            return self._take_newton_step(find_end(), state, penalty)
+            return self._take_newton_step(compute_end(), state, penalty)
 
         # Far from the minimum of J, the model is inaccurate, so low accuracy is sufficient.
         if self._n_sweeps and accuracy <= INNER_TOL**2:
-            _descend(visit, accuracy, newton_step, self._n_sweeps)
+            _alternate_sweeps(sweep, accuracy, newton_step, self._n_sweeps)
         else:
-            _descend(visit, accuracy)
-        return find_end()
+            _alternate_sweeps(sweep, accuracy)
+        return compute_end()
 
     def _take_newton_step(self, start, state, penalty):
         """Move along a Newton step of the active coordinates while the model decreases. Return the decrease.
@@ -243,32 +249,32 @@ class ColumnModel:
         curvatures[:, -1] = self._intercept_curvatures
         is_active = (curvatures > 0) & ((start != 0) | (penalty.thresholds == 0))
         slopes = point.gradient + point.hessian_product(start - point.parameters)
-        pull = np.where(is_active, slopes + penalty.thresholds * np.sign(start), 0.0)
+        subgradient = np.where(is_active, slopes + penalty.thresholds * np.sign(start), 0.0)
 
         def multiply(direction):
             self.work += self._product_work
             return np.where(is_active, point.hessian_product(direction), 0.0)
 
-        iterates = iterate(
+        iterates = iterate_conjugate_gradients(
             multiply,
-            -pull,
+            -subgradient,
             lambda residual: np.divide(residual, curvatures, out=np.zeros(start.shape), where=is_active),
         )
-        current = next(iterates)
-        min_square = INNER_TOL**6 * current.square
-        for current in islice(iterates, MAX_PRODUCTS):
-            if not current.square > min_square:
+        current_iterate = next(iterates)
+        min_square = INNER_TOL**6 * current_iterate.square
+        for current_iterate in islice(iterates, MAX_HESSIAN_PRODUCTS):
+            if not current_iterate.square > min_square:
                 break
-        step = current.solution
-        corners = _measure_lengths(start, step, 0.0, (start * step < 0) & (penalty.thresholds > 0))
-        curvature, rises = -float(np.sum(pull * step)), 2 * penalty.thresholds * np.abs(step)
-        length, decrease, _ = _search_over_signs(curvature, corners.ravel(), rises.ravel(), 1.0)
+        step = current_iterate.solution
+        corner_lengths = _measure_lengths(start, step, 0.0, (start * step < 0) & (penalty.thresholds > 0))
+        curvature, rises = -float(np.sum(subgradient * step)), 2 * penalty.thresholds * np.abs(step)
+        length, decrease, _ = _search_over_signs(curvature, corner_lengths.ravel(), rises.ravel(), 1.0)
         if not decrease > 0:
             return 0.0
-        change = np.where(corners == length, 0.0, start + length * step) - start
+        change = np.where(corner_lengths == length, 0.0, start + length * step) - start
         scores = rows.passes.compute_scores(change).T
         indices = rows.row_indices if len(rows.row_indices) else slice(None)
-        rows.count_pass()
+        rows.add_passes()
         if len(state.means):
             state.scores[:, indices] += scores
             state.means[indices] += np.einsum("ki,ki->i", probabilities[:, indices], scores)
@@ -288,21 +294,21 @@ def _read_columns(point, precision, features, is_sample):
     weight.
     """
     rows = point.objective.rows
-    weights = np.broadcast_to(rows.weights_of(rows.row_indices), rows.n_rows) / rows.total_weight
+    weights = np.broadcast_to(rows.get_weights(rows.row_indices), rows.n_rows) / rows.total_weight
     n = rows.matrix.shape[0]
-    is_copied = is_sample and rows.matrix.copies(rows.row_indices)
+    is_copied = is_sample and rows.matrix.should_copy(rows.row_indices)
     if is_copied or not len(rows.row_indices):
         matrix = rows.matrix.take(rows.row_indices) if is_copied else rows.matrix
         probabilities = np.ascontiguousarray(point.probabilities, precision)
         return matrix.transposed(precision, features), weights.astype(precision), probabilities
-    all_weights, probabilities = np.zeros(n, precision), np.zeros((rows.n_rows_coef, n), precision)
+    matrix_weights, probabilities = np.zeros(n, precision), np.zeros((rows.n_rows_coef, n), precision)
     # The weight of a row is multiplied by the number of times that its index occurs.
-    np.add.at(all_weights, rows.row_indices, weights)
+    np.add.at(matrix_weights, rows.row_indices, weights)
     probabilities[:, rows.row_indices] = point.probabilities
-    return rows.matrix.transposed(precision, features), all_weights, probabilities
+    return rows.matrix.transposed(precision, features), matrix_weights, probabilities
 
 
-def minimize_active(
+def minimize_active_set(
     hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes: FloatArray, min_gain: float = 0.0
 ) -> float:
     """Minimize the model over the active set, and return the decrease. Parameters at zero or at a bound are fixed.
@@ -314,10 +320,10 @@ def minimize_active(
     is_curved = np.diagonal(hessian) > 0
     if penalty.group_lasso:
         return _minimize_groups(hessian, penalty.thresholds, is_curved, parameters, slopes, min_gain)
-    return _minimize_signs(hessian, penalty.thresholds, is_curved, parameters, slopes, penalty.box)
+    return _minimize_with_signs(hessian, penalty.thresholds, is_curved, parameters, slopes, penalty.box)
 
 
-def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, box):
+def _minimize_with_signs(hessian, thresholds, is_curved, parameters, slopes, box):
     """Minimize over the nonzero parameters by Newton steps for fixed signs.
 
     This is feature-sign search (Lee, Battle, Raina and Ng 2006, algorithm 1). A step may cross zeros while the model
@@ -330,77 +336,81 @@ def _minimize_signs(hessian, thresholds, is_curved, parameters, slopes, box):
     active = np.flatnonzero(is_active)
     if not len(active):
         return 0.0
-    thresholds, start, free = thresholds[active], parameters[active], np.arange(len(active))
-    current, active_slopes, total = start.copy(), slopes[active], 0.0
+    thresholds, start, free_indices = thresholds[active], parameters[active], np.arange(len(active))
+    current_parameters, active_slopes, total = start.copy(), slopes[active], 0.0
     factor = _factorize(hessian[np.ix_(active, active)])
-    for _ in range(ROUNDS**2):
-        sizes = thresholds[free]
-        pull = active_slopes[free] + sizes * np.sign(current[free])
-        step = _solve(factor, len(free), pull)
-        to_zero = _measure_lengths(current[free], step, 0.0, (current[free] * step < 0) & (sizes > 0))
+    for _ in range(N_CHEAP_STEPS**2):
+        sizes = thresholds[free_indices]
+        subgradient = active_slopes[free_indices] + sizes * np.sign(current_parameters[free_indices])
+        step = _solve(factor, len(free_indices), subgradient)
+        zero_lengths = _measure_lengths(
+            current_parameters[free_indices], step, 0.0, (current_parameters[free_indices] * step < 0) & (sizes > 0)
+        )
         max_length = 1.0
         if bounds is not None:
-            ends = bounds[(step > 0).astype(int), active[free]]
-            to_bound = _measure_lengths(current[free], step, ends, np.isfinite(ends) & (step != 0))
-            max_length = min(to_bound.min(), 1.0)
-        curvature, rises = -float(np.sum(pull * step)), 2 * sizes * np.abs(step)
-        length, decrease, n_passed = _search_over_signs(curvature, to_zero, rises, max_length)
+            ends = bounds[(step > 0).astype(int), active[free_indices]]
+            bound_lengths = _measure_lengths(
+                current_parameters[free_indices], step, ends, np.isfinite(ends) & (step != 0)
+            )
+            max_length = min(bound_lengths.min(), 1.0)
+        curvature, rises = -float(np.sum(subgradient * step)), 2 * sizes * np.abs(step)
+        length, decrease, n_sign_changes = _search_over_signs(curvature, zero_lengths, rises, max_length)
         if not decrease > 0:
             break
         total += decrease
-        active_slopes[free] -= length * pull
-        is_fixed = to_zero == length
-        current[free] = np.where(is_fixed, 0.0, current[free] + length * step)
+        active_slopes[free_indices] -= length * subgradient
+        is_fixed = zero_lengths == length
+        current_parameters[free_indices] = np.where(is_fixed, 0.0, current_parameters[free_indices] + length * step)
         if bounds is not None:
-            current[free] = np.where(to_bound == length, ends, current[free])
-            is_fixed |= to_bound == length
+            current_parameters[free_indices] = np.where(bound_lengths == length, ends, current_parameters[free_indices])
+            is_fixed |= bound_lengths == length
         for n_removed, position in enumerate(np.flatnonzero(is_fixed)[::-1]):
-            remove_row(factor, len(free) - n_removed, position)
-        free = free[~is_fixed]
-        if not (n_passed or is_fixed.any()) or not len(free):
+            remove_row(factor, len(free_indices) - n_removed, position)
+        free_indices = free_indices[~is_fixed]
+        if not (n_sign_changes or is_fixed.any()) or not len(free_indices):
             break
-    parameters[active] = current
-    slopes += np.einsum("ij,j->i", hessian[:, active], current - start)
+    parameters[active] = current_parameters
+    slopes += np.einsum("ij,j->i", hessian[:, active], current_parameters - start)
     return total
 
 
-def _measure_lengths(start, step, ends, is_ahead):
+def _measure_lengths(start, step, ends, is_reached):
     """Return the fraction of the step at which each parameter reaches its end; infinity if it does not."""
-    return np.divide(ends - start, step, out=np.full_like(step, np.inf), where=is_ahead)
+    return np.divide(ends - start, step, out=np.full_like(step, np.inf), where=is_reached)
 
 
-def _search_over_signs(curvature, corners, rises, max_length):
+def _search_over_signs(curvature, corner_lengths, rises, max_length):
     """Return the length to the minimum along a Newton step, the decrease, and the number of signs that change.
 
     The slope is minus `curvature` at the start of the step, and increases by `curvature` along the full step. At each
-    of the `corners`, where a parameter crosses zero, the slope jumps by an entry of `rises`. The ridge of the
+    of the `corner_lengths`, where a parameter crosses zero, the slope jumps by an entry of `rises`. The ridge of the
     factorization makes steps shorter, so the decrease is not overestimated.
     """
     if not curvature > 0:
         return 0.0, 0.0, 0
-    order = np.flatnonzero(corners <= max_length)
-    order = order[np.argsort(corners[order], kind="stable")]
-    corners, risen = corners[order], np.append(0.0, np.cumsum(rises[order])) - curvature
-    n_passed = int(np.argmax(np.append(risen[1:] + curvature * corners >= 0, True)))
-    length = min(-risen[n_passed] / curvature, np.append(corners, max_length)[n_passed])
-    passed = float(np.sum(rises[order[:n_passed]] * (length - corners[:n_passed])))
-    return length, curvature * length * (1 - 0.5 * length) - passed, n_passed
+    order = np.flatnonzero(corner_lengths <= max_length)
+    order = order[np.argsort(corner_lengths[order], kind="stable")]
+    corner_lengths, segment_slopes = corner_lengths[order], np.append(0.0, np.cumsum(rises[order])) - curvature
+    n_sign_changes = int(np.argmax(np.append(segment_slopes[1:] + curvature * corner_lengths >= 0, True)))
+    length = min(-segment_slopes[n_sign_changes] / curvature, np.append(corner_lengths, max_length)[n_sign_changes])
+    sign_change_cost = float(np.sum(rises[order[:n_sign_changes]] * (length - corner_lengths[:n_sign_changes])))
+    return length, curvature * length * (1 - 0.5 * length) - sign_change_cost, n_sign_changes
 
 
 def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, min_gain):
     """Minimize over the nonzero groups by Newton steps that include the curvature of the group norms."""
     shape = (-1, len(thresholds))
     is_curved = is_curved.reshape(shape).all(axis=0)
-    total, n_left, is_last = 0.0, None, False
-    while not is_last and n_left != 0:
+    total, n_steps_left, is_last = 0.0, None, False
+    while not is_last and n_steps_left != 0:
         is_active = ((parameters.reshape(shape) != 0) | (thresholds == 0)).any(axis=0) & is_curved
         active = np.flatnonzero(np.broadcast_to(is_active, parameters.reshape(shape).shape))
         if not len(active):
             break
-        if n_left is None:
+        if n_steps_left is None:
             # The steps may cost as much as the sweeps over the active coordinates, but one step is always allowed.
             work = len(active) ** 3 / 3 + len(active) ** 2 + NUMPY_CALL_WORK
-            n_left = max(1, int(ROUNDS**2 * hessian.size / work))
+            n_steps_left = max(1, int(N_CHEAP_STEPS**2 * hessian.size / work))
         block, start = hessian[np.ix_(active, active)], parameters[active]
         end, decrease, is_last = _take_group_step(block, slopes[active], start, thresholds[is_active])
         if not decrease > 0:
@@ -411,7 +421,7 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, min_gai
         # Steps in which a small group becomes zero do not count towards the limit, because one of two copies of a
         # column is often small.
         if np.count_nonzero(end) >= np.count_nonzero(start):
-            n_left -= 1
+            n_steps_left -= 1
             is_last |= decrease <= min_gain
     return total
 
@@ -420,48 +430,54 @@ def _take_group_step(block, slopes, start, thresholds):
     """Return the minimizer along a Newton step, the decrease, and whether this step is the last one."""
     slopes, start = slopes.reshape(-1, len(thresholds)), start.reshape(-1, len(thresholds))
     n_classes = len(start)
-    norms = _norms(start)
-    units = np.divide(start, norms, out=np.zeros_like(start), where=norms > 0)
+    norms = _compute_norms(start)
+    unit_vectors = np.divide(start, norms, out=np.zeros_like(start), where=norms > 0)
     with np.errstate(over="ignore"):
-        along = np.divide(thresholds, norms, out=np.zeros_like(norms), where=norms > 0)
+        threshold_ratios = np.divide(thresholds, norms, out=np.zeros_like(norms), where=norms > 0)
     total_hessian = block.copy().reshape(*start.shape, *start.shape)
     features = np.arange(start.shape[1])
-    total_hessian[:, features, :, features] += along[:, None, None] * (
-        np.eye(n_classes) - units.T[:, :, None] * units.T[:, None, :]
+    total_hessian[:, features, :, features] += threshold_ratios[:, None, None] * (
+        np.eye(n_classes) - unit_vectors.T[:, :, None] * unit_vectors.T[:, None, :]
     )
-    norm_slopes = thresholds * units
+    norm_slopes = thresholds * unit_vectors
     factor = _factorize(total_hessian.reshape(block.shape))
     step = _solve(factor, len(block), (slopes + norm_slopes).ravel()).reshape(start.shape)
-    predicted = -0.5 * float(np.sum((slopes + norm_slopes) * step))
+    predicted_decrease = -0.5 * float(np.sum((slopes + norm_slopes) * step))
     slope, curvature = float(np.sum(slopes * step)), _multiply(step.ravel(), block, step.ravel())
 
     def rise(length):
         end = start + length * step
-        ends = _norms(end)
+        ends = _compute_norms(end)
         rises = np.divide(np.einsum("kj,kj->j", end, step), ends, out=np.zeros_like(ends), where=ends > 0)
         return slope + curvature * length + float(np.sum(thresholds * rises))
 
-    def change_to(end):
-        change, sums = end - start, norms + _norms(end)
+    def compute_change(end):
+        change, sums = end - start, norms + _compute_norms(end)
         # The difference of two norms is computed without cancellation.
-        grown = np.divide(np.einsum("kj,kj->j", change, start + end), sums, out=np.zeros_like(sums), where=sums > 0)
-        smooth = float(np.sum(slopes * change)) + 0.5 * _multiply(change.ravel(), block, change.ravel())
-        return smooth + float(np.sum(thresholds * grown))
+        norm_changes = np.divide(
+            np.einsum("kj,kj->j", change, start + end), sums, out=np.zeros_like(sums), where=sums > 0
+        )
+        smooth_change = float(np.sum(slopes * change)) + 0.5 * _multiply(change.ravel(), block, change.ravel())
+        return smooth_change + float(np.sum(thresholds * norm_changes))
 
     # The model is flat at its minimum, so half of the digits of the length are enough. The length may be as small as
     # 1e-9 if only the norms have curvature.
-    shorter, length = 0.0 if rise(1.0) > 0 else 1.0, 1.0
-    while length - shorter > sqrt(UNIT_ROUNDOFF) * length > 0:
-        middle = 0.5 * (shorter + length)
-        shorter, length = (middle, length) if rise(middle) < 0 else (shorter, middle)
+    shorter_length, length = 0.0 if rise(1.0) > 0 else 1.0, 1.0
+    while length - shorter_length > sqrt(UNIT_ROUNDOFF) * length > 0:
+        middle = 0.5 * (shorter_length + length)
+        shorter_length, length = (middle, length) if rise(middle) < 0 else (shorter_length, middle)
     end = start + length * step
-    change = change_to(end)
-    without = np.where((_norms(end) < INNER_TOL * norms) & (thresholds > 0), 0.0, end)
-    change_without = change_to(without)
-    is_whole = length > 1 - MIN_INNER_TOL
-    if (without != end).any() and change_without <= 0.5 * change:
-        end, change, is_whole = without, change_without, False
-    return end.ravel(), -change, is_whole and abs(-change - predicted) <= MIN_INNER_TOL * predicted
+    change = compute_change(end)
+    zeroed_end = np.where((_compute_norms(end) < INNER_TOL * norms) & (thresholds > 0), 0.0, end)
+    zeroed_change = compute_change(zeroed_end)
+    is_full_step = length > 1 - MIN_INNER_TOL
+    if (zeroed_end != end).any() and zeroed_change <= 0.5 * change:
+        end, change, is_full_step = zeroed_end, zeroed_change, False
+    return (
+        end.ravel(),
+        -change,
+        is_full_step and abs(-change - predicted_decrease) <= MIN_INNER_TOL * predicted_decrease,
+    )
 
 
 def _factorize(block):
@@ -478,10 +494,10 @@ def _solve(factor, size, slopes):
     return step[0]
 
 
-def _multiply(left, matrix, right):
-    return float(np.sum(left * np.einsum("ij,j->i", matrix, right)))
+def _multiply(left_vector, matrix, right_vector):
+    return float(np.sum(left_vector * np.einsum("ij,j->i", matrix, right_vector)))
 
 
-def _norms(vectors):
+def _compute_norms(vectors):
     """Return the norm over the classes for each of m features. `vectors` has shape (K, m)."""
     return np.sqrt(np.einsum("kj,kj->j", vectors, vectors))

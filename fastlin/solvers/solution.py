@@ -9,7 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from fastlin.objective.row_space import RowPoint
-    from fastlin.solvers.lbfgs import Pairs
+    from fastlin.solvers.lbfgs import CoefficientPairs
     from fastlin.solvers.preconditioners import AnyPreconditioner
     from fastlin.solvers.quadratic import HessianModel
 
@@ -26,7 +26,7 @@ CONVERGED = StopReason("tol is reached", converged=True)
 AT_ROUNDING_LIMIT = StopReason("the objective is at the limit of floating-point accuracy", converged=True)
 MAX_ITER_REACHED = StopReason("max_iter is reached")
 STOPPED_BY_CALLBACK = StopReason("a callback stopped the fit")
-SEPARABLE = StopReason("the classes are separable by features without a penalty")
+SEPARABLE_CLASSES = StopReason("the classes are separable by features without a penalty")
 TOO_SLOW = StopReason("progress is too slow", is_final=False)
 STALLED = StopReason("the objective no longer decreases", is_final=False)
 
@@ -57,7 +57,7 @@ class Solution:
     history: list[Iteration]
     n_passes: float  # the number of passes over X in the fit
     preconditioner: AnyPreconditioner | None = None  # the last preconditioner of L-BFGS, with the last scale
-    pairs: Pairs | None = None  # the last steps and gradient changes of L-BFGS
+    pairs: CoefficientPairs | None = None  # the last steps and gradient changes of L-BFGS
     row_point: RowPoint | None = None  # the last point of L-BFGS in the row space
     model: HessianModel | None = None  # the last model of proximal Newton
 

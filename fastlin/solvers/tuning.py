@@ -6,12 +6,12 @@ are in fastlin/kernels/linear/quasi_newton.py.
 
 import numpy as np
 
-from fastlin.kernels.linear.quasi_newton import VALUE_ROUNDING
+from fastlin.kernels.linear.quasi_newton import VALUE_TOL
 from fastlin.typing import FloatType
 
 # Two computed values are treated as equal if they differ by at most this fraction of the first. The slopes then
 # determine which point is better (approximate Wolfe conditions: Hager and Zhang 2005).
-VALUE_EPS: dict[FloatType, float] = {np.float32: 1e-6, np.float64: VALUE_ROUNDING}
+VALUE_EPS: dict[FloatType, float] = {np.float32: 1e-6, np.float64: VALUE_TOL}
 # An iteration makes no progress if neither the actual nor the predicted decrease exceeds this fraction of J.
 PROGRESS_EPS = VALUE_EPS
 # Before a factorization, each diagonal entry is increased by this fraction, because rounding can make a matrix
@@ -24,14 +24,14 @@ INNER_TOL = 0.1
 TRUST_RATIO = 0.25
 # If convergence is slow, another solver takes over after this number of iterations or of products with a Hessian. The
 # blocks of all classes may cost half as many passes. A block shared by all classes may cost a quarter of that.
-SWITCH_AFTER = 100
+SWITCH_THRESHOLD = 100
 
 # The default tolerance. If there is no penalty and every row can be classified correctly, J has no minimum. The fit
 # then stops once J is below this fraction of the loss at equal class probabilities.
 DEFAULT_TOL = 1e-4
-# These two constants apply to scikit-learn's solver names. If the gradient has been small in the last N_RECENT + 1
-# iterations, the allowed suboptimality is RELAXATION times as large.
-N_RECENT, RELAXATION = 5, 30.0
+# These two constants apply to scikit-learn's solver names. If the gradient has been small in the last
+# N_RECENT_ITERATIONS + 1 iterations, the allowed suboptimality is RELAXATION_FACTOR times as large.
+N_RECENT_ITERATIONS, RELAXATION_FACTOR = 5, 30.0
 
 # The number of sampled rows per parameter of a block. If a fit starts from the solution of a sample, it is the number
 # of rows per class and effective direction of the features. A block shared by all classes uses up to four times as many
@@ -41,8 +41,8 @@ ROWS_PER_COLUMN = 4
 # the curvature (docs/benchmarks/design-choices.md: curvature fraction).
 CURVATURE_FRACTION = 0.97
 # The iterations after which the preconditioner is rebuilt. The second, shorter schedule is used if rebuilding takes
-# more than MAX_CHEAP_WORK multiply-adds.
-REFRESHES, EXPENSIVE_REFRESHES, MAX_CHEAP_WORK = (4, 12, 36, 108), (15, 60), 200_000_000
+# more than MAX_CHEAP_BUILD_WORK multiply-adds.
+REFRESH_ITERATIONS, EXPENSIVE_REFRESH_ITERATIONS, MAX_CHEAP_BUILD_WORK = (4, 12, 36, 108), (15, 60), 200_000_000
 # With at least this many rows, a fit starts from the solution of a sample. The sample has a tenth of this number of
 # rows, or as many as one block requires if that is more.
 MIN_ROWS_FOR_SAMPLE = 50_000
@@ -63,12 +63,12 @@ MIN_INNER_TOL = 3e-3
 # active coordinates before a sweep over all coordinates. Class blocks that cost twice as many passes are built later,
 # because a fit with few rows may converge before they pay off. An active-set Newton step follows after up to four times
 # as many sweeps (docs/benchmarks/design-choices.md: sweeps before a newton step).
-ROUNDS = 10
+N_CHEAP_STEPS = 10
 # The overhead of coordinate descent per coordinate. The work for the entries of the column is added to it.
-VISIT_WORK = 250
+COORDINATE_WORK = 250
 # The cost of a Hessian model per entry of the Hessian: the sum over the rows, and the sweeps. If the value is smaller,
 # the solver switches to the Hessian too early (docs/benchmarks/design-choices.md: cost of a hessian entry).
-HESSIAN_WORK = 200
+HESSIAN_ENTRY_WORK = 200
 # The NumPy calls of a group step take as long as this many multiply-adds of compiled sweeps. Including this cost limits
 # the number of steps on small tables (docs/benchmarks/design-choices.md: overhead of group steps).
 NUMPY_CALL_WORK = 300_000

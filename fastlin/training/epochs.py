@@ -14,7 +14,7 @@ from fastlin.training.network_descent import Descent
 from fastlin.typing import Array, IntArray
 
 # The number of rows whose loss is checked after the last step of a training run without validation.
-PROBE_ROWS = 128
+N_PROBE_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class EpochSchedule:
     alpha: float = 0.0  # the L2 penalty; see `Descent.run_epoch`
     shuffle: bool = True  # whether the rows are shuffled before each epoch
     # Whether an incomplete last batch of an epoch is skipped, as in courses.
-    whole_batches: bool = False
+    drop_incomplete_batch: bool = False
     patience: float = np.inf  # the allowed number of consecutive epochs without an improvement by tol
     tol: float = 0.0
     early_stopping: bool = False  # whether the validation score must improve, instead of the training loss
-    by_loss: bool = False  # whether the validation score is the loss, instead of the accuracy
-    keeps_steps: bool = False  # whether Ctrl-C restores the last complete step, instead of the last complete epoch
+    scores_by_loss: bool = False  # whether the validation score is the loss, instead of the accuracy
+    restores_steps: bool = False  # whether Ctrl-C restores the last complete step, instead of the last complete epoch
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def train_by_epochs(
     n_epochs: int = 0,
     patience: EarlyStopping | None = None,
     save: Callable[[EpochState], object] | None = None,
-    resumed: EpochState | None = None,
+    resumed_state: EpochState | None = None,
 ) -> Training:
     """Train the network of a descent. The records of the returned Training are Epochs.
 
@@ -78,53 +78,59 @@ def train_by_epochs(
 
     `examples` may be a callable that returns an iterator over the Examples of an epoch. `on_epoch` is called with the
     Training after each epoch. If it returns a true value, the training run ends. `save` is called with each EpochState.
-    `resumed` is the EpochState from which the training run continues.
+    `resumed_state` is the EpochState from which the training run continues.
     """
-    validation_score = _negative_validation_loss if schedule.by_loss else _validation_accuracy
+    validation_score = _negative_validation_loss if schedule.scores_by_loss else _validation_accuracy
     if validation is None:
         best = BestCheckpoint(_negative_loss, validates_at_start=True)
     else:
         best = BestCheckpoint(validation_score)
     score = validation_score if schedule.early_stopping else _negative_loss
-    monitor = EarlyStopping(score, schedule.patience, schedule.tol, n_renewals=schedule.learning_rate.n_renewals)
+    monitor = EarlyStopping(
+        score, schedule.patience, schedule.tol, max_rate_reductions=schedule.learning_rate.max_rate_reductions
+    )
     # Scores of different kinds are not comparable.
     if patience is not None and patience.score is score:
-        progress = {name: getattr(patience, name) for name in ("best_score", "n_without_improvement", "n_renewed")}
+        progress = {
+            name: getattr(patience, name) for name in ("best_score", "n_without_improvement", "n_rate_reductions")
+        }
         monitor = replace(monitor, **progress)
-    learner = _Learner(descent, examples, validation, schedule, random_state, n_epochs)
+    learner = _EpochRunner(descent, examples, validation, schedule, random_state, n_epochs)
     records, n_rows_before = [], descent.n_rows
-    if resumed is not None:
-        records = resumed.records
-        learner.resume(resumed)
+    if resumed_state is not None:
+        records = resumed_state.records
+        learner.resume(resumed_state)
         # The monitors process the records again, because the stopping rules may have changed.
         for number, record in enumerate(records):
-            monitor = monitor.after(record)
-            best = best.after(record, Checkpoint(number, resumed.best), Checkpoint(number + 1, resumed.best))
-    learner.n_renewed = monitor.n_renewed
+            monitor = monitor.updated_with(record)
+            best = best.updated_with(
+                record, Checkpoint(number, resumed_state.best), Checkpoint(number + 1, resumed_state.best)
+            )
+    learner.n_rate_reductions = monitor.n_rate_reductions
     # A training run that stopped early is not continued.
-    has_ended = resumed is not None and monitor.is_exhausted
+    has_ended = resumed_state is not None and monitor.is_exhausted
 
-    def after_epoch(training):
-        learner.n_renewed = training.patience.n_renewed
+    def handle_epoch(training):
+        learner.n_rate_reductions = training.patience.n_rate_reductions
         if save is not None:
-            save(learner.describe(training))
+            save(learner.make_state(training))
         return on_epoch is not None and on_epoch(training)
 
     def save_step():
         return descent.save() if descent.n_rows > n_rows_before and learner.is_finite() else None
 
     training = train(
-        () if has_ended else learner.take_epochs(len(records)),
+        () if has_ended else learner.run_epochs(len(records)),
         descent.save,
         descent.restore,
         records=records,
         patience=monitor,
         best=best,
-        on_checkpoint=after_epoch,
-        save_step=save_step if schedule.keeps_steps else None,
+        on_checkpoint=handle_epoch,
+        save_step=save_step if schedule.restores_steps else None,
         check_end=learner.check_final_loss if validation is None else None,
     )
-    has_steps = schedule.keeps_steps and descent.n_rows > n_rows_before
+    has_steps = schedule.restores_steps and descent.n_rows > n_rows_before
     if training.ended == "interrupted" and not (training.records or has_steps):
         raise KeyboardInterrupt
     if training.ended == "diverged":
@@ -133,28 +139,28 @@ def train_by_epochs(
     return training
 
 
-class _Learner:
-    """Runs the epochs of a training run. `n_renewed` is the number of times that the learning rate was lowered."""
+class _EpochRunner:
+    """Runs the epochs of a training run. `n_rate_reductions` is the number of reductions of the learning rate."""
 
     def __init__(self, descent, examples, validation, schedule, random_state, n_epochs):
         self._descent, self._validation, self._schedule = descent, validation, schedule
-        self._random_state, self._n_epochs_before, self.n_renewed = random_state, n_epochs, 0
-        self._stream = examples if callable(examples) else None
+        self._random_state, self._n_epochs_before, self.n_rate_reductions = random_state, n_epochs, 0
+        self._make_examples = examples if callable(examples) else None
         if not callable(examples):
             self._set_rows(examples)
 
     def _set_rows(self, examples):
         """Set the Examples, and their rows in the initial order."""
         self._examples = examples
-        self._order = np.arange(len(examples)) if examples.rows is None else examples.rows
+        self._row_order = np.arange(len(examples)) if examples.rows is None else examples.rows
 
-    def take_epochs(self, first):
+    def run_epochs(self, first):
         """Run the epochs from number `first`, and yield an Epoch after each."""
         descent, schedule = self._descent, self._schedule
         for n_epochs in range(first, schedule.max_epochs):
-            rate = schedule.learning_rate.at(self._n_epochs_before + n_epochs, descent.n_rows, self.n_renewed)
+            rate = schedule.learning_rate.at(self._n_epochs_before + n_epochs, descent.n_rows, self.n_rate_reductions)
             sums = np.zeros(4)
-            for examples, order in self._take_parts():
+            for examples, order in self._iterate_examples():
                 sums += descent.run_epoch(examples, order, schedule.batch_size, rate, schedule.alpha)
                 if not np.isfinite(sums[0]):
                     raise DivergedError
@@ -162,53 +168,55 @@ class _Learner:
                 raise DivergedError
             loss, n_rows, n_correct, weight = sums.tolist()
             accuracy = n_correct / weight if weight else 0.0
-            validation = () if self._validation is None else self._measure(self._validation)
+            validation = () if self._validation is None else self._compute_metrics(self._validation)
             yield Epoch(loss / n_rows, accuracy, *validation)
 
-    def _take_parts(self):
+    def _iterate_examples(self):
         """Yield each Examples object of an epoch with the order of its rows. None means that the order is unchanged."""
-        for examples in [self._examples] if self._stream is None else self._stream():
-            if self._stream is not None:
+        for examples in [self._examples] if self._make_examples is None else self._make_examples():
+            if self._make_examples is not None:
                 self._set_rows(examples)
-            yield examples, self._draw_order()
+            yield examples, self._shuffle_rows()
 
-    def _draw_order(self):
-        schedule, n = self._schedule, len(self._order)
+    def _shuffle_rows(self):
+        schedule, n = self._schedule, len(self._row_order)
         if schedule.shuffle:
             # From the same state of the generator, scikit-learn's shuffle returns the same orders.
             positions = np.arange(n)
             self._random_state.shuffle(positions)
-            self._order = self._order[positions]
-        n_taken = n - n % schedule.batch_size if schedule.whole_batches else n
-        return self._order[:n_taken] if schedule.shuffle or n_taken < n else None
+            self._row_order = self._row_order[positions]
+        n_taken = n - n % schedule.batch_size if schedule.drop_incomplete_batch else n
+        return self._row_order[:n_taken] if schedule.shuffle or n_taken < n else None
 
     def is_finite(self):
         return np.isfinite(self._descent.network.parameters).all()
 
-    def describe(self, training):
+    def make_state(self, training):
         """Return the EpochState after the last epoch of a Training."""
         last, best = training.last.saved, training.best.checkpoint.saved
         generator = self._random_state.get_state()
-        return EpochState(training.records, last, best, self._order, generator, self._descent.n_rows)
+        return EpochState(training.records, last, best, self._row_order, generator, self._descent.n_rows)
 
     def resume(self, state):
         """Restore an EpochState."""
         self._descent.restore(state.last)
-        self._descent.counts[0], self._order = state.n_rows, state.order
+        self._descent.counts[0], self._row_order = state.n_rows, state.order
         self._random_state.set_state(state.generator)
 
     def check_final_loss(self):
         """Raise a DivergedError if the loss of some rows of the last steps is not finite."""
-        self._measure(Examples(self._examples.matrix, self._examples.labels, rows=self._order[-PROBE_ROWS:]))
+        self._compute_metrics(
+            Examples(self._examples.matrix, self._examples.labels, rows=self._row_order[-N_PROBE_ROWS:])
+        )
 
-    def _measure(self, examples):
+    def _compute_metrics(self, examples):
         """Return the mean loss and the accuracy of predictions. Raise a DivergedError if they are not finite."""
         # Predictions may overflow if the training run diverges.
         with np.errstate(over="ignore", invalid="ignore"):
-            measures = self._descent.predictor().measure(examples)
-        if not np.isfinite(measures).all():
+            metrics = self._descent.make_predictor().measure(examples)
+        if not np.isfinite(metrics).all():
             raise DivergedError
-        return measures
+        return metrics
 
 
 def _negative_loss(epoch):

@@ -16,14 +16,14 @@ class Training:
     """The records, monitors and stop reason of a training run.
 
     `last` is the checkpoint after the last record. `ended` is the stop reason: "limit" (all steps were taken),
-    "patience" (early stopping), "stopped" (by the callback), "diverged" or "interrupted". `n_kept` is the number of
-    records up to the restored checkpoint.
+    "patience" (early stopping), "stopped" (by the callback), "diverged" or "interrupted". `n_kept_records` is the
+    number of records up to the restored checkpoint.
     """
 
     records: list[Any]
     last: Checkpoint
     ended: str = "limit"
-    n_kept: int = 0
+    n_kept_records: int = 0
     patience: EarlyStopping | None = None
     best: BestCheckpoint | None = None
 
@@ -63,9 +63,9 @@ def train(
             before = training.last
             training.last = checkpoint
             if training.best is not None:
-                training.best = training.best.after(record, before, checkpoint)
+                training.best = training.best.updated_with(record, before, checkpoint)
             if training.patience is not None:
-                training.patience = training.patience.after(record)
+                training.patience = training.patience.updated_with(record)
             if on_checkpoint is not None and on_checkpoint(training):
                 training.ended = "stopped"
             if training.is_exhausted or training.ended == "stopped":
@@ -88,7 +88,7 @@ def train(
         training.ended = "interrupted"
     checkpoint = _choose_checkpoint(training)
     del records[training.last.n_records :]
-    training.n_kept = checkpoint.n_records
+    training.n_kept_records = checkpoint.n_records
     restore(checkpoint.saved)
     return training
 

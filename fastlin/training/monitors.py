@@ -18,25 +18,26 @@ class Checkpoint(NamedTuple):
 class EarlyStopping:
     """Early stopping of a training run that no longer improves.
 
-    The training run ends after more than `n_allowed` consecutive records without an improvement. A score is an
-    improvement if it is at least the best score plus `tol` or, if `tol` is None, greater than the best score. The first
-    `n_renewals` times, the counter is reset instead, and the run continues. Records with a score of None are ignored.
+    The training run ends after more than `max_without_improvement` consecutive records without an improvement. A score
+    is an improvement if it is at least the best score plus `tol` or, if `tol` is None, greater than the best score. The
+    first `max_rate_reductions` times, the counter is reset instead, and the run continues. Records with a score of None
+    are ignored.
     """
 
     score: Callable[[Any], float | None]
-    n_allowed: float
+    max_without_improvement: float
     tol: float | None = None
     best_score: float | None = None
     n_without_improvement: int = 0
-    n_renewals: int = 0
-    n_renewed: int = 0
+    max_rate_reductions: int = 0
+    n_rate_reductions: int = 0
 
     @property
     def is_exhausted(self) -> bool:
         """Whether the training run should end."""
-        return self.n_without_improvement > self.n_allowed
+        return self.n_without_improvement > self.max_without_improvement
 
-    def after(self, record: Any) -> EarlyStopping:
+    def updated_with(self, record: Any) -> EarlyStopping:
         """Return the monitor updated with one more record."""
         score = self.score(record)
         if score is None:
@@ -44,14 +45,14 @@ class EarlyStopping:
         if self.best_score is None:
             return replace(self, best_score=score)
         # NaN is never an improvement.
-        improves = score > self.best_score if self.tol is None else score >= self.best_score + self.tol
+        is_improvement = score > self.best_score if self.tol is None else score >= self.best_score + self.tol
         monitor = replace(
             self,
             best_score=max(self.best_score, score),
-            n_without_improvement=0 if improves else self.n_without_improvement + 1,
+            n_without_improvement=0 if is_improvement else self.n_without_improvement + 1,
         )
-        if monitor.is_exhausted and self.n_renewed < self.n_renewals:
-            return replace(monitor, n_without_improvement=0, n_renewed=self.n_renewed + 1)
+        if monitor.is_exhausted and self.n_rate_reductions < self.max_rate_reductions:
+            return replace(monitor, n_without_improvement=0, n_rate_reductions=self.n_rate_reductions + 1)
         return monitor
 
 
@@ -68,7 +69,7 @@ class BestCheckpoint:
     best_score: float | None = None
     checkpoint: Checkpoint | None = None
 
-    def after(self, record: Any, before: Checkpoint, checkpoint: Checkpoint) -> BestCheckpoint:
+    def updated_with(self, record: Any, before: Checkpoint, checkpoint: Checkpoint) -> BestCheckpoint:
         """Return the monitor updated with the record of the segment between two checkpoints."""
         score = self.score(record)
         if score is None or (self.best_score is not None and not score > self.best_score):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.machine.threads import READ_WORK, cut_work, run_blocks
+from fastlin.kernels.machine.threads import READ_WORK, count_work_blocks, run_blocks
 from fastlin.kernels.networks.layers import update_with_adam, update_with_momentum
 from fastlin.networks.network import Examples, Network
 from fastlin.typing import Array, IntArray
@@ -15,7 +15,7 @@ from fastlin.typing import Array, IntArray
 UPDATE_WORK = 2 * READ_WORK
 
 
-class Sums(NamedTuple):
+class EpochTotals(NamedTuple):
     """Sums of metrics over the rows of an epoch. The metrics of a batch are computed before the step."""
 
     loss: float  # the mean loss times the number of rows of each batch, summed without weights
@@ -27,40 +27,40 @@ class Sums(NamedTuple):
 class Descent:
     """Gradient descent on the parameters of a network. Subclasses implement the update rule.
 
-    A step uses the gradient of the loss of a batch plus (l2 / 2) ||W||^2. `carried` lists the arrays that each step
-    updates, such as velocities. `counts[0]` is the number of training rows so far, and `n_steps` (1,) is the number of
-    steps.
+    A step uses the gradient of the loss of a batch plus (l2 / 2) ||W||^2. `optimizer_arrays` lists the arrays that each
+    step updates, such as velocities. `counts[0]` is the number of training rows so far, and `n_steps` (1,) is the
+    number of steps.
     """
 
     def __init__(
-        self, network: Network, carried: tuple[Array, ...], random_state: np.random.RandomState | None = None
+        self, network: Network, optimizer_arrays: tuple[Array, ...], random_state: np.random.RandomState | None = None
     ) -> None:
-        self.network, self.carried, self.counts = network, carried, np.zeros(2, np.int64)
+        self.network, self.optimizer_arrays, self.counts = network, optimizer_arrays, np.zeros(2, np.int64)
         self.n_steps = np.zeros(1, np.uint64)
-        self._vectors, self._random_state = (network.parameters, network.gradient, *carried), random_state
-        self._n_blocks = cut_work(UPDATE_WORK * len(network.parameters))
+        self._vectors, self._random_state = (network.parameters, network.gradient, *optimizer_arrays), random_state
+        self._n_blocks = count_work_blocks(UPDATE_WORK * len(network.parameters))
 
     @property
     def n_rows(self) -> int:
         """The number of training rows so far, including repetitions."""
         return int(self.counts[0])
 
-    def predictor(self) -> Network:
+    def make_predictor(self) -> Network:
         """Return the network for predictions after the steps taken so far."""
-        return self.network.fold()
+        return self.network.make_prediction_network()
 
     def save(self) -> list[Array]:
-        """Return copies of the arrays of the network and of the `carried` arrays."""
-        return [array.copy() for array in (*self.network.state, *self.carried)]
+        """Return copies of the arrays of the network and of the `optimizer_arrays` arrays."""
+        return [array.copy() for array in (*self.network.state, *self.optimizer_arrays)]
 
     def restore(self, saved: list[Array]) -> None:
         """Restore a result of `save`."""
-        for array, values in zip((*self.network.state, *self.carried), saved, strict=True):
+        for array, values in zip((*self.network.state, *self.optimizer_arrays), saved, strict=True):
             array[...] = values
 
     def reset(self) -> None:
-        """Set the `carried` arrays to zero."""
-        for array in self.carried:
+        """Set the `optimizer_arrays` arrays to zero."""
+        for array in self.optimizer_arrays:
             array[...] = 0
 
     def _update(self, vectors, n_penalized, learning_rate, l2):
@@ -82,12 +82,18 @@ class Descent:
         return float(squares.sum())
 
     def step(
-        self, examples: Examples, rows: IntArray | slice, learning_rate: float, l2: float, *, l2_by_weight: bool = False
+        self,
+        examples: Examples,
+        rows: IntArray | slice,
+        learning_rate: float,
+        l2: float,
+        *,
+        divides_l2_by_weight: bool = False,
     ) -> tuple[float, float, float]:
         """Take one step with a batch, given as rows of the matrix of the examples.
 
         Return the loss before the step, with the penalty, and the two weights of `Network.compute_gradient`. If
-        `l2_by_weight` is true, l2 is divided by the weight of the batch.
+        `divides_l2_by_weight` is true, l2 is divided by the weight of the batch.
         """
         network = self.network
         n_rows = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
@@ -104,20 +110,20 @@ class Descent:
         loss, n_correct, total = network.compute_gradient(examples, rows, seed)
         # The gradient for a batch of weight zero is zero, and its penalty may be infinite.
         if total > 0:
-            l2 = float(l2 / total if l2_by_weight else l2)
+            l2 = float(l2 / total if divides_l2_by_weight else l2)
             self.n_steps[0] += 1
-            rates = float(learning_rate), l2
+            rate_and_l2 = float(learning_rate), l2
             if self._n_blocks > 1:
-                squares = self._update_blocks(*rates)
+                squares = self._update_blocks(*rate_and_l2)
             else:
-                squares = self._update(self._vectors, network.n_coefficients, *rates)
+                squares = self._update(self._vectors, network.n_coefficients, *rate_and_l2)
             loss += l2 / 2 * squares
         self.counts[0] += n_rows
         return loss, n_correct, total
 
     def run_epoch(
         self, examples: Examples, order: IntArray | None, batch_size: int, learning_rate: float, alpha: float
-    ) -> Sums:
+    ) -> EpochTotals:
         """Take a step with each batch of the examples. The last batch has the remaining rows.
 
         `order` contains row indices of the matrix of the examples. None means all rows in their order. The epoch ends
@@ -127,16 +133,18 @@ class Descent:
         loss = n_correct = total = 0.0
         # Losses may overflow if the training run diverges.
         with np.errstate(over="ignore", invalid="ignore"):
-            for part in self._cut(n_rows, batch_size):
-                batch = examples.rows_of(part) if order is None else order[part]
-                batch_loss, correct, weight = self.step(examples, batch, learning_rate, alpha, l2_by_weight=True)
+            for part in self._split_batches(n_rows, batch_size):
+                batch = examples.select_rows(part) if order is None else order[part]
+                batch_loss, correct, weight = self.step(
+                    examples, batch, learning_rate, alpha, divides_l2_by_weight=True
+                )
                 loss += batch_loss * (part.stop - part.start)
                 n_correct, total = n_correct + correct, total + weight
                 if not math.isfinite(batch_loss):
                     break
-        return Sums(loss, n_rows, n_correct, total)
+        return EpochTotals(loss, n_rows, n_correct, total)
 
-    def _cut(self, n_rows, batch_size):
+    def _split_batches(self, n_rows, batch_size):
         """Return the slices of the batches of an epoch. Normalized batches have nearly equal sizes."""
         if not self.network.normalizations:
             return [slice(start, min(start + batch_size, n_rows)) for start in range(0, n_rows, batch_size)]
@@ -181,7 +189,7 @@ class AdamDescent(Descent):
     ) -> None:
         self.means, self.squares = np.zeros_like(network.parameters), np.zeros_like(network.parameters)
         super().__init__(network, (self.means, self.squares), random_state)
-        self.carried += (self.n_steps,)
+        self.optimizer_arrays += (self.n_steps,)
         self._beta_1, self._beta_2, self._epsilon = float(beta_1), float(beta_2), float(epsilon)
 
     def _update(self, vectors, n_penalized, learning_rate, l2):

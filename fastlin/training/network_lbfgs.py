@@ -19,10 +19,10 @@ from fastlin.training.monitors import Checkpoint
 # This value replaces a loss that is not finite, because the line search interpolates losses.
 MAX_LOSS = 1e100
 # The path of the BLAS in SciPy's wheels: the first alternative is for Linux and Windows, the second for macOS.
-SCIPY_BLAS = re.compile(r"[/\\]scipy(\.libs|/\.dylibs)[/\\]")
+SCIPY_BLAS_PATH = re.compile(r"[/\\]scipy(\.libs|/\.dylibs)[/\\]")
 # The active thread limits, one per training run.
-_LIMITS: list[Any] = []
-_LOCK = Lock()
+_THREAD_LIMITS: list[Any] = []
+_LIMITS_LOCK = Lock()
 # The stop reasons for each status of SciPy's minimizer.
 STOP_REASONS = {0: "converged", 1: "limit", 2: "stalled", 99: "stopped"}
 
@@ -46,7 +46,7 @@ def train_by_lbfgs(
     value.
     The records of the returned Training are Epochs.
     """
-    descent = _Descent(network, examples, validation, alpha, on_iteration)
+    descent = _LbfgsObjective(network, examples, validation, alpha, on_iteration)
     training, start = descent.training, descent.training.last.saved
     limits = {"maxiter": max_iter, "maxfun": max_fun, "gtol": tol}
     try:
@@ -73,7 +73,7 @@ def _find_scipy_blas():
     """Return the BLAS libraries in SciPy's wheel. The result is cached, because the search takes milliseconds."""
     libraries = ThreadpoolController()
     paths = [library["filepath"] for library in libraries.info()]
-    return libraries.select(filepath=[path for path in paths if SCIPY_BLAS.search(path)])
+    return libraries.select(filepath=[path for path in paths if SCIPY_BLAS_PATH.search(path)])
 
 
 @contextmanager
@@ -83,28 +83,28 @@ def _limit_scipy_threads():
     SciPy's BLAS threads busy-wait after each step and compete with those of NumPy's BLAS
     (docs/benchmarks/design-choices.md: scipy threads).
     """
-    with _LOCK:
-        _LIMITS.append(_find_scipy_blas().limit(limits=1))
+    with _LIMITS_LOCK:
+        _THREAD_LIMITS.append(_find_scipy_blas().limit(limits=1))
     try:
         yield
     finally:
-        with _LOCK:
+        with _LIMITS_LOCK:
             # The first limit contains the original number of threads, so it is restored last.
-            limits = _LIMITS.pop()
-            if not _LIMITS:
+            limits = _THREAD_LIMITS.pop()
+            if not _THREAD_LIMITS:
                 limits.restore_original_limits()
 
 
-class _Descent:
+class _LbfgsObjective:
     """The objective of L-BFGS and the Training. `has_overflowed` becomes true if a loss is not finite."""
 
     def __init__(self, network, examples, validation, alpha, on_iteration):
         # The first network computes in float64. The second network is the user's, and callbacks may read it.
-        self._network, self._user_network = network.fold(np.float64), network
+        self._network, self._user_network = network.make_prediction_network(np.float64), network
         self._examples, self._validation = examples, validation
         self._alpha, self._on_iteration = alpha, on_iteration
         self._accuracy: float = 0.0
-        self._best: float = -np.inf
+        self._best_score: float = -np.inf
         self.training = Training([], Checkpoint(0, network.parameters.astype(np.float64)))
         self.has_diverged = self.has_overflowed = False
 
@@ -112,7 +112,7 @@ class _Descent:
         """Return the loss with the penalty, and the gradient (p,). Both are in float64."""
         network, examples = self._network, self._examples
         network.parameters[:] = parameters
-        loss, n_correct, total = network.compute_gradient(examples, examples.rows_of(slice(0, len(examples))))
+        loss, n_correct, total = network.compute_gradient(examples, examples.select_rows(slice(0, len(examples))))
         coefs = network.parameters[: network.n_coefficients]
         gradient = network.gradient.copy()
         gradient[: network.n_coefficients] += self._alpha / total * coefs
@@ -134,12 +134,12 @@ class _Descent:
         validation: Any = ()
         if self._validation is not None:
             network.parameters[:] = parameters
-            validation = network.fold().measure(self._validation)
+            validation = network.make_prediction_network().measure(self._validation)
         training.records.append(Epoch(float(intermediate_result.fun), self._accuracy, *validation))
-        if not validation or validation[1] > self._best:
-            self._best = validation[1] if validation else self._best
-            training.n_kept = len(training.records)
-            training.last = Checkpoint(training.n_kept, parameters)
+        if not validation or validation[1] > self._best_score:
+            self._best_score = validation[1] if validation else self._best_score
+            training.n_kept_records = len(training.records)
+            training.last = Checkpoint(training.n_kept_records, parameters)
         self._user_network.parameters[:] = parameters
         if self._on_iteration is not None and self._on_iteration(training):
             raise StopIteration

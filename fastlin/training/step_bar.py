@@ -3,25 +3,25 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from fastlin.terminal import show_bar
+from fastlin.terminal import show_progress_bar
 
 
 @contextlib.contextmanager
-def show_steps(is_shown: bool, n_steps: int) -> Iterator[Callable[..., None]]:
+def show_step_progress(is_shown: bool, n_steps: int) -> Iterator[Callable[..., None]]:
     """Show a progress bar if `is_shown` is true, and yield the function that updates it.
 
     The arguments of the function are the number of steps and, by name, (training, validation) pairs of metrics.
     """
     if not is_shown:
-        yield lambda n_taken, **measures: None
+        yield lambda n_taken, **metrics: None
         return
-    with show_bar("fastlin", n_steps) as show_count:
+    with show_progress_bar("fastlin", n_steps) as update_bar:
 
-        def show(n_taken, **measures):
+        def show_step(n_taken, **metrics):
             labels = (
                 f"{name} {value:.4f}" + ("" if validation is None else f" / {validation:.4f}")
-                for name, (value, validation) in measures.items()
+                for name, (value, validation) in metrics.items()
             )
-            show_count(n_taken, "  ".join(labels))
+            update_bar(n_taken, "  ".join(labels))
 
-        yield show
+        yield show_step

@@ -7,18 +7,18 @@ from unittest.mock import Mock
 
 import pytest
 from benchmark_records import make_comparison
-from conftest import assert_refused
+from conftest import assert_raises
 
 from benchmarks import asv_history, asv_suite
-from benchmarks.asv_suite import CHOSEN, OTHERS, PEAK_CHOSEN, Comparisons
+from benchmarks.asv_suite import CHOSEN_COMPARISONS, OTHERS, PEAK_MEMORY_COMPARISONS, Comparisons
 from benchmarks.suite import COMPARISONS
 from benchmarks.suite import OTHERS as OTHER_CASES
 
 
-def test_the_chosen_cases_exist():
-    assert set(CHOSEN) <= COMPARISONS.keys()
+def test_cases_of_the_history_exist():
+    assert set(CHOSEN_COMPARISONS) <= COMPARISONS.keys()
     assert {case for case, *_ in OTHERS.values()} <= OTHER_CASES.keys()
-    for comparison in PEAK_CHOSEN:
+    for comparison in PEAK_MEMORY_COMPARISONS:
         assert any(name.startswith("scikit-learn") for name in COMPARISONS[comparison].baselines), comparison
 
 
@@ -32,9 +32,9 @@ def test_every_case_of_the_history_runs(case):
 def test_the_history_imports_fastlin_only():
     """Other releases are compared too: they may lack internal modules."""
     tree = ast.parse(Path(asv_history.__file__).read_text(encoding="utf-8"))
-    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name for name in imported if name.split(".")[0] in ("fastlin", "benchmarks")} == {"fastlin"}
+    imported_modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported_modules |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name for name in imported_modules if name.split(".")[0] in ("fastlin", "benchmarks")} == {"fastlin"}
 
 
 def make_record(**changes):
@@ -44,10 +44,10 @@ def make_record(**changes):
 def test_a_comparison_is_run_once_for_all_its_numbers(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     # Numbers are rounded.
-    long, calls = 0.8556799999999999, []
-    record = make_record(ratio=1 / long)
-    record["libraries"]["fastlin"] |= {"seconds": long, "objective": long}
-    record["libraries"]["scikit-learn"] |= {"accuracy": None, "log_loss": long}
+    long_number, calls = 0.8556799999999999, []
+    record = make_record(ratio=1 / long_number)
+    record["libraries"]["fastlin"] |= {"seconds": long_number, "objective": long_number}
+    record["libraries"]["scikit-learn"] |= {"accuracy": None, "log_loss": long_number}
     monkeypatch.setattr(
         asv_suite, "measure", lambda comparison, whole: calls.append(comparison) or {comparison: record}
     )
@@ -55,7 +55,7 @@ def test_a_comparison_is_run_once_for_all_its_numbers(monkeypatch, tmp_path):
     for what in Comparisons.params[1]:
         comparisons = Comparisons()
         if what == "the baseline's accuracy":
-            assert_refused("the case does not measure", comparisons.setup, "digits", what, error=NotImplementedError)
+            assert_raises("the case does not measure", comparisons.setup, "digits", what, error=NotImplementedError)
             continue
         comparisons.setup("digits", what)
         actual[what] = comparisons.track_result("digits", what)
@@ -85,45 +85,49 @@ def test_a_comparison_is_run_once_for_all_its_numbers(monkeypatch, tmp_path):
 def test_every_number_of_a_failed_comparison_raises_its_error(monkeypatch, tmp_path, answer, raised, words):
     for measure in (Mock(**answer), pytest.fail):
         monkeypatch.setattr(asv_suite, "measure", measure)
-        assert_refused(words, asv_suite.find_records, "digits", tmp_path, error=raised)
+        assert_raises(words, asv_suite.load_or_measure_records, "digits", tmp_path, error=raised)
 
 
-def test_the_numbers_of_other_cases_are_those_of_their_records(monkeypatch, tmp_path):
+def test_other_cases_report_the_numbers_in_their_records(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     records = {
         "limit-step": {"part": 0.85568},
         "memory-text": {"fit_bytes": 12_345_678, "baseline_bytes": None},
         "pass-scaling": {"seconds": {"n": [1.0, 2.0, 3.0, 4.0, 5.0]}},
     }
-    first_use = {"import": {"libraries": {"fastlin": {"seconds": 0.25}}}}
+    first_use_records = {"import": {"libraries": {"fastlin": {"seconds": 0.25}}}}
     # Only whole measurements include the first fit after an installation.
-    measured = {(case, False): {case: record} for case, record in records.items()} | {("first-use", True): first_use}
+    measured = {(case, False): {case: record} for case, record in records.items()} | {
+        ("first-use", True): first_use_records
+    }
     monkeypatch.setattr(asv_suite, "measure", lambda case, whole: measured[case, whole])
 
-    def track(what):
+    def track_value(what):
         others = asv_suite.Others()
         others.setup(what)
         return others.track_number(what)
 
-    assert track("limit-step, part of the limit's speed") == 0.8557
-    assert track("memory-text, bytes in addition to X") == 12_350_000
-    assert_refused("the case does not measure", track, "memory-text, bytes of scikit-learn", error=NotImplementedError)
-    assert track("pass, n × 10, seconds") == 5.0
-    assert track("import, seconds") == 0.25
+    assert track_value("limit-step, part of the limit's speed") == 0.8557
+    assert track_value("memory-text, bytes in addition to X") == 12_350_000
+    assert_raises(
+        "the case does not measure", track_value, "memory-text, bytes of scikit-learn", error=NotImplementedError
+    )
+    assert track_value("pass, n × 10, seconds") == 5.0
+    assert track_value("import, seconds") == 0.25
 
 
-def test_the_folder_of_the_benchmarks_is_not_a_commit_range():
+def test_asv_does_not_read_the_benchmark_folder_as_a_commit_range():
     pytest.importorskip("asv", reason="asv is of the extra bench.")
     from asv.config import Config
 
     from benchmarks.asv_plugins import names
 
     paths, conf = ["benchmarks", "./benchmarks/", "HEAD", "HEAD~1..HEAD", None], Config.load()
-    assert [names._names_folder(conf, each) for each in paths] == [True, True, False, False, False]
+    assert [names._is_benchmark_folder(conf, each) for each in paths] == [True, True, False, False, False]
 
 
 # The output that asv stores for four parameter values of a benchmark. Only the second value was measured.
-OUTPUT = """For parameters: 'mnist-float64', "the baseline's seconds"
+ASV_OUTPUT = """For parameters: 'mnist-float64', "the baseline's seconds"
 asv: skipped: NotImplementedError("MNIST is not on disk: it's in no folder.") 
 
 For parameters: 'mnist-float64', 'objective'
@@ -147,16 +151,18 @@ def test_asv_prints_why_a_result_is_not_available(monkeypatch, capsys):
     def setup(comparison, what):
         raise NotImplementedError("MNIST is not on disk: it's in no folder.")
 
-    skipped = SimpleNamespace(
+    skipped_benchmark = SimpleNamespace(
         _current_params=("mnist-float64", "objective"), _skip_tuples=(), _setups=[setup], _build_params=lambda: (1, 2)
     )
-    assert Benchmark.do_setup(skipped)
-    assert capsys.readouterr().out.strip() == OUTPUT.splitlines()[1].strip()
+    assert Benchmark.do_setup(skipped_benchmark)
+    assert capsys.readouterr().out.strip() == ASV_OUTPUT.splitlines()[1].strip()
     # Other failures are not listed.
     assert names.find_reasons("For parameters: 'digits', 'objective'\nRuntimeError: too high") == {}
     assert names.find_reasons("asv: skipped: NotImplementedError('no data')") == {"no data": []}
-    logged = []
-    monkeypatch.setattr(runner, "log_benchmark_result", lambda results, benchmark, show_stderr: logged.append("table"))
+    logged_messages = []
+    monkeypatch.setattr(
+        runner, "log_benchmark_result", lambda results, benchmark, show_stderr: logged_messages.append("table")
+    )
     for owner, name in (
         (names.Run, "run_from_conf_args"),
         (names.Machine, "get_defaults"),
@@ -164,14 +170,14 @@ def test_asv_prints_why_a_result_is_not_available(monkeypatch, capsys):
     ):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     monkeypatch.setattr(names.Machine, "hardcoded_machine_name", None)
-    monkeypatch.setattr(names.log, "info", lambda text, **options: logged.append(text))
+    monkeypatch.setattr(names.log, "info", lambda text, **options: logged_messages.append(text))
     names.setup()
-    runner.log_benchmark_result(SimpleNamespace(stderr={"Comparisons": OUTPUT}), {"name": "Comparisons"})
-    assert logged == [
+    runner.log_benchmark_result(SimpleNamespace(stderr={"Comparisons": ASV_OUTPUT}), {"name": "Comparisons"})
+    assert logged_messages == [
         "table",
         "n/a: MNIST is not on disk: it's in no folder. (mnist-float64; mnist-uint8, 1 thread)",
         "n/a: the case does not measure this number. (pass-float64)",
     ]
-    logged.clear()
+    logged_messages.clear()
     runner.log_benchmark_result(SimpleNamespace(stderr={}), {"name": "History"})
-    assert logged == ["table"]
+    assert logged_messages == ["table"]

@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "benchopt" / "fastlin.py"
-LMBD = 0.1
+PENALTY = 0.1
 
 
 @pytest.fixture
@@ -26,14 +26,14 @@ def solver(monkeypatch):
     return module.Solver()
 
 
-def draw(n_classes):
+def sample_data(n_classes):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(200, 5))
     return X, np.argmax(X @ generator.normal(size=(5, n_classes)) + generator.gumbel(size=(200, n_classes)), axis=1)
 
 
 def solve(solver, X, y, **parameters):
-    solver.set_objective(X=X, y=y, lmbd=LMBD, **parameters)
+    solver.set_objective(X=X, y=y, lmbd=PENALTY, **parameters)
     solver.warm_up()
     # benchopt starts with a huge tolerance.
     for tolerance in (1e38, 1e-10):
@@ -42,18 +42,18 @@ def solve(solver, X, y, **parameters):
 
 
 def fit(X, y, fit_intercept):
-    return LogisticRegression(C=1 / LMBD, fit_intercept=fit_intercept, tol=1e-10).fit(X, y)
+    return LogisticRegression(C=1 / PENALTY, fit_intercept=fit_intercept, tol=1e-10).fit(X, y)
 
 
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix])
 def test_the_solver_minimizes_the_objective_of_each_benchmark(solver, make):
-    X, y = draw(2)
+    X, y = sample_data(2)
     for fit_intercept in (False, True):
         expected = fit(X, y, fit_intercept)
         expected = np.append(expected.coef_, expected.intercept_[:fit_intercept])
         beta = solve(solver, make(X), 2.0 * y - 1, fit_intercept=fit_intercept)
         np.testing.assert_allclose(beta, expected, rtol=1e-3, atol=1e-4)
     for n_classes in (2, 3):
-        X, y = draw(n_classes)
+        X, y = sample_data(n_classes)
         beta = solve(solver, make(X), y, name="drawn")
         np.testing.assert_allclose(beta, fit(X, y, False).coef_.T, rtol=1e-3, atol=1e-4)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks import claims
-from benchmarks.claims import RECORD, list_claims, read_record, record_claims, show_study
+from benchmarks.claims import RECORD_FILE, format_study, read_record, record_claims, tabulate_claims
 from fastlin import __version__
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.claims import CLAIMS, evaluate_claims
@@ -21,10 +21,10 @@ def test_the_published_verdicts_follow_from_the_published_measurements():
     assert [row["says"] for row in record["claims"]] == [claim["says"] for claim in CLAIMS]
     assert "not run" not in {row["verdict"] for row in record["claims"]}
     plots = {name for shown in record["plots"].values() for name in shown}
-    assert {path.name for path in RECORD.parent.glob("*.png")} == plots
+    assert {path.name for path in RECORD_FILE.parent.glob("*.png")} == plots
 
 
-def make_results(folder):
+def make_claim_results(folder):
     """Write the results.json and the plots of a run whose metrics are the published ones."""
     titles = [f"mnist.{name}" for name in STUDIES] + [f"cifar10.{name}" for name in CIFAR10_STUDIES]
     content = {"environment": {"processor": "a processor", "cache": "/a/folder"}, "claims": []}
@@ -44,7 +44,7 @@ def make_results(folder):
 
 
 def test_a_run_is_recorded_with_its_plots(tmp_path, monkeypatch):
-    content, path = make_results(tmp_path), tmp_path / "docs" / "claims.json"
+    content, path = make_claim_results(tmp_path), tmp_path / "docs" / "claims.json"
     path.parent.mkdir()
     record_claims(tmp_path, path)
     record = json.loads(path.read_text())
@@ -54,11 +54,11 @@ def test_a_run_is_recorded_with_its_plots(tmp_path, monkeypatch):
     # Plots of images are not published.
     assert record["plots"]["images"] == {}
     assert not (path.parent / "images.png").exists()
-    monkeypatch.setattr(claims, "RECORD", path)
-    assert show_study("binary") == "![Of binary.](studies/binary.png)"
-    assert "| **" not in show_study("cifar10_deep")
+    monkeypatch.setattr(claims, "RECORD_FILE", path)
+    assert format_study("binary") == "![Of binary.](studies/binary.png)"
+    assert "| **" not in format_study("cifar10_deep")
     # The header of the table has two lines.
-    assert list_claims().count("\n| ") == len(CLAIMS) + 2
+    assert tabulate_claims().count("\n| ") == len(CLAIMS) + 2
     del content["mnist.binary"]
     (tmp_path / "results.json").write_text(json.dumps(content))
     with pytest.raises(SystemExit, match="binary"):

@@ -15,15 +15,15 @@ from benchmarks import comparisons
 from benchmarks.comparisons import (
     FASTLIN,
     Comparison,
+    ComparisonRule,
     Outcome,
-    Rule,
     Run,
     load_problem,
-    measure_interleaved,
     run_comparison,
+    time_interleaved_calls,
 )
-from benchmarks.fits import by_scikit_learn, fit_scikit_learn_to_pixels
-from benchmarks.problems import pose
+from benchmarks.fits import fit_scikit_learn_to_pixels, make_scikit_learn_baselines
+from benchmarks.problems import make_benchmark_problem
 from benchmarks.sparse_data import make_text
 from benchmarks.suite import COMPARISONS
 from fastlin.kernels.machine.threads import count_threads
@@ -32,14 +32,14 @@ from fastlin.other_libraries import fit_fastlin, fit_scikit_learn
 
 def make_small_problem(X, C=1.0):
     y = np.random.default_rng(1).integers(0, 3, len(X))
-    return pose("small", X, y, C)
+    return make_benchmark_problem("small", X, y, C)
 
 
-def load_small(n_rows):
+def load_small_problem(n_rows):
     return make_small_problem(np.random.default_rng(0).normal(size=(n_rows or 60, 4)))
 
 
-def give_up(problem):
+def return_zeros(problem):
     return np.zeros((problem.n_classes, problem.X.shape[1])), np.zeros(problem.n_classes)
 
 
@@ -52,7 +52,7 @@ def test_the_baseline_on_scaled_pixels_has_the_same_objective():
     problem = make_small_problem(pixels, C=1 / 255**2)
     coef, intercept = fit_scikit_learn_to_pixels(problem)
     scaled = make_small_problem(pixels / 255.0)
-    (by_lbfgs,) = by_scikit_learn("lbfgs").values()
+    (by_lbfgs,) = make_scikit_learn_baselines("lbfgs").values()
     assert problem.objective(coef, intercept) == pytest.approx(scaled.objective(255 * coef, intercept), rel=1e-12)
     assert problem.objective(coef, intercept) == pytest.approx(scaled.objective(*by_lbfgs(scaled)), rel=1e-12)
 
@@ -60,27 +60,29 @@ def test_the_baseline_on_scaled_pixels_has_the_same_objective():
 def test_baselines_that_miss_the_objective_are_excluded():
     fastlin = partial(fit_fastlin, tol=1e-8)
     comparison = Comparison(
-        "small", load_small, fastlin, {"gives up": give_up, "finishes": finish}, within=1e-6, rounds=2
+        "small", load_small_problem, fastlin, {"gives up": return_zeros, "finishes": finish}, within=1e-6, rounds=2
     )
-    problem = load_small(None)
+    problem = load_small_problem(None)
     outcome = run_comparison(comparison, problem, 1)
     assert outcome.baseline == "finishes"
     assert outcome.seconds.keys() == {FASTLIN, "finishes"}
-    assert outcome.find_failure() == ""
+    assert outcome.describe_failure() == ""
     record = outcome.describe()
     assert (record["n_repetitions"], record["interval"]) == (2, None)
     tried = record["tried"]
     assert tried.keys() == {FASTLIN, "gives up", "finishes"}
-    totals = {name: problem.objective(*solve(problem)) for name, solve in (("gives up", give_up), ("finishes", finish))}
+    totals = {
+        name: problem.objective(*solve(problem)) for name, solve in (("gives up", return_zeros), ("finishes", finish))
+    }
     assert tried["gives up"]["suboptimality"] == pytest.approx(totals["gives up"] / totals["finishes"] - 1)
     assert tried["finishes"]["seconds"] == outcome.seconds["finishes"]
     # Without a test set, the scores are those of a fit to four fifths of the rows.
-    part = problem.hold_out()
+    part = problem.hold_out_rows()
     assert record["libraries"][FASTLIN]["accuracy"] == part.test(*fastlin(part)).accuracy
     assert record["data"] == "60 × 4, 3 classes, float64"
     assert record["libraries"].keys() == {FASTLIN, "finishes"}
     with pytest.raises(RuntimeError, match="no baseline comes within"):
-        run_comparison(replace(comparison, baselines={"gives up": give_up}), load_small(None), 1)
+        run_comparison(replace(comparison, baselines={"gives up": return_zeros}), load_small_problem(None), 1)
 
 
 @pytest.fixture
@@ -99,79 +101,94 @@ def take(monkeypatch):
 def test_a_much_slower_baseline_is_run_once(take):
     calls = []
 
-    def linger(problem):
+    def run_slowly(problem):
         calls.extend([problem] if len(problem.X) == 60 else [])
         return take(0.2, problem)
 
     quick = partial(take, 0.01)
     comparison = Comparison(
-        "small", load_small, quick, {"lingers": linger, "finishes": quick}, rounds=3, warm_up_rows=50
+        "small", load_small_problem, quick, {"lingers": run_slowly, "finishes": quick}, rounds=3, n_warm_up_rows=50
     )
-    outcome = run_comparison(comparison, load_small(None), 1)
+    outcome = run_comparison(comparison, load_small_problem(None), 1)
     assert len(calls) == 1
     assert outcome.baseline == "finishes"
     assert outcome.seconds["lingers"] == pytest.approx(0.2)
 
 
-def test_the_fastest_number_of_threads_of_a_baseline_counts(take):
+def test_a_baseline_is_timed_at_its_fastest_number_of_threads(take):
     counts = []
 
-    def linger(problem):
+    def run_slowly(problem):
         counts.extend([count_threads()] if len(problem.X) == 60 else [])
         # At twice the time the slower number of threads would be excluded.
         return take(0.025 * (1 + count_threads()), problem)
 
-    comparison = Comparison("small", load_small, partial(take, 0.01), {"lingers": linger}, rounds=2, warm_up_rows=50)
-    outcome = run_comparison(comparison, load_small(None), 2)
+    comparison = Comparison(
+        "small", load_small_problem, partial(take, 0.01), {"lingers": run_slowly}, rounds=2, n_warm_up_rows=50
+    )
+    outcome = run_comparison(comparison, load_small_problem(None), 2)
     assert counts == [1, 2] * 2
     assert outcome.best_threads == {FASTLIN: 2, "lingers": 1}
     assert outcome.seconds["lingers"] == pytest.approx(0.05)
     assert outcome.describe()["libraries"]["lingers"]["threads"] == 1
-    assert run_comparison(comparison, load_small(None), 1).best_threads == {FASTLIN: 1, "lingers": 1}
+    assert run_comparison(comparison, load_small_problem(None), 1).best_threads == {FASTLIN: 1, "lingers": 1}
 
 
-def find_failure_of(comparison, objectives, accuracies=(0.9, 0.9), has_converged=True):
+def get_failure_message(comparison, objectives, accuracies=(0.9, 0.9), has_converged=True):
     names = FASTLIN, "baseline"
     accuracy = dict(zip(names, accuracies, strict=True)).get
     problem = SimpleNamespace(X=np.empty((5000, 0)), accuracy=accuracy)
     runs = {name: [Run(1.0, has_converged or name != FASTLIN, (name,))] for name in names}
     objectives = dict(zip(names, objectives, strict=True))
-    return Outcome(comparison, problem, 1, runs, dict.fromkeys(names, 1), objectives, list(names), [1.0]).find_failure()
+    return Outcome(
+        comparison, problem, 1, runs, dict.fromkeys(names, 1), objectives, list(names), [1.0]
+    ).describe_failure()
 
 
 def test_a_comparison_with_unequal_results_fails():
     comparison = Comparison("small", None, None, {})
-    assert find_failure_of(comparison, (0.5, 0.5)) == ""
-    assert find_failure_of(comparison, (0.4, 0.5)) == ""
-    assert "above that of baseline by 1.0e-05" in find_failure_of(comparison, (0.5 * (1 + 1e-5), 0.5))
+    assert get_failure_message(comparison, (0.5, 0.5)) == ""
+    assert get_failure_message(comparison, (0.4, 0.5)) == ""
+    assert "above that of baseline by 1.0e-05" in get_failure_message(comparison, (0.5 * (1 + 1e-5), 0.5))
     # Each of many fits must reach the objective of the baseline.
-    several = np.array([0.5, 0.2]), np.array([0.9, 0.2 / (1 + 1e-5)])
-    assert "above that of baseline by 1.0e-05" in find_failure_of(comparison, several)
-    assert find_failure_of(comparison, (0.5, 0.5), has_converged=False) == "fastlin did not converge"
-    assert find_failure_of(comparison, (0.5, 0.5), (0.896, 0.9)) == ""
-    assert "accuracy differs from that of baseline by -0.0060" in find_failure_of(comparison, (0.5, 0.5), (0.894, 0.9))
-    assert "accuracy differs from that of baseline by +0.0500" in find_failure_of(comparison, (0.5, 0.5), (0.95, 0.9))
-    training = replace(comparison, rule=Rule(same_steps_tol=1e-6))
-    assert "is below that of baseline by 2.0e-01" in find_failure_of(training, (0.4, 0.5))
-    assert find_failure_of(training, (0.5, 0.5), (np.nan, np.nan)) == ""
-    assert find_failure_of(replace(comparison, rule=Rule(same_accuracy=False)), (0.5, 0.5), (0.95, 0.9)) == ""
+    two_objectives = np.array([0.5, 0.2]), np.array([0.9, 0.2 / (1 + 1e-5)])
+    assert "above that of baseline by 1.0e-05" in get_failure_message(comparison, two_objectives)
+    assert get_failure_message(comparison, (0.5, 0.5), has_converged=False) == "fastlin did not converge"
+    assert get_failure_message(comparison, (0.5, 0.5), (0.896, 0.9)) == ""
+    assert "accuracy differs from that of baseline by -0.0060" in get_failure_message(
+        comparison, (0.5, 0.5), (0.894, 0.9)
+    )
+    assert "accuracy differs from that of baseline by +0.0500" in get_failure_message(
+        comparison, (0.5, 0.5), (0.95, 0.9)
+    )
+    training = replace(comparison, rule=ComparisonRule(same_steps_tol=1e-6))
+    assert "is below that of baseline by 2.0e-01" in get_failure_message(training, (0.4, 0.5))
+    assert get_failure_message(training, (0.5, 0.5), (np.nan, np.nan)) == ""
+    assert (
+        get_failure_message(
+            replace(comparison, rule=ComparisonRule(requires_equal_accuracy=False)), (0.5, 0.5), (0.95, 0.9)
+        )
+        == ""
+    )
 
 
-def test_a_warning_of_fastlin_counts_as_not_converged():
+def test_a_fit_that_warns_counts_as_not_converged():
     def warn(problem):
         warnings.warn("on purpose", ConvergenceWarning, stacklevel=1)
         return finish(problem)
 
-    outcome = run_comparison(Comparison("small", load_small, warn, {"finishes": finish}), load_small(None))
-    assert outcome.find_failure() == "fastlin did not converge"
+    outcome = run_comparison(
+        Comparison("small", load_small_problem, warn, {"finishes": finish}), load_small_problem(None)
+    )
+    assert outcome.describe_failure() == "fastlin did not converge"
     # Baselines may reach their maximum number of iterations.
-    outcome = run_comparison(Comparison("small", load_small, finish, {"warns": warn}), load_small(None))
-    assert outcome.find_failure() == ""
+    outcome = run_comparison(Comparison("small", load_small_problem, finish, {"warns": warn}), load_small_problem(None))
+    assert outcome.describe_failure() == ""
 
 
 def test_calls_are_interleaved():
     repetitions = []
-    seconds = measure_interleaved(
+    seconds = time_interleaved_calls(
         {"a": lambda: repetitions.append("a"), "b": lambda: repetitions.append("b")}, 2, n_calls=2
     )
     assert repetitions == ["a", "b", "a", "a", "b", "b", "a", "a", "b", "b"]
@@ -188,7 +205,7 @@ def test_objective_and_accuracy_follow_the_formula(n_classes):
     generator = np.random.default_rng(0)
     labels = np.array(["a", "b", "c"])[np.arange(40) % n_classes]
     sparse = make_text(40, n_classes).X_train[:, :30]
-    problem = pose("small", sparse, labels, 0.3, l1_ratio=0.4)
+    problem = make_benchmark_problem("small", sparse, labels, 0.3, l1_ratio=0.4)
     coef, intercept = generator.normal(size=(problem.n_rows_coef, 30)), generator.normal(size=problem.n_rows_coef)
     scores = sparse.toarray() @ coef.T + intercept
     scores = np.hstack([-scores / 2, scores / 2]) if n_classes == 2 else scores
@@ -199,13 +216,13 @@ def test_objective_and_accuracy_follow_the_formula(n_classes):
         assert each.accuracy(coef, intercept) == np.mean(scores.argmax(axis=1) == problem.y)
 
 
-def test_tol_certifies_the_suboptimality_of_the_rule():
-    with pytest.raises(ValueError, match=r"tol must be at most suboptimality \+ baselines_above, got 0\.0001"):
-        Rule(tol=1e-4, baselines_above=1e-6)
-    comparison = Comparison("small", None, lambda problem, **options: options, {}, rule=Rule(tol=1e-6))
+def test_every_comparison_of_minima_has_a_tol():
+    with pytest.raises(ValueError, match=r"tol must be at most suboptimality \+ baseline_suboptimality, got 0\.0001"):
+        ComparisonRule(tol=1e-4, baseline_suboptimality=1e-6)
+    comparison = Comparison("small", None, lambda problem, **options: options, {}, rule=ComparisonRule(tol=1e-6))
     assert comparison.solve(None) == {"tol": 1e-6}
     # Without `tol`, the problem is the only argument of the solver.
-    assert replace(comparison, rule=Rule()).solve(None) == {}
+    assert replace(comparison, rule=ComparisonRule()).solve(None) == {}
     # Every comparison of minima sets `tol`, except comparisons of patched models, for which the patch chooses it.
     without = {name for name, each in COMPARISONS.items() if each.rule.tol is None and "patched" not in each.title}
     kinds = "epoch", "mini-batches", "course", "pass-", "predict"
@@ -214,13 +231,13 @@ def test_tol_certifies_the_suboptimality_of_the_rule():
 
 @pytest.mark.parametrize(("threads", "short"), [(("all", "one"), ("one",)), (("all",), ("all",))])
 def test_a_short_comparison_runs_each_baseline_once(threads, short):
-    comparison = comparisons.shorten(
-        Comparison("small", load_small, finish, {"baseline": finish}, rounds=5, baseline_threads=threads)
+    comparison = comparisons.shorten_comparison(
+        Comparison("small", load_small_problem, finish, {"baseline": finish}, rounds=5, baseline_threads=threads)
     )
     assert (comparison.rounds, comparison.baseline_threads) == (1, short)
 
 
-def test_each_round_compares_a_baseline_with_the_calls_before_and_after_it(monkeypatch):
+def test_each_baseline_call_is_compared_with_adjacent_calls(monkeypatch):
     # Calls of fastlin take 1, 2, 3, ... seconds, and each call of the baseline takes 10 seconds.
     clock = iter(range(1, 100))
 
@@ -228,9 +245,11 @@ def test_each_round_compares_a_baseline_with_the_calls_before_and_after_it(monke
         seconds = 10.0 if solve is finish else float(next(clock))
         return Run(seconds, True, finish(problem))
 
-    comparison = Comparison("small", load_small, partial(finish), {"finishes": finish}, rounds=7, warm_up_rows=50)
+    comparison = Comparison(
+        "small", load_small_problem, partial(finish), {"finishes": finish}, rounds=7, n_warm_up_rows=50
+    )
     monkeypatch.setattr(comparisons, "run", run)
-    outcome = run_comparison(comparison, load_small(None), 1)
+    outcome = run_comparison(comparison, load_small_problem(None), 1)
     # The first call compiles: it is not measured.
     assert outcome.repetitions == [10 / (own + 0.5) for own in range(2, 9)]
     assert outcome.ratio == 10 / 5.5
@@ -238,4 +257,4 @@ def test_each_round_compares_a_baseline_with_the_calls_before_and_after_it(monke
     assert 10 / 8.5 <= low < outcome.ratio < high <= 10 / 2.5
     # The first round always runs.
     monkeypatch.setattr(comparisons, "MAX_SECONDS", 0)
-    assert len(run_comparison(comparison, load_small(None), 1).repetitions) == 1
+    assert len(run_comparison(comparison, load_small_problem(None), 1).repetitions) == 1

@@ -5,46 +5,55 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 from scipy.sparse.linalg import norm
 from sklearn.naive_bayes import MultinomialNB
 
-from benchmarks.data import LETTER_FEATURES, LETTER_FILE, LETTER_ROWS, LETTER_TRAIN, load_letter
-from benchmarks.sparse_data import CATEGORIES, CATEGORY_FRACTION, NEWS_WORDS, make_news, make_one_hot, make_text
+from benchmarks.data import LETTER_FILE, N_LETTER_FEATURES, N_LETTER_ROWS, N_LETTER_TRAINING_ROWS, load_letter
+from benchmarks.sparse_data import CATEGORY_COUNTS, CATEGORY_FRACTION, N_NEWS_WORDS, make_news, make_one_hot, make_text
 
-LINE = "A," + ",".join(str(number) for number in range(LETTER_FEATURES))
+LETTER_LINE = "A," + ",".join(str(number) for number in range(N_LETTER_FEATURES))
 
 
-def write_letter(folder, lines):
+def write_letter_file(folder, lines):
     with gzip.open(folder / LETTER_FILE, "wt") as file:
         file.write("\n".join(lines) + "\n")
 
 
-def test_letter_takes_the_first_rows_for_training(tmp_path):
-    write_letter(tmp_path, [LINE, "Z" + ",15" * LETTER_FEATURES] + [LINE] * (LETTER_ROWS - 2))
+def test_the_first_rows_of_letter_are_the_training_set(tmp_path):
+    write_letter_file(tmp_path, [LETTER_LINE, "Z" + ",15" * N_LETTER_FEATURES] + [LETTER_LINE] * (N_LETTER_ROWS - 2))
     data = load_letter(tmp_path)
     X, y = data.X_train, data.y_train
-    assert data.X_test.shape == (LETTER_ROWS - LETTER_TRAIN, LETTER_FEATURES)
-    assert data.y_test.shape == (LETTER_ROWS - LETTER_TRAIN,)
-    assert X.shape == (LETTER_TRAIN, LETTER_FEATURES)
+    assert data.X_test.shape == (N_LETTER_ROWS - N_LETTER_TRAINING_ROWS, N_LETTER_FEATURES)
+    assert data.y_test.shape == (N_LETTER_ROWS - N_LETTER_TRAINING_ROWS,)
+    assert X.shape == (N_LETTER_TRAINING_ROWS, N_LETTER_FEATURES)
     assert X.dtype == np.float64
-    np.testing.assert_array_equal(X[0], np.arange(LETTER_FEATURES))
+    np.testing.assert_array_equal(X[0], np.arange(N_LETTER_FEATURES))
     assert (X[1] == 15).all()
     assert y[:3].tolist() == [0, 25, 0]
 
 
 @pytest.mark.parametrize(
-    "line", ["", "a" + LINE[1:], LINE + ",1", LINE[:-3], "A" + ",16" * 16, "A" + ",-1" * 16, "A" + ",x" * 16]
+    "line",
+    [
+        "",
+        "a" + LETTER_LINE[1:],
+        LETTER_LINE + ",1",
+        LETTER_LINE[:-3],
+        "A" + ",16" * 16,
+        "A" + ",-1" * 16,
+        "A" + ",x" * 16,
+    ],
 )
-def test_a_file_other_than_letter_raises(tmp_path, line):
-    write_letter(tmp_path, [LINE] * 7 + [line] + [LINE] * (LETTER_ROWS - 8))
-    assert_refused(None, load_letter, tmp_path)
+def test_an_invalid_letter_file_raises_an_error(tmp_path, line):
+    write_letter_file(tmp_path, [LETTER_LINE] * 7 + [line] + [LETTER_LINE] * (N_LETTER_ROWS - 8))
+    assert_raises(None, load_letter, tmp_path)
 
 
 def test_a_missing_letter_is_skipped(tmp_path, monkeypatch):
-    assert_refused("set FASTLIN_DATA to its folder", load_letter, tmp_path, error=NotImplementedError)
+    assert_raises("set FASTLIN_DATA to its folder", load_letter, tmp_path, error=NotImplementedError)
     monkeypatch.setenv("FASTLIN_DATA", "")
-    assert_refused("set FASTLIN_DATA to its folder", load_letter, error=NotImplementedError)
+    assert_raises("set FASTLIN_DATA to its folder", load_letter, error=NotImplementedError)
 
 
 def make(kind, seed):
@@ -75,43 +84,45 @@ def test_text_is_sparse():
     assert np.bincount(data.X_train.indices).min() > 1
 
 
-def test_the_words_of_text_are_as_many_as_those_of_newsgroups_and_tell_the_topic():
+def test_word_frequencies_of_text_resemble_those_of_newsgroups():
     data = make_text()
     X, y = data.X_train, data.y_train
     # The numbers of rows, columns and entries of 20 Newsgroups.
     assert X.shape == (11_314, pytest.approx(56_436, rel=0.02))
     assert X.nnz == pytest.approx(1_713_894, rel=0.04)
-    frequency = np.sort(np.bincount(X.indices))[::-1]
+    word_counts = np.sort(np.bincount(X.indices))[::-1]
     # Nearly every post contains the most frequent word. Frequencies are inversely proportional to the rank.
-    assert frequency[0] > 0.9 * len(y)
-    assert 4 < frequency[100] / frequency[1000] < 15
-    assert 4 < frequency[1000] / frequency[10_000] < 15
-    assert 0.2 < np.mean(frequency == 2) < 0.4
+    assert word_counts[0] > 0.9 * len(y)
+    assert 4 < word_counts[100] / word_counts[1000] < 15
+    assert 4 < word_counts[1000] / word_counts[10_000] < 15
+    assert 0.2 < np.mean(word_counts == 2) < 0.4
     # The lengths of posts vary widely.
     lengths = np.diff(X.indptr)
     assert np.median(lengths) < 0.8 * lengths.mean()
     # Words of one author occur together: some columns have entries in the same rows.
-    frequent = X[:, np.bincount(X.indices) > 5].tocsc()
-    patterns = {frequent.indices[first:last].tobytes() for first, last in itertools.pairwise(frequent.indptr)}
-    assert len(patterns) < frequent.shape[1] - 20
+    frequent_words = X[:, np.bincount(X.indices) > 5].tocsc()
+    patterns = {
+        frequent_words.indices[first:last].tobytes() for first, last in itertools.pairwise(frequent_words.indptr)
+    }
+    assert len(patterns) < frequent_words.shape[1] - 20
     # A linear model with C = 1 is right on 0.91 of the test rows, but takes seconds.
     assert 0.6 < MultinomialNB(alpha=0.01).fit(X, y).score(data.X_test, data.y_test) < 0.98
 
 
 def test_one_hot_rows_have_a_one_for_each_attribute():
     data = make_one_hot(800)
-    attribute_of = np.repeat(np.arange(len(CATEGORIES)), CATEGORIES)
+    column_attributes = np.repeat(np.arange(len(CATEGORY_COUNTS)), CATEGORY_COUNTS)
     for X, n_rows, y in ((data.X_train, 800, data.y_train), (data.X_test, 200, data.y_test)):
         assert X.shape == (n_rows, 123)
         assert X.has_canonical_format
         assert (X.data == 1).all()
-        assert (attribute_of[X.indices.reshape(n_rows, -1)] == np.arange(len(CATEGORIES))).all()
+        assert (column_attributes[X.indices.reshape(n_rows, -1)] == np.arange(len(CATEGORY_COUNTS))).all()
         assert y.mean() == pytest.approx(0.24, abs=0.08)
 
 
-def test_news_are_sparse_rows_of_length_one():
+def test_news_rows_are_sparse_with_norm_one():
     X, y = make_news(2_000)
-    assert X.shape == (2_000, NEWS_WORDS)
+    assert X.shape == (2_000, N_NEWS_WORDS)
     assert X.has_sorted_indices
     assert X.indices.dtype == np.int32
     np.testing.assert_allclose(np.sqrt(X.multiply(X).sum(axis=1)), 1)

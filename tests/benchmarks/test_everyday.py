@@ -12,9 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks import everyday
 from benchmarks.comparisons import FASTLIN
 from benchmarks.data import standardize
-from benchmarks.pages import BLOCKS
-from benchmarks.plots import draw_plots, read_source
-from benchmarks.problems import pose
+from benchmarks.pages import BLOCK_FUNCTIONS
+from benchmarks.plots import read_records_digest, save_plots
+from benchmarks.problems import make_benchmark_problem
 from benchmarks.tables import PROBLEMS as PROBLEM_BY_PROBLEM
 from benchmarks.tables import tabulate
 from fastlin.other_libraries import fit_fastlin
@@ -27,7 +27,7 @@ def find_case(name):
     return next(case for case in everyday.CASES if case.name == name)
 
 
-def test_the_grid_is_complete_and_names_are_unique():
+def test_the_grid_of_everyday_cases_is_complete():
     shapes = [case.shape for case in everyday.CASES if case.group == "grid"]
     assert len(set(shapes)) == len(shapes) == 6 * 3 * 3
     for cases in (everyday.CASES, everyday.SCIKIT_LEARN_CASES):
@@ -52,8 +52,8 @@ def test_columns_match_the_name_of_their_case(name):
     X = problem.X
     is_standardized = not name.startswith("raw")
     assert np.allclose([X.mean(axis=0), X.std(axis=0)], [[0], [1]]) == is_standardized
-    off_diagonal = np.corrcoef(X.T)[0, 1:]
-    assert (off_diagonal.min() > 0.9) == name.startswith("correlated")
+    correlations = np.corrcoef(X.T)[0, 1:]
+    assert (correlations.min() > 0.9) == name.startswith("correlated")
     if name.startswith("unbalanced"):
         assert 0.03 < np.mean(problem.y == 1) < 0.2
     if name.startswith("raw"):
@@ -76,7 +76,7 @@ def test_baselines_have_scikit_learns_defaults(monkeypatch):
     assert "scikit-learn newton-cholesky" not in everyday.choose_baselines(problem)
 
 
-def test_the_error_of_coefficients_ignores_constants_and_constant_columns_become_zero():
+def test_the_coefficient_error_ignores_constants_and_constant_columns():
     assert everyday.find_coef_error(np.array([[1.0, -4.5]]), np.array([[1.5, -4.0]])) == 0.125
     # Adding a constant to the coefficients of a column in all classes changes no probability.
     reference = np.array([[1.0, 2.0], [-1.0, 0.0]])
@@ -87,7 +87,7 @@ def test_the_error_of_coefficients_ignores_constants_and_constant_columns_become
     np.testing.assert_array_equal(X_test, [[0, 1]])
 
 
-def test_a_case_has_both_libraries_and_the_error_of_their_coefficients():
+def test_a_record_has_the_coefficient_errors_of_both_libraries():
     case = find_case("wine, raw")
     record = everyday.measure_case(case, whole=False)
     problem = case.load(None)
@@ -97,13 +97,13 @@ def test_a_case_has_both_libraries_and_the_error_of_their_coefficients():
     assert record["libraries"].keys() == {FASTLIN, record["default"], record["baseline"]}
     for library in record["libraries"].values():
         assert library.keys() == {"seconds", "threads", "objective", "accuracy", "log_loss", "coef_error"}
-    ours, _ = everyday.fit_by_default(problem)
+    ours, _ = everyday.fit_with_defaults(problem)
     expected = everyday.find_coef_error(ours, best.coef_)
     assert record["libraries"][FASTLIN]["coef_error"] == pytest.approx(expected, rel=1e-3)
     assert record["libraries"][record["default"]]["coef_error"] > 0.1
 
 
-def test_dataframes_have_the_minimum_of_their_encoding_and_L1_the_published_objective():
+def test_everyday_minima_match_encoded_dataframes_and_published_objectives():
     pytest.importorskip("pandas", reason="pandas is not installed")
     record = everyday.measure_case(find_case("frame with categories, 1,000 rows"))
     assert record["failure"] == ""
@@ -133,7 +133,7 @@ PROBLEMS = [
 RECORD = {"kind": "everyday", "title": "everyday fits", "threads": 2, "problems": PROBLEMS}
 
 
-def test_a_group_has_its_mean_its_worst_and_the_number_slower():
+def test_a_group_reports_its_mean_its_worst_and_its_slower_cases():
     (table,) = tabulate({"everyday": RECORD})
     assert [" | ".join(row) for row in table.rows] == [
         "grid, 3 | 0.9000 vs 0.8000 | 2.1 | 3.1, 4.2 | 1; lowest ratio 0.25 on 300 × 20, 2 classes | "
@@ -142,30 +142,30 @@ def test_a_group_has_its_mean_its_worst_and_the_number_slower():
         "1e-03, 1e-03 vs 2e-03, 2e-03 | 0",
     ]
     table = PROBLEM_BY_PROBLEM.tabulate([RECORD])
-    assert table.bold == [False, True, False, False]
+    assert table.bold_mask == [False, True, False, False]
     assert " | ".join(table.rows[0]) == (
         "300 × 5, 2 classes | 0.9000 vs 0.8000 | 4.0 | 8.0 | 1 ms vs 4 ms | lbfgs, 1 thread | +1e-07; 1e-03 vs 2e-03"
     )
 
 
-def test_the_map_and_the_tables_are_published(tmp_path):
+def test_the_speed_map_and_tables_are_published(tmp_path):
     machine = make_machine() | {"cores": 2}
     machines = {"a": {"machine": machine, "records": {"everyday": {**RECORD, "date": "2026-01-02"}}}}
-    draw_plots(machines, tmp_path)
-    assert read_source(tmp_path / "a-everyday.png")
-    text = BLOCKS["everyday"](machines)
+    save_plots(machines, tmp_path)
+    assert read_records_digest(tmp_path / "a-everyday.png")
+    text = BLOCK_FUNCTIONS["everyday"](machines)
     assert "columns and number of classes, A, 2 cores](benchmarks/a-everyday.png)" in text
     assert "| real tables, 1 | 0.9000 vs 0.8000 | 2.0 |" in text
-    assert "| **300 × 20, 2 classes** | **0.9000 vs 0.8000** |" in BLOCKS["everyday-problems"](machines)
+    assert "| **300 × 20, 2 classes** | **0.9000 vs 0.8000** |" in BLOCK_FUNCTIONS["everyday-problems"](machines)
 
 
 def test_cases_without_their_data_are_skipped():
     lines = []
     generator = np.random.default_rng(0)
     X = generator.normal(size=(60, 3))
-    problem = pose("small", X, X[:, 0] > generator.normal(size=60), 1.0)
+    problem = make_benchmark_problem("small", X, X[:, 0] > generator.normal(size=60), 1.0)
     loads = {"missing": Mock(side_effect=NotImplementedError("no data")), "small": lambda n_rows: problem}
-    cases = [everyday.Case(everyday.REAL, name, load) for name, load in loads.items()]
+    cases = [everyday.Case(everyday.REAL_TABLES_GROUP, name, load) for name, load in loads.items()]
     record = replace(everyday.EVERYDAY, cases=cases).measure(report=lines.append)
     assert lines[0] == "missing: skipped. no data"
     assert [problem["title"] for problem in record["problems"]] == ["small"]
@@ -173,17 +173,21 @@ def test_cases_without_their_data_are_skipped():
 
 
 def test_the_command_measures_all_cases_or_the_short_ones(monkeypatch, capsys):
-    tols = []
-    monkeypatch.setattr(everyday.Collection, "measure", lambda cases, whole, report: tols.append(whole) or RECORD)
+    whole_flags = []
+    monkeypatch.setattr(
+        everyday.CaseCollection, "measure", lambda cases, whole, report: whole_flags.append(whole) or RECORD
+    )
     everyday.main(["--short"])
     everyday.main([])
-    assert tols == [False, True]
+    assert whole_flags == [False, True]
     assert capsys.readouterr().out.count("\n real ") == 2
 
 
 def test_the_cases_of_scikit_learn_are_those_that_are_published():
     groups = [case.group for case in everyday.SCIKIT_LEARN_CASES]
-    assert [groups.count(group) for group in (everyday.BENCH, everyday.THREADS_TABLE, everyday.L1)] == [4, 18, 6]
+    assert [
+        groups.count(group) for group in (everyday.SCIKIT_LEARN_BENCH_GROUP, everyday.THREADS_GROUP, everyday.L1)
+    ] == [4, 18, 6]
     assert max(case.shape for case in everyday.SCIKIT_LEARN_CASES) == (1_000_000, 100, 32)
     short = [case for case in everyday.SCIKIT_LEARN_CASES if case.is_short]
     assert {case.shape[0] for case in short} == {100}
@@ -195,12 +199,12 @@ def test_the_cases_of_scikit_learn_are_those_that_are_published():
 
 
 def test_cases_of_scikit_learn_are_measured_with_its_solvers_only():
-    load = partial(everyday._load_threads, n=300, d=10, K=3)
-    many = next(case for case in everyday.SCIKIT_LEARN_CASES if case.tried_rows)
-    many = replace(many, name="many rows", load=load, tried_rows=60)
+    load = partial(everyday._load_threads_benchmark, n=300, d=10, K=3)
+    large_case = next(case for case in everyday.SCIKIT_LEARN_CASES if case.n_trial_rows)
+    large_case = replace(large_case, name="many rows", load=load, n_trial_rows=60)
     l1 = next(case for case in everyday.SCIKIT_LEARN_CASES if case.group == everyday.L1)
     l1 = replace(l1, name="L1", load=lambda n_rows, load=l1.load: load(n_rows or 200))
-    record = replace(everyday.SCIKIT_LEARN, cases=[many, l1]).measure(whole=True)
+    record = replace(everyday.SCIKIT_LEARN_COLLECTION, cases=[large_case, l1]).measure(whole=True)
     assert [problem["title"] for problem in record["problems"]] == ["many rows", "L1"]
     for problem in record["problems"]:
         assert problem["failure"] == ""
@@ -209,4 +213,4 @@ def test_cases_of_scikit_learn_are_measured_with_its_solvers_only():
     defaults = [problem["default"] for problem in record["problems"]]
     assert defaults == ["scikit-learn lbfgs", "scikit-learn saga, tol 1e-5"]
     machines = {"a": {"machine": make_machine(), "records": {"scikit-learn-cases": record}}}
-    assert "many rows | " in BLOCKS["scikit-learn-cases"](machines).replace("*", "")
+    assert "many rows | " in BLOCK_FUNCTIONS["scikit-learn-cases"](machines).replace("*", "")

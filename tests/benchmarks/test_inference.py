@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import inference
-from benchmarks.bounds import find_violated_bounds, read_bounds
+from benchmarks.bounds import describe_violations, read_bounds
 from benchmarks.comparisons import FASTLIN
 from benchmarks.inference import CASES, COMPARISONS, STATSMODELS, measure_memory
 from benchmarks.processes import call_in_process
@@ -20,21 +20,21 @@ def test_all_libraries_give_the_same_table():
         comparison = COMPARISONS[name]
         problem = comparison.load(800)
         solutions = [comparison.solve(problem), *(solve(problem) for solve in comparison.baselines.values())]
-        (coef, errors), *others = [inference._list_estimates(solution) for solution in solutions]
+        (coef, errors), *others = [inference._stack_estimates(solution) for solution in solutions]
         assert coef.shape == (problem.n_classes - 1, problem.X.shape[1] + 1)
         for their_coef, their_errors in others:
             assert abs(coef - their_coef).max() <= 1e-2 * errors.min()
             assert their_errors == pytest.approx(errors, rel=1e-3)
 
 
-def test_a_table_is_measured_and_shown():
+def test_records_of_inference_are_published_as_a_table():
     name = "inference-logit-1000000"
     record = replace(CASES[name], load=COMPARISONS[name].load, rows=800)()
     record["libraries"][FASTLIN]["seconds"] = 10.0
     (table,) = tabulate({name: record})
-    assert all(table.bold)
+    assert all(table.bold_mask)
     assert f"{STATSMODELS} newton" in " ".join(row[1] for row in table.rows)
-    assert len(find_violated_bounds(read_bounds(), {name: record}, "x86-64-v3")) == 1
+    assert len(describe_violations(read_bounds(), {name: record}, "x86-64-v3")) == 1
 
 
 @pytest.mark.thorough

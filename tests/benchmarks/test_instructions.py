@@ -6,21 +6,21 @@ import pytest
 
 from benchmarks import instructions
 
-COUNTS = {"a fit": 1_000_000, "a pass": 1_000}
+INSTRUCTION_COUNTS = {"a fit": 1_000_000, "a pass": 1_000}
 
 
 @pytest.fixture
 def recorded(tmp_path, monkeypatch):
     """A file of recorded counts; callgrind is not run."""
     path = tmp_path / "instructions.json"
-    path.write_text(json.dumps({"versions": instructions.find_versions(), "counts": COUNTS}))
-    monkeypatch.setattr(instructions, "count_instructions", lambda: dict(COUNTS))
+    path.write_text(json.dumps({"versions": instructions.find_versions(), "counts": INSTRUCTION_COUNTS}))
+    monkeypatch.setattr(instructions, "count_instructions", lambda: dict(INSTRUCTION_COUNTS))
     return path
 
 
 @pytest.mark.parametrize(("count", "status", "change"), [(1_000, 0, "+0.0%"), (1_029, 0, "+2.9%"), (1_050, 1, "+5.0%")])
-def test_more_than_three_percent_fails(recorded, monkeypatch, capsys, count, status, change):
-    monkeypatch.setattr(instructions, "count_instructions", lambda: {**COUNTS, "a pass": count})
+def test_an_increase_of_more_than_three_percent_fails(recorded, monkeypatch, capsys, count, status, change):
+    monkeypatch.setattr(instructions, "count_instructions", lambda: {**INSTRUCTION_COUNTS, "a pass": count})
     assert instructions.main([], recorded) == status
     printed = capsys.readouterr().out
     assert change in printed
@@ -33,7 +33,7 @@ def test_new_counts_are_recorded(recorded, monkeypatch):
     assert json.loads(recorded.read_text())["counts"] == {"another fit": 7}
 
 
-def test_other_versions_are_not_compared(recorded, monkeypatch, capsys):
+def test_counts_of_other_versions_are_not_compared(recorded, monkeypatch, capsys):
     monkeypatch.setattr(instructions, "find_versions", lambda: {"python": "3.99"})
     monkeypatch.setattr(instructions, "count_instructions", pytest.fail)
     assert instructions.main([], recorded) == 0
@@ -52,10 +52,10 @@ def test_missing_requirements_are_reported(recorded, monkeypatch, capsys, progra
     assert reason in capsys.readouterr().out
 
 
-def test_total_of_a_dump_is_read():
-    assert instructions.read_total("# callgrind\nsummary: 18446744073594445884\ntotals: 8799\n") == 8_799
+def test_the_total_of_a_callgrind_dump_is_read():
+    assert instructions.read_instruction_count("# callgrind\nsummary: 18446744073594445884\ntotals: 8799\n") == 8_799
 
 
-def test_counted_cases_are_those_recorded():
+def test_the_counted_cases_are_the_recorded_cases():
     """A new case without a count could never fail."""
-    assert list(instructions.make_cases()) == list(json.loads(instructions.FILE.read_text())["counts"])
+    assert list(instructions.make_cases()) == list(json.loads(instructions.INSTRUCTIONS_FILE.read_text())["counts"])

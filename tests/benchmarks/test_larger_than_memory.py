@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from benchmarks import larger_than_memory
-from benchmarks.larger_than_memory import LIBRARIES, MAPPED, PARQUET, main, measure, write_rows
+from benchmarks.larger_than_memory import LIBRARIES, MEMORY_MAPPED, PARQUET, main, measure, write_simulated_rows
 
 # Two clusters take ten seconds to start.
-WORKERS = pytest.param((MAPPED, *LIBRARIES[3:]), marks=pytest.mark.slow, id="workers")
+WORKERS = pytest.param((MEMORY_MAPPED, *LIBRARIES[3:]), marks=pytest.mark.slow, id="workers")
 
 
-def test_rows_are_written_in_blocks_and_contain_all_classes(tmp_path, monkeypatch):
-    monkeypatch.setattr(larger_than_memory, "PIECE_BYTES", 4 * 3 * 40)
-    X, y = map(np.load, write_rows(tmp_path, 100, 3, 2))
+def test_rows_written_in_blocks_contain_all_classes(tmp_path, monkeypatch):
+    monkeypatch.setattr(larger_than_memory, "CHUNK_BYTES", 4 * 3 * 40)
+    X, y = map(np.load, write_simulated_rows(tmp_path, 100, 3, 2))
     assert X.shape == (100, 3)
     assert X.dtype == np.float32
     assert X[-20:].std() > 0.1 and not np.array_equal(X[:40], X[40:80])
@@ -19,11 +19,11 @@ def test_rows_are_written_in_blocks_and_contain_all_classes(tmp_path, monkeypatc
 
 def test_the_whole_run_fits_a_file_in_blocks(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(larger_than_memory, "WHOLE_SIZES", (500, 4, 3))
+    monkeypatch.setattr(larger_than_memory, "FULL_SIZES", (500, 4, 3))
     main(["--whole"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("500 × 4, 3 classes, float32, ")
-    assert [line for line in lines if line.startswith(f"| {MAPPED} | ")]
+    assert [line for line in lines if line.startswith(f"| {MEMORY_MAPPED} | ")]
     assert not list(tmp_path.iterdir())
 
 
@@ -38,5 +38,5 @@ def test_fits_of_files_and_workers_reach_the_same_minimum(libraries):
     assert max(objectives) <= min(objectives) * (1 + 1e-4)
     if PARQUET in libraries:
         assert all(record["gap"] <= 1e-4 for record in records.values())
-        assert records[MAPPED]["passes"] == records[PARQUET]["passes"]
+        assert records[MEMORY_MAPPED]["passes"] == records[PARQUET]["passes"]
         assert decoding > 0

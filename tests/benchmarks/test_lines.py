@@ -12,7 +12,7 @@ from benchmarks.tables import summarize
 
 LIBRARIES = {"fastlin": {"seconds": 0.02, "threads": 2}, "its arithmetic": {"seconds": 0.01, "threads": 2}}
 # The second benchmark ends only after the test has read the line of the first.
-BENCHMARKS = """
+BENCHMARK_FILE = """
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -44,23 +44,25 @@ def test_failure(benchmark, keep, name):
 # Importing the suite in a new process takes seconds.
 @pytest.mark.thorough
 @pytest.mark.parametrize("options", [["-q"], ["-v"]], ids=str)
-def test_a_line_is_printed_as_each_benchmark_ends(options, tmp_path):
+def test_a_line_is_printed_as_each_benchmark_ends(options, tmp_path, monkeypatch):
     shutil.copy(ROOT / "benchmarks" / "pytest" / "conftest.py", tmp_path)
     seen, comparison = tmp_path / "seen", make_comparison(0.02, 0.3, interval=[13.0, 16.0])
     file, settings = tmp_path / "test_made_up.py", tmp_path / "pytest.ini"
-    file.write_text(BENCHMARKS.format(comparison=comparison, seen=str(seen)), encoding="utf-8")
+    file.write_text(BENCHMARK_FILE.format(comparison=comparison, seen=str(seen)), encoding="utf-8")
     settings.write_text("[pytest]\n", encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-c", str(settings), "-p", "no:cacheprovider", "--benchmark-only"]
+    # In a process that runs some of the tests, pytest-benchmark would be disabled.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     with subprocess.Popen([*command, *options, str(file)], cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8") as run:
         lines = []
         for line in run.stdout:
             lines.append(line.rstrip())
             if line.startswith("[1/4] "):
                 seen.touch()
-    faster = "digits, 10 × 2: 20 ms, 15 (13 to 16) times as fast as scikit-learn"
+    faster_line = "digits, 10 × 2: 20 ms, 15 (13 to 16) times as fast as scikit-learn"
     assert [line for line in lines if line.startswith("[")] == [
-        f"[1/4] {faster}",
-        f"[2/4] waits: {faster}",
+        f"[1/4] {faster_line}",
+        f"[2/4] waits: {faster_line}",
         "[3/4] mnist: skipped: MNIST is not on disk.",
         "[4/4] letter: failed: letter: too high",
     ]

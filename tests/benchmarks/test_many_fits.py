@@ -8,13 +8,13 @@ from sklearn.linear_model import LogisticRegression
 
 import fastlin
 from benchmarks import many_fits
-from benchmarks.many_fits import COMPARISONS, Grid, Labels, Resamples
-from benchmarks.problems import pose
+from benchmarks.many_fits import COMPARISONS, LabelProblems, PathProblems, ResampleProblems
+from benchmarks.problems import make_benchmark_problem
 from benchmarks.sparse_data import make_one_hot
 from fastlin.other_libraries import fit_scikit_learn
 
 
-def make_fits(seed):
+def make_random_fits(seed):
     """Return X (30, 4), labels (30, 3) of zeros and ones, a random model per label, and the rows of two resamples."""
     generator = np.random.default_rng(seed)
     X, y = generator.normal(size=(30, 4)), (np.arange(30)[:, None] % 3 == np.arange(3)).astype(int)
@@ -22,29 +22,33 @@ def make_fits(seed):
     return X, y, coef, intercept, generator.integers(0, 30, (2, 30))
 
 
-def test_the_objective_of_each_fit_is_on_its_own_rows_or_label():
-    X, y, coef, intercept, rows = make_fits(0)
-    drawn, Cs = Resamples(X, y[:, 0], rows), np.array([1.0, 10.0])
-    expected = [pose("", X[rows[k]], y[rows[k], 0], 1.0).objective(coef[k], intercept[k]) for k in range(2)]
+def test_each_objective_uses_the_rows_or_label_of_its_fit():
+    X, y, coef, intercept, rows = make_random_fits(0)
+    drawn, Cs = ResampleProblems(X, y[:, 0], rows), np.array([1.0, 10.0])
+    expected = [
+        make_benchmark_problem("", X[rows[k]], y[rows[k], 0], 1.0).objective(coef[k], intercept[k]) for k in range(2)
+    ]
     assert drawn.objective(coef[:2], intercept[:2]) == pytest.approx(expected, rel=1e-13)
-    labels = Labels("labels", X, y, X, y, 2, Cs)
-    expected = [pose("", X, y[:, k], C).objective(coef[k], intercept[k]) for k in range(3) for C in Cs]
+    labels = LabelProblems("labels", X, y, X, y, 2, Cs)
+    expected = [
+        make_benchmark_problem("", X, y[:, k], C).objective(coef[k], intercept[k]) for k in range(3) for C in Cs
+    ]
     actual = labels.objective(coef.repeat(2, axis=0), intercept.repeat(2, axis=0))
     assert actual == pytest.approx(expected, rel=1e-13)
     with pytest.raises(ValueError, match="shorter"):
         labels.objective(coef, intercept)
 
 
-def test_scores_of_fits_are_of_rows_outside_the_training_set():
-    X, y, coef, intercept, rows = make_fits(1)
-    resampled = Resamples(X, y[:, 0], rows).test(coef[:2], intercept[:2])
+def test_each_fit_is_scored_on_rows_outside_its_training_set():
+    X, y, coef, intercept, rows = make_random_fits(1)
+    resampled = ResampleProblems(X, y[:, 0], rows).test(coef[:2], intercept[:2])
     # Of the two fits to each label, the second is chosen.
     both = [np.stack([np.full_like(each, 9.0), each], axis=1).reshape(6, *each.shape[1:]) for each in (coef, intercept)]
-    held_out = Labels("labels", X[:20], y[:20], X[20:], y[20:], 2, np.ones(2)).test(*both, [1, 1, 1])
+    held_out_scores = LabelProblems("labels", X[:20], y[:20], X[20:], y[20:], 2, np.ones(2)).test(*both, [1, 1, 1])
     left = [np.setdiff1d(np.arange(30), drawn) for drawn in rows]
     for scores, parts in (
         (resampled, [(coef[k], intercept[k], X[left[k]], y[left[k], 0]) for k in range(2)]),
-        (held_out, [(coef[k], intercept[k], X[20:], y[20:, k]) for k in range(3)]),
+        (held_out_scores, [(coef[k], intercept[k], X[20:], y[20:, k]) for k in range(3)]),
     ):
         z = [(x @ w.ravel() + b) * np.where(label, 1, -1) for w, b, x, label in parts]
         assert scores.accuracy == pytest.approx(np.mean([(margins > 0).mean() for margins in z]), rel=1e-13)
@@ -53,15 +57,15 @@ def test_scores_of_fits_are_of_rows_outside_the_training_set():
 
 
 @pytest.mark.parametrize("case", [case for case in COMPARISONS if case.startswith("many")])
-def test_fits_of_both_libraries_are_equal_sequentially_and_in_threads(case, monkeypatch):
+def test_fits_are_equal_sequentially_and_in_threads(case, monkeypatch):
     comparison = COMPARISONS[case]
     problem = comparison.load(200)
-    if isinstance(problem, Labels):
+    if isinstance(problem, LabelProblems):
         # With a large C lbfgs does not converge in 100 iterations. Kernels for float32 would have to be compiled.
         problem = replace(problem, Cs=problem.Cs[:5], X=problem.X.astype(np.float64))
     ours, solver = comparison.solve(problem), list(comparison.baselines)[-1].partition(",")[0]
     theirs, at_once = (
-        comparison.baselines[f"{solver}, {way}"](problem) for way in (many_fits.SEQUENTIAL, many_fits.IN_THREADS)
+        comparison.baselines[f"{solver}, {way}"](problem) for way in (many_fits.SEQUENTIAL_MODE, many_fits.THREAD_MODE)
     )
     # Threads draw the random numbers of liblinear in any order.
     drawn = 1e-3 if solver.endswith("liblinear") else 0
@@ -78,11 +82,11 @@ def test_fits_of_both_libraries_are_equal_sequentially_and_in_threads(case, monk
 
 
 def test_the_C_of_each_label_minimizes_its_test_loss():
-    X, y, *_ = make_fits(2)
+    X, y, *_ = make_random_fits(2)
     y[:, 0] = X[:, 0] > 0
-    labels = Labels("labels", X[:20], y[:20], X[20:], y[20:], 2, np.array([1e-3, 1.0, 1e3]))
+    labels = LabelProblems("labels", X[:20], y[:20], X[20:], y[20:], 2, np.array([1e-3, 1.0, 1e3]))
     for fit, model in (
-        (many_fits.fit_labels, fastlin.LogisticRegression()),
+        (many_fits.fit_multilabel, fastlin.LogisticRegression()),
         (many_fits.fit_label_by_label, LogisticRegression()),
     ):
         *fits, indices = fit(labels, model)
@@ -92,34 +96,34 @@ def test_the_C_of_each_label_minimizes_its_test_loss():
         assert len(set(indices)) > 1
 
 
-def test_a_grid_evaluates_each_fit_on_its_rows_and_its_C():
+def test_a_grid_evaluates_each_fit_with_its_own_rows_and_C():
     generator = np.random.default_rng(0)
     X, y, Cs = generator.normal(size=(30, 4)), np.arange(30) % 3, np.array([0.1, 10.0])
     fits = coef, intercept = generator.normal(size=(6, 3, 4)), generator.normal(size=(6, 3))
-    grid, indices = Grid("small", X, y, X, y, 3, Cs, n_folds=3), np.arange(30)
+    grid, indices = PathProblems("small", X, y, X, y, 3, Cs, n_folds=3), np.arange(30)
     # Stratified folds take these rows in order.
     parts = [(indices // 10 != fold, C) for fold in range(3) for C in Cs]
-    problems = [pose("small", X[rows], y[rows], C) for rows, C in parts]
+    problems = [make_benchmark_problem("small", X[rows], y[rows], C) for rows, C in parts]
     expected = [problem.objective(*fit) for problem, *fit in zip(problems, *fits, strict=True)]
     assert grid.objective(*fits) == pytest.approx(expected, rel=1e-13)
-    scores = [pose("small", X, y, np.inf).objective(*fit) for fit in zip(*fits, strict=True)]
-    losses, test_scores = np.reshape(scores, (3, len(Cs))).mean(axis=0), grid.test(*fits)
-    assert test_scores.log_loss == pytest.approx(losses.min(), rel=1e-13)
+    scores = [make_benchmark_problem("small", X, y, np.inf).objective(*fit) for fit in zip(*fits, strict=True)]
+    losses, mean_scores = np.reshape(scores, (3, len(Cs))).mean(axis=0), grid.test(*fits)
+    assert mean_scores.log_loss == pytest.approx(losses.min(), rel=1e-13)
     predicted = (X @ coef.transpose(0, 2, 1) + intercept[:, None]).argmax(axis=2)
-    assert test_scores.accuracy == pytest.approx(np.mean(predicted[losses.argmin() :: len(Cs)] == y), rel=1e-13)
+    assert mean_scores.accuracy == pytest.approx(np.mean(predicted[losses.argmin() :: len(Cs)] == y), rel=1e-13)
 
 
 @pytest.mark.thorough
 def test_the_baselines_of_the_grids_minimize_their_objective():
     data = make_one_hot(300)
     arrays = data.X_train, data.y_train, data.X_test, data.y_test
-    path = Grid("one-hot", *arrays, 2, np.array([0.05, 0.5]), fit_intercept=False, l1_ratio=1.0)
+    path = PathProblems("one-hot", *arrays, 2, np.array([0.05, 0.5]), fit_intercept=False, l1_ratio=1.0)
     coef, intercept = many_fits.fit_liblinear_path(path, tol=1e-8)
     for problem, row, objective in zip(path.problems(), coef, path.objective(coef, intercept), strict=True):
         saga = fit_scikit_learn(problem, 20_000, "saga", tol=1e-8)
         assert objective == pytest.approx(problem.objective(*saga), rel=1e-7)
         np.testing.assert_array_equal(row == 0, saga[0] == 0)
-    folds = Grid("one-hot", *arrays, 2, np.array([1e-3, 1e-2]), n_folds=3)
+    folds = PathProblems("one-hot", *arrays, 2, np.array([1e-3, 1e-2]), n_folds=3)
     coef, intercept = many_fits.fit_cross_validation(folds, LogisticRegression())
     for problem, objective in zip(folds.problems(), folds.objective(coef, intercept), strict=True):
         exact = fit_scikit_learn(problem, 100, "newton-cholesky", tol=1e-10)

@@ -6,39 +6,41 @@ from functools import partial
 
 import pytest
 
-from benchmarks.bounds import find_violated_bounds, read_bounds
+from benchmarks.bounds import describe_violations, read_bounds
 from benchmarks.comparisons import FASTLIN
-from benchmarks.fits import COMPARISONS, load_probe
+from benchmarks.fits import COMPARISONS, load_linear_probe
 from benchmarks.probes import (
     CASES,
     SCIKIT_LEARN,
     TORCH,
-    find_first,
+    find_first_time,
     fit_torch_to_target,
-    list_points,
-    make_probe,
+    list_iterations,
+    make_default_comparison,
     measure_probe,
 )
 from benchmarks.tables import tabulate
 from fastlin import LogisticRegression
 
-LOAD = partial(load_probe, n_all=300, n_features=8, n_classes=5)
+load_small_probe = partial(load_linear_probe, n_all=300, n_features=8, n_classes=5)
 
 
-def test_the_first_point_at_or_below_an_objective_counts_with_the_time_outside_iterations():
+def test_the_time_to_an_objective_includes_time_outside_iterations():
     points = [(1.0, 0.9), (2.0, 0.5), (3.0, 0.7), (4.0, 0.3)]
-    assert [find_first(points, objective) for objective in (1.0, 0.9, 0.6, 0.5, 0.4, 0.2)] == [1, 1, 2, 2, 4, None]
-    problem = LOAD(100)
+    assert [find_first_time(points, objective) for objective in (1.0, 0.9, 0.6, 0.5, 0.4, 0.2)] == [1, 1, 2, 2, 4, None]
+    problem = load_small_probe(100)
     model = LogisticRegression().fit(problem.X, problem.y)
-    points = list_points(model, model.history_[-1].seconds + 10)
+    points = list_iterations(model, model.history_[-1].seconds + 10)
     assert points[0] == (pytest.approx(10 + model.history_[0].seconds), model.history_[0].objective)
     assert points[-1][1] == pytest.approx(problem.objective(model.coef_, model.intercept_), rel=1e-5)
 
 
-def test_a_probe_is_measured_and_shown():
+def test_records_of_a_probe_are_published():
     pytest.importorskip("torch", reason="PyTorch is in the extra baselines-torch.")
-    measure = partial(measure_probe, comparison=make_probe(replace(COMPARISONS["probe-600"], load=LOAD)))
-    record = replace(CASES["probe-times-600"], load=LOAD, rows=300, measure=measure)()
+    measure = partial(
+        measure_probe, comparison=make_default_comparison(replace(COMPARISONS["probe-600"], load=load_small_probe))
+    )
+    record = replace(CASES["probe-times-600"], load=load_small_probe, rows=300, measure=measure)()
     assert json.loads(json.dumps(record)) == record
     assert record["failure"] == ""
     ours, theirs, torch = (record["libraries"][name] for name in (FASTLIN, SCIKIT_LEARN, TORCH))
@@ -49,15 +51,15 @@ def test_a_probe_is_measured_and_shown():
     lost = {**record, "ratio": 0.5, "interval": None, "ratios": dict.fromkeys(record["ratios"])}
     lost["libraries"] = {**record["libraries"], TORCH: {**torch, "seconds": 120.0, "seconds_to_fastlin": None}}
     (table,) = tabulate({"probe-times-600": lost})
-    assert table.bold == [True]
+    assert table.bold_mask == [True]
     assert table.rows[0][0] == "300 × 8, 5 classes, float32"
     assert "over 120 s" in " ".join(table.rows[0])
-    assert len(find_violated_bounds(read_bounds(), {"probe-times-600": lost}, "x86-64-v3")) == 4
+    assert len(describe_violations(read_bounds(), {"probe-times-600": lost}, "x86-64-v3")) == 4
 
 
 def test_pytorch_stops_at_the_target_or_the_time_limit():
     pytest.importorskip("torch", reason="PyTorch is in the extra baselines-torch.")
-    problem = LOAD(100)
+    problem = load_small_probe(100)
     model = LogisticRegression().fit(problem.X, problem.y)
     target = 1.01 * problem.objective(model.coef_, model.intercept_)
     torch_fit = fit_torch_to_target(problem, target)

@@ -9,31 +9,31 @@ from sklearn.neural_network import MLPClassifier
 from benchmarks.mini_batches import Examples
 from benchmarks.networks import Epoch
 from benchmarks.predictions import Prediction
-from benchmarks.problems import pose, pose_first
+from benchmarks.problems import make_benchmark_problem, make_split_problem
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_scores_are_of_rows_outside_the_training_set(n_classes):
+def test_a_problem_is_scored_on_rows_outside_its_training_set(n_classes):
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(60, 3)), np.array(["a", "b", "c"])[np.arange(60) % n_classes]
-    problem = pose_first("small", X, y, 1.0, 40)
+    problem = make_split_problem("small", X, y, 1.0, 40)
     model = LogisticRegression().fit(X[:40], y[:40])
-    tested = problem.test(model.coef_, model.intercept_)
-    assert tested.accuracy == model.score(X[40:], y[40:])
-    assert tested.log_loss == pytest.approx(log_loss(y[40:], model.predict_proba(X[40:])), rel=1e-12)
+    test_metrics = problem.test(model.coef_, model.intercept_)
+    assert test_metrics.accuracy == model.score(X[40:], y[40:])
+    assert test_metrics.log_loss == pytest.approx(log_loss(y[40:], model.predict_proba(X[40:])), rel=1e-12)
     assert len(problem.y) == 40
 
 
-def test_rows_of_unseen_classes_are_not_tested():
+def test_test_rows_of_unseen_classes_are_excluded():
     X, y = np.arange(8.0)[:, None], np.array([3, 5, 3, 5, 3, 7, 5, 1])
-    problem = pose_first("small", X, y, 1.0, 4)
+    problem = make_split_problem("small", X, y, 1.0, 4)
     assert problem.X_test[:, 0].tolist() == [4, 6]
     assert problem.y_test.tolist() == [0, 1]
 
 
 def test_every_fifth_row_is_held_out_without_a_test_set():
     X, y = np.arange(10.0)[:, None], np.arange(10) % 2
-    part = pose("small", X, y, 0.5).hold_out()
+    part = make_benchmark_problem("small", X, y, 0.5).hold_out_rows()
     assert part.X[:, 0].tolist() == [0, 1, 2, 3, 5, 6, 7, 8]
     assert part.y.tolist() == [0, 1, 0, 1, 1, 0, 1, 0]
     assert part.X_test[:, 0].tolist() == [4, 9]
@@ -41,7 +41,7 @@ def test_every_fifth_row_is_held_out_without_a_test_set():
     assert part.C == 0.5
 
 
-def draw_rows():
+def sample_rows():
     X = np.random.default_rng(0).normal(size=(90, 4))
     y = np.argmax(X[:, :3] + np.random.default_rng(1).gumbel(size=(90, 3)), axis=1)
     return X[:60], y[:60], X[60:], y[60:]
@@ -50,7 +50,7 @@ def draw_rows():
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", ["mini-batches", "one-vs-rest", "network", "prediction"])
 def test_tasks_are_evaluated_by_the_probabilities_of_their_models(kind):
-    X, y, X_test, y_test = rows = draw_rows()
+    X, y, X_test, y_test = rows = sample_rows()
     if kind == "network":
         model = MLPClassifier(5, max_iter=20, random_state=0).fit(X, y)
         task, solution, probabilities = Epoch(*rows, 3), (model.coefs_, model.intercepts_), model.predict_proba
@@ -65,15 +65,15 @@ def test_tasks_are_evaluated_by_the_probabilities_of_their_models(kind):
         X, y = X_test, y_test
     else:
         assert task.objective(*solution) == pytest.approx(log_loss(y, probabilities(X)), rel=1e-9)
-    tested = task.test(*solution)
-    assert tested.accuracy == np.mean(probabilities(X_test).argmax(axis=1) == y_test)
-    assert tested.log_loss == pytest.approx(log_loss(y_test, probabilities(X_test)), rel=1e-9)
+    test_metrics = task.test(*solution)
+    assert test_metrics.accuracy == np.mean(probabilities(X_test).argmax(axis=1) == y_test)
+    assert test_metrics.log_loss == pytest.approx(log_loss(y_test, probabilities(X_test)), rel=1e-9)
     if kind != "one-vs-rest":
         assert task.accuracy(*solution) == np.mean(probabilities(X).argmax(axis=1) == y)
 
 
 def test_separable_classes_are_evaluated_by_error():
-    task = Examples(*draw_rows(), 3, by_error=True)
+    task = Examples(*sample_rows(), 3, uses_test_error=True)
     model = LogisticRegression().fit(task.X, task.y)
     solution = model.coef_, model.intercept_
     assert task.objective(*solution) == pytest.approx(1 - model.score(task.X_test, task.y_test), rel=1e-12)

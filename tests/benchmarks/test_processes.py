@@ -10,16 +10,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import BLAS_LIMITS, processes
+from benchmarks import BLAS_LIMIT_VARIABLES, processes
 from benchmarks.memory import count_bytes
-from benchmarks.processes import ROOT, TITLES, call_in_process, measure_first_use, run_python
+from benchmarks.processes import FIRST_USE_TITLES, ROOT, call_in_process, measure_first_use, run_python
 
-PRINT = "import fastlin, benchmarks; print(fastlin.__file__); print(benchmarks.__path__[0])"
+PRINT_PATHS = "import fastlin, benchmarks; print(fastlin.__file__); print(benchmarks.__path__[0])"
 
 
 def test_blas_limits_are_removed_before_numpy_is_loaded():
-    program = "import benchmarks, os; print(sorted(set(benchmarks.BLAS_LIMITS) & os.environ.keys()))"
-    limits = dict.fromkeys(BLAS_LIMITS, "1")
+    program = "import benchmarks, os; print(sorted(set(benchmarks.BLAS_LIMIT_VARIABLES) & os.environ.keys()))"
+    limits = dict.fromkeys(BLAS_LIMIT_VARIABLES, "1")
     assert run_python("-c", program, **limits).strip() == "[]"
 
 
@@ -36,7 +36,9 @@ def test_pytest_restarts_without_the_blas_limits(monkeypatch):
     conftest.pytest_cmdline_main(SimpleNamespace(getoption=lambda name, default: True))
     ((program, arguments, environment),) = started
     assert (program, arguments) == (sys.executable, sys.orig_argv)
-    assert os.environ.keys() - environment.keys() == {"OPENBLAS_CORETYPE"} | (set(BLAS_LIMITS) & os.environ.keys())
+    assert os.environ.keys() - environment.keys() == {"OPENBLAS_CORETYPE"} | (
+        set(BLAS_LIMIT_VARIABLES) & os.environ.keys()
+    )
 
 
 def test_an_installed_fastlin_takes_precedence_over_the_checkout(tmp_path, monkeypatch):
@@ -44,7 +46,7 @@ def test_an_installed_fastlin_takes_precedence_over_the_checkout(tmp_path, monke
     installed.parent.mkdir()
     installed.touch()
     monkeypatch.setattr(processes, "FASTLIN_ROOT", tmp_path)
-    package, benchmarks = run_python("-c", PRINT).split()
+    package, benchmarks = run_python("-c", PRINT_PATHS).split()
     assert Path(package) == installed
     assert Path(benchmarks) == ROOT / "benchmarks"
 
@@ -55,7 +57,7 @@ def test_a_process_imports_a_package_that_is_not_on_the_path(monkeypatch):
 
 
 @pytest.fixture
-def caches(monkeypatch):
+def cache_folders(monkeypatch):
     """Replace processes; return the list of the cache folders that they received."""
     calls, numbers = [], count(1)
 
@@ -63,23 +65,23 @@ def caches(monkeypatch):
         calls.append(cache)
         return [float(next(numbers)), 10.0 * len(calls)]
 
-    monkeypatch.setattr(processes, "run_first", run)
+    monkeypatch.setattr(processes, "time_first_use", run)
     return calls
 
 
-def test_the_first_fit_ever_uses_a_new_cache_folder(caches):
+def test_the_first_fit_after_installation_uses_a_new_cache_folder(cache_folders):
     records = measure_first_use(whole=True)
-    assert records.keys() == TITLES.keys()
+    assert records.keys() == FIRST_USE_TITLES.keys()
     seconds = {case: [each["seconds"] for each in record["libraries"].values()] for case, record in records.items()}
     # The simulated processes take 1, 2, ... seconds for the import, and 10, 20, ... seconds in total.
     assert seconds == {"import": [6, 7], "first-fit": [60, 70], "first-fit-ever": [10, 70]}
-    assert len(set(caches)) == 1
-    assert caches[0] is not None
+    assert len(set(cache_folders)) == 1
+    assert cache_folders[0] is not None
 
 
-def test_other_fits_use_the_cache_folder_of_the_user(caches):
+def test_other_fits_use_the_cache_folder_of_the_user(cache_folders):
     records = measure_first_use()
-    assert records.keys() == TITLES.keys() - {"first-fit-ever"}
+    assert records.keys() == FIRST_USE_TITLES.keys() - {"first-fit-ever"}
     # The first of three processes compiles the kernels that are not in the cache.
-    assert caches == [None] * 3
+    assert cache_folders == [None] * 3
     assert [each["seconds"] for each in records["import"]["libraries"].values()] == [2, 3]

@@ -5,59 +5,61 @@ import re
 
 import numpy as np
 import pytest
-from benchmark_records import RUN, make_comparison, make_machine
-from conftest import assert_refused
+from benchmark_records import RUN_RECORD, make_comparison, make_machine
+from conftest import assert_raises
 
 from benchmarks import pages, publish, tables
 from benchmarks.claims import read_record
-from benchmarks.pages import BLOCK, BLOCKS, DOCUMENTS, STUDY, fill_blocks
+from benchmarks.pages import BLOCK_FUNCTIONS, BLOCK_PATTERN, DOCUMENTS, STUDY_PREFIX, fill_blocks
 from benchmarks.plots import (
-    ALLOWED,
-    FASTEST,
-    choose_plots,
-    draw_plots,
-    find_part,
-    list_tried,
-    profile,
-    read_source,
+    FASTEST_BASELINE,
+    MAX_SUBOPTIMALITY,
+    compute_fraction,
+    compute_profile,
+    list_library_results,
+    list_plots,
+    read_records_digest,
+    save_plots,
 )
 from benchmarks.published import FOLDER, add_records, describe_machine, digest, read_machines
-from benchmarks.tables import Table, format_ratio, format_seconds, print_tables, tabulate, write_markdown
+from benchmarks.tables import Table, format_markdown, format_ratio, format_seconds, print_tables, tabulate
 
 # A measurement: a number with a unit of time, or a ratio.
 MEASUREMENT = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|seconds|minutes|times)\b")
-NOTHING = {"accuracy": None, "log_loss": None}
-PASS = {"fastlin": {"seconds": 0.5, **NOTHING}, "scikit-learn": {"seconds": 0.25, **NOTHING}}
+MISSING_METRICS = {"accuracy": None, "log_loss": None}
+PASS_RECORDS = {"fastlin": {"seconds": 0.5, **MISSING_METRICS}, "scikit-learn": {"seconds": 0.25, **MISSING_METRICS}}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_the_documents_show_the_files(document):
     text = document.read_text(encoding="utf-8")
-    assert BLOCK.search(text)
+    assert BLOCK_PATTERN.search(text)
     assert fill_blocks(text, read_machines()) == text, "python -m benchmarks.publish --pages writes it again"
 
 
 def test_every_block_appears_in_a_document():
     documents = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
-    shown = {match[1] for match in BLOCK.findall(documents)}
-    studies = {name.removeprefix(STUDY) for name in shown if name.startswith(STUDY)}
-    assert shown - {f"{STUDY}{study}" for study in studies} == set(BLOCKS)
+    shown = {match[1] for match in BLOCK_PATTERN.findall(documents)}
+    studies = {name.removeprefix(STUDY_PREFIX) for name in shown if name.startswith(STUDY_PREFIX)}
+    assert shown - {f"{STUDY_PREFIX}{study}" for study in studies} == set(BLOCK_FUNCTIONS)
     assert studies == {study for study, plots in read_record()["plots"].items() if plots}
 
 
 def test_the_figures_were_drawn_from_the_files():
     machines = read_machines()
     assert all(content["machine"]["name"] == name for name, content in machines.items())
-    plots = choose_plots(machines)
+    plots = list_plots(machines)
     assert {path.name for path in FOLDER.glob("*.png")} == set(plots)
     for name, (_, records) in plots.items():
-        assert read_source(FOLDER / name) == digest(records), f"{name}: python -m benchmarks.publish --pages draws it"
+        assert read_records_digest(FOLDER / name) == digest(records), (
+            f"{name}: python -m benchmarks.publish --pages draws it"
+        )
 
 
-def test_the_readme_has_only_generated_measurements_and_at_most_five_rows():
-    text = BLOCK.sub("", (pages.ROOT / "README.md").read_text(encoding="utf-8"))
+def test_measurements_in_the_readme_are_generated():
+    text = BLOCK_PATTERN.sub("", (pages.ROOT / "README.md").read_text(encoding="utf-8"))
     assert MEASUREMENT.findall(text) == []
-    table = BLOCKS["readme-comparisons"](read_machines())
+    table = BLOCK_FUNCTIONS["readme-comparisons"](read_machines())
     assert 2 < len([line for line in table.splitlines() if line.startswith("| ")]) <= 2 + 5
 
 
@@ -71,22 +73,24 @@ def test_tables_of_measurements_have_at_most_seven_columns(document):
     assert not [row for row in rows if row.count(" | ") > 6]
 
 
-def test_records_of_a_run_replace_only_their_own(tmp_path):
+def test_a_run_replaces_only_its_own_records(tmp_path):
     machine = make_machine("a")
-    add_records(machine, RUN, {"digits": make_comparison(1.0, 2.0), "letter": make_comparison(1.0, 3.0)}, tmp_path)
-    add_records(machine, {**RUN, "date": "2026-02-03"}, {"digits": make_comparison(1.0, 4.0)}, tmp_path)
+    add_records(
+        machine, RUN_RECORD, {"digits": make_comparison(1.0, 2.0), "letter": make_comparison(1.0, 3.0)}, tmp_path
+    )
+    add_records(machine, {**RUN_RECORD, "date": "2026-02-03"}, {"digits": make_comparison(1.0, 4.0)}, tmp_path)
     ((name, contents),) = read_machines(tmp_path).items()
     assert (name, contents["machine"]) == ("a", machine)
-    dated = {case: (record["ratio"], record["date"]) for case, record in contents["records"].items()}
-    assert dated == {"digits": (4.0, "2026-02-03"), "letter": (3.0, "2026-01-02")}
+    ratios_and_dates = {case: (record["ratio"], record["date"]) for case, record in contents["records"].items()}
+    assert ratios_and_dates == {"digits": (4.0, "2026-02-03"), "letter": (3.0, "2026-01-02")}
 
 
-def test_each_machine_has_a_table_and_slower_cases_have_a_reason(tmp_path, monkeypatch):
-    add_records(make_machine("a"), RUN, {"digits": make_comparison(1.0, 2.0)}, tmp_path)
+def test_each_machine_has_a_table_of_its_cases(tmp_path, monkeypatch):
+    add_records(make_machine("a"), RUN_RECORD, {"digits": make_comparison(1.0, 2.0)}, tmp_path)
     slower = {"digits": make_comparison(2.0, 1.0), "digits-one-thread": make_comparison(2.0, 8.0, threads=1)}
-    add_records(make_machine("b"), RUN, slower, tmp_path)
-    monkeypatch.setitem(pages.WHY_SLOWER, "digits", "as on purpose")
-    text, scores = BLOCKS["comparisons"](read_machines(tmp_path)), "0.9000 vs 0.8000 | 0.2500 vs 0.5000"
+    add_records(make_machine("b"), RUN_RECORD, slower, tmp_path)
+    monkeypatch.setitem(pages.SLOWER_REASONS, "digits", "as on purpose")
+    text, scores = BLOCK_FUNCTIONS["comparisons"](read_machines(tmp_path)), "0.9000 vs 0.8000 | 0.2500 vs 0.5000"
     first, second = text.split("B, 2 processors:")
     assert first.startswith("A, 2 processors:\n")
     assert f"| digits, 10 × 2 | {scores} | 2.0 | 1 s vs 2 s | scikit-learn | +0e+00 |" in first
@@ -95,7 +99,7 @@ def test_each_machine_has_a_table_and_slower_cases_have_a_reason(tmp_path, monke
     assert second.endswith("fastlin is slower in these:\n\n- digits, 10 × 2: as on purpose")
 
 
-def test_the_summary_shows_the_machine_measured_last_and_all_losses(tmp_path):
+def test_the_summary_shows_the_latest_machine_and_every_slower_case(tmp_path):
     lost = make_comparison(4.0, 1.0, title="probe")
     lost["libraries"]["scikit-learn"]["objective"] *= 2.5
     sums = [
@@ -108,8 +112,10 @@ def test_the_summary_shows_the_machine_measured_last_and_all_losses(tmp_path):
         "probe-1000": lost,
         "probe-10": {**lost, "title": "another probe"},
     }
-    add_records(make_machine("a"), RUN, records, tmp_path)
-    add_records(make_machine("b"), {**RUN, "date": "2026-01-01"}, {"letter": make_comparison(1.0, 2.0)}, tmp_path)
+    add_records(make_machine("a"), RUN_RECORD, records, tmp_path)
+    add_records(
+        make_machine("b"), {**RUN_RECORD, "date": "2026-01-01"}, {"letter": make_comparison(1.0, 2.0)}, tmp_path
+    )
     machines = read_machines(tmp_path)
     lines = pages.summarize_comparisons(machines).splitlines()
     assert lines[0] == "A, 2 processors:"
@@ -125,10 +131,10 @@ def test_the_summary_shows_the_machine_measured_last_and_all_losses(tmp_path):
     assert lines[5].endswith("| the fastest library on each table (4.0 × faster than scikit-learn's fastest solver) |")
     losses = "2 of 3 comparisons (probe, 10 × 2; another probe, 10 × 2)"
     assert lines[-1] == f"fastlin is slower on {losses} and on 1 of 3 everyday problems."
-    assert BLOCKS["readme-comparisons"](machines).splitlines()[4:] == [*lines[4:6], *lines[-2:]]
+    assert BLOCK_FUNCTIONS["readme-comparisons"](machines).splitlines()[4:] == [*lines[4:6], *lines[-2:]]
 
 
-def make_unpredictable():
+def make_unpredictable_records():
     """Return records of comparisons. One has the log loss of a uniform guess, and others have a higher log loss."""
     records = {}
     for name, classes, log_loss in (("mnist-float64", 4, 1.386), ("probe-100", 4, 1.387), ("letter", 5, 1.387)):
@@ -145,28 +151,28 @@ def make_unpredictable():
 
 
 def test_comparisons_of_models_worse_than_a_guess_are_not_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr(pages, "WHY_SLOWER", {"probe-100": "not shown"})
-    add_records(make_machine("a"), RUN, make_unpredictable(), tmp_path)
+    monkeypatch.setattr(pages, "SLOWER_REASONS", {"probe-100": "not shown"})
+    add_records(make_machine("a"), RUN_RECORD, make_unpredictable_records(), tmp_path)
     machines = read_machines(tmp_path)
     summary = pages.summarize_comparisons(machines).splitlines()
     assert [line.split(",")[0] for line in summary if line.startswith("| ")][2:] == ["| MNIST"]
     assert summary[-1].startswith(
         "fastlin is slower on 3 of 3 comparisons (mnist-float64, 100 × 2, 4 classes, float32; "
     )
-    why = "not counted, because the log loss of both models on held-out rows is higher than that of a uniform guess"
-    assert summary[-1].endswith(f" 1 comparison is {why}.")
-    comparisons = BLOCKS["comparisons"](machines)
+    reason = "not counted, because the log loss of both models on held-out rows is higher than that of a uniform guess"
+    assert summary[-1].endswith(f" 1 comparison is {reason}.")
+    comparisons = BLOCK_FUNCTIONS["comparisons"](machines)
     assert [line.split(",")[0] for line in comparisons.splitlines() if line.startswith("| **")] == [
         "| **mnist-float64",
         "| **letter",
         "| **permuted",
     ]
-    left_out = f"These are {why}:\n\n- probe-100, 100 × 2, 4 classes, float32"
+    left_out = f"These are {reason}:\n\n- probe-100, 100 × 2, 4 classes, float32"
     assert comparisons.endswith(left_out)
-    assert BLOCKS["probe-times"](machines) == f"A, 2 processors:\n\n{left_out}"
+    assert BLOCK_FUNCTIONS["probe-times"](machines) == f"A, 2 processors:\n\n{left_out}"
 
 
-def test_no_table_of_the_documents_has_a_model_worse_than_a_guess():
+def test_no_documented_table_has_a_model_worse_than_a_guess():
     text = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
     rows = [line for line in text.splitlines() if line.startswith("| ") and " classes" in line]
     for machine in read_machines().values():
@@ -176,23 +182,23 @@ def test_no_table_of_the_documents_has_a_model_worse_than_a_guess():
 
 
 def test_every_slower_comparison_has_a_reason():
-    assert "not known yet" not in BLOCKS["comparisons"](read_machines())
+    assert "not known yet" not in BLOCK_FUNCTIONS["comparisons"](read_machines())
 
 
 def test_a_figure_is_drawn_again_only_if_its_records_change(tmp_path):
-    add_records(make_machine("a"), RUN, {"digits": make_comparison(1.0, 2.0)}, tmp_path)
+    add_records(make_machine("a"), RUN_RECORD, {"digits": make_comparison(1.0, 2.0)}, tmp_path)
     scaling = {"n": [0.1, 0.2], "d": [0.1, 0.3], "K": [0.1, 0.25]}
     record = {"kind": "passes", "base": {"n": 6, "d": 2, "K": 3}, "factors": [1, 10], "seconds": scaling, "threads": 2}
-    add_records(make_machine("a"), RUN, {"pass-scaling": record}, tmp_path)
-    draw_plots(read_machines(tmp_path), tmp_path)
+    add_records(make_machine("a"), RUN_RECORD, {"pass-scaling": record}, tmp_path)
+    save_plots(read_machines(tmp_path), tmp_path)
     plot = tmp_path / "a-passes.png"
     assert list(tmp_path.glob("*.png")) == [plot]
     before = plot.stat().st_mtime_ns
-    add_records(make_machine("a"), RUN, {"digits": make_comparison(1.0, 3.0)}, tmp_path)
-    draw_plots(read_machines(tmp_path), tmp_path)
+    add_records(make_machine("a"), RUN_RECORD, {"digits": make_comparison(1.0, 3.0)}, tmp_path)
+    save_plots(read_machines(tmp_path), tmp_path)
     assert plot.stat().st_mtime_ns == before
-    add_records(make_machine("a"), RUN, {"pass-scaling": {**record, "threads": 1}}, tmp_path)
-    draw_plots(read_machines(tmp_path), tmp_path)
+    add_records(make_machine("a"), RUN_RECORD, {"pass-scaling": {**record, "threads": 1}}, tmp_path)
+    save_plots(read_machines(tmp_path), tmp_path)
     assert plot.stat().st_mtime_ns != before
 
 
@@ -214,24 +220,24 @@ def test_the_scaling_block_lists_the_points_at_which_fastlin_is_slower(tmp_path)
     sweeps = [{"name": "d", "label": "features d", "base": base, "points": points}]
     record = {"kind": "scaling", "title": "whole fits", "sweeps": sweeps, "threads": 2}
     machines = {"a": {"machine": make_machine("a"), "records": {"scaling": record}}}
-    assert BLOCKS["scaling"](machines).splitlines()[2:] == [
+    assert BLOCK_FUNCTIONS["scaling"](machines).splitlines()[2:] == [
         "On A, 2 processors, a baseline is faster at 2 of 3 points:",
         "",
         "- features d 1,000: scikit-learn lbfgs takes 0.50 × the time, but stops 2e-02 higher",
         "- features d 1e5: scikit-learn newton-cg takes 0.80 × the time",
     ]
-    draw_plots(machines, tmp_path)
-    assert read_source(tmp_path / "a-scaling.png")
+    save_plots(machines, tmp_path)
+    assert read_records_digest(tmp_path / "a-scaling.png")
     points[1:] = []
-    assert BLOCKS["scaling"](machines).endswith("fastlin is the fastest at all 1 points.")
+    assert BLOCK_FUNCTIONS["scaling"](machines).endswith("fastlin is the fastest at all 1 points.")
 
 
-def test_cells_are_short():
+def test_table_cells_are_short():
     seconds = "1.23 ms", "99.9 ms", "0.1 s", "12.3 s"
     assert tuple(map(format_seconds, (0.00123, 0.0999, 0.1, 12.34))) == seconds
     assert [format_ratio(ratio) for ratio in (0.5, 1.54, 1.96, 9.96, 58.2)] == ["0.50", "1.54", "2.0", "10.0", "58"]
     table = Table("", ["a", "b"], [["x", "1"], ["", "2"]], [False, True])
-    assert write_markdown(table) == "| a | b |\n| --- | ---: |\n| x | 1 |\n|  | **2** |"
+    assert format_markdown(table) == "| a | b |\n| --- | ---: |\n| x | 1 |\n|  | **2** |"
 
 
 def measure(case, whole):
@@ -259,28 +265,28 @@ def test_the_documents_are_written_even_if_cases_fail(monkeypatch, tmp_path):
     written = []
     monkeypatch.setattr(publish, "FOLDER", tmp_path)
     monkeypatch.setattr(publish, "publish", lambda cases: cases)
-    monkeypatch.setattr(publish, "draw_plots", lambda machines, folder: written.append("plots"))
+    monkeypatch.setattr(publish, "save_plots", lambda machines, folder: written.append("plots"))
     monkeypatch.setattr(publish, "write_pages", lambda machines: written.append("pages"))
     assert publish.main(["digits"]) == 1
     assert publish.main(["--pages"]) == 0
     assert written == ["plots", "pages"] * 2
-    assert_refused("2", publish.main, ["nothing"], error=SystemExit)
+    assert_raises("2", publish.main, ["nothing"], error=SystemExit)
 
 
 def test_unreadable_results_are_reported_before_anything_is_measured(monkeypatch, tmp_path, capsys):
-    damaged = tmp_path / "a.json"
-    damaged.write_text('{"machine": {}, "records": {},}')
+    damaged_file = tmp_path / "a.json"
+    damaged_file.write_text('{"machine": {}, "records": {},}')
     monkeypatch.setattr(publish, "read_machines", lambda: read_machines(tmp_path))
     monkeypatch.setattr(publish, "publish", lambda cases: pytest.fail("measured"))
-    assert_refused("2", publish.main, ["digits"], error=SystemExit)
-    assert f"cannot read the results in {damaged}: " in capsys.readouterr().err
-    assert damaged.read_text() == '{"machine": {}, "records": {},}'
+    assert_raises("2", publish.main, ["digits"], error=SystemExit)
+    assert f"cannot read the results in {damaged_file}: " in capsys.readouterr().err
+    assert damaged_file.read_text() == '{"machine": {}, "records": {},}'
 
 
 def test_a_comparison_is_bold_if_fastlin_is_slower_or_has_failed():
     fast = make_comparison(0.05, 1.0, gap=-3e-5)
     fast["libraries"]["scikit-learn"]["threads"] = 1
-    slow = make_comparison(libraries=PASS, ratio=0.5, threads=1)
+    slow = make_comparison(libraries=PASS_RECORDS, ratio=0.5, threads=1)
     records = {"fast": fast, "slow": slow, "wrong": make_comparison(failure="fastlin has not converged")}
     (table,) = tabulate(records)
     assert " | ".join(table.rows[0]) == (
@@ -289,7 +295,7 @@ def test_a_comparison_is_bold_if_fastlin_is_slower_or_has_failed():
     assert table.rows[1][0] == "digits, 10 × 2, 1 thread"
     assert table.rows[1][1:3] == ["", ""]
     assert table.rows[1][5] == "scikit-learn"
-    assert table.bold == [False, True, True]
+    assert table.bold_mask == [False, True, True]
 
 
 def test_every_kind_of_record_has_its_own_table():
@@ -306,20 +312,20 @@ def test_every_kind_of_record_has_its_own_table():
         "ablation-b": {"kind": "ablation", "title": "b", "switch": "b.d", "gains": {}},
         "scaling": {"kind": "scaling"},
     }
-    with_baseline = tabulate({"memory": {**memory, "baseline_bytes": 4 * 10**6}})
-    assert with_baseline[0].rows == [["a fit", "1.0 MB", "3.0 MB", "2.0 MB", "4.0 MB"]]
-    tables_of_kinds = tabulate(records)
-    assert [table.rows[0] for table in tables_of_kinds[1:]] == [
+    memory_tables = tabulate({"memory": {**memory, "baseline_bytes": 4 * 10**6}})
+    assert memory_tables[0].rows == [["a fit", "1.0 MB", "3.0 MB", "2.0 MB", "4.0 MB"]]
+    record_tables = tabulate(records)
+    assert [table.rows[0] for table in record_tables[1:]] == [
         ["a pass", "20 ms", "its arithmetic", "10 ms", "50%"],
         ["a fit", "1.0 MB", "3.0 MB", "2.0 MB"],
         ["the import", "1.25 s", "1.50 s", "-0.25 s"],
         ["a", "`b.c`", "2", "2.0", "1.00", "4.0"],
     ]
-    assert tables_of_kinds[-1].rows[1] == ["b", "`b.d`", "0", "", "", ""]
-    assert [table.bold for table in tables_of_kinds] == [[True], [False], [True], [False], [False, False]]
+    assert record_tables[-1].rows[1] == ["b", "`b.d`", "0", "", "", ""]
+    assert [table.bold_mask for table in record_tables] == [[True], [False], [True], [False], [False, False]]
     text = io.StringIO()
-    print_tables(tables_of_kinds, text)
-    for table in tables_of_kinds:
+    print_tables(record_tables, text)
+    for table in record_tables:
         assert table.title in text.getvalue()
 
 
@@ -333,47 +339,47 @@ def test_every_kind_of_record_has_its_own_table():
         (1.1, [1.05, 1.2], False, False),
     ],
 )
-def test_a_comparison_is_lost_only_if_its_whole_interval_is_below_one(ratio, interval, slower, even):
+def test_a_comparison_counts_as_slower_if_its_interval_is_below_one(ratio, interval, slower, even):
     record = {"ratio": ratio, "interval": interval}
-    assert (tables.is_slower(record), tables.is_even(record)) == (slower, even)
+    assert (tables.is_slower(record), tables.is_tie(record)) == (slower, even)
 
 
 def tried(**seconds):
     return {name: {"seconds": own, "suboptimality": 0.0} for name, own in seconds.items()}
 
 
-def test_a_profile_is_the_fraction_of_problems_within_a_factor_of_the_fastest():
+def test_a_performance_profile_counts_problems_within_a_factor_of_the_fastest():
     failed = tried(a=2.0, b=1.0)
-    failed["b"]["suboptimality"] = 2 * ALLOWED
-    profiles = profile([tried(a=1.0, b=3.0, c=2.0), tried(a=4.0, b=2.0), failed])
+    failed["b"]["suboptimality"] = 2 * MAX_SUBOPTIMALITY
+    profiles = compute_profile([tried(a=1.0, b=3.0, c=2.0), tried(a=4.0, b=2.0), failed])
     assert list(profiles) == ["a", "b", "c"]
     expected = {"a": [1, 1, 2], "b": [1, 3, np.inf], "c": [2]}
     for name, ratios in expected.items():
         np.testing.assert_array_equal(profiles[name], ratios)
-    assert [find_part(profiles["a"], factor) for factor in (1, 1.9, 2)] == pytest.approx([2 / 3, 2 / 3, 1])
+    assert [compute_fraction(profiles["a"], factor) for factor in (1, 1.9, 2)] == pytest.approx([2 / 3, 2 / 3, 1])
     # A solver that failed is not within any factor.
-    assert find_part(profiles["b"], 1e9) == pytest.approx(2 / 3)
+    assert compute_fraction(profiles["b"], 1e9) == pytest.approx(2 / 3)
     # A solver with other settings is the same solver.
-    assert len(profile([tried(**{"a, tol 1e-4": 1.0}), tried(a=1.0)])["a"]) == 2
+    assert len(compute_profile([tried(**{"a, tol 1e-4": 1.0}), tried(a=1.0)])["a"]) == 2
 
 
-def test_a_profile_of_older_records_has_the_fastest_baseline_and_the_default():
+def test_a_performance_profile_accepts_older_records():
     record = make_comparison(1.0, 4.0, baseline="glum", default="scikit-learn lbfgs")
     record["libraries"]["scikit-learn lbfgs"] = {"seconds": 8.0, "objective": 0.75}
-    (tried,) = list_tried({"records": {"x": {"kind": "-", "problems": [record, {}]}}})
+    (tried,) = list_library_results({"records": {"x": {"kind": "-", "problems": [record, {}]}}})
     assert {name: each["seconds"] for name, each in tried.items()} == {
         "fastlin": 1.0,
         "scikit-learn lbfgs": 8.0,
-        FASTEST: 4.0,
+        FASTEST_BASELINE: 4.0,
     }
     assert tried["scikit-learn lbfgs"]["suboptimality"] == pytest.approx(0.5)
 
 
-def test_a_machine_with_enough_problems_has_a_profile(tmp_path):
+def test_a_machine_with_enough_problems_has_a_performance_profile(tmp_path):
     problems = [{"tried": tried(fastlin=1.0, lbfgs=2.0)}, {"tried": tried(fastlin=3.0, lbfgs=1.0)}] * 5
     machines = {"here": {"machine": describe_machine(), "records": {"x": {"kind": "-", "problems": problems}}}}
-    assert list(choose_plots(machines)) == ["here-profile.png"]
-    draw_plots(machines, tmp_path)
-    assert read_source(tmp_path / "here-profile.png")
+    assert list(list_plots(machines)) == ["here-profile.png"]
+    save_plots(machines, tmp_path)
+    assert read_records_digest(tmp_path / "here-profile.png")
     machines["here"]["records"]["x"]["problems"] = [{}]
-    assert not choose_plots(machines)
+    assert not list_plots(machines)

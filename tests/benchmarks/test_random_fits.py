@@ -19,10 +19,10 @@ ENDED = {
 
 def test_every_kind_of_random_fit_runs(capsys):
     numbers = range(40)
-    random_fits.run_fits(numbers)
+    random_fits.print_fits(numbers)
     fits = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [each["number"] for each in fits] == list(numbers)
-    for part in (*random_fits.KINDS, *random_fits.PENALTIES, *random_fits.ROUNDING):
+    for part in (*random_fits.FEATURE_TRANSFORMS, *random_fits.PENALTIES, *random_fits.ROUNDING):
         assert any(f", {part}," in each["name"] for each in fits)
     assert not any("error" in each for each in fits)
     assert random_fits.compare(list(zip(fits, fits, strict=True)))[1]
@@ -41,9 +41,9 @@ def test_every_kind_of_random_fit_runs(capsys):
         ({"seconds": 0.31}, 0, "0.100 s before, 0.310 s now", True),
     ],
 )
-def test_a_worse_result_is_reported_and_fails(monkeypatch, capsys, change, n_others, expected, is_good):
+def test_a_worse_result_fails_with_a_report(monkeypatch, capsys, change, n_others, expected, is_good):
     others = n_others * [ENDED]
-    monkeypatch.setattr(random_fits, "run_at", lambda *arguments: [ENDED, *others])
+    monkeypatch.setattr(random_fits, "run_at_commit", lambda *arguments: [ENDED, *others])
     monkeypatch.setattr(random_fits, "run_in_process", lambda *arguments: [{**ENDED, **change}, *others])
     assert random_fits.main(["--first=7"]) == (not is_good)
     reported = [line for line in capsys.readouterr().out.splitlines() if line.startswith("7: a fit: ")]

@@ -5,12 +5,12 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 from scipy import sparse
 
 from fastlin import LogisticRegression
 from fastlin.blocks import from_arrays, from_csr
-from fastlin.blocks.blocks import find_map
+from fastlin.blocks.blocks import find_memory_map
 from fastlin.exceptions import DataChangedError
 
 X = np.random.default_rng(0).standard_normal((100, 3)).astype(np.float32)
@@ -35,7 +35,7 @@ def test_blocks_yield_the_same_rows_each_time():
     several = from_arrays([X[:10], X[10:]], Y, rows_per_block=50)
     assert several.borders.tolist() == [0, 10, 60, 100]
     np.testing.assert_array_equal(np.concatenate(list(several.read())), X)
-    assert_refused("cannot be copied or pickled", pickle.dumps, blocks, error=TypeError)
+    assert_raises("cannot be copied or pickled", pickle.dumps, blocks, error=TypeError)
 
 
 def test_unsupported_dtypes_become_float64():
@@ -47,17 +47,17 @@ def test_unsupported_dtypes_become_float64():
     np.testing.assert_array_equal(sparse.vstack(list(pieces.read())).toarray(), np.vstack([integers, integers]))
 
 
-def test_slices_of_mapped_files_in_any_memory_order(tmp_path):
+def test_blocks_of_mapped_files_in_any_memory_order(tmp_path):
     expected = LogisticRegression().fit(from_arrays(X, Y, rows_per_block=16))
     for name, array in (("C", X), ("F", np.asfortranarray(X))):
         np.save(tmp_path / f"{name}.npy", array)
     (tmp_path / "raw").write_bytes(b"header" + X.tobytes())
     raw = np.memmap(tmp_path / "raw", np.float32, "r", 6, (100, 3))
     for mapped in (*(np.load(tmp_path / name, mmap_mode="r") for name in ("C.npy", "F.npy")), raw):
-        assert find_map(mapped[5:].view(np.ndarray)) is not None
+        assert find_memory_map(mapped[5:].view(np.ndarray)) is not None
         fitted = LogisticRegression().fit(from_arrays(mapped, Y, rows_per_block=16))
         np.testing.assert_array_equal(fitted.coef_, expected.coef_)
-    assert find_map(X) is None
+    assert find_memory_map(X) is None
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -66,11 +66,11 @@ def test_the_error_names_a_file_that_changes(tmp_path, change):
     blocks = from_arrays(np.load(tmp_path / "X.npy", mmap_mode="r"), Y)
     list(blocks.read())
     change(tmp_path / "X.npy")
-    assert_refused(r"X\.npy (has changed|can no longer be read)", LogisticRegression().fit, blocks)
+    assert_raises(r"X\.npy (has changed|can no longer be read)", LogisticRegression().fit, blocks)
 
 
 @pytest.mark.parametrize("kind", ["one array", "two arrays", "csr"])
-def test_a_file_truncated_during_a_pass_is_detected_before_the_next_block(tmp_path, kind):
+def test_a_file_truncated_during_a_pass_raises_an_error(tmp_path, kind):
     for name in ("first.npy", "second.npy"):
         np.save(tmp_path / name, ROWS.data.astype(np.float64) if kind == "csr" else X)
     first, second = (np.load(tmp_path / name, mmap_mode="r") for name in ("first.npy", "second.npy"))
@@ -84,7 +84,7 @@ def test_a_file_truncated_during_a_pass_is_detected_before_the_next_block(tmp_pa
     assert next(block_iterator).shape[1] == 3
     os.truncate(tmp_path / "second.npy", 200)
     # Reading the block would kill the process with SIGBUS.
-    assert_refused(r"second\.npy has changed while it was in use", next, block_iterator, error=DataChangedError)
+    assert_raises(r"second\.npy has changed while it was in use", next, block_iterator, error=DataChangedError)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_file_truncated_during_a_pass_is_detected_before_the_next_block(tmp_pa
     ],
 )
 def test_the_error_names_an_invalid_array(make, arguments, message):
-    assert_refused(message, make, *arguments)
+    assert_raises(message, make, *arguments)
 
 
 def test_the_error_names_the_block_with_invalid_entries():
@@ -117,7 +117,7 @@ def test_the_error_names_the_block_with_invalid_entries():
         (from_csr([ROWS, broken]), "piece 1: X is an invalid CSR"),
         (from_arrays([X, other]), "rows 0 to 99 of array 1 of X contains NaN"),
     ):
-        assert_refused(message, LogisticRegression().fit, blocks, np.append(Y, Y))
+        assert_raises(message, LogisticRegression().fit, blocks, np.append(Y, Y))
 
 
 @pytest.mark.parametrize("form", ["csc", "coo", "bsr"])
@@ -127,5 +127,5 @@ def test_invalid_sparse_matrices_raise_an_error_before_conversion(form):
     indices = piece.row if form == "coo" else piece.indices
     # The caller changes the indices after they were checked for the first time.
     indices[3] = 100_000_000
-    assert_refused(f"piece 1 is an invalid {form.upper()} matrix", LogisticRegression().fit, blocks)
-    assert_refused(f"piece 0 is an invalid {form.upper()} matrix", from_csr, [piece])
+    assert_raises(f"piece 1 is an invalid {form.upper()} matrix", LogisticRegression().fit, blocks)
+    assert_raises(f"piece 0 is an invalid {form.upper()} matrix", from_csr, [piece])

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 from scipy import sparse
 
 from fastlin import LogisticRegression
@@ -25,7 +25,7 @@ def assert_same_model(blocks, expected, *data):
     return result
 
 
-def test_batches_are_blocks_and_labels_do_not_keep_their_batches_alive():
+def test_batches_give_the_models_of_blocks():
     blocks, expected = from_batches(cut(X, Y, WEIGHTS)), from_arrays(X, Y, WEIGHTS, rows_per_block=20)
     assert len(blocks) == 3 and blocks.shape == (60, 3)
     assert_same_model(blocks, expected)
@@ -66,7 +66,7 @@ def test_integer_and_sparse_batches():
     ],
 )
 def test_the_error_names_an_invalid_batch(batches, message):
-    assert_refused(message, from_batches, lambda: batches)
+    assert_raises(message, from_batches, lambda: batches)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_the_error_names_an_invalid_batch(batches, message):
 def test_the_error_names_a_batch_that_changes_between_passes(later, message):
     passes = itertools.count()
     blocks = from_batches(lambda: later if next(passes) >= 3 else [(X, Y), (X, Y)])
-    assert_refused(message, LogisticRegression().fit, blocks)
+    assert_raises(message, LogisticRegression().fit, blocks)
 
 
 @pytest.mark.parametrize("form", ["csr", "csc"])
@@ -96,8 +96,8 @@ def test_invalid_sparse_batches_raise_an_error_in_any_pass(form):
         return [(broken if next(passes) else sparse.csr_array(X).asformat(form), Y)]
 
     message = f"batch 0 is an invalid {form.upper()} matrix"
-    assert_refused(message, LogisticRegression().fit, from_batches(make_batches))
-    assert_refused(message, from_batches, make_batches)
+    assert_raises(message, LogisticRegression().fit, from_batches(make_batches))
+    assert_raises(message, from_batches, make_batches)
 
 
 @pytest.mark.thorough
@@ -108,6 +108,6 @@ def test_a_batch_may_be_empty():
 
 
 def test_make_batches_must_be_a_function_that_returns_batches():
-    assert_refused(r"must be a function .* got generator", from_batches, cut(X, Y)(), error=TypeError)
+    assert_raises(r"must be a function .* got generator", from_batches, cut(X, Y)(), error=TypeError)
     with pytest.raises(TypeError, match="make_batches must return an iterable of batches, got NoneType"):
         from_batches(lambda: None)

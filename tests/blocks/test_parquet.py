@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 
 from fastlin import LogisticRegression
 from fastlin.blocks import from_parquet, parquet
@@ -104,39 +104,39 @@ def test_dtypes_of_columns_and_labels(tmp_path):
         ({"w": pa.array([None, *[1.0] * 49])}, "missing or infinite weights in column 'w'"),
     ],
 )
-def test_the_error_names_an_invalid_file_before_any_is_decoded(folder, tmp_path, changed, message):
+def test_no_file_is_decoded_if_one_is_invalid(folder, tmp_path, changed, message):
     table = changed if isinstance(changed, pa.Table) else make_table(**changed)
     pq.write_table(table, folder / "part-2.parquet")
-    assert_refused(f"part-2.parquet .*{message}", read, folder, cache=tmp_path / "cache")
+    assert_raises(f"part-2.parquet .*{message}", read, folder, cache=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_truncated_cache_file_is_detected_before_its_next_block_and_by_later_calls(folder, tmp_path):
+def test_a_truncated_cache_file_raises_an_error(folder, tmp_path):
     block_iterator = read(folder, cache=tmp_path / "cache").read()
     next(block_iterator)
     [second] = (tmp_path / "cache").glob("part-1-*.npy")
     os.truncate(second, 200)
-    assert_refused(r"part-1-.*\.npy has changed while it was in use", next, block_iterator, error=DataChangedError)
-    assert_refused(r"cached file .*part-1-.*\.npy is damaged", read, folder, cache=tmp_path / "cache")
+    assert_raises(r"part-1-.*\.npy has changed while it was in use", next, block_iterator, error=DataChangedError)
+    assert_raises(r"cached file .*part-1-.*\.npy is damaged", read, folder, cache=tmp_path / "cache")
     np.save(second, np.zeros((3, 1)))
-    assert_refused(r"part-1-.*\.npy is damaged \(it is \(3, 1\)", read, folder, cache=tmp_path / "cache")
+    assert_raises(r"part-1-.*\.npy is damaged \(it is \(3, 1\)", read, folder, cache=tmp_path / "cache")
 
 
-def test_the_error_names_a_damaged_file_and_no_partial_file_remains(folder, tmp_path):
+def test_a_damaged_parquet_file_is_named_in_the_error(folder, tmp_path):
     path = folder / "part-1.parquet"
     with open(path, "r+b") as file:
         file.seek(pq.ParquetFile(path).metadata.row_group(0).column(0).dictionary_page_offset)
         file.write(bytes(40))
-    assert_refused(r"part-1\.parquet cannot be read", read, folder, cache=tmp_path / "cache")
+    assert_raises(r"part-1\.parquet cannot be read", read, folder, cache=tmp_path / "cache")
     assert list_cached_files(tmp_path / "cache", 7) == ["part-0-"]
     for size in (path.stat().st_size - 30, 200, 3, 0):
         os.truncate(path, size)
-        assert_refused(r"part-1\.parquet is not a valid Parquet file", read, folder)
+        assert_raises(r"part-1\.parquet is not a valid Parquet file", read, folder)
 
 
 def test_the_error_names_the_file_and_rows_of_nan(folder):
     pq.write_table(make_table(b=np.full(50, np.nan, np.float32)), folder / "part-1.parquet")
-    assert_refused(r"rows 0 to 49 of part-1\.parquet of X contains NaN", LogisticRegression().fit, read(folder))
+    assert_raises(r"rows 0 to 49 of part-1\.parquet of X contains NaN", LogisticRegression().fit, read(folder))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_the_error_names_the_file_and_rows_of_nan(folder):
     ],
 )
 def test_invalid_arguments_raise_errors(folder, options, error, message):
-    assert_refused(message, from_parquet, error=error, **{"paths": folder, "columns": ["a"], **options})
+    assert_raises(message, from_parquet, error=error, **{"paths": folder, "columns": ["a"], **options})
 
 
 def test_empty_files_do_not_affect_the_dtypes(folder, tmp_path):
@@ -161,10 +161,10 @@ def test_empty_files_do_not_affect_the_dtypes(folder, tmp_path):
     blocks = read(folder)
     assert blocks.shape == (150, 2) and blocks.y.dtype == expected
     pq.write_table(make_table(n=50, kind=np.full(50, np.nan)), tmp_path / "a.parquet")
-    assert_refused(r"a\.parquet has 50 missing labels in column 'kind'", read, tmp_path / "a.parquet")
+    assert_raises(r"a\.parquet has 50 missing labels in column 'kind'", read, tmp_path / "a.parquet")
 
 
-def test_a_changed_file_of_the_same_size_and_time_is_decoded_again(folder, tmp_path):
+def test_changed_content_is_decoded_again_despite_equal_size_and_time(folder, tmp_path):
     path = folder / "part-0.parquet"
     read(folder, cache=tmp_path / "cache")
     times = path.stat()
@@ -176,12 +176,12 @@ def test_a_changed_file_of_the_same_size_and_time_is_decoded_again(folder, tmp_p
         np.testing.assert_array_equal(next(result.read())[:, 0], make_table(seed=seed)["a"].to_numpy())
 
 
-def test_a_full_disk_raises_an_error_and_leaves_no_file(folder, tmp_path):
+def test_a_full_disk_leaves_no_file(folder, tmp_path):
     resource = pytest.importorskip("resource", reason="the system cannot limit the size of files")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
     try:
-        assert_refused("File too large", read, folder, cache=tmp_path / "cache", error=OSError)
+        assert_raises("File too large", read, folder, cache=tmp_path / "cache", error=OSError)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list_cached_files(tmp_path / "cache")
@@ -202,9 +202,9 @@ def test_the_cache_is_reused_until_a_file_changes(folder, tmp_path, monkeypatch)
     pq.write_table(make_table(n=60, seed=9), folder / "part-1.parquet")
     assert read(folder, cache=cache, columns=["b"]).shape == (160, 1)
     assert decoded[6:] == ["part-1.parquet"]
-    unchanged = [name for name in before if name.startswith(("part-0-", "part-2-"))]
-    (new,) = set(list_cached_files(cache)) - set(unchanged)
-    assert len(unchanged) == 4 and new.startswith("part-1-") and new not in before
+    unchanged_files = [name for name in before if name.startswith(("part-0-", "part-2-"))]
+    (new,) = set(list_cached_files(cache)) - set(unchanged_files)
+    assert len(unchanged_files) == 4 and new.startswith("part-1-") and new not in before
 
 
 def test_an_interrupted_call_keeps_decoded_files(folder, tmp_path, monkeypatch):
@@ -216,7 +216,7 @@ def test_an_interrupted_call_keeps_decoded_files(folder, tmp_path, monkeypatch):
 
     decode = parquet._decode
     monkeypatch.setattr(parquet, "_decode", interrupt)
-    assert_refused(None, read, folder, cache=tmp_path / "cache", error=KeyboardInterrupt)
+    assert_raises(None, read, folder, cache=tmp_path / "cache", error=KeyboardInterrupt)
     assert list_cached_files(tmp_path / "cache", 7) == ["part-0-"]
 
 
@@ -234,7 +234,7 @@ def test_without_a_cache_the_temporary_file_has_no_name(folder, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows limits open files differently")
-def test_more_files_than_can_be_open_are_mapped_one_at_a_time(folder, tmp_path):
+def test_files_beyond_the_open_file_limit_are_mapped_one_at_a_time(folder, tmp_path):
     resource = pytest.importorskip("resource")
     whole = make_table(n=150)
     pq.write_table(whole, tmp_path / "whole.parquet")
@@ -253,16 +253,16 @@ def test_more_files_than_can_be_open_are_mapped_one_at_a_time(folder, tmp_path):
 
 
 def test_the_temporary_file_is_on_disk_unless_tmpdir_is_set(folder, tmp_path, monkeypatch):
-    large, usual, named, missing = (str(tmp_path / name) for name in ("large", "usual", "named", "missing"))
-    for path in (large, usual, named):
+    large, default_folder, named, missing = (str(tmp_path / name) for name in ("large", "usual", "named", "missing"))
+    for path in (large, default_folder, named):
         os.mkdir(path)
-    monkeypatch.setattr("tempfile.tempdir", usual)
-    for variable, on_disk, expected in (("", large, large), ("", missing, usual), (named, large, named)):
+    monkeypatch.setattr("tempfile.tempdir", default_folder)
+    for variable, on_disk, expected in (("", large, large), ("", missing, default_folder), (named, large, named)):
         monkeypatch.setenv("TMPDIR", variable)
-        monkeypatch.setattr(parquet, "LARGE_TEMPORARY", on_disk)
-        assert parquet._choose_temporary() == expected
+        monkeypatch.setattr(parquet, "LARGE_TEMPORARY_FOLDER", on_disk)
+        assert parquet._choose_temporary_folder() == expected
     monkeypatch.setenv("TMPDIR", missing)
-    assert_refused("missing", read, folder, error=FileNotFoundError)
+    assert_raises("missing", read, folder, error=FileNotFoundError)
 
 
 def test_two_processes_can_decode_the_same_file(folder, tmp_path, monkeypatch):

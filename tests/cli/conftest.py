@@ -13,8 +13,13 @@ from fastlin import cli, datasets
 from fastlin.cli import studies
 from fastlin.course import figures
 
-NOWHERE = "http://127.0.0.1:9"
-OFFLINE = {"http_proxy": NOWHERE, "https_proxy": NOWHERE, "FASTLIN_DATA": "", "COLUMNS": "100"}
+UNREACHABLE_ADDRESS = "http://127.0.0.1:9"
+OFFLINE_ENVIRONMENT = {
+    "http_proxy": UNREACHABLE_ADDRESS,
+    "https_proxy": UNREACHABLE_ADDRESS,
+    "FASTLIN_DATA": "",
+    "COLUMNS": "100",
+}
 
 
 @pytest.fixture
@@ -42,14 +47,14 @@ def no_plots(monkeypatch):
 def run(monkeypatch, tmp_path, capsys):
     """Run the program in this process, check its exit status and return the completed process."""
     monkeypatch.chdir(tmp_path)
-    for name, value in OFFLINE.items():
+    for name, value in OFFLINE_ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
 
     def run(*arguments, status=0):
         capsys.readouterr()
-        finished = subprocess.CompletedProcess(arguments, cli.main(list(arguments)), *capsys.readouterr())
-        assert finished.returncode == status, finished
-        return finished
+        completed_process = subprocess.CompletedProcess(arguments, cli.main(list(arguments)), *capsys.readouterr())
+        assert completed_process.returncode == status, completed_process
+        return completed_process
 
     return run
 
@@ -58,16 +63,16 @@ def run(monkeypatch, tmp_path, capsys):
 def assert_error(run, tmp_path):
     """Run an invalid call: it must exit with status 2, print one line with the message, and change no file."""
 
-    def read_files():
+    def read_all_files():
         return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
     def assert_error(message, *arguments):
-        before = read_files()
-        finished = run(*arguments, status=2)
-        assert message in finished.stderr
-        assert finished.stderr.startswith("fastlin: ") and finished.stderr.count("\n") == 1
-        assert read_files() == before
-        return finished
+        before = read_all_files()
+        completed_process = run(*arguments, status=2)
+        assert message in completed_process.stderr
+        assert completed_process.stderr.startswith("fastlin: ") and completed_process.stderr.count("\n") == 1
+        assert read_all_files() == before
+        return completed_process
 
     return assert_error
 

@@ -35,16 +35,16 @@ SEED_ERROR = "is not in the range 0<=x<=4294967295"
         ("", "Missing command. (see fastlin --help)"),
     ],
 )
-def test_an_invalid_call_prints_one_line_and_exits_with_status_2(assert_error, call, message):
+def test_an_invalid_call_exits_with_status_2(assert_error, call, message):
     assert assert_error(message, *call.split()).stdout == ""
 
 
 def test_python_m_fastlin_runs_the_program(tmp_path):
     command = [sys.executable, "-m", "fastlin", "reproduce", "binry"]
-    finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert (finished.returncode, finished.stdout) == (2, "")
-    assert finished.stderr.startswith("fastlin: Invalid value for '[STUDY]...': 'binry' is not one of ")
-    assert finished.stderr.count("\n") == 1
+    completed_process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (completed_process.returncode, completed_process.stdout) == (2, "")
+    assert completed_process.stderr.startswith("fastlin: Invalid value for '[STUDY]...': 'binry' is not one of ")
+    assert completed_process.stderr.count("\n") == 1
 
 
 def test_help_lists_each_command_with_its_purpose_and_every_study(run):

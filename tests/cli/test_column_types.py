@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastlin.cli.arguments import THOUSANDS_SEPARATORS
-from fastlin.cli.column_types import NumberFormat, describe_formats, read_column, read_text
+from fastlin.cli.column_types import NumberFormat, convert_column, convert_text_column, describe_number_formats
 
-POINT = NumberFormat()
-COMMA = NumberFormat(",")
-FORMATS = [
+POINT_FORMAT = NumberFormat()
+COMMA_FORMAT = NumberFormat(",")
+NUMBER_FORMATS = [
     NumberFormat(decimal, thousands)
     for decimal in ".,"
     for thousands in (None, *THOUSANDS_SEPARATORS)
     if thousands != decimal
 ]
 # Fragments of strings that are numbers, nearly numbers, booleans or dates.
-FRAGMENTS = [
+STRING_FRAGMENTS = [
     "0",
     "1",
     "10",
@@ -43,13 +43,13 @@ FRAGMENTS = [
 ]
 
 
-def read(*strings, number_format=POINT, **options):
+def read(*strings, number_format=POINT_FORMAT, **options):
     # The array has two chunks, like the arrays that Arrow reads from large files.
     array = pa.chunked_array([pa.array(strings[:1], pa.string()), pa.array(strings[1:], pa.string())])
-    return read_column(array, number_format, **options)
+    return convert_column(array, number_format, **options)
 
 
-def read_number(text):
+def parse_number(text):
     """Return the number that a string with a decimal point represents, or None if it represents no number."""
     text = text.strip()
     # Python also accepts underscores in numbers, and integers of any size.
@@ -116,7 +116,9 @@ def test_other_columns_are_numbers_booleans_or_text(strings, expected):
     assert column.loss == ""
 
 
-@given(st.lists(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=3).map("".join), min_size=1, max_size=6))
+@given(
+    st.lists(st.lists(st.sampled_from(STRING_FRAGMENTS), min_size=1, max_size=3).map("".join), min_size=1, max_size=6)
+)
 def test_different_strings_never_become_the_same_value(strings):
     values = read(*strings).values.to_pylist()
     is_text = isinstance(next((value for value in values if value is not None), ""), str)
@@ -124,12 +126,12 @@ def test_different_strings_never_become_the_same_value(strings):
         assert values == [text if text.strip() else None for text in strings]
     else:
         assert len(set(values)) == len(set(strings))
-    numbers = [read_number(text) for text in strings]
-    are_plain = all(
+    numbers = [parse_number(text) for text in strings]
+    are_plain_numbers = all(
         number is not None and not re.match(r"\+|-?0\d", text.strip())
         for number, text in zip(numbers, strings, strict=True)
     )
-    if are_plain and len(set(numbers)) == len(set(strings)):
+    if are_plain_numbers and len(set(numbers)) == len(set(strings)):
         assert values == numbers
     # A column that was numeric in the fit is read as numbers.
     if None not in numbers:
@@ -137,7 +139,7 @@ def test_different_strings_never_become_the_same_value(strings):
 
 
 @given(
-    st.sampled_from(FORMATS),
+    st.sampled_from(NUMBER_FORMATS),
     st.lists(st.decimals(-(10**9), 10**9, places=2, allow_nan=False), min_size=1, max_size=5, unique=True),
 )
 def test_numbers_formatted_by_python_are_read_in_every_format(number_format, numbers):
@@ -152,24 +154,28 @@ def test_numbers_formatted_by_python_are_read_in_every_format(number_format, num
 @pytest.mark.parametrize(
     ("strings", "number_format", "meanings"),
     [
-        (["76,705"], POINT, "'76,705', which is the number 76705 with --thousands , or 76.705 with --decimal ,"),
-        (["999", "-1,234"], POINT, "'-1,234', which is the number -1234 with --thousands , or -1.234 with --deci"),
-        (["1,234,567", "5"], POINT, "'1,234,567', which is the number 1234567 with --thousands ,"),
-        (["1,234.50", "7.5"], POINT, "'1,234.50', which is the number 1234.50 with --thousands ,"),
-        (["1,5", "2"], POINT, "'1,5', which is the number 1.5 with --decimal ,"),
-        (["0,123"], POINT, "'0,123', which is the number 0.123 with --decimal ,"),
-        (["1.234,5"], POINT, "'1.234,5', which is the number 1234.5 with --decimal , and --thousands ."),
-        (["1 234"], POINT, "'1 234', which is the number 1234 with --thousands space"),
-        (["1\u202f234,5"], POINT, "which is the number 1234.5 with --decimal , and --thousands space"),
-        (["1'234.5"], POINT, """"1'234.5", which is the number 1234.5 with --thousands apostrophe"""),
-        (["1.5"], COMMA, "'1.5', which is the number 1.5 with --decimal ."),
-        (["1.234"], COMMA, "'1.234', which is the number 1.234 with --decimal . or 1234 with --thousands ."),
+        (["76,705"], POINT_FORMAT, "'76,705', which is the number 76705 with --thousands , or 76.705 with --decimal ,"),
+        (
+            ["999", "-1,234"],
+            POINT_FORMAT,
+            "'-1,234', which is the number -1234 with --thousands , or -1.234 with --deci",
+        ),
+        (["1,234,567", "5"], POINT_FORMAT, "'1,234,567', which is the number 1234567 with --thousands ,"),
+        (["1,234.50", "7.5"], POINT_FORMAT, "'1,234.50', which is the number 1234.50 with --thousands ,"),
+        (["1,5", "2"], POINT_FORMAT, "'1,5', which is the number 1.5 with --decimal ,"),
+        (["0,123"], POINT_FORMAT, "'0,123', which is the number 0.123 with --decimal ,"),
+        (["1.234,5"], POINT_FORMAT, "'1.234,5', which is the number 1234.5 with --decimal , and --thousands ."),
+        (["1 234"], POINT_FORMAT, "'1 234', which is the number 1234 with --thousands space"),
+        (["1\u202f234,5"], POINT_FORMAT, "which is the number 1234.5 with --decimal , and --thousands space"),
+        (["1'234.5"], POINT_FORMAT, """"1'234.5", which is the number 1234.5 with --thousands apostrophe"""),
+        (["1.5"], COMMA_FORMAT, "'1.5', which is the number 1.5 with --decimal ."),
+        (["1.234"], COMMA_FORMAT, "'1.234', which is the number 1.234 with --decimal . or 1234 with --thousands ."),
         (["1,2"], NumberFormat(".", ","), "'1,2', which is the number 1.2 with --decimal , and no --thousands"),
     ],
 )
 def test_numbers_in_another_format_are_reported_with_the_options_that_read_them(strings, number_format, meanings):
     assert read(*strings, number_format=number_format).values.to_pylist() == strings
-    message = describe_formats(pa.chunked_array([strings]), number_format)
+    message = describe_number_formats(pa.chunked_array([strings]), number_format)
     assert message.startswith("text such as ")
     assert meanings in message
     assert (" or " in message) == (" or " in meanings)
@@ -177,20 +183,32 @@ def test_numbers_in_another_format_are_reported_with_the_options_that_read_them(
 
 @pytest.mark.parametrize("strings", [["a"], ["1,2,3"], ["12,34", "1 2"], ["1.2.3"], ["12 34"], ["1,234", "x"]])
 def test_text_that_is_not_a_number_in_any_format_stays_text(strings):
-    assert describe_formats(pa.chunked_array([strings]), POINT) == ""
+    assert describe_number_formats(pa.chunked_array([strings]), POINT_FORMAT) == ""
 
 
 @pytest.mark.parametrize(
     ("strings", "number_format", "note"),
     [
-        (["1,234", "999"], COMMA, "'1,234' is read as 1.234; if the comma separates thousands, give --decimal . and"),
-        (["76,705"], COMMA, "'76,705' is read as 76.705; if the comma separates thousands, give --decimal . and --th"),
-        (["999", "-1.234"], POINT, "'-1.234' is read as -1.234; if the point separates thousands, give --decimal ,"),
-        (["0,234", "999"], COMMA, ""),
-        (["1,23", "999"], COMMA, ""),
-        (["1,234", "1000"], COMMA, ""),
+        (
+            ["1,234", "999"],
+            COMMA_FORMAT,
+            "'1,234' is read as 1.234; if the comma separates thousands, give --decimal . and",
+        ),
+        (
+            ["76,705"],
+            COMMA_FORMAT,
+            "'76,705' is read as 76.705; if the comma separates thousands, give --decimal . and --th",
+        ),
+        (
+            ["999", "-1.234"],
+            POINT_FORMAT,
+            "'-1.234' is read as -1.234; if the point separates thousands, give --decimal ,",
+        ),
+        (["0,234", "999"], COMMA_FORMAT, ""),
+        (["1,23", "999"], COMMA_FORMAT, ""),
+        (["1,234", "1000"], COMMA_FORMAT, ""),
         # Every row has three decimals.
-        (["1.234", "12.500"], POINT, ""),
+        (["1.234", "12.500"], POINT_FORMAT, ""),
         (["1,234", "999"], NumberFormat(".", ","), ""),
     ],
 )
@@ -211,7 +229,7 @@ def test_integer_columns_stay_text_if_float64_would_round_a_value(strings):
 def test_missing_values_with_two_spellings_get_a_note():
     assert read("a", "", "NA").note == "'' and 'NA' both mean a missing value"
     assert read("a", "NA", " NA").note == ""
-    assert read_text(pa.chunked_array([["007", "NA", ""]])).to_pylist() == ["007", None, None]
+    assert convert_text_column(pa.chunked_array([["007", "NA", ""]])).to_pylist() == ["007", None, None]
 
 
 def test_numbers_of_any_size_are_read_exactly():

@@ -16,8 +16,8 @@ from fastlin.cli import comparison
 from fastlin.cli.results import read_results
 from fastlin.other_libraries import LIBRARIES, CannotSolveError, Library
 
-OPTIONS = {"target": "y", "drop": (), "separator": None, "decimal": ".", "thousands": None, "encoding": "utf-8"}
-BROKEN = {
+DEFAULT_OPTIONS = {"target": "y", "drop": (), "separator": None, "decimal": ".", "thousands": None, "encoding": "utf-8"}
+DATA_FILES = {
     "good.csv": "a,y\n" + "1,u\n2,v\n" * 20,
     "one.csv": "a,y\n" + "1,u\n" * 20,
     "rare.csv": "a,y\n" + "1,u\n" * 20 + "2,v\n",
@@ -32,7 +32,7 @@ X = (GENERATOR.normal(size=(200, 4)) + Y[:, np.newaxis]).round(3)
 
 def read(path, **options):
     return comparison.read_problems(
-        SimpleNamespace(**OPTIONS | {"C": 2.0, "dtype": "float64", "table": str(path)} | options)
+        SimpleNamespace(**DEFAULT_OPTIONS | {"C": 2.0, "dtype": "float64", "table": str(path)} | options)
     )
 
 
@@ -79,7 +79,7 @@ def test_sparse_rows_stay_sparse(tmp_path):
 
 
 def test_invalid_data_print_one_line(assert_error, tmp_path, monkeypatch):
-    for name, text in BROKEN.items():
+    for name, text in DATA_FILES.items():
         (tmp_path / name).write_text(text)
     for name, arrays in (("other", {"Z": X}), ("short", {"X": X[:-1]}), ("nan", {"X": np.where(X > 3, np.nan, X)})):
         np.savez(tmp_path / f"{name}.npz", y=Y, **arrays)
@@ -98,7 +98,7 @@ def test_invalid_data_print_one_line(assert_error, tmp_path, monkeypatch):
         ("nan.npz", "cannot compare on nan.npz: Input X contains NaN."),
     ):
         assert_error(message, "compare", *call.split())
-    monkeypatch.setattr(comparison, "N_COPIES", 1e30)
+    monkeypatch.setattr(comparison, "N_MEMORY_COPIES", 1e30)
     if os.name != "nt":
         assert_error("good.csv: it may need 1e+30 times its size in memory", "compare", "good.csv")
 
@@ -111,9 +111,11 @@ def test_the_comparison_reports_all_libraries_on_one_objective(run, libraries, t
     libraries["glum"] = Library(fail, (1, 2, 4), "numpy", "numpy")
     libraries["torch"] = dataclasses.replace(LIBRARIES["torch"], module="no_such_module")
     np.savez(tmp_path / "$a$.npz", X=X, y=Y)
-    finished = run("compare", "$a$.npz", "--C", "2", "--seconds", "120", "--output", "here")
-    assert "Not installed, so not compared: torch.\npip install '.[baselines]' in a checkout" in finished.stdout
-    assert "excluded: not today" in finished.stdout
+    completed_process = run("compare", "$a$.npz", "--C", "2", "--seconds", "120", "--output", "here")
+    assert (
+        "Not installed, so not compared: torch.\npip install '.[baselines]' in a checkout" in completed_process.stdout
+    )
+    assert "excluded: not today" in completed_process.stdout
     names = {path.relative_to(tmp_path / "here").as_posix() for path in (tmp_path / "here").rglob("*.*")}
     assert names == {"comparison.json", "results.json", "table/baselines.png"}
     results = read_results(tmp_path / "here" / "comparison.json")
@@ -124,7 +126,7 @@ def test_the_comparison_reports_all_libraries_on_one_objective(run, libraries, t
     assert (results["file"], problem["held_out"]) == ("$a$.npz", 40)
     assert list(problem["points"]) == ["fastlin", "scikit-learn lbfgs"]
     # The table of few libraries has a column for each.
-    rows = {line.split()[0]: line.split() for line in finished.stdout.splitlines() if line.split()}
+    rows = {line.split()[0]: line.split() for line in completed_process.stdout.splitlines() if line.split()}
     assert rows["time"][3] == "1"
     accuracies = [points[-1]["accuracy"] for points in problem["points"].values()]
     assert [float(value) for value in rows["test"][2:]] == pytest.approx(accuracies, abs=1e-3)

@@ -9,30 +9,30 @@ import numpy as np
 
 import fastlin
 from fastlin.cli import doctor
-from fastlin.cli.doctor import describe_code, describe_environment, lay_out_environment
+from fastlin.cli.doctor import describe_compiled_code, describe_environment, format_environment
 from fastlin.kernels.machine.target import Target
 from fastlin.kernels.machine.threads import count_threads
 
 
-def test_the_description_is_correct_and_includes_errors_and_missing_packages(run, monkeypatch):
+def test_the_description_includes_errors_and_missing_packages(run, monkeypatch):
     environment = describe_environment()
     assert json.loads(json.dumps(environment)) == environment
     assert environment["fastlin"] == fastlin.__version__
     assert environment["numpy"] == np.__version__
     assert environment["threads"] == count_threads()
     assert environment["processor"].endswith(")")
-    assert environment["compiled_code"] == describe_code()
+    assert environment["compiled_code"] == describe_compiled_code()
     words = [line.split("  ")[0] for line in run("info").stdout.splitlines()]
     assert words == [name.replace("_", " ") for name in environment]
     monkeypatch.setenv("FASTLIN_NUM_THREADS", "abc")
     monkeypatch.setattr(doctor, "PACKAGES", ("numpy", "no-such-package"))
     message = "FASTLIN_NUM_THREADS must be a positive integer, got 'abc'. Change or unset it."
     assert describe_environment()["threads"] == message
-    lines = dict(re.split("  +", line, maxsplit=1) for line in lay_out_environment())
+    lines = dict(re.split("  +", line, maxsplit=1) for line in format_environment())
     assert (lines["threads"], lines["no-such-package"]) == (message, "not installed")
 
 
-def test_the_description_names_the_compiled_code_and_creates_no_folder(monkeypatch, tmp_path):
+def test_the_description_names_the_compiled_code(monkeypatch, tmp_path):
     written, read = tmp_path / "written", tmp_path / "read"
     monkeypatch.setattr(doctor, "cache_folder", lambda: written)
     monkeypatch.setattr(doctor, "code_folders", lambda: (read, written))
@@ -44,15 +44,15 @@ def test_the_description_names_the_compiled_code_and_creates_no_folder(monkeypat
     environment = describe_environment()
     assert environment["cache"] == f"{read} (only read), {written}"
     monkeypatch.setattr(doctor, "TARGET", Target("x86-64-v3", 32, SimpleNamespace(n_kernels=7)))
-    assert describe_code() == "x86-64-v3, 7 kernels from the wheel, 1 in the cache"
+    assert describe_compiled_code() == "x86-64-v3, 7 kernels from the wheel, 1 in the cache"
     monkeypatch.setattr(doctor, "TARGET", Target("host", 32))
-    assert describe_code() == "compiled for this processor, 1 in the cache"
+    assert describe_compiled_code() == "compiled for this processor, 1 in the cache"
     monkeypatch.setattr(doctor, "code_folders", lambda: ())
     assert describe_environment()["cache"] == "none: no folder is writable"
 
 
-def test_a_processor_is_named_on_every_system(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "PROCESSORS", tmp_path / "cpuinfo")
+def test_the_processor_is_named_on_every_system(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "PROCESSOR_FILE", tmp_path / "cpuinfo")
     monkeypatch.setattr(doctor.platform, "machine", lambda: "aarch64")
     # On arm64 Linux lists the implementer of the processor instead of its model name.
     for processor, text, name in (
@@ -76,7 +76,7 @@ def test_a_sound_installation_passes_every_check(run, monkeypatch):
 
 
 def test_a_different_result_or_an_error_fails_the_check(run, monkeypatch):
-    monkeypatch.setattr(doctor, "MINIMUM_OF_CANCER", 0.2)
+    monkeypatch.setattr(doctor, "CANCER_MINIMUM", 0.2)
     disk = Mock(side_effect=OSError("the disk is gone"))
     checks = {"breast cancer": doctor.CHECKS["breast cancer, two classes, L1"], "disk": disk}
     monkeypatch.setattr(doctor, "CHECKS", checks)

@@ -7,9 +7,9 @@ import pytest
 
 from fastlin import __version__
 from fastlin.cli.arguments import CommandError
-from fastlin.cli.results import add_results, choose_entries, read_results, write_results
+from fastlin.cli.results import add_results, choose_report_entries, read_results, write_results
 
-ADD = """
+ADD_RESULT = """
 import sys
 from pathlib import Path
 from fastlin.cli.results import add_results
@@ -28,7 +28,7 @@ def path(tmp_path):
     assert list(tmp_path.iterdir()) in ([], [path])
 
 
-def test_results_round_trip_and_are_replaced_by_name(path):
+def test_stored_results_are_replaced_by_name(path):
     assert read_results(path) == {}
     results = {"λ": [1.5, None, True], "a": {"b": "½"}}
     write_results(path, results)
@@ -38,19 +38,19 @@ def test_results_round_trip_and_are_replaced_by_name(path):
 
 
 @pytest.mark.parametrize("content", [b"", b'{"half": ', b'{"a": 1,}', b"[1]", b"\xff\xfe", None])
-def test_an_unreadable_file_raises_and_is_not_overwritten(path, content):
+def test_an_unreadable_results_file_is_not_overwritten(path, content):
     path.mkdir() if content is None else path.write_bytes(content)
     message = r"cannot read the results in .*results\.json: .+\. To keep them, fix the file or move it away"
-    for access in (read_results, lambda path: add_results(path, {"new": 1})):
+    for access_results in (read_results, lambda path: add_results(path, {"new": 1})):
         with pytest.raises(CommandError, match=message):
-            access(path)
+            access_results(path)
     assert path.is_dir() if content is None else path.read_bytes() == content
 
 
 @pytest.mark.thorough
 def test_two_processes_do_not_lose_each_others_entries(path):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    running = [subprocess.Popen([sys.executable, "-c", ADD, path, name], **pipes) for name in ("one", "other")]
+    running = [subprocess.Popen([sys.executable, "-c", ADD_RESULT, path, name], **pipes) for name in ("one", "other")]
     for process in running:
         assert process.stdout.readline().strip() == b"ready"
     for process in running:
@@ -91,12 +91,12 @@ def make_results(*titles, version=__version__):
     ],
 )
 def test_the_report_shows_one_data_set_of_each_kind(stored, new, expected):
-    entries = choose_entries(make_results(*stored.split()), make_results(*new.split()))
+    entries = choose_report_entries(make_results(*stored.split()), make_results(*new.split()))
     assert [entry["mark"] for entry in entries.values()] == expected.split()
     assert [f"{entry['data']}.{study}" for study, entry in entries.items()] == expected.split()
 
 
 def test_results_of_other_versions_are_omitted():
     old = make_results("mnist.binary", "digits.softmax", version="0.0.1") | {"mnist.l2_norm": {"metrics": {}}}
-    assert list(choose_entries(old | make_results("digits.binary"), {})) == ["binary"]
-    assert choose_entries(old, {}) == {}
+    assert list(choose_report_entries(old | make_results("digits.binary"), {})) == ["binary"]
+    assert choose_report_entries(old, {}) == {}

@@ -27,17 +27,17 @@ def fail(settings):
     raise RuntimeError("on purpose [auto, lbfgs] [/x] :x: \x1b[31m")
 
 
-def test_a_failing_study_gives_status_1_and_a_report_of_the_others(run, digits, monkeypatch):
+def test_a_failing_study_does_not_stop_the_others(run, digits, monkeypatch):
     monkeypatch.setitem(STUDIES, "binary", fail)
     run("reproduce", "binary", status=1)
     page = (FOLDER / "report.html").read_text(encoding="utf-8")
     assert "All claims" in page
     assert "No study has run." in page
     assert "2b, 2c · Logistic regression" not in page
-    finished = run("reproduce", "binary", "gradient_check", "--quick", status=1)
-    assert r"binary failed: RuntimeError: on purpose [auto, lbfgs] [/x] :x: \x1b[31m" in finished.stdout
-    assert finished.stderr == "fastlin: these studies failed: binary\n"
-    assert "These studies were not requested or failed: binary, " in finished.stdout
+    completed_process = run("reproduce", "binary", "gradient_check", "--quick", status=1)
+    assert r"binary failed: RuntimeError: on purpose [auto, lbfgs] [/x] :x: \x1b[31m" in completed_process.stdout
+    assert completed_process.stderr == "fastlin: these studies failed: binary\n"
+    assert "These studies were not requested or failed: binary, " in completed_process.stdout
     assert read_results(FOLDER / "results.json").keys() == {"digits.gradient_check", "environment", "claims"}
     page = (FOLDER / "report.html").read_text(encoding="utf-8")
     assert "1a · The gradient of binary cross-entropy" in page
@@ -70,7 +70,7 @@ def test_characters_that_a_console_cannot_encode_become_question_marks(digits, m
     assert (tmp_path / "report.html").exists()
 
 
-def test_results_of_earlier_runs_stay(run, digits, no_page, no_plots, monkeypatch, tmp_path):
+def test_results_from_earlier_runs_are_preserved(run, digits, no_page, no_plots, monkeypatch, tmp_path):
     for name, value in (("binary", 1.0), ("softmax", 2.0), ("binary", 3.0)):
         monkeypatch.setitem(
             STUDIES, name, lambda settings, value=value: Results({}, {"metric": value, "[/x]": "[red]"})
@@ -98,7 +98,7 @@ def test_progress_lines_are_limited_in_a_log(no_plots, monkeypatch, tmp_path, ca
         assert [line for line in printed if line.startswith("softmax: ")] == expected
 
 
-def test_a_study_sees_its_folder_and_earlier_results(monkeypatch, tmp_path, capsys):
+def test_a_study_receives_its_folder_and_earlier_results(monkeypatch, tmp_path, capsys):
     calls = []
 
     def study(settings):
@@ -128,13 +128,13 @@ def test_unreadable_results_raise_before_a_study_runs(assert_error, digits, monk
     assert_error(f"cannot read the results in {Path('results', 'results.json')}: ", "reproduce", "binary", "--quick")
 
 
-def test_single_values_and_figures_share_a_table_and_rows_have_their_own():
+def test_single_values_and_figures_share_one_table():
     rows = {name: {"accuracy": value, "n_iter": 3} for name, value in (("a", 0.5), ("b", 0.25), ("c", 1.0))}
     metrics = {"final_loss": 0.123456789, "onset": None, "counts": [1, 2], "runs": rows, "[/x]": {"[red]": 1}}
     console = Console(width=100, markup=False)
-    with console.capture() as captured:
+    with console.capture() as captured_output:
         console.print(*make_tables("digits.study", metrics, ["digits/one.png", "digits/two.png"]))
-    assert [line.split() for line in captured.get().splitlines()] == [
+    assert [line.split() for line in captured_output.get().splitlines()] == [
         ["digits.study"],
         ["final", "loss", "0.1235"],
         ["onset", "none"],

@@ -10,7 +10,7 @@ pytest.importorskip("dask.array", reason="Dask is not installed")
 pytest.importorskip("distributed", reason="dask.distributed is not installed")
 
 # scikit-learn's search warns without these arguments.
-QUIET = {"l1_ratios": (0,), "use_legacy_attributes": False}
+QUIET_CV_PARAMETERS = {"l1_ratios": (0,), "use_legacy_attributes": False}
 
 
 @pytest.fixture(scope="module")

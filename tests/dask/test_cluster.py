@@ -11,15 +11,15 @@ from unittest.mock import Mock
 import dask.array
 import numpy as np
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 from distributed import Client, Event, KilledWorker, LocalCluster, Status
 
 from fastlin.dask import LogisticRegression, LogisticRegressionCV
 from fastlin.dask import cluster as module
-from fastlin.dask.cluster import Cluster, PlacedShard, find_running
+from fastlin.dask.cluster import Cluster, ShardHandle, find_running_workers
 from fastlin.exceptions import DataChangedError, NoWorkersError, WorkersLostError
 
-from .conftest import QUIET, assert_nothing_is_held, cut, make_rows
+from .conftest import QUIET_CV_PARAMETERS, assert_nothing_is_held, cut, make_rows
 
 # Windows does not define SIGKILL; there, SIGTERM terminates a process immediately.
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -46,21 +46,21 @@ def pids(client):
 
 @pytest.fixture
 def before_calls(monkeypatch):
-    """Return a function that patches a method of the Shards so that each call of the method first calls `act`."""
+    """Return a function that patches a method of the Shards so that each call of the method first calls `action`."""
     call = Cluster._call
 
-    def patch(method, act):
-        def act_and_call(self, called, *arguments):
+    def patch(method, action):
+        def run_action_and_call(self, called, *arguments):
             if called == method:
-                act()
+                action()
             return call(self, called, *arguments)
 
-        monkeypatch.setattr(Cluster, "_call", act_and_call)
+        monkeypatch.setattr(Cluster, "_call", run_action_and_call)
 
     return patch
 
 
-def kill_one(pids):
+def kill_worker(pids):
     if pids:
         os.kill(pids.popitem()[1], KILL)
         pids.clear()
@@ -78,7 +78,7 @@ class KillOnUnpickle:
 
 @pytest.mark.parametrize("number", [0, 5])
 def test_a_worker_killed_during_a_pass_changes_no_bit(pids, expected, monkeypatch, number):
-    n_calls, losses, call = itertools.count(), [], PlacedShard.call
+    n_calls, losses, call = itertools.count(), [], ShardHandle.call
 
     async def kill_during_call(self, client, *arguments):
         # Each pass calls two workers.
@@ -87,10 +87,10 @@ def test_a_worker_killed_during_a_pass_changes_no_bit(pids, expected, monkeypatc
         losses.append(await call(self, client, *arguments, KillOnUnpickle(pids[self.address])))
         return losses[0]
 
-    monkeypatch.setattr(PlacedShard, "call", kill_during_call)
+    monkeypatch.setattr(ShardHandle, "call", kill_during_call)
     result = fit()
     [loss] = losses
-    assert isinstance(loss, module.LOSSES)
+    assert isinstance(loss, module.WORKER_LOSS_ERRORS)
     np.testing.assert_array_equal(result.coef_, expected.coef_)
     assert result.certificate_ == expected.certificate_
     assert result.n_passes_ == expected.n_passes_
@@ -100,13 +100,14 @@ def test_a_worker_killed_during_a_pass_changes_no_bit(pids, expected, monkeypatc
 def test_labels_that_change_after_a_worker_is_lost_raise_an_error(client, pids, before_calls, tmp_path):
     (rows, y), mark, model = cut(*make_rows()[:2]), tmp_path / "mark", LogisticRegression()
 
-    def change_later(part):
+    def change_after_loss(part):
         # A label between two of the others.
         return np.where((part == 1) & mark.exists(), 3, 2 * part)
 
-    before_calls("sum", lambda: mark.touch() or kill_one(pids))
-    with pytest.raises(DataChangedError, match=r"Partition \d was .* which were \[0, 2, 4, 6\] and are \[0, 3, 4, 6\]"):
-        model.fit(rows, y.map_blocks(change_later, dtype=y.dtype))
+    before_calls("sum", lambda: mark.touch() or kill_worker(pids))
+    message = r"Partition \d was computed again.* \[0, 2, 4, 6\] before, and \[0, 3, 4, 6\] now"
+    with pytest.raises(DataChangedError, match=message):
+        model.fit(rows, y.map_blocks(change_after_loss, dtype=y.dtype))
     assert not pids
     assert not hasattr(model, "coef_")
     assert_nothing_is_held(client)
@@ -115,14 +116,14 @@ def test_labels_that_change_after_a_worker_is_lost_raise_an_error(client, pids, 
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "n_jobs"), [("score", 1), ("sum", 2)])
 def test_a_worker_killed_between_passes_changes_nothing(pids, before_calls, method, n_jobs):
-    model = LogisticRegressionCV(Cs=3, cv=2, scoring="accuracy", n_jobs=n_jobs, **QUIET)
+    model = LogisticRegressionCV(Cs=3, cv=2, scoring="accuracy", n_jobs=n_jobs, **QUIET_CV_PARAMETERS)
     expected, threads = fit(model).scores_, set()
 
     def kill():
         threads.add(threading.get_ident())
         # With n_jobs=2, wait until both folds are being fitted.
         if len(threads) == n_jobs:
-            kill_one(pids)
+            kill_worker(pids)
 
     before_calls(method, kill)
     np.testing.assert_array_equal(fit(model).scores_, expected)
@@ -131,12 +132,12 @@ def test_a_worker_killed_between_passes_changes_nothing(pids, before_calls, meth
 
 @pytest.mark.slow
 def test_a_worker_killed_while_its_shard_is_created_changes_no_bit(pids, expected, monkeypatch):
-    wait = module.wait_for
+    original_wait_for = module.wait_for
 
     def wait_and_kill(futures, *others):
-        wait(futures, *others)
+        original_wait_for(futures, *others)
         if futures[0].key.startswith("Shard") and pids:
-            kill_one(pids)
+            kill_worker(pids)
             time.sleep(0.5)
 
     monkeypatch.setattr(module, "wait_for", wait_and_kill)
@@ -159,11 +160,11 @@ def two_workers(monkeypatch):
 
 def pause(worker, client):
     worker.status = Status.paused
-    while worker.address in find_running(client):
+    while worker.address in find_running_workers(client):
         time.sleep(0.01)
 
 
-def end_all(cluster, client):
+def close_workers(cluster, client):
     cluster.scale(0)
     while client.nthreads():
         time.sleep(0.01)
@@ -184,25 +185,25 @@ def test_tasks_of_other_users_do_not_count_as_progress(two_workers):
     cluster, client = two_workers
     first, second = cluster.workers.values()
     # Tasks on which a future depends do count, for example those that read a collection.
-    finished = Event(client=client)
-    waiting = client.submit(lambda: finished.wait(timeout=60), workers=[second.address], pure=False)
+    end_event = Event(client=client)
+    waiting = client.submit(lambda: end_event.wait(timeout=60), workers=[second.address], pure=False)
     dependent = client.submit(id, waiting)
     while not client.processing()[second.address]:
         time.sleep(0.01)
-    assert module._are_processed([dependent], client)
+    assert module._are_in_progress([dependent], client)
     pause(first, client)
     future = client.submit(id, 0, workers=[first.address], pure=False)
-    assert_refused("no workers for 0", module.wait_for, [future], client, 0.3, error=NoWorkersError)
+    assert_raises("no workers for 0", module.wait_for, [future], client, 0.3, error=NoWorkersError)
     assert not waiting.done()
-    finished.set()
+    end_event.set()
 
 
 def test_a_shard_on_another_worker_is_called_there(expected, two_workers, monkeypatch):
     cluster, client = two_workers
     first, second = cluster.workers.values()
-    placed, find_holders = [], client.who_has
+    shard_addresses, find_holders = [], client.who_has
 
-    def pause_first(futures):
+    def pause_first_worker(futures):
         # The parts are in memory; the Shards are created next.
         holders = find_holders(futures)
         if first.status == Status.running:
@@ -213,13 +214,13 @@ def test_a_shard_on_another_worker_is_called_there(expected, two_workers, monkey
             pause(first, client)
         return holders
 
-    monkeypatch.setattr(client, "who_has", pause_first)
+    monkeypatch.setattr(client, "who_has", pause_first_worker)
     monkeypatch.setattr(
-        module, "PlacedShard", lambda address, *others: placed.append(address) or PlacedShard(address, *others)
+        module, "ShardHandle", lambda address, *others: shard_addresses.append(address) or ShardHandle(address, *others)
     )
     result = fit(client=client)
     assert first.status == Status.paused
-    assert placed == [second.address] * 2
+    assert shard_addresses == [second.address] * 2
     np.testing.assert_array_equal(result.coef_, expected.coef_)
 
 
@@ -234,7 +235,7 @@ def test_versions_of_workers_that_join_during_a_fit_are_checked(two_workers, bef
 
     def change():
         if before & client.nthreads().keys():
-            end_all(cluster, client)
+            close_workers(cluster, client)
             cluster.scale(1)
 
     before_calls("sum", change)
@@ -246,7 +247,7 @@ def test_versions_of_workers_that_join_during_a_fit_are_checked(two_workers, bef
 @pytest.mark.slow
 def test_the_error_names_a_worker_with_other_kernels(client, pids, monkeypatch):
     monkeypatch.setattr(module, "hash_sources", lambda: "other")
-    assert_refused(r"The worker tcp://\S+ has kernels with hash \w+, but .* has other", fit, error=RuntimeError)
+    assert_raises(r"The worker tcp://\S+ has kernels with hash \w+, but .* has other", fit, error=RuntimeError)
     assert_nothing_is_held(client)
 
 
@@ -264,21 +265,21 @@ def test_cancelled_tasks_raise_a_clear_error(pids, monkeypatch):
 def test_a_partition_that_kills_every_worker_raises_a_clear_error():
     X, y, _ = make_rows()
     dX, dy = cut(X, y)
-    dead = dX.map_blocks(lambda part: os.kill(os.getpid(), KILL), dtype=X.dtype, meta=X[:0])
+    killing_rows = dX.map_blocks(lambda part: os.kill(os.getpid(), KILL), dtype=X.dtype, meta=X[:0])
     options = {"n_workers": 1, "threads_per_worker": 1, "silence_logs": 60, "scheduler_kwargs": {"allowed_failures": 0}}
     with (
         LocalCluster(**options, dashboard_address=":0") as cluster,
         Client(cluster) as client,
         pytest.raises(WorkersLostError, match=r"Several workers died while they computed tasks of the fit") as raised,
     ):
-        LogisticRegression().fit(dead, dy, client=client)
+        LogisticRegression().fit(killing_rows, dy, client=client)
     assert isinstance(raised.value.__cause__, KilledWorker)
 
 
 def test_the_loss_of_the_last_worker_raises_an_error_instead_of_hanging(two_workers, before_calls):
     cluster, client = two_workers
-    before_calls("sum", lambda: end_all(cluster, client))
-    assert_refused(r"no workers for 0\.5 seconds", fit, client=client, worker_timeout=0.5, error=NoWorkersError)
+    before_calls("sum", lambda: close_workers(cluster, client))
+    assert_raises(r"no workers for 0\.5 seconds", fit, client=client, worker_timeout=0.5, error=NoWorkersError)
 
 
 @pytest.mark.slow
@@ -300,6 +301,6 @@ def test_an_interrupted_fit_frees_the_workers(client, pids, before_calls):
     model = LogisticRegression()
     ends = itertools.chain(5 * [None], [KeyboardInterrupt], itertools.repeat(None))
     before_calls("sum", Mock(side_effect=ends))
-    assert_refused(None, fit, model, error=KeyboardInterrupt)
+    assert_raises(None, fit, model, error=KeyboardInterrupt)
     assert not hasattr(model, "n_features_in_")
     assert_nothing_is_held(client)

@@ -6,30 +6,30 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from objectives import make_objective, make_offset
+from objectives import make_objective, make_offset_objective
 from scipy import sparse
 
-from fastlin.dask.cluster import Cluster, PlacedShard
+from fastlin.dask.cluster import Cluster, ShardHandle
 from fastlin.dask.cluster_matrix import ClusterMatrix
-from fastlin.dask.parts import Part
-from fastlin.dask.shard import MAX_CACHED, Shard
-from fastlin.dask.tree import add_up, find_nodes
+from fastlin.dask.parts import PartitionData
+from fastlin.dask.shard import MAX_CACHED_ARRAYS, Shard
+from fastlin.dask.tree import find_nodes, sum_subtree
 from fastlin.matrices import matrix
-from fastlin.matrices.pieces import multiply_probabilities
+from fastlin.matrices.pieces import sum_probability_outer_products
 from fastlin.objective.rows import Rows
 
-BORDERS = [0, 40, 40, 90, 130, 200]
+PARTITION_BOUNDARIES = [0, 40, 40, 90, 130, 200]
 
 
 class InProcessCluster(Cluster):
     """A Cluster whose Shards are in this process. It records the calls and the arrays that are sent."""
 
     def __init__(self, parts, owners):
-        super().__init__(None, parts, np.diff(BORDERS), 60.0, set())
+        super().__init__(None, parts, np.diff(PARTITION_BOUNDARIES), 60.0, set())
         self.methods, self.sent = [], []
-        for owned in owners:
-            shard = Shard({number: parts[number] for number in owned}, len(parts), n_threads=1)
-            self._shards.append(PlacedShard("here", shard, frozenset(owned)))
+        for owned_parts in owners:
+            shard = Shard({number: parts[number] for number in owned_parts}, len(parts), n_threads=1)
+            self._shards.append(ShardHandle("here", shard, frozenset(owned_parts)))
 
     def _call(self, method, *arguments):
         self.methods.append(method)
@@ -45,12 +45,12 @@ def cut(objective, owners=((0, 3), (1, 2, 4)), is_sparse=False, **changes):
     rows = objective.rows
     samples = rows.passes.samples._replace(**changes)
     X = (sparse.csr_array if is_sparse else np.asarray)(rows.matrix.X)
-    parts = [Part("p", X[first:last]) for first, last in itertools.pairwise(BORDERS)]
-    pieces = [(n, X.dtype) for n in np.diff(BORDERS).tolist()]
-    facts = X.shape, X.dtype, is_sparse, X.size, X.shape[1], pieces
-    on_workers = ClusterMatrix(InProcessCluster(parts, owners), *facts)
+    parts = [PartitionData("p", X[first:last]) for first, last in itertools.pairwise(PARTITION_BOUNDARIES)]
+    pieces = [(n, X.dtype) for n in np.diff(PARTITION_BOUNDARIES).tolist()]
+    matrix_arguments = X.shape, X.dtype, is_sparse, X.size, X.shape[1], pieces
+    worker_matrix = ClusterMatrix(InProcessCluster(parts, owners), *matrix_arguments)
     others = samples, rows.n_classes, rows.coordinates, rows.fit_intercept
-    return Rows(on_workers, *others), Rows(rows.matrix, *others)
+    return Rows(worker_matrix, *others), Rows(rows.matrix, *others)
 
 
 def assert_same_sums(result, expected, parameters):
@@ -64,11 +64,15 @@ def assert_same_sums(result, expected, parameters):
     np.testing.assert_allclose(result.passes.hessian_product(direction, parameters), product, rtol=1e-10, atol=1e-10)
     hessian = expected.passes.class_pair_gram(probabilities)
     np.testing.assert_allclose(result.passes.class_pair_gram(parameters), hessian, rtol=1e-10, atol=1e-10)
-    products = multiply_probabilities(expected.passes, probabilities)
-    np.testing.assert_allclose(result.passes.sum_curvature(multiply_probabilities, parameters), products, rtol=1e-12)
+    products = sum_probability_outer_products(expected.passes, probabilities)
+    np.testing.assert_allclose(
+        result.passes.sum_with_probabilities(sum_probability_outer_products, parameters), products, rtol=1e-12
+    )
 
 
-@pytest.mark.parametrize(("make", "is_sparse"), [(make_objective, False), (make_objective, True), (make_offset, False)])
+@pytest.mark.parametrize(
+    ("make", "is_sparse"), [(make_objective, False), (make_objective, True), (make_offset_objective, False)]
+)
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_sums_match_rows_in_memory(monkeypatch, n_classes, make, is_sparse):
     # Probabilities are computed for 30 rows at a time.
@@ -86,7 +90,7 @@ def test_sums_match_rows_in_memory(monkeypatch, n_classes, make, is_sparse):
 
 
 @pytest.mark.parametrize("owners", [[[0, 3], [1, 2, 4]], [[0, 1, 4], [2, 3]]])
-@pytest.mark.parametrize("make", [make_objective, make_offset])
+@pytest.mark.parametrize("make", [make_objective, make_offset_objective])
 def test_selected_and_sampled_rows_match_rows_in_memory(owners, make):
     objective, parameters = make(200, 3, 4)
     weights = objective.rows.weights.copy()
@@ -109,20 +113,20 @@ def test_arrays_are_sent_to_workers_once_and_again_after_eviction():
     result, _ = cut(objective)
     caches = [shard.cached_keys for shard in result.matrix.cluster._shards]
     first = result.passes.evaluate(parameters, None, np.empty(parameters.shape))
-    first_keys = [list(cache) for cache in caches]
+    initial_keys = [list(cache) for cache in caches]
     assert result.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
-    assert [list(cache) for cache in caches] == first_keys
-    for number in range(MAX_CACHED):
+    assert [list(cache) for cache in caches] == initial_keys
+    for number in range(MAX_CACHED_ARRAYS):
         result.matrix.measure(np.arange(200.0) + number)
-    assert not any(labels in cache for (labels, *_), cache in zip(first_keys, caches, strict=True))
+    assert not any(labels in cache for (labels, *_), cache in zip(initial_keys, caches, strict=True))
     assert result.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
-    assert all(len(cache) <= MAX_CACHED for cache in caches)
+    assert all(len(cache) <= MAX_CACHED_ARRAYS for cache in caches)
 
 
 def test_only_the_weights_of_a_fold_are_sent_to_workers():
-    objective, parameters = make_offset(200, 3, 4)
+    objective, parameters = make_offset_objective(200, 3, 4)
     result, expected = cut(objective)
-    samples, weights = result.passes.samples, [np.arange(200.0) + number for number in range(2 * MAX_CACHED)]
+    samples, weights = result.passes.samples, [np.arange(200.0) + number for number in range(2 * MAX_CACHED_ARRAYS)]
     # For any number of folds, labels and offsets are sent once, and the last folds are cached.
     for each in [*weights, *weights[-3:]]:
         fold, same = (
@@ -132,9 +136,9 @@ def test_only_the_weights_of_a_fold_are_sent_to_workers():
         loss = same.passes.evaluate(parameters, None, np.empty(parameters.shape))
         assert fold.passes.evaluate(parameters, None, np.empty(parameters.shape)) == pytest.approx(loss, rel=1e-12)
     sent = result.matrix.cluster.sent
-    n_arrays = [len(new) for new in sent]
-    assert n_arrays[0] > 1
-    assert n_arrays[2:] == [1] * (len(n_arrays) - 8) + [0] * 6
+    array_counts = [len(new) for new in sent]
+    assert array_counts[0] > 1
+    assert array_counts[2:] == [1] * (len(array_counts) - 8) + [0] * 6
     assert sum(array.nbytes for array in sent[2][next(iter(sent[2]))].values()) < weights[0].nbytes
 
 
@@ -157,31 +161,31 @@ def test_parallel_folds_fetch_their_samples_once():
 
 
 def test_errors_of_shards_are_returned():
-    value, error = Shard({0: Part("p", np.ones((2, 2)))}, 1, n_threads=1).run("take", [0], {}, {})
+    value, error = Shard({0: PartitionData("p", np.ones((2, 2)))}, 1, n_threads=1).run("take", [0], {}, {})
     assert value is None
     assert isinstance(error, KeyError)
 
 
-def sum_of(terms, node):
-    return add_up(node, lambda node: terms[node[0]] if node[1] - node[0] == 1 else None, sum)
+def sum_terms(terms, node):
+    return sum_subtree(node, lambda node: terms[node[0]] if node[1] - node[0] == 1 else None, sum)
 
 
 @pytest.mark.parametrize("n_terms", [1, 2, 3, 7, 8, 13, 100])
 def test_sums_have_the_same_bits_for_any_assignment_of_terms(n_terms):
     generator = np.random.default_rng(n_terms)
     terms = generator.normal(size=n_terms) * 10.0 ** generator.integers(-8, 8, n_terms)
-    expected = sum_of(terms, (0, n_terms))
+    expected = sum_terms(terms, (0, n_terms))
     assert expected == pytest.approx(np.sum(terms), rel=1e-12)
     for n_holders in (1, 2, 3, n_terms):
         for holders in (np.arange(n_terms) * n_holders // n_terms, generator.integers(0, n_holders, n_terms)):
             nodes = [
                 node for holder in range(n_holders) for node in find_nodes(np.flatnonzero(holders == holder), n_terms)
             ]
-            by_node = {node: sum_of(terms, node) for node in nodes}
-            assert add_up((0, n_terms), by_node.get, sum) == expected
+            node_sums = {node: sum_terms(terms, node) for node in nodes}
+            assert sum_subtree((0, n_terms), node_sums.get, sum) == expected
 
 
-def test_consecutive_terms_need_few_nodes():
+def test_consecutive_terms_are_combined_in_few_nodes():
     assert find_nodes(range(8), 8) == [(0, 8)]
     assert find_nodes(range(4, 8), 8) == [(4, 8)]
     assert find_nodes([0, 1, 2, 5], 8) == [(0, 2), (2, 3), (5, 6)]

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from conftest import assert_refused
-from linear_models import make_cv
+from conftest import assert_raises
+from linear_models import make_cv_model
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
@@ -19,14 +19,14 @@ from fastlin.blocks import from_arrays, from_batches, from_csr
 GENERATOR = np.random.default_rng(0)
 N = 40
 X = GENERATOR.integers(0, [5, 5, 2], (N, 3)).astype(float)
-CHANCES = 1 / (1 + np.exp(2 - X[:, 0]))
-Y = (GENERATOR.random(N) < CHANCES) * 1
-SOFT = np.column_stack([1 - CHANCES, CHANCES])
-ONES = GENERATOR.integers(0, 2, N)
+PROBABILITIES = 1 / (1 + np.exp(2 - X[:, 0]))
+Y = (GENERATOR.random(N) < PROBABILITIES) * 1
+SOFT_LABELS = np.column_stack([1 - PROBABILITIES, PROBABILITIES])
+INDICATORS = GENERATOR.integers(0, 2, N)
 polars, arrow = partial(pytest.importorskip, "polars"), partial(pytest.importorskip, "pyarrow")
 
 
-def read_only(array):
+def make_read_only(array):
     array = np.array(array)
     array.flags.writeable = False
     return array
@@ -53,8 +53,8 @@ def narrow(column):
 # Containers for columns of zeros and ones, which every type can represent; one container per conversion.
 COLUMNS = {
     "list": lambda array, _: array.tolist(),
-    "read-only": lambda array, _: read_only(array),
-    "read-only floats": lambda array, _: read_only(array.astype(float)),
+    "read-only": lambda array, _: make_read_only(array),
+    "read-only floats": lambda array, _: make_read_only(array.astype(float)),
     "memory-mapped": save,
     "memory-mapped floats": lambda array, tmp_path: save(array.astype(float), tmp_path),
     "strided": lambda array, _: np.repeat(array.astype(float), 2)[::2],
@@ -71,7 +71,7 @@ COLUMNS = {
 }
 TABLES = {
     "list": lambda array, _: array.tolist(),
-    "read-only": lambda array, _: read_only(array),
+    "read-only": lambda array, _: make_read_only(array),
     "memory-mapped": save,
     "strided": lambda array, _: np.repeat(array, 2, axis=0)[::2],
     "Fortran order": lambda array, _: np.asfortranarray(array),
@@ -93,7 +93,7 @@ network = partial(MLPClassifier, (2,), **EPOCHS)
 
 def fit_by_groups(groups):
     with sklearn.config_context(enable_metadata_routing=True):
-        return make_cv(cv=GroupKFold(2), Cs=2).fit(X, Y, groups=groups)
+        return make_cv_model(cv=GroupKFold(2), Cs=2).fit(X, Y, groups=groups)
 
 
 @cache
@@ -101,7 +101,7 @@ def fitted(estimator):
     return estimator().fit(X, Y)
 
 
-def fits(estimator, method="fit", **defaults):
+def make_fit_call(estimator, method="fit", **defaults):
     """Return a function that fits a clone; the function's keywords replace X, Y or parameters of the estimator."""
 
     def call(**arguments):
@@ -112,80 +112,98 @@ def fits(estimator, method="fit", **defaults):
     return call
 
 
-def calls(estimator, method, **defaults):
+def make_method_call(estimator, method, **defaults):
     return lambda **arguments: getattr(fitted(estimator), method)(**{"X": X, **defaults, **arguments})
 
 
-def infers(estimator, **defaults):
+def make_inference_call(estimator, **defaults):
     """Return a function that calls `inference` after a fit with the same weights and offset."""
 
     def call(**arguments):
-        shared = {name: arguments[name] for name in ("sample_weight", "offset") if name in arguments}
-        return clone(estimator).fit(X, Y, **shared).inference(**{"X": X, "y": Y, **defaults, **arguments})
+        fit_arguments = {name: arguments[name] for name in ("sample_weight", "offset") if name in arguments}
+        return clone(estimator).fit(X, Y, **fit_arguments).inference(**{"X": X, "y": Y, **defaults, **arguments})
 
     return call
 
 
-FREE = model(C=np.inf)
-CSR, CONTRASTS = sparse.csr_array(X), np.eye(3, 4)
+UNPENALIZED_MODEL = model(C=np.inf)
+CSR_ROWS, CONTRASTS = sparse.csr_array(X), np.eye(3, 4)
 SEARCH = GridSearchCV(model(), {"C": [1, 2]}, cv=2, error_score="raise")
-RESAMPLED = {"y": Y, "n_resamples": 2, "random_state": 0}
-VALIDATED = {"X_val": X, "y_val": Y, "sample_weight_val": ONES, "offset": ONES, "offset_val": ONES}
-VALIDATION = ", ".join(["sample_weight", *VALIDATED, "y_val of probabilities"])
+BOOTSTRAP_ARGUMENTS = {"y": Y, "n_resamples": 2, "random_state": 0}
+VALIDATION_ARGUMENTS = {
+    "X_val": X,
+    "y_val": Y,
+    "sample_weight_val": INDICATORS,
+    "offset": INDICATORS,
+    "offset_val": INDICATORS,
+}
+VALIDATION = ", ".join(["sample_weight", *VALIDATION_ARGUMENTS, "y_val of probabilities"])
 LABELS, WEIGHTED, ROWS = "y, sample_weight", "X, y, sample_weight", "X, y, sample_weight, offset"
 # Calls and their arguments; each argument is passed in every container.
 CALLS = {
-    "fit": (fits(model()), ROWS),
-    "parameters": (fits(model()), "penalty_factors, lower_bounds, upper_bounds, lower_bounds of coefficients"),
-    "a start": (fits(model(tol=1.0)), "coef_init, intercept_init"),
-    "L1": (fits(model(l1_ratio=1)), "X"),
-    "balanced classes": (fits(model(class_weight="balanced")), "sample_weight"),
-    "weighted classes of soft labels": (fits(model(class_weight={0: 2}), y=SOFT), "sample_weight"),
-    "blocks": (fits(model(), X=from_arrays(X)), "y, sample_weight, offset"),
+    "fit": (make_fit_call(model()), ROWS),
+    "parameters": (make_fit_call(model()), "penalty_factors, lower_bounds, upper_bounds, lower_bounds of coefficients"),
+    "a start": (make_fit_call(model(tol=1.0)), "coef_init, intercept_init"),
+    "L1": (make_fit_call(model(l1_ratio=1)), "X"),
+    "balanced classes": (make_fit_call(model(class_weight="balanced")), "sample_weight"),
+    "weighted classes of soft labels": (make_fit_call(model(class_weight={0: 2}), y=SOFT_LABELS), "sample_weight"),
+    "blocks": (make_fit_call(model(), X=from_arrays(X)), "y, sample_weight, offset"),
     "blocks of arrays": (lambda y=Y, sample_weight=None: model().fit(from_arrays(X, y, sample_weight)), LABELS),
-    "blocks of CSR": (lambda y=Y, sample_weight=None: model().fit(from_csr(CSR, y, sample_weight)), LABELS),
-    "batches": (lambda y=Y, sample_weight=ONES: model().fit(from_batches(lambda: [(X, y, sample_weight)])), LABELS),
-    "predictions": (calls(model, "predict_proba"), "X, offset"),
-    "score": (calls(model, "score", y=Y), "y, sample_weight, offset"),
-    "score of soft labels": (calls(model, "score", y=SOFT), "sample_weight"),
-    "cross-validation": (fits(make_cv(cv=2, Cs=2)), WEIGHTED + ", penalty_factors"),
-    "validation set": (fits(make_cv(Cs=2), **VALIDATED), VALIDATION),
+    "blocks of CSR": (lambda y=Y, sample_weight=None: model().fit(from_csr(CSR_ROWS, y, sample_weight)), LABELS),
+    "batches": (
+        lambda y=Y, sample_weight=INDICATORS: model().fit(from_batches(lambda: [(X, y, sample_weight)])),
+        LABELS,
+    ),
+    "predictions": (make_method_call(model, "predict_proba"), "X, offset"),
+    "score": (make_method_call(model, "score", y=Y), "y, sample_weight, offset"),
+    "score of soft labels": (make_method_call(model, "score", y=SOFT_LABELS), "sample_weight"),
+    "cross-validation": (make_fit_call(make_cv_model(cv=2, Cs=2)), WEIGHTED + ", penalty_factors"),
+    "validation set": (make_fit_call(make_cv_model(Cs=2), **VALIDATION_ARGUMENTS), VALIDATION),
     "path": (lambda **arguments: fastlin.logistic_path(**{"X": X, "y": Y, "Cs": 2, **arguments}), ROWS),
     "path within": (
         lambda **arguments: fastlin.logistic_path(X, Y, Cs=2, **arguments),
         "penalty_factors, upper_bounds",
     ),
-    "inference": (infers(FREE), ROWS),
-    "HC1": (infers(FREE, covariance="HC1"), "sample_weight"),
-    "clusters": (infers(FREE, covariance="cluster"), "clusters, clusters of two kinds"),
-    "hypothesis": (lambda R=CONTRASTS, r=None: infers(FREE)().wald_test(R, r), "R, r"),
-    "bootstrap": (calls(model, "bootstrap", **RESAMPLED), ROWS + ", clusters"),
-    "Firth": (fits(FirthLogisticRegression()), ROWS),
-    "Firth's inference": (infers(FirthLogisticRegression()), LABELS),
-    "Firth's bootstrap": (calls(FirthLogisticRegression, "bootstrap", **RESAMPLED), "sample_weight"),
-    "steps": (fits(steps()), WEIGHTED),
-    "steps, validation": (fits(steps(early_stopping=True), X_val=X), "y_val"),
-    "score of steps": (calls(steps, "score", y=Y), "sample_weight"),
-    "partial_fit of steps": (fits(steps(), "partial_fit", classes=[0, 1]), WEIGHTED),
-    "batched": (lambda X=X, y=Y, sample_weight=ONES: steps().fit_batches([(X, y, sample_weight)], [0, 1]), WEIGHTED),
-    "network": (fits(network()), WEIGHTED),
-    "network by lbfgs": (fits(network(solver="lbfgs", tol=1e3)), "sample_weight"),
-    "network, validation": (fits(network(early_stopping=True), X_val=X, y_val=Y), "X_val, y_val"),
-    "network, soft validation": (fits(network(early_stopping=True), y=SOFT, X_val=X), "y_val of probabilities"),
-    "partial_fit of a network": (fits(network(), "partial_fit", classes=[0, 1]), LABELS),
-    "predictions of a network": (calls(network, "predict_proba"), "X"),
-    "score of a network": (calls(network, "score", y=Y), LABELS),
-    "search": (fits(SEARCH), LABELS),
+    "inference": (make_inference_call(UNPENALIZED_MODEL), ROWS),
+    "HC1": (make_inference_call(UNPENALIZED_MODEL, covariance="HC1"), "sample_weight"),
+    "clusters": (make_inference_call(UNPENALIZED_MODEL, covariance="cluster"), "clusters, clusters of two kinds"),
+    "hypothesis": (lambda R=CONTRASTS, r=None: make_inference_call(UNPENALIZED_MODEL)().wald_test(R, r), "R, r"),
+    "bootstrap": (make_method_call(model, "bootstrap", **BOOTSTRAP_ARGUMENTS), ROWS + ", clusters"),
+    "Firth": (make_fit_call(FirthLogisticRegression()), ROWS),
+    "Firth's inference": (make_inference_call(FirthLogisticRegression()), LABELS),
+    "Firth's bootstrap": (
+        make_method_call(FirthLogisticRegression, "bootstrap", **BOOTSTRAP_ARGUMENTS),
+        "sample_weight",
+    ),
+    "steps": (make_fit_call(steps()), WEIGHTED),
+    "steps, validation": (make_fit_call(steps(early_stopping=True), X_val=X), "y_val"),
+    "score of steps": (make_method_call(steps, "score", y=Y), "sample_weight"),
+    "partial_fit of steps": (make_fit_call(steps(), "partial_fit", classes=[0, 1]), WEIGHTED),
+    "batched": (
+        lambda X=X, y=Y, sample_weight=INDICATORS: steps().fit_batches([(X, y, sample_weight)], [0, 1]),
+        WEIGHTED,
+    ),
+    "network": (make_fit_call(network()), WEIGHTED),
+    "network by lbfgs": (make_fit_call(network(solver="lbfgs", tol=1e3)), "sample_weight"),
+    "network, validation": (make_fit_call(network(early_stopping=True), X_val=X, y_val=Y), "X_val, y_val"),
+    "network, soft validation": (
+        make_fit_call(network(early_stopping=True), y=SOFT_LABELS, X_val=X),
+        "y_val of probabilities",
+    ),
+    "partial_fit of a network": (make_fit_call(network(), "partial_fit", classes=[0, 1]), LABELS),
+    "predictions of a network": (make_method_call(network, "predict_proba"), "X"),
+    "score of a network": (make_method_call(network, "score", y=Y), LABELS),
+    "search": (make_fit_call(SEARCH), LABELS),
     "grouped search": (lambda groups: cross_val_score(model(), X, Y, groups=groups, cv=GroupKFold(2)), "groups"),
     "groups": (fit_by_groups, "groups"),
 }
 # Calls that accept soft labels as y.
-OF_SOFT_LABELS = "fit", "blocks", "score", "cross-validation", "path", "bootstrap", "steps", "network"
+SOFT_LABEL_CALLS = "fit", "blocks", "score", "cross-validation", "path", "bootstrap", "steps", "network"
 ARGUMENTS = {
     **dict.fromkeys(("X", "X_val"), X),
     **dict.fromkeys(("y", "y_val"), Y),
-    **dict.fromkeys(("y of probabilities", "y_val of probabilities"), SOFT),
-    **dict.fromkeys(("sample_weight", "sample_weight_val", "offset", "offset_val", "clusters", "groups"), ONES),
+    **dict.fromkeys(("y of probabilities", "y_val of probabilities"), SOFT_LABELS),
+    **dict.fromkeys(("sample_weight", "sample_weight_val", "offset", "offset_val", "clusters", "groups"), INDICATORS),
     **dict.fromkeys(("penalty_factors", "lower_bounds", "upper_bounds", "r"), np.array([1, 0, 1])),
     **dict.fromkeys(("coef_init", "lower_bounds of coefficients"), np.array([[1.0, 0, 1]])),
     "intercept_init": np.ones(1),
@@ -194,7 +212,7 @@ ARGUMENTS = {
 }
 STRING_TYPES = {
     "strings": lambda labels: pd.Series(labels, dtype="string"),
-    "objects": lambda labels: read_only(labels.astype(object)),
+    "objects": lambda labels: make_read_only(labels.astype(object)),
     "category": lambda labels: pd.Series(labels, dtype="category"),
     "polars": lambda labels: polars().Series(labels),
     "Enum": lambda labels: polars().Series(labels).cast(polars().Enum(["no", "yes"])),
@@ -204,7 +222,7 @@ STRING_TYPES = {
 }
 
 
-def find_numbers(result):
+def collect_numbers(result):
     """Return the numbers in a result, for example the coefficients of a model."""
     result = getattr(result, "best_estimator_", result)
     for name in ("coef_", "coefs", "coef", "std_errors", "statistic"):
@@ -220,10 +238,10 @@ def test_arguments_in_any_container_give_the_same_result(argument, tmp_path):
     array, name, failures = ARGUMENTS[argument], argument.split()[0], []
     functions = {what: call for what, (call, arguments) in CALLS.items() if argument in arguments.split(", ")}
     if argument == "y of probabilities":
-        functions = {what: CALLS[what][0] for what in OF_SOFT_LABELS}
+        functions = {what: CALLS[what][0] for what in SOFT_LABEL_CALLS}
     assert functions
     for what, call in functions.items():
-        expected = find_numbers(call(**{name: array}))
+        expected = collect_numbers(call(**{name: array}))
         for container, make in (TABLES if array.ndim == 2 else COLUMNS).items():
             try:
                 value = make(array, tmp_path)
@@ -231,7 +249,7 @@ def test_arguments_in_any_container_give_the_same_result(argument, tmp_path):
                 continue
             before = np.array(value)
             try:
-                np.testing.assert_allclose(find_numbers(call(**{name: value})), expected, rtol=1e-6, atol=1e-9)
+                np.testing.assert_allclose(collect_numbers(call(**{name: value})), expected, rtol=1e-6, atol=1e-9)
                 np.testing.assert_array_equal(np.asarray(value), before)
             except Exception as error:
                 failures.append(f"{what}, {container}: {type(error).__name__}: {error}")
@@ -242,7 +260,7 @@ def test_arguments_in_any_container_give_the_same_result(argument, tmp_path):
 def test_labels_are_strings_of_every_type(kind):
     y = np.array(["no", "yes"])[Y]
     expected = model().fit(X, Y)
-    for estimator in (model(), make_cv(Cs=[1.0], cv=2), steps(), network(), FirthLogisticRegression()):
+    for estimator in (model(), make_cv_model(Cs=[1.0], cv=2), steps(), network(), FirthLogisticRegression()):
         actual = estimator.fit(X, STRING_TYPES[kind](y))
         assert actual.classes_.tolist() == ["no", "yes"]
         assert set(actual.predict(X)) == {"no", "yes"}
@@ -253,21 +271,24 @@ def test_labels_are_strings_of_every_type(kind):
     "weights", [["a"] * N, pd.Series(pd.period_range("2020", periods=N)), [{}] * N], ids=["text", "periods", "dicts"]
 )
 def test_weights_that_are_not_numbers_raise_an_error_that_names_them(weights):
-    for estimator in (model(), make_cv(cv=2), steps(), network(), FirthLogisticRegression()):
-        assert_refused("^sample_weight: ", estimator.fit, X, Y, weights, error=(TypeError, ValueError))
+    for estimator in (model(), make_cv_model(cv=2), steps(), network(), FirthLogisticRegression()):
+        assert_raises("^sample_weight: ", estimator.fit, X, Y, weights, error=(TypeError, ValueError))
     with pytest.raises((TypeError, ValueError), match=r"^sample_weight: "):
         fastlin.logistic_path(X, Y, sample_weight=weights)
 
 
 def test_arrays_with_masked_entries_raise_an_error():
     mask = np.arange(N) == 3
-    rows, labels, numbers = np.ma.array(X, mask=X > 1), np.ma.array(Y, mask=mask), np.ma.array(ONES, mask=mask)
+    rows, labels, numbers = np.ma.array(X, mask=X > 1), np.ma.array(Y, mask=mask), np.ma.array(INDICATORS, mask=mask)
     features = np.ma.array(np.zeros(3), mask=[True, False, False])
     arguments = {"X": rows, "y": labels, "sample_weight": numbers, "offset": numbers, "coef_init": features[None]}
     arguments |= dict.fromkeys(("lower_bounds", "upper_bounds", "penalty_factors"), features)
-    cases = [(name, array, fits(model())) for name, array in arguments.items()]
-    cases += [("X", rows, calls(model, "predict")), ("clusters", numbers, infers(FREE, covariance="cluster"))]
+    cases = [(name, array, make_fit_call(model())) for name, array in arguments.items()]
+    cases += [
+        ("X", rows, make_method_call(model, "predict")),
+        ("clusters", numbers, make_inference_call(UNPENALIZED_MODEL, covariance="cluster")),
+    ]
     for name, array, call in cases:
-        assert_refused(rf"\b{name} is a masked array with masked entries", call, **{name: array})
+        assert_raises(rf"\b{name} is a masked array with masked entries", call, **{name: array})
     # A masked array without masked entries is valid.
     np.testing.assert_array_equal(model().fit(np.ma.array(X), Y).coef_, model().fit(X, Y).coef_)

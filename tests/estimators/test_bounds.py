@@ -11,16 +11,16 @@ import linear_models
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_refused, load_scaled, marked
-from linear_models import make_cv
-from reference import losses_of, objective
+from conftest import assert_raises, load_standardized, mark_params
+from linear_models import make_cv_model
+from reference import evaluate_losses, objective
 from scipy.optimize import minimize
 from sklearn.datasets import load_breast_cancer, load_iris
 
 import fastlin
 from fastlin.exceptions import ConvergenceWarning
 
-pytestmark = pytest.mark.usefixtures("sparse_passes")
+pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 
 INF = np.inf
 TYPES = [np.float64, np.float64, np.float32, np.int8, np.int16, np.int32, np.uint8]
@@ -28,11 +28,20 @@ TYPES = [np.float64, np.float64, np.float32, np.int8, np.int16, np.int32, np.uin
 SOFT = [[1 - 1e-3, 1e-3], [1e-3, 1 - 1e-3]]
 DEFAULTS = {"C": 1.0, "l1_ratio": 0.0, "lower_bounds": -INF, "upper_bounds": INF, "fit_intercept": True}
 # Kernels for each type of column take seconds to compile.
-FLAT = [33, 145, 151, 225, 256, 316, 1627, 2754]
-MINIMA = [0.11822224, 6.2965287, 0.011881668, 1.4819981267, 1.0923777592, 0.0291898478, 5.4194491e-06, 2.1670120e-06]
-THOROUGH = marked(pytest.mark.thorough, *zip(FLAT, MINIMA, strict=True))
+FLAT_SEEDS = [33, 145, 151, 225, 256, 316, 1627, 2754]
+FLAT_MINIMA = [
+    0.11822224,
+    6.2965287,
+    0.011881668,
+    1.4819981267,
+    1.0923777592,
+    0.0291898478,
+    5.4194491e-06,
+    2.1670120e-06,
+]
+THOROUGH_CASES = mark_params(pytest.mark.thorough, *zip(FLAT_SEEDS, FLAT_MINIMA, strict=True))
 # Parameters and the error message.
-REFUSED = [
+INVALID_BOUNDS = [
     ({"lower_bounds": [0.0, 1.0]}, r"^lower_bounds must .* the 4 features, or .*\(3, 4\); got the shape \(2,\)"),
     ({"upper_bounds": np.zeros((4, 3))}, r"got the shape \(4, 3\)"),
     ({"upper_bounds": [0.0, 1.0, np.nan, 1.0]}, "upper_bounds must not contain NaN"),
@@ -68,7 +77,7 @@ class Problem:
         l1, l2 = parameters["l1_ratio"] * strength, (1 - parameters["l1_ratio"]) * strength
         coef = positive - negative
         scores = X @ coef.T + intercept + (0 if self.offset is None else self.offset)
-        losses, _, residuals = losses_of(scores, self.y)
+        losses, _, residuals = evaluate_losses(scores, self.y)
         residuals = residuals * fractions[:, None]
         slopes = residuals.T @ X + l2 * coef
         value = fractions @ losses + np.sum(l2 * coef**2) / 2 + np.sum(l1 * (positive + negative))
@@ -112,50 +121,50 @@ class Problem:
         return min(values)
 
 
-def draw(seed, types=TYPES):
+def sample_problem(seed, types=TYPES):
     generator = np.random.default_rng(seed)
-    chance = generator.uniform
-    n_classes, n = int(generator.choice([2, 3, 4, 5, 8, 12])), int(np.exp(chance(np.log(2), np.log(81))))
-    n, d = max(n, n_classes), int(np.exp(chance(0, np.log(61))))
+    uniform = generator.uniform
+    n_classes, n = int(generator.choice([2, 3, 4, 5, 8, 12])), int(np.exp(uniform(np.log(2), np.log(81))))
+    n, d = max(n, n_classes), int(np.exp(uniform(0, np.log(61))))
     K, kind = 1 if n_classes == 2 else n_classes, types[generator.integers(len(types))]
-    X = generator.normal(size=(n, d)) * 10 ** chance(-1, 3, size=d if chance() < 0.5 else 1)
-    if chance() < 0.3:
-        X += generator.normal(size=d) * X.std(axis=0) * 10 ** chance(0, 1.5)
-    if kind not in (np.float64, np.float32) or chance() < 0.4:
+    X = generator.normal(size=(n, d)) * 10 ** uniform(-1, 3, size=d if uniform() < 0.5 else 1)
+    if uniform() < 0.3:
+        X += generator.normal(size=d) * X.std(axis=0) * 10 ** uniform(0, 1.5)
+    if kind not in (np.float64, np.float32) or uniform() < 0.4:
         limits = np.iinfo(kind) if kind not in (np.float64, np.float32) else np.iinfo(np.int16)
         X = np.clip(np.round(X), limits.min, limits.max)
     X = X.astype(kind)
     y = generator.permutation(np.arange(n) % n_classes)
-    if chance() < 0.3:
+    if uniform() < 0.3:
         y = np.append(np.arange(n_classes), generator.integers(n_classes, size=n - n_classes))
-    if chance() < 0.15:
+    if uniform() < 0.15:
         y = generator.dirichlet(np.full(n_classes, 0.3), size=n)
-    weights = generator.choice([generator.uniform(0.1, 3, n), generator.integers(1, 4, n)]) if chance() < 0.3 else None
-    offset = 10 ** chance(0, 3) * generator.normal(size=(n, K)) if chance() < 0.4 else None
+    weights = generator.choice([generator.uniform(0.1, 3, n), generator.integers(1, 4, n)]) if uniform() < 0.3 else None
+    offset = 10 ** uniform(0, 3) * generator.normal(size=(n, K)) if uniform() < 0.4 else None
     lower, upper = np.full((K, d), -np.inf), np.full((K, d), np.inf)
-    if chance() < 0.8:
-        size, part = 10 ** chance(-3, 1), chance(0.1, 0.9)
+    if uniform() < 0.8:
+        size, part = 10 ** uniform(-3, 1), uniform(0.1, 0.9)
         first, second = np.round(generator.normal(size=(2, K, d)) * size, 3)
-        lower = np.where(chance(size=(K, d)) < part, np.minimum(first, second), -np.inf)
-        upper = np.where(chance(size=(K, d)) < part, np.maximum(first, second), np.inf)
-        fixed = chance(size=(K, d)) < chance(0, 0.5) ** 2
+        lower = np.where(uniform(size=(K, d)) < part, np.minimum(first, second), -np.inf)
+        upper = np.where(uniform(size=(K, d)) < part, np.maximum(first, second), np.inf)
+        fixed = uniform(size=(K, d)) < uniform(0, 0.5) ** 2
         lower, upper = np.where(fixed, first, lower), np.where(fixed, first, upper)
-        if chance() < 0.4:
+        if uniform() < 0.4:
             lower = np.where(first > 0, np.minimum(lower, 0), lower)
             upper = np.where(first > 0, np.maximum(upper, 0), upper)
     factors = np.ones(d)
-    if chance() < 0.3:
+    if uniform() < 0.3:
         factors = generator.choice([0.0, 0.5, 1.0, 10.0], size=d)
     parameters = {
         "K": n_classes,
-        "C": np.inf if chance() < 0.15 else 10 ** chance(-3, 3),
+        "C": np.inf if uniform() < 0.15 else 10 ** uniform(-3, 3),
         "l1_ratio": float(generator.choice([0.0, 0.0, 0.5, 1.0, 1.0])),
         "penalty_factors": factors,
         "lower_bounds": lower,
         "upper_bounds": upper,
-        "fit_intercept": chance() < 0.7,
+        "fit_intercept": uniform() < 0.7,
         "solver": str(generator.choice(["auto", "auto", "auto", "lbfgs", "newton-cg"])),
-        "tol": 10 ** chance(-6, -4),
+        "tol": 10 ** uniform(-6, -4),
     }
     return Problem(X, y, weights, offset, parameters)
 
@@ -166,7 +175,7 @@ def make_task(X, y, weights=None, offset=None, **parameters):
 
 
 fit = functools.partial(linear_models.fit, tol=1e-9)
-IRIS, SPECIES = load_scaled(load_iris)
+IRIS, SPECIES = load_standardized(load_iris)
 
 
 def check(model, problem):
@@ -182,11 +191,11 @@ def check(model, problem):
 
 
 @pytest.mark.parametrize(
-    ("lower", "upper"), [(0.05, 0.3), *marked(pytest.mark.thorough, (0.0, INF), (-0.1, 0.2), (-INF, -0.02))]
+    ("lower", "upper"), [(0.05, 0.3), *mark_params(pytest.mark.thorough, (0.0, INF), (-0.1, 0.2), (-INF, -0.02))]
 )
 @pytest.mark.parametrize("loader", [load_breast_cancer, load_iris])
 def test_the_model_equals_that_of_scipy(loader, lower, upper):
-    X, y = load_scaled(loader)
+    X, y = load_standardized(loader)
     X, y = X[::3, :8], y[::3]
     for C, l1_ratio in ((1.0, 0.0), (0.05, 1.0), (10.0, 0.5)):
         for fit_intercept in (True, False):
@@ -211,11 +220,11 @@ def test_separable_classes_have_a_minimum_within_bounds():
 def test_inactive_bounds_do_not_change_the_model():
     for l1_ratio in (0.0, 1.0):
         plain = fit(IRIS, SPECIES, l1_ratio=l1_ratio)
-        infinite = fit(IRIS, SPECIES, l1_ratio=l1_ratio, lower_bounds=-INF, upper_bounds=np.full(4, INF))
-        np.testing.assert_array_equal(infinite.coef_, plain.coef_)
+        infinite_bounds_model = fit(IRIS, SPECIES, l1_ratio=l1_ratio, lower_bounds=-INF, upper_bounds=np.full(4, INF))
+        np.testing.assert_array_equal(infinite_bounds_model.coef_, plain.coef_)
         # With bounds, the coefficients of a feature do not necessarily sum to zero.
-        bounded = fit(IRIS, SPECIES, l1_ratio=l1_ratio, lower_bounds=-50, upper_bounds=60)
-        np.testing.assert_allclose(bounded.predict_proba(IRIS), plain.predict_proba(IRIS), atol=1e-5)
+        wide_bounds_model = fit(IRIS, SPECIES, l1_ratio=l1_ratio, lower_bounds=-50, upper_bounds=60)
+        np.testing.assert_allclose(wide_bounds_model.predict_proba(IRIS), plain.predict_proba(IRIS), atol=1e-5)
 
 
 def test_bounds_of_a_table_apply_to_its_coefficients_or_columns():
@@ -239,7 +248,7 @@ def test_bounds_of_a_table_apply_to_its_coefficients_or_columns():
     np.testing.assert_array_equal(model.coef_, [[0.3, -0.3]])
 
 
-def test_starts_outside_of_the_bounds_are_clipped():
+def test_initial_coefficients_outside_the_bounds_are_clipped():
     bounds = {"lower_bounds": 0.05, "upper_bounds": 0.8}
     expected = fit(IRIS, SPECIES, **bounds)
     model = fastlin.LogisticRegression(tol=1e-9, warm_start=True).fit(IRIS, SPECIES)
@@ -255,7 +264,7 @@ def test_starts_outside_of_the_bounds_are_clipped():
 def test_cross_validation_satisfies_the_bounds():
     options = {"lower_bounds": [0.1, -0.2, 0.0, -INF], "upper_bounds": [0.1, 0.3, INF, 0.7], "tol": 1e-7}
     for refit in (True, False):
-        model = make_cv(Cs=[0.1, 1.0, 100.0], l1_ratios=(0, 1), cv=3, refit=refit, **options).fit(IRIS, SPECIES)
+        model = make_cv_model(Cs=[0.1, 1.0, 100.0], l1_ratios=(0, 1), cv=3, refit=refit, **options).fit(IRIS, SPECIES)
         for coef in (model.coef_, model.coefs_paths_[..., :-1]):
             assert ((options["lower_bounds"] <= coef) & (coef <= options["upper_bounds"])).all()
         assert (model.coef_[:, 0] == 0.1).all()
@@ -266,7 +275,7 @@ def test_cross_validation_satisfies_the_bounds():
 
 
 def test_a_path_with_bounds_starts_where_all_coefficients_are_zero():
-    X, y = load_scaled(load_breast_cancer)
+    X, y = load_standardized(load_breast_cancer)
     path = fastlin.logistic_path(X, y, Cs=8, lower_bounds=0.0, tol=1e-7)
     assert path.n_nonzeros[0] == 0 and path.n_nonzeros[-1] > 0
     assert (path.coefs >= 0).all() and path.converged.all()
@@ -276,13 +285,13 @@ def test_a_path_with_bounds_starts_where_all_coefficients_are_zero():
         assert path.objectives[c] == pytest.approx(one.history_[-1].objective if one.history_ else path.objectives[c])
     bounded = fastlin.logistic_path(X, y, Cs=[0.01, 1.0], lower_bounds=0.1, upper_bounds=0.2)
     assert bounded.coefs.min() == 0.1
-    assert_refused(r"Cs must be a list .* exclude zero", fastlin.logistic_path, X, y, Cs=5, lower_bounds=0.1)
+    assert_raises(r"Cs must be a list .* exclude zero", fastlin.logistic_path, X, y, Cs=5, lower_bounds=0.1)
 
 
-@pytest.mark.parametrize("make", [fastlin.LogisticRegression, make_cv])
-@pytest.mark.parametrize(("parameters", "message"), REFUSED)
+@pytest.mark.parametrize("make", [fastlin.LogisticRegression, make_cv_model])
+@pytest.mark.parametrize(("parameters", "message"), INVALID_BOUNDS)
 def test_invalid_bounds_raise_an_error_that_names_them(make, parameters, message):
-    assert_refused(message, make(**parameters).fit, IRIS, SPECIES)
+    assert_raises(message, make(**parameters).fit, IRIS, SPECIES)
 
 
 def fit_problem(problem):
@@ -356,9 +365,9 @@ def test_small_fits_of_large_features_reach_the_minimum(case):
     assert value == pytest.approx(minimum, rel=1e-4 if minimum < 1 else 1e-6, abs=1e-10)
 
 
-@pytest.mark.parametrize(("seed", "minimum"), [(3577, 0.2318390768), *THOROUGH])
-def test_fits_of_large_features_without_curvature_reach_the_minimum(seed, minimum):
-    problem = draw(seed)
+@pytest.mark.parametrize(("seed", "minimum"), [(3577, 0.2318390768), *THOROUGH_CASES])
+def test_fits_of_flat_objectives_reach_the_minimum(seed, minimum):
+    problem = sample_problem(seed)
     model, value = fit_problem(problem)
     assert model.converged_
     assert value - minimum <= bound_suboptimality(problem, model, minimum)
@@ -376,10 +385,10 @@ def test_a_fit_with_coefficients_too_large_for_float32_does_not_converge():
     assert not model.converged_
 
 
-@pytest.mark.parametrize("types", [[np.float64], *marked(pytest.mark.thorough, TYPES)])
-def test_random_problems_satisfy_their_bounds_and_have_valid_certificates(types):
+@pytest.mark.parametrize("types", [[np.float64], *mark_params(pytest.mark.thorough, TYPES)])
+def test_fits_of_random_problems_satisfy_their_bounds(types):
     for seed in range(25):
-        problem = draw(seed, types)
+        problem = sample_problem(seed, types)
         model, value = fit_problem(problem)
         lower, upper = problem.parameters["lower_bounds"], problem.parameters["upper_bounds"]
         assert ((lower <= model.coef_) & (model.coef_ <= upper) | (lower == upper)).all(), seed
@@ -392,7 +401,7 @@ def test_random_problems_satisfy_their_bounds_and_have_valid_certificates(types)
 @pytest.mark.parametrize("first", range(0, 4000, 100))
 def test_random_problems_of_large_features_do_not_converge_far_from_the_minimum(first):
     for seed in range(first, first + 100):
-        problem = draw(seed)
+        problem = sample_problem(seed)
         model, value = fit_problem(problem)
         if model.converged_:
             minimum = problem.find_minimum((model.coef_, model.intercept_))
@@ -410,7 +419,7 @@ def test_intercepts_do_not_diverge_to_where_rounding_errors_dominate_the_objecti
         assert model.certificate_ <= 1e-6 * model.history_[-1].objective
 
 
-def draw_far_offsets(seed):
+def sample_extreme_offsets(seed):
     """Return a problem with extreme offsets and weights of different magnitudes, so that the curvature underflows."""
     generator = np.random.default_rng(seed)
     n_classes, d = int(generator.choice([2, 2, 3, 4])), generator.integers(1, 7)
@@ -430,11 +439,11 @@ def draw_far_offsets(seed):
     return make_task(X, y, weights, offset, **parameters)
 
 
-@pytest.mark.parametrize(("first", "last"), [(0, 60), *marked(pytest.mark.slow, (60, 10_000))])
+@pytest.mark.parametrize(("first", "last"), [(0, 60), *mark_params(pytest.mark.slow, (60, 10_000))])
 def test_fits_with_extreme_offsets_reach_the_minimum(first, last):
-    n_missed = 0
+    n_unconverged = 0
     for seed in range(first, last):
-        problem = draw_far_offsets(seed)
+        problem = sample_extreme_offsets(seed)
         with warnings.catch_warnings(action="error", category=RuntimeWarning):
             model, value = fit_problem(problem)
         minimum = min(value, problem.find_minimum((model.coef_, model.intercept_)))
@@ -443,8 +452,8 @@ def test_fits_with_extreme_offsets_reach_the_minimum(first, last):
         if problem.parameters["solver"] != "auto":
             allowed = max(3e-3 * minimum, model.certificate_)
         assert value - minimum <= min(allowed, model.certificate_) + 1e-12 * (1 + minimum) or not model.converged_, seed
-        n_missed += not model.converged_
-    assert n_missed <= (last - first) / 1000
+        n_unconverged += not model.converged_
+    assert n_unconverged <= (last - first) / 1000
 
 
 def test_a_step_that_is_far_too_long_is_shortened():

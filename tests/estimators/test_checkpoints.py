@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 import pytest
 import scipy.sparse
-from conftest import assert_refused
+from conftest import assert_raises
 from sklearn.datasets import load_digits
-from small_networks import assert_same_bits
+from small_networks import assert_bitwise_equal
 
 from fastlin import MLPClassifier
 from fastlin.estimators.checkpoints import read_checkpoint
@@ -39,22 +39,22 @@ def path(tmp_path):
     return tmp_path / "training"
 
 
-def fit_and_crash(model, path, n_epochs, monkeypatch, *data, **more):
+def interrupt_fit(model, path, n_epochs, monkeypatch, *data, **more):
     """Fit a model and raise an error halfway through the epoch that follows n_epochs epochs of six steps."""
     step, numbers = Descent.step, itertools.count()
 
-    def step_or_crash(*arguments, **options):
+    def step_or_interrupt(*arguments, **options):
         if next(numbers) > 6 * n_epochs:
             raise RuntimeError("crash")
         return step(*arguments, **options)
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="crash"):
-        patch.setattr(Descent, "step", step_or_crash)
+        patch.setattr(Descent, "step", step_or_interrupt)
         model.fit(*data, save_checkpoint=path, **more)
 
 
 def assert_same_fit(model, expected):
-    assert_same_bits(model, expected)
+    assert_bitwise_equal(model, expected)
     for name in ("accuracy_curve_", "validation_scores_", "best_loss_", "n_iter_", "t_"):
         assert getattr(model, name) == getattr(expected, name), name
 
@@ -62,7 +62,7 @@ def assert_same_fit(model, expected):
 @pytest.mark.parametrize("name", TRAININGS)
 def test_a_resumed_fit_is_bitwise_equal_to_an_uninterrupted_one(name, path, monkeypatch):
     expected = make_model(**TRAININGS[name]).fit(X, Y)
-    fit_and_crash(make_model(**TRAININGS[name]), path, 3, monkeypatch, X, Y)
+    interrupt_fit(make_model(**TRAININGS[name]), path, 3, monkeypatch, X, Y)
     resumed = make_model(**TRAININGS[name]).fit(X, Y, resume=path, save_checkpoint=path)
     assert_same_fit(resumed, expected)
     # A completed fit does not continue.
@@ -73,13 +73,13 @@ def test_a_resumed_fit_is_bitwise_equal_to_an_uninterrupted_one(name, path, monk
     assert [file.name for file in path.parent.iterdir()] == ["training"]
 
 
-def test_a_fit_can_be_interrupted_several_times_and_resumed_with_other_limits(path, monkeypatch):
+def test_a_fit_can_be_resumed_with_other_limits(path, monkeypatch):
     rows = scipy.sparse.csr_array(X)
     data = rows, Y, np.linspace(0, 1, len(Y))
     validation = {"X_val": rows[:50], "y_val": Y[:50]}
     expected = make_model(max_iter=12).fit(*data, **validation)
-    fit_and_crash(make_model(), path, 1, monkeypatch, *data, **validation)
-    fit_and_crash(make_model(), path, 2, monkeypatch, *data, **validation, resume=path)
+    interrupt_fit(make_model(), path, 1, monkeypatch, *data, **validation)
+    interrupt_fit(make_model(), path, 2, monkeypatch, *data, **validation, resume=path)
     stopped = make_model(max_iter=7).fit(*data, **validation, resume=path, save_checkpoint=path)
     assert stopped.n_iter_ == 7
     assert len(read_checkpoint(path)[1]["records"]) == 7
@@ -89,7 +89,7 @@ def test_a_fit_can_be_interrupted_several_times_and_resumed_with_other_limits(pa
 @pytest.mark.parametrize("random_state", [None, np.random.RandomState(5)])
 def test_random_numbers_continue_from_the_checkpoint(random_state, path, monkeypatch):
     parameters = {"random_state": random_state, "early_stopping": True, "dropout": 0.2}
-    fit_and_crash(make_model(**parameters), path, 4, monkeypatch, X, Y)
+    interrupt_fit(make_model(**parameters), path, 4, monkeypatch, X, Y)
     before = pickle.dumps(random_state)
     one, other = (make_model(**parameters).fit(X, Y, resume=path) for _ in range(2))
     assert_same_fit(one, other)
@@ -105,14 +105,18 @@ def test_checkpoints_of_other_data_or_parameters_raise_an_error(path):
         ("belongs to other data", {}, X, Y[::-1]),
         ("belongs to other data", {}, X * 16, Y),
     ):
-        assert_refused(message, make_model(**parameters).fit, rows, y, resume=path)
-    assert_refused("belongs to other data", model.fit, X, Y, resume=path, X_val=X, y_val=Y)
-    by_lbfgs, warm, nowhere = make_model(solver="lbfgs"), make_model(warm_start=True), path.parent / "none" / "training"
+        assert_raises(message, make_model(**parameters).fit, rows, y, resume=path)
+    assert_raises("belongs to other data", model.fit, X, Y, resume=path, X_val=X, y_val=Y)
+    by_lbfgs, warm, missing_path = (
+        make_model(solver="lbfgs"),
+        make_model(warm_start=True),
+        path.parent / "none" / "training",
+    )
     for name in ("save_checkpoint", "resume"):
-        assert_refused(f"{name} requires solver 'adam' or 'sgd'", by_lbfgs.fit, X, Y, **{name: path})
-        assert_refused(f"{name} requires warm_start=False", warm.fit, X, Y, **{name: path})
-    assert_refused("save_checkpoint must be a file in an existing folder", model.fit, X, Y, save_checkpoint=nowhere)
-    assert_refused("none", model.fit, X, Y, resume=nowhere.parent, error=FileNotFoundError)
+        assert_raises(f"{name} requires solver 'adam' or 'sgd'", by_lbfgs.fit, X, Y, **{name: path})
+        assert_raises(f"{name} requires warm_start=False", warm.fit, X, Y, **{name: path})
+    assert_raises("save_checkpoint must be a file in an existing folder", model.fit, X, Y, save_checkpoint=missing_path)
+    assert_raises("none", model.fit, X, Y, resume=missing_path.parent, error=FileNotFoundError)
 
 
 def test_equal_parameters_of_other_types_and_new_limits_are_accepted(path):
@@ -123,16 +127,16 @@ def test_equal_parameters_of_other_types_and_new_limits_are_accepted(path):
     expected = make_model(tol=0, max_iter=40, n_iter_no_change=10).fit(X, Y, **validation)
     assert_same_fit(same.fit(X, Y, resume=path, **validation), expected)
     other = {"X_val": X[50:100], "y_val": Y[50:100]}
-    assert_refused("belongs to other data", make_model().fit, X, Y, resume=path, **other)
+    assert_raises("belongs to other data", make_model().fit, X, Y, resume=path, **other)
 
 
-def save(path, how, *arrays, **named):
+def save(path, save_arrays, *arrays, **named):
     """Write a file with a NumPy function; passing an open file prevents NumPy from appending a suffix to the path."""
     with path.open("wb") as file:
-        how(file, *arrays, **named)
+        save_arrays(file, *arrays, **named)
 
 
-def edit(change):
+def edit_checkpoint(change):
 
     def write(path, _):
         content, arrays = read_checkpoint(path)
@@ -147,7 +151,7 @@ def change_array(name, make):
     return lambda content, arrays: arrays.update({name: make(arrays[name])})
 
 
-def write_bomb(path, _):
+def write_zip_bomb(path, _):
     header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"
     with zipfile.ZipFile(path, "w") as archive:
         start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
@@ -156,7 +160,7 @@ def write_bomb(path, _):
 
 BROKEN = "is not a checkpoint of fastlin, or is damaged"
 FAR = 10**9
-DAMAGES = {
+CHECKPOINT_DAMAGES = {
     "fewer records": (change_array("records", lambda records: records[:, :1]), "records must be real .* shape .2, 2."),
     "no records": (lambda content, arrays: arrays.pop("records"), "'records'"),
     "no array": (lambda content, arrays: arrays.pop("best_2"), "'best_2'"),
@@ -169,7 +173,7 @@ DAMAGES = {
     "far order": (change_array("order", lambda order: order * 10**6), "order must contain the index of each"),
 }
 # Each case has a function of a path and the bytes of a checkpoint that writes a file, and the error message.
-FILES = {
+INVALID_FILES = {
     "text": (lambda path, _: path.write_text("no checkpoint"), BROKEN),
     "nothing": (lambda path, _: path.write_bytes(b""), BROKEN),
     "half": (lambda path, content: path.write_bytes(content[: len(content) // 2]), BROKEN),
@@ -177,22 +181,25 @@ FILES = {
     "an array": (lambda path, _: save(path, np.save, np.zeros(3)), BROKEN),
     "a list": (lambda path, _: save(path, np.savez, content=np.array("[]"), x=np.zeros(3)), BROKEN),
     "format": (lambda path, _: save(path, np.savez, content=np.array('{"format": 3}')), "format version 3; .* reads 5"),
-    "bomb": (write_bomb, BROKEN),
-    "parameters": (edit(lambda content, arrays: content.update(parameters={})), "the checkpoint .*training"),
-    "data": (edit(lambda content, arrays: content.update(data={})), "the checkpoint .*training"),
-    **{name: (edit(change), f"training {BROKEN}: .*{message}") for name, (change, message) in DAMAGES.items()},
+    "bomb": (write_zip_bomb, BROKEN),
+    "parameters": (edit_checkpoint(lambda content, arrays: content.update(parameters={})), "the checkpoint .*training"),
+    "data": (edit_checkpoint(lambda content, arrays: content.update(data={})), "the checkpoint .*training"),
+    **{
+        name: (edit_checkpoint(change), f"training {BROKEN}: .*{message}")
+        for name, (change, message) in CHECKPOINT_DAMAGES.items()
+    },
 }
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", INVALID_FILES)
 def test_a_file_that_is_not_a_checkpoint_raises_an_error(name, path):
-    write, message = FILES[name]
+    write, message = INVALID_FILES[name]
     make_model(max_iter=2, tol=0).fit(X, Y, save_checkpoint=path)
     write(path, path.read_bytes())
-    assert_refused(message, make_model(max_iter=2, tol=0).fit, X, Y, resume=path, error=CheckpointError)
+    assert_raises(message, make_model(max_iter=2, tol=0).fit, X, Y, resume=path, error=CheckpointError)
 
 
-def fill_disk(file, **arrays):
+def raise_full_disk(file, **arrays):
     file.write(b"half")
     raise OSError(28, "No space left on device")
 
@@ -200,16 +207,16 @@ def fill_disk(file, **arrays):
 def test_writing_a_checkpoint_is_retried_after_a_failure(path, monkeypatch):
     expected, numbers, save = make_model().fit(X, Y), itertools.count(1), np.savez
 
-    def save_or_fill_disk(file, **arrays):
+    def save_or_raise_full_disk(file, **arrays):
         if next(numbers) in range(3, 7):
             assert len(read_checkpoint(path)[1]["records"]) == 2
-            fill_disk(file)
+            raise_full_disk(file)
         save(file, **arrays)
 
-    monkeypatch.setattr(np, "savez", save_or_fill_disk)
-    with pytest.warns(CheckpointWarning) as warned:
+    monkeypatch.setattr(np, "savez", save_or_raise_full_disk)
+    with pytest.warns(CheckpointWarning) as warnings_caught:
         model = make_model().fit(X, Y, save_checkpoint=path)
-    (message,) = (str(warning.message) for warning in warned if warning.category is CheckpointWarning)
+    (message,) = (str(warning.message) for warning in warnings_caught if warning.category is CheckpointWarning)
     assert f"The checkpoint {path} cannot be written: [Errno 28] No space left on device" in message
     assert_same_fit(model, expected)
     assert next(numbers) - 1 == model.n_iter_ == len(read_checkpoint(path)[1]["records"]) == 9
@@ -217,5 +224,5 @@ def test_writing_a_checkpoint_is_retried_after_a_failure(path, monkeypatch):
 
 
 def test_a_failure_to_write_ends_the_fit_if_warnings_are_errors(path, monkeypatch):
-    monkeypatch.setattr(np, "savez", fill_disk)
-    assert_refused("No space left", make_model().fit, X, Y, save_checkpoint=path, error=CheckpointWarning)
+    monkeypatch.setattr(np, "savez", raise_full_disk)
+    assert_raises("No space left", make_model().fit, X, Y, save_checkpoint=path, error=CheckpointWarning)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 from scipy import sparse
 
 from fastlin import FirthLogisticRegression, LogisticRegression, blocks
@@ -52,20 +52,20 @@ def test_effects_of_levels_are_relative_to_the_first_level():
     random = np.random.default_rng(0)
     y = random.integers(0, 2, 90)
     dataframe = pd.DataFrame({"a": random.normal(size=90), "b": pd.Categorical(random.choice(list("xyz"), 90))})
-    coded = pd.get_dummies(dataframe, drop_first=True).astype(float)
+    encoded = pd.get_dummies(dataframe, drop_first=True).astype(float)
     model = FirthLogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(dataframe, y)
-    expected = fit(coded, y)
+    expected = fit(encoded, y)
     np.testing.assert_allclose(np.delete(model.coef_, 1, axis=1), expected.coef_, atol=1e-8)
     assert model.coef_[0, 1] == 0
-    inference, other = model.inference(dataframe, y), expected.inference(coded, y)
+    inference, other = model.inference(dataframe, y), expected.inference(encoded, y)
     assert list(inference.names) == ["a", "b_y", "b_z", "intercept"]
     assert "b_x" in str(inference.summary())
     np.testing.assert_allclose(inference.std_errors, other.std_errors, rtol=1e-6)
     np.testing.assert_allclose(inference.conf_int(), other.conf_int(), atol=1e-6)
     # Reference levels have no separate effect either.
-    effects, of_columns = inference.marginal_effects(), other.marginal_effects()
-    np.testing.assert_allclose(effects.effects, of_columns.effects, rtol=1e-7)
-    np.testing.assert_allclose(effects.std_errors, of_columns.std_errors, rtol=1e-7)
+    effects, expected_effects = inference.marginal_effects(), other.marginal_effects()
+    np.testing.assert_allclose(effects.effects, expected_effects.effects, rtol=1e-7)
+    np.testing.assert_allclose(effects.std_errors, expected_effects.std_errors, rtol=1e-7)
     np.testing.assert_array_equal(inference.profile_conf_int(["b_z"]), inference.conf_int()[:, 2:3])
     assert inference.lr_test(["b_y", "b_z"]).statistic == pytest.approx(
         other.lr_test(["b_y", "b_z"]).statistic, rel=1e-6
@@ -88,11 +88,11 @@ def test_separable_classes_have_finite_coefficients():
         assert ((inference.p_values > 0) & (inference.p_values <= 1)).all()
 
 
-def test_weights_count_as_rows():
+def test_integer_weights_equal_repeated_rows():
     X, y = make_rows(3)
     weights = np.random.default_rng(0).integers(0, 4, len(X))
-    repeated = np.repeat(np.arange(len(X)), weights)
-    model, other = fit(X, y, weights), fit(X[repeated], y[repeated])
+    repeated_rows = np.repeat(np.arange(len(X)), weights)
+    model, other = fit(X, y, weights), fit(X[repeated_rows], y[repeated_rows])
     np.testing.assert_allclose(model.coef_, other.coef_, atol=1e-9)
     assert model.log_likelihood_ == pytest.approx(other.log_likelihood_, rel=1e-12)
     heavy = FirthLogisticRegression().fit(X, y, np.full(len(X), 1e6))
@@ -101,7 +101,7 @@ def test_weights_count_as_rows():
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_offsets_and_soft_labels(n_classes):
+def test_firth_fits_support_offsets_and_soft_labels(n_classes):
     X, y = make_rows(n_classes)
     true_coef = np.random.default_rng(0).normal(size=(3, 1 if n_classes == 2 else 3))
     offset = X @ true_coef
@@ -115,21 +115,21 @@ def test_offsets_and_soft_labels(n_classes):
     against = true_coef.T if n_classes == 2 else true_coef.T[1:] - true_coef.T[0]
     ends = expected.conf_int()[:, :3] - against[:, :, None]
     np.testing.assert_allclose(inference.conf_int()[:, :3], ends, atol=1e-6)
-    soft = np.where(np.eye(n_classes)[y] == 1, 1 - 0.1 * (n_classes - 1), 0.1)
-    model = FirthLogisticRegression().fit(X, soft)
+    soft_labels = np.where(np.eye(n_classes)[y] == 1, 1 - 0.1 * (n_classes - 1), 0.1)
+    model = FirthLogisticRegression().fit(X, soft_labels)
     assert abs(model.coef_).max() < abs(plain.coef_).max()
-    assert_refused("not valid with soft labels", model.inference, X, soft)
+    assert_raises("not valid with soft labels", model.inference, X, soft_labels)
 
 
-def test_unsupported_data_raise_an_error_and_unconverged_fits_warn():
+def test_unsupported_data_raise_an_error():
     X, y = make_rows(2)
     model = FirthLogisticRegression().fit(X, y)
     dataframe = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "twice": 2 * X[:, 0], "one": 1.0})
-    assert_refused("on the intercept: twice = 2 a; one is constant[.]", model.fit, dataframe, y)
+    assert_raises("on the intercept: twice = 2 a; one is constant[.]", model.fit, dataframe, y)
     message = "x0 is constant; x2 = 2 x1; x3 = 3 x1; x4 = 4 x1; x5 = 5 x1; and 2 more"
-    assert_refused(message, model.fit, np.outer(X[:, 0], np.arange(8)), y)
-    assert_refused("positive weight in each class", model.fit, X, y, y == 0)
-    assert_refused("y contains the label 2, which is not one of classes=", model.inference, X, y + 1)
+    assert_raises(message, model.fit, np.outer(X[:, 0], np.arange(8)), y)
+    assert_raises("positive weight in each class", model.fit, X, y, y == 0)
+    assert_raises("y contains the label 2, which is not one of classes=", model.inference, X, y + 1)
     with pytest.warns(ConvergenceWarning, match="stopped after 1 iterations"):
         short = FirthLogisticRegression(max_iter=1).fit(X, y)
     assert not short.converged_

@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from conftest import assert_refused, load_scaled, make_problem, marked, since
-from linear_models import make_cv
+from conftest import assert_raises, load_standardized, make_problem, mark_params, since
+from linear_models import make_cv_model
 from reference import objective
 from scipy import sparse
 from sklearn.base import clone
@@ -21,21 +21,21 @@ from fastlin.estimators import problem
 
 pytestmark = since(1, 9)
 
-X, Y = load_scaled(load_iris)
+X, Y = load_standardized(load_iris)
 NETWORKS = {
     "adam": {},
     "sgd": {"solver": "sgd", "batch_norm": "both", "dropout": 0.1},
     "lbfgs": {"solver": "lbfgs"},
     "early stopping": {"early_stopping": True},
 }
-make_search = partial(make_cv, Cs=[0.1, 10.0], cv=3, l1_ratios=(0.0, 0.5), scoring="accuracy")
+make_search = partial(make_cv_model, Cs=[0.1, 10.0], cv=3, l1_ratios=(0.0, 0.5), scoring="accuracy")
 
 
 class Recorder:
     """A callback that records calls, and can stop the fit or raise an error after an iteration."""
 
-    def __init__(self, stop_at=None, fail_at=None, error=ZeroDivisionError):
-        self.stop_at, self.fail_at, self.error = stop_at, fail_at, error
+    def __init__(self, stop_iteration=None, error_iteration=None, error=ZeroDivisionError):
+        self.stop_iteration, self.error_iteration, self.error = stop_iteration, error_iteration, error
         self.names, self.models = [], []
 
     def setup(self, estimator, context):
@@ -49,15 +49,15 @@ class Recorder:
         self.names.append(f"end {context.task_name}")
         if context.task_name == "iteration" and fitted_estimator is not None:
             self.models.append(fitted_estimator)
-        if len(self.models) == self.fail_at:
+        if len(self.models) == self.error_iteration:
             raise self.error
-        return len(self.models) == self.stop_at
+        return len(self.models) == self.stop_iteration
 
     def teardown(self, estimator, context):
         self.names.append("teardown")
 
 
-def wide_data():
+def make_wide_data():
     X = sparse.random_array((60, 400), density=0.1, format="csr", rng=0)
     return X, (X @ np.random.default_rng(0).normal(size=400) > 0).astype(int)
 
@@ -68,14 +68,14 @@ FITS = {
     "lbfgs": (lambda: (X, Y), {"solver": "lbfgs"}, 1e-9),
     "newton-cg": (lambda: (X, Y), {"solver": "newton-cg", "fit_intercept": False}, 1e-9),
     "proximal Newton": (lambda: (X, Y), {"l1_ratio": 1.0}, 1e-9),
-    "row space": (wide_data, {"C": 10.0}, 1e-9),
+    "row space": (make_wide_data, {"C": 10.0}, 1e-9),
     "float32": (lambda: make_problem(1000, 300, 80, np.float32, weighted=False)[:2], {"C": 0.1}, 1e-4),
 }
 
 
 # Compiling kernels for float32 and many classes takes most of a minute.
-@pytest.mark.parametrize("name", [*list(FITS)[:-1], *marked(pytest.mark.thorough, "float32")])
-def test_callbacks_receive_the_model_of_each_iteration_and_can_stop_there(name):
+@pytest.mark.parametrize("name", [*list(FITS)[:-1], *mark_params(pytest.mark.thorough, "float32")])
+def test_callbacks_receive_the_model_of_each_iteration(name):
     load, parameters, tolerance = FITS[name]
     X, y = load()
     recorder, weights = Recorder(), np.ones(len(y))
@@ -95,7 +95,7 @@ def test_callbacks_receive_the_model_of_each_iteration_and_can_stop_there(name):
         assert set(snapshot.predict(X)) <= set(y)
     plain = fastlin.LogisticRegression(**parameters).fit(X, y, weights)
     np.testing.assert_array_equal(model.coef_, plain.coef_)
-    stopped = clone(plain).set_callbacks(Recorder(), Recorder(stop_at=1)).fit(X, y, weights)
+    stopped = clone(plain).set_callbacks(Recorder(), Recorder(stop_iteration=1)).fit(X, y, weights)
     assert (stopped.n_iter_[0], len(stopped.history_), stopped.converged_) == (1, 1, False)
     assert stopped.history_[0].objective == pytest.approx(plain.history_[0].objective)
     assert np.isfinite(stopped.certificate_)
@@ -107,7 +107,7 @@ def test_callbacks_work_with_blocks():
     assert recorder.data[0] is rows
     assert len(recorder.models) == recorder.names.count("end iteration") - 1 == model.n_iter_[0] > 1
     np.testing.assert_array_equal(np.concatenate(list(recorder.models[-1].predict(rows))), model.predict(X))
-    for callback in (Recorder(stop_at=1), TimeLimit(0)):
+    for callback in (Recorder(stop_iteration=1), TimeLimit(0)):
         stopped = fastlin.LogisticRegression().set_callbacks(callback).fit(rows)
         assert (stopped.n_iter_[0], stopped.converged_) == (1, False)
         assert stopped.history_[0].objective == model.history_[0].objective
@@ -118,7 +118,7 @@ def test_callbacks_work_with_blocks():
     assert model.set_callbacks(TimeLimit(0)).fit(rows).n_iter_.sum() < n_iter
 
 
-def test_callbacks_of_scikit_learn_work_and_a_time_limit_stops_every_fit_of_a_search():
+def test_callbacks_of_scikit_learn_are_supported():
     from sklearn.callback import ProgressBar, ScoringMonitor
 
     for model in (fastlin.LogisticRegression(), make_search()):
@@ -140,9 +140,9 @@ def make_network(name, **parameters):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_callbacks_receive_each_epoch_of_a_network_and_can_stop_there(name):
+def test_callbacks_receive_each_epoch_of_a_network(name):
     # A stop on request must not emit a warning. Any warning is an error here.
-    stopped = make_network(name, n_iter_no_change=5).set_callbacks(Recorder(stop_at=2)).fit(X, Y)
+    stopped = make_network(name, n_iter_no_change=5).set_callbacks(Recorder(stop_iteration=2)).fit(X, Y)
     assert stopped.n_iter_ == len(stopped.loss_curve_) == 2
     stopped = make_network(name, max_iter=1000).set_callbacks(TimeLimit(0)).fit(X, Y)
     assert stopped.n_iter_ == 1 and not stopped.interrupted_
@@ -167,9 +167,11 @@ def test_callbacks_receive_every_fold_and_its_iterations(refit):
     plain = make_search(refit=refit).fit(X, Y)
     np.testing.assert_array_equal(model.coefs_paths_, plain.coefs_paths_)
     np.testing.assert_array_equal(model.coef_, plain.coef_)
-    begun, ended = ([name.split()[1] for name in recorder.names if name.startswith(word)] for word in ("begin", "end"))
-    counts, n_fits = Counter(begun), 3 * 2 * 2 + refit
-    assert counts == Counter(ended)
+    begun_fits, ended_fits = (
+        [name.split()[1] for name in recorder.names if name.startswith(word)] for word in ("begin", "end")
+    )
+    counts, n_fits = Counter(begun_fits), 3 * 2 * 2 + refit
+    assert counts == Counter(ended_fits)
     assert (counts["fit"], counts["fold"], counts["C"], counts["refit"]) == (1, 6, n_fits, int(refit))
     # After the last iteration of each fit there is an empty task.
     assert len(recorder.models) + n_fits == counts["iteration"] >= model.n_iter_.sum() + n_fits
@@ -182,8 +184,8 @@ def test_a_callback_stops_the_fits_of_a_cross_validation(n_jobs, monkeypatch):
     monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
     model = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(0)).fit(X, Y)
     assert (model.n_iter_ == 1).all()
-    unlimited = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(3600)).fit(X, Y)
-    np.testing.assert_array_equal(unlimited.coef_, make_search().fit(X, Y).coef_)
+    unlimited_search = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(3600)).fit(X, Y)
+    np.testing.assert_array_equal(unlimited_search.coef_, make_search().fit(X, Y).coef_)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -199,8 +201,8 @@ def test_a_callback_stops_the_fits_of_a_cross_validation(n_jobs, monkeypatch):
     ids=["linear", "overflow", "network", "cross-validation"],
 )
 def test_an_error_of_a_callback_does_not_change_the_estimator(make, error):
-    failing = Recorder(fail_at=2, error=error)
-    model = make().fit(X, Y).set_callbacks(failing)
-    assert_refused(None, model.fit, X[:, :3], Y, error=error)
-    assert failing.names[-1] == "teardown"
+    failing_recorder = Recorder(error_iteration=2, error=error)
+    model = make().fit(X, Y).set_callbacks(failing_recorder)
+    assert_raises(None, model.fit, X[:, :3], Y, error=error)
+    assert failing_recorder.names[-1] == "teardown"
     assert model.set_callbacks().fit(X[:, :3], Y).n_features_in_ == 3

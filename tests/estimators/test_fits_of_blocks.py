@@ -9,7 +9,7 @@ from pathlib import Path
 import linear_models
 import numpy as np
 import pytest
-from conftest import COMPILED, assert_refused, make_problem, run_program
+from conftest import JIT_ENABLED, assert_raises, make_problem, run_program
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupKFold, ShuffleSplit
@@ -20,7 +20,7 @@ from fastlin.blocks import Blocks, from_arrays, from_batches, from_csr
 
 N, ROWS = 400, 90
 X, Y, WEIGHTS, *_ = make_problem(N, 6, 3)
-folds = functools.partial(linear_models.make_cv, Cs=[0.1, 1], cv=3, scoring="accuracy", tol=1e-10)
+folds = functools.partial(linear_models.make_cv_model, Cs=[0.1, 1], cv=3, scoring="accuracy", tol=1e-10)
 
 
 def make_data(n_classes, dtype=np.float64):
@@ -55,7 +55,7 @@ def make_blocks(kind, X, y, weights):
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_results_depend_only_on_the_block_borders(tmp_path, n_classes):
+def test_results_depend_only_on_the_block_boundaries(tmp_path, n_classes):
     X, y, weights = make_data(n_classes, np.uint8)
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
@@ -64,14 +64,14 @@ def test_results_depend_only_on_the_block_borders(tmp_path, n_classes):
         from_arrays(cut(mapped), y, weights),
         make_blocks("batches", X, y, weights),
     )
-    of_search = "coef_", "coefs_paths_", "scores_", "certificates_", "certificate_", "converged_"
-    for make, names in ((LogisticRegression, ["coef_"]), (functools.partial(folds, tol=1e-4), of_search)):
+    search_attributes = "coef_", "coefs_paths_", "scores_", "certificates_", "certificate_", "converged_"
+    for make, names in ((LogisticRegression, ["coef_"]), (functools.partial(folds, tol=1e-4), search_attributes)):
         expected, *others = [make(n_jobs=n_jobs).fit(blocks) for n_jobs in (1, 2, 3) for blocks in kinds]
         for model, name in itertools.product(others, names):
             np.testing.assert_array_equal(getattr(model, name), getattr(expected, name))
 
 
-def test_labels_come_from_blocks_or_arguments_and_verbose_shows_the_reading_speed(capsys):
+def test_labels_come_from_blocks_or_arguments(capsys):
     expected = LogisticRegression().fit(from_arrays(X, Y, WEIGHTS))
     actual = LogisticRegression(verbose=1).fit(from_arrays(X), Y, WEIGHTS)
     np.testing.assert_array_equal(actual.coef_, expected.coef_)
@@ -79,9 +79,9 @@ def test_labels_come_from_blocks_or_arguments_and_verbose_shows_the_reading_spee
     expected = fastlin.logistic_path(X, Y, Cs=4, sample_weight=WEIGHTS)
     actual = fastlin.logistic_path(from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), Cs=4)
     np.testing.assert_allclose(actual.coefs, expected.coefs, atol=1e-3)
-    with_separate_labels = fastlin.logistic_path(from_arrays(X, rows_per_block=ROWS), Y, Cs=4, sample_weight=WEIGHTS)
-    np.testing.assert_array_equal(with_separate_labels.coefs, actual.coefs)
-    assert_refused("requires y to be passed", fastlin.logistic_path, X, Cs=3)
+    path_of_arguments = fastlin.logistic_path(from_arrays(X, rows_per_block=ROWS), Y, Cs=4, sample_weight=WEIGHTS)
+    np.testing.assert_array_equal(path_of_arguments.coefs, actual.coefs)
+    assert_raises("requires y to be passed", fastlin.logistic_path, X, Cs=3)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -96,7 +96,7 @@ def test_predictions_are_yielded_per_block(kind, n_classes):
         np.testing.assert_allclose(np.concatenate(predictions), getattr(model, method)(X), rtol=1e-12)
     assert model.score(blocks) == pytest.approx(model.score(X, y, weights), rel=1e-12)
     assert model.score(from_arrays(X), y) == model.score(X, y)
-    assert_refused("0 sample", model.score, from_arrays(X[:0]), y[:0])
+    assert_raises("0 sample", model.score, from_arrays(X[:0]), y[:0])
     expected = model.predict(X)
     np.testing.assert_array_equal(np.concatenate(list(model.sparsify().predict(blocks))), expected)
     np.testing.assert_array_equal(model.predict(X.tolist()), expected)
@@ -105,7 +105,7 @@ def test_predictions_are_yielded_per_block(kind, n_classes):
 @pytest.mark.parametrize("estimator", [fastlin.MLPClassifier(), fastlin.MiniBatchLogisticRegression()])
 def test_estimators_without_support_for_blocks_raise_an_error(estimator):
     message = f"{type(estimator).__name__} accepts arrays .* linear classifiers accept Blocks"
-    assert_refused(message, estimator.fit, from_arrays(X), Y, error=TypeError)
+    assert_raises(message, estimator.fit, from_arrays(X), Y, error=TypeError)
 
 
 def count_reads(blocks):
@@ -127,7 +127,7 @@ def test_preconditioners_of_many_classes_read_the_blocks_once():
 @pytest.mark.thorough
 def test_a_fit_uses_less_memory_than_a_quarter_of_the_file(tmp_path):
     resource = pytest.importorskip("resource", reason="the system limits no memory")
-    if not (COMPILED and hasattr(resource, "RLIMIT_DATA") and Path("/proc/self/status").exists()):
+    if not (JIT_ENABLED and hasattr(resource, "RLIMIT_DATA") and Path("/proc/self/status").exists()):
         pytest.skip("the system does not limit private memory alone")
     n, d, path = 400_000, 1000, tmp_path / "X"
     path.write_bytes(np.random.default_rng(0).integers(0, 256, (60_000, d), np.uint8).tobytes())
@@ -158,7 +158,7 @@ print(model.score(X[:60_000], y[:60_000]))
     assert 0.55 < float(accuracy) < 0.8
 
 
-def compare(actual, expected):
+def assert_same_fit(actual, expected):
     np.testing.assert_allclose(actual.scores_, expected.scores_, atol=1e-5)
     assert actual.coefs_paths_.shape == expected.coefs_paths_.shape
     np.testing.assert_allclose(actual.coefs_paths_, expected.coefs_paths_, atol=1e-3)
@@ -184,15 +184,15 @@ def test_folds_scores_and_models_equal_those_of_rows_in_memory(kind, n_classes, 
     X, y, weights = make_data(n_classes)
     expected = folds(**parameters).fit(X, y, weights)
     actual = folds(**parameters).fit(make_blocks(kind, X, y, weights))
-    compare(actual, expected)
+    assert_same_fit(actual, expected)
     assert actual.n_samples_fit_ == N
 
 
-def mean_distance(model, X, y):
+def score_mean_distance(model, X, y):
     return -np.abs(model.predict_proba(X)[:, 1] - y).mean()
 
 
-def accuracy_by_block(model, X, y):
+def score_accuracy_per_block(model, X, y):
     parts = [model.predict(part) for part, _, _ in X] if isinstance(X, Blocks) else [model.predict(X)]
     assert all(len(part) for part in parts)
     accuracy = (np.concatenate(parts) == y).mean()
@@ -204,7 +204,7 @@ def accuracy_by_block(model, X, y):
 
 @pytest.mark.parametrize(
     "scoring",
-    [None, "neg_log_loss", "roc_auc", mean_distance, accuracy_by_block],
+    [None, "neg_log_loss", "roc_auc", score_mean_distance, score_accuracy_per_block],
     ids=lambda scoring: getattr(scoring, "__name__", scoring),
 )
 def test_scorers_receive_the_predictions_of_all_test_rows(scoring):
@@ -215,7 +215,7 @@ def test_scorers_receive_the_predictions_of_all_test_rows(scoring):
     # Warnings are errors here, including those about missing feature names in a fold's model.
     blocks.feature_names = None if callable(scoring) else list("abcdef")
     actual = folds(scoring=scoring).fit(blocks)
-    compare(actual, expected)
+    assert_same_fit(actual, expected)
     assert actual.score(blocks) == pytest.approx(expected.score(X, y, *weight_arguments), abs=1e-5)
     assert [*vars(actual).pop("feature_names_in_", [])] == (blocks.feature_names or [])
     assert actual.score(from_arrays(X), y, *weight_arguments) == pytest.approx(
@@ -223,20 +223,20 @@ def test_scorers_receive_the_predictions_of_all_test_rows(scoring):
     )
 
 
-def test_folds_can_be_arbitrary_rows():
+def test_folds_can_contain_arbitrary_rows():
     blocks, generator = from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), np.random.default_rng(0)
     drawn = [(generator.integers(0, N, 300), generator.permutation(N)[:50]) for _ in range(2)]
     # The first block contains no training rows of one fold and no test rows of the other.
-    masks = [(np.arange(N) >= ROWS, np.arange(N) < ROWS), (np.arange(N) < 300, np.arange(N) >= 300)]
+    mask_folds = [(np.arange(N) >= ROWS, np.arange(N) < ROWS), (np.arange(N) < 300, np.arange(N) >= 300)]
     groups = list(GroupKFold(3).split(X, Y, generator.integers(0, 20, N)))
-    for cv in (drawn, masks, groups, ShuffleSplit(2, random_state=0)):
-        compare(*(folds(cv=cv).fit(*data) for data in ((blocks,), (X, Y, WEIGHTS))))
+    for cv in (drawn, mask_folds, groups, ShuffleSplit(2, random_state=0)):
+        assert_same_fit(*(folds(cv=cv).fit(*data) for data in ((blocks,), (X, Y, WEIGHTS))))
     light = from_arrays(X, Y, np.where(np.arange(N) < 5, 0, WEIGHTS), rows_per_block=ROWS)
-    assert_refused("training rows of positive weight", folds(cv=[(range(5), range(7, N))]).fit, light)
+    assert_raises("training rows of positive weight", folds(cv=[(range(5), range(7, N))]).fit, light)
 
 
 @pytest.mark.parametrize("make", [LogisticRegression, folds], ids=["fit", "search"])
-def test_invalid_blocks_raise_an_error_and_do_not_change_the_model(make):
+def test_invalid_blocks_do_not_change_the_model(make):
     blocks, model = from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), make()
     broken = X.copy()
     broken[200, 2] = np.nan
@@ -251,15 +251,15 @@ def test_invalid_blocks_raise_an_error_and_do_not_change_the_model(make):
         ((from_arrays(X[:0], Y[:0]),), r"0 sample\(s\)"),
         ((from_arrays(X[:, :0], Y),), r"0 feature\(s\)"),
     ):
-        assert_refused(message, model.fit, *data)
-    assert_refused("categorical_features must be None for blocks", make(categorical_features=[0]).fit, blocks)
+        assert_raises(message, model.fit, *data)
+    assert_raises("categorical_features must be None for blocks", make(categorical_features=[0]).fit, blocks)
     model.fit(blocks)
     message = f"X has 2 features, but {type(model).__name__} is expecting 6"
-    assert_refused(message, model.score, from_arrays(X[:, :2], Y))
-    assert_refused("score requires y, unless X is Blocks that contain labels", model.score, X)
+    assert_raises(message, model.score, from_arrays(X[:, :2], Y))
+    assert_raises("score requires y, unless X is Blocks that contain labels", model.score, X)
     predictions = model.predict(broken)
     assert len(next(predictions)) == len(next(predictions)) == ROWS
-    assert_refused("rows 180 to 269 of X contains NaN", next, predictions)
+    assert_raises("rows 180 to 269 of X contains NaN", next, predictions)
 
 
 def test_test_rows_are_read_once_for_each_model():

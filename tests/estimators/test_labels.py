@@ -8,8 +8,8 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_refused, load_scaled, marked
-from linear_models import make_cv
+from conftest import assert_raises, load_standardized, mark_params
+from linear_models import make_cv_model
 from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
@@ -20,16 +20,16 @@ import fastlin
 from fastlin import budget
 from fastlin.blocks import from_arrays
 
-X, Y = load_scaled(load_iris)
-X_UNEVEN, Y_UNEVEN = (array[:100] for array in load_scaled(load_breast_cancer))
+X, Y = load_standardized(load_iris)
+X_CANCER, Y_CANCER = (array[:100] for array in load_standardized(load_breast_cancer))
 # Without weights scikit-learn returns zeros or NaN; with negative weights J may have no minimum.
-ACCEPTED_BY_SCIKIT_LEARN = {"all weights zero", "negative weight"}
+SCIKIT_LEARN_ACCEPTED = {"all weights zero", "negative weight"}
 
 
 @pytest.mark.parametrize(
-    "kind", [np.int64, *marked(pytest.mark.thorough, np.float16), *marked(pytest.mark.slow, np.bool_)]
+    "kind", [np.int64, *mark_params(pytest.mark.thorough, np.float16), *mark_params(pytest.mark.slow, np.bool_)]
 )
-def test_other_types_are_fitted_and_predicted(kind):
+def test_rows_of_other_types_are_fitted_and_predicted(kind):
     rows = X > 0 if kind is np.bool_ else X.astype(kind)
     model = fastlin.LogisticRegression().fit(rows, Y)
     assert model.score(rows, Y) > 0.6
@@ -61,7 +61,7 @@ def test_labels_of_any_type_are_preserved(labels):
     np.testing.assert_array_equal(called.classes_, np.unique(named))
 
 
-def put(array, index, value):
+def replace_entry(array, index, value):
     array = array.copy()
     array[index] = value
     return array
@@ -69,11 +69,11 @@ def put(array, index, value):
 
 # A change to X, y and weights, and the error message.
 BAD_INPUT = {
-    "NaN in X": (lambda X, y, w: (put(X, (3, 1), np.nan), y, w), "X contains NaN"),
-    "infinity in X": (lambda X, y, w: (put(X, (3, 1), np.inf), y, w), "X contains infinity"),
+    "NaN in X": (lambda X, y, w: (replace_entry(X, (3, 1), np.nan), y, w), "X contains NaN"),
+    "infinity in X": (lambda X, y, w: (replace_entry(X, (3, 1), np.inf), y, w), "X contains infinity"),
     "NaN in y": (lambda X, y, w: (X, np.where(y == 1, np.nan, 0.0), w), "y contains NaN"),
-    "NaN in weights": (lambda X, y, w: (X, y, put(w, 2, np.nan)), "sample_weight contains NaN"),
-    "negative weight": (lambda X, y, w: (X, y, put(w, 2, -1)), "sample_weight"),
+    "NaN in weights": (lambda X, y, w: (X, y, replace_entry(w, 2, np.nan)), "sample_weight contains NaN"),
+    "negative weight": (lambda X, y, w: (X, y, replace_entry(w, 2, -1)), "sample_weight"),
     "all weights zero": (lambda X, y, w: (X, y, 0 * w), "weight.*zero|zero.*weight"),
     "short weights": (lambda X, y, w: (X, y, w[:-1]), "sample_weight.shape"),
     "short y": (lambda X, y, w: (X, y[:-1], w), "inconsistent numbers of samples"),
@@ -91,7 +91,7 @@ BAD_INPUT = {
 @pytest.mark.parametrize("estimator", [fastlin.LogisticRegression, fastlin.MLPClassifier])
 @pytest.mark.parametrize("is_sparse", [False, True])
 @pytest.mark.parametrize("name", BAD_INPUT)
-def test_invalid_input_raises_an_error_as_in_scikit_learn_and_does_not_change_the_estimator(name, is_sparse, estimator):
+def test_invalid_input_raises_an_error_like_scikit_learn(name, is_sparse, estimator):
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         fitted = estimator(max_iter=1).fit(np.eye(4)[:, :2], [0, 1, 2, 0])
     for model, n_classes in product((fitted, estimator(max_iter=1)), (2, 3)):
@@ -99,17 +99,17 @@ def test_invalid_input_raises_an_error_as_in_scikit_learn_and_does_not_change_th
         X, y, weights = change(X, np.arange(20) % n_classes, np.ones(20))
         if is_sparse:
             X = sparse.coo_array(X) if X.ndim == 1 else sparse.csr_array(X)
-        assert_refused(message, model.fit, X, y, weights, error=(ValueError, TypeError))
-        if name not in ACCEPTED_BY_SCIKIT_LEARN and estimator is fastlin.LogisticRegression:
+        assert_raises(message, model.fit, X, y, weights, error=(ValueError, TypeError))
+        if name not in SCIKIT_LEARN_ACCEPTED and estimator is fastlin.LogisticRegression:
             with pytest.raises((ValueError, TypeError)):
                 ScikitLearnLogisticRegression().fit(X, y, weights)
 
 
-DAYS = pd.date_range("2020-01-01", periods=2)
-UNKNOWN = {
-    "dates of Python": (DAYS.date, r"values of type date such as datetime.date\(2020, 1, 1\).*astype\(str\)"),
-    "times of Python": (DAYS.to_pydatetime(), "values of type datetime such as"),
-    "periods": (DAYS.to_period("D"), "values of type Period such as"),
+DATES = pd.date_range("2020-01-01", periods=2)
+OBJECT_LABELS = {
+    "dates of Python": (DATES.date, r"values of type date such as datetime.date\(2020, 1, 1\).*astype\(str\)"),
+    "times of Python": (DATES.to_pydatetime(), "values of type datetime such as"),
+    "periods": (DATES.to_period("D"), "values of type Period such as"),
     "numbers and text": ([1, "a"], "numbers such as 1 and strings such as 'a'.*Convert the labels"),
     "text and numbers": (["a", 1.5], "strings such as 'a' and numbers such as 1.5"),
     "missing labels": (["a", None], "strings such as 'a' and missing values such as None.*Remove the rows"),
@@ -117,26 +117,26 @@ UNKNOWN = {
 }
 
 
-@pytest.mark.parametrize("name", UNKNOWN)
-def test_errors_for_object_labels_describe_them_and_the_accepted_types(name):
-    labels, message = UNKNOWN[name]
+@pytest.mark.parametrize("name", OBJECT_LABELS)
+def test_errors_for_object_labels_name_the_accepted_types(name):
+    labels, message = OBJECT_LABELS[name]
     y, X = np.array([*labels] * 10, object), np.random.default_rng(0).normal(size=(20, 2))
     message = f"Unknown label type: y is an array of objects with {message}"
     fitted = fastlin.LogisticRegression().fit(X, np.arange(20) % 2)
     for targets in (y, pd.Series(y, dtype=object)):
         for model in (fastlin.LogisticRegression(), fastlin.MLPClassifier()):
-            assert_refused(message, model.fit, X, targets)
-        assert_refused(message, fitted.score, X, targets)
-        assert_refused(message, fastlin.permutation_test, fitted, X, targets)
-        search = make_cv()
-        assert_refused(
+            assert_raises(message, model.fit, X, targets)
+        assert_raises(message, fitted.score, X, targets)
+        assert_raises(message, fastlin.permutation_test, fitted, X, targets)
+        search = make_cv_model()
+        assert_raises(
             message.replace("y is", "y_val is"),
             partial(search.fit, X_val=X, y_val=targets),
             X,
             np.arange(20) % 2,
         )
     incremental = fastlin.MiniBatchLogisticRegression()
-    assert_refused(message.replace("y is", "classes is"), incremental.partial_fit, X, y, classes=y[: len(labels)])
+    assert_raises(message.replace("y is", "classes is"), incremental.partial_fit, X, y, classes=y[: len(labels)])
     if name not in ("numbers and text", "text and numbers", "missing labels"):
         # The remedy of the message works.
         assert len(fastlin.LogisticRegression().fit(X, np.asarray(y).astype(str)).classes_) == 2
@@ -148,7 +148,7 @@ def test_errors_for_object_labels_describe_them_and_the_accepted_types(name):
 def test_missing_labels_raise_an_error_in_every_type_of_column(y):
     X = np.random.default_rng(0).normal(size=(24, 2))
     message = "y is an array of objects with strings such as 'a' and missing values.*Remove the rows"
-    assert_refused(message, fastlin.LogisticRegression().fit, X, y)
+    assert_raises(message, fastlin.LogisticRegression().fit, X, y)
 
 
 def test_members_of_an_enumeration_of_strings_are_labels():
@@ -163,7 +163,7 @@ def test_missing_dates_raise_an_error():
     X, y = np.random.default_rng(0).normal(size=(20, 2)), np.array(["2020-01-01", "2020-01-02"] * 10, "M8[D]")
     assert len(fastlin.LogisticRegression().fit(X, y).classes_) == 2
     y[3] = "NaT"
-    assert_refused("y contains NaT in row 3", fastlin.LogisticRegression().fit, X, y)
+    assert_raises("y contains NaT in row 3", fastlin.LogisticRegression().fit, X, y)
 
 
 def test_errors_for_indicator_columns_explain_them_if_single_labels_are_required():
@@ -171,23 +171,23 @@ def test_errors_for_indicator_columns_explain_them_if_single_labels_are_required
     certain = np.eye(3)[np.arange(30) % 3]
     message = r"y has 3 columns of zeros and ones, with a single one in each row, .* y.argmax\(axis=1\)"
     fits = [
-        lambda y: make_cv(Cs=2, cv=2).fit(from_arrays(X, y)),
+        lambda y: make_cv_model(Cs=2, cv=2).fit(from_arrays(X, y)),
         lambda y: fastlin.FirthLogisticRegression().fit(X, y),
         lambda y: fastlin.LogisticRegression().fit(X, y.argmax(axis=1)).inference(X, y),
         lambda y: fastlin.MiniBatchLogisticRegression().fit(X, y),
         lambda y: fastlin.stability_selection(fastlin.LogisticRegression(), X, y),
     ]
-    multilabel = certain.copy()
-    multilabel[0] = 1
+    multilabel_targets = certain.copy()
+    multilabel_targets[0] = 1
     for fit in fits:
-        assert_refused(message, fit, certain)
-        assert_refused(
-            "3 columns of zeros and ones, i.e. multilabel targets.*fastlin.LogisticRegression", fit, multilabel
+        assert_raises(message, fit, certain)
+        assert_raises(
+            "3 columns of zeros and ones, i.e. multilabel targets.*fastlin.LogisticRegression", fit, multilabel_targets
         )
-    assert_refused(message, fastlin.FirthLogisticRegression().fit, X, sparse.csr_array(certain))
+    assert_raises(message, fastlin.FirthLogisticRegression().fit, X, sparse.csr_array(certain))
     # The remedy of the message works.
-    assert make_cv(Cs=2, cv=2).fit(from_arrays(X, certain.argmax(axis=1))).classes_.tolist() == [0, 1, 2]
-    assert make_cv(Cs=2, cv=2).fit(from_arrays(X, certain), classes=["a", "b", "c"]).classes_.tolist() == [
+    assert make_cv_model(Cs=2, cv=2).fit(from_arrays(X, certain.argmax(axis=1))).classes_.tolist() == [0, 1, 2]
+    assert make_cv_model(Cs=2, cv=2).fit(from_arrays(X, certain), classes=["a", "b", "c"]).classes_.tolist() == [
         "a",
         "b",
         "c",
@@ -195,7 +195,7 @@ def test_errors_for_indicator_columns_explain_them_if_single_labels_are_required
 
 
 def test_weights_whose_sum_overflows_are_supported():
-    X, y, fits = X_UNEVEN, Y_UNEVEN, []
+    X, y, fits = X_CANCER, Y_CANCER, []
     for weight in (1.0, 2.0**1022):
         # The product of C and the sum of the weights does not change.
         weights, C = np.full(len(y), weight), 1 / weight
@@ -203,7 +203,7 @@ def test_weights_whose_sum_overflows_are_supported():
             fastlin.LogisticRegression(C=C, class_weight=class_weight).fit(X, y, weights)
             for class_weight in (None, "balanced", {0: 0.5, 1: 2.0})
         ]
-        search = make_cv(Cs=3 * [C], cv=3, l1_ratios=(1.0,)).fit(X, y, weights)
+        search = make_cv_model(Cs=3 * [C], cv=3, l1_ratios=(1.0,)).fit(X, y, weights)
         fits.append((*models, search, fastlin.logistic_path(X, y, Cs=3, l1_ratio=1.0, sample_weight=weights)))
     (*light, light_path), (*heavy, heavy_path) = fits
     for one, other in zip(light, heavy, strict=True):
@@ -224,26 +224,26 @@ def test_weights_whose_sum_overflows_are_supported():
 
 @pytest.mark.parametrize(
     "model",
-    [fastlin.LogisticRegression(), make_cv(Cs=2), fastlin.MiniBatchLogisticRegression(), fastlin.MLPClassifier()],
+    [fastlin.LogisticRegression(), make_cv_model(Cs=2), fastlin.MiniBatchLogisticRegression(), fastlin.MLPClassifier()],
     ids=lambda model: type(model).__name__,
 )
 def test_products_of_weights_that_overflow_raise_an_error(model):
     if hasattr(model, "partial_fit"):
         message = r"sample_weight times class_weight must sum to at most 1e\+300, got inf"
-        assert_refused(message, model.fit, X, Y, sample_weight=np.full(150, 1e307))
+        assert_raises(message, model.fit, X, Y, sample_weight=np.full(150, 1e307))
     model.set_params(class_weight={0: 1e200, 1: 1.0, 2: 1.0})
     message = "sample_weight times class_weight overflows"
-    assert_refused(message, model.fit, X, Y, sample_weight=np.full(150, 1e200))
+    assert_raises(message, model.fit, X, Y, sample_weight=np.full(150, 1e200))
 
 
 def test_rows_to_predict_are_checked():
-    X, y = load_scaled(load_iris)
+    X, y = load_standardized(load_iris)
     model = fastlin.LogisticRegression().fit(X, y)
     for wrong, form in product((np.nan, np.inf), (np.asarray, sparse.csc_matrix)):
-        assert_refused("NaN|infinity", model.predict, form(put(X[:1], (0, 1), wrong)))
+        assert_raises("NaN|infinity", model.predict, form(replace_entry(X[:1], (0, 1), wrong)))
     for call in (model.fit, model.score):
-        assert_refused("y must be one label per row", call, X[:3], [[0], [1, 2], [0]])
-    assert_refused("0 sample", model.predict, X[:0])
+        assert_raises("y must be one label per row", call, X[:3], [[0], [1, 2], [0]])
+    assert_raises("0 sample", model.predict, X[:0])
     # The sum of the features overflows, although no feature does.
     assert model.predict(np.full((1, 4), 1e308)).shape == (1,)
     dataframe = pd.DataFrame(X, columns=list("abcd"))
@@ -253,26 +253,24 @@ def test_rows_to_predict_are_checked():
         (dataframe.abs() * 1e308 * 10, "infinity"),
         (dataframe[:0], "0 sample"),
     ):
-        assert_refused(message, named.predict, wrong)
-    for nameless in (X[:1], dataframe.set_axis(range(4), axis=1)):
+        assert_raises(message, named.predict, wrong)
+    for nameless_rows in (X[:1], dataframe.set_axis(range(4), axis=1)):
         with pytest.warns(UserWarning, match="feature names"):
-            named.predict(nameless)
+            named.predict(nameless_rows)
     assert not hasattr(named.fit(X, y), "feature_names_in_")
     X.flags.writeable = False
     np.testing.assert_array_equal(model.predict(X[:1]), model.predict(X[:1].tolist()))
 
 
 @pytest.mark.parametrize(
-    ("n_filled", "smallest", "is_dense"),
+    ("n_nonzero_columns", "smallest", "is_dense"),
     [(2, 1, True), (1, 1, False), (4, 0, True), (2, 0, False)],
     ids=["half filled", "quarter filled", "copy not larger", "copy too large"],
 )
-def test_sparse_data_with_a_third_of_nonzero_entries_are_fitted_as_a_dense_copy(
-    monkeypatch, n_filled, smallest, is_dense
-):
-    X, y = load_scaled(load_iris)
-    X[:, n_filled:] = 0
-    monkeypatch.setattr("fastlin.budget.MIN_BYTES", smallest * budget.MIN_BYTES)
+def test_nearly_dense_sparse_data_are_fitted_as_a_dense_copy(monkeypatch, n_nonzero_columns, smallest, is_dense):
+    X, y = load_standardized(load_iris)
+    X[:, n_nonzero_columns:] = 0
+    monkeypatch.setattr("fastlin.budget.MIN_BUDGET_BYTES", smallest * budget.MIN_BUDGET_BYTES)
     actual, expected = (fastlin.LogisticRegression(tol=1e-10).fit(rows, y) for rows in (sparse.csr_array(X), X))
     # Sparse passes have different rounding errors.
     assert np.array_equal(actual.coef_, expected.coef_) == is_dense

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import assert_refused, load_scaled, marked
+from conftest import assert_raises, load_standardized, mark_params
 from linear_models import assert_same_model
 from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
@@ -15,10 +15,10 @@ from threadpoolctl import threadpool_limits
 
 import fastlin
 from fastlin.blocks import from_arrays
-from fastlin.estimators.linear_predictions import read_coefficients
+from fastlin.estimators.linear_predictions import validate_coefficients
 from fastlin.kernels.machine.threads import limit_threads
 
-X, Y = load_scaled(load_iris)
+X, Y = load_standardized(load_iris)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ X, Y = load_scaled(load_iris)
         (load_iris, {}),
         (load_breast_cancer, {}),
         # scikit-learn takes half a minute for each of these.
-        *marked(pytest.mark.slow, (load_digits, {}), (load_digits, {"C": 0.01})),
+        *mark_params(pytest.mark.slow, (load_digits, {}), (load_digits, {"C": 0.01})),
         (load_iris, {"fit_intercept": False}),
         (load_breast_cancer, {"fit_intercept": False, "C": 0.01}),
         (load_iris, {"class_weight": "balanced"}),
@@ -37,8 +37,8 @@ X, Y = load_scaled(load_iris)
     ],
     ids=lambda value: value.__name__ if callable(value) else str(value),
 )
-def test_the_model_is_scikit_learns(loader, parameters):
-    X, y = load_scaled(loader)
+def test_the_model_matches_scikit_learn(loader, parameters):
+    X, y = load_standardized(loader)
     # With a named solver, tol bounds the gradient.
     actual = fastlin.LogisticRegression(tol=1e-8 if "solver" in parameters else 1e-12, **parameters).fit(X, y)
     penalty = {name: value for name, value in parameters.items() if name not in ("solver", "dual")}
@@ -81,8 +81,8 @@ def test_features_far_smaller_than_the_penalty_give_the_null_model(factor, n_cla
     np.testing.assert_allclose(actual.predict_proba(X * factor), np.tile(fractions, (300, 1)), atol=1e-4)
 
 
-def test_a_fit_that_stops_early_warns_with_the_certified_bound():
-    X, y = load_scaled(load_digits)
+def test_a_fit_that_reaches_max_iter_warns_with_the_certified_bound():
+    X, y = load_standardized(load_digits)
     with pytest.warns(ConvergenceWarning, match="duality gap is .* relative to the objective.*max_iter") as caught:
         model = fastlin.LogisticRegression(C=100.0, max_iter=1).fit(X, y)
     assert model.n_iter_[0] == 1
@@ -127,20 +127,20 @@ def test_a_fit_of_one_class_with_weight_converges_quickly(solver):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_a_fit_starts_from_explicit_arrays(n_classes):
+def test_a_fit_starts_from_explicit_initial_coefficients(n_classes):
     y = np.minimum(Y, n_classes - 1)
-    from_zero = fastlin.LogisticRegression(tol=1e-9).fit(X, y)
-    start = {"coef_init": from_zero.coef_.tolist(), "intercept_init": from_zero.intercept_}
+    model_from_zero = fastlin.LogisticRegression(tol=1e-9).fit(X, y)
+    start = {"coef_init": model_from_zero.coef_.tolist(), "intercept_init": model_from_zero.intercept_}
     # The arrays take precedence over the previous fit.
     for model in (fastlin.LogisticRegression(), fastlin.LogisticRegression(warm_start=True, C=1e-3).fit(X, y)):
         model.set_params(tol=1e-6, C=1.0).fit(X, y, **start)
         assert model.n_iter_[0] <= 1
-        assert_same_model(model, from_zero, 1e-4)
+        assert_same_model(model, model_from_zero, 1e-4)
     for part in start:
         model = fastlin.LogisticRegression(tol=1e-9).fit(X, y, **{part: start[part]})
         assert model.n_iter_[0] > 1
-        assert_same_model(model, from_zero, 1e-4)
-    assert_same_model(fastlin.LogisticRegression(max_iter=0).fit(X, y, **start), from_zero, 1e-12)
+        assert_same_model(model, model_from_zero, 1e-4)
+    assert_same_model(fastlin.LogisticRegression(max_iter=0).fit(X, y, **start), model_from_zero, 1e-12)
     without = fastlin.LogisticRegression(fit_intercept=False).fit(X, y, intercept_init=start["intercept_init"])
     assert not without.intercept_.any()
 
@@ -157,11 +157,11 @@ def test_a_fit_starts_from_explicit_arrays(n_classes):
         ({"coef_init": np.full((3, 4), np.inf)}, "coef_init must be finite"),
     ],
 )
-def test_a_start_of_another_shape_raises_an_error(start, message):
-    assert_refused(message, fastlin.LogisticRegression().fit(X, Y).fit, X, Y, **start)
+def test_initial_coefficients_of_another_shape_raise_an_error(start, message):
+    assert_raises(message, fastlin.LogisticRegression().fit(X, Y).fit, X, Y, **start)
 
 
-def test_without_penalty_nearly_dependent_columns_reach_the_minimum():
+def test_unpenalized_fits_of_nearly_dependent_columns_reach_the_minimum():
     generator = np.random.default_rng(0)
     X = generator.normal(size=(3000, 1)) + 1e-3 * generator.normal(size=(3000, 20))
     y = (1000 * (X[:, 0] - X[:, 1]) + generator.logistic(size=3000) > 0).astype(int)
@@ -176,7 +176,7 @@ def test_scores_accept_the_weights_that_scikit_learn_accepts(labels):
     X, y, weights = X[40:100], np.array(labels)[y[40:100]], np.append([-1, -1, -1], np.ones(57))
     model = fastlin.LogisticRegression().fit(X, y)
     assert model.score(X, y, weights) == pytest.approx(accuracy_score(y, model.predict(X), sample_weight=weights))
-    assert_refused("at least one non-zero number", model.score, X, y, np.zeros(60))
+    assert_raises("at least one non-zero number", model.score, X, y, np.zeros(60))
 
 
 def test_fitted_attributes_can_be_lists_and_a_scalar_intercept():
@@ -204,7 +204,7 @@ def test_predictions_do_not_change_sparse_coefficients():
     model.sparsify()
     for rows in (X, sparse.csr_array(X), sparse.csc_matrix(X)):
         np.testing.assert_array_equal(model.predict(rows), labels)
-    np.testing.assert_array_equal(read_coefficients(model)[1], coef)
+    np.testing.assert_array_equal(validate_coefficients(model)[1], coef)
     assert sparse.issparse(model.coef_)
     np.testing.assert_array_equal(model.densify().coef_, coef)
 
@@ -219,17 +219,17 @@ def test_training_continues_with_another_bit_generator(estimator_class):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_start_that_is_not_finite_raises_an_error():
+def test_initial_coefficients_that_are_not_finite_raise_an_error():
     model = fastlin.LogisticRegression(warm_start=True).fit(X, Y)
     model.coef_[1, 2] = np.inf
-    assert_refused("coef_ must be finite", model.fit, X, Y)
+    assert_raises("coef_ must be finite", model.fit, X, Y)
     model = fastlin.MiniBatchLogisticRegression(max_iter=1, random_state=0).fit(X, Y)
     model.coef_[1, 2] = np.nan
-    assert_refused("coef_ and intercept_ must be finite", model.partial_fit, X, Y)
+    assert_raises("coef_ and intercept_ must be finite", model.partial_fit, X, Y)
 
 
 def test_classes_that_are_not_unicode_raise_an_error():
     model = fastlin.LogisticRegression().fit(X, Y)
     # A damaged file can contain such strings: NumPy stores characters as four-byte integers.
     model.classes_ = np.array([0x61, 0x110000], np.uint32).view("<U1")
-    assert_refused("classes_ must contain Unicode strings", model.predict, X)
+    assert_raises("classes_ must contain Unicode strings", model.predict, X)

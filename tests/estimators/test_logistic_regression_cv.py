@@ -7,8 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 import reference
-from conftest import assert_refused, load_scaled, make_problem, since
-from linear_models import QUIET, make_cv
+from conftest import assert_raises, load_standardized, make_problem, since
+from linear_models import QUIET_CV_PARAMETERS, make_cv_model
 from scipy import sparse
 from sklearn import config_context
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
@@ -23,15 +23,15 @@ from fastlin.budget import Budget
 from fastlin.estimators import problem
 from fastlin.estimators.linear_predictions import ScoredRows
 from fastlin.estimators.problem import Problem
-from fastlin.estimators.scikit_learn import give_labels
+from fastlin.estimators.scikit_learn import add_labels_to_scorer
 from fastlin.kernels.machine.threads import limit_threads
 
-X, Y = load_scaled(load_iris)
+X, Y = load_standardized(load_iris)
 ROWS, LABELS, WEIGHTS, *_ = make_problem(90, 4, 3)
 
 CS = [0.01, 1.0, 100.0]
 LOG_LOSS = make_scorer(log_loss, response_method="predict_proba", greater_is_better=False)
-pytestmark = pytest.mark.usefixtures("sparse_passes")
+pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 
 
 def center(coef):
@@ -44,7 +44,7 @@ FIT_ATTRIBUTES = "certificate_", "converged_", "n_passes_", "history_"
 
 @pytest.mark.parametrize("tol", [1e-4, 1e-8])
 def test_the_last_fit_has_the_attributes_of_a_single_fit(tol):
-    model = make_cv(Cs=[0.1, 10.0], cv=3, tol=tol).fit(ROWS, LABELS, WEIGHTS)
+    model = make_cv_model(Cs=[0.1, 10.0], cv=3, tol=tol).fit(ROWS, LABELS, WEIGHTS)
     l2, options = 1 / (model.C_ * WEIGHTS.sum()), {"weights": WEIGHTS}
     minimum, null = (reference.minimum(features, LABELS, 3, l2, **options)[0] for features in (ROWS, np.zeros((90, 1))))
     suboptimality = reference.objective(ROWS, LABELS, model.coef_, model.intercept_, l2, WEIGHTS) - minimum
@@ -60,7 +60,7 @@ def test_the_last_fit_has_the_attributes_of_a_single_fit(tol):
 
 
 def test_without_a_last_fit_only_a_single_fold_has_a_certificate():
-    model = make_cv(Cs=[0.1, 10.0], cv=3).fit(ROWS, LABELS)
+    model = make_cv_model(Cs=[0.1, 10.0], cv=3).fit(ROWS, LABELS)
     assert not [name for name in FIT_ATTRIBUTES if not hasattr(model, name)]
     model.set_params(refit=False).fit(ROWS, LABELS)
     assert not [name for name in FIT_ATTRIBUTES if hasattr(model, name)]
@@ -84,11 +84,11 @@ def test_without_a_last_fit_only_a_single_fold_has_a_certificate():
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else value.__name__,
 )
-def test_it_makes_the_same_choice_as_scikit_learn(loader, options):
-    X, y = load_scaled(loader)
+def test_the_chosen_parameters_are_those_of_scikit_learn(loader, options):
+    X, y = load_standardized(loader)
     # Every fifth row, because scikit-learn takes seconds for all rows.
     X, y = X[::5].copy(), y[::5]
-    options = {**QUIET, "Cs": CS, **options}
+    options = {**QUIET_CV_PARAMETERS, "Cs": CS, **options}
     actual = fastlin.LogisticRegressionCV(tol=1e-11, **options).fit(X, y)
     theirs, rtol = {"tol": 1e-8, "max_iter": 10_000}, 1e-4
     if loader is load_breast_cancer:
@@ -114,10 +114,10 @@ def test_it_makes_the_same_choice_as_scikit_learn(loader, options):
 @pytest.mark.parametrize(
     ("l1_ratios", "tol", "tolerance", "cv"), [((0.0,), 1e-10, 1e-5, None), ((0.3, 1.0), 1e-6, 5e-3, 2)]
 )
-def test_it_equals_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, tolerance, cv):
+def test_cross_validation_equals_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, tolerance, cv):
     X, y, weights, *_ = make_problem(90, 5, n_classes)
     options = {"fit_intercept": fit_intercept, "tol": tol}
-    model = make_cv(Cs=CS, l1_ratios=l1_ratios, cv=cv, **options).fit(X, y, weights)
+    model = make_cv_model(Cs=CS, l1_ratios=l1_ratios, cv=cv, **options).fit(X, y, weights)
     # None means five folds.
     folds = list(StratifiedKFold(cv or 5).split(X, y))
     assert model.scores_.shape == model.certificates_.shape == (len(folds), len(l1_ratios), 3)
@@ -145,7 +145,7 @@ def test_it_equals_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, t
     np.testing.assert_array_equal(model.predict(X), plain.predict(X))
 
 
-def check_folds(model, splits, X, y, atol=1e-5, **options):
+def assert_equals_fold_loop(model, splits, X, y, atol=1e-5, **options):
     """Assert that each fold's coefficients equal those of a fit to the training rows."""
     for fold, (train, _) in enumerate(splits):
         for c, C in enumerate(model.Cs_):
@@ -155,15 +155,17 @@ def check_folds(model, splits, X, y, atol=1e-5, **options):
 
 def test_a_fit_without_a_penalty_does_not_affect_the_batched_fits():
     X, y, *_ = make_problem(200, 6, 2)
-    few, more = (make_cv(Cs=Cs, l1_ratios=[0.5], cv=3, refit=False).fit(X, y) for Cs in ([0.1, 1], [0.1, 1, np.inf]))
+    few, more = (
+        make_cv_model(Cs=Cs, l1_ratios=[0.5], cv=3, refit=False).fit(X, y) for Cs in ([0.1, 1], [0.1, 1, np.inf])
+    )
     np.testing.assert_array_equal(more.coefs_paths_[:, :, :2], few.coefs_paths_)
 
 
 def test_penalty_factors_and_groups_apply_to_every_fit():
     X, y, *_ = make_problem(120, 6, 3)
     options = {"penalty_factors": [1, 0, 2, 1, 1, 5], "group_lasso": True, "tol": 1e-9}
-    model = make_cv(Cs=[0.05, 0.5], l1_ratios=[1.0], **options).fit(X, y)
-    check_folds(model, StratifiedKFold(5).split(X, y), X, y, 1e-4, l1_ratio=1.0, **options)
+    model = make_cv_model(Cs=[0.05, 0.5], l1_ratios=[1.0], **options).fit(X, y)
+    assert_equals_fold_loop(model, StratifiedKFold(5).split(X, y), X, y, 1e-4, l1_ratio=1.0, **options)
 
 
 @since(1, 8)
@@ -185,15 +187,15 @@ def test_legacy_shapes_match_scikit_learn(n_classes, legacy_ratios, refit):
             assert array.shape == getattr(expected, name)[label].shape
     for name in ("C_", "l1_ratio_", "n_iter_", "coef_", "intercept_"):
         assert getattr(actual, name).shape == getattr(expected, name).shape
-    modern = fastlin.LogisticRegressionCV(use_legacy_attributes=False, **options).fit(X, y)
+    modern_search = fastlin.LogisticRegressionCV(use_legacy_attributes=False, **options).fit(X, y)
     shape, label = (3, 2, len(legacy_ratios or [0])), actual.classes_[-1]
-    np.testing.assert_array_equal(actual.scores_[label].reshape(shape), modern.scores_.swapaxes(1, 2))
+    np.testing.assert_array_equal(actual.scores_[label].reshape(shape), modern_search.scores_.swapaxes(1, 2))
     coefs = actual.coefs_paths_[label].reshape(*shape, 5)
-    np.testing.assert_array_equal(coefs, modern.coefs_paths_[:, :, :, -1].swapaxes(1, 2))
+    np.testing.assert_array_equal(coefs, modern_search.coefs_paths_[:, :, :, -1].swapaxes(1, 2))
 
 
 def test_without_refit_the_folds_are_averaged():
-    model = make_cv(Cs=CS, l1_ratios=[0.0, 0.5], refit=False).fit(ROWS, LABELS)
+    model = make_cv_model(Cs=CS, l1_ratios=[0.0, 0.5], refit=False).fit(ROWS, LABELS)
     best = [np.unravel_index(scores.argmax(), scores.shape) for scores in model.scores_]
     assert model.C_ == np.mean([CS[c] for _, c in best])
     assert model.l1_ratio_ == np.mean([[0.0, 0.5][r] for r, _ in best])
@@ -218,22 +220,22 @@ def test_any_splitter_is_supported(cv):
     splits = cv if isinstance(cv, list) else list((StratifiedKFold(3) if cv == 3 else cv).split(X, LABELS))
     scores = []
     for kind in (np.asarray, sparse.csr_array, sparse.csc_matrix):
-        model = make_cv(Cs=[1.0], cv=cv, tol=1e-11).fit(kind(X), LABELS)
-        check_folds(model, splits, X, LABELS, tol=1e-11)
+        model = make_cv_model(Cs=[1.0], cv=cv, tol=1e-11).fit(kind(X), LABELS)
+        assert_equals_fold_loop(model, splits, X, LABELS, tol=1e-11)
         scores.append(model.scores_)
         np.testing.assert_allclose(scores[-1], scores[0], rtol=1e-6)
     # A generator can be used only once.
-    np.testing.assert_array_equal(make_cv(Cs=[1.0], cv=iter(splits), tol=1e-11).fit(X, LABELS).scores_, scores[0])
+    np.testing.assert_array_equal(make_cv_model(Cs=[1.0], cv=iter(splits), tol=1e-11).fit(X, LABELS).scores_, scores[0])
 
 
 @since(1, 8)
 @pytest.mark.parametrize(
     ("n_classes", "scoring"), [(2, "neg_log_loss"), (3, "neg_log_loss"), (2, "neg_brier_score"), (3, "accuracy")]
 )
-def test_folds_that_lack_a_class_are_fitted_as_scikit_learn_fits_them(n_classes, scoring):
+def test_folds_that_lack_a_class_match_scikit_learn(n_classes, scoring):
     X, y, *_ = make_problem(60, 3, n_classes)
     y = np.sort(y)
-    options = {**QUIET, "Cs": [0.01, 1.0], "cv": KFold(n_classes), "scoring": scoring}
+    options = {**QUIET_CV_PARAMETERS, "Cs": [0.01, 1.0], "cv": KFold(n_classes), "scoring": scoring}
     actual = fastlin.LogisticRegressionCV(tol=1e-6, **options).fit(X, y)
     expected = ScikitLearnLogisticRegressionCV(tol=1e-8, max_iter=1000, **options).fit(X, y)
     assert actual.coefs_paths_.shape == expected.coefs_paths_.shape
@@ -251,7 +253,9 @@ def test_scorers_are_called_in_order_with_their_rows(monkeypatch):
         calls.append((estimator.C, estimator.l1_ratio, X_test.copy(), y_test))
         return len(calls)
 
-    model = make_cv(Cs=CS, l1_ratios=[0.0, 1.0], cv=2, scoring=scorer, n_jobs=2).fit(X, np.asarray(list("abc"))[Y])
+    model = make_cv_model(Cs=CS, l1_ratios=[0.0, 1.0], cv=2, scoring=scorer, n_jobs=2).fit(
+        X, np.asarray(list("abc"))[Y]
+    )
     assert [call[:2] for call in calls] == [(C, r) for _ in range(2) for r in (0.0, 1.0) for C in CS]
     np.testing.assert_array_equal(model.scores_.ravel(), np.arange(1, 13))
     test = next(StratifiedKFold(2).split(X, Y))[1]
@@ -260,37 +264,37 @@ def test_scorers_are_called_in_order_with_their_rows(monkeypatch):
     assert model.C_ == CS[-1]
 
 
-def test_sums_of_equal_scores_of_folds_are_equal_in_any_order():
+def test_sums_of_scores_do_not_depend_on_the_order_of_folds():
     # Because of rounding, 0.3 + 0.2 + 0.1 is less than 0.1 + 0.2 + 0.3.
     fold_scores = {0.01: [0.1, 0.1, 0.1], 1.0: [0.3, 0.2, 0.1], 100.0: [0.1, 0.2, 0.3]}
     folds = list(KFold(3).split(ROWS))
-    firsts = [float(ROWS[test[0], 0]) for _, test in folds]
-    scores_of = {C: dict(zip(firsts, scores, strict=True)) for C, scores in fold_scores.items()}
+    first_values = [float(ROWS[test[0], 0]) for _, test in folds]
+    scores_by_C = {C: dict(zip(first_values, scores, strict=True)) for C, scores in fold_scores.items()}
 
     def score(model, X, y):
-        return scores_of[model.C][float(X[0, 0])]
+        return scores_by_C[model.C][float(X[0, 0])]
 
-    model = make_cv(Cs=CS, cv=folds, scoring=score).fit(ROWS, LABELS)
+    model = make_cv_model(Cs=CS, cv=folds, scoring=score).fit(ROWS, LABELS)
     assert model.C_ == 1.0
 
 
-def test_grids_are_sorted_and_ties_choose_the_strongest_penalty_but_not_missing_scores():
-    def score_by(scores):
-        return make_cv(Cs=CS, cv=2, scoring=lambda model, *_: scores[CS.index(model.C)]).fit(X, Y)
+def test_ties_choose_the_strongest_penalty():
+    def search_with_scores(scores):
+        return make_cv_model(Cs=CS, cv=2, scoring=lambda model, *_: scores[CS.index(model.C)]).fit(X, Y)
 
-    assert score_by([1.0, 1.0, 1.0]).C_ == CS[0]
-    assert score_by([np.nan, 0.5, 0.7]).C_ == CS[2]
+    assert search_with_scores([1.0, 1.0, 1.0]).C_ == CS[0]
+    assert search_with_scores([np.nan, 0.5, 0.7]).C_ == CS[2]
     grid = np.array([10.0, 0.1, 1.0])
-    model = make_cv(Cs=grid).fit(X, Y)
+    model = make_cv_model(Cs=grid).fit(X, Y)
     np.testing.assert_array_equal(model.Cs_, [0.1, 1.0, 10.0])
     np.testing.assert_array_equal(grid, [10.0, 0.1, 1.0])
-    np.testing.assert_array_equal(make_cv(Cs=np.sort(grid)).fit(X, Y).scores_, model.scores_)
+    np.testing.assert_array_equal(make_cv_model(Cs=np.sort(grid)).fit(X, Y).scores_, model.scores_)
 
 
 def test_a_scorer_can_return_an_array_or_a_tuple_of_one_number():
-    expected = make_cv(Cs=CS, cv=2, scoring="accuracy").fit(X, Y)
+    expected = make_cv_model(Cs=CS, cv=2, scoring="accuracy").fit(X, Y)
     for wrap in (lambda score: np.array([score]), lambda score: (score,)):
-        model = make_cv(Cs=CS, cv=2, scoring=lambda *arguments, wrap=wrap: wrap(accuracy(*arguments))).fit(X, Y)
+        model = make_cv_model(Cs=CS, cv=2, scoring=lambda *arguments, wrap=wrap: wrap(accuracy(*arguments))).fit(X, Y)
         np.testing.assert_array_equal(model.scores_, expected.scores_)
         assert model.C_ == expected.C_
 
@@ -298,9 +302,9 @@ def test_a_scorer_can_return_an_array_or_a_tuple_of_one_number():
 def test_a_score_that_is_not_a_number_raises_an_error():
     # NumPy would treat None as a missing score and silently choose the smallest C.
     for score in (None, "0.5", np.array([0.5, 0.6]), {"accuracy": 0.5}):
-        model = make_cv(Cs=[1.0], cv=2, scoring=lambda *_, score=score: score)
-        assert_refused(r"^scoring must return one number, a float, got .* from <function", model.fit, X, Y)
-        assert_refused(r"^scoring must return one number", model.set_params(cv=None).fit, X, Y, X_val=X, y_val=Y)
+        model = make_cv_model(Cs=[1.0], cv=2, scoring=lambda *_, score=score: score)
+        assert_raises(r"^scoring must return one number, a float, got .* from <function", model.fit, X, Y)
+        assert_raises(r"^scoring must return one number", model.set_params(cv=None).fit, X, Y, X_val=X, y_val=Y)
 
 
 def accuracy(model, X_test, y_test):
@@ -311,25 +315,27 @@ def test_sample_weights_reach_the_scorer_with_and_without_routing():
     train, test = next(StratifiedKFold(5).split(ROWS, LABELS))
     plain = fastlin.LogisticRegression(tol=1e-11).fit(ROWS[train], LABELS[train], WEIGHTS[train])
     probabilities = plain.predict_proba(ROWS[test])
-    accuracy = make_cv(Cs=[1.0], tol=1e-11, scoring=None).fit(ROWS, LABELS, WEIGHTS)
+    accuracy = make_cv_model(Cs=[1.0], tol=1e-11, scoring=None).fit(ROWS, LABELS, WEIGHTS)
     assert accuracy.scores_[0, 0, 0] == pytest.approx(plain.score(ROWS[test], LABELS[test], WEIGHTS[test]))
-    for with_routing, requested in ((False, None), (True, True), (True, False)):
-        with config_context(enable_metadata_routing=with_routing):
+    for routes_metadata, is_requested in ((False, None), (True, True), (True, False)):
+        with config_context(enable_metadata_routing=routes_metadata):
             scorer = get_scorer("neg_log_loss")
-            scorer = scorer.set_score_request(sample_weight=requested) if with_routing else "neg_log_loss"
-            model = make_cv(Cs=[1.0], tol=1e-11, scoring=scorer).fit(ROWS, LABELS, sample_weight=WEIGHTS)
-        expected = -log_loss(LABELS[test], probabilities, sample_weight=None if requested is False else WEIGHTS[test])
+            scorer = scorer.set_score_request(sample_weight=is_requested) if routes_metadata else "neg_log_loss"
+            model = make_cv_model(Cs=[1.0], tol=1e-11, scoring=scorer).fit(ROWS, LABELS, sample_weight=WEIGHTS)
+        expected = -log_loss(
+            LABELS[test], probabilities, sample_weight=None if is_requested is False else WEIGHTS[test]
+        )
         assert model.scores_[0, 0, 0] == pytest.approx(expected, rel=1e-6)
 
 
 def test_groups_reach_the_splitter():
     groups = np.arange(90) % 9
     with config_context(enable_metadata_routing=True):
-        model = make_cv(Cs=[1.0], cv=GroupKFold(3).set_split_request(groups=True), tol=1e-11)
+        model = make_cv_model(Cs=[1.0], cv=GroupKFold(3).set_split_request(groups=True), tol=1e-11)
         expected = model.fit(from_arrays(ROWS, rows_per_block=20), LABELS, groups=groups).scores_
         np.testing.assert_allclose(model.fit(ROWS, LABELS, groups=groups).scores_, expected, rtol=1e-5)
-    check_folds(model, GroupKFold(3).split(ROWS, LABELS, groups), ROWS, LABELS, tol=1e-11)
-    assert_refused("enable_metadata_routing", make_cv(Cs=[1.0]).fit, ROWS, LABELS, groups=groups)
+    assert_equals_fold_loop(model, GroupKFold(3).split(ROWS, LABELS, groups), ROWS, LABELS, tol=1e-11)
+    assert_raises("enable_metadata_routing", make_cv_model(Cs=[1.0]).fit, ROWS, LABELS, groups=groups)
 
 
 @pytest.mark.parametrize(
@@ -348,20 +354,20 @@ def test_groups_reach_the_splitter():
 )
 def test_invalid_parameters_raise_an_error(parameters, message):
     X, y, *_ = make_problem(60, 3, 3)
-    assert_refused(message, make_cv(**{"cv": 2, **parameters}).fit, X, y)
+    assert_raises(message, make_cv_model(**{"cv": 2, **parameters}).fit, X, y)
 
 
 def test_fits_ignore_the_floating_point_errors_that_a_caller_enables():
-    model = make_cv(Cs=[1e-300, 1e10], scoring="accuracy")
+    model = make_cv_model(Cs=[1e-300, 1e10], scoring="accuracy")
     expected = model.fit(X, Y).coef_
     with np.errstate(all="raise"):
         np.testing.assert_array_equal(model.fit(X, Y).coef_, expected)
 
 
 @pytest.mark.parametrize("max_fits", [1, 2, 5])
-def test_memory_limits_concurrent_fits_without_changing_results(max_fits, monkeypatch):
+def test_available_memory_limits_concurrent_fits(max_fits, monkeypatch):
     # Small fits run sequentially.
-    expected = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
+    expected = make_cv_model(Cs=CS, n_jobs=4).fit(X, Y)
     monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
     running, at_once, threads, minimize = set(), [0], set(), Problem.minimize
 
@@ -375,7 +381,7 @@ def test_memory_limits_concurrent_fits_without_changing_results(max_fits, monkey
 
     monkeypatch.setattr(Problem, "minimize", minimize_and_count)
     monkeypatch.setattr(Budget, "count_concurrent_fits", lambda *arguments: max_fits)
-    actual = make_cv(Cs=CS, n_jobs=4).fit(X, Y)
+    actual = make_cv_model(Cs=CS, n_jobs=4).fit(X, Y)
     assert max(at_once) <= min(max_fits, 4)
     # The last fit, which uses all rows, runs on this thread.
     assert (len(threads) > 1) == (max_fits > 1)
@@ -390,38 +396,40 @@ def test_an_error_does_not_change_the_estimator(error, n_jobs, monkeypatch):
     def scorer(estimator, X_test, y_test):
         raise error("stop")
 
-    model = make_cv(Cs=CS, n_jobs=n_jobs).fit(X, Y).set_params(scoring=scorer)
-    assert_refused("stop", model.fit, X[:, :2], Y, error=error)
+    model = make_cv_model(Cs=CS, n_jobs=n_jobs).fit(X, Y).set_params(scoring=scorer)
+    assert_raises("stop", model.fit, X[:, :2], Y, error=error)
 
 
 def test_no_copy_of_x_is_made_for_a_fold():
     X, y, *_ = make_problem(20_000, 100, 2)
     # Only the few test rows are copied.
     folds = [(np.arange(19_000), np.arange(19_000, 20_000)), (np.arange(1_000, 20_000), np.arange(1_000))]
-    model = make_cv(Cs=[1e-3, 1e-2], cv=folds)
+    model = make_cv_model(Cs=[1e-3, 1e-2], cv=folds)
     with limit_threads(2):
         model.fit(X, y)
         tracemalloc.start()
         model.fit(X, y)
-        peak = tracemalloc.get_traced_memory()[1]
+        peak_bytes = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert peak < 0.5 * X.nbytes
+    assert peak_bytes < 0.5 * X.nbytes
 
 
 @since(1, 9)
 def test_warnings_announce_changes_of_defaults():
     models = []
-    for name in QUIET:
-        options = {other: value for other, value in QUIET.items() if other != name}
+    for name in QUIET_CV_PARAMETERS:
+        options = {other: value for other, value in QUIET_CV_PARAMETERS.items() if other != name}
         with pytest.warns(FutureWarning, match=name):
             models.append(fastlin.LogisticRegressionCV(Cs=[1.0], **options).fit(X, Y))
     assert models[1].score(X, Y) == np.mean(models[1].predict(X) == Y)
     assert models[2].C_.shape == (3,)
     with pytest.warns(FutureWarning, match="penalty"), pytest.warns(FutureWarning, match="The default value for l1"):
-        model = fastlin.LogisticRegressionCV(penalty="l1", Cs=[1.0], **{**QUIET, "l1_ratios": "warn"}).fit(X, Y)
+        model = fastlin.LogisticRegressionCV(
+            penalty="l1", Cs=[1.0], **{**QUIET_CV_PARAMETERS, "l1_ratios": "warn"}
+        ).fit(X, Y)
     assert model.l1_ratio_ == 1
     with pytest.warns(ConvergenceWarning, match="of 16 fits"):
-        make_cv(Cs=CS, max_iter=1, tol=1e-9).fit(X, Y)
+        make_cv_model(Cs=CS, max_iter=1, tol=1e-9).fit(X, Y)
 
 
 def test_accuracy_and_log_loss_equal_those_of_scikit_learns_scorers():
@@ -432,10 +440,10 @@ def test_accuracy_and_log_loss_equal_those_of_scikit_learns_scorers():
     cases = list(itertools.product((slice(150), slice(50, 150)), ("accuracy", "neg_log_loss"), (False, True)))
     for C, dtype in itertools.product((1.0, 1e8), (np.float64, np.float32)):
         model = fastlin.LogisticRegression(C=C, max_iter=50).fit(X.astype(dtype), labels)
-        for rows, scoring, with_weights in cases:
-            params = {"sample_weight": weights[rows]} if with_weights else {}
+        for rows, scoring, is_weighted in cases:
+            params = {"sample_weight": weights[rows]} if is_weighted else {}
             features, targets = X[rows].astype(dtype), labels[rows]
             scored = ScoredRows(features, targets, model.classes_, None, params)
-            expected = give_labels(get_scorer(scoring), model.classes_)(model, features, targets, **params)
+            expected = add_labels_to_scorer(get_scorer(scoring), model.classes_)(model, features, targets, **params)
             # scikit-learn sums up to 150 losses in the dtype of the losses.
             assert scored.score(model, scoring) == pytest.approx(expected, rel=float(150 * np.finfo(dtype).eps))

@@ -5,8 +5,8 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import assert_refused, make_problem, since
-from naive_mini_batches import TOLERANCE, draw_orders, make_data, make_model, parameters_of, step_naively
+from conftest import assert_raises, make_problem, since
+from naive_mini_batches import TOLERANCE, generate_row_orders, make_data, make_model, stack_parameters, step_naively
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
@@ -29,9 +29,9 @@ def test_steps_equal_those_of_a_naive_loop(n_classes, parameters, is_weighted):
     X, y = make_data(n_classes)
     weights = np.linspace(0, 2, len(y)) if is_weighted else None
     model = make_model(max_iter=4, learning_rate_init=0.1, **parameters)
-    last, mean, losses = step_naively(X, y, np.unique(y), draw_orders(len(y), 4), model, weights)
+    last, mean, losses = step_naively(X, y, np.unique(y), generate_row_orders(len(y), 4), model, weights)
     model.fit(X, y, weights)
-    np.testing.assert_allclose(parameters_of(model), mean if model.average else last, atol=TOLERANCE)
+    np.testing.assert_allclose(stack_parameters(model), mean if model.average else last, atol=TOLERANCE)
     np.testing.assert_allclose(model.loss_curve_, losses, atol=TOLERANCE)
     assert model.coef_.dtype == np.float64
     assert (model.n_iter_, model.t_, len(model.accuracy_curve_)) == (4, 4 * len(y), 4)
@@ -39,14 +39,14 @@ def test_steps_equal_those_of_a_naive_loop(n_classes, parameters, is_weighted):
 
 
 def test_averaging_starts_after_a_number_of_rows():
-    model, orders = make_model(max_iter=2, average=90), list(draw_orders(len(Y), 2))
+    model, orders = make_model(max_iter=2, average=90), list(generate_row_orders(len(Y), 2))
     # Reading 90 rows takes three steps of 40 rows; an epoch has four steps.
     steps = [step_naively(X, Y, CLASSES, orders, model, n_steps=n_steps)[0] for n_steps in range(4, 9)]
-    np.testing.assert_allclose(parameters_of(model.fit(X, Y)), np.mean(steps, axis=0), atol=TOLERANCE)
+    np.testing.assert_allclose(stack_parameters(model.fit(X, Y)), np.mean(steps, axis=0), atol=TOLERANCE)
 
 
 @pytest.mark.slow
-def test_x_in_any_container_has_the_same_model():
+def test_x_in_any_container_gives_the_same_model():
     rounded = np.round(4 * X)
     # X is wide enough that batches use sparse products.
     wide = sparse.random(150, 20_000, density=0.002, random_state=0, format="csr")
@@ -88,18 +88,18 @@ def test_the_epoch_of_the_lowest_validation_loss_is_selected():
 @pytest.mark.parametrize(
     "parameters", [{}, {"average": True}, {"learning_rate": "invscaling", "learning_rate_init": 1.0}]
 )
-def test_partial_fit_continues_training_and_fit_batches_is_equivalent(parameters):
-    incremental, in_parts, twice = (make_model(**parameters) for _ in range(3))
+def test_partial_fit_and_fit_batches_are_equivalent(parameters):
+    incremental, batch_model, twice = (make_model(**parameters) for _ in range(3))
     for part in (slice(0, 90), slice(90, 150)):
         incremental.partial_fit(X[part], Y[part], classes=CLASSES)
     parts = [(X[:90], Y[:90]), (sparse.csr_array(X[90:]), Y[90:], np.ones(60))]
-    in_parts.fit_batches(parts, CLASSES)
+    batch_model.fit_batches(parts, CLASSES)
     if "learning_rate" not in parameters:
         # "invscaling" lowers the learning rate after an epoch, and an epoch of fit_batches consists of all parts.
-        np.testing.assert_allclose(in_parts.coef_, incremental.coef_, atol=1e-12)
-    assert (in_parts.t_, in_parts.n_iter_, incremental.n_iter_) == (150, 1, 2)
+        np.testing.assert_allclose(batch_model.coef_, incremental.coef_, atol=1e-12)
+    assert (batch_model.t_, batch_model.n_iter_, incremental.n_iter_) == (150, 1, 2)
     twice.fit_batches(lambda: iter(parts), CLASSES, n_epochs=2)
-    np.testing.assert_array_equal(in_parts.fit_batches(iter(parts)).coef_, twice.coef_)
+    np.testing.assert_array_equal(batch_model.fit_batches(iter(parts)).coef_, twice.coef_)
     assert len(twice.loss_curve_) == 2
 
 
@@ -114,36 +114,38 @@ def test_partial_fit_continues_training_and_fit_batches_is_equivalent(parameters
         ("batches must hold at least one part, got none", []),
     ],
 )
-def test_invalid_parts_raise_an_error_and_do_not_change_the_model(message, parts):
-    assert_refused(message, make_model().fit_batches, parts, CLASSES)
+def test_invalid_batches_do_not_change_the_model(message, parts):
+    assert_raises(message, make_model().fit_batches, parts, CLASSES)
     fitted = make_model().partial_fit(X, Y, CLASSES)
     before = pickle.dumps(fitted.__dict__)
-    assert_refused(message, fitted.fit_batches, parts)
+    assert_raises(message, fitted.fit_batches, parts)
     assert pickle.dumps(fitted.__dict__) == before
 
 
 def test_invalid_calls_raise_an_error():
-    soft, rest, batches = np.full((150, 3), 1 / 3), iter([(X, Y)]), [(X, Y)]
+    soft_labels, rest, batches = np.full((150, 3), 1 / 3), iter([(X, Y)]), [(X, Y)]
     model, warm = make_model(), make_model(max_iter=500, warm_start=True).fit(X, Y)
-    balanced, stopped = make_model(class_weight="balanced"), make_model(early_stopping=True)
-    assert_refused("batches must be iterable 2 times, got an iterator", model.fit_batches, rest, CLASSES, 2)
-    assert_refused("n_epochs must be an integer of at least 1, got 0", model.fit_batches, batches, CLASSES, 0)
-    assert_refused("batches must hold at least one part in every epoch", model.fit_batches, lambda: rest, CLASSES, 2)
-    assert_refused("classes must be passed on the first call", model.partial_fit, X, Y)
-    assert_refused("one class per row, got probabilities of the classes", model.partial_fit, X, soft, classes=[0, 1, 2])
-    assert_refused("only one class: a", model.fit, X[:10], np.full(10, "a"))
-    assert_refused('"balanced" is not supported by fit_batches', balanced.fit_batches, batches, CLASSES)
-    assert_refused("early_stopping", stopped.partial_fit, X, Y, CLASSES)
-    assert_refused("fit_batches with early_stopping=True requires X_val", stopped.fit_batches, batches, CLASSES)
-    assert_refused("warm_start .* same classes as in the previous call", warm.fit, X, np.where(Y == "a", "z", Y))
+    balanced, stopping_model = make_model(class_weight="balanced"), make_model(early_stopping=True)
+    assert_raises("batches must be iterable 2 times, got an iterator", model.fit_batches, rest, CLASSES, 2)
+    assert_raises("n_epochs must be an integer of at least 1, got 0", model.fit_batches, batches, CLASSES, 0)
+    assert_raises("batches must hold at least one part in every epoch", model.fit_batches, lambda: rest, CLASSES, 2)
+    assert_raises("classes must be passed on the first call", model.partial_fit, X, Y)
+    assert_raises(
+        "one class per row, got probabilities of the classes", model.partial_fit, X, soft_labels, classes=[0, 1, 2]
+    )
+    assert_raises("only one class: a", model.fit, X[:10], np.full(10, "a"))
+    assert_raises('"balanced" is not supported by fit_batches', balanced.fit_batches, batches, CLASSES)
+    assert_raises("early_stopping", stopping_model.partial_fit, X, Y, CLASSES)
+    assert_raises("fit_batches with early_stopping=True requires X_val", stopping_model.fit_batches, batches, CLASSES)
+    assert_raises("warm_start .* same classes as in the previous call", warm.fit, X, np.where(Y == "a", "z", Y))
 
 
 @pytest.mark.parametrize("average", [False, True])
 @pytest.mark.parametrize(
-    ("by", "n_steps", "steps_per_run"),
+    ("by", "n_steps", "steps_per_call"),
     [("fit", 1, 1), ("fit", 4, 1), ("partial_fit", 3, 1), ("fit_batches", 6, 1), ("fit", 3, 3)],
 )
-def test_ctrl_c_keeps_the_last_whole_step(by, n_steps, steps_per_run, average, monkeypatch):
+def test_ctrl_c_keeps_the_last_complete_step(by, n_steps, steps_per_call, average, monkeypatch):
     model = make_model(max_iter=3, shuffle=False, average=average)
     expected, mean, losses = step_naively(X, Y, CLASSES, [np.arange(150)] * 3, model, n_steps=n_steps)
     calls = {
@@ -157,23 +159,23 @@ def test_ctrl_c_keeps_the_last_whole_step(by, n_steps, steps_per_run, average, m
         if next(numbers) == n_steps:
             raise KeyboardInterrupt
         take_steps(*arguments)
-        if steps_per_run > 1:
+        if steps_per_call > 1:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(linear_descent, "RUN_WORK", steps_per_run * 2 * 40 * 12 if steps_per_run > 1 else 1)
+        patch.setattr(linear_descent, "KERNEL_CALL_WORK", steps_per_call * 2 * 40 * 12 if steps_per_call > 1 else 1)
         patch.setattr(linear_descent, "train_steps", take_steps_and_interrupt)
         with pytest.warns(UserWarning, match=rf"after {n_steps // 4} complete epochs; .* keeps them and the steps"):
             calls[by]()
     assert model.interrupted_
-    np.testing.assert_allclose(parameters_of(model), mean if average else expected, atol=TOLERANCE)
+    np.testing.assert_allclose(stack_parameters(model), mean if average else expected, atol=TOLERANCE)
     np.testing.assert_allclose(model.loss_curve_, losses, atol=TOLERANCE)
     assert model.t_ == 150 * (n_steps // 4) + 40 * (n_steps % 4)
     assert np.isfinite(model.partial_fit(X[:40], Y[:40]).coef_).all()
 
 
 @pytest.mark.parametrize("average", [False, True])
-def test_a_diverging_training_warns_and_keeps_the_last_finite_model(average):
+def test_a_diverging_training_keeps_the_last_finite_model(average):
     with pytest.warns(ConvergenceWarning, match="diverged.*Lower learning_rate_init"):
         model = make_model(learning_rate_init=1e300, average=average).fit(X, Y)
     assert np.isfinite(model.coef_).all()
@@ -205,17 +207,17 @@ def test_callbacks_stop_training_after_an_epoch():
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_training_with_soft_labels_approaches_the_exact_fit(n_classes):
     X, _, weights, *_ = make_problem(600, 4, n_classes)
-    soft = np.random.default_rng(1).dirichlet(np.ones(n_classes), 600)
-    exact = LogisticRegression(C=1 / (0.01 * weights.sum()), tol=1e-10).fit(X, soft, weights)
+    soft_labels = np.random.default_rng(1).dirichlet(np.ones(n_classes), 600)
+    exact = LogisticRegression(C=1 / (0.01 * weights.sum()), tol=1e-10).fit(X, soft_labels, weights)
     model = make_model(alpha=0.01, batch_size=100, average=True, max_iter=60, n_iter_no_change=np.inf)
     for rows in (X, sparse.csr_array(X)):
-        model.fit(rows, soft, weights)
-        np.testing.assert_allclose(parameters_of(model), parameters_of(exact), atol=0.02)
+        model.fit(rows, soft_labels, weights)
+        np.testing.assert_allclose(stack_parameters(model), stack_parameters(exact), atol=0.02)
     # The monitored loss uses the soft labels; class labels are also valid for validation.
-    model.fit(X[100:], soft[100:], X_val=X[:100], y_val=soft[:100])
+    model.fit(X[100:], soft_labels[100:], X_val=X[:100], y_val=soft_labels[:100])
     logarithms = model.predict_log_proba(X[:100])
-    assert model.best_validation_loss_ == pytest.approx(-(soft[:100] * logarithms).sum(axis=1).mean(), rel=1e-6)
-    model.fit(X[100:], soft[100:], X_val=X[:100], y_val=soft[:100].argmax(axis=1))
+    assert model.best_validation_loss_ == pytest.approx(-(soft_labels[:100] * logarithms).sum(axis=1).mean(), rel=1e-6)
+    model.fit(X[100:], soft_labels[100:], X_val=X[:100], y_val=soft_labels[:100].argmax(axis=1))
 
 
 @pytest.mark.parametrize(
@@ -245,35 +247,39 @@ def test_all_requested_epochs_are_run():
 
 
 def test_switching_averaging_keeps_the_momentum():
-    plain, on, off = (make_model(average=average).partial_fit(X, Y, CLASSES) for average in (False, False, True))
-    for model, average in ((plain, False), (on, True), (off, False)):
+    plain, switched_on, switched_off = (
+        make_model(average=average).partial_fit(X, Y, CLASSES) for average in (False, False, True)
+    )
+    for model, average in ((plain, False), (switched_on, True), (switched_off, False)):
         model.set_params(average=average).partial_fit(X, Y)
-    np.testing.assert_array_equal(off.coef_, plain.coef_)
+    np.testing.assert_array_equal(switched_off.coef_, plain.coef_)
     # An average that starts later replaces the earlier average.
     late = make_model(average=True).partial_fit(X, Y, CLASSES).set_params(average=10**6).partial_fit(X, Y)
     np.testing.assert_array_equal(late.coef_, plain.coef_)
-    np.testing.assert_array_equal(on.set_params(average=False).partial_fit(X, Y).coef_, plain.partial_fit(X, Y).coef_)
+    np.testing.assert_array_equal(
+        switched_on.set_params(average=False).partial_fit(X, Y).coef_, plain.partial_fit(X, Y).coef_
+    )
 
 
-def test_accuracies_of_parts_are_weighted():
+def test_batch_accuracies_are_averaged_by_weight():
     weights, parameters = np.repeat([0.01, 3.0], 75), {"shuffle": False, "batch_size": 10}
     parts = [(X[part], Y[part], weights[part]) for part in (slice(80), slice(80, None))]
-    in_parts = make_model(**parameters).fit_batches(parts, CLASSES)
+    batch_model = make_model(**parameters).fit_batches(parts, CLASSES)
     whole = make_model(max_iter=1, **parameters).fit(X, Y, weights)
-    np.testing.assert_allclose(in_parts.coef_, whole.coef_, atol=1e-12)
-    assert in_parts.accuracy_curve_ == pytest.approx(whole.accuracy_curve_)
-    assert in_parts.loss_curve_ == pytest.approx(whole.loss_curve_)
+    np.testing.assert_allclose(batch_model.coef_, whole.coef_, atol=1e-12)
+    assert batch_model.accuracy_curve_ == pytest.approx(whole.accuracy_curve_)
+    assert batch_model.loss_curve_ == pytest.approx(whole.loss_curve_)
 
 
-def test_warm_starts_continue_counters_accept_sparse_coefficients_and_stop_early():
+def test_warm_starts_continue_from_the_fitted_model():
     model, again = (make_model(max_iter=2, warm_start=True).fit(X, Y) for _ in range(2))
     again.sparsify()
     np.testing.assert_array_equal(again.coef_.toarray(), model.coef_)
     assert model.fit(X, Y).t_ == 4 * 150
     np.testing.assert_array_equal(again.fit(X, Y).coef_, model.coef_)
     warm = make_model(max_iter=500, warm_start=True).fit(X, Y)
-    n_first = warm.n_iter_
-    assert warm.fit(X, Y).n_iter_ < n_first < 500
+    n_first_epochs = warm.n_iter_
+    assert warm.fit(X, Y).n_iter_ < n_first_epochs < 500
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached.*the loss was still improving"):
         make_model(max_iter=2).fit(X, Y)
 

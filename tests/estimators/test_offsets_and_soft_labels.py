@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import reference
-from conftest import as_bfloat16, assert_refused, make_problem
-from linear_models import assert_same_model, fit, make_cv
+from conftest import as_bfloat16, assert_raises, make_problem
+from linear_models import assert_same_model, fit, make_cv_model
 from scipy import sparse
 from scipy.special import expit, softmax
 from sklearn import config_context
@@ -18,21 +18,21 @@ from sklearn.preprocessing import StandardScaler
 
 import fastlin
 from fastlin import LogisticRegression, MiniBatchLogisticRegression, blocks, logistic_path
-from fastlin.estimators.labels import read_label_columns
+from fastlin.estimators.labels import parse_label_columns
 
-pytestmark = pytest.mark.usefixtures("sparse_passes")
+pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 
-N, EXACT = 240, {"tol": 1e-11}
+N, ACCURATE_PARAMETERS = 240, {"tol": 1e-11}
 
 
 def make_rows(n_classes):
     """Return X, labels, class probabilities, weights and offsets."""
     X, y, weights, *_ = make_problem(N, 4, n_classes)
     generator = np.random.default_rng(1)
-    soft = generator.dirichlet(np.full(n_classes, 0.5), N)
+    soft_labels = generator.dirichlet(np.full(n_classes, 0.5), N)
     # Some probabilities are 1.
-    soft[:20] = np.eye(n_classes)[generator.integers(0, n_classes, 20)]
-    return X, y, soft, weights, generator.normal(size=N if n_classes == 2 else (N, n_classes))
+    soft_labels[:20] = np.eye(n_classes)[generator.integers(0, n_classes, 20)]
+    return X, y, soft_labels, weights, generator.normal(size=N if n_classes == 2 else (N, n_classes))
 
 
 def test_predictions_add_the_offset():
@@ -68,7 +68,7 @@ def test_predictions_add_the_offset():
             np.testing.assert_array_equal(array, expected)
 
 
-def draw_weak_rows(seed, n_classes):
+def sample_weak_rows(seed, n_classes):
     """Return X, labels, weights and skewed offsets; the features are only weakly related to the labels."""
     generator = np.random.default_rng(seed)
     X = generator.normal(size=(300, 8)) * 10.0 ** generator.uniform(-3, -1)
@@ -99,7 +99,7 @@ def assert_within_tol(J, certificate, minimum, null, tol=1e-4):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_tol_is_relative_to_the_improvement_over_the_null_model(n_classes):
     for seed, (l1_ratio, grouped) in enumerate(2 * [(0.0, False), (1.0, False), (0.5, False), (1.0, True)]):
-        X, y, weights, offset = draw_weak_rows(seed, n_classes)
+        X, y, weights, offset = sample_weak_rows(seed, n_classes)
         C = 10.0 ** np.random.default_rng(seed).uniform(0, 3)
         model = LogisticRegression(C=C, l1_ratio=l1_ratio, group_lasso=grouped).fit(X, y, weights, offset=offset)
         l2, l1 = np.array([1 - l1_ratio, l1_ratio]) / (C * weights.sum())
@@ -111,7 +111,7 @@ def test_tol_is_relative_to_the_improvement_over_the_null_model(n_classes):
 
 def test_tol_is_relative_to_the_null_model_if_a_class_has_no_weight():
     for seed in range(4):
-        X, y, weights, offset = draw_weak_rows(seed, 3)
+        X, y, weights, offset = sample_weak_rows(seed, 3)
         weights[y == 0] = 0
         offset = offset if seed % 2 else np.zeros_like(offset)
         model = LogisticRegression(C=10.0).fit(X, y, weights, offset=offset if seed % 2 else None)
@@ -128,11 +128,13 @@ def test_tol_is_relative_to_the_null_model_if_a_class_has_no_weight():
 
 def test_tol_means_the_same_in_paths_and_folds():
     for l1_ratio in (0.0, 1.0):
-        X, y, weights, offset = draw_weak_rows(int(l1_ratio), 2)
+        X, y, weights, offset = sample_weak_rows(int(l1_ratio), 2)
         Cs, rows = [10.0, 1e3], [np.arange(0, 200), np.arange(100, 300)]
         path = logistic_path(X, y, Cs=Cs, l1_ratio=l1_ratio, sample_weight=weights, offset=offset)
         # With an L1 penalty, the folds are fitted in batches.
-        search = make_cv(Cs=Cs, l1_ratios=(l1_ratio,), cv=[(fold, np.arange(9)) for fold in rows], scoring="accuracy")
+        search = make_cv_model(
+            Cs=Cs, l1_ratios=(l1_ratio,), cv=[(fold, np.arange(9)) for fold in rows], scoring="accuracy"
+        )
         search.fit(X, y, weights, offset=offset)
         for c, C in enumerate(Cs):
             for fold, J, certificate in [
@@ -152,12 +154,12 @@ def test_a_zero_step_without_curvature_does_not_indicate_convergence():
     np.testing.assert_allclose(X.T @ residuals, 0, atol=1e-3)
 
 
-def test_folds_paths_and_starts_use_the_offsets_of_their_rows():
+def test_folds_and_paths_use_the_offsets_of_their_rows():
     for n_classes in (2, 3):
         X, y, _, weights, offset = make_rows(n_classes)
         Cs, cv = [0.1, 10.0], StratifiedKFold(3)
         for scoring, metric in (("neg_log_loss", log_loss), (None, accuracy_score)):
-            model = make_cv(Cs=Cs, cv=cv, **EXACT, scoring=scoring)
+            model = make_cv_model(Cs=Cs, cv=cv, **ACCURATE_PARAMETERS, scoring=scoring)
             model.fit(X, y, weights, offset=offset)
             expected = np.empty((3, 1, 2))
             for f, (train, test) in enumerate(cv.split(X, y)):
@@ -179,18 +181,23 @@ def test_folds_paths_and_starts_use_the_offsets_of_their_rows():
         path = logistic_path(X, y, Cs=5, offset=offset)
         assert path.n_nonzeros[0] == 0
         assert fit(X, y, C=1.001 * path.Cs[0], l1_ratio=1.0, offset=offset).coef_.any()
-        warm = LogisticRegression(warm_start=True, **EXACT).fit(X, y, weights, offset=offset)
+        warm = LogisticRegression(warm_start=True, **ACCURATE_PARAMETERS).fit(X, y, weights, offset=offset)
         assert warm.fit(X, y, weights, offset=offset).n_iter_[0] <= 1
-        started = LogisticRegression(**EXACT).fit(X, y, weights, offset=offset, coef_init=warm.coef_)
+        started = LogisticRegression(**ACCURATE_PARAMETERS).fit(X, y, weights, offset=offset, coef_init=warm.coef_)
         assert_same_model(started, warm)
 
 
 def test_validation_rows_can_have_their_own_offsets_and_soft_labels():
-    X, y, soft, weights, offset = make_rows(3)
+    X, y, soft_labels, weights, offset = make_rows(3)
     train, val, certain = slice(160), slice(160, None), np.eye(3)[y]
-    for labels, labels_val, offsets in ((soft, soft, None), (soft, y, None), (y, soft, None), (y, y, offset)):
+    for labels, labels_val, offsets in (
+        (soft_labels, soft_labels, None),
+        (soft_labels, y, None),
+        (y, soft_labels, None),
+        (y, y, offset),
+    ):
         train_offset, val_offset = (None if offsets is None else offsets[part] for part in (train, val))
-        model = make_cv(Cs=[0.1, 10.0], **EXACT)
+        model = make_cv_model(Cs=[0.1, 10.0], **ACCURATE_PARAMETERS)
         arguments = {
             "offset": train_offset,
             "X_val": X[val],
@@ -199,21 +206,21 @@ def test_validation_rows_can_have_their_own_offsets_and_soft_labels():
         }
         model.fit(X[train], labels[train], weights[train], **arguments, offset_val=val_offset)
         first, last = (certain if array is y else array for array in (labels, labels_val))
-        joined = y if first is last is certain else np.concatenate([first[train], last[val]])
-        assert_same_model(model, fit(X, joined, weights, offset=offsets, C=model.C_))
+        joined_labels = y if first is last is certain else np.concatenate([first[train], last[val]])
+        assert_same_model(model, fit(X, joined_labels, weights, offset=offsets, C=model.C_))
         for c, C in enumerate(model.Cs_):
             one = fit(X[train], labels[train], weights[train], offset=train_offset, C=C)
             logarithms = np.log(one.predict_proba(X[val], offset=val_offset))
             expected = np.average((last[val] * logarithms).sum(axis=1), weights=weights[val])
             assert model.scores_[0, 0, c] == pytest.approx(expected, abs=1e-5)
-    without_rows = {"offset_val": offset, "X_val": None, "y_val": None, "sample_weight_val": None}
+    offset_without_rows = {"offset_val": offset, "X_val": None, "y_val": None, "sample_weight_val": None}
     for other, message in (
         ({}, r"offset and offset_val must be given together, got only offset\."),
         ({"offset_val": offset[:3]}, "offset_val has 3 rows, but X_val has 80"),
-        (without_rows, "together, got only offset_val"),
+        (offset_without_rows, "together, got only offset_val"),
         ({"offset": None, "y_val": np.full((80, 2), 0.5)}, "y has 3 classes, but y_val has the shape"),
     ):
-        assert_refused(message, model.fit, X[train], y[train], **{**arguments, **other})
+        assert_raises(message, model.fit, X[train], y[train], **{**arguments, **other})
 
 
 def test_invalid_offsets_and_scorers_without_offsets_raise_an_error():
@@ -240,22 +247,22 @@ def test_invalid_offsets_and_scorers_without_offsets_raise_an_error():
         (y, [[1.0], [1.0, 2.0]], "offset must contain numbers"),
         (y, [10**400] * len(y), "offset must contain numbers"),
     ):
-        assert_refused(message, model.fit, X, target, offset=bad_offset)
+        assert_raises(message, model.fit, X, target, offset=bad_offset)
     for bad_offset, message in ((broken, "row 7 has nan"), (offset[:3], "offset has 3 rows, but X has 240")):
         for rows in (X, blocks.from_arrays(X)):
-            assert_refused(message, model.predict_proba, rows, offset=bad_offset)
+            assert_raises(message, model.predict_proba, rows, offset=bad_offset)
     message = r"scoring must be 'accuracy', .* with an offset"
     for scoring in ("roc_auc", make_scorer(accuracy_score), lambda *_: 0.0):
-        model = make_cv(Cs=2, scoring=scoring)
-        assert_refused(message, model.fit, X, y, offset=offset)
-        assert_refused(message, model.fit(X, y).score, X, y, offset=offset)
+        model = make_cv_model(Cs=2, scoring=scoring)
+        assert_raises(message, model.fit, X, y, offset=offset)
+        assert_raises(message, model.fit(X, y).score, X, y, offset=offset)
 
 
 def test_pipelines_searches_and_clones_route_the_offset():
     X, y, _, weights, offset = make_rows(2)
     Z = StandardScaler().fit_transform(X)
     with config_context(enable_metadata_routing=True):
-        model = LogisticRegression(**EXACT).set_fit_request(offset=True, sample_weight=True)
+        model = LogisticRegression(**ACCURATE_PARAMETERS).set_fit_request(offset=True, sample_weight=True)
         model.set_predict_proba_request(offset=True).set_score_request(offset=True, sample_weight=False)
         scaler = StandardScaler().set_fit_request(sample_weight=False)
         arguments = {"sample_weight": weights, "offset": offset}
@@ -267,25 +274,25 @@ def test_pipelines_searches_and_clones_route_the_offset():
         train, test = next(StratifiedKFold(2).split(X, y))
         one = fit(X[train], y[train], weights[train], offset=offset[train], C=0.1)
         assert search.cv_results_["split0_test_score"][0] == one.score(X[test], y[test], offset=offset[test])
-        make_pipeline(StandardScaler(), make_cv(Cs=2, cv=2).set_fit_request(offset=True)).fit(X, y, offset=offset)
+        make_pipeline(StandardScaler(), make_cv_model(Cs=2, cv=2).set_fit_request(offset=True)).fit(X, y, offset=offset)
 
 
-def copy_rows(X, soft, weights, offset, classes=None):
+def copy_rows(X, soft_labels, weights, offset, classes=None):
     """Return X, labels, weights and offset, with one copy of each row per class."""
-    n, n_classes = soft.shape
+    n, n_classes = soft_labels.shape
     rows = np.repeat(np.arange(n), n_classes)
     labels = np.tile(np.arange(n_classes) if classes is None else classes, n)
-    return X[rows], labels, (soft * weights[:, None]).ravel(), offset[rows]
+    return X[rows], labels, (soft_labels * weights[:, None]).ravel(), offset[rows]
 
 
 @pytest.mark.parametrize(
     ("n_classes", "class_weight"), [(2, {0: 1e300, 1: 1e299}), (3, {0: 0.0, 1: 1.5, 2: 2.5}), (3, "balanced")]
 )
 def test_a_soft_label_equals_weighted_copies_of_its_row(n_classes, class_weight):
-    X, _, soft, weights, offset = make_rows(n_classes)
-    copied, labels, fractions, offsets = copy_rows(X, soft, weights, offset)
+    X, _, soft_labels, weights, offset = make_rows(n_classes)
+    copied, labels, fractions, offsets = copy_rows(X, soft_labels, weights, offset)
     expected = fit(sparse.csr_array(copied), labels, fractions, offset=offsets, class_weight=class_weight, C=0.1)
-    actual = fit(sparse.csr_array(X), soft, weights, offset=offset, class_weight=class_weight, C=0.1)
+    actual = fit(sparse.csr_array(X), soft_labels, weights, offset=offset, class_weight=class_weight, C=0.1)
     # If a class has no weight, its intercept decreases without bound.
     for model in (actual, expected) if class_weight != "balanced" and 0.0 in class_weight.values() else ():
         assert model.intercept_[0] < -15
@@ -296,109 +303,111 @@ def test_a_soft_label_equals_weighted_copies_of_its_row(n_classes, class_weight)
 
 
 def test_soft_labels_in_other_containers_give_the_same_model():
-    X, _, soft, weights, _ = make_rows(3)
-    expected = fit(X, soft, weights)
+    X, _, soft_labels, weights, _ = make_rows(3)
+    expected = fit(X, soft_labels, weights)
     # Blocks can contain soft labels.
-    cut = blocks.from_batches(lambda: zip(np.split(X, 4), np.split(soft, 4), np.split(weights, 4), strict=True))
+    cut = blocks.from_batches(lambda: zip(np.split(X, 4), np.split(soft_labels, 4), np.split(weights, 4), strict=True))
     assert_same_model(fit(cut, None), expected)
-    assert_same_model(fit(blocks.from_csr(sparse.csr_array(X), soft), None, weights), expected)
+    assert_same_model(fit(blocks.from_csr(sparse.csr_array(X), soft_labels), None, weights), expected)
     # The row sums differ from one by the rounding error of float16.
-    assert_same_model(fit(X, soft.astype(np.float16), weights), expected, 1e-2)
+    assert_same_model(fit(X, soft_labels.astype(np.float16), weights), expected, 1e-2)
     half_samples = np.full((N, 2), 0.5)
     assert_same_model(fit(X, as_bfloat16(half_samples.astype(np.float32))), fit(X, half_samples))
 
 
 def test_indicator_matrices_and_single_columns_are_not_soft_labels():
-    X, labels, soft, *_ = make_rows(3)
-    certain, fit_new = np.eye(3)[labels], LogisticRegression().fit
+    X, labels, soft_labels, *_ = make_rows(3)
+    certain, fit_labels = np.eye(3)[labels], LogisticRegression().fit
     # These are label indicators.
-    assert fit_new(X, certain).multilabel_
-    assert_refused("y should be a 1d array", fit_new, X, 2 * certain.astype(int))
+    assert fit_labels(X, certain).multilabel_
+    assert_raises("y should be a 1d array", fit_labels, X, 2 * certain.astype(int))
     model = LogisticRegression().fit(X, labels)
     assert model.score(X, labels[:, None]) == model.score(X, labels)
     # Single-label models, and fits with `classes`, interpret them as probabilities.
     for rows in (X, blocks.from_arrays(X)):
         assert model.score(rows, certain) == model.score(X, labels)
-    assert_same_model(fit_new(X, certain, classes=[0, 1, 2]), model)
-    assert_refused("Unknown label type: continuous", fit_new, X, soft[:, 0])
+    assert_same_model(fit_labels(X, certain, classes=[0, 1, 2]), model)
+    assert_raises("Unknown label type: continuous", fit_labels, X, soft_labels[:, 0])
     message = r"one column of probabilities.*np.column_stack\(\[1 - y, y\]\)"
-    assert_refused(message, fit_new, X, soft[:, :1])
+    assert_raises(message, fit_labels, X, soft_labels[:, :1])
     with fastlin.patch_sklearn(), pytest.raises(ValueError, match="y should be a 1d array"):
-        ScikitLearnLogisticRegression().fit(X, soft)
+        ScikitLearnLogisticRegression().fit(X, soft_labels)
 
 
 def test_labels_that_are_not_probabilities_raise_an_error():
-    X, _, soft, *_ = make_rows(3)
-    model = LogisticRegression().fit(X, soft)
+    X, _, soft_labels, *_ = make_rows(3)
+    model = LogisticRegression().fit(X, soft_labels)
     for index, value, message in (
         ((30, 1), np.nan, "row 30 contains nan"),
         ((30, 1), np.inf, "row 30 contains inf"),
         ((30, 1), -0.1, r"at least 0 and sum to one within 1e-05 in each row, but row 30 contains -0.1"),
         ((30, slice(None)), [0.5, 0.5, 0.1], r"y has 3 columns. .* row 30 sums to 1.1"),
     ):
-        wrong = soft.copy()
+        wrong = soft_labels.copy()
         wrong[index] = value
-        assert_refused(message, model.fit, X, wrong)
-        assert_refused(message, model.score, X, wrong)
-    assert_refused("inconsistent numbers of samples", model.fit, X, soft[:-1])
-    assert_refused("y must have a column for each of the 3 classes", model.score, X, np.full((N, 2), 0.5))
-    assert_refused("liblinear", LogisticRegression(solver="liblinear").fit, X, soft)
-    weightless = LogisticRegression(class_weight=dict.fromkeys(range(3), 0.0))
-    assert_refused("must be positive for some rows", weightless.fit, X, soft)
+        assert_raises(message, model.fit, X, wrong)
+        assert_raises(message, model.score, X, wrong)
+    assert_raises("inconsistent numbers of samples", model.fit, X, soft_labels[:-1])
+    assert_raises("y must have a column for each of the 3 classes", model.score, X, np.full((N, 2), 0.5))
+    assert_raises("liblinear", LogisticRegression(solver="liblinear").fit, X, soft_labels)
+    weightless_model = LogisticRegression(class_weight=dict.fromkeys(range(3), 0.0))
+    assert_raises("must be positive for some rows", weightless_model.fit, X, soft_labels)
     # Rows with sums close to one are rescaled.
-    _, scaled = read_label_columns(soft * (1 + 5e-6 * (soft < 1)))
-    np.testing.assert_allclose(scaled, soft, rtol=1e-15)
+    _, scaled = parse_label_columns(soft_labels * (1 + 5e-6 * (soft_labels < 1)))
+    np.testing.assert_allclose(scaled, soft_labels, rtol=1e-15)
 
 
-def test_classes_name_the_columns():
-    X, labels, soft, weights, offset = make_rows(3)
+def test_classes_name_the_columns_of_soft_labels():
+    X, labels, soft_labels, weights, offset = make_rows(3)
     names = ["ant", "bee", "cat"]
     model = LogisticRegression(tol=1e-11, class_weight={"ant": 2.0, "bee": 1.0, "cat": 0.5})
-    expected = clone(model).fit(*copy_rows(X, soft, weights, offset, names)[:3])
-    assert_same_model(model.fit(X, soft, weights, classes=names), expected)
+    expected = clone(model).fit(*copy_rows(X, soft_labels, weights, offset, names)[:3])
+    assert_same_model(model.fit(X, soft_labels, weights, classes=names), expected)
     assert model.classes_.tolist() == names
     assert set(model.predict(X)) <= set(names)
-    assert make_cv(Cs=2, cv=2).fit(X, soft, classes=names).classes_.tolist() == names
-    assert logistic_path(X, soft, Cs=2, classes=names).classes.tolist() == names
+    assert make_cv_model(Cs=2, cv=2).fit(X, soft_labels, classes=names).classes_.tolist() == names
+    assert logistic_path(X, soft_labels, Cs=2, classes=names).classes.tolist() == names
     for wrong, message in (
         (names[:2], "classes must be 3 different labels .* for each column of y"),
         (["bee", "ant", "cat"], "different labels in ascending order"),
         (["ant", "ant", "cat"], "different labels in ascending order"),
         (["ant", None, "cat"], "classes must be labels that can be sorted"),
     ):
-        assert_refused(message, model.fit, X, soft, classes=wrong)
+        assert_raises(message, model.fit, X, soft_labels, classes=wrong)
     # For plain labels, `classes` must equal them.
     y = np.array(names)[labels]
     assert LogisticRegression().fit(X, y, classes=["bee", "ant", "cat"]).classes_.tolist() == names
-    assert_refused("y contains the label 'cat', which is not one of classes", model.fit, X, y, classes=names[:2])
-    assert_refused("No row of y has the class 'dog', which is one of classes", model.fit, X, y, classes=[*names, "dog"])
+    assert_raises("y contains the label 'cat', which is not one of classes", model.fit, X, y, classes=names[:2])
+    assert_raises("No row of y has the class 'dog', which is one of classes", model.fit, X, y, classes=[*names, "dog"])
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_scores_and_folds_with_soft_labels_equal_those_of_weighted_copies(n_classes):
-    X, _, soft, weights, offset = make_rows(n_classes)
-    copied, copies, fractions, offsets = copy_rows(X, soft, weights, offset)
-    model = fit(X, soft, weights, offset=offset, class_weight="balanced")
+def test_soft_labels_give_the_scores_of_weighted_copies(n_classes):
+    X, _, soft_labels, weights, offset = make_rows(n_classes)
+    copied, copies, fractions, offsets = copy_rows(X, soft_labels, weights, offset)
+    model = fit(X, soft_labels, weights, offset=offset, class_weight="balanced")
     expected = model.score(copied, copies, fractions, offset=offsets)
-    assert model.score(X, soft, weights, offset=offset) == pytest.approx(expected)
+    assert model.score(X, soft_labels, weights, offset=offset) == pytest.approx(expected)
     # Folds are stratified by the most probable class.
     rows = np.repeat(np.arange(N), n_classes)
-    folds = StratifiedKFold(3).split(X, soft.argmax(axis=1))
+    folds = StratifiedKFold(3).split(X, soft_labels.argmax(axis=1))
     copy_folds = [[np.flatnonzero(np.isin(rows, part)) for part in pair] for pair in folds]
     for scoring in ("neg_log_loss", "accuracy", None):
         for arguments, copy_arguments in (({}, {}), ({"offset": offset}, {"offset": offsets})):
-            search = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring=scoring)
+            search = make_cv_model(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring=scoring)
             expected = clone(search).set_params(cv=copy_folds).fit(copied, copies, fractions, **copy_arguments)
-            search.fit(X, soft, weights, **arguments)
+            search.fit(X, soft_labels, weights, **arguments)
             np.testing.assert_allclose(search.scores_, expected.scores_, atol=1e-5)
             assert_same_model(search, expected)
             score = expected.score(copied, copies, fractions, **copy_arguments)
-            assert search.score(X, soft, weights, **arguments) == pytest.approx(score, abs=1e-5)
-    assert_refused("with soft labels, which other scorers do not", make_cv(Cs=2, scoring="roc_auc_ovr").fit, X, soft)
-    cut = blocks.from_arrays(X, soft, weights, rows_per_block=90)
-    search = make_cv(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring="accuracy")
-    expected = clone(search).fit(X, soft, weights)
+            assert search.score(X, soft_labels, weights, **arguments) == pytest.approx(score, abs=1e-5)
+    assert_raises(
+        "with soft labels, which other scorers do not", make_cv_model(Cs=2, scoring="roc_auc_ovr").fit, X, soft_labels
+    )
+    cut = blocks.from_arrays(X, soft_labels, weights, rows_per_block=90)
+    search = make_cv_model(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring="accuracy")
+    expected = clone(search).fit(X, soft_labels, weights)
     np.testing.assert_allclose(search.fit(cut).scores_, expected.scores_)
-    assert model.score(cut) == pytest.approx(model.score(X, soft, weights))
-    path = logistic_path(X, soft, Cs=[0.1, 10.0], l1_ratio=0.0, tol=1e-11)
-    np.testing.assert_allclose(path.coefs[1], fit(X, soft, C=10.0).coef_, atol=1e-5)
+    assert model.score(cut) == pytest.approx(model.score(X, soft_labels, weights))
+    path = logistic_path(X, soft_labels, Cs=[0.1, 10.0], l1_ratio=0.0, tol=1e-11)
+    np.testing.assert_allclose(path.coefs[1], fit(X, soft_labels, C=10.0).coef_, atol=1e-5)

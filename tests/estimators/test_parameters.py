@@ -6,8 +6,8 @@ import weakref
 
 import numpy as np
 import pytest
-from conftest import assert_refused, load_scaled
-from linear_models import assert_same_model, fit, make_cv
+from conftest import assert_raises, load_standardized
+from linear_models import assert_same_model, fit, make_cv_model
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_classification
 from sklearn.exceptions import ConvergenceWarning
@@ -16,12 +16,12 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 import fastlin
 from fastlin.estimators import batched_fits, scikit_learn
 
-X, Y = load_scaled(load_iris)
+X, Y = load_standardized(load_iris)
 ROWS, LABELS = make_classification(200, 6, flip_y=0.2, random_state=0)
 WEIGHTS = np.random.default_rng(0).integers(1, 4, 200).astype(float)
 
 # Values that scikit-learn's check of parameters, in test_scikit_learn_interface.py, does not cover.
-OUT_OF_RANGE = {
+INVALID_VALUES = {
     fastlin.LogisticRegression: {
         "C": [0, np.nan, "1"],
         "alpha": ["1/n", -1.0],
@@ -57,26 +57,26 @@ OUT_OF_RANGE = {
 
 
 @pytest.mark.parametrize(
-    ("estimator", "name"), [(estimator, name) for estimator, names in OUT_OF_RANGE.items() for name in names]
+    ("estimator", "name"), [(estimator, name) for estimator, names in INVALID_VALUES.items() for name in names]
 )
 def test_parameters_out_of_range_raise_an_error_that_names_them(estimator, name):
-    for value in OUT_OF_RANGE[estimator][name]:
-        assert_refused(f"'{name}' parameter", estimator(**{name: value}).fit, X, Y)
+    for value in INVALID_VALUES[estimator][name]:
+        assert_raises(f"'{name}' parameter", estimator(**{name: value}).fit, X, Y)
 
 
 @pytest.mark.parametrize(
     ("make", "parameters", "message"),
     [
         (fastlin.LogisticRegression, {"n_jobs": 0}, "^n_jobs must be None or an integer other than 0, got 0"),
-        (make_cv, {"n_jobs": 0}, "^n_jobs must be None or an integer other than 0, got 0"),
+        (make_cv_model, {"n_jobs": 0}, "^n_jobs must be None or an integer other than 0, got 0"),
         (fastlin.LogisticRegression, {"class_weight": {0: -1.0}}, "class_weight"),
         (fastlin.LogisticRegression, {"class_weight": "balanced"}, "class 2"),
         (fastlin.LogisticRegression, {"dual": True}, "dual"),
         (fastlin.LogisticRegression, {"solver": "liblinear"}, "liblinear.*multiclass"),
         (fastlin.LogisticRegression, {"C": 2.0, "alpha": 0.1}, r"C must not be set .* got C=2.0 and alpha=0.1"),
-        (make_cv, {"Cs": [1.0], "alphas": [0.1]}, r"Cs must not be set .* Cs=\[1.0\] and alphas=\[0.1\]"),
-        (make_cv, {"alphas": [0.1, -1.0]}, r"^alphas must be .* at least 0; got \[0.1, -1.0\]$"),
-        (make_cv, {"alphas": [np.inf]}, "^alphas must be .* finite"),
+        (make_cv_model, {"Cs": [1.0], "alphas": [0.1]}, r"Cs must not be set .* Cs=\[1.0\] and alphas=\[0.1\]"),
+        (make_cv_model, {"alphas": [0.1, -1.0]}, r"^alphas must be .* at least 0; got \[0.1, -1.0\]$"),
+        (make_cv_model, {"alphas": [np.inf]}, "^alphas must be .* finite"),
         # These values equal valid cached ones but have another type.
         (fastlin.LogisticRegression, {"max_iter": 1000.0, "warm_start": True}, "'max_iter' parameter"),
         (fastlin.LogisticRegression, {"max_iter": 1000, "warm_start": 1.0}, "'warm_start' parameter"),
@@ -125,10 +125,10 @@ def test_contradictory_parameters_warn_like_scikit_learn():
 
 
 def test_fits_keep_no_references_to_parameters():
-    class Drawn(np.random.RandomState):
+    class CustomRandomState(np.random.RandomState):
         pass
 
-    random_state = Drawn(0)
+    random_state = CustomRandomState(0)
     reference = weakref.ref(random_state)
     fastlin.LogisticRegression(random_state=random_state).fit(X, Y)
     del random_state
@@ -161,7 +161,7 @@ def test_defaults_of_cross_validation_depend_on_the_version_of_scikit_learn(
 
 
 @pytest.mark.parametrize(("version", "n_warnings"), [((1, 6), 0), ((1, 7), 0), ((1, 8), 1), ((1, 10), 1)])
-def test_a_penalty_is_deprecated_from_1_8_on_and_needs_no_l1_ratio_before(version, n_warnings, monkeypatch):
+def test_the_penalty_parameter_is_deprecated_since_scikit_learn_1_8(version, n_warnings, monkeypatch):
     for l1_ratio in (1.0, 0.0, None):
         model = fastlin.LogisticRegression(penalty="l1", l1_ratio=l1_ratio, C=0.1)
         model, caught = fit_and_catch(monkeypatch, version, model)
@@ -190,34 +190,36 @@ def test_alpha_does_not_depend_on_the_sum_of_the_weights(parameters, total):
 
 
 def test_alpha_applies_to_inference_and_multilabel_fits():
-    by_alpha, by_C = (
+    alpha_model, C_model = (
         fit(ROWS, LABELS, WEIGHTS, **parameters) for parameters in ({"alpha": 0.05}, {"C": 20 / WEIGHTS.sum()})
     )
-    errors = [model.inference(ROWS, LABELS, WEIGHTS, penalized="laplace").std_errors for model in (by_alpha, by_C)]
+    errors = [
+        model.inference(ROWS, LABELS, WEIGHTS, penalized="laplace").std_errors for model in (alpha_model, C_model)
+    ]
     np.testing.assert_allclose(*errors, rtol=1e-6)
     assert_same_model(fit(ROWS, LABELS, alpha=0), fit(ROWS, LABELS, C=np.inf))
     multilabel = np.column_stack([LABELS, ROWS[:, 0] > 0.5]).astype(int)
     for class_weight in (None, {0: 1.0, 1: 4.0}):
         options = {"tol": 1e-10, "class_weight": class_weight}
-        by_C = fastlin.LogisticRegression(C=0.1, **options).fit(ROWS, multilabel)
+        C_model = fastlin.LogisticRegression(C=0.1, **options).fit(ROWS, multilabel)
         for k, labels in enumerate(multilabel.T):
             total = 200 + 3 * labels.sum() if class_weight else 200
-            by_alpha = fastlin.LogisticRegression(alpha=10 / total, **options).fit(ROWS, multilabel)
-            np.testing.assert_allclose(by_alpha.coef_[k], by_C.coef_[k], atol=1e-6)
+            alpha_model = fastlin.LogisticRegression(alpha=10 / total, **options).fit(ROWS, multilabel)
+            np.testing.assert_allclose(alpha_model.coef_[k], C_model.coef_[k], atol=1e-6)
 
 
 def test_batched_resamples_have_the_penalty_of_single_fits(monkeypatch):
     model, coefs = fit(ROWS, LABELS, WEIGHTS, alpha=1.0), []
     for is_batched in (True, False):
-        monkeypatch.setattr(batched_fits, "can_batch", lambda *_, suits=is_batched: suits)
+        monkeypatch.setattr(batched_fits, "can_batch", lambda *_, is_suitable=is_batched: is_suitable)
         coefs.append(model.bootstrap(ROWS, LABELS, WEIGHTS, n_resamples=20, random_state=0).coef)
     np.testing.assert_allclose(*coefs, atol=1e-3)
 
 
-def test_a_search_over_alphas_equals_fits_by_alpha():
+def test_a_search_over_alphas_equals_separate_fits():
     half = np.arange(200) < 120
     folds = [(np.flatnonzero(half), np.flatnonzero(~half)), (np.flatnonzero(~half), np.flatnonzero(half))]
-    model = make_cv(alphas=[0.01, 0.3, 0.05], cv=folds, tol=1e-11).fit(ROWS, LABELS, WEIGHTS)
+    model = make_cv_model(alphas=[0.01, 0.3, 0.05], cv=folds, tol=1e-11).fit(ROWS, LABELS, WEIGHTS)
     np.testing.assert_allclose(model.alphas_, [0.3, 0.05, 0.01])
     for coefs, (rows, _) in zip(model.coefs_paths_, folds, strict=True):
         for coef, alpha in zip(coefs[0], model.alphas_, strict=True):
@@ -232,18 +234,21 @@ def test_a_search_over_alphas_equals_fits_by_alpha():
     np.testing.assert_allclose(*errors, rtol=1e-4)
 
 
-def test_alpha_is_cloned_printed_and_pickled_and_a_number_of_alphas_gives_the_grid_of_scikit_learn_1_10():
-    np.testing.assert_allclose(make_cv(alphas=4).fit(ROWS, LABELS).alphas_, [1e2, 1e-1, 1e-4, 1e-7])
-    by_Cs = make_cv(Cs=3).fit(ROWS, LABELS, WEIGHTS)
-    np.testing.assert_array_equal(by_Cs.Cs_, [1e-4, 1, 1e4])
-    np.testing.assert_allclose([by_Cs.alpha_, *by_Cs.alphas_], 1 / np.array([by_Cs.C_, *by_Cs.Cs_]) / WEIGHTS.sum())
+def test_alpha_is_cloned_printed_and_pickled():
+    np.testing.assert_allclose(make_cv_model(alphas=4).fit(ROWS, LABELS).alphas_, [1e2, 1e-1, 1e-4, 1e-7])
+    search_with_Cs = make_cv_model(Cs=3).fit(ROWS, LABELS, WEIGHTS)
+    np.testing.assert_array_equal(search_with_Cs.Cs_, [1e-4, 1, 1e4])
+    np.testing.assert_allclose(
+        [search_with_Cs.alpha_, *search_with_Cs.alphas_],
+        1 / np.array([search_with_Cs.C_, *search_with_Cs.Cs_]) / WEIGHTS.sum(),
+    )
     model = clone(fastlin.LogisticRegression().set_params(alpha=0.05, solver="newton-cd")).fit(ROWS, LABELS)
     assert repr(model) == "LogisticRegression(alpha=0.05, solver='newton-cd')"
     assert pickle.loads(pickle.dumps(model)).get_params() == model.get_params()
 
 
 @pytest.mark.parametrize("solver", ["newton-cd", "newton-cd-gram"])
-def test_solvers_by_coordinate_descent_reach_the_minimum(solver):
+def test_coordinate_descent_solver_names_reach_the_minimum(solver):
     for l1_ratio in (0.0, 0.5, 1.0):
         parameters = {"C": 0.1, "l1_ratio": l1_ratio}
         assert_same_model(fit(ROWS, LABELS, solver=solver, **parameters), fit(ROWS, LABELS, **parameters))

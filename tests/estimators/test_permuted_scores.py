@@ -11,11 +11,11 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
-from fastlin.estimators.batched_fits import Task, fit_tasks
-from fastlin.estimators.permuted_scores import number_rows
+from fastlin.estimators.batched_fits import FitTask, fit_tasks
+from fastlin.estimators.permuted_scores import find_first_equal_rows
 
 # The reference runs Newton's method down to rounding error. Distinct scores of the tables differ by more.
-SAME = 1e-9
+SCORE_TOL = 1e-9
 N_PERMUTATIONS = 400
 
 
@@ -40,10 +40,10 @@ def solve(ones, sizes, C):
         step /= 1 + np.abs(step).max() if np.abs(step).max() > 0.5 else 1
         W, b = W - step[0], b - step[1]
     decisions = np.array([b, b + W])
-    return np.where(np.abs(decisions) < SAME, 0.0, decisions)
+    return np.where(np.abs(decisions) < SCORE_TOL, 0.0, decisions)
 
 
-def score_cells(cells, scoring, C):
+def compute_exact_score(cells, scoring, C):
     """Return the exact score. `cells` has shape (n_folds, 2, 2): counts of test rows per fold, label and value of x."""
     folds = []
     for test in cells:
@@ -68,9 +68,9 @@ def enumerate_tables(x, y, folds, scoring, C):
     for ones in product(*(range(size + 1) for size in sizes.ravel())):
         if sum(ones) == x.sum():
             table = np.array(ones).reshape(sizes.shape)
-            scores.append(score_cells(np.stack([sizes - table, table], axis=2), scoring, C))
+            scores.append(compute_exact_score(np.stack([sizes - table, table], axis=2), scoring, C))
             weights.append(np.prod([comb(int(size), one) for size, one in zip(sizes.ravel(), ones, strict=True)]))
-    return score_cells(observed, scoring, C), np.array(scores), np.array(weights) / comb(len(x), int(x.sum()))
+    return compute_exact_score(observed, scoring, C), np.array(scores), np.array(weights) / comb(len(x), int(x.sum()))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def enumerate_tables(x, y, folds, scoring, C):
     [(((8, 11), (3, 11)), 1.0, 0.086), (((6, 10), (4, 10)), 1.0, 0.656), (((4, 7), (3, 6)), 1e4, None)],
 )
 @pytest.mark.parametrize("scoring", ["likelihood_ratio", "accuracy", "neg_log_loss"])
-def test_equal_tables_and_mirror_images_tie(table, C, expected, scoring):
+def test_equal_and_mirrored_tables_have_equal_scores(table, C, expected, scoring):
     X, y = make_rows(*table)
     for seed, make in enumerate((np.asarray, np.float32, sparse.csr_matrix)):
         # Permute the rows.
@@ -104,11 +104,11 @@ def test_equal_tables_and_mirror_images_tie(table, C, expected, scoring):
         nearest = scores[np.abs(actual.permutation_scores[:, None] - scores).argmin(axis=1)]
         np.testing.assert_allclose(actual.score, observed, rtol=1e-6)
         np.testing.assert_allclose(actual.permutation_scores, nearest, rtol=1e-6, atol=1e-6)
-        ties = np.abs(nearest - observed) <= SAME
-        assert ties.any()
-        np.testing.assert_array_equal(actual.permutation_scores == actual.score, ties)
-        np.testing.assert_array_equal(actual.permutation_scores > actual.score, ~ties & (nearest > observed))
-        exact = weights[scores >= observed - SAME].sum()
+        is_tied = np.abs(nearest - observed) <= SCORE_TOL
+        assert is_tied.any()
+        np.testing.assert_array_equal(actual.permutation_scores == actual.score, is_tied)
+        np.testing.assert_array_equal(actual.permutation_scores > actual.score, ~is_tied & (nearest > observed))
+        exact = weights[scores >= observed - SCORE_TOL].sum()
         if scoring == "likelihood_ratio" and expected is not None:
             assert round(exact, 3) == expected
         # Five standard deviations of the estimate, plus the additional permutation in the p-value.
@@ -125,7 +125,7 @@ def test_equal_tables_and_mirror_images_tie(table, C, expected, scoring):
         (fastlin.FirthLogisticRegression(), ((7, 10), (3, 10)), "neg_brier_score"),
     ],
 )
-def test_scores_of_single_fits_tie_in_float32_as_in_float64(model, table, scoring):
+def test_float32_scores_have_the_ties_of_float64_scores(model, table, scoring):
     X, y = make_rows(*table)
     rows = np.arange(len(y))
     cv = None if scoring == "likelihood_ratio" else [(rows, rows)]
@@ -144,7 +144,7 @@ def test_scores_of_single_fits_tie_in_float32_as_in_float64(model, table, scorin
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_scores_of_different_data_do_not_tie_with_any_solver():
+def test_different_data_have_different_scores_with_any_solver():
     # Continuous columns have no ties, but a certificate of 1e-2 could not separate the scores.
     generator = np.random.default_rng(0)
     X = generator.normal(size=(200, 5))
@@ -158,7 +158,7 @@ def test_scores_of_different_data_do_not_tie_with_any_solver():
 
 
 @pytest.mark.parametrize("counts", [((8, 11), (3, 11)), ((2, 6), (3, 6), (5, 6))])
-def test_likelihood_ratios_without_a_penalty_tie_like_those_of_contingency_tables(counts):
+def test_unpenalized_likelihood_ratios_have_the_ties_of_contingency_tables(counts):
     # The model is saturated, so the likelihood ratio is twice the sum of O log(O / E) over the cells (G-test).
     # The table with the two values of x swapped has the same ratio.
     sizes, ones = np.array([n for _, n in counts]), np.array([k for k, _ in counts])
@@ -176,15 +176,15 @@ def test_likelihood_ratios_without_a_penalty_tie_like_those_of_contingency_table
     options = {"scoring": "likelihood_ratio", "n_permutations": 150, "random_state": 0}
     actual = fastlin.permutation_test(model, x[:, None], y, **options)
     nearest = scores[np.abs(actual.permutation_scores[:, None] - scores).argmin(axis=1)]
-    ties = np.abs(nearest - observed) <= SAME
-    assert 0 < ties.sum() < 150
+    is_tied = np.abs(nearest - observed) <= SCORE_TOL
+    assert 0 < is_tied.sum() < 150
     np.testing.assert_allclose(actual.score, observed, rtol=1e-9)
-    np.testing.assert_array_equal(actual.permutation_scores == actual.score, ties)
-    np.testing.assert_array_equal(actual.permutation_scores > actual.score, ~ties & (nearest > observed))
+    np.testing.assert_array_equal(actual.permutation_scores == actual.score, is_tied)
+    np.testing.assert_array_equal(actual.permutation_scores > actual.score, ~is_tied & (nearest > observed))
 
 
 @pytest.mark.parametrize("scoring", ["roc_auc", "neg_log_loss"])
-def test_data_that_are_equal_up_to_their_order_have_equal_scores_with_any_estimator(scoring):
+def test_reordered_data_have_equal_scores_with_any_estimator(scoring):
     # With six distinct rows, there are only 20 choices of the rows with label 1.
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(6, 40)), np.array([0, 1, 0, 1, 0, 1])
@@ -196,7 +196,7 @@ def test_data_that_are_equal_up_to_their_order_have_equal_scores_with_any_estima
         assert (actual.permutation_scores == actual.score).any()
 
 
-def test_the_scores_of_fits_do_not_depend_on_their_number():
+def test_scores_do_not_depend_on_the_number_of_fits():
     # Products with 130 columns, or with sparse rows, are summed in tiles that contain several fits.
     generator = np.random.default_rng(0)
     X = generator.normal(size=(150, 130))
@@ -223,7 +223,7 @@ def test_fits_of_equal_data_are_equal_in_every_slot(l1_ratio):
         for slot in slots:
             labels[slot] = y
         model = fastlin.LogisticRegression(l1_ratio=l1_ratio)
-        fits = fit_tasks(model, X, lambda k, labels=labels: Task(labels[k]), len(labels))
+        fits = fit_tasks(model, X, lambda k, labels=labels: FitTask(labels[k]), len(labels))
         solutions |= {(fits.coefs[slot].tobytes(), fits.certificates[slot]) for slot in slots}
     assert len(solutions) == 1
 
@@ -261,5 +261,5 @@ def test_class_weight_accepts_the_names_of_classes():
         (["a b", "b", "a b"], [0, 1, 0]),
     ],
 )
-def test_equal_rows_have_one_number(X, expected):
-    np.testing.assert_array_equal(number_rows(X), expected)
+def test_equal_rows_get_the_same_integer(X, expected):
+    np.testing.assert_array_equal(find_first_equal_rows(X), expected)

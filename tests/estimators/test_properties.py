@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import reference
-from conftest import LAYOUTS, marked
+from conftest import LAYOUTS, mark_params
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from linear_models import fit
@@ -22,13 +22,13 @@ import fastlin
 from fastlin.blocks import from_arrays, from_csr
 from fastlin.exceptions import ConvergenceWarning
 
-pytestmark = pytest.mark.usefixtures("sparse_passes")
+pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 
 ROUNDING = 1e-11
 N_LEVELS = 4
 
 
-def repeat_entries(X):
+def split_entries(X):
     """Return a CSR matrix with each entry split into two halves, and the entries of a row in reverse order."""
     X = sparse.csr_array(X[:, ::-1])
     columns = X.shape[1] - 1 - X.indices
@@ -36,7 +36,7 @@ def repeat_entries(X):
 
 
 # Containers of float64 rows.
-FORMS = {
+CONTAINERS = {
     "C": np.ascontiguousarray,
     "Fortran": np.asfortranarray,
     "strided": LAYOUTS["strided"],
@@ -45,29 +45,29 @@ FORMS = {
     "CSR": sparse.csr_array,
     "CSC": sparse.csc_matrix,
     "COO": sparse.coo_array,
-    "entries unsorted and twice": repeat_entries,
+    "entries unsorted and twice": split_entries,
     "blocks": lambda X: from_arrays(X, rows_per_block=60),
     "sparse blocks": lambda X: from_csr([sparse.csr_array(X[:50]), sparse.csr_array(X[50:])]),
 }
-SPARSE = "CSR", "CSC", "COO", "entries unsorted and twice", "sparse blocks"
+SPARSE_CONTAINERS = "CSR", "CSC", "COO", "entries unsorted and twice", "sparse blocks"
 SOLVERS = "auto", "auto", "auto", "lbfgs", "newton-cg", "newton-cholesky"
 
 
-def draw_columns(generator, form, n, d):
+def sample_columns(generator, form, n, d):
     """Return columns with scales of 1e-3 to 1e3, some with means of up to 1e5 times their standard deviation."""
     unit = generator.standard_normal((n, d))
     far = generator.random(d) < 0.3
     X = 10.0 ** generator.uniform(-3, 3, d) * (unit + far * 10.0 ** generator.uniform(1, 5, d))
     if form == "uint8":
         X = np.clip(np.round(128 + 40 * unit), 0, 255)
-    elif form in SPARSE:
+    elif form in SPARSE_CONTAINERS:
         X = np.where(generator.random((n, d)) < 0.3, X, 0)
     if generator.random() < 0.2:
         X[:, generator.integers(d)] = generator.integers(3)
     return unit, X.astype(np.float32).astype(float) if form == "float32" else X
 
 
-def draw_weights(generator, labels, n_classes, is_soft):
+def generate_weights(generator, labels, n_classes, is_soft):
     """Return y, weights or None, class_weight, and equivalent labels and weights without class_weight."""
     n = len(labels)
     targets = np.eye(n_classes)[labels]
@@ -91,14 +91,14 @@ def draw_weights(generator, labels, n_classes, is_soft):
     return targets, sample_weight, class_weight, fractions / np.where(counted > 0, counted, 1)[:, None], counted
 
 
-def draw_problem(seed):
+def sample_problem(seed):
     """Return a problem as arguments for an estimator and for the reference, which needs a column for each level."""
     generator = np.random.default_rng(seed)
     n, d = (int(np.exp(generator.uniform(np.log(low), np.log(high)))) for low, high in ((12, 400), (1, 60)))
     K = int(generator.integers(2, 7))
-    form = str(generator.choice([*FORMS, "table", "table"]))
-    unit, X = draw_columns(generator, form, n, d)
-    rows = None if form == "table" else FORMS[form](X)
+    form = str(generator.choice([*CONTAINERS, "table", "table"]))
+    unit, X = sample_columns(generator, form, n, d)
+    rows = None if form == "table" else CONTAINERS[form](X)
     coef = generator.exponential(2) * generator.standard_normal((d, K)) / np.sqrt(d)
     labels = np.argmax(unit @ coef + generator.gumbel(size=(n, K)), axis=1)
     labels[:K] = np.arange(K)
@@ -116,7 +116,7 @@ def draw_problem(seed):
     factors = 1.0
     if generator.random() < 0.3:
         parameters["penalty_factors"] = factors = 10.0 ** generator.uniform(-1, 1, X.shape[1])
-    y, weights, parameters["class_weight"], labels, counted = draw_weights(
+    y, weights, parameters["class_weight"], labels, counted = generate_weights(
         generator, labels, K, generator.random() < 0.2
     )
     arguments, offsets = {"sample_weight": weights}, 0.0
@@ -138,20 +138,20 @@ def fit_problem(problem, **parameters):
     return model, bool(caught)
 
 
-def value_of(problem, model):
+def compute_objective(problem, model):
     return reference.objective(problem.X, problem.labels, model.coef_, model.intercept_, **problem.options)
 
 
 def find_minimum(problem, *models):
     """Return the minimum of J from the reference if that is fast enough, otherwise the lowest J of the models."""
     options, fit_intercept = problem.options, problem.parameters["fit_intercept"]
-    lowest = min(value_of(problem, model) for model in models)
+    lowest = min(compute_objective(problem, model) for model in models)
     is_smooth = not options["l1"] and np.ndim(options["factors"]) == 0
-    are_near = (np.abs(problem.X.mean(axis=0)) <= 10 * problem.X.std(axis=0)).all()
+    are_means_small = (np.abs(problem.X.mean(axis=0)) <= 10 * problem.X.std(axis=0)).all()
     # With an L1 penalty only, the levels of a column can change together, and the reference does not converge.
-    is_determined = options["l2"] > 0 or "categorical_features" not in problem.parameters
+    is_minimum_unique = options["l2"] > 0 or "categorical_features" not in problem.parameters
     is_small = models[0].coef_.size <= (48 if is_smooth else 12)
-    if not (is_small and is_determined and (are_near or fit_intercept)):
+    if not (is_small and is_minimum_unique and (are_means_small or fit_intercept)):
         return lowest
     solve, n_classes = reference.sparse_minimum, len(models[0].classes_)
     if is_smooth:
@@ -180,16 +180,16 @@ def check_predictions(model, problem, seed):
 
 
 def check_problem(seed):
-    problem = draw_problem(seed)
+    problem = sample_problem(seed)
     parameters, tol = problem.parameters, problem.parameters["tol"]
     model, has_warned = fit_problem(problem)
     # A fit that stops early also has a valid certificate.
     cut, _ = fit_problem(problem, max_iter=2)
-    closer, _ = fit_problem(problem, solver="auto", tol=1e-8)
-    minimum, value = find_minimum(problem, model, cut, closer), value_of(problem, model)
+    accurate_model, _ = fit_problem(problem, solver="auto", tol=1e-8)
+    minimum, value = find_minimum(problem, model, cut, accurate_model), compute_objective(problem, model)
     assert model.converged_ == (not has_warned), seed
     assert value - minimum <= model.certificate_ + ROUNDING * value, seed
-    assert value_of(problem, cut) - minimum <= cut.certificate_ * (1 + ROUNDING) < np.inf, seed
+    assert compute_objective(problem, cut) - minimum <= cut.certificate_ * (1 + ROUNDING) < np.inf, seed
     if parameters["solver"] == "auto":
         assert model.converged_, seed
         # With float32 coefficients, sparse X or no intercept, large numbers cancel, and the certificate includes the
@@ -201,9 +201,10 @@ def check_problem(seed):
 
 
 @pytest.mark.parametrize(
-    ("first", "last"), [(0, 60), *marked(pytest.mark.thorough, (60, 150)), *marked(pytest.mark.slow, (150, 1000))]
+    ("first", "last"),
+    [(0, 60), *mark_params(pytest.mark.thorough, (60, 150)), *mark_params(pytest.mark.slow, (150, 1000))],
 )
-def test_random_problems_reach_tol_and_the_certificate_is_a_bound(first, last):
+def test_random_problems_reach_tol_with_a_valid_certificate(first, last):
     for seed in range(first, last):
         check_problem(seed)
 
@@ -236,9 +237,9 @@ def test_order_names_and_units_of_the_data_do_not_change_the_model(problem):
     order, names = generator.permutation(n), generator.permutation(K)
     moved = fit(X[order], y[order], C=C)
     assert_same_model(model, moved, moved.coef_, l2)
-    renamed = fit(X, names[y], C=C)
-    coef = renamed.coef_[names] if K > 2 else renamed.coef_ * (1 if names[0] == 0 else -1)
-    assert_same_model(model, renamed, coef, l2)
+    renamed_model = fit(X, names[y], C=C)
+    coef = renamed_model.coef_[names] if K > 2 else renamed_model.coef_ * (1 if names[0] == 0 else -1)
+    assert_same_model(model, renamed_model, coef, l2)
     times = generator.integers(1, 4, n)
     weighted, repeated = fit(X, y, times.astype(float), C=C), fit(np.repeat(X, times, 0), np.repeat(y, times), C=C)
     assert_same_model(weighted, repeated, repeated.coef_, 1 / (C * times.sum()))
@@ -249,7 +250,7 @@ def test_order_names_and_units_of_the_data_do_not_change_the_model(problem):
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize(("unit", "dtype"), [(1e150, np.float64), (1e-150, np.float64), (1e25, np.float32)])
-def test_units_near_the_limits_of_their_type_do_not_matter_without_a_penalty(unit, dtype, n_classes, make):
+def test_unpenalized_fits_support_extreme_units(unit, dtype, n_classes, make):
     generator = np.random.default_rng(n_classes)
     X = generator.standard_normal((120, 4))
     labels = np.argmax(X[:, :n_classes] + 0.5 * generator.gumbel(size=(120, n_classes)), axis=1)
@@ -269,8 +270,8 @@ def test_a_separate_class_for_each_row_is_supported():
     assert model.coef_.shape == (1000, 3)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.uint8)])
-def test_rare_rows_that_differ_are_not_overlooked(dtype):
+@pytest.mark.parametrize("dtype", [np.float64, *mark_params(pytest.mark.thorough, np.uint8)])
+def test_fits_with_few_nonzero_rows_converge(dtype):
     generator = np.random.default_rng(0)
     X = np.zeros((48_000, 100), dtype)
     X[:480] = generator.integers(0, 256, (480, 100))

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from conftest import assert_refused, make_problem
+from conftest import assert_raises, make_problem
 from scipy import sparse
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 import fastlin
 
-pytestmark = pytest.mark.usefixtures("sparse_passes")
+pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 
 X, Y = load_iris(return_X_y=True)
 FACTORS = [1.0, 0.0, 0.5, 3.0, 0.0, 2.0]
@@ -24,15 +24,15 @@ def test_a_path_equals_separate_fits_without_warm_starts(n_classes, l1_ratio, to
     np.testing.assert_array_equal(path.Cs, [0.03, 1.0, 10.0])
     assert path.coefs.shape == (3, 1 if n_classes == 2 else n_classes, 6)
     for c, C in enumerate(path.Cs):
-        cold = fastlin.LogisticRegression(C=C, **options).fit(X, y, weights)
+        cold_model = fastlin.LogisticRegression(C=C, **options).fit(X, y, weights)
         # An L1 penalty may not determine the component of coef that softmax ignores.
-        free = (path.coefs[c] - cold.coef_).mean(axis=0) if n_classes > 2 else 0
-        np.testing.assert_allclose(path.coefs[c] - free, cold.coef_, atol=tolerance)
-        np.testing.assert_allclose(path.intercepts[c], cold.intercept_, atol=tolerance)
+        free = (path.coefs[c] - cold_model.coef_).mean(axis=0) if n_classes > 2 else 0
+        np.testing.assert_allclose(path.coefs[c] - free, cold_model.coef_, atol=tolerance)
+        np.testing.assert_allclose(path.intercepts[c], cold_model.intercept_, atol=tolerance)
         if n_classes == 2:
-            np.testing.assert_array_equal(path.coefs[c] == 0, cold.coef_ == 0)
-        if cold.history_:
-            assert path.objectives[c] == pytest.approx(cold.history_[-1].objective, rel=2 * tol)
+            np.testing.assert_array_equal(path.coefs[c] == 0, cold_model.coef_ == 0)
+        if cold_model.history_:
+            assert path.objectives[c] == pytest.approx(cold_model.history_[-1].objective, rel=2 * tol)
         assert path.certificates[c] <= 10 * tol * path.objectives[c]
     np.testing.assert_array_equal(path.n_nonzeros, np.count_nonzero(path.coefs, axis=(1, 2)))
     np.testing.assert_array_equal(path.classes, np.unique(y))
@@ -69,7 +69,7 @@ def test_the_grid_starts_where_the_first_coefficient_becomes_nonzero(n_classes, 
         assert coef.any() == (factor > 1)
 
 
-def test_grids_without_an_l1_penalty_or_without_signal():
+def test_default_grids_exist_without_an_l1_penalty_or_signal():
     np.testing.assert_array_equal(fastlin.logistic_path(X, Y, Cs=4, l1_ratio=0.0).Cs, np.logspace(-4, 4, 4))
     # Constant columns.
     assert not fastlin.logistic_path(np.ones((20, 2)), np.arange(20) % 2, Cs=3).coefs.any()
@@ -95,7 +95,7 @@ def test_grids_without_an_l1_penalty_or_without_signal():
     ids=str,
 )
 def test_invalid_arguments_raise_an_error(options, error, message):
-    assert_refused(message, fastlin.logistic_path, X, Y, **options, error=error)
+    assert_raises(message, fastlin.logistic_path, X, Y, **options, error=error)
 
 
 def test_progress_and_unconverged_fits_are_counted(capsys):
@@ -123,7 +123,7 @@ def test_a_path_is_printed_as_a_table():
 
 
 @pytest.mark.parametrize("make", [np.asarray, np.float32, sparse.csr_array])
-def test_the_first_model_has_no_coefficient_by_rounding(make):
+def test_rounding_errors_give_the_first_model_no_coefficients(make):
     # If the grid started exactly where the first coefficient enters, rounding would make a coefficient nonzero in one
     # of five fits.
     for seed in range(16):

@@ -12,11 +12,11 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from conftest import COMPILED, assert_refused, marked, run_program, run_until_line
+from conftest import JIT_ENABLED, assert_raises, mark_params, run_program, run_until_line
 from joblib.externals.loky import get_reusable_executor
-from linear_models import make_cv
+from linear_models import make_cv_model
 from sklearn.datasets import load_iris
-from small_networks import differ
+from small_networks import have_different_coefs
 from threadpoolctl import threadpool_limits
 
 import fastlin
@@ -24,12 +24,12 @@ from fastlin.kernels.machine.threads import limit_threads
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.skipif(not COMPILED, reason="threads and processes are those of compiled kernels"),
+    pytest.mark.skipif(not JIT_ENABLED, reason="threads and processes are those of compiled kernels"),
 ]
-MODELS = [
+MODEL_FACTORIES = [
     fastlin.LogisticRegression,
     lambda: fastlin.LogisticRegression(l1_ratio=1, C=0.5),
-    lambda: make_cv(Cs=3, cv=2),
+    lambda: make_cv_model(Cs=3, cv=2),
     lambda: fastlin.MiniBatchLogisticRegression(max_iter=3, random_state=0),
     lambda: fastlin.MLPClassifier((5,), max_iter=3, random_state=0, batch_norm="both", dropout=0.2),
     fastlin.FirthLogisticRegression,
@@ -39,19 +39,19 @@ needs_status = pytest.mark.skipif(not STATUS.exists(), reason="the system does n
 X, Y = load_iris(return_X_y=True)
 
 
-def fit_all(X=X):
-    models = [make().fit(X, Y) for make in MODELS]
+def fit_models(X=X):
+    models = [make().fit(X, Y) for make in MODEL_FACTORIES]
     return [model.coefs_[0] if hasattr(model, "coefs_") else model.coef_ for model in models]
 
 
-@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32)])
+@pytest.mark.parametrize("dtype", [np.float64, *mark_params(pytest.mark.thorough, np.float32)])
 def test_concurrent_fits_on_any_number_of_threads_are_bitwise_equal(dtype, cut_into_blocks):
     cut_into_blocks(200)
     rows = X.astype(dtype)
 
     def fit_path():
         path = fastlin.logistic_path(rows, Y, Cs=4)
-        return [*fit_all(rows), path.coefs, path.certificates]
+        return [*fit_models(rows), path.coefs, path.certificates]
 
     expected = fit_path()
     for n_threads in (1, 2, 3):
@@ -59,18 +59,18 @@ def test_concurrent_fits_on_any_number_of_threads_are_bitwise_equal(dtype, cut_i
         with limit_threads(n_threads), threadpool_limits(1, user_api="blas"):
             np.testing.assert_equal(fit_path(), expected)
     with ThreadPoolExecutor(6) as pool:
-        for fitted in pool.map(lambda _: fit_all(rows), range(4)):
+        for fitted in pool.map(lambda _: fit_models(rows), range(4)):
             np.testing.assert_equal(fitted, expected[:-2])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_fits_the_same_models():
-    expected = fit_all()
+    expected = fit_models()
     child = os.fork()
     if child == 0:
         try:
-            np.testing.assert_equal(fit_all(), expected)
+            np.testing.assert_equal(fit_models(), expected)
         except BaseException:
             os._exit(1)
         os._exit(0)
@@ -84,9 +84,9 @@ def test_a_forked_child_fits_the_same_models():
     ids=["spawn", "loky"],
 )
 def test_other_processes_fit_the_same_models(make_pool):
-    expected = fit_all()
+    expected = fit_models()
     with make_pool() as pool:
-        for task in [pool.submit(fit_all) for _ in range(2)]:
+        for task in [pool.submit(fit_models) for _ in range(2)]:
             np.testing.assert_equal(task.result(), expected)
 
 
@@ -95,7 +95,7 @@ def test_other_processes_fit_the_same_models(make_pool):
 def test_many_fits_do_not_leak_memory():
     def measure(n_fits):
         for _ in range(n_fits):
-            fit_all()
+            fit_models()
         gc.collect()
         return int(STATUS.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -165,7 +165,7 @@ LABELS = (ROWS[:, 0] + GENERATOR.normal(size=60) > 0) * 1
 EPOCHS = {"max_iter": 3, "n_iter_no_change": np.inf, "batch_size": 20, "random_state": 0}
 steps = partial(fastlin.MiniBatchLogisticRegression, **EPOCHS)
 network = partial(fastlin.MLPClassifier, (2,), batch_norm="both", dropout=0.2, **EPOCHS)
-folds = partial(make_cv, Cs=[1.0], scoring="accuracy", n_jobs=1)
+folds = partial(make_cv_model, Cs=[1.0], scoring="accuracy", n_jobs=1)
 
 
 def fit(model, **validation):
@@ -188,21 +188,21 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("n_lines_between", [97, *marked(pytest.mark.slow, 7)])
+@pytest.mark.parametrize("line_step", [97, *mark_params(pytest.mark.slow, 7)])
 @pytest.mark.parametrize("name", CALLS)
-def test_an_interrupt_is_raised_or_reported_with_a_consistent_model(name, n_lines_between):
+def test_an_interrupt_is_raised_or_reported_with_a_consistent_model(name, line_step):
     make, call = CALLS[name]
-    complete = set(vars(call(make())))
+    fitted_attributes = set(vars(call(make())))
     # After an interrupt, the model is unchanged, or complete if the interrupt arrives after the fit.
-    for n_interrupted in itertools.count():
-        model, last_line = make(), 1 + n_interrupted * n_lines_between
+    for n_interrupts in itertools.count():
+        model, last_line = make(), 1 + n_interrupts * line_step
         before = dict(vars(model))
         with warnings.catch_warnings(record=True, action="always") as caught:
             result, n_lines = run_until_line(partial(call, model), FILES, last_line)
         if n_lines < last_line:
             break
         if result is None:
-            assert vars(model) == before or set(vars(model)) == complete
+            assert vars(model) == before or set(vars(model)) == fitted_attributes
         else:
             assert model.interrupted_
             messages = [str(warning.message) for warning in caught]
@@ -212,11 +212,11 @@ def test_an_interrupt_is_raised_or_reported_with_a_consistent_model(name, n_line
                 assert any(f"after {model.n_iter_} complete epochs" in message for message in messages)
                 if model.n_iter_:
                     shorter = make(max_iter=model.n_iter_).fit(ROWS, LABELS)
-                    assert not differ(model, shorter)
-                    np.testing.assert_equal(model._optimizer.carried, shorter._optimizer.carried)
-    assert n_interrupted > 5
+                    assert not have_different_coefs(model, shorter)
+                    np.testing.assert_equal(model._optimizer.optimizer_arrays, shorter._optimizer.optimizer_arrays)
+    assert n_interrupts > 5
 
 
 def test_an_interrupt_at_the_end_of_a_fit_does_not_change_the_model(monkeypatch):
     monkeypatch.setattr("fastlin.estimators.fit_reporting.perf_counter", Mock(side_effect=[0.0, KeyboardInterrupt]))
-    assert_refused(None, fastlin.LogisticRegression().fit, ROWS, LABELS, error=KeyboardInterrupt)
+    assert_raises(None, fastlin.LogisticRegression().fit, ROWS, LABELS, error=KeyboardInterrupt)

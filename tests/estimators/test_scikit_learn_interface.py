@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import sklearn.linear_model
 import sklearn.neural_network
-from conftest import assert_refused, load_scaled, run_program, since
-from linear_models import make_cv
+from conftest import assert_raises, load_standardized, run_program, since
+from linear_models import make_cv_model
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
 from sklearn.ensemble import StackingClassifier
@@ -27,7 +27,7 @@ import fastlin
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 from fastlin.matrices import DenseMatrix
 
-LINEAR = ["LogisticRegression", "LogisticRegressionCV"]
+LINEAR_MODELS = ["LogisticRegression", "LogisticRegressionCV"]
 # Reasons why the checks of weights fail.
 EXPECTED = {
     fastlin.MiniBatchLogisticRegression: "two copies of a row fill more of a batch than a row of weight two",
@@ -45,10 +45,10 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.SkipTestWarning",
     "ignore:The least populated class",
 )
-X, Y = load_scaled(load_iris)
+X, Y = load_standardized(load_iris)
 MODELS = {
     "LogisticRegression": lambda: fastlin.LogisticRegression(C=0.5),
-    "LogisticRegressionCV": lambda: make_cv(Cs=[0.1, 1.0], cv=2, scoring="accuracy"),
+    "LogisticRegressionCV": lambda: make_cv_model(Cs=[0.1, 1.0], cv=2, scoring="accuracy"),
     "MiniBatchLogisticRegression": lambda: fastlin.MiniBatchLogisticRegression(
         batch_size=10, learning_rate_init=0.05, max_iter=30, random_state=0
     ),
@@ -60,7 +60,7 @@ META_ESTIMATORS = {
     "search": lambda model: HalvingGridSearchCV(model, {"verbose": [0]}, cv=2),
     "pipeline with DataFrames": lambda model: make_pipeline(StandardScaler().set_output(transform="pandas"), model),
 }
-COMPOSITES = {
+COMPOSITE_FACTORIES = {
     "pipeline": lambda make: make_pipeline(StandardScaler(), make()),
     "calibrated": lambda make: CalibratedClassifierCV(make(), cv=3),
 }
@@ -79,14 +79,14 @@ def test_estimator_checks(estimator, check):
 @pytest.mark.slow
 @parametrize_with_checks(
     [
-        make_cv(Cs=(1.0,)),
+        make_cv_model(Cs=(1.0,)),
         fastlin.MiniBatchLogisticRegression(random_state=0),
         fastlin.MLPClassifier(max_iter=50),
         fastlin.FirthLogisticRegression(),
     ],
     expected_failed_checks=expect_failures,
 )
-def test_estimator_checks_of_the_others(estimator, check):
+def test_estimator_checks_of_other_estimators(estimator, check):
     check(estimator)
 
 
@@ -116,7 +116,7 @@ def test_the_parameters_include_those_of_scikit_learn():
     ],
 )
 @pytest.mark.parametrize("name", MODELS)
-def test_checks_of_every_class_of_scikit_learn(name, check):
+def test_estimator_checks_cover_every_class_of_scikit_learn(name, check):
     # Four rows per class are too few for five folds.
     check(name, getattr(fastlin, name)(**({"cv": 3} if name == "LogisticRegressionCV" else {})))
 
@@ -177,7 +177,7 @@ def test_a_model_set_by_hand_predicts():
 
 @pytest.mark.parametrize("wrapper", META_ESTIMATORS)
 @pytest.mark.parametrize("name", MODELS)
-def test_meta_estimators(name, wrapper):
+def test_meta_estimators_accept_fastlin_models(name, wrapper):
     X, y = load_iris(return_X_y=True, as_frame=True)
     X, y = X / X.max(), y.map({0: "setosa", 1: "versicolor", 2: "virginica"})
     model = META_ESTIMATORS[wrapper](MODELS[name]()).fit(X, y)
@@ -185,14 +185,14 @@ def test_meta_estimators(name, wrapper):
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("name", LINEAR_MODELS)
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_linear_models_are_converted_to_scikit_learn_and_back(name, n_classes):
     rows, names = X[Y < n_classes], np.array(["a", "b", "c"])[Y[Y < n_classes]]
-    make_ours, make_theirs = getattr(fastlin, name), getattr(sklearn.linear_model, name)
-    ours = make_ours(class_weight="balanced", max_iter=77).fit(rows, names)
+    fastlin_class, sklearn_class = getattr(fastlin, name), getattr(sklearn.linear_model, name)
+    ours = fastlin_class(class_weight="balanced", max_iter=77).fit(rows, names)
     theirs = ours.to_sklearn()
-    assert type(theirs) is make_theirs
+    assert type(theirs) is sklearn_class
     np.testing.assert_array_equal(theirs.predict(rows), ours.predict(rows))
     np.testing.assert_allclose(theirs.predict_proba(rows), ours.predict_proba(rows), rtol=1e-12)
     assert (theirs.solver, theirs.max_iter, theirs.class_weight) == ("lbfgs", 77, "balanced")
@@ -201,16 +201,16 @@ def test_linear_models_are_converted_to_scikit_learn_and_back(name, n_classes):
     # The models have no arrays in common.
     theirs.coef_[:] = 0
     assert ours.coef_.any()
-    fitted = make_theirs(solver="newton-cholesky").fit(rows, names)
-    again = make_ours.from_sklearn(fitted)
-    assert type(again) is make_ours and again.solver == "newton-cholesky"
+    fitted = sklearn_class(solver="newton-cholesky").fit(rows, names)
+    again = fastlin_class.from_sklearn(fitted)
+    assert type(again) is fastlin_class and again.solver == "newton-cholesky"
     np.testing.assert_array_equal(again.predict(rows), fitted.predict(rows))
     np.testing.assert_allclose(again.predict_proba(rows), fitted.predict_proba(rows), rtol=1e-12)
     np.testing.assert_array_equal(again.fit(rows, names).classes_, fitted.classes_)
 
 
 @pytest.mark.parametrize("parameters", [{"alpha": 0.05}, {"alphas": [0.5, 0.05]}], ids=str)
-def test_a_penalty_by_alpha_is_converted_to_c(parameters):
+def test_alpha_is_converted_to_c(parameters):
     make = fastlin.LogisticRegressionCV if "alphas" in parameters else fastlin.LogisticRegression
     ours = make(solver="newton-cd", tol=1e-10, **parameters).fit(X, Y)
     theirs = ours.to_sklearn().set_params(tol=1e-8, max_iter=1000)
@@ -260,17 +260,17 @@ def test_networks_of_scikit_learn_are_converted_and_trained_further(kind, dtype)
     pickle.loads(pickle.dumps(ours)).set_params(warm_start=True).fit(X, y)
 
 
-@pytest.mark.parametrize("name", [*LINEAR, "MLPClassifier"])
+@pytest.mark.parametrize("name", [*LINEAR_MODELS, "MLPClassifier"])
 def test_converting_unfitted_models_or_other_classes_raises_an_error(name):
-    make_ours, module = getattr(fastlin, name), sklearn.neural_network if "MLP" in name else sklearn.linear_model
-    assert_refused(None, make_ours().to_sklearn, error=NotFittedError)
-    assert_refused(None, make_ours.from_sklearn, getattr(module, name)(), error=NotFittedError)
+    fastlin_class, module = getattr(fastlin, name), sklearn.neural_network if "MLP" in name else sklearn.linear_model
+    assert_raises(None, fastlin_class().to_sklearn, error=NotFittedError)
+    assert_raises(None, fastlin_class.from_sklearn, getattr(module, name)(), error=NotFittedError)
     with pytest.raises(TypeError, match=f"the model must be a fitted {name}, got Perceptron"):
-        make_ours.from_sklearn(sklearn.linear_model.Perceptron())
+        fastlin_class.from_sklearn(sklearn.linear_model.Perceptron())
 
 
 @pytest.fixture
-def registration():
+def registered_converters():
     """Register the converter of the documentation for one test."""
     skl2onnx = pytest.importorskip("skl2onnx")
     document = (Path(__file__).parents[2] / "docs/cookbook.md").read_text(encoding="utf-8")
@@ -281,15 +281,17 @@ def registration():
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("name", COMPOSITES)
-def test_onnx_of_composites_predicts_the_same(name, n_classes, registration):
+@pytest.mark.parametrize("name", COMPOSITE_FACTORIES)
+def test_onnx_models_of_composites_predict_the_same(name, n_classes, registered_converters):
     skl2onnx, onnxruntime = pytest.importorskip("skl2onnx"), pytest.importorskip("onnxruntime")
     rows, y = X[Y < n_classes].astype(np.float32), Y[Y < n_classes]
     # Check the converter with scikit-learn's models, then with ours.
     for package in (sklearn.linear_model, fastlin):
-        model = COMPOSITES[name](package.LogisticRegression).fit(rows, y)
+        model = COMPOSITE_FACTORIES[name](package.LogisticRegression).fit(rows, y)
         written = skl2onnx.to_onnx(model, rows[:1], options={id(model): {"zipmap": False}})
-        session = onnxruntime.InferenceSession(written.SerializeToString(), providers=["CPUExecutionProvider"])
-        labels, probabilities = session.run(None, {session.get_inputs()[0].name: rows})
+        inference_session = onnxruntime.InferenceSession(
+            written.SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+        labels, probabilities = inference_session.run(None, {inference_session.get_inputs()[0].name: rows})
         np.testing.assert_array_equal(labels, model.predict(rows))
         np.testing.assert_allclose(probabilities, model.predict_proba(rows), rtol=1e-4, atol=1e-6)

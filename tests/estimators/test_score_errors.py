@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 
 import fastlin
-from fastlin.estimators.score_errors import BinaryFit, FittedRows, HeldOut, bound_distance, bound_suboptimality
+from fastlin.estimators.score_errors import BinaryFit, FittedRows, HeldOutRows, bound_distance, bound_suboptimality
 from fastlin.matrices import as_matrix
 from fastlin.objective.rounding import gamma
 
@@ -36,33 +36,40 @@ def test_errors_of_scores_are_within_their_bounds(C, fit_intercept):
         suboptimality = compute_objective(model, C) - compute_objective(best, C) + best.certificate_ + 1e-15
         fit = BinaryFit(model.coef_[0], suboptimality, 0.0 if C == np.inf else 1 / (C * len(TRAIN)), weights)
         decisions, exact = model.decision_function(X), best.decision_function(X)
-        metric = rows.compute_metric(fit, decisions, TEST)
-        crude = rows.bound_decisions(fit, decisions)
-        assert metric is not None or suboptimality > 1e-3
-        held_out, ideal = HeldOut(decisions[TEST], Y[TEST], 0.0), HeldOut(exact[TEST], Y[TEST], 0.0)
-        score = ideal.score_log_loss(np.zeros(40), 0.0)[0]
+        hessian_norm = rows.compute_hessian_norm(fit, decisions, TEST)
+        common_bound = rows.bound_decision_errors(fit, decisions)
+        assert hessian_norm is not None or suboptimality > 1e-3
+        held_out_rows, exact_held_out = (
+            HeldOutRows(decisions[TEST], Y[TEST], 0.0),
+            HeldOutRows(exact[TEST], Y[TEST], 0.0),
+        )
+        score = exact_held_out.score_log_loss(np.zeros(40), 0.0)[0]
         own_loss = abs(
             np.mean(np.logaddexp(0, -np.where(Y, 1, -1) * decisions)[TRAIN])
             - np.mean(np.logaddexp(0, -np.where(Y, 1, -1) * exact)[TRAIN])
         )
-        assert own_loss <= rows.bound_training_loss(fit)
-        error_bounds = [np.full(40, crude)] if metric is None else [np.full(40, crude), metric.bound_decisions()]
+        assert own_loss <= rows.bound_training_loss_error(fit)
+        error_bounds = (
+            [np.full(40, common_bound)]
+            if hessian_norm is None
+            else [np.full(40, common_bound), hessian_norm.bound_decision_errors()]
+        )
         for k, errors in enumerate(error_bounds):
             assert (np.abs(decisions - exact)[TEST] <= errors).all()
-            first_order = metric.bound_mean(held_out.residuals) if k else None
-            actual, error = held_out.score_log_loss(errors, first_order)
+            first_order_error = hessian_norm.bound_mean_error(held_out_rows.residuals) if k else None
+            actual, error = held_out_rows.score_log_loss(errors, first_order_error)
             assert abs(actual - score) <= error
-            accuracy, error = held_out.score_accuracy(errors, False)
-            assert abs(accuracy - ideal.score_accuracy(np.zeros(40), True)[0]) <= error + gamma(4)
+            accuracy, error = held_out_rows.score_accuracy(errors, False)
+            assert abs(accuracy - exact_held_out.score_accuracy(np.zeros(40), True)[0]) <= error + gamma(4)
             n_checked += 1
-        if metric is not None:
+        if hessian_norm is not None:
             # The true distance in the norm of the Hessian is near sqrt(2 suboptimality).
-            assert metric.distance <= 2 * np.sqrt(suboptimality)
-            assert metric.bound_decisions().max() <= crude
+            assert hessian_norm.distance <= 2 * np.sqrt(suboptimality)
+            assert hessian_norm.bound_decision_errors().max() <= common_bound
     assert n_checked >= 7
 
 
-def test_the_distance_accounts_for_the_decrease_of_the_curvature():
+def test_the_distance_bound_accounts_for_decreasing_curvature():
     # One row has decision value z at the minimum of loss plus linear term; curvature decreases at most by e^-z.
     for z in np.linspace(-3, 3, 13):
         for step in (-1.0, -0.3, 0.3, 1.0):
@@ -71,7 +78,7 @@ def test_the_distance_accounts_for_the_decrease_of_the_curvature():
             assert abs(step) * np.sqrt(curvature) <= bound_distance(suboptimality, 1 / curvature)
 
 
-def test_the_certificate_or_the_stopping_criterion_bounds_the_suboptimality_of_a_converged_fit():
+def test_converged_fits_have_a_bound_of_the_suboptimality():
     assert bound_suboptimality(1e-9, 0.5, 1e-4, True) == 1e-9
     assert bound_suboptimality(np.inf, 0.5, 1e-4, True) == 5e-5
     assert bound_suboptimality(0.1, 0.5, 1e-4, False) == bound_suboptimality(np.inf, 0.5, 1e-4, False) == 0

@@ -3,17 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 import fastlin
 from fastlin.blocks import from_arrays
 from fastlin.estimators import StabilitySelection
-from fastlin.estimators.stability_selection import order_sizes
+from fastlin.estimators.stability_selection import argsort_sizes
 from fastlin.kernels.machine.threads import limit_threads
 
-MODEL = fastlin.LogisticRegression()
+DEFAULT_MODEL = fastlin.LogisticRegression()
 
 
 def draw_rows(n_rows=150, n_features=12, n_classes=2):
@@ -24,7 +24,7 @@ def draw_rows(n_rows=150, n_features=12, n_classes=2):
     return X, np.digitize(scores, [-1.0, 1.0][: n_classes - 1])
 
 
-def select_naively(X, y, weights, Cs, n_selected, seed, number, **parameters):
+def rank_features_naively(X, y, weights, Cs, n_selected, seed, number, **parameters):
     """Yield the order in which features enter for each half-sample of a pair, from fits without warm starts."""
     generator = np.random.default_rng((seed, number))
     drawn = [generator.permutation(np.flatnonzero((y == label) & (weights > 0))) for label in np.unique(y)]
@@ -50,7 +50,7 @@ def test_frequencies_equal_those_of_single_fits_of_the_half_samples(n_classes, C
     selection = fastlin.stability_selection(model, X, y, weights, **options)
     seed, expected = np.random.RandomState(5).randint(np.iinfo(np.int32).max), np.zeros((4, 6))
     for number in range(3):
-        for order in select_naively(X, y, weights, Cs, 4, seed, number, fit_intercept=False):
+        for order in rank_features_naively(X, y, weights, Cs, 4, seed, number, fit_intercept=False):
             for rank, j in enumerate(order):
                 expected[rank:, j] += 1
     np.testing.assert_array_equal(selection.path, expected / 6)
@@ -62,7 +62,7 @@ def test_pairs_do_not_depend_on_threads_or_the_number_of_pairs():
     counts = []
     for n_threads, n_pairs in ((1, 4), (2, 4), (2, 5)):
         with limit_threads(n_threads):
-            selection = fastlin.stability_selection(MODEL, *draw_rows(), n_pairs=n_pairs, random_state=0)
+            selection = fastlin.stability_selection(DEFAULT_MODEL, *draw_rows(), n_pairs=n_pairs, random_state=0)
         counts.append(np.rint(2 * n_pairs * selection.path))
     np.testing.assert_array_equal(counts[0], counts[1])
     added = counts[2] - counts[0]
@@ -71,7 +71,7 @@ def test_pairs_do_not_depend_on_threads_or_the_number_of_pairs():
 
 
 @pytest.mark.parametrize("make", [sparse.csr_array, lambda X: from_arrays(X, rows_per_block=40)])
-def test_rows_in_any_container_have_the_same_frequencies(make):
+def test_rows_in_any_container_give_the_same_frequencies(make):
     X, y = draw_rows()
     X[np.abs(X) < 0.7] = 0
     options = {"n_pairs": 2, "random_state": 0, "n_selected": 3}
@@ -156,14 +156,14 @@ X, Y = draw_rows()
 )
 def test_invalid_arguments_raise_an_error(changed, message):
     with pytest.raises((ValueError, TypeError), match=message):
-        fastlin.stability_selection(**{"estimator": MODEL, "X": X, "y": Y, **changed})
+        fastlin.stability_selection(**{"estimator": DEFAULT_MODEL, "X": X, "y": Y, **changed})
 
 
 @pytest.mark.parametrize("threshold", [0.5, 1.01, np.nan, "0.9", None])
 def test_a_threshold_must_be_above_one_half(threshold):
     for method in (make_selection(2, 9).selected, make_selection(2, 9).error_bound):
-        assert_refused(r"^threshold must be a number above 0\.5 and at most 1", method, threshold)
-    assert_refused(r"^assumption must be", make_selection(2, 9).error_bound, 0.9, "r-concave")
+        assert_raises(r"^threshold must be a number above 0\.5 and at most 1", method, threshold)
+    assert_raises(r"^assumption must be", make_selection(2, 9).error_bound, 0.9, "r-concave")
 
 
 def test_equal_coefficients_are_ordered_by_column_in_every_type():
@@ -179,8 +179,8 @@ def test_equal_coefficients_are_ordered_by_column_in_every_type():
     np.testing.assert_array_equal(paths[2], paths[0])
 
 
-def test_sizes_that_are_equal_up_to_the_accuracy_keep_their_order():
+def test_coefficients_of_nearly_equal_size_keep_their_order():
     sizes = np.array([0.5, 1.0, 0.3, 1.0 + 1e-9, 0.5 + 2e-4])
-    np.testing.assert_array_equal(order_sizes(sizes, 1e-4), [1, 3, 4, 0, 2])
-    np.testing.assert_array_equal(order_sizes(sizes, 1e-3), [1, 3, 0, 4, 2])
-    np.testing.assert_array_equal(order_sizes(sizes[:0], 1e-3), [])
+    np.testing.assert_array_equal(argsort_sizes(sizes, 1e-4), [1, 3, 4, 0, 2])
+    np.testing.assert_array_equal(argsort_sizes(sizes, 1e-3), [1, 3, 0, 4, 2])
+    np.testing.assert_array_equal(argsort_sizes(sizes[:0], 1e-3), [])

@@ -6,146 +6,155 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 
 import fastlin
 
 N = 40
 Y = np.arange(N) % 2
-NUMBERS = np.linspace(-1, 1, N)
+NUMERIC_COLUMN = np.linspace(-1, 1, N)
 DAYS = np.arange(N) % 4
 FIRST = datetime.datetime(2020, 1, 1)
 # Values that are not numbers, with their types in NumPy (if there is one) and Arrow.
-TIMES = {
+TIME_COLUMNS = {
     "dates": ([FIRST.date() + datetime.timedelta(days=day) for day in DAYS.tolist()], "M8[D]", "date32"),
     "timestamps": ([FIRST + datetime.timedelta(days=day) for day in DAYS.tolist()], "M8[us]", "timestamp"),
     "durations": ([datetime.timedelta(days=day) for day in DAYS.tolist()], "m8[us]", "duration"),
     "times": ([datetime.time(day) for day in DAYS.tolist()], None, "time64"),
 }
-BYTES = [b"a", b"b", b"c", b"d"] * (N // 4)
-STRINGS = ["a", "b", "c", "d"] * (N // 4)
+BYTES_COLUMN = [b"a", b"b", b"c", b"d"] * (N // 4)
+STRING_COLUMN = ["a", "b", "c", "d"] * (N // 4)
 
 
-def as_objects(values):
+def make_object_array(values):
     objects = np.empty(len(values), object)
     objects[:] = values
     return objects
 
 
-def as_arrow(values, kind):
+def make_arrow_array(values, kind):
     pyarrow = pytest.importorskip("pyarrow")
     make = getattr(pyarrow, kind)
     return pyarrow.array(values, make("us") if kind in ("timestamp", "duration", "time64") else make())
 
 
-def as_polars(columns):
+def make_polars_dataframe(columns):
     return pytest.importorskip("polars").DataFrame(columns)
 
 
-def as_pandas(values, kind):
-    array = as_arrow(values, kind)
+def make_pandas_array(values, kind):
+    array = make_arrow_array(values, kind)
     return pd.Series(pd.array(array, dtype=pd.ArrowDtype(array.type)))
 
 
 # Each function returns X from values and their NumPy and Arrow types. Some X also have a numeric column.
 CONTAINERS = {
-    "array of objects": lambda values, *_: np.column_stack([NUMBERS.astype(object), as_objects(values)]),
-    "lists": lambda values, *_: [[number, value] for number, value in zip(NUMBERS.tolist(), values, strict=True)],
+    "array of objects": lambda values, *_: np.column_stack([NUMERIC_COLUMN.astype(object), make_object_array(values)]),
+    "lists": lambda values, *_: [
+        [number, value] for number, value in zip(NUMERIC_COLUMN.tolist(), values, strict=True)
+    ],
     "array": lambda values, kind, _: np.array(values, kind)[:, None],
     "lists of NumPy's values": lambda values, kind, _: [[value] for value in np.array(values, kind)],
-    "objects of NumPy's values": lambda values, kind, _: as_objects(list(np.array(values, kind)))[:, None],
+    "objects of NumPy's values": lambda values, kind, _: make_object_array(list(np.array(values, kind)))[:, None],
     "pandas alone": lambda values, kind, _: pd.DataFrame({"a": np.array(values, kind)}),
-    "pandas": lambda values, kind, _: pd.DataFrame({"b": NUMBERS, "a": np.array(values, kind)}),
-    "pandas of objects": lambda values, *_: pd.DataFrame({"b": NUMBERS, "a": pd.Series(values, dtype=object)}),
-    "pandas of Arrow alone": lambda values, _, kind: pd.DataFrame({"a": as_pandas(values, kind)}),
-    "pandas of Arrow": lambda values, _, kind: pd.DataFrame({"b": NUMBERS, "a": as_pandas(values, kind)}),
-    "Arrow alone": lambda values, _, kind: pytest.importorskip("pyarrow").table({"a": as_arrow(values, kind)}),
-    "Arrow": lambda values, _, kind: pytest.importorskip("pyarrow").table({"b": NUMBERS, "a": as_arrow(values, kind)}),
-    "polars alone": lambda values, *_: as_polars({"a": values}),
-    "polars": lambda values, *_: as_polars({"b": NUMBERS, "a": values}),
+    "pandas": lambda values, kind, _: pd.DataFrame({"b": NUMERIC_COLUMN, "a": np.array(values, kind)}),
+    "pandas of objects": lambda values, *_: pd.DataFrame({"b": NUMERIC_COLUMN, "a": pd.Series(values, dtype=object)}),
+    "pandas of Arrow alone": lambda values, _, kind: pd.DataFrame({"a": make_pandas_array(values, kind)}),
+    "pandas of Arrow": lambda values, _, kind: pd.DataFrame(
+        {"b": NUMERIC_COLUMN, "a": make_pandas_array(values, kind)}
+    ),
+    "Arrow alone": lambda values, _, kind: pytest.importorskip("pyarrow").table({"a": make_arrow_array(values, kind)}),
+    "Arrow": lambda values, _, kind: pytest.importorskip("pyarrow").table(
+        {"b": NUMERIC_COLUMN, "a": make_arrow_array(values, kind)}
+    ),
+    "polars alone": lambda values, *_: make_polars_dataframe({"a": values}),
+    "polars": lambda values, *_: make_polars_dataframe({"b": NUMERIC_COLUMN, "a": values}),
 }
 # Containers for values that have a NumPy type.
-OF_NUMPY = "array", "lists of NumPy's values", "objects of NumPy's values", "pandas alone", "pandas"
+NUMPY_COLUMNS = "array", "lists of NumPy's values", "objects of NumPy's values", "pandas alone", "pandas"
 
 
-def name_last(X):
+def get_last_name(X):
     """Return the name or the index of the last column."""
     return "a" if hasattr(X, "columns") else np.shape(X)[1] - 1
 
 
-PAIRS = [
-    (name, container) for name in TIMES for container in CONTAINERS if TIMES[name][1] or container not in OF_NUMPY
-]  # fmt: skip
+TIME_CASES = [
+    (name, container)
+    for name in TIME_COLUMNS
+    for container in CONTAINERS
+    if TIME_COLUMNS[name][1] or container not in NUMPY_COLUMNS
+]
 
 
-@pytest.mark.parametrize(("name", "container"), PAIRS)
+@pytest.mark.parametrize(("name", "container"), TIME_CASES)
 def test_times_raise_an_error_in_any_container(name, container):
-    values, of_numpy, of_arrow = TIMES[name]
-    X = CONTAINERS[container](values, of_numpy, of_arrow)
-    refusal = (
-        f"Column {name_last(X)!r} of X contains values (of type|such as) .*; columns that are not categorical must"
+    values, numpy_dtype, arrow_type = TIME_COLUMNS[name]
+    X = CONTAINERS[container](values, numpy_dtype, arrow_type)
+    error_message = (
+        f"Column {get_last_name(X)!r} of X contains values (of type|such as) .*; columns that are not categorical must"
     )
     remedy = "Convert it to numbers, for example days since a date"
     for chosen in (None, "from_dtype"):
         model = fastlin.LogisticRegression(categorical_features=chosen)
-        assert_refused(f"{refusal} be numeric. {remedy}, or include it in categorical_features", model.fit, X, Y)
-    assert_refused(rf"{refusal} be numeric. {remedy}\.$", fastlin.MLPClassifier(max_iter=1).fit, X, Y)
+        assert_raises(f"{error_message} be numeric. {remedy}, or include it in categorical_features", model.fit, X, Y)
+    assert_raises(rf"{error_message} be numeric. {remedy}\.$", fastlin.MLPClassifier(max_iter=1).fit, X, Y)
     # The second remedy works: coefficients equal those of strings in the same order.
-    actual = fastlin.LogisticRegression(categorical_features=[name_last(X)], tol=1e-10).fit(X, Y)
-    strings = CONTAINERS["array of objects"](STRINGS)[:, -actual.n_features_in_ :]
+    actual = fastlin.LogisticRegression(categorical_features=[get_last_name(X)], tol=1e-10).fit(X, Y)
+    strings = CONTAINERS["array of objects"](STRING_COLUMN)[:, -actual.n_features_in_ :]
     expected = fastlin.LogisticRegression(categorical_features=[actual.n_features_in_ - 1], tol=1e-10).fit(strings, Y)
     np.testing.assert_array_equal(actual.coef_, expected.coef_)
     np.testing.assert_array_equal(actual.predict_proba(X), expected.predict_proba(strings))
 
 
-def test_times_in_place_of_numbers_of_the_fit_raise_an_error_that_names_the_column():
-    values, of_numpy, of_arrow = TIMES["dates"]
-    refusal = "Column .* of X contains values .* must be numeric. It was numeric in the training data."
+def test_times_in_a_numeric_column_raise_an_error():
+    values, numpy_dtype, arrow_type = TIME_COLUMNS["dates"]
+    error_message = "Column .* of X contains values .* must be numeric. It was numeric in the training data."
     for container, make in CONTAINERS.items():
-        X = make(values, of_numpy, of_arrow)
-        rows = np.column_stack([NUMBERS] * (2 - ("alone" in container or container in OF_NUMPY[:3])))
+        X = make(values, numpy_dtype, arrow_type)
+        rows = np.column_stack([NUMERIC_COLUMN] * (2 - ("alone" in container or container in NUMPY_COLUMNS[:3])))
         fitted = X.to_pandas() if hasattr(X, "to_pandas") else pd.DataFrame(X)
         data = rows if isinstance(X, (list, np.ndarray)) else pd.DataFrame(rows, columns=fitted.columns)
         model = fastlin.LogisticRegression().fit(data, Y)
-        assert_refused(refusal, model.predict, X)
+        assert_raises(error_message, model.predict, X)
 
 
 @pytest.mark.parametrize("kind", ["M8[D]", "m8[s]"])
 def test_times_as_weights_raise_an_error(kind):
     weights = DAYS.astype(kind)
     for container in (weights, list(weights), pd.Series(weights)):
-        refusal = "sample_weight has dtype (datetime|timedelta)64.*convert it to numbers"
-        assert_refused(refusal, fastlin.LogisticRegression().fit, NUMBERS[:, None], Y, container)
+        error_message = "sample_weight has dtype (datetime|timedelta)64.*convert it to numbers"
+        assert_raises(error_message, fastlin.LogisticRegression().fit, NUMERIC_COLUMN[:, None], Y, container)
 
 
 @pytest.mark.parametrize("kind", ["binary", "large_binary", "binary_view"])
 def test_bytes_are_categorical_in_every_container(kind):
     expected = fastlin.LogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(
-        CONTAINERS["array of objects"](STRINGS), Y
+        CONTAINERS["array of objects"](STRING_COLUMN), Y
     )
     for container in CONTAINERS:
-        is_alone = "alone" in container or container in OF_NUMPY[:3]
+        is_single_column = "alone" in container or container in NUMPY_COLUMNS[:3]
         # pandas does not support the type binary_view.
-        if is_alone or (kind == "binary_view" and container == "pandas of Arrow"):
+        if is_single_column or (kind == "binary_view" and container == "pandas of Arrow"):
             continue
-        X = CONTAINERS[container](BYTES, "S1", kind)
+        X = CONTAINERS[container](BYTES_COLUMN, "S1", kind)
         actual = fastlin.LogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(X, Y)
         assert actual.categories_[1].tolist() == [b"a", b"b", b"c", b"d"]
         np.testing.assert_array_equal(actual.coef_, expected.coef_)
 
 
-def test_python_objects_in_polars_are_read_as_in_arrays():
+def test_python_objects_in_polars_are_read_like_object_arrays():
     polars = pytest.importorskip("polars")
     X = {}
-    for name, values in {"mixed": [1, "a"] * (N // 2), "text": STRINGS, "numbers": DAYS.tolist()}.items():
-        X[name] = polars.DataFrame({"b": NUMBERS, "a": polars.Series(values, dtype=polars.Object)})
+    for name, values in {"mixed": [1, "a"] * (N // 2), "text": STRING_COLUMN, "numbers": DAYS.tolist()}.items():
+        X[name] = polars.DataFrame({"b": NUMERIC_COLUMN, "a": polars.Series(values, dtype=polars.Object)})
     mixed = "Column 'a' of X mixes numbers such as 1 and strings such as 'a'"
     for chosen in (["a"], "from_dtype"):
-        assert_refused(mixed, fastlin.LogisticRegression(categorical_features=chosen).fit, X["mixed"], Y)
+        assert_raises(mixed, fastlin.LogisticRegression(categorical_features=chosen).fit, X["mixed"], Y)
         actual = fastlin.LogisticRegression(categorical_features=chosen).fit(X["text"], Y)
         assert actual.categories_[1].tolist() == ["a", "b", "c", "d"]
-    assert_refused("Column 'a' of X contains strings such as 'a'", fastlin.LogisticRegression().fit, X["mixed"], Y)
-    expected = fastlin.LogisticRegression().fit(np.column_stack([NUMBERS, DAYS]), Y)
+    assert_raises("Column 'a' of X contains strings such as 'a'", fastlin.LogisticRegression().fit, X["mixed"], Y)
+    expected = fastlin.LogisticRegression().fit(np.column_stack([NUMERIC_COLUMN, DAYS]), Y)
     np.testing.assert_array_equal(fastlin.LogisticRegression().fit(X["numbers"], Y).coef_, expected.coef_)
 
 

@@ -7,8 +7,8 @@ import linear_models
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_refused
-from linear_models import make_cv
+from conftest import assert_raises
+from linear_models import make_cv_model
 from scipy import sparse
 from sklearn.model_selection import KFold
 
@@ -48,15 +48,15 @@ COLUMNS, Y = make_columns()
 ARRAY, DATAFRAME = make_array(COLUMNS), make_dataframe(COLUMNS)
 fit = functools.partial(linear_models.fit, tol=1e-10)
 # Fits within 1e-10 of J have coefficients within sqrt(2e-10 / 1e-3), because the penalty gives J a curvature of 1e-3.
-NEAR = {"rtol": 0, "atol": 5e-4}
+COEF_TOLERANCES = {"rtol": 0, "atol": 5e-4}
 
 
 def as_polars(columns):
     polars = pytest.importorskip("polars")
     import_arrow()
-    cities = polars.Series(columns["city"].tolist(), dtype=polars.Enum(CITIES))
+    city_column = polars.Series(columns["city"].tolist(), dtype=polars.Enum(CITIES))
     days = polars.Series(columns["day"].astype(str).tolist(), dtype=polars.Enum([str(day) for day in range(30)]))
-    return polars.DataFrame({**columns, "city": cities, "day": days})
+    return polars.DataFrame({**columns, "city": city_column, "day": days})
 
 
 def as_arrow(columns):
@@ -123,18 +123,18 @@ def test_strings_in_numeric_columns_raise_an_error_that_names_the_column():
     for estimator, remedy in remedies.items():
         for table in (dataframe, dataframe.astype({"city": "str"}), dataframe.to_numpy(object)):
             label = 1 if isinstance(table, np.ndarray) else "'city'"
-            assert_refused(text.format(label, dataframe["city"][0]) + f".*{remedy}", estimator().fit, table, Y)
+            assert_raises(text.format(label, dataframe["city"][0]) + f".*{remedy}", estimator().fit, table, Y)
     days = pd.DataFrame({"age": COLUMNS["age"], "day": pd.date_range("2020-01-01", periods=N)})
     for chosen in (None, "from_dtype"):
         model = fastlin.LogisticRegression(categorical_features=chosen)
-        assert_refused("Column 'day' of X contains values of type datetime64.*Convert it", model.fit, days, Y)
+        assert_raises("Column 'day' of X contains values of type datetime64.*Convert it", model.fit, days, Y)
     model = fastlin.LogisticRegression(**FROM_DTYPE).fit(dataframe[["age"]], Y)
     wrong = dataframe[["city"]].rename(columns={"city": "age"})
-    assert_refused("Column 'age' of X contains strings .* It was numeric in the training data", model.predict, wrong)
+    assert_raises("Column 'age' of X contains strings .* It was numeric in the training data", model.predict, wrong)
 
 
-def test_codes_of_a_dataframe_are_not_copied():
-    matrix = fastlin.estimators.columns.read_table(fastlin.LogisticRegression(**FROM_DTYPE), DATAFRAME, True)
+def test_category_codes_of_a_dataframe_are_not_copied():
+    matrix = fastlin.estimators.columns.make_table_matrix(fastlin.LogisticRegression(**FROM_DTYPE), DATAFRAME, True)
     for j, name in ((0, "city"), (2, "day")):
         assert np.shares_memory(matrix.columns[j].codes, DATAFRAME[name].array.codes)
     assert np.shares_memory(matrix.columns[1], DATAFRAME["age"].to_numpy())
@@ -158,25 +158,25 @@ def test_without_categorical_columns_the_model_does_not_change():
         assert not hasattr(actual, "categories_")
         assert actual.get_feature_names_out().tolist() == ["x0", "x1"]
     # An empty list selects no column.
-    np.testing.assert_allclose(fit(X, Y, categorical_features=[]).coef_, expected.coef_, **NEAR)
+    np.testing.assert_allclose(fit(X, Y, categorical_features=[]).coef_, expected.coef_, **COEF_TOLERANCES)
 
 
-def test_a_new_fit_continues_with_the_last_levels_or_drops_them():
+def test_a_new_fit_without_categories_drops_the_levels():
     model = fit(ARRAY, Y, categorical_features=[0, 2], warm_start=True)
     assert model.fit(ARRAY, Y).n_iter_[0] <= 1
-    assert_refused("warm_start=True needs coef_ of shape", model.fit, ARRAY[:, :3], Y)
+    assert_raises("warm_start=True needs coef_ of shape", model.fit, ARRAY[:, :3], Y)
     model.set_params(categorical_features=None, warm_start=False).fit(np.ones((N, 1)), Y)
     assert not hasattr(model, "categories_")
     assert model.predict(np.ones((3, 1))).shape == (3,)
 
 
 # Missing values, and the same data with a named level in their place.
-NAMED = {"city": np.where(np.arange(N) % 7 == 0, "~", COLUMNS["city"]), "day": COLUMNS["day"]}
+NAMED_COLUMNS = {"city": np.where(np.arange(N) % 7 == 0, "~", COLUMNS["city"]), "day": COLUMNS["day"]}
 MAX_ROUNDING_RISE = {
-    "city": np.where(NAMED["city"] == "~", None, NAMED["city"]),
-    "day": np.where(NAMED["day"] == 3, np.nan, NAMED["day"]),
+    "city": np.where(NAMED_COLUMNS["city"] == "~", None, NAMED_COLUMNS["city"]),
+    "day": np.where(NAMED_COLUMNS["day"] == 3, np.nan, NAMED_COLUMNS["day"]),
 }
-MISSING = {
+MISSING_VALUE_TABLES = {
     "city of objects": lambda city: city[:, None],
     "city of objects with pandas' NA": lambda city: np.where(pd.isna(city), pd.NA, city)[:, None],
     "city of categories": lambda city: pd.DataFrame({"c": pd.Categorical(city)}),
@@ -190,17 +190,17 @@ MISSING = {
 }
 
 
-@pytest.mark.parametrize("name", MISSING)
+@pytest.mark.parametrize("name", MISSING_VALUE_TABLES)
 def test_missing_values_are_a_level_only_on_request(name):
-    column, of_type = name.split()[0], "dictionary" in name or "categories" in name
-    table, named = MISSING[name](MAX_ROUNDING_RISE[column]), NAMED[column].astype(object)[:, None]
-    chosen = FROM_DTYPE if of_type else {"categorical_features": [0]}
+    column, is_from_dtype = name.split()[0], "dictionary" in name or "categories" in name
+    table, named = MISSING_VALUE_TABLES[name](MAX_ROUNDING_RISE[column]), NAMED_COLUMNS[column].astype(object)[:, None]
+    chosen = FROM_DTYPE if is_from_dtype else {"categorical_features": [0]}
     refusal = "Column .* of X contains missing values.*missing_as_category=True"
-    assert_refused(refusal, fastlin.LogisticRegression(**chosen).fit, table, Y)
+    assert_raises(refusal, fastlin.LogisticRegression(**chosen).fit, table, Y)
     actual = pickle.loads(pickle.dumps(fit(table, Y, missing_as_category=True, **chosen)))
     *levels, missing = actual.categories_[0]
     # The levels of a dictionary keep their order.
-    known_levels = sorted({*NAMED[column]} - {"~", 3})
+    known_levels = sorted({*NAMED_COLUMNS[column]} - {"~", 3})
     assert (sorted(levels) if "dictionary" in name else levels) == known_levels
     assert np.isnan(missing)
     assert actual.get_feature_names_out()[-1].endswith("_nan")
@@ -217,12 +217,12 @@ def test_unseen_categories_contribute_nothing_to_the_scores(city, missing_as_cat
         categorical_features=[0, 2],
         missing_as_category=missing_as_category,
     )
-    unseen = make_array({**COLUMNS, "city": np.full(N, city, object)})
+    unseen_table = make_array({**COLUMNS, "city": np.full(N, city, object)})
     codes = np.array([CITIES.index(city) for city in COLUMNS["city"]])
     scores = model.decision_function(ARRAY) - model.coef_[:, codes].T
-    np.testing.assert_allclose(model.decision_function(unseen), scores, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(model.decision_function(unseen_table), scores, rtol=1e-12, atol=1e-12)
     if not missing_as_category:
-        assert_refused("Column 0 of X contains missing values", model.predict, lost)
+        assert_raises("Column 0 of X contains missing values", model.predict, lost)
 
 
 def test_categories_in_another_order_are_the_same_levels():
@@ -237,27 +237,27 @@ def test_categories_in_another_order_are_the_same_levels():
 
 def test_penalty_factors_apply_per_column_or_per_level():
     chosen = {"categorical_features": [0, 2]}
-    by_column = fit(ARRAY, Y, penalty_factors=[2, 0.1, 5, 1], **chosen)
-    by_level = fit(ARRAY, Y, penalty_factors=[2] * 4 + [0.1] + [5] * 30 + [1], **chosen)
-    np.testing.assert_array_equal(by_column.coef_, by_level.coef_)
-    assert (by_column.coef_ != fit(ARRAY, Y, **chosen).coef_).any()
+    column_factor_model = fit(ARRAY, Y, penalty_factors=[2, 0.1, 5, 1], **chosen)
+    level_factor_model = fit(ARRAY, Y, penalty_factors=[2] * 4 + [0.1] + [5] * 30 + [1], **chosen)
+    np.testing.assert_array_equal(column_factor_model.coef_, level_factor_model.coef_)
+    assert (column_factor_model.coef_ != fit(ARRAY, Y, **chosen).coef_).any()
     with pytest.raises(ValueError, match="each of the 36 features, or of the 4 columns, got the shape \\(5,\\)"):
         fit(ARRAY, Y, penalty_factors=np.ones(5), **chosen)
 
 
-def test_cross_validation_matches_encoded_columns_and_passes_the_original_table_to_the_splitter():
+def test_cross_validation_matches_encoded_columns():
     received = []
 
-    class Folds(KFold):
+    class TableKFold(KFold):
         def split(self, X, y=None, groups=None):
             received.append(X)
             return super().split(X, y, groups)
 
-    shared = {"Cs": 3, "cv": Folds(3)}
-    actual = make_cv(**FROM_DTYPE, **shared).fit(DATAFRAME, Y)
+    cv_options = {"Cs": 3, "cv": TableKFold(3)}
+    actual = make_cv_model(**FROM_DTYPE, **cv_options).fit(DATAFRAME, Y)
     assert received[0] is DATAFRAME
     encoded = pd.get_dummies(DATAFRAME).astype(float)
-    expected = make_cv(**shared).fit(encoded, Y)
+    expected = make_cv_model(**cv_options).fit(encoded, Y)
     assert actual.C_ == expected.C_
     # Each fit stops at a relative suboptimality of up to 1e-4.
     np.testing.assert_allclose(actual.scores_, expected.scores_, rtol=1e-2)
@@ -267,7 +267,7 @@ def test_cross_validation_matches_encoded_columns_and_passes_the_original_table_
 DATES = np.array(["2020-01-01", "NaT"] * 250, "M8[D]")
 TIMES = pd.DataFrame({"c": ["a", "b"] * 250, "t": pd.to_datetime(DATES).tz_localize("UTC")})
 NANOSECONDS = DATES[:, None] + np.timedelta64(1, "ns")
-MIXED = np.array([["a"], [2]] * 250, object)
+MIXED_COLUMN = np.array([["a"], [2]] * 250, object)
 REFUSED = {
     "a name": (["town"], DATAFRAME, "contains 'town', but the columns of X are"),
     "a number": ([7], DATAFRAME, "contains 7, but .* indices from 0 to 3"),
@@ -297,13 +297,17 @@ REFUSED = {
     ),
     "more rows than labels": ("from_dtype", pd.concat([DATAFRAME, DATAFRAME]), "inconsistent numbers of samples"),
     "no rows": ("from_dtype", DATAFRAME.iloc[:0], "0 sample"),
-    "mixed levels": ([0], MIXED, "Column 0 of X mixes strings such as 'a' and .* 2; .* with astype"),
+    "mixed levels": ([0], MIXED_COLUMN, "Column 0 of X mixes strings such as 'a' and .* 2; .* with astype"),
     "mixed levels of pandas": (
         [0],
-        pd.DataFrame(MIXED),
+        pd.DataFrame(MIXED_COLUMN),
         "Column 0 of X mixes strings such as 'a' and numbers such as 2",
     ),
-    "mixed levels by type": ("from_dtype", pd.DataFrame(MIXED), "Column 0 of X mixes strings such as 'a' and numbers"),
+    "mixed levels by type": (
+        "from_dtype",
+        pd.DataFrame(MIXED_COLUMN),
+        "Column 0 of X mixes strings such as 'a' and numbers",
+    ),
     "sparse rows": ([0], sparse.csr_array((N, 3)), "accepts a table of pandas, polars or Arrow, or an array"),
     "blocks": ("from_dtype", from_arrays(np.ones((N, 1))), "categorical_features must be None for blocks"),
     "nanoseconds": (
@@ -320,25 +324,25 @@ REFUSED = {
 @pytest.mark.parametrize(("chosen", "table", "message"), REFUSED.values(), ids=REFUSED)
 def test_invalid_tables_raise_an_error_that_names_the_column(chosen, table, message):
     model = fastlin.LogisticRegression(categorical_features=chosen, missing_as_category=True)
-    assert_refused(message, model.fit, table, Y, error=(ValueError, TypeError))
+    assert_raises(message, model.fit, table, Y, error=(ValueError, TypeError))
 
 
-def test_tables_that_differ_from_the_fit_and_invalid_codes_raise_an_error():
+def test_tables_that_differ_from_the_fit_raise_an_error():
     model = fastlin.LogisticRegression(**FROM_DTYPE).fit(DATAFRAME, Y)
-    assert_refused("requires y to be passed", model.fit, DATAFRAME)
+    assert_raises("requires y to be passed", model.fit, DATAFRAME)
     message = "X has 3 features, but LogisticRegression is expecting 4"
-    assert_refused(message, model.predict, DATAFRAME[["city", "age", "day"]])
-    assert_refused("feature names should match", model.predict, DATAFRAME[["age", "city", "day", "weight"]])
-    assert_refused("(?s)Column 'age' of X contains infinity", model.predict, DATAFRAME.assign(age=np.inf))
-    assert_refused("OneHotEncoder", model.to_sklearn)
-    assert_refused("Blocks do not support", model.predict, from_arrays(np.ones((4, 4))))
+    assert_raises(message, model.predict, DATAFRAME[["city", "age", "day"]])
+    assert_raises("feature names should match", model.predict, DATAFRAME[["age", "city", "day", "weight"]])
+    assert_raises("(?s)Column 'age' of X contains infinity", model.predict, DATAFRAME.assign(age=np.inf))
+    assert_raises("OneHotEncoder", model.to_sklearn)
+    assert_raises("Blocks do not support", model.predict, from_arrays(np.ones((4, 4))))
     pyarrow = import_arrow()
     codes = pyarrow.array(np.arange(N) % 6)
     for levels in (["a", "b"], ["a", "a"]):
         broken = pyarrow.DictionaryArray.from_arrays(codes, levels, safe=False)
         message = "Column 'c' of X is corrupt: its codes range from 0 to 5, but it has 2 levels"
         model = fastlin.LogisticRegression(**FROM_DTYPE)
-        assert_refused(message, model.fit, pyarrow.table({"c": broken}), Y)
+        assert_raises(message, model.fit, pyarrow.table({"c": broken}), Y)
 
 
 def test_numeric_columns_of_other_types_and_layouts_are_supported():
@@ -347,9 +351,9 @@ def test_numeric_columns_of_other_types_and_layouts_are_supported():
     dataframe = floats.astype(types)
     actual = fit(dataframe, Y, **FROM_DTYPE)
     expected = fit(floats, Y, **FROM_DTYPE)
-    np.testing.assert_allclose(actual.coef_, expected.coef_, **NEAR)
-    backwards = fit(dataframe.iloc[::-1], Y[::-1], **FROM_DTYPE)
-    np.testing.assert_allclose(backwards.coef_, actual.coef_, **NEAR)
+    np.testing.assert_allclose(actual.coef_, expected.coef_, **COEF_TOLERANCES)
+    reversed_model = fit(dataframe.iloc[::-1], Y[::-1], **FROM_DTYPE)
+    np.testing.assert_allclose(reversed_model.coef_, actual.coef_, **COEF_TOLERANCES)
 
 
 def test_dictionaries_with_unusual_values_are_supported():
@@ -396,7 +400,7 @@ def test_lookup_of_categorical_columns_takes_linear_time():
     dataframe.columns = pd.Index(names, dtype=object)
     estimator = fastlin.LogisticRegression(categorical_features=[str(name) for name in names[::2]])
     Name.n_comparisons = 0
-    matrix = fastlin.estimators.columns.read_table(estimator, dataframe, True)
+    matrix = fastlin.estimators.columns.make_table_matrix(estimator, dataframe, True)
     assert matrix.shape == (2, 300)
     assert [levels is not None for levels in estimator.categories_] == [True, False] * 100
     assert Name.n_comparisons <= 10 * len(names)

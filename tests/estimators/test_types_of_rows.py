@@ -5,17 +5,17 @@ import pickle
 import joblib
 import numpy as np
 import pytest
-from conftest import as_bfloat16, assert_refused, load_scaled, marked
-from linear_models import assert_same_model, make_cv
-from other_arrays import ByDlpack, OnAnotherDevice
+from conftest import as_bfloat16, assert_raises, load_standardized, mark_params
+from linear_models import assert_same_model, make_cv_model
+from other_arrays import DlpackStub, OnAnotherDevice
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 
 import fastlin
-from fastlin.estimators.columns import read_matrix
+from fastlin.estimators.columns import validate_matrix
 
-pytestmark = pytest.mark.usefixtures("sparse_passes")
+pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 
 EPOCHS = {"max_iter": 2, "n_iter_no_change": np.inf, "random_state": 0}
 
@@ -37,8 +37,8 @@ def fit(X, y):
     ("dtype", "index_dtype"),
     [
         # Each type takes four seconds to compile.
-        *marked(pytest.mark.thorough, (np.float64, np.int64), (np.float32, np.int32), (np.uint8, np.int32)),
-        *marked(pytest.mark.slow, (np.bool_, np.int32), (np.int64, np.int64), (np.uint16, np.int32)),
+        *mark_params(pytest.mark.thorough, (np.float64, np.int64), (np.float32, np.int32), (np.uint8, np.int32)),
+        *mark_params(pytest.mark.slow, (np.bool_, np.int32), (np.int64, np.int64), (np.uint16, np.int32)),
     ],
 )
 def test_every_type_of_values_and_indices_is_supported(dtype, index_dtype):
@@ -65,7 +65,7 @@ def test_rows_without_entries_give_the_null_model(n_classes):
     assert not fit(sparse.csr_array((300, 900)), np.arange(300) % n_classes).coef_.any()
 
 
-class Tagged(sparse.csr_array):
+class TaggedCSR(sparse.csr_array):
     """A container whose constructor has other parameters."""
 
     def __init__(self, source, tag):
@@ -73,20 +73,20 @@ class Tagged(sparse.csr_array):
         self.tag = tag
 
 
-def map_memory(X, folder):
+def make_memory_map(X, folder):
     joblib.dump(X, folder / "X.joblib")
     return joblib.load(folder / "X.joblib", mmap_mode="r")
 
 
 FORMS = {
-    "memory-mapped": map_memory,
+    "memory-mapped": make_memory_map,
     "pickled": lambda X, folder: pickle.loads(pickle.dumps(X)),
-    "with another constructor": lambda X, folder: Tagged(X, "tag"),
+    "with another constructor": lambda X, folder: TaggedCSR(X, "tag"),
 }
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_any_memory_gives_bitwise_equal_models(form, tmp_path):
+def test_arrays_in_any_memory_give_bitwise_equal_models(form, tmp_path):
     X, y = make_data()
     X = sparse.csr_array(X)
     # A small tol makes the solver use samples of the rows.
@@ -98,23 +98,27 @@ def test_any_memory_gives_bitwise_equal_models(form, tmp_path):
 
 
 def test_tensors_are_accepted_as_data_labels_and_weights():
-    X, y = load_scaled(load_iris)
+    X, y = load_standardized(load_iris)
     weights = np.linspace(1, 2, len(y))
-    tensors = ByDlpack(X), ByDlpack(y), ByDlpack(weights)
-    for model in (fastlin.LogisticRegression(), make_cv(Cs=2, cv=3), fastlin.MiniBatchLogisticRegression(**EPOCHS)):
+    tensors = DlpackStub(X), DlpackStub(y), DlpackStub(weights)
+    for model in (
+        fastlin.LogisticRegression(),
+        make_cv_model(Cs=2, cv=3),
+        fastlin.MiniBatchLogisticRegression(**EPOCHS),
+    ):
         expected = clone(model).fit(X, y, weights)
-        assert np.shares_memory(read_matrix(model, tensors[0]).layers, X)
+        assert np.shares_memory(validate_matrix(model, tensors[0]).layers, X)
         np.testing.assert_array_equal(model.fit(*tensors).coef_, expected.coef_)
         np.testing.assert_array_equal(model.predict_proba(tensors[0]), expected.predict_proba(X))
         assert type(model.predict(tensors[0])) is np.ndarray
         assert model.score(*tensors) == expected.score(X, y, weights)
-    elsewhere, network = OnAnotherDevice(weights), fastlin.MLPClassifier()
-    assert_refused("sample_weight is a", fastlin.LogisticRegression().fit, X, y, elsewhere, error=TypeError)
-    assert_refused("y_val is a", network.fit, X, y, X_val=ByDlpack(X), y_val=elsewhere, error=TypeError)
+    device_weights, network = OnAnotherDevice(weights), fastlin.MLPClassifier()
+    assert_raises("sample_weight is a", fastlin.LogisticRegression().fit, X, y, device_weights, error=TypeError)
+    assert_raises("y_val is a", network.fit, X, y, X_val=DlpackStub(X), y_val=device_weights, error=TypeError)
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("n_classes", [3, *marked(pytest.mark.slow, 2)])
+@pytest.mark.parametrize("n_classes", [3, *mark_params(pytest.mark.slow, 2)])
 def test_every_estimator_supports_bfloat16(n_classes, tmp_path):
     generator = np.random.default_rng(0)
     # X has more numbers than are copied per column.
@@ -122,7 +126,7 @@ def test_every_estimator_supports_bfloat16(n_classes, tmp_path):
     wide = X.astype(np.float32)
     y = (wide[:, :n_classes] + generator.gumbel(size=(4000, n_classes)) / 2).argmax(axis=1)
 
-    def assert_same(actual, expected):
+    def assert_same_fit(actual, expected):
         for name in ("coefs", "coefs_", "coef_", "intercept_"):
             for ours, theirs in zip(getattr(actual, name, ()), getattr(expected, name, ()), strict=True):
                 # In Fortran order, sums differ in the last bit of float32.
@@ -131,21 +135,21 @@ def test_every_estimator_supports_bfloat16(n_classes, tmp_path):
     model = fastlin.LogisticRegression(tol=1e-2)
     expected = clone(model).fit(wide, y)
     for layout in (X, np.asfortranarray(X), np.repeat(np.repeat(X, 2, axis=0), 2, axis=1)[::2, ::2]):
-        assert_same(model.fit(layout, y), expected)
+        assert_same_fit(model.fit(layout, y), expected)
         np.testing.assert_array_equal(expected.decision_function(layout), expected.decision_function(wide))
     for model in (
         fastlin.LogisticRegression(C=0.01, l1_ratio=1.0),
         fastlin.LogisticRegression(tol=1e-2, categorical_features=[99]),
-        make_cv(Cs=2, cv=2, scoring="accuracy"),
+        make_cv_model(Cs=2, cv=2, scoring="accuracy"),
         fastlin.MiniBatchLogisticRegression(**EPOCHS),
     ):
-        assert_same(clone(model).fit(X, y), clone(model).fit(wide, y))
-    assert_same(*(fastlin.logistic_path(rows, y, Cs=[0.1, 1.0]) for rows in (X, wide)))
+        assert_same_fit(clone(model).fit(X, y), clone(model).fit(wide, y))
+    assert_same_fit(*(fastlin.logistic_path(rows, y, Cs=[0.1, 1.0]) for rows in (X, wide)))
     for precision in ("float32", "float64"):
         network, checkpoint = fastlin.MLPClassifier((5,), dtype=precision, **EPOCHS), tmp_path / "training"
         actual, expected = (
             clone(network).fit(rows, y, X_val=rows[:40], y_val=y[:40], save_checkpoint=checkpoint) for rows in (X, wide)
         )
-        assert_same(actual, expected)
+        assert_same_fit(actual, expected)
         assert actual.loss_curve_ == expected.loss_curve_
         np.testing.assert_array_equal(actual.predict_proba(X), expected.predict_proba(wide))

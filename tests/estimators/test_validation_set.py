@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import as_bfloat16, assert_refused, make_problem, marked
-from linear_models import assert_same_model, make_cv
+from conftest import as_bfloat16, assert_raises, make_problem, mark_params
+from linear_models import assert_same_model, make_cv_model
 from scipy import sparse
 from sklearn import config_context
 from sklearn.metrics import get_scorer
@@ -26,7 +26,7 @@ from fastlin.matrices import BlockMatrix, as_matrix
 
 CS = [0.01, 1.0, 100.0]
 N = 80
-SCORINGS = "neg_log_loss", "accuracy", None, "f1_macro", lambda model, *_, **__: -abs(model.coef_).sum()
+ROW_SCORINGS = "neg_log_loss", "accuracy", None, "f1_macro", lambda model, *_, **__: -abs(model.coef_).sum()
 # Containers, and the dtype of the coefficients fitted to them.
 FORMS = {
     "float16": (lambda rows: rows.astype(np.float16), np.float32),
@@ -42,13 +42,13 @@ FORMS = {
 }
 
 
-def make_sets():
+def make_training_and_validation():
     X, y, weights, *_ = make_problem(120, 5, 3)
     return (X[:N], y[:N], weights[:N]), (X[N:], y[N:], weights[N:])
 
 
 # Sets for tests that do not modify them.
-TRAINING, VALIDATION = make_sets()
+TRAINING, VALIDATION = make_training_and_validation()
 (X, Y, _), (X_VAL, Y_VAL, WEIGHTS_VAL) = TRAINING, VALIDATION
 
 
@@ -58,14 +58,14 @@ def join(training, validation):
 
 def fit(training, validation, **parameters):
     names = ("X_val", "y_val", "sample_weight_val")
-    return make_cv(**{"Cs": CS, **parameters}).fit(*training, **dict(zip(names, validation, strict=False)))
+    return make_cv_model(**{"Cs": CS, **parameters}).fit(*training, **dict(zip(names, validation, strict=False)))
 
 
 @pytest.mark.parametrize("l1_ratios", [(0,), (0.2, 1.0)], ids=str)
-@pytest.mark.parametrize("scoring", SCORINGS, ids=lambda scoring: "callable" if callable(scoring) else str(scoring))
+@pytest.mark.parametrize("scoring", ROW_SCORINGS, ids=lambda scoring: "callable" if callable(scoring) else str(scoring))
 def test_results_are_bitwise_equal_to_those_of_one_fold(scoring, l1_ratios):
     cv, options = PredefinedSplit(np.arange(120) // N - 1), {"Cs": CS, "scoring": scoring, "l1_ratios": l1_ratios}
-    expected = make_cv(cv=cv, **options).fit(*join(TRAINING, VALIDATION))
+    expected = make_cv_model(cv=cv, **options).fit(*join(TRAINING, VALIDATION))
     for n_jobs in (1, 3):
         actual = fit(TRAINING, VALIDATION, n_jobs=n_jobs, **options)
         assert (actual.C_, actual.l1_ratio_, actual.n_samples_fit_) == (expected.C_, expected.l1_ratio_, N)
@@ -78,7 +78,7 @@ def test_results_are_bitwise_equal_to_those_of_one_fold(scoring, l1_ratios):
     ("refit", "n_arrays", "n_arrays_val"), [(True, 3, 3), (True, 3, 2), (True, 2, 3), ("train", 3, 3), (False, 3, 3)]
 )
 def test_the_last_fit_uses_the_rows_that_refit_selects(refit, n_arrays, n_arrays_val):
-    training, validation = make_sets()
+    training, validation = make_training_and_validation()
     model = fit(training[:n_arrays], validation[:n_arrays_val], refit=refit, class_weight="balanced", tol=1e-11)
     for (*_, weights), n in ((training, n_arrays), (validation, n_arrays_val)):
         weights[:] = weights if n == 3 else 1
@@ -123,7 +123,7 @@ def test_validation_rows_in_another_kind_of_container_raise_an_error():
             fit((FORMS[kinds[one]][0](X), Y), (FORMS[kinds[other]][0](X_VAL), Y_VAL))
 
 
-@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32)])
+@pytest.mark.parametrize("dtype", [np.float64, *mark_params(pytest.mark.thorough, np.float32)])
 def test_tables_with_categories_are_supported(dtype):
     generator = np.random.default_rng(0)
     dataframe = pd.DataFrame(
@@ -154,31 +154,31 @@ def test_tables_with_categories_are_supported(dtype):
 def test_a_large_validation_set_is_not_copied_for_the_last_fit(monkeypatch):
     small = fit((X, Y), (X_VAL, Y_VAL), tol=1e-10)
     with monkeypatch.context() as patch:
-        patch.setattr(problem, "Budget", SimpleNamespace(for_data=lambda n_bytes: Budget(0)))
+        patch.setattr(problem, "Budget", SimpleNamespace(from_data_size=lambda n_bytes: Budget(0)))
         for kind in (np.asarray, sparse.csr_array):
-            joined = join_matrices(as_matrix(kind(X)), as_matrix(kind(X_VAL)))
-            assert isinstance(joined, BlockMatrix)
-            assert joined.budget_bytes >= 8 * (X.size + X_VAL.size)
+            joined_matrix = join_matrices(as_matrix(kind(X)), as_matrix(kind(X_VAL)))
+            assert isinstance(joined_matrix, BlockMatrix)
+            assert joined_matrix.budget_bytes >= 8 * (X.size + X_VAL.size)
             actual = fit((kind(X), Y), (kind(X_VAL), Y_VAL), tol=1e-10)
             np.testing.assert_allclose(actual.coef_, small.coef_, atol=1e-6)
     # Without a memory budget for copies, the joined rows are read in place.
     many = np.zeros((100_000, 100))
     tracemalloc.start()
-    joined = join_matrices(as_matrix(many), as_matrix(many[:100].astype(np.float32)))
+    joined_matrix = join_matrices(as_matrix(many), as_matrix(many[:100].astype(np.float32)))
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
-    assert joined.shape == (100_100, 100)
+    assert joined_matrix.shape == (100_100, 100)
 
 
 def test_a_pipeline_of_scikit_learn_passes_the_validation_set():
     with config_context(enable_metadata_routing=True):
-        last = make_cv(Cs=CS).set_fit_request(X_val=True, y_val=True)
+        last = make_cv_model(Cs=CS).set_fit_request(X_val=True, y_val=True)
         pipeline = make_pipeline(StandardScaler(), last, transform_input=["X_val"]).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     scale = StandardScaler().fit(X).transform
     np.testing.assert_array_equal(pipeline[-1].coef_, fit((scale(X), Y), (scale(X_VAL), Y_VAL)).coef_)
 
 
-def test_invalid_validation_sets_raise_an_error_and_do_not_change_the_estimator():
+def test_invalid_validation_sets_do_not_change_the_estimator():
     damaged = X_VAL.copy()
     damaged[3, 1] = np.nan
     validation_blocks = blocks.from_arrays(X_VAL, Y_VAL, WEIGHTS_VAL)
@@ -203,16 +203,16 @@ def test_invalid_validation_sets_raise_an_error_and_do_not_change_the_estimator(
         (X_VAL, Y_VAL, 0 * WEIGHTS_VAL, "sample_weight_val .* not all 0"),
     ):
         arguments = {"X_val": rows, "y_val": labels, "sample_weight_val": ratios}
-        assert_refused(f"(?s)^{message}", model.fit, X, Y, **arguments)
-    assert_refused("refit='train' requires X_val", make_cv(refit="train").fit, X, Y)
-    assert_refused("The 'refit' parameter", make_cv(refit="all").fit, X, Y)
-    assert_refused("The 'time_limit' parameter", make_cv(time_limit=0).fit, X, Y)
-    assert_refused("cv must be None with X_val.*got 3", make_cv(cv=3).fit, X, Y, X_val=X_VAL, y_val=Y_VAL)
+        assert_raises(f"(?s)^{message}", model.fit, X, Y, **arguments)
+    assert_raises("refit='train' requires X_val", make_cv_model(refit="train").fit, X, Y)
+    assert_raises("The 'refit' parameter", make_cv_model(refit="all").fit, X, Y)
+    assert_raises("The 'time_limit' parameter", make_cv_model(time_limit=0).fit, X, Y)
+    assert_raises("cv must be None with X_val.*got 3", make_cv_model(cv=3).fit, X, Y, X_val=X_VAL, y_val=Y_VAL)
     with config_context(enable_metadata_routing=True):
-        assert_refused("no metadata .*groups", model.fit, X, Y, X_val=X_VAL, y_val=Y_VAL, groups=Y)
+        assert_raises("no metadata .*groups", model.fit, X, Y, X_val=X_VAL, y_val=Y_VAL, groups=Y)
 
 
-def test_validation_labels_can_lack_classes_and_have_another_type():
+def test_validation_labels_can_lack_classes():
     names, keep = np.array(["a", "bb", "ccc"]), Y_VAL > 0
     expected = fit((X, Y), (X_VAL[keep], Y_VAL[keep]))
     assert np.isfinite(expected.scores_).all()
@@ -233,7 +233,7 @@ def test_validation_labels_that_y_lacks_count_as_wrong(labels, refit):
         expected = get_scorer(scoring or "accuracy")(plain, X_VAL, y_val, sample_weight=WEIGHTS_VAL)
         assert model.scores_.max() == pytest.approx(expected)
     all_rows, others = slice(None), y_val == labels[0]
-    for part, scoring, refit_too in (
+    for part, scoring, is_refit in (
         (all_rows, "accuracy", True),
         (all_rows, "neg_log_loss", refit),
         (all_rows, "roc_auc_ovr", refit),
@@ -242,29 +242,29 @@ def test_validation_labels_that_y_lacks_count_as_wrong(labels, refit):
         with pytest.raises(
             ValueError, match=r"y_val contains .*, which does not occur in y; .* count as misclassified"
         ):
-            fit((rows, y), (X_VAL[part], y_val[part]), scoring=scoring, refit=refit_too)
+            fit((rows, y), (X_VAL[part], y_val[part]), scoring=scoring, refit=is_refit)
 
 
 def test_a_time_limit_keeps_the_fits_that_all_folds_have_finished(monkeypatch):
-    training, validation = ([*rows[:2]] for rows in make_sets())
+    training, validation = ([*rows[:2]] for rows in make_training_and_validation())
     model = fit(training, validation, time_limit=1e-9)
-    folds = make_cv(Cs=CS, cv=3, l1_ratios=(0, 0.5), time_limit=1e-9).fit(*training)
-    mean = make_cv(Cs=CS, cv=3, refit=False, time_limit=1e-9).fit(*training)
+    folds = make_cv_model(Cs=CS, cv=3, l1_ratios=(0, 0.5), time_limit=1e-9).fit(*training)
+    mean = make_cv_model(Cs=CS, cv=3, refit=False, time_limit=1e-9).fit(*training)
     for actual in (model, folds, mean):
         assert actual.timed_out_
         assert actual.C_ == CS[0]
-        finished = np.zeros(actual.scores_.shape, bool)
-        finished[:, 0, 0] = True
+        is_finished = np.zeros(actual.scores_.shape, bool)
+        is_finished[:, 0, 0] = True
         for name in ("scores_", "objectives_", "certificates_"):
-            np.testing.assert_array_equal(np.isfinite(getattr(actual, name)), finished)
-        np.testing.assert_array_equal(np.isnan(actual.coefs_paths_).any(axis=(3, 4)), ~finished)
+            np.testing.assert_array_equal(np.isfinite(getattr(actual, name)), is_finished)
+        np.testing.assert_array_equal(np.isnan(actual.coefs_paths_).any(axis=(3, 4)), ~is_finished)
         assert np.isfinite(actual.coef_).all()
     whole = fit(training, validation, time_limit=1e9)
     assert not whole.timed_out_ and not fit(training, validation).timed_out_
     np.testing.assert_array_equal(model.scores_[..., 0], whole.scores_[..., 0])
     # The clock advances with each call. Some fits finish, more of them in one fold than in the other.
     monkeypatch.setattr("fastlin.estimators.fit_reporting.perf_counter", itertools.count().__next__)
-    actual = make_cv(Cs=np.logspace(-3, 3, 20), cv=2, n_jobs=1, time_limit=60).fit(*training)
+    actual = make_cv_model(Cs=np.logspace(-3, 3, 20), cv=2, n_jobs=1, time_limit=60).fit(*training)
     counts = np.isfinite(actual.scores_[:, 0]).sum(axis=1)
     assert actual.timed_out_
     assert counts[0] > counts[1] >= 1
@@ -294,11 +294,11 @@ def test_the_progress_bar_and_the_summary_mention_the_validation_rows(capsys):
 
 @pytest.mark.parametrize("n_empty", [(0, 4), (4, 0)])
 def test_sparse_training_and_validation_rows_can_have_different_densities(n_empty):
-    sets = make_sets()
-    for (X, *_), n in zip(sets, n_empty, strict=True):
+    row_sets = make_training_and_validation()
+    for (X, *_), n in zip(row_sets, n_empty, strict=True):
         X[:, :n] = 0
     actual, expected = (
-        fit(*[(make(X), *others) for X, *others in sets], tol=1e-10).predict_proba(sets[0][0])
+        fit(*[(make(X), *others) for X, *others in row_sets], tol=1e-10).predict_proba(row_sets[0][0])
         for make in (sparse.csr_array, np.asarray)
     )
     np.testing.assert_allclose(actual, expected, atol=1e-4)

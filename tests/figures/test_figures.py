@@ -6,7 +6,7 @@ import inspect
 import matplotlib
 import numpy as np
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 from matplotlib.figure import Figure
 from sklearn.datasets import load_breast_cancer, load_iris
 
@@ -41,16 +41,16 @@ def legend(axes):
     return read(axes.get_legend().get_texts())
 
 
-def test_plot_history_draws_values_or_means_with_a_band(axes):
+def test_plot_history_plots_values_or_means_with_a_band(axes):
     history = {0: 1.0, 5: 3.0, 10: 2.0, 15: 6.0, 20: 9.0}
     figures.plot_history(history, "values", axes=axes)
     figures.plot_history(history, "means", 2, axes=axes)
     figures.plot_history(history, "no band", 2, False, axes=axes)
-    values, means, without_band = axes.lines
+    values, means, line_without_band = axes.lines
     np.testing.assert_array_equal(values.get_xydata(), list(history.items()))
     # The last value does not complete a group of two.
     np.testing.assert_array_equal(means.get_xydata(), [(2.5, 2), (12.5, 4)])
-    np.testing.assert_array_equal(without_band.get_xydata(), means.get_xydata())
+    np.testing.assert_array_equal(line_without_band.get_xydata(), means.get_xydata())
     (band,) = axes.collections
     heights = band.get_paths()[0].vertices[:, 1]
     assert (heights.min(), heights.max()) == (1, 6)
@@ -61,7 +61,7 @@ def test_a_history_may_contain_arrays_or_tuples_of_one_number(axes):
         figures.plot_history({step: wrap(step / 4) for step in range(5)}, "means", 2, axes=axes)
         np.testing.assert_array_equal(axes.lines[-1].get_xydata(), [(0.5, 0.125), (2.5, 0.625)])
     message = r"^history must have one number for each step, got values of shape \(2,\)"
-    assert_refused(message, figures.plot_history, {0: (0.5, 78), 5: (0.6, 80)}, axes=axes)
+    assert_raises(message, figures.plot_history, {0: (0.5, 78), 5: (0.6, 80)}, axes=axes)
 
 
 def test_plot_path_names_the_largest_coefficients_of_two_classes(axes):
@@ -102,7 +102,7 @@ def test_plot_stability_names_selected_features(axes):
     assert axes.get_xlim() == (0, 2)
 
 
-def test_plot_scores_draws_means_bands_the_chosen_C_and_a_line_per_l1_ratio(axes):
+def test_plot_scores_has_a_line_per_l1_ratio(axes):
     model = fastlin.LogisticRegressionCV(Cs=4, l1_ratios=(0,), scoring="neg_log_loss", **CV).fit(X, Y)
     assert figures.plot_scores(model, axes=axes) is axes
     mean, chosen = axes.lines
@@ -170,12 +170,12 @@ def test_plot_convergence_shows_training_and_validation_losses(axes):
     assert legend(axes) == ["training (with penalty)", "validation"]
 
 
-def test_invalid_arguments_raise_and_draw_nothing(axes):
+def test_invalid_plot_arguments_raise_an_error(axes):
     with pytest.warns(UserWarning, match="max_iter"):
         without = fastlin.LogisticRegression(max_iter=0).fit(X, Y)
     path = fastlin.logistic_path(X, Y > 0, Cs=[0.1], l1_ratio=0.0)
     search = fastlin.LogisticRegressionCV(Cs=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=True)
-    wrong_length = r"^feature_names must have one name for each of {} coefficients, got {}$".format
+    format_length_message = r"^feature_names must have one name for each of {} coefficients, got {}$".format
     for plot, arguments, message in (
         (figures.plot_path, [dataclasses.replace(path, Cs=np.array([np.inf]))], "path has no finite C"),
         (figures.plot_scores, [search.fit(X, Y)], "use_legacy_attributes=False"),
@@ -185,16 +185,16 @@ def test_invalid_arguments_raise_and_draw_nothing(axes):
             "^model must have history_ or loss_curve_ of at least one iteration, got Logistic",
         ),
         (figures.plot_coefficients, [fastlin.MLPClassifier()], "^model must be a fitted linear model .* got MLPClass"),
-        (figures.plot_coefficients, [without, ["a", "b"]], wrong_length(4, 2)),
-        (figures.plot_coefficients, [ESTIMATES, ["a", "b", "c"]], wrong_length(2, 3)),
+        (figures.plot_coefficients, [without, ["a", "b"]], format_length_message(4, 2)),
+        (figures.plot_coefficients, [ESTIMATES, ["a", "b", "c"]], format_length_message(2, 3)),
     ):
-        assert_refused(message, plot, *arguments, axes=axes)
+        assert_raises(message, plot, *arguments, axes=axes)
     message = "feature_names must have one name for each of 4 features, got 2"
-    assert_refused(message, figures.plot_path, path, ["a", "b"], axes=axes)
+    assert_raises(message, figures.plot_path, path, ["a", "b"], axes=axes)
     assert not axes.lines
 
 
-def test_plot_coefficients_draws_the_largest_with_their_names(axes):
+def test_plot_coefficients_names_the_largest_coefficients(axes):
     data = load_breast_cancer()
     model = fastlin.LogisticRegression(C=0.1).fit(data.data / data.data.std(axis=0), data.target)
     figures.plot_coefficients(model, data.feature_names, axes=axes, n_features=3)
@@ -208,7 +208,7 @@ def test_plot_coefficients_draws_the_largest_with_their_names(axes):
     assert axes.get_xlabel() == "coefficient (positive: favors 1)"
 
 
-def test_plot_coefficients_draws_bars_per_class_and_omits_zeros(axes):
+def test_plot_coefficients_has_bars_for_each_class(axes):
     model = fastlin.LogisticRegression(l1_ratio=1.0, C=0.05).fit(X, Y).sparsify()
     coef = model.coef_.toarray()
     n_shown = np.count_nonzero(coef.any(axis=0))
@@ -301,10 +301,10 @@ def titles(figure):
     return [axes.get_title() for axes in panels(figure)]
 
 
-@pytest.mark.parametrize(("n_pixels", "with_ones"), [(784, False), (64, True), (4, False), (1, True)])
-def test_rows_become_square_images_without_the_column_of_ones(figure, n_pixels, with_ones):
+@pytest.mark.parametrize(("n_pixels", "has_ones_column"), [(784, False), (64, True), (4, False), (1, True)])
+def test_rows_become_square_images_without_the_column_of_ones(figure, n_pixels, has_ones_column):
     X = np.random.default_rng(0).integers(0, 256, (3, n_pixels))
-    rows = np.hstack([X, np.ones((3, 1), int)]) if with_ones else X
+    rows = np.hstack([X, np.ones((3, 1), int)]) if has_ones_column else X
     assert figures.show_images(rows, figure=figure) is figure
     side = round(n_pixels**0.5)
     scaled = (X - X.min()) / (X.max() - X.min())
@@ -313,7 +313,7 @@ def test_rows_become_square_images_without_the_column_of_ones(figure, n_pixels, 
     assert {axes.images[0].get_cmap().name for axes in figure.axes} == {"gray"}
 
 
-def test_planes_become_color_images_with_labels_as_titles(figure):
+def test_color_channels_become_images_with_labels_as_titles(figure):
     X = np.random.default_rng(0).integers(0, 256, (2, 3072), dtype=np.uint8)
     figures.show_images(X, figure=figure)
     scaled = (X - float(X.min())) / (float(X.max()) - X.min())
@@ -331,28 +331,28 @@ def test_planes_become_color_images_with_labels_as_titles(figure):
 def test_without_a_figure_a_pyplot_figure_is_created():
     import matplotlib.pyplot as plt
 
-    created = [figures.show_images(np.zeros(784)), figures.plot_weights(np.zeros(785))[0].figure]
-    assert {figure.number for figure in created} <= set(plt.get_fignums())
-    for figure in created:
+    created_figures = [figures.show_images(np.zeros(784)), figures.plot_weights(np.zeros(785))[0].figure]
+    assert {figure.number for figure in created_figures} <= set(plt.get_fignums())
+    for figure in created_figures:
         # Constant images have no range to scale.
         assert np.isfinite(images(figure)).all()
         plt.close(figure)
 
 
 @pytest.mark.parametrize("n_rows", [785, 784])
-def test_plot_weights_uses_one_symmetric_scale_and_ignores_the_bias(figure, n_rows):
+def test_plot_weights_uses_one_symmetric_color_scale(figure, n_rows):
     w = np.random.default_rng(0).normal(size=(n_rows, 10))
     w[784:] = 100
-    returned = figures.plot_weights(w, figure=figure)
+    returned_axes = figures.plot_weights(w, figure=figure)
     np.testing.assert_array_equal(images(figure), w[:784].T.reshape(10, 28, 28))
     largest = np.abs(w[:784]).max()
-    assert returned == panels(figure)
-    assert {axes.images[0].get_clim() for axes in returned} == {(-largest, largest)}
+    assert returned_axes == panels(figure)
+    assert {axes.images[0].get_clim() for axes in returned_axes} == {(-largest, largest)}
     assert titles(figure) == [str(digit) for digit in range(10)]
     assert len(figure.axes) == 11
 
 
-def test_zero_weights_of_color_planes_are_gray(figure):
+def test_zero_weights_of_color_channels_are_gray(figure):
     w = np.zeros((3072, 2))
     w[5, 1], w[1024 + 40, 1] = -2.0, 1.0
     figures.plot_weights(w, ["a", "b"], figure=figure)
@@ -362,7 +362,7 @@ def test_zero_weights_of_color_planes_are_gray(figure):
     assert titles(figure) == ["a", "b"]
 
 
-def test_plot_weights_of_a_model_uses_the_given_shape_and_its_class_names(figure):
+def test_plot_weights_of_a_model_uses_the_image_shape(figure):
     X = np.random.default_rng(0).normal(size=(60, 6))
     model = fastlin.LogisticRegression().fit(X, np.repeat(["a", "b", "c"], 20))
     figures.plot_weights(model, shape=(2, 3), figure=figure)
@@ -375,16 +375,21 @@ def test_plot_weights_of_a_model_uses_the_given_shape_and_its_class_names(figure
     assert one.get_title() == "b"
     assert one.images[0].get_array().shape == (1, 2, 3)
     # The coefficients of a model contain no bias to ignore.
-    mismatch = r"^w must have the number of pixels of shape=\(\d, \d\) per image"
-    invalid = r"^shape must be \(height, width\) or \(height, width, 3\), got"
-    for shape, message in (((2, 2), mismatch), ((1, 5), mismatch), (6, invalid), ((6,), invalid)):
-        assert_refused(message, figures.plot_weights, model, shape=shape, figure=figure)
+    mismatch_message = r"^w must have the number of pixels of shape=\(\d, \d\) per image"
+    shape_message = r"^shape must be \(height, width\) or \(height, width, 3\), got"
+    for shape, message in (
+        ((2, 2), mismatch_message),
+        ((1, 5), mismatch_message),
+        (6, shape_message),
+        ((6,), shape_message),
+    ):
+        assert_raises(message, figures.plot_weights, model, shape=shape, figure=figure)
 
 
 @pytest.mark.parametrize("shape", [(2, 11), (2, 787), (0, 784), (2, 28, 28), (2, 0)])
 def test_rows_that_are_not_square_images_raise(figure, shape):
-    assert_refused(r"^images must have n² or 3 n² pixels", figures.show_images, np.zeros(shape), figure=figure)
-    assert_refused(r"^w must have n² or 3 n² pixels", figures.plot_weights, np.zeros(shape).T, figure=figure)
+    assert_raises(r"^images must have n² or 3 n² pixels", figures.show_images, np.zeros(shape), figure=figure)
+    assert_raises(r"^w must have n² or 3 n² pixels", figures.plot_weights, np.zeros(shape).T, figure=figure)
     with pytest.raises(ValueError, match=r"^labels must have one entry for each of 3 images, got 2$"):
         figures.plot_weights(np.zeros((65, 3)), ["a", "b"], figure=figure)
     assert not figure.axes
@@ -402,10 +407,12 @@ def test_positional_axes_and_figures_raise_with_a_hint_to_the_keyword(figure, ax
         (figures.show_images, rows[:1], "labels", "figure"),
         (figures.plot_weights, rows.T, "labels", "figure"),
     ):
-        positional = axes if keyword == "axes" else figure
+        positional_argument = axes if keyword == "axes" else figure
         # pyplot.subplots returns arrays of axes.
-        for wrong in (positional, np.array([positional])):
-            message = f"^{argument} must be a .* or None, got {type(positional).__name__}; pass .* {keyword}=...$"
-            assert_refused(message, plot, data, wrong, error=TypeError)
-    assert_refused("^feature_names must be a sequence of names", figures.plot_path, path, "petal", error=TypeError)
+        for wrong in (positional_argument, np.array([positional_argument])):
+            message = (
+                f"^{argument} must be a .* or None, got {type(positional_argument).__name__}; pass .* {keyword}=...$"
+            )
+            assert_raises(message, plot, data, wrong, error=TypeError)
+    assert_raises("^feature_names must be a sequence of names", figures.plot_path, path, "petal", error=TypeError)
     assert figure.axes == [axes] and not axes.has_data()

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 from scipy import sparse
 from scipy.stats import norm
 from sklearn.base import clone
@@ -11,19 +11,19 @@ from sklearn.base import clone
 from fastlin import FirthLogisticRegression, LogisticRegression, LogisticRegressionCV
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.inference import Bootstrap
-from fastlin.inference.bootstrap import Draws
+from fastlin.inference.bootstrap import Resampler
 from fastlin.kernels.machine.threads import limit_threads
 
 from .conftest import make_rows
 
-pytestmark = pytest.mark.usefixtures("sparse_passes")
+pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 X, Y = make_rows(2, n=120)
 
 
-def draw_row_indices(y, number=0):
+def resample_row_indices(y, number=0):
     """Return the row indices of a resample with random_state=7."""
     seed = np.random.RandomState(7).randint(np.iinfo(np.int32).max)
-    counts = next(Draws(seed, y, None, None, None).draw(number)).astype(int)
+    counts = next(Resampler(seed, y, None, None, None).generate_weights(number)).astype(int)
     assert counts.sum() == len(y)
     return np.repeat(np.arange(len(y)), counts)
 
@@ -59,10 +59,12 @@ def test_the_fit_of_a_resample_matches_a_fit_of_the_drawn_rows(n_classes, parame
     assert result.converged.all()
     standard_deviation = 1.0 if "offset" in data else X.std(axis=0, ddof=1).max()
     for b in range(3):
-        indices = draw_row_indices(y, b)
-        some_weights, some_offset = (None if values is None else values[indices] for values in (weights, offset))
+        indices = resample_row_indices(y, b)
+        resample_weights, resample_offset = (
+            None if values is None else values[indices] for values in (weights, offset)
+        )
         refit = clone(model).set_params(solver="auto", tol=1e-13)
-        refit.fit(X[indices], labels[indices], some_weights, offset=some_offset)
+        refit.fit(X[indices], labels[indices], resample_weights, offset=resample_offset)
         np.testing.assert_allclose(result.coef[b], refit.coef_, atol=2e-3 * standard_deviation)
         np.testing.assert_allclose(result.intercept[b], refit.intercept_, atol=2e-2)
     np.testing.assert_allclose(result.estimate, join(model), atol=1e-2)
@@ -79,7 +81,7 @@ def test_categorical_columns_support_the_bootstrap():
     np.testing.assert_allclose(result.acceleration, expected.acceleration, atol=1e-4)
 
 
-def test_resamples_have_the_same_bits_for_any_number_of_threads_and_resamples():
+def test_resamples_do_not_depend_on_the_number_of_threads():
     X, y = make_rows(3, n=120)
     model = LogisticRegression().fit(X, y)
     with limit_threads(1):
@@ -117,7 +119,7 @@ def test_bootstrap_errors_and_intervals_match_their_formulas():
         ({"method": "normal"}, "method must be"),
         ({"method": "bca"}, "needs the acceleration"),
     ):
-        assert_refused(message, Bootstrap(*fits, None).conf_int, **arguments)
+        assert_raises(message, Bootstrap(*fits, None).conf_int, **arguments)
 
 
 def test_ties_count_half_in_the_bias_correction():
@@ -163,9 +165,9 @@ def test_the_acceleration_matches_derivatives_with_respect_to_the_weights(n_clas
 
 def test_the_bootstrap_draws_whole_clusters():
     labels, clusters = np.array([0, 1] * 15), np.repeat(np.arange(10), 3)
-    draws, weights = Draws(0, labels, np.arange(1, 31.0), None, clusters), np.arange(1, 31.0)
+    draws, weights = Resampler(0, labels, np.arange(1, 31.0), None, clusters), np.arange(1, 31.0)
     for b in range(5):
-        by_cluster = (next(draws.draw(b)) / weights).reshape(10, 3)
+        by_cluster = (next(draws.generate_weights(b)) / weights).reshape(10, 3)
         assert (by_cluster == by_cluster[:, :1]).all()
         assert by_cluster[:, 0].sum() == 10
     result = LogisticRegression().fit(X, Y).bootstrap(X, Y, n_resamples=5, random_state=0, clusters=np.arange(120) % 30)
@@ -188,7 +190,7 @@ def test_cross_validated_and_firth_models_support_the_bootstrap():
         assert result.converged.all()
         np.testing.assert_allclose(result.estimate[:, :3], model.coef_, atol=1e-7)
         assert result.conf_int(method="bca").shape == (*result.estimate.shape, 2)
-        indices = draw_row_indices(y)
+        indices = resample_row_indices(y)
         refit = FirthLogisticRegression().fit(rows[indices], y[indices])
         errors = refit.inference(rows[indices], y[indices], reference=None).std_errors.max()
         np.testing.assert_allclose(result.coef[0], refit.coef_, atol=5e-3 * errors)
@@ -202,9 +204,9 @@ def test_invalid_bootstraps_raise_errors():
         ({"clusters": np.zeros(3)}, "clusters must hold one entry per row for each key, shape \\(120,\\)"),
         ({"clusters": np.zeros((len(X), 2))}, "clusters must be a single key"),
     ):
-        assert_refused(message, model.bootstrap, X, Y, **arguments)
+        assert_raises(message, model.bootstrap, X, Y, **arguments)
     with pytest.raises(ValueError, match="some class or level has too few rows"):
-        next(Draws(0, Y, (Y == 0).astype(float), None, None).draw(0))
+        next(Resampler(0, Y, (Y == 0).astype(float), None, None).generate_weights(0))
     separable = (X[:, 0] > 0).astype(int)
     with pytest.warns(ConvergenceWarning, match="separable"):
         unpenalized = LogisticRegression(C=np.inf).fit(X, separable)

@@ -5,16 +5,16 @@ from itertools import combinations
 import numpy as np
 import pandas
 import pytest
-from reference import log_likelihood, losses_of
+from reference import evaluate_losses, log_likelihood
 from scipy import sparse
 
 import fastlin.inference.covariances as module
 from fastlin.exceptions import InferenceWarning
-from fastlin.inference.covariances import read_clusters
+from fastlin.inference.covariances import encode_clusters
 
 from .conftest import infer, refuse
 
-pytestmark = pytest.mark.usefixtures("sparse_passes")
+pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 
 
 def compute_covariance(X, y, result, keys, weights):
@@ -22,7 +22,7 @@ def compute_covariance(X, y, result, keys, weights):
     n, rows = len(y), len(result.coef)
     columns = np.column_stack([X, np.ones(n)])
     q = rows * columns.shape[1]
-    residuals = losses_of(np.column_stack([np.zeros(n), columns @ result.coef.T]), y)[2][:, 1:] * weights[:, None]
+    residuals = evaluate_losses(np.column_stack([np.zeros(n), columns @ result.coef.T]), y)[2][:, 1:] * weights[:, None]
     gradients = np.einsum("ik,ij->ikj", residuals, columns).reshape(n, -1)
     meat = np.zeros((q, q))
     for m in range(1, len(keys) + 1):
@@ -66,11 +66,11 @@ def test_cluster_covariances_match_explicit_sums_in_every_input_format(monkeypat
 def test_cluster_keys_may_have_any_sortable_type():
     names, years = np.array(["b", "a", "b", "c"]), np.array([3, 3, 1, 1])
     for clusters in (names, names.tolist(), pandas.Series(names), names.astype(object), names[:, None], [names]):
-        assert [indices.tolist() for indices in read_clusters(clusters, 4)] == [[1, 0, 1, 2]]
+        assert [indices.tolist() for indices in encode_clusters(clusters, 4)] == [[1, 0, 1, 2]]
     dataframe = pandas.DataFrame({"firm": names, "year": years})
     for clusters in (dataframe, [names, years], dataframe.to_numpy().tolist()):
-        assert [indices.tolist() for indices in read_clusters(clusters, 4)] == [[1, 0, 1, 2], [1, 1, 0, 0]]
-    for invalid, message in (
+        assert [indices.tolist() for indices in encode_clusters(clusters, 4)] == [[1, 0, 1, 2], [1, 1, 0, 0]]
+    for invalid_clusters, message in (
         (names[:3], "one entry per row for each key, shape [(]4,[)]"),
         (np.array([1, 2, np.nan, 1]), "got None, NaN or mixed types"),
         (["a", None, "b", "b"], "got None, NaN or mixed types"),
@@ -79,7 +79,7 @@ def test_cluster_keys_may_have_any_sortable_type():
         (np.zeros((4, 2, 1)), "got shape"),
     ):
         with pytest.raises(ValueError, match=message):
-            read_clusters(invalid, 4)
+            encode_clusters(invalid_clusters, 4)
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(60, 2)), generator.integers(0, 2, 60)
     refuse("at least two clusters", X, y, covariance="cluster", clusters=np.zeros(60))

@@ -28,7 +28,7 @@ def fit_linear(y, columns, offset=None, **options):
     return sm.GLM(y, columns, family=sm.families.Binomial(), offset=offset).fit(tol=1e-14, **options)
 
 
-def assert_agrees(result, params, covariance):
+def assert_matches_baseline(result, params, covariance):
     errors = np.sqrt(np.diagonal(covariance))
     assert np.abs((result.coef.ravel() - np.asarray(params).T.ravel()) / errors).max() < TOLERANCE
     matrix = result.covariance_matrix()
@@ -40,7 +40,7 @@ def assert_agrees(result, params, covariance):
 def test_standard_errors_and_likelihoods_match_statsmodels(name):
     X, y = load(name)
     result, baseline = infer(X, y), fit_baseline(X, y)
-    assert_agrees(result, baseline.params, baseline.cov_params())
+    assert_matches_baseline(result, baseline.params, baseline.cov_params())
     for attribute, baseline_attribute in (
         ("aic", "aic"),
         ("bic", "bic"),
@@ -68,7 +68,7 @@ def test_robust_covariances_match_statsmodels(n_classes):
         ({"covariance": "cluster", "clusters": keys[:, 0]}, sandwich.cov_cluster(baseline, keys[:, 0])),
         ({"covariance": "cluster", "clusters": keys}, sandwich.cov_cluster_2groups(baseline, *keys.T)[0]),
     ):
-        assert_agrees(infer(X, y, **options), baseline.params, covariance)
+        assert_matches_baseline(infer(X, y, **options), baseline.params, covariance)
 
 
 def test_offsets_and_models_without_an_intercept_match_statsmodels():
@@ -78,7 +78,7 @@ def test_offsets_and_models_without_an_intercept_match_statsmodels():
         for kind, baseline_kind in (("model", "nonrobust"), ("HC0", "HC0")):
             baseline = fit_linear(y, columns, offset=offset, cov_type=baseline_kind)
             result = infer(X, y, None, offset, {"fit_intercept": fit_intercept}, covariance=kind)
-            assert_agrees(result, baseline.params, baseline.cov_params())
+            assert_matches_baseline(result, baseline.params, baseline.cov_params())
             assert result.log_likelihood == pytest.approx(baseline.llf, rel=1e-10)
             assert result.log_likelihood_null == pytest.approx(baseline.llnull, rel=1e-8)
     # All offsets are equal, or so different that no row has any curvature at the start.
@@ -105,7 +105,7 @@ def test_frequency_weights_equal_repeated_rows(n_classes):
         result = infer(X, y, counts * 1.0, **options, **keys[0])
         expected = infer(*repeated[:2], **options, **keys[1])
         # The two fits stop so close to the optimum that standard errors agree to a millionth.
-        assert_agrees(result, expected.coef.T, expected.covariance_matrix())
+        assert_matches_baseline(result, expected.coef.T, expected.covariance_matrix())
         np.testing.assert_allclose(result.p_values, expected.p_values, rtol=1e-4)
         for name in ("aic", "bic", "df_resid", "n_samples", "log_likelihood_null"):
             assert getattr(result, name) == pytest.approx(getattr(expected, name), rel=1e-12), name
@@ -138,14 +138,14 @@ def test_covariances_of_penalized_models_match_their_hessians(n_classes):
     X, y = make_rows(n_classes, n=200)
     parameters = {"C": 0.5, "tol": 1e-13, "penalty_factors": [1.0, 0.0, 2.0]}
     coef = infer(X, y, parameters=parameters, penalized="laplace").coef
-    of_loss = log_likelihood(coef, sm.add_constant(X, prepend=False), y, np.ones(len(X)), False)[1]
+    loss_hessian = log_likelihood(coef, sm.add_constant(X, prepend=False), y, np.ones(len(X)), False)[1]
     # This matrix expresses the penalty of centered coefficients in terms of contrasts with class 0.
     centering = np.eye(n_classes - 1) - (n_classes > 2) / n_classes
-    inverse = np.linalg.inv(of_loss + np.kron(centering, np.diag([1.0, 0.0, 2.0, 0.0])) / 0.5)
-    for penalized, expected in (("laplace", inverse), ("sandwich", inverse @ of_loss @ inverse)):
+    inverse = np.linalg.inv(loss_hessian + np.kron(centering, np.diag([1.0, 0.0, 2.0, 0.0])) / 0.5)
+    for penalized, expected in (("laplace", inverse), ("sandwich", inverse @ loss_hessian @ inverse)):
         result = infer(X, y, parameters=parameters, penalized=penalized)
         errors = np.sqrt(np.diagonal(expected))
         assert np.abs((result.covariance_matrix() - expected) / np.outer(errors, errors)).max() < 1e-6
-        assert result.df_model + n_classes - 1 == pytest.approx(np.trace(inverse @ of_loss), abs=1e-3)
-    robust = infer(X, y, parameters=parameters, penalized="sandwich", covariance="HC0")
-    assert robust.coef == pytest.approx(coef)
+        assert result.df_model + n_classes - 1 == pytest.approx(np.trace(inverse @ loss_hessian), abs=1e-3)
+    robust_result = infer(X, y, parameters=parameters, penalized="sandwich", covariance="HC0")
+    assert robust_result.coef == pytest.approx(coef)

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas
 import pytest
-from conftest import assert_refused, marked
-from objectives import objective_over
+from conftest import assert_raises, mark_params
+from objectives import build_objective
 from reference import log_likelihood
 from scipy import optimize, sparse
 from sklearn.datasets import load_iris
@@ -13,7 +13,7 @@ import fastlin.inference.separation as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError, SeparationWarning
 from fastlin.inference.collinearity import find_dependences
-from fastlin.inference.hessian import Information
+from fastlin.inference.hessian import InformationMatrix
 from fastlin.inference.separation import Separation, certifies_maximum, check_separation, find_separation
 from fastlin.solvers import choose
 
@@ -25,12 +25,12 @@ MIN_REJECTED_CONDITION = 1e6
 N, GENERATOR = 200, np.random.default_rng(0)
 COLUMNS, DUMMIES, ONES = GENERATOR.normal(size=(N, 3)), np.eye(4)[GENERATOR.integers(0, 4, N)], np.ones(N)
 pytestmark = [
-    pytest.mark.usefixtures("sparse_passes"),
+    pytest.mark.usefixtures("force_sparse_kernels"),
     pytest.mark.filterwarnings("ignore::fastlin.exceptions.ConvergenceWarning", "ignore:The optimum may be"),
 ]
 
 
-def decide_exactly(rows, labels):
+def classify_separation_exactly(rows, labels):
     """Return "none", "quasi" or "complete" for rows of integers, by one linear program over all rows and classes."""
     classes = np.eye(labels.max() + 1)
     differences = classes[labels][:, None] - classes
@@ -56,7 +56,7 @@ def compute_condition_number(X, fit_intercept):
     return values[0] / values[-1]
 
 
-def classify(X, y, fit_intercept):
+def classify_fit(X, y, fit_intercept):
     """Return the kind of error that inference raises, and None; without an error, return "none" and the Inference."""
     try:
         return "none", infer(X, y, parameters={"fit_intercept": fit_intercept})
@@ -66,7 +66,7 @@ def classify(X, y, fit_intercept):
         return ("complete" if "ompletely" in str(error) or str(error)[0] == "C" else "quasi"), None
 
 
-def draw_separations(n_problems, seed=0):
+def sample_separations(n_problems, seed=0):
     """Yield X, labels, whether the model has an intercept, and integers that span the same column space."""
     generator = np.random.default_rng(seed)
     while n_problems:
@@ -75,8 +75,8 @@ def draw_separations(n_problems, seed=0):
         integers = generator.integers(-2, 4, (n, d)).astype(float)
         scores = integers @ generator.integers(-2, 3, (d, n_classes)) + generator.integers(-1, 2, n_classes)
         labels = np.array([generator.choice(np.flatnonzero(row == row.max())) for row in scores])
-        is_random = generator.random(n) < generator.choice([0, 0, 0.02, 0.15, 0.5])
-        labels[is_random] = generator.integers(0, n_classes, is_random.sum())
+        is_relabeled = generator.random(n) < generator.choice([0, 0, 0.02, 0.15, 0.5])
+        labels[is_relabeled] = generator.integers(0, n_classes, is_relabeled.sum())
         labels = np.unique(labels, return_inverse=True)[1]
         if not labels.max():
             continue
@@ -93,11 +93,11 @@ def draw_separations(n_problems, seed=0):
             yield sparse.csr_array(X) if generator.integers(2) else X, labels, True, np.hstack([ones, integers])
 
 
-@pytest.mark.parametrize("n_problems", [60, *marked(pytest.mark.slow, 4_000)])
+@pytest.mark.parametrize("n_problems", [60, *mark_params(pytest.mark.slow, 4_000)])
 def test_no_separation_is_missed(n_problems):
     kinds = []
-    for i, (X, labels, fit_intercept, integers) in enumerate(draw_separations(n_problems)):
-        result, _ = classify(X, labels, fit_intercept)
+    for i, (X, labels, fit_intercept, integers) in enumerate(sample_separations(n_problems)):
+        result, _ = classify_fit(X, labels, fit_intercept)
         if np.linalg.matrix_rank(integers) < integers.shape[1]:
             assert result in ("collinear", "quasi", "complete"), i
             continue
@@ -107,7 +107,7 @@ def test_no_separation_is_missed(n_problems):
                 > MIN_REJECTED_CONDITION
             ), i
             continue
-        kinds.append(decide_exactly(integers, labels))
+        kinds.append(classify_separation_exactly(integers, labels))
         # For a larger condition number, rounding errors can decide whether all rows are separated.
         assert result == kinds[-1] or (
             kinds[-1] == "complete" and compute_condition_number(X, fit_intercept) > MIN_REJECTED_CONDITION
@@ -117,13 +117,13 @@ def test_no_separation_is_missed(n_problems):
 
 def test_the_maximum_is_never_certified_if_classes_are_separated():
     n_certified = n_overlapping = 0
-    for _, labels, _, integers in draw_separations(40, seed=2):
-        kind = decide_exactly(integers, labels)
-        objective = objective_over(integers, labels, int(labels.max()) + 1, fit_intercept=False)
+    for _, labels, _, integers in sample_separations(40, seed=2):
+        kind = classify_separation_exactly(integers, labels)
+        objective = build_objective(integers, labels, int(labels.max()) + 1, fit_intercept=False)
         for max_iter in (3, 8, 60):
             fitted = choose.minimize(objective, [], solver="auto", tol=1e-10, max_iter=max_iter).parameters
             point = objective.at(objective.center(fitted))
-            is_certified = certifies_maximum(Information(point))
+            is_certified = certifies_maximum(InformationMatrix(point))
             assert not (is_certified and kind != "none")
         n_overlapping += kind == "none"
         n_certified += is_certified
@@ -161,7 +161,7 @@ def test_the_error_names_a_separating_column_and_its_classes():
         assert np.isfinite(infer(dataframe[["PI", "EH"]], labels).std_errors).all()
 
 
-def make_pair(n, maximum, n_others):
+def make_separating_pair(n, maximum, n_others):
     """Return X and labels. The first two columns, integers up to `maximum`, separate the classes jointly."""
     generator = np.random.default_rng(0)
     X = np.column_stack([generator.integers(0, maximum + 1, (n, 2)), generator.normal(size=(n, n_others))])
@@ -170,7 +170,7 @@ def make_pair(n, maximum, n_others):
 
 
 def test_the_error_names_columns_that_separate_together():
-    X, y = make_pair(3_000, 2, 3)
+    X, y = make_separating_pair(3_000, 2, 3)
     assert all(len(set(y[X[:, j] == value])) == 2 for j in (0, 1) for value in (1, 2))
     refuse(r"Quasi-complete separation: the columns x[01], x[01] together", X, y, error=SeparationError)
     X, y = load_iris(return_X_y=True)
@@ -180,11 +180,11 @@ def test_the_error_names_columns_that_separate_together():
     with pytest.warns(ConvergenceWarning, match="separable"):
         model = LogisticRegression(C=np.inf).fit(X, X[:, 0])
     expected = "Complete separation: x0 <= 0 in all rows of class False, and x0 >= 1 in all rows of class True"
-    assert_refused(expected, model.inference, X, X[:, 0], error=SeparationError)
+    assert_raises(expected, model.inference, X, X[:, 0], error=SeparationError)
 
 
 def search(X, y):
-    objective = objective_over(X, y, 2)
+    objective = build_objective(X, y, 2)
     return find_separation(objective, np.zeros(objective.shape))
 
 
@@ -196,20 +196,20 @@ def test_separating_directions_of_many_rows_are_found_from_few_rows(monkeypatch)
     y = np.where(direction == 0, generator.integers(0, 2, len(X)), direction > 0).astype(int)
     result = search(X, y)
     assert not result.is_complete
-    (coef,), _ = objective_over(X, y, 2).coordinates.to_coefficients(result.direction)
+    (coef,), _ = build_objective(X, y, 2).coordinates.to_coefficients(result.direction)
     np.testing.assert_allclose(coef / coef[0], [1, 2, -1, 1], rtol=1e-6)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "MIN_ROWS", 4)
+        patch.setattr(module, "MIN_PROGRAM_ROWS", 4)
         assert not search(X, y).is_complete
         patch.setattr(module, "MAX_ENTRIES", 2 * 5 * 20)
-        undecided = search(X, y)
-    assert undecided == "a linear program over 20 rows was not conclusive"
+        search_result = search(X, y)
+    assert search_result == "a linear program over 20 rows was not conclusive"
     # With one row on the wrong side there is no separation.
     y[np.flatnonzero(direction == 1)[0]] = 0
     assert search(X, y) is None
 
 
-def test_rows_of_zero_weight_and_penalized_columns_do_not_count_for_separation():
+def test_zero_weights_and_penalized_columns_do_not_cause_separation():
     X, y = make_endometrial()
     weights, first = np.ones(len(X)), np.flatnonzero(X[:, 0])[0]
     y[first] = 0
@@ -225,7 +225,7 @@ def test_rows_of_zero_weight_and_penalized_columns_do_not_count_for_separation()
 
 def test_a_problem_that_is_too_large_to_search_emits_a_warning(monkeypatch):
     monkeypatch.setattr(module, "MAX_VARIABLES", 2)
-    objective = objective_over(*make_pair(300, 1, 9), 2)
+    objective = build_objective(*make_separating_pair(300, 1, 9), 2)
     zeros, names, labels = np.zeros(objective.shape), np.array([f"x{j}" for j in range(11)]), np.array(["a", "b"])
     with pytest.warns(SeparationWarning, match="limited to 2 coefficients, and the model has 12"):
         check_separation(objective.at(zeros), names, labels, zeros, 1)
@@ -273,10 +273,10 @@ def compute_errors(X, y, fit_intercept):
     return np.sqrt(np.diagonal(covariance))[: X.shape[1] - fit_intercept]
 
 
-@pytest.mark.parametrize("n_problems", [60, *marked(pytest.mark.slow, 4_000)])
-def test_all_dependences_are_found_and_no_estimable_model_raises_an_error(n_problems):
+@pytest.mark.parametrize("n_problems", [60, *mark_params(pytest.mark.slow, 4_000)])
+def test_all_linear_dependences_are_found(n_problems):
     for i, (X, y, fit_intercept, is_dependent) in enumerate(draw_columns(n_problems)):
-        result, inference = classify(sparse.csr_array(X) if i % 2 else X, y, fit_intercept)
+        result, inference = classify_fit(sparse.csr_array(X) if i % 2 else X, y, fit_intercept)
         assert result in (("collinear",) if is_dependent else ("none", "nearly collinear")) + ("quasi", "complete"), i
         if result == "nearly collinear":
             assert compute_condition_number(X, fit_intercept) > MIN_REJECTED_CONDITION, i
@@ -290,7 +290,7 @@ def test_dependences_of_sparse_columns_are_found_without_centering():
         generator = np.random.default_rng(seed)
         X = generator.normal(size=(400, 2)) + np.array([30, 7])
         X = np.column_stack([X, 2 * X[:, 0] - 3 * X[:, 1], generator.normal(size=(400, 20))])
-        assert classify(sparse.csr_array(X), generator.integers(0, 2, 400), True)[0] == "collinear"
+        assert classify_fit(sparse.csr_array(X), generator.integers(0, 2, 400), True)[0] == "collinear"
 
 
 def test_a_singular_information_matrix_of_independent_columns_raises_an_error():
@@ -333,7 +333,7 @@ def test_a_penalty_too_weak_for_collinear_columns_raises_an_error():
         refuse(message, X, y, parameters={"C": C, "tol": 1e-4}, penalized=penalized)
 
 
-def test_robust_errors_that_depend_on_one_tiny_weight_are_accurate_or_raise_an_error():
+def test_robust_errors_of_one_tiny_weight_are_accurate_or_raise():
     # At x = 1 only the last row has the first class.
     X, y = np.repeat([0.0, 1.0], [20, 21])[:, None], np.append(np.arange(20) % 2, np.ones(21))
     y[-1] = 0
@@ -350,7 +350,7 @@ def test_robust_errors_that_depend_on_one_tiny_weight_are_accurate_or_raise_an_e
         )
 
 
-def test_sums_computed_in_float32_count_as_dependent():
+def test_columns_summed_in_float32_count_as_dependent():
     generator, y = np.random.default_rng(0), np.arange(200) % 2
     X = generator.normal(size=(200, 2)).astype(np.float32)
     # Integers far from zero, which float32 represents exactly, do not appear in the equation.
@@ -372,7 +372,7 @@ def test_cluster_scores_that_sum_to_zero_raise_an_error():
 def describe(*columns, n_classes=2, **options):
     table = np.column_stack(columns)
     names = np.array([f"x{j}" for j in range(table.shape[1])])
-    objective = objective_over(table, np.random.default_rng(1).integers(0, n_classes, N), n_classes, **options)
+    objective = build_objective(table, np.random.default_rng(1).integers(0, n_classes, N), n_classes, **options)
     return [dependence.describe(names) for dependence in find_dependences(objective, objective.penalty.curvatures == 0)]
 
 

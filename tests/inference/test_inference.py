@@ -8,8 +8,8 @@ import warnings
 import numpy as np
 import pandas
 import pytest
-from conftest import assert_refused
-from objectives import objective_over
+from conftest import assert_raises
+from objectives import build_objective
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
@@ -30,17 +30,17 @@ def test_wald_tests_match_statsmodels():
     baseline = sm.Logit(y, sm.add_constant(X, prepend=False)).fit(disp=0, tol=1e-14)
     generator = np.random.default_rng(0)
     R, r = generator.normal(size=(2, 4)), generator.normal(size=2) * 0.1
-    normal, student = infer(X, y), infer(X, y, use_t=True)
-    for result, use_f in ((normal.wald_test(R, r), False), (student.wald_test(R, r), True)):
+    normal, t_result = infer(X, y), infer(X, y, use_t=True)
+    for result, use_f in ((normal.wald_test(R, r), False), (t_result.wald_test(R, r), True)):
         expected = baseline.wald_test((R, r), use_f=use_f, scalar=True)
         assert result.statistic == pytest.approx(float(expected.statistic), rel=1e-6)
         assert result.p_value == pytest.approx(float(expected.pvalue), rel=1e-5)
         assert (result.df, result.df_denominator) == (2, 396.0 if use_f else None)
     assert str(result).startswith("R coef = r: F(2, 396) = ")
-    np.testing.assert_array_equal(normal.std_errors, student.std_errors)
-    np.testing.assert_allclose(student.p_values, 2 * stats.t.sf(np.abs(student.z), 396), rtol=1e-10)
-    half = stats.t.ppf(0.995, 396) * student.std_errors
-    np.testing.assert_allclose(student.conf_int(0.99)[..., 1], student.coef + half, rtol=1e-10)
+    np.testing.assert_array_equal(normal.std_errors, t_result.std_errors)
+    np.testing.assert_allclose(t_result.p_values, 2 * stats.t.sf(np.abs(t_result.z), 396), rtol=1e-10)
+    half = stats.t.ppf(0.995, 396) * t_result.std_errors
+    np.testing.assert_allclose(t_result.conf_int(0.99)[..., 1], t_result.coef + half, rtol=1e-10)
     np.testing.assert_allclose(normal.p_values, 2 * stats.norm.sf(np.abs(normal.z)), rtol=1e-10)
     # The test of a single coefficient equals that of the table.
     one = normal.wald_test("intercept")
@@ -87,14 +87,14 @@ def test_likelihood_ratios_compare_models_of_the_same_rows():
     baselines = [sm.MNLogit(Y, sm.add_constant(columns)).fit(disp=0, method="newton") for columns in (X, X[:, :1])]
     assert result.statistic == pytest.approx(2 * (baselines[0].llf - baselines[1].llf), rel=1e-8)
     assert result.df == 4
-    assert_refused("must be the Inference of a model, got int", larger.lr_test, 3, error=TypeError)
+    assert_raises("must be the Inference of a model, got int", larger.lr_test, 3, error=TypeError)
     for one, other, message in (
         (smaller, larger, "must have fewer parameters than this model [(]4[)], got 8"),
         (larger, infer(X[1:, :1], Y[1:]), "different rows, classes, weights or offsets"),
         (larger, infer(X[:, :1], Y, parameters={"C": 1.0}, penalized="laplace"), "lr_test needs unpenalized models"),
         (larger, infer(X[:, :1], Y, covariance="HC0", weight_type="sampling"), "use wald_test"),
     ):
-        assert_refused(message, one.lr_test, other)
+        assert_raises(message, one.lr_test, other)
 
 
 def test_invalid_arguments_raise_errors_that_name_them():
@@ -109,7 +109,7 @@ def test_invalid_arguments_raise_errors_that_name_them():
         (np.eye(8)[[0, 0]], None, "Row 1 of R is not an independent hypothesis"),
         (np.zeros((1, 8)), None, "Row 0 of R is not an independent hypothesis"),
     ):
-        assert_refused(message, result.wald_test, R, r)
+        assert_raises(message, result.wald_test, R, r)
     for level in (0, 1, 95, "0.9", np.array([0.9, 0.95])):
         with pytest.raises(ValueError, match="level must be between 0 and 1"):
             result.conf_int(level)
@@ -196,7 +196,7 @@ def test_inference_has_the_same_bits_for_any_number_of_threads(n_classes):
     assert bits[0] == bits[1] == bits[2]
 
 
-def test_scaling_a_hypothesis_changes_nothing_and_infinite_statistics_raise_an_error():
+def test_scaling_a_hypothesis_does_not_change_its_test():
     result = infer(*make_rows(2))
     expected = result.wald_test([[1.0, -1, 0, 0], [0, 0, 1, 0]], [0.5, 0.1]).statistic
     for factor in (1e-300, 1e155, 1e300):
@@ -204,9 +204,7 @@ def test_scaling_a_hypothesis_changes_nothing_and_infinite_statistics_raise_an_e
         assert result.wald_test(R, [0.5 * factor, 0.1]).statistic == pytest.approx(expected, rel=1e-12)
     assert result.wald_test("x0", [1e150]).p_value == 0
     for r in (1e155, 1e308, -1e308):
-        assert_refused(
-            "The test statistic is not finite: r is too far from R coef, got r=", result.wald_test, "x0", [r]
-        )
+        assert_raises("The test statistic is not finite: r is too far from R coef, got r=", result.wald_test, "x0", [r])
 
 
 @pytest.mark.parametrize("weight", [1e308, 1e200, 1e-200, 5e-324])
@@ -215,7 +213,7 @@ def test_extreme_total_weights_raise_an_error(weight):
     weights, message = np.full(60, weight), r"sample_weight must have a sum from 1e-100 to 1e\+100"
     for options in ({}, {"covariance": "HC0", "weight_type": "sampling"}):
         refuse(message, X, y, weights, parameters={"tol": 1e-4}, **options)
-    assert_refused(message, FirthLogisticRegression().fit, X, y, weights)
+    assert_raises(message, FirthLogisticRegression().fit, X, y, weights)
 
 
 @pytest.mark.filterwarnings("ignore:The optimum seems")
@@ -245,4 +243,4 @@ def test_the_null_likelihood_is_finite_for_extreme_offsets():
     offset = np.random.default_rng(0).normal(size=(60, 3)) * 1e29
     options = {"parameters": {"C": 1.0, "tol": 1e-4}, "penalized": "sandwich", "covariance": "HC0"}
     refuse("weights or offsets differ by many orders of magnitude", X, y, None, offset, **options)
-    assert np.isfinite(compute_null_log_likelihood(objective_over(X, y, 3, offsets=offset), 60.0))
+    assert np.isfinite(compute_null_log_likelihood(build_objective(X, y, 3, offsets=offset), 60.0))

@@ -6,23 +6,23 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 from linear_models import fit
 
 from fastlin import FirthLogisticRegression, LogisticRegression
 from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError
 
 FROM_DTYPE = {"categorical_features": "from_dtype"}
-PARTS = ("a", "b", "a_b", "b_a")
+NAME_PARTS = ("a", "b", "a_b", "b_a")
 
 
 def make_ambiguous_table(generator, n=150):
     """Return a table of categorical columns and a numerical one, whose names and levels consist of the same parts."""
     columns = {
-        str(name): pd.Categorical(generator.choice(generator.permutation(PARTS)[:3], n))
-        for name in generator.permutation(PARTS)[:2]
+        str(name): pd.Categorical(generator.choice(generator.permutation(NAME_PARTS)[:3], n))
+        for name in generator.permutation(NAME_PARTS)[:2]
     }
-    name = f"{generator.choice(PARTS)}_{generator.choice(PARTS)}"
+    name = f"{generator.choice(NAME_PARTS)}_{generator.choice(NAME_PARTS)}"
     return pd.DataFrame({**columns, name: generator.normal(size=n)})
 
 
@@ -62,7 +62,7 @@ def test_selection_by_name_matches_selection_by_index_or_raises_an_error(n_class
                 if is_unique or isinstance(key, tuple):
                     np.testing.assert_array_equal(look_up(key), expected[argument])
                 else:
-                    assert_refused(f"The name '{name}' in {argument} is ambiguous.*index {index}", look_up, key)
+                    assert_raises(f"The name '{name}' in {argument} is ambiguous.*index {index}", look_up, key)
     assert n_ambiguous >= 4
 
 
@@ -75,14 +75,14 @@ def test_columns_with_the_same_name_are_selected_by_index():
     for index in range(4):
         np.testing.assert_array_equal(result.profile_conf_int(index), whole[:, [index]])
     for name in ("p", "intercept"):
-        assert_refused("is ambiguous", result.profile_conf_int, name)
-        assert_refused("is ambiguous", result.wald_test, name)
+        assert_raises("is ambiguous", result.profile_conf_int, name)
+        assert_raises("is ambiguous", result.wald_test, name)
     for parameters in ({"categorical_features": ["p"]}, {"lower_bounds": {"p": 0.0}}):
         message = "contains 'p', the name of several columns of X .0, 1.. Use (indices from 0|an array)"
-        assert_refused(message, LogisticRegression(**parameters).fit, X, y)
+        assert_raises(message, LogisticRegression(**parameters).fit, X, y)
 
 
-def make_columns_of_one_name(generator, noise, n=300):
+def make_duplicate_columns(generator, noise, n=300):
     """Return labels and a table. Two levels and a numerical column, the first level plus noise, are all named a_b_c."""
     dataframe = pd.DataFrame(
         {
@@ -96,16 +96,16 @@ def make_columns_of_one_name(generator, noise, n=300):
 
 def test_the_summary_and_errors_distinguish_columns_with_the_same_name():
     generator = np.random.default_rng(7)
-    dataframe, y = make_columns_of_one_name(generator, noise=0.1)
+    dataframe, y = make_duplicate_columns(generator, noise=0.1)
     result = fit(dataframe, y, C=np.inf, **FROM_DTYPE).inference(dataframe, y)
     # The level and the column inflate each other's errors equally, up to rounding.
     (line,) = (line for line in result.summary().splitlines() if line.startswith("collinearity"))
     assert any(f"most: {name}" in line for name in ("('a', 'b_c'), index 0", "column 'a_b_c', index 2"))
-    dataframe, y = make_columns_of_one_name(generator, noise=0.0)
+    dataframe, y = make_duplicate_columns(generator, noise=0.0)
     message = r": column 'a_b_c', index 2 = \('a', 'b_c'\), index 0\."
     for model in (LogisticRegression(C=np.inf, **FROM_DTYPE), FirthLogisticRegression(**FROM_DTYPE)):
         # Firth's `fit` itself needs the inverse of the information, so it raises the error.
-        assert_refused(
+        assert_raises(
             message, lambda model=model: model.fit(dataframe, y).inference(dataframe, y), error=CollinearityError
         )
     y = (dataframe["a_b"] == "c").astype(int).to_numpy()
@@ -113,13 +113,13 @@ def test_the_summary_and_errors_distinguish_columns_with_the_same_name():
     model = LogisticRegression(C=np.inf, max_iter=20, **FROM_DTYPE)
     with pytest.warns(ConvergenceWarning):
         model.fit(dataframe, y)
-    assert_refused(r"separation: \('a_b', 'c'\), index 1 <= 0", model.inference, dataframe, y, error=SeparationError)
+    assert_raises(r"separation: \('a_b', 'c'\), index 1 <= 0", model.inference, dataframe, y, error=SeparationError)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_numbers_in_a_hypothesis_are_not_indices_and_the_error_shows_the_rows(n_classes):
+def test_numbers_in_a_hypothesis_are_not_indices(n_classes):
     generator = np.random.default_rng(8)
-    dataframe, _ = make_columns_of_one_name(generator, noise=1.0)
+    dataframe, _ = make_duplicate_columns(generator, noise=1.0)
     y = generator.integers(0, n_classes, len(dataframe))
     result = fit(dataframe, y, C=np.inf, **FROM_DTYPE).inference(dataframe, y)
     expected = result.wald_test([("a_b", "c")])
@@ -130,7 +130,7 @@ def test_numbers_in_a_hypothesis_are_not_indices_and_the_error_shows_the_rows(n_
         assert name == "('a_b', 'c'), index 1"
         assert result.wald_test(eval(rows, {"np": np})).statistic == pytest.approx(expected.statistic, rel=1e-12)
     for hypothesis in ([1, 2], [99], -1, np.eye(2)):
-        assert_refused(r"list of names of columns and pairs \(column, level\); got shape", result.wald_test, hypothesis)
+        assert_raises(r"list of names of columns and pairs \(column, level\); got shape", result.wald_test, hypothesis)
 
 
 def test_a_class_may_be_named_symmetric():
@@ -208,7 +208,7 @@ def test_levels_without_rows_are_omitted(n_classes):
         "omitted levels    color_a, color_c, color_f, shape_none, only_w (no rows with a positive weight)"
         in result.summary()
     )
-    assert_refused(
+    assert_raises(
         "features selects 'color_a', a level without rows", model.inference, dataframe, y, features=["color_a"]
     )
 
@@ -234,7 +234,7 @@ def test_levels_with_zero_weight_are_omitted_like_levels_without_rows():
 
 
 @pytest.mark.parametrize("penalized", ["laplace", "sandwich"])
-def test_penalized_models_omit_levels_without_rows_and_need_no_reference_levels(penalized):
+def test_penalized_models_omit_levels_without_rows(penalized):
     generator = np.random.default_rng(6)
     dataframe, filtered = (whole.drop(columns="only") for whole in make_filtered_table(generator))
     y, weights = generator.integers(0, 2, len(dataframe)), generator.integers(1, 4, len(dataframe)).astype(float)
@@ -265,7 +265,7 @@ def test_penalized_models_omit_levels_without_rows_and_need_no_reference_levels(
     )
     assert "reference levels" not in result.summary()
     arguments = {"penalized": penalized, "features": ["color_a"]}
-    assert_refused(
+    assert_raises(
         "features selects 'color_a', a level without rows", model.inference, dataframe, y, weights, **arguments
     )
 
@@ -283,11 +283,13 @@ def test_firth_models_have_no_coefficients_for_levels_without_rows():
     levels = dict(zip(model.get_feature_names_out(), model.coef_[0], strict=True))
     assert [levels[f"color_{level}"] for level in "abcf"] == [0] * 4
     np.testing.assert_allclose(model.predict_proba(dataframe), plain.predict_proba(filtered), rtol=1e-5)
-    shared = np.isin(model.get_feature_names_out(), plain.get_feature_names_out())
+    is_shared = np.isin(model.get_feature_names_out(), plain.get_feature_names_out())
     resampled = model.bootstrap(dataframe, y, n_resamples=5, random_state=0)
     expected = plain.bootstrap(filtered, y, n_resamples=5, random_state=0)
     # The error of a fit of a resample is about a thousandth of a standard error.
-    np.testing.assert_allclose(resampled.coef[..., shared], expected.coef, rtol=0, atol=1e-2 * result.std_errors.min())
+    np.testing.assert_allclose(
+        resampled.coef[..., is_shared], expected.coef, rtol=0, atol=1e-2 * result.std_errors.min()
+    )
 
 
 def test_firth_resamples_contain_all_levels():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from objectives import objective_over
+from objectives import build_objective
 from reference import log_likelihood
 from scipy import sparse
 
@@ -26,7 +26,7 @@ def test_values_scores_and_information_match_explicit_sums(n_classes, is_firth, 
     X, labels, weights = make_weighted_rows(n_classes)
     design = np.column_stack([X, np.ones(len(X))]) if intercept else X
     for rows in (X, np.asfortranarray(X), sparse.csr_array(X)):
-        objective = objective_over(as_matrix(rows), labels, n_classes, weights=weights / 4, fit_intercept=intercept)
+        objective = build_objective(as_matrix(rows), labels, n_classes, weights=weights / 4, fit_intercept=intercept)
         likelihood = Likelihood(objective, 4.0, is_firth, np.append(np.ones(3, bool), intercept))
         R, P = max(1, n_classes - 1), 3 + intercept
         theta = 0.3 * np.random.default_rng(1).normal(size=R * P)
@@ -50,7 +50,7 @@ def test_values_scores_and_information_match_explicit_sums(n_classes, is_firth, 
 
 def test_score_adjustments_do_not_depend_on_the_chunk_size(monkeypatch):
     X, labels, weights = make_weighted_rows(3, n=200)
-    likelihood = Likelihood(objective_over(X, labels, 3, weights=weights), 1.0, True, np.ones(4, bool))
+    likelihood = Likelihood(build_objective(X, labels, 3, weights=weights), 1.0, True, np.ones(4, bool))
     theta = np.full(8, 0.1)
     expected = likelihood.at(theta)
     expected_score = expected.score
@@ -64,17 +64,17 @@ def test_score_adjustments_do_not_depend_on_the_chunk_size(monkeypatch):
 def test_collinear_columns_have_no_likelihood_state():
     X, labels, _ = make_weighted_rows(2)
     X = np.column_stack([X, X[:, 0] + X[:, 1], np.ones(len(X))])
-    likelihood = Likelihood(objective_over(X, labels, 2), 1.0, True, np.ones(6, bool))
+    likelihood = Likelihood(build_objective(X, labels, 2), 1.0, True, np.ones(6, bool))
     assert likelihood.at(np.zeros(6)) is None
 
 
 @pytest.mark.parametrize("size", [1, 2, 31, 80])
-def test_the_cholesky_factor_inverts_and_detects_dependent_columns(size):
+def test_the_cholesky_factor_detects_dependent_columns(size):
     random = np.random.default_rng(0)
     columns = random.normal(size=(2 * size, size)) * 10.0 ** random.integers(-6, 6, size)
     matrix = columns.T @ columns
     factor, scale = CholeskyFactor(matrix), np.sqrt(np.diagonal(matrix))
-    assert factor.first_dependent is None
+    assert factor.dependent_column is None
     np.testing.assert_allclose(factor.log_determinant, np.linalg.slogdet(matrix)[1], rtol=1e-10)
     identity = (factor.invert() * scale[:, None]) @ (matrix / scale)
     np.testing.assert_allclose(identity, np.eye(size), atol=1e-9 * size)
@@ -82,4 +82,4 @@ def test_the_cholesky_factor_inverts_and_detects_dependent_columns(size):
     np.testing.assert_allclose(root.T @ root, factor.invert() * scale * scale[:, None], rtol=1e-12, atol=1e-12)
     if size > 2:
         columns[:, 2], columns[:, -1] = 3 * columns[:, 0] - columns[:, 1], 0
-        assert CholeskyFactor(columns.T @ columns).first_dependent == 2
+        assert CholeskyFactor(columns.T @ columns).dependent_column == 2

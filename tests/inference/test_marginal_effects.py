@@ -11,7 +11,7 @@ from fastlin import LogisticRegression
 
 from .conftest import infer, list_forms, make_rows
 
-pytestmark = pytest.mark.usefixtures("sparse_passes")
+pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 
 
 def compute_effects(coef, X, weights, offset, at):
@@ -68,7 +68,7 @@ def test_marginal_effects_do_not_depend_on_the_input_format_or_the_origin():
         np.testing.assert_allclose(result.std_errors, expected.std_errors, rtol=1e-8)
 
 
-def test_the_table_of_marginal_effects_and_its_errors():
+def test_marginal_effects_are_printed_as_a_table():
     X, y = make_rows(3, d=4)
     result = infer(X, np.array(["low", "middle", "high"])[y], reference="low")
     effects = result.marginal_effects()

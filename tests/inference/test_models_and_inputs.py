@@ -8,8 +8,8 @@ import linear_models
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_refused, assert_unchanged
-from linear_models import make_cv
+from conftest import assert_raises, assert_unchanged
+from linear_models import make_cv_model
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
@@ -19,7 +19,7 @@ from fastlin.inference.optimum import MAX_SCORE_CHANGE
 
 from .conftest import infer, make_rows, refuse
 
-pytestmark = pytest.mark.usefixtures("sparse_passes")
+pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 FROM_DTYPE = {"categorical_features": "from_dtype"}
 X, Y = make_rows(2)
 fit = functools.partial(linear_models.fit, C=np.inf, tol=1e-12)
@@ -74,7 +74,7 @@ def test_columns_and_classes_keep_their_names():
     assert result.coef.shape == (1, 2)
 
 
-def test_error_messages_name_the_cause_and_the_model_does_not_change():
+def test_errors_of_inference_name_the_cause():
     clusters = np.arange(len(Y)) // 5
     model = fit(X, Y)
     for data, options, message in (
@@ -106,14 +106,14 @@ def test_error_messages_name_the_cause_and_the_model_does_not_change():
         ((X, np.column_stack([1 - Y / 2, Y / 2])), {}, "soft labels are not draws"),
         ((X, Y), {"features": ["x0", "x9"]}, "features must be names of coefficients"),
     ):
-        assert_refused(message, model.inference, *data, **options)
-    assert_refused("No row of y has the class 2", fit(*make_rows(3)).inference, X, Y)
-    by_clusters = {"covariance": "cluster", "clusters": clusters}
-    assert_refused("requires X in memory", model.inference, blocks.from_arrays([X]), Y, **by_clusters)
-    assert_refused("not fitted", LogisticRegression().inference, X, Y, error=NotFittedError)
+        assert_raises(message, model.inference, *data, **options)
+    assert_raises("No row of y has the class 2", fit(*make_rows(3)).inference, X, Y)
+    cluster_options = {"covariance": "cluster", "clusters": clusters}
+    assert_raises("requires X in memory", model.inference, blocks.from_arrays([X]), Y, **cluster_options)
+    assert_raises("not fitted", LogisticRegression().inference, X, Y, error=NotFittedError)
     weighted = fit(X, Y, class_weight="balanced")
-    assert_refused("class_weight", weighted.inference, X, Y)
-    assert_refused("weight_type=.sampling., and repeat", weighted.inference, X, Y, covariance="HC0")
+    assert_raises("class_weight", weighted.inference, X, Y)
+    assert_raises("weight_type=.sampling., and repeat", weighted.inference, X, Y, covariance="HC0")
     assert weighted.inference(X, Y, covariance="HC0", weight_type="sampling").n_samples == 400
     before = dict(vars(model))
     model.inference(X, Y)
@@ -133,11 +133,11 @@ def test_penalized_models_require_a_choice_of_standard_errors():
     # With factors of zero there is no penalty.
     unpenalized = infer(X, y, parameters={"C": 1.0, "penalty_factors": [0, 0, 0]})
     assert_same(unpenalized, infer(X, y), rtol=1e-7)
-    cv = make_cv(scoring="accuracy", tol=1e-9, use_legacy_attributes=True).fit(X, y)
+    cv = make_cv_model(scoring="accuracy", tol=1e-9, use_legacy_attributes=True).fit(X, y)
     expected = infer(X, y, parameters={"C": cv.C_[0]}, penalized="laplace")
     assert_same(cv.inference(X, y, penalized="laplace"), expected, rtol=1e-6)
-    cv = make_cv(scoring="accuracy", refit=False).fit(X, y)
-    assert_refused("needs a model with refit=True or 'train'", cv.inference, X, y, penalized="laplace")
+    cv = make_cv_model(scoring="accuracy", refit=False).fit(X, y)
+    assert_raises("needs a model with refit=True or 'train'", cv.inference, X, y, penalized="laplace")
 
 
 def test_inference_does_not_repeat_warnings_of_the_fit():
@@ -151,8 +151,8 @@ def test_active_bounds_raise_an_error():
     wide = fit(X, Y, lower_bounds=-10, upper_bounds=10)
     assert_same(wide.inference(X, Y), expected, rtol=1e-6)
     assert wide.lower_bounds == -10
-    tight = fit(X, Y, upper_bounds=[np.inf, expected.coef[0, 1] - 0.1, np.inf])
-    assert_refused("The coefficients of x1 are at their lower_bounds or upper_bounds", tight.inference, X, Y)
+    bounded_model = fit(X, Y, upper_bounds=[np.inf, expected.coef[0, 1] - 0.1, np.inf])
+    assert_raises("The coefficients of x1 are at their lower_bounds or upper_bounds", bounded_model.inference, X, Y)
 
 
 def test_the_first_level_of_each_column_is_the_reference():
@@ -185,7 +185,7 @@ def test_the_first_level_of_each_column_is_the_reference():
     y[dataframe["color"] == "b"] = 2
     model = fit(dataframe, y, tol=1e-4, **FROM_DTYPE)
     message = "color_b <= 0 in all rows of the classes 0 and 1, and color_b >= 0"
-    assert_refused(message, model.inference, dataframe, y, error=SeparationError)
+    assert_raises(message, model.inference, dataframe, y, error=SeparationError)
     dataframe["color"] = dataframe["color"].astype(object)
     dataframe.loc[3, "color"] = "z"
-    assert_refused("column 1 of X contains .* that were not in the training", model.inference, dataframe, y)
+    assert_raises("column 1 of X contains .* that were not in the training", model.inference, dataframe, y)

@@ -4,13 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
-from objectives import objective_over
+from objectives import build_objective
 
 import fastlin.inference.optimum as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import InferenceWarning
-from fastlin.inference.hessian import Information
-from fastlin.inference.optimum import find_optimum, finish_with_step, make_buffer
+from fastlin.inference.hessian import InformationMatrix
+from fastlin.inference.optimum import find_optimum, make_buffer, take_last_step
 from fastlin.objective.rows import Rows
 
 from .conftest import infer, make_rows
@@ -18,14 +18,14 @@ from .conftest import infer, make_rows
 
 def make_objective(n_classes):
     X, y = make_rows(n_classes, n=600, d=4)
-    return objective_over(X, y, n_classes)
+    return build_objective(X, y, n_classes)
 
 
 def minimize(objective):
     """Minimize the objective by plain Newton steps and return the Point at the minimum."""
     point = objective.at(objective.center(objective.start()))
     for _ in range(30):
-        step = Information(point).direction.step
+        step = InformationMatrix(point).direction.step
         point = objective.at(objective.center(point.parameters + step))
     return point
 
@@ -34,11 +34,11 @@ def minimize(objective):
 def test_the_optimum_does_not_depend_on_the_kind_of_hessian(monkeypatch, n_classes):
     objective = make_objective(n_classes)
     expected = minimize(objective)
-    information = Information(expected)
+    information = InformationMatrix(expected)
     for n_bytes in (module.PROBABILITY_BYTES, 0):
         monkeypatch.setattr(module, "PROBABILITY_BYTES", n_bytes)
         start = objective.at(objective.center(objective.start()), out=make_buffer(objective))
-        optimum = find_optimum(start, Information, 600)
+        optimum = find_optimum(start, InformationMatrix, 600)
         np.testing.assert_allclose(optimum.point.parameters, expected.parameters, atol=1e-9)
         np.testing.assert_allclose(optimum.curvature.of_loss, information.of_loss, rtol=0, atol=1e-6)
         np.testing.assert_allclose(optimum.curvature.variances, information.variances, rtol=1e-6)
@@ -53,8 +53,8 @@ def test_certified_distances_bound_the_true_distances(n_classes):
     generator = np.random.default_rng(0)
     for size in (1e-2, 1e-4, 1e-8):
         point = objective.at(objective.center(minimizer + size * generator.normal(size=minimizer.shape)))
-        information = Information(point)
-        optimum = finish_with_step(point, information, information.direction, 600)
+        information = InformationMatrix(point)
+        optimum = take_last_step(point, information, information.direction, 600)
         errors = np.sqrt(information.variances / 600)
         # The standard errors of centered parameters are at most those of the factorized Hessian.
         assert optimum.distance >= (np.abs(point.parameters - minimizer) / errors).max() * (1 - 1e-6)
@@ -76,8 +76,8 @@ def test_the_warning_of_an_inaccurate_model_recommends_a_sufficient_tol():
     np.testing.assert_allclose(result.coef[0, :-1], exact.coef_[0], atol=1e-7 * result.std_errors.min())
     tol = float(str(caught[0].message).partition("tol=")[2].partition(" ")[0])
     with warnings.catch_warnings(action="error"):
-        accurate = infer(X, y, parameters={"tol": tol})
-    assert accurate.coef_error < 0.01
+        accurate_result = infer(X, y, parameters={"tol": tol})
+    assert accurate_result.coef_error < 0.01
     # From distant coefficients, such as those of other data, the solvers reach the same optimum.
     model.coef_ = 30 * model.coef_[:, ::-1] - 5
     with pytest.warns(InferenceWarning):

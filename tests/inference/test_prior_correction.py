@@ -9,7 +9,7 @@ from fastlin.inference import correct_prior
 from .conftest import make_rows
 
 
-def test_prior_correction_matches_its_closed_form_and_rejects_invalid_fractions():
+def test_prior_correction_matches_its_closed_form():
     t, m = 0.02, 0.4
     assert correct_prior(0.7, t, m) == pytest.approx(0.7 - np.log((1 - t) / t * m / (1 - m)), rel=1e-14)
     corrected = correct_prior(np.array([0.7], np.float32), [1 - t, t], m)
@@ -32,7 +32,7 @@ def test_prior_correction_matches_its_closed_form_and_rejects_invalid_fractions(
             correct_prior(*arguments)
 
 
-def test_a_corrected_model_is_a_copy_with_another_intercept():
+def test_prior_correction_returns_a_copy_with_another_intercept():
     sampled = LogisticRegression().fit(*make_rows(2))
     before, corrected = sampled.intercept_.copy(), correct_prior(sampled, 0.02, 0.5)
     assert corrected is not sampled

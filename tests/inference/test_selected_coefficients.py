@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 from scipy import sparse
 
 import fastlin.inference.estimation as estimation
@@ -12,9 +12,9 @@ from fastlin.exceptions import CollinearityError, ConvergenceWarning, Separation
 from fastlin.inference.optimum import MAX_SCORE_CHANGE
 
 from .conftest import make_rows
-from .test_existence import make_pair
+from .test_existence import make_separating_pair
 
-NAMES, INDICES = ["x1", "intercept", "x5", "x0"], [1, 6, 5, 0]
+NAMES, COEF_INDICES = ["x1", "intercept", "x5", "x0"], [1, 6, 5, 0]
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -34,22 +34,22 @@ def test_selected_coefficients_match_the_full_covariance(monkeypatch, n_classes)
         model = LogisticRegression(C=C, tol=1e-10).fit(X, y, sample_weight)
         whole = model.inference(X, y, sample_weight, **options)
         options["features"] = NAMES
-        some = model.inference(X, y, sample_weight, **options)
+        selected = model.inference(X, y, sample_weight, **options)
         with monkeypatch.context() as patch:
             patch.setattr(estimation, "MAX_PARAMETERS", 3)
             named = model.inference(X, y, sample_weight, **options)
             # Probabilities that exceed the memory limit are computed again.
             patch.setattr(estimation, "make_buffer", lambda objective: None)
             restarted = model.inference(X, y, sample_weight, **options)
-        np.testing.assert_array_equal(some.std_errors, whole.std_errors[:, INDICES])
-        np.testing.assert_allclose(named.coef, whole.coef[:, INDICES], rtol=0, atol=1e-7 * whole.std_errors.min())
+        np.testing.assert_array_equal(selected.std_errors, whole.std_errors[:, COEF_INDICES])
+        np.testing.assert_allclose(named.coef, whole.coef[:, COEF_INDICES], rtol=0, atol=1e-7 * whole.std_errors.min())
         # The coefficients of the two Hessians may differ; the curvature of a row then changes by at most this much.
-        np.testing.assert_allclose(named.std_errors, some.std_errors, rtol=MAX_SCORE_CHANGE)
-        sizes = np.outer(some.std_errors, some.std_errors)
-        np.testing.assert_allclose(named.covariance_matrix() / sizes, some.covariance_matrix() / sizes, atol=1e-8)
+        np.testing.assert_allclose(named.std_errors, selected.std_errors, rtol=MAX_SCORE_CHANGE)
+        sizes = np.outer(selected.std_errors, selected.std_errors)
+        np.testing.assert_allclose(named.covariance_matrix() / sizes, selected.covariance_matrix() / sizes, atol=1e-8)
         np.testing.assert_allclose(restarted.std_errors, named.std_errors, rtol=1e-8)
         assert named.names.tolist() == NAMES
-        np.testing.assert_allclose(named.p_values, some.p_values, rtol=1e-6)
+        np.testing.assert_allclose(named.p_values, selected.p_values, rtol=1e-6)
         assert named.log_likelihood == pytest.approx(whole.log_likelihood, rel=1e-12)
         assert named.wald_test(["x1", "x0"]).statistic == pytest.approx(whole.wald_test(["x1", "x0"]).statistic)
 
@@ -61,7 +61,7 @@ def test_a_few_of_many_features_have_standard_errors():
     X.data[:] = 1
     y = (X @ (generator.normal(size=d) * (generator.random(d) < 0.1)) + generator.logistic(size=n) > 0).astype(int)
     model = LogisticRegression(C=1.0, tol=1e-13).fit(X, y)
-    assert_refused(
+    assert_raises(
         r"4,201 parameters; .* Select the columns .* with features", model.inference, X, y, penalized="laplace"
     )
     result = model.inference(X, y, penalized="laplace", features=["x7", "x4000", "intercept"])
@@ -76,7 +76,7 @@ def test_a_few_of_many_features_have_standard_errors():
     assert np.isnan(result.df_model)
     with pytest.warns(ConvergenceWarning, match="separable"):
         model = LogisticRegression(C=np.inf).fit(X, y)
-    assert_refused("separat", model.inference, X, y, features=["x7"], error=SeparationError)
+    assert_raises("separat", model.inference, X, y, features=["x7"], error=SeparationError)
 
 
 def test_selections_without_standard_errors_raise_an_error(monkeypatch):
@@ -89,7 +89,7 @@ def test_selections_without_standard_errors_raise_an_error(monkeypatch):
     with pytest.raises(ValueError, match="covariance='cluster' is limited to models of 3 parameters"):
         model.inference(X, y, features="x1", covariance="cluster", clusters=np.arange(len(X)) // 2)
     for features in (["x1"], ["intercept", *(f"x{j}" for j in range(6))]):
-        assert_refused(
+        assert_raises(
             "call inference without the argument features", model.inference(X, y, features=features).marginal_effects
         )
     monkeypatch.setattr(module, "MAX_STEPS", 1)
@@ -100,10 +100,10 @@ def test_selections_without_standard_errors_raise_an_error(monkeypatch):
 def test_a_separation_of_a_large_model_raises_an_error_or_a_warning(monkeypatch):
     monkeypatch.setattr(estimation, "MAX_PARAMETERS", 3)
     monkeypatch.setattr("fastlin.inference.separation.MAX_VARIABLES", 2)
-    X, y = make_pair(300, 1, 9)
+    X, y = make_separating_pair(300, 1, 9)
     model = LogisticRegression(C=np.inf).fit(X, y)
     # Newton's step is along the separating direction.
-    assert_refused(r"the columns x[01], x[01] together", model.inference, X, y, features=["x0"], error=SeparationError)
+    assert_raises(r"the columns x[01], x[01] together", model.inference, X, y, features=["x0"], error=SeparationError)
     monkeypatch.setattr("fastlin.inference.separation.find_separation", lambda *arguments: "there are too many")
     message = "Could not decide whether the classes are separated: there are too many"
     with pytest.warns(SeparationWarning, match=message) as caught:
@@ -122,4 +122,4 @@ def test_a_constant_column_has_a_standard_error_only_if_penalized(monkeypatch):
     model = LogisticRegression(C=100.0).fit(X, y)
     assert model.inference(X, y, penalized="laplace", features={"x1"}).std_errors == pytest.approx(10.0)
     model = LogisticRegression(C=np.inf).fit(X, y)
-    assert_refused("A column is constant", model.inference, X, y, features=["x1"], error=CollinearityError)
+    assert_raises("A column is constant", model.inference, X, y, features=["x1"], error=CollinearityError)

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from conftest import make_problem, marked
+from conftest import make_problem, mark_params
 from scipy import sparse
 
 from fastlin.blocks import from_arrays, from_csr
@@ -15,11 +15,11 @@ from fastlin.matrices import BlockMatrix, as_matrix, dense, matrix, pieces
 
 ROWS = 7
 N, D = 40, 5
-NONE = np.empty(0, np.int64)
-KINDS = pytest.mark.parametrize("kind", ["float64", "shifted", "sparse", *marked(pytest.mark.thorough, "uint8")])
+ALL_ROWS = np.empty(0, np.int64)
+KINDS = pytest.mark.parametrize("kind", ["float64", "shifted", "sparse", *mark_params(pytest.mark.thorough, "uint8")])
 
 
-def make_both(kind, n_classes=3):
+def make_matrix_pair(kind, n_classes=3):
     """Return the matrix of all rows in memory, the matrix in blocks, labels and weights."""
     X, labels, weights, *_ = make_problem(N, D, n_classes, np.uint8 if kind == "uint8" else np.float64)
     weights[ROWS : 2 * ROWS] = 0
@@ -35,34 +35,32 @@ def make_both(kind, n_classes=3):
 @KINDS
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_passes_over_blocks_agree_with_passes_over_all_rows_and_curvature_reads_once(
-    monkeypatch, kind, n_classes, weighted
-):
-    whole, blocks, labels, weights = make_both(kind, n_classes)
+def test_passes_over_blocks_agree_with_passes_in_memory(monkeypatch, kind, n_classes, weighted):
+    whole, blocks, labels, weights = make_matrix_pair(kind, n_classes)
     K, generator = 1 if n_classes == 2 else 3, np.random.default_rng(2)
     # A step reads three rows.
     monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 3 * 8 * K)
     monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0)
     scaling, (parameters, direction) = Scaling(*whole.measure().choose_coordinates()), generator.normal(size=(2, K, 6))
     # The passes use all rows, or a subset with no rows of one block and all rows of another block.
-    for rows in (NONE, np.r_[1:4, 7:14, 22, 22, 30:40]):
+    for rows in (ALL_ROWS, np.r_[1:4, 7:14, 22, 22, 30:40]):
         operands = Samples(rows, labels.astype(np.int32), weights if weighted else np.empty(0)), scaling, K
         expected, actual = whole.passes(*operands), blocks.passes(*operands)
         probabilities, gradients = np.empty((K, len(rows) or N)), np.empty((2, K, 6))
         loss = expected.evaluate(parameters, probabilities, gradients[0])
         assert actual.evaluate(parameters, None, gradients[1]) == pytest.approx(loss, rel=1e-11)
         np.testing.assert_allclose(*gradients, rtol=1e-11, atol=1e-11 * np.abs(gradients).max())
-        assert actual.shift_roundings >= expected.shift_roundings
-        assert len(rows) or (actual.shift_roundings > 0) == (expected.shift_roundings > 0)
+        assert actual.relative_shift_errors >= expected.relative_shift_errors
+        assert len(rows) or (actual.relative_shift_errors > 0) == (expected.relative_shift_errors > 0)
         ones = np.concatenate([probabilities, np.ones((1, len(rows) or N))])
         for term, arguments, sums in (
-            (pieces.find_hessian_product, [direction], expected.hessian_product(direction, probabilities)),
-            (pieces.find_class_pair_gram, [], expected.class_pair_gram(probabilities)),
-            (pieces.multiply_probabilities, [], (ones * operands[0].weigh()) @ ones.T),
+            (pieces.compute_hessian_product, [direction], expected.hessian_product(direction, probabilities)),
+            (pieces.compute_class_pair_gram, [], expected.class_pair_gram(probabilities)),
+            (pieces.sum_probability_outer_products, [], (ones * operands[0].weigh()) @ ones.T),
         ):
             for passes in (expected, actual):
                 n_reads = blocks.n_reads
-                restarted = passes.sum_curvature(term, parameters, *arguments)
+                restarted = passes.sum_with_probabilities(term, parameters, *arguments)
                 np.testing.assert_allclose(restarted, sums, rtol=1e-11, atol=1e-11 * np.abs(sums).max())
                 assert blocks.n_reads - n_reads == (passes is actual)
     with pytest.raises(ValueError, match="not sorted"):
@@ -70,8 +68,8 @@ def test_passes_over_blocks_agree_with_passes_over_all_rows_and_curvature_reads_
 
 
 @KINDS
-def test_rows_and_columns_of_blocks_agree_with_those_of_all_rows(kind):
-    whole, blocks, _, weights = make_both(kind)
+def test_rows_and_columns_of_blocks_agree_with_those_in_memory(kind):
+    whole, blocks, _, weights = make_matrix_pair(kind)
     # One block has weight zero, but the column minima and maxima include it.
     for row_weights in (None, weights):
         for actual, expected in zip(blocks.measure(row_weights), whole.measure(row_weights), strict=True):
@@ -79,7 +77,7 @@ def test_rows_and_columns_of_blocks_agree_with_those_of_all_rows(kind):
     dense = whole.X.toarray() if kind == "sparse" else whole.X
     for rows in (np.array([3, 4, 20, 39]), np.array([25, 0, 39, 12, 0])):
         taken = blocks.take(rows)
-        assert blocks.extracts(rows)
+        assert blocks.should_extract(rows)
         X = taken.X.toarray() if kind == "sparse" else taken.X
         np.testing.assert_array_equal(X, dense[rows])
     features = np.array([1, 4])
@@ -96,17 +94,17 @@ def test_rows_and_columns_of_blocks_agree_with_those_of_all_rows(kind):
 
 
 class Source:
-    """A source of three blocks with two rows and one column. It records reads and fails after `breaks_after` reads."""
+    """A source of three blocks with two rows and one column. It records reads and fails after `fails_after` reads."""
 
     shape, dtype, is_sparse = (6, 1), np.dtype(float), False
     borders, names, n_entries, nbytes, longest_row = np.array([0, 2, 4, 6]), ["a", "b", "c"], 6, 48, 1
 
-    def __init__(self, breaks_after=None):
-        self.messages, self.breaks_after = [], breaks_after
+    def __init__(self, fails_after=None):
+        self.messages, self.fails_after = [], fails_after
 
     def read(self):
         for number in range(4):
-            if number == self.breaks_after:
+            if number == self.fails_after:
                 raise OSError("the disk is gone")
             if number < 3:
                 self.messages.append(f"read {number}")
@@ -134,7 +132,7 @@ def test_errors_while_reading_are_raised_in_the_caller(after):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_reading_that_began_before_a_fork_raises_in_the_child():
+def test_a_read_started_before_a_fork_raises_in_the_child():
     parts = BlockMatrix(from_arrays(np.ones((4, 1)), rows_per_block=2)).parts()
     next(parts)
     child = os.fork()
@@ -150,32 +148,32 @@ def test_a_reading_that_began_before_a_fork_raises_in_the_child():
 
 def test_the_budget_is_proportional_to_x_up_to_four_gigabytes():
     for n, budget in ((5_000_000, 20e9 / 8), (1_000_000_000, 4 << 30)):
-        piecewise = pieces.PiecewiseMatrix((n, 1000), np.dtype(np.float32), False, n * 1000, 1000, [])
-        assert Budget.for_data(piecewise.budget_bytes).bytes == pytest.approx(budget)
+        piecewise_matrix = pieces.PiecewiseMatrix((n, 1000), np.dtype(np.float32), False, n * 1000, 1000, [])
+        assert Budget.from_data_size(piecewise_matrix.budget_bytes).bytes == pytest.approx(budget)
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
-def test_piecewise_matrices_have_the_rules_of_matrices_in_memory(monkeypatch, is_sparse):
+def test_piecewise_matrices_use_the_rules_for_matrices_in_memory(monkeypatch, is_sparse):
     monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0)
-    X, samples = np.random.default_rng(0).normal(size=(50, 8)), Samples(NONE, np.zeros(50, np.int32), np.empty(0))
+    X, samples = np.random.default_rng(0).normal(size=(50, 8)), Samples(ALL_ROWS, np.zeros(50, np.int32), np.empty(0))
     whole = as_matrix(sparse.csr_array(X) if is_sparse else X)
     # Properties that are available before reading.
-    piecewise = pieces.PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, 8, [(50, X.dtype)])
+    piecewise_matrix = pieces.PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, 8, [(50, X.dtype)])
     for K in (1, 1_000_000):
-        assert piecewise.gains_from_float32(K) == whole.gains_from_float32(K)
-    assert piecewise.count_gram_work() == whole.count_gram_work()
+        assert piecewise_matrix.is_faster_in_float32(K) == whole.is_faster_in_float32(K)
+    assert piecewise_matrix.count_gram_work() == whole.count_gram_work()
     for n_rows_coef, shift in [(1, 0.0), (1, 1e6), (3, 0.0)]:
         operands = samples, Scaling(np.ones(8), np.full(8, shift)), n_rows_coef
-        actual = pieces.PiecewisePasses(piecewise, *operands)
-        assert actual.shift_roundings == pytest.approx(whole.passes(*operands).shift_roundings)
+        actual = pieces.PiecewisePasses(piecewise_matrix, *operands)
+        assert actual.relative_shift_errors == pytest.approx(whole.passes(*operands).relative_shift_errors)
 
 
 @pytest.mark.parametrize("unit", [0.0, 1e-50, 1e45])
 def test_products_of_probabilities_in_float32_support_weights_of_any_unit(unit):
     generator = np.random.default_rng(0)
     probabilities, weights = generator.random((3, 30)).astype(np.float32), unit * generator.random(30)
-    samples = Samples(NONE, np.zeros(30, np.int32), weights)
+    samples = Samples(ALL_ROWS, np.zeros(30, np.int32), weights)
     passes = as_matrix(generator.random((30, 2))).passes(samples, Scaling(np.ones(2), np.zeros(2)), 3)
     ones = np.concatenate([probabilities, np.ones((1, 30))])
-    actual = pieces.multiply_probabilities(passes, probabilities)
+    actual = pieces.sum_probability_outer_products(passes, probabilities)
     np.testing.assert_allclose(actual, (ones * weights) @ ones.T, rtol=1e-5)

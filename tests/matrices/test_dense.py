@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference
-from conftest import marked
+from conftest import mark_params
 
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.tiles import Scaling
@@ -17,7 +17,7 @@ def make(dtype=np.float64):
     return (np.random.default_rng(0).normal(3, 40, (N, D)) % 100).astype(dtype)
 
 
-def test_a_matrix_shares_the_callers_memory_and_copies_rows_only_if_needed():
+def test_rows_are_copied_only_if_needed():
     X, out = make(), np.empty((3, D))
     matrix = as_matrix(X)
     assert matrix.take_rows(np.array([9, 2, 2]), out) is out
@@ -35,7 +35,7 @@ def test_a_matrix_shares_the_callers_memory_and_copies_rows_only_if_needed():
 
 
 @pytest.mark.parametrize(
-    "dtype", [np.float64, np.uint8, *marked(pytest.mark.thorough, np.float32, np.float16, np.int32)]
+    "dtype", [np.float64, np.uint8, *mark_params(pytest.mark.thorough, np.float32, np.float16, np.int32)]
 )
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 def test_columns_are_stored_unchanged_or_scaled_and_shifted(dtype, precision):
@@ -69,7 +69,7 @@ def test_columns_with_few_nonzeros_are_stored_as_entries(dtype):
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
-def test_gram_matrices_in_parts_of_the_rows_agree_with_those_of_all_rows(precision, monkeypatch):
+def test_gram_matrices_are_accurate_for_any_number_of_row_blocks(precision, monkeypatch):
     generator = np.random.default_rng(0)
     X, weights = generator.normal(size=(50, 90)), generator.uniform(size=50)
     ones = np.column_stack([X, np.ones(50)])
@@ -91,15 +91,15 @@ def test_two_classes_are_read_in_place_if_that_is_accurate(monkeypatch, offset):
     scale, shift = as_matrix(X).measure().choose_coordinates()
     parameters = generator.normal(size=(1, D + 1))
     x = np.column_stack([X.astype(np.longdouble) * scale + shift, np.ones(60)])
-    losses, p, residuals = reference.losses_of(x @ parameters.T, labels)
+    losses, p, residuals = reference.evaluate_losses(x @ parameters.T, labels)
     # X has contiguous rows, contiguous columns or neither, or rows of X are selected.
     layouts = X, np.asfortranarray(X), np.repeat(np.repeat(X, 2, axis=1), 2, axis=0)[::2, ::2]
     for layout, rows in [*((layout, np.empty(0, np.int64)) for layout in layouts), (X, np.arange(60))]:
         passes = as_matrix(layout).passes(Samples(rows, labels, weights), Scaling(scale, shift), 1)
         in_place = offset < 1e6 and layout is not layouts[2] and not len(rows)
-        assert passes.shift_roundings == (2 if in_place else 0)
+        assert passes.relative_shift_errors == (2 if in_place else 0)
         gradient, probabilities = np.empty((1, D + 1)), np.empty((1, 60))
-        tolerance = 1e-14 * (1 + passes.shift_roundings * offset)
+        tolerance = 1e-14 * (1 + passes.relative_shift_errors * offset)
         loss = passes.evaluate(parameters, probabilities, gradient)
         assert loss == pytest.approx(float(weights @ losses), rel=tolerance)
         np.testing.assert_allclose(gradient, (residuals.T * weights @ x).astype(float), atol=100 * tolerance)

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from conftest import assert_same_bits, make_sparse
+from conftest import assert_bitwise_equal, make_sparse
 from scipy import sparse
 
 from fastlin.kernels.linear.operands import Samples
@@ -13,13 +13,13 @@ from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import as_matrix
 from fastlin.matrices import sparse as sparse_matrices
 
-NONE = np.empty(0, np.int64)
+ALL_ROWS = np.empty(0, np.int64)
 N, D = 60, 13
-ROWS = {"all": NONE, "some": np.arange(0, N, 2), "few": np.array([7, 8]), "repeated": np.array([5, 3, 3, 9])}
-PLANS = {
-    "by rows": {"ENTRIES_PER_SUM": 0.5, "TILE_ROWS": 3},
-    "by columns": {"ENTRIES_PER_SUM": 10**9},
-    "in chunks": {"ENTRIES_PER_SUM": 10**9, "RESIDUAL_BYTES": 0},
+ROWS = {"all": ALL_ROWS, "some": np.arange(0, N, 2), "few": np.array([7, 8]), "repeated": np.array([5, 3, 3, 9])}
+PASS_SETTINGS = {
+    "by rows": {"MIN_ENTRIES_PER_COLUMN": 0.5, "TILE_ROWS": 3},
+    "by columns": {"MIN_ENTRIES_PER_COLUMN": 10**9},
+    "in chunks": {"MIN_ENTRIES_PER_COLUMN": 10**9, "MAX_RESIDUAL_BYTES": 0},
 }
 
 
@@ -27,7 +27,7 @@ def make_csr(**options):
     return sparse.csr_array(make_sparse(N, D, **options), shape=(N, D))
 
 
-def make_passes(X, n_classes, rows=NONE, weighted=True):
+def make_passes(X, n_classes, rows=ALL_ROWS, weighted=True):
     n, d = X.shape
     generator = np.random.default_rng(1)
     labels = generator.integers(0, max(2, n_classes), n).astype(np.int32)
@@ -36,7 +36,7 @@ def make_passes(X, n_classes, rows=NONE, weighted=True):
     return as_matrix(X).passes(samples, scaling, n_classes)
 
 
-def measure_passes(passes, shape, rows=NONE):
+def run_all_passes(passes, shape, rows=ALL_ROWS):
     generator = np.random.default_rng(2)
     n_classes, d = shape
     parameters, direction = generator.normal(size=(2, n_classes, d + 1))
@@ -65,18 +65,18 @@ def assert_close(actual, expected, tolerance=1e-11):
 )
 def test_passes_agree_with_dense_data_on_any_number_of_threads(monkeypatch, cut_into_blocks, plan, n_classes, rows):
     X, rows, weighted = make_csr(), ROWS[rows], n_classes != 3
-    expected = measure_passes(make_passes(X.toarray(), n_classes, rows, weighted), (n_classes, D), rows)
+    expected = run_all_passes(make_passes(X.toarray(), n_classes, rows, weighted), (n_classes, D), rows)
     cut_into_blocks(2_000)
-    for name, value in PLANS[plan].items():
+    for name, value in PASS_SETTINGS[plan].items():
         monkeypatch.setattr(sparse_matrices, name, value)
     passes = make_passes(X, n_classes, rows, weighted)
-    assert isinstance(passes, sparse_matrices.PassesByRows) == (plan == "by rows")
+    assert isinstance(passes, sparse_matrices.SparseRowPasses) == (plan == "by rows")
     assert plan != "in chunks" or 0 < len(rows) < 5 or len(passes._chunks) > 3
     results = []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads):
-            results.append((*measure_passes(passes, (n_classes, D), rows), *as_matrix(X).measure()))
-    assert_same_bits(results)
+            results.append((*run_all_passes(passes, (n_classes, D), rows), *as_matrix(X).measure()))
+    assert_bitwise_equal(results)
     actual = results[0][: len(expected)]
     assert_close(actual, expected)
     np.testing.assert_array_equal(actual[-1], actual[-1].T)
@@ -101,7 +101,7 @@ def test_gram_matrices_of_columns_far_from_zero_are_accurate(rows):
         np.testing.assert_allclose(actual, x.T @ x, rtol=1e-13, atol=1e-13 * np.abs(x.T @ x).max())
 
 
-def test_values_that_are_all_one_are_omitted_and_results_are_bitwise_equal():
+def test_omitting_values_of_one_does_not_change_results():
     X = make_csr()
     X.data[:] = 1
     assert len(as_matrix(X).entries.data) == 0 < len(as_matrix(2 * X).entries.data)
@@ -109,17 +109,17 @@ def test_values_that_are_all_one_are_omitted_and_results_are_bitwise_equal():
     late.data[-1] = 2
     assert len(as_matrix(late).entries.data) == len(X.data) > sparse_matrices.N_PROBED_VALUES
     for n_classes in (1, 3):
-        actual = measure_passes(make_passes(X, n_classes), (n_classes, D))
+        actual = run_all_passes(make_passes(X, n_classes), (n_classes, D))
         matrix = as_matrix(X)
         # This is the same matrix with explicit values.
         matrix.entries = sparse_matrices.compressed(matrix.csr)
-        expected = measure_passes(make_passes(matrix, n_classes), (n_classes, D))
+        expected = run_all_passes(make_passes(matrix, n_classes), (n_classes, D))
         for first, second in zip(actual, expected, strict=True):
             np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("ones", [False, True])
-def test_statistics_by_rows_and_by_columns_agree_with_dense_data(cut_into_blocks, ones):
+def test_statistics_of_sparse_columns_agree_with_dense_data(cut_into_blocks, ones):
     X = make_csr().tolil()
     # Two columns are constant, one contains a value and zeros, and one has no entries.
     X[:, 0], X[:, 1], X[:, 2], X[:5, 2], X[:, 3] = 0.1, -3, 0, 7, 0
@@ -150,7 +150,7 @@ def test_rows_and_columns_are_used_in_place(index_dtype):
 # With 30, X has enough entries for a row-wise pass, but the copy without duplicates does not.
 @pytest.mark.parametrize(("form", "entries_per_sum"), [("csr", 4), ("csr", 30), ("csc", 4), ("coo", 4), ("bsr", 4)])
 def test_duplicates_are_summed_in_a_copy(form, entries_per_sum, monkeypatch):
-    monkeypatch.setattr(sparse_matrices, "ENTRIES_PER_SUM", entries_per_sum)
+    monkeypatch.setattr(sparse_matrices, "MIN_ENTRIES_PER_COLUMN", entries_per_sum)
     plain = make_csr()
     # Each entry is the sum of two duplicates.
     X = sparse.csr_array((np.repeat(plain.data / 2, 2), np.repeat(plain.indices, 2), 2 * plain.indptr), shape=(N, D))
@@ -158,8 +158,8 @@ def test_duplicates_are_summed_in_a_copy(form, entries_per_sum, monkeypatch):
         X = sparse.bsr_array((X.data.reshape(-1, 1, 1), X.indices, X.indptr), shape=X.shape)
     X, n_entries = X.asformat(form), X.nnz
     for n_classes in (1, 3):
-        actual = measure_passes(make_passes(X, n_classes), (n_classes, D))
-        assert_close(actual, measure_passes(make_passes(plain, n_classes), (n_classes, D)))
+        actual = run_all_passes(make_passes(X, n_classes), (n_classes, D))
+        assert_close(actual, run_all_passes(make_passes(plain, n_classes), (n_classes, D)))
     matrix, expected = as_matrix(X), as_matrix(plain).measure()
     assert_close(
         [matrix.measure().standard_deviation, matrix.measure().magnitude],
@@ -187,7 +187,7 @@ def test_scores_of_few_entries_equal_those_among_many():
         np.testing.assert_array_equal(few, scores)
 
 
-def test_rows_are_taken_in_any_order_and_copied_if_they_have_few_entries():
+def test_sparse_rows_are_taken_in_any_order():
     X = make_csr()
     for rows in (np.array([9, 2, 2, 50]), slice(3, 8)):
         expected = X.toarray()[rows]
@@ -200,10 +200,10 @@ def test_rows_are_taken_in_any_order_and_copied_if_they_have_few_entries():
     indices = np.concatenate([np.arange(length) for length in lengths])
     matrix = as_matrix(sparse.csr_array((np.ones(len(indices)), indices, starts), shape=(400, 100)))
     rows = np.arange(400)
-    assert not matrix.copies(rows[::4]) and matrix.copies(rows[1::4]) and not matrix.copies(rows[:0])
+    assert not matrix.should_copy(rows[::4]) and matrix.should_copy(rows[1::4]) and not matrix.should_copy(rows[:0])
 
 
-def test_columns_far_from_zero_are_stored_densely_and_others_as_entries():
+def test_only_columns_far_from_zero_are_stored_densely():
     dense = make_csr().toarray()
     dense[:, 3] = 100 + np.arange(N) % 7
     matrix = as_matrix(sparse.csr_array(dense))
@@ -220,10 +220,10 @@ def test_columns_far_from_zero_are_stored_densely_and_others_as_entries():
 
 def test_blocks_of_lines_have_similar_work():
     starts = np.concatenate([np.arange(10), 10 + 1000 * np.arange(1, 4), 3010 + np.arange(1, 100)])
-    borders = sparse_matrices.cut_lines(starts, 4)
+    borders = sparse_matrices.cut_balanced_blocks(starts, 4)
     assert (borders[0], borders[-1]) == (0, len(starts) - 1) and (np.diff(borders) > 0).all()
-    work = np.diff(starts[borders] + sparse_matrices.LINE_WORK * borders)
-    assert work.max() < 1100 + sparse_matrices.LINE_WORK * 100
+    work = np.diff(starts[borders] + sparse_matrices.ROW_OR_COLUMN_WORK * borders)
+    assert work.max() < 1100 + sparse_matrices.ROW_OR_COLUMN_WORK * 100
 
 
 @pytest.mark.thorough
@@ -235,7 +235,7 @@ def test_wide_data_are_never_densified():
     try:
         matrix = as_matrix(X)
         matrix.measure()
-        samples = Samples(NONE, np.zeros(n, np.int32), np.empty(0))
+        samples = Samples(ALL_ROWS, np.zeros(n, np.int32), np.empty(0))
         passes = matrix.passes(samples, Scaling(np.ones(d), np.zeros(d)), 1)
         gradient = np.empty((1, d + 1))
         loss = passes.evaluate(np.column_stack([coef, [0.0]]), None, gradient)

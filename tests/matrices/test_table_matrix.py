@@ -7,11 +7,11 @@ import reference
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices import Codes, TableMatrix, table_matrix
+from fastlin.matrices import CategoricalColumn, TableMatrix, table_matrix
 
 # A sum of n numbers has at most n rounding errors in any order. The partial sums here are below 1e3.
 EXACT = {"rtol": 1e-11, "atol": 1e-11}
-NONE = np.empty(0, np.int64)
+ALL_ROWS = np.empty(0, np.int64)
 
 
 def make_table(n=700, seed=0, *, numbers=True, codes=True):
@@ -23,7 +23,7 @@ def make_table(n=700, seed=0, *, numbers=True, codes=True):
             actual = generator.integers(0, n_levels, n).astype(dtype)
             if missing:
                 actual[generator.random(n) < 0.1] = -1
-            columns.append(Codes(actual, n_levels + (missing == "level"), missing == "level"))
+            columns.append(CategoricalColumn(actual, n_levels + (missing == "level"), missing == "level"))
     if numbers:
         for dtype in (np.float64, np.float32, np.int64, np.int32, np.int16, np.int8, np.uint8, bool):
             columns.append((1 + 20 * generator.random(n)).astype(dtype))
@@ -38,12 +38,12 @@ def encode_one_hot(columns):
     """Return the columns of a table as dense X. Loops compute an independent one-hot encoding."""
     X = []
     for column in columns:
-        if not isinstance(column, Codes):
+        if not isinstance(column, CategoricalColumn):
             X.append(np.array([float(x) for x in column]))
             continue
         for level in range(column.n_levels):
-            wanted = -1 if column.has_missing_category and level == column.n_levels - 1 else level
-            X.append(np.array([float(code == wanted) for code in column.codes]))
+            level_code = -1 if column.has_missing_category and level == column.n_levels - 1 else level
+            X.append(np.array([float(code == level_code) for code in column.codes]))
     return np.column_stack(X)
 
 
@@ -52,7 +52,7 @@ def table(request):
     return make_table(numbers=request.param != "codes", codes=request.param != "numbers")
 
 
-def check_passes(table, X, K, *, rows=NONE, weighted=False, stored_as=np.float64):
+def check_passes(table, X, K, *, rows=ALL_ROWS, weighted=False, stored_dtype=np.float64):
     """Compare all sums of passes with NumPy sums over the rows [scale x + shift, 1], mostly in extended precision."""
     generator, (n, d) = np.random.default_rng(1), X.shape
     labels, weights = generator.integers(0, max(2, K), n), generator.random(n)
@@ -62,12 +62,12 @@ def check_passes(table, X, K, *, rows=NONE, weighted=False, stored_as=np.float64
     passes, numbers = table.passes(samples, scaling, K), rows if len(rows) else np.arange(n)
     x = np.column_stack([X.astype(np.longdouble) * scaling.scale + scaling.shift, np.ones(n)])[numbers]
     s = weights[numbers] if weighted else np.ones(len(numbers))
-    losses, p, residuals = reference.losses_of(x @ parameters.T, labels[numbers])
-    gradient, stored = np.empty(parameters.shape), np.empty((K, len(numbers)), stored_as)
+    losses, p, residuals = reference.evaluate_losses(x @ parameters.T, labels[numbers])
+    gradient, stored = np.empty(parameters.shape), np.empty((K, len(numbers)), stored_dtype)
     np.testing.assert_allclose(passes.evaluate(parameters, stored, gradient), float(s @ losses), rtol=1e-12)
     np.testing.assert_allclose(gradient, (residuals.T * s @ x).astype(float), **EXACT)
-    tolerance = {"rtol": 1e-12, "atol": 1e-15} if stored_as is np.float64 else {"rtol": 1e-6}
-    np.testing.assert_allclose(stored, p.T.astype(stored_as), **tolerance)
+    tolerance = {"rtol": 1e-12, "atol": 1e-15} if stored_dtype is np.float64 else {"rtol": 1e-6}
+    np.testing.assert_allclose(stored, p.T.astype(stored_dtype), **tolerance)
 
     p = stored.astype(np.float64)
     slopes = direction @ x.T
@@ -76,7 +76,7 @@ def check_passes(table, X, K, *, rows=NONE, weighted=False, stored_as=np.float64
     np.testing.assert_allclose(product, (s * p * slopes @ x).astype(float), **EXACT)
     if K <= 4:
         x, row_weights = x.astype(float), generator.random((2, len(x)))
-        grams = [(x.T * set_weights) @ x for set_weights in row_weights]
+        grams = [(x.T * weight_set) @ x for weight_set in row_weights]
         np.testing.assert_allclose(passes.gram(rows, row_weights, np.float64), grams, **EXACT)
         np.testing.assert_allclose(passes.class_pair_gram(p), reference.hessian(x, s, p.T), **EXACT)
 
@@ -85,9 +85,9 @@ def test_a_table_has_the_shape_and_entries_of_its_encoding(table):
     table, X = table
     assert table.shape == X.shape
     assert len(table) == len(X)
-    np.testing.assert_array_equal(table.expand(slice(None)).X.toarray(), X)
+    np.testing.assert_array_equal(table.encode_one_hot_rows(slice(None)).X.toarray(), X)
     rows = np.array([5, 3, 3, 699])
-    np.testing.assert_array_equal(table[rows].expand(slice(None)).X.toarray(), X[rows])
+    np.testing.assert_array_equal(table[rows].encode_one_hot_rows(slice(None)).X.toarray(), X[rows])
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -106,7 +106,7 @@ def test_statistics_agree_with_the_one_hot_encoding(table, weighted):
         strict=True,
     ):
         np.testing.assert_allclose(statistic, right.astype(float), rtol=1e-12, atol=1e-14)
-    assert actual.finite
+    assert actual.is_finite
 
 
 @pytest.mark.parametrize("K", [1, 3, 5, 9, 40])
@@ -117,14 +117,17 @@ def test_passes_agree_with_numpy(table, K):
 @pytest.mark.parametrize("K", [1, 4])
 @pytest.mark.parametrize("rows", [np.arange(3, 690), np.r_[0:20, 400:100:-3, 7, 7]], ids=["stretch", "any order"])
 def test_passes_over_some_weighted_rows_agree_with_numpy(K, rows):
-    check_passes(*make_table(), K, rows=rows, weighted=True, stored_as=np.float32)
+    check_passes(*make_table(), K, rows=rows, weighted=True, stored_dtype=np.float32)
 
 
 def test_gram_matrices_of_numbers_far_from_zero_are_accurate():
-    codes, numbers = Codes(np.arange(700, dtype=np.int32) % 5, 5), 1e9 + np.random.default_rng(8).integers(0, 9, 700)
+    codes, numbers = (
+        CategoricalColumn(np.arange(700, dtype=np.int32) % 5, 5),
+        1e9 + np.random.default_rng(8).integers(0, 9, 700),
+    )
     table = TableMatrix([codes, numbers])
     scale, shift = table.measure().choose_coordinates()
-    samples = Samples(NONE, np.zeros(700, np.int32), np.empty(0))
+    samples = Samples(ALL_ROWS, np.zeros(700, np.int32), np.empty(0))
     (actual,) = table.passes(samples, Scaling(scale, shift), 1).gram(samples.rows, np.ones((1, 700)), np.float64)
     X = np.column_stack([encode_one_hot([codes, numbers]) * scale + shift, np.ones(700)])
     # Products of uncentered numbers are near 1e18, where the spacing of float64 is about a hundred.
@@ -137,10 +140,10 @@ def test_sums_of_several_blocks_are_bitwise_equal_on_any_number_of_threads(monke
     monkeypatch.setattr(
         table_matrix, "run_blocks", lambda *arguments: n_blocks.append(arguments[1]) or run_blocks(*arguments)
     )
-    codes = [Codes(generator.integers(-1, 30, n).astype(np.int8), 30) for _ in range(3)]
+    codes = [CategoricalColumn(generator.integers(-1, 30, n).astype(np.int8), 30) for _ in range(3)]
     columns, weights = [*codes, generator.normal(size=n)], generator.random((1, n))
     table, parameters = TableMatrix(columns), 0.1 * generator.normal(size=(3, 92))
-    samples = Samples(NONE, generator.integers(0, 3, n).astype(np.int32), np.empty(0))
+    samples = Samples(ALL_ROWS, generator.integers(0, 3, n).astype(np.int32), np.empty(0))
     passes = table.passes(samples, Scaling(np.ones(91), np.zeros(91)), 3)
     for limit in (1, 2, 3):
         with limit_threads(limit):
@@ -173,11 +176,11 @@ def test_columns_are_centered_or_stored_as_entries(table, precision):
         np.testing.assert_allclose(column, expected, rtol=0, atol=4 * np.finfo(precision).eps * 40)
 
 
-def test_few_rows_are_copied_and_many_are_not():
+def test_only_few_rows_are_copied():
     table, X = make_table()
     few = np.array([3, 9])
-    assert table.extracts(few) and table.take(few).shape == (2, X.shape[1])
-    assert not table.extracts(np.arange(600))
+    assert table.should_extract(few) and table.take(few).shape == (2, X.shape[1])
+    assert not table.should_extract(np.arange(600))
 
 
 @pytest.mark.parametrize("columns", [[np.ones(3), np.ones(4)], [np.ones((3, 1)), np.ones((3, 1))]])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastlin.networks import ACTIVATIONS, Network, initialize
+from fastlin.networks import ACTIVATIONS, Network, initialize_parameters
 
 INITS = [*(("xavier", activation) for activation in ACTIVATIONS), ("he", "relu"), ("normal", "relu")]
 
@@ -13,7 +13,7 @@ INITS = [*(("xavier", activation) for activation in ACTIVATIONS), ("he", "relu")
 def test_parameters_are_drawn_layer_by_layer(init, activation, dtype):
     network = Network((50, 30, 20, 3), activation, normalization=("hidden",), dtype=dtype)
     network.parameters[:-50] = 7.0
-    initialize(network, init, np.random.RandomState(0), 0.3)
+    initialize_parameters(network, init, np.random.RandomState(0), 0.3)
     draws = np.random.RandomState(0)
     for coef, intercept in zip(network.coefs, network.intercepts, strict=True):
         if init == "xavier":
@@ -22,7 +22,7 @@ def test_parameters_are_drawn_layer_by_layer(init, activation, dtype):
         else:
             deviation = np.sqrt(2 / len(coef)) if init == "he" else 0.3
             expected = [deviation * draws.standard_normal(coef.shape), 0]
-        for result, expected_part in zip((coef, intercept), expected, strict=True):
-            np.testing.assert_allclose(result, expected_part, rtol=np.finfo(dtype).eps, atol=1e-14)
+        for result, expected_parameters in zip((coef, intercept), expected, strict=True):
+            np.testing.assert_allclose(result, expected_parameters, rtol=np.finfo(dtype).eps, atol=1e-14)
     for scale in network.scales:
         np.testing.assert_array_equal(scale, 1)

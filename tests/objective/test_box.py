@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from objectives import make_objective, make_offset, objective_over
+from objectives import build_objective, make_objective, make_offset_objective
 
 from tests.objective.test_duality import exact_value_and_bound
 
@@ -34,14 +34,14 @@ def make_bounds(generator, shape, kind, size=1.0):
     return lower, np.where(sides[1] < 0.5, np.maximum(lower, 0) + sides[0], np.inf)
 
 
-def make_bounded(n, d, n_classes, columns, kind, offset=0.0, soft=False, seed=0, **options):
+def make_bounded_objective(n, d, n_classes, columns, kind, offset=0.0, soft=False, seed=0, **options):
     """Return an objective with bounds of a kind, and a random generator. Bounds are chosen in scaled coordinates."""
     generator = np.random.default_rng(seed)
     plain, _ = make_objective(n, d, n_classes, columns=columns, seed=seed, **options)
     scale = plain.coordinates.scale
     bounds = tuple(scale * side for side in make_bounds(generator, (plain.n_rows_coef, d), kind))
     options |= {"columns": columns, "bounds": bounds}
-    return make_offset(n, d, n_classes, offset, soft, seed, **options)[0], generator
+    return make_offset_objective(n, d, n_classes, offset, soft, seed, **options)[0], generator
 
 
 @pytest.mark.filterwarnings("ignore:(invalid value|divide by zero)")
@@ -52,16 +52,18 @@ def test_the_lower_bound_is_below_the_dual_value_in_extended_precision(has_offse
     for (kind, shape), (l1, l2) in product(zip(KINDS, shapes, strict=True), PENALTIES):
         for n, d, n_classes, columns, fit_intercept in (shape, (40, 5, 3, "plain", False)):
             options = {"l1": l1, "l2": l2, "fit_intercept": fit_intercept}
-            objective, generator = make_bounded(n, d, n_classes, columns, kind, offset, has_offsets, seed=n, **options)
-            has_bound = objective.penalty.is_bounded
-            assert has_bound or not (l1 or l2 or kind in ("around", "away"))
+            objective, generator = make_bounded_objective(
+                n, d, n_classes, columns, kind, offset, has_offsets, seed=n, **options
+            )
+            has_finite_bound = objective.penalty.is_bounded
+            assert has_finite_bound or not (l1 or l2 or kind in ("around", "away"))
             for size in (0.3, 100.0):
                 parameters = size * generator.normal(size=objective.shape)
                 parameters[:, -1] *= fit_intercept
                 point = objective.at(objective.penalty.clip(parameters))
                 value, bound = exact_value_and_bound(objective, point.parameters)
                 assert abs(point.value - value) <= point.rounding
-                if not has_bound:
+                if not has_finite_bound:
                     assert point.lower_bound() == -np.inf
                     continue
                 assert point.lower_bound() <= bound <= value + 1e-16 * (value + offset)
@@ -79,18 +81,18 @@ def test_the_smallest_subgradient_ignores_directions_out_of_the_bounds():
     objective, _ = make_objective(30, 5, 2, l1=0.05, l2=0.1, bounds=(lower, upper))
     assert (objective.penalty.box.min_parameters[:, :-1] * objective.coordinates.scale == lower).all()
 
-    def point_at(coef):
+    def evaluate_coef(coef):
         return objective.at(objective.coordinates.to_parameters(coef, np.zeros(1)))
 
     for coef in ([-1.0, 0.5, 0.0, 0.2, -2.0], [1.0, 0.9, 0.7, 0.2, -3.0], [0.0, 0.6, 0.0, 0.2, -2.5]):
         coef, step = np.array([coef]), 1e-6
-        point = point_at(coef)
+        point = evaluate_coef(coef)
         expected = [abs(point.gradient[0, -1])]
         for j, move in enumerate(step * np.eye(5)):
             for sign, is_free in ((1, coef[0, j] < upper[0, j]), (-1, coef[0, j] > lower[0, j])):
                 if is_free:
-                    expected.append((point.value - point_at(coef + sign * move).value) / step)
-        assert point.largest_entry == pytest.approx(max(expected), rel=1e-4)
+                    expected.append((point.value - evaluate_coef(coef + sign * move).value) / step)
+        assert point.largest_subgradient_entry == pytest.approx(max(expected), rel=1e-4)
 
 
 def test_coefficients_are_rounded_towards_the_inside_of_their_bounds():
@@ -98,17 +100,17 @@ def test_coefficients_are_rounded_towards_the_inside_of_their_bounds():
     lower = generator.normal(size=(1, 400))
     upper = lower + generator.choice([0.0, 1e-9, 1e-7, 1.0, np.inf], lower.shape)
     X = generator.normal(size=(9, 400))
-    box = objective_over(X, np.arange(9) % 2, 2, l2=0.1, bounds=(lower, upper)).penalty.box
-    has_float32 = np.nextafter(lower.astype(np.float32), np.float32(np.inf)) <= upper
+    box = build_objective(X, np.arange(9) % 2, 2, l2=0.1, bounds=(lower, upper)).penalty.box
+    contains_float32 = np.nextafter(lower.astype(np.float32), np.float32(np.inf)) <= upper
     for inside in (0.0, 0.3, 1.0):
         parameters = box.clip(box.min_parameters + inside * np.minimum(box.max_parameters - box.min_parameters, 1.0))
         parameters[:, -1] = 0
         exact = parameters[:, :-1] * np.divide(lower, box.min_parameters[:, :-1])
-        actual = box.round(exact.astype(np.float32), parameters)
+        actual = box.round_coef(exact.astype(np.float32), parameters)
         assert actual.dtype == np.float32
-        assert ((actual >= lower) & (actual <= upper))[has_float32].all()
+        assert ((actual >= lower) & (actual <= upper))[contains_float32].all()
         np.testing.assert_allclose(actual, exact, rtol=0, atol=1e-6)
-        np.testing.assert_array_equal(box.round(lower.copy(), box.min_parameters), lower)
+        np.testing.assert_array_equal(box.round_coef(lower.copy(), box.min_parameters), lower)
 
 
 def test_features_with_bounds_are_not_centered():

@@ -5,8 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import COLUMNS, assert_same_bits, change_columns, make_problem, marked
-from objectives import evaluate, make_objective, make_sized, objective_over, value_of, violation_of, with_budget
+from conftest import COLUMNS, assert_bitwise_equal, distort_columns, make_problem, mark_params
+from objectives import (
+    build_objective,
+    compute_violation,
+    evaluate,
+    make_objective,
+    make_scale_free_objective,
+    replace_budget,
+    value_of,
+)
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
@@ -15,7 +23,7 @@ from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
 
 
-def some_zeros(parameters, seed=0):
+def set_random_zeros(parameters, seed=0):
     """Return a copy of the parameters. Two features are zero in all classes, and others are zero in some classes."""
     parameters = parameters.copy()
     parameters[:, [1, 3]] = 0
@@ -33,14 +41,16 @@ def test_value_agrees_with_the_definition(columns):
         (30, 4, 0.01, False, {"fit_intercept": False}),
         (30, 7, 0.5, True, {}),
     ]:
-        objective, parameters = make_sized(n, n_classes, columns, l1=l1, l2=0.3, group_lasso=grouped, **options)
-        coef, intercept = objective.coordinates.to_coefficients(some_zeros(parameters) if l1 else parameters)
+        objective, parameters = make_scale_free_objective(
+            n, n_classes, columns, l1=l1, l2=0.3, group_lasso=grouped, **options
+        )
+        coef, intercept = objective.coordinates.to_coefficients(set_random_zeros(parameters) if l1 else parameters)
         point = evaluate(objective, objective.coordinates.to_parameters(coef, intercept))
         assert point.value == pytest.approx(float(value_of(objective, coef, intercept)), rel=1e-11)
         assert point.value > point.loss
         assert point.value > objective.penalty.nonsmooth_value(point.parameters) >= 0
-        largest = violation_of(objective, coef, intercept)
-        assert point.largest_entry == pytest.approx(largest, rel=1e-6 if columns == "shifted" else 1e-9)
+        largest = compute_violation(objective, coef, intercept)
+        assert point.largest_subgradient_entry == pytest.approx(largest, rel=1e-6 if columns == "shifted" else 1e-9)
         assert (objective.n_passes, point.precision, point.is_finite) == (1, np.float64, True)
 
 
@@ -51,22 +61,24 @@ def test_gradient_and_hessian_products_agree_with_central_differences(columns, n
     objective, parameters = make_objective(25, 5, n_classes, columns=columns, fit_intercept=fit_intercept, l2=0.7)
     point = evaluate(objective, parameters)
     if not fit_intercept:
-        intercept_values = point.gradient[:, -1], point.hessian_product(parameters)[:, -1]
-        assert not np.any([*intercept_values]) and not objective.coordinates.shift.any() and not objective.start().any()
+        intercept_entries = point.gradient[:, -1], point.hessian_product(parameters)[:, -1]
+        assert (
+            not np.any([*intercept_entries]) and not objective.coordinates.shift.any() and not objective.start().any()
+        )
     step = 1e-5
     generator = np.random.default_rng(1)
     for _ in range(5):
         direction = generator.normal(size=parameters.shape)
         direction[:, -1] *= fit_intercept
-        ahead, behind = (objective.at(parameters + s * direction) for s in (step, -step))
-        slope = (ahead.value - behind.value) / (2 * step)
+        forward_point, backward_point = (objective.at(parameters + s * direction) for s in (step, -step))
+        slope = (forward_point.value - backward_point.value) / (2 * step)
         assert slope == pytest.approx(np.sum(point.gradient * direction), rel=1e-6, abs=1e-7)
-        product = (ahead.gradient - behind.gradient) / (2 * step)
+        product = (forward_point.gradient - backward_point.gradient) / (2 * step)
         np.testing.assert_allclose(point.hessian_product(direction), product, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_the_start_is_the_null_model_and_zero_if_a_class_has_no_weight(n_classes):
+def test_the_start_is_the_null_model(n_classes):
     objective, parameters = make_objective(40, 3, n_classes)
     start = objective.start()
     assert start.shape == parameters.shape and not start[:, :-1].any()
@@ -74,17 +86,19 @@ def test_the_start_is_the_null_model_and_zero_if_a_class_has_no_weight(n_classes
     np.testing.assert_allclose(point.gradient[:, -1], 0, atol=1e-14)
     fractions = objective.class_weights
     assert point.value == pytest.approx(-np.sum(fractions * np.log(fractions)), rel=1e-12)
-    assert point.value == pytest.approx(objective.value_at_start(), rel=1e-12)
-    one_more = objective_over(objective.matrix.X, objective.rows.labels, n_classes + 1)
-    assert not one_more.start().any()
-    assert one_more.value_at_start() == pytest.approx(np.log(n_classes + 1), rel=1e-15)
+    assert point.value == pytest.approx(objective.compute_start_value(), rel=1e-12)
+    extra_class_objective = build_objective(objective.matrix.X, objective.rows.labels, n_classes + 1)
+    assert not extra_class_objective.start().any()
+    assert extra_class_objective.compute_start_value() == pytest.approx(np.log(n_classes + 1), rel=1e-15)
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_float32_is_near_float64(columns):
     for n_classes, dtype in [(2, np.float64), (5, np.float32)]:
         X, labels, weights, _, _ = make_problem(300, 8, n_classes)
-        objective = objective_over(change_columns(X, columns).astype(dtype), labels, n_classes, weights=weights, l2=0.1)
+        objective = build_objective(
+            distort_columns(X, columns).astype(dtype), labels, n_classes, weights=weights, l2=0.1
+        )
         assert objective.coordinates.allows_float32
         parameters = np.random.default_rng(1).normal(size=objective.shape)
         single, double = (objective.at(parameters, precision) for precision in (np.float32, np.float64))
@@ -98,20 +112,20 @@ def test_float32_is_near_float64(columns):
 def test_float32_sums_over_rows_in_float64():
     n = 200_000
     X = np.full((n, 1), 0.1, np.float32)
-    objective = objective_over(X, np.zeros(n, np.int64), 2, fit_intercept=False)
+    objective = build_objective(X, np.zeros(n, np.int64), 2, fit_intercept=False)
     gradient = objective.at(np.zeros((1, 2)), np.float32).gradient
     expected = 0.5 * float(np.float32(0.1)) * objective.coordinates.scale[0]
     assert gradient[0, 0] == pytest.approx(expected, rel=1e-6)
 
 
 # Kernels are also compiled for read-only labels.
-@pytest.mark.parametrize("are_writable", [True, *marked(pytest.mark.thorough, False)])
-def test_data_are_not_copied_and_may_be_read_only(are_writable):
+@pytest.mark.parametrize("are_writable", [True, *mark_params(pytest.mark.thorough, False)])
+def test_read_only_data_are_not_copied(are_writable):
     X, labels, weights, _, _ = make_problem(20_000, 50, 3, np.float32)
     X.flags.writeable, labels.flags.writeable = False, are_writable
 
     def work():
-        objective = objective_over(X, labels, 3, weights=weights, l2=0.1)
+        objective = build_objective(X, labels, 3, weights=weights, l2=0.1)
         buffer = objective.make_buffer()
         objective.at(objective.start(), out=buffer).hessian_product(objective.start())
         objective.at(objective.start(), np.float32, out=buffer)
@@ -128,7 +142,7 @@ def test_data_are_not_copied_and_may_be_read_only(are_writable):
 
 
 @pytest.mark.parametrize("n_classes", [2, 10])
-@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.slow, np.float32, np.uint8)])
+@pytest.mark.parametrize("dtype", [np.float64, *mark_params(pytest.mark.slow, np.float32, np.uint8)])
 def test_results_do_not_depend_on_threads(dtype, n_classes):
     for precision in (np.float64, np.float32) if n_classes > 2 else (np.float64,):
         objective, parameters = make_objective(60_000, 40, n_classes, dtype, l2=0.1)
@@ -141,19 +155,21 @@ def test_results_do_not_depend_on_threads(dtype, n_classes):
                 result += [point.hessian_product(parameters), point.optimize_intercept()]
                 result += [evaluate(objective.sample(500), parameters, precision).hessian()]
                 results.append([*result, objective.matrix.measure(objective.rows.weights).standard_deviation])
-        assert_same_bits(results)
+        assert_bitwise_equal(results)
 
 
 @pytest.mark.parametrize("factor", [1e150, 1e-150])
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_results_do_not_depend_on_the_unit_of_the_data(factor, n_classes):
     X, labels, weights, coef, intercept = make_problem(40, 4, n_classes)
-    expected, objective = (objective_over(data, labels, n_classes, weights=weights) for data in (X, X * factor))
+    expected, objective = (build_objective(data, labels, n_classes, weights=weights) for data in (X, X * factor))
     assert not objective.coordinates.allows_float32
     actual = evaluate(objective, objective.coordinates.to_parameters(coef / factor, intercept))
     value = expected.at(expected.coordinates.to_parameters(coef, intercept)).value
     assert actual.value == pytest.approx(value, rel=1e-12)
-    assert actual.largest_entry == pytest.approx(violation_of(objective, coef / factor, intercept), rel=1e-9)
+    assert actual.largest_subgradient_entry == pytest.approx(
+        compute_violation(objective, coef / factor, intercept), rel=1e-9
+    )
     assert np.isfinite(actual.hessian()).all()
     assert actual.is_finite
 
@@ -165,7 +181,7 @@ def test_centering_keeps_the_loss_and_coefficients_with_an_l1_penalty(kind, fit_
     columns, rounding = ("plain", 1e-13) if kind == "smooth" else ("shifted", 1e-10)
     for l2 in (0.0, 0.2):
         options = {"l1": l1, "l2": l2, "group_lasso": kind == "grouped", "fit_intercept": fit_intercept}
-        objective, parameters = make_sized(20, 4, columns, factors, **options)
+        objective, parameters = make_scale_free_objective(20, 4, columns, factors, **options)
         parameters[:, 3] = 0
         centered = objective.center(parameters)
         before, after = objective.at(parameters), objective.at(centered)
@@ -182,13 +198,13 @@ def test_centering_keeps_the_loss_and_coefficients_with_an_l1_penalty(kind, fit_
             assert after.value < before.value
         if not fit_intercept:
             np.testing.assert_array_equal(intercept, 0)
-    two_classes, parameters = make_objective(20, 3, 2)
-    np.testing.assert_array_equal(two_classes.center(parameters), parameters)
+    binary_objective, parameters = make_objective(20, 3, 2)
+    np.testing.assert_array_equal(binary_objective.center(parameters), parameters)
 
 
 def test_the_certificate_includes_the_rounding_of_a_large_intercept():
     X, labels, *_ = make_problem(60, 3, 2)
-    objective = objective_over(X + 1e10, labels, 2, l2=0.1)
+    objective = build_objective(X + 1e10, labels, 2, l2=0.1)
     solution = choose.minimize(objective, solver="auto", tol=1e-12, max_iter=100)
     _, intercept, increase = objective.finish(solution, np.float64)
     assert increase >= 0.2 * (np.finfo(np.float64).eps * intercept[0]) ** 2
@@ -197,7 +213,7 @@ def test_the_certificate_includes_the_rounding_of_a_large_intercept():
 @pytest.mark.parametrize("grouped", [False, True])
 def test_the_increase_by_rounding_includes_the_penalty(grouped):
     X, labels = np.linspace(-1, 1, 20)[:, None].repeat(3, axis=1), np.arange(20) // 10
-    objective = objective_over(X, labels, 2, l1=1.0, group_lasso=grouped)
+    objective = build_objective(X, labels, 2, l1=1.0, group_lasso=grouped)
     for seed in range(5):
         coef = 1000 * np.random.default_rng(seed).uniform(1, 2, (1, 3))
         point = objective.at(objective.coordinates.to_parameters(coef, np.zeros(1)))
@@ -211,25 +227,25 @@ def test_the_increase_by_rounding_includes_the_penalty(grouped):
 
 def test_changing_the_penalty_equals_a_new_objective():
     options = {"n": 40, "n_classes": 3, "columns": "badly scaled", "group_lasso": True}
-    objective, parameters = make_sized(l1=0.3, l2=0.2, **options)
-    changed, (fresh, _) = objective.with_penalty(0.7, 0.1), make_sized(l2=0.7, l1=0.1, **options)
+    objective, parameters = make_scale_free_objective(l1=0.3, l2=0.2, **options)
+    changed, (fresh, _) = objective.with_penalty(0.7, 0.1), make_scale_free_objective(l2=0.7, l1=0.1, **options)
     assert changed.rows is objective.rows
     coef, intercept = changed.coordinates.to_coefficients(parameters)
     actual, expected = changed.at(parameters), fresh.at(fresh.coordinates.to_parameters(coef, intercept))
     assert actual.value == pytest.approx(expected.value, rel=1e-12)
-    assert actual.largest_entry == pytest.approx(expected.largest_entry, rel=1e-9)
+    assert actual.largest_subgradient_entry == pytest.approx(expected.largest_subgradient_entry, rel=1e-9)
     assert (objective.penalty.l2, objective.penalty.l1) == (0.2, 0.3)
 
 
 def test_a_buffer_is_made_if_the_budget_holds_the_probabilities():
     objective, _ = make_objective(100, 3, 4, l2=0.1)
     n_bytes = 100 * 4 * 8
-    assert with_budget(objective, 4 * n_bytes).make_buffer() is not None
-    assert with_budget(objective, 4 * n_bytes - 1).make_buffer() is None
+    assert replace_budget(objective, 4 * n_bytes).make_buffer() is not None
+    assert replace_budget(objective, 4 * n_bytes - 1).make_buffer() is None
     # Proximal Newton's models store a second array.
-    with_l1 = objective.with_penalty(0.1, 0.1)
-    assert with_budget(with_l1, 8 * n_bytes).keeps_probabilities
-    assert not with_budget(with_l1, 8 * n_bytes - 1).keeps_probabilities
+    l1_objective = objective.with_penalty(0.1, 0.1)
+    assert replace_budget(l1_objective, 8 * n_bytes).stores_probabilities
+    assert not replace_budget(l1_objective, 8 * n_bytes - 1).stores_probabilities
 
 
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
@@ -239,7 +255,7 @@ def test_a_column_that_varies_only_in_rows_without_weight_is_ignored(make, outsi
     X = np.column_stack([np.full(30, 0.3), generator.normal(size=(30, 2))])
     labels, weights = generator.integers(0, 3, 30), generator.uniform(0.1, 1, 30)
     X[0, 0], weights[0] = outside, 0
-    objective = objective_over(make(X), labels, 3, weights=weights)
+    objective = build_objective(make(X), labels, 3, weights=weights)
     assert not objective.at(objective.start()).gradient[:, 0].any()
     hessian = evaluate(objective, np.random.default_rng(1).normal(size=(3, 4))).hessian().reshape(3, 4, 3, 4)
     assert not hessian[:, 0].any()
@@ -247,13 +263,13 @@ def test_a_column_that_varies_only_in_rows_without_weight_is_ignored(make, outsi
     assert hessian[:, 1:, :, 1:].any()
 
 
-def test_the_intercept_of_many_columns_does_not_depend_on_the_threads_of_blas():
+def test_the_intercept_does_not_depend_on_blas_threads():
     generator = np.random.default_rng(0)
     X = generator.normal(3.0, 1.0, (40, 100_000))
-    objective = objective_over(X, np.arange(40) % 2, 2, l2=0.1)
+    objective = build_objective(X, np.arange(40) % 2, 2, l2=0.1)
     parameters, actual = generator.normal(size=(1, 100_001)), []
     for n_threads in (1, 2):
         with threadpool_limits(n_threads):
             coef, intercept = objective.coordinates.to_coefficients(parameters)
             actual.append((intercept, objective.coordinates.to_parameters(coef, intercept)))
-    assert_same_bits(actual)
+    assert_bitwise_equal(actual)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import assert_same_bits
-from objectives import evaluate, make_objective, make_sized, with_budget
+from conftest import assert_bitwise_equal
+from objectives import evaluate, make_objective, make_scale_free_objective, replace_budget
 
 from fastlin.matrices import matrix
 
@@ -12,35 +12,48 @@ PENALTIES = {"smooth": {"l2": 0.1}, "by size": {"l2": 0.02, "l1": 0.05}}
 
 def get_values(point):
     """Return all values of a point that do not need probabilities."""
-    sums = point.value, point.loss, point.slope, point.dual_square, point.largest_entry, point.stationary_gap
+    sums = (
+        point.value,
+        point.loss,
+        point.slope,
+        point.dual_square,
+        point.largest_subgradient_entry,
+        point.stationary_gap,
+    )
     return [*sums, point.parameters.copy(), point.gradient.copy(), point.lower_bound(), point.rounding]
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_a_point_does_not_change_when_others_are_evaluated(n_classes, penalty):
-    objective, parameters = make_sized(60, n_classes, "shifted", **PENALTIES[penalty])
+    objective, parameters = make_scale_free_objective(60, n_classes, "shifted", **PENALTIES[penalty])
     buffer = objective.make_buffer()
     # This is the first point of the objective. A later pass computes the class features.
     point = objective.at(0.5 * parameters, out=buffer)
-    with_buffer = lambda: [point.probabilities.copy(), point.hessian(), point.optimize_intercept()]  # noqa: E731
-    before, values_before = with_buffer(), get_values(point)
+    get_buffer_values = lambda: [point.probabilities.copy(), point.hessian(), point.optimize_intercept()]  # noqa: E731
+    before, values_before = get_buffer_values(), get_values(point)
     elsewhere = evaluate(objective, -parameters)
     optimized = elsewhere.optimize_intercept()
     np.testing.assert_array_equal(optimized[:, :-1], elsewhere.parameters[:, :-1])
     evaluate(objective, 3 * parameters, np.float32).hessian_product(parameters)
     objective.at(parameters)
     objective.sample(20).at(parameters)
-    assert_same_bits([before, with_buffer()])
+    assert_bitwise_equal([before, get_buffer_values()])
     objective.at(7 * parameters, out=buffer).lower_bound()
-    assert_same_bits([values_before, get_values(point)])
+    assert_bitwise_equal([values_before, get_values(point)])
     assert elsewhere.value != point.value
 
 
-def list_accesses(point):
+def make_probability_accessors(point):
     """Return functions that access the values of a point for which the point needs its probabilities."""
     product = lambda: point.hessian_product(point.parameters)  # noqa: E731
-    return lambda: point.probabilities, lambda: list(point.curvatures()), product, point.hessian, point.hessian_of_loss
+    return (
+        lambda: point.probabilities,
+        lambda: list(point.curvatures()),
+        product,
+        point.hessian,
+        point.compute_loss_hessian,
+    )
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
@@ -49,29 +62,32 @@ def test_probabilities_without_a_buffer_or_in_a_reused_one_raise(precision):
     buffer = objective.make_buffer()
     point = objective.at(parameters, precision, out=buffer)
     assert point.has_probabilities
-    for access in list_accesses(point):
+    for access in make_probability_accessors(point):
         access()
     other = objective.at(2 * parameters, precision, out=buffer)
     assert other.has_probabilities
-    narrow = evaluate(with_budget(objective, 0), parameters)
-    for unusable, message in (
+    narrow = evaluate(replace_budget(objective, 0), parameters)
+    for unusable_point, message in (
         (point, "were overwritten"),
         (objective.at(parameters), "without a buffer"),
         (narrow, "without a buffer"),
     ):
-        assert not unusable.has_probabilities
+        assert not unusable_point.has_probabilities
         # A point without a buffer optimizes the intercept without probabilities.
-        for access in (*list_accesses(unusable), *([unusable.optimize_intercept] if unusable is point else [])):
+        for access in (
+            *make_probability_accessors(unusable_point),
+            *([unusable_point.optimize_intercept] if unusable_point is point else []),
+        ):
             with pytest.raises(RuntimeError, match=message):
                 access()
     # Values that do not need probabilities are available and equal without a buffer.
-    assert_same_bits([get_values(point), get_values(objective.at(parameters, precision))])
+    assert_bitwise_equal([get_values(point), get_values(objective.at(parameters, precision))])
     np.testing.assert_array_equal(evaluate(objective, 2 * parameters, precision).probabilities, other.probabilities)
 
 
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("n_classes", [2, 5])
-def test_a_point_without_a_buffer_optimizes_its_intercept_in_batches_of_rows(monkeypatch, n_classes, weighted):
+def test_the_intercept_is_optimized_in_batches_without_a_buffer(monkeypatch, n_classes, weighted):
     objective, parameters = make_objective(90, 3, n_classes, columns="shifted", weighted=weighted, l2=0.1)
     expected = evaluate(objective, parameters).optimize_intercept()
     for max_rows in (90, 7):
@@ -81,11 +97,11 @@ def test_a_point_without_a_buffer_optimizes_its_intercept_in_batches_of_rows(mon
         np.testing.assert_allclose(optimized, expected, rtol=1e-9, atol=1e-11)
         assert objective.n_passes - before == pytest.approx(2)
     # Without memory for the matrix, the intercept is not optimized.
-    assert with_budget(objective, 0).at(parameters).optimize_intercept() is None
+    assert replace_budget(objective, 0).at(parameters).optimize_intercept() is None
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 7])
-def test_the_hessian_holds_the_products_with_unit_vectors(n_classes):
+def test_hessian_rows_are_products_with_unit_vectors(n_classes):
     for fit_intercept in (True, False):
         objective, parameters = make_objective(25, 4, n_classes, fit_intercept=fit_intercept, l2=0.2)
         point = evaluate(objective, parameters)
@@ -99,7 +115,7 @@ def test_the_hessian_holds_the_products_with_unit_vectors(n_classes):
             product = point.hessian_product(unit.reshape(parameters.shape)).ravel()
             np.testing.assert_allclose(hessian[index], product, atol=1e-13)
         curvatures = np.tile(objective.penalty.curvatures, len(parameters))
-        np.testing.assert_array_equal(hessian, point.hessian_of_loss() + np.diag(curvatures))
+        np.testing.assert_array_equal(hessian, point.compute_loss_hessian() + np.diag(curvatures))
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
@@ -113,8 +129,8 @@ def test_optimizing_the_intercept_reduces_its_gradient_to_zero(n_classes):
     # The sum over the classes does not change.
     assert n_classes == 2 or parameters[:, -1].sum() == pytest.approx(total, abs=1e-12)
     # There is no step if all probabilities are 0 or 1, or if there is no intercept.
-    saturated = np.zeros_like(parameters)
-    saturated[0, -1] = 5000.0
+    saturated_parameters = np.zeros_like(parameters)
+    saturated_parameters[0, -1] = 5000.0
     without, parameters = make_objective(20, 3, n_classes, fit_intercept=False)
-    for point in (evaluate(objective, saturated), evaluate(without, parameters)):
+    for point in (evaluate(objective, saturated_parameters), evaluate(without, parameters)):
         assert point.optimize_intercept() is None

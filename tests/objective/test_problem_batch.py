@@ -3,29 +3,29 @@
 import numpy as np
 import pytest
 import reference
-from conftest import marked
+from conftest import mark_params
 from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.matrices import Codes, TableMatrix, as_matrix
+from fastlin.matrices import CategoricalColumn, TableMatrix, as_matrix
 from fastlin.objective.coordinates import choose_coordinates
-from fastlin.objective.problem_batch import MIN_BATCH_SIZE, Problem, ProblemBatch, SharedRows, count_batch_size
+from fastlin.objective.problem_batch import MIN_BATCH_SIZE, BatchRows, Problem, ProblemBatch, choose_batch_size
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 
 
 def make_rows(X, *, fit_intercept=True, factors=None, l2=0.01, batch_size=16, offsets=None, n_classes=2):
-    """Return the `SharedRows` of X, and the scaled rows as a dense array in extended precision."""
+    """Return the `BatchRows` of X, and the scaled rows as a dense array in extended precision."""
     matrix = X if isinstance(X, TableMatrix) else as_matrix(X)
     factors = np.ones(matrix.shape[1]) if factors is None else factors
     coordinates = choose_coordinates(matrix.measure(), l2, factors, fit_intercept)
     K = 1 if n_classes == 2 else n_classes
-    rows = SharedRows(matrix, coordinates, factors, fit_intercept, batch_size, offsets, K)
+    rows = BatchRows(matrix, coordinates, factors, fit_intercept, batch_size, offsets, K)
     scaled = matrix.densify(slice(None)).astype(np.longdouble) * coordinates.scale + coordinates.shift
-    scaled[:, coordinates.vanishing] = 0
+    scaled[:, coordinates.vanishing_columns] = 0
     return rows, np.column_stack([scaled, np.full(len(scaled), float(fit_intercept))])
 
 
-def draw_X(kind, n=300, d=6):
+def make_X(kind, n=300, d=6):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(n, d)) + 3
     match kind:
@@ -34,7 +34,7 @@ def draw_X(kind, n=300, d=6):
         case "one-hot":
             return sparse.csr_array(np.eye(d)[generator.integers(d, size=n)])
         case "table":
-            return TableMatrix([X[:, 0], Codes(generator.integers(0, 4, n).astype(np.int8), 4), X[:, 1]])
+            return TableMatrix([X[:, 0], CategoricalColumn(generator.integers(0, 4, n).astype(np.int8), 4), X[:, 1]])
         case "wide":
             return generator.normal(size=(n, 300)).T.copy().T
         case "uint8":
@@ -42,12 +42,12 @@ def draw_X(kind, n=300, d=6):
     return X.astype(kind)
 
 
-def draw_offsets(n, seed=0):
+def sample_offsets(n, seed=0):
     generator = np.random.default_rng(seed)
     return generator.normal(size=(n, 1)) * 10.0 ** generator.uniform(-1, 1) + generator.normal()
 
 
-def draw_problems(n, n_problems, seed=0, is_weighted=False, n_classes=2, has_l1=False):
+def sample_problems(n, n_problems, seed=0, is_weighted=False, n_classes=2, has_l1=False):
     generator = np.random.default_rng(seed)
     for _ in range(n_problems):
         if n_classes == 2:
@@ -67,22 +67,22 @@ def fill_problem_batch(rows, problems):
     return batch, np.array([batch.take(slot, problem) for slot, problem in enumerate(problems)])
 
 
-def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
+def evaluate_exactly(X, problem, parameters, unit_curvatures, offsets=0.0):
     """Return the loss, J, the gradient of J, and the mean of p_k p_l for each pair of classes, in the dtype of X.
 
-    The parameters have shape (m,). X has shape (n, d + 1), with a column for the intercept. `units` are those of
-    `SharedRows`. J excludes any L1 penalty.
+    The parameters have shape (m,). X has shape (n, d + 1), with a column for the intercept. `unit_curvatures` are those
+    of `BatchRows`. J excludes any L1 penalty.
     """
     labels, l2, weights, *_ = problem
     K = len(parameters) // X.shape[1]
     s = (np.ones(len(X)) if weights is None else weights).astype(X.dtype)
     s /= s.sum()
     scores = X @ parameters.reshape(K, -1).T.astype(X.dtype) + np.reshape(offsets, (-1, 1))
-    losses, p, residuals = reference.losses_of(scores, labels)
+    losses, p, residuals = reference.evaluate_losses(scores, labels)
     p = np.column_stack([1 - p, p]) if K == 1 else p
     pairs = [np.sum(s * p[:, k] * p[:, m]) for k in range(p.shape[1]) for m in range(k + 1, p.shape[1])]
-    value = s @ losses + np.sum(l2 * units * parameters**2) / 2
-    return s @ losses, value, (residuals.T * s @ X).ravel() + l2 * units * parameters, pairs
+    value = s @ losses + np.sum(l2 * unit_curvatures * parameters**2) / 2
+    return s @ losses, value, (residuals.T * s @ X).ravel() + l2 * unit_curvatures * parameters, pairs
 
 
 @pytest.mark.parametrize("is_weighted", [False, True])
@@ -96,26 +96,26 @@ def evaluate_exactly(X, problem, parameters, units, offsets=0.0):
         ("float64", "four classes"),
         ("table", "four classes"),
         ("float64", "l1"),
-        *marked(pytest.mark.thorough, *((kind, "offsets") for kind in ("float32", "uint8", "wide", "one-hot"))),
-        *marked(pytest.mark.thorough, *((kind, "four classes") for kind in ("float32", "uint8", "wide"))),
+        *mark_params(pytest.mark.thorough, *((kind, "offsets") for kind in ("float32", "uint8", "wide", "one-hot"))),
+        *mark_params(pytest.mark.thorough, *((kind, "four classes") for kind in ("float32", "uint8", "wide"))),
     ],
 )
 def test_sums_agree_with_numpy(kind, variant, is_weighted):
-    offsets, n_classes = draw_offsets(300) if variant == "offsets" else None, 4 if variant == "four classes" else 2
-    rows, X = make_rows(draw_X(kind), offsets=offsets, n_classes=n_classes)
+    offsets, n_classes = sample_offsets(300) if variant == "offsets" else None, 4 if variant == "four classes" else 2
+    rows, X = make_rows(make_X(kind), offsets=offsets, n_classes=n_classes)
     options = {"is_weighted": is_weighted, "n_classes": n_classes, "has_l1": variant == "l1"}
-    problems = list(draw_problems(rows.n_rows, 11, **options))
+    problems = list(sample_problems(rows.n_rows, 11, **options))
     batch, starts = fill_problem_batch(rows, problems)
     parameters = starts + 0.5 * np.random.default_rng(1).normal(size=starts.shape)
     points = batch.evaluate(parameters)
     for b, problem in enumerate(problems):
         loss, value, gradient, pairs = evaluate_exactly(
-            X, problem, parameters[b], rows.units, 0 if offsets is None else offsets
+            X, problem, parameters[b], rows.unit_curvatures, 0 if offsets is None else offsets
         )
         value += problem.l1 * np.sum(rows.thresholds * np.abs(parameters[b]))
-        penalty = (problem.l2 * rows.units * parameters[b]).reshape(rows.n_rows_coef, -1)
-        vanishing = rows.coordinates.vanishing
-        gradient.reshape(penalty.shape)[:, vanishing] = penalty[:, vanishing]
+        penalty = (problem.l2 * rows.unit_curvatures * parameters[b]).reshape(rows.n_rows_coef, -1)
+        vanishing_columns = rows.coordinates.vanishing_columns
+        gradient.reshape(penalty.shape)[:, vanishing_columns] = penalty[:, vanishing_columns]
         np.testing.assert_allclose([points.loss[b], points.value[b]], [loss, value], rtol=1e-12)
         np.testing.assert_allclose(points.curvatures[b], pairs, rtol=1e-12)
         np.testing.assert_allclose(points.gradient[b], gradient, rtol=1e-10, atol=1e-13)
@@ -125,8 +125,10 @@ def test_sums_agree_with_numpy(kind, variant, is_weighted):
 @pytest.mark.parametrize(("n_classes", "size"), [(2, None), (2, 1.0), (2, 30.0), (2, 1e3), (4, None)])
 def test_a_problem_starts_at_the_null_model(n_classes, size, fit_intercept):
     offsets = None if size is None else 3 + size * np.random.default_rng(0).normal(size=(300, 1))
-    rows, _ = make_rows(draw_X("float64"), offsets=offsets, n_classes=n_classes, fit_intercept=fit_intercept)
-    batch, starts = fill_problem_batch(rows, list(draw_problems(rows.n_rows, 9, is_weighted=True, n_classes=n_classes)))
+    rows, _ = make_rows(make_X("float64"), offsets=offsets, n_classes=n_classes, fit_intercept=fit_intercept)
+    batch, starts = fill_problem_batch(
+        rows, list(sample_problems(rows.n_rows, 9, is_weighted=True, n_classes=n_classes))
+    )
     points = batch.evaluate(starts)
     if fit_intercept:
         np.testing.assert_allclose(points.loss_gradient.reshape(9, rows.n_rows_coef, -1)[..., -1], 0, atol=1e-14)
@@ -141,19 +143,19 @@ def test_a_problem_starts_at_the_null_model(n_classes, size, fit_intercept):
     ("kind", "n_classes"), [("float64", 2), ("wide", 2), ("sparse", 2), ("table", 2), ("float64", 4), ("table", 4)]
 )
 def test_results_do_not_depend_on_other_problems_or_threads(kind, n_classes):
-    rows, _ = make_rows(draw_X(kind, n=3000), batch_size=24, n_classes=n_classes)
-    problems = list(draw_problems(rows.n_rows, 24, is_weighted=True, n_classes=n_classes))
+    rows, _ = make_rows(make_X(kind, n=3000), batch_size=24, n_classes=n_classes)
+    problems = list(sample_problems(rows.n_rows, 24, is_weighted=True, n_classes=n_classes))
     batch, starts = fill_problem_batch(rows, problems)
     whole = batch.evaluate(starts)
     for n_threads, indices in [(1, [5]), (2, [3, 5, 20]), (1, [5, *range(6, 17)])]:
-        part, starts_of_part = fill_problem_batch(rows, [problems[slot] for slot in indices])
+        subset, subset_starts = fill_problem_batch(rows, [problems[slot] for slot in indices])
         with limit_threads(n_threads):
-            points = part.evaluate(starts_of_part)
-        for of_part, of_whole in zip(points, whole, strict=True):
-            np.testing.assert_array_equal(of_part, of_whole[indices])
+            points = subset.evaluate(subset_starts)
+        for subset_values, batch_values in zip(points, whole, strict=True):
+            np.testing.assert_array_equal(subset_values, batch_values[indices])
     batch.keep(np.array([5]))
-    for actual, of_whole in zip(batch.evaluate(starts[[5]]), whole, strict=True):
-        np.testing.assert_array_equal(actual, of_whole[[5]])
+    for actual, batch_values in zip(batch.evaluate(starts[[5]]), whole, strict=True):
+        np.testing.assert_array_equal(actual, batch_values[[5]])
 
 
 def find_certificates(seed, has_l1):
@@ -164,10 +166,10 @@ def find_certificates(seed, has_l1):
     X = generator.normal(size=(n, d)) * 10.0 ** generator.uniform(-reach, reach, d)
     X += 10.0 ** generator.uniform(-2, reach)
     fit_intercept, factors = bool(generator.integers(4)), 10.0 ** generator.uniform(-1, 1, d)
-    offsets = draw_offsets(n, seed) if seed % 4 == 1 else None
+    offsets = sample_offsets(n, seed) if seed % 4 == 1 else None
     rows, scaled = make_rows(X, fit_intercept=fit_intercept, factors=factors, offsets=offsets, n_classes=n_classes)
     offsets = 0.0 if offsets is None else offsets
-    (problem,) = draw_problems(n, 1, seed, bool(generator.integers(2)), n_classes, has_l1)
+    (problem,) = sample_problems(n, 1, seed, bool(generator.integers(2)), n_classes, has_l1)
     problem = problem._replace(l2=problem.l2 * generator.integers(2)) if has_l1 else problem
     batch, (start,) = fill_problem_batch(rows, [problem])
     variant = {"weights": problem.weights, "fit_intercept": fit_intercept, "offsets": offsets, "factors": factors}
@@ -183,7 +185,7 @@ def find_certificates(seed, has_l1):
         parameters = near + size * direction * is_free
         bounds.append(batch.certify(parameters[None], batch.evaluate(parameters[None]))[0])
         exact = parameters.astype(np.longdouble)
-        value = evaluate_exactly(scaled, problem, exact, rows.units, offsets)[1]
+        value = evaluate_exactly(scaled, problem, exact, rows.unit_curvatures, offsets)[1]
         value += problem.l1 * np.sum(rows.thresholds * np.abs(exact))
         # This bounds the rounding error of the two values of J in extended precision.
         largest = np.max(np.abs(scaled) @ np.abs(exact.reshape(-1, d + 1)).T + np.abs(offsets))
@@ -197,11 +199,11 @@ def find_certificates(seed, has_l1):
     [
         (False, 0, 40),
         (True, 0, 40),
-        *marked(pytest.mark.thorough, (False, 40, 300), (True, 40, 300)),
-        *marked(pytest.mark.slow, (False, 300, 4000), (True, 300, 3000)),
+        *mark_params(pytest.mark.thorough, (False, 40, 300), (True, 40, 300)),
+        *mark_params(pytest.mark.slow, (False, 300, 4000), (True, 300, 3000)),
     ],
 )
-def test_certificates_are_valid_and_tight_near_the_minimum(has_l1, first, last):
+def test_certificates_bound_the_suboptimality(has_l1, first, last):
     for seed in range(first, last):
         bounds = find_certificates(seed, has_l1)
         if has_l1:
@@ -213,10 +215,10 @@ def test_certificates_are_valid_and_tight_near_the_minimum(has_l1, first, last):
             assert bounds[-1] <= 1e-4 * bounds[-2] + 1e-9, f"seed {seed}"
 
 
-def test_the_bound_is_of_second_order_in_the_slope_of_the_intercept():
+def test_the_certificate_is_quadratic_in_the_intercept_slope():
     for n_classes in (2, 4):
-        rows, _ = make_rows(draw_X("float64"), n_classes=n_classes)
-        (problem,) = draw_problems(rows.n_rows, 1, n_classes=n_classes)
+        rows, _ = make_rows(make_X("float64"), n_classes=n_classes)
+        (problem,) = sample_problems(rows.n_rows, 1, n_classes=n_classes)
         batch, starts = fill_problem_batch(rows, [problem._replace(l2=0.1)])
         # Only one intercept changes, so only its term matters.
         is_moved, bounds = np.arange(rows.size) == rows.size - 1, []
@@ -229,7 +231,7 @@ def test_the_bound_is_of_second_order_in_the_slope_of_the_intercept():
 
 def test_the_batch_size_is_a_multiple_and_within_its_memory():
     for n, d in [(10, 1), (1000, 20), (20_000, 768), (10_000_000, 5), (100, 100_000)]:
-        batch_size = count_batch_size(n, d)
-        assert batch_size % MIN_BATCH_SIZE == count_batch_size(n, d, 3) % MIN_BATCH_SIZE == 0
-        assert count_batch_size(n, d, 3) <= batch_size
+        batch_size = choose_batch_size(n, d)
+        assert batch_size % MIN_BATCH_SIZE == choose_batch_size(n, d, 3) % MIN_BATCH_SIZE == 0
+        assert choose_batch_size(n, d, 3) <= batch_size
         assert batch_size == MIN_BATCH_SIZE or batch_size * 9 * n <= 1 << 26

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from conftest import make_problem, marked
-from objectives import data_of, evaluate, make_objective, make_offset, objective_over
+from conftest import make_problem, mark_params
+from objectives import build_objective, evaluate, get_data, make_objective, make_offset_objective
 from scipy import sparse
 
-from fastlin.objective.rows import OffsetRange, draw_positions, split_positions, weigh_by_counts
+from fastlin.objective.rows import OffsetRange, multiply_weights_by_counts, sample_positions, split_positions
 
 
 def test_the_gram_of_no_rows_is_zero():
@@ -22,24 +22,24 @@ def test_weights_of_rows_and_classes(weighted, has_indices):
     X, labels, weights, *_ = make_problem(40, 3, 3)
     row_indices = np.array([5, 5, 1, 30, 30, 30, 2, 9]) if has_indices else np.arange(40)
     sample_weight, weights = (weights, weights) if weighted else (None, np.ones(40))
-    objective = objective_over(X, labels, 4, weights=sample_weight, row_indices=row_indices if has_indices else None)
+    objective = build_objective(X, labels, 4, weights=sample_weight, row_indices=row_indices if has_indices else None)
     # A row is included as often as its index occurs.
     total_weights = np.bincount(row_indices, minlength=40) * weights
-    np.testing.assert_array_equal(weigh_by_counts(row_indices, sample_weight, 40), total_weights)
+    np.testing.assert_array_equal(multiply_weights_by_counts(row_indices, sample_weight, 40), total_weights)
     fractions = np.bincount(labels, total_weights, minlength=4)
     np.testing.assert_allclose(objective.class_weights, fractions / fractions.sum(), rtol=1e-14)
     assert objective.rows.total_weight == pytest.approx(total_weights.sum(), rel=1e-14)
     assert objective.n_rows == len(row_indices)
-    actual = np.broadcast_to(objective.rows.weights_of(objective.rows.row_indices), objective.n_rows)
+    actual = np.broadcast_to(objective.rows.get_weights(objective.rows.row_indices), objective.n_rows)
     np.testing.assert_array_equal(actual, weights[row_indices])
 
 
-@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32, np.uint8)])
+@pytest.mark.parametrize("dtype", [np.float64, *mark_params(pytest.mark.thorough, np.float32, np.uint8)])
 def test_class_features_are_float64_even_if_the_fit_is_in_float32(dtype):
     for n_classes, weighted in [(2, True), (3, True), (3, False)]:
         X, labels, weights, *_ = make_problem(2000, 5, n_classes, dtype)
         sample_weight, weights = (weights, weights) if weighted else (None, np.ones(2000))
-        objectives = [objective_over(X, labels, n_classes, weights=sample_weight, l2=0.1) for _ in range(2)]
+        objectives = [build_objective(X, labels, n_classes, weights=sample_weight, l2=0.1) for _ in range(2)]
         for objective, precision in zip(objectives, (np.float32, np.float64), strict=True):
             # Points in float32 do not provide the features. A float64 point at zero provides them, which saves a pass.
             objective.at(objective.start(), precision).lower_bound()
@@ -77,16 +77,16 @@ def test_lower_bounds_do_not_depend_on_earlier_points():
     assert abs(bounds[0] - bounds[1]) <= point.dual_rounding
 
 
-def make_uneven(n, d, kind="dense", **options):
+def make_uneven_objective(n, d, kind="dense", **options):
     X, labels, *_ = make_problem(n, d, 3)
     X[: n // 50] *= 30
     X = sparse.csr_array(X) if kind == "sparse" else X
-    return objective_over(X, labels, 3, l2=1e-3, **options), X
+    return build_objective(X, labels, 3, l2=1e-3, **options), X
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_long_rows_have_more_influence(kind):
-    objective, X = make_uneven(1000, 40, kind)
+    objective, X = make_uneven_objective(1000, 40, kind)
     coordinates = objective.coordinates
     rows = X.toarray() if kind == "sparse" else X
     squares = ((rows * coordinates.scale + coordinates.shift) ** 2).sum(axis=1)
@@ -98,8 +98,8 @@ def test_long_rows_have_more_influence(kind):
     assert influence[:20].min() > np.median(influence)
 
 
-def test_influence_takes_one_pass_and_follows_the_rows():
-    objective, _ = make_uneven(1000, 5)
+def test_influence_is_computed_in_one_pass():
+    objective, _ = make_uneven_objective(1000, 5)
     n_passes = objective.n_passes
     whole = objective.rows.influence
     assert objective.rows.influence is whole and objective.n_passes == n_passes + 1
@@ -115,28 +115,28 @@ def test_influence_takes_one_pass_and_follows_the_rows():
 def test_rows_without_weight_do_not_change_the_influence():
     X, labels, *_ = make_problem(500, 5, 3)
     X[:10] *= 100
-    expected = objective_over(X, labels, 3, l2=1e-3).rows.influence
+    expected = build_objective(X, labels, 3, l2=1e-3).rows.influence
     X, labels, weights = np.vstack([X, np.full(5, 1e150)]), np.append(labels, 0), np.append(np.ones(500), 0)
-    actual = objective_over(X, labels, 3, l2=1e-3, weights=weights).rows.influence
+    actual = build_objective(X, labels, 3, l2=1e-3, weights=weights).rows.influence
     np.testing.assert_allclose(actual[:500], expected, rtol=1e-5)
     assert actual[500] == 0.5
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_a_sample_is_the_objective_of_its_rows_in_the_same_coordinates(n_classes):
+def test_a_sample_is_the_objective_over_its_rows(n_classes):
     for weighted in (False, True):
         objective, parameters = make_objective(90, 4, n_classes, columns="shifted", weighted=weighted, l2=0.3)
         sample = objective.sample(30)
         row_indices, rows = sample.rows.row_indices, objective.rows
         assert sample.n_rows == len(row_indices) == len(np.unique(row_indices)) == 30
         weights = rows.weights[row_indices] if weighted else None
-        alone = objective_over(
+        alone = build_objective(
             objective.matrix.X[row_indices], rows.labels[row_indices], n_classes, l2=0.3, weights=weights
         )
         actual = evaluate(sample, parameters)
         expected = alone.at(alone.coordinates.to_parameters(*sample.coordinates.to_coefficients(parameters)))
         assert actual.value == pytest.approx(expected.value, rel=1e-9)
-        assert actual.largest_entry == pytest.approx(expected.largest_entry, rel=1e-6)
+        assert actual.largest_subgradient_entry == pytest.approx(expected.largest_subgradient_entry, rel=1e-6)
         assert sample.coordinates is objective.coordinates
         assert sample.penalty is objective.penalty
         np.testing.assert_allclose(sample.class_weights, alone.class_weights, rtol=1e-12)
@@ -152,7 +152,7 @@ def test_a_sample_has_one_row_per_interval(weighted, has_indices):
     X, labels, *_ = make_problem(300, 2, 5)
     weights = np.random.default_rng(0).integers(0, 2, 300).astype(float) if weighted else None
     rows = np.arange(0, 300, 2) if has_indices else np.arange(300)
-    objective = objective_over(X, labels, 5, weights=weights, row_indices=rows if has_indices else None)
+    objective = build_objective(X, labels, 5, weights=weights, row_indices=rows if has_indices else None)
     # Rows of weight zero are not sampled.
     rows = rows if weights is None else rows[weights[rows] > 0]
     sample = objective.sample(20).rows.row_indices
@@ -168,13 +168,13 @@ def test_split_positions_select_the_same_rows(seed):
     generator = np.random.default_rng(seed)
     counts = [0, 0, 30, 1, 0, 109, 60, 0]
     values = generator.random(200)
-    positions = np.unique([0, *draw_positions(200, 40), 199])
+    positions = np.unique([0, *sample_positions(200, 40), 199])
     parts = np.split(values, np.cumsum(counts)[:-1])
     actual = [part[fraction] for part, fraction in zip(parts, split_positions(positions, counts), strict=True)]
     np.testing.assert_array_equal(np.concatenate(actual), values[positions])
 
 
-def test_the_offset_range_bounds_differences_and_is_zero_for_shared_offsets(monkeypatch):
+def test_the_offset_range_bounds_differences_between_classes(monkeypatch):
     generator = np.random.default_rng(0)
     for n_rows_coef, size, weighted in [(1, 1.0, False), (1, 1e3, True), (3, 1e3, False), (40, 1e-3, True)]:
         offsets = generator.normal(size=(200, n_rows_coef)) + size * generator.normal(size=n_rows_coef)
@@ -204,15 +204,15 @@ def test_the_offset_range_bounds_differences_and_is_zero_for_shared_offsets(monk
         assert np.ptp(actual.mean) == pytest.approx(max(np.ptp(offsets[0]), offsets[0, 0] * (offsets.shape[1] == 1)))
 
 
-def test_offsets_and_targets_have_a_start_and_class_features():
+def test_class_features_include_targets():
     for n_classes, size, soft, fit_intercept in [
         (2, 2.0, True, True),
         (2, 0.0, True, True),
         (4, 1e3, False, True),
         (40, 2.0, True, False),
     ]:
-        objective, _ = make_offset(300, 5, n_classes, size, soft, l2=0.3, fit_intercept=fit_intercept)
-        X, labels, weights = data_of(objective)
+        objective, _ = make_offset_objective(300, 5, n_classes, size, soft, l2=0.3, fit_intercept=fit_intercept)
+        X, labels, weights = get_data(objective)
         fractions = weights / weights.sum()
         by_class = np.eye(n_classes)[labels] if labels.ndim == 1 else labels
         np.testing.assert_allclose(objective.class_weights, fractions @ by_class, rtol=1e-12)
@@ -220,7 +220,7 @@ def test_offsets_and_targets_have_a_start_and_class_features():
         features = (fractions[:, None] * by_class).T @ (X * coordinates.scale + coordinates.shift)
         np.testing.assert_allclose(objective.rows.class_features(), features, atol=1e-12)
         start = objective.at(objective.start())
-        assert objective.value_at_start() == pytest.approx(start.value, rel=1e-12)
+        assert objective.compute_start_value() == pytest.approx(start.value, rel=1e-12)
         if size == 1e3:
             # The intercepts compensate for constant offsets, so the value is as accurate as without offsets.
             assert start.value < 10
@@ -229,5 +229,5 @@ def test_offsets_and_targets_have_a_start_and_class_features():
         parts = rows.take(np.arange(7, 80)), rows.take(np.r_[0:7, 80:300])
         parameters = 0.1 * np.ones(objective.shape) * np.arange(objective.shape[1])
         total = np.empty(objective.shape)
-        actual, *part_sums = (r.total_weight * r.evaluate(parameters, None, total) for r in (rows, *parts))
-        assert sum(part_sums) == pytest.approx(actual, rel=1e-12)
+        actual, *subset_losses = (r.total_weight * r.evaluate(parameters, None, total) for r in (rows, *parts))
+        assert sum(subset_losses) == pytest.approx(actual, rel=1e-12)

@@ -14,7 +14,7 @@ MODULES = (
     "sklearn.neural_network.tests.test_mlp",
     "sklearn.tests.test_metaestimators_metadata_routing",
 )
-USERS = (
+DEPENDENT_MODULES = (
     *(f"sklearn.ensemble.tests.test_{name}" for name in ("bagging", "stacking", "voting", "weight_boosting")),
     "sklearn.feature_selection.tests.test_from_model",
     "sklearn.feature_selection.tests.test_rfe",
@@ -32,5 +32,5 @@ USERS = (
 
 if __name__ == "__main__":
     settings, arguments = Path(__file__).with_name("pytest.ini"), sys.argv[1:]
-    modules = MODULES + USERS if "--patched" in arguments else MODULES
+    modules = MODULES + DEPENDENT_MODULES if "--patched" in arguments else MODULES
     sys.exit(pytest.main(["-c", str(settings), "-p", "tests.scikit_learn.plugin", "--pyargs", *modules, *arguments]))

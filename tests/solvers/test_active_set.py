@@ -8,16 +8,16 @@ import reference
 
 from fastlin.solvers import quadratic, tuning
 
-K, SIZE = 3, 7
-THRESHOLDS = np.append(np.linspace(0.05, 0.4, SIZE - 1), 0.0)
+K, N_COLUMNS = 3, 7
+THRESHOLDS = np.append(np.linspace(0.05, 0.4, N_COLUMNS - 1), 0.0)
 
 
 def make_model(grouped, standard_deviation):
     """Return the Hessian of nearly equal columns, a penalty, parameters with some zeros, and slopes."""
     generator = np.random.default_rng(1)
-    rows = 1 + standard_deviation * generator.normal(size=(60, K * SIZE))
+    rows = 1 + standard_deviation * generator.normal(size=(60, K * N_COLUMNS))
     hessian = rows.T @ rows / 60
-    parameters = generator.normal(size=(K, SIZE))
+    parameters = generator.normal(size=(K, N_COLUMNS))
     parameters[:, :2] = 0
     if not grouped:
         parameters[0, 2:4] = 0
@@ -29,12 +29,12 @@ def make_model(grouped, standard_deviation):
 def value_of(hessian, penalty, slopes, change, parameters):
     """Return the value of the model. The slopes were computed at `parameters` minus `change`."""
     parameters = parameters.reshape(-1, len(penalty.thresholds))
-    sizes = reference.sizes_of(parameters, penalty.group_lasso)
+    sizes = reference.compute_sizes(parameters, penalty.group_lasso)
     return slopes @ change + 0.5 * change @ hessian @ change + np.sum(penalty.thresholds * sizes)
 
 
 @pytest.fixture(autouse=True)
-def no_call_overhead(monkeypatch):
+def ignore_call_overhead(monkeypatch):
     """Allow small models to take as many group steps as large models."""
     monkeypatch.setattr(quadratic, "NUMPY_CALL_WORK", 0)
 
@@ -47,32 +47,32 @@ def group_steps(monkeypatch):
     return steps
 
 
-def minimize(hessian, penalty, start, slopes_at_start, rel=1e-8):
+def minimize(hessian, penalty, start, start_slopes, rel=1e-8):
     """Return the minimizer, its slopes and the decrease. Check slopes and decrease against the model."""
-    parameters, slopes = start.copy(), slopes_at_start.copy()
-    decrease = quadratic.minimize_active(hessian, penalty, parameters, slopes)
-    before, after = (value_of(hessian, penalty, slopes_at_start, end - start, end) for end in (start, parameters))
+    parameters, slopes = start.copy(), start_slopes.copy()
+    decrease = quadratic.minimize_active_set(hessian, penalty, parameters, slopes)
+    before, after = (value_of(hessian, penalty, start_slopes, end - start, end) for end in (start, parameters))
     assert decrease == pytest.approx(before - after, rel=rel, abs=1e-12)
-    np.testing.assert_allclose(slopes, slopes_at_start + hessian @ (parameters - start), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(slopes, start_slopes + hessian @ (parameters - start), rtol=0, atol=1e-9)
     return parameters, slopes, decrease
 
 
 @pytest.mark.parametrize("standard_deviation", [1.0, 1e-2, 1e-4])
 @pytest.mark.parametrize("grouped", [False, True])
 def test_the_subgradient_of_active_coefficients_is_zero(group_steps, grouped, standard_deviation):
-    hessian, penalty, start, slopes_at_start = make_model(grouped, standard_deviation)
-    parameters, slopes, decrease = minimize(hessian, penalty, start, slopes_at_start)
+    hessian, penalty, start, start_slopes = make_model(grouped, standard_deviation)
+    parameters, slopes, decrease = minimize(hessian, penalty, start, start_slopes)
     assert decrease > 0
     assert not parameters[start == 0].any()
-    matrix = parameters.reshape(K, SIZE)
-    subgradient = reference.smallest_subgradient(slopes.reshape(K, SIZE), matrix, THRESHOLDS, grouped)
+    matrix = parameters.reshape(K, N_COLUMNS)
+    subgradient = reference.min_norm_subgradient(slopes.reshape(K, N_COLUMNS), matrix, THRESHOLDS, grouped)
     free = (matrix != 0) | (THRESHOLDS == 0)
     # The last group step is exact up to the change in the curvature of the norms.
     assert subgradient[free].max() < (1e-3 if grouped else 1e-7)
     assert not (grouped and standard_deviation == 1) or 1 < len(group_steps) <= 12
 
 
-def test_a_small_model_takes_one_step_for_groups_between_sweeps(group_steps, monkeypatch):
+def test_a_small_model_takes_one_group_step_between_sweeps(group_steps, monkeypatch):
     monkeypatch.setattr(quadratic, "NUMPY_CALL_WORK", tuning.NUMPY_CALL_WORK)
     minimize(*make_model(True, 1.0))
     assert len(group_steps) == 1
@@ -100,11 +100,11 @@ def test_groups_at_their_minimum_do_not_follow_rounding_errors(group_steps):
     parameters = np.tile([0.0, 0.0, 0.0, 0.3], K)
     slopes = np.random.default_rng(0).normal(scale=1e-17, size=len(parameters))
     min_gain = 2.0**-53
-    assert abs(quadratic.minimize_active(hessian, penalty, parameters, slopes, min_gain=min_gain)) <= min_gain
+    assert abs(quadratic.minimize_active_set(hessian, penalty, parameters, slopes, min_gain=min_gain)) <= min_gain
     assert len(group_steps) == 1
 
 
-def test_parameters_that_change_sign_become_zero_and_an_inactive_model_does_not_change():
+def test_parameters_that_change_sign_become_zero():
     # The first two parameters are equal, and become zero together.
     hessian = np.eye(4) + 0.2
     penalty = SimpleNamespace(thresholds=np.ones(4), group_lasso=False, box=None)
@@ -116,14 +116,16 @@ def test_parameters_that_change_sign_become_zero_and_an_inactive_model_does_not_
 
 
 def test_bounds_are_respected():
-    hessian, penalty, start, slopes_at_start = make_model(False, 1e-2)
-    free, _, max_decrease = minimize(hessian, penalty, start, slopes_at_start)
+    hessian, penalty, start, start_slopes = make_model(False, 1e-2)
+    free, _, max_decrease = minimize(hessian, penalty, start, start_slopes)
     # Some bounds lie between start and minimizer, and one pair fixes a parameter.
     lower, upper = np.minimum(start, free) - 1, np.maximum(start, free) + 1
     lower[4:8], upper[4:8] = np.minimum(start, 0.5 * (start + free))[4:8], np.maximum(start, 0.5 * (start + free))[4:8]
     lower[9] = upper[9] = start[9]
-    penalty.box = SimpleNamespace(min_parameters=lower.reshape(K, SIZE), max_parameters=upper.reshape(K, SIZE))
-    parameters, slopes, decrease = minimize(hessian, penalty, start, slopes_at_start)
+    penalty.box = SimpleNamespace(
+        min_parameters=lower.reshape(K, N_COLUMNS), max_parameters=upper.reshape(K, N_COLUMNS)
+    )
+    parameters, slopes, decrease = minimize(hessian, penalty, start, start_slopes)
     assert ((lower <= parameters) & (parameters <= upper)).all()
     is_at_bound = (parameters == lower) | (parameters == upper)
     assert is_at_bound[9] and is_at_bound[4:8].any() and not is_at_bound.all()

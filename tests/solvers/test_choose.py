@@ -2,23 +2,23 @@
 
 import numpy as np
 import pytest
-from conftest import COLUMNS, assert_same_bits, make_problem
+from conftest import COLUMNS, assert_bitwise_equal, make_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from objectives import (
+    build_objective,
+    find_reference_minimum,
+    get_row_offsets,
     make_objective,
-    make_offset,
-    make_sized,
-    minimum_of,
-    objective_over,
-    offsets_of,
+    make_offset_objective,
+    make_scale_free_objective,
+    replace_budget,
     value_of,
-    with_budget,
 )
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.solvers import choose, descent, lbfgs, newton, proximal_newton, row_space_lbfgs
-from fastlin.solvers.solution import MAX_ITER_REACHED, SEPARABLE
+from fastlin.solvers.solution import MAX_ITER_REACHED, SEPARABLE_CLASSES
 
 METHODS = {
     "rows": row_space_lbfgs.minimize,
@@ -37,7 +37,7 @@ def solver(request, monkeypatch):
     if request.param == "auto by passes":
         monkeypatch.setattr(descent, "MAX_WORK_IN_CACHE", 0)
     if request.param == "lbfgs with limited memory":
-        monkeypatch.setattr(descent, "suits", lambda objective: False)
+        monkeypatch.setattr(descent, "is_suitable", lambda objective: False)
     return request.param.split()[0]
 
 
@@ -70,19 +70,19 @@ def make_objectives(columns):
         (4, 2.0, True, {"l2": 1e-3, "l1": 0.02}),
         (2, 2.0, False, {"l2": 0.0, "l1": 0.02}),
     ]:
-        make = make_sized if "l1" in options else make_objective
-        yield make_offset(80, 6, n_classes, size, soft, make=make, **options)[0]
+        make = make_scale_free_objective if "l1" in options else make_objective
+        yield make_offset_objective(80, 6, n_classes, size, soft, make=make, **options)[0]
 
 
 @pytest.mark.parametrize("columns", [*COLUMNS, "offsets"])
 def test_every_solver_reaches_the_minimum(solver, columns):
     for objective in make_objectives(columns):
-        minimum, coef, intercept = minimum_of(objective)
+        minimum, coef, intercept = find_reference_minimum(objective)
         solution = minimize(objective, solver)
         actual_coef, actual_intercept, rise = objective.finish(solution, np.float64)
         suboptimality = value_of(objective, actual_coef, actual_intercept) - minimum
         # If columns are far from zero, the terms of a score cancel, and rounding errors are relative to the terms.
-        size = np.abs(offsets_of(objective)).max()
+        size = np.abs(get_row_offsets(objective)).max()
         terms = np.abs(objective.matrix.X) @ np.abs(actual_coef).T + np.abs(actual_intercept) + size
         rounding = (objective.shape[1] + 2) * np.finfo(np.longdouble).eps * max(terms.max(), minimum)
         assert -rounding <= suboptimality <= min(solution.certificate + rise, 1e-8 * minimum)
@@ -117,7 +117,7 @@ def test_the_history_records_every_iteration(solver):
         record = np.array([(i.objective, i.bound, i.gradient, i.n_passes, i.seconds) for i in solution.history])
         assert np.isfinite(record).all()
         values, bounds, gradients, n_passes, seconds = record.T
-        minimum, *_ = minimum_of(objective)
+        minimum, *_ = find_reference_minimum(objective)
         assert (np.diff(values) <= 1e-13 * minimum).all()
         assert (values - minimum <= bounds).all()
         assert (np.diff(n_passes) > 0).all() and n_passes[-1] <= objective.n_passes
@@ -127,7 +127,7 @@ def test_the_history_records_every_iteration(solver):
 
 
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
-def test_the_best_start_is_used_and_the_optimum_takes_no_step(solver):
+def test_the_best_start_is_used(solver):
     objective, parameters = make_objective(100, 5, 3, l2=0.1)
     best = minimize(objective, solver, tol=1e-9).parameters
     before = best.copy()
@@ -145,7 +145,7 @@ def test_max_iter_ends_a_fit_with_a_finite_solution(solver):
     solution = minimize(objective, solver, max_iter=1, tol=1e-12)
     assert (solution.n_iter, solution.converged, solution.stop_reason) == (1, False, MAX_ITER_REACHED)
     assert np.isfinite(solution.parameters).all()
-    assert solution.value - minimum_of(objective)[0] <= solution.certificate < np.inf
+    assert solution.value - find_reference_minimum(objective)[0] <= solution.certificate < np.inf
 
 
 @pytest.mark.parametrize(("n_classes", "dtype"), [(2, np.float64), (3, np.float32)])
@@ -153,11 +153,11 @@ def test_a_tol_of_zero_converges_at_the_rounding_limit(solver, n_classes, dtype)
     for columns in COLUMNS:
         X = make_objective(200, 4, n_classes, columns=columns)[0].matrix.X.astype(dtype)
         labels = make_objective(200, 4, n_classes)[0].rows.labels
-        objective = objective_over(X, labels, n_classes, l2=0.01)
+        objective = build_objective(X, labels, n_classes, l2=0.01)
         solution = minimize(objective, solver, tol=0.0)
         assert solution.converged
         assert solution.n_iter < 300
-        assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-11)
+        assert solution.value == pytest.approx(float(find_reference_minimum(objective)[0]), rel=1e-11)
 
 
 def test_steps_that_cancel_each_other_at_the_rounding_limit_stop(solver):
@@ -167,7 +167,7 @@ def test_steps_that_cancel_each_other_at_the_rounding_limit_stop(solver):
         n, d, n_classes = (int(rng.integers(*ends)) for ends in [(20, 300), (1, 6), (2, 4)])
         X = rng.normal(size=(n, d)) + rng.choice([0, 1, 1000, 1e4])
         l2 = 10 ** rng.uniform(-4, 0)
-        objective = objective_over(X, (np.arange(n) % n_classes).astype(np.int32), n_classes, l2=l2)
+        objective = build_objective(X, (np.arange(n) % n_classes).astype(np.int32), n_classes, l2=l2)
         solution = minimize(objective, solver, tol=0.0)
         assert solution.converged and solution.n_iter < 100
 
@@ -176,14 +176,14 @@ def test_separable_classes_without_a_penalty_stop_at_a_small_loss(solver):
     for n_classes in (2, 3):
         labels = np.arange(60) % n_classes
         X = np.random.default_rng(0).normal(size=(60, 3)) + 20 * np.eye(3)[labels]
-        solution = minimize(objective_over(X, labels, n_classes), solver, tol=1e-12)
-        assert (solution.stop_reason, solution.converged, solution.certificate) == (SEPARABLE, False, np.inf)
+        solution = minimize(build_objective(X, labels, n_classes), solver, tol=1e-12)
+        assert (solution.stop_reason, solution.converged, solution.certificate) == (SEPARABLE_CLASSES, False, np.inf)
         assert solution.n_iter < 100
         assert solution.value < 1e-3
         assert np.isfinite(solution.parameters).all()
 
 
-def test_without_penalty_the_gradient_vanishes_and_the_classes_sum_to_zero(solver):
+def test_unpenalized_coefficients_sum_to_zero_over_classes(solver):
     for columns in ("plain", "constant", "badly scaled"):
         for n_classes in (2, 3, 5):
             objective, _ = make_objective(200, 3, n_classes, columns=columns)
@@ -204,29 +204,29 @@ def test_without_penalty_the_gradient_vanishes_and_the_classes_sum_to_zero(solve
 def test_a_class_whose_rows_have_no_weight(solver, fit_intercept):
     X, labels, *_ = make_problem(100, 3, 3)
     weights = (labels != 1).astype(float)
-    without = objective_over(X, labels, 3, weights=weights, l2=0.05, fit_intercept=fit_intercept)
+    without = build_objective(X, labels, 3, weights=weights, l2=0.05, fit_intercept=fit_intercept)
     solution = minimize(without, solver, tol=1e-8)
     assert np.isfinite(solution.parameters).all()
     if not fit_intercept:
-        assert solution.value == pytest.approx(float(minimum_of(without)[0]), rel=1e-7)
+        assert solution.value == pytest.approx(float(find_reference_minimum(without)[0]), rel=1e-7)
         return
     # The class's intercept decreases without bound. The limit is the problem with the other two classes.
     two = weights > 0
-    logistic = objective_over(X[two], labels[two] // 2, 2, l2=0.05 / 2)
-    assert solution.value == pytest.approx(minimize(logistic, "newton-cholesky", tol=1e-10).value, rel=1e-3)
+    binary_objective = build_objective(X[two], labels[two] // 2, 2, l2=0.05 / 2)
+    assert solution.value == pytest.approx(minimize(binary_objective, "newton-cholesky", tol=1e-10).value, rel=1e-3)
 
 
 def test_an_objective_without_a_minimum_is_reproducible(solver):
     X = np.random.RandomState(0).uniform(size=(10, 10))
     labels = np.arange(10) % 2
-    results, garbage = [], []
+    results, stale_arrays = [], []
     for attempt in range(40):
         # Previous memory contents must not affect results.
-        garbage = [*(garbage if attempt % 3 else []), np.full(1 + 37 * attempt % 400, 1e300)]
-        objective = objective_over(X, labels, 2, weights=labels.astype(float), l2=0.2)
+        stale_arrays = [*(stale_arrays if attempt % 3 else []), np.full(1 + 37 * attempt % 400, 1e300)]
+        objective = build_objective(X, labels, 2, weights=labels.astype(float), l2=0.2)
         with np.errstate(all="ignore"):
             results.append([minimize(objective, solver, tol=1e-4).parameters])
-    assert_same_bits(results)
+    assert_bitwise_equal(results)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -236,33 +236,33 @@ def test_results_do_not_depend_on_threads(solver, dtype):
     results = []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads):
-            objective = objective_over(X, labels, 10, l2=1e-3)
+            objective = build_objective(X, labels, 10, l2=1e-3)
             solution = minimize(objective, solver, tol=1e-6, max_iter=2)
             results.append([solution.parameters, solution.certificate, solution.value])
     assert objective.rows.passes._n_blocks > 1
-    assert_same_bits(results)
+    assert_bitwise_equal(results)
 
 
 def test_every_solver_works_without_memory_for_probabilities(solver):
     objective, _ = make_objective(300, 4, 3, l2=0.01)
-    narrow = with_budget(objective, 16 * 60 * objective.bytes_per_row)
-    assert not narrow.keeps_probabilities
+    narrow = replace_budget(objective, 16 * 60 * objective.bytes_per_row)
+    assert not narrow.stores_probabilities
     solution = minimize(narrow, solver)
     assert solution.value == pytest.approx(minimize(objective, solver).value, rel=1e-9)
     assert solution.converged
 
 
 def test_solver_names_select_their_methods(monkeypatch):
-    narrow, wide, wider, many = (
+    narrow, wide, row_space_objective, many = (
         make_objective(*shape, l2=0.1)[0] for shape in ((100, 3, 2), (35, 60, 11), (45, 140, 8), (100, 60, 40))
     )
     # With many rows, a Hessian costs as much as several passes in memory; with many columns, its factorization does.
-    free, many_rows, remote, many_columns = (
+    free, tall_objective, disk_objective, wide_unpenalized = (
         make_objective(*shape)[0] for shape in ((200, 10, 3), (4_000, 10, 3), (4_000, 10, 3), (40, 300, 2))
     )
-    remote.matrix.lies_in_memory = False
-    with_l1, _ = make_objective(60, 4, 3, l1=0.02)
-    low = with_budget(narrow, 16 * 20 * narrow.bytes_per_row)
+    disk_objective.matrix.lies_in_memory = False
+    l1_objective, _ = make_objective(60, 4, 3, l1=0.02)
+    low = replace_budget(narrow, 16 * 20 * narrow.bytes_per_row)
     for name, objective, expected in (
         ("lbfgs", narrow, "descent lbfgs"),
         ("newton-cg", narrow, "conjugate_gradients"),
@@ -272,26 +272,26 @@ def test_solver_names_select_their_methods(monkeypatch):
         ("auto", many, "lbfgs conjugate_gradients cholesky"),
         ("lbfgs", many, "lbfgs"),
         ("auto", free, "cholesky"),
-        ("auto", many_rows, "lbfgs cholesky"),
-        ("auto", remote, "cholesky"),
-        ("auto", many_columns, "lbfgs cholesky"),
-        ("auto", wider, "rows descent lbfgs conjugate_gradients cholesky"),
-        ("lbfgs", wider, "rows descent lbfgs"),
-        ("newton-cg", wider, "conjugate_gradients"),
+        ("auto", tall_objective, "lbfgs cholesky"),
+        ("auto", disk_objective, "cholesky"),
+        ("auto", wide_unpenalized, "lbfgs cholesky"),
+        ("auto", row_space_objective, "rows descent lbfgs conjugate_gradients cholesky"),
+        ("lbfgs", row_space_objective, "rows descent lbfgs"),
+        ("newton-cg", row_space_objective, "conjugate_gradients"),
         ("newton-cg", low, "lbfgs"),
         ("newton-cholesky", low, "lbfgs"),
-        *((name, with_l1, "proximal_newton") for name in (*SOLVERS, "liblinear", "saga")),
+        *((name, l1_objective, "proximal_newton") for name in (*SOLVERS, "liblinear", "saga")),
     ):
         methods = choose.list_methods(objective, name)
         assert methods == [METHODS[method] for method in expected.split()]
     # A fit of this many rows starts on a sample.
     monkeypatch.setattr(choose, "MIN_ROWS_FOR_SAMPLE", 4_000)
-    assert choose.choose_solver(remote, "auto") == "lbfgs"
+    assert choose.choose_solver(disk_objective, "auto") == "lbfgs"
 
 
 def test_fits_of_many_rows_start_on_a_sample(monkeypatch):
     monkeypatch.setattr(choose, "MIN_ROWS_FOR_SAMPLE", 25_000)
-    monkeypatch.setattr(descent, "suits", lambda objective: False)
+    monkeypatch.setattr(descent, "is_suitable", lambda objective: False)
     objectives, solve = [], lbfgs.minimize
     monkeypatch.setattr(
         lbfgs,
@@ -301,7 +301,7 @@ def test_fits_of_many_rows_start_on_a_sample(monkeypatch):
     X, *_ = make_problem(25_000, 40, 11, np.float32)
     labels = (X @ np.random.default_rng(1).normal(size=(40, 11))).argmax(axis=1)
     weights = np.tile([0, 2.5, 1, 1, 1], 5_000)
-    objective = objective_over(X, labels, 11, weights=weights, l2=1e-3)
+    objective = build_objective(X, labels, 11, weights=weights, l2=1e-3)
     first = []
     solution = minimize(objective, "auto", tol=1e-6, on_iteration=lambda n_iter, iteration, _: first.append(iteration))
     sample, whole = objectives
@@ -324,15 +324,15 @@ def test_fits_of_many_rows_start_on_a_sample(monkeypatch):
     fit_intercept=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_random_problems_have_a_vanishing_gradient_and_a_valid_certificate(shape, exponent, name, fit_intercept, seed):
+def test_random_problems_have_valid_certificates(shape, exponent, name, fit_intercept, seed):
     (n, d, n_classes), generator = shape, np.random.default_rng(seed)
     X = generator.normal(size=(n, d)) * 10 ** generator.uniform(-1, 1, d) + generator.normal(size=d)
     weights, labels = generator.uniform(0.1, 2, n), np.arange(n) % n_classes
-    objective = objective_over(X, labels, n_classes, weights=weights, l2=10**exponent, fit_intercept=fit_intercept)
+    objective = build_objective(X, labels, n_classes, weights=weights, l2=10**exponent, fit_intercept=fit_intercept)
     solution = minimize(objective, name, tol=1e-11)
     assert solution.converged
     assert np.abs(solution.gradient).max() < 1e-5
-    minimum = minimum_of(objective)[0]
+    minimum = find_reference_minimum(objective)[0]
     assert minimum - solution.value <= objective.at(solution.parameters).rounding
     assert solution.value - minimum <= solution.certificate
 
@@ -344,6 +344,6 @@ def test_collinear_columns_with_a_weak_penalty_take_few_passes(C):
     factors = generator.normal(size=(1000, 8))
     X = factors @ generator.normal(size=(8, 200)) + 1e-3 * generator.normal(size=(1000, 200))
     labels = (factors[:, 0] + generator.normal(size=1000) > 0).astype(int)
-    solution = minimize(objective_over(X, labels, 2, l2=1 / (C * 1000)), "auto", tol=1e-4)
+    solution = minimize(build_objective(X, labels, 2, l2=1 / (C * 1000)), "auto", tol=1e-4)
     assert solution.converged
     assert solution.n_passes < 60

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from objectives import make_objective, objective_over, with_budget
+from objectives import build_objective, make_objective, replace_budget
 from scipy import sparse
 
 from fastlin.solvers import choose, descent, preconditioners, row_space_lbfgs
@@ -13,84 +13,87 @@ from fastlin.solvers.stopping import Stopping
 @pytest.fixture
 def fit(monkeypatch):
     """Return a function that returns a solution and the names of the preconditioners that were built for it."""
-    built = []
-    for name in ("diagonal", "shared_block", "class_blocks"):
+    built_names = []
+    for name in ("diagonal", "build_shared_block", "build_class_blocks"):
         build = getattr(preconditioners, name)
         monkeypatch.setattr(
-            preconditioners, name, lambda point, name=name, build=build: built.append(name) or build(point)
+            preconditioners, name, lambda point, name=name, build=build: built_names.append(name) or build(point)
         )
 
     def minimize(objective, solver, starts=(), tol=1e-10, max_iter=1000, **options):
-        built.clear()
+        built_names.clear()
         solution = choose.minimize(objective, starts, solver=solver, tol=tol, max_iter=max_iter, **options)
-        return solution, [*built]
+        return solution, [*built_names]
 
     return minimize
 
 
 def test_the_budget_decides_which_preconditioner_is_built():
     small, _ = make_objective(50, 6, 4, l2=0.1)
-    assert preconditioners.choose(small) is preconditioners.sampled_hessian
+    assert preconditioners.choose(small) is preconditioners.build_sampled_hessian
     binary, _ = make_objective(50, 6, 2, l2=0.1)
-    assert preconditioners.choose(binary) is preconditioners.class_blocks
+    assert preconditioners.choose(binary) is preconditioners.build_class_blocks
     wide, _ = make_objective(10, 1500, 3, l2=0.1)
-    assert preconditioners.choose(with_budget(wide, 1 << 40)) is preconditioners.class_blocks
-    assert preconditioners.choose(with_budget(wide, 0)) is preconditioners.shared_block
-    wider, _ = make_objective(10, 2010, 3, l2=0.1)
-    assert preconditioners.schedule(with_budget(wider, 0)) == {0: preconditioners.diagonal}
+    assert preconditioners.choose(replace_budget(wide, 1 << 40)) is preconditioners.build_class_blocks
+    assert preconditioners.choose(replace_budget(wide, 0)) is preconditioners.build_shared_block
+    wider_objective, _ = make_objective(10, 2010, 3, l2=0.1)
+    assert preconditioners.schedule_builders(replace_budget(wider_objective, 0)) == {0: preconditioners.diagonal}
 
 
-def test_an_expensive_block_waits_for_as_many_iterations_as_it_costs_passes(fit, monkeypatch):
+def test_expensive_blocks_are_built_after_many_iterations(fit, monkeypatch):
     generator = np.random.default_rng(0)
-    monkeypatch.setattr(row_space_lbfgs, "suits", lambda objective: False)
+    monkeypatch.setattr(row_space_lbfgs, "is_suitable", lambda objective: False)
     X = generator.normal(size=(300, 600)) / np.arange(1, 601)
     labels = (X @ generator.normal(size=600) + generator.normal(size=300) > 0).astype(int)
-    few = objective_over(X, labels, 2, l2=1e-6)
-    n_passes = preconditioners.count_passes(few, preconditioners.class_blocks)
-    assert n_passes >= 2 * preconditioners.ROUNDS
-    monkeypatch.setattr(choose, "SWITCH_AFTER", 1000)
-    solution, built = fit(few, "lbfgs", max_iter=n_passes - 1)
-    assert (solution.stop_reason, built) == (MAX_ITER_REACHED, ["diagonal"])
-    solution, built = fit(few, "lbfgs")
+    few = build_objective(X, labels, 2, l2=1e-6)
+    n_passes = preconditioners.count_build_passes(few, preconditioners.build_class_blocks)
+    assert n_passes >= 2 * preconditioners.N_CHEAP_STEPS
+    monkeypatch.setattr(choose, "SWITCH_THRESHOLD", 1000)
+    solution, built_names = fit(few, "lbfgs", max_iter=n_passes - 1)
+    assert (solution.stop_reason, built_names) == (MAX_ITER_REACHED, ["diagonal"])
+    solution, built_names = fit(few, "lbfgs")
     assert solution.converged
-    assert built[:2] == ["diagonal", "class_blocks"]
-    assert all(n_iter >= 2 * n_passes for n_iter in list(preconditioners.schedule(few))[2:])
-    many, narrow = (objective_over(np.tile(X[:, :d], (20, 1)), np.tile(labels, 20), 2, l2=1e-6) for d in (600, 200))
-    assert preconditioners.count_passes(many, preconditioners.class_blocks) >= preconditioners.REFRESHES[0]
-    starts = [preconditioners.schedule(problem)[0] for problem in (many, narrow)]
-    assert starts == [preconditioners.diagonal, preconditioners.class_blocks]
+    assert built_names[:2] == ["diagonal", "build_class_blocks"]
+    assert all(n_iter >= 2 * n_passes for n_iter in list(preconditioners.schedule_builders(few))[2:])
+    many, narrow = (build_objective(np.tile(X[:, :d], (20, 1)), np.tile(labels, 20), 2, l2=1e-6) for d in (600, 200))
+    assert (
+        preconditioners.count_build_passes(many, preconditioners.build_class_blocks)
+        >= preconditioners.REFRESH_ITERATIONS[0]
+    )
+    starts = [preconditioners.schedule_builders(problem)[0] for problem in (many, narrow)]
+    assert starts == [preconditioners.diagonal, preconditioners.build_class_blocks]
 
 
 def test_blocks_of_classes_are_built_near_the_minimum(fit, monkeypatch):
     objective, _ = make_objective(400, 60, 20, l2=1e-3)
-    first, second, *_ = preconditioners.schedule(objective).values()
-    assert (first, second) == (preconditioners.shared_block, preconditioners.class_blocks)
-    monkeypatch.setattr(preconditioners, "MAX_CHEAP_WORK", 0)
-    monkeypatch.setattr(descent, "suits", lambda objective: False)
-    iterations = list(preconditioners.schedule(objective))[1:]
-    assert preconditioners.choose(objective) is preconditioners.class_blocks and len(iterations) == 2
-    solution, built = fit(objective, "auto")
-    n_expected = sum(n_iter < solution.n_iter for n_iter in iterations)
-    assert built == ["shared_block", *["class_blocks"] * n_expected]
+    first, second, *_ = preconditioners.schedule_builders(objective).values()
+    assert (first, second) == (preconditioners.build_shared_block, preconditioners.build_class_blocks)
+    monkeypatch.setattr(preconditioners, "MAX_CHEAP_BUILD_WORK", 0)
+    monkeypatch.setattr(descent, "is_suitable", lambda objective: False)
+    iterations = list(preconditioners.schedule_builders(objective))[1:]
+    assert preconditioners.choose(objective) is preconditioners.build_class_blocks and len(iterations) == 2
+    solution, built_names = fit(objective, "auto")
+    n_expected_builds = sum(n_iter < solution.n_iter for n_iter in iterations)
+    assert built_names == ["build_shared_block", *["build_class_blocks"] * n_expected_builds]
     # A fit first uses the preconditioner of a nearby solution and later builds another.
-    again, built = fit(objective.with_penalty(9e-4, 0.0), "auto", (solution.parameters,), nearby=solution)
+    again, built_names = fit(objective.with_penalty(9e-4, 0.0), "auto", (solution.parameters,), nearby_fit=solution)
     assert again.converged
     # A fit can stop at the iteration after which a preconditioner is built.
-    n_built = [sum(n_iter < again.n_iter + end for n_iter in iterations) for end in (0, 1)]
-    assert built in [["class_blocks"] * n for n in n_built]
+    possible_counts = [sum(n_iter < again.n_iter + end for n_iter in iterations) for end in (0, 1)]
+    assert built_names in [["build_class_blocks"] * n for n in possible_counts]
 
 
-def test_blocks_of_many_classes_wait_for_as_many_iterations_as_they_cost_passes(fit, monkeypatch):
+def test_blocks_of_many_classes_are_built_after_many_iterations(fit, monkeypatch):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(4_000, 60)).astype(np.float32)
     labels = (X @ generator.normal(size=(60, 40)) + generator.gumbel(size=(4_000, 40))).argmax(axis=1)
-    objective = objective_over(X, labels, 40, l2=1 / 4_000)
-    monkeypatch.setattr(preconditioners, "MAX_CHEAP_WORK", 0)
-    assert preconditioners.affords_class_blocks(objective)
-    n_passes = preconditioners.count_passes(objective, preconditioners.class_blocks)
-    first = max(preconditioners.REFRESHES[0], n_passes)
-    assert first < preconditioners.EXPENSIVE_REFRESHES[0]
-    both_blocks = ["shared_block", "class_blocks"]
+    objective = build_objective(X, labels, 40, l2=1 / 4_000)
+    monkeypatch.setattr(preconditioners, "MAX_CHEAP_BUILD_WORK", 0)
+    assert preconditioners.are_class_blocks_affordable(objective)
+    n_passes = preconditioners.count_build_passes(objective, preconditioners.build_class_blocks)
+    first = max(preconditioners.REFRESH_ITERATIONS[0], n_passes)
+    assert first < preconditioners.EXPENSIVE_REFRESH_ITERATIONS[0]
+    both_blocks = ["build_shared_block", "build_class_blocks"]
     assert [fit(objective, "auto", max_iter=n)[1] for n in (first - 1, first)] == [both_blocks[:1], both_blocks]
     # If convergence is near by then, building blocks does not pay off before twice as many iterations.
     assert fit(objective, "auto", tol=np.inf, max_iter=2 * first)[0].n_iter < first
@@ -101,22 +104,22 @@ def test_blocks_of_many_classes_wait_for_as_many_iterations_as_they_cost_passes(
     ]
 
 
-def test_large_blocks_are_chosen_for_fast_solves_and_many_iterations():
+def test_large_blocks_are_chosen_if_solves_are_fast():
     generator = np.random.default_rng(0)
     labels = np.arange(6_000) % 60
-    dense = objective_over(generator.normal(size=(6_000, 500)).astype(np.float32), labels, 60, l2=1e-3)
-    n_bytes = preconditioners.count_bytes(dense, 60)
-    assert not dense.budget.holds_preconditioner(n_bytes) and dense.budget.holds(n_bytes)
-    assert preconditioners.choose(dense) is preconditioners.class_blocks
-    assert preconditioners.choose(dense, is_kept=False) is preconditioners.shared_block
+    dense = build_objective(generator.normal(size=(6_000, 500)).astype(np.float32), labels, 60, l2=1e-3)
+    n_bytes = preconditioners.count_block_bytes(dense, 60)
+    assert not dense.budget.allows_preconditioner(n_bytes) and dense.budget.allows_bytes(n_bytes)
+    assert preconditioners.choose(dense) is preconditioners.build_class_blocks
+    assert preconditioners.choose(dense, is_long_lived=False) is preconditioners.build_shared_block
     # With twenty entries per row, a solve costs as much as a pass.
     X = sparse.random_array((6_000, 500), density=0.04, rng=generator, format="csr")
     assert X.nnz * 2 < 501**2
-    assert preconditioners.choose(objective_over(X, labels, 60, l2=1e-3)) is preconditioners.shared_block
+    assert preconditioners.choose(build_objective(X, labels, 60, l2=1e-3)) is preconditioners.build_shared_block
     # With many classes, the blocks are computed from fewer rows.
     for n_classes, n_rows in ((32, preconditioners.ROWS_PER_COLUMN), (33, preconditioners.ROWS_PER_COLUMN // 2)):
         objective, _ = make_objective(3_900, 60, n_classes, l2=1e-3)
-        assert preconditioners.affords_class_blocks(objective)
+        assert preconditioners.are_class_blocks_affordable(objective)
         assert preconditioners._count_class_rows(objective) == n_rows * 61
 
 
@@ -125,8 +128,10 @@ def test_wide_sparse_data_use_the_diagonal_because_factors_are_expensive(fit):
     n, d = 30_000, 2_000
     X = sparse.csr_array((np.ones(2 * n), generator.integers(0, d, 2 * n), np.arange(0, 2 * n + 1, 2)), shape=(n, d))
     labels = generator.integers(0, 2, n)
-    objective = objective_over(X, labels, 2, l2=1e-3)
-    assert not preconditioners.affords_factors(objective)
-    assert preconditioners.affords_factors(objective_over(generator.normal(size=(1_000, 300)), labels[:1_000], 2, l2=1))
-    solution, built = fit(objective, "lbfgs", tol=1e-4)
-    assert (solution.converged, built) == (True, ["diagonal"])
+    objective = build_objective(X, labels, 2, l2=1e-3)
+    assert not preconditioners.is_factorization_affordable(objective)
+    assert preconditioners.is_factorization_affordable(
+        build_objective(generator.normal(size=(1_000, 300)), labels[:1_000], 2, l2=1)
+    )
+    solution, built_names = fit(objective, "lbfgs", tol=1e-4)
+    assert (solution.converged, built_names) == (True, ["diagonal"])

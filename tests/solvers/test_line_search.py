@@ -27,24 +27,24 @@ def test_the_step_meets_the_strong_wolfe_conditions(function):
     value, slope = function(0.0)
     for first_step in (1e-4, 1.0, 50.0, 1e6):
         recorder, steps = record_steps(function)
-        step = line_search.search(recorder, value, slope, first_step, 60)
+        step = line_search.search_step(recorder, value, slope, first_step, 60)
         assert step == steps[-1]
         end_value, end_slope = function(step)
         assert end_value <= value + line_search.SUFFICIENT_DECREASE * step * slope
-        assert abs(end_slope) <= line_search.CURVATURE * abs(slope)
+        assert abs(end_slope) <= line_search.CURVATURE_CONDITION * abs(slope)
 
 
 def test_values_equal_up_to_rounding_are_decided_by_the_slope():
-    assert line_search.search(lambda t: (1.0 + t, 1.0), 1.0, -1e-3, 1.0, 40) is None
+    assert line_search.search_step(lambda t: (1.0 + t, 1.0), 1.0, -1e-3, 1.0, 40) is None
     noise = {0.0: 1.0, 1.0: 1.0 + 5e-15}
-    assert line_search.search(lambda t: (noise[t], 1e-12), 1.0, -1e-11, 1.0, 1) == 1.0
-    assert line_search.search(lambda t: (1.0 + 1e-9, 1e-12), 1.0, -1e-11, 1.0, 1) is None
-    assert line_search.search(lambda t: (1.0 + 5e-8, 1e-6), 1.0, -1e-5, 1.0, 1, line_search.VALUE_EPS[np.float32])
+    assert line_search.search_step(lambda t: (noise[t], 1e-12), 1.0, -1e-11, 1.0, 1) == 1.0
+    assert line_search.search_step(lambda t: (1.0 + 1e-9, 1e-12), 1.0, -1e-11, 1.0, 1) is None
+    assert line_search.search_step(lambda t: (1.0 + 5e-8, 1e-6), 1.0, -1e-5, 1.0, 1, line_search.VALUE_EPS[np.float32])
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_a_search_decreases_the_objective_and_its_end_has_the_buffer(n_classes, precision):
+def test_a_line_search_decreases_the_objective(n_classes, precision):
     for length in (1e-3, 1.0, 1e5):
         objective, parameters = make_objective(60, 4, n_classes, l2=0.01)
         start = evaluate(objective, parameters.astype(precision).astype(float), precision)
@@ -61,14 +61,14 @@ def test_a_search_decreases_the_objective_and_its_end_has_the_buffer(n_classes, 
         np.testing.assert_array_equal(again.probabilities, end.probabilities)
 
 
-def test_an_ascent_direction_has_no_step_and_the_best_step_is_the_fallback():
+def test_a_line_search_returns_no_step_for_ascent_directions():
     objective, parameters = make_objective(30, 3, 3, l2=0.1)
     start = objective.at(parameters)
     for direction in (start.gradient, 0 * parameters, np.nan * parameters):
         assert line_search.search_along(start, direction) is None
     assert objective.n_passes == 1
     function, steps = record_steps(lambda t: (abs(t - 0.3), -1.0 if t < 0.3 else 1.0))
-    step = line_search.search(function, 0.3, -1.0, 1.0, 20, curvature=0.1)
+    step = line_search.search_step(function, 0.3, -1.0, 1.0, 20, curvature=0.1)
     assert step == steps[-1]
     assert abs(step - 0.3) < 0.01
 
@@ -79,6 +79,6 @@ def test_a_step_into_a_linear_region_is_shortened_quickly():
 
     for first_step in 10.0 ** np.arange(2, 160, 7):
         function, steps = record_steps(loss)
-        step = line_search.search(function, *loss(0.0), first_step, 30, curvature=0.5)
+        step = line_search.search_step(function, *loss(0.0), first_step, 30, curvature=0.5)
         assert len(steps) <= 19
         assert abs(loss(step)[1]) <= 0.5 * -loss(0.0)[1]

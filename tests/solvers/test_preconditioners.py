@@ -5,14 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import COLUMNS
-from objectives import evaluate, make_objective, with_budget
+from objectives import evaluate, make_objective, replace_budget
 
 from fastlin.solvers import preconditioners
 
-ALL = ["diagonal", "shared_block", "class_blocks", "sampled_hessian"]
+PRECONDITIONER_NAMES = ["diagonal", "build_shared_block", "build_class_blocks", "build_sampled_hessian"]
 
 
-def make_system(n, n_classes, l2=0.2, make_parameters=np.asarray):
+def make_newton_system(n, n_classes, l2=0.2, make_parameters=np.asarray):
     """Return an objective, its point at the result of `make_parameters`, and a random gradient."""
     objective, parameters = make_objective(n, 4, n_classes, l2=l2)
     gradient = np.random.default_rng(3).normal(size=parameters.shape)
@@ -22,11 +22,11 @@ def make_system(n, n_classes, l2=0.2, make_parameters=np.asarray):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_class_blocks_equal_or_approximate_the_blocks_of_the_hessian(n_classes):
     for n in (20, 20_000):
-        objective, point, gradient = make_system(n, n_classes)
+        objective, point, gradient = make_newton_system(n, n_classes)
         n_passes, size = objective.n_passes, gradient.shape[1]
-        actual = preconditioners.class_blocks(point).solve(gradient)
+        actual = preconditioners.build_class_blocks(point).solve(gradient)
         assert n == 20 or objective.n_passes - n_passes < 0.1
-        whole = preconditioners.class_blocks(point, row_multiple=32).solve(gradient)
+        whole = preconditioners.build_class_blocks(point, row_multiple=32).solve(gradient)
         blocks = np.diagonal(point.hessian().reshape(len(gradient), size, len(gradient), size), axis1=0, axis2=2)
         for k, (row, solved) in enumerate(zip(gradient, actual, strict=True)):
             expected = np.linalg.solve(blocks[..., k], row)
@@ -36,33 +36,35 @@ def test_class_blocks_equal_or_approximate_the_blocks_of_the_hessian(n_classes):
             assert np.sum(solved * row) / np.sum(expected * row) == pytest.approx(1, abs=0.8)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", PRECONDITIONER_NAMES)
 def test_a_preconditioner_depends_only_on_its_point(name):
     build = getattr(preconditioners, name)
-    objective, first, gradient = make_system(60, 3)
+    objective, first, gradient = make_newton_system(60, 3)
     second = evaluate(objective, 5 * first.parameters)
-    alone, actual, at_second, again = (
-        build(point).solve(gradient) for point in (make_system(60, 3)[1], first, second, first)
+    alone, actual, second_solution, again = (
+        build(point).solve(gradient) for point in (make_newton_system(60, 3)[1], first, second, first)
     )
     np.testing.assert_array_equal(actual, alone)
     np.testing.assert_array_equal(again, alone)
     # The diagonal depends only on the class weights.
-    assert name == "diagonal" or (at_second != alone).any()
+    assert name == "diagonal" or (second_solution != alone).any()
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_the_shared_block_and_the_diagonal_agree_with_numpy(n_classes):
-    objective, start, gradient = make_system(50, n_classes, make_parameters=np.zeros_like)
+    objective, start, gradient = make_newton_system(50, n_classes, make_parameters=np.zeros_like)
     scaled = objective.matrix.X * objective.coordinates.scale + objective.coordinates.shift
-    rows, fractions_of_weight = (
+    rows, weight_fractions = (
         np.column_stack([scaled, np.ones(50)]),
         objective.rows.weights / objective.rows.total_weight,
     )
-    covariance = rows.T @ ((fractions_of_weight * (n_classes - 1) / n_classes**2)[:, None] * rows)
+    covariance = rows.T @ ((weight_fractions * (n_classes - 1) / n_classes**2)[:, None] * rows)
     expected = np.linalg.solve(covariance + np.diag(objective.penalty.curvatures), gradient.T).T
-    np.testing.assert_allclose(preconditioners.shared_block(start).solve(gradient), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        preconditioners.build_shared_block(start).solve(gradient), expected, rtol=1e-3, atol=1e-3
+    )
     fractions = objective.class_weights[: len(gradient)]
-    diagonal = np.outer(fractions * (1 - fractions), fractions_of_weight @ rows**2) + objective.penalty.curvatures
+    diagonal = np.outer(fractions * (1 - fractions), weight_fractions @ rows**2) + objective.penalty.curvatures
     np.testing.assert_allclose(preconditioners.diagonal(start).solve(gradient), gradient / diagonal, rtol=1e-6)
 
 
@@ -73,13 +75,13 @@ def test_the_hessian_solves_newtons_equations(n_classes):
         objective, parameters = make_objective(20, 4, n_classes, l2=l2)
         # Over parameters that sum to zero over the classes, softmax has no flat direction.
         point = evaluate(objective, objective.center(parameters))
-        step = preconditioners.sampled_hessian(point).solve(point.gradient)
+        step = preconditioners.build_sampled_hessian(point).solve(point.gradient)
         np.testing.assert_allclose(point.hessian() @ step.ravel(), point.gradient.ravel(), atol=1e-11)
         if n_classes > 2:
             np.testing.assert_allclose(step.sum(axis=0), 0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", PRECONDITIONER_NAMES)
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_solutions_are_finite_and_descend(name, columns):
     for l2 in (0.0, 1e-3):
@@ -95,14 +97,14 @@ def test_solutions_are_finite_and_descend(name, columns):
                 assert np.sum(solution * before) > 0
 
 
-@pytest.mark.parametrize("name", ["class_blocks", "shared_block"])
+@pytest.mark.parametrize("name", ["build_class_blocks", "build_shared_block"])
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_without_memory_for_probabilities_the_blocks_come_from_a_sample(n_classes, name):
     build = getattr(preconditioners, name)
-    objective, point, gradient = make_system(500, n_classes, l2=0.1)
+    objective, point, gradient = make_newton_system(500, n_classes, l2=0.1)
     expected = build(point).solve(gradient)
-    narrow = with_budget(objective, 16 * 120 * objective.bytes_per_row)
-    assert not narrow.keeps_probabilities
+    narrow = replace_budget(objective, 16 * 120 * objective.bytes_per_row)
+    assert not narrow.stores_probabilities
     n_passes = objective.n_passes
     actual = build(evaluate(narrow, point.parameters)).solve(gradient)
     # The passes are for the sample's probabilities and for the rows drawn from the sample.
@@ -111,15 +113,17 @@ def test_without_memory_for_probabilities_the_blocks_come_from_a_sample(n_classe
     assert ((1 / 4 < ratios) & (ratios < 4)).all()
 
 
-def test_sampling_probabilities_sum_to_the_sample_size_and_follow_the_curvature():
+def test_sampling_probabilities_are_proportional_to_the_curvature():
     curvature = 0.25 * np.random.default_rng(0).uniform(size=1000) ** 20
-    probability = preconditioners._find_probabilities(curvature, 100)
+    probability = preconditioners._find_sampling_probabilities(curvature, 100)
     assert probability.sum() == pytest.approx(100, rel=1e-9)
-    below_one = probability < 1
-    np.testing.assert_allclose((probability / curvature)[below_one], (probability / curvature)[below_one][0], rtol=1e-9)
-    assert (probability[curvature > curvature[below_one].max()] == 1).all()
+    is_below_one = probability < 1
+    np.testing.assert_allclose(
+        (probability / curvature)[is_below_one], (probability / curvature)[is_below_one][0], rtol=1e-9
+    )
+    assert (probability[curvature > curvature[is_below_one].max()] == 1).all()
     sparse = np.where(np.arange(1000) < 50, curvature, 0.0)
-    np.testing.assert_array_equal(preconditioners._find_probabilities(sparse, 100), sparse > 0)
+    np.testing.assert_array_equal(preconditioners._find_sampling_probabilities(sparse, 100), sparse > 0)
 
 
 def test_rows_are_sampled_in_proportion_to_their_curvature():
@@ -128,7 +132,9 @@ def test_rows_are_sampled_in_proportion_to_their_curvature():
     for n_drawn in (500, 5000):
         generator, counts = np.random.default_rng(0), np.zeros(4)
         for _ in range(40):
-            row_indices, weights, _ = preconditioners._draw(SimpleNamespace(rows=rows), curvature, n_drawn, generator)
+            row_indices, weights, _ = preconditioners._sample_rows(
+                SimpleNamespace(rows=rows), curvature, n_drawn, generator
+            )
             assert (np.diff(row_indices) > 0).all()
             np.testing.assert_allclose(weights[0], curvature.sum() / n_drawn, rtol=1e-12)
             counts += np.bincount(row_indices // 5000, minlength=4)
@@ -137,30 +143,32 @@ def test_rows_are_sampled_in_proportion_to_their_curvature():
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_without_curvature_of_the_rows_the_blocks_are_the_penalty(n_classes):
+def test_blocks_equal_the_penalty_if_rows_have_no_curvature(n_classes):
     # Scores are so large that every probability is 0 or 1 in float64.
     saturate = lambda parameters: np.pad([[5000.0]], ((0, len(parameters) - 1), (4, 0)))  # noqa: E731
-    objective, point, gradient = make_system(30, n_classes, l2=0.5, make_parameters=saturate)
+    objective, point, gradient = make_newton_system(30, n_classes, l2=0.5, make_parameters=saturate)
     assert not np.array(list(point.curvatures())).any()
     # A curvature of 1 replaces zero curvature.
     curvatures = np.append(objective.penalty.curvatures[:-1], 1.0)
-    np.testing.assert_allclose(preconditioners.class_blocks(point).solve(gradient), gradient / curvatures, rtol=1e-4)
+    np.testing.assert_allclose(
+        preconditioners.build_class_blocks(point).solve(gradient), gradient / curvatures, rtol=1e-4
+    )
 
 
 def test_gradients_below_the_range_of_float32_are_solved():
-    _, point, gradient = make_system(30, 2, l2=0.5)
-    solve = preconditioners.class_blocks(point).solve
+    _, point, gradient = make_newton_system(30, 2, l2=0.5)
+    solve = preconditioners.build_class_blocks(point).solve
     np.testing.assert_allclose(solve(1e-60 * gradient), 1e-60 * solve(gradient), rtol=1e-4)
 
 
-def test_the_number_of_directions_and_the_squared_columns_of_a_factor():
-    orthogonal = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
+def test_the_number_of_directions_counts_large_eigenvalues():
+    orthogonal_matrix = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
     preconditioner = preconditioners.Preconditioner(1, 6, np.float64)
-    for eigenvalues, n_directions in [(np.full(6, 3.0), 6.0), ([2.0, 2.0, 1e-9, 1e-9, 1e-9, 1e-9], 2.0)]:
-        matrix = orthogonal * eigenvalues @ orthogonal.T
+    for eigenvalues, n_effective_directions in [(np.full(6, 3.0), 6.0), ([2.0, 2.0, 1e-9, 1e-9, 1e-9, 1e-9], 2.0)]:
+        matrix = orthogonal_matrix * eigenvalues @ orthogonal_matrix.T
         preconditioner.factorize(0, matrix[None])
-        assert preconditioner.n_directions == pytest.approx(n_directions, rel=1e-6)
-        np.testing.assert_allclose(preconditioner.square_columns(), np.diagonal(matrix), rtol=1e-9)
+        assert preconditioner.n_effective_directions == pytest.approx(n_effective_directions, rel=1e-6)
+        np.testing.assert_allclose(preconditioner.compute_column_squares(), np.diagonal(matrix), rtol=1e-9)
 
 
 @pytest.mark.parametrize("size", [1e-300, 1e-170, 1e170])
@@ -168,5 +176,5 @@ def test_the_number_of_directions_is_not_finite_if_squares_overflow(size):
     preconditioner = preconditioners.Preconditioner(1, 2, np.float64)
     with np.errstate(all="raise", under="ignore"):
         preconditioner.factorize(0, size * np.diag([1.0, 2.0])[None])
-    assert not np.isfinite(preconditioner.n_directions)
+    assert not np.isfinite(preconditioner.n_effective_directions)
     np.testing.assert_allclose(size * preconditioner.solve(np.array([[1.0, 2.0]])), 1)

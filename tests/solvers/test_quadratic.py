@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import reference
-from conftest import make_problem, marked
-from objectives import evaluate, make_objective, objective_over
+from conftest import make_problem, mark_params
+from objectives import build_objective, evaluate, make_objective
 from scipy import sparse
 
 from fastlin.matrices import dense
@@ -24,18 +24,19 @@ def make_start(objective, seed=3):
 def violation(start, parameters, curvature_point=None):
     """Return the largest entry of the minimum-norm subgradient of the model around `start`, at the parameters."""
     step, penalty = parameters - start.parameters, start.objective.penalty
-    hessian = (curvature_point or start).hessian_of_loss() + np.diag(np.tile(penalty.curvatures, len(parameters)))
+    hessian = (curvature_point or start).compute_loss_hessian() + np.diag(np.tile(penalty.curvatures, len(parameters)))
     slopes = start.gradient + (hessian @ step.ravel()).reshape(step.shape)
-    return reference.smallest_subgradient(slopes, parameters, penalty.thresholds, penalty.group_lasso).max()
+    return reference.min_norm_subgradient(slopes, parameters, penalty.thresholds, penalty.group_lasso).max()
 
 
-def model_by_columns(start, precision=np.float64):
+def make_column_model(start, precision=np.float64):
     working_set = np.ones(start.parameters[:, :-1].shape, bool)
     return quadratic.ColumnModel(start, start, working_set, precision)
 
 
 @pytest.mark.parametrize(
-    "kind", ["dense", "sparse", "sparse and far from zero", *marked(pytest.mark.thorough, "float32", "uint8", "int32")]
+    "kind",
+    ["dense", "sparse", "sparse and far from zero", *mark_params(pytest.mark.thorough, "float32", "uint8", "int32")],
 )
 def test_both_models_agree_for_all_data(kind):
     for rows, weighted in [("all", True), ("all", False), ("some", True), ("repeated", True)]:
@@ -53,12 +54,12 @@ def test_both_models_agree_for_all_data(kind):
         }
         size = 100 if is_integer else 1
         options = {"weights": weights if weighted else None, "row_indices": row_indices[rows]}
-        objective = objective_over(X, labels, 3, l1=0.02 * size, l2=0.01 * size, **options)
+        objective = build_objective(X, labels, 3, l1=0.02 * size, l2=0.01 * size, **options)
         start = make_start(objective)
         expected = quadratic.HessianModel(start, start).minimize(1e-14)
         assert violation(start, expected) < 1e-6
         for precision, tolerance, n_sweeps in [(np.float64, 1e-5, 0), (np.float64, 1e-5, 1), (np.float32, 2e-3, 1)]:
-            model = model_by_columns(start, precision)
+            model = make_column_model(start, precision)
             model._n_sweeps = n_sweeps
             # The columns contain all rows.
             assert model._curvature.probabilities.shape[1] == 50
@@ -71,18 +72,18 @@ def test_both_models_agree_for_all_data(kind):
 def test_newton_steps_solve_one_hot_columns_with_an_intercept():
     levels = np.random.default_rng(0).integers(0, 8, (500, 2))
     X = sparse.csr_array((np.ones(1000), (levels + np.array([0, 8])).ravel(), np.arange(0, 1001, 2)), (500, 16))
-    start = make_start(objective_over(X, levels.sum(axis=1) % 2, 2, l1=1e-3))
-    models = model_by_columns(start), model_by_columns(start)
+    start = make_start(build_objective(X, levels.sum(axis=1) % 2, 2, l1=1e-3))
+    models = make_column_model(start), make_column_model(start)
     models[0]._n_sweeps, models[1]._n_sweeps = 10, 0
-    violation_by_newton, violation_by_sweeps = (violation(start, model.minimize(1e-10)) for model in models)
-    assert violation_by_newton < 1e-7 < 1e-6 < violation_by_sweeps
+    newton_violation, sweep_violation = (violation(start, model.minimize(1e-10)) for model in models)
+    assert newton_violation < 1e-7 < 1e-6 < sweep_violation
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 @pytest.mark.parametrize("part", [0.1, 0.7])
 def test_a_model_with_sampled_curvature_has_the_gradient_of_all_rows(kind, part):
     X, labels, weights, *_ = make_problem(300, 4, 3)
-    objective = objective_over(sparse.csr_array(X) if kind == "sparse" else X, labels, 3, weights=weights, l1=0.02)
+    objective = build_objective(sparse.csr_array(X) if kind == "sparse" else X, labels, 3, weights=weights, l1=0.02)
     start = make_start(objective)
     curvature_point = evaluate(objective.sample(int(300 * part)), start.parameters)
     hessian = quadratic.HessianModel(start, curvature_point)
@@ -94,20 +95,20 @@ def test_a_model_with_sampled_curvature_has_the_gradient_of_all_rows(kind, part)
     assert violation(start, actual, curvature_point) < 1e-6
 
 
-def test_the_panel_is_reused_in_other_coordinates():
+def test_the_column_panel_is_reused_in_other_coordinates():
     X, labels, *_ = make_problem(50, 6, 3)
     X = dense.DenseMatrix(X * 10.0 ** np.arange(6))
-    strong, weak = (objective_over(X, labels, 3, l1=0.01, l2=l2) for l2 in (1e4, 1e-3))
+    strong, weak = (build_objective(X, labels, 3, l1=0.01, l2=l2) for l2 in (1e4, 1e-3))
     assert (strong.coordinates.scale != weak.coordinates.scale).any()
-    model_by_columns(make_start(strong))
+    make_column_model(make_start(strong))
     start = make_start(weak)
-    models = model_by_columns(start), quadratic.HessianModel(start, start)
+    models = make_column_model(start), quadratic.HessianModel(start, start)
     actual, expected = (weak.center(model.minimize(1e-14)) for model in models)
     np.testing.assert_allclose(actual, expected, atol=1e-6)
-    assert len(X._transposed) == 1
+    assert len(X._columnwise_copies) == 1
 
 
-def test_a_reused_hessian_is_used_with_the_gradient_and_penalty_of_the_new_point():
+def test_a_reused_hessian_model_has_the_gradient_of_the_new_point():
     objective, _ = make_objective(60, 6, 3, l1=0.02, l2=0.1)
     first = make_start(objective)
     source = quadratic.HessianModel(first, first)
@@ -123,11 +124,11 @@ def test_a_reused_hessian_is_used_with_the_gradient_and_penalty_of_the_new_point
         (0.3, [8.0, 1.0, 0.5, 1e-9, 0.25], [False, True, True, True, False]),
         (1e-3, [8.0, 1.0, 0.5, 1e-9, 0.25, 1e-9, 1e-9], [False, True, True, True, False, True, False]),
         # The number of sweeps is limited.
-        (1e-12, [1.0] * 110, [False, *[True] * quadratic.ROUNDS] * quadratic.ROUNDS),
+        (1e-12, [1.0] * 110, [False, *[True] * quadratic.N_CHEAP_STEPS] * quadratic.N_CHEAP_STEPS),
     ],
 )
 def test_sweeps_end_if_a_sweep_over_all_coordinates_gains_too_little(accuracy, gains, expected):
     remaining_gains, kinds = iter(gains), []
-    gain = quadratic._descend(lambda only_active: kinds.append(only_active) or next(remaining_gains), accuracy)
+    gain = quadratic._alternate_sweeps(lambda only_active: kinds.append(only_active) or next(remaining_gains), accuracy)
     assert gain == pytest.approx(sum(gains))
     assert kinds == expected

@@ -10,7 +10,7 @@ from fastlin.training import EpochSchedule, LearningRate, train_by_epochs
 ROWS = 6
 
 
-class Script:
+class ScriptedDescent:
     """A descent and its network with scripted losses and scores. The loss "inf" makes the parameters infinite."""
 
     def __init__(self, losses, scores=()):
@@ -37,7 +37,7 @@ class Script:
     def restore(self, saved):
         self.parameters[:] = saved
 
-    def predictor(self):
+    def make_predictor(self):
         return self
 
     def measure(self, examples):
@@ -62,18 +62,22 @@ def train(script, validation=False, examples=None, **settings):
     ("patience", "tol", "n_epochs"),
     [(1, 0.0, 8), (1, 0.05, 5), (2, 0.05, 6), (3, 0.15, 7), (3, 0.0, 9), (np.inf, 1.0, 9)],
 )
-def test_training_stops_early_and_keeps_the_right_epoch(monitored, patience, tol, n_epochs):
+def test_early_stopping_keeps_the_right_epoch(monitored, patience, tol, n_epochs):
     values, other_values = (
         [0.1, 0.3, 0.5, 0.5, 0.2, 0.51, 0.4, 0.3, 0.6],
         [0.3, 0.5, 0.5, 0.2, 0.51, 0.4, 0.3, 0.6, 0.1],
     )
     validated, early_stopping = monitored != "the loss", monitored == "the validation"
     gains, scores = (other_values, values) if early_stopping else (values, other_values)
-    script = Script([-gain for gain in gains], scores)
+    script = ScriptedDescent([-gain for gain in gains], scores)
     rules = {"patience": patience, "tol": tol, "early_stopping": early_stopping}
     training = train(script, validated, max_epochs=9, **rules)
     assert (training.ended, len(training.records)) == ("patience" if n_epochs < 9 else "limit", n_epochs)
-    assert training.n_kept == script.parameters[0] == (int(np.argmax(scores[:n_epochs])) + 1 if validated else n_epochs)
+    assert (
+        training.n_kept_records
+        == script.parameters[0]
+        == (int(np.argmax(scores[:n_epochs])) + 1 if validated else n_epochs)
+    )
     if validated:
         assert [epoch.validation_accuracy for epoch in training.records] == scores[:n_epochs]
         assert [epoch.validation_loss for epoch in training.records] == [1 - score for score in scores[:n_epochs]]
@@ -93,9 +97,9 @@ def test_training_stops_early_and_keeps_the_right_epoch(monitored, patience, tol
     ],
 )
 def test_a_diverging_training_ends_with_its_best_epoch(losses, scores, validated, n_records, best):
-    script = Script([*losses, 0.0], scores)
+    script = ScriptedDescent([*losses, 0.0], scores)
     training = train(script, validated, max_epochs=len(losses))
-    assert (training.ended, training.n_kept, len(training.records)) == ("diverged", best, n_records)
+    assert (training.ended, training.n_kept_records, len(training.records)) == ("diverged", best, n_records)
     assert script.parameters[0] == best
     assert len(script.orders) == len(losses)
     # A later training must not start with an infinite or NaN velocity.
@@ -104,7 +108,7 @@ def test_a_diverging_training_ends_with_its_best_epoch(losses, scores, validated
 
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize(
-    ("rows", "batch_size", "whole_batches", "n_rows"),
+    ("rows", "batch_size", "drop_incomplete_batch", "n_rows"),
     [
         (None, 3, True, 6),
         (None, 4, True, 4),
@@ -112,11 +116,9 @@ def test_a_diverging_training_ends_with_its_best_epoch(losses, scores, validated
         (np.array([5, 1, 3, 2]), 3, False, 4),
     ],
 )
-def test_orders_contain_the_selected_rows_and_incomplete_batches_are_dropped(
-    shuffle, rows, batch_size, whole_batches, n_rows
-):
-    script, selected = Script([1.0] * 20), np.arange(ROWS) if rows is None else rows
-    batches = {"batch_size": batch_size, "shuffle": shuffle, "whole_batches": whole_batches}
+def test_epoch_orders_contain_the_selected_rows(shuffle, rows, batch_size, drop_incomplete_batch, n_rows):
+    script, selected = ScriptedDescent([1.0] * 20), np.arange(ROWS) if rows is None else rows
+    batches = {"batch_size": batch_size, "shuffle": shuffle, "drop_incomplete_batch": drop_incomplete_batch}
     train(script, examples=make_examples(rows), max_epochs=20, **batches)
     # If the order is None, all examples are used in their own order.
     orders = [selected if order is None else order for order in script.orders]

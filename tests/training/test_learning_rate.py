@@ -10,9 +10,9 @@ from fastlin.training import LearningRate
 @pytest.mark.parametrize("initial", [0.01, 0.015625, 0.003125, 0.000125, 1e-6])
 def test_an_adaptive_rate_is_lowered_until_it_is_small(initial):
     optimizer = SGDOptimizer([], initial, "adaptive")
-    n_renewals = 0
+    max_rate_reductions = 0
     while not optimizer.trigger_stopping("", verbose=False):
-        n_renewals += 1
+        max_rate_reductions += 1
     rate = LearningRate(initial, "adaptive")
-    assert rate.n_renewals == n_renewals
-    assert rate.at(50, 1000, n_renewals) == pytest.approx(optimizer.learning_rate, rel=1e-14)
+    assert rate.max_rate_reductions == max_rate_reductions
+    assert rate.at(50, 1000, max_rate_reductions) == pytest.approx(optimizer.learning_rate, rel=1e-14)

@@ -10,18 +10,18 @@ from conftest import run_until_line
 
 from fastlin.training import BestCheckpoint, DivergedError, EarlyStopping, loop, train
 
-score_of = attrgetter("score")
+get_score = attrgetter("score")
 
 
 @dataclass(frozen=True)
-class Record:
+class ScriptedRecord:
     """A record of some steps: the index of the first step, and the validation score."""
 
     first: int
     score: float | None
 
 
-class Script:
+class ScriptedLearner:
     """A learner whose parameters are the list of its steps. A validation returns or raises the next scripted score."""
 
     def __init__(self, scores=(), diverges_at=None, diverges_at_end=False):
@@ -38,7 +38,7 @@ class Script:
                 score = self.scores[step]
             if isinstance(score, BaseException):
                 raise score
-            yield Record(step, score)
+            yield ScriptedRecord(step, score)
 
     def save(self):
         return list(self.taken)
@@ -51,7 +51,7 @@ class Script:
             raise DivergedError
 
 
-def loss_of(record):
+def negate_loss(record):
     """Return minus the loss of a record. The losses of the four records are 3, 1, 2 and 4."""
     return -[3, 1, 2, 4][record.first]
 
@@ -61,58 +61,66 @@ def run(script, n_steps=4, steps_per_validation=1, **rules):
     return train(steps, script.save, script.restore, check_end=script.check_end, **rules)
 
 
-def assert_is(training, script, ended, n_records, n_kept):
+def assert_training(training, script, ended, n_records, n_kept_records):
     assert (training.ended, len(training.records), training.last.n_records) == (ended, n_records, n_records)
-    assert training.n_kept == n_kept
-    assert script.taken == list(range(n_kept))
+    assert training.n_kept_records == n_kept_records
+    assert script.taken == list(range(n_kept_records))
 
 
-BEST, LOWEST_LOSS = BestCheckpoint(score_of), BestCheckpoint(loss_of, validates_at_start=True)
-SOON = {"patience": EarlyStopping(score_of, 1)}
-RISING, FALLING, REST = [0.1, 0.4, 0.4, 0.3], [0.3, 0.2, 0.1, 0.5, 0.6], [0.1, 0.5, 0.2]
+BEST_SCORE_CHECKPOINT, LOWEST_LOSS_CHECKPOINT = (
+    BestCheckpoint(get_score),
+    BestCheckpoint(negate_loss, validates_at_start=True),
+)
+PATIENCE_RULE = {"patience": EarlyStopping(get_score, 1)}
+RISING_SCORES, FALLING_SCORES, OTHER_SCORES = [0.1, 0.4, 0.4, 0.3], [0.3, 0.2, 0.1, 0.5, 0.6], [0.1, 0.5, 0.2]
 # The script, the number of steps, the rules, how the training ends, the number of records, and the number of records
 # before the checkpoint that is kept.
-COURSES = [
-    (Script(RISING), 4, {}, "limit", 4, 4),
-    (Script(RISING), 4, {"best": BEST}, "limit", 4, 2),
+TRAINING_CASES = [
+    (ScriptedLearner(RISING_SCORES), 4, {}, "limit", 4, 4),
+    (ScriptedLearner(RISING_SCORES), 4, {"best": BEST_SCORE_CHECKPOINT}, "limit", 4, 2),
     # A score of the parameters with which a record starts has no effect here.
-    (Script(RISING), 4, {"best": LOWEST_LOSS}, "limit", 4, 4),
-    (Script(), 0, SOON | {"best": BEST}, "limit", 0, 0),
-    (Script(FALLING), 5, SOON, "patience", 3, 3),
-    (Script(FALLING), 5, SOON | {"best": BEST}, "patience", 3, 1),
-    (Script([0.3, 0.2]), 2, {"patience": EarlyStopping(score_of, 0)}, "patience", 2, 2),
-    (Script([0.3, None, 0.2, None, 0.1, None]), 6, SOON | {"best": BEST, "every": 2}, "patience", 5, 1),
-    (Script(REST, diverges_at=3), 4, {}, "diverged", 3, 3),
-    (Script(REST, diverges_at=3), 4, {"best": BEST}, "diverged", 3, 2),
+    (ScriptedLearner(RISING_SCORES), 4, {"best": LOWEST_LOSS_CHECKPOINT}, "limit", 4, 4),
+    (ScriptedLearner(), 0, PATIENCE_RULE | {"best": BEST_SCORE_CHECKPOINT}, "limit", 0, 0),
+    (ScriptedLearner(FALLING_SCORES), 5, PATIENCE_RULE, "patience", 3, 3),
+    (ScriptedLearner(FALLING_SCORES), 5, PATIENCE_RULE | {"best": BEST_SCORE_CHECKPOINT}, "patience", 3, 1),
+    (ScriptedLearner([0.3, 0.2]), 2, {"patience": EarlyStopping(get_score, 0)}, "patience", 2, 2),
+    (
+        ScriptedLearner([0.3, None, 0.2, None, 0.1, None]),
+        6,
+        PATIENCE_RULE | {"best": BEST_SCORE_CHECKPOINT, "every": 2},
+        "patience",
+        5,
+        1,
+    ),
+    (ScriptedLearner(OTHER_SCORES, diverges_at=3), 4, {}, "diverged", 3, 3),
+    (ScriptedLearner(OTHER_SCORES, diverges_at=3), 4, {"best": BEST_SCORE_CHECKPOINT}, "diverged", 3, 2),
     # The record with the lowest loss starts with the parameters after one step.
-    (Script(diverges_at=3), 4, {"best": LOWEST_LOSS, "every": None}, "diverged", 3, 1),
-    (Script(diverges_at=0), 4, {"best": BEST}, "diverged", 0, 0),
-    (Script([0.1, DivergedError()]), 4, {}, "diverged", 1, 1),
-    (Script([0.5, 0.1, KeyboardInterrupt(), 0.2]), 4, {"best": BEST}, "interrupted", 2, 2),
-    (Script(diverges_at_end=True), 3, {"every": None}, "diverged", 2, 2),
-    (Script(diverges_at_end=True), 3, {"best": LOWEST_LOSS, "every": None}, "diverged", 2, 1),
+    (ScriptedLearner(diverges_at=3), 4, {"best": LOWEST_LOSS_CHECKPOINT, "every": None}, "diverged", 3, 1),
+    (ScriptedLearner(diverges_at=0), 4, {"best": BEST_SCORE_CHECKPOINT}, "diverged", 0, 0),
+    (ScriptedLearner([0.1, DivergedError()]), 4, {}, "diverged", 1, 1),
+    (ScriptedLearner([0.5, 0.1, KeyboardInterrupt(), 0.2]), 4, {"best": BEST_SCORE_CHECKPOINT}, "interrupted", 2, 2),
+    (ScriptedLearner(diverges_at_end=True), 3, {"every": None}, "diverged", 2, 2),
+    (ScriptedLearner(diverges_at_end=True), 3, {"best": LOWEST_LOSS_CHECKPOINT, "every": None}, "diverged", 2, 1),
 ]
 
 
-@pytest.mark.parametrize(("script", "n_steps", "rules", "ended", "n_records", "n_kept"), COURSES)
-def test_training_follows_its_stopping_rules_and_keeps_the_last_or_best_checkpoint(
-    script, n_steps, rules, ended, n_records, n_kept
-):
+@pytest.mark.parametrize(("script", "n_steps", "rules", "ended", "n_records", "n_kept_records"), TRAINING_CASES)
+def test_training_follows_its_stopping_rules(script, n_steps, rules, ended, n_records, n_kept_records):
     script, rules = copy.deepcopy(script), dict(rules)
     every = rules.pop("every", 1)
     training = run(script, n_steps, every, **rules)
-    assert_is(training, script, ended, n_records, n_kept)
+    assert_training(training, script, ended, n_records, n_kept_records)
     validated = [script.scores[step] if every and step % every == 0 else None for step in range(n_records)]
     assert [record.score for record in training.records] == validated
 
 
-@pytest.mark.parametrize("rule", [None, BEST], ids=["last", "best"])
+@pytest.mark.parametrize("rule", [None, BEST_SCORE_CHECKPOINT], ids=["last", "best"])
 def test_ctrl_c_at_any_line_leaves_a_consistent_checkpoint(rule):
     scores = [0.1, 0.9, 0.2]
 
     def train_until(last_line=np.inf):
         """Return the script, its training or None, and the number of executed lines of the training loop."""
-        script = Script(scores)
+        script = ScriptedLearner(scores)
         rules = {"best": rule, "on_checkpoint": lambda training: None}
         return script, *run_until_line(lambda: run(script, 3, **rules), [loop.__file__], last_line)
 
@@ -123,7 +131,7 @@ def test_ctrl_c_at_any_line_leaves_a_consistent_checkpoint(rule):
             assert script.taken in ([], [0, 1, 2], [0, 1])
         else:
             n_records = len(training.records)
-            assert_is(training, script, "interrupted", n_records, n_records)
+            assert_training(training, script, "interrupted", n_records, n_records)
             assert [record.score for record in training.records] == scores[:n_records]
             numbers.add(n_records)
     assert numbers == {0, 1, 2, 3}
@@ -131,4 +139,4 @@ def test_ctrl_c_at_any_line_leaves_a_consistent_checkpoint(rule):
 
 def test_other_errors_are_raised():
     with pytest.raises(RuntimeError, match="on purpose"):
-        run(Script([0.1, RuntimeError("on purpose")]))
+        run(ScriptedLearner([0.1, RuntimeError("on purpose")]))

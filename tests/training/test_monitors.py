@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fastlin.training import BestCheckpoint, Checkpoint, EarlyStopping
 
-SCORES = st.lists(st.sampled_from([None, 0.0, 0.1, 0.2, 0.25, 0.3, 0.5, np.nan]), max_size=12)
+SCORE_LISTS = st.lists(st.sampled_from([None, 0.0, 0.1, 0.2, 0.25, 0.3, 0.5, np.nan]), max_size=12)
 
 
 def identity(record):
@@ -16,36 +16,39 @@ def identity(record):
 
 @settings(max_examples=200)
 @given(
-    scores=SCORES,
-    n_allowed=st.integers(0, 3),
+    scores=SCORE_LISTS,
+    max_without_improvement=st.integers(0, 3),
     tol=st.sampled_from([None, 0.0, 0.05, 0.2]),
-    n_renewals=st.integers(0, 2),
+    max_rate_reductions=st.integers(0, 2),
 )
-def test_early_stopping_counts_records_without_improvement(scores, n_allowed, tol, n_renewals):
-    patience = EarlyStopping(identity, n_allowed, tol, n_renewals=n_renewals)
-    best, n_without_improvement, n_renewed = None, 0, 0
+def test_early_stopping_counts_records_without_improvement(scores, max_without_improvement, tol, max_rate_reductions):
+    patience = EarlyStopping(identity, max_without_improvement, tol, max_rate_reductions=max_rate_reductions)
+    best, n_without_improvement, n_rate_reductions = None, 0, 0
     for score in scores:
-        patience = patience.after(score)
+        patience = patience.updated_with(score)
         if score is not None and best is None:
             best = score
         elif score is not None:
             improves = score > best if tol is None else score >= best + tol
             n_without_improvement = 0 if improves else n_without_improvement + 1
             best = score if score > best else best
-            if n_without_improvement > n_allowed and n_renewed < n_renewals:
-                n_without_improvement, n_renewed = 0, n_renewed + 1
-        assert (patience.n_without_improvement, patience.n_renewed) == (n_without_improvement, n_renewed)
-        assert patience.is_exhausted == (n_without_improvement > n_allowed)
+            if n_without_improvement > max_without_improvement and n_rate_reductions < max_rate_reductions:
+                n_without_improvement, n_rate_reductions = 0, n_rate_reductions + 1
+        assert (patience.n_without_improvement, patience.n_rate_reductions) == (
+            n_without_improvement,
+            n_rate_reductions,
+        )
+        assert patience.is_exhausted == (n_without_improvement > max_without_improvement)
 
 
 @pytest.mark.parametrize("validates_at_start", [False, True])
 @settings(max_examples=100)
-@given(scores=SCORES)
+@given(scores=SCORE_LISTS)
 def test_the_first_of_equally_good_checkpoints_is_kept(validates_at_start, scores):
     checkpoints = [Checkpoint(number, None) for number in range(len(scores) + 1)]
     best, expected, best_score = BestCheckpoint(identity, validates_at_start), None, None
     for number, score in enumerate(scores):
-        best = best.after(score, checkpoints[number], checkpoints[number + 1])
+        best = best.updated_with(score, checkpoints[number], checkpoints[number + 1])
         if score is not None and (best_score is None or score > best_score):
             expected, best_score = checkpoints[number + (not validates_at_start)], score
         assert best.checkpoint is expected

@@ -26,21 +26,21 @@ def test_a_batch_of_weight_zero_changes_nothing():
     descent = MomentumDescent(network, 0.9)
     descent.step(examples, slice(7, 14), 0.1, 0.1)
     before = descent.save()
-    for l2_by_weight in (False, True):
+    for divides_l2_by_weight in (False, True):
         network.gradient[:] = 1
-        assert descent.step(examples, slice(0, 7), 0.1, 0.1, l2_by_weight=l2_by_weight) == (0, 0, 0)
+        assert descent.step(examples, slice(0, 7), 0.1, 0.1, divides_l2_by_weight=divides_l2_by_weight) == (0, 0, 0)
         np.testing.assert_array_equal(network.gradient, 0)
         np.testing.assert_equal(descent.save(), before)
 
 
 def test_each_step_draws_a_new_dropout_seed():
-    examples, network, twin = make_examples(), make_network(dropout=0.4), make_network(dropout=0.4)
+    examples, network, copied_network = make_examples(), make_network(dropout=0.4), make_network(dropout=0.4)
     descent, seeds = MomentumDescent(network, random_state=np.random.RandomState(3)), np.random.RandomState(3)
     for _ in range(4):
-        twin.parameters[:] = network.parameters
-        expected = twin.compute_gradient(examples, slice(0, 22), int(seeds.randint(2**32, dtype=np.uint32)))
+        copied_network.parameters[:] = network.parameters
+        expected = copied_network.compute_gradient(examples, slice(0, 22), int(seeds.randint(2**32, dtype=np.uint32)))
         assert descent.step(examples, slice(0, 22), 0.2, 0.0) == expected
-        np.testing.assert_array_equal(network.gradient, twin.gradient)
+        np.testing.assert_array_equal(network.gradient, copied_network.gradient)
 
 
 @pytest.mark.parametrize("rule", [MomentumDescent, AdamDescent])
@@ -49,19 +49,19 @@ def test_a_restored_descent_repeats_the_same_steps(rule):
     descent = rule(network, 0.9)
     descent.step(examples, slice(0, 22), 0.2, 0.1)
     saved = descent.save()
-    expected = descent.predictor().predict_probabilities(examples.matrix)
+    expected = descent.make_predictor().predict_probabilities(examples.matrix)
     descent.step(examples, slice(3, 9), 0.2, 0.1)
     after = descent.save()
-    assert not np.allclose(descent.predictor().predict_probabilities(examples.matrix), expected)
+    assert not np.allclose(descent.make_predictor().predict_probabilities(examples.matrix), expected)
     # `save` and `restore` both copy.
     for _ in range(2):
         descent.restore(saved)
         np.testing.assert_equal(descent.save(), saved)
-        np.testing.assert_array_equal(descent.predictor().predict_probabilities(examples.matrix), expected)
+        np.testing.assert_array_equal(descent.make_predictor().predict_probabilities(examples.matrix), expected)
         descent.step(examples, slice(3, 9), 0.2, 0.1)
         np.testing.assert_equal(descent.save(), after)
     descent.reset()
-    assert not any(array.any() for array in descent.carried)
+    assert not any(array.any() for array in descent.optimizer_arrays)
 
 
 # Normalized batches have about the same size and more than one row.
@@ -86,7 +86,7 @@ def test_an_epoch_uses_all_batches(normalization, batch_size, ordered, is_subset
     actual = descent.run_epoch(examples, order, batch_size, 0.1, 0.7)
     sums = np.zeros(4)
     for batch in np.split(order if ordered else rows, np.cumsum(sizes)[:-1]):
-        loss, *weights = expected.step(examples, batch, 0.1, 0.7, l2_by_weight=True)
+        loss, *weights = expected.step(examples, batch, 0.1, 0.7, divides_l2_by_weight=True)
         sums += (loss * len(batch), len(batch), *weights)
     np.testing.assert_allclose(actual, sums, rtol=1e-14)
     np.testing.assert_equal(descent.save(), expected.save())

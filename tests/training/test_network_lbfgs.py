@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastlin.matrices import as_matrix
-from fastlin.networks import Examples, Network, initialize
+from fastlin.networks import Examples, Network, initialize_parameters
 from fastlin.training import train_by_lbfgs
 
 
@@ -11,8 +11,8 @@ def test_a_float32_network_is_trained_in_float64():
     generator = np.random.default_rng(0)
     X, labels = generator.normal(size=(60, 4)).astype(np.float32), generator.integers(0, 3, 60).astype(np.int32)
     network = Network((4, 8, 3))
-    initialize(network, "xavier", np.random.RandomState(0))
-    wide = network.fold(np.float64)
+    initialize_parameters(network, "xavier", np.random.RandomState(0))
+    wide = network.make_prediction_network(np.float64)
     trainings = [
         train_by_lbfgs(
             trained, Examples(as_matrix(X), labels, None), None, alpha=0.1, max_iter=30, max_fun=100, tol=1e-6

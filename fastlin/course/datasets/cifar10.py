@@ -10,17 +10,21 @@ from pathlib import Path
 import numpy as np
 
 from fastlin.course.datasets.dataset import Dataset
-from fastlin.course.datasets.files import check_md5, download, list_folders, report_damage
-from fastlin.extras import needs
+from fastlin.course.datasets.files import check_md5, convert_file_errors, download_file, list_folders
+from fastlin.extras import import_extra
 from fastlin.typing import PathLike
 
 N_TRAIN = 50_000
 # The folder of the published Python batches, the archive of this folder, and the JPEG copy.
-FOLDER, PUBLISHED, JPEGS = CIFAR10_FILES = "cifar-10-batches-py", "cifar-10-python.tar.gz", "cifar10-jpeg.zip"
-ADDRESS = f"https://www.cs.toronto.edu/~kriz/{PUBLISHED}"
-PUBLISHED_MD5 = "c58f30108f718f92721af3b95e74349a"
+BATCH_FOLDER, BATCH_ARCHIVE, JPEG_ARCHIVE = CIFAR10_FILES = (
+    "cifar-10-batches-py",
+    "cifar-10-python.tar.gz",
+    "cifar10-jpeg.zip",
+)
+ARCHIVE_ADDRESS = f"https://www.cs.toronto.edu/~kriz/{BATCH_ARCHIVE}"
+ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
 # The MD5 checksum of each batch. The test batch is last.
-BATCHES = {
+BATCH_MD5 = {
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
     "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
     "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
@@ -32,7 +36,7 @@ BATCHES = {
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # Constants of the JPEG copy. SIDE is the side length of its images in pixels.
 IMAGES_PER_CLASS = {"train": 5000, "test": 1000}
-SIDE = 32
+IMAGE_SIDE = 32
 
 
 def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None = None) -> Dataset:
@@ -83,11 +87,11 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
     path = next((path for path in paths if path.exists()), None)
     if path is None:
         description = (
-            f"CIFAR-10 was not found. One of these is required:\n  {FOLDER}/ with {', '.join(BATCHES)}\n"
-            f"  {PUBLISHED}  md5 {PUBLISHED_MD5}\n  {JPEGS}"
+            f"CIFAR-10 was not found. One of these is required:\n  {BATCH_FOLDER}/ with {', '.join(BATCH_MD5)}\n"
+            f"  {BATCH_ARCHIVE}  md5 {ARCHIVE_MD5}\n  {JPEG_ARCHIVE}"
         )
-        path = download(ADDRESS, PUBLISHED_MD5, folder, description)
-    X_train, y_train, X_test, y_test = (_read_jpegs if path.name == JPEGS else _read_batches)(path)
+        path = download_file(ARCHIVE_ADDRESS, ARCHIVE_MD5, folder, description)
+    X_train, y_train, X_test, y_test = (_read_jpegs if path.name == JPEG_ARCHIVE else _read_batches)(path)
     is_validation = np.random.default_rng(seed).permutation(N_TRAIN) < n_validation
     X_val, y_val = (X_train[is_validation], y_train[is_validation]) if n_validation else (None, None)
     X_train, y_train = X_train[~is_validation], y_train[~is_validation]
@@ -96,11 +100,11 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
 
 def _read_batches(path):
     """Return X_train, y_train, X_test, y_test from the batches in a folder or, without extraction, in its archive."""
-    with report_damage(path):
-        contents = _unpack(path) if path.is_file() else {name: (path / name).read_bytes() for name in BATCHES}
+    with convert_file_errors(path):
+        contents = _read_archive(path) if path.is_file() else {name: (path / name).read_bytes() for name in BATCH_MD5}
     images, labels = [], []
-    for name, md5 in BATCHES.items():
-        with report_damage(path / name):
+    for name, md5 in BATCH_MD5.items():
+        with convert_file_errors(path / name):
             # Only files with the checksum of a published batch are unpickled, because a pickle can run arbitrary code.
             check_md5(contents[name], md5)
             with warnings.catch_warnings():
@@ -114,7 +118,7 @@ def _read_batches(path):
     return X[:-1].reshape(-1, X.shape[2]), y[:-1].ravel(), X[-1], y[-1]
 
 
-def _unpack(path):
+def _read_archive(path):
     """Return a dict from the names of the files in an archive to their contents."""
     with tarfile.open(path) as archive:
         # The members are read in archive order, because seeking backward would decompress the archive from the start.
@@ -128,20 +132,20 @@ def _read_jpegs(path):
     The copy preserves only the order within each class. Rows are sorted by the number of the image and then by class,
     so that the classes are balanced in the first n rows.
     """
-    with needs("studies", "PIL.Image"):
+    with import_extra("studies", "PIL.Image"):
         from PIL import Image
-    with report_damage(path):
+    with convert_file_errors(path):
         archive = zipfile.ZipFile(path)
     arrays = []
     with archive:
         for split, n in IMAGES_PER_CLASS.items():
-            images = np.empty((n, len(CLASS_NAMES), 3, SIDE, SIDE), np.uint8)
+            images = np.empty((n, len(CLASS_NAMES), 3, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
             for i, k in np.ndindex(images.shape[:2]):
                 member = f"{split}/{CLASS_NAMES[k]}/{i:04}.jpg"
-                with report_damage(f"{path}: {member}"):
+                with convert_file_errors(f"{path}: {member}"):
                     pixels = np.asarray(Image.open(io.BytesIO(archive.read(member)), formats=["JPEG"]))
-                    if pixels.shape != (SIDE, SIDE, 3):
-                        raise ValueError(f"its pixels have shape {pixels.shape}, not {(SIDE, SIDE, 3)}")
+                    if pixels.shape != (IMAGE_SIDE, IMAGE_SIDE, 3):
+                        raise ValueError(f"its pixels have shape {pixels.shape}, not {(IMAGE_SIDE, IMAGE_SIDE, 3)}")
                     # Color channels are stored one after another, as in the published batches.
                     images[i, k] = pixels.transpose(2, 0, 1)
             arrays += [images.reshape(n * len(CLASS_NAMES), -1), np.tile(np.arange(len(CLASS_NAMES)), n)]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-DIGITS_TRAIN = 1297
+N_TRAIN_DIGITS = 1297
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,4 +64,4 @@ def load_digits() -> Dataset:
     images, labels = load_embedded_digits(return_X_y=True)
     X = np.round(images * (255 / 16)).astype(np.uint8)
     y = labels.astype(np.int64)
-    return Dataset("digits", X[:DIGITS_TRAIN], y[:DIGITS_TRAIN], X[DIGITS_TRAIN:], y[DIGITS_TRAIN:])
+    return Dataset("digits", X[:N_TRAIN_DIGITS], y[:N_TRAIN_DIGITS], X[N_TRAIN_DIGITS:], y[N_TRAIN_DIGITS:])

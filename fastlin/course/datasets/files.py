@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fastlin.exceptions import DatasetNotFoundError
-from fastlin.extras import needs
-from fastlin.file_system import user_cache_folder
+from fastlin.extras import import_extra
+from fastlin.file_system import find_user_cache_folder
 from fastlin.typing import PathLike
 
 # Seconds without a response after which a server is considered unreachable.
@@ -25,7 +25,7 @@ def cache_folder() -> Path:
     >>> datasets.cache_folder().name
     'data'
     """
-    return (user_cache_folder() or Path(tempfile.gettempdir()) / "fastlin") / "data"
+    return (find_user_cache_folder() or Path(tempfile.gettempdir()) / "fastlin") / "data"
 
 
 def list_folders(folder: PathLike | None = None) -> list[Path]:
@@ -56,18 +56,18 @@ def list_folders(folder: PathLike | None = None) -> list[Path]:
         if not Path(folder).is_dir():
             raise DatasetNotFoundError(f"The data folder {folder} does not exist or is not a folder.")
         return [Path(folder)]
-    variable = os.environ.get("FASTLIN_DATA")
-    return ([Path(variable)] if variable else []) + [cache_folder()]
+    environment_folder = os.environ.get("FASTLIN_DATA")
+    return ([Path(environment_folder)] if environment_folder else []) + [cache_folder()]
 
 
-def download(address: str, md5: str, folder: PathLike | None, description: str) -> Path:
+def download_file(address: str, md5: str, folder: PathLike | None, description: str) -> Path:
     """Download a file to the cache folder with a progress bar, and return its path.
 
     If the user gave a `folder` or the download fails, raise a DatasetNotFoundError that starts with `description`.
     """
     reason = "Nothing is downloaded if a folder is given."
     if folder is None:
-        with needs("studies", "pooch", "tqdm"):
+        with import_extra("studies", "pooch", "tqdm"):
             import pooch
             import tqdm  # noqa: F401
         downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)
@@ -84,7 +84,7 @@ def download(address: str, md5: str, folder: PathLike | None, description: str) 
 
 
 @contextmanager
-def report_damage(file: object) -> Iterator[None]:
+def convert_file_errors(file: object) -> Iterator[None]:
     """Convert errors to a ValueError that names the file, because damaged archives raise exceptions of many types."""
     try:
         yield

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fastlin.course.datasets.dataset import Dataset
-from fastlin.course.datasets.files import check_md5, download, list_folders, report_damage
+from fastlin.course.datasets.files import check_md5, convert_file_errors, download_file, list_folders
 
 # The name of each file, the MD5 checksum of its uncompressed content, and the shape of its values.
 MNIST_FILES = {
@@ -19,7 +19,7 @@ MNIST_FILES = {
 # MD5 checksums of the published gzip files. Downloads are checked before decompression and stored compressed. If pooch
 # decompressed them to the final name, Ctrl-C could leave an incomplete file. Files on disk may have been compressed by
 # other programs, so their content is checked with the checksums in MNIST_FILES.
-PUBLISHED_GZIP = {
+GZIP_MD5 = {
     "X_train": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "y_train": "d53e105ee54ea40749a09fcbcd1e9432",
     "X_test": "9fb629c4189551a2d022fa330f9573f3",
@@ -71,7 +71,7 @@ def load_mnist(n_train: int = 60000, folder: Path | None = None) -> Dataset:
     for array, path in paths.items():
         if path is None:
             address = f"{MNIST_ADDRESS}{MNIST_FILES[array][0]}.gz"
-            paths[array] = download(address, PUBLISHED_GZIP[array], folder, description)
+            paths[array] = download_file(address, GZIP_MD5[array], folder, description)
     X, y, X_test, y_test = (_read_idx(path, *MNIST_FILES[array][1:]) for array, path in paths.items())
     return Dataset("mnist", X[:n_train], y[:n_train], X_test, y_test)
 
@@ -119,7 +119,7 @@ def find_mnist(folders: Iterable[Path]) -> dict[str, Path | None]:
 
 def _read_idx(path, md5, shape):
     """Return the images of an IDX file as rows, or its labels. The checksum makes parsing the header unnecessary."""
-    with report_damage(path):
+    with convert_file_errors(path):
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)

@@ -10,14 +10,14 @@ from fastlin.course import find_functions
 from fastlin.course.figures import comparisons, course, networks
 from fastlin.course.figures.comparisons import LIBRARIES
 from fastlin.course.figures.losses import plot_loss
-from fastlin.course.texts import DATA_NAMES, fill_in, read_toml
-from fastlin.extras import needs
+from fastlin.course.texts import DATA_NAMES, fill_placeholders, read_toml
+from fastlin.extras import import_extra
 from fastlin.figures.style import STYLE
-from fastlin.file_system import write_whole
+from fastlin.file_system import write_atomically
 
 __all__ = ["LIBRARIES", "draw", "plot_loss"]
 
-DRAWINGS = find_functions("draw_", comparisons, course, networks)
+DRAWING_FUNCTIONS = find_functions("draw_", comparisons, course, networks)
 
 
 class Plot(NamedTuple):
@@ -30,16 +30,16 @@ class Plot(NamedTuple):
 
 def draw(study: str, results: Any, folder: Path) -> list[Plot]:
     """Save the figure of a study's Results in a folder. Return a list with its Plot, or [] if there is no figure."""
-    if study not in DRAWINGS:
+    if study not in DRAWING_FUNCTIONS:
         return []
-    with needs("studies", "matplotlib"):
+    with import_extra("studies", "matplotlib"):
         import matplotlib as mpl
 
     values = {**results.parameters, **results.metrics}
-    labels = {name: fill_in(text, values) for name, text in read_toml("figures", "plots.toml")[study].items()}
+    labels = {name: fill_placeholders(text, values) for name, text in read_toml("figures", "plots.toml")[study].items()}
     file = f"{study}.png"
-    with mpl.rc_context(STYLE), write_whole(folder / file) as part:
-        figure = DRAWINGS[study](results)
+    with mpl.rc_context(STYLE), write_atomically(folder / file) as part:
+        figure = DRAWING_FUNCTIONS[study](results)
         # Most titles are wider than a figure with one panel.
         figure.suptitle(f"{DATA_NAMES[values['data']]}, {labels['title']}", wrap=True)
         # A single legend below all panels shows each label once and covers no curve.

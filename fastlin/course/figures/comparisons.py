@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.figures.style import COLORS, count_nouns, make_figure, open_figure
+from fastlin.figures.style import COLORS, format_count, make_figure, make_subplots
 
 # Color and marker of each library. The colors are color-blind safe (Okabe and Ito 2008, and Tol's wine and teal). The
 # solvers of one library have the same hue.
@@ -24,10 +24,10 @@ LIBRARIES = {
     "torch": ("#808080", ">"),
 }
 # Number of characters that fit the width of a panel in `draw_baselines`.
-PANEL_CHARACTERS = 80
+MAX_PANEL_CHARACTERS = 80
 
 
-def label_powers(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
+def label_log_axis(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
     """Label a log axis with plain numbers at the given multiples of powers of ten."""
     from matplotlib.ticker import LogLocator
 
@@ -38,7 +38,7 @@ def label_powers(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
 
 def draw_learning(results: Any) -> Any:
     """Draw test accuracy vs training time in seconds for each library."""
-    figure, axes = open_figure(1, 1, width=10, height=6)
+    figure, axes = make_subplots(1, 1, width=10, height=6)
     parameters = results.parameters
     for i, (name, points) in enumerate(results.series["points"].items()):
         seconds, accuracies = ([point[measure] for point in points] for measure in ("seconds", "accuracy"))
@@ -47,7 +47,7 @@ def draw_learning(results: Any) -> Any:
         style = {"color": COLORS[i], "marker": "osD^"[i], "markersize": 9, "linewidth": width}
         axes.plot(seconds, accuracies, line, label=f"{name}\n{description}", **style)
     axes.set(xscale="log", xlabel="training time in seconds (left is better)", ylabel="test accuracy")
-    label_powers(axes.xaxis)
+    label_log_axis(axes.xaxis)
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
@@ -55,7 +55,7 @@ def draw_learning(results: Any) -> Any:
 def _describe_curve(points, unit, n_threads):
     """Return a label for the points of a curve, such as "1 to 20 epochs, 2 threads" or "tol 0.1 to 0.001, 1 thread"."""
     efforts = f"{points[0]['effort']:g} to {points[-1]['effort']:g}"
-    return f"{f'tol {efforts}' if unit == 'tol' else f'{efforts} {unit}'}, {count_nouns(n_threads, 'thread')}"
+    return f"{f'tol {efforts}' if unit == 'tol' else f'{efforts} {unit}'}, {format_count(n_threads, 'thread')}"
 
 
 def draw_baselines(results: Any) -> Any:
@@ -80,10 +80,10 @@ def draw_baselines(results: Any) -> Any:
         panel.set(
             xscale="log",
             yscale="log",
-            xlabel=f"time of a fit in seconds\n{fill(left_out, PANEL_CHARACTERS, break_on_hyphens=False)}",
+            xlabel=f"time of a fit in seconds\n{fill(left_out, MAX_PANEL_CHARACTERS, break_on_hyphens=False)}",
             title=f"{problem['samples']:,} × {problem['features']:,}, {problem['name']}, {intercept} intercept",
         )
-        label_powers(panel.xaxis)
+        label_log_axis(panel.xaxis)
     panels[0].set_ylim(bottom=floor / 6)
     panels[0].set_ylabel("relative suboptimality (J − J*) / J*\n(J*: lowest J of any fit)")
     return figure

@@ -6,13 +6,13 @@ import numpy as np
 
 from fastlin.figures.curves import plot_history
 from fastlin.figures.image_grid import plot_weights, show_images
-from fastlin.figures.style import COLORS, count_nouns, make_figure, open_figure
+from fastlin.figures.style import COLORS, format_count, make_figure, make_subplots
 
-TRAIN, VALIDATION = COLORS[0], COLORS[1]
-IN_ORDER, SHUFFLED = COLORS[1], COLORS[0]
+TRAIN_COLOR, VALIDATION_COLOR = COLORS[0], COLORS[1]
+IN_ORDER_COLOR, SHUFFLED_COLOR = COLORS[1], COLORS[0]
 # The epochs in which the reports' training runs stop.
-REPORTED_STOPS = {"A": 17, "B": 19, "C": 33}
-PAD = 0.06
+REPORTED_STOP_EPOCHS = {"A": 17, "B": 19, "C": 33}
+RELATIVE_MARGIN = 0.06
 
 
 def draw_images(results: Any) -> Any:
@@ -25,7 +25,7 @@ def draw_images(results: Any) -> Any:
 def draw_binary(results: Any) -> Any:
     """Draw the loss and the accuracy for the digits 2 vs 3."""
     trained = results.series["trained"]
-    figure, (losses, accuracies) = open_figure(1, 2)
+    figure, (losses, accuracies) = make_subplots(1, 2)
     _draw_losses(losses, results, trained, "loss")
     _draw_accuracies(accuracies, results, trained, "accuracy")
     return figure
@@ -33,28 +33,34 @@ def draw_binary(results: Any) -> Any:
 
 def draw_early_stopping(results: Any) -> Any:
     """Draw the losses until early stopping for unshuffled and shuffled rows, and a histogram of stopping epochs."""
-    figure, axes = open_figure(1, 3)
+    figure, axes = make_subplots(1, 3)
     for panel, name, title in ((axes[0], "in_order", "in order"), (axes[1], "shuffled", "shuffled, first seed")):
         trained = results.series[name]
         _draw_losses(panel, results, trained, f"{title}: stops in epoch {trained.n_epochs_run:.1f}")
         panel.axvline(trained.n_steps_run, color="black", linestyle="--", label="stop")
-    _draw_stops(axes[2], results.metrics, results.parameters["data"] == "mnist")
+    _draw_stop_histogram(axes[2], results.metrics, results.parameters["data"] == "mnist")
     return figure
 
 
-def _draw_stops(axes, metrics, with_reports):
+def _draw_stop_histogram(axes, metrics, with_reported_stops):
     """Draw a histogram of the stopping epochs, and mark the reports' stopping epochs."""
-    stops = metrics["stop_epochs_shuffled"]
+    stop_epochs = metrics["stop_epochs_shuffled"]
     # Each bin spans two epochs. If all stopping epochs are equal, there is one bin.
-    edges = np.arange(np.floor(min(stops)), np.floor(max(stops)) + 3, 2)
-    axes.hist(stops, bins=edges, color=SHUFFLED, alpha=0.7, label=count_nouns(len(stops), "shuffled order"))
+    bin_edges = np.arange(np.floor(min(stop_epochs)), np.floor(max(stop_epochs)) + 3, 2)
+    axes.hist(
+        stop_epochs,
+        bins=bin_edges,
+        color=SHUFFLED_COLOR,
+        alpha=0.7,
+        label=format_count(len(stop_epochs), "shuffled order"),
+    )
     in_order = metrics["stop_epoch_in_order"]
-    axes.axvline(in_order, color=IN_ORDER, linestyle="--", label=f"in order, {in_order:.1f}")
-    if with_reports:
-        label = "reported: " + ", ".join(f"{report} {stop}" for report, stop in REPORTED_STOPS.items())
-        epochs = list(REPORTED_STOPS.values())
+    axes.axvline(in_order, color=IN_ORDER_COLOR, linestyle="--", label=f"in order, {in_order:.1f}")
+    if with_reported_stops:
+        label = "reported: " + ", ".join(f"{report} {stop}" for report, stop in REPORTED_STOP_EPOCHS.items())
+        epochs = list(REPORTED_STOP_EPOCHS.values())
         axes.plot(epochs, [0] * len(epochs), "k^", markersize=13, clip_on=False, zorder=5, label=label)
-        for report, stop in REPORTED_STOPS.items():
+        for report, stop in REPORTED_STOP_EPOCHS.items():
             axes.annotate(report, (stop, 0), textcoords="offset points", xytext=(0, 11), ha="center")
     axes.set(xlabel="stopping epoch", ylabel="number of orders", title="stopping epochs")
     axes.yaxis.get_major_locator().set_params(integer=True)
@@ -62,36 +68,44 @@ def _draw_stops(axes, metrics, with_reports):
 
 def draw_shuffling(results: Any) -> Any:
     """Draw validation accuracy and training loss for both row orders, without and with early stopping."""
-    figure, axes = open_figure(2, 2)
+    figure, axes = make_subplots(2, 2)
     for (accuracy, loss), (case, series) in zip(axes, results.series.items(), strict=True):
-        for (name, trained), color in zip(series.items(), (IN_ORDER, SHUFFLED), strict=True):
+        for (name, trained), color in zip(series.items(), (IN_ORDER_COLOR, SHUFFLED_COLOR), strict=True):
             plot_history(trained.val["accuracy"], name, axes=accuracy, color=color)
             plot_history(trained.train["loss"], name, axes=loss, color=color)
             loss.lines[-1].set(linewidth=0.8, alpha=0.8)
-        accuracy.set(xlabel=_step(results), ylabel="validation accuracy", title=f"{case}: validation accuracy")
-        loss.set(xlabel=_step(results), ylabel="training loss of a batch", title=f"{case}: training loss")
-        _set_height(accuracy, [trained.after_first_epoch(trained.val["accuracy"]) for trained in series.values()])
-        _set_height(loss, [trained.after_first_epoch(trained.train["loss"]) for trained in series.values()], lowest=0)
+        accuracy.set(
+            xlabel=_format_step_label(results), ylabel="validation accuracy", title=f"{case}: validation accuracy"
+        )
+        loss.set(xlabel=_format_step_label(results), ylabel="training loss of a batch", title=f"{case}: training loss")
+        _set_y_limits(
+            accuracy, [trained.values_after_first_epoch(trained.val["accuracy"]) for trained in series.values()]
+        )
+        _set_y_limits(
+            loss, [trained.values_after_first_epoch(trained.train["loss"]) for trained in series.values()], lowest=0
+        )
     return figure
 
 
 def draw_softmax(results: Any) -> Any:
     """Draw the loss, the accuracy on two scales, and the gap between training and validation accuracy."""
-    figure, axes = open_figure(2, 2)
+    figure, axes = make_subplots(2, 2)
     trained, metrics = results.series["trained"], results.metrics
-    loss, close_up, full, gap = axes.flat
+    loss, close_up_panel, full_range_panel, gap = axes.flat
     lowest = metrics["lowest_validation_loss_at_step"]
     _draw_losses(loss, results, trained, f"loss: lowest in step {lowest:,}")
     loss.axvline(lowest, color="black", linestyle=":", label="lowest validation loss (mean of 5)")
-    _draw_accuracies(close_up, results, trained, "accuracy, enlarged")
-    _draw_accuracies(full, results, trained, "accuracy, full range")
-    full.set_ylim(0, 1.02)
+    _draw_accuracies(close_up_panel, results, trained, "accuracy, enlarged")
+    _draw_accuracies(full_range_panel, results, trained, "accuracy, full range")
+    full_range_panel.set_ylim(0, 1.02)
     gap.plot(results.series["gap_steps"], results.series["gap"], color=COLORS[2], label="mean of 5 validations")
     gap.axhline(0, color="black", linewidth=1)
-    onset = metrics["train_accuracy_overtakes_at_step"]
-    if onset is not None:
-        gap.axvline(onset, color="black", linestyle="--", label=f"above 0 from step {onset:,} on")
-    gap.set(xlabel=_step(results), ylabel="difference in accuracy", title="training minus validation accuracy")
+    onset_step = metrics["train_accuracy_overtakes_at_step"]
+    if onset_step is not None:
+        gap.axvline(onset_step, color="black", linestyle="--", label=f"above 0 from step {onset_step:,} on")
+    gap.set(
+        xlabel=_format_step_label(results), ylabel="difference in accuracy", title="training minus validation accuracy"
+    )
     return figure
 
 
@@ -110,7 +124,7 @@ def draw_l2_weights(results: Any) -> Any:
 
 def draw_l2_sweep(results: Any) -> Any:
     """Draw validation accuracy against steps for each penalty strength."""
-    figure, axes = open_figure(1, 1, width=10, height=5.6)
+    figure, axes = make_subplots(1, 1, width=10, height=5.6)
     best = results.metrics["best_validation_accuracy"]
     for (name, history), color in zip(results.series["accuracy"].items(), COLORS, strict=False):
         label = f"λ = {name}, best {best[name]:.3f}"
@@ -119,13 +133,13 @@ def draw_l2_sweep(results: Any) -> Any:
         plot_history(dict(list(history.items())[5:]), label, 5, axes=axes, color=color)
         # The curves without a penalty and with the weakest penalty coincide.
         axes.lines[-1].set_linestyle("--" if name == "0" else "-")
-    axes.set(xlabel=_step(results), ylabel="validation accuracy")
+    axes.set(xlabel=_format_step_label(results), ylabel="validation accuracy")
     return figure
 
 
 def draw_l2_norm(results: Any) -> Any:
     """Draw the squared norm of the weights for each penalty strength."""
-    figure, axes = open_figure(1, 1, width=9, height=5.2)
+    figure, axes = make_subplots(1, 1, width=9, height=5.2)
     norms = dict(reversed(results.metrics["squared_norm"].items()))
     # A log axis cannot show λ = 0, so the penalty strengths are categorical.
     bars = axes.bar([f"λ = {name}" for name in norms], norms.values(), color=COLORS[0], width=0.6)
@@ -141,38 +155,42 @@ def _draw_losses(panel, results, trained, title):
     n = trained.steps_per_epoch
     _draw_histories(panel, results, trained, "loss", n)
     panel.set(ylabel="cross-entropy loss", title=title)
-    losses = trained.after_first_epoch(trained.train["loss"])
+    losses = trained.values_after_first_epoch(trained.train["loss"])
     epochs = losses[: len(losses) // n * n].reshape(-1, n)
-    _set_height(panel, [epochs.mean(axis=1) + epochs.std(axis=1), trained.after_first_epoch(trained.val["loss"])], 0)
+    _set_y_limits(
+        panel, [epochs.mean(axis=1) + epochs.std(axis=1), trained.values_after_first_epoch(trained.val["loss"])], 0
+    )
 
 
 def _draw_accuracies(panel, results, trained, title):
     """Draw the accuracies of a training run. The y-axis shows all values after the first epoch."""
     _draw_histories(panel, results, trained, "accuracy")
     panel.set(ylabel="accuracy", title=title)
-    _set_height(panel, [trained.after_first_epoch(histories["accuracy"]) for histories in (trained.train, trained.val)])
+    _set_y_limits(
+        panel, [trained.values_after_first_epoch(histories["accuracy"]) for histories in (trained.train, trained.val)]
+    )
 
 
-def _draw_histories(panel, results, trained, measure, n_averaged=1):
+def _draw_histories(panel, results, trained, measure, n_averaged_steps=1):
     """Draw a measure of the training images and of the validation images vs steps.
 
-    Values of the training images are averaged over `n_averaged` steps.
+    Values of the training images are averaged over `n_averaged_steps` steps.
     """
     label = "training (loss: mean of an epoch)"
-    plot_history(trained.train[measure], label, n_averaged, axes=panel, color=TRAIN)
-    plot_history(trained.val[measure], "validation", axes=panel, color=VALIDATION)
-    panel.set_xlabel(_step(results))
+    plot_history(trained.train[measure], label, n_averaged_steps, axes=panel, color=TRAIN_COLOR)
+    plot_history(trained.val[measure], "validation", axes=panel, color=VALIDATION_COLOR)
+    panel.set_xlabel(_format_step_label(results))
 
 
-def _step(results):
+def _format_step_label(results):
     return f"step (batches of {results.parameters['batch_size']})"
 
 
-def _set_height(axes, arrays, lowest=None):
+def _set_y_limits(axes, arrays, lowest=None):
     """Set the limits of the y-axis so that it shows all values of the arrays."""
     values = np.concatenate(arrays)
     if len(values) == 0:
         return
     low, high = values.min(), values.max()
-    margin = PAD * (high - low) or PAD
+    margin = RELATIVE_MARGIN * (high - low) or RELATIVE_MARGIN
     axes.set_ylim(low - margin if lowest is None else lowest, high + margin)

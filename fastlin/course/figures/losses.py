@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fastlin.extras import needs
+from fastlin.extras import import_extra
 from fastlin.figures.curves import group_history
 
 
@@ -36,7 +36,7 @@ def plot_loss(
     >>> from fastlin.trainers import plot_loss
     >>> plot_loss({0: 2.0, 10: 1.5, 20: 1.2}, "validation")
     """
-    with needs("studies", "matplotlib.pyplot"):
+    with import_extra("studies", "matplotlib.pyplot"):
         import matplotlib.pyplot as plt
 
     if npoints_to_average < 1 or npoints_to_average != int(npoints_to_average):

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastlin.course.report.result_tables import tabulate
 from fastlin.course.texts import DATA_NAMES as DATA_NAMES
-from fastlin.file_system import write_whole
+from fastlin.file_system import write_atomically
 
 
 def write_page(
@@ -28,7 +28,7 @@ def write_page(
 
     # All studies of the homework use the same data set, and so do all studies of the assignment.
     data = {study.startswith("cifar10"): entry["data"] for study, entry in entries.items()}
-    shown = {study: _prepare(entry, path.parent) for study, entry in entries.items()}
+    prepared_entries = {study: _prepare_entry(entry, path.parent) for study, entry in entries.items()}
     # Results may contain characters that are HTML markup.
     templates = Environment(
         loader=PackageLoader("fastlin.course.report"),
@@ -37,9 +37,9 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters["formula"] = _to_mathml
+    templates.filters["formula"] = _convert_to_mathml
     text = templates.get_template("page.html.j2").render(
-        entries=shown,
+        entries=prepared_entries,
         claims=[{**claim, "anchor": f"claim-{number}"} for number, claim in enumerate(claims, start=1)],
         course_data=data.get(False),
         homework_data=data.get(True),
@@ -47,23 +47,23 @@ def write_page(
         failed=failed,
         environment=environment,
     )
-    with write_whole(path) as part:
+    with write_atomically(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
-def _prepare(entry, folder):
+def _prepare_entry(entry, folder):
     # Figures from an earlier run may have been deleted.
     existing = [plot for plot in entry["plots"] if (folder / plot["file"]).exists()]
-    plots = [{**plot, "source": _embed(folder / plot["file"])} for plot in existing]
+    plots = [{**plot, "source": _encode_figure(folder / plot["file"])} for plot in existing]
     return {**entry, "plots": plots, "tables": tabulate(entry["metrics"])}
 
 
-def _embed(path):
+def _encode_figure(path):
     """Return a figure file as a data URL."""
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
-def _to_mathml(formula):
+def _convert_to_mathml(formula):
     """Return a LaTeX formula as MathML, which browsers render without a script."""
     from latex2mathml.converter import convert
     from markupsafe import Markup

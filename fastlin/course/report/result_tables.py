@@ -23,19 +23,19 @@ def tabulate(metrics: dict[str, Any]) -> list[Table]:
 
     A dict of dicts becomes a table. Each other dict becomes a column, and dicts with the same keys form one table.
     """
-    singles, tables = [], []
+    single_values, tables = [], []
     columns_by_keys: dict[tuple[Any, ...], dict[str, Any]] = {}
     for name, value in metrics.items():
         if not isinstance(value, dict) or not value:
-            singles.append((_label(name), format_value(value)))
+            single_values.append((_find_label(name), format_value(value)))
         elif all(isinstance(row, dict) for row in value.values()):
             # Pages are taller than wide, so the longer dimension is shown vertically.
             is_tall = len(value) == 1 or len(next(iter(value.values()))) <= len(value)
-            tables.append(_make_table(_label(name), name, value if is_tall else _transpose(value)))
+            tables.append(_make_table(_find_label(name), name, value if is_tall else _transpose(value)))
         else:
             columns_by_keys.setdefault(tuple(value), {})[name] = value
     tables += [_make_table("", next(iter(columns)), _transpose(columns)) for columns in columns_by_keys.values()]
-    return [Table("", (), tuple(singles))] * bool(singles) + tables
+    return [Table("", (), tuple(single_values))] * bool(single_values) + tables
 
 
 def _transpose(rows):
@@ -47,12 +47,12 @@ def _make_table(title, metric, rows):
     columns = list(next(iter(rows.values())))
     return Table(
         title,
-        (LABELS["headers"].get(metric, ""), *map(_label, columns)),
-        tuple((_label(name), *(format_value(row[column]) for column in columns)) for name, row in rows.items()),
+        (LABELS["headers"].get(metric, ""), *map(_find_label, columns)),
+        tuple((_find_label(name), *(format_value(row[column]) for column in columns)) for name, row in rows.items()),
     )
 
 
-def _label(name):
+def _find_label(name):
     """Return the label of a metric."""
     return LABELS["labels"].get(name) or re.sub(r"\btrain\b", "training", name.replace("_", " "))
 
@@ -60,7 +60,7 @@ def _label(name):
 def format_value(value: Any, digits: int = 4) -> str:
     """Return a value as a string. Floats below 1000 have `digits` significant digits; larger ones have two decimals."""
     if isinstance(value, dict):
-        return ", ".join(f"{_label(key)} {format_value(item)}" for key, item in value.items())
+        return ", ".join(f"{_find_label(key)} {format_value(item)}" for key, item in value.items())
     if isinstance(value, list):
         return ", ".join(format_value(item, 3) for item in value)
     if value is None:

@@ -34,16 +34,16 @@ from fastlin.typing import FloatArray
 C = 1.0
 # A library is excluded if the relative difference between its objective on the sample and the optimum exceeds this.
 MAX_SAMPLE_SUBOPTIMALITY = 1e-4
-SAMPLE_ROWS = 300
+N_SAMPLE_ROWS = 300
 # A curve ends at the first point with at most this relative suboptimality, which is considered optimal.
-FLOOR = 1e-10
+MIN_SUBOPTIMALITY = 1e-10
 # Tolerance of the float64 fit whose objective is the optimum unless a library finds a lower objective.
 REFERENCE_TOL = 1e-12
 # Seconds of a comparison by default, and seconds that suffice for many fits of every library on MNIST.
-SECONDS, MANY_SECONDS = 60.0, 900.0
+DEFAULT_SECONDS, LONG_COMPARISON_SECONDS = 60.0, 900.0
 # Fractions of a problem's seconds at which the loading of libraries, the curves and the repetitions must end.
-LOADING_END, CURVES_END, REPETITIONS_END = 0.5, 0.75, 0.95
-QUICK_ROWS = 1000
+LOADING_END_FRACTION, CURVES_END_FRACTION, REPETITIONS_END_FRACTION = 0.5, 0.75, 0.95
+N_QUICK_ROWS = 1000
 # Seconds to wait after a fit on several threads, because idle OpenBLAS threads keep processor cores busy for a while.
 PAUSE = 0.1
 # Short fits are repeated until their total time reaches this number of seconds. Their time is the median.
@@ -51,18 +51,18 @@ MIN_MEASURED_SECONDS = 0.03
 # Errors that end the curve of a library but not the comparison.
 FIT_ERRORS = CannotSolveError, ChildProcessError, TimeoutError
 # The study reports the seconds until each of these relative suboptimalities is reached.
-SUBOPTIMALITIES = ("1e-2", "1e-4", "1e-6")
+REPORTED_SUBOPTIMALITIES = ("1e-2", "1e-4", "1e-6")
 # The relative suboptimality at which times are compared with the time of fastlin.
 COMPARED_SUBOPTIMALITY = "1e-4"
 # Header of the column with the ratios of these times to the time of fastlin.
-RATIO = "time / fastlin's"
+RATIO_COLUMN = "time / fastlin's"
 
 
 def run(
     settings: Settings,
     dtype: str = "float64",
     problems: Sequence[tuple[Problem, Problem]] | None = None,
-    seconds: float = SECONDS,
+    seconds: float = DEFAULT_SECONDS,
 ) -> Results:
     """Compare all installed libraries on pairs of training and test problems, by default from the data set.
 
@@ -88,7 +88,7 @@ def run(
     metrics: dict[str, Any] = {}
     for comparison in comparisons:
         points = comparison["points"]["fastlin"]
-        fastlin_seconds = {target: _seconds_to(points, float(target)) for target in SUBOPTIMALITIES}
+        fastlin_seconds = {target: _find_seconds(points, float(target)) for target in REPORTED_SUBOPTIMALITIES}
         metrics[f"{comparison['name']}: seconds to suboptimality"] = {
             name: _describe(name, comparison, fastlin_seconds) for name in comparison["points"]
         }
@@ -100,7 +100,7 @@ def run(
             "dtype": str(dtype),
             "C": problems[0][0].C,
             "budget": round(max(comparison["budget"] for comparison in comparisons), 1),
-            "floor": FLOOR,
+            "floor": MIN_SUBOPTIMALITY,
             "threads": count_threads(),
             "processors": os.cpu_count(),
             # Without an installation, fastlin has no metadata.
@@ -108,7 +108,7 @@ def run(
                 package: fastlin.__version__ if package == "fastlin" else importlib.metadata.version(package)
                 for package in packages
             },
-            "not_installed": find_missing(),
+            "not_installed": find_missing_packages(),
         },
         metrics=metrics,
         series={"problems": comparisons},
@@ -123,7 +123,7 @@ def _describe(name, comparison, fastlin_seconds):
     reason replaces the ratio.
     """
     points, stopped = comparison["points"][name], comparison["stopped"].get(name)
-    row = {target: _seconds_to(points, float(target)) for target in SUBOPTIMALITIES}
+    row = {target: _find_seconds(points, float(target)) for target in REPORTED_SUBOPTIMALITIES}
     ratio, reference, verdict = "–", fastlin_seconds[COMPARED_SUBOPTIMALITY], "–"
     if name in comparison["failed"]:
         ratio = f"failed: {comparison['failed'][name]}"
@@ -138,10 +138,10 @@ def _describe(name, comparison, fastlin_seconds):
         bound = f"≥ {stopped / reference:.3g} ×, " if isinstance(reference, float) else ""
         ratio = f"{bound}stopped after {stopped:.3g} s"
     accuracy = points[-1]["accuracy"] if points else "–"
-    return {**row, RATIO: ratio, "fastlin is": verdict, "test accuracy": accuracy}
+    return {**row, RATIO_COLUMN: ratio, "fastlin is": verdict, "test accuracy": accuracy}
 
 
-def find_missing() -> list[str]:
+def find_missing_packages() -> list[str]:
     """Return the names of the libraries' packages that are not installed."""
     missing = (library.package for library in LIBRARIES.values() if not library.is_installed())
     return list(dict.fromkeys(missing))
@@ -153,7 +153,7 @@ def make_problems(settings: Settings, dtype: str) -> list[tuple[Problem, Problem
     The second problem exists because several libraries support only two classes, and one library penalizes the
     intercept.
     """
-    X, y, X_test, y_test = timing.scale_rows(settings.data, QUICK_ROWS if settings.quick else None, dtype)
+    X, y, X_test, y_test = timing.scale_pixels(settings.data, N_QUICK_ROWS if settings.quick else None, dtype)
     classes, y = np.unique(y, return_inverse=True)
     n_classes, y_test = len(classes), np.searchsorted(classes, y_test)
     problems = [Problem("even or odd", X, y % 2, 2, C, fit_intercept=False)]
@@ -164,33 +164,36 @@ def make_problems(settings: Settings, dtype: str) -> list[tuple[Problem, Problem
 
 def _compare(problem, test, processes, pool, folder, settings, end):
     """Compare the libraries on one problem until `end`, and return the results as a dict of plain values."""
-    begin, sample = perf_counter(), take_sample(problem)
+    begin, sample = perf_counter(), make_sample_problem(problem)
     loading_end, curves_end, repetitions_end = (
-        begin + fraction * (end - begin) for fraction in (LOADING_END, CURVES_END, REPETITIONS_END)
+        begin + fraction * (end - begin)
+        for fraction in (LOADING_END_FRACTION, CURVES_END_FRACTION, REPETITIONS_END_FRACTION)
     )
     n_repeats = 1 if settings.quick else timing.N_REPEATS
     # All processes read the same copy of the rows.
-    subfolder = mkdtemp(dir=folder)
-    paths = f"{subfolder}/rows", f"{subfolder}/sample"
+    problem_folder = mkdtemp(dir=folder)
+    paths = f"{problem_folder}/rows", f"{problem_folder}/sample"
     for path, data in zip(paths, (problem, sample), strict=True):
         joblib.dump(data, path)
     candidates = [_Candidate(name, *paths, process, repetitions_end) for name, process in processes.items()]
-    ours = next(candidate for candidate in candidates if candidate.name == "fastlin")
+    fastlin_candidate = next(candidate for candidate in candidates if candidate.name == "fastlin")
     settings.notify(f"{problem.name}, libraries on a sample")
-    left_out = _find_excluded(pool, candidates, sample, loading_end)
+    left_out = _find_excluded_libraries(pool, candidates, sample, loading_end)
     candidates = [candidate for candidate in candidates if candidate.name not in left_out]
     settings.notify(f"{problem.name}, optimum")
     optimum = 0.0
     with suppress(TimeoutError):
         # This fit also loads and compiles the code of fastlin for these rows.
-        optimum = ours.call(find_optimum, ours.rows, seconds=max(0.0, curves_end - perf_counter()) / 2)
+        optimum = fastlin_candidate.call(
+            find_optimum, fastlin_candidate.rows, seconds=max(0.0, curves_end - perf_counter()) / 2
+        )
     budget = max(0.0, curves_end - perf_counter()) / len(candidates)
-    for level in range(max(len(candidate.library.efforts) for candidate in candidates)):
+    for effort_index in range(max(len(candidate.library.efforts) for candidate in candidates)):
         # The fits of the libraries are interleaved, because the speed of a machine changes over time.
         for candidate in candidates:
-            if candidate.has_next(level, optimum, budget):
+            if candidate.has_next_effort(effort_index, optimum, budget):
                 settings.notify(f"{problem.name}, {candidate.name}")
-                candidate.measure_next(level, problem, test, n_repeats, budget)
+                candidate.measure_next_effort(effort_index, problem, test, n_repeats, budget)
     points = {candidate.name: candidate.points for candidate in candidates}
     objectives = [point["objective"] for curve in points.values() for point in curve]
     optimum = min(objectives + [optimum] * (optimum > 0))
@@ -198,7 +201,7 @@ def _compare(problem, test, processes, pool, folder, settings, end):
         for point in curve:
             point["suboptimality"] = (point["objective"] - optimum) / optimum
     settings.notify(f"{problem.name}, repetitions")
-    repetitions = dict(_repeat_interleaved(ours, candidates, repetitions_end))
+    repetitions = dict(_repeat_compared_fits(fastlin_candidate, candidates, repetitions_end))
     return {
         "name": problem.name,
         "samples": len(problem.y),
@@ -216,7 +219,7 @@ def _compare(problem, test, processes, pool, folder, settings, end):
     }
 
 
-def _find_excluded(pool, candidates, sample, end):
+def _find_excluded_libraries(pool, candidates, sample, end):
     """Fit the sample with each candidate, and return a dict from each excluded candidate to the reason.
 
     The libraries are loaded in parallel. If fastlin itself fails, raise an error.
@@ -224,12 +227,14 @@ def _find_excluded(pool, candidates, sample, end):
     groups: dict[Any, list[Any]] = {}
     for candidate in candidates:
         groups.setdefault(candidate.library.package, []).append(candidate)
-    trials = pool.map(lambda group: [(candidate, candidate.try_sample(end)) for candidate in group], groups.values())
-    models = dict(chain.from_iterable(trials))
-    ours = next(candidate for candidate in candidates if candidate.name == "fastlin")
-    if isinstance(models[ours], Exception):
-        raise models[ours]
-    optimum, left_out = ours.call(find_optimum, ours.sample), {}
+    sample_fits = pool.map(
+        lambda group: [(candidate, candidate.try_sample_fit(end)) for candidate in group], groups.values()
+    )
+    models = dict(chain.from_iterable(sample_fits))
+    fastlin_candidate = next(candidate for candidate in candidates if candidate.name == "fastlin")
+    if isinstance(models[fastlin_candidate], Exception):
+        raise models[fastlin_candidate]
+    optimum, left_out = fastlin_candidate.call(find_optimum, fastlin_candidate.sample), {}
     for candidate, model in models.items():
         if isinstance(model, Exception):
             left_out[candidate.name] = str(model)
@@ -244,43 +249,48 @@ def _find_excluded(pool, candidates, sample, end):
     return left_out
 
 
-def _repeat_interleaved(ours, candidates, end):
+def _repeat_compared_fits(fastlin_candidate, candidates, end):
     """Yield the name of each baseline and a summary of its time ratios to fastlin in interleaved repetitions.
 
     In each repetition, every library runs its fastest fit that reaches COMPARED_SUBOPTIMALITY. If not all baselines can
     be repeated until `end`, the slowest baselines are omitted.
     """
-    compared = {
+    compared_fits = {
         candidate: point
         for candidate in candidates
-        if (point := candidate.find_fastest_point(float(COMPARED_SUBOPTIMALITY)))
+        if (point := candidate.find_fastest_fit(float(COMPARED_SUBOPTIMALITY)))
     }
-    if ours not in compared:
+    if fastlin_candidate not in compared_fits:
         return
-    costs = {candidate: timing.REPETITIONS * candidate.estimate_cost(point) for candidate, point in compared.items()}
-    left, comparing = end - perf_counter() - costs.pop(ours), [ours]
+    costs = {
+        candidate: timing.N_REPETITIONS * candidate.estimate_seconds(point)
+        for candidate, point in compared_fits.items()
+    }
+    remaining_seconds, compared_candidates = end - perf_counter() - costs.pop(fastlin_candidate), [fastlin_candidate]
     for candidate in sorted(costs, key=costs.__getitem__):
-        left -= costs[candidate]
-        if left > 0:
-            comparing.append(candidate)
-    repetitions: dict[Any, list[float]] = {candidate: [] for candidate in comparing}
-    for _ in range(timing.REPETITIONS):
+        remaining_seconds -= costs[candidate]
+        if remaining_seconds > 0:
+            compared_candidates.append(candidate)
+    repetitions: dict[Any, list[float]] = {candidate: [] for candidate in compared_candidates}
+    for _ in range(timing.N_REPETITIONS):
         if len(repetitions) == 1:
             return
         for candidate in list(repetitions):
-            point = compared[candidate]
+            point = compared_fits[candidate]
             try:
                 seconds, _ = candidate.fit(point["effort"], point["threads"], 1, end - perf_counter())
             except FIT_ERRORS:
-                if candidate is ours:
+                if candidate is fastlin_candidate:
                     raise
                 del repetitions[candidate]
             else:
                 repetitions[candidate].append(median(seconds))
     for candidate, seconds in repetitions.items():
-        if candidate is not ours:
-            ratios = [baseline / fastlin for baseline, fastlin in zip(seconds, repetitions[ours], strict=True)]
-            yield candidate.name, timing.describe_repetitions(ratios)
+        if candidate is not fastlin_candidate:
+            ratios = [
+                baseline / fastlin for baseline, fastlin in zip(seconds, repetitions[fastlin_candidate], strict=True)
+            ]
+            yield candidate.name, timing.summarize_ratios(ratios)
 
 
 class _Candidate:
@@ -288,7 +298,7 @@ class _Candidate:
 
     def __init__(self, name, rows, sample, process, end=np.inf):
         self.name, self.library, self.rows, self.sample = name, LIBRARIES[name], rows, sample
-        self.points, self.stopped, self.failed, self.spent = [], None, None, 0.0
+        self.points, self.stopped, self.failed, self.spent_seconds = [], None, None, 0.0
         self._process, self._end = process, end
         # A baseline may be faster on one thread, for example if it uses BLAS for small products.
         self._threads = list(dict.fromkeys((count_threads() if name == "fastlin" else 1, count_threads())))
@@ -303,58 +313,60 @@ class _Candidate:
         _, model = self.call(solve, self.sample, effort, count_threads(), 1, 0.0, seconds=seconds)
         return model
 
-    def _limit(self, seconds):
+    def _choose_limit(self, seconds):
         """Return the time limit of a call. There is none for fastlin, so that its curve has at least one point."""
         return None if self.name == "fastlin" else max(0.0, seconds)
 
-    def try_sample(self, end):
+    def try_sample_fit(self, end):
         """Return the model fitted to the sample, or the error if the fit failed or took too long."""
         try:
-            return self.fit_sample(self._limit(end - perf_counter()))
+            return self.fit_sample(self._choose_limit(end - perf_counter()))
         except TimeoutError:
             return TimeoutError("loading exceeded the time allotted to it")
         except FIT_ERRORS as error:
             return error
 
-    def has_next(self, level, optimum, budget):
+    def has_next_effort(self, effort_index, optimum, budget):
         """Return whether another effort is necessary and will probably not exceed the budget."""
-        if level >= len(self.library.efforts) or self.stopped is not None or self.failed is not None:
+        if effort_index >= len(self.library.efforts) or self.stopped is not None or self.failed is not None:
             return False
         if not self.points:
             return self.name == "fastlin" or budget > 0
         last = self.points[-1]
-        return last["objective"] > optimum * (1 + FLOOR) and 2 * last["seconds"] <= budget - self.spent
+        return (
+            last["objective"] > optimum * (1 + MIN_SUBOPTIMALITY) and 2 * last["seconds"] <= budget - self.spent_seconds
+        )
 
-    def find_fastest_point(self, suboptimality):
+    def find_fastest_fit(self, suboptimality):
         """Return the fastest point with at most this relative suboptimality, or None if there is none."""
-        near = (point for point in self.points if point["suboptimality"] <= suboptimality)
-        return min(near, key=lambda point: point["seconds"], default=None)
+        accurate_points = (point for point in self.points if point["suboptimality"] <= suboptimality)
+        return min(accurate_points, key=lambda point: point["seconds"], default=None)
 
     def fit(self, effort, n_threads, n_repeats, limit):
         """Return the seconds of fits to the rows, and the model. A restarted process loads the library first."""
         if not self._process.has_answered:
-            self.fit_sample(self._limit(self._end - perf_counter()))
-        stopped_after, begin = self._limit(limit), perf_counter()
+            self.fit_sample(self._choose_limit(self._end - perf_counter()))
+        time_limit, begin = self._choose_limit(limit), perf_counter()
         try:
-            return self.call(solve, self.rows, effort, n_threads, n_repeats, limit, seconds=stopped_after)
+            return self.call(solve, self.rows, effort, n_threads, n_repeats, limit, seconds=time_limit)
         finally:
             sleep(self._find_pause(n_threads))
-            self.spent += perf_counter() - begin
+            self.spent_seconds += perf_counter() - begin
 
     def _find_pause(self, n_threads):
         """Return the seconds to wait after a fit: none for fastlin, whose threads do not spin."""
         return 0.0 if self.name == "fastlin" or n_threads == 1 else PAUSE
 
-    def estimate_cost(self, point):
+    def estimate_seconds(self, point):
         """Return the approximate seconds of one repetition of the fit at a point."""
         return max(point["seconds"], MIN_MEASURED_SECONDS) + self._find_pause(point["threads"])
 
-    def measure_next(self, level, problem, test, n_repeats, budget):
+    def measure_next_effort(self, effort_index, problem, test, n_repeats, budget):
         """Measure an effort with each number of threads. Add the fastest fit, or record why the curve ends."""
-        effort, trials, limits = self.library.efforts[level], [], []
+        effort, trials, limits = self.library.efforts[effort_index], [], []
         try:
             for i, n_threads in enumerate(self._threads):
-                limits.append(max(0.0, budget - self.spent) / (len(self._threads) - i))
+                limits.append(max(0.0, budget - self.spent_seconds) / (len(self._threads) - i))
                 try:
                     seconds, model = self.fit(effort, n_threads, n_repeats, limits[-1])
                 except TimeoutError:
@@ -373,17 +385,17 @@ class _Candidate:
         best = min(trials, key=lambda point: point["seconds"])
         self.points.append(best)
         # A long fit shows which number of threads is faster. The other number is not measured again.
-        if best["seconds"] >= timing.SHORT_SECONDS or len(trials) < len(self._threads):
+        if best["seconds"] >= timing.MAX_SHORT_SECONDS or len(trials) < len(self._threads):
             self._threads = [best["threads"]]
 
 
-def take_sample(problem: Problem) -> Problem:
+def make_sample_problem(problem: Problem) -> Problem:
     """Return a Problem with the first rows of each class. Its `l2` is the mean square of the features.
 
     With C = 1, a wrong penalty might change the objective too little to be detected.
     """
-    n_each = max(SAMPLE_ROWS // problem.n_classes, 2)
-    rows = np.concatenate([np.flatnonzero(problem.y == k)[:n_each] for k in range(problem.n_classes)])
+    n_class_rows = max(N_SAMPLE_ROWS // problem.n_classes, 2)
+    rows = np.concatenate([np.flatnonzero(problem.y == k)[:n_class_rows] for k in range(problem.n_classes)])
     X = problem.X[rows]
     l2 = float((X.multiply(X) if issparse(X) else X * X).mean(dtype=np.float64))
     return replace(problem, X=X, y=problem.y[rows], C=1 / (l2 * len(rows)))
@@ -398,27 +410,31 @@ def _load(path):
 def find_optimum(library: Library, path: str) -> float:
     """Fit the problem in a file in float64 with a small tolerance, and return the objective."""
     problem = _load(path)
-    in_float64 = replace(problem, X=problem.X.astype(np.float64, copy=False))
-    return problem.objective(*library.solve(in_float64, REFERENCE_TOL))
+    float64_problem = replace(problem, X=problem.X.astype(np.float64, copy=False))
+    return problem.objective(*library.solve(float64_problem, REFERENCE_TOL))
 
 
 def solve(
-    library: Library, path: str, effort: float, n_threads: int, n_repeats: int, allowed: float
+    library: Library, path: str, effort: float, n_threads: int, n_repeats: int, allowed_seconds: float
 ) -> tuple[list[float], tuple[FloatArray, ...]]:
     """Fit the problem in a file, and return the seconds of each fit and the model.
 
     BLAS, OpenMP and the library use `n_threads` threads. A short fit is repeated until there are `n_repeats` fits and
-    they take MIN_MEASURED_SECONDS, unless another fit would exceed half of the `allowed` seconds.
+    they take MIN_MEASURED_SECONDS, unless another fit would exceed half of the `allowed_seconds` seconds.
     """
     problem, seconds = _load(path), []
     with timing.use_threads(n_threads):
         while True:
-            last, model = timing.time_fit(partial(library.solve, problem, effort))
-            seconds.append(last)
-            is_enough = len(seconds) >= n_repeats and sum(seconds) >= MIN_MEASURED_SECONDS
-            if is_enough or last >= timing.SHORT_SECONDS or sum(seconds) + last > allowed / 2:
+            fit_seconds, model = timing.time_fit(partial(library.solve, problem, effort))
+            seconds.append(fit_seconds)
+            has_enough_fits = len(seconds) >= n_repeats and sum(seconds) >= MIN_MEASURED_SECONDS
+            if (
+                has_enough_fits
+                or fit_seconds >= timing.MAX_SHORT_SECONDS
+                or sum(seconds) + fit_seconds > allowed_seconds / 2
+            ):
                 return seconds, model
 
 
-def _seconds_to(points, suboptimality):
+def _find_seconds(points, suboptimality):
     return min((point["seconds"] for point in points if point["suboptimality"] <= suboptimality), default="not reached")

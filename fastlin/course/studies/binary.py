@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 
 from fastlin.course.studies import course_training as course
-from fastlin.course.studies.course_training import take_median
+from fastlin.course.studies.course_training import compute_median
 from fastlin.course.studies.settings import Results, Settings
 
 # Number of training runs with early stopping and shuffled rows.
-N_ORDERS = 20
+N_SHUFFLED_RUNS = 20
 # The epoch in which report A's training run stops.
-REPORTED_EPOCH = 17
+REPORTED_STOP_EPOCH = 17
 # A decrease of the validation accuracy is a dip if it is at least this fraction of the largest decrease.
-MIN_DIP = 0.25
+MIN_DIP_FRACTION = 0.25
 MAX_DIPS = 10
 # Final values are averaged over the last ten epochs of a training run, because a single validation is unreliable.
-LATE_EPOCHS = 10
+N_FINAL_EPOCHS = 10
 
 
 def study_binary(settings: Settings) -> Results:
@@ -32,18 +32,22 @@ def study_binary(settings: Settings) -> Results:
     metrics: dict[str, Any] = {
         "train_images": len(X_train),
         "validation_images": len(X_val),
-        **course.measure_end(trained, X_train, Y_train),
+        **course.measure_final_performance(trained, X_train, Y_train),
     }
-    drawn = course.train_cases(settings, "binary", "random split", course.find_splits(settings), shuffle=False)
-    if drawn:
+    split_models = course.train_cases(
+        settings, "binary", "random split", course.find_random_splits(settings), shuffle=False
+    )
+    if split_models:
         # A random split has only a fifth as many validation images, which makes the spikes larger.
         spikes = trained.measure_spikes(trained.val["accuracy"])
-        by_split = {split: result.measure_spikes(result.val["accuracy"]) for split, result in drawn.items()}
+        spikes_by_split = {
+            split: result.measure_spikes(result.val["accuracy"]) for split, result in split_models.items()
+        }
         metrics |= {
             "accuracy_spikes": spikes,
-            "accuracy_spikes_of_random_splits": by_split,
-            "random_splits": len(by_split),
-            "random_splits_with_smaller_spikes": sum(value < spikes for value in by_split.values()),
+            "accuracy_spikes_of_random_splits": spikes_by_split,
+            "random_splits": len(spikes_by_split),
+            "random_splits_with_smaller_spikes": sum(value < spikes for value in spikes_by_split.values()),
         }
     return Results({**course.describe_training(settings, "binary"), "shuffle": False}, metrics, {"trained": trained})
 
@@ -55,24 +59,24 @@ def study_early_stopping(settings: Settings) -> Results:
     """
     settings.notify("in the order of the data")
     in_order = course.train(settings, "binary", shuffle=False, early_stopping=True)
-    seeds = course.choose_seeds(settings, 4 if settings.quick else N_ORDERS)
-    shuffled = list(course.train_orders(settings, "binary", seeds, early_stopping=True).values())
-    stops = [trained.n_epochs_run for trained in shuffled]
+    seeds = course.choose_seeds(settings, 4 if settings.quick else N_SHUFFLED_RUNS)
+    shuffled = list(course.train_with_seeds(settings, "binary", seeds, early_stopping=True).values())
+    stop_epochs = [trained.n_epochs_run for trained in shuffled]
     metrics = {
         "stop_epoch_in_order": in_order.n_epochs_run,
-        "stop_epoch_of_the_first_order": stops[0],
-        "median_stop_epoch_shuffled": float(np.median(stops)),
-        "stop_epochs_shuffled": sorted(stops),
-        "orders": len(stops),
-        "orders_stopped_before_the_limit": sum(stop < course.MAX_EPOCHS for stop in stops),
-        "orders_that_stop_within_an_epoch_of_17": sum(abs(stop - REPORTED_EPOCH) <= 1 for stop in stops),
+        "stop_epoch_of_the_first_order": stop_epochs[0],
+        "median_stop_epoch_shuffled": float(np.median(stop_epochs)),
+        "stop_epochs_shuffled": sorted(stop_epochs),
+        "orders": len(stop_epochs),
+        "orders_stopped_before_the_limit": sum(stop < course.MAX_EPOCHS for stop in stop_epochs),
+        "orders_that_stop_within_an_epoch_of_17": sum(abs(stop - REPORTED_STOP_EPOCH) <= 1 for stop in stop_epochs),
         "best_validation_loss_in_order": min(in_order.val["loss"].values()),
         "median_best_validation_loss_shuffled": float(np.median([min(t.val["loss"].values()) for t in shuffled])),
     }
-    drawn = course.train_cases(
-        settings, "binary", "random split", course.find_splits(settings), shuffle=False, early_stopping=True
+    split_models = course.train_cases(
+        settings, "binary", "random split", course.find_random_splits(settings), shuffle=False, early_stopping=True
     )
-    steps = {split: trained.n_steps_run for split, trained in drawn.items()}
+    steps = {split: trained.n_steps_run for split, trained in split_models.items()}
     if steps:
         metrics["stop_steps_of_random_splits"] = steps
     limits = {"epochs": course.MAX_EPOCHS, "patience": course.PATIENCE}
@@ -88,56 +92,56 @@ def study_shuffling(settings: Settings) -> Results:
     settings.notify("in order")
     in_order = course.train(settings, "binary", shuffle=False)
     seeds = course.choose_seeds(settings, 3 if settings.quick else 10)
-    shuffled = list(course.train_orders(settings, "binary", seeds).values())
+    shuffled = list(course.train_with_seeds(settings, "binary", seeds).values())
     settings.notify("early stopping")
-    stopped_in_order = course.train(settings, "binary", shuffle=False, early_stopping=True)
-    stop_seeds = course.choose_seeds(settings, 4 if settings.quick else N_ORDERS)
-    stopped = list(course.train_orders(settings, "binary", stop_seeds, early_stopping=True).values())
-    pair = {"in order": stopped_in_order, "shuffled": stopped[0]}
+    unshuffled_stopped_model = course.train(settings, "binary", shuffle=False, early_stopping=True)
+    early_stopping_seeds = course.choose_seeds(settings, 4 if settings.quick else N_SHUFFLED_RUNS)
+    stopped = list(course.train_with_seeds(settings, "binary", early_stopping_seeds, early_stopping=True).values())
+    pair = {"in order": unshuffled_stopped_model, "shuffled": stopped[0]}
     # Losses become smoother during a training run, so the spikes of both runs are measured up to the earlier stop.
-    n_common = min(trained.n_steps_run for trained in pair.values())
+    n_common_steps = min(trained.n_steps_run for trained in pair.values())
     ordered_spikes, *shuffled_spikes = (measure_spikes(trained) for trained in (in_order, *shuffled))
-    median = {name: float(np.median([spikes[name] for spikes in shuffled_spikes])) for name in ordered_spikes}
-    full_length = {"in order": ordered_spikes, "shuffled, median": median}
-    stopping = {name: measure_spikes(trained, n_common) for name, trained in pair.items()}
+    median_spikes = {name: float(np.median([spikes[name] for spikes in shuffled_spikes])) for name in ordered_spikes}
+    full_length = {"in order": ordered_spikes, "shuffled, median": median_spikes}
+    stopping = {name: measure_spikes(trained, n_common_steps) for name, trained in pair.items()}
     comparisons = [list(rows.values()) for rows in (full_length, stopping)]
 
-    def count_smaller(name):
+    def count_smaller_spikes(name):
         """Return the number of comparisons in which the shuffled order has smaller spikes."""
         return sum(shuffled[name] < ordered[name] for ordered, shuffled in comparisons)
 
-    protocol = course.find_protocol(settings)
-    speeds = [measure_speed(trained, protocol) for trained in (in_order, *shuffled)]
-    ends = [measure_end(trained) for trained in (in_order, *shuffled)]
+    training_settings = course.find_training_settings(settings)
+    speeds = [measure_speed(trained, training_settings) for trained in (in_order, *shuffled)]
+    final_measures = [measure_final_performance(trained) for trained in (in_order, *shuffled)]
     return Results(
         parameters={
             **course.describe_training(settings, "binary"),
             "seeds": seeds,
-            "loss_to_reach": protocol["loss_to_reach"],
-            "loss_to_stay_below": protocol["loss_to_stay_below"],
+            "loss_to_reach": training_settings["loss_to_reach"],
+            "loss_to_stay_below": training_settings["loss_to_stay_below"],
         },
         metrics={
             "full_length": full_length,
             "early_stopping": stopping,
             "comparisons": len(comparisons),
-            "comparisons_with_smaller_spikes_of_accuracy": count_smaller("accuracy_spikes"),
-            "comparisons_with_smaller_spikes_of_loss": count_smaller("loss_spikes"),
+            "comparisons_with_smaller_spikes_of_accuracy": count_smaller_spikes("accuracy_spikes"),
+            "comparisons_with_smaller_spikes_of_loss": count_smaller_spikes("loss_spikes"),
             "speed": {
                 "epochs to the early stop": compare(
-                    stopped_in_order.n_epochs_run, [one.n_epochs_run for one in stopped]
+                    unshuffled_stopped_model.n_epochs_run, [one.n_epochs_run for one in stopped]
                 ),
-                **compare_rows(speeds),
+                **compare_measures(speeds),
             },
-            "validation": compare_rows(ends),
+            "validation": compare_measures(final_measures),
             "batches_per_epoch": in_order.steps_per_epoch,
-            "steps_between_validations_of_a_batch": _count_steps_to_the_same_batch(in_order),
+            "steps_between_validations_of_a_batch": _count_steps_between_same_batches(in_order),
             **count_dips(in_order),
         },
         series={"full length": {"in order": in_order, "shuffled": shuffled[0]}, "early stopping": pair},
     )
 
 
-def compare_rows(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def compare_measures(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Compare each measure of the unshuffled order, the first row, with those of the shuffled orders.
 
     For accuracies, higher is better. For other measures, lower is better.
@@ -156,7 +160,7 @@ def compare(in_order: float | None, shuffled: list[float | None], sign: int = 1)
     worst value.
     """
     reference, *values = (np.inf if value is None else sign * value for value in (in_order, *shuffled))
-    median = take_median(values)
+    median = compute_median(values)
     return {
         "in order": in_order,
         "shuffled, median": None if median is None else sign * median,
@@ -166,32 +170,32 @@ def compare(in_order: float | None, shuffled: list[float | None], sign: int = 1)
     }
 
 
-def measure_spikes(trained: course.Trained, n_steps: float = np.inf) -> dict[str, float]:
+def measure_spikes(trained: course.TrainedModel, n_steps: float = np.inf) -> dict[str, float]:
     """Return the spikes of a training run in its first `n_steps` steps, by default in all steps."""
     histories = {"accuracy_spikes": trained.val["accuracy"], "loss_spikes": trained.train["loss"]}
     return {name: trained.measure_spikes(history, n_steps) for name, history in histories.items()}
 
 
-def measure_speed(trained: course.Trained, protocol: Mapping[str, Any]) -> dict[str, int | None]:
-    """Return the steps at which the validation loss reaches one loss of `protocol` and last exceeds the other."""
+def measure_speed(trained: course.TrainedModel, training_settings: Mapping[str, Any]) -> dict[str, int | None]:
+    """Return the steps when the validation loss reaches one loss of `training_settings` and last exceeds the other."""
     losses = trained.val["loss"]
-    steps, means = course.average(losses)
+    steps, means = course.average_validations(losses)
     averaged = dict(zip(steps.tolist(), means, strict=True))
-    above = [step for step, value in losses.items() if value > protocol["loss_to_stay_below"]]
+    steps_above = [step for step, value in losses.items() if value > training_settings["loss_to_stay_below"]]
     return {
-        "first step at the loss": find_step(losses, protocol["loss_to_reach"]),
-        "the same, mean of five validations": find_step(averaged, protocol["loss_to_reach"]),
-        "last step above the higher loss": above[-1] if above else 0,
+        "first step at the loss": find_step(losses, training_settings["loss_to_reach"]),
+        "the same, mean of five validations": find_step(averaged, training_settings["loss_to_reach"]),
+        "last step above the higher loss": steps_above[-1] if steps_above else 0,
     }
 
 
-def measure_end(trained: course.Trained) -> dict[str, float]:
+def measure_final_performance(trained: course.TrainedModel) -> dict[str, float]:
     """Return the final validation accuracies and loss of a training run."""
-    accuracies = list(trained.val["accuracy"].values())[-LATE_EPOCHS * course.VALIDATIONS :]
+    accuracies = list(trained.val["accuracy"].values())[-N_FINAL_EPOCHS * course.VALIDATIONS_PER_EPOCH :]
     return {
         "mean accuracy of the last ten epochs": float(np.mean(accuracies)),
         "worst accuracy of the last ten epochs": float(min(accuracies)),
-        "last validation loss": course.last(trained.val["loss"]),
+        "last validation loss": course.get_last_value(trained.val["loss"]),
     }
 
 
@@ -200,23 +204,27 @@ def find_step(history: Mapping[int, float], loss: float) -> int | None:
     return next((step for step, value in history.items() if value <= loss), None)
 
 
-def find_dips(trained: course.Trained) -> list[int]:
+def find_dips(trained: course.TrainedModel) -> list[int]:
     """Return the steps of the deepest dips of the validation accuracy after the first epoch."""
     accuracies = {step: value for step, value in trained.val["accuracy"].items() if step >= trained.steps_per_epoch}
-    falls = -np.diff(list(accuracies.values()))
-    deepest = np.argsort(-falls, kind="stable")[:MAX_DIPS]
-    indices = np.sort(deepest[(falls[deepest] >= MIN_DIP * falls.max()) & (falls[deepest] > 0)])
+    decreases = -np.diff(list(accuracies.values()))
+    deepest_indices = np.argsort(-decreases, kind="stable")[:MAX_DIPS]
+    indices = np.sort(
+        deepest_indices[
+            (decreases[deepest_indices] >= MIN_DIP_FRACTION * decreases.max()) & (decreases[deepest_indices] > 0)
+        ]
+    )
     return [list(accuracies)[index + 1] for index in indices]
 
 
-def count_dips(trained: course.Trained) -> dict[str, Any]:
+def count_dips(trained: course.TrainedModel) -> dict[str, Any]:
     """Return the number of dips, and the index of the batch after which most of them occur."""
     batches: list[Any] = [step % trained.steps_per_epoch for step in find_dips(trained)]
     mode = max(batches, key=batches.count) if batches else None
     return {"dips": len(batches), "batch_of_most_dips": mode, "dips_after_that_batch": batches.count(mode)}
 
 
-def _count_steps_to_the_same_batch(trained):
+def _count_steps_between_same_batches(trained):
     """Return the number of steps between two validations after the same batch of an epoch."""
-    steps_per_validation = max(1, trained.steps_per_epoch // course.VALIDATIONS)
+    steps_per_validation = max(1, trained.steps_per_epoch // course.VALIDATIONS_PER_EPOCH)
     return int(np.lcm(trained.steps_per_epoch, steps_per_validation))

@@ -17,14 +17,14 @@ from fastlin.course.studies.settings import SETTINGS, Results, Settings
 N_COMPONENTS = 300
 DEPTHS, QUICK_DEPTHS = tuple(range(2, 11)), (2, 4, 10)
 # Numbers of hidden layers with which networks from normal initial weights are better than a random guess.
-LOW_DEPTHS = 2, 3
-N_DRAWS = 3
+SHALLOW_DEPTHS = 2, 3
+N_UNIT_SAMPLES = 3
 # The smallest and the largest number of units of a hidden layer.
-UNITS = 20, 100
-N_TEMPLATE_VALIDATION = 1_000
+UNIT_RANGE = 20, 100
+N_TEMPLATE_VALIDATION_IMAGES = 1_000
 # Kinds of network inputs.
 COMPONENTS, CENTERED_PIXELS, PIXELS, TEMPLATE_PIXELS = "components", "centered pixels", "pixels", "pixels from −1 to 1"
-PLAIN, INPUT, DROPOUT = "plain", "batch norm of the input", "dropout"
+PLAIN, INPUT_NORMALIZATION, DROPOUT = "plain", "batch norm of the input", "dropout"
 # According to the report, networks with more hidden layers than this are no better than a random guess. A guess
 # among ten classes has an accuracy of 0.1, or at most 0.12 in the best epoch. A network that learns reaches 0.3.
 MAX_LEARNING_DEPTH, MAX_GUESS_ACCURACY, MIN_LEARNED_ACCURACY = 3, 0.12, 0.3
@@ -40,7 +40,7 @@ class Variant:
 
 
 def _make_variant(recipe, inputs=COMPONENTS, few=False, **changes):
-    return Variant(networks.read_recipe(recipe, **changes), LOW_DEPTHS if few else DEPTHS, inputs)
+    return Variant(networks.read_recipe(recipe, **changes), SHALLOW_DEPTHS if few else DEPTHS, inputs)
 
 
 # Variants by their names in the form "recipe, change".
@@ -52,11 +52,18 @@ def study_cifar10_deep(settings: Settings) -> Results:
     settings.notify("images")
     # The cache cannot store all kinds of images, so the components are computed before the pixels.
     n_images, n_components = networks.prepare(settings.data, N_COMPONENTS, settings.quick).X_train.shape
-    n_draws, depths = (1, QUICK_DEPTHS) if settings.quick else (N_DRAWS, DEPTHS)
-    units = {(depth, draw): draw_units(settings.seed, depth, draw) for depth in depths for draw in range(n_draws)}
+    n_unit_samples, depths = (1, QUICK_DEPTHS) if settings.quick else (N_UNIT_SAMPLES, DEPTHS)
+    units = {
+        (depth, sample_index): sample_units(settings.seed, depth, sample_index)
+        for depth in depths
+        for sample_index in range(n_unit_samples)
+    }
     cases = {
-        (name, depth, draw): (replace(variant.recipe, hidden=units[depth, draw]), (settings.seed + draw) % 2**32)
-        for depth, draw in units
+        (name, depth, sample_index): (
+            replace(variant.recipe, hidden=units[depth, sample_index]),
+            (settings.seed + sample_index) % 2**32,
+        )
+        for depth, sample_index in units
         for name, variant in VARIANTS.items()
         if depth in variant.depths
     }
@@ -68,44 +75,48 @@ def study_cifar10_deep(settings: Settings) -> Results:
             settings.notify(f"{len(results)} of {len(cases)} networks", len(results) / len(cases))
     # The best validation accuracy of each draw for each variant and depth.
     best: dict[str, dict[str, list[float]]] = {name: {} for name in VARIANTS}
-    for name, depth, draw in cases:
-        best[name].setdefault(str(depth), []).append(results[name, depth, draw].accuracies["validation"])
+    for name, depth, sample_index in cases:
+        best[name].setdefault(str(depth), []).append(results[name, depth, sample_index].accuracies["validation"])
     means = {name: {depth: float(np.mean(values)) for depth, values in row.items()} for name, row in best.items()}
-    low = [str(depth) for depth in depths if depth in LOW_DEPTHS]
-    deep_variants = [name for name, variant in VARIANTS.items() if variant.depths != LOW_DEPTHS]
+    shallow_depths = [str(depth) for depth in depths if depth in SHALLOW_DEPTHS]
+    deep_variants = [name for name, variant in VARIANTS.items() if variant.depths != SHALLOW_DEPTHS]
     readings = {name: means[f"{name}, {PLAIN}"] for name in ("normal", "He", "template")}
-    beyond = {name: _find_best_beyond(row) for name, row in readings.items()}
-    three = {name: row.get(str(MAX_LEARNING_DEPTH)) for name, row in readings.items()}
+    deeper_accuracies = {name: _find_best_deep_accuracy(row) for name, row in readings.items()}
+    three_layer_accuracies = {name: row.get(str(MAX_LEARNING_DEPTH)) for name, row in readings.items()}
 
     def compute_gain(recipe, change):
         """Return the gain in percentage points from a change of the recipe, for the network with the fewest layers."""
-        return 100 * (means[f"{recipe}, {change}"][low[0]] - means[f"{recipe}, {PLAIN}"][low[0]])
+        return 100 * (means[f"{recipe}, {change}"][shallow_depths[0]] - means[f"{recipe}, {PLAIN}"][shallow_depths[0]])
 
     return Results(
         parameters={
             "data": settings.data.name,
             "components": n_components,
             "train_images": n_images,
-            "draws": n_draws,
-            "units": {f"{depth}, {draw}": list(drawn) for (depth, draw), drawn in units.items()},
+            "draws": n_unit_samples,
+            "units": {
+                f"{depth}, {sample_index}": list(unit_numbers) for (depth, sample_index), unit_numbers in units.items()
+            },
             "recipes": {name: variant.recipe.describe() for name, variant in VARIANTS.items()},
         },
         metrics={
             "mean_best_validation_accuracy_by_hidden_layers": {name: means[name] for name in deep_variants},
             "the_same_for_few_hidden_layers": {
-                name: {depth: row[depth] for depth in low} for name, row in means.items()
+                name: {depth: row[depth] for depth in shallow_depths} for name, row in means.items()
             },
-            "best_beyond_three_hidden_layers": beyond,
-            "with_three_hidden_layers": three,
+            "best_beyond_three_hidden_layers": deeper_accuracies,
+            "with_three_hidden_layers": three_layer_accuracies,
             "readings": len(readings),
             "readings_that_drop": sum(
-                beyond[name] <= MAX_GUESS_ACCURACY and (three[name] or 0) > MIN_LEARNED_ACCURACY for name in readings
+                deeper_accuracies[name] <= MAX_GUESS_ACCURACY
+                and (three_layer_accuracies[name] or 0) > MIN_LEARNED_ACCURACY
+                for name in readings
             ),
             "points_gained_by_batch_norm_of_the_input": {
-                PIXELS: compute_gain(PIXELS, INPUT),
-                CENTERED_PIXELS: compute_gain(CENTERED_PIXELS, INPUT),
-                COMPONENTS: compute_gain("normal", INPUT),
-                "template": compute_gain("template", INPUT),
+                PIXELS: compute_gain(PIXELS, INPUT_NORMALIZATION),
+                CENTERED_PIXELS: compute_gain(CENTERED_PIXELS, INPUT_NORMALIZATION),
+                COMPONENTS: compute_gain("normal", INPUT_NORMALIZATION),
+                "template": compute_gain("template", INPUT_NORMALIZATION),
             },
             "points_lost_by_dropout": {
                 name.replace(f", {DROPOUT}", ""): -compute_gain(*name.split(", "))
@@ -120,32 +131,32 @@ def study_cifar10_deep(settings: Settings) -> Results:
 def prepare_inputs(settings: Settings, inputs: str) -> Images:
     """Return the Images of a variant, with pixels from 0 to 1 or in units of a pixel's standard deviation."""
     if inputs == TEMPLATE_PIXELS:
-        return prepare_template(settings.data, settings.quick)
+        return prepare_template_images(settings.data, settings.quick)
     if inputs == PIXELS:
         return networks.prepare(settings.data, None, settings.quick, centered=False).scale(255)
     images = networks.prepare(settings.data, N_COMPONENTS if inputs == COMPONENTS else None, settings.quick)
     return images.scale(images.pixel_deviation)
 
 
-def prepare_template(data: Dataset, quick: bool) -> Images:
+def prepare_template_images(data: Dataset, quick: bool) -> Images:
     """Return the Images of the homework's public template, with pixels from -1 to 1 and the template's split."""
     X, y = data.X_train, data.y_train
     if data.X_val is not None and data.y_val is not None:
         X, y = np.concatenate([X, data.X_val]), np.concatenate([y, data.y_val])
-    n_val = min(N_TEMPLATE_VALIDATION, round(networks.VALIDATION_FRACTION * len(X)))
+    n_val = min(N_TEMPLATE_VALIDATION_IMAGES, round(networks.VALIDATION_FRACTION * len(X)))
     split = replace(data, X_train=X[:-n_val], y_train=y[:-n_val], X_val=X[-n_val:], y_val=y[-n_val:])
     images = networks.prepare(split, None, quick, centered=False)
     half = np.float32(float(X.max()) / 2)
-    scaled: dict[str, Any] = {name: getattr(images, name) / half - np.float32(1) for name in networks.INPUTS}
+    scaled: dict[str, Any] = {name: getattr(images, name) / half - np.float32(1) for name in networks.INPUT_NAMES}
     return replace(images, **scaled, pixel_deviation=float(np.sqrt(scaled["X_train"].var(axis=0).mean())))
 
 
-def _find_best_beyond(row):
+def _find_best_deep_accuracy(row):
     """Return the best accuracy of networks with more than MAX_LEARNING_DEPTH hidden layers, or 0 if there are none."""
     return max((accuracy for depth, accuracy in row.items() if int(depth) > MAX_LEARNING_DEPTH), default=0.0)
 
 
-def draw_units(seed: int, depth: int, draw: int) -> tuple[int, ...]:
+def sample_units(seed: int, depth: int, sample_index: int) -> tuple[int, ...]:
     """Return a random number of units for each hidden layer. The numbers do not depend on the variant."""
-    units = np.random.default_rng([seed, depth, draw]).integers(UNITS[0], UNITS[1] + 1, depth)
+    units = np.random.default_rng([seed, depth, sample_index]).integers(UNIT_RANGE[0], UNIT_RANGE[1] + 1, depth)
     return tuple(int(unit) for unit in units)

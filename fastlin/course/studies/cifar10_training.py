@@ -19,16 +19,16 @@ from fastlin.course.datasets.dataset import Dataset
 from fastlin.course.studies.settings import SETTINGS
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import DenseMatrix
-from fastlin.networks import Examples, Network, initialize
+from fastlin.networks import Examples, Network, initialize_parameters
 from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Training, train_by_epochs
 
 # Number of validation images. Two full batches of the report's size, 22,000 images, remain for training.
-N_VALIDATION = 6_000
+N_VALIDATION_IMAGES = 6_000
 # If a data set has no validation images, such as the digits, this fraction of the training images is used instead.
 VALIDATION_FRACTION = 0.2
 # Number of rows of each split in a quick study.
-QUICK_ROWS = 4_000
-INPUTS = "X_train", "X_val", "X_test"
+N_QUICK_ROWS = 4_000
+INPUT_NAMES = "X_train", "X_val", "X_test"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class Images(Dataset):
     def scale(self, unit: float) -> Images:
         """Return the images in another unit. `unit` is the size of the new unit in the current one."""
         factor = np.float32(1 / unit)
-        scaled: dict[str, Any] = {name: getattr(self, name) * factor for name in INPUTS}
+        scaled: dict[str, Any] = {name: getattr(self, name) * factor for name in INPUT_NAMES}
         return replace(self, **scaled, pixel_deviation=self.pixel_deviation / unit)
 
 
@@ -58,20 +58,20 @@ class Images(Dataset):
 def prepare(data: Dataset, n_components: int | None, quick: bool, centered: bool = True) -> Images:
     """Return the Images of a Dataset as principal components, or as pixels if `n_components` is None.
 
-    If there are no validation images, the last training images are used. A quick study uses QUICK_ROWS images of each
+    If there are no validation images, the last training images are used. A quick study uses N_QUICK_ROWS images of each
     split.
     """
     X, y, X_val, y_val = data.X_train, data.y_train, data.X_val, data.y_val
     if X_val is None or y_val is None:
         n_val = round(VALIDATION_FRACTION * len(X))
         X, y, X_val, y_val = X[:-n_val], y[:-n_val], X[-n_val:], y[-n_val:]
-    first = slice(QUICK_ROWS if quick else None)
+    first = slice(N_QUICK_ROWS if quick else None)
     X = X[first].astype(np.float32)
     deviation = float(np.sqrt(X.var(axis=0).mean()))
     splits = [X, X_val[first].astype(np.float32), data.X_test[first].astype(np.float32)]
     if n_components is not None:
-        components = min(n_components, X.shape[1], len(X))
-        pca = PCA(components, svd_solver="covariance_eigh").fit(X)
+        n_used_components = min(n_components, X.shape[1], len(X))
+        pca = PCA(n_used_components, svd_solver="covariance_eigh").fit(X)
         splits = [pca.transform(split) for split in splits]
     elif centered:
         mean = X.mean(axis=0)
@@ -85,7 +85,7 @@ def prepare(data: Dataset, n_components: int | None, quick: bool, centered: bool
 class Recipe:
     """Settings of a network and its training.
 
-    `initialize` uses `init` and `scale`. `Network` uses `hidden`, `normalization` and `dropout`.
+    `initialize_parameters` uses `init` and `scale`. `Network` uses `hidden`, `normalization` and `dropout`.
     """
 
     hidden: tuple
@@ -113,7 +113,7 @@ def read_recipe(name: str, **changes: Any) -> Recipe:
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedNetwork:
     """A network trained with a recipe."""
 
     training: Training
@@ -124,7 +124,7 @@ class Trained:
     seconds: float
 
 
-def run_recipes(images: Images, cases: Mapping[Any, tuple[Recipe, int]]) -> Iterator[tuple[Any, Trained]]:
+def run_recipes(images: Images, cases: Mapping[Any, tuple[Recipe, int]]) -> Iterator[tuple[Any, TrainedNetwork]]:
     """Train networks in parallel; yield the key of each network and its Trained when the training run completes.
 
     `cases` maps the key of a network to its recipe and seed.
@@ -143,15 +143,17 @@ def _run_recipe(key, images, recipe, seed):
     return key, train(images, recipe, seed)
 
 
-def train(images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[Training], object] | None = None) -> Trained:
+def train(
+    images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[Training], object] | None = None
+) -> TrainedNetwork:
     """Train a network with a seed for initialization, batches and dropout. Ctrl-C raises a KeyboardInterrupt."""
     random_state = np.random.RandomState(seed)
     sizes = images.X_train.shape[1], *recipe.hidden, int(images.y_train.max()) + 1
     network = Network(sizes, "relu", normalization=recipe.normalization, dropout=recipe.dropout)
-    initialize(network, recipe.init, random_state, recipe.scale)
+    initialize_parameters(network, recipe.init, random_state, recipe.scale)
     examples = {name: Examples(DenseMatrix(X), y.astype(np.int32)) for name, (X, y) in images.splits.items()}
     rate, alpha = LearningRate(recipe.learning_rate, decay=recipe.decay), 2 * recipe.reg * recipe.batch_size
-    schedule = EpochSchedule(recipe.epochs, recipe.batch_size, rate, alpha, whole_batches=True)
+    schedule = EpochSchedule(recipe.epochs, recipe.batch_size, rate, alpha, drop_incomplete_batch=True)
     rule = AdamDescent if recipe.momentum is None else partial(MomentumDescent, momentum=recipe.momentum)
     descent = rule(network, random_state=random_state)
     penalties = []
@@ -167,10 +169,10 @@ def train(images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[Trainin
     seconds = perf_counter() - begin
     if training.ended == "interrupted":
         raise KeyboardInterrupt
-    predictor = network.fold()
+    predictor = network.make_prediction_network()
     # If a training run diverges, the parameters of its best epoch may overflow on other images.
     with np.errstate(over="ignore", invalid="ignore"):
         accuracies = {name: predictor.measure(split)[1] for name, split in examples.items()}
     # The studies do not need the saved parameters.
     training = replace(training, last=training.last._replace(saved=None), best=None)
-    return Trained(training, accuracies, penalties, seconds)
+    return TrainedNetwork(training, accuracies, penalties, seconds)

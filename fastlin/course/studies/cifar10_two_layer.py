@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.course.studies.cifar10_training import Images, Recipe, Trained, prepare, read_recipe, train
+from fastlin.course.studies.cifar10_training import Images, Recipe, TrainedNetwork, prepare, read_recipe, train
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.trainers.two_layer_net import TwoLayerNet
 
 N_COMPONENTS = 1_200
-REPORT, OWN = read_recipe("report"), read_recipe("own")
+REPORT_RECIPE, FASTLIN_RECIPE = read_recipe("report"), read_recipe("own")
 # The accuracies that the report states.
-REPORTED = {"train": 0.555, "validation": 0.491, "test": 0.527}
+REPORTED_ACCURACIES = {"train": 0.555, "validation": 0.491, "test": 0.527}
 # The fraction of the epochs in a quick study.
-QUICK_FRACTION = 0.05
+QUICK_EPOCH_FRACTION = 0.05
 # Inputs and momentum values are compared over the first epochs, in which the training runs differ most.
-N_COMPARED = 100
+N_COMPARED_EPOCHS = 100
 
 
 def study_cifar10_two_layer(settings: Settings) -> Results:
@@ -28,20 +28,22 @@ def study_cifar10_two_layer(settings: Settings) -> Results:
     # These are the report's settings, with a batch size of at most half the rows.
     report, _ = next(iter(runs.values()))
     settings.notify("TwoLayerNet", 0.0)
-    by_class = train_two_layer_net(images, report, settings.seed)
+    class_measures = train_two_layer_net(images, report, settings.seed)
     settings.notify("components and momentum", 0.0)
     compared = compare_settings(settings, images, report)
     # A single progress bar shows the epochs of all runs.
-    n_epochs, n_before = sum(recipe.epochs for recipe, _ in runs.values()), 0
-    trained: dict[str, Trained] = {}
+    n_epochs, n_previous_epochs = sum(recipe.epochs for recipe, _ in runs.values()), 0
+    trained: dict[str, TrainedNetwork] = {}
     for name, (recipe, data) in runs.items():
 
-        def show(training, name=name, n_run=recipe.epochs, n_before=n_before):
+        def show(training, name=name, n_run_epochs=recipe.epochs, n_previous_epochs=n_previous_epochs):
             n_done = len(training.records)
-            settings.notify(f"{name}: epoch {n_done:,} of {n_run:,}", min(1.0, (n_before + n_done) / n_epochs))
+            settings.notify(
+                f"{name}: epoch {n_done:,} of {n_run_epochs:,}", min(1.0, (n_previous_epochs + n_done) / n_epochs)
+            )
 
         trained[name] = train(data, recipe, settings.seed, show)
-        n_before += recipe.epochs
+        n_previous_epochs += recipe.epochs
     measured = {name: _measure(result) for name, result in trained.items()}
     return Results(
         parameters={
@@ -49,10 +51,14 @@ def study_cifar10_two_layer(settings: Settings) -> Results:
             "components": images.X_train.shape[1],
             **{f"{name}_images": len(y) for name, (_, y) in images.splits.items()},
             "pixel_deviation": images.pixel_deviation,
-            "fraction_of_epochs": QUICK_FRACTION if settings.quick else 1.0,
+            "fraction_of_epochs": QUICK_EPOCH_FRACTION if settings.quick else 1.0,
             "recipes": {name: recipe.describe() for name, (recipe, _) in runs.items()},
         },
-        metrics={"reported": REPORTED, "runs": measured | {"TwoLayerNet, 1,100 epochs": by_class}, **compared},
+        metrics={
+            "reported": REPORTED_ACCURACIES,
+            "runs": measured | {"TwoLayerNet, 1,100 epochs": class_measures},
+            **compared,
+        },
         series=trained,
     )
 
@@ -60,16 +66,16 @@ def study_cifar10_two_layer(settings: Settings) -> Results:
 def make_runs(images: Images, quick: bool) -> dict[str, tuple[Recipe, Images]]:
     """Return a dict from the name of each run to its recipe and images."""
     n_rows = len(images.y_train)
-    report = replace(REPORT, batch_size=min(REPORT.batch_size, n_rows // 2))
+    report = replace(REPORT_RECIPE, batch_size=min(REPORT_RECIPE.batch_size, n_rows // 2))
     steps = n_rows // report.batch_size
     # Each update counts as an epoch, and the learning rate decays after each update.
-    by_update = replace(report, epochs=report.epochs // steps, decay=report.decay**steps)
+    update_recipe = replace(report, epochs=report.epochs // steps, decay=report.decay**steps)
     runs = {
         "pixels 0–255, 1,100 epochs": (report, images),
-        "pixels 0–255, 1,100 updates": (by_update, images),
-        "He, batches of 128": (OWN, images.scale(images.pixel_deviation)),
+        "pixels 0–255, 1,100 updates": (update_recipe, images),
+        "He, batches of 128": (FASTLIN_RECIPE, images.scale(images.pixel_deviation)),
     }
-    fraction = QUICK_FRACTION if quick else 1
+    fraction = QUICK_EPOCH_FRACTION if quick else 1
     return {
         name: (replace(recipe, epochs=max(5, round(fraction * recipe.epochs))), data)
         for name, (recipe, data) in runs.items()
@@ -128,7 +134,7 @@ def train_two_layer_net(images: Images, recipe: Recipe, seed: int) -> dict[str, 
 
 def compare_settings(settings: Settings, images: Images, report: Recipe) -> dict[str, Any]:
     """Train with the report's settings, without momentum, and on pixels, for a few epochs each; return the results."""
-    recipe = replace(report, epochs=5 if settings.quick else N_COMPARED)
+    recipe = replace(report, epochs=5 if settings.quick else N_COMPARED_EPOCHS)
     cases = {
         "the report's settings": (images, recipe),
         "without momentum": (images, replace(recipe, momentum=0.0)),

@@ -4,21 +4,21 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fastlin.course.studies.comparators import COMPARATORS
-from fastlin.course.texts import DATA_NAMES, fill_in, find, read_toml
+from fastlin.course.texts import DATA_NAMES, fill_placeholders, find, read_toml
 
 # Values that replace a verdict if there is no measurement, or if the study was too short.
-NEEDS_MNIST, NEEDS_CIFAR10, NEEDS_WHOLE, NOT_RUN = "needs MNIST", "needs CIFAR-10", "needs a whole run", "not run"
-NEEDS_DATA = {"mnist": NEEDS_MNIST, "cifar10": NEEDS_CIFAR10}
-HOMEWORK = "H"
+NEEDS_MNIST, NEEDS_CIFAR10, NEEDS_FULL_RUN, NOT_RUN = "needs MNIST", "needs CIFAR-10", "needs a whole run", "not run"
+DATA_VERDICTS = {"mnist": NEEDS_MNIST, "cifar10": NEEDS_CIFAR10}
+HOMEWORK_REPORT = "H"
 # A dash represents a missing value.
-DEFAULTS = {"assumed": "–", "reported": "–"}
+CLAIM_DEFAULTS = {"assumed": "–", "reported": "–"}
 CLAIMS: list[dict[str, Any]] = [
     # A claim can only be evaluated on the data of its reports, unless `on` is "any" in its entry.
-    DEFAULTS | {"on": "cifar10" if claim["reports"] == HOMEWORK else "mnist"} | claim
+    CLAIM_DEFAULTS | {"on": "cifar10" if claim["reports"] == HOMEWORK_REPORT else "mnist"} | claim
     for claim in read_toml("studies", "claims.toml")["claims"]
 ]
 # The values of a row that are copied from claims.toml.
-COPIED = ("reports", "task", "study", "says", "assumed", "how", "reported", "tolerance")
+COPIED_COLUMNS = ("reports", "task", "study", "says", "assumed", "how", "reported", "tolerance")
 
 
 def evaluate_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] = ()) -> list[dict[str, str]]:
@@ -35,16 +35,16 @@ def _evaluate(claim, entry, has_failed):
         evaluation = "–", NOT_RUN, f"The study {claim['study']} {'failed' if has_failed else 'did not run'}."
     elif claim["on"] not in ("any", data):
         needed, used = DATA_NAMES[claim["on"]], DATA_NAMES[entry["data"]]
-        evaluation = "–", NEEDS_DATA[claim["on"]], f"It was observed on {needed}, but this run used {used}."
+        evaluation = "–", DATA_VERDICTS[claim["on"]], f"It was observed on {needed}, but this run used {used}."
     elif entry["parameters"].get("quick"):
-        evaluation = "–", NEEDS_WHOLE, "A quick run is too short for a verdict."
+        evaluation = "–", NEEDS_FULL_RUN, "A quick run is too short for a verdict."
     else:
         try:
             evaluation = _measure(claim, entry["metrics"])
         except KeyError as missing:
             evaluation = "–", NOT_RUN, f"The study did not measure {missing.args[0]}."
     return {
-        **{name: claim[name] for name in COPIED},
+        **{name: claim[name] for name in COPIED_COLUMNS},
         "data": data,
         **dict(zip(("here", "verdict", "because"), evaluation, strict=True)),
     }
@@ -52,11 +52,11 @@ def _evaluate(claim, entry, has_failed):
 
 def _measure(claim, metrics):
     """Return the measurement, the verdict and the reason; raise a KeyError with the path of a missing metric."""
-    here, because = (fill_in(claim[name], metrics) for name in ("here", "because"))
+    here, because = (fill_placeholders(claim[name], metrics) for name in ("here", "because"))
     (comparator,) = claim.keys() & COMPARATORS.keys()
     arguments = dict(claim[comparator])
     needs = {path: number for path, number in arguments.pop("needs", {}).items() if find(metrics, path) < number}
     if needs:
-        required = ", ".join(f"{number} {path}" for path, number in needs.items())
-        return here, NEEDS_WHOLE, f"The study was too short for a verdict, which requires {required}."
+        requirements = ", ".join(f"{number} {path}" for path, number in needs.items())
+        return here, NEEDS_FULL_RUN, f"The study was too short for a verdict, which requires {requirements}."
     return here, COMPARATORS[comparator](metrics, **arguments), because

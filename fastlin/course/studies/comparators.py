@@ -18,42 +18,45 @@ SHOWS_SIGNS = "shows signs"
 
 Metrics: TypeAlias = Mapping[str, Any]
 # A number, or the path of a number in the metrics.
-Number: TypeAlias = float | str
+NumberOrPath: TypeAlias = float | str
 # The fraction of orders or seeds that must agree.
 MIN_AGREEMENT = 0.8
 # Slopes differ significantly if their difference exceeds this number of standard errors.
-STANDARD_ERRORS = 2
+N_STANDARD_ERRORS = 2
 
 
-def _read(metrics, numbers):
+def _read_numbers(metrics, numbers):
     """Return numbers with paths replaced by their values. The path of a dict is replaced by all values of the dict."""
     items = [find(metrics, number) if isinstance(number, str) else number for number in numbers]
     return [value for item in items for value in (item.values() if isinstance(item, Mapping) else (item,))]
 
 
-def within(metrics: Metrics, *, values: Sequence[Number], of: Sequence[Number], by: float) -> str:
+def within(metrics: Metrics, *, values: Sequence[NumberOrPath], of: Sequence[NumberOrPath], by: float) -> str:
     """Confirm if each value is within `by` of its reference in `of`. A single reference applies to all values."""
-    measured, references = _read(metrics, values), _read(metrics, of)
+    measured, references = _read_numbers(metrics, values), _read_numbers(metrics, of)
     if len(references) == 1:
         references *= len(measured)
-    near = [value is not None and abs(value - ref) <= by for value, ref in zip(measured, references, strict=True)]
-    return CONFIRMED if all(near) else CONTRADICTED
+    is_near = [
+        value is not None and abs(value - reference) <= by
+        for value, reference in zip(measured, references, strict=True)
+    ]
+    return CONFIRMED if all(is_near) else CONTRADICTED
 
 
-def between(metrics: Metrics, *, values: Sequence[Number], lowest: float, highest: float) -> str:
+def between(metrics: Metrics, *, values: Sequence[NumberOrPath], lowest: float, highest: float) -> str:
     """Confirm if all values are in [lowest, highest], contradict if none is.
 
     Otherwise, the verdict is "depends on the setting".
     """
-    inside = [lowest <= value <= highest for value in _read(metrics, values)]
-    return CONFIRMED if all(inside) else DEPENDS_ON_THE_SETTING if any(inside) else CONTRADICTED
+    is_inside = [lowest <= value <= highest for value in _read_numbers(metrics, values)]
+    return CONFIRMED if all(is_inside) else DEPENDS_ON_THE_SETTING if any(is_inside) else CONTRADICTED
 
 
 def fraction(
     metrics: Metrics,
     *,
-    part: Number,
-    of: Number,
+    part: NumberOrPath,
+    of: NumberOrPath,
     confirmed_from: float,
     contradicted_to: float,
     min_number: int = 1,
@@ -63,10 +66,10 @@ def fraction(
 
     If `of` is less than `min_number`, the claim is not confirmed. In all other cases, the verdict is `otherwise`.
     """
-    counted, number = _read(metrics, (part, of))
+    numerator, number = _read_numbers(metrics, (part, of))
     if number < min_number:
         return NOT_CONFIRMED
-    ratio = counted / number
+    ratio = numerator / number
     return CONFIRMED if ratio >= confirmed_from else CONTRADICTED if ratio <= contradicted_to else otherwise
 
 
@@ -76,13 +79,13 @@ def measures(metrics: Metrics, *, rows: str) -> str:
     A measure agrees (disagrees) if at least the fraction MIN_AGREEMENT of the shuffled orders is better (worse).
     """
     measured = find(metrics, rows).values()
-    agree = [row["better"] >= MIN_AGREEMENT * row["of"] for row in measured]
-    disagree = [row["worse"] >= MIN_AGREEMENT * row["of"] for row in measured]
-    if all(agree):
+    agreements = [row["better"] >= MIN_AGREEMENT * row["of"] for row in measured]
+    disagreements = [row["worse"] >= MIN_AGREEMENT * row["of"] for row in measured]
+    if all(agreements):
         return CONFIRMED
-    if any(agree):
+    if any(agreements):
         return DEPENDS_ON_THE_MEASURE
-    return CONTRADICTED if any(disagree) else NOT_CONFIRMED
+    return CONTRADICTED if any(disagreements) else NOT_CONFIRMED
 
 
 def falls(metrics: Metrics, *, values: str) -> str:
@@ -102,7 +105,7 @@ def significant(metrics: Metrics, *, value: str, error: str, of: str) -> str:
 
     The interval is that of Student's t distribution for `of` seeds.
     """
-    gain, standard_error, n_seeds = _read(metrics, (value, error, of))
+    gain, standard_error, n_seeds = _read_numbers(metrics, (value, error, of))
     half_width = float(stats.t.ppf(0.975, n_seeds - 1)) * standard_error
     return CONFIRMED if gain > half_width else CONTRADICTED if gain < -half_width else NOT_CONFIRMED
 
@@ -113,18 +116,22 @@ def plateau(metrics: Metrics, *, before: str, after: str, training: str) -> str:
     The verdict is "shows signs" if the later validation slope is significantly smaller than both the earlier validation
     slope and the training slope.
     """
-    earlier, later, rising = (find(metrics, path) for path in (before, after, training))
-    flat = {"change": 0.0, "error": 0.0}
-    if not _exceeds(rising, flat):
+    earlier_slope, later_slope, training_slope = (find(metrics, path) for path in (before, after, training))
+    zero_slope = {"change": 0.0, "error": 0.0}
+    if not _exceeds_significantly(training_slope, zero_slope):
         return CONTRADICTED
-    if not _exceeds(later, flat):
+    if not _exceeds_significantly(later_slope, zero_slope):
         return CONFIRMED
-    return SHOWS_SIGNS if _exceeds(earlier, later) and _exceeds(rising, later) else CONTRADICTED
+    return (
+        SHOWS_SIGNS
+        if _exceeds_significantly(earlier_slope, later_slope) and _exceeds_significantly(training_slope, later_slope)
+        else CONTRADICTED
+    )
 
 
-def _exceeds(slope, other):
+def _exceeds_significantly(slope, other):
     """Return whether a slope is significantly larger than another slope."""
-    return slope["change"] - other["change"] > STANDARD_ERRORS * math.hypot(slope["error"], other["error"])
+    return slope["change"] - other["change"] > N_STANDARD_ERRORS * math.hypot(slope["error"], other["error"])
 
 
 def overfits(metrics: Metrics, *, rise: str, by: float, gap: str, growth: str, error: str) -> str:
@@ -132,10 +139,10 @@ def overfits(metrics: Metrics, *, rise: str, by: float, gap: str, growth: str, e
 
     If only a positive gap grows significantly, the verdict is "shows signs".
     """
-    relative_rise, width, change, standard_error = _read(metrics, (rise, gap, growth, error))
+    relative_rise, width, change, standard_error = _read_numbers(metrics, (rise, gap, growth, error))
     if relative_rise >= by:
         return CONFIRMED
-    return SHOWS_SIGNS if width > 0 and change > STANDARD_ERRORS * standard_error else CONTRADICTED
+    return SHOWS_SIGNS if width > 0 and change > N_STANDARD_ERRORS * standard_error else CONTRADICTED
 
 
 COMPARATORS: dict[str, Callable[..., str]] = {

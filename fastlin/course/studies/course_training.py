@@ -18,30 +18,30 @@ from fastlin.typing import Array, FloatArray, IntArray
 Task: TypeAlias = Literal["binary", "softmax"]
 PATIENCE = 10
 # Number of validations per epoch. Curves are averaged over an epoch.
-VALIDATIONS = 5
+VALIDATIONS_PER_EPOCH = 5
 # Maximum number of epochs of a training run with early stopping.
 MAX_EPOCHS = 500
 # Numbers of training and validation images in the random splits of MNIST that report B uses. The course's code uses the
 # first seed. The other seeds show how much a result depends on the split.
-RANDOM_SPLIT = 18_000, 2_000
+RANDOM_SPLIT_SIZES = 18_000, 2_000
 SPLIT_SEEDS = 0, 1, 2
 
 
-def find_protocol(settings: Settings) -> dict[str, Any]:
+def find_training_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings of the course's models from settings.toml, with fewer epochs in a quick study."""
-    protocol = SETTINGS["course"]["mnist" if settings.data.name == "mnist" else "digits"]
-    return {**protocol, "binary_epochs": 10, "softmax_epochs": 5} if settings.quick else protocol
+    training_settings = SETTINGS["course"]["mnist" if settings.data.name == "mnist" else "digits"]
+    return {**training_settings, "binary_epochs": 10, "softmax_epochs": 5} if settings.quick else training_settings
 
 
 def describe_training(settings: Settings, task: Task) -> dict[str, Any]:
     """Return the training settings of a task as plain values, for the parameters of a study."""
-    protocol = find_protocol(settings)
+    training_settings = find_training_settings(settings)
     return {
         "data": settings.data.name,
-        "learning_rate": protocol[f"{task}_learning_rate"],
-        "batch_size": protocol["batch_size"],
-        "epochs": protocol[f"{task}_epochs"],
-        "other_learning_rates": protocol["learning_rates"] if task == "softmax" else {},
+        "learning_rate": training_settings[f"{task}_learning_rate"],
+        "batch_size": training_settings["batch_size"],
+        "epochs": training_settings[f"{task}_epochs"],
+        "other_learning_rates": training_settings["learning_rates"] if task == "softmax" else {},
     }
 
 
@@ -54,7 +54,7 @@ def load_images(data: Dataset, task: Task, split: int | None, /) -> tuple[Array,
     """
     sizes, random_state = (min(datasets.COURSE_IMAGES, len(data.X_train)), len(data.X_test)), None
     if split is not None:
-        sizes, random_state = RANDOM_SPLIT, np.random.RandomState(split)
+        sizes, random_state = RANDOM_SPLIT_SIZES, np.random.RandomState(split)
     X_train, Y_train, X_val, Y_val = select_images(data, *sizes, random_state)
     if task == "binary":
         X_train, Y_train = trainers.binary_prune_dataset(2, 3, X_train, Y_train)
@@ -69,7 +69,7 @@ def choose_seeds(settings: Settings, n_seeds: int) -> list[int]:
     return [(settings.seed + number) % 2**32 for number in range(n_seeds)]
 
 
-def find_splits(settings: Settings) -> dict[str, dict[str, int]]:
+def find_random_splits(settings: Settings) -> dict[str, dict[str, int]]:
     """Return the random splits as cases of `train_cases`.
 
     There are no cases without the whole of MNIST, and there is one case in a quick study.
@@ -80,7 +80,7 @@ def find_splits(settings: Settings) -> dict[str, dict[str, int]]:
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedModel:
     """A trained model and its histories. It must not be modified, because several studies use it."""
 
     model: BinaryModel | SoftmaxModel
@@ -98,13 +98,13 @@ class Trained:
         """Number of epochs of the training run, possibly fractional."""
         return self.n_steps_run / self.steps_per_epoch
 
-    def after_first_epoch(self, history: Mapping[int, float], end: float = np.inf) -> FloatArray:
+    def values_after_first_epoch(self, history: Mapping[int, float], end: float = np.inf) -> FloatArray:
         """Return the values of a history after the first epoch, in which losses drop steeply, and before step `end`."""
         return np.array([value for step, value in history.items() if self.steps_per_epoch <= step < end])
 
     def measure_spikes(self, history: Mapping[int, float], end: float = np.inf) -> float:
-        """Return the standard deviation of the differences between successive values of `after_first_epoch`."""
-        return float(np.std(np.diff(self.after_first_epoch(history, end))))
+        """Return the standard deviation of the differences between successive values of `values_after_first_epoch`."""
+        return float(np.std(np.diff(self.values_after_first_epoch(history, end))))
 
 
 def train(
@@ -118,19 +118,19 @@ def train(
     rate_of: float | None = None,
     seed: int | None = None,
     split: int | None = None,
-) -> Trained:
+) -> TrainedModel:
     """Return the Trained model of a task, cached for all studies.
 
     With `early_stopping`, the training run has the patience PATIENCE and at most MAX_EPOCHS epochs. For ten digits,
     `l2_reg_lambda` and `half` define the penalty of `SoftmaxModel`. The learning rate is the one for λ = `rate_of`. By
     default, `rate_of` is the model's λ. `seed` is the seed for shuffling the rows, and `split` is as in `load_images`.
     """
-    protocol = find_protocol(settings)
+    training_settings = find_training_settings(settings)
     weight = rate_of if rate_of is not None else l2_reg_lambda / 2 if half else l2_reg_lambda
-    rate = protocol["learning_rates"].get(f"{weight:g}", protocol[f"{task}_learning_rate"])
-    n_epochs = MAX_EPOCHS if early_stopping else protocol[f"{task}_epochs"]
+    rate = training_settings["learning_rates"].get(f"{weight:g}", training_settings[f"{task}_learning_rate"])
+    n_epochs = MAX_EPOCHS if early_stopping else training_settings[f"{task}_epochs"]
     seed = settings.seed if seed is None else seed
-    options = protocol["batch_size"], rate, n_epochs, shuffle, early_stopping
+    options = training_settings["batch_size"], rate, n_epochs, shuffle, early_stopping
     return _train(settings.data, task, split, seed, l2_reg_lambda, half, *options)
 
 
@@ -149,12 +149,12 @@ def _train(data, task, split, seed, l2_reg_lambda, half, batch_size, learning_ra
     # An interrupted training run is not a result.
     if trainer.interrupted:
         raise KeyboardInterrupt
-    return Trained(model, train, val, n_rows // batch_size)
+    return TrainedModel(model, train, val, n_rows // batch_size)
 
 
 def train_cases(
     settings: Settings, task: Task, label: str, cases: Mapping[str, dict[str, Any]], **options: Any
-) -> dict[str, Trained]:
+) -> dict[str, TrainedModel]:
     """Return a dict from the name of each case to its Trained model.
 
     A case contains arguments of `train`. `options` contains the arguments that all cases share.
@@ -168,33 +168,33 @@ def train_cases(
     return trained
 
 
-def train_orders(settings: Settings, task: Task, seeds: Iterable[int], **options: Any) -> dict[str, Trained]:
+def train_with_seeds(settings: Settings, task: Task, seeds: Iterable[int], **options: Any) -> dict[str, TrainedModel]:
     """Return a dict from each shuffling seed to the Trained model."""
     return train_cases(settings, task, "seed", {str(seed): {"seed": seed} for seed in seeds}, **options)
 
 
-def measure_end(trained: Trained, X_train: Array, Y_train: Array) -> dict[str, float]:
+def measure_final_performance(trained: TrainedModel, X_train: Array, Y_train: Array) -> dict[str, float]:
     """Return the final loss and accuracy on the training images and on the validation images."""
     return {
         "final_train_loss": float(trainers.cross_entropy_loss(Y_train, trained.model.forward(X_train))),
-        "final_validation_loss": last(trained.val["loss"]),
-        "final_train_accuracy": last(trained.train["accuracy"]),
-        "final_validation_accuracy": last(trained.val["accuracy"]),
+        "final_validation_loss": get_last_value(trained.val["loss"]),
+        "final_train_accuracy": get_last_value(trained.train["accuracy"]),
+        "final_validation_accuracy": get_last_value(trained.val["accuracy"]),
     }
 
 
-def average(history: Mapping[int, float]) -> tuple[IntArray, FloatArray]:
+def average_validations(history: Mapping[int, float]) -> tuple[IntArray, FloatArray]:
     """Return the last step of each window of validations, and the mean of each window. A window spans one epoch."""
-    means = np.convolve(list(history.values()), np.ones(VALIDATIONS) / VALIDATIONS, "valid")
-    return np.array(list(history))[VALIDATIONS - 1 :], means
+    means = np.convolve(list(history.values()), np.ones(VALIDATIONS_PER_EPOCH) / VALIDATIONS_PER_EPOCH, "valid")
+    return np.array(list(history))[VALIDATIONS_PER_EPOCH - 1 :], means
 
 
-def last(history: dict[int, float]) -> float:
+def get_last_value(history: dict[int, float]) -> float:
     """Return the last value of a history."""
     return float(history[next(reversed(history))])
 
 
-def take_median(values: Iterable[float | None]) -> float | None:
+def compute_median(values: Iterable[float | None]) -> float | None:
     """Return the median of values, where None means infinity; return None if the median is infinite."""
     median = float(np.median([np.inf if value is None else value for value in values]))
     return median if np.isfinite(median) else None

@@ -7,18 +7,21 @@ import numpy as np
 from fastlin.course import trainers
 from fastlin.course.studies.course_training import load_images
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.course.trainers.measures import compare_gradient, take_differences
+from fastlin.course.trainers.measures import compute_central_differences, compute_gradient_pair
 from fastlin.course.trainers.two_layer_net import TwoLayerNet
 
 N_IMAGES = 100
-EPSILON = 1e-3
-LAMBDA = 0.1
+FINITE_DIFFERENCE_STEP = 1e-3
+PENALTY_STRENGTH = 0.1
 # The loss of the homework's network is not differentiable where a unit is zero, and a smaller epsilon crosses fewer
-# of these points. N_WEIGHTS entries of each parameter are compared.
-NETWORK_EPSILON, N_HIDDEN, N_WEIGHTS = 1e-6, 20, 100
+# of these points. N_COMPARED_WEIGHTS entries of each parameter are compared.
+NETWORK_DIFFERENCE_STEP, N_HIDDEN_UNITS, N_COMPARED_WEIGHTS = 1e-6, 20, 100
 LEARNING_RATE = 0.5
 # The penalty of each entry of w is written out here, so that the model's own factor is also tested.
-PENALTIES = {"softmax_l2": lambda w: LAMBDA * w**2, "softmax_half_l2": lambda w: 0.5 * LAMBDA * w**2}
+PENALTIES = {
+    "softmax_l2": lambda w: PENALTY_STRENGTH * w**2,
+    "softmax_half_l2": lambda w: 0.5 * PENALTY_STRENGTH * w**2,
+}
 
 
 def study_gradient_check(settings: Settings) -> Results:
@@ -31,24 +34,30 @@ def study_gradient_check(settings: Settings) -> Results:
     models: dict[str, Any] = {
         "binary": (trainers.BinaryModel(n_inputs=n_inputs), *binary),
         "softmax": (trainers.SoftmaxModel(0.0, n_inputs=n_inputs), *softmax),
-        "softmax_l2": (trainers.SoftmaxModel(LAMBDA, half=False, n_inputs=n_inputs), *softmax),
-        "softmax_half_l2": (trainers.SoftmaxModel(LAMBDA, half=True, n_inputs=n_inputs), *softmax),
+        "softmax_l2": (trainers.SoftmaxModel(PENALTY_STRENGTH, half=False, n_inputs=n_inputs), *softmax),
+        "softmax_half_l2": (trainers.SoftmaxModel(PENALTY_STRENGTH, half=True, n_inputs=n_inputs), *softmax),
     }
-    worst: dict[str, float] = {}
+    largest_differences: dict[str, float] = {}
     for name, (model, X, Y) in models.items():
         settings.notify(name)
         model.w = np.asarray(random_state.normal(0, 0.01, model.w.shape))
-        slopes, gradient = compare_gradient(model, X, Y, EPSILON)
-        worst[name] = float(np.abs(slopes - gradient).max())
+        slopes, gradient = compute_gradient_pair(model, X, Y, FINITE_DIFFERENCE_STEP)
+        largest_differences[name] = float(np.abs(slopes - gradient).max())
     settings.notify("two layers")
-    worst["two layers"] = _compare_network(softmax[0], softmax[1].argmax(axis=1), random_state)
+    largest_differences["two layers"] = _compare_network_gradients(softmax[0], softmax[1].argmax(axis=1), random_state)
     data = settings.data.name
     return Results(
-        parameters={"data": data, "n_images": n_images, "epsilon": EPSILON, "tolerance": EPSILON**2, "lambda": LAMBDA},
+        parameters={
+            "data": data,
+            "n_images": n_images,
+            "epsilon": FINITE_DIFFERENCE_STEP,
+            "tolerance": FINITE_DIFFERENCE_STEP**2,
+            "lambda": PENALTY_STRENGTH,
+        },
         metrics={
-            "worst_difference": worst,
+            "worst_difference": largest_differences,
             "worst_difference_of_penalty": {
-                name: _compare_penalty(penalty, *models[name]) for name, penalty in PENALTIES.items()
+                name: _compare_penalty_gradient(penalty, *models[name]) for name, penalty in PENALTIES.items()
             },
             "worst_difference_of_prediction_slope": _compare_prediction_slope(*models["binary"]),
             "worst_difference_of_a_step": _compare_step(*models["softmax"]),
@@ -56,26 +65,26 @@ def study_gradient_check(settings: Settings) -> Results:
     )
 
 
-def _compare_network(X, y, random_state):
+def _compare_network_gradients(X, y, random_state):
     """Return the largest difference between TwoLayerNet's gradients and central differences."""
     state = np.random.get_state()
     try:
         # The class draws its weights from NumPy's global random state. It is restored afterwards.
         np.random.set_state(random_state.get_state())
-        network = TwoLayerNet(X.shape[1], N_HIDDEN, int(y.max()) + 1, std=0.1)
+        network = TwoLayerNet(X.shape[1], N_HIDDEN_UNITS, int(y.max()) + 1, std=0.1)
     finally:
         np.random.set_state(state)
 
     def cost():
-        return network.loss(X, y, reg=LAMBDA)[0]
+        return network.loss(X, y, reg=PENALTY_STRENGTH)[0]
 
-    worst = []
-    _, gradients = network.loss(X, y, reg=LAMBDA)
+    largest_differences = []
+    _, gradients = network.loss(X, y, reg=PENALTY_STRENGTH)
     for name, gradient in gradients.items():
-        indices = random_state.choice(gradient.size, min(N_WEIGHTS, gradient.size), replace=False)
-        slopes = take_differences(cost, network.params[name], indices, NETWORK_EPSILON)
-        worst.append(np.abs(slopes - gradient.flat[indices]).max())
-    return float(max(worst))
+        indices = random_state.choice(gradient.size, min(N_COMPARED_WEIGHTS, gradient.size), replace=False)
+        slopes = compute_central_differences(cost, network.params[name], indices, NETWORK_DIFFERENCE_STEP)
+        largest_differences.append(np.abs(slopes - gradient.flat[indices]).max())
+    return float(max(largest_differences))
 
 
 def _compare_step(model, X, Y):
@@ -87,17 +96,19 @@ def _compare_step(model, X, Y):
     return float(np.abs(model.w - expected).max())
 
 
-def _compare_penalty(penalty, model, X, Y):
+def _compare_penalty_gradient(penalty, model, X, Y):
     """Return the largest difference between the gradient of the penalty and its central differences.
 
-    `compare_gradient` reads the penalty from the model, so it cannot detect a wrong factor of λ.
+    `compute_gradient_pair` reads the penalty from the model, so it cannot detect a wrong factor of λ.
     """
-    unpenalized = trainers.SoftmaxModel(0.0, n_inputs=len(model.w))
-    unpenalized.w = model.w
-    for softmax_model in (model, unpenalized):
+    unpenalized_model = trainers.SoftmaxModel(0.0, n_inputs=len(model.w))
+    unpenalized_model.w = model.w
+    for softmax_model in (model, unpenalized_model):
         softmax_model.backward(X, softmax_model.forward(X), Y)
-    slope = (penalty(model.w + EPSILON) - penalty(model.w - EPSILON)) / (2 * EPSILON)
-    return float(np.abs(model.grad - unpenalized.grad - slope).max())
+    slope = (penalty(model.w + FINITE_DIFFERENCE_STEP) - penalty(model.w - FINITE_DIFFERENCE_STEP)) / (
+        2 * FINITE_DIFFERENCE_STEP
+    )
+    return float(np.abs(model.grad - unpenalized_model.grad - slope).max())
 
 
 def _compare_prediction_slope(model, X, Y):

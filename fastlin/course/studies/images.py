@@ -5,9 +5,9 @@ import numpy as np
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.typing import Array
 
-N_SHOWN = 10
+N_SHOWN_IMAGES = 10
 # Smallest and largest width that the study tries, relative to the side length of the images.
-WIDTHS = 0.5, 1.5
+RELATIVE_WIDTH_RANGE = 0.5, 1.5
 
 
 def study_images(settings: Settings) -> Results:
@@ -15,15 +15,15 @@ def study_images(settings: Settings) -> Results:
     X, y = settings.data.X_train, settings.data.y_train
     side = round(X.shape[1] ** 0.5)
     pixels = X[:1000].astype(np.float64)
-    widths = range(round(WIDTHS[0] * side), round(WIDTHS[1] * side) + 1)
+    widths = range(round(RELATIVE_WIDTH_RANGE[0] * side), round(RELATIVE_WIDTH_RANGE[1] * side) + 1)
     correlations = {width: correlate_rows(pixels, width) for width in widths}
     return Results(
         parameters={
             "data": settings.data.name,
             "images": len(pixels),
             "widths": [widths.start, widths.stop - 1],
-            "shown": N_SHOWN,
-            "labels": y[:N_SHOWN].tolist(),
+            "shown": N_SHOWN_IMAGES,
+            "labels": y[:N_SHOWN_IMAGES].tolist(),
         },
         metrics={
             "side": side,
@@ -31,7 +31,7 @@ def study_images(settings: Settings) -> Results:
             "correlation_at_that_width": max(correlations.values()),
             "correlation_at_one_pixel_more": correlations[side + 1],
         },
-        series={"images": X[:N_SHOWN], "labels": y[:N_SHOWN]},
+        series={"images": X[:N_SHOWN_IMAGES], "labels": y[:N_SHOWN_IMAGES]},
     )
 
 

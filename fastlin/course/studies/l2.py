@@ -14,12 +14,12 @@ from fastlin.typing import Array, FloatArray
 PENALTIES = (1.0, 0.1, 0.01, 0.001, 0.0)
 N_SEEDS = 3
 # The name of the model that is trained without a penalty at the learning rate of λ = 1, if this rate differs.
-SAME_RATE = "0, at the learning rate of λ = 1"
+SAME_RATE_MODEL = "0, at the learning rate of λ = 1"
 # The digit whose weights form a straight line in the middle, according to report B.
 ONE = 1
 # Maximum offset, relative to the side length, of a line that is in the middle of an image.
 MAX_OFFSET = 1 / 8
-NETWORK = read_recipe("course")
+NETWORK_RECIPE = read_recipe("course")
 NETWORK_PENALTY, N_NETWORKS = 3e-4, 5
 
 
@@ -35,16 +35,18 @@ def study_l2_weights(settings: Settings) -> Results:
         "2, ½ convention": {"l2_reg_lambda": 2.0, "half": True},
     }
     plain = "0"
-    if course.find_protocol(settings)["learning_rates"]:
-        cases[plain := SAME_RATE] = {"rate_of": 1.0}
+    if course.find_training_settings(settings)["learning_rates"]:
+        cases[plain := SAME_RATE_MODEL] = {"rate_of": 1.0}
     trained = course.train_cases(settings, "softmax", "λ =", cases)
     seeds = course.choose_seeds(settings, 2 if settings.quick else N_SEEDS)
     # Measures without and with the penalty for each seed.
-    by_seed = [course.train_orders(settings, "softmax", seeds, **cases[name]).values() for name in (plain, "1")]
-    pairs = [(_measure(without), _measure(penalized)) for without, penalized in zip(*by_seed, strict=True)]
+    models_by_seed = [
+        course.train_with_seeds(settings, "softmax", seeds, **cases[name]).values() for name in (plain, "1")
+    ]
+    pairs = [(_measure(without), _measure(penalized)) for without, penalized in zip(*models_by_seed, strict=True)]
     weights = {name: result.model.w for name, result in trained.items()}
 
-    def count_smaller(*names):
+    def count_smaller_measures(*names):
         """Return the number of seeds for which all measures in `names` are smaller with the penalty."""
         return sum(all(penalized[name] < without[name] for name in names) for without, penalized in pairs)
 
@@ -54,14 +56,16 @@ def study_l2_weights(settings: Settings) -> Results:
             "by_lambda": {name: _measure(result) for name, result in trained.items()},
             "largest_difference_of_the_conventions": float(np.abs(weights["1"] - weights["2, ½ convention"]).max()),
             "seeds": len(seeds),
-            "seeds_with_smoother_weights": count_smaller("roughness"),
-            "seeds_with_smaller_weights": count_smaller("largest_weight"),
+            "seeds_with_smoother_weights": count_smaller_measures("roughness"),
+            "seeds_with_smaller_weights": count_smaller_measures("largest_weight"),
             "seeds_with_a_straighter_1": sum(
                 penalized["offset_of_the_1"] <= MAX_OFFSET
                 and all(penalized[name] < without[name] for name in ("width_of_the_1", "slant_of_the_1"))
                 for without, penalized in pairs
             ),
-            "seeds_with_calmer_losses": count_smaller("relative_train_loss_spikes", "relative_validation_loss_spikes"),
+            "seeds_with_calmer_losses": count_smaller_measures(
+                "relative_train_loss_spikes", "relative_validation_loss_spikes"
+            ),
         },
         series={"weights": weights},
     )
@@ -69,9 +73,9 @@ def study_l2_weights(settings: Settings) -> Results:
 
 def study_l2_sweep(settings: Settings) -> Results:
     """Train a model for each λ without early stopping, and a network with and without a penalty."""
-    trained = _train_penalties(settings)
+    trained = _train_penalized_models(settings)
     best = {name: max(result.val["accuracy"].values()) for name, result in trained.items()}
-    recipe = replace(NETWORK, epochs=2) if settings.quick else NETWORK
+    recipe = replace(NETWORK_RECIPE, epochs=2) if settings.quick else NETWORK_RECIPE
     networks = _train_networks(settings, recipe)
     gains = np.subtract(networks[f"{NETWORK_PENALTY:g}"], networks["0"])
     return Results(
@@ -79,13 +83,15 @@ def study_l2_sweep(settings: Settings) -> Results:
         metrics={
             "best_validation_accuracy": best,
             "final_validation_accuracy": {
-                name: course.last(result.val["accuracy"]) for name, result in trained.items()
+                name: course.get_last_value(result.val["accuracy"]) for name, result in trained.items()
             },
             "final_training_accuracy": {
-                name: course.last(result.train["accuracy"]) for name, result in trained.items()
+                name: course.get_last_value(result.train["accuracy"]) for name, result in trained.items()
             },
             "points_gained_by_the_best_penalty": 100 * (max(best[name] for name in best if name != "0") - best["0"]),
-            **_measure_balance(trained["1"], trained["0"], *course.load_images(settings.data, "softmax", None)[:2]),
+            **_measure_penalty_effects(
+                trained["1"], trained["0"], *course.load_images(settings.data, "softmax", None)[:2]
+            ),
             "best_validation_accuracy_of_a_network": {reg: float(np.mean(values)) for reg, values in networks.items()},
             "points_gained_by_a_network": 100 * float(gains.mean()),
             "error_of_the_gain": 100 * float(gains.std(ddof=1) / len(gains) ** 0.5),
@@ -97,11 +103,11 @@ def study_l2_sweep(settings: Settings) -> Results:
 
 def study_l2_norm(settings: Settings) -> Results:
     """Compute the final ||w||^2 of the models of `study_l2_sweep`."""
-    norms = {name: float(np.sum(result.model.w**2)) for name, result in _train_penalties(settings).items()}
+    norms = {name: float(np.sum(result.model.w**2)) for name, result in _train_penalized_models(settings).items()}
     return Results(parameters=_describe(settings), metrics={"squared_norm": norms})
 
 
-def _train_penalties(settings):
+def _train_penalized_models(settings):
     """Return a dict from the name of each λ to the Trained model."""
     cases = {f"{l2_reg_lambda:g}": {"l2_reg_lambda": l2_reg_lambda} for l2_reg_lambda in PENALTIES}
     return course.train_cases(settings, "softmax", "λ =", cases)
@@ -129,11 +135,11 @@ def _train_networks(settings, recipe):
 
 def _measure(trained):
     w = trained.model.w
-    width, slant, offset = measure_line(w[:-1, ONE])
+    width, slant, offset = measure_vertical_line(w[:-1, ONE])
     return {
         "squared_norm": float(np.sum(w**2)),
         "largest_weight": float(np.abs(w[:-1]).max()),
-        "roughness": relative_roughness(w),
+        "roughness": measure_relative_roughness(w),
         "width_of_the_1": width,
         "slant_of_the_1": slant,
         "offset_of_the_1": offset,
@@ -145,10 +151,10 @@ def _measure(trained):
 
 def _measure_relative_spikes(trained, losses):
     """Return the spikes divided by the mean loss, because a penalty increases both."""
-    return trained.measure_spikes(losses) / float(np.mean(trained.after_first_epoch(losses)))
+    return trained.measure_spikes(losses) / float(np.mean(trained.values_after_first_epoch(losses)))
 
 
-def measure_line(weights: FloatArray) -> tuple[float, float, float]:
+def measure_vertical_line(weights: FloatArray) -> tuple[float, float, float]:
     """Return width, slant and offset of the vertical line that positive weights form, relative to the side length.
 
     First, the mean weight of the pixels at the border, which hardly vary, is subtracted from the weights. The width is
@@ -158,18 +164,20 @@ def measure_line(weights: FloatArray) -> tuple[float, float, float]:
     side = round(len(weights) ** 0.5)
     image = weights.reshape(side, side)
     border = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
-    positive = np.maximum(image - border.mean(), 0)
+    positive_image = np.maximum(image - border.mean(), 0)
     columns = np.arange(side)
-    mass = positive.sum(axis=0)
-    center = mass @ columns / mass.sum()
-    rows = positive[side // 4 : side - side // 4]
+    column_mass = positive_image.sum(axis=0)
+    center = column_mass @ columns / column_mass.sum()
+    rows = positive_image[side // 4 : side - side // 4]
     rows = rows[rows.sum(axis=1) > 0]
     means = rows @ columns / rows.sum(axis=1)
-    width = np.sqrt(mass @ (columns - center) ** 2 / mass.sum())
+    width = np.sqrt(column_mass @ (columns - center) ** 2 / column_mass.sum())
     return float(width / side), float(means.std() / side), float(abs(center - columns.mean()) / side)
 
 
-def _measure_balance(penalized: course.Trained, plain: course.Trained, X: Array, Y: Array) -> dict[str, float]:
+def _measure_penalty_effects(
+    penalized: course.TrainedModel, plain: course.TrainedModel, X: Array, Y: Array
+) -> dict[str, float]:
     """Compare the gradients of the penalty and of the loss, and the training errors with and without a penalty."""
     model = penalized.model
     penalty = model.l2 * model.w
@@ -187,7 +195,7 @@ def _measure_balance(penalized: course.Trained, plain: course.Trained, X: Array,
     }
 
 
-def relative_roughness(w: FloatArray) -> float:
+def measure_relative_roughness(w: FloatArray) -> float:
     """Return the RMS difference of neighboring weights relative to their standard deviation (mean over the outputs)."""
     n_pixels, n_outputs = len(w) - 1, w.shape[1]
     side = round(n_pixels**0.5)

@@ -23,11 +23,11 @@ from fastlin.kernels.machine.threads import count_threads
 from fastlin.typing import Array, FloatArray
 
 # A function that returns the probabilities of the test rows.
-Predict = Callable[["TaskData"], FloatArray]
+PredictFunction = Callable[["TaskData"], FloatArray]
 
 LEARNING_RATE, BATCH_SIZE = 0.01, 128
 EPOCHS, ITERATIONS = (1, 2, 5, 10, 20), (5, 20, 100)
-COURSE, SGD = "the course's trainer", "scikit-learn SGDClassifier"
+COURSE_TRAINER, SGD_CLASSIFIER = "the course's trainer", "scikit-learn SGDClassifier"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class TaskData:
     # X_train, Y_train, X_val and Y_val of the trainer, with pixels from -1 to 1, a column of ones and one-hot targets.
     arrays: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
-    def test(self, predict: Predict) -> dict[str, float]:
+    def test(self, predict: PredictFunction) -> dict[str, float]:
         """Return the accuracy and the log loss of the predictions for the test rows."""
         probabilities = predict(self)
         return {
@@ -52,13 +52,13 @@ class TaskData:
 
 def make_task_data(data: Dataset, n_train: int | None = None) -> TaskData:
     """Return the TaskData of a data set with its first `n_train` training rows, by default all rows."""
-    X, y, X_test, y_test = timing.scale_rows(data, n_train, "float64")
+    X, y, X_test, y_test = timing.scale_pixels(data, n_train, "float64")
     classes = np.eye(1 + max(y.max(), y_test.max()))
     inputs, inputs_test = (np.hstack([2 * rows - 1, np.ones((len(rows), 1))]) for rows in (X, X_test))
     return TaskData(X, y, X_test, y_test, (inputs, classes[y], inputs_test, classes[y_test]))
 
 
-def train_course(task_data: TaskData, epochs: int) -> Predict:
+def train_course_model(task_data: TaskData, epochs: int) -> PredictFunction:
     """Train the course's softmax model. As in the course, the model is validated after each fifth of an epoch."""
     X, Y, *_ = task_data.arrays
     model = trainers.SoftmaxModel(n_inputs=X.shape[1], n_outputs=Y.shape[1])
@@ -68,32 +68,32 @@ def train_course(task_data: TaskData, epochs: int) -> Predict:
     return lambda task_data: model.forward(task_data.arrays[2])
 
 
-def train_sgd(task_data: TaskData, epochs: int) -> Predict:
+def train_sgd(task_data: TaskData, epochs: int) -> PredictFunction:
     """Train SGDClassifier for a number of epochs, with the classes in parallel."""
     model = SGDClassifier(loss="log_loss", random_state=0, n_jobs=count_threads(), max_iter=epochs, tol=None)
     return _fit(model, task_data)
 
 
-def fit_logistic_regression(task_data: TaskData, max_iter: int = 100) -> Predict:
+def fit_logistic_regression(task_data: TaskData, max_iter: int = 100) -> PredictFunction:
     """Fit scikit-learn's LogisticRegression, by default with its default max_iter."""
     return _fit(ScikitLearnLogisticRegression(max_iter=max_iter), task_data)
 
 
-def fit_fastlin(task_data: TaskData, tol: float) -> Predict:
+def fit_fastlin(task_data: TaskData, tol: float) -> PredictFunction:
     """Fit fastlin's LogisticRegression to a tolerance."""
     return _fit(fastlin.LogisticRegression(tol=tol), task_data)
 
 
 def _fit(model, task_data):
-    timing.fit_up_to_limit(model, task_data.X, task_data.y)
+    timing.fit_without_convergence_warning(model, task_data.X, task_data.y)
     return lambda task_data: model.predict_proba(task_data.X_test)
 
 
 # The training function of each library, its efforts, and the unit of the efforts.
-LIBRARIES: dict[str, tuple[Callable[[TaskData, Any], Predict], tuple[float, ...], str]] = {
-    COURSE: (train_course, EPOCHS, "epochs"),
+LIBRARIES: dict[str, tuple[Callable[[TaskData, Any], PredictFunction], tuple[float, ...], str]] = {
+    COURSE_TRAINER: (train_course_model, EPOCHS, "epochs"),
     "fastlin LogisticRegression": (fit_fastlin, (1e-1, 1e-4), "tol"),
-    SGD: (train_sgd, EPOCHS, "epochs"),
+    SGD_CLASSIFIER: (train_sgd, EPOCHS, "epochs"),
     "scikit-learn LogisticRegression": (fit_logistic_regression, ITERATIONS, "iterations"),
 }
 
@@ -104,15 +104,15 @@ def study_learning(settings: Settings) -> Results:
     n_train = 1000 if settings.quick else COURSE_IMAGES if data.name == "mnist" else None
     task_data = make_task_data(data, n_train)
     settings.notify("warm-up")
-    train_course(task_data, 1)
+    train_course_model(task_data, 1)
     fit_fastlin(task_data, 1e-4)
     n_repeats = 1 if settings.quick else timing.N_REPEATS
     threads: dict[str, int] = {}
     points: dict[str, list[dict[str, Any]]] = {}
     for name, (train, efforts, unit) in LIBRARIES.items():
         settings.notify(name)
-        shortest = partial(train, task_data, efforts[0])
-        threads[name] = timing.choose_threads(shortest) if name.startswith("scikit-learn") else count_threads()
+        shortest_training = partial(train, task_data, efforts[0])
+        threads[name] = timing.choose_threads(shortest_training) if name.startswith("scikit-learn") else count_threads()
         with timing.use_threads(threads[name]):
             used_efforts = efforts[:2] if settings.quick else efforts
             points[name] = [_measure(task_data, train, effort, unit, n_repeats) for effort in used_efforts]
@@ -140,6 +140,6 @@ def study_learning(settings: Settings) -> Results:
 def _measure(task_data, train, effort, unit, n_repeats):
     """Return the effort and a description of a training run, its median seconds, accuracy and log loss."""
     run = partial(timing.time_fit, partial(train, task_data, effort))
-    seconds, predict = timing.repeat_short(run, n_repeats)
+    seconds, predict = timing.repeat_short_fits(run, n_repeats)
     training = f"tol {effort:g}" if unit == "tol" else f"{effort} {unit}"
     return {"effort": effort, "training": training, "seconds": median(seconds), **task_data.test(predict)}

@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastlin.course.studies import course_training as course
-from fastlin.course.studies.course_training import VALIDATIONS, take_median
+from fastlin.course.studies.course_training import VALIDATIONS_PER_EPOCH, compute_median
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.typing import FloatArray, IntArray
 
 # The step at which the plateau starts, according to report B.
-RANDOM_SPLIT_FROM = 3_800
+PLATEAU_START = 3_800
 N_SEEDS = 5
 # A slope is the change over this number of steps.
-STEPS = 1_000
+SLOPE_STEPS = 1_000
 
 
 class Slope(NamedTuple):
@@ -28,57 +28,59 @@ def study_softmax(settings: Settings) -> Results:
     """Train with five seeds, or with two in a quick study. On MNIST, also train on random splits."""
     settings.notify("ten digits")
     trained = course.train(settings, "softmax")
-    steps, gap = accuracy_gap(trained)
-    minimum = find_minimum(trained)
+    steps, gap = compute_accuracy_gap(trained)
+    minimum = find_lowest_loss(trained)
     seeds = course.choose_seeds(settings, 2 if settings.quick else N_SEEDS)
-    by_seed = course.train_orders(settings, "softmax", seeds)
-    by_split = course.train_cases(settings, "softmax", "random split", course.find_splits(settings))
-    names = [f"seed {seed}" for seed in by_seed] + [f"random split {split}" for split in by_split]
-    onsets, gaps, growths = zip(*map(measure_gap, (*by_seed.values(), *by_split.values())), strict=True)
-    growth = average_slopes(growths)
+    models_by_seed = course.train_with_seeds(settings, "softmax", seeds)
+    models_by_split = course.train_cases(settings, "softmax", "random split", course.find_random_splits(settings))
+    names = [f"seed {seed}" for seed in models_by_seed] + [f"random split {split}" for split in models_by_split]
+    onset_steps, gaps, gap_slopes = zip(
+        *map(measure_gap, (*models_by_seed.values(), *models_by_split.values())), strict=True
+    )
+    growth = average_slopes(gap_slopes)
     metrics = {
         "steps": trained.n_steps_run,
-        **course.measure_end(trained, *course.load_images(settings.data, "softmax", None)[:2]),
-        "train_accuracy_overtakes_at_step": find_onset(steps, gap),
+        **course.measure_final_performance(trained, *course.load_images(settings.data, "softmax", None)[:2]),
+        "train_accuracy_overtakes_at_step": find_gap_onset(steps, gap),
         **minimum,
         "rise_of_validation_loss": minimum["last_mean_validation_loss"] / minimum["lowest_validation_loss"] - 1,
-        "steps_of_overtaking": dict(zip(names, onsets, strict=True)),
-        "median_step_of_overtaking": take_median(onsets),
+        "steps_of_overtaking": dict(zip(names, onset_steps, strict=True)),
+        "median_step_of_overtaking": compute_median(onset_steps),
         "gap_in_points": float(np.mean(gaps)),
         "growth_of_the_gap": growth.change,
         "error_of_the_growth": growth.error,
         "trainings": len(gaps),
-        **measure_plateau(list(by_split.values())),
+        **measure_plateau(list(models_by_split.values())),
     }
     series = {"trained": trained, "gap_steps": steps, "gap": gap}
     return Results({**course.describe_training(settings, "softmax"), "seeds": seeds}, metrics, series)
 
 
-def accuracy_gap(trained: course.Trained) -> tuple[IntArray, FloatArray]:
+def compute_accuracy_gap(trained: course.TrainedModel) -> tuple[IntArray, FloatArray]:
     """Return steps, and training minus validation accuracy as means over the validations of an epoch."""
     train, val = trained.train["accuracy"], trained.val["accuracy"]
-    return course.average({step: train[step] - value for step, value in val.items()})
+    return course.average_validations({step: train[step] - value for step, value in val.items()})
 
 
-def measure_gap(trained: course.Trained) -> tuple[int | None, float, Slope]:
+def measure_gap(trained: course.TrainedModel) -> tuple[int | None, float, Slope]:
     """Return the step from which the gap stays positive, the final gap in percentage points, and the gap's slope."""
-    steps, gap = accuracy_gap(trained)
+    steps, gap = compute_accuracy_gap(trained)
     width = 100 * float(gap[-max(1, len(gap) // 10) :].mean())
-    means = dict(zip(steps[::VALIDATIONS], gap[::VALIDATIONS], strict=True))
-    return find_onset(steps, gap), width, fit_slope(means, trained.n_steps_run / 2, n_averaged=1)
+    means = dict(zip(steps[::VALIDATIONS_PER_EPOCH], gap[::VALIDATIONS_PER_EPOCH], strict=True))
+    return find_gap_onset(steps, gap), width, fit_slope(means, trained.n_steps_run / 2, n_averaged_steps=1)
 
 
-def find_onset(steps: IntArray, gap: FloatArray) -> int | None:
+def find_gap_onset(steps: IntArray, gap: FloatArray) -> int | None:
     """Return the first step from which the gap stays positive, or None if the final gap is not positive."""
     if len(gap) == 0 or gap[-1] <= 0:
         return None
-    below = np.flatnonzero(gap <= 0)
-    return int(steps[below[-1] + 1]) if len(below) else int(steps[0])
+    nonpositive_indices = np.flatnonzero(gap <= 0)
+    return int(steps[nonpositive_indices[-1] + 1]) if len(nonpositive_indices) else int(steps[0])
 
 
-def find_minimum(trained: course.Trained) -> dict[str, Any]:
+def find_lowest_loss(trained: course.TrainedModel) -> dict[str, Any]:
     """Return the step and the value of the lowest averaged validation loss, and the last averaged loss."""
-    steps, losses = course.average(trained.val["loss"])
+    steps, losses = course.average_validations(trained.val["loss"])
     lowest = int(losses.argmin())
     return {
         "lowest_validation_loss_at_step": int(steps[lowest]),
@@ -87,42 +89,46 @@ def find_minimum(trained: course.Trained) -> dict[str, Any]:
     }
 
 
-def measure_plateau(drawn: list[course.Trained]) -> dict[str, Any]:
+def measure_plateau(split_models: list[course.TrainedModel]) -> dict[str, Any]:
     """Return the late accuracies of the first random split, and the mean slopes of all random splits."""
-    late = [value for step, value in drawn[0].val["accuracy"].items() if step >= RANDOM_SPLIT_FROM] if drawn else []
+    late_accuracies = (
+        [value for step, value in split_models[0].val["accuracy"].items() if step >= PLATEAU_START]
+        if split_models
+        else []
+    )
     # Training runs of quick studies end before that step.
-    if not late:
+    if not late_accuracies:
         return {}
     slopes = {
         "validation, before step 3,800": [
-            fit_slope(trained.val["accuracy"], trained.steps_per_epoch, RANDOM_SPLIT_FROM) for trained in drawn
+            fit_slope(trained.val["accuracy"], trained.steps_per_epoch, PLATEAU_START) for trained in split_models
         ],
-        "validation, after it": [fit_slope(trained.val["accuracy"], RANDOM_SPLIT_FROM) for trained in drawn],
-        "training, after it": [fit_slope(trained.train["accuracy"], RANDOM_SPLIT_FROM) for trained in drawn],
+        "validation, after it": [fit_slope(trained.val["accuracy"], PLATEAU_START) for trained in split_models],
+        "training, after it": [fit_slope(trained.train["accuracy"], PLATEAU_START) for trained in split_models],
     }
     return {
-        "random_split_mean_late_validation_accuracy": float(np.mean(late)),
-        "random_split_least_late_validation_accuracy": min(late),
-        "random_split_greatest_late_validation_accuracy": max(late),
-        "random_splits": len(drawn),
+        "random_split_mean_late_validation_accuracy": float(np.mean(late_accuracies)),
+        "random_split_least_late_validation_accuracy": min(late_accuracies),
+        "random_split_greatest_late_validation_accuracy": max(late_accuracies),
+        "random_splits": len(split_models),
         "slopes_of_accuracy_in_points": {name: average_slopes(group)._asdict() for name, group in slopes.items()},
     }
 
 
 def fit_slope(
-    history: Mapping[int, float], first: float = 0, end: float = np.inf, n_averaged: int = VALIDATIONS
+    history: Mapping[int, float], first: float = 0, end: float = np.inf, n_averaged_steps: int = VALIDATIONS_PER_EPOCH
 ) -> Slope:
     """Return the Slope of the least-squares line through an accuracy for the steps in [first, end).
 
-    The line is fitted to means of `n_averaged` values, whose residuals are assumed to be independent. With fewer than
-    three means, the slope is zero.
+    The line is fitted to means of `n_averaged_steps` values, whose residuals are assumed to be independent. With fewer
+    than three means, the slope is zero.
     """
     points = np.array([(step, 100 * value) for step, value in history.items() if first <= step < end]).reshape(-1, 2)
-    n_means = len(points) // n_averaged
+    n_means = len(points) // n_averaged_steps
     if n_means < 3:
         return Slope(0.0, 0.0)
-    steps, values = points[: n_means * n_averaged].reshape(n_means, n_averaged, 2).mean(axis=1).T
-    (change, _), covariance = np.polyfit(steps / STEPS, values, 1, cov=True)
+    steps, values = points[: n_means * n_averaged_steps].reshape(n_means, n_averaged_steps, 2).mean(axis=1).T
+    (change, _), covariance = np.polyfit(steps / SLOPE_STEPS, values, 1, cov=True)
     return Slope(float(change), float(np.sqrt(covariance[0, 0])))
 
 

@@ -20,12 +20,12 @@ from fastlin.typing import Array
 # Number of trials for each number of threads, because other processes may interfere with a single short fit.
 N_TRIALS = 3
 # Fits and training runs shorter than this are repeated, and the median is reported.
-SHORT_SECONDS, N_REPEATS = 1.0, 3
+MAX_SHORT_SECONDS, N_REPEATS = 1.0, 3
 # Confidence level of intervals for ratios, and a number of repetitions that suffices for an interval.
-LEVEL, REPETITIONS = 0.95, 7
+CONFIDENCE_LEVEL, N_REPETITIONS = 0.95, 7
 
 
-def scale_rows(data: Dataset, n_train: int | None, dtype: str) -> tuple[Array, Array, Array, Array]:
+def scale_pixels(data: Dataset, n_train: int | None, dtype: str) -> tuple[Array, Array, Array, Array]:
     """Return X, y, X_test and y_test with pixels in [0, 1] and labels 0, 1, ...
 
     X and y are the first `n_train` training rows, or all of them if `n_train` is None.
@@ -43,7 +43,7 @@ def use_threads(n_threads: int) -> Iterator[None]:
         yield
 
 
-def fit_up_to_limit(estimator: Any, X: Array, y: Array) -> None:
+def fit_without_convergence_warning(estimator: Any, X: Array, y: Array) -> None:
     """Fit an estimator without a warning if it reaches its maximum number of epochs or iterations."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -57,26 +57,26 @@ def time_fit(fit: Callable[[], Any]) -> tuple[float, Any]:
     return perf_counter() - begin, result
 
 
-def repeat_short(run: Callable[[], tuple[float, Any]], n_max: int) -> tuple[list[float], Any]:
-    """Run a fit up to `n_max` times while it is short; return the seconds of each run, and the last result."""
+def repeat_short_fits(run: Callable[[], tuple[float, Any]], max_repeats: int) -> tuple[list[float], Any]:
+    """Run a fit up to `max_repeats` times while it is short; return the seconds of each run, and the last result."""
     seconds: list[float] = []
-    while not seconds or (seconds[-1] < SHORT_SECONDS and len(seconds) < n_max):
+    while not seconds or (seconds[-1] < MAX_SHORT_SECONDS and len(seconds) < max_repeats):
         last, result = run()
         seconds.append(last)
     return seconds, result
 
 
-def find_interval(ratios: Iterable[float]) -> list[float] | None:
+def find_median_interval(ratios: Iterable[float]) -> list[float] | None:
     """Return the 95 % interval for the median of ratios from order statistics, or None with fewer than six ratios."""
     # The number of ratios below the true median has a binomial distribution with probability 1/2.
-    ordered = sorted(ratios)
-    n_outside = int(binom.ppf((1 - LEVEL) / 2, len(ordered), 0.5))
-    return None if n_outside == 0 else [ordered[n_outside - 1], ordered[-n_outside]]
+    sorted_ratios = sorted(ratios)
+    n_excluded_ratios = int(binom.ppf((1 - CONFIDENCE_LEVEL) / 2, len(sorted_ratios), 0.5))
+    return None if n_excluded_ratios == 0 else [sorted_ratios[n_excluded_ratios - 1], sorted_ratios[-n_excluded_ratios]]
 
 
-def describe_repetitions(ratios: Sequence[float]) -> dict[str, Any]:
+def summarize_ratios(ratios: Sequence[float]) -> dict[str, Any]:
     """Return a summary of the ratios of repetitions: their median, its confidence interval, and their number."""
-    return {"ratio": median(ratios), "interval": find_interval(ratios), "n_repetitions": len(ratios)}
+    return {"ratio": median(ratios), "interval": find_median_interval(ratios), "n_repetitions": len(ratios)}
 
 
 def choose_threads(fit: Callable[[], object]) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.fitted import describe, read_scalar, validate_array
+from fastlin.fitted import describe_value, to_scalar, validate_array
 from fastlin.typing import Array
 
 
@@ -21,17 +21,17 @@ def check_number(name: str, value: Any, highest: float = np.inf, *, excluded: fl
     """Raise a ValueError unless `value` is a finite number from 0 to `highest` other than `excluded`."""
     is_number: bool = isinstance(value, Real)
     if not (is_number and np.isfinite(value) and 0 <= value <= highest and value != excluded):
-        exception = "" if excluded is None else f" but not {excluded}"
-        raise ValueError(f"{name} must be a finite number from 0 to {highest}{exception}, got {value!r}")
+        excluded_text = "" if excluded is None else f" but not {excluded}"
+        raise ValueError(f"{name} must be a finite number from 0 to {highest}{excluded_text}, got {value!r}")
 
 
-def read_weights(trainer: Any) -> Array:
+def validate_weights(trainer: Any) -> Array:
     """Return the model's current `w`, which a script may replace; raise a ValueError if its shape or type is wrong."""
     shape = trainer.X_train.shape[1], trainer.Y_train.shape[1]
-    return validate_array("model.w", find_weights(trainer.model), shape, ", the columns of X_train and of Y_train")
+    return validate_array("model.w", get_weights(trainer.model), shape, ", the columns of X_train and of Y_train")
 
 
-def find_weights(model: Any) -> Any:
+def get_weights(model: Any) -> Any:
     """Return the model's `w`; raise a ValueError if it is missing, as in the course's network with `ws`."""
     if not hasattr(model, "w"):
         description, advice = type(model).__name__, "Assign w in its constructor."
@@ -46,7 +46,7 @@ def find_weights(model: Any) -> Any:
     return model.w
 
 
-def read_gradient(model: Any) -> Array:
+def validate_gradient(model: Any) -> Array:
     """Return the gradient set by the model's `backward`; raise a ValueError if it is missing or has a wrong shape."""
     grad = getattr(model, "grad", None)
     if grad is None:
@@ -57,30 +57,30 @@ def read_gradient(model: Any) -> Array:
     return validate_array("model.grad", grad, np.shape(model.w), ", the shape of model.w")
 
 
-def read_loss(trainer: Any, value: Any) -> float:
+def validate_loss(trainer: Any, value: Any) -> float:
     """Return the result of `train_step` as a float; raise a ValueError unless it is one number."""
-    loss = read_scalar(value)
+    loss = to_scalar(value)
     if loss is None:
         raise ValueError(
             f"{type(trainer).__name__}.train_step must return the mean loss of the batch before the step, one number "
-            f"(return loss), got {describe(value)}"
+            f"(return loss), got {describe_value(value)}"
         )
     return loss
 
 
-def read_validation(trainer: Any, values: Any) -> tuple[float, Any, Any]:
+def check_validation_result(trainer: Any, values: Any) -> tuple[float, Any, Any]:
     """Return the loss and the accuracies that `validation_step` returned; raise a ValueError if the loss is invalid.
 
     An accuracy that is not one number is returned unchanged, because it is only recorded.
     """
     shape = (len(values),) if isinstance(values, Sequence) else getattr(values, "shape", ())
-    has_three = tuple(shape[:1]) == (3,)
-    loss = read_scalar(values[0]) if has_three else None
+    has_three_values = tuple(shape[:1]) == (3,)
+    loss = to_scalar(values[0]) if has_three_values else None
     if loss is None:
         raise ValueError(
             f"{type(trainer).__name__}.validation_step must return the validation loss, one number, and both "
-            f"accuracies (return loss, accuracy_train, accuracy_val), got {describe(values)}"
-            + (f" with {describe(values[0])} as the loss" if has_three else "")
+            f"accuracies (return loss, accuracy_train, accuracy_val), got {describe_value(values)}"
+            + (f" with {describe_value(values[0])} as the loss" if has_three_values else "")
         )
-    on_train, on_val = (value if (number := read_scalar(value)) is None else number for value in values[1:])
-    return loss, on_train, on_val
+    accuracy_train, accuracy_val = (value if (number := to_scalar(value)) is None else number for value in values[1:])
+    return loss, accuracy_train, accuracy_val

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.course.trainers.checks import read_weights
+from fastlin.course.trainers.checks import validate_weights
 from fastlin.kernels.machine.arrays import compute_type, copy_aligned
 from fastlin.kernels.machine.threads import BlockRun, count_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
@@ -24,45 +24,45 @@ class CompiledTraining:
         self._trainer = trainer
         self._network = Network(trainer.model.w.shape, has_intercepts=False, dtype=compute_type(trainer.X_train))
         self._descent = LinearDescent(self._network)
-        (self._gradient,), *_ = self._network.cut(self._network.gradient)
-        self._train = self._prepare(trainer.X_train, trainer.Y_train)
-        self._val = self._prepare(trainer.X_val, trainer.Y_val)
+        (self._gradient,), *_ = self._network.make_views(self._network.gradient)
+        self._train_examples = self._make_examples(trainer.X_train, trainer.Y_train)
+        self._val_examples = self._make_examples(trainer.X_val, trainer.Y_val)
 
-    def _prepare(self, X, Y):
+    def _make_examples(self, X, Y):
         labels = Y[:, 0] if Y.shape[1] == 1 else Y.argmax(axis=1)
         return Examples(DenseMatrix(np.ascontiguousarray(X, self._network.dtype)), labels.astype(np.int32))
 
     def train(self, order: IntArray, first: int, end: int) -> FloatArray:
         """Take the steps `first` to `end` - 1 of an epoch with this order of rows; return the loss before each step."""
         trainer, model = self._trainer, self._trainer.model
-        self._network.coefs[0][:] = read_weights(trainer)
+        self._network.coefs[0][:] = validate_weights(trainer)
         rule = MomentumRule(1.0, float(trainer.learning_rate), float(trainer.momentum), float(model.l2), False)
-        measured = self._descent.take_steps(self._train, order, trainer.batch_size, (first, end), rule)
+        measured = self._descent.take_steps(self._train_examples, order, trainer.batch_size, (first, end), rule)
         model.w, model.grad = self._network.coefs[0].copy(), self._gradient.copy()
         return measured.losses
 
-    def begin_validation(self, weights: Array) -> Callable[[], tuple[float, float, float]]:
+    def start_validation(self, weights: Array) -> Callable[[], tuple[float, float, float]]:
         """Start `BaseTrainer.validation_step` on other threads; return a function that waits for the result."""
         coef = copy_aligned(weights.T)
         # If Ctrl-C interrupts the first wait, the stack still waits for both evaluations, so no thread accesses the
         # arrays afterwards.
-        with ExitStack() as runs:
-            _, n_correct_train = self._start(runs, self._train, coef, with_loss=False)
-            losses, n_correct_val = self._start(runs, self._val, coef, with_loss=True)
-            started = runs.pop_all()
+        with ExitStack() as run_stack:
+            _, n_correct_train = self._start_evaluation(run_stack, self._train_examples, coef, with_loss=False)
+            losses, n_correct_val = self._start_evaluation(run_stack, self._val_examples, coef, with_loss=True)
+            started_runs = run_stack.pop_all()
 
         def finish():
-            started.close()
-            n_train, n_val = len(self._train), len(self._val)
+            started_runs.close()
+            n_train, n_val = len(self._train_examples), len(self._val_examples)
             loss, accuracy_train = float(losses.sum() / n_val), float(n_correct_train.sum() / n_train)
             return loss, accuracy_train, float(n_correct_val.sum() / n_val)
 
         return finish
 
-    def _start(self, runs, examples, coef, with_loss):
+    def _start_evaluation(self, run_stack, examples, coef, with_loss):
         """Start an evaluation, and return the arrays for its losses and its numbers of correct rows.
 
-        The ExitStack `runs` waits for the evaluation.
+        The ExitStack `run_stack` waits for the evaluation.
         """
         n_classes, n_inputs = coef.shape
         n_blocks = count_blocks(len(examples), coef.size)
@@ -70,6 +70,6 @@ class CompiledTraining:
         losses, n_correct = np.zeros(n_blocks if with_loss else 0), np.zeros(n_blocks, np.int64)
         arguments = examples.matrix.layers, examples.labels, coef, tile_rows
         run = BlockRun(evaluate_block, n_blocks, *arguments, losses, n_correct)
-        runs.callback(run.finish)
+        run_stack.callback(run.finish)
         run.start()
         return losses, n_correct

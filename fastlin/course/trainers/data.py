@@ -13,7 +13,7 @@ from fastlin.exceptions import CourseAssertionError
 from fastlin.typing import Array, FloatArray
 
 # Number of test images in the year of the course in which loaders return three splits.
-N_TEST_OF_THREE_SPLITS = 2_000
+THREE_SPLIT_TEST_SIZE = 2_000
 
 
 def pre_process_images(X: Array) -> FloatArray:
@@ -197,9 +197,9 @@ def _load_images(train_size, test_size, sample_stochastic, val_size, val_percent
     fraction, is_fraction = val_percentage, isinstance(train_size, (float, np.floating)) and 0 <= train_size < 1
     if is_fraction and fraction is None:
         fraction, train_size = train_size, datasets.COURSE_IMAGES
-    has_sizes = val_size is not None or (train_size, test_size) != (datasets.COURSE_IMAGES, 10_000)
+    has_custom_sizes = val_size is not None or (train_size, test_size) != (datasets.COURSE_IMAGES, 10_000)
     if fraction is not None:
-        if has_sizes or sample_stochastic is not None:
+        if has_custom_sizes or sample_stochastic is not None:
             raise ValueError(
                 f"val_percentage, the fraction of the training images for validation, got {fraction!r}, cannot be "
                 "combined with train_size, test_size, val_size or sample_stochastic; omit it, or omit these"
@@ -207,7 +207,7 @@ def _load_images(train_size, test_size, sample_stochastic, val_size, val_percent
         check_number("val_percentage", fraction, 1, excluded=1)
         if is_fraction:
             warn_once("val_percentage", 3, fraction=fraction)
-        train_size, test_size = datasets.COURSE_IMAGES, N_TEST_OF_THREE_SPLITS
+        train_size, test_size = datasets.COURSE_IMAGES, THREE_SPLIT_TEST_SIZE
     elif val_size is not None:
         if test_size not in (10_000, val_size):
             raise ValueError(
@@ -215,7 +215,7 @@ def _load_images(train_size, test_size, sample_stochastic, val_size, val_percent
             )
         check_count("val_size", val_size, 10_000)
         test_size = val_size
-    if has_sizes and sample_stochastic is None:
+    if has_custom_sizes and sample_stochastic is None:
         warn_once("sample_stochastic", 3)
     random_state = np.random if sample_stochastic else None
     X, Y, X_test, Y_test = select_images(datasets.load_mnist(), train_size, test_size, random_state)

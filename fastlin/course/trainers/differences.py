@@ -5,7 +5,7 @@ from typing import Any
 
 from fastlin.exceptions import CourseWarning
 
-_issued: set[str] = set()
+_issued_warnings: set[str] = set()
 MESSAGES = {
     # A model was created without `half`, which selects one of two penalties.
     "half": "{name} uses the penalty l2_reg_lambda * ||w||^2, whose gradient is 2 * l2_reg_lambda * w. If backward of "
@@ -30,6 +30,6 @@ MESSAGES = {
 
 def warn_once(difference: str, stacklevel: int, **values: Any) -> None:
     """Issue a warning once per difference. A stacklevel of 1 refers to the line that calls this function."""
-    if difference not in _issued:
-        _issued.add(difference)
+    if difference not in _issued_warnings:
+        _issued_warnings.add(difference)
         warnings.warn(MESSAGES[difference].format(**values), CourseWarning, stacklevel=stacklevel + 1)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from fastlin.course.trainers.checks import find_weights
+from fastlin.course.trainers.checks import get_weights
 from fastlin.course.trainers.models import CourseModel, Predictor, has_fastlin_methods
 from fastlin.exceptions import CourseAssertionError
 from fastlin.typing import Array, FloatArray
@@ -124,7 +124,7 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
     True
     """
     epsilon = 1e-3
-    slopes, gradient = compare_gradient(model, X, Y, epsilon)
+    slopes, gradient = compute_gradient_pair(model, X, Y, epsilon)
     differences = np.abs(slopes - gradient)
     # This form of the condition also detects NaN.
     wrong = np.argwhere(~(differences <= epsilon**2))
@@ -137,23 +137,25 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
     return float(differences.max())
 
 
-def compare_gradient(model: CourseModel, X: Array, Y: Array, epsilon: float) -> tuple[FloatArray, FloatArray]:
+def compute_gradient_pair(model: CourseModel, X: Array, Y: Array, epsilon: float) -> tuple[FloatArray, FloatArray]:
     """Return central differences with step `epsilon`, and the model's gradient. Both have the shape of `w`.
 
     `w` is restored afterwards.
     """
-    original = find_weights(model)
+    original = get_weights(model)
     try:
         model.w = original.astype(np.float64)
         model.backward(X, model.forward(X), Y)
         gradient = np.array(model.grad)
-        differentiate = _differentiate_by_scores if has_fastlin_methods(model) else _differentiate
+        differentiate = _differentiate_by_scores if has_fastlin_methods(model) else _differentiate_weights
         return differentiate(model, X, Y, epsilon), gradient
     finally:
         model.w = original
 
 
-def take_differences(cost: Callable[[], float], w: Array, indices: Iterable[int], epsilon: float) -> FloatArray:
+def compute_central_differences(
+    cost: Callable[[], float], w: Array, indices: Iterable[int], epsilon: float
+) -> FloatArray:
     """Return the central differences of a cost with respect to the entries of `w` at flat indices.
 
     The entries are restored afterwards.
@@ -169,14 +171,14 @@ def take_differences(cost: Callable[[], float], w: Array, indices: Iterable[int]
     return np.array(slopes)
 
 
-def _differentiate(model, X, Y, epsilon):
+def _differentiate_weights(model, X, Y, epsilon):
     """Return the central differences of the cost with respect to w, one entry at a time."""
     w, l2 = model.w, getattr(model, "l2", 0.0)
 
     def cost():
         return cross_entropy_loss(Y, model.forward(X)) + 0.5 * l2 * np.sum(w**2)
 
-    return take_differences(cost, w, range(w.size), epsilon).reshape(w.shape)
+    return compute_central_differences(cost, w, range(w.size), epsilon).reshape(w.shape)
 
 
 def _differentiate_by_scores(model, X, Y, epsilon):
@@ -191,8 +193,8 @@ def _differentiate_by_scores(model, X, Y, epsilon):
         others = np.logaddexp.reduce(np.delete(scores, k, axis=1), axis=1) if scores.shape[1] > 1 else 0.0
         costs = []
         for change in (epsilon, -epsilon):
-            changed = scores[:, k, np.newaxis] + change * X
-            losses = np.logaddexp(np.reshape(others, (-1, 1)), changed) - Y[:, k, np.newaxis] * changed
+            changed_scores = scores[:, k, np.newaxis] + change * X
+            losses = np.logaddexp(np.reshape(others, (-1, 1)), changed_scores) - Y[:, k, np.newaxis] * changed_scores
             penalties = 0.5 * model.l2 * ((model.w[:, k] + change) ** 2 - model.w[:, k] ** 2)
             costs.append(losses.mean(axis=0) + penalties)
         slopes[:, k] = (costs[0] - costs[1]) / (2 * epsilon)

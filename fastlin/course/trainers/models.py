@@ -12,7 +12,7 @@ from fastlin.typing import Array, FloatArray
 
 N_PIXELS = 784
 # An integer-valued float of at least this size could also be a number of inputs.
-MIN_INPUTS = 10
+MIN_AMBIGUOUS_INPUTS = 10
 
 
 class Predictor(Protocol):
@@ -33,7 +33,7 @@ class CourseModel(Predictor, Protocol):
         """Set ``grad`` to the gradient of the cost with respect to ``w``."""
 
 
-class _SizeOfWeights:
+class _WeightsDimension:
     """An attribute that returns one dimension of the model's weights. Models can assign to it, as in the course."""
 
     def __init__(self, axis):
@@ -46,9 +46,9 @@ class _SizeOfWeights:
 class _LinearModel:
     """Weights, gradient and backward pass of both models."""
 
-    _advice = "pre_process_images adds the column of ones"
-    I = _SizeOfWeights(0)  # noqa: E741 - the course's name
-    num_outputs = _SizeOfWeights(1)
+    _shape_advice = "pre_process_images adds the column of ones"
+    I = _WeightsDimension(0)  # noqa: E741 - the course's name
+    num_outputs = _WeightsDimension(1)
 
     # Subclasses whose constructors do not call this constructor use these defaults.
     l2_reg_lambda: float = 0.0
@@ -105,7 +105,8 @@ class _LinearModel:
     def _check_inputs(self, X):
         if X.ndim != 2 or X.shape[1] != self.w.shape[0]:
             raise CourseAssertionError(
-                f"X must have shape (N, {self.w.shape[0]}), the number of rows of w, got {X.shape}; {self._advice}"
+                f"X must have shape (N, {self.w.shape[0]}), the number of rows of w, got {X.shape}; "
+                f"{self._shape_advice}"
             )
 
 
@@ -137,15 +138,15 @@ class BinaryModel(_LinearModel):
            [0.5]])
     """
 
-    _advice = f"{_LinearModel._advice}; pass the strength of a penalty as l2_reg_lambda="
+    _shape_advice = f"{_LinearModel._shape_advice}; pass the strength of a penalty as l2_reg_lambda="
 
     def __init__(self, n_inputs: float = N_PIXELS + 1, *, l2_reg_lambda: float = 0.0, half: bool | None = None) -> None:
         if isinstance(n_inputs, (float, np.floating)) or n_inputs == 0:
-            if n_inputs >= MIN_INPUTS and float(n_inputs).is_integer():
+            if n_inputs >= MIN_AMBIGUOUS_INPUTS and float(n_inputs).is_integer():
                 raise ValueError(
-                    f"n_inputs must be an int, or a float below {MIN_INPUTS} or with a fraction for l2_reg_lambda, "
-                    f"got {float(n_inputs)}, which is ambiguous: write BinaryModel(n_inputs={int(n_inputs)}) or "
-                    f"BinaryModel(l2_reg_lambda={float(n_inputs)})"
+                    f"n_inputs must be an int, or a float below {MIN_AMBIGUOUS_INPUTS} or with a fraction for "
+                    f"l2_reg_lambda, got {float(n_inputs)}, which is ambiguous: write "
+                    f"BinaryModel(n_inputs={int(n_inputs)}) or BinaryModel(l2_reg_lambda={float(n_inputs)})"
                 )
             if l2_reg_lambda:
                 raise ValueError(f"l2_reg_lambda must be given only once, got {n_inputs!r} and {l2_reg_lambda!r}")
@@ -209,12 +210,12 @@ def has_fastlin_methods(model: object) -> bool:
     return any(
         isinstance(model, model_class)
         and all(getattr(type(model), name) is method and name not in vars(model) for name, method in methods.items())
-        for model_class, methods in _METHODS.items()
+        for model_class, methods in _MODEL_METHODS.items()
     )
 
 
 # The methods are recorded at import, so that a method that a user later assigns to the class is detected.
-_METHODS = {
+_MODEL_METHODS = {
     model_class: {"forward": model_class.forward, "backward": model_class.backward}
     for model_class in (BinaryModel, SoftmaxModel)
 }

@@ -9,10 +9,10 @@ from sklearn.utils import check_random_state
 from fastlin.course.trainers.checks import (
     check_count,
     check_number,
-    read_gradient,
-    read_loss,
-    read_validation,
-    read_weights,
+    check_validation_result,
+    validate_gradient,
+    validate_loss,
+    validate_weights,
 )
 from fastlin.course.trainers.compiled import CompiledTraining
 from fastlin.course.trainers.differences import warn_once
@@ -22,12 +22,12 @@ from fastlin.fitted import as_array
 from fastlin.kernels.machine.arrays import compute_type
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.training import BestCheckpoint, EarlyStopping, train
-from fastlin.training.step_bar import show_steps
+from fastlin.training.step_bar import show_step_progress
 from fastlin.typing import Array, FloatArray, RandomState
 
 Histories = tuple[dict[str, dict[int, float]], dict[str, dict[int, float]]]
 
-DATA = "X_train", "Y_train", "X_val", "Y_val"
+ARRAY_NAMES = "X_train", "Y_train", "X_val", "Y_val"
 
 
 @dataclass(eq=False, repr=False)
@@ -105,10 +105,10 @@ class BaseTrainer:
         self.interrupted = False
         self.histories: Histories | None = None
         self._velocity: FloatArray | None = None
-        self._check()
+        self._check_attributes()
         if self.X_train.dtype == np.float32:
             # With float64 targets, the residuals and all values computed from them would be float64.
-            for name in DATA:
+            for name in ARRAY_NAMES:
                 setattr(self, name, getattr(self, name).astype(np.float32, copy=False))
         for name in ("X_train", "X_val"):
             if not np.isfinite(getattr(self, name)).all():
@@ -124,7 +124,7 @@ class BaseTrainer:
         loss = cross_entropy_loss(Y_batch, outputs)
         self.model.backward(X_batch, outputs, Y_batch)
         previous = 0.0 if self._velocity is None else self._velocity
-        self._velocity = self.momentum * previous + read_gradient(self.model)
+        self._velocity = self.momentum * previous + validate_gradient(self.model)
         self.model.w = self.model.w - self.learning_rate * self._velocity
         return loss
 
@@ -165,9 +165,9 @@ class BaseTrainer:
         """
         if num_epochs < 0 or num_epochs != int(num_epochs):
             raise ValueError(f"num_epochs must be an integer of at least 0, got {num_epochs!r}")
-        self._check()
+        self._check_attributes()
         learning_rate, random_state = self.learning_rate, check_random_state(self.seed)
-        self.model.w = np.array(read_weights(self), dtype=compute_type(self.X_train), order="C")
+        self.model.w = np.array(validate_weights(self), dtype=compute_type(self.X_train), order="C")
         self.interrupted, self.histories, self._velocity = False, None, None
         kernels: Any = CompiledTraining(self) if self.can_compile() else None
         compiles_steps = kernels is not None and not self.overrides("train_step")
@@ -190,32 +190,34 @@ class BaseTrainer:
                         losses = kernels.train(order, step, end).tolist()
                     else:
                         rows = order[step * batch_size : (step + 1) * batch_size]
-                        losses = [read_loss(self, self.train_step(self.X_train[rows], self.Y_train[rows]))]
+                        losses = [validate_loss(self, self.train_step(self.X_train[rows], self.Y_train[rows]))]
                     step += len(losses)
-                    yield Steps(before + step - 1, losses)
+                    yield RecordedSteps(before + step - 1, losses)
 
         # The weights after the last yielded run of steps.
         weights = self.model.w
 
-        def finish(steps, weights_after, validate):
+        def finish(steps, weights_after_steps, run_validation):
             nonlocal weights
-            weights = weights_after
-            return steps if validate is None else steps._replace(validation=validate())
+            weights = weights_after_steps
+            return steps if run_validation is None else steps._replace(validation=run_validation())
 
         def call_validation_step():
-            return read_validation(self, self.validation_step())
+            return check_validation_result(self, self.validation_step())
 
-        def take_validated():
+        def take_validated_steps():
             """Yield each run of steps with its validation, computed in parallel with the next steps."""
             pending = None
             for steps in take_steps():
-                weights_after, validate = self.model.w, None
+                weights_after_steps, run_validation = self.model.w, None
                 if pending is not None:
                     yield finish(*pending)
                 if steps.last % steps_per_validation == 0:
-                    weights_copy = read_weights(self)
-                    validate = kernels.begin_validation(weights_copy) if compiles_validation else call_validation_step
-                pending = steps, weights_after, validate
+                    weights_copy = validate_weights(self)
+                    run_validation = (
+                        kernels.start_validation(weights_copy) if compiles_validation else call_validation_step
+                    )
+                pending = steps, weights_after_steps, run_validation
                 # User-defined methods run neither in parallel with steps nor for steps that are discarded later.
                 if not (compiles_steps and compiles_validation):
                     yield finish(*pending)
@@ -225,32 +227,34 @@ class BaseTrainer:
 
         try:
             # The environment is read once here instead of before each of several thousand short runs of steps.
-            with limit_threads(None), show_steps(self.progress, int(num_epochs) * steps_per_epoch) as show:
+            with limit_threads(None), show_step_progress(self.progress, int(num_epochs) * steps_per_epoch) as show:
                 training = train(
-                    take_validated(),
+                    take_validated_steps(),
                     save=lambda: np.array(weights),
                     restore=lambda w: setattr(self.model, "w", w),
                     patience=EarlyStopping(_negative_loss, self.patience - 1) if self.early_stopping else None,
                     best=BestCheckpoint(_negative_loss) if self.early_stopping else None,
-                    on_checkpoint=lambda training: _report(training, show),
+                    on_checkpoint=lambda training: _show_progress(training, show),
                 )
         finally:
             self.learning_rate = learning_rate
-        self.interrupted, self.histories = training.ended == "interrupted", _histories(training.records)
-        stops_after = _find_stop(training.records, self.patience) if self.early_stopping is None else None
-        if stops_after is not None:
+        self.interrupted, self.histories = training.ended == "interrupted", _make_histories(training.records)
+        n_steps_before_stop = (
+            _count_steps_before_stop(training.records, self.patience) if self.early_stopping is None else None
+        )
+        if n_steps_before_stop is not None:
             n_all = int(num_epochs) * steps_per_epoch
-            warn_once("early_stopping", 2, patience=self.patience, n_steps=stops_after, n_all=n_all)
+            warn_once("early_stopping", 2, patience=self.patience, n_steps=n_steps_before_stop, n_all=n_all)
         return self.histories
 
-    def _check(self):
+    def _check_attributes(self):
         """Raise a ValueError if an attribute, which the script may have changed, is invalid."""
-        for name in DATA:
+        for name in ARRAY_NAMES:
             setattr(self, name, as_array(name, getattr(self, name)))
         for name, X, Y in (("train", self.X_train, self.Y_train), ("val", self.X_val, self.Y_val)):
             columns = self.X_train.shape[1:], self.Y_train.shape[1:]
-            is_right = X.ndim == Y.ndim == 2 and (X.shape[1:], Y.shape[1:]) == columns and len(X) == len(Y) > 0
-            if not is_right or X.dtype.kind not in "fiub" or Y.dtype.kind not in "fiub":
+            is_valid = X.ndim == Y.ndim == 2 and (X.shape[1:], Y.shape[1:]) == columns and len(X) == len(Y) > 0
+            if not is_valid or X.dtype.kind not in "fiub" or Y.dtype.kind not in "fiub":
                 raise ValueError(
                     f"X_{name} and Y_{name} must be two-dimensional real arrays with the same number of rows, at least "
                     f"one, and the columns of X_train and Y_train, got {X.dtype} {X.shape} and {Y.dtype} {Y.shape}"
@@ -260,7 +264,7 @@ class BaseTrainer:
         check_number("learning_rate", self.learning_rate)
         check_number("momentum", self.momentum, highest=1)
         check_number("learning_rate_decay", self.learning_rate_decay)
-        read_weights(self)
+        validate_weights(self)
 
     def overrides(self, name: str) -> bool:
         """Return whether a subclass, or this object, overrides a method."""
@@ -272,7 +276,7 @@ class BaseTrainer:
         return (
             isinstance(self.model, model_class)
             and has_fastlin_methods(self.model)
-            and _has_labels(self.Y_train, self.Y_val)
+            and _are_labels(self.Y_train, self.Y_val)
         )
 
 
@@ -281,7 +285,7 @@ for _name in vars(BaseTrainer).keys() & {field.name for field in fields(BaseTrai
     delattr(BaseTrainer, _name)
 
 
-class Steps(NamedTuple):
+class RecordedSteps(NamedTuple):
     """A run of steps: the number of its last step, counted from 0, and the loss before each step."""
 
     last: int
@@ -327,7 +331,7 @@ class SoftmaxTrainer(BaseTrainer):
     """
 
 
-def _has_labels(*targets):
+def _are_labels(*targets):
     """Return whether all targets are labels, that is, one column of 0 and 1 or one-hot rows."""
     return all(((Y == 0) | (Y == 1)).all() and (Y.shape[1] == 1 or (Y.sum(axis=1) == 1).all()) for Y in targets)
 
@@ -337,17 +341,17 @@ def _negative_loss(steps):
     return None if steps.validation is None else -steps.validation[0]
 
 
-def _find_stop(records, patience):
+def _count_steps_before_stop(records, patience):
     """Return the number of steps after which early stopping would have ended a training run, or None."""
     monitor = EarlyStopping(_negative_loss, patience - 1)
     for steps in records[:-1]:
-        monitor = monitor.after(steps)
+        monitor = monitor.updated_with(steps)
         if monitor.is_exhausted:
             return steps.last + 1
     return None
 
 
-def _histories(records):
+def _make_histories(records):
     """Return train_history and val_history from the recorded Steps."""
     losses = [loss for steps in records for loss in steps.losses]
     validations = {steps.last: steps.validation for steps in records if steps.validation is not None}
@@ -357,7 +361,7 @@ def _histories(records):
     return {"loss": dict(enumerate(losses)), "accuracy": accuracy_train}, {"loss": val_loss, "accuracy": accuracy_val}
 
 
-def _report(training, show):
+def _show_progress(training, show):
     """Show the last loss and the last validation of a Training in the progress bar."""
     validations = (steps.validation for steps in reversed(training.records) if steps.validation is not None)
     val_loss, accuracy_train, accuracy_val = next(validations, (None, None, None))

@@ -12,9 +12,9 @@ from fastlin.fitted import require, validate_array
 from fastlin.kernels.machine.arrays import compute_type
 from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network
-from fastlin.tensors import DTYPES
+from fastlin.tensors import KERNEL_DTYPES
 from fastlin.training import DivergedError, MomentumDescent, train
-from fastlin.training.step_bar import show_steps
+from fastlin.training.step_bar import show_step_progress
 from fastlin.typing import FloatArray, IntArray
 
 
@@ -101,9 +101,9 @@ class TwoLayerNet:
         ValueError
             Data or `params` have a wrong shape or dtype or are not finite, a label is not a class, or reg is negative.
         """
-        X = self._read_rows("X", X)
+        X = self._validate_rows("X", X)
         if y is not None:
-            y = self._read_labels("y", y, len(X))
+            y = self._validate_labels("y", y, len(X))
         check_number("reg", reg)
         network = self._make_network(compute_type(X))
         matrix = DenseMatrix(X)
@@ -179,8 +179,8 @@ class TwoLayerNet:
         RuntimeWarning
             The loss or the parameters became non-finite. `params` and the histories end before that iteration.
         """
-        X, X_val = self._read_rows("X", X), self._read_rows("X_val", X_val)
-        y, y_val = self._read_labels("y", y, len(X)), self._read_labels("y_val", y_val, len(X_val))
+        X, X_val = self._validate_rows("X", X), self._validate_rows("X_val", X_val)
+        y, y_val = self._validate_labels("y", y, len(X)), self._validate_labels("y_val", y_val, len(X_val))
         check_number("learning_rate", learning_rate)
         check_number("learning_rate_decay", learning_rate_decay, highest=1, excluded=0)
         check_number("reg", reg)
@@ -203,10 +203,10 @@ class TwoLayerNet:
                     batch = Examples(examples.matrix, y, rows=rows)
                     accuracies = network.measure(batch)[1], network.measure(validation)[1]
                     rate *= learning_rate_decay
-                yield _Iteration(loss, accuracies)
+                yield _IterationRecord(loss, accuracies)
 
         # The loss of a diverging training run overflows.
-        with show_steps(verbose, num_iters) as show, np.errstate(over="ignore", invalid="ignore"):
+        with show_step_progress(verbose, num_iters) as show, np.errstate(over="ignore", invalid="ignore"):
             training = train(
                 iterate(),
                 descent.save,
@@ -215,8 +215,8 @@ class TwoLayerNet:
             )
         self.interrupted = training.ended == "interrupted"
         if training.records:
-            learned = _name_parameters(network, network.parameters)
-            self.params.update({name: values.astype(np.float64) for name, values in learned.items()})
+            learned_parameters = _name_parameters(network, network.parameters)
+            self.params.update({name: values.astype(np.float64) for name, values in learned_parameters.items()})
         accuracies = [iteration.accuracies for iteration in training.records if iteration.accuracies is not None]
         if training.ended == "diverged":
             warnings.warn(
@@ -250,7 +250,7 @@ class TwoLayerNet:
         ValueError
             X or `params` are invalid, as in `loss`.
         """
-        X = self._read_rows("X", X)
+        X = self._validate_rows("X", X)
         # Different scores can have equal probabilities after rounding.
         scores = self._make_network(compute_type(X)).compute_scores(DenseMatrix(X))
         return scores.argmax(axis=1).astype(np.int64, copy=False)
@@ -269,17 +269,17 @@ class TwoLayerNet:
                 raise ValueError(f"params[{name!r}] contains values that are NaN or infinite in {np.dtype(dtype)}")
         return network
 
-    def _read_rows(self, name, X):
+    def _validate_rows(self, name, X):
         """Return X in a dtype that kernels support."""
         X, n_inputs = np.asarray(X), self._layer_sizes[0]
         is_valid = X.ndim == 2 and X.shape[1] == n_inputs and len(X) > 0 and X.dtype.kind in "fiub"
         require(is_valid, name, f"be real numbers of shape (N, {n_inputs}) with N >= 1", X)
-        X = X.astype(X.dtype if X.dtype in DTYPES else np.float64, copy=False)
+        X = X.astype(X.dtype if X.dtype in KERNEL_DTYPES else np.float64, copy=False)
         if not np.isfinite(X).all():
             raise ValueError(f"{name} must have no NaN or infinite values")
         return X
 
-    def _read_labels(self, name, y, n_rows):
+    def _validate_labels(self, name, y, n_rows):
         """Return y as an int32 array of shape (n_rows,)."""
         y, n_classes = np.asarray(y), self._layer_sizes[-1]
         is_valid = y.shape in ((n_rows,), (n_rows, 1)) and y.dtype.kind in "iu"
@@ -291,11 +291,11 @@ class TwoLayerNet:
 
 def _name_parameters(network, vector):
     """Return views of a vector of parameters or of their gradient, in a dict with the keys of `params`."""
-    coefs, intercepts, _ = network.cut(vector)
+    coefs, intercepts, _ = network.make_views(vector)
     return dict(zip(("W1", "W2", "b1", "b2"), (*coefs, *intercepts), strict=True))
 
 
-class _Iteration(NamedTuple):
+class _IterationRecord(NamedTuple):
     """Loss of an iteration's batch before the update and, at the end of an epoch, the accuracies after the update."""
 
     loss: float

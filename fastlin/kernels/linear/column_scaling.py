@@ -10,10 +10,10 @@ from fastlin.kernels.machine.arrays import dense_row
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.vectors import compensated_dot
 
-# The exponent of a float64 is stored above the FRACTION_BITS bits of its fraction. The stored exponent is `ONE` for
-# values in [1, 2). ROOT_OF_2 contains the fraction bits of the square root of two.
-FRACTION_BITS, ONE = 52, 1023
-FRACTION, ROOT_OF_2 = (1 << FRACTION_BITS) - 1, 0x6A09E667F3BCC
+# The exponent of a float64 is stored above the FRACTION_BITS bits of its fraction. The stored exponent is
+# `EXPONENT_BIAS` for values in [1, 2). SQRT2_FRACTION contains the fraction bits of the square root of two.
+FRACTION_BITS, EXPONENT_BIAS = 52, 1023
+FRACTION_MASK, SQRT2_FRACTION = (1 << FRACTION_BITS) - 1, 0x6A09E667F3BCC
 # Scales are limited to 2^-MAX_EXPONENT to 2^MAX_EXPONENT.
 MAX_EXPONENT = 1000
 # float32 is not used for computations if a scale is beyond these powers of two, because its range ends at 2^128.
@@ -32,17 +32,17 @@ ROWS_PER_STEP = 4
 MIN_ROWWISE_COLUMNS, ROWS_PER_BATCH = 16, 256
 # The number of rounding errors that each row contributes, in addition to those of its sums. They arise in an
 # exponential and a logarithm (a few units in the last place), the shift by the largest score, divisions and weights.
-ROW_ROUNDINGS = 16
+ROUNDING_ERRORS_PER_ROW = 16
 
 
 @kernel(reassociate=False)
-def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistics):
+def fill_block_column_statistics(block, n_blocks, X, weights, reference_row, statistics):
     """Fill statistics[:, block] with the sums, squares, minima and maxima of the columns over the block's rows of X.
 
     `statistics` has shape (4, B, d) and is float64. The sums are sum s (x - r), and the squares are sum s (x - r)^2.
-    The values r are `origins` (d,), float64, a row of X, which avoids cancellation in the variance. All values of a
-    column are finite if its minimum and maximum are finite and its sum of squares is not NaN. The weights s have shape
-    (n,); empty weights mean all ones.
+    The values r are `reference_row` (d,), float64, a row of X, which avoids cancellation in the variance. All values of
+    a column are finite if its minimum and maximum are finite and its sum of squares is not NaN. The weights s have
+    shape (n,); empty weights mean all ones.
     """
     X = X[0]
     first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
@@ -54,36 +54,36 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistic
     if X.strides[1] == X.itemsize and X.shape[1] >= MIN_ROWWISE_COLUMNS:
         for i in range(first, end, ROWS_PER_STEP):
             a, b, c, d = dense_row(X, i), dense_row(X, i + 1), dense_row(X, i + 2), dense_row(X, i + 3)
-            four = _weights_of_four(weights, i)
+            four_numbers = _get_four_weights(weights, i)
             # LLVM vectorizes two loops that write to two arrays each, but not one loop that writes to four arrays.
             for j in range(a.shape[0]):
-                shift, square = _sum_four((a[j], b[j], c[j], d[j]), four, origins[j])
+                shift, square = _sum_four((a[j], b[j], c[j], d[j]), four_numbers, reference_row[j])
                 sums[j] += shift
                 squares[j] += square
             for j in range(a.shape[0]):
-                low, high = _extremes_of_four((a[j], b[j], c[j], d[j]))
-                smallest[j] = low if low < smallest[j] else smallest[j]
-                largest[j] = high if high > largest[j] else largest[j]
+                minimum, maximum = _find_extremes((a[j], b[j], c[j], d[j]))
+                smallest[j] = minimum if minimum < smallest[j] else smallest[j]
+                largest[j] = maximum if maximum > largest[j] else largest[j]
     else:
         for start in range(first, end, ROWS_PER_BATCH):
             stop = min(start + ROWS_PER_BATCH, end)
             for j in range(sums.shape[0]):
-                shift, square, low, high = 0.0, 0.0, smallest[j], largest[j]
+                shift, square, minimum, maximum = 0.0, 0.0, smallest[j], largest[j]
                 for i in range(start, stop, ROWS_PER_STEP):
-                    four = X[i, j], X[i + 1, j], X[i + 2, j], X[i + 3, j]
-                    four_shift, four_square = _sum_four(four, _weights_of_four(weights, i), origins[j])
-                    four_low, four_high = _extremes_of_four(four)
-                    shift += four_shift
-                    square += four_square
-                    low = four_low if four_low < low else low
-                    high = four_high if four_high > high else high
+                    four_numbers = X[i, j], X[i + 1, j], X[i + 2, j], X[i + 3, j]
+                    four_sum, four_squares = _sum_four(four_numbers, _get_four_weights(weights, i), reference_row[j])
+                    four_minimum, four_maximum = _find_extremes(four_numbers)
+                    shift += four_sum
+                    square += four_squares
+                    minimum = four_minimum if four_minimum < minimum else minimum
+                    maximum = four_maximum if four_maximum > maximum else maximum
                 sums[j] += shift
                 squares[j] += square
-                smallest[j], largest[j] = low, high
+                smallest[j], largest[j] = minimum, maximum
     for i in range(end, last):
         for j in range(sums.shape[0]):
             x, weight = np.float64(X[i, j]), get_weight(weights, i)
-            distance = x - origins[j]
+            distance = x - reference_row[j]
             sums[j] += weight * distance
             squares[j] += weight * distance * distance
             smallest[j] = x if x < smallest[j] else smallest[j]
@@ -91,93 +91,98 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, statistic
 
 
 @kernel(inline=True)
-def _weights_of_four(weights, i):
+def _get_four_weights(weights, i):
     """Return the weights of the rows i to i + 3."""
     return get_weight(weights, i), get_weight(weights, i + 1), get_weight(weights, i + 2), get_weight(weights, i + 3)
 
 
 @kernel(inline=True)
-def _sum_four(numbers, weights, origin):
-    """Return sum s (x - `origin`) and sum s (x - `origin`)^2 over four values of a column."""
-    a, b = np.float64(numbers[0]) - origin, np.float64(numbers[1]) - origin
-    c, d = np.float64(numbers[2]) - origin, np.float64(numbers[3]) - origin
+def _sum_four(numbers, weights, reference):
+    """Return sum s (x - `reference`) and sum s (x - `reference`)^2 over four values of a column."""
+    a, b = np.float64(numbers[0]) - reference, np.float64(numbers[1]) - reference
+    c, d = np.float64(numbers[2]) - reference, np.float64(numbers[3]) - reference
     weighted_a, weighted_b, weighted_c, weighted_d = weights[0] * a, weights[1] * b, weights[2] * c, weights[3] * d
     square = (weighted_a * a + weighted_b * b) + (weighted_c * c + weighted_d * d)
     return (weighted_a + weighted_b) + (weighted_c + weighted_d), square
 
 
 @kernel(inline=True)
-def _extremes_of_four(numbers):
+def _find_extremes(numbers):
     """Return the minimum and the maximum of four values; a NaN may be ignored."""
     a, b, c, d = np.float64(numbers[0]), np.float64(numbers[1]), np.float64(numbers[2]), np.float64(numbers[3])
-    low, high = b if b < a else a, a if b < a else b
-    other_low, other_high = d if d < c else c, c if d < c else d
-    return other_low if other_low < low else low, other_high if other_high > high else high
+    minimum, maximum = b if b < a else a, a if b < a else b
+    other_minimum, other_maximum = d if d < c else c, c if d < c else d
+    return other_minimum if other_minimum < minimum else minimum, other_maximum if other_maximum > maximum else maximum
 
 
 @kernel(reassociate=False)
-def join_column_statistics(statistics, origins, total, fraction, columns):
-    """Fill columns (5, d) with the arrays of `Columns`, computed from the statistics of all blocks (4, B, d).
+def join_column_statistics(statistics, reference_row, total, fraction, columns):
+    """Fill columns (5, d) with the arrays of `ColumnStatistics`, computed from the statistics of all blocks (4, B, d).
 
-    `total` is the weight of all rows. `fraction` is the proportion of this weight that belongs to the row `origins`.
+    `total` is the weight of all rows. `fraction` is the proportion of this weight that belongs to the row
+    `reference_row`.
     """
-    for j in range(origins.shape[0]):
-        shift, square, low, high = 0.0, 0.0, np.inf, -np.inf
+    for j in range(reference_row.shape[0]):
+        shift, square, minimum, maximum = 0.0, 0.0, np.inf, -np.inf
         for block in range(statistics.shape[1]):
             shift += statistics[0, block, j]
             square += statistics[1, block, j]
-            low = min(low, statistics[2, block, j])
-            high = max(high, statistics[3, block, j])
+            minimum = min(minimum, statistics[2, block, j])
+            maximum = max(maximum, statistics[3, block, j])
         # The comparisons above ignore NaN.
-        low = low if square == square else np.nan
+        minimum = minimum if square == square else np.nan
         shift, square = shift / total, square / total
-        # The row `origins` contributes nothing to the square, so the Cauchy-Schwarz inequality gives a lower bound on
-        # the variance. With this bound, the variance is zero if and only if the column is constant.
+        # The row `reference_row` contributes nothing to the square, so the Cauchy-Schwarz inequality gives a lower
+        # bound on the variance. With this bound, the variance is zero if and only if the column is constant.
         variance, min_variance = square - shift * shift, fraction * square
         # The sum and its rounding error, as in `add_exactly`.
-        mean = origins[j] + shift
-        rounded_shift = mean - origins[j]
-        columns[0, j], columns[1, j] = mean, (origins[j] - (mean - rounded_shift)) + (shift - rounded_shift)
-        columns[2, j], columns[3, j], columns[4, j] = variance if variance > min_variance else min_variance, low, high
+        mean = reference_row[j] + shift
+        rounded_shift = mean - reference_row[j]
+        columns[0, j], columns[1, j] = mean, (reference_row[j] - (mean - rounded_shift)) + (shift - rounded_shift)
+        columns[2, j], columns[3, j], columns[4, j] = (
+            variance if variance > min_variance else min_variance,
+            minimum,
+            maximum,
+        )
 
 
 @kernel(reassociate=False)
 def fill_coordinates(mean, remainder, standard_deviation, farthest, largest, is_centered, bits, outputs, mean_squares):
-    """Fill `outputs` with the scale, shift, mean and `peaks` of `Coordinates`, and fill mean_squares[:d].
+    """Fill `outputs` with the scale, shift, mean and `peak_ratios` of `Coordinates`, and fill mean_squares[:d].
 
     `outputs` has shape (4, d), and `mean_squares` has shape (d + 1,). On entry, outputs[0] contains one value per
     column, and the scale of a column is the reciprocal of this value, rounded to a power of two. `bits` (d,), int64, is
-    a view of the memory of outputs[0]. The other arrays (d,) are those of `Columns`. Columns are shifted only if
-    `is_centered`. The kernel returns the number of columns that are zero after centering, and whether float32 can
+    a view of the memory of outputs[0]. The other arrays (d,) are those of `ColumnStatistics`. Columns are shifted only
+    if `is_centered`. The kernel returns the number of columns that are zero after centering, and whether float32 can
     represent the scaled columns.
     """
-    scale, shift, means, peaks = outputs[0], outputs[1], outputs[2], outputs[3]
-    n_vanishing, allows_float32 = 0, True
+    scale, shift, means, peak_ratios = outputs[0], outputs[1], outputs[2], outputs[3]
+    n_zero_columns, allows_float32 = 0, True
     for j in range(mean.shape[0]):
         exponent = 0
         if scale[j] > 0:
             # The rounded binary logarithm is computed from the bits of the exponent and the fraction.
-            exponent = ONE - (bits[j] >> FRACTION_BITS)
-            exponent -= 1 if bits[j] & FRACTION > ROOT_OF_2 else 0
+            exponent = EXPONENT_BIAS - (bits[j] >> FRACTION_BITS)
+            exponent -= 1 if bits[j] & FRACTION_MASK > SQRT2_FRACTION else 0
             exponent = max(-MAX_EXPONENT, min(exponent, MAX_EXPONENT))
-        bits[j] = (exponent + ONE) << FRACTION_BITS
-        exact = -mean[j] * scale[j] if is_centered else 0.0
+        bits[j] = (exponent + EXPONENT_BIAS) << FRACTION_BITS
+        exact_shift = -mean[j] * scale[j] if is_centered else 0.0
         # The shift is a float32 value, so that both precisions use the same coordinates.
-        rounded = float(np.float32(exact)) if abs(exact) <= MAX_FLOAT32 else np.inf
-        is_near = abs(rounded - exact) <= MAX_SHIFT_ERROR
-        shift[j] = rounded if is_near else exact
-        is_small = abs(exponent) < MAX_FLOAT32_EXPONENT and largest[j] * scale[j] < 2.0**MAX_FLOAT32_EXPONENT
-        allows_float32 = allows_float32 and is_near and is_small
+        rounded_shift = float(np.float32(exact_shift)) if abs(exact_shift) <= MAX_FLOAT32 else np.inf
+        is_accurate = abs(rounded_shift - exact_shift) <= MAX_SHIFT_ERROR
+        shift[j] = rounded_shift if is_accurate else exact_shift
+        is_in_range = abs(exponent) < MAX_FLOAT32_EXPONENT and largest[j] * scale[j] < 2.0**MAX_FLOAT32_EXPONENT
+        allows_float32 = allows_float32 and is_accurate and is_in_range
         # The sum in parentheses is exact: its terms differ in sign and are equal, or equal after rounding to float32.
         means[j] = (mean[j] * scale[j] + shift[j]) + remainder[j] * scale[j]
         deviation = scale[j] * standard_deviation[j]
         mean_squares[j] = means[j] * means[j] + deviation * deviation
         if is_centered and standard_deviation[j] == 0:
-            n_vanishing += 1
+            n_zero_columns += 1
             mean_squares[j] = 0.0
-        reach = (farthest[j] if is_centered else largest[j]) * scale[j]
-        peaks[j] = reach * reach / mean_squares[j] if mean_squares[j] > 0 else 0.0
-    return n_vanishing, allows_float32
+        max_magnitude = (farthest[j] if is_centered else largest[j]) * scale[j]
+        peak_ratios[j] = max_magnitude * max_magnitude / mean_squares[j] if mean_squares[j] > 0 else 0.0
+    return n_zero_columns, allows_float32
 
 
 @kernel
@@ -190,26 +195,32 @@ def fill_coefficients(parameters, gradient, scale, shift, curvatures, mean_squar
     (`Objective.finish`).
     """
     n_classes, n_features = coef.shape
-    is_finite, rise = True, 0.0
+    is_finite, increase = True, 0.0
     for k in range(n_classes):
-        row, slopes, changed = parameters[k, :n_features], gradient[k], change[k]
-        exact = compensated_dot(parameters[k, n_features], row, shift)
-        intercept[k] = exact
+        row, slopes, errors = parameters[k, :n_features], gradient[k], change[k]
+        exact_intercept = compensated_dot(parameters[k, n_features], row, shift)
+        intercept[k] = exact_intercept
         is_finite = is_finite and abs(intercept[k]) < np.inf
-        size, moved, square, penalty = 0.0, 0.0, 0.0, 0.0
+        size, shift_error, square, penalty = 0.0, 0.0, 0.0, 0.0
         for j in range(n_features):
             coefficient = row[j] * scale[j]
             coef[k, j] = coefficient
             is_finite = is_finite and abs(coef[k, j]) < np.inf
-            changed[j] = (coef[k, j] - coefficient) / scale[j]
+            errors[j] = (coef[k, j] - coefficient) / scale[j]
             size += abs(row[j] * shift[j])
-            moved += abs(changed[j] * shift[j])
-            square += changed[j] * changed[j]
-            penalty += curvatures[j] * changed[j] * changed[j]
-            rise += abs(slopes[j] * changed[j])
+            shift_error += abs(errors[j] * shift[j])
+            square += errors[j] * errors[j]
+            penalty += curvatures[j] * errors[j] * errors[j]
+            increase += abs(slopes[j] * errors[j])
         # The error of the intercept consists of the error of the float64 sum, the error of rounding to the type of the
         # intercept, and the effect of the rounded coefficients.
-        last = UNIT_ROUNDOFF * (abs(exact) + 2 * size) + abs(intercept[k] - exact) + moved
-        changed[n_features] = last
-        rise += abs(slopes[n_features] * last) + 0.25 * mean_square * (square + last * last) + 0.5 * penalty
-    return is_finite, rise
+        intercept_error = (
+            UNIT_ROUNDOFF * (abs(exact_intercept) + 2 * size) + abs(intercept[k] - exact_intercept) + shift_error
+        )
+        errors[n_features] = intercept_error
+        increase += (
+            abs(slopes[n_features] * intercept_error)
+            + 0.25 * mean_square * (square + intercept_error * intercept_error)
+            + 0.5 * penalty
+        )
+    return is_finite, increase

@@ -24,13 +24,13 @@ from fastlin.kernels.machine.threads import NUMBER_WORK, count_blocks, run_block
 # The number of values in a tile with few columns, which takes 24 KB of the L1 cache. With fewer than MIN_TILE_ROWS rows
 # per tile, the sums over vector lanes take more time than the cache saves
 # (docs/benchmarks/design-choices.md: short tiles).
-TILE_NUMBERS = 3072
+VALUES_PER_TILE = 3072
 MIN_TILE_ROWS, MAX_TILE_ROWS = 256, 512
 # The number of rows per tile is a multiple of the rows per step of LLVM's unrolled loops, so that no row is processed
 # individually (docs/benchmarks/design-choices.md: rows per unrolled loop).
 TILE_ROW_MULTIPLE = 32
 # Indices of rows of the buffer, counted from the end of the scores. `fill_gram` uses two more rows.
-LARGEST, FACTORS = range(2)
+MAXIMA_ROW, EXPONENTIALS_ROW = range(2)
 BUFFER_ROWS = 4
 
 
@@ -59,7 +59,7 @@ class TiledRows(NamedTuple):
         weights.reshape(-1)[:n] = samples.weights if len(samples.weights) else 1.0
         n_blocks = count_blocks(n, row_work=NUMBER_WORK * n_columns)
         run_blocks(fill_block_tiles, min(n_blocks, shape[0]), X, rows, scale, shift, values)
-        offsets, targets = (_tile_by_class(by_row, shape) for by_row in (samples.offsets, samples.targets))
+        offsets, targets = (_tile_by_class(row_values, shape) for row_values in (samples.offsets, samples.targets))
         return cls(values, labels, weights, offsets, targets, n, len(samples.weights) > 0)
 
     def fill_column(self, j: int, value: float) -> None:
@@ -69,13 +69,13 @@ class TiledRows(NamedTuple):
         self.values[:-1, j], self.values[-1, j, :last] = value, value
 
 
-def _tile_by_class(by_row, shape):
+def _tile_by_class(row_values, shape):
     """Return an array (n, K) of values per row, rearranged into tiles (T, K, m). ``shape`` is (T, m)."""
-    n, n_classes = by_row.shape
+    n, n_classes = row_values.shape
     if not n:
         return np.empty((shape[0], 0, shape[1]))
     tiled = np.zeros((*shape, n_classes))
-    tiled.reshape(-1, n_classes)[:n] = by_row
+    tiled.reshape(-1, n_classes)[:n] = row_values
     return np.ascontiguousarray(tiled.transpose(0, 2, 1))
 
 
@@ -102,7 +102,7 @@ def fill_block_tiles(block, n_blocks, X, rows, scale, shift, values):
 def count_tiles(n_rows: int, n_columns: int) -> tuple[int, int]:
     """Return the number of tiles and the number of rows per tile."""
     max_rows = max(
-        MIN_TILE_ROWS, min(TILE_NUMBERS // n_columns // TILE_ROW_MULTIPLE * TILE_ROW_MULTIPLE, MAX_TILE_ROWS)
+        MIN_TILE_ROWS, min(VALUES_PER_TILE // n_columns // TILE_ROW_MULTIPLE * TILE_ROW_MULTIPLE, MAX_TILE_ROWS)
     )
     n_tiles = max(1, -(-n_rows // max_rows))
     return n_tiles, max(1, -(-n_rows // n_tiles // TILE_ROW_MULTIPLE)) * TILE_ROW_MULTIPLE
@@ -118,11 +118,11 @@ def evaluate_tiles(rows, parameters, probabilities, buffer, total):
     """
     values, labels, weights, targets = rows.values, rows.labels, rows.weights, rows.targets
     (n_tiles, n_columns, tile_rows), n_classes = values.shape, probabilities.shape[1]
-    largest, factors = buffer[n_classes + LARGEST], buffer[n_classes + FACTORS]
+    largest, factors = buffer[n_classes + MAXIMA_ROW], buffer[n_classes + EXPONENTIALS_ROW]
     last, loss = n_columns - 1, 0.0
     total[:] = 0.0
     for t in range(n_tiles):
-        n_rows, part = min(rows.n_rows - t * tile_rows, tile_rows), 0.0
+        n_rows, tile_loss = min(rows.n_rows - t * tile_rows, tile_rows), 0.0
         buffer[:n_classes] = 0.0
         for k in range(rows.offsets.shape[1]):
             for i in range(tile_rows):
@@ -141,10 +141,10 @@ def evaluate_tiles(rows, parameters, probabilities, buffer, total):
                 for i in range(tile_rows):
                     x, y = values[t, j, i], values[t, a, i]
                     z, o = values[t, b, i], values[t, c, i]
-                    more = p * x + q * y + u * z + v * o
-                    buffer[k, i] += more
-                    more = e * x + f * y + g * z + w * o
-                    buffer[k + 1, i] += more
+                    product = p * x + q * y + u * z + v * o
+                    buffer[k, i] += product
+                    product = e * x + f * y + g * z + w * o
+                    buffer[k + 1, i] += product
         for k in range(n_classes - n_classes % 2, n_classes):
             first = k * n_columns
             for j in range(0, n_columns, 4):
@@ -152,8 +152,8 @@ def evaluate_tiles(rows, parameters, probabilities, buffer, total):
                 p, q = parameters[first + j], parameters[first + a] * (j + 1 <= last)
                 u, v = parameters[first + b] * (j + 2 <= last), parameters[first + c] * (j + 3 <= last)
                 for i in range(tile_rows):
-                    more = p * values[t, j, i] + q * values[t, a, i] + u * values[t, b, i] + v * values[t, c, i]
-                    buffer[k, i] += more
+                    product = p * values[t, j, i] + q * values[t, a, i] + u * values[t, b, i] + v * values[t, c, i]
+                    buffer[k, i] += product
         if n_classes == 1:
             for i in range(tile_rows):
                 factors[i] = -abs(buffer[0, i])
@@ -165,16 +165,18 @@ def evaluate_tiles(rows, parameters, probabilities, buffer, total):
             for i in range(tile_rows):
                 p, linear_loss, slope = compute_logistic_terms(buffer[0, i], largest[i], factors[i], buffer)
                 probabilities[t, 0, i] = p
-                part = add_reassociated(part, weights[t, i] * linear_loss)
+                tile_loss = add_reassociated(tile_loss, weights[t, i] * linear_loss)
                 buffer[0, i] = slope * weights[t, i]
         else:
             factors[:] = -1.0
             find_row_maxima(buffer[:n_classes], tile_rows, largest)
             for i in range(tile_rows * (targets.shape[1] == 0)):
-                part -= weights[t, i] * (buffer[labels[t, i], i] - largest[i])
+                tile_loss -= weights[t, i] * (buffer[labels[t, i], i] - largest[i])
             for k in range(targets.shape[1]):
                 for i in range(tile_rows):
-                    part = add_reassociated(part, weights[t, i] * (targets[t, k, i] * (largest[i] - buffer[k, i])))
+                    tile_loss = add_reassociated(
+                        tile_loss, weights[t, i] * (targets[t, k, i] * (largest[i] - buffer[k, i]))
+                    )
             exponentiate_shifted(buffer[:n_classes], tile_rows, largest, factors)
             for k in range(n_classes):
                 for i in range(tile_rows):
@@ -187,8 +189,8 @@ def evaluate_tiles(rows, parameters, probabilities, buffer, total):
                 for i in range(tile_rows):
                     buffer[k, i] -= targets[t, k, i] * weights[t, i]
         for i in range(reduce_log_losses(factors[:n_rows], weights[t, : n_rows * rows.is_weighted])):
-            part = add_reassociated(part, factors[i])
-        loss += part
+            tile_loss = add_reassociated(tile_loss, factors[i])
+        loss += tile_loss
         for k in range(0, n_classes - 1, 2):
             first, end = k * n_columns, (k + 1) * n_columns
             _add_products(
@@ -219,7 +221,7 @@ def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, probabili
     """
     n_tiles, n_columns, tile_rows = rows.values.shape
     n_classes = parameters.shape[0] // n_columns
-    buffer, of_tile = np.empty((n_classes + BUFFER_ROWS, tile_rows)), np.empty((1, n_classes, tile_rows))
+    buffer, tile_probabilities = np.empty((n_classes + BUFFER_ROWS, tile_rows)), np.empty((1, n_classes, tile_rows))
     total, loss = np.empty(parameters.shape[0]), 0.0
     totals[block] = 0.0
     for t in range(block * n_tiles // n_blocks, (block + 1) * n_tiles // n_blocks):
@@ -233,19 +235,19 @@ def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, probabili
             rows.n_rows - first,
             rows.is_weighted,
         )
-        loss += evaluate_tiles(tile, parameters, of_tile, buffer, total)
+        loss += evaluate_tiles(tile, parameters, tile_probabilities, buffer, total)
         for j in range(total.shape[0]):
             totals[block, j] += total[j]
         for k in range(probabilities.shape[0]):
-            source, target = of_tile[0, k], probabilities[k, first : first + tile_rows]
+            source, target = tile_probabilities[0, k], probabilities[k, first : first + tile_rows]
             for i in range(target.shape[0]):
                 target[i] = source[i]
     losses[block] = loss
 
 
 @kernel(reassociate=False, inner=True)
-def _add_products(one, other, values, first, sums, other_sums):
-    """Add sum_i one[i] values[j, i] to sums[j] and sum_i other[i] values[j, i] to other_sums[j], for j >= first.
+def _add_products(first_factors, second_factors, values, first, sums, second_sums):
+    """Add sum_i one[i] values[j, i] to sums[j] and sum_i other[i] values[j, i] to second_sums[j], for j >= first.
 
     Columns are read four at a time. If fewer than four are left, the other factors are zero.
     """
@@ -255,22 +257,22 @@ def _add_products(one, other, values, first, sums, other_sums):
         has_a, has_b, has_c = j + 1 <= last, j + 2 <= last, j + 3 <= last
         p, q, u, v, e, f, g, w = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for i in range(values.shape[1]):
-            p = add_reassociated(p, one[i] * values[j, i])
-            q = add_reassociated(q, one[i] * values[a, i])
-            u = add_reassociated(u, one[i] * values[b, i])
-            v = add_reassociated(v, one[i] * values[c, i])
-            e = add_reassociated(e, other[i] * values[j, i])
-            f = add_reassociated(f, other[i] * values[a, i])
-            g = add_reassociated(g, other[i] * values[b, i])
-            w = add_reassociated(w, other[i] * values[c, i])
+            p = add_reassociated(p, first_factors[i] * values[j, i])
+            q = add_reassociated(q, first_factors[i] * values[a, i])
+            u = add_reassociated(u, first_factors[i] * values[b, i])
+            v = add_reassociated(v, first_factors[i] * values[c, i])
+            e = add_reassociated(e, second_factors[i] * values[j, i])
+            f = add_reassociated(f, second_factors[i] * values[a, i])
+            g = add_reassociated(g, second_factors[i] * values[b, i])
+            w = add_reassociated(w, second_factors[i] * values[c, i])
         sums[j] += p
         sums[a] += q * has_a
         sums[b] += u * has_b
         sums[c] += v * has_c
-        other_sums[j] += e
-        other_sums[a] += f * has_a
-        other_sums[b] += g * has_b
-        other_sums[c] += w * has_c
+        second_sums[j] += e
+        second_sums[a] += f * has_a
+        second_sums[b] += g * has_b
+        second_sums[c] += w * has_c
 
 
 @kernel(inline=True)
@@ -281,13 +283,13 @@ def fill_gram(values, weights, buffer, gram):
     rows of `buffer`. Entries of `gram` below the diagonal are undefined.
     """
     n_tiles, n_columns, tile_rows = values.shape
-    one, other = buffer[buffer.shape[0] - 2], buffer[buffer.shape[0] - 1]
+    first_factors, second_factors = buffer[buffer.shape[0] - 2], buffer[buffer.shape[0] - 1]
     gram[:] = 0.0
     for t in range(n_tiles):
         for j in range(0, n_columns, 2):
             # If the number of columns is odd, the last column is paired with zeros.
-            below = min(j + 1, n_columns - 1)
+            next_column = min(j + 1, n_columns - 1)
             for i in range(tile_rows):
-                one[i] = weights[t, i] * values[t, j, i]
-                other[i] = weights[t, i] * values[t, below, i] * (below > j)
-            _add_products(one, other, values[t], j, gram[j], gram[below])
+                first_factors[i] = weights[t, i] * values[t, j, i]
+                second_factors[i] = weights[t, i] * values[t, next_column, i] * (next_column > j)
+            _add_products(first_factors, second_factors, values[t], j, gram[j], gram[next_column])

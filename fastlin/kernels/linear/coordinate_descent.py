@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.penalties import PenaltyArrays, shift_classes, shrink
+from fastlin.kernels.linear.penalties import PenaltyArrays, shift_classes, soft_threshold
 from fastlin.kernels.machine.compilation import kernel
 
 # The maximum number of sweeps over all coordinates. After each of them, at most as many sweeps update only the active
@@ -52,7 +52,7 @@ class ModelArrays(NamedTuple):
 
     gradient: np.ndarray  # (C,), g of each coordinate
     curvatures: np.ndarray  # (C,), the diagonal of the Hessian of the loss
-    origins: np.ndarray  # (C,), V of each coordinate
+    expansion_point: np.ndarray  # (C,), V of each coordinate
     intercept_gradient: np.ndarray  # (K,)
     intercept_curvatures: np.ndarray  # (K,), zero without an intercept
 
@@ -78,15 +78,15 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
     penalty_curvatures, thresholds, _, grouped, lower, upper = penalty[:6]
     has_bounds = lower.shape[0] > 0
     size = parameters.shape[0] // n_classes
-    group_size = n_classes if grouped else 1
+    classes_per_update = n_classes if grouped else 1
     decrease = 0.0
-    points = np.empty(n_classes)
+    unshrunk_values = np.empty(n_classes)
     for j in range(size):
-        for first in range(0, n_classes, group_size):
+        for first in range(0, n_classes, classes_per_update):
             curvature, square, length = 0.0, 0.0, 0.0
-            for k in range(first, first + group_size):
+            for k in range(first, first + classes_per_update):
                 row, total = hessian[k * size + j], 0.0
-                for other in range(first, first + group_size):
+                for other in range(first, first + classes_per_update):
                     total += abs(row[other * size + j])
                 curvature = max(curvature, total)
                 length = max(length, abs(parameters[k * size + j]))
@@ -94,13 +94,13 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
                     length = 0.0
             if not curvature > 0 or (only_active and length == 0):
                 continue
-            for k in range(first, first + group_size):
-                points[k] = parameters[k * size + j] - slopes[k * size + j] / curvature
-                square += points[k] * points[k]
+            for k in range(first, first + classes_per_update):
+                unshrunk_values[k] = parameters[k * size + j] - slopes[k * size + j] / curvature
+                square += unshrunk_values[k] * unshrunk_values[k]
             length = math.sqrt(square)
-            shrinkage = shrink(length, thresholds[j] / curvature) / length if length > 0 else 0.0
-            for k in range(first, first + group_size):
-                target = shrinkage * points[k]
+            shrinkage = soft_threshold(length, thresholds[j] / curvature) / length if length > 0 else 0.0
+            for k in range(first, first + classes_per_update):
+                target = shrinkage * unshrunk_values[k]
                 if has_bounds:
                     target = min(max(target, lower[k, j]), upper[k, j])
                 change = target - parameters[k * size + j]
@@ -112,16 +112,18 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
                         slopes[other] += change * row[other]
         if n_classes > 1 and (thresholds[j] > 0 or penalty_curvatures[j] > 0):
             for k in range(n_classes):
-                points[k] = parameters[k * size + j]
-            shift = shift_classes(points, j, penalty)
+                unshrunk_values[k] = parameters[k * size + j]
+            shift = shift_classes(unshrunk_values, j, penalty)
             for k in range(n_classes):
-                parameters[k * size + j] = points[k]
+                parameters[k * size + j] = unshrunk_values[k]
                 slopes[k * size + j] += penalty_curvatures[j] * shift
     return decrease
 
 
 @kernel
-def fill_block_minimizers(block, n_blocks, indices, hessian, curvatures, penalty, pairs, accuracy, slopes, minimizers):
+def fill_block_minimizers(
+    block, n_blocks, indices, hessian, curvatures, penalty, pairs, decrease_tol, slopes, minimizers
+):
     """Overwrite minimizers[b] with the minimizer of the quadratic model of problem b, for two classes (K = 1).
 
     On entry, minimizers[b] contains the current parameters of problem b. ``indices`` are the problems to solve, and
@@ -129,13 +131,13 @@ def fill_block_minimizers(block, n_blocks, indices, hessian, curvatures, penalty
     the Hessian of the penalty, with one BFGS update per pair, oldest first (Nocedal and Wright 2006, equation 6.19).
     `slopes` (B, p) are the gradients of the smooth part. `penalty` contains curvatures and thresholds, each of shape
     (B, p). `pairs` contains steps and gradient changes, each of shape (B, N, p), and their inner products (B, N), which
-    are zero for unused pairs. The kernel stops after a sweep whose decrease is less than ``accuracy`` times the total
-    decrease.
+    are zero for unused pairs. The kernel stops after a sweep whose decrease is less than ``decrease_tol`` times the
+    total decrease.
     """
     penalty_curvatures, thresholds = penalty
-    moves, changes, products = pairs
+    steps, changes, products = pairs
     size = hessian.shape[0]
-    model, image, gradient = np.empty((size, size)), np.empty(size), np.empty(size)
+    model, hessian_step, gradient = np.empty((size, size)), np.empty(size), np.empty(size)
     no_bounds, no_values = np.empty((0, 0)), np.empty(0)
     for position in range(block * indices.shape[0] // n_blocks, (block + 1) * indices.shape[0] // n_blocks):
         b = indices[position]
@@ -146,8 +148,8 @@ def fill_block_minimizers(block, n_blocks, indices, hessian, curvatures, penalty
             model[j, j] += penalty_curvatures[b, j]
         for pair in range(products.shape[1]):
             if products[b, pair] > 0:
-                _update_hessian(moves[b, pair], changes[b, pair], products[b, pair], image, model)
-        of_problem = PenaltyArrays(
+                _update_hessian(steps[b, pair], changes[b, pair], products[b, pair], hessian_step, model)
+        problem_penalty = PenaltyArrays(
             penalty_curvatures[b],
             thresholds[b],
             thresholds[b],
@@ -158,38 +160,38 @@ def fill_block_minimizers(block, n_blocks, indices, hessian, curvatures, penalty
             no_values,
             no_values,
         )
-        total, full_decrease = 0.0, np.inf
+        total, sweep_decrease = 0.0, np.inf
         for _ in range(MAX_SWEEPS):
-            if full_decrease <= accuracy * total:
+            if sweep_decrease <= decrease_tol * total:
                 break
             for sweep in range(1 + MAX_SWEEPS):
                 # n_classes is not a literal, because Numba would compile the kernel again for a literal.
-                decrease = descend_by_hessian(model, gradient, of_problem, np.int64(1), sweep > 0, minimizers[b])
+                decrease = descend_by_hessian(model, gradient, problem_penalty, np.int64(1), sweep > 0, minimizers[b])
                 total += decrease
-                full_decrease = decrease if sweep == 0 else full_decrease
-                if decrease <= (accuracy if sweep == 0 else 0.1 * accuracy) * total:
+                sweep_decrease = decrease if sweep == 0 else sweep_decrease
+                if decrease <= (decrease_tol if sweep == 0 else 0.1 * decrease_tol) * total:
                     break
 
 
 @kernel(inner=True)
-def _update_hessian(move, change, product, image, hessian):
+def _update_hessian(step, change, product, hessian_step, hessian):
     """Apply the BFGS update for a step and the gradient change along this step. Their inner product is positive."""
-    along = 0.0
-    for j in range(move.shape[0]):
+    step_curvature = 0.0
+    for j in range(step.shape[0]):
         row, total = hessian[j], 0.0
-        for other in range(move.shape[0]):
-            total += row[other] * move[other]
-        image[j] = total
-        along += total * move[j]
-    if along > 0:
-        for j in range(move.shape[0]):
-            row, gained, lost = hessian[j], change[j] / product, image[j] / along
-            for other in range(move.shape[0]):
-                row[other] += gained * change[other] - lost * image[other]
+        for other in range(step.shape[0]):
+            total += row[other] * step[other]
+        hessian_step[j] = total
+        step_curvature += total * step[j]
+    if step_curvature > 0:
+        for j in range(step.shape[0]):
+            row, added_factor, removed_factor = hessian[j], change[j] / product, hessian_step[j] / step_curvature
+            for other in range(step.shape[0]):
+                row[other] += added_factor * change[other] - removed_factor * hessian_step[other]
 
 
 @kernel
-def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, state):
+def descend_by_columns(columns, row_curvature, penalty, model, only_active, state):
     """Update the intercepts and the coordinates of a working set once, and return the predicted decrease.
 
     If `only_active`, only active coordinates are updated. The arguments are a WorkingColumns, a Curvature, a
@@ -199,54 +201,56 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
     are adjacent.
     """
     panel, positions, starts, indices, values, scales, shifts, features, classes = columns
-    row_weights, probabilities = curvature_of_rows
+    row_weights, probabilities = row_curvature
     penalty_curvatures, thresholds, _, grouped, lower, upper = penalty[:6]
     has_bounds = lower.shape[0] > 0
-    gradient, curvatures, origins, intercept_gradient, intercept_curvatures = model
+    gradient, curvatures, expansion_point, intercept_gradient, intercept_curvatures = model
     parameters, intercept_steps, scores, means = state
     n_classes, kind = probabilities.shape[0], probabilities.dtype.type
     decrease = 0.0
     for k in range(n_classes):
         if intercept_curvatures[k] > 0:
-            slope = intercept_gradient[k] + _slope(
+            slope = intercept_gradient[k] + _compute_slope(
                 None, probabilities[k], kind(0), kind(1), row_weights, probabilities[k], scores[k], means
             )
             change = -slope / intercept_curvatures[k]
             intercept_steps[k] += change
             decrease += 0.5 * intercept_curvatures[k] * change * change
             _add_column(None, probabilities[k], kind(0), kind(1), kind(change), probabilities[k], scores[k], means)
-    group_size = n_classes if grouped else 1
-    points = np.empty(n_classes)
-    n_visited = 0
-    for first in range(0, parameters.shape[0], group_size):
+    classes_per_update = n_classes if grouped else 1
+    unshrunk_values = np.empty(n_classes)
+    n_visited_classes = 0
+    for first in range(0, parameters.shape[0], classes_per_update):
         j = features[first]
-        n_visited = n_visited + group_size if first > 0 and features[first - 1] == j else group_size
+        n_visited_classes = (
+            n_visited_classes + classes_per_update if first > 0 and features[first - 1] == j else classes_per_update
+        )
         position, entries, scale, shift = positions[j], slice(starts[j], starts[j + 1]), scales[j], shifts[j]
         curvature, length = 0.0, 0.0
-        for c in range(first, first + group_size):
+        for c in range(first, first + classes_per_update):
             # The row sums of a group's block of the Hessian are at most 2 p (1 - p). They bound the eigenvalues of the
             # block.
-            curvature = max(curvature, (2 if group_size > 1 else 1) * curvatures[c] + penalty_curvatures[j])
+            curvature = max(curvature, (2 if classes_per_update > 1 else 1) * curvatures[c] + penalty_curvatures[j])
             length = max(length, abs(parameters[c]))
             if has_bounds and not lower[classes[c], j] < parameters[c] < upper[classes[c], j]:
                 length = 0.0
         if curvature > 0 and not (only_active and length == 0):
             square = 0.0
-            for c in range(first, first + group_size):
+            for c in range(first, first + classes_per_update):
                 k = classes[c]
                 rows = row_weights, probabilities[k], scores[k], means
                 if position >= 0:
-                    slope = _slope(None, panel[position], scale, shift, *rows)
+                    slope = _compute_slope(None, panel[position], scale, shift, *rows)
                 else:
-                    slope = _slope(indices[entries], values[entries], scale, shift, *rows)
-                slope += gradient[c] + penalty_curvatures[j] * (parameters[c] - origins[c])
-                points[c - first] = parameters[c] - slope / curvature
-                square += points[c - first] * points[c - first]
+                    slope = _compute_slope(indices[entries], values[entries], scale, shift, *rows)
+                slope += gradient[c] + penalty_curvatures[j] * (parameters[c] - expansion_point[c])
+                unshrunk_values[c - first] = parameters[c] - slope / curvature
+                square += unshrunk_values[c - first] * unshrunk_values[c - first]
             length = math.sqrt(square)
-            shrinkage = shrink(length, thresholds[j] / curvature) / length if length > 0 else 0.0
-            for c in range(first, first + group_size):
+            shrinkage = soft_threshold(length, thresholds[j] / curvature) / length if length > 0 else 0.0
+            for c in range(first, first + classes_per_update):
                 k = classes[c]
-                target = shrinkage * points[c - first]
+                target = shrinkage * unshrunk_values[c - first]
                 if has_bounds:
                     target = min(max(target, lower[k, j]), upper[k, j])
                 change = target - parameters[c]
@@ -254,26 +258,24 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
                     continue
                 parameters[c] = target
                 decrease += 0.5 * curvature * change * change
-                added = kind(change), probabilities[k], scores[k], means
+                update_arguments = kind(change), probabilities[k], scores[k], means
                 if position >= 0:
-                    _add_column(None, panel[position], scale, shift, *added)
+                    _add_column(None, panel[position], scale, shift, *update_arguments)
                 else:
-                    _add_column(indices[entries], values[entries], scale, shift, *added)
-        is_last = first + group_size == parameters.shape[0] or features[first + group_size] != j
-        has_few = position < 0 and entries.stop - entries.start <= MAX_JOINT_ENTRIES
-        if is_last and has_few and n_visited > 1 and not (only_active or grouped or has_bounds):
-            column = first + 1 - n_visited, first + 1, penalty_curvatures[j], thresholds[j], scale
-            decrease += _step_jointly(
-                indices[entries], values[entries], column, curvature_of_rows, model, state, classes
-            )
-        if n_visited == n_classes > 1 and (thresholds[j] > 0 or penalty_curvatures[j] > 0):
+                    _add_column(indices[entries], values[entries], scale, shift, *update_arguments)
+        is_last = first + classes_per_update == parameters.shape[0] or features[first + classes_per_update] != j
+        has_few_entries = position < 0 and entries.stop - entries.start <= MAX_JOINT_ENTRIES
+        if is_last and has_few_entries and n_visited_classes > 1 and not (only_active or grouped or has_bounds):
+            column = first + 1 - n_visited_classes, first + 1, penalty_curvatures[j], thresholds[j], scale
+            decrease += _step_jointly(indices[entries], values[entries], column, row_curvature, model, state, classes)
+        if n_visited_classes == n_classes > 1 and (thresholds[j] > 0 or penalty_curvatures[j] > 0):
             # The scores of all classes and their mean change by the same amount, so the slopes do not change.
-            shift_classes(parameters[first + group_size - n_classes : first + group_size], j, penalty)
+            shift_classes(parameters[first + classes_per_update - n_classes : first + classes_per_update], j, penalty)
     return decrease
 
 
 @kernel(inner=True)
-def _step_jointly(indices, values, column, curvature_of_rows, model, state, classes):
+def _step_jointly(indices, values, column, row_curvature, model, state, classes):
     """Take a Newton step in the active coordinates of a sparse column, with fixed signs; return the decrease.
 
     The step ends where a coordinate becomes zero. If two classes together have nearly all of the probability of a row,
@@ -282,7 +284,7 @@ def _step_jointly(indices, values, column, curvature_of_rows, model, state, clas
     and the threshold of the penalty, and the scale of the column.
     """
     first, last, penalty_curvature, threshold, scale = column
-    row_weights, probabilities = curvature_of_rows
+    row_weights, probabilities = row_curvature
     parameters, scores, means = state.parameters, state.scores, state.means
     kind = scores.dtype.type
     shift, n_active = kind(0), 0
@@ -291,24 +293,27 @@ def _step_jointly(indices, values, column, curvature_of_rows, model, state, clas
         n_active += parameters[c] != 0
     if n_active < 2:
         return 0.0
-    active, slopes, n_stored = np.empty(n_active, np.int64), np.empty(n_active), 0
+    active_coordinates, slopes, n_stored_slopes = np.empty(n_active, np.int64), np.empty(n_active), 0
     for c in range(first, last):
         if parameters[c] != 0:
             k = classes[c]
-            slope = _slope(indices, values, scale, shift, row_weights, probabilities[k], scores[k], means)
-            slope += model.gradient[c] + penalty_curvature * (parameters[c] - model.origins[c])
-            active[n_stored], slopes[n_stored] = c, slope + math.copysign(threshold, parameters[c])
-            n_stored += 1
+            slope = _compute_slope(indices, values, scale, shift, row_weights, probabilities[k], scores[k], means)
+            slope += model.gradient[c] + penalty_curvature * (parameters[c] - model.expansion_point[c])
+            active_coordinates[n_stored_slopes], slopes[n_stored_slopes] = (
+                c,
+                slope + math.copysign(threshold, parameters[c]),
+            )
+            n_stored_slopes += 1
     hessian = np.zeros((n_active, n_active))
     for entry in range(values.shape[0]):
         i = np.uint64(indices[entry])
         x = np.float64(values[entry]) * scale
         weight = row_weights[i] * x * x
         for a in range(n_active):
-            p = np.float64(probabilities[classes[active[a]], i])
+            p = np.float64(probabilities[classes[active_coordinates[a]], i])
             hessian[a, a] += weight * p
             for b in range(a + 1):
-                hessian[a, b] -= weight * p * probabilities[classes[active[b]], i]
+                hessian[a, b] -= weight * p * probabilities[classes[active_coordinates[b]], i]
     # The Cholesky factor overwrites the lower triangle. A coordinate with a vanishing pivot does not change.
     step = -slopes
     for a in range(n_active):
@@ -332,41 +337,43 @@ def _step_jointly(indices, values, column, curvature_of_rows, model, state, clas
             for b in range(a + 1, n_active):
                 step[a] -= hessian[b, a] * step[b]
             step[a] /= hessian[a, a]
-    length, falls = 1.0, 0.0
+    step_length, decrease_rate = 1.0, 0.0
     for a in range(n_active):
-        falls -= step[a] * slopes[a]
-        if step[a] * parameters[active[a]] < 0:
-            length = min(length, -parameters[active[a]] / step[a])
-    if not falls > 0:
+        decrease_rate -= step[a] * slopes[a]
+        if step[a] * parameters[active_coordinates[a]] < 0:
+            step_length = min(step_length, -parameters[active_coordinates[a]] / step[a])
+    if not decrease_rate > 0:
         return 0.0
     for a in range(n_active):
-        c = active[a]
-        k, is_back = classes[c], step[a] * parameters[c] < 0
+        c = active_coordinates[a]
+        k, is_toward_zero = classes[c], step[a] * parameters[c] < 0
         # The coordinate that limits the step becomes exactly zero.
-        ends = is_back and -parameters[c] / step[a] == length
-        target = 0.0 if ends else parameters[c] + length * step[a]
+        reaches_zero = is_toward_zero and -parameters[c] / step[a] == step_length
+        target = 0.0 if reaches_zero else parameters[c] + step_length * step[a]
         change = target - parameters[c]
         parameters[c] = target
         _add_column(indices, values, scale, shift, kind(change), probabilities[k], scores[k], means)
-    return length * (1 - 0.5 * length) * falls
+    return step_length * (1 - 0.5 * step_length) * decrease_rate
 
 
 @kernel
-def fill_block_curvatures(block, n_blocks, columns, curved, curvatures):
-    """Fill curvatures[c] for the block's coordinates c with sum_i h_ik x_ij^2, where h is `curved` (K, n)."""
+def fill_block_curvatures(block, n_blocks, columns, row_curvatures, curvatures):
+    """Fill curvatures[c] for the block's coordinates c with sum_i h_ik x_ij^2, where h is `row_curvatures` (K, n)."""
     panel, positions, starts, indices, values, scales, shifts, features, classes = columns
     n_coordinates = features.shape[0]
     for c in range(block * n_coordinates // n_blocks, (block + 1) * n_coordinates // n_blocks):
-        j, of_rows = features[c], curved[classes[c]]
+        j, class_curvatures = features[c], row_curvatures[classes[c]]
         if positions[j] >= 0:
-            curvatures[c] = _curvature(None, panel[positions[j]], scales[j], shifts[j], of_rows)
+            curvatures[c] = _compute_curvature(None, panel[positions[j]], scales[j], shifts[j], class_curvatures)
         else:
             entries = slice(starts[j], starts[j + 1])
-            curvatures[c] = _curvature(indices[entries], values[entries], scales[j], shifts[j], of_rows)
+            curvatures[c] = _compute_curvature(
+                indices[entries], values[entries], scales[j], shifts[j], class_curvatures
+            )
 
 
 @kernel(inner=True)
-def _slope(indices, values, scale, shift, row_weights, p, t, m):
+def _compute_slope(indices, values, scale, shift, row_weights, p, t, m):
     """Return sum s_i x_i p_i (t_i - m_i) over the entries of a column, or sum x_i t_i if m is empty.
 
     If `indices` is None, the column is dense and has one entry per row.
@@ -383,16 +390,16 @@ def _slope(indices, values, scale, shift, row_weights, p, t, m):
 
 
 @kernel(inner=True)
-def _curvature(indices, values, scale, shift, of_rows):
-    """Return the sum of `of_rows`[i] x_i^2 over the entries of a column, in the format of `_slope`."""
-    kind = of_rows.dtype.type
+def _compute_curvature(indices, values, scale, shift, row_curvatures):
+    """Return the sum of `row_curvatures`[i] x_i^2 over the entries of a column, in the format of `_compute_slope`."""
+    kind = row_curvatures.dtype.type
     total = kind(0)
     for entry in range(values.shape[0]):
         i = np.uint64(entry)
         if indices is not None:
             i = np.uint64(indices[entry])
         x = kind(values[entry]) * scale + shift
-        total += of_rows[i] * x * x
+        total += row_curvatures[i] * x * x
     return total
 
 
@@ -400,14 +407,14 @@ def _curvature(indices, values, scale, shift, of_rows):
 def _add_column(indices, values, scale, shift, change, p, t, m):
     """Add change x to the scores t, and p change x to their means m. If m is empty, add p change x to the scores.
 
-    x is a column in the format of `_slope`.
+    x is a column in the format of `_compute_slope`.
     """
     kind, is_binary = p.dtype.type, m.shape[0] == 0
     for entry in range(values.shape[0]):
         i = np.uint64(entry)
         if indices is not None:
             i = np.uint64(indices[entry])
-        added = change * (kind(values[entry]) * scale + shift)
-        t[i] += p[i] * added if is_binary else added
+        increment = change * (kind(values[entry]) * scale + shift)
+        t[i] += p[i] * increment if is_binary else increment
         if not is_binary:
-            m[i] += p[i] * added
+            m[i] += p[i] * increment

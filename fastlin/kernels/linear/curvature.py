@@ -12,7 +12,7 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining
-from fastlin.kernels.machine.prefetch import empty_list
+from fastlin.kernels.machine.prefetch import empty_prefetch_list
 from fastlin.kernels.machine.products import add_product, add_triangle
 from fastlin.kernels.machine.simd import CLASSES_PER_TILE
 from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, transpose_tile, zeros_padded
@@ -33,7 +33,7 @@ PAIR_ROWS = 128
 COLUMN_PAIRS = 256
 CLASS_PAIRS = 60
 # The number of float32 values in the widest vector of any processor.
-PADDING = 16
+MAX_FLOAT32_LANES = 16
 
 
 @kernel
@@ -48,78 +48,80 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
     """
     optimize_for_size()
     X = X[0]
-    n_parts, n_sets, n_columns = grams.shape[0], grams.shape[1], grams.shape[2]
+    n_parts, n_weight_sets, n_columns = grams.shape[0], grams.shape[1], grams.shape[2]
     panel, part = block // n_parts, block % n_parts
     first, last = part * rows.shape[0] // n_parts, (part + 1) * rows.shape[0] // n_parts
     begin = panel * panel_rows
     end = begin + panel_rows if begin + panel_rows < n_columns else n_columns
-    n_summed = end - begin
-    group = 4 * VECTOR_BYTES // grams.itemsize
-    n_pieces = (n_columns - begin + group - 1) // group
-    tile = zeros_aligned((GRAM_ROWS, n_pieces * group), grams.dtype)
-    piece = zeros_aligned((GRAM_ROWS, group), tile.dtype)
+    n_panel_rows = end - begin
+    block_width = 4 * VECTOR_BYTES // grams.itemsize
+    n_column_blocks = (n_columns - begin + block_width - 1) // block_width
+    tile = zeros_aligned((GRAM_ROWS, n_column_blocks * block_width), grams.dtype)
+    column_block = zeros_aligned((GRAM_ROWS, block_width), tile.dtype)
     X = X[:, begin:]
     padded_scaling = pad_scaling(Scaling(scaling.scale[begin:], scaling.shift[begin:]), tile)
     padded_scaling.shift[n_columns - 1 - begin] = 1
-    nothing = empty_list(np.int64(0))
+    no_prefetch = empty_prefetch_list(np.int64(0))
     columns = zeros_aligned((panel_rows, GRAM_ROWS), tile.dtype)
-    batch_size = MAX_SUMS_BYTES // (8 * n_summed * tile.shape[1])
-    batch_size = 1 if batch_size < 1 else batch_size if batch_size < n_sets else n_sets
+    batch_size = MAX_SUMS_BYTES // (8 * n_panel_rows * tile.shape[1])
+    batch_size = 1 if batch_size < 1 else batch_size if batch_size < n_weight_sets else n_weight_sets
     # The triangle of a narrow matrix is summed in whole groups of rows, which is faster than the whole square.
-    n_rows_set = (n_summed + CLASSES_PER_TILE - 1) // CLASSES_PER_TILE * CLASSES_PER_TILE
-    multipliers = zeros_aligned((batch_size * n_rows_set, GRAM_ROWS), tile.dtype)
-    sums = zeros_aligned((n_pieces * batch_size * n_rows_set, group), np.float64)
-    for c in range(0, n_sets, batch_size):
-        n_here = batch_size if n_sets - c > batch_size else n_sets - c
+    n_padded_rows = (n_panel_rows + CLASSES_PER_TILE - 1) // CLASSES_PER_TILE * CLASSES_PER_TILE
+    multipliers = zeros_aligned((batch_size * n_padded_rows, GRAM_ROWS), tile.dtype)
+    sums = zeros_aligned((n_column_blocks * batch_size * n_padded_rows, block_width), np.float64)
+    for c in range(0, n_weight_sets, batch_size):
+        n_batch_sets = batch_size if n_weight_sets - c > batch_size else n_weight_sets - c
         sums[:] = 0
         for start in range(first, last, GRAM_ROWS):
             stop = start + GRAM_ROWS if start + GRAM_ROWS < last else last
             load_tile(X, rows[start:stop], padded_scaling, tile)
-            transpose_tile(tile, stop - start, n_summed, columns)
-            for t in range(n_here):
-                of_set = multipliers[t * n_rows_set : (t + 1) * n_rows_set]
-                _weigh_columns(columns, n_summed, row_weights[c + t, start:stop], of_set)
-            if n_pieces == 1:
-                for t in range(n_here):
-                    of_set = slice(t * n_rows_set, (t + 1) * n_rows_set)
-                    add_triangle(tile, stop - start, n_columns - begin, multipliers[of_set], sums[of_set])
+            transpose_tile(tile, stop - start, n_panel_rows, columns)
+            for t in range(n_batch_sets):
+                weight_set = multipliers[t * n_padded_rows : (t + 1) * n_padded_rows]
+                _weigh_columns(columns, n_panel_rows, row_weights[c + t, start:stop], weight_set)
+            if n_column_blocks == 1:
+                for t in range(n_batch_sets):
+                    weight_set = slice(t * n_padded_rows, (t + 1) * n_padded_rows)
+                    add_triangle(tile, stop - start, n_columns - begin, multipliers[weight_set], sums[weight_set])
                 continue
-            for p in range(n_pieces):
-                _copy_columns(tile, stop - start, p * group, piece)
+            for p in range(n_column_blocks):
+                _copy_columns(tile, stop - start, p * block_width, column_block)
                 # The number of rows of the panel whose diagonal entry lies before the end of this column block.
-                n_reached = (p + 1) * group if (p + 1) * group < n_summed else n_summed
-                for t in range(n_here):
-                    of_set = multipliers[t * n_rows_set : t * n_rows_set + n_reached]
-                    position = (p * batch_size + t) * n_rows_set
-                    of_piece = sums[position : position + n_reached]
-                    add_product(piece, stop - start, of_set, of_piece, nothing)
-        for t in range(n_here):
-            for p in range(n_pieces):
-                position = (p * batch_size + t) * n_rows_set
-                _mirror(sums[position : position + n_summed], begin, begin + p * group, grams[part, c + t])
+                n_upper_rows = (p + 1) * block_width if (p + 1) * block_width < n_panel_rows else n_panel_rows
+                for t in range(n_batch_sets):
+                    weight_set = multipliers[t * n_padded_rows : t * n_padded_rows + n_upper_rows]
+                    position = (p * batch_size + t) * n_padded_rows
+                    block_sums = sums[position : position + n_upper_rows]
+                    add_product(column_block, stop - start, weight_set, block_sums, no_prefetch)
+        for t in range(n_batch_sets):
+            for p in range(n_column_blocks):
+                position = (p * batch_size + t) * n_padded_rows
+                _mirror_sums(
+                    sums[position : position + n_panel_rows], begin, begin + p * block_width, grams[part, c + t]
+                )
 
 
 @kernel(inline=True)
-def _copy_columns(tile, n_rows, begin, piece):
+def _copy_columns(tile, n_rows, begin, column_block):
     """Fill piece[i] for i < n_rows with the columns of tile[i] that start at ``begin``."""
     for i in range(n_rows):
-        source, target = tile[i, begin : begin + piece.shape[1]], piece[i]
-        for j in range(piece.shape[1]):
+        source, target = tile[i, begin : begin + column_block.shape[1]], column_block[i]
+        for j in range(column_block.shape[1]):
             target[j] = source[j]
 
 
 @kernel(inner=True)
-def _weigh_columns(columns, n_columns, row_weights, scaled):
+def _weigh_columns(columns, n_columns, row_weights, weighted_columns):
     """Fill scaled[j, i] = columns[j, i] row_weights[i] for j < n_columns."""
     prevent_inlining()
     for j in range(n_columns):
-        x, y = columns[j], scaled[j]
+        x, y = columns[j], weighted_columns[j]
         for i in range(row_weights.shape[0]):
             y[i] = x[i] * row_weights[i]
 
 
 @kernel(inner=True)
-def _mirror(sums, begin, first, gram):
+def _mirror_sums(sums, begin, first, gram):
     """Write sums[j, h], on or above the diagonal, to gram[begin + j, first + h] and to the mirrored entry of gram."""
     optimize_for_size()
     stop = first + sums.shape[1] if first + sums.shape[1] < gram.shape[0] else gram.shape[0]
@@ -127,8 +129,8 @@ def _mirror(sums, begin, first, gram):
         for other in range(first if first > begin + j else begin + j, stop):
             gram[begin + j, other] = sums[j, other - first]
     for other in range(first, stop):
-        n_above = other - begin if other - begin < sums.shape[0] else sums.shape[0]
-        for j in range(n_above):
+        n_rows_above = other - begin if other - begin < sums.shape[0] else sums.shape[0]
+        for j in range(n_rows_above):
             gram[other, begin + j] = sums[j, other - first]
 
 
@@ -146,11 +148,14 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
     X = X[0]
     n_classes, n_columns = probabilities.shape[0], X.shape[1] + 1
     n_parts, n_class_pairs = sums.shape[0], sums.shape[1]
-    part, group, n_groups = block % n_parts, block // n_parts, n_blocks // n_parts
+    part, column_group, n_groups = block % n_parts, block // n_parts, n_blocks // n_parts
     first, last = part * rows.shape[0] // n_parts, (part + 1) * rows.shape[0] // n_parts
     n_column_pairs = n_columns * (n_columns + 1) // 2
     n_chunks = (n_column_pairs + COLUMN_PAIRS - 1) // COLUMN_PAIRS
-    begin, end = group * n_chunks // n_groups * COLUMN_PAIRS, (group + 1) * n_chunks // n_groups * COLUMN_PAIRS
+    begin, end = (
+        column_group * n_chunks // n_groups * COLUMN_PAIRS,
+        (column_group + 1) * n_chunks // n_groups * COLUMN_PAIRS,
+    )
     # The first pair of columns (j, h) of the group of pairs.
     first_j, first_h = 0, begin
     while first_h >= n_columns:
@@ -162,45 +167,45 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
     products = zeros_padded(np.int64(PAIR_ROWS), COLUMN_PAIRS + lanes, tile.dtype)
     padded_scaling = pad_scaling(scaling, tile)
     padded_scaling.shift[n_columns - 1] = 1
-    weighted = zeros_aligned((n_classes, PAIR_ROWS), tile.dtype)
+    weighted_probabilities = zeros_aligned((n_classes, PAIR_ROWS), tile.dtype)
     multipliers = zeros_aligned((CLASS_PAIRS, PAIR_ROWS), tile.dtype)
-    nothing = empty_list(np.int64(0))
+    no_prefetch = empty_prefetch_list(np.int64(0))
     for start in range(first, last, PAIR_ROWS):
         n_rows = PAIR_ROWS if start + PAIR_ROWS < last else last - start
         load_tile(X, rows[start : start + n_rows], padded_scaling, tile)
-        of_tile = probabilities[:, start : start + n_rows]
-        _weigh_columns(of_tile, n_classes, row_weights[start : start + n_rows], weighted)
+        tile_probabilities = probabilities[:, start : start + n_rows]
+        _weigh_columns(tile_probabilities, n_classes, row_weights[start : start + n_rows], weighted_probabilities)
         j, h = first_j, first_h
         for first_column in range(begin, end, COLUMN_PAIRS):
-            n_formed = 0
-            while n_formed < COLUMN_PAIRS and j < n_columns:
-                n_left, n_free = n_columns - h, COLUMN_PAIRS - n_formed
-                count = n_left if n_left < n_free else n_free
-                simd.multiply_columns(tile, n_rows, j, h, count, products, n_formed)
-                n_formed += count
+            n_products = 0
+            while n_products < COLUMN_PAIRS and j < n_columns:
+                n_left_columns, n_free_columns = n_columns - h, COLUMN_PAIRS - n_products
+                count = n_left_columns if n_left_columns < n_free_columns else n_free_columns
+                simd.multiply_columns(tile, n_rows, j, h, count, products, n_products)
+                n_products += count
                 h += count
                 if h == n_columns:
                     j += 1
                     h = j
-            width = (n_formed + lanes - 1) // lanes * lanes
+            width = (n_products + lanes - 1) // lanes * lanes
             k = other = 0
             for first_pair in range(0, n_class_pairs, CLASS_PAIRS):
                 n_pairs = 0
                 while n_pairs < CLASS_PAIRS and k < n_classes:
                     p = probabilities[other, start : start + n_rows]
-                    _fill_multipliers(weighted[k], p, k == other, multipliers[n_pairs])
+                    _fill_multipliers(weighted_probabilities[k], p, k == other, multipliers[n_pairs])
                     n_pairs += 1
                     other += 1
                     if other == n_classes:
                         k += 1
                         other = k
-                of_pairs = sums[part, first_pair : first_pair + n_pairs, first_column : first_column + width]
-                add_product(products, n_rows, multipliers[:n_pairs], of_pairs, nothing)
+                pair_sums = sums[part, first_pair : first_pair + n_pairs, first_column : first_column + width]
+                add_product(products, n_rows, multipliers[:n_pairs], pair_sums, no_prefetch)
 
 
 def pad_pairs(n_pairs: int) -> int:
     """Return n_pairs rounded up to whole vectors of any floating-point type."""
-    return -(-n_pairs // PADDING) * PADDING
+    return -(-n_pairs // MAX_FLOAT32_LANES) * MAX_FLOAT32_LANES
 
 
 def unpack_pairs(sums: FloatArray, n_classes: int, size: int) -> FloatArray:
@@ -216,9 +221,9 @@ def unpack_pairs(sums: FloatArray, n_classes: int, size: int) -> FloatArray:
 
 
 @kernel(inner=True)
-def _fill_multipliers(weighted, p, is_own, multipliers):
+def _fill_multipliers(weighted_probabilities, p, is_same_class, multipliers):
     """Fill multipliers[i] with weighted[i] (1 - p[i]) if both classes are the same, else with -weighted[i] p[i]."""
     prevent_inlining()
-    one = p.dtype.type(1 if is_own else 0)
+    one = p.dtype.type(1 if is_same_class else 0)
     for i in range(p.shape[0]):
-        multipliers[i] = weighted[i] * (one - p[i])
+        multipliers[i] = weighted_probabilities[i] * (one - p[i])

@@ -16,7 +16,7 @@ from fastlin.kernels.linear.residuals import (
     convert_scores_to_residuals,
     sum_values,
 )
-from fastlin.kernels.linear.table_rows import add_level_scores, add_to_levels, allocate_level_tile
+from fastlin.kernels.linear.table_rows import add_level_scores, add_level_sums, allocate_level_tile
 from fastlin.kernels.machine.arrays import dense_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import optimize_for_size
@@ -57,7 +57,7 @@ def fill_block_pass(
     coef_sums = zeros_aligned(tile.coef.shape, np.float64)
     intercept_sums[:] = 0
     if levels is not None:
-        of_levels = allocate_level_tile(levels, block, tile_rows)
+        level_tile = allocate_level_tile(levels, block, tile_rows)
     if batch is not None:
         buffers = allocate_logistic_buffers(tile_rows, tile.scores)
         batch.values[:, block] = 0
@@ -67,7 +67,7 @@ def fill_block_pass(
         tile_indices = rows[start:stop]
         load_and_multiply(X, rows, start, stop, intercept, tile)
         if levels is not None:
-            add_level_scores(levels, tile_indices, of_levels, tile.scores)
+            add_level_scores(levels, tile_indices, level_tile, tile.scores)
         if losses is not None:
             loss += convert_scores_to_residuals(
                 tile.scores, tile_indices, losses.samples, losses.probability_output, first + start
@@ -78,55 +78,55 @@ def fill_block_pass(
             convert_scores_of_batch(tile.scores, stop - start, batch, batch.n_classes, block, first + start, buffers)
         for k in range(intercept.shape[0]):
             intercept_sums[k] += sum_values(tile.scores[k, : stop - start])
-        add_product(tile.rows, stop - start, tile.scores, coef_sums, tile.ahead)
+        add_product(tile.rows, stop - start, tile.scores, coef_sums, tile.prefetch_list)
         if levels is not None:
-            add_to_levels(tile.scores, stop - start, of_levels)
+            add_level_sums(tile.scores, stop - start, level_tile)
     if losses is not None:
         losses.values[block] = loss
     copy_rows(coef_sums, sums.coef[block])
 
 
 @kernel(reassociate=False)
-def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best, levels=None):
+def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best_classes, levels=None):
     """Fill scores[i] with coef x_i + intercept and best[i] with the class of the largest score, for the block's rows.
 
-    `scores` (n, K) or `best` (n,), int64, is not filled if it has no rows. In a tie the first class wins. For K = 1,
-    the class is 1 if the score is positive, else 0. If `scores` has no rows, the kernel stores the scores of only one
-    tile. If ``levels`` is not None, their coefficients contribute to the scores.
+    `scores` (n, K) or `best_classes` (n,), int64, is not filled if it has no rows. In a tie the first class wins. For K
+    = 1, the class is 1 if the score is positive, else 0. If `scores` has no rows, the kernel stores the scores of only
+    one tile. If ``levels`` is not None, their coefficients contribute to the scores.
     """
     X = X[0]
     coef = parameters.coef
     rows = make_row_range(block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks)
     n_rows = rows.shape[0]
     tile = allocate_read_tile(X, coef, tile_rows)
-    of_tile = tile.scores
+    tile_scores = tile.scores
     largest = zeros_aligned(tile_rows, coef.dtype)
     if levels is not None:
-        of_levels = allocate_level_tile(levels, block, tile_rows)
+        level_tile = allocate_level_tile(levels, block, tile_rows)
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         load_and_multiply(X, rows, start, stop, parameters.intercept, tile, True)
         if levels is not None:
-            add_level_scores(levels, rows[start:stop], of_levels, of_tile)
+            add_level_scores(levels, rows[start:stop], level_tile, tile_scores)
         if scores.shape[0] > 0:
             for i in range(stop - start):
                 for k in range(coef.shape[0]):
-                    scores[rows[start + i], k] = of_tile[k, i]
-        if best.shape[0] > 0:
-            classes = best[rows[start] : rows[start] + stop - start]
+                    scores[rows[start + i], k] = tile_scores[k, i]
+        if best_classes.shape[0] > 0:
+            classes = best_classes[rows[start] : rows[start] + stop - start]
             for i in range(stop - start):
-                classes[i] = np.int64(coef.shape[0] == 1 and of_tile[0, i] > 0)
-                largest[i] = of_tile[0, i]
+                classes[i] = np.int64(coef.shape[0] == 1 and tile_scores[0, i] > 0)
+                largest[i] = tile_scores[0, i]
             for k in range(1, coef.shape[0]):
-                s = of_tile[k]
+                s = tile_scores[k]
                 for i in range(stop - start):
                     classes[i] = k if s[i] > largest[i] else classes[i]
                     largest[i] = s[i] if s[i] > largest[i] else largest[i]
 
 
 @kernel
-def fill_scores(X, coef, intercept, scores, best):
-    """Fill `scores` and `best` like `fill_block_scores`, for X (n, d) in C order and in the type of coef.
+def fill_scores(X, coef, intercept, scores, best_classes):
+    """Fill `scores` and `best_classes` like `fill_block_scores`, for X (n, d) in C order and in the type of coef.
 
     For large X, this kernel is slower than `fill_block_scores`, but it compiles faster.
     """
@@ -142,12 +142,12 @@ def fill_scores(X, coef, intercept, scores, best):
                 scores[i, k] = score
             is_best = (score > largest) | (k == 0)
             best_class, largest = k if is_best else best_class, score if is_best else largest
-        if best.shape[0] > 0:
-            best[i] = best_class if coef.shape[0] > 1 else np.int64(score > 0)
+        if best_classes.shape[0] > 0:
+            best_classes[i] = best_class if coef.shape[0] > 1 else np.int64(score > 0)
 
 
 @kernel
-def fill_block_rows(block, n_blocks, X, rows, gathered):
+def fill_block_rows(block, n_blocks, X, rows, target_rows):
     """Fill gathered[i] with the converted row X[rows[i]], for the block's slice of `rows` (m,).
 
     X is a view from `any_layout`.
@@ -155,9 +155,9 @@ def fill_block_rows(block, n_blocks, X, rows, gathered):
     X = X[0]
     for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
         if X.strides[1] == X.itemsize:
-            source, target = dense_row(X, rows[i]), gathered[i]
+            source, target = dense_row(X, rows[i]), target_rows[i]
             for j in range(target.shape[0]):
                 target[j] = source[j]
         else:
             for j in range(X.shape[1]):
-                gathered[i, j] = X[rows[i], j]
+                target_rows[i, j] = X[rows[i], j]

@@ -31,7 +31,7 @@ from fastlin.kernels.machine.vectors import compensated_dot
 from fastlin.typing import FloatArray, FloatType
 
 # These loops do not prefetch cache lines of the next tile.
-NO_LINES = 0, 0
+NO_PREFETCH_LINES = 0, 0
 # The rows of the next tile are prefetched if a row has at least this many bytes (see `add_long_rows`).
 MIN_PREFETCHED_ROW_BYTES = 320
 # The largest absolute shift of a scaled column, whose standard deviation is near one. A shift of 64 multiplies the
@@ -62,9 +62,9 @@ def fill_block_pass_in_place(block, n_blocks, X, scaling, parameters, tile_rows,
     first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
     coef, intercept = _unscale_parameters(parameters, scaling)
     # The scores are padded to whole cache lines.
-    scores = zeros_aligned((np.int64(1), _pad_to_lines(tile_rows, coef)), coef.dtype)
+    scores = zeros_aligned((np.int64(1), _pad_to_cache_lines(tile_rows, coef)), coef.dtype)
     buffers = allocate_logistic_buffers(tile_rows, coef)
-    coef_sums, part = zeros_aligned(coef.shape[1], np.float64), zeros_aligned(coef.shape, coef.dtype)
+    coef_sums, tile_buffer = zeros_aligned(coef.shape[1], np.float64), zeros_aligned(coef.shape, coef.dtype)
     loss, total = 0.0, 0.0
     for start in range(first, last, tile_rows):
         n_rows = tile_rows if start + tile_rows < last else last - start
@@ -77,7 +77,7 @@ def fill_block_pass_in_place(block, n_blocks, X, scaling, parameters, tile_rows,
         if curvature is not None:
             convert_products_to_slopes(scores, n_rows, curvature, start)
         total += sum_values(scores[0, :n_rows])
-        _add_rows(tile, scores, coef_sums, part)
+        _add_rows(tile, scores, coef_sums, tile_buffer)
     if losses is not None:
         losses.values[block] = loss
     _fill_scaled_sums(coef_sums, total, scaling, sums, block)
@@ -90,7 +90,7 @@ def _unscale_parameters(parameters, scaling):
     coef is padded with zeros up to the end of the last cache line.
     """
     scaled = parameters.coef[0]
-    coef = zeros_aligned((np.int64(1), _pad_to_lines(scaled.shape[0], scaled)), scaled.dtype)
+    coef = zeros_aligned((np.int64(1), _pad_to_cache_lines(scaled.shape[0], scaled)), scaled.dtype)
     for j in range(scaled.shape[0]):
         coef[0, j] = scaled[j] * scaling.scale[j]
     intercept = compensated_dot(np.float64(parameters.intercept[0]), scaled, scaling.shift)
@@ -112,7 +112,7 @@ def _fill_scaled_sums(gradient, total, scaling, sums, block):
 
 
 @kernel(inline=True)
-def _pad_to_lines(n, values):
+def _pad_to_cache_lines(n, values):
     """Return n, a number of values of the type of `values`, rounded up to whole cache lines."""
     lanes = CACHE_LINE // values.itemsize
     return (n + lanes - 1) // lanes * lanes
@@ -122,32 +122,32 @@ def _pad_to_lines(n, values):
 def _fill_scores(X, coef, intercept, scores):
     """Fill scores[0, i] with coef X[i] + intercept for the rows i of X. The padding of `scores` is overwritten."""
     optimize_for_size()
-    of_rows = scores[0]
-    for i in range(of_rows.shape[0]):
-        of_rows[i] = intercept
+    row_scores = scores[0]
+    for i in range(row_scores.shape[0]):
+        row_scores[i] = intercept
     if X.strides[1] == X.itemsize:
         n_rows, zero = X.shape[0], np.int64(0)
         for i in range(0, n_rows, ROWS_PER_STEP):
-            score_rows(X, n_rows, i, coef, zero, zero, coef.shape[1], scores, NO_LINES)
+            score_rows(X, n_rows, i, coef, zero, zero, coef.shape[1], scores, NO_PREFETCH_LINES)
         return
     for j in range(0, X.shape[1], COLUMNS_PER_STEP):
-        add_columns(X.T, X.shape[1], j, coef[0], of_rows)
+        add_columns(X.T, X.shape[1], j, coef[0], row_scores)
 
 
 @kernel(reassociate=False, inner=True)
-def _add_rows(X, multipliers, sums, part):
+def _add_rows(X, multipliers, sums, tile_buffer):
     """Add the sum of multipliers[0, i] X[i] over the rows i of X to `sums`, float64.
 
-    The padding of `multipliers` is overwritten with zeros. The sum over a tile is computed in `part` (1, width), in the
-    type of `multipliers`. `part` is zero before and after the call.
+    The padding of `multipliers` is overwritten with zeros. The sum over a tile is computed in `tile_buffer` (1, width),
+    in the type of `multipliers`. `tile_buffer` is zero before and after the call.
     """
     optimize_for_size()
-    n_rows, factors, tile_sums, zero = X.shape[0], multipliers[0], part[0], np.int64(0)
+    n_rows, factors, tile_sums, zero = X.shape[0], multipliers[0], tile_buffer[0], np.int64(0)
     for i in range(n_rows, factors.shape[0]):
         factors[i] = 0
     if X.strides[1] != X.itemsize:
         for j in range(0, X.shape[1], COLUMNS_PER_STEP):
-            score_columns(X.T, X.shape[1], j, multipliers, zero, zero, factors.shape[0], part, NO_LINES)
+            score_columns(X.T, X.shape[1], j, multipliers, zero, zero, factors.shape[0], tile_buffer, NO_PREFETCH_LINES)
     elif X.shape[1] * X.itemsize >= MIN_PREFETCHED_ROW_BYTES:
         for i in range(0, n_rows, ROWS_PER_STEP):
             add_long_rows(X, n_rows, i, factors, tile_sums)

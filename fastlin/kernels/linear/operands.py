@@ -12,7 +12,7 @@ import numpy as np
 
 from fastlin.typing import Array, FloatArray, IntArray
 
-NO_SINGLE, NO_DOUBLE, NO_ROWS = np.empty((0, 0), np.float32), np.empty((0, 0)), np.empty(0, np.int64)
+NO_FLOAT32, NO_FLOAT64, NO_ROWS = np.empty((0, 0), np.float32), np.empty((0, 0)), np.empty(0, np.int64)
 
 
 class Samples(NamedTuple):
@@ -21,10 +21,10 @@ class Samples(NamedTuple):
     rows: np.ndarray  # (m,) int64, in the order of the pass; empty means all rows
     labels: np.ndarray  # (n,), integers starting at 0; with targets, the most probable classes
     weights: np.ndarray  # (n,); empty means all ones
-    offsets: np.ndarray = NO_DOUBLE  # (n, K) float64, added to the scores; empty means zeros
+    offsets: np.ndarray = NO_FLOAT64  # (n, K) float64, added to the scores; empty means zeros
     # (n, K) float64, the probabilities of the classes (for K = 1, of class 1), which replace the labels in losses and
     # residuals; empty means that the labels are used.
-    targets: np.ndarray = NO_DOUBLE
+    targets: np.ndarray = NO_FLOAT64
 
     def weigh(self) -> FloatArray:
         """Return the weights of the rows of the pass, (m,), float64."""
@@ -45,16 +45,16 @@ class ProbabilityOutput(NamedTuple):
     A pass in float64 can fill either array. With one array of varying type, Numba would compile the pass once per type.
     """
 
-    single: np.ndarray  # (K, m) or (K, 0), float32
-    double: np.ndarray  # (K, m) or (K, 0), float64
+    float32_values: np.ndarray  # (K, m) or (K, 0), float32
+    float64_values: np.ndarray  # (K, m) or (K, 0), float64
 
     @classmethod
     def of(cls, probabilities: FloatArray | None) -> Self:
         """Return the output for an array (K, m) of either type, or an empty output if the array is None."""
         if probabilities is None:
-            return cls(NO_SINGLE, NO_DOUBLE)
-        is_single = probabilities.dtype == np.float32
-        return cls(probabilities, NO_DOUBLE) if is_single else cls(NO_SINGLE, probabilities)
+            return cls(NO_FLOAT32, NO_FLOAT64)
+        is_float32 = probabilities.dtype == np.float32
+        return cls(probabilities, NO_FLOAT64) if is_float32 else cls(NO_FLOAT32, probabilities)
 
 
 class Losses(NamedTuple):
@@ -80,13 +80,13 @@ class ProblemBatch(NamedTuple):
     values: np.ndarray
 
     @classmethod
-    def over(cls, labels: Array, weights: FloatArray, offsets: FloatArray, n_rows_coef: int, n_blocks: int) -> Self:
+    def allocate(cls, labels: Array, weights: FloatArray, offsets: FloatArray, n_rows_coef: int, n_blocks: int) -> Self:
         """Return a batch with the problems and an uninitialized output for n_blocks blocks."""
-        sums = np.empty((1 + count_pairs(n_rows_coef), n_blocks, len(labels)))
+        sums = np.empty((1 + count_class_pairs(n_rows_coef), n_blocks, len(labels)))
         return cls(labels, weights, offsets, None if n_rows_coef == 1 else n_rows_coef, sums)
 
 
-def count_pairs(n_rows_coef: int) -> int:
+def count_class_pairs(n_rows_coef: int) -> int:
     """Return the number of pairs of classes; models of two classes have one row of coefficients."""
     return max(1, n_rows_coef * (n_rows_coef - 1) // 2)
 
@@ -114,7 +114,7 @@ class BlockSums(NamedTuple):
     intercept: np.ndarray  # (B, K)
 
 
-class Compressed(NamedTuple):
+class CompressedMatrix(NamedTuple):
     """A sparse matrix in CSR or CSC format. Its lines are the rows (CSR) or the columns (CSC)."""
 
     data: np.ndarray  # of any type
@@ -122,7 +122,7 @@ class Compressed(NamedTuple):
     indptr: np.ndarray  # int32 or int64; line i consists of the entries indptr[i] to indptr[i + 1] - 1
 
 
-class Chunk(NamedTuple):
+class RowChunk(NamedTuple):
     """Values per row and class for a range of rows of sparse data: residuals, or slopes of a Hessian product."""
 
     first: int  # the first row of the range
@@ -130,7 +130,7 @@ class Chunk(NamedTuple):
     table: np.ndarray
 
 
-class Levels(NamedTuple):
+class CategoricalColumns(NamedTuple):
     """The C categorical columns of a table with d features, and the tables that a pass over them reads and fills.
 
     A table of levels has one row per feature. After these rows, it has one row per categorical column for values
@@ -151,5 +151,5 @@ class LevelTile(NamedTuple):
     """The workspace of a kernel for a tile of rows of Levels."""
 
     codes: np.ndarray  # (C, tile rows) int32, converted to row indices of a table of levels
-    rowwise: np.ndarray  # (tile rows, columns of a table) float64, the scores or residuals of each row
+    row_values: np.ndarray  # (tile rows, columns of a table) float64, the scores or residuals of each row
     sums: np.ndarray  # (d + C, columns of a table) float64, the block's slice of the sums

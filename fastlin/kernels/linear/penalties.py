@@ -10,12 +10,12 @@ from fastlin.kernels.machine.compilation import kernel
 # Indices of the sums of `fill_block_penalties`: the quadratic penalty; the L1 penalty; the inner product of the
 # parameters and the gradient of the loss; the squared dual norm of the gradient; the largest entry of the minimum-norm
 # subgradient with respect to the coefficients; and the sum of the absolute terms of the inner product.
-SQUARES, SIZES, SLOPE, DUAL_SQUARE, LARGEST, SLOPE_SIZE = range(6)
+QUADRATIC_PENALTY, L1_PENALTY, LOSS_SLOPE, SQUARED_DUAL_NORM, MAX_SUBGRADIENT, SLOPE_MAGNITUDE = range(6)
 # The number of columns per step. The sums of these columns over the classes fit into the L1 cache.
-STRIP = 256
+STRIP_COLUMNS = 256
 # Indices of the sums of `fill_block_dual`: the conjugate of the penalty, its first and second derivatives with respect
 # to the step, and the largest step for which the dual point is feasible.
-CONJUGATE, FIRST, SECOND, MAX_STEP = range(4)
+CONJUGATE, FIRST_DERIVATIVE, SECOND_DERIVATIVE, MAX_STEP = range(4)
 NO_BOUNDS, NO_VALUES = np.empty((0, 0)), np.empty(0)
 
 
@@ -36,7 +36,7 @@ class PenaltyArrays(NamedTuple):
     error_weight: np.ndarray = NO_VALUES
 
 
-class Exchange(NamedTuple):
+class ProbabilityTransfer(NamedTuple):
     """A transfer of probability between classes, so that the class sums of a dual point equal those of the labels."""
 
     features: np.ndarray  # (n_classes, d), per class, sum s_i x~_i / S over the rows of the class
@@ -45,7 +45,7 @@ class Exchange(NamedTuple):
 
 
 @kernel(inline=True)
-def shrink(value, threshold):
+def soft_threshold(value, threshold):
     """Return the soft-thresholded value: the proximal operator of threshold |value|."""
     return value - threshold if value > threshold else value + threshold if value < -threshold else 0.0
 
@@ -58,28 +58,28 @@ def find_best_shift(values, threshold, curvature, grouped):
     penalized features.
     """
     n_classes = values.shape[0]
-    total, signs, zeros = 0.0, 0.0, 0
+    total, sign_sum, n_zeros = 0.0, 0.0, 0
     for k in range(n_classes):
         total += values[k]
-        signs += np.sign(values[k])
-        zeros += values[k] == 0
+        sign_sum += np.sign(values[k])
+        n_zeros += values[k] == 0
     if grouped:
         return -total / n_classes
-    if abs(threshold * signs + curvature * total) <= threshold * zeros:
+    if abs(threshold * sign_sum + curvature * total) <= threshold * n_zeros:
         return 0.0
-    segment, segment_signs = -np.inf, -n_classes
+    segment_end, segment_sign_sum = -np.inf, -n_classes
     for k in range(n_classes):
         shift = -values[k]
-        signs, zeros = 0.0, 0
+        sign_sum, n_zeros = 0.0, 0
         for other in range(n_classes):
-            signs += np.sign(values[other] - values[k])
-            zeros += values[other] == values[k]
-        slope = threshold * signs + curvature * (total + n_classes * shift)
-        if abs(slope) <= threshold * zeros:
+            sign_sum += np.sign(values[other] - values[k])
+            n_zeros += values[other] == values[k]
+        slope = threshold * sign_sum + curvature * (total + n_classes * shift)
+        if abs(slope) <= threshold * n_zeros:
             return shift
-        if slope < 0 and shift > segment:
-            segment, segment_signs = shift, signs + zeros
-    return -(threshold * segment_signs / curvature + total) / n_classes
+        if slope < 0 and shift > segment_end:
+            segment_end, segment_sign_sum = shift, sign_sum + n_zeros
+    return -(threshold * segment_sign_sum / curvature + total) / n_classes
 
 
 @kernel(inner=True)
@@ -107,65 +107,77 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
     """
     curvatures, thresholds, roots, grouped, _, _, scale, shift, error_weight = penalty
     n_classes, n_features = parameters.shape[0], scale.shape[0]
-    part = 1 / total_weight
+    weight_factor = 1 / total_weight
     error_weights[block] = 0.0
     first, last = block * n_features // n_blocks, (block + 1) * n_features // n_blocks
-    squares, sizes, slope, slope_size, dual, largest = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for start in range(first, last, STRIP):
-        stop = start + STRIP if start + STRIP < last else last
-        square, size, length, dual_length, top = zeros_aligned((5, STRIP), np.float64)
+    squares, sizes, slope, slope_size, squared_dual_norm, largest = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for start in range(first, last, STRIP_COLUMNS):
+        stop = start + STRIP_COLUMNS if start + STRIP_COLUMNS < last else last
+        square, size, squared_slopes, squared_gradients, max_subgradients = zeros_aligned(
+            (5, STRIP_COLUMNS), np.float64
+        )
         shifts, scales, column_error_weights = shift[start:stop], scale[start:stop], error_weight[start:stop]
         curvature, threshold = curvatures[start:stop], thresholds[start:stop]
         for k in range(n_classes):
             v, t, g = parameters[k, start:stop], total[k, start:stop], gradient[k, start:stop]
-            of_intercept = total[k, n_features] * part
+            intercept_gradient = total[k, n_features] * weight_factor
             # The rounding error of a sum grows with the number of terms, so each strip of columns has separate partial
             # sums.
             strip_slope, strip_size, strip_error_weight = 0.0, 0.0, 0.0
             for j in range(v.shape[0]):
-                of_loss = t[j] * part
-                g[j] = of_loss + curvature[j] * v[j]
-                strip_slope += v[j] * of_loss
-                strip_size += abs(v[j] * of_loss)
+                loss_gradient = t[j] * weight_factor
+                g[j] = loss_gradient + curvature[j] * v[j]
+                strip_slope += v[j] * loss_gradient
+                strip_size += abs(v[j] * loss_gradient)
                 strip_error_weight += abs(v[j]) * column_error_weights[j]
                 square[j] += v[j] * v[j]
                 size[j] += abs(v[j])
-                dual_length[j] += g[j] * g[j]
+                squared_gradients[j] += g[j] * g[j]
                 # The gradient with respect to the coefficient of the uncentered column.
-                plain = g[j] - shifts[j] * of_intercept
-                length[j] += plain * plain
+                uncentered_gradient = g[j] - shifts[j] * intercept_gradient
+                squared_slopes[j] += uncentered_gradient * uncentered_gradient
                 sign = threshold[j] if v[j] > 0 else -threshold[j]
-                rest = abs(plain) - threshold[j]
-                rest = abs(plain + sign) if v[j] != 0 else rest
-                top[j] = rest if rest > top[j] else top[j]
+                subgradient = abs(uncentered_gradient) - threshold[j]
+                subgradient = abs(uncentered_gradient + sign) if v[j] != 0 else subgradient
+                max_subgradients[j] = subgradient if subgradient > max_subgradients[j] else max_subgradients[j]
             slope += strip_slope
             slope_size += strip_size
             error_weights[block, k] += strip_error_weight
         if grouped:
             for j in range(scales.shape[0]):
                 size[j] = np.sqrt(square[j])
-                top[j] = np.sqrt(length[j]) - threshold[j] if square[j] == 0 else 0.0
+                max_subgradients[j] = np.sqrt(squared_slopes[j]) - threshold[j] if square[j] == 0 else 0.0
             for k in range(n_classes):
-                v, g, of_intercept = parameters[k, start:stop], gradient[k, start:stop], total[k, n_features] * part
+                v, g, intercept_gradient = (
+                    parameters[k, start:stop],
+                    gradient[k, start:stop],
+                    total[k, n_features] * weight_factor,
+                )
                 for j in range(v.shape[0]):
-                    along = threshold[j] / size[j] if size[j] > 0 else 0.0
-                    rest = abs(g[j] - shifts[j] * of_intercept + along * v[j]) if size[j] > 0 else 0.0
-                    top[j] = rest if rest > top[j] else top[j]
+                    threshold_ratio = threshold[j] / size[j] if size[j] > 0 else 0.0
+                    subgradient = (
+                        abs(g[j] - shifts[j] * intercept_gradient + threshold_ratio * v[j]) if size[j] > 0 else 0.0
+                    )
+                    max_subgradients[j] = subgradient if subgradient > max_subgradients[j] else max_subgradients[j]
         for j in range(scales.shape[0]):
             squares += curvature[j] * square[j]
             sizes += threshold[j] * size[j]
             root = roots[start + j]
-            dual += np.square(np.sqrt(dual_length[j]) / root) if root > 0 else 0.0
-            largest = max(largest, top[j] / scales[j])
+            squared_dual_norm += np.square(np.sqrt(squared_gradients[j]) / root) if root > 0 else 0.0
+            largest = max(largest, max_subgradients[j] / scales[j])
     if block == n_blocks - 1:
         for k in range(n_classes):
-            gradient[k, n_features] = total[k, n_features] * part
+            gradient[k, n_features] = total[k, n_features] * weight_factor
             slope += parameters[k, n_features] * gradient[k, n_features]
             slope_size += abs(parameters[k, n_features] * gradient[k, n_features])
             error_weights[block, k] += abs(parameters[k, n_features])
             largest = max(largest, abs(gradient[k, n_features]))
-    sums[block, SQUARES], sums[block, SIZES], sums[block, SLOPE] = squares, sizes, slope
-    sums[block, DUAL_SQUARE], sums[block, LARGEST], sums[block, SLOPE_SIZE] = dual, largest, slope_size
+    sums[block, QUADRATIC_PENALTY], sums[block, L1_PENALTY], sums[block, LOSS_SLOPE] = squares, sizes, slope
+    sums[block, SQUARED_DUAL_NORM], sums[block, MAX_SUBGRADIENT], sums[block, SLOPE_MAGNITUDE] = (
+        squared_dual_norm,
+        largest,
+        slope_size,
+    )
 
 
 @kernel
@@ -185,45 +197,47 @@ def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, st
     n_classes, n_features, n_parts = parameters.shape[0], roots.shape[0], parts.shape[0]
     first, last = block * n_features // n_blocks, (block + 1) * n_features // n_blocks
     conjugate, first_derivative, second_derivative, max_step = 0.0, 0.0, 0.0, np.inf
-    for start in range(first, last, STRIP):
-        stop = start + STRIP if start + STRIP < last else last
-        transfer, square, rises, slopes, second_derivatives, top = zeros_aligned((6, STRIP), np.float64)
+    for start in range(first, last, STRIP_COLUMNS):
+        stop = start + STRIP_COLUMNS if start + STRIP_COLUMNS < last else last
+        transfer, square, squared_exceedances, slopes, second_derivatives, max_gradients = zeros_aligned(
+            (6, STRIP_COLUMNS), np.float64
+        )
         curvature, threshold = curvatures[start:stop], thresholds[start:stop]
         for c in range(n_parts):
             k, sign = (0, 2.0 * c - 1) if n_classes == 1 else (c, 1.0)
-            v, g, label = parameters[k, start:stop], gradient[k, start:stop], features[c, start:stop]
+            v, g, label_gradient = parameters[k, start:stop], gradient[k, start:stop], features[c, start:stop]
             for j in range(v.shape[0]):
-                transfer[j] += parts[c] * (sign * (g[j] - curvature[j] * v[j]) + label[j])
+                transfer[j] += parts[c] * (sign * (g[j] - curvature[j] * v[j]) + label_gradient[j])
         for k in range(n_classes):
             c = n_parts - 1 if n_classes == 1 else k
-            lost, gained = (parts[c], received[c]) if n_parts > 0 else (0.0, 0.0)
-            label = features[c, start:stop] if n_parts > 0 else transfer[: stop - start]
+            lost_fraction, gained_fraction = (parts[c], received[c]) if n_parts > 0 else (0.0, 0.0)
+            label_gradient = features[c, start:stop] if n_parts > 0 else transfer[: stop - start]
             v, g = parameters[k, start:stop], gradient[k, start:stop]
             for j in range(v.shape[0]):
-                of_loss = g[j] - curvature[j] * v[j]
-                of_loss += gained * transfer[j] - lost * (of_loss + label[j])
-                a = abs(of_loss)
+                loss_gradient = g[j] - curvature[j] * v[j]
+                loss_gradient += gained_fraction * transfer[j] - lost_fraction * (loss_gradient + label_gradient[j])
+                a = abs(loss_gradient)
                 square[j] += a * a
-                top[j] = a if a > top[j] else top[j]
+                max_gradients[j] = a if a > max_gradients[j] else max_gradients[j]
                 exceedance = step * a - threshold[j]
                 exceedance = exceedance if exceedance > 0 else 0.0
-                rises[j] += exceedance * exceedance
+                squared_exceedances[j] += exceedance * exceedance
                 slopes[j] += exceedance * a
                 second_derivatives[j] += a * a if exceedance > 0 else 0.0
         for j in range(curvature.shape[0]):
             root = roots[start + j]
             if grouped:
-                top[j] = np.sqrt(square[j])
-                exceedance = max(step * top[j] - threshold[j], 0.0)
-                rises[j], slopes[j] = exceedance * exceedance, exceedance * top[j]
+                max_gradients[j] = np.sqrt(square[j])
+                exceedance = max(step * max_gradients[j] - threshold[j], 0.0)
+                squared_exceedances[j], slopes[j] = exceedance * exceedance, exceedance * max_gradients[j]
                 second_derivatives[j] = square[j] if exceedance > 0 else 0.0
             if root > 0:
                 # Terms are divided by the roots, because the squares of roots overflow or underflow in float64 if
                 # columns reach 1e150.
-                conjugate += 0.5 * np.square(np.sqrt(rises[j]) / root)
+                conjugate += 0.5 * np.square(np.sqrt(squared_exceedances[j]) / root)
                 first_derivative += slopes[j] / root / root
                 second_derivative += second_derivatives[j] / root / root
-            elif step * top[j] > threshold[j]:
-                max_step = min(max_step, threshold[j] / top[j])
-    sums[block, CONJUGATE], sums[block, FIRST] = conjugate, first_derivative
-    sums[block, SECOND], sums[block, MAX_STEP] = second_derivative, max_step
+            elif step * max_gradients[j] > threshold[j]:
+                max_step = min(max_step, threshold[j] / max_gradients[j])
+    sums[block, CONJUGATE], sums[block, FIRST_DERIVATIVE] = conjugate, first_derivative
+    sums[block, SECOND_DERIVATIVE], sums[block, MAX_STEP] = second_derivative, max_step

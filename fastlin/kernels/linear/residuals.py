@@ -19,9 +19,9 @@ from fastlin.kernels.machine.exponential import (
 from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining
 from fastlin.kernels.machine.tiles import make_row_range
 
-# The losses of unweighted rows are summed as logarithms of products of 2^HALVINGS factors. These products are at most
+# The losses of unweighted rows are summed as logarithms of products of 2^N_HALVINGS factors. These products are at most
 # 2^32. Only one logarithm is computed per 32 rows.
-HALVINGS = 5
+N_HALVINGS = 5
 
 
 @kernel(inline=True)
@@ -38,7 +38,7 @@ def convert_scores_to_residuals(scores, row_indices, samples, output, first):
         return gather_and_convert_logistic_scores(
             scores[0, : row_indices.shape[0]], row_indices, samples, output, first
         )
-    return _softmax_residuals(scores, row_indices, samples, output, first)
+    return _convert_softmax_scores(scores, row_indices, samples, output, first)
 
 
 @kernel(inline=True)
@@ -66,7 +66,7 @@ def gather_and_convert_logistic_scores(scores, row_indices, samples, output, fir
 
 @kernel(inner=True)
 def convert_consecutive_logistic_scores(scores, samples, output, start, buffers):
-    """Apply `convert_logistic_scores` to consecutive rows, the first of which is ``start``.
+    """Apply `convert_logistic_scores` to consecutive rows that begin at row ``start``.
 
     `buffers` come from `allocate_logistic_buffers`.
     """
@@ -125,10 +125,10 @@ def _convert_softmax_scores_of_batch(scores, n_rows, batch, n_classes, block, st
     row_indices, probabilities = make_row_range(start, start + n_rows), zeros_aligned((n_classes, n_rows), np.float64)
     output = ProbabilityOutput(np.empty((0, 0), np.float32), probabilities)
     for b in range(batch.labels.shape[0]):
-        of_problem = scores[b * n_classes : (b + 1) * n_classes]
+        problem_scores = scores[b * n_classes : (b + 1) * n_classes]
         weights = batch.weights[b] if batch.weights.shape[0] > 0 else np.empty(0, batch.weights.dtype)
         samples = Samples(row_indices, batch.labels[b], weights, batch.offsets, np.empty((0, 0), np.float64))
-        batch.values[0, block, b] += _softmax_residuals(of_problem, row_indices, samples, output, np.int64(0))
+        batch.values[0, block, b] += _convert_softmax_scores(problem_scores, row_indices, samples, output, np.int64(0))
         pair = 1
         for k in range(n_classes):
             p = probabilities[k]
@@ -158,7 +158,7 @@ def convert_logistic_scores(scores, weights, output, first, buffer, wide_buffer)
     prevent_inlining()
     n_rows = scores.shape[0]
     targets, row_weights, probabilities = buffer[0, :n_rows], buffer[1, :n_rows], buffer[2, :n_rows]
-    exponentials, linear = wide_buffer[0, :n_rows], wide_buffer[1, :n_rows]
+    exponentials, linear_losses = wide_buffer[0, :n_rows], wide_buffer[1, :n_rows]
     for i in range(n_rows):
         row_weights[i] = get_weight(weights, i)
     # This is a single loop, because separate loops would store the intermediate results in memory.
@@ -166,16 +166,16 @@ def convert_logistic_scores(scores, weights, output, first, buffer, wide_buffer)
         e = exponential(-abs(scores[i]), scores)
         exponentials[i] = np.float64(e)
         probabilities[i], linear_loss, slope = compute_logistic_terms(scores[i], targets[i], e, scores)
-        linear[i] = np.float64(row_weights[i]) * np.float64(linear_loss)
+        linear_losses[i] = np.float64(row_weights[i]) * np.float64(linear_loss)
         scores[i] = slope * row_weights[i]
-    _store_logistic(output.single, first, probabilities)
-    _store_logistic(output.double, first, probabilities)
+    _store_logistic(output.float32_values, first, probabilities)
+    _store_logistic(output.float64_values, first, probabilities)
     if weights.shape[0] == 0:
-        return sum_values(linear) + sum_values(exponentials[: reduce_log_losses(exponentials, weights)])
+        return sum_values(linear_losses) + sum_values(exponentials[: reduce_log_losses(exponentials, weights)])
     # The exponentials are at most 1, so the logarithm needs no powers of 2.
     for i in range(n_rows):
-        linear[i] += np.float64(row_weights[i]) * log1p_below_one(exponentials[i])
-    return sum_values(linear)
+        linear_losses[i] += np.float64(row_weights[i]) * log1p_below_one(exponentials[i])
+    return sum_values(linear_losses)
 
 
 @kernel(inline=True)
@@ -185,13 +185,17 @@ def compute_logistic_terms(score, target, e, scores):
     The target is the probability that the label is 1. The results have the type of the array `scores`.
     """
     one, zero = scores.dtype.type(1), scores.dtype.type(0)
-    larger = one / (one + e)
-    smaller = e * larger
+    larger_probability = one / (one + e)
+    smaller_probability = e * larger_probability
     # If the score is positive, the classes are swapped, so that all terms of the loss are nonnegative.
-    rest = one - target if score > zero else target
-    slope = rest - smaller if score > zero else smaller - rest
+    unpredicted_target = one - target if score > zero else target
+    slope = unpredicted_target - smaller_probability if score > zero else smaller_probability - unpredicted_target
     # The loss of an infinite score is zero for the class that it predicts; 0 times infinity would be NaN.
-    return smaller if score < zero else larger, rest * abs(score) if rest > zero else zero, slope
+    return (
+        smaller_probability if score < zero else larger_probability,
+        unpredicted_target * abs(score) if unpredicted_target > zero else zero,
+        slope,
+    )
 
 
 @kernel(inner=True)
@@ -218,7 +222,7 @@ def reduce_log_losses(exponentials, weights):
         for i in range(n):
             exponentials[i] = np.float64(s[i]) * log1p(exponentials[i])
         return n
-    for _ in range(HALVINGS):
+    for _ in range(N_HALVINGS):
         half = (n + 1) // 2
         e, f = exponentials[: n - half], exponentials[half:n]
         for i in range(f.shape[0]):
@@ -275,7 +279,7 @@ def exponentiate_shifted(scores, n_rows, largest, totals):
 
 
 @kernel(reassociate=False, inner=True)
-def _softmax_residuals(scores, row_indices, samples, output, first):
+def _convert_softmax_scores(scores, row_indices, samples, output, first):
     prevent_inlining()
     labels, weights, offsets, targets = samples.labels, samples.weights, samples.offsets, samples.targets
     n_classes, n_rows = scores.shape[0], row_indices.shape[0]
@@ -302,8 +306,8 @@ def _softmax_residuals(scores, row_indices, samples, output, first):
         row_weights[i] /= kind(totals[i])
     for k in range(n_classes):
         s = scores[k, :n_rows]
-        _store_softmax(output.single, k, first, s, totals)
-        _store_softmax(output.double, k, first, s, totals)
+        _store_softmax(output.float32_values, k, first, s, totals)
+        _store_softmax(output.float64_values, k, first, s, totals)
         for i in range(n_rows):
             s[i] *= row_weights[i]
     for i in range(n_rows if targets.shape[0] == 0 else 0):

@@ -11,17 +11,17 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import combine_rows
 from fastlin.kernels.machine.instructions import optimize_for_size
-from fastlin.kernels.machine.prefetch import empty_list
+from fastlin.kernels.machine.prefetch import empty_prefetch_list
 from fastlin.kernels.machine.products import add_product, add_scores
-from fastlin.kernels.machine.simd import ROW_GROUP
+from fastlin.kernels.machine.simd import ROWS_PER_GROUP
 from fastlin.kernels.machine.tiles import Scaling, load_tile, make_row_range, pad_scaling, zeros_padded
 
 
 @kernel
-def fill_block_lines(block, n_blocks, X, borders, table, factors, product):
+def fill_block_line_products(block, n_blocks, X, borders, table, factors, product):
     """Fill product[i] with factors[i] sum_j x_ij table[j] over the entries of line i of X.
 
-    X is a `Compressed`. The block's lines are borders[block] to borders[block + 1] - 1. All tables have the same
+    X is a `CompressedMatrix`. The block's lines are borders[block] to borders[block + 1] - 1. All tables have the same
     columns.
     """
     for i in range(borders[block], borders[block + 1]):
@@ -46,33 +46,36 @@ def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, w
     n_rows, n_features = X.shape
     n_classes = multipliers.shape[0]
     row_indices = make_row_range(np.int64(0), n_rows)
-    buffer = zeros_padded((n_rows + ROW_GROUP - 1) // ROW_GROUP * ROW_GROUP, width, multipliers.dtype)
+    buffer = zeros_padded((n_rows + ROWS_PER_GROUP - 1) // ROWS_PER_GROUP * ROWS_PER_GROUP, width, multipliers.dtype)
     tile = buffer[:n_rows]
     sums = zeros_aligned((n_classes, buffer.shape[1]), np.float64)
     scores = zeros_aligned((n_classes, buffer.shape[0]), np.float64)
-    padded = pad_scaling(scaling, zeros_aligned((0, n_features + buffer.shape[1]), np.float64))
+    padded_scaling = pad_scaling(scaling, zeros_aligned((0, n_features + buffer.shape[1]), np.float64))
     n_panels = (n_features + width - 1) // width
     for panel in range(block * n_panels // n_blocks, (block + 1) * n_panels // n_blocks):
         first = panel * width
         last = first + width if first + width < n_features else n_features
-        scale, shift = padded.scale[first : first + buffer.shape[1]], padded.shift[first : first + buffer.shape[1]]
+        scale, shift = (
+            padded_scaling.scale[first : first + buffer.shape[1]],
+            padded_scaling.shift[first : first + buffer.shape[1]],
+        )
         load_tile(X[:, first:last], row_indices, Scaling(scale, shift), tile)
         sums[:] = 0
-        add_product(buffer, n_rows, multipliers, sums, empty_list(0))
+        add_product(buffer, n_rows, multipliers, sums, empty_prefetch_list(0))
         for k in range(n_classes):
             for j in range(last - first):
                 sums[k, j] *= factors[first + j]
                 coef[k, first + j] = sums[k, j]
             for j in range(last - first, sums.shape[1]):
                 sums[k, j] = 0
-        add_scores(buffer, n_rows, n_rows, sums, np.int64(0), scores, empty_list(0))
+        add_scores(buffer, n_rows, n_rows, sums, np.int64(0), scores, empty_prefetch_list(0))
     for k in range(n_classes):
         for i in range(n_rows):
             products[block, k, i] = scores[k, i]
 
 
 @kernel
-def fill_block_residuals_along(
+def fill_block_step_residuals(
     block, n_blocks, samples, scores, direction, step, tile_rows, output, residuals, losses, slopes, sums
 ):
     """Fill the block's rows of `residuals` with s_i dl_i / dscore_k at scores + step direction.
@@ -95,11 +98,11 @@ def fill_block_residuals_along(
                 values[i] = scores[first + i, k] + step * direction[first + i, k] + intercept
         loss += convert_scores_to_residuals(tile, make_row_range(first, first + count), samples, output, first)
         for k in range(n_classes):
-            values, total, along = tile[k], 0.0, 0.0
+            values, total, direction_product = tile[k], 0.0, 0.0
             for i in range(count):
                 residuals[first + i, k] = values[i]
                 total += values[i]
-                along += values[i] * direction[first + i, k]
+                direction_product += values[i] * direction[first + i, k]
             sums[block, k] += total
-            slope += along + total * direction[n_rows, k]
+            slope += direction_product + total * direction[n_rows, k]
     losses[block], slopes[block] = loss, slope

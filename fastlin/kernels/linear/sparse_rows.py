@@ -1,9 +1,9 @@
 """Kernels over sparse rows: dense copies of rows, scores, residuals or slopes of the Hessian, sums per column.
 
-X is a `Compressed` in CSR format with indices in any order. Everything is computed in float64. Tables have one row per
-feature or row of the data and one column per class (machine/gather.py). K and labels are as in dense_rows.py. The
-scaling x~ = scale x + shift is folded into the table of coefficients (scale) and the intercepts (shift). A pass of the
-logistic loss reads X once. In such a pass, empty data mean all ones.
+X is a `CompressedMatrix` in CSR format with indices in any order. Everything is computed in float64. Tables have one
+row per feature or row of the data and one column per class (machine/gather.py). K and labels are as in dense_rows.py.
+The scaling x~ = scale x + shift is folded into the table of coefficients (scale) and the intercepts (shift). A pass of
+the logistic loss reads X once. In such a pass, empty data mean all ones.
 """
 
 import numpy as np
@@ -46,24 +46,24 @@ def fill_block_table(block, n_blocks, coef, scaling, table, shifts):
 
 
 @kernel
-def fill_block_chunk(block, n_blocks, X, rows, borders, parameters, tile_rows, chunk, sums, losses, curvature):
-    """Fill the block's rows of a `Chunk` with residuals or slopes, and sums[block] (K,) with the sums of these values.
+def fill_block_row_chunk(block, n_blocks, X, rows, borders, parameters, tile_rows, chunk, sums, losses, curvature):
+    """Fill the block's rows of a `RowChunk` with residuals or slopes, and sums[block] (K,) with the sums of them.
 
     With Losses, the values are the residuals s_i dl_i / dscore_k, and losses.values[block] is sum s_i l_i. With a
     Curvature, the values are s_i p_k (t_k - sum_l p_l t_l), or s_i p (1 - p) t for K = 1, where t are the scores. X is
-    a `Compressed` in CSR format, and parameters.coef is a table. The block's rows are rows[borders[block]:borders[block
-    + 1]]; empty ``rows`` means all rows.
+    a `CompressedMatrix` in CSR format, and parameters.coef is a table. The block's rows are
+    rows[borders[block]:borders[block + 1]]; empty ``rows`` means all rows.
     """
     loss = 0.0
     sums[block] = 0
     first, last = borders[block], borders[block + 1]
     row_indices = slice_rows(rows, first, last)
-    rowwise = zeros_aligned((tile_rows, parameters.coef.shape[1]), np.float64)
+    row_values = zeros_aligned((tile_rows, parameters.coef.shape[1]), np.float64)
     tile = zeros_aligned((parameters.intercept.shape[0], tile_rows), np.float64)
     for start in range(first, last, tile_rows):
         stop = start + tile_rows if start + tile_rows < last else last
         tile_indices = row_indices[start - first : stop - first]
-        _fill_tile(X, tile_indices, parameters, rowwise, tile)
+        _fill_tile(X, tile_indices, parameters, row_values, tile)
         if losses is not None:
             loss += convert_scores_to_residuals(tile, tile_indices, losses.samples, losses.probability_output, start)
         if curvature is not None:
@@ -141,7 +141,7 @@ def fill_block_batch_pass(block, n_blocks, X, borders, tables, intercepts, tile_
     gradients, table, first = sums[part, group], tables[group], PROBLEMS_PER_GROUP * group
     n_problems = min(PROBLEMS_PER_GROUP, batch.labels.shape[0] - first)
     gradients[:] = 0
-    rowwise, tile = (
+    row_values, tile = (
         zeros_aligned((tile_rows, PROBLEMS_PER_GROUP), np.float64),
         zeros_aligned((n_problems, tile_rows), np.float64),
     )
@@ -150,13 +150,13 @@ def fill_block_batch_pass(block, n_blocks, X, borders, tables, intercepts, tile_
     for start in range(borders[part], borders[part + 1], tile_rows):
         n_rows = tile_rows if start + tile_rows < borders[part + 1] else borders[part + 1] - start
         for i in range(n_rows):
-            _combine_line(X, start + i, table, rowwise, i)
+            _multiply_row_by_table(X, start + i, table, row_values, i)
         for k in range(n_problems):
             for i in range(n_rows):
-                tile[k, i] = rowwise[i, k] + intercepts[group, k]
+                tile[k, i] = row_values[i, k] + intercepts[group, k]
         convert_logistic_scores_of_batch(tile, n_rows, batch, first, part, start, buffers)
         for i in range(n_rows):
-            residuals = rowwise[i]
+            residuals = row_values[i]
             for k in range(n_problems):
                 residuals[k] = tile[k, i]
             for k in range(PROBLEMS_PER_GROUP):
@@ -170,7 +170,7 @@ def fill_block_batch_pass(block, n_blocks, X, borders, tables, intercepts, tile_
 
 
 @kernel
-def fill_block_sparse_scores(block, n_blocks, X, rows, borders, parameters, scores, best):
+def fill_block_sparse_scores(block, n_blocks, X, rows, borders, parameters, scores, best_classes):
     """Fill scores[i] with x_i table + intercept, and best[i] with the class of the largest score.
 
     Ties and K = 1 are as in `fill_block_scores`. x_i is row rows[i] of X, or row i if `rows` is empty. The indices i
@@ -179,40 +179,40 @@ def fill_block_sparse_scores(block, n_blocks, X, rows, borders, parameters, scor
     table, intercept = parameters.coef, parameters.intercept
     sums = zeros_aligned((1, table.shape[1]), np.float64)
     for i in range(borders[block], borders[block + 1]):
-        _combine_line(X, rows[i] if rows.shape[0] > 0 else i, table, sums, np.int64(0))
+        _multiply_row_by_table(X, rows[i] if rows.shape[0] > 0 else i, table, sums, np.int64(0))
         largest, best_class = sums[0, 0] + intercept[0], 0
         if intercept.shape[0] == 1:
             best_class = 1 if largest > 0 else 0
         for k in range(1, intercept.shape[0]):
             if sums[0, k] + intercept[k] > largest:
                 largest, best_class = sums[0, k] + intercept[k], k
-        if best.shape[0] > 0:
-            best[i] = best_class
+        if best_classes.shape[0] > 0:
+            best_classes[i] = best_class
         for k in range(scores.shape[1] if scores.shape[0] > 0 else 0):
             scores[i, k] = sums[0, k] + intercept[k]
 
 
 @kernel(inline=True)
-def _combine_line(X, line, table, sums, i):
+def _multiply_row_by_table(X, line, table, sums, i):
     """Fill sums[i] with sum_j x_j table[j] over the entries x_j of a line of X."""
     first, last = np.int64(X.indptr[line]), np.int64(X.indptr[line + 1])
     combine_rows(X.data, X.indices, first, last, table, np.int64(0), sums, i)
 
 
 @kernel(inner=True)
-def _fill_tile(X, row_indices, parameters, rowwise, tile):
-    """Fill tile[k, i] with the score of row row_indices[i] for class k. The kernel overwrites ``rowwise``."""
+def _fill_tile(X, row_indices, parameters, row_values, tile):
+    """Fill tile[k, i] with the score of row row_indices[i] for class k. The kernel overwrites ``row_values``."""
     for i in range(row_indices.shape[0]):
-        _combine_line(X, row_indices[i], parameters.coef, rowwise, i)
+        _multiply_row_by_table(X, row_indices[i], parameters.coef, row_values, i)
     for k in range(parameters.intercept.shape[0]):
         scores = tile[k]
         for i in range(row_indices.shape[0]):
-            scores[i] = rowwise[i, k] + parameters.intercept[k]
+            scores[i] = row_values[i, k] + parameters.intercept[k]
 
 
 @kernel(inner=True)
 def _store_tile(tile, row_indices, chunk, sums):
-    """Write tile[k, i] to the `Chunk` at row row_indices[i] and class k, and add the sum of tile[k] to sums[k]."""
+    """Write tile[k, i] to the `RowChunk` at row row_indices[i] and class k, and add the sum of tile[k] to sums[k]."""
     for k in range(tile.shape[0]):
         values = tile[k]
         total = 0.0
@@ -223,27 +223,27 @@ def _store_tile(tile, row_indices, chunk, sums):
 
 
 @kernel
-def fill_block_sparse_rows(block, n_blocks, X, rows, gathered):
+def fill_block_sparse_rows(block, n_blocks, X, rows, target_rows):
     """Fill gathered[i] (d,) with row rows[i] of X, for the block's slice of `rows` (m,). Duplicate entries are summed.
 
-    X is a `Compressed` in CSR format.
+    X is a `CompressedMatrix` in CSR format.
     """
     data, indices, indptr = X
-    kind = gathered.dtype.type
+    kind = target_rows.dtype.type
     for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
-        target = gathered[i]
+        target = target_rows[i]
         target[:] = 0
         for position in range(indptr[rows[i]], indptr[rows[i] + 1]):
             target[indices[position]] += kind(data[position])
 
 
 @kernel
-def fill_block_row_sums(block, n_blocks, X, borders, sums):
+def fill_block_column_sums(block, n_blocks, X, borders, sums):
     """Fill sums[block, j] (4,) with statistics of the entries of column j in the block's rows.
 
     The statistics are the number of entries and their sum, minimum and maximum. The block's rows are borders[block] to
-    borders[block + 1] - 1. X is a `Compressed` in CSR format without duplicates; empty data mean all ones. If a column
-    contains NaN, its minimum is NaN.
+    borders[block + 1] - 1. X is a `CompressedMatrix` in CSR format without duplicates; empty data mean all ones. If a
+    column contains NaN, its minimum is NaN.
     """
     data, indices, indptr = X
     columns = sums[block]
@@ -259,10 +259,10 @@ def fill_block_row_sums(block, n_blocks, X, borders, sums):
 
 
 @kernel
-def fill_block_row_squares(block, n_blocks, X, borders, means, squares):
+def fill_block_column_squares(block, n_blocks, X, borders, means, squares):
     """Fill squares[block, j], (B, d), with sum (x - means[j])^2 over the entries x of column j in the block's rows.
 
-    For the other arguments, see `fill_block_row_sums`.
+    For the other arguments, see `fill_block_column_sums`.
     """
     data, indices, indptr = X
     columns = squares[block]

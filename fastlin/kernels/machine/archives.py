@@ -21,13 +21,13 @@ from fastlin.kernels.machine.libraries import binding, dispatcher, llvmlite, num
 from fastlin.kernels.machine.saved_code import pack, unpack
 
 # The folder of the archives in an installed wheel. In a source tree, this folder does not exist.
-FOLDER = Path(__file__).parents[1] / "compiled"
-SUFFIX = ".zip"
-STAMP = "stamp.json"
-DAMAGED = "%s is damaged. Kernels that cannot be loaded from it are compiled."
+ARCHIVE_FOLDER = Path(__file__).parents[1] / "compiled"
+ARCHIVE_SUFFIX = ".zip"
+VERSIONS_MEMBER = "stamp.json"
+DAMAGE_MESSAGE = "%s is damaged. Kernels that cannot be loaded from it are compiled."
 
 
-def make_stamp() -> dict[str, Any]:
+def describe_versions() -> dict[str, Any]:
     """Return what compiled kernels depend on: versions, the platform and the hash of the kernels' sources."""
     return {
         "numba": numba.__version__,
@@ -46,21 +46,22 @@ def name_platform():
 class Archive:
     """The compiled kernels of one level, which are read from a file into memory.
 
-    The file does not stay open, because forked processes would share a position in it. `stamp` is what `make_stamp`
-    returned when the archive was written. `n_kernels` is the number of pairs of kernel and signature. The constructor
-    raises an OSError, ValueError, KeyError or zipfile.BadZipFile if the file cannot be read or is not an archive.
+    The file does not stay open, because forked processes would share a position in it. `versions` is what
+    `describe_versions` returned when the archive was written. `n_kernels` is the number of pairs of kernel and
+    signature. The constructor raises an OSError, ValueError, KeyError or zipfile.BadZipFile if the file cannot be read
+    or is not an archive.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._zip = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
         self._names = frozenset(self._zip.namelist())
-        self.stamp = json.loads(self._zip.read(STAMP))
+        self.versions = json.loads(self._zip.read(VERSIONS_MEMBER))
         self.n_kernels = len(self._names) - 1
 
     def load(self, kernel: Callable[..., Any], signature: Any, target_context: Any) -> Any:
         """Return the Numba compile result of a kernel for a tuple of Numba types, or None if the result is absent."""
-        name = _member(kernel, signature)
+        name = _name_member(kernel, signature)
         if name not in self._names:
             log_once("%s has no code for these types of data. It is compiled now.", self.path)
             return None
@@ -68,25 +69,27 @@ class Archive:
             return unpack(self._zip.read(name), target_context)
         except Exception:
             # If the checksum of the member is wrong or unpickling fails, the kernel is compiled.
-            log_once(DAMAGED, self.path)
+            log_once(DAMAGE_MESSAGE, self.path)
             return None
 
 
 def write_archive(path: Path) -> None:
     """Write an archive of the kernels that Python calls and that this process compiled rather than loaded."""
-    called = {other for kernel in list_kernels() for other in _calls(kernel)}
+    callees = {other for kernel in list_kernels() for other in _find_callees(kernel)}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        archive.writestr(STAMP, json.dumps(make_stamp()))
-        for kernel in _list_called():
+        archive.writestr(VERSIONS_MEMBER, json.dumps(describe_versions()))
+        for kernel in _list_entry_kernels():
             # Loaded code cannot be serialized again.
             for signature in kernel.overloads.keys() - kernel.stats.cache_hits:
                 result = kernel.overloads[signature]
-                archive.writestr(_member(kernel.py_func, signature), pack(result, with_bitcode=kernel in called))
+                archive.writestr(_name_member(kernel.py_func, signature), pack(result, with_bitcode=kernel in callees))
 
 
 def list_signatures() -> list[tuple[str, str, Any]]:
     """Return (module, name, argument types) of the kernels that Python has called in this process."""
-    return [(kernel.__module__, kernel.__name__, types) for kernel in _list_called() for types in kernel.overloads]
+    return [
+        (kernel.__module__, kernel.__name__, types) for kernel in _list_entry_kernels() for types in kernel.overloads
+    ]
 
 
 def compile_signatures(signatures: Iterable[tuple[str, str, Any]]) -> None:
@@ -104,12 +107,12 @@ def list_kernels() -> list[Any]:
     return sorted(kernels, key=lambda kernel: (kernel.__module__, kernel.__name__))
 
 
-def _list_called():
+def _list_entry_kernels():
     """Return the kernels that Python calls; the code of other kernels is part of the code of their callers."""
     return [kernel for kernel in list_kernels() if not kernel.targetoptions["no_cpython_wrapper"]]
 
 
-def _calls(kernel):
+def _find_callees(kernel):
     """Yield the kernels that a kernel calls by name."""
     function = kernel.py_func
     for name in function.__code__.co_names:
@@ -118,7 +121,7 @@ def _calls(kernel):
             yield value
 
 
-def _member(kernel, signature):
+def _name_member(kernel, signature):
     """Return the name of the archive member for a kernel and a signature."""
     digest = hashlib.sha256(repr(signature).encode()).hexdigest()[:24]
     return f"{kernel.__module__}.{kernel.__qualname__}-{digest}"

@@ -28,17 +28,17 @@ from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
 
 # The environment variable for the number of processes that compile kernels: 1 or 2 (default).
-SETTING = "FASTLIN_COMPILERS"
+COMPILERS_VARIABLE = "FASTLIN_COMPILERS"
 # The maximum time, in seconds, to wait for a kernel from the background process.
 TIMEOUT = 60
-PACKAGE = Path(__file__).parents[2]
+PACKAGE_FOLDER = Path(__file__).parents[2]
 # The background process uses the sys.path of this process without the current folder. It imports only the kernels,
 # because the imports in fastlin/__init__.py are slow.
 PROGRAM = f"""
 import sys
 module, folder, *sys.path = sys.argv[1:]
 package = sys.modules["fastlin"] = type(sys)("fastlin")
-package.__path__ = [{str(PACKAGE)!r}]
+package.__path__ = [{str(PACKAGE_FOLDER)!r}]
 __import__(module, fromlist=["main"]).main(folder)
 """
 
@@ -51,16 +51,16 @@ _background_compilation: "BackgroundCompilation | None" = None
 def begin(module: str) -> None:
     """Start the background process, at most once, unless the kernels of all tasks of a module are already compiled.
 
-    The module must define a function ``list_tasks`` and a function ``main``, which calls `work`.
+    The module must define a function ``list_tasks`` and a function ``main``, which calls `run_tasks`.
     """
     if TARGET.archive or config.DISABLE_JIT or not _may_start_process():
         return
     tasks = importlib.import_module(module).list_tasks()
     if not all(any((folder / name).exists() for folder in code_folders()) for name in tasks):
-        run_uninterrupted(_start, module, tasks)
+        run_uninterrupted(_start_process, module, tasks)
 
 
-def _start(module, tasks):
+def _start_process(module, tasks):
     global _background_compilation
     # An earlier call of `begin` may have started the process before a signal interrupted the call.
     if _background_compilation is None:
@@ -76,7 +76,7 @@ def has_compiled(name: str) -> bool:
 def _may_start_process():
     """Return whether this process may start a background process that can save compiled code."""
     return (
-        os.environ.get(SETTING, "2").strip() != "1"
+        os.environ.get(COMPILERS_VARIABLE, "2").strip() != "1"
         and count_threads() > 1
         and cache_folder() is not None
         # A worker pool already uses all processors.
@@ -99,13 +99,13 @@ class BackgroundCompilation:
         # The background process removes the folder if this process cannot.
         self._folder = tempfile.mkdtemp(prefix="fastlin-")
         self._tasks = tasks
-        self._taken: set[str] = set()
+        self._taken_tasks: set[str] = set()
         self._process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, module, self._folder, *sys.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, SETTING: "1"},
+            env={**os.environ, COMPILERS_VARIABLE: "1"},
             # Ctrl-C interrupts only this process.
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
@@ -118,7 +118,7 @@ class BackgroundCompilation:
         The result is then True, unless the background process failed to compile the kernel.
         """
         folder, deadline = cache_folder(), monotonic() + TIMEOUT
-        if folder is None or name not in self._tasks or name in self._taken or self._take(name):
+        if folder is None or name not in self._tasks or name in self._taken_tasks or self._take(name):
             return False
         path = folder / name
         while not path.exists():
@@ -133,19 +133,19 @@ class BackgroundCompilation:
 
     def _take(self, name):
         """Take a task and return True, or return False if one of the two processes has already taken it."""
-        is_taken = name not in self._taken and take(self._folder, name)
+        is_taken = name not in self._taken_tasks and take_task(self._folder, name)
         if is_taken:
-            self._taken.add(name)
+            self._taken_tasks.add(name)
         return is_taken
 
     def end(self) -> None:
         """Terminate the background process, even if it is compiling a kernel."""
         self._process.kill()
         self._process.communicate()
-        remove(self._folder)
+        remove_folder(self._folder)
 
 
-def take(folder: str, name: str) -> bool:
+def take_task(folder: str, name: str) -> bool:
     """Take a task by creating its file in the folder. Return False if the task was already taken."""
     try:
         Path(folder, name).touch(exist_ok=False)
@@ -154,7 +154,7 @@ def take(folder: str, name: str) -> bool:
     return True
 
 
-def remove(folder: str) -> None:
+def remove_folder(folder: str) -> None:
     """Remove a folder of task files."""
     with contextlib.suppress(OSError):
         for path in Path(folder).iterdir():
@@ -162,15 +162,15 @@ def remove(folder: str) -> None:
         os.rmdir(folder)
 
 
-def work(folder: str, tasks: dict[str, Callable[[], Any]]) -> None:
+def run_tasks(folder: str, tasks: dict[str, Callable[[], Any]]) -> None:
     """Run the tasks that the other process has not taken, until that process exits."""
-    threading.Thread(target=_end_with_parent, args=[folder], daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=[folder], daemon=True).start()
     for name, compile_kernel in tasks.items():
-        if take(folder, name):
+        if take_task(folder, name):
             compile_kernel()
 
 
-def _end_with_parent(folder):
+def _exit_with_parent(folder):
     sys.stdin.buffer.read()
-    remove(folder)
+    remove_folder(folder)
     os._exit(1)

@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from fastlin.file_system import user_cache_folder
+from fastlin.file_system import find_user_cache_folder
 from fastlin.kernels.machine.libraries import config, llvmlite, numba
 
 LOGGER = logging.getLogger("fastlin")
@@ -27,9 +27,9 @@ def code_folders() -> tuple[Path, ...]:
     ``NUMBA_CACHE_DIR`` is the first folder. If it is not writable, the user's cache folder is the second. This happens,
     for example, in a container whose image includes compiled kernels.
     """
-    of_numba = Path(config.CACHE_DIR) / "fastlin" if config.CACHE_DIR else None
+    numba_folder = Path(config.CACHE_DIR) / "fastlin" if config.CACHE_DIR else None
     folders = []
-    for parent in (of_numba, user_cache_folder()):
+    for parent in (numba_folder, find_user_cache_folder()):
         folder = parent and parent / f"kernels-{hash_sources()}"
         if folder is not None and _is_safe(folder):
             folders.append(folder)
@@ -57,8 +57,8 @@ def _is_safe(folder):
         # The parent may be writable by a group, because if a member replaced this folder, the new folder would belong
         # to another user. If the sticky bit of the parent is set, the parent may be writable by everyone, because users
         # can then remove only their own files.
-        others = (0 if status.st_mode & stat.S_ISVTX else 0o002) if path != folder else 0o022
-        if not _is_own(status, others):
+        forbidden_bits = (0 if status.st_mode & stat.S_ISVTX else 0o002) if path != folder else 0o022
+        if not _is_own(status, forbidden_bits):
             LOGGER.warning(
                 "Compiled kernels in %s are not used because other users could have changed them: %s belongs to user "
                 "%d and has mode %o. Change its owner to yourself and its mode to 700, or set NUMBA_CACHE_DIR to "
@@ -72,17 +72,17 @@ def _is_safe(folder):
     return True
 
 
-def _is_own(status, others=0o022):
-    """Return whether a file belongs to this user or root and has none of the permission bits in ``others``."""
+def _is_own(status, forbidden_bits=0o022):
+    """Return whether a file belongs to this user or root and has none of the permission bits in ``forbidden_bits``."""
     # Windows uses different permissions, and user folders on Windows are private.
-    return not hasattr(os, "geteuid") or (status.st_uid in (0, os.geteuid()) and not status.st_mode & others)
+    return not hasattr(os, "geteuid") or (status.st_uid in (0, os.geteuid()) and not status.st_mode & forbidden_bits)
 
 
 def _is_writable(folder):
     """Return whether files can be written to a folder or, if it does not exist, to its nearest existing parent."""
     with contextlib.suppress(OSError):
-        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+        nearest_parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        return nearest_parent.is_dir() and os.access(nearest_parent, os.W_OK | os.X_OK)
     return False
 
 
@@ -112,13 +112,13 @@ def read_file(path: Path) -> bytes:
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file atomically, with permissions only for this user."""
-    temporary = path.with_name(f"{path.name}.tmp.{secrets.token_hex(8)}")
+    temporary_path = path.with_name(f"{path.name}.tmp.{secrets.token_hex(8)}")
     try:
-        with open(temporary, "xb", opener=functools.partial(os.open, mode=0o600)) as file:
+        with open(temporary_path, "xb", opener=functools.partial(os.open, mode=0o600)) as file:
             file.write(content)
-        os.replace(temporary, path)
+        os.replace(temporary_path, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        temporary_path.unlink(missing_ok=True)
         raise
 
 

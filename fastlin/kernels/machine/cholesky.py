@@ -12,7 +12,7 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining
-from fastlin.kernels.machine.prefetch import empty_list
+from fastlin.kernels.machine.prefetch import empty_prefetch_list
 from fastlin.kernels.machine.products import add_product
 
 # The number of rows per step of a factorization. Each step subtracts the contributions of the previous rows with
@@ -22,7 +22,7 @@ ROWS_PER_BATCH = 30
 # ridge on the diagonal (docs/benchmarks/design-choices.md: factorization in float32).
 ROWS_PER_PRODUCT = 16
 # A pivot can be too small for its row only if it is below this fraction of its diagonal entry.
-MAX_SMALL_PIVOT = 1e-3
+SMALL_PIVOT_FRACTION = 1e-3
 MACHINE_EPSILON, MACHINE_EPSILON_FLOAT32 = 2.0**-52, 2.0**-23
 
 
@@ -41,36 +41,39 @@ def factorize_block(block, n_blocks, matrices, ridge, triangles):
     matrix = matrices[block]
     size = matrix.shape[0]
     # Columns are stored in blocks of four vectors. Each block contains the entries of all rows, one row after another.
-    group = 4 * VECTOR_BYTES // matrix.itemsize
-    n_pieces = (size + group - 1) // group
-    factor = zeros_aligned((n_pieces * size, group), matrix.dtype)
+    block_width = 4 * VECTOR_BYTES // matrix.itemsize
+    n_column_blocks = (size + block_width - 1) // block_width
+    factor = zeros_aligned((n_column_blocks * size, block_width), matrix.dtype)
     for i in range(size):
-        for piece in range(i // group, n_pieces):
-            begin = piece * group if piece * group > i else i
-            row, target = matrix[i, begin : (piece + 1) * group], factor[piece * size + i, begin % group :]
+        for column_block in range(i // block_width, n_column_blocks):
+            begin = column_block * block_width if column_block * block_width > i else i
+            row, target = (
+                matrix[i, begin : (column_block + 1) * block_width],
+                factor[column_block * size + i, begin % block_width :],
+            )
             for j in range(row.shape[0]):
                 target[j] = row[j]
-        factor[i // group * size + i, i % group] += matrix.dtype.type(ridge) * matrix[i, i]
+        factor[i // block_width * size + i, i % block_width] += matrix.dtype.type(ridge) * matrix[i, i]
     multipliers = zeros_aligned((ROWS_PER_BATCH, size), matrix.dtype)
-    nothing = empty_list(np.int64(0))
+    no_prefetch = empty_prefetch_list(np.int64(0))
     for first in range(0, size, ROWS_PER_BATCH):
         stop = first + ROWS_PER_BATCH if first + ROWS_PER_BATCH < size else size
         for other in range(first, stop):
-            column, negative = factor[other // group * size :], multipliers[other - first]
+            column, negated_column = factor[other // block_width * size :], multipliers[other - first]
             for i in range(first):
-                negative[i] = -column[i, other % group]
-        for piece in range(first // group, n_pieces):
-            rows = factor[piece * size : (piece + 1) * size]
+                negated_column[i] = -column[i, other % block_width]
+        for column_block in range(first // block_width, n_column_blocks):
+            rows = factor[column_block * size : (column_block + 1) * size]
             for i in range(0, first, ROWS_PER_PRODUCT):
                 end = i + ROWS_PER_PRODUCT if i + ROWS_PER_PRODUCT < first else first
-                add_product(rows[i:end], end - i, multipliers[: stop - first, i:end], rows[first:stop], nothing)
+                add_product(rows[i:end], end - i, multipliers[: stop - first, i:end], rows[first:stop], no_prefetch)
         _factorize_rows(factor, matrix, first, stop)
     for i in range(size):
-        packed = triangles[block, i * size - i * (i - 1) // 2 :]
-        for piece in range(i // group, n_pieces):
-            begin = piece * group if piece * group > i else i
-            end = (piece + 1) * group if (piece + 1) * group < size else size
-            row, target = factor[piece * size + i, begin % group :], packed[begin - i : end - i]
+        packed_row = triangles[block, i * size - i * (i - 1) // 2 :]
+        for column_block in range(i // block_width, n_column_blocks):
+            begin = column_block * block_width if column_block * block_width > i else i
+            end = (column_block + 1) * block_width if (column_block + 1) * block_width < size else size
+            row, target = factor[column_block * size + i, begin % block_width :], packed_row[begin - i : end - i]
             for j in range(target.shape[0]):
                 target[j] = row[j]
 
@@ -78,34 +81,34 @@ def factorize_block(block, n_blocks, matrices, ridge, triangles):
 @kernel(inner=True)
 def _factorize_rows(factor, matrix, first, stop):
     prevent_inlining()
-    size, group = matrix.shape[0], factor.shape[1]
+    size, block_width = matrix.shape[0], factor.shape[1]
     smallest = matrix.dtype.type(4 * (MACHINE_EPSILON if matrix.itemsize == 8 else MACHINE_EPSILON_FLOAT32))
-    negative = zeros_aligned((1, ROWS_PER_BATCH), matrix.dtype)
-    nothing = empty_list(np.int64(0))
+    negated_column = zeros_aligned((1, ROWS_PER_BATCH), matrix.dtype)
+    no_prefetch = empty_prefetch_list(np.int64(0))
     for i in range(first, stop):
-        first_piece = i // group
+        first_column_block = i // block_width
         for h in range(first, i):
-            negative[0, h - first] = -factor[first_piece * size + h, i % group]
-        for piece in range(first_piece, factor.shape[0] // size):
-            rows = factor[piece * size : (piece + 1) * size]
-            add_product(rows[first:i], i - first, negative, rows[i : i + 1], nothing)
-        pivot = factor[first_piece * size + i, i % group]
+            negated_column[0, h - first] = -factor[first_column_block * size + h, i % block_width]
+        for column_block in range(first_column_block, factor.shape[0] // size):
+            rows = factor[column_block * size : (column_block + 1) * size]
+            add_product(rows[first:i], i - first, negated_column, rows[i : i + 1], no_prefetch)
+        pivot = factor[first_column_block * size + i, i % block_width]
         diagonal = matrix[i, i]
         if not diagonal > 0:
             diagonal = matrix.dtype.type(1)
         if not pivot > smallest * diagonal:
             pivot = diagonal
-        if not pivot > MAX_SMALL_PIVOT * diagonal or pivot == diagonal:
+        if not pivot > SMALL_PIVOT_FRACTION * diagonal or pivot == diagonal:
             for j in range(i + 1, size):
-                entry = factor[j // group * size + i, j % group]
+                entry = factor[j // block_width * size + i, j % block_width]
                 largest = matrix[j, j] if matrix[j, j] > 0 else matrix.dtype.type(1)
                 if entry * entry > pivot * largest:
                     pivot = entry * entry / largest
-        factor[first_piece * size + i, i % group] = pivot
+        factor[first_column_block * size + i, i % block_width] = pivot
         root = matrix.dtype.type(math.sqrt(pivot))
-        for piece in range(first_piece, factor.shape[0] // size):
-            row = factor[piece * size + i]
-            for j in range(group):
+        for column_block in range(first_column_block, factor.shape[0] // size):
+            row = factor[column_block * size + i]
+            for j in range(block_width):
                 row[j] /= root
 
 
@@ -125,50 +128,50 @@ def solve_block(block, n_blocks, triangles, values):
         for i in range(size):
             first = i * size - i * (i - 1) // 2
             x[i] /= factor[first]
-            entry, row, others = x[i], factor[first + 1 : first + size - i], x[i + 1 :]
+            entry, row, tail = x[i], factor[first + 1 : first + size - i], x[i + 1 :]
             for j in range(row.shape[0]):
-                others[j] -= entry * row[j]
+                tail[j] -= entry * row[j]
         for i in range(size - 1, -1, -1):
             first = i * size - i * (i - 1) // 2
             total = factor.dtype.type(0)
-            row, solved = factor[first + 1 : first + size - i], x[i + 1 :]
+            row, solved_entries = factor[first + 1 : first + size - i], x[i + 1 :]
             for j in range(row.shape[0]):
-                total += row[j] * solved[j]
+                total += row[j] * solved_entries[j]
             x[i] = (x[i] - total) / factor[first]
         for i in range(size):
             values[k, i] = x[i]
 
 
 @kernel
-def fill_mirrored_block(block, n_blocks, triangle, mirrored):
-    """Fill the block's rows of `mirrored` (m, m) with U above the diagonal and U' below the diagonal, both negated.
+def fill_mirrored_block(block, n_blocks, triangle, mirrored_factor):
+    """Fill the block's rows of `mirrored_factor` (m, m) with -U above the diagonal and -U' below the diagonal.
 
     The diagonal itself is not negated. `triangle` is the packed U.
     """
-    size = mirrored.shape[0]
+    size = mirrored_factor.shape[0]
     for i in range(block * size // n_blocks, (block + 1) * size // n_blocks):
-        row = mirrored[i]
+        row = mirrored_factor[i]
         for j in range(i):
             row[j] = -triangle[j * size - j * (j - 1) // 2 + i - j]
-        entries, others = triangle[i * size - i * (i - 1) // 2 :], row[i:]
-        for j in range(others.shape[0]):
-            others[j] = -entries[j]
+        entries, tail = triangle[i * size - i * (i - 1) // 2 :], row[i:]
+        for j in range(tail.shape[0]):
+            tail[j] = -entries[j]
         row[i] = entries[0]
 
 
 @kernel
-def solve_group(block, n_blocks, mirrored, values):
+def solve_interleaved_block(block, n_blocks, mirrored_factor, values):
     """Overwrite the block's rows k of `values` (C, m), float64, with the solutions of U' U x = values[k].
 
-    `mirrored` is the output of `fill_mirrored_block` for U. Everything is computed in the type of `mirrored`. The rows
-    of a block are interleaved in four vectors, so U is read once for all of them. A block therefore contains at most
-    `count_solved_per_batch` rows.
+    `mirrored_factor` is the output of `fill_mirrored_block` for U. Everything is computed in the type of
+    `mirrored_factor`. The rows of a block are interleaved in four vectors, so U is read once for all of them. A block
+    therefore contains at most `count_interleaved_rows` rows.
     """
     optimize_for_size()
     n_rows, size = values.shape
     begin, end = block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks
-    x = zeros_aligned((size, 4 * VECTOR_BYTES // mirrored.itemsize), mirrored.dtype)
-    nothing = empty_list(np.int64(0))
+    x = zeros_aligned((size, 4 * VECTOR_BYTES // mirrored_factor.itemsize), mirrored_factor.dtype)
+    no_prefetch = empty_prefetch_list(np.int64(0))
     for k in range(begin, end):
         row = values[k]
         for i in range(size):
@@ -176,15 +179,15 @@ def solve_group(block, n_blocks, mirrored, values):
     for first in range(0, size, ROWS_PER_BATCH):
         stop = first + ROWS_PER_BATCH if first + ROWS_PER_BATCH < size else size
         if first > 0:
-            add_product(x, first, mirrored[first:stop], x[first:stop], nothing)
+            add_product(x, first, mirrored_factor[first:stop], x[first:stop], no_prefetch)
         for i in range(first, stop):
-            _finish_row(mirrored[i], x, first, i, i)
+            _finish_row(mirrored_factor[i], x, first, i, i)
     for first in range((size - 1) // ROWS_PER_BATCH * ROWS_PER_BATCH, -1, -ROWS_PER_BATCH):
         stop = first + ROWS_PER_BATCH if first + ROWS_PER_BATCH < size else size
         if stop < size:
-            add_product(x[stop:], size - stop, mirrored[first:stop, stop:], x[first:stop], nothing)
+            add_product(x[stop:], size - stop, mirrored_factor[first:stop, stop:], x[first:stop], no_prefetch)
         for i in range(stop - 1, first - 1, -1):
-            _finish_row(mirrored[i], x, i + 1, stop, i)
+            _finish_row(mirrored_factor[i], x, i + 1, stop, i)
     for k in range(begin, end):
         row = values[k]
         for i in range(size):
@@ -204,8 +207,8 @@ def _finish_row(factors, x, first, stop, i):
         target[h] /= factors[i]
 
 
-def count_solved_per_batch(itemsize: int) -> int:
-    """Return the maximum number of rows per block of `solve_group`: as many as four vectors have lanes."""
+def count_interleaved_rows(itemsize: int) -> int:
+    """Return the maximum number of rows per block of `solve_interleaved_block`: as many as four vectors have lanes."""
     return 4 * VECTOR_BYTES // itemsize
 
 
@@ -218,7 +221,7 @@ def remove_row(triangle, size, row):
     section 6.5). This is as accurate as a new factorization.
     """
     first = row * size - row * (row - 1) // 2
-    removed = triangle[first + 1 : first + size - row].copy()
+    removed_entries = triangle[first + 1 : first + size - row].copy()
     position, n_written = 0, 0
     for i in range(size):
         for j in range(i, size):
@@ -228,10 +231,10 @@ def remove_row(triangle, size, row):
             position += 1
     for i in range(row, size - 1):
         first = i * (size - 1) - i * (i - 1) // 2
-        entries, others = triangle[first : first + size - 1 - i], removed[i - row :]
-        length = math.hypot(entries[0], others[0])
-        cosine, sine = entries[0] / length, others[0] / length
-        for j in range(others.shape[0]):
-            entry, other = entries[j], others[j]
+        entries, tail = triangle[first : first + size - 1 - i], removed_entries[i - row :]
+        length = math.hypot(entries[0], tail[0])
+        cosine, sine = entries[0] / length, tail[0] / length
+        for j in range(tail.shape[0]):
+            entry, other = entries[j], tail[j]
             entries[j] = cosine * entry + sine * other
-            others[j] = cosine * other - sine * entry
+            tail[j] = cosine * other - sine * entry

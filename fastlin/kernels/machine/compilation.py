@@ -22,12 +22,12 @@ from fastlin.kernels.machine.saved_code import load_code, name_file, save_code
 from fastlin.kernels.machine.target import HOST, TARGET
 
 # Some fastmath flags are excluded: with "nnan" and "ninf", LLVM would remove the handling of overflow.
-REASSOCIATE = frozenset({"contract", "reassoc", "nsz", "arcp"})
-KEEP_ORDER = frozenset({"contract", "nsz", "arcp"})
+REASSOCIATION_FLAGS = frozenset({"contract", "reassoc", "nsz", "arcp"})
+ORDERED_FLAGS = frozenset({"contract", "nsz", "arcp"})
 # The name of Numba's method that runs LLVM's passes over a function, in all tested versions.
-PASSES = "_function_pass_manager"
+PASS_MANAGER = "_function_pass_manager"
 # The compilation time of this process. Numba's lock serializes compilations.
-TIME = CompilationTime()
+COMPILATION_TIME = CompilationTime()
 
 
 def kernel(
@@ -43,8 +43,8 @@ def kernel(
     """
     if function is None:
         return lambda function: kernel(function, reassociate=reassociate, inner=inner, inline=inline)
-    flags = set(REASSOCIATE if reassociate else KEEP_ORDER)
-    compiled = numba.njit(
+    flags = set(REASSOCIATION_FLAGS if reassociate else ORDERED_FLAGS)
+    compiled_kernel = numba.njit(
         function,
         nogil=True,
         fastmath=flags,
@@ -55,15 +55,15 @@ def kernel(
         no_cpython_wrapper=inner or inline,
         inline="always" if inline else "never",
     )
-    if hasattr(compiled, "_compiler") and hasattr(compiled, "_cache"):
-        compiled._compiler.compile = _reduce_compilation_overhead(compiled._compiler.compile)
-        compiled._cache = _KernelCache(function)
+    if hasattr(compiled_kernel, "_compiler") and hasattr(compiled_kernel, "_cache"):
+        compiled_kernel._compiler.compile = _reduce_compilation_overhead(compiled_kernel._compiler.compile)
+        compiled_kernel._cache = _KernelCache(function)
         # This method compiles kernels and also loads saved code. Both change global tables of Numba and LLVM.
-        compiled.compile = partial(_compile_uninterrupted, compiled.compile)
+        compiled_kernel.compile = partial(_compile_uninterrupted, compiled_kernel.compile)
     elif not config.DISABLE_JIT:
         # Numba's dispatcher is not public, and this version of Numba has a different dispatcher.
         log_once("Compiled kernels cannot be cached with Numba %s. Each process compiles them.", numba.__version__)
-    return compiled
+    return compiled_kernel
 
 
 def _compile_uninterrupted(compile_kernel, *arguments):
@@ -83,18 +83,18 @@ def _reduce_compilation_overhead(compile_kernel):
 
     def compile_without_overhead(*arguments):
         # Numba's lock excludes concurrent calls.
-        enabled, codegen = gc.isenabled(), target_context.codegen()
-        passes = getattr(codegen, PASSES, None)
+        is_gc_enabled, codegen = gc.isenabled(), target_context.codegen()
+        run_passes = getattr(codegen, PASS_MANAGER, None)
         gc.disable()
-        if passes is not None:
-            setattr(codegen, PASSES, partial(passes, opt=0))
+        if run_passes is not None:
+            setattr(codegen, PASS_MANAGER, partial(run_passes, opt=0))
         try:
-            with TIME.measured():
+            with COMPILATION_TIME.measure():
                 return compile_kernel(*arguments)
         finally:
-            if passes is not None:
-                setattr(codegen, PASSES, passes)
-            if enabled:
+            if run_passes is not None:
+                setattr(codegen, PASS_MANAGER, run_passes)
+            if is_gc_enabled:
                 gc.enable()
 
     return compile_without_overhead
@@ -115,12 +115,12 @@ class _KernelCache:
         # Numba would first load all of its implementations, which is slow. Compiled code requires only the runtime, and
         # a compilation loads the implementations later.
         runtime.rtsys.initialize(target_context)
-        shipped = TARGET.archive and TARGET.archive.load(self._function, sig, target_context)
+        wheel_code = TARGET.archive and TARGET.archive.load(self._function, sig, target_context)
         name = self.name(sig, target_context.codegen())
-        saved = shipped or load_code(name, target_context)
-        if saved:
-            return saved
-        with TIME.measured():
+        loaded_code = wheel_code or load_code(name, target_context)
+        if loaded_code:
+            return loaded_code
+        with COMPILATION_TIME.measure():
             return load_code(name, target_context) if has_compiled(name) else None
 
     def save_overload(self, sig, result):
@@ -132,7 +132,7 @@ class _KernelCache:
     def name(self, sig, codegen):
         """Return the name of the file with the code for a signature."""
         _, *processor = codegen.magic_tuple()
-        machine = (sys.implementation.cache_tag, name_platform(), *processor)
+        target_key = (sys.implementation.cache_tag, name_platform(), *processor)
         # If the wheel's code of a level is used, kernels outside the wheel have the vector width of this level and may
         # contain code of this level.
-        return name_file(self._function, sig, machine if TARGET.name == HOST else (*machine, TARGET.name))
+        return name_file(self._function, sig, target_key if TARGET.name == HOST else (*target_key, TARGET.name))

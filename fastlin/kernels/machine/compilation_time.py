@@ -21,16 +21,16 @@ class CompilationTime:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._depth, self._began = 0, 0.0
+        self._depth, self._start_time = 0, 0.0
 
     @contextlib.contextmanager
-    def measured(self) -> Iterator[None]:
+    def measure(self) -> Iterator[None]:
         """Add the time of the ``with`` block, which is a compilation, and warn if the total exceeds TIMEOUT.
 
         This is not thread-safe.
         """
         if not self._depth:
-            self._began = perf_counter()
+            self._start_time = perf_counter()
             # LLVM releases the interpreter lock, so the message appears even during a long compilation.
             self._timer = Timer(max(TIMEOUT - self.seconds, 0), warn_once, [MESSAGE])
             # If no thread can be started, no message appears, but the compilation succeeds.
@@ -43,7 +43,7 @@ class CompilationTime:
             self._depth -= 1
             if not self._depth:
                 self._timer.cancel()
-                self.seconds += perf_counter() - self._began
+                self.seconds += perf_counter() - self._start_time
 
 
 @functools.cache

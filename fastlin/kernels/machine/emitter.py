@@ -13,29 +13,29 @@ from fastlin.kernels.machine.target import TARGET
 VECTOR_BYTES = TARGET.vector_bytes
 
 
-def emitted(emit, sign=types.void):
+def llvm_intrinsic(emit, infer_signature=types.void):
     """Return a decorator that replaces calls of a Python function in kernels with emitted LLVM instructions.
 
     ``emit(context, builder, kinds, arguments)`` emits the instructions for operands of the Numba types ``kinds``, and
-    returns the result or None. ``sign`` returns the Numba signature for the types of the operands.
+    returns the result or None. ``infer_signature`` returns the Numba signature for the types of the operands.
     """
 
-    def decorate(uncompiled):
+    def decorate(python_function):
         if config.DISABLE_JIT:
-            return uncompiled
+            return python_function
 
         def compiled(typing_context, *operands):
             def generate(context, builder, signature, arguments):
                 result = emit(context, builder, signature.args, arguments)
                 return context.get_dummy_value() if result is None else result
 
-            return sign(*operands), generate
+            return infer_signature(*operands), generate
 
         # Numba reads the names of the operands from the signature.
-        operands = inspect.signature(uncompiled).parameters.values()
+        operands = inspect.signature(python_function).parameters.values()
         first = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         vars(compiled)["__signature__"] = inspect.Signature([first, *operands])
-        compiled.__doc__ = uncompiled.__doc__
+        compiled.__doc__ = python_function.__doc__
         return extending.intrinsic(compiled)
 
     return decorate
@@ -71,11 +71,11 @@ class Emitter:
         row_stride, _ = cgutils.unpack_tuple(self.builder, array.strides)
         add, mul = self.builder.add, self.builder.mul
         number = row.type
-        offset = mul(add(row, number(row_step)), row_stride)
+        byte_offset = mul(add(row, number(row_step)), row_stride)
         itemsize = self.context.get_abi_sizeof(self.context.get_data_type(array_type.dtype))
-        offset = add(offset, mul(add(column, number(column_step)), number(itemsize)))
-        raw = self.builder.bitcast(array.data, cgutils.voidptr_t)
-        return self.builder.bitcast(self.builder.gep(raw, [offset]), array.data.type)
+        byte_offset = add(byte_offset, mul(add(column, number(column_step)), number(itemsize)))
+        byte_pointer = self.builder.bitcast(array.data, cgutils.voidptr_t)
+        return self.builder.bitcast(self.builder.gep(byte_pointer, [byte_offset]), array.data.type)
 
     def load(self, pointer, index=None, vector=None, align=None):
         """Return the vector at pointer + index. ``align`` is the alignment in bytes, by default that of a vector."""
@@ -94,7 +94,7 @@ class Emitter:
         shape = ir.FunctionType(self.vector, [self.vector] * 3)
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, shape, name), [a, b, c])
 
-    def load_part(self, pointer, kind, n_lanes):
+    def load_partial_vector(self, pointer, kind, n_lanes):
         """Return the first n_lanes numbers of type ``kind`` at a pointer, converted and padded with zeros."""
         builder, number = self.builder, ir.IntType(32)
         vector = ir.VectorType(pointer.type.pointee, self.lanes)
@@ -116,8 +116,8 @@ class Emitter:
             return (self.builder.sitofp if signed else self.builder.uitofp)(vector, self.vector)
         if vector.type == self.vector:
             return vector
-        narrow = isinstance(self.scalar, ir.FloatType)
-        return (self.builder.fptrunc if narrow else self.builder.fpext)(vector, self.vector)
+        is_narrowing = isinstance(self.scalar, ir.FloatType)
+        return (self.builder.fptrunc if is_narrowing else self.builder.fpext)(vector, self.vector)
 
     def broadcast(self, scalar):
         """Return a vector whose lanes all equal a scalar."""
@@ -150,10 +150,10 @@ class Emitter:
         while len(vectors) > 1:
             # Add the even and the odd blocks of `width` lanes of a and b.
             blocks = range(0, self.lanes, 2 * width)
-            even = [p + q + side for p in blocks for side in (0, self.lanes) for q in range(width)]
-            odd = [position + width for position in even]
+            even_lanes = [p + q + lane_offset for p in blocks for lane_offset in (0, self.lanes) for q in range(width)]
+            odd_lanes = [position + width for position in even_lanes]
             vectors = [
-                self.builder.fadd(self.shuffle(a, b, even), self.shuffle(a, b, odd))
+                self.builder.fadd(self.shuffle(a, b, even_lanes), self.shuffle(a, b, odd_lanes))
                 for a, b in zip(vectors[::2], vectors[1::2], strict=True)
             ]
             width *= 2
@@ -179,16 +179,18 @@ class Emitter:
             for r in range(0, n_rows, group):
                 total = self.sum_lanes([self.builder.load(position) for position in positions[r : r + group]])
                 position = self.pointer(scores_type, scores, k, i, row_step=c, column_step=r)
-                old = self.load(position, vector=total.type, align=align)
-                self.store(self.builder.fadd(old, total), position, align=align)
+                old_scores = self.load(position, vector=total.type, align=align)
+                self.store(self.builder.fadd(old_scores, total), position, align=align)
 
     def prefetch(self, address):
         """Prefetch a cache line to the L2 cache, because the L1 cache contains the current data."""
         number = ir.IntType(32)
         shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
-        hint = cgutils.get_or_insert_function(self.builder.module, shape, "llvm.prefetch.p0")
+        prefetch_function = cgutils.get_or_insert_function(self.builder.module, shape, "llvm.prefetch.p0")
         is_write, locality, is_data = number(0), number(2), number(1)
-        self.builder.call(hint, [self.builder.inttoptr(address, cgutils.voidptr_t), is_write, locality, is_data])
+        self.builder.call(
+            prefetch_function, [self.builder.inttoptr(address, cgutils.voidptr_t), is_write, locality, is_data]
+        )
 
     def zeros(self, count):
         """Return ``count`` variables, each a vector of zeros. LLVM keeps these variables in registers."""
@@ -209,46 +211,51 @@ class RowReader:
     def __init__(self, emit, X_type, X, scaling_type=None, scaling=None):
         self._emit, self._X_kind = emit, X_type.dtype
         self.n_features = emit.shape(X_type, X)[1]
-        self._work = emit
+        self._work_emitter = emit
         self._scaling = None
         if scaling is not None:
             scale_type, shift_type = scaling_type.types
-            self._work = Emitter(emit.context, emit.builder, scale_type.dtype, emit.lanes)
+            self._work_emitter = Emitter(emit.context, emit.builder, scale_type.dtype, emit.lanes)
             self._kind = scale_type.dtype
             scale, shift = (emit.builder.extract_value(scaling, position) for position in (0, 1))
             self._scaling = emit.data(scale_type, scale), emit.data(shift_type, shift)
 
-    def read(self, rows, j, left=None):
+    def read(self, rows, j, n_left_columns=None):
         """Return one vector per row pointer, starting at column j.
 
-        If ``left`` is not None, only ``left`` columns remain, and the vectors are padded with zeros.
+        If ``n_left_columns`` is not None, only ``n_left_columns`` columns remain, and the vectors are padded with
+        zeros.
         """
-        work, element = self._work, rows[0].type.pointee
-        scaling = self._scaling and [work.load(values, j) for values in self._scaling]
-        align = work.context.get_abi_sizeof(element)
+        work_emitter, element = self._work_emitter, rows[0].type.pointee
+        scaling = self._scaling and [work_emitter.load(values, j) for values in self._scaling]
+        align = work_emitter.context.get_abi_sizeof(element)
         vectors = []
         for row in rows:
-            if left is None:
-                x = work.convert(work.load(row, j, ir.VectorType(element, work.lanes), align), self._X_kind)
+            if n_left_columns is None:
+                x = work_emitter.convert(
+                    work_emitter.load(row, j, ir.VectorType(element, work_emitter.lanes), align), self._X_kind
+                )
             else:
-                count = work.builder.trunc(left, ir.IntType(32))
-                x = work.load_part(work.builder.gep(row, [j]), self._X_kind, count)
-            vectors.append(self._emit.convert(work.multiply_add(x, *scaling), self._kind) if scaling else x)
+                count = work_emitter.builder.trunc(n_left_columns, ir.IntType(32))
+                x = work_emitter.load_partial_vector(work_emitter.builder.gep(row, [j]), self._X_kind, count)
+            vectors.append(self._emit.convert(work_emitter.multiply_add(x, *scaling), self._kind) if scaling else x)
         return vectors
 
-    def walk(self, first, last, body):
+    def emit_loop(self, first, last, emit_body):
         """Emit the loop over the vectors of the columns from `first` to `last`, including an incomplete last vector.
 
-        The arguments of ``body`` are the index of a vector, the first column of this vector, and the number of columns
-        of an incomplete vector, or None for a full vector.
+        The arguments of ``emit_body`` are the index of a vector, the first column of this vector, and the number of
+        columns of an incomplete vector, or None for a full vector.
         """
         builder, lanes = self._emit.builder, self._emit.lanes
         whole = builder.and_(self.n_features, first.type(-lanes))
         end = builder.select(builder.icmp_signed("<", whole, last), whole, last)
         count = builder.udiv(builder.sub(end, first), first.type(lanes))
         with cgutils.for_range(builder, count) as loop:
-            body(loop.index, builder.add(first, builder.mul(loop.index, first.type(lanes))), None)
-        left = builder.sub(self.n_features, end)
-        is_part = builder.and_(builder.icmp_signed("<", end, last), builder.icmp_signed(">", left, first.type(0)))
-        with builder.if_then(is_part):
-            body(count, end, left)
+            emit_body(loop.index, builder.add(first, builder.mul(loop.index, first.type(lanes))), None)
+        n_left_columns = builder.sub(self.n_features, end)
+        has_partial_vector = builder.and_(
+            builder.icmp_signed("<", end, last), builder.icmp_signed(">", n_left_columns, first.type(0))
+        )
+        with builder.if_then(has_partial_vector):
+            emit_body(count, end, n_left_columns)

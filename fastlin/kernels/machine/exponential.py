@@ -34,34 +34,34 @@ def exponential(value, values):
 
     The calling kernel must be compiled with reassociate=False.
     """
-    power, rest = _split_exponential(value, values)
-    return power * (rest + values.dtype.type(1))
+    power, fraction = _split_exponential(value, values)
+    return power * (fraction + values.dtype.type(1))
 
 
 @kernel(inline=True)
 def expm1(value, values):
     """Return exp(value) - 1, computed like `exponential` and accurate near 0."""
-    power, rest = _split_exponential(value, values)
-    return power * rest + (power - values.dtype.type(1))
+    power, fraction = _split_exponential(value, values)
+    return power * fraction + (power - values.dtype.type(1))
 
 
 @kernel(inline=True)
 def _split_exponential(value, values):
     """Return 2^n and exp(r) - 1, where exp(value) = 2^n (exp(r) - 1) + 2^n and n = round(value / log 2)."""
     kind = values.dtype.type
-    lowest = kind(MIN_ARGUMENT_FLOAT32 if values.itemsize == 4 else MIN_ARGUMENT)
-    whole = kind(ROUNDING_SHIFT_FLOAT32 if values.itemsize == 4 else ROUNDING_SHIFT)
+    min_argument = kind(MIN_ARGUMENT_FLOAT32 if values.itemsize == 4 else MIN_ARGUMENT)
+    rounding_shift = kind(ROUNDING_SHIFT_FLOAT32 if values.itemsize == 4 else ROUNDING_SHIFT)
     # This comparison preserves NaN.
-    x = lowest if value < lowest else value
-    n = (x * kind(LOG2_E) + whole) - whole
+    x = min_argument if value < min_argument else value
+    n = (x * kind(LOG2_E) + rounding_shift) - rounding_shift
     r = (x - n * kind(LOG2_HIGH)) - n * kind(LOG2_LOW)
     # NaN has no integer exponent; the result is NaN because r is.
     power = power_of_two(n if n == n else kind(0))
-    return kind(0) if value < lowest else power, _series(r, kind) * r
+    return kind(0) if value < min_argument else power, _evaluate_series(r, kind) * r
 
 
 @kernel(inline=True)
-def _series(r, kind):
+def _evaluate_series(r, kind):
     """Return (exp(r) - 1) / r for |r| <= log(2) / 2, computed by a Taylor polynomial."""
     p = kind(1.0 / 6227020800.0)
     p = p * r + kind(1.0 / 479001600.0)

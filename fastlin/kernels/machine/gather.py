@@ -10,32 +10,32 @@ import numpy as np
 
 from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, emitted
+from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, llvm_intrinsic
 from fastlin.kernels.machine.libraries import cgutils, types
 from fastlin.typing import FloatArray
 
 # Rows of the table are prefetched this many entries ahead, because the processor cannot predict which rows are next
 # (docs/benchmarks/design-choices.md: prefetched table rows).
-ENTRIES_AHEAD = 32
+PREFETCH_DISTANCE = 32
 # The number of float64 values in a vector, and in the shorter vector for three or four classes.
 LANES = VECTOR_BYTES // 8
-HALF = 4 if LANES == 8 else 2
+HALF_LANES = 4 if LANES == 8 else 2
 
 
-def count_columns(n_classes: int) -> int:
+def count_table_columns(n_classes: int) -> int:
     """Return the number of columns of a table: n_classes rounded up to whole vectors, or 1 for one class."""
     if n_classes == 1:
         return 1
-    lanes = HALF if n_classes <= HALF else LANES
+    lanes = HALF_LANES if n_classes <= HALF_LANES else LANES
     return -(-n_classes // lanes) * lanes
 
 
 def zeros_table(n_rows: int, n_classes: int) -> FloatArray:
-    """Return a table of zeros (n_rows, count_columns(n_classes)), float64. The table starts on a cache line."""
-    return zeros_aligned((n_rows, count_columns(n_classes)), np.float64)
+    """Return a table of zeros (n_rows, count_table_columns(n_classes)), float64. The table starts on a cache line."""
+    return zeros_aligned((n_rows, count_table_columns(n_classes)), np.float64)
 
 
-def _combination(n_vectors, lanes, n_sums):
+def _make_combination(n_vectors, lanes, n_sums):
     """Return the loop over entries for n_vectors vectors of columns.
 
     The entries are added to n_sums sums in turn, to hide the latency of additions.
@@ -43,92 +43,94 @@ def _combination(n_vectors, lanes, n_sums):
 
     def generate(context, builder, kinds, arguments):
         data_type, indices_type, _, _, table_type, _, sums_type, _, _ = kinds
-        data, indices, first, last, table, origin, sums, i, k = arguments
+        data, indices, first, last, table, first_row, sums, i, k = arguments
         emit = Emitter(context, builder, types.float64, lanes)
         number = first.type
         values, positions = emit.data(data_type, data), emit.data(indices_type, indices)
         rows = context.make_array(table_type)(context, builder, table)
         stride, _ = cgutils.unpack_tuple(builder, rows.strides)
-        base = emit.pointer(table_type, table, builder.neg(origin), k)
+        table_pointer = emit.pointer(table_type, table, builder.neg(first_row), k)
         totals = [emit.zeros(n_vectors) for _ in range(n_sums)]
         (n_entries,) = emit.shape(indices_type, indices)
-        final = builder.sub(n_entries, number(1))
+        last_entry = builder.sub(n_entries, number(1))
 
         def address(entry):
             row = context.cast(builder, builder.load(builder.gep(positions, [entry])), indices_type.dtype, types.int64)
-            return builder.gep(builder.bitcast(base, cgutils.voidptr_t), [builder.mul(row, stride)])
+            return builder.gep(builder.bitcast(table_pointer, cgutils.voidptr_t), [builder.mul(row, stride)])
 
         def add(entry, total):
             # A table with one class is small enough for the cache.
             if lanes > 1:
-                later = builder.add(entry, number(ENTRIES_AHEAD))
-                later = builder.select(builder.icmp_signed("<", later, final), later, final)
-                target = builder.ptrtoint(address(later), number)
+                prefetched_entry = builder.add(entry, number(PREFETCH_DISTANCE))
+                prefetched_entry = builder.select(
+                    builder.icmp_signed("<", prefetched_entry, last_entry), prefetched_entry, last_entry
+                )
+                target = builder.ptrtoint(address(prefetched_entry), number)
                 for line in range(0, 8 * n_vectors * lanes, CACHE_LINE):
                     emit.prefetch(builder.add(target, number(line)))
             value = builder.load(builder.gep(values, [entry]))
             value = emit.broadcast(context.cast(builder, value, data_type.dtype, types.float64))
-            row = builder.bitcast(address(entry), base.type)
+            row = builder.bitcast(address(entry), table_pointer.type)
             for v in range(n_vectors):
                 x = emit.load(row, number(v * lanes), align=8 * lanes)
                 builder.store(emit.multiply_add(x, value, builder.load(total[v])), total[v])
 
         count = builder.sub(last, first)
-        n_whole = builder.sdiv(count, number(n_sums))
-        with cgutils.for_range(builder, n_whole, intp=number) as loop:
+        n_full_steps = builder.sdiv(count, number(n_sums))
+        with cgutils.for_range(builder, n_full_steps, intp=number) as loop:
             entry = builder.add(first, builder.mul(loop.index, number(n_sums)))
             for s, total in enumerate(totals):
                 add(builder.add(entry, number(s)), total)
-        n_left = builder.sub(count, builder.mul(n_whole, number(n_sums)))
-        with cgutils.for_range(builder, n_left, intp=number) as loop:
-            add(builder.add(builder.sub(last, n_left), loop.index), totals[0])
+        n_remaining_entries = builder.sub(count, builder.mul(n_full_steps, number(n_sums)))
+        with cgutils.for_range(builder, n_remaining_entries, intp=number) as loop:
+            add(builder.add(builder.sub(last, n_remaining_entries), loop.index), totals[0])
         for v in range(n_vectors):
-            parts = [builder.load(total[v]) for total in totals]
-            while len(parts) > 1:
-                parts = [builder.fadd(a, b) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+            partial_sums = [builder.load(total[v]) for total in totals]
+            while len(partial_sums) > 1:
+                partial_sums = [builder.fadd(a, b) for a, b in zip(partial_sums[::2], partial_sums[1::2], strict=True)]
             position = emit.pointer(sums_type, sums, i, k, column_step=v * lanes)
-            emit.store(parts[0], position, align=8 * lanes)
+            emit.store(partial_sums[0], position, align=8 * lanes)
 
-    @emitted(generate)
-    def loop(data, indices, first, last, table, origin, sums, i, k):
+    @llvm_intrinsic(generate)
+    def loop(data, indices, first, last, table, first_row, sums, i, k):
         part = slice(k, k + n_vectors * lanes)
-        rows = indices[first:last].astype(np.int64) - origin
+        rows = indices[first:last].astype(np.int64) - first_row
         values = data[first:last].astype(np.float64) if len(data) else np.ones(len(rows))
         sums[i, part] = values @ table[rows, part]
 
     return loop
 
 
-_combine_4_vectors = _combination(4, LANES, 2)
-_combine_3_vectors = _combination(3, LANES, 2)
-_combine_2_vectors = _combination(2, LANES, 2)
-_combine_1_vector = _combination(1, LANES, 4)
-_combine_half_a_vector = _combination(1, HALF, 4)
-_combine_numbers = _combination(1, 1, 4)
+_combine_4_vectors = _make_combination(4, LANES, 2)
+_combine_3_vectors = _make_combination(3, LANES, 2)
+_combine_2_vectors = _make_combination(2, LANES, 2)
+_combine_1_vector = _make_combination(1, LANES, 4)
+_combine_half_vector = _make_combination(1, HALF_LANES, 4)
+_combine_scalars = _make_combination(1, 1, 4)
 
 
 @kernel(inner=True)
-def combine_rows(data, indices, first, last, table, origin, sums, i):
+def combine_rows(data, indices, first, last, table, first_row, sums, i):
     """Fill sums[i] with the sum of data[p] table[indices[p] - origin] over the entries first <= p < last, float64.
 
     `table` and `sums` have the columns of `zeros_table`. The order of additions depends only on last - first.
     """
     width = table.shape[1]
     if width == 1:
-        _combine_numbers(data, indices, first, last, table, origin, sums, i, np.int64(0))
+        _combine_scalars(data, indices, first, last, table, first_row, sums, i, np.int64(0))
         return
     k = np.int64(0)
     while width - k >= 4 * LANES:
-        _combine_4_vectors(data, indices, first, last, table, origin, sums, i, k)
+        _combine_4_vectors(data, indices, first, last, table, first_row, sums, i, k)
         k += 4 * LANES
     if width - k >= 3 * LANES:
-        _combine_3_vectors(data, indices, first, last, table, origin, sums, i, k)
+        _combine_3_vectors(data, indices, first, last, table, first_row, sums, i, k)
     elif width - k >= 2 * LANES:
-        _combine_2_vectors(data, indices, first, last, table, origin, sums, i, k)
+        _combine_2_vectors(data, indices, first, last, table, first_row, sums, i, k)
     elif width - k >= LANES:
-        _combine_1_vector(data, indices, first, last, table, origin, sums, i, k)
+        _combine_1_vector(data, indices, first, last, table, first_row, sums, i, k)
     elif width > k:
-        _combine_half_a_vector(data, indices, first, last, table, origin, sums, i, k)
+        _combine_half_vector(data, indices, first, last, table, first_row, sums, i, k)
 
 
 # The constants are unsigned because Numba wraps negative signed indices around, and a sum with a signed constant is
@@ -144,17 +146,17 @@ def dot_entries(data, indices, first, last, coef):
     entries would be slower.
     """
     kind = coef.dtype.type
-    whole = last - (last - first) % 4
+    unrolled_end = last - (last - first) % 4
     a = b = c = d = kind(0)
-    for p in range(first, whole, 4):
+    for p in range(first, unrolled_end, 4):
         position = np.uint64(p)
-        a += _entry(data, position, kind) * coef[np.uint64(indices[position])]
-        b += _entry(data, position + ONE, kind) * coef[np.uint64(indices[position + ONE])]
-        c += _entry(data, position + TWO, kind) * coef[np.uint64(indices[position + TWO])]
-        d += _entry(data, position + THREE, kind) * coef[np.uint64(indices[position + THREE])]
-    for p in range(whole, last):
+        a += _get_entry(data, position, kind) * coef[np.uint64(indices[position])]
+        b += _get_entry(data, position + ONE, kind) * coef[np.uint64(indices[position + ONE])]
+        c += _get_entry(data, position + TWO, kind) * coef[np.uint64(indices[position + TWO])]
+        d += _get_entry(data, position + THREE, kind) * coef[np.uint64(indices[position + THREE])]
+    for p in range(unrolled_end, last):
         position = np.uint64(p)
-        a += _entry(data, position, kind) * coef[np.uint64(indices[position])]
+        a += _get_entry(data, position, kind) * coef[np.uint64(indices[position])]
     return (a + b) + (c + d)
 
 
@@ -162,66 +164,66 @@ def dot_entries(data, indices, first, last, coef):
 def add_entries(data, indices, first, last, factor, sums):
     """Add factor data[p] to sums[indices[p]] for the entries first <= p < last; empty data mean all ones."""
     kind = sums.dtype.type
-    whole = last - (last - first) % 4
-    for p in range(first, whole, 4):
+    unrolled_end = last - (last - first) % 4
+    for p in range(first, unrolled_end, 4):
         position = np.uint64(p)
-        sums[np.uint64(indices[position])] += factor * _entry(data, position, kind)
-        sums[np.uint64(indices[position + ONE])] += factor * _entry(data, position + ONE, kind)
-        sums[np.uint64(indices[position + TWO])] += factor * _entry(data, position + TWO, kind)
-        sums[np.uint64(indices[position + THREE])] += factor * _entry(data, position + THREE, kind)
-    for p in range(whole, last):
+        sums[np.uint64(indices[position])] += factor * _get_entry(data, position, kind)
+        sums[np.uint64(indices[position + ONE])] += factor * _get_entry(data, position + ONE, kind)
+        sums[np.uint64(indices[position + TWO])] += factor * _get_entry(data, position + TWO, kind)
+        sums[np.uint64(indices[position + THREE])] += factor * _get_entry(data, position + THREE, kind)
+    for p in range(unrolled_end, last):
         position = np.uint64(p)
-        sums[np.uint64(indices[position])] += factor * _entry(data, position, kind)
+        sums[np.uint64(indices[position])] += factor * _get_entry(data, position, kind)
 
 
 @kernel(inline=True)
-def _entry(data, position, kind):
+def _get_entry(data, position, kind):
     return kind(data[position]) if data.shape[0] > 0 else kind(1)
 
 
-def _addition(lanes):
+def _make_addition(lanes):
     """Return the loop that adds selected rows of a table to consecutive rows, or the reverse, one vector per row."""
 
     def generate(context, builder, kinds, arguments):
         source_type, codes_type, _, target_type, _, _ = kinds
-        source, codes, n_rows, target, gathers, k = arguments
+        source, codes, n_rows, target, is_gather, k = arguments
         emit = Emitter(context, builder, types.float64, lanes)
         number, align = n_rows.type, 8 * lanes
         positions = emit.data(codes_type, codes)
 
         with cgutils.for_range(builder, n_rows, intp=number) as loop:
             code = builder.load(builder.gep(positions, [loop.index]))
-            selected = context.cast(builder, code, codes_type.dtype, types.int64)
-            to = builder.select(gathers, loop.index, selected)
-            of = builder.select(gathers, selected, loop.index)
-            target_row = emit.pointer(target_type, target, to, k)
-            source_row = emit.pointer(source_type, source, of, k)
+            selected_row = context.cast(builder, code, codes_type.dtype, types.int64)
+            target_index = builder.select(is_gather, loop.index, selected_row)
+            source_index = builder.select(is_gather, selected_row, loop.index)
+            target_row = emit.pointer(target_type, target, target_index, k)
+            source_row = emit.pointer(source_type, source, source_index, k)
             added = emit.load(source_row, align=align)
             emit.store(builder.fadd(emit.load(target_row, align=align), added), target_row, align=align)
 
-    @emitted(generate)
-    def loop(source, codes, n_rows, target, gathers, k):
-        part, selected, in_order = slice(k, k + lanes), codes[:n_rows], np.arange(n_rows)
-        to, of = (in_order, selected) if gathers else (selected, in_order)
-        np.add.at(target[:, part], to, source[of, part])
+    @llvm_intrinsic(generate)
+    def loop(source, codes, n_rows, target, is_gather, k):
+        part, selected_rows, row_range = slice(k, k + lanes), codes[:n_rows], np.arange(n_rows)
+        target_rows, source_rows = (row_range, selected_rows) if is_gather else (selected_rows, row_range)
+        np.add.at(target[:, part], target_rows, source[source_rows, part])
 
     return loop
 
 
-_add_vector, _add_half, _add_number = _addition(LANES), _addition(HALF), _addition(1)
+_add_vector, _add_half_vector, _add_scalar = _make_addition(LANES), _make_addition(HALF_LANES), _make_addition(1)
 
 
 @kernel(inner=True)
-def add_rows(source, codes, n_rows, target, gathers):
-    """For i < n_rows, add source[codes[i]] to target[i] if ``gathers``, otherwise add source[i] to target[codes[i]].
+def add_rows(source, codes, n_rows, target, is_gather):
+    """For i < n_rows, add source[codes[i]] to target[i] if ``is_gather``, otherwise add source[i] to target[codes[i]].
 
     Both tables have the columns of `zeros_table`.
     """
     width = target.shape[1]
     if width == 1:
-        _add_number(source, codes, n_rows, target, gathers, 0)
-    elif width == HALF:
-        _add_half(source, codes, n_rows, target, gathers, 0)
+        _add_scalar(source, codes, n_rows, target, is_gather, 0)
+    elif width == HALF_LANES:
+        _add_half_vector(source, codes, n_rows, target, is_gather, 0)
     else:
         for k in range(0, width, LANES):
-            _add_vector(source, codes, n_rows, target, gathers, k)
+            _add_vector(source, codes, n_rows, target, is_gather, k)

@@ -6,8 +6,8 @@ emitted as LLVM instructions, like those in `simd`. Without compilation, NumPy c
 """
 
 from fastlin.kernels.machine.arrays import CACHE_LINE
-from fastlin.kernels.machine.emitter import Emitter, RowReader, emitted
-from fastlin.kernels.machine.simd import multiplication, row_pointers
+from fastlin.kernels.machine.emitter import Emitter, RowReader, llvm_intrinsic
+from fastlin.kernels.machine.simd import make_multiplication, make_row_pointers
 
 # Eight sums of rows, or four of columns, are enough to hide the latency of additions.
 ROWS_PER_STEP, COLUMNS_PER_STEP = 8, 4
@@ -24,10 +24,10 @@ def count_tile_rows_in_place(n_features: int, itemsize: int) -> int:
     )
 
 
-def _accumulation(count, prefetches=False):
+def _make_accumulation(count, uses_prefetch=False):
     """Return the loop that adds ``count`` rows times their multipliers.
 
-    If ``prefetches``, the loop prefetches the rows of the next tile.
+    If ``uses_prefetch``, the loop prefetches the rows of the next tile.
     """
 
     def generate(context, builder, kinds, arguments):
@@ -35,19 +35,24 @@ def _accumulation(count, prefetches=False):
         X, n_rows, i, multipliers, sums = arguments
         emit = Emitter(context, builder, multipliers_type.dtype)
         reader = RowReader(emit, X_type, X)
-        pointers = row_pointers(emit, X_type, X, n_rows_type, n_rows, i, count)
-        numbers, positions = emit.data(multipliers_type, multipliers), [builder.add(i, i.type(r)) for r in range(count)]
-        factors = [emit.broadcast(builder.load(builder.gep(numbers, [position]))) for position in positions]
+        pointers = make_row_pointers(emit, X_type, X, n_rows_type, n_rows, i, count)
+        multiplier_pointer, positions = (
+            emit.data(multipliers_type, multipliers),
+            [builder.add(i, i.type(r)) for r in range(count)],
+        )
+        factors = [emit.broadcast(builder.load(builder.gep(multiplier_pointer, [position]))) for position in positions]
         total = emit.data(sums_type, sums)
         tile_rows = emit.shape(multipliers_type, multipliers)[0]
-        later = [emit.pointer(X_type, X, builder.add(position, tile_rows), i.type(0)) for position in positions]
-        in_line = CACHE_LINE // context.get_abi_sizeof(context.get_data_type(X_type.dtype))
+        prefetched_rows = [
+            emit.pointer(X_type, X, builder.add(position, tile_rows), i.type(0)) for position in positions
+        ]
+        values_per_line = CACHE_LINE // context.get_abi_sizeof(context.get_data_type(X_type.dtype))
 
-        def add(_, j, left):
-            for pointer in later if prefetches else ():
-                for step in range(0, emit.lanes, in_line):
+        def add(_, j, n_left_columns):
+            for pointer in prefetched_rows if uses_prefetch else ():
+                for step in range(0, emit.lanes, values_per_line):
                     emit.prefetch(builder.ptrtoint(builder.gep(pointer, [builder.add(j, j.type(step))]), j.type))
-            vectors, half = reader.read(pointers, j, left), count // 2
+            vectors, half = reader.read(pointers, j, n_left_columns), count // 2
             # Two independent sums, so that only one addition depends on the stored sum.
             a, b = builder.fmul(vectors[0], factors[0]), builder.fmul(vectors[half], factors[half])
             for r in range(1, half):
@@ -56,7 +61,7 @@ def _accumulation(count, prefetches=False):
             position = builder.gep(total, [j])
             emit.store(builder.fadd(emit.load(position), builder.fadd(a, b)), position)
 
-        reader.walk(i.type(0), reader.n_features, add)
+        reader.emit_loop(i.type(0), reader.n_features, add)
 
     def add_rows(X, n_rows, i, multipliers, sums):
         """Add multipliers[i + r] X[i + r] to `sums` for i + r < n_rows. Beyond n_rows, the multipliers must be zero.
@@ -66,10 +71,12 @@ def _accumulation(count, prefetches=False):
         x = X[i : min(i + count, n_rows)].astype(sums.dtype)
         sums[: X.shape[1]] += multipliers[i : i + len(x)] @ x
 
-    return emitted(generate)(add_rows)
+    return llvm_intrinsic(generate)(add_rows)
 
 
 # The processor itself prefetches short rows (docs/benchmarks/design-choices.md: prefetched long rows).
-score_rows, score_columns = (multiplication(count, 1, prefetches=False) for count in (ROWS_PER_STEP, COLUMNS_PER_STEP))
-add_short_rows, add_long_rows = _accumulation(ROWS_PER_STEP), _accumulation(ROWS_PER_STEP, prefetches=True)
-add_columns = _accumulation(COLUMNS_PER_STEP)
+score_rows, score_columns = (
+    make_multiplication(count, 1, uses_prefetch=False) for count in (ROWS_PER_STEP, COLUMNS_PER_STEP)
+)
+add_short_rows, add_long_rows = _make_accumulation(ROWS_PER_STEP), _make_accumulation(ROWS_PER_STEP, uses_prefetch=True)
+add_columns = _make_accumulation(COLUMNS_PER_STEP)

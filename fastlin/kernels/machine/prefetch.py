@@ -13,45 +13,46 @@ from fastlin.kernels.machine.instructions import optimize_for_size
 
 # Positions in a list of memory ranges: the index of the next range, the next byte in this range, the number of ranges,
 # the number of bytes per range, and the addresses of the ranges, starting at ADDRESSES.
-PIECE, BYTE, COUNT, LENGTH, ADDRESSES = range(5)
+NEXT_RANGE, NEXT_BYTE, N_RANGES, RANGE_BYTES, ADDRESSES = range(5)
 
 
 @kernel(inline=True)
-def empty_list(tile_rows):
+def empty_prefetch_list(tile_rows):
     """Return an empty list with a capacity of tile_rows memory ranges."""
     return zeros_aligned(ADDRESSES + tile_rows, np.int64)
 
 
 @kernel(inner=True)
-def list_rows(X, rows, start, ahead):
-    """Overwrite the list ``ahead`` with the memory ranges of the rows of X from ``rows[start]``.
+def list_prefetched_rows(X, rows, start, prefetch_list):
+    """Overwrite the list ``prefetch_list`` with the memory ranges of the rows of X from ``rows[start]``.
 
     The list contains as many rows as its capacity allows. It becomes empty if the rows of X are not contiguous.
     """
     optimize_for_size()
-    n_rows = min(rows.shape[0] - start, ahead.shape[0] - ADDRESSES)
+    n_rows = min(rows.shape[0] - start, prefetch_list.shape[0] - ADDRESSES)
     for i in range(ADDRESSES):
-        ahead[i] = 0
+        prefetch_list[i] = 0
     if n_rows > 0 and X.strides[1] == X.itemsize:
-        is_one_piece = rows[start + n_rows - 1] - rows[start] == n_rows - 1 and X.strides[0] == X.shape[1] * X.itemsize
-        ahead[COUNT] = 1 if is_one_piece else n_rows
-        ahead[LENGTH] = X.shape[1] * X.itemsize * (n_rows if is_one_piece else 1)
-        for i in range(ahead[COUNT]):
-            ahead[ADDRESSES + i] = np.intp(X.ctypes.data) + rows[start + i] * X.strides[0]
+        is_one_range = rows[start + n_rows - 1] - rows[start] == n_rows - 1 and X.strides[0] == X.shape[1] * X.itemsize
+        prefetch_list[N_RANGES] = 1 if is_one_range else n_rows
+        prefetch_list[RANGE_BYTES] = X.shape[1] * X.itemsize * (n_rows if is_one_range else 1)
+        for i in range(prefetch_list[N_RANGES]):
+            prefetch_list[ADDRESSES + i] = np.intp(X.ctypes.data) + rows[start + i] * X.strides[0]
 
 
 @kernel(inline=True)
-def next_lines(ahead, n_lines, cached):
+def next_prefetched_lines(prefetch_list, n_lines, cached_array):
     """Return the address of the next n_lines cache lines of the list, and the stride between these lines in bytes.
 
-    At the end of the list, the address is that of ``cached``, an array that is already in the cache, and the stride is
+    At the end of the list, the address is that of ``cached_array``, an array that is already in the cache, and the
+    stride is
     0.
     """
-    if ahead[PIECE] >= ahead[COUNT]:
-        return np.intp(cached.ctypes.data), 0
-    address = ahead[ADDRESSES + ahead[PIECE]] + ahead[BYTE]
-    ahead[BYTE] += n_lines * CACHE_LINE
-    if ahead[BYTE] >= ahead[LENGTH]:
-        ahead[PIECE] += 1
-        ahead[BYTE] = 0
+    if prefetch_list[NEXT_RANGE] >= prefetch_list[N_RANGES]:
+        return np.intp(cached_array.ctypes.data), 0
+    address = prefetch_list[ADDRESSES + prefetch_list[NEXT_RANGE]] + prefetch_list[NEXT_BYTE]
+    prefetch_list[NEXT_BYTE] += n_lines * CACHE_LINE
+    if prefetch_list[NEXT_BYTE] >= prefetch_list[RANGE_BYTES]:
+        prefetch_list[NEXT_RANGE] += 1
+        prefetch_list[NEXT_BYTE] = 0
     return address, CACHE_LINE

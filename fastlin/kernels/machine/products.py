@@ -9,8 +9,8 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import optimize_for_size
-from fastlin.kernels.machine.prefetch import empty_list, list_rows, next_lines
-from fastlin.kernels.machine.simd import CLASSES_PER_TILE, ROW_GROUP, lines_in_step
+from fastlin.kernels.machine.prefetch import empty_prefetch_list, list_prefetched_rows, next_prefetched_lines
+from fastlin.kernels.machine.simd import CLASSES_PER_TILE, ROWS_PER_GROUP, count_prefetched_lines
 from fastlin.kernels.machine.tiles import (
     MAX_TILE_ROWS,
     Scaling,
@@ -37,7 +37,7 @@ class Tile(NamedTuple):
     scaling: Scaling  # for the columns of X, padded to the width of the tile
     coef: np.ndarray  # (K, width)
     scores: np.ndarray  # (K, tile rows), which kernels overwrite
-    ahead: np.ndarray  # int64, the list of the memory ranges to prefetch for the next tile
+    prefetch_list: np.ndarray  # int64, the list of the memory ranges to prefetch for the next tile
     transposed: np.ndarray  # (width, tile rows), the transposed rows; empty if the tile is not transposed
 
 
@@ -45,17 +45,17 @@ _uses_transposed_tile = kernel(uses_transposed_tile, inline=True)
 
 
 @kernel(inner=True)
-def allocate_tile(coef, scaling, tile_rows, transposes):
+def allocate_tile(coef, scaling, tile_rows, is_transposed):
     """Return a Tile of ``tile_rows`` rows for coef (K, d).
 
-    The tile is transposed if ``transposes`` and `uses_transposed_tile`.
+    The tile is transposed if ``is_transposed`` and `uses_transposed_tile`.
     """
     optimize_for_size()
     rows = zeros_padded(tile_rows, coef.shape[1], coef.dtype)
     scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
-    transposes &= _uses_transposed_tile(coef.shape[1], coef.shape[0]) and tile_rows == MAX_TILE_ROWS
-    transposed = zeros_aligned((rows.shape[1] if transposes else 0, tile_rows), coef.dtype)
-    return Tile(rows, pad_scaling(scaling, rows), pad_columns(coef), scores, empty_list(tile_rows), transposed)
+    is_transposed &= _uses_transposed_tile(coef.shape[1], coef.shape[0]) and tile_rows == MAX_TILE_ROWS
+    transposed = zeros_aligned((rows.shape[1] if is_transposed else 0, tile_rows), coef.dtype)
+    return Tile(rows, pad_scaling(scaling, rows), pad_columns(coef), scores, empty_prefetch_list(tile_rows), transposed)
 
 
 @kernel(inner=True)
@@ -64,46 +64,48 @@ def allocate_read_tile(X, coef, tile_rows):
     optimize_for_size()
     rows = zeros_padded(0 if X.strides[1] == X.itemsize else tile_rows, coef.shape[1], coef.dtype)
     scores, transposed = zeros_aligned((coef.shape[0], tile_rows), coef.dtype), rows[:0]
-    return Tile(rows, make_identity_scaling(rows), pad_columns(coef), scores, empty_list(tile_rows), transposed)
+    return Tile(
+        rows, make_identity_scaling(rows), pad_columns(coef), scores, empty_prefetch_list(tile_rows), transposed
+    )
 
 
 @kernel(reassociate=False, inner=True)
-def load_and_multiply(X, row_indices, start, stop, intercept, tile, reads=None):
+def load_and_multiply(X, row_indices, start, stop, intercept, tile, skips_storing=None):
     """Load X[row_indices[start:stop]] into the tile, and fill scores[k, i] with coef[k] rows[i] + intercept[k].
 
     `rows`, `coef` and `scores` are those of the tile. If the rows of X are contiguous, the products with the first
     classes read X directly. Rows and scores are overwritten up to the end of the last group of rows. The memory of the
-    rows from ``stop`` is prefetched. If ``reads`` is not None, X is not scaled, and contiguous rows are not stored.
-    Numba compiles this branch only if ``reads`` is not None.
+    rows from ``stop`` is prefetched. If ``skips_storing`` is not None, X is not scaled, and contiguous rows are not
+    stored. Numba compiles this branch only if ``skips_storing`` is not None.
     """
     optimize_for_size()
-    rows, scaling, coef, scores, ahead, transposed = tile
+    rows, scaling, coef, scores, prefetch_list, transposed = tile
     n_classes, width = coef.shape
     n_rows, zero = stop - start, np.int64(0)
-    list_rows(X, row_indices, stop, ahead)
+    list_prefetched_rows(X, row_indices, stop, prefetch_list)
     row_indices = row_indices[start:stop]
     fill_rows(intercept, scores)
     # A tile that is less than half full is not transposed, because its transposition would cost as much as that of a
     # full tile.
-    transposes = transposed.shape[0] > 0 and 2 * n_rows > transposed.shape[1]
-    if transposes or X.strides[1] != X.itemsize:
+    is_transposed = transposed.shape[0] > 0 and 2 * n_rows > transposed.shape[1]
+    if is_transposed or X.strides[1] != X.itemsize:
         load_tile(X, row_indices, scaling, rows)
-        if transposes:
+        if is_transposed:
             transpose_tile(rows, n_rows, X.shape[1], transposed)
-            add_product(transposed, X.shape[1], coef, scores, ahead)
+            add_product(transposed, X.shape[1], coef, scores, prefetch_list)
         else:
-            add_scores(rows, n_rows, n_rows, coef, zero, scores, ahead)
+            add_scores(rows, n_rows, n_rows, coef, zero, scores, prefetch_list)
         return
-    if reads is not None:
-        add_scores(X, row_indices, n_rows, coef, zero, scores, ahead)
+    if skips_storing is not None:
+        add_scores(X, row_indices, n_rows, coef, zero, scores, prefetch_list)
         return
     count, lanes = _classes_per_batch(n_classes), VECTOR_BYTES // coef.itemsize
-    chunk = _chunk(width, lanes)
-    for first in range(0, width, chunk):
-        last = first + chunk if first + chunk < width else width
-        n_lines = (last - first) // lanes * _lines_in_step(count, X.itemsize, coef.itemsize)
+    chunk_width = _choose_chunk_width(width, lanes)
+    for first in range(0, width, chunk_width):
+        last = first + chunk_width if first + chunk_width < width else width
+        n_lines = (last - first) // lanes * _count_prefetched_lines(count, X.itemsize, coef.itemsize)
         for i in range(0, n_rows, 8 if count == 1 else 4):
-            lines = next_lines(ahead, n_lines, coef)
+            lines = next_prefetched_lines(prefetch_list, n_lines, coef)
             if count == CLASSES_PER_TILE:
                 simd.load_and_multiply_4_rows(X, row_indices, i, coef, zero, first, last, scores, lines, scaling, rows)
             elif count == 3:
@@ -114,72 +116,72 @@ def load_and_multiply(X, row_indices, start, stop, intercept, tile, reads=None):
                 simd.load_and_multiply_8_rows_1_class(
                     X, row_indices, i, coef, zero, first, last, scores, lines, scaling, rows
                 )
-    add_scores(rows, n_rows, n_rows, coef, count, scores, ahead)
+    add_scores(rows, n_rows, n_rows, coef, count, scores, prefetch_list)
 
 
-_lines_in_step = kernel(lines_in_step, inline=True)
+_count_prefetched_lines = kernel(count_prefetched_lines, inline=True)
 
 
 @kernel(inline=True)
-def fill_rows(values, filled):
+def fill_rows(values, target_rows):
     """Fill filled[k, i] with values[k]."""
-    for k in range(filled.shape[0]):
-        for i in range(filled.shape[1]):
-            filled[k, i] = values[k]
+    for k in range(target_rows.shape[0]):
+        for i in range(target_rows.shape[1]):
+            target_rows[k, i] = values[k]
 
 
 @kernel(inline=True)
-def _chunk(width, lanes):
+def _choose_chunk_width(width, lanes):
     """Return the number of columns per chunk: whole vectors, with at most CHUNK_BYTES bytes per row."""
     n_chunks = (width // lanes * VECTOR_BYTES + CHUNK_BYTES - 1) // CHUNK_BYTES
     return (width // lanes + n_chunks - 1) // n_chunks * lanes
 
 
 @kernel(inline=True)
-def _classes_per_batch(n_left):
-    return CLASSES_PER_TILE if n_left >= CLASSES_PER_TILE else 3 if n_left >= 3 else 1
+def _classes_per_batch(n_remaining_classes):
+    return CLASSES_PER_TILE if n_remaining_classes >= CLASSES_PER_TILE else 3 if n_remaining_classes >= 3 else 1
 
 
 @kernel(reassociate=False, inner=True)
-def add_scores(X, row_indices, n_rows, coef, first_class, scores, ahead):
+def add_scores(X, row_indices, n_rows, coef, first_class, scores, prefetch_list):
     """Add coef[k] X[row_indices[i]] to scores[k, i] for i < n_rows and k >= first_class.
 
     The rows of X are contiguous. `row_indices` may also be the integer n_rows, which selects the first n_rows rows.
     `coef` (K, width) consists of whole aligned vectors. `scores` (K, tile rows) are overwritten up to the end of the
-    last group of rows. The memory in the list ``ahead`` is prefetched.
+    last group of rows. The memory in the list ``prefetch_list`` is prefetched.
     """
     optimize_for_size()
     n_classes, width = coef.shape
     lanes = VECTOR_BYTES // coef.itemsize
-    chunk = _chunk(width, lanes)
-    for first in range(0, width, chunk):
-        last = first + chunk if first + chunk < width else width
+    chunk_width = _choose_chunk_width(width, lanes)
+    for first in range(0, width, chunk_width):
+        last = first + chunk_width if first + chunk_width < width else width
         for group in range(first_class, n_classes, MAX_CACHED_CLASSES):
             end = group + MAX_CACHED_CLASSES if group + MAX_CACHED_CLASSES < n_classes else n_classes
             for i in range(0, n_rows, 4):
                 k = group
                 while k < end:
                     count = _classes_per_batch(end - k)
-                    n_lines = (last - first) // lanes * _lines_in_step(count, X.itemsize, coef.itemsize)
+                    n_lines = (last - first) // lanes * _count_prefetched_lines(count, X.itemsize, coef.itemsize)
                     if count == CLASSES_PER_TILE:
-                        lines = next_lines(ahead, n_lines, coef)
+                        lines = next_prefetched_lines(prefetch_list, n_lines, coef)
                         simd.multiply_4_rows(X, row_indices, i, coef, k, first, last, scores, lines)
                     elif count == 3:
-                        lines = next_lines(ahead, n_lines, coef)
+                        lines = next_prefetched_lines(prefetch_list, n_lines, coef)
                         simd.multiply_4_rows_3_classes(X, row_indices, i, coef, k, first, last, scores, lines)
-                    elif i % ROW_GROUP == 0:
-                        lines = next_lines(ahead, n_lines, coef)
+                    elif i % ROWS_PER_GROUP == 0:
+                        lines = next_prefetched_lines(prefetch_list, n_lines, coef)
                         simd.multiply_8_rows_1_class(X, row_indices, i, coef, k, first, last, scores, lines)
                     k += count
 
 
 @kernel(reassociate=False, inner=True)
-def add_product(tile, n_rows, multipliers, sums, ahead):
+def add_product(tile, n_rows, multipliers, sums, prefetch_list):
     """Add the sum over i < n_rows of multipliers[k, i] tile[i, j] to sums[k, j].
 
     `multipliers` has shape (K, tile rows). `sums` (K, width) is aligned, and is either float64 or of the type of
-    `tile`. The sum over the rows of a tile is first computed in the type of `tile`. The memory in the list ``ahead`` is
-    prefetched.
+    `tile`. The sum over the rows of a tile is first computed in the type of `tile`. The memory in the list
+    ``prefetch_list`` is prefetched.
     """
     optimize_for_size()
     n_classes, width = sums.shape
@@ -191,7 +193,7 @@ def add_product(tile, n_rows, multipliers, sums, ahead):
         while k < n_classes:
             count = _classes_per_batch(n_classes - k)
             count = count if is_wide or count == CLASSES_PER_TILE else 1
-            lines = next_lines(ahead, n_rows, tile)
+            lines = next_prefetched_lines(prefetch_list, n_rows, tile)
             if is_wide and count == CLASSES_PER_TILE:
                 simd.add_4_vectors(tile, n_rows, j, multipliers, k, sums, lines)
             elif is_wide and count == 3:
@@ -211,10 +213,10 @@ def add_triangle(tile, n_rows, n_columns, multipliers, sums):
     """Add to sums[k, j] for k <= j < n_columns, like `add_product`.
 
     Entries below the diagonal are overwritten up to the end of a vector and of a group of classes. The number of rows
-    of `sums` is a whole number of groups.
+    of `sums` is a multiple of the group size.
     """
     optimize_for_size()
-    lanes, lines = VECTOR_BYTES // tile.itemsize, next_lines(empty_list(0), 0, tile)
+    lanes, lines = VECTOR_BYTES // tile.itemsize, next_prefetched_lines(empty_prefetch_list(0), 0, tile)
     for j in range(0, n_columns, lanes):
         end = j + lanes if j + lanes < sums.shape[0] else sums.shape[0]
         for k in range(0, end, CLASSES_PER_TILE):

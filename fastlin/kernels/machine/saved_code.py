@@ -20,21 +20,21 @@ from fastlin.kernels.machine.cache_folder import (
 )
 from fastlin.kernels.machine.libraries import binding, compiler, config, serialize
 
-SUFFIX = ".nbc"
+CODE_SUFFIX = ".nbc"
 # The Numba settings that affect the code. Numba reads them from environment variables.
-SETTINGS = ("OPT", "DEBUGINFO_DEFAULT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "USING_SVML")
-SETTINGS += ("EXTEND_VARIABLE_LIFETIMES", "DEBUG_NRT")
-FAILURE = "A compiled kernel cannot be %s %s: %s."
+NUMBA_SETTINGS = ("OPT", "DEBUGINFO_DEFAULT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "USING_SVML")
+NUMBA_SETTINGS += ("EXTEND_VARIABLE_LIFETIMES", "DEBUG_NRT")
+FAILURE_MESSAGE = "A compiled kernel cannot be %s %s: %s."
 
 
 def pack(result: Any, with_bitcode: bool = True) -> bytes:
     """Return a Numba compile result as bytes. LLVM bitcode is needed only for kernels that other kernels call."""
     # The annotated source, the seventh item, is omitted, because the code runs without it.
-    library, description, environment, signature, in_objects, lifted, _, *rest = result._reduce()
+    library, description, environment, signature, in_object_mode, lifted_loops, _, *rest = result._reduce()
     if not with_bitcode:
         name, kind, (code, _) = library
         library = name, kind, (code, binding.parse_assembly("").as_bitcode())
-    return serialize.dumps((library, description, environment, signature, in_objects, lifted, "", *rest))
+    return serialize.dumps((library, description, environment, signature, in_object_mode, lifted_loops, "", *rest))
 
 
 def unpack(content: bytes, target_context: Any) -> Any:
@@ -48,12 +48,12 @@ def unpack(content: bytes, target_context: Any) -> Any:
 
 def name_file(function: Callable[..., Any], *key: Any) -> str:
     """Return the name of the file with the code of a function for a key, which is identified by its `repr`."""
-    settings = [getattr(config, name, None) for name in SETTINGS]
+    settings = [getattr(config, name, None) for name in NUMBA_SETTINGS]
     digest = hashlib.sha256(repr((key, settings)).encode())
     digest.update(function.__code__.co_code)
-    layer = function.__module__.removeprefix("fastlin.kernels.")
-    name = f"{layer}.{function.__qualname__}".replace("<", "").replace(">", "")
-    return f"{name}-{digest.hexdigest()[:24]}{SUFFIX}"
+    module_name = function.__module__.removeprefix("fastlin.kernels.")
+    name = f"{module_name}.{function.__qualname__}".replace("<", "").replace(">", "")
+    return f"{name}-{digest.hexdigest()[:24]}{CODE_SUFFIX}"
 
 
 def load_code(name: str, target_context: Any) -> Any:
@@ -68,7 +68,7 @@ def load_code(name: str, target_context: Any) -> Any:
             continue
         except Exception as error:
             # Numba's classes are not public, and may differ in another version.
-            log_once(FAILURE, "loaded from", folder, f"{type(error).__name__}: {error}")
+            log_once(FAILURE_MESSAGE, "loaded from", folder, f"{type(error).__name__}: {error}")
     return None
 
 
@@ -85,4 +85,4 @@ def save_code(name: str, result: Any) -> None:
         write_file(folder / name, hashlib.sha256(content).digest() + content)
     except Exception as error:
         # The fit succeeds even if the disk is full or read-only, or if Numba's classes have changed.
-        log_once(FAILURE, "saved in", folder, f"{type(error).__name__}: {error}")
+        log_once(FAILURE_MESSAGE, "saved in", folder, f"{type(error).__name__}: {error}")

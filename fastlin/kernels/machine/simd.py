@@ -7,56 +7,56 @@ which Numba compiles. Without compilation, NumPy computes the same results.
 
 import numpy as np
 
-from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, RowReader, emitted
+from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, RowReader, llvm_intrinsic
 from fastlin.kernels.machine.libraries import cgutils, ir, types
 
 # The sums of four rows (or vectors), one vector per class and one vector of a row take 26 of 32 registers, or all 16
 # registers.
 CLASSES_PER_TILE = 5 if VECTOR_BYTES == 64 else 3
-ROW_GROUP = 8
+ROWS_PER_GROUP = 8
 # With one class, memory bandwidth limits a pass over X. Therefore, each step prefetches one cache line of each of eight
 # rows (docs/benchmarks/design-choices.md: prefetched lines, one class).
-LOADED_ROWS = 8
+ONE_CLASS_LINES = 8
 # If X is float64 and the tile is float32, a step reads two cache lines of each row, and prefetches more cache lines
 # (docs/benchmarks/design-choices.md: prefetched lines, float64 to float32).
-WIDE_LINES = 4
+MIXED_PRECISION_LINES = 4
 
 
-def lines_in_step(n_classes: int, X_bytes: int, coef_bytes: int) -> int:
-    """Return the number of cache lines that `multiplication` prefetches per step, given the size of an entry."""
-    return LOADED_ROWS if n_classes == 1 else WIDE_LINES if X_bytes > coef_bytes else 1
+def count_prefetched_lines(n_classes: int, X_bytes: int, coef_bytes: int) -> int:
+    """Return the number of cache lines that `make_multiplication` prefetches per step, given the size of an entry."""
+    return ONE_CLASS_LINES if n_classes == 1 else MIXED_PRECISION_LINES if X_bytes > coef_bytes else 1
 
 
-def row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows):
-    """Return pointers to the n_rows rows that `multiplication` reads at i."""
+def make_row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows):
+    """Return pointers to the n_rows rows that `make_multiplication` reads at i."""
     builder = emit.builder
-    in_order = isinstance(indices_type, types.Integer)
-    count = row_indices if in_order else emit.shape(indices_type, row_indices)[0]
-    final = builder.sub(count, i.type(1))
+    is_range = isinstance(indices_type, types.Integer)
+    count = row_indices if is_range else emit.shape(indices_type, row_indices)[0]
+    last_position = builder.sub(count, i.type(1))
     pointers = []
     for r in range(n_rows):
         row = builder.add(i, i.type(r))
-        row = builder.select(builder.icmp_signed("<", row, final), row, final)
-        row = row if in_order else builder.load(builder.gep(emit.data(indices_type, row_indices), [row]))
+        row = builder.select(builder.icmp_signed("<", row, last_position), row, last_position)
+        row = row if is_range else builder.load(builder.gep(emit.data(indices_type, row_indices), [row]))
         pointers.append(emit.pointer(X_type, X, row, i.type(0)))
     return pointers
 
 
 def _read_rows(X, row_indices, i, n_rows, first, last):
-    """Return the columns from `first` to last - 1 of the n_rows rows that `multiplication` reads at i."""
+    """Return the columns from `first` to last - 1 of the n_rows rows that `make_multiplication` reads at i."""
     row_indices = np.arange(row_indices) if np.ndim(row_indices) == 0 else row_indices
     return X[row_indices[np.minimum(np.arange(i, i + n_rows), len(row_indices) - 1)], first:last]
 
 
-def multiplication(n_rows, n_classes, stores=False, prefetches=True):
+def make_multiplication(n_rows, n_classes, stores_rows=False, uses_prefetch=True):
     """Return the loop that adds the products of n_rows rows of X and n_classes classes to the scores.
 
     The rows are X[row_indices[i]] and the following rows, and the classes start at k. If fewer rows are left, the last
     row is repeated. `row_indices` may also be an integer n, which selects the first n rows. The rows of X are
     contiguous. The products are over the columns from `first` to last - 1, which are whole vectors; X may have fewer
-    columns. If ``stores``, the loop also scales and shifts the rows and writes them to the tile, which saves a separate
-    pass (docs/benchmarks/design-choices.md: stores in products). If ``prefetches``, the loop prefetches ``lines``,
-    which consists of an address and a stride in bytes.
+    columns. If ``stores_rows``, the loop also scales and shifts the rows and writes them to the tile, which saves a
+    separate pass (docs/benchmarks/design-choices.md: stores in products). If ``uses_prefetch``, the loop prefetches
+    ``lines``, which consists of an address and a stride in bytes.
     """
 
     def generate(context, builder, kinds, arguments):
@@ -64,24 +64,28 @@ def multiplication(n_rows, n_classes, stores=False, prefetches=True):
         X, row_indices, i, coef, k, first, last, scores, lines, *outputs = arguments
         emit = Emitter(context, builder, coef_type.dtype)
         zero = first.type(0)
-        reader = RowReader(emit, X_type, X, *(others[0], outputs[0]) if stores else ())
-        sources = row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows)
-        targets = [emit.pointer(others[1], outputs[1], i, zero, row_step=r) for r in range(n_rows if stores else 0)]
+        reader = RowReader(emit, X_type, X, *(others[0], outputs[0]) if stores_rows else ())
+        source_pointers = make_row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows)
+        targets = [
+            emit.pointer(others[1], outputs[1], i, zero, row_step=r) for r in range(n_rows if stores_rows else 0)
+        ]
         classes = [emit.pointer(coef_type, coef, k, zero, row_step=c) for c in range(n_classes)]
         sums = [emit.zeros(n_rows) for _ in classes]
         address, step = cgutils.unpack_tuple(builder, lines)
-        n_lines = lines_in_step(n_classes, X_type.dtype.bitwidth, coef_type.dtype.bitwidth) if prefetches else 0
+        n_lines = (
+            count_prefetched_lines(n_classes, X_type.dtype.bitwidth, coef_type.dtype.bitwidth) if uses_prefetch else 0
+        )
 
-        def multiply(index, j, left):
+        def multiply(index, j, n_left_columns):
             for line in range(n_lines):
                 position = builder.add(builder.mul(index, first.type(n_lines)), first.type(line))
                 emit.prefetch(builder.add(address, builder.mul(position, step)))
-            x = reader.read(sources, j, left)
-            for vector, target in zip(x if stores else (), targets, strict=True):
+            x = reader.read(source_pointers, j, n_left_columns)
+            for vector, target in zip(x if stores_rows else (), targets, strict=True):
                 emit.store(vector, builder.gep(target, [j]))
             emit.add_products(x, [emit.load(weights, j) for weights in classes], sums)
 
-        reader.walk(first, last, multiply)
+        reader.emit_loop(first, last, multiply)
         emit.add_to_scores(sums, scores_type, scores, k, i)
 
     def read(X, row_indices, i, coef, k, first, last, scores, lines):
@@ -94,10 +98,10 @@ def multiplication(n_rows, n_classes, stores=False, prefetches=True):
         tile[i : i + n_rows, part] = x * scaling.scale[part] + scaling.shift[part]
         read(tile, len(tile), i, coef, k, first, last, scores, lines)
 
-    return emitted(generate)(load if stores else read)
+    return llvm_intrinsic(generate)(load if stores_rows else read)
 
 
-def _accumulation(n_vectors, n_classes):
+def _make_accumulation(n_vectors, n_classes):
     """Return the loop that adds rows times multipliers to n_classes sums, in n_vectors vectors from column j."""
 
     def generate(context, builder, kinds, arguments):
@@ -107,7 +111,7 @@ def _accumulation(n_vectors, n_classes):
         address, step = cgutils.unpack_tuple(builder, lines)
         zero = n_rows.type(0)
         classes = [emit.pointer(multipliers_type, multipliers, k, zero, row_step=c) for c in range(n_classes)]
-        parts = [emit.zeros(n_vectors) for _ in range(n_classes)]
+        sum_vectors = [emit.zeros(n_vectors) for _ in range(n_classes)]
         with cgutils.for_range(builder, n_rows, intp=n_rows.type) as loop:
             i = loop.index
             emit.prefetch(builder.add(address, builder.mul(i, step)))
@@ -115,18 +119,20 @@ def _accumulation(n_vectors, n_classes):
             for v in range(n_vectors):
                 x = emit.load(emit.pointer(tile_type, tile, i, j, column_step=v * emit.lanes))
                 for c in range(n_classes):
-                    builder.store(emit.multiply_add(x, u[c], builder.load(parts[c][v])), parts[c][v])
+                    builder.store(emit.multiply_add(x, u[c], builder.load(sum_vectors[c][v])), sum_vectors[c][v])
         kind = context.get_value_type(sums_type.dtype)
-        wide = ir.VectorType(kind, emit.lanes)
+        sums_vector = ir.VectorType(kind, emit.lanes)
         align = min(VECTOR_BYTES, emit.lanes * context.get_abi_sizeof(kind))
         for c in range(n_classes):
             for v in range(n_vectors):
                 position = emit.pointer(sums_type, sums, k, j, row_step=c, column_step=v * emit.lanes)
-                part = builder.load(parts[c][v])
-                part = part if kind == emit.scalar else builder.fpext(part, wide)
-                emit.store(builder.fadd(emit.load(position, vector=wide, align=align), part), position, align=align)
+                part = builder.load(sum_vectors[c][v])
+                part = part if kind == emit.scalar else builder.fpext(part, sums_vector)
+                emit.store(
+                    builder.fadd(emit.load(position, vector=sums_vector, align=align), part), position, align=align
+                )
 
-    @emitted(generate)
+    @llvm_intrinsic(generate)
     def loop(tile, n_rows, j, multipliers, k, sums, lines):
         part = slice(j, j + n_vectors * VECTOR_BYTES // tile.itemsize)
         sums[k : k + n_classes, part] += multipliers[k : k + n_classes, :n_rows] @ tile[:n_rows, part]
@@ -143,7 +149,7 @@ def _emit_transpose_square(context, builder, kinds, arguments):
         emit.store(vector, emit.pointer(transposed_type, transposed, row, column, row_step=r))
 
 
-@emitted(_emit_transpose_square)
+@llvm_intrinsic(_emit_transpose_square)
 def transpose_square(tile, i, j, transposed, row, column):
     """Write the transpose of a vector-wide square of `tile` to transposed[row:, column:].
 
@@ -170,9 +176,9 @@ def _emit_multiply_columns(context, builder, kinds, arguments):
             emit.store(product, builder.gep(target, [offset]), align=align)
 
 
-@emitted(_emit_multiply_columns)
+@llvm_intrinsic(_emit_multiply_columns)
 def multiply_columns(tile, n_rows, j, h, count, products, position):
-    """Write the products of column j and ``count`` columns, the first of which is h, to ``products``.
+    """Write the products of column j and the ``count`` columns from h to ``products``.
 
     The results start at column ``position``. Whole vectors are read and written, so accesses extend beyond the last
     column by less than one vector.
@@ -180,26 +186,26 @@ def multiply_columns(tile, n_rows, j, h, count, products, position):
     products[:n_rows, position : position + count] = tile[:n_rows, j : j + 1] * tile[:n_rows, h : h + count]
 
 
-def _emit_row(context, builder, kinds, arguments):
+def _emit_load_row(context, builder, kinds, arguments):
     X_type, _, scaling_type, tile_type, _ = kinds
     X, row, scaling, tile, i = arguments
     emit = Emitter(context, builder, tile_type.dtype)
     reader = RowReader(emit, X_type, X, scaling_type, scaling)
     zero, lanes = row.type(0), row.type(emit.lanes)
     source, target = emit.pointer(X_type, X, row, zero), emit.pointer(tile_type, tile, i, zero)
-    n_whole = builder.udiv(reader.n_features, lanes)
-    with cgutils.for_range(builder, n_whole) as loop:
+    n_full_vectors = builder.udiv(reader.n_features, lanes)
+    with cgutils.for_range(builder, n_full_vectors) as loop:
         j = builder.mul(loop.index, lanes)
         (x,) = reader.read([source], j)
         emit.store(x, builder.gep(target, [j]))
     (width,) = emit.shape(scaling_type.types[0], builder.extract_value(scaling, 0))
-    with cgutils.for_range(builder, builder.udiv(width, lanes), start=n_whole) as loop:
+    with cgutils.for_range(builder, builder.udiv(width, lanes), start=n_full_vectors) as loop:
         j = builder.mul(loop.index, lanes)
         (x,) = reader.read([source], j, builder.sub(reader.n_features, j))
         emit.store(x, builder.gep(target, [j]))
 
 
-@emitted(_emit_row)
+@llvm_intrinsic(_emit_load_row)
 def load_row(X, row, scaling, tile, i):
     """Fill tile[i, j] with X[row, j] scale[j] + shift[j], computed in the type of `scale`.
 
@@ -210,14 +216,14 @@ def load_row(X, row, scaling, tile, i):
     tile[i, d:] = scaling.shift[d:]
 
 
-load_and_multiply_4_rows = multiplication(4, CLASSES_PER_TILE, stores=True)
-load_and_multiply_4_rows_3_classes = multiplication(4, 3, stores=True)
-load_and_multiply_8_rows_1_class = multiplication(8, 1, stores=True)
-multiply_4_rows = multiplication(4, CLASSES_PER_TILE)
-multiply_4_rows_3_classes = multiplication(4, 3)
-multiply_8_rows_1_class = multiplication(8, 1)
-add_4_vectors = _accumulation(4, CLASSES_PER_TILE)
-add_4_vectors_3_classes = _accumulation(4, 3)
-add_4_vectors_1_class = _accumulation(4, 1)
-add_1_vector = _accumulation(1, CLASSES_PER_TILE)
-add_1_vector_1_class = _accumulation(1, 1)
+load_and_multiply_4_rows = make_multiplication(4, CLASSES_PER_TILE, stores_rows=True)
+load_and_multiply_4_rows_3_classes = make_multiplication(4, 3, stores_rows=True)
+load_and_multiply_8_rows_1_class = make_multiplication(8, 1, stores_rows=True)
+multiply_4_rows = make_multiplication(4, CLASSES_PER_TILE)
+multiply_4_rows_3_classes = make_multiplication(4, 3)
+multiply_8_rows_1_class = make_multiplication(8, 1)
+add_4_vectors = _make_accumulation(4, CLASSES_PER_TILE)
+add_4_vectors_3_classes = _make_accumulation(4, 3)
+add_4_vectors_1_class = _make_accumulation(4, 1)
+add_1_vector = _make_accumulation(1, CLASSES_PER_TILE)
+add_1_vector_1_class = _make_accumulation(1, 1)

@@ -12,13 +12,13 @@ import os
 from collections.abc import Collection
 from typing import NamedTuple
 
-from fastlin.kernels.machine.archives import DAMAGED, FOLDER, SUFFIX, Archive, make_stamp
+from fastlin.kernels.machine.archives import ARCHIVE_FOLDER, ARCHIVE_SUFFIX, DAMAGE_MESSAGE, Archive, describe_versions
 from fastlin.kernels.machine.cache_folder import log_once
-from fastlin.kernels.machine.levels import LEVELS, choose_level
+from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS, choose_level
 from fastlin.kernels.machine.libraries import codegen, config
 
 # The environment variable that enables or disables the wheel's code.
-SWITCH = "FASTLIN_COMPILED"
+COMPILED_VARIABLE = "FASTLIN_COMPILED"
 HOST = "host"
 LOGGER = logging.getLogger("fastlin")
 
@@ -40,7 +40,7 @@ def choose_target() -> Target:
     archive = None if level is None else _open_archive(level)
     if archive is None:
         return Target(HOST, vector_bytes(features))
-    return Target(level, vector_bytes(LEVELS[level].features), archive)
+    return Target(level, vector_bytes(INSTRUCTION_SET_LEVELS[level].features), archive)
 
 
 def read_features() -> set[str]:
@@ -58,12 +58,12 @@ def vector_bytes(features: Collection[str]) -> int:
 
 def _choose_archived_level(features):
     """Return the best level of the wheel for this processor, or None if the wheel's code is not used."""
-    switch = os.environ.get(SWITCH, "").lower()
+    switch = os.environ.get(COMPILED_VARIABLE, "").lower()
     if switch not in ("", "on", "off"):
-        LOGGER.warning("%s must be 'on' or 'off', got %r. It is treated as 'on'.", SWITCH, switch)
+        LOGGER.warning("%s must be 'on' or 'off', got %r. It is treated as 'on'.", COMPILED_VARIABLE, switch)
     if switch == "off" or config.DISABLE_JIT:
         return None
-    names = {path.name.removesuffix(SUFFIX) for path in FOLDER.glob(f"*{SUFFIX}")}
+    names = {path.name.removesuffix(ARCHIVE_SUFFIX) for path in ARCHIVE_FOLDER.glob(f"*{ARCHIVE_SUFFIX}")}
     level = choose_level(names, features)
     if names and level is None:
         LOGGER.info("The wheel contains kernels for %s, not for this processor. They are compiled.", sorted(names))
@@ -72,17 +72,23 @@ def _choose_archived_level(features):
 
 def _open_archive(level):
     """Return the archive of a level. If this process cannot use it, log a message and return None."""
-    path = FOLDER / (level + SUFFIX)
+    path = ARCHIVE_FOLDER / (level + ARCHIVE_SUFFIX)
     try:
         archive = Archive(path)
     except Exception:
         # Reading a damaged file can raise any exception.
-        log_once(DAMAGED, path)
+        log_once(DAMAGE_MESSAGE, path)
         return None
-    expected = make_stamp()
-    differing = [f"{name} {archive.stamp.get(name)}" for name in expected if archive.stamp.get(name) != expected[name]]
-    if differing:
-        LOGGER.info("The wheel's kernels were compiled with %s. They are compiled again.", ", ".join(differing))
+    expected_versions = describe_versions()
+    differing_versions = [
+        f"{name} {archive.versions.get(name)}"
+        for name in expected_versions
+        if archive.versions.get(name) != expected_versions[name]
+    ]
+    if differing_versions:
+        LOGGER.info(
+            "The wheel's kernels were compiled with %s. They are compiled again.", ", ".join(differing_versions)
+        )
         return None
     return archive
 

@@ -47,10 +47,10 @@ MAX_PARTIAL_BYTES = 8 << 20
 MAX_THREADS = max(MAX_BLOCKS, os.cpu_count() or 1)
 
 # The format in which OpenMP accepts a number of threads.
-NUMBER = re.compile("[+]?0*[1-9][0-9]{0,8}")
+POSITIVE_INTEGER = re.compile("[+]?0*[1-9][0-9]{0,8}")
 
 # The maximum number of threads of a run: a number, a function that returns one, or None for no limit.
-_limit: contextvars.ContextVar[int | Callable[[], int] | None] = contextvars.ContextVar(
+_thread_limit: contextvars.ContextVar[int | Callable[[], int] | None] = contextvars.ContextVar(
     "fastlin_thread_limit", default=None
 )
 
@@ -63,7 +63,7 @@ def count_threads() -> int:
     ``OMP_NUM_THREADS``, which process pools set for their workers, limit the number of processors. The function raises
     a ValueError if FASTLIN_NUM_THREADS is not a positive integer.
     """
-    limit = _limit.get()
+    limit = _thread_limit.get()
     if limit is None:
         limit = _read_limit()
     return min(limit() if callable(limit) else limit, MAX_THREADS)
@@ -73,13 +73,13 @@ def _read_limit():
     """Return the number of threads that the environment variables and the processors currently allow."""
     setting = os.environ.get("FASTLIN_NUM_THREADS", "").strip()
     if setting:
-        if not NUMBER.fullmatch(setting):
+        if not POSITIVE_INTEGER.fullmatch(setting):
             raise ValueError(f"FASTLIN_NUM_THREADS must be a positive integer, got {setting!r}. Change or unset it.")
         return int(setting)
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         # OpenMP also accepts a list with one number per nesting level.
         first = os.environ.get(name, "").split(",")[0].strip()
-        if NUMBER.fullmatch(first):
+        if POSITIVE_INTEGER.fullmatch(first):
             return min(int(first), _count_processors())
     return _count_processors()
 
@@ -103,19 +103,19 @@ def limit_threads(n_threads: int | None) -> contextlib.AbstractContextManager[No
     the limit of the environment and the processors is determined when the first run starts.
     """
     # The limit is determined late, because the prediction of a single row uses one thread and does not need the limit.
-    return _limited((_limit.get() or cache(_read_limit)) if n_threads is None else max(1, int(n_threads)))
+    return _apply_limit((_thread_limit.get() or cache(_read_limit)) if n_threads is None else max(1, int(n_threads)))
 
 
 @contextlib.contextmanager
-def _limited(limit):
-    token = _limit.set(limit)
+def _apply_limit(limit):
+    token = _thread_limit.set(limit)
     try:
         yield
     finally:
-        _limit.reset(token)
+        _thread_limit.reset(token)
 
 
-def cut_work(work: int, max_blocks: int = MAX_BLOCKS) -> int:
+def count_work_blocks(work: int, max_blocks: int = MAX_BLOCKS) -> int:
     """Return the number of blocks for `work` multiply-adds, from 1 to min(`max_blocks`, MAX_BLOCKS).
 
     The result does not depend on the number of threads. Unless `max_blocks` or MAX_BLOCKS limits it, it is a power of
@@ -131,11 +131,11 @@ def count_blocks(n_rows: int, row_work: int, partial_bytes: int = 0, data_bytes:
     partial_bytes is the size of the partial sums of one block, and data_bytes is the size of X. The total size of the
     partial sums is limited.
     """
-    by_memory = max(MAX_PARTIAL_BYTES, data_bytes // 50) // max(1, partial_bytes)
-    return cut_work(n_rows * (row_work + ROW_OVERHEAD), min(max(2, by_memory), n_rows))
+    memory_limit = max(MAX_PARTIAL_BYTES, data_bytes // 50) // max(1, partial_bytes)
+    return count_work_blocks(n_rows * (row_work + ROW_OVERHEAD), min(max(2, memory_limit), n_rows))
 
 
-def add_blocks(sums: FloatArray) -> FloatArray:
+def sum_blocks(sums: FloatArray) -> FloatArray:
     """Return the sum over the blocks, which are the first axis, in order.
 
     np.sum is not used because its order of additions depends on the other axes.
@@ -165,27 +165,27 @@ class _RunningThreads:
         self._n_threads = 0
         self.is_stopped = False
         # The last thread of a stopped job releases this lock.
-        self._last_has_left = threading.Lock()
-        self._last_has_left.acquire()
+        self._last_thread_lock = threading.Lock()
+        self._last_thread_lock.acquire()
 
-    def enter(self):
-        """Return whether a thread may start. If so, the thread must call `leave` when it is done."""
+    def add_thread(self):
+        """Return whether a thread may start. If so, the thread must call `remove_thread` when it is done."""
         with self._lock:
             if self.is_stopped:
                 return False
             self._n_threads += 1
             return True
 
-    def leave(self):
+    def remove_thread(self):
         """Remove a thread that is done."""
         with self._lock:
             self._n_threads -= 1
             if self.is_stopped and not self._n_threads:
-                self._last_has_left.release()
+                self._last_thread_lock.release()
 
     def end(self):
         """Stop the job and wait until all threads are done. Then raise the last error of a signal handler, if any."""
-        raised = None
+        caught_error = None
         while True:
             try:
                 self.is_stopped = True
@@ -194,13 +194,13 @@ class _RunningThreads:
                 if n_threads:
                     # The lock is released again at once. If a handler raises an error here, the next iteration does not
                     # wait again.
-                    with self._last_has_left:
+                    with self._last_thread_lock:
                         pass
                 break
             except BaseException as error:
-                raised = error
-        if raised is not None:
-            raise raised
+                caught_error = error
+        if caught_error is not None:
+            raise caught_error
 
 
 class BlockRun(_RunningThreads):
@@ -213,19 +213,19 @@ class BlockRun(_RunningThreads):
     def __init__(self, kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> None:
         super().__init__()
         self._kernel, self._n_blocks, self._arguments = kernel, n_blocks, arguments
-        self._started = False
+        self._is_started = False
         # The lock protects this number.
         self._next_block = 0
         self._error: BaseException | None = None
 
     def start(self) -> None:
         """Invite as many helpers as the limit of the current context allows."""
-        self._started = True
+        self._is_started = True
         _helpers.invite(self, min(count_threads(), self._n_blocks) - 1)
 
-    def help(self) -> None:
+    def run_on_helper(self) -> None:
         """Run blocks on a helper thread until none is left."""
-        if not self.enter():
+        if not self.add_thread():
             return
         try:
             self._run_blocks()
@@ -233,16 +233,16 @@ class BlockRun(_RunningThreads):
             with self._lock:
                 self._next_block = self._n_blocks
                 self._error = self._error or error
-        self.leave()
+        self.remove_thread()
 
     def finish(self) -> None:
         """Run blocks until none is left, and return when all blocks are done, like `run_blocks`."""
         try:
-            if not self._started:
+            if not self._is_started:
                 self.start()
             self._run_blocks()
         finally:
-            raised, has_ended = None, False
+            caught_error, has_ended = None, False
             while not has_ended:
                 try:
                     self.end()
@@ -250,11 +250,11 @@ class BlockRun(_RunningThreads):
                 except BaseException as error:
                     # A signal handler may raise an error at the start of `end`, before the wait. This may happen more
                     # than once.
-                    raised = error
+                    caught_error = error
             # Pending invitations reference this run, but must not reference the caller's arrays.
             self._arguments = ()
-            if raised is not None:
-                raise raised
+            if caught_error is not None:
+                raise caught_error
         if self._error is not None:
             raise self._error
 
@@ -283,7 +283,7 @@ class _Helpers:
         self._threads = []
         self._invitations: queue.SimpleQueue[BlockRun | None] = queue.SimpleQueue()
 
-    def grow(self, n_threads):
+    def start_threads(self, n_threads):
         """Start threads until the pool contains n_threads threads."""
         # After the main thread has ended, Python may fail to start threads. In that case, the callers run all blocks.
         with self._lock, contextlib.suppress(RuntimeError):
@@ -295,7 +295,7 @@ class _Helpers:
     def invite(self, run, n_threads):
         """Invite n_threads threads to a BlockRun."""
         if len(self._threads) < n_threads:
-            self.grow(n_threads)
+            self.start_threads(n_threads)
         for _ in range(n_threads):
             self._invitations.put(run)
 
@@ -309,9 +309,9 @@ class _Helpers:
 
     def _serve(self):
         # Nested runs within a block use only the thread of the helper.
-        _limit.set(1)
+        _thread_limit.set(1)
         while (run := self._invitations.get()) is not None:
-            run.help()
+            run.run_on_helper()
             # A reference would keep the run in memory.
             del run
 
@@ -324,73 +324,73 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_count_allowed.cache_clear)
 
 
-class Stopped(Exception):
+class TaskStopped(Exception):
     """Raised in a task if its result is no longer needed."""
 
 
-def run_side_by_side(
-    task: Callable[[int, Callable[..., None] | None], Any], n_tasks: int, max_at_once: int
+def run_concurrently(
+    task: Callable[[int, Callable[..., None] | None], Any], n_tasks: int, max_concurrent: int
 ) -> Generator[Any, None, None]:
-    """Run tasks concurrently on separate threads, at most `max_at_once` at a time, and yield their results in order.
+    """Run tasks concurrently on separate threads, at most `max_concurrent` at a time, and yield their results in order.
 
     The number of threads also limits the number of concurrent tasks. The threads are divided evenly among the running
     tasks. For example, five tasks on 16 threads use 4, 3, 3, 3 and 3 threads. When a task ends, the other tasks use its
     threads. If the generator is closed early or a task raises an error, no further task starts, and running tasks are
     stopped. A task is called as ``task(number, check)``, with numbers starting at 0. It must call ``check`` regularly,
-    with any arguments. ``check`` raises `Stopped` once the result is no longer needed. If only one task may run at a
-    time, the caller's thread runs the tasks, and ``check`` is None.
+    with any arguments. ``check`` raises `TaskStopped` once the result is no longer needed. If only one task may run at
+    a time, the caller's thread runs the tasks, and ``check`` is None.
     """
     n_threads = count_threads()
-    n_at_once = min(n_threads, n_tasks, max_at_once)
-    if n_at_once == 1:
+    n_concurrent = min(n_threads, n_tasks, max_concurrent)
+    if n_concurrent == 1:
         yield from (task(number, None) for number in range(n_tasks))
         return
-    allocation = _ThreadAllocation(n_threads, n_tasks, n_at_once)
-    running = _RunningThreads()
+    allocation = _ThreadAllocation(n_threads, n_tasks, n_concurrent)
+    running_threads = _RunningThreads()
 
     def check(*_):
-        if running.is_stopped:
-            raise Stopped
+        if running_threads.is_stopped:
+            raise TaskStopped
 
     def run(number):
-        if not running.enter():
-            raise Stopped
+        if not running_threads.add_thread():
+            raise TaskStopped
         try:
-            with _limited(lambda: allocation.count(number)):
+            with _apply_limit(lambda: allocation.count(number)):
                 return task(number, check)
         finally:
             allocation.end(number)
-            running.leave()
+            running_threads.remove_thread()
 
     # All tasks need helpers, and no task should wait for another task's helpers.
-    _helpers.grow(n_threads - 1)
-    pool = ThreadPoolExecutor(n_at_once)
+    _helpers.start_threads(n_threads - 1)
+    pool = ThreadPoolExecutor(n_concurrent)
     try:
         for result in [pool.submit(run, number) for number in range(n_tasks)]:
             yield result.result()
     finally:
         # ThreadPoolExecutor does not wait reliably: after Ctrl-C it treats running threads as ended (CPython issue
         # 90882).
-        running.end()
+        running_threads.end()
         pool.shutdown(cancel_futures=True)
 
 
 class _ThreadAllocation:
     """The allocation of threads to concurrent tasks, which start in order."""
 
-    def __init__(self, n_threads, n_tasks, n_at_once):
-        self._n_threads, self._n_at_once = n_threads, n_at_once
-        self._unfinished = tuple(range(n_tasks))
+    def __init__(self, n_threads, n_tasks, n_concurrent):
+        self._n_threads, self._n_concurrent = n_threads, n_concurrent
+        self._unfinished_tasks = tuple(range(n_tasks))
         self._lock = threading.Lock()
 
     def count(self, number):
         """Return the number of threads for a running task."""
-        unfinished = self._unfinished
-        n_at_once = min(len(unfinished), self._n_at_once)
-        n_each, n_left_over = divmod(self._n_threads, n_at_once)
-        return n_each + (unfinished.index(number) < n_left_over)
+        unfinished_tasks = self._unfinished_tasks
+        n_concurrent = min(len(unfinished_tasks), self._n_concurrent)
+        n_threads_each, n_left_threads = divmod(self._n_threads, n_concurrent)
+        return n_threads_each + (unfinished_tasks.index(number) < n_left_threads)
 
     def end(self, number):
         """Make the threads of a task available to the other tasks."""
         with self._lock:
-            self._unfinished = tuple(other for other in self._unfinished if other != number)
+            self._unfinished_tasks = tuple(other for other in self._unfinished_tasks if other != number)

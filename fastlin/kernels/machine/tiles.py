@@ -13,13 +13,13 @@ from fastlin.kernels.machine.arrays import dense_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining
-from fastlin.kernels.machine.simd import CLASSES_PER_TILE, ROW_GROUP
+from fastlin.kernels.machine.simd import CLASSES_PER_TILE, ROWS_PER_GROUP
 
 # A tile, its scores, the coefficients and the rows of the next tile fit into the L2 cache together (1 MB or more).
 TILE_BYTES = 300_000
 # This is also the maximum number of rows that are summed in float32 before the sum continues in float64.
 MAX_TILE_ROWS = 128
-CACHE_SETS_BYTES = 512
+CACHE_SET_STRIDE_BYTES = 512
 
 
 class Scaling(NamedTuple):
@@ -47,7 +47,7 @@ def count_tile_rows(n_features: int, n_classes: int, itemsize: int) -> int:
     if uses_transposed_tile(n_features, n_classes):
         return MAX_TILE_ROWS
     rows = TILE_BYTES // (itemsize * max(1, n_features + n_classes))
-    return int(min(max(rows // ROW_GROUP, 1), MAX_TILE_ROWS // ROW_GROUP)) * ROW_GROUP
+    return int(min(max(rows // ROWS_PER_GROUP, 1), MAX_TILE_ROWS // ROWS_PER_GROUP)) * ROWS_PER_GROUP
 
 
 @kernel(inner=True)
@@ -58,7 +58,7 @@ def zeros_padded(n_rows, n_columns, dtype):
     lanes = VECTOR_BYTES // itemsize
     width = (n_columns + lanes - 1) // lanes * lanes
     # Rows whose distance in memory is a multiple of 4,096 bytes would compete for the eight cache lines of a set.
-    if width * itemsize % CACHE_SETS_BYTES == 0:
+    if width * itemsize % CACHE_SET_STRIDE_BYTES == 0:
         width += lanes
     return zeros_aligned((n_rows, width), dtype)
 
@@ -118,10 +118,10 @@ def slice_rows(rows, first, last):
 def are_consecutive(row_indices):
     """Return whether the row indices are consecutive and ascending."""
     # The initial value is not a literal, because Numba would compile the callers again for a literal.
-    consecutive = row_indices.shape[0] > 0
+    is_consecutive = row_indices.shape[0] > 0
     for i in range(1, row_indices.shape[0]):
-        consecutive &= row_indices[i] == row_indices[i - 1] + 1
-    return consecutive
+        is_consecutive &= row_indices[i] == row_indices[i - 1] + 1
+    return is_consecutive
 
 
 @kernel(reassociate=False, inner=True)
@@ -140,23 +140,23 @@ def load_tile(X, row_indices, scaling, tile):
         return
     # Each step reads as many columns as a vector has lanes, and transposes these columns in square blocks.
     lanes = VECTOR_BYTES // tile.itemsize
-    n_whole = n_rows // lanes * lanes
+    n_full_rows = n_rows // lanes * lanes
     columns = zeros_aligned((lanes, (n_rows + lanes - 1) // lanes * lanes), tile.dtype)
-    consecutive = X.strides[0] == X.itemsize and are_consecutive(row_indices)
+    is_consecutive = X.strides[0] == X.itemsize and are_consecutive(row_indices)
     for begin in range(0, tile.shape[1], lanes):
         for j in range(begin, begin + lanes):
             if j >= n_features:
                 columns[j - begin] = scaling.shift[j]
-            elif consecutive:
+            elif is_consecutive:
                 column = dense_row(X.T, j)[row_indices[0] : row_indices[0] + n_rows]
                 _scale_column(column, scaling, j, columns[j - begin])
             else:
                 for i in range(n_rows):
                     x = scaling.scale.dtype.type(X[row_indices[i], j])
                     columns[j - begin, i] = x * scaling.scale[j] + scaling.shift[j]
-        for i in range(0, n_whole, lanes):
+        for i in range(0, n_full_rows, lanes):
             simd.transpose_square(columns, np.int64(0), i, tile, i, begin)
-        for i in range(n_whole, n_rows):
+        for i in range(n_full_rows, n_rows):
             for j in range(lanes):
                 tile[i, begin + j] = columns[j, i]
 

@@ -3,7 +3,7 @@
 from fastlin.kernels.machine.compilation import kernel
 
 # The number of entries of a vector that stay in the L1 cache while all rows are processed.
-COLUMNS_CACHED = 1024
+COLUMNS_PER_CHUNK = 1024
 
 
 @kernel
@@ -18,14 +18,14 @@ def dot(a, b):
 @kernel(reassociate=False)
 def compensated_dot(first, a, b):
     """Return first + sum a_j b_j with compensated summation (Neumaier 1974)."""
-    total, lost = first, 0.0
+    total, compensation = first, 0.0
     for j in range(a.shape[0]):
         product = a[j] * b[j]
-        longer = total + product
-        lost += (total - longer) + product if abs(total) >= abs(product) else (product - longer) + total
-        total = longer
+        new_total = total + product
+        compensation += (total - new_total) + product if abs(total) >= abs(product) else (product - new_total) + total
+        total = new_total
     # The rounding error of an infinite sum is NaN.
-    return total + lost if lost == lost else total
+    return total + compensation if compensation == compensation else total
 
 
 @kernel
@@ -35,8 +35,8 @@ def fill_block_products(block, n_blocks, rows, n_rows, vector, products):
     end = (block + 1) * n_columns // n_blocks
     for i in range(n_rows):
         products[block, i] = 0
-    for first in range(block * n_columns // n_blocks, end, COLUMNS_CACHED):
-        last = first + COLUMNS_CACHED if first + COLUMNS_CACHED < end else end
+    for first in range(block * n_columns // n_blocks, end, COLUMNS_PER_CHUNK):
+        last = first + COLUMNS_PER_CHUNK if first + COLUMNS_PER_CHUNK < end else end
         v = vector[first:last]
         for i in range(n_rows):
             row, total = rows[i, first:last], 0.0
@@ -46,12 +46,12 @@ def fill_block_products(block, n_blocks, rows, n_rows, vector, products):
 
 
 @kernel
-def add_block_combination(block, n_blocks, rows, n_rows, factors, vector):
+def add_block_linear_combination(block, n_blocks, rows, n_rows, factors, vector):
     """Add the sum of factors[i] rows[i] over i < n_rows to the block's columns of `vector`."""
     n_columns = vector.shape[0]
     end = (block + 1) * n_columns // n_blocks
-    for first in range(block * n_columns // n_blocks, end, COLUMNS_CACHED):
-        last = first + COLUMNS_CACHED if first + COLUMNS_CACHED < end else end
+    for first in range(block * n_columns // n_blocks, end, COLUMNS_PER_CHUNK):
+        last = first + COLUMNS_PER_CHUNK if first + COLUMNS_PER_CHUNK < end else end
         v = vector[first:last]
         for i in range(n_rows):
             row, factor = rows[i, first:last], factors[i]
@@ -60,7 +60,7 @@ def add_block_combination(block, n_blocks, rows, n_rows, factors, vector):
 
 
 @kernel
-def find_first_scales(products, crossed, newest, n_pairs, scales):
+def find_first_scales(products, cross_products, newest, n_pairs, scales):
     """Fill `scales` (m,) with the coefficients of the first loop of L-BFGS (Nocedal and Wright 2006, algorithm 7.4).
 
     From the newest pair to the oldest, the loop subtracts scale_i change_i from a vector q, which is initially the
@@ -72,15 +72,15 @@ def find_first_scales(products, crossed, newest, n_pairs, scales):
     m = scales.shape[0]
     for i in range(n_pairs):
         row = (newest - i) % m
-        left = products[row]
+        difference = products[row]
         for other in range(i):
-            newer = (newest - other) % m
-            left -= scales[newer] * crossed[row, newer]
-        scales[row] = left / crossed[row, row]
+            newer_row = (newest - other) % m
+            difference -= scales[newer_row] * cross_products[row, newer_row]
+        scales[row] = difference / cross_products[row, row]
 
 
 @kernel
-def find_second_scales(products, crossed, newest, n_pairs, scales):
+def find_second_scales(products, cross_products, newest, n_pairs, scales):
     """Subtract from `scales` the coefficients of the second loop of L-BFGS, from the oldest pair to the newest.
 
     This loop adds scale_i step_i with the resulting scales. `products` (m,) are the inner products of the changes and
@@ -90,17 +90,17 @@ def find_second_scales(products, crossed, newest, n_pairs, scales):
     m = scales.shape[0]
     for i in range(n_pairs - 1, -1, -1):
         row = (newest - i) % m
-        added = products[row]
+        correction = products[row]
         for other in range(n_pairs - 1, i, -1):
-            older = (newest - other) % m
-            added += scales[older] * crossed[older, row]
-        scales[row] -= added / crossed[row, row]
+            older_row = (newest - other) % m
+            correction += scales[older_row] * cross_products[older_row, row]
+        scales[row] -= correction / cross_products[row, row]
 
 
 @kernel(inner=True)
 def copy_rows(source, target):
     """Copy the first d columns of `source` to `target` (m, d)."""
     for i in range(target.shape[0]):
-        from_row, to_row = source[i, : target.shape[1]], target[i]
-        for j in range(to_row.shape[0]):
-            to_row[j] = from_row[j]
+        source_row, target_row = source[i, : target.shape[1]], target[i]
+        for j in range(target_row.shape[0]):
+            target_row[j] = source_row[j]

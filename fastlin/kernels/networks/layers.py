@@ -21,12 +21,13 @@ from fastlin.kernels.machine.tiles import make_row_range
 from fastlin.kernels.networks.minibatches import make_empty_output, mark_correct
 
 IDENTITY, LOGISTIC, RELU, TANH = range(4)
-# The number of 32-bit integers. Dropout keeps a unit if its random integer is below DRAWS times the keep probability.
-DRAWS = 1 << 32
+# The number of 32-bit integers. Dropout keeps a unit if its random integer is below N_RANDOM_INTEGERS times the keep
+# probability.
+N_RANDOM_INTEGERS = 1 << 32
 
 
 @kernel(inline=True)
-def _mix(x):
+def _hash_integer(x):
     """Return a 32-bit hash of the 32-bit integer x, computed by C. Wellons's lowbias32."""
     x = ((x ^ (x >> np.uint64(16))) * np.uint64(0x7FEB352D)) & np.uint64(0xFFFFFFFF)
     x = ((x ^ (x >> np.uint64(15))) * np.uint64(0x846CA68B)) & np.uint64(0xFFFFFFFF)
@@ -34,26 +35,27 @@ def _mix(x):
 
 
 @kernel(inline=True)
-def _is_kept(position, seed, output):
+def _keeps_unit(position, seed, keep_threshold):
     """Return whether dropout keeps a unit.
 
     The result depends only on the position of the unit and on the seed, not on the thread.
     """
-    return _mix(_mix(np.uint64(position) & np.uint64(0xFFFFFFFF)) ^ np.uint64(seed)) < output
+    return _hash_integer(_hash_integer(np.uint64(position) & np.uint64(0xFFFFFFFF)) ^ np.uint64(seed)) < keep_threshold
 
 
 @kernel
-def activate_block(block, n_blocks, Z, scales, shifts, activation, keep, seed, first_row, activations):
+def activate_block(block, n_blocks, Z, scales, shifts, activation, keep_probability, seed, first_row, activations):
     """Fill activations_ij with dropout(f(scale_j Z_ij + shift_j)) over the block's rows of Z (n, m).
 
     `activations` may be Z itself. f is the activation function. Empty `scales` mean all ones. Dropout keeps a unit with
-    probability ``keep`` and divides it by ``keep``, which preserves the mean. The set of kept units depends only on the
-    seed, the row index in the batch and the column. first_row is the index of the first row of Z in the batch.
+    probability ``keep_probability`` and divides it by ``keep_probability``, which preserves the mean. The set of kept
+    units depends only on the seed, the row index in the batch and the column. first_row is the index of the first row
+    of Z in the batch.
     """
     kind = activations.dtype.type
     zero = kind(0)
     width = activations.shape[1]
-    output, growth = np.uint64(keep * DRAWS), kind(1 / keep)
+    keep_threshold, dropout_scale = np.uint64(keep_probability * N_RANDOM_INTEGERS), kind(1 / keep_probability)
     for i in range(block * Z.shape[0] // n_blocks, (block + 1) * Z.shape[0] // n_blocks):
         row, a = Z[i], activations[i]
         if scales.shape[0] > 0:
@@ -70,10 +72,10 @@ def activate_block(block, n_blocks, Z, scales, shifts, activation, keep, seed, f
             _apply_logistic(a)
         elif activation == TANH:
             _apply_tanh(a)
-        if keep < 1:
+        if keep_probability < 1:
             first_position = (first_row + i) * width
             for j in range(width):
-                a[j] = a[j] * growth if _is_kept(first_position + j, seed, output) else zero
+                a[j] = a[j] * dropout_scale if _keeps_unit(first_position + j, seed, keep_threshold) else zero
 
 
 @kernel(reassociate=False, inner=True)
@@ -97,7 +99,7 @@ def _apply_tanh(a):
 
 @kernel
 def backpropagate_block(
-    block, n_blocks, activations, normalized, activation, keep, seed, first_row, slopes, sums, products
+    block, n_blocks, activations, normalized, activation, keep_probability, seed, first_row, slopes, sums, products
 ):
     """Convert the derivatives with respect to activations to derivatives with respect to the arguments of f.
 
@@ -109,7 +111,11 @@ def backpropagate_block(
     kind = slopes.dtype.type
     one, zero = kind(1), kind(0)
     width = slopes.shape[1]
-    output, growth, keep_part = np.uint64(keep * DRAWS), kind(1 / keep), kind(keep)
+    keep_threshold, dropout_scale, kept_fraction = (
+        np.uint64(keep_probability * N_RANDOM_INTEGERS),
+        kind(1 / keep_probability),
+        kind(keep_probability),
+    )
     s, p = sums[block], products[block]
     for j in range(width):
         s[j] = 0
@@ -117,19 +123,19 @@ def backpropagate_block(
         p[j] = 0
     for i in range(block * slopes.shape[0] // n_blocks, (block + 1) * slopes.shape[0] // n_blocks):
         a, d = activations[i], slopes[i]
-        if keep < 1:
+        if keep_probability < 1:
             first_position = (first_row + i) * width
             for j in range(width):
-                d[j] = d[j] * growth if _is_kept(first_position + j, seed, output) else zero
+                d[j] = d[j] * dropout_scale if _keeps_unit(first_position + j, seed, keep_threshold) else zero
         if activation == RELU:
             for j in range(width):
                 d[j] = zero if a[j] == zero else d[j]
         elif activation == LOGISTIC:
             for j in range(width):
-                d[j] *= keep_part * a[j] * (one - keep_part * a[j])
+                d[j] *= kept_fraction * a[j] * (one - kept_fraction * a[j])
         elif activation == TANH:
             for j in range(width):
-                d[j] *= one - keep_part * a[j] * (keep_part * a[j])
+                d[j] *= one - kept_fraction * a[j] * (kept_fraction * a[j])
         for j in range(width):
             s[j] += np.float64(d[j])
         if normalized.shape[0] > 0:
@@ -204,8 +210,8 @@ def fill_block_probabilities(block, n_blocks, scores, intercept, is_independent)
     The kernel adds the intercept (K,) first. For a single output or independent outputs, the results are probabilities
     of class 1.
     """
-    of_block = scores[block * scores.shape[0] // n_blocks : (block + 1) * scores.shape[0] // n_blocks]
-    transposed = _add_intercept(of_block, intercept)
+    block_scores = scores[block * scores.shape[0] // n_blocks : (block + 1) * scores.shape[0] // n_blocks]
+    transposed = _add_intercept(block_scores, intercept)
     n_classes, n_rows = transposed.shape
     totals = zeros_aligned(n_rows, np.float64)
     if n_classes == 1 or is_independent:
@@ -218,7 +224,7 @@ def fill_block_probabilities(block, n_blocks, scores, intercept, is_independent)
         exponentiate_shifted(transposed, n_rows, largest, totals)
     for i in range(n_rows):
         for k in range(n_classes):
-            of_block[i, k] = transposed[k, i] / transposed.dtype.type(totals[i])
+            block_scores[i, k] = transposed[k, i] / transposed.dtype.type(totals[i])
 
 
 @kernel(inner=True)
@@ -242,18 +248,18 @@ def update_with_momentum(parameters, gradient, velocity, n_penalized, l2, learni
     kind = parameters.dtype.type
     rate, decay = kind(learning_rate), kind(momentum)
     # The two forms differ only in factors, because a branch would prevent the vectorization of the loop.
-    of_velocity, of_step = (decay, kind(1)) if nesterov else (kind(1), kind(0))
+    velocity_weight, step_weight = (decay, kind(1)) if nesterov else (kind(1), kind(0))
     squares = 0.0
-    for penalized in (True, False):
-        part = slice(0, n_penalized) if penalized else slice(n_penalized, parameters.shape[0])
-        w, g, v = parameters[part], gradient[part], velocity[part]
-        shrink, total = kind(l2) if penalized else kind(0), 0.0
+    for is_penalized in (True, False):
+        parameter_range = slice(0, n_penalized) if is_penalized else slice(n_penalized, parameters.shape[0])
+        w, g, v = parameters[parameter_range], gradient[parameter_range], velocity[parameter_range]
+        penalty_strength, total = kind(l2) if is_penalized else kind(0), 0.0
         for j in range(w.shape[0]):
             total += np.float64(w[j]) * np.float64(w[j])
-            step = rate * (g[j] + shrink * w[j])
+            step = rate * (g[j] + penalty_strength * w[j])
             v[j] = decay * v[j] - step
-            w[j] += of_velocity * v[j] - of_step * step
-        squares += total if penalized else 0.0
+            w[j] += velocity_weight * v[j] - step_weight * step
+        squares += total if is_penalized else 0.0
     return squares
 
 
@@ -267,19 +273,24 @@ def update_with_adam(parameters, gradient, means, squares, n_penalized, l2, lear
     n_penalized parameters. All arrays have shape (p,). `gradient` is not changed.
     """
     kind = parameters.dtype.type
-    rate, small = kind(learning_rate), kind(epsilon)
-    of_mean, of_square, one = kind(beta_1), kind(beta_2), kind(1)
+    rate, typed_epsilon = kind(learning_rate), kind(epsilon)
+    mean_decay, square_decay, one = kind(beta_1), kind(beta_2), kind(1)
     total_squares = 0.0
-    for penalized in (True, False):
-        part = slice(0, n_penalized) if penalized else slice(n_penalized, parameters.shape[0])
-        w, g, m, v = parameters[part], gradient[part], means[part], squares[part]
-        shrink = kind(l2) if penalized else kind(0)
+    for is_penalized in (True, False):
+        parameter_range = slice(0, n_penalized) if is_penalized else slice(n_penalized, parameters.shape[0])
+        w, g, m, v = (
+            parameters[parameter_range],
+            gradient[parameter_range],
+            means[parameter_range],
+            squares[parameter_range],
+        )
+        penalty_strength = kind(l2) if is_penalized else kind(0)
         total = 0.0
         for j in range(w.shape[0]):
             total += np.float64(w[j]) * np.float64(w[j])
-            slope = g[j] + shrink * w[j]
-            m[j] = of_mean * m[j] + (one - of_mean) * slope
-            v[j] = of_square * v[j] + (one - of_square) * (slope * slope)
-            w[j] -= rate * m[j] / (np.sqrt(v[j]) + small)
-        total_squares += total if penalized else 0.0
+            slope = g[j] + penalty_strength * w[j]
+            m[j] = mean_decay * m[j] + (one - mean_decay) * slope
+            v[j] = square_decay * v[j] + (one - square_decay) * (slope * slope)
+            w[j] -= rate * m[j] / (np.sqrt(v[j]) + typed_epsilon)
+        total_squares += total if is_penalized else 0.0
     return total_squares

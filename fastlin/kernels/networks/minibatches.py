@@ -48,7 +48,7 @@ class MomentumRule(NamedTuple):
     has_intercept: bool  # whether there are intercepts
 
 
-class Measured(NamedTuple):
+class StepMetrics(NamedTuple):
     """The metrics of a sequence of steps. Each array (n_steps,) contains one entry per step."""
 
     losses: np.ndarray  # the mean loss of the batch before the step, without the penalty
@@ -66,38 +66,38 @@ class Batch(NamedTuple):
 
 
 @kernel(reassociate=False)
-def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, measured):
+def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, metrics):
     """Take the steps first to last - 1 of an epoch: v = momentum v + gradient_factor g, w -= velocity_factor v.
 
     g is the weighted mean gradient over the batch, plus l2 w. A batch consists of the rows ``samples.rows[step *
     batch_size:(step + 1) * batch_size]``. The last batch may contain fewer rows. If the weight of a batch is zero, no
     step is taken. X (2, n, d) has any type and layout. `rule` is a MomentumRule. `state` is a MomentumState, which the
-    kernel updates in place. `measured` is a `Measured`, which the kernel fills.
+    kernel updates in place. `metrics` is a `StepMetrics`, which the kernel fills.
     """
     X = X[0]
-    w, order = state.w, samples.rows
+    w, row_order = state.w, samples.rows
     n_features, n_classes = w.shape
     tile = allocate_tile(w.T, make_identity_scaling(w.T), tile_rows, True)
     coef, scores = tile.coef, tile.scores
     v, g = pad_columns(state.velocity.T), zeros_aligned(coef.shape, np.float64)
     batch = make_empty_batch(n_classes, tile_rows)
-    multiply_all(state.mean, np.float64(state.counts[1]))
+    scale_in_place(state.mean, np.float64(state.counts[1]))
     for step in range(first, last):
-        end = min((step + 1) * batch_size, order.shape[0])
+        end = min((step + 1) * batch_size, row_order.shape[0])
         g[:] = 0
         for start in range(step * batch_size, end, tile_rows):
             stop = start + tile_rows if start + tile_rows < end else end
-            load_and_multiply(X, order, start, stop, state.intercept, tile)
-            measure_rows(scores, order[start:stop], samples, batch)
-            add_product(tile.rows, stop - start, scores, g, tile.ahead)
+            load_and_multiply(X, row_order, start, stop, state.intercept, tile)
+            measure_rows(scores, row_order[start:stop], samples, batch)
+            add_product(tile.rows, stop - start, scores, g, tile.prefetch_list)
         squares, total = 0.0, batch.sums[1]
         if total > 0:
             for k in range(n_classes):
-                squares += update(coef[k], g[k], v[k], total, rule, True)
+                squares += update_weights(coef[k], g[k], v[k], total, rule, True)
             add_to_mean(coef, state.mean)
-        finish_batch(batch, measured, step - first, squares, rule, state)
-    multiply_all(state.mean, 1.0 / max(state.counts[1], 1))
-    state.counts[0] += min(last * batch_size, order.shape[0]) - first * batch_size
+        finish_batch(batch, metrics, step - first, squares, rule, state)
+    scale_in_place(state.mean, 1.0 / max(state.counts[1], 1))
+    state.counts[0] += min(last * batch_size, row_order.shape[0]) - first * batch_size
     for k in range(n_classes):
         for j in range(n_features):
             w[j, k] = coef[k, j]
@@ -128,8 +128,8 @@ def measure_rows(scores, row_indices, samples, batch):
 
 
 @kernel(inline=True)
-def finish_batch(batch, measured, position, squares, rule, state):
-    """Store the metrics of a batch in a `Measured`, update the intercepts, and reset the batch.
+def finish_batch(batch, metrics, position, squares, rule, state):
+    """Store the metrics of a batch in a `StepMetrics`, update the intercepts, and reset the batch.
 
     The metrics are those before the step. Until all steps of the call are done, state.mean contains sums over the
     steps.
@@ -137,9 +137,9 @@ def finish_batch(batch, measured, position, squares, rule, state):
     sums = batch.sums
     loss, total, correct = sums[0], sums[1], sums[2]
     intercept, velocity, gradient = state.intercept, state.intercept_velocity, batch.intercept_gradient
-    measured.losses[position] = loss / total if total > 0 else 0.0
-    measured.squares[position] = squares
-    measured.correct[position], measured.totals[position] = correct, total
+    metrics.losses[position] = loss / total if total > 0 else 0.0
+    metrics.squares[position] = squares
+    metrics.correct[position], metrics.totals[position] = correct, total
     kind = intercept.dtype.type
     for k in range(intercept.shape[0] if rule.has_intercept and total > 0 else 0):
         velocity[k] = kind(rule.momentum) * velocity[k] + kind(gradient[k] / total) * kind(rule.gradient_factor)
@@ -158,18 +158,18 @@ def make_empty_output():
 
 
 @kernel(inline=True)
-def update(w, g, v, total, rule, keeps_gradient):
+def update_weights(w, g, v, total, rule, keeps_gradient):
     """Set g = g / total + l2 w, v = momentum v + gradient_factor g and w -= velocity_factor v; return the old w' w.
 
     Unless keeps_gradient, g is set to zero afterwards.
     """
-    type_of = w.dtype.type
-    part, l2, momentum = type_of(1) / type_of(total), type_of(rule.l2), type_of(rule.momentum)
-    gradient_factor, velocity_factor = type_of(rule.gradient_factor), type_of(rule.velocity_factor)
+    kind = w.dtype.type
+    part, l2, momentum = kind(1) / kind(total), kind(rule.l2), kind(rule.momentum)
+    gradient_factor, velocity_factor = kind(rule.gradient_factor), kind(rule.velocity_factor)
     squares = 0.0
     for j in range(w.shape[0]):
         squares = add_reassociated(squares, np.float64(w[j]) * np.float64(w[j]))
-        slope = type_of(g[j]) * part + l2 * w[j]
+        slope = kind(g[j]) * part + l2 * w[j]
         v[j] = momentum * v[j] + gradient_factor * slope
         w[j] -= velocity_factor * v[j]
         g[j] = np.float64(slope) if keeps_gradient else 0.0
@@ -188,7 +188,7 @@ def add_to_mean(coef, mean):
 
 
 @kernel(inner=True)
-def multiply_all(array, factor):
+def scale_in_place(array, factor):
     """Multiply a two-dimensional array by a number in place."""
     for j in range(array.shape[0]):
         for k in range(array.shape[1]):
@@ -206,26 +206,26 @@ def evaluate_block(block, n_blocks, X, labels, coef, tile_rows, losses, n_correc
     X, n_classes = X[0], coef.shape[0]
     rows = make_row_range(block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks)
     n_rows = rows.shape[0]
-    nothing = zeros_aligned((0, 0), np.float64)
-    samples = Samples(rows, labels, zeros_aligned(0, np.float64), nothing, nothing)
+    empty_matrix = zeros_aligned((0, 0), np.float64)
+    samples = Samples(rows, labels, zeros_aligned(0, np.float64), empty_matrix, empty_matrix)
     tile, is_correct = allocate_read_tile(X, coef, tile_rows), zeros_aligned(tile_rows, np.int64)
     scores = tile.scores
     intercept = zeros_aligned(n_classes, coef.dtype)
-    output, beginning = make_empty_output(), np.int64(0)
+    output, first_position = make_empty_output(), np.int64(0)
     loss = 0.0
-    correct = np.int64(0)
+    n_correct_rows = np.int64(0)
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         row_indices = rows[start:stop]
         load_and_multiply(X, rows, start, stop, intercept, tile, True)
         mark_correct(scores, row_indices, labels, is_correct)
         for i in range(stop - start):
-            correct += is_correct[i]
+            n_correct_rows += is_correct[i]
         if losses.shape[0] > 0:
-            loss += convert_scores_to_residuals(scores, row_indices, samples, output, beginning)
+            loss += convert_scores_to_residuals(scores, row_indices, samples, output, first_position)
     if losses.shape[0] > 0:
         losses[block] = loss
-    n_correct[block] = correct
+    n_correct[block] = n_correct_rows
 
 
 @kernel(inner=True)
@@ -242,12 +242,14 @@ def mark_correct(scores, row_indices, labels, is_correct):
             s = scores[0, i]
             is_correct[i] = np.int64(s >= 0 if labels[row_indices[i]] == 1 else s < 0)
         return
-    of_label = zeros_aligned(n_rows, scores.dtype)
+    label_scores = zeros_aligned(n_rows, scores.dtype)
     for i in range(n_rows):
         is_correct[i] = 1
-        of_label[i] = scores[labels[row_indices[i]], i]
+        label_scores[i] = scores[labels[row_indices[i]], i]
     for k in range(scores.shape[0]):
         s = scores[k, :n_rows]
         for i in range(n_rows):
             # This expression contains no branches, because the processor would often mispredict them.
-            is_correct[i] &= np.int64((s[i] < of_label[i]) | ((s[i] == of_label[i]) & (k >= labels[row_indices[i]])))
+            is_correct[i] &= np.int64(
+                (s[i] < label_scores[i]) | ((s[i] == label_scores[i]) & (k >= labels[row_indices[i]]))
+            )

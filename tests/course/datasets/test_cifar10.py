@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 from PIL import Image
 
 from fastlin.course import datasets
@@ -19,9 +19,9 @@ from fastlin.course.datasets import cifar10
 
 ROWS = 6
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-PER_CLASS = {"train": 3, "test": 2}
+SMALL_IMAGES_PER_CLASS = {"train": 3, "test": 2}
 DAMAGED = "train/cat/0001.jpg"
-IS_DAMAGED = r"cifar10-jpeg.zip is damaged"
+DAMAGE_MESSAGE = r"cifar10-jpeg.zip is damaged"
 DATA_FOLDERS = datasets.list_folders()
 
 
@@ -39,33 +39,33 @@ def pickle_by_python_2(X, y):
     return b"\x80\x02}(U\x06labels](" + labels + b"eU\x04data" + array + state + b"u."
 
 
-class Small:
+class SmallCifar10:
     """Random batches that replace CIFAR-10, as arrays, as files by name, and as an archive."""
 
     def __init__(self, monkeypatch, folder):
         generator = np.random.default_rng(0)
         self.X = generator.integers(0, 256, (6, ROWS, 3072), dtype=np.uint8)
         self.y = generator.integers(0, 10, (6, ROWS))
-        self.files = {name: pickle_by_python_2(self.X[i], self.y[i]) for i, name in enumerate(cifar10.BATCHES)}
+        self.files = {name: pickle_by_python_2(self.X[i], self.y[i]) for i, name in enumerate(cifar10.BATCH_MD5)}
         self.write(folder, "folder")
-        self.archive = Path(shutil.make_archive(folder, "gztar", folder, cifar10.FOLDER)).read_bytes()
+        self.archive = Path(shutil.make_archive(folder, "gztar", folder, cifar10.BATCH_FOLDER)).read_bytes()
         monkeypatch.setattr(cifar10, "N_TRAIN", 5 * ROWS)
-        monkeypatch.setattr(cifar10, "BATCHES", {name: compute_md5(data) for name, data in self.files.items()})
-        monkeypatch.setattr(cifar10, "PUBLISHED_MD5", compute_md5(self.archive))
-        monkeypatch.setattr(cifar10, "ADDRESS", f"http://127.0.0.1:9/{cifar10.PUBLISHED}")
+        monkeypatch.setattr(cifar10, "BATCH_MD5", {name: compute_md5(data) for name, data in self.files.items()})
+        monkeypatch.setattr(cifar10, "ARCHIVE_MD5", compute_md5(self.archive))
+        monkeypatch.setattr(cifar10, "ARCHIVE_ADDRESS", f"http://127.0.0.1:9/{cifar10.BATCH_ARCHIVE}")
 
     def write(self, folder, form):
         """Write the batches (form "folder") or the archive; return the folder of the written files."""
-        files = folder / cifar10.FOLDER if form == "folder" else folder
+        files = folder / cifar10.BATCH_FOLDER if form == "folder" else folder
         files.mkdir(parents=True, exist_ok=True)
-        for name, data in (self.files if form == "folder" else {cifar10.PUBLISHED: self.archive}).items():
+        for name, data in (self.files if form == "folder" else {cifar10.BATCH_ARCHIVE: self.archive}).items():
             (files / name).write_bytes(data)
         return files
 
 
 @pytest.fixture
 def small(monkeypatch, empty_cache, tmp_path):
-    return Small(monkeypatch, tmp_path / "published")
+    return SmallCifar10(monkeypatch, tmp_path / "published")
 
 
 def assert_layout(data):
@@ -78,7 +78,7 @@ def assert_layout(data):
 
 
 @pytest.mark.parametrize("form", ["folder", "archive"])
-def test_every_form_is_read(small, tmp_path, form):
+def test_every_file_format_of_cifar10_is_read(small, tmp_path, form):
     small.write(tmp_path / "data", form)
     before = sorted(tmp_path.rglob("*"))
     data = datasets.load_cifar10(folder=tmp_path / "data")
@@ -93,24 +93,24 @@ def test_every_form_is_read(small, tmp_path, form):
 
 def test_damaged_batches_and_archives_raise_without_unpickling(small, tmp_path):
     for damage in (lambda data: data[: len(data) // 2], lambda data: data[:50] + b"damage" + data[56:]):
-        (small.write(tmp_path, "archive") / cifar10.PUBLISHED).write_bytes(damage(small.archive))
-        assert_refused(rf"{cifar10.PUBLISHED}.* is damaged", datasets.load_cifar10, folder=tmp_path)
+        (small.write(tmp_path, "archive") / cifar10.BATCH_ARCHIVE).write_bytes(damage(small.archive))
+        assert_raises(rf"{cifar10.BATCH_ARCHIVE}.* is damaged", datasets.load_cifar10, folder=tmp_path)
     # The folder has priority over the archive.
     folder = small.write(tmp_path, "folder")
     (folder / "data_batch_2").write_bytes(b"cbuiltins\nprint\n(S'run'\ntR.")
-    assert_refused(r"data_batch_2 .* md5", datasets.load_cifar10, folder=tmp_path)
+    assert_raises(r"data_batch_2 .* md5", datasets.load_cifar10, folder=tmp_path)
     (folder / "data_batch_2").unlink()
-    assert_refused(r"cifar-10-batches-py is damaged .*data_batch_2", datasets.load_cifar10, folder=tmp_path)
+    assert_raises(r"cifar-10-batches-py is damaged .*data_batch_2", datasets.load_cifar10, folder=tmp_path)
 
 
 def test_the_split_is_determined_by_the_seed(small, tmp_path):
     small.write(tmp_path, "folder")
     full = datasets.load_cifar10(folder=tmp_path)
-    ids = {row.tobytes(): i for i, row in enumerate(full.X_train)}
+    row_indices = {row.tobytes(): i for i, row in enumerate(full.X_train)}
 
     def split(n, seed):
         data = datasets.load_cifar10(n, seed, tmp_path)
-        left, drawn = ([ids[row.tobytes()] for row in X] for X in (data.X_train, data.X_val))
+        left, drawn = ([row_indices[row.tobytes()] for row in X] for X in (data.X_train, data.X_val))
         assert len(drawn) == n
         assert sorted(left + drawn) == list(range(5 * ROWS))
         assert left == sorted(left)
@@ -127,16 +127,18 @@ def test_the_split_is_determined_by_the_seed(small, tmp_path):
 
 @pytest.mark.parametrize("name", ["n_validation", "seed"])
 @pytest.mark.parametrize("value", [-1, 5 * ROWS + 0.5, None])
-def test_numbers_are_checked(small, name, value):
-    assert_refused(name, datasets.load_cifar10, **{name: value})
-    assert_refused("n_validation", datasets.load_cifar10, 5 * ROWS)
+def test_invalid_validation_sizes_and_seeds_raise_an_error(small, name, value):
+    assert_raises(name, datasets.load_cifar10, **{name: value})
+    assert_raises("n_validation", datasets.load_cifar10, 5 * ROWS)
 
 
 def test_the_archive_is_downloaded_once(small, server, monkeypatch):
-    monkeypatch.setattr(cifar10, "ADDRESS", server({cifar10.PUBLISHED: small.archive}) + cifar10.PUBLISHED)
+    monkeypatch.setattr(
+        cifar10, "ARCHIVE_ADDRESS", server({cifar10.BATCH_ARCHIVE: small.archive}) + cifar10.BATCH_ARCHIVE
+    )
     for _ in range(2):
         np.testing.assert_array_equal(datasets.load_cifar10().X_test, small.X[5])
-    assert [path.name for path in datasets.cache_folder().iterdir()] == [cifar10.PUBLISHED]
+    assert [path.name for path in datasets.cache_folder().iterdir()] == [cifar10.BATCH_ARCHIVE]
     assert len(server.requests) == 1
 
 
@@ -145,11 +147,11 @@ def test_the_error_for_missing_data_lists_files_checksums_and_folders(small, tmp
     with pytest.raises(datasets.DatasetNotFoundError) as caught:
         datasets.load_cifar10()
     folders = str(tmp_path / "named"), str(datasets.cache_folder())
-    for text in (*cifar10.CIFAR10_FILES, cifar10.PUBLISHED_MD5, *small.files, *folders):
+    for text in (*cifar10.CIFAR10_FILES, cifar10.ARCHIVE_MD5, *small.files, *folders):
         assert text in str(caught.value)
 
 
-def to_jpeg(pixels, mode="RGB"):
+def encode_jpeg(pixels, mode="RGB"):
     stream = io.BytesIO()
     Image.fromarray(pixels).convert(mode).save(stream, "JPEG", quality=95)
     return stream.getvalue()
@@ -166,13 +168,13 @@ def write_zip(folder, members):
 @pytest.fixture
 def members(monkeypatch, empty_cache):
     """Random images by name, in the order of the rows."""
-    monkeypatch.setattr(cifar10, "IMAGES_PER_CLASS", PER_CLASS)
-    monkeypatch.setattr(cifar10, "N_TRAIN", 10 * PER_CLASS["train"])
+    monkeypatch.setattr(cifar10, "IMAGES_PER_CLASS", SMALL_IMAGES_PER_CLASS)
+    monkeypatch.setattr(cifar10, "N_TRAIN", 10 * SMALL_IMAGES_PER_CLASS["train"])
     generator, images = np.random.default_rng(0), {}
-    for split, n in PER_CLASS.items():
+    for split, n in SMALL_IMAGES_PER_CLASS.items():
         for number, name in itertools.product(range(n), CLASS_NAMES):
             pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-            images[f"{split}/{name}/{number:04}.jpg"] = to_jpeg(pixels)
+            images[f"{split}/{name}/{number:04}.jpg"] = encode_jpeg(pixels)
     return images
 
 
@@ -186,21 +188,21 @@ def test_rows_of_the_jpeg_copy_are_sorted_by_number_and_class(members, tmp_path)
     np.testing.assert_array_equal(np.append(data.y_train, data.y_test), np.tile(np.arange(10), 3 + 2))
 
 
-def test_published_batches_have_priority_and_missing_pillow_is_not_reported_as_damage(members, tmp_path, monkeypatch):
+def test_published_batches_have_priority_over_the_jpeg_copy(members, tmp_path, monkeypatch):
     write_zip(tmp_path, members)
     monkeypatch.setitem(sys.modules, "PIL", None)
-    assert_refused("pillow", datasets.load_cifar10, folder=tmp_path, error=ImportError)
+    assert_raises("pillow", datasets.load_cifar10, folder=tmp_path, error=ImportError)
     # The batches have priority over the JPEG copy.
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"damaged")
-    assert_refused(r"cifar-10-python.tar.gz.* is damaged", datasets.load_cifar10, folder=tmp_path)
+    assert_raises(r"cifar-10-python.tar.gz.* is damaged", datasets.load_cifar10, folder=tmp_path)
 
 
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        *((DAMAGED, data, DAMAGED) for data in (b"", b"no image", to_jpeg(np.zeros((32, 32, 3), np.uint8))[:-60])),
-        (DAMAGED, to_jpeg(np.zeros((32, 31, 3), np.uint8)), DAMAGED),
-        (DAMAGED, to_jpeg(np.zeros((32, 32, 3), np.uint8), "L"), DAMAGED),
+        *((DAMAGED, data, DAMAGED) for data in (b"", b"no image", encode_jpeg(np.zeros((32, 32, 3), np.uint8))[:-60])),
+        (DAMAGED, encode_jpeg(np.zeros((32, 31, 3), np.uint8)), DAMAGED),
+        (DAMAGED, encode_jpeg(np.zeros((32, 32, 3), np.uint8), "L"), DAMAGED),
         ("test/ship/0000.jpg", None, "test/ship/0000.jpg is"),
     ],
     ids=["empty", "foreign", "truncated", "narrow", "gray", "missing"],
@@ -208,16 +210,16 @@ def test_published_batches_have_priority_and_missing_pillow_is_not_reported_as_d
 def test_the_error_names_a_bad_or_missing_image(members, tmp_path, name, data, message):
     members[name] = data
     write_zip(tmp_path, {name: data for name, data in members.items() if data is not None})
-    assert_refused(rf"cifar10-jpeg.zip: {message}", datasets.load_cifar10, folder=tmp_path)
+    assert_raises(rf"cifar10-jpeg.zip: {message}", datasets.load_cifar10, folder=tmp_path)
     assert not datasets.cache_folder().exists()
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data, index: b"", IS_DAMAGED),
-        (lambda data, index: data[:-30], IS_DAMAGED),
-        (lambda data, index: b"no zip" * 100, IS_DAMAGED),
+        (lambda data, index: b"", DAMAGE_MESSAGE),
+        (lambda data, index: data[:-30], DAMAGE_MESSAGE),
+        (lambda data, index: b"no zip" * 100, DAMAGE_MESSAGE),
         (lambda data, index: data[:index] + bytes((data[index] ^ 1,)) + data[index + 1 :], rf"{DAMAGED} .*CRC"),
     ],
     ids=["empty", "truncated", "foreign", "one bit of a member"],
@@ -226,12 +228,12 @@ def test_the_error_names_a_damaged_zip(members, tmp_path, damage, message):
     path = write_zip(tmp_path, members)
     data = path.read_bytes()
     path.write_bytes(damage(data, data.index(members[DAMAGED]) + len(members[DAMAGED]) // 2))
-    assert_refused(message, datasets.load_cifar10, folder=tmp_path)
+    assert_raises(message, datasets.load_cifar10, folder=tmp_path)
 
 
 @pytest.mark.slow
-def test_the_real_zip(empty_cache):
-    folder = next((path for path in DATA_FOLDERS if (path / cifar10.JPEGS).is_file()), None)
+def test_the_real_jpeg_archive_has_all_images(empty_cache):
+    folder = next((path for path in DATA_FOLDERS if (path / cifar10.JPEG_ARCHIVE).is_file()), None)
     if folder is None:
         pytest.skip("cifar10-jpeg.zip is not on disk: set FASTLIN_DATA to its folder")
     data = datasets.load_cifar10(5000, 7, folder)

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 
 from fastlin.course import datasets
 from fastlin.course.datasets import files
@@ -14,10 +14,10 @@ DATA = b"the contents of a file " * 1000
 
 
 def download(address, folder=None):
-    files.download(address + "file", hashlib.md5(DATA).hexdigest(), folder, "description")
+    files.download_file(address + "file", hashlib.md5(DATA).hexdigest(), folder, "description")
 
 
-def read_cache():
+def read_cached_files():
     return {path.name: path.read_bytes() for path in datasets.cache_folder().iterdir()}
 
 
@@ -34,7 +34,7 @@ def answer(data, size=None):
 
 
 def test_without_a_cache_folder_data_are_in_the_temporary_folder(monkeypatch, tmp_path):
-    monkeypatch.setattr(files, "user_cache_folder", lambda: None)
+    monkeypatch.setattr(files, "find_user_cache_folder", lambda: None)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("FASTLIN_DATA", "named")
     assert files.list_folders() == [Path("named"), tmp_path / "fastlin" / "data"]
@@ -42,14 +42,14 @@ def test_without_a_cache_folder_data_are_in_the_temporary_folder(monkeypatch, tm
 
 def test_a_downloaded_file_is_stored_unchanged(server, empty_cache, capfd):
     download(server({"file": DATA}))
-    assert read_cache() == {"file": DATA}
+    assert read_cached_files() == {"file": DATA}
     out, err = capfd.readouterr()
     assert out == ""
     # pooch prints its progress bar to the standard error.
     assert "100%" in err
 
 
-def fall_silent(begin):
+def pause_download(begin):
     """Return a handler that begins a response and never ends it."""
 
     def write(handler):
@@ -67,34 +67,34 @@ def fall_silent(begin):
         (answer(DATA[::-1]), "MD5"),
         (answer(DATA[:20], size=len(DATA)), "IncompleteRead"),
         (lambda handler: handler.wfile.write(b"220 mail server ready\r\n"), "220 mail"),
-        (fall_silent(lambda handler: None), "timed out"),
-        (fall_silent(answer(DATA[:1000], size=len(DATA))), "timed out"),
+        (pause_download(lambda handler: None), "timed out"),
+        (pause_download(answer(DATA[:1000], size=len(DATA))), "timed out"),
     ],
     ids=["missing", "other contents", "broken off", "no HTTP", "silent", "silent halfway"],
 )
-def test_a_failed_download_leaves_no_file_and_reports_the_reason(server, empty_cache, monkeypatch, write, reason):
+def test_a_failed_download_reports_the_reason(server, empty_cache, monkeypatch, write, reason):
     if reason == "timed out":
         monkeypatch.setattr(files, "TIMEOUT", 0.2)
     address = server({}) if write is None else server({}, write)
-    assert_refused(rf"(?s)^description.*{address}.*{reason}", download, address, error=datasets.DatasetNotFoundError)
-    assert read_cache() == {}
+    assert_raises(rf"(?s)^description.*{address}.*{reason}", download, address, error=datasets.DatasetNotFoundError)
+    assert read_cached_files() == {}
 
 
 def test_an_interrupted_download_leaves_no_file(server, empty_cache, monkeypatch):
-    def interrupt(*arguments):
+    def raise_interrupt(*arguments):
         # The incomplete file has another name.
         assert list(datasets.cache_folder().iterdir())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tqdm.auto.tqdm.update", interrupt)
-    assert_refused(None, download, server({"file": DATA}), error=KeyboardInterrupt)
-    assert read_cache() == {}
+    monkeypatch.setattr("tqdm.auto.tqdm.update", raise_interrupt)
+    assert_raises(None, download, server({"file": DATA}), error=KeyboardInterrupt)
+    assert read_cached_files() == {}
 
 
-def test_an_impossible_cache_folder_raises_and_a_given_folder_is_the_only_one_searched(server, empty_cache, tmp_path):
+def test_only_an_explicit_folder_is_searched(server, empty_cache, tmp_path):
     datasets.cache_folder().parent.parent.mkdir()
     datasets.cache_folder().parent.write_bytes(b"a file where the folder should be")
-    assert_refused(r"http.*fastlin/data'", download, server({"file": DATA}), error=datasets.DatasetNotFoundError)
+    assert_raises(r"http.*fastlin/data'", download, server({"file": DATA}), error=datasets.DatasetNotFoundError)
     assert not server.requests
     with pytest.raises(datasets.DatasetNotFoundError, match=rf"(?s){tmp_path}.*Nothing is downloaded"):
         download(server({"file": DATA}), tmp_path)

@@ -5,7 +5,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from conftest import assert_refused
+from conftest import assert_raises
 
 from fastlin.course import datasets
 from fastlin.course.datasets import mnist
@@ -17,16 +17,16 @@ SHAPES = {"X_train": (30, 4, 4), "y_train": (30,), "X_test": (10, 4, 4), "y_test
 def small(monkeypatch, empty_cache):
     """Replace MNIST by small files; return their contents by name. Only the test's folders are searched."""
     generator = np.random.default_rng(0)
-    contents, files, published = {}, {}, {}
+    contents, files, published_checksums = {}, {}, {}
     for array, (name, _, _) in mnist.MNIST_FILES.items():
         values = generator.integers(0, 10 if array.startswith("y") else 256, SHAPES[array]).astype(np.uint8)
         header = bytes((0, 0, 8, values.ndim)) + b"".join(size.to_bytes(4, "big") for size in values.shape)
         contents[name] = header + values.tobytes()
         files[array] = (name, hashlib.md5(contents[name]).hexdigest(), SHAPES[array])
-        zipped = zip_files(contents)[f"{name}.gz"]
-        published[array] = hashlib.md5(zipped).hexdigest()
+        zipped_data = zip_files(contents)[f"{name}.gz"]
+        published_checksums[array] = hashlib.md5(zipped_data).hexdigest()
     monkeypatch.setattr(mnist, "MNIST_FILES", files)
-    monkeypatch.setattr(mnist, "PUBLISHED_GZIP", published)
+    monkeypatch.setattr(mnist, "GZIP_MD5", published_checksums)
     monkeypatch.setattr(mnist, "MNIST_ADDRESS", "http://127.0.0.1:9/")
     return contents
 
@@ -71,7 +71,7 @@ def test_the_error_names_a_damaged_file(small, tmp_path, damage):
     write(tmp_path / "data", small)
     damaged = tmp_path / "data" / mnist.MNIST_FILES["X_test"][0]
     damaged.write_bytes(damage(damaged.read_bytes()))
-    assert_refused(damaged.name, datasets.load_mnist, 30, tmp_path / "data")
+    assert_raises(damaged.name, datasets.load_mnist, 30, tmp_path / "data")
 
 
 def test_missing_files_are_downloaded_once(small, server, monkeypatch):
@@ -81,9 +81,9 @@ def test_missing_files_are_downloaded_once(small, server, monkeypatch):
     for _ in range(2):
         data = datasets.load_mnist(30)
         np.testing.assert_array_equal(data.y_test, np.frombuffer(small[mnist.MNIST_FILES["y_test"][0]][8:], np.uint8))
-    downloaded = {f"{name}.gz" for name in small if name != present}
-    assert {path.name for path in datasets.cache_folder().iterdir()} == downloaded | {present}
-    assert sorted(server.requests) == sorted(f"/{name}" for name in downloaded)
+    downloaded_names = {f"{name}.gz" for name in small if name != present}
+    assert {path.name for path in datasets.cache_folder().iterdir()} == downloaded_names | {present}
+    assert sorted(server.requests) == sorted(f"/{name}" for name in downloaded_names)
 
 
 def test_the_error_for_missing_data_lists_files_checksums_and_folders(small, tmp_path, monkeypatch):
@@ -96,8 +96,8 @@ def test_the_error_for_missing_data_lists_files_checksums_and_folders(small, tmp
 
 
 @pytest.mark.parametrize("n_train", [0, -1, 31, 2.5, "all"])
-def test_n_train_is_checked(small, n_train):
-    assert_refused("n_train", datasets.load_mnist, n_train)
+def test_an_invalid_n_train_raises_an_error(small, n_train):
+    assert_raises("n_train", datasets.load_mnist, n_train)
 
 
 def test_the_real_files_have_the_published_checksums(mnist_folder):
@@ -119,4 +119,4 @@ def test_the_first_folder_that_contains_a_file_is_used(small, tmp_path, monkeypa
     write(cache, small)
     assert len(datasets.load_mnist(30).X_train) == 30
     write(named, dict.fromkeys(small, b"damaged"))
-    assert_refused("named", datasets.load_mnist, 30)
+    assert_raises("named", datasets.load_mnist, 30)

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 @pytest.fixture
 def saved(monkeypatch):
     """Return a list of the figures that are saved; their files are empty."""
-    figures = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, file, **options: figures.append(figure) or file.touch())
-    return figures
+    saved_figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, file, **options: saved_figures.append(figure) or file.touch())
+    return saved_figures
 
 
 def is_within(text, figure):

@@ -41,5 +41,5 @@ def test_titles_and_names_of_baselines_fit_into_the_figure(n_problems, saved, tm
     for axes in figure.axes:
         assert all(name in axes.get_xlabel().replace("\n", " ") for name in left_out)
     # The names do not overlap the title of the next panel.
-    boxes = [(axes.title.get_window_extent(), axes.xaxis.label.get_window_extent()) for axes in figure.axes]
-    assert all(upper[1].y0 > lower[0].y1 for upper, lower in pairwise(boxes))
+    text_boxes = [(axes.title.get_window_extent(), axes.xaxis.label.get_window_extent()) for axes in figure.axes]
+    assert all(upper[1].y0 > lower[0].y1 for upper, lower in pairwise(text_boxes))

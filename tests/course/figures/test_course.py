@@ -16,7 +16,7 @@ from .conftest import is_within
 pytestmark = pytest.mark.thorough
 
 DRAWN = [name for name in STUDIES if name != "gradient_check"]
-LEGENDS = "binary", "early_stopping", "shuffling", "softmax", "l2_sweep", "learning"
+FIGURES_WITH_LEGENDS = "binary", "early_stopping", "shuffling", "softmax", "l2_sweep", "learning"
 # The number of leading panels whose curves begin in the first epoch.
 CURVES = {"binary": 2, "early_stopping": 2, "shuffling": 4, "softmax": 3}
 
@@ -42,19 +42,19 @@ def draw(results_by_study, saved, tmp_path):
 
 def test_every_figure_has_texts_and_a_study():
     captions = read_toml("figures", "plots.toml")
-    assert captions.keys() == figures.DRAWINGS.keys() == {*DRAWN, *CIFAR10_STUDIES, "baselines"}
+    assert captions.keys() == figures.DRAWING_FUNCTIONS.keys() == {*DRAWN, *CIFAR10_STUDIES, "baselines"}
     assert all(text.keys() == {"title", "caption", "alt"} for text in captions.values())
 
 
 @pytest.mark.parametrize("study", DRAWN)
-def test_placeholders_are_filled_and_nothing_is_clipped_or_covered(study, draw, results_by_study):
+def test_no_text_of_a_figure_is_clipped_or_covered(study, draw, results_by_study):
     plot, figure = draw(study)
     title = figure.get_suptitle()
     assert title.startswith("scikit-learn's 8 × 8 digits, ")
     assert "{" not in title + plot.caption + plot.alt
     figure.draw_without_rendering()
     assert is_within(figure._suptitle, figure)
-    assert len(figure.legends) == (study in LEGENDS)
+    assert len(figure.legends) == (study in FIGURES_WITH_LEGENDS)
     for legend in figure.legends:
         assert is_within(legend, figure)
         top = legend.get_window_extent().y1
@@ -68,7 +68,9 @@ def test_placeholders_are_filled_and_nothing_is_clipped_or_covered(study, draw, 
         # The vertices of the curves and of their bands.
         points = [line.get_xydata() for line in axes.lines[:2]]
         points += [band.get_paths()[0].vertices for band in axes.collections]
-        heights = np.concatenate([xy[xy[:, 0] >= trained.steps_per_epoch, 1] for xy in points])
+        heights = np.concatenate(
+            [path_vertices[path_vertices[:, 0] >= trained.steps_per_epoch, 1] for path_vertices in points]
+        )
         low, high = axes.get_ylim()
         assert len(heights) > 10
         # A band may extend below 0, where there is no loss.
@@ -85,7 +87,7 @@ def test_placeholders_are_filled_and_nothing_is_clipped_or_covered(study, draw, 
         ([7.0, 7.0, 9.0, 30.5], "mnist", {"A": 17, "B": 19, "C": 33}),
     ],
 )
-def test_the_histogram_has_every_stop_and_marks_the_reports_only_on_mnist(stops, data, marks, draw):
+def test_the_histogram_counts_every_early_stop(stops, data, marks, draw):
     _, figure = draw("early_stopping", {"stop_epochs_shuffled": stops}, {"data": data})
     assert figure.get_suptitle().startswith("MNIST, ") == (data == "mnist")
     axes = figure.axes[2]
@@ -96,13 +98,13 @@ def test_the_histogram_has_every_stop_and_marks_the_reports_only_on_mnist(stops,
     assert {text.get_text(): text.xy[0] for text in axes.texts} == marks
 
 
-def test_an_onset_that_is_never_reached_is_not_drawn(draw):
+def test_an_onset_that_is_never_reached_is_not_plotted(draw):
     plot, figure = draw("softmax", {"train_accuracy_overtakes_at_step": None})
     assert plot.alt.endswith("above the validation accuracy: never.")
     assert len(figure.axes[3].lines) == 2
 
 
-def test_drawing_does_not_change_the_callers_figures_and_settings(results_by_study, tmp_path):
+def test_plotting_does_not_change_the_callers_figures_and_settings(results_by_study, tmp_path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
@@ -120,7 +122,7 @@ def test_drawing_does_not_change_the_callers_figures_and_settings(results_by_stu
         plt.close(own_figure)
 
 
-def test_an_early_stop_in_the_first_epoch_can_be_drawn(results_by_study, tmp_path):
+def test_an_early_stop_in_the_first_epoch_can_be_plotted(results_by_study, tmp_path):
     # The limits of the axes depend on values after the first epoch. Here there are no such values.
     results = results_by_study["early_stopping"]
     full = results.series["in_order"]

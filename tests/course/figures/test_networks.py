@@ -14,8 +14,8 @@ from fastlin.training import Checkpoint, Training
 from .conftest import is_within
 
 REPORTED = {"train": 0.555, "validation": 0.491, "test": 0.527}
-DEEP = [name for name, variant in VARIANTS.items() if variant.depths == DEPTHS]
-NAMES = ["hidden", "learning_rate", "decay", "reg", "epochs", "batch_size"]
+DEEP_VARIANTS = [name for name, variant in VARIANTS.items() if variant.depths == DEPTHS]
+PARAMETER_NAMES = ["hidden", "learning_rate", "decay", "reg", "epochs", "batch_size"]
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def draw(saved, tmp_path):
     return draw
 
 
-def make_two_layer(data, ended="limit", n_epochs=6, loss=2.0):
+def make_two_layer_results(data, ended="limit", n_epochs=6, loss=2.0):
     epochs = [
         SimpleNamespace(loss=loss, accuracy=0.3, validation_loss=1.5, validation_accuracy=0.1 + 0.01 * number)
         for number in range(n_epochs)
@@ -45,8 +45,8 @@ def make_two_layer(data, ended="limit", n_epochs=6, loss=2.0):
 
 
 @pytest.mark.parametrize(("data", "n_lines"), [("cifar10", 6), ("digits", 3)])
-def test_losses_include_the_penalty_and_reported_accuracies_are_drawn_only_on_cifar10(data, n_lines, draw):
-    _, (figure,) = draw("cifar10_two_layer", make_two_layer(data))
+def test_plotted_losses_include_the_penalty(data, n_lines, draw):
+    _, (figure,) = draw("cifar10_two_layer", make_two_layer_results(data))
     accuracy = figure.axes[2]
     assert len(accuracy.lines) == n_lines
     heights = [line.get_ydata()[0] for line in accuracy.lines if line.get_linestyle() == ":"]
@@ -60,26 +60,26 @@ def test_losses_include_the_penalty_and_reported_accuracies_are_drawn_only_on_ci
 
 
 def test_a_diverged_run_is_annotated(draw):
-    _, (figure,) = draw("cifar10_two_layer", make_two_layer("cifar10", "diverged", 3, loss=1e9))
+    _, (figure,) = draw("cifar10_two_layer", make_two_layer_results("cifar10", "diverged", 3, loss=1e9))
     assert figure.axes[0].texts[0].get_text() == "diverged in epoch 4"
     # The losses of the diverged run do not determine the limits of the axes.
     assert figure.axes[1].get_ylim() == (0, networks.MAX_LOSS)
 
 
 @pytest.mark.parametrize(("data", "n_draws"), [("cifar10", 9), ("digits", 1)])
-def test_the_search_shows_its_draws_the_best_and_the_optimum(data, n_draws, draw):
+def test_the_search_figure_marks_the_best_sample_and_the_optimum(data, n_draws, draw):
     parameters = np.random.default_rng(0).uniform(0.1, 1, (n_draws + 1, 6))
-    optimum, *records = (dict(zip(NAMES, values, strict=True)) for values in parameters)
+    optimum, *records = (dict(zip(PARAMETER_NAMES, values, strict=True)) for values in parameters)
     optimum["validation"] = 0.473
     for number, record in enumerate(records):
         record["validation"] = 0.5 - 0.01 * number
     results = Results(
         {"data": data, "train_images": 44_000, "draws": n_draws},
         {"optimum_rank": 4, "best_validation": 0.5, "optimum_validation": 0.473},
-        {"records": records, "optimum": optimum, "names": NAMES},
+        {"records": records, "optimum": optimum, "names": PARAMETER_NAMES},
     )
     (plot,), (figure,) = draw("cifar10_search", results)
-    for axes, name in zip(figure.axes, NAMES, strict=True):
+    for axes, name in zip(figure.axes, PARAMETER_NAMES, strict=True):
         drawn = [points.get_offsets().tolist() for points in axes.collections]
         expected = [[record[name], record["validation"]] for record in records]
         assert drawn == [expected, expected[:1], [[optimum[name], 0.473]]]
@@ -92,19 +92,19 @@ def test_the_search_shows_its_draws_the_best_and_the_optimum(data, n_draws, draw
 
 
 @pytest.mark.parametrize(("depths", "n_draws"), [(DEPTHS, 3), ((2, 4, 10), 1)])
-def test_every_draw_of_every_deep_variant_is_shown(depths, n_draws, draw):
+def test_every_sample_of_every_deep_variant_is_plotted(depths, n_draws, draw):
     generator = np.random.default_rng(0)
     best = {
         name: {str(depth): list(generator.uniform(0.1, 0.5, n_draws)) for depth in depths if depth in variant.depths}
         for name, variant in VARIANTS.items()
     }
-    means = {name: {depth: float(np.mean(values)) for depth, values in best[name].items()} for name in DEEP}
+    means = {name: {depth: float(np.mean(values)) for depth, values in best[name].items()} for name in DEEP_VARIANTS}
     recipes = {name: {"init": name.split(",")[0].lower()} for name in VARIANTS}
     metrics = {"mean_best_validation_accuracy_by_hidden_layers": means}
     results = Results({"data": "cifar10", "recipes": recipes}, metrics, {"best": best})
     (plot,), (figure,) = draw("cifar10_deep", results)
     (axes,) = figure.axes
-    for number, name in enumerate(DEEP):
+    for number, name in enumerate(DEEP_VARIANTS):
         rows = list(best[name].values())
         assert axes.lines[number].get_ydata() == pytest.approx([np.mean(values) for values in rows])
         np.testing.assert_allclose(axes.collections[number].get_offsets()[:, 1], np.ravel(rows))

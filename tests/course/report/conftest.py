@@ -11,16 +11,16 @@ import threadpoolctl
 from repository import read
 
 from fastlin import cli, datasets
-from fastlin.cli.results import choose_entries
+from fastlin.cli.results import choose_report_entries
 from fastlin.course.report import write_page
 from fastlin.course.studies import CIFAR10_STUDIES
 from fastlin.course.studies.claims import evaluate_claims
 
 # Elements without an end tag.
-VOID = {"meta", "img", "br", "hr", "link", "input"}
+VOID_ELEMENTS = {"meta", "img", "br", "hr", "link", "input"}
 
 
-class Page(HTMLParser):
+class ParsedPage(HTMLParser):
     """A parsed page: its text, its elements as (name, attributes), and the text of each section by its heading."""
 
     def __init__(self, path):
@@ -34,7 +34,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.elements.append((tag, dict(attributes)))
-        if tag not in VOID:
+        if tag not in VOID_ELEMENTS:
             self._open.append(tag)
         if tag == "h2":
             self._heading = ""
@@ -60,9 +60,9 @@ class Page(HTMLParser):
 @pytest.fixture(scope="session")
 def quick_run(tmp_path_factory):
     """The output folder of a quick run of all studies of the course, offline and without data sets."""
-    folder, not_found = tmp_path_factory.mktemp("run"), datasets.DatasetNotFoundError("There is none.")
+    folder, missing_data = tmp_path_factory.mktemp("run"), datasets.DatasetNotFoundError("There is none.")
     with (
-        mock.patch.object(datasets, "load_mnist", side_effect=not_found),
+        mock.patch.object(datasets, "load_mnist", side_effect=missing_data),
         mock.patch.dict(os.environ, {"COLUMNS": "100"}),
         # With other tests running, a second BLAS thread would only wait.
         threadpoolctl.threadpool_limits(1),
@@ -75,7 +75,7 @@ def quick_run(tmp_path_factory):
 def report(quick_run):
     """Return the entries and the environment of the quick run, and `write`. A test may change the entries."""
     results = json.loads((quick_run / "results.json").read_text(encoding="utf-8"))
-    report = SimpleNamespace(entries=choose_entries(results, results), environment=results["environment"])
+    report = SimpleNamespace(entries=choose_report_entries(results, results), environment=results["environment"])
 
     def write(quick=True):
         """Write and parse the report. If `quick` is False, it presents the results as those of full studies."""
@@ -85,7 +85,7 @@ def report(quick_run):
         path = quick_run / "page.html"
         try:
             write_page(path, report.entries, evaluate_claims(report.entries), report.environment)
-            return Page(path)
+            return ParsedPage(path)
         finally:
             path.unlink(missing_ok=True)
 

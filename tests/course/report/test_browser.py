@@ -11,7 +11,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from fastlin.cli.results import choose_entries
+from fastlin.cli.results import choose_report_entries
 from fastlin.course.report import write_page
 from fastlin.course.studies.claims import evaluate_claims
 
@@ -31,7 +31,7 @@ OPTIONS = (
     "--dump-dom",
 )
 CASES = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 390)]
-MEASURE = """
+MEASURING_SCRIPT = """
 <script>
 addEventListener("load", () => {
   const width = document.documentElement.clientWidth, opaque = color => !/, 0\\)|transparent/.test(color);
@@ -56,7 +56,7 @@ addEventListener("load", () => {
 });
 </script>
 </body>"""
-WRAPPER = """<!doctype html><pre id="records"></pre>
+FRAME_PAGE = """<!doctype html><pre id="records"></pre>
 <script>addEventListener("message", event => { document.getElementById("records").textContent += event.data + "\\n" })
 </script>
 """
@@ -71,25 +71,25 @@ def measured(quick_run, homework, tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     shutil.copytree(quick_run, folder, dirs_exist_ok=True)
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    entries = choose_entries(results, results) | copy.deepcopy(homework)
+    entries = choose_report_entries(results, results) | copy.deepcopy(homework)
     matplotlib.image.imsave(folder / "wide.png", np.zeros((40, 2000)))
     entries["cifar10_deep"]["plots"] = [{"file": "wide.png", "caption": "A caption.", "alt": "A wide figure."}]
     write_page(folder / "report.html", entries, evaluate_claims(entries), results["environment"])
-    text = (folder / "report.html").read_text(encoding="utf-8").replace("</body>", MEASURE)
+    text = (folder / "report.html").read_text(encoding="utf-8").replace("</body>", MEASURING_SCRIPT)
     assert text.count("color-scheme: light dark;") == 1
-    wrapper = WRAPPER
+    frame_page = FRAME_PAGE
     for scheme in ("light", "dark"):
         shown = text.replace("color-scheme: light dark;", f"color-scheme: {scheme};")
         (folder / f"{scheme}.html").write_text(shown, encoding="utf-8")
     # A window cannot be as narrow as a phone, but a frame can.
     for scheme, width in CASES:
         style = f"border:0;width:{width}px;height:800px"
-        wrapper += f'<iframe src="{scheme}.html#{scheme}-{width}" style="{style}"></iframe>'
-    (folder / "frames.html").write_text(wrapper, encoding="utf-8")
+        frame_page += f'<iframe src="{scheme}.html#{scheme}-{width}" style="{style}"></iframe>'
+    (folder / "frames.html").write_text(frame_page, encoding="utf-8")
     command = [browser, *OPTIONS, f"--user-data-dir={folder / 'profile'}", (folder / "frames.html").as_uri()]
-    finished = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=100)
-    lines = re.search(r'<pre id="records">(.*?)</pre>', finished.stdout, re.DOTALL)
-    assert lines, finished.stderr
+    completed_process = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=100)
+    lines = re.search(r'<pre id="records">(.*?)</pre>', completed_process.stdout, re.DOTALL)
+    assert lines, completed_process.stderr
     records = [json.loads(html.unescape(line)) for line in lines.group(1).splitlines()]
     return {record["case"]: record for record in records}
 
@@ -102,7 +102,7 @@ def shown(request, measured):
     return record
 
 
-def test_nothing_overflows_the_window_and_every_image_is_loaded_on_white(shown):
+def test_nothing_overflows_the_browser_window(shown):
     assert shown["wide"] == []
     assert shown["cutBoxes"] == 0
     assert shown["pageWidth"] <= shown["width"]
@@ -114,21 +114,22 @@ def test_nothing_overflows_the_window_and_every_image_is_loaded_on_white(shown):
 def test_text_contrast_meets_the_accessibility_guidelines(shown):
     assert len(shown["colors"]) >= 5
     for pair in shown["colors"]:
-        color, background = map(luminance, pair.split("|"))
-        bright, dark = max(color, background), min(color, background)
+        color, background = map(compute_luminance, pair.split("|"))
+        lighter, darker = max(color, background), min(color, background)
         # The minimum contrast of the accessibility guidelines (WCAG 2.2, 1.4.3).
-        assert (bright + 0.05) / (dark + 0.05) >= 4.5, pair
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, pair
 
 
 def test_light_and_dark_schemes_differ(measured):
     backgrounds = [
-        {luminance(pair.split("|")[1]) for pair in measured[f"{scheme}-390"]["colors"]} for scheme in ("light", "dark")
+        {compute_luminance(pair.split("|")[1]) for pair in measured[f"{scheme}-390"]["colors"]}
+        for scheme in ("light", "dark")
     ]
     assert min(backgrounds[0]) > 0.8
     assert max(backgrounds[1]) < 0.1
 
 
-def luminance(color):
+def compute_luminance(color):
     """Return the relative luminance of a color as browsers write it, "rgb(r, g, b)"."""
     parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]

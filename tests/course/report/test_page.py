@@ -8,28 +8,28 @@ import pytest
 from fastlin import __version__
 from fastlin.course.studies.claims import CLAIMS, evaluate_claims
 
-SECTIONS = ["1a", "1b", "2a", "2a, 3a", "2b, 2c", "2d", "2e", "3b, 3c", "3d", "4a", "4b", "4c, 4d", "4e"]
+TASK_SECTIONS = ["1a", "1b", "2a", "2a, 3a", "2b, 2c", "2d", "2e", "3b, 3c", "3d", "4a", "4b", "4c, 4d", "4e"]
 HOMEWORK = ["The gradients", "A two-layer network", "Random search", "Deeper networks"]
 OTHERS = ["Accuracy against seconds", "All claims", "Environment"]
 
 
-def read_task(heading):
+def parse_task(heading):
     return heading.split(" · ")[0].split(" quick run")[0]
 
 
-def test_sections_are_in_task_order_and_each_has_a_formula(full_page):
-    assert list(map(read_task, full_page.sections)) == [*SECTIONS, *["Homework"] * 4, *OTHERS]
+def test_sections_are_in_task_order(full_page):
+    assert list(map(parse_task, full_page.sections)) == [*TASK_SECTIONS, *["Homework"] * 4, *OTHERS]
     headings = [heading.partition("Homework · ")[2] for heading in full_page.sections]
     assert list(filter(None, headings)) == HOMEWORK
     blocks = re.split(r"<h2>", full_page.source)[1:-2]
-    assert len(blocks) == len(SECTIONS) + 5
+    assert len(blocks) == len(TASK_SECTIONS) + 5
     for block in blocks:
         assert '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">' in block, block[:60]
     # The converter would leave unsupported LaTeX commands unchanged.
     assert "\\" not in "".join(re.findall(r"<math.*?</math>", full_page.source, re.DOTALL))
 
 
-def test_each_claim_is_once_in_the_summary_and_once_in_its_section(report, full_page):
+def test_each_claim_appears_once_in_its_section(report, full_page):
     summary = full_page.sections["All claims"]
     rows = evaluate_claims(report.entries)
     assert len(rows) == len(CLAIMS)
@@ -37,7 +37,7 @@ def test_each_claim_is_once_in_the_summary_and_once_in_its_section(report, full_
         n_equal = sum(other["says"] == row["says"] for other in rows)
         assert summary.count(row["says"]) == n_equal
         (heading,) = [heading for heading, text in full_page.sections.items() if row["says"] in text][:-1]
-        assert row["task"] == read_task(heading) or (row["reports"] == "H" and read_task(heading) == "Homework")
+        assert row["task"] == parse_task(heading) or (row["reports"] == "H" and parse_task(heading) == "Homework")
         text = " ".join(full_page.sections[heading].split())
         assert f"{row['verdict']} · report" in text
         assert row["because"] in text

@@ -9,7 +9,7 @@ from fastlin.course.report import Table, tabulate
 from fastlin.course.report.result_tables import LABELS, format_value
 
 
-def test_tables_are_ordered_and_merged_and_empty_metrics_give_none():
+def test_result_tables_are_ordered_and_merged():
     tables = tabulate(
         {
             "squared_norm": {"1": 0.5, "0": 2.0},

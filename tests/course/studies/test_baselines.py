@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from benchmarks.data import make_synthetic
+from benchmarks.data import simulate_clusters
 from fastlin.course import datasets, figures
 from fastlin.course.studies import baselines, timing
 from fastlin.course.studies.settings import Settings
-from fastlin.course.studies.timing import choose_threads, find_interval, repeat_short, time_fit, use_threads
+from fastlin.course.studies.timing import choose_threads, find_median_interval, repeat_short_fits, time_fit, use_threads
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.other_libraries import LIBRARIES, Problem
 
@@ -27,12 +27,12 @@ def fit_with_another_penalty(problem, effort):
     return LIBRARIES["scikit-learn lbfgs"].fit(replace(problem, C=2 * problem.C), effort)
 
 
-def return_nothing_finite(problem, effort):
+def return_nan_coefficients(problem, effort):
     shape = problem.n_rows_coef, problem.X.shape[1]
     return np.full(shape, np.nan), np.zeros(shape[0])
 
 
-def die(problem, effort):
+def exit_process(problem, effort):
     os._exit(3)
 
 
@@ -48,12 +48,12 @@ def sleep_on_many_rows(problem, effort):
     return LIBRARIES["scikit-learn lbfgs"].fit(problem, effort)
 
 
-def test_every_point_is_measured_and_drawn(libraries, tmp_path):
-    notified, digits = [], datasets.load_digits()
+def test_every_library_is_measured_and_plotted(libraries, tmp_path):
+    notifications, digits = [], datasets.load_digits()
     few_digits = replace(digits, X_train=digits.X_train[:300], y_train=digits.y_train[:300])
     # On a slow machine a minute would not be enough.
-    results = baselines.run(Settings(few_digits, quick=True, notify=notified.append), seconds=300.0)
-    assert notified
+    results = baselines.run(Settings(few_digits, quick=True, notify=notifications.append), seconds=300.0)
+    assert notifications
     problems = results.series["problems"]
     assert [(problem["classes"], problem["intercept"]) for problem in problems] == [(10, True), (2, False)]
     for problem in problems:
@@ -70,36 +70,36 @@ def test_every_point_is_measured_and_drawn(libraries, tmp_path):
                 assert point["threads"] in (1, count_threads())
             assert points[-1]["suboptimality"] < min(1e-2, points[0]["suboptimality"])
     assert set(results.parameters["versions"]) == {"fastlin", "scikit-learn"}
-    everything = {**results.parameters, **results.metrics, **results.series}
-    assert json.loads(json.dumps(everything)) == everything
+    all_results = {**results.parameters, **results.metrics, **results.series}
+    assert json.loads(json.dumps(all_results)) == all_results
     (plot,) = figures.draw("baselines", results, tmp_path)
     assert len((tmp_path / plot.file).read_bytes()) > 50_000
 
 
-def run_synthetic():
-    return baselines.run(Settings(make_synthetic(2, 300, 5, seed=0), quick=True))
+def run_synthetic_comparison():
+    return baselines.run(Settings(simulate_clusters(2, 300, 5, seed=0), quick=True))
 
 
-EXCLUDED = {
+EXCLUDED_LIBRARIES = {
     "torch": (fail, "RuntimeError: on purpose"),
-    "snapml": (die, "its process has ended with status 3"),
+    "snapml": (exit_process, "its process has ended with status 3"),
     "skglm": (fit_with_another_penalty, "its objective differs from the optimum"),
-    "glum": (return_nothing_finite, "its objective differs from the optimum"),
+    "glum": (return_nan_coefficients, "its objective differs from the optimum"),
 }
 
 
-def test_the_comparison_continues_without_libraries_that_fail_or_differ_or_are_too_slow(libraries, monkeypatch):
-    monkeypatch.setattr(baselines, "SAMPLE_ROWS", 200)
-    fits = {name: fit for name, (fit, _) in EXCLUDED.items()}
+def test_libraries_that_fail_differ_or_are_too_slow_are_excluded(libraries, monkeypatch):
+    monkeypatch.setattr(baselines, "N_SAMPLE_ROWS", 200)
+    fits = {name: fit for name, (fit, _) in EXCLUDED_LIBRARIES.items()}
     for name, fit in {**fits, "cyanure": fail_on_many_rows}.items():
         libraries[name] = replace(LIBRARIES[name], fit=fit, package="scikit-learn", module="sklearn")
     # The process of this library is killed, so other libraries must not share it.
     slow = replace(LIBRARIES["scikit-learn-intelex"], fit=sleep_on_many_rows, package="numpy", module="numpy")
     libraries["scikit-learn-intelex"] = slow
-    results = run_synthetic()
+    results = run_synthetic_comparison()
     (problem,) = results.series["problems"]
-    assert problem["points"].keys() == libraries.keys() - EXCLUDED.keys()
-    for name, (_, reason) in EXCLUDED.items():
+    assert problem["points"].keys() == libraries.keys() - EXCLUDED_LIBRARIES.keys()
+    for name, (_, reason) in EXCLUDED_LIBRARIES.items():
         assert reason in problem["left_out"][name]
         assert "excluded" in results.metrics[f"even or odd: {name}"]
     assert problem["points"]["cyanure"] == problem["points"]["scikit-learn-intelex"] == []
@@ -109,23 +109,23 @@ def test_the_comparison_continues_without_libraries_that_fail_or_differ_or_are_t
     stopped = problem["stopped"]["scikit-learn-intelex"]
     assert 0 < stopped <= problem["budget"] / len({1, count_threads()})
     rows = results.metrics["even or odd: seconds to suboptimality"]
-    assert rows["fastlin"][baselines.RATIO] == 1
-    assert rows["cyanure"][baselines.RATIO] == "failed: MemoryError: too many rows"
+    assert rows["fastlin"][baselines.RATIO_COLUMN] == 1
+    assert rows["cyanure"][baselines.RATIO_COLUMN] == "failed: MemoryError: too many rows"
     bound = f"≥ {stopped / rows['fastlin']['1e-4']:.3g} ×, stopped after {stopped:.3g} s"
-    assert rows["scikit-learn-intelex"][baselines.RATIO] == bound
+    assert rows["scikit-learn-intelex"][baselines.RATIO_COLUMN] == bound
     assert (rows["scikit-learn-intelex"]["1e-2"], rows["scikit-learn-intelex"]["test accuracy"]) == ("not reached", "–")
 
 
-def test_a_failing_fastlin_raises(libraries):
+def test_a_failure_of_fastlin_raises_an_error(libraries):
     libraries["fastlin"] = replace(LIBRARIES["fastlin"], fit=fail)
     with pytest.raises(RuntimeError, match="on purpose"):
-        run_synthetic()
+        run_synthetic_comparison()
 
 
 def test_the_sample_has_every_class():
-    for data in (datasets.load_digits(), make_synthetic(4, 2000, 3, seed=0)):
+    for data in (datasets.load_digits(), simulate_clusters(4, 2000, 3, seed=0)):
         for problem, _ in baselines.make_problems(Settings(data), "float64"):
-            assert set(baselines.take_sample(problem).y) == set(problem.y)
+            assert set(baselines.make_sample_problem(problem).y) == set(problem.y)
 
 
 def test_every_library_has_its_own_color_and_marker():
@@ -159,24 +159,22 @@ class SimulatedProcess:
         ("torch", {1: None, 2: None}, [("rows", 1), ("sample", 2), ("rows", 2)], None),
     ],
 )
-def test_a_baseline_is_measured_on_each_number_of_threads_until_a_fit_is_long(
-    monkeypatch, name, seconds, fitted, later
-):
+def test_a_baseline_is_measured_on_each_number_of_threads(monkeypatch, name, seconds, fitted, later):
     monkeypatch.setattr(baselines, "count_threads", lambda: 2)
     monkeypatch.setattr(baselines, "PAUSE", 0.0)
     rows = Problem("rows", np.eye(3), np.array([0, 1, 1]), 2, 1.0, fit_intercept=True)
     process = SimulatedProcess(seconds)
     candidate = baselines._Candidate(name, "rows", "sample", process)
-    candidate.measure_next(0, rows, rows, 1, 5.0)
+    candidate.measure_next_effort(0, rows, rows, 1, 5.0)
     assert process.calls == fitted
     if later is None:
         # The first number of threads had half of the budget, and the second one the rest.
         assert candidate.points == []
         assert 2.4 < candidate.stopped <= 2.5
-        assert not candidate.has_next(1, 0.0, 5.0)
+        assert not candidate.has_next_effort(1, 0.0, 5.0)
         return
     process.calls.clear()
-    candidate.measure_next(1, rows, rows, 1, 5.0)
+    candidate.measure_next_effort(1, rows, rows, 1, 5.0)
     assert [n_threads for path, n_threads in process.calls if path == "rows"] == later
     assert [point["threads"] for point in candidate.points] == [min(later, key=seconds.get)] * 2
 
@@ -195,7 +193,7 @@ class DriftingProcess(SimulatedProcess):
         return [seconds[0] * 2.0 ** len(self.calls)], model
 
 
-def test_compared_fits_are_repeated_interleaved(monkeypatch):
+def test_repetitions_of_compared_fits_are_interleaved(monkeypatch):
     monkeypatch.setattr(baselines, "perf_counter", lambda: 0.0)
     ours = make_candidate("fastlin", DriftingProcess({1: 1.0}))
     others = {
@@ -205,14 +203,14 @@ def test_compared_fits_are_repeated_interleaved(monkeypatch):
         "skglm": make_candidate("skglm", SimulatedProcess({1: 0.1}), suboptimality=1e-3),
         "torch": make_candidate("torch", SimulatedProcess({1: None})),
     }
-    repetitions = dict(baselines._repeat_interleaved(ours, [ours, *others.values()], 100.0))
+    repetitions = dict(baselines._repeat_compared_fits(ours, [ours, *others.values()], 100.0))
     # The ratio is the same in each repetition; a library that fails has none.
-    assert repetitions == {"cyanure": {"ratio": 3.0, "interval": [3.0, 3.0], "n_repetitions": timing.REPETITIONS}}
+    assert repetitions == {"cyanure": {"ratio": 3.0, "interval": [3.0, 3.0], "n_repetitions": timing.N_REPETITIONS}}
     assert not others["glum"]._process.calls
-    assert not dict(baselines._repeat_interleaved(others["skglm"], [*others.values()], 100.0))
+    assert not dict(baselines._repeat_compared_fits(others["skglm"], [*others.values()], 100.0))
     # fastlin alone is not repeated.
     n_before = len(ours._process.calls)
-    assert not dict(baselines._repeat_interleaved(ours, [ours, *others.values()], 6.0))
+    assert not dict(baselines._repeat_compared_fits(ours, [ours, *others.values()], 6.0))
     assert len(ours._process.calls) == n_before
 
 
@@ -224,23 +222,26 @@ def test_the_verdict_on_speed_follows_from_the_interval(ratio, interval, verdict
     repetitions = {"torch": {"ratio": ratio, "interval": interval, "n_repetitions": 7}}
     points = {name: [{"seconds": 1.0, "suboptimality": 0.0, "accuracy": 0.5}] for name in ("torch", "glum")}
     problem = {"points": points, "stopped": {}, "failed": {}, "repetitions": repetitions}
-    rows = {name: baselines._describe(name, problem, dict.fromkeys(baselines.SUBOPTIMALITIES, 2.0)) for name in points}
+    rows = {
+        name: baselines._describe(name, problem, dict.fromkeys(baselines.REPORTED_SUBOPTIMALITIES, 2.0))
+        for name in points
+    }
     assert rows["torch"]["fastlin is"] == verdict
-    assert rows["torch"][baselines.RATIO] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"
-    assert (rows["glum"]["fastlin is"], rows["glum"][baselines.RATIO]) == ("–", 0.5)
+    assert rows["torch"][baselines.RATIO_COLUMN] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"
+    assert (rows["glum"]["fastlin is"], rows["glum"][baselines.RATIO_COLUMN]) == ("–", 0.5)
 
 
 def test_a_comparison_respects_its_time_limit(libraries, monkeypatch):
-    monkeypatch.setattr(baselines, "SAMPLE_ROWS", 200)
+    monkeypatch.setattr(baselines, "N_SAMPLE_ROWS", 200)
     libraries["torch"] = replace(LIBRARIES["torch"], fit=sleep_on_many_rows, package="numpy", module="numpy")
-    problems = baselines.make_problems(Settings(make_synthetic(2, 300, 5, seed=0)), "float64")
+    problems = baselines.make_problems(Settings(simulate_clusters(2, 300, 5, seed=0)), "float64")
     begin = perf_counter()
     results = baselines.run(Settings(datasets.load_digits()), problems=problems, seconds=12.0)
     # fastlin and the start of processes may take longer on a busy machine.
     assert perf_counter() - begin < 120
     (problem,) = results.series["problems"]
     assert problem["budget"] == 0 or "torch" in problem["stopped"]
-    assert problem["budget"] <= 12.0 * baselines.CURVES_END / len(problem["points"])
+    assert problem["budget"] <= 12.0 * baselines.CURVES_END_FRACTION / len(problem["points"])
     assert results.parameters["budget"] == round(problem["budget"], 1)
     assert len(problem["points"]["fastlin"]) > 0
 
@@ -263,18 +264,18 @@ def test_short_fits_are_repeated(monkeypatch):
     clock = iter(range(100))
     monkeypatch.setattr(timing, "perf_counter", lambda: next(clock))
     run = partial(time_fit, lambda: "result")
-    monkeypatch.setattr(timing, "SHORT_SECONDS", 2)
-    assert repeat_short(run, 3) == ([1, 1, 1], "result")
-    monkeypatch.setattr(timing, "SHORT_SECONDS", 1)
-    assert repeat_short(run, 3) == ([1], "result")
+    monkeypatch.setattr(timing, "MAX_SHORT_SECONDS", 2)
+    assert repeat_short_fits(run, 3) == ([1, 1, 1], "result")
+    monkeypatch.setattr(timing, "MAX_SHORT_SECONDS", 1)
+    assert repeat_short_fits(run, 3) == ([1], "result")
 
 
 def test_few_repetitions_have_no_interval():
-    assert find_interval([2.0] * 5) is None
-    assert find_interval([2.0] * 6) == [2.0, 2.0]
-    assert find_interval([3, 1, 2, 7, 4, 6, 5]) == [1, 7]
+    assert find_median_interval([2.0] * 5) is None
+    assert find_median_interval([2.0] * 6) == [2.0, 2.0]
+    assert find_median_interval([3, 1, 2, 7, 4, 6, 5]) == [1, 7]
     # The probability of fewer than two of either side in nine throws of a coin is 20 / 512, less than 5 %.
-    assert find_interval(range(9)) == [1, 7]
+    assert find_median_interval(range(9)) == [1, 7]
 
 
 def test_use_threads_limits_fastlin_too():

@@ -70,12 +70,12 @@ def assert_same_images(actual, expected):
         np.testing.assert_array_equal(getattr(actual, name), values)
 
 
-def test_missing_validation_images_come_from_the_end_and_quick_studies_use_the_first_images(monkeypatch):
+def test_missing_validation_images_are_the_last_training_images(monkeypatch):
     data = make_data(n_val=0)
     X, y = data.X_train, data.y_train
-    explicit = dataclasses.replace(data, X_train=X[:48], y_train=y[:48], X_val=X[48:], y_val=y[48:])
-    assert_same_images(prepare(data, 3, False), prepare(explicit, 3, False))
-    monkeypatch.setattr(cifar10_training, "QUICK_ROWS", 10)
+    split_data = dataclasses.replace(data, X_train=X[:48], y_train=y[:48], X_val=X[48:], y_val=y[48:])
+    assert_same_images(prepare(data, 3, False), prepare(split_data, 3, False))
+    monkeypatch.setattr(cifar10_training, "N_QUICK_ROWS", 10)
     data = make_data()
     images = prepare(data, 50, True)
     few = {name: getattr(data, name)[:10] for name in ("X_train", "y_train", "X_val", "y_val", "X_test", "y_test")}
@@ -105,7 +105,7 @@ def test_training_equals_that_of_the_estimator(changes):
 
 
 @pytest.mark.parametrize("learning_rate", [1e30, 30.0])
-def test_a_training_that_diverges_is_a_result(learning_rate):
+def test_a_diverged_training_is_a_result(learning_rate):
     images = make_images().scale(0.01)
     trained = train(images, dataclasses.replace(RECIPE, learning_rate=learning_rate), 0)
     assert trained.training.ended == "diverged"
@@ -113,20 +113,20 @@ def test_a_training_that_diverges_is_a_result(learning_rate):
     assert all(0 <= accuracy <= 1 for accuracy in trained.accuracies.values())
 
 
-def test_ctrl_c_gives_no_result():
-    seen = []
+def test_an_interrupted_training_returns_no_result():
+    n_seen_records = []
 
     def interrupt(training):
-        seen.append(len(training.records))
-        if len(seen) == 2:
+        n_seen_records.append(len(training.records))
+        if len(n_seen_records) == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train(make_images(), RECIPE, 0, interrupt)
-    assert seen == [1, 2]
+    assert n_seen_records == [1, 2]
 
 
-def test_recipes_in_parallel_processes_give_the_same_results():
+def test_trainings_in_parallel_processes_give_the_same_results():
     images = make_images()
     cases = {units: (dataclasses.replace(RECIPE, hidden=(units,)), seed) for units, seed in ((3, 4), (20, 5), (7, 6))}
     trained = dict(run_recipes(images, cases))

@@ -12,9 +12,9 @@ from repository import read
 from fastlin.course import datasets, trainers
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, binary, course_training, gradient_check, images, learning
 from fastlin.course.studies.claims import evaluate_claims
-from fastlin.course.studies.l2 import measure_line, relative_roughness
+from fastlin.course.studies.l2 import measure_relative_roughness, measure_vertical_line
 from fastlin.course.studies.settings import Settings
-from fastlin.course.studies.softmax import Slope, average_slopes, find_minimum, find_onset, fit_slope
+from fastlin.course.studies.softmax import Slope, average_slopes, find_gap_onset, find_lowest_loss, fit_slope
 from fastlin.course.trainers.two_layer_net import TwoLayerNet
 
 # Validations are 6 steps apart for 2 vs 3 on MNIST, and 5 steps for the random split. Rounding differs between
@@ -22,7 +22,7 @@ from fastlin.course.trainers.two_layer_net import TwoLayerNet
 STEPS_PER_VALIDATION = 6
 # The comparison with scikit-learn belongs to no claim and has its own tests.
 COURSE = [name for name in STUDIES if name != "learning"]
-DIGITS = Settings(datasets.load_digits(), quick=True)
+DIGITS_SETTINGS = Settings(datasets.load_digits(), quick=True)
 
 
 def evaluate_results(data, results_by_study, quick=False):
@@ -40,7 +40,7 @@ def run_and_evaluate(settings, names):
     return results, evaluate_results(settings.data, results, settings.quick)
 
 
-def assert_plain(*values):
+def assert_json_values(*values):
     """Assert that values are plain data, which JSON can store."""
     for value in values:
         assert json.loads(json.dumps(value)) == value
@@ -54,7 +54,7 @@ def test_every_study_runs(name):
     def notify(step, fraction=None):
         notified.append((step, fraction))
 
-    results = {**STUDIES, **CIFAR10_STUDIES}[name](Settings(DIGITS.data, True, 0, notify, draws=3))
+    results = {**STUDIES, **CIFAR10_STUDIES}[name](Settings(DIGITS_SETTINGS.data, True, 0, notify, draws=3))
     # Only the study of images has no steps.
     assert notified or name == "images"
     assert all(step and isinstance(step, str) for step, _ in notified)
@@ -64,35 +64,37 @@ def test_every_study_runs(name):
         assert fractions[0] >= 0
         assert fractions[-1] == 1
     assert results.metrics
-    assert_plain(results.metrics, results.parameters)
+    assert_json_values(results.metrics, results.parameters)
     assert results.parameters["data"] == "digits"
 
 
 def test_the_verdicts_on_the_digits():
     # A full run takes only seconds on the digits.
-    results_by_study, rows = run_and_evaluate(replace(DIGITS, quick=False), COURSE)
+    results_by_study, rows = run_and_evaluate(replace(DIGITS_SETTINGS, quick=False), COURSE)
     # Here only the formulas of 1a to 4a and of the homework get verdicts. Report D's formula is not a gradient.
     verdicts = {(row["study"], row["task"], row["reports"]): row["verdict"] for row in rows}
-    formulas = {claim: verdict for claim, verdict in verdicts.items() if claim[0] == "gradient_check"}
+    formula_verdicts = {claim: verdict for claim, verdict in verdicts.items() if claim[0] == "gradient_check"}
     assert verdicts.pop(("gradient_check", "1a", "D")) == "contradicted"
-    assert len(formulas) == 7
-    assert all(verdict == ("confirmed" if claim in formulas else "needs MNIST") for claim, verdict in verdicts.items())
+    assert len(formula_verdicts) == 7
+    assert all(
+        verdict == ("confirmed" if claim in formula_verdicts else "needs MNIST") for claim, verdict in verdicts.items()
+    )
     # Evaluated as results on MNIST, they contain the metrics of every claim except those of random splits. They agree
     # with most claims without a reported value; for others the verdicts would be wrong.
-    by_verdict = {}
-    for row in evaluate_results(replace(DIGITS.data, name="mnist"), results_by_study):
+    claims_per_verdict = {}
+    for row in evaluate_results(replace(DIGITS_SETTINGS.data, name="mnist"), results_by_study):
         if row["reported"] == "–":
-            by_verdict.setdefault(row["verdict"], []).append((row["task"], row["reports"]))
-    assert by_verdict.pop("not run") == [("2b, 2c", "B")]
+            claims_per_verdict.setdefault(row["verdict"], []).append((row["task"], row["reports"]))
+    assert claims_per_verdict.pop("not run") == [("2b, 2c", "B")]
     # The gap is ten times that on MNIST.
-    assert by_verdict.pop("contradicted") == [("1a", "D"), ("3d", "C")]
+    assert claims_per_verdict.pop("contradicted") == [("1a", "D"), ("3d", "C")]
     # Accuracies of 100 images are equal at the end of most orders, losses are not.
-    assert by_verdict.pop("depends on the measure") == [("2e", "B")]
+    assert claims_per_verdict.pop("depends on the measure") == [("2e", "B")]
     # A penalty does not help the network either.
-    assert by_verdict.pop("not confirmed") == [("4c, 4d", "C")]
-    assert by_verdict.keys() == {"confirmed"}
+    assert claims_per_verdict.pop("not confirmed") == [("4c, 4d", "C")]
+    assert claims_per_verdict.keys() == {"confirmed"}
     # Steps at which a loss is reached are plain numbers too.
-    assert_plain(*(results.metrics for results in results_by_study.values()))
+    assert_json_values(*(results.metrics for results in results_by_study.values()))
     # λ = 1 and λ = 2 with the factor ½ are the same penalty.
     assert results_by_study["l2_weights"].metrics["largest_difference_of_the_conventions"] == 0
 
@@ -126,15 +128,15 @@ def test_whole_mnist_adds_the_random_split(monkeypatch):
     X, y = digits.X_train, digits.y_train
     rows, test_rows = np.arange(60_000) % len(X), np.arange(10_000) % len(X)
     data = datasets.Dataset("mnist", X[rows], y[rows], X[test_rows], y[test_rows])
-    assert list(course_training.find_splits(Settings(data))) == ["0", "1", "2"]
-    assert course_training.find_splits(Settings(data, quick=True)) == {"0": {"split": 0}}
+    assert list(course_training.find_random_splits(Settings(data))) == ["0", "1", "2"]
+    assert course_training.find_random_splits(Settings(data, quick=True)) == {"0": {"split": 0}}
     # Softmax models: λ = 1, .1, .01, .001, 0 and ½ λ = 1, a second seed for λ = 0 and λ = 1, and the random split.
     # Binary models: those of the digits, and two on the random split, at full length and with early stopping.
     assert count_trainings(monkeypatch, data) == {"SoftmaxModel": 6 + 2 + 1, "BinaryModel": 4 + 5 + 2}
     for other in (replace(data, X_train=data.X_train[:-1]), replace(data, name="digits")):
-        assert course_training.find_splits(Settings(other)) == {}
+        assert course_training.find_random_splits(Settings(other)) == {}
     X_train, _, X_val, _ = course_training.load_images(data, "softmax", 0)
-    assert (len(X_train), len(X_val)) == course_training.RANDOM_SPLIT
+    assert (len(X_train), len(X_val)) == course_training.RANDOM_SPLIT_SIZES
     sizes = [len(part) for part in course_training.load_images(data, "softmax", None)]
     assert sizes == [20_000, 20_000, 10_000, 10_000]
 
@@ -143,40 +145,40 @@ def test_an_interrupted_training_is_not_a_result(monkeypatch):
     ended = {}, {}
     monkeypatch.setattr(trainers.BaseTrainer, "train", lambda self, epochs: setattr(self, "interrupted", True) or ended)
     with pytest.raises(KeyboardInterrupt):
-        course_training.train(DIGITS, "binary", seed=2**32 - 1)
+        course_training.train(DIGITS_SETTINGS, "binary", seed=2**32 - 1)
 
 
-def test_the_protocol_follows_the_data_and_quick():
-    mnist = Settings(replace(DIGITS.data, name="mnist"))
-    assert course_training.find_protocol(mnist)["batch_size"] == 128
-    assert course_training.find_protocol(DIGITS)["batch_size"] == 16
-    quick = course_training.find_protocol(replace(mnist, quick=True))
+def test_training_settings_depend_on_the_data_and_quick():
+    mnist = Settings(replace(DIGITS_SETTINGS.data, name="mnist"))
+    assert course_training.find_training_settings(mnist)["batch_size"] == 128
+    assert course_training.find_training_settings(DIGITS_SETTINGS)["batch_size"] == 16
+    quick = course_training.find_training_settings(replace(mnist, quick=True))
     assert (quick["binary_epochs"], quick["softmax_epochs"]) == (10, 5)
-    assert {**quick, "binary_epochs": 50, "softmax_epochs": 50} == course_training.find_protocol(mnist)
-    described = course_training.describe_training(DIGITS, "softmax")
+    assert {**quick, "binary_epochs": 50, "softmax_epochs": 50} == course_training.find_training_settings(mnist)
+    described = course_training.describe_training(DIGITS_SETTINGS, "softmax")
     assert described["other_learning_rates"] == {"1": 0.01}
     assert (described["learning_rate"], described["batch_size"], described["epochs"]) == (0.1, 16, 5)
 
 
-def make_trained(accuracies, losses=()):
+def make_training(accuracies, losses=()):
     """Return a training run of ten steps in each epoch, with a validation after every second step."""
     steps = range(0, 2 * max(len(accuracies), len(losses)), 2)
     val = {"accuracy": dict(zip(steps, accuracies, strict=False)), "loss": dict(zip(steps, losses, strict=False))}
-    return course_training.Trained(None, {"loss": {}, "accuracy": {}}, val, 10)
+    return course_training.TrainedModel(None, {"loss": {}, "accuracy": {}}, val, 10)
 
 
 @pytest.mark.parametrize("task", ["binary", "softmax"])
-def test_the_final_training_loss_is_that_of_all_training_images(task):
-    results = STUDIES[task](DIGITS)
+def test_the_final_training_loss_averages_all_training_images(task):
+    results = STUDIES[task](DIGITS_SETTINGS)
     trained, loss = results.series["trained"], results.metrics["final_train_loss"]
-    X_train, Y_train, _, _ = course_training.load_images(DIGITS.data, task, None)
+    X_train, Y_train, _, _ = course_training.load_images(DIGITS_SETTINGS.data, task, None)
     assert loss == pytest.approx(naive_course.cross_entropy_loss(Y_train, trained.model.forward(X_train)), rel=1e-9)
     # The loss of the last batch is different.
-    assert loss != pytest.approx(course_training.last(trained.train["loss"]), rel=1e-3)
+    assert loss != pytest.approx(course_training.get_last_value(trained.train["loss"]), rel=1e-3)
 
 
 def evaluate_gradients(*tasks):
-    rows = run_and_evaluate(replace(DIGITS, quick=False), ["gradient_check"])[1]
+    rows = run_and_evaluate(replace(DIGITS_SETTINGS, quick=False), ["gradient_check"])[1]
     return [row["verdict"] for row in rows if row["task"] in tasks]
 
 
@@ -192,40 +194,40 @@ def test_the_gradient_of_the_penalty_is_checked_separately(monkeypatch):
 def test_a_wrong_step_or_network_gradient_is_detected(monkeypatch):
     loss, step = TwoLayerNet.loss, trainers.SoftmaxTrainer.train_step
 
-    def halve(network, X, y=None, reg=0.0):
+    def halve_gradient(network, X, y=None, reg=0.0):
         value, gradients = loss(network, X, y, reg)
         return value, {**gradients, "b1": gradients["b1"] / 2}
 
     tasks = "2a, 3a", "derivations"
     assert evaluate_gradients(*tasks) == ["confirmed", "confirmed"]
     with monkeypatch.context() as patched:
-        patched.setattr(TwoLayerNet, "loss", halve)
+        patched.setattr(TwoLayerNet, "loss", halve_gradient)
         assert evaluate_gradients(*tasks) == ["confirmed", "contradicted"]
     monkeypatch.setattr(trainers.SoftmaxTrainer, "train_step", lambda self, X, Y: (step(self, X, Y), step(self, X, Y)))
     assert evaluate_gradients(*tasks) == ["contradicted", "confirmed"]
 
 
-def test_dips_are_the_deepest_falls_after_the_first_epoch():
+def test_dips_are_the_largest_decreases_after_the_first_epoch():
     accuracies = [0.1, 0.9, 0.1, 0.9, 0.9, *(5 * [0.9]), 0.5, 0.9, 0.85, 0.9, 0.79, 0.9]
-    trained = make_trained(accuracies)
+    trained = make_training(accuracies)
     # A fall of .11 is more than a quarter of the largest fall, .4, but a fall of .05 is less.
     assert binary.find_dips(trained) == [20, 28]
     assert binary.count_dips(trained) == {"dips": 2, "batch_of_most_dips": 0, "dips_after_that_batch": 1}
     for accuracies in (np.linspace(0, 1, 20), 20 * [0.5]):
-        assert binary.find_dips(make_trained(accuracies)) == []
-    assert len(binary.find_dips(make_trained(40 * [0.9, 0.5]))) == binary.MAX_DIPS
+        assert binary.find_dips(make_training(accuracies)) == []
+    assert len(binary.find_dips(make_training(40 * [0.9, 0.5]))) == binary.MAX_DIPS
     # Spikes are the standard deviation of differences after the first epoch.
-    assert make_trained(5 * [0.0] + [1.0, 2.0, 3.0]).measure_spikes({10: 1.0, 12: 2.0, 14: 3.0}) == 0
+    assert make_training(5 * [0.0] + [1.0, 2.0, 3.0]).measure_spikes({10: 1.0, 12: 2.0, 14: 3.0}) == 0
     assert trained.measure_spikes({8: 5.0, 10: 0.0, 12: 1.0, 14: 0.0}) == 1
 
 
-def test_measures_of_speed_and_of_the_end_are_compared_between_orders():
+def test_shuffled_trainings_are_compared_by_speed_and_final_loss():
     losses = [0.9, 0.11, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.13, 0.1]
-    trained = make_trained(np.linspace(0.1, 1, 10), losses=losses)
+    trained = make_training(np.linspace(0.1, 1, 10), losses=losses)
     # The means of five losses are .282, .122, .12, ..., and the third mean ends at step 2 * 6.
     speed = binary.measure_speed(trained, {"loss_to_reach": 0.121, "loss_to_stay_below": 0.12})
     assert list(speed.values()) == [2, 12, 16]
-    assert list(binary.measure_end(trained).values()) == [pytest.approx(0.55), 0.1, 0.1]
+    assert list(binary.measure_final_performance(trained).values()) == [pytest.approx(0.55), 0.1, 0.1]
     comparison = binary.compare(5, [4, 6, None, 5])
     assert comparison == {"in order": 5, "shuffled, median": 5.5, "better": 1, "worse": 2, "of": 4}
     assert binary.compare(0.9, [0.95, 0.8], -1)["better"] == 1
@@ -236,9 +238,9 @@ def test_measures_of_speed_and_of_the_end_are_compared_between_orders():
 
 def test_the_onset_and_the_minimum_of_curves_are_found():
     for gap, onset in (([-1, 1, -1, 0, 1, 2], 4), ([1, 1, 1], 0), ([1, 1, -1], None), ([], None)):
-        assert find_onset(np.arange(len(gap)), np.array(gap, float)) == onset
+        assert find_gap_onset(np.arange(len(gap)), np.array(gap, float)) == onset
     losses = [1 - 0.01 * i for i in range(50)] + [0.5 + 0.01 * i for i in range(50)]
-    minimum = find_minimum(make_trained(np.linspace(0, 1, 100), losses=losses))
+    minimum = find_lowest_loss(make_training(np.linspace(0, 1, 100), losses=losses))
     # The moving average is lowest for the losses 48 to 52. Its step is the step of loss 52.
     assert minimum["lowest_validation_loss_at_step"] == 2 * 52
     assert minimum["lowest_validation_loss"] == pytest.approx(np.mean(losses[48:53]))
@@ -247,16 +249,16 @@ def test_the_onset_and_the_minimum_of_curves_are_found():
 
 def test_vertical_neighbors_are_most_correlated_at_the_width_of_the_images():
     side = 9
-    waves = np.sin(np.arange(side)[:, np.newaxis] * 0.3) + np.cos(2.0 * np.arange(side))
+    wave_image = np.sin(np.arange(side)[:, np.newaxis] * 0.3) + np.cos(2.0 * np.arange(side))
     generator = np.random.default_rng(0)
-    X = (waves.ravel() + 0.1 * generator.normal(size=(30, side * side))).astype(np.float32)
+    X = (wave_image.ravel() + 0.1 * generator.normal(size=(30, side * side))).astype(np.float32)
     data = datasets.Dataset("digits", X, np.zeros(30, int), X, np.zeros(30, int))
     metrics = images.study_images(Settings(data)).metrics
     assert metrics["width_of_most_alike_rows"] == metrics["side"] == side
     assert metrics["correlation_at_that_width"] > metrics["correlation_at_one_pixel_more"]
 
 
-def test_learning_gives_estimators_and_the_course_the_same_rows():
+def test_all_models_of_the_learning_study_receive_the_same_rows():
     data = datasets.load_digits()
     task_data = learning.make_task_data(data, 100)
     X, Y, X_test, Y_test = task_data.arrays
@@ -268,7 +270,7 @@ def test_learning_gives_estimators_and_the_course_the_same_rows():
 
 
 def test_every_library_is_trained_with_increasing_effort():
-    points = learning.study_learning(DIGITS).series["points"]
+    points = learning.study_learning(DIGITS_SETTINGS).series["points"]
     assert points.keys() == learning.LIBRARIES.keys()
     for name, row in points.items():
         assert [point["effort"] for point in row] == list(learning.LIBRARIES[name][1][:2])
@@ -276,7 +278,7 @@ def test_every_library_is_trained_with_increasing_effort():
         # A random guess has an accuracy of 0.1.
         assert row[-1]["accuracy"] > 0.6, name
     # Both libraries reach the same optimum.
-    task_data = learning.make_task_data(DIGITS.data, 1000)
+    task_data = learning.make_task_data(DIGITS_SETTINGS.data, 1000)
     fits = learning.fit_fastlin(task_data, 1e-4), learning.fit_logistic_regression(task_data)
     actual, expected = (task_data.test(fit)["log_loss"] for fit in fits)
     assert actual == pytest.approx(expected, rel=0.01)
@@ -291,24 +293,24 @@ def test_a_study_on_mnist_measures_what_its_comparators_need(monkeypatch):
     assert rows[-1]["because"] == "The study did not measure stop_steps_of_random_splits."
 
 
-def test_relative_roughness_does_not_cross_row_ends():
+def test_relative_roughness_compares_pixels_of_one_row():
     # Pixels increase by 1 from left to right, so neighbors differ by 1 in a row and by 0 in a column.
     w = np.concatenate([np.tile(np.arange(4.0), 4), [100.0]])[:, np.newaxis]
-    assert relative_roughness(w) == pytest.approx(np.sqrt(0.5) / np.arange(4.0).std())
-    assert relative_roughness(3 * w) == pytest.approx(relative_roughness(w))
+    assert measure_relative_roughness(w) == pytest.approx(np.sqrt(0.5) / np.arange(4.0).std())
+    assert measure_relative_roughness(3 * w) == pytest.approx(measure_relative_roughness(w))
     transposed = np.concatenate([np.repeat(np.arange(4.0), 4), [0.0]])[:, np.newaxis]
     both = np.concatenate([w, transposed], axis=1)
-    assert relative_roughness(both) == pytest.approx(relative_roughness(w))
+    assert measure_relative_roughness(both) == pytest.approx(measure_relative_roughness(w))
 
 
-def test_a_line_is_narrow_and_upright():
+def test_measured_lines_have_the_expected_width_and_slant():
     side = 12
-    upright, slanted = np.zeros((side, side)), np.eye(side)
-    upright[:, 5:7] = 1
-    assert measure_line(upright.ravel() + 5) == pytest.approx((0.5 / side, 0, 0))
+    upright_line, diagonal_line = np.zeros((side, side)), np.eye(side)
+    upright_line[:, 5:7] = 1
+    assert measure_vertical_line(upright_line.ravel() + 5) == pytest.approx((0.5 / side, 0, 0))
     # The columns 5 and 6 of 12 are the middle.
-    assert measure_line(np.roll(upright, 3, axis=1).ravel() + 5)[2] == pytest.approx(3 / side)
-    width, slant, _ = measure_line(slanted.ravel() + 5)
+    assert measure_vertical_line(np.roll(upright_line, 3, axis=1).ravel() + 5)[2] == pytest.approx(3 / side)
+    width, slant, _ = measure_vertical_line(diagonal_line.ravel() + 5)
     assert width == pytest.approx(np.arange(12).std() / side)
     # The middle half has the columns 3 to 8.
     assert slant == pytest.approx(np.arange(6).std() / side)
@@ -328,8 +330,8 @@ def test_slopes_are_those_of_a_line_through_epoch_means():
     assert fit_slope({0: 1.0}) == (0.0, 0.0)
     assert average_slopes([slope, slope]) == (slope.change, pytest.approx(slope.error / np.sqrt(2)))
     # The slopes of these trainings differ by more than their residuals imply.
-    slope_of_different = average_slopes([Slope(1.0, 0.1), Slope(3.0, 0.1)])
-    assert slope_of_different == (2.0, pytest.approx(np.sqrt(2) / np.sqrt(2)))
+    mean_slope = average_slopes([Slope(1.0, 0.1), Slope(3.0, 0.1)])
+    assert mean_slope == (2.0, pytest.approx(np.sqrt(2) / np.sqrt(2)))
     assert average_slopes([slope]) == slope
 
 

@@ -9,7 +9,7 @@ from fastlin.course.trainers import differences
 
 @pytest.fixture(autouse=True)
 def reset_warnings(monkeypatch):
-    monkeypatch.setattr(differences, "_issued", set())
+    monkeypatch.setattr(differences, "_issued_warnings", set())
 
 
 def make_model(n_outputs, l2_reg_lambda=0.0, half=False):

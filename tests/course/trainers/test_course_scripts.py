@@ -12,15 +12,15 @@ import matplotlib.pyplot
 import numpy as np
 import pytest
 from naive_course import make_modules
-from naive_two_layer_net import PlainTwoLayerNet
+from naive_two_layer_net import NumpyTwoLayerNet
 from repository import read
 
 from fastlin.course import datasets
 from fastlin.exceptions import CourseWarning
 
-EARLY = "Early stopping with a patience of 10 would have ended this training after 46 of its 160 steps"
+EARLY_STOPPING_WARNING = "Early stopping with a patience of 10 would have ended this training after 46 of its 160 steps"
 # The beginning of the scripts of both tasks.
-BEGIN = """
+SCRIPT_START = """
 import matplotlib.pyplot as plt
 import numpy as np
 import utils
@@ -48,7 +48,7 @@ def list_numbers(*histories):
     return [list(history[name].items()) for history in histories for name in ("loss", "accuracy")]
 """
 
-TASK_2 = f"""{BEGIN}
+TASK_2 = f"""{SCRIPT_START}
 
 def calculate_accuracy(X, targets, model):
     return np.mean((model.forward(X) > 0.5) == targets)
@@ -77,7 +77,7 @@ utils.plot_loss(train_history["loss"], "Every step", npoints_to_average=10, plot
 result = w, stopped_w, shuffled_w, *list_numbers(train_history, val_history, *stopped, *shuffled)
 """
 
-TASK_3 = f"""{BEGIN}
+TASK_3 = f"""{SCRIPT_START}
 from task3a import cross_entropy_loss, SoftmaxModel, one_hot_encode
 
 
@@ -142,7 +142,7 @@ result = scores, loss, *parts, *stats.values(), *again.values()
 
 # Each script, and the first words of the warnings it emits.
 SCRIPTS = {
-    "TASK_2": (TASK_2, [EARLY]),
+    "TASK_2": (TASK_2, [EARLY_STOPPING_WARNING]),
     "TASK_3": (TASK_3, ["SoftmaxModel uses the penalty l2_reg_lambda"]),
     "TWO_LAYER_NET": (TWO_LAYER_NET, []),
 }
@@ -163,7 +163,7 @@ def test_scripts_give_the_same_results_after_changing_only_import_lines(script, 
     X_train, X_test = (np.pad(X.repeat(9, axis=1), ((0, 0), (0, 208))) for X in (digits.X_train, digits.X_test))
     modules = make_modules(X_train, digits.y_train, X_test, digits.y_test)
     modules["two_layernet"] = ModuleType("two_layernet")
-    modules["two_layernet"].TwoLayerNet = PlainTwoLayerNet
+    modules["two_layernet"].TwoLayerNet = NumpyTwoLayerNet
     for module, contents in modules.items():
         monkeypatch.setitem(sys.modules, module, contents)
     expected = run(script)

@@ -8,7 +8,7 @@ from fastlin.course import trainers
 from fastlin.exceptions import CourseWarning
 
 
-def make_worse(*, patience=4, **options):
+def make_overfitting_trainer(*, patience=4, **options):
     """Return a trainer on few rows with a large step, so that the validation loss soon rises; an epoch has 4 steps."""
     data = make_data(3, n_train=40, n_val=200)
     model = trainers.SoftmaxModel(n_inputs=N_FEATURES, n_outputs=3)
@@ -16,10 +16,10 @@ def make_worse(*, patience=4, **options):
 
 
 def count_steps(n_epochs=20, **options):
-    return len(make_worse(**options).train(n_epochs)[0]["loss"])
+    return len(make_overfitting_trainer(**options).train(n_epochs)[0]["loss"])
 
 
-def test_a_training_that_early_stopping_would_have_ended_warns_once():
+def test_a_training_that_early_stopping_would_end_warns_once():
     n_steps = count_steps(early_stopping=True)
     message = (
         rf"a patience of 4 .* after {n_steps} of its 80 steps\. .*early_stopping=True to .*early_stopping=False to"
@@ -30,8 +30,8 @@ def test_a_training_that_early_stopping_would_have_ended_warns_once():
     assert count_steps() == 80
 
 
-def test_a_warning_turned_into_an_error_does_not_lose_the_training():
-    expected, trainer = make_worse(early_stopping=False), make_worse()
+def test_a_warning_as_an_error_does_not_lose_the_training():
+    expected, trainer = make_overfitting_trainer(early_stopping=False), make_overfitting_trainer()
     assert trainer.histories is None
     histories = expected.train(20)
     with pytest.raises(CourseWarning, match="Early stopping"):

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import reference
-from conftest import assert_refused
+from conftest import assert_raises
 from naive_course import N_FEATURES, make_data
 
 from fastlin.course import trainers
 from fastlin.exceptions import CourseWarning
 
-AMBIGUOUS = r"got 785\.0, .* BinaryModel\(n_inputs=785\) or BinaryModel\(l2_reg_lambda=785\.0\)$"
+AMBIGUOUS_MESSAGE = r"got 785\.0, .* BinaryModel\(n_inputs=785\) or BinaryModel\(l2_reg_lambda=785\.0\)$"
 
 
 def test_models():
@@ -25,9 +25,14 @@ def test_models():
     model.zero_grad()
     assert model.grad is None
     for caught in (ValueError, AssertionError):
-        assert_refused("column of ones", model.forward, X[:, :-1], error=caught)
-    for bad in ((X[:, :-1], outputs, Y), (X, outputs[:-1], Y[:-1]), (X, outputs, Y[:, :-1]), (X, *[Y[:, :1]] * 2)):
-        assert_refused("must have shape", model.backward, *bad, error=trainers.CourseAssertionError)
+        assert_raises("column of ones", model.forward, X[:, :-1], error=caught)
+    for bad_arguments in (
+        (X[:, :-1], outputs, Y),
+        (X, outputs[:-1], Y[:-1]),
+        (X, outputs, Y[:, :-1]),
+        (X, *[Y[:, :1]] * 2),
+    ):
+        assert_raises("must have shape", model.backward, *bad_arguments, error=trainers.CourseAssertionError)
 
 
 def test_a_subclass_can_assign_the_sizes_as_in_the_course():
@@ -73,7 +78,7 @@ def test_a_penalty_with_a_convention_does_not_warn(kind):
     OwnPenalty(l2_reg_lambda=0.5)
 
 
-def test_a_float_or_zero_as_first_argument_is_the_penalty_of_the_binary_model():
+def test_a_float_as_first_argument_is_the_penalty():
     for weight in (0, 0.0, np.float64(0.25), 9.0, 10.5):
         model = trainers.BinaryModel(weight, half=False)
         assert (model.l2_reg_lambda, model.w.shape) == (weight, (785, 1))
@@ -90,7 +95,7 @@ def test_a_float_or_zero_as_first_argument_is_the_penalty_of_the_binary_model():
     ("arguments", "message"),
     [
         *(({"n_inputs": size}, "n_inputs must be an integer") for size in (-1, "785", None)),
-        *(({"n_inputs": size}, AMBIGUOUS) for size in (785.0, np.float32(785))),
+        *(({"n_inputs": size}, AMBIGUOUS_MESSAGE) for size in (785.0, np.float32(785))),
         ({"n_inputs": 0.1, "l2_reg_lambda": 0.2}, r"l2_reg_lambda must be given only once, got 0\.1 and 0\.2"),
         ({"n_inputs": np.inf}, "l2_reg_lambda must be a finite number"),
         ({"l2_reg_lambda": -1}, "l2_reg_lambda"),
@@ -98,4 +103,4 @@ def test_a_float_or_zero_as_first_argument_is_the_penalty_of_the_binary_model():
     ids=str,
 )
 def test_invalid_numbers_raise(arguments, message):
-    assert_refused(message, trainers.BinaryModel, half=False, **arguments)
+    assert_raises(message, trainers.BinaryModel, half=False, **arguments)

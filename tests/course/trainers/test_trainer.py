@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from conftest import assert_refused, run_until_line
+from conftest import assert_raises, run_until_line
 from naive_course import N_FEATURES, BaseTrainer, Model, make_data
 
 from fastlin.course import trainers
@@ -59,7 +59,7 @@ def test_compiled_training_equals_the_numpy_loop(n_outputs, options):
     assert not trainer.interrupted
 
 
-class OwnStep(trainers.SoftmaxTrainer):
+class OverridingTrainer(trainers.SoftmaxTrainer):
     """A user's subclass with a step in plain NumPy that counts its calls."""
 
     n_steps = 0
@@ -86,9 +86,9 @@ def make_own_model():
     return OwnModel(n_inputs=N_FEATURES, n_outputs=3)
 
 
-def test_overridden_methods_and_user_models_are_called_and_give_the_same_histories(monkeypatch):
+def test_overridden_methods_and_user_models_give_the_same_histories(monkeypatch):
     expected = make_trainer(make_model(3), DATA).train(3)
-    steps = make_trainer(make_model(3), DATA, kind=OwnStep)
+    steps = make_trainer(make_model(3), DATA, kind=OverridingTrainer)
     assert_same_histories(steps.train(3), expected)
     assert steps.n_steps == 3 * 8
     model = make_own_model()
@@ -128,13 +128,13 @@ def test_soft_targets_are_not_treated_as_labels():
     assert_equals_numpy_loop(make_trainer(make_model(3), data), data, 2)
 
 
-@pytest.mark.parametrize("own_validation", [False, True])
-def test_early_stopping_restores_the_best_weights(own_validation):
+@pytest.mark.parametrize("overrides_validation", [False, True])
+def test_early_stopping_restores_the_best_weights(overrides_validation):
     # With few rows and a large step, the validation loss soon rises.
     data = make_data(3, n_train=40, n_val=200)
     options = {"early_stopping": True, "patience": 4, "learning_rate": 2.0, "batch_size": 10}
     trainer = make_trainer(make_model(3), data, **options)
-    if own_validation:
+    if overrides_validation:
         trainer.validation_step = lambda: trainers.BaseTrainer.validation_step(trainer)
     _, val = assert_equals_numpy_loop(trainer, data, 500, **options)
     losses = list(val["loss"].values())
@@ -157,7 +157,7 @@ def test_ctrl_c_at_any_line_leaves_complete_steps(own):
         histories, n_lines = run_until_line(lambda: trained.train(1), files, last_line)
         return trained.model.w, histories, n_lines
 
-    (whole_train, whole_val), n_lines = train()[1:]
+    (full_train, full_val), n_lines = train()[1:]
     weights = [np.zeros((N_FEATURES, 3))]
     recorder = make()
     recorder.validation_step = lambda: weights.append(recorder.model.w.copy()) or (0.0, 0.0, 0.0)
@@ -169,29 +169,34 @@ def test_ctrl_c_at_any_line_leaves_complete_steps(own):
             n_steps = len(histories[0]["loss"])
             numbers.add(n_steps)
             np.testing.assert_array_equal(w, weights[n_steps])
-            assert histories[0]["loss"] == {step: whole_train["loss"][step] for step in range(n_steps)}
+            assert histories[0]["loss"] == {step: full_train["loss"][step] for step in range(n_steps)}
             # The validation of the last steps may be missing.
-            assert histories[1]["loss"].items() <= whole_val["loss"].items()
+            assert histories[1]["loss"].items() <= full_val["loss"].items()
             assert len(histories[1]["loss"]) in range(n_steps - 2 if own is None else n_steps, n_steps + 1)
     assert numbers == {0, 1, 2, 3}
 
 
-def test_overridden_steps_use_the_decayed_learning_rate_and_are_not_called_after_an_early_stop():
+def test_overridden_steps_use_the_decayed_learning_rate():
     trainer = make_trainer(make_model(3), DATA, learning_rate_decay=0.5)
-    seen = []
-    trainer.train_step = lambda X, Y: seen.append(trainer.learning_rate) or 0.5
+    learning_rates = []
+    trainer.train_step = lambda X, Y: learning_rates.append(trainer.learning_rate) or 0.5
     train, _ = trainer.train(3)
-    assert seen == [0.1] * 8 + [0.05] * 8 + [0.025] * 8
+    assert learning_rates == [0.1] * 8 + [0.05] * 8 + [0.025] * 8
     assert set(train["loss"].values()) == {0.5}
     assert trainer.learning_rate == 0.1
     data = make_data(3, n_train=40, n_val=200)
-    trainer = make_trainer(make_model(3), data, 2.0, 10, kind=OwnStep, early_stopping=True, patience=3)
+    trainer = make_trainer(make_model(3), data, 2.0, 10, kind=OverridingTrainer, early_stopping=True, patience=3)
     train, val = trainer.train(500)
     assert trainer.n_steps == len(train["loss"]) == list(val["loss"])[-1] + 1
 
 
 # One number in several forms, as user scripts return it: `np.mean(…, axis=0)` has shape (1,).
-ONE_NUMBER = [np.float32, lambda value: np.array([value]), lambda value: np.array([[value]]), lambda value: (value,)]
+SCALAR_WRAPPERS = [
+    np.float32,
+    lambda value: np.array([value]),
+    lambda value: np.array([[value]]),
+    lambda value: (value,),
+]
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
@@ -199,15 +204,15 @@ def test_overridden_methods_may_return_arrays_or_tuples_of_one_number(early_stop
     options = {"early_stopping": early_stopping, "patience": 3}
     expected = make_trainer(Model(), DATA, kind=BaseTrainer, **options).train(3)
 
-    class Wrapped(OwnStep):
+    class WrappingTrainer(OverridingTrainer):
         def train_step(self, X_batch, Y_batch):
             return self.wrap(super().train_step(X_batch, Y_batch))
 
         def validation_step(self):
             return [self.wrap(value) for value in super().validation_step()]
 
-    for wrap in ONE_NUMBER:
-        made = make_trainer(make_model(3), DATA, kind=Wrapped, progress=True, **options)
+    for wrap in SCALAR_WRAPPERS:
+        made = make_trainer(make_model(3), DATA, kind=WrappingTrainer, progress=True, **options)
         made.wrap = wrap
         # Conversion to float32 has a relative error of at most eps / 2; all other values agree to float64 accuracy.
         rtol = np.finfo(np.float32).eps / 2 if wrap is np.float32 else 0
@@ -231,13 +236,13 @@ def test_a_step_whose_loss_is_not_a_number_raises():
     for value in values:
         made.train_step = lambda X, Y, value=value: value
         message = r"^SoftmaxTrainer\.train_step must return the mean loss .*one number \(return loss\), got"
-        assert_refused(message, made.train, 1)
+        assert_raises(message, made.train, 1)
     made.train_step = lambda X, Y: 0.5
-    no_sequences = np.array(0.5), {"loss": 0.5, "train": 0.5, "val": 0.5}, {0.5, 0.6, 0.7}
-    for value in (*values, *no_sequences, *((value, 0.5, 0.5) for value in values)):
+    invalid_results = np.array(0.5), {"loss": 0.5, "train": 0.5, "val": 0.5}, {0.5, 0.6, 0.7}
+    for value in (*values, *invalid_results, *((value, 0.5, 0.5) for value in values)):
         made.validation_step = lambda value=value: value
         message = r"^SoftmaxTrainer\.validation_step must return .*\(return loss, accuracy_train, accuracy_val\), got"
-        assert_refused(message, made.train, 1)
+        assert_raises(message, made.train, 1)
 
 
 class Network:
@@ -260,7 +265,7 @@ class WithoutGradient(Model):
         self.grads = [X.T @ (outputs - targets)]
 
 
-class OneGradient(Model):
+class NetworkWithOneGradient(Model):
     """A model whose gradient has the wrong shape: NumPy would broadcast it to each row of the weights."""
 
     def backward(self, X, outputs, targets):
@@ -270,26 +275,29 @@ class OneGradient(Model):
 def test_a_model_without_weights_or_gradient_raises():
     message = r"^model must have weights w, .* got {}, which has no w\. {}".format
     networks = message("Network with ws and grads", "Train networks of several layers with")
-    assert_refused(networks, make_trainer, Network(), DATA)
-    assert_refused(networks, trainers.gradient_approximation_test, Network(), X, Y)
-    assert_refused(message("object", "Assign w in"), make_trainer, object(), DATA)
+    assert_raises(networks, make_trainer, Network(), DATA)
+    assert_raises(networks, trainers.gradient_approximation_test, Network(), X, Y)
+    assert_raises(message("object", "Assign w in"), make_trainer, object(), DATA)
     made = make_trainer(WithoutGradient(), DATA)
-    assert_refused(r"^backward of WithoutGradient must set grad, .* of shape \(12, 3\), but it did not", made.train, 1)
-    made = make_trainer(OneGradient(), DATA)
-    assert_refused(r"^model\.grad must be real numbers of shape \(12, 3\).* got float64 of shape \(3,\)", made.train, 1)
+    assert_raises(r"^backward of WithoutGradient must set grad, .* of shape \(12, 3\), but it did not", made.train, 1)
+    made = make_trainer(NetworkWithOneGradient(), DATA)
+    assert_raises(r"^model\.grad must be real numbers of shape \(12, 3\).* got float64 of shape \(3,\)", made.train, 1)
 
 
 def test_training_continues_from_the_models_weights():
-    twice, once = make_model(3), make_model(3)
+    model_trained_twice, model_trained_once = make_model(3), make_model(3)
     for _ in range(2):
-        make_trainer(twice, DATA, shuffle_dataset=False).train(2)
-    train, _ = make_trainer(once, DATA, shuffle_dataset=False).train(4)
-    np.testing.assert_allclose(twice.w, once.w, atol=1e-14)
+        make_trainer(model_trained_twice, DATA, shuffle_dataset=False).train(2)
+    train, _ = make_trainer(model_trained_once, DATA, shuffle_dataset=False).train(4)
+    np.testing.assert_allclose(model_trained_twice.w, model_trained_once.w, atol=1e-14)
     assert list(train["loss"]) == list(range(32))
-    assert make_trainer(once, DATA).train(0) == ({"loss": {}, "accuracy": {}}, {"loss": {}, "accuracy": {}})
+    assert make_trainer(model_trained_once, DATA).train(0) == (
+        {"loss": {}, "accuracy": {}},
+        {"loss": {}, "accuracy": {}},
+    )
 
 
-def test_the_progress_bar_is_shown_and_data_are_not_changed(capsys):
+def test_training_shows_a_progress_bar(capsys):
     data = make_data(3)
     for array in data:
         array.flags.writeable = False
@@ -316,11 +324,11 @@ def test_the_progress_bar_is_shown_and_data_are_not_changed(capsys):
     ],
 )
 def test_invalid_parameters_and_data_raise(name, value, message):
-    assert_refused(message, make_trainer, **{"model": make_model(3), "data": DATA, name: value})
+    assert_raises(message, make_trainer, **{"model": make_model(3), "data": DATA, name: value})
 
 
 def test_invalid_epochs_and_weights_of_another_shape_raise():
     trainer = make_trainer(make_model(3), DATA)
-    assert_refused("num_epochs", trainer.train, -1)
+    assert_raises("num_epochs", trainer.train, -1)
     trainer.model.w = np.zeros((N_FEATURES - 1, 3))
-    assert_refused(r"model\.w must be real numbers of shape", trainer.train, 1)
+    assert_raises(r"model\.w must be real numbers of shape", trainer.train, 1)

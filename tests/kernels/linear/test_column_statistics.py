@@ -4,18 +4,18 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import COMPILED, marked
+from conftest import JIT_ENABLED, mark_params
 
 from fastlin.kernels.linear import column_scaling
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.matrices import as_matrix
 
-NONE = np.empty(0)
+NO_WEIGHTS = np.empty(0)
 D = 12
 
 
-def measure(X, weights=NONE):
+def measure(X, weights=NO_WEIGHTS):
     statistics = np.full((4, 3, X.shape[1]), np.nan)
     with np.errstate(all="ignore"), limit_threads(1):
         arguments = any_layout(X), weights, X[0].astype(np.float64), statistics
@@ -23,15 +23,15 @@ def measure(X, weights=NONE):
     return statistics
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "uint8", *marked(pytest.mark.slow, "bool")])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "uint8", *mark_params(pytest.mark.slow, "bool")])
 def test_column_statistics_agree_with_numpy(dtype):
-    for n, d in [(3, 1), (13, 7), (41, 17), (200 if COMPILED else 30, 33)]:
+    for n, d in [(3, 1), (13, 7), (41, 17), (200 if JIT_ENABLED else 30, 33)]:
         generator = np.random.default_rng(n)
         X = (generator.normal(1e3, 40, (n, d)) % 120).astype(dtype)
         weights = generator.uniform(0, 2, n)
         differences = X.astype(np.float64) - X[0].astype(np.float64)
         for layout in (X, np.asfortranarray(X)):
-            for row_weights in (NONE, weights):
+            for row_weights in (NO_WEIGHTS, weights):
                 s = row_weights if len(row_weights) else np.ones(n)
                 sums, squares, smallest, largest = measure(layout, row_weights)
                 np.testing.assert_allclose(sums.sum(axis=0), s @ differences, rtol=1e-11, atol=1e-9)
@@ -43,7 +43,7 @@ def test_column_statistics_agree_with_numpy(dtype):
 # Kernels read X column by column if X has few columns, and row by row otherwise.
 @pytest.mark.parametrize("n_columns", [3, column_scaling.MIN_ROWWISE_COLUMNS, column_scaling.MIN_ROWWISE_COLUMNS + 1])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_nonfinite_values_are_detected_and_overflowing_squares_are_not_mistaken_for_them(dtype, n_columns):
+def test_only_nonfinite_values_are_reported_as_nonfinite(dtype, n_columns):
     for value, i in itertools.product((np.nan, np.inf, -np.inf, np.finfo(dtype).max), range(13)):
         X = np.ones((13, n_columns), dtype)
         X[i, 1] = value
@@ -104,8 +104,8 @@ def test_coordinates_agree_with_numpy(exponents, is_centered):
         columns = mean, remainder, standard_deviation, farthest, largest
         counted = column_scaling.fill_coordinates(*columns, is_centered, actual[0].view(np.int64), actual, mean_squares)
         with np.errstate(all="ignore"):
-            powers = np.where(lengths > 0, np.clip(np.round(-np.log2(lengths)), -1000, 1000), 0)
-            scale = 2.0**powers
+            scale_exponents = np.where(lengths > 0, np.clip(np.round(-np.log2(lengths)), -1000, 1000), 0)
+            scale = 2.0**scale_exponents
             exact = -mean * scale if is_centered else np.zeros(D)
             rounded = exact.astype(np.float32).astype(np.float64)
             is_near = np.abs(rounded - exact) <= 0.1
@@ -113,17 +113,17 @@ def test_coordinates_agree_with_numpy(exponents, is_centered):
             expected = (mean * scale + shift) + remainder * scale
             squares = expected**2 + (scale * standard_deviation) ** 2
             squares[is_centered & (standard_deviation == 0)] = 0
-            peaks = ((farthest if is_centered else largest) * scale) ** 2 / squares
-            is_small = is_near & (np.abs(powers) < 60) & (largest * scale < 2.0**60)
+            peak_ratios = ((farthest if is_centered else largest) * scale) ** 2 / squares
+            is_small = is_near & (np.abs(scale_exponents) < 60) & (largest * scale < 2.0**60)
         np.testing.assert_array_equal(actual[:3], [scale, shift, expected])
         np.testing.assert_allclose(mean_squares, np.append(squares, 1), rtol=1e-15)
-        np.testing.assert_allclose(actual[3], np.where(squares > 0, peaks, 0), rtol=1e-14)
+        np.testing.assert_allclose(actual[3], np.where(squares > 0, peak_ratios, 0), rtol=1e-14)
         assert counted == (3 * is_centered, is_small.all())
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n_classes", [1, 3])
-def test_rounded_coefficients_and_the_bound_on_the_increase_of_a_quadratic(n_classes, dtype):
+def test_the_increase_by_rounded_coefficients_is_bounded(n_classes, dtype):
     generator = np.random.default_rng(0)
     parameters, gradient = generator.normal(size=(2, n_classes, D + 1))
     scale, shift = 2.0 ** generator.integers(-20, 20, D), generator.normal(size=D) * 1e3

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 import reference
-from conftest import COMPILED, make_problem, marked
+from conftest import JIT_ENABLED, make_problem, mark_params
 
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine import threads
@@ -15,10 +15,10 @@ from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import as_matrix, dense
 from fastlin.matrices.dense import ColumnPasses
 
-ALL = np.empty(0, np.int64)
+ALL_ROWS = np.empty(0, np.int64)
 
 
-def make_passes(X, labels, weights, n_classes, rows=ALL):
+def make_passes(X, labels, weights, n_classes, rows=ALL_ROWS):
     """Return ColumnPasses over scaled and centered X, and the scale and shift of the columns."""
     scale, shift = as_matrix(X).measure().choose_coordinates()
     samples = Samples(rows, labels.astype(np.int32), weights)
@@ -27,15 +27,15 @@ def make_passes(X, labels, weights, n_classes, rows=ALL):
     return passes, scale, shift
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, *marked(pytest.mark.slow, np.bool_)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, *mark_params(pytest.mark.slow, np.bool_)])
 def test_passes_agree_with_the_reference(dtype):
     # The numbers of columns are close to multiples of a loop's step, 4. The rows fill one tile or three tiles.
     for (n, d), n_classes in product([(3, 1), (70, 3), (90, 6), (600, 5)], (2, 3, 5)):
         X, labels, weights, coef, intercept = make_problem(n, d, n_classes, seed=n)
         X = (X > 0) if dtype == np.bool_ else np.abs(4 * X).astype(dtype)
         for layout, row_weights, rows in (
-            (X, weights, ALL),
-            (np.asfortranarray(X), np.empty(0), ALL),
+            (X, weights, ALL_ROWS),
+            (np.asfortranarray(X), np.empty(0), ALL_ROWS),
             (X[::-1], weights, np.array([2, 0, 2])),
         ):
             passes, scale, shift = make_passes(layout, labels, row_weights, n_classes, rows)
@@ -49,12 +49,12 @@ def test_passes_agree_with_the_reference(dtype):
             assert loss == pytest.approx(expected[0], rel=1e-13)
             np.testing.assert_allclose(gradient[:, :-1], expected[1], rtol=0, atol=1e-12 * np.abs(x).max() * s.sum())
             np.testing.assert_allclose(gradient[:, -1], expected[2], rtol=0, atol=1e-12 * s.sum())
-            _, right, _ = reference.losses_of(x @ coef.T + intercept, labels[taken])
+            _, right, _ = reference.evaluate_losses(x @ coef.T + intercept, labels[taken])
             np.testing.assert_allclose(probabilities, right.T, atol=1e-13)
 
 
 @pytest.mark.parametrize(
-    ("n_classes", "rows"), [(2, np.arange(3_000)[::-1].repeat(2)[:2_900]), (3, ALL)], ids=["selected", "all"]
+    ("n_classes", "rows"), [(2, np.arange(3_000)[::-1].repeat(2)[:2_900]), (3, ALL_ROWS)], ids=["selected", "all"]
 )
 def test_passes_over_tiles_are_bitwise_equal_for_any_number_of_threads(n_classes, rows, monkeypatch, cut_into_blocks):
     monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0 if n_classes > 2 else 1 << 17)
@@ -88,7 +88,7 @@ def test_passes_over_tiles_are_bitwise_equal_for_any_number_of_threads(n_classes
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_copy_uses_no_more_memory_than_documented(dtype):
-    n, d = 80_000 if COMPILED else 10_000, 19
+    n, d = 80_000 if JIT_ENABLED else 10_000, 19
     X = np.abs(8 * np.random.default_rng(0).normal(size=(n, d))).astype(dtype)
     labels, no_weights = (np.arange(n) % 3).astype(np.int32), np.empty(0)
     warm, *_ = make_passes(X[:9_000], labels[:9_000], no_weights, 3)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import reference
-from conftest import COMPILED
+from conftest import JIT_ENABLED
 
 from fastlin.kernels.linear import coordinate_descent as kernels
 from fastlin.kernels.linear.operands import Curvature
@@ -13,12 +13,12 @@ from fastlin.kernels.linear.penalties import PenaltyArrays
 from fastlin.kernels.machine.threads import run_blocks
 
 N, D = 24, 5
-CLASSES = [1, 3, 4] if COMPILED else [1, 3]
-MAX_SWEEPS = 3000 if COMPILED else 400
+CLASSES = [1, 3, 4] if JIT_ENABLED else [1, 3]
+MAX_SWEEPS = 3000 if JIT_ENABLED else 400
 # The storage of columns: in a dense panel of a dtype, as sparse entries, or a mixture of both.
-STORAGES = ["float64", "uint8", "float32", "entries", "mixed"]
-GROUPED = pytest.mark.parametrize("grouped", [False, True])
-BY = pytest.mark.parametrize("by", ["hessian", "columns"])
+STORAGE_KINDS = ["float64", "uint8", "float32", "entries", "mixed"]
+EACH_GROUPING = pytest.mark.parametrize("grouped", [False, True])
+EACH_DESCENT = pytest.mark.parametrize("by", ["hessian", "columns"])
 
 
 class Model:
@@ -34,7 +34,7 @@ class Model:
         self.curvatures = np.array([0.1, 0.0, 0.02, 0.0, 0.01, 0.0])
         self.weights = generator.uniform(0, 2, N) / N
         scores, labels = generator.normal(size=(N, n_classes)), generator.integers(0, max(2, n_classes), N)
-        _, probabilities, residuals = reference.losses_of(scores, labels)
+        _, probabilities, residuals = reference.evaluate_losses(scores, labels)
         self.probabilities = np.ascontiguousarray(probabilities.T, self.work)
         weights, p = self.weights.astype(self.work), self.probabilities
         self.curved = weights * p * (1 - p)
@@ -62,30 +62,30 @@ class Model:
         starts = np.cumsum([0] + [len(rows) for rows in order]).astype(np.int32)
         indices = np.concatenate(order)
         values = raw[np.repeat(np.arange(D), np.diff(starts)), indices].astype(float)
-        of_entries = starts, indices.astype(np.int32), values
-        self.storage = panel, positions, *of_entries, scales.astype(self.work), shifts.astype(self.work)
+        entry_arrays = starts, indices.astype(np.int32), values
+        self.storage = panel, positions, *entry_arrays, scales.astype(self.work), shifts.astype(self.work)
         self.columns = raw * scales[:, None] + shifts[:, None]
 
     def value(self, point):
         """Return the value of the model, without its constant term, at a point of shape (K, D + 1)."""
         step = (point - self.origin).ravel()
-        penalty = (reference.sizes_of(point, self.grouped) * self.thresholds).sum()
+        penalty = (reference.compute_sizes(point, self.grouped) * self.thresholds).sum()
         return step @ self.gradient.ravel() + step @ self.hessian @ step / 2 + penalty
 
     def slopes(self, point):
         return self.gradient + (self.hessian @ (point - self.origin).ravel()).reshape(self.K, -1)
 
-    def violation(self, point, exempt=False):
+    def violation(self, point, is_exempt=False):
         """Return the largest entry of the minimum-norm subgradient of the model at a point."""
-        entries = reference.smallest_subgradient(self.slopes(point), point, self.thresholds, self.grouped)
-        return np.where(exempt, 0, entries).max()
+        entries = reference.min_norm_subgradient(self.slopes(point), point, self.thresholds, self.grouped)
+        return np.where(is_exempt, 0, entries).max()
 
     @property
     def penalty(self):
         roots = np.sqrt(self.curvatures[:-1])
         return PenaltyArrays(self.curvatures, self.thresholds, roots, self.grouped, *self.bounds)
 
-    def confine(self):
+    def set_bounds(self):
         """Set bounds: a positive interval, an interval around zero, a lower bound, two equal bounds, and no bounds."""
         lower, upper = np.full((2, self.K, D + 1), np.inf) * np.array([-1, 1])[:, None, None]
         lower[:, 0], upper[:, 0], lower[:, 1], upper[:, 1], lower[:, 2] = 0.1, 0.4, -0.2, 0.3, 0.0
@@ -97,17 +97,20 @@ class Model:
         """Assert that a point minimizes the model within the bounds, and that some bounds are active."""
         lower, upper = self.bounds
         assert ((lower <= point) & (point <= upper)).all()
-        is_held = (point == lower) | (point == upper)
-        assert is_held[:, :3].any() and is_held[-1, 3] and not is_held[:, 4:].any()
-        assert self.violation(point, exempt=is_held) < tolerance
+        is_at_bound = (point == lower) | (point == upper)
+        assert is_at_bound[:, :3].any() and is_at_bound[-1, 3] and not is_at_bound[:, 4:].any()
+        assert self.violation(point, is_exempt=is_at_bound) < tolerance
         slopes = self.slopes(point) + self.thresholds * np.sign(point)
-        is_open = is_held & (lower < upper) & (point != 0)
+        is_open = is_at_bound & (lower < upper) & (point != 0)
         assert (np.where(point == lower, slopes, -slopes)[is_open] > -tolerance).all()
-        at_zero = is_held & (point == 0)
-        assert (self.slopes(point)[at_zero] > -np.broadcast_to(self.thresholds, point.shape)[at_zero] - tolerance).all()
+        is_zero_bound = is_at_bound & (point == 0)
+        assert (
+            self.slopes(point)[is_zero_bound]
+            > -np.broadcast_to(self.thresholds, point.shape)[is_zero_bound] - tolerance
+        ).all()
 
 
-class ByHessian:
+class HessianDescent:
     def __init__(self, model):
         self.model, self.point, self.slopes = model, model.origin.copy(), model.gradient.copy()
 
@@ -119,7 +122,7 @@ class ByHessian:
         ]
 
 
-class ByColumns:
+class ColumnDescent:
     """Column-wise coordinate descent from the origin of a model.
 
     The descent uses all coordinates, or those of a working set of shape (K, D).
@@ -130,16 +133,18 @@ class ByColumns:
         # Views have different Numba types, for which kernels would be compiled again, so the arrays are copied.
         features, classes = map(np.copy, np.nonzero(np.ones((D, model.K)) if working_set is None else working_set.T))
         self.columns = kernels.WorkingColumns(*model.storage, features, classes)
-        curvatures, origins = np.full(len(features), np.nan), model.origin[classes, features]
+        curvatures, expansion_point = np.full(len(features), np.nan), model.origin[classes, features]
         run_blocks(kernels.fill_block_curvatures, 2, self.columns, model.curved, curvatures)
         diagonal = model.hessian.diagonal().reshape(model.K, D + 1)
         expected = (diagonal - model.curvatures)[classes, features]
         tolerance = 1e-5 if model.work is np.float32 else 1e-12
         np.testing.assert_allclose(curvatures, expected, rtol=tolerance, atol=1e-15)
-        gradient, of_intercepts = model.gradient[classes, features], model.gradient[:, -1].copy()
-        self.arrays = kernels.ModelArrays(gradient, curvatures, origins, of_intercepts, diagonal[:, -1].copy())
+        gradient, intercept_gradient = model.gradient[classes, features], model.gradient[:, -1].copy()
+        self.arrays = kernels.ModelArrays(
+            gradient, curvatures, expansion_point, intercept_gradient, diagonal[:, -1].copy()
+        )
         scores, means = np.zeros((model.K, N), model.work), np.zeros(0 if model.K == 1 else N, model.work)
-        self.state = kernels.DescentState(origins.copy(), np.zeros(model.K), scores, means)
+        self.state = kernels.DescentState(expansion_point.copy(), np.zeros(model.K), scores, means)
 
     def sweep(self, n_sweeps, only_active=False):
         arguments = self.columns, self.model.rows, self.model.penalty, self.arrays, only_active, self.state
@@ -152,7 +157,7 @@ class ByColumns:
         point[:, -1] += self.state.intercept_steps
         return point
 
-    def slope_rounding(self):
+    def bound_slope_rounding(self):
         """Return a bound on the error of a slope due to the updated scores and N rounded additions."""
         model, state, step = self.model, self.state, self.point - self.model.origin
         exact = step[:, :-1] @ model.columns + step[:, -1:]
@@ -163,7 +168,7 @@ class ByColumns:
         return (off @ np.abs(model.columns).T).max()
 
 
-DESCENTS = {"hessian": ByHessian, "columns": ByColumns}
+DESCENTS = {"hessian": HessianDescent, "columns": ColumnDescent}
 
 
 def find_minimum(descent, min_decrease, rounding):
@@ -177,8 +182,10 @@ def find_minimum(descent, min_decrease, rounding):
     return descent.point
 
 
-@pytest.mark.parametrize(("by", "storage"), [("hessian", "float64"), *(("columns", storage) for storage in STORAGES)])
-@GROUPED
+@pytest.mark.parametrize(
+    ("by", "storage"), [("hessian", "float64"), *(("columns", storage) for storage in STORAGE_KINDS)]
+)
+@EACH_GROUPING
 def test_sweeps_reach_the_minimum_of_the_model(grouped, by, storage):
     for n_classes, fit_intercept in itertools.product(CLASSES, (True, False)):
         model = Model(n_classes, grouped, storage, fit_intercept)
@@ -187,7 +194,7 @@ def test_sweeps_reach_the_minimum_of_the_model(grouped, by, storage):
         assert model.violation(descent.point) > 0.05
         point = find_minimum(descent, tolerance**2 * 1e-3, tolerance / 10 if by == "columns" else 1e-14)
         if by == "columns":
-            rounding = descent.slope_rounding()
+            rounding = descent.bound_slope_rounding()
             assert rounding < (1e-3 if model.work is np.float32 else 1e-11)
         else:
             np.testing.assert_allclose(descent.slopes, model.slopes(point), atol=1e-12)
@@ -201,38 +208,38 @@ def test_sweeps_reach_the_minimum_of_the_model(grouped, by, storage):
 @pytest.mark.parametrize("n_classes", CLASSES)
 def test_sweeps_respect_bounds(n_classes, storage):
     model = Model(n_classes, False, storage)
-    model.confine()
-    descent, by_columns = ByHessian(model), ByColumns(model)
+    model.set_bounds()
+    descent, by_columns = HessianDescent(model), ColumnDescent(model)
     points = [find_minimum(by, 1e-20, 1e-14) for by in (descent, by_columns)]
     np.testing.assert_allclose(descent.slopes, model.slopes(descent.point), atol=1e-12)
     for point in points:
         model.check_minimum(point, 1e-7)
     assert model.value(points[0]) == pytest.approx(model.value(points[1]), rel=1e-12)
     # Sweeps over active coordinates do not change coordinates at a bound, regardless of the slope.
-    is_held, before = (descent.point == model.bounds[0]) | (descent.point == model.bounds[1]), descent.point.copy()
-    descent.slopes += np.where(is_held, 100.0, 0.0)
+    is_at_bound, before = (descent.point == model.bounds[0]) | (descent.point == model.bounds[1]), descent.point.copy()
+    descent.slopes += np.where(is_at_bound, 100.0, 0.0)
     descent.sweep(3, only_active=True)
-    np.testing.assert_array_equal(descent.point[is_held], before[is_held])
+    np.testing.assert_array_equal(descent.point[is_at_bound], before[is_at_bound])
 
 
-@pytest.mark.parametrize("storage", STORAGES)
-@GROUPED
+@pytest.mark.parametrize("storage", STORAGE_KINDS)
+@EACH_GROUPING
 def test_only_the_working_set_is_changed(grouped, storage):
     for n_classes in CLASSES:
         model, working_set = Model(n_classes, grouped, storage), np.ones((n_classes, D), bool)
         working_set[:, 1] = False
         if not grouped:
             working_set[0, 4] = False
-        descent, tolerance = ByColumns(model, working_set), 2e-5 if model.work is np.float32 else 1e-8
+        descent, tolerance = ColumnDescent(model, working_set), 2e-5 if model.work is np.float32 else 1e-8
         point = find_minimum(descent, tolerance**2 * 1e-3, tolerance / 10)
         outside = np.column_stack([~working_set, np.zeros(n_classes, bool)])
         np.testing.assert_array_equal(point[outside], model.origin[outside])
-        assert model.violation(point, exempt=outside) < tolerance + descent.slope_rounding()
+        assert model.violation(point, is_exempt=outside) < tolerance + descent.bound_slope_rounding()
         assert model.violation(point) > 1e-4
 
 
-@BY
-@GROUPED
+@EACH_DESCENT
+@EACH_GROUPING
 def test_sweeps_over_active_coordinates_keep_zeros(grouped, by):
     for n_classes, only_active in itertools.product(CLASSES, (True, False)):
         model = Model(n_classes, grouped)
@@ -245,15 +252,15 @@ def test_sweeps_over_active_coordinates_keep_zeros(grouped, by):
         assert descent.point[:, 1:4].any() == (not only_active)
 
 
-@BY
-@GROUPED
+@EACH_DESCENT
+@EACH_GROUPING
 def test_after_a_sweep_no_shift_of_the_classes_decreases_the_penalty(grouped, by):
     model = Model(3, grouped)
     descent = DESCENTS[by](model)
     descent.sweep(1)
     for j in np.flatnonzero(model.thresholds):
         moved = descent.point[:, [j]] + [0.0, *np.linspace(-2, 2, 401)]
-        sizes, squares = reference.sizes_of(moved, grouped).sum(axis=0), (moved**2).sum(axis=0)
+        sizes, squares = reference.compute_sizes(moved, grouped).sum(axis=0), (moved**2).sum(axis=0)
         costs = model.thresholds[j] * sizes + model.curvatures[j] / 2 * squares
         assert costs[0] <= costs.min() + 1e-14
 
@@ -262,13 +269,13 @@ def test_after_a_sweep_no_shift_of_the_classes_decreases_the_penalty(grouped, by
 def test_a_coordinate_without_curvature_is_not_changed(n_classes):
     model = Model(n_classes, False)
     model.hessian[:], model.curvatures[:] = 0, 0
-    descent = ByHessian(model)
+    descent = HessianDescent(model)
     assert descent.sweep(1) == [0]
     # The coordinate may change only by a common shift of all classes.
     np.testing.assert_allclose(descent.point - descent.point[:1], model.origin - model.origin[:1], atol=1e-14)
 
 
-def test_batched_models_satisfy_their_secant_equations_and_are_minimized():
+def test_batched_models_are_minimized():
     generator, B, n_pairs = np.random.default_rng(0), 5, 3
     hessian, curvatures = np.cov(generator.normal(size=(D, 40))), generator.uniform(0.1, 2, B)
     curved = np.cov(generator.normal(size=(D, 40))) + 0.1 * np.eye(D)

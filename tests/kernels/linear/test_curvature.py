@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import COMPILED, marked
+from conftest import JIT_ENABLED, mark_params
 
 from fastlin.kernels.linear import curvature, dense_rows
 from fastlin.kernels.linear.operands import BlockSums, Curvature, Parameters
@@ -12,7 +12,7 @@ from fastlin.kernels.machine.tiles import Scaling
 
 # The numbers of features are close to the width of a vector. With one of them, rows of a tile are 512 bytes apart, and
 # with one, there are more pairs of columns than in a step. LARGE has more rows than a tile, more columns than a panel.
-SHAPES, LARGE = [(14, 1), (14, 7), (14, 16), (11, 23), (14, 33)], [(900, 90) if COMPILED else (30, 25)]
+SHAPES, LARGE = [(14, 1), (14, 7), (14, 16), (11, 23), (14, 33)], [(900, 90) if JIT_ENABLED else (30, 25)]
 # The numbers of classes are close to multiples of a loop's step.
 CLASSES = [1, 3, 5, 7, 11]
 
@@ -48,7 +48,7 @@ class Rows:
         run_blocks(curvature.fill_block_gram, n_panels * n_parts, *arguments)
         return grams.sum(axis=0)
 
-    def class_pairs(self, n_parts=1, n_groups=1):
+    def compute_hessian(self, n_parts=1, n_groups=1):
         n_pairs, n_products = (m * (m + 1) // 2 for m in (self.K, self.d + 1))
         width = curvature.pad_pairs(n_products)
         sums = zeros_aligned((n_parts * n_pairs, width), np.float64).reshape(n_parts, n_pairs, width)
@@ -72,7 +72,7 @@ class Rows:
         return product, gram, np.kron(np.ones((self.K, self.K)), gram)
 
 
-def assert_within(actual, expected, bound):
+def assert_within_bound(actual, expected, bound):
     assert (np.abs(actual - expected) <= bound).all()
 
 
@@ -80,27 +80,29 @@ def assert_within(actual, expected, bound):
     ("kind", "n_classes", "shapes"),
     [
         *((np.float64, n_classes, SHAPES) for n_classes in CLASSES),
-        *marked(pytest.mark.thorough, *((np.float32, n_classes, SHAPES) for n_classes in CLASSES)),
+        *mark_params(pytest.mark.thorough, *((np.float32, n_classes, SHAPES) for n_classes in CLASSES)),
         *((kind, 3, LARGE) for kind in (np.float64, np.float32)),
     ],
 )
 def test_products_and_matrices_agree_with_numpy(kind, n_classes, shapes):
     for n, d in shapes:
         rows = Rows(n, d, n_classes, kind)
-        of_product, of_gram, of_hessian = rows.rounding()
+        product_bound, gram_bound, hessian_bound = rows.rounding()
         ones = np.column_stack([rows.scaled, np.ones(len(rows.scaled))])
         weights, p = rows.weights.astype(float), rows.probabilities.astype(float)
         pairs = weights * p[:, None] * (np.eye(n_classes)[:, :, None] - p)
-        expected = np.einsum("kli,ij,ih->kjlh", pairs, ones, ones, optimize=True).reshape(of_hessian.shape)
+        expected = np.einsum("kli,ij,ih->kjlh", pairs, ones, ones, optimize=True).reshape(hessian_bound.shape)
         for n_parts, n_groups in ((1, 1), (3, 1), (2, 3)):
-            hessian = rows.class_pairs(n_parts, n_groups)
-            assert_within(hessian, expected, of_hessian)
+            hessian = rows.compute_hessian(n_parts, n_groups)
+            assert_within_bound(hessian, expected, hessian_bound)
             np.testing.assert_array_equal(hessian, hessian.T)
         product = expected @ np.column_stack(rows.direction).astype(float).ravel()
         for n_blocks in (2, 4):
-            assert_within(np.column_stack(rows.multiply(n_blocks)), product.reshape(of_product.shape), of_product)
+            assert_within_bound(
+                np.column_stack(rows.multiply(n_blocks)), product.reshape(product_bound.shape), product_bound
+            )
         row_weights = rows.weights * rows.probabilities
         # There is one panel, or there are several.
         for panel_rows in (curvature.PANEL_ROWS, 16):
             for weights, gram in zip(row_weights, rows.gram(row_weights, 3, panel_rows), strict=True):
-                assert_within(gram, ones.T @ (weights[:, None] * ones), of_gram)
+                assert_within_bound(gram, ones.T @ (weights[:, None] * ones), gram_bound)

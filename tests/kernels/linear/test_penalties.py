@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
-from conftest import from_python
-from reference import sizes_of, smallest_subgradient
+from conftest import make_python_callable
+from reference import compute_sizes, min_norm_subgradient
 
 from fastlin.kernels.linear import penalties
 from fastlin.kernels.machine.threads import run_blocks
 
-SHAPES = [(1, 1), (1, 7), (3, 5), (4, penalties.STRIP + 3)]
+SHAPES = [(1, 1), (1, 7), (3, 5), (4, penalties.STRIP_COLUMNS + 3)]
 
 
-class Case:
+class PenaltyCase:
     """Random parameters with zeros, a gradient of the loss, and a penalty with some factors of zero."""
 
     def __init__(self, n_classes, d, l2, seed=0):
@@ -27,7 +27,7 @@ class Case:
         self.parameters[:, :-1] *= generator.uniform(size=(n_classes, d)) < 0.6
         self.parameters[:, :-1] *= generator.uniform(size=d) < 0.7
         self.total_weight = 3.0
-        self.of_loss = generator.normal(size=(n_classes, d + 1))
+        self.loss_gradient = generator.normal(size=(n_classes, d + 1))
 
     def penalty(self, grouped):
         columns = {"scale": self.scale, "shift": self.shift, "error_weight": self.error_weight}
@@ -38,28 +38,34 @@ class Case:
 @pytest.mark.parametrize(("n_classes", "d"), SHAPES)
 def test_penalties_agree_with_numpy(n_classes, d, grouped):
     for n_blocks, l2 in [(1, 0.0), (1, 0.3), (3, 0.3)]:
-        case = Case(n_classes, d, l2)
-        total, parameters = case.of_loss * case.total_weight, case.parameters
+        case = PenaltyCase(n_classes, d, l2)
+        total, parameters = case.loss_gradient * case.total_weight, case.parameters
         gradient, actual = np.full_like(total, np.nan), np.full((n_blocks, 6), np.nan)
         error_weights = np.full((n_blocks, n_classes), np.nan)
         arguments = total, case.total_weight, parameters, case.penalty(grouped)
         run_blocks(penalties.fill_block_penalties, n_blocks, *arguments, gradient, actual, error_weights)
-        np.testing.assert_allclose(gradient, case.of_loss + case.curvatures * parameters, rtol=1e-13)
+        np.testing.assert_allclose(gradient, case.loss_gradient + case.curvatures * parameters, rtol=1e-13)
         sums, coef = actual.sum(axis=0), parameters[:, :-1]
-        assert sums[penalties.SQUARES] == pytest.approx((case.curvatures * parameters**2).sum(), rel=1e-12)
-        assert sums[penalties.SIZES] == pytest.approx((sizes_of(coef, grouped) * case.thresholds[:-1]).sum(), rel=1e-12)
-        assert sums[penalties.SLOPE] == pytest.approx((parameters * case.of_loss).sum(), rel=1e-10, abs=1e-12)
-        assert sums[penalties.SLOPE_SIZE] == pytest.approx(np.abs(parameters * case.of_loss).sum(), rel=1e-12)
+        assert sums[penalties.QUADRATIC_PENALTY] == pytest.approx((case.curvatures * parameters**2).sum(), rel=1e-12)
+        assert sums[penalties.L1_PENALTY] == pytest.approx(
+            (compute_sizes(coef, grouped) * case.thresholds[:-1]).sum(), rel=1e-12
+        )
+        assert sums[penalties.LOSS_SLOPE] == pytest.approx(
+            (parameters * case.loss_gradient).sum(), rel=1e-10, abs=1e-12
+        )
+        assert sums[penalties.SLOPE_MAGNITUDE] == pytest.approx(
+            np.abs(parameters * case.loss_gradient).sum(), rel=1e-12
+        )
         error_weight = np.abs(coef) @ case.error_weight + np.abs(parameters[:, -1])
         np.testing.assert_allclose(error_weights.sum(axis=0), error_weight, rtol=1e-12)
         counted = case.roots > 0
         square = ((gradient[:, :-1][:, counted] / case.roots[counted]) ** 2).sum()
-        assert sums[penalties.DUAL_SQUARE] == pytest.approx(square, rel=1e-12)
+        assert sums[penalties.SQUARED_DUAL_NORM] == pytest.approx(square, rel=1e-12)
         # This is the gradient with respect to the coefficients of unshifted columns.
         slopes = gradient[:, :-1] - case.shift * gradient[:, -1:]
-        entries = smallest_subgradient(slopes, coef, case.thresholds[:-1], grouped) / case.scale
+        entries = min_norm_subgradient(slopes, coef, case.thresholds[:-1], grouped) / case.scale
         expected = max(entries.max(), np.abs(gradient[:, -1]).max())
-        assert actual[:, penalties.LARGEST].max() == pytest.approx(expected, rel=1e-12)
+        assert actual[:, penalties.MAX_SUBGRADIENT].max() == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -67,28 +73,30 @@ def test_penalties_agree_with_numpy(n_classes, d, grouped):
 @pytest.mark.parametrize(("n_classes", "d"), SHAPES)
 def test_dual_sums_agree_with_numpy(n_classes, d, exchanged, grouped):
     for step, l2 in [(1.0, 0.0), (0.4, 0.0), (0.4, 0.3)]:
-        case = Case(n_classes, d, l2)
-        of_loss, n_all = case.of_loss, max(2, n_classes)
-        gradient = of_loss + case.curvatures * case.parameters
-        exchange = penalties.Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
+        case = PenaltyCase(n_classes, d, l2)
+        loss_gradient, n_all = case.loss_gradient, max(2, n_classes)
+        gradient = loss_gradient + case.curvatures * case.parameters
+        exchange = penalties.ProbabilityTransfer(np.empty((0, 0)), np.empty(0), np.empty(0))
         # These are the gradients of all classes. With two classes, the first gradient is minus the second.
-        of_all = of_loss[:, :-1] if n_classes > 1 else np.concatenate([-of_loss[:, :-1], of_loss[:, :-1]])
+        class_gradients = (
+            loss_gradient[:, :-1] if n_classes > 1 else np.concatenate([-loss_gradient[:, :-1], loss_gradient[:, :-1]])
+        )
         if exchanged:
             parts, received = np.array([[0.3, 0.0], [0.0, 1.0]]) @ np.eye(2, n_all)
-            exchange = penalties.Exchange(case.generator.normal(size=(n_all, d)), parts, received)
-            moved = parts[:, None] * (of_all + exchange.features)
-            of_all = of_all - moved + np.outer(received, moved.sum(axis=0))
-        expected = of_all[-n_classes:]
+            exchange = penalties.ProbabilityTransfer(case.generator.normal(size=(n_all, d)), parts, received)
+            moved = parts[:, None] * (class_gradients + exchange.features)
+            class_gradients = class_gradients - moved + np.outer(received, moved.sum(axis=0))
+        expected = class_gradients[-n_classes:]
         actual = np.full((3, 4), np.nan)
         arguments = gradient, case.parameters, case.penalty(grouped), exchange, step
         run_blocks(penalties.fill_block_dual, 3, *arguments, actual)
-        sizes, thresholds = sizes_of(expected, grouped), case.thresholds[:-1]
+        sizes, thresholds = compute_sizes(expected, grouped), case.thresholds[:-1]
         exceedance = np.maximum(step * sizes - thresholds, 0)
         squares = np.where(case.roots > 0, case.roots, np.inf) ** 2
         sums = actual.sum(axis=0)
         assert sums[penalties.CONJUGATE] == pytest.approx((exceedance**2 / squares).sum() / 2, rel=1e-11)
-        assert sums[penalties.FIRST] == pytest.approx((sizes * exceedance / squares).sum(), rel=1e-11)
-        assert sums[penalties.SECOND] == pytest.approx((sizes**2 / squares)[exceedance > 0].sum(), rel=1e-11)
+        assert sums[penalties.FIRST_DERIVATIVE] == pytest.approx((sizes * exceedance / squares).sum(), rel=1e-11)
+        assert sums[penalties.SECOND_DERIVATIVE] == pytest.approx((sizes**2 / squares)[exceedance > 0].sum(), rel=1e-11)
         beyond = (case.roots == 0) & (exceedance > 0)
         ratios = np.divide(thresholds, sizes, out=np.full_like(sizes, np.inf), where=beyond)
         assert actual[:, penalties.MAX_STEP].min() == pytest.approx(ratios.min(), rel=1e-12)
@@ -99,9 +107,9 @@ def test_dual_sums_agree_with_numpy(n_classes, d, exchanged, grouped):
 @pytest.mark.parametrize("size", [1e152, 1e-152])
 def test_roots_whose_squares_leave_the_range_of_float64(size):
     actual, penalty = np.empty((1, 4)), penalties.PenaltyArrays(np.zeros(2), np.zeros(2), np.array([size]), False)
-    exchange = penalties.Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
+    exchange = penalties.ProbabilityTransfer(np.empty((0, 0)), np.empty(0), np.empty(0))
     penalties.fill_block_dual(0, 1, np.array([[3 * size, 0.0]]), np.zeros((1, 2)), penalty, exchange, 1.0, actual)
-    sums = actual[0, [penalties.CONJUGATE, penalties.FIRST, penalties.SECOND]]
+    sums = actual[0, [penalties.CONJUGATE, penalties.FIRST_DERIVATIVE, penalties.SECOND_DERIVATIVE]]
     np.testing.assert_allclose(sums, [4.5, 9, 9], rtol=1e-12)
 
 
@@ -109,7 +117,7 @@ def test_roots_whose_squares_leave_the_range_of_float64(size):
 @pytest.mark.parametrize(("threshold", "curvature"), [(1.0, 0.0), (0.3, 0.1), (0.01, 1.0), (0.0, 1.0), (1.0, 1e-6)])
 def test_the_best_shift_minimizes_the_penalty(threshold, curvature, grouped):
     for n_classes in (3, 4, 7):
-        function = from_python(penalties.find_best_shift)
+        function = make_python_callable(penalties.find_best_shift)
         generator = np.random.default_rng(n_classes)
         for case in range(30):
             values = generator.normal(generator.normal(), 1, n_classes)
@@ -130,7 +138,7 @@ def test_the_best_shift_minimizes_the_penalty(threshold, curvature, grouped):
 
 
 def test_the_best_shift_preserves_a_majority_of_zeros():
-    function = from_python(penalties.find_best_shift)
+    function = make_python_callable(penalties.find_best_shift)
     assert function(np.array([0.0, 5.0, 0.0]), 0.1, 0.0, False) == 0
     assert function(np.array([0.0, 5.0, 0.0]), 1.0, 0.1, False) == 0
     # The median of an odd number of values becomes exactly zero.

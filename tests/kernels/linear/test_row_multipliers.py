@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import reference
-from conftest import COMPILED, LAYOUTS, make_sparse, marked
+from conftest import JIT_ENABLED, LAYOUTS, make_sparse, mark_params
 from scipy import sparse
 
 from fastlin.kernels.linear.operands import ProbabilityOutput, Samples
-from fastlin.kernels.linear.row_multipliers import fill_block_residuals_along
+from fastlin.kernels.linear.row_multipliers import fill_block_step_residuals
 from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import run_blocks
-from fastlin.matrices import Codes, TableMatrix, as_matrix, dense
+from fastlin.matrices import CategoricalColumn, TableMatrix, as_matrix, dense
 
 N, D = 21, 70
 
@@ -29,7 +29,7 @@ def make_vector(n, n_classes, seed=1):
     return table
 
 
-def assert_products(X, products, n_classes, factors):
+def assert_products_accurate(X, products, n_classes, factors):
     """Compare products with NumPy's, up to d + n rounding errors of the sums of magnitudes."""
     n, d = X.shape
     X = (X.toarray() if sparse.issparse(X) else X).astype(np.float64)
@@ -55,12 +55,14 @@ def test_residuals_along_a_direction_match_the_reference(n_classes, n_blocks):
     residuals = np.full_like(scores, 7.0)
     losses, slopes, sums = np.empty(n_blocks), np.empty(n_blocks), np.empty((n_blocks, K))
     arguments = Samples(np.empty(0, np.int64), labels, weights), scores, direction, step, 8, ProbabilityOutput.of(None)
-    run_blocks(fill_block_residuals_along, n_blocks, *arguments, residuals, losses, slopes, sums)
+    run_blocks(fill_block_step_residuals, n_blocks, *arguments, residuals, losses, slopes, sums)
     # If X is the identity matrix, the coefficients are the scores.
     moved, along = (table[:N, :K] + table[N, :K] for table in (scores + step * direction, direction))
-    oracle = np.eye(N), labels, moved.T, 0.0, weights
-    expected = (reference.gradient(*oracle)[0].T * weights.sum()).astype(float)
-    np.testing.assert_allclose(losses.sum(), float(reference.mean_loss(*oracle) * weights.sum()), rtol=1e-13)
+    reference_arguments = np.eye(N), labels, moved.T, 0.0, weights
+    expected = (reference.gradient(*reference_arguments)[0].T * weights.sum()).astype(float)
+    np.testing.assert_allclose(
+        losses.sum(), float(reference.mean_loss(*reference_arguments) * weights.sum()), rtol=1e-13
+    )
     np.testing.assert_allclose(residuals[:N, :K], expected, atol=1e-14)
     np.testing.assert_array_equal(residuals[N], 7.0)
     np.testing.assert_allclose(slopes.sum(), np.sum(expected * along), atol=1e-13)
@@ -68,33 +70,37 @@ def test_residuals_along_a_direction_match_the_reference(n_classes, n_blocks):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32, np.uint8, np.float16, bool)])
+@pytest.mark.parametrize(
+    "dtype", [np.float64, *mark_params(pytest.mark.thorough, np.float32, np.uint8, np.float16, bool)]
+)
 @pytest.mark.parametrize("n_classes", [1, 3, 12])
 def test_products_of_dense_rows_are_accurate(dtype, layout, n_classes):
     X, factors = LAYOUTS[layout](make_dense(dtype)), np.linspace(0.5, 3, D)
-    assert_products(X, as_matrix(X).row_products(n_classes, factors, False), n_classes, factors)
+    assert_products_accurate(X, as_matrix(X).row_products(n_classes, factors, False), n_classes, factors)
 
 
 @pytest.mark.parametrize(
     ("n_classes", "index_dtype"),
-    [*((K, np.int32) for K in (1, 3, 8, 20, 40)), *marked(pytest.mark.thorough, (1, np.int64))],
+    [*((K, np.int32) for K in (1, 3, 8, 20, 40)), *mark_params(pytest.mark.thorough, (1, np.int64))],
 )
 def test_products_of_sparse_rows_are_accurate(n_classes, index_dtype):
     X = sparse.csr_array(make_sparse(N, D, index_dtype=index_dtype), shape=(N, D))
     factors = np.linspace(0.5, 3, D)
-    assert_products(X, as_matrix(X).row_products(n_classes, factors, True), n_classes, factors)
+    assert_products_accurate(X, as_matrix(X).row_products(n_classes, factors, True), n_classes, factors)
 
 
 @pytest.mark.parametrize("n_classes", [1, 3, 12])
-@pytest.mark.parametrize("n", [1, N, 5_000 if COMPILED else 100])
+@pytest.mark.parametrize("n", [1, N, 5_000 if JIT_ENABLED else 100])
 def test_products_of_tables_are_accurate(n_classes, n):
     generator = np.random.default_rng(2)
     codes, numbers = generator.integers(-1, 60, n).astype(np.int8), generator.normal(size=n)
     level = (codes[:, None] == np.arange(60)) * 1.0
     X = np.column_stack([numbers, level, codes < 0, level])
-    table = TableMatrix([numbers, Codes(codes, 61, has_missing_category=True), Codes(codes, 60)])
+    table = TableMatrix(
+        [numbers, CategoricalColumn(codes, 61, has_missing_category=True), CategoricalColumn(codes, 60)]
+    )
     factors = np.linspace(0.5, 3, X.shape[1])
-    assert_products(X, table.row_products(n_classes, factors, False), n_classes, factors)
+    assert_products_accurate(X, table.row_products(n_classes, factors, False), n_classes, factors)
 
 
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (1, 300), (40, 1), (5, 257), (300, 600)])
@@ -102,10 +108,10 @@ def test_products_are_accurate_for_panels_of_any_shape(monkeypatch, n, d):
     for panel_bytes in (1, 1 << 21):
         monkeypatch.setattr(dense, "PANEL_BYTES", panel_bytes)
         X = make_dense(n=n, d=d)
-        assert_products(X, as_matrix(X).row_products(2, np.ones(d), False), 2, np.ones(d))
+        assert_products_accurate(X, as_matrix(X).row_products(2, np.ones(d), False), 2, np.ones(d))
 
 
-def test_the_gram_matrix_is_used_after_as_many_products_as_it_costs():
+def test_the_gram_matrix_is_computed_once_it_pays_off():
     X, factors = make_dense(n=4 * dense.ROWS_PER_PRODUCT), np.linspace(0.5, 3, D)
     matrix, gram = as_matrix(X), None
     # The second fit uses the cached matrix after the same number of products, so earlier fits do not affect results.
@@ -114,6 +120,6 @@ def test_the_gram_matrix_is_used_after_as_many_products_as_it_costs():
         for _ in range(3):
             assert products._gram is None
             assert (matrix._row_gram is None) == is_first
-            assert_products(X, products, 2, penalty_factors)
+            assert_products_accurate(X, products, 2, penalty_factors)
         gram = gram or matrix._row_gram[1]
         assert (products._gram is gram) == (penalty_factors is factors)

@@ -9,16 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import KERNELS_ALONE
+from conftest import KERNELS_ONLY_PREAMBLE
 
 from fastlin import file_system
 from fastlin.kernels.machine.compilation_time import MESSAGE
-from fastlin.kernels.machine.levels import LEVELS, list_levels
+from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS, list_levels
 
 PACKAGE = Path(file_system.__file__).parent
 
 # This program compiles a kernel and writes the archive, without running the kernel.
-COMPILE = """
+COMPILE_PROGRAM = """
 import sys
 from pathlib import Path
 from numba import types
@@ -29,22 +29,22 @@ archives.write_archive(Path(sys.argv[1]))
 """
 # This program calls the same kernel. If it gets an argument, it also calls a second kernel. The second kernel calls the
 # first kernel and is in no archive.
-USE = """
+USE_PROGRAM = """
 import json, logging, os, sys
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 import numpy as np
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.target import TARGET
-from fastlin.kernels.machine.vectors import add_block_combination, dot
+from fastlin.kernels.machine.vectors import add_block_linear_combination, dot
 folder = cache_folder()
 report = {"target": TARGET.name, "bytes": TARGET.vector_bytes, "made": folder is not None and folder.exists()}
 a = np.random.default_rng(0).normal(size=1_003)
 report["value"] = dot(a, a).hex()
 if len(sys.argv) > 1:
     vector = a.copy()
-    add_block_combination(0, 1, a[None], 1, np.ones(1), vector)
+    add_block_linear_combination(0, 1, a[None], 1, np.ones(1), vector)
     report["step"] = vector.sum().hex()
-for kernel in (dot, add_block_combination):
+for kernel in (dot, add_block_linear_combination):
     report[kernel.__name__] = sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values())
 print(json.dumps(report))
 """
@@ -52,9 +52,11 @@ print(json.dumps(report))
 
 def start(package, program, *arguments, **environment):
     """Start a program that imports the kernels of a package, without the compilation settings of this process."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_CPU", "FASTLIN_"))}
-    code = KERNELS_ALONE.replace(PACKAGE.as_posix(), package.as_posix()) + program
-    environment = {**inherited, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    inherited_variables = {
+        name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_CPU", "FASTLIN_"))
+    }
+    code = KERNELS_ONLY_PREAMBLE.replace(PACKAGE.as_posix(), package.as_posix()) + program
+    environment = {**inherited_variables, "PYTHONDONTWRITEBYTECODE": "1", **environment}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment, text=True, **pipes)
 
@@ -67,16 +69,18 @@ def finish(process):
 
 
 @pytest.fixture
-def use(tmp_path):
-    """Return a function that runs `USE` with the kernels of a package in a new process.
+def run_kernels(tmp_path):
+    """Return a function that runs `USE_PROGRAM` with the kernels of a package in a new process.
 
     The function returns the output and the log.
     """
 
-    def use(package, *arguments, **environment):
-        return finish(start(package, USE, *arguments, **{"NUMBA_CACHE_DIR": str(tmp_path / "cache"), **environment}))
+    def run_kernels(package, *arguments, **environment):
+        return finish(
+            start(package, USE_PROGRAM, *arguments, **{"NUMBA_CACHE_DIR": str(tmp_path / "cache"), **environment})
+        )
 
-    return use
+    return run_kernels
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +91,10 @@ def archives(tmp_path_factory):
     if not names:
         pytest.skip("there are no levels of this machine")
     cache = {"NUMBA_CACHE_DIR": str(folder / "cache")}
-    processes = [start(PACKAGE, COMPILE, folder / f"{name}.zip", **cache, **LEVELS[name].environment) for name in names]
+    processes = [
+        start(PACKAGE, COMPILE_PROGRAM, folder / f"{name}.zip", **cache, **INSTRUCTION_SET_LEVELS[name].environment)
+        for name in names
+    ]
     for process in processes:
         finish(process)
     return folder

@@ -7,14 +7,14 @@ compiles and runs complete passes on arm64 machines.
 import json
 
 import pytest
-from conftest import COMPILED, KERNELS_ALONE, run_program
+from conftest import JIT_ENABLED, KERNELS_ONLY_PREAMBLE, run_program
 from llvmlite import binding
 
-from fastlin.kernels.machine.levels import LEVELS
+from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS
 
 binding.initialize_all_targets()
 
-pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+pytestmark = pytest.mark.skipif(not JIT_ENABLED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 
 LINUX, MACOS = "aarch64-unknown-linux-gnu", "arm64-apple-darwin"
 
@@ -88,14 +88,14 @@ def supports_arm64():
 @pytest.mark.skipif(not supports_arm64(), reason="this LLVM does not support arm64")
 def test_loops_compile_for_arm64(monkeypatch, tmp_path):
     settings = {"NUMBA_CACHE_DIR": str(tmp_path), "FASTLIN_COMPILED": "off"}
-    for name, value in {**LEVELS["aarch64"].environment, **settings}.items():
+    for name, value in {**INSTRUCTION_SET_LEVELS["aarch64"].environment, **settings}.items():
         monkeypatch.setenv(name, value)
     constants = f"LINUX, MACOS = {LINUX!r}, {MACOS!r}\n"
-    actual = json.loads(run_program(KERNELS_ALONE + constants + PROGRAM))
-    for name, of_types in actual.items():
-        for of_kernel in of_types:
-            assert not [called for called in of_kernel["called"] if called.startswith("llvm.x86.")], name
-            assert of_kernel["registers of x86"] == 0, name
+    actual = json.loads(run_program(KERNELS_ONLY_PREAMBLE + constants + PROGRAM))
+    for name, kernel_reports in actual.items():
+        for loop_report in kernel_reports:
+            assert not [called for called in loop_report["called"] if called.startswith("llvm.x86.")], name
+            assert loop_report["registers of x86"] == 0, name
             if name != "transpose":
-                assert of_kernel["fused"] > 0 < of_kernel["fused on macOS"], name
+                assert loop_report["fused"] > 0 < loop_report["fused on macOS"], name
     assert actual.keys() == {"multiply", "transpose", "load", "combine", "exponentiate", "activate_block"}

@@ -10,15 +10,15 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
-from conftest import COMPILED
+from conftest import JIT_ENABLED
 
 from fastlin.kernels import first_fit
 from fastlin.kernels.machine import background_compilation
-from fastlin.kernels.machine.background_compilation import BackgroundCompilation, remove, take, work
+from fastlin.kernels.machine.background_compilation import BackgroundCompilation, remove_folder, run_tasks, take_task
 
-pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+pytestmark = pytest.mark.skipif(not JIT_ENABLED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 # The file of this task exists.
-TASK = Path(__file__).name
+EXISTING_TASK = Path(__file__).name
 # This program compiles the kernels of a first fit. FASTLIN_COMPILERS sets its number of processes.
 PROGRAM = """
 import json
@@ -39,8 +39,8 @@ print(json.dumps([process, sorted(loaded), results]))
 def started_modules(monkeypatch):
     """Allow background processes. Return the list of modules for which a process has been started."""
     started = []
-    module = SimpleNamespace(list_tasks=lambda: {TASK: None})
-    monkeypatch.setenv(background_compilation.SETTING, "2")
+    module = SimpleNamespace(list_tasks=lambda: {EXISTING_TASK: None})
+    monkeypatch.setenv(background_compilation.COMPILERS_VARIABLE, "2")
     monkeypatch.setattr(background_compilation, "count_threads", lambda: 2)
     monkeypatch.setattr(background_compilation, "TARGET", SimpleNamespace(archive=None))
     monkeypatch.setattr(background_compilation, "BackgroundCompilation", lambda name, tasks: started.append(name))
@@ -70,7 +70,7 @@ def test_one_process_is_started_for_missing_kernels(started_modules):
         (background_compilation.multiprocessing, "parent_process", lambda: "a pool"),
         (background_compilation.sys, "executable", "/usr/bin/office"),
         (background_compilation.sys, "executable", None),
-        (background_compilation.os, "environ", {background_compilation.SETTING: "1"}),
+        (background_compilation.os, "environ", {background_compilation.COMPILERS_VARIABLE: "1"}),
         # The operating system cannot start a process.
         (
             background_compilation,
@@ -79,21 +79,21 @@ def test_one_process_is_started_for_missing_kernels(started_modules):
         ),
     ],
 )
-def test_no_process_is_started_if_it_is_not_allowed_or_not_needed(started_modules, monkeypatch, target, name, value):
+def test_no_unnecessary_process_is_started(started_modules, monkeypatch, target, name, value):
     monkeypatch.setattr(target, name, value)
     background_compilation.begin("module")
     assert started_modules == []
-    assert not background_compilation.has_compiled(TASK)
+    assert not background_compilation.has_compiled(EXISTING_TASK)
 
 
 def test_a_task_is_taken_once(monkeypatch, tmp_path):
-    monkeypatch.setattr(background_compilation, "_end_with_parent", lambda folder: None)
-    assert take(str(tmp_path), "a.nbc")
-    assert not take(str(tmp_path), "a.nbc")
+    monkeypatch.setattr(background_compilation, "_exit_with_parent", lambda folder: None)
+    assert take_task(str(tmp_path), "a.nbc")
+    assert not take_task(str(tmp_path), "a.nbc")
     done = []
-    work(str(tmp_path), {"a.nbc": lambda: done.append("a"), "b.nbc": lambda: done.append("b")})
+    run_tasks(str(tmp_path), {"a.nbc": lambda: done.append("a"), "b.nbc": lambda: done.append("b")})
     assert done == ["b"]
-    remove(str(tmp_path))
+    remove_folder(str(tmp_path))
     assert not tmp_path.exists()
 
 
@@ -118,7 +118,7 @@ def other(monkeypatch, tmp_path):
         assert not os.path.exists(process._folder)
 
 
-def test_this_process_takes_tasks_from_the_end_while_the_background_process_compiles(other, tmp_path):
+def test_this_process_takes_tasks_from_the_end(other, tmp_path):
     done = []
     tasks = {f"{name}.nbc": lambda name=name: done.append(name) for name in "abcd"}
     program = f"while not Path(folder, 'b.nbc').exists(): time.sleep(0.01)\nPath({str(tmp_path)!r}, 'a.nbc').touch()"
@@ -133,7 +133,7 @@ def test_this_process_takes_tasks_from_the_end_while_the_background_process_comp
 @pytest.mark.parametrize(
     ("program", "timeout"), [("sys.exit(1)", 60), ("import os; os.abort()", 60), ("time.sleep(60)", 0.1)]
 )
-def test_a_task_of_a_process_that_ends_or_hangs_is_compiled_here(other, monkeypatch, program, timeout):
+def test_tasks_of_a_failed_process_are_compiled_in_this_process(other, monkeypatch, program, timeout):
     monkeypatch.setattr(background_compilation, "TIMEOUT", timeout)
     assert not other(program, {"a.nbc": None}).has_compiled("a.nbc")
 
@@ -145,9 +145,11 @@ def run(folder, n_processes):
 
 
 @pytest.mark.slow  # Two first fits are compiled.
-def test_a_first_fit_is_bitwise_equal_with_two_processes_and_uses_every_task(tmp_path):
-    ran = [run(tmp_path / str(n), n) for n in (1, 2)]
-    (none, loaded_alone, alone), (process, loaded, together) = (json.loads(running.communicate()[0]) for running in ran)
+def test_a_first_fit_is_bitwise_equal_with_two_processes(tmp_path):
+    processes = [run(tmp_path / str(n), n) for n in (1, 2)]
+    (none, loaded_alone, alone), (process, loaded, together) = (
+        json.loads(running.communicate()[0]) for running in processes
+    )
     assert none is None and loaded_alone == []
     assert together == alone
     # On a busy machine the first process may have finished most tasks before the other one starts.

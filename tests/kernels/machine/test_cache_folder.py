@@ -6,16 +6,16 @@ import stat
 from pathlib import Path
 
 import pytest
-from conftest import assert_refused, refuse_replacement
+from conftest import assert_raises, make_replace_fail
 
 from fastlin.kernels.machine import cache_folder as module
 
-with_owners = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system has other file permissions")
-NAME = f"kernels-{module.hash_sources()}"
+requires_file_owners = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system has other file permissions")
+FOLDER_NAME = f"kernels-{module.hash_sources()}"
 
 
 @pytest.mark.parametrize("source", ["machine/vectors.py", "linear/penalties.py", "networks/layers.py"])
-def test_a_change_in_any_package_of_kernels_changes_the_folder(tmp_path, monkeypatch, source):
+def test_a_change_in_any_kernel_package_changes_the_folder_name(tmp_path, monkeypatch, source):
     kernels_folder = Path(module.__file__).parents[1]
     copy = shutil.copytree(kernels_folder, tmp_path / "kernels")
     monkeypatch.setattr(module, "__file__", str(copy / "machine" / "cache_folder.py"))
@@ -29,44 +29,44 @@ def test_a_change_in_any_package_of_kernels_changes_the_folder(tmp_path, monkeyp
 def find(monkeypatch):
     """Return a function that returns the folder for writing, given NUMBA_CACHE_DIR and a user's cache folder."""
 
-    def forget():
+    def clear_caches():
         module.cache_folder.cache_clear()
         module.code_folders.cache_clear()
 
     def find(named, user):
         monkeypatch.setattr(module.config, "CACHE_DIR", str(named or ""))
-        monkeypatch.setattr(module, "user_cache_folder", lambda: user)
-        forget()
+        monkeypatch.setattr(module, "find_user_cache_folder", lambda: user)
+        clear_caches()
         return module.cache_folder()
 
     yield find
     monkeypatch.undo()
-    forget()
+    clear_caches()
 
 
-def test_the_first_writable_folder_is_used_and_code_is_also_read_from_earlier_ones(find, monkeypatch, tmp_path):
-    blocked = tmp_path / "file"
-    blocked.write_text("")
+def test_the_first_writable_folder_is_used(find, monkeypatch, tmp_path):
+    blocking_file = tmp_path / "file"
+    blocking_file.write_text("")
     named, user = tmp_path / "named", tmp_path / "user" / "fastlin"
-    assert find(named, user) == named / "fastlin" / NAME
+    assert find(named, user) == named / "fastlin" / FOLDER_NAME
     # No code is loaded from other folders.
-    assert module.code_folders() == (named / "fastlin" / NAME,)
-    assert find(None, user) == find(blocked, user) == find(blocked / "below", user) == user / NAME
-    assert find(blocked, None) is find(None, None) is find(None, blocked) is None
-    assert_refused("file", module.make_folder, blocked / NAME, error=OSError)
-    assert list(tmp_path.iterdir()) == [blocked]
+    assert module.code_folders() == (named / "fastlin" / FOLDER_NAME,)
+    assert find(None, user) == find(blocking_file, user) == find(blocking_file / "below", user) == user / FOLDER_NAME
+    assert find(blocking_file, None) is find(None, None) is find(None, blocking_file) is None
+    assert_raises("file", module.make_folder, blocking_file / FOLDER_NAME, error=OSError)
+    assert list(tmp_path.iterdir()) == [blocking_file]
     # This is mocked, because root may write anywhere.
     monkeypatch.setattr(os, "access", lambda path, rights: named not in (path, *path.parents) and path != tmp_path)
-    (named / "fastlin" / NAME).mkdir(parents=True)
+    (named / "fastlin" / FOLDER_NAME).mkdir(parents=True)
     user.mkdir(parents=True)
-    assert find(named, user) == user / NAME
-    assert module.code_folders() == (named / "fastlin" / NAME, user / NAME)
+    assert find(named, user) == user / FOLDER_NAME
+    assert module.code_folders() == (named / "fastlin" / FOLDER_NAME, user / FOLDER_NAME)
     # If no folder is writable, code is still loaded.
     assert find(named, None) is None
-    assert module.code_folders() == (named / "fastlin" / NAME,)
+    assert module.code_folders() == (named / "fastlin" / FOLDER_NAME,)
 
 
-@with_owners
+@requires_file_owners
 @pytest.mark.parametrize(
     ("path", "mode", "is_safe"),
     [
@@ -75,43 +75,41 @@ def test_the_first_writable_folder_is_used_and_code_is_also_read_from_earlier_on
         *(("..", mode, mode != 0o757) for mode in (0o775, 0o757, 0o1777)),
     ],
 )
-def test_a_folder_that_others_can_write_to_is_not_used_and_causes_a_warning(
-    find, tmp_path, caplog, path, mode, is_safe
-):
-    named, user = tmp_path / "named" / "fastlin" / NAME, tmp_path / "user"
+def test_a_folder_that_others_can_write_to_causes_a_warning(find, tmp_path, caplog, path, mode, is_safe):
+    named, user = tmp_path / "named" / "fastlin" / FOLDER_NAME, tmp_path / "user"
     module.make_folder(named)
     changed = (named / path).resolve()
     changed.chmod(mode)
-    assert find(tmp_path / "named", user) == (named if is_safe else user / NAME)
-    assert module.code_folders() == ((named,) if is_safe else (user / NAME,))
-    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert len(warnings) == (not is_safe)
+    assert find(tmp_path / "named", user) == (named if is_safe else user / FOLDER_NAME)
+    assert module.code_folders() == ((named,) if is_safe else (user / FOLDER_NAME,))
+    warning_messages = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warning_messages) == (not is_safe)
     if not is_safe:
-        assert f"{changed} belongs to user {os.geteuid()} and has mode {mode:o}." in warnings[0]
+        assert f"{changed} belongs to user {os.geteuid()} and has mode {mode:o}." in warning_messages[0]
 
 
-@with_owners
+@requires_file_owners
 @pytest.mark.parametrize("path", [".", ".."])
-def test_a_folder_of_another_user_is_not_used_but_one_of_root_is(find, monkeypatch, tmp_path, caplog, path):
-    named = tmp_path / "named" / "fastlin" / NAME
+def test_only_folders_of_the_user_or_root_are_used(find, monkeypatch, tmp_path, caplog, path):
+    named = tmp_path / "named" / "fastlin" / FOLDER_NAME
     module.make_folder(named)
-    of_another = named if path == "." else named.parent
-    look, owner = Path.stat, os.geteuid() + 1
+    foreign_folder = named if path == "." else named.parent
+    original_stat, owner = Path.stat, os.geteuid() + 1
 
-    def look_elsewhere(self, **options):
-        status = look(self, **options)
-        return os.stat_result((*status[:4], owner, *status[5:])) if self == of_another else status
+    def stat_with_owner(self, **options):
+        status = original_stat(self, **options)
+        return os.stat_result((*status[:4], owner, *status[5:])) if self == foreign_folder else status
 
-    monkeypatch.setattr(Path, "stat", look_elsewhere)
+    monkeypatch.setattr(Path, "stat", stat_with_owner)
     assert find(tmp_path / "named", None) is None
-    assert f"{of_another} belongs to user {owner}" in caplog.text
+    assert f"{foreign_folder} belongs to user {owner}" in caplog.text
     owner = 0
     assert find(tmp_path / "named", None) == named
 
 
-@with_owners
+@requires_file_owners
 def test_files_are_private_with_any_umask(tmp_path):
-    folder = tmp_path / "cache" / "fastlin" / NAME
+    folder = tmp_path / "cache" / "fastlin" / FOLDER_NAME
     before = os.umask(0)
     try:
         module.make_folder(folder)
@@ -122,11 +120,11 @@ def test_files_are_private_with_any_umask(tmp_path):
     assert modes == [0o700, 0o700, 0o600]
     assert module.read_file(folder / "code.nbc") == b"code"
     (folder / "code.nbc").chmod(0o620)
-    assert_refused("another user could have changed", module.read_file, folder / "code.nbc", error=PermissionError)
+    assert_raises("another user could have changed", module.read_file, folder / "code.nbc", error=PermissionError)
 
 
 def test_a_file_is_written_atomically(tmp_path, monkeypatch):
     module.write_file(tmp_path / "code.nbc", b"old")
-    refuse_replacement(monkeypatch)
-    assert_refused(None, module.write_file, tmp_path / "code.nbc", b"new", error=PermissionError)
+    make_replace_fail(monkeypatch)
+    assert_raises(None, module.write_file, tmp_path / "code.nbc", b"new", error=PermissionError)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]

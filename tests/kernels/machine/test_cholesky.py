@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import COMPILED
+from conftest import JIT_ENABLED
 
 from fastlin.kernels.machine import cholesky
 from fastlin.kernels.machine.cholesky import ROWS_PER_BATCH
@@ -10,9 +10,9 @@ from fastlin.kernels.machine.threads import run_blocks
 
 # The sizes are close to the number of rows in a step or a product, or to the size of a cache line.
 SIZES = [1, 2, 3, 7, 8, 9, 16, 17, ROWS_PER_BATCH - 1, ROWS_PER_BATCH, ROWS_PER_BATCH + 1, 2 * ROWS_PER_BATCH, 100, 170]
-SIZES = SIZES if COMPILED else [1, 2, 5, 17, ROWS_PER_BATCH + 1]
+SIZES = SIZES if JIT_ENABLED else [1, 2, 5, 17, ROWS_PER_BATCH + 1]
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-4}
-DEGENERATE = ["zero", "low rank", "repeated columns", "indefinite by rounding", "indefinite", "badly scaled"]
+DEGENERATE_MATRICES = ["zero", "low rank", "repeated columns", "indefinite by rounding", "indefinite", "badly scaled"]
 KINDS = pytest.mark.parametrize("kind", [np.float64, np.float32])
 
 
@@ -29,41 +29,41 @@ def factorize(matrices, ridge=0.0):
     return triangles
 
 
-def solve_with(triangles, values):
+def solve_triangles(triangles, values):
     solution = values.copy()
     run_blocks(cholesky.solve_block, len(values), triangles, solution)
     return solution
 
 
 def solve(matrix, values, ridge=0.0):
-    return solve_with(factorize(matrix[None], ridge), values[None])[0]
+    return solve_triangles(factorize(matrix[None], ridge), values[None])[0]
 
 
 @KINDS
-def test_factors_and_solutions_of_upper_triangles_agree_with_numpy(kind):
-    batch_size = cholesky.count_solved_per_batch(np.dtype(kind).itemsize)
+def test_cholesky_factors_and_solutions_agree_with_numpy(kind):
+    batch_size = cholesky.count_interleaved_rows(np.dtype(kind).itemsize)
     close = {"atol": TOLERANCE[kind], "rtol": 1e-7}
     for size in SIZES:
         matrices = make_matrices(2, size, kind, seed=size)
         # The kernel neither reads nor writes the lower triangle.
-        below, spoilt = np.tril_indices(size, -1), matrices.copy()
-        spoilt[:, *below] = np.nan
-        triangles = factorize(spoilt)
-        assert np.isnan(spoilt[:, *below]).all()
+        below, upper_matrices = np.tril_indices(size, -1), matrices.copy()
+        upper_matrices[:, *below] = np.nan
+        triangles = factorize(upper_matrices)
+        assert np.isnan(upper_matrices[:, *below]).all()
         exact = matrices.astype(float)
         expected = np.linalg.cholesky(exact, upper=True)[:, *np.triu_indices(size)]
         np.testing.assert_allclose(triangles, expected, **close, err_msg=f"size {size}")
         values = np.random.default_rng(1).normal(size=(2, size))
         expected = np.linalg.solve(exact, values[..., None])[..., 0]
-        np.testing.assert_allclose(solve_with(triangles, values), expected, **close, err_msg=f"size {size}")
+        np.testing.assert_allclose(solve_triangles(triangles, values), expected, **close, err_msg=f"size {size}")
         # The factor is also used for several right-hand sides.
-        mirrored = np.empty((size, size), kind)
-        run_blocks(cholesky.fill_mirrored_block, 3, triangles[0], mirrored)
+        mirrored_factor = np.empty((size, size), kind)
+        run_blocks(cholesky.fill_mirrored_block, 3, triangles[0], mirrored_factor)
         for n_rows in (1, batch_size, 2 * batch_size + 1):
             values = np.random.default_rng(1).normal(size=(n_rows, size))
             actual = values.copy()
-            run_blocks(cholesky.solve_group, -(-n_rows // batch_size), mirrored, actual)
-            for expected in (np.linalg.solve(exact[0], values.T).T, solve_with(triangles[:1], values)):
+            run_blocks(cholesky.solve_interleaved_block, -(-n_rows // batch_size), mirrored_factor, actual)
+            for expected in (np.linalg.solve(exact[0], values.T).T, solve_triangles(triangles[:1], values)):
                 np.testing.assert_allclose(actual, expected, **close, err_msg=f"size {size}")
 
 
@@ -83,29 +83,29 @@ def test_removing_rows_from_a_factor_agrees_with_factorizing_the_smaller_matrix(
             np.testing.assert_allclose(triangle[: len(expected)], expected, rtol=1e-11, atol=1e-13 * condition**0.5)
 
 
-def multiply_out(columns):
+def multiply_by_transpose(columns):
     return columns @ columns.T
 
 
-def make_degenerate(name, size, kind):
+def make_degenerate_matrix(name, size, kind):
     generator = np.random.default_rng(size)
     normal = generator.normal(size=(size, size))
-    low_rank = multiply_out(normal[:, : max(1, size // 3)])
+    low_rank_matrix = multiply_by_transpose(normal[:, : max(1, size // 3)])
     matrix = make_matrices(1, size, np.float64)[0]
     match name:
         case "zero":
             matrix = np.zeros((size, size))
         case "low rank":
-            matrix = low_rank
+            matrix = low_rank_matrix
         case "repeated columns":
             normal[size // 2 :] = normal[: size - size // 2]
-            matrix = multiply_out(normal)
+            matrix = multiply_by_transpose(normal)
         case "indefinite":
             matrix = normal + normal.T
             np.fill_diagonal(matrix, np.abs(np.diagonal(matrix)))
         case "indefinite by rounding":
             noise = generator.normal(size=(size, size))
-            matrix = low_rank + 4 * np.finfo(kind).eps * (noise + noise.T)
+            matrix = low_rank_matrix + 4 * np.finfo(kind).eps * (noise + noise.T)
         case "badly scaled":
             scale = 10.0 ** generator.uniform(-6, 6, size)
             matrix *= np.outer(scale, scale)
@@ -113,10 +113,10 @@ def make_degenerate(name, size, kind):
 
 
 @KINDS
-@pytest.mark.parametrize("name", DEGENERATE)
+@pytest.mark.parametrize("name", DEGENERATE_MATRICES)
 def test_any_symmetric_matrix_gives_a_finite_descent_direction(name, kind):
-    for size in (2, 6, ROWS_PER_BATCH + 5) if COMPILED else (2, 6):
-        matrix = make_degenerate(name, size, kind)
+    for size in (2, 6, ROWS_PER_BATCH + 5) if JIT_ENABLED else (2, 6):
+        matrix = make_degenerate_matrix(name, size, kind)
         for gradient in np.random.default_rng(0).normal(size=(3, size)):
             solution = solve(matrix, gradient)
             assert np.isfinite(solution).all(), size
@@ -137,11 +137,11 @@ def test_a_bad_pivot_does_not_affect_other_columns():
 def test_the_ridge_exceeds_the_rounding_error_of_nearly_singular_matrices(name, kind):
     # The error of a factorization is a few rounding errors of the largest diagonal entry (Higham 2002, theorem 10.3).
     # If the error exceeds the ridge, which is relative to the diagonal, pivots are replaced and the matrix changes.
-    size = 300 if COMPILED else 40
+    size = 300 if JIT_ENABLED else 40
     matrix = np.ones((size, size)) + 1e-4 * np.eye(size)
     if name == "decaying eigenvalues":
         basis = np.linalg.qr(np.random.default_rng(0).normal(size=(size, size)))[0]
-        matrix = multiply_out(basis * np.logspace(0, -8, size))
+        matrix = multiply_by_transpose(basis * np.logspace(0, -8, size))
     matrix, ridge = matrix.astype(kind), 1e-6 if kind == np.float32 else 1e-13
     factor = np.zeros((size, size))
     factor[np.triu_indices(size)] = factorize(matrix[None], ridge)[0]

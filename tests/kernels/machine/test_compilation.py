@@ -13,7 +13,7 @@ import llvmlite.binding
 import numba
 import numpy as np
 import pytest
-from conftest import COMPILED, KERNELS_ALONE, marked, run_program
+from conftest import JIT_ENABLED, KERNELS_ONLY_PREAMBLE, mark_params, run_program
 
 from fastlin import interruption
 from fastlin.kernels import linear, machine, networks
@@ -22,12 +22,12 @@ from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.saved_code import load_code, name_file, pack, save_code
 from fastlin.kernels.machine.vectors import compensated_dot, dot
 
-pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled or saved with NUMBA_DISABLE_JIT=1")
+pytestmark = pytest.mark.skipif(not JIT_ENABLED, reason="nothing is compiled or saved with NUMBA_DISABLE_JIT=1")
 
 SETTINGS = ["OPT=0", "OPT=1", "BOUNDSCHECK=1", "DEBUGINFO=1", "LOOP_VECTORIZE=0", "EXTEND_VARIABLE_LIFETIMES=1"]
-NARROW = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": "+sse4.2"}
-X86_64 = platform.machine() in ("x86_64", "AMD64")
-PROGRAM = f"""{KERNELS_ALONE}
+NARROW_TARGET = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": "+sse4.2"}
+IS_X86_64 = platform.machine() in ("x86_64", "AMD64")
+PROGRAM = f"""{KERNELS_ONLY_PREAMBLE}
 import sys
 import numpy as np
 from fastlin.kernels.machine.compilation import TIME
@@ -53,14 +53,14 @@ def run(folder, **environment):
     return finish(start(folder, **environment))
 
 
-def test_a_second_process_loads_the_code_of_the_first_unless_no_folder_is_writable(tmp_path):
+def test_a_second_process_loads_the_code_of_the_first(tmp_path):
     assert run(tmp_path) == 0
     assert run(tmp_path) == 1
     assert list(tmp_path.glob("fastlin/kernels-*/machine.vectors.dot-*.nbc"))
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    assert run(blocked, XDG_CACHE_HOME=str(blocked), WIN_PD_OVERRIDE_LOCAL_APPDATA=str(blocked)) == 0
-    assert blocked.read_text() == ""
+    blocking_file = tmp_path / "file"
+    blocking_file.write_text("")
+    assert run(blocking_file, XDG_CACHE_HOME=str(blocking_file), WIN_PD_OVERRIDE_LOCAL_APPDATA=str(blocking_file)) == 0
+    assert blocking_file.read_text() == ""
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +74,15 @@ def code(tmp_path_factory):
 @pytest.mark.parametrize(
     ("environment", "hits"),
     [
-        *marked(pytest.mark.slow, *((dict([f"NUMBA_{setting}".split("=")]), [0, 1, 1]) for setting in SETTINGS)),
-        pytest.param(NARROW, [0, 1, 1], marks=[pytest.mark.slow, pytest.mark.skipif(not X86_64, reason="not x86-64")]),
+        *mark_params(pytest.mark.slow, *((dict([f"NUMBA_{setting}".split("=")]), [0, 1, 1]) for setting in SETTINGS)),
+        pytest.param(
+            NARROW_TARGET, [0, 1, 1], marks=[pytest.mark.slow, pytest.mark.skipif(not IS_X86_64, reason="not x86-64")]
+        ),
         # The settings of Numba's own cache have no effect.
-        *marked(pytest.mark.thorough, ({"NUMBA_CACHE_LOCATOR_CLASSES": "InTreeCacheLocator"}, [1, 1, 1])),
+        *mark_params(pytest.mark.thorough, ({"NUMBA_CACHE_LOCATOR_CLASSES": "InTreeCacheLocator"}, [1, 1, 1])),
     ],
 )
-def test_code_of_other_settings_and_instruction_sets_is_not_loaded(code, environment, hits):
+def test_code_for_other_settings_is_not_loaded(code, environment, hits):
     assert [run(code, **environment), run(code, **environment), run(code)] == hits
 
 
@@ -171,7 +173,7 @@ def result():
     return next(iter(compiled.overloads.values()))
 
 
-def test_saved_code_is_loaded_and_names_depend_on_keys_settings_and_functions(folder, result, monkeypatch):
+def test_saved_code_is_loaded_by_a_unique_name(folder, result, monkeypatch):
     monkeypatch.setattr(saved_code, "unpack", lambda content, context: content)
     assert load_code("a.nbc", None) is None
     save_code("a.nbc", result)

@@ -4,7 +4,7 @@ import llvmlite.binding
 import numba
 import numpy as np
 import pytest
-from conftest import COMPILED, KERNELS_ALONE, run_program
+from conftest import JIT_ENABLED, KERNELS_ONLY_PREAMBLE, run_program
 from numba.core import config
 from numba.core.registry import cpu_target
 
@@ -12,16 +12,18 @@ from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import prevent_inlining
-from fastlin.kernels.machine.levels import LEVELS
+from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS
 from fastlin.kernels.machine.target import vector_bytes
 
-pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is emitted with NUMBA_DISABLE_JIT=1")
+pytestmark = pytest.mark.skipif(not JIT_ENABLED, reason="nothing is emitted with NUMBA_DISABLE_JIT=1")
 
-PRINT_WIDTH = KERNELS_ALONE + "from fastlin.kernels.machine.emitter import VECTOR_BYTES; print(VECTOR_BYTES)"
-HOST = {name for name, installed in llvmlite.binding.get_host_cpu_features().items() if installed}
+PRINT_WIDTH_PROGRAM = (
+    KERNELS_ONLY_PREAMBLE + "from fastlin.kernels.machine.emitter import VECTOR_BYTES; print(VECTOR_BYTES)"
+)
+HOST_FEATURES = {name for name, installed in llvmlite.binding.get_host_cpu_features().items() if installed}
 
 
-def emitted_code():
+def emit_assembly():
     """Return the assembly of a loop. The loop is compiled again, because cached code cannot be inspected."""
 
     @numba.njit
@@ -35,27 +37,27 @@ def emitted_code():
     return next(iter(multiply.inspect_asm().values()))
 
 
-def test_vectors_have_the_width_of_the_features_and_no_instruction_exceeds_them():
-    _, _, in_force = cpu_target.target_context.codegen().magic_tuple()
-    features = {feature[1:] for feature in in_force.split(",") if feature.startswith("+")}
+def test_the_vector_width_matches_the_processor_features():
+    _, _, feature_string = cpu_target.target_context.codegen().magic_tuple()
+    features = {feature[1:] for feature in feature_string.split(",") if feature.startswith("+")}
     assert VECTOR_BYTES == vector_bytes(features)
     if "sse2" in features:
-        code = emitted_code()
+        code = emit_assembly()
         assert {64: "zmm", 32: "ymm", 16: "xmm"}[VECTOR_BYTES] in code
         assert "avx512f" in features or "zmm" not in code
         assert "avx" in features or "ymm" not in code
     # If other_processors.py sets a level, only that level's features are enabled.
-    if config.CPU_NAME in LEVELS:
-        assert features <= set(LEVELS[config.CPU_NAME].features)
+    if config.CPU_NAME in INSTRUCTION_SET_LEVELS:
+        assert features <= set(INSTRUCTION_SET_LEVELS[config.CPU_NAME].features)
 
 
-def sum_apart(values):
+def sum_without_inlining(values):
     prevent_inlining()
     return values.sum()
 
 
-def test_attributes_do_not_change_results():
-    compiled = numba.njit(sum_apart)
+def test_function_attributes_do_not_change_results():
+    compiled = numba.njit(sum_without_inlining)
     assert compiled(np.arange(5.0)) == 10
     assert "noinline" in next(iter(compiled.inspect_llvm().values()))
 
@@ -67,11 +69,11 @@ def test_attributes_do_not_change_results():
         ({"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+avx2,-avx512f"}, 32),
         ({"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+avx2,+avx512f"}, 64),
         # A processor name alone has no effect.
-        ({"NUMBA_CPU_NAME": "x86-64-v3"}, vector_bytes(HOST)),
+        ({"NUMBA_CPU_NAME": "x86-64-v3"}, vector_bytes(HOST_FEATURES)),
     ],
 )
 def test_the_vector_width_depends_on_the_requested_features(monkeypatch, environment, width):
     monkeypatch.delenv("NUMBA_CPU_FEATURES", raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert int(run_program(PRINT_WIDTH)) == width
+    assert int(run_program(PRINT_WIDTH_PROGRAM)) == width

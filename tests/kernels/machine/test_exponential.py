@@ -4,16 +4,16 @@ import math
 
 import numpy as np
 import pytest
-from conftest import COMPILED, from_python
+from conftest import JIT_ENABLED, make_python_callable
 
 from fastlin.kernels.machine import exponential
 from fastlin.kernels.machine.compilation import kernel
 
-exponentiate_in_place = from_python(exponential.exponentiate_in_place)
-log_above_one, log1p = from_python(exponential.log_above_one), from_python(exponential.log1p)
-FUNCTIONS = pytest.mark.parametrize("is_expm1", [False, True], ids=["exp", "exp - 1"])
-FROM_ONE = [1.0, 1.0 + 1e-15, 1.5, 2.0, 3.0, 1e6, 1e300, *np.linspace(1, 40, 101)]
-FROM_ZERO = [0.0, 1e-300, 1e-17, 1e-8, 1e-3, np.nextafter(1, 0), 3.0, 2.0**32, 1e300, *np.linspace(0, 5, 101)]
+exponentiate_in_place = make_python_callable(exponential.exponentiate_in_place)
+log_above_one, log1p = make_python_callable(exponential.log_above_one), make_python_callable(exponential.log1p)
+EACH_FUNCTION = pytest.mark.parametrize("is_expm1", [False, True], ids=["exp", "exp - 1"])
+VALUES_ABOVE_ONE = [1.0, 1.0 + 1e-15, 1.5, 2.0, 3.0, 1e6, 1e300, *np.linspace(1, 40, 101)]
+NONNEGATIVE_VALUES = [0.0, 1e-300, 1e-17, 1e-8, 1e-3, np.nextafter(1, 0), 3.0, 2.0**32, 1e300, *np.linspace(0, 5, 101)]
 
 
 @kernel(reassociate=False)
@@ -22,10 +22,10 @@ def expm1_in_place(values):
         values[j] = exponential.expm1(values[j], values)
 
 
-@FUNCTIONS
+@EACH_FUNCTION
 @pytest.mark.parametrize(("dtype", "lowest", "smallest"), [(np.float64, -708.0, 1e-300), (np.float32, -87.0, 1e-37)])
 def test_exponentials_are_accurate_to_two_units_in_the_last_place(dtype, lowest, smallest, is_expm1):
-    n = 20_001 if COMPILED else 301
+    n = 20_001 if JIT_ENABLED else 301
     x = np.concatenate([np.linspace(lowest, 0, n), -np.geomspace(smallest, 1, n)]).astype(dtype)
     values, exact = x.copy(), math.expm1 if is_expm1 else math.exp
     (expm1_in_place if is_expm1 else exponentiate_in_place)(values)
@@ -34,9 +34,9 @@ def test_exponentials_are_accurate_to_two_units_in_the_last_place(dtype, lowest,
     assert error.max() <= 2
 
 
-@FUNCTIONS
+@EACH_FUNCTION
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_zeros_and_arguments_outside_the_range_are_exact_and_nan_propagates(dtype, is_expm1):
+def test_exponentials_of_special_values_are_exact(dtype, is_expm1):
     values = np.array([0.0, -0.0, -1e4, -708.5, -1e30, np.nan, -1.0], dtype)
     (expm1_in_place if is_expm1 else exponentiate_in_place)(values)
     np.testing.assert_array_equal(values[:-1], np.array([1, 1, 0, 0, 0, np.nan]) - is_expm1)
@@ -47,7 +47,7 @@ def test_zeros_and_arguments_outside_the_range_are_exact_and_nan_propagates(dtyp
 
 @pytest.mark.parametrize(
     ("function", "exact", "numbers", "absolute"),
-    [(log1p, math.log1p, FROM_ZERO, 0), (log_above_one, math.log, FROM_ONE, 1e-18)],
+    [(log1p, math.log1p, NONNEGATIVE_VALUES, 0), (log_above_one, math.log, VALUES_ABOVE_ONE, 1e-18)],
     ids=["log(1 + x)", "log(x)"],
 )
 def test_logarithms_are_accurate(function, exact, numbers, absolute):

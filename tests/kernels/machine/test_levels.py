@@ -4,7 +4,14 @@ import itertools
 
 import pytest
 
-from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_level, list_levels
+from fastlin.kernels.machine.levels import (
+    AVX2_FEATURES,
+    AVX512_FEATURES,
+    INSTRUCTION_SET_LEVELS,
+    SSE_FEATURES,
+    choose_level,
+    list_levels,
+)
 
 X86_64_LEVELS = ["x86-64-v4", "x86-64-v3", "x86-64-v2"]
 
@@ -14,26 +21,26 @@ def test_levels_of_a_machine_are_sorted_from_best_to_worst():
     assert list_levels("aarch64") == list_levels("arm64") == ["aarch64"]
     assert list_levels("s390") == []
     for better, worse in itertools.pairwise(X86_64_LEVELS):
-        assert set(LEVELS[better].features) > set(LEVELS[worse].features)
+        assert set(INSTRUCTION_SET_LEVELS[better].features) > set(INSTRUCTION_SET_LEVELS[worse].features)
 
 
 @pytest.mark.parametrize(
     ("names", "features", "level"),
     [
-        (X86_64_LEVELS, {*AVX512, "avx512vnni"}, "x86-64-v4"),
-        (X86_64_LEVELS, {*AVX512}, "x86-64-v4"),
+        (X86_64_LEVELS, {*AVX512_FEATURES, "avx512vnni"}, "x86-64-v4"),
+        (X86_64_LEVELS, {*AVX512_FEATURES}, "x86-64-v4"),
         # If the operating system does not save wide registers, features that require them are missing.
-        (X86_64_LEVELS, {*AVX512} - {"avx512f"}, "x86-64-v3"),
-        (X86_64_LEVELS, {*AVX512} - {"avx512dq"}, "x86-64-v3"),
-        (X86_64_LEVELS, {*AVX2, "sse4a"}, "x86-64-v3"),
-        (X86_64_LEVELS, {*AVX2} - {"fma"}, "x86-64-v2"),
-        (X86_64_LEVELS, {*SSE}, "x86-64-v2"),
-        (X86_64_LEVELS, {*SSE} - {"popcnt"}, None),
+        (X86_64_LEVELS, {*AVX512_FEATURES} - {"avx512f"}, "x86-64-v3"),
+        (X86_64_LEVELS, {*AVX512_FEATURES} - {"avx512dq"}, "x86-64-v3"),
+        (X86_64_LEVELS, {*AVX2_FEATURES, "sse4a"}, "x86-64-v3"),
+        (X86_64_LEVELS, {*AVX2_FEATURES} - {"fma"}, "x86-64-v2"),
+        (X86_64_LEVELS, {*SSE_FEATURES}, "x86-64-v2"),
+        (X86_64_LEVELS, {*SSE_FEATURES} - {"popcnt"}, None),
         (X86_64_LEVELS, set(), None),
         # A level that is not in the wheel is not chosen.
-        (["x86-64-v2", "x86-64-v4"], {*AVX2}, "x86-64-v2"),
-        (["x86-64-v4"], {*AVX2}, None),
-        ([], {*AVX512}, None),
+        (["x86-64-v2", "x86-64-v4"], {*AVX2_FEATURES}, "x86-64-v2"),
+        (["x86-64-v4"], {*AVX2_FEATURES}, None),
+        ([], {*AVX512_FEATURES}, None),
         # Every processor of this architecture supports the level.
         (["aarch64"], set(), "aarch64"),
     ],

@@ -2,26 +2,29 @@
 
 import numpy as np
 import pytest
-from conftest import from_python
+from conftest import make_python_callable
 
 from fastlin.kernels.machine import prefetch
 from fastlin.kernels.machine.arrays import CACHE_LINE, any_layout
 from fastlin.kernels.machine.compilation import kernel
 
-empty_list, next_lines = from_python(prefetch.empty_list), from_python(prefetch.next_lines)
+empty_prefetch_list, next_prefetched_lines = (
+    make_python_callable(prefetch.empty_prefetch_list),
+    make_python_callable(prefetch.next_prefetched_lines),
+)
 
 
 @kernel
-def list_rows(layers, numbers, first, ahead):
+def list_prefetched_rows(layers, numbers, first, prefetch_list):
     """List the rows of a layer within a kernel, as passes do. From Python, each layout would have its own type."""
-    prefetch.list_rows(layers[0], numbers, first, ahead)
+    prefetch.list_prefetched_rows(layers[0], numbers, first, prefetch_list)
 
 
-def take_all(ahead, n_lines):
+def list_prefetched(prefetch_list, n_lines):
     """Return the addresses that are prefetched until the list is exhausted."""
     addresses, cached = [], np.zeros(8)
     while True:
-        address, step = next_lines(ahead, np.int64(n_lines), cached)
+        address, step = next_prefetched_lines(prefetch_list, np.int64(n_lines), cached)
         if step == 0:
             assert address == cached.ctypes.data
             return addresses
@@ -33,25 +36,25 @@ def take_all(ahead, n_lines):
 @pytest.mark.parametrize("n_lines", [1, 3])
 def test_each_cache_line_of_the_rows_is_prefetched_once(rows, n_lines):
     X = np.zeros((10, 100))
-    ahead = empty_list(np.int64(8))
-    list_rows(any_layout(X), np.array([0, *rows]), np.int64(1), ahead)
-    addresses = take_all(ahead, n_lines)
+    prefetch_list = empty_prefetch_list(np.int64(8))
+    list_prefetched_rows(any_layout(X), np.array([0, *rows]), np.int64(1), prefetch_list)
+    addresses = list_prefetched(prefetch_list, n_lines)
     expected = []
     for row, n_rows in [(3, 4)] if rows[0] == 3 else [(row, 1) for row in rows]:
-        n_asked = -(-n_rows * X.strides[0] // (n_lines * CACHE_LINE)) * n_lines
-        expected += [X[row].ctypes.data + line * CACHE_LINE for line in range(n_asked)]
+        n_requested = -(-n_rows * X.strides[0] // (n_lines * CACHE_LINE)) * n_lines
+        expected += [X[row].ctypes.data + line * CACHE_LINE for line in range(n_requested)]
     assert addresses == expected
 
 
 def test_at_most_as_many_rows_as_a_tile_has_are_listed():
     X = np.zeros((10, 8))
-    ahead = empty_list(np.int64(2))
-    list_rows(any_layout(X), np.array([7, 1, 4, 3]), np.int64(1), ahead)
-    assert take_all(ahead, 1) == [X[1].ctypes.data, X[4].ctypes.data]
+    prefetch_list = empty_prefetch_list(np.int64(2))
+    list_prefetched_rows(any_layout(X), np.array([7, 1, 4, 3]), np.int64(1), prefetch_list)
+    assert list_prefetched(prefetch_list, 1) == [X[1].ctypes.data, X[4].ctypes.data]
 
 
 @pytest.mark.parametrize("X", [np.zeros((10, 8)).T, np.zeros((8, 20))[:, ::2]], ids=["columns", "gaps"])
 def test_rows_that_are_not_contiguous_are_not_listed(X):
-    ahead = empty_list(np.int64(4))
-    list_rows(any_layout(X), np.arange(8), np.int64(0), ahead)
-    assert take_all(ahead, 1) == []
+    prefetch_list = empty_prefetch_list(np.int64(4))
+    list_prefetched_rows(any_layout(X), np.arange(8), np.int64(0), prefetch_list)
+    assert list_prefetched(prefetch_list, 1) == []

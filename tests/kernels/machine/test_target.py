@@ -9,32 +9,39 @@ import zipfile
 
 import llvmlite.binding
 import pytest
-from conftest import COMPILED
+from conftest import JIT_ENABLED
 
 from fastlin.kernels import linear, machine, networks
 from fastlin.kernels.machine import archives, cache_folder, target
-from fastlin.kernels.machine.archives import STAMP
-from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_level, list_levels
+from fastlin.kernels.machine.archives import VERSIONS_MEMBER
+from fastlin.kernels.machine.levels import (
+    AVX2_FEATURES,
+    AVX512_FEATURES,
+    INSTRUCTION_SET_LEVELS,
+    SSE_FEATURES,
+    choose_level,
+    list_levels,
+)
 from fastlin.kernels.machine.target import HOST, vector_bytes
 
-from .conftest import COMPILE, PACKAGE, USE, finish, start
+from .conftest import COMPILE_PROGRAM, PACKAGE, USE_PROGRAM, finish, start
 
-pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+pytestmark = pytest.mark.skipif(not JIT_ENABLED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 
-X86_64 = list_levels(platform.machine()) == list_levels("x86_64")
-FEATURES = {name for name, installed in llvmlite.binding.get_host_cpu_features().items() if installed}
-BEST = choose_level(list_levels(platform.machine()), FEATURES)
-HIT, MISS = [1, 0], [0, 1]
-STAMPS = {"numba": "0.1", "llvmlite": "0.1", "python": "cpython-30", "platform": "vax", "sources": "0" * 16}
+IS_X86_64 = list_levels(platform.machine()) == list_levels("x86_64")
+HOST_FEATURES = {name for name, installed in llvmlite.binding.get_host_cpu_features().items() if installed}
+BEST_LEVEL = choose_level(list_levels(platform.machine()), HOST_FEATURES)
+CACHE_HIT, CACHE_MISS = [1, 0], [0, 1]
+OTHER_VERSIONS = {"numba": "0.1", "llvmlite": "0.1", "python": "cpython-30", "platform": "vax", "sources": "0" * 16}
 
 
 @pytest.fixture(autouse=True)
-def skip_processors_without_a_level():
-    if BEST is None:
+def skip_without_level():
+    if BEST_LEVEL is None:
         pytest.skip("this processor has none of the levels")
 
 
-def rewrite(path, change):
+def rewrite_archive(path, change):
     """Replace the content of each archive member with `change(name, content)`."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -43,37 +50,37 @@ def rewrite(path, change):
             archive.writestr(name, change(name, content))
 
 
-def archive_of(wheel, level=BEST):
+def find_archive(wheel, level=BEST_LEVEL):
     return wheel / "kernels" / "compiled" / f"{level}.zip"
 
 
 @pytest.mark.thorough
-def test_the_code_of_the_wheel_requires_no_writable_folder(wheel, use, tmp_path):
-    blocked = tmp_path / "file"
-    blocked.write_text("")
+def test_the_code_of_the_wheel_requires_no_writable_folder(wheel, run_kernels, tmp_path):
+    blocking_file = tmp_path / "file"
+    blocking_file.write_text("")
     before = sorted(wheel.rglob("*"))
     # Root may write to any folder, but not below a file.
     positions = ("HOME", "XDG_CACHE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA", "NUMBA_CACHE_DIR", "TMPDIR")
-    actual, logged = use(wheel, **dict.fromkeys(positions, str(blocked)))
-    assert (actual["target"], actual["dot"], actual["made"]) == (BEST, HIT, False)
-    assert actual["bytes"] == vector_bytes(LEVELS[BEST].features)
+    actual, logged = run_kernels(wheel, **dict.fromkeys(positions, str(blocking_file)))
+    assert (actual["target"], actual["dot"], actual["made"]) == (BEST_LEVEL, CACHE_HIT, False)
+    assert actual["bytes"] == vector_bytes(INSTRUCTION_SET_LEVELS[BEST_LEVEL].features)
     assert logged == []
     assert sorted(wheel.rglob("*")) == before
 
 
 @pytest.mark.thorough
-@pytest.mark.skipif(not X86_64, reason="the levels are those of x86-64")
-def test_the_level_depends_on_the_requested_processor(wheel, use):
-    actual, logged = use(wheel, **LEVELS["x86-64-v2"].environment)
-    assert (actual["target"], actual["bytes"], actual["dot"], logged) == ("x86-64-v2", 16, HIT, [])
+@pytest.mark.skipif(not IS_X86_64, reason="the levels are those of x86-64")
+def test_the_level_depends_on_the_requested_processor(wheel, run_kernels):
+    actual, logged = run_kernels(wheel, **INSTRUCTION_SET_LEVELS["x86-64-v2"].environment)
+    assert (actual["target"], actual["bytes"], actual["dot"], logged) == ("x86-64-v2", 16, CACHE_HIT, [])
 
 
 @pytest.fixture
 def choose(wheel, monkeypatch, caplog):
     """Return a function that returns the log and the target that this process would choose for some features."""
 
-    def choose(features=FEATURES):
-        monkeypatch.setattr(target, "FOLDER", wheel / "kernels" / "compiled")
+    def choose(features=HOST_FEATURES):
+        monkeypatch.setattr(target, "ARCHIVE_FOLDER", wheel / "kernels" / "compiled")
         monkeypatch.setattr(target, "read_features", lambda: set(features))
         cache_folder.log_once.cache_clear()
         caplog.clear()
@@ -85,33 +92,34 @@ def choose(wheel, monkeypatch, caplog):
     return choose
 
 
-@pytest.mark.skipif(not X86_64, reason="the levels are those of x86-64")
+@pytest.mark.skipif(not IS_X86_64, reason="the levels are those of x86-64")
 @pytest.mark.parametrize(
-    ("features", "level", "width"), [(AVX512, "x86-64-v4", 64), (AVX2, "x86-64-v3", 32), (SSE, "x86-64-v2", 16)]
+    ("features", "level", "width"),
+    [(AVX512_FEATURES, "x86-64-v4", 64), (AVX2_FEATURES, "x86-64-v3", 32), (SSE_FEATURES, "x86-64-v2", 16)],
 )
 def test_the_best_level_is_chosen_with_its_vectors(choose, features, level, width):
     chosen, logged = choose(features)
     assert (chosen.name, chosen.vector_bytes, chosen.archive.path.stem, logged) == (level, width, level, [])
 
 
-def test_kernels_are_compiled_if_the_wheel_has_no_suitable_level_or_no_code(choose, wheel):
+def test_kernels_are_compiled_if_the_wheel_has_no_suitable_code(choose, wheel):
     for path in wheel.glob("kernels/compiled/*.zip"):
         path.rename(path.with_name("x86-64-v4.zip"))
-    chosen, ((severity, line),) = choose(AVX2)
+    chosen, ((severity, line),) = choose(AVX2_FEATURES)
     assert (chosen, severity) == ((HOST, 32, None), "INFO")
     assert line == "The wheel contains kernels for ['x86-64-v4'], not for this processor. They are compiled."
     shutil.rmtree(wheel / "kernels" / "compiled")
-    assert choose() == ((HOST, vector_bytes(FEATURES), None), [])
+    assert choose() == ((HOST, vector_bytes(HOST_FEATURES), None), [])
 
 
 def test_the_wheels_code_can_be_disabled(choose, monkeypatch):
     monkeypatch.setenv("FASTLIN_COMPILED", "off")
-    assert choose() == ((HOST, vector_bytes(FEATURES), None), [])
+    assert choose() == ((HOST, vector_bytes(HOST_FEATURES), None), [])
     monkeypatch.setenv("FASTLIN_COMPILED", "On")
-    assert (choose()[0].name, choose()[1]) == (BEST, [])
+    assert (choose()[0].name, choose()[1]) == (BEST_LEVEL, [])
     monkeypatch.setenv("FASTLIN_COMPILED", "no")
     line = "FASTLIN_COMPILED must be 'on' or 'off', got 'no'. It is treated as 'on'."
-    assert (choose()[0].name, choose()[1]) == (BEST, [("WARNING", line)])
+    assert (choose()[0].name, choose()[1]) == (BEST_LEVEL, [("WARNING", line)])
 
 
 @pytest.mark.parametrize(
@@ -125,80 +133,82 @@ def test_the_wheels_code_can_be_disabled(choose, monkeypatch):
 )
 def test_a_new_version_of_macos_uses_the_code_of_the_wheel(monkeypatch, platform, version):
     monkeypatch.setattr(llvmlite.binding, "get_process_triple", lambda: platform + version)
-    assert archives.make_stamp()["platform"] == platform
+    assert archives.describe_versions()["platform"] == platform
 
 
-@pytest.mark.parametrize("wrong", [*STAMPS, b"", b"PK\x03\x04 and nothing else", "cut"])
-def test_kernels_are_compiled_if_the_archive_is_damaged_or_of_other_versions(choose, wheel, wrong):
-    path = archive_of(wheel)
+@pytest.mark.parametrize("wrong", [*OTHER_VERSIONS, b"", b"PK\x03\x04 and nothing else", "cut"])
+def test_kernels_are_compiled_if_the_archive_is_invalid(choose, wheel, wrong):
+    path = find_archive(wheel)
     line = f"{path} is damaged. Kernels that cannot be loaded from it are compiled."
-    if wrong in STAMPS:
-        line = f"The wheel's kernels were compiled with {wrong} {STAMPS[wrong]}. They are compiled again."
-        changed = {wrong: STAMPS[wrong]}
-        rewrite(path, lambda name, old: json.dumps(json.loads(old) | changed) if name == STAMP else old)
+    if wrong in OTHER_VERSIONS:
+        line = f"The wheel's kernels were compiled with {wrong} {OTHER_VERSIONS[wrong]}. They are compiled again."
+        changed = {wrong: OTHER_VERSIONS[wrong]}
+        rewrite_archive(
+            path, lambda name, old: json.dumps(json.loads(old) | changed) if name == VERSIONS_MEMBER else old
+        )
     else:
         path.write_bytes(path.read_bytes()[:-50] if wrong == "cut" else wrong)
     chosen, logged = choose()
     assert (chosen.name, logged) == (HOST, [("INFO", line)])
 
 
-def replace_the_kernels(path):
+def replace_kernels(path):
     """Replace each kernel with other content that has a valid checksum."""
-    rewrite(path, lambda member, content: content if member == STAMP else b"cno_such_module\nname\n.")
+    rewrite_archive(path, lambda member, content: content if member == VERSIONS_MEMBER else b"cno_such_module\nname\n.")
 
 
-def flip_a_byte(path):
+def flip_byte(path):
     """Change the code of a kernel without changing the directory of the archive."""
     content = bytearray(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
-        (kernel,) = (member for member in archive.infolist() if member.filename != STAMP)
+        (kernel,) = (member for member in archive.infolist() if member.filename != VERSIONS_MEMBER)
     content[kernel.header_offset + kernel.compress_size // 2] ^= 0xFF
     path.write_bytes(content)
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("damage", [flip_a_byte, replace_the_kernels])
-def test_only_a_damaged_kernel_is_compiled(wheel, use, damage):
-    path = archive_of(wheel)
+@pytest.mark.parametrize("damage", [flip_byte, replace_kernels])
+def test_only_a_damaged_kernel_is_compiled(wheel, run_kernels, damage):
+    path = find_archive(wheel)
     damage(path)
-    actual, logged = use(wheel)
-    assert (actual["target"], actual["dot"]) == (BEST, MISS)
+    actual, logged = run_kernels(wheel)
+    assert (actual["target"], actual["dot"]) == (BEST_LEVEL, CACHE_MISS)
     assert logged == [f"INFO {path} is damaged. Kernels that cannot be loaded from it are compiled."]
 
 
 @pytest.mark.slow
-def test_kernels_that_the_wheel_does_not_contain_are_compiled_and_saved(wheel, use):
-    first, logged = use(wheel, "steps")
+def test_kernels_missing_from_the_wheel_are_compiled_and_saved(wheel, run_kernels):
+    first, logged = run_kernels(wheel, "steps")
     # The compiled kernel calls the wheel's kernel and includes the wheel's code.
-    assert (first["target"], first["dot"], first["add_block_combination"]) == (BEST, HIT, MISS)
-    assert logged == [f"INFO {archive_of(wheel)} has no code for these types of data. It is compiled now."]
-    again, _ = use(wheel, "steps")
-    assert (again["dot"], again["add_block_combination"], again["step"]) == (HIT, HIT, first["step"])
+    assert (first["target"], first["dot"], first["add_block_linear_combination"]) == (BEST_LEVEL, CACHE_HIT, CACHE_MISS)
+    assert logged == [f"INFO {find_archive(wheel)} has no code for these types of data. It is compiled now."]
+    again, _ = run_kernels(wheel, "steps")
+    assert (again["dot"], again["add_block_linear_combination"], again["step"]) == (CACHE_HIT, CACHE_HIT, first["step"])
     # The kernel may contain code for the level, so a process without the level compiles it again.
-    off, _ = use(wheel, "steps", FASTLIN_COMPILED="off")
-    assert (off["dot"], off["add_block_combination"]) == (MISS, MISS)
+    off, _ = run_kernels(wheel, "steps", FASTLIN_COMPILED="off")
+    assert (off["dot"], off["add_block_linear_combination"]) == (CACHE_MISS, CACHE_MISS)
     assert float.fromhex(off["step"]) == pytest.approx(float.fromhex(first["step"]))
 
 
 @pytest.mark.slow
-def test_the_target_does_not_depend_on_the_cache(wheel, use):
-    use(wheel, FASTLIN_COMPILED="off")
-    assert use(wheel)[0]["target"] == BEST
+def test_the_target_does_not_depend_on_the_cache(wheel, run_kernels):
+    run_kernels(wheel, FASTLIN_COMPILED="off")
+    assert run_kernels(wheel)[0]["target"] == BEST_LEVEL
 
 
 @pytest.mark.thorough
 def test_concurrent_processes_with_one_wheel_have_bitwise_equal_results(wheel, tmp_path):
-    processes = [start(wheel, USE, "steps", NUMBA_CACHE_DIR=str(tmp_path / "cache")) for _ in range(2)]
+    processes = [start(wheel, USE_PROGRAM, "steps", NUMBA_CACHE_DIR=str(tmp_path / "cache")) for _ in range(2)]
     (one, _), (other, _) = map(finish, processes)
-    assert (one["target"], one["value"], one["step"]) == (BEST, other["value"], other["step"])
-    assert one["dot"] == HIT
+    assert (one["target"], one["value"], one["step"]) == (BEST_LEVEL, other["value"], other["step"])
+    assert one["dot"] == CACHE_HIT
 
 
-def test_kernels_are_compiled_by_signature_and_the_signatures_of_this_process_are_listed(monkeypatch):
+def test_all_listed_signatures_are_compiled(monkeypatch):
     for package in (linear, machine, networks):
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{package.__name__}.{module.name}")
-    kernels, compiled = archives._list_called(), []
+    kernels, compiled = archives._list_entry_kernels(), []
     for kernel in kernels:
         monkeypatch.setattr(kernel, "compile", lambda types, kernel=kernel: compiled.append((kernel, types)))
     archives.compile_signatures([(kernel.__module__, kernel.__name__, "types") for kernel in kernels])
@@ -212,6 +222,6 @@ def test_kernels_are_compiled_by_signature_and_the_signatures_of_this_process_ar
 def test_an_archive_contains_compiled_but_not_loaded_kernels(tmp_path):
     for name, n_members in (("compiled", 2), ("loaded", 1)):
         path = tmp_path / f"{name}.zip"
-        finish(start(PACKAGE, COMPILE, path, NUMBA_CACHE_DIR=str(tmp_path / "cache")))
+        finish(start(PACKAGE, COMPILE_PROGRAM, path, NUMBA_CACHE_DIR=str(tmp_path / "cache")))
         with zipfile.ZipFile(path) as archive:
             assert len(archive.namelist()) == n_members

@@ -9,23 +9,25 @@ import threading
 import time
 
 import pytest
-from conftest import assert_refused, run_program
+from conftest import assert_raises, run_program
 
 from fastlin.kernels.machine import threads
-from fastlin.kernels.machine.threads import count_threads, limit_threads, run_blocks, run_side_by_side
+from fastlin.kernels.machine.threads import count_threads, limit_threads, run_blocks, run_concurrently
 
 # The timeout exceeds any wait in these tests, so that a deadlock fails instead of hanging.
 TIMEOUT = 30
 # Errors that signal handlers raise: Python's error for Ctrl-C, one for an alarm, and one that exits the program.
-RAISED = [KeyboardInterrupt, TimeoutError, SystemExit]
-with_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
+HANDLER_ERRORS = [KeyboardInterrupt, TimeoutError, SystemExit]
+requires_thread_signals = pytest.mark.skipif(
+    not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads"
+)
 
 
-def count_helpers():
+def count_helper_threads():
     return sum(thread.name == "fastlin" for thread in threading.enumerate())
 
 
-class AtOnce:
+class ConcurrencyRecorder:
     """A context manager that records the maximum number of threads that are concurrently inside it."""
 
     def __init__(self):
@@ -55,19 +57,19 @@ def test_every_block_runs_once_under_frequent_thread_switches(n_threads):
 
 
 @pytest.mark.parametrize("n_threads", [2, 7])
-def test_a_run_uses_as_many_threads_as_its_limit_on_any_number_of_processors(n_threads):
+def test_a_run_uses_as_many_threads_as_its_limit(n_threads):
     with limit_threads(8):
         run_blocks(lambda block, n_blocks: None, 8)
-    assert count_helpers() >= 7
+    assert count_helper_threads() >= 7
     # Every block waits until the allowed number of blocks runs at once.
-    within, together = AtOnce(), threading.Barrier(n_threads)
+    within, together = ConcurrencyRecorder(), threading.Barrier(n_threads)
 
-    def meet(block, n_blocks):
+    def wait_together(block, n_blocks):
         with within:
             together.wait(TIMEOUT)
 
     with limit_threads(n_threads):
-        run_blocks(meet, 3 * n_threads)
+        run_blocks(wait_together, 3 * n_threads)
     assert within.max_at_once == n_threads
 
 
@@ -93,7 +95,7 @@ def test_an_error_is_raised_after_every_thread_has_ended(failing):
 
 
 @contextlib.contextmanager
-def handler_that_raises(error):
+def raise_on_sigint(error):
     def handle(number, frame):
         raise error
 
@@ -104,8 +106,8 @@ def handler_that_raises(error):
         signal.signal(signal.SIGINT, before)
 
 
-@with_signals
-@pytest.mark.parametrize("error", RAISED)
+@requires_thread_signals
+@pytest.mark.parametrize("error", HANDLER_ERRORS)
 @pytest.mark.parametrize(("n_interrupts", "pause"), [(1, 0.05), (2, 0.05), (20, 0.005)])
 def test_no_thread_writes_after_an_interrupted_run(n_interrupts, pause, error):
     caller, together, written = threading.get_ident(), threading.Barrier(2), []
@@ -121,18 +123,18 @@ def test_no_thread_writes_after_an_interrupted_run(n_interrupts, pause, error):
         time.sleep(0.05)
         written.append(block)
 
-    with handler_that_raises(error), limit_threads(2), pytest.raises(error):
+    with raise_on_sigint(error), limit_threads(2), pytest.raises(error):
         run_blocks(write, 2)
     assert len(written) == 1
 
 
 def test_no_thread_writes_after_interrupts_at_the_start_of_the_wait(monkeypatch):
-    caller, together, written, n_ends = threading.get_ident(), threading.Barrier(2), [], []
+    caller, together, written, end_calls = threading.get_ident(), threading.Barrier(2), [], []
     end = threads.BlockRun.end
 
-    def end_later(self):
-        n_ends.append(1)
-        if len(n_ends) < 4:
+    def end_after_interrupts(self):
+        end_calls.append(1)
+        if len(end_calls) < 4:
             raise KeyboardInterrupt
         end(self)
 
@@ -142,7 +144,7 @@ def test_no_thread_writes_after_interrupts_at_the_start_of_the_wait(monkeypatch)
             time.sleep(0.2)
             written.append(block)
 
-    monkeypatch.setattr(threads.BlockRun, "end", end_later)
+    monkeypatch.setattr(threads.BlockRun, "end", end_after_interrupts)
     with limit_threads(2), pytest.raises(KeyboardInterrupt):
         run_blocks(write, 2)
     assert len(written) == 1
@@ -160,13 +162,13 @@ def test_a_run_starts_before_finish():
 def test_runs_nest_and_overlap():
     total = []
 
-    def outer(block, n_blocks):
+    def run_nested(block, n_blocks):
         run_blocks(lambda inner, n_inner: total.append((block, inner)), 3)
 
-    callers = [threading.Thread(target=run_blocks, args=(outer, 4)) for _ in range(3)]
-    for caller in callers:
+    calling_threads = [threading.Thread(target=run_blocks, args=(run_nested, 4)) for _ in range(3)]
+    for caller in calling_threads:
         caller.start()
-    for caller in callers:
+    for caller in calling_threads:
         caller.join(TIMEOUT)
     assert len(total) == 3 * 4 * 3
 
@@ -174,23 +176,23 @@ def test_runs_nest_and_overlap():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_starts_new_threads():
-    def meet():
+    def wait_together():
         together = threading.Barrier(2)
         with limit_threads(2):
             run_blocks(lambda block, n_blocks: together.wait(TIMEOUT), 2)
 
-    meet()
+    wait_together()
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
-            meet()
+            wait_together()
             os._exit(0)
         os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.thorough
-def test_a_run_after_the_main_thread_has_ended():
+def test_blocks_run_after_the_main_thread_has_ended():
     program = """
 import threading, time
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
@@ -217,7 +219,7 @@ def environment(monkeypatch):
     return environment
 
 
-def test_the_innermost_limit_counts(environment):
+def test_the_innermost_thread_limit_is_used(environment):
     environment(FASTLIN_NUM_THREADS="3")
     assert count_threads() == 3
     with limit_threads(2):
@@ -236,7 +238,7 @@ def test_the_innermost_limit_counts(environment):
 def test_an_invalid_number_of_threads_raises(environment, value):
     environment(FASTLIN_NUM_THREADS=value)
     message = re.escape(f"FASTLIN_NUM_THREADS must be a positive integer, got {value!r}. Change or unset it.")
-    assert_refused(message, count_threads)
+    assert_raises(message, count_threads)
     with pytest.raises(ValueError, match=message), limit_threads(None):
         count_threads()
     # The variable is not read if there is another limit.
@@ -254,12 +256,12 @@ def test_variables_of_other_libraries_limit_the_number_of_threads(environment, n
     assert count_threads() == n_threads
 
 
-def test_an_immense_limit_starts_few_threads():
+def test_the_number_of_threads_has_an_upper_limit():
     with limit_threads(3000):
         assert count_threads() == threads.MAX_THREADS
         run_blocks(lambda block, n_blocks: None, 500)
-        assert sum(run_side_by_side(lambda number, check: number, 3, 3)) == 3
-    assert count_helpers() < threads.MAX_THREADS
+        assert sum(run_concurrently(lambda number, check: number, 3, 3)) == 3
+    assert count_helper_threads() < threads.MAX_THREADS
 
 
 @pytest.mark.parametrize(
@@ -283,8 +285,8 @@ def test_the_number_of_blocks_depends_on_the_shape(shape, n_blocks):
 
 def test_the_number_of_blocks_is_a_power_of_two():
     unit, max_at_once = threads.MIN_BLOCK_WORK, threads.MAX_BLOCKS
-    assert [threads.cut_work(n * unit) for n in (0, 1, 2, 3, 5, 8, 1000)] == [1, 1, 2, 4, 8, 8, max_at_once]
-    assert [threads.cut_work(8 * unit, allowed) for allowed in (0, 1, 3)] == [1, 1, 3]
+    assert [threads.count_work_blocks(n * unit) for n in (0, 1, 2, 3, 5, 8, 1000)] == [1, 1, 2, 4, 8, 8, max_at_once]
+    assert [threads.count_work_blocks(8 * unit, allowed) for allowed in (0, 1, 3)] == [1, 1, 3]
 
 
 @pytest.mark.parametrize(
@@ -292,16 +294,16 @@ def test_the_number_of_blocks_is_a_power_of_two():
 )
 def test_concurrent_tasks_use_all_threads(n_threads, n_tasks, fractions):
     # Each task runs one block per thread, and all blocks wait for each other.
-    all_started, together = threading.Barrier(n_tasks), threading.Barrier(n_threads)
+    start_barrier, together = threading.Barrier(n_tasks), threading.Barrier(n_threads)
 
     def task(number, check):
         fraction = count_threads()
-        all_started.wait(TIMEOUT)
+        start_barrier.wait(TIMEOUT)
         run_blocks(lambda block, n_blocks: together.wait(TIMEOUT), fraction)
         return fraction
 
     with limit_threads(n_threads):
-        assert list(run_side_by_side(task, n_tasks, 9)) == fractions
+        assert list(run_concurrently(task, n_tasks, 9)) == fractions
 
 
 def test_the_threads_of_an_ended_task_are_used_by_the_others():
@@ -318,7 +320,7 @@ def test_the_threads_of_an_ended_task_are_used_by_the_others():
         return count_threads()
 
     with limit_threads(7):
-        results = run_side_by_side(task, 2, 9)
+        results = run_concurrently(task, 2, 9)
         assert next(results) is None
         ended.set()
         assert next(results) == 7
@@ -329,10 +331,8 @@ def test_the_threads_of_an_ended_task_are_used_by_the_others():
     [(2, 6, 9, 2, {1}), (7, 6, 2, 2, {3, 4}), (7, 3, 1, 1, {7})],
     ids=["more than threads", "fewer than threads", "one"],
 )
-def test_the_number_of_concurrent_tasks_is_limited_and_they_start_in_order(
-    n_threads, n_tasks, allowed, at_once, fractions
-):
-    within, seen = AtOnce(), []
+def test_the_number_of_concurrent_tasks_is_limited(n_threads, n_tasks, allowed, at_once, fractions):
+    within, seen = ConcurrencyRecorder(), []
 
     def task(number, check):
         with within:
@@ -340,7 +340,7 @@ def test_the_number_of_concurrent_tasks_is_limited_and_they_start_in_order(
         return number
 
     with limit_threads(n_threads):
-        assert list(run_side_by_side(task, n_tasks, allowed)) == list(range(n_tasks))
+        assert list(run_concurrently(task, n_tasks, allowed)) == list(range(n_tasks))
     assert within.max_at_once == at_once
     # With two tasks at a time, a task may overtake only its neighbor.
     assert all(abs(position - number) <= 1 for position, (number, _) in enumerate(seen))
@@ -355,13 +355,13 @@ def test_sequential_tasks_run_lazily_on_the_calling_thread():
         seen.append((number, threading.get_ident(), check))
         return number
 
-    results = run_side_by_side(task, 3, 1)
+    results = run_concurrently(task, 3, 1)
     assert [next(results), next(results)] == [0, 1]
     assert seen == [(number, threading.get_ident(), None) for number in range(2)]
 
 
-@with_signals
-@pytest.mark.parametrize("error", RAISED)
+@requires_thread_signals
+@pytest.mark.parametrize("error", HANDLER_ERRORS)
 def test_no_task_runs_after_a_second_signal(error):
     caller, running_tasks = threading.get_ident(), []
 
@@ -375,7 +375,7 @@ def test_no_task_runs_after_a_second_signal(error):
             while True:
                 check()
                 time.sleep(0.001)
-        except threads.Stopped:
+        except threads.TaskStopped:
             if number == 0:
                 running_tasks.append(True)
                 # The caller waits until the task ends.
@@ -385,8 +385,8 @@ def test_no_task_runs_after_a_second_signal(error):
                 running_tasks.remove(True)
             raise
 
-    with handler_that_raises(error), limit_threads(2), pytest.raises(error):
-        list(run_side_by_side(task, 2, 2))
+    with raise_on_sigint(error), limit_threads(2), pytest.raises(error):
+        list(run_concurrently(task, 2, 2))
     assert not running_tasks
 
 
@@ -405,14 +405,14 @@ def test_tasks_are_stopped_if_their_results_are_no_longer_needed(stop_reason):
             while True:
                 check()
                 time.sleep(0.001)
-        except threads.Stopped:
+        except threads.TaskStopped:
             stopped.append(number)
             raise
 
     with limit_threads(2):
-        results = run_side_by_side(task, 9, 9)
+        results = run_concurrently(task, 9, 9)
         if stop_reason == "error":
-            assert_refused("task 0", next, results, error=MemoryError)
+            assert_raises("task 0", next, results, error=MemoryError)
         else:
             assert next(results) == 0
             running.wait(TIMEOUT)

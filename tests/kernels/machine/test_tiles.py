@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import LAYOUTS, from_python, marked
+from conftest import LAYOUTS, make_python_callable, mark_params
 from numba import typeof
 
 from fastlin.kernels.machine import tiles
@@ -10,18 +10,18 @@ from fastlin.kernels.machine.arrays import CACHE_LINE, any_layout, writable_view
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.gather import zeros_table
-from fastlin.kernels.machine.simd import ROW_GROUP
+from fastlin.kernels.machine.simd import ROWS_PER_GROUP
 from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling, count_tile_rows, uses_transposed_tile
 
-zeros_padded, pad_columns = from_python(tiles.zeros_padded), from_python(tiles.pad_columns)
-SOME = np.random.default_rng(0).permutation(13)[2:12]
+zeros_padded, pad_columns = make_python_callable(tiles.zeros_padded), make_python_callable(tiles.pad_columns)
+SELECTED_ROWS = np.random.default_rng(0).permutation(13)[2:12]
 # The sizes are multiples of the vector width or have remainders. Some rows have gaps, and some are repeated.
-SHAPES = [(SOME, n_features) for n_features in (1, 2, 7, 16, 17, 33)]
+SHAPES = [(SELECTED_ROWS, n_features) for n_features in (1, 2, 7, 16, 17, 33)]
 SHAPES += [(rows, 53) for rows in (np.arange(3, 38), np.delete(np.arange(36), 5), np.array([2, 2, *range(4, 37)]))]
 # The dtypes of X, scaling and tile in the combinations that occur. Compilation for each combination is slow.
 TYPES = [("float64", np.float64, np.float64), ("uint8", np.float32, np.float32)]
-TYPES += marked(pytest.mark.thorough, ("float32", np.float32, np.float32))
-TYPES += marked(
+TYPES += mark_params(pytest.mark.thorough, ("float32", np.float32, np.float32))
+TYPES += mark_params(
     pytest.mark.slow,
     *((dtype, np.float64, np.float64) for dtype in ("uint8", "int8", "int16")),
     ("float64", np.float64, np.float32),
@@ -55,7 +55,7 @@ def test_every_type_and_layout_gives_the_same_tile(dtype, scale_kind, kind):
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
-def test_padding_is_whole_vectors_that_start_on_a_cache_line(kind):
+def test_padded_rows_are_whole_vectors_on_cache_lines(kind):
     itemsize = np.dtype(kind).itemsize
     for n_features in (1, 7, 8, 64, 512, 784):
         width = zeros_padded(2, n_features, np.dtype(kind)).shape[1]
@@ -73,7 +73,7 @@ def test_padding_is_whole_vectors_that_start_on_a_cache_line(kind):
 @pytest.mark.parametrize("n_classes", [1, 10, 1000])
 def test_tiles_hold_whole_groups_of_rows(n_features, n_classes):
     rows = count_tile_rows(n_features, n_classes, 8)
-    assert ROW_GROUP <= rows <= MAX_TILE_ROWS and rows % ROW_GROUP == 0
+    assert ROWS_PER_GROUP <= rows <= MAX_TILE_ROWS and rows % ROWS_PER_GROUP == 0
     assert rows == MAX_TILE_ROWS or not uses_transposed_tile(n_features, n_classes)
 
 
@@ -87,7 +87,7 @@ def test_aligned_arrays_start_on_a_cache_line(dtype, shape):
 
 
 @pytest.mark.parametrize("n_classes", [1, 2, 3, 4, 5, 8, 9, 16, 20, 24, 32, 40, 70])
-def test_tables_are_whole_vectors_that_start_on_a_cache_line(n_classes):
+def test_table_rows_are_whole_vectors_on_cache_lines(n_classes):
     table = zeros_table(7, n_classes)
     assert table.shape[1] >= n_classes
     assert table.ctypes.data % CACHE_LINE == 0
@@ -95,7 +95,7 @@ def test_tables_are_whole_vectors_that_start_on_a_cache_line(n_classes):
     assert not table.any()
 
 
-def test_a_writable_view_is_the_same_memory_and_keeps_it_alive():
+def test_a_writable_view_keeps_the_memory_alive():
     X = np.full((2, 50_000), 7.0)
     assert writable_view(X) is X
     X.flags.writeable = False

@@ -6,7 +6,7 @@ import math
 import naive_network
 import numpy as np
 import pytest
-from conftest import COMPILED
+from conftest import JIT_ENABLED
 from scipy.special import expit, logsumexp, softmax
 
 from fastlin.kernels.networks import layers
@@ -19,7 +19,7 @@ N_BLOCKS = [1, 3, 12]
 BLOCKS = pytest.mark.parametrize("n_blocks", N_BLOCKS)
 EACH_ACTIVATION = pytest.mark.parametrize("activation", ACTIVATIONS)
 # Without compilation, NumPy warns about overflow and invalid values.
-EXTREME = pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
+IGNORE_OVERFLOW = pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
 N, WIDTH = 7, 5
 
 
@@ -28,7 +28,7 @@ def run(kernel, n_blocks, *arguments):
         kernel(block, n_blocks, *arguments)
 
 
-def draw(shape, dtype, seed=0, scale=2.0):
+def sample_array(shape, dtype, seed=0, scale=2.0):
     return (scale * np.random.default_rng(seed).normal(size=shape)).astype(dtype)
 
 
@@ -36,7 +36,7 @@ def assert_close(actual, expected, dtype):
     np.testing.assert_allclose(actual, expected, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
 
 
-def rows_of_block(block, n_blocks, n=N):
+def block_rows(block, n_blocks, n=N):
     return slice(block * n // n_blocks, (block + 1) * n // n_blocks)
 
 
@@ -53,13 +53,13 @@ def activate(Z, activation="identity", scales=None, shifts=None, keep=1.0, seed=
 @DTYPES
 @EACH_ACTIVATION
 @pytest.mark.parametrize(("scaled", "dropout"), [(False, 0.0), (True, 0.4)])
-def test_activations_agree_with_the_reference_out_of_place_and_in_place(activation, dtype, scaled, dropout):
-    Z, shifts = draw((N, WIDTH), dtype), draw(WIDTH, dtype, 1)
-    scales = draw(WIDTH, dtype, 2) if scaled else None
+def test_activations_agree_with_the_reference(activation, dtype, scaled, dropout):
+    Z, shifts = sample_array((N, WIDTH), dtype), sample_array(WIDTH, dtype, 1)
+    scales = sample_array(WIDTH, dtype, 2) if scaled else None
     inner = (scales if scaled else 1.0) * Z.astype(np.float64) + shifts
     expected = naive_network.ACTIVATIONS[activation](inner)
     if dropout:
-        expected = expected * naive_network.keep_units(N, WIDTH, dropout, 99, first_row=3)
+        expected = expected * naive_network.make_dropout_factors(N, WIDTH, dropout, 99, first_row=3)
     for n_blocks in N_BLOCKS:
         actual = activate(Z, activation, scales, shifts, 1 - dropout, 99, 3, n_blocks)
         assert_close(actual, expected, dtype)
@@ -73,24 +73,24 @@ def test_activations_agree_with_the_reference_out_of_place_and_in_place(activati
     ("activation", "formula"), [("tanh", math.tanh), ("logistic", lambda z: 1 / (1 + math.exp(-z)))]
 )
 def test_activations_are_accurate_for_small_and_large_arguments(activation, formula, dtype):
-    sizes = 10.0 ** np.linspace(-30, np.log10(80), 501 if COMPILED else 61)
+    sizes = 10.0 ** np.linspace(-30, np.log10(80), 501 if JIT_ENABLED else 61)
     Z = np.concatenate([-sizes, [-0.0, 0.0], sizes]).astype(dtype)[np.newaxis]
     expected = np.array([formula(float(z)) for z in Z[0]])
     np.testing.assert_allclose(activate(Z, activation)[0], expected, rtol=6 * np.finfo(dtype).eps, atol=0)
 
 
-@EXTREME
+@IGNORE_OVERFLOW
 @DTYPES
 def test_activations_of_extreme_values(dtype):
-    huge = float(np.finfo(dtype).max)
-    Z = np.array([[-np.inf, -huge, -1e30, 1e30, huge, np.inf]], dtype)
+    largest_value = float(np.finfo(dtype).max)
+    Z = np.array([[-np.inf, -largest_value, -1e30, 1e30, largest_value, np.inf]], dtype)
     np.testing.assert_array_equal(activate(Z, "identity"), Z)
     np.testing.assert_array_equal(activate(Z, "relu"), np.where(Z > 0, Z, 0))
     np.testing.assert_array_equal(activate(Z, "tanh"), np.sign(Z))
     np.testing.assert_array_equal(activate(Z, "logistic"), (np.sign(Z) + 1) / 2)
 
 
-@EXTREME
+@IGNORE_OVERFLOW
 @DTYPES
 @EACH_ACTIVATION
 def test_nan_propagates_through_layers(activation, dtype):
@@ -104,10 +104,10 @@ def test_nan_propagates_through_layers(activation, dtype):
 
 
 @pytest.mark.parametrize(("dropout", "seed"), [(0.1, 5), (0.4, 2**32 - 1), (0.9, 5)])
-def test_dropout_depends_on_seed_row_and_column_alone_and_keeps_the_expected_fraction(dropout, seed):
+def test_dropout_depends_only_on_seed_row_and_column(dropout, seed):
     Z, options = np.ones((240, 10)), {"keep": 1 - dropout, "seed": seed}
     whole = activate(Z, **options)
-    np.testing.assert_array_equal(whole, naive_network.keep_units(240, 10, dropout, seed))
+    np.testing.assert_array_equal(whole, naive_network.make_dropout_factors(240, 10, dropout, seed))
     # The tolerance is four standard deviations.
     assert abs(np.mean(whole > 0) - (1 - dropout)) < 4 * np.sqrt(dropout * (1 - dropout) / Z.size)
     for n_blocks in (2, 5, 400):
@@ -121,11 +121,11 @@ def test_dropout_depends_on_seed_row_and_column_alone_and_keeps_the_expected_fra
 @EACH_ACTIVATION
 @pytest.mark.parametrize(("dropout", "normalized"), [(0.0, False), (0.4, True)])
 def test_backpropagated_slopes_agree_with_the_reference(activation, dtype, dropout, normalized):
-    Z, slopes = draw((N, WIDTH), dtype), draw((N, WIDTH), dtype, 1)
+    Z, slopes = sample_array((N, WIDTH), dtype), sample_array((N, WIDTH), dtype, 1)
     activations = activate(Z, activation, keep=1 - dropout, seed=8, first_row=2)
-    mask = naive_network.keep_units(N, WIDTH, dropout, 8, first_row=2) if dropout else 1.0
-    expected = slopes * mask * naive_network.SLOPES[activation](Z.astype(np.float64))
-    x = draw((N, WIDTH), dtype, 2) if normalized else np.empty((0, 0), dtype)
+    mask = naive_network.make_dropout_factors(N, WIDTH, dropout, 8, first_row=2) if dropout else 1.0
+    expected = slopes * mask * naive_network.ACTIVATION_DERIVATIVES[activation](Z.astype(np.float64))
+    x = sample_array((N, WIDTH), dtype, 2) if normalized else np.empty((0, 0), dtype)
     for n_blocks in N_BLOCKS:
         actual = slopes.copy()
         sums = np.full((n_blocks, WIDTH), np.nan)
@@ -134,7 +134,7 @@ def test_backpropagated_slopes_agree_with_the_reference(activation, dtype, dropo
         run(layers.backpropagate_block, n_blocks, *inputs, actual, sums, products)
         assert_close(actual, expected, dtype)
         for block in range(n_blocks):
-            rows = rows_of_block(block, n_blocks)
+            rows = block_rows(block, n_blocks)
             assert_close(sums[block], actual[rows].astype(np.float64).sum(axis=0), np.float64)
             if normalized:
                 assert_close(products[block], (actual[rows].astype(np.float64) * x[rows]).sum(axis=0), np.float64)
@@ -163,8 +163,12 @@ def fill_residuals(scores, labels, weights=None, intercept=None, total=1.0, n_bl
     ("kind", "K"), [("labels", 1), ("labels", 2), ("labels", 10), ("targets", 4), ("independent", 4)]
 )
 @pytest.mark.parametrize(("weighted", "n_blocks"), [(False, 1), (True, 3), (True, 12)])
-def test_residuals_and_sums_of_blocks_agree_with_their_formulas(dtype, kind, K, weighted, n_blocks):
-    scores, intercept, generator = draw((N, K), dtype, scale=3), draw(K, dtype, 1), np.random.default_rng(2)
+def test_residuals_agree_with_their_formulas(dtype, kind, K, weighted, n_blocks):
+    scores, intercept, generator = (
+        sample_array((N, K), dtype, scale=3),
+        sample_array(K, dtype, 1),
+        np.random.default_rng(2),
+    )
     labels, weights = generator.integers(0, max(K, 2), N), generator.uniform(0, 2, N) if weighted else None
     targets = np.eye(K)[labels] if K > 1 else labels[:, None]
     if kind != "labels":
@@ -180,7 +184,7 @@ def test_residuals_and_sums_of_blocks_agree_with_their_formulas(dtype, kind, K, 
         right = z.argmax(axis=1) == targets.argmax(axis=1)
     assert_close(residuals, fractions[:, None] * (p - targets) / 11, dtype)
     for block in range(n_blocks):
-        rows = rows_of_block(block, n_blocks)
+        rows = block_rows(block, n_blocks)
         assert_close(losses[block], (fractions * loss)[rows].sum(), dtype)
         assert n_correct[block] == pytest.approx((fractions * right)[rows].sum(), rel=1e-14)
         assert_close(sums[block], residuals[rows].astype(np.float64).sum(axis=0), np.float64)
@@ -209,7 +213,7 @@ def test_residuals_of_extreme_scores(dtype, size, scores, labels, is_independent
 
 
 @DTYPES
-def test_a_tie_predicts_the_first_class_and_a_single_score_of_zero_class_1(dtype):
+def test_ties_predict_the_first_class_or_class_1(dtype):
     assert fill_residuals(np.ones((3, 3), dtype), [0, 1, 2], np.array([1.0, 2.0, 4.0]))[2][0] == 1
     assert fill_residuals(np.zeros((2, 1), dtype), [0, 1], np.array([1.0, 2.0]))[2][0] == 2
 
@@ -220,7 +224,7 @@ def test_the_loss_of_a_confidently_correct_row_is_accurate(dtype):
     assert losses[0] == pytest.approx(math.log1p(math.exp(-25)), rel=1e-5, abs=0)
 
 
-@EXTREME
+@IGNORE_OVERFLOW
 @DTYPES
 @pytest.mark.parametrize("K", [1, 3])
 @pytest.mark.parametrize("position", [0, -1])
@@ -243,17 +247,19 @@ def test_nan_scores_propagate_to_the_loss(dtype, K, position):
 
 @DTYPES
 @pytest.mark.parametrize(("K", "n_blocks"), [(1, 1), (1, 12), (2, 3), (5, 3)])
-def test_probabilities_sum_to_one_and_agree_with_their_formulas(dtype, K, n_blocks):
-    scores, intercept = draw((N, K), dtype, scale=4), draw(K, dtype, 1)
+def test_probabilities_agree_with_their_formulas(dtype, K, n_blocks):
+    scores, intercept = sample_array((N, K), dtype, scale=4), sample_array(K, dtype, 1)
     scores[0], scores[1], scores[2, 0] = 1e30, -1e30, -1e30
     actual = {}
-    for name, of_outputs, is_independent in [
+    for name, output_scores, is_independent in [
         ("all", scores, False),
         ("alone", scores[:, :1], False),
         ("independent", scores, True),
     ]:
-        actual[name] = of_outputs.copy()
-        run(layers.fill_block_probabilities, n_blocks, actual[name], intercept[: of_outputs.shape[1]], is_independent)
+        actual[name] = output_scores.copy()
+        run(
+            layers.fill_block_probabilities, n_blocks, actual[name], intercept[: output_scores.shape[1]], is_independent
+        )
     inner = scores.astype(np.float64) + intercept
     assert_close(actual["all"], softmax(inner, axis=1) if K > 1 else expit(inner), dtype)
     assert_close(actual["independent"], expit(inner), dtype)
@@ -268,7 +274,7 @@ def test_probabilities_sum_to_one_and_agree_with_their_formulas(dtype, K, n_bloc
 @pytest.mark.parametrize("n_penalized", [0, 4, 9])
 @pytest.mark.parametrize(("rule", "option"), [("momentum", False), ("momentum", True), ("adam", None)])
 def test_update_steps_agree_with_their_formulas(dtype, n_penalized, rule, option):
-    parameters, gradient, means, squares = (draw(9, dtype, seed) for seed in range(4))
+    parameters, gradient, means, squares = (sample_array(9, dtype, seed) for seed in range(4))
     squares **= 2
     w, g, m, v = (values.astype(np.float64) for values in (parameters, gradient, means, squares))
     penalized, before = np.where(np.arange(9) < n_penalized, w, 0), gradient.copy()

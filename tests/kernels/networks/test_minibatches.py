@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 import reference
-from conftest import COMPILED, assert_same_bits, make_problem, marked
+from conftest import JIT_ENABLED, assert_bitwise_equal, make_problem, mark_params
 from naive_mini_batches import take_steps
 from scipy import sparse
 
-from fastlin.kernels.linear.operands import Compressed, Samples
+from fastlin.kernels.linear.operands import CompressedMatrix, Samples
 from fastlin.kernels.machine.arrays import any_layout
-from fastlin.kernels.networks.minibatches import Measured, MomentumRule, MomentumState, evaluate_block, train_steps
+from fastlin.kernels.networks.minibatches import MomentumRule, MomentumState, StepMetrics, evaluate_block, train_steps
 from fastlin.kernels.networks.sparse_minibatches import train_sparse_steps
 
 N, BATCH_SIZE, N_STEPS = 43, 10, 12
 # With MANY columns, a batch has entries in only a few columns.
-FEW, MANY = 6, 1_920
+FEW_COLUMNS, MANY_COLUMNS = 6, 1_920
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -35,7 +35,7 @@ def test_steps_agree_with_the_reference(dtype, n_classes, momentum, l2):
     losses = np.full(n_steps, np.nan)
     # Two calls, and tiles that are smaller than a batch.
     for first, last in ((0, 3), (3, 4)):
-        part = Measured(losses[first:last], *np.empty((3, last - first)))
+        part = StepMetrics(losses[first:last], *np.empty((3, last - first)))
         train_steps(any_layout(X), samples, batch_size, first, last, state, rule, 8, part)
     tolerance = 1e-12 if dtype == np.float64 else 1e-4
     np.testing.assert_allclose(w, expected[:-1], rtol=tolerance, atol=tolerance)
@@ -43,10 +43,10 @@ def test_steps_agree_with_the_reference(dtype, n_classes, momentum, l2):
     assert counts.tolist() == [batch_size * n_steps, 0]
 
 
-@pytest.mark.parametrize("dtype", [np.float64, *marked(pytest.mark.thorough, np.float32)])
+@pytest.mark.parametrize("dtype", [np.float64, *mark_params(pytest.mark.thorough, np.float32)])
 @pytest.mark.parametrize("n_classes", [2, 5])
 def test_evaluation_counts_correct_rows(n_classes, dtype):
-    n = 400 if COMPILED else 30
+    n = 400 if JIT_ENABLED else 30
     X, labels, _, coef, _ = make_problem(n, 6, n_classes, dtype)
     coef = coef.astype(dtype)
     results = []
@@ -56,7 +56,7 @@ def test_evaluation_counts_correct_rows(n_classes, dtype):
         for block in range(3):
             evaluate_block(block, 3, any_layout(layout), labels, coef, 8, losses, n_correct)
         results.append((losses, n_correct))
-    assert_same_bits(results)
+    assert_bitwise_equal(results)
     scores = X.astype(float) @ coef.T.astype(float)
     best = scores.argmax(axis=1) if n_classes > 2 else (scores[:, 0] >= 0).astype(int)
     assert n_correct.sum() == np.sum(best == labels)
@@ -84,9 +84,9 @@ def make_rows(d, seed=0):
     return sparse.csr_array((generator.normal(size=len(indices)), indices, indptr), shape=(N, d))
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32] if COMPILED else [np.float64])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32] if JIT_ENABLED else [np.float64])
 @pytest.mark.parametrize("n_classes", [1, 3])
-@pytest.mark.parametrize("d", [FEW, MANY])
+@pytest.mark.parametrize("d", [FEW_COLUMNS, MANY_COLUMNS])
 @pytest.mark.parametrize(
     ("momentum", "l2", "has_intercept", "averages"),
     [(0.0, 0.0, True, False), (0.9, 0.3, True, True), (0.5, 0.1, False, True)],
@@ -106,11 +106,11 @@ def test_steps_over_sparse_rows_agree_with_the_reference(dtype, n_classes, d, mo
     counts, mean = np.zeros(2, np.int64), np.zeros((d + 1, n_classes) if averages else (0, n_classes))
     (w, intercept), (v, intercept_velocity) = ((array[:-1].copy(), array[-1].copy()) for array in start)
     state = MomentumState(w, np.empty((0, 0), dtype), v, intercept, intercept_velocity, mean, counts)
-    measured = Measured(*np.full((4, N_STEPS), np.nan))
+    measured = StepMetrics(*np.full((4, N_STEPS), np.nan))
     # Two calls, and tiles that are smaller than a batch.
-    rows, samples = Compressed(X.data, X.indices, X.indptr), Samples(order, labels, weights)
+    rows, samples = CompressedMatrix(X.data, X.indices, X.indptr), Samples(order, labels, weights)
     for first, last in ((0, 7), (7, N_STEPS)):
-        part = Measured(*(array[first:last] for array in measured))
+        part = StepMetrics(*(array[first:last] for array in measured))
         train_sparse_steps(rows, samples, BATCH_SIZE, first, last, state, rule, 8, part)
     tolerance = 1e-12 if dtype == np.float64 else 2e-5
     actual = np.vstack([w, intercept]), np.vstack([v, intercept_velocity]), np.array(measured), mean
