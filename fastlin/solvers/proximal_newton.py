@@ -19,6 +19,7 @@ from fastlin.objective.duality import find_linearized_dual_value
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.preconditioners import evaluate_sample
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
+from fastlin.solvers.solution import STALLED
 from fastlin.solvers.tuning import (
     HESSIAN_ENTRY_WORK,
     INNER_TOL,
@@ -61,7 +62,7 @@ def minimize(fit: Fit) -> Solution:
     tiny = sqrt(UNIT_ROUNDOFF)
     accuracy, mixing = INNER_TOL, 0.0
     last: HessianModel | ColumnModel | None = model
-    n_idle_steps, idle_bound = 0, np.inf
+    n_idle_steps, idle_bound, stalled_value = 0, np.inf, np.inf
     # With bounds but no L1 penalty, most parameters are active, so the Hessian is faster unless X is wide
     # (docs/benchmarks/design-choices.md: bounds by the hessian).
     has_only_bounds = objective.penalty.box is not None and not objective.penalty.thresholds.any()
@@ -166,6 +167,10 @@ def minimize(fit: Fit) -> Solution:
         n_idle_steps += 1
         if not stop_reason and n_idle_steps > max_idle_steps:
             stop_reason = stopping.find_stall_reason(point, bound, max(0.0, -slope))
+            # A coordinate along which no row has curvature does not move, even if a move would reduce the penalty.
+            if stop_reason is STALLED and may_lack_curvature and mixing < 1 and point.value < stalled_value:
+                stop_reason, mixing, n_idle_steps = None, next_mixing, 0
+                stalled_value = (1 - PROGRESS_EPS[np.float64]) * point.value
     return replace(stopping.make_solution(stop_reason), model=last if isinstance(last, HessianModel) else None)
 
 
