@@ -279,7 +279,7 @@ def format_everyday(name, machine):
 
 
 def format_violated_bounds(name, machine):
-    """Return a list of the bounds that a machine's records violate."""
+    """Return a list of the performance limits that the results of one machine violate."""
     violations = describe_violations(read_bounds(), machine["records"], machine["machine"]["level"])
     return ["\n".join(f"- {sentence}" for sentence in violations)]
 

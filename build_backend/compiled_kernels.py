@@ -1,4 +1,4 @@
-"""Functions that compile the kernels of an unpacked wheel for instruction set levels and pack the wheel with the code.
+"""Functions that compile the kernels of an unpacked wheel for several instruction set levels and pack the wheel again.
 
 This module does not import setuptools, so its functions can be tested without it.
 """

@@ -182,7 +182,9 @@ class _Lookup:
         if self._allows_indices:
             alternatives.append(f"the index, for example {self._argument}=[{index}]")
         else:
-            alternatives.append(f"a matrix, in which index {index} is column {index} of each class")
+            alternatives.append(
+                f"a matrix with a row for each class, whose index {index} selects column {index} for every class"
+            )
         return " or ".join(alternatives)
 
 

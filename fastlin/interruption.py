@@ -75,7 +75,7 @@ class _BackgroundCall:
         self._end_lock.acquire()
 
     def run(self):
-        """Call the function after earlier work has ended. Do nothing if an exception has ended the wait by then."""
+        """Wait until earlier calls have ended, and call the function unless an exception has ended the wait by then."""
         with _work_lock:
             try:
                 if self._is_awaited:

@@ -98,7 +98,12 @@ def test_errors_for_ambiguous_names_list_the_candidates():
     assert_raises(rf"The name 'p_q_r' in features is ambiguous: {pair}", find, "p_q_r")
     assert_raises(r"column 'p', index 0; column 'p', index 3. Use the index, for example features=\[0\]", find, ["p"])
     assert_raises("column 'intercept', index 4; the intercept, index 5", find, "intercept")
-    assert_raises("a matrix, in which index 1 is column 1 of each class", find, "p_q_r", allows_indices=False)
+    assert_raises(
+        "a matrix with a row for each class, whose index 1 selects column 1 for every class",
+        find,
+        "p_q_r",
+        allows_indices=False,
+    )
     assert_raises("features selects 'p_a', the reference level of its column, which has no", find, "p_a")
     assert_raises(r"features selects \('p', None\), a level without rows", find, [("p", None)])
     assert_raises(r"is a sequence of two names.*in a list: features=\[\('p', 'q_r'\)\]", find, ("p", "q_r"))

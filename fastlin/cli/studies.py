@@ -139,7 +139,7 @@ def report_claims(new_entries: dict[str, Any], failed_studies: list[str], output
     print(f"{len(claims)} claims: {verdicts}. The report lists all of them.")
     missing_studies = {claim["study"] for claim in claims if claim["verdict"] == NOT_RUN}
     if missing_studies:
-        print(f"These studies were not requested or failed: {', '.join(sorted(missing_studies))}.")
+        print(f"These studies failed or were not requested: {', '.join(sorted(missing_studies))}.")
     print(make_printable(f"Wrote {page}."))
     return page
 

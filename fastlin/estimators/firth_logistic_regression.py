@@ -86,7 +86,8 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
         Size of the next step: the largest change of any linear combination of coefficients, relative to its
         standard error.
     penalized_log_likelihood_ : float
-        Maximum of l + log det I / 2, where I is the information on the coefficients of the original columns.
+        Maximum of l + (log det I) / 2, where I is the Fisher information matrix of the coefficients of the original
+        columns.
     log_likelihood_ : float
         Log-likelihood l at the estimates.
     fit_seconds_ : float

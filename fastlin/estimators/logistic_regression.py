@@ -352,7 +352,7 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
         return prepare_refits(self, data, *self._get_fitted_penalty())
 
     def _compute_inference(self, data, *, clusters=None, reference=None, weight_type="frequency", **inference_choices):
-        """Return the Inference for the rows of data and the arguments of `inference`."""
+        """Return the Inference computed from `data`, with the arguments that the caller passed to `inference`."""
         from fastlin.estimators.problem import Problem, apply_reference_coding, find_omitted_levels
         from fastlin.inference.covariances import encode_clusters
         from fastlin.inference.estimation import WeightInfo, check_options, compute_inference

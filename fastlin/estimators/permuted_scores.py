@@ -52,7 +52,7 @@ class PermutedFold(NamedTuple):
 class DistinctData:
     """The distinct data sets among all permutations and folds, up to the order of the rows.
 
-    Each fit and each score refers to the first slot that contains its data.
+    If several data sets are equal, their fit and their score are stored once, at the index of the first.
     """
 
     fits: list[PermutedFold]
@@ -135,7 +135,7 @@ def find_first_equal_rows(X: Any) -> IntArray:
 
 
 def compare_scores(scores: BoundedScores, indices: IntArray) -> tuple[float, FloatArray, float]:
-    """Return the score of the first row order, the scores of the other orders, and the p-value.
+    """Return the score of the original labels, the scores of the permuted labels, and the p-value.
 
     `indices` has shape (n_row_orders, n_folds) and contains indices of scores. The means of these scores over the folds
     are compared. Means that equal the first mean within the error bounds are set to the first mean.

@@ -102,7 +102,7 @@ def has_callbacks(estimator: Any) -> bool:
 
 
 def begin_task_tree(estimator: Any, n_tasks: int, is_sequential: bool = True) -> Any:
-    """Set up the callbacks of an estimator and return the context of its fit, with at most n_tasks tasks."""
+    """Set up the callbacks of an estimator. Return the context of its fit, which has at most `n_tasks` tasks."""
     return estimator._init_callback_context(max_subtasks=n_tasks, sequential_subtasks=is_sequential)
 
 

@@ -80,8 +80,9 @@ class FirthInference(Inference):
         ----------
         smaller : str, int or sequence
             The columns whose coefficients are zero in the smaller model: `names`, pairs (column, level) for levels of
-            categorical columns, or indices into `names`. The penalty still includes these columns, so the smaller model
-            is not a separate model, and an Inference is not accepted.
+            categorical columns, or indices into `names`. The penalty is still computed from all columns, so the
+            test differs from a comparison with a model that is fitted without these columns. Therefore, the
+            Inference of such a model is not accepted.
 
         Returns
         -------

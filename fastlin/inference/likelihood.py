@@ -37,7 +37,7 @@ def sum_weights(objective: Objective, unit: float) -> float:
     if not 1 / MAX_WEIGHT <= total <= MAX_WEIGHT:
         raise ValueError(
             f"sample_weight must have a sum from {1 / MAX_WEIGHT:g} to {MAX_WEIGHT:g} for inference, got {total:g}. "
-            "Multiply all weights by a constant."
+            "Multiply all weights by the same constant, so that their sum is in this range."
         )
     return total
 

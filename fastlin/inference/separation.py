@@ -33,7 +33,7 @@ ZERO_TOL, NONZERO_TOL = 1e-9, 1e-7
 # The maximum exists if the Newton decrement times the largest standard error of a score is below 1; 0.5 allows for
 # rounding error.
 EXISTENCE_THRESHOLD = 0.5
-# Number of rows with the largest margins that are examined if the Hessian is only available as an operator.
+# If the Hessian is only available as an operator, this number of rows with the largest margins is examined.
 N_EXAMINED_ROWS = 3
 # Maximum number K (d + 1) of variables, and maximum number of entries of the constraint matrix, of a linear program
 # (docs/benchmarks/design-choices.md: separation program).

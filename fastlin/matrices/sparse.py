@@ -54,8 +54,8 @@ MAX_UNCENTERED_SHIFT = 8
 CENTERING_BLOCK_ROWS = 64
 # The number of values that are compared with one before all values are compared.
 N_PROBED_VALUES = 64
-# The maximum size of the residuals that are stored between the pass over rows and the pass over columns, unless the
-# coefficients are larger.
+# The maximum number of bytes of the residuals that are stored between the pass over rows and the pass over columns. If
+# the coefficients take more bytes, the residuals may take as many.
 MAX_RESIDUAL_BYTES = 8 << 20
 # The rows per tile of a pass that reads X only by rows and stores only scores.
 TILE_ROWS = 512

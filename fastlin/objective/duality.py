@@ -72,7 +72,8 @@ def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
     entropy = before = point.loss - point.slope
     # Without an intercept the class sums are not constrained.
     if objective.fit_intercept:
-        # A second exchange makes the point feasible. It moves half the error of the class sums.
+        # A second exchange of probability between the classes makes the point feasible. It moves as much probability
+        # as half the error of the class sums.
         weights = [weight if weight > 0 else 1.0 for weight in weights]
         smallest = max(min(*means, *weights), errors.class_sums, UNIT_ROUNDOFF)
         error += errors.class_sums * (0.5 - 1.5 * log(smallest))

@@ -145,7 +145,7 @@ class ProblemBatch:
 
     def __init__(self, rows: BatchRows, n_slots: int, is_weighted: bool) -> None:
         self.rows = rows
-        # The softmax kernel reads four-byte labels, because single fits use it as well.
+        # The softmax kernel requires int32 labels, because single fits call the same kernel with int32 labels.
         self._labels = np.empty((n_slots, rows.n_rows), np.uint8 if rows.n_rows_coef == 1 else np.int32)
         self._weights = np.empty((n_slots if is_weighted else 0, rows.n_rows))
         self.total_weights, self.smallest_weights, self._l2, self._l1 = np.ones((4, n_slots))

@@ -124,7 +124,8 @@ def minimize(fit: Fit) -> Solution:
         # The estimate is used if there is no bound. The model decreases by at least half of `predicted_decrease`. If
         # curvature is mixed in, a model predicts too small a decrease.
         estimate = np.inf if mixing else predicted_decrease + recent_decrease
-        # After an attempt, the computed step is taken, because it reduces the violation from first to second order.
+        # After an attempt to certify, the computed step is still taken: it reduces the violation of the optimality
+        # conditions from first to second order in the step.
         stop_reason = None if is_useless or attempts_certificate else stopping.find_stop_reason(point, bound, estimate)
         end, length = (
             (None, 0.0) if stop_reason or is_useless else _search_step_length(point, direction, slope, minimizer)

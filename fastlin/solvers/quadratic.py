@@ -324,7 +324,7 @@ def minimize_active_set(
 
 
 def _minimize_with_signs(hessian, thresholds, is_curved, parameters, slopes, box):
-    """Minimize over the nonzero parameters by Newton steps for fixed signs.
+    """Minimize over the nonzero parameters by Newton steps, with their signs held fixed.
 
     This is feature-sign search (Lee, Battle, Raina and Ng 2006, algorithm 1). A step may cross zeros while the model
     decreases. If a parameter is zero or at a bound after a step, it is fixed, and its row is removed from the factor.

@@ -19,7 +19,7 @@ from benchmarks.tables import tabulate
 
 # Only this case compiles a pass over bytes.
 BYTE_PASS_CASE = "limit-pass-uint8"
-# These numbers of rows suffice for the classes of each problem.
+# With these numbers of rows, every class occurs in each problem.
 COMPARISON_ROWS = {"text-l1": 40, "digits": 400, "one-hot": 400, "course-float64": 700, "course-float32": 700}
 # Numbers of rows for cases that are not comparisons.
 CASE_ROWS = {

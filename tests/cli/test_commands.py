@@ -97,7 +97,7 @@ def test_evaluated_claims_are_printed_and_stored(run, digits, tmp_path):
         f"{len(claims)} claims: {n_others} not run, 6 confirmed, 1 contradicted. The report lists"
         in completed_process.stdout
     )
-    assert f"These studies were not requested or failed: {', '.join(others)}.\n" in completed_process.stdout
+    assert f"These studies failed or were not requested: {', '.join(others)}.\n" in completed_process.stdout
 
 
 @pytest.mark.parametrize("arguments", [[], ["--open"]])

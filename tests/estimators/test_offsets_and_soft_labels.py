@@ -374,7 +374,7 @@ def test_classes_name_the_columns_of_soft_labels():
         (["ant", None, "cat"], "classes must be labels that can be sorted"),
     ):
         assert_raises(message, model.fit, X, soft_labels, classes=wrong)
-    # For plain labels, `classes` must equal them.
+    # Without soft labels, `classes` must be exactly the classes in y.
     y = np.array(names)[labels]
     assert LogisticRegression().fit(X, y, classes=["bee", "ant", "cat"]).classes_.tolist() == names
     assert_raises("y contains the label 'cat', which is not one of classes", model.fit, X, y, classes=names[:2])

@@ -16,7 +16,7 @@ TRAIN, TEST = np.arange(60), np.arange(40, 80)
 
 
 def compute_objective(model, C):
-    """Return J of a model over the training rows with an L2 penalty."""
+    """Return the L2-penalized objective J of a model on the training rows."""
     margins = np.where(Y[TRAIN], 1, -1) * (X[TRAIN] @ model.coef_[0] + model.intercept_[0])
     return np.mean(np.logaddexp(0, -margins)) + 0.5 / (C * len(TRAIN)) * np.sum(model.coef_**2)
 

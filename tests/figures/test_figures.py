@@ -128,7 +128,7 @@ def test_plot_scores_has_a_line_per_l1_ratio(axes):
 
 @dataclasses.dataclass
 class Estimates:
-    """The attributes of an inference that are plotted; the last of three coefficients is the intercept."""
+    """The attributes of an Inference that are plotted. The last of its three coefficients is the intercept."""
 
     coef: np.ndarray
     std_errors: np.ndarray

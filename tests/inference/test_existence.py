@@ -57,7 +57,7 @@ def compute_condition_number(X, fit_intercept):
 
 
 def classify_fit(X, y, fit_intercept):
-    """Return the kind of error that inference raises, and None; without an error, return "none" and the Inference."""
+    """Return the kind of error and None if inference raises an error, otherwise "none" and the Inference."""
     try:
         return "none", infer(X, y, parameters={"fit_intercept": fit_intercept})
     except CollinearityError as error:
@@ -334,7 +334,7 @@ def test_a_penalty_too_weak_for_collinear_columns_raises_an_error():
 
 
 def test_robust_errors_of_one_tiny_weight_are_accurate_or_raise():
-    # At x = 1 only the last row has the first class.
+    # Of the rows with x = 1, only the last belongs to the first class.
     X, y = np.repeat([0.0, 1.0], [20, 21])[:, None], np.append(np.arange(20) % 2, np.ones(21))
     y[-1] = 0
     options = {"covariance": "HC0", "weight_type": "sampling"}

@@ -15,7 +15,7 @@ def test_prior_correction_matches_its_closed_form():
     corrected = correct_prior(np.array([0.7], np.float32), [1 - t, t], m)
     assert corrected.shape == (1,)
     assert corrected.dtype == np.float32
-    # In a null model the probabilities become those of the population.
+    # In a null model, the corrected probabilities equal the population fractions.
     sample, population = np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.1, 0.8])
     corrected = correct_prior(np.log(sample) - np.log(sample).mean(), population, sample)
     np.testing.assert_allclose(np.exp(corrected) / np.exp(corrected).sum(), population, rtol=1e-12)

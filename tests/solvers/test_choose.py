@@ -256,7 +256,8 @@ def test_solver_names_select_their_methods(monkeypatch):
     narrow, wide, row_space_objective, many = (
         make_objective(*shape, l2=0.1)[0] for shape in ((100, 3, 2), (35, 60, 11), (45, 140, 8), (100, 60, 40))
     )
-    # With many rows, a Hessian costs as much as several passes in memory; with many columns, its factorization does.
+    # With many rows, the Hessian costs as much as several passes over X in memory. With many columns, its
+    # factorization costs that much.
     free, tall_objective, disk_objective, wide_unpenalized = (
         make_objective(*shape)[0] for shape in ((200, 10, 3), (4_000, 10, 3), (4_000, 10, 3), (40, 300, 2))
     )

@@ -180,7 +180,8 @@ def test_a_class_without_rows(model):
         X, labels, *_ = make_problem(60, 4, 3)
         objective, present = (build_objective(X, labels, n, l1=0.02, group_lasso=grouped) for n in (4, 3))
         solution = minimize(objective, tol=1e-6)
-        # J has no minimum along the absent class's intercept, and approaches the minimum for the other classes.
+        # J has no minimum: if the intercept of the absent class tends to minus infinity, J approaches the minimum of
+        # the problem without that class.
         assert solution.value == pytest.approx(minimize(present).value, rel=1e-3)
         coef, *_ = objective.finish(solution, np.float64)
         np.testing.assert_allclose(coef[3], 0, atol=1e-3 if grouped else 0)

@@ -20,7 +20,7 @@ REPORTED_STOP_EPOCH = 17
 # A decrease of the validation accuracy is a dip if it is at least this fraction of the largest decrease.
 MIN_DIP_FRACTION = 0.25
 MAX_DIPS = 10
-# Final values are averaged over the last ten epochs of a training run, because a single validation is unreliable.
+# Final values are averaged over the last ten epochs of a training run, because a single validation is noisy.
 N_FINAL_EPOCHS = 10
 
 

@@ -44,7 +44,7 @@ class CompiledTraining:
     def start_validation(self, weights: Array) -> Callable[[], tuple[float, float, float]]:
         """Start `BaseTrainer.validation_step` on other threads; return a function that waits for the result."""
         coef = copy_aligned(weights.T)
-        # If Ctrl-C interrupts the first wait, the stack still waits for both evaluations, so no thread accesses the
+        # If Ctrl-C interrupts the first wait, the ExitStack still waits for both evaluations, so no thread accesses the
         # arrays afterwards.
         with ExitStack() as run_stack:
             _, n_correct_train = self._start_evaluation(run_stack, self._train_examples, coef, with_loss=False)

@@ -201,8 +201,8 @@ def _load_images(train_size, test_size, sample_stochastic, val_size, val_percent
     if fraction is not None:
         if has_custom_sizes or sample_stochastic is not None:
             raise ValueError(
-                f"val_percentage, the fraction of the training images for validation, got {fraction!r}, cannot be "
-                "combined with train_size, test_size, val_size or sample_stochastic; omit it, or omit these"
+                f"val_percentage={fraction!r}, the fraction of the training images for validation, cannot be combined "
+                "with train_size, test_size, val_size or sample_stochastic; pass either val_percentage or the others"
             )
         check_number("val_percentage", fraction, 1, excluded=1)
         if is_fraction:

@@ -79,7 +79,7 @@ SHARED_MATRIX, CLASS_MATRICES, FULL_HESSIAN = range(3)
 NOT_STARTED, NO_MATRIX, STALE_MATRIX = -1, -2, -1
 # The outcomes of a trial.
 SEARCH_CONTINUES, ACCEPTED, STALLED = range(3)
-# An additional outcome of `descend_in_cache`: a new matrix is worth its cost.
+# An additional outcome of `descend_in_cache`: it stopped because a new Hessian approximation should pay off.
 NEEDS_MATRIX = 3
 # The constants of the line search, as in solvers/line_search.py.
 SUFFICIENT_DECREASE, CURVATURE_CONDITION, VALUE_SLACK = 1e-4, 0.9, 1e-14

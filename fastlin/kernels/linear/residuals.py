@@ -32,7 +32,7 @@ def convert_scores_to_residuals(scores, row_indices, samples, output, first):
     for label 1 and minus the score for label 0. Otherwise l = logsumexp(scores) - score of the label. With targets, l
     is the mean of these losses over the labels, weighted by the targets. Losses are computed without overflow.
     `samples` contains the labels, weights, targets and offsets. The offsets are added to the scores first. The
-    probabilities are written to `output`, a ProbabilityOutput, from column ``first``.
+    probabilities are written to `output`, a ProbabilityOutput, starting at column `first`.
     """
     if scores.shape[0] == 1:
         return gather_and_convert_logistic_scores(

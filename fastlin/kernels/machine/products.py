@@ -124,7 +124,7 @@ _count_prefetched_lines = kernel(count_prefetched_lines, inline=True)
 
 @kernel(inline=True)
 def fill_rows(values, target_rows):
-    """Fill filled[k, i] with values[k]."""
+    """Fill target_rows[k, i] with values[k]."""
     for k in range(target_rows.shape[0]):
         for i in range(target_rows.shape[1]):
             target_rows[k, i] = values[k]

@@ -81,7 +81,7 @@ def measured(quick_run, homework, tmp_path_factory):
     for scheme in ("light", "dark"):
         shown = text.replace("color-scheme: light dark;", f"color-scheme: {scheme};")
         (folder / f"{scheme}.html").write_text(shown, encoding="utf-8")
-    # A window cannot be as narrow as a phone, but a frame can.
+    # A browser window cannot be as narrow as a phone, but an iframe can.
     for scheme, width in CASES:
         style = f"border:0;width:{width}px;height:800px"
         frame_page += f'<iframe src="{scheme}.html#{scheme}-{width}" style="{style}"></iframe>'

@@ -274,7 +274,7 @@ def test_few_repetitions_have_no_interval():
     assert find_median_interval([2.0] * 5) is None
     assert find_median_interval([2.0] * 6) == [2.0, 2.0]
     assert find_median_interval([3, 1, 2, 7, 4, 6, 5]) == [1, 7]
-    # The probability of fewer than two of either side in nine throws of a coin is 20 / 512, less than 5 %.
+    # In nine coin tosses, the probability that a side appears fewer than twice is 20 / 512, which is less than 5 %.
     assert find_median_interval(range(9)) == [1, 7]
 
 
