@@ -280,7 +280,7 @@ def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArr
     It minimizes the mean loss plus sum_j alpha_j / 2 w_j^2, so alpha_j = l2. The intercept is a column of ones with
     alpha = 0. The solver, BFGS, has no parameters for the tolerance or the number of iterations.
     """
-    _raise_if_unsupported(problem.n_classes > 2, "it has no softmax with a penalty")
+    _raise_if_unsupported(problem.n_classes > 2, "it does not support penalized softmax regression")
     _raise_if_unsupported(issparse(problem.X), "it does not support sparse rows")
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM

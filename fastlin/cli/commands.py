@@ -130,7 +130,7 @@ def compare(options: SimpleNamespace) -> int:
         print(f"Not installed, so not compared: {', '.join(missing)}.")
         print(f"{format_install_command('baselines')} installs them, and '.[baselines-torch]' installs PyTorch.")
         # adelie declares that it requires NumPy 1, but it works with NumPy 2.
-        print("'pip install --no-deps adelie ipython' installs adelie.")
+        print("Install adelie with 'pip install --no-deps adelie ipython'.")
     if options.table is None:
         data, problems = _load(options, is_homework=False), None
     else:

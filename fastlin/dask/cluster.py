@@ -385,7 +385,7 @@ def check_workers(
         if isinstance(versions, Exception):
             raise RuntimeError(
                 f"The versions installed on the worker {address} cannot be read ({type(versions).__name__}: "
-                f"{versions}). It needs fastlin {__version__}, like the client: {format_install_command('dask')}"
+                f"{versions}). Install fastlin {__version__} on it, as on the client: {format_install_command('dask')}"
             ) from versions
         for name, expected in client_versions.items():
             if versions.get(name) != expected:

@@ -122,7 +122,7 @@ def encode_partition(part: PartitionData, dtype: np.dtype[Any], expected: RowsDe
     if change:
         raise DataChangedError(
             f"{part.name} was computed again, for example because a worker was lost, and {change}. Partitions must not "
-            "change: persist the data before the fit, and seed functions that draw random numbers."
+            "change: persist the data before the fit, and set the seed of every function that draws random numbers."
         )
     return PartitionData(part.name, part.X.astype(dtype, copy=False))
 

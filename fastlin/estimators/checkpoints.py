@@ -119,8 +119,8 @@ class Checkpoints:
                 )
         if self._content["data"] != description["data"]:
             raise CheckpointError(
-                f"resume: the checkpoint {self._resume_path} belongs to other data; X, y, weights or validation data "
-                "differ."
+                f"resume: the checkpoint {self._resume_path} was saved for other data; X, y, weights or "
+                "validation data differ."
             )
 
 

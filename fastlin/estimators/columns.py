@@ -331,7 +331,7 @@ def _may_contain_strings(X):
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "US":
         raise ValueError(
             f"X is an array of strings (dtype {X.dtype}), whose dtype does not determine the categorical columns. With "
-            "categorical_features='from_dtype' X must be a table or an array of objects; otherwise list the "
+            "categorical_features='from_dtype' X must be a DataFrame or an array of objects; otherwise list the "
             "categorical columns in categorical_features."
         )
     try:

@@ -80,7 +80,7 @@ def warn_if_not_converged(estimator: LogisticRegression, solution: Solution, sta
         gap = (
             f"the certified duality gap is {relative:.2g} relative to the objective"
             if np.isfinite(relative)
-            else "the duality gap has no certified bound, because some coefficient is not penalized"
+            else "the duality gap has no certified bound, because at least one coefficient is not penalized"
         )
         text = (
             f"The fit stopped after {solution.n_iter} iterations, before it reached tol={estimator.tol} "

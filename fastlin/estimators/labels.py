@@ -227,7 +227,7 @@ def explain_multilabel(indicators: Any, name: str = "y") -> str:
     description = f"{name} has {indicators.shape[1]} columns of zeros and ones"
     if (np.asarray(indicators.sum(axis=1)) == 1).all():
         return (
-            f"{description}, with a single one in each row, but must have one label per row; use "
+            f"{description}, with exactly one 1 in each row, but must have one label per row; use "
             f"{name}.argmax(axis=1). The `fit` of a linear model accepts them as soft labels with the argument "
             "`classes`."
         )
@@ -290,7 +290,7 @@ def validate_probabilities(soft_labels: Array, name: str) -> FloatArray:
         problem = f"sums to {sums[i]:.6g}" if k is None else f"contains {soft_labels[i, k]:g}"
         raise ValueError(
             f"{name} has {soft_labels.shape[1]} columns. These must be all 0 or 1 (multilabel), or class probabilities "
-            f"that are finite, at least 0 and sum to one within {tolerance:.2g} in each row, but row {i} {problem}."
+            f"that are nonnegative and sum to one within {tolerance:.2g} in each row, but row {i} {problem}."
         )
     return soft_labels if (sums == 1).all() else soft_labels / sums[:, None]
 

@@ -614,7 +614,7 @@ class LogisticRegression(PenalizedClassifier):
             Labels of at least two classes: integers, strings or booleans. Alternatively:
 
             - Soft labels: an array of floats with at least two columns, not all 0 or 1. Each row contains the
-              class probabilities, which are at least 0 and sum to one within 1e-5. A row stands for one weighted copy
+              class probabilities, which are nonnegative and sum to one within 1e-5. A row stands for one weighted copy
               per class.
             - Multilabel y: an array or sparse matrix of zeros and ones with at least two columns, unless `classes` is
               given. A binary model is fitted to each label. `offset`, `coef_init` and `intercept_init` are not

@@ -565,7 +565,7 @@ def _prepare_validation_set(estimator, X, data, X_val, y_val, sample_weight_val,
             pass
         if (expected := _describe_container(X)) != (actual := _describe_container(X_val)):
             raise ValueError(f"expected {expected} as for X, got {actual}")
-    with prefix_error_messages("y_val must be one label for each row of X_val"):
+    with prefix_error_messages("y_val must contain one label per row of X_val"):
         y = validate_labels(estimator, y_val, matrix.shape[0], suffix="_val")
         if are_soft(y) and y.shape[1] != len(classes):
             raise ValueError(f"y has {len(classes)} classes, but y_val has the shape {y.shape}.")

@@ -290,7 +290,7 @@ def validate_bounds(
     if is_invalid.any():
         k, j = np.argwhere(is_invalid)[0]
         raise ValueError(
-            f"lower_bounds must be at most upper_bounds and allow finite numbers, got {lower[k, j]} and "
+            f"lower_bounds must be at most upper_bounds, with finite numbers between them, got {lower[k, j]} and "
             f"{upper[k, j]} for feature {j}{f' of class {k}' if n_rows_coef > 1 else ''}"
         )
     if np.isinf(lower).all() and np.isinf(upper).all():

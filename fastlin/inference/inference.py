@@ -326,7 +326,7 @@ class Inference(WaldStatistics):
         contrasts, positions = basis.contrasts, basis.positions
         if basis.penalized != "firth" and not np.array_equal(positions, np.arange(contrasts.n_columns)):
             raise ValueError(
-                "Marginal effects need the covariance of all coefficients: call inference without the argument features"
+                "Marginal effects need the covariance of all coefficients: call inference() without features"
             )
         effects, std_errors = compute_marginal_effects(self._point, self._covariance, contrasts, positions, at)
         shown, reference, classes = (

@@ -110,7 +110,7 @@ def compute_marginal_effects(
     if 8 * size * n_classes**3 > MAX_PRODUCT_BYTES:
         raise ValueError(
             f"The standard errors of the effects of {size - 1:,} features on {n_classes:,} classes need more than 1 GB "
-            "of memory, for the means of all products of three probabilities. Fit fewer features or classes."
+            "of memory, for the means of all products of three probabilities. Fit with fewer features or classes."
         )
     # With two classes, the first class has no coefficients.
     whole = np.concatenate([np.zeros((n_classes - K, size)), parameters])

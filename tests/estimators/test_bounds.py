@@ -46,7 +46,7 @@ INVALID_BOUNDS = [
     ({"upper_bounds": np.zeros((4, 3))}, r"got the shape \(4, 3\)"),
     ({"upper_bounds": [0.0, 1.0, np.nan, 1.0]}, "upper_bounds must not contain NaN"),
     ({"lower_bounds": 1.0, "upper_bounds": [1, 2, 0.5, 3]}, "at most upper_bounds.* 1.0 and 0.5 for feature 2"),
-    ({"lower_bounds": INF}, "allow finite numbers"),
+    ({"lower_bounds": INF}, "with finite numbers between them"),
     ({"lower_bounds": ["a", "b", "c", "d"]}, "lower_bounds must be a number or an array"),
     ({"lower_bounds": [10**400, 0, 0, 0]}, "lower_bounds must be a number or an array"),
     ({"lower_bounds": {"age": 0}}, "no names"),

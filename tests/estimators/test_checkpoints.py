@@ -100,13 +100,13 @@ def test_checkpoints_of_other_data_or_parameters_raise_an_error(path):
     model = make_model(max_iter=2, tol=0).fit(X, Y, save_checkpoint=path)
     for message, parameters, rows, y in (
         ("alpha=0.0001, this fit has 0.01", {"alpha": 0.01}, X, Y),
-        ("belongs to other data", {}, X[:200], Y[:200]),
-        ("belongs to other data", {}, X, Y + 1),
-        ("belongs to other data", {}, X, Y[::-1]),
-        ("belongs to other data", {}, X * 16, Y),
+        ("was saved for other data", {}, X[:200], Y[:200]),
+        ("was saved for other data", {}, X, Y + 1),
+        ("was saved for other data", {}, X, Y[::-1]),
+        ("was saved for other data", {}, X * 16, Y),
     ):
         assert_raises(message, make_model(**parameters).fit, rows, y, resume=path)
-    assert_raises("belongs to other data", model.fit, X, Y, resume=path, X_val=X, y_val=Y)
+    assert_raises("was saved for other data", model.fit, X, Y, resume=path, X_val=X, y_val=Y)
     by_lbfgs, warm, missing_path = (
         make_model(solver="lbfgs"),
         make_model(warm_start=True),
@@ -127,7 +127,7 @@ def test_equal_parameters_of_other_types_and_new_limits_are_accepted(path):
     expected = make_model(tol=0, max_iter=40, n_iter_no_change=10).fit(X, Y, **validation)
     assert_same_fit(same.fit(X, Y, resume=path, **validation), expected)
     other = {"X_val": X[50:100], "y_val": Y[50:100]}
-    assert_raises("belongs to other data", make_model().fit, X, Y, resume=path, **other)
+    assert_raises("was saved for other data", make_model().fit, X, Y, resume=path, **other)
 
 
 def save(path, save_arrays, *arrays, **named):

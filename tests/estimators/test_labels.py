@@ -169,7 +169,7 @@ def test_missing_dates_raise_an_error():
 def test_errors_for_indicator_columns_explain_them_if_single_labels_are_required():
     X = np.random.default_rng(0).normal(size=(30, 2))
     certain = np.eye(3)[np.arange(30) % 3]
-    message = r"y has 3 columns of zeros and ones, with a single one in each row, .* y.argmax\(axis=1\)"
+    message = r"y has 3 columns of zeros and ones, with exactly one 1 in each row, .* y.argmax\(axis=1\)"
     fits = [
         lambda y: make_cv_model(Cs=2, cv=2).fit(from_arrays(X, y)),
         lambda y: fastlin.FirthLogisticRegression().fit(X, y),

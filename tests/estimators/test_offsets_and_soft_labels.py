@@ -340,7 +340,7 @@ def test_labels_that_are_not_probabilities_raise_an_error():
     for index, value, message in (
         ((30, 1), np.nan, "row 30 contains nan"),
         ((30, 1), np.inf, "row 30 contains inf"),
-        ((30, 1), -0.1, r"at least 0 and sum to one within 1e-05 in each row, but row 30 contains -0.1"),
+        ((30, 1), -0.1, r"nonnegative and sum to one within 1e-05 in each row, but row 30 contains -0.1"),
         ((30, slice(None)), [0.5, 0.5, 0.1], r"y has 3 columns. .* row 30 sums to 1.1"),
     ):
         wrong = soft_labels.copy()

@@ -80,7 +80,7 @@ def draw_baselines(results: Any) -> Any:
         panel.set(
             xscale="log",
             yscale="log",
-            xlabel=f"time of a fit in seconds\n{fill(left_out, MAX_PANEL_CHARACTERS, break_on_hyphens=False)}",
+            xlabel=f"fit time in seconds\n{fill(left_out, MAX_PANEL_CHARACTERS, break_on_hyphens=False)}",
             title=f"{problem['samples']:,} × {problem['features']:,}, {problem['name']}, {intercept} intercept",
         )
         label_log_axis(panel.xaxis)

@@ -112,7 +112,7 @@ class BaseTrainer:
                 setattr(self, name, getattr(self, name).astype(np.float32, copy=False))
         for name in ("X_train", "X_val"):
             if not np.isfinite(getattr(self, name)).all():
-                raise ValueError(f"{name} must have rows and no NaN or infinite values")
+                raise ValueError(f"{name} must have at least one row and no NaN or infinite values")
 
     def train_step(self, X_batch: Array, Y_batch: Array) -> float:
         """Take one step on a batch of rows and targets, and return its mean loss before the step.
