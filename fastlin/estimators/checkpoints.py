@@ -81,7 +81,7 @@ class Checkpoints:
             with convert_to_checkpoint_errors(self._resume_path):
                 self._check(description)
                 resumed_state = _unpack_state(self._content, self._arrays, descent, examples, validation is not None)
-        return {"save": None if self._save_path is None else partial(self._save, description), "resumed": resumed_state}
+        return {"save": None if self._save_path is None else partial(self._save, description), "resumed_state": resumed_state}
 
     def _save(self, description, state):
         """Write the EpochState of a training run with a JSON-compatible description."""
