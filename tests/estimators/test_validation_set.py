@@ -198,7 +198,7 @@ def test_invalid_validation_sets_do_not_change_the_estimator():
         (blocks.from_arrays(damaged, Y_VAL), None, None, "X_val must be rows of finite numbers .*NaN"),
         (X_VAL, Y_VAL[:-1], None, "y_val must contain one label per row of X_val: .*39"),
         (X_VAL, Y_VAL + 1, None, "y_val contains the label 3, which does not occur in y; the labels of y are"),
-        (X_VAL, np.where(Y_VAL, np.nan, 0), None, "y_val must be one label .*NaN"),
+        (X_VAL, np.where(Y_VAL, np.nan, 0), None, "y_val must contain one label .*NaN"),
         (X_VAL, Y_VAL, -1 - WEIGHTS_VAL, "sample_weight_val must be one"),
         (X_VAL, Y_VAL, 0 * WEIGHTS_VAL, "sample_weight_val .* not all 0"),
     ):
