@@ -25,20 +25,20 @@ from fastlin.solvers import choose, descent, preconditioners, proximal_newton, q
 from fastlin.solvers.stopping import Stopping
 
 RECORD_KIND = "ablation"
-# Fits that take longer than MAX_SECONDS are omitted. MEASUREMENT_SECONDS is the measurement time for each pair of fits.
-MAX_SECONDS, MEASUREMENT_SECONDS = 3.0, 1.0
+# Fits that take longer than MAX_FIT_SECONDS are omitted. SPEEDUP_SECONDS is the measurement time for each pair of fits.
+MAX_FIT_SECONDS, SPEEDUP_SECONDS = 3.0, 1.0
 MAX_REPETITIONS = 15
 
-_suits_descent, _choose_preconditioner = descent.is_suitable, preconditioners.choose
+_is_descent_suitable, _choose_preconditioner = descent.is_suitable, preconditioners.choose
 
 
 def _return_false(*_):
     return False
 
 
-def _choose_without_hessian(objective, is_long_lived=True):
-    build = _choose_preconditioner(objective, is_long_lived)
-    return preconditioners.build_class_blocks if build is preconditioners.build_sampled_hessian else build
+def _choose_preconditioner_without_hessian(objective, is_long_lived=True):
+    builder = _choose_preconditioner(objective, is_long_lived)
+    return preconditioners.build_class_blocks if builder is preconditioners.build_sampled_hessian else builder
 
 
 # Each optimization has a patch that disables it: the owner, the name of its attribute, and the replacement.
@@ -48,7 +48,7 @@ DISABLING_PATCHES = {
     "descent by passes": (
         descent,
         "is_suitable",
-        lambda objective: _suits_descent(objective) and descent._fits_in_cache(objective),
+        lambda objective: _is_descent_suitable(objective) and descent._fits_in_cache(objective),
     ),
     "row space": (row_space_lbfgs, "is_suitable", _return_false),
     "blocks of classes": (
@@ -58,8 +58,8 @@ DISABLING_PATCHES = {
             objective, _choose_preconditioner(objective, is_long_lived)
         ),
     ),
-    "Hessian of a sample": (preconditioners, "choose", _choose_without_hessian),
-    "one block at first": (preconditioners, "choose_first_builder", lambda objective, build: build),
+    "Hessian of a sample": (preconditioners, "choose", _choose_preconditioner_without_hessian),
+    "one block at first": (preconditioners, "choose_first_builder", lambda objective, builder: builder),
     "sample at the start": (choose, "_minimize_sample", lambda *_: None),
     "passes in float32": (Matrix, "is_faster_in_float32", _return_false),
     "optimized intercepts": (Stopping, "intercept_limits_bound", _return_false),
@@ -77,13 +77,18 @@ def list_everyday_problems():
             yield case.name, problem.X, problem.y, {"C": problem.C, "l1_ratio": problem.l1_ratio}
 
 
-def simulate_categorical_rows(n_rows, counts):
+def simulate_categorical_rows(n_rows, level_counts):
     """Return one-hot encoded categorical columns with some rare levels, and labels of two classes."""
     generator = np.random.default_rng(0)
-    codes = np.minimum(generator.pareto(1.2, (n_rows, len(counts))) * np.array(counts) / 20, np.array(counts) - 1)
-    codes = (codes.astype(int) + np.cumsum([0, *counts[:-1]])).ravel()
-    X = csr_array((np.ones(len(codes)), codes, np.arange(0, len(codes) + 1, len(counts))), (n_rows, sum(counts)))
-    scores = X @ generator.normal(size=sum(counts))
+    level_codes = np.minimum(
+        generator.pareto(1.2, (n_rows, len(level_counts))) * np.array(level_counts) / 20, np.array(level_counts) - 1
+    )
+    level_codes = (level_codes.astype(int) + np.cumsum([0, *level_counts[:-1]])).ravel()
+    X = csr_array(
+        (np.ones(len(level_codes)), level_codes, np.arange(0, len(level_codes) + 1, len(level_counts))),
+        (n_rows, sum(level_counts)),
+    )
+    scores = X @ generator.normal(size=sum(level_counts))
     return X, scores + generator.logistic(size=n_rows) > 0
 
 
@@ -127,28 +132,28 @@ def measure_speedup(problem, optimization):
     disabled_result, disabled_seconds = fit_without_optimization(problem, optimization)
     if disabled_result == enabled_result:
         return None
-    n_repetitions = int(np.clip(MEASUREMENT_SECONDS / (enabled_seconds + disabled_seconds), 2, MAX_REPETITIONS))
+    n_repetitions = int(np.clip(SPEEDUP_SECONDS / (enabled_seconds + disabled_seconds), 2, MAX_REPETITIONS))
     times = [(fit(problem)[1], fit_without_optimization(problem, optimization)[1]) for _ in range(n_repetitions)]
     enabled_seconds, disabled_seconds = np.median(times, axis=0)
     return float(disabled_seconds / enabled_seconds)
 
 
-def measure(optimization, whole=False):
+def measure_optimization(optimization, is_full_run=False):
     """Return the record of an optimization: its speedup on each affected problem. A short run tries one problem."""
-    gains = {}
+    speedups = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        for problem in list_problems() if whole else islice(list_everyday_problems(), 1):
+        for problem in list_problems() if is_full_run else islice(list_everyday_problems(), 1):
             fit(problem)
-            if fit(problem)[1] <= MAX_SECONDS and (gain := measure_speedup(problem, optimization)) is not None:
-                gains[problem[0]] = gain
-    owner, name, _ = DISABLING_PATCHES[optimization]
-    switch = f"{owner.__name__.removeprefix('fastlin.')}.{name}"
-    return {"kind": RECORD_KIND, "title": optimization, "switch": switch, "threads": 1, "gains": gains}
+            if fit(problem)[1] <= MAX_FIT_SECONDS and (speedup := measure_speedup(problem, optimization)) is not None:
+                speedups[problem[0]] = speedup
+    patched_owner, attribute_name, _ = DISABLING_PATCHES[optimization]
+    attribute_path = f"{patched_owner.__name__.removeprefix('fastlin.')}.{attribute_name}"
+    return {"kind": RECORD_KIND, "title": optimization, "switch": attribute_path, "threads": 1, "gains": speedups}
 
 
 CASES = {
-    f"{RECORD_KIND}-{optimization.replace(' ', '-')}": partial(measure, optimization)
+    f"{RECORD_KIND}-{optimization.replace(' ', '-')}": partial(measure_optimization, optimization)
     for optimization in DISABLING_PATCHES
 }
 
@@ -160,7 +165,7 @@ def main():
     print_tables(
         tabulate(
             {
-                optimization: measure(optimization, whole=True)
+                optimization: measure_optimization(optimization, is_full_run=True)
                 for optimization in parser.parse_args().paths or DISABLING_PATCHES
             }
         )

@@ -16,7 +16,7 @@ def _simulate_rows(n, d, n_classes, dtype="float64"):
     return X.astype(dtype), scores.argmax(axis=1)
 
 
-def _simulate_bytes(n, d, n_classes):
+def _simulate_uint8_rows(n, d, n_classes):
     X, y = _simulate_rows(n, d, n_classes)
     return (64 * X + 128).clip(0, 255).astype(np.uint8), y
 
@@ -26,8 +26,8 @@ def _simulate_sparse_rows(n, d, n_classes):
     return X, _simulate_rows(n, 20, n_classes)[1]
 
 
-def _load(load):
-    X, y = load(return_X_y=True)
+def _load_dataset(dataset_loader):
+    X, y = dataset_loader(return_X_y=True)
     return X / X.max(axis=0).clip(1), y
 
 
@@ -44,20 +44,20 @@ def _predict(X, y):
 
 
 CASES = {
-    "iris": (partial(_load, load_iris), _fit),
-    "digits": (partial(_load, load_digits), _fit),
-    "breast cancer, L1": (partial(_load, load_breast_cancer), partial(_fit, l1_ratio=1.0, C=0.1)),
+    "iris": (partial(_load_dataset, load_iris), _fit),
+    "digits": (partial(_load_dataset, load_digits), _fit),
+    "breast cancer, L1": (partial(_load_dataset, load_breast_cancer), partial(_fit, l1_ratio=1.0, C=0.1)),
     "5,000 x 20, 2 classes": (partial(_simulate_rows, 5_000, 20, 2), _fit),
     "200,000 x 30, 2 classes, float32": (partial(_simulate_rows, 200_000, 30, 2, "float32"), _fit),
     "20,000 x 100, 10 classes": (partial(_simulate_rows, 20_000, 100, 10), _fit),
-    "10,000 x 784, 10 classes, bytes": (partial(_simulate_bytes, 10_000, 784, 10), partial(_fit, C=1e-4)),
+    "10,000 x 784, 10 classes, bytes": (partial(_simulate_uint8_rows, 10_000, 784, 10), partial(_fit, C=1e-4)),
     "20,000 x 5,000, 4 classes, sparse": (partial(_simulate_sparse_rows, 20_000, 5_000, 4), _fit),
     "a prediction of 100,000 rows": (partial(_simulate_rows, 100_000, 50, 5), _predict),
     "an epoch of mini-batches": (
-        partial(_load, load_digits),
+        partial(_load_dataset, load_digits),
         partial(_train, estimator="MiniBatchLogisticRegression"),
     ),
-    "an epoch of a network": (partial(_load, load_digits), partial(_train, estimator="MLPClassifier")),
+    "an epoch of a network": (partial(_load_dataset, load_digits), partial(_train, estimator="MLPClassifier")),
 }
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from benchmarks.comparisons import FASTLIN, load_problem
 from benchmarks.limits import LIMIT_CASES
-from benchmarks.passes import FACTORS, SMALL_BASE_SIZES
+from benchmarks.passes import SIZE_FACTORS, SMALL_BASE_SIZES
 from benchmarks.processes import FIRST_USE_TITLES
-from benchmarks.suite import COMPARISONS, FIRST_USE, measure
+from benchmarks.suite import COMPARISONS, FIRST_USE_CASE, measure
 
 # One comparison of each kind. All comparisons would take more than 15 minutes per commit.
 CHOSEN_COMPARISONS = (
@@ -44,11 +44,11 @@ MEMORY_KEYS = {"bytes in addition to X": "fit_bytes", "bytes of scikit-learn": "
 OTHERS = {
     **{f"{case}, {what}": (case, case, key) for case in MEMORY_CASES for what, key in MEMORY_KEYS.items()},
     **{f"{case}, part of the limit's speed": (case, case, "part") for case in LIMIT_CASES},
-    **{f"{case}, seconds": (FIRST_USE, case, "libraries", FASTLIN, "seconds") for case in FIRST_USE_TITLES},
+    **{f"{case}, seconds": (FIRST_USE_CASE, case, "libraries", FASTLIN, "seconds") for case in FIRST_USE_TITLES},
     **{
-        f"pass, {size} × {factor}, seconds": ("pass-scaling", "pass-scaling", "seconds", size, index)
+        f"pass, {size} × {size_factor}, seconds": ("pass-scaling", "pass-scaling", "seconds", size, index)
         for size in SMALL_BASE_SIZES
-        for index, factor in enumerate(FACTORS)
+        for index, size_factor in enumerate(SIZE_FACTORS)
     },
 }
 
@@ -124,7 +124,7 @@ def load_or_measure_records(case, folder="."):
     if not path.exists():
         try:
             # Only a full measurement includes the first fit after the installation.
-            records = measure(case, case == FIRST_USE)
+            records = measure(case, case == FIRST_USE_CASE)
         except NotImplementedError as error:
             records = {"missing": str(error)}
         except Exception as error:

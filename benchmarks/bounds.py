@@ -10,11 +10,11 @@ from pathlib import Path
 from benchmarks.comparisons import FASTLIN
 from benchmarks.inference import STATSMODELS
 from benchmarks.probes import (
-    FASTLIN_TO_SCIKIT_LEARN_OBJECTIVE,
-    TORCH_TO_FASTLIN_OBJECTIVE,
-    TORCH_TO_SCIKIT_LEARN_OBJECTIVE,
+    RATIO_TO_SCIKIT_LEARN_OBJECTIVE,
+    TORCH_RATIO_TO_FASTLIN_OBJECTIVE,
+    TORCH_RATIO_TO_SCIKIT_LEARN_OBJECTIVE,
 )
-from benchmarks.suite import COMPARISON_RECORDS
+from benchmarks.suite import COMPARISONS_BY_RECORD
 from benchmarks.tables import describe_case
 
 BOUNDS_FILE = Path(__file__).with_name("bounds.json")
@@ -25,17 +25,17 @@ def _get_seconds(record, library):
     return record["libraries"][library]["seconds"]
 
 
-def _make_speed_ratio(library):
+def _make_speed_ratio_function(library):
     return lambda record: _get_seconds(record, library) / _get_seconds(record, FASTLIN)
 
 
 # Each measure consists of a function from a record to a number, and the number's format in messages.
 BOUND_MEASURES = {
     "ratio": (lambda record: record["ratio"], "{:.3g} times as fast as its baseline"),
-    "ratio to NumPy": (_make_speed_ratio("NumPy"), "{:.3g} times as fast as NumPy"),
+    "ratio to NumPy": (_make_speed_ratio_function("NumPy"), "{:.3g} times as fast as NumPy"),
     # By default, statsmodels fits with Newton's method.
     "ratio to statsmodels": (
-        _make_speed_ratio(f"{STATSMODELS} newton"),
+        _make_speed_ratio_function(f"{STATSMODELS} newton"),
         "{:.3g} times as fast as statsmodels' default",
     ),
     "MB in addition to X": (
@@ -50,11 +50,11 @@ BOUND_MEASURES = {
     ),
     # The ratio is missing if fastlin does not reach the objective.
     **{
-        name: (lambda record, name=name: record["ratios"][name] or 0.0, f"{{:.3g}} times as fast as {words}")
-        for name, words in {
-            FASTLIN_TO_SCIKIT_LEARN_OBJECTIVE: "scikit-learn, to its objective",
-            TORCH_TO_SCIKIT_LEARN_OBJECTIVE: "PyTorch, to scikit-learn's objective",
-            TORCH_TO_FASTLIN_OBJECTIVE: "PyTorch, to fastlin's objective",
+        name: (lambda record, name=name: record["ratios"][name] or 0.0, f"{{:.3g}} times as fast as {baseline_phrase}")
+        for name, baseline_phrase in {
+            RATIO_TO_SCIKIT_LEARN_OBJECTIVE: "scikit-learn, to its objective",
+            TORCH_RATIO_TO_SCIKIT_LEARN_OBJECTIVE: "PyTorch, to scikit-learn's objective",
+            TORCH_RATIO_TO_FASTLIN_OBJECTIVE: "PyTorch, to fastlin's objective",
         }.items()
     },
 }
@@ -65,26 +65,28 @@ def read_bounds(path=BOUNDS_FILE):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def find_bounds(bounds, case, level):
+def find_bounds(bounds, case, instruction_set_level):
     """Return the bounds of a case on an instruction set level. Single-thread records use the comparison's bounds."""
-    case = COMPARISON_RECORDS.get(case, case)
+    case = COMPARISONS_BY_RECORD.get(case, case)
     case_bounds = [bound for bound in bounds if bound["case"] == case]
-    return [bound for bound in case_bounds if bound["machine"] == level] or [
+    return [bound for bound in case_bounds if bound["machine"] == instruction_set_level] or [
         bound for bound in case_bounds if bound["machine"] == ANY_MACHINE
     ]
 
 
-def describe_violations(bounds, records, level):
+def describe_violations(bounds, records, instruction_set_level):
     """Return a sentence for each bound that is violated. `records` maps the names of cases to records."""
     violations = []
     for case, record in records.items():
-        for bound in find_bounds(bounds, case, level):
-            measure, words = BOUND_MEASURES[bound["measure"]]
+        for bound in find_bounds(bounds, case, instruction_set_level):
+            measure, value_format = BOUND_MEASURES[bound["measure"]]
             value = measure(record)
             # If the baseline was stopped, the ratio is only a lower bound.
             is_too_low = "at least" in bound and value < bound["at least"] and not record.get("is_bound")
             if is_too_low or ("at most" in bound and value > bound["at most"]):
-                side = "at least" if is_too_low else "at most"
-                limit = words.format(bound[side])
-                violations.append(f"{describe_case(record)}: {words.format(value)}; the bound is {side} {limit}.")
+                bound_key = "at least" if is_too_low else "at most"
+                bound_text = value_format.format(bound[bound_key])
+                violations.append(
+                    f"{describe_case(record)}: {value_format.format(value)}; the bound is {bound_key} {bound_text}."
+                )
     return violations

@@ -10,13 +10,13 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.published import FOLDER
+from benchmarks.published import RECORDS_FOLDER
 from benchmarks.tables import format_markdown, make_table
 from fastlin.cli.results import choose_report_entries, read_results
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.claims import NOT_RUN, evaluate_claims
 
-RECORD_FILE = FOLDER.parent / "studies" / "claims.json"
+RECORD_FILE = RECORDS_FOLDER.parent / "studies" / "claims.json"
 # Metrics that are shown as tables, and the header of the first column of each table.
 SHOWN_METRICS = {
     "cifar10_two_layer": {"runs": "two layers, 135 hidden units"},
@@ -33,16 +33,16 @@ OMITTED_FIGURES = ("images.png",)
 
 def record_claims(results, path=RECORD_FILE):
     """Evaluate the claims with results.json in the folder `results`, and store claims, metrics and figures."""
-    content = read_results(results / "results.json")
-    titles = [f"mnist.{name}" for name in STUDIES] + [f"cifar10.{name}" for name in CIFAR10_STUDIES]
-    entries = choose_report_entries(content, [title for title in titles if title in content])
-    rows = evaluate_claims(entries)
-    missing = sorted({row["study"] for row in rows if row["verdict"] == NOT_RUN})
-    if missing:
-        raise SystemExit(f"{results / 'results.json'} lacks the metrics of these studies: {', '.join(missing)}")
-    plots = {study: {} for study in entries}
-    for study, entry in entries.items():
-        for plot in entry["plots"]:
+    stored_results = read_results(results / "results.json")
+    entry_titles = [f"mnist.{name}" for name in STUDIES] + [f"cifar10.{name}" for name in CIFAR10_STUDIES]
+    report_entries = choose_report_entries(stored_results, [title for title in entry_titles if title in stored_results])
+    rows = evaluate_claims(report_entries)
+    missing_studies = sorted({row["study"] for row in rows if row["verdict"] == NOT_RUN})
+    if missing_studies:
+        raise SystemExit(f"{results / 'results.json'} lacks the metrics of these studies: {', '.join(missing_studies)}")
+    plots = {study: {} for study in report_entries}
+    for study, report_entry in report_entries.items():
+        for plot in report_entry["plots"]:
             name = Path(plot["file"]).name
             if name in OMITTED_FIGURES:
                 continue
@@ -51,10 +51,10 @@ def record_claims(results, path=RECORD_FILE):
     record = {
         # The folders and the name of the system are private.
         "environment": {
-            name: value for name, value in content["environment"].items() if name not in ("cache", "platform")
+            name: value for name, value in stored_results["environment"].items() if name not in ("cache", "platform")
         },
         "claims": rows,
-        "metrics": {study: entry["metrics"] for study, entry in entries.items()},
+        "metrics": {study: report_entry["metrics"] for study, report_entry in report_entries.items()},
         "plots": plots,
     }
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -78,7 +78,10 @@ def tabulate_claims():
 def format_study(study):
     """Return the figures of a study with their alternative texts, and the tables of the study, in Markdown."""
     record = read_record()
-    sections = [f"![{alt}](studies/{file})" for file, alt in record["plots"][study].items()]
+    sections = [
+        f"![{alternative_text}](studies/{image_file})"
+        for image_file, alternative_text in record["plots"][study].items()
+    ]
     for metric, heading in SHOWN_METRICS.get(study, {}).items():
         sections.append(format_markdown(_tabulate(record["metrics"][study][metric], heading)))
     return "\n\n".join(sections)

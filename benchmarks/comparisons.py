@@ -29,12 +29,12 @@ ACCURACY_TOL, MAX_DIFFERING_ROWS = 0.005, 5
 # A baseline whose first repetition takes this many times as long as the fastest baseline is not called again.
 MAX_TIME_RATIO = 2
 # Seconds to wait before a timed call, because OpenBLAS threads spin for almost a tenth of a second after a call.
-PAUSE = 0.15
+PAUSE_SECONDS = 0.15
 # Short calls are repeated for at least this number of seconds. Their median is the time of the repetition.
 MIN_MEASURED_SECONDS = 0.03
 THREAD_SETTINGS = ("all", "one")
 # Seconds after which a comparison starts no further repetition.
-MAX_SECONDS = 600
+MAX_COMPARISON_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ComparisonRule:
     suboptimality: float = OBJECTIVE_TOL
     baseline_suboptimality: float = 0.0
     same_steps_tol: float | None = None
-    requires_equal_accuracy: bool = True
+    should_match_accuracy: bool = True
 
     def __post_init__(self):
         """Raise a ValueError if a fit with `tol` could exceed the baseline's objective by more than the rule allows."""
@@ -106,10 +106,10 @@ class Case:
     measure: Callable
     rows: int | None = None
 
-    def __call__(self, whole=False):
-        loaded_data = self.load(None if whole else self.rows)
-        comparison_fields = {"kind": self.kind, "title": self.title, "threads": count_threads()}
-        return comparison_fields | self.measure(loaded_data, whole)
+    def __call__(self, is_full_run=False):
+        loaded_data = self.load(None if is_full_run else self.rows)
+        common_fields = {"kind": self.kind, "title": self.title, "threads": count_threads()}
+        return common_fields | self.measure(loaded_data, is_full_run)
 
 
 class Run(NamedTuple):
@@ -124,8 +124,8 @@ class Run(NamedTuple):
 class Outcome:
     """Results of each library with its best number of threads. A comparison of many fits has arrays of objectives.
 
-    `reached` lists the libraries that reach the objective. For each call of the baseline, `repetitions` contains the
-    ratio of its time to the mean time of the fastlin calls before and after it.
+    `successful_libraries` lists the libraries that reach the objective. For each call of the baseline, `time_ratios`
+    contains the ratio of its time to the mean time of the fastlin calls before and after it.
     """
 
     comparison: Comparison
@@ -134,12 +134,12 @@ class Outcome:
     runs: dict
     best_threads: dict
     objectives: dict
-    reached: list
-    repetitions: list
+    successful_libraries: list
+    time_ratios: list
 
     @cached_property
     def seconds(self):
-        return {name: take_median(self.runs[name]) for name in self.reached}
+        return {name: take_median_seconds(self.runs[name]) for name in self.successful_libraries}
 
     @property
     def baseline(self):
@@ -147,8 +147,8 @@ class Outcome:
         return min(self.seconds.keys() - {FASTLIN}, key=self.seconds.get)
 
     @property
-    def ratio(self):
-        return median(self.repetitions)
+    def time_ratio(self):
+        return median(self.time_ratios)
 
     @property
     def gap(self):
@@ -159,7 +159,7 @@ class Outcome:
     def has_converged(self):
         return all(run.has_converged for run in self.runs[FASTLIN])
 
-    def test(self, name):
+    def score_test_rows(self, name):
         """Return the Scores of a library. Without test rows, it is fitted again with every fifth row held out."""
         problem, solution = self.problem, self.runs[name][-1].solution
         if isinstance(problem, BenchmarkProblem) and problem.X_test is None:
@@ -169,7 +169,7 @@ class Outcome:
             )
             with limit_threads(self.threads):
                 solution = run(solve, problem).solution
-        return problem.test(*solution)
+        return problem.score_test_rows(*solution)
 
     def describe_failure(self):
         """Return the reason why the comparison is invalid, or ""."""
@@ -181,18 +181,18 @@ class Outcome:
         if same_steps_tol is not None and self.gap < -same_steps_tol:
             return f"fastlin's objective is below that of {self.baseline} by {-self.gap:.1e}, not equal"
         accuracies = [self.problem.accuracy(*self.runs[name][-1].solution) for name in (FASTLIN, self.baseline)]
-        difference = accuracies[0] - accuracies[1]
-        allowed = max(ACCURACY_TOL, MAX_DIFFERING_ROWS / self.problem.X.shape[0])
-        if self.comparison.rule.requires_equal_accuracy and abs(difference) > allowed:
-            return f"fastlin's accuracy differs from that of {self.baseline} by {difference:+.4f}"
+        accuracy_difference = accuracies[0] - accuracies[1]
+        allowed_difference = max(ACCURACY_TOL, MAX_DIFFERING_ROWS / self.problem.X.shape[0])
+        if self.comparison.rule.should_match_accuracy and abs(accuracy_difference) > allowed_difference:
+            return f"fastlin's accuracy differs from that of {self.baseline} by {accuracy_difference:+.4f}"
         return ""
 
     def describe_library(self, name):
         return {
-            "seconds": take_median(self.runs[name]),
+            "seconds": take_median_seconds(self.runs[name]),
             "threads": self.best_threads[name],
             "objective": float(np.mean(self.objectives[name])),
-            **self.test(name)._asdict(),
+            **self.score_test_rows(name)._asdict(),
         }
 
     def describe(self):
@@ -203,10 +203,10 @@ class Outcome:
             "data": describe_data(self.problem),
             "threads": self.threads,
             "baseline": self.baseline,
-            "libraries": {name: self.describe_library(name) for name in self.reached},
-            **summarize_ratios(self.repetitions),
+            "libraries": {name: self.describe_library(name) for name in self.successful_libraries},
+            **summarize_ratios(self.time_ratios),
             "tried": {
-                name: {"seconds": take_median(runs), "suboptimality": suboptimalities[name]}
+                name: {"seconds": take_median_seconds(runs), "suboptimality": suboptimalities[name]}
                 for name, runs in self.runs.items()
             },
             "gap": self.gap,
@@ -214,13 +214,13 @@ class Outcome:
         }
 
 
-def load_problem(comparison, whole=False):
+def load_problem(comparison, is_full_run=False):
     """Return the problem of a comparison. If data are missing, raise a NotImplementedError to skip the comparison."""
-    require(comparison.package)
-    return comparison.load(None if whole else comparison.rows)
+    require_package(comparison.package)
+    return comparison.load(None if is_full_run else comparison.rows)
 
 
-def require(package):
+def require_package(package):
     """Raise a NotImplementedError unless the package is installed or its name is ""."""
     if package and importlib.util.find_spec(package) is None:
         raise NotImplementedError(f"{package} is not installed.")
@@ -234,55 +234,61 @@ def shorten_comparison(comparison):
 def run_comparison(comparison, problem, n_threads=None):
     """Return the Outcome of interleaved fits; raise a RuntimeError if no baseline reaches the objective."""
     with limit_threads(n_threads):
-        small_problem = comparison.load(comparison.n_warm_up_rows)
+        warm_up_problem = comparison.load(comparison.n_warm_up_rows)
         run(comparison.solve, problem)
         for solve in comparison.baselines.values():
-            run(solve, small_problem)
+            run(solve, warm_up_problem)
         # The controller is created after the baselines are loaded, so that it also controls their thread pools.
-        controller, n_all = ThreadpoolController(), count_threads()
+        controller, n_all_threads = ThreadpoolController(), count_threads()
         counts = sorted({count_comparison_threads(threads) for threads in comparison.baseline_threads})
         entries = [(name, n) for name in comparison.baselines for n in counts]
-        runs = {(FASTLIN, n_all): [], **{entry: [] for entry in entries}}
-        ours, indices = runs[FASTLIN, n_all], {entry: [] for entry in entries}
+        runs = {(FASTLIN, n_all_threads): [], **{entry: [] for entry in entries}}
+        fastlin_runs, next_run_indices = runs[FASTLIN, n_all_threads], {entry: [] for entry in entries}
         begin = perf_counter()
         for repetition in range(comparison.rounds):
-            if repetition > 0 and perf_counter() - begin > MAX_SECONDS:
+            if repetition > 0 and perf_counter() - begin > MAX_COMPARISON_SECONDS:
                 break
             for name, n in entries:
-                ours.append(run_with_threads(controller, n_all, comparison.solve, problem))
-                indices[name, n].append(len(ours))
+                fastlin_runs.append(run_with_threads(controller, n_all_threads, comparison.solve, problem))
+                next_run_indices[name, n].append(len(fastlin_runs))
                 runs[name, n].append(run_with_threads(controller, n, comparison.baselines[name], problem))
                 if n > 1:
-                    sleep(PAUSE)
+                    sleep(PAUSE_SECONDS)
             if repetition == 0:
                 objectives = {name: problem.objective(*calls[-1].solution) for (name, _), calls in runs.items()}
                 suboptimalities = find_suboptimalities(objectives)
-                reached = [
+                successful_libraries = [
                     FASTLIN,
                     *(name for name in comparison.baselines if suboptimalities[name] <= comparison.within),
                 ]
-                if len(reached) == 1:
+                if len(successful_libraries) == 1:
                     reason = f"no baseline comes within {comparison.within} of the lowest objective: {suboptimalities}"
                     raise RuntimeError(f"{comparison.title}: {reason}")
-                seconds = {entry: take_median(runs[entry]) for entry in entries if entry[0] in reached}
+                seconds = {
+                    entry: take_median_seconds(runs[entry]) for entry in entries if entry[0] in successful_libraries
+                }
                 entries = [entry for entry in seconds if seconds[entry] <= MAX_TIME_RATIO * min(seconds.values())]
-        ours.append(run_with_threads(controller, n_all, comparison.solve, problem))
-    best = {name: min(counts, key=lambda n, name=name: take_median(runs[name, n])) for name in comparison.baselines}
-    baseline_runs = {name: runs[name, n] for name, n in best.items()}
-    baseline = min(reached[1:], key=lambda name: take_median(baseline_runs[name]))
-    repetitions = [
-        2 * call.seconds / (ours[index - 1].seconds + ours[index].seconds)
-        for index, call in zip(indices[baseline, best[baseline]], baseline_runs[baseline], strict=True)
+        fastlin_runs.append(run_with_threads(controller, n_all_threads, comparison.solve, problem))
+    best_thread_counts = {
+        name: min(counts, key=lambda n, name=name: take_median_seconds(runs[name, n])) for name in comparison.baselines
+    }
+    baseline_runs = {name: runs[name, n] for name, n in best_thread_counts.items()}
+    baseline = min(successful_libraries[1:], key=lambda name: take_median_seconds(baseline_runs[name]))
+    time_ratios = [
+        2 * call.seconds / (fastlin_runs[index - 1].seconds + fastlin_runs[index].seconds)
+        for index, call in zip(
+            next_run_indices[baseline, best_thread_counts[baseline]], baseline_runs[baseline], strict=True
+        )
     ]
     return Outcome(
         comparison,
         problem,
-        n_all,
-        {FASTLIN: ours, **baseline_runs},
-        {FASTLIN: n_all, **best},
+        n_all_threads,
+        {FASTLIN: fastlin_runs, **baseline_runs},
+        {FASTLIN: n_all_threads, **best_thread_counts},
         objectives,
-        reached,
-        repetitions,
+        successful_libraries,
+        time_ratios,
     )
 
 
@@ -295,7 +301,7 @@ def time_interleaved_calls(calls, n_repetitions, n_calls=1, n_warm_up_calls=1):
                 if repetition < 0:
                     call()
                     continue
-                sleep(PAUSE)
+                sleep(PAUSE_SECONDS)
                 begin = perf_counter()
                 for _ in range(n_calls):
                     call()
@@ -316,14 +322,17 @@ def count_comparison_threads(threads):
 
 def find_suboptimalities(objectives):
     """Return the relative difference of each library's objective from the lowest one."""
-    totals = {name: float(np.sum(objective)) for name, objective in objectives.items()}
-    lowest = min(totals.values())
+    total_objectives = {name: float(np.sum(objective)) for name, objective in objectives.items()}
+    lowest_objective = min(total_objectives.values())
     # An objective of zero means a perfect fit.
-    size = abs(lowest) or np.finfo(np.float64).tiny
-    return {name: (total - lowest) / size for name, total in totals.items()}
+    objective_scale = abs(lowest_objective) or np.finfo(np.float64).tiny
+    return {
+        name: (total_objective - lowest_objective) / objective_scale
+        for name, total_objective in total_objectives.items()
+    }
 
 
-def take_median(runs):
+def take_median_seconds(runs):
     """Return the median of the seconds of runs."""
     return median(run.seconds for run in runs)
 
@@ -336,13 +345,13 @@ def run_with_threads(controller, n_threads, solve, problem):
 
 def run(solve, problem):
     """Return the Run of a library."""
-    seconds, total = [], 0.0
-    with warnings.catch_warnings(record=True) as caught:
+    seconds, total_seconds = [], 0.0
+    with warnings.catch_warnings(record=True) as caught_warnings:
         warnings.simplefilter("always")
-        while not seconds or total < MIN_MEASURED_SECONDS:
+        while not seconds or total_seconds < MIN_MEASURED_SECONDS:
             begin = perf_counter()
             solution = solve(problem)
             seconds.append(perf_counter() - begin)
-            total += seconds[-1]
-    has_converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+            total_seconds += seconds[-1]
+    has_converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught_warnings)
     return Run(median(seconds), has_converged, solution)

@@ -56,8 +56,8 @@ def load_letter(folder=None):
         np.isin(X, range(16)).all() and np.isin(y, range(26)).all()
     ):
         raise ValueError(f"{path} is not Letter Recognition, {N_LETTER_ROWS:,} letters of {N_LETTER_FEATURES} numbers.")
-    first, last = slice(N_LETTER_TRAINING_ROWS), slice(N_LETTER_TRAINING_ROWS, None)
-    return datasets.Dataset("Letter", X[first], y[first], X[last], y[last])
+    training_slice, test_slice = slice(N_LETTER_TRAINING_ROWS), slice(N_LETTER_TRAINING_ROWS, None)
+    return datasets.Dataset("Letter", X[training_slice], y[training_slice], X[test_slice], y[test_slice])
 
 
 def simulate_clusters(n_classes, n_samples, n_features, seed):
@@ -72,43 +72,43 @@ def simulate_clusters(n_classes, n_samples, n_features, seed):
     return datasets.Dataset("synthetic", X[:n_samples], y[:n_samples], X[n_samples:], y[n_samples:])
 
 
-def simulate_softmax_data(n, d, n_classes, scale, dtype=np.float64, seed=0):
+def simulate_softmax_data(n, d, n_classes, coef_scale, dtype=np.float64, seed=0):
     """Return normal X (n, d), and labels drawn from a softmax model whose coefficients have the given scale."""
     generator = np.random.default_rng(seed)
     X = generator.standard_normal((n, d), dtype)
-    coef = generator.standard_normal((d, n_classes), dtype) * dtype(scale)
+    coef = generator.standard_normal((d, n_classes), dtype) * dtype(coef_scale)
     return X, np.argmax(X @ coef + generator.gumbel(size=(n, n_classes)), axis=1)
 
 
-def standardize(X, *others):
+def standardize(X, *other_arrays):
     """Return X with standardized columns, and the other arrays transformed with the same means and deviations."""
     scaler = StandardScaler().fit(X)
-    return [scaler.transform(rows) for rows in (X, *others)]
+    return [scaler.transform(rows) for rows in (X, *other_arrays)]
 
 
-def simulate_dataframe(n_rows, n_all=None, levels=DATAFRAME_LEVEL_COUNTS, n_numbers=N_NUMERIC_COLUMNS):
+def simulate_dataframe(n_rows, n_all=None, level_counts=DATAFRAME_LEVEL_COUNTS, n_numeric_columns=N_NUMERIC_COLUMNS):
     """Return a two-class BenchmarkProblem. The columns of its DataFrame are categorical or normally distributed."""
     try:
         import pandas as pd
     except ImportError:
         raise NotImplementedError("pandas is not installed.") from None
-    n_rows, n_categorical = n_rows or n_all, len(levels)
+    n_rows, n_categorical = n_rows or n_all, len(level_counts)
     generator, n = np.random.default_rng(0), n_rows + count_test_rows(n_rows)
-    codes = [generator.integers(0, n_levels, n) for n_levels in levels]
-    numbers = generator.standard_normal((n, n_numbers))
+    level_codes = [generator.integers(0, n_levels, n) for n_levels in level_counts]
+    numeric_columns = generator.standard_normal((n, n_numeric_columns))
     # The encoder omits levels without rows, so each level is assigned to a row here.
-    for column, n_levels in zip(codes, levels, strict=True):
+    for column, n_levels in zip(level_codes, level_counts, strict=True):
         column[:n_levels] = np.arange(n_levels)
-    first = np.cumsum([0, *levels, *[1] * n_numbers])
-    indices = np.tile(first[:-1].astype(np.int32), (n, 1))
-    indices[:, :n_categorical] += np.transpose(codes).astype(np.int32)
-    entries = np.hstack([np.ones((n, n_categorical)), numbers])
-    starts = np.arange(n + 1, dtype=np.int32) * entries.shape[1]
-    X = csr_matrix((entries.ravel(), indices.ravel(), starts), shape=(n, first[-1]))
+    first_column_indices = np.cumsum([0, *level_counts, *[1] * n_numeric_columns])
+    indices = np.tile(first_column_indices[:-1].astype(np.int32), (n, 1))
+    indices[:, :n_categorical] += np.transpose(level_codes).astype(np.int32)
+    entries = np.hstack([np.ones((n, n_categorical)), numeric_columns])
+    row_starts = np.arange(n + 1, dtype=np.int32) * entries.shape[1]
+    X = csr_matrix((entries.ravel(), indices.ravel(), row_starts), shape=(n, first_column_indices[-1]))
     y = X @ np.random.default_rng(1).standard_normal(X.shape[1]) + generator.logistic(size=n) > 0
     dataframe = pd.DataFrame(
-        {f"category_{i}": pd.Categorical(column) for i, column in enumerate(codes)}
-        | {f"number_{i}": column for i, column in enumerate(numbers.T)}
+        {f"category_{i}": pd.Categorical(column) for i, column in enumerate(level_codes)}
+        | {f"number_{i}": column for i, column in enumerate(numeric_columns.T)}
     )
     return replace(make_split_problem("dataframe", X, y, 1.0, n_rows), other_inputs=dataframe[:n_rows])
 

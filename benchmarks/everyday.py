@@ -40,7 +40,7 @@ from benchmarks.fits import (
 from benchmarks.many_fits import PathProblems, fit_skglm_path
 from benchmarks.problems import count_test_rows, make_benchmark_problem, make_split_problem
 from benchmarks.scaling import BASE_SETTINGS, make_problem
-from benchmarks.tables import PROBLEMS, print_tables, tabulate
+from benchmarks.tables import EVERYDAY_LAYOUT, print_tables, tabulate
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.other_libraries import MAX_NEWTON_PARAMETERS, fit_fastlin, fit_glum
 
@@ -49,12 +49,12 @@ SOLVERS = "lbfgs", "newton-cg", "newton-cholesky"
 COEF_ERROR_TOL = 1e-3
 REFERENCE_TOL = 1e-13
 # newton-cholesky is not a baseline if its Hessian needs more multiply-adds than this, because it would take seconds.
-MAX_HESSIAN_WORK = 100_000_000_000
+MAX_HESSIAN_MULTIPLY_ADDS = 100_000_000_000
 MAX_BASELINE_SUBOPTIMALITY = 1e-3
 GRID_GROUP, REAL_TABLES_GROUP, DATAFRAME_GROUP = "grid", "real tables", "dataframes"
-SCIKIT_LEARN_BENCH_GROUP, THREADS_GROUP, L1 = "scikit-learn_bench", "issue 32162", "L1, pull request 33160"
+SCIKIT_LEARN_BENCH_GROUP, THREADS_GROUP, L1_GROUP = "scikit-learn_bench", "issue 32162", "L1, pull request 33160"
 # The groups of a short measurement, and the maximum number of rows of their cases.
-SHORT_GROUPS, MAX_SHORT_ROWS = (GRID_GROUP, REAL_TABLES_GROUP, SCIKIT_LEARN_BENCH_GROUP, THREADS_GROUP, L1), 1_000
+SHORT_GROUPS, MAX_SHORT_ROWS = (GRID_GROUP, REAL_TABLES_GROUP, SCIKIT_LEARN_BENCH_GROUP, THREADS_GROUP, L1_GROUP), 1_000
 # How the simulated features deviate from independent standard normal features.
 ILL_CONDITIONED_OPTIONS = {
     "correlated": {"correlation": 0.95},
@@ -110,19 +110,19 @@ def _load_table(n_rows, load, is_standardized):
 def _list_cases():
     for K, n, d in product((2, 4, 10), (300, 1_000, 3_000, 10_000, 30_000, 100_000), (5, 20, 100)):
         yield Case(GRID_GROUP, f"{n:,} × {d}, {K} classes", partial(_load_simulated, n=n, d=d, K=K), (n, d, K))
-    for (name, load), scaling in product(SCIKIT_LEARN_DATASETS.items(), ("raw", "standardized")):
+    for (name, load), feature_scaling in product(SCIKIT_LEARN_DATASETS.items(), ("raw", "standardized")):
         yield Case(
             REAL_TABLES_GROUP,
-            f"{name}, {scaling}",
-            partial(_load_table, load=load, is_standardized=scaling == "standardized"),
+            f"{name}, {feature_scaling}",
+            partial(_load_table, load=load, is_standardized=feature_scaling == "standardized"),
         )
-    for scaling in ("raw", "standardized"):
-        load = partial(load_letter_problem, is_standardized=scaling == "standardized")
-        yield Case("larger tables", f"Letter, {scaling}", load)
+    for feature_scaling in ("raw", "standardized"):
+        load = partial(load_letter_problem, is_standardized=feature_scaling == "standardized")
+        yield Case("larger tables", f"Letter, {feature_scaling}", load)
     for name, n in (("one-hot", 16_000), ("one-hot of a9a's shape", 32_561)):
         yield Case("larger tables", name, partial(load_one_hot, n_all=n))
-    for (name, numbers), n, K in product(ILL_CONDITIONED_OPTIONS.items(), (1_000, 10_000), (2, 4)):
-        load = partial(_load_simulated, n=n, d=20, K=K, **numbers)
+    for (name, simulation_options), n, K in product(ILL_CONDITIONED_OPTIONS.items(), (1_000, 10_000), (2, 4)):
+        load = partial(_load_simulated, n=n, d=20, K=K, **simulation_options)
         yield Case("ill-conditioned", f"{name}, {n:,} × 20, {K} classes", load)
     penalties = {"L1": 1.0, "elastic net": 0.5}
     for (n, d), K, name in product(((1_000, 20), (10_000, 10), (10_000, 100)), (2, 4), penalties):
@@ -153,18 +153,20 @@ def _load_l1_benchmark(n_rows, K, fit_intercept):
 
 def _list_scikit_learn_cases():
     # Only scikit-learn's solvers are baselines.
-    def make(group, n, d, K, load, suffix="", **options):
-        name = f"{group}, {n:,} × {d}, {K} classes{suffix}"
+    def make_case(group, n, d, K, load, name_suffix="", **options):
+        name = f"{group}, {n:,} × {d}, {K} classes{name_suffix}"
         return Case(group, name, partial(load, K=K), (n, d, K), baseline_prefix="scikit-learn", **options)
 
     for d, K in product((50, 500), (2, 5)):
-        yield make(SCIKIT_LEARN_BENCH_GROUP, 100_000, d, K, partial(_load_scikit_learn_bench, d=d), max_iter=200)
+        yield make_case(SCIKIT_LEARN_BENCH_GROUP, 100_000, d, K, partial(_load_scikit_learn_bench, d=d), max_iter=200)
     for n, d, K in product((100, 10_000, N_LARGEST_ROWS), (10, 100), (2, 8, 32)):
         n_trial_rows = N_TRIAL_ROWS if n == N_LARGEST_ROWS else None
-        yield make(THREADS_GROUP, n, d, K, partial(_load_threads_benchmark, n=n, d=d), n_trial_rows=n_trial_rows)
+        yield make_case(THREADS_GROUP, n, d, K, partial(_load_threads_benchmark, n=n, d=d), n_trial_rows=n_trial_rows)
     for fit_intercept, K in product((False, True), (2, 3, 10)):
-        suffix = ", with intercept" if fit_intercept else ", without intercept"
-        yield make(L1, 10_000, 10, K, partial(_load_l1_benchmark, fit_intercept=fit_intercept), suffix, tol=1e-5)
+        name_suffix = ", with intercept" if fit_intercept else ", without intercept"
+        yield make_case(
+            L1_GROUP, 10_000, 10, K, partial(_load_l1_benchmark, fit_intercept=fit_intercept), name_suffix, tol=1e-5
+        )
 
 
 CASES, SCIKIT_LEARN_CASES = tuple(_list_cases()), tuple(_list_scikit_learn_cases())
@@ -189,8 +191,10 @@ def fit_pipeline(problem):
 def fit_skglm(problem, tol):
     """Fit L1 for two classes with skglm, as a path with one value of C."""
     arrays = problem.X, problem.y, problem.X_test, problem.y_test
-    grid = PathProblems(problem.name, *arrays, 2, np.array([problem.C]), problem.fit_intercept, problem.l1_ratio)
-    coef, intercept = fit_skglm_path(grid, tol)
+    path_problems = PathProblems(
+        problem.name, *arrays, 2, np.array([problem.C]), problem.fit_intercept, problem.l1_ratio
+    )
+    coef, intercept = fit_skglm_path(path_problems, tol)
     return coef[0], intercept[0]
 
 
@@ -201,7 +205,7 @@ def choose_baselines(problem, tol=DEFAULT_TOL, max_iter=DEFAULT_MAX_ITER):
     baselines, n, d = {}, *problem.X.shape
     if problem.l1_ratio == 0:
         n_parameters = problem.n_rows_coef * (d + 1)
-        is_hessian_feasible = n_parameters <= MAX_NEWTON_PARAMETERS and n * n_parameters**2 <= MAX_HESSIAN_WORK
+        is_hessian_feasible = n_parameters <= MAX_NEWTON_PARAMETERS and n * n_parameters**2 <= MAX_HESSIAN_MULTIPLY_ADDS
         solvers = [solver for solver in SOLVERS if solver != "newton-cholesky" or is_hessian_feasible]
         baselines |= make_scikit_learn_baselines(*solvers, tol=tol, max_iter=max_iter)
         if find_spec("cyanure"):
@@ -220,7 +224,7 @@ def choose_baselines(problem, tol=DEFAULT_TOL, max_iter=DEFAULT_MAX_ITER):
     return baselines
 
 
-def measure_case(case, whole=True):
+def measure_case(case, is_full_run=True):
     """Return the record of a Case as plain values: the comparison and the errors of the coefficients."""
     problem = case.load(None)
     baselines = choose_baselines(problem, case.tol, case.max_iter)
@@ -233,7 +237,7 @@ def measure_case(case, whole=True):
         baselines,
         within=MAX_BASELINE_SUBOPTIMALITY,
         rule=ComparisonRule(suboptimality=DEFAULT_TOL),
-        rounds=N_REPETITIONS if whole else 1,
+        rounds=N_REPETITIONS if is_full_run else 1,
     )
     if case.n_trial_rows:
         trial_outcome = run_comparison(replace(comparison, rounds=1), case.load(case.n_trial_rows))
@@ -244,14 +248,14 @@ def measure_case(case, whole=True):
             baseline_threads=(threads,),
         )
     outcome = run_comparison(comparison, problem)
-    reference, _ = run(partial(fit_fastlin, tol=REFERENCE_TOL), problem).solution
+    reference_coef, _ = run(partial(fit_fastlin, tol=REFERENCE_TOL), problem).solution
     names = dict.fromkeys((FASTLIN, default, outcome.baseline))
     libraries = {name: outcome.describe_library(name) for name in names}
     for name, library in libraries.items():
-        library["coef_error"] = find_coef_error(outcome.runs[name][-1].solution[0], reference)
+        library["coef_error"] = find_coef_error(outcome.runs[name][-1].solution[0], reference_coef)
     seconds, default_seconds = outcome.seconds, libraries[default]["seconds"]
     scikit_learn_seconds = [seconds[name] for name in seconds if name.startswith("scikit-learn")] or [default_seconds]
-    ours, theirs = (libraries[name]["coef_error"] for name in (FASTLIN, outcome.baseline))
+    fastlin_error, baseline_error = (libraries[name]["coef_error"] for name in (FASTLIN, outcome.baseline))
     return outcome.describe() | {
         "libraries": libraries,
         "group": case.group,
@@ -260,16 +264,16 @@ def measure_case(case, whole=True):
         "default_ratio": default_seconds / seconds[FASTLIN],
         "scikit_learn_ratio": min(scikit_learn_seconds) / seconds[FASTLIN],
         "is_above": outcome.gap > OBJECTIVE_TOL,
-        "is_worse": ours > max(COEF_ERROR_TOL, theirs),
+        "is_worse": fastlin_error > max(COEF_ERROR_TOL, baseline_error),
     }
 
 
-def find_coef_error(coef, reference):
+def find_coef_error(coef, reference_coef):
     """Return the largest error of the coefficients, relative to the largest coefficient at the minimum."""
     # With L1 the solution may be determined only up to a constant added to all classes.
-    if len(reference) > 1:
-        coef, reference = (array - array.mean(axis=0) for array in (coef, reference))
-    return float(np.max(np.abs(coef - reference)) / np.max(np.abs(reference)))
+    if len(reference_coef) > 1:
+        coef, reference_coef = (array - array.mean(axis=0) for array in (coef, reference_coef))
+    return float(np.max(np.abs(coef - reference_coef)) / np.max(np.abs(reference_coef)))
 
 
 @dataclass(frozen=True)
@@ -280,22 +284,22 @@ class CaseCollection:
     title: str
     cases: tuple
 
-    def measure(self, whole=False, report=lambda line: None):
+    def measure(self, is_full_run=False, report=lambda line: None):
         """Return the record of all cases, or of the short cases, and report a line for each case."""
         problems = []
         for case in self.cases:
-            if not whole and not case.is_short:
+            if not is_full_run and not case.is_short:
                 continue
             try:
-                problems.append(measure_case(case, whole))
+                problems.append(measure_case(case, is_full_run))
             except (NotImplementedError, RuntimeError) as error:
                 report(f"{case.name}: skipped. {error}")
             else:
-                report(",  ".join(PROBLEMS.tabulate([{"problems": problems[-1:]}]).rows[0]))
+                report(",  ".join(EVERYDAY_LAYOUT.tabulate([{"problems": problems[-1:]}]).rows[0]))
         return {"kind": self.kind, "title": self.title, "threads": count_threads(), "problems": problems}
 
 
-EVERYDAY = CaseCollection("everyday", "everyday fits", CASES)
+EVERYDAY_FITS = CaseCollection("everyday", "everyday fits", CASES)
 SCIKIT_LEARN_COLLECTION = CaseCollection(
     "scikit-learn's cases", "cases of scikit-learn's issues and suites", SCIKIT_LEARN_CASES
 )
@@ -306,7 +310,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.everyday", description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="up to 1,000 rows and one repetition: about a minute")
     options = parser.parse_args(arguments)
-    print_tables(tabulate({"everyday": EVERYDAY.measure(not options.short, partial(print, flush=True))}))
+    print_tables(tabulate({"everyday": EVERYDAY_FITS.measure(not options.short, partial(print, flush=True))}))
 
 
 if __name__ == "__main__":

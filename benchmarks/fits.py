@@ -22,9 +22,9 @@ SAGA_ITERATIONS = 155
 
 def fit_scikit_learn_to_pixels(problem):
     """Divide the pixels by 255, as is common with scikit-learn, and fit with the C for which J is the same."""
-    scaled = ScikitLearnLogisticRegression(C=problem.C * 255**2, max_iter=MAX_ITER)
-    scaled.fit(problem.X / 255.0, problem.y)
-    return scaled.coef_ / 255, scaled.intercept_
+    scaled_model = ScikitLearnLogisticRegression(C=problem.C * 255**2, max_iter=MAX_ITER)
+    scaled_model.fit(problem.X / 255.0, problem.y)
+    return scaled_model.coef_ / 255, scaled_model.intercept_
 
 
 def make_scikit_learn_baselines(*solvers, tol=DEFAULT_TOL, max_iter=MAX_ITER):
@@ -106,10 +106,12 @@ def _load_news(n_rows):
 def _load_expression(n_rows, n_all, n_genes):
     """Return simulated gene expression for few samples: thirty factors, noise, and different standard deviations."""
     generator, n_rows = np.random.default_rng(0), n_rows or n_all
-    factors = generator.normal(size=(n_rows + count_test_rows(n_rows), 30))
-    X = factors @ generator.normal(size=(30, n_genes)) / 2 + generator.normal(size=(len(factors), n_genes))
+    latent_factors = generator.normal(size=(n_rows + count_test_rows(n_rows), 30))
+    X = latent_factors @ generator.normal(size=(30, n_genes)) / 2 + generator.normal(
+        size=(len(latent_factors), n_genes)
+    )
     X *= np.exp(generator.normal(size=n_genes) / 2)
-    y = factors[:, 0] + generator.logistic(size=len(X)) > 0
+    y = latent_factors[:, 0] + generator.logistic(size=len(X)) > 0
     return make_split_problem("expression", X, y, C, n_rows, fit_intercept=False)
 
 

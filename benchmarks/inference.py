@@ -10,7 +10,7 @@ from benchmarks.comparisons import (
     Case,
     Comparison,
     ComparisonRule,
-    require,
+    require_package,
     run_comparison,
     shorten_comparison,
 )
@@ -26,7 +26,7 @@ STD_ERROR_TOL = 1e-3
 # In this case, the additional memory of fastlin and of the fastest baseline is measured in separate processes.
 MEMORY_CASE = "inference-mnlogit-400000"
 # Short cases with few rows have fewer columns, so that the classes overlap.
-ROWS_PER_COLUMN = 40
+MIN_ROWS_PER_COLUMN = 40
 MAX_ITERATIONS = 1_000
 
 
@@ -45,8 +45,8 @@ def fit_statsmodels(problem, method):
     model_class = statsmodels.api.Logit if problem.n_classes == 2 else statsmodels.api.MNLogit
     results = model_class(problem.y, problem.other_inputs).fit(method=method, maxiter=MAX_ITERATIONS, disp=0)
     results.summary()
-    params, errors = (np.reshape(array, (problem.X.shape[1] + 1, -1)).T for array in (results.params, results.bse))
-    return _add_reference_class(problem, params[:, 1:], params[:, 0], np.roll(errors, -1, axis=1))
+    params, std_errors = (np.reshape(array, (problem.X.shape[1] + 1, -1)).T for array in (results.params, results.bse))
+    return _add_reference_class(problem, params[:, 1:], params[:, 0], np.roll(std_errors, -1, axis=1))
 
 
 def fit_glum(problem):
@@ -56,8 +56,10 @@ def fit_glum(problem):
     model = GeneralizedLinearRegressor(family="binomial", alpha=0).fit(problem.X, problem.y)
     table = model.coef_table(problem.X, problem.y, robust=False, dispersion=1.0)
     n, p = len(problem.y), len(table)
-    errors = table["se"].to_numpy()[None] * np.sqrt((n - p) / n)
-    return _add_reference_class(problem, model.coef_[None], np.array([model.intercept_]), np.roll(errors, -1, axis=1))
+    std_errors = table["se"].to_numpy()[None] * np.sqrt((n - p) / n)
+    return _add_reference_class(
+        problem, model.coef_[None], np.array([model.intercept_]), np.roll(std_errors, -1, axis=1)
+    )
 
 
 def _add_reference_class(problem, coef, intercept, std_errors):
@@ -69,32 +71,32 @@ def _add_reference_class(problem, coef, intercept, std_errors):
 
 def make_inference_problem(X, y, X_test=None, y_test=None):
     """Return the unpenalized problem of X and y. For statsmodels, `other_inputs` is [1, X] in C order."""
-    ones = np.column_stack([np.ones(len(X)), X])
+    design_matrix = np.column_stack([np.ones(len(X)), X])
     return BenchmarkProblem(
-        "table", X, y, int(y.max()) + 1, np.inf, True, X_test=X_test, y_test=y_test, other_inputs=ones
+        "table", X, y, int(y.max()) + 1, np.inf, True, X_test=X_test, y_test=y_test, other_inputs=design_matrix
     )
 
 
 def simulate_table(n_rows, n_all, d, n_classes):
     """Return a problem with normally distributed columns, labels drawn from the model, and overlapping classes."""
     n = n_rows or n_all
-    d = d if n == n_all else min(d, max(1, n // ROWS_PER_COLUMN))
+    d = d if n == n_all else min(d, max(1, n // MIN_ROWS_PER_COLUMN))
     X, y = simulate_softmax_data(n + count_test_rows(n), d, n_classes, 1 / np.sqrt(d))
     return make_inference_problem(X[:n], y[:n], X[n:], y[n:])
 
 
-def measure_inference(problem, whole, name):
+def measure_inference(problem, is_full_run, name):
     """Return the record of a comparison, with differences between the libraries' estimates."""
     for package in (STATSMODELS, "glum"):
-        require(package)
-    comparison = COMPARISONS[name] if whole else shorten_comparison(COMPARISONS[name])
+        require_package(package)
+    comparison = COMPARISONS[name] if is_full_run else shorten_comparison(COMPARISONS[name])
     outcome = run_comparison(comparison, problem)
     record = outcome.describe() | {"kind": RECORD_KIND}
-    ours = _stack_estimates(outcome.runs[FASTLIN][-1].solution)
+    fastlin_estimates = _stack_estimates(outcome.runs[FASTLIN][-1].solution)
     for library, values in record["libraries"].items():
-        coef, errors = _stack_estimates(outcome.runs[library][-1].solution)
-        values["coef_difference"] = float(np.max(np.abs(coef - ours[0]) / ours[1]))
-        values["error_difference"] = float(np.max(np.abs(errors / ours[1] - 1)))
+        coef, std_errors = _stack_estimates(outcome.runs[library][-1].solution)
+        values["coef_difference"] = float(np.max(np.abs(coef - fastlin_estimates[0]) / fastlin_estimates[1]))
+        values["error_difference"] = float(np.max(np.abs(std_errors / fastlin_estimates[1] - 1)))
         if name == MEMORY_CASE and library in (FASTLIN, record["baseline"]):
             values["additional_bytes"] = call_in_process(measure_memory, problem.X, problem.y, name, library)
     error_difference = record["libraries"][record["baseline"]]["error_difference"]
@@ -107,8 +109,8 @@ def measure_inference(problem, whole, name):
 
 def _stack_estimates(solution):
     """Return the estimates that have standard errors, and the standard errors. Both have d + 1 columns."""
-    coef, intercept, errors = solution
-    return np.concatenate([coef, intercept[..., None]], axis=-1)[-len(errors) :], errors
+    coef, intercept, std_errors = solution
+    return np.concatenate([coef, intercept[..., None]], axis=-1)[-len(std_errors) :], std_errors
 
 
 def measure_memory(X, y, case, library):

@@ -30,12 +30,12 @@ from benchmarks.published import find_instruction_set_level
 from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS
 
 INSTRUCTIONS_FILE = Path(__file__).with_name("instructions.json")
-LEVEL, SUPPORTED_LEVELS = "x86-64-v3", ("x86-64-v3", "x86-64-v4")
+COUNTED_LEVEL, SUPPORTED_LEVELS = "x86-64-v3", ("x86-64-v3", "x86-64-v4")
 PACKAGES = "numpy", "scipy", "scikit-learn", "numba"
-MAX_INCREASE = 0.03
-SETTINGS = {
-    "NUMBA_CPU_NAME": LEVEL,
-    "NUMBA_CPU_FEATURES": ",".join(f"+{feature}" for feature in INSTRUCTION_SET_LEVELS[LEVEL].features),
+COUNT_TOLERANCE = 0.03
+ENVIRONMENT_SETTINGS = {
+    "NUMBA_CPU_NAME": COUNTED_LEVEL,
+    "NUMBA_CPU_FEATURES": ",".join(f"+{feature}" for feature in INSTRUCTION_SET_LEVELS[COUNTED_LEVEL].features),
     "FASTLIN_COMPILED": "off",
     "FASTLIN_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -54,13 +54,17 @@ def make_cases():
     """Return a dict from the name of each case to a function without arguments."""
     iris, digits, cancer = (load(return_X_y=True) for load in (load_iris, load_digits, load_breast_cancer))
     pixels, digit_labels = digits[0] / 16, digits[1]
-    cells = cancer[0] / cancer[0].std(axis=0)
+    cell_features = cancer[0] / cancer[0].std(axis=0)
     X = np.random.default_rng(0).standard_normal((2_000, 64))
-    types = {"float64": X, "float32": X.astype(np.float32), "uint8": (40 * X + 128).clip(0, 255).astype(np.uint8)}
+    rows_by_dtype = {
+        "float64": X,
+        "float32": X.astype(np.float32),
+        "uint8": (40 * X + 128).clip(0, 255).astype(np.uint8),
+    }
     fit, model = fastlin.LogisticRegression, fastlin.LogisticRegression().fit(pixels[:100], digit_labels[:100])
     return {
         "a fit of iris": lambda: fit().fit(*iris),
-        "a fit of breast cancer, L1": lambda: fit(l1_ratio=1.0, C=0.1).fit(cells, cancer[1]),
+        "a fit of breast cancer, L1": lambda: fit(l1_ratio=1.0, C=0.1).fit(cell_features, cancer[1]),
         "a fit of digits": lambda: fit().fit(pixels, digit_labels),
         "a fit of digits, sparse": lambda: fit().fit(sparse.csr_array(pixels), digit_labels),
         "an epoch of mini-batches": lambda: _train(fastlin.MiniBatchLogisticRegression(), pixels, digit_labels),
@@ -68,7 +72,7 @@ def make_cases():
         "a prediction of one row": lambda: model.predict_proba(pixels[:1]),
         **{
             f"a pass over {dtype}, {n_classes} classes": make_pass(rows, n_classes)
-            for dtype, rows in types.items()
+            for dtype, rows in rows_by_dtype.items()
             for n_classes in (2, 10)
         },
     }
@@ -81,12 +85,12 @@ def _train(model, X, y):
 
 def make_client_request():
     """Return a function that makes a client request with a number."""
-    page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-    page.write(CLIENT_REQUEST_CODE)
-    code = ctypes.c_char.from_buffer(page)
-    call = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_void_p)(ctypes.addressof(code))
+    code_page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    code_page.write(CLIENT_REQUEST_CODE)
+    machine_code = ctypes.c_char.from_buffer(code_page)
+    call = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_void_p)(ctypes.addressof(machine_code))
     # The default argument keeps the page alive as long as the function.
-    return lambda number, code=code: call(ctypes.byref((ctypes.c_ulong * 6)(number)))
+    return lambda request_number, machine_code=machine_code: call(ctypes.byref((ctypes.c_ulong * 6)(request_number)))
 
 
 def run_cases():
@@ -112,18 +116,23 @@ def count_instructions():
     if shutil.which("valgrind") is None:
         raise NotImplementedError("valgrind is not installed")
     if find_instruction_set_level() not in SUPPORTED_LEVELS:
-        raise NotImplementedError(f"the processor has no code of the level {LEVEL}")
+        raise NotImplementedError(f"the processor has no code of the level {COUNTED_LEVEL}")
     # The first run compiles the kernels. Under valgrind, the compilation would take minutes.
-    run_python("-m", "benchmarks.instructions", "--run", **SETTINGS)
+    run_python("-m", "benchmarks.instructions", "--run", **ENVIRONMENT_SETTINGS)
     with tempfile.TemporaryDirectory() as folder:
         options = "--quiet", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out"
         callgrind_command = "valgrind", *options
         names = json.loads(
-            run_python("-m", "benchmarks.instructions", "--run", wrapper_command=callgrind_command, **SETTINGS)
+            run_python(
+                "-m", "benchmarks.instructions", "--run", wrapper_command=callgrind_command, **ENVIRONMENT_SETTINGS
+            )
         )
-        dumps = [Path(folder, f"out.{number}").read_text("utf-8") for number in range(1, len(names) + 1)]
-    counts = list(map(read_instruction_count, dumps))
-    return {name: min(count for counted, count in zip(names, counts, strict=True) if counted == name) for name in names}
+        callgrind_dumps = [Path(folder, f"out.{number}").read_text("utf-8") for number in range(1, len(names) + 1)]
+    counts = list(map(read_instruction_count, callgrind_dumps))
+    return {
+        name: min(count for counted_name, count in zip(names, counts, strict=True) if counted_name == name)
+        for name in names
+    }
 
 
 def read_instruction_count(dump):
@@ -141,13 +150,13 @@ def find_versions():
 
 def compare_counts(counts, recorded_counts):
     """Return a line for each case, and a list of the cases that need more instructions than allowed."""
-    lines, failed = [], []
+    lines, failed_cases = [], []
     for name, count in counts.items():
         change = count / recorded_counts[name] - 1 if name in recorded_counts else 0.0
-        if change > MAX_INCREASE:
-            failed.append(name)
+        if change > COUNT_TOLERANCE:
+            failed_cases.append(name)
         lines.append(f"{name:32} {count:>12,}  {f'{change:+.1%}' if name in recorded_counts else 'new'}")
-    return lines, failed
+    return lines, failed_cases
 
 
 def main(arguments=None, path=INSTRUCTIONS_FILE):
@@ -159,10 +168,10 @@ def main(arguments=None, path=INSTRUCTIONS_FILE):
     if options.run:
         run_cases()
         return 0
-    recorded, versions = json.loads(path.read_text("utf-8")), find_versions()
-    if not options.record and recorded["versions"] != versions:
+    baseline, versions = json.loads(path.read_text("utf-8")), find_versions()
+    if not options.record and baseline["versions"] != versions:
         print(
-            f"Skipped: the counts were recorded with {recorded['versions']}, but the installed versions are {versions}."
+            f"Skipped: the counts were recorded with {baseline['versions']}, but the installed versions are {versions}."
         )
         return 0
     try:
@@ -170,14 +179,16 @@ def main(arguments=None, path=INSTRUCTIONS_FILE):
     except NotImplementedError as error:
         print(f"Skipped: {error}.")
         return 0
-    lines, failed = compare_counts(counts, recorded["counts"])
+    lines, failed_cases = compare_counts(counts, baseline["counts"])
     print(*lines, sep="\n")
     if options.record:
         path.write_text(json.dumps({"versions": versions, "counts": counts}, indent=1) + "\n", "utf-8")
         return 0
-    if failed:
-        print(f"More than {MAX_INCREASE:.0%} more instructions: {'; '.join(failed)}. Accept them with --record.")
-    return 1 if failed else 0
+    if failed_cases:
+        print(
+            f"More than {COUNT_TOLERANCE:.0%} more instructions: {'; '.join(failed_cases)}. Accept them with --record."
+        )
+    return 1 if failed_cases else 0
 
 
 if __name__ == "__main__":

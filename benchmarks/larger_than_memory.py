@@ -67,9 +67,9 @@ def write_parquet(folder, X, y):
         pyarrow.parquet.write_table(pa.table({**columns, "y": y[rows]}), folder / f"{number:02d}.parquet")
 
 
-def read_partition(path, first, last):
+def read_partition(path, first_row, end_row):
     """Return the rows of a partition. This function runs in a worker."""
-    return np.array(np.load(path, mmap_mode="r")[first:last])
+    return np.array(np.load(path, mmap_mode="r")[first_row:end_row])
 
 
 def make_dask_array(path):
@@ -81,35 +81,37 @@ def make_dask_array(path):
     partition_ends = np.linspace(0, len(array), N_PARTITIONS + 1).astype(int).tolist()
     partitions = [
         dask.array.from_delayed(
-            dask.delayed(read_partition)(os.fspath(path), first, last), (last - first, *array.shape[1:]), array.dtype
+            dask.delayed(read_partition)(os.fspath(path), first_row, end_row),
+            (end_row - first_row, *array.shape[1:]),
+            array.dtype,
         )
-        for first, last in pairwise(partition_ends)
+        for first_row, end_row in pairwise(partition_ends)
     ]
     return dask.array.concatenate(partitions)
 
 
-def open_dask_client(stack, n_workers):
-    """Return a Dask client. Its workers together use as many threads as a fit in memory, and `stack` closes them."""
+def open_dask_client(contexts, n_workers):
+    """Return a Dask client. Its workers together use as many threads as a fit in memory, and `contexts` closes them."""
     import dask
     from distributed import Client, LocalCluster
 
-    stack.enter_context(dask.config.set(DASK_MEMORY_SETTINGS))
+    contexts.enter_context(dask.config.set(DASK_MEMORY_SETTINGS))
     n_threads = max(1, count_threads() // n_workers)
     cluster = LocalCluster(n_workers=n_workers, threads_per_worker=n_threads, dashboard_address=":0", silence_logs=50)
-    return stack.enter_context(Client(stack.enter_context(cluster)))
+    return contexts.enter_context(Client(contexts.enter_context(cluster)))
 
 
-def prepare_fits(libraries, paths, folder, stack):
+def prepare_fits(libraries, paths, folder, contexts):
     """Return the fit function of each library, and the seconds for decoding Parquet files (or None)."""
     calls, seconds = {}, None
-    mapped, y = np.load(paths[0], mmap_mode="r"), np.load(paths[1])
+    mapped_rows, y = np.load(paths[0], mmap_mode="r"), np.load(paths[1])
     for name in libraries:
         if name == IN_MEMORY:
-            calls[name] = partial(LogisticRegression().fit, np.array(mapped), y)
+            calls[name] = partial(LogisticRegression().fit, np.array(mapped_rows), y)
         elif name == MEMORY_MAPPED:
-            calls[name] = partial(LogisticRegression().fit, blocks.from_arrays(mapped, y))
+            calls[name] = partial(LogisticRegression().fit, blocks.from_arrays(mapped_rows, y))
         elif name == PARQUET:
-            write_parquet(folder / "parquet", mapped, y)
+            write_parquet(folder / "parquet", mapped_rows, y)
             begin = perf_counter()
             rows = blocks.from_parquet(folder / "parquet", label="y", cache=folder / "decoded")
             seconds = perf_counter() - begin
@@ -117,7 +119,7 @@ def prepare_fits(libraries, paths, folder, stack):
         else:
             from fastlin.dask import LogisticRegression as DaskLogisticRegression
 
-            client = open_dask_client(stack, WORKER_COUNTS[name])
+            client = open_dask_client(contexts, WORKER_COUNTS[name])
             arrays = [make_dask_array(path) for path in paths]
             calls[name] = partial(DaskLogisticRegression().fit, *arrays, client=client)
     return calls, seconds
@@ -126,10 +128,10 @@ def prepare_fits(libraries, paths, folder, stack):
 def measure(libraries, sizes, n_repetitions):
     """Return the record of each library's interleaved fits, and the seconds for decoding Parquet files (or None)."""
     # Dask sets OMP_NUM_THREADS=1 in this process when it starts workers, so fits here would use one thread.
-    with limit_threads(count_threads()), TemporaryDirectory() as name, ExitStack() as stack:
+    with limit_threads(count_threads()), TemporaryDirectory() as name, ExitStack() as contexts:
         folder = Path(name)
         paths = write_simulated_rows(folder, *sizes)
-        calls, decoding_seconds = prepare_fits(libraries, paths, folder, stack)
+        calls, decoding_seconds = prepare_fits(libraries, paths, folder, contexts)
         seconds = time_interleaved_calls(calls, n_repetitions, n_warm_up_calls=int(n_repetitions > 1))
     models = {library: fit.func.__self__ for library, fit in calls.items()}
     records = {

@@ -33,72 +33,75 @@ N_CHAINS = 1024
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def sum_block(block, n_blocks, values, sums):
+def sum_block(block, n_blocks, values, block_sums):
     """Set sums[block] to the sum of a block of integers. Only memory reads limit the speed."""
     n = values.shape[0]
     chunk = values[block * n // n_blocks : (block + 1) * n // n_blocks]
     total = np.int64(0)
     for i in range(chunk.shape[0]):
         total += chunk[i]
-    sums[block] = total
+    block_sums[block] = total
 
 
 @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-def multiply_add_block(block, n_blocks, starts, factor, term, n_rounds, sums):
+def multiply_add_block(block, n_blocks, starts, factor, added_term, n_rounds, block_sums):
     """Set sums[block] to `n_rounds` times the sum of the starts after CHAIN_LENGTH multiply-adds in registers."""
     total = starts.dtype.type(0)
     for _ in range(n_rounds):
         for i in range(starts.shape[0]):
             value = starts[i]
             for _ in range(CHAIN_LENGTH):
-                value = value * factor + term
+                value = value * factor + added_term
             total += value
-    sums[block] = total
+    block_sums[block] = total
 
 
 def make_read_function(X):
     """Return a function that reads X as 8-byte integers and returns the sum of each block."""
-    flat = X.reshape(-1, order="A").view(np.uint8)
-    values = flat[: flat.size // 8 * 8].view(np.int64)
-    sums = np.empty(N_BLOCKS, np.int64)
+    flat_bytes = X.reshape(-1, order="A").view(np.uint8)
+    values = flat_bytes[: flat_bytes.size // 8 * 8].view(np.int64)
+    block_sums = np.empty(N_BLOCKS, np.int64)
 
-    def read():
-        run_blocks(sum_block, N_BLOCKS, values, sums)
-        return sums
+    def read_integers():
+        run_blocks(sum_block, N_BLOCKS, values, block_sums)
+        return block_sums
 
-    return read
+    return read_integers
 
 
 def make_arithmetic_function(n_operations, precision):
     """Return a function that runs about `n_operations` operations, and their exact number. A multiply-add is two."""
     starts = np.linspace(0, 1, N_CHAINS, dtype=precision)
     n_rounds = max(1, round(n_operations / (2 * CHAIN_LENGTH * N_CHAINS * N_BLOCKS)))
-    sums = np.empty(N_BLOCKS, precision)
+    block_sums = np.empty(N_BLOCKS, precision)
     # All chains converge to 1/2, so no number overflows.
-    factor, term = precision(0.5), precision(0.25)
+    factor, added_term = precision(0.5), precision(0.25)
 
     def run_arithmetic():
-        run_blocks(multiply_add_block, N_BLOCKS, starts, factor, term, n_rounds, sums)
-        return sums
+        run_blocks(multiply_add_block, N_BLOCKS, starts, factor, added_term, n_rounds, block_sums)
+        return block_sums
 
     return run_arithmetic, 2 * CHAIN_LENGTH * N_CHAINS * N_BLOCKS * n_rounds
 
 
-def measure_limit(loaded_data, whole):
+def measure_limit(loaded_data, is_full_run):
     """Return the times of fastlin and its limits. `loaded_data` contains a description and a dict of functions."""
     data, calls = loaded_data
-    repetitions = time_interleaved_calls(calls, N_REPETITIONS, N_CALLS)
-    seconds = {name: median(times) for name, times in repetitions.items()}
-    longest = max(seconds.keys() - {FASTLIN}, key=seconds.get)
-    parts = summarize_ratios(
-        [limit / actual for limit, actual in zip(repetitions[longest], repetitions[FASTLIN], strict=True)]
+    repeated_seconds = time_interleaved_calls(calls, N_REPETITIONS, N_CALLS)
+    seconds = {name: median(times) for name, times in repeated_seconds.items()}
+    slowest_limit = max(seconds.keys() - {FASTLIN}, key=seconds.get)
+    speed_fractions = summarize_ratios(
+        [
+            limit / fastlin_seconds
+            for limit, fastlin_seconds in zip(repeated_seconds[slowest_limit], repeated_seconds[FASTLIN], strict=True)
+        ]
     )
     return {
         "data": data,
-        "limit": longest,
+        "limit": slowest_limit,
         "libraries": {name: {"seconds": value} for name, value in seconds.items()},
-        "part": parts["ratio"],
-        "part_interval": parts["interval"],
+        "part": speed_fractions["ratio"],
+        "part_interval": speed_fractions["interval"],
     }
 
 
@@ -108,17 +111,17 @@ def load_pass_calls(n_rows, dtype, order="C"):
     X = np.asarray(X if dtype == "uint8" else (X / 255).astype(dtype), order=order)
     fused_pass = make_pass(X)
     arithmetic, _ = make_arithmetic_function(4 * X.size * N_CLASSES, fused_pass.precision)
-    words = f"{len(X):,} × {N_FEATURES}, {N_CLASSES} classes, {X.dtype}{', F order' if order == 'F' else ''}"
-    return words, {FASTLIN: fused_pass, "reading X": make_read_function(X), "its arithmetic": arithmetic}
+    data_description = f"{len(X):,} × {N_FEATURES}, {N_CLASSES} classes, {X.dtype}{', F order' if order == 'F' else ''}"
+    return data_description, {FASTLIN: fused_pass, "reading X": make_read_function(X), "its arithmetic": arithmetic}
 
 
 def load_step_calls(n_rows):
     """Return a step on a large batch, and the matrix products of the step alone, on contiguous rows."""
     X, y = networks.simulate_rows(n_rows or networks.N_LARGE_ROWS, networks.N_LARGE_FEATURES)
     batch_size = min(networks.LARGE_BATCH_SIZE, len(X) // 2)
-    words = f"{batch_size:,} × {X.shape[1]:,}, {networks.N_HIDDEN} hidden units, {X.dtype}"
+    data_description = f"{batch_size:,} × {X.shape[1]:,}, {networks.N_HIDDEN_UNITS} hidden units, {X.dtype}"
     calls = {FASTLIN: networks.LargeBatchStep(X, y, batch_size)}
-    return words, {**calls, "its products alone": networks.LargeBatchProducts(X, batch_size)}
+    return data_description, {**calls, "its products alone": networks.LargeBatchProducts(X, batch_size)}
 
 
 def drop_cached_pages(path):
@@ -159,31 +162,31 @@ def load_block_calls(n_rows, dtype):
     weakref.finalize(fused_pass, shutil.rmtree, folder)
     path = f"{folder}/X.npy"
     np.save(path, X)
-    words = f"{len(X):,} × {N_FEATURES}, {N_CLASSES} classes, {X.dtype}, a file of {X.nbytes / 1e9:.2g} GB"
-    return words, {
+    data_description = f"{len(X):,} × {N_FEATURES}, {N_CLASSES} classes, {X.dtype}, a file of {X.nbytes / 1e9:.2g} GB"
+    return data_description, {
         FASTLIN: lambda: run_pass_over_file(fused_pass, path),
         "reading the file": lambda: read_from_disk(path),
         "the pass in memory": fused_pass,
     }
 
 
-def _make_limit(title, load, rows=20_000):
+def _make_limit_case(title, load, rows=20_000):
     return Case("limit", title, load, measure_limit, rows)
 
 
 LIMIT_CASES = {
     **{
-        f"limit-pass-{dtype}": _make_limit("a pass for loss and gradient", partial(load_pass_calls, dtype=dtype))
+        f"limit-pass-{dtype}": _make_limit_case("a pass for loss and gradient", partial(load_pass_calls, dtype=dtype))
         for dtype in ("float64", "float32", "uint8")
     },
-    "limit-pass-float64-F": _make_limit(
+    "limit-pass-float64-F": _make_limit_case(
         "a pass for loss and gradient", partial(load_pass_calls, dtype="float64", order="F")
     ),
     **{
-        f"limit-blocks-{dtype}": _make_limit(
+        f"limit-blocks-{dtype}": _make_limit_case(
             "a pass over blocks of a file that is on disk alone", partial(load_block_calls, dtype=dtype)
         )
         for dtype in ("uint8", "float32")
     },
-    "limit-step": _make_limit("a step of a network on a large batch", load_step_calls, 10_000),
+    "limit-step": _make_limit_case("a step of a network on a large batch", load_step_calls, 10_000),
 }

@@ -32,19 +32,19 @@ from benchmarks.problems import (
     make_benchmark_problem,
 )
 from benchmarks.sparse_data import make_one_hot
-from benchmarks.sweeps import CV_CS, simulate_embeddings
+from benchmarks.sweeps import CROSS_VALIDATION_CS, simulate_embeddings
 from fastlin.kernels.machine.threads import count_threads
 
-N_CS = 50
+N_PATH_CS = 50
 # The ratio of the largest C of a path to the smallest.
-PATH_C_RATIO = 1e3
+PATH_C_RANGE_RATIO = 1e3
 N_CV_ROWS, N_FOLDS = 10_000, 5
 # Short comparisons divide the number of fits by this.
 SHORT_RUN_DIVISOR = 20
 SEED = 0
 CS = np.logspace(-3, 3, 20)
 # The numbers of rows, features and labels.
-LABELS_SIZE = 20_000, 64, 200
+LABEL_PROBLEM_SIZE = 20_000, 64, 200
 # Held-out losses must agree only to this accuracy, because scikit-learn's fits are within 1e-4 of the minimum.
 SAME_SCORES_RULE = ComparisonRule(same_steps_tol=1e-2)
 SOLVERS = "lbfgs", "newton-cholesky"
@@ -78,9 +78,9 @@ class PathProblems(ManyProblems):
         for rows, _ in folds:
             yield self.X[rows], self.y[rows], self.y_test
 
-    def test(self, *solution):
+    def score_test_rows(self, *solution):
         """Return the mean Scores over the folds, for the C with the smallest log loss on the test rows."""
-        scores = self._score_fits(BenchmarkProblem.test, *solution)
+        scores = self._score_fits(BenchmarkProblem.score_test_rows, *solution)
         scores_by_C = [average_scores(scores[i :: len(self.Cs)]) for i in range(len(self.Cs))]
         return min(scores_by_C, key=lambda scores: scores.log_loss)
 
@@ -94,21 +94,26 @@ class LabelProblems(PathProblems):
         for label, test_label in zip(self.y.T, self.y_test.T, strict=True):
             yield X, label, test_label
 
-    def test(self, coef, intercept, C_indices):
+    def score_test_rows(self, coef, intercept, C_indices):
         """Return the mean Scores of the fits with each label's chosen C. `C_indices` has shape (n_labels,)."""
-        scores = self._score_fits(BenchmarkProblem.test, coef, intercept)
+        scores = self._score_fits(BenchmarkProblem.score_test_rows, coef, intercept)
         return average_scores([scores[k * len(self.Cs) + index] for k, index in enumerate(C_indices)])
 
 
-def fit_path(grid, tol):
+def fit_path(path_problems, tol):
     """Run fastlin's path with a tol."""
     path = fastlin.logistic_path(
-        grid.X, grid.y, Cs=grid.Cs, l1_ratio=grid.l1_ratio, tol=tol, fit_intercept=grid.fit_intercept
+        path_problems.X,
+        path_problems.y,
+        Cs=path_problems.Cs,
+        l1_ratio=path_problems.l1_ratio,
+        tol=tol,
+        fit_intercept=path_problems.fit_intercept,
     )
     return path.coefs, path.intercepts
 
 
-def fit_skglm_path(grid, tol):
+def fit_skglm_path(path_problems, tol):
     """Fit each C with skglm's ProxNewton, warm-started. Its Logistic datafit is the mean loss.
 
     skglm and BLAS each run on one thread. This does not make a path slower.
@@ -117,19 +122,19 @@ def fit_skglm_path(grid, tol):
     from skglm.penalties import L1
     from skglm.solvers import ProxNewton
 
-    X = grid.X.tocsc() if issparse(grid.X) else np.asfortranarray(grid.X)
-    targets = 2.0 * grid.y - 1.0
+    X = path_problems.X.tocsc() if issparse(path_problems.X) else np.asfortranarray(path_problems.X)
+    targets = 2.0 * path_problems.y - 1.0
     n, d = X.shape
-    parameters, scores = np.zeros(d + grid.fit_intercept), np.zeros(n)
-    solutions = np.zeros((len(grid.Cs), 1, d + 1))
+    parameters, scores = np.zeros(d + path_problems.fit_intercept), np.zeros(n)
+    solutions = np.zeros((len(path_problems.Cs), 1, d + 1))
     with threadpool_limits(1):
-        for solution, C in zip(solutions, grid.Cs, strict=True):
+        for solution, C in zip(solutions, path_problems.Cs, strict=True):
             solver = ProxNewton(
                 # As in skglm's own path, the working set starts with the previously selected features.
                 p0=max(10, np.count_nonzero(parameters[:d])),
                 max_iter=50,
                 tol=tol,
-                fit_intercept=grid.fit_intercept,
+                fit_intercept=path_problems.fit_intercept,
             )
             # The solver modifies parameters and scores in place.
             parameters, _, _ = solver.solve(X, targets, Logistic(), L1(1 / (C * n)), parameters, scores)
@@ -137,35 +142,52 @@ def fit_skglm_path(grid, tol):
     return solutions[..., :-1], solutions[..., -1]
 
 
-def fit_celer_path(grid, tol):
+def fit_celer_path(path_problems, tol):
     """Run celer's path without an intercept on one thread. Its penalty is alpha ||w||_1, so alpha = 1 / C."""
     from celer.homotopy import celer_path
 
     # The path starts with the largest alpha, that is, with the smallest C.
     with threadpool_limits(1):
         _, coef, _ = celer_path(
-            grid.X.tocsc(), 2.0 * grid.y - 1.0, "logreg", alphas=1 / grid.Cs, tol=tol, max_iter=50, use_PN=True
+            path_problems.X.tocsc(),
+            2.0 * path_problems.y - 1.0,
+            "logreg",
+            alphas=1 / path_problems.Cs,
+            tol=tol,
+            max_iter=50,
+            use_PN=True,
         )
-    return coef.T[:, None, :], np.zeros((len(grid.Cs), 1))
+    return coef.T[:, None, :], np.zeros((len(path_problems.Cs), 1))
 
 
-def fit_liblinear_path(grid, tol):
+def fit_liblinear_path(path_problems, tol):
     """Fit liblinear with each C on one thread, without an intercept, because liblinear would penalize it."""
-    parameters = {"l1_ratio": grid.l1_ratio, "tol": tol, "fit_intercept": grid.fit_intercept, "max_iter": 10_000}
+    parameters = {
+        "l1_ratio": path_problems.l1_ratio,
+        "tol": tol,
+        "fit_intercept": path_problems.fit_intercept,
+        "max_iter": 10_000,
+    }
     model = ScikitLearnLogisticRegression(solver="liblinear", random_state=0, **parameters)
-    coef = [model.set_params(C=C).fit(grid.X, grid.y).coef_.copy() for C in grid.Cs]
+    coef = [model.set_params(C=C).fit(path_problems.X, path_problems.y).coef_.copy() for C in path_problems.Cs]
     return np.stack(coef), np.zeros((len(coef), 1))
 
 
-def fit_cross_validation(grid, model):
+def fit_cross_validation(path_problems, model):
     """Run the LogisticRegressionCV of the model's library with the model's parameters, including the final fit."""
     is_fastlin = isinstance(model, fastlin.LogisticRegression)
     estimator = fastlin.LogisticRegressionCV if is_fastlin else ScikitLearnLogisticRegressionCV
-    parameters = {"cv": grid.n_folds, "l1_ratios": (grid.l1_ratio,), "fit_intercept": grid.fit_intercept}
-    fitted = estimator(Cs=grid.Cs, solver=model.solver, tol=model.tol, scoring="neg_log_loss", **parameters)
-    fitted.set_params(use_legacy_attributes=False).fit(grid.X, grid.y)
-    n_folds, _, n_Cs, K, size = fitted.coefs_paths_.shape
-    solutions = fitted.coefs_paths_.reshape(n_folds * n_Cs, K, size)
+    parameters = {
+        "cv": path_problems.n_folds,
+        "l1_ratios": (path_problems.l1_ratio,),
+        "fit_intercept": path_problems.fit_intercept,
+    }
+    fitted_model = estimator(
+        Cs=path_problems.Cs, solver=model.solver, tol=model.tol, scoring="neg_log_loss", **parameters
+    )
+    fitted_model.set_params(use_legacy_attributes=False).fit(path_problems.X, path_problems.y)
+    n_folds, _, n_Cs, K, size = fitted_model.coefs_paths_.shape
+    solutions = fitted_model.coefs_paths_.reshape(n_folds * n_Cs, K, size)
     return solutions[..., :-1], solutions[..., -1]
 
 
@@ -173,20 +195,20 @@ def _load_one_hot(n_rows, fit_intercept):
     data = make_one_hot(n_rows) if n_rows else make_one_hot()
     X, y = data.X_train, data.y_train
     # At this C the first coefficient becomes nonzero, because 1 / C is the largest gradient entry at zero coefficients.
-    smallest = 1 / np.abs(X.T @ (y - (y.mean() if fit_intercept else 0.5))).max()
-    Cs = np.geomspace(smallest, PATH_C_RATIO * smallest, N_CS)
+    smallest_C = 1 / np.abs(X.T @ (y - (y.mean() if fit_intercept else 0.5))).max()
+    Cs = np.geomspace(smallest_C, PATH_C_RANGE_RATIO * smallest_C, N_PATH_CS)
     return PathProblems("one-hot", X, y, data.X_test, data.y_test, 2, Cs, fit_intercept, l1_ratio=1.0)
 
 
 def _load_mnist(n_rows):
     data = load_mnist_pixels(n_rows or N_CV_ROWS, "float64")
     y_train, y_test = (y.astype(np.int64) for y in (data.y_train, data.y_test))
-    return PathProblems("MNIST", data.X_train, y_train, data.X_test, y_test, 10, CV_CS, n_folds=N_FOLDS)
+    return PathProblems("MNIST", data.X_train, y_train, data.X_test, y_test, 10, CROSS_VALIDATION_CS, n_folds=N_FOLDS)
 
 
 def _make_one_hot_comparison(baseline, solve, fit_intercept=False, package=""):
     return Comparison(
-        f"path of {N_CS} values of C, L1, one-hot, {'with' if fit_intercept else 'without'} intercept",
+        f"path of {N_PATH_CS} values of C, L1, one-hot, {'with' if fit_intercept else 'without'} intercept",
         partial(_load_one_hot, fit_intercept=fit_intercept),
         fit_path,
         {f"{baseline}, tol 1e-4": partial(solve, tol=1e-4)},
@@ -209,9 +231,9 @@ class ResampleProblems(ManyProblems):
 
     def problems(self):
         for rows in self.rows:
-            others = np.setdiff1d(np.arange(len(self.X)), rows)
+            held_out_rows = np.setdiff1d(np.arange(len(self.X)), rows)
             yield make_benchmark_problem(
-                "drawn rows", self.X[rows], self.y[rows], 1.0, (self.X[others], self.y[others])
+                "drawn rows", self.X[rows], self.y[rows], 1.0, (self.X[held_out_rows], self.y[held_out_rows])
             )
 
 
@@ -230,7 +252,7 @@ class HeldOutLossProblem:
     def accuracy(self, losses):
         return np.nan
 
-    def test(self, losses):
+    def score_test_rows(self, losses):
         return Scores(log_loss=float(np.mean(losses)))
 
 
@@ -246,18 +268,18 @@ def fit_bootstrap(fits, model):
     models = joblib.Parallel()(
         joblib.delayed(_fit_weighted_resamples)(model, fits.X, fits.y, chunk) for chunk in chunks
     )
-    return stack([pair for chunk in models for pair in chunk])
+    return stack([coef_intercept_pair for chunk in models for coef_intercept_pair in chunk])
 
 
 def _fit_weighted_resamples(model, X, y, resamples):
     fits = (clone(model).fit(X, y, np.bincount(rows, minlength=len(y))) for rows in resamples)
-    return [(fitted.coef_, fitted.intercept_) for fitted in fits]
+    return [(fitted_model.coef_, fitted_model.intercept_) for fitted_model in fits]
 
 
 def fit_bagging(fits, model):
     """Fit BaggingClassifier. It draws the same rows as `fits`."""
     bagging = BaggingClassifier(model, len(fits.rows), random_state=SEED).fit(fits.X, fits.y)
-    return stack([(fitted.coef_, fitted.intercept_) for fitted in bagging.estimators_])
+    return stack([(fitted_model.coef_, fitted_model.intercept_) for fitted_model in bagging.estimators_])
 
 
 def fit_multilabel(fits, model, labels=slice(None)):
@@ -307,7 +329,7 @@ def run_fastlin(problem, tol, run):
     return run(problem, fastlin.LogisticRegression(tol=tol))
 
 
-def run_with_patch(problem, run, parallel_mode):
+def run_with_sklearn_patch(problem, run, parallel_mode):
     """Return a tool's result for scikit-learn's model with the patch. `parallel_mode` is one of `PARALLEL_MODES`."""
     with fastlin.patch_sklearn():
         return run_in_mode(parallel_mode, run, problem, ScikitLearnLogisticRegression())
@@ -350,10 +372,10 @@ def _make_embeddings(n_rows, n_features, n_labels):
     return X, (y[:, None] == np.arange(n_labels)).astype(np.int8)
 
 
-def load_label_problems(n_rows, size, Cs=(1.0,), make=_simulate_rows, fit_intercept=True, l1_ratio=0.0, **options):
+def load_label_problems(n_rows, size, Cs=(1.0,), make_rows=_simulate_rows, fit_intercept=True, l1_ratio=0.0, **options):
     """Return problems for each label and C. `size` contains the numbers of rows, features and labels."""
     n, n_features, n_labels = (n_rows, size[1], size[2] // SHORT_RUN_DIVISOR) if n_rows else size
-    X, Y = make(n + count_test_rows(n), n_features, n_labels, **options)
+    X, Y = make_rows(n + count_test_rows(n), n_features, n_labels, **options)
     return LabelProblems("labels", X[:n], Y[:n], X[n:], Y[n:], 2, np.array(Cs), fit_intercept, l1_ratio)
 
 
@@ -397,7 +419,7 @@ def _make_comparison(
     title, load, ours, theirs=None, rule=CERTIFIED_RULE, solvers=SOLVERS, parallel_mode=SEQUENTIAL_MODE
 ):
     """Return a Comparison. `ours` and `theirs` take a problem and a model. Without a tol, `ours` uses the patch."""
-    run = partial(run_with_patch, parallel_mode=parallel_mode) if rule.tol is None else run_fastlin
+    run = partial(run_with_sklearn_patch, parallel_mode=parallel_mode) if rule.tol is None else run_fastlin
     run = partial(run, run=ours)
     baselines = {
         f"scikit-learn {solver}, {parallel_mode}": _make_scikit_learn_run(parallel_mode, theirs or ours, solver)
@@ -419,7 +441,7 @@ COMPARISONS = {
     "path-skglm-without-intercept": _make_one_hot_comparison("skglm", fit_skglm_path, package="skglm"),
     "path-celer": _make_one_hot_comparison("celer", fit_celer_path, package="celer"),
     "cross-validation": Comparison(
-        f"cross-validation, {len(CV_CS)} values of C × {N_FOLDS} folds, MNIST, tol 1e-6",
+        f"cross-validation, {len(CROSS_VALIDATION_CS)} values of C × {N_FOLDS} folds, MNIST, tol 1e-6",
         _load_mnist,
         partial(run_fastlin, run=fit_cross_validation),
         {"scikit-learn LogisticRegressionCV, max_iter 100": _make_scikit_learn_run(PROCESS_MODE, fit_cross_validation)},
@@ -438,7 +460,7 @@ COMPARISONS = {
     "many-bagging": _make_comparison(
         "BaggingClassifier of 100, patched", _load_bagging, fit_bagging, rule=ComparisonRule()
     ),
-    "many-labels": _make_label_comparison("200 labels", LABELS_SIZE),
+    "many-labels": _make_label_comparison("200 labels", LABEL_PROBLEM_SIZE),
     # liblinear would penalize an intercept.
     "many-labels-l1": _make_label_comparison(
         "40 labels, L1, without intercept",
@@ -454,11 +476,11 @@ COMPARISONS = {
     ),
     # newton-cholesky is much slower than lbfgs here (docs/benchmarks/design-choices.md: labels, newton-cholesky).
     "many-labels-embeddings": _make_label_comparison(
-        f"100 labels, {len(CV_CS)} values of C each, embeddings",
+        f"100 labels, {len(CROSS_VALIDATION_CS)} values of C each, embeddings",
         (20_000, 768, 100),
         ("lbfgs",),
-        Cs=CV_CS,
-        make=_make_embeddings,
+        Cs=CROSS_VALIDATION_CS,
+        make_rows=_make_embeddings,
     ),
     "many-folds": _make_comparison(
         "cross_val_score, 10 folds, patched",

@@ -12,12 +12,12 @@ import fastlin
 from benchmarks.comparisons import Case
 from benchmarks.data import simulate_softmax_data
 from benchmarks.fits import LOAD_MNIST_L1, load_mnist, load_text
-from benchmarks.many_fits import LABELS_SIZE, load_label_problems
+from benchmarks.many_fits import LABEL_PROBLEM_SIZE, load_label_problems
 from benchmarks.problems import make_benchmark_problem
 from benchmarks.processes import call_in_process, measure_peak_increase
 from fastlin.budget import Budget
 from fastlin.course.studies.timing import fit_without_convergence_warning
-from fastlin.objective.problem_batch import BATCH_BYTES
+from fastlin.objective.problem_batch import MAX_BATCH_BYTES
 
 N_CV_ROWS = 4_000
 MAX_FRACTION_OF_X = 0.2
@@ -25,7 +25,7 @@ MAX_SCORES_BYTES = 64 << 20
 # Memory allowed for a small X: for the preconditioner, the matrices that it needs, and the accumulators of a pass.
 MIN_ALLOWED_BYTES = 32 << 20
 # Number of float64 vectors with the size of the coefficients.
-N_VECTORS = 16
+N_SOLVER_VECTORS = 16
 # Bytes per entry of a full Hessian: the Hessian, a copy, and its triangular factor in float64.
 HESSIAN_BYTES_PER_ENTRY = 20
 SCIKIT_LEARN, N_BASELINE_ITERATIONS = "scikit-learn", 20
@@ -65,27 +65,31 @@ def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
     n, d = X.shape
     n_rows_coef = 1 if n_classes == 2 else n_classes
     n_parameters = n_rows_coef * (d + 1)
-    size = count_bytes(X)
-    budget = Budget.from_data_size(size)
+    data_bytes = count_bytes(X)
+    memory_budget = Budget.from_data_size(data_bytes)
     has_l1 = parameters.get("l1_ratio", 0.0) > 0
-    scores = n * n_rows_coef * (4 if X.dtype == np.float32 else 8)
-    vectors = N_VECTORS * n_parameters * 8
+    score_bytes = n * n_rows_coef * (4 if X.dtype == np.float32 else 8)
+    vector_bytes = N_SOLVER_VECTORS * n_parameters * 8
     if not has_l1:
-        n_pairs, precision = budget.choose_pair_storage(n_parameters)
-        vectors += 2 * n_pairs * n_parameters * np.dtype(precision).itemsize
+        n_lbfgs_pairs, precision = memory_budget.choose_lbfgs_pair_storage(n_parameters)
+        vector_bytes += 2 * n_lbfgs_pairs * n_parameters * np.dtype(precision).itemsize
     # If X is dense, the preconditioner has a block for each class.
-    blocks = 4 * n_rows_coef * (d + 1) * (d + 2) // 2
-    has_cheap_blocks = not issparse(X) and (d + 1) ** 2 <= 2 * X.size
-    has_class_blocks = has_cheap_blocks and budget.allows_bytes(blocks) and not budget.allows_preconditioner(blocks)
-    has_hessian = parameters.get("C") == np.inf and budget.allows_hessian(n_parameters, n * n_parameters**2 // 2)
+    block_bytes = 4 * n_rows_coef * (d + 1) * (d + 2) // 2
+    has_cheap_blocks = not issparse(X) and (d + 1) ** 2 <= 2 * X.data_bytes
+    has_class_blocks = (
+        has_cheap_blocks
+        and memory_budget.allows_array_bytes(block_bytes)
+        and not memory_budget.allows_preconditioner(block_bytes)
+    )
+    has_hessian = parameters.get("C") == np.inf and memory_budget.allows_hessian(n_parameters, n * n_parameters**2 // 2)
     bytes_per_fit = (
-        max(MAX_FRACTION_OF_X * size, MIN_ALLOWED_BYTES)
-        + (scores if scores <= max(MAX_SCORES_BYTES, size) else 0)
-        + vectors
-        + has_class_blocks * blocks
+        max(MAX_FRACTION_OF_X * data_bytes, MIN_ALLOWED_BYTES)
+        + (score_bytes if score_bytes <= max(MAX_SCORES_BYTES, data_bytes) else 0)
+        + vector_bytes
+        + has_class_blocks * block_bytes
         + has_hessian * HESSIAN_BYTES_PER_ENTRY * n_parameters**2
     )
-    return int((issparse(X) or has_l1) * size + n_fits * bytes_per_fit)
+    return int((issparse(X) or has_l1) * data_bytes + n_fits * bytes_per_fit)
 
 
 def measure(X, y, parameters, fit="LogisticRegression"):
@@ -97,12 +101,12 @@ def measure(X, y, parameters, fit="LogisticRegression"):
     return measure_peak_increase(call)
 
 
-def measure_case(problem, whole, fit, baseline, n_fits, parameters):
+def measure_case(problem, is_full_run, fit, baseline, n_fits, parameters):
     """Return the additional memory of one of FITS, the memory allowed for n_fits fits, and the baseline's memory."""
     X, y, parameters = problem.X, problem.y, parameters or {"C": problem.C, "l1_ratio": problem.l1_ratio}
     # A batch of labels stores no array of scores.
     allowed_batch_bytes, allowed_fit_bytes = (
-        BATCH_BYTES + MIN_ALLOWED_BYTES,
+        MAX_BATCH_BYTES + MIN_ALLOWED_BYTES,
         count_allowed_bytes(X, len(np.unique(y)), parameters, n_fits),
     )
     return {
@@ -122,7 +126,7 @@ def _make_case(title, load, rows=1_000, fit="LogisticRegression", baseline=SCIKI
 CV_PARAMETERS = {"Cs": [1e-3, 1e-2], "cv": 2, "scoring": "accuracy", "use_legacy_attributes": False, "n_jobs": 2}
 PATH_PARAMETERS = {"Cs": [1e-3, 1e-2, 1e-1], "l1_ratio": 0.0}
 LOAD_SMALL_MNIST = partial(load_mnist, n_all=N_CV_ROWS)
-LOAD_MANY_LABELS = partial(load_label_problems, size=LABELS_SIZE)
+LOAD_MANY_LABELS = partial(load_label_problems, size=LABEL_PROBLEM_SIZE)
 CASES = {
     **{
         f"memory-mnist-{dtype}": _make_case("a fit of MNIST", partial(load_mnist, dtype=dtype))
@@ -133,7 +137,7 @@ CASES = {
     "memory-text-l1": _make_case("a fit of generated text, L1", partial(load_text, l1_ratio=1.0)),
     "memory-unpenalized": _make_case("a fit of noise, unpenalized", _load_overlapping_classes, 5_000),
     "memory-many-labels": _make_case(
-        f"a fit of {LABELS_SIZE[-1]} labels", LOAD_MANY_LABELS, baseline="", parameters={"C": 1.0}
+        f"a fit of {LABEL_PROBLEM_SIZE[-1]} labels", LOAD_MANY_LABELS, baseline="", parameters={"C": 1.0}
     ),
     "memory-cross-validation": _make_case(
         "cross-validation of MNIST",

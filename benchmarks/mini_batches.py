@@ -15,26 +15,26 @@ from sklearn.utils import check_random_state
 import fastlin
 from benchmarks.comparisons import Comparison, ComparisonRule, load_problem, run_comparison
 from benchmarks.data import load_mnist_pixels
-from benchmarks.problems import Task, find_raw_scores
+from benchmarks.problems import LogLossProblem, find_raw_scores
 from benchmarks.tables import print_tables, tabulate
 from fastlin import trainers
 from fastlin.course.studies.timing import fit_without_convergence_warning
 from fastlin.kernels.machine.threads import count_threads
 
 N_CLASSES = 10
-EPOCHS = 5
+N_EPOCHS = 5
 BATCH_SIZE = 128
 LEARNING_RATE, MOMENTUM, ALPHA = 0.03, 0.9, 1e-4
 SEED = 0
 SAME_STEPS_TOL = 1e-4
-N_ENTRIES_PER_ROW, N_SPARSE_ROWS, COLUMN_COUNTS = 30, 20_000, (1_000, 20_000, 50_000, 300_000)
+N_ENTRIES_PER_ROW, N_SPARSE_ROWS, SPARSE_COLUMN_COUNTS = 30, 20_000, (1_000, 20_000, 50_000, 300_000)
 N_COURSE_TRAINING_ROWS, N_COURSE_VALIDATION_ROWS, COURSE_LEARNING_RATE, N_COURSE_EPOCHS = 20_000, 1_000, 0.01, 50
 # After several thousand steps, rounding errors make the objectives differ. In float32, the steps are rounded.
 COURSE_SAME_STEPS_TOLS = {"float64": 1e-11, "float32": 1e-4}
 
 
 @dataclass(frozen=True, eq=False)
-class Examples(Task):
+class Examples(LogLossProblem):
     """Rows. A solution consists of coef (K, d), intercept (K,) and, optionally, whether the model is one-vs-rest.
 
     One-vs-rest probabilities are divided by their sum, as in SGDClassifier's `predict_proba`.
@@ -50,7 +50,7 @@ class Examples(Task):
         return np.maximum(log_softmax(log_expit(scores), axis=1), np.log(np.finfo(float).eps))
 
     def objective(self, *solution):
-        return 1 - self.test(*solution).accuracy if self.uses_test_error else super().objective(*solution)
+        return 1 - self.score_test_rows(*solution).accuracy if self.uses_test_error else super().objective(*solution)
 
     def accuracy(self, *solution):
         return np.nan if self.uses_test_error else super().accuracy(*solution)
@@ -70,7 +70,7 @@ def train(examples):
         batch_size=BATCH_SIZE,
         learning_rate_init=LEARNING_RATE,
         momentum=MOMENTUM,
-        max_iter=EPOCHS,
+        max_iter=N_EPOCHS,
         n_iter_no_change=np.inf,
         random_state=SEED,
     ).fit(examples.X, examples.y)
@@ -79,7 +79,7 @@ def train(examples):
 
 def train_sgd_classifier(examples):
     """Train scikit-learn's SGDClassifier with its default learning rate for the same number of epochs, in parallel."""
-    options = {"max_iter": EPOCHS, "tol": None, "random_state": SEED, "n_jobs": count_threads()}
+    options = {"max_iter": N_EPOCHS, "tol": None, "random_state": SEED, "n_jobs": count_threads()}
     model = SGDClassifier(loss="log_loss", alpha=ALPHA, **options)
     fit_without_convergence_warning(model, examples.X, examples.y)
     return model.coef_, model.intercept_, True
@@ -91,12 +91,12 @@ def train_with_numpy(examples):
     coef, intercept = np.zeros((X.shape[1], N_CLASSES)), np.zeros(N_CLASSES)
     velocity, intercept_velocity = np.zeros_like(coef), np.zeros_like(intercept)
     random_state, order = np.random.RandomState(SEED), np.arange(len(X))
-    for _ in range(EPOCHS):
+    for _ in range(N_EPOCHS):
         permutation = np.arange(len(X))
         random_state.shuffle(permutation)
         order = order[permutation]
-        for first in range(0, len(order), BATCH_SIZE):
-            rows = order[first : first + BATCH_SIZE]
+        for first_row in range(0, len(order), BATCH_SIZE):
+            rows = order[first_row : first_row + BATCH_SIZE]
             batch = X[rows]
             residuals = _softmax(batch @ coef + intercept)
             residuals -= targets[rows]
@@ -149,9 +149,9 @@ def train_course_with_numpy(examples, epochs=N_COURSE_EPOCHS):
         for batch in range(steps_per_epoch):
             rows = order[batch * BATCH_SIZE : (batch + 1) * BATCH_SIZE]
             X, Y = X_train[rows], Y_train[rows]
-            outputs = _softmax(X @ w)
-            train_history["loss"][step] = _cross_entropy(Y, outputs)
-            w -= COURSE_LEARNING_RATE * (X.T @ (outputs - Y) / BATCH_SIZE)
+            probabilities = _softmax(X @ w)
+            train_history["loss"][step] = _cross_entropy(Y, probabilities)
+            w -= COURSE_LEARNING_RATE * (X.T @ (probabilities - Y) / BATCH_SIZE)
             if step % (steps_per_epoch // 5) == 0:
                 val_history["loss"][step] = _cross_entropy(Y_val, _softmax(X_val @ w))
                 train_history["accuracy"][step] = _measure_accuracy(X_train, Y_train, w)
@@ -162,12 +162,12 @@ def train_course_with_numpy(examples, epochs=N_COURSE_EPOCHS):
 
 def _list_training_arrays(examples, dtype):
     """Return X_train, Y_train, X_val and Y_val for the course's trainers."""
-    splits = (examples.X, examples.y), (examples.X_test, examples.y_test)
-    return [array.astype(dtype, copy=False) for X, y in splits for array in (X, np.eye(N_CLASSES)[y])]
+    data_splits = (examples.X, examples.y), (examples.X_test, examples.y_test)
+    return [array.astype(dtype, copy=False) for X, y in data_splits for array in (X, np.eye(N_CLASSES)[y])]
 
 
-def _cross_entropy(targets, outputs):
-    return -np.sum(targets * np.log(outputs)) / len(targets)
+def _cross_entropy(targets, probabilities):
+    return -np.sum(targets * np.log(probabilities)) / len(targets)
 
 
 def _measure_accuracy(X, targets, w):
@@ -190,7 +190,7 @@ def load_sparse_examples(n_rows, n_columns):
 
 
 SGD_BASELINE = {"scikit-learn SGDClassifier, log_loss": train_sgd_classifier}
-TITLE = f"softmax by mini-batches of {BATCH_SIZE}, {EPOCHS} epochs"
+TITLE = f"softmax by mini-batches of {BATCH_SIZE}, {N_EPOCHS} epochs"
 COMPARISONS = {
     "mini-batches-sgd": Comparison(TITLE, partial(load_images, uses_test_error=True), train, SGD_BASELINE, 10_000),
     "mini-batches-numpy": Comparison(
@@ -208,10 +208,10 @@ COMPARISONS = {
             lambda examples: train_course(examples)[:2],
             {"plain NumPy in float64": lambda examples: train_course_with_numpy(examples)[:2]},
             rows=1_500,
-            rule=ComparisonRule(same_steps_tol=allowed),
+            rule=ComparisonRule(same_steps_tol=objective_tol),
             n_warm_up_rows=1_000,
         )
-        for dtype, allowed in COURSE_SAME_STEPS_TOLS.items()
+        for dtype, objective_tol in COURSE_SAME_STEPS_TOLS.items()
     },
 }
 
@@ -219,7 +219,7 @@ COMPARISONS = {
 def compare_on_sparse_rows(n_columns, n_rows=None):
     """Return the record of a comparison on sparse rows. The test errors of the libraries may differ."""
     comparison = Comparison(
-        f"{EPOCHS} epochs of sparse rows",
+        f"{N_EPOCHS} epochs of sparse rows",
         partial(load_sparse_examples, n_columns=n_columns),
         train,
         SGD_BASELINE,
@@ -229,4 +229,4 @@ def compare_on_sparse_rows(n_columns, n_rows=None):
 
 
 if __name__ == "__main__":
-    print_tables(tabulate({n_columns: compare_on_sparse_rows(n_columns) for n_columns in COLUMN_COUNTS}))
+    print_tables(tabulate({n_columns: compare_on_sparse_rows(n_columns) for n_columns in SPARSE_COLUMN_COUNTS}))

@@ -14,7 +14,7 @@ from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
 import fastlin
 from benchmarks.comparisons import Comparison, ComparisonRule
 from benchmarks.data import simulate_softmax_data
-from benchmarks.problems import Task, count_test_rows, find_raw_scores
+from benchmarks.problems import LogLossProblem, count_test_rows, find_raw_scores
 from fastlin.course.studies.timing import fit_without_convergence_warning
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
@@ -25,10 +25,10 @@ from fastlin.training import MomentumDescent
 N_ROWS, N_FEATURES = 50_000, 300
 N_LARGE_ROWS, N_LARGE_FEATURES, LARGE_BATCH_SIZE = 45_000, 1_200, 22_000
 N_CLASSES = 10
-N_HIDDEN = 135
+N_HIDDEN_UNITS = 135
 BATCH_SIZE = 128
 LEARNING_RATE, MOMENTUM, ALPHA = 0.01, 0.9, 1e-4
-LARGE_LEARNING_RATE, LARGE_MOMENTUM, LARGE_L2 = 0.004786, 0.2, 0.003694
+LARGE_BATCH_LEARNING_RATE, LARGE_BATCH_MOMENTUM, LARGE_BATCH_L2 = 0.004786, 0.2, 0.003694
 SEED = 0
 # Maximum relative difference of the losses. Coefficients are rounded to float32 after each step.
 SAME_STEPS_TOL = 5e-5
@@ -42,7 +42,7 @@ def simulate_rows(n_rows, n_features):
 def sample_initial_parameters(random_state, n_features):
     """Return float32 coefficients and intercepts of both layers, drawn from a RandomState as in scikit-learn."""
     coefs, intercepts = [], []
-    for fan_in, fan_out in pairwise((n_features, N_HIDDEN, N_CLASSES)):
+    for fan_in, fan_out in pairwise((n_features, N_HIDDEN_UNITS, N_CLASSES)):
         bound = np.sqrt(6 / (fan_in + fan_out))
         coefs.append(random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(np.float32))
         intercepts.append(random_state.uniform(-bound, bound, fan_out).astype(np.float32))
@@ -50,12 +50,12 @@ def sample_initial_parameters(random_state, n_features):
 
 
 @dataclass(frozen=True, eq=False)
-class Epoch(Task):
+class Epoch(LogLossProblem):
     """The float32 rows of an epoch. A solution is a list of the layers' coefs and a list of their intercepts."""
 
     def find_raw_scores(self, X, coefs, intercepts):
-        hidden = np.maximum(X.astype(np.float64) @ coefs[0] + intercepts[0], 0)
-        return find_raw_scores(hidden, coefs[1].T, intercepts[1])
+        hidden_outputs = np.maximum(X.astype(np.float64) @ coefs[0] + intercepts[0], 0)
+        return find_raw_scores(hidden_outputs, coefs[1].T, intercepts[1])
 
 
 def load_epoch(n_rows, n_features=N_FEATURES):
@@ -68,7 +68,7 @@ def load_epoch(n_rows, n_features=N_FEATURES):
 def train_estimator(epoch, estimator):
     """Train fastlin's or scikit-learn's MLPClassifier for an epoch."""
     model = estimator(
-        N_HIDDEN,
+        N_HIDDEN_UNITS,
         solver="sgd",
         alpha=ALPHA,
         batch_size=BATCH_SIZE,
@@ -89,7 +89,7 @@ def train_torch(epoch):
     X, y = epoch.X, epoch.y
     random_state = np.random.RandomState(SEED)
     network = torch.nn.Sequential(
-        torch.nn.Linear(X.shape[1], N_HIDDEN), torch.nn.ReLU(), torch.nn.Linear(N_HIDDEN, N_CLASSES)
+        torch.nn.Linear(X.shape[1], N_HIDDEN_UNITS), torch.nn.ReLU(), torch.nn.Linear(N_HIDDEN_UNITS, N_CLASSES)
     )
     layers = network[0], network[2]
     with torch.no_grad():
@@ -119,19 +119,23 @@ class LargeBatchStep:
     """A step of fastlin's momentum descent. Two large batches alternate, each with at most half of the rows."""
 
     def __init__(self, X, y, batch_size):
-        self.network = Network((X.shape[1], N_HIDDEN, N_CLASSES))
+        self.network = Network((X.shape[1], N_HIDDEN_UNITS, N_CLASSES))
         coefs, intercepts = sample_initial_parameters(np.random.RandomState(SEED), X.shape[1])
-        for parameters, start in zip(self.network.coefs + self.network.intercepts, coefs + intercepts, strict=True):
-            parameters[:] = start
+        for parameters, initial_values in zip(
+            self.network.coefs + self.network.intercepts, coefs + intercepts, strict=True
+        ):
+            parameters[:] = initial_values
         order = np.random.default_rng(SEED).permutation(len(y))
         self.batches = order[:batch_size], order[batch_size : 2 * batch_size]
         self._next_batches = cycle(self.batches)
         self._examples = Examples(as_matrix(X), y)
-        self._descent = MomentumDescent(self.network, LARGE_MOMENTUM)
+        self._descent = MomentumDescent(self.network, LARGE_BATCH_MOMENTUM)
 
     def __call__(self):
         """Take a step; return the loss before the step, including the penalty."""
-        return self._descent.step(self._examples, next(self._next_batches), LARGE_LEARNING_RATE, LARGE_L2)[0]
+        return self._descent.step(self._examples, next(self._next_batches), LARGE_BATCH_LEARNING_RATE, LARGE_BATCH_L2)[
+            0
+        ]
 
 
 class LargeBatchProducts:
@@ -141,21 +145,21 @@ class LargeBatchProducts:
         self._X = X[:batch_size]
         self.coefs, _ = sample_initial_parameters(np.random.RandomState(SEED), X.shape[1])
         self.residuals = np.random.default_rng(SEED).standard_normal((batch_size, N_CLASSES), np.float32)
-        self.hidden, self.slopes = np.empty((2, batch_size, N_HIDDEN), np.float32)
+        self.hidden_outputs, self.slopes = np.empty((2, batch_size, N_HIDDEN_UNITS), np.float32)
         self.scores = np.empty((batch_size, N_CLASSES), np.float32)
         self.gradients = [np.empty_like(coef) for coef in self.coefs]
 
     def __call__(self):
-        np.matmul(self._X, self.coefs[0], out=self.hidden)
-        np.matmul(self.hidden, self.coefs[1], out=self.scores)
-        np.matmul(self.hidden.T, self.residuals, out=self.gradients[1])
+        np.matmul(self._X, self.coefs[0], out=self.hidden_outputs)
+        np.matmul(self.hidden_outputs, self.coefs[1], out=self.scores)
+        np.matmul(self.hidden_outputs.T, self.residuals, out=self.gradients[1])
         np.matmul(self.residuals, self.coefs[1].T, out=self.slopes)
         np.matmul(self._X.T, self.slopes, out=self.gradients[0])
 
 
 def _make_comparison(baseline, solve, package=""):
     return Comparison(
-        f"an epoch of a network with {N_HIDDEN} hidden units, batches of {BATCH_SIZE}",
+        f"an epoch of a network with {N_HIDDEN_UNITS} hidden units, batches of {BATCH_SIZE}",
         load_epoch,
         partial(train_estimator, estimator=fastlin.MLPClassifier),
         {baseline: solve},

@@ -13,7 +13,7 @@ from benchmarks.inference import RECORD_KIND as INFERENCE
 from benchmarks.plots import list_plots
 from benchmarks.probes import RECORD_KIND as PROBE
 from benchmarks.published import format_machine_title
-from benchmarks.suite import COMPARISON_RECORDS, EVERYDAY
+from benchmarks.suite import COMPARISONS_BY_RECORD, EVERYDAY_FITS
 from benchmarks.sweeps import ONE_BY_ONE_METHOD
 
 ROOT = Path(__file__).parent.parent
@@ -23,18 +23,18 @@ DOCUMENTS = [
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs").glob("*/*.md")))
     if BLOCK_PATTERN.search(path.read_text(encoding="utf-8"))
 ]
-STUDY_PREFIX = "study-"
+STUDY_BLOCK_PREFIX = "study-"
 # The rows of the README's table and their titles in this table.
-README_ROWS = {
+README_ROW_TITLES = {
     "mnist-float64": "MNIST",
-    EVERYDAY: "tables of 300 to 100,000 rows and 5 to 100 columns",
+    EVERYDAY_FITS: "tables of 300 to 100,000 rows and 5 to 100 columns",
     "two-classes": "generated data",
     "text": "generated sparse text",
     "cross-validation": "cross-validation on MNIST, 10 values of C × 5 folds",
 }
 # The rows of the table in docs/benchmarks.md, including lost ones. docs/benchmarks/comparisons.md has all rows.
 CHOSEN_COMPARISONS = {
-    **README_ROWS,
+    **README_ROW_TITLES,
     "mini-batches-sgd": "mini-batches of 128, 5 epochs, MNIST",
     "course-float64": "the course's softmax training, 50 epochs",
     "many-labels-embeddings": "100 labels, 10 values of C each, embeddings",
@@ -94,22 +94,22 @@ def fill_blocks(text, machines):
     """Return the text of a document after rewriting its blocks from the machines' records."""
 
     def replace_block(match):
-        study = match[2].removeprefix(STUDY_PREFIX)
-        content = BLOCK_FUNCTIONS[study](machines) if study == match[2] else format_study(study)
+        block_name = match[2].removeprefix(STUDY_BLOCK_PREFIX)
+        content = BLOCK_FUNCTIONS[block_name](machines) if block_name == match[2] else format_study(block_name)
         return f"{match[1]}{content}\n{match[3]}"
 
     return BLOCK_PATTERN.sub(replace_block, text)
 
 
-def make_block_function(format_machine, missing="No machine has been measured yet.", is_titled=True):
+def make_block_function(format_machine, missing_text="No machine has been measured yet.", is_titled=True):
     """Return a function that lists the output of `format_machine` for each machine under the machine's name."""
 
     def format_all_machines(machines):
-        parts = []
+        paragraphs = []
         for name, machine in machines.items():
-            contents = [part for part in format_machine(name, machine) if part]
-            parts += [f"{_format_title(machine)}:"] * bool(is_titled and contents) + contents
-        return "\n\n".join(parts) or missing
+            machine_paragraphs = [paragraph for paragraph in format_machine(name, machine) if paragraph]
+            paragraphs += [f"{_format_title(machine)}:"] * bool(is_titled and machine_paragraphs) + machine_paragraphs
+        return "\n\n".join(paragraphs) or missing_text
 
     return format_all_machines
 
@@ -119,7 +119,7 @@ def format_comparisons(name, machine):
     comparisons = _select_comparisons(machine)
     slower_cases = [
         f"- {tables.describe_case(record)}: "
-        + SLOWER_REASONS.get(COMPARISON_RECORDS[name], "the reason is not known yet.").format(-record["gap"])
+        + SLOWER_REASONS.get(COMPARISONS_BY_RECORD[name], "the reason is not known yet.").format(-record["gap"])
         for name, record in comparisons.items()
         if tables.is_slower(record)
     ]
@@ -135,8 +135,8 @@ def _format_table(layout, records):
 
 
 def _select_comparisons(machine):
-    counted, _ = split_records(machine)
-    return {name: counted[name] for name in COMPARISON_RECORDS if name in counted}
+    counted_records, _ = split_records(machine)
+    return {name: counted_records[name] for name in COMPARISONS_BY_RECORD if name in counted_records}
 
 
 def split_records(machine):
@@ -144,36 +144,36 @@ def split_records(machine):
     records = machine["records"]
     # Single probes have no scores of their own, but a comparison uses the same data.
     data = {name: (record.get("title"), record.get("data")) for name, record in records.items()}
-    unpredictable_data = {data[name] for name, record in records.items() if tables.is_worse_than_a_guess(record)}
-    excluded = {name: record for name, record in records.items() if data[name] in unpredictable_data}
-    return {name: record for name, record in records.items() if name not in excluded}, excluded
+    worse_than_guess_data = {data[name] for name, record in records.items() if tables.is_worse_than_a_guess(record)}
+    excluded_records = {name: record for name, record in records.items() if data[name] in worse_than_guess_data}
+    return {name: record for name, record in records.items() if name not in excluded_records}, excluded_records
 
 
 def _list_excluded_records(machine, kind):
     """Return a list of the excluded records of a kind, with the reason, or ""."""
-    _, excluded = split_records(machine)
-    lines = [f"- {tables.describe_case(record)}" for record in excluded.values() if record["kind"] == kind]
+    _, excluded_records = split_records(machine)
+    lines = [f"- {tables.describe_case(record)}" for record in excluded_records.values() if record["kind"] == kind]
     return f"These are not counted, {EXCLUSION_REASON}:\n\n" + "\n".join(lines) if lines else ""
 
 
 def summarize_comparisons(machines, titles=CHOSEN_COMPARISONS):
     """Return a table of chosen comparisons from the machine with the latest of them, and the cases that are slower."""
-    measured = [machine for machine in machines.values() if not machine["records"].keys().isdisjoint(titles)]
+    measured_machines = [machine for machine in machines.values() if not machine["records"].keys().isdisjoint(titles)]
     machine = max(
-        measured,
+        measured_machines,
         key=lambda machine: max(machine["records"][name]["date"] for name in machine["records"].keys() & titles.keys()),
     )
-    counted, excluded = split_records(machine)
+    counted_records, excluded_records = split_records(machine)
     rows = [
-        _summarize_everyday(record, title) if name == EVERYDAY else _summarize_comparison(record, title)
+        _summarize_everyday(record, title) if name == EVERYDAY_FITS else _summarize_comparison(record, title)
         for name, title in titles.items()
-        if (record := counted.get(name))
+        if (record := counted_records.get(name))
     ]
     sentences = [f"fastlin is slower on {' and on '.join(_count_slower_cases(machine))}."]
-    n_excluded = sum(record["kind"] == "comparison" for record in excluded.values())
+    n_excluded = sum(record["kind"] == "comparison" for record in excluded_records.values())
     if n_excluded:
-        noun = "comparisons are" if n_excluded > 1 else "comparison is"
-        sentences.append(f"{n_excluded} {noun} not counted, {EXCLUSION_REASON}.")
+        counted_phrase = "comparisons are" if n_excluded > 1 else "comparison is"
+        sentences.append(f"{n_excluded} {counted_phrase} not counted, {EXCLUSION_REASON}.")
     return "\n\n".join(
         (f"{_format_title(machine)}:", tables.format_markdown(tables.make_table(rows)), " ".join(sentences))
     )
@@ -181,48 +181,56 @@ def summarize_comparisons(machines, titles=CHOSEN_COMPARISONS):
 
 def _count_slower_cases(machine):
     """Return phrases that count the cases of each kind in which fastlin is slower, with the names of comparisons."""
-    counted, _ = split_records(machine)
+    counted_records, _ = split_records(machine)
     comparisons = list(_select_comparisons(machine).values())
-    losses = [tables.describe_case(record) for record in comparisons if tables.is_slower(record)]
-    names = f" ({'; '.join(losses)})" if losses else ""
-    counts = [f"{len(losses)} of {len(comparisons)} comparisons{names}"]
+    slower_comparisons = [tables.describe_case(record) for record in comparisons if tables.is_slower(record)]
+    names = f" ({'; '.join(slower_comparisons)})" if slower_comparisons else ""
+    count_phrases = [f"{len(slower_comparisons)} of {len(comparisons)} comparisons{names}"]
     for kind, description in OTHER_KINDS.items():
-        kind_records = [record for record in counted.values() if record["kind"] == kind]
+        kind_records = [record for record in counted_records.values() if record["kind"] == kind]
         problems = [problem for record in kind_records for problem in record.get("problems", [record])]
         if problems:
-            counts.append(f"{sum(map(tables.is_slower, problems))} of {len(problems)} {description}")
-    return counts
+            count_phrases.append(f"{sum(map(tables.is_slower, problems))} of {len(problems)} {description}")
+    return count_phrases
 
 
 def _summarize_comparison(record, title):
     return {
         "problem": ", ".join(filter(None, (title, record.get("data", "")))),
-        "time: fastlin vs baseline": tables.compare_seconds(record),
+        "time: fastlin vs baseline": tables.format_compared_seconds(record),
         "fastlin is": _describe_speed(record),
-        "accuracy": tables.compare_scores(record),
+        "accuracy": tables.format_compared_scores(record),
         "baseline": _describe_baseline(record),
     }
 
 
 def _describe_baseline(record):
     """Return the name of the baseline; append its objective relative to fastlin's if this is much higher."""
-    ours, theirs = (side.get("objective") for side in tables.list_pair(record))
-    is_much_higher = ours and theirs and theirs > MIN_SHOWN_OBJECTIVE_RATIO * ours
-    name = tables.name_baseline(record)
-    return f"{name}, which stops at {theirs / ours:.1f} × fastlin's objective" if is_much_higher else name
+    fastlin_objective, baseline_objective = (
+        side.get("objective") for side in tables.list_compared_measurements(record)
+    )
+    is_much_higher = (
+        fastlin_objective and baseline_objective and baseline_objective > MIN_SHOWN_OBJECTIVE_RATIO * fastlin_objective
+    )
+    name = tables.label_baseline(record)
+    return (
+        f"{name}, which stops at {baseline_objective / fastlin_objective:.1f} × fastlin's objective"
+        if is_much_higher
+        else name
+    )
 
 
 def _summarize_everyday(record, title):
     problems = [problem for problem in record["problems"] if problem["group"] == GRID_GROUP]
     ratios = [problem["ratio"] for problem in problems]
-    losses = f"slower on {sum(map(tables.is_slower, problems))} of {len(problems)}"
+    slower_count_text = f"slower on {sum(map(tables.is_slower, problems))} of {len(problems)}"
     speedup = tables.format_ratio(geometric_mean(problem["scikit_learn_ratio"] for problem in problems))
     return {
         "problem": f"{len(problems)} {title}",
         "time: fastlin vs baseline": "",
         "fastlin is": f"{_describe_speed({'ratio': geometric_mean(ratios)})} (geometric mean); "
-        f"{losses} ({tables.format_ratio(min(ratios))} ×)",
-        "accuracy": tables.average_accuracies(problems),
+        f"{slower_count_text} ({tables.format_ratio(min(ratios))} ×)",
+        "accuracy": tables.format_mean_accuracies(problems),
         "baseline": f"the fastest library on each table ({speedup} × faster than scikit-learn's fastest solver)",
     }
 
@@ -233,8 +241,11 @@ def _describe_speed(record):
         return f"even: {tables.format_interval(record)}"
     if tables.is_slower(record):
         interval = record.get("interval") or ()
-        inverted_record = {"ratio": 1 / record["ratio"], "interval": [1 / end for end in reversed(interval)]}
-        return f"**{tables.format_interval(inverted_record)} × slower**"
+        slowdown_record = {
+            "ratio": 1 / record["ratio"],
+            "interval": [1 / interval_end for interval_end in reversed(interval)],
+        }
+        return f"**{tables.format_interval(slowdown_record)} × slower**"
     return f"{tables.format_interval(record)} × faster"
 
 
@@ -244,9 +255,9 @@ def _format_title(machine):
 
 def tabulate_kind(name, machine, kind, layout):
     """Return the table of the records of a kind, and a list of the excluded records, if there are any."""
-    counted, _ = split_records(machine)
+    counted_records, _ = split_records(machine)
     return [
-        _format_table(layout, (record for record in counted.values() if record["kind"] == kind)),
+        _format_table(layout, (record for record in counted_records.values() if record["kind"] == kind)),
         _list_excluded_records(machine, kind),
     ]
 
@@ -255,12 +266,12 @@ def format_probes(name, machine):
     """Return the tables of a machine's sweeps on validation rows, and of its single probes."""
     records, _ = split_records(machine)
     sweeps = [record for record in records.values() if ONE_BY_ONE_METHOD in record.get("libraries", ())]
-    pairs = [
+    probe_pairs = [
         (records[name], records[name + LBFGS_SUFFIX])
         for name in PROBES
         if records.keys() >= {name, name + LBFGS_SUFFIX}
     ]
-    return _format_table(tables.SHORT_SWEEP_LAYOUT, sweeps), _format_table(tables.PROBE_FIT_LAYOUT, pairs)
+    return _format_table(tables.SHORT_SWEEP_LAYOUT, sweeps), _format_table(tables.PROBE_FIT_LAYOUT, probe_pairs)
 
 
 def embed_figure(name, machine, kind, description, folder=""):
@@ -270,7 +281,7 @@ def embed_figure(name, machine, kind, description, folder=""):
 
 def format_everyday(name, machine):
     """Yield the map and the table of a machine's groups of everyday problems."""
-    record = machine["records"].get(EVERYDAY)
+    record = machine["records"].get(EVERYDAY_FITS)
     if record is None:
         return
     yield f"{_format_title(machine)}:"
@@ -281,22 +292,22 @@ def format_everyday(name, machine):
 def format_violated_bounds(name, machine):
     """Return a list of the performance limits that the results of one machine violate."""
     violations = describe_violations(read_bounds(), machine["records"], machine["machine"]["level"])
-    return ["\n".join(f"- {sentence}" for sentence in violations)]
+    return ["\n".join(f"- {violation}" for violation in violations)]
 
 
 def list_slower_points(record):
     """Yield a line for each point of a scaling record at which a baseline is faster than fastlin."""
     for sweep in record["sweeps"]:
         for point in sweep["points"]:
-            setting = f"{sweep['label']} {tables.format_value(point['value'])}"
+            sweep_setting = f"{sweep['label']} {tables.format_value(point['value'])}"
             default, baseline = point["default"], point["baseline"]
             if baseline and tables.is_slower(baseline):
-                yield f"- {setting}: {baseline['name']} takes {baseline['ratio']:.2f} × the time"
+                yield f"- {sweep_setting}: {baseline['name']} takes {baseline['ratio']:.2f} × the time"
             elif tables.is_slower(default):
                 description = (
                     f"takes {default['ratio']:.2f} × the time, but stops {default['suboptimality']:.0e} higher"
                 )
-                yield f"- {setting}: {default['name']} {description}"
+                yield f"- {sweep_setting}: {default['name']} {description}"
 
 
 def format_scaling(name, machine):
@@ -304,12 +315,12 @@ def format_scaling(name, machine):
     record = machine["records"].get("scaling")
     if record is None:
         return
-    losses = list(list_slower_points(record))
+    slower_points = list(list_slower_points(record))
     n_points = sum(len(sweep["points"]) for sweep in record["sweeps"])
     yield embed_figure(name, machine, "scaling", SCALING_CAPTION)
-    if losses:
-        yield f"On {_format_title(machine)}, a baseline is faster at {len(losses)} of {n_points} points:"
-        yield "\n".join(losses)
+    if slower_points:
+        yield f"On {_format_title(machine)}, a baseline is faster at {len(slower_points)} of {n_points} points:"
+        yield "\n".join(slower_points)
     else:
         yield f"On {_format_title(machine)}, fastlin is the fastest at all {n_points} points."
 
@@ -328,7 +339,9 @@ def describe_runs(name, machine):
     for record in records:
         for package, version in record["versions"].items():
             versions.setdefault(package, set()).add(version)
-    version_list = ", ".join(f"{package} {' and '.join(sorted(numbers))}" for package, numbers in versions.items())
+    version_list = ", ".join(
+        f"{package} {' and '.join(sorted(version_numbers))}" for package, version_numbers in versions.items()
+    )
     date_range = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     yield f"- {_format_title(machine)}, {machine['machine']['level']}: {date_range}. {version_list}."
 
@@ -352,10 +365,10 @@ TABLE_KINDS = {
 }
 BLOCK_FUNCTIONS = {
     "comparisons": make_block_function(format_comparisons),
-    "readme-comparisons": partial(summarize_comparisons, titles=README_ROWS),
+    "readme-comparisons": partial(summarize_comparisons, titles=README_ROW_TITLES),
     "chosen-comparisons": summarize_comparisons,
     "everyday": make_block_function(format_everyday, is_titled=False),
-    "everyday-problems": make_block_function(partial(tabulate_kind, kind="everyday", layout=tables.PROBLEMS)),
+    "everyday-problems": make_block_function(partial(tabulate_kind, kind="everyday", layout=tables.EVERYDAY_LAYOUT)),
     "probes": make_block_function(format_probes),
     **{
         name: make_block_function(partial(tabulate_kind, kind=kind, layout=tables.KIND_LAYOUTS[kind]))

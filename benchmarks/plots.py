@@ -8,7 +8,7 @@ from statistics import geometric_mean
 import numpy as np
 
 from benchmarks.comparisons import FASTLIN, find_suboptimalities
-from benchmarks.published import digest, format_machine_title
+from benchmarks.published import digest_records, format_machine_title
 from benchmarks.tables import format_ratio, format_value, is_tie
 from fastlin.course.figures import draw as plot_study
 from fastlin.course.figures.comparisons import label_log_axis
@@ -52,13 +52,13 @@ def save_plots(machines, folder):
     from PIL import Image, PngImagePlugin
 
     for name, (plot_figure, records) in list_plots(machines).items():
-        path, source = folder / name, PngImagePlugin.PngInfo()
-        if not path.exists() or read_records_digest(path) != digest(records):
+        path, png_info = folder / name, PngImagePlugin.PngInfo()
+        if not path.exists() or read_records_digest(path) != digest_records(records):
             with mpl.rc_context(STYLE):
                 plot_figure(path, **records)
-            source.add_text(SOURCE_KEY, digest(records))
+            png_info.add_text(SOURCE_KEY, digest_records(records))
             with Image.open(path) as image:
-                image.save(path, pnginfo=source)
+                image.save(path, pnginfo=png_info)
 
 
 def read_records_digest(path):
@@ -73,9 +73,16 @@ def plot_pass_scaling(path, machine, record):
     """Draw the time of a pass vs rows, features and classes relative to a base, with a line of slope 1."""
     base, factors = record["base"], record["factors"]
     figure, axes = make_subplots(1, 1, FIGURE_WIDTH, 6.4)
-    first = float(np.median([times[0] for times in record["seconds"].values()]))
-    ends = np.array([factors[0], factors[-1]])
-    axes.plot(ends, 1e3 * first * ends, color="gray", linestyle="--", linewidth=2, label="proportional (slope 1)")
+    base_seconds = float(np.median([times[0] for times in record["seconds"].values()]))
+    line_ends = np.array([factors[0], factors[-1]])
+    axes.plot(
+        line_ends,
+        1e3 * base_seconds * line_ends,
+        color="gray",
+        linestyle="--",
+        linewidth=2,
+        label="proportional (slope 1)",
+    )
     for size, times in record["seconds"].items():
         name, color, marker = LINE_STYLES[size]
         slope = np.polyfit(np.log(factors), np.log(times), 1)[0]
@@ -104,30 +111,30 @@ def plot_scaling(path, machine, record):
     for panel, sweep in zip(panels.flat, sweeps, strict=False):
         points = sweep["points"]
         values = [point["value"] for point in points]
-        ours = [point["seconds"] for point in points]
+        fastlin_seconds = [point["seconds"] for point in points]
         # The fastest baseline was measured in another comparison, so its time is computed from its ratio.
         lines = {
-            "fastlin, certified to 1e-4": ours,
+            "fastlin, certified to 1e-4": fastlin_seconds,
             "scikit-learn's default,\nany accuracy": [point["default"]["seconds"] for point in points],
             "scikit-learn's fastest solver\nthat reaches 1e-4": [
                 point["baseline"]["ratio"] * seconds if point["baseline"] else np.nan
-                for point, seconds in zip(points, ours, strict=True)
+                for point, seconds in zip(points, fastlin_seconds, strict=True)
             ],
         }
         for i, (name, seconds) in enumerate(lines.items()):
-            size, width, line = (8, 3, "-") if i == 0 else (6, 1.8, "--" if i == 1 else "-")
-            style = {"color": COLORS[i], "marker": MARKERS[i], "markersize": size}
-            panel.plot(values, seconds, label=name, linewidth=width, linestyle=line, **style)
-        below = {"xytext": (0, -18), "textcoords": "offset points", "ha": "center", "color": COLORS[0]}
-        for point, value, seconds in zip(points, values, ours, strict=True):
-            panel.annotate(f"{point['n_passes']:.0f}", (value, seconds), **below)
+            marker_size, line_width, line_style = (8, 3, "-") if i == 0 else (6, 1.8, "--" if i == 1 else "-")
+            style = {"color": COLORS[i], "marker": MARKERS[i], "markersize": marker_size}
+            panel.plot(values, seconds, label=name, linewidth=line_width, linestyle=line_style, **style)
+        annotation_style = {"xytext": (0, -18), "textcoords": "offset points", "ha": "center", "color": COLORS[0]}
+        for point, value, seconds in zip(points, values, fastlin_seconds, strict=True):
+            panel.annotate(f"{point['n_passes']:.0f}", (value, seconds), **annotation_style)
         panel.set(xscale="log", yscale="log", xlabel=AXIS_LABELS.get(sweep["name"], sweep["label"]))
         panel.margins(y=0.15)
         panel.set_title(_describe_base(sweep["base"]), fontsize="medium")
         tick_values = values[:: 1 + len(values) // MAX_TICK_LABELS]
         panel.set_xticks(tick_values, [format_value(value) for value in tick_values])
         panel.xaxis.set_minor_formatter("")
-        label_log_axis(panel.yaxis, (1, 2, 5) if max(ours) < 10 * min(ours) else (1,))
+        label_log_axis(panel.yaxis, (1, 2, 5) if max(fastlin_seconds) < 10 * min(fastlin_seconds) else (1,))
     for panel in list(panels.flat)[len(sweeps) :]:
         panel.set_axis_off()
     for panel in panels.flat[::n_columns]:
@@ -154,29 +161,32 @@ def plot_everyday(path, machine, record):
 
     problems = [problem for problem in record["problems"] if problem["shape"]]
     sizes = [sorted({problem["shape"][axis] for problem in problems}) for axis in range(3)]
-    all_rows, all_columns, all_classes = sizes
-    figure = make_figure(FIGURE_WIDTH, 1 + (1.2 + 0.5 * len(all_columns)) * len(all_classes))
-    panels = figure.subplots(len(all_classes), 1, sharex=True, squeeze=False)[:, 0]
-    for panel, n_classes in zip(panels, all_classes, strict=True):
-        ratios, shades = np.full((2, len(all_columns), len(all_rows)), np.nan)
+    row_counts, column_counts, class_counts = sizes
+    figure = make_figure(FIGURE_WIDTH, 1 + (1.2 + 0.5 * len(column_counts)) * len(class_counts))
+    panels = figure.subplots(len(class_counts), 1, sharex=True, squeeze=False)[:, 0]
+    for panel, n_classes in zip(panels, class_counts, strict=True):
+        ratios, shaded_ratios = np.full((2, len(column_counts), len(row_counts)), np.nan)
         for problem in problems:
             n, d, K = problem["shape"]
             if n_classes == K:
-                cell = all_columns.index(d), all_rows.index(n)
-                ratios[cell], shades[cell] = problem["ratio"], 1 if is_tie(problem) else problem["ratio"]
+                cell_index = column_counts.index(d), row_counts.index(n)
+                ratios[cell_index], shaded_ratios[cell_index] = (
+                    problem["ratio"],
+                    1 if is_tie(problem) else problem["ratio"],
+                )
         # On a log scale, blue means faster and red means slower. Problems without a clear winner are white.
         panel.imshow(
-            shades, cmap="RdBu", norm=LogNorm(1 / FULL_COLOR_RATIO, FULL_COLOR_RATIO, clip=True), aspect="auto"
+            shaded_ratios, cmap="RdBu", norm=LogNorm(1 / FULL_COLOR_RATIO, FULL_COLOR_RATIO, clip=True), aspect="auto"
         )
         for (i, j), ratio in np.ndenumerate(ratios):
             if np.isfinite(ratio):
-                is_dark = not 1 / DARK_COLOR_RATIO <= shades[i, j] <= DARK_COLOR_RATIO
+                is_dark = not 1 / DARK_COLOR_RATIO <= shaded_ratios[i, j] <= DARK_COLOR_RATIO
                 color = "white" if is_dark else "black"
                 panel.text(j, i, format_ratio(ratio), ha="center", va="center", color=color)
-        mean = geometric_mean(ratios[np.isfinite(ratios)])
-        panel.set_title(f"{n_classes} classes, geometric mean {format_ratio(mean)}")
-        panel.set(ylabel="columns", yticks=range(len(all_columns)), yticklabels=all_columns)
-        panel.set_xticks(range(len(all_rows)), [f"{n:,}" for n in all_rows])
+        mean_ratio = geometric_mean(ratios[np.isfinite(ratios)])
+        panel.set_title(f"{n_classes} classes, geometric mean {format_ratio(mean_ratio)}")
+        panel.set(ylabel="columns", yticks=range(len(column_counts)), yticklabels=column_counts)
+        panel.set_xticks(range(len(row_counts)), [f"{n:,}" for n in row_counts])
         panel.grid(visible=False)
     panels[-1].set_xlabel("rows")
     figure.suptitle(
@@ -203,8 +213,8 @@ def _list_libraries(problem):
     suboptimalities = find_suboptimalities({name: library["objective"] for name, library in libraries.items()})
     names = {FASTLIN: FASTLIN, problem["default"]: problem["default"], FASTEST_BASELINE: problem["baseline"]}
     return {
-        shown: {"seconds": libraries[name]["seconds"], "suboptimality": suboptimalities[name]}
-        for shown, name in names.items()
+        shown_name: {"seconds": libraries[name]["seconds"], "suboptimality": suboptimalities[name]}
+        for shown_name, name in names.items()
     }
 
 
@@ -214,16 +224,18 @@ def compute_profile(problems):
     Solvers with the most problems are first.
     """
     ratios = {}
-    for tried in problems:
+    for library_results in problems:
         seconds = {
             name: result["seconds"] if result["suboptimality"] <= MAX_SUBOPTIMALITY else np.inf
-            for name, result in tried.items()
+            for name, result in library_results.items()
         }
         fastest_seconds = min(seconds.values())
-        for name, own_seconds in seconds.items():
+        for name, solver_seconds in seconds.items():
             # The names of baselines are used without their settings.
-            ratios.setdefault(name.partition(", ")[0], []).append(own_seconds / fastest_seconds)
-    return {name: np.sort(values) for name, values in sorted(ratios.items(), key=lambda item: -len(item[1]))}
+            ratios.setdefault(name.partition(", ")[0], []).append(solver_seconds / fastest_seconds)
+    return {
+        name: np.sort(values) for name, values in sorted(ratios.items(), key=lambda named_ratios: -len(named_ratios[1]))
+    }
 
 
 def compute_fraction(ratios, factor):
@@ -238,10 +250,10 @@ def plot_profile(path, machine, record):
     curves = {name: ratios for name, ratios in compute_profile(record).items() if len(ratios) >= MIN_PROBLEMS}
     figure, axes = make_subplots(1, 1, FIGURE_WIDTH, 7.4)
     # fastlin is first, because it has times for all problems, and it has its own color.
-    styles = [(COLORS[0], "-"), *((color, line) for line in ("-", "--", ":") for color in COLORS[1:])]
-    for (name, ratios), (color, line) in zip(curves.items(), styles, strict=False):
+    styles = [(COLORS[0], "-"), *((color, line_style) for line_style in ("-", "--", ":") for color in COLORS[1:])]
+    for (name, ratios), (color, line_style) in zip(curves.items(), styles, strict=False):
         factors = np.concatenate([[1], ratios[ratios <= MAX_TIME_FACTOR], [MAX_TIME_FACTOR]])
-        style = {"color": color, "linestyle": line, "linewidth": 3 if name == FASTLIN else 1.8}
+        style = {"color": color, "linestyle": line_style, "linewidth": 3 if name == FASTLIN else 1.8}
         label = f"{name}, {len(ratios)}"
         axes.step(factors, compute_fraction(ratios, factors), where="post", label=label, **style)
     axes.set(

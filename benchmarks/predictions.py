@@ -8,7 +8,7 @@ import numpy as np
 import fastlin
 from benchmarks.comparisons import FASTLIN, Comparison, ComparisonRule
 from benchmarks.data import make_one_hot_pipeline, simulate_dataframe
-from benchmarks.problems import Task
+from benchmarks.problems import LogLossProblem
 from benchmarks.scaling import BASE_SETTINGS, make_problem
 
 N_TRAINING_ROWS, N_ROWS, N_DATAFRAME_ROWS, N_FEATURES = 1_000, 1_000_000, 100_000, 20
@@ -17,7 +17,7 @@ BASELINE = "scikit-learn"
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction(Task):
+class Prediction(LogLossProblem):
     """Test rows. A solution contains probabilities (n, K), which a library's model predicts for `rows`."""
 
     rows: object = None
@@ -32,7 +32,7 @@ def predict(prediction, name):
     return (prediction.models[name].predict_proba(prediction.rows),)
 
 
-def _load(n_rows, n_all, n_classes, as_frame=False):
+def _load_prediction(n_rows, n_all, n_classes, as_frame=False):
     n_rows = min(n_rows or n_all, n_all)
     problem = make_problem(**{**BASE_SETTINGS, "n": N_TRAINING_ROWS + n_rows, "d": N_FEATURES, "K": n_classes})
     X, X_train, y = problem.X[:n_rows], problem.X[n_rows:], problem.y[:n_rows]
@@ -46,14 +46,20 @@ def _load(n_rows, n_all, n_classes, as_frame=False):
 
 
 def _load_dataframe(n_rows, n_all):
-    fitted, predicted = simulate_dataframe(N_TRAINING_ROWS), simulate_dataframe(n_rows, n_all)
-    ours = fastlin.LogisticRegression(categorical_features="from_dtype").fit(fitted.other_inputs, fitted.y)
-    theirs = make_one_hot_pipeline(fastlin.LogisticRegression().fit(fitted.X, fitted.y).to_sklearn())
+    training_problem, prediction_problem = simulate_dataframe(N_TRAINING_ROWS), simulate_dataframe(n_rows, n_all)
+    fastlin_model = fastlin.LogisticRegression(categorical_features="from_dtype").fit(
+        training_problem.other_inputs, training_problem.y
+    )
+    baseline_model = make_one_hot_pipeline(
+        fastlin.LogisticRegression().fit(training_problem.X, training_problem.y).to_sklearn()
+    )
     # Only the encoder is fitted, because fitting the pipeline would refit the model.
-    theirs[0].fit(fitted.other_inputs)
-    theirs[1].coef_, theirs[1].intercept_ = ours.coef_, ours.intercept_
-    X, y = predicted.X, predicted.y
-    return Prediction(X, y, X, y, 2, predicted.other_inputs, {FASTLIN: ours, BASELINE: theirs})
+    baseline_model[0].fit(training_problem.other_inputs)
+    baseline_model[1].coef_, baseline_model[1].intercept_ = fastlin_model.coef_, fastlin_model.intercept_
+    X, y = prediction_problem.X, prediction_problem.y
+    return Prediction(
+        X, y, X, y, 2, prediction_problem.other_inputs, {FASTLIN: fastlin_model, BASELINE: baseline_model}
+    )
 
 
 def _make_comparison(title, load, rows=None, package=""):
@@ -62,10 +68,10 @@ def _make_comparison(title, load, rows=None, package=""):
     return Comparison(f"probabilities of {title}", load, ours, {BASELINE: theirs}, rows, rule=rule, package=package)
 
 
-LOAD_DATAFRAME = partial(_load, n_all=N_DATAFRAME_ROWS, n_classes=2, as_frame=True)
+LOAD_DATAFRAME = partial(_load_prediction, n_all=N_DATAFRAME_ROWS, n_classes=2, as_frame=True)
 COMPARISONS = {
-    "predict-row": _make_comparison("one row", partial(_load, n_all=1, n_classes=2)),
-    "predict-rows": _make_comparison("many rows", partial(_load, n_all=N_ROWS, n_classes=3), 100_000),
+    "predict-row": _make_comparison("one row", partial(_load_prediction, n_all=1, n_classes=2)),
+    "predict-rows": _make_comparison("many rows", partial(_load_prediction, n_all=N_ROWS, n_classes=3), 100_000),
     "predict-frame": _make_comparison("a frame", LOAD_DATAFRAME, 10_000, "pandas"),
     "predict-categories": _make_comparison(
         "a frame with categories", partial(_load_dataframe, n_all=N_DATAFRAME_ROWS), 10_000, "pandas"

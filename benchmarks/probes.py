@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 
 import fastlin
 from benchmarks import comparisons
-from benchmarks.comparisons import FASTLIN, Case, ComparisonRule, require, run_comparison, shorten_comparison
+from benchmarks.comparisons import FASTLIN, Case, ComparisonRule, require_package, run_comparison, shorten_comparison
 from benchmarks.fits import COMPARISONS, DEFAULT_TOL, MAX_ITER
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.other_libraries import fit_torch
@@ -24,8 +24,11 @@ from fastlin.other_libraries import fit_torch
 SCIKIT_LEARN, TORCH = "scikit-learn", "PyTorch"
 RECORD_KIND = "probe"
 # The names of the ratios of seconds in bounds.json.
-FASTLIN_TO_SCIKIT_LEARN_OBJECTIVE = "to its objective"
-TORCH_TO_SCIKIT_LEARN_OBJECTIVE, TORCH_TO_FASTLIN_OBJECTIVE = "PyTorch to its objective", "PyTorch to fastlin's"
+RATIO_TO_SCIKIT_LEARN_OBJECTIVE = "to its objective"
+TORCH_RATIO_TO_SCIKIT_LEARN_OBJECTIVE, TORCH_RATIO_TO_FASTLIN_OBJECTIVE = (
+    "PyTorch to its objective",
+    "PyTorch to fastlin's",
+)
 TIME_LIMIT, MAX_ITERATIONS = 120.0, 2 * MAX_ITER
 
 
@@ -38,10 +41,10 @@ class TorchFit(NamedTuple):
 
     points: list
     seconds: float
-    lowest: float
+    lowest_objective: float
 
 
-def find_first_time(points, objective):
+def find_seconds_to_objective(points, objective):
     """Return the seconds of the first of `points`, (seconds, objective), that reaches an objective, or None."""
     return next((seconds for seconds, value in points if value <= objective), None)
 
@@ -80,61 +83,71 @@ def fit_torch_to_target(problem, target, time_limit=TIME_LIMIT, max_iter=MAX_ITE
 
 def make_default_comparison(comparison):
     """Return the Comparison of the defaults of both libraries on the data of another Comparison."""
-    classes = fastlin.LogisticRegression, ScikitLearnLogisticRegression
-    ours, theirs = (partial(fit_with_defaults, model_class=model_class) for model_class in classes)
+    model_classes = fastlin.LogisticRegression, ScikitLearnLogisticRegression
+    ours, theirs = (partial(fit_with_defaults, model_class=model_class) for model_class in model_classes)
     return replace(
         comparison,
         fastlin=ours,
         baselines={SCIKIT_LEARN: theirs},
-        rule=ComparisonRule(suboptimality=DEFAULT_TOL, requires_equal_accuracy=False),
+        rule=ComparisonRule(suboptimality=DEFAULT_TOL, should_match_accuracy=False),
     )
 
 
-def measure_probe(problem, whole, comparison):
+def measure_probe(problem, is_full_run, comparison):
     """Return the record of a probe. After the comparison, PyTorch runs with the same number of repetitions."""
-    require("torch")
-    outcome = run_comparison(comparison if whole else shorten_comparison(comparison), problem)
+    require_package("torch")
+    outcome = run_comparison(comparison if is_full_run else shorten_comparison(comparison), problem)
     objectives = outcome.objectives
     targets = {FASTLIN: objectives[FASTLIN] * (1 + DEFAULT_TOL), SCIKIT_LEARN: objectives[SCIKIT_LEARN]}
     fit_torch(comparison.load(comparison.n_warm_up_rows), 1)
-    torch_fits, remaining = [], targets
-    for _ in outcome.repetitions:
-        if remaining:
-            sleep(comparisons.PAUSE)
-            torch_fits.append(fit_torch_to_target(problem, min(remaining.values())))
+    torch_fits, remaining_targets = [], targets
+    for _ in outcome.time_ratios:
+        if remaining_targets:
+            sleep(comparisons.PAUSE_SECONDS)
+            torch_fits.append(fit_torch_to_target(problem, min(remaining_targets.values())))
             points = torch_fits[-1].points
-            remaining = {name: value for name, value in remaining.items() if find_first_time(points, value) is not None}
+            remaining_targets = {
+                name: value
+                for name, value in remaining_targets.items()
+                if find_seconds_to_objective(points, value) is not None
+            }
     points = [list_iterations(run.solution[2], run.seconds) for run in outcome.runs[FASTLIN]]
-    seconds_to_scikit_learn = _find_median_time(points, objectives[SCIKIT_LEARN])
+    seconds_to_scikit_learn = _find_median_seconds(points, objectives[SCIKIT_LEARN])
     torch_seconds = {
-        name: _find_median_time([fit.points for fit in torch_fits], value) for name, value in targets.items()
+        name: _find_median_seconds([fit.points for fit in torch_fits], value) for name, value in targets.items()
     }
     # A target that was not reached gets the seconds of the first fit, because only this fit had all targets.
-    longest = torch_fits[0].seconds
+    first_fit_seconds = torch_fits[0].seconds
     compared_seconds = {
-        FASTLIN_TO_SCIKIT_LEARN_OBJECTIVE: (outcome.seconds[SCIKIT_LEARN], seconds_to_scikit_learn),
-        TORCH_TO_SCIKIT_LEARN_OBJECTIVE: (torch_seconds[SCIKIT_LEARN] or longest, seconds_to_scikit_learn),
-        TORCH_TO_FASTLIN_OBJECTIVE: (torch_seconds[FASTLIN] or longest, outcome.seconds[FASTLIN]),
+        RATIO_TO_SCIKIT_LEARN_OBJECTIVE: (outcome.seconds[SCIKIT_LEARN], seconds_to_scikit_learn),
+        TORCH_RATIO_TO_SCIKIT_LEARN_OBJECTIVE: (
+            torch_seconds[SCIKIT_LEARN] or first_fit_seconds,
+            seconds_to_scikit_learn,
+        ),
+        TORCH_RATIO_TO_FASTLIN_OBJECTIVE: (torch_seconds[FASTLIN] or first_fit_seconds, outcome.seconds[FASTLIN]),
     }
     record = outcome.describe()
-    ours = record["libraries"][FASTLIN]
-    ours["certified_gap"] = float(outcome.runs[FASTLIN][-1].solution[2].certificate_ / objectives[FASTLIN])
-    ours["seconds_to_scikit_learn"] = seconds_to_scikit_learn
+    fastlin_record = record["libraries"][FASTLIN]
+    fastlin_record["certified_gap"] = float(outcome.runs[FASTLIN][-1].solution[2].certificate_ / objectives[FASTLIN])
+    fastlin_record["seconds_to_scikit_learn"] = seconds_to_scikit_learn
     record["libraries"][TORCH] = {
-        "seconds": longest,
+        "seconds": first_fit_seconds,
         "threads": count_threads(),
-        "objective": torch_fits[0].lowest,
+        "objective": torch_fits[0].lowest_objective,
         "seconds_to_scikit_learn": torch_seconds[SCIKIT_LEARN],
         "seconds_to_fastlin": torch_seconds[FASTLIN],
     }
-    ratios = {name: None if below is None else above / below for name, (above, below) in compared_seconds.items()}
+    ratios = {
+        name: None if fastlin_seconds is None else other_seconds / fastlin_seconds
+        for name, (other_seconds, fastlin_seconds) in compared_seconds.items()
+    }
     return record | {"kind": RECORD_KIND, "ratios": ratios}
 
 
-def _find_median_time(fits, objective):
+def _find_median_seconds(fits, objective):
     """Return the median seconds in which fits reach an objective, or None. Each fit is a list of points."""
-    seconds_to_objective = [seconds for points in fits if (seconds := find_first_time(points, objective)) is not None]
-    return median(seconds_to_objective) if seconds_to_objective else None
+    fit_seconds = [seconds for points in fits if (seconds := find_seconds_to_objective(points, objective)) is not None]
+    return median(fit_seconds) if fit_seconds else None
 
 
 PROBES = {f"probe-times-{n_classes}": COMPARISONS[f"probe-{n_classes}"] for n_classes in (100, 600, 1000)}

@@ -35,7 +35,7 @@ def find_raw_scores(X, coef, intercept):
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class LogLossProblem:
     """Rows whose solutions are measured by their log loss. `find_raw_scores` returns the raw scores of rows."""
 
     X: np.ndarray
@@ -53,7 +53,7 @@ class Task:
     def accuracy(self, *solution):
         return score(self.find_raw_scores(self.X, *solution), self.y).accuracy
 
-    def test(self, *solution):
+    def score_test_rows(self, *solution):
         return score(self.find_raw_scores(self.X_test, *solution), self.y_test)
 
 
@@ -71,13 +71,15 @@ class BenchmarkProblem(Problem):
     def accuracy(self, coef, intercept, *_):
         return super().accuracy(coef, intercept)
 
-    def test(self, coef, intercept, *_):
+    def score_test_rows(self, coef, intercept, *_):
         return score(find_raw_scores(self.X_test, coef, intercept), self.y_test)
 
     def hold_out_rows(self):
         """Return the problem with every fifth row as a test row."""
-        is_test = np.arange(len(self.y)) % HOLD_OUT_STEP == HOLD_OUT_STEP - 1
-        return replace(self, X=self.X[~is_test], y=self.y[~is_test], X_test=self.X[is_test], y_test=self.y[is_test])
+        is_test_row = np.arange(len(self.y)) % HOLD_OUT_STEP == HOLD_OUT_STEP - 1
+        return replace(
+            self, X=self.X[~is_test_row], y=self.y[~is_test_row], X_test=self.X[is_test_row], y_test=self.y[is_test_row]
+        )
 
 
 class ManyProblems:
@@ -89,8 +91,8 @@ class ManyProblems:
     def accuracy(self, *solution):
         return float(np.mean(self._score_fits(BenchmarkProblem.accuracy, *solution)))
 
-    def test(self, *solution):
-        return average_scores(self._score_fits(BenchmarkProblem.test, *solution))
+    def score_test_rows(self, *solution):
+        return average_scores(self._score_fits(BenchmarkProblem.score_test_rows, *solution))
 
     def _score_fits(self, score, coef, intercept, *_):
         return [score(*fit) for fit in zip(self.problems(), coef, intercept, strict=True)]
@@ -101,22 +103,22 @@ def average_scores(scores):
     return Scores(*np.mean(scores, axis=0).tolist())
 
 
-def make_benchmark_problem(name, X, y, C, test=None, **parameters):
+def make_benchmark_problem(name, X, y, C, test_data=None, **parameters):
     """Return a BenchmarkProblem with an intercept for arbitrary labels. Test rows of other classes are omitted."""
     classes, labels = np.unique(y, return_inverse=True)
     problem = BenchmarkProblem(
         name, X, labels.astype(np.int64), len(classes), C, **{"fit_intercept": True, **parameters}
     )
-    if test is None:
+    if test_data is None:
         return problem
-    X_test, y_test = test
+    X_test, y_test = test_data
     has_seen_class = np.isin(y_test, classes)
     return replace(problem, X_test=X_test[has_seen_class], y_test=np.searchsorted(classes, y_test[has_seen_class]))
 
 
 def make_split_problem(name, X, y, C, n_rows, **parameters):
     """Return the BenchmarkProblem of the first rows, with the other rows as test rows."""
-    return make_benchmark_problem(name, X[:n_rows], y[:n_rows], C, test=(X[n_rows:], y[n_rows:]), **parameters)
+    return make_benchmark_problem(name, X[:n_rows], y[:n_rows], C, test_data=(X[n_rows:], y[n_rows:]), **parameters)
 
 
 def count_test_rows(n_rows):

@@ -24,7 +24,7 @@ STATUS_FILE, PEAK_RESET_FILE = Path("/proc/self/status"), Path("/proc/self/clear
 # Freed arrays of at least 1 MB return to the system. By default, malloc raises this threshold to as much as 32 MB.
 MALLOC_SETTINGS = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 N_REPETITIONS = 5
-PROGRAM = """
+FIRST_USE_PROGRAM = """
 from time import perf_counter
 begin = perf_counter()
 from {module} import LogisticRegression
@@ -48,14 +48,14 @@ def list_import_paths():
     return [str(FASTLIN_ROOT), str(ROOT)]
 
 
-def run_python(*arguments, wrapper_command=(), **variables):
+def run_python(*arguments, wrapper_command=(), **environment_variables):
     """Run Python in an empty folder, optionally under another program, and return its standard output."""
     paths = [*list_import_paths(), *filter(None, [os.environ.get("PYTHONPATH")])]
     with tempfile.TemporaryDirectory() as folder:
         return subprocess.run(
             [*wrapper_command, sys.executable, *map(str, arguments)],
             cwd=folder,
-            env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(paths)},
+            env={**os.environ, **environment_variables, "PYTHONPATH": os.pathsep.join(paths)},
             stdout=subprocess.PIPE,
             text=True,
             check=True,
@@ -70,17 +70,17 @@ def call_in_process(function, *arguments):
         patch.dict(os.environ, MALLOC_SETTINGS),
         # asv imports this package although its folder is not on sys.path.
         patch.object(sys, "path", [*list_import_paths(), *sys.path]),
-        closing(WorkerProcess()) as process,
+        closing(WorkerProcess()) as worker_process,
     ):
-        return process.call(function, *arguments)
+        return worker_process.call(function, *arguments)
 
 
 def measure_peak_increase(call):
     """Return the bytes by which a call increases this process's peak memory above its current memory."""
     PEAK_RESET_FILE.write_text("5", "ascii")
-    before = _read_peak_bytes()
+    initial_peak_bytes = _read_peak_bytes()
     call()
-    return _read_peak_bytes() - before
+    return _read_peak_bytes() - initial_peak_bytes
 
 
 def _read_peak_bytes():
@@ -88,27 +88,30 @@ def _read_peak_bytes():
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) << 10
 
 
-def time_first_use(module, cache):
-    """Return the seconds of an import, and of an import plus a fit to digits. `cache` is a folder or None."""
-    variables = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
-    return [float(number) for number in run_python("-c", PROGRAM.format(module=module), **variables).split()]
+def time_first_use(module, cache_folder):
+    """Return the seconds of an import, and of an import plus a fit to digits. `cache_folder` is a folder or None."""
+    environment_variables = {} if cache_folder is None else {"NUMBA_CACHE_DIR": str(cache_folder)}
+    return [
+        float(number)
+        for number in run_python("-c", FIRST_USE_PROGRAM.format(module=module), **environment_variables).split()
+    ]
 
 
-def measure_first_use(whole=False):
+def measure_first_use(is_full_run=False):
     """Return the record of each of FIRST_USE_TITLES. Later processes load the kernels that the first fit compiled."""
     with tempfile.TemporaryDirectory() as folder:
-        cache = folder if whole else None
-        first_fit_seconds = time_first_use(LIBRARY_MODULES[FASTLIN], cache)[1]
+        cache_folder = folder if is_full_run else None
+        first_fit_seconds = time_first_use(LIBRARY_MODULES[FASTLIN], cache_folder)[1]
         repetitions = [
-            {name: time_first_use(module, cache) for name, module in LIBRARY_MODULES.items()}
-            for _ in range(N_REPETITIONS if whole else 1)
+            {name: time_first_use(module, cache_folder) for name, module in LIBRARY_MODULES.items()}
+            for _ in range(N_REPETITIONS if is_full_run else 1)
         ]
     seconds = {}
     for index, case in enumerate(("import", "first-fit")):
         seconds[case] = {
             name: median(repetition[name][index] for repetition in repetitions) for name in LIBRARY_MODULES
         }
-    if whole:
+    if is_full_run:
         # scikit-learn compiles nothing, so its first fit is like all its other fits.
         seconds["first-fit-ever"] = {**seconds["first-fit"], FASTLIN: first_fit_seconds}
     return {

@@ -5,18 +5,18 @@ import sys
 
 from benchmarks.pages import format_all_violated_bounds, write_pages
 from benchmarks.plots import save_plots
-from benchmarks.published import FOLDER, add_records, describe_machine, describe_run, read_machines
+from benchmarks.published import RECORDS_FOLDER, add_records, describe_machine, describe_run, read_machines
 from benchmarks.suite import CASES, measure
 from benchmarks.tables import print_tables, tabulate
 from fastlin.cli.arguments import CommandError
 
 
-def publish(cases, folder=FOLDER):
+def publish(cases, folder=RECORDS_FOLDER):
     """Measure cases one after another, store and print each result immediately, and return the failed cases."""
-    machine, run, failed = describe_machine(), describe_run(), []
+    machine, run, failed_cases = describe_machine(), describe_run(), []
     for case in cases:
         try:
-            records = measure(case, whole=True)
+            records = measure(case, is_full_run=True)
             failures = [f"{name}: {record['failure']}" for name, record in records.items() if record.get("failure")]
             if failures:
                 raise RuntimeError("; ".join(failures))
@@ -24,11 +24,11 @@ def publish(cases, folder=FOLDER):
             print(f"{case}: skipped. {error}")
         except Exception as error:
             print(f"{case}: failed. {type(error).__name__}: {error}")
-            failed.append(case)
+            failed_cases.append(case)
         else:
             add_records(machine, run, records, folder)
             print_tables(tabulate(records))
-    return failed
+    return failed_cases
 
 
 def main(arguments=None):
@@ -44,17 +44,17 @@ def main(arguments=None):
         read_machines()
     except CommandError as error:
         parser.error(str(error))
-    failed = [] if options.pages else publish(options.cases or CASES)
+    failed_cases = [] if options.pages else publish(options.cases or CASES)
     machines = read_machines()
-    save_plots(machines, FOLDER)
+    save_plots(machines, RECORDS_FOLDER)
     write_pages(machines)
-    own_name = describe_machine()["name"]
+    own_machine_name = describe_machine()["name"]
     print(
         format_all_violated_bounds(
-            {name: contents for name, contents in machines.items() if options.pages or name == own_name}
+            {name: contents for name, contents in machines.items() if options.pages or name == own_machine_name}
         )
     )
-    return 1 if failed else 0
+    return 1 if failed_cases else 0
 
 
 if __name__ == "__main__":

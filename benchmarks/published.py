@@ -13,7 +13,7 @@ from fastlin.cli.results import read_results, update_results
 from fastlin.kernels.machine.levels import choose_level, list_levels
 from fastlin.kernels.machine.target import read_features
 
-FOLDER = Path(__file__).parent.parent / "docs" / "benchmarks"
+RECORDS_FOLDER = Path(__file__).parent.parent / "docs" / "benchmarks"
 PACKAGES = (
     "numpy",
     "numba",
@@ -32,23 +32,23 @@ PACKAGES = (
 CPU_FOLDER = Path("/sys/devices/system/cpu")
 
 
-def read_machines(folder=FOLDER):
+def read_machines(folder=RECORDS_FOLDER):
     """Return a dict from the names of the files, without suffix, to their contents."""
     return {path.stem: read_results(path) for path in sorted(folder.glob("*.json"))}
 
 
-def add_records(machine, run, records, folder=FOLDER):
+def add_records(machine, run, records, folder=RECORDS_FOLDER):
     """Store records and their run in the file of a machine, replacing records with the same names."""
     folder.mkdir(parents=True, exist_ok=True)
 
-    def change(stored):
-        merged_records = stored.get("records", {}) | {name: record | run for name, record in records.items()}
+    def merge_records(stored_results):
+        merged_records = stored_results.get("records", {}) | {name: record | run for name, record in records.items()}
         return {"machine": machine, "records": dict(sorted(merged_records.items()))}
 
-    update_results(folder / f"{machine['name']}.json", change)
+    update_results(folder / f"{machine['name']}.json", merge_records)
 
 
-def digest(records):
+def digest_records(records):
     """Return a short hash of plain values. It identifies the records of a figure."""
     return hashlib.sha256(json.dumps(records, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -85,8 +85,8 @@ def _describe_threads(n_threads, cores):
 
 def count_cores():
     """Return the number of cores of this machine, or None if the system does not report it."""
-    files = CPU_FOLDER.glob("cpu[0-9]*/topology/thread_siblings_list")
-    return len({file.read_text("ascii") for file in files}) or None
+    sibling_files = CPU_FOLDER.glob("cpu[0-9]*/topology/thread_siblings_list")
+    return len({sibling_file.read_text("ascii") for sibling_file in sibling_files}) or None
 
 
 def find_instruction_set_level():

@@ -27,11 +27,11 @@ from fastlin import LogisticRegression
 # Processes with an earlier commit import this file, so it may only use old features of fastlin.
 ROOT = Path(__file__).parent.parent
 # Time limit for the fits of a commit, in seconds.
-MAX_SECONDS = 3_600
+MAX_COMMIT_SECONDS = 3_600
 # A fit is much slower if it takes this many times as long, and at least this many seconds.
 SLOWDOWN_FACTOR, MIN_SLOW_SECONDS = 3.0, 0.03
 # Relative rounding error of J, by the dtype of X.
-ROUNDING = {"float64": 1e-9, "float32": 1e-5}
+ROUNDING_ERRORS = {"float64": 1e-9, "float32": 1e-5}
 FEATURE_TRANSFORMS = {
     "plain": lambda X, generator: X,
     "of all scales": lambda X, generator: X * 10 ** generator.uniform(-6, 6, X.shape[1]),
@@ -66,8 +66,14 @@ def sample_fit(number):
     scores = X @ generator.standard_normal((d, n_classes)) * 10 ** generator.uniform(-1, 1) / np.sqrt(d)
     y = (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
     y[:n_classes] = np.arange(n_classes)
-    kind, penalty, dtype = (str(generator.choice(list(names))) for names in (FEATURE_TRANSFORMS, PENALTIES, ROUNDING))
-    parameters = {"C": 10 ** generator.uniform(-3, 4), "tol": 10.0 ** generator.choice([-4, -8]), **PENALTIES[penalty]}
+    transform_name, penalty_name, dtype = (
+        str(generator.choice(list(names))) for names in (FEATURE_TRANSFORMS, PENALTIES, ROUNDING_ERRORS)
+    )
+    parameters = {
+        "C": 10 ** generator.uniform(-3, 4),
+        "tol": 10.0 ** generator.choice([-4, -8]),
+        **PENALTIES[penalty_name],
+    }
     parameters["fit_intercept"] = bool(generator.random() < 0.7)
     arguments = {}
     if generator.random() < 0.2:
@@ -77,9 +83,9 @@ def sample_fit(number):
     words = [
         f"{n} × {d}",
         f"{n_classes} classes",
-        kind,
+        transform_name,
         dtype,
-        penalty,
+        penalty_name,
         f"C={parameters['C']:.2g}",
         f"tol={parameters['tol']:g}",
     ]
@@ -88,16 +94,22 @@ def sample_fit(number):
     return (
         ", ".join([*words, *arguments]),
         LogisticRegression(**parameters),
-        FEATURE_TRANSFORMS[kind](X, generator).astype(dtype),
+        FEATURE_TRANSFORMS[transform_name](X, generator).astype(dtype),
         y,
         arguments,
     )
 
 
-def record_fit(number):
+def measure_fit(number):
     """Return the record of a fit: convergence, J, certificate and seconds, or its error."""
     name, model, X, y, arguments = sample_fit(number)
-    record = {"number": number, "name": name, "rounding": ROUNDING[X.dtype.name], "converged": False, "seconds": inf}
+    record = {
+        "number": number,
+        "name": name,
+        "rounding": ROUNDING_ERRORS[X.dtype.name],
+        "converged": False,
+        "seconds": inf,
+    }
     # The first repetition may include compilation.
     for _ in range(2):
         begin = process_time()
@@ -120,61 +132,68 @@ def print_fits(numbers):
     """Print a line for each fit, as JSON."""
     warnings.simplefilter("ignore")
     for number in numbers:
-        print(json.dumps(record_fit(number)), flush=True)
+        print(json.dumps(measure_fit(number)), flush=True)
 
 
-def run_in_process(folder, first, n_fits):
+def run_fits_in_process(folder, first, n_fits):
     """Return the records of fits in a process that imports fastlin from a folder."""
     command = sys.executable, "-P", "-m", "benchmarks.random_fits", "--run", f"--first={first}", f"--fits={n_fits}"
     variables = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "FASTLIN_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     completed_process = subprocess.run(
-        command, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True, check=True, timeout=MAX_SECONDS
+        command,
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=MAX_COMMIT_SECONDS,
     )
     return [json.loads(line) for line in completed_process.stdout.splitlines()]
 
 
-def run_at_commit(commit, first, n_fits):
+def run_fits_at_commit(commit, first, n_fits):
     """Return the records of fits with the package of a commit."""
     archive = subprocess.run(("git", "archive", commit, "fastlin"), cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
     with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=BytesIO(archive)) as members:
-            members.extractall(folder, filter="data")
-        return run_in_process(folder, first, n_fits)
+        with tarfile.open(fileobj=BytesIO(archive)) as package_archive:
+            package_archive.extractall(folder, filter="data")
+        return run_fits_in_process(folder, first, n_fits)
 
 
-def has_contradiction(before, now):
+def has_contradiction(old_fit, fit):
     """Return whether the certificate of one fit excludes the objective of the other fit."""
-    if None in (before.get("objective"), now.get("objective")):
+    if None in (old_fit.get("objective"), fit.get("objective")):
         return False
-    suboptimality = now["objective"] - before["objective"]
-    rounding = now["rounding"] * abs(before["objective"])
-    return suboptimality > now["certificate"] + rounding or -suboptimality > before["certificate"] + rounding
+    suboptimality = fit["objective"] - old_fit["objective"]
+    rounding_error = fit["rounding"] * abs(old_fit["objective"])
+    return (
+        suboptimality > fit["certificate"] + rounding_error or -suboptimality > old_fit["certificate"] + rounding_error
+    )
 
 
-def compare(pairs):
+def compare_fits(pairs):
     """Return lines about pairs of an earlier and a later fit, and whether the later fits are acceptable."""
-    lines, n_contradictions, n_lost_fits = [], 0, 0
-    for before, now in pairs:
-        name = f"{now['number']}: {now['name']}"
-        if has_contradiction(before, now):
+    lines, n_contradictions, n_convergence_losses = [], 0, 0
+    for old_fit, fit in pairs:
+        name = f"{fit['number']}: {fit['name']}"
+        if has_contradiction(old_fit, fit):
             n_contradictions += 1
             lines.append(
-                f"{name}: a certificate is wrong, for J = {before['objective']:.15g} or J = {now['objective']:.15g}"
+                f"{name}: a certificate is wrong, for J = {old_fit['objective']:.15g} or J = {fit['objective']:.15g}"
             )
-        if before["converged"] and not now["converged"]:
-            n_lost_fits += 1
-            lines.append(f"{name}: converged before, now {now.get('error', 'stops early')}")
-        if now["seconds"] > max(SLOWDOWN_FACTOR * before["seconds"], MIN_SLOW_SECONDS):
-            lines.append(f"{name}: {before['seconds']:.3f} s before, {now['seconds']:.3f} s now")
+        if old_fit["converged"] and not fit["converged"]:
+            n_convergence_losses += 1
+            lines.append(f"{name}: converged before, now {fit.get('error', 'stops early')}")
+        if fit["seconds"] > max(SLOWDOWN_FACTOR * old_fit["seconds"], MIN_SLOW_SECONDS):
+            lines.append(f"{name}: {old_fit['seconds']:.3f} s before, {fit['seconds']:.3f} s now")
     converged_pairs = [
-        (before["seconds"], now["seconds"]) for before, now in pairs if before["converged"] and now["converged"]
+        (old_fit["seconds"], fit["seconds"]) for old_fit, fit in pairs if old_fit["converged"] and fit["converged"]
     ]
-    ratio = np.exp(np.mean(np.log([now / before for before, now in converged_pairs]))) if converged_pairs else inf
+    ratio = np.exp(np.mean(np.log([fit / old_fit for old_fit, fit in converged_pairs]))) if converged_pairs else inf
     lines.append(
         f"{len(converged_pairs)} of {len(pairs)} fits converge with both commits, in {ratio:.2f} times the earlier "
         "time."
     )
-    return lines, n_contradictions == 0 and 100 * n_lost_fits <= len(pairs)
+    return lines, n_contradictions == 0 and 100 * n_convergence_losses <= len(pairs)
 
 
 def main(arguments=None):
@@ -190,8 +209,10 @@ def main(arguments=None):
         print_fits(range(first, first + options.fits))
         return 0
     print(f"The first fit is --first={first}.")
-    before = run_at_commit(options.commit, first, options.fits)
-    lines, is_acceptable = compare(list(zip(before, run_in_process(ROOT, first, options.fits), strict=True)))
+    old_fits = run_fits_at_commit(options.commit, first, options.fits)
+    lines, is_acceptable = compare_fits(
+        list(zip(old_fits, run_fits_in_process(ROOT, first, options.fits), strict=True))
+    )
     print(*lines, sep="\n")
     return int(not is_acceptable)
 

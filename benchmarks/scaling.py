@@ -14,9 +14,9 @@ from fastlin.kernels.machine.threads import count_threads, limit_threads
 from fastlin.other_libraries import fit_fastlin
 
 # newton-cholesky is a baseline up to this number of parameters and this number of multiply-adds for its Hessian.
-MAX_PARAMETERS, MAX_HESSIAN_WORK = 600, 50_000_000_000
+MAX_HESSIAN_PARAMETERS, MAX_HESSIAN_MULTIPLY_ADDS = 600, 50_000_000_000
 # If an iteration has more multiply-adds, there is one repetition, and baselines that would take minutes are omitted.
-MAX_REPEATED_WORK = 30_000_000
+MAX_REPEATED_MULTIPLY_ADDS = 30_000_000
 BASE_SETTINGS = {"n": 10_000, "d": 50, "K": 10, "density": 1.0, "C": 1.0, "spread": 1.0, "threads": None}
 
 
@@ -71,24 +71,24 @@ def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlati
     else:
         X = generator.standard_normal((n, d))
         if correlation > 0:
-            common = generator.standard_normal((n, 1))
-            X = np.sqrt(1 - correlation) * X + np.sqrt(correlation) * common
+            common_factor = generator.standard_normal((n, 1))
+            X = np.sqrt(1 - correlation) * X + np.sqrt(correlation) * common_factor
     # The scores have a standard deviation of 2, and the Gumbel noise has a standard deviation of 1.3.
     coef = generator.standard_normal((d, K)) * 2 / np.sqrt(d * density)
     scores = X @ coef + generator.gumbel(size=(n, K))
     scores[:, 0] += imbalance
     labels = np.argmax(scores, axis=1)
     if spread > 1:
-        deviations = spread ** np.linspace(0, 1, d)
-        X = (X + 3) * deviations
+        std_deviations = spread ** np.linspace(0, 1, d)
+        X = (X + 3) * std_deviations
     return make_split_problem("scaling", X, labels, C, n_rows)
 
 
-def measure_scaling(whole=False):
+def measure_scaling(is_full_run=False):
     """Return the record of all sweeps, as plain values."""
     sweeps = []
     for sweep in SWEEPS:
-        values = sweep.values if whole else sweep.short_values
+        values = sweep.values if is_full_run else sweep.short_values
         if sweep.name == "threads":
             values = [value for value in values if value <= count_threads()]
         points = [measure_point(sweep.make_settings(value), sweep.name) for value in values]
@@ -99,15 +99,15 @@ def measure_scaling(whole=False):
     return {"kind": "scaling", "title": "whole fits", "sweeps": sweeps, "threads": count_threads()}
 
 
-def measure_point(numbers, changed):
+def measure_point(settings, changed_setting):
     """Return one point of a sweep. Raise a RuntimeError if fastlin's objective is too high.
 
     The baselines are scikit-learn's default, and the fastest baseline within TOL of the lowest objective, or None.
     """
-    load = partial(make_problem, **numbers)
-    problem, n_threads = load(), numbers["threads"]
+    load = partial(make_problem, **settings)
+    problem, n_threads = load(), settings["threads"]
     n, d = problem.X.shape
-    is_large = n * d * numbers["density"] * problem.n_rows_coef > MAX_REPEATED_WORK
+    is_large_problem = n * d * settings["density"] * problem.n_rows_coef > MAX_REPEATED_MULTIPLY_ADDS
     comparison = Comparison(
         "scaling",
         load,
@@ -115,16 +115,16 @@ def measure_point(numbers, changed):
         make_scikit_learn_baselines("lbfgs"),
         rule=ComparisonRule(tol=DEFAULT_TOL, suboptimality=DEFAULT_TOL),
     )
-    comparison = replace(comparison, rounds=1 if is_large else N_REPETITIONS)
+    comparison = replace(comparison, rounds=1 if is_large_problem else N_REPETITIONS)
     default_outcome = run_comparison(comparison, problem, n_threads)
     # If the default stops far above the minimum, its accuracy differs, so only objectives are compared.
     if not default_outcome.has_converged or default_outcome.gap > DEFAULT_TOL:
         raise RuntimeError(default_outcome.describe_failure())
     comparison_records = [default_outcome] if -default_outcome.gap <= DEFAULT_TOL else []
     n_parameters = problem.n_rows_coef * (d + 1)
-    is_hessian_feasible = n_parameters <= MAX_PARAMETERS and n * n_parameters**2 <= MAX_HESSIAN_WORK
+    is_hessian_feasible = n_parameters <= MAX_HESSIAN_PARAMETERS and n * n_parameters**2 <= MAX_HESSIAN_MULTIPLY_ADDS
     baselines = make_scikit_learn_baselines("newton-cholesky") if is_hessian_feasible else {}
-    if not is_large:
+    if not is_large_problem:
         baselines |= make_scikit_learn_baselines("lbfgs", tol=DEFAULT_TOL / 100) | make_scikit_learn_baselines(
             "newton-cg"
         )
@@ -135,11 +135,11 @@ def measure_point(numbers, changed):
             )
     with limit_threads(n_threads):
         model = fastlin.LogisticRegression(C=problem.C, max_iter=10_000).fit(problem.X, problem.y)
-    best = min(comparison_records, key=lambda outcome: outcome.ratio, default=None)
+    best = min(comparison_records, key=lambda outcome: outcome.time_ratio, default=None)
     return {
-        "value": problem.n_classes if changed == "K" else numbers[changed],
+        "value": problem.n_classes if changed_setting == "K" else settings[changed_setting],
         "seconds": default_outcome.seconds[FASTLIN],
-        **default_outcome.test(FASTLIN)._asdict(),
+        **default_outcome.score_test_rows(FASTLIN)._asdict(),
         "n_passes": float(model.n_passes_),
         "default": _describe_baseline(default_outcome),
         "baseline": best and _describe_baseline(best),
@@ -150,7 +150,7 @@ def _describe_baseline(outcome):
     return {
         "name": outcome.baseline,
         "seconds": outcome.seconds[outcome.baseline],
-        **summarize_ratios(outcome.repetitions),
+        **summarize_ratios(outcome.time_ratios),
         "suboptimality": -outcome.gap,
-        **outcome.test(outcome.baseline)._asdict(),
+        **outcome.score_test_rows(outcome.baseline)._asdict(),
     }

@@ -18,29 +18,29 @@ N_RARE_WORDS_PER_POST, RARE_WORD_FRACTION = 18, 0.035
 # A topic prefers its own words and some words shared by a cluster of three topics, but not the most frequent words.
 N_TOPIC_WORDS, N_CLUSTER_WORDS, FIRST_TOPIC_RANK = 2_500, 1_000, 60
 # Average fractions of a post that come from its topic and from its thread.
-TOPIC_FRACTION, THREAD_FRACTION = 0.035, 0.035
+TOPIC_WORD_FRACTION, THREAD_WORD_FRACTION = 0.035, 0.035
 # Number of words specific to a thread, and the fraction of them that are rare.
-N_THREAD_WORDS, RARE_FRACTION_IN_THREAD = 20, 0.35
+N_THREAD_WORDS, RARE_WORD_FRACTION_IN_THREAD = 20, 0.35
 POSTS_PER_THREAD, POSTS_PER_AUTHOR, AUTHORS_PER_PLACE = 7.0, 1.6, 6
-# Header and signature words of each author and place. Each word is in a fraction SIGNED_FRACTION of
+# Header and signature words of each author and place. Each word is in a fraction SIGNED_POST_FRACTION of
 # the author's posts. The words occur together, so their columns are nearly collinear.
-N_AUTHOR_SIGNATURE_WORDS, N_PLACE_SIGNATURE_WORDS, SIGNED_FRACTION = 7, 5, 0.85
+N_AUTHOR_SIGNATURE_WORDS, N_PLACE_SIGNATURE_WORDS, SIGNED_POST_FRACTION = 7, 5, 0.85
 # The number of words in a post is lognormal with this median and this standard deviation of the logarithm.
 MEDIAN_POST_LENGTH, LOG_LENGTH_STD, MIN_POST_LENGTH, MAX_POST_LENGTH = 128, 0.95, 15, 8_000
 # Number of stems in the news, without stop words. Their Zipf-Mandelbrot law has a flatter head than the law for text.
 N_NEWS_WORDS, NEWS_ZIPF_EXPONENT, NEWS_ZIPF_OFFSET = 47_000, 1.0, 25
 # A story has a main and a second subject. The main subject determines whether the story is in the category.
-N_SUBJECTS, N_SUBJECT_WORDS, CATEGORY_FRACTION = 60, 900, 0.47
+N_SUBJECTS, N_SUBJECT_WORDS, CATEGORY_STORY_FRACTION = 60, 900, 0.47
 MAIN_SUBJECT_FRACTION, SECOND_SUBJECT_FRACTION = 0.2, 0.1
 MEDIAN_NEWS_LENGTH, NEWS_LOG_LENGTH_STD = 63, 0.55
 # Number of categories of each of a9a's fourteen attributes, 123 in total. Five are binned numbers; the fifth
 # attribute is a coarser binning of the fourth.
-CATEGORY_COUNTS = (5, 8, 5, 16, 5, 7, 14, 6, 5, 2, 2, 2, 5, 41)
-FINE_ATTRIBUTE, COARSE_ATTRIBUTE = 3, 4
+CATEGORIES_PER_ATTRIBUTE = (5, 8, 5, 16, 5, 7, 14, 6, 5, 2, 2, 2, 5, 41)
+FINE_ATTRIBUTE_INDEX, COARSE_ATTRIBUTE_INDEX = 3, 4
 N_LATENT_VARIABLES = 3
-POSITIVE_FRACTION = 0.24
+POSITIVE_LABEL_FRACTION = 0.24
 # Scale of the scores from which the labels are drawn. A model with C = 1 has a test accuracy of 0.85.
-SCORE_SCALE = 3.2
+LABEL_SCORE_SCALE = 3.2
 
 
 # The first index of each group of words.
@@ -58,14 +58,14 @@ def make_text(n_posts=11_314, n_topics=20, seed=0):
     n_rows = n_posts + n_test
     y = np.concatenate([generator.permutation(np.arange(n) % n_topics) for n in (n_posts, n_test)])
     n_rare_words, n_authors = N_RARE_WORDS_PER_POST * n_rows, max(int(n_rows / POSTS_PER_AUTHOR), n_topics)
-    n_slots = max(n_authors // AUTHORS_PER_PLACE, 1)
+    n_author_places = max(n_authors // AUTHORS_PER_PLACE, 1)
     starts = np.cumsum(
-        [N_COMMON_WORDS, n_rare_words, n_authors * N_AUTHOR_SIGNATURE_WORDS, n_slots * N_PLACE_SIGNATURE_WORDS]
+        [N_COMMON_WORDS, n_rare_words, n_authors * N_AUTHOR_SIGNATURE_WORDS, n_author_places * N_PLACE_SIGNATURE_WORDS]
     )
     vocabulary = Vocabulary(*starts.tolist())
-    post_entries = _write_posts(generator, y, n_topics, vocabulary)
-    signature_entries = _sign_posts(generator, y, n_topics, n_authors, n_slots, vocabulary)
-    rows, words = (np.concatenate(parts) for parts in zip(post_entries, signature_entries, strict=True))
+    body_word_entries = _write_posts(generator, y, n_topics, vocabulary)
+    signature_word_entries = _sample_signature_words(generator, y, n_topics, n_authors, n_author_places, vocabulary)
+    rows, words = (np.concatenate(parts) for parts in zip(body_word_entries, signature_word_entries, strict=True))
     X = csr_matrix((np.ones(len(rows)), (rows, words)), shape=(n_rows, vocabulary.end))
     X.sum_duplicates()
     n_posts_with_word = np.bincount(X[:n_posts].indices, minlength=vocabulary.end)
@@ -80,23 +80,33 @@ def make_text(n_posts=11_314, n_topics=20, seed=0):
 
 def _write_posts(generator, topics, n_topics, vocabulary):
     n_rows = len(topics)
-    lengths = np.exp(np.log(MEDIAN_POST_LENGTH) + LOG_LENGTH_STD * generator.normal(size=n_rows))
-    posts = np.repeat(np.arange(n_rows), np.clip(lengths, MIN_POST_LENGTH, MAX_POST_LENGTH).astype(int))
+    post_lengths = np.exp(np.log(MEDIAN_POST_LENGTH) + LOG_LENGTH_STD * generator.normal(size=n_rows))
+    posts = np.repeat(np.arange(n_rows), np.clip(post_lengths, MIN_POST_LENGTH, MAX_POST_LENGTH).astype(int))
     topic_word_weights, topic_words = _choose_topic_words(generator, n_topics)
     threads, thread_words = _choose_thread_words(
         generator, topics, n_topics, topic_word_weights, topic_words, vocabulary
     )
     words = _sample_indices(generator, 1 / (np.arange(N_COMMON_WORDS) + ZIPF_OFFSET) ** ZIPF_EXPONENT, len(posts))
     source = generator.random(len(posts))
-    topic_fractions = 2 * TOPIC_FRACTION * generator.beta(2, 2, n_rows)[posts]
-    ends = topic_fractions, topic_fractions + THREAD_FRACTION, topic_fractions + THREAD_FRACTION + RARE_WORD_FRACTION
-    chosen = np.flatnonzero(source < ends[0])
-    words[chosen] = topic_words[topics[posts[chosen]], _sample_indices(generator, topic_word_weights, len(chosen))]
-    chosen = np.flatnonzero((source >= ends[0]) & (source < ends[1]))
-    words[chosen] = thread_words[threads[posts[chosen]], generator.integers(0, N_THREAD_WORDS, len(chosen))]
-    chosen = np.flatnonzero((source >= ends[1]) & (source < ends[2]))
-    n_rare = vocabulary.authors - vocabulary.rare
-    words[chosen] = vocabulary.rare + (n_rare * generator.random(len(chosen)) ** 1.5).astype(int)
+    topic_fractions = 2 * TOPIC_WORD_FRACTION * generator.beta(2, 2, n_rows)[posts]
+    ends = (
+        topic_fractions,
+        topic_fractions + THREAD_WORD_FRACTION,
+        topic_fractions + THREAD_WORD_FRACTION + RARE_WORD_FRACTION,
+    )
+    replaced_positions = np.flatnonzero(source < ends[0])
+    words[replaced_positions] = topic_words[
+        topics[posts[replaced_positions]], _sample_indices(generator, topic_word_weights, len(replaced_positions))
+    ]
+    replaced_positions = np.flatnonzero((source >= ends[0]) & (source < ends[1]))
+    words[replaced_positions] = thread_words[
+        threads[posts[replaced_positions]], generator.integers(0, N_THREAD_WORDS, len(replaced_positions))
+    ]
+    replaced_positions = np.flatnonzero((source >= ends[1]) & (source < ends[2]))
+    n_distinct_rare_words = vocabulary.authors - vocabulary.rare
+    words[replaced_positions] = vocabulary.rare + (
+        n_distinct_rare_words * generator.random(len(replaced_positions)) ** 1.5
+    ).astype(int)
     return posts, words
 
 
@@ -112,28 +122,28 @@ def _choose_topic_words(generator, n_topics):
     ]
     topic_words = []
     for topic in range(n_topics):
-        own_words = generator.choice(N_COMMON_WORDS, N_TOPIC_WORDS, replace=False, p=probabilities)
+        own_topic_words = generator.choice(N_COMMON_WORDS, N_TOPIC_WORDS, replace=False, p=probabilities)
         cluster_words = generator.choice(clusters[topic % n_clusters], N_CLUSTER_WORDS, replace=False)
-        topic_words.append(generator.permutation(np.concatenate([own_words, cluster_words])))
+        topic_words.append(generator.permutation(np.concatenate([own_topic_words, cluster_words])))
     return 1 / (np.arange(N_TOPIC_WORDS + N_CLUSTER_WORDS) + 5) ** 0.9, np.array(topic_words)
 
 
 def _choose_thread_words(generator, topics, n_topics, topic_word_weights, topic_words, vocabulary):
     """Return the thread of each post, and the words of each thread."""
     n_threads = max(int(len(topics) / POSTS_PER_THREAD), n_topics)
-    threads = _assign_posts(generator, topics, n_topics, generator.pareto(1.3, n_threads) + 0.3)
+    threads = _assign_posts_to_groups(generator, topics, n_topics, generator.pareto(1.3, n_threads) + 0.3)
     shape = n_threads, N_THREAD_WORDS
     words = topic_words[
         (np.arange(n_threads) % n_topics)[:, None], _sample_indices(generator, topic_word_weights, shape)
     ]
     rare = generator.integers(vocabulary.rare, vocabulary.authors, shape)
-    return threads, np.where(generator.random(shape) < RARE_FRACTION_IN_THREAD, rare, words)
+    return threads, np.where(generator.random(shape) < RARE_WORD_FRACTION_IN_THREAD, rare, words)
 
 
-def _sign_posts(generator, topics, n_topics, n_authors, n_slots, vocabulary):
+def _sample_signature_words(generator, topics, n_topics, n_authors, n_author_places, vocabulary):
     """Return the post and the word of each header or signature entry."""
-    authors = _assign_posts(generator, topics, n_topics, generator.pareto(1.2, n_authors) + 0.2)
-    indices = _sample_indices(generator, 1 / (np.arange(n_slots) + 3), n_authors)[authors]
+    authors = _assign_posts_to_groups(generator, topics, n_topics, generator.pareto(1.2, n_authors) + 0.2)
+    indices = _sample_indices(generator, 1 / (np.arange(n_author_places) + 3), n_authors)[authors]
     words = np.concatenate(
         [
             vocabulary.authors + authors[:, None] * N_AUTHOR_SIGNATURE_WORDS + np.arange(N_AUTHOR_SIGNATURE_WORDS),
@@ -141,17 +151,17 @@ def _sign_posts(generator, topics, n_topics, n_authors, n_slots, vocabulary):
         ],
         axis=1,
     )
-    posts, columns = np.nonzero(generator.random(words.shape) < SIGNED_FRACTION)
+    posts, columns = np.nonzero(generator.random(words.shape) < SIGNED_POST_FRACTION)
     return posts, words[posts, columns]
 
 
-def _assign_posts(generator, topics, n_topics, sizes):
+def _assign_posts_to_groups(generator, topics, n_topics, sizes):
     """Draw a thread or author of the same topic for each post. Number i has topic i % n_topics and weight sizes[i]."""
-    chosen = np.empty(len(topics), np.int64)
+    chosen_groups = np.empty(len(topics), np.int64)
     for topic in range(n_topics):
         posts = np.flatnonzero(topics == topic)
-        chosen[posts] = topic + n_topics * _sample_indices(generator, sizes[topic::n_topics], len(posts))
-    return chosen
+        chosen_groups[posts] = topic + n_topics * _sample_indices(generator, sizes[topic::n_topics], len(posts))
+    return chosen_groups
 
 
 def _sample_indices(generator, weights, shape):
@@ -170,10 +180,10 @@ def make_news(n_rows, seed=0):
     subject_words = np.array(
         [generator.choice(N_NEWS_WORDS, N_SUBJECT_WORDS, replace=False, p=probabilities) for _ in range(N_SUBJECTS)]
     )
-    lengths = (
+    story_lengths = (
         np.exp(np.log(MEDIAN_NEWS_LENGTH) + NEWS_LOG_LENGTH_STD * generator.normal(size=n_rows)).astype(np.int32) + 5
     )
-    starts = np.concatenate([[0], np.cumsum(lengths)])
+    starts = np.concatenate([[0], np.cumsum(story_lengths)])
     words = _sample_indices(
         generator, 1 / (np.arange(N_NEWS_WORDS) + NEWS_ZIPF_OFFSET) ** NEWS_ZIPF_EXPONENT, starts[-1]
     ).astype(np.int32)
@@ -183,10 +193,10 @@ def make_news(n_rows, seed=0):
         (0, MAIN_SUBJECT_FRACTION, main_subjects),
         (MAIN_SUBJECT_FRACTION, MAIN_SUBJECT_FRACTION + SECOND_SUBJECT_FRACTION, second_subjects),
     ):
-        chosen = np.flatnonzero((source >= first) & (source < last))
-        rows = np.searchsorted(starts, chosen, "right") - 1
-        words[chosen] = subject_words[
-            story_subjects[rows], _sample_indices(generator, subject_word_weights, len(chosen))
+        replaced_positions = np.flatnonzero((source >= first) & (source < last))
+        rows = np.searchsorted(starts, replaced_positions, "right") - 1
+        words[replaced_positions] = subject_words[
+            story_subjects[rows], _sample_indices(generator, subject_word_weights, len(replaced_positions))
         ]
     X = csr_matrix((np.ones(len(words)), words, starts), shape=(n_rows, N_NEWS_WORDS))
     X.sum_duplicates()
@@ -194,11 +204,11 @@ def make_news(n_rows, seed=0):
         X.indices
     ]
     X.data /= np.sqrt(np.add.reduceat(X.data**2, X.indptr[:-1])).repeat(np.diff(X.indptr))
-    is_in_category = np.zeros(N_SUBJECTS, np.int64)
-    fractions = np.bincount(main_subjects, minlength=N_SUBJECTS) / n_rows
+    is_subject_in_category = np.zeros(N_SUBJECTS, np.int64)
+    subject_fractions = np.bincount(main_subjects, minlength=N_SUBJECTS) / n_rows
     order = generator.permutation(N_SUBJECTS)
-    is_in_category[order[np.cumsum(fractions[order]) <= CATEGORY_FRACTION]] = 1
-    return X, is_in_category[main_subjects]
+    is_subject_in_category[order[np.cumsum(subject_fractions[order]) <= CATEGORY_STORY_FRACTION]] = 1
+    return X, is_subject_in_category[main_subjects]
 
 
 def make_one_hot(n_rows=16_000, seed=0):
@@ -209,21 +219,25 @@ def make_one_hot(n_rows=16_000, seed=0):
     generator = np.random.default_rng(seed)
     n_all = n_rows + n_rows // 4
     variables = generator.normal(size=(n_all, N_LATENT_VARIABLES))
-    first_columns = np.cumsum((0, *CATEGORY_COUNTS))
-    columns = np.empty((n_all, len(CATEGORY_COUNTS)), np.int32)
-    for group, n_categories in enumerate(CATEGORY_COUNTS):
+    first_attribute_columns = np.cumsum((0, *CATEGORIES_PER_ATTRIBUTE))
+    columns = np.empty((n_all, len(CATEGORIES_PER_ATTRIBUTE)), np.int32)
+    for group, n_categories in enumerate(CATEGORIES_PER_ATTRIBUTE):
         # The index of the largest score plus Gumbel noise has the softmax distribution. The first categories are the
         # most common.
         scores = variables @ generator.normal(size=(N_LATENT_VARIABLES, n_categories)) * 0.7
         scores += generator.gumbel(size=scores.shape) - 1.2 * np.sqrt(np.arange(n_categories))
         columns[:, group] = scores.argmax(axis=1)
-    columns[:, COARSE_ATTRIBUTE] = (
-        columns[:, FINE_ATTRIBUTE] * CATEGORY_COUNTS[COARSE_ATTRIBUTE] // CATEGORY_COUNTS[FINE_ATTRIBUTE]
+    columns[:, COARSE_ATTRIBUTE_INDEX] = (
+        columns[:, FINE_ATTRIBUTE_INDEX]
+        * CATEGORIES_PER_ATTRIBUTE[COARSE_ATTRIBUTE_INDEX]
+        // CATEGORIES_PER_ATTRIBUTE[FINE_ATTRIBUTE_INDEX]
     )
-    columns += first_columns[:-1].astype(np.int32)
-    effects = generator.normal(size=first_columns[-1])
-    scores = SCORE_SCALE * effects[columns].sum(axis=1) / np.sqrt(len(CATEGORY_COUNTS)) + generator.logistic(size=n_all)
-    y = (scores > np.quantile(scores, 1 - POSITIVE_FRACTION)).astype(np.int64)
-    starts = np.arange(n_all + 1, dtype=np.int32) * len(CATEGORY_COUNTS)
-    X = csr_matrix((np.ones(columns.size), columns.ravel(), starts), shape=(n_all, int(first_columns[-1])))
+    columns += first_attribute_columns[:-1].astype(np.int32)
+    category_effects = generator.normal(size=first_attribute_columns[-1])
+    scores = LABEL_SCORE_SCALE * category_effects[columns].sum(axis=1) / np.sqrt(
+        len(CATEGORIES_PER_ATTRIBUTE)
+    ) + generator.logistic(size=n_all)
+    y = (scores > np.quantile(scores, 1 - POSITIVE_LABEL_FRACTION)).astype(np.int64)
+    starts = np.arange(n_all + 1, dtype=np.int32) * len(CATEGORIES_PER_ATTRIBUTE)
+    X = csr_matrix((np.ones(columns.size), columns.ravel(), starts), shape=(n_all, int(first_attribute_columns[-1])))
     return Dataset("one-hot", X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:])

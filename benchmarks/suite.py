@@ -37,25 +37,25 @@ COMPARISONS = {
     **passes.COMPARISONS,
     **predictions.COMPARISONS,
 }
-EVERYDAY, FIRST_USE, BASELINES = "everyday", "first-use", "baselines"
-COLLECTIONS = {EVERYDAY: everyday.EVERYDAY, "scikit-learn-cases": everyday.SCIKIT_LEARN_COLLECTION}
+EVERYDAY_FITS, FIRST_USE_CASE, BASELINES = "everyday", "first-use", "baselines"
+PROBLEM_COLLECTIONS = {EVERYDAY_FITS: everyday.EVERYDAY_FITS, "scikit-learn-cases": everyday.SCIKIT_LEARN_COLLECTION}
 
 
-def measure_libraries(whole=False):
+def measure_libraries(is_full_run=False):
     """Return the record of the curves from `fastlin compare --baselines` on MNIST."""
-    seconds = baselines.LONG_COMPARISON_SECONDS if whole else baselines.DEFAULT_SECONDS
-    results = baselines.run(Settings(load_mnist(), quick=not whole, seed=0), seconds=seconds)
+    seconds = baselines.LONG_COMPARISON_SECONDS if is_full_run else baselines.DEFAULT_COMPARISON_SECONDS
+    results = baselines.run(Settings(load_mnist(), quick=not is_full_run, seed=0), seconds=seconds)
     return {"kind": BASELINES, "parameters": results.parameters, "problems": results.series["problems"]}
 
 
 # Cases that are not comparisons. Each is a function that returns one or several records. Its argument is whether the
 # measurement is full.
 QUICK_CASES = {
-    **{name: collection.measure for name, collection in COLLECTIONS.items()},
+    **{name: collection.measure for name, collection in PROBLEM_COLLECTIONS.items()},
     **sweeps.CASES,
     **probes.CASES,
     **inference.CASES,
-    FIRST_USE: measure_first_use,
+    FIRST_USE_CASE: measure_first_use,
 }
 OTHERS = {
     **QUICK_CASES,
@@ -69,25 +69,27 @@ OTHERS = {
 CASES = (*COMPARISONS, *OTHERS)
 
 
-def measure(case, whole=False):
+def measure(case, is_full_run=False):
     """Return the records of a case by name, from a short measurement or with all rows and repetitions."""
     if case in OTHERS:
-        result = OTHERS[case](whole)
-        return result if case == FIRST_USE else {case: result}
-    comparison, problem = COMPARISONS[case], load_problem(COMPARISONS[case], whole)
-    comparison = comparison if whole else shorten_comparison(comparison)
+        result = OTHERS[case](is_full_run)
+        return result if case == FIRST_USE_CASE else {case: result}
+    comparison, problem = COMPARISONS[case], load_problem(COMPARISONS[case], is_full_run)
+    comparison = comparison if is_full_run else shorten_comparison(comparison)
     return {
-        name_record(case, threads): run_comparison(comparison, problem, count_comparison_threads(threads)).describe()
-        for threads in (comparison.threads if whole and count_threads() > 1 else comparison.threads[:1])
+        name_comparison_record(case, threads): run_comparison(
+            comparison, problem, count_comparison_threads(threads)
+        ).describe()
+        for threads in (comparison.threads if is_full_run and count_threads() > 1 else comparison.threads[:1])
     }
 
 
-def name_record(comparison, threads):
+def name_comparison_record(comparison, threads):
     """Return the name of the record of a comparison with "all" threads or "one" thread."""
     return comparison if threads == "all" else f"{comparison}-{threads}-thread"
 
 
 # The names of the comparisons' records, in the order of tables and figures.
-COMPARISON_RECORDS = {
-    name_record(comparison, threads): comparison for comparison in COMPARISONS for threads in THREAD_SETTINGS
+COMPARISONS_BY_RECORD = {
+    name_comparison_record(comparison, threads): comparison for comparison in COMPARISONS for threads in THREAD_SETTINGS
 }

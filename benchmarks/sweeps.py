@@ -23,14 +23,14 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 import fastlin
 from benchmarks import comparisons
 from benchmarks.comparisons import FASTLIN
-from benchmarks.problems import Scores, Task, count_test_rows
+from benchmarks.problems import LogLossProblem, Scores, count_test_rows
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 # The values of C in DINOv2 and DINOv3.
 CS = np.logspace(-6, 5, 45)
-CV_CS = np.logspace(-4, 4, 10)
-PUBLISHED_PARAMETERS = {"solver": "lbfgs", "tol": 1e-12, "max_iter": 1000}
-IMPORT_ONLY_METHOD, ONE_BY_ONE_METHOD = "fastlin, the import alone", "fastlin, one model at a time"
+CROSS_VALIDATION_CS = np.logspace(-4, 4, 10)
+PUBLISHED_MODEL_PARAMETERS = {"solver": "lbfgs", "tol": 1e-12, "max_iter": 1000}
+CHANGED_IMPORT_METHOD, ONE_BY_ONE_METHOD = "fastlin, the import alone", "fastlin, one model at a time"
 BASELINE_METHOD = "scikit-learn lbfgs, tol 1e-12, one model at a time"
 # Each class of embeddings mixes N_COMPONENTS components. NOISE_RATIO is the ratio of noise to a component's mean.
 N_COMPONENTS, NOISE_RATIO = 3, 4.5
@@ -41,13 +41,13 @@ N_SMALL_ROWS, N_SMALL_COLUMNS, N_FOLDS = 500, 1_000, 6
 N_SMALL_TEST_ROWS = 2_000
 # liblinear penalizes the intercept divided by this scaling factor.
 INTERCEPT_SCALING = 10
-N_SHORT_CS = 5
+N_QUICK_CS = 5
 # Seconds after which no further fit starts.
 TIME_LIMIT = 120
 
 
 @dataclass(frozen=True, eq=False)
-class SweepProblem(Task):
+class SweepProblem(LogLossProblem):
     """Training, validation and test rows. There are no validation rows if cross-validation chooses C."""
 
     X_val: np.ndarray | None = None
@@ -69,7 +69,7 @@ class SweepResult(NamedTuple):
     n_measured: int
 
 
-def sweep_at_once(problem, Cs):
+def sweep_in_one_call(problem, Cs):
     """Return the result of fastlin's sweep in one call."""
     model = fastlin.LogisticRegressionCV(Cs=Cs, l1_ratios=(0.0,), scoring="accuracy", use_legacy_attributes=False)
     model.fit(problem.X, problem.y, X_val=problem.X_val, y_val=problem.y_val)
@@ -90,57 +90,59 @@ def sweep_one_by_one(problem, Cs, make_model, time_limit=np.inf):
     return SweepResult(Cs[np.argmax(scores)], max(scores), solution, len(scores))
 
 
-def measure_validation_sweep(problem, Cs, whole, time_limit=TIME_LIMIT, rounds=1):
+def measure_validation_sweep(problem, Cs, is_full_run, time_limit=TIME_LIMIT, rounds=1):
     """Measure the protocol with scikit-learn and with fastlin's three ways."""
     # The published evaluations pass float64 data to scikit-learn.
     X, X_val, X_test = (rows.astype(np.float64) for rows in (problem.X, problem.X_val, problem.X_test))
     float64_problem = replace(problem, X=X, X_val=X_val, X_test=X_test)
-    sweep_at_once(problem, Cs[:: max(1, len(Cs) // 2)])
+    sweep_in_one_call(problem, Cs[:: max(1, len(Cs) // 2)])
     controller, max_threads = ThreadpoolController(), count_threads()
-    fastlin_sweep = partial(sweep_at_once, Cs=Cs)
+    fastlin_sweep = partial(sweep_in_one_call, Cs=Cs)
     runs = {
         FASTLIN: [
             comparisons.run_with_threads(controller, max_threads, fastlin_sweep, problem)
-            for _ in range(rounds if whole else 1)
+            for _ in range(rounds if is_full_run else 1)
         ]
     }
-    trial_model = ScikitLearnLogisticRegression(C=Cs[-1], **{**PUBLISHED_PARAMETERS, "max_iter": N_TRIAL_ITERATIONS})
-    trial_runs = {
+    trial_model = ScikitLearnLogisticRegression(
+        C=Cs[-1], **{**PUBLISHED_MODEL_PARAMETERS, "max_iter": N_TRIAL_ITERATIONS}
+    )
+    runs_by_n_threads = {
         n: comparisons.run_with_threads(controller, n, lambda rows: trial_model.fit(rows.X, rows.y), float64_problem)
         for n in (1, max_threads)
     }
-    n_threads = min(trial_runs, key=lambda n: trial_runs[n].seconds)
+    n_threads = min(runs_by_n_threads, key=lambda n: runs_by_n_threads[n].seconds)
     threads = {
         FASTLIN: max_threads,
         ONE_BY_ONE_METHOD: max_threads,
-        IMPORT_ONLY_METHOD: max_threads,
+        CHANGED_IMPORT_METHOD: max_threads,
         BASELINE_METHOD: n_threads,
     }
     for name, rows, make_model in (
         (ONE_BY_ONE_METHOD, problem, fastlin.LogisticRegression),
-        (IMPORT_ONLY_METHOD, float64_problem, partial(fastlin.LogisticRegression, **PUBLISHED_PARAMETERS)),
-        (BASELINE_METHOD, float64_problem, partial(ScikitLearnLogisticRegression, **PUBLISHED_PARAMETERS)),
+        (CHANGED_IMPORT_METHOD, float64_problem, partial(fastlin.LogisticRegression, **PUBLISHED_MODEL_PARAMETERS)),
+        (BASELINE_METHOD, float64_problem, partial(ScikitLearnLogisticRegression, **PUBLISHED_MODEL_PARAMETERS)),
     ):
         if name != BASELINE_METHOD:
             make_model(C=1.0).fit(rows.X, rows.y)
-        method_sweep = partial(sweep_one_by_one, Cs=Cs, make_model=make_model, time_limit=time_limit)
-        runs[name] = [comparisons.run_with_threads(controller, threads[name], method_sweep, rows)]
+        run_method_sweep = partial(sweep_one_by_one, Cs=Cs, make_model=make_model, time_limit=time_limit)
+        runs[name] = [comparisons.run_with_threads(controller, threads[name], run_method_sweep, rows)]
     return BASELINE_METHOD, runs, threads
 
 
-def measure_cross_validation(problem, Cs, whole, l1_ratio, solvers):
+def measure_cross_validation(problem, Cs, is_full_run, l1_ratio, solvers):
     """Compare LogisticRegressionCV of both libraries; the baseline is the fastest solver with the best score."""
     parameters = {"Cs": Cs, "cv": N_FOLDS, "l1_ratios": (l1_ratio,), "scoring": "neg_log_loss"}
     parameters["use_legacy_attributes"] = False
     ours = partial(cross_validate, model=fastlin.LogisticRegressionCV(**parameters))
-    parameters |= {"max_iter": 1000 if whole else 100, "random_state": 0}
+    parameters |= {"max_iter": 1000 if is_full_run else 100, "random_state": 0}
     baselines = {}
     for solver in solvers:
         scaling = {"intercept_scaling": INTERCEPT_SCALING} if solver == "liblinear" else {}
         model = ScikitLearnLogisticRegressionCV(solver=solver, **scaling, **parameters)
         baselines[f"scikit-learn LogisticRegressionCV, {solver}"] = partial(cross_validate_in_processes, model=model)
     comparison = comparisons.Comparison(
-        "folds", lambda n_rows: problem, ours, baselines, within=LOSS_TOL, rounds=3 if whole else 1
+        "folds", lambda n_rows: problem, ours, baselines, within=LOSS_TOL, rounds=3 if is_full_run else 1
     )
     outcome = comparisons.run_comparison(comparison, problem)
     return outcome.baseline, {name: outcome.runs[name] for name in (FASTLIN, outcome.baseline)}, outcome.best_threads
@@ -159,14 +161,14 @@ def cross_validate_in_processes(problem, model):
         return cross_validate(problem, model.set_params(n_jobs=count_threads()))
 
 
-def measure_sweep(problem, whole, measure, Cs):
+def measure_sweep(problem, is_full_run, measure, Cs):
     """Return the record of a sweep. `measure` returns the baseline, and dicts of runs and threads by name."""
-    Cs = Cs if whole else Cs[:: -(-len(Cs) // N_SHORT_CS)]
+    Cs = Cs if is_full_run else Cs[:: -(-len(Cs) // N_QUICK_CS)]
     with limit_threads(count_threads()), warnings.catch_warnings():
         # The protocol's tolerance is below floating-point accuracy.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        baseline, runs, threads = measure(problem, Cs, whole)
-    seconds = {name: comparisons.take_median(calls) for name, calls in runs.items()}
+        baseline, runs, threads = measure(problem, Cs, is_full_run)
+    seconds = {name: comparisons.take_median_seconds(calls) for name, calls in runs.items()}
     results = {name: calls[-1].solution for name, calls in runs.items()}
     return {
         "data": comparisons.describe_data(problem),
@@ -180,7 +182,7 @@ def measure_sweep(problem, whole, measure, Cs):
                 "validation": float(result.score),
                 "n_measured": result.n_measured,
                 "is_cut_off": result.solution is None,
-                **(problem.test(*result.solution) if result.solution else Scores())._asdict(),
+                **(problem.score_test_rows(*result.solution) if result.solution else Scores())._asdict(),
             }
             for name, result in results.items()
         },
@@ -198,15 +200,17 @@ def describe_failure(problem, ours, theirs):
     return f"fastlin's best score is {ours:.4f}, the baseline's is {theirs:.4f}" if ours < theirs - allowed else ""
 
 
-def simulate_embeddings(n_rows, d, n_classes, n_extra_rows):
+def simulate_embeddings(n_rows, d, n_classes, n_held_out_rows):
     """Return float32 rows of unit length with overlapping classes. The first n_rows rows contain all classes."""
     generator = np.random.default_rng(0)
-    means = generator.standard_normal((n_classes, 1, d)) + generator.standard_normal((n_classes, N_COMPONENTS, d))
-    means /= np.linalg.norm(means, axis=2, keepdims=True)
-    y = generator.integers(0, n_classes, n_rows + n_extra_rows)
+    cluster_means = generator.standard_normal((n_classes, 1, d)) + generator.standard_normal(
+        (n_classes, N_COMPONENTS, d)
+    )
+    cluster_means /= np.linalg.norm(cluster_means, axis=2, keepdims=True)
+    y = generator.integers(0, n_classes, n_rows + n_held_out_rows)
     y[:n_classes] = np.arange(n_classes)
     components = generator.integers(0, N_COMPONENTS, len(y))
-    X = means[y, components] + NOISE_RATIO / np.sqrt(d) * generator.standard_normal((len(y), d))
+    X = cluster_means[y, components] + NOISE_RATIO / np.sqrt(d) * generator.standard_normal((len(y), d))
     return (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32), y
 
 
@@ -214,8 +218,8 @@ def _load_embeddings(n_rows, n_all, d, n_classes):
     n = n_rows or n_all
     # With few rows there are fewer classes, so that each class has ten rows.
     n_classes = max(2, min(n_classes, n // 10))
-    n_extra_rows = max(20, n // 4)
-    return _split_rows(*simulate_embeddings(n, d, n_classes, 2 * n_extra_rows), n, n_extra_rows)
+    n_held_out_rows = max(20, n // 4)
+    return _split_rows(*simulate_embeddings(n, d, n_classes, 2 * n_held_out_rows), n, n_held_out_rows)
 
 
 def _load_digits(n_rows):
@@ -243,9 +247,11 @@ def _load_small_problem(n_rows):
 
 
 def _make_cross_validation(penalty, l1_ratio, *solvers):
-    title = f"cross-validation, {len(CV_CS)} values of C × {N_FOLDS} folds, {penalty}"
+    title = f"cross-validation, {len(CROSS_VALIDATION_CS)} values of C × {N_FOLDS} folds, {penalty}"
     measure = partial(measure_cross_validation, l1_ratio=l1_ratio, solvers=solvers)
-    return comparisons.Case("sweep", title, _load_small_problem, partial(measure_sweep, measure=measure, Cs=CV_CS), 100)
+    return comparisons.Case(
+        "sweep", title, _load_small_problem, partial(measure_sweep, measure=measure, Cs=CROSS_VALIDATION_CS), 100
+    )
 
 
 def _make_validation_sweep(data, load, rows, **options):

@@ -9,11 +9,11 @@ from statistics import fmean, geometric_mean, median
 from benchmarks import probes
 from benchmarks.comparisons import FASTLIN
 from benchmarks.inference import RECORD_KIND as INFERENCE
-from benchmarks.sweeps import IMPORT_ONLY_METHOD, ONE_BY_ONE_METHOD
+from benchmarks.sweeps import CHANGED_IMPORT_METHOD, ONE_BY_ONE_METHOD
 
 # Matches the number of classes in a record's description of its data.
 N_CLASSES = re.compile(r"([\d,]+) classes")
-BAD_STYLE = "bold red"
+BOLD_ROW_STYLE = "bold red"
 MIN_CONSOLE_WIDTH = 120
 SCORE_KEYS = {"accuracy": "accuracy", "log loss": "log_loss"}
 
@@ -29,7 +29,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """Converts records to a table. `make_rows` yields each row of a record, a dict by column, and if it is bold."""
 
     title: str
@@ -46,7 +46,7 @@ class Layout:
 
 def make_table(rows):
     """Return an untitled Table of rows, which are dicts by column. No row is bold."""
-    return Layout("", lambda row: [(row, False)]).tabulate(rows)
+    return TableLayout("", lambda row: [(row, False)]).tabulate(rows)
 
 
 def tabulate(records):
@@ -71,7 +71,7 @@ def print_tables(tables, file=None):
                 column, justify="right" if _is_numeric_column(table, index) else "left", overflow="fold"
             )
         for row, is_bold in zip(table.rows, table.bold_mask, strict=True):
-            rich_table.add_row(*row, style=BAD_STYLE if is_bold else None)
+            rich_table.add_row(*row, style=BOLD_ROW_STYLE if is_bold else None)
         console.print(rich_table)
 
 
@@ -126,10 +126,10 @@ def is_worse_than_a_guess(record):
     classes = N_CLASSES.search(record.get("data", ""))
     if classes is None or "baseline" not in record:
         return False
-    sides = list_pair(record)
-    if any(side.get("accuracy") is None for side in sides):
+    compared_measurements = list_compared_measurements(record)
+    if any(side.get("accuracy") is None for side in compared_measurements):
         return False
-    return min(side["log_loss"] for side in sides) > math.log(int(classes[1].replace(",", "")))
+    return min(side["log_loss"] for side in compared_measurements) > math.log(int(classes[1].replace(",", "")))
 
 
 def format_interval(record):
@@ -155,36 +155,38 @@ def summarize(record):
     if "part" in record:
         parts.append(f"{record['part']:.0%} of the speed of {record['limit']}")
     if "ratio" in record and "baseline" in record:
-        parts.append(f"{format_interval(record)} times as fast as {name_baseline(record)}")
+        parts.append(f"{format_interval(record)} times as fast as {label_baseline(record)}")
     name = describe_case(record) if "title" in record else record["kind"]
     return f"{name}: {', '.join(parts) or 'measured'}"
 
 
-def list_pair(record):
+def list_compared_measurements(record):
     """Return a record's measurements of fastlin and of the baseline."""
     return [record["libraries"][name] for name in (FASTLIN, record["baseline"])]
 
 
-def name_library(record, name, label=None):
+def label_library(record, name, label=None):
     """Return a label, by default the name of a library, with ", 1 thread" if the library ran on fewer threads."""
     n_threads = record["libraries"][name].get("threads", record["threads"])
     return f"{label or name}{', 1 thread' * (n_threads != record['threads'])}"
 
 
-def name_baseline(record):
+def label_baseline(record):
     """Return the name of a record's baseline, with its number of threads."""
-    return name_library(record, record["baseline"])
+    return label_library(record, record["baseline"])
 
 
-def compare_scores(record, score="accuracy"):
+def format_compared_scores(record, score="accuracy"):
     """Return the accuracies or the log losses of fastlin and the baseline, or "" without predictions."""
     # Cases that only measure losses store no accuracy.
-    return " vs ".join(format(side[score], ".4f") for side in list_pair(record) if side[score] is not None)
+    return " vs ".join(
+        format(side[score], ".4f") for side in list_compared_measurements(record) if side[score] is not None
+    )
 
 
-def average_accuracies(records):
+def format_mean_accuracies(records):
     """Return the mean accuracies of fastlin and of the baselines over records."""
-    pairs = [[side["accuracy"] for side in list_pair(record)] for record in records]
+    pairs = [[side["accuracy"] for side in list_compared_measurements(record)] for record in records]
     return " vs ".join(f"{fmean(side):.4f}" for side in zip(*pairs, strict=True))
 
 
@@ -194,7 +196,7 @@ def format_library_seconds(record, name):
     return "> " * library.get("is_cut_off", False) + format_seconds(library["seconds"])
 
 
-def compare_seconds(record):
+def format_compared_seconds(record):
     """Return the times of fastlin and of the baseline."""
     return " vs ".join(format_library_seconds(record, name) for name in (FASTLIN, record["baseline"]))
 
@@ -203,25 +205,25 @@ def make_comparison_rows(record):
     """Yield the row of a comparison."""
     row = {
         "case": describe_case(record),
-        "accuracy": compare_scores(record),
-        "log loss": compare_scores(record, "log_loss"),
+        "accuracy": format_compared_scores(record),
+        "log loss": format_compared_scores(record, "log_loss"),
         "times faster": format_interval(record),
-        "time": compare_seconds(record),
-        "baseline": name_baseline(record),
+        "time": format_compared_seconds(record),
+        "baseline": label_baseline(record),
         "objective gap": f"{record['gap']:+.0e}",
     }
     yield row, is_slower(record) or record["failure"]
 
 
-def make_limit_rows(record):
+def make_hardware_limit_rows(record):
     """Yield the row of an operation and of the hardware limit that bounds its speed."""
-    fractions = record.get("part_interval") or [record["part"]]
+    speed_fractions = record.get("part_interval") or [record["part"]]
     row = {
         "operation": describe_case(record),
         "fastlin": format_library_seconds(record, FASTLIN),
         "limited by": record["limit"],
         "time at the limit": format_library_seconds(record, record["limit"]),
-        "fraction of the limit's speed": " to ".join(f"{fraction:.0%}" for fraction in fractions),
+        "fraction of the limit's speed": " to ".join(f"{speed_fraction:.0%}" for speed_fraction in speed_fractions),
     }
     yield row, False
 
@@ -248,21 +250,23 @@ def make_first_use_rows(record):
 
 def make_group_rows(record):
     """Yield a row for each group of everyday problems."""
-    groups = {}
+    problems_by_group = {}
     for problem in record["problems"]:
-        groups.setdefault(problem["group"], []).append(problem)
-    for group, problems in groups.items():
+        problems_by_group.setdefault(problem["group"], []).append(problem)
+    for group, problems in problems_by_group.items():
         slowest_problem = min(problems, key=lambda problem: problem["ratio"])
-        errors = zip(*([side["coef_error"] for side in list_pair(problem)] for problem in problems), strict=True)
-        fastest, scikit_learn, default = (
+        errors = zip(
+            *([side["coef_error"] for side in list_compared_measurements(problem)] for problem in problems), strict=True
+        )
+        baseline_mean_ratio, scikit_learn_mean_ratio, default_mean_ratio = (
             format_ratio(geometric_mean(problem[ratio] for problem in problems))
             for ratio in ("ratio", "scikit_learn_ratio", "default_ratio")
         )
         row = {
             "problems": f"{GROUP_TITLES.get(group, group)}, {len(problems)}",
-            "accuracy": average_accuracies(problems),
-            "times faster (mean)": fastest,
-            "vs scikit-learn: fastest solver, default": f"{scikit_learn}, {default}",
+            "accuracy": format_mean_accuracies(problems),
+            "times faster (mean)": baseline_mean_ratio,
+            "vs scikit-learn: fastest solver, default": f"{scikit_learn_mean_ratio}, {default_mean_ratio}",
             "slower on": f"{sum(map(is_slower, problems))}; lowest ratio {format_ratio(slowest_problem['ratio'])} on "
             f"{slowest_problem['title']}",
             "max coefficient error (median, worst)": " vs ".join(
@@ -278,13 +282,13 @@ def make_problem_rows(record):
     for problem in record["problems"]:
         row = {
             "problem": problem["title"],
-            "accuracy": compare_scores(problem),
+            "accuracy": format_compared_scores(problem),
             "times faster": format_interval(problem),
             "than the default": format_ratio(problem["default_ratio"]),
-            "time": compare_seconds(problem),
-            "fastest baseline": name_baseline(problem),
+            "time": format_compared_seconds(problem),
+            "fastest baseline": label_baseline(problem),
             "objective gap; coefficient error": f"{problem['gap']:+.0e}; "
-            + " vs ".join(f"{side['coef_error']:.0e}" for side in list_pair(problem)),
+            + " vs ".join(f"{side['coef_error']:.0e}" for side in list_compared_measurements(problem)),
         }
         yield row, is_slower(problem)
 
@@ -294,13 +298,15 @@ def make_sweep_rows(record):
     theirs = record["libraries"][record["baseline"]]["seconds"]
     for name, method in record["libraries"].items():
         ratio, is_baseline = theirs / method["seconds"], name == record["baseline"]
-        speed = {"ratio": ratio, "is_bound": record.get("is_bound", False)}
-        fitted_suffix = f" ({method['n_measured']} of {record['n_Cs']} C)" * (method["n_measured"] < record["n_Cs"])
+        ratio_record = {"ratio": ratio, "is_bound": record.get("is_bound", False)}
+        fitted_count_suffix = f" ({method['n_measured']} of {record['n_Cs']} C)" * (
+            method["n_measured"] < record["n_Cs"]
+        )
         row = {
             "sweep": describe_case(record),
-            "method": name_library(record, name),
-            "time": format_library_seconds(record, name) + fitted_suffix,
-            "times faster": "" if is_baseline or method.get("is_cut_off") else format_interval(speed),
+            "method": label_library(record, name),
+            "time": format_library_seconds(record, name) + fitted_count_suffix,
+            "times faster": "" if is_baseline or method.get("is_cut_off") else format_interval(ratio_record),
             "chosen C (validation score)": f"{method['C']:.2g} ({method['validation']:.4f})",
             **{column: "" if method[key] is None else f"{method[key]:.4f}" for column, key in SCORE_KEYS.items()},
         }
@@ -313,10 +319,10 @@ def make_short_sweep_rows(record):
         "sweep": record["data"],
         "one call": format_library_seconds(record, FASTLIN),
         "one model at a time": format_library_seconds(record, ONE_BY_ONE_METHOD),
-        "new import line only": format_library_seconds(record, IMPORT_ONLY_METHOD),
+        "new import line only": format_library_seconds(record, CHANGED_IMPORT_METHOD),
         "scikit-learn": format_library_seconds(record, record["baseline"]),
         "times faster": format_interval(record),
-        "best score": " vs ".join(f"{side['validation']:.4f}" for side in list_pair(record)),
+        "best score": " vs ".join(f"{side['validation']:.4f}" for side in list_compared_measurements(record)),
     }
     yield row, is_slower(record) or record["failure"]
 
@@ -331,43 +337,47 @@ def make_probe_fit_rows(pair):
         "scikit-learn": format_library_seconds(certified, certified["baseline"]),
         "objective gap": f"{certified['gap']:+.0e}",
         "gap by lbfgs": f"{lbfgs_record['gap']:+.0e}",
-        "accuracy": compare_scores(certified),
+        "accuracy": format_compared_scores(certified),
     }
     yield row, is_slower(certified)
 
 
 def make_probe_rows(record):
     """Yield the row of a single probe with the defaults of both libraries, bold if fastlin's whole fit is slower."""
-    ours, theirs, torch = (record["libraries"][name] for name in (FASTLIN, probes.SCIKIT_LEARN, probes.TORCH))
+    ours, theirs, torch_measurement = (
+        record["libraries"][name] for name in (FASTLIN, probes.SCIKIT_LEARN, probes.TORCH)
+    )
     seconds_to_scikit_learn, ratio = (
         ours["seconds_to_scikit_learn"],
-        record["ratios"][probes.FASTLIN_TO_SCIKIT_LEARN_OBJECTIVE],
+        record["ratios"][probes.RATIO_TO_SCIKIT_LEARN_OBJECTIVE],
     )
     time_to_objective = "not reached" if seconds_to_scikit_learn is None else format_seconds(seconds_to_scikit_learn)
-    torch_to_scikit_learn = _format_torch_time(
-        torch, "seconds_to_scikit_learn", record["ratios"][probes.TORCH_TO_SCIKIT_LEARN_OBJECTIVE]
+    torch_time_to_scikit_learn = _format_torch_time(
+        torch_measurement, "seconds_to_scikit_learn", record["ratios"][probes.TORCH_RATIO_TO_SCIKIT_LEARN_OBJECTIVE]
     )
-    torch_to_fastlin = _format_torch_time(
-        torch, "seconds_to_fastlin", record["ratios"][probes.TORCH_TO_FASTLIN_OBJECTIVE]
+    torch_time_to_fastlin = _format_torch_time(
+        torch_measurement, "seconds_to_fastlin", record["ratios"][probes.TORCH_RATIO_TO_FASTLIN_OBJECTIVE]
     )
-    scikit_learn = name_library(record, probes.SCIKIT_LEARN, format_library_seconds(record, probes.SCIKIT_LEARN))
+    scikit_learn_time = label_library(record, probes.SCIKIT_LEARN, format_library_seconds(record, probes.SCIKIT_LEARN))
     row = {
         "probe": record["data"],
         "fastlin (certified gap)": f"{format_library_seconds(record, FASTLIN)} ({ours['certified_gap']:.0e})",
-        "scikit-learn (objective gap)": f"{scikit_learn} ({theirs['objective'] / ours['objective'] - 1:+.0e})",
+        "scikit-learn (objective gap)": f"{scikit_learn_time} ({theirs['objective'] / ours['objective'] - 1:+.0e})",
         "times faster": format_interval(record),
         "fastlin to scikit-learn's objective (times faster)": time_to_objective
         + ("" if ratio is None else f" ({format_ratio(ratio)})"),
-        "PyTorch to it (fastlin: times faster)": torch_to_scikit_learn,
-        "PyTorch to fastlin's (fastlin: times faster)": torch_to_fastlin,
+        "PyTorch to it (fastlin: times faster)": torch_time_to_scikit_learn,
+        "PyTorch to fastlin's (fastlin: times faster)": torch_time_to_fastlin,
     }
     yield row, is_slower(record)
 
 
-def _format_torch_time(torch, key, ratio):
+def _format_torch_time(torch_measurement, key, ratio):
     """Return PyTorch's time to an objective and a time ratio, as lower bounds if the objective was not reached."""
-    seconds, sign = (torch["seconds"], "over ") if torch[key] is None else (torch[key], "")
-    return sign + format_seconds(seconds) + ("" if ratio is None else f" ({sign}{format_ratio(ratio)})")
+    seconds, bound_prefix = (
+        (torch_measurement["seconds"], "over ") if torch_measurement[key] is None else (torch_measurement[key], "")
+    )
+    return bound_prefix + format_seconds(seconds) + ("" if ratio is None else f" ({bound_prefix}{format_ratio(ratio)})")
 
 
 def make_inference_rows(record):
@@ -381,7 +391,7 @@ def make_inference_rows(record):
         sizes = [side["additional_bytes"] for side in (ours, theirs) if "additional_bytes" in side]
         row = {
             "fit and table": describe_case(record),
-            "baseline": name_library(record, name),
+            "baseline": label_library(record, name),
             "time": f"{format_seconds(ours['seconds'])} vs {format_seconds(theirs['seconds'])}",
             "times faster": format_ratio(ratio),
             "objective gap": f"{ours['objective'] / theirs['objective'] - 1:+.0e}",
@@ -407,33 +417,33 @@ def make_ablation_rows(record):
     yield row, False
 
 
-PROBLEMS = Layout("Everyday problems", make_problem_rows)
-SHORT_SWEEP_LAYOUT = Layout("Sweeps over C on validation rows", make_short_sweep_rows)
-PROBE_FIT_LAYOUT = Layout("Single probes", make_probe_fit_rows)
+EVERYDAY_LAYOUT = TableLayout("Everyday problems", make_problem_rows)
+SHORT_SWEEP_LAYOUT = TableLayout("Sweeps over C on validation rows", make_short_sweep_rows)
+PROBE_FIT_LAYOUT = TableLayout("Single probes", make_probe_fit_rows)
 # The names of the groups of everyday problems in the documents.
 GROUP_TITLES = {"ill-conditioned": "ill-conditioned features", "frames": "DataFrames"}
 KIND_LAYOUTS = {
-    "comparison": Layout(
+    "comparison": TableLayout(
         "fastlin vs baselines, bold if fastlin is slower; ratios with 95 % intervals, scores on held-out rows",
         make_comparison_rows,
     ),
-    "limit": Layout("fastlin and the limits of the hardware", make_limit_rows),
-    "memory": Layout("Peak memory of a fit in addition to X", make_memory_rows),
-    "first use": Layout("First use", make_first_use_rows),
-    "everyday": Layout(
+    "limit": TableLayout("fastlin and the limits of the hardware", make_hardware_limit_rows),
+    "memory": TableLayout("Peak memory of a fit in addition to X", make_memory_rows),
+    "first use": TableLayout("First use", make_first_use_rows),
+    "everyday": TableLayout(
         "Everyday fits: times faster than the baselines, each library with its defaults; geometric means",
         make_group_rows,
     ),
-    "scikit-learn's cases": PROBLEMS,
-    "sweep": Layout(
+    "scikit-learn's cases": EVERYDAY_LAYOUT,
+    "sweep": TableLayout(
         "Sweeps over C; the validation score chooses C, accuracies and log losses are on held-out rows", make_sweep_rows
     ),
-    probes.RECORD_KIND: Layout(
+    probes.RECORD_KIND: TableLayout(
         "Single probes with the defaults of both libraries, and the times to each other's final objective",
         make_probe_rows,
     ),
-    "ablation": Layout(
+    "ablation": TableLayout(
         "Ablations: fit time with one optimization disabled, divided by the time with it", make_ablation_rows
     ),
-    INFERENCE: Layout("Fits with standard errors, and their baselines", make_inference_rows),
+    INFERENCE: TableLayout("Fits with standard errors, and their baselines", make_inference_rows),
 }

@@ -17,13 +17,13 @@ import zipfile
 from contextlib import suppress
 from pathlib import Path
 
-from kernel_worker import import_kernels_alone
+from kernel_worker import make_kernels_importable
 
 # The maximum number of archives in the cache. They belong to different versions of fastlin, Numba and Python.
 MAX_ARCHIVES = 8
 
 
-def name_archive(level):
+def make_archive_name(level):
     """Return the name of a level's archive, including a hash of the sources and versions on which it depends."""
     import numpy as np
 
@@ -38,16 +38,16 @@ def name_archive(level):
 
 def fetch(level, folder):
     """Copy the archive of a level from the cache to a folder, if a valid archive exists."""
-    from fastlin.kernels.machine.archives import VERSIONS_MEMBER, describe_versions
+    from fastlin.kernels.machine.archives import VERSIONS_FILE_NAME, describe_versions
     from fastlin.kernels.machine.cache_folder import code_folders, read_file
 
-    for code_folder in code_folders():
-        path = code_folder / name_archive(level)
+    for cached_code_folder in code_folders():
+        path = cached_code_folder / make_archive_name(level)
         # Reading a damaged file with zipfile can raise any exception.
         with suppress(Exception):
             content = read_file(path)
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                if archive.testzip() is not None or json.loads(archive.read(VERSIONS_MEMBER)) != describe_versions():
+                if archive.testzip() is not None or json.loads(archive.read(VERSIONS_FILE_NAME)) != describe_versions():
                     continue
             (folder / f"{level}.zip").write_bytes(content)
             print(f"fastlin's kernels for {level} are copied from an earlier installation: {path}", flush=True)
@@ -65,7 +65,7 @@ def save(level, folder):
         return
     try:
         make_folder(target)
-        write_file(target / name_archive(level), (folder / f"{level}.zip").read_bytes())
+        write_file(target / make_archive_name(level), (folder / f"{level}.zip").read_bytes())
         archives = sorted(target.parent.glob("kernels-*/*.zip"), key=lambda path: path.stat().st_mtime)
         for path in archives[:-MAX_ARCHIVES]:
             path.unlink()
@@ -74,6 +74,6 @@ def save(level, folder):
 
 
 if __name__ == "__main__":
-    import_kernels_alone()
+    make_kernels_importable()
     action, level, folder = sys.argv[1:]
     {"fetch": fetch, "save": save}[action](level, Path(folder))

@@ -23,15 +23,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-KERNELS_OPTION = "kernels"
+KERNELS_OPTION_NAME = "kernels"
 # The default setting: the kernels of the first fits for the level of this processor. The environment variable can
 # disable it.
-FIRST_FIT_KERNELS = ["core"]
-BUILD_VARIABLE = "FASTLIN_BUILD_KERNELS"
+FIRST_FIT_SETTING = ["core"]
+BUILD_ENVIRONMENT_VARIABLE = "FASTLIN_BUILD_KERNELS"
 # The maximum number of worker processes. Additional processes would have no tasks.
 MAX_PROCESSES = 8
 # The programs that compile kernels, and that save compiled kernels in the user's cache folder.
-WORKER_PROGRAM, CACHE_PROGRAM = (Path(__file__).with_name(f"{name}.py") for name in ("kernel_worker", "archive_cache"))
+WORKER_PROGRAM, ARCHIVE_CACHE_PROGRAM = (
+    Path(__file__).with_name(f"{name}.py") for name in ("kernel_worker", "archive_cache")
+)
 # The packages that kernels import.
 KERNEL_PACKAGES = ("numpy", "numba", "joblib", "platformdirs")
 
@@ -50,15 +52,15 @@ def choose_requirements(words):
     contains compatible versions of all these packages, the list is empty. Otherwise, the list includes those installed
     versions that are compatible, because compiled kernels require the same version of Numba.
     """
-    if words != FIRST_FIT_KERNELS:
+    if words != FIRST_FIT_SETTING:
         # The warm-up runs fits, and these require all packages.
         return list_requirements() if words else []
     installed_versions, needed_requirements = find_versions(), {}
     for requirement in list_requirements():
-        name, _, minimum = requirement.partition(">=")
+        name, _, minimum_version = requirement.partition(">=")
         if name in KERNEL_PACKAGES:
             is_compatible = name in installed_versions and parse_version(installed_versions[name]) >= parse_version(
-                minimum
+                minimum_version
             )
             needed_requirements[name] = (
                 (f"{name}=={installed_versions[name]}" if is_compatible else requirement),
@@ -95,14 +97,16 @@ def parse_version(version):
 def read_setting(config_settings):
     """Return the setting as a list: "all", "host-level" or names of levels.
 
-    The default is `FIRST_FIT_KERNELS`, or an empty list if the environment variable disables compilation.
+    The default is `FIRST_FIT_SETTING`, or an empty list if the environment variable disables compilation.
     """
-    value = (config_settings or {}).get(KERNELS_OPTION, "")
+    value = (config_settings or {}).get(KERNELS_OPTION_NAME, "")
     words = [word.strip() for word in (value.split(",") if isinstance(value, str) else value) if word.strip()]
-    return words or ([] if os.environ.get(BUILD_VARIABLE, "").strip().lower() in ("0", "off") else FIRST_FIT_KERNELS)
+    return words or (
+        [] if os.environ.get(BUILD_ENVIRONMENT_VARIABLE, "").strip().lower() in ("0", "off") else FIRST_FIT_SETTING
+    )
 
 
-def choose_levels(words, table, features):
+def choose_instruction_levels(words, table, features):
     """Return the levels for which to compile, and the best of them that this processor supports, or None.
 
     Parameters
@@ -122,40 +126,40 @@ def choose_levels(words, table, features):
     available_levels = table["list_levels"](platform.machine())
     if words == ["all"]:
         names = available_levels
-    elif words in (["host-level"], FIRST_FIT_KERNELS):
+    elif words in (["host-level"], FIRST_FIT_SETTING):
         names = [name for name in [table["choose_level"](available_levels, features)] if name]
     else:
         names = list(dict.fromkeys(words))
     if not names or not set(names) <= set(available_levels):
         raise ValueError(
-            f"-C{KERNELS_OPTION} must be 'all', 'host-level' or levels of this machine out of "
+            f"-C{KERNELS_OPTION_NAME} must be 'all', 'host-level' or levels of this machine out of "
             f"{', '.join(available_levels) or 'none'}, got {','.join(words)!r}"
         )
     return names, table["choose_level"](names, features)
 
 
-def add_kernels(pure_wheel, words, wheel_directory, is_cached):
+def add_kernels(pure_wheel, words, wheel_directory, may_use_cache):
     """Write a wheel with the contents of a pure wheel and compiled kernels, and return its name.
 
-    If kernels cannot be compiled with the default setting, return the name of the pure wheel. If is_cached, kernels
+    If kernels cannot be compiled with the default setting, return the name of the pure wheel. If may_use_cache, kernels
     from an earlier installation may be used, and new kernels may be saved for later installations.
     """
     work_folder = pure_wheel.parent
-    tree = work_folder / "tree"
+    unpacked_folder = work_folder / "tree"
     with zipfile.ZipFile(pure_wheel) as wheel:
-        wheel.extractall(tree)
+        wheel.extractall(unpacked_folder)
     try:
-        compile_kernels(tree, words, work_folder, is_cached)
+        compile_kernels(unpacked_folder, words, work_folder, may_use_cache)
     except Exception as error:
-        if words != FIRST_FIT_KERNELS:
+        if words != FIRST_FIT_SETTING:
             raise
         reason = f"{type(error).__name__}: {error}"
         print(f"fastlin's kernels cannot be compiled now. They will be compiled when needed. {reason}", flush=True)
         return pure_wheel.name
-    return pack_wheel(tree, pure_wheel.name, wheel_directory)
+    return pack_wheel(unpacked_folder, pure_wheel.name, wheel_directory)
 
 
-def compile_kernels(tree, words, work_folder, is_cached):
+def compile_kernels(unpacked_folder, words, work_folder, may_use_cache):
     """Compile the kernels of an unpacked wheel for each level of the setting, and add the code to the wheel."""
     if importlib.util.find_spec("llvmlite") is None:
         # The isolated build contains no packages, because `choose_requirements` found them in the environment. The
@@ -166,13 +170,13 @@ def compile_kernels(tree, words, work_folder, is_cached):
     # The runtime dependencies are installed only if kernels are compiled.
     import llvmlite.binding
 
-    table = runpy.run_path(str(tree / "fastlin" / "kernels" / "machine" / "levels.py"))
+    table = runpy.run_path(str(unpacked_folder / "fastlin" / "kernels" / "machine" / "levels.py"))
     features = {name for name, is_supported in llvmlite.binding.get_host_cpu_features().items() if is_supported}
-    names, host_level = choose_levels(words, table, features)
-    folder = tree / "fastlin" / "kernels" / "compiled"
-    is_cached = is_cached and words == FIRST_FIT_KERNELS
+    names, host_level = choose_instruction_levels(words, table, features)
+    folder = unpacked_folder / "fastlin" / "kernels" / "compiled"
+    may_use_cache = may_use_cache and words == FIRST_FIT_SETTING
     folder.mkdir()
-    if is_cached and use_cache("fetch", host_level, tree, folder):
+    if may_use_cache and use_cache("fetch", host_level, unpacked_folder, folder):
         return
     count, start = min(os.cpu_count() or 1, MAX_PROCESSES), time.monotonic()
 
@@ -186,33 +190,35 @@ def compile_kernels(tree, words, work_folder, is_cached):
             str(count),
             str(number),
         ]
-        environment = describe_process(tree, table["INSTRUCTION_SET_LEVELS"].get(name), work_folder / "cache")
+        environment = make_process_environment(
+            unpacked_folder, table["INSTRUCTION_SET_LEVELS"].get(name), work_folder / "cache"
+        )
         subprocess.run(command, cwd=work_folder, env=environment, check=True)
 
     print(f"Compiling fastlin's kernels for {', '.join(names)} in {count} processes", flush=True)
     with ThreadPoolExecutor(count) as pool:
         # The warm-up runs the code that it compiles. If this processor supports none of the levels, this code is
         # discarded.
-        warm = "core" if words == FIRST_FIT_KERNELS else "warm"
-        for action, name in [(warm, host_level), *(("compile", name) for name in names if name != host_level)]:
+        first_action = "core" if words == FIRST_FIT_SETTING else "warm"
+        for action, name in [(first_action, host_level), *(("compile", name) for name in names if name != host_level)]:
             list(pool.map(partial(run, action, name), range(count)))
     # This step is last, so that no process loads code from the wheel while it compiles.
     for name in names:
         merge_archives([work_folder / f"{name}-{number}.zip" for number in range(count)], folder / f"{name}.zip")
     print(f"fastlin's kernels were compiled in {time.monotonic() - start:.0f} seconds", flush=True)
-    if is_cached:
-        use_cache("save", host_level, tree, folder)
+    if may_use_cache:
+        use_cache("save", host_level, unpacked_folder, folder)
 
 
-def use_cache(action, level, tree, folder):
+def use_cache(action, level, unpacked_folder, folder):
     """Copy the archive of a level between the user's cache folder and `folder`.
 
     The function returns whether the archive exists in `folder` afterwards.
     """
     cache = os.environ.get("NUMBA_CACHE_DIR", "")
-    command = [sys.executable, str(CACHE_PROGRAM), action, level, str(folder)]
+    command = [sys.executable, str(ARCHIVE_CACHE_PROGRAM), action, level, str(folder)]
     # If this fails, the installation takes longer, but the result is the same.
-    subprocess.run(command, cwd=folder, env=describe_process(tree, None, cache), check=False)
+    subprocess.run(command, cwd=folder, env=make_process_environment(unpacked_folder, None, cache), check=False)
     return (folder / f"{level}.zip").exists()
 
 
@@ -225,14 +231,14 @@ def merge_archives(archive_paths, path):
                     merged_archive.writestr(name, archive.read(name))
 
 
-def describe_process(tree, level, cache):
+def make_process_environment(unpacked_folder, level, cache):
     """Return the environment variables of a process that imports the unpacked wheel.
 
     If ``level`` is not None, the process compiles for this level.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "FASTLIN_"))}
     # In an isolated build, PYTHONPATH contains the folders of the frontend.
-    paths = [str(tree), *filter(None, [environment.get("PYTHONPATH")])]
+    paths = [str(unpacked_folder), *filter(None, [environment.get("PYTHONPATH")])]
     environment |= {
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -245,7 +251,7 @@ def describe_process(tree, level, cache):
     return environment if level is None else environment | level.environment
 
 
-def pack_wheel(tree, pure_wheel_name, folder):
+def pack_wheel(unpacked_folder, pure_wheel_name, folder):
     """Pack an unpacked wheel for this version of Python and this platform, and return its name."""
     python_tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
     # If Python supports both architectures of macOS, its platform is universal2, but the kernels support only one of
@@ -256,26 +262,26 @@ def pack_wheel(tree, pure_wheel_name, folder):
     # Windows has no abiflags before Python 3.14.
     tag = f"{python_tag}-{python_tag}{getattr(sys, 'abiflags', '')}-{platform_tag}"
     name, version = pure_wheel_name.split("-")[:2]
-    (metadata_folder,) = tree.glob("*.dist-info")
+    (metadata_folder,) = unpacked_folder.glob("*.dist-info")
     lines = (metadata_folder / "WHEEL").read_text("utf-8").splitlines()
-    common_lines = [line for line in lines if not line.startswith(("Root-Is-Purelib:", "Tag:")) and line]
+    kept_metadata_lines = [line for line in lines if not line.startswith(("Root-Is-Purelib:", "Tag:")) and line]
     (metadata_folder / "WHEEL").write_bytes(
-        "\n".join([*common_lines, "Root-Is-Purelib: false", f"Tag: {tag}", ""]).encode()
+        "\n".join([*kept_metadata_lines, "Root-Is-Purelib: false", f"Tag: {tag}", ""]).encode()
     )
     record = metadata_folder / "RECORD"
     record.unlink()
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator="\n")
-    files = sorted(path for path in tree.rglob("*") if path.is_file())
+    files = sorted(path for path in unpacked_folder.rglob("*") if path.is_file())
     for path in files:
         content = path.read_bytes()
         digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
-        writer.writerow([path.relative_to(tree).as_posix(), f"sha256={digest}", len(content)])
-    writer.writerow([record.relative_to(tree).as_posix(), "", ""])
+        writer.writerow([path.relative_to(unpacked_folder).as_posix(), f"sha256={digest}", len(content)])
+    writer.writerow([record.relative_to(unpacked_folder).as_posix(), "", ""])
     record.write_bytes(rows.getvalue().encode())
     wheel_name = f"{name}-{version}-{tag}.whl"
     with zipfile.ZipFile(folder / wheel_name, "w", zipfile.ZIP_DEFLATED) as wheel:
         # The specification recommends metadata at the end.
         for path in sorted([*files, record], key=lambda path: (path.is_relative_to(metadata_folder), path)):
-            wheel.write(path, path.relative_to(tree).as_posix())
+            wheel.write(path, path.relative_to(unpacked_folder).as_posix())
     return wheel_name

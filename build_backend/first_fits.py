@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 SIGNATURES_PATH = Path(__file__).with_name("first_fits.json")
-KERNELS_PREFIX = "fastlin.kernels."
+KERNELS_MODULE_PREFIX = "fastlin.kernels."
 
 
 def list_first_fits():
@@ -51,13 +51,13 @@ def find_signatures():
 def describe_signature(signature):
     """Return a signature in the format of the list: module, name, and the type of each argument."""
     module, name, types = signature
-    return [module.removeprefix(KERNELS_PREFIX), name, *map(describe_type, types)]
+    return [module.removeprefix(KERNELS_MODULE_PREFIX), name, *map(describe_type, types)]
 
 
 def make_signature(line):
     """Return a signature for `fastlin.kernels.machine.archives` from the result of `describe_signature`."""
     module, name, *types = line
-    return KERNELS_PREFIX + module, name, tuple(map(make_type, types))
+    return KERNELS_MODULE_PREFIX + module, name, tuple(map(make_type, types))
 
 
 def describe_type(numba_type):
@@ -67,7 +67,7 @@ def describe_type(numba_type):
 
     if hasattr(numba_type, "instance_class"):
         tuple_class = numba_type.instance_class
-        name = f"{tuple_class.__module__.removeprefix(KERNELS_PREFIX)}.{tuple_class.__qualname__}"
+        name = f"{tuple_class.__module__.removeprefix(KERNELS_MODULE_PREFIX)}.{tuple_class.__qualname__}"
         return [name, *map(describe_type, numba_type.types)]
     if isinstance(numba_type, types.Array):
         dtype, layout = as_dtype(numba_type.dtype), f"{numba_type.ndim}{numba_type.layout}"
@@ -89,7 +89,7 @@ def make_type(description):
         return types.Omitted(None) if name == "omitted" else getattr(types, name)
     if isinstance(description[0], str):
         module, _, name = description[0].rpartition(".")
-        tuple_class = getattr(importlib.import_module(KERNELS_PREFIX + module), name)
+        tuple_class = getattr(importlib.import_module(KERNELS_MODULE_PREFIX + module), name)
         return types.BaseTuple.from_types(tuple(map(make_type, description[1:])), tuple_class)
     *fields, layout = description
     record = np.dtype([(name, kind, *map(tuple, shape)) for name, kind, *shape in fields])
@@ -101,7 +101,7 @@ def read_signatures():
     return [make_signature(line) for line in json.loads(SIGNATURES_PATH.read_text(encoding="utf-8"))]
 
 
-def write_list():
+def write_signatures():
     """Find the signatures, compile them all, and write the list, with one signature per line."""
     lines = [json.dumps(describe_signature(signature)) for signature in find_signatures()]
     SIGNATURES_PATH.write_text("[\n{}\n]\n".format(",\n".join(lines)), encoding="utf-8")
@@ -112,4 +112,4 @@ if __name__ == "__main__":
     # The cache folder is empty, because loaded kernels have no compilation time.
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"NUMBA_CACHE_DIR": folder, "FASTLIN_COMPILERS": "1", "FASTLIN_COMPILED": "off"}
-        write_list()
+        write_signatures()

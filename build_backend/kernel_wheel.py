@@ -67,7 +67,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         pure_wheel = Path(work_folder, name)
         if words:
             # A release must not depend on earlier installations on this machine.
-            name = add_kernels(pure_wheel, words, Path(wheel_directory), is_cached=epoch is None)
+            name = add_kernels(pure_wheel, words, Path(wheel_directory), may_use_cache=epoch is None)
         if name == pure_wheel.name:
             shutil.copy(pure_wheel, wheel_directory)
     if epoch is not None:

@@ -19,22 +19,22 @@ from typing import Any
 import first_fits
 
 
-def share_tasks(tasks, level, folder, count, number):
+def claim_tasks(tasks, level, folder, count, number):
     """Yield the tasks that no other worker has taken, and print the progress in steps of 10 %.
 
     The workers start at different positions, because neighboring tasks use the same inner kernels.
     """
     folder.mkdir(exist_ok=True)
     begin = len(tasks) * number // count
-    for position in (*range(begin, len(tasks)), *range(begin)):
+    for task_index in (*range(begin, len(tasks)), *range(begin)):
         try:
-            (folder / str(position)).touch(exist_ok=False)
+            (folder / str(task_index)).touch(exist_ok=False)
         except FileExistsError:
             continue
         n_taken_tasks = len(list(folder.iterdir()))
         if n_taken_tasks * 10 // len(tasks) != (n_taken_tasks - 1) * 10 // len(tasks):
             print(f"compiling kernels for {level}: {n_taken_tasks} of {len(tasks)}", flush=True)
-        yield tasks[position]
+        yield tasks[task_index]
 
 
 def read_signatures(folder):
@@ -43,33 +43,35 @@ def read_signatures(folder):
     return list(dict.fromkeys(signature for signatures in saved_signatures for signature in signatures))
 
 
-def import_kernels_alone():
+def make_kernels_importable():
     """Make kernels importable without the rest of the package, which requires SciPy and scikit-learn."""
-    package, annotations = ModuleType("fastlin"), ModuleType("fastlin.typing")
+    package, typing_module = ModuleType("fastlin"), ModuleType("fastlin.typing")
     package.__path__ = importlib.util.find_spec("fastlin").submodule_search_locations
     # fastlin.typing imports SciPy for a type that kernels do not use.
-    annotations.__getattr__ = lambda name: Any
-    sys.modules |= {"fastlin": package, "fastlin.typing": annotations}
+    typing_module.__getattr__ = lambda name: Any
+    sys.modules |= {"fastlin": package, "fastlin.typing": typing_module}
 
 
 def main(action, level, folder, count, number):
     """Run the action of the command line."""
     if action == "core":
-        import_kernels_alone()
+        make_kernels_importable()
     from fastlin.kernels.machine import archives
 
     folder, worker = Path(folder), (int(count), int(number))
     if action == "warm":
         from fastlin.warmup import STEPS
 
-        for step in share_tasks(list(STEPS.values()), level, folder / "steps", *worker):
+        for step in claim_tasks(list(STEPS.values()), level, folder / "steps", *worker):
             step()
         (folder / f"signatures-{number}").write_bytes(pickle.dumps(archives.list_signatures()))
     else:
         # All workers start with the slowest kernels of first fits, so that they finish at about the same time.
-        core = action == "core"
-        signatures, worker = (first_fits.read_signatures(), (1, 0)) if core else (read_signatures(folder), worker)
-        for signature in share_tasks(signatures, level, folder / level, *worker):
+        is_first_fits_action = action == "core"
+        signatures, worker = (
+            (first_fits.read_signatures(), (1, 0)) if is_first_fits_action else (read_signatures(folder), worker)
+        )
+        for signature in claim_tasks(signatures, level, folder / level, *worker):
             archives.compile_signatures([signature])
     archives.write_archive(folder / f"{level}-{number}.zip")
 

@@ -28,9 +28,9 @@ class CoefficientName(str):
 
     def __new__(cls, name: str, column: str | None = None, level: object = None) -> Self:
         """Return the name."""
-        instance = super().__new__(cls, name)
-        instance.column, instance.level = column, level
-        return instance
+        coefficient_name = super().__new__(cls, name)
+        coefficient_name.column, coefficient_name.level = column, level
+        return coefficient_name
 
 
 INTERCEPT = CoefficientName("intercept")
@@ -61,7 +61,7 @@ def is_name_or_pair(value: object) -> bool:
     return isinstance(value, str) or (isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str))
 
 
-def find_indices(
+def find_coefficient_indices(
     argument: str,
     selection: Any,
     names: Array,
@@ -80,14 +80,18 @@ def find_indices(
     """
     if selection is None:
         return np.arange(len(names))
-    lookup = _Lookup(argument, names, omitted_levels, allows_indices)
+    coefficient_lookup = _CoefficientLookup(argument, names, omitted_levels, allows_indices)
     keys = list(selection) if isinstance(selection, Iterable) and not isinstance(selection, str) else [selection]
-    if isinstance(selection, tuple) and lookup.find(selection) and not all(map(lookup.find, keys)):
+    if (
+        isinstance(selection, tuple)
+        and coefficient_lookup.find(selection)
+        and not all(map(coefficient_lookup.find, keys))
+    ):
         raise ValueError(
             f"{argument}={selection!r} is a sequence of two names, which are not names of coefficients. Put a pair "
             f"(column, level) in a list: {argument}=[{selection!r}]."
         )
-    indices = [lookup.find_index(key) for key in keys]
+    indices = [coefficient_lookup.find_index(key) for key in keys]
     if not indices or len(set(indices)) < len(indices):
         raise ValueError(
             f"{argument} must be names of coefficients, at least one and each at most once, got {selection!r}."
@@ -97,11 +101,11 @@ def find_indices(
 
 def disambiguate_names(names: Array, omitted_levels: OmittedLevels = NO_OMITTED_LEVELS) -> Array:
     """Return the names (p,) of coefficients. Each ambiguous name is replaced by a unique description."""
-    lookup = _Lookup("", names, omitted_levels, allows_indices=True)
-    return np.array([lookup.describe_uniquely(index) for index in range(len(names))], object)
+    coefficient_lookup = _CoefficientLookup("", names, omitted_levels, allows_indices=True)
+    return np.array([coefficient_lookup.make_unique_name(index) for index in range(len(names))], object)
 
 
-class _Lookup:
+class _CoefficientLookup:
     """Coefficients that an argument may select, and levels without a coefficient, indexed by name and by pair."""
 
     def __init__(self, argument, names, omitted_levels, allows_indices):
@@ -113,12 +117,12 @@ class _Lookup:
         for index, name in enumerate(self._names):
             self._indices[str(name)].append(index)
             if _has_level(name):
-                self._indices[_normalize_key((name.column, name.level))].append(index)
+                self._indices[_normalize_coefficient_key((name.column, name.level))].append(index)
 
     def find(self, key):
         """Return the indices of all levels and coefficients that match a name or a pair."""
         try:
-            return self._indices.get(_normalize_key(key), [])
+            return self._indices.get(_normalize_coefficient_key(key), [])
         except TypeError:
             # A value that is not hashable is neither a name nor a level.
             return []
@@ -131,14 +135,14 @@ class _Lookup:
         indices = self.find(key)
         if len(indices) == 1 and indices[0] < self._n_coefficients:
             return indices[0]
-        raise ValueError(self._explain_failure(key, indices))
+        raise ValueError(self._explain_failed_lookup(key, indices))
 
-    def describe_uniquely(self, index):
+    def make_unique_name(self, index):
         """Return the name of a coefficient, or a description if the name is ambiguous."""
         name = str(self._names[index])
-        return name if len(self._indices[name]) == 1 else self._describe(index)
+        return name if len(self._indices[name]) == 1 else self._describe_coefficient(index)
 
-    def _explain_failure(self, key, indices):
+    def _explain_failed_lookup(self, key, indices):
         """Return the error message for a key that does not select one coefficient."""
         argument, n = self._argument, self._n_coefficients
         if not indices:
@@ -150,49 +154,49 @@ class _Lookup:
                 f"{index} each at most once. The names are {listed_names}{more}."
             )
         if len(indices) == 1:
-            return (
-                f"{argument} selects {key!r}, {self._describe_kind(indices[0])}, which has no coefficient. Remove it."
-            )
-        candidates = "; ".join(self._describe(index) for index in indices)
+            omitted_level = self._describe_omitted_level(indices[0])
+            return f"{argument} selects {key!r}, {omitted_level}, which has no coefficient. Remove it."
+        matching_coefficients = "; ".join(self._describe_coefficient(index) for index in indices)
         kind = "name" if isinstance(key, str) else "pair"
-        return (
-            f"The {kind} {key!r} in {argument} is ambiguous: {candidates}. Use {self._suggest_alternatives(indices)}."
-        )
+        alternatives = self._suggest_alternatives(indices)
+        return f"The {kind} {key!r} in {argument} is ambiguous: {matching_coefficients}. Use {alternatives}."
 
-    def _describe(self, index):
+    def _describe_coefficient(self, index):
         """Return a description of a coefficient or level. For a level, it contains the pair."""
         name = self._names[index]
         if _has_level(name):
-            return f"{(name.column, name.level)!r}, {self._describe_kind(index)}"
+            return f"{(name.column, name.level)!r}, {self._describe_omitted_level(index)}"
         return f"{'the intercept' if isinstance(name, CoefficientName) else f'column {name!r}'}, index {index}"
 
-    def _describe_kind(self, index):
+    def _describe_omitted_level(self, index):
         """Return the index of a coefficient as a phrase, or the reason why a level has none."""
         if index < self._n_coefficients:
             return f"index {index}"
-        is_reference = index < self._n_coefficients + self._n_references
-        return "the reference level of its column" if is_reference else "a level without rows of positive weight"
+        is_reference_level = index < self._n_coefficients + self._n_references
+        return "the reference level of its column" if is_reference_level else "a level without rows of positive weight"
 
     def _suggest_alternatives(self, indices):
         """Return the alternatives to an ambiguous name."""
         index = next((index for index in indices if index < self._n_coefficients), None)
         pairs = [(name.column, name.level) for name in (self._names[index] for index in indices) if _has_level(name)]
         pair = next((pair for pair in pairs if len(self.find(pair)) == 1), None)
-        alternatives = [] if pair is None else [f"the pair (column, level), for example {self._argument}=[{pair!r}]"]
+        alternative_keys = (
+            [] if pair is None else [f"the pair (column, level), for example {self._argument}=[{pair!r}]"]
+        )
         if self._allows_indices:
-            alternatives.append(f"the index, for example {self._argument}=[{index}]")
+            alternative_keys.append(f"the index, for example {self._argument}=[{index}]")
         else:
-            alternatives.append(
+            alternative_keys.append(
                 f"a matrix with a row for each class, whose index {index} selects column {index} for every class"
             )
-        return " or ".join(alternatives)
+        return " or ".join(alternative_keys)
 
 
 def _has_level(name):
     return isinstance(name, CoefficientName) and name.column is not None
 
 
-def _normalize_key(key):
+def _normalize_coefficient_key(key):
     """Return the key. If it is a pair with a missing level, the level is replaced by None."""
     if not (isinstance(key, tuple) and len(key) == 2):
         return key

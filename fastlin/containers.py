@@ -11,7 +11,7 @@ from fastlin.typing import SparseContainer
 
 ACCEPTED = "Accepted are NumPy arrays, and SciPy sparse matrices and arrays whose index arrays lie within their shape."
 
-INDEX_TYPES = {np.dtype(np.int32)}, {np.dtype(np.int64)}
+SUPPORTED_INDEX_DTYPES = {np.dtype(np.int32)}, {np.dtype(np.int64)}
 
 
 def validate_if_sparse(data: Any, name: str = "X") -> Any:
@@ -52,14 +52,17 @@ def _validate_matrix(X):
         X = sparse.dia_array((X.data, X.offsets), shape=X.shape).tocoo()
     elif X.format == "dok":
         X = X.tocoo()
-    positions = [X.row, X.col] if X.format == "coo" else [X.indptr, X.indices]
-    if any(array.dtype.kind not in "iu" for array in positions):
+    index_arrays = [X.row, X.col] if X.format == "coo" else [X.indptr, X.indices]
+    if any(array.dtype.kind not in "iu" for array in index_arrays):
         # SciPy would round such indices.
-        raise ValueError(f"its indices have dtypes {positions[0].dtype} and {positions[1].dtype}, not integers")
+        raise ValueError(f"its indices have dtypes {index_arrays[0].dtype} and {index_arrays[1].dtype}, not integers")
     container_class = getattr(sparse, f"{X.format}_array")
     if X.format == "coo":
         X = container_class((X.data, (X.row, X.col)), shape=X.shape)
-    elif not type(X).__module__.startswith("scipy.") or {array.dtype for array in positions} not in INDEX_TYPES:
+    elif (
+        not type(X).__module__.startswith("scipy.")
+        or {array.dtype for array in index_arrays} not in SUPPORTED_INDEX_DTYPES
+    ):
         # SciPy's methods would call the constructor of a subclass.
         X = container_class((X.data, X.indices, X.indptr), shape=X.shape)
     if (X.dtype.kind == "f" and X.dtype not in (np.float32, np.float64)) or not X.dtype.isnative:

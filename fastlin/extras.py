@@ -18,7 +18,7 @@ EXTRAS = {
     "dask": ("dask", "distributed"),
 }
 # Import names, if they differ from the names of the distributions.
-IMPORTED = {"pillow": "PIL"}
+IMPORT_NAMES = {"pillow": "PIL"}
 
 
 @contextlib.contextmanager
@@ -28,14 +28,14 @@ def import_extra(extra: str, *modules: str) -> Iterator[None]:
         import_uninterrupted(*modules)
         yield
     except ModuleNotFoundError as error:
-        names = {module: package for package, module in IMPORTED.items()}
+        names = {module: package for package, module in IMPORT_NAMES.items()}
         missing = names.get(str(error.name), str(error.name))
         raise ModuleNotFoundError(describe_missing_packages(extra, [missing]), name=error.name) from error
 
 
 def find_missing_packages(extra: str) -> list[str]:
     """Return the names of the packages of an extra that are not installed."""
-    return [name for name in EXTRAS[extra] if find_spec(IMPORTED.get(name, name)) is None]
+    return [name for name in EXTRAS[extra] if find_spec(IMPORT_NAMES.get(name, name)) is None]
 
 
 def describe_missing_packages(extra: str, names: Iterable[str]) -> str:

@@ -89,7 +89,7 @@ def to_scalar(value: Any) -> float | None:
     return float(value) if isinstance(value, Real) else None
 
 
-def check_structure(name: str, value: Any, template: Any) -> None:
+def check_same_structure(name: str, value: Any, template: Any) -> None:
     """Raise a ValueError unless a value has the structure of a template of finite arrays, integers and sequences."""
     if isinstance(template, np.ndarray):
         validate_finite_array(name, value, template.shape)
@@ -97,7 +97,7 @@ def check_structure(name: str, value: Any, template: Any) -> None:
         is_valid = isinstance(value, (list, tuple)) and len(value) == len(template)
         require(is_valid, name, f"be {len(template)} values", value)
         for index, pair in enumerate(zip(value, template, strict=True)):
-            check_structure(f"{name}[{index}]", *pair)
+            check_same_structure(f"{name}[{index}]", *pair)
     else:
         validate_count(name, value)
 
@@ -106,11 +106,11 @@ def check_generator_state(name: str, state: Any) -> None:
     """Raise a ValueError unless `state` is a valid state of `RandomState`. `set_state` checks less."""
     is_valid = isinstance(state, (list, tuple)) and len(state) == 5 and state[0] == "MT19937"
     require(is_valid, name, "be the state of an MT19937 generator", state)
-    _, words, pos, has_gauss, cached = state
+    _, words, pos, has_gauss, cached_normal = state
     words = validate_array(f"the words of {name}", words, (N_MT19937_WORDS,))
     require(words.dtype == np.uint32, f"the words of {name}", "be of type uint32", words)
     pos = validate_count(f"the position of {name}", pos)
     require(pos <= N_MT19937_WORDS, name, f"have a position of at most {N_MT19937_WORDS}", pos)
     require(validate_count(f"has_gauss of {name}", has_gauss) <= 1, name, "have has_gauss 0 or 1", has_gauss)
-    is_valid = isinstance(cached, float) and math.isfinite(cached)
-    require(is_valid, f"the cached normal deviate of {name}", "be a finite number", cached)
+    is_valid = isinstance(cached_normal, float) and math.isfinite(cached_normal)
+    require(is_valid, f"the cached normal deviate of {name}", "be a finite number", cached_normal)

@@ -23,9 +23,9 @@ from importlib import import_module
 from typing import Any
 
 # The seconds between two checks for signals. On Windows, a signal does not end the wait for a lock.
-WAIT_SECONDS = 0.1
+SIGNAL_CHECK_SECONDS = 0.1
 # The thread that does the work holds this lock. The main thread acquires it only before a fork and at exit.
-_work_lock = threading.RLock()
+_running_call_lock = threading.RLock()
 
 
 def import_uninterrupted(*names: str) -> list[Any]:
@@ -76,7 +76,7 @@ class _BackgroundCall:
 
     def run(self):
         """Wait until earlier calls have ended, and call the function unless an exception has ended the wait by then."""
-        with _work_lock:
+        with _running_call_lock:
             try:
                 if self._is_awaited:
                     self._result = self._call()
@@ -89,7 +89,7 @@ class _BackgroundCall:
         """Wait for the end of the call, and return its result or raise its error."""
         try:
             while not self._has_ended:
-                self._end_lock.acquire(timeout=WAIT_SECONDS)
+                self._end_lock.acquire(timeout=SIGNAL_CHECK_SECONDS)
         finally:
             self._is_awaited = False
         if self._error is not None:
@@ -101,15 +101,17 @@ class _BackgroundCall:
         return self._result
 
 
-def _wait_for_work():
-    with _work_lock:
+def _wait_for_running_call():
+    with _running_call_lock:
         pass
 
 
 # After a fork, the child process has only one thread, so the locks of work in progress would never be released in it.
 # Also, no compilation may run while the interpreter shuts down.
-atexit.register(_wait_for_work)
+atexit.register(_wait_for_running_call)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_work_lock.acquire, after_in_parent=_work_lock.release, after_in_child=_work_lock.release
+        before=_running_call_lock.acquire,
+        after_in_parent=_running_call_lock.release,
+        after_in_child=_running_call_lock.release,
     )

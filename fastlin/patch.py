@@ -50,10 +50,10 @@ SCIKIT_LEARN_MAX_ITER, FASTLIN_MAX_ITER = 100, 1000
 # fastlin has solvers with these names, whose tol bounds the gradient, as in scikit-learn.
 NEWTON_SOLVERS = "newton-cg", "newton-cholesky"
 # For any tol, scikit-learn's lbfgs stops if a step decreases J by less than this fraction of J.
-MIN_RELATIVE_DECREASE = 64 * float(np.finfo(np.float64).eps)
+MIN_RELATIVE_LOSS_DECREASE = 64 * float(np.finfo(np.float64).eps)
 # An X with at most this number of entries is fitted to rounding accuracy, which takes one or two more Newton steps.
 SMALL_TABLE_SIZE = 100_000
-MAX_REASONS = 100
+MAX_FALLBACK_REASONS = 100
 # Fitted attributes that scikit-learn's estimators do not have.
 FASTLIN_ATTRIBUTES = (
     "certificate_",
@@ -82,22 +82,26 @@ def _choose_parameters(estimator, X):
     """
     uses_newton = estimator.solver in NEWTON_SOLVERS
     # If alpha replaces C in the installed version of scikit-learn, the default of C may be a string or None.
-    old_defaults = {"C": 1.0, "Cs": 10}
-    tol = estimator.tol if uses_newton else max(estimator.tol**2, MIN_RELATIVE_DECREASE)
+    defaults_without_alpha = {"C": 1.0, "Cs": 10}
+    tol = estimator.tol if uses_newton else max(estimator.tol**2, MIN_RELATIVE_LOSS_DECREASE)
     return {
         # Newton steps are reproducible: two steps give the same result as one step followed by a warm-started step.
         "solver": estimator.solver if uses_newton else "auto",
         # Warnings contain the name of this solver.
         "asked_solver": estimator.solver,
-        "tol": MIN_RELATIVE_DECREASE if math.prod(np.shape(X)) <= SMALL_TABLE_SIZE else tol,
+        "tol": MIN_RELATIVE_LOSS_DECREASE if math.prod(np.shape(X)) <= SMALL_TABLE_SIZE else tol,
         "max_iter": FASTLIN_MAX_ITER if estimator.max_iter == SCIKIT_LEARN_MAX_ITER else estimator.max_iter,
         # The primal problem has the same solution as the dual problem.
         "dual": estimator.dual and estimator.solver != "liblinear",
-        **{name: value for name, value in old_defaults.items() if isinstance(getattr(estimator, name, 0), str | None)},
+        **{
+            name: value
+            for name, value in defaults_without_alpha.items()
+            if isinstance(getattr(estimator, name, 0), str | None)
+        },
     }
 
 
-def _fall_back_if(is_unsupported, reason):
+def _fall_back_to_scikit_learn_if(is_unsupported, reason):
     """If `is_unsupported` is true, raise the error that makes a fit fall back to scikit-learn."""
     if is_unsupported:
         raise NotImplementedError(reason)
@@ -107,10 +111,10 @@ def _check_support(estimator, X):
     """Raise an error if fastlin does not support the parameters or the data."""
     # This also validates parameters that fastlin ignores.
     check_parameters(estimator)
-    _fall_back_if(_uses_array_api(X), "array_api_dispatch is set, and X is not a NumPy array")
+    _fall_back_to_scikit_learn_if(_uses_array_api(X), "array_api_dispatch is set, and X is not a NumPy array")
     # This parameter exists before scikit-learn 1.8.
     multi_class = getattr(estimator, "multi_class", "auto")
-    _fall_back_if(multi_class not in ("deprecated", "auto"), f"multi_class={multi_class!r}")
+    _fall_back_to_scikit_learn_if(multi_class not in ("deprecated", "auto"), f"multi_class={multi_class!r}")
 
 
 def _uses_array_api(X):
@@ -121,40 +125,42 @@ def _uses_array_api(X):
 def _prepare_linear_fit(name, _, estimator, X, y, sample_weight=None, **params):
     """Return two functions for LogisticRegression or LogisticRegressionCV: one fits a model, one stores it."""
     _check_support(estimator, X)
-    _fall_back_if(parse_label_columns(y)[1] is not None, "soft labels, which scikit-learn does not support")
+    _fall_back_to_scikit_learn_if(
+        parse_label_columns(y)[1] is not None, "soft labels, which scikit-learn does not support"
+    )
     changed = _choose_parameters(estimator, X)
     if estimator.solver == "liblinear":
         X, y = _append_penalized_intercept(estimator, X, y)
         changed |= {"fit_intercept": False, "warm_start": False}
     model = _make_fastlin_estimator(name, estimator, **changed)
-    starts_or_params = (None, None) if name == "LogisticRegression" else (params,)
-    return partial(model._fit, X, y, sample_weight, *starts_or_params), partial(_store_linear_fit, estimator)
+    extra_fit_arguments = (None, None) if name == "LogisticRegression" else (params,)
+    return partial(model._fit, X, y, sample_weight, *extra_fit_arguments), partial(_store_linear_fit, estimator)
 
 
 def _append_penalized_intercept(estimator, X, y):
     """Return X and y. If there is an intercept, append a column to X, because liblinear penalizes the intercept."""
     X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=np.float64)
-    _fall_back_if(len(np.unique(y)) > 2, "liblinear with three or more classes")
+    _fall_back_to_scikit_learn_if(len(np.unique(y)) > 2, "liblinear with three or more classes")
     if estimator.fit_intercept:
         ones = np.full((X.shape[0], 1), float(estimator.intercept_scaling))
         X = sparse.hstack([X, ones], format="csr") if sparse.issparse(X) else np.hstack([X, ones])
     return X, y
 
 
-def _copy_fitted_attributes(estimator, model, omitted_names=()):
+def _copy_fitted_attributes(estimator, model, omitted_attributes=()):
     """Copy the fitted attributes of a model to an estimator. Their names begin or end with an underscore."""
     attributes = {name: value for name, value in vars(model).items() if "_" in (name[0], name[-1])}
-    vars(estimator).update({name: value for name, value in attributes.items() if name not in omitted_names})
+    vars(estimator).update({name: value for name, value in attributes.items() if name not in omitted_attributes})
 
 
 def _store_linear_fit(estimator, model):
     """Copy the fitted attributes of a model to a linear estimator, including liblinear's intercept."""
     # Without history_, the estimator can be unpickled where fastlin is not installed.
-    omitted_names = {"history_"}
+    omitted_attributes = {"history_"}
     if not hasattr(estimator, "alphas"):
-        omitted_names |= {"alphas_", "alpha_"}
+        omitted_attributes |= {"alphas_", "alpha_"}
     if estimator.solver == "liblinear":
-        omitted_names |= {"n_features_in_", "feature_names_in_"}
+        omitted_attributes |= {"n_features_in_", "feature_names_in_"}
         if estimator.fit_intercept:
             scaling = estimator.intercept_scaling
             model.intercept_ = scaling * model.coef_[:, -1]
@@ -162,13 +168,13 @@ def _store_linear_fit(estimator, model):
             paths = getattr(model, "coefs_paths_", {})
             for path in paths.values() if isinstance(paths, dict) else [paths]:
                 path[..., -1] *= scaling
-    _copy_fitted_attributes(estimator, model, omitted_names)
+    _copy_fitted_attributes(estimator, model, omitted_attributes)
 
 
 def _prepare_network_fit(_, estimator, X, *labels_and_weights):
     """Return two functions for MLPClassifier: one fits a model, one stores it."""
     _check_support(estimator, X)
-    _fall_back_if(estimator.warm_start, "warm_start continues from scikit-learn's own state")
+    _fall_back_to_scikit_learn_if(estimator.warm_start, "warm_start continues from scikit-learn's own state")
     # scikit-learn computes in the dtype of X.
     dtype = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
     model = _make_fastlin_estimator("MLPClassifier", estimator, dtype=dtype)
@@ -185,12 +191,12 @@ def _store_network_fit(estimator, model):
 def _record_fit(self, X, y, sample_weight=None):
     """Record the data instead of fitting. The clones of a meta-estimator have this `fit`."""
     # This module is imported here, because it imports Numba.
-    from fastlin.estimators.batched_fits import pack
+    from fastlin.estimators.batched_fits import pack_fit_task
 
     self.classes_, labels = encode_labels(np.ravel(y))
-    _fall_back_if(len(self.classes_) != 2, f"{len(self.classes_)} classes in one of the fits")
+    _fall_back_to_scikit_learn_if(len(self.classes_) != 2, f"{len(self.classes_)} classes in one of the fits")
     validate_data(self, X, skip_check_array=True)
-    self.n_samples_fit_, self.recorded_ = len(labels), (X, pack(labels, sample_weight))
+    self.n_samples_fit_, self.recorded_ = len(labels), (X, pack_fit_task(labels, sample_weight))
     return self
 
 
@@ -202,12 +208,14 @@ def _prepare_meta_estimator(original_method, meta_estimator, X, y, sample_weight
     inner, recording_estimator = meta_estimator.estimator, copy(meta_estimator)
     _check_support(inner, X)
     is_unsupported = inner.solver == "liblinear" or inner.warm_start or isinstance(inner.class_weight, Mapping)
-    _fall_back_if(is_unsupported, "batched fits with liblinear, warm_start or a dict as class_weight")
-    has_observers = has_callbacks(inner) or get_config()["enable_metadata_routing"]
-    _fall_back_if(has_observers, "batched fits with callbacks or metadata routing")
+    _fall_back_to_scikit_learn_if(is_unsupported, "batched fits with liblinear, warm_start or a dict as class_weight")
+    has_callbacks_or_routing = has_callbacks(inner) or get_config()["enable_metadata_routing"]
+    _fall_back_to_scikit_learn_if(has_callbacks_or_routing, "batched fits with callbacks or metadata routing")
     supported_values = {"max_features": 1.0, "bootstrap_features": False, "oob_score": False, "warm_start": False}
     is_unsupported = any(getattr(meta_estimator, name, value) != value for name, value in supported_values.items())
-    _fall_back_if(is_unsupported, "BaggingClassifier with subsets of the features, oob_score or warm_start")
+    _fall_back_to_scikit_learn_if(
+        is_unsupported, "BaggingClassifier with subsets of the features, oob_score or warm_start"
+    )
     recording_estimator.estimator, inner_class = clone(inner), type(inner)
     # Copying is faster than cloning, because scikit-learn inspects the constructor when it clones.
     recorder_class = type(inner_class.__name__, (inner_class,), {"fit": _record_fit, "__sklearn_clone__": copy})
@@ -223,7 +231,9 @@ def _prepare_meta_estimator(original_method, meta_estimator, X, y, sample_weight
             original_method(recording_estimator, X, y, **params)
         fits = [fit for fit in recording_estimator.estimators_ if type(fit) is recorder_class]
         rows, tasks = zip(*(vars(fit).pop("recorded_") for fit in fits), strict=True) if fits else ([], [])
-        _fall_back_if(not fits or any(fit_X is not rows[0] for fit_X in rows), "fits with different rows")
+        _fall_back_to_scikit_learn_if(
+            not fits or any(fitted_X is not rows[0] for fitted_X in rows), "fits with different rows"
+        )
     except BaseException:
         # A fallback to scikit-learn must use the same random numbers.
         generator.set_state(state)
@@ -386,7 +396,9 @@ def _count_fit(name, reason=None):
         (_scikit_learn_fit_counts if reason else _fastlin_fit_counts)[name] += 1
         if reason:
             _fallback_counts[
-                reason if reason in _fallback_counts or len(_fallback_counts) < MAX_REASONS else "other reasons"
+                reason
+                if reason in _fallback_counts or len(_fallback_counts) < MAX_FALLBACK_REASONS
+                else "other reasons"
             ] += 1
 
 
@@ -433,24 +445,24 @@ def _restore_methods(name):
         )
 
 
-def _update_patches(holder, names):
+def _update_patches(patch_holder, names):
     """Set the classes that a holder requires. Patch the classes that any holder requires, and restore the others."""
     with _lock:
         for name, holders in _patch_holders.items():
-            (holders.add if name in names else holders.discard)(holder)
+            (holders.add if name in names else holders.discard)(patch_holder)
             if bool(holders) != (name in _replacement_methods):
                 (_replace_methods if holders else _restore_methods)(name)
 
 
-def _reduce_batch(batch):
+def _reduce_joblib_batch(batch):
     """Return the pickled form of a batch of joblib. Unpickling it patches the same classes in the worker process."""
-    constructor, arguments = batch.__reduce__()
-    return _make_batch, (tuple(_replacement_methods), constructor, arguments)
+    batch_constructor, arguments = batch.__reduce__()
+    return _make_joblib_batch, (tuple(_replacement_methods), batch_constructor, arguments)
 
 
-def _make_batch(names, constructor, arguments):
+def _make_joblib_batch(names, batch_constructor, arguments):
     _update_patches("parent process", names)
-    return constructor(*arguments)
+    return batch_constructor(*arguments)
 
 
 def _validate_names(names, default):
@@ -519,7 +531,7 @@ def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextMa
     """
     patch = _PatchContext(_validate_names(names, DEFAULT_CLASS_NAMES))
     # The reducer remains registered, so that classes in running worker processes are also restored.
-    reduction.register(BatchedCalls, _reduce_batch)
+    reduction.register(BatchedCalls, _reduce_joblib_batch)
     patch.__enter__()
     return patch
 

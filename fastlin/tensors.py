@@ -35,18 +35,18 @@ def view_as_numpy(data: Any, name: str = "X") -> Any:
             f"{name} is a tensor with layout {data.layout}, but only dense tensors are accepted. Pass "
             f"{name}.to_dense(), or a SciPy sparse matrix."
         )
-    is_readable = _is_readable(data)
+    is_readable_by_numpy = _is_readable_by_numpy(data)
     # np.asarray also copies JAX arrays from other devices.
-    protocol_readers = [np.asarray] * hasattr(data, "__array__") + [np.from_dlpack] * is_readable
+    array_converters = [np.asarray] * hasattr(data, "__array__") + [np.from_dlpack] * is_readable_by_numpy
     reason = None
-    for read in [_read_tensor] if is_tensor else protocol_readers:
+    for read in [_read_tensor] if is_tensor else array_converters:
         try:
             return view_as_numpy(read(data))
         except (AttributeError, BufferError, RuntimeError, TypeError, ValueError) as error:
             reason = error
     device, dtype = getattr(data, "device", "another device"), getattr(data, "dtype", "unknown")
     problem = f"on {device}, but must be in CPU memory. Pass {name}.cpu(), or {name}.get() for CuPy."
-    if is_readable:
+    if is_readable_by_numpy:
         problem = f"with dtype {dtype}, which NumPy cannot read ({reason}). Convert it, for example to float32."
     kind = f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}"
     raise TypeError(f"{name} is a {kind} {problem}") from reason
@@ -99,7 +99,7 @@ def _read_tensor(tensor):
     return tensor.numpy()
 
 
-def _is_readable(data):
+def _is_readable_by_numpy(data):
     """Return whether the data are in memory that NumPy can read."""
     try:
         return int(data.__dlpack_device__()[0]) in READABLE_DEVICE_TYPES

@@ -28,8 +28,8 @@ def show_progress_bar(label: str, total: int | None) -> Iterator[Callable[..., N
         try:
             yield lambda n_done, text="": last.update(n_done=n_done, text=text)
         finally:
-            done_text = "" if total is None else f" {last['n_done']} of {total} "
-            print(f"{label}:{done_text} {last['text']}".rstrip())
+            count_text = "" if total is None else f" {last['n_done']} of {total} "
+            print(f"{label}:{count_text} {last['text']}".rstrip())
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -23,7 +23,7 @@ def make_problem(dtype: str, n_rows: int, n_features: int, n_classes: int) -> tu
     return generator.integers(0, 8, (n_rows, n_features)).astype(dtype), generator.integers(0, n_classes, n_rows)
 
 
-def make_sparse(X: Array) -> Any:
+def convert_to_sparse(X: Array) -> Any:
     """Return a quarter of the entries of X as CSR. If X had more entries, it would be converted to dense."""
     return sparse.csr_array(np.where(X > 5, X, 0).astype(X.dtype))
 
@@ -73,9 +73,9 @@ def fit_many_rows(dtype: str) -> None:
 def fit_sparse_rows(dtype: str) -> None:
     """Fit a few sparse rows of a dtype, with two and three classes."""
     X, y = make_problem(dtype, 200, 8, 3)
-    fit_with_options(make_sparse(X), y, *SOLVER_OPTIONS)
+    fit_with_options(convert_to_sparse(X), y, *SOLVER_OPTIONS)
     X, y = make_problem(dtype, *ROW_SPACE_SHAPE)
-    fit_and_predict(make_sparse(X), y)
+    fit_and_predict(convert_to_sparse(X), y)
     # With many rows and labels that depend on X, preconditioner blocks per class are computed from a sample of the
     # rows.
     generator = np.random.default_rng(0)
@@ -95,7 +95,7 @@ def fit_l1(dtype: str, n_features: int) -> None:
     With few features, the fit uses the full Hessian. With many features, it uses coordinate descent by columns.
     """
     X, y = make_problem(dtype, 40, n_features, 3)
-    for rows in (X, make_sparse(X)):
+    for rows in (X, convert_to_sparse(X)):
         # With this C, some coefficients become zero in Newton steps, for which there is a separate kernel.
         fit_and_predict(rows, y, l1_ratio=1, C=1000)
 
@@ -103,7 +103,7 @@ def fit_l1(dtype: str, n_features: int) -> None:
 def fit_problem_batches(dtype: str) -> None:
     """Fit dense and sparse multilabel problems with each penalty, and resamples of two and three classes."""
     X, y = make_problem(dtype, 200, 8, 3)
-    for rows in (X, make_sparse(X)):
+    for rows in (X, convert_to_sparse(X)):
         for l1_ratio in (0, 1):
             fit_and_predict(rows, (y[:, None] == np.arange(3)).astype(int), l1_ratio=l1_ratio)
     for labels in (y > 0, y):
@@ -115,7 +115,7 @@ def fit_network(dtype: str, network_dtype: str) -> None:
     X, y = make_problem(dtype, 20, 2, 3)
     options: dict[str, Any] = {"dtype": network_dtype, "max_iter": 1, "n_iter_no_change": np.inf}
     network = MLPClassifier(3, batch_norm="both", dropout=0.1, **options)
-    for solver, rows in (("adam", X), ("sgd", make_sparse(X))):
+    for solver, rows in (("adam", X), ("sgd", convert_to_sparse(X))):
         for model in (network.set_params(solver=solver), MiniBatchLogisticRegression(**options)):
             model.fit(rows, y, X_val=rows, y_val=y).predict(rows)
 

@@ -33,7 +33,7 @@ import sys, types
 sys.modules["fastlin"] = types.ModuleType("fastlin")
 sys.modules["fastlin"].__path__ = [{Path(file_system.__file__).parent.as_posix()!r}]
 """
-COLUMNS = ["plain", "badly scaled", "shifted", "constant"]
+COLUMN_KINDS = ["plain", "badly scaled", "shifted", "constant"]
 # Array layouts that kernels treat differently.
 LAYOUTS = {
     "C": np.ascontiguousarray,
@@ -129,7 +129,7 @@ def assert_bitwise_equal(results):
                 np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-5)
 
 
-def since(major, minor):
+def requires_scikit_learn(major, minor):
     """Return a mark that skips a test if the installed scikit-learn is older than version `major.minor`."""
     installed = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
     return pytest.mark.skipif(installed < (major, minor), reason=f"compares with scikit-learn {major}.{minor} or later")
@@ -148,12 +148,12 @@ def assert_unchanged(model, before):
     assert all(vars(model)[name] is value for name, value in before.items())
 
 
-def assert_raises(message, method, /, *arguments, error=ValueError, **keywords):
+def assert_raises(message, method, /, *arguments, error=ValueError, **keyword_arguments):
     """Assert that a call raises an error. If a method is called, also assert that its object does not change."""
     owner = getattr(method, "__self__", None)
     before = dict(vars(owner)) if hasattr(owner, "__dict__") else None
     with pytest.raises(error, match=message):
-        method(*arguments, **keywords)
+        method(*arguments, **keyword_arguments)
     if before is not None:
         assert_unchanged(owner, before)
 
@@ -173,22 +173,22 @@ def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):
     """Return X, labels, weights, coef and intercept of a random problem. With two classes, coef has one row."""
     generator = np.random.default_rng(seed)
     rows = 1 if n_classes == 2 else n_classes
-    is_whole = np.issubdtype(dtype, np.integer)
-    X = generator.integers(0, 256, (n, d)) if is_whole else generator.normal(size=(n, d))
+    is_integer = np.issubdtype(dtype, np.integer)
+    X = generator.integers(0, 256, (n, d)) if is_integer else generator.normal(size=(n, d))
     labels = generator.integers(0, n_classes, n).astype(np.int32)
     weights = generator.uniform(0, 2, n) if weighted else np.ones(n)
-    coef = generator.normal(size=(rows, d)) * (1 / 255 if is_whole else 1.0)
+    coef = generator.normal(size=(rows, d)) * (1 / 255 if is_integer else 1.0)
     return X.astype(dtype), labels, weights, coef, generator.normal(size=rows)
 
 
 def make_sparse(n, d, dtype=np.float64, index_dtype=np.int32, density=0.3, seed=0):
     """Return data, unsorted unique indices and indptr of a random CSR matrix. Some rows and columns are empty."""
     generator = np.random.default_rng(seed)
-    present = generator.uniform(size=(n, d)) < density
-    present[n // 2] = False
-    present[0] = True
-    present[:, d // 2] = False
-    indices = [generator.permutation(np.flatnonzero(row)) for row in present]
+    is_stored = generator.uniform(size=(n, d)) < density
+    is_stored[n // 2] = False
+    is_stored[0] = True
+    is_stored[:, d // 2] = False
+    indices = [generator.permutation(np.flatnonzero(row)) for row in is_stored]
     indptr = np.cumsum([0] + [len(row) for row in indices]).astype(index_dtype)
     indices = np.concatenate(indices).astype(index_dtype)
     data = generator.integers(1, 100, len(indices)) * generator.choice([1, -1], len(indices))
@@ -215,8 +215,8 @@ def make_offsets_and_targets(labels, n_classes, size=2.0, seed=0, standard_devia
     n_rows_coef = 1 if n_classes == 2 else n_classes
     targets = 0.6 * np.eye(n_classes)[labels] + 0.4 * generator.dirichlet(np.ones(n_classes), len(labels))
     targets /= targets.sum(axis=1, keepdims=True)
-    of_rows = min(size, standard_deviation) * generator.normal(size=(len(labels), n_rows_coef))
-    offsets = of_rows + size * generator.normal(size=n_rows_coef)
+    row_offsets = min(size, standard_deviation) * generator.normal(size=(len(labels), n_rows_coef))
+    offsets = row_offsets + size * generator.normal(size=n_rows_coef)
     return offsets, targets[:, -n_rows_coef:].copy()
 
 
@@ -255,7 +255,7 @@ def libraries(monkeypatch):
     # The pause between fits only stabilizes timings, and no test checks those.
     monkeypatch.setattr("fastlin.course.studies.baselines.PAUSE", 0.0)
     # Starting processes is slow on a busy machine.
-    monkeypatch.setattr("fastlin.course.studies.baselines.LOADING_END_FRACTION", 600.0)
+    monkeypatch.setattr("fastlin.course.studies.baselines.LOADING_DEADLINE_FRACTION", 600.0)
     return few
 
 
@@ -272,28 +272,28 @@ def cut_into_blocks(monkeypatch):
 
 
 @pytest.fixture
-def empty_cache(monkeypatch, tmp_path):
+def use_empty_cache_folder(monkeypatch, tmp_path):
     """Use an empty temporary cache folder, and no data folder."""
     monkeypatch.delenv("FASTLIN_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", str(tmp_path / "cache"))
 
 
-def run_until_line(run, files, last_line=np.inf):
+def run_until_line(run, files, interrupted_line=np.inf):
     """Return the result of `run` and the number of lines that it executed in `files`.
 
-    Ctrl-C interrupts `run` at line number `last_line`. Then the result is None.
+    Ctrl-C interrupts `run` at line number `interrupted_line`. Then the result is None.
     """
     n_lines, before, result = 0, sys.gettrace(), None
 
-    def count_line(frame, event, argument):
+    def count_executed_line(frame, event, argument):
         nonlocal n_lines
         n_lines += event == "line"
-        if n_lines >= last_line:
+        if n_lines >= interrupted_line:
             raise KeyboardInterrupt
-        return count_line
+        return count_executed_line
 
-    sys.settrace(lambda frame, *_: count_line if frame.f_code.co_filename in files else None)
+    sys.settrace(lambda frame, *_: count_executed_line if frame.f_code.co_filename in files else None)
     try:
         with contextlib.suppress(KeyboardInterrupt):
             result = run()

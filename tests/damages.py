@@ -4,8 +4,8 @@ import numpy as np
 from scipy import sparse
 
 # This index is far outside the bounds of each container.
-FAR = 10**8
-TYPES = {
+FAR_INDEX = 10**8
+TYPE_CHANGES = {
     "complex": lambda array: array.astype(complex),
     "objects": lambda array: array.astype(object),
     "text": lambda array: array.astype(str),
@@ -44,7 +44,7 @@ def damage_array(generator, array, accepted=()):
     """Return a description and a damaged array. Real arrays of an `accepted` shape do not count as damaged."""
     match generator.integers(4):
         case 0:
-            name, change = choose(generator, TYPES)
+            name, change = choose(generator, TYPE_CHANGES)
             damaged = change(array)
         case 1:
             name, damaged = choose(generator, INVALID_ARRAYS)
@@ -99,7 +99,7 @@ def change(attribute, make):
     return lambda X, generator: setattr(X, attribute, make(getattr(X, attribute), generator))
 
 
-def put(value):
+def put_value(value):
     """Return a function that puts a value into a copy of an array, at a random position."""
 
     def make(array, generator):
@@ -141,9 +141,9 @@ def add_key(key):
 
 
 COMPRESSED_DAMAGES = {
-    "an index far outside": change("indices", put(FAR)),
-    "an index outside": change("indices", put(70)),
-    "a negative index": change("indices", put(-7)),
+    "an index far outside": change("indices", put_value(FAR_INDEX)),
+    "an index outside": change("indices", put_value(70)),
+    "a negative index": change("indices", put_value(-7)),
     "an index of fractions": change("indices", lambda indices, _: indices + 0.5),
     "fewer indices": change("indices", lambda indices, _: indices[:-2]),
     "no indices": change("indices", lambda indices, _: indices[:0]),
@@ -154,14 +154,14 @@ COMPRESSED_DAMAGES = {
     "values of objects": change("data", lambda data, _: data.astype(object)),
     "a short indptr": change("indptr", lambda indptr, _: indptr[:-2]),
     "a long indptr": change("indptr", lambda indptr, _: np.append(indptr, indptr[-1])),
-    "indptr beyond the end": change("indptr", lambda indptr, _: np.append(indptr[:-1], indptr[-1] + FAR)),
+    "indptr beyond the end": change("indptr", lambda indptr, _: np.append(indptr[:-1], indptr[-1] + FAR_INDEX)),
     "indptr that begins late": change("indptr", lambda indptr, _: np.append(1, indptr[1:])),
-    "indptr that begins before": change("indptr", lambda indptr, _: np.append(-FAR, indptr[1:])),
+    "indptr that begins before": change("indptr", lambda indptr, _: np.append(-FAR_INDEX, indptr[1:])),
     "a decreasing indptr": change("indptr", decrease_indptr),
 }
 COORDINATE_DAMAGES = {
-    "an index far outside": put(FAR),
-    "a negative index": put(-FAR),
+    "an index far outside": put_value(FAR_INDEX),
+    "a negative index": put_value(-FAR_INDEX),
     "an index less": lambda coordinates, _: coordinates[:-1],
     "fractions": lambda coordinates, _: coordinates + 0.5,
 }
@@ -182,8 +182,8 @@ CONTAINER_DAMAGES = {
         "fewer values": change("data", lambda data, _: data[:-1]),
     },
     "lil": {
-        "a column far outside": replace_row([0, FAR]),
-        "a negative column": replace_row([-FAR]),
+        "a column far outside": replace_row([0, FAR_INDEX]),
+        "a negative column": replace_row([-FAR_INDEX]),
         "a column of fractions": replace_row([0.5, 1.5]),
         "a column index of text": replace_row(["a"]),
         "a column beyond int32": replace_row([0, 2**40]),
@@ -199,8 +199,8 @@ CONTAINER_DAMAGES = {
         "complex values": change("data", lambda data, _: data.astype(complex)),
     },
     "dok": {
-        "a row far outside": add_key((FAR, 0)),
-        "a column far outside": add_key((0, FAR)),
-        "a negative row": add_key((-FAR, 0)),
+        "a row far outside": add_key((FAR_INDEX, 0)),
+        "a column far outside": add_key((0, FAR_INDEX)),
+        "a negative row": add_key((-FAR_INDEX, 0)),
     },
 }

@@ -13,23 +13,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DOC_PATHS = [path for folder in ("docs", "docs/benchmarks") for path in sorted((ROOT / folder).glob("*.md"))]
-PAGES = {
+DOCUMENT_TEXTS = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOC_PATHS)
 }
 SCRIPTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in (".ci/run", ".ci/nightly", ".ci/release")}
-BLOCK = re.compile(r"^```([\w{}-]*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-INDENTED_BLOCK = re.compile(r"(?:(?<=\n\n)|\A)((?: {4}\S.*\n)+)")
-INLINE_CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+CODE_BLOCK_PATTERN = re.compile(r"^```([\w{}-]*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INDENTED_BLOCK_PATTERN = re.compile(r"(?:(?<=\n\n)|\A)((?: {4}\S.*\n)+)")
+INLINE_CODE_PATTERN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 # Programs that begin a command outside shell blocks.
-PROGRAMS = {"asv", "chmod", "fastlin", "git", "make", "mypy", "pip", "pytest", "python", "ruff", "wheel"}
+KNOWN_PROGRAMS = {"asv", "chmod", "fastlin", "git", "make", "mypy", "pip", "pytest", "python", "ruff", "wheel"}
 
-COMMANDS_TEST = "tests/test_documented_commands.py::test_the_commands_of_the_program_run"
-BROWSER_TEST = "tests/cli/test_commands.py::test_the_report_opens_in_the_browser_on_request"
-TAKES_HOURS = "it measures for hours on a machine of its own; tests/benchmarks runs its functions on few rows"
-NEEDS_IDLE_MACHINE = "it measures for minutes on an idle machine; tests/benchmarks measures the same case on few rows"
+COMMANDS_TEST_ID = "tests/test_documented_commands.py::test_the_commands_of_the_program_run"
+BROWSER_TEST_ID = "tests/cli/test_commands.py::test_the_report_opens_in_the_browser_on_request"
+LONG_MEASUREMENT_REASON = (
+    "it measures for hours on a machine of its own; tests/benchmarks runs its functions on few rows"
+)
+IDLE_MACHINE_REASON = "it measures for minutes on an idle machine; tests/benchmarks measures the same case on few rows"
 # The cases that docs/benchmarks.md uses to reproduce a claim.
-CLAIM_CASES = (
+CLAIM_BENCHMARK_CASES = (
     "mnist-float64",
     "everyday",
     "two-classes",
@@ -66,16 +68,16 @@ EQUIVALENT_COMMANDS = {
 # Commands that a test runs.
 TESTED_COMMANDS = {
     "python -m fastlin.patch script.py": "tests/test_patch.py::test_programs_run_patched",
-    "fastlin fit": COMMANDS_TEST,
-    "fastlin fit --inference": COMMANDS_TEST,
+    "fastlin fit": COMMANDS_TEST_ID,
+    "fastlin fit --inference": COMMANDS_TEST_ID,
     "fastlin fit flights.csv --target delayed --drop id --cross-validate --l1-ratio 1 --model flights.skops": (
-        COMMANDS_TEST
+        COMMANDS_TEST_ID
     ),
-    "fastlin predict": COMMANDS_TEST,
-    "fastlin predict flights.skops new.csv --keep id --output predictions.csv": COMMANDS_TEST,
-    "fastlin compare flights.csv --target delayed --drop id --seconds 30 --output comparison": COMMANDS_TEST,
+    "fastlin predict": COMMANDS_TEST_ID,
+    "fastlin predict flights.skops new.csv --keep id --output predictions.csv": COMMANDS_TEST_ID,
+    "fastlin compare flights.csv --target delayed --drop id --seconds 30 --output comparison": COMMANDS_TEST_ID,
     "fastlin compare --baselines": "tests/cli/test_commands.py::test_compare_baselines_on_mnist",
-    "fastlin reproduce --open": BROWSER_TEST,
+    "fastlin reproduce --open": BROWSER_TEST_ID,
 }
 # Commands that nothing runs, and why.
 UNTESTED_COMMANDS = {
@@ -91,12 +93,12 @@ UNTESTED_COMMANDS = {
     "git tag v1.2.3": "it publishes",
     "make -C docs linkcheck": "it contacts other servers, which can fail at any time",
     "pip install '.[baselines]'": "some of the baselines have no wheels for every system",
-    **dict.fromkeys(("asv run benchmarks", "pytest --benchmark-only --full"), TAKES_HOURS),
-    "pytest --benchmark-only --hold-bounds": TAKES_HOURS,
+    **dict.fromkeys(("asv run benchmarks", "pytest --benchmark-only --full"), LONG_MEASUREMENT_REASON),
+    "pytest --benchmark-only --hold-bounds": LONG_MEASUREMENT_REASON,
     "python -m benchmarks.instructions --record": "it changes the file that `.ci/run` compares with",
-    **{f"python -m benchmarks.publish {case}": NEEDS_IDLE_MACHINE for case in CLAIM_CASES},
+    **{f"python -m benchmarks.publish {case}": IDLE_MACHINE_REASON for case in CLAIM_BENCHMARK_CASES},
     **{
-        f"python -m benchmarks.{name}": TAKES_HOURS
+        f"python -m benchmarks.{name}": LONG_MEASUREMENT_REASON
         for name in ("larger_than_memory", "mini_batches", "publish", "ablation")
     },
     "python build_backend/first_fits.py": "it changes a list, which tests/test_build_backend.py compares with the fits",
@@ -137,21 +139,28 @@ def normalize(words):
 
 
 def list_block_commands(text):
-    return [words for language, block in BLOCK.findall(text) if language == "sh" for words in split_commands(block)]
+    return [
+        words
+        for language, block in CODE_BLOCK_PATTERN.findall(text)
+        if language == "sh"
+        for words in split_commands(block)
+    ]
 
 
 def read_commands(text):
     """Return the distinct commands in the fenced blocks, the indented blocks and the inline code of a document."""
-    prose = BLOCK.sub("", text)
-    word_lists = list_block_commands(text)
-    for code in (*INDENTED_BLOCK.findall(prose), *INLINE_CODE.findall(prose)):
+    prose = CODE_BLOCK_PATTERN.sub("", text)
+    words_per_command = list_block_commands(text)
+    for code in (*INDENTED_BLOCK_PATTERN.findall(prose), *INLINE_CODE_PATTERN.findall(prose)):
         first = code.split()[0]
         # Code that is not shell may have an unmatched quotation mark.
-        if first in SCRIPTS or first.rpartition("/")[2] in PROGRAMS:
+        if first in SCRIPTS or first.rpartition("/")[2] in KNOWN_PROGRAMS:
             # A program name without arguments is not a command.
-            word_lists += (words for words in split_commands(code) if words[0] in SCRIPTS or " " in normalize(words))
+            words_per_command += (
+                words for words in split_commands(code) if words[0] in SCRIPTS or " " in normalize(words)
+            )
     # Uppercase words are placeholders.
-    commands = dict.fromkeys(normalize(words) for words in word_lists)
+    commands = dict.fromkeys(normalize(words) for words in words_per_command)
     return [command for command in commands if not re.search(r"^fastlin\b.* [A-Z]+\b", command)]
 
 
@@ -179,7 +188,7 @@ def find_script(command):
             return name
 
 
-def describe_runner(command):
+def describe_command_runner(command):
     """Return what runs a command, or the reason why nothing runs it. Return None if no script or table contains it."""
     if command in EQUIVALENT_COMMANDS:
         return "{}, as {}".format(*EQUIVALENT_COMMANDS[command])
@@ -191,6 +200,6 @@ def describe_runner(command):
 SCRIPT_COMMANDS = {name: parse_script(text) for name, text in SCRIPTS.items()}
 
 if __name__ == "__main__":
-    for page, text in PAGES.items():
+    for page, text in DOCUMENT_TEXTS.items():
         for command in read_commands(text):
-            print(f"{page}: {command}\n    {describe_runner(command) or 'NOT IN ANY SCRIPT OR TABLE'}")
+            print(f"{page}: {command}\n    {describe_command_runner(command) or 'NOT IN ANY SCRIPT OR TABLE'}")

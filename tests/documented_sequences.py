@@ -20,7 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.documented_commands import BLOCK, PAGES, ROOT, UNTESTED_COMMANDS, normalize, split_commands
+from tests.documented_commands import (
+    CODE_BLOCK_PATTERN,
+    DOCUMENT_TEXTS,
+    ROOT,
+    UNTESTED_COMMANDS,
+    normalize,
+    split_commands,
+)
 
 # Options that are added to a command.
 ADDED_OPTIONS = {
@@ -38,7 +45,7 @@ ADDED_OPTIONS = {
 # Slow commands that the scripts already run in clean environments.
 SLOW_COMMANDS = {"python -m build --wheel -Ckernels=all", "python -m build --wheel -Ckernels=x86-64-v2,x86-64-v3"}
 SLOW_COMMANDS |= {"pip install . -Ckernels=host-level", "fastlin warmup"}
-CREATE_ENVIRONMENT = "python -m venv .venv"
+CREATE_ENVIRONMENT_COMMAND = "python -m venv .venv"
 
 
 def write_flight_tables(folder):
@@ -53,7 +60,7 @@ def write_flight_tables(folder):
 
 def read_sequence(text):
     """Yield each command in a document's shell blocks in two forms: normalized, and as it is run."""
-    for language, block in BLOCK.findall(text):
+    for language, block in CODE_BLOCK_PATTERN.findall(text):
         for words in split_commands(block) if language == "sh" else ():
             command = normalize(words)
             if command in ADDED_OPTIONS:
@@ -71,12 +78,12 @@ def run_sequence(page, folder):
     # Exclude the programs of the environment in which this module runs.
     paths = [path for path in environment["PATH"].split(os.pathsep) if not Path(path).is_relative_to(sys.prefix)]
     environment |= {"PATH": os.pathsep.join([str(clone / ".venv" / "bin"), *paths]), "PIP_QUIET": "1"}
-    commands = list(read_sequence(PAGES[page]))
-    if commands[0][0] != CREATE_ENVIRONMENT:
-        commands.insert(0, (CREATE_ENVIRONMENT, "python3 -m venv .venv"))
+    commands = list(read_sequence(DOCUMENT_TEXTS[page]))
+    if commands[0][0] != CREATE_ENVIRONMENT_COMMAND:
+        commands.insert(0, (CREATE_ENVIRONMENT_COMMAND, "python3 -m venv .venv"))
     for command, line in commands:
         print(f"{page}: {line}", flush=True)
-        if command == CREATE_ENVIRONMENT:
+        if command == CREATE_ENVIRONMENT_COMMAND:
             shutil.rmtree(clone / ".venv", ignore_errors=True)
         subprocess.run(["bash", "-c", line], cwd=clone, env=environment, check=True)
 
@@ -84,7 +91,7 @@ def run_sequence(page, folder):
 def main(pages):
     """Run the commands of the documents in `pages`, or of all documents if `pages` is empty."""
     with tempfile.TemporaryDirectory() as folder:
-        for page in pages or [page for page, text in PAGES.items() if list(read_sequence(text))]:
+        for page in pages or [page for page, text in DOCUMENT_TEXTS.items() if list(read_sequence(text))]:
             run_sequence(page, folder)
 
 

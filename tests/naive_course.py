@@ -23,7 +23,7 @@ def make_data(n_outputs, n_train=130, n_val=40, dtype=np.float64, seed=0):
     return arrays
 
 
-def make_modules(X_train, y_train, X_test, y_test):
+def make_course_modules(X_train, y_train, X_test, y_test):
     """Return {name: module} for the imports of the course's scripts. Images have shape (N, 784), values 0 to 255."""
 
     def load_full_mnist():

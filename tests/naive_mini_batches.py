@@ -45,7 +45,7 @@ def take_steps(X, labels, weights, batches, start, rule):
     return w, v, np.array(measured, float).T, np.mean(steps, axis=0)
 
 
-def step_naively(X, y, classes, orders, model, weights=None, n_steps=None):
+def train_naively(X, y, classes, orders, model, weights=None, n_steps=None):
     """Return the final parameters, their mean over the steps, and the loss of each full epoch.
 
     Parameters have shape (K, d + 1). Their last column contains the intercepts.

@@ -63,21 +63,21 @@ def loss_and_gradient(
     coefs, intercepts, scales = ([np.asarray(p, float) for p in group] for group in (coefs, intercepts, scales))
     weights = np.ones(len(labels)) if weights is None else weights
     a = [normalize(np.asarray(X, float)) if normalize_input else np.asarray(X, float)]
-    z, inner, masks = [], [], []
+    z, inner, dropout_factors = [], [], []
     for layer, (coef, intercept) in enumerate(zip(coefs[:-1], intercepts[:-1], strict=True)):
         z.append(a[-1] @ coef)
         inner.append((scales[layer] * normalize(z[-1]) if scales else z[-1]) + intercept)
         # Each layer, counting from 1, has its own seed.
         layer_seed = (seed + (layer + 1) * 0x9E3779B9) % 2**32
-        masks.append(make_dropout_factors(*inner[-1].shape, dropout, layer_seed) if dropout else 1.0)
-        a.append(masks[-1] * ACTIVATIONS[activation](inner[-1]))
+        dropout_factors.append(make_dropout_factors(*inner[-1].shape, dropout, layer_seed) if dropout else 1.0)
+        a.append(dropout_factors[-1] * ACTIVATIONS[activation](inner[-1]))
     scores = a[-1] @ coefs[-1] + intercepts[-1]
     losses, _, residuals = reference.evaluate_losses(scores, labels)
     fractions = np.asarray(weights, float) / np.sum(weights)
     loss, slopes = fractions @ losses, fractions[:, np.newaxis] * residuals
     coef_gradients, intercept_gradients, scale_gradients = [a[-1].T @ slopes], [slopes.sum(axis=0)], []
     for layer in reversed(range(len(inner))):
-        slopes = slopes @ coefs[layer + 1].T * masks[layer] * ACTIVATION_DERIVATIVES[activation](inner[layer])
+        slopes = slopes @ coefs[layer + 1].T * dropout_factors[layer] * ACTIVATION_DERIVATIVES[activation](inner[layer])
         intercept_gradients.insert(0, slopes.sum(axis=0))
         if scales:
             scale_gradients.insert(0, (slopes * normalize(z[layer])).sum(axis=0))

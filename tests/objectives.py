@@ -31,13 +31,13 @@ def build_objective(
     fit_intercept=True,
     row_indices=None,
     bounds=None,
-    **row_arguments,
+    **offsets_and_targets,
 ):
     """Return the objective over the rows `row_indices` of X, or over all rows if `row_indices` is None.
 
-    `row_arguments` contains the offsets and targets for `make_samples`.
+    `offsets_and_targets` contains the offsets and targets for `make_samples`.
     """
-    matrix, samples = as_matrix(X), make_samples(labels, weights, row_indices, **row_arguments)
+    matrix, samples = as_matrix(X), make_samples(labels, weights, row_indices, **offsets_and_targets)
     columns = matrix.measure(
         weights if row_indices is None else multiply_weights_by_counts(row_indices, weights, matrix.shape[0])
     )
@@ -77,15 +77,15 @@ def make_scale_free_objective(n, n_classes, columns="plain", factors=FACTORS, se
 
 def evaluate(objective, parameters, precision=np.float64):
     """Return the point at the parameters. It has a separate buffer if the budget allows one."""
-    return objective.at(parameters, precision, out=objective.make_buffer())
+    return objective.at(parameters, precision, out=objective.make_probability_buffer())
 
 
 def begin(objective, stopping, start=None, nearby_fit=None):
     """Return the `Fit` of a solver. `start` is an array of parameters, a `Point`, or None for the null model."""
-    fit = Fit(objective, stopping, objective.make_buffer(), "auto", nearby_fit, ())
-    is_point = isinstance(start, Point)
-    parameters = objective.start() if start is None else start.parameters if is_point else start
-    fit.start = Start(parameters, start if is_point else None, is_null_model=start is None)
+    fit = Fit(objective, stopping, objective.make_probability_buffer(), "auto", nearby_fit, ())
+    is_start_a_point = isinstance(start, Point)
+    parameters = objective.start() if start is None else start.parameters if is_start_a_point else start
+    fit.start = Start(parameters, start if is_start_a_point else None, is_null_model=start is None)
     return fit
 
 
@@ -125,7 +125,7 @@ def value_of(objective, coef, intercept):
     return reference.objective(X, labels, coef, intercept, weights=weights, **options)
 
 
-def compute_violation(objective, coef, intercept):
+def compute_largest_subgradient_entry(objective, coef, intercept):
     """Return the largest entry of the minimum-norm subgradient of J, computed by the reference."""
     X, labels, weights = get_data(objective)
     options = {

@@ -24,7 +24,7 @@ class DlpackStub:
         return self._values.__dlpack_device__()
 
 
-class OnAnotherDevice(DlpackStub):
+class OtherDeviceStub(DlpackStub):
     """A GPU array that NumPy cannot read through either protocol, like CuPy arrays."""
 
     device = "CUDA Device 0"

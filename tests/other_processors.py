@@ -44,15 +44,15 @@ PROCESSORS = {
     "x86-64-v2": Processor("x86-64-v2", "Prescott", NUMPY_FEATURES_V2, 1),
 }
 # This test, which checks the available instructions, runs in every part.
-ALWAYS_RUN_TEST = "test_emitter.py"
+ALWAYS_RUN_FILE = "test_emitter.py"
 # Environment variables that select every n-th test: n, and the index of the first test.
-PART_VARIABLE, FIRST_VARIABLE = "FASTLIN_TESTS_PART", "FASTLIN_TESTS_FIRST"
+TEST_INTERVAL_VARIABLE, FIRST_TEST_VARIABLE = "FASTLIN_TESTS_PART", "FASTLIN_TESTS_FIRST"
 
 
 def pytest_collection_modifyitems(items):
     """Select every n-th test. Pytest calls this function, because it loads this file as a plugin."""
-    part, first = int(os.environ.get(PART_VARIABLE, "1")), int(os.environ.get(FIRST_VARIABLE, "0"))
-    items[:] = [item for i, item in enumerate(items) if i % part == first or item.path.name == ALWAYS_RUN_TEST]
+    part, first = int(os.environ.get(TEST_INTERVAL_VARIABLE, "1")), int(os.environ.get(FIRST_TEST_VARIABLE, "0"))
+    items[:] = [item for i, item in enumerate(items) if i % part == first or item.path.name == ALWAYS_RUN_FILE]
 
 
 def environment(processor):
@@ -66,14 +66,14 @@ def environment(processor):
     umath = np._core._multiarray_umath
     # NumPy warns if a disabled feature is missing on this machine.
     available = {name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]}
-    disabled = sorted(available - processor.features)
+    disabled_features = sorted(available - processor.features)
     return {
         **os.environ,
         **level.environment,
         "NUMBA_CACHE_DIR": str(folder / processor.level),
         "OPENBLAS_CORETYPE": processor.blas,
         "OPENBLAS_NUM_THREADS": str(processor.n_threads),
-        "NPY_DISABLE_CPU_FEATURES": " ".join(disabled),
+        "NPY_DISABLE_CPU_FEATURES": " ".join(disabled_features),
         "FASTLIN_NUM_THREADS": str(processor.n_threads),
     }
 
@@ -97,7 +97,10 @@ def main():
             continue
         print(f"{name}:", flush=True)
         # Each processor runs a different part of the tests.
-        chosen = {PART_VARIABLE: str(options.part), FIRST_VARIABLE: str(number * options.part // len(PROCESSORS))}
+        chosen = {
+            TEST_INTERVAL_VARIABLE: str(options.part),
+            FIRST_TEST_VARIABLE: str(number * options.part // len(PROCESSORS)),
+        }
         run = subprocess.run(command, cwd=Path(__file__).parents[1], env=environment(processor) | chosen)
         failed += [name] if run.returncode != 0 else []
     print("failed as on " + ", ".join(failed) if failed else "all passed")

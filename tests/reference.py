@@ -17,13 +17,13 @@ def objective(X, labels, coef, intercept, l2=0.0, weights=None, *, l1=0.0, facto
     """Return J(coef, intercept) as defined in fastlin/objective/objective.py, in extended precision."""
     coef = np.asarray(coef, np.longdouble)
     penalty = np.longdouble(l2) / 2 * np.sum(factors * coef**2)
-    penalty += np.longdouble(l1) * np.sum(factors * compute_sizes(coef, group_lasso))
+    penalty += np.longdouble(l1) * np.sum(factors * compute_magnitudes(coef, group_lasso))
     return mean_loss(X, labels, coef, intercept, weights, offsets) + penalty
 
 
 def gradient(X, labels, coef, intercept, weights=None, offsets=0.0):
     """Return the gradients of the mean loss for coef, (K, d), and for intercept, (K,), in extended precision."""
-    return loss_and_gradient(X, labels, _fractions(weights, len(X)), coef, intercept, offsets)[1:]
+    return loss_and_gradient(X, labels, _normalize_weights(weights, len(X)), coef, intercept, offsets)[1:]
 
 
 def loss_and_gradient(X, labels, weights, coef, intercept, offsets=0.0):
@@ -89,7 +89,7 @@ def violation(X, labels, coef, intercept, l2=0.0, weights=None, fit_intercept=Tr
     return float(max(subgradient.max(), np.abs(intercept_gradient).max() * fit_intercept))
 
 
-def compute_sizes(values, grouped):
+def compute_magnitudes(values, grouped):
     """Return the absolute values, with shape (K, d). If `grouped`, return the column norms, with shape (1, d)."""
     return np.sqrt(np.sum(values**2, axis=0, keepdims=True)) if grouped else np.abs(values)
 
@@ -99,9 +99,9 @@ def min_norm_subgradient(slopes, parameters, thresholds, grouped):
 
     `slopes` is the gradient of the smooth terms.
     """
-    sizes = compute_sizes(parameters, grouped)
+    sizes = compute_magnitudes(parameters, grouped)
     along = thresholds * parameters / np.where(sizes > 0, sizes, 1)
-    return np.where(sizes > 0, np.abs(slopes + along), np.maximum(compute_sizes(slopes, grouped) - thresholds, 0))
+    return np.where(sizes > 0, np.abs(slopes + along), np.maximum(compute_magnitudes(slopes, grouped) - thresholds, 0))
 
 
 def sparse_minimum(
@@ -134,13 +134,13 @@ def sparse_minimum(
         fractions @ evaluate_losses(rows @ refined_point.T + offsets, labels)[0]
         + np.sum(penalties * refined_point**2) / 2
     )
-    value += np.sum(thresholds * compute_sizes(refined_point, group_lasso))
+    value += np.sum(thresholds * compute_magnitudes(refined_point, group_lasso))
     coef, intercept = refined_point[:, :-1] / unit, refined_point[:, -1]
     intercept = intercept - coef @ mean if fit_intercept else 0 * intercept
     return value, coef.astype(float), intercept.astype(float)
 
 
-def _fractions(weights, n):
+def _normalize_weights(weights, n):
     """Return the weights (n,) as fractions of their sum, in extended precision."""
     fractions = np.ones(n, np.longdouble) if weights is None else np.asarray(weights, np.longdouble)
     return fractions / fractions.sum()
@@ -149,7 +149,7 @@ def _fractions(weights, n):
 def _standardize(X, weights, curvatures, fit_intercept):
     """Return the standardized rows [(x - mean) / unit, 1], the weights with sum 1, `mean` and `unit` as longdouble."""
     X = np.asarray(X, np.longdouble)
-    fractions = _fractions(weights, len(X))
+    fractions = _normalize_weights(weights, len(X))
     mean = fractions @ X if fit_intercept else np.zeros(X.shape[1], np.longdouble)
     unit = np.sqrt(fractions @ (X - mean) ** 2 + curvatures)
     unit[unit <= 1e-15 * np.abs(mean)] = 1
@@ -163,13 +163,18 @@ def _take_proximal_steps(point, rows, labels, offsets, fractions, penalties, thr
     )
     # The Hessian of a row's loss with respect to the scores is at most 1/4 for two classes, and 1/2 for more.
     max_curvature = 0.25 if len(point) == 1 else 0.5
-    steepness = max_curvature * np.linalg.eigvalsh((fractions[:, None] * rows).T @ rows)[-1] * 1.001 + penalties.max()
+    lipschitz_constant = (
+        max_curvature * np.linalg.eigvalsh((fractions[:, None] * rows).T @ rows)[-1] * 1.001 + penalties.max()
+    )
     ahead, momentum = point, 1.0
     for _ in range(100_000):
         residuals = evaluate_losses(rows @ ahead.T + offsets, labels)[2] * fractions[:, None]
-        moved = ahead - (residuals.T @ rows + penalties * ahead) / steepness
-        sizes = compute_sizes(moved, group_lasso)
-        last, point = point, moved * np.maximum(sizes - thresholds / steepness, 0) / np.where(sizes > 0, sizes, 1)
+        moved = ahead - (residuals.T @ rows + penalties * ahead) / lipschitz_constant
+        sizes = compute_magnitudes(moved, group_lasso)
+        last, point = (
+            point,
+            moved * np.maximum(sizes - thresholds / lipschitz_constant, 0) / np.where(sizes > 0, sizes, 1),
+        )
         if np.abs(point - ahead).max() < tolerance and np.abs(point - last).max() < tolerance:
             break
         if np.sum((ahead - point) * (point - last)) > 0:
@@ -190,10 +195,10 @@ def _refine_by_newton(point, rows, labels, offsets, fractions, penalties, thresh
     free = is_free.ravel()
     for _ in range(30):
         _, probabilities, residuals = evaluate_losses(rows @ point.T + offsets, labels)
-        smooth_slopes = (residuals * fractions[:, None]).T @ rows + penalties * point
-        sizes = compute_sizes(point, group_lasso)
+        slopes_of_smooth_terms = (residuals * fractions[:, None]).T @ rows + penalties * point
+        sizes = compute_magnitudes(point, group_lasso)
         along = np.where(is_free, point / np.where(sizes > 0, sizes, 1), 0)
-        slopes = np.where(is_free, smooth_slopes + thresholds * along, 0)
+        slopes = np.where(is_free, slopes_of_smooth_terms + thresholds * along, 0)
         if np.abs(slopes).max() < 1e-17:
             break
         hessian = _penalized_hessian(rows, fractions, probabilities, penalties)
@@ -208,10 +213,10 @@ def _refine_by_newton(point, rows, labels, offsets, fractions, penalties, thresh
     else:
         return None
     if group_lasso:
-        is_violated = compute_sizes(smooth_slopes, True) > thresholds
+        is_violated = compute_magnitudes(slopes_of_smooth_terms, True) > thresholds
         return None if (is_violated & ~is_free.all(axis=0)).any() else point
     has_changed_sign = (thresholds > 0) & is_free & (point * along < 0)
-    return None if has_changed_sign.any() or (np.abs(smooth_slopes) > thresholds)[~is_free].any() else point
+    return None if has_changed_sign.any() or (np.abs(slopes_of_smooth_terms) > thresholds)[~is_free].any() else point
 
 
 def _penalized_hessian(rows, fractions, probabilities, penalties):
@@ -250,13 +255,13 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=
         step = -np.linalg.solve(hessian.reshape(K * m, K * m), gradient.ravel().astype(float)).reshape(K, m)
         slope, length = np.sum(step * gradient), 1.0
         while length > 1e-10:
-            trial, *rest = evaluate(point + length * step)
-            if trial <= value + 1e-4 * length * slope:
+            trial_value, *rest = evaluate(point + length * step)
+            if trial_value <= value + 1e-4 * length * slope:
                 break
             length /= 2
-        if not trial < value:
+        if not trial_value < value:
             break
-        point, value, (probabilities, residuals) = point + length * step, trial, rest
+        point, value, (probabilities, residuals) = point + length * step, trial_value, rest
     else:
         raise RuntimeError("the reference has not converged")
     # Half of -slope estimates the remaining decrease of J. A sum over n rows has about n rounding errors.
@@ -275,31 +280,33 @@ def dual_value(X, labels, coef, intercept, curvatures, thresholds, *, weights, f
     probabilities. `bounds` contains the lower and the upper bounds of coef, both with shape (K, d).
     """
     X = np.asarray(X, np.longdouble)
-    fractions = _fractions(weights, len(X))
+    fractions = _normalize_weights(weights, len(X))
     scores = X @ np.asarray(coef, np.longdouble).T + np.asarray(intercept, np.longdouble)
     q = evaluate_losses(scores + offsets, labels)[1]
     if len(coef) == 1:
         q, offsets = np.column_stack([1 - q, q]), np.column_stack([0 * offsets, offsets])
-    targets = _targets(labels, q.shape[1])
+    targets = _encode_targets(labels, q.shape[1])
     if fit_intercept:
         class_residuals = fractions @ (q - targets)
-        transferred_mass = np.maximum(class_residuals, 0)
-        moved_fractions = transferred_mass / np.where(transferred_mass > 0, fractions @ q, 1)
+        transferred_probability_mass = np.maximum(class_residuals, 0)
+        transferred_fractions = transferred_probability_mass / np.where(
+            transferred_probability_mass > 0, fractions @ q, 1
+        )
         received = np.maximum(-class_residuals, 0)
         if received.any():
-            q = q * (1 - moved_fractions) + (q @ moved_fractions)[:, None] * (received / received.sum())
+            q = q * (1 - transferred_fractions) + (q @ transferred_fractions)[:, None] * (received / received.sum())
     entropy = -(fractions @ np.sum(q * np.log(np.where(q > 0, q, 1)), axis=1))
     entropy += fractions @ np.sum((q - targets) * offsets, axis=1)
     slopes = (((q - targets) * fractions[:, None]).T @ X)[-len(coef) :]
-    sizes = compute_sizes(slopes, grouped)
+    sizes = compute_magnitudes(slopes, grouped)
     curvatures, thresholds = (np.asarray(array, np.longdouble) for array in (curvatures, thresholds))
 
     def evaluate_dual(step):
         if bounds is not None:
             return step * entropy - np.sum(_evaluate_conjugate(-step * slopes, curvatures, thresholds, *bounds))
-        active_sizes = np.maximum(step * sizes - thresholds, 0)
+        thresholded_magnitudes = np.maximum(step * sizes - thresholds, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            conjugate = np.where(active_sizes > 0, active_sizes**2 / (2 * curvatures), 0)
+            conjugate = np.where(thresholded_magnitudes > 0, thresholded_magnitudes**2 / (2 * curvatures), 0)
         return step * entropy - np.sum(conjugate)
 
     if bounds is None and not thresholds.any():
@@ -330,14 +337,14 @@ def _evaluate_conjugate(u, curvatures, thresholds, lower, upper):
     return maximum
 
 
-def _targets(labels, n_classes):
+def _encode_targets(labels, n_classes):
     return np.eye(n_classes)[np.asarray(labels, int)] if labels.ndim == 1 else labels
 
 
 def evaluate_losses(scores, labels):
     """Return the losses, (n,), the probabilities, (n, K), and the residuals, (n, K). Scores have shape (n, K)."""
     K = scores.shape[1]
-    targets = _targets(labels, max(K, 2))
+    targets = _encode_targets(labels, max(K, 2))
     if K == 1:
         losses = np.sum(targets * np.logaddexp(0, scores * [1, -1]), axis=1)
         probabilities = np.exp(-np.logaddexp(0, -scores))

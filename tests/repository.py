@@ -58,7 +58,7 @@ def find_nodes(kind, paths):
     return [(path, node) for path in paths for node in ast.walk(parse(path)) if isinstance(node, kind)]
 
 
-def list_described_names(public_object, section):
+def list_documented_names(public_object, section):
     """Return the names that a section of an object's docstring describes."""
     entries = NumpyDocString(inspect.getdoc(public_object))[section]
     return {name for entry in entries for name in entry.name.split(", ")}

@@ -62,9 +62,9 @@ ALLOWED_LAYERS = {
     layer: set(used.split()) for layer, used in re.findall(r"^([\w.]+):(.*\n(?: +.*\n)?)", LAYERS, re.MULTILINE)
 }
 
-COMMON_LAYERS = {"typing", "exceptions", "interruption"}
+UNRESTRICTED_LAYERS = {"typing", "exceptions", "interruption"}
 # Libraries and the only layers that may import them. Libraries without a layer are recognized only by their arrays.
-LIBRARY_LAYERS = """
+LAYERS_BY_LIBRARY = """
 numba: kernels
 llvmlite: kernels cli
 sklearn: dependencies estimators exceptions dask patch other_libraries course cli
@@ -81,7 +81,7 @@ cupy jax ml_dtypes:
 """
 LIBRARIES = {
     library: set(layers.split())
-    for libraries, layers in re.findall("^(.+):(.*)$", LIBRARY_LAYERS, re.MULTILINE)
+    for libraries, layers in re.findall("^(.+):(.*)$", LAYERS_BY_LIBRARY, re.MULTILINE)
     for library in libraries.split()
 }
 # These libraries are slow to import or may not be installed, so they are imported in functions that use them. The Dask
@@ -127,8 +127,8 @@ def test_layers_import_only_lower_layers():
             # Any other name belongs to fastlin/__init__.py.
             is_layer = first in {layer.split(".")[0] for layer in ALLOWED_LAYERS}
             used = {first, ".".join([first, *rest[:1]])} if is_layer else {"fastlin"}
-            is_allowed = used & ({layer} | ALLOWED_LAYERS[layer] | COMMON_LAYERS)
-            assert package != "fastlin" or is_allowed, f"{path.name} of {layer} imports {name}"
+            permitted_layers = used & ({layer} | ALLOWED_LAYERS[layer] | UNRESTRICTED_LAYERS)
+            assert package != "fastlin" or permitted_layers, f"{path.name} of {layer} imports {name}"
             if package in ("numba", "llvmlite") and layer != "cli":
                 assert path == PACKAGE / "kernels" / "machine" / "libraries.py", f"{path} imports {name}"
             if package in LIBRARIES:
@@ -147,17 +147,17 @@ def test_private_names_of_scikit_learn_are_used_in_one_file():
     estimators = (fastlin.LogisticRegression, fastlin.LogisticRegressionCV, fastlin.MLPClassifier)
     bases = {base for estimator in estimators for base in estimator.__mro__ if base.__module__.startswith("sklearn.")}
     private_names = {name for base in bases for name in vars(base) if re.match("_[^_]", name)}
-    importing_files, using_files = set(), set()
+    importing_files, files_with_private_names = set(), set()
     for path in files("fastlin"):
         if any(re.match(r"sklearn\b.*\._", name) for name, _ in list_imports(path)):
             importing_files.add(path)
         if any(isinstance(node, ast.Attribute) and node.attr in private_names for node in ast.walk(parse(path))):
-            using_files.add(path)
-    assert importing_files == using_files == {PACKAGE / "estimators" / "scikit_learn.py"}
+            files_with_private_names.add(path)
+    assert importing_files == files_with_private_names == {PACKAGE / "estimators" / "scikit_learn.py"}
 
 
 @pytest.mark.parametrize(
-    ("imports", "imported", "unloaded_modules"),
+    ("imports", "imported_module", "unloaded_modules"),
     [
         ("trainers, cli", "course.datasets.files", "matplotlib pooch requests tqdm jinja2 markupsafe latex2mathml"),
         (
@@ -168,9 +168,9 @@ def test_private_names_of_scikit_learn_are_used_in_one_file():
     ],
     ids=["modules", "estimators"],
 )
-def test_imports_do_not_load_optional_modules(imports, imported, unloaded_modules):
+def test_imports_do_not_load_optional_modules(imports, imported_module, unloaded_modules):
     modules = set(run_program(f"import sys; from fastlin import {imports}; print(*sys.modules)").split())
-    assert f"fastlin.{imported}" in modules
+    assert f"fastlin.{imported_module}" in modules
     assert not modules & set(unloaded_modules.split())
 
 
@@ -212,9 +212,9 @@ def signatures(path):
     """Yield the name and the number of arguments of each function, dataclass and named tuple of a file."""
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.ClassDef):
-            declaration = " ".join(ast.unparse(expression) for expression in (*node.decorator_list, *node.bases))
+            class_header = " ".join(ast.unparse(expression) for expression in (*node.decorator_list, *node.bases))
             fields = [ast.unparse(statement) for statement in node.body if isinstance(statement, ast.AnnAssign)]
-            if re.search(r"\b(dataclass|NamedTuple)\b", declaration):
+            if re.search(r"\b(dataclass|NamedTuple)\b", class_header):
                 yield node.name, sum("init=False" not in field for field in fields)
         elif isinstance(node, ast.FunctionDef):
             names = [argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)]

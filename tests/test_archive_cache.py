@@ -25,7 +25,7 @@ def load(folder=ROOT / "build_backend"):
         return runpy.run_path(str(folder / "archive_cache.py"))
 
 
-CACHE = load()
+ARCHIVE_CACHE = load()
 
 
 @pytest.fixture
@@ -44,14 +44,14 @@ def archive(tmp_path, monkeypatch):
 
 def test_stored_archives_are_fetched_unless_damaged(archive, tmp_path, capsys):
     content = archive.read_bytes()
-    CACHE["fetch"]("v3", archive.parent)
+    ARCHIVE_CACHE["fetch"]("v3", archive.parent)
     assert capsys.readouterr().out == ""
-    CACHE["save"]("v3", archive.parent)
+    ARCHIVE_CACHE["save"]("v3", archive.parent)
     (stored,) = (tmp_path / "cache").rglob("*.zip")
 
     def fetch():
         archive.unlink(missing_ok=True)
-        CACHE["fetch"]("v3", archive.parent)
+        ARCHIVE_CACHE["fetch"]("v3", archive.parent)
         return archive.read_bytes() if archive.exists() else None
 
     assert fetch() == content
@@ -63,19 +63,19 @@ def test_stored_archives_are_fetched_unless_damaged(archive, tmp_path, capsys):
         stored.write_bytes(damaged)
         assert fetch() is None
     archive.write_bytes(content)
-    CACHE["save"]("v3", archive.parent)
+    ARCHIVE_CACHE["save"]("v3", archive.parent)
     assert fetch() == content
     assert list((tmp_path / "cache").rglob("*.zip")) == [stored]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="this system has other rights")
 def test_an_archive_that_others_could_have_written_is_not_fetched(archive, tmp_path):
-    CACHE["save"]("v3", archive.parent)
+    ARCHIVE_CACHE["save"]("v3", archive.parent)
     archive.unlink()
     (stored,) = (tmp_path / "cache").rglob("*.zip")
     assert stat.S_IMODE(stored.stat().st_mode) == 0o600
     stored.chmod(0o666)
-    CACHE["fetch"]("v3", archive.parent)
+    ARCHIVE_CACHE["fetch"]("v3", archive.parent)
     assert not archive.exists()
 
 
@@ -86,19 +86,19 @@ def test_only_the_most_recently_used_archives_stay(archive, tmp_path):
         (folder / "v3-old.zip").write_bytes(b"")
         (folder / "code.nbc").write_bytes(b"")
         os.utime(folder / "v3-old.zip", (number, number))
-    CACHE["save"]("v3", archive.parent)
+    ARCHIVE_CACHE["save"]("v3", archive.parent)
     remaining = {path.parent.name for path in (tmp_path / "cache").rglob("v3-old.zip")}
     assert remaining == {f"kernels-{number}" for number in range(3, 10)}
-    assert len(list((tmp_path / "cache").rglob("v3-*.zip"))) == CACHE["MAX_ARCHIVES"]
+    assert len(list((tmp_path / "cache").rglob("v3-*.zip"))) == ARCHIVE_CACHE["MAX_ARCHIVES"]
     assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 10
 
 
 def test_an_installation_succeeds_if_nothing_can_be_stored(archive, monkeypatch, capsys):
     monkeypatch.setattr(cache_folder, "write_file", Mock(side_effect=OSError(28, "No space left on device")))
-    CACHE["save"]("v3", archive.parent)
+    ARCHIVE_CACHE["save"]("v3", archive.parent)
     assert "not saved for later installations: [Errno 28] No space left" in capsys.readouterr().out
     monkeypatch.setattr(cache_folder, "cache_folder", lambda: None)
-    CACHE["save"]("v3", archive.parent)
+    ARCHIVE_CACHE["save"]("v3", archive.parent)
     assert capsys.readouterr().out == ""
 
 
@@ -107,7 +107,7 @@ def test_archive_names_depend_on_the_archive_contents(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "build_backend", copy, ignore=shutil.ignore_patterns("__pycache__"))
 
     def name(level="v3"):
-        return load(copy)["name_archive"](level)
+        return load(copy)["make_archive_name"](level)
 
     names = [name(), name("v4")]
     for module, attribute in ((np, "__version__"), (numba, "__version__"), (llvmlite, "__version__")):

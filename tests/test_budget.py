@@ -16,10 +16,10 @@ LARGE = Budget(1 << 40)
 
 
 @pytest.mark.parametrize(
-    ("allows_bytes", "limit"),
+    ("allows_array_bytes", "limit"),
     [
-        pytest.param(Budget(1000).allows_bytes, 250, id="a quarter"),
-        pytest.param(LARGE.allows_bytes, LARGE.bytes // 4, id="a quarter of a large budget"),
+        pytest.param(Budget(1000).allows_array_bytes, 250, id="a quarter"),
+        pytest.param(LARGE.allows_array_bytes, LARGE.bytes // 4, id="a quarter of a large budget"),
         pytest.param(LARGE.allows_preconditioner, LARGE.bytes // 20, id="preconditioner"),
         pytest.param(
             Budget(0).allows_preconditioner, budget.MIN_PRECONDITIONER_BYTES, id="the smallest preconditioner"
@@ -28,12 +28,14 @@ LARGE = Budget(1 << 40)
             lambda n: LARGE.allows_hessian(n, budget.MAX_HESSIAN_WORK), budget.MAX_HESSIAN_PARAMETERS, id="Hessian"
         ),
         pytest.param(lambda work: LARGE.allows_hessian(10, work), budget.MAX_HESSIAN_WORK, id="work"),
-        pytest.param(lambda less: Budget(8 * 10**2 - less).allows_hessian(10, 1), 0, id="a small Hessian"),
+        pytest.param(
+            lambda n_missing_bytes: Budget(8 * 10**2 - n_missing_bytes).allows_hessian(10, 1), 0, id="a small Hessian"
+        ),
     ],
 )
-def test_a_budget_has_a_limit(allows_bytes, limit):
-    assert allows_bytes(limit)
-    assert not allows_bytes(limit + 1)
+def test_a_budget_has_a_limit(allows_array_bytes, limit):
+    assert allows_array_bytes(limit)
+    assert not allows_array_bytes(limit + 1)
 
 
 def test_memory_budgets_grow_with_X():
@@ -45,18 +47,18 @@ def test_memory_budgets_grow_with_X():
 
 
 def test_a_small_budget_stores_fewer_pairs_in_float32():
-    assert Budget.from_data_size(0).choose_pair_storage(1000) == (budget.MAX_PAIRS, np.float64)
-    assert Budget.from_data_size(20_000_000).choose_pair_storage(1_128_740) == (28, np.float32)
-    half = Budget(2 * 8 * 1000 * budget.MIN_FLOAT64_PAIRS)
-    assert half.choose_pair_storage(1000) == (budget.MIN_FLOAT64_PAIRS, np.float64)
-    assert half.choose_pair_storage(1001) == (2 * (budget.MIN_FLOAT64_PAIRS - 1), np.float32)
-    assert Budget(0).choose_pair_storage(1000) == (4, np.float32)
+    assert Budget.from_data_size(0).choose_lbfgs_pair_storage(1000) == (budget.MAX_LBFGS_PAIRS, np.float64)
+    assert Budget.from_data_size(20_000_000).choose_lbfgs_pair_storage(1_128_740) == (28, np.float32)
+    half = Budget(2 * 8 * 1000 * budget.MIN_FLOAT64_LBFGS_PAIRS)
+    assert half.choose_lbfgs_pair_storage(1000) == (budget.MIN_FLOAT64_LBFGS_PAIRS, np.float64)
+    assert half.choose_lbfgs_pair_storage(1001) == (2 * (budget.MIN_FLOAT64_LBFGS_PAIRS - 1), np.float32)
+    assert Budget(0).choose_lbfgs_pair_storage(1000) == (4, np.float32)
     # With any amount of memory, pairs that exceed the caches are stored in float32.
-    largest = budget.MAX_CACHED_PAIR_BYTES // (2 * 8 * budget.MAX_PAIRS)
-    assert LARGE.choose_pair_storage(largest) == (budget.MAX_PAIRS, np.float64)
-    assert LARGE.choose_pair_storage(largest + 1) == (budget.MAX_PAIRS, np.float32)
+    largest = budget.MAX_CACHED_LBFGS_BYTES // (2 * 8 * budget.MAX_LBFGS_PAIRS)
+    assert LARGE.choose_lbfgs_pair_storage(largest) == (budget.MAX_LBFGS_PAIRS, np.float64)
+    assert LARGE.choose_lbfgs_pair_storage(largest + 1) == (budget.MAX_LBFGS_PAIRS, np.float32)
     for n_parameters in (10**5, 10**6, 10**7):
-        n_pairs, kind = Budget.from_data_size(0).choose_pair_storage(n_parameters)
+        n_pairs, kind = Budget.from_data_size(0).choose_lbfgs_pair_storage(n_parameters)
         assert n_pairs == 4 or 2 * n_pairs * n_parameters * np.dtype(kind).itemsize <= budget.MIN_BUDGET_BYTES
 
 

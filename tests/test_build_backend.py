@@ -32,7 +32,7 @@ from fastlin.solvers import quadratic
 
 # Import by path, because the backend's folder is on the search path only during a build.
 sys.path.append(str(ROOT / "build_backend"))
-BACKEND, REPRODUCIBLE_MODULE, WORKER, SOURCE_COPY, FIRST_FITS = (
+BACKEND, REPRODUCIBLE_MODULE, KERNEL_WORKER, SOURCE_COPY, FIRST_FITS = (
     runpy.run_path(str(ROOT / "build_backend" / f"{name}.py"))
     for name in ("compiled_kernels", "reproducible", "kernel_worker", "source_copy", "first_fits")
 )
@@ -102,7 +102,7 @@ def test_settings_of_frontends_are_read(monkeypatch, settings, words):
 
 
 def test_levels_depend_on_the_setting_and_the_machine(machine):
-    choose = BACKEND["choose_levels"]
+    choose = BACKEND["choose_instruction_levels"]
     machine("x86_64")
     assert choose(["all"], LEVEL_NAMESPACE, set(levels.AVX2_FEATURES)) == (
         ["x86-64-v4", "x86-64-v3", "x86-64-v2"],
@@ -123,17 +123,21 @@ def test_levels_depend_on_the_setting_and_the_machine(machine):
 def test_processes_compile_for_the_level_only(monkeypatch, tmp_path):
     for name in ("NUMBA_DISABLE_JIT", "NUMBA_CPU_NAME", "FASTLIN_COMPILED", "PYTHONPATH"):
         monkeypatch.setenv(name, "1")
-    described = BACKEND["describe_process"](tmp_path, levels.INSTRUCTION_SET_LEVELS["x86-64-v2"], tmp_path / "cache")
+    described = BACKEND["make_process_environment"](
+        tmp_path, levels.INSTRUCTION_SET_LEVELS["x86-64-v2"], tmp_path / "cache"
+    )
     assert described["PYTHONPATH"] == f"{tmp_path}{os.pathsep}1"
     assert described["NUMBA_CPU_FEATURES"].startswith("+64bit,+cmov,")
     numba = {name.removeprefix("NUMBA_") for name in described if name.startswith("NUMBA_")}
     assert numba == {"CPU_NAME", "CPU_FEATURES", "CACHE_DIR", "DISABLE_INTEL_SVML"}
     assert [name for name in described if name.startswith("FASTLIN_")] == ["FASTLIN_COMPILERS"]
-    assert "NUMBA_CPU_NAME" not in BACKEND["describe_process"](tmp_path, None, tmp_path / "cache")
+    assert "NUMBA_CPU_NAME" not in BACKEND["make_process_environment"](tmp_path, None, tmp_path / "cache")
 
 
 def test_processes_share_compilation_tasks(tmp_path, capsys):
-    first, second = (WORKER["share_tasks"](list("abcdefghij"), "v3", tmp_path / "v3", 2, number) for number in (0, 1))
+    first, second = (
+        KERNEL_WORKER["claim_tasks"](list("abcdefghij"), "v3", tmp_path / "v3", 2, number) for number in (0, 1)
+    )
     assert [next(first), next(second), next(first)] == ["a", "f", "b"]
     # A process that finishes its own tasks takes over the remaining tasks of the other process.
     assert list(second) == ["g", "h", "i", "j", "c", "d", "e"]
@@ -141,22 +145,26 @@ def test_processes_share_compilation_tasks(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines == [f"compiling kernels for v3: {number} of 10" for number in range(1, 11)]
     # Progress is printed after each tenth.
-    assert len(list(WORKER["share_tasks"](list(range(95)), "v4", tmp_path / "v4", 1, 0))) == 95
+    assert len(list(KERNEL_WORKER["claim_tasks"](list(range(95)), "v4", tmp_path / "v4", 1, 0))) == 95
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10
     assert lines[-1] == "compiling kernels for v4: 95 of 95"
     recorded_signatures = [("buffer", "dot", "f8"), ("buffer", "dot", "f4")]
-    for n_recorded in (2, 1):
-        (tmp_path / f"signatures-{n_recorded}").write_bytes(pickle.dumps(recorded_signatures[:n_recorded]))
-    assert WORKER["read_signatures"](tmp_path) == recorded_signatures
+    for n_saved_signatures in (2, 1):
+        (tmp_path / f"signatures-{n_saved_signatures}").write_bytes(
+            pickle.dumps(recorded_signatures[:n_saved_signatures])
+        )
+    assert KERNEL_WORKER["read_signatures"](tmp_path) == recorded_signatures
 
 
 def test_coefficients_become_zero_in_newtons_steps(monkeypatch):
     # A wheel must contain the separate kernel that removes zeros.
-    removed, remove = [], quadratic.remove_row
-    monkeypatch.setattr(quadratic, "remove_row", lambda *arguments: removed.append(arguments) or remove(*arguments))
+    removal_calls, original_remove = [], quadratic.remove_row
+    monkeypatch.setattr(
+        quadratic, "remove_row", lambda *arguments: removal_calls.append(arguments) or original_remove(*arguments)
+    )
     FIRST_FITS["list_first_fits"]()["L1"]()
-    assert removed
+    assert removal_calls
 
 
 def test_the_listed_signatures_match_the_kernels():
@@ -181,20 +189,24 @@ def test_the_first_fits_call_only_listed_kernels():
 import first_fits
 print(sorted({str(each) for each in first_fits.find_signatures()} - set(map(str, first_fits.read_signatures()))))
 """
-    path_setup = f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'build_backend')]}\n"
-    missing = run_program(path_setup + program)
+    path_setup_code = f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'build_backend')]}\n"
+    missing = run_program(path_setup_code + program)
     assert missing.strip() == "[]", "Run `python build_backend/first_fits.py`."
 
 
 def test_kernels_are_imported_with_only_the_requirements_of_the_build():
     available = {*BACKEND["KERNEL_PACKAGES"], "llvmlite", "threadpoolctl"}
-    optional = {line.split(">=")[0] for line in read_requirements()} - available | {"scipy", "sklearn", "pandas"}
+    missing_packages = {line.split(">=")[0] for line in read_requirements()} - available | {
+        "scipy",
+        "sklearn",
+        "pandas",
+    }
     program = f"""
 import sys
 sys.path[:0] = {[str(ROOT), str(ROOT / "build_backend")]}
-sys.modules |= dict.fromkeys({sorted(optional)})
+sys.modules |= dict.fromkeys({sorted(missing_packages)})
 import kernel_worker, first_fits
-kernel_worker.import_kernels_alone()
+kernel_worker.make_kernels_importable()
 from fastlin.kernels.machine import archives
 print(len(first_fits.read_signatures()))
 """
@@ -220,10 +232,10 @@ def test_levels_are_compiled_one_after_the_other_by_all_processors(tmp_path, mon
     names = ["x86-64-v2", "x86-64-v3", "x86-64-v4"]
     BACKEND["compile_kernels"](tree, names, tmp_path, True)
     warm = started[0][1]
-    actions = [("warm", warm), *(("compile", name) for name in names if name != warm)]
+    worker_actions = [("warm", warm), *(("compile", name) for name in names if name != warm)]
     # An action's two processes start in any order, and both end before the next action starts.
-    assert [row[:2] for row in started] == [row for row in actions for _ in range(2)]
-    assert set(started) == {(*row, number) for row in actions for number in "01"}
+    assert [row[:2] for row in started] == [row for row in worker_actions for _ in range(2)]
+    assert set(started) == {(*row, number) for row in worker_actions for number in "01"}
     for name in names:
         with zipfile.ZipFile(tree / "fastlin" / "kernels" / "compiled" / f"{name}.zip") as archive:
             assert sorted(archive.namelist()) == ["kernel-0", "kernel-1", "stamp.json"]
@@ -253,10 +265,10 @@ def test_a_second_default_build_reuses_compiled_kernels(tmp_path, monkeypatch, m
     expected = [["fetch", "core", "save"], ["fetch"], ["core"], ["warm"]]
     # Reproducible builds and builds with settings do not use the cache.
     build_arguments = [(["core"], True), (["core"], True), (["core"], False), (["host-level"], True)]
-    for number, (words, is_cached) in enumerate(build_arguments):
+    for number, (words, may_use_cache) in enumerate(build_arguments):
         tree = tmp_path / str(number) / "tree"
         shutil.copytree(ROOT / "fastlin" / "kernels" / "machine", tree / "fastlin" / "kernels" / "machine")
-        BACKEND["compile_kernels"](tree, words, tree.parent, is_cached)
+        BACKEND["compile_kernels"](tree, words, tree.parent, may_use_cache)
         assert (tree / "fastlin" / "kernels" / "compiled" / "x86-64-v3.zip").exists()
         assert started == expected[number]
         started.clear()
@@ -264,12 +276,12 @@ def test_a_second_default_build_reuses_compiled_kernels(tmp_path, monkeypatch, m
 
 def test_a_default_wheel_is_pure_if_compilation_fails(tmp_path, machine, capsys):
     machine("s390x")
-    pure = tmp_path / "fastlin-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(pure, "w") as wheel:
+    pure_wheel_path = tmp_path / "fastlin-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(pure_wheel_path, "w") as wheel:
         for path in (ROOT / "fastlin" / "kernels" / "machine").glob("*.py"):
             wheel.write(path, path.relative_to(ROOT))
-    assert_raises("-Ckernels must be", BACKEND["add_kernels"], pure, ["host-level"], tmp_path, False)
-    assert BACKEND["add_kernels"](pure, ["core"], tmp_path, False) == pure.name
+    assert_raises("-Ckernels must be", BACKEND["add_kernels"], pure_wheel_path, ["host-level"], tmp_path, False)
+    assert BACKEND["add_kernels"](pure_wheel_path, ["core"], tmp_path, False) == pure_wheel_path.name
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith("fastlin's kernels cannot be compiled now. They will be compiled when needed. ValueError: ")
 
@@ -306,7 +318,7 @@ def test_a_build_requires_the_installed_versions_of_kernel_imports(installed, ex
     assert BACKEND["choose_requirements"]([]) == []
 
 
-def test_setuptools_works_in_a_copy(tmp_path, monkeypatch):
+def test_setuptools_builds_from_a_copy_of_the_source(tmp_path, monkeypatch):
     for name in ("setup.cfg", "fastlin/a.py", "tests/b.py", "docs/_build/c.html", ".venv/d.py", "results/e.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
@@ -338,8 +350,8 @@ def test_a_wheel_is_packed_for_this_python_and_platform(tmp_path, monkeypatch, h
         monkeypatch.delattr(sys, "abiflags", raising=False)
     name = pack(tmp_path)
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
-    system = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    tag = f"{python}-{python}{getattr(sys, 'abiflags', '')}-{system}"
+    platform_name = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    tag = f"{python}-{python}{getattr(sys, 'abiflags', '')}-{platform_name}"
     assert name == f"fastlin-1.0-{tag}.whl"
     with zipfile.ZipFile(tmp_path / name) as wheel:
         contents = {member: wheel.read(member) for member in wheel.namelist()}
@@ -397,17 +409,17 @@ def test_the_conda_recipe_matches_the_installation(monkeypatch):
     assert f"\nversion: {fastlin.__version__}\n" in read("CITATION.cff")
     assert f'\n  version: "{fastlin.__version__}"\n' in RECIPE
     run = re.search(r"\n  run:\n(( +- .*\n)+)", RECIPE)[1]
-    required = {line.strip().removeprefix("- ").replace(" ", "") for line in run.splitlines()}
+    recipe_requirements = {line.strip().removeprefix("- ").replace(" ", "") for line in run.splitlines()}
     monkeypatch.chdir(ROOT)
-    assert required - {"python>=3.11"} == set(BACKEND["list_requirements"]())
+    assert recipe_requirements - {"python>=3.11"} == set(BACKEND["list_requirements"]())
 
 
 def test_the_release_workflow_publishes_only_on_the_push_of_a_tag():
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
     workflow = yaml.safe_load(read(".github/workflows/release.yml"))
     # A manual run on a tag is also a rehearsal.
-    conditions = {name: job.get("if") for name, job in workflow["jobs"].items() if "id-token" in job["permissions"]}
-    assert conditions == {"publish": "github.event_name == 'push' && github.ref_type == 'tag'"}
+    job_conditions = {name: job.get("if") for name, job in workflow["jobs"].items() if "id-token" in job["permissions"]}
+    assert job_conditions == {"publish": "github.event_name == 'push' && github.ref_type == 'tag'"}
     # YAML parses the name `on` as a boolean.
     assert workflow[True] == {"push": {"tags": ["v*"]}, "workflow_dispatch": None}
 

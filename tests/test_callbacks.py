@@ -18,8 +18,8 @@ def test_seconds_must_be_a_number_of_at_least_0(seconds):
 
 def test_the_seconds_count_from_the_outermost_task():
     now = datetime.now(UTC)
-    outer = SimpleNamespace(parent=None, init_time=now - timedelta(seconds=50))
-    inner = SimpleNamespace(parent=SimpleNamespace(parent=outer, init_time=now), init_time=now)
+    outer_task = SimpleNamespace(parent=None, init_time=now - timedelta(seconds=50))
+    inner_task = SimpleNamespace(parent=SimpleNamespace(parent=outer_task, init_time=now), init_time=now)
     for limit in (TimeLimit(49), copy.copy(TimeLimit(49)), pickle.loads(pickle.dumps(TimeLimit(49)))):
-        assert limit.on_fit_task_end(None, inner) is True
-    assert TimeLimit(500).on_fit_task_end(None, inner) is False
+        assert limit.on_fit_task_end(None, inner_task) is True
+    assert TimeLimit(500).on_fit_task_end(None, inner_task) is False

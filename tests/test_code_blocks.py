@@ -11,15 +11,15 @@ import matplotlib
 import numpy as np
 import pytest
 from conftest import mark_params
-from documented_commands import BLOCK, drop_environment_variables, list_block_commands
+from documented_commands import CODE_BLOCK_PATTERN, drop_environment_variables, list_block_commands
 from repository import PUBLIC_MODULES, read, read_setup_cfg
 
 from fastlin import trainers
 from fastlin.cli.commands import program as fastlin_program
 
-PAGES = {page: BLOCK.findall(text) for page, text in documented_commands.PAGES.items()}
+PAGES = {page: CODE_BLOCK_PATTERN.findall(text) for page, text in documented_commands.PAGES.items()}
 # Python blocks that are not run here: the page, a line of the block, and the reason.
-SKIPPED = {
+SKIPPED_BLOCKS = {
     ("docs/larger-than-memory.md", "with LocalCluster(n_workers=2"): "it starts a cluster; tests/dask has one",
     ("docs/cookbook.md", "import skl2onnx"): "the extra onnx is not installed with the tests",
 }
@@ -78,11 +78,11 @@ def names(tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", [*PYTHON_PAGES, *mark_params(pytest.mark.thorough, *SLOW_PAGES)])
 @pytest.mark.filterwarnings(IGNORE_NOT_CONVERGED)
 def test_python_blocks_run(page, names):
-    skipped = [line for skipped_page, line in SKIPPED if skipped_page == page]
+    skipped_lines = [line for skipped_page, line in SKIPPED_BLOCKS if skipped_page == page]
     for language, block in PAGES[page]:
-        if language == "python" and not any(line in block for line in skipped):
+        if language == "python" and not any(line in block for line in skipped_lines):
             exec(compile(block, f"{page}: {block.splitlines()[0]}", "exec"), names)
-    for line in skipped:
+    for line in skipped_lines:
         assert len([block for language, block in PAGES[page] if language == "python" and line in block]) == 1
 
 
@@ -128,11 +128,11 @@ def test_examples_of_docstrings_run(name):
 
 def test_the_api_page_lists_every_public_name():
     modules = ("", *(f".{module}" for module in PUBLIC_MODULES if module != "typing"), ".estimators")
-    public = {
+    public_names = {
         getattr(module, name)
         for module in (importlib.import_module(f"fastlin{module}") for module in modules)
         for name in getattr(module, "__all__", ["TimeLimit"])
         # Constants have no page, and `draw` plots the figures of the report.
         if not name.isupper() and not name.startswith("__") and name != "draw"
     }
-    assert public == {import_object(name) for name in NAMES}
+    assert public_names == {import_object(name) for name in NAMES}

@@ -13,21 +13,21 @@ from fastlin.coefficient_names import (
     OmittedLevels,
     append_intercept,
     are_intercepts,
-    find_indices,
+    find_coefficient_indices,
 )
 
-PARTS = "a", "b", "a_b", "b_a", "nan"
+NAME_PARTS = "a", "b", "a_b", "b_a", "nan"
 
 
 def make_names(generator):
     """Return coefficient names of a random table, many of them ambiguous, and names of levels without coefficients."""
     names, reference_levels, unused_levels = [], [], []
     for _ in range(generator.integers(1, 6)):
-        column = str(generator.choice(PARTS))
+        column = str(generator.choice(NAME_PARTS))
         if generator.random() < 0.3:
-            names.append(f"{column}_{generator.choice(PARTS)}" if generator.random() < 0.5 else column)
+            names.append(f"{column}_{generator.choice(NAME_PARTS)}" if generator.random() < 0.5 else column)
             continue
-        levels = generator.permutation(np.array([*PARTS, 1, 2.5], object))[: generator.integers(1, 5)].tolist()
+        levels = generator.permutation(np.array([*NAME_PARTS, 1, 2.5], object))[: generator.integers(1, 5)].tolist()
         levels += [np.nan] * generator.integers(2)
         for level in levels:
             owner = (
@@ -50,7 +50,7 @@ def matches(key, name):
 
 
 def test_names_and_pairs_find_their_coefficients():
-    generator, n_unique, n_ambiguous, n_omitted = np.random.default_rng(0), 0, 0, 0
+    generator, n_unique_cases, n_ambiguous_cases, n_omitted_cases = np.random.default_rng(0), 0, 0, 0
     for _ in range(300):
         names, omitted_levels = make_names(generator)
         all_names = [*names, *omitted_levels.reference_levels, *omitted_levels.unused_levels]
@@ -58,9 +58,9 @@ def test_names_and_pairs_find_their_coefficients():
         for key in {*map(str, all_names)} | {*pairs}:
             matching_indices = [index for index, name in enumerate(all_names) if matches(key, name)]
             if len(matching_indices) > 1:
-                n_ambiguous += 1
+                n_ambiguous_cases += 1
                 with pytest.raises(ValueError, match="is ambiguous") as raised:
-                    find_indices("features", [key], names, omitted_levels)
+                    find_coefficient_indices("features", [key], names, omitted_levels)
                 text = str(raised.value)
                 for index in matching_indices:
                     name = all_names[index]
@@ -68,14 +68,19 @@ def test_names_and_pairs_find_their_coefficients():
                     assert pair[0] is None or repr(pair) in text
                     assert index >= len(names) or f"index {index}" in text
             elif matching_indices[0] >= len(names):
-                n_omitted += 1
-                assert_raises("which has no coefficient. Remove it", find_indices, "R", [key], names, omitted_levels)
+                n_omitted_cases += 1
+                assert_raises(
+                    "which has no coefficient. Remove it", find_coefficient_indices, "R", [key], names, omitted_levels
+                )
             else:
-                n_unique += 1
-                assert find_indices("features", [key], names, omitted_levels).tolist() == matching_indices
+                n_unique_cases += 1
+                assert find_coefficient_indices("features", [key], names, omitted_levels).tolist() == matching_indices
         indices = np.arange(len(names))
-        assert not len(indices) or find_indices("features", indices, names, omitted_levels).tolist() == indices.tolist()
-    assert min(n_unique, n_ambiguous, n_omitted) > 100
+        assert (
+            not len(indices)
+            or find_coefficient_indices("features", indices, names, omitted_levels).tolist() == indices.tolist()
+        )
+    assert min(n_unique_cases, n_ambiguous_cases, n_omitted_cases) > 100
 
 
 NAMES = append_intercept(
@@ -88,7 +93,7 @@ OMITTED_LEVELS = OmittedLevels([CoefficientName("p_a", "p", "a")], [CoefficientN
 
 
 def find(features, **options):
-    return find_indices("features", features, NAMES, OMITTED_LEVELS, **options).tolist()
+    return find_coefficient_indices("features", features, NAMES, OMITTED_LEVELS, **options).tolist()
 
 
 def test_errors_for_ambiguous_names_list_the_candidates():
@@ -107,9 +112,11 @@ def test_errors_for_ambiguous_names_list_the_candidates():
     assert_raises("features selects 'p_a', the reference level of its column, which has no", find, "p_a")
     assert_raises(r"features selects \('p', None\), a level without rows", find, [("p", None)])
     assert_raises(r"is a sequence of two names.*in a list: features=\[\('p', 'q_r'\)\]", find, ("p", "q_r"))
-    unknown_message = "There is no coefficient {}: features must be names of coefficients, pairs .* indices from 0 to 5"
+    unknown_name_message = (
+        "There is no coefficient {}: features must be names of coefficients, pairs .* indices from 0 to 5"
+    )
     for features in (["x9"], [6], [-1], [True], [0.5], [[1]], [("p", ["q_r"])], [("p", "q_r", "s")]):
-        assert_raises(unknown_message.format(".*"), find, features)
+        assert_raises(unknown_name_message.format(".*"), find, features)
     assert_raises("pairs \\(column, level\\), each at most once. The names are", find, 1, allows_indices=False)
     for features in ([], [1, ("p", "q_r")], [2, 2]):
         assert_raises("at least one and each at most once", find, features)

@@ -45,7 +45,8 @@ def test_other_types_of_numbers_and_indices_are_read(dtype):
 
 
 @pytest.mark.parametrize(
-    ("form", "damage"), [(form, damage) for form, form_damages in CONTAINER_DAMAGES.items() for damage in form_damages]
+    ("form", "damage"),
+    [(form, damage) for form, damages_of_form in CONTAINER_DAMAGES.items() for damage in damages_of_form],
 )
 def test_broken_containers_raise_an_error(form, damage):
     X = getattr(sparse, f"{form}_array")(make_csr().toarray())

@@ -33,7 +33,7 @@ from fastlin.trainers import BinaryModel, LogisticTrainer, SoftmaxModel, Softmax
 
 SEED = 34
 # If the child crashes, it is restarted after the call that crashed.
-MIN_CALLS, MAX_CRASHES = 685, 5
+MIN_TESTED_CALLS, MAX_CRASHES = 685, 5
 GENERATOR = np.random.default_rng(0)
 N, D = 60, 5
 X = GENERATOR.normal(size=(N, D)) * (GENERATOR.uniform(size=(N, D)) < 0.6)
@@ -47,23 +47,25 @@ FORMS = {
     "csc": sparse.csc_matrix(X),
     "blocks": fastlin.blocks.from_arrays(X),
 }
-PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
+PREDICTION_METHODS = "decision_function", "predict", "predict_proba", "predict_log_proba"
 # A network trains for two epochs.
-SHORT_TRAINING, WARM_START = {"max_iter": 2, "random_state": 0}, {"warm_start": True}
+SHORT_TRAINING_OPTIONS, WARM_START_OPTION = {"max_iter": 2, "random_state": 0}, {"warm_start": True}
 ESTIMATORS = {
-    "two classes": fastlin.LogisticRegression(**WARM_START),
-    "four classes": fastlin.LogisticRegression(**WARM_START),
-    "sparsified": fastlin.LogisticRegression(**WARM_START),
+    "two classes": fastlin.LogisticRegression(**WARM_START_OPTION),
+    "four classes": fastlin.LogisticRegression(**WARM_START_OPTION),
+    "sparsified": fastlin.LogisticRegression(**WARM_START_OPTION),
     "cross-validated": make_cv_model(Cs=2, cv=2, scoring="accuracy"),
     "of scikit-learn": sklearn.linear_model.LogisticRegression(),
-    "network of scikit-learn": sklearn.neural_network.MLPClassifier((3,), **SHORT_TRAINING),
+    "network of scikit-learn": sklearn.neural_network.MLPClassifier((3,), **SHORT_TRAINING_OPTIONS),
     "table": fastlin.LogisticRegression(categorical_features="from_dtype"),
-    "mini-batches": fastlin.MiniBatchLogisticRegression(average=True, **SHORT_TRAINING, **WARM_START),
-    "network": fastlin.MLPClassifier((3,), **SHORT_TRAINING, **WARM_START),
-    "normalized network": fastlin.MLPClassifier((3,), solver="sgd", batch_norm="both", **SHORT_TRAINING, **WARM_START),
+    "mini-batches": fastlin.MiniBatchLogisticRegression(average=True, **SHORT_TRAINING_OPTIONS, **WARM_START_OPTION),
+    "network": fastlin.MLPClassifier((3,), **SHORT_TRAINING_OPTIONS, **WARM_START_OPTION),
+    "normalized network": fastlin.MLPClassifier(
+        (3,), solver="sgd", batch_norm="both", **SHORT_TRAINING_OPTIONS, **WARM_START_OPTION
+    ),
 }
 # This object replaces the model in calls without a model.
-NOTHING = SimpleNamespace()
+NO_MODEL = SimpleNamespace()
 
 
 @cache
@@ -89,7 +91,7 @@ def plot(model, y):
 
 # Calls are functions of a model and of the labels in its fit.
 PREDICT_CALLS = {
-    f"{method}({form})": partial(predict, rows, method) for method in PREDICTIONS for form, rows in FORMS.items()
+    f"{method}({form})": partial(predict, rows, method) for method in PREDICTION_METHODS for form, rows in FORMS.items()
 }
 SUMMARY_CALLS = {"summary": lambda model, y: model.summary()}
 COMMON_CALLS = {
@@ -106,7 +108,7 @@ NETWORK_CALLS = (
     | PARTIAL_FIT_CALLS
     | {name: PREDICT_CALLS[name] for name in ("predict(C)", "predict_proba(csr)")}
 )
-TABLE_CALLS = {method: partial(predict, TABLE, method) for method in PREDICTIONS}
+TABLE_CALLS = {method: partial(predict, TABLE, method) for method in PREDICTION_METHODS}
 CLASSES = {"fewer": np.arange(3), "more": np.arange(9), "one": np.arange(1), "none": np.arange(0), "None": None}
 CLASSES |= {"a column": np.arange(4)[:, None], "lists of several lengths": [[1], [1, 2]]}
 UNSORTED_CLASSES = np.arange(4)[::-1], np.array([0, 1, 1, 3]), np.array([0, "a", 1, 2], object)
@@ -125,7 +127,7 @@ CATEGORIES = {
 }
 CURVES = {"a set": {1.0}, "a word": "loss", "an array": np.ones(3)}
 # Replacement values for some attributes. Other attributes are damaged according to their type.
-REPLACEMENTS = {
+ATTRIBUTE_REPLACEMENTS = {
     "classes_": CLASSES,
     "categories_": CATEGORIES,
     "n_features_in_": damages.INVALID_COUNTS,
@@ -138,8 +140,8 @@ REPLACEMENTS = {
 
 def damage_attribute(generator, attribute, value):
     """Return a damaged value for a fitted attribute."""
-    if attribute in REPLACEMENTS:
-        return damages.choose(generator, REPLACEMENTS[attribute])
+    if attribute in ATTRIBUTE_REPLACEMENTS:
+        return damages.choose(generator, ATTRIBUTE_REPLACEMENTS[attribute])
     if attribute == "_random_state":
         value = np.random.RandomState(0)
         name, words, *_ = value.get_state()
@@ -159,17 +161,17 @@ def damage_attribute(generator, attribute, value):
     return damages.damage_array(generator, value, [()] if value.shape == (1,) else [])
 
 
-LAYER_PATTERNS = {"coefs_": "coefs_", "intercepts_": "intercepts_", "classes_": "classes"}
+NETWORK_ERROR_PATTERNS = {"coefs_": "coefs_", "intercepts_": "intercepts_", "classes_": "classes"}
 CONVERSION_CALLS = {"from": lambda model, y: getattr(fastlin, type(model).__name__).from_sklearn(model)}
-COEF_PATTERNS = {"coef_": "coef_", "intercept_": "intercept_", "classes_": "classes"}
+COEF_ERROR_PATTERNS = {"coef_": "coef_", "intercept_": "intercept_", "classes_": "classes"}
 # Each row: a model, its calls, the number of damages per attribute, and the error pattern for each attribute.
 MODELS = [
-    ("two classes", LINEAR_CALLS | REFIT_CALLS, 14, COEF_PATTERNS),
-    ("four classes", LINEAR_CALLS | REFIT_CALLS, 16, COEF_PATTERNS),
-    ("sparsified", LINEAR_CALLS | {"densify": lambda model, y: model.densify()}, 20, COEF_PATTERNS),
-    ("cross-validated", LINEAR_CALLS, 6, COEF_PATTERNS),
-    ("mini-batches", LINEAR_CALLS | PARTIAL_FIT_CALLS, 10, COEF_PATTERNS),
-    ("table", TABLE_CALLS | SUMMARY_CALLS, 8, COEF_PATTERNS),
+    ("two classes", LINEAR_CALLS | REFIT_CALLS, 14, COEF_ERROR_PATTERNS),
+    ("four classes", LINEAR_CALLS | REFIT_CALLS, 16, COEF_ERROR_PATTERNS),
+    ("sparsified", LINEAR_CALLS | {"densify": lambda model, y: model.densify()}, 20, COEF_ERROR_PATTERNS),
+    ("cross-validated", LINEAR_CALLS, 6, COEF_ERROR_PATTERNS),
+    ("mini-batches", LINEAR_CALLS | PARTIAL_FIT_CALLS, 10, COEF_ERROR_PATTERNS),
+    ("table", TABLE_CALLS | SUMMARY_CALLS, 8, COEF_ERROR_PATTERNS),
     ("table", TABLE_CALLS, 24, {"categories_": "categories_|coef_"}),
     ("four classes", LINEAR_CALLS, 8, {"n_features_in_": "n_features_in_|5 features"}),
     (
@@ -179,16 +181,16 @@ MODELS = [
         {name: name for name in ("n_features_in_", "t_", "loss_curve_", "_optimizer")},
     ),
     ("network", PARTIAL_FIT_CALLS, 6, {name: name for name in ("t_", "loss_curve_", "_optimizer")}),
-    ("network", NETWORK_CALLS, 12, LAYER_PATTERNS),
+    ("network", NETWORK_CALLS, 12, NETWORK_ERROR_PATTERNS),
     ("network", NETWORK_CALLS, 6, {name: name for name in ("n_features_in_", "out_activation_", "_plan")}),
-    ("normalized network", NETWORK_CALLS, 8, LAYER_PATTERNS),
+    ("normalized network", NETWORK_CALLS, 8, NETWORK_ERROR_PATTERNS),
     (
         "normalized network",
         NETWORK_CALLS,
         8,
         {f"batch_norm_{name}_": name for name in ("scales", "means", "variances")},
     ),
-    ("of scikit-learn", CONVERSION_CALLS, 5, COEF_PATTERNS),
+    ("of scikit-learn", CONVERSION_CALLS, 5, COEF_ERROR_PATTERNS),
     ("network of scikit-learn", CONVERSION_CALLS, 8, {"coefs_": "coefs_", "intercepts_": "intercepts_"}),
     ("mini-batches", PARTIAL_FIT_CALLS, 1, {"_random_state": "_random_state"}),
     ("network", PARTIAL_FIT_CALLS, 1, {"_random_state": "_random_state"}),
@@ -265,7 +267,7 @@ def list_container_calls(generator):
         "sparse coefficients": lambda rows: fit("sparsified").predict_proba(rows),
         "blocks": lambda rows: fastlin.LogisticRegression(**new).fit(fastlin.blocks.from_csr(rows), FOUR_CLASS_LABELS),
         "batches": lambda rows: fastlin.blocks.from_batches(lambda: [(rows, FOUR_CLASS_LABELS)]),
-        "predictions": lambda rows: [getattr(fit("four classes"), method)(rows) for method in PREDICTIONS],
+        "predictions": lambda rows: [getattr(fit("four classes"), method)(rows) for method in PREDICTION_METHODS],
     }
     for form in damages.CONTAINER_DAMAGES:
         for _ in range(30):
@@ -281,7 +283,7 @@ def list_calls():
     yield from list_container_calls(np.random.default_rng(SEED + 2))
 
 
-def find_failure(pattern, call, unchanged_model=NOTHING):
+def find_failure(pattern, call, unchanged_model=NO_MODEL):
     """Return None if a call raises an error that names the damage. Otherwise, return a description of the failure."""
     before = dict(vars(unchanged_model))
     try:
@@ -322,7 +324,7 @@ def test_damaged_input_raises_an_error_that_names_it():
         n_crashes += 1
     assert not failures, "\n".join([f"{len(failures)} of {len(names)} damages:", *failures])
     assert status == 0
-    assert len(names) >= MIN_CALLS
+    assert len(names) >= MIN_TESTED_CALLS
 
 
 if __name__ == "__main__":

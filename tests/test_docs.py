@@ -12,7 +12,7 @@ import sklearn.linear_model
 import sklearn.neural_network
 from linear_models import QUIET_CV_PARAMETERS
 from numpydoc.validate import validate
-from repository import ESTIMATORS, ROOT, list_described_names, parse, read
+from repository import ESTIMATORS, ROOT, list_documented_names, parse, read
 from sklearn.datasets import load_iris
 
 import fastlin
@@ -21,29 +21,29 @@ from fastlin.estimators import RegularizationPath, StabilitySelection
 PAGES = sorted(path for folder in ("", "benchmarks", "studies") for path in (ROOT / "docs" / folder).glob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES]
 CITED_NAMES = re.findall(r"`([\w/]+\.py)::([\w.]+)`", read("docs/derivations.md"))
-LINK = re.compile(r"\]\(([^)\s]+)\)")
-INCLUDE = re.compile(r"^```{include} (\S+)$", re.MULTILINE)
+LINK_PATTERN = re.compile(r"\]\(([^)\s]+)\)")
+INCLUDE_PATTERN = re.compile(r"^```{include} (\S+)$", re.MULTILINE)
 MAX_README_LINES = 110
 # The limit for the pages in docs/. Code blocks, tables and generated blocks are excluded.
 MAX_WORDS = 16_000
-NOT_PROSE = re.compile(
+NON_PROSE_PATTERN = re.compile(
     r"<!-- figures: [\w-]+ -->.*?<!-- end of figures -->|^```.*?^```$|^\|.*?$", re.DOTALL | re.MULTILINE
 )
 # The README's links are absolute, so that they work on a package index.
-OWN_LINK = re.compile(
+REPOSITORY_LINK_PATTERN = re.compile(
     r"https://(?:github\.com/fastlin/fastlin/blob|raw\.githubusercontent\.com/fastlin/fastlin)/main/(.+)"
 )
 ISSUES_URL = "https://github.com/fastlin/fastlin/issues"
-STATUS_WORDS = {"same", "extended", "changed", "ignored", "new"}
+PARAMETER_STATUSES = {"same", "extended", "changed", "ignored", "new"}
 # The numpydoc checks that scikit-learn's docstring test ignores: names of returned values, the start of the text, and
 # for methods also examples, "See Also" and extended summaries.
-IGNORED_CODES, IGNORED_METHOD_CODES = {"RT02", "GL01", "GL02"}, {"EX01", "SA01", "ES01"}
+IGNORED_NUMPYDOC_CODES, IGNORED_NUMPYDOC_METHOD_CODES = {"RT02", "GL01", "GL02"}, {"EX01", "SA01", "ES01"}
 
 
 def anchors(path):
     """Return the anchors of a document's headings, in lower case, with hyphens for spaces and without punctuation."""
     text = path.read_text(encoding="utf-8")
-    if include_match := INCLUDE.search(text):
+    if include_match := INCLUDE_PATTERN.search(text):
         return anchors(path.parent / include_match.group(1))
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -67,8 +67,8 @@ def test_the_derivations_name_existing_functions_and_tests():
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_point_to_existing_files_and_headings(document):
-    for target in LINK.findall(document.read_text(encoding="utf-8")):
-        if own := OWN_LINK.fullmatch(target):
+    for target in LINK_PATTERN.findall(document.read_text(encoding="utf-8")):
+        if own := REPOSITORY_LINK_PATTERN.fullmatch(target):
             target = f"{ROOT}/{own[1]}"
         if re.match(r"[a-z]+:", target):
             continue
@@ -85,15 +85,15 @@ def test_every_page_is_in_one_toctree():
     names = [page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in PAGES]
     assert sorted([*entries, "index"]) == sorted([*names, "gallery/index"])
     for name in ("contributing", "changelog"):
-        included = INCLUDE.search(read(f"docs/{name}.md")).group(1).removeprefix("../")
-        assert included == f"{name.upper()}.md"
+        included_document = INCLUDE_PATTERN.search(read(f"docs/{name}.md")).group(1).removeprefix("../")
+        assert included_document == f"{name.upper()}.md"
         # Sphinx only rewrites links into docs/; other relative links would be broken on the site.
-        for target in LINK.findall(read(included)):
-            assert re.match(r"docs/|#|[a-z]+:", target), f"{included} links to {target}"
+        for target in LINK_PATTERN.findall(read(included_document)):
+            assert re.match(r"docs/|#|[a-z]+:", target), f"{included_document} links to {target}"
 
 
 def test_documents_do_not_exceed_their_length_limits():
-    words = {page.stem: len(NOT_PROSE.sub("", page.read_text(encoding="utf-8")).split()) for page in PAGES}
+    words = {page.stem: len(NON_PROSE_PATTERN.sub("", page.read_text(encoding="utf-8")).split()) for page in PAGES}
     assert sum(words.values()) <= MAX_WORDS, words
     assert len(read("README.md").splitlines()) <= MAX_README_LINES
 
@@ -106,11 +106,11 @@ def read_parameter_table(title):
     """
     section = read("docs/coming-from-scikit-learn.md").split(f"### {title}\n")[1].split("\n### ")[0]
     rows = [line.split("|")[1:5] for line in section.splitlines() if line.startswith("| `")]
-    name_lists = []
+    parameter_name_lists = []
     for words in ("Same as in scikit-learn", "As in `LogisticRegression`"):
         match = re.search(f"^{words}: (.+?)\\.$", section, re.DOTALL | re.M)
-        name_lists.append(re.findall("`(.+?)`", match[1]) if match else [])
-    return {name.strip(" `"): [cell.strip(" `") for cell in cells] for name, *cells in rows}, *name_lists
+        parameter_name_lists.append(re.findall("`(.+?)`", match[1]) if match else [])
+    return {name.strip(" `"): [cell.strip(" `") for cell in cells] for name, *cells in rows}, *parameter_name_lists
 
 
 def defaults(estimator):
@@ -129,23 +129,25 @@ def defaults(estimator):
 )
 def test_the_tables_of_parameters_have_every_parameter(sklearn_class):
     estimator = getattr(fastlin, sklearn_class.__name__)
-    rows, same, logistic_names = read_parameter_table(estimator.__name__)
+    rows, same, logistic_parameters = read_parameter_table(estimator.__name__)
     ours, theirs = defaults(estimator), defaults(sklearn_class)
-    assert sorted([*rows, *same, *logistic_names]) == sorted(ours)
+    assert sorted([*rows, *same, *logistic_parameters]) == sorted(ours)
     assert {name: row[0] for name, row in rows.items()} == {name: ours[name] for name in rows}
-    assert {row[2] for row in rows.values()} <= STATUS_WORDS
+    assert {row[2] for row in rows.values()} <= PARAMETER_STATUSES
     logistic_defaults = defaults(fastlin.LogisticRegression)
-    assert {name: ours[name] for name in logistic_names} == {name: logistic_defaults[name] for name in logistic_names}
+    assert {name: ours[name] for name in logistic_parameters} == {
+        name: logistic_defaults[name] for name in logistic_parameters
+    }
     # The page describes one version of scikit-learn. Other versions may have other parameters.
     version = re.search(r"scikit-learn (\d+\.\d+)\.\n\n### ", read("docs/coming-from-scikit-learn.md")).group(1)
     if not sklearn.__version__.startswith(f"{version}."):
         return
     assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}
     sklearn_logistic_defaults = defaults(sklearn.linear_model.LogisticRegression)
-    assert {name: theirs.get(name) for name in logistic_names} == {
-        name: sklearn_logistic_defaults.get(name) for name in logistic_names
+    assert {name: theirs.get(name) for name in logistic_parameters} == {
+        name: sklearn_logistic_defaults.get(name) for name in logistic_parameters
     }
-    assert theirs.keys() <= {*rows, *same, *logistic_names}
+    assert theirs.keys() <= {*rows, *same, *logistic_parameters}
     for name, (our_default, their_default, word) in rows.items():
         assert theirs.get(name, "") == their_default, name
         assert (word == "new") == (name not in theirs), name
@@ -163,9 +165,11 @@ def test_the_readme_has_the_commands_that_the_scripts_run():
     assert len([line for line in read("README.md").splitlines() if re.search(pattern, line)]) == 1
     assert all("\nsource .ci/parts.sh\n" in read(script) for script in (".ci/run", ".ci/nightly"))
     links = [
-        target for target in LINK.findall(read("README.md")) if target != ISSUES_URL and not target.startswith("#")
+        target
+        for target in LINK_PATTERN.findall(read("README.md"))
+        if target != ISSUES_URL and not target.startswith("#")
     ]
-    assert [target for target in links if not OWN_LINK.fullmatch(target)] == []
+    assert [target for target in links if not REPOSITORY_LINK_PATTERN.fullmatch(target)] == []
 
 
 def test_the_program_page_names_every_study_and_command():
@@ -182,13 +186,17 @@ def test_the_program_page_names_every_study_and_command():
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_docstrings_of_estimators_follow_scikit_learns_rules(estimator):
     name = f"fastlin.{estimator.__name__}"
-    errors = [error for error in validate(name)["errors"] if error[0] not in IGNORED_CODES]
+    errors = [error for error in validate(name)["errors"] if error[0] not in IGNORED_NUMPYDOC_CODES]
     ours = [base for base in estimator.__mro__ if base.__module__.startswith("fastlin")]
     methods = {method for base in ours for method, value in vars(base).items() if callable(value)}
     assert methods >= {"fit", "predict", "predict_proba"}
     for method in sorted(method for method in methods if not method.startswith("_")):
         method_errors = validate(f"{name}.{method}")["errors"]
-        errors += [(method, *error) for error in method_errors if error[0] not in IGNORED_CODES | IGNORED_METHOD_CODES]
+        errors += [
+            (method, *error)
+            for error in method_errors
+            if error[0] not in IGNORED_NUMPYDOC_CODES | IGNORED_NUMPYDOC_METHOD_CODES
+        ]
     assert errors == []
 
 
@@ -199,7 +207,7 @@ def test_docstrings_describe_every_attribute(estimator):
     with warnings.catch_warnings(action="ignore"):
         model = estimator(**accepted).fit(*load_iris(return_X_y=True, as_frame=True))
     fitted = {name for name in vars(model) if not name.startswith("_")} - model.get_params().keys()
-    assert fitted <= list_described_names(estimator, "Attributes")
+    assert fitted <= list_documented_names(estimator, "Attributes")
 
 
 @pytest.mark.parametrize(
@@ -208,6 +216,6 @@ def test_docstrings_describe_every_attribute(estimator):
 )
 def test_docstrings_describe_all_parameters_and_results(function, result):
     names = signature(function).parameters.keys() - {"parameters"}
-    assert names <= list_described_names(function, "Parameters")
+    assert names <= list_documented_names(function, "Parameters")
     names = {field.name for field in dataclasses.fields(result)}
-    assert names <= list_described_names(result, "Attributes")
+    assert names <= list_documented_names(result, "Attributes")

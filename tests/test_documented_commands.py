@@ -9,8 +9,8 @@ import documented_commands
 import documented_sequences
 import pytest
 from documented_commands import (
+    DOCUMENT_TEXTS,
     EQUIVALENT_COMMANDS,
-    PAGES,
     SCRIPTS,
     TESTED_COMMANDS,
     UNTESTED_COMMANDS,
@@ -22,11 +22,11 @@ from repository import ROOT, read, read_setup_cfg
 
 from fastlin import cli
 
-COMMANDS = {command for text in PAGES.values() for command in read_commands(text)}
+COMMANDS = {command for text in DOCUMENT_TEXTS.values() for command in read_commands(text)}
 
 
-def test_every_command_is_run_or_has_a_reason():
-    unknown_commands = {command for command in COMMANDS if documented_commands.describe_runner(command) is None}
+def test_every_documented_command_is_run_or_its_omission_is_explained():
+    unknown_commands = {command for command in COMMANDS if documented_commands.describe_command_runner(command) is None}
     assert not unknown_commands, (
         "No script of .ci runs these: add them to one, or add a row to tests/documented_commands.py."
     )
@@ -43,7 +43,7 @@ def test_every_command_is_run_or_has_a_reason():
 def test_the_commands_of_the_program_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_flight_tables(tmp_path)
-    commands = [words for words in list_block_commands(PAGES["docs/command-line.md"]) if words[0] == "fastlin"]
+    commands = [words for words in list_block_commands(DOCUMENT_TEXTS["docs/command-line.md"]) if words[0] == "fastlin"]
     assert [words[1] for words in commands] == ["fit", "predict", "compare"]
     commands.append(["fastlin", "fit", "flights.csv", "--target", "delayed", "--drop", "id", "--inference"])
     for _, *words in commands:
@@ -52,7 +52,7 @@ def test_the_commands_of_the_program_run(tmp_path, monkeypatch, capsys):
 
 
 def test_each_document_with_commands_starts_with_an_installation():
-    for page, text in PAGES.items():
+    for page, text in DOCUMENT_TEXTS.items():
         commands = [command for command, _ in read_sequence(text)]
         is_installation = [command.startswith("pip install ") for command in commands if "-m venv" not in command]
         assert not is_installation or is_installation[0], (
@@ -60,10 +60,10 @@ def test_each_document_with_commands_starts_with_an_installation():
         )
 
 
-def test_every_command_of_a_block_is_run_or_has_a_reason():
-    run = {command for text in PAGES.values() for command, _ in read_sequence(text)}
+def test_every_command_of_a_block_is_run_or_its_omission_is_explained():
+    run = {command for text in DOCUMENT_TEXTS.values() for command, _ in read_sequence(text)}
     block_commands = {
-        documented_commands.normalize(words) for text in PAGES.values() for words in list_block_commands(text)
+        documented_commands.normalize(words) for text in DOCUMENT_TEXTS.values() for words in list_block_commands(text)
     }
     skipped_commands = {*UNTESTED_COMMANDS, *documented_sequences.SLOW_COMMANDS}
     assert block_commands <= run | skipped_commands
@@ -73,7 +73,7 @@ def test_every_command_of_a_block_is_run_or_has_a_reason():
 
 def test_every_installation_of_extras_is_run_in_a_new_environment():
     # Inline commands do not belong to a sequence, so each must repeat a command from a block.
-    run = {command for text in PAGES.values() for command, _ in read_sequence(text)}
+    run = {command for text in DOCUMENT_TEXTS.values() for command, _ in read_sequence(text)}
     assert {
         command for command in COMMANDS if "pip install" in command and ".[" in command
     } <= run | UNTESTED_COMMANDS.keys()
@@ -88,7 +88,7 @@ def read_extra(name):
 
 
 # This finder makes package imports fail, to simulate an environment without the packages.
-MISSING = """
+MISSING_MODULES_PROGRAM = """
 import sys
 class Missing:
     def find_spec(name, path=None, target=None):
@@ -103,9 +103,9 @@ def test_benchmarks_are_collected_without_the_packages_that_only_tests_need(tmp_
     missing = read_extra("test") - read_extra("bench")
     assert {"hypothesis", "pytest-xdist", "numpydoc", "glum"} <= missing
     modules = {name.replace("pytest-xdist", "xdist") for name in missing}
-    (tmp_path / "sitecustomize.py").write_text(MISSING.format(names=sorted(modules)))
+    (tmp_path / "sitecustomize.py").write_text(MISSING_MODULES_PROGRAM.format(names=sorted(modules)))
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [sys.executable, "-m", "pytest", "-p", "pytest_benchmark.plugin", "--benchmark-only", "--collect-only"]
-    finished = subprocess.run([*command, "-q"], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert "benchmarks/pytest/test_speed.py" in finished.stdout.replace("\\", "/")
+    completed_process = subprocess.run([*command, "-q"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert completed_process.returncode == 0, completed_process.stdout + completed_process.stderr
+    assert "benchmarks/pytest/test_speed.py" in completed_process.stdout.replace("\\", "/")

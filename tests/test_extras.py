@@ -9,9 +9,9 @@ from importlib.metadata import packages_distributions
 import pytest
 from repository import ROOT, read_setup_cfg
 
-from fastlin.extras import EXTRAS, IMPORTED, describe_missing_packages, find_missing_packages, import_extra
+from fastlin.extras import EXTRAS, IMPORT_NAMES, describe_missing_packages, find_missing_packages, import_extra
 
-ALL = {IMPORTED.get(name, name) for names in EXTRAS.values() for name in names}
+ALL_EXTRA_MODULES = {IMPORT_NAMES.get(name, name) for names in EXTRAS.values() for name in names}
 # This code simulates that packages are not installed.
 HIDE_PACKAGES = """
 import sys
@@ -44,7 +44,7 @@ with show_progress_bar('fastlin', 3) as show: show(2, 'loss 0.5')
 """
 
 
-def run_without_packages(program, missing=ALL, **options):
+def run_without_packages(program, missing=ALL_EXTRA_MODULES, **options):
     command = [sys.executable, "-c", HIDE_PACKAGES.format(names=sorted(missing)) + program]
     completed_process = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
     assert completed_process.returncode == 0, completed_process.stderr
@@ -57,7 +57,7 @@ def test_extras_are_those_of_the_installation():
         lines = read_setup_cfg()["options.extras_require"][extra].split()
         assert {re.match(r"[\w-]+", line)[0] for line in lines} == set(names)
         for name in names:
-            assert name in [distribution.lower() for distribution in distributions[IMPORTED.get(name, name)]]
+            assert name in [distribution.lower() for distribution in distributions[IMPORT_NAMES.get(name, name)]]
     assert find_missing_packages("studies") == []
 
 
@@ -110,7 +110,7 @@ def test_the_tables_extra_is_enough_to_fit_and_predict(tmp_path):
         "from fastlin.cli import main\n"
         "print(main(['fit', 'data.csv', '--target', 'label']))\n"
         "print(main(['predict', 'model.skops', 'data.csv', '--output', 'predictions.parquet']))\n",
-        ALL - {*EXTRAS["tables"], "PIL"},
+        ALL_EXTRA_MODULES - {*EXTRAS["tables"], "PIL"},
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )

@@ -57,16 +57,16 @@ def test_concurrent_writers_each_write_a_complete_file(tmp_path):
 
 
 @skip_on_windows
-@pytest.mark.parametrize("planted", ["page.html.part", "page.html.7.part"])
-def test_a_planted_link_is_not_followed(tmp_path, monkeypatch, planted):
-    secret, path = tmp_path / "secret", tmp_path / "page.html"
-    secret.write_text("secret")
-    (tmp_path / planted).symlink_to(secret)
+@pytest.mark.parametrize("link_name", ["page.html.part", "page.html.7.part"])
+def test_a_planted_link_is_not_followed(tmp_path, monkeypatch, link_name):
+    secret_file, path = tmp_path / "secret_file", tmp_path / "page.html"
+    secret_file.write_text("secret_file")
+    (tmp_path / link_name).symlink_to(secret_file)
     monkeypatch.setattr("secrets.token_hex", lambda n_bytes: "7")
     with contextlib.suppress(FileExistsError), write_atomically(path) as part:
         part.write_text("new")
-    assert secret.read_text() == "secret"
-    assert (tmp_path / planted).is_symlink()
+    assert secret_file.read_text() == "secret"
+    assert (tmp_path / link_name).is_symlink()
 
 
 @skip_on_windows
@@ -86,19 +86,23 @@ def test_a_link_stays_and_its_target_is_replaced(tmp_path, content):
 
 @skip_on_windows
 def test_a_replaced_file_keeps_its_mode(tmp_path):
-    new, private, locked = (tmp_path / name for name in ("new", "private", "locked"))
-    for path, mode in ((private, 0o600), (locked, 0o444)):
+    new_file, private_file, locked_file = (tmp_path / name for name in ("new", "private", "locked"))
+    for path, mode in ((private_file, 0o600), (locked_file, 0o444)):
         path.touch()
         path.chmod(mode)
     before = os.umask(0o027)
     try:
-        for path, expected_mode in ((new, 0o640), (private, 0o600), (locked, 0o600)):
+        for path, expected_mode in ((new_file, 0o640), (private_file, 0o600), (locked_file, 0o600)):
             with write_atomically(path) as part:
                 part.write_text("new")
                 assert stat.S_IMODE(part.stat().st_mode) == expected_mode
     finally:
         os.umask(before)
-    assert [stat.S_IMODE(path.stat().st_mode) for path in (new, private, locked)] == [0o640, 0o600, 0o444]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (new_file, private_file, locked_file)] == [
+        0o640,
+        0o600,
+        0o444,
+    ]
     assert {path.read_text() for path in tmp_path.iterdir()} == {"new"}
 
 

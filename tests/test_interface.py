@@ -8,11 +8,11 @@ import inspect
 from importlib import import_module
 from pathlib import Path
 
-from repository import PUBLIC_MODULES, list_described_names
+from repository import PUBLIC_MODULES, list_documented_names
 
 FILE = Path(__file__).parent / "interface.txt"
 PUBLIC_MODULE_NAMES = ("fastlin", "fastlin.estimators", *(f"fastlin.{module}" for module in PUBLIC_MODULES))
-CHANGE_HELP = (
+INTERFACE_CHANGE_HELP = (
     "The public interface has changed. If that is intended, run `python tests/test_interface.py` and add a line to "
     "CHANGELOG.md; docs/deprecations.md lists which changes are allowed when."
 )
@@ -38,7 +38,7 @@ def describe_class(name, kind):
         for member in vars(base)
         if not member.startswith("_") and not member.endswith("_request")
     }
-    attributes = list_described_names(kind, "Attributes")
+    attributes = list_documented_names(kind, "Attributes")
     for member in sorted(names):
         if callable(getattr(kind, member)) and not isinstance(inspect.getattr_static(kind, member), type):
             yield f"{name}.{member}{describe_signature(getattr(kind, member))}"
@@ -49,15 +49,15 @@ def describe_class(name, kind):
 
 def describe_interface():
     """Return the lines of the interface. Each object is described once, under the first module that contains it."""
-    lines, first_names = [], {}
+    lines, first_names_by_id = [], {}
     for module in PUBLIC_MODULE_NAMES:
         for member in sorted(import_module(module).__all__):
             name, value = f"{module}.{member}", getattr(import_module(module), member)
             is_definition = inspect.isclass(value) or inspect.isfunction(value)
-            if is_definition and id(value) in first_names:
-                lines.append(f"{name} = {first_names[id(value)]}")
+            if is_definition and id(value) in first_names_by_id:
+                lines.append(f"{name} = {first_names_by_id[id(value)]}")
                 continue
-            first_names[id(value)] = name
+            first_names_by_id[id(value)] = name
             if inspect.isclass(value):
                 lines += describe_class(name, value)
             else:
@@ -69,7 +69,7 @@ def test_the_interface_is_the_one_of_interface_txt():
     changed = difflib.unified_diff(
         FILE.read_text(encoding="utf-8").splitlines(), describe_interface(), "then", "now", lineterm="", n=0
     )
-    assert not (differences := "\n".join(changed)), f"{CHANGE_HELP}\n{differences}"
+    assert not (differences := "\n".join(changed)), f"{INTERFACE_CHANGE_HELP}\n{differences}"
 
 
 if __name__ == "__main__":

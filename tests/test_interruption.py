@@ -23,7 +23,7 @@ compiled = pytest.mark.skipif(not JIT_ENABLED, reason="nothing is compiled with 
 TIMEOUT = 60
 
 # A first fit and a first prediction. Only fastlin's import of NumPy is uninterrupted.
-RUN = """
+FIRST_FIT_CODE = """
 import json, sys
 
 class Interrupted(BaseException):
@@ -40,7 +40,7 @@ def run():
 # them the main thread loaded.
 MAIN_THREAD_PROGRAM = f"""
 import threading
-{RUN}
+{FIRST_FIT_CODE}
 def is_main():
     return threading.current_thread() is threading.main_thread()
 
@@ -65,7 +65,7 @@ print(json.dumps([sorted(requested - {{*sys.stdlib_module_names, "fastlin"}}), l
 INTERRUPTED_CALLS_PROGRAM = f"""
 import os
 import sklearn.linear_model, sklearn.metrics, sklearn.model_selection, sklearn.neural_network
-{RUN}
+{FIRST_FIT_CODE}
 def interrupt(moment):
     n_calls = 0
     def profile(frame, event, argument):
@@ -94,15 +94,15 @@ def interrupt_child(moment):
     os.wait()
     return json.loads(result)
 
-n_moments = int(sys.argv[1])
+n_interruption_moments = int(sys.argv[1])
 _, n_calls, _ = last = interrupt_child(-1)
-moments = [1 + n_calls * moment // n_moments for moment in range(n_moments)]
+moments = [1 + n_calls * moment // n_interruption_moments for moment in range(n_interruption_moments)]
 print(json.dumps([*map(interrupt_child, moments), last]))
 """
 # This program raises an error after some seconds, regardless of what is running, and then runs again.
 ALARM_PROGRAM = f"""
 import signal
-{RUN}
+{FIRST_FIT_CODE}
 def interrupt(number, frame):
     raise Interrupted
 
@@ -149,14 +149,14 @@ print("ends", flush=True)
 
 
 @pytest.fixture
-def interruptible():
+def allow_interruptions():
     """Make Ctrl-C raise KeyboardInterrupt, even in a process that a shell started in the background."""
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, previous)
 
 
-@pytest.mark.usefixtures("interruptible")
+@pytest.mark.usefixtures("allow_interruptions")
 def test_interrupted_work_ends_before_the_next_work_starts():
     order, end_event = [], threading.Event()
 
@@ -205,7 +205,7 @@ def test_an_error_of_the_work_reaches_the_caller(error):
     assert caught.traceback[-1].name == "fail"
 
 
-def test_modules_are_returned_and_missing_ones_are_named():
+def test_imported_modules_are_returned_and_missing_modules_are_named():
     assert import_uninterrupted("numpy", "os.path") == [np, os.path]
     assert import_uninterrupted() == []
     with pytest.raises(ModuleNotFoundError, match="missing_library"):
@@ -225,21 +225,23 @@ def test_a_fork_or_exit_waits_for_interrupted_work(case, printed):
 
 @compiled
 def test_the_main_thread_imports_no_library():
-    requested, n_loaded, n_loaded_by_main = json.loads(run_program(MAIN_THREAD_PROGRAM))
+    requested, n_loaded_kernels, n_loaded_by_main_thread = json.loads(run_program(MAIN_THREAD_PROGRAM))
     assert requested == []
-    assert n_loaded > 0 and n_loaded_by_main == 0
+    assert n_loaded_kernels > 0 and n_loaded_by_main_thread == 0
 
 
 @requires_fork
 @compiled
-@pytest.mark.parametrize("n_moments", [4, pytest.param(40, marks=pytest.mark.thorough)])
-def test_after_an_interruption_at_any_call_the_next_run_is_bitwise_equal(n_moments):
-    *results, (was_interrupted, _, expected) = json.loads(run_program(INTERRUPTED_CALLS_PROGRAM, str(n_moments)))
+@pytest.mark.parametrize("n_interruption_moments", [4, pytest.param(40, marks=pytest.mark.thorough)])
+def test_after_an_interruption_at_any_call_the_next_run_is_bitwise_equal(n_interruption_moments):
+    *results, (was_interrupted, _, expected) = json.loads(
+        run_program(INTERRUPTED_CALLS_PROGRAM, str(n_interruption_moments))
+    )
     assert not was_interrupted
     for moment, (_, _, bits) in enumerate(results):
-        assert bits == expected, f"moment {moment} of {n_moments}"
+        assert bits == expected, f"moment {moment} of {n_interruption_moments}"
     # Python ignores exceptions in the callbacks of weak references.
-    assert sum(was_interrupted for was_interrupted, *_ in results) > n_moments // 2
+    assert sum(was_interrupted for was_interrupted, *_ in results) > n_interruption_moments // 2
 
 
 @compiled
@@ -258,10 +260,10 @@ def test_after_an_alarm_within_three_seconds_the_next_run_is_bitwise_equal(cache
         return json.loads(printed)
 
     _, expected = finish(start(1000, tmp_path / "warm"))
-    n_interrupted = 0
+    n_interrupted_runs = 0
     for number in range(20):
         folder = tmp_path / ("warm" if cache == "warm" else str(number))
         was_interrupted, bits = finish(start((number + 0.5) * 3 / 20, folder))
         assert bits == expected
-        n_interrupted += was_interrupted
-    assert n_interrupted > 0
+        n_interrupted_runs += was_interrupted
+    assert n_interrupted_runs > 0

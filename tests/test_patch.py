@@ -35,9 +35,11 @@ from fastlin.estimators import scikit_learn
 META_ESTIMATORS = BaggingClassifier, OneVsRestClassifier, MultiOutputClassifier
 CLASSES = LogisticRegression, LogisticRegressionCV, *META_ESTIMATORS, MLPClassifier
 # Parameters that avoid LogisticRegressionCV's warnings about defaults in this version of scikit-learn.
-NEW_CV_PARAMETERS = {"l1_ratios": (0,), "use_legacy_attributes": False} if scikit_learn.VERSION >= (1, 8) else {}
-PLAIN_CV_PARAMETERS = {"scoring": "accuracy", **NEW_CV_PARAMETERS}
-EXACT = {"tol": 1e-10, "max_iter": 50_000}
+VERSION_CV_PARAMETERS = (
+    {"l1_ratios": (0,), "use_legacy_attributes": False} if scikit_learn.SKLEARN_VERSION >= (1, 8) else {}
+)
+ACCURACY_CV_PARAMETERS = {"scoring": "accuracy", **VERSION_CV_PARAMETERS}
+PRECISE = {"tol": 1e-10, "max_iter": 50_000}
 X, Y = load_standardized(load_breast_cancer)
 GENERATOR = np.random.default_rng(0)
 ROWS = GENERATOR.normal(size=(200, 5))
@@ -82,7 +84,7 @@ class NewerLogisticRegressionCV(LogisticRegressionCV):
     }
 
     def __init__(self, *, alphas=10, Cs=None):
-        super().__init__(Cs=Cs, cv=3, **PLAIN_CV_PARAMETERS)
+        super().__init__(Cs=Cs, cv=3, **ACCURACY_CV_PARAMETERS)
         self.alphas = alphas
 
 
@@ -169,13 +171,13 @@ def test_models_equal_those_of_scikit_learn_at_the_minimum(count):
         (LogisticRegression(solver="liblinear", intercept_scaling=3), X, Y),
         (LogisticRegression(solver="liblinear", dual=True, fit_intercept=False), X[:, :3], Y),
         (LogisticRegression(solver="liblinear", C=0.1), sparse.csc_matrix(X), Y),
-        (LogisticRegressionCV(Cs=[0.01, 0.1], cv=3, solver="liblinear", **PLAIN_CV_PARAMETERS), X, Y),
-        (LogisticRegressionCV(Cs=[0.01, 0.1], cv=3, **PLAIN_CV_PARAMETERS), *iris),
+        (LogisticRegressionCV(Cs=[0.01, 0.1], cv=3, solver="liblinear", **ACCURACY_CV_PARAMETERS), X, Y),
+        (LogisticRegressionCV(Cs=[0.01, 0.1], cv=3, **ACCURACY_CV_PARAMETERS), *iris),
     ]
-    if scikit_learn.VERSION >= (1, 8):
+    if scikit_learn.SKLEARN_VERSION >= (1, 8):
         cases.append((LogisticRegression(l1_ratio=0.5, solver="saga", C=0.1), X, Y))
     for model, rows, labels in cases:
-        theirs = clone(model).set_params(**EXACT).fit(rows, labels)
+        theirs = clone(model).set_params(**PRECISE).fit(rows, labels)
         with fastlin.patch_sklearn():
             # The default tol gives the same accuracy.
             ours = model.fit(rows, labels)
@@ -199,7 +201,7 @@ def test_models_equal_those_of_scikit_learn_at_the_minimum(count):
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "tol"), [(200, patch.MIN_RELATIVE_DECREASE), (5_100, 1e-8)], ids=["small", "larger"]
+    ("n_rows", "tol"), [(200, patch.MIN_RELATIVE_LOSS_DECREASE), (5_100, 1e-8)], ids=["small", "larger"]
 )
 def test_a_patched_fit_uses_the_default_solver_with_squared_tol(n_rows, tol):
     X, y = make_classification(n_rows, 20, n_informative=10, n_classes=3, random_state=0)
@@ -280,7 +282,7 @@ def wrap():
         setattr(LogisticRegression, name, before[name])
 
 
-def fits_with_fastlin():
+def is_fitted_by_fastlin():
     model = LogisticRegression().fit(X, Y)
     assert model.predict(X).shape == Y.shape
     return hasattr(model, "certificate_")
@@ -289,18 +291,18 @@ def fits_with_fastlin():
 def test_unpatching_restores_only_methods_of_fastlin(wrap):
     fastlin.patch_sklearn()
     ours, our_predict = map(wrap, ("fit", "predict"))
-    assert fits_with_fastlin()
+    assert is_fitted_by_fastlin()
     theirs = LogisticRegression.fit
     with pytest.warns(UserWarning, match="has replaced methods of scikit-learn's LogisticRegression after") as caught:
         fastlin.unpatch_sklearn()
     assert [warning.filename for warning in caught] == [__file__]
     assert LogisticRegression.fit is theirs
     wrap.calls.clear()
-    assert not fits_with_fastlin()
+    assert not is_fitted_by_fastlin()
     assert wrap.calls == ["fit", "predict"]
     # The other package restores fastlin's methods after the patch was removed.
     LogisticRegression.fit, LogisticRegression.predict = ours, our_predict
-    assert not fits_with_fastlin()
+    assert not is_fitted_by_fastlin()
 
 
 @pytest.mark.usefixtures("wrap")
@@ -309,7 +311,7 @@ def test_a_method_of_another_package_is_named():
     with pytest.warns(UserWarning, match="LogisticRegression.fit has been replaced by another package") as caught:
         fastlin.patch_sklearn("LogisticRegression")
     assert caught[0].filename == __file__
-    assert fits_with_fastlin()
+    assert is_fitted_by_fastlin()
 
 
 def test_clones_pickles_and_warm_starts_work_as_in_scikit_learn():
@@ -334,7 +336,7 @@ def test_parameters_of_a_newer_scikit_learn_are_supported(count, monkeypatch):
             for solver in ("lbfgs", "newton-cd", "newton-cd-gram")
         ]
         default, C_model = NewerLogisticRegression().fit(X, Y), NewerLogisticRegression(C=0.3).fit(X, Y)
-        search, by_default = (
+        search, default_search = (
             NewerLogisticRegressionCV(alphas=[0.03, 1e-4]).fit(X, Y),
             NewerLogisticRegressionCV().fit(X, Y),
         )
@@ -343,7 +345,7 @@ def test_parameters_of_a_newer_scikit_learn_are_supported(count, monkeypatch):
         expected = fastlin.LogisticRegression(tol=1e-10, C=C).fit(X, Y)
         np.testing.assert_allclose(actual.coef_, expected.coef_, atol=1e-6)
     np.testing.assert_allclose(search.alphas_, [0.03, 1e-4])
-    assert by_default.alphas_.shape == (10,)
+    assert default_search.alphas_.shape == (10,)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -409,7 +411,7 @@ def test_scikit_learn_fits_arrays_that_it_dispatches_on(count, monkeypatch):
 @pytest.mark.parametrize("inner", [LogisticRegression(C=0.3), fastlin.LogisticRegression(C=0.3, tol=1e-10)])
 @pytest.mark.parametrize("make", [OneVsRestClassifier, MultiOutputClassifier])
 def test_labels_are_fitted_in_batches_into_separate_models(count, make, inner):
-    expected = make(LogisticRegression(C=0.3, **EXACT)).fit(ROWS, LABELS)
+    expected = make(LogisticRegression(C=0.3, **PRECISE)).fit(ROWS, LABELS)
     with fastlin.patch_sklearn():
         actual = make(inner).fit(ROWS, **{"Y" if make is MultiOutputClassifier else "y": LABELS})
     assert count(make.__name__)[0] == 1
@@ -429,10 +431,10 @@ def test_labels_are_fitted_in_batches_into_separate_models(count, make, inner):
 def test_one_vs_rest_supports_tables():
     table = pd.DataFrame({"x": ROWS[:, 0], "level": pd.Categorical(np.array(["a", "b"])[LABELS[:, 5]])})
     flowers, y = load_iris(return_X_y=True, as_frame=True)
-    by_level = fastlin.LogisticRegression(categorical_features="from_dtype", tol=1e-10)
+    categorical_model = fastlin.LogisticRegression(categorical_features="from_dtype", tol=1e-10)
     for inner, exact, rows, labels in (
-        (LogisticRegression(), LogisticRegression(**EXACT), flowers, y.map(str)),
-        (by_level, by_level, table, LABELS[:, :3]),
+        (LogisticRegression(), LogisticRegression(**PRECISE), flowers, y.map(str)),
+        (categorical_model, categorical_model, table, LABELS[:, :3]),
     ):
         expected = OneVsRestClassifier(exact).fit(rows, labels)
         with fastlin.patch_sklearn():
@@ -465,7 +467,7 @@ def test_constant_or_weighted_labels_match_scikit_learn(count):
         alone = OneVsRestClassifier(inner).fit(ROWS, LABELS[:, 0])
         return constant, alone, MultiOutputClassifier(inner).fit(ROWS, LABELS, weights)
 
-    expected = fit(LogisticRegression(**EXACT))
+    expected = fit(LogisticRegression(**PRECISE))
     with fastlin.patch_sklearn():
         actual = fit(LogisticRegression())
     assert (count("OneVsRestClassifier")[0], count("MultiOutputClassifier")[0]) == (2, 1)
@@ -480,7 +482,7 @@ def test_bagging_draws_the_samples_of_scikit_learn(count, seed):
     def fit(inner, labels, **options):
         return BaggingClassifier(inner, 8, random_state=copy.deepcopy(seed), **options).fit(ROWS, labels)
 
-    expected = [fit(LogisticRegression(**EXACT), labels) for labels in (y, three)]
+    expected = [fit(LogisticRegression(**PRECISE), labels) for labels in (y, three)]
     with fastlin.patch_sklearn():
         actual = fit(LogisticRegression(), y)
         assert count("BaggingClassifier")[0] == 1

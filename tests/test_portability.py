@@ -15,7 +15,7 @@ import fastlin
 CHECKED_FILES = files("fastlin", "benchmarks", "build_backend")
 # These names are missing from Python's modules on Windows or macOS.
 OS_FUNCTIONS = "fork register_at_fork posix_fadvise sched_getaffinity sysconf uname killpg setsid getuid geteuid getgid"
-MISSING = {
+MISSING_NAMES = {
     "os": [*OS_FUNCTIONS.split(), "getegid", "getpgid", "getloadavg", "chown", "mkfifo", "pread", "sendfile"],
     "signal": ["SIGKILL", "SIGALRM", "SIGHUP", "SIGUSR1", "alarm", "setitimer", "pthread_kill", "pthread_sigmask"],
     "sys": ["abiflags"],
@@ -38,7 +38,7 @@ data = load_iris(return_X_y=True)
 fastlin.LogisticRegression().fit(*data)
 for name in [name for name in sys.modules if name.split(".")[0] == "fastlin"]:
     del sys.modules[name]
-for module, names in {MISSING!r}.items():
+for module, names in {MISSING_NAMES!r}.items():
     for name in names:
         if hasattr(sys.modules[module], name):
             delattr(sys.modules[module], name)
@@ -95,7 +95,9 @@ def test_functions_that_a_system_may_lack_are_checked_before_use():
                 }
         for node in nodes:
             if isinstance(node, ast.Attribute) and node.attr not in guarded_names:
-                used += [(path, node.attr)] if node.attr in MISSING.get(getattr(node.value, "id", None), ()) else []
+                used += (
+                    [(path, node.attr)] if node.attr in MISSING_NAMES.get(getattr(node.value, "id", None), ()) else []
+                )
             imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             imported += [node.module] if isinstance(node, ast.ImportFrom) else []
             used += [(path, name) for name in imported if name in MISSING_MODULES and name not in guarded_modules]
@@ -104,13 +106,13 @@ def test_functions_that_a_system_may_lack_are_checked_before_use():
 
 def test_tempfile_creates_no_file_in_a_folder_that_may_be_read_only():
     # On Windows, tempfile would try names in such a folder for hours (CPython issue 66305).
-    creating_functions, nodes = (
+    file_creating_functions, nodes = (
         ("TemporaryFile", "NamedTemporaryFile", "mkstemp"),
         find_nodes(ast.Attribute, files("fastlin")),
     )
-    created = [(path.name, node.attr) for path, node in nodes if node.attr in creating_functions]
+    file_creations = [(path.name, node.attr) for path, node in nodes if node.attr in file_creating_functions]
     # parquet.py first writes to the folder itself.
-    assert created == [("parquet.py", "TemporaryFile")]
+    assert file_creations == [("parquet.py", "TemporaryFile")]
 
 
 def test_files_of_users_are_written_atomically():

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 from conftest import assert_raises
-from other_arrays import ArrayProtocolStub, DlpackStub, OnAnotherDevice
+from other_arrays import ArrayProtocolStub, DlpackStub, OtherDeviceStub
 
 from fastlin.tensors import choose_kernel_dtype, view_as_numpy, widen_float16
 
 
 def test_types_that_kernels_do_not_support_become_floats():
-    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
-    np.testing.assert_array_equal(widen_float16(halves), halves.astype(np.float32))
+    float16_values = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    np.testing.assert_array_equal(widen_float16(float16_values), float16_values.astype(np.float32))
     for kind, expected in (("f2", "f4"), ("i4", "f8"), ("u2", "f8"), (">f4", "f8"), ("f4", "f4"), ("?", "?")):
         values = np.zeros((2, 3), kind)
         assert choose_kernel_dtype(values.dtype) == np.dtype(expected)
@@ -24,8 +24,8 @@ def test_arrays_of_both_protocols_are_read_without_a_copy():
             actual = np.asarray(view_as_numpy(kind(layout)))
             np.testing.assert_array_equal(actual, layout)
             assert np.shares_memory(actual, values)
-    for other_value in (values, [[1.0]], "text", None):
-        assert view_as_numpy(other_value) is other_value
+    for unconverted_value in (values, [[1.0]], "text", None):
+        assert view_as_numpy(unconverted_value) is unconverted_value
 
 
 class Broken(DlpackStub):
@@ -38,7 +38,7 @@ class Broken(DlpackStub):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (OnAnotherDevice, r"X_val is a .*OnAnotherDevice on CUDA Device 0.*X_val.cpu\(\)"),
+        (OtherDeviceStub, r"X_val is a .*OtherDeviceStub on CUDA Device 0.*X_val.cpu\(\)"),
         (Broken, r"X_val is a .*Broken with dtype float8, which NumPy cannot read .no such type."),
     ],
 )

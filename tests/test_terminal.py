@@ -6,7 +6,7 @@ from fastlin.terminal import make_printable
 
 
 @pytest.mark.parametrize(
-    ("text", "printable"),
+    ("text", "printable_text"),
     [
         ("größe λ ‖w‖² 年 '\"\\", "größe λ ‖w‖² 年 '\"\\"),
         ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
@@ -18,6 +18,6 @@ from fastlin.terminal import make_printable
         ("\udc80", r"\udc80"),
     ],
 )
-def test_control_characters_are_escaped(text, printable):
-    assert make_printable(text) == printable
-    assert make_printable(printable) == printable
+def test_control_characters_are_escaped(text, printable_text):
+    assert make_printable(text) == printable_text
+    assert make_printable(printable_text) == printable_text

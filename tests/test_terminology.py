@@ -24,7 +24,7 @@ SUFFIXES = {".py", ".md", ".rst", ".toml", ".j2", ".svg"}
 GENERATED_FOLDERS = {"_build", "api", "gallery"}
 # Each line: a pattern, the term of the field, and a line that the pattern finds; at least two spaces separate columns.
 # Before the search, texts become lower case and names are split into words: `fit_lots` and `FitLots` read "fit lots".
-PHRASES = r"""
+PHRASE_TABLE = r"""
 peers?(?! review)                       baseline, other library             peers = ["liblinear"]
 contenders?                             baseline, other library             # the fastest contender
 races?(?! conditions?)                  comparison, benchmark               def run_race(): ...
@@ -76,7 +76,7 @@ analys(e[dr]?|ing)                      analyze                             # to
 gr(ey|eyed)|artefacts?                  gray, artifact                      # a grey line
 """
 # These patterns match whole names that Python code defines, or that documents contain between backticks.
-NAMES = r"""
+NAME_TABLE = r"""
 (found|given|kept|told|known|asked)     a noun that says what it is         found = model.fit(X)
 (n )?(most|least)( (?!square|probable|frequent)\w+)*  max, min  MOST_ROWS = 3
 (\w+ )*judges?( \w+)*                   validation monitor, scorer          judges = []
@@ -88,14 +88,14 @@ group by class                          group_lasso                         grou
 model distance                          coef_error                          model_distance = 0.0
 """
 # It replaces each space of a pattern. A string or comment that continues on the next line has quotation marks or a "#".
-SPACE = r"""[\s#"']+"""
+SPACE_PATTERN = r"""[\s#"']+"""
 
 
 @cache
 def read_table(table):
     """Return the rows of a table, and a pattern for all rows. A row is a pattern, the field's term and an example."""
     rows = [re.split(r"\s{2,}", line) for line in table.strip().splitlines()]
-    patterns = [row[0].replace(" ", SPACE) for row in rows]
+    patterns = [row[0].replace(" ", SPACE_PATTERN) for row in rows]
     # One pattern for all terms, with the word boundary in front, searches a file ten times as fast as one per term.
     term_pattern = re.compile(rf"\b(?:{'|'.join(patterns)})\b")
     return [
@@ -124,39 +124,44 @@ def list_defined_names(text, is_python):
 def find_terms(text, is_python):
     """Yield the line, the words and the field's term for each private term in a text."""
     words = split_words(text)
-    rows, term_pattern = read_table(PHRASES)
+    rows, term_pattern = read_table(PHRASE_TABLE)
     for match in term_pattern.finditer(words):
         term = next(term for pattern, term, _ in rows if pattern.match(words, match.start()))
         yield words.count("\n", 0, match.start()) + 1, match[0], term
     for name, line in list_defined_names(text, is_python):
         name_words = split_words(name).strip()
-        yield from ((line, name, term) for pattern, term, _ in read_table(NAMES)[0] if pattern.fullmatch(name_words))
+        yield from (
+            (line, name, term) for pattern, term, _ in read_table(NAME_TABLE)[0] if pattern.fullmatch(name_words)
+        )
 
 
-def find_hits(paths):
+def find_term_uses(paths):
     """Yield the path, line, words and field's term for each private term in the given files and folders."""
     for path in paths:
         files = [file for file in sorted(path.rglob("*")) if file.suffix in SUFFIXES] if path.is_dir() else [path]
         for file in files:
             if file != Path(__file__) and not GENERATED_FOLDERS & set(file.relative_to(ROOT).parts):
-                for hit in find_terms(file.read_text(encoding="utf-8"), file.suffix == ".py"):
-                    yield file.relative_to(ROOT).as_posix(), *hit
+                for term_use in find_terms(file.read_text(encoding="utf-8"), file.suffix == ".py"):
+                    yield file.relative_to(ROOT).as_posix(), *term_use
 
 
 @pytest.mark.parametrize("names", [*[[folder] for folder in FOLDERS], DOCUMENTS], ids=", ".join)
 def test_texts_use_the_terms_of_the_field(names):
-    hits = [
-        f'{path}:{line}: "{words}" → {term}' for path, line, words, term in find_hits(ROOT / name for name in names)
+    term_uses = [
+        f'{path}:{line}: "{words}" → {term}'
+        for path, line, words, term in find_term_uses(ROOT / name for name in names)
     ]
-    assert not hits, "\n".join(hits)
+    assert not term_uses, "\n".join(term_uses)
 
 
-@pytest.mark.parametrize("table", [PHRASES, NAMES], ids=["phrases", "names"])
+@pytest.mark.parametrize("table", [PHRASE_TABLE, NAME_TABLE], ids=["phrases", "names"])
 def test_the_example_of_each_private_term_is_found(table):
     missed = []
     for pattern, term, example in read_table(table)[0]:
-        hits = find_terms(example, is_python=True)
-        if not any(hit[2] == term and pattern.fullmatch(split_words(hit[1]).strip()) for hit in hits):
+        term_uses = find_terms(example, is_python=True)
+        if not any(
+            term_use[2] == term and pattern.fullmatch(split_words(term_use[1]).strip()) for term_use in term_uses
+        ):
             missed.append(example)
     assert missed == []
 
@@ -172,10 +177,10 @@ def place_bounds(least_squares, known_classes): ...
 
 if __name__ == "__main__":
     if parts := sys.argv[1:]:
-        for path, line, words, term in find_hits(Path(part).resolve() for part in parts):
+        for path, line, words, term in find_term_uses(Path(part).resolve() for part in parts):
             print(f'{path}:{line}: "{words}" → {term}')
     else:
-        hits = find_hits(ROOT / part for part in (*FOLDERS, *DOCUMENTS))
-        counts = Counter(("/".join(path.split("/")[:2]), term) for path, _, _, term in hits)
+        term_uses = find_term_uses(ROOT / part for part in (*FOLDERS, *DOCUMENTS))
+        counts = Counter(("/".join(path.split("/")[:2]), term) for path, _, _, term in term_uses)
         for (folder, term), count in sorted(counts.items()):
             print(f"{count:4} {folder}: {term}")

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from repository import ESTIMATORS, PACKAGE, files, list_described_names, parse
+from repository import ESTIMATORS, PACKAGE, files, list_documented_names, parse
 
 import fastlin
 from fastlin import typing
@@ -41,7 +41,7 @@ def test_public_functions_and_methods_are_annotated():
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_attributes_that_docstrings_describe_have_types(estimator):
-    names = list_described_names(estimator, "Attributes")
+    names = list_documented_names(estimator, "Attributes")
     assert "classes_" in names
     typed_names = {name for base in estimator.__mro__ for name in vars(base).get("__annotations__", {})}
     assert names - typed_names == set()

@@ -16,7 +16,7 @@ VECTOR_WIDTH_TESTS = (
     *(f"linear/test_{name}.py" for name in ("dense_rows", "sparse_rows")),
 )
 # A generic processor without optional features has 16-byte vectors, as arm64 does.
-NARROWEST_ENVIRONMENT = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+NARROWEST_VECTOR_ENVIRONMENT = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 
 
 # The largest layer takes Python most of a minute.
@@ -25,7 +25,7 @@ NARROWEST_ENVIRONMENT = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     [
         pytest.param(["machine", "networks"], {}, id="machine, networks", marks=pytest.mark.thorough),
         pytest.param(["linear", SPARSE_TEST], {}, id="linear", marks=pytest.mark.slow),
-        pytest.param(VECTOR_WIDTH_TESTS, NARROWEST_ENVIRONMENT, id="arm64", marks=pytest.mark.slow),
+        pytest.param(VECTOR_WIDTH_TESTS, NARROWEST_VECTOR_ENVIRONMENT, id="arm64", marks=pytest.mark.slow),
     ],
 )
 def test_kernels_uncompiled(paths, environment):

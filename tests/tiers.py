@@ -86,8 +86,8 @@ def check_limits(session, folder):
     """Fail the session if the tier exceeds a limit. `folder` contains the compiled kernels."""
     tier = get_tier(session.config)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    n_run = sum(len(reporter.stats.get(outcome, ())) for outcome in OUTCOMES)
-    counts = {"tests": n_run, "specializations": len(list(folder.rglob("*.nbc")))}
+    n_run_tests = sum(len(reporter.stats.get(outcome, ())) for outcome in OUTCOMES)
+    counts = {"tests": n_run_tests, "specializations": len(list(folder.rglob("*.nbc")))}
     reporter.write_line(f"\ntier {tier}: {counts['tests']} tests, {counts['specializations']} compiled specializations")
     limits = json.loads(LIMITS.read_text(encoding="utf-8"))
     for sentence in find_exceeded_limits(tier, counts, limits):

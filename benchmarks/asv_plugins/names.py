@@ -36,43 +36,43 @@ def setup():
     Run.run_from_conf_args = run
     log_result = runner.log_benchmark_result
 
-    def log_result_with_reasons(results, benchmark, show_stderr=False):
+    def log_result_with_skip_reasons(results, benchmark, show_stderr=False):
         log_result(results, benchmark, show_stderr=show_stderr)
-        for reason, names in find_reasons(results.stderr.get(benchmark["name"]) or "").items():
-            benchmarks = f" ({'; '.join(names)})" if names else ""
+        for reason, skipped_cases in find_skip_reasons(results.stderr.get(benchmark["name"]) or "").items():
+            benchmarks = f" ({'; '.join(skipped_cases)})" if skipped_cases else ""
             log.info(f"n/a: {reason}{benchmarks}", color="default")
 
-    runner.log_benchmark_result = log_result_with_reasons
+    runner.log_benchmark_result = log_result_with_skip_reasons
     try:
         from benchmarks.published import describe_machine
     except ImportError:
         # asv runs in an environment without fastlin.
         return
-    name = describe_machine()["name"]
+    machine_name = describe_machine()["name"]
     get_defaults, run_machine_command = Machine.get_defaults, MachineCommand.run
 
-    def run_with_processor_name(**options):
+    def run_command_with_machine_name(**options):
         # asv read its defaults before it loaded this plugin.
         if options.get("machine") == platform.node():
-            options["machine"] = name
+            options["machine"] = machine_name
         return run_machine_command(**options)
 
-    Machine.hardcoded_machine_name = name
-    Machine.get_defaults = staticmethod(lambda: {**get_defaults(), "machine": name})
-    MachineCommand.run = run_with_processor_name
+    Machine.hardcoded_machine_name = machine_name
+    Machine.get_defaults = staticmethod(lambda: {**get_defaults(), "machine": machine_name})
+    MachineCommand.run = run_command_with_machine_name
 
 
-def find_reasons(output):
+def find_skip_reasons(benchmark_output):
     """Return a dict from each reason for a skip in a benchmark's output to the first parameters of the skipped runs."""
-    reasons, name = {}, None
-    for line in output.splitlines():
+    skipped_cases, case_name = {}, None
+    for line in benchmark_output.splitlines():
         if line.startswith(PARAMETERS_PREFIX):
-            name, *_ = ast.literal_eval(f"[{line.removeprefix(PARAMETERS_PREFIX)}]")
+            case_name, *_ = ast.literal_eval(f"[{line.removeprefix(PARAMETERS_PREFIX)}]")
         elif line.startswith(SKIP_PREFIX):
-            names = reasons.setdefault(ast.literal_eval(line.removeprefix(SKIP_PREFIX).strip()), [])
-            if name is not None and name not in names:
-                names.append(name)
-    return reasons
+            reason_cases = skipped_cases.setdefault(ast.literal_eval(line.removeprefix(SKIP_PREFIX).strip()), [])
+            if case_name is not None and case_name not in reason_cases:
+                reason_cases.append(case_name)
+    return skipped_cases
 
 
 def _is_benchmark_folder(conf, range_spec):

@@ -10,11 +10,11 @@ import pytest
 from benchmarks import BLAS_LIMIT_VARIABLES
 from benchmarks.bounds import describe_violations, read_bounds
 from benchmarks.published import describe_machine, find_instruction_set_level, format_machine_title
-from benchmarks.suite import COLLECTIONS, COMPARISONS, OTHERS, QUICK_CASES
+from benchmarks.suite import COMPARISONS, OTHERS, PROBLEM_COLLECTIONS, QUICK_CASES
 from benchmarks.tables import print_tables, summarize, tabulate
 
 # Keys for the records of the session and of one benchmark.
-RECORDS_KEY, MEASURED_KEY = pytest.StashKey(), pytest.StashKey()
+SESSION_RECORDS_KEY, BENCHMARK_RECORDS_KEY = pytest.StashKey(), pytest.StashKey()
 # Key for the number of finished benchmarks.
 N_FINISHED_KEY = pytest.StashKey()
 BENCHMARK_FOLDER = Path(__file__).parent
@@ -37,38 +37,42 @@ def pytest_cmdline_main(config):
 
 def pytest_configure(config):
     """Collect benchmarks with --benchmark-only and tests without it, unless the user names folders."""
-    config.stash[RECORDS_KEY], config.stash[N_FINISHED_KEY] = {}, 0
+    config.stash[SESSION_RECORDS_KEY], config.stash[N_FINISHED_KEY] = {}, 0
     # pytest-benchmark's table would mix microseconds and minutes.
     config.option.benchmark_quiet = True
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used:pytest.PytestWarning")
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        runs_benchmarks = config.getoption("benchmark_only", False)
-        config.args = [path for path in config.args if (Path(path).resolve() == BENCHMARK_FOLDER) == runs_benchmarks]
+        should_run_benchmarks = config.getoption("benchmark_only", False)
+        config.args = [
+            path for path in config.args if (Path(path).resolve() == BENCHMARK_FOLDER) == should_run_benchmarks
+        ]
 
 
-def _is_whole(config):
+def _is_full_run(config):
     return config.getoption("full") or config.getoption("hold_bounds")
 
 
 @pytest.fixture
-def whole(request):
+def is_full_run(request):
     """Whether benchmarks use all rows."""
-    return _is_whole(request.config)
+    return _is_full_run(request.config)
 
 
 def pytest_generate_tests(metafunc):
     """Parametrize the tests with comparisons, everyday problems and quick cases, or with all cases for --full."""
-    whole = _is_whole(metafunc.config)
+    is_full_run = _is_full_run(metafunc.config)
     if "comparison" in metafunc.fixturenames:
         metafunc.parametrize("comparison", COMPARISONS)
     if "case" in metafunc.fixturenames:
-        metafunc.parametrize("case", [case for case in (OTHERS if whole else QUICK_CASES) if case not in COLLECTIONS])
+        metafunc.parametrize(
+            "case", [case for case in (OTHERS if is_full_run else QUICK_CASES) if case not in PROBLEM_COLLECTIONS]
+        )
     if "problem" in metafunc.fixturenames:
         problems = [
             pytest.param(name, replace(collection, cases=(case,)), id=case.name)
-            for name, collection in COLLECTIONS.items()
+            for name, collection in PROBLEM_COLLECTIONS.items()
             for case in collection.cases
-            if whole or case.is_short
+            if is_full_run or case.is_short
         ]
         metafunc.parametrize(("collection", "problem"), problems)
 
@@ -78,17 +82,19 @@ def keep(request, benchmark):
     """Return a function that checks records and stores them for the tables. --hold-bounds also checks bounds."""
 
     def store_records(records):
-        stored = request.config.stash[RECORDS_KEY]
-        request.node.stash[MEASURED_KEY] = [
+        stored_records = request.config.stash[SESSION_RECORDS_KEY]
+        request.node.stash[BENCHMARK_RECORDS_KEY] = [
             problem
             for name, record in records.items()
-            for problem in (record["problems"] if name in COLLECTIONS else [record])
+            for problem in (record["problems"] if name in PROBLEM_COLLECTIONS else [record])
         ]
         benchmark.extra_info.update(records)
         for name, record in records.items():
             # Each test of a collection measures one problem.
-            earlier = stored.get(name, {}).get("problems", []) if name in COLLECTIONS else []
-            stored[name] = {**record, "problems": earlier + record["problems"]} if earlier else record
+            earlier_problems = stored_records.get(name, {}).get("problems", []) if name in PROBLEM_COLLECTIONS else []
+            stored_records[name] = (
+                {**record, "problems": earlier_problems + record["problems"]} if earlier_problems else record
+            )
             problems = record.get("problems", [record])
             failures = [problem["failure"] for problem in problems if problem.get("failure")]
             assert not failures, f"{name}: {'; '.join(failures)}"
@@ -134,7 +140,7 @@ def _describe_outcome(item, call, report):
         reason, _, _ = str(call.excinfo.value).partition("\n")
         yield f"{name}: {report.outcome}: {reason}"
         return
-    for record in item.stash[MEASURED_KEY]:
+    for record in item.stash[BENCHMARK_RECORDS_KEY]:
         line = summarize(record)
         yield line if line.startswith(f"{name}, ") else f"{name}: {line}"
 
@@ -149,7 +155,7 @@ def pytest_report_teststatus(report):
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter, config):
     """Print the tables below pytest-benchmark's tables."""
-    records = config.stash[RECORDS_KEY]
+    records = config.stash[SESSION_RECORDS_KEY]
     if not records:
         return
     machine, file = describe_machine(), terminalreporter._tw._file

@@ -18,8 +18,8 @@ from fastlin import LogisticRegression
 X, y = make_classification(
     n_samples=20_000, n_features=40, n_informative=15, n_redundant=10, n_classes=5, class_sep=0.7, random_state=0
 )
-exact = LogisticRegression(C=1.0, tol=1e-12, solver="lbfgs").fit(X, y)
-minimum = exact.history_[-1].objective - exact.certificate_
+exact_model = LogisticRegression(C=1.0, tol=1e-12, solver="lbfgs").fit(X, y)
+minimum = exact_model.history_[-1].objective - exact_model.certificate_
 
 # %%
 # ``history_`` stores the objective and the bound of each iteration. The bound is computed without knowing the minimum.
@@ -49,24 +49,28 @@ import warnings
 
 from sklearn.exceptions import ConvergenceWarning
 
-best = exact.predict_proba(X)
-certified_bounds, true_differences, changed_fractions = [], [], []
-limits = range(1, len(model.history_), 2)
-for limit in limits:
+best = exact_model.predict_proba(X)
+certified_bounds, true_differences, changed_label_fractions = [], [], []
+iteration_limits = range(1, len(model.history_), 2)
+for iteration_limit in iteration_limits:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        early_model = LogisticRegression(C=1.0, tol=1e-8, solver="lbfgs", max_iter=limit).fit(X, y)
+        early_model = LogisticRegression(C=1.0, tol=1e-8, solver="lbfgs", max_iter=iteration_limit).fit(X, y)
     probabilities = early_model.predict_proba(X)
     certified_bounds.append(np.sqrt(early_model.certificate_ / 2))
     true_differences.append(np.abs(probabilities - best).sum(axis=1).mean() / 2)
-    changed_fractions.append(np.mean(probabilities.argmax(axis=1) != best.argmax(axis=1)))
+    changed_label_fractions.append(np.mean(probabilities.argmax(axis=1) != best.argmax(axis=1)))
 assert np.all(np.array(true_differences) <= certified_bounds)
 
 figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
-axes.plot(limits, certified_bounds, "o-", color="#D55E00", label="certified: sqrt(certificate_ / 2)")
-axes.plot(limits, true_differences, "s-", color="#0072B2", label="true: mean difference of probabilities")
+axes.plot(iteration_limits, certified_bounds, "o-", color="#D55E00", label="certified: sqrt(certificate_ / 2)")
+axes.plot(iteration_limits, true_differences, "s-", color="#0072B2", label="true: mean difference of probabilities")
 axes.plot(
-    limits, np.maximum(changed_fractions, 1e-9), "^-", color="#009E73", label="fraction of rows with another label"
+    iteration_limits,
+    np.maximum(changed_label_fractions, 1e-9),
+    "^-",
+    color="#009E73",
+    label="fraction of rows with another label",
 )
 axes.set(yscale="log", ylim=(1e-6, 2), xlabel="iterations", ylabel="difference from the exact model")
 axes.legend()
@@ -75,6 +79,6 @@ axes.legend()
 # With the default ``tol``, the predictions are practically those of the exact minimum.
 default = LogisticRegression(C=1.0).fit(X, y)
 difference = np.abs(default.predict_proba(X) - best).sum(axis=1).mean() / 2
-n_changed_labels = np.count_nonzero(default.predict(X) != exact.predict(X))
+n_changed_labels = np.count_nonzero(default.predict(X) != exact_model.predict(X))
 print(f"certified: the probabilities differ by at most {np.sqrt(default.certificate_ / 2):.2%} on average")
 print(f"true:      they differ by {difference:.4%}, and {n_changed_labels} of {len(y):,} labels change")

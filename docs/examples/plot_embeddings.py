@@ -25,7 +25,7 @@ for depth in (1, 2, 3):
     layers[f"layer {depth}"] = np.maximum(previous_layer @ weights, 0).astype(np.float16)
 
 train, held_out_rows = train_test_split(np.arange(len(y)), test_size=0.5, random_state=0, stratify=y)
-validation, test = train_test_split(held_out_rows, test_size=0.5, random_state=0, stratify=y[held_out_rows])
+validation_rows, test_rows = train_test_split(held_out_rows, test_size=0.5, random_state=0, stratify=y[held_out_rows])
 
 # %%
 # One probe per layer and number of labeled rows. One call fits all values of C to the labeled rows and chooses the best
@@ -33,16 +33,16 @@ validation, test = train_test_split(held_out_rows, test_size=0.5, random_state=0
 sizes = [60, 120, 240, 480, len(train)]
 
 
-def fit_probe(rows, labeled):
+def fit_probe(rows, labeled_rows):
     """Return a probe fitted to the labeled rows, with the C that scores best on the validation rows."""
     probe = LogisticRegressionCV(
         Cs=np.logspace(-4, 4, 9), l1_ratios=(0,), scoring="accuracy", refit=False, use_legacy_attributes=False
     )
-    return probe.fit(rows[labeled], y[labeled], X_val=rows[validation], y_val=y[validation])
+    return probe.fit(rows[labeled_rows], y[labeled_rows], X_val=rows[validation_rows], y_val=y[validation_rows])
 
 
 probes = {name: [fit_probe(rows, train[:size]) for size in sizes] for name, rows in layers.items()}
-scores = {name: [probe.score(layers[name][test], y[test]) for probe in probes[name]] for name in layers}
+scores = {name: [probe.score(layers[name][test_rows], y[test_rows]) for probe in probes[name]] for name in layers}
 
 # %%
 # All layers are functions of the pixels, so no layer contains more information. But a linear model of random features

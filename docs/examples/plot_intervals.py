@@ -28,10 +28,10 @@ figures.plot_coefficients(result, axes=axes)
 # %%
 # Radius and perimeter have by far the widest intervals, and both intervals include zero. A joint test shows that the
 # size of the cells matters all the same.
-size_columns = ["mean radius", "mean perimeter"]
-separate_p_values = result.table().loc[size_columns, "p_value"]
-print(f"Separate tests: p = {separate_p_values.iloc[0]:.2f} and {separate_p_values.iloc[1]:.2f}.")
-print(f"Joint test: {result.wald_test(size_columns)}.")
+tumor_size_columns = ["mean radius", "mean perimeter"]
+separate_test_p_values = result.table().loc[tumor_size_columns, "p_value"]
+print(f"Separate tests: p = {separate_test_p_values.iloc[0]:.2f} and {separate_test_p_values.iloc[1]:.2f}.")
+print(f"Joint test: {result.wald_test(tumor_size_columns)}.")
 print(f"The correlation of radius and perimeter is {X['mean radius'].corr(X['mean perimeter']):.4f}.")
 
 # %%
@@ -51,5 +51,5 @@ figures.plot_coefficients(reduced_inference, axes=axes)
 bootstrap_result = reduced_model.bootstrap(reduced_X, is_malignant, n_resamples=1000, random_state=0)
 errors = reduced_inference.table()[["std_error"]].assign(bootstrap=bootstrap_result.std_errors[0])
 print(errors.round(2).to_string())
-relative_increase = np.median(errors["bootstrap"] / errors["std_error"]) - 1
-print(f"The bootstrap standard errors are larger by {relative_increase:.0%} (median).")
+median_error_increase = np.median(errors["bootstrap"] / errors["std_error"]) - 1
+print(f"The bootstrap standard errors are larger by {median_error_increase:.0%} (median).")

@@ -48,20 +48,22 @@ models = {
 # %%
 # `fastlin.LogisticRegression` finds the exact minimum of the same objective with ``C = 1 / (alpha n)``. The
 # resulting model overfits: its validation loss is higher than with early stopping.
-exact = LogisticRegression(C=1 / (1e-5 * len(X_train))).fit(X_train, y_train)
-exact_loss = log_loss(y_val, exact.predict_proba(X_val))
+exact_model = LogisticRegression(C=1 / (1e-5 * len(X_train))).fit(X_train, y_train)
+exact_loss = log_loss(y_val, exact_model.predict_proba(X_val))
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(13, 5), layout="constrained")
+figure, (training_panel, validation_panel) = plt.subplots(1, 2, figsize=(13, 5), layout="constrained")
 for name, model in models.items():
-    (line,) = left.plot(range(1, len(model.loss_curve_) + 1), model.loss_curve_, label=name)
-    right.plot(range(1, len(model.loss_curve_) + 1), model.validation_loss_curve_, color=line.get_color(), label=name)
+    (line,) = training_panel.plot(range(1, len(model.loss_curve_) + 1), model.loss_curve_, label=name)
+    validation_panel.plot(
+        range(1, len(model.loss_curve_) + 1), model.validation_loss_curve_, color=line.get_color(), label=name
+    )
     best = int(np.argmin(model.validation_loss_curve_))
-    right.plot(best + 1, model.validation_loss_curve_[best], "o", color=line.get_color())
-left.axhline(exact.history_[-1].objective, color="black", linestyle="--", label="exact minimum")
-right.axhline(exact_loss, color="black", linestyle="--", label="exact minimum")
-left.set(yscale="log", xlabel="epoch", ylabel="training loss plus penalty")
-right.set(xlabel="epoch", ylabel="validation loss (dot: selected epoch)", ylim=(0.08, 0.3))
-left.legend()
+    validation_panel.plot(best + 1, model.validation_loss_curve_[best], "o", color=line.get_color())
+training_panel.axhline(exact_model.history_[-1].objective, color="black", linestyle="--", label="exact minimum")
+validation_panel.axhline(exact_loss, color="black", linestyle="--", label="exact minimum")
+training_panel.set(yscale="log", xlabel="epoch", ylabel="training loss plus penalty")
+validation_panel.set(xlabel="epoch", ylabel="validation loss (dot: selected epoch)", ylim=(0.08, 0.3))
+training_panel.legend()
 
 for name, model in models.items():
     print(f"{name + ':':20} {model.n_iter_:2} epochs, best validation loss {model.best_validation_loss_:.4f}")
@@ -70,9 +72,9 @@ assert all(model.best_validation_loss_ < exact_loss for model in models.values()
 
 # %%
 # A stronger penalty also prevents overfitting, and `fastlin.LogisticRegressionCV` can choose it.
-stronger_model = LogisticRegression(C=1 / (1e-4 * len(X_train))).fit(X_train, y_train)
-stronger_loss = log_loss(y_val, stronger_model.predict_proba(X_val))
-print(f"With ten times the penalty, the exact minimum has a validation loss of {stronger_loss:.4f}.")
+more_penalized_model = LogisticRegression(C=1 / (1e-4 * len(X_train))).fit(X_train, y_train)
+more_penalized_loss = log_loss(y_val, more_penalized_model.predict_proba(X_val))
+print(f"With ten times the penalty, the exact minimum has a validation loss of {more_penalized_loss:.4f}.")
 
 # %%
 # ``partial_fit`` continues training on new rows. Here the training images arrive in batches of 20.
@@ -85,7 +87,7 @@ for start in range(0, len(X_train), 20):
 
 figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
 axes.plot(20 * np.arange(1, len(scores) + 1), scores)
-axes.axhline(exact.score(X_val, y_val), color="black", linestyle="--", label="exact minimum, all rows")
+axes.axhline(exact_model.score(X_val, y_val), color="black", linestyle="--", label="exact minimum, all rows")
 axes.set(xlabel="training rows seen, each once", ylabel="accuracy on validation images")
 axes.legend(loc="lower right")
 print(f"After {online_model.t_:,} rows, each seen once, the accuracy is {scores[-1]:.3f}.")

@@ -43,7 +43,7 @@ network = MLPClassifier(
     random_state=0,
 )
 network.fit(X, y, X_val=X_val, y_val=y_val)
-linear = LogisticRegression().fit(X, y)
+linear_model = LogisticRegression().fit(X, y)
 
 # %%
 # The predicted classes in the plane; darker colors mean higher probabilities.
@@ -52,7 +52,7 @@ grid_points = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
 rgb = np.array([[int(color[start : start + 2], 16) for start in (1, 3, 5)] for color in COLORS]) / 255
 
 figure, panels = plt.subplots(1, 2, figsize=(12, 6), layout="constrained")
-for panel, model, name in zip(panels, (linear, network), ("linear model", "network"), strict=True):
+for panel, model, name in zip(panels, (linear_model, network), ("linear model", "network"), strict=True):
     probabilities = model.predict_proba(grid_points)
     shades = 1 - (1 - probabilities @ rgb) * 0.6
     panel.imshow(shades.reshape(300, 300, 3), origin="lower", extent=(-1.25, 1.25, -1.25, 1.25))
@@ -70,7 +70,7 @@ left.plot(epochs, network.validation_loss_curve_, label="validation")
 left.set(yscale="log", xlabel="epoch", ylabel="loss")
 right.plot(epochs, network.accuracy_curve_, label="training")
 right.plot(epochs, network.validation_scores_, label="validation")
-right.axhline(linear.score(X_val, y_val), color="black", linestyle="--", label="validation, linear model")
+right.axhline(linear_model.score(X_val, y_val), color="black", linestyle="--", label="validation, linear model")
 right.set(xlabel="epoch", ylabel="accuracy")
 left.legend()
 right.legend(loc="lower right")

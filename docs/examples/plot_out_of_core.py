@@ -42,12 +42,12 @@ model = LogisticRegression(tol=1e-8).fit(disk_blocks)
 
 # %%
 # The same rows in memory give the same minimum.
-memory_model = LogisticRegression(tol=1e-8).fit(np.load(path), labels)
-assert np.allclose(model.coef_, memory_model.coef_, rtol=1e-3)
+in_memory_model = LogisticRegression(tol=1e-8).fit(np.load(path), labels)
+assert np.allclose(model.coef_, in_memory_model.coef_, rtol=1e-3)
 
 figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
 styles = {"marker": "o", "markersize": 11, "fillstyle": "none"}, {"marker": "x", "linestyle": "--"}
-for fitted, name, style in zip((model, memory_model), ("blocks of a file", "array in memory"), styles, strict=True):
+for fitted, name, style in zip((model, in_memory_model), ("blocks of a file", "array in memory"), styles, strict=True):
     bounds = np.minimum.accumulate([iteration.bound for iteration in fitted.history_])
     axes.plot([iteration.n_passes for iteration in fitted.history_], bounds, label=name, **style)
 axes.axhline(1e-4 * model.history_[-1].objective, color="black", linestyle="--", label="default tol = 1e-4")

@@ -38,12 +38,12 @@ print(f"accuracy {model.score(test, y_test):.3f}, of the majority class {max(y_t
 
 # %%
 # One-hot encoding, which scikit-learn requires, gives the same model but needs far more memory.
-encoded = pd.get_dummies(train, dtype=float)
-encoded_model = LogisticRegression(C=0.3, tol=1e-8).fit(encoded, y_train)
-difference = np.abs(model.predict_proba(train) - encoded_model.predict_proba(encoded)).max()
+one_hot_X = pd.get_dummies(train, dtype=float)
+one_hot_model = LogisticRegression(C=0.3, tol=1e-8).fit(one_hot_X, y_train)
+difference = np.abs(model.predict_proba(train) - one_hot_model.predict_proba(one_hot_X)).max()
 print(f"largest difference of the probabilities: {difference:.0e}")
 print(
-    f"{train.memory_usage().sum() / 1e6:.1f} MB as codes, {encoded.memory_usage().sum() / 1e6:.1f} MB one-hot encoded"
+    f"{train.memory_usage().sum() / 1e6:.1f} MB as codes, {one_hot_X.memory_usage().sum() / 1e6:.1f} MB one-hot encoded"
 )
 
 # %%

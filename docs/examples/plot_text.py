@@ -55,8 +55,8 @@ Cs = np.geomspace(0.03, 30, 13)
 lasso_models = [LogisticRegression(C=C, l1_ratio=1.0).fit(X_train, y_train) for C in Cs]
 names = vectorizer.get_feature_names_out()
 topic_words = {word for words in TOPICS.values() for word in words.split()}
-selected = [set(names[lasso_model.coef_.any(axis=0)]) for lasso_model in lasso_models]
-counts = np.array([[len(words & topic_words), len(words - topic_words)] for words in selected])
+selected_words = [set(names[lasso_model.coef_.any(axis=0)]) for lasso_model in lasso_models]
+counts = np.array([[len(words & topic_words), len(words - topic_words)] for words in selected_words])
 scores = [lasso_model.score(X_val, y_val) for lasso_model in lasso_models]
 
 figure, axes = plt.subplots(figsize=(9, 4.8), layout="constrained")
@@ -94,7 +94,7 @@ print(
 # The words with the largest coefficients for each topic:
 figure, panels = plt.subplots(1, 4, figsize=(13, 4.6), layout="constrained", sharex=True)
 for panel, topic, coef in zip(panels, lasso_model.classes_, lasso_model.coef_, strict=True):
-    largest = np.argsort(coef)[-10:]
-    panel.barh(names[largest], coef[largest], color="#0072B2")
+    top_word_indices = np.argsort(coef)[-10:]
+    panel.barh(names[top_word_indices], coef[top_word_indices], color="#0072B2")
     panel.set(title=topic, xlabel="coefficient")
     panel.grid(axis="y", visible=False)

@@ -25,7 +25,7 @@ BLOCK_BYTES = 64 << 20
 READ_AHEAD_BYTES = 128 << 10
 # A suffix for the names of the blocks of an array, and the function that loads the array. The suffix follows the range
 # of rows.
-ArraySource: TypeAlias = tuple[str, Callable[[], Array]]
+SuffixAndArrayLoader: TypeAlias = tuple[str, Callable[[], Array]]
 
 
 class Blocks:
@@ -90,8 +90,8 @@ class Blocks:
         self._read = read
         self.borders, self.names = np.asarray(borders, np.int64), list(names)
         self.shape, self.dtype = tuple(map(int, shape)), np.dtype(dtype)
-        self.y = check_rows(y, self.shape[0], "y", allow_2d=True)
-        self.sample_weight = check_rows(sample_weight, self.shape[0], "sample_weight")
+        self.y = validate_labels_or_weights(y, self.shape[0], "y", allow_2d=True)
+        self.sample_weight = validate_labels_or_weights(sample_weight, self.shape[0], "sample_weight")
         self.feature_names = feature_names
         self.is_sparse = row_lengths is not None
         self.n_entries, self.longest_row = row_lengths or (self.shape[0] * self.shape[1], self.shape[1])
@@ -124,19 +124,19 @@ class Blocks:
         DataChangedError
             A block has changed since the Blocks were created. The error names the block.
         """
-        n_read = 0
-        for n_read, X in enumerate(self._read(), 1):
-            if n_read <= len(self):
-                shape = int(self.borders[n_read] - self.borders[n_read - 1]), self.shape[1]
+        n_blocks = 0
+        for n_blocks, X in enumerate(self._read(), 1):
+            if n_blocks <= len(self):
+                shape = int(self.borders[n_blocks] - self.borders[n_blocks - 1]), self.shape[1]
                 if X.shape != shape or X.dtype != self.dtype or sparse.issparse(X) != self.is_sparse:
                     raise DataChangedError(
-                        f"{self.names[n_read - 1]} has changed: it was {shape} {self.dtype} when the blocks were "
+                        f"{self.names[n_blocks - 1]} has changed: it was {shape} {self.dtype} when the blocks were "
                         f"created, and is {X.shape} {X.dtype} now. Create the blocks again."
                     )
                 yield X
-        if n_read != len(self):
+        if n_blocks != len(self):
             raise DataChangedError(
-                f"The number of blocks has changed: it was {len(self)} when they were created, and is {n_read} now. "
+                f"The number of blocks has changed: it was {len(self)} when they were created, and is {n_blocks} now. "
                 "Create the blocks again."
             )
 
@@ -145,12 +145,14 @@ class Blocks:
         raise TypeError("Blocks cannot be copied or pickled. Create them in the process that uses them.")
 
 
-def create_blocks(read: Callable[[], Iterator[Any]], pieces: Sequence[RowsDescription], **options: Any) -> Blocks:
+def create_blocks(
+    read: Callable[[], Iterator[Any]], block_descriptions: Sequence[RowsDescription], **options: Any
+) -> Blocks:
     """Return Blocks with one block per description. The blocks must be compatible. `options` are passed to `Blocks`."""
-    whole = join_descriptions(pieces, "blocks")
-    borders = np.append(0, np.cumsum([piece.shape[0] for piece in pieces], dtype=np.int64))
+    whole = join_descriptions(block_descriptions, "blocks")
+    borders = np.append(0, np.cumsum([description.shape[0] for description in block_descriptions], dtype=np.int64))
     row_lengths = (whole.n_entries, whole.longest_row) if whole.is_sparse else None
-    names = [piece.name for piece in pieces]
+    names = [description.name for description in block_descriptions]
     return Blocks(read, borders, names, (borders[-1], whole.shape[1]), whole.dtype, row_lengths=row_lengths, **options)
 
 
@@ -171,7 +173,7 @@ def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
     return Blocks(read, np.unique(borders), names, shape, blocks.dtype, row_lengths=row_lengths)
 
 
-def check_rows(values: ArrayLike | None, n: int, name: str, *, allow_2d: bool = False) -> Array | None:
+def validate_labels_or_weights(values: ArrayLike | None, n: int, name: str, *, allow_2d: bool = False) -> Array | None:
     """Return labels or weights as an array of shape (n,), or None if there are none.
 
     If `allow_2d` is true, the shape may also be (n, n_classes).
@@ -185,7 +187,7 @@ def check_rows(values: ArrayLike | None, n: int, name: str, *, allow_2d: bool = 
     return array
 
 
-def cut(n_rows: int, row_bytes: int, rows_per_block: int | None = None) -> IntArray:
+def compute_block_borders(n_rows: int, row_bytes: int, rows_per_block: int | None = None) -> IntArray:
     """Return the borders of blocks of `rows_per_block` rows, or of BLOCK_BYTES bytes if `rows_per_block` is None."""
     if rows_per_block is None:
         rows_per_block = max(1, BLOCK_BYTES // max(1, row_bytes))
@@ -247,32 +249,32 @@ def from_arrays(
         if sparse.issparse(array):
             raise ValueError(f"{name} is sparse, but from_arrays accepts dense arrays. Use blocks.from_csr.")
         check_dtype(array, name)
-    suffixes = ["" if name == "X" else f" of {name}" for name in names]
-    sources = [(suffix, partial(np.asanyarray, array)) for suffix, array in zip(suffixes, arrays, strict=True)]
+    name_suffixes = ["" if name == "X" else f" of {name}" for name in names]
+    sources = [(suffix, partial(np.asanyarray, array)) for suffix, array in zip(name_suffixes, arrays, strict=True)]
     return split_into_blocks(sources, rows_per_block, y=y, sample_weight=sample_weight)
 
 
 def split_into_blocks(
-    sources: Iterable[ArraySource], rows_per_block: int | None = None, has_files: bool = True, **options: Any
+    sources: Iterable[SuffixAndArrayLoader], rows_per_block: int | None = None, has_files: bool = True, **options: Any
 ) -> Blocks:
     """Return Blocks with the rows of all sources. If `has_files` is true, changes in the mapped files raise an error.
 
     `options` are passed to `Blocks`.
     """
-    block_loaders, pieces = [], []
+    block_loaders, block_descriptions = [], []
     for suffix, load in sources:
         array = load()
-        check = make_file_check([array] if has_files else [])
+        check_files = make_file_check([array] if has_files else [])
         row_bytes = array.shape[1] * choose_kernel_dtype(array.dtype).itemsize
-        for first, last in pairwise(cut(len(array), row_bytes, rows_per_block)):
-            block_loaders.append(partial(_load_dense_block, load, check, slice(first, last)))
-            pieces.append(describe_rows(array[first:last], f"rows {first} to {last - 1}{suffix}"))
-    return create_blocks(lambda: (load() for load in block_loaders), pieces, **options)
+        for first, last in pairwise(compute_block_borders(len(array), row_bytes, rows_per_block)):
+            block_loaders.append(partial(_load_dense_block, load, check_files, slice(first, last)))
+            block_descriptions.append(describe_rows(array[first:last], f"rows {first} to {last - 1}{suffix}"))
+    return create_blocks(lambda: (load() for load in block_loaders), block_descriptions, **options)
 
 
-def _load_dense_block(load, check, rows):
+def _load_dense_block(load, check_files, rows):
     """Return rows of a source as a block, after a check that the mapped file has not changed."""
-    check()
+    check_files()
     block = load()[rows]
     read_ahead(block)
     return np.asarray(block, choose_kernel_dtype(block.dtype))
@@ -314,33 +316,33 @@ def from_csr(
     >>> LogisticRegression(C=100).fit(rows).score(rows) > 0.9
     True
     """
-    pieces: list[Any] = [X] if sparse.issparse(X) else list(X)
-    if not pieces:
+    parts: list[Any] = [X] if sparse.issparse(X) else list(X)
+    if not parts:
         raise ValueError("X is an empty list; it must hold at least one sparse matrix.")
-    block_loaders, piece_descriptions = [], []
-    for number, piece in enumerate(pieces):
+    block_loaders, block_descriptions = [], []
+    for number, part in enumerate(parts):
         name = f"piece {number}"
-        if not sparse.issparse(piece):
+        if not sparse.issparse(part):
             raise ValueError(
-                f"{name} is a {type(piece).__name__}, but from_csr accepts sparse containers. Use blocks.from_arrays "
+                f"{name} is a {type(part).__name__}, but from_csr accepts sparse containers. Use blocks.from_arrays "
                 "for dense arrays."
             )
-        load = partial(_load_sparse_block, piece, name, make_file_check(vars(piece).values()))
+        load = partial(_load_sparse_block, part, name, make_file_check(vars(part).values()))
         block_loaders.append(load)
-        piece_descriptions.append(describe_rows(load(), name))
+        block_descriptions.append(describe_rows(load(), name))
     return create_blocks(
-        lambda: (load() for load in block_loaders), piece_descriptions, y=y, sample_weight=sample_weight
+        lambda: (load() for load in block_loaders), block_descriptions, y=y, sample_weight=sample_weight
     )
 
 
-def _load_sparse_block(piece, name, check):
+def _load_sparse_block(part, name, check_files):
     """Return a sparse container in CSR format, after a check that its mapped files have not changed.
 
     The indices of CSR containers are checked in each pass, when a SparseMatrix is created.
     """
-    check()
-    rows = piece if piece.format == "csr" else validate_if_sparse(piece, name)
-    return rows.astype(check_dtype(piece, name), copy=False)
+    check_files()
+    rows = part if part.format == "csr" else validate_if_sparse(part, name)
+    return rows.astype(check_dtype(part, name), copy=False)
 
 
 def make_file_check(arrays: Iterable[object]) -> Callable[[], None]:
@@ -352,7 +354,7 @@ def make_file_check(arrays: Iterable[object]) -> Callable[[], None]:
         if memory_map.filename
     }
 
-    def check():
+    def check_files():
         for filename, before in files.items():
             try:
                 now = _get_size_and_mtime(filename)
@@ -366,12 +368,12 @@ def make_file_check(arrays: Iterable[object]) -> Callable[[], None]:
                     f"{filename} has changed while it was in use: it {sizes}. Create the blocks again."
                 )
 
-    return check
+    return check_files
 
 
 def _get_size_and_mtime(filename):
-    status = os.stat(filename)
-    return status.st_size, status.st_mtime_ns
+    file_status = os.stat(filename)
+    return file_status.st_size, file_status.st_mtime_ns
 
 
 def find_memory_map(array: Any) -> np.memmap[Any, Any] | None:
@@ -439,35 +441,42 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
             f"make_batches must be a function that returns an iterable of batches, got {type(make_batches).__name__}. "
             "Each pass over the data calls it again."
         )
-    pieces: list[RowsDescription] = []
+    batch_descriptions: list[RowsDescription] = []
     labels: list[Array | None] = []
     weights: list[Array | None] = []
-    previous, is_reused = np.empty(0), False
-    for X, piece, y, sample_weight in _read(make_batches):
+    previous_numbers, is_memory_reused = np.empty(0), False
+    for X, piece, y, sample_weight in _read_batches(make_batches):
         # Labels and weights are copied, because the function may reuse them, or they may be views of a larger array.
         for collected_arrays, values, name in ((labels, y, "y"), (weights, sample_weight, "weights")):
-            copied = None if values is None else np.array(values)
-            collected_arrays.append(check_rows(copied, X.shape[0], f"{name} of {piece.name}", allow_2d=name == "y"))
+            copied_values = None if values is None else np.array(values)
+            collected_arrays.append(
+                validate_labels_or_weights(copied_values, X.shape[0], f"{name} of {piece.name}", allow_2d=name == "y")
+            )
         numbers = X.data if piece.is_sparse else X
-        is_reused, previous = is_reused or np.may_share_memory(numbers, previous), numbers
-        pieces.append(piece)
-    if not pieces:
+        is_memory_reused, previous_numbers = is_memory_reused or np.may_share_memory(numbers, previous_numbers), numbers
+        batch_descriptions.append(piece)
+    if not batch_descriptions:
         raise ValueError("make_batches returned no batches; at least one is required.")
 
     def read():
-        for number, (X, piece, *_) in enumerate(_read(make_batches)):
-            change = pieces[number].describe_change(piece) if number < len(pieces) else ""
+        for number, (X, piece, *_) in enumerate(_read_batches(make_batches)):
+            change = batch_descriptions[number].describe_change(piece) if number < len(batch_descriptions) else ""
             if change:
                 raise DataChangedError(
                     f"{piece.name} {change}: make_batches must return the same batches in the same order each time."
                 )
             # The function may write the next batch into the same memory while this one is in use.
-            yield X.astype(piece.dtype, copy=is_reused)
+            yield X.astype(piece.dtype, copy=is_memory_reused)
 
-    return create_blocks(read, pieces, y=_join(labels, "y"), sample_weight=_join(weights, "weights"))
+    return create_blocks(
+        read,
+        batch_descriptions,
+        y=_join_batch_values(labels, "y"),
+        sample_weight=_join_batch_values(weights, "weights"),
+    )
 
 
-def _read(make_batches):
+def _read_batches(make_batches):
     """Yield X, its Description, y and weights of each batch; y and weights may be None."""
     batches = make_batches()
     if not hasattr(batches, "__iter__"):
@@ -481,7 +490,7 @@ def _read(make_batches):
         yield X, describe_rows(X, f"batch {number}", labels=y), y, weights
 
 
-def _join(parts, name):
+def _join_batch_values(parts, name):
     """Return the labels or weights of all batches, or None if there are none."""
     missing = [number for number, part in enumerate(parts) if part is None]
     if len(missing) == len(parts):

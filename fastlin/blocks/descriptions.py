@@ -13,7 +13,7 @@ from scipy import sparse
 
 from fastlin.tensors import choose_kernel_dtype
 
-ACCEPTED = "Accepted are two-dimensional NumPy arrays, or SciPy sparse matrices, of real numbers."
+ACCEPTED_ARRAYS = "Accepted are two-dimensional NumPy arrays, or SciPy sparse matrices, of real numbers."
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def check_dtype(X: Any, name: str) -> np.dtype[Any]:
     """Return the dtype, one of DTYPES, to which a block X is converted; raise a ValueError if X is unsupported."""
     if not (isinstance(X, np.ndarray) or sparse.issparse(X)) or X.ndim != 2 or X.dtype.kind not in "fiub":
         kind = f"{X.ndim}-D {type(X).__name__} of {X.dtype}" if hasattr(X, "dtype") else type(X).__name__
-        raise ValueError(f"{name} is a {kind}. {ACCEPTED}")
+        raise ValueError(f"{name} is a {kind}. {ACCEPTED_ARRAYS}")
     return choose_kernel_dtype(X.dtype)
 
 
@@ -77,18 +77,18 @@ def describe_rows(X: Any, name: str, classes: str = "", **arrays: ArrayLike | No
 
 
 def join_descriptions(
-    pieces: Sequence[RowsDescription], noun: str, requires_same_dtype: bool = True
+    pieces: Sequence[RowsDescription], noun: str, must_have_same_dtype: bool = True
 ) -> RowsDescription:
     """Return the description of all blocks or partitions together.
 
     Raise a ValueError if they differ in the number of columns or the format. Also raise it if they differ in dtype and
-    `requires_same_dtype` is true.
+    `must_have_same_dtype` is true.
     """
     first = pieces[0]
     for piece in pieces:
         is_compatible = piece.shape[1] == first.shape[1] and piece.is_sparse == first.is_sparse
-        if not is_compatible or (requires_same_dtype and piece.dtype != first.dtype):
-            kind = "number of columns, format and dtype" if requires_same_dtype else "number of columns and format"
+        if not is_compatible or (must_have_same_dtype and piece.dtype != first.dtype):
+            kind = "number of columns, format and dtype" if must_have_same_dtype else "number of columns and format"
             raise ValueError(
                 f"{piece.name} of X is {piece}, but {first.name} is {first}. All {noun} must have the same {kind}."
             )
@@ -106,9 +106,9 @@ def _digest_rows(X):
     """Return a digest of the first, middle and last row of an array, or stored entry of a CSR matrix."""
     digest = hashlib.blake2b(digest_size=16)
     for array in (X.data, X.indices) if sparse.issparse(X) else (X,):
-        middle = len(array) // 2
+        middle_index = len(array) // 2
         digest.update(str(array.shape).encode())
-        for part in (array[:1], array[middle : middle + 1], array[-1:]):
+        for part in (array[:1], array[middle_index : middle_index + 1], array[-1:]):
             digest.update(part.tobytes())
     return digest.digest()
 

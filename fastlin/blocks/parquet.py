@@ -26,7 +26,7 @@ from fastlin.typing import PathLike
 # A new number invalidates the files that earlier versions have decoded.
 CACHE_VERSION = 3
 # A folder on disk for large temporary files; /tmp is in memory on many systems.
-LARGE_TEMPORARY_FOLDER = "/var/tmp"
+TEMPORARY_FOLDER_ON_DISK = "/var/tmp"
 
 
 def from_parquet(
@@ -110,12 +110,12 @@ def _decode_to_temporary_file(files, columns, dtype):
 
 def _decode_to_cache(cache, file, columns, dtype):
     """Return the source of a file. Decode the file into the cache folder, unless the decoded file exists."""
-    status = file.stat()
+    file_status = file.stat()
     # A copied file may keep its size and modification time, but not its change time.
-    content = _digest((CACHE_VERSION, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    content = _hash_values((CACHE_VERSION, file_status.st_size, file_status.st_mtime_ns, file_status.st_ctime_ns))
     # File systems accept names of up to 255 bytes.
-    prefix = f"{file.stem[:40]}-{_digest(str(file.resolve()))}"
-    path = cache / f"{prefix}-{content}-{_digest((columns, str(dtype)))}.npy"
+    name_prefix = f"{file.stem[:40]}-{_hash_values(str(file.resolve()))}"
+    path = cache / f"{name_prefix}-{content}-{_hash_values((columns, str(dtype)))}.npy"
     shape = _open_parquet_file(file).metadata.num_rows, len(columns)
     if not path.exists():
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
@@ -127,14 +127,14 @@ def _decode_to_cache(cache, file, columns, dtype):
             # Another process has created the file and mapped it: Windows cannot replace a mapped file.
             if not path.exists():
                 raise
-        for outdated_path in cache.glob(f"{glob.escape(prefix)}-*.npy"):
-            if not outdated_path.name.startswith(f"{prefix}-{content}-"):
+        for outdated_path in cache.glob(f"{glob.escape(name_prefix)}-*.npy"):
+            if not outdated_path.name.startswith(f"{name_prefix}-{content}-"):
                 with suppress(OSError):
                     outdated_path.unlink()
     return f" of {file.name}", partial(_load_decoded_array, path, shape, dtype)
 
 
-def _digest(value):
+def _hash_values(value):
     """Return a short hash of values of built-in types."""
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
@@ -211,7 +211,7 @@ def _choose_type(fields, file):
     """Return the common dtype of Arrow columns, one of DTYPES."""
     import pyarrow as pa
 
-    kinds = []
+    column_dtypes = []
     for field in fields:
         kind = field.type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
@@ -219,10 +219,10 @@ def _choose_type(fields, file):
                 f"{file} has column {field.name!r} as {kind}, but the columns of X and the weights must be numbers or "
                 "booleans. Exclude it with `columns`, or encode it."
             )
-        kinds.append(np.dtype(kind.to_pandas_dtype()))
-    if not kinds:
+        column_dtypes.append(np.dtype(kind.to_pandas_dtype()))
+    if not column_dtypes:
         raise ValueError("columns is empty; X must have at least one column.")
-    return choose_kernel_dtype(np.result_type(*kinds))
+    return choose_kernel_dtype(np.result_type(*column_dtypes))
 
 
 def _decode(file, columns, dtype, X):
@@ -259,11 +259,11 @@ def _convert_numbers(column, dtype, file, name):
     return column.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
 
 
-def _read_column(files, name, convert):
+def _read_column(files, name, convert_values):
     """Return the labels or weights of all files, or None if `name` is None. Empty files do not affect the dtype."""
     if name is None:
         return None
-    parts = [convert(batch.column(0), file, name) for file in files for batch in _read_batches(file, [name])]
+    parts = [convert_values(batch.column(0), file, name) for file in files for batch in _read_batches(file, [name])]
     return np.concatenate([part for part in parts if len(part)] or [np.empty(0)])
 
 
@@ -299,8 +299,8 @@ def _open_parquet_file(file):
 
 def _choose_temporary_folder():
     """Return the folder for temporary files that may be larger than memory."""
-    folder = os.environ.get("TMPDIR") or LARGE_TEMPORARY_FOLDER
-    if folder == LARGE_TEMPORARY_FOLDER and not os.access(folder, os.W_OK):
+    folder = os.environ.get("TMPDIR") or TEMPORARY_FOLDER_ON_DISK
+    if folder == TEMPORARY_FOLDER_ON_DISK and not os.access(folder, os.W_OK):
         folder = tempfile.gettempdir()
     check_writable(Path(folder))
     return folder

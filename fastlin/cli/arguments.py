@@ -24,34 +24,34 @@ class CommandError(click.ClickException):
 
 
 @contextlib.contextmanager
-def convert_errors(failure: str, *errors: type[Exception]) -> Iterator[None]:
+def convert_errors(failure_description: str, *errors: type[Exception]) -> Iterator[None]:
     """Convert errors of the given types to a CommandError.
 
-    Its message consists of `failure` and the first line of the original message.
+    Its message consists of `failure_description` and the first line of the original message.
     """
     try:
         yield
     except errors as error:
         reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
-        raise CommandError(f"{failure}: {reason}") from error
+        raise CommandError(f"{failure_description}: {reason}") from error
 
 
-def require(extra: str) -> None:
+def require(extra_name: str) -> None:
     """Raise a CommandError if packages of an extra are missing, so that the command fails immediately."""
-    if missing := find_missing_packages(extra):
-        raise CommandError(describe_missing_packages(extra, missing))
+    if missing := find_missing_packages(extra_name):
+        raise CommandError(describe_missing_packages(extra_name, missing))
 
 
-def command(purpose: str, *options: Callable[..., Any]) -> Callable[[Callable[[SimpleNamespace], int]], click.Command]:
+def command(summary: str, *options: Callable[..., Any]) -> Callable[[Callable[[SimpleNamespace], int]], click.Command]:
     """Return a decorator that converts a function into a command. The function receives a namespace of options.
 
-    The function's docstring is the help text of the command, and `purpose` describes the command in the program's help.
+    The function's docstring is the help text of the command, and `summary` describes the command in the program's help.
     """
 
-    def decorate(function):
+    def convert_to_click_command(function):
         text, examples = inspect.cleandoc(function.__doc__).split("\n\nExamples\n--------\n")
         # The marker \b prevents Click from rewrapping the examples.
-        help_texts: dict[str, Any] = {"help": text, "epilog": f"\b\nExamples:\n{examples}", "short_help": purpose}
+        help_texts: dict[str, Any] = {"help": text, "epilog": f"\b\nExamples:\n{examples}", "short_help": summary}
 
         def call(**options):
             return function(SimpleNamespace(**options))
@@ -61,10 +61,10 @@ def command(purpose: str, *options: Callable[..., Any]) -> Callable[[Callable[[S
             add_option(click_command)
         return click_command
 
-    return decorate
+    return convert_to_click_command
 
 
-FILE = click.Path(exists=True, dir_okay=False)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False)
 FOLDER = click.Path(file_okay=False, writable=True, path_type=Path)
 SEED_RANGE = click.IntRange(0, 2**32 - 1)
 STRENGTH_RANGE = click.FloatRange(1e-300)

@@ -47,10 +47,10 @@ class NumberFormat(NamedTuple):
             text = re.sub(f"[{THOUSANDS_SEPARATORS[self.thousands]}]", "", text)
         return text.replace(self.decimal, ".")
 
-    def describe_change(self, current: NumberFormat) -> str:
+    def describe_change(self, current_format: NumberFormat) -> str:
         """Return the command-line options that change the current format to this one."""
-        options = [f"--decimal {self.decimal}"] * (self.decimal != current.decimal)
-        if self.thousands != current.thousands:
+        options = [f"--decimal {self.decimal}"] * (self.decimal != current_format.decimal)
+        if self.thousands != current_format.thousands:
             options.append("no --thousands" if self.thousands is None else f"--thousands {self.thousands}")
         return " and ".join(options)
 
@@ -63,10 +63,10 @@ class ConvertedColumn(NamedTuple):
     note: str = ""  # an alternative interpretation of the values
 
 
-def convert_column(strings: Any, number_format: NumberFormat, as_numbers: bool = False) -> ConvertedColumn:
+def convert_column(strings: Any, number_format: NumberFormat, must_be_numeric: bool = False) -> ConvertedColumn:
     """Return a CSV column as numbers or booleans if all strings convert without loss, and as text otherwise.
 
-    `strings` is a pyarrow.ChunkedArray. If `as_numbers` is true, the conversion may lose information, because the
+    `strings` is a pyarrow.ChunkedArray. If `must_be_numeric` is true, the conversion may lose information, because the
     column was numeric in the fit.
     """
     import pyarrow.compute as compute
@@ -78,16 +78,18 @@ def convert_column(strings: Any, number_format: NumberFormat, as_numbers: bool =
         values = convert(trimmed_strings)
         if values is not None:
             loss = _describe_lost_information(strings, trimmed_strings, values, convert)
-            if loss and not as_numbers:
+            if loss and not must_be_numeric:
                 return ConvertedColumn(strings, loss, note)
-            return ConvertedColumn(values, loss, _describe_ambiguity(trimmed_strings, values, number_format))
-    if as_numbers:
+            return ConvertedColumn(
+                values, loss, _describe_ambiguous_decimal_marks(trimmed_strings, values, number_format)
+            )
+    if must_be_numeric:
         is_number = compute.match_substring_regex(trimmed_strings, number_format.pattern)
         return ConvertedColumn(
             strings, f"{_get_first_string(trimmed_strings.filter(compute.invert(is_number)))!r} is not a number"
         )
     first = _get_first_string(trimmed_strings)
-    is_date = re.match(DATE_OR_TIME_PATTERN, first) and _all_match(trimmed_strings, DATE_OR_TIME_PATTERN)
+    is_date = re.match(DATE_OR_TIME_PATTERN, first) and _do_all_strings_match(trimmed_strings, DATE_OR_TIME_PATTERN)
     return ConvertedColumn(strings, f"{first!r} is a date or a time" if is_date else "", note)
 
 
@@ -103,15 +105,15 @@ def describe_spaces(values: Any) -> str:
     if values.null_count == len(values):
         return ""
     first = _get_first_string(values)
-    verbs = []
-    for verb, rest, trim in (
+    position_verbs = []
+    for position_verb, trimmed_first, trim_spaces in (
         ("begin", first.lstrip(), compute.utf8_ltrim_whitespace),
         ("end", first.rstrip(), compute.utf8_rtrim_whitespace),
     ):
         # For most columns, the first value suffices to decide.
-        if rest != first and compute.all(compute.not_equal(trim(values), values)).as_py():
-            verbs.append(verb)
-    return f"all values {' and '.join(verbs)} with spaces, such as {first!r}" if verbs else ""
+        if trimmed_first != first and compute.all(compute.not_equal(trim_spaces(values), values)).as_py():
+            position_verbs.append(position_verb)
+    return f"all values {' and '.join(position_verbs)} with spaces, such as {first!r}" if position_verbs else ""
 
 
 def describe_number_formats(strings: Any, number_format: NumberFormat) -> str:
@@ -122,23 +124,23 @@ def describe_number_formats(strings: Any, number_format: NumberFormat) -> str:
     import pyarrow.compute as compute
 
     trimmed_strings = _mark_missing_values(strings)[1]
-    first, options_by_number, example = _get_first_string(trimmed_strings), dict[str, str](), ""
-    formats = [
+    first, options_text_by_number, example = _get_first_string(trimmed_strings), dict[str, str](), ""
+    possible_formats = [
         NumberFormat(decimal, thousands)
         for decimal in ".,"
         for thousands in (None, *THOUSANDS_SEPARATORS)
         if thousands != decimal
     ]
     # If several formats give the same number, the message names the one that changes the fewest options.
-    formats.sort(key=lambda other: sum(map(str.__ne__, map(str, other), map(str, number_format))))
-    for other in formats:
-        if re.match(other.pattern, first) and _all_match(trimmed_strings, other.pattern):
+    possible_formats.sort(key=lambda other: sum(map(str.__ne__, map(str, other), map(str, number_format))))
+    for other in possible_formats:
+        if re.match(other.pattern, first) and _do_all_strings_match(trimmed_strings, other.pattern):
             if not example:
                 is_number = compute.match_substring_regex(trimmed_strings, number_format.pattern)
                 example = _get_first_string(trimmed_strings.filter(compute.invert(is_number)))
-            options_by_number.setdefault(other.standardize_number(example), other.describe_change(number_format))
-    meanings = " or ".join(f"{number} with {options}" for number, options in options_by_number.items())
-    return f"text such as {example!r}, which is the number {meanings}" if options_by_number else ""
+            options_text_by_number.setdefault(other.standardize_number(example), other.describe_change(number_format))
+    possible_meanings = " or ".join(f"{number} with {options}" for number, options in options_text_by_number.items())
+    return f"text such as {example!r}, which is the number {possible_meanings}" if options_text_by_number else ""
 
 
 def _mark_missing_values(strings):
@@ -150,10 +152,14 @@ def _mark_missing_values(strings):
     is_missing = compute.is_in(trimmed_strings, value_set=_list_missing_strings())
     if not compute.any(is_missing).as_py():
         return strings, trimmed_strings, ""
-    spellings = trimmed_strings.filter(is_missing).unique().to_pylist()
-    note = f"{spellings[0]!r} and {spellings[1]!r} both mean a missing value" if len(spellings) > 1 else ""
-    null = pa.scalar(None, pa.string())
-    return *(compute.if_else(is_missing, null, values) for values in (strings, trimmed_strings)), note
+    missing_spellings = trimmed_strings.filter(is_missing).unique().to_pylist()
+    note = (
+        f"{missing_spellings[0]!r} and {missing_spellings[1]!r} both mean a missing value"
+        if len(missing_spellings) > 1
+        else ""
+    )
+    null_string = pa.scalar(None, pa.string())
+    return *(compute.if_else(is_missing, null_string, values) for values in (strings, trimmed_strings)), note
 
 
 @cache
@@ -172,11 +178,11 @@ def _convert_to_numbers(strings, number_format):
 
     # Arrow converts only numbers with a decimal point, but its conversion is faster than a regular expression.
     if number_format != NumberFormat():
-        if not _all_match(strings, number_format.pattern):
+        if not _do_all_strings_match(strings, number_format.pattern):
             return None
         if number_format.thousands is not None:
-            separators = THOUSANDS_SEPARATORS[number_format.thousands]
-            strings = compute.replace_substring_regex(strings, f"[{separators}]", "")
+            separator_characters = THOUSANDS_SEPARATORS[number_format.thousands]
+            strings = compute.replace_substring_regex(strings, f"[{separator_characters}]", "")
         strings = compute.replace_substring(strings, number_format.decimal, ".")
     # A failed conversion takes as long as converting thousands of numbers, so the first string selects the types.
     is_integer = re.match("[-+]?[0-9]+(?:[xX]|$)", _get_first_string(strings))
@@ -215,16 +221,16 @@ def _describe_lost_information(strings, trimmed_strings, values, convert):
     if n_distinct_numbers < len(numbers) and n_distinct_numbers < compute.count_distinct(strings).as_py():
         # A signed zero is a result of rounding, so 0 and -0 are not different codes.
         unsigned_strings = compute.replace_substring_regex(strings, SIGNED_ZERO_PATTERN, r"\1")
-        spellings, seen = unsigned_strings.unique().drop_null(), dict[float, str]()
-        converted = convert(compute.utf8_trim_whitespace(spellings)).to_pylist()
-        for number, spelling in zip(map(float, converted), spellings.to_pylist(), strict=True):
-            if seen.setdefault(number, spelling) != spelling:
+        distinct_strings, string_by_number = unsigned_strings.unique().drop_null(), dict[float, str]()
+        converted_values = convert(compute.utf8_trim_whitespace(distinct_strings)).to_pylist()
+        for number, distinct_string in zip(map(float, converted_values), distinct_strings.to_pylist(), strict=True):
+            if string_by_number.setdefault(number, distinct_string) != distinct_string:
                 noun = "boolean" if convert is _convert_to_booleans else "number"
-                return f"{seen[number]!r} and {spelling!r} are the same {noun}"
+                return f"{string_by_number[number]!r} and {distinct_string!r} are the same {noun}"
     # A rounded identifier cannot be recovered, even if no other identifier is rounded to the same number.
     is_large = len(numbers) and max(-numbers[0], numbers[-1]) >= MAX_EXACT_INTEGER
-    rounded = _find_rounded_integer(trimmed_strings.drop_null(), values.drop_null()) if is_large else None
-    return "" if rounded is None else f"float64 rounds {rounded!r} to {float(rounded):.0f}"
+    rounded_integer = _find_rounded_integer(trimmed_strings.drop_null(), values.drop_null()) if is_large else None
+    return "" if rounded_integer is None else f"float64 rounds {rounded_integer!r} to {float(rounded_integer):.0f}"
 
 
 def _find_rounded_integer(strings, values):
@@ -234,17 +240,17 @@ def _find_rounded_integer(strings, values):
     if pa.types.is_integer(values.type):
         integers = values.to_numpy()
         floats = integers.astype(np.float64)
-        is_gap_from_rounding = floats >= 2.0**63
-        is_gap_from_rounding[~is_gap_from_rounding] = (
-            floats[~is_gap_from_rounding].astype(np.int64) != integers[~is_gap_from_rounding]
+        is_rounded_integer = floats >= 2.0**63
+        is_rounded_integer[~is_rounded_integer] = (
+            floats[~is_rounded_integer].astype(np.int64) != integers[~is_rounded_integer]
         )
-        return str(integers[is_gap_from_rounding.argmax()]) if is_gap_from_rounding.any() else None
-    if not _all_match(strings, "^-?[0-9]+$"):
+        return str(integers[is_rounded_integer.argmax()]) if is_rounded_integer.any() else None
+    if not _do_all_strings_match(strings, "^-?[0-9]+$"):
         return None
     return next((text for text in strings.to_pylist() if int(text) != int(float(text))), None)
 
 
-def _describe_ambiguity(trimmed_strings, values, number_format):
+def _describe_ambiguous_decimal_marks(trimmed_strings, values, number_format):
     """Return a note if the decimal mark of the numbers could be a thousands separator, "" otherwise."""
     import pyarrow as pa
     import pyarrow.compute as compute
@@ -255,7 +261,7 @@ def _describe_ambiguity(trimmed_strings, values, number_format):
     if (
         not has_decimal_values
         or not re.match(pattern, _get_first_string(trimmed_strings))
-        or not _all_match(trimmed_strings, pattern)
+        or not _do_all_strings_match(trimmed_strings, pattern)
     ):
         return ""
     has_decimal_mark = compute.match_substring(trimmed_strings, decimal_mark)
@@ -271,7 +277,7 @@ def _describe_ambiguity(trimmed_strings, values, number_format):
     return f"{means}; if {DECIMAL_MARK_NAMES[decimal_mark]} separates thousands, give {change}"
 
 
-def _all_match(strings, pattern):
+def _do_all_strings_match(strings, pattern):
     import pyarrow.compute as compute
 
     # Missing values are treated as matches.

@@ -13,7 +13,7 @@ from click import Choice, FloatRange, IntRange, argument, option
 
 from fastlin import __version__, datasets
 from fastlin.cli.arguments import (
-    FILE,
+    EXISTING_FILE,
     SEED_RANGE,
     SETTINGS,
     STRENGTH_RANGE,
@@ -26,7 +26,7 @@ from fastlin.cli.arguments import (
     require,
     table_options,
 )
-from fastlin.cli.comparison import read_problems
+from fastlin.cli.comparison import read_training_and_held_out_problems
 from fastlin.cli.doctor import describe_environment, doctor, format_environment
 from fastlin.cli.fit_and_predict import fit, predict
 from fastlin.cli.results import write_results
@@ -73,12 +73,12 @@ def reproduce(options: SimpleNamespace) -> int:
     make_folder(options.output)
     names = dict.fromkeys(options.studies or STUDIES)
     settings = {}
-    for is_homework in dict.fromkeys(name in CIFAR10_STUDIES for name in names):
-        data = _load(options, is_homework)
+    for needs_cifar10 in dict.fromkeys(name in CIFAR10_STUDIES for name in names):
+        data = _load(options, needs_cifar10)
         folder = options.output / data.name
-        settings[is_homework] = Settings(data, options.quick, options.seed, folder=folder, draws=options.draws)
-    available = {**STUDIES, **CIFAR10_STUDIES}
-    studies = {name: (available[name], settings[name in CIFAR10_STUDIES]) for name in names}
+        settings[needs_cifar10] = Settings(data, options.quick, options.seed, folder=folder, draws=options.draws)
+    available_studies = {**STUDIES, **CIFAR10_STUDIES}
+    studies = {name: (available_studies[name], settings[name in CIFAR10_STUDIES]) for name in names}
     entries, failed_studies = run_studies(studies, options.output)
     page = report_claims(entries, failed_studies, options.output)
     if options.open:
@@ -92,11 +92,11 @@ TABLE_OPTIONS = ("target", "drop", "C", "separator", "decimal", "thousands", "en
 
 @command(
     "to choose a library: time fastlin and others on your own table or MNIST",
-    argument("table", required=False, type=FILE, metavar="[DATA]"),
+    argument("table", required=False, type=EXISTING_FILE, metavar="[DATA]"),
     option("--target", metavar="COLUMN", default="y", help="Column of the labels in DATA, or array in .npz."),
     drop_option,
     option("--C", "C", type=STRENGTH_RANGE, default=1.0, help="Inverse penalty strength of the fits to DATA."),
-    option("--seconds", type=FloatRange(1, 86_400), default=baselines.DEFAULT_SECONDS, help=SECONDS_HELP),
+    option("--seconds", type=FloatRange(1, 86_400), default=baselines.DEFAULT_COMPARISON_SECONDS, help=SECONDS_HELP),
     option("--quick", is_flag=True, help=QUICK_COMPARISON_HELP),
     option("--baselines", "seconds", flag_value=baselines.LONG_COMPARISON_SECONDS, help=BASELINES_HELP),
     option("--dtype", type=Choice(["float64", "float32"]), default="float64", help=DTYPE_HELP),
@@ -132,11 +132,11 @@ def compare(options: SimpleNamespace) -> int:
         # adelie declares that it requires NumPy 1, but it works with NumPy 2.
         print("Install adelie with 'pip install --no-deps adelie ipython'.")
     if options.table is None:
-        data, problems = _load(options, is_homework=False), None
+        data, problems = _load(options, needs_cifar10=False), None
     else:
         data = datasets.Dataset("table", *4 * (np.empty(0),))
         with convert_errors(f"cannot compare on {options.table}", ValueError, MemoryError):
-            problems = [read_problems(options)]
+            problems = [read_training_and_held_out_problems(options)]
 
     def compare_libraries(settings):
         results = baselines.run(settings, options.dtype, problems, options.seconds)
@@ -173,11 +173,11 @@ def warmup(options: SimpleNamespace) -> int:
     from fastlin.warmup import STEPS
 
     begin = perf_counter()
-    with show_progress_bar("fastlin", len(STEPS)) as show:
-        for n_done, (name, compile_step) in enumerate(STEPS.items()):
-            show(n_done, name)
+    with show_progress_bar("fastlin", len(STEPS)) as show_step:
+        for n_done_steps, (name, compile_step) in enumerate(STEPS.items()):
+            show_step(n_done_steps, name)
             compile_step()
-        show(len(STEPS), "done")
+        show_step(len(STEPS), "done")
     folder = cache_folder()
     storage_note = (
         "could not be stored, because no cache folder is writable" if folder is None else f"is stored in {folder}"
@@ -197,13 +197,13 @@ program = click.Group(
 click.version_option(__version__, message="fastlin %(version)s")(program)
 
 
-def _load(options, is_homework):
+def _load(options, needs_cifar10):
     """Return CIFAR-10 or MNIST, or scikit-learn's digits if the data set is unavailable.
 
     A folder given with --data must contain the data set.
     """
     name, load, files = "MNIST", datasets.load_mnist, [name for name, *_ in datasets.MNIST_FILES.values()]
-    if is_homework:
+    if needs_cifar10:
         load = partial(datasets.load_cifar10, N_VALIDATION_IMAGES, options.seed)
         name, files = "CIFAR-10", datasets.CIFAR10_FILES
     try:

@@ -22,18 +22,18 @@ from fastlin.other_libraries import Problem
 LIBSVM_SUFFIXES = (".svm", ".libsvm", ".txt")
 HELD_OUT_FRACTION = 0.2
 # Number of copies of the table that must fit into memory: the rows, the encoded rows and a library's copies.
-N_MEMORY_COPIES = 4
+N_TABLE_COPIES = 4
 
 
-def read_problems(options: SimpleNamespace) -> tuple[Problem, Problem]:
+def read_training_and_held_out_problems(options: SimpleNamespace) -> tuple[Problem, Problem]:
     """Return the Problems of the training and the held-out rows, with standardized numbers and one-hot encoded text."""
     name, strings = options.table, np.empty((0, 0))
     # Windows does not have sysconf.
     if hasattr(os, "sysconf"):
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if N_MEMORY_COPIES * os.path.getsize(name) > memory:
+        total_memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if N_TABLE_COPIES * os.path.getsize(name) > total_memory_bytes:
             raise MemoryError(
-                f"it may need {N_MEMORY_COPIES} times its size in memory, more than this machine has; "
+                f"it may need {N_TABLE_COPIES} times its size in memory, more than this machine has; "
                 "use fastlin.blocks to fit larger files"
             )
     if name.lower().endswith((".npz", *LIBSVM_SUFFIXES)):
@@ -46,8 +46,8 @@ def read_problems(options: SimpleNamespace) -> tuple[Problem, Problem]:
         columns = {column: values.to_numpy() for column, values in zip(table.column_names, table.columns, strict=True)}
         strings = np.array([columns.pop(column) for column in text_columns], object).T
         numbers = np.array(list(columns.values()), float).reshape(-1, len(labels)).T
-    checks = {"accept_sparse": "csr", "dtype": options.dtype, "order": "C", "ensure_min_features": 0}
-    numbers, labels = check_X_y(numbers, labels, **checks)
+    validation_options = {"accept_sparse": "csr", "dtype": options.dtype, "order": "C", "ensure_min_features": 0}
+    numbers, labels = check_X_y(numbers, labels, **validation_options)
     if type_of_target(labels) == "continuous":
         fraction = labels[labels != np.trunc(labels)][0]
         raise ValueError(f"{options.target!r} contains {fraction}, which is no class label; use integers or strings")

@@ -34,9 +34,9 @@ INPUT_SUFFIXES = (*OUTPUT_SUFFIXES, ".csv.gz", ".tsv.gz")
 MAX_LISTED_NAMES = 10
 # Arrow splits CSV into blocks of whole rows, and each column into as many chunks. The default block size of a megabyte
 # is several times slower for tables with very many columns (docs/benchmarks/design-choices.md: CSV block size).
-BLOCK_BYTES = 1 << 25
+CSV_BLOCK_BYTES = 1 << 25
 INTEGER_LABEL_LIMIT = 2.0**63
-NUMBERS_REMEDY = "; to fit it as numbers, write each value as a plain number"
+PLAIN_NUMBERS_REMEDY = "; to fit it as numbers, write each value as a plain number"
 
 
 @dataclass
@@ -49,7 +49,7 @@ class TableFile:
     number_format: NumberFormat | None  # the format in CSV; None for Parquet, whose columns have types
     notes: list[str] = field(default_factory=list)
 
-    def find(self, column: str) -> str:
+    def find_column(self, column: str) -> str:
         """Return the name of a column as stored in `columns`; spaces around the argument are ignored if necessary."""
         for name in (column, column.strip()):
             if name in self.columns:
@@ -59,10 +59,10 @@ class TableFile:
             f"{self.name} has no column {column!r}; its columns are {list_first_names(self.columns)}{hint}"
         )
 
-    def read_labels(self, column: str, labels_are_text: bool = False) -> Array:
+    def read_labels(self, column: str, are_labels_text: bool = False) -> Array:
         """Return a column as an array of n_rows labels, which are numbers, booleans or text.
 
-        If `labels_are_text` is true, labels in CSV are read as text. Booleans in CSV are always read as text, so that
+        If `are_labels_text` is true, labels in CSV are read as text. Booleans in CSV are always read as text, so that
         predictions are spelled as in the file.
         """
         import pyarrow as pa
@@ -70,11 +70,11 @@ class TableFile:
         values, loss = self.columns[column], ""
         if self.number_format is None:
             values, loss = _convert_parquet_column(values)
-        elif not labels_are_text:
+        elif not are_labels_text:
             values, loss, _ = convert_column(values, self.number_format)
-        if self.number_format is not None and (labels_are_text or pa.types.is_boolean(values.type)):
+        if self.number_format is not None and (are_labels_text or pa.types.is_boolean(values.type)):
             values = convert_text_column(self.columns[column])
-        self._note_text_column(column, loss)
+        self._add_note_on_text_column(column, loss)
         if values.null_count:
             error_text = (
                 f"{values.null_count:,} missing values (of {len(values):,} rows); remove the rows without a label"
@@ -83,8 +83,8 @@ class TableFile:
         if not (_is_text_type(values.type) or _is_number_type(values.type)):
             error_text = f"values of type {values.type}; labels must be text, integers or booleans"
             raise CommandError(f"label column {column!r} of {self.name} has {error_text}")
-        if not labels_are_text:
-            self._note_spaces(column, values)
+        if not are_labels_text:
+            self._add_note_on_spaces(column, values)
         return np.asarray(values.to_pylist())
 
     def read_feature(self, column: str, is_text: bool | None = None) -> Any:
@@ -95,7 +95,7 @@ class TableFile:
         values = self.columns[column]
         if self.number_format is None:
             values, loss = _convert_parquet_column(values)
-            self._note_text_column(column, loss if is_text is None else "", NUMBERS_REMEDY)
+            self._add_note_on_text_column(column, loss if is_text is None else "", PLAIN_NUMBERS_REMEDY)
         else:
             values = (
                 convert_text_column(values)
@@ -104,7 +104,7 @@ class TableFile:
             )
         n_missing, n_rows = values.null_count, len(values)
         if is_text is None:
-            self._note_spaces(column, values)
+            self._add_note_on_spaces(column, values)
         is_text = _is_text_type(values.type) if is_text is None and n_missing < n_rows else bool(is_text)
         error_text = ""
         if n_missing < n_rows and not (_is_text_type if is_text else _is_number_type)(values.type):
@@ -129,7 +129,7 @@ class TableFile:
 
     def _convert_csv_column(self, column, strings, number_format, is_text):
         """Convert a CSV column, and note surprising conversions. `is_text` is False, or None if it is unknown."""
-        values, loss, note = convert_column(strings, number_format, as_numbers=is_text is False)
+        values, loss, note = convert_column(strings, number_format, must_be_numeric=is_text is False)
         if values.null_count < len(values) and _is_text_type(values.type):
             # If there is a loss, the strings already are numbers in the current format.
             meanings = "" if loss and is_text is None else describe_number_formats(values, number_format)
@@ -139,23 +139,23 @@ class TableFile:
             if is_text is False:
                 remedy = f"fix it, or fit without the column: --drop {column!r}"
                 raise CommandError(f"column {column!r} of {self.name} must contain numbers, but {loss}; {remedy}")
-            self._note_text_column(column, loss, NUMBERS_REMEDY)
+            self._add_note_on_text_column(column, loss, PLAIN_NUMBERS_REMEDY)
         elif loss:
             self.notes.append(f"column {column!r} of {self.name} is read as numbers, as in the fit: {loss}")
         if note:
             self.notes.append(f"column {column!r} of {self.name}: {note}")
         return values
 
-    def _note_text_column(self, column, loss, remedy=""):
+    def _add_note_on_text_column(self, column, loss, remedy=""):
         if loss:
             self.notes.append(f"column {column!r} of {self.name} stays text: {loss}{remedy}")
 
-    def _note_spaces(self, column, values):
+    def _add_note_on_spaces(self, column, values):
         """Add a note if all values of a text column have spaces around them, because values without spaces differ."""
-        spaces = describe_spaces(values) if _is_text_type(values.type) else ""
-        if spaces:
+        spaces_description = describe_spaces(values) if _is_text_type(values.type) else ""
+        if spaces_description:
             remedy = "the spaces are part of the values and must match in other files; consider removing them"
-            self.notes.append(f"column {column!r} of {self.name}: {spaces}; {remedy}")
+            self.notes.append(f"column {column!r} of {self.name}: {spaces_description}; {remedy}")
 
 
 def validate_training_data(name: str, options: SimpleNamespace) -> tuple[Any, Collection[str], Array, list[str]]:
@@ -163,8 +163,8 @@ def validate_training_data(name: str, options: SimpleNamespace) -> tuple[Any, Co
     import pyarrow as pa
 
     file = read_file(name, options)
-    excluded_columns = {file.find(column) for column in (options.target, *options.drop)}
-    target = file.find(options.target)
+    excluded_columns = {file.find_column(column) for column in (options.target, *options.drop)}
+    target = file.find_column(options.target)
     labels = file.read_labels(target)
     _check_classes(labels, target, name)
     index = [column for column in file.index if column not in excluded_columns]
@@ -185,9 +185,9 @@ def validate_training_data(name: str, options: SimpleNamespace) -> tuple[Any, Co
 def _check_classes(labels, column, name):
     """Raise a CommandError if labels are fractional or too large for int64, because no classifier accepts them."""
     if labels.dtype.kind == "f":
-        is_label = (np.abs(labels) < INTEGER_LABEL_LIMIT) & (np.trunc(labels) == labels)
-        if not is_label.all():
-            error_text = f"the label {labels[~is_label][0]}; labels must be text, booleans or integers below 2**63"
+        is_valid = (np.abs(labels) < INTEGER_LABEL_LIMIT) & (np.trunc(labels) == labels)
+        if not is_valid.all():
+            error_text = f"the label {labels[~is_valid][0]}; labels must be text, booleans or integers below 2**63"
             remedy = "write classes as text, such as 'low' and 'high', or use a regression for quantities"
             raise CommandError(f"label column {column!r} of {name} has {error_text}. Either {remedy}")
 
@@ -240,7 +240,7 @@ def _read_csv(name, options):
         names = _read_header(name, options.encoding, separator)
         return pyarrow.csv.read_csv(
             name,
-            pyarrow.csv.ReadOptions(encoding=options.encoding, block_size=BLOCK_BYTES),
+            pyarrow.csv.ReadOptions(encoding=options.encoding, block_size=CSV_BLOCK_BYTES),
             pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
             pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
         )
@@ -289,15 +289,15 @@ def _is_number_type(arrow_type):
 
 def list_first_names(names: Collection[object]) -> str:
     """Return the first names of a collection in quotes, and the number of other names."""
-    more = f" and {len(names) - MAX_LISTED_NAMES:,} more" if len(names) > MAX_LISTED_NAMES else ""
-    return f"{', '.join(map(repr, islice(names, MAX_LISTED_NAMES)))}{more}"
+    more_text = f" and {len(names) - MAX_LISTED_NAMES:,} more" if len(names) > MAX_LISTED_NAMES else ""
+    return f"{', '.join(map(repr, islice(names, MAX_LISTED_NAMES)))}{more_text}"
 
 
-def check_output_file(name: str, inputs: Iterable[str]) -> None:
+def check_output_file(name: str, input_files: Iterable[str]) -> None:
     """Raise a CommandError if an output cannot be written or would overwrite an input."""
     # Writing follows symbolic links, so the file is created in the folder of the link's target.
     path = os.path.realpath(name)
-    if path in map(os.path.realpath, inputs) or (os.path.exists(path) and not os.path.isfile(path)):
+    if path in map(os.path.realpath, input_files) or (os.path.exists(path) and not os.path.isfile(path)):
         raise CommandError(f"cannot write {name!r}: it is a folder or an input file; choose another name")
     with convert_errors(f"cannot write {name}", OSError):
         check_writable(Path(path).parent)

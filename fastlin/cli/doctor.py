@@ -41,13 +41,13 @@ REQUIRED_PACKAGES = (
 )
 OPTIONAL_PACKAGES = dict.fromkeys(name for names in EXTRAS.values() for name in names)
 PACKAGES = (*REQUIRED_PACKAGES, *OPTIONAL_PACKAGES, "pandas", "polars")
-PROCESSOR_FILE = Path("/proc/cpuinfo")
+PROCESSOR_INFO_FILE = Path("/proc/cpuinfo")
 # Prefixes of environment variables that affect fastlin or the libraries that it uses.
-VARIABLE_PREFIXES = ("FASTLIN_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "XDG_CACHE_HOME")
+ENVIRONMENT_VARIABLE_PREFIXES = ("FASTLIN_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "XDG_CACHE_HOME")
 FIT_TOL = 1e-6
 # Minima of J, accurate to 1e-11.
-DIGITS_MINIMUM = 0.1995264038586
-CANCER_MINIMUM = 0.2046573294868
+DIGITS_MINIMUM_OBJECTIVE = 0.1995264038586
+CANCER_MINIMUM_OBJECTIVE = 0.2046573294868
 
 
 def describe_environment() -> dict[str, Any]:
@@ -58,7 +58,7 @@ def describe_environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         **{package: _find_version(package) for package in PACKAGES},
-        "processor": _name_processor(),
+        "processor": _describe_processor(),
         "vectors": f"{8 * TARGET.vector_bytes} bits",
         "processors": os.cpu_count(),
         "threads": _count_threads(),
@@ -105,14 +105,14 @@ def describe_compiled_code() -> str:
     return f"{TARGET.name}, {TARGET.archive.n_kernels} kernels from the wheel, {n_cached_kernels} in the cache"
 
 
-def _name_processor():
+def _describe_processor():
     """Return the processor's name and LLVM's name for it. LLVM's name determines which instructions kernels use."""
     import llvmlite.binding
 
     name = platform.processor() or platform.machine()
     # This file contains the model name of the processor. It only exists on Linux.
     with contextlib.suppress(OSError, StopIteration):
-        lines = PROCESSOR_FILE.read_text("utf-8").splitlines()
+        lines = PROCESSOR_INFO_FILE.read_text("utf-8").splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return f"{name} ({llvmlite.binding.get_host_cpu_name()})"
 
@@ -128,11 +128,13 @@ def doctor(options: SimpleNamespace) -> int:
       fastlin doctor > doctor.txt
     """
     environment_variables = [
-        f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(VARIABLE_PREFIXES)
+        f"{name}={value}"
+        for name, value in sorted(os.environ.items())
+        if name.startswith(ENVIRONMENT_VARIABLE_PREFIXES)
     ]
     print(*format_environment(), *map(make_printable, environment_variables), sep="\n")
     n_passed = 0
-    for name, check in CHECKS.items():
+    for name, check in INSTALLATION_CHECKS.items():
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
@@ -141,11 +143,11 @@ def doctor(options: SimpleNamespace) -> int:
             has_passed, details = False, f"{type(error).__name__}: {error}"
         n_passed += has_passed
         print(make_printable(f"{'passed' if has_passed else 'FAILED'}  {name}: {details}"), flush=True)
-    print(f"{n_passed} of {len(CHECKS)} checks passed.")
-    return int(n_passed < len(CHECKS))
+    print(f"{n_passed} of {len(INSTALLATION_CHECKS)} checks passed.")
+    return int(n_passed < len(INSTALLATION_CHECKS))
 
 
-def _check_minimum(minimum, X, y, **parameters):
+def _check_fitted_minimum(minimum, X, y, **parameters):
     """Fit a model. Return whether its objective is within the relative `FIT_TOL` of `minimum`, and details."""
     objective = LogisticRegression(tol=FIT_TOL, **parameters).fit(X, y).history_[-1].objective
     # The stored minimum has a relative error of 1e-12. The rounding error of J is much smaller.
@@ -153,17 +155,17 @@ def _check_minimum(minimum, X, y, **parameters):
     return has_passed, f"J = {objective:.12g}, the minimum is {minimum:.12g}"
 
 
-def _check_digits(as_matrix=np.asarray):
+def _check_digits(make_matrix=np.asarray):
     X, y = load_digits(return_X_y=True)
-    return _check_minimum(DIGITS_MINIMUM, as_matrix(X / 16), y)
+    return _check_fitted_minimum(DIGITS_MINIMUM_OBJECTIVE, make_matrix(X / 16), y)
 
 
 def _check_cancer():
     X, y = load_breast_cancer(return_X_y=True)
-    return _check_minimum(CANCER_MINIMUM, X / X.std(axis=0), y, l1_ratio=1.0, C=0.1)
+    return _check_fitted_minimum(CANCER_MINIMUM_OBJECTIVE, X / X.std(axis=0), y, l1_ratio=1.0, C=0.1)
 
 
-CHECKS: dict[str, Callable[[], tuple[bool, str]]] = {
+INSTALLATION_CHECKS: dict[str, Callable[[], tuple[bool, str]]] = {
     "digits, softmax, L2": _check_digits,
     "digits, sparse": lambda: _check_digits(sparse.csr_array),
     "breast cancer, two classes, L1": _check_cancer,

@@ -13,7 +13,7 @@ from click import FloatRange, argument, option
 from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.cli import data_files
 from fastlin.cli.arguments import (
-    FILE,
+    EXISTING_FILE,
     STRENGTH_RANGE,
     CommandError,
     command,
@@ -47,12 +47,12 @@ KEEP_HELP = "Column to copy to the output, such as an identifier. Repeat the opt
 
 @command(
     "for your own table: fit logistic regression and save the model",
-    argument("data", metavar="DATA", type=FILE),
+    argument("data", metavar="DATA", type=EXISTING_FILE),
     option("--target", required=True, metavar="COLUMN", help="Column of the labels."),
     drop_option,
     option("--C", "C", type=STRENGTH_RANGE, show_default="1; inf with --inference", help=C_HELP),
     option("--cross-validate", is_flag=True, help=CROSS_VALIDATE_HELP),
-    option("--validation", type=FILE, metavar="FILE", show_default="none", help=VALIDATION_HELP),
+    option("--validation", type=EXISTING_FILE, metavar="FILE", show_default="none", help=VALIDATION_HELP),
     option("--l1-ratio", type=FloatRange(0, 1), default=0.0, help=L1_RATIO_HELP),
     option("--tol", type=FloatRange(1e-15, 1), show_default="0.0001; 1e-08 with --inference", help=TOL_HELP),
     option("--inference", is_flag=True, help=INFERENCE_HELP),
@@ -97,8 +97,8 @@ def fit(options: SimpleNamespace) -> int:
     lines["accuracy"] += " (training rows)"
     if validation:
         is_correct = _copy_training_model(model).predict(validation["X_val"]) == validation["y_val"]
-        rows_note = "validation rows, same C fitted without them"
-        lines["held out"] = f"accuracy {is_correct.mean():.4f} on {len(is_correct):,} rows ({rows_note})"
+        validation_rows_text = "validation rows, same C fitted without them"
+        lines["held out"] = f"accuracy {is_correct.mean():.4f} on {len(is_correct):,} rows ({validation_rows_text})"
     if inference is not None and "objective" in lines:
         distance = inference.distance + inference.coef_error
         lines["objective"] = f"{model.history_[-1].objective:.9g}, {distance:.1e} standard errors from its minimum"
@@ -115,8 +115,8 @@ def fit(options: SimpleNamespace) -> int:
 
 @command(
     "for new rows: predict labels and probabilities with that model",
-    argument("model", metavar="MODEL", type=FILE),
-    argument("data", metavar="DATA", type=FILE),
+    argument("model", metavar="MODEL", type=EXISTING_FILE),
+    argument("data", metavar="DATA", type=EXISTING_FILE),
     option("--target", metavar="COLUMN", show_default="none", help="Column of the true labels, to print the accuracy."),
     option("--keep", multiple=True, metavar="COLUMN", show_default="none", help=KEEP_HELP),
     option("--output", metavar="FILE", default="predictions.csv", help=PREDICTIONS_HELP),
@@ -156,13 +156,13 @@ def predict(options: SimpleNamespace) -> int:
 
 def _check_penalty_options(options):
     """Raise a CommandError if the user combines options of `fit` that are mutually exclusive."""
-    C_choices = {"--C": options.C, "--cross-validate": options.cross_validate, "--validation": options.validation}
-    C_options = [name for name, value in C_choices.items() if value]
-    penalty_options = [*C_options, *["--l1-ratio"] * (options.l1_ratio > 0)]
+    C_option_values = {"--C": options.C, "--cross-validate": options.cross_validate, "--validation": options.validation}
+    given_C_options = [name for name, value in C_option_values.items() if value]
+    penalty_options = [*given_C_options, *["--l1-ratio"] * (options.l1_ratio > 0)]
     if options.inference and penalty_options:
         raise CommandError(f"--inference fits without a penalty and cannot be combined with {penalty_options[0]}")
-    if len(C_options) > 1:
-        raise CommandError(f"{C_options[1]} chooses C and cannot be combined with {C_options[0]}")
+    if len(given_C_options) > 1:
+        raise CommandError(f"{given_C_options[1]} chooses C and cannot be combined with {given_C_options[0]}")
 
 
 def _read_fitted_columns(name, options, categories, classes, keep=()):
@@ -174,18 +174,18 @@ def _read_fitted_columns(name, options, categories, classes, keep=()):
     import pyarrow as pa
 
     file = data_files.read_file(name, options)
-    names = {column: file.find(column) for column in (*categories, *keep)}
+    names = {column: file.find_column(column) for column in (*categories, *keep)}
     labels = None
     if options.target is not None:
-        target = file.find(options.target)
-        labels = file.read_labels(target, labels_are_text=isinstance(classes[0], str))
+        target = file.find_column(options.target)
+        labels = file.read_labels(target, are_labels_text=isinstance(classes[0], str))
         labels = _match_labels(labels.tolist(), classes.tolist(), target, name)
     features = {column: file.read_feature(names[column], seen is not None) for column, seen in categories.items()}
-    copies = {
+    kept_columns = {
         column: features[column] if categories.get(column, "") is None else file.read_original_values(names[column])
         for column in keep
     }
-    arrays = {column: np.array(values.to_pylist(), object) for column, values in copies.items()}
+    arrays = {column: np.array(values.to_pylist(), object) for column, values in kept_columns.items()}
     return pa.table(features), labels, arrays, file.notes
 
 
@@ -214,28 +214,30 @@ def _copy_training_model(model):
 
 def _match_labels(labels, classes, column, name):
     """Convert labels to the classes of the fit. If a label is not a class, raise a CommandError that names it."""
-    classes_by_key = dict(zip(classes, classes, strict=True))
-    keys = labels
+    classes_by_label_key = dict(zip(classes, classes, strict=True))
+    label_keys = labels
     if _are_booleans(labels) and _are_booleans(classes):
         # Booleans in CSV files are text, whose spelling depends on the program that wrote the file.
-        classes_by_key = {str(label).lower(): label for label in classes}
-        keys = [str(label).lower() for label in labels]
+        classes_by_label_key = {str(label).lower(): label for label in classes}
+        label_keys = [str(label).lower() for label in labels]
     elif isinstance(labels[0], str) and not isinstance(classes[0], str):
         # Some labels are not numbers. The message names one of them.
-        classes_by_key = {str(label): label for label in classes}
-    unknown_labels = {label: key for label, key in zip(labels, keys, strict=True) if key not in classes_by_key}
+        classes_by_label_key = {str(label): label for label in classes}
+    unknown_labels = {
+        label: key for label, key in zip(labels, label_keys, strict=True) if key not in classes_by_label_key
+    }
     if unknown_labels:
         label = min(unknown_labels, key=str)
         key, stripped_classes = (
             unknown_labels[label],
-            {name.strip() for name in classes_by_key if isinstance(name, str)},
+            {name.strip() for name in classes_by_label_key if isinstance(name, str)},
         )
         spaces = "they differ by spaces; " if isinstance(key, str) and key.strip() in stripped_classes else ""
         raise CommandError(
             f"column {column!r} of {name} contains {label!r}, but the labels of the fit are "
             f"{data_files.list_first_names(classes)}; {spaces}write the labels as in the fit"
         )
-    return np.array([classes_by_key[key] for key in keys])
+    return np.array([classes_by_label_key[key] for key in label_keys])
 
 
 def _are_booleans(labels):

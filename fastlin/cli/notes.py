@@ -19,8 +19,8 @@ def print_notes(*groups: Iterable[str]) -> None:
         remaining = iter(notes)
         for note in islice(remaining, MAX_NOTES):
             print(f"Note: {make_printable(note)}")
-        if n_more := sum(1 for _ in remaining):
-            print(f"Note: {format_count(n_more, 'more note')} of this kind")
+        if n_more_notes := sum(1 for _ in remaining):
+            print(f"Note: {format_count(n_more_notes, 'more note')} of this kind")
 
 
 def note_identifier_columns(table: Any, text_columns: Collection[str]) -> Iterator[str]:

@@ -32,13 +32,13 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
         part.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def update_results(path: Path, update: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+def update_results(path: Path, compute_results: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Apply a function to the results in a file and write its return value.
 
     A lock excludes other processes.
     """
     with lock(path):
-        write_results(path, update(read_results(path)))
+        write_results(path, compute_results(read_results(path)))
 
 
 def add_results(path: Path, results: dict[str, Any]) -> None:
@@ -46,10 +46,10 @@ def add_results(path: Path, results: dict[str, Any]) -> None:
     update_results(path, lambda stored: {**stored, **results})
 
 
-def choose_report_entries(results: dict[str, Any], new_entries: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def choose_report_entries(results: dict[str, Any], run_entries: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return a dict from the names of studies to the entries that the report shows.
 
-    `results` contains the entries of all runs, with keys of the form "data.study". `new_entries` contains the entries
+    `results` contains the entries of all runs, with keys of the form "data.study". `run_entries` contains the entries
     of this run. In each returned entry, `data` is the name of the data set, and `earlier` is whether an earlier run
     produced the entry.
 
@@ -60,15 +60,17 @@ def choose_report_entries(results: dict[str, Any], new_entries: Mapping[str, Any
     chosen_entries: dict[str, dict[str, Any]] = {}
     for studies in (STUDIES, CIFAR10_STUDIES):
         entry_keys = [entry_key for entry_key in results if entry_key.partition(".")[2] in studies]
-        current_keys = [entry_key for entry_key in entry_keys if results[entry_key].get("version") == __version__]
+        keys_of_this_version = [
+            entry_key for entry_key in entry_keys if results[entry_key].get("version") == __version__
+        ]
         # The digits are only used in place of an unavailable data set.
-        best_key = min(
-            current_keys,
-            key=lambda entry_key: (entry_key not in new_entries, entry_key.startswith("digits.")),
+        preferred_key = min(
+            keys_of_this_version,
+            key=lambda entry_key: (entry_key not in run_entries, entry_key.startswith("digits.")),
             default="",
         )
-        data = best_key.partition(".")[0]
+        data = preferred_key.partition(".")[0]
         for study in studies:
-            if (entry_key := f"{data}.{study}") in current_keys:
-                chosen_entries[study] = {**results[entry_key], "data": data, "earlier": entry_key not in new_entries}
+            if (entry_key := f"{data}.{study}") in keys_of_this_version:
+                chosen_entries[study] = {**results[entry_key], "data": data, "earlier": entry_key not in run_entries}
     return chosen_entries

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fastlin.course.studies.settings import Settings, Study
 
 # Minimum number of seconds between progress lines if the output is a file or a pipe.
-PROGRESS_INTERVAL = 9.0
+PROGRESS_INTERVAL_SECONDS = 9.0
 
 
 def make_console() -> Console:
@@ -62,13 +62,13 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
     entries, failed_studies, last_print_time = {}, [], float("-inf")
     columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as progress_bar:
-        task = progress_bar.add_task("", total=len(studies))
+        progress_task = progress_bar.add_task("", total=len(studies))
 
         def show(name, n_done, step, fraction=None):
             nonlocal last_print_time
             line = make_printable(f"{name}: {step}")
-            progress_bar.update(task, description=line, completed=n_done + (fraction or 0))
-            if not console.is_terminal and perf_counter() - last_print_time >= PROGRESS_INTERVAL:
+            progress_bar.update(progress_task, description=line, completed=n_done + (fraction or 0))
+            if not console.is_terminal and perf_counter() - last_print_time >= PROGRESS_INTERVAL_SECONDS:
                 last_print_time = perf_counter()
                 console.print(line, soft_wrap=True)
 
@@ -84,8 +84,10 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
                 entries[entry_key] = entry
                 # The file is written after each study, because a study may take hours and may be interrupted.
                 add_results(path, {entry_key: entry})
-                console.print(*make_tables(entry_key, entry["metrics"], [plot["file"] for plot in entry["plots"]]))
-        progress_bar.update(task, description="done", completed=len(studies))
+                console.print(
+                    *make_study_tables(entry_key, entry["metrics"], [plot["file"] for plot in entry["plots"]])
+                )
+        progress_bar.update(progress_task, description="done", completed=len(studies))
     add_results(path, {"environment": describe_environment()})
     n_plots = sum(len(entry["plots"]) for entry in entries.values())
     print(make_printable(f"Wrote {path} and {format_count(n_plots, 'figure')}."))
@@ -144,7 +146,7 @@ def report_claims(new_entries: dict[str, Any], failed_studies: list[str], output
     return page
 
 
-def make_tables(title: str, metrics: dict[str, Any], plots: Sequence[str]) -> list[Table | str]:
+def make_study_tables(title: str, metrics: dict[str, Any], plots: Sequence[str]) -> list[Table | str]:
     """Return a title and the tables of a study for the console. The first table lists scalars and figure names."""
     plot_row = {"plots": ", ".join(plots)} if plots else {}
     return [title, *(make_table(table.title, table.columns, table.rows) for table in tabulate(metrics | plot_row))]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-DATA_NAMES = {
+DATASET_TITLES = {
     "mnist": "MNIST",
     "cifar10": "CIFAR-10",
     "digits": "scikit-learn's 8 × 8 digits",

@@ -20,7 +20,7 @@ from fastlin.estimators import LogisticRegression as LocalLogisticRegression
 from fastlin.estimators import LogisticRegressionCV as LocalLogisticRegressionCV
 from fastlin.estimators.columns import check_features
 from fastlin.estimators.labels import check_offset_shape, validate_test_labels, validate_weights
-from fastlin.estimators.linear_predictions import ROW_SCORINGS, check_coefficients
+from fastlin.estimators.linear_predictions import ROWWISE_SCORINGS, check_coefficients
 from fastlin.estimators.parameters import limit_jobs, resolve_scoring
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective.rows import make_samples
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from fastlin.blocks.blocks import Blocks
     from fastlin.dask.collections import DaskCollection
-    from fastlin.estimators.logistic_regression import PenalizedClassifier as _MixinBase
+    from fastlin.estimators.logistic_regression import PenalizedClassifier as _PenalizedClassifierBase
     from fastlin.inference import Bootstrap, Inference
 
     Result = TypeVar("Result", covariant=True)
@@ -47,13 +47,13 @@ if TYPE_CHECKING:
         def __call__(self, X: MatrixLike, *, offset: ArrayLike | None = None) -> Result: ...
 
 else:
-    _MixinBase = object
+    _PenalizedClassifierBase = object
 
 
-class DaskPredictions(_MixinBase):
+class DaskPredictions(_PenalizedClassifierBase):
     """Mixin that returns predictions for Dask collections as Dask arrays, and delegates other data to `super()`."""
 
-    _local_class: type[Any]
+    _local_estimator_class: type[Any]
 
     if TYPE_CHECKING:
         decision_function: Prediction[FloatArray]  # type: ignore[assignment]
@@ -106,11 +106,11 @@ class DaskPredictions(_MixinBase):
         weights = rechunk_like(rows, sample_weight, "sample_weight")
         parts = list_partitions(rows, labels, weights, self._rechunk_offset(rows, offset))
         sums = dask.compute(
-            *(dask.delayed(_score_partition, pure=False)(model, *part, self._scoring()) for part in parts)
+            *(dask.delayed(_score_partition, pure=False)(model, *part, self._get_scoring()) for part in parts)
         )
         return float(average_scores(sums)[0])
 
-    def _scoring(self):
+    def _get_scoring(self):
         """Return the `scoring` argument of `score_rows`."""
         return "accuracy"
 
@@ -122,7 +122,7 @@ class DaskPredictions(_MixinBase):
         LogisticRegression or LogisticRegressionCV
             The model, with the same parameters and attributes.
         """
-        model = self._local_class(**self.get_params(deep=False))
+        model = self._local_estimator_class(**self.get_params(deep=False))
         vars(model).update({name: value for name, value in vars(self).items() if name.endswith("_")})
         return model
 
@@ -164,10 +164,10 @@ class DaskPredictions(_MixinBase):
         model: Any = self
         model._read(X)
         # The estimator is copied, because reading rows sets its attributes.
-        reader = copy(model)
+        copied_estimator = copy(model)
         fit_options = {"client": client, "classes": model.classes_, "worker_timeout": worker_timeout, "offset": offset}
-        with limit_jobs(model.n_jobs), fit_on_workers(reader, **fit_options) as read:
-            return self._compute_inference(read(reader, X, y, sample_weight), **options)
+        with limit_jobs(model.n_jobs), fit_on_workers(copied_estimator, **fit_options) as read:
+            return self._compute_inference(read(copied_estimator, X, y, sample_weight), **options)
 
     def bootstrap(
         self,
@@ -202,14 +202,18 @@ class DaskPredictions(_MixinBase):
             )
         return super().bootstrap(X, y, sample_weight, offset, **options)
 
-    def _apply_method(self, method, X, offset=None):
+    def _apply_prediction_method(self, method, X, offset=None):
         """Return the result of a prediction method for X, an array of shape (n,) or (n, n_classes)."""
         if not is_dask_collection(X):
-            return super()._apply_method(method, X, offset)
+            return super()._apply_prediction_method(method, X, offset)
         rows, model, name = self._read(X), self._to_local_without_names(), method.__name__
         # The result for one row provides the shape and dtype.
-        empty = getattr(model, name)(np.zeros((1, rows.shape[1]), rows.dtype))[:0]
-        shape = {"chunks": (rows.chunks[0], empty.shape[1:])} if empty.ndim == 2 else {"drop_axis": 1}
+        empty_predictions = getattr(model, name)(np.zeros((1, rows.shape[1]), rows.dtype))[:0]
+        shape = (
+            {"chunks": (rows.chunks[0], empty_predictions.shape[1:])}
+            if empty_predictions.ndim == 2
+            else {"drop_axis": 1}
+        )
         offsets = self._rechunk_offset(rows, offset)
         if offsets is not None:
             # map_blocks requires arrays with the same number of dimensions.
@@ -220,8 +224,8 @@ class DaskPredictions(_MixinBase):
             *([] if offsets is None else [offsets]),
             model=dask.delayed(model, pure=False),
             method=name,
-            empty=empty,
-            meta=empty,
+            empty_predictions=empty_predictions,
+            meta=empty_predictions,
             **shape,
         )
 
@@ -273,7 +277,7 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
     0.97...
     """
 
-    _local_class = LocalLogisticRegression
+    _local_estimator_class = LocalLogisticRegression
 
     # `fit` requires Dask collections.
     def fit(  # type: ignore[override]
@@ -361,7 +365,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
     21.54...
     """
 
-    _local_class = LocalLogisticRegressionCV
+    _local_estimator_class = LocalLogisticRegressionCV
 
     # `fit` requires Dask collections.
     def fit(  # type: ignore[override]
@@ -400,30 +404,30 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         n_folds = self._count_folds()
         if not isinstance(n_folds, (int, np.integer)) or isinstance(n_folds, bool) or n_folds < 2:
             raise ValueError(f"With Dask, cv must be None or an integer of at least 2, got {self.cv!r}.")
-        if self._scoring() not in ROW_SCORINGS:
+        if self._get_scoring() not in ROWWISE_SCORINGS:
             raise ValueError(f"With Dask, scoring must be 'accuracy', 'neg_log_loss' or None, got {self.scoring!r}.")
         with fit_on_workers(self, client=client, classes=classes, worker_timeout=worker_timeout, offset=offset) as read:
             return self._fit(X, y, None, {}, lambda estimator, X, y, _: read(estimator, X, y, sample_weight))
 
-    def _scoring(self):
+    def _get_scoring(self):
         return resolve_scoring(self.scoring) or "accuracy"
 
     def _count_folds(self):
         return 5 if self.cv is None else self.cv
 
-    def _split(self, X, data, split_params):
+    def _make_folds(self, X, data, split_params):
         return list(StratifiedKFold(self._count_folds()).split(np.empty((len(data.labels), 0)), data.labels))
 
     def _score_models(self, models, data, test_rows, params):
         soft_labels = data.y if data.y.ndim == 2 else None
         samples = make_samples(data.labels, data.sample_weight, test_rows, data.offsets, soft_labels)
-        return average_scores(data.matrix.cluster.call(samples, "score", models, self._scoring()).values())
+        return average_scores(data.matrix.cluster.call(samples, "score", models, self._get_scoring()).values())
 
 
-def _predict_partition(X, offset=None, *, model, method, empty):
+def _predict_partition(X, offset=None, *, model, method, empty_predictions):
     """Return the result of a method for a partition. Use one thread, because a worker runs several tasks at once."""
     if not X.shape[0]:
-        return empty
+        return empty_predictions
     with limit_threads(1):
         return getattr(model, method)(X, offset=offset)
 
@@ -434,5 +438,5 @@ def _score_partition(model, X, y, sample_weight, offset, scoring):
         y = validate_test_labels(model, X, np.asarray(y), None)[0] if X.shape[0] else y
         weights = sample_weight
         if weights is not None:
-            weights = validate_weights(np.asarray(weights, np.float64), y, are_signed=True)
+            weights = validate_weights(np.asarray(weights, np.float64), y, may_be_negative=True)
         return sum_scores([model], X, y, weights, scoring, offset)

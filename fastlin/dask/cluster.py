@@ -30,7 +30,7 @@ from fastlin.objective.rows import multiply_weights_by_counts
 from fastlin.typing import Array, IntArray
 
 # With other versions of these packages, a fit may fail or give different bits.
-CHECKED_PACKAGES = ("numba", "numpy", "scikit-learn")
+VERSION_CHECKED_PACKAGES = ("numba", "numpy", "scikit-learn")
 # Seconds between checks while waiting for a result that may never arrive.
 TIMEOUT = 2.0
 # Seconds between searches for parts of lost workers.
@@ -54,19 +54,19 @@ class ShardHandle:
     address: str
     actor: Any
     parts: frozenset[int]
-    cached_keys: dict[int, None] = field(default_factory=dict)
+    cached_array_keys: dict[int, None] = field(default_factory=dict)
 
     def select_uncached_arrays(self, arrays: Mapping[int, Array], borders: IntArray) -> dict[int, dict[int, Array]]:
         """Return a dict of the arrays that the Shard has not cached.
 
         Each array is split into the partitions of the Shard.
         """
-        new = {key: array for key, array in arrays.items() if key not in self.cached_keys}
+        uncached_arrays = {key: array for key, array in arrays.items() if key not in self.cached_array_keys}
         # The Shard evicts the same keys.
-        update_cache(self.cached_keys, dict.fromkeys(arrays))
+        update_cache(self.cached_array_keys, dict.fromkeys(arrays))
         return {
             key: {number: array[borders[number] : borders[number + 1]] for number in self.parts}
-            for key, array in new.items()
+            for key, array in uncached_arrays.items()
         }
 
     async def call(self, client, method, *arguments):
@@ -130,7 +130,11 @@ class Cluster:
         Raise a NoWorkersError or WorkersLostError if workers do not respond.
         """
         with self._lock:
-            results = {key: value for result in self._call(method, samples, arguments) for key, value in result.items()}
+            results = {
+                key: value
+                for result in self._call_until_complete(method, samples, arguments)
+                for key, value in result.items()
+            }
         return {key: results[key] for key in sorted(results)}
 
     def sum(
@@ -150,8 +154,8 @@ class Cluster:
             key = next(
                 (
                     key
-                    for key, (sent_pair, _) in self._sent_arrays.items()
-                    if all(map(_are_same_array, pair, sent_pair))
+                    for key, (sent_rows_and_array, _) in self._sent_arrays.items()
+                    if all(map(_are_same_array, pair, sent_rows_and_array))
                 ),
                 None,
             )
@@ -164,7 +168,7 @@ class Cluster:
             keys.append(key)
         return keys, {key: self._sent_arrays[key][1] for key in keys}
 
-    def _call(self, method, samples, arguments):
+    def _call_until_complete(self, method, samples, arguments):
         """Return the results of a method of the Shards, in any order."""
         keys, arrays = self._register_arrays(samples)
         results, missing, n_lost_workers = [], set(range(len(self._parts))), 0
@@ -178,12 +182,12 @@ class Cluster:
                 # The client may not have been notified of the loss yet.
                 sleep(RETRY_SECONDS)
                 continue
-            called = [shard for shard in self._shards if shard.parts & missing]
+            called_shards = [shard for shard in self._shards if shard.parts & missing]
             calls = [
                 (shard, (method, keys, shard.select_uncached_arrays(arrays, self._borders), *arguments))
-                for shard in called
+                for shard in called_shards
             ]
-            for shard, outcome in zip(called, self._call_shards(calls), strict=True):
+            for shard, outcome in zip(called_shards, self._call_shards(calls), strict=True):
                 if isinstance(outcome, Exception):
                     self._last_worker_error = outcome
                     self._shards.remove(shard)
@@ -213,11 +217,11 @@ class Cluster:
         if not unplaced_parts:
             return True
         wait_for([self._parts[number] for number in unplaced_parts], self._client, self._worker_timeout)
-        holders = self._client.who_has([self._parts[number] for number in unplaced_parts])
+        worker_addresses = self._client.who_has([self._parts[number] for number in unplaced_parts])
         parts_by_address: dict[str, list[int]] = {}
         for number in unplaced_parts:
             # A part that has been lost in the meantime is on no worker. The next call of this method creates its Shard.
-            for address in sorted(holders.get(self._parts[number].key, ()))[:1]:
+            for address in sorted(worker_addresses.get(self._parts[number].key, ()))[:1]:
                 parts_by_address.setdefault(address, []).append(number)
         self._check_new_workers(parts_by_address)
         futures = {
@@ -237,14 +241,14 @@ class Cluster:
             try:
                 wait_for([future], self._client, self._worker_timeout)
                 # If the requested worker is paused, the Shard is on another worker.
-                owners, actor = self._client.who_has([future]).get(future.key, ()), future.result()
+                owner_addresses, actor = self._client.who_has([future]).get(future.key, ()), future.result()
             except NoWorkersError:
                 raise
             except WORKER_LOSS_ERRORS as loss:
                 self._last_worker_error = loss
                 continue
-            self._check_new_workers(owners)
-            for owner in list(owners)[:1]:
+            self._check_new_workers(owner_addresses)
+            for owner in list(owner_addresses)[:1]:
                 self._shards.append(ShardHandle(owner, actor, frozenset(parts_by_address[address])))
         return not parts.difference(*(shard.parts for shard in self._shards))
 
@@ -274,7 +278,7 @@ def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, 
                 distributed.wait(futures, timeout=TIMEOUT)
         except TimeoutError:
             if not any(future.status in FAILED_STATUSES for future in futures):
-                seen = monotonic() if _are_in_progress(futures, client) else seen
+                seen = monotonic() if _are_futures_in_progress(futures, client) else seen
                 if monotonic() - seen > worker_timeout:
                     raise NoWorkersError(_describe_missing_workers(client, worker_timeout)) from None
                 continue
@@ -285,7 +289,7 @@ def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, 
         return
 
 
-def _are_in_progress(futures, client):
+def _are_futures_in_progress(futures, client):
     """Return whether a worker that is not paused processes a task that the futures depend on."""
     try:
         return client.run_on_scheduler(_has_running_task, [future.key for future in futures])
@@ -320,12 +324,12 @@ def _describe_missing_workers(client, worker_timeout):
     """Return the message of a NoWorkersError."""
     workers = client.nthreads()
     message = f"The Dask cluster has had no workers for {worker_timeout:g} seconds that accept the tasks of the fit. "
-    paused = sorted(workers.keys() - find_running_workers(client).keys())
-    if paused:
-        others = " and others" if len(paused) > 5 else ""
+    paused_workers = sorted(workers.keys() - find_running_workers(client).keys())
+    if paused_workers:
+        others = " and others" if len(paused_workers) > 5 else ""
         return (
-            f"{message}Dask has paused {', '.join(paused[:5])}{others}, as it does if memory runs short: give each "
-            "worker more memory, or add workers."
+            f"{message}Dask has paused {', '.join(paused_workers[:5])}{others}, as it does if memory runs short: give "
+            "each worker more memory, or add workers."
         )
     return f"{message}It has {len(workers)} workers, none of which may run them. Add workers, or raise worker_timeout."
 
@@ -354,7 +358,7 @@ def describe_installation() -> dict[str, str]:
     """Return a dict with the versions of fastlin and its dependencies, and the hash of its kernels."""
     return {
         "fastlin": __version__,
-        **{package: version(package) for package in CHECKED_PACKAGES},
+        **{package: version(package) for package in VERSION_CHECKED_PACKAGES},
         "kernels with hash": hash_sources(),
     }
 
@@ -366,7 +370,7 @@ def check_workers(
 
     Raise a RuntimeError if fastlin is not installed on a worker, or if its versions differ from the client's.
     """
-    client_versions, checked = describe_installation(), set()
+    client_versions, checked_addresses = describe_installation(), set()
     workers = sorted(client.nthreads() if addresses is None else addresses)
 
     async def query(address):
@@ -393,5 +397,5 @@ def check_workers(
                     f"The worker {address} has {name} {versions.get(name)}, but the client has {expected}. Install "
                     "the same versions on the client and on all workers."
                 )
-        checked.add(address)
-    return checked
+        checked_addresses.add(address)
+    return checked_addresses

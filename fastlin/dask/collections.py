@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     DaskCollection: TypeAlias = dask.array.Array | dask.dataframe.DataFrame | dask.dataframe.Series
 
-ACCEPTED = "a Dask array or a Dask dataframe"
+ACCEPTED_COLLECTIONS = "a Dask array or a Dask dataframe"
 
 
 def is_dask_collection(data: object) -> bool:
@@ -47,7 +47,7 @@ def list_column_names(X: DaskCollection) -> list[str] | None:
 def read_rows(X: DaskCollection) -> dask.array.Array:
     """Return X as a Dask array of shape (n, d) whose chunks contain whole rows; n may be unknown."""
     if not is_dask_collection(X):
-        raise TypeError(f"X must be {ACCEPTED}, got {type(X).__name__}.")
+        raise TypeError(f"X must be {ACCEPTED_COLLECTIONS}, got {type(X).__name__}.")
     if X.ndim != 2:
         raise ValueError(f"X must have two dimensions, got {X.ndim}.")
     if math.isnan(X.shape[1]):
@@ -101,10 +101,10 @@ def list_partitions(*arrays: dask.array.Array | None) -> list[tuple[Any, ...]]:
 
     A tuple contains one chunk per array, or None if the array is None. The arrays are optimized together.
     """
-    optimized = dask.optimize(*arrays)
-    missing_chunks = [None] * optimized[0].numblocks[0]
+    optimized_arrays = dask.optimize(*arrays)
+    missing_chunks = [None] * optimized_arrays[0].numblocks[0]
     delayed_chunks = [
         missing_chunks if array is None else array.to_delayed(optimize_graph=False).ravel().tolist()
-        for array in optimized
+        for array in optimized_arrays
     ]
     return list(zip(*delayed_chunks, strict=True))

@@ -18,8 +18,8 @@ from fastlin.blocks.descriptions import join_descriptions
 from fastlin.dask.cluster import Cluster, check_workers, explain_worker_losses, find_running_workers, release, wait_for
 from fastlin.dask.cluster_matrix import ClusterMatrix
 from fastlin.dask.collections import list_column_names, list_partitions, read_rows, rechunk_like
-from fastlin.dask.parts import decode_partition, describe_with_arrays, encode_partition, name_partition
-from fastlin.estimators.columns import check_no_categories, set_features
+from fastlin.dask.parts import decode_partition, describe_and_read_arrays, encode_partition, name_partition
+from fastlin.estimators.columns import check_no_categories, set_feature_attributes
 from fastlin.estimators.fit_reporting import restore_on_error
 from fastlin.estimators.labels import TrainingData, are_binary, explain_multilabel, make_training_data
 
@@ -88,12 +88,14 @@ def explain_lost_data(inputs: Sequence[DaskCollection | None], client: distribut
         yield
     except (CancelledError, asyncio.CancelledError) as error:
         named_inputs = zip(("X", "y", "sample_weight", "offset"), inputs, strict=True)
-        lost = [name for name, data in named_inputs if data is not None and _has_lost_data(data, choose_client(client))]
-        if not lost:
+        lost_names = [
+            name for name, data in named_inputs if data is not None and _has_lost_data(data, choose_client(client))
+        ]
+        if not lost_names:
             raise
         raise ValueError(
-            f"Dask cannot compute {' and '.join(lost)}: some partitions were persisted on another cluster, cancelled, "
-            "or lost. Create the collection again, and persist it with the client of the fit."
+            f"Dask cannot compute {' and '.join(lost_names)}: some partitions were persisted on another cluster, "
+            "cancelled, or lost. Create the collection again, and persist it with the client of the fit."
         ) from error
 
 
@@ -130,27 +132,27 @@ def read_partitions(
     known_workers = check_workers(client, worker_timeout)
     partitions = list_partitions(rows, labels, weights, offsets)
     decoded_parts = _decode(client, partitions, distributed.futures_of([rows]), worker_timeout)
-    described = client.map(describe_with_arrays, decoded_parts, pure=False)
+    description_futures = client.map(describe_and_read_arrays, decoded_parts, pure=False)
     try:
-        wait_for(described, client, worker_timeout)
-        descriptions, *arrays = zip(*client.gather(described), strict=True)
-        filled = [description for description in descriptions if description.shape[0]]
-        if not filled:
+        wait_for(description_futures, client, worker_timeout)
+        partition_descriptions, *arrays = zip(*client.gather(description_futures), strict=True)
+        nonempty_descriptions = [description for description in partition_descriptions if description.shape[0]]
+        if not nonempty_descriptions:
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
-        whole = join_descriptions(filled, "partitions", requires_same_dtype=False)
+        whole = join_descriptions(nonempty_descriptions, "partitions", must_have_same_dtype=False)
         local_y, local_weight, local_offset = map(_join, ("y", "sample_weight", "offset"), arrays)
         if local_y.ndim == 2 and are_binary(local_y):
             raise ValueError(explain_multilabel(local_y))
         data = make_training_data(estimator, None, local_y, local_weight, local_offset, classes)
         parts = [
             client.submit(encode_partition, part, whole.dtype, description, pure=False)
-            for part, description in zip(decoded_parts, descriptions, strict=True)
+            for part, description in zip(decoded_parts, partition_descriptions, strict=True)
         ]
     finally:
         # The parts refer to these arrays.
-        release([*decoded_parts, *described])
-    set_features(estimator, whole.shape[1], list_column_names(X))
-    pieces = [(description.shape[0], description.dtype) for description in descriptions]
+        release([*decoded_parts, *description_futures])
+    set_feature_attributes(estimator, whole.shape[1], list_column_names(X))
+    pieces = [(description.shape[0], description.dtype) for description in partition_descriptions]
     cluster = Cluster(client, parts, [n for n, _ in pieces], worker_timeout, known_workers)
     matrix_arguments = whole.shape, whole.dtype, whole.is_sparse, whole.n_entries, whole.longest_row
     matrix = ClusterMatrix(cluster, *matrix_arguments, pieces)
@@ -161,8 +163,8 @@ def _join(name, pieces):
     """Return the labels, weights or offsets of all partitions, or None. Empty partitions do not affect the dtype."""
     if pieces[0] is None:
         return None
-    filled = {number: piece for number, piece in enumerate(pieces) if len(piece)}
-    (first, expected), *others = filled.items()
+    nonempty_pieces = {number: piece for number, piece in enumerate(pieces) if len(piece)}
+    (first, expected), *others = nonempty_pieces.items()
     for number, piece in others:
         if _get_array_kind(piece) != _get_array_kind(expected):
             raise ValueError(
@@ -171,7 +173,7 @@ def _join(name, pieces):
                 "partitions, strings in all, or of one other type; soft labels and offsets must have the same number "
                 "of columns."
             )
-    return np.concatenate([*filled.values()])
+    return np.concatenate([*nonempty_pieces.values()])
 
 
 def _get_array_kind(piece):

@@ -106,7 +106,7 @@ def describe(part: PartitionData) -> RowsDescription:
     return describe_rows(part.X, part.name, _format_labels(part.classes), **arrays)
 
 
-def describe_with_arrays(
+def describe_and_read_arrays(
     part: PartitionData,
 ) -> tuple[RowsDescription, Array | None, FloatArray | None, FloatArray | None]:
     """Return the description of a decoded partition, and its labels, weights and offsets."""

@@ -13,7 +13,7 @@ import distributed
 import numpy as np
 
 from fastlin.dask.parts import PartitionData
-from fastlin.dask.tree import Node, Sum, find_nodes, sum_subtree
+from fastlin.dask.tree import Node, Sum, find_subtree_nodes, sum_subtree
 from fastlin.estimators import LogisticRegression, LogisticRegressionCV
 from fastlin.estimators.labels import choose_weight_unit
 from fastlin.estimators.linear_predictions import score_rows
@@ -28,7 +28,7 @@ from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 # A dict from partition numbers to Samples: labels, weights, offsets and targets.
 PartitionSamples: TypeAlias = Mapping[int, Samples]
 # A dict from keys to arrays, each split into partitions.
-SplitArrays: TypeAlias = Mapping[int, Mapping[int, Array]]
+PartArraysByKey: TypeAlias = Mapping[int, Mapping[int, Array]]
 # Maximum number of cached arrays of labels, weights, offsets or targets, for up to eight folds in parallel.
 MAX_CACHED_ARRAYS = 12
 
@@ -38,11 +38,13 @@ class Shard:
 
     def __init__(self, parts: Mapping[int, PartitionData], n_parts: int, n_threads: int | None = None) -> None:
         self._parts = parts
-        self._nodes = find_nodes(self._parts, n_parts)
+        self._nodes = find_subtree_nodes(self._parts, n_parts)
         self._n_threads = n_threads or distributed.get_worker().state.nthreads
         self._cache: dict[int, Mapping[int, Array]] = {}
 
-    def run(self, method: str, keys: Sequence[int], new: SplitArrays, *arguments: Any) -> tuple[Any, Exception | None]:
+    def run(
+        self, method: str, keys: Sequence[int], new: PartArraysByKey, *arguments: Any
+    ) -> tuple[Any, Exception | None]:
         """Return (result, None) if a method returns a result, or (None, error) if it raises an error.
 
         An error raised by `run` itself indicates a lost worker.
@@ -105,12 +107,12 @@ def update_cache(cache: dict[int, Any], used_entries: Mapping[int, Any]) -> None
         del cache[key]
 
 
-def measure_rows(matrix: Matrix, samples: Samples) -> WeightedStatistics:
+def measure_weighted_columns(matrix: Matrix, samples: Samples) -> WeightedStatistics:
     """Return the total weight and the moments of the columns of a partition; see `measure`."""
     return measure(matrix, samples.weights)
 
 
-def evaluate_term(
+def evaluate_pass_term(
     matrix: Matrix, samples: Samples, term: Callable[..., Sum], scaling: Scaling, n_rows_coef: int, *arguments: Any
 ) -> Sum:
     """Return ``term(passes, *arguments)`` for the passes over a partition."""

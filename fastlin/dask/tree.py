@@ -22,15 +22,15 @@ def sum_subtree(node: Node, find: Callable[[Node], Sum | None], join: Callable[[
     return join(sum_subtree(child, find, join) for child in _split_node(*node))
 
 
-def find_nodes(numbers: Iterable[int], n_terms: int) -> list[Node]:
+def find_subtree_nodes(numbers: Iterable[int], n_terms: int) -> list[Node]:
     """Return the shortest list of nodes that together contain exactly the terms `numbers`, out of `n_terms` terms."""
-    terms, nodes, pending_nodes = sorted(numbers), [], [(0, n_terms)]
+    term_numbers, nodes, pending_nodes = sorted(numbers), [], [(0, n_terms)]
     while pending_nodes:
         first, last = pending_nodes.pop()
-        n_covered = bisect_left(terms, last) - bisect_left(terms, first)
-        if n_covered == last - first:
+        n_covered_terms = bisect_left(term_numbers, last) - bisect_left(term_numbers, first)
+        if n_covered_terms == last - first:
             nodes.append((first, last))
-        elif n_covered:
+        elif n_covered_terms:
             pending_nodes += reversed(_split_node(first, last))
     return nodes
 

@@ -20,7 +20,7 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.budget import SMALL_HESSIAN_SIZE
 from fastlin.estimators.columns import choose_dtype, densify_if_faster, validate_matrix
 from fastlin.estimators.fit_reporting import CallbackTasks, combine_listeners, show_fits, warn_of_unconverged_fits
-from fastlin.estimators.folds import Fits, FoldFits, fit_path
+from fastlin.estimators.folds import FitResults, FoldFits, fit_path
 from fastlin.estimators.labels import (
     TrainingData,
     choose_labels_and_weights,
@@ -32,13 +32,13 @@ from fastlin.estimators.labels import (
 )
 from fastlin.estimators.linear_predictions import validate_coefficients
 from fastlin.estimators.parameters import FIT_STACKLEVEL, limit_jobs, resolve_penalty, uses_alpha
-from fastlin.estimators.problem import MAX_ROUNDING_RISE, Fit, Problem, count_concurrent_fits
+from fastlin.estimators.problem import MAX_OBJECTIVE_ROUNDING_RISE, Fit, Problem, count_concurrent_fits
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
 from fastlin.kernels.machine.threads import run_concurrently
 from fastlin.matrices import SparseMatrix
 from fastlin.objective.coordinates import choose_coordinates
 from fastlin.objective.objective import make_penalty_factors
-from fastlin.objective.rows import count_rows_coef, multiply_weights_by_counts
+from fastlin.objective.rows import count_coefficient_rows, multiply_weights_by_counts
 from fastlin.solvers import row_space_lbfgs
 from fastlin.typing import Array, FloatArray, IntArray
 
@@ -52,7 +52,7 @@ MIN_ROWS_PER_PARAMETER, MAX_BATCHED_CLASSES = 4, 20
 
 Model = TypeVar("Model", bound="LogisticRegression")
 # The starting point of a fit: coef has shape (K, d), and intercept has shape (K,).
-Start: TypeAlias = tuple[FloatArray, FloatArray]
+StartingPoint: TypeAlias = tuple[FloatArray, FloatArray]
 
 
 class FitTask(NamedTuple):
@@ -60,10 +60,10 @@ class FitTask(NamedTuple):
 
     labels: np.ndarray  # (n,), class indices
     weights: np.ndarray | None = None  # (n,); `fit_in_batches` needs the unit of TrainingData; None means ones
-    start: Start | None = None  # None if the solver chooses it
+    start: StartingPoint | None = None  # None if the solver chooses it
 
 
-def can_batch(problem: Problem, C: float, l1_ratio: float) -> bool:
+def can_batch_fits(problem: Problem, C: float, l1_ratio: float) -> bool:
     """Return whether fits to the rows and classes of a problem can be batched."""
     data, factors = problem.data, problem.penalty_factors
     return (
@@ -83,11 +83,11 @@ def can_batch(problem: Problem, C: float, l1_ratio: float) -> bool:
     )
 
 
-def batches_are_faster(problem: Problem, C: float, l1_ratio: float) -> bool:
+def are_batches_faster(problem: Problem, C: float, l1_ratio: float) -> bool:
     """Return whether fits to many subsets of the rows, for many C, are faster in batches than one at a time."""
     # With fewer rows per column, single fits are faster (docs/benchmarks/design-choices.md: batched L1 fits).
     n_rows, n_columns = problem.data.matrix.shape
-    return n_rows >= MIN_ROWS_PER_PARAMETER * n_columns and can_batch(problem, C, l1_ratio)
+    return n_rows >= MIN_ROWS_PER_PARAMETER * n_columns and can_batch_fits(problem, C, l1_ratio)
 
 
 def _can_batch_softmax(data):
@@ -121,12 +121,12 @@ def fit_in_batches(
     None if `make_problem` is None.
     """
     # The coefficients from which each unfinished task continues, and its number of iterations so far.
-    remaining_problems: dict[int, tuple[Start | None, int]] = dict.fromkeys(range(len(Cs)), (None, 0))
+    remaining_problems: dict[int, tuple[StartingPoint | None, int]] = dict.fromkeys(range(len(Cs)), (None, 0))
     # Batched fits that overflow at extreme scales are repeated as single fits.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for number, fit, rise in _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
             # The increase of J may be NaN.
-            if not rise <= max(fit.solution.value, MAX_ROUNDING_RISE):
+            if not rise <= max(fit.solution.value, MAX_OBJECTIVE_ROUNDING_RISE):
                 continue
             if fit.solution.converged:
                 del remaining_problems[number]
@@ -140,15 +140,15 @@ def fit_in_batches(
 
         def fit_task(index, check):
             number = numbers[index]
-            last_coefficients, n_before = remaining_problems[number]
+            last_coefficients, n_iter_before = remaining_problems[number]
             start = last_coefficients or make_task(number).start
             starts = [start] if start else []
             return make_problem(number).minimize(
-                Cs[number], l1_ratio, starts, check, n_before=n_before, **solver_options
+                Cs[number], l1_ratio, starts, check, n_iter_before=n_iter_before, **solver_options
             )
 
         data, is_smooth = problem.data, l1_ratio == 0 and problem.bounds is None
-        shape = count_rows_coef(len(data.classes)), data.matrix.shape[1] + 1
+        shape = count_coefficient_rows(len(data.classes)), data.matrix.shape[1] + 1
         n_concurrent_fits = count_concurrent_fits(data.matrix, shape, is_smooth)
         yield from zip(numbers, run_concurrently(fit_task, len(numbers), n_concurrent_fits), strict=True)
 
@@ -160,7 +160,7 @@ def _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
 
     estimator, data = problem.estimator, problem.data
     is_finite = Cs < np.inf
-    if not (is_finite.any() and can_batch(problem, Cs[is_finite].max(), l1_ratio)):
+    if not (is_finite.any() and can_batch_fits(problem, Cs[is_finite].max(), l1_ratio)):
         return
     if curvatures is None:
         curvatures = np.array([_compute_null_curvature(make_task(number)) for number in range(len(Cs))])
@@ -168,9 +168,9 @@ def _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
     numbers = np.flatnonzero((curvatures > 0) & is_finite)
     if not len(numbers):
         return
-    strengths, total = np.array([problem.convert_strength(C) for C in Cs[numbers]]), data.sum_weights()
+    strengths, total = np.array([problem.convert_between_C_and_penalty(C) for C in Cs[numbers]]), data.sum_weights()
     has_alpha = uses_alpha(estimator)
-    K, fit_intercept, l2_ratio = count_rows_coef(len(data.classes)), estimator.fit_intercept, 1 - l1_ratio
+    K, fit_intercept, l2_ratio = count_coefficient_rows(len(data.classes)), estimator.fit_intercept, 1 - l1_ratio
     factors = make_penalty_factors(problem.penalty_factors, data.matrix.shape[1])
     coordinates = choose_coordinates(problem.columns, l2_ratio * float(strengths.min()), factors, fit_intercept)
     rows = problem_batch.BatchRows(
@@ -216,7 +216,7 @@ def fit_folds(
     fits: FoldFits,
     tasks: CallbackTasks,
     on_fit: Callable[[Fit], object],
-    is_over: Callable[[], bool],
+    is_time_over: Callable[[], bool],
 ) -> None:
     """Fit all folds along the Cs for each l1_ratio, in as many threads as memory allows.
 
@@ -224,12 +224,12 @@ def fit_folds(
     scores. `on_fit` may be called from any thread. After the time limit, only the fit at the first C of each fold
     continues.
     """
-    is_plain = training_rows[0] is not None and estimator.time_limit is None and not has_callbacks(estimator)
+    may_batch_folds = training_rows[0] is not None and estimator.time_limit is None and not has_callbacks(estimator)
     finite_Cs = fits.Cs[fits.Cs < np.inf]
-    if is_plain and fits.l1_ratios.all() and data.matrix.lies_in_memory and len(finite_Cs):
+    if may_batch_folds and fits.l1_ratios.all() and data.matrix.lies_in_memory and len(finite_Cs):
         full_problem = Problem(estimator, data)
         # With an L1 penalty, batches are faster (docs/benchmarks/design-choices.md: batched L1 fits).
-        if batches_are_faster(full_problem, finite_Cs[-1], fits.l1_ratios[0]):
+        if are_batches_faster(full_problem, finite_Cs[-1], fits.l1_ratios[0]):
             _fit_folds_in_batches(full_problem, training_rows, fits, on_fit)
             return
     pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))
@@ -237,25 +237,25 @@ def fit_folds(
     def fit_fold_path(number, check):
         fold, r = pairs[number]
         # The first fit of each fold always finishes, so that there is a model.
-        must_finish = r == 0
-        if is_over() and not must_finish:
+        must_finish_fit = r == 0
+        if is_time_over() and not must_finish_fit:
             return
         problem = Problem(estimator, data, training_rows[fold])
         path = tasks.begin_path(number, len(fits.Cs))
 
-        def must_stop(*_):
-            return not must_finish and is_over()
+        def must_stop_fits(*_):
+            return not must_finish_fit and is_time_over()
 
-        callbacks = on_fit, combine_listeners(check, must_stop), partial(tasks.begin_fit, path)
+        callbacks = on_fit, combine_listeners(check, must_stop_fits), partial(tasks.begin_fit, path)
         for c, fit in enumerate(fit_path(problem, fits.Cs, fits.l1_ratios[r], *callbacks, is_model_comparison=True)):
-            if fit.solution.converged or not must_stop():
+            if fit.solution.converged or not must_stop_fits():
                 fits.record((fold, r, c), fit)
-                must_finish = False
-            if must_stop():
+                must_finish_fit = False
+            if must_stop_fits():
                 break
         tasks.end(path)
 
-    shape = count_rows_coef(len(data.classes)), data.matrix.shape[1] + 1
+    shape = count_coefficient_rows(len(data.classes)), data.matrix.shape[1] + 1
     is_smooth = not fits.l1_ratios.any() and estimator.lower_bounds is None and estimator.upper_bounds is None
     n_concurrent_fits = count_concurrent_fits(data.matrix, shape, is_smooth)
     # Threads are used instead of processes, because all fits share X.
@@ -284,7 +284,7 @@ def _fit_folds_in_batches(full_problem, training_rows, fits, on_fit):
 
 
 def fit_multilabel(
-    estimator: Model, X: Any, indicators: Any, sample_weight: Any, unsupported_arguments: Mapping[str, Any]
+    estimator: Model, X: Any, label_indicators: Any, sample_weight: Any, unsupported_arguments: Mapping[str, Any]
 ) -> Model:
     """Fit a binary model to each label of multilabel y; the arguments in `unsupported_arguments` must be None."""
     check_parameters(estimator)
@@ -293,21 +293,21 @@ def fit_multilabel(
             raise ValueError(f"{name} must be None for multilabel y; fit a separate model to each label instead.")
     if has_callbacks(estimator):
         raise ValueError("Callbacks do not support multilabel y; fit a model to each label, or remove the callbacks.")
-    n_labels = indicators.shape[1]
+    n_labels = label_indicators.shape[1]
     with limit_jobs(estimator.n_jobs):
-        matrix = validate_matrix(estimator, X, ensure_all_finite=False, accepts_blocks=True)
+        matrix = validate_matrix(estimator, X, ensure_all_finite=False, allows_blocks=True)
         if isinstance(X, Blocks):
             _, sample_weight = choose_labels_and_weights(X, None, sample_weight)
-        labels = validate_labels(estimator, np.zeros(indicators.shape[0], np.int8), matrix.shape[0])
+        labels = validate_labels(estimator, np.zeros(label_indicators.shape[0], np.int8), matrix.shape[0])
         weights, _ = compute_row_weights(labels, labels, sample_weight, None)
-        constant_values = _find_constant_labels(indicators, weights)
+        constant_values = _find_constant_labels(label_indicators, weights)
         fitted = np.flatnonzero(np.isnan(constant_values))
         starts = estimator._choose_starting_points((n_labels, matrix.shape[1]))
 
         def make_task(index):
             k = fitted[index]
             start = [(coef[k : k + 1], intercept[k : k + 1]) for coef, intercept in starts]
-            return FitTask(take_label_column(indicators, k), weights, *start)
+            return FitTask(take_label_column(label_indicators, k), weights, *start)
 
         fits = _fit_each_task(estimator, matrix, make_task, len(fitted), weights)
     if len(fitted) < n_labels:
@@ -329,22 +329,22 @@ def fit_multilabel(
     return estimator
 
 
-def pack(labels: IntArray, weights: Any = None) -> Callable[[], FitTask]:
+def pack_fit_task(labels: IntArray, weights: Any = None) -> Callable[[], FitTask]:
     """Return a function that creates a Task. It stores labels as bits, and integer weights in their smallest dtype."""
-    n_rows, bits = len(labels), np.packbits(labels.astype(bool))
+    n_rows, packed_labels = len(labels), np.packbits(labels.astype(bool))
     if isinstance(weights, np.ndarray) and weights.dtype.kind in "biu" and weights.min(initial=0) >= 0:
         weights = weights.astype(np.min_scalar_type(int(weights.max(initial=0))))
 
-    def unpack():
+    def unpack_fit_task():
         row_weights = None if weights is None else np.asarray(weights, np.float64)
-        return FitTask(np.unpackbits(bits, count=n_rows), row_weights)
+        return FitTask(np.unpackbits(packed_labels, count=n_rows), row_weights)
 
-    return unpack
+    return unpack_fit_task
 
 
 def fit_tasks(
     estimator: LogisticRegression, X: Any, make_task: Callable[[int], FitTask], n_tasks: int, reference: Any = None
-) -> Fits:
+) -> FitResults:
     """Fit an estimator to X for `n_tasks` tasks, and return the Fits.
 
     `make_task` returns the Task with a given number and must be deterministic. Either all tasks have weights, or none
@@ -371,7 +371,7 @@ def _fit_each_task(estimator, matrix, make_unscaled_task, n_fits, reference):
         labels = np.zeros(matrix.shape[0], np.int32)
         data = TrainingData(matrix, labels, np.arange(2), labels, None, 1.0)
         # Problem raises an error if X is not finite.
-        return Fits((0,), Problem(estimator, data).data, estimator)
+        return FitResults((0,), Problem(estimator, data).data, estimator)
 
     def make_unscaled_problem(labels, weights):
         return Problem(estimator, make_training_data(estimator, matrix, labels, weights))
@@ -388,7 +388,7 @@ def _fit_each_task(estimator, matrix, make_unscaled_task, n_fits, reference):
         labels, weights, _ = make_unscaled_task(k)
         return make_unscaled_problem(labels, weights)
 
-    fits = Fits((n_fits,), shared_problem.data, estimator)
+    fits = FitResults((n_fits,), shared_problem.data, estimator)
     arguments = shared_problem, make_task, np.full(n_fits, C), l1_ratio, make_problem
     with show_fits(estimator, n_fits) as on_fit:
         for k, fit in fit_in_batches(*arguments, reference=shared_problem.data.weights):
@@ -397,11 +397,14 @@ def _fit_each_task(estimator, matrix, make_unscaled_task, n_fits, reference):
     return fits
 
 
-def _find_constant_labels(indicators, weights):
+def _find_constant_labels(label_indicators, weights):
     """Return the value of each label that is constant in the rows of positive weight, and NaN for other labels."""
-    fitted_indicators = indicators if weights is None else indicators[weights > 0]
-    n_ones, n_rows = np.asarray(fitted_indicators.sum(axis=0, dtype=np.int64)).ravel(), fitted_indicators.shape[0]
-    return np.where(n_ones == 0, 0.0, np.where(n_ones == n_rows, 1.0, np.nan))
+    fitted_indicators = label_indicators if weights is None else label_indicators[weights > 0]
+    n_ones_per_label, n_rows = (
+        np.asarray(fitted_indicators.sum(axis=0, dtype=np.int64)).ravel(),
+        fitted_indicators.shape[0],
+    )
+    return np.where(n_ones_per_label == 0, 0.0, np.where(n_ones_per_label == n_rows, 1.0, np.nan))
 
 
 def _warn_of_constant_labels(constant_values):
@@ -419,7 +422,7 @@ def _warn_of_constant_labels(constant_values):
 
 def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float) -> RefitOptions:
     """Return the Refits of a fitted estimator for resamples of the rows of `data`, at C and l1_ratio."""
-    from fastlin.inference.bootstrap import RefitOptions, ResampleFit, choose_tol
+    from fastlin.inference.bootstrap import RefitOptions, ResampleFit, choose_refit_tol
 
     model = copy(estimator)
     # The tol of other solvers bounds the gradient, but not the distance from the optimum in standard errors.
@@ -441,36 +444,36 @@ def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float
     full_problem = make_problem(np.ones(n_rows) if data.weights is None else data.weights)
     objective = full_problem.objective(C, l1_ratio)
     first, solution = find(full_problem, (coef.astype(np.float64), intercept.astype(np.float64)), model.tol)
-    tol = choose_tol(model.tol, solution.value, n_rows)
+    tol = choose_refit_tol(model.tol, solution.value, n_rows)
     best, solution = find(full_problem, (first.coef, first.intercept), tol)
-    origin = best.coef.astype(np.float64), best.intercept.astype(np.float64)
+    starting_point = best.coef.astype(np.float64), best.intercept.astype(np.float64)
     point: Any = None
     if objective.stores_probabilities and objective.is_hessian_affordable and not objective.penalty.group_lasso:
-        point = objective.at(solution.parameters, out=objective.make_buffer())
+        point = objective.at(solution.parameters, out=objective.make_probability_buffer())
 
     def refit_in_batches(resampler, n_resamples):
         total = full_problem.data.sum_weights()
         if len(point.parameters) == 1:
             (reference,) = point.curvatures()
-            curvature = reference.sum() / total
+            curvature_sum = reference.sum() / total
         else:
             # This is the sum over the pairs of classes.
-            curvature = 0.5 * sum(class_curvatures.sum() for class_curvatures in point.curvatures()) / total
-            reference = point.compute_loss_hessian() / curvature
-        Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature)
+            curvature_sum = 0.5 * sum(class_curvatures.sum() for class_curvatures in point.curvatures()) / total
+            reference = point.compute_loss_hessian() / curvature_sum
+        Cs, curvatures = np.full(n_resamples, C), np.full(n_resamples, curvature_sum)
 
         def make_task(number):
-            return FitTask(full_problem.data.labels, next(resampler.generate_weights(number)), origin)
+            return FitTask(full_problem.data.labels, next(resampler.generate_weights(number)), starting_point)
 
         arguments = full_problem, make_task, Cs, l1_ratio, None
         for number, fit in fit_in_batches(*arguments, curvatures=curvatures, reference=reference, tol=tol):
             yield number, None if fit is None else ResampleFit(fit.coef, fit.intercept, fit.certificate, True)
 
     return RefitOptions(
-        lambda weights, check: find(make_problem(weights), origin, tol, check)[0],
+        lambda weights, check: find(make_problem(weights), starting_point, tol, check)[0],
         best,
         point,
         np.append(np.ones(n_features, bool), model.fit_intercept),
         count_concurrent_fits(data.matrix, objective.shape, l1_ratio == 0),
-        refit_in_batches if point is not None and can_batch(full_problem, C, l1_ratio) else None,
+        refit_in_batches if point is not None and can_batch_fits(full_problem, C, l1_ratio) else None,
     )

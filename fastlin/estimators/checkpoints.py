@@ -22,7 +22,7 @@ from sklearn.utils import check_random_state
 
 from fastlin.exceptions import CheckpointError, CheckpointWarning
 from fastlin.file_system import write_atomically
-from fastlin.fitted import check_generator_state, check_structure
+from fastlin.fitted import check_generator_state, check_same_structure
 from fastlin.networks import Examples
 from fastlin.training.epochs import Epoch, EpochState
 from fastlin.training.network_descent import Descent
@@ -79,18 +79,21 @@ class Checkpoints:
         description, resumed_state = {**_describe(estimator, examples, validation), "start": self._start}, None
         if self._resume_path is not None:
             with convert_to_checkpoint_errors(self._resume_path):
-                self._check(description)
+                self._check_compatibility(description)
                 resumed_state = _unpack_state(self._content, self._arrays, descent, examples, validation is not None)
-        return {"save": None if self._save_path is None else partial(self._save, description), "resumed_state": resumed_state}
+        return {
+            "save": None if self._save_path is None else partial(self._write_checkpoint, description),
+            "resumed_state": resumed_state,
+        }
 
-    def _save(self, description, state):
+    def _write_checkpoint(self, description, state):
         """Write the EpochState of a training run with a JSON-compatible description."""
         assert self._save_path is not None
         # Without validation data, a record consists of two numbers.
         records = [[value for value in astuple(epoch) if value is not None] for epoch in state.records]
         arrays = {"records": np.array(records, np.float64), "order": state.order}
-        for name, saved in (("last", state.last), ("best", state.best)):
-            arrays.update({f"{name}_{position}": array for position, array in enumerate(saved)})
+        for name, saved_arrays in (("last", state.last), ("best", state.best)):
+            arrays.update({f"{name}_{position}": array for position, array in enumerate(saved_arrays)})
         content = {"format": FORMAT_VERSION, "n_rows": state.n_rows, "generator": state.generator, **description}
         text = np.array(json.dumps(content, default=np.ndarray.tolist))
         try:
@@ -108,7 +111,7 @@ class Checkpoints:
                     stacklevel=2,
                 )
 
-    def _check(self, description):
+    def _check_compatibility(self, description):
         """Raise a CheckpointError that names the first difference from the checkpoint, if any."""
         for name, value in description["parameters"].items():
             checkpoint_value = self._content["parameters"].get(name)
@@ -161,12 +164,12 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
 
 def _unpack_state(content, arrays, descent, examples, has_validation):
     """Return the EpochState of a checkpoint, validated against the descent and the examples."""
-    template, records, order = descent.save(), arrays["records"], arrays["order"]
-    last, best = ([arrays[f"{name}_{index}"] for index in range(len(template))] for name in ("last", "best"))
-    check_structure("records", records, np.empty((len(records), 4 if has_validation else 2)))
-    check_structure("n_rows", content["n_rows"], 0)
-    check_structure("last", last, template)
-    check_structure("best", best, template)
+    state_template, records, order = descent.save(), arrays["records"], arrays["order"]
+    last, best = ([arrays[f"{name}_{index}"] for index in range(len(state_template))] for name in ("last", "best"))
+    check_same_structure("records", records, np.empty((len(records), 4 if has_validation else 2)))
+    check_same_structure("n_rows", content["n_rows"], 0)
+    check_same_structure("last", last, state_template)
+    check_same_structure("best", best, state_template)
     rows = np.arange(len(examples)) if examples.rows is None else np.sort(examples.rows)
     # Kernels read these rows without bounds checks.
     if order.dtype != np.int64 or not np.array_equal(np.sort(order), rows):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # (docs/benchmarks/design-choices.md: dense form of sparse data).
 MIN_DENSITY = 1 / 3
 
-ACCEPTED = "a table of pandas, polars or Arrow, or an array of two dimensions"
+ACCEPTED_TABLES = "a table of pandas, polars or Arrow, or an array of two dimensions"
 
 
 def densify_if_faster(matrix: Matrix) -> Matrix:
@@ -45,20 +45,20 @@ def densify_if_faster(matrix: Matrix) -> Matrix:
 
     if isinstance(matrix, SparseMatrix) and matrix.n_entries >= MIN_DENSITY * math.prod(matrix.shape):
         n_bytes = math.prod(matrix.shape) * matrix.dtype.itemsize
-        if Budget.from_data_size(matrix.budget_bytes).allows_bytes(n_bytes):
+        if Budget.from_data_size(matrix.budget_bytes).allows_array_bytes(n_bytes):
             return DenseMatrix(matrix.csr.toarray())
     return matrix
 
 
 def choose_dtype(matrix: Matrix, solver: str) -> FloatType:
     """Return the dtype of the coefficients: float32 for float32 data, except with liblinear."""
-    from fastlin.kernels.machine.arrays import compute_type
+    from fastlin.kernels.machine.arrays import get_computation_type
 
-    return np.float64 if solver == "liblinear" else compute_type(matrix)
+    return np.float64 if solver == "liblinear" else get_computation_type(matrix)
 
 
 def validate_matrix(
-    estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite: bool = True, accepts_blocks: bool = False
+    estimator: Any, X: Any, *, reset: bool = True, ensure_all_finite: bool = True, allows_blocks: bool = False
 ) -> Any:
     """Return X as a matrix, validated by scikit-learn's `validate_data` and by fastlin's checks of sparse containers.
 
@@ -68,7 +68,7 @@ def validate_matrix(
     from fastlin.matrices import Matrix, as_matrix
 
     if isinstance(X, Blocks):
-        if not accepts_blocks:
+        if not allows_blocks:
             name = type(estimator).__name__
             raise TypeError(f"{name} accepts arrays and sparse matrices; only linear classifiers accept Blocks.")
         return _validate_blocks(estimator, X, reset)
@@ -97,12 +97,12 @@ def validate_matrix(
             options = {"dtype": None, "reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
             validate_data(estimator, matrix.X, **options)
         elif reset:
-            set_features(estimator, matrix.shape[1], None)
+            set_feature_attributes(estimator, matrix.shape[1], None)
         return matrix
     plain = X if names is None else X.to_numpy()
     if type(plain) is np.ndarray and plain.ndim == 2 and can_skip_checks(plain, plain):
         if reset:
-            set_features(estimator, plain.shape[1], names)
+            set_feature_attributes(estimator, plain.shape[1], names)
         return as_matrix(plain)
     # A DataFrame with sparse columns becomes a sparse matrix.
     options = {"dtype": KERNEL_DTYPES, "reset": reset, "ensure_all_finite": ensure_all_finite, "accept_sparse": "csr"}
@@ -138,28 +138,31 @@ def _may_contain_non_numbers(X):
 
 def _check_numeric_columns(estimator, X, is_fitting):
     """Raise a ValueError that names the first column of X that is not numeric, if any."""
-    names, columns = _split_columns(estimator, X)
+    names, columns = _split_into_columns(estimator, X)
     is_table = _is_dataframe(X) or _is_arrow_stream(X)
     for label, column in zip(range(len(columns)) if names is None else names, columns, strict=True):
         numbers = as_numbers(column)
         # scikit-learn raises a clear error for other objects in an array.
-        needs_error = is_table or are_times(numbers) or describe_values(numbers).startswith("strings")
-        if numbers.dtype.kind not in "biufc" and needs_error:
+        needs_own_message = is_table or are_times(numbers) or describe_values(numbers).startswith("strings")
+        if numbers.dtype.kind not in "biufc" and needs_own_message:
             raise ValueError(_explain_non_numeric_column(estimator, label, numbers, is_fitting))
 
 
 def _explain_non_numeric_column(estimator, label, values, is_fitting):
     """Return the error message for a column that is not numeric, with advice."""
     description = describe_values(values)
-    are_strings, supports_categories = description.startswith("strings"), hasattr(estimator, "categorical_features")
+    are_strings, has_categorical_features_parameter = (
+        description.startswith("strings"),
+        hasattr(estimator, "categorical_features"),
+    )
     if not is_fitting:
         remedy = "It was numeric in the training data."
     elif are_times(values):
         remedy = "Convert it to numbers, for example days since a date"
-        remedy += ", or include it in categorical_features." if supports_categories else "."
+        remedy += ", or include it in categorical_features." if has_categorical_features_parameter else "."
     elif not are_strings:
         remedy = "Convert it to numbers or strings."
-    elif not supports_categories:
+    elif not has_categorical_features_parameter:
         remedy = "Encode it, for example with scikit-learn's OneHotEncoder."
     else:
         remedy = "Encode it, set categorical_features='from_dtype', or include the column in categorical_features."
@@ -196,7 +199,7 @@ def _validate_blocks(estimator, blocks, reset):
         if not (n_rows and n_columns):
             missing = f"{'feature' if n_rows else 'sample'}(s) (shape={blocks.shape})"
             raise ValueError(f"Found blocks with 0 {missing}; {type(estimator).__name__} requires a minimum of 1.")
-        set_features(estimator, n_columns, blocks.feature_names)
+        set_feature_attributes(estimator, n_columns, blocks.feature_names)
     else:
         if hasattr(estimator, "categories_"):
             raise ValueError("The model was fitted to a table with categorical columns, which Blocks do not support.")
@@ -211,17 +214,17 @@ def iterate_finite_parts(estimator: object, matrix: Matrix) -> Iterator[Matrix]:
         yield part
 
 
-def check_no_categories(estimator: Any, container: str) -> None:
+def check_no_categories(estimator: Any, data_kind: str) -> None:
     """Raise a ValueError if `categorical_features` is set for a container that does not support it."""
     if estimator.categorical_features is not None:
         raise ValueError(
-            f"categorical_features must be None for {container}, got {estimator.categorical_features!r}. Categorical "
+            f"categorical_features must be None for {data_kind}, got {estimator.categorical_features!r}. Categorical "
             "columns are only supported for tables in memory."
         )
     vars(estimator).pop("categories_", None)
 
 
-def set_features(estimator: Any, n_features: int, names: Sequence[str] | None) -> None:
+def set_feature_attributes(estimator: Any, n_features: int, names: Sequence[str] | None) -> None:
     """Set `n_features_in_`, and set `feature_names_in_` unless `names` is None."""
     estimator.n_features_in_ = n_features
     vars(estimator).pop("feature_names_in_", None)
@@ -263,14 +266,14 @@ def keep_string_names(names: list[Any]) -> list[str] | None:
     return names if all(isinstance(name, str) for name in names) else None
 
 
-def name_features(estimator: Any, names: Sequence[str] | Array | None) -> Array:
+def name_coef_columns(estimator: Any, names: Sequence[str] | Array | None) -> Array:
     """Return the names of the columns of `coef_` as an array of objects; `names` are the column names of X, or None."""
     coefficients = name_coefficients(estimator, names)
     return np.array(list(map(str, coefficients)), object) if hasattr(estimator, "categories_") else coefficients
 
 
 def name_coefficients(estimator: Any, names: Sequence[str] | Array | None = None) -> Array:
-    """Return the names from `name_features`, with a `CoefficientName` for each level of a categorical column."""
+    """Return the names from `name_coef_columns`, with a `CoefficientName` for each level of a categorical column."""
     fitted_names = getattr(estimator, "feature_names_in_", None)
     if names is None:
         names = [f"x{j}" for j in range(estimator.n_features_in_)] if fitted_names is None else fitted_names
@@ -302,9 +305,9 @@ def find_columns(argument: str, labels: Sequence[Any], names: Sequence[str] | Ar
                 f"{argument} contains {name!r}, but the columns of X are {list(names)}. Use these names or {others}."
             )
         if len(matches) > 1:
-            shared_indices = ", ".join(map(str, matches))
+            matching_indices = ", ".join(map(str, matches))
             raise ValueError(
-                f"{argument} contains {name!r}, the name of several columns of X ({shared_indices}). Use {others}."
+                f"{argument} contains {name!r}, the name of several columns of X ({matching_indices}). Use {others}."
             )
     return [indices[name][0] for name in labels]
 
@@ -320,7 +323,7 @@ def _is_read_as_table(estimator: Any, X: MatrixLike, is_fitting: bool) -> bool:
     categorical_features = getattr(estimator, "categorical_features", None)
     if isinstance(categorical_features, str):
         # X without categorical columns is read as a numeric matrix.
-        return _may_contain_strings(X) and any(map(is_categorical, _split_columns(estimator, X)[1]))
+        return _may_contain_strings(X) and any(map(is_categorical, _split_into_columns(estimator, X)[1]))
     return categorical_features is not None
 
 
@@ -347,10 +350,10 @@ def make_table_matrix(estimator: Any, X: MatrixLike, is_fitting: bool) -> TableM
     from fastlin.matrices import CategoricalColumn, TableMatrix
 
     fitted_categories = None if is_fitting else validate_categories(estimator)
-    names, columns = _split_columns(estimator, X)
+    names, columns = _split_into_columns(estimator, X)
     if fitted_categories is not None:
         check_features(estimator, len(columns), names, "X has")
-    labels = _label_columns(estimator, names, columns)
+    labels = _get_column_labels(estimator, names, columns)
     if fitted_categories is None:
         are_categorical = _choose_categorical_columns(estimator, names, columns)
     else:
@@ -379,7 +382,7 @@ def make_table_matrix(estimator: Any, X: MatrixLike, is_fitting: bool) -> TableM
         categories.append(levels)
     matrix = TableMatrix(read, labels)
     if fitted_categories is None:
-        set_features(estimator, len(columns), names)
+        set_feature_attributes(estimator, len(columns), names)
         estimator.categories_ = categories
     else:
         for _ in iterate_finite_parts(estimator, matrix):
@@ -398,7 +401,7 @@ def _convert_codes(label, codes, column_levels, levels):
     return np.array([*(indices.get(level, -1) for level in column_levels), missing_code], np.int32)[codes]
 
 
-def _split_columns(estimator, X):
+def _split_into_columns(estimator, X):
     """Return the names of the columns of X, or None, and the columns with their own dtypes."""
     if _is_dataframe(X):
         return keep_string_names(list(X.columns)), [X.iloc[:, j] for j in range(X.shape[1])]
@@ -417,11 +420,11 @@ def _split_columns(estimator, X):
         return keep_string_names(table.column_names), columns
     if sparse.issparse(X) or isinstance(X, str) or not (hasattr(X, "__array__") or isinstance(X, (list, tuple))):
         raise TypeError(
-            f"{type(estimator).__name__} with categorical_features accepts {ACCEPTED}, got {type(X).__name__}"
+            f"{type(estimator).__name__} with categorical_features accepts {ACCEPTED_TABLES}, got {type(X).__name__}"
         )
     rows = np.asarray(X, None if hasattr(X, "__array__") else object)
     if rows.ndim != 2:
-        raise ValueError(f"Expected 2D array, got {rows.ndim}D array instead: X must be {ACCEPTED}.")
+        raise ValueError(f"Expected 2D array, got {rows.ndim}D array instead: X must be {ACCEPTED_TABLES}.")
     return None, list(rows.T)
 
 
@@ -435,7 +438,7 @@ def _is_arrow_stream(X):
     return hasattr(X, "__arrow_c_stream__") and not hasattr(X, "iloc") and len(getattr(X, "shape", ())) == 2
 
 
-def _label_columns(estimator, names, columns):
+def _get_column_labels(estimator, names, columns):
     """Return the column labels for error messages; raise a ValueError if there are no columns or no rows."""
     if not columns or not len(columns[0]):
         unit = "sample(s)" if columns else "feature(s)"
@@ -445,18 +448,18 @@ def _label_columns(estimator, names, columns):
 
 def _choose_categorical_columns(estimator, names, columns):
     """Return whether each column is categorical according to `categorical_features`."""
-    parameter, n = estimator.categorical_features, len(columns)
-    if isinstance(parameter, str):
+    categorical_parameter, n = estimator.categorical_features, len(columns)
+    if isinstance(categorical_parameter, str):
         return list(map(is_categorical, columns))
     try:
-        selection = np.asarray(parameter, object if len(parameter) == 0 else None)
+        selection = np.asarray(categorical_parameter, object if len(categorical_parameter) == 0 else None)
     except ValueError:
         # The lists have different lengths.
         selection = np.empty((0, 0))
     if selection.ndim != 1 or (selection.size and selection.dtype.kind not in "biuUO"):
         raise ValueError(
             "categorical_features must be 'from_dtype', or a one-dimensional array of column names, column indices or "
-            f"booleans, got {parameter!r}"
+            f"booleans, got {categorical_parameter!r}"
         )
     if selection.dtype.kind == "b":
         if len(selection) != n:

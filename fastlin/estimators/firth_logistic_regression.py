@@ -26,7 +26,7 @@ from fastlin.inference.bootstrap import RefitOptions, ResampleFit
 from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.firth_inference import FirthInference, compute_firth_inference
 from fastlin.inference.likelihood import Likelihood, LikelihoodState
-from fastlin.inference.profile import maximize
+from fastlin.inference.profile import maximize_likelihood
 from fastlin.typing import FloatArray, MatrixLike
 
 # The stopping tolerance of bootstrap refits, in standard errors.
@@ -167,7 +167,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
         check_parameters(self)
         with restore_on_error(self), limit_jobs(self.n_jobs):
             data = validate_training_data(self, X, y, sample_weight, offset, classes)
-            solution = maximize(self._make_initial_state(data), self.tol, self.max_iter)
+            solution = maximize_likelihood(self._make_initial_state(data), self.tol, self.max_iter)
             state, likelihood = solution.state, solution.state.likelihood
             coef, intercept = state.extract_coefficients(choose_dtype(data.matrix, "auto"))
             if not solution.converged:
@@ -183,7 +183,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
             self.coef_, self.intercept_ = coef, intercept
             self.n_iter_, self.converged_, self.distance_ = solution.n_iter, solution.converged, solution.distance
             self.log_likelihood_ = state.log_likelihood
-            self.penalized_log_likelihood_ = likelihood.unscale_value(state)
+            self.penalized_log_likelihood_ = likelihood.unscale_log_likelihood(state)
         return self
 
     def inference(
@@ -231,20 +231,22 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
         levels = find_omitted_levels(data, self.fit_intercept)
 
         def finish(begin, tol):
-            solution = maximize(begin, tol, self.max_iter)
+            solution = maximize_likelihood(begin, tol, self.max_iter)
             return ResampleFit(*solution.state.extract_coefficients(np.float64), np.inf, solution.converged)
 
         def refit(weights, check):
             _, begin = self._evaluate(replace(data, weights=weights), levels, coefficients)
             return None if begin is None else finish(begin, BOOTSTRAP_TOL)
 
-        full_state = self._make_initial_state(data, coefficients)
-        best, objective = finish(full_state, self.tol), full_state.likelihood.objective
+        initial_state = self._make_initial_state(data, coefficients)
+        best, objective = finish(initial_state, self.tol), initial_state.likelihood.objective
         coefficients, point = list(best[:2]), None
         if objective.stores_probabilities:
-            point = objective.at(objective.coordinates.to_parameters(*coefficients), out=objective.make_buffer())
+            point = objective.at(
+                objective.coordinates.to_parameters(*coefficients), out=objective.make_probability_buffer()
+            )
         n_concurrent_fits = count_concurrent_fits(data.matrix, objective.shape, True)
-        return RefitOptions(refit, best, point, full_state.likelihood.free, n_concurrent_fits)
+        return RefitOptions(refit, best, point, initial_state.likelihood.free, n_concurrent_fits)
 
     def _evaluate(
         self, data: TrainingData, levels: OmittedLevelIndices, coefficients: Sequence[FloatArray] | None = None
@@ -263,10 +265,10 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
             )
         if not (objective.class_weights > 0).all():
             raise ValueError("FirthLogisticRegression requires rows of positive weight in each class.")
-        free = np.ones(size, bool)
-        free[levels.reference_levels] = free[levels.unused_levels] = False
-        free[-1] = self.fit_intercept
-        likelihood = Likelihood(objective, data.weight_unit, True, free)
+        is_free = np.ones(size, bool)
+        is_free[levels.reference_levels] = is_free[levels.unused_levels] = False
+        is_free[-1] = self.fit_intercept
+        likelihood = Likelihood(objective, data.weight_unit, True, is_free)
         coordinates = objective.coordinates
         parameters = objective.start() if coefficients is None else coordinates.to_parameters(*coefficients)
         return likelihood, likelihood.at(likelihood.to_theta(parameters))

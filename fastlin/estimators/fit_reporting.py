@@ -45,7 +45,7 @@ SCIKIT_LEARN_WARNINGS = {
 IterationListener: TypeAlias = Callable[[int, Any, Callable[[], Any]], Any]
 # A function that returns the fitted attributes that predictions need. Its arguments are the number of an iteration and
 # the coefficients.
-AttributesFunction: TypeAlias = Callable[..., dict[str, Any]]
+FittedAttributesFunction: TypeAlias = Callable[..., dict[str, Any]]
 
 
 @contextlib.contextmanager
@@ -68,7 +68,7 @@ def warn_if_not_converged(estimator: LogisticRegression, solution: Solution, sta
     # No warning is issued for a fit that was stopped by a callback.
     if solution.converged or solution.stop_reason == STOPPED_BY_CALLBACK:
         return
-    relative = solution.certificate / solution.value if solution.value > 0 else np.inf
+    relative_gap = solution.certificate / solution.value if solution.value > 0 else np.inf
     if solution.stop_reason == SEPARABLE_CLASSES:
         text = (
             "The classes are separable by features without a penalty (C=inf, alpha=0, or a penalty factor of 0), so "
@@ -78,8 +78,8 @@ def warn_if_not_converged(estimator: LogisticRegression, solution: Solution, sta
         )
     else:
         gap = (
-            f"the certified duality gap is {relative:.2g} relative to the objective"
-            if np.isfinite(relative)
+            f"the certified duality gap is {relative_gap:.2g} relative to the objective"
+            if np.isfinite(relative_gap)
             else "the duality gap has no certified bound, because at least one coefficient is not penalized"
         )
         text = (
@@ -119,11 +119,11 @@ def warn_of_unconverged_fits(
 
 
 def warn_of_stopped_training(
-    estimator: TrainedEstimator, training: Training, stacklevel: int, restores_steps: bool = False
+    estimator: TrainedEstimator, training: Training, stacklevel: int, should_restore_last_step: bool = False
 ) -> None:
     """Warn if a training run diverged, reached its epoch limit or was interrupted.
 
-    `restores_steps` is true if the parameters include the steps after the last complete epoch.
+    `should_restore_last_step` is true if the parameters include the steps after the last complete epoch.
     """
     n_epochs, solver, ended = len(training.records), getattr(estimator, "solver", "sgd"), training.ended
     if ended == "diverged":
@@ -134,7 +134,7 @@ def warn_of_stopped_training(
             f"{origin}. {'Scale X.' if solver == 'lbfgs' else rate}"
         )
     elif ended == "interrupted":
-        steps = " and the steps since then" if restores_steps else ""
+        steps = " and the steps since then" if should_restore_last_step else ""
         text = f"Training interrupted by user after {n_epochs} complete epochs; the model keeps them{steps}."
     elif solver == "lbfgs" and ended in ("limit", "stalled"):
         limits = f"max_iter ({estimator.max_iter}) or max_fun ({estimator.max_fun}) was reached"
@@ -144,7 +144,7 @@ def warn_of_stopped_training(
             f"tol={estimator.tol}. Increase the limit or tol, or scale X."
         )
     elif solver != "lbfgs" and ended == "limit" and estimator.n_iter_no_change != np.inf:
-        monitored_metric = "the validation loss" if restores_steps else "the validation accuracy"
+        monitored_metric = "the validation loss" if should_restore_last_step else "the validation accuracy"
         text = (
             f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
             f"converged yet: {monitored_metric if estimator.early_stopping else 'the loss'} was still improving. "
@@ -157,11 +157,11 @@ def warn_of_stopped_training(
 
 def combine_listeners(*listeners: Callable[..., Any] | None) -> Callable[..., Any] | None:
     """Return a listener that calls all `listeners` and stops the fit if any of them does; without listeners, None."""
-    active = [listener for listener in listeners if listener is not None]
-    if not active:
+    active_listeners = [listener for listener in listeners if listener is not None]
+    if not active_listeners:
         return None
     # The list makes every listener run, even if an earlier one stops the fit.
-    return lambda *arguments: any([listener(*arguments) for listener in active])
+    return lambda *arguments: any([listener(*arguments) for listener in active_listeners])
 
 
 @contextlib.contextmanager
@@ -198,20 +198,20 @@ def show_fits(estimator: LinearEstimator, n_fits: int) -> Iterator[Callable[[Fit
     if not estimator.verbose:
         yield lambda fit: None
         return
-    shows_alpha, numbers, lock = uses_alpha(estimator), itertools.count(1), Lock()
+    should_show_alpha, numbers, lock = uses_alpha(estimator), itertools.count(1), Lock()
     with show_progress_bar("fastlin: fits", n_fits) as show:
 
         def on_fit(fit):
             value = fit.solution.value
             gap = fit.certificate / value if value > 0 else np.inf
-            penalty = f"alpha={1 / fit.C:.3g}" if shows_alpha else f"C={fit.C:.3g}"
+            penalty = f"alpha={1 / fit.C:.3g}" if should_show_alpha else f"C={fit.C:.3g}"
             with lock:
                 show(next(numbers), f"{penalty} gap={gap:.0e}" if gap < np.inf else penalty)
 
         yield on_fit
 
 
-def make_time_limit(seconds: float | None) -> Callable[..., bool]:
+def make_time_limit_check(seconds: float | None) -> Callable[..., bool]:
     """Return a Listener that stops the fit after `seconds` from now; None sets no limit."""
     end = np.inf if seconds is None else perf_counter() + seconds
     return lambda *_: perf_counter() >= end
@@ -230,7 +230,7 @@ class CallbackTasks:
         X: Any,
         y: Any,
         sample_weight: Any,
-        describe: AttributesFunction,
+        describe: FittedAttributesFunction,
         n_paths: int | None = None,
     ) -> None:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
@@ -240,7 +240,7 @@ class CallbackTasks:
         self._n_iterations = max(estimator.max_iter, 1) + 1
         self._fit = None
         if has_callbacks(estimator):
-            self._fit = begin_task_tree(estimator, n_paths or self._n_iterations, is_sequential=n_paths is None)
+            self._fit = begin_task_tree(estimator, n_paths or self._n_iterations, are_tasks_sequential=n_paths is None)
             self._fit.call_on_fit_task_begin(**self._arguments)
 
     def begin_subtask(self, task: Any, attributes: Any = None, **task_arguments: Any) -> Any:
@@ -263,21 +263,21 @@ class CallbackTasks:
         """Begin the task for the fits of one fold and l1_ratio, or for the refit, and return the task."""
         return self.begin_subtask(self._fit, task_name=name, task_id=number, max_subtasks=n_fits)
 
-    def begin_fit(self, path: Any = None) -> IterationTasks | None:
-        """Begin the task for the next fit of a path, or for the single fit, and return its IterationTasks."""
+    def begin_fit(self, path: Any = None) -> IterationTaskListener | None:
+        """Begin the task for the next fit of a path, or for the single fit, and return its IterationTaskListener."""
         if self._fit is None:
             return None
         fit = self._fit
         if path is not None:
             fit = self.begin_subtask(path, task_name="C", max_subtasks=self._n_iterations)
-        return IterationTasks(self, fit)
+        return IterationTaskListener(self, fit)
 
     def end_paths(self, *model: Any) -> None:
         """End the task of a cross-validation with the coefficients of its model."""
         self.end(self._fit, self.describe(*model))
 
 
-class IterationTasks:
+class IterationTaskListener:
     """A Listener with a task for each iteration of one fit; the last task remains empty, as in scikit-learn's lbfgs."""
 
     def __init__(self, tasks: CallbackTasks, fit: Any) -> None:

@@ -14,7 +14,7 @@ from fastlin.blocks.blocks import Blocks, take_rows
 from fastlin.estimators.columns import choose_dtype
 from fastlin.estimators.fit_reporting import (
     IterationListener,
-    IterationTasks,
+    IterationTaskListener,
     combine_listeners,
     show_fits,
     warn_of_unconverged_fits,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fastlin.estimators.problem import Fit, Problem
 
 # If C increases by at most this factor, a fit starts from the extrapolated solution without a comparison of J.
-MAX_FINE_GRID_RATIO = 1.5
+MAX_C_RATIO_TO_EXTRAPOLATE = 1.5
 
 # The indices of a fold, an l1_ratio and a C.
 GridIndex: TypeAlias = tuple[int, int, int]
@@ -39,15 +39,15 @@ GridIndex: TypeAlias = tuple[int, int, int]
 # Number of decades that a grid with an L1 penalty spans.
 N_GRID_DECADES = 3
 # Range of the smallest C of a grid, so that the grid is positive and finite for any scale of X and of the weights.
-SMALLEST_C_RANGE = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**N_GRID_DECADES
+RANGE_OF_SMALLEST_C = np.nextafter(0.0, 1.0), np.finfo(np.float64).max / 10**N_GRID_DECADES
 # The tol of the model without penalized features, which determines the smallest C.
 NULL_MODEL_TOL = 1e-10
 # Because of rounding, the first C of a grid is smaller by this fraction than the C at which the first coefficient
 # enters the model.
-ROUNDING_MARGINS = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-9}
+SMALLEST_C_MARGINS = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-9}
 
 
-class Fits:
+class FitResults:
     """Results of many fits to the same X, in arrays of a given shape.
 
     `coefs` has shape (*shape, K, d + 1) and contains the coefficients followed by the intercept; without an intercept,
@@ -76,7 +76,7 @@ class Fits:
         )
 
 
-class FoldFits(Fits):
+class FoldFits(FitResults):
     """The fits for each fold, l1_ratio and C; these are the first three axes, as in LogisticRegressionCV."""
 
     def __init__(
@@ -103,22 +103,22 @@ class FoldFits(Fits):
 
     def average_best_fits(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
         """Return C, l1_ratio and (coef, intercept), averaged over the best fits of the folds."""
-        r, c = self._find_best_per_fold()
+        r, c = self._find_best_fit_per_fold()
 
-        def average(values):
+        def average_over_folds(values):
             best = values[np.arange(len(values)), r, c]
             # Clipping keeps rounding errors from moving the mean outside of the bounds on the coefficients.
             return np.clip(np.mean(best, axis=0), best.min(axis=0), best.max(axis=0))
 
-        mean = average(self.coef), average(self.intercept)
+        mean = average_over_folds(self.coef), average_over_folds(self.intercept)
         return float(np.mean(self.Cs[c])), float(np.mean(self.l1_ratios[r])), mean
 
     def get_best_fit_convergence(self) -> tuple[float, bool]:
         """Return the certificate of the best fit of the first fold, and whether this fit converged."""
-        (r, *_), (c, *_) = self._find_best_per_fold()
+        (r, *_), (c, *_) = self._find_best_fit_per_fold()
         return float(self.certificates[0, r, c]), bool(self.converged[0, r, c])
 
-    def _find_best_per_fold(self):
+    def _find_best_fit_per_fold(self):
         """Return the indices of the l1_ratio and of the C of the best fit in each fold."""
         # Only values of C that have been fitted in all folds are eligible.
         eligible_scores = np.where(self.is_finished.all(axis=0), self.scores, np.nan)
@@ -148,7 +148,7 @@ def fit_path(
     l1_ratio: float,
     on_fit: Callable[[Fit], object],
     on_iteration: IterationListener | None = None,
-    begin_tasks: Callable[[], IterationTasks | None] = lambda: None,
+    begin_tasks: Callable[[], IterationTaskListener | None] = lambda: None,
     *,
     start: tuple[FloatArray, FloatArray] | None = None,
     is_model_comparison: bool = False,
@@ -169,7 +169,7 @@ def fit_path(
             step = (log_Cs[c] - log_Cs[c - 1]) / (log_Cs[c - 1] - log_Cs[c - 2])
             coef, intercept = (b + step * (b - a) for a, b in zip(previous_start, last, strict=True))
             extrapolation = coef, intercept
-            starts = [extrapolation] if C <= MAX_FINE_GRID_RATIO * Cs[c - 1] else [last, extrapolation]
+            starts = [extrapolation] if C <= MAX_C_RATIO_TO_EXTRAPOLATE * Cs[c - 1] else [last, extrapolation]
         tasks = begin_tasks()
         listener = combine_listeners(on_iteration, tasks)
         fit = problem.minimize(
@@ -321,7 +321,7 @@ def logistic_path(
         start = None
         if isinstance(Cs, int):
             Cs, start = choose_C_grid(problem, Cs, l1_ratio)
-        fits = Fits((len(Cs),), data, estimator)
+        fits = FitResults((len(Cs),), data, estimator)
         with show_fits(estimator, len(Cs)) as on_fit:
             # Only the results are stored, because a Fit also contains the solver's state for the next fit.
             for c, fit in enumerate(fit_path(problem, Cs, l1_ratio, on_fit, start=start)):
@@ -363,11 +363,13 @@ def choose_C_grid(
     sizes = np.sqrt(np.einsum("kj,kj->j", slopes, slopes)) if problem.group_lasso else np.abs(slopes).max(axis=0)
     factors = problem.penalty_factors
     with np.errstate(over="ignore"):
-        thresholds = sizes if factors is None else sizes[factors > 0] / factors[factors > 0]
-    largest = thresholds.max(initial=0)
+        entry_penalties = sizes if factors is None else sizes[factors > 0] / factors[factors > 0]
+    largest = entry_penalties.max(initial=0)
     if not largest > 0:
         # The penalized coefficients are zero for every C.
         return np.logspace(*C_GRID_EXPONENTS, n_Cs), null.start
-    margin = ROUNDING_MARGINS[np.dtype(choose_dtype(problem.data.matrix, problem.estimator.solver))]
-    smallest = np.clip(problem.convert_strength(float(largest) / l1_ratio) * (1 - margin), *SMALLEST_C_RANGE)
+    margin = SMALLEST_C_MARGINS[np.dtype(choose_dtype(problem.data.matrix, problem.estimator.solver))]
+    smallest = np.clip(
+        problem.convert_between_C_and_penalty(float(largest) / l1_ratio) * (1 - margin), *RANGE_OF_SMALLEST_C
+    )
     return smallest * np.logspace(0, N_GRID_DECADES, n_Cs), null.start

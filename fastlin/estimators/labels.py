@@ -21,7 +21,7 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.containers import validate_if_sparse
 from fastlin.estimators.columns import densify_if_faster, validate_matrix
 from fastlin.estimators.scikit_learn import check_sample_weight
-from fastlin.estimators.table_columns import describe_kinds, is_missing
+from fastlin.estimators.table_columns import is_missing, list_value_kinds
 from fastlin.tensors import convert_to_float, has_finite_sum, view_as_numpy
 from fastlin.typing import Array, ClassWeight, FloatArray, IntArray
 
@@ -69,7 +69,7 @@ def validate_rows(
     estimator: Any, X: Any, y: Any, sample_weight: Any, reset: bool = True, are_probabilities: bool = False
 ) -> tuple[Any, Array, ArrayLike | None]:
     """Return X as a matrix (without a check for NaN and infinity), the labels, and the unvalidated weights."""
-    matrix = validate_matrix(estimator, X, reset=reset, ensure_all_finite=False, accepts_blocks=True)
+    matrix = validate_matrix(estimator, X, reset=reset, ensure_all_finite=False, allows_blocks=True)
     if isinstance(X, Blocks):
         y, sample_weight = choose_labels_and_weights(X, y, sample_weight)
     return matrix, validate_labels(estimator, y, matrix.shape[0], are_probabilities=are_probabilities), sample_weight
@@ -117,8 +117,8 @@ def choose_labels_and_weights(
 ) -> tuple[ArrayLike | None, ArrayLike | None]:
     """Return the labels and weights from the arguments or from Blocks; errors append `suffix` to argument names."""
     pairs = {"y": (y, blocks.y), "sample_weight": (sample_weight, blocks.sample_weight)}
-    for name, (argument, block_values) in pairs.items():
-        if argument is not None and block_values is not None:
+    for name, (argument, values_from_blocks) in pairs.items():
+        if argument is not None and values_from_blocks is not None:
             raise ValueError(
                 f"{name}{suffix} was passed, but the blocks of X{suffix} also contain {name}; provide only one of them."
             )
@@ -130,13 +130,13 @@ def validate_labels(
     y: Any,
     n_rows: int | None,
     suffix: str = "",
-    accepts_multilabel: bool = False,
+    allows_multilabel: bool = False,
     are_probabilities: bool = False,
 ) -> Any:
     """Return the validated labels of `n_rows` rows.
 
     Their shape is (n,), or (n, K) for soft labels and multilabel y. `parse_label_columns` defines multilabel y, which
-    requires `accepts_multilabel`; if `are_probabilities` is true, such y is read as soft labels. Errors append `suffix`
+    requires `allows_multilabel`; if `are_probabilities` is true, such y is read as soft labels. Errors append `suffix`
     to argument names. `n_rows` is None for test data, whose labels may be a single column without a warning.
     """
     if y is None:
@@ -150,7 +150,7 @@ def validate_labels(
     # (docs/benchmarks/design-choices.md: validation of labels).
     if not (type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iub"):
         indicators, labels = parse_label_columns(y, name)
-        if accepts_multilabel and indicators is not None:
+        if allows_multilabel and indicators is not None:
             labels = indicators
         elif are_probabilities and isinstance(indicators, np.ndarray):
             labels = validate_probabilities(indicators.astype(np.float64), name)
@@ -168,7 +168,7 @@ def validate_labels(
 
 
 def validate_test_labels(
-    estimator: object, X: Any, y: Any, sample_weight: Any, accepts_multilabel: bool = False
+    estimator: object, X: Any, y: Any, sample_weight: Any, allows_multilabel: bool = False
 ) -> tuple[Any, FloatArray | None]:
     """Return the labels and weights of test data, from the arguments or from Blocks."""
     n_rows = None
@@ -181,9 +181,9 @@ def validate_test_labels(
     elif y is None:
         raise ValueError(f"{type(estimator).__name__}.score requires y, unless X is Blocks that contain labels.")
     y = validate_labels(
-        estimator, y, n_rows, accepts_multilabel=accepts_multilabel, are_probabilities=not accepts_multilabel
+        estimator, y, n_rows, allows_multilabel=allows_multilabel, are_probabilities=not allows_multilabel
     )
-    return y, validate_relative_weights(sample_weight, y, are_signed=True)
+    return y, validate_relative_weights(sample_weight, y, may_be_negative=True)
 
 
 def parse_label_columns(y: Any, name: str = "y") -> tuple[Any, FloatArray | None]:
@@ -263,7 +263,7 @@ def take_label_column(indicators: Any, k: int) -> Array:
     return column
 
 
-def are_soft(y: Any) -> bool:
+def are_soft_labels(y: Any) -> bool:
     """Return whether labels from `validate_labels` are soft; other labels need not be arrays."""
     return isinstance(y, np.ndarray) and y.ndim == 2
 
@@ -338,7 +338,7 @@ def check_label_type(y: Array, name: str = "y") -> None:
         remedy = "Convert the labels, for example with np.asarray(y).astype(str)."
     # scikit-learn's estimator checks compare the first words of the message.
     raise ValueError(
-        f"Unknown label type: {name} is an array of objects with {' and '.join(describe_kinds(y))}. Labels must be "
+        f"Unknown label type: {name} is an array of objects with {' and '.join(list_value_kinds(y))}. Labels must be "
         f"strings, or an array of integers, booleans or NumPy dates. {remedy}"
     )
 
@@ -394,12 +394,12 @@ def choose_weight_unit(largest: float) -> float:
     return float(2.0 ** np.floor(np.log2(largest))) if largest > 0 else 1.0
 
 
-def validate_relative_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray | None:
+def validate_relative_weights(sample_weight: Any, labels: Any, may_be_negative: bool = False) -> FloatArray | None:
     """Return validated weights or None; weights whose sum overflows are scaled down, because only ratios matter."""
     if sample_weight is None:
         return None
-    weights = validate_weights(sample_weight, labels, are_signed)
-    if are_signed:
+    weights = validate_weights(sample_weight, labels, may_be_negative)
+    if may_be_negative:
         check_nonzero_weights(weights)
     with np.errstate(over="ignore", invalid="ignore"):
         return weights if np.isfinite(weights.sum()) else weights / choose_weight_unit(np.abs(weights).max())
@@ -446,19 +446,19 @@ def compute_row_weights(
     return weights, soft_labels
 
 
-def validate_weights(sample_weight: Any, labels: Any, are_signed: bool = False) -> FloatArray:
+def validate_weights(sample_weight: Any, labels: Any, may_be_negative: bool = False) -> FloatArray:
     """Return the validated sample weights as float64; None means ones."""
     with prefix_error_messages("sample_weight"):
         weights = view_as_numpy(sample_weight, "sample_weight")
         # Plain arrays do not need scikit-learn's checks, which are slow.
         is_plain = type(weights) is np.ndarray and weights.dtype == np.float64 and weights.shape == np.shape(labels)[:1]
-        if is_plain and has_finite_sum(weights) and (are_signed or weights.min(initial=0.0) >= 0):
+        if is_plain and has_finite_sum(weights) and (may_be_negative or weights.min(initial=0.0) >= 0):
             return weights
         dtype = None if weights is None else np.asarray(weights).dtype
         if dtype is not None and dtype.kind in "mM":
             # scikit-learn would convert dates to a number of time units.
             raise ValueError(f"sample_weight has dtype {dtype}, but must contain numbers; convert it to numbers.")
-        return check_sample_weight(weights, labels, dtype=np.float64, ensure_non_negative=not are_signed)
+        return check_sample_weight(weights, labels, dtype=np.float64, ensure_non_negative=not may_be_negative)
 
 
 def apply_class_weights(soft_labels: FloatArray, class_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -528,16 +528,16 @@ def check_offset_shape(
     shape: tuple[int, ...], n_rows: int | float, n_classes: int, name: str = "offset", rows: str = "X"
 ) -> None:
     """Raise a ValueError if the shape of offsets does not match the rows; an unknown number of rows is NaN."""
-    is_column = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+    is_single_column = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
     if n_classes == 2:
-        requirement, is_valid = "one number for each row, (n_samples,)", is_column
+        requirement, is_valid = "one number for each row, (n_samples,)", is_single_column
     else:
         requirement, is_valid = (
             f"one number for each row and class, (n_samples, {n_classes})",
             shape[1:] == (n_classes,),
         )
     if not is_valid:
-        reason = " Adding the same number for all classes of a row has no effect." if is_column else ""
+        reason = " Adding the same number for all classes of a row has no effect." if is_single_column else ""
         raise ValueError(f"{name} must have {requirement}, for {n_classes} classes, got the shape {shape}.{reason}")
     if shape[0] != n_rows and n_rows == n_rows and shape[0] == shape[0]:
         raise ValueError(f"{name} has {shape[0]} rows, but {rows} has {n_rows}: inconsistent numbers of samples.")

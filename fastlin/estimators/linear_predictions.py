@@ -16,15 +16,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import validate_if_sparse
-from fastlin.estimators.columns import iterate_finite_parts, name_features, validate_categories, validate_matrix
-from fastlin.estimators.labels import are_soft, check_nonzero_weights, validate_offset, validate_test_labels
+from fastlin.estimators.columns import iterate_finite_parts, name_coef_columns, validate_categories, validate_matrix
+from fastlin.estimators.labels import are_soft_labels, check_nonzero_weights, validate_offset, validate_test_labels
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import BaseEstimator, LinearClassifierMixin, SparseCoefMixin, add_labels_to_scorer
 from fastlin.fitted import as_array, check_array, describe_value, require, to_scalar, validate_count
 from fastlin.typing import Array, FloatArray, MatrixLike
 
 Output = TypeVar("Output", covariant=True)
-ROW_SCORINGS = "accuracy", "neg_log_loss"
+ROWWISE_SCORINGS = "accuracy", "neg_log_loss"
 
 
 class Prediction(Protocol[Output]):
@@ -41,7 +41,7 @@ def accept_blocks(method: Callable[..., Output]) -> Prediction[Output]:
 
     @wraps(method)
     def output(self, X, *, offset=None):
-        return self._apply_method(method, X, offset)
+        return self._apply_prediction_method(method, X, offset)
 
     return cast("Prediction[Output]", output)
 
@@ -167,8 +167,8 @@ class LinearPredictionMixin(LinearClassifierMixin, SparseCoefMixin, BaseEstimato
             return _fill_constant_labels(self, log_expit(scores), -np.inf, 0.0)
         if scores.ndim == 1:
             # Both classes share the term log(1 + exp(-|score|)).
-            shared_term = np.log1p(np.exp(-np.abs(scores)))
-            return np.column_stack([-np.maximum(scores, 0) - shared_term, np.minimum(scores, 0) - shared_term])
+            softplus_term = np.log1p(np.exp(-np.abs(scores)))
+            return np.column_stack([-np.maximum(scores, 0) - softplus_term, np.minimum(scores, 0) - softplus_term])
         return log_softmax(scores, axis=1)
 
     def score(
@@ -217,7 +217,7 @@ class LinearPredictionMixin(LinearClassifierMixin, SparseCoefMixin, BaseEstimato
         check_is_fitted(self)
         if hasattr(self, "categories_"):
             validate_categories(self)
-        return name_features(self, input_features)
+        return name_coef_columns(self, input_features)
 
     def densify(self) -> Self:
         """Convert `coef_` back to an array after `sparsify`.
@@ -241,7 +241,7 @@ class LinearPredictionMixin(LinearClassifierMixin, SparseCoefMixin, BaseEstimato
 
     def _compute_accuracy(self, X, y, sample_weight, offset):
         """Return the accuracy for validated labels and weights."""
-        if are_soft(y) and not is_multilabel(self):
+        if are_soft_labels(y) and not is_multilabel(self):
             return average(score_rows(self, X, y, "accuracy", offset), sample_weight)
         labels = join_outputs(self.predict(X, **({} if offset is None else {"offset": offset})))
         are_integers = y.dtype.kind in "iub" and labels.dtype.kind in "iub"
@@ -254,7 +254,7 @@ class LinearPredictionMixin(LinearClassifierMixin, SparseCoefMixin, BaseEstimato
         """Return the decision values; `decision_function` of a user-defined subclass might not accept offsets."""
         return self.decision_function(X) if offset is None else self.decision_function(X, offset=offset)
 
-    def _apply_method(self, method, X, offset=None):
+    def _apply_prediction_method(self, method, X, offset=None):
         """Return the result of a method for X in memory, or an iterator of its results for Blocks."""
         # This avoids the overhead of scikit-learn's check in the usual case.
         if not hasattr(self, "coef_"):
@@ -262,7 +262,7 @@ class LinearPredictionMixin(LinearClassifierMixin, SparseCoefMixin, BaseEstimato
         if isinstance(X, Blocks):
             offsets = None if offset is None else validate_offset(offset, X.shape[0], len(self.classes_))
             parts = [None] * len(X) if offsets is None else np.split(offsets, X.borders[1:-1])
-            matrix = validate_matrix(self, X, reset=False, accepts_blocks=True)
+            matrix = validate_matrix(self, X, reset=False, allows_blocks=True)
             check_coefficients(self, X.shape[1])
             blocks = iterate_finite_parts(self, matrix)
             return (method(self, block, offset=part) for block, part in zip(blocks, parts, strict=True))
@@ -276,10 +276,10 @@ class LinearPredictionMixin(LinearClassifierMixin, SparseCoefMixin, BaseEstimato
         return matrix, classes, coef.astype(dtype, copy=False), intercept
 
 
-def _fill_constant_labels(model, output, zero_value, one_value):
+def _fill_constant_labels(model, output, value_of_constant_zero, value_of_constant_one):
     """Fill the columns of an output (n, n_labels) whose labels were constant (0 or 1) in the training data."""
     intercept = as_array("intercept_", model.intercept_)
-    output[:, intercept == -np.inf], output[:, intercept == np.inf] = zero_value, one_value
+    output[:, intercept == -np.inf], output[:, intercept == np.inf] = value_of_constant_zero, value_of_constant_one
     return output
 
 
@@ -288,14 +288,14 @@ def score_rows(model: Any, X: Any, y: Array, scoring: str, offset: ArrayLike | N
     # The prediction methods of user-defined subclasses might not accept offsets.
     options = {} if offset is None else {"offset": offset}
     classes = model.classes_
-    if are_soft(y):
+    if are_soft_labels(y):
         if y.shape[1] != len(classes):
             raise ValueError(f"y must have a column for each of the {len(classes)} classes, got the shape {y.shape}.")
         if scoring == "accuracy":
             best = np.searchsorted(classes, join_outputs(model.predict(X, **options)))
             return np.take_along_axis(y, best[:, None], axis=1)[:, 0]
-        logarithms = _compute_logarithms(join_outputs(model.predict_proba(X, **options)))
-        return np.einsum("ik,ik->i", y, logarithms, dtype=np.float64)
+        log_probabilities = _compute_logarithms(join_outputs(model.predict_proba(X, **options)))
+        return np.einsum("ik,ik->i", y, log_probabilities, dtype=np.float64)
     if scoring == "accuracy":
         return join_outputs(model.predict(X, **options)) == y
     labels = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
@@ -320,7 +320,7 @@ class ScoredRows(NamedTuple):
         """Return the score of a model for the parameter `scoring`."""
         from fastlin.matrices import as_matrix
 
-        name = check_row_scoring(scoring, self.y, self.offsets)
+        name = find_rowwise_scoring(scoring, self.y, self.offsets)
         if name is not None:
             # This avoids scikit-learn's checks, which would take most of the time of small searches
             # (docs/benchmarks/design-choices.md: scores of small folds).
@@ -343,15 +343,15 @@ def average(scores: Array, weights: Any) -> float:
     return float(np.average(scores.astype(np.float64), weights=weights))
 
 
-def check_row_scoring(scoring: Any, y: Any, offset: Any) -> str | None:
-    """Return the name of a scorer in ROW_SCORINGS, or None for other scorers.
+def find_rowwise_scoring(scoring: Any, y: Any, offset: Any) -> str | None:
+    """Return the name of a scorer in ROWWISE_SCORINGS, or None for other scorers.
 
     Raise a ValueError if another scorer is combined with an offset or soft labels.
     """
     name = "accuracy" if scoring is None else scoring
-    if isinstance(name, str) and name in ROW_SCORINGS:
+    if isinstance(name, str) and name in ROWWISE_SCORINGS:
         return name
-    if offset is not None or are_soft(y):
+    if offset is not None or are_soft_labels(y):
         raise ValueError(
             f"scoring must be 'accuracy', 'neg_log_loss' or None with "
             f"{'soft labels' if offset is None else 'an offset'}, which other scorers do not support, got {scoring!r}."
@@ -361,9 +361,11 @@ def check_row_scoring(scoring: Any, y: Any, offset: Any) -> str | None:
 
 def join_block_outputs(model: Any) -> Any:
     """Return a shallow copy of a fitted model whose predictions for Blocks are single arrays, as scorers expect."""
-    joined_model = copy(model)
-    joined_model._apply_method = lambda method, X, offset=None: join_outputs(model._apply_method(method, X, offset))
-    return joined_model
+    model_with_joined_outputs = copy(model)
+    model_with_joined_outputs._apply_prediction_method = lambda method, X, offset=None: join_outputs(
+        model._apply_prediction_method(method, X, offset)
+    )
+    return model_with_joined_outputs
 
 
 def join_outputs(output: Any) -> Array:

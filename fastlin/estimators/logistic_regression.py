@@ -44,13 +44,13 @@ from fastlin.estimators.parameters import (
     BoundsLike,
     Penalty,
     Solver,
+    draw_seed,
     estimator,
     fitted,
-    invert,
+    invert_alpha,
     limit_jobs,
     parameter,
     resolve_penalty,
-    sample_seed,
     uses_alpha,
     validate_bounds,
     validate_penalty_factors,
@@ -171,7 +171,7 @@ class BootstrapMixin:
                 cluster_codes = keys[0]
                 if not cluster_codes.any():
                     raise ValueError("clusters must have at least two different values, but all rows have the same.")
-            resampler = Resampler(sample_seed(random_state), data.labels, data.weights, data.targets, cluster_codes)
+            resampler = Resampler(draw_seed(random_state), data.labels, data.weights, data.targets, cluster_codes)
             refits = self._prepare_refits(data)
             bootstrap = collect_fits(fit_resamples(refits, resampler, n_resamples), n_resamples, refits, cluster_codes)
         n_unconverged = n_resamples - np.count_nonzero(bootstrap.converged)
@@ -406,7 +406,7 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
                     "The model was fitted with refit=False, so its coefficients are means over the folds and not the "
                     "optimum of any objective; inference needs a model with refit=True or 'train'."
                 )
-            C = invert(np.ravel(model.alpha_)[0]) if uses_alpha(model) else np.ravel(model.C_)[0]
+            C = invert_alpha(np.ravel(model.alpha_)[0]) if uses_alpha(model) else np.ravel(model.C_)[0]
             return float(C), float(np.ravel(model.l1_ratio_)[0])
         with warnings.catch_warnings():
             # The fit has already issued these warnings.
@@ -680,8 +680,12 @@ class LogisticRegression(PenalizedClassifier):
             problem = Problem(self, data)
             minimize = partial(problem.minimize, C, l1_ratio, starts)
             # Creating scikit-learn's callback context takes as long as reading a small X.
-            reports_progress = self.verbose or has_callbacks(self)
-            fit = self._minimize_with_callbacks(minimize, X, y, sample_weight, data) if reports_progress else minimize()
+            should_report_progress = self.verbose or has_callbacks(self)
+            fit = (
+                self._minimize_with_callbacks(minimize, X, y, sample_weight, data)
+                if should_report_progress
+                else minimize()
+            )
         solution = fit.solution
         if not solution.converged:
             warn_if_not_converged(self, solution, stacklevel=FIT_STACKLEVEL)
@@ -703,8 +707,8 @@ class LogisticRegression(PenalizedClassifier):
     def _describe_result(self):
         lines = {"data": describe_data(self)}
         if is_multilabel(self):
-            tol_status = "reached for all labels" if self.converged_ else "not reached for some labels"
-            lines["tol"] = f"{self.tol:g}, {tol_status}"
+            convergence_text = "reached for all labels" if self.converged_ else "not reached for some labels"
+            lines["tol"] = f"{self.tol:g}, {convergence_text}"
             lines["iterations"] = f"{self.n_iter_.min():,} to {self.n_iter_.max():,} per label"
             return {**lines, "coefficients": describe_coef(self)}
         if hasattr(self, "converged_"):

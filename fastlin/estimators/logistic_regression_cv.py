@@ -16,11 +16,16 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
 from fastlin.estimators.columns import iterate_finite_parts, validate_matrix
-from fastlin.estimators.fit_reporting import make_time_limit, restore_on_error, show_fits, warn_of_unconverged_fits
+from fastlin.estimators.fit_reporting import (
+    make_time_limit_check,
+    restore_on_error,
+    show_fits,
+    warn_of_unconverged_fits,
+)
 from fastlin.estimators.folds import FoldFits, fit_path, take_test_rows
 from fastlin.estimators.labels import (
     X_VAL_REQUIREMENT,
-    are_soft,
+    are_soft_labels,
     choose_labels_and_weights,
     make_training_data,
     prefix_error_messages,
@@ -33,7 +38,7 @@ from fastlin.estimators.labels import (
 from fastlin.estimators.linear_predictions import (
     LinearPredictionMixin,
     ScoredRows,
-    check_row_scoring,
+    find_rowwise_scoring,
     join_block_outputs,
 )
 from fastlin.estimators.logistic_regression import PenalizedClassifier
@@ -300,7 +305,7 @@ class LogisticRegressionCV(PenalizedClassifier):
     def _fit(self, X, y, sample_weight, params, read=validate_training_data, validation_arguments=(None,) * 4):
         refuse_metadata_without_routing(params, self, "fit")
         check_parameters(self)
-        is_over = make_time_limit(self.time_limit)
+        is_time_over = make_time_limit_check(self.time_limit)
         l1_ratios = resolve_l1_ratios(self.penalty, self.l1_ratios)
         Cs = resolve_inverse_strengths(self)
         warn_of_changing_defaults(self.scoring, self.use_legacy_attributes)
@@ -320,9 +325,11 @@ class LogisticRegressionCV(PenalizedClassifier):
                 routed_metadata = self._route_metadata(validation.weights, {})
                 folds = [(None, validation)]
             fits = FoldFits(len(folds), Cs, l1_ratios, data, self)
-            missed = self._search_grid(X, y, sample_weight, data, folds, fits, routed_metadata.scorer.score, is_over)
-        if missed is not None:
-            warn_of_unconverged_fits(missed[0], missed[1], self, stacklevel=FIT_STACKLEVEL)
+            convergence_of_fits = self._search_grid(
+                X, y, sample_weight, data, folds, fits, routed_metadata.scorer.score, is_time_over
+            )
+        if convergence_of_fits is not None:
+            warn_of_unconverged_fits(convergence_of_fits[0], convergence_of_fits[1], self, stacklevel=FIT_STACKLEVEL)
         self.n_samples_fit_ = data.matrix.shape[0]
         self.classes_ = data.classes
         self._set_penalties(Cs, data.sum_weights() * data.weight_unit)
@@ -335,7 +342,7 @@ class LogisticRegressionCV(PenalizedClassifier):
         self.timed_out_ = not fits.is_finished.all()
         is_legacy = self.use_legacy_attributes
         if is_legacy == "warn":
-            is_legacy = scikit_learn.VERSION < (1, 10)
+            is_legacy = scikit_learn.SKLEARN_VERSION < (1, 10)
         if is_legacy:
             self._convert_to_legacy_shapes()
         return self
@@ -381,7 +388,7 @@ class LogisticRegressionCV(PenalizedClassifier):
         return LinearPredictionMixin.score(self, X, y, sample_weight, **options)
 
     @with_callbacks
-    def _search_grid(self, X, y, sample_weight, data, folds, fits, score_params, is_over):
+    def _search_grid(self, X, y, sample_weight, data, folds, fits, score_params, is_time_over):
         """Fit and score all folds, choose C and l1_ratio, and set the coefficients, with callbacks.
 
         A validation set is treated as a single fold, whose training rows are all rows. Return whether each fit
@@ -394,7 +401,7 @@ class LogisticRegressionCV(PenalizedClassifier):
         tasks = self._begin_tasks(X, y, sample_weight, data.classes, n_paths + bool(self.refit))
         training_rows = [train for train, _ in folds]
         with show_fits(self, fits.scores.size + bool(self.refit)) as on_fit:
-            fit_folds(self, data, training_rows, fits, tasks, on_fit, is_over)
+            fit_folds(self, data, training_rows, fits, tasks, on_fit, is_time_over)
             # Scorers need not be thread-safe, so they run after the threads have finished.
             for fold, (_, test_rows) in enumerate(folds):
                 is_finished = fits.is_finished[fold]
@@ -470,10 +477,10 @@ class LogisticRegressionCV(PenalizedClassifier):
         if get_config()["enable_metadata_routing"]:
             score_params = process_routing(self, "score", **score_params).scorer.score
         scoring = resolve_scoring(self.scoring)
-        if check_row_scoring(scoring, y, offset) == "accuracy":
+        if find_rowwise_scoring(scoring, y, offset) == "accuracy":
             # scikit-learn's scorer is much slower (docs/benchmarks/design-choices.md: accuracy scorer).
             return self._compute_accuracy(X, y, score_params.get("sample_weight"), offset)
-        if offset is not None or are_soft(y):
+        if offset is not None or are_soft_labels(y):
             return ScoredRows(X, y, self.classes_, offset, score_params).score(self, scoring)
         model = join_block_outputs(self) if isinstance(X, Blocks) else self
         return self._get_scorer()(model, X, y, **score_params)
@@ -502,7 +509,7 @@ class LogisticRegressionCV(PenalizedClassifier):
 
     def _make_folds(self, X, data, split_params):
         """Validate `scoring`, and return the folds as pairs of training and test row indices."""
-        check_row_scoring(resolve_scoring(self.scoring), data.y, data.offsets)
+        find_rowwise_scoring(resolve_scoring(self.scoring), data.y, data.offsets)
         n = len(data.y)
         if isinstance(X, Blocks):
             # The splitter only needs the number of rows.
@@ -510,7 +517,7 @@ class LogisticRegressionCV(PenalizedClassifier):
         elif not hasattr(self, "categories_"):
             # Without categorical columns, the validated X is passed to the splitter.
             X = data.matrix.X
-        y = data.classes[data.labels] if are_soft(data.y) else data.y
+        y = data.classes[data.labels] if are_soft_labels(data.y) else data.y
         # At least one class must have a row in each stratified fold.
         default = min(5, max(2, np.bincount(data.labels).max()))
         splitter = check_cv(default if self.cv is None else self.cv, y, classifier=True)
@@ -558,7 +565,7 @@ def _prepare_validation_set(estimator, X, data, X_val, y_val, sample_weight_val,
     if y_val is None:
         raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may contain labels.")
     with prefix_error_messages(X_VAL_REQUIREMENT):
-        matrix = validate_matrix(estimator, X_val, reset=False, ensure_all_finite=False, accepts_blocks=True)
+        matrix = validate_matrix(estimator, X_val, reset=False, ensure_all_finite=False, allows_blocks=True)
         if not matrix.shape[0]:
             raise ValueError("there are 0 rows")
         for _ in iterate_finite_parts(estimator, matrix):
@@ -567,14 +574,14 @@ def _prepare_validation_set(estimator, X, data, X_val, y_val, sample_weight_val,
             raise ValueError(f"expected {expected} as for X, got {actual}")
     with prefix_error_messages("y_val must contain one label per row of X_val"):
         y = validate_labels(estimator, y_val, matrix.shape[0], suffix="_val")
-        if are_soft(y) and y.shape[1] != len(classes):
+        if are_soft_labels(y) and y.shape[1] != len(classes):
             raise ValueError(f"y has {len(classes)} classes, but y_val has the shape {y.shape}.")
-    unseen_labels = [] if are_soft(y) else _find_unseen_labels(estimator, np.unique(y).tolist(), classes)
+    unseen_labels = [] if are_soft_labels(y) else _find_unseen_labels(estimator, np.unique(y).tolist(), classes)
     if (data.offsets is None) != (offset_val is None):
         name = "offset" if offset_val is None else "offset_val"
         raise ValueError(f"offset and offset_val must be given together, got only {name}.")
     offsets = validate_offset(offset_val, len(y), len(classes), "offset_val", "X_val")
-    check_row_scoring(resolve_scoring(estimator.scoring), y, offsets)
+    find_rowwise_scoring(resolve_scoring(estimator.scoring), y, offsets)
     with prefix_error_messages(
         "sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"
     ):
@@ -583,7 +590,7 @@ def _prepare_validation_set(estimator, X, data, X_val, y_val, sample_weight_val,
             raise ValueError("all of them are 0")
     if unseen_labels:
         classes = np.union1d(classes, y)
-    elif not are_soft(y):
+    elif not are_soft_labels(y):
         y = y.astype(classes.dtype, copy=False)
     rows = matrix.blocks if isinstance(X_val, Blocks) else matrix.X
     return ScoredRows(rows, y, classes, offsets, {}, matrix, weights)
@@ -602,8 +609,10 @@ def _append_validation_rows(estimator, data, sample_weight, validation):
     if data.offsets is not None and validation.offsets is not None:
         offsets = np.concatenate([data.offsets, validation.offsets])
     matrix = join_matrices(data.matrix, validation.matrix)
-    if are_soft(data.y) or are_soft(validation.y):
-        soft_labels = [y if are_soft(y) else (y[:, None] == classes).astype(np.float64) for y in (data.y, validation.y)]
+    if are_soft_labels(data.y) or are_soft_labels(validation.y):
+        soft_labels = [
+            y if are_soft_labels(y) else (y[:, None] == classes).astype(np.float64) for y in (data.y, validation.y)
+        ]
         return make_training_data(estimator, matrix, np.concatenate(soft_labels), weights, offsets, classes)
     y = np.concatenate([data.y.astype(classes.dtype, copy=False), validation.y])
     return make_training_data(estimator, matrix, y, weights, offsets)

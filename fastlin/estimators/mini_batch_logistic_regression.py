@@ -22,7 +22,7 @@ from fastlin.estimators.network_training import EpochTrainingMixin, check_finite
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.summary import describe_coef, describe_data, make_scikit_learn_model
-from fastlin.fitted import check_structure
+from fastlin.fitted import check_same_structure
 from fastlin.networks import Network
 from fastlin.training import EarlyStopping, LinearDescent, train_by_epochs
 from fastlin.training.step_bar import show_step_progress
@@ -210,7 +210,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictionMixin):
             if training.ended == "diverged":
                 validate_matrix(self, X, reset=False)
             self.n_iter_ = len(training.records)
-        warn_of_stopped_training(self, training, stacklevel=3, restores_steps=True)
+        warn_of_stopped_training(self, training, stacklevel=3, should_restore_last_step=True)
         return self
 
     def partial_fit(
@@ -305,7 +305,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictionMixin):
         n_parts = n_epochs * len(batches) if hasattr(batches, "__len__") else None
         with show_step_progress(bool(self.verbose), n_parts) as show:
             numbers = itertools.count(1)
-            read = partial(self._read_parts, begin, name="batches", on_part=lambda: show(next(numbers)))
+            read = partial(self._read_parts, begin, name="batches", on_trained_part=lambda: show(next(numbers)))
             return self._continue_training(read, classes, n_epochs, X_val, y_val)
 
     def _describe_result(self):
@@ -322,11 +322,11 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictionMixin):
         """
         return make_scikit_learn_model(self)
 
-    def _read_parts(self, begin, reset=None, name=None, on_part=None):
+    def _read_parts(self, begin, reset=None, name=None, on_trained_part=None):
         """Yield the Examples of each part of an epoch, from the iterator that begin() returns.
 
         If `reset` is true, the first part sets the features of the estimator. Error messages contain `name`, the name
-        of the argument, and the number of the part. `on_part` is called after the training steps on each part.
+        of the argument, and the number of the part. `on_trained_part` is called after the training steps on each part.
         """
         number = -1
         for number, part in enumerate(begin()):
@@ -334,10 +334,10 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictionMixin):
                 if not isinstance(part, (tuple, list)) or len(part) not in (2, 3):
                     raise ValueError(f"a part must be (X, y) or (X, y, sample_weight), got {type(part).__name__}")
                 X, y, sample_weight = (*part, None)[:3]
-                examples, _ = self._make_part_examples(X, y, sample_weight, bool(reset) and number == 0, ["class"])
+                examples, _ = self._make_examples_of_part(X, y, sample_weight, bool(reset) and number == 0, ["class"])
             yield examples
-            if on_part is not None:
-                on_part()
+            if on_trained_part is not None:
+                on_trained_part()
         if number < 0:
             message_suffix = " in every epoch" if reset is None else ""
             raise ValueError(f"{name} must hold at least one part{message_suffix}, got none")
@@ -362,7 +362,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictionMixin):
             training = self._train(*arguments, before=before)
             self.n_iter_ = len(self.loss_curve_)
         if training.ended in ("diverged", "interrupted"):
-            warn_of_stopped_training(self, training, stacklevel=4, restores_steps=True)
+            warn_of_stopped_training(self, training, stacklevel=4, should_restore_last_step=True)
         return self
 
     def _make_descent(self, is_continuation, before=None):
@@ -379,7 +379,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictionMixin):
             network.coefs[0][:], network.intercepts[0][:] = coef.T, intercept
             check_finite_parameters(network, "coef_ and intercept_")
         if before is not None:
-            check_structure("_optimizer", before[:2], (network.parameters, descent.optimizer_arrays))
+            check_same_structure("_optimizer", before[:2], (network.parameters, descent.optimizer_arrays))
             descent.restore([*network.state, *before.optimizer_arrays])
             if descent.n_averaged_steps:
                 network.parameters[:] = before.parameters
@@ -390,7 +390,9 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictionMixin):
     def _train(self, descent, rows, validation, random_state, max_epochs, patience, on_epoch=None, *, before=None):
         """Train from the _Optimizer `before`, set the fitted attributes, and return the Training."""
         batch_size = int(min(self.batch_size, MAX_BATCH_SIZE))
-        schedule = self._make_schedule(max_epochs, batch_size, patience, scores_by_loss=True, restores_steps=True)
+        schedule = self._make_schedule(
+            max_epochs, batch_size, patience, scores_by_loss=True, should_restore_last_step=True
+        )
         arguments = descent, rows, validation, schedule, random_state, on_epoch
         n_epochs = 0 if before is None else len(self.loss_curve_)
         remaining = before.patience if before is not None and self.learning_rate == "adaptive" else None
@@ -401,7 +403,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictionMixin):
         self._optimizer = _OptimizerState(
             descent.network.parameters, descent.optimizer_arrays, descent.first_row, training.patience
         )
-        self._store_training(training, descent, validation is not None, is_continuation=before is not None)
+        self._store_training_results(training, descent, validation is not None, is_continuation=before is not None)
         losses = self.validation_loss_curve_
         self.best_validation_loss_ = min(losses) if losses else None
         return training

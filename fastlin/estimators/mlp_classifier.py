@@ -31,7 +31,7 @@ from fastlin.estimators.parameters import (
 )
 from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin, check_parameters
 from fastlin.estimators.summary import NETWORK_ATTRIBUTES, copy_model
-from fastlin.fitted import as_array, check_structure, require, validate_arrays, validate_count
+from fastlin.fitted import as_array, check_same_structure, require, validate_arrays, validate_count
 from fastlin.networks import NORMALIZATIONS, Network, initialize_parameters
 from fastlin.tensors import view_as_numpy
 from fastlin.training import AdamDescent, EarlyStopping, MomentumDescent, train_by_epochs, train_by_lbfgs
@@ -40,7 +40,7 @@ from fastlin.typing import Array, FloatArray, MatrixLike, PathLike
 # The batch size of scikit-learn's "auto".
 AUTO_BATCH_SIZE = 200
 # The arguments of `Network` that predictions depend on.
-NETWORK_ARGUMENTS = {"layer_sizes", "activation", "normalization", "is_independent", "dtype"}
+NETWORK_PLAN_KEYS = {"layer_sizes", "activation", "normalization", "is_independent", "dtype"}
 
 
 def _uses_mini_batches(estimator):
@@ -352,14 +352,14 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             self._check_partial_fit()
             is_continuation = hasattr(self, "coefs_")
             random_state = self._begin_partial_fit(classes, is_continuation)
-            examples, kind = self._make_part_examples(X, y, sample_weight, reset=not is_continuation)
+            examples, kind = self._make_examples_of_part(X, y, sample_weight, reset=not is_continuation)
             network = self._make_training_network(random_state, is_continuation, kind)
             descent = self._make_descent(network, random_state)
             # After a change of solver, or in a model converted from scikit-learn, there is no optimizer state.
             before = getattr(self, "_optimizer", None) if is_continuation else None
             patience = None
             if before is not None and before.solver == self.solver:
-                check_structure("_optimizer.optimizer_arrays", before.optimizer_arrays, descent.optimizer_arrays)
+                check_same_structure("_optimizer.optimizer_arrays", before.optimizer_arrays, descent.optimizer_arrays)
                 descent.restore([*network.state, *before.optimizer_arrays])
                 patience = before.patience
             n_epochs = len(self.loss_curve_) if is_continuation else 0
@@ -456,7 +456,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         """
         # scikit-learn would convert the labels without these checks.
         y = validate_if_sparse(view_as_numpy(y, "y"), "y")
-        return super().score(X, y, validate_relative_weights(sample_weight, y, are_signed=True))
+        return super().score(X, y, validate_relative_weights(sample_weight, y, may_be_negative=True))
 
     def _describe_result(self):
         network = self._load_network()
@@ -579,7 +579,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         """Return the arguments of the Network for predictions, checked against the public attributes."""
         network_plan: Any = self._plan
         require(
-            isinstance(network_plan, dict) and network_plan.keys() == NETWORK_ARGUMENTS,
+            isinstance(network_plan, dict) and network_plan.keys() == NETWORK_PLAN_KEYS,
             "_plan",
             "describe a network",
             network_plan,
@@ -589,9 +589,9 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         require(n_features == n_inputs, "n_features_in_", f"be {n_inputs}, the inputs of the network", n_features)
         classes = as_array("classes_", self.classes_)
         # There is one output for two classes and for a single class.
-        accepted_counts = (1, 2) if n_outputs == 1 and not network_plan["is_independent"] else (n_outputs,)
-        is_valid = classes.ndim == 1 and len(classes) in accepted_counts
-        require(is_valid, "classes_", f"contain {accepted_counts[-1]} classes, as the network does", classes)
+        accepted_class_counts = (1, 2) if n_outputs == 1 and not network_plan["is_independent"] else (n_outputs,)
+        is_valid = classes.ndim == 1 and len(classes) in accepted_class_counts
+        require(is_valid, "classes_", f"contain {accepted_class_counts[-1]} classes, as the network does", classes)
         output: Any = self.out_activation_
         activation = "logistic" if n_outputs == 1 or network_plan["is_independent"] else "softmax"
         require(isinstance(output, str) and output == activation, "out_activation_", f"be {activation!r}", output)
@@ -630,7 +630,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         """Train with L-BFGS, set the fitted attributes, and return the Training."""
         limits = {name: getattr(self, name) for name in ("alpha", "max_iter", "max_fun", "tol")}
         training = train_by_lbfgs(network, examples, validation, on_iteration=on_iteration, **limits)
-        self._store_training(training, network, validation is not None, is_continuation)
+        self._store_training_results(training, network, validation is not None, is_continuation)
         self.t_ = self.t_ if is_continuation else 0
         # If mini-batch training continues from here, it starts without an optimizer state.
         self._optimizer, self._no_improvement_count, self._random_state = None, 0, random_state
@@ -653,22 +653,22 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         rate = schedule.learning_rate.at(n_epochs + len(training.records), self.t_, training.patience.n_rate_reductions)
         self._optimizer = _OptimizerState(self.solver, rate, descent.optimizer_arrays, training.patience)
         self._no_improvement_count, self._random_state = training.patience.n_without_improvement, random_state
-        self._store_training(training, descent.network, validation is not None, is_continuation)
+        self._store_training_results(training, descent.network, validation is not None, is_continuation)
         return training
 
     def _describe(self, network):
-        is_logistic = network.layer_sizes[-1] == 1 or self._plan["is_independent"]
+        has_logistic_output = network.layer_sizes[-1] == 1 or self._plan["is_independent"]
         return {
-            **{f"{name}_": [each.copy() for each in arrays] for name, arrays in network.named_arrays().items()},
+            **{f"{name}_": [array.copy() for array in arrays] for name, arrays in network.named_arrays().items()},
             "n_layers_": network.n_layers + 1,
             "n_outputs_": network.layer_sizes[-1],
-            "out_activation_": "logistic" if is_logistic else "softmax",
+            "out_activation_": "logistic" if has_logistic_output else "softmax",
             "_plan": self._plan,
             "_kind": self._kind,
         }
 
-    def _store_training(self, training, trained_state, has_validation, is_continuation):
-        super()._store_training(training, trained_state, has_validation, is_continuation)
+    def _store_training_results(self, training, trained_state, has_validation, is_continuation):
+        super()._store_training_results(training, trained_state, has_validation, is_continuation)
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
         uses_training_loss = not self.early_stopping or self.solver == "lbfgs"
         best = getattr(self, "best_loss_", None) if is_continuation else None

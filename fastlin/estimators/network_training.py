@@ -23,7 +23,7 @@ from fastlin.estimators.labels import (
     prefix_error_messages,
     validate_labels,
 )
-from fastlin.estimators.parameters import LearningRateSchedule, Precision, estimator, fitted, parameter
+from fastlin.estimators.parameters import FloatDtypeName, LearningRateSchedule, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_partial_fit_first_call, with_callbacks
 from fastlin.estimators.summary import FitSummary
 from fastlin.fitted import as_array, check_generator_state, require, validate_count
@@ -37,7 +37,7 @@ MAX_TOTAL_WEIGHT = 1e300
 # The kinds of Targets, and their descriptions in error messages.
 TARGET_KINDS = {"class": "one class per row", "soft": "probabilities of the classes", "multilabel": "zeros and ones"}
 # For each curve, the attribute of an Epoch that it contains.
-CURVE_MEASURES = {
+EPOCH_ATTRIBUTES_BY_CURVE = {
     "loss_curve_": "loss",
     "accuracy_curve_": "accuracy",
     "validation_loss_curve_": "validation_loss",
@@ -61,7 +61,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
     warm_start: bool = parameter(default=False, accepts=["boolean"])
     random_state: RandomState = parameter(default=None, accepts=["random_state"])
     verbose: bool | int = parameter(default=False, accepts=["verbose"])
-    dtype: Precision = parameter(default="float32", accepts=[Precision])
+    dtype: FloatDtypeName = parameter(default="float32", accepts=[FloatDtypeName])
 
     classes_: Array = fitted()
     loss_curve_: list[float] = fitted()
@@ -120,9 +120,9 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         examples = self._make_examples(matrix, targets, sample_weight)
         return examples, self._make_validation_examples(X_val, y_val, targets.kind), targets.kind
 
-    def _store_training(self, training, trained_state, has_validation, is_continuation):
+    def _store_training_results(self, training, trained_state, has_validation, is_continuation):
         """Set the fitted attributes of a Training; if training continues, the curves are extended."""
-        for name, measure in CURVE_MEASURES.items():
+        for name, measure in EPOCH_ATTRIBUTES_BY_CURVE.items():
             values = [getattr(epoch, measure) for epoch in training.records]
             if not has_validation and measure.startswith("validation"):
                 setattr(self, name, None)
@@ -138,8 +138,8 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         """Return the EpochSchedule of a training run; `more` contains its other fields."""
         # As in scikit-learn, "adam" ignores the learning rate schedules of "sgd".
         schedule = self.learning_rate if getattr(self, "solver", "sgd") == "sgd" else "constant"
-        decay, power = float(self.learning_rate_decay), float(self.power_t)
-        rate = LearningRate(float(self.learning_rate_init), schedule, decay, power)
+        decay, decay_exponent = float(self.learning_rate_decay), float(self.power_t)
+        rate = LearningRate(float(self.learning_rate_init), schedule, decay, decay_exponent)
         stopping = {"patience": patience, "tol": self.tol, "early_stopping": self.early_stopping}
         return EpochSchedule(max_epochs, batch_size, rate, float(self.alpha), self.shuffle, **stopping, **more)
 
@@ -193,7 +193,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
 
     def _validate_targets(self, y, n_rows, kinds=TARGET_KINDS, suffix=""):
         """Return the Targets of y, (n,) or (n, n_classes); raise a ValueError if their kind is not in `kinds`."""
-        y = validate_labels(self, y, n_rows, suffix, accepts_multilabel=True)
+        y = validate_labels(self, y, n_rows, suffix, allows_multilabel=True)
         if y.ndim == 1:
             return Targets("class", *encode_labels(y))
         y = np.ascontiguousarray(y.toarray() if sparse.issparse(y) else y, np.float64)
@@ -201,8 +201,8 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         if kind not in kinds:
             if kind == "multilabel":
                 raise ValueError(explain_multilabel(y, f"y{suffix}"))
-            accepted = " or ".join(TARGET_KINDS[accepted_kind] for accepted_kind in kinds)
-            raise ValueError(f"y must contain {accepted}, got {TARGET_KINDS[kind]}")
+            accepted_text = " or ".join(TARGET_KINDS[accepted_kind] for accepted_kind in kinds)
+            raise ValueError(f"y must contain {accepted_text}, got {TARGET_KINDS[kind]}")
         return Targets(kind, np.arange(y.shape[1]), y)
 
     def _make_examples(self, matrix, targets, sample_weight):
@@ -223,10 +223,10 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
                 )
         return Examples(matrix, labels, weights)
 
-    def _make_part_examples(self, X, y, sample_weight, reset, kinds=TARGET_KINDS):
+    def _make_examples_of_part(self, X, y, sample_weight, reset, kinds=TARGET_KINDS):
         """Return the Examples of rows and the kind of their Targets; the classes must have been set."""
         matrix = validate_matrix(self, X, reset=reset)
-        targets = self._validate_targets(y, matrix.shape[0], kinds).convert_to_kind(
+        targets = self._validate_targets(y, matrix.shape[0], kinds).convert_to_target_kind(
             getattr(self, "_kind", ""), len(self.classes_)
         )
         return self._make_examples(matrix, targets, sample_weight), targets.kind
@@ -241,7 +241,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         with prefix_error_messages(X_VAL_REQUIREMENT):
             matrix = validate_matrix(self, X_val, reset=False)
         with prefix_error_messages("y_val"):
-            targets = self._validate_targets(y_val, matrix.shape[0], suffix="_val").convert_to_kind(
+            targets = self._validate_targets(y_val, matrix.shape[0], suffix="_val").convert_to_target_kind(
                 kind, len(self.classes_)
             )
         require(targets.kind == kind, "y_val", f"contain {TARGET_KINDS[kind]}, as y does", TARGET_KINDS[targets.kind])
@@ -269,13 +269,13 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
         """Raise a ValueError that names an attribute if a training run cannot continue from the fitted attributes."""
         classes = as_array("classes_", self.classes_)
         try:
-            is_sorted = classes.ndim == 1 and np.array_equal(classes, np.unique(classes))
+            are_classes_sorted = classes.ndim == 1 and np.array_equal(classes, np.unique(classes))
         except TypeError:
-            is_sorted = False
+            are_classes_sorted = False
         # Labels are encoded with a binary search in the classes.
-        require(is_sorted, "classes_", "contain each class once, in ascending order", classes.tolist())
+        require(are_classes_sorted, "classes_", "contain each class once, in ascending order", classes.tolist())
         validate_count("t_", self.t_)
-        for name in CURVE_MEASURES:
+        for name in EPOCH_ATTRIBUTES_BY_CURVE:
             curve = getattr(self, name)
             is_valid = isinstance(curve, list) or (curve is None and name != "loss_curve_")
             require(is_valid, name, "be a list", curve)
@@ -297,7 +297,7 @@ class Targets(NamedTuple):
     classes: np.ndarray
     labels: np.ndarray
 
-    def convert_to_kind(self, kind: str, n_classes: int) -> Targets:
+    def convert_to_target_kind(self, kind: str, n_classes: int) -> Targets:
         """Return the Targets, converted to probabilities if kind is "soft" and they contain one class per row."""
         is_one_hot = self.kind == "multilabel" and (self.labels.sum(axis=1) == 1).all()
         if kind == "soft" and is_one_hot:

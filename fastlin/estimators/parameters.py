@@ -42,7 +42,7 @@ Initialization: TypeAlias = Literal["xavier", "he", "normal"]
 # The solvers, learning rate schedules and dtypes of a network.
 NetworkSolver: TypeAlias = Literal["adam", "sgd", "lbfgs"]
 LearningRateSchedule: TypeAlias = Literal["constant", "invscaling", "adaptive"]
-Precision: TypeAlias = Literal["float32", "float64"]
+FloatDtypeName: TypeAlias = Literal["float32", "float64"]
 BoundsLike: TypeAlias = float | ArrayLike | Mapping[str, float] | None
 
 # With this stacklevel, a warning from a function that `_fit` calls points to the line where the user called `fit`.
@@ -114,7 +114,7 @@ def limit_jobs(n_jobs: int | None) -> AbstractContextManager[None]:
     return limit_threads(None if n_jobs is None else joblib.effective_n_jobs(n_jobs))
 
 
-def sample_seed(random_state: RandomState) -> int:
+def draw_seed(random_state: RandomState) -> int:
     """Return a seed drawn from a random_state; other seeds are derived from this seed."""
     with prefix_error_messages("random_state"):
         return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
@@ -122,7 +122,7 @@ def sample_seed(random_state: RandomState) -> int:
 
 def warn_of_future_change(text: str, since_version: tuple[int, int], until_version: tuple[int, int] = (2, 0)) -> None:
     """Issue a FutureWarning if scikit-learn's version is at least `since_version` and below `until_version`."""
-    if since_version <= scikit_learn.VERSION < until_version:
+    if since_version <= scikit_learn.SKLEARN_VERSION < until_version:
         warnings.warn(text, FutureWarning, stacklevel=FIT_STACKLEVEL + 1)
 
 
@@ -132,7 +132,7 @@ def uses_alpha(estimator: object) -> bool:
     return is_number or getattr(estimator, "alphas", None) is not None
 
 
-def invert(alpha: float) -> float:
+def invert_alpha(alpha: float) -> float:
     """Return 1 / alpha, or infinity for zero."""
     return 1 / alpha if alpha else np.inf
 
@@ -143,7 +143,7 @@ def resolve_penalty(estimator: LogisticRegression) -> tuple[float, float]:
     if not isinstance(estimator.alpha, str):
         if C != 1.0:
             raise ValueError(f"C must not be set if alpha is a number, got C={C} and alpha={estimator.alpha}")
-        C = invert(estimator.alpha)
+        C = invert_alpha(estimator.alpha)
     if penalty != "deprecated":
         warn_of_future_change(
             PENALTY_DEPRECATION_MESSAGE.format("l1_ratio=0", "l1_ratio=1", "l1_ratio between 0 and 1", "C=np.inf"),
@@ -160,7 +160,7 @@ def resolve_penalty(estimator: LogisticRegression) -> tuple[float, float]:
         warnings.warn("Setting penalty=None will ignore the C and l1_ratio parameters", stacklevel=FIT_STACKLEVEL)
     fraction = PENALTY_L1_RATIOS.get(penalty, l1_ratio)
     # Before 1.8 penalty="l1" needed no l1_ratio.
-    if l1_ratio != fraction and scikit_learn.VERSION >= (1, 8):
+    if l1_ratio != fraction and scikit_learn.SKLEARN_VERSION >= (1, 8):
         warnings.warn(
             f"Inconsistent values: penalty={penalty} with l1_ratio={l1_ratio}. penalty is used; please set only "
             "l1_ratio.",
@@ -187,8 +187,8 @@ def resolve_l1_ratios(penalty: str, l1_ratios: ArrayLike | None) -> FloatArray:
             "'l1_ratios=None' was deprecated in scikit-learn 1.8. Use l1_ratios=(0,).", since_version=(1, 8)
         )
     if penalty != "deprecated":
-        substitutes = "l1_ratios=(0,)", "l1_ratios=(1,)", "l1_ratios between 0 and 1", "Cs=(np.inf,)"
-        warn_of_future_change(PENALTY_DEPRECATION_MESSAGE.format(*substitutes), since_version=(1, 8))
+        replacement_options = "l1_ratios=(0,)", "l1_ratios=(1,)", "l1_ratios between 0 and 1", "Cs=(np.inf,)"
+        warn_of_future_change(PENALTY_DEPRECATION_MESSAGE.format(*replacement_options), since_version=(1, 8))
     requirement = "l1_ratios must be a list of numbers between 0 and 1"
     if l1_ratios is None or isinstance(l1_ratios, str):
         if penalty == "elasticnet":
@@ -230,7 +230,7 @@ def resolve_scoring(scoring: str | Callable[..., float] | None) -> str | Callabl
     """Return the parameter `scoring`; "warn" is replaced by the default of the installed scikit-learn."""
     if scoring != "warn":
         return scoring
-    return None if scikit_learn.VERSION < (1, 11) else "neg_log_loss"
+    return None if scikit_learn.SKLEARN_VERSION < (1, 11) else "neg_log_loss"
 
 
 def resolve_inverse_strengths(estimator: LogisticRegressionCV) -> FloatArray:

@@ -15,14 +15,14 @@ from sklearn.utils import column_or_1d, indexable
 
 from fastlin.estimators.labels import encode_labels
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import sample_seed
+from fastlin.estimators.parameters import draw_seed
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.fitted import validate_count
 from fastlin.typing import MatrixLike
 
-LIKELIHOOD_RATIO = "likelihood_ratio"
+LIKELIHOOD_RATIO_SCORING = "likelihood_ratio"
 # Scores that are supported by batched fits.
-BATCHED_SCORINGS = "accuracy", "neg_log_loss", LIKELIHOOD_RATIO
+BATCHED_SCORINGS = "accuracy", "neg_log_loss", LIKELIHOOD_RATIO_SCORING
 # The largest tol of the fits. Batched fits take little longer than with a tol of 1e-4, and likelihood ratios are
 # accurate to several digits (docs/benchmarks/design-choices.md: tol of permutation tests).
 MAX_TOL = 1e-12
@@ -127,20 +127,20 @@ def permutation_test(
     from fastlin.estimators.permuted_scores import (
         BatchedScores,
         compare_scores,
-        find_distinct_data,
+        find_distinct_data_sets,
         score_one_at_a_time,
     )
 
     n_permutations = validate_count("n_permutations", n_permutations)
     X, y, groups = indexable(X, column_or_1d(y), groups)
     classes, labels = encode_labels(y)
-    seed = sample_seed(random_state)
+    seed = draw_seed(random_state)
 
     @lru_cache(maxsize=1)
     def sample_row_order(number):
         return _permute_rows(len(y), groups, (seed, number)) if number else np.arange(len(y))
 
-    if scoring == LIKELIHOOD_RATIO:
+    if scoring == LIKELIHOOD_RATIO_SCORING:
         if cv is not None:
             raise ValueError(f"cv must be None for scoring={scoring!r}, which uses all rows, got {cv!r}")
         if not hasattr(estimator, "predict_log_proba"):
@@ -148,7 +148,7 @@ def permutation_test(
         cv = [(np.arange(len(y)), np.arange(len(y)))]
     folds = list(check_cv(cv, y, classifier=True).split(X, y, groups))
     name = scoring or "accuracy"
-    distinct_data = find_distinct_data(X, labels, folds, sample_row_order, n_permutations + 1)
+    distinct_data_sets = find_distinct_data_sets(X, labels, folds, sample_row_order, n_permutations + 1)
     estimator, is_logistic_regression = clone(estimator), type(estimator) is LogisticRegression
     if is_logistic_regression:
         check_parameters(estimator)
@@ -163,10 +163,10 @@ def permutation_test(
         and name in BATCHED_SCORINGS
         and estimator.class_weight is None
     ):
-        scores = BatchedScores(estimator, X, labels, folds, name, sample_row_order, distinct_data).score()
+        scores = BatchedScores(estimator, X, labels, folds, name, sample_row_order, distinct_data_sets).score()
     else:
-        scores = score_one_at_a_time(estimator, X, y, folds, scoring, sample_row_order, distinct_data)
-    return PermutationTest(*compare_scores(scores, distinct_data.indices))
+        scores = score_one_at_a_time(estimator, X, y, folds, scoring, sample_row_order, distinct_data_sets)
+    return PermutationTest(*compare_scores(scores, distinct_data_sets.indices))
 
 
 def _permute_rows(n_rows, groups, seed):

@@ -20,7 +20,7 @@ from fastlin.estimators.columns import validate_matrix
 from fastlin.estimators.firth_logistic_regression import FirthLogisticRegression
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import limit_jobs, resolve_penalty, uses_alpha, validate_penalty_factors
-from fastlin.estimators.permutation_test import LIKELIHOOD_RATIO
+from fastlin.estimators.permutation_test import LIKELIHOOD_RATIO_SCORING
 from fastlin.estimators.score_errors import (
     N_LOSS_ROUNDING_ERRORS,
     BinaryFit,
@@ -49,7 +49,7 @@ class PermutedFold(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class DistinctData:
+class DistinctDataSets:
     """The distinct data sets among all permutations and folds, up to the order of the rows.
 
     If several data sets are equal, their fit and their score are stored once, at the index of the first.
@@ -80,26 +80,26 @@ class BoundedScores:
                 self._refined_indices.add(index)
 
 
-def find_distinct_data(
+def find_distinct_data_sets(
     X: MatrixLike, labels: IntArray, folds: Sequence[Fold], sample_row_order: RowOrderSampler, n_row_orders: int
-) -> DistinctData:
+) -> DistinctDataSets:
     """Return the distinct data sets among n_row_orders row orders and all folds."""
     first_rows, n_classes = find_first_equal_rows(X), labels.max(initial=0) + 1
     fits: dict[bytes, int] = {}
     scores: dict[tuple[bytes, bytes], int] = {}
-    distinct_data = DistinctData([], [], np.empty((n_row_orders, len(folds)), np.int64))
+    distinct_data_sets = DistinctDataSets([], [], np.empty((n_row_orders, len(folds)), np.int64))
     for order in range(n_row_orders):
         codes = first_rows[sample_row_order(order)] * n_classes + labels
         for fold, (train, test) in enumerate(folds):
-            slot, key = PermutedFold(order, fold), _hash_codes(codes[train])
+            permuted_fold, key = PermutedFold(order, fold), _hash_codes(codes[train])
             fit = fits.setdefault(key, len(fits))
-            if fit == len(distinct_data.fits):
-                distinct_data.fits.append(slot)
+            if fit == len(distinct_data_sets.fits):
+                distinct_data_sets.fits.append(permuted_fold)
             score = scores.setdefault((key, _hash_codes(codes[test])), len(scores))
-            if score == len(distinct_data.scores):
-                distinct_data.scores.append((fit, slot))
-            distinct_data.indices[order, fold] = score
-    return distinct_data
+            if score == len(distinct_data_sets.scores):
+                distinct_data_sets.scores.append((fit, permuted_fold))
+            distinct_data_sets.indices[order, fold] = score
+    return distinct_data_sets
 
 
 def _hash_codes(codes):
@@ -148,12 +148,12 @@ def compare_scores(scores: BoundedScores, indices: IntArray) -> tuple[float, Flo
         return means, np.abs(means - means[0]) <= errors + errors[0]
 
     scores.tighten_bounds(np.unique(indices[0]))
-    _, is_equal = average()
-    scores.tighten_bounds(np.unique(indices[is_equal]))
-    means, is_equal = average()
-    means[is_equal] = means[0]
-    n_at_least_as_good = int(np.count_nonzero(means[1:] >= means[0]))
-    return float(means[0]), means[1:], (n_at_least_as_good + 1) / len(means)
+    _, is_equal_to_first = average()
+    scores.tighten_bounds(np.unique(indices[is_equal_to_first]))
+    means, is_equal_to_first = average()
+    means[is_equal_to_first] = means[0]
+    n_scores_at_least_as_good = int(np.count_nonzero(means[1:] >= means[0]))
+    return float(means[0]), means[1:], (n_scores_at_least_as_good + 1) / len(means)
 
 
 def score_one_at_a_time(
@@ -163,19 +163,19 @@ def score_one_at_a_time(
     folds: Sequence[Fold],
     scoring: Any,
     sample_row_order: RowOrderSampler,
-    distinct_data: DistinctData,
+    distinct_data_sets: DistinctDataSets,
 ) -> BoundedScores:
     """Return the Scores of fits that run one at a time; only likelihood ratios have bounds beyond rounding."""
-    values, errors = np.zeros((2, len(distinct_data.scores)))
+    values, errors = np.zeros((2, len(distinct_data_sets.scores)))
     if type(estimator) in (LogisticRegression, FirthLogisticRegression):
         X = _convert_to_float64(X)
-    if scoring == LIKELIHOOD_RATIO:
+    if scoring == LIKELIHOOD_RATIO_SCORING:
 
         def scoring(model, X, y):
             value, errors[index] = score_likelihood_ratio(model, X, y)
             return value
 
-    for index, (_, (order, fold)) in enumerate(distinct_data.scores):
+    for index, (_, (order, fold)) in enumerate(distinct_data_sets.scores):
         permuted_y, permutation, (train, test) = np.empty_like(y), sample_row_order(order), folds[fold]
         permuted_y[permutation] = y
         options = {"cv": [(permutation[train], permutation[test])], "scoring": scoring, "error_score": "raise"}
@@ -233,24 +233,24 @@ class BatchedScores:
         folds: Sequence[Fold],
         name: str,
         sample_row_order: RowOrderSampler,
-        distinct_data: DistinctData,
+        distinct_data_sets: DistinctDataSets,
     ) -> None:
         from fastlin.estimators.batched_fits import FitTask, fit_tasks
         from fastlin.objective.rows import multiply_weights_by_counts
 
         self.model, self.labels, self.folds, self.name = model, labels, folds, name
-        self.sample_row_order, self.distinct_data = sample_row_order, distinct_data
+        self.sample_row_order, self.distinct_data_sets = sample_row_order, distinct_data_sets
         # A fold may contain a row more than once.
         self.counts = [multiply_weights_by_counts(train, None, len(labels)) for train, _ in folds]
 
         def make_task(k):
-            order, fold = distinct_data.fits[k]
+            order, fold = distinct_data_sets.fits[k]
             return FitTask(
                 self._restore_row_order(labels, order, np.uint8),
                 self._restore_row_order(self.counts[fold], order, np.float64),
             )
 
-        fits = fit_tasks(model, X, make_task, len(distinct_data.fits))
+        fits = fit_tasks(model, X, make_task, len(distinct_data_sets.fits))
         self.coefs, self.intercepts = fits.coef[:, 0].astype(np.float64), fits.intercept[:, 0].astype(np.float64)
         fit_results = zip(fits.certificates, fits.objectives, fits.converged, strict=True)
         self.suboptimalities = [
@@ -265,27 +265,29 @@ class BatchedScores:
         factors = make_penalty_factors(factors, self.matrix.shape[1])
         self.rows = FittedRows(self.matrix, factors, model.fit_intercept)
         self.roundings = self.rows.bound_rounding_errors(self.coefs, self.intercepts)
-        self.uses_loss_bound = name == LIKELIHOOD_RATIO and self.l1_ratio == 0
+        self.uses_loss_bound = name == LIKELIHOOD_RATIO_SCORING and self.l1_ratio == 0
 
     def score(self) -> BoundedScores:
         """Return the Scores with cheap bounds; each refined bound requires a Hessian."""
-        values, errors = np.array([self._score(index) for index in range(len(self.distinct_data.scores))]).T
-        return BoundedScores(values, errors, None if self.uses_loss_bound else partial(self._score, is_tightened=True))
+        values, errors = np.array([self._score(index) for index in range(len(self.distinct_data_sets.scores))]).T
+        return BoundedScores(
+            values, errors, None if self.uses_loss_bound else partial(self._score, uses_tight_bounds=True)
+        )
 
     def _compute_decisions(self, k):
         """Return the decision values (n,) of fit k; the other fits do not change any bit of them."""
         with limit_jobs(self.model.n_jobs):
             return self.matrix.compute_scores(self.coefs[k : k + 1], self.intercepts[k : k + 1])[:, 0]
 
-    def _score(self, index, *, is_tightened=False):
+    def _score(self, index, *, uses_tight_bounds=False):
         """Return the score with this index and a bound on its error."""
-        k, (order, fold) = self.distinct_data.scores[index]
+        k, (order, fold) = self.distinct_data_sets.scores[index]
         decisions, test = self._compute_decisions(k), self.sample_row_order(order)[self.folds[fold][1]]
         held_out_rows = HeldOutRows(decisions[test], self.labels[self.folds[fold][1]], self.roundings[k])
         fit, errors, first_order_error = self._make_binary_fit(k), np.zeros(len(test)), None
         if self.uses_loss_bound:
             first_order_error = self.rows.bound_training_loss_error(fit)
-        elif not is_tightened:
+        elif not uses_tight_bounds:
             errors += self.rows.bound_decision_errors(fit, decisions)
         elif (hessian_norm := self.rows.compute_hessian_norm(fit, decisions, test)) is not None:
             errors, first_order_error = (
@@ -293,16 +295,16 @@ class BatchedScores:
                 hessian_norm.bound_mean_error(held_out_rows.residuals),
             )
         if self.name == "accuracy":
-            return held_out_rows.score_accuracy(errors, is_tightened)
+            return held_out_rows.score_accuracy(errors, uses_tight_bounds)
         score, error = held_out_rows.score_log_loss(errors, first_order_error)
         return (
             compute_likelihood_ratio(score, error, held_out_rows.labels)
-            if self.name == LIKELIHOOD_RATIO
+            if self.name == LIKELIHOOD_RATIO_SCORING
             else (score, error)
         )
 
     def _make_binary_fit(self, k):
-        order, fold = self.distinct_data.fits[k]
+        order, fold = self.distinct_data_sets.fits[k]
         weights = self._restore_row_order(self.counts[fold], order, np.float64)
         l2 = (1 - self.l1_ratio) / self.C / (1.0 if uses_alpha(self.model) else weights.sum())
         return BinaryFit(self.coefs[k], self.suboptimalities[k], l2, weights)

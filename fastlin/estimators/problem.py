@@ -19,7 +19,7 @@ from fastlin.estimators.labels import TrainingData
 from fastlin.estimators.parameters import uses_alpha, validate_bounds, validate_penalty_factors
 from fastlin.matrices import BlockMatrix, CategoricalColumn, Matrix, TableMatrix, as_matrix
 from fastlin.objective.coordinates import choose_coordinates
-from fastlin.objective.objective import Objective, RangeError, make_penalty_factors
+from fastlin.objective.objective import FloatRangeError, Objective, make_penalty_factors
 from fastlin.objective.penalty import MAX_PENALTY, Box, Penalty
 from fastlin.objective.rows import Rows, make_samples, multiply_weights_by_counts
 from fastlin.solvers import choose
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 # A penalty below this fraction of J is within rounding error.
 NEGLIGIBLE_PENALTY_RATIO = 1e-12
 # If rounding the coefficients increases J by less than this amount, predictions do not change.
-MAX_ROUNDING_RISE = 1e-6
+MAX_OBJECTIVE_ROUNDING_RISE = 1e-6
 # Fits with at most this many products per pass run sequentially, because the threads would mostly wait for the
 # interpreter lock (docs/benchmarks/design-choices.md: sequential small fits).
-MAX_SEQUENTIAL_PRODUCTS = 1 << 16
+MAX_PRODUCTS_OF_SEQUENTIAL_FITS = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +49,12 @@ class Fit:
     intercept: np.ndarray  # (K,), in the same type
     certificate: float  # an upper bound on J - J*; inf if there is none
     solution: Any  # a Solution, or the result of the batched solver
-    n_before: int = 0  # iterations of another solver that led to the start
+    n_iter_before: int = 0  # iterations of another solver that led to the start
 
     @property
     def n_iter(self) -> int:
         """The total number of iterations."""
-        return self.n_before + self.solution.n_iter
+        return self.n_iter_before + self.solution.n_iter
 
     @property
     def start(self) -> tuple[FloatArray, FloatArray]:
@@ -93,7 +93,7 @@ class Problem:
             for _ in iterate_finite_parts(estimator, data.matrix):
                 pass
 
-    def convert_strength(self, number: float) -> float:
+    def convert_between_C_and_penalty(self, number: float) -> float:
         """Return the penalty 1 / (C S) for a C, or the C for a penalty; 0 and infinity are mapped to each other."""
         weight = float(number) * self._weight_unit
         return 1.0 / weight / self._total_weight if weight else np.inf
@@ -101,7 +101,7 @@ class Problem:
     def objective(self, C: float, l1_ratio: float) -> Objective:
         """Return the Objective J at C and l1_ratio."""
         # The largest penalty makes all coefficients zero, as would a penalty that overflows.
-        penalty = min(self.convert_strength(C), MAX_PENALTY)
+        penalty = min(self.convert_between_C_and_penalty(C), MAX_PENALTY)
         l2, l1 = (1 - l1_ratio) * penalty, l1_ratio * penalty
         if self._objective is not None:
             return self._objective.with_penalty(l2, l1)
@@ -137,16 +137,17 @@ class Problem:
         starts: Iterable[tuple[FloatArray, FloatArray]] = (),
         on_iteration: IterationListener | None = None,
         tol: float | None = None,
-        n_before: int = 0,
+        n_iter_before: int = 0,
         **solver_options: Any,
     ) -> Fit:
         """Return the Fit at C and l1_ratio; it starts from the best of several pairs (coef, intercept).
 
-        `on_iteration` gets coef and intercept in the form of the Fit. `n_before` is the number of earlier iterations.
+        `on_iteration` gets coef and intercept in the form of the Fit. `n_iter_before` is the number of earlier
+        iterations.
         """
         estimator, matrix = self.estimator, self.data.matrix
         objective = self.objective(C, l1_ratio)
-        if self.convert_strength(C) > MAX_PENALTY and self._is_penalty_truncated(C):
+        if self.convert_between_C_and_penalty(C) > MAX_PENALTY and self._is_penalty_truncated(C):
             raise ValueError(
                 f"C={C:g} is too small for X, whose values reach {self.columns.largest.max():.3g}, because the penalty "
                 "overflows float64. Scale X, for example with sklearn.preprocessing.StandardScaler."
@@ -164,12 +165,12 @@ class Problem:
                 list(starmap(objective.coordinates.to_parameters, starts)),
                 solver=estimator.solver,
                 tol=estimator.tol if tol is None else tol,
-                max_iter=estimator.max_iter - n_before,
+                max_iter=estimator.max_iter - n_iter_before,
                 on_iteration=None if on_iteration is None else report,
                 **solver_options,
             )
             coef, intercept, rise = objective.finish(solution, dtype)
-        except RangeError as error:
+        except FloatRangeError as error:
             # Find the column whose scale differs most from one.
             largest = max(self.columns.largest, key=lambda size: abs(np.log(size)) if size > 0 else 0.0)
             raise ValueError(
@@ -177,12 +178,12 @@ class Problem:
                 f"that sums over its rows or the coefficients exceed the range of {np.dtype(dtype)}. Scale X, for "
                 "example with sklearn.preprocessing.StandardScaler."
             ) from error
-        if rise > max(solution.value, MAX_ROUNDING_RISE):
+        if rise > max(solution.value, MAX_OBJECTIVE_ROUNDING_RISE):
             # After rounding, no digit of J is correct: rounding coefficients of 1e15 to float32 changes scores by 1e8.
             solution = replace(
                 solution, stop_reason=StopReason(f"the coefficients are too large for {np.dtype(dtype)}")
             )
-        return Fit(C, coef, intercept, solution.certificate + rise, solution, n_before)
+        return Fit(C, coef, intercept, solution.certificate + rise, solution, n_iter_before)
 
 
 def count_concurrent_fits(matrix: Matrix, shape: tuple[int, int], is_smooth: bool) -> int:
@@ -190,7 +191,7 @@ def count_concurrent_fits(matrix: Matrix, shape: tuple[int, int], is_smooth: boo
     # For rows on Dask workers, memory is allocated by the workers.
     n_rows = matrix.shape[0] if matrix.lies_in_memory else 0
     # The function that reads blocks need not be thread-safe.
-    if isinstance(matrix, BlockMatrix) or 0 < n_rows * shape[0] * shape[1] <= MAX_SEQUENTIAL_PRODUCTS:
+    if isinstance(matrix, BlockMatrix) or 0 < n_rows * shape[0] * shape[1] <= MAX_PRODUCTS_OF_SEQUENTIAL_FITS:
         return 1
     return Budget.from_data_size(matrix.budget_bytes).count_concurrent_fits(n_rows, shape, is_smooth)
 
@@ -215,16 +216,16 @@ def find_omitted_levels(data: TrainingData, fit_intercept: bool) -> OmittedLevel
     matrix = data.matrix
     if not (isinstance(matrix, TableMatrix) and len(matrix.level_features)):
         return OmittedLevelIndices(*np.empty((2, 0), np.int64))
-    are_used = np.ones(matrix.shape[1], bool)
-    are_used[matrix.level_features] = matrix.weigh_levels(data.weights)[0] > 0
+    is_column_used = np.ones(matrix.shape[1], bool)
+    is_column_used[matrix.level_features] = matrix.sum_level_weights(data.weights)[0] > 0
     first_columns = np.cumsum(matrix.widths) - matrix.widths
     first_used_levels = [
-        first + int(np.argmax(are_used[first : first + column.n_levels]))
+        first + int(np.argmax(is_column_used[first : first + column.n_levels]))
         for first, column in zip(first_columns, matrix.columns, strict=True)
         if isinstance(column, CategoricalColumn)
     ]
     reference_levels = first_used_levels[0 if fit_intercept else 1 :]
-    return OmittedLevelIndices(np.array(reference_levels, np.int64), np.flatnonzero(~are_used))
+    return OmittedLevelIndices(np.array(reference_levels, np.int64), np.flatnonzero(~is_column_used))
 
 
 def apply_reference_coding(
@@ -261,9 +262,9 @@ def apply_reference_coding(
             target += reference_coef
         else:
             target = level_coef
-        is_remaining = np.isin(all_levels, remaining)
-        new_codes = np.where(is_remaining, np.cumsum(is_remaining) - 1, -1).astype(codes.dtype)
-        columns.append(CategoricalColumn(new_codes[codes], int(is_remaining.sum())))
+        is_remaining_level = np.isin(all_levels, remaining)
+        new_codes = np.where(is_remaining_level, np.cumsum(is_remaining_level) - 1, -1).astype(codes.dtype)
+        columns.append(CategoricalColumn(new_codes[codes], int(is_remaining_level.sum())))
     return replace(data, matrix=TableMatrix(columns)), coef[:, remaining], intercept, remaining
 
 
@@ -278,14 +279,14 @@ def join_matrices(first: Matrix, second: Matrix) -> Matrix:
     if second.is_sparse and not first.is_sparse:
         first = as_matrix(sparse.csr_array(first.X))
     dtype = choose_kernel_dtype(np.result_type(first.dtype, second.dtype))
-    lie_in_memory = first.lies_in_memory and second.lies_in_memory
+    are_in_memory = first.lies_in_memory and second.lies_in_memory
     n_bytes = sum(operand.shape[0] * operand.row_bytes for operand in (first, second))
-    if lie_in_memory and Budget.from_data_size(first.budget_bytes).allows_bytes(n_bytes):
+    if are_in_memory and Budget.from_data_size(first.budget_bytes).allows_array_bytes(n_bytes):
         if first.is_sparse:
             return as_matrix(sparse.vstack([first.X, second.X], format="csr", dtype=dtype))
         return as_matrix(np.concatenate([first.X, second.X], dtype=dtype))
     joined_matrix = BlockMatrix(_chain_blocks(_convert_to_blocks(first), _convert_to_blocks(second), dtype))
-    if lie_in_memory:
+    if are_in_memory:
         # The memory budget of a fit is the same as for a single array of this size.
         joined_matrix.budget_bytes = first.budget_bytes + second.budget_bytes
     return joined_matrix

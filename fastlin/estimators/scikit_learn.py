@@ -73,27 +73,27 @@ check_sample_weight = validation._check_sample_weight
 
 
 class NotebookDisplay:
-    """Mixin that appends the result of `_display_fit` to scikit-learn's notebook display of an estimator."""
+    """Mixin that appends the result of `_make_fit_html` to scikit-learn's notebook display of an estimator."""
 
     def _repr_html_inner(self):
         parent: Any = super()
-        return parent._repr_html_inner() + self._display_fit()
+        return parent._repr_html_inner() + self._make_fit_html()
 
     def _repr_mimebundle_(self, **kwargs):
         parent: Any = super()
         mime_bundle = parent._repr_mimebundle_(**kwargs)
         # scikit-learn's setting `display` determines whether the display is HTML.
         if "text/html" in mime_bundle:
-            mime_bundle["text/html"] += self._display_fit()
+            mime_bundle["text/html"] += self._make_fit_html()
         return mime_bundle
 
-    def _display_fit(self):
+    def _make_fit_html(self):
         raise NotImplementedError
 
 
 # The version of scikit-learn that determines defaults and deprecation warnings.
-VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
-PLAIN_TYPES = frozenset({str, bool, int, float, np.float64, type(None)})
+SKLEARN_VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
+CACHEABLE_TYPES = frozenset({str, bool, int, float, np.float64, type(None)})
 
 
 def has_callbacks(estimator: Any) -> bool:
@@ -101,9 +101,9 @@ def has_callbacks(estimator: Any) -> bool:
     return bool(getattr(estimator, "_skl_callbacks", ()))
 
 
-def begin_task_tree(estimator: Any, n_tasks: int, is_sequential: bool = True) -> Any:
+def begin_task_tree(estimator: Any, n_tasks: int, are_tasks_sequential: bool = True) -> Any:
     """Set up the callbacks of an estimator. Return the context of its fit, which has at most `n_tasks` tasks."""
-    return estimator._init_callback_context(max_subtasks=n_tasks, sequential_subtasks=is_sequential)
+    return estimator._init_callback_context(max_subtasks=n_tasks, sequential_subtasks=are_tasks_sequential)
 
 
 def check_parameters(estimator: Any) -> None:
@@ -115,7 +115,7 @@ def check_parameters(estimator: Any) -> None:
     # The types are part of the cache key, because 1, 1.0 and True are equal but not all valid.
     types = tuple(map(type, values))
     # Values of other types are not cached, because they may be large or not hashable.
-    if PLAIN_TYPES.issuperset(types):
+    if CACHEABLE_TYPES.issuperset(types):
         estimator_class: Any = type(estimator)
         _check_parameter_values(estimator_class, values, types)
     else:

@@ -44,7 +44,7 @@ from fastlin.typing import FloatArray, IntArray
 
 # If decision values differ by at most one, the Hessian decreases by at most a factor of e between the fit and the
 # minimum, and J - J* is at least this number times the squared distance in the norm of the Hessian.
-MIN_DECREASE = 1 - 2 * exp(-1)
+MIN_DECREASE_RATIO = 1 - 2 * exp(-1)
 # Number of relative rounding errors in a logistic loss and in the sums and products that give the score.
 N_LOSS_ROUNDING_ERRORS = 32
 
@@ -66,7 +66,7 @@ class FittedRows:
         self.matrix, self.factors, self.fit_intercept = matrix, factors, fit_intercept
         self._columns = matrix.measure()
         # The distance of an entry from any weighted mean of its column is at most the range of the column.
-        self._column_ranges = self._columns.magnitude
+        self._column_ranges = self._columns.largest_magnitudes
         if fit_intercept:
             self._column_ranges = self._columns.largest - self._columns.smallest
 
@@ -75,13 +75,13 @@ class FittedRows:
 
         `coef` has shape (B, d), and `intercept` has shape (B,).
         """
-        size = np.einsum("bj,j->b", np.abs(coef), self._columns.magnitude) + np.abs(intercept)
+        size = np.einsum("bj,j->b", np.abs(coef), self._columns.largest_magnitudes) + np.abs(intercept)
         return gamma(self.matrix.longest_row + 4) * size
 
     def bound_decision_errors(self, fit: BinaryFit, decisions: FloatArray) -> float:
         """Return a bound on the errors of all decision values, computed from the L2 penalty alone; it may be inf."""
-        square = self._bound_squared_norms(fit, decisions)
-        return sqrt(square) * bound_distance(fit.suboptimality, square)
+        squared_norm = self._bound_squared_norms(fit, decisions)
+        return sqrt(squared_norm) * bound_distance(fit.suboptimality, squared_norm)
 
     def _bound_squared_norms(self, fit, decisions):
         """Return a bound on x' H^-1 x for all rows, from the L2 penalty and the intercept curvature, or inf."""
@@ -99,13 +99,13 @@ class FittedRows:
         return bound_loss_error(fit.suboptimality, 0.5 * fit.l2 * float(np.sum(self.factors * np.square(fit.coef))))
 
     @cached_property
-    def _shared_rows(self):
+    def _batch_rows(self):
         coordinates = choose_coordinates(self._columns, 0.0, self.factors, self.fit_intercept)
         return BatchRows(self.matrix, coordinates, self.factors, self.fit_intercept)
 
     def _transform_rows(self, numbers):
         """Return rows in the coordinates of the Hessian. The last column is one, or zero without an intercept."""
-        scale, shift = self._shared_rows.coordinates.scaling
+        scale, shift = self._batch_rows.coordinates.scaling
         rows = self.matrix.densify(numbers) * scale + shift
         return np.column_stack([rows, np.full(len(rows), float(self.fit_intercept))])
 
@@ -116,9 +116,9 @@ class FittedRows:
         """
         if self.matrix.shape[1] > SMALL_HESSIAN_SIZE:
             return None
-        hessian = self._shared_rows.gram(fit.weights / fit.weights.sum() * compute_curvatures(decisions), np.float64)
+        hessian = self._batch_rows.gram(fit.weights / fit.weights.sum() * compute_curvatures(decisions), np.float64)
         diagonal = np.einsum("jj->j", hessian)
-        diagonal += fit.l2 * self._shared_rows.unit_curvatures
+        diagonal += fit.l2 * self._batch_rows.unit_curvatures
         # Columns without curvature are zero in these coordinates; any positive diagonal entry regularizes the Hessian.
         diagonal[diagonal == 0] = 1
         factor = CholeskyFactor(hessian)
@@ -176,7 +176,9 @@ def bound_distance(suboptimality: float, max_squared_norm: float) -> float:
 
     max_squared_norm is the largest x' H^-1 x over the training rows. Any matrix M <= H may replace H.
     """
-    return sqrt(suboptimality / MIN_DECREASE) if suboptimality * max_squared_norm <= MIN_DECREASE else np.inf
+    return (
+        sqrt(suboptimality / MIN_DECREASE_RATIO) if suboptimality * max_squared_norm <= MIN_DECREASE_RATIO else np.inf
+    )
 
 
 def bound_loss_error(suboptimality: float, penalty: float) -> float:
@@ -192,15 +194,15 @@ class HeldOutRows(NamedTuple):
     labels: np.ndarray  # (m,), 0 or 1
     rounding: float  # a bound on the rounding error of the decision values
 
-    def score_accuracy(self, errors: FloatArray, are_exact_zeros: bool) -> tuple[float, float]:
+    def score_accuracy(self, errors: FloatArray, are_near_zeros_exact: bool) -> tuple[float, float]:
         """Return the accuracy and a bound on its error; `errors` bounds the errors of the decision values.
 
         Decision values that are at most their bounds in absolute value are treated as zero. They are assumed to be
-        exactly zero if `are_exact_zeros` is true, and then do not contribute to the bound.
+        exactly zero if `are_near_zeros_exact` is true, and then do not contribute to the bound.
         """
         is_near = np.abs(self.decisions) <= errors + self.rounding
         accuracy = float(np.mean(((self.decisions > 0) & ~is_near) == self.labels))
-        return accuracy, 0.0 if are_exact_zeros else float(np.mean(is_near))
+        return accuracy, 0.0 if are_near_zeros_exact else float(np.mean(is_near))
 
     def score_log_loss(self, errors: FloatArray, first_order_error: float | None) -> tuple[float, float]:
         """Return the negative log loss and a bound on its error; `errors` bounds the errors of the decision values.

@@ -13,19 +13,19 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.estimators.columns import name_features
+from fastlin.estimators.columns import name_coef_columns
 from fastlin.estimators.fit_reporting import show_fits, warn_of_unconverged_fits
 from fastlin.estimators.folds import choose_C_grid, fit_path
 from fastlin.estimators.labels import validate_training_data
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import limit_jobs, sample_seed, validate_Cs
+from fastlin.estimators.parameters import draw_seed, limit_jobs, validate_Cs
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.fitted import require, validate_count
 from fastlin.kernels.machine.threads import run_concurrently
 from fastlin.typing import FloatArray, IntArray, MatrixLike, RandomState
 
 # The bound for unimodal frequencies is valid only up to this fraction of selected features.
-MAX_UNIMODAL_FRACTION = 1 / sqrt(3)
+MAX_SELECTED_FRACTION = 1 / sqrt(3)
 # The largest tol of the fits.
 MAX_TOL = 1e-8
 
@@ -115,7 +115,7 @@ class StabilitySelection:
         fraction = n_selected / int(np.count_nonzero(~np.isnan(self.frequencies)))
         factor = 1 / (2 * threshold - 1)
         half_step = 1 / (2 * n_pairs)
-        if assumption == "unimodal" and fraction <= MAX_UNIMODAL_FRACTION:
+        if assumption == "unimodal" and fraction <= MAX_SELECTED_FRACTION:
             if threshold > 0.75:
                 factor = min(factor, 4 * (1 - threshold + half_step) / (1 + 2 * half_step))
             elif threshold > 0.5 + min(fraction**2, half_step + 0.75 * fraction**2):
@@ -181,7 +181,7 @@ def stability_selection(
     >>> stability_selection(LogisticRegression(), *load_iris(return_X_y=True), random_state=0).selected()
     array(['x2', 'x3'], dtype=object)
     """
-    from fastlin.estimators.batched_fits import batches_are_faster
+    from fastlin.estimators.batched_fits import are_batches_faster
     from fastlin.estimators.problem import Problem, count_concurrent_fits
 
     if not isinstance(estimator, LogisticRegression):
@@ -189,22 +189,24 @@ def stability_selection(
     check_parameters(estimator)
     n_pairs = validate_count("n_pairs", n_pairs, minimum=1)
     Cs = validate_Cs(Cs)
-    seed = sample_seed(random_state)
+    seed = draw_seed(random_state)
     # The penalty is set by the Cs of the path.
     model = clone(estimator).set_params(alpha="1/n_samples")
     if model.solver == "auto":
         model.tol = min(model.tol, MAX_TOL)
     with limit_jobs(model.n_jobs):
         data = validate_training_data(model, X, y, sample_weight, offset)
-        names = name_features(model, None)
+        names = name_coef_columns(model, None)
         # Problem raises an error if X is not finite.
         full_problem = Problem(model, data)
         factors = full_problem.penalty_factors
         is_unpenalized = np.zeros(len(names), bool) if factors is None else factors == 0
-        n_candidates = np.count_nonzero(~is_unpenalized)
-        n_selected = isqrt(n_candidates) if n_selected is None else validate_count("n_selected", n_selected, minimum=1)
-        requirement = f"be from 1 to {n_candidates}, the number of features with a penalty"
-        require(1 <= n_selected <= n_candidates, "n_selected", requirement, n_selected)
+        n_penalized_features = np.count_nonzero(~is_unpenalized)
+        n_selected = (
+            isqrt(n_penalized_features) if n_selected is None else validate_count("n_selected", n_selected, minimum=1)
+        )
+        requirement = f"be from 1 to {n_penalized_features}, the number of features with a penalty"
+        require(1 <= n_selected <= n_penalized_features, "n_selected", requirement, n_selected)
         class_rows = _find_class_rows(data)
         selection_counts, convergence_records = np.zeros((n_selected, len(names))), []
         with show_fits(model, 2 * n_pairs) as on_fit:
@@ -214,7 +216,7 @@ def stability_selection(
                 return problem, _SelectionPath(problem, Cs, n_selected, is_unpenalized, sqrt(model.tol))
 
             n_half_samples = 2 * n_pairs
-            if batches_are_faster(full_problem, 1.0, 1.0):
+            if are_batches_faster(full_problem, 1.0, 1.0):
                 half_samples: Iterable[_SelectionPath] = _fit_batched_selection_paths(
                     full_problem, begin_path, n_half_samples, on_fit
                 )
@@ -243,8 +245,8 @@ def _validate_threshold(threshold):
 
 def _find_class_rows(data):
     """Return, for each class, the indices of its rows of positive weight."""
-    has_weight = True if data.weights is None else data.weights > 0
-    class_rows = [np.flatnonzero((data.labels == k) & has_weight) for k in range(len(data.classes))]
+    has_positive_weight = True if data.weights is None else data.weights > 0
+    class_rows = [np.flatnonzero((data.labels == k) & has_positive_weight) for k in range(len(data.classes))]
     for label, rows in zip(data.classes, class_rows, strict=True):
         if len(rows) < 2:
             raise ValueError(
@@ -278,11 +280,11 @@ class _SelectionPath:
         # Smaller coefficients might be zero at the exact minimum.
         entering_features = np.flatnonzero((sizes > self._accuracy * sizes.max(initial=0.0)) & ~self._has_entered)
         self._has_entered[entering_features] = True
-        self.order.extend(entering_features[argsort_sizes(sizes[entering_features], self._accuracy)])
+        self.order.extend(entering_features[argsort_by_descending_size(sizes[entering_features], self._accuracy)])
         return len(self.order) < self._n_selected and len(self.convergence_records) < len(self.Cs)
 
 
-def argsort_sizes(sizes: FloatArray, accuracy: float) -> IntArray:
+def argsort_by_descending_size(sizes: FloatArray, accuracy: float) -> IntArray:
     """Return the indices in descending order of size; sizes that are equal within `accuracy` keep their order.
 
     `accuracy` is relative to the largest size. To second order, J at zero exceeds the minimum by half the squared
@@ -313,10 +315,10 @@ def _fit_batched_selection_paths(full_problem, begin_path, n_half_samples, on_fi
     data, half_samples = full_problem.data, []
     for number in range(n_half_samples):
         problem, selection_path = begin_path(number)
-        is_included = np.zeros(len(data.labels), bool)
-        is_included[problem.rows] = True
+        is_in_half_sample = np.zeros(len(data.labels), bool)
+        is_in_half_sample[problem.rows] = True
         # Half-samples are stored as one bit per row, because there are many of them.
-        half_samples.append((np.packbits(is_included), selection_path))
+        half_samples.append((np.packbits(is_in_half_sample), selection_path))
     fraction, active = np.average(data.labels, weights=data.weights), half_samples
     while active:
         index, remaining_paths = len(active[0][1].convergence_records), []
@@ -327,8 +329,8 @@ def _fit_batched_selection_paths(full_problem, begin_path, n_half_samples, on_fi
             return np.unpackbits(active[number][0], count=len(data.labels))
 
         def make_task(number, active=active):
-            is_included, selection_path = unpack_rows(number), active[number][1]
-            weights = is_included.astype(np.float64) if data.weights is None else is_included * data.weights
+            is_in_half_sample, selection_path = unpack_rows(number), active[number][1]
+            weights = is_in_half_sample.astype(np.float64) if data.weights is None else is_in_half_sample * data.weights
             return FitTask(data.labels, weights, selection_path.start)
 
         def make_problem(number):

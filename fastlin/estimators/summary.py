@@ -17,7 +17,7 @@ from sklearn import linear_model
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.estimators.linear_predictions import check_coefficients, is_multilabel, validate_classes
-from fastlin.estimators.parameters import invert, uses_alpha
+from fastlin.estimators.parameters import invert_alpha, uses_alpha
 from fastlin.estimators.scikit_learn import NotebookDisplay
 from fastlin.extras import find_missing_packages
 from fastlin.fitted import validate_count
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from fastlin.inference.tables import Summary
 
 # Solvers that are new in scikit-learn 1.10.
-NEWER_SOLVERS = "newton-cd", "newton-cd-gram"
+NEW_SCIKIT_LEARN_SOLVERS = "newton-cd", "newton-cd-gram"
 # Fitted attributes of the classes of both packages.
-COMMON_ATTRIBUTES = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
+SHARED_FITTED_ATTRIBUTES = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
 PATH_ATTRIBUTES = "C_", "alpha_", "l1_ratio_", "Cs_", "alphas_", "l1_ratios_", "scores_", "coefs_paths_"
-LINEAR_MODEL_ATTRIBUTES = *COMMON_ATTRIBUTES, "coef_", "intercept_", *PATH_ATTRIBUTES
+LINEAR_MODEL_ATTRIBUTES = *SHARED_FITTED_ATTRIBUTES, "coef_", "intercept_", *PATH_ATTRIBUTES
 CURVE_ATTRIBUTES = "loss_", "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"
 NETWORK_ATTRIBUTES = (
-    *COMMON_ATTRIBUTES,
+    *SHARED_FITTED_ATTRIBUTES,
     "coefs_",
     "intercepts_",
     "n_layers_",
@@ -87,7 +87,7 @@ class FitSummary(NotebookDisplay):
         lines = describe_fit(self, X, y, sample_weight, **options)
         return Summary("\n".join(format_lines(lines)), _format_html_table(lines))
 
-    def _display_fit(self):
+    def _make_fit_html(self):
         """Return the summary as an HTML table, with a plot if Matplotlib is installed; "" before a fit."""
         if not hasattr(self, "classes_"):
             return ""
@@ -187,22 +187,24 @@ def describe_coef(estimator: Any) -> str:
     return f"{n_nonzero:,} of {np.prod(coef.shape):,} nonzero, in {columns}"
 
 
-def copy_linear_model(model: Any, target_class: type[Any]) -> Any:
+def copy_linear_model(model: Any, destination_class: type[Any]) -> Any:
     """Return a fitted linear model of the other package's class, with the common parameters and attributes."""
-    model_copy = copy_model(model, target_class, LINEAR_MODEL_ATTRIBUTES)
+    model_copy = copy_model(model, destination_class, LINEAR_MODEL_ATTRIBUTES)
     check_coefficients(model, classes=validate_classes(model))
     if not (hasattr(model_copy, "alpha") or hasattr(model_copy, "alphas")):
         # Before scikit-learn 1.10, alpha does not exist. Any other solver finds the same minimum.
         if uses_alpha(model):
             model_copy.set_params(**_convert_alpha_to_C(model))
-        if model.solver in NEWER_SOLVERS:
-            model_copy.solver = target_class().solver
+        if model.solver in NEW_SCIKIT_LEARN_SOLVERS:
+            model_copy.solver = destination_class().solver
     return model_copy
 
 
 def _convert_alpha_to_C(model):
     """Return the parameter C or Cs that is equivalent to alpha or alphas if all rows have weight 1."""
-    return {"Cs": model.Cs_.copy()} if hasattr(model, "Cs_") else {"C": invert(model.alpha) / model.n_samples_fit_}
+    return (
+        {"Cs": model.Cs_.copy()} if hasattr(model, "Cs_") else {"C": invert_alpha(model.alpha) / model.n_samples_fit_}
+    )
 
 
 def make_scikit_learn_model(model: Any) -> Any:
@@ -221,7 +223,7 @@ def _differs_from_default(value, default):
     return value is not default and not (is_plain and type(value) is type(default) and value == default)
 
 
-def copy_model(model: Any, target_class: type[Any], names: Iterable[str]) -> Any:
+def copy_model(model: Any, destination_class: type[Any], names: Iterable[str]) -> Any:
     """Return a model of the other package's class of the same name, with the common parameters.
 
     The attributes in `names` are copied to the new model.
@@ -231,19 +233,19 @@ def copy_model(model: Any, target_class: type[Any], names: Iterable[str]) -> Any
     TypeError
         If the model is an instance of another class.
     """
-    if target_class.__name__ not in {base.__name__ for base in type(model).__mro__}:
-        raise TypeError(f"the model must be a fitted {target_class.__name__}, got {type(model).__name__}")
+    if destination_class.__name__ not in {base.__name__ for base in type(model).__mro__}:
+        raise TypeError(f"the model must be a fitted {destination_class.__name__}, got {type(model).__name__}")
     check_is_fitted(model)
-    accepted, defaults = target_class().get_params(), type(model)().get_params()
+    accepted, default_parameters = destination_class().get_params(), type(model)().get_params()
     parameters = model.get_params(deep=False)
     # scikit-learn's LogisticRegressionCV does not support a validation set and refits to X by default.
     if parameters.get("refit") == "train":
         del parameters["refit"]
-    model_copy = target_class(
+    model_copy = destination_class(
         **{
             name: value
             for name, value in parameters.items()
-            if name in accepted and _differs_from_default(value, defaults[name])
+            if name in accepted and _differs_from_default(value, default_parameters[name])
         }
     )
     _copy_attributes(model, model_copy, names)

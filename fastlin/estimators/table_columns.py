@@ -13,8 +13,10 @@ import numpy as np
 from fastlin.typing import Array, IntArray
 
 # The dtypes of codes that kernels read. Small unsigned codes can be viewed as one of these dtypes.
-CODE_DTYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
-SIGNED_DTYPES = dict(zip((np.dtype(name) for name in ("uint8", "uint16", "uint32")), CODE_DTYPES, strict=True))
+SIGNED_CODE_DTYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
+SIGNED_DTYPE_BY_UNSIGNED = dict(
+    zip((np.dtype(name) for name in ("uint8", "uint16", "uint32")), SIGNED_CODE_DTYPES, strict=True)
+)
 # Prefixes of the names of Arrow's string and binary types.
 ARROW_STRING_TYPES = "string", "large_string", "binary", "large_binary", "fixed_size_binary"
 # Kinds of dtypes that NumPy sorts, and whose only missing values are None, NaN and NaT.
@@ -83,13 +85,13 @@ def encode_levels(label: object, column: Any) -> tuple[list[Any], IntArray]:
             return levels, _validate_codes(label, categories.codes, len(levels), -1)
         return _encode_array(np.asarray(column))
     except (TypeError, NotImplementedError) as error:
-        raise ValueError(_explain_levels(label, column, error)) from error
+        raise ValueError(_explain_invalid_levels(label, column, error)) from error
 
 
-def _explain_levels(label, column, error):
+def _explain_invalid_levels(label, column, error):
     """Return the error message for a column whose values cannot be levels; it lists the kinds of values."""
     values = column.to_pylist() if _is_arrow_column(column) else np.asarray(column).tolist()
-    kinds = describe_kinds(value for value in values if not is_missing(value))
+    kinds = list_value_kinds(value for value in values if not is_missing(value))
     if len(kinds) > 1:
         return (
             f"Column {label!r} of X mixes {' and '.join(kinds)}; the levels of a column must be of one kind. Convert "
@@ -101,7 +103,7 @@ def _explain_levels(label, column, error):
     )
 
 
-def describe_kinds(values: Iterable[object]) -> list[str]:
+def list_value_kinds(values: Iterable[object]) -> list[str]:
     """Return descriptions of the kinds of values, each with its first value."""
     kinds: dict[str, object] = {}
     for value in values:
@@ -136,8 +138,8 @@ def _join_chunks(column):
         column = column.unify_dictionaries()
     if column.num_chunks == 1:
         return column.chunk(0)
-    joined = column.combine_chunks()
-    return joined.chunk(0) if hasattr(joined, "num_chunks") else joined
+    combined_column = column.combine_chunks()
+    return combined_column.chunk(0) if hasattr(combined_column, "num_chunks") else combined_column
 
 
 def describe_values(values: Array) -> str:
@@ -209,9 +211,9 @@ def _validate_codes(label, codes, n_levels, smallest):
             f"Column {label!r} of X is corrupt: its codes range from {codes.min()} to {codes.max()}, but it has "
             f"{n_levels} levels."
         )
-    if codes.dtype in CODE_DTYPES:
+    if codes.dtype in SIGNED_CODE_DTYPES:
         return codes
-    signed = SIGNED_DTYPES.get(codes.dtype)
-    if signed is not None and n_levels <= np.iinfo(signed).max:
-        return codes.view(signed)
+    signed_dtype = SIGNED_DTYPE_BY_UNSIGNED.get(codes.dtype)
+    if signed_dtype is not None and n_levels <= np.iinfo(signed_dtype).max:
+        return codes.view(signed_dtype)
     return codes.astype(np.int32)

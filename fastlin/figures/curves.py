@@ -58,7 +58,7 @@ def plot_history(
     """
     validate_names("label", np.ravel([label]), "axes", accepted_kind="a string")
     axes = axes or get_current_axes()
-    steps, values = group_history(history, max(npoints_to_average, 1))
+    steps, values = split_history_into_groups(history, max(npoints_to_average, 1))
     mean_steps, mean, standard_deviation = steps.mean(axis=1), values.mean(axis=1), values.std(axis=1)
     (line,) = axes.plot(mean_steps, mean, label=label, color=color)
     if plot_variance and npoints_to_average > 1:
@@ -72,7 +72,7 @@ def plot_history(
         )
 
 
-def group_history(history: Mapping[int, float], n: int) -> tuple[IntArray, FloatArray]:
+def split_history_into_groups(history: Mapping[int, float], n: int) -> tuple[IntArray, FloatArray]:
     """Return the steps and values of a history, each in rows of `n`. An incomplete last row is omitted."""
     n_groups = len(history) // n
     steps, values = np.array(list(history)), np.array(list(history.values()))
@@ -144,7 +144,9 @@ def plot_path(
     largest = [divmod(int(index), n_features) for index in np.argsort(-np.abs(last), axis=None)[:n_labels]]
     largest = [(k, j) for k, j in largest if last[k, j] != 0]
     # With more than two classes, each class has a color. With two classes, only the labeled features are colored.
-    colors = {(k, j): COLORS[(k if n_rows > 1 else rank) % len(COLORS)] for rank, (k, j) in enumerate(largest)}
+    colors = {
+        (k, j): COLORS[(k if n_rows > 1 else color_index) % len(COLORS)] for color_index, (k, j) in enumerate(largest)
+    }
     for k in range(n_rows):
         color = COLORS[k % len(COLORS)] if n_rows > 1 else "0.6"
         lines = axes.plot(Cs, coefs[:, k, coefs[:, k].any(axis=0)], color=color, linewidth=1.0, alpha=0.8)
@@ -260,8 +262,8 @@ def plot_stability(result: Any, *, axes: Axes | None = None, threshold: float = 
     is_selected = frequencies >= threshold
     axes.plot(path[:, ~is_selected & (frequencies > 0)], color="0.6", linewidth=1.0, alpha=0.8)
     selected_features, ends = np.argsort(-frequencies, kind="stable")[: np.count_nonzero(is_selected)], []
-    for rank, j in enumerate(selected_features):
-        (line,) = axes.plot(path[:, j], color=COLORS[rank % len(COLORS)], label=result.names[j])
+    for color_index, j in enumerate(selected_features):
+        (line,) = axes.plot(path[:, j], color=COLORS[color_index % len(COLORS)], label=result.names[j])
         ends.append((frequencies[j], result.names[j], line.get_color()))
     label = f"threshold {threshold:g}:\nat most {bound:.2g} false selections expected"
     line = axes.axhline(threshold, color="black", linestyle="--", linewidth=1.2, label=label)
@@ -278,15 +280,15 @@ def _label_curve_ends(axes, ends):
     low, high = axes.get_ylim()
     gap = 0.045 * (high - low)
     ends = sorted(ends, reverse=True)
-    heights = [height for height, _, _ in ends]
-    for i in range(1, len(heights)):
-        heights[i] = min(heights[i], heights[i - 1] - gap)
+    label_heights = [height for height, _, _ in ends]
+    for i in range(1, len(label_heights)):
+        label_heights[i] = min(label_heights[i], label_heights[i - 1] - gap)
     # If a name is below the axes, it is moved up, together with the names above it.
     floor = low + gap / 2
-    for i in reversed(range(len(heights))):
-        heights[i] = max(heights[i], floor)
-        floor = heights[i] + gap
-    for height, (_, name, color) in zip(heights, ends, strict=True):
+    for i in reversed(range(len(label_heights))):
+        label_heights[i] = max(label_heights[i], floor)
+        floor = label_heights[i] + gap
+    for height, (_, name, color) in zip(label_heights, ends, strict=True):
         axes.annotate(
             name,
             (1, height),
@@ -302,7 +304,7 @@ def _label_curve_ends(axes, ends):
 def _add_top_axis(axes, positions, numbers, label):
     """Add a top axis with integer labels at a few positions of a log axis."""
     indices = np.unique(np.linspace(0, len(positions) - 1, min(6, len(positions))).round().astype(int))
-    top = axes.secondary_xaxis("top")
-    top.set(xscale="log", xlabel=label)
-    top.set_xticks(positions[indices], [str(number) for number in numbers[indices]])
-    top.set_xticks([], minor=True)
+    top_axis = axes.secondary_xaxis("top")
+    top_axis.set(xscale="log", xlabel=label)
+    top_axis.set_xticks(positions[indices], [str(number) for number in numbers[indices]])
+    top_axis.set_xticks([], minor=True)

@@ -71,7 +71,7 @@ def plot_convergence(model: Any, *, axes: Axes | None = None) -> Axes:
             "use plot_scores for cross-validation"
         )
     axes = axes or get_current_axes()
-    (_plot_gaps if has_history else _plot_losses)(model, axes)
+    (_plot_optimality_gaps if has_history else _plot_losses)(model, axes)
     axes.locator_params(axis="x", integer=True)
     axes.legend(loc="best")
     return axes
@@ -183,16 +183,16 @@ def _make_coefficient_data(model):
 
 def _make_estimate_data(inference):
     """Return the _Drawing of an inference."""
-    are_features = ~are_intercepts(inference.names)
-    coef, errors = inference.coef[:, are_features], inference.std_errors[:, are_features]
+    are_feature_columns = ~are_intercepts(inference.names)
+    coef, errors = inference.coef[:, are_feature_columns], inference.std_errors[:, are_feature_columns]
     title = "vs the mean" if inference.is_symmetric else f"vs {_escape_label(inference.reference)}"
     importances = np.abs(coef / errors).max(axis=0)
     return _CoefficientPlotData(
-        coef, inference.conf_int(0.95)[:, are_features], importances, list(inference.classes), title
+        coef, inference.conf_int(0.95)[:, are_feature_columns], importances, list(inference.classes), title
     )
 
 
-def _plot_gaps(model, axes):
+def _plot_optimality_gaps(model, axes):
     # The horizontal axis is the iteration, because all iterations of a small fit happen in one compiled call and have
     # the same time and number of passes.
     iterations = np.arange(1, 1 + len(model.history_))

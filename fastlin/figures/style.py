@@ -76,15 +76,17 @@ def get_dense_coef(model: Any) -> Array:
     return np.asarray(copy(model).densify().coef_ if hasattr(model, "densify") else model.coef_)
 
 
-def validate_names(argument: str, value: Any, keyword: str, accepted_kind: str = "a sequence of names") -> list[Any]:
+def validate_names(
+    argument: str, value: Any, keyword_name: str, accepted_kind: str = "a sequence of names"
+) -> list[Any]:
     """Return the names in an argument. Raise a TypeError if it is not a sequence or contains axes or figures."""
     # Users may pass axes as a positional argument, because other libraries accept it.
     is_sequence = isinstance(value, Iterable) and not isinstance(value, str)
     names = list(value) if is_sequence else [value]
     if not is_sequence or any(hasattr(name, "get_figure") for name in names):
         raise TypeError(
-            f"{argument} must be {accepted_kind} or None, got {type(names[0]).__name__}; pass the {keyword} by "
-            f"keyword, as {keyword}=..."
+            f"{argument} must be {accepted_kind} or None, got {type(names[0]).__name__}; pass the {keyword_name} by "
+            f"keyword, as {keyword_name}=..."
         )
     return names
 

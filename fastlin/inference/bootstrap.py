@@ -25,18 +25,18 @@ import numpy as np
 
 from fastlin.inference.covariances import find_residuals
 from fastlin.inference.hessian import InformationMatrix, find_active_columns
-from fastlin.inference.hypotheses import check_level
+from fastlin.inference.hypotheses import check_confidence_level
 from fastlin.kernels.machine.threads import run_concurrently
 from fastlin.objective.point import Point
 from fastlin.objective.rows import sum_target_weights
 from fastlin.typing import BoolArray, FloatArray, IntArray
 
 # Bytes of one batch of influences.
-INFLUENCE_BYTES = 32 << 20
+INFLUENCE_BATCH_BYTES = 32 << 20
 # Accuracy of the fit to a resample, in standard errors.
 COEF_TOL = 0.01
 # Largest number of attempts to sample rows from all classes.
-MAX_ATTEMPTS = 1000
+MAX_RESAMPLING_ATTEMPTS = 1000
 
 
 class ResampleFit(NamedTuple):
@@ -49,7 +49,7 @@ class ResampleFit(NamedTuple):
 
 
 class RefitOptions(NamedTuple):
-    """The settings of fits to resamples. At most `max_at_once` fits run in parallel.
+    """The settings of fits to resamples. At most `max_concurrent_fits` fits run in parallel.
 
     `fit` takes the weights of the rows and a function that is called in each iteration. It returns a ResampleFit, or
     None if the fit does not exist. `best` is the fit to all rows. `point` is the Point at this fit, or None if the
@@ -60,7 +60,7 @@ class RefitOptions(NamedTuple):
     best: ResampleFit
     point: Point | None
     free: BoolArray
-    max_at_once: int
+    max_concurrent_fits: int
     # A function that fits resamples in batches, or None if the objective does not support batches. It takes
     # the `Resampler` and the number of resamples, and yields the number and the ResampleFit of each resample,
     # in any order.
@@ -156,7 +156,7 @@ class Bootstrap:
         """
         if method not in ("percentile", "bca"):
             raise ValueError(f'method must be "percentile" or "bca", got {method!r}.')
-        tail_probabilities = 0.5 + 0.5 * check_level(level) * np.array([-1, 1])
+        tail_probabilities = 0.5 + 0.5 * check_confidence_level(level) * np.array([-1, 1])
         if method == "percentile":
             return np.moveaxis(np.quantile(self.estimates, tail_probabilities, axis=0), 0, -1)
         if self.acceleration is None:
@@ -208,23 +208,24 @@ class Resampler(NamedTuple):
             In too many samples, a class is missing or the fit does not exist.
         """
         random = np.random.default_rng((self.seed, number))
-        n_drawn = len(self.labels) if self.clusters is None else int(self.clusters.max()) + 1
+        n_drawn_units = len(self.labels) if self.clusters is None else int(self.clusters.max()) + 1
         n_classes = int(self.labels.max()) + 1
-        for _ in range(MAX_ATTEMPTS):
-            counts = np.bincount(random.integers(n_drawn, size=n_drawn), minlength=n_drawn)
+        for _ in range(MAX_RESAMPLING_ATTEMPTS):
+            counts = np.bincount(random.integers(n_drawn_units, size=n_drawn_units), minlength=n_drawn_units)
             resample_weights = (counts if self.clusters is None else counts[self.clusters]).astype(np.float64)
             if self.weights is not None:
                 resample_weights *= self.weights
             if self.targets is None:
-                class_totals = np.bincount(self.labels, resample_weights, n_classes)
+                class_weight_totals = np.bincount(self.labels, resample_weights, n_classes)
             else:
-                class_totals = sum_target_weights(self.targets, resample_weights)
-            if (class_totals > 0).all():
+                class_weight_totals = sum_target_weights(self.targets, resample_weights)
+            if (class_weight_totals > 0).all():
                 yield resample_weights
         what = "rows" if self.clusters is None else "clusters"
         raise ValueError(
-            f"None of {MAX_ATTEMPTS:,} resamples of the {n_drawn} {what} has all {n_classes} classes with a positive "
-            f"weight and a fit that exists: some class or level has too few {what} for a bootstrap. Merge or remove it."
+            f"None of {MAX_RESAMPLING_ATTEMPTS:,} resamples of the {n_drawn_units} {what} has all {n_classes} classes "
+            f"with a positive weight and a fit that exists: some class or level has too few {what} for a bootstrap. "
+            "Merge or remove it."
         )
 
 
@@ -239,10 +240,10 @@ def fit_resamples(refits: RefitOptions, resampler: Resampler, n_resamples: int) 
         for number, fit in refits.fit_in_batches(resampler, n_resamples):
             yield number, fit_resample(number) if fit is None else fit
     else:
-        yield from enumerate(run_concurrently(fit_resample, n_resamples, refits.max_at_once))
+        yield from enumerate(run_concurrently(fit_resample, n_resamples, refits.max_concurrent_fits))
 
 
-def choose_tol(tol: float, value: float, n_rows: int) -> float:
+def choose_refit_tol(tol: float, value: float, n_rows: int) -> float:
     """Return the relative suboptimality, at most tol, that ensures an accuracy of COEF_TOL standard errors."""
     return min(tol, 0.5 * COEF_TOL**2 / (n_rows * value)) if value > 0 else tol
 
@@ -279,20 +280,23 @@ def find_acceleration(point: Point, free: BoolArray, clusters: IntArray | None) 
     residuals = find_residuals(rows.passes, point.probabilities.astype(np.float64))
     n = residuals.shape[1]
     residuals *= rows.get_weights(rows.row_indices)
-    is_movable = _find_movable_coefficients(point, free)
-    solved, movable_indices = _compute_inverse_rows(point, is_movable), np.flatnonzero(is_movable)
-    if solved is None:
+    is_movable_parameter = _find_movable_coefficients(point, free)
+    inverse_rows, movable_parameter_indices = (
+        _compute_inverse_rows(point, is_movable_parameter),
+        np.flatnonzero(is_movable_parameter),
+    )
+    if inverse_rows is None:
         return None
     accelerations = np.zeros(K * size)
-    batch_size = max(1, INFLUENCE_BYTES // (8 * K * n))
-    for first in range(0, len(movable_indices), batch_size):
-        directions = solved[first : first + batch_size].reshape(-1, size)
+    batch_size = max(1, INFLUENCE_BATCH_BYTES // (8 * K * n))
+    for first in range(0, len(movable_parameter_indices), batch_size):
+        directions = inverse_rows[first : first + batch_size].reshape(-1, size)
         # Each block is read once per batch.
         scores = np.concatenate([part.compute_scores(directions) for part in rows.passes.split(n)]).reshape(n, -1, K)
         influences = np.einsum("imk,ki->mi", scores, residuals)
         if clusters is not None:
             influences = np.array([np.bincount(clusters, influence) for influence in influences])
-        accelerations[movable_indices[first : first + batch_size]] = _compute_acceleration(influences)
+        accelerations[movable_parameter_indices[first : first + batch_size]] = _compute_acceleration(influences)
     return accelerations.reshape(K, size)
 
 
@@ -300,35 +304,37 @@ def _compute_acceleration(influences):
     """Return the acceleration (m,) of each coefficient. `influences` (m, n) belong to n rows or clusters."""
     influences = influences - influences.mean(axis=1, keepdims=True)
     influences /= np.maximum(np.abs(influences).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    squares = influences * influences
+    squared_influences = influences * influences
     # The sign is negative, because a larger weight of a row decreases its loss. The largest square is 1, unless all are
     # zero.
-    return -np.einsum("mi,mi->m", squares, influences) / (6 * np.maximum(squares.sum(axis=1), 1) ** 1.5)
+    return -np.einsum("mi,mi->m", squared_influences, influences) / (
+        6 * np.maximum(squared_influences.sum(axis=1), 1) ** 1.5
+    )
 
 
 def _find_movable_coefficients(point, free):
     """Return a mask (K, d + 1) of the coefficients and intercepts that depend on the weights of the rows."""
     objective = point.objective
-    is_movable = np.tile(free & find_active_columns(objective), (objective.shape[0], 1))
+    is_movable_parameter = np.tile(free & find_active_columns(objective), (objective.shape[0], 1))
     if not objective.penalty.is_smooth:
-        is_movable &= (point.parameters != 0) | (objective.penalty.thresholds == 0)
+        is_movable_parameter &= (point.parameters != 0) | (objective.penalty.thresholds == 0)
     box = objective.penalty.box
     if box is not None:
-        is_movable &= box.is_free(point.parameters)
-    return is_movable
+        is_movable_parameter &= box.is_free(point.parameters)
+    return is_movable_parameter
 
 
-def _compute_inverse_rows(point, is_movable):
+def _compute_inverse_rows(point, is_movable_parameter):
     """Return the rows of T H^-1 for movable coefficients, or None if H is not positive definite.
 
     T undoes only shifts.
     """
-    information = InformationMatrix(point, is_movable)
-    if information.factor.dependent_column is not None:
+    information_matrix = InformationMatrix(point, is_movable_parameter)
+    if information_matrix.factor.dependent_column is not None:
         return None
-    solved = information.inverse.reshape(*is_movable.shape, -1)
-    solved[:, -1] += np.einsum("j,kjm->km", point.objective.coordinates.shift, solved[:, :-1])
-    if len(is_movable) > 1:
+    inverse_rows = information_matrix.inverse.reshape(*is_movable_parameter.shape, -1)
+    inverse_rows[:, -1] += np.einsum("j,kjm->km", point.objective.coordinates.shift, inverse_rows[:, :-1])
+    if len(is_movable_parameter) > 1:
         # The intercepts sum to zero over the classes.
-        solved[:, -1] -= solved[:, -1].mean(axis=0)
-    return solved[is_movable]
+        inverse_rows[:, -1] -= inverse_rows[:, -1].mean(axis=0)
+    return inverse_rows[is_movable_parameter]

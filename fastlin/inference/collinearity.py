@@ -12,7 +12,7 @@ import numpy as np
 
 from fastlin.exceptions import CollinearityError
 from fastlin.matrices import Passes
-from fastlin.matrices.matrix import SCORE_BYTES
+from fastlin.matrices.matrix import SCORE_BATCH_BYTES
 from fastlin.objective.objective import Objective
 from fastlin.typing import Array, BoolArray, FloatArray, FloatType
 
@@ -22,7 +22,7 @@ MAX_RELATIVE_RESIDUAL = 100
 # Largest residual of a nearly dependent column, relative to its standard deviation.
 NEAR_DEPENDENCE_TOL = 1e-6
 # A term below this fraction of the largest term in a sum is treated as rounding error.
-MIN_RELATIVE_TERM = 1e-7
+MIN_RELATIVE_TERM_SIZE = 1e-7
 # Maximum number of terms in a sum, and maximum number of sums in a message.
 MAX_NAMED_TERMS, MAX_NAMED_DEPENDENCES = 4, 5
 
@@ -55,54 +55,56 @@ def check_collinearity(objective: Objective, names: Array, is_free: BoolArray) -
     """Raise a CollinearityError if free columns depend, or nearly depend, on others. `is_free` has shape (d + 1,)."""
     # Columns may have been computed in the dtype of X.
     dtypes = (np.float64, np.float32) if objective.matrix.dtype == np.float32 else (np.float64,)
-    for near_tol, dtype in (*((0.0, dtype) for dtype in dtypes), (NEAR_DEPENDENCE_TOL, np.float64)):
-        dependences = find_dependences(objective, is_free, near_tol, dtype)
+    for near_dependence_tol, dtype in (*((0.0, dtype) for dtype in dtypes), (NEAR_DEPENDENCE_TOL, np.float64)):
+        dependences = find_dependences(objective, is_free, near_dependence_tol, dtype)
         if not dependences:
             continue
-        equations = "; ".join(
-            dependence.describe(names, near_tol > 0) for dependence in dependences[:MAX_NAMED_DEPENDENCES]
+        dependence_equations = "; ".join(
+            dependence.describe(names, near_dependence_tol > 0) for dependence in dependences[:MAX_NAMED_DEPENDENCES]
         )
         more = (
             f"; and {len(dependences) - MAX_NAMED_DEPENDENCES} more" if len(dependences) > MAX_NAMED_DEPENDENCES else ""
         )
-        verb, reason = ("nearly depend", "not determined in float64") if near_tol else ("depend", "not identified")
+        verb, reason = (
+            ("nearly depend", "not determined in float64") if near_dependence_tol else ("depend", "not identified")
+        )
         raise CollinearityError(
             f"Columns of X {verb} on each other{' and on the intercept' if objective.fit_intercept else ''}: "
-            f"{equations}{more}. Their coefficients are {reason} and have no standard errors. Remove one column of "
-            "each sum."
+            f"{dependence_equations}{more}. Their coefficients are {reason} and have no standard errors. Remove one "
+            "column of each sum."
         )
 
 
 def find_dependences(
-    objective: Objective, is_free: BoolArray, near_tol: float = 0.0, dtype: FloatType = np.float64
+    objective: Objective, is_free: BoolArray, near_dependence_tol: float = 0.0, dtype: FloatType = np.float64
 ) -> list[LinearDependence]:
     """Return the dependences of free columns on preceding columns, in column order. This takes one pass.
 
     `is_free` (d + 1,) marks the free columns. A column depends on others if its residual is at most
-    `near_tol` times its standard deviation. Entries of X are accurate to half a unit in the last place of
+    `near_dependence_tol` times its standard deviation. Entries of X are accurate to half a unit in the last place of
     `dtype`.
     """
     coordinates, is_centered = objective.coordinates, objective.fit_intercept
     # If chunks had fewer rows than columns, their R factors together would have as many rows as X.
-    chunk_size = max(objective.shape[1], SCORE_BYTES // (8 * objective.shape[1]))
+    chunk_size = max(objective.shape[1], SCORE_BATCH_BYTES // (8 * objective.shape[1]))
     r_factors = objective.rows.passes.sum_with_probabilities(factorize_rows, np.zeros(objective.shape), chunk_size)
     # The column of the intercept comes first, so that the first row of R contains the means.
     features = np.flatnonzero(is_free[:-1])
     columns = np.append([-1] * is_centered, features).astype(np.int64)
-    r_factor = _factorize(np.concatenate(r_factors)[:, columns])
+    r_factor = _compute_r_factor(np.concatenate(r_factors)[:, columns])
     means, centered = r_factor[:is_centered], r_factor[is_centered:, is_centered:]
     deviations = np.sqrt(np.einsum("ij,ij->j", centered, centered))
     sizes = np.hypot(np.sqrt(coordinates.mean_squares[features]), coordinates.shift[features])
     sizes *= np.sqrt(objective.rows.total_weight)
-    errors = np.finfo(dtype).eps / 2 * sizes + near_tol / MAX_RELATIVE_RESIDUAL * deviations
+    errors = np.finfo(dtype).eps / 2 * sizes + near_dependence_tol / MAX_RELATIVE_RESIDUAL * deviations
     max_relative_residual = MAX_RELATIVE_RESIDUAL * np.sqrt(r_factor.shape[1])
     is_constant = ~(deviations > max_relative_residual * np.finfo(np.float64).eps / 2 * sizes)
     is_constant |= np.isin(features, coordinates.vanishing_columns)
     # A column whose variation is smaller than the errors is neither constant nor informative.
     is_varying = ~is_constant & (deviations > max_relative_residual * errors)
     constant_features, varying_features = features[is_constant], features[is_varying]
-    tol = max(MIN_RELATIVE_TERM, near_tol)
-    sums = _find_zero_sums(
+    tol = max(MIN_RELATIVE_TERM_SIZE, near_dependence_tol)
+    sums = _find_vanishing_combinations(
         centered[:, is_varying], deviations[is_varying], errors[is_varying], max_relative_residual, tol
     )
     differences = np.zeros((len(constant_features) + len(sums), objective.shape[1]))
@@ -115,7 +117,7 @@ def find_dependences(
     )
 
 
-def _find_zero_sums(centered, deviations, errors, max_relative_residual, tol):
+def _find_vanishing_combinations(centered, deviations, errors, max_relative_residual, tol):
     """Return linear combinations (m, d) of columns that are zero. Each combination is determined up to a factor.
 
     Terms below the fraction `tol` of the largest term are omitted.
@@ -155,12 +157,12 @@ def factorize_rows(passes: Passes, probabilities: FloatArray, chunk_size: int) -
     """
     r_factor = np.empty((0, passes.shape[1]))
     for part in passes.split(chunk_size):
-        rows = part.read_rows() * np.sqrt(part.samples.weigh())[:, None]
-        r_factor = _factorize(np.concatenate([r_factor, rows]))
+        rows = part.read_rows() * np.sqrt(part.samples.get_row_weights())[:, None]
+        r_factor = _compute_r_factor(np.concatenate([r_factor, rows]))
     return [r_factor]
 
 
-def _factorize(rows):
+def _compute_r_factor(rows):
     return np.linalg.qr(rows, mode="r")
 
 
@@ -176,5 +178,5 @@ def _unscale_dependence(objective, difference):
     factors[feature] = 0
     constant = float(difference[-1] + np.dot(difference[:-1], shift)) / float(scale[feature])
     size = float(np.sum(np.abs(difference[:-1] * shift)) + np.abs(difference[-1])) / float(scale[feature])
-    is_rounding_error = abs(constant) <= MIN_RELATIVE_TERM * max(size, float(1 / scale[feature]))
+    is_rounding_error = abs(constant) <= MIN_RELATIVE_TERM_SIZE * max(size, float(1 / scale[feature]))
     return LinearDependence(feature, factors, 0.0 if is_rounding_error or not objective.fit_intercept else constant)

@@ -68,13 +68,13 @@ class Contrasts:
         """Return the matrix (K' q, K (d + 1)) that maps parameters to the coefficients of columns `positions` (q,)."""
         scale, shift = self.coordinates.scale, self.coordinates.shift
         # This matrix is T, which moves the shifts of the columns into the intercept.
-        unscaling = sparse.diags_array(np.append(scale, 1.0), format="lil")
-        unscaling[-1, :-1] = shift
-        return sparse.csr_array(sparse.kron(self.matrix, unscaling.tocsr()[positions]))
+        unscaling_matrix = sparse.diags_array(np.append(scale, 1.0), format="lil")
+        unscaling_matrix[-1, :-1] = shift
+        return sparse.csr_array(sparse.kron(self.matrix, unscaling_matrix.tocsr()[positions]))
 
     def of(self, parameters: FloatArray) -> FloatArray:
         """Return the coefficients (K', p) for parameters (K, d + 1)."""
-        coef, intercept = self.coordinates.to_coefficients(parameters)
+        coef, intercept = self.coordinates.convert_to_coefficients(parameters)
         columns = np.column_stack([coef, intercept]) if self.fit_intercept else coef
         return np.einsum("ak,kj->aj", self.matrix, columns)
 

@@ -22,7 +22,7 @@ from scipy import sparse
 from fastlin.inference.hessian import MAX_VARIANCE_ERROR, RELATIVE_SUM_ERROR, InformationMatrix, multiply
 from fastlin.inference.optimum import Optimum
 from fastlin.matrices.dense import DenseMatrix
-from fastlin.matrices.matrix import PROBABILITY_BYTES, SCORE_BYTES, Passes
+from fastlin.matrices.matrix import PROBABILITY_BATCH_BYTES, SCORE_BATCH_BYTES, Passes
 from fastlin.objective.point import Point
 from fastlin.tensors import view_as_numpy
 from fastlin.typing import FloatArray, IntArray
@@ -41,7 +41,7 @@ def compute_covariance(
     """
     curvature, point, n_clusters = optimum.curvature, optimum.point, ()
     rows, solved = point.objective.rows, curvature.multiply_inverse(units)
-    is_model_based, unit_factor = options.covariance == "model", options.weights.unit ** (options.power - 1)
+    is_model_based, weight_unit_factor = options.covariance == "model", options.weights.unit ** (options.power - 1)
     if is_model_based and options.penalized != "sandwich":
         covariance = units @ solved.T
     elif isinstance(curvature, InformationMatrix):
@@ -51,16 +51,19 @@ def compute_covariance(
             middle, n_clusters = _sum_over_cluster_keys(point, options.clusters)
             middle *= options.weights.unit
         else:
-            middle = rows.sum_pair_terms(sum_score_products, point.parameters, options.power) * unit_factor
+            middle = (
+                rows.average_parameter_pair_terms(sum_score_products, point.parameters, options.power)
+                * weight_unit_factor
+            )
         covariance = _compute_sandwich(curvature, solved, middle, n_samples, options)
     else:
         directions = solved.reshape(-1, *point.parameters.shape)
         if is_model_based:
-            products = [curvature.multiply_loss_hessian(direction) for direction in directions]
-            covariance = np.einsum("akj,bkj->ab", directions, products)
+            hessian_products = [curvature.multiply_loss_hessian(direction) for direction in directions]
+            covariance = np.einsum("akj,bkj->ab", directions, hessian_products)
         else:
             args = (sum_projected_score_products, point.parameters, directions, options.power)
-            covariance = rows.passes.sum_with_probabilities(*args) * (unit_factor / rows.total_weight)
+            covariance = rows.passes.sum_with_probabilities(*args) * (weight_unit_factor / rows.total_weight)
     return 0.5 * (covariance + covariance.T), n_clusters
 
 
@@ -106,7 +109,7 @@ def find_residuals(passes: Passes, probabilities: FloatArray) -> FloatArray:
 
 def sum_score_products(passes: Passes, probabilities: FloatArray, power: int) -> FloatArray:
     """Return sum_i s_i^power g_i g_i', (K (d + 1), K (d + 1)), as a term of `Passes.sum_with_probabilities`."""
-    residuals, weights = find_residuals(passes, probabilities), passes.samples.weigh() ** power
+    residuals, weights = find_residuals(passes, probabilities), passes.samples.get_row_weights() ** power
     K, m = passes.shape
     total = np.empty((K, m, K, m))
     for k in range(K):
@@ -120,15 +123,15 @@ def sum_projected_score_products(
     passes: Passes, probabilities: FloatArray, solved: FloatArray, power: int
 ) -> FloatArray:
     """Return sum_i s_i^power u_i u_i', (E, E), where u_ie is the inner product of g_i and solved[e]."""
-    (n_directions, K, size), weights = solved.shape, passes.samples.weigh() ** power
+    (n_directions, K, size), weights = solved.shape, passes.samples.get_row_weights() ** power
     scores = passes.compute_scores(solved.reshape(-1, size)).reshape(-1, n_directions, K)
     projected_scores = np.einsum("iek,ki->ei", scores, find_residuals(passes, probabilities))
     return np.einsum("ei,fi,i->ef", projected_scores, projected_scores, weights)
 
 
-def count_weights(passes: Passes, probabilities: FloatArray, unit: float) -> FloatArray:
+def count_positive_and_noninteger(passes: Passes, probabilities: FloatArray, unit: float) -> FloatArray:
     """Return the number of positive and of non-integer weights, as a term of `Passes.sum_with_probabilities`."""
-    weights = passes.samples.weigh() * unit
+    weights = passes.samples.get_row_weights() * unit
     return np.array([np.count_nonzero(weights > 0), np.count_nonzero(weights != np.round(weights))], np.float64)
 
 
@@ -163,8 +166,8 @@ def _split_cluster_keys(clusters, n_rows):
     if hasattr(clusters, "columns"):
         # In Arrow tables, `columns` contains the columns and not their names.
         return [np.asarray(key if hasattr(key, "to_pylist") else clusters[key]) for key in clusters.columns]
-    is_key_list = isinstance(clusters, (list, tuple)) and len(clusters) not in (0, n_rows)
-    if is_key_list and all(np.ndim(key) == 1 for key in clusters):
+    is_list_of_keys = isinstance(clusters, (list, tuple)) and len(clusters) not in (0, n_rows)
+    if is_list_of_keys and all(np.ndim(key) == 1 for key in clusters):
         return [np.asarray(view_as_numpy(key, "clusters")) for key in clusters]
     array = np.asarray(view_as_numpy(clusters, "clusters"))
     return list(array.T) if array.ndim == 2 else [array]
@@ -197,7 +200,10 @@ def sum_cluster_products(point: Point, numbers: IntArray) -> FloatArray:
     """
     rows: Any = point.objective.rows
     K, size = point.parameters.shape
-    clusters_per_batch, rows_per_batch = max(1, PROBABILITY_BYTES // (8 * K * size)), max(1, SCORE_BYTES // (8 * size))
+    clusters_per_batch, rows_per_batch = (
+        max(1, PROBABILITY_BATCH_BYTES // (8 * K * size)),
+        max(1, SCORE_BATCH_BYTES // (8 * size)),
+    )
     n_clusters, total = int(numbers.max()) + 1, np.zeros((K * size, K * size))
     for first in range(0, n_clusters, clusters_per_batch):
         sums = np.zeros((min(clusters_per_batch, n_clusters - first), K, size))
@@ -207,9 +213,9 @@ def sum_cluster_products(point: Point, numbers: IntArray) -> FloatArray:
             passes, probabilities = rows.take(chunk).passes, np.empty((K, len(chunk)))
             passes.evaluate(point.parameters, probabilities, np.empty((K, size)))
             x, at = passes.read_rows(), (numbers[chunk] - first, np.arange(len(chunk)))
-            for k, residuals in enumerate(find_residuals(passes, probabilities) * passes.samples.weigh()):
+            for k, residuals in enumerate(find_residuals(passes, probabilities) * passes.samples.get_row_weights()):
                 sums[:, k] += sparse.csr_array((residuals, at), (len(sums), len(chunk))) @ x
         # The kernels give the same bits for any number of threads.
         cluster_sums = DenseMatrix(sums.reshape(len(sums), -1))
         total += cluster_sums.gram(np.ones(len(sums)), np.float64)[:-1, :-1]
-    return rows.average_pair_sums(total)
+    return rows.average_parameter_pair_sums(total)

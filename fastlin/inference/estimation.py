@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastlin.coefficient_names import OmittedLevels, append_intercept, disambiguate_names, find_indices
+from fastlin.coefficient_names import OmittedLevels, append_intercept, disambiguate_names, find_coefficient_indices
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.contrasts import Contrasts, find_reference
-from fastlin.inference.covariances import compute_covariance, count_weights
+from fastlin.inference.covariances import compute_covariance, count_positive_and_noninteger
 from fastlin.inference.hessian import Curvature, InformationMatrix
-from fastlin.inference.inference import Inference, InferenceBasis, collect_fields
+from fastlin.inference.inference import Inference, InferenceBasis, collect_inference_fields
 from fastlin.inference.likelihood import sum_weights
-from fastlin.inference.optimum import Optimum, approach_optimum, find_optimum, make_buffer
-from fastlin.inference.separation import certifies_maximum, check_separation
+from fastlin.inference.optimum import Optimum, approach_optimum, find_optimum, make_probability_buffer
+from fastlin.inference.separation import check_separation, has_certified_maximum
 from fastlin.objective.objective import Objective
 from fastlin.typing import Array, FloatArray
 
@@ -41,7 +41,7 @@ class WeightInfo(NamedTuple):
 
     kind: str
     unit: float
-    by_class: bool
+    has_class_weights: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,7 @@ def compute_inference(
     too many parameters. Raise a CollinearityError or SeparationError if the estimates do not exist.
     """
     check_penalty(objective, options)
-    check_size(objective, options)
+    check_problem_size(objective, options)
     if not (objective.class_weights > 0).all():
         empty_class = options.classes[np.argmin(objective.class_weights)]
         raise ValueError(
@@ -131,9 +131,9 @@ def compute_inference(
             f"rows and {n_parameters} parameters."
         )
     names = append_intercept(options.names, objective.fit_intercept)
-    positions = find_indices("features", options.features, names, options.omitted_levels)
+    positions = find_coefficient_indices("features", options.features, names, options.omitted_levels)
     optimum = find_estimates(objective, start, options, n_samples)
-    point, inflations = optimum.point, optimum.curvature.inflations
+    point, std_error_inflations = optimum.point, optimum.curvature.std_error_inflations
     covariance, n_clusters = compute_covariance(optimum, contrasts.build_contrast_matrix(positions), options, n_samples)
     covariance /= total_weight
     if options.covariance in ("HC1", "cluster"):
@@ -146,7 +146,7 @@ def compute_inference(
     n_effective_parameters = (
         float(n_parameters) if objective.penalty.is_zero else optimum.curvature.n_effective_parameters
     )
-    basis = InferenceBasis(
+    inference_basis = InferenceBasis(
         options.covariance,
         options.penalized,
         contrasts,
@@ -157,36 +157,41 @@ def compute_inference(
         has_likelihood=options.weights.kind == "frequency" and not objective.rows.has_targets,
         df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if options.use_t else None,
         n_clusters=n_clusters,
-        max_inflation=(options.display_names[inflations.argmax()], float(inflations.max()))
-        if len(inflations)
+        max_std_error_inflation=(
+            options.display_names[std_error_inflations.argmax()],
+            float(std_error_inflations.max()),
+        )
+        if len(std_error_inflations)
         else None,
     )
     inference = Inference(
-        **collect_fields(basis, point, objective.center(start), covariance, names, options.classes, total_weight),
+        **collect_inference_fields(
+            inference_basis, point, objective.center(start), covariance, names, options.classes, total_weight
+        ),
         n_samples=n_samples,
         df_model=n_effective_parameters - contrasts.n_intercepts,
         distance=optimum.distance,
     )
-    warn_if_inaccurate(inference, optimum.is_certified, options, n_samples * point.loss)
+    warn_if_inaccurate_inference(inference, optimum.is_certified, options, n_samples * point.loss)
     return inference
 
 
 def find_estimates(objective: Objective, start: FloatArray, options: InferenceOptions, n_samples: float) -> Optimum:
     """Return the optimum near `start` (K, d + 1). Raise a CollinearityError or SeparationError if there is none."""
-    buffer, kind = make_buffer(objective), InformationMatrix
+    probability_buffer, kind = make_probability_buffer(objective), InformationMatrix
     if is_large(objective):
-        point, kind = approach_optimum(objective, [start], buffer), Curvature
+        point, kind = approach_optimum(objective, [start], probability_buffer), Curvature
         if not objective.penalty.is_bounded:
             # If the classes are separated, Newton steps do not converge.
             check_separation(point, options.display_names, options.classes)
     else:
-        point = objective.at(objective.center(start), out=buffer)
+        point = objective.at(objective.center(start), out=probability_buffer)
     optimum = find_optimum(point, kind, n_samples)
-    check_existence(optimum, options)
+    check_estimates_exist(optimum, options)
     return optimum
 
 
-def check_existence(optimum: Optimum, options: InferenceOptions) -> None:
+def check_estimates_exist(optimum: Optimum, options: InferenceOptions) -> None:
     """Raise an error if the estimates or their standard errors do not exist.
 
     The error is a CollinearityError if unpenalized columns are collinear, and a SeparationError if they separate the
@@ -196,8 +201,8 @@ def check_existence(optimum: Optimum, options: InferenceOptions) -> None:
     step, names, labels = curvature.direction.step, options.display_names, options.classes
     is_unpenalized, is_penalized = objective.penalty.curvatures == 0, objective.penalty.is_bounded
     is_unpenalized[-1] = objective.fit_intercept
-    if not isinstance(curvature, InformationMatrix) or curvature.is_accurate(is_unpenalized):
-        if not is_penalized and not certifies_maximum(curvature):
+    if not isinstance(curvature, InformationMatrix) or curvature.has_accurate_variances(is_unpenalized):
+        if not is_penalized and not has_certified_maximum(curvature):
             check_separation(point, names, labels, step, options.stacklevel + 1)
         return
     if not is_penalized:
@@ -247,7 +252,7 @@ def is_large(objective: Objective) -> bool:
     return objective.shape[0] * objective.shape[1] > MAX_PARAMETERS
 
 
-def check_size(objective: Objective, options: InferenceOptions) -> None:
+def check_problem_size(objective: Objective, options: InferenceOptions) -> None:
     """Raise a ValueError if the covariance would be too large."""
     K, m = objective.shape
     if is_large(objective) and options.features is None:
@@ -267,8 +272,8 @@ def count_samples(objective: Objective, options: InferenceOptions) -> float:
 
     Raise a ValueError if the weights do not match their type.
     """
-    is_model_based, is_sampling = options.covariance == "model", options.weights.kind == "sampling"
-    if is_model_based and (is_sampling or options.weights.by_class):
+    is_model_based, has_sampling_weights = options.covariance == "model", options.weights.kind == "sampling"
+    if is_model_based and (has_sampling_weights or options.weights.has_class_weights):
         raise ValueError(
             "covariance='model' requires unweighted rows or frequency weights, and is not valid with sampling weights "
             "or class_weight. Use covariance='HC0', 'HC1' or 'cluster'."
@@ -280,25 +285,27 @@ def count_samples(objective: Objective, options: InferenceOptions) -> float:
         )
     if objective.rows.has_labels and not len(objective.rows.weights):
         return float(objective.n_rows)
-    n_rows, n_non_integers = objective.rows.passes.sum_with_probabilities(
-        count_weights, np.zeros(objective.shape), options.weights.unit
+    n_rows, n_noninteger_weights = objective.rows.passes.sum_with_probabilities(
+        count_positive_and_noninteger, np.zeros(objective.shape), options.weights.unit
     )
-    if is_sampling:
+    if has_sampling_weights:
         return float(n_rows)
-    if options.weights.by_class:
+    if options.weights.has_class_weights:
         raise ValueError(
             "With class_weight the row weights are not frequencies: use weight_type='sampling', and repeat rows whose "
             "sample_weight is a frequency."
         )
-    if n_non_integers:
+    if n_noninteger_weights:
         raise ValueError(
-            f"sample_weight has {n_non_integers:.0f} non-integer entries, but frequency weights are integers. Use "
-            "weight_type='sampling' with a robust covariance."
+            f"sample_weight has {n_noninteger_weights:.0f} non-integer entries, but frequency weights are integers. "
+            "Use weight_type='sampling' with a robust covariance."
         )
     return float(round(objective.rows.total_weight * options.weights.unit))
 
 
-def warn_if_inaccurate(inference: Inference, is_certified: bool, options: InferenceOptions, loss: float) -> None:
+def warn_if_inaccurate_inference(
+    inference: Inference, is_certified: bool, options: InferenceOptions, loss: float
+) -> None:
     """Warn if variances are negative, or if the estimates are inaccurate.
 
     They are inaccurate if the optimum or the model is farther than MAX_OPTIMUM_DISTANCE from the estimates.

@@ -12,9 +12,9 @@ import numpy as np
 from fastlin.coefficient_names import OmittedLevels, append_intercept
 from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.hypotheses import TestResult
-from fastlin.inference.inference import Inference, InferenceBasis, collect_fields
+from fastlin.inference.inference import Inference, InferenceBasis, collect_inference_fields
 from fastlin.inference.likelihood import LikelihoodState
-from fastlin.inference.profile import ESTIMATE_TOL, MAX_STEPS, maximize
+from fastlin.inference.profile import ESTIMATE_TOL, MAX_STEPS, maximize_likelihood
 from fastlin.typing import Array, FloatArray
 
 
@@ -52,7 +52,7 @@ class FirthInference(Inference):
     @cached_property
     def p_values(self) -> FloatArray:
         """P-values of the penalized likelihood-ratio tests that the estimates are zero, (K', p)."""
-        return self._profile.compute_p_values(self._basis.positions)
+        return self._likelihood_profile.compute_p_values(self._basis.positions)
 
     def conf_int(self, level: float = 0.95, method: Literal["profile", "wald"] = "profile") -> FloatArray:
         """Return confidence intervals of the estimates.
@@ -102,7 +102,9 @@ class FirthInference(Inference):
                 "smaller must be the names of the columns to test, got an Inference: penalized likelihoods of models "
                 "with different columns are not comparable."
             )
-        return self._profile.compute_column_test(self._basis.positions[self._find_columns("smaller", smaller)])
+        return self._likelihood_profile.compute_column_test(
+            self._basis.positions[self._find_column_indices("smaller", smaller)]
+        )
 
 
 def compute_firth_inference(
@@ -114,7 +116,7 @@ def compute_firth_inference(
             "FirthLogisticRegression.inference requires observed labels: likelihood-ratio tests are not valid with "
             "soft labels. Use bootstrap."
         )
-    maximum = maximize(start, ESTIMATE_TOL, MAX_STEPS)
+    maximum = maximize_likelihood(start, ESTIMATE_TOL, MAX_STEPS)
     state, likelihood = maximum.state, maximum.state.likelihood
     objective = likelihood.objective
     contrasts = Contrasts.from_reference(find_reference(reference, classes), len(classes), objective)
@@ -126,9 +128,11 @@ def compute_firth_inference(
     point = objective.at(objective.center(state.parameters))
     basis = InferenceBasis("model", "firth", contrasts, positions, point, omitted_levels)
     return FirthInference(
-        **collect_fields(basis, point, start.parameters, covariance, columns, classes, likelihood.total_weight),
+        **collect_inference_fields(
+            basis, point, start.parameters, covariance, columns, classes, likelihood.total_weight
+        ),
         n_samples=likelihood.total_weight,
         df_model=float(likelihood.positions.size - contrasts.n_intercepts),
         distance=maximum.distance,
-        penalized_log_likelihood=likelihood.unscale_value(state),
+        penalized_log_likelihood=likelihood.unscale_log_likelihood(state),
     )

@@ -32,11 +32,11 @@ MIN_PIVOT, MAX_ADDED_RIDGE = 1e-12, 1e-9
 RELATIVE_SUM_ERROR = 4e-15
 # The largest relative rounding error of a variance.
 MAX_VARIANCE_ERROR = 0.1
-# Conjugate gradients stop when the last GAIN_WINDOW steps have increased right' H^-1 right by a relative amount of less
-# than GAIN_TOL, or when the squared residual is at most RESIDUAL_TOL times the initial squared residual, which is the
-# level of rounding error.
-GAIN_TOL, GAIN_WINDOW, MAX_STEPS = 1e-9, 10, 5_000
-RESIDUAL_TOL = 1e-26
+# Conjugate gradients stop when the last CG_GAIN_WINDOW steps have increased right' H^-1 right by a relative amount of
+# less than CG_GAIN_TOL, or when the squared residual is at most CG_RESIDUAL_TOL times the initial squared residual,
+# which is the level of rounding error.
+CG_GAIN_TOL, CG_GAIN_WINDOW, MAX_CG_STEPS = 1e-9, 10, 5_000
+CG_RESIDUAL_TOL = 1e-26
 # The Newton step need not be exact.
 MAX_NEWTON_CG_STEPS = 500
 
@@ -97,7 +97,7 @@ def compute_loss_hessian(point: Point) -> FloatArray:
     rows = point.objective.rows
     if point.has_probabilities:
         return rows.hessian(point.probabilities)
-    return rows.sum_pair_terms(compute_class_pair_gram, point.parameters)
+    return rows.average_parameter_pair_terms(compute_class_pair_gram, point.parameters)
 
 
 class Curvature:
@@ -116,8 +116,8 @@ class Curvature:
         point, rows = self.point, self.point.objective.rows
         if point.has_probabilities:
             return rows.hessian_product(direction, point.probabilities)
-        product = rows.passes.sum_with_probabilities(compute_hessian_product, point.parameters, direction)
-        return product * self.is_active / rows.total_weight
+        loss_hessian_product = rows.passes.sum_with_probabilities(compute_hessian_product, point.parameters, direction)
+        return loss_hessian_product * self.is_active / rows.total_weight
 
     def multiply(self, direction: FloatArray) -> FloatArray:
         """Return the Hessian of J times a direction (K, d + 1)."""
@@ -130,15 +130,15 @@ class Curvature:
         """
         cg_states = iterate_conjugate_gradients(self.multiply, right * self._has_curvature, self._precondition)
         state, total = next(cg_states), 0.0
-        first_square = state.square
-        gains: deque[float] = deque(maxlen=GAIN_WINDOW)
+        first_squared_residual = state.square
+        gains: deque[float] = deque(maxlen=CG_GAIN_WINDOW)
         for state in islice(cg_states, max_steps):
             total += state.gain
             gains.append(state.gain)
-            has_converged = len(gains) == GAIN_WINDOW and sum(gains) <= GAIN_TOL * total
-            if has_converged or not state.square > RESIDUAL_TOL * first_square:
+            has_converged = len(gains) == CG_GAIN_WINDOW and sum(gains) <= CG_GAIN_TOL * total
+            if has_converged or not state.square > CG_RESIDUAL_TOL * first_squared_residual:
                 return state.solution, True
-        return state.solution, not first_square > 0
+        return state.solution, not first_squared_residual > 0
 
     def multiply_inverse(self, units: sparse.csr_array) -> FloatArray:
         """Return the product of `units` (m, K (d + 1)) and H^-1.
@@ -153,10 +153,10 @@ class Curvature:
                     "A column is constant, so its coefficient has no standard error. Remove it, or penalize it and use "
                     "penalized='laplace'."
                 )
-            solution, has_converged = self.solve(unit, MAX_STEPS)
+            solution, has_converged = self.solve(unit, MAX_CG_STEPS)
             if not has_converged:
                 raise CollinearityError(
-                    f"Conjugate gradients for a standard error did not converge in {MAX_STEPS:,} steps, because "
+                    f"Conjugate gradients for a standard error did not converge in {MAX_CG_STEPS:,} steps, because "
                     "columns of X are nearly collinear. Remove some of them, or penalize them and use "
                     "penalized='laplace'."
                 )
@@ -174,7 +174,7 @@ class Curvature:
         return self.compute_newton_step(self.point)
 
     @cached_property
-    def decrement(self) -> float:
+    def newton_decrement(self) -> float:
         """The Newton decrement at the point: the length of the Newton step in the norm of the Hessian."""
         return measure_step_length(self.point, self.direction)
 
@@ -191,7 +191,7 @@ class Curvature:
         return np.nan
 
     @property
-    def inflations(self) -> FloatArray:
+    def std_error_inflations(self) -> FloatArray:
         """Factors (d,) by which collinearity inflates the standard errors of the features; empty if not available."""
         return np.empty(0)
 
@@ -209,25 +209,25 @@ class InformationMatrix(Curvature):
 
     `of_loss` is the Hessian of the mean loss. `diagonal` (K, d + 1) and `factor` belong to the Hessian of J.
 
-    The factor includes a ridge along the flat directions of softmax, and excludes parameters for which `is_movable` (K,
-    d + 1) is false.
+    The factor includes a ridge along the flat directions of softmax, and excludes parameters for which
+    `is_movable_parameter` (K, d + 1) is false.
     """
 
     is_reusable = True
 
-    def __init__(self, point: Point, is_movable: BoolArray | None = None) -> None:
+    def __init__(self, point: Point, is_movable_parameter: BoolArray | None = None) -> None:
         super().__init__(point)
         K, m = point.objective.shape
         self.of_loss = compute_loss_hessian(point)
         matrix = self.of_loss.copy()
-        diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
-        np.einsum("kkj->kj", diagonals)[...] += point.objective.penalty.curvatures
-        if is_movable is not None:
-            matrix *= np.outer(is_movable, is_movable)
-        self.diagonal = np.einsum("kkj->kj", diagonals).copy()
+        block_diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
+        np.einsum("kkj->kj", block_diagonals)[...] += point.objective.penalty.curvatures
+        if is_movable_parameter is not None:
+            matrix *= np.outer(is_movable_parameter, is_movable_parameter)
+        self.diagonal = np.einsum("kkj->kj", block_diagonals).copy()
         if K > 1:
             ridge = self.diagonal.sum(axis=0) / K**2
-            diagonals += ridge if is_movable is None else ridge * is_movable.all(axis=0)
+            block_diagonals += ridge if is_movable_parameter is None else ridge * is_movable_parameter.all(axis=0)
         curved = np.einsum("ii->i", matrix)
         curved[curved == 0] = 1
         self.factor = CholeskyFactor(matrix)
@@ -253,7 +253,7 @@ class InformationMatrix(Curvature):
 
         return bound_suboptimality(point, direction, self.diagonal, self.factor.squares, select_inverse_rows)
 
-    def is_accurate(self, is_unpenalized: BoolArray) -> bool:
+    def has_accurate_variances(self, is_unpenalized: BoolArray) -> bool:
         """Return whether the diagonal of the inverse has a relative rounding error below MAX_VARIANCE_ERROR.
 
         The relative error is at most `RELATIVE_SUM_ERROR` times the norm of the inverse (Higham 2002, section 14.1)
@@ -261,12 +261,14 @@ class InformationMatrix(Curvature):
         """
         if not (self.diagonal > 0)[:, is_unpenalized].all():
             return False
-        factorized = self.factor.diagonal
-        has_ridge = (self.factor.squares - factorized > MAX_ADDED_RIDGE * factorized).any()
-        roots = np.sqrt(factorized)
-        roots.reshape(self.diagonal.shape)[:, :-1] *= self.point.objective.rows.passes.relative_gram_norms
+        factorized_diagonal = self.factor.diagonal
+        has_ridge = (self.factor.squares - factorized_diagonal > MAX_ADDED_RIDGE * factorized_diagonal).any()
+        factorized_lengths = np.sqrt(factorized_diagonal)
+        factorized_lengths.reshape(self.diagonal.shape)[:, :-1] *= self.point.objective.rows.passes.relative_gram_norms
         return bool(
-            not has_ridge and RELATIVE_SUM_ERROR * norm(self.inverse * roots * roots[:, None]) < MAX_VARIANCE_ERROR
+            not has_ridge
+            and RELATIVE_SUM_ERROR * norm(self.inverse * factorized_lengths * factorized_lengths[:, None])
+            < MAX_VARIANCE_ERROR
         )
 
     @cached_property
@@ -288,7 +290,7 @@ class InformationMatrix(Curvature):
         return float(np.einsum("ij,ij->", self.inverse, self.of_loss))
 
     @property
-    def inflations(self) -> FloatArray:
+    def std_error_inflations(self) -> FloatArray:
         """See `Curvature`."""
         return np.sqrt(np.maximum(self.diagonal * self.variances, 0.0).max(axis=0))[:-1]
 

@@ -51,7 +51,7 @@ class TestResult:
         return f"{self.name}: {kind} = {self.statistic:.4f}, p = {self.p_value:.4g}"
 
 
-def check_level(level: float) -> float:
+def check_confidence_level(level: float) -> float:
     """Return a confidence level; raise a ValueError if it is not between 0 and 1."""
     if np.ndim(level) or isinstance(level, str) or not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level!r}.")
@@ -82,8 +82,8 @@ class WaldStatistics:
     @property
     def p_values(self) -> FloatArray:
         """Two-sided p-values of the Wald tests that the estimates are zero, with the same shape."""
-        lower_tail, df = -np.abs(self.z), self._wald_inputs[2]
-        return 2 * (ndtr(lower_tail) if df is None else stdtr(df, lower_tail))
+        negative_abs_z, df = -np.abs(self.z), self._wald_inputs[2]
+        return 2 * (ndtr(negative_abs_z) if df is None else stdtr(df, negative_abs_z))
 
     def conf_int(self, level: float = 0.95) -> FloatArray:
         """Return Wald confidence intervals of the estimates.
@@ -98,7 +98,7 @@ class WaldStatistics:
         ndarray of shape (n_rows, n_columns, 2)
             The lower and upper limits, for estimates of shape (n_rows, n_columns).
         """
-        (estimates, std_errors, df), quantile = self._wald_inputs, 0.5 + 0.5 * check_level(level)
+        (estimates, std_errors, df), quantile = self._wald_inputs, 0.5 + 0.5 * check_confidence_level(level)
         half_width = (ndtri(quantile) if df is None else stdtrit(df, quantile)) * std_errors
         return np.stack([estimates - half_width, estimates + half_width], axis=-1)
 

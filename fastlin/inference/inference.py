@@ -14,13 +14,13 @@ from fastlin.coefficient_names import (
     NO_OMITTED_LEVELS,
     OmittedLevels,
     disambiguate_names,
-    find_indices,
+    find_coefficient_indices,
     is_name_or_pair,
 )
 from fastlin.inference import profile, tables
 from fastlin.inference.contrasts import SYMMETRIC_REFERENCE, Contrasts
 from fastlin.inference.hessian import CholeskyFactor, find_active_columns
-from fastlin.inference.hypotheses import TestResult, WaldStatistics, check_level, compute_test
+from fastlin.inference.hypotheses import TestResult, WaldStatistics, check_confidence_level, compute_test
 from fastlin.inference.likelihood import Likelihood, compute_null_log_likelihood
 from fastlin.inference.marginal_effects import MarginalEffects, compute_marginal_effects
 from fastlin.objective.point import Point
@@ -35,7 +35,7 @@ class InferenceBasis:
     frequencies and labels are not soft. `df_t` is the degrees of freedom of Student's t, or None for the
     normal distribution. `positions` (p,) are the indices of the reported columns, and `omitted_levels` are
     the levels without a coefficient. `point` is the optimum with the rows, or None after pickling.
-    `max_inflation` contains the feature whose standard errors collinearity inflates most, and the inflation
+    `max_std_error_inflation` contains the feature whose standard errors collinearity inflates most, and the inflation
     factor. The summary shows both.
     """
 
@@ -48,7 +48,7 @@ class InferenceBasis:
     has_likelihood: bool = True
     df_t: float | None = None
     n_clusters: tuple[int, ...] = ()
-    max_inflation: tuple[str, float] | None = None
+    max_std_error_inflation: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,12 +139,12 @@ class Inference(WaldStatistics):
         It is NaN for sampling weights and soft labels, which have no likelihood. For a penalized model, n_parameters is
         the effective number.
         """
-        return self._compute_criterion(2.0)
+        return self._compute_information_criterion(2.0)
 
     @property
     def bic(self) -> float:
         """Bayesian information criterion (Schwarz), log(n_samples) n_parameters - 2 log_likelihood; NaN like `aic`."""
-        return self._compute_criterion(float(np.log(self.n_samples)))
+        return self._compute_information_criterion(float(np.log(self.n_samples)))
 
     @property
     def pseudo_r2(self) -> float:
@@ -187,8 +187,8 @@ class Inference(WaldStatistics):
                 "Profile intervals need a likelihood: covariance='model', an unpenalized model, and labels that are "
                 "not soft. Use conf_int for Wald intervals, or the bootstrap."
             )
-        return self._profile.compute_intervals(
-            basis.positions[self._find_columns("features", features)], check_level(level)
+        return self._likelihood_profile.compute_intervals(
+            basis.positions[self._find_column_indices("features", features)], check_confidence_level(level)
         )
 
     def covariance_matrix(self) -> FloatArray:
@@ -326,9 +326,9 @@ class Inference(WaldStatistics):
         contrasts, positions = basis.contrasts, basis.positions
         if basis.penalized != "firth" and not np.array_equal(positions, np.arange(contrasts.n_columns)):
             raise ValueError(
-                "Marginal effects need the covariance of all coefficients: call inference() without features"
+                "Marginal effects need the covariance of all coefficients: call inference() for all columns"
             )
-        effects, std_errors = compute_marginal_effects(self._point, self._covariance, contrasts, positions, at)
+        effects, std_errors = compute_marginal_effects(self._optimum_point, self._covariance, contrasts, positions, at)
         shown, reference, classes = (
             positions[: len(positions) - contrasts.fit_intercept],
             contrasts.reference,
@@ -389,7 +389,7 @@ class Inference(WaldStatistics):
         return {**state, "_basis": replace(self._basis, point=None)}
 
     @property
-    def _point(self):
+    def _optimum_point(self):
         if self._basis.point is None:
             raise RuntimeError(
                 "The rows are not available: an Inference does not keep them if it is pickled, or if they are in Dask "
@@ -398,19 +398,19 @@ class Inference(WaldStatistics):
         return self._basis.point
 
     @property
-    def _profile(self):
+    def _likelihood_profile(self):
         basis, is_firth = self._basis, self._basis.penalized == "firth"
-        objective = self._point.objective
+        objective = self._optimum_point.objective
         # Reference levels of categorical columns have no coefficients in Firth's model.
         free = np.isin(np.arange(objective.shape[1]), basis.positions) if is_firth else find_active_columns(objective)
         likelihood = Likelihood(objective, self.n_samples / objective.rows.total_weight, is_firth, free)
-        n_parameters, max_parameters = likelihood.positions.size, profile.MAX_PROFILE_PARAMETERS
-        if n_parameters > max_parameters and not is_firth:
+        n_parameters, max_profile_parameters = likelihood.positions.size, profile.MAX_PROFILE_PARAMETERS
+        if n_parameters > max_profile_parameters and not is_firth:
             raise ValueError(
-                f"The model has {n_parameters:,} parameters; profile intervals are limited to {max_parameters:,}. Use "
-                "conf_int."
+                f"The model has {n_parameters:,} parameters; profile intervals are limited to "
+                f"{max_profile_parameters:,}. Use conf_int."
             )
-        maximum = likelihood.at(likelihood.to_theta(self._point.parameters))
+        maximum = likelihood.at(likelihood.to_theta(self._optimum_point.parameters))
         if maximum is None:
             raise ValueError(
                 "The information matrix at the maximum of the likelihood is not positive definite: columns of X are "
@@ -422,14 +422,14 @@ class Inference(WaldStatistics):
         """Return the number of parameters, including the intercepts."""
         return self.df_model + self._basis.contrasts.n_intercepts
 
-    def _compute_criterion(self, weight):
+    def _compute_information_criterion(self, weight):
         if not self._basis.has_likelihood:
             return np.nan
         return -2 * self.log_likelihood + weight * self._count_parameters()
 
-    def _find_columns(self, argument, selection, allows_indices=True):
+    def _find_column_indices(self, argument, selection, allows_indices=True):
         """Return the indices of the reported columns that the value of an argument selects."""
-        return find_indices(argument, selection, self.names, self._basis.omitted_levels, allows_indices)
+        return find_coefficient_indices(argument, selection, self.names, self._basis.omitted_levels, allows_indices)
 
     def _parse_hypotheses(self, R):
         """Return R as an array (q, K' p), and the name of the test."""
@@ -438,7 +438,7 @@ class Inference(WaldStatistics):
         is_sequence = isinstance(R, Iterable) and not isinstance(R, str) and getattr(R, "ndim", 1) == 1
         entries = list(R) if is_sequence else [R]
         if entries and all(map(is_name_or_pair, entries)):
-            indices = self._find_columns("R", R, allows_indices=False)
+            indices = self._find_column_indices("R", R, allows_indices=False)
             # Symmetric coefficients sum to zero, so the last class adds no hypothesis.
             starts = np.arange(self._basis.contrasts.n_free_classes)[:, None] * len(self.names)
             return np.eye(size)[(starts + indices).ravel()], ", ".join(self.names[indices]) + " = 0"
@@ -446,11 +446,11 @@ class Inference(WaldStatistics):
         if matrix.ndim != 2 or matrix.shape[1] != size or not len(matrix):
             raise ValueError(
                 f"R must have shape (q, {size}), one column per entry of coef.ravel(), or be a list of names of "
-                f"columns and pairs (column, level); got shape {np.shape(R)}. {self._explain_rows(matrix)}"
+                f"columns and pairs (column, level); got shape {np.shape(R)}. {self._explain_hypothesis_matrix(matrix)}"
             )
         return matrix, "R coef = r"
 
-    def _explain_rows(self, numbers):
+    def _explain_hypothesis_matrix(self, numbers):
         """Return a sentence that explains how to write R for a column.
 
         It is the intended column if R is a valid index.
@@ -466,7 +466,7 @@ class Inference(WaldStatistics):
         )
 
 
-def collect_fields(
+def collect_inference_fields(
     basis: InferenceBasis,
     point: Point,
     fitted: FloatArray,

@@ -21,23 +21,23 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlin.inference.hessian import CholeskyFactor, compute_loss_hessian
-from fastlin.inference.optimum import make_buffer
+from fastlin.inference.optimum import make_probability_buffer
 from fastlin.matrices.matrix import Passes
 from fastlin.objective.null_model import fit_null_model
 from fastlin.objective.objective import Objective
 from fastlin.typing import BoolArray, FloatArray, IntArray
 
-# Likelihoods and covariances are finite if the total weight lies between 1 / MAX_WEIGHT and MAX_WEIGHT.
-MAX_WEIGHT = 1e100
+# Likelihoods and covariances are finite if the total weight lies between 1 / MAX_TOTAL_WEIGHT and MAX_TOTAL_WEIGHT.
+MAX_TOTAL_WEIGHT = 1e100
 
 
 def sum_weights(objective: Objective, unit: float) -> float:
     """Return the total weight of the rows in the user's unit; raise a ValueError if it is out of range."""
     total = float(objective.rows.total_weight) * float(unit)
-    if not 1 / MAX_WEIGHT <= total <= MAX_WEIGHT:
+    if not 1 / MAX_TOTAL_WEIGHT <= total <= MAX_TOTAL_WEIGHT:
         raise ValueError(
-            f"sample_weight must have a sum from {1 / MAX_WEIGHT:g} to {MAX_WEIGHT:g} for inference, got {total:g}. "
-            "Multiply all weights by the same constant, so that their sum is in this range."
+            f"sample_weight must have a sum from {1 / MAX_TOTAL_WEIGHT:g} to {MAX_TOTAL_WEIGHT:g} for inference, got "
+            f"{total:g}. Multiply all weights by the same constant, so that their sum is in this range."
         )
     return total
 
@@ -61,7 +61,7 @@ class Likelihood:
     free: BoolArray
 
     @property
-    def n_rows_theta(self) -> int:
+    def n_theta_rows(self) -> int:
         """R, the number of classes with parameters in theta."""
         return max(1, self.objective.n_rows_coef - 1)
 
@@ -88,7 +88,7 @@ class Likelihood:
         Return None if the likelihood is infinite or the information is not positive definite.
         """
         objective, total, positions = self.objective, self.total_weight, self.positions
-        point = objective.at(self.to_parameters(theta), out=self._buffer)
+        point = objective.at(self.to_parameters(theta), out=self._probability_buffer)
         if not point.is_finite:
             return None
         information = total * compute_loss_hessian(point)[np.ix_(positions, positions)]
@@ -101,19 +101,19 @@ class Likelihood:
         return LikelihoodState(self, theta, -total * point.loss, score, information, factor)
 
     @cached_property
-    def _buffer(self):
-        return make_buffer(self.objective)
+    def _probability_buffer(self):
+        return make_probability_buffer(self.objective)
 
-    def unscale_value(self, state: LikelihoodState) -> float:
+    def unscale_log_likelihood(self, state: LikelihoodState) -> float:
         """Return the value at a state if Firth's penalty uses the information matrix for the original columns."""
         scale = self.objective.coordinates.scale[self.free[:-1]]
-        return state.value - self.is_firth * self.n_rows_theta * float(np.log(scale).sum())
+        return state.value - self.is_firth * self.n_theta_rows * float(np.log(scale).sum())
 
     @cached_property
     def positions(self) -> IntArray:
         """The indices of the entries of theta in the raveled parameters of the objective."""
         is_free = np.tile(self.free, (self.objective.n_rows_coef, 1))
-        is_free[: -self.n_rows_theta] = False
+        is_free[: -self.n_theta_rows] = False
         return np.flatnonzero(is_free)
 
 
@@ -163,14 +163,14 @@ class LikelihoodState:
 
 def compute_score_adjustment(state: LikelihoodState) -> FloatArray:
     """Return the gradient (n,) of log det I / 2 at a state."""
-    likelihood, root = state.likelihood, state.factor.inverse_root
+    likelihood, inverse_root_matrix = state.likelihood, state.factor.inverse_root
     rows = likelihood.objective.rows
     # Each row of the square root of I^-1 becomes one row of parameters per class.
-    roots = np.zeros((len(root) * likelihood.n_rows_theta, len(likelihood.free)))
-    roots[:, likelihood.free] = root.reshape(len(roots), -1)
-    adjustment = rows.passes.sum_with_probabilities(sum_score_adjustments, state.parameters, roots)
-    rows.add_passes()
-    return likelihood.unit * adjustment[:, likelihood.free].ravel()
+    roots = np.zeros((len(inverse_root_matrix) * likelihood.n_theta_rows, len(likelihood.free)))
+    roots[:, likelihood.free] = inverse_root_matrix.reshape(len(roots), -1)
+    score_adjustment = rows.passes.sum_with_probabilities(sum_score_adjustments, state.parameters, roots)
+    rows.add_to_pass_counter()
+    return likelihood.unit * score_adjustment[:, likelihood.free].ravel()
 
 
 def sum_score_adjustments(passes: Passes, probabilities: FloatArray, roots: FloatArray) -> FloatArray:
@@ -181,18 +181,18 @@ def sum_score_adjustments(passes: Passes, probabilities: FloatArray, roots: Floa
     K = len(probabilities)
     n_classes = max(1, K - 1)
     probabilities = probabilities[-n_classes:]
-    multipliers = np.empty(probabilities.shape)
-    for part, scores in passes.score_chunks(roots):
+    row_multipliers = np.empty(probabilities.shape)
+    for part, scores in passes.iterate_score_chunks(roots):
         p = probabilities[:, part]
         root_scores = scores.reshape(len(scores), -1, n_classes)
         if n_classes == 1:
-            multipliers[0, part] = np.einsum("im,im->i", root_scores[:, :, 0], root_scores[:, :, 0]) * p[0]
-            multipliers[0, part] *= (1 - p[0]) * (0.5 - p[0])
+            row_multipliers[0, part] = np.einsum("im,im->i", root_scores[:, :, 0], root_scores[:, :, 0]) * p[0]
+            row_multipliers[0, part] *= (1 - p[0]) * (0.5 - p[0])
             continue
         V = np.einsum("ima,imb->abi", root_scores, root_scores)
         diagonal = np.einsum("aai->ai", V)
         mixed_products = np.einsum("abi,bi->ai", V, p)
         common = np.einsum("ai,ai->i", p, 2 * mixed_products - diagonal)
-        multipliers[:, part] = 0.5 * p * (diagonal - 2 * mixed_products + common)
-    multipliers *= passes.samples.weigh()
-    return passes.gram(passes.samples.rows, multipliers, np.float64)[:, :, -1]
+        row_multipliers[:, part] = 0.5 * p * (diagonal - 2 * mixed_products + common)
+    row_multipliers *= passes.samples.get_row_weights()
+    return passes.gram(passes.samples.rows, row_multipliers, np.float64)[:, :, -1]

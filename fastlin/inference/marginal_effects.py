@@ -125,15 +125,15 @@ def compute_marginal_effects(
     products = np.empty((n_classes, n_classes, n_classes, size))
     for order in permutations(class_triples):
         products[order] = means
-    pair_means, differences = products.sum(axis=2), whole[:, None, :-1] - whole[:, :-1]
-    weights = pair_means[..., -1]
+    class_pair_means, differences = products.sum(axis=2), whole[:, None, :-1] - whole[:, :-1]
+    weights = class_pair_means[..., -1]
     effects = np.einsum("kl,klj->kj", weights, differences) * coordinates.scale
     # For a row x~, the derivative of the mean of p_k p_l with respect to the parameters of class m is
     # p_k p_l ((k = m) + (l = m) - 2 p_m) x~.
-    slopes, diagonal_indices = products, np.arange(n_classes)
+    slopes, class_indices = products, np.arange(n_classes)
     slopes *= -2
-    slopes[diagonal_indices, :, diagonal_indices] += pair_means
-    slopes[:, diagonal_indices, diagonal_indices] += pair_means
+    slopes[class_indices, :, class_indices] += class_pair_means
+    slopes[:, class_indices, class_indices] += class_pair_means
     score_slopes = np.diag(weights.sum(axis=1)) - weights
     # These are the classes of the contrasts. The coefficients of the other class can be set to zero.
     reported_classes = contrasts.matrix.argmax(axis=1) if K > 1 else np.array([1])
@@ -146,13 +146,13 @@ def compute_marginal_effects(
     )
     for first in range(0, size - 1, batch_size):
         features = np.arange(first, min(first + batch_size, size - 1))
-        derivatives = np.einsum("klmq,klj->kjmq", slopes[:, :, reported_classes], differences[..., features])
-        derivatives[:, np.arange(len(features)), :, features] += score_slopes[:, reported_classes]
+        effect_derivatives = np.einsum("klmq,klj->kjmq", slopes[:, :, reported_classes], differences[..., features])
+        effect_derivatives[:, np.arange(len(features)), :, features] += score_slopes[:, reported_classes]
         # Derivatives with respect to the original coefficients v_j = w_j / scale_j and c = b - sum_j shift_j v_j.
-        intercept_derivatives = derivatives[..., -1:].copy()
-        derivatives[..., :-1] -= intercept_derivatives * coordinates.shift
-        derivatives[..., :-1] /= coordinates.scale
-        gradients = derivatives[..., positions].reshape(n_classes * len(features), -1)
+        intercept_derivatives = effect_derivatives[..., -1:].copy()
+        effect_derivatives[..., :-1] -= intercept_derivatives * coordinates.shift
+        effect_derivatives[..., :-1] /= coordinates.scale
+        gradients = effect_derivatives[..., positions].reshape(n_classes * len(features), -1)
         scaled = np.einsum("re,re->r", gradients, multiply(gradients, covariance)).reshape(n_classes, -1)
         variances[:, features] = scaled * coordinates.scale[features] * coordinates.scale[features]
     return effects, np.sqrt(np.maximum(variances, 0.0))
@@ -163,11 +163,11 @@ def sum_triple_products(passes: Passes, probabilities: FloatArray, class_triples
 
     It is a term of `Passes.sum_with_probabilities`.
     """
-    size, n_products = passes.shape[1], class_triples.shape[1]
-    max_rows = max(1, BYTES_PER_BATCH // (8 * (2 * size + 2 * n_products)))
-    total, first = np.zeros((n_products, size)), 0
-    for part in passes.split(max_rows):
-        weights = part.samples.weigh()
+    size, n_class_triples = passes.shape[1], class_triples.shape[1]
+    max_batch_rows = max(1, BYTES_PER_BATCH // (8 * (2 * size + 2 * n_class_triples)))
+    total, first = np.zeros((n_class_triples, size)), 0
+    for part in passes.split(max_batch_rows):
+        weights = part.samples.get_row_weights()
         products = _compute_triple_products(probabilities[:, first : first + len(weights)], class_triples)
         total += multiply(products * weights, part.read_rows())
         first += len(weights)
@@ -177,5 +177,5 @@ def sum_triple_products(passes: Passes, probabilities: FloatArray, class_triples
 def _compute_triple_products(probabilities, class_triples):
     if len(probabilities) == 1:
         probabilities = np.concatenate([1 - probabilities, probabilities])
-    first, second, third = class_triples
-    return probabilities[first] * probabilities[second] * probabilities[third]
+    first_class, second_class, third_class = class_triples
+    return probabilities[first_class] * probabilities[second_class] * probabilities[third_class]

@@ -9,7 +9,7 @@ from math import sqrt
 import numpy as np
 
 from fastlin.inference.hessian import Curvature, measure_step_length
-from fastlin.matrices.matrix import PROBABILITY_BYTES
+from fastlin.matrices.matrix import PROBABILITY_BATCH_BYTES
 from fastlin.objective.objective import Objective
 from fastlin.objective.point import Point, ProbabilityBuffer
 from fastlin.objective.self_concordance import Direction, bound_row_entries
@@ -17,16 +17,16 @@ from fastlin.solvers import choose
 from fastlin.typing import FloatArray
 
 # Newton steps stop at this distance from the optimum, in standard errors.
-DISTANCE_TOL = 1e-6
+OPTIMUM_DISTANCE_TOL = 1e-6
 # A Hessian is reused while each step reduces the distance to at most this fraction.
-MAX_DISTANCE_RATIO = 0.3
+MAX_REUSE_DISTANCE_RATIO = 0.3
 MAX_STEPS = 30
 # Largest change in the scores of a row between the point of the Hessian and the optimum. It bounds the relative change
 # in the Hessian, which is twice the relative change in standard errors.
 MAX_SCORE_CHANGE = 1e-6
-# If half the squared Newton decrement exceeds MAX_DECREMENT times J, a solver with a line search and tolerance
+# If half the squared Newton decrement exceeds MAX_PREDICTED_DECREASE times J, a solver with a line search and tolerance
 # SOLVER_TOL first approaches the optimum.
-MAX_DECREMENT, SOLVER_TOL = 1e-2, 1e-10
+MAX_PREDICTED_DECREASE, SOLVER_TOL = 1e-2, 1e-10
 MAX_ITERATIONS = 1000
 
 
@@ -52,15 +52,15 @@ def find_optimum(point: Point, kind: type[Curvature], n_samples: float) -> Optim
     score_change, last, has_run_solver = 0.0, np.inf, False
     for n_steps in range(MAX_STEPS + 1):
         direction = curvature.direction if point is curvature.point else curvature.compute_newton_step(point)
-        decrement, change = measure_step_length(point, direction), bound_score_change(point, direction.step)
+        decrement, change = measure_step_length(point, direction), find_score_change_bound(point, direction.step)
         size = decrement * sqrt(n_samples)
-        if change <= MAX_SCORE_CHANGE or size <= DISTANCE_TOL or n_steps == MAX_STEPS:
+        if change <= MAX_SCORE_CHANGE or size <= OPTIMUM_DISTANCE_TOL or n_steps == MAX_STEPS:
             break
-        if not has_run_solver and not 0.5 * decrement**2 <= MAX_DECREMENT * point.value:
+        if not has_run_solver and not 0.5 * decrement**2 <= MAX_PREDICTED_DECREASE * point.value:
             # Newton steps without a line search may be too long here.
             point, has_run_solver = approach_optimum(objective, [point.parameters], point.buffer), True
             curvature, score_change, last = kind(point), 0.0, np.inf
-        elif size > MAX_DISTANCE_RATIO * last and curvature.point is not point:
+        elif size > MAX_REUSE_DISTANCE_RATIO * last and curvature.point is not point:
             curvature, score_change, last = kind(point), 0.0, np.inf
         else:
             point, last = objective.at(objective.center(point.parameters + direction.step), out=point.buffer), size
@@ -75,11 +75,11 @@ def find_optimum(point: Point, kind: type[Curvature], n_samples: float) -> Optim
 
 def take_last_step(point: Point, curvature: Curvature, direction: Direction, n_samples: float) -> Optimum:
     """Take a last step from a point near the optimum, and return the Optimum with a bound on its distance."""
-    decrease, decrement = curvature.bound_suboptimality(point, direction), measure_step_length(point, direction)
+    max_decrease, decrement = curvature.bound_suboptimality(point, direction), measure_step_length(point, direction)
     # A step with Newton decrement r decreases J by r^2 / 2 and changes no coefficient by more than sqrt(n) r standard
     # errors. The distance of the new point from the optimum is at most the distance of the old point plus the step.
-    is_certified = decrease < np.inf
-    distance = ((sqrt(2 * decrease) if is_certified else decrement) + decrement) * sqrt(n_samples)
+    is_certified = max_decrease < np.inf
+    distance = ((sqrt(2 * max_decrease) if is_certified else decrement) + decrement) * sqrt(n_samples)
     end = point.objective.at(point.objective.center(point.parameters + direction.step))
     return Optimum(end, curvature, distance, is_certified)
 
@@ -92,14 +92,14 @@ def approach_optimum(
     return objective.at(objective.center(solution.parameters), out=buffer)
 
 
-def make_buffer(objective: Objective) -> ProbabilityBuffer | None:
+def make_probability_buffer(objective: Objective) -> ProbabilityBuffer | None:
     """Return a buffer for the probabilities of all rows, or None if it would exceed the memory limit of a pass."""
     K, n_rows = objective.n_rows_coef, objective.n_rows
-    is_small = objective.rows.has_labels and 8 * K * n_rows <= PROBABILITY_BYTES
+    is_small = objective.rows.has_labels and 8 * K * n_rows <= PROBABILITY_BATCH_BYTES
     return ProbabilityBuffer((K, n_rows), np.float64) if is_small else None
 
 
-def bound_score_change(point: Point, step: FloatArray) -> float:
+def find_score_change_bound(point: Point, step: FloatArray) -> float:
     """Return a bound on the change in any row's score for a step (K, d + 1).
 
     It depends on the ranges of the columns.

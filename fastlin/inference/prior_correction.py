@@ -78,10 +78,16 @@ def correct_prior(intercept: Model, population_fraction: ArrayLike, sample_fract
     n_classes = max(2, intercepts.size)
     population_fractions = _check_fractions("population_fraction", population_fraction, n_classes)
     sample = _check_fractions("sample_fraction", sample_fraction, n_classes)
-    corrections = np.log(population_fractions) - np.log(sample)
-    corrections = corrections[1:] - corrections[:1] if n_classes == 2 else corrections - corrections.mean()
+    intercept_corrections = np.log(population_fractions) - np.log(sample)
+    intercept_corrections = (
+        intercept_corrections[1:] - intercept_corrections[:1]
+        if n_classes == 2
+        else intercept_corrections - intercept_corrections.mean()
+    )
     dtype = intercepts.dtype if intercepts.dtype.kind == "f" else np.float64
-    corrected_intercepts = (intercepts + corrections.reshape(intercepts.shape if intercepts.ndim else ())).astype(dtype)
+    corrected_intercepts = (
+        intercepts + intercept_corrections.reshape(intercepts.shape if intercepts.ndim else ())
+    ).astype(dtype)
     return float(corrected_intercepts) if not intercepts.ndim else corrected_intercepts
 
 
@@ -95,8 +101,8 @@ def _check_fractions(name: str, value: ArrayLike, n_classes: int) -> FloatArray:
     if fractions.ndim == 0 and n_classes == 2:
         fractions = np.array([1 - fractions, fractions])
     if fractions.shape != (n_classes,):
-        alternative = ", or be one number for the second class" if n_classes == 2 else ""
-        raise ValueError(f"{name} must hold one fraction per class ({n_classes}){alternative}, got {value!r}.")
+        binary_hint = ", or be one number for the second class" if n_classes == 2 else ""
+        raise ValueError(f"{name} must hold one fraction per class ({n_classes}){binary_hint}, got {value!r}.")
     if not ((fractions > 0) & (fractions < 1)).all():
         raise ValueError(f"{name} must be between 0 and 1 for each class, got {value!r}.")
     if not abs(fractions.sum() - 1) <= FRACTION_SUM_TOL:

@@ -26,33 +26,33 @@ from fastlin.solvers.lbfgs import TwoLoopRecursion
 from fastlin.typing import FloatArray
 
 # Number of L-BFGS pairs.
-MAX_PAIRS = 10
-# The maximization stops because of rounding error if the distance to the maximum is below STALLED_TOL standard errors
-# and has not decreased by a factor of STALLED_RATIO in MAX_STALLED_STEPS steps.
-STALLED_RATIO, MAX_STALLED_STEPS, STALLED_TOL = 0.9, 15, 1e-3
+MAX_LBFGS_PAIRS = 10
+# The maximization stops because of rounding error if the distance to the maximum is below MAX_STALLED_DISTANCE standard
+# errors and has not decreased by a factor of STALLED_DISTANCE_RATIO in MAX_STALLED_STEPS steps.
+STALLED_DISTANCE_RATIO, MAX_STALLED_STEPS, MAX_STALLED_DISTANCE = 0.9, 15, 1e-3
 # Values with a smaller relative difference are treated as equal, and the line search uses slopes instead. If columns
 # have different scales, the error of the log-determinant is larger than a float64 rounding error
 # (docs/benchmarks/design-choices.md: firth value tolerance).
-VALUE_TOL = 1e-11
+VALUE_ROUNDING_TOL = 1e-11
 # Maximum number of stages on the path to fixed values, and the distance to the maximum after each stage, in standard
 # errors.
-MAX_STAGES, STAGE_TOL = 200, 0.1
+MAX_CONSTRAINT_STAGES, STAGE_DISTANCE_TOL = 200, 0.1
 # Distances to the maximum, in standard errors, at which maximization stops for estimates and for profiles, and the
 # maximum number of steps.
 ESTIMATE_TOL, PROFILE_TOL, MAX_STEPS = 1e-7, 1e-5, 500
 # Accuracy of the profile at an interval limit, relative to the decrease of the log-likelihood there.
-LIMIT_TOL = 1e-9
+INTERVAL_LIMIT_TOL = 1e-9
 # Maximum number of Venzon-Moolgavkar steps and of halvings per step, and maximum overshoot relative to `decrease`.
-MAX_LIMIT_STEPS, MAX_HALVINGS, MAX_OVERSHOOT = 15, 5, 0.1
+MAX_VENZON_MOOLGAVKAR_STEPS, MAX_HALVINGS, MAX_RELATIVE_OVERSHOOT = 15, 5, 0.1
 # With more parameters, an interval limit takes seconds (docs/benchmarks/design-choices.md: profile size).
 MAX_PROFILE_PARAMETERS = 1500
 # Bracketing of a limit: the maximum number of trials, the growth factor of the bracket, and the largest distance of the
 # profile from its target at a limit, relative to `decrease`.
-MAX_TRIALS, BRACKET_GROWTH, MAX_LIMIT_ERROR = 100, 3.0, 1e-6
+MAX_BRACKET_TRIALS, BRACKET_GROWTH_FACTOR, MAX_LIMIT_ERROR = 100, 3.0, 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Maximum:
+class LikelihoodMaximum:
     """The result of a maximization. `distance` is the length of the next step, in standard errors."""
 
     state: LikelihoodState
@@ -61,7 +61,7 @@ class Maximum:
     converged: bool
 
 
-class Metric:
+class InformationMetric:
     """The inverse information at a state, for steps that do not change the values of `fixed_directions` directions."""
 
     def __init__(self, state: LikelihoodState, fixed_directions: FloatArray | None) -> None:
@@ -84,24 +84,26 @@ class Metric:
         return np.einsum("m,mi->i", np.einsum("mn,n->m", self._inverse, changes), self._constraint_steps)
 
 
-def maximize(start: LikelihoodState, tol: float, max_iter: int, fixed_directions: FloatArray | None = None) -> Maximum:
+def maximize_likelihood(
+    start: LikelihoodState, tol: float, max_iter: int, fixed_directions: FloatArray | None = None
+) -> LikelihoodMaximum:
     """Maximize a likelihood from a state without changing the values of `fixed_directions` directions (m, n).
 
     The convergence criterion sqrt(score' I^-1 score) <= tol means that the next step changes no linear function of the
     coefficients by more than tol times its standard error.
     """
-    state, min_distance, n_stalled_steps = start, math.inf, 0
+    state, smallest_distance, n_stalled_steps = start, math.inf, 0
     # After division by the total weight, changes in the gradient are of order one.
-    pairs, total = TwoLoopRecursion(MAX_PAIRS, start.theta.size), start.likelihood.total_weight
+    pairs, total = TwoLoopRecursion(MAX_LBFGS_PAIRS, start.theta.size), start.likelihood.total_weight
     for n_iter in range(max_iter + 1):
-        metric = Metric(state, fixed_directions)
+        metric = InformationMetric(state, fixed_directions)
         step = metric.solve(state.score)
         distance = math.sqrt(max(0.0, dot(state.score, step)))
-        n_stalled_steps = 0 if distance < STALLED_RATIO * min_distance else n_stalled_steps + 1
-        min_distance = min(min_distance, distance)
-        is_stalled = n_stalled_steps >= MAX_STALLED_STEPS and distance <= STALLED_TOL
+        n_stalled_steps = 0 if distance < STALLED_DISTANCE_RATIO * smallest_distance else n_stalled_steps + 1
+        smallest_distance = min(smallest_distance, distance)
+        is_stalled = n_stalled_steps >= MAX_STALLED_STEPS and distance <= MAX_STALLED_DISTANCE
         if distance <= tol or n_iter == max_iter or is_stalled:
-            return Maximum(state, n_iter, distance, distance <= tol or is_stalled)
+            return LikelihoodMaximum(state, n_iter, distance, distance <= tol or is_stalled)
         if pairs.n_pairs:
             (step,) = pairs.multiply_inverse_hessian([state.score / total], metric.solve)
         end = _search_along_step(state, step)
@@ -109,10 +111,10 @@ def maximize(start: LikelihoodState, tol: float, max_iter: int, fixed_directions
             pairs.add_pair(end.theta - state.theta, (state.score - end.score) / total)
             state = end
         elif pairs.n_pairs:
-            pairs = TwoLoopRecursion(MAX_PAIRS, step.size)
+            pairs = TwoLoopRecursion(MAX_LBFGS_PAIRS, step.size)
         else:
             # Rounding error permits no further increase.
-            return Maximum(state, n_iter, distance, distance <= STALLED_TOL)
+            return LikelihoodMaximum(state, n_iter, distance, distance <= MAX_STALLED_DISTANCE)
     raise AssertionError("The loop ends at max_iter.")
 
 
@@ -122,31 +124,36 @@ def _search_along_step(state, step):
     if not slope > 0:
         return None
 
-    def function(length):
+    def function(step_length):
         nonlocal end
-        end = state.likelihood.at(state.theta + length * step)
+        end = state.likelihood.at(state.theta + step_length * step)
         return (math.inf, math.nan) if end is None else (-end.value, -dot(end.score, step))
 
-    length = line_search.search_step(function, -state.value, -slope, rounding=VALUE_TOL)
-    return None if length is None else end
+    step_length = line_search.search_step(function, -state.value, -slope, rounding=VALUE_ROUNDING_TOL)
+    return None if step_length is None else end
 
 
-def maximize_constrained(maximum: LikelihoodState, fixed_directions: FloatArray, values: FloatArray) -> Maximum:
+def maximize_constrained(
+    maximum: LikelihoodState, fixed_directions: FloatArray, values: FloatArray
+) -> LikelihoodMaximum:
     """Return the Maximum at which the linear functions of `fixed_directions` directions (m, n) equal `values` (m,)."""
     state, fraction = maximum, 1.0
-    for _ in range(MAX_STAGES):
+    for _ in range(MAX_CONSTRAINT_STAGES):
         remaining = values - np.einsum("mi,i->m", fixed_directions, state.theta)
         end = state.likelihood.at(
-            state.theta + Metric(state, fixed_directions).find_shortest_step(fraction * remaining)
+            state.theta + InformationMetric(state, fixed_directions).find_shortest_step(fraction * remaining)
         )
         if end is None:
             # The information is not positive definite there, so the path is divided into stages.
             fraction *= 0.5
             continue
         if fraction == 1.0:
-            return maximize(end, PROFILE_TOL, MAX_STEPS, fixed_directions)
-        state, fraction = maximize(end, STAGE_TOL, MAX_STEPS, fixed_directions).state, min(1.0, 2 * fraction)
-    return Maximum(state, MAX_STAGES, math.inf, False)
+            return maximize_likelihood(end, PROFILE_TOL, MAX_STEPS, fixed_directions)
+        state, fraction = (
+            maximize_likelihood(end, STAGE_DISTANCE_TOL, MAX_STEPS, fixed_directions).state,
+            min(1.0, 2 * fraction),
+        )
+    return LikelihoodMaximum(state, MAX_CONSTRAINT_STAGES, math.inf, False)
 
 
 def find_interval_limit(maximum: LikelihoodState, direction: FloatArray, decrease: float, side: int) -> float:
@@ -154,26 +161,26 @@ def find_interval_limit(maximum: LikelihoodState, direction: FloatArray, decreas
 
     The limit is infinite if the information becomes singular before the profile decreases by `decrease`.
     """
-    limit = _step_to_limit(maximum, direction, decrease, side)
-    return _search_limit(maximum, direction, decrease, side) if limit is None else limit
+    limit = _step_to_interval_limit(maximum, direction, decrease, side)
+    return _search_interval_limit(maximum, direction, decrease, side) if limit is None else limit
 
 
-def _step_to_limit(maximum, direction, decrease, side):
+def _step_to_interval_limit(maximum, direction, decrease, side):
     """Return the limit computed by Venzon and Moolgavkar (1988) steps, or None if they do not converge quickly."""
     state, target = maximum, maximum.value - decrease
-    for _ in range(MAX_LIMIT_STEPS):
+    for _ in range(MAX_VENZON_MOOLGAVKAR_STEPS):
         solved = state.factor.solve(direction)
         curvature = dot(direction, solved)
         slope = dot(direction, state.step) / curvature
         square = dot(state.score, state.step)
         # Half of the second term is the predicted increase of the log-likelihood if the coefficient is fixed.
-        if abs(state.value - target) + max(0.0, square - slope**2 * curvature) <= LIMIT_TOL * decrease:
+        if abs(state.value - target) + max(0.0, square - slope**2 * curvature) <= INTERVAL_LIMIT_TOL * decrease:
             return dot(direction, state.theta)
-        multiplier = side * math.sqrt(max(0.0, 2 * (state.value - target) + square) / curvature)
-        step = state.step + multiplier * solved
+        step_multiplier = side * math.sqrt(max(0.0, 2 * (state.value - target) + square) / curvature)
+        step = state.step + step_multiplier * solved
         for n_halvings in range(MAX_HALVINGS):
             end = state.likelihood.at(state.theta + 0.5**n_halvings * step)
-            if end is not None and end.value >= target - MAX_OVERSHOOT * decrease:
+            if end is not None and end.value >= target - MAX_RELATIVE_OVERSHOOT * decrease:
                 break
         else:
             return None
@@ -181,7 +188,7 @@ def _step_to_limit(maximum, direction, decrease, side):
     return None
 
 
-def _search_limit(maximum, direction, decrease, side):
+def _search_interval_limit(maximum, direction, decrease, side):
     """Return the limit, computed by root finding for sqrt(2 drop).
 
     This function is nearly linear in the distance from the maximum.
@@ -195,11 +202,11 @@ def _search_limit(maximum, direction, decrease, side):
 
     # Maximizations from different states differ by rounding error, which may change the sign.
     @cache
-    def compute_difference(distance):
+    def measure_target_deviation(distance):
         """Return sqrt(2 drop) minus its target. It is positive if the information is not positive definite there."""
         nonlocal state, outer_distance, has_maximum
         constrained_maximum = maximize_constrained(state, direction[None], np.array([center + side * distance]))
-        value = _extrapolate_value(constrained_maximum)
+        value = _extrapolate_log_likelihood(constrained_maximum)
         difference = target if value is None else math.sqrt(2 * max(0.0, maximum.value - value)) - target
         if difference <= 0:
             # The next maximization starts here.
@@ -209,21 +216,21 @@ def _search_limit(maximum, direction, decrease, side):
         return difference
 
     low, high = 0.0, target * math.sqrt(dot(direction, maximum.factor.solve(direction)))
-    for _ in range(MAX_TRIALS):
-        if compute_difference(high) >= 0:
+    for _ in range(MAX_BRACKET_TRIALS):
+        if measure_target_deviation(high) >= 0:
             break
-        low, high = high, BRACKET_GROWTH * high
+        low, high = high, BRACKET_GROWTH_FACTOR * high
     else:
         return side * math.inf
-    distance = optimize.brentq(compute_difference, low, high, xtol=0.01 * LIMIT_TOL * high)
+    distance = optimize.brentq(measure_target_deviation, low, high, xtol=0.01 * INTERVAL_LIMIT_TOL * high)
     # The root is a limit only if the profile reached the target before the information became singular.
-    is_limit = has_maximum or maximum.value - state.value >= (1 - MAX_LIMIT_ERROR) * decrease
-    return center + side * distance if is_limit else side * math.inf
+    is_interval_limit = has_maximum or maximum.value - state.value >= (1 - MAX_LIMIT_ERROR) * decrease
+    return center + side * distance if is_interval_limit else side * math.inf
 
 
-def _extrapolate_value(maximum):
+def _extrapolate_log_likelihood(maximum):
     """Return the value at the maximum, extrapolated from the last state, or None if that state is too far away."""
-    return maximum.state.value + 0.5 * maximum.distance**2 if maximum.distance <= STAGE_TOL else None
+    return maximum.state.value + 0.5 * maximum.distance**2 if maximum.distance <= STAGE_DISTANCE_TOL else None
 
 
 class LikelihoodProfile:
@@ -236,7 +243,7 @@ class LikelihoodProfile:
         """Return the confidence intervals (K', len(positions), 2) for columns `positions`."""
         from scipy.special import chdtri
 
-        decrease, directions = 0.5 * float(chdtri(1, 1 - level)), self._list_directions(positions)
+        decrease, directions = 0.5 * float(chdtri(1, 1 - level)), self._list_coefficient_directions(positions)
         limits = np.empty((*directions.shape[:2], 2))
         for a, j, side in np.ndindex(limits.shape):
             limits[a, j, side] = find_interval_limit(self._maximum, directions[a, j], decrease, 2 * side - 1)
@@ -244,25 +251,29 @@ class LikelihoodProfile:
 
     def compute_p_values(self, positions: Sequence[int]) -> FloatArray:
         """Return p-values (K', len(positions)) of the likelihood-ratio tests that individual coefficients are zero."""
-        directions = self._list_directions(positions)
+        directions = self._list_coefficient_directions(positions)
         p_values = np.empty(directions.shape[:2])
         for a, j in np.ndindex(p_values.shape):
-            p_values[a, j] = self._test_zero(directions[a, j][None]).p_value
+            p_values[a, j] = self._test_zero_coefficients(directions[a, j][None]).p_value
         return p_values
 
     def compute_column_test(self, positions: Sequence[int]) -> TestResult:
         """Return the test that all coefficients of columns `positions` are zero."""
         # Symmetric coefficients sum to zero, so the last class adds no hypothesis.
-        return self._test_zero(np.concatenate(self._list_directions(positions)[: self._contrasts.n_free_classes]))
+        return self._test_zero_coefficients(
+            np.concatenate(self._list_coefficient_directions(positions)[: self._contrasts.n_free_classes])
+        )
 
-    def _list_directions(self, positions):
+    def _list_coefficient_directions(self, positions):
         """Return the directions (K', len(positions), n) of the coefficients of columns `positions`."""
         units = self._contrasts.build_contrast_matrix(positions).toarray()[:, self._maximum.likelihood.positions]
         return units.reshape(len(self._contrasts.matrix), len(positions), -1)
 
-    def _test_zero(self, fixed_directions):
+    def _test_zero_coefficients(self, fixed_directions):
         maximum, statistic = self._maximum, math.nan
-        value = _extrapolate_value(maximize_constrained(maximum, fixed_directions, np.zeros(len(fixed_directions))))
+        value = _extrapolate_log_likelihood(
+            maximize_constrained(maximum, fixed_directions, np.zeros(len(fixed_directions)))
+        )
         if value is not None:
             statistic = max(0.0, 2 * (maximum.value - value))
         else:

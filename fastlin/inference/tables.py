@@ -103,7 +103,10 @@ def format_columns(columns: Mapping[str, Array], max_rows: int = 20) -> str:
 
 def write_summary(inference: Inference, level: float) -> Summary:
     """Return the summary, with facts about the fit and a table of estimates for each class."""
-    facts, columns = _list_facts(inference), tabulate_estimates(inference, "coef", inference.coef, level)
+    summary_facts, columns = (
+        _list_summary_facts(inference),
+        tabulate_estimates(inference, "coef", inference.coef, level),
+    )
     keys = list(columns)[2:]
     limits = (f"{100 * (0.5 + side * level):.4g}%" for side in (-0.5, 0.5))
     headers = [*(COLUMN_HEADERS[key] for key in keys[:-2]), *limits]
@@ -112,9 +115,9 @@ def write_summary(inference: Inference, level: float) -> Summary:
     if not inference._has_wald_p_values:
         headers[3] = "p (profile)"
     names, p = [str(name) for name in inference.names], len(inference.names)
-    width, first = max(map(len, facts)), max(12, *map(len, names))
-    text = [f"{name:<{width}}  {value}" for name, value in facts.items()]
-    html = [_format_html_row(name, [escape(value)], "left") for name, value in facts.items()]
+    width, first = max(map(len, summary_facts)), max(12, *map(len, names))
+    text = [f"{name:<{width}}  {value}" for name, value in summary_facts.items()]
+    html = [_format_html_row(name, [escape(value)], "left") for name, value in summary_facts.items()]
     html = ["<table>", *html, "</table>", '<table style="margin-top:0.5em">']
     for a, label in enumerate(inference.classes):
         title = _name_contrast(inference, label)
@@ -130,7 +133,7 @@ def write_summary(inference: Inference, level: float) -> Summary:
     return Summary("\n".join(text), "<div>" + "".join(html) + "</table></div>")
 
 
-def _list_facts(inference):
+def _list_summary_facts(inference):
     """Return the facts above the table of estimates, as a dict of strings."""
     basis = inference._basis
     covariance = COVARIANCE_LABELS[basis.covariance]
@@ -139,45 +142,45 @@ def _list_facts(inference):
     if basis.penalized:
         covariance += f"; {PENALTY_LABELS[basis.penalized]}"
     n_parameters, df_resid = _format_count(inference._count_parameters()), _format_count(inference.df_resid)
-    facts = {
+    summary_facts = {
         "rows": f"{inference.n_samples:,.10g}",
         "parameters": f"{n_parameters}; residual degrees of freedom: {df_resid}",
         "log-likelihood": f"{inference.log_likelihood:.4f}; null model: {inference.log_likelihood_null:.4f}",
         "pseudo R2": f"{inference.pseudo_r2:.6f} (McFadden)",
     }
     if np.isfinite(inference.aic):
-        facts["AIC, BIC"] = f"{inference.aic:.4f}, {inference.bic:.4f}"
-    facts["std errors"] = covariance
+        summary_facts["AIC, BIC"] = f"{inference.aic:.4f}, {inference.bic:.4f}"
+    summary_facts["std errors"] = covariance
     if not inference._has_wald_p_values:
-        facts["p, intervals"] = "profile of the penalized likelihood; z: coef / std error"
-    if basis.max_inflation is not None:
-        name, inflation = basis.max_inflation
-        facts["collinearity"] = f"inflates standard errors up to {inflation:.3g} times (most: {name})"
+        summary_facts["p, intervals"] = "profile of the penalized likelihood; z: coef / std error"
+    if basis.max_std_error_inflation is not None:
+        name, std_error_inflation = basis.max_std_error_inflation
+        summary_facts["collinearity"] = f"inflates standard errors up to {std_error_inflation:.3g} times (most: {name})"
     if basis.omitted_levels.reference_levels:
-        facts["reference levels"] = ", ".join(basis.omitted_levels.reference_levels)
+        summary_facts["reference levels"] = ", ".join(basis.omitted_levels.reference_levels)
     if basis.omitted_levels.unused_levels:
-        shown, n_unlisted = (
+        shown, n_unlisted_levels = (
             basis.omitted_levels.unused_levels[:MAX_LISTED_NAMES],
             len(basis.omitted_levels.unused_levels) - MAX_LISTED_NAMES,
         )
-        more = f" and {n_unlisted:,} more" if n_unlisted > 0 else ""
-        facts["omitted levels"] = f"{', '.join(shown)}{more} (no rows with a positive weight)"
+        more = f" and {n_unlisted_levels:,} more" if n_unlisted_levels > 0 else ""
+        summary_facts["omitted levels"] = f"{', '.join(shown)}{more} (no rows with a positive weight)"
     if basis.df_t is not None:
-        facts["distribution"] = f"Student's t with {basis.df_t:g} degrees of freedom"
-    facts["accuracy"] = (
+        summary_facts["distribution"] = f"Student's t with {basis.df_t:g} degrees of freedom"
+    summary_facts["accuracy"] = (
         f"estimates within {inference.distance:.1e} standard errors of the optimum, coef_ of the model within "
         f"{inference.coef_error:.1e}"
     )
-    return facts
+    return summary_facts
 
 
 def _name_contrast(inference, label):
     return f"class {label} vs {'the mean of all classes' if inference.is_symmetric else inference.reference}"
 
 
-def _format_html_row(name, cells, align, weight="bold"):
+def _format_html_row(name, cells, text_align, weight="bold"):
     """Return a row of an HTML table; the cells must already be escaped."""
-    style = f"text-align:{align};padding:0.1em 0.8em;font-variant-numeric:tabular-nums"
+    style = f"text-align:{text_align};padding:0.1em 0.8em;font-variant-numeric:tabular-nums"
     header = f'<th style="text-align:left;padding:0.1em 0.8em;font-weight:{weight}">{escape(name)}</th>'
     return "".join(["<tr>", header, *(f'<td style="{style}">{cell}</td>' for cell in cells), "</tr>"])
 

@@ -14,19 +14,19 @@ from fastlin.kernels.machine import background_compilation
 from fastlin.kernels.machine.libraries import numba, target_context
 
 
-def list_tasks() -> dict[str, Callable[[], Any]]:
+def list_compilation_tasks() -> dict[str, Callable[[], Any]]:
     """Return a dict from file names to functions, slowest first. Each function compiles the kernel of its file."""
     vector, matrix, tiles, positions = np.ones(1), np.ones((1, 1)), np.ones((1, 1, 1)), np.ones((1, 1), np.int64)
     rows = columnwise.TiledRows(tiles, positions, matrix, tiles, tiles, 1, False)
     descent = quasi_newton.Descent.at(matrix, 1.0, vector, vector, 0.0, 0.0)
     penalty = penalties.PenaltyArrays(vector, vector, vector, False, scale=vector, shift=vector, error_weight=vector)
-    exchange = penalties.ProbabilityTransfer(matrix, vector, vector)
+    probability_transfer = penalties.ProbabilityTransfer(matrix, vector, vector)
     workspace = quasi_newton.DescentWorkspace.of(1, 1, 1, 1)
     calls: list[tuple[Any, tuple[Any, ...]]] = [
         (columnwise.evaluate_tiles, (rows, vector, tiles, matrix, vector)),
         (quasi_newton.build_matrix_in_cache, (rows, descent, workspace, False)),
         (penalties.fill_block_penalties, (0, 1, matrix, 1.0, matrix, penalty, matrix, matrix, matrix)),
-        (penalties.fill_block_dual, (0, 1, matrix, matrix, penalty, exchange, 1.0, matrix)),
+        (penalties.fill_block_dual, (0, 1, matrix, matrix, penalty, probability_transfer, 1.0, matrix)),
         (
             column_scaling.fill_coefficients,
             (matrix, matrix, vector, vector, vector, 1.0, matrix, vector, matrix),
@@ -41,4 +41,4 @@ def list_tasks() -> dict[str, Callable[[], Any]]:
 
 def main(folder: str) -> None:
     """Compile kernels in parallel with another process, which takes tasks from the same folder."""
-    background_compilation.run_tasks(folder, list_tasks())
+    background_compilation.run_tasks(folder, list_compilation_tasks())

@@ -12,18 +12,18 @@ from scipy import sparse
 from fastlin.kernels.linear.column_scaling import fill_block_column_statistics, join_column_statistics
 from fastlin.kernels.linear.columnwise import TiledRows, count_tiles, fill_block_sums
 from fastlin.kernels.linear.curvature import (
-    COLUMN_PAIRS,
-    MIN_WIDE_COLUMNS,
+    COLUMN_PAIRS_PER_STEP,
+    MIN_COLUMNS_FOR_WIDE_PANEL,
     PANEL_ROWS,
     WIDE_PANEL_ROWS,
     fill_block_class_pair_gram,
     fill_block_gram,
-    pad_pairs,
-    unpack_pairs,
+    round_up_pair_count,
+    unpack_pair_hessian,
 )
 from fastlin.kernels.linear.dense_rows import (
+    fill_block_gathered_rows,
     fill_block_pass,
-    fill_block_rows,
     fill_block_scores,
     fill_scores,
 )
@@ -34,14 +34,14 @@ from fastlin.kernels.linear.logistic_rows import (
 from fastlin.kernels.linear.operands import BlockSums, CategoricalColumns, Parameters, Samples
 from fastlin.kernels.linear.row_multipliers import fill_block_row_products
 from fastlin.kernels.machine import background_compilation
-from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
+from fastlin.kernels.machine.arrays import copy_aligned, make_any_layout_view, writable_view, zeros_aligned
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.in_place import count_tile_rows_in_place
 from fastlin.kernels.machine.simd import ROWS_PER_GROUP
 from fastlin.kernels.machine.threads import (
     EXPONENTIAL_WORK,
-    MAX_PARTIAL_BYTES,
-    READ_WORK,
+    MAX_PARTIAL_SUM_BYTES,
+    READ_NUMBER_WORK,
     count_blocks,
     count_work_blocks,
     run_blocks,
@@ -57,14 +57,14 @@ MIN_PANELS_WITHOUT_BLOCKS = 5
 # The work of a pass per row, column and class, for three or more classes. With one row of coefficients, memory
 # bandwidth limits the products, so each product costs as much as a read (docs/benchmarks/design-choices.md: work per
 # class).
-CLASS_WORK = 10
+CLASS_PRODUCT_WORK = 10
 
-# Passes read a column-wise copy if X has at most MAX_COPIED_NUMBERS numbers (a megabyte). With more than two classes,
-# they also do so if the products of two columns take at most MAX_COPIED_PRODUCTS multiplications; larger copies do not
-# pay off (docs/benchmarks/design-choices.md: copied columns). The rule assumes at least MIN_COUNTED_COLUMNS columns, so
-# no copy exceeds 16 MB.
-MAX_COPIED_NUMBERS, MAX_COPIED_PRODUCTS, MIN_COUNTED_COLUMNS = 1 << 17, 1 << 25, 16
-# If X has at most MAX_COPIED_NUMBERS numbers and its scores take at most this many products, a kernel that compiles
+# Passes read a column-wise copy if X has at most MAX_COPIED_ENTRIES numbers (a megabyte). With more than two classes,
+# they also do so if the products of two columns take at most MAX_COPIED_MULTIPLICATIONS multiplications; larger copies
+# do not pay off (docs/benchmarks/design-choices.md: copied columns). The rule assumes at least MIN_ASSUMED_COLUMNS
+# columns, so no copy exceeds 16 MB.
+MAX_COPIED_ENTRIES, MAX_COPIED_MULTIPLICATIONS, MIN_ASSUMED_COLUMNS = 1 << 17, 1 << 25, 16
+# If X has at most MAX_COPIED_ENTRIES numbers and its scores take at most this many products, a kernel that compiles
 # faster computes the scores.
 MAX_SMALL_SCORE_PRODUCTS = 1 << 21
 # With at least MANY_CLASSES_THRESHOLD classes, blocks have at least MIN_BLOCK_ROWS rows, because each block allocates
@@ -74,9 +74,9 @@ MANY_CLASSES_THRESHOLD, MIN_BLOCK_ROWS = 32, 512
 # (docs/benchmarks/design-choices.md: tiles of levels).
 MAX_TILE_ROWS = 2048
 # The work per row, column and class of a pass over a column-wise copy.
-COLUMNWISE_WORK = 4
+COLUMNWISE_PRODUCT_WORK = 4
 # In a column-wise copy, a column with at most one nonzero value in this many rows is stored as entries.
-MIN_ROWS_PER_ENTRY = 8
+MIN_ROWS_PER_NONZERO = 8
 # The number of values, and the minimum number of rows, that are scaled before they are written as columns. They fit
 # into the L2 cache.
 TRANSPOSED_BATCH_SIZE, MIN_TRANSPOSED_ROWS = 1 << 15, 64
@@ -93,7 +93,7 @@ ROWS_PER_PRODUCT = 24
 class DenseMatrix(Matrix):
     """Dense X of shape (n, d), in place or converted to one of KERNEL_DTYPES.
 
-    `layers` (2, n, d) is the view that `any_layout` returns.
+    `layers` (2, n, d) is the view that `make_any_layout_view` returns.
     """
 
     def __init__(self, X: Array) -> None:
@@ -102,7 +102,7 @@ class DenseMatrix(Matrix):
         elif X.dtype == np.bool_:
             X = X.view(np.uint8)
         super().__init__(X.shape, X.dtype, False, X.size, X.nbytes)
-        self._X, self.layers = X, any_layout(X)
+        self._X, self.layers = X, make_any_layout_view(X)
         self._row_gram: tuple[FloatArray, DenseMatrix] | None = None
 
     @cached_property
@@ -114,13 +114,13 @@ class DenseMatrix(Matrix):
         """See `Matrix.measure`."""
         n, d = self.shape
         row_weights = np.empty(0) if weights is None else weights
-        if 0 < self.X.size <= MAX_COPIED_NUMBERS:
+        if 0 < self.X.size <= MAX_COPIED_ENTRIES:
             background_compilation.begin("fastlin.kernels.first_fit")
         # Sums are relative to the row with the largest weight. If they were relative to an outlier with a small weight,
         # rounding error would dominate the variance.
-        heaviest = 0 if weights is None else int(np.argmax(weights))
-        total, weight = (float(n), 1.0) if weights is None else (float(weights.sum()), float(weights[heaviest]))
-        reference_row = self.X[heaviest].astype(np.float64)
+        heaviest_row = 0 if weights is None else int(np.argmax(weights))
+        total, weight = (float(n), 1.0) if weights is None else (float(weights.sum()), float(weights[heaviest_row]))
+        reference_row = self.X[heaviest_row].astype(np.float64)
         n_blocks = count_blocks(n, row_work=d, partial_bytes=32 * d, data_bytes=self.X.nbytes)
         statistics = np.empty((4, n_blocks, d))
         run_blocks(fill_block_column_statistics, n_blocks, self.layers, row_weights, reference_row, statistics)
@@ -145,7 +145,7 @@ class DenseMatrix(Matrix):
     ) -> None:
         """See `Matrix.score`; ``levels`` are the categorical columns of a table, if any."""
         K, d = coef.shape
-        if levels is None and self.X.size <= MAX_COPIED_NUMBERS and self.X.size * K <= MAX_SMALL_SCORE_PRODUCTS:
+        if levels is None and self.X.size <= MAX_COPIED_ENTRIES and self.X.size * K <= MAX_SMALL_SCORE_PRODUCTS:
             X = writable_view(np.ascontiguousarray(self.X, coef.dtype))
             fill_scores(X, np.array(coef, order="C"), intercept.astype(coef.dtype), scores, best)
             return
@@ -174,7 +174,7 @@ class DenseMatrix(Matrix):
             return np.take(self.X, rows, axis=0, out=out, mode="clip")
         # NumPy would convert the rows on one thread, with a temporary copy.
         rows = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
-        run_blocks(fill_block_rows, count_blocks(*out.shape), self.layers, rows, out)
+        run_blocks(fill_block_gathered_rows, count_blocks(*out.shape), self.layers, rows, out)
         return out
 
     def _transpose(self, precision):
@@ -185,7 +185,7 @@ class DenseMatrix(Matrix):
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
         n_entries = np.count_nonzero(self.X, axis=0)
-        is_sparse = (np.abs(shift) <= 1) & (MIN_ROWS_PER_ENTRY * n_entries <= n)
+        is_sparse = (np.abs(shift) <= 1) & (MIN_ROWS_PER_NONZERO * n_entries <= n)
         X, whole, positions = self.X, np.arange(d), np.arange(d)
         # Most sparse data have these types, so the kernels of coordinate descent are compiled only once.
         starts, indices, values = np.zeros(d + 1, np.int32), np.empty(0, np.int32), np.empty(0)
@@ -222,21 +222,25 @@ class DenseMatrix(Matrix):
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> DensePasses:
         """See `Matrix.passes`."""
-        kind = ColumnPasses if is_copied(len(samples.rows) or len(self.X), self.shape[1], n_rows_coef) else DensePasses
+        kind = (
+            ColumnPasses
+            if should_use_columnwise_copy(len(samples.rows) or len(self.X), self.shape[1], n_rows_coef)
+            else DensePasses
+        )
         return kind(self, samples, scaling, n_rows_coef)
 
 
-def is_copied(n_rows: int, n_features: int, n_rows_coef: int) -> bool:
+def should_use_columnwise_copy(n_rows: int, n_features: int, n_rows_coef: int) -> bool:
     """Return whether passes read a column-wise copy of X, because X is small or has few columns."""
     size = n_features + 1
-    products = n_rows * size * max(size, MIN_COUNTED_COLUMNS)
-    return n_rows * size <= MAX_COPIED_NUMBERS or (n_rows_coef > 1 and products <= MAX_COPIED_PRODUCTS)
+    products = n_rows * size * max(size, MIN_ASSUMED_COLUMNS)
+    return n_rows * size <= MAX_COPIED_ENTRIES or (n_rows_coef > 1 and products <= MAX_COPIED_MULTIPLICATIONS)
 
 
 def count_pass_blocks(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> int:
     """Return the number of row blocks of a pass over X, whose entries have ``itemsize`` bytes."""
     K, d = n_rows_coef, n_features
-    row_work = READ_WORK * d if K == 1 else K * (CLASS_WORK * d + EXPONENTIAL_WORK)
+    row_work = READ_NUMBER_WORK * d if K == 1 else K * (CLASS_PRODUCT_WORK * d + EXPONENTIAL_WORK)
     n_blocks = count_blocks(n_rows, row_work=row_work, partial_bytes=8 * K * d, data_bytes=n_rows * itemsize * d)
     return n_blocks if K < MANY_CLASSES_THRESHOLD else min(n_blocks, max(2, n_rows // MIN_BLOCK_ROWS))
 
@@ -279,7 +283,7 @@ class DensePasses(Passes):
         self._n_blocks = len(levels.sums) if levels else count_pass_blocks(self._n_rows, d, K, X.itemsize)
         self._plans: dict[FloatType, PassPlan] = {}
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
-        if self._reads_in_place and not is_copied(self._n_rows, d, K):
+        if self._reads_in_place and not should_use_columnwise_copy(self._n_rows, d, K):
             self.relative_shift_errors = 2.0 if self._plan(np.float64).folds else 0.0
 
     @property
@@ -289,8 +293,8 @@ class DensePasses(Passes):
         return size - 1 if uses_transposed_tile(size - 1, K) else super().longest_row
 
     @property
-    def longest_sum(self) -> int:
-        """See `Passes.longest_sum`. It is rows per tile + tiles per block + number of blocks."""
+    def max_additions_per_sum(self) -> int:
+        """See `Passes.max_additions_per_sum`. It is rows per tile + tiles per block + number of blocks."""
         tile_rows, n_blocks = self._plan(np.float64).tile_rows, self._n_blocks
         return tile_rows - (-self._n_rows // (tile_rows * n_blocks)) + n_blocks
 
@@ -298,15 +302,15 @@ class DensePasses(Passes):
         precision, sums = parameters.dtype.type, self._sums
         if len(parameters) < len(sums.intercept[0]):
             sums = BlockSums(*(np.empty((len(values), len(parameters), *values.shape[2:])) for values in sums))
-        plan = self._plan(precision)
-        operands = plan.scaling, _split(parameters, precision), plan.tile_rows, sums, losses, curvature
-        if plan.folds:
+        pass_plan = self._plan(precision)
+        operands = pass_plan.scaling, _split(parameters, precision), pass_plan.tile_rows, sums, losses, curvature
+        if pass_plan.folds:
             run_blocks(fill_block_pass_in_place, self._n_blocks, self._layers, *operands)
         else:
             # The optional last arguments of the kernel.
-            optional_arguments = () if self._levels is None else (self._levels,)
-            optional_arguments = optional_arguments if batch is None else (*(optional_arguments or (None,)), batch)
-            run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *operands, *optional_arguments)
+            levels_and_batch = () if self._levels is None else (self._levels,)
+            levels_and_batch = levels_and_batch if batch is None else (*(levels_and_batch or (None,)), batch)
+            run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *operands, *levels_and_batch)
         if batch is not None:
             total[:, :-1], total[:, -1] = sum_blocks(sums.coef), sum_blocks(sums.intercept)
             return total
@@ -318,7 +322,7 @@ class DensePasses(Passes):
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """See `Passes.gram`."""
         size, n = self.shape[1], row_weights.shape[1]
-        panel_rows = PANEL_ROWS if size < MIN_WIDE_COLUMNS else WIDE_PANEL_ROWS
+        panel_rows = PANEL_ROWS if size < MIN_COLUMNS_FOR_WIDE_PANEL else WIDE_PANEL_ROWS
         n_panels = -(-size // panel_rows)
         # Later panels require less work, so a few panels alone do not keep all threads equally busy.
         n_parts = (
@@ -347,14 +351,14 @@ class DensePasses(Passes):
             curvature = 1 - probabilities
             curvature *= probabilities
             if len(self.samples.weights):
-                curvature *= self.samples.weigh().astype(precision, copy=False)
+                curvature *= self.samples.get_row_weights().astype(precision, copy=False)
             return self.gram(self.samples.rows, curvature, precision)[0].astype(np.float64, copy=False)
-        row_weights = self.samples.weigh().astype(precision, copy=False)
+        row_weights = self.samples.get_row_weights().astype(precision, copy=False)
         n_pairs, n_products = K * (K + 1) // 2, size * (size + 1) // 2
-        width = pad_pairs(n_products)
+        width = round_up_pair_count(n_products)
         n_blocks = count_blocks(self._n_rows, row_work=n_pairs * n_products)
         n_parts = count_blocks(self._n_rows, row_work=n_pairs * n_products, partial_bytes=8 * n_pairs * width)
-        n_groups = max(1, min(n_blocks // n_parts, width // COLUMN_PAIRS))
+        n_groups = max(1, min(n_blocks // n_parts, width // COLUMN_PAIRS_PER_STEP))
         sums = zeros_aligned((n_parts * n_pairs, width), np.float64).reshape(n_parts, n_pairs, width)
         run_blocks(
             fill_block_class_pair_gram,
@@ -366,7 +370,7 @@ class DensePasses(Passes):
             self._plan(precision).scaling,
             sums,
         )
-        return unpack_pairs(np.add.reduce(sums), K, size)
+        return unpack_pair_hessian(np.add.reduce(sums), K, size)
 
     def _row_indices(self, rows):
         return rows if len(rows) else np.arange(len(self._X))
@@ -404,7 +408,7 @@ class ColumnPasses(DensePasses):
 
     def __init__(self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
-        self.lies_in_cache = self._n_rows * self.shape[1] <= MAX_COPIED_NUMBERS
+        self.lies_in_cache = self._n_rows * self.shape[1] <= MAX_COPIED_ENTRIES
         self._tiles: TiledRows | None = None
 
     @property
@@ -413,8 +417,8 @@ class ColumnPasses(DensePasses):
         return self._matrix.longest_row
 
     @property
-    def longest_sum(self) -> int:
-        """See `Passes.longest_sum`. It is rows per tile + number of tiles."""
+    def max_additions_per_sum(self) -> int:
+        """See `Passes.max_additions_per_sum`. It is rows per tile + number of tiles."""
         return sum(count_tiles(self._n_rows, self.shape[1]))
 
     def tile(self, intercept: float = 1.0) -> TiledRows:
@@ -432,7 +436,7 @@ class ColumnPasses(DensePasses):
         if parameters.dtype != np.float64:
             return super().evaluate(parameters, probabilities, gradient)
         rows, (K, size) = self.tile() if self._tiles is None else self._tiles, parameters.shape
-        row_work = READ_WORK * size if K == 1 else K * (COLUMNWISE_WORK * size + EXPONENTIAL_WORK)
+        row_work = READ_NUMBER_WORK * size if K == 1 else K * (COLUMNWISE_PRODUCT_WORK * size + EXPONENTIAL_WORK)
         n_blocks = count_blocks(self._n_rows, row_work=row_work, partial_bytes=8 * K * size)
         n_blocks = min(n_blocks, len(rows.values))
         losses, totals = np.empty(n_blocks), np.empty((n_blocks, K * size))
@@ -459,14 +463,16 @@ class DenseRowProducts:
             max(1, PANEL_BYTES // (8 * n * PANEL_COLUMN_MULTIPLE)) * PANEL_COLUMN_MULTIPLE, MAX_PANEL_COLUMNS
         )
         n_panels = -(-d // self._panel_width)
-        n_blocks = count_work_blocks(2 * n * d * n_rows_coef, min(n_panels, MAX_PARTIAL_BYTES // (8 * n * n_rows_coef)))
+        n_blocks = count_work_blocks(
+            2 * n * d * n_rows_coef, min(n_panels, MAX_PARTIAL_SUM_BYTES // (8 * n * n_rows_coef))
+        )
         self._coef = np.empty((n_rows_coef, d))
         self._products = np.empty((n_blocks, n_rows_coef, n))
         self._find_gram = find_gram
         self._gram: DenseMatrix | None = None
         self._n_products_left = n // (ROWS_PER_PRODUCT * n_rows_coef)
 
-    def combine(self, vector: FloatArray, coef: FloatArray) -> None:
+    def combine_rows(self, vector: FloatArray, coef: FloatArray) -> None:
         """Fill coef (K, d) with F^-1 X' vector."""
         self._run(self._transpose(vector))
         coef[:] = self._coef

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from fastlin.kernels.linear.operands import (
-    NO_FLOAT64,
+    EMPTY_FLOAT64_MATRIX,
     NO_ROWS,
     Curvature,
     Losses,
@@ -24,15 +24,15 @@ from fastlin.kernels.machine.tiles import Scaling
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
 # A pass with fewer multiply-adds takes less time than the rest of an iteration, so float32 would save little.
-MIN_FLOAT32_WORK = 20_000_000
+MIN_FLOAT32_MULTIPLY_ADDS = 20_000_000
 # A subset of the rows is copied before it is read, unless it is a larger fraction of X. Copying a quarter of the rows
 # pays off within one pass; copying half of them pays off only after several passes (docs/benchmarks/design-choices.md:
 # copied rows).
-MAX_COPIED_FRACTION = 0.25
+MAX_COPIED_ROW_FRACTION = 0.25
 # The number of bytes of rows and scores per step of a loop that does not need all scores at once.
-SCORE_BYTES = 8 << 20
+SCORE_BATCH_BYTES = 8 << 20
 # The number of bytes of probabilities per step of a loop that does not store all probabilities.
-PROBABILITY_BYTES = 32 << 20
+PROBABILITY_BATCH_BYTES = 32 << 20
 
 Sum = TypeVar("Sum")
 
@@ -65,12 +65,12 @@ class ColumnStatistics(NamedTuple):
         return standard_deviation
 
     @property
-    def magnitude(self) -> FloatArray:
+    def largest_magnitudes(self) -> FloatArray:
         """The largest magnitudes over all rows."""
         return np.maximum(np.abs(self.smallest), np.abs(self.largest))
 
     @property
-    def farthest(self) -> FloatArray:
+    def largest_deviations(self) -> FloatArray:
         """The largest absolute deviations from the mean, over all rows."""
         with np.errstate(over="ignore", invalid="ignore"):
             return np.maximum(self.mean - self.smallest, self.largest - self.mean)
@@ -78,7 +78,7 @@ class ColumnStatistics(NamedTuple):
     @property
     def is_finite(self) -> bool:
         """Whether all values of X are finite."""
-        return bool(self.magnitude.max(initial=0.0) < np.inf)
+        return bool(self.largest_magnitudes.max(initial=0.0) < np.inf)
 
     def choose_coordinates(self) -> tuple[FloatArray, FloatArray]:
         """Return scale and shift, of shape (d,) each.
@@ -86,8 +86,10 @@ class ColumnStatistics(NamedTuple):
         Scales are powers of two. The columns x scale + shift have mean 0 and a standard deviation near 1.
         """
         standard_deviation = self.standard_deviation
-        exponents = -np.log2(standard_deviation, where=standard_deviation > 0, out=np.zeros_like(standard_deviation))
-        scale = 2.0 ** np.clip(np.round(exponents), -1000, 1000)
+        scale_exponents = -np.log2(
+            standard_deviation, where=standard_deviation > 0, out=np.zeros_like(standard_deviation)
+        )
+        scale = 2.0 ** np.clip(np.round(scale_exponents), -1000, 1000)
         return scale, -self.mean * scale
 
 
@@ -103,10 +105,10 @@ def merge_column_statistics(totals: FloatArray, moments: Sequence[ColumnStatisti
         # Sums are relative to the mean of the block with the largest weight, so a constant column has its exact mean
         # and zero variance.
         origin = mean[np.argmax(totals)]
-        distances, fractions = (mean - origin + remainder)[has_weight], fractions[has_weight]
-        shift = np.add.reduce(fractions * distances)
+        mean_distances, fractions = (mean - origin + remainder)[has_weight], fractions[has_weight]
+        shift = np.add.reduce(fractions * mean_distances)
         # Chan, Golub and LeVeque 1979: the variances within blocks plus the variance of the means.
-        variance = np.add.reduce(fractions * (variance[has_weight] + (distances - shift) ** 2))
+        variance = np.add.reduce(fractions * (variance[has_weight] + (mean_distances - shift) ** 2))
         return ColumnStatistics(*add_exactly(origin, shift), variance, smallest.min(axis=0), largest.max(axis=0))
 
 
@@ -180,7 +182,7 @@ class Matrix:
 
     def is_faster_in_float32(self, n_rows_coef: int) -> bool:
         """Return whether passes with K rows of coefficients are faster in float32. Sparse passes are never faster."""
-        return not self.is_sparse and self.n_entries * n_rows_coef >= MIN_FLOAT32_WORK
+        return not self.is_sparse and self.n_entries * n_rows_coef >= MIN_FLOAT32_MULTIPLY_ADDS
 
     def count_gram_work(self) -> int:
         """Return the multiply-adds of a Gram matrix of the columns. A product of two sparse entries counts as four."""
@@ -221,11 +223,11 @@ class Matrix:
         """Return a subset of the rows as a dense NumPy array (m, d)."""
         raise NotImplementedError
 
-    def should_copy(self, rows: IntArray) -> bool:
+    def should_copy_rows(self, rows: IntArray) -> bool:
         """Return whether a subset of the rows is small enough to be copied before it is read."""
-        return 0 < len(rows) <= MAX_COPIED_FRACTION * self.shape[0]
+        return 0 < len(rows) <= MAX_COPIED_ROW_FRACTION * self.shape[0]
 
-    def should_extract(self, rows: IntArray) -> bool:
+    def should_extract_rows(self, rows: IntArray) -> bool:
         """Return whether passes over a subset of the rows should use the matrix that `take` returns."""
         return not self.lies_in_memory
 
@@ -286,11 +288,11 @@ class Passes:
         return self._matrix.longest_row
 
     @property
-    def longest_sum(self) -> int:
+    def max_additions_per_sum(self) -> int:
         """The largest number of additions per term of a sum over rows, for any order of summation."""
         return self._n_rows + MAX_BLOCKS
 
-    def measure_error_weights(self, sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def find_error_bound_weights(self, sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the error bound weights (d,) of a score per unit of parameter, and of a slope per unit of residual.
 
         `sizes` (d,) are the sizes of the scaled columns. If shifts are added after the sum, they contribute at most
@@ -330,7 +332,7 @@ class Passes:
         """Return the passes over the same rows without offsets."""
         if not len(self.samples.offsets):
             return self
-        return self._matrix.passes(self.samples._replace(offsets=NO_FLOAT64), self._scaling, self.shape[0])
+        return self._matrix.passes(self.samples._replace(offsets=EMPTY_FLOAT64_MATRIX), self._scaling, self.shape[0])
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at `probabilities` (K, m) times `direction` (K, d + 1).
@@ -338,7 +340,7 @@ class Passes:
         The product is computed in the type of the probabilities.
         """
         precision = probabilities.dtype.type
-        curvature = Curvature(self._read.weigh().astype(precision, copy=False), probabilities)
+        curvature = Curvature(self._read.get_row_weights().astype(precision, copy=False), probabilities)
         return self._run(direction.astype(precision, copy=False), np.empty(self.shape), None, curvature)
 
     def _run(self, parameters, total, losses, curvature, batch=None):
@@ -347,7 +349,7 @@ class Passes:
 
     def compute_scores(self, directions: FloatArray) -> FloatArray:
         """Return the linear predictors (m, C), float64, for directions (C, d + 1), which are C rows of parameters."""
-        return np.concatenate([scores for _, scores in self.score_chunks(directions.astype(np.float64))])
+        return np.concatenate([scores for _, scores in self.iterate_score_chunks(directions.astype(np.float64))])
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return matrices (C, d + 1, d + 1), sums over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', in ``precision``.
@@ -367,7 +369,7 @@ class Passes:
         hessian = np.empty((K * size, K * size))
         blocks = hessian.reshape(K, size, K, size)
         # One call of `gram` per pair of classes is slower if there are few rows.
-        all_rows, all_weights = self.samples.rows, self.samples.weigh()
+        all_rows, all_weights = self.samples.rows, self.samples.get_row_weights()
         rows = all_rows if len(all_rows) else np.arange(self._matrix.shape[0])
         for k in range(K):
             weights = all_weights * probabilities[k]
@@ -383,13 +385,13 @@ class Passes:
         The probabilities (K, m) at parameters (K, d + 1) are recomputed, which takes one more pass.
         """
 
-        def compute_term(part):
+        def compute_part_term(part):
             probabilities = np.empty((len(parameters), part._n_rows), parameters.dtype)
             part.evaluate(parameters, probabilities, np.empty(parameters.shape))
             return term(part, probabilities, *arguments)
 
-        max_rows = max(1, PROBABILITY_BYTES // (parameters.itemsize * len(parameters)))
-        return add(compute_term(part) for part in self.split(max_rows))
+        max_rows = max(1, PROBABILITY_BATCH_BYTES // (parameters.itemsize * len(parameters)))
+        return add(compute_part_term(part) for part in self.split(max_rows))
 
     def read_rows(self) -> FloatArray:
         """Return the rows [x~, 1] as a dense float64 array (m, d + 1)."""
@@ -412,12 +414,12 @@ class Passes:
         samples = self.samples._replace(rows=rows[positions] if len(rows) else positions)
         return self._matrix.passes(samples, self._scaling, self.shape[0])
 
-    def score_chunks(self, parameters: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
+    def iterate_score_chunks(self, parameters: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
         """Yield consecutive slices of the rows and their scores (m, M) at parameters (M, d + 1), for any M."""
         rows, (scale, shift) = self.samples.rows, self._scaling
         coef = parameters[:, :-1] * scale
         intercept = parameters[:, -1] + np.einsum("kj,j->k", parameters[:, :-1], shift)
-        n_rows = max(1, SCORE_BYTES // (8 * len(parameters) + self._matrix.row_bytes))
+        n_rows = max(1, SCORE_BATCH_BYTES // (8 * len(parameters) + self._matrix.row_bytes))
         for first in range(0, self._n_rows, n_rows):
             part = slice(first, min(first + n_rows, self._n_rows))
             yield part, self._matrix.take(rows[part] if len(rows) else part).compute_scores(coef, intercept)

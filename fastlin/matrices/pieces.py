@@ -27,7 +27,7 @@ from fastlin.typing import FloatArray, FloatType, IntArray
 
 # A fit may use four times `budget_bytes`, an eighth of the size of X, so that its total memory is at most a quarter of
 # the size of X.
-BUDGET_DIVISOR = 32
+DATA_TO_BUDGET_RATIO = 32
 # The budget has an upper limit because the data may be on disk or on other machines.
 MAX_BUDGET_BYTES = 1 << 30
 
@@ -55,7 +55,7 @@ class PiecewiseMatrix(Matrix):
         pieces: Sequence[tuple[int, np.dtype[Any]]],
     ) -> None:
         n_bytes = n_entries * (dtype.itemsize + (4 if is_sparse else 0))
-        super().__init__(shape, dtype, is_sparse, n_entries, min(n_bytes // BUDGET_DIVISOR, MAX_BUDGET_BYTES))
+        super().__init__(shape, dtype, is_sparse, n_entries, min(n_bytes // DATA_TO_BUDGET_RATIO, MAX_BUDGET_BYTES))
         self.longest_row, self.pieces = longest_row, pieces
 
 
@@ -73,20 +73,20 @@ class PiecewisePasses(Passes):
             self.relative_shift_errors = 2.0
 
     @property
-    def longest_sum(self) -> int:
-        """See `Passes.longest_sum`. It is rows per piece + blocks per piece + number of pieces."""
+    def max_additions_per_sum(self) -> int:
+        """See `Passes.max_additions_per_sum`. It is rows per piece + blocks per piece + number of pieces."""
         pieces = self._matrix.pieces
         return max(n for n, _ in pieces) + MAX_BLOCKS + len(pieces)
 
-    def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
-        """See `Passes.hessian_product`; ``curved`` is the result of `Rows.get_hessian_argument`."""
-        return self._add(compute_hessian_product, curved, direction)
+    def hessian_product(self, direction: FloatArray, hessian_argument: FloatArray) -> FloatArray:
+        """See `Passes.hessian_product`; ``hessian_argument`` is the result of `Rows.get_hessian_argument`."""
+        return self._add_hessian_terms(compute_hessian_product, hessian_argument, direction)
 
-    def class_pair_gram(self, curved: FloatArray) -> FloatArray:
-        """See `Passes.class_pair_gram`; ``curved`` is the result of `Rows.get_hessian_argument`."""
-        return self._add(compute_class_pair_gram, curved)
+    def class_pair_gram(self, hessian_argument: FloatArray) -> FloatArray:
+        """See `Passes.class_pair_gram`; ``hessian_argument`` is the result of `Rows.get_hessian_argument`."""
+        return self._add_hessian_terms(compute_class_pair_gram, hessian_argument)
 
-    def _add(self, term, curved, *arguments):
+    def _add_hessian_terms(self, term, hessian_argument, *arguments):
         """Return the sum of a term of `Passes.sum_with_probabilities` over the pieces."""
         raise NotImplementedError
 
@@ -94,8 +94,8 @@ class PiecewisePasses(Passes):
 def measure(matrix: Matrix, weights: FloatArray) -> WeightedStatistics:
     """Return the total weight and the column statistics of a piece. Empty `weights` (m,) mean all ones."""
     if not matrix.shape[0]:
-        zeros, none = np.zeros(matrix.shape[1]), np.full(matrix.shape[1], np.inf)
-        return 0.0, ColumnStatistics(zeros, zeros, zeros, none, -none)
+        zeros, infinities = np.zeros(matrix.shape[1]), np.full(matrix.shape[1], np.inf)
+        return 0.0, ColumnStatistics(zeros, zeros, zeros, infinities, -infinities)
     total = float(weights.sum()) if len(weights) else float(matrix.shape[0])
     # The minimum and the maximum include rows of weight zero.
     return total, matrix.measure(weights if len(weights) and total > 0 else None)
@@ -141,7 +141,7 @@ def sum_probability_outer_products(passes: Passes, probabilities: FloatArray) ->
 
     It is a term of `Passes.sum_with_probabilities`.
     """
-    precision, weights = probabilities.dtype.type, passes.samples.weigh()
+    precision, weights = probabilities.dtype.type, passes.samples.get_row_weights()
     # Weights are divided by the largest weight, so that they do not overflow or underflow in float32.
     unit = weights.max(initial=0.0) or 1.0
     return DenseMatrix(probabilities.T).gram(weights / unit, precision).astype(np.float64) * unit
@@ -172,19 +172,19 @@ class BlockMatrix(PiecewiseMatrix):
         process = os.getpid()
         blocks, reader = self.blocks.read(), ThreadPoolExecutor(1, "fastlin-blocks")
         try:
-            ahead = reader.submit(next, blocks, None)
+            next_block_future = reader.submit(next, blocks, None)
             for name in self.blocks.names:
                 if os.getpid() != process:
                     raise RuntimeError("Blocks that were read before a fork cannot be read on in the child.")
-                X = ahead.result()
-                ahead = reader.submit(next, blocks, None)
+                X = next_block_future.result()
+                next_block_future = reader.submit(next, blocks, None)
                 try:
                     block = make(X)
                 except ValueError as error:
                     raise ValueError(f"{name}: {error}") from error
                 yield f"{name} of X", block
             # The generator ends after the last block, or raises an error.
-            ahead.result()
+            next_block_future.result()
             self.n_reads += 1
         finally:
             # If a second Ctrl-C interrupts the wait for the reader, the reader still ends by itself.
@@ -208,10 +208,10 @@ class BlockMatrix(PiecewiseMatrix):
             pieces = [(positions, block.X[block_rows]) for positions, block_rows, block in self._locate_rows(rows)]
             order = np.argsort(np.concatenate([positions for positions, _ in pieces]), kind="stable")
             return SparseMatrix(sparse.vstack([piece for _, piece in pieces], format="csr")[order])
-        taken = np.empty((len(rows), self.shape[1]), self.dtype)
+        taken_rows = np.empty((len(rows), self.shape[1]), self.dtype)
         for positions, block_rows, block in self._locate_rows(rows):
-            taken[positions] = block.X[block_rows]
-        return DenseMatrix(taken)
+            taken_rows[positions] = block.X[block_rows]
+        return DenseMatrix(taken_rows)
 
     def _locate_rows(self, rows):
         """Yield, per block, the positions of its rows in ``rows``, their indices in the block, and the matrix."""
@@ -249,19 +249,21 @@ class BlockPasses(PiecewisePasses):
             probabilities[:, positions] = block_probabilities
             return loss_and_gradient
 
-        loss, gradient[:] = add_losses_and_gradients(evaluate_block(*block) for block in self._cut(self.samples.rows))
+        loss, gradient[:] = add_losses_and_gradients(
+            evaluate_block(*block) for block in self._cut_into_blocks(self.samples.rows)
+        )
         return loss
 
-    def _add(self, term, curved, *arguments):
-        return self._sum_over_blocks(self.samples.rows, term, curved, *arguments)
+    def _add_hessian_terms(self, term, hessian_argument, *arguments):
+        return self._sum_over_blocks(self.samples.rows, term, hessian_argument, *arguments)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """See `Passes.gram`; the rows must be sorted."""
-        return self._sum_over_blocks(rows, _compute_gram, row_weights, precision).astype(precision, copy=False)
+        return self._sum_over_blocks(rows, _compute_block_gram, row_weights, precision).astype(precision, copy=False)
 
     def split(self, max_rows: int) -> Iterator[Passes]:
         """See `Passes.split`; the blocks are read once."""
-        for _, passes in self._cut(self.samples.rows):
+        for _, passes in self._cut_into_blocks(self.samples.rows):
             yield from passes.split(max_rows)
 
     def _sum_over_blocks(self, rows, term, row_values, *arguments):
@@ -272,10 +274,10 @@ class BlockPasses(PiecewisePasses):
         """
         return add(
             term(passes, np.ascontiguousarray(row_values[:, positions]), *arguments)
-            for positions, passes in self._cut(rows)
+            for positions, passes in self._cut_into_blocks(rows)
         )
 
-    def _cut(self, rows):
+    def _cut_into_blocks(self, rows):
         """Yield, per block, the slice of the sorted ``rows`` that lie in the block, and the passes over these rows."""
         if (rows[1:] < rows[:-1]).any():
             raise ValueError("Passes over blocks require sorted row indices, but `rows` is not sorted. Sort it first.")
@@ -293,7 +295,7 @@ class BlockPasses(PiecewisePasses):
             yield positions, block.passes(samples, self._scaling, self.shape[0])
 
 
-def _compute_gram(passes, row_weights, precision):
+def _compute_block_gram(passes, row_weights, precision):
     return passes.gram(passes.samples.rows, row_weights, precision).astype(np.float64, copy=False)
 
 

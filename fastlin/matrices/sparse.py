@@ -19,34 +19,40 @@ from fastlin.kernels.linear.operands import (
     RowChunk,
     Samples,
 )
-from fastlin.kernels.linear.row_multipliers import fill_block_line_products
+from fastlin.kernels.linear.row_multipliers import fill_block_matrix_line_products
 from fastlin.kernels.linear.sparse_columns import (
-    fill_block_product,
+    fill_block_chunk_products,
     fill_block_sparse_gram,
     fill_block_sparse_statistics,
 )
 from fastlin.kernels.linear.sparse_rows import (
     PROBLEMS_PER_GROUP,
     fill_block_batch_pass,
+    fill_block_coefficient_table,
     fill_block_column_squares,
     fill_block_column_sums,
     fill_block_logistic_pass,
     fill_block_row_chunk,
     fill_block_sparse_rows,
     fill_block_sparse_scores,
-    fill_block_table,
 )
 from fastlin.kernels.machine.arrays import writable_view, zeros_aligned
-from fastlin.kernels.machine.gather import count_table_columns, zeros_table
-from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, NUMBER_WORK, count_work_blocks, run_blocks, sum_blocks
+from fastlin.kernels.machine.gather import count_table_columns, make_zero_table
+from fastlin.kernels.machine.threads import (
+    COPIED_NUMBER_WORK,
+    MAX_PARTIAL_SUM_BYTES,
+    count_work_blocks,
+    run_blocks,
+    sum_blocks,
+)
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
-from fastlin.matrices.matrix import MAX_COPIED_FRACTION, ColumnStatistics, ColumnwiseCopy, Matrix, Passes
+from fastlin.matrices.matrix import MAX_COPIED_ROW_FRACTION, ColumnStatistics, ColumnwiseCopy, Matrix, Passes
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
-# Products with mini-batches are sparse if the density is at most MAX_DENSITY and dense products take at least
-# MIN_DENSE_WORK multiply-adds (docs/benchmarks/design-choices.md: sparse mini-batches).
-MAX_DENSITY = 0.03
-MIN_DENSE_WORK = 2_000_000
+# Products with mini-batches are sparse if the density is at most MAX_SPARSE_PRODUCT_DENSITY and dense products take at
+# least MIN_DENSE_MULTIPLY_ADDS multiply-adds (docs/benchmarks/design-choices.md: sparse mini-batches).
+MAX_SPARSE_PRODUCT_DENSITY = 0.03
+MIN_DENSE_MULTIPLY_ADDS = 2_000_000
 # If the mean of a column exceeds FAR standard deviations, Gram matrices center each entry of the column. Centering the
 # sums would multiply the rounding error by the square of this ratio.
 MAX_UNCENTERED_SHIFT = 8
@@ -62,7 +68,7 @@ TILE_ROWS = 512
 # With at least this many columns per entry, predictions copy only the coefficients of columns that have entries.
 MIN_COLUMNS_PER_ENTRY = 16
 # The overhead of a row or column, in units of the work of one entry.
-ROW_OR_COLUMN_WORK = 8
+ROW_OR_COLUMN_OVERHEAD = 8
 # A block has at least this many entries per column, so that adding the sums of all blocks takes little time.
 MIN_ENTRIES_PER_COLUMN = 4
 
@@ -101,10 +107,10 @@ class SparseMatrix(Matrix):
     @cached_property
     def entries(self) -> CompressedMatrix:
         """X in CSR format, without its values if all of them are one."""
-        X = compressed(self.csr)
+        X = as_compressed_matrix(self.csr)
         # Most data have a different value among the first ones, so all values are rarely read.
-        are_all_one = (X.data[:N_PROBED_VALUES] == 1).all() and (X.data == 1).all()
-        return X._replace(data=X.data[:0]) if are_all_one else X
+        are_all_values_one = (X.data[:N_PROBED_VALUES] == 1).all() and (X.data == 1).all()
+        return X._replace(data=X.data[:0]) if are_all_values_one else X
 
     @cached_property
     def longest_row(self) -> int:
@@ -117,7 +123,7 @@ class SparseMatrix(Matrix):
         n_blocks = count_blocks_with_sums(n, self.n_entries, d)
         if weights is None and self._csc is None and n_blocks:
             return self._measure_by_rows(n_blocks)
-        columns = compressed(self.csc)
+        columns = as_compressed_matrix(self.csc)
         borders = cut_balanced_blocks(columns.indptr, count_entry_blocks(d, len(columns.data), 1))
         row_weights = np.empty(0) if weights is None else weights
         total = float(n) if weights is None else float(weights.sum())
@@ -148,13 +154,13 @@ class SparseMatrix(Matrix):
         self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray, rows: IntArray = NO_ROWS
     ) -> None:
         """See `Matrix.score`; ``rows`` (m,) are the row indices to score, or empty for all rows."""
-        X = compressed(self.X)
+        X = as_compressed_matrix(self.X)
         if MIN_COLUMNS_PER_ENTRY * self.n_entries <= coef.shape[1]:
             # For a few rows of text data, copying all coefficients would take most of the time.
             columns, positions = np.unique(X.indices[: self.n_entries], return_inverse=True)
             coef, X = coef[:, columns], X._replace(indices=positions.astype(X.indices.dtype))
         K, d = coef.shape
-        table = zeros_table(d, K)
+        table = make_zero_table(d, K)
         fill_coef_table(coef.astype(np.float64), Scaling(np.ones(d), np.zeros(d)), table)
         starts = compute_row_starts(X.indptr, rows)
         borders = cut_balanced_blocks(starts, count_entry_blocks(len(starts) - 1, starts[-1] - starts[0], K))
@@ -166,7 +172,7 @@ class SparseMatrix(Matrix):
         if isinstance(rows, slice):
             rows = np.arange(rows.start, rows.stop)
         n_blocks = count_entry_blocks(len(rows), out.size, 1)
-        run_blocks(fill_block_sparse_rows, n_blocks, compressed(self.X), rows, out)
+        run_blocks(fill_block_sparse_rows, n_blocks, as_compressed_matrix(self.X), rows, out)
         return out
 
     def take_sparse_rows(self, rows: IntArray | slice, dtype: DTypeLike, n_columns: int) -> SparseContainer | None:
@@ -174,7 +180,7 @@ class SparseMatrix(Matrix):
         n, d = self.X.shape
         if isinstance(rows, slice):
             rows = np.arange(rows.start, rows.stop)
-        if self.X.nnz > MAX_DENSITY * n * d or len(rows) * d * n_columns < MIN_DENSE_WORK:
+        if self.X.nnz > MAX_SPARSE_PRODUCT_DENSITY * n * d or len(rows) * d * n_columns < MIN_DENSE_MULTIPLY_ADDS:
             return None
         return self.X[rows].astype(dtype, copy=False)
 
@@ -183,26 +189,29 @@ class SparseMatrix(Matrix):
 
         Columns far from zero have few zeros, and are stored as centered dense columns. Others are stored as entries.
         """
-        values, indices, starts = compressed(self.csc)
+        values, indices, starts = as_compressed_matrix(self.csc)
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
-        far_columns = np.flatnonzero(np.abs(shift) > 1)
-        panel = np.empty((len(far_columns), n), precision)
+        columns_far_from_zero = np.flatnonzero(np.abs(shift) > 1)
+        panel = np.empty((len(columns_far_from_zero), n), precision)
         positions = np.full(d, -1)
-        positions[far_columns] = np.arange(len(far_columns))
-        for row, j in zip(panel, far_columns, strict=True):
+        positions[columns_far_from_zero] = np.arange(len(columns_far_from_zero))
+        for row, j in zip(panel, columns_far_from_zero, strict=True):
             # The column is centered in float64, before it is rounded to float32.
             whole = np.zeros(n)
             whole[indices[starts[j] : starts[j + 1]]] = values[starts[j] : starts[j + 1]]
             row[:] = whole * scale[j] + shift[j]
-        stored_scale, stored_shift = np.ones(d), np.zeros(d)
-        stored_scale[far_columns], stored_shift[far_columns] = scale[far_columns], shift[far_columns]
-        return ColumnwiseCopy(panel, positions, starts, indices, values, stored_scale, stored_shift)
+        applied_scale, applied_shift = np.ones(d), np.zeros(d)
+        applied_scale[columns_far_from_zero], applied_shift[columns_far_from_zero] = (
+            scale[columns_far_from_zero],
+            shift[columns_far_from_zero],
+        )
+        return ColumnwiseCopy(panel, positions, starts, indices, values, applied_scale, applied_shift)
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> SparsePasses:
         """See `Matrix.passes`."""
-        is_row_pass = n_rows_coef == 1 and self.count_row_blocks(samples.rows) > 0
-        kind = SparseRowPasses if is_row_pass else SparseColumnPasses
+        uses_row_passes = n_rows_coef == 1 and self.count_row_blocks(samples.rows) > 0
+        kind = SparseRowPasses if uses_row_passes else SparseColumnPasses
         return kind(self, samples, scaling, n_rows_coef)
 
     def count_row_blocks(self, rows: IntArray) -> int:
@@ -215,10 +224,12 @@ class SparseMatrix(Matrix):
         """See `Matrix.row_products`; the Gram matrix is never formed."""
         return SparseRowProducts(self.csr, self.csc, n_rows_coef, factors)
 
-    def should_copy(self, rows: IntArray) -> bool:
-        """See `Matrix.should_copy`; the criterion is the number of entries, because a few rows may contain most."""
+    def should_copy_rows(self, rows: IntArray) -> bool:
+        """See `Matrix.should_copy_rows`. The number of entries decides, because a few rows may contain most of them."""
         starts = self.csr.indptr
-        return len(rows) > 0 and int(np.sum(starts[rows + 1] - starts[rows])) <= MAX_COPIED_FRACTION * self.n_entries
+        return (
+            len(rows) > 0 and int(np.sum(starts[rows + 1] - starts[rows])) <= MAX_COPIED_ROW_FRACTION * self.n_entries
+        )
 
     def take(self, rows: IntArray | slice) -> SparseMatrix:
         """See `Matrix.take`."""
@@ -230,32 +241,40 @@ class SparseMatrix(Matrix):
 
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
         """Return the float64 matrix (d + 1, d + 1), sum over `rows` (m,) of row_weights[i] [x~_i, 1] [x~_i, 1]'."""
-        far_columns = np.abs(scaling.shift) > MAX_UNCENTERED_SHIFT
-        if far_columns.any():
-            others = Scaling(np.where(far_columns, 1.0, scaling.scale), np.where(far_columns, 0.0, scaling.shift))
-            return self._center(far_columns, scaling).gram(rows, row_weights, others)
+        columns_far_from_zero = np.abs(scaling.shift) > MAX_UNCENTERED_SHIFT
+        if columns_far_from_zero.any():
+            others = Scaling(
+                np.where(columns_far_from_zero, 1.0, scaling.scale), np.where(columns_far_from_zero, 0.0, scaling.shift)
+            )
+            return self._center_columns(columns_far_from_zero, scaling).gram(rows, row_weights, others)
         d = self.shape[1]
         X = self.entries
         # Each entry is multiplied by the entries of its row.
         mean_row_length = max(1, self.n_entries // max(1, self.shape[0]))
         n_blocks = count_entry_blocks(len(rows), len(rows) * mean_row_length**2 // 2, 1)
-        n_blocks = max(1, min(MAX_PARTIAL_BYTES // (8 * d * d), n_blocks))
+        n_blocks = max(1, min(MAX_PARTIAL_SUM_BYTES // (8 * d * d), n_blocks))
         half_grams, totals = np.empty((n_blocks, d, d)), np.empty((n_blocks, d))
         run_blocks(fill_block_sparse_gram, n_blocks, X, rows, row_weights, half_grams, totals)
         return center_gram(half_grams, totals, row_weights.sum(), scaling)
 
-    def _center(self, far_columns, scaling):
-        """Return X with the columns of the mask ``far_columns`` (d,) stored as dense, scaled and centered columns.
+    def _center_columns(self, columns_far_from_zero, scaling):
+        """Return X with the columns in the mask ``columns_far_from_zero`` (d,) as dense, scaled and centered columns.
 
         The result for the last mask and scaling is cached.
         """
-        far_scaling = Scaling(scaling.scale[far_columns], scaling.shift[far_columns])
+        far_from_zero_scaling = Scaling(scaling.scale[columns_far_from_zero], scaling.shift[columns_far_from_zero])
         cached_mask, cached_scaling, centered = self._centered_cache
-        if not (np.array_equal(cached_mask, far_columns) and np.array_equal(cached_scaling, far_scaling)):
-            dense = sparse.csr_array(self.csr[:, far_columns].toarray() * far_scaling.scale + far_scaling.shift)
-            positions = np.argsort(np.argsort(far_columns, kind="stable"))
-            centered = SparseMatrix(sparse.hstack([self.csr[:, ~far_columns], dense], format="csr")[:, positions])
-            self._centered_cache = far_columns, far_scaling, centered
+        if not (
+            np.array_equal(cached_mask, columns_far_from_zero) and np.array_equal(cached_scaling, far_from_zero_scaling)
+        ):
+            dense_columns = sparse.csr_array(
+                self.csr[:, columns_far_from_zero].toarray() * far_from_zero_scaling.scale + far_from_zero_scaling.shift
+            )
+            positions = np.argsort(np.argsort(columns_far_from_zero, kind="stable"))
+            centered = SparseMatrix(
+                sparse.hstack([self.csr[:, ~columns_far_from_zero], dense_columns], format="csr")[:, positions]
+            )
+            self._centered_cache = columns_far_from_zero, far_from_zero_scaling, centered
         return centered
 
 
@@ -268,7 +287,7 @@ class SparsePasses(Passes):
             matrix.relative_shift_errors,
             compute_relative_gram_norms(scaling.shift),
         )
-        self._coef_table = zeros_table(matrix.shape[1], n_rows_coef)
+        self._coef_table = make_zero_table(matrix.shape[1], n_rows_coef)
         self._tile_rows = count_tile_rows(n_rows_coef, n_rows_coef, 8)
 
     def evaluate_batch(
@@ -325,22 +344,22 @@ class SparseColumnPasses(SparsePasses):
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         rows = samples.rows
-        if len(rows) and (matrix.should_copy(rows) or (rows[1:] <= rows[:-1]).any()):
+        if len(rows) and (matrix.should_copy_rows(rows) or (rows[1:] <= rows[:-1]).any()):
             matrix, samples = matrix.take(rows), samples.take(rows)
         self._read = samples
         n, d = matrix.shape
         K = n_rows_coef
         columns = matrix.csc
-        self._csr_operand, self._csc_operand = compressed(matrix.csr), compressed(columns)
+        self._csr_operand, self._csc_operand = as_compressed_matrix(matrix.csr), as_compressed_matrix(columns)
         # The rows are divided into chunks whose residuals take at most n_bytes bytes.
         n_bytes = max(MAX_RESIDUAL_BYTES, 8 * K * (d + 1))
         n_chunks = max(1, -(-n // max(1, n_bytes // (8 * count_table_columns(K)))))
-        self._residuals = zeros_table(-(-n // n_chunks), K)
-        self._chunks = [self._chunk(i * n // n_chunks, (i + 1) * n // n_chunks) for i in range(n_chunks)]
+        self._residuals = make_zero_table(-(-n // n_chunks), K)
+        self._chunks = [self._make_chunk(i * n // n_chunks, (i + 1) * n // n_chunks) for i in range(n_chunks)]
         self._n_blocks = sum(len(borders) - 1 for _, borders in self._chunks)
         self._column_borders = cut_balanced_blocks(columns.indptr, count_entry_blocks(d, columns.indptr[-1], K))
 
-    def _chunk(self, first, last):
+    def _make_chunk(self, first, last):
         """Return the Chunk for a range of rows, and the borders of its blocks as positions in the rows of the pass."""
         indptr, rows = self._csr_operand.indptr, self._read.rows
         if not len(rows):
@@ -353,21 +372,23 @@ class SparseColumnPasses(SparsePasses):
         return RowChunk(first, self._residuals[: last - first]), position + cut_balanced_blocks(starts, n_blocks)
 
     def _run(self, parameters, total, losses, curvature, batch=None):
-        table_parameters = Parameters(self._coef_table, fill_coef_table(parameters, self._scaling, self._coef_table))
+        coef_table_parameters = Parameters(
+            self._coef_table, fill_coef_table(parameters, self._scaling, self._coef_table)
+        )
         totals, n_before = np.zeros(self.shape[0]), 0
         for chunk, borders in self._chunks:
             if len(self._read.rows) and len(self._chunks) > 1:
                 # Rows that are not part of the pass would otherwise keep the values of the previous chunk.
                 self._residuals[:] = 0
             sums = np.empty((len(borders) - 1, self.shape[0]))
-            operands = self._csr_operand, self._read.rows, borders, table_parameters, self._tile_rows, chunk, sums
+            operands = self._csr_operand, self._read.rows, borders, coef_table_parameters, self._tile_rows, chunk, sums
             part = slice(n_before, n_before + len(sums))
             chunk_losses = None if losses is None else losses._replace(values=losses.values[part])
             run_blocks(fill_block_row_chunk, len(sums), *operands, chunk_losses, curvature)
             n_before = part.stop
             chunk_sums = np.add.reduce(sums)
             run_blocks(
-                fill_block_product,
+                fill_block_chunk_products,
                 len(self._column_borders) - 1,
                 self._csc_operand,
                 self._column_borders,
@@ -392,9 +413,9 @@ def fill_coef_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> Fl
 
     Return the intercepts (K,) including the shifts.
     """
-    n_blocks = count_work_blocks(NUMBER_WORK * table.size, len(table))
+    n_blocks = count_work_blocks(COPIED_NUMBER_WORK * table.size, len(table))
     shifts = np.empty((n_blocks, len(coef)))
-    run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef, np.float64), scaling, table, shifts)
+    run_blocks(fill_block_coefficient_table, n_blocks, np.ascontiguousarray(coef, np.float64), scaling, table, shifts)
     intercept = np.add.reduce(shifts)
     return intercept + coef[:, -1] if coef.shape[1] > len(table) else intercept
 
@@ -405,15 +426,15 @@ class SparseRowProducts:
     def __init__(self, csr: SparseContainer, csc: SparseContainer, n_rows_coef: int, factors: FloatArray) -> None:
         self._operands = [
             (
-                compressed(X),
+                as_compressed_matrix(X),
                 cut_balanced_blocks(X.indptr, count_entry_blocks(len(X.indptr) - 1, X.indptr[-1], n_rows_coef)),
             )
             for X in (csc, csr)
         ]
         self._factors = [1 / factors, np.ones(csr.shape[0])]
-        self._coef = zeros_table(len(factors), n_rows_coef)
+        self._coef = make_zero_table(len(factors), n_rows_coef)
 
-    def combine(self, vector: FloatArray, coef: FloatArray) -> None:
+    def combine_rows(self, vector: FloatArray, coef: FloatArray) -> None:
         """Fill coef (K, d) with F^-1 X' vector."""
         self._fill_product(0, vector, self._coef)
         coef[:] = self._coef[:, : len(coef)].T
@@ -425,13 +446,13 @@ class SparseRowProducts:
 
     def _fill_product(self, side, table, product):
         X, borders = self._operands[side]
-        run_blocks(fill_block_line_products, len(borders) - 1, X, borders, table, self._factors[side], product)
+        run_blocks(fill_block_matrix_line_products, len(borders) - 1, X, borders, table, self._factors[side], product)
 
 
 def count_entry_blocks(n_lines: int, n_entries: int, n_classes: int) -> int:
     """Return the number of blocks for n_lines rows or columns. It depends only on the shape of the data."""
     width = 1 + count_table_columns(n_classes) // 8
-    return count_work_blocks(NUMBER_WORK * width * (int(n_entries) + ROW_OR_COLUMN_WORK * n_lines))
+    return count_work_blocks(COPIED_NUMBER_WORK * width * (int(n_entries) + ROW_OR_COLUMN_OVERHEAD * n_lines))
 
 
 def count_blocks_with_sums(n_rows: int, n_entries: int, n_columns: int) -> int:
@@ -454,14 +475,14 @@ def cut_balanced_blocks(starts: IntArray, n_blocks: int) -> IntArray:
     n_lines, origin = len(starts) - 1, int(starts[0])
 
     def work(i):
-        return int(starts[i]) - origin + ROW_OR_COLUMN_WORK * i
+        return int(starts[i]) - origin + ROW_OR_COLUMN_OVERHEAD * i
 
     total = work(n_lines)
     borders = [bisect_left(range(n_lines), total * block // n_blocks, key=work) for block in range(n_blocks)]
     return np.array([*borders, n_lines])
 
 
-def compressed(matrix: SparseContainer) -> CompressedMatrix:
+def as_compressed_matrix(matrix: SparseContainer) -> CompressedMatrix:
     """Return a kernel operand that shares the memory of a CSR or CSC matrix."""
     data = matrix.data.view(np.uint8) if matrix.dtype == bool else matrix.data
     arrays = (writable_view(np.ascontiguousarray(array)) for array in (data, matrix.indices, matrix.indptr))

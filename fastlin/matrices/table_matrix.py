@@ -10,10 +10,10 @@ import numpy as np
 from scipy import sparse
 
 from fastlin.kernels.linear.operands import NO_ROWS, CategoricalColumns, Samples
-from fastlin.kernels.linear.table_rows import fill_block_level_gram
+from fastlin.kernels.linear.table_rows import fill_block_categorical_gram
 from fastlin.kernels.machine.arrays import zeros_aligned
-from fastlin.kernels.machine.gather import count_table_columns, zeros_table
-from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, count_blocks, run_blocks
+from fastlin.kernels.machine.gather import count_table_columns, make_zero_table
+from fastlin.kernels.machine.threads import MAX_PARTIAL_SUM_BYTES, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.dense import DenseMatrix, DensePasses
 from fastlin.matrices.matrix import ColumnStatistics, ColumnwiseCopy, Matrix, Passes
@@ -21,11 +21,11 @@ from fastlin.matrices.sparse import SparseMatrix, SparseRowProducts, center_gram
 from fastlin.typing import Array, BoolArray, FloatArray, IntArray
 
 # The overhead of reading a code, in multiply-adds.
-CODE_WORK = 8
+CODE_READ_OVERHEAD = 8
 # A fit may use four times `budget_bytes`, which is half the size of the table.
-BUDGET_DIVISOR = 8
+DATA_TO_BUDGET_RATIO = 8
 # The number of rows per step when the rows of each level are counted.
-MAX_COUNTED_ROWS = 1 << 18
+MAX_ROWS_PER_COUNT = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +48,8 @@ class CategoricalColumn:
         """Return the codes, with -1 replaced by the last level if there is a missing category."""
         if not self.has_missing_category:
             return self.codes
-        wide_dtype = np.promote_types(self.codes.dtype, np.min_scalar_type(-self.n_levels))
-        return np.where(self.codes < 0, self.n_levels - 1, self.codes).astype(wide_dtype)
+        wider_code_dtype = np.promote_types(self.codes.dtype, np.min_scalar_type(-self.n_levels))
+        return np.where(self.codes < 0, self.n_levels - 1, self.codes).astype(wider_code_dtype)
 
     def encode_one_hot(self) -> sparse.csc_array:
         """Return the one-hot encoding (n, n_levels), uint8."""
@@ -88,10 +88,10 @@ class TableMatrix(Matrix):
             raise ValueError(
                 f"The columns of a table must be one-dimensional and of equal length, got shapes {shapes}."
             )
-        are_float32 = [column.dtype == np.float32 for column in self._numeric_columns]
-        dtype = np.dtype(np.float32 if are_float32 and all(are_float32) else np.float64)
+        are_columns_float32 = [column.dtype == np.float32 for column in self._numeric_columns]
+        dtype = np.dtype(np.float32 if are_columns_float32 and all(are_columns_float32) else np.float64)
         self._column_bytes = sum(array.nbytes for array in arrays)
-        shape, budget_bytes = (n, int(first_columns[-1])), self._column_bytes // BUDGET_DIVISOR
+        shape, budget_bytes = (n, int(first_columns[-1])), self._column_bytes // DATA_TO_BUDGET_RATIO
         super().__init__(shape, dtype, True, n * len(columns), budget_bytes)
         self.level_features = np.delete(np.arange(self.shape[1]), self.numeric_features)
         # A table of levels has one row per column of X, followed by one row per categorical column for values without a
@@ -117,7 +117,7 @@ class TableMatrix(Matrix):
         return DenseMatrix(numbers)
 
     @cached_property
-    def _code_columns(self):
+    def _categorical_operand(self):
         """The categorical columns as a kernel operand, `CategoricalColumns.columns`."""
         columns = []
         for column, first, position in zip(
@@ -155,16 +155,16 @@ class TableMatrix(Matrix):
         moments = ColumnStatistics(*np.zeros((5, self.shape[1])))
         mean, _, variance, smallest, largest = moments
         if self._categorical_columns:
-            (ones, zeros), features = self.weigh_levels(weights), self.level_features
+            (ones, zeros), features = self.sum_level_weights(weights), self.level_features
             mean[features], variance[features] = ones / (ones + zeros), ones * zeros / (ones + zeros) ** 2
-            n_ones, n_zeros = (ones, zeros) if weights is None else self.weigh_levels(None)
+            n_ones, n_zeros = (ones, zeros) if weights is None else self.sum_level_weights(None)
             smallest[features], largest[features] = n_zeros == 0, n_ones > 0
         if self._numeric_columns:
             for statistic, numeric_statistic in zip(moments, self.numbers.measure(weights), strict=True):
                 statistic[self.numeric_features] = numeric_statistic
         return moments
 
-    def weigh_levels(self, weights: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    def sum_level_weights(self, weights: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         """Return the total weights (n_levels,) of the rows with each level, and of the rows without it.
 
         A total is exactly zero if there are no such rows. If `weights` (n,) is None, all weights are one.
@@ -173,8 +173,8 @@ class TableMatrix(Matrix):
         for column in self._categorical_columns:
             codes, ones = column.recode_missing(), np.zeros(column.n_levels + 1)
             # The rows are counted in steps, because NumPy copies the codes to 8-byte integers.
-            for first in range(0, len(codes), MAX_COUNTED_ROWS):
-                part = slice(first, first + MAX_COUNTED_ROWS)
+            for first in range(0, len(codes), MAX_ROWS_PER_COUNT):
+                part = slice(first, first + MAX_ROWS_PER_COUNT)
                 # Index 0 counts rows without a level.
                 positions = codes[part].astype(np.intp) + 1
                 ones += np.bincount(positions, None if weights is None else weights[part], len(ones))
@@ -216,16 +216,16 @@ class TableMatrix(Matrix):
         size = self.shape[1] + n_categorical_columns
         n_blocks = count_blocks(
             n_rows,
-            row_work=2 * n_rows_coef * n_numeric_columns + (CODE_WORK + 2 * width) * n_categorical_columns,
+            row_work=2 * n_rows_coef * n_numeric_columns + (CODE_READ_OVERHEAD + 2 * width) * n_categorical_columns,
             partial_bytes=partial_bytes + 8 * width * size,
             data_bytes=self._column_bytes,
         )
         sums = zeros_aligned((n_blocks * size, width), np.float64).reshape(n_blocks, size, width)
-        return CategoricalColumns(self._code_columns, zeros_table(size, n_rows_coef), sums)
+        return CategoricalColumns(self._categorical_operand, make_zero_table(size, n_rows_coef), sums)
 
-    def should_extract(self, rows: IntArray) -> bool:
-        """See `Matrix.should_extract`; a small subset of the rows is copied."""
-        return self.should_copy(rows)
+    def should_extract_rows(self, rows: IntArray) -> bool:
+        """See `Matrix.should_extract_rows`; a small subset of the rows is copied."""
+        return self.should_copy_rows(rows)
 
     def parts(self) -> Iterator[tuple[str, DenseMatrix]]:
         """See `Matrix.parts`; the parts are the floating-point columns. Other columns have only finite values."""
@@ -240,9 +240,9 @@ class TableMatrix(Matrix):
         Levels are entries of five bytes, and numeric columns are stored as in `DenseMatrix`.
         """
         n, d = self.shape
-        nothing = sparse.csc_array((n, 1), dtype=np.uint8)
+        empty_column = sparse.csc_array((n, 1), dtype=np.uint8)
         levels = sparse.hstack(
-            [c.encode_one_hot() if isinstance(c, CategoricalColumn) else nothing for c in self.columns], "csc"
+            [c.encode_one_hot() if isinstance(c, CategoricalColumn) else empty_column for c in self.columns], "csc"
         )
         panel, positions, scale, shift = np.empty((0, n), precision), np.full(d, -1), np.ones(d), np.zeros(d)
         if self._numeric_columns:
@@ -260,11 +260,11 @@ class TableMatrix(Matrix):
         features, (d, n_categorical_columns) = self.numeric_features, (self.shape[1], len(self._categorical_columns))
         numeric_scaling, size = Scaling(scaling.scale[features], scaling.shift[features]), d + n_categorical_columns
         width = len(features) + 1
-        row_work = n_categorical_columns * width + CODE_WORK * n_categorical_columns**2 // 2
-        n_blocks = min(count_blocks(len(rows), row_work), max(1, MAX_PARTIAL_BYTES // (8 * size**2)))
+        row_work = n_categorical_columns * width + CODE_READ_OVERHEAD * n_categorical_columns**2 // 2
+        n_blocks = min(count_blocks(len(rows), row_work), max(1, MAX_PARTIAL_SUM_BYTES // (8 * size**2)))
         cross_sums, pairs = np.empty((n_blocks, size, width)), np.zeros((n_blocks, size, size))
-        operands = self._code_columns, self.numbers.layers, rows, row_weights, numeric_scaling, cross_sums, pairs
-        run_blocks(fill_block_level_gram, n_blocks, *operands)
+        operands = self._categorical_operand, self.numbers.layers, rows, row_weights, numeric_scaling, cross_sums, pairs
+        run_blocks(fill_block_categorical_gram, n_blocks, *operands)
         # First come the products of levels with numbers and ones, then the products of two numbers.
         cross_gram, half = np.add.reduce(cross_sums)[:d], np.add.reduce(pairs)[:d, :d]
         half[:, features] += cross_gram[:, :-1]
@@ -301,8 +301,8 @@ class TablePasses(Passes):
         self.relative_gram_norms[levels] = np.hypot(1, self._level_scaling.shift)
 
     @property
-    def longest_sum(self) -> int:
-        """See `Passes.longest_sum`. It is rows per block + number of blocks + two terms of a level."""
+    def max_additions_per_sum(self) -> int:
+        """See `Passes.max_additions_per_sum`. It is rows per block + number of blocks + two terms of a level."""
         return -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
 
     def _run(self, parameters, total, losses, curvature, batch=None):

@@ -33,7 +33,7 @@ from numpy.typing import DTypeLike
 
 from fastlin.kernels.linear.operands import NO_ROWS
 from fastlin.kernels.machine.arrays import writable_view, zeros_aligned
-from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, READ_WORK, count_blocks, run_blocks
+from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, READ_NUMBER_WORK, count_blocks, run_blocks
 from fastlin.kernels.networks.layers import (
     IDENTITY,
     LOGISTIC,
@@ -109,24 +109,26 @@ class _BatchBuffers:
     `sums`, `products`, `losses` and `n_correct` contain one partial sum for each of `n_blocks` row blocks.
     """
 
-    def __init__(self, n_rows, layer_sizes, dtype, normalizes_hidden, larger_buffers=None):
+    def __init__(self, n_rows, layer_sizes, dtype, normalizes_hidden_layers, larger_buffers=None):
         hidden = layer_sizes[1:-1]
         self.n_rows = n_rows
         if larger_buffers is None:
             self.activations = [zeros_aligned((n_rows, size), dtype) for size in layer_sizes]
             self.slopes = [zeros_aligned((n_rows, size), dtype) for size in hidden]
-            self.normalized = [zeros_aligned((n_rows, size) if normalizes_hidden else (0, 0), dtype) for size in hidden]
+            self.normalized = [
+                zeros_aligned((n_rows, size) if normalizes_hidden_layers else (0, 0), dtype) for size in hidden
+            ]
         else:
             self.activations, self.slopes, self.normalized = (
                 [array[:n_rows] for array in arrays]
                 for arrays in (larger_buffers.activations, larger_buffers.slopes, larger_buffers.normalized)
             )
         self.n_blocks = [
-            count_blocks(n_rows, READ_WORK * size, 16 * size, n_rows * size * np.dtype(dtype).itemsize)
+            count_blocks(n_rows, READ_NUMBER_WORK * size, 16 * size, n_rows * size * np.dtype(dtype).itemsize)
             for size in layer_sizes
         ]
         self.sums = [np.zeros(shape) for shape in zip(self.n_blocks, layer_sizes, strict=True)]
-        self.products = [np.zeros((len(sums), sums.shape[1] * normalizes_hidden)) for sums in self.sums]
+        self.products = [np.zeros((len(sums), sums.shape[1] * normalizes_hidden_layers)) for sums in self.sums]
         self.losses, self.n_correct = np.zeros((2, self.n_blocks[-1]))
 
 
@@ -206,14 +208,20 @@ class Network:
         self._input_normalization = Normalization(inputs) if "input" in normalization else None
         self._hidden_normalizations = [Normalization(width) for width in hidden] if "hidden" in normalization else []
         self.normalizations = [*filter(None, [self._input_normalization]), *self._hidden_normalizations]
-        scale_sizes = hidden if self._hidden_normalizations else []
-        self._shapes = [*pairwise(self.layer_sizes), *((size,) for size in (*self.layer_sizes[1:], *scale_sizes))]
+        scale_parameter_sizes = hidden if self._hidden_normalizations else []
+        self._shapes = [
+            *pairwise(self.layer_sizes),
+            *((size,) for size in (*self.layer_sizes[1:], *scale_parameter_sizes)),
+        ]
         self._boundaries = list(accumulate(map(prod, self._shapes), initial=0))
         self.n_coefficients = self._boundaries[self.n_layers]
         vectors = [zeros_aligned(self._boundaries[-1], self.dtype) for _ in range(3)]
         self.parameters, self.gradient, self._chunk_gradient = vectors
-        self.coefs, self.intercepts, self.scales = self.make_views(self.parameters)
-        self._gradients, self._chunk_gradients = self.make_views(self.gradient), self.make_views(self._chunk_gradient)
+        self.coefs, self.intercepts, self.scales = self.make_layer_views(self.parameters)
+        self._gradients, self._chunk_gradients = (
+            self.make_layer_views(self.gradient),
+            self.make_layer_views(self._chunk_gradient),
+        )
         for scale in self.scales:
             scale[:] = 1
         statistics = [array for layer in self.normalizations for array in (layer.mean, layer.variance)]
@@ -221,11 +229,11 @@ class Network:
         self._buffers_by_size: dict[int, _BatchBuffers] = {}
         self._no_scales = np.empty(0, self.dtype)
 
-    def make_views(self, vector: FloatArray) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
+    def make_layer_views(self, vector: FloatArray) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
         """Return views of a vector (p,) with the layout of the parameters: coefficients, intercepts and scales."""
         parts = zip(pairwise(self._boundaries), self._shapes, strict=True)
-        views, n = [vector[first:last].reshape(shape) for (first, last), shape in parts], self.n_layers
-        return views[:n], views[n : 2 * n], views[2 * n :]
+        parameter_views, n = [vector[first:last].reshape(shape) for (first, last), shape in parts], self.n_layers
+        return parameter_views[:n], parameter_views[n : 2 * n], parameter_views[2 * n :]
 
     def named_arrays(self) -> dict[str, list[Array]]:
         """Return the trained arrays by name: views of the parameters, and running statistics."""
@@ -298,9 +306,9 @@ class Network:
 
         The network must be a result of `make_prediction_network`.
         """
-        probabilities, no_intercept = self.compute_scores(matrix), np.zeros(self.layer_sizes[-1], self.dtype)
+        probabilities, zero_intercepts = self.compute_scores(matrix), np.zeros(self.layer_sizes[-1], self.dtype)
         n_blocks = count_blocks(len(probabilities), EXPONENTIAL_WORK * self.layer_sizes[-1])
-        run_blocks(fill_block_probabilities, n_blocks, probabilities, no_intercept, self._is_independent)
+        run_blocks(fill_block_probabilities, n_blocks, probabilities, zero_intercepts, self._is_independent)
         return probabilities
 
     def measure(self, examples: Examples) -> tuple[float, float]:
@@ -319,8 +327,8 @@ class Network:
             else:
                 arrays = _BatchBuffers(len(labels), sizes, self.dtype, False)
                 # The intercept is added with the loss.
-                no_intercept = np.zeros(sizes[-1], self.dtype)
-                examples.matrix.take(rows).score(self.coefs[0].T, no_intercept, arrays.activations[-1], NO_ROWS)
+                zero_intercepts = np.zeros(sizes[-1], self.dtype)
+                examples.matrix.take(rows).score(self.coefs[0].T, zero_intercepts, arrays.activations[-1], NO_ROWS)
             chunk_loss, correct = self._fill_residuals(arrays, labels, weights, 1.0, sums)
             loss, n_correct = loss + chunk_loss, n_correct + correct
             total += float(weights.sum()) if len(weights) else len(labels)
@@ -363,7 +371,7 @@ class Network:
             inputs = activations[0]
         previous_activations = inputs
         for layer in range(1, self.n_layers):
-            products = _multiply(previous_activations, self.coefs[layer - 1], activations[layer])
+            products = _multiply_into(previous_activations, self.coefs[layer - 1], activations[layer])
             if self._hidden_normalizations:
                 products = arrays.normalized[layer - 1]
                 self._hidden_normalizations[layer - 1].normalize(activations[layer], products)
@@ -372,7 +380,7 @@ class Network:
             activation = ACTIVATIONS[self.activation], *self._make_dropout_arguments(seed, layer), first_row
             shifts, n_blocks = self.intercepts[layer - 1], arrays.n_blocks[layer]
             run_blocks(activate_block, n_blocks, products, scales, shifts, *activation, previous_activations)
-        _multiply(previous_activations, self.coefs[-1], activations[-1])
+        _multiply_into(previous_activations, self.coefs[-1], activations[-1])
         return inputs, arrays
 
     def _make_dropout_arguments(self, seed, layer):
@@ -385,7 +393,7 @@ class Network:
         targets = (labels, NO_TARGETS) if labels.ndim == 1 else (NO_LABELS, labels)
         operands = arrays.activations[-1], self.intercepts[-1], *targets, weights, total, self._is_independent, *sums
         run_blocks(fill_block_residuals, arrays.n_blocks[-1], *operands)
-        loss, n_correct, intercept_gradient[:] = map(_sum_partials, sums)
+        loss, n_correct, intercept_gradient[:] = map(_sum_partial_sums, sums)
         if not self.has_intercepts:
             intercept_gradient[:] = 0
         return float(loss), float(n_correct)
@@ -402,17 +410,17 @@ class Network:
             slopes = np.dot(slopes, self.coefs[layer].T, out=arrays.slopes[layer - 1])
             activation = ACTIVATIONS[self.activation], *self._make_dropout_arguments(seed, layer), first_row
             run_blocks(backpropagate_block, n_blocks, activations, normalized, *activation, slopes, sums, products)
-            sums = _sum_partials(sums)
+            sums = _sum_partial_sums(sums)
             intercept_gradients[layer - 1][:] = sums
             if self._hidden_normalizations:
-                products = _sum_partials(products)
+                products = _sum_partial_sums(products)
                 scale_gradients[layer - 1][:] = products
                 operands = normalized, self.scales[layer - 1], sums / n, products / n
                 self._hidden_normalizations[layer - 1].backpropagate(*operands, slopes)
-        _multiply(inputs.T, slopes, coef_gradients[0])
+        _multiply_into(inputs.T, slopes, coef_gradients[0])
 
 
-def _multiply(a, b, product):
+def _multiply_into(a, b, product):
     """Fill `product` with the matrix product of a and b, and return it. a may be sparse."""
     if isinstance(a, np.ndarray):
         return np.dot(a, b, out=product)
@@ -426,7 +434,7 @@ def _select_targets(examples, rows):
     return writable_view(examples.labels[rows]), writable_view(weights)
 
 
-def _sum_partials(partial_sums):
+def _sum_partial_sums(partial_sums):
     """Return the sum over the blocks. NumPy is not called for the single block of a small batch."""
     return partial_sums[0] if len(partial_sums) == 1 else np.add.reduce(partial_sums)
 

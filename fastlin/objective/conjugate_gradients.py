@@ -20,15 +20,15 @@ class Iterate(NamedTuple):
 
 def iterate_conjugate_gradients(
     multiply: Callable[[FloatArray], FloatArray],
-    right_side: FloatArray,
+    right_hand_side: FloatArray,
     precondition: Callable[[FloatArray], FloatArray] = np.copy,
 ) -> Iterator[Iterate]:
     """Yield the Iterate at zero and after each product with A. Stop if a direction has no curvature.
 
-    `right_side` is b. `multiply` returns A times an array with the shape of b. `precondition` returns an approximation
-    of A^-1 times such an array, as a new array.
+    `right_hand_side` is b. `multiply` returns A times an array with the shape of b. `precondition` returns an
+    approximation of A^-1 times such an array, as a new array.
     """
-    solution, residual = np.zeros(right_side.shape), right_side.copy()
+    solution, residual = np.zeros(right_hand_side.shape), right_hand_side.copy()
     direction = precondition(residual)
     square = dot(residual.ravel(), direction.ravel())
     yield Iterate(solution, residual, square, 0.0)

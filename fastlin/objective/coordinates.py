@@ -26,7 +26,7 @@ from fastlin.typing import FloatArray
 if TYPE_CHECKING:
     from fastlin.matrices.matrix import ColumnStatistics
 
-NO_COLUMNS = np.empty(0, np.int64)
+EMPTY_COLUMN_INDICES = np.empty(0, np.int64)
 
 
 class Coordinates(NamedTuple):
@@ -36,7 +36,7 @@ class Coordinates(NamedTuple):
     shift: np.ndarray
     mean: np.ndarray  # (d,), the weighted means of the scaled columns: zero, except for rounding errors of the shifts
     mean_squares: np.ndarray  # (d + 1,), the weighted mean squares of the scaled columns, and 1 for the intercept
-    peak_ratios: (
+    peak_to_mean_ratios: (
         np.ndarray
     )  # (d,), the largest square of each scaled column divided by its mean square (zero if it is zero)
     vanishing_columns: np.ndarray  # the indices of columns that are zero after centering, except for rounding error
@@ -51,7 +51,7 @@ class Coordinates(NamedTuple):
         scale[self.vanishing_columns] = shift[self.vanishing_columns] = 0
         return Scaling(scale, shift)
 
-    def to_coefficients(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def convert_to_coefficients(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return coef (K, d) and intercept (K,) for parameters (K, d + 1)."""
         # The terms cancel if the column means are far from zero.
         intercept = [compensated_dot(row[-1], row[:-1], self.shift) for row in parameters]
@@ -84,7 +84,7 @@ class Coordinates(NamedTuple):
 def choose_coordinates(columns: ColumnStatistics, l2: float, factors: FloatArray, fit_intercept: bool) -> Coordinates:
     """Return the Coordinates for the penalty factors (d,). Columns are centered only if there is an intercept."""
     statistics, mean_squares = np.empty((4, len(columns.mean))), np.ones(len(columns.mean) + 1)
-    scale, shift, mean, peak_ratios = statistics
+    scale, shift, mean, peak_to_mean_ratios = statistics
     with np.errstate(over="ignore"):
         roots = np.sqrt(np.minimum(l2 * factors, MAX_PENALTY))
     standard_deviation = columns.standard_deviation
@@ -93,15 +93,15 @@ def choose_coordinates(columns: ColumnStatistics, l2: float, factors: FloatArray
         columns.mean,
         columns.remainder,
         standard_deviation,
-        columns.farthest,
-        columns.magnitude,
+        columns.largest_deviations,
+        columns.largest_magnitudes,
         fit_intercept,
         scale.view(np.int64),
         statistics,
         mean_squares,
     )
-    vanishing_columns = (standard_deviation == 0).nonzero()[0] if n_zero_columns else NO_COLUMNS
+    vanishing_columns = (standard_deviation == 0).nonzero()[0] if n_zero_columns else EMPTY_COLUMN_INDICES
     # Passes replace these columns by zeros, so their shifts must not be rounded to float32.
     shift[vanishing_columns] -= mean[vanishing_columns]
     mean[vanishing_columns] = 0
-    return Coordinates(scale, shift, mean, mean_squares, peak_ratios, vanishing_columns, allows_float32)
+    return Coordinates(scale, shift, mean, mean_squares, peak_to_mean_ratios, vanishing_columns, allows_float32)

@@ -35,8 +35,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.linear.penalties import CONJUGATE, MAX_STEP, ProbabilityTransfer
-from fastlin.objective.penalty import NO_EXCHANGE, BoxDual
+from fastlin.kernels.linear.penalties import CONJUGATE, MAX_FEASIBLE_STEP, ProbabilityTransfer
+from fastlin.objective.penalty import NO_PROBABILITY_EXCHANGE, BoxDual
 from fastlin.objective.rounding import UNIT_ROUNDOFF, RowErrors, bound_parameter_sums, gamma
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
     # For two classes there is one row of coefficients: the residuals of the first class are minus those of the second.
     class_residuals = [-class_residuals[0], class_residuals[0]] if len(class_residuals) == 1 else class_residuals
     means = [weight + g for weight, g in zip(weights, class_residuals, strict=True)]
-    error, gradient_error, exchange = errors.loss, errors.gradient, NO_EXCHANGE
+    error, gradient_error, exchange = errors.loss, errors.gradient, NO_PROBABILITY_EXCHANGE
     entropy = before = point.loss - point.slope
     # Without an intercept the class sums are not constrained.
     if objective.fit_intercept:
@@ -78,33 +78,36 @@ def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
         smallest = max(min(*means, *weights), errors.class_sums, UNIT_ROUNDOFF)
         error += errors.class_sums * (0.5 - 1.5 * log(smallest))
         if offsets is not None:
-            exchanged_mass = sum(map(abs, class_residuals)) + n_classes * UNIT_ROUNDOFF
-            error += (errors.class_sums + gamma(2 * n_classes + 8) * exchanged_mass) * offsets.reach
-        transferred_mass = sum(g for g in class_residuals if g > 0)
-        if transferred_mass > 0 and min(class_residuals) < 0:
+            exchanged_probability_mass = sum(map(abs, class_residuals)) + n_classes * UNIT_ROUNDOFF
+            error += (errors.class_sums + gamma(2 * n_classes + 8) * exchanged_probability_mass) * offsets.reach
+        transferred_probability_mass = sum(g for g in class_residuals if g > 0)
+        if transferred_probability_mass > 0 and min(class_residuals) < 0:
             fractions = [g / mean if g > 0 else 0.0 for g, mean in zip(class_residuals, means, strict=True)]
-            entropy -= transferred_mass - sum(
+            entropy -= transferred_probability_mass - sum(
                 g * log(mean) for g, mean in zip(class_residuals, means, strict=True) if g > 0
             )
             if offsets is not None:
-                entropy -= float(np.sum(class_residuals * offsets.mean)) + offsets.max_difference * transferred_mass
-            class_gains = [max(-g, 0.0) for g in class_residuals]
-            received = np.array(class_gains) / sum(class_gains)
-            exchange = ProbabilityTransfer(objective.rows.class_features(), np.array(fractions), received)
+                entropy -= (
+                    float(np.sum(class_residuals * offsets.mean))
+                    + offsets.max_offset_difference * transferred_probability_mass
+                )
+            probability_gains = [max(-g, 0.0) for g in class_residuals]
+            received_fractions = np.array(probability_gains) / sum(probability_gains)
+            exchange = ProbabilityTransfer(objective.rows.class_features(), np.array(fractions), received_fractions)
             # The exchange adds sums of gradients over the classes, including gradients at the labels.
             fraction = max(fractions)
             gradient_error += fraction * ((1 + sqrt(n_classes)) * gradient_error + 2 * objective.rows.roundings.sum)
         # The exchange moves the fraction error / weight of a probability. The mean square of the probability is at most
         # the weight.
-        mean_bound = errors.class_sums / sqrt((4 if len(point.gradient) == 1 else 2) * smallest)
+        mean_exchange_bound = errors.class_sums / sqrt((4 if len(point.gradient) == 1 else 2) * smallest)
         largest = max(mean / weight for mean, weight in zip(means, weights, strict=True))
-        gradient_error += min(mean_bound, errors.exchange * max(1.0, largest))
+        gradient_error += min(mean_exchange_bound, errors.exchange * max(1.0, largest))
     if objective.penalty.box is None:
         (value, margin), size = _maximize_dual_value(point, entropy, exchange), 0.0
     else:
-        value, size, box_factor = _maximize_in_box(point, entropy, exchange)
-        margin, error = 0.0, error + gradient_error * box_factor
-    error += bound_parameter_sums(point) * (point.slope_size + abs(before - value) + size)
+        value, size, box_error_factor = _maximize_in_box(point, entropy, exchange)
+        margin, error = 0.0, error + gradient_error * box_error_factor
+    error += bound_parameter_sums(point) * (point.slope_magnitude + abs(before - value) + size)
     return value, _add_gradient_rounding(point, value, entropy, error, gradient_error, margin)
 
 
@@ -124,9 +127,9 @@ def find_linearized_dual_value(point: Point, step: FloatArray) -> tuple[float, f
     )
     entropy = float(np.sum(rows.get_weights(rows.row_indices) * entropies)) / rows.total_weight
     # Both passes at zero parameters have the same probabilities, so their gradients differ only in the targets.
-    moved = rows.with_targets(probabilities)
+    rows_with_targets = rows.with_targets(probabilities)
     totals = np.empty((2, *origin.shape))
-    losses = rows.evaluate(origin, None, totals[0]), moved.evaluate(origin, None, totals[1])
+    losses = rows.evaluate(origin, None, totals[0]), rows_with_targets.evaluate(origin, None, totals[1])
     size = entropy
     if rows.offset_range is not None:
         entropy, size = entropy + losses[0] - losses[1], entropy + sum(losses)
@@ -138,10 +141,10 @@ def find_linearized_dual_value(point: Point, step: FloatArray) -> tuple[float, f
         gradient=(totals[0] - totals[1]) / rows.total_weight,
         penalty=0.0,
         slope=0.0,
-        slope_size=0.0,
+        slope_magnitude=0.0,
         error_weight=0.0,
     )
-    return find_dual_value(dual, RowErrors.from_difference(moved, size))
+    return find_dual_value(dual, RowErrors.from_pass_difference(rows_with_targets, size))
 
 
 def find_stationary_gap(point: Point) -> float:
@@ -150,9 +153,9 @@ def find_stationary_gap(point: Point) -> float:
     if not penalty.is_bounded:
         return np.inf
     if penalty.is_smooth:
-        return 0.5 * point.dual_square
+        return 0.5 * point.squared_dual_norm
     maximize = _maximize_dual_value if penalty.box is None else _maximize_in_box
-    return point.value - maximize(point, point.loss - point.slope, NO_EXCHANGE)[0]
+    return point.value - maximize(point, point.loss - point.slope, NO_PROBABILITY_EXCHANGE)[0]
 
 
 def _add_gradient_rounding(point, value, entropy, error, gradient_error, margin):
@@ -198,7 +201,7 @@ def _maximize_dual_value(point, entropy, exchange):
         value = entropy - conjugate(1.0)[CONJUGATE]
         return value if value == value else -np.inf, 0.0
     if penalty.l2 == 0:
-        boundary_step = min(conjugate(MAX_STEP_TO_BOUNDARY)[MAX_STEP], MAX_STEP_TO_BOUNDARY)
+        boundary_step = min(conjugate(MAX_STEP_TO_BOUNDARY)[MAX_FEASIBLE_STEP], MAX_STEP_TO_BOUNDARY)
         return entropy * min(boundary_step, 1.0), 1 - 1 / boundary_step if boundary_step > 1 else 0.0
     return maximize_dual(entropy, conjugate, 1.0)[1], 0.0
 
@@ -206,16 +209,20 @@ def _maximize_dual_value(point, entropy, exchange):
 def _maximize_in_box(point, entropy, exchange):
     """Return the dual value with bounds, the sum of the magnitudes of its terms, and the factor of errors in G."""
     penalty, parameters = point.objective.penalty, point.parameters
-    loss_gradient = penalty.compute_exchanged_slopes(parameters, point.gradient, exchange)
+    loss_gradient = penalty.compute_gradient_after_exchange(parameters, point.gradient, exchange)
     with np.errstate(over="ignore", invalid="ignore"):
         dual = BoxDual(penalty, parameters, loss_gradient)
         step, value = maximize_dual(entropy, dual.conjugate, dual.limit)
-        reach, size = dual.measure_maximizer_distances(step), dual.conjugate(step)[-1]
+        maximizer_distances, size = dual.measure_maximizer_distances(step), dual.conjugate(step)[-1]
     # Without a quadratic penalty, an error is multiplied by the distance between the parameters and the maximizer of
     # the conjugate.
     error_weight = penalty.gradient_error_weights
-    is_relevant = (reach > 0) & (error_weight > 0)
-    return value, size, float(np.sum(error_weight[is_relevant] * reach[is_relevant]))
+    has_error_contribution = (maximizer_distances > 0) & (error_weight > 0)
+    return (
+        value,
+        size,
+        float(np.sum(error_weight[has_error_contribution] * maximizer_distances[has_error_contribution])),
+    )
 
 
 def maximize_dual(entropy: float, conjugate: Callable[[float], list[float]], high: float) -> tuple[float, float]:
@@ -225,32 +232,32 @@ def maximize_dual(entropy: float, conjugate: Callable[[float], list[float]], hig
     convex function of the step.
     """
     low, best = 0.0, high
-    best_terms = high_terms = conjugate(high)
-    if entropy < high_terms[1]:
-        low_terms = conjugate(low)
-        if -low_terms[0] > best * entropy - best_terms[0]:
-            best, best_terms = low, low_terms
+    best_conjugate_terms = high_conjugate_terms = conjugate(high)
+    if entropy < high_conjugate_terms[1]:
+        low_conjugate_terms = conjugate(low)
+        if -low_conjugate_terms[0] > best * entropy - best_conjugate_terms[0]:
+            best, best_conjugate_terms = low, low_conjugate_terms
         for _ in range(MAX_DUAL_STEPS):
-            slopes = entropy - low_terms[1], entropy - high_terms[1]
+            slopes = entropy - low_conjugate_terms[1], entropy - high_conjugate_terms[1]
             if slopes[0] <= 0:
                 break
-            values = low * entropy - low_terms[0], high * entropy - high_terms[0]
+            values = low * entropy - low_conjugate_terms[0], high * entropy - high_conjugate_terms[0]
             # Both tangents are upper bounds, so the value at their intersection bounds the maximum.
             rise = values[1] - values[0] - slopes[1] * (high - low)
             tangent_crossing = low + rise / (slopes[0] - slopes[1]) if slopes[0] > slopes[1] else high
-            newton_position = high + slopes[1] / high_terms[2] if high_terms[2] > 0 else low
+            newton_position = high + slopes[1] / high_conjugate_terms[2] if high_conjugate_terms[2] > 0 else low
             middle = newton_position if low < newton_position < high else tangent_crossing
             limit = values[0] + slopes[0] * (tangent_crossing - low)
             if not low < middle < high:
                 break
-            middle_terms = conjugate(middle)
-            if middle * entropy - middle_terms[0] > best * entropy - best_terms[0]:
-                best, best_terms = middle, middle_terms
-            if limit - (best * entropy - best_terms[0]) <= DUAL_TOL * abs(limit):
+            middle_conjugate_terms = conjugate(middle)
+            if middle * entropy - middle_conjugate_terms[0] > best * entropy - best_conjugate_terms[0]:
+                best, best_conjugate_terms = middle, middle_conjugate_terms
+            if limit - (best * entropy - best_conjugate_terms[0]) <= DUAL_TOL * abs(limit):
                 break
-            if entropy >= middle_terms[1]:
-                low, low_terms = middle, middle_terms
+            if entropy >= middle_conjugate_terms[1]:
+                low, low_conjugate_terms = middle, middle_conjugate_terms
             else:
-                high, high_terms = middle, middle_terms
-    value = best * entropy - best_terms[0]
+                high, high_conjugate_terms = middle, middle_conjugate_terms
+    value = best * entropy - best_conjugate_terms[0]
     return best, value if value == value else -np.inf

@@ -33,7 +33,7 @@ from fastlin.kernels.machine.cholesky import factorize_block, solve_block
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.objective.rounding import ROUNDING_ERRORS_PER_ROW, UNIT_ROUNDOFF, RowErrors, gamma, norm
-from fastlin.objective.rows import OffsetRange, count_rows_coef
+from fastlin.objective.rows import OffsetRange, count_coefficient_rows
 from fastlin.objective.self_concordance import bound_row_entries
 from fastlin.typing import FloatArray, FloatType
 
@@ -47,7 +47,7 @@ MAX_SLOPE_RATIO = 0.1
 # Derivatives below this fraction of a bound on their rounding error are dominated by rounding error.
 NEGLIGIBLE_ERROR_FRACTION = 1 / 16
 # If a step changes no score by more than this, the class sums then equal those of the labels, except for rounding.
-MAX_LAST_STEP = 1e-8
+MAX_LAST_SCORE_CHANGE = 1e-8
 # The number of scores per batch. They fit into the L2 cache.
 SCORES_PER_BATCH = 1 << 16
 # Smaller curvatures are replaced by this value, so that steps stay finite.
@@ -73,7 +73,7 @@ def find_null_model(rows: Rows, parameters: FloatArray) -> NullModel:
     key = parameters[:, :-1].tobytes()
     if key not in rows.null_models:
         if parameters[:, :-1].any():
-            null_model = _fit_by_passes(rows, parameters)
+            null_model = _fit_null_model_by_passes(rows, parameters)
         else:
             null_model = fit_null_model(
                 rows.select_samples(), rows.class_weights, rows.offset_range, rows.fit_intercept
@@ -87,29 +87,34 @@ def fit_null_model(
 ) -> NullModel:
     """Return the null model of all rows. `class_weights` (n_classes,) are fractions of the total weight."""
     if offset_range is not None:
-        rows = _OffsetRows(samples, class_weights, offset_range.root_mean_square)
+        rows = _OffsetRowMeans(samples, class_weights, offset_range.root_mean_square)
         return _fit_intercepts(rows, class_weights, offset_range, fit_intercept)
     if fit_intercept and np.minimum.reduce(class_weights) > 0:
         log_probabilities = np.log(class_weights)
         value = -float(np.add.reduce(class_weights * log_probabilities))
-        return NullModel(_to_intercepts(log_probabilities), value, value)
-    zeros, equal_loss = np.zeros(count_rows_coef(len(class_weights))), float(np.log(len(class_weights)))
+        return NullModel(_convert_to_intercepts(log_probabilities), value, value)
+    zeros, equal_probability_loss = (
+        np.zeros(count_coefficient_rows(len(class_weights))),
+        float(np.log(len(class_weights))),
+    )
     if not fit_intercept:
-        return NullModel(zeros, equal_loss, equal_loss)
+        return NullModel(zeros, equal_probability_loss, equal_probability_loss)
     fractions = class_weights[class_weights > 0]
-    return NullModel(zeros, equal_loss, -float(np.add.reduce(fractions * np.log(fractions))))
+    return NullModel(zeros, equal_probability_loss, -float(np.add.reduce(fractions * np.log(fractions))))
 
 
-def _fit_by_passes(rows, parameters):
+def _fit_null_model_by_passes(rows, parameters):
     """Return the null model if the fixed coefficients are not zero. Each step takes two passes over X."""
-    reach = np.einsum("kj,j->k", np.abs(parameters[:, :-1]), bound_row_entries(rows.coordinates)[:-1])
-    max_feature_difference = float(np.sort(reach)[-2:].sum())
+    class_score_bounds = np.einsum("kj,j->k", np.abs(parameters[:, :-1]), bound_row_entries(rows.coordinates)[:-1])
+    max_feature_difference = float(np.sort(class_score_bounds)[-2:].sum())
     offset_range = rows.offset_range or OffsetRange(np.zeros(rows.n_classes), 0.0, 0.0)
-    offset_range = offset_range._replace(max_difference=offset_range.max_difference + max_feature_difference)
-    return _fit_intercepts(_FeatureRows(rows, parameters), rows.class_weights, offset_range, rows.fit_intercept)
+    offset_range = offset_range._replace(
+        max_offset_difference=offset_range.max_offset_difference + max_feature_difference
+    )
+    return _fit_intercepts(_FeatureRowMeans(rows, parameters), rows.class_weights, offset_range, rows.fit_intercept)
 
 
-def _to_intercepts(log_probabilities):
+def _convert_to_intercepts(log_probabilities):
     """Return the intercepts (K,), given the logarithms (n_classes,) of the class probabilities."""
     return (
         log_probabilities[1:] - log_probabilities[:1]
@@ -119,13 +124,13 @@ def _to_intercepts(log_probabilities):
 
 
 def _fit_intercepts(rows, class_weights, offset_range, fit_intercept):
-    """Return the null model of _OffsetRows or _FeatureRows."""
-    zeros = np.zeros(count_rows_coef(len(class_weights)))
+    """Return the null model of _OffsetRowMeans or _FeatureRowMeans."""
+    zeros = np.zeros(count_coefficient_rows(len(class_weights)))
     if not fit_intercept:
         value, error = rows.average_losses(zeros)
         return NullModel(zeros, value, max(0.0, value - error))
     # For a class without weight, the starting intercept corresponds to a probability near zero.
-    start = _to_intercepts(np.log(np.maximum(class_weights, UNIT_ROUNDOFF)) - offset_range.mean)
+    start = _convert_to_intercepts(np.log(np.maximum(class_weights, UNIT_ROUNDOFF)) - offset_range.mean)
     intercepts, gradient = _minimize_loss(rows.differentiate, start, NEGLIGIBLE_ERROR_FRACTION * rows.sum_error)
     value, error = rows.average_losses(intercepts)
     gap = _bound_gap(intercepts, gradient, rows.sum_error, class_weights, offset_range)
@@ -135,12 +140,12 @@ def _fit_intercepts(rows, class_weights, offset_range, fit_intercept):
     return NullModel(zeros, rows.average_losses(zeros)[0], lower_bound)
 
 
-class _OffsetRows:
+class _OffsetRowMeans:
     """Means over weighted rows whose scores are the offsets plus the intercepts."""
 
     def __init__(self, samples: Samples, class_weights: FloatArray, offset_magnitude: float) -> None:
         self._samples, self._fractions = samples, class_weights[-samples.offsets.shape[1] :]
-        self._weights, self._offset_magnitude = samples.weigh(), offset_magnitude
+        self._weights, self._offset_magnitude = samples.get_row_weights(), offset_magnitude
         self._total_weight = float(np.add.reduce(self._weights))
         n, K = samples.offsets.shape
         self._rows_per_batch = max(1, SCORES_PER_BATCH // K)
@@ -182,16 +187,19 @@ class _OffsetRows:
         for weights, scores, batch in self._iterate_batches(intercepts):
             if K == 1:
                 rest = np.log1p(np.exp(-np.abs(scores)))[0]
-                score_gaps = np.maximum(np.concatenate([scores, -scores]), 0.0)
+                gaps_to_largest_score = np.maximum(np.concatenate([scores, -scores]), 0.0)
             else:
-                score_gaps = scores.max(axis=0) - scores
-                rest = np.log(np.add.reduce(np.exp(-score_gaps)))
+                gaps_to_largest_score = scores.max(axis=0) - scores
+                rest = np.log(np.add.reduce(np.exp(-gaps_to_largest_score)))
             if len(samples.targets):
                 targets = samples.targets[batch].T
                 targets = np.concatenate([1 - targets, targets]) if K == 1 else targets
-                rest = rest + np.add.reduce(targets * score_gaps)
+                rest = rest + np.add.reduce(targets * gaps_to_largest_score)
             else:
-                rest = rest + np.take_along_axis(score_gaps, samples.labels[batch][None].astype(np.int64), axis=0)[0]
+                rest = (
+                    rest
+                    + np.take_along_axis(gaps_to_largest_score, samples.labels[batch][None].astype(np.int64), axis=0)[0]
+                )
             total += float(np.add.reduce(rest * weights))
         value = total / self._total_weight
         # An error in a score changes the loss by at most twice that error.
@@ -199,16 +207,16 @@ class _OffsetRows:
         return value, self.sum_error * value + score_error
 
 
-class _FeatureRows:
+class _FeatureRowMeans:
     """Means over weighted rows with fixed coefficients, computed by passes over X."""
 
     def __init__(self, rows: Rows, parameters: FloatArray) -> None:
-        self._rows, self._parameters, self._total = rows, parameters.copy(), np.empty(parameters.shape)
-        self.sum_error = rows.roundings.plain_sum
+        self._rows, self._parameters, self._gradient_sums = rows, parameters.copy(), np.empty(parameters.shape)
+        self.sum_error = rows.roundings.residual_sum
 
     def _evaluate(self, intercepts):
         self._parameters[:, -1] = intercepts
-        return self._rows.evaluate(self._parameters, None, self._total)
+        return self._rows.evaluate(self._parameters, None, self._gradient_sums)
 
     def differentiate(self, intercepts: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See `DerivativeFunction`."""
@@ -217,7 +225,7 @@ class _FeatureRows:
         # The difference is replaced by its rounding error if that is larger.
         two_class_hessian = np.maximum(gram[:1, 1:] - gram[:1, :1], self.sum_error * gram[:1, 1:])
         hessian = two_class_hessian if len(intercepts) == 1 else _fill_hessian_diagonal(gram[:-1, :-1])
-        return self._total[:, -1] / self._rows.total_weight, hessian
+        return self._gradient_sums[:, -1] / self._rows.total_weight, hessian
 
     def average_losses(self, intercepts: FloatArray) -> tuple[float, float]:
         """Return the mean loss and a bound on its rounding error."""
@@ -248,15 +256,17 @@ def _minimize_loss(
         np.maximum(diagonal, MIN_CURVATURE, out=diagonal)
         step = -find_newton_step(hessian.copy(), gradient, np.float64)
         # The largest change of the difference between two scores. For K = 1, the score of the first class is zero.
-        reach = max(float(step.max()), 0.0) - min(float(step.min()), 0.0)
-        fraction = min(1.0, growth * log1p(reach) / reach) if reach > 0 else 1.0
+        largest_score_change = max(float(step.max()), 0.0) - min(float(step.min()), 0.0)
+        fraction = (
+            min(1.0, growth * log1p(largest_score_change) / largest_score_change) if largest_score_change > 0 else 1.0
+        )
         trial_intercepts = intercepts + fraction * step
         derivatives = differentiate(trial_intercepts)
         if growth > 1 and np.sum(derivatives[0] * step) > -MAX_SLOPE_RATIO * np.sum(gradient * step):
             growth = 1.0
             continue
         intercepts, (gradient, hessian), growth = trial_intercepts, derivatives, 2 * growth
-        if reach <= MAX_LAST_STEP:
+        if largest_score_change <= MAX_LAST_SCORE_CHANGE:
             break
     return intercepts, gradient
 
@@ -268,7 +278,7 @@ def _bound_gap(intercepts, gradient, sum_error, class_weights, offset_range):
     # For classes that lose probability in the exchange, the mean probability; for the other classes, the weight.
     means = class_weights + np.maximum(gradient, 0.0)
     errors = np.abs(gradient) + sum_error * (means + class_weights)
-    loss_terms = 1 + offset_range.max_difference + np.abs(intercepts + offset_range.mean)
+    loss_terms = 1 + offset_range.max_offset_difference + np.abs(intercepts + offset_range.mean)
     # A mean is zero only if the class has neither weight nor probability. The derivative is then zero as well.
     log_probabilities = np.log(means, out=np.zeros(len(means)), where=means > 0)
     return float(np.sum(errors * (loss_terms - log_probabilities))) * (1 + gamma(8 * len(errors)))

@@ -43,7 +43,7 @@ def make_penalty_factors(penalty_factors: FloatArray | None, n_features: int) ->
     return np.ones(n_features) if penalty_factors is None else penalty_factors.astype(np.float64)
 
 
-class RangeError(OverflowError):
+class FloatRangeError(OverflowError):
     """J, the gradient or the coefficients are outside the range of their dtype."""
 
 
@@ -73,14 +73,16 @@ class Objective:
         self.bytes_per_row = (1 if penalty.is_smooth else 2) * (4 if uses_float32 else 8) * self.n_rows_coef
         # Whether the probabilities of all rows are stored. The rows must be in this process, and the budget must
         # suffice.
-        self.stores_probabilities: bool = rows.has_labels and self.budget.allows_bytes(self.bytes_per_row * self.n_rows)
+        self.stores_probabilities: bool = rows.has_labels and self.budget.allows_array_bytes(
+            self.bytes_per_row * self.n_rows
+        )
         # Whether Hessians over all rows are available, from stored probabilities or from workers.
         self.has_hessian: bool = self.stores_probabilities or not rows.has_labels
 
     def with_penalty(self, l2: float, l1: float) -> Objective:
         """Return the objective with other penalty strengths, for the same rows and coordinates."""
-        old = self.penalty
-        penalty = Penalty.of(self.rows, l2, l1, old.factors, old.group_lasso, old.box)
+        old_penalty = self.penalty
+        penalty = Penalty.of(self.rows, l2, l1, old_penalty.factors, old_penalty.group_lasso, old_penalty.box)
         return Objective(self.rows, penalty, self.budget)
 
     def sample(self, n_rows: int) -> Objective:
@@ -98,7 +100,7 @@ class Objective:
         n_parameters = self.shape[0] * self.shape[1]
         return self.budget.allows_hessian(n_parameters, self.n_rows * n_parameters**2 // 2)
 
-    def make_buffer(self) -> ProbabilityBuffer | None:
+    def make_probability_buffer(self) -> ProbabilityBuffer | None:
         """Return a buffer for the probabilities of one point, or None if the budget is too small."""
         return (
             ProbabilityBuffer((self.n_rows_coef, self.n_rows), self.fast_precision)
@@ -120,11 +122,11 @@ class Objective:
             rounded = parameters.astype(precision)
             # The gradient is computed at the rounded parameters, so the point stores them.
             parameters = rounded.astype(np.float64)
-        loss = self.rows.evaluate(rounded, None if out is None else out.acquire(), self._total)
-        return self.make_point(parameters, precision, loss, self._total, out)
+        loss = self.rows.evaluate(rounded, None if out is None else out.acquire_array(), self._sum_buffer)
+        return self.make_point(parameters, precision, loss, self._sum_buffer, out)
 
     @cached_property
-    def _total(self):
+    def _sum_buffer(self):
         """A buffer for sums over the rows. Allocating it for a million parameters takes a fifth of a pass over text."""
         return np.empty(self.shape)
 
@@ -140,7 +142,7 @@ class Objective:
         if buffer is not None:
             buffer.owner = parameters
         gradient = np.empty(self.shape)
-        sums = self.penalty.fill_gradient(total, self.rows.total_weight, parameters, gradient)
+        sums = self.penalty.fill_penalized_gradient(total, self.rows.total_weight, parameters, gradient)
         return Point(self, parameters, precision, buffer, loss, gradient, *sums)
 
     @cached_property
@@ -174,16 +176,16 @@ class Objective:
             return parameters
         means, penalty = parameters.mean(axis=0), self.penalty
         if not (penalty.group_lasso or penalty.is_smooth):
-            is_fixed = penalty.thresholds[:-1] > 0
-            is_fixed = is_fixed if penalty.box is None else is_fixed | penalty.box.is_bounded
-            means[-1] += np.where(is_fixed, means[:-1] * self.coordinates.shift, 0).sum()
-            means[:-1][is_fixed] = 0
+            is_fixed_column = penalty.thresholds[:-1] > 0
+            is_fixed_column = is_fixed_column if penalty.box is None else is_fixed_column | penalty.box.is_bounded
+            means[-1] += np.where(is_fixed_column, means[:-1] * self.coordinates.shift, 0).sum()
+            means[:-1][is_fixed_column] = 0
         return parameters - means
 
     def extract_coefficients(self, parameters: FloatArray, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
         """Return coef (K, d) and intercept (K,), centered and rounded to `dtype`, for parameters (K, d + 1)."""
         centered_parameters = self.center(parameters)
-        coef, intercept = self.coordinates.to_coefficients(centered_parameters)
+        coef, intercept = self.coordinates.convert_to_coefficients(centered_parameters)
         coef, box = coef.astype(dtype), self.penalty.box
         return coef if box is None else box.round_coef(coef, centered_parameters), intercept.astype(dtype)
 
@@ -192,7 +194,7 @@ class Objective:
 
         Both arrays are rounded to `dtype`. The second derivative of a row's loss with respect to the scores is at most
         1/2. So a change of the parameters by e increases J by at most
-        <g, e> + (1/4) ||e||^2 E ||x~||^2 + (1/2) sum curvature_j e_kj^2. The method raises a RangeError if the
+        <g, e> + (1/4) ||e||^2 E ||x~||^2 + (1/2) sum curvature_j e_kj^2. The method raises a FloatRangeError if the
         coefficients are outside the range of `dtype`.
         """
         coordinates, centered_parameters = self.coordinates, self.center(solution.parameters)
@@ -200,20 +202,20 @@ class Objective:
         arguments = centered_parameters, solution.gradient, self.penalty.curvatures, mean_square, dtype
         coef, intercept, change, is_finite, increase = coordinates.round_coefficients(*arguments)
         if not is_finite:
-            raise RangeError(f"the coefficients are outside the range of {np.dtype(dtype)}")
+            raise FloatRangeError(f"the coefficients are outside the range of {np.dtype(dtype)}")
         if self.penalty.box is not None:
-            bounded_coef = self.penalty.box.round_coef(coef, centered_parameters)
-            if (bounded_coef != coef).any():
-                increase = self._add_bound_change(
-                    solution.gradient, change, (bounded_coef.astype(np.float64) - coef) / coordinates.scale
+            coef_within_bounds = self.penalty.box.round_coef(coef, centered_parameters)
+            if (coef_within_bounds != coef).any():
+                increase = self._add_change_due_to_bounds(
+                    solution.gradient, change, (coef_within_bounds.astype(np.float64) - coef) / coordinates.scale
                 )
-                coef = bounded_coef
+                coef = coef_within_bounds
         return coef, intercept, increase + self.penalty.nonsmooth_value(change)
 
-    def _add_bound_change(self, gradient, change, bound_change):
-        """Add `bound_change` (K, d), a change due to the bounds, to `change` (K, d + 1). Return the increase of J."""
-        change[:, :-1] += bound_change
-        change[:, -1] += np.abs(bound_change * self.coordinates.shift).sum(axis=1)
+    def _add_change_due_to_bounds(self, gradient, change, change_due_to_bounds):
+        """Add `change_due_to_bounds` (K, d) to `change` (K, d + 1). Return the increase of J."""
+        change[:, :-1] += change_due_to_bounds
+        change[:, -1] += np.abs(change_due_to_bounds * self.coordinates.shift).sum(axis=1)
         squares = np.square(change)
         increase = np.sum(np.abs(gradient * change)) + 0.5 * np.sum(self.penalty.curvatures * squares)
         return float(increase + 0.25 * np.sum(self.coordinates.mean_squares) * np.sum(squares))

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from fastlin.kernels.linear.penalties import (
-    MAX_STEP,
+    EMPTY_BOUNDS,
+    MAX_FEASIBLE_STEP,
     MAX_SUBGRADIENT,
-    NO_BOUNDS,
     PenaltyArrays,
     ProbabilityTransfer,
     fill_block_dual,
     fill_block_penalties,
 )
-from fastlin.kernels.machine.threads import NUMBER_WORK, count_work_blocks, run_blocks
+from fastlin.kernels.machine.threads import COPIED_NUMBER_WORK, count_work_blocks, run_blocks
 from fastlin.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class Box:
 
     lower: np.ndarray  # (K, d), bounds on the coefficients; infinite if there is no bound
     upper: np.ndarray
-    min_parameters: np.ndarray  # (K, d + 1), bounds on the parameters; the intercept has none
-    max_parameters: np.ndarray
+    parameter_lower_bounds: np.ndarray  # (K, d + 1), bounds on the parameters; the intercept has none
+    parameter_upper_bounds: np.ndarray
 
     @classmethod
     def of(cls, bounds: tuple[FloatArray, FloatArray] | None, scale: FloatArray) -> Self | None:
@@ -48,14 +48,14 @@ class Box:
             return None
         lower, upper = bounds
         shape = len(lower), len(scale) + 1
-        min_parameters, max_parameters = np.full(shape, -np.inf), np.full(shape, np.inf)
+        parameter_lower_bounds, parameter_upper_bounds = np.full(shape, -np.inf), np.full(shape, np.inf)
         # A scaled bound outside the range of float64 is replaced by the largest finite number.
         largest = np.finfo(np.float64).max
-        for bound, scaled in ((lower, min_parameters), (upper, max_parameters)):
+        for bound, scaled in ((lower, parameter_lower_bounds), (upper, parameter_upper_bounds)):
             with np.errstate(over="ignore"):
                 scaled_bound = np.clip(bound / scale, -largest, largest)
             scaled[:, :-1] = np.where(np.isfinite(bound), scaled_bound, bound)
-        return cls(lower, upper, min_parameters, max_parameters)
+        return cls(lower, upper, parameter_lower_bounds, parameter_upper_bounds)
 
     @cached_property
     def is_bounded(self) -> BoolArray:
@@ -70,15 +70,15 @@ class Box:
     @cached_property
     def values_nearest_zero(self) -> FloatArray:
         """The parameters (K, d) nearest to zero within the bounds."""
-        return self.clip(np.zeros(self.min_parameters.shape))[:, :-1]
+        return self.clip(np.zeros(self.parameter_lower_bounds.shape))[:, :-1]
 
     def clip(self, parameters: FloatArray) -> FloatArray:
         """Return the parameters (K, d + 1), clipped to the bounds."""
-        return np.minimum(np.maximum(parameters, self.min_parameters), self.max_parameters)
+        return np.minimum(np.maximum(parameters, self.parameter_lower_bounds), self.parameter_upper_bounds)
 
     def is_free(self, parameters: FloatArray) -> BoolArray:
         """Return whether each of the parameters (K, d + 1) is strictly between its bounds."""
-        return (self.min_parameters < parameters) & (parameters < self.max_parameters)
+        return (self.parameter_lower_bounds < parameters) & (parameters < self.parameter_upper_bounds)
 
     def round_coef(self, coef: FloatArray, parameters: FloatArray) -> FloatArray:
         """Return coef (K, d) within the bounds, if the dtype permits. `coef` was computed from the parameters."""
@@ -86,14 +86,14 @@ class Box:
         # Bounds outside the range of float32 become infinite.
         with np.errstate(over="ignore"):
             lower, upper = self.lower.astype(kind), self.upper.astype(kind)
-        rounded_lower = lower
+        rounded_lower_bound = lower
         # Bounds are rounded towards the interior.
         lower = np.where(lower < self.lower, np.nextafter(lower, kind(np.inf)), lower)
         upper = np.where(upper > self.upper, np.nextafter(upper, kind(-np.inf)), upper)
-        coef = np.where(parameters[:, :-1] <= self.min_parameters[:, :-1], lower, coef)
-        coef = np.where(parameters[:, :-1] >= self.max_parameters[:, :-1], upper, coef)
+        coef = np.where(parameters[:, :-1] <= self.parameter_lower_bounds[:, :-1], lower, coef)
+        coef = np.where(parameters[:, :-1] >= self.parameter_upper_bounds[:, :-1], upper, coef)
         coef = np.minimum(np.maximum(coef, lower), upper)
-        return np.where(lower > upper, rounded_lower, coef).astype(kind)
+        return np.where(lower > upper, rounded_lower_bound, coef).astype(kind)
 
     def measure_subgradient(
         self, parameters: FloatArray, slopes: FloatArray, thresholds: FloatArray, scale: FloatArray
@@ -103,12 +103,16 @@ class Box:
         `slopes` (K, d) are derivatives of the smooth part with respect to the coefficients of the original columns,
         multiplied by `scale` (d,). `thresholds` (d,) are the slopes of the L1 penalty.
         """
-        values, lower, upper = parameters[:, :-1], self.min_parameters[:, :-1], self.max_parameters[:, :-1]
+        values, lower, upper = (
+            parameters[:, :-1],
+            self.parameter_lower_bounds[:, :-1],
+            self.parameter_upper_bounds[:, :-1],
+        )
         left_slopes = slopes + np.where(values > 0, thresholds, -thresholds)
         right_slopes = slopes + np.where(values < 0, -thresholds, thresholds)
-        left_descent = np.where(values > lower, left_slopes, 0)
-        right_descent = np.where(values < upper, -right_slopes, 0)
-        return float((np.maximum(np.maximum(left_descent, right_descent), 0) / scale).max(initial=0.0))
+        left_descent_slopes = np.where(values > lower, left_slopes, 0)
+        right_descent_slopes = np.where(values < upper, -right_slopes, 0)
+        return float((np.maximum(np.maximum(left_descent_slopes, right_descent_slopes), 0) / scale).max(initial=0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,13 +147,15 @@ class Penalty:
         scale, shift = rows.coordinates.scale, rows.coordinates.shift
         curvatures, thresholds = np.zeros((2, len(scale) + 1))
         with np.errstate(over="ignore", under="ignore"):
-            feature_l2 = np.minimum(l2 * factors, MAX_PENALTY)
-            np.minimum(feature_l2 * scale * scale, MAX_PENALTY, out=curvatures[:-1])
+            l2_per_feature = np.minimum(l2 * factors, MAX_PENALTY)
+            np.minimum(l2_per_feature * scale * scale, MAX_PENALTY, out=curvatures[:-1])
             if l1:
                 np.minimum(l1 * factors * scale, MAX_PENALTY, out=thresholds[:-1])
             # The square root of the curvature is within the range of float64 even if the curvature is not.
-            roots = scale * np.sqrt(feature_l2)
-        lower, upper = (NO_BOUNDS, NO_BOUNDS) if box is None else (box.min_parameters, box.max_parameters)
+            roots = scale * np.sqrt(l2_per_feature)
+        lower, upper = (
+            (EMPTY_BOUNDS, EMPTY_BOUNDS) if box is None else (box.parameter_lower_bounds, box.parameter_upper_bounds)
+        )
         arrays = PenaltyArrays(
             curvatures, thresholds, roots, group_lasso, lower, upper, scale, shift, rows.error_weight
         )
@@ -176,21 +182,21 @@ class Penalty:
     def error_weight_norm(self) -> float:
         """The norm of gradient_error_weights / roots. Gradient errors are multiplied by it in the conjugate."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            relative_weights = self.gradient_error_weights / self.arrays.roots
+            relative_error_weights = self.gradient_error_weights / self.arrays.roots
             if self.box is not None:
-                relative_weights = relative_weights[self.arrays.roots > 0]
-            largest = float(np.maximum.reduce(relative_weights, initial=0.0))
-            return largest * sqrt(np.add.reduce((relative_weights / largest) ** 2)) if largest > 0 else 0.0
+                relative_error_weights = relative_error_weights[self.arrays.roots > 0]
+            largest = float(np.maximum.reduce(relative_error_weights, initial=0.0))
+            return largest * sqrt(np.add.reduce((relative_error_weights / largest) ** 2)) if largest > 0 else 0.0
 
     @cached_property
     def largest_error_weight(self) -> float:
         """The largest gradient_error_weights / thresholds. Gradient errors are multiplied by it in the step length."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            relative_weights = self.gradient_error_weights / self.thresholds[:-1]
+            relative_error_weights = self.gradient_error_weights / self.thresholds[:-1]
             if self.box is not None:
                 # Coefficients without a threshold do not limit the step.
-                relative_weights = relative_weights[self.thresholds[:-1] > 0]
-            return float(np.fmax.reduce(relative_weights, initial=0.0))
+                relative_error_weights = relative_error_weights[self.thresholds[:-1] > 0]
+            return float(np.fmax.reduce(relative_error_weights, initial=0.0))
 
     def scale_thresholds(self, factor: float) -> Penalty:
         """Return the penalty with all thresholds multiplied by a factor."""
@@ -211,14 +217,14 @@ class Penalty:
             sizes = np.abs(parameters).sum(axis=0)
         return float(np.sum(sizes * self.thresholds))
 
-    def fill_gradient(
+    def fill_penalized_gradient(
         self, total: FloatArray, total_weight: float, parameters: FloatArray, gradient: FloatArray
     ) -> tuple[float, ...]:
         """Fill `gradient` (K, d + 1) with total / total_weight plus the gradient of the quadratic penalty.
 
         Return the fields of a Point from `penalty` to the last one.
         """
-        n_blocks = count_work_blocks(NUMBER_WORK * parameters.size, len(self.factors))
+        n_blocks = count_work_blocks(COPIED_NUMBER_WORK * parameters.size, len(self.factors))
         sums, error_weights = np.empty((n_blocks, 6)), np.empty((n_blocks, len(parameters)))
         run_blocks(
             fill_block_penalties,
@@ -251,18 +257,18 @@ class Penalty:
         """Return the sums of `fill_block_dual` at a dual point: the conjugate, its derivatives and the largest step.
 
         The dual point is (1 - step) times the labels plus step times the probabilities after the exchange. At the step
-        in the entry MAX_STEP, a coefficient without a quadratic penalty leaves the feasible box.
+        in the entry MAX_FEASIBLE_STEP, a coefficient without a quadratic penalty leaves the feasible box.
         """
-        n_blocks = count_work_blocks(NUMBER_WORK * parameters.size, len(self.factors))
+        n_blocks = count_work_blocks(COPIED_NUMBER_WORK * parameters.size, len(self.factors))
         sums = np.empty((n_blocks, 4))
         run_blocks(fill_block_dual, n_blocks, gradient, parameters, self.arrays, exchange, float(step), sums)
         if n_blocks == 1:
             return sums[0]
         totals = np.add.reduce(sums)
-        totals[MAX_STEP] = np.minimum.reduce(sums[:, MAX_STEP])
+        totals[MAX_FEASIBLE_STEP] = np.minimum.reduce(sums[:, MAX_FEASIBLE_STEP])
         return totals
 
-    def compute_exchanged_slopes(
+    def compute_gradient_after_exchange(
         self, parameters: FloatArray, gradient: FloatArray, exchange: ProbabilityTransfer
     ) -> FloatArray:
         """Return the gradient (K, d) of the loss after an exchange, as in `conjugate`."""
@@ -272,9 +278,9 @@ class Penalty:
         # With two classes, the row of coefficients belongs to the second class.
         rows = slice(-len(loss_gradient), None)
         class_gradients = np.concatenate([-loss_gradient, loss_gradient]) if len(loss_gradient) == 1 else loss_gradient
-        transferred_mass = np.einsum("k,kj->j", exchange.parts, class_gradients + exchange.features)
+        transferred_probability_mass = np.einsum("k,kj->j", exchange.parts, class_gradients + exchange.features)
         lost = exchange.parts[rows, None] * (loss_gradient + exchange.features[rows])
-        return loss_gradient + exchange.received[rows, None] * transferred_mass - lost
+        return loss_gradient + exchange.received_fractions[rows, None] * transferred_probability_mass - lost
 
 
 class BoxDual:
@@ -293,10 +299,10 @@ class BoxDual:
         # The gradient of the loss is a difference, so the rounding error is relative to the slope of the quadratic
         # penalty.
         self._quadratic_slopes = penalty.curvatures[:-1] * np.abs(self._parameters)
-        lower, upper = penalty.box.min_parameters[:, :-1], penalty.box.max_parameters[:, :-1]
+        lower, upper = penalty.box.parameter_lower_bounds[:, :-1], penalty.box.parameter_upper_bounds[:, :-1]
         self._target_bounds = np.where(self._negative_slopes > 0, upper, lower)
         # Without a bound in this direction and without a quadratic penalty, the threshold limits the step.
-        is_unlimited = ~self._has_root & np.isinf(self._target_bounds) & (self._negative_slopes != 0)
+        is_direction_unlimited = ~self._has_root & np.isinf(self._target_bounds) & (self._negative_slopes != 0)
         self._target_bounds = np.where(
             np.isinf(self._target_bounds), penalty.box.values_nearest_zero, self._target_bounds
         )
@@ -304,7 +310,7 @@ class BoxDual:
             self._thresholds,
             np.abs(self._negative_slopes),
             out=np.full_like(self._negative_slopes, np.inf),
-            where=is_unlimited,
+            where=is_direction_unlimited,
         )
         self.limit = float(min(1.0, limits.min(initial=1.0)))
 
@@ -336,18 +342,24 @@ class BoxDual:
     def measure_maximizer_distances(self, step: float) -> FloatArray:
         """Return the distance (d,) of each feature's coefficients from the maximizers of the conjugate."""
         values, values_nearest_zero = self._parameters, self._box.values_nearest_zero
-        near_distances, far_distances = np.abs(values - values_nearest_zero), np.abs(values - self._target_bounds)
-        max_distances = np.maximum(
-            np.abs(values - self._box.min_parameters[:, :-1]), np.abs(values - self._box.max_parameters[:, :-1])
+        nearest_zero_distances, target_bound_distances = (
+            np.abs(values - values_nearest_zero),
+            np.abs(values - self._target_bounds),
+        )
+        largest_bound_distances = np.maximum(
+            np.abs(values - self._box.parameter_lower_bounds[:, :-1]),
+            np.abs(values - self._box.parameter_upper_bounds[:, :-1]),
         )
         is_below_threshold = step * np.abs(self._negative_slopes) <= self._thresholds
-        reach = np.where(
+        maximizer_distances = np.where(
             self._thresholds > 0,
-            np.where(is_below_threshold, near_distances, np.maximum(near_distances, far_distances)),
-            max_distances,
+            np.where(
+                is_below_threshold, nearest_zero_distances, np.maximum(nearest_zero_distances, target_bound_distances)
+            ),
+            largest_bound_distances,
         )
-        return np.where(self._has_root, 0.0, np.sqrt(np.sum(np.square(reach), axis=0)))
+        return np.where(self._has_root, 0.0, np.sqrt(np.sum(np.square(maximizer_distances), axis=0)))
 
 
 # If probabilities and labels have the same class sums, no exchange is needed.
-NO_EXCHANGE = ProbabilityTransfer(np.empty((0, 0)), np.empty(0), np.empty(0))
+NO_PROBABILITY_EXCHANGE = ProbabilityTransfer(np.empty((0, 0)), np.empty(0), np.empty(0))

@@ -25,7 +25,7 @@ class ProbabilityBuffer:
         self.probabilities = np.empty(shape, precision)
         self.owner: FloatArray | None = None
 
-    def acquire(self) -> FloatArray:
+    def acquire_array(self) -> FloatArray:
         """Return the array to fill for the next point. The probabilities of the previous point become invalid."""
         self.owner = None
         return self.probabilities
@@ -43,9 +43,9 @@ class Point:
     gradient: np.ndarray  # (K, d + 1), the gradient of the smooth part of J
     penalty: float
     slope: float  # the inner product of the parameters and the gradient of the loss
-    dual_square: float  # sum_kj gradient_kj^2 / curvature_j over the coefficients
+    squared_dual_norm: float  # sum_kj gradient_kj^2 / curvature_j over the coefficients
     largest_subgradient_entry: float  # the largest magnitude in the smallest subgradient; zero only at a minimum
-    slope_size: float  # the sum of the magnitudes of the terms of the slope
+    slope_magnitude: float  # the sum of the magnitudes of the terms of the slope
     # A bound on the rounding error of the scores: the norm over the classes of sum_j |parameter_kj| error_weight_j.
     error_weight: float
 
@@ -62,8 +62,8 @@ class Point:
     @property
     def is_finite(self) -> bool:
         """Whether the value and the gradient are finite."""
-        # slope_size is infinite or NaN if any entry of the gradient of the loss is infinite or NaN.
-        return isfinite(self.value) and isfinite(self.slope_size)
+        # slope_magnitude is infinite or NaN if any entry of the gradient of the loss is infinite or NaN.
+        return isfinite(self.value) and isfinite(self.slope_magnitude)
 
     @property
     def has_probabilities(self) -> bool:
@@ -115,13 +115,13 @@ class Point:
         return self._dual_value_and_error[0]
 
     @property
-    def dual_rounding(self) -> float:
+    def dual_value_rounding(self) -> float:
         """An upper bound on the increase of the dual value due to rounding."""
         return self._dual_value_and_error[1]
 
     def lower_bound(self) -> float:
         """Return a lower bound on the minimum of J: the dual value minus its rounding error."""
-        bound = self.dual_value - self.dual_rounding
+        bound = self.dual_value - self.dual_value_rounding
         return bound if self.objective.penalty.is_smooth or bound == -np.inf else max(bound, 0.0)
 
     @property
@@ -147,7 +147,7 @@ class Point:
         """
         rows, probabilities = self.objective.rows, self.probabilities
         scores = rows.passes.compute_scores(step).T
-        rows.add_passes()
+        rows.add_to_pass_counter()
         if len(probabilities) == 1:
             return np.clip(probabilities + probabilities * (1 - probabilities) * scores, 0, 1)
         scores -= np.einsum("ki,ki->i", probabilities, scores)
@@ -164,8 +164,8 @@ class Point:
         """
         objective, K = self.objective, len(self.parameters)
         # If probabilities are stored, the matrix is small compared with them.
-        is_affordable = self.buffer is not None or objective.budget.allows_hessian(K, objective.n_rows * K**2 // 2)
-        if not (objective.fit_intercept and is_affordable):
+        may_build_hessian = self.buffer is not None or objective.budget.allows_hessian(K, objective.n_rows * K**2 // 2)
+        if not (objective.fit_intercept and may_build_hessian):
             return None
         probabilities = None if self.buffer is None else self.probabilities
         gram = objective.rows.sum_probability_products(self.parameters, objective.fast_precision, probabilities)

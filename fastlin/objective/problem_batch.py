@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastlin.kernels.linear.operands import NO_FLOAT64, NO_ROWS, Samples
+from fastlin.kernels.linear.operands import EMPTY_FLOAT64_MATRIX, NO_ROWS, Samples
 from fastlin.objective.null_model import NullModel, fit_null_model
 from fastlin.objective.rounding import Roundings, RowErrors, gamma
 from fastlin.objective.rows import OffsetRange, make_samples
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 # The limits of the number of problems in a batch. Within these limits, a batch has at most MAX_COEFFICIENT_ROWS rows of
 # coefficients and MAX_BATCH_COEFFICIENTS coefficients, so that the scores of a tile stay in the L2 cache. The labels
-# and weights use at most BATCH_BYTES.
-MIN_BATCH_SIZE, MAX_BATCH_SIZE, MAX_COEFFICIENT_ROWS, MAX_BATCH_COEFFICIENTS, BATCH_BYTES = (
+# and weights use at most MAX_BATCH_BYTES.
+MIN_BATCH_SIZE, MAX_BATCH_SIZE, MAX_COEFFICIENT_ROWS, MAX_BATCH_COEFFICIENTS, MAX_BATCH_BYTES = (
     8,
     128,
     256,
@@ -38,9 +38,11 @@ MIN_BATCH_SIZE, MAX_BATCH_SIZE, MAX_COEFFICIENT_ROWS, MAX_BATCH_COEFFICIENTS, BA
 
 def choose_batch_size(n_rows: int, n_features: int, n_rows_coef: int = 1) -> int:
     """Return the number of problems per batch whose coefficients, labels and weights fit into the caches."""
-    coefficient_limit = min(MAX_BATCH_COEFFICIENTS // max(1, n_features), MAX_COEFFICIENT_ROWS) // n_rows_coef
+    max_problems_for_coefficients = (
+        min(MAX_BATCH_COEFFICIENTS // max(1, n_features), MAX_COEFFICIENT_ROWS) // n_rows_coef
+    )
     row_bytes = 9 if n_rows_coef == 1 else 12
-    batch_size = min(coefficient_limit, BATCH_BYTES // (row_bytes * max(1, n_rows)), MAX_BATCH_SIZE)
+    batch_size = min(max_problems_for_coefficients, MAX_BATCH_BYTES // (row_bytes * max(1, n_rows)), MAX_BATCH_SIZE)
     return max(MIN_BATCH_SIZE, batch_size // MIN_BATCH_SIZE * MIN_BATCH_SIZE)
 
 
@@ -96,23 +98,23 @@ class BatchRows:
             self._offset_range = offset_range._replace(root_mean_square=self.offset_magnitude)
         scaling = coordinates.scaling
         self.passes = matrix.passes(samples, scaling, self.batch_size * K)
-        self.roundings = Roundings.of(self.passes.longest_sum, matrix.longest_row, K)
+        self.roundings = Roundings.of(self.passes.max_additions_per_sum, matrix.longest_row, K)
         # For each parameter, the curvature of the penalty if l2 = 1, and the threshold if l1 = 1.
         self.unit_curvatures = np.tile(np.append(factors * coordinates.scale**2, 0.0), K)
         self.thresholds = np.tile(np.append(factors * coordinates.scale, 0.0), K)
         # For any row weights, the largest entry of a column bounds how much the column perturbs a score. Peaks measure
         # distances from the mean, which is not exactly zero because the shift is rounded.
-        distances = np.sqrt(coordinates.mean_squares[:-1] * np.maximum(coordinates.peak_ratios, 1.0))
+        distances = np.sqrt(coordinates.mean_squares[:-1] * np.maximum(coordinates.peak_to_mean_ratios, 1.0))
         largest = (distances + np.abs(coordinates.mean)) ** 2
         self.largest_squares = largest
-        error_weight, self.gradient_error_weights = self.passes.measure_error_weights(np.sqrt(largest))
+        error_weight, self.gradient_error_weights = self.passes.find_error_bound_weights(np.sqrt(largest))
         self.error_weight = np.append(error_weight, 1.0)
         roots = coordinates.scale * np.sqrt(factors)
         self.error_weight_norm = float(np.sqrt(np.sum((self.gradient_error_weights / roots) ** 2)))
 
     def fit_null_model(self, labels: IntArray, weights: FloatArray | None, class_weights: FloatArray) -> NullModel:
         """Return the null model of a problem. `class_weights` (n_classes,) sum to one."""
-        offsets = NO_FLOAT64 if self.offsets is None else self.offsets
+        offsets = EMPTY_FLOAT64_MATRIX if self.offsets is None else self.offsets
         samples = Samples(NO_ROWS, labels, np.empty(0) if weights is None else weights, offsets)
         return fit_null_model(samples, class_weights, self._offset_range, self.fit_intercept)
 
@@ -198,11 +200,16 @@ class ProblemBatch:
 
     def evaluate(self, parameters: FloatArray) -> PointBatch:
         """Return the Points at the parameters (B, m). The evaluation takes one pass over X."""
-        loss_gradient, class_shape = np.empty(parameters.shape), (-1, self.rows.size // self.rows.n_rows_coef)
-        arguments = parameters.reshape(class_shape), self._labels, self._weights, loss_gradient.reshape(class_shape)
+        loss_gradient, per_class_shape = np.empty(parameters.shape), (-1, self.rows.size // self.rows.n_rows_coef)
+        arguments = (
+            parameters.reshape(per_class_shape),
+            self._labels,
+            self._weights,
+            loss_gradient.reshape(per_class_shape),
+        )
         loss, *curvatures = self.rows.passes.evaluate_batch(*arguments) / self.total_weights
         if not self.rows.fit_intercept:
-            loss_gradient.reshape(class_shape)[:, -1] = 0
+            loss_gradient.reshape(per_class_shape)[:, -1] = 0
         loss_gradient /= self.total_weights[:, None]
         value = loss + self.compute_quadratic_penalty(parameters)
         if self._l1.any():
@@ -223,14 +230,14 @@ class ProblemBatch:
         error_weight = np.hypot.reduce(
             np.einsum("bkj,j->bk", np.abs(parameters).reshape(len(self), K, -1), rows.error_weight), axis=1
         )
-        wrong_probability = -np.expm1(-points.loss)
+        wrong_class_probability = -np.expm1(-points.loss)
         largest = -np.expm1(-points.loss * self.total_weights / self.smallest_weights)
         row_errors = RowErrors.of(
             rows,
             points.loss,
             error_weight,
-            wrong_probability,
-            np.sqrt(wrong_probability * largest),
+            wrong_class_probability,
+            np.sqrt(wrong_class_probability * largest),
             np.minimum(0.25, largest),
         )
         errors = row_errors.gradient, row_errors.loss, gamma(rows.size + 4)
@@ -240,7 +247,7 @@ class ProblemBatch:
         slope = np.hypot.reduce(intercept_gradient, axis=1) / root + row_errors.class_sums
         curvature = points.curvatures.sum(axis=1)
         # The last term is the absolute error of 1 - p.
-        curvature_error = 2 * rows.roundings.plain_sum * curvature + row_errors.class_sums + gamma(4)
+        curvature_error = 2 * rows.roundings.residual_sum * curvature + row_errors.class_sums + gamma(4)
         lower = _find_smallest_curvature(points.curvatures, K) - curvature_error
         upper = curvature + curvature_error
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

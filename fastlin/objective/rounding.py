@@ -28,16 +28,18 @@ class Roundings(NamedTuple):
 
     score: float  # the error of a score
     row: float  # the error of a row's loss and residuals, given the scores; with targets, also of sums over classes
-    plain_sum: float  # the error of a sum of losses or residuals over the rows
+    residual_sum: float  # the error of a sum of losses or residuals over the rows
     sum: float  # the error of a sum of products of residuals with a column
 
     @classmethod
-    def of(cls, longest_sum: int, longest_row: int, n_rows_coef: int, has_targets: bool = False) -> Self:
-        """Return the Roundings of passes with `longest_sum` terms per sum and `longest_row` entries per row."""
-        row_terms = ROUNDING_ERRORS_PER_ROW + n_rows_coef + (2 * n_rows_coef + 4 if has_targets else 0)
+    def of(cls, max_additions_per_sum: int, longest_row: int, n_rows_coef: int, has_targets: bool = False) -> Self:
+        """Return the Roundings of passes with `max_additions_per_sum` terms per sum, and `longest_row` per row."""
+        terms_per_row = ROUNDING_ERRORS_PER_ROW + n_rows_coef + (2 * n_rows_coef + 4 if has_targets else 0)
         # Products, scaling and shifting of a column, and the sum with the intercept are rounded.
-        score_terms, sum_terms = longest_row + 4, longest_sum + row_terms
-        return cls(gamma(score_terms), gamma(row_terms), gamma(sum_terms), gamma(sum_terms + score_terms))
+        terms_per_score, terms_per_sum = longest_row + 4, max_additions_per_sum + terms_per_row
+        return cls(
+            gamma(terms_per_score), gamma(terms_per_row), gamma(terms_per_sum), gamma(terms_per_sum + terms_per_score)
+        )
 
 
 class RowErrors(NamedTuple):
@@ -56,60 +58,63 @@ class RowErrors(NamedTuple):
         rows: Rows | BatchRows,
         loss: Any,
         error_weight: Any,
-        wrong_probability: Any,
+        wrong_class_probability: Any,
         root: Any,
         max_residual_slope: Any,
     ) -> Self:
         """Return the errors at a point, given the mean loss and the error weight.
 
-        Over the rows, the probability of the wrong classes has the mean `wrong_probability` and the root mean square
-        `root`. For two classes, `max_residual_slope` bounds the derivative of a row's residual with respect to the
-        score.
+        Over the rows, the probability of the wrong classes has the mean `wrong_class_probability` and the root mean
+        square `root`. For two classes, `max_residual_slope` bounds the derivative of a row's residual with respect to
+        the score.
         """
-        K, (_, row_error, plain, sum_error) = rows.n_rows_coef, rows.roundings
+        K, (_, relative_row_error, plain, sum_error) = rows.n_rows_coef, rows.roundings
         scores = bound_score_rounding(rows, error_weight)
         # Softmax has absolute errors, because the sum of exponentials exceeds one, and because a residual is a
         # probability minus one. The logistic loss and residual are computed from the smaller probability, or with
         # targets from a difference.
-        absolute_error = row_error if K > 1 or rows.has_targets else 0.0
+        absolute_error = relative_row_error if K > 1 or rows.has_targets else 0.0
         # With three or more classes, two residuals of a row have opposite signs, which increases the norm by this
         # factor.
         length = 1.0 if K == 1 else sqrt(2)
-        score_effect, squared_score_effect = length * root * scores, scores * scores
+        score_error_effect, squared_score_error = length * root * scores, scores * scores
         # The error of a class sum is relative to the class weight, except for the squared errors of the scores.
         fraction = rows.min_class_weight
         exchange = (
-            length * (length * scores + 2 * plain + absolute_error) + 2 * squared_score_effect / sqrt(fraction)
+            length * (length * scores + 2 * plain + absolute_error) + 2 * squared_score_error / sqrt(fraction)
             if fraction > 0
             else inf
         )
         return cls(
             # With three or more classes, each row adds two terms.
-            loss=2 * sum_error * loss + absolute_error + score_effect + 0.25 * squared_score_effect,
+            loss=2 * sum_error * loss + absolute_error + score_error_effect + 0.25 * squared_score_error,
             # The derivative of a residual is p (1 - p) for two classes, and at most the norm of diag(p) - p p' for
             # more.
             gradient=length * length * max_residual_slope * scores
-            + squared_score_effect
+            + squared_score_error
             + length * root * sum_error
             + absolute_error,
-            class_sums=2 * score_effect + squared_score_effect + 2 * wrong_probability * plain + absolute_error,
+            class_sums=2 * score_error_effect
+            + squared_score_error
+            + 2 * wrong_class_probability * plain
+            + absolute_error,
             exchange=exchange,
         )
 
     @classmethod
-    def from_difference(cls, rows: Rows, size: float) -> Self:
+    def from_pass_difference(cls, rows: Rows, size: float) -> Self:
         """Return the errors of the difference between two passes at zero parameters, with targets and with labels.
 
         `size` is the sum of the magnitudes of the terms: the entropy and, if there are offsets, both losses.
         """
         # At zero parameters, only the offsets cause rounding errors in a score. No residual exceeds one.
-        pass_errors = cls.of(rows, size, 0.0, 1.0, 1.0, 0.25 if rows.n_rows_coef == 1 else 0.5)
+        single_pass_errors = cls.of(rows, size, 0.0, 1.0, 1.0, 0.25 if rows.n_rows_coef == 1 else 0.5)
         # The sums of the targets differ from one by rounding errors.
-        target_error = gamma(rows.n_rows_coef + 4)
+        target_sum_error = gamma(rows.n_rows_coef + 4)
         return cls(
-            3 * pass_errors.loss,
-            2 * pass_errors.gradient + target_error,
-            2 * pass_errors.class_sums + target_error,
+            3 * single_pass_errors.loss,
+            2 * single_pass_errors.gradient + target_sum_error,
+            2 * single_pass_errors.class_sums + target_sum_error,
             inf,
         )
 
@@ -122,13 +127,13 @@ def find_row_errors(point: Point) -> RowErrors:
         # The loss bounds the divergence, and also the probability outside the most probable label. With targets, the
         # mean loss does not bound the loss of a single row in this way.
         largest = 1.0
-        wrong_probability = root_mean_square = min(1.0, sqrt(loss))
+        wrong_class_probability = root_mean_square = min(1.0, sqrt(loss))
     else:
         # The loss of one row is largest if a row with the smallest weight has the total loss. The logarithm of the mean
         # probability of the labels is at least minus the mean loss (Jensen).
-        largest, wrong_probability = -expm1(-loss * rows.total_weight / rows.smallest_weight), -expm1(-loss)
-        root_mean_square = sqrt(wrong_probability * largest)
-    return RowErrors.of(rows, loss, point.error_weight, wrong_probability, root_mean_square, min(0.25, largest))
+        largest, wrong_class_probability = -expm1(-loss * rows.total_weight / rows.smallest_weight), -expm1(-loss)
+        root_mean_square = sqrt(wrong_class_probability * largest)
+    return RowErrors.of(rows, loss, point.error_weight, wrong_class_probability, root_mean_square, min(0.25, largest))
 
 
 def bound_score_rounding(rows: Rows | BatchRows, error_weight: Any) -> Any:

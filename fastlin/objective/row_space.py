@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.kernels.linear.operands import NO_ROWS, ProbabilityOutput, Samples
-from fastlin.kernels.linear.row_multipliers import fill_block_step_residuals
-from fastlin.kernels.machine.gather import zeros_table
+from fastlin.kernels.linear.row_multipliers import fill_block_residuals_after_step
+from fastlin.kernels.machine.gather import make_zero_table
 from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.machine.vectors import dot
@@ -85,7 +85,9 @@ class RowSpace:
         self.objective, self._n_classes = objective, objective.n_rows_coef
         self._l2, factors = objective.penalty.l2, objective.penalty.factors
         self._max_l2_factor = float(factors.max(initial=0.0)) * self._l2
-        allows_gram = objective.budget.allows_bytes(8 * n**2) and _is_gram_accurate(objective.coordinates, factors)
+        allows_gram = objective.budget.allows_array_bytes(8 * n**2) and _is_gram_accurate(
+            objective.coordinates, factors
+        )
         self._row_products = objective.matrix.row_products(self._n_classes, factors, allows_gram)
         weights = rows.weights if len(rows.weights) else np.ones(n)
         if len(rows.row_indices):
@@ -108,7 +110,7 @@ class RowSpace:
     def zeros(self) -> FloatArray:
         """Return the zero vector."""
         n_tables, length = 2, len(self._weights) + 1
-        return zeros_table(n_tables * length, self._n_classes).reshape(n_tables, length, -1)
+        return make_zero_table(n_tables * length, self._n_classes).reshape(n_tables, length, -1)
 
     def start(self, nearby_fit: RowPoint | None = None) -> FloatArray:
         """Return the starting vector: the null model, or the coefficients of a RowPoint for another penalty."""
@@ -131,9 +133,9 @@ class RowSpace:
             self.zeros(),
             self.zeros(),
         )
-        coef, _ = objective.coordinates.to_coefficients(parameters)
+        coef, _ = objective.coordinates.convert_to_coefficients(parameters)
         scores[:-1, :K] = objective.matrix.compute_scores(coef, np.zeros(K))
-        objective.rows.add_passes()
+        objective.rows.add_to_pass_counter()
         if objective.fit_intercept:
             scores[:-1] -= np.einsum("i,ik->k", self._weights, scores[:-1])
             scores[-1, :K] = parameters[:, -1] + np.einsum("kj,j->k", parameters[:, :-1], objective.coordinates.mean)
@@ -168,7 +170,7 @@ class RowSpace:
         losses, slopes = np.empty((2, self._n_blocks))
         sums = np.empty((self._n_blocks, self._n_classes))
         run_blocks(
-            fill_block_step_residuals,
+            fill_block_residuals_after_step,
             self._n_blocks,
             self._samples,
             scores,
@@ -205,7 +207,7 @@ class RowSpace:
         coordinates = self.objective.coordinates
         parameters = np.empty(self.objective.shape)
         coef = parameters[:, :-1]
-        self._row_products.combine(self._center_multipliers(multipliers), coef)
+        self._row_products.combine_rows(self._center_multipliers(multipliers), coef)
         np.divide(coef, self._l2 * coordinates.scale, out=coef)
         parameters[:, coordinates.vanishing_columns] = 0
         parameters[:, -1] = multipliers[-1, : self._n_classes]
@@ -224,7 +226,7 @@ class RowSpace:
     def _fill_scores(self, multipliers, scores):
         """Fill a table of zeros with the scores that correspond to the multipliers."""
         self._row_products.multiply(self._center_multipliers(multipliers), scores)
-        self.objective.rows.add_passes()
+        self.objective.rows.add_to_pass_counter()
         scores /= self._l2
         if self.objective.fit_intercept:
             scores[:-1] -= np.einsum("i,ik->k", self._weights, scores[:-1])
@@ -232,7 +234,7 @@ class RowSpace:
 
     def _center_multipliers(self, multipliers):
         """Convert multipliers of the centered rows to a table of n multipliers of the original rows."""
-        centered_multipliers = zeros_table(len(self._weights), self._n_classes)
+        centered_multipliers = make_zero_table(len(self._weights), self._n_classes)
         centered_multipliers[:] = multipliers[:-1]
         if self.objective.fit_intercept:
             centered_multipliers -= self._weights[:, None] * np.add.reduce(multipliers[:-1])
@@ -243,19 +245,22 @@ def _is_gram_accurate(coordinates, factors):
     """Return whether inner products of the original rows give accurate inner products of the centered rows."""
     with np.errstate(over="ignore", invalid="ignore"):
         weights = 1 / (coordinates.scale**2 * factors)
-        mean_sum, rest = np.sum(coordinates.shift**2 * weights), np.sum(coordinates.mean_squares[:-1] * weights)
-        return bool(mean_sum <= MAX_CANCELLATION_RATIO * rest)
+        weighted_squared_shifts, rest = (
+            np.sum(coordinates.shift**2 * weights),
+            np.sum(coordinates.mean_squares[:-1] * weights),
+        )
+        return bool(weighted_squared_shifts <= MAX_CANCELLATION_RATIO * rest)
 
 
 class RowLine:
     """J along a direction from a vector. An evaluation takes no pass, because scores are linear in the step."""
 
-    def __init__(self, space: RowSpace, start: FloatArray, direction: FloatArray) -> None:
-        self._space, self._start, self._direction = space, start, direction
+    def __init__(self, row_space: RowSpace, start: FloatArray, direction: FloatArray) -> None:
+        self._space, self._start, self._direction = row_space, start, direction
         self._start_square = multiply_without_intercepts(start, start)
         self._cross_product = multiply_without_intercepts(start, direction)
         self._curvature = multiply_without_intercepts(direction, direction)
-        self._gradient = space.zeros()
+        self._gradient = row_space.zeros()
 
     def __call__(self, step: float) -> tuple[float, float]:
         """Return the value and the slope of J at a step."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import NO_FLOAT64, NO_ROWS, Samples
+from fastlin.kernels.linear.operands import EMPTY_FLOAT64_MATRIX, NO_ROWS, Samples
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.matrices.pieces import sum_probability_outer_products
 from fastlin.objective.rounding import Roundings
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # The number of labels per batch when labels are counted, because NumPy copies them to eight bytes each.
 ROWS_PER_BATCH = 1_000_000
-N_SKETCHES = 4
+N_SKETCH_DIRECTIONS = 4
 # If the largest square of most columns exceeds the mean square by this factor, a few rows may contribute most of the
 # curvature, so the influence of the rows is estimated (docs/benchmarks/design-choices.md: uneven rows).
 MIN_UNEVEN_PEAK_RATIO = 50.0
@@ -38,7 +38,7 @@ class OffsetRange(NamedTuple):
     """The range of the offsets, used for certificates (docs/derivations.md, section 4)."""
 
     mean: np.ndarray  # (n_classes,), the numbers c_k, approximately the weighted means of the offsets of each class
-    max_difference: float  # an upper bound on max_k (o_ik - c_k) - min_k (o_ik - c_k) over the rows
+    max_offset_difference: float  # an upper bound on max_k (o_ik - c_k) - min_k (o_ik - c_k) over the rows
     root_mean_square: float  # the square root of the weighted mean of the squared norms of the rows
 
     @classmethod
@@ -60,15 +60,17 @@ class OffsetRange(NamedTuple):
             smallest = np.minimum(smallest, centered_batch.min(axis=0, initial=np.inf))
             largest = np.maximum(largest, centered_batch.max(axis=0, initial=-np.inf))
         mean = total / total_weight
-        farthest = np.sort(np.maximum(largest - mean, mean - smallest))[-2:]
-        max_difference = float(farthest.sum()) * (1 + OFFSET_ROUNDING) + OFFSET_ROUNDING * K * max_magnitude
+        largest_deviations = np.sort(np.maximum(largest - mean, mean - smallest))[-2:]
+        max_offset_difference = (
+            float(largest_deviations.sum()) * (1 + OFFSET_ROUNDING) + OFFSET_ROUNDING * K * max_magnitude
+        )
         mean = np.append(0.0, mean) if K == 1 else mean
-        return cls(mean, max_difference, float(np.sqrt(square / total_weight)) * (1 + OFFSET_ROUNDING))
+        return cls(mean, max_offset_difference, float(np.sqrt(square / total_weight)) * (1 + OFFSET_ROUNDING))
 
     @property
     def reach(self) -> float:
         """An upper bound on the change of the dual objective per unit of probability that is exchanged."""
-        return self.max_difference + 2 * float(np.abs(self.mean).max())
+        return self.max_offset_difference + 2 * float(np.abs(self.mean).max())
 
 
 class Rows:
@@ -91,7 +93,7 @@ class Rows:
     def __init__(
         self, matrix: Matrix, samples: Samples, n_classes: int, coordinates: Coordinates, fit_intercept: bool
     ) -> None:
-        self.matrix, self.n_classes, self.n_rows_coef = matrix, n_classes, count_rows_coef(n_classes)
+        self.matrix, self.n_classes, self.n_rows_coef = matrix, n_classes, count_coefficient_rows(n_classes)
         self.coordinates, self.fit_intercept = coordinates, fit_intercept
         self.row_indices, self.labels, self.weights, self.offsets, self.targets = samples
         scaling = coordinates.scaling
@@ -111,8 +113,10 @@ class Rows:
             self.offset_range = OffsetRange.of(selected.offsets, selected.weights, self.total_weight)
         self.offset_magnitude = 0.0 if self.offset_range is None else self.offset_range.root_mean_square
         self.is_faster_in_float32 = coordinates.allows_float32 and matrix.is_faster_in_float32(self.n_rows_coef)
-        self.roundings = Roundings.of(passes.longest_sum, passes.longest_row, self.n_rows_coef, self.has_targets)
-        self.error_weight, self.gradient_error_weights = passes.measure_error_weights(
+        self.roundings = Roundings.of(
+            passes.max_additions_per_sum, passes.longest_row, self.n_rows_coef, self.has_targets
+        )
+        self.error_weight, self.gradient_error_weights = passes.find_error_bound_weights(
             np.sqrt(coordinates.mean_squares[:-1])
         )
         # The counter is a list, so that subsets of the rows share it.
@@ -137,8 +141,8 @@ class Rows:
         float32.
         """
         loss = self.passes.evaluate(parameters, probabilities, total)
-        self.add_passes()
-        self._zero_intercept_entries(total)
+        self.add_to_pass_counter()
+        self._clear_intercept_entries(total)
         if parameters.dtype == np.float64:
             self.store_class_features(parameters, total)
         return loss / self.total_weight
@@ -147,8 +151,8 @@ class Rows:
         """Return the result of `evaluate` in float64 for the same rows without offsets."""
         total = np.empty(parameters.shape)
         loss = self.passes.drop_offsets().evaluate(parameters, None, total)
-        self.add_passes()
-        return loss / self.total_weight, self._zero_intercept_entries(total)
+        self.add_to_pass_counter()
+        return loss / self.total_weight, self._clear_intercept_entries(total)
 
     def store_class_features(self, parameters: FloatArray, total: FloatArray) -> None:
         """Compute `class_features` if all coefficients are zero. `total` is S times the gradient in float64."""
@@ -158,34 +162,36 @@ class Rows:
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
         """Return the Hessian of the mean loss times `direction` (K, d + 1). See `get_hessian_argument` for `curved`."""
         product = self.passes.hessian_product(direction, curved)
-        self.add_passes()
-        product = self._zero_intercept_entries(product)
+        self.add_to_pass_counter()
+        product = self._clear_intercept_entries(product)
         product /= self.total_weight
         return product
 
     def hessian(self, curved: FloatArray) -> FloatArray:
         """Return the Hessian of the mean loss (K (d + 1), K (d + 1)), ordered by class. See `get_hessian_argument`."""
-        self.add_passes()
-        return self.average_pair_sums(self.passes.class_pair_gram(curved))
+        self.add_to_pass_counter()
+        return self.average_parameter_pair_sums(self.passes.class_pair_gram(curved))
 
-    def sum_pair_terms(self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any) -> FloatArray:
+    def average_parameter_pair_terms(
+        self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any
+    ) -> FloatArray:
         """Return the sum over the rows of a term for `Passes.sum_with_probabilities`, divided by S.
 
         The result has the shape (K (d + 1), K (d + 1)).
         """
-        self.add_passes(2)
-        return self.average_pair_sums(self.passes.sum_with_probabilities(term, parameters, *arguments))
+        self.add_to_pass_counter(2)
+        return self.average_parameter_pair_sums(self.passes.sum_with_probabilities(term, parameters, *arguments))
 
-    def average_pair_sums(self, total: FloatArray) -> FloatArray:
-        """Divide sums for pairs of parameters by S, in place, and apply `_zero_intercept_entries` to rows and columns.
+    def average_parameter_pair_sums(self, total: FloatArray) -> FloatArray:
+        """Divide sums for pairs of parameters by S, in place, and apply `_clear_intercept_entries` to rows and columns.
 
         `total` has the shape (K (d + 1), K (d + 1)).
         """
         size = self.matrix.shape[1] + 1
         total /= self.total_weight
         column_sums = total.reshape(len(total), -1, size)
-        self._zero_intercept_entries(column_sums)
-        self._zero_intercept_entries(column_sums.reshape(-1, size, len(total)).transpose(0, 2, 1))
+        self._clear_intercept_entries(column_sums)
+        self._clear_intercept_entries(column_sums.reshape(-1, size, len(total)).transpose(0, 2, 1))
         return total
 
     def sum_probability_products(
@@ -197,7 +203,7 @@ class Rows:
         """
         if probabilities is not None:
             return sum_probability_outer_products(self.passes, probabilities) / self.total_weight
-        self.add_passes()
+        self.add_to_pass_counter()
         return (
             self.passes.sum_with_probabilities(sum_probability_outer_products, parameters.astype(precision))
             / self.total_weight
@@ -224,7 +230,7 @@ class Rows:
             features = np.concatenate([mean - features, features])
         return features
 
-    def _zero_intercept_entries(self, total):
+    def _clear_intercept_entries(self, total):
         """Return sums (..., d + 1) over the rows. Without an intercept, the last entries are set to zero."""
         if not self.fit_intercept:
             total[..., -1] = 0
@@ -235,7 +241,7 @@ class Rows:
         """Whether the rows and their probabilities are in this process, not on workers."""
         return self.matrix.stores_probabilities
 
-    def add_passes(self, n_passes: float = 1) -> None:
+    def add_to_pass_counter(self, n_passes: float = 1) -> None:
         """Add a number of passes over these rows to the pass counter."""
         self.pass_counter[0] += n_passes * self.n_rows / self._n_matrix_rows
 
@@ -248,32 +254,36 @@ class Rows:
         return float(weights[weights > 0].min())
 
     @cached_property
-    def has_uneven_norms(self) -> bool:
+    def has_uneven_row_norms(self) -> bool:
         """Whether the column statistics indicate that a few rows have much larger norms than the others."""
         coordinates = self.coordinates
-        varies = coordinates.mean_squares[:-1] > 0
+        is_nonzero_column = coordinates.mean_squares[:-1] > 0
         # The condition must be true for more than half of the columns. Counting is faster than computing a median.
         return bool(
-            2 * np.count_nonzero(coordinates.peak_ratios[varies] > MIN_UNEVEN_PEAK_RATIO) > np.count_nonzero(varies)
+            2 * np.count_nonzero(coordinates.peak_to_mean_ratios[is_nonzero_column] > MIN_UNEVEN_PEAK_RATIO)
+            > np.count_nonzero(is_nonzero_column)
         )
 
     @cached_property
     def influence(self) -> FloatArray | float:
         """The approximate contribution (n_rows,) of each row to the curvature, relative to the mean.
 
-        If `has_uneven_norms` is true, it is estimated from N_SKETCHES random directions in one pass (Achlioptas 2003).
-        Otherwise it is the number 1.0.
+        If `has_uneven_row_norms` is true, it is estimated from N_SKETCH_DIRECTIONS random directions in one pass
+        (Achlioptas 2003). Otherwise it is the number 1.0.
         """
-        if not self.has_uneven_norms:
+        if not self.has_uneven_row_norms:
             return 1.0
         coordinates = self.coordinates
-        varies = coordinates.mean_squares[:-1] > 0
-        signs = np.random.default_rng(0).choice([-1.0, 1.0], (N_SKETCHES, len(varies))) * varies
-        directions = np.column_stack([signs, np.zeros(N_SKETCHES)])
-        parts = chain.from_iterable(piece.score_chunks(directions) for piece in self.passes.split(self.n_rows))
+        is_nonzero_column = coordinates.mean_squares[:-1] > 0
+        random_signs = (
+            np.random.default_rng(0).choice([-1.0, 1.0], (N_SKETCH_DIRECTIONS, len(is_nonzero_column)))
+            * is_nonzero_column
+        )
+        directions = np.column_stack([random_signs, np.zeros(N_SKETCH_DIRECTIONS)])
+        parts = chain.from_iterable(piece.iterate_score_chunks(directions) for piece in self.passes.split(self.n_rows))
         with np.errstate(over="ignore"):
             squares = np.concatenate([np.einsum("ik,ik->i", scores, scores).astype(np.float32) for _, scores in parts])
-        self.add_passes()
+        self.add_to_pass_counter()
         # Rows of weight zero, and rows whose squares overflow, are excluded.
         has_weight = np.broadcast_to(self.get_weights(self.row_indices) > 0, squares.shape)
         squares[~has_weight | (squares == np.inf)] = 0
@@ -285,7 +295,7 @@ class Rows:
     def take(self, row_indices: IntArray) -> Rows:
         """Return a subset of the rows, given their indices (int64) in X. The subset shares the pass counter."""
         matrix, samples = self.matrix, self.passes.samples
-        if matrix.should_extract(row_indices):
+        if matrix.should_extract_rows(row_indices):
             matrix, samples = matrix.take(row_indices), samples.take(row_indices)
         else:
             samples = samples._replace(rows=row_indices)
@@ -309,7 +319,7 @@ class Rows:
         if len(self.weights):
             weighted_indices = np.flatnonzero(self.get_weights(row_indices) > 0)
             row_indices = row_indices[weighted_indices] if len(row_indices) else weighted_indices
-        positions = sample_positions(len(row_indices) or self.n_rows, n_rows)
+        positions = sample_row_positions(len(row_indices) or self.n_rows, n_rows)
         return self.take(row_indices[positions] if len(row_indices) else positions)
 
     def get_weights(self, row_indices: IntArray) -> FloatArray | float:
@@ -330,9 +340,9 @@ class Rows:
         if not row_weights.shape[1]:
             return np.zeros((len(row_weights), size, size), precision)
         grams = self.passes.gram(row_indices, row_weights / self.total_weight, precision)
-        self.add_passes((len(row_indices) or self.matrix.shape[0]) / self.n_rows)
-        self._zero_intercept_entries(grams)
-        self._zero_intercept_entries(grams.transpose(0, 2, 1))
+        self.add_to_pass_counter((len(row_indices) or self.matrix.shape[0]) / self.n_rows)
+        self._clear_intercept_entries(grams)
+        self._clear_intercept_entries(grams.transpose(0, 2, 1))
         return grams
 
 
@@ -378,24 +388,24 @@ def make_samples(
         writable_view(labels.astype(np.int32, copy=False)),
         np.empty(0) if weights is None else weights.astype(np.float64, copy=False),
         *(
-            NO_FLOAT64 if array is None else writable_view(np.ascontiguousarray(array, np.float64))
+            EMPTY_FLOAT64_MATRIX if array is None else writable_view(np.ascontiguousarray(array, np.float64))
             for array in (offsets, targets)
         ),
     )
 
 
-def count_rows_coef(n_classes: int) -> int:
+def count_coefficient_rows(n_classes: int) -> int:
     """Return K, the number of rows of coefficients for `n_classes` classes."""
     return 1 if n_classes == 2 else n_classes
 
 
-def sample_positions(n: int, n_rows: int) -> IntArray:
+def sample_row_positions(n: int, n_rows: int) -> IntArray:
     """Return min(n, n_rows) ascending positions below n: a random one from each of as many equal intervals."""
     n_rows = min(n_rows, n)
     return ((np.arange(n_rows) + np.random.default_rng(0).random(n_rows)) * (n / n_rows)).astype(np.int64)
 
 
-def split_positions(positions: IntArray, counts: Sequence[int]) -> list[IntArray]:
+def split_row_positions(positions: IntArray, counts: Sequence[int]) -> list[IntArray]:
     """Split ascending positions among pieces, given the numbers of rows. Return the positions within each piece."""
     ends = np.cumsum(counts)
     pieces = np.split(positions, np.searchsorted(positions, ends[:-1]))

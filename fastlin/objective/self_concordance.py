@@ -56,20 +56,20 @@ def bound_suboptimality(
     squares = coordinates.mean_squares
     shifts = np.append(2 * np.abs(coordinates.shift), 0.0)
     error_weight = np.append(penalty.arrays.error_weight, 1.0) + np.where(squares > 0, shifts, 0.0)
-    row_bounds = bound_row_entries(coordinates)
+    row_entry_bounds = bound_row_entries(coordinates)
     # J does not depend on columns without curvature.
-    is_curved = diagonal.ravel() > 0
+    has_curvature = diagonal.ravel() > 0
     factorized_diagonal = diagonal + (diagonal.sum(axis=0) / K**2 if K > 1 else 0.0)
     trace = float(factorized_diagonal.sum())
     added = column_squares - factorized_diagonal.ravel()
-    size = _compute_inverse_norm(solve, is_curved)
+    size = _compute_inverse_norm(solve, has_curvature)
     score_error = bound_score_rounding(
-        objective.rows, norm(np.einsum("kj,j->k", np.abs(point.parameters), row_bounds + error_weight))
+        objective.rows, norm(np.einsum("kj,j->k", np.abs(point.parameters), row_entry_bounds + error_weight))
     )
     probability_error = 4 * (score_error + objective.rows.roundings.row) * float(squares.sum())
     sum_error = gamma(roundings) * (max_row_curvature * norm(error_weight) ** 2 + 4 * trace)
     hessian_error = probability_error + sum_error
-    smallest = 1 / size - float(added[is_curved].max(initial=0.0)) - hessian_error if size > 0 else 0.0
+    smallest = 1 / size - float(added[has_curvature].max(initial=0.0)) - hessian_error if size > 0 else 0.0
     if not smallest > 0:
         return np.inf
     step, residual = direction.step, direction.residual
@@ -82,7 +82,7 @@ def bound_suboptimality(
     square = float(np.sum(np.abs(step * residual))) - float(np.sum(step * point.gradient))
     square += gamma(roundings) * norm(point.gradient) * length
     decrement = sqrt(max(0.0, square + hessian_error * length**2)) + remaining_gradient / sqrt(smallest)
-    scaled_decrement = sqrt((1.0 if K == 1 else 2.0) / smallest) * norm(row_bounds) * decrement
+    scaled_decrement = sqrt((1.0 if K == 1 else 2.0) / smallest) * norm(row_entry_bounds) * decrement
     if not scaled_decrement < 1:
         return np.inf
     # The penalty on the means of the coefficients over the classes. No step removes it.
@@ -91,15 +91,15 @@ def bound_suboptimality(
     return (0.5 * decrement**2 / (1 - scaled_decrement) + common) * (1 + gamma(HESSIAN_PRODUCT_ROUNDINGS))
 
 
-def _compute_inverse_norm(solve, is_curved):
+def _compute_inverse_norm(solve, has_curvature):
     """Return the Frobenius norm of the inverse matrix that `solve` applies, over the coordinates with curvature."""
     norms = []
-    curved = is_curved.nonzero()[0]
+    curved = has_curvature.nonzero()[0]
     for first in range(0, len(curved), UNIT_VECTORS_PER_SOLVE):
         positions = curved[first : first + UNIT_VECTORS_PER_SOLVE]
-        unit_vectors = np.zeros((len(positions), len(is_curved)))
+        unit_vectors = np.zeros((len(positions), len(has_curvature)))
         unit_vectors[np.arange(len(positions)), positions] = 1
-        norms.append(norm(solve(unit_vectors)[:, is_curved]))
+        norms.append(norm(solve(unit_vectors)[:, has_curvature]))
     return norm(np.array(norms))
 
 
@@ -107,6 +107,6 @@ def bound_row_entries(coordinates: Coordinates) -> FloatArray:
     """Return upper bounds (d + 1,) on the magnitudes of the entries of each scaled column and of the intercept."""
     # Peaks measure distances from the mean, which is not exactly zero because the shift is rounded.
     rest = 2 * np.abs(coordinates.mean) + gamma(ROUNDING_ERRORS_PER_ROW) * np.abs(coordinates.shift)
-    return np.append(np.sqrt(coordinates.peak_ratios * coordinates.mean_squares[:-1]) + rest, 1.0) * (
+    return np.append(np.sqrt(coordinates.peak_to_mean_ratios * coordinates.mean_squares[:-1]) + rest, 1.0) * (
         1 + gamma(ROUNDING_ERRORS_PER_ROW)
     )

@@ -8,7 +8,7 @@ attributes::
     stopping    the Stopping, with the stopping rule and the history of the fit
     buffer      the ProbabilityBuffer for the probabilities of points, or None
 
-`minimize` returns a `Solution`. It raises a RangeError if J or its gradient is not finite at the start. The module
+`minimize` returns a `Solution`. It raises a FloatRangeError if J or its gradient is not finite at the start. The module
 `choose` selects the solvers.
 """
 

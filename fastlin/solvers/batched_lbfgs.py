@@ -30,7 +30,7 @@ from fastlin.solvers.preconditioners import (
     AnyPreconditioner,
     DiagonalPreconditioner,
     Preconditioner,
-    regularize_equal_changes,
+    regularize_equal_class_changes,
 )
 from fastlin.solvers.tuning import MIN_INNER_TOL
 from fastlin.typing import BoolArray, FloatArray, FloatType, IntArray
@@ -38,12 +38,12 @@ from fastlin.typing import BoolArray, FloatArray, FloatType, IntArray
 # The number of pairs per problem, and the number of rejected trials of a step that stops a problem.
 N_LBFGS_PAIRS, MAX_TRIALS = 10, 20
 # If there are more parameters, factorizing the Gram matrix is too slow.
-MAX_FACTOR_SIZE = 2_000
+MAX_FACTORIZED_PARAMETERS = 2_000
 # Problems use the same factor if log2(penalty / curvature) is in the same interval. This is the width of an interval.
-RATIO_GROUP_WIDTH = 2
+LOG2_RATIO_GROUP_WIDTH = 2
 # The approximate number of sweeps per model, and the maximum number of models per problem. A problem that needs more
 # models has few rows with curvature or nearly collinear columns. A single fit with its own Hessians is then faster.
-N_SWEEPS, MAX_MODELS_PER_PROBLEM = 15, 25
+SWEEPS_PER_MODEL, MAX_MODELS_PER_PROBLEM = 15, 25
 # A rejected step is multiplied by a factor within these limits.
 MIN_STEP_FACTOR, MAX_STEP_FACTOR = 0.1, 0.5
 
@@ -92,7 +92,7 @@ class _SlotStates:
         is_accepted &= np.isfinite(points.value)
         moved = is_accepted & ~self.is_new_problem
         if moved.any():
-            self._add_pairs(moved, points)
+            self._add_step_pairs(moved, points)
         for current_values, new in zip((self.at, *self.points), (self.trial_parameters, *points), strict=True):
             current_values[is_accepted] = new[is_accepted]
         self.n_iter += moved
@@ -108,7 +108,7 @@ class _SlotStates:
         )
         return is_accepted
 
-    def _add_pairs(self, moved, points):
+    def _add_step_pairs(self, moved, points):
         """Add the pairs of the problems whose steps were accepted."""
         step, change = (self.trial_parameters - self.at)[moved], (points.gradient - self.slopes)[moved]
         for pairs, last in ((self.steps, step), (self.changes, change)):
@@ -117,10 +117,10 @@ class _SlotStates:
         product = np.einsum("bj,bj->b", step, change)
         self.products[moved, :-1] = self.products[moved, 1:]
         # A curvature within rounding error is set to zero.
-        is_curved = product > VALUE_SLACK * np.sqrt(
+        has_curvature = product > VALUE_SLACK * np.sqrt(
             np.einsum("bj,bj->b", step, step) * np.einsum("bj,bj->b", change, change)
         )
-        self.products[moved, -1] = np.where(is_curved, product, 0.0)
+        self.products[moved, -1] = np.where(has_curvature, product, 0.0)
 
     def set_directions(self, selected: BoolArray, direction: FloatArray, slope: FloatArray) -> None:
         """Set the direction, its slope and the first trial of the selected problems. `direction` has shape (B, m)."""
@@ -149,7 +149,7 @@ class _SlotStates:
         slots, minimizers, size = np.flatnonzero(selected), self.at.copy(), len(hessian)
         run_blocks(
             fill_block_minimizers,
-            count_work_blocks(len(slots) * size**2 * (N_SWEEPS + 3 * N_LBFGS_PAIRS), max(1, len(slots))),
+            count_work_blocks(len(slots) * size**2 * (SWEEPS_PER_MODEL + 3 * N_LBFGS_PAIRS), max(1, len(slots))),
             slots,
             hessian,
             self.scales,
@@ -256,23 +256,25 @@ def minimize_problems(
     `reference_hessian` (m, m) is approximately the Hessian of each loss, divided by the scale. Instead of this matrix,
     row weights (n,) may be given, or None for ones. The Gram matrix of the weighted rows, divided by the total weight,
     then replaces them. `penalty_ratios` (B,) are approximately l2 divided by the scale. With an L1 penalty, there must
-    be at most MAX_FACTOR_SIZE parameters, and a problem takes at most MAX_MODELS_PER_PROBLEM iterations.
+    be at most MAX_FACTORIZED_PARAMETERS parameters, and a problem takes at most MAX_MODELS_PER_PROBLEM iterations.
     """
     uses_float32 = rows.coordinates.allows_float32 and rows.matrix.is_faster_in_float32(rows.batch_size)
     precision: FloatType = np.float32 if uses_float32 else np.float64
     if reference_hessian is not None and reference_hessian.ndim == 2:
         loss_hessian = reference_hessian
-    elif rows.size > MAX_FACTOR_SIZE:
+    elif rows.size > MAX_FACTORIZED_PARAMETERS:
         loss_hessian = rows.coordinates.mean_squares
     else:
         weights = np.ones(rows.n_rows) if reference_hessian is None else reference_hessian
         loss_hessian = rows.gram(weights / weights.sum(), precision)
     # Problems with similar ratios of penalty to curvature use the same factor. With an L1 penalty, no factor is needed.
-    ratio_groups = np.zeros(len(penalty_ratios)) if has_l1 else np.round(np.log2(penalty_ratios) / RATIO_GROUP_WIDTH)
+    penalty_ratio_groups = (
+        np.zeros(len(penalty_ratios)) if has_l1 else np.round(np.log2(penalty_ratios) / LOG2_RATIO_GROUP_WIDTH)
+    )
     max_iter = min(max_iter, MAX_MODELS_PER_PROBLEM) if has_l1 else max_iter
-    for group in np.unique(ratio_groups):
-        indices = np.flatnonzero(ratio_groups == group)
-        ridge = 2.0 ** (RATIO_GROUP_WIDTH * group) * rows.unit_curvatures
+    for group in np.unique(penalty_ratio_groups):
+        indices = np.flatnonzero(penalty_ratio_groups == group)
+        ridge = 2.0 ** (LOG2_RATIO_GROUP_WIDTH * group) * rows.unit_curvatures
         factor: AnyPreconditioner | FloatArray
         if has_l1:
             factor = loss_hessian.astype(np.float64, copy=False)
@@ -281,7 +283,7 @@ def minimize_problems(
         else:
             factor = Preconditioner(1, rows.size, precision)
             matrix: FloatArray = (loss_hessian + np.diag(ridge)).astype(precision)
-            regularize_equal_changes(matrix, rows.n_rows_coef)
+            regularize_equal_class_changes(matrix, rows.n_rows_coef)
             factor.factorize(0, matrix[None])
 
         def get_group_problem(i, indices=indices):

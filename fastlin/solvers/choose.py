@@ -57,7 +57,7 @@ def minimize(
         INNER_TOL**2 * objective.null_model.lower_bound if is_model_comparison and solver == "auto" else 0.0
     )
     stopping = Stopping(objective, tol, rule, max_iter, on_iteration, objective_floor)
-    fit = Fit(objective, stopping, objective.make_buffer(), solver, nearby_fit, starts)
+    fit = Fit(objective, stopping, objective.make_probability_buffer(), solver, nearby_fit, starts)
     if max_iter == 0:
         # The result is the model before the first step: zeros, or the warm start.
         start = objective.penalty.clip(starts[0] if starts else np.zeros(objective.shape))
@@ -65,18 +65,18 @@ def minimize(
         return stopping.make_solution(
             stopping.find_stop_reason(point, stopping.begin(point), np.inf) or MAX_ITER_REACHED
         )
-    is_uncertain = False
+    is_solution_uncertain = False
     for method in list_methods(objective, solver):
-        result = None if is_uncertain and method is not newton.minimize_by_cholesky else method(fit)
+        result = None if is_solution_uncertain and method is not newton.minimize_by_cholesky else method(fit)
         if result is None:
             continue
         solution = result
         # Without a bound on J - J*, L-BFGS estimates J - J* with an approximate Hessian. For nearly collinear columns,
         # this estimate is not reliable, but the estimate of Newton's method is.
-        is_uncertain = (
+        is_solution_uncertain = (
             method is minimize_by_lbfgs and not objective.penalty.is_bounded and solution.stop_reason == CONVERGED
         )
-        if solution.stop_reason.is_final and not is_uncertain:
+        if solution.stop_reason.is_final and not is_solution_uncertain:
             break
         best = stopping.best
         fit.start = Start(objective.center(best.parameters), best if best.has_probabilities else None)
@@ -110,11 +110,11 @@ class Fit:
         best = None
         if nearby_fit is not None and objective.penalty.is_smooth and len(starts) == 2:
             # The first start is the nearby solution. J at this solution can be computed without a pass.
-            nearby_value = nearby_fit.loss + 0.5 * float(
+            nearby_objective_value = nearby_fit.loss + 0.5 * float(
                 np.sum(objective.penalty.curvatures * nearby_fit.parameters**2)
             )
             best = objective.at(starts.pop(), objective.fast_precision, out=self.buffer)
-            starts = [] if best.value <= nearby_value else starts
+            starts = [] if best.value <= nearby_objective_value else starts
         for start in starts:
             point = objective.at(start, objective.fast_precision, out=self.buffer)
             # J is NaN at a start that is too far from the minimum.
@@ -140,16 +140,16 @@ def list_methods(objective: Objective, solver: str) -> list[SolverMethod]:
     """Return the methods that minimize an objective, in the order in which they are tried."""
     if not objective.penalty.is_smooth:
         return [proximal_newton.minimize]
-    name, is_affordable = choose_solver(objective, solver), objective.is_hessian_affordable
+    name, may_build_hessian = choose_solver(objective, solver), objective.is_hessian_affordable
     may_switch_to_newton = name == "lbfgs" != solver and objective.has_hessian
-    is_small = is_affordable and objective.shape[0] * objective.shape[1] <= SMALL_HESSIAN_SIZE
+    is_small = may_build_hessian and objective.shape[0] * objective.shape[1] <= SMALL_HESSIAN_SIZE
     is_newton_solver = solver in ("newton-cg", "newton-cholesky")
     method_suitability: list[tuple[SolverMethod, bool]] = [
         (row_space_lbfgs.minimize, name == "lbfgs" and row_space_lbfgs.is_suitable(objective)),
         (descent.minimize, not is_newton_solver and descent.is_suitable(objective)),
         (minimize_by_lbfgs, name == "lbfgs"),
         (newton.minimize_by_conjugate_gradients, name == "newton-cg" or (may_switch_to_newton and not is_small)),
-        (newton.minimize_by_cholesky, name == "newton-cholesky" or (may_switch_to_newton and is_affordable)),
+        (newton.minimize_by_cholesky, name == "newton-cholesky" or (may_switch_to_newton and may_build_hessian)),
         # If no row has curvature because of offsets, models with mixed curvature still make progress.
         (proximal_newton.minimize, objective.rows.offset_range is not None),
     ]
@@ -164,25 +164,25 @@ def choose_solver(objective: Objective, solver: str) -> str:
         return solver
     n_parameters = objective.shape[0] * objective.shape[1]
     work = objective.matrix.count_gram_work() * objective.n_rows_coef**2 + n_parameters**3
-    max_work = 2 * MAX_WORK_IN_CACHE
+    max_hessian_work = 2 * MAX_WORK_IN_CACHE
     if not objective.matrix.lies_in_memory:
         # Passes over blocks on disk or on workers are expensive. Newton's method needs fewer passes than L-BFGS, and a
         # start from a sample needs even fewer.
-        max_work = 5 * max_work if objective.n_rows < MIN_ROWS_FOR_SAMPLE else 0
-    is_tiny = n_parameters <= SMALL_HESSIAN_SIZE and work <= max_work
-    is_preferred = solver == "newton-cholesky" or is_tiny
-    return "newton-cholesky" if is_preferred and objective.is_hessian_affordable else "lbfgs"
+        max_hessian_work = 5 * max_hessian_work if objective.n_rows < MIN_ROWS_FOR_SAMPLE else 0
+    is_tiny_problem = n_parameters <= SMALL_HESSIAN_SIZE and work <= max_hessian_work
+    is_newton_preferred = solver == "newton-cholesky" or is_tiny_problem
+    return "newton-cholesky" if is_newton_preferred and objective.is_hessian_affordable else "lbfgs"
 
 
 def minimize_by_lbfgs(fit: Fit) -> Solution:
     """Minimize the objective by preconditioned L-BFGS in the space of the coefficients."""
     objective = fit.objective
-    sample_solution = _minimize_sample(objective, fit.stopping.tol) if fit.start.is_null_model else None
-    if sample_solution is not None:
-        fit.start = Start(sample_solution)
+    solution_of_sample = _minimize_sample(objective, fit.stopping.tol) if fit.start.is_null_model else None
+    if solution_of_sample is not None:
+        fit.start = Start(solution_of_sample)
     switch_threshold = SWITCH_THRESHOLD if fit.solver != "lbfgs" and objective.has_hessian else None
     return lbfgs.minimize(
-        fit, preconditioners.schedule_builders(objective, is_sampled=sample_solution is not None), switch_threshold
+        fit, preconditioners.schedule_builders(objective, is_sampled=solution_of_sample is not None), switch_threshold
     )
 
 
@@ -190,7 +190,7 @@ def _minimize_sample(objective, tol):
     """Return the solution for a sample of the rows with the same penalty, or None if the sample is too small."""
     n_sampled_rows = max(MIN_ROWS_FOR_SAMPLE // 10, 4 * ROWS_PER_COLUMN * objective.shape[1])
     copied_bytes = 0 if objective.matrix.lies_in_memory else n_sampled_rows * objective.matrix.row_bytes
-    if objective.n_rows < max(MIN_ROWS_FOR_SAMPLE, 4 * n_sampled_rows) or not objective.budget.allows_sample(
+    if objective.n_rows < max(MIN_ROWS_FOR_SAMPLE, 4 * n_sampled_rows) or not objective.budget.allows_sample_bytes(
         copied_bytes
     ):
         return None
@@ -201,7 +201,7 @@ def _minimize_sample(objective, tol):
     sample = sample.with_penalty(min(objective.penalty.l2 / fraction, MAX_PENALTY), 0.0)
     # This preconditioner is not used for more iterations than the one that is built at the solution.
     stopping = Stopping(sample, tol / INNER_TOL, "suboptimality", 2 * EXPENSIVE_REFRESH_ITERATIONS[0])
-    fit = Fit(sample, stopping, sample.make_buffer(), "auto", None, ())
+    fit = Fit(sample, stopping, sample.make_probability_buffer(), "auto", None, ())
     fit.start = Start(objective.start())
     preconditioner = preconditioners.choose_shared_builder(sample)(fit.start_point(sample.fast_precision))
     if sample.n_rows < ROWS_PER_COLUMN * len(fit.start.parameters) * preconditioner.n_effective_directions:

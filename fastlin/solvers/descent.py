@@ -15,7 +15,7 @@ import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN_SIZE
 from fastlin.kernels.linear import quasi_newton
-from fastlin.objective.rows import sample_positions
+from fastlin.objective.rows import sample_row_positions
 from fastlin.solvers import preconditioners
 from fastlin.solvers.solution import TOO_SLOW
 from fastlin.solvers.tuning import (
@@ -40,7 +40,7 @@ def is_suitable(objective: Objective) -> bool:
     return (
         2 * size <= SMALL_HESSIAN_SIZE
         and K * size <= min(max(objective.n_rows, 2 * SMALL_HESSIAN_SIZE), 4 * SMALL_HESSIAN_SIZE)
-        and (_fits_in_cache(objective) or not objective.rows.has_uneven_norms)
+        and (_fits_in_cache(objective) or not objective.rows.has_uneven_row_norms)
         and objective.rows.min_class_weight > 0
         and penalty.is_smooth
         and bool((penalty.arrays.roots > 0).all())
@@ -77,15 +77,15 @@ def minimize(fit: Fit) -> Solution:
         descent.state["n_matrix_steps"] = quasi_newton.NO_MATRIX
     tol, stop_reason = stopping.tol, None
     # The rule "gradient" requires a Point at every iteration.
-    needs_points = stopping.rule != "suboptimality"
+    should_make_points = stopping.rule != "suboptimality"
     # On very small data, iterations cost almost nothing, so the coefficients are computed to two more digits.
-    inner_tol = INNER_TOL**2 * tol if INNER_TOL * n_multiply_adds <= ITERATION_WORK and not needs_points else tol
-    iterations_per_call = 1 if needs_points or stopping.on_iteration else SWITCH_THRESHOLD
+    inner_tol = INNER_TOL**2 * tol if INNER_TOL * n_multiply_adds <= ITERATION_WORK and not should_make_points else tol
+    iterations_per_call = 1 if should_make_points or stopping.on_iteration else SWITCH_THRESHOLD
     # Another solver may already have made iterations.
     n_before = len(stopping.history)
     max_iter = min(stopping.max_iter, n_before + SWITCH_THRESHOLD)
     outcome, iterations = steps.run_iterations(
-        inf if needs_points else inner_tol, min(iterations_per_call, max_iter - n_before)
+        inf if should_make_points else inner_tol, min(iterations_per_call, max_iter - n_before)
     )
     if not iterations:
         # The start is within tol, except perhaps for the intercept, or it is not finite, or the rule requires a Point.
@@ -100,7 +100,7 @@ def minimize(fit: Fit) -> Solution:
             )
         gap = iterations[-1][1]
         is_unfinished = (
-            outcome == quasi_newton.ACCEPTED and gap > descent.compute_allowed_gap(inner_tol) and not needs_points
+            outcome == quasi_newton.ACCEPTED and gap > descent.compute_allowed_gap(inner_tol) and not should_make_points
         )
         parameters = descent.row(quasi_newton.PARAMETERS).copy()
         for iteration_value, iteration_gap, largest_subgradient_entry in (
@@ -108,8 +108,8 @@ def minimize(fit: Fit) -> Solution:
         ):
             # With a callback, a call makes one iteration, so these are the parameters of that iteration.
             stopping.record_values(iteration_value, iteration_gap, largest_subgradient_entry, parameters.copy)
-        iterations, is_last = [], stopping.must_stop() or len(stopping.history) >= max_iter
-        if is_unfinished and not is_last:
+        iterations, is_last_call = [], stopping.must_stop() or len(stopping.history) >= max_iter
+        if is_unfinished and not is_last_call:
             continue
         point, decrement = _make_point(objective, descent, buffer), descent.now["decrements"][0]
         if outcome != quasi_newton.ACCEPTED:
@@ -121,8 +121,8 @@ def minimize(fit: Fit) -> Solution:
             stopping.record(point, bound)
             # Bounds of iterations omit the correction of class sums (docs/derivations.md, section 4).
             inner_tol = inner_tol if bound <= gap else min(inner_tol, tol * gap / bound)
-            is_last = len(stopping.history) >= max_iter
-            stop_reason = stopping.find_stop_reason(point, bound, decrement) or (TOO_SLOW if is_last else None)
+            is_last_call = len(stopping.history) >= max_iter
+            stop_reason = stopping.find_stop_reason(point, bound, decrement) or (TOO_SLOW if is_last_call else None)
     return stopping.make_solution(stop_reason)
 
 
@@ -148,7 +148,7 @@ class _CachedIterations:
         n_tiles, n_columns, tile_rows = self._rows.values.shape
         self._scratch = quasi_newton.DescentWorkspace.of(n_tiles, tile_rows, len(self._start), n_columns)
         self._uses_full_hessian = self._start.size <= SMALL_HESSIAN_SIZE
-        work, pass_work = _count_work(objective, objective.n_rows, self._uses_full_hessian)
+        work, pass_work = _count_hessian_and_pass_work(objective, objective.n_rows, self._uses_full_hessian)
         self.passes_per_matrix = work / (pass_work + ITERATION_WORK)
 
     def run_iterations(self, tol, n_iterations):
@@ -158,18 +158,18 @@ class _CachedIterations:
         """
         descent, rows, history = self._descent, self._objective.rows, np.empty((n_iterations, 4))
         is_start = bool(descent.now["n_trials"] == quasi_newton.NOT_STARTED)
-        n_completed = 0
+        n_completed_iterations = 0
         while True:
             arguments = self._rows, descent, self._scratch
             outcome, n_new_iterations = quasi_newton.descend_in_cache(
-                *arguments, tol, self.passes_per_matrix, history[n_completed:]
+                *arguments, tol, self.passes_per_matrix, history[n_completed_iterations:]
             )
-            n_completed += n_new_iterations
+            n_completed_iterations += n_new_iterations
             if outcome != quasi_newton.NEEDS_MATRIX:
                 break
             quasi_newton.build_matrix_in_cache(*arguments, self._uses_full_hessian)
-        iterations = history[:n_completed].tolist()
-        rows.add_passes(is_start + sum(row[3] for row in iterations))
+        iterations = history[:n_completed_iterations].tolist()
+        rows.add_to_pass_counter(is_start + sum(row[3] for row in iterations))
         if is_start:
             rows.store_class_features(self._start, descent.row(quasi_newton.START_LOSS_GRADIENT))
         return outcome, [row[:3] for row in iterations]
@@ -185,17 +185,17 @@ class _PassIterations:
         self._has_hessian = 1 < K and K * size <= SMALL_HESSIAN_SIZE
         # The Gram matrix of these rows costs about two passes.
         n_sampled_rows = np.clip(8 * n * K // size, 4 * ROWS_PER_COLUMN * size, 16 * ROWS_PER_COLUMN * size)
-        self._sampled_positions = sample_positions(n, n_sampled_rows)
+        self._sampled_positions = sample_row_positions(n, n_sampled_rows)
         if not np.any(objective.rows.get_weights(self._get_row_indices())):
             # All sampled rows have zero weight.
             self._sampled_positions = np.arange(n)
         n_hessian_rows = ROWS_PER_COLUMN * K * size
-        n_summed = min(n, n_hessian_rows) if self._has_hessian else len(self._sampled_positions)
-        work, pass_work = _count_work(objective, n_summed, self._has_hessian)
+        n_summed_rows = min(n, n_hessian_rows) if self._has_hessian else len(self._sampled_positions)
+        work, pass_work = _count_hessian_and_pass_work(objective, n_summed_rows, self._has_hessian)
         passes = (work + SWITCH_THRESHOLD * ITERATION_WORK) / pass_work
         # The pairs correct the sampling error of the Hessian of a sample. Computing a new Hessian discards the pairs.
-        is_sampled = self._has_hessian and n_hessian_rows < n
-        self.passes_per_matrix = max(passes, 1.0) if is_sampled else passes
+        is_hessian_sampled = self._has_hessian and n_hessian_rows < n
+        self.passes_per_matrix = max(passes, 1.0) if is_hessian_sampled else passes
 
     def run_iterations(self, tol, n_iterations):
         """Make one iteration. Return the outcome and a list with J, the gap and the largest gradient entry.
@@ -223,7 +223,7 @@ class _PassIterations:
             descent.row(quasi_newton.TRIAL_PARAMETERS),
             descent.row(quasi_newton.TRIAL_LOSS_GRADIENT),
         )
-        return rows.evaluate(trial_parameters, self._buffer.acquire(), total) * rows.total_weight
+        return rows.evaluate(trial_parameters, self._buffer.acquire_array(), total) * rows.total_weight
 
     def _update_matrix(self):
         descent, sampled_positions = self._descent, self._sampled_positions
@@ -257,13 +257,13 @@ class _PassIterations:
         return row_indices[self._sampled_positions] if len(row_indices) else self._sampled_positions
 
 
-def _count_work(objective, n_rows, is_full_hessian):
+def _count_hessian_and_pass_work(objective, n_rows, is_full_hessian):
     """Return the multiply-adds of a Hessian and its factors, and of one pass.
 
     The Hessian is summed over `n_rows` rows. Unless `is_full_hessian`, it has only the blocks of the classes.
     """
     n, (K, size) = objective.n_rows, objective.shape
     # Half of each symmetric Gram matrix is summed. A multiply-add takes two thirds of the time of one in a pass.
-    n_grams = K * (K + 1) / 2 if is_full_hessian else K
+    n_gram_matrices = K * (K + 1) / 2 if is_full_hessian else K
     factors = (K * size) ** 3 / 6 if is_full_hessian else K * size**3 / 6
-    return n_grams * n_rows * size**2 / 3 + factors, 2 * n * K * size + SLOW_OPERATION_WORK * n * K
+    return n_gram_matrices * n_rows * size**2 / 3 + factors, 2 * n * K * size + SLOW_OPERATION_WORK * n * K

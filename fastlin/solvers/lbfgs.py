@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.machine.threads import READ_WORK, count_work_blocks, run_blocks
+from fastlin.kernels.machine.threads import READ_NUMBER_WORK, count_work_blocks, run_blocks
 from fastlin.kernels.machine.vectors import (
     add_block_linear_combination,
     dot,
     fill_block_products,
-    find_first_scales,
-    find_second_scales,
+    find_first_loop_scales,
+    find_second_loop_scales,
 )
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers import line_search
@@ -35,22 +35,24 @@ if TYPE_CHECKING:
     from fastlin.solvers.solution import Solution
 
 
-def minimize(fit: Fit, builders: Mapping[int, PreconditionerBuilder], switch_threshold: int | None = None) -> Solution:
+def minimize(
+    fit: Fit, preconditioner_builders: Mapping[int, PreconditionerBuilder], switch_threshold: int | None = None
+) -> Solution:
     """Minimize the objective, first in `fast_precision` and finally in float64.
 
-    `builders` maps the number of an iteration (0 for the start) to a function that builds the next preconditioner at a
-    Point. The stop reason is TOO_SLOW if `is_slow` is true after `switch_threshold` iterations.
+    `preconditioner_builders` maps the number of an iteration (0 for the start) to a function that builds the next
+    preconditioner at a Point. The stop reason is TOO_SLOW if `is_slow` is true after `switch_threshold` iterations.
     """
     objective, stopping = fit.objective, fit.stopping
     point = fit.start_point(objective.fast_precision)
-    bound = min_bound = stopping.begin(point)
+    bound = smallest_bound = stopping.begin(point)
     preconditioner = None if fit.nearby_fit is None else fit.nearby_fit.preconditioner
-    preconditioner = preconditioner or builders[0](point)
+    preconditioner = preconditioner or preconditioner_builders[0](point)
     pairs = CoefficientPairs(objective, None if fit.nearby_fit is None else fit.nearby_fit.pairs)
     has_restarted, stop_reason = False, None
     decrements: list[float] = []
     postponed_iterations: set[int] = set()
-    builders = dict(builders)
+    preconditioner_builders = dict(preconditioner_builders)
     while True:
         direction, decrement = pairs.direction(point.gradient, preconditioner)
         if point.precision != np.float64 and stopping.is_criterion_met(point, bound, decrement):
@@ -58,14 +60,14 @@ def minimize(fit: Fit, builders: Mapping[int, PreconditionerBuilder], switch_thr
                 stop_reason = CONVERGED
                 break
             point = objective.at(point.parameters, out=point.buffer)
-            bound = min_bound = stopping.update_with_intercept(point)
+            bound = smallest_bound = stopping.update_with_intercept(point)
         stop_reason = stopping.find_stop_reason(point, bound, decrement)
         decrements.append(decrement)
         if not stop_reason and switch_threshold is not None:
             stop_reason = TOO_SLOW if is_slow(decrements, stopping.allowed_gap(point), switch_threshold) else None
         if stop_reason:
             break
-        end = line_search.search_along(point, direction)
+        end = line_search.search_along_direction(point, direction)
         has_stalled = True
         if end is not None:
             pairs.add((point.parameters, point.gradient), (end.parameters, end.gradient))
@@ -75,14 +77,14 @@ def minimize(fit: Fit, builders: Mapping[int, PreconditionerBuilder], switch_thr
             # Gradients have more accurate digits than values, so a predicted decrease counts as progress. A smaller gap
             # counts only if it is less than half of all earlier gaps, because the gap may rise and fall alternately.
             has_stalled = (
-                max(decrease, decrement) <= PROGRESS_EPS[point.precision] * size and not bound < 0.5 * min_bound
+                max(decrease, decrement) <= PROGRESS_EPS[point.precision] * size and not bound < 0.5 * smallest_bound
             )
-            min_bound = min(min_bound, bound)
+            smallest_bound = min(smallest_bound, bound)
             stopping.record(point, bound)
             n_iter = len(stopping.history)
-            builder = builders.pop(n_iter, None)
+            builder = preconditioner_builders.pop(n_iter, None)
             if builder is not None and n_iter not in postponed_iterations and decrement <= stopping.allowed_gap(point):
-                builders[2 * n_iter] = builder
+                preconditioner_builders[2 * n_iter] = builder
                 postponed_iterations.add(2 * n_iter)
             elif builder is not None:
                 preconditioner = builder(point)
@@ -91,7 +93,7 @@ def minimize(fit: Fit, builders: Mapping[int, PreconditionerBuilder], switch_thr
             has_restarted = False
         elif point.precision != np.float64:
             point = objective.at(point.parameters, out=point.buffer)
-            bound = min_bound = stopping.update_bounds(point)
+            bound = smallest_bound = stopping.update_bounds(point)
         elif not has_restarted and pairs.n_pairs:
             # The pairs may be dominated by rounding error, so the method restarts once without them.
             pairs, has_restarted = CoefficientPairs(objective), True
@@ -118,13 +120,13 @@ class TwoLoopRecursion:
     pair, multiplies the initial inverse Hessian.
     """
 
-    def __init__(self, n_pairs: int, length: int, pair_dtype: FloatType = np.float64, n_forms: int = 1) -> None:
-        self._steps = np.empty((n_forms, n_pairs, length), pair_dtype)
-        self._changes = np.empty((n_forms, n_pairs, length), pair_dtype)
+    def __init__(self, n_pairs: int, length: int, pair_dtype: FloatType = np.float64, n_vector_forms: int = 1) -> None:
+        self._steps = np.empty((n_vector_forms, n_pairs, length), pair_dtype)
+        self._changes = np.empty((n_vector_forms, n_pairs, length), pair_dtype)
         # The inner products of each step with the gradient changes of the same pair and of newer pairs.
         self._cross_products = np.zeros((n_pairs, n_pairs))
         self._scales = np.zeros(n_pairs)
-        self._n_blocks = count_work_blocks(READ_WORK * n_pairs * length, length)
+        self._n_blocks = count_work_blocks(READ_NUMBER_WORK * n_pairs * length, length)
         self._partial_sums = np.empty((self._n_blocks, n_pairs))
         self._newest_index = -1
         self.n_pairs = 0
@@ -166,37 +168,37 @@ class TwoLoopRecursion:
         self._cross_products[:n_pairs, position] = products
 
     def multiply_inverse_hessian(
-        self, forms: list[FloatArray], solve: Callable[[FloatArray], FloatArray]
+        self, vector_forms: list[FloatArray], solve: Callable[[FloatArray], FloatArray]
     ) -> list[FloatArray]:
-        """Return the inverse Hessian times a vector, in all forms. `forms` are raveled, and are overwritten."""
+        """Return the inverse Hessian times a vector, in all forms. `vector_forms` are raveled, and are overwritten."""
         n, newest = self.n_pairs, self._newest_index
         if n:
-            find_first_scales(
-                self.multiply(self._steps[-1], forms[0], n), self._cross_products, newest, n, self._scales
+            find_first_loop_scales(
+                self.multiply(self._steps[-1], vector_forms[0], n), self._cross_products, newest, n, self._scales
             )
-            for vector, changes in zip(forms, self._changes, strict=True):
-                self.add_combination(changes, -self._scales[:n], vector)
-        forms = [solve(vector) for vector in forms]
+            for vector, changes in zip(vector_forms, self._changes, strict=True):
+                self.add_linear_combination(changes, -self._scales[:n], vector)
+        vector_forms = [solve(vector) for vector in vector_forms]
         if n:
             # Every pair updates the scale (docs/benchmarks/design-choices.md: scale of the initial matrix).
             solved = solve(self._changes[0, newest])
             scale = self._cross_products[newest, newest] / dot(self._changes[-1, newest], solved)
             self.scale = float(scale)
-            for vector in forms:
+            for vector in vector_forms:
                 vector *= scale
-            find_second_scales(
-                self.multiply(self._changes[-1], forms[0], n), self._cross_products, newest, n, self._scales
+            find_second_loop_scales(
+                self.multiply(self._changes[-1], vector_forms[0], n), self._cross_products, newest, n, self._scales
             )
-            for vector, steps in zip(forms, self._steps, strict=True):
-                self.add_combination(steps, self._scales[:n], vector)
-        return forms
+            for vector, steps in zip(vector_forms, self._steps, strict=True):
+                self.add_linear_combination(steps, self._scales[:n], vector)
+        return vector_forms
 
     def multiply(self, rows: FloatArray, vector: FloatArray, n_rows: int) -> FloatArray:
         """Return the inner products of the first `n_rows` rows with a vector."""
         run_blocks(fill_block_products, self._n_blocks, rows, n_rows, vector, self._partial_sums)
         return np.add.reduce(self._partial_sums[:, :n_rows])
 
-    def add_combination(self, rows: FloatArray, factors: FloatArray, vector: FloatArray) -> None:
+    def add_linear_combination(self, rows: FloatArray, factors: FloatArray, vector: FloatArray) -> None:
         """Multiply the first len(factors) rows by the factors, and add them to `vector`."""
         run_blocks(add_block_linear_combination, self._n_blocks, rows, len(factors), factors, vector)
 
@@ -207,7 +209,7 @@ class CoefficientPairs(TwoLoopRecursion):
     def __init__(self, objective: Objective, others: CoefficientPairs | None = None) -> None:
         K, size = objective.shape
         self._center = objective.center
-        n_pairs, pair_dtype = objective.budget.choose_pair_storage(K * size)
+        n_pairs, pair_dtype = objective.budget.choose_lbfgs_pair_storage(K * size)
         super().__init__(n_pairs, K * size, pair_dtype)
         # Pairs that fit into the caches may be stored after the fit.
         self.are_storable = pair_dtype == np.float64
@@ -218,8 +220,8 @@ class CoefficientPairs(TwoLoopRecursion):
     def _convert_pairs(self, others):
         """Add all pairs of `others`, oldest first. Their gradient changes are adjusted to this penalty."""
         difference = self._penalty_curvatures - others._penalty_curvatures
-        for age in reversed(range(others.n_pairs)):
-            position = (others._newest_index - age) % others.size
+        for pair_age in reversed(range(others.n_pairs)):
+            position = (others._newest_index - pair_age) % others.size
             step = others._steps[0, position]
             self.add_pair(step, others._changes[0, position] + difference * step)
 

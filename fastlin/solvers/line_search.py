@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_VALUE_RATIO = 1e3
 
 
-def search_along(start: Point, direction: FloatArray) -> Point | None:
+def search_along_direction(start: Point, direction: FloatArray) -> Point | None:
     """Return the accepted Point along a direction (K, d + 1), or None. Trials overwrite the buffer of `start`."""
     last = None
 
@@ -60,12 +60,12 @@ def search_step(
     for _ in range(max_evaluations):
         trial_value, trial_slope = function(step)
         if not np.isfinite(trial_value) or trial_value > value + slack + SUFFICIENT_DECREASE * step * slope:
-            is_too_far = True
+            is_step_too_long = True
         elif abs(trial_slope) <= curvature * -slope:
             return step
         else:
-            is_too_far = trial_value >= low_value + slack
-        if is_too_far:
+            is_step_too_long = trial_value >= low_value + slack
+        if is_step_too_long:
             high, high_value, high_slope = step, trial_value, trial_slope
         else:
             if trial_slope * (step - low if high is None else high - low) >= 0:

@@ -41,7 +41,7 @@ def minimize_by_cholesky(fit: Fit) -> Solution:
         direction, diagonal, factor = solve_newton_equations(point)
         # The norm of the inverse costs as much as several factorizations, so it is computed only near the minimum.
         if not fit.objective.penalty.is_bounded:
-            decrement = -0.5 * _dot(direction.step, point.gradient)
+            decrement = -0.5 * _dot_raveled(direction.step, point.gradient)
             if decrement <= fit.stopping.allowed_gap(point):
                 max_decrease = bound_suboptimality(
                     point, direction, diagonal, factor.compute_column_squares(), factor.solve
@@ -49,7 +49,7 @@ def minimize_by_cholesky(fit: Fit) -> Solution:
                 fit.stopping.update_dual_value(point.value - max_decrease, point.rounding)
         return direction
 
-    return _minimize_along_directions(fit, find_direction, is_exact=True)
+    return _minimize_along_directions(fit, find_direction, is_exact_direction=True)
 
 
 def solve_newton_equations(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
@@ -74,27 +74,31 @@ def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
     objective = fit.objective
     builder = preconditioners.choose(objective, is_long_lived=False)
     first = preconditioners.choose_first_builder(objective, builder) if fit.start.is_null_model else builder
-    builders = chain([first], repeat(builder))
-    start_norm: float | None = None
+    preconditioner_builders = chain([first], repeat(builder))
+    start_gradient_norm: float | None = None
     preconditioner: Any = None
-    n_products, n_passes, n_new_products, row_multiple = 0, -1, 0, 1
+    n_products, n_passes, n_new_products, sample_size_multiple = 0, -1, 0, 1
 
     def find_direction(point, bound):
-        nonlocal start_norm, preconditioner, n_products, n_passes, n_new_products, row_multiple
+        nonlocal start_gradient_norm, preconditioner, n_products, n_passes, n_new_products, sample_size_multiple
         if n_products > n_passes:
             if n_new_products >= SWITCH_THRESHOLD and preconditioners.are_class_blocks_affordable(
-                objective, 2 * row_multiple
+                objective, 2 * sample_size_multiple
             ):
-                row_multiple *= 2
-            precondition = next(builders)
+                sample_size_multiple *= 2
+            precondition = next(preconditioner_builders)
             # The old preconditioner is deleted first, because two would exceed the budget.
             preconditioner = None
-            block_arguments = (row_multiple,) if precondition is preconditioners.build_class_blocks else ()
-            preconditioner, n_products = precondition(point, *block_arguments), 0
-            n_passes = preconditioners.count_products(objective, precondition, *block_arguments)
-        norm = np.sqrt(max(0.0, _dot(point.gradient, preconditioner.solve(point.gradient))))
-        start_norm = start_norm or norm
-        forcing_term = min(0.5 if bound < np.inf else INNER_TOL, np.sqrt(norm / start_norm) if norm > 0 else 0.0)
+            block_builder_arguments = (
+                (sample_size_multiple,) if precondition is preconditioners.build_class_blocks else ()
+            )
+            preconditioner, n_products = precondition(point, *block_builder_arguments), 0
+            n_passes = preconditioners.count_hessian_products(objective, precondition, *block_builder_arguments)
+        norm = np.sqrt(max(0.0, _dot_raveled(point.gradient, preconditioner.solve(point.gradient))))
+        start_gradient_norm = start_gradient_norm or norm
+        forcing_term = min(
+            0.5 if bound < np.inf else INNER_TOL, np.sqrt(norm / start_gradient_norm) if norm > 0 else 0.0
+        )
         direction, n_new_products = conjugate_gradients(point, preconditioner, forcing_term)
         n_products += n_new_products
         return direction
@@ -124,19 +128,19 @@ def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing
     return Direction(current_iterate.solution, -current_iterate.residual), n_products
 
 
-def _minimize_along_directions(fit, find_direction, is_exact=False):
+def _minimize_along_directions(fit, find_direction, is_exact_direction=False):
     """Minimize the objective along directions. `find_direction` takes a Point and the bound on J - J*.
 
-    `is_exact` is true if the directions solve Newton's equations exactly.
+    `is_exact_direction` is true if the directions solve Newton's equations exactly.
     """
     objective, stopping, point = fit.objective, fit.stopping, fit.start_point(np.float64)
     bound = stopping.begin(point)
     # The minima over all points so far. At the limit of floating-point accuracy, J and the gap may oscillate.
-    lowest, min_gap = point.value, point.stationary_gap
+    lowest, smallest_gap = point.value, point.stationary_gap
     stop_reason = stopping.find_stop_reason(point, bound, np.inf)
     while not stop_reason:
         direction = find_direction(point, bound)
-        decrement = -0.5 * _dot(direction.step, point.gradient)
+        decrement = -0.5 * _dot_raveled(direction.step, point.gradient)
         # If the step hardly changes the gradient, there is no curvature along it, for example because of underflow.
         largest_residual, before = np.abs(direction.residual).max(), np.abs(point.gradient).max()
         if largest_residual > (1 - INNER_TOL) * before > VALUE_EPS[np.float64]:
@@ -146,18 +150,18 @@ def _minimize_along_directions(fit, find_direction, is_exact=False):
         # the computed step is taken even after convergence (docs/benchmarks/design-choices.md: last newton step).
         if stop_reason and (stop_reason != CONVERGED or objective.penalty.is_bounded):
             break
-        end = line_search.search_along(point, direction.step)
-        if end is None or not (end.value < lowest or end.stationary_gap < 0.5 * min_gap):
+        end = line_search.search_along_direction(point, direction.step)
+        if end is None or not (end.value < lowest or end.stationary_gap < 0.5 * smallest_gap):
             # A bound above J is useless, because J is positive. A very small penalty can cause such a bound.
-            useful_bound = np.inf if is_exact and bound > point.value else bound
+            useful_bound = np.inf if is_exact_direction and bound > point.value else bound
             stop_reason = stop_reason or stopping.find_stall_reason(point, useful_bound, decrement)
             break
-        point, lowest, min_gap = end, min(lowest, end.value), min(min_gap, end.stationary_gap)
+        point, lowest, smallest_gap = end, min(lowest, end.value), min(smallest_gap, end.stationary_gap)
         bound = stopping.update_with_intercept(point)
         stopping.record(point, bound)
         stop_reason = stop_reason or stopping.find_stop_reason(point, bound, np.inf)
     return stopping.make_solution(stop_reason)
 
 
-def _dot(a, b):
+def _dot_raveled(a, b):
     return dot(a.ravel(), b.ravel())

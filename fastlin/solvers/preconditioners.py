@@ -18,20 +18,20 @@ from fastlin.budget import SMALL_HESSIAN_SIZE
 from fastlin.kernels.machine.cholesky import (
     count_interleaved_rows,
     factorize_block,
-    fill_mirrored_block,
+    fill_mirrored_factor_block,
     solve_block,
     solve_interleaved_block,
 )
-from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, READ_WORK, count_work_blocks, run_blocks
+from fastlin.kernels.machine.threads import MAX_PARTIAL_SUM_BYTES, READ_NUMBER_WORK, count_work_blocks, run_blocks
 from fastlin.objective.point import Point
 from fastlin.solvers.tuning import (
-    CURVATURE_FRACTION,
     EXPENSIVE_REFRESH_ITERATIONS,
     MAX_CHEAP_BUILD_WORK,
     N_CHEAP_STEPS,
     REFRESH_ITERATIONS,
     RIDGE,
     ROWS_PER_COLUMN,
+    SAMPLED_CURVATURE_FRACTION,
     SLOW_OPERATION_WORK,
     SWITCH_THRESHOLD,
 )
@@ -73,9 +73,12 @@ class Preconditioner:
 
     def unpack(self) -> FloatArray:
         """Return the factors as upper triangular matrices of shape (n_matrices, size, size) and dtype float64."""
-        factors, is_upper = np.zeros((len(self._factors), self._size, self._size)), np.tri(self._size, dtype=bool).T
-        for factor, packed in zip(factors, self._factors, strict=True):
-            factor[is_upper] = packed
+        factors, is_upper_triangle = (
+            np.zeros((len(self._factors), self._size, self._size)),
+            np.tri(self._size, dtype=bool).T,
+        )
+        for factor, packed_factor in zip(factors, self._factors, strict=True):
+            factor[is_upper_triangle] = packed_factor
         return factors
 
     def compute_column_squares(self) -> FloatArray:
@@ -88,8 +91,8 @@ class Preconditioner:
         """The factor, if there is only one, in the layout that `solve_interleaved_block` requires."""
         mirrored_factor = np.empty((self._size, self._size), self._factors.dtype)
         run_blocks(
-            fill_mirrored_block,
-            count_work_blocks(READ_WORK * mirrored_factor.size, self._size),
+            fill_mirrored_factor_block,
+            count_work_blocks(READ_NUMBER_WORK * mirrored_factor.size, self._size),
             self._factors[0],
             mirrored_factor,
         )
@@ -120,7 +123,7 @@ class Preconditioner:
             run_blocks(solve_interleaved_block, -(-n_rows // batch_size), self._mirrored_factor, solution)
         else:
             # Each factor is read twice, for forward and backward substitution.
-            n_blocks = count_work_blocks(READ_WORK * solution.size * self._size, n_rows)
+            n_blocks = count_work_blocks(READ_NUMBER_WORK * solution.size * self._size, n_rows)
             run_blocks(solve_block, n_blocks, self._factors, solution)
         with np.errstate(over="ignore"):
             return largest * (solution / self.fractions).reshape(gradient.shape)
@@ -160,7 +163,7 @@ def choose(objective: Objective, is_long_lived: bool = True) -> PreconditionerBu
     is_fast_to_build = (
         is_long_lived and size**2 <= 2 * objective.matrix.n_entries and is_factorization_affordable(objective)
     )
-    if budget.allows_preconditioner(n_bytes) or (is_fast_to_build and budget.allows_bytes(n_bytes)):
+    if budget.allows_preconditioner(n_bytes) or (is_fast_to_build and budget.allows_array_bytes(n_bytes)):
         return build_class_blocks
     return build_shared_block if budget.allows_preconditioner(count_block_bytes(objective, 1)) else diagonal
 
@@ -190,21 +193,21 @@ def schedule_builders(objective: Objective, is_sampled: bool = False) -> dict[in
     if builder is diagonal:
         return {0: diagonal}
     if is_sampled:
-        later = [2 * n_iter for n_iter in EXPENSIVE_REFRESH_ITERATIONS]
+        later_iterations = [2 * n_iter for n_iter in EXPENSIVE_REFRESH_ITERATIONS]
         if is_factorization_affordable(objective):
-            return dict.fromkeys((0, *later), builder)
-        return {0: diagonal, max(count_build_passes(objective, builder), later[0]): builder}
-    first, pending_builder, refreshes = choose_first_builder(objective, builder), builder, REFRESH_ITERATIONS
+            return dict.fromkeys((0, *later_iterations), builder)
+        return {0: diagonal, max(count_build_passes(objective, builder), later_iterations[0]): builder}
+    first, pending_builder, refresh_iterations = choose_first_builder(objective, builder), builder, REFRESH_ITERATIONS
     if not _is_cheap_to_build(objective, builder):
-        pending_builder, refreshes = first, EXPENSIVE_REFRESH_ITERATIONS
+        pending_builder, refresh_iterations = first, EXPENSIVE_REFRESH_ITERATIONS
         if first is not builder and are_class_blocks_affordable(objective):
             n_passes = max(count_build_passes(objective, builder), REFRESH_ITERATIONS[0])
-            refreshes = min(n_passes, refreshes[0]), *refreshes[1:]
+            refresh_iterations = min(n_passes, refresh_iterations[0]), *refresh_iterations[1:]
     n_passes = count_build_passes(objective, pending_builder)
     if n_passes < (REFRESH_ITERATIONS[0] if first is builder else 2 * N_CHEAP_STEPS):
-        return {0: first} | dict.fromkeys(refreshes, builder)
-    later = [n_iter for n_iter in refreshes if n_iter >= 2 * n_passes] or [2 * n_passes]
-    return {0: diagonal} | dict.fromkeys((n_passes, *later), builder)
+        return {0: first} | dict.fromkeys(refresh_iterations, builder)
+    later_iterations = [n_iter for n_iter in refresh_iterations if n_iter >= 2 * n_passes] or [2 * n_passes]
+    return {0: diagonal} | dict.fromkeys((n_passes, *later_iterations), builder)
 
 
 def _is_cheap_to_build(objective, builder):
@@ -222,7 +225,7 @@ def diagonal(point: Point) -> DiagonalPreconditioner:
     objective = point.objective
     fraction = objective.class_weights if objective.n_rows_coef > 1 else objective.class_weights[:1]
     loss_diagonal = np.outer(fraction * (1 - fraction), objective.coordinates.mean_squares)
-    return DiagonalPreconditioner(_replace_nonpositive(loss_diagonal + objective.penalty.curvatures))
+    return DiagonalPreconditioner(_replace_nonpositive_entries(loss_diagonal + objective.penalty.curvatures))
 
 
 def build_shared_block(point: Point) -> Preconditioner:
@@ -238,7 +241,7 @@ def build_shared_block(point: Point) -> Preconditioner:
     for k, class_curvature in enumerate(point.curvatures()):
         curvature += class_curvature
         fractions[k] = class_curvature.sum()
-    fractions = np.sqrt(_replace_nonpositive(fractions / max(fractions.mean(), np.finfo(np.float64).tiny)))
+    fractions = np.sqrt(_replace_nonpositive_entries(fractions / max(fractions.mean(), np.finfo(np.float64).tiny)))
     n_sampled_rows = _count_shared_rows(objective)
     block = _build_blocks(
         objective, 1, [_sample_rows(objective, curvature / len(fractions), n_sampled_rows, np.random.default_rng(0))]
@@ -253,18 +256,18 @@ def count_block_bytes(objective: Objective, n_matrices: int) -> int:
     return n_matrices * size * (size + 1) // 2 * np.dtype(objective.fast_precision).itemsize
 
 
-def build_class_blocks(point: Point, row_multiple: int = 1) -> Preconditioner:
+def build_class_blocks(point: Point, sample_size_multiple: int = 1) -> Preconditioner:
     """Return one block per class, each computed on a sample of the rows with curvature.
 
-    The sample has `row_multiple` times the usual number of rows. A row is sampled with probability
+    The sample has `sample_size_multiple` times the usual number of rows. A row is sampled with probability
     q = min(1, c h_ik), and the weight is divided by q. If the sample is too expensive, it has only as many rows as
     contain most of the curvature. If that is still too expensive, the result is that of `build_shared_block`.
     """
     point = ensure_probabilities(point)
     objective = point.objective
     K, n_affordable_rows = objective.shape[0], _count_affordable_rows(objective)
-    n_sampled_rows = [row_multiple * _count_class_rows(objective)] * K
-    if not are_class_blocks_affordable(objective, row_multiple):
+    n_sampled_rows = [sample_size_multiple * _count_class_rows(objective)] * K
+    if not are_class_blocks_affordable(objective, sample_size_multiple):
         n_sampled_rows = [
             min(n_sampled_rows[0], _count_rows_with_curvature(curvature)) for curvature in point.curvatures()
         ]
@@ -275,18 +278,20 @@ def build_class_blocks(point: Point, row_multiple: int = 1) -> Preconditioner:
     return _build_blocks(objective, K, (_sample_rows(objective, curvature, m, generator) for curvature, m in pairs))
 
 
-def count_products(objective: Objective, builder: PreconditionerBuilder, row_multiple: int = 1) -> int:
+def count_hessian_products(objective: Objective, builder: PreconditionerBuilder, sample_size_multiple: int = 1) -> int:
     """Return how many Hessian products a preconditioner is used for. For a small Hessian the number is 0."""
-    return 0 if builder is build_sampled_hessian else 1 + 2 * count_build_passes(objective, builder, row_multiple)
+    return (
+        0 if builder is build_sampled_hessian else 1 + 2 * count_build_passes(objective, builder, sample_size_multiple)
+    )
 
 
-def count_build_passes(objective: Objective, builder: PreconditionerBuilder, row_multiple: int = 1) -> int:
+def count_build_passes(objective: Objective, builder: PreconditionerBuilder, sample_size_multiple: int = 1) -> int:
     """Return the cost of a builder in passes, for rows of equal curvature. Negligible costs count as 0."""
     matrix, (K, size) = objective.matrix, objective.shape
     if builder not in (build_class_blocks, build_shared_block):
         return 0
-    n_blocks, n_sampled_rows = K, row_multiple * _count_class_rows(objective)
-    if builder is build_shared_block or not are_class_blocks_affordable(objective, row_multiple):
+    n_blocks, n_sampled_rows = K, sample_size_multiple * _count_class_rows(objective)
+    if builder is build_shared_block or not are_class_blocks_affordable(objective, sample_size_multiple):
         n_blocks, n_sampled_rows = 1, _count_shared_rows(objective)
     fraction = objective.n_rows / matrix.shape[0]
     gram_work = min(n_sampled_rows / objective.n_rows, 1.0) * fraction * matrix.count_gram_work() / 2
@@ -301,19 +306,19 @@ def is_factorization_affordable(objective: Objective) -> bool:
     return objective.shape[1] ** 3 / 6 <= SWITCH_THRESHOLD * n_entries
 
 
-def are_class_blocks_affordable(objective: Objective, row_multiple: int = 1) -> bool:
-    """Return whether `build_class_blocks` can use `row_multiple` times the usual number of rows for each class."""
+def are_class_blocks_affordable(objective: Objective, sample_size_multiple: int = 1) -> bool:
+    """Return whether `build_class_blocks` can use `sample_size_multiple` times the usual number of rows per class."""
     K = objective.shape[0]
-    return K == 1 or K * row_multiple * _count_class_rows(objective) <= _count_affordable_rows(objective)
+    return K == 1 or K * sample_size_multiple * _count_class_rows(objective) <= _count_affordable_rows(objective)
 
 
 def _count_class_rows(objective):
     """Return the number of rows that `build_class_blocks` samples per class if the cost permits."""
-    (K, size), min_rows = objective.shape, objective.n_rows // 32
-    n_per_class = max(ROWS_PER_COLUMN * size, min_rows)
+    (K, size), min_sampled_rows = objective.shape, objective.n_rows // 32
+    n_rows_per_class = max(ROWS_PER_COLUMN * size, min_sampled_rows)
     # With many classes, a pass does as many multiply-adds per second as the sums of blocks. Half the rows are enough.
-    is_halved = K > 4 * SLOW_OPERATION_WORK and K * n_per_class <= _count_affordable_rows(objective)
-    return max(ROWS_PER_COLUMN // 2 * size, min_rows) if is_halved else n_per_class
+    should_halve_rows = K > 4 * SLOW_OPERATION_WORK and K * n_rows_per_class <= _count_affordable_rows(objective)
+    return max(ROWS_PER_COLUMN // 2 * size, min_sampled_rows) if should_halve_rows else n_rows_per_class
 
 
 def _count_affordable_rows(objective):
@@ -324,14 +329,14 @@ def _count_affordable_rows(objective):
 
 def _count_shared_rows(objective):
     """Return the number of rows that `build_shared_block` samples: up to 4 times as many as for a class."""
-    min_rows = ROWS_PER_COLUMN * objective.shape[1]
-    return min(4 * min_rows, max(min_rows, _count_affordable_rows(objective) // 4))
+    min_sampled_rows = ROWS_PER_COLUMN * objective.shape[1]
+    return min(4 * min_sampled_rows, max(min_sampled_rows, _count_affordable_rows(objective) // 4))
 
 
 def _count_rows_with_curvature(curvature):
-    """Return the smallest number of rows that together contain CURVATURE_FRACTION of the curvature."""
+    """Return the smallest number of rows that together contain SAMPLED_CURVATURE_FRACTION of the curvature."""
     sums = np.cumsum(-np.sort(-curvature, kind="stable"), dtype=np.float64)
-    return 1 + int(np.searchsorted(sums, CURVATURE_FRACTION * sums[-1]))
+    return 1 + int(np.searchsorted(sums, SAMPLED_CURVATURE_FRACTION * sums[-1]))
 
 
 def ensure_probabilities(point: Point) -> Point:
@@ -344,7 +349,7 @@ def evaluate_sample(point: Point) -> Point:
     objective = point.objective
     copied_bytes_per_row = 0 if objective.matrix.lies_in_memory else objective.matrix.row_bytes
     sample = objective.sample(objective.budget.count_sampled_rows(objective.bytes_per_row, copied_bytes_per_row))
-    return sample.at(point.parameters, objective.fast_precision, out=sample.make_buffer())
+    return sample.at(point.parameters, objective.fast_precision, out=sample.make_probability_buffer())
 
 
 class WeightedSample(NamedTuple):
@@ -387,7 +392,7 @@ def sample_hessian_rows(objective: Objective) -> Objective:
 def factorize_sampled_hessian(sample: Objective, point: Point) -> Preconditioner:
     """Return the factor of the Hessian at a point. `sample` is the result of `sample_hessian_rows`."""
     if sample is not point.objective:
-        point = sample.at(point.parameters, point.objective.fast_precision, out=sample.make_buffer())
+        point = sample.at(point.parameters, point.objective.fast_precision, out=sample.make_probability_buffer())
     return factorize_hessian(point.objective, point.hessian())
 
 
@@ -399,14 +404,14 @@ def factorize_hessian(objective: Objective, matrix: FloatArray) -> Preconditione
     K, m = objective.shape
     block_diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
     before = block_diagonals.copy()
-    regularize_equal_changes(matrix, K)
+    regularize_equal_class_changes(matrix, K)
     preconditioner = Preconditioner(1, K * m, objective.fast_precision)
     preconditioner.factorize(0, matrix[None].astype(objective.fast_precision, copy=False))
     block_diagonals[...] = before
     return preconditioner
 
 
-def regularize_equal_changes(matrix: FloatArray, n_rows_coef: int) -> None:
+def regularize_equal_class_changes(matrix: FloatArray, n_rows_coef: int) -> None:
     """Regularize a Hessian along equal changes of all classes. `matrix` is ordered by class.
 
     Softmax is flat along these changes, so the matrix is singular if the penalty is flat as well. The gradient has no
@@ -416,7 +421,7 @@ def regularize_equal_changes(matrix: FloatArray, n_rows_coef: int) -> None:
     block_diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
     if K > 1:
         with np.errstate(invalid="ignore"):
-            block_diagonals += _replace_nonpositive(np.einsum("kkj->j", block_diagonals) / K**2)
+            block_diagonals += _replace_nonpositive_entries(np.einsum("kkj->j", block_diagonals) / K**2)
 
 
 def _find_sampling_probabilities(curvature, n_sampled_rows):
@@ -425,13 +430,13 @@ def _find_sampling_probabilities(curvature, n_sampled_rows):
         return (curvature > 0).astype(np.float64)
     # The sum over all rows gives a lower bound on c. Each iteration distributes the rest over rows with probability
     # below 1.
-    is_certain = np.zeros(len(curvature), bool)
+    is_certainly_sampled = np.zeros(len(curvature), bool)
     for _ in range(20):
-        factor = (n_sampled_rows - is_certain.sum()) / curvature[~is_certain].sum(dtype=np.float64)
-        reaches_one = curvature * factor >= 1
-        if (reaches_one == is_certain).all():
+        factor = (n_sampled_rows - is_certainly_sampled.sum()) / curvature[~is_certainly_sampled].sum(dtype=np.float64)
+        is_probability_one = curvature * factor >= 1
+        if (is_probability_one == is_certainly_sampled).all():
             break
-        is_certain = reaches_one
+        is_certainly_sampled = is_probability_one
     return np.minimum(1.0, curvature * factor)
 
 
@@ -448,27 +453,27 @@ def _build_blocks(objective, n_blocks, samples):
         # The sampled rows are read once, because otherwise each class would read all blocks of rows.
         samples = list(samples)
         sampled_indices = np.unique(np.concatenate([sample.row_indices for sample in samples]))
-        if objective.budget.allows_bytes(len(sampled_indices) * rows.matrix.row_bytes):
+        if objective.budget.allows_array_bytes(len(sampled_indices) * rows.matrix.row_bytes):
             rows = rows.take(sampled_indices)
             samples = [
                 sample._replace(row_indices=np.searchsorted(sampled_indices, sample.row_indices)) for sample in samples
             ]
     fraction = rows.total_weight / objective.rows.total_weight
-    batch_size = max(1, min(n_blocks, MAX_PARTIAL_BYTES // (size**2 * np.dtype(precision).itemsize)))
+    batch_size = max(1, min(n_blocks, MAX_PARTIAL_SUM_BYTES // (size**2 * np.dtype(precision).itemsize)))
     matrices, samples = np.empty((batch_size, size, size), precision), iter(samples)
     for first in range(0, n_blocks, batch_size):
         batch = matrices[: n_blocks - first]
         for matrix, sample in zip(batch, samples, strict=False):
             matrix[:] = rows.gram(sample.row_indices, sample.weights * fraction, precision)[0]
             diagonal = np.diagonal(matrix) + objective.penalty.curvatures
-            missed_fraction = np.minimum(1.0, sample.variance * coordinates.peak_ratios)
+            missed_curvature_fraction = np.minimum(1.0, sample.variance * coordinates.peak_to_mean_ratios)
             total = sample.weights.sum(dtype=np.float64) / objective.rows.total_weight
-            diagonal[:-1] += missed_fraction * total * coordinates.mean_squares[:-1]
-            matrix[np.arange(size), np.arange(size)] = _replace_nonpositive(diagonal)
+            diagonal[:-1] += missed_curvature_fraction * total * coordinates.mean_squares[:-1]
+            matrix[np.arange(size), np.arange(size)] = _replace_nonpositive_entries(diagonal)
         preconditioner.factorize(first, batch)
     return preconditioner
 
 
-def _replace_nonpositive(diagonal):
+def _replace_nonpositive_entries(diagonal):
     # A column of zeros without a penalty has no curvature and no gradient, so any positive number is suitable.
     return np.where(diagonal > 0, diagonal, 1.0)

@@ -23,11 +23,11 @@ from fastlin.solvers.solution import STALLED
 from fastlin.solvers.tuning import (
     HESSIAN_ENTRY_WORK,
     INNER_TOL,
+    MIN_DECREASE_RATIO,
     MIN_INNER_TOL,
     N_CHEAP_STEPS,
     N_RECENT_ITERATIONS,
     PROGRESS_EPS,
-    TRUST_RATIO,
     VALUE_EPS,
 )
 from fastlin.typing import BoolArray
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 # probabilities near 0 and 1 have no curvature, although points closer to the minimum have curvature. The first fraction
 # is a tenth of this unit, times min(J, 1). The fraction is divided by the unit until a step is accepted, and multiplied
 # by the unit after each accepted step.
-MIXING_FACTOR = INNER_TOL**2
+MIXING_FRACTION_FACTOR = INNER_TOL**2
 
 
 # At extreme scales, a step may leave the range of float64. The line search does not accept such a step.
@@ -60,35 +60,39 @@ def minimize(fit: Fit) -> Solution:
     stop_reason = stopping.find_stop_reason(point, bound, np.inf)
     # If a step decreased J by less than this fraction, only an exact step still tightens the bound.
     tiny = sqrt(UNIT_ROUNDOFF)
-    accuracy, mixing = INNER_TOL, 0.0
+    accuracy, mixing_fraction = INNER_TOL, 0.0
     last: HessianModel | ColumnModel | None = model
-    n_idle_steps, idle_bound, stalled_value = 0, np.inf, np.inf
+    n_idle_steps, bound_before_idling, stall_value_limit = 0, np.inf, np.inf
     # With bounds but no L1 penalty, most parameters are active, so the Hessian is faster unless X is wide
     # (docs/benchmarks/design-choices.md: bounds by the hessian).
-    has_only_bounds = objective.penalty.box is not None and not objective.penalty.thresholds.any()
+    has_bounds_without_l1 = objective.penalty.box is not None and not objective.penalty.thresholds.any()
     is_tall = objective.n_rows >= objective.shape[1]
     uses_hessian = point.parameters.size <= SMALL_HESSIAN_SIZE or isinstance(model, HessianModel)
-    uses_hessian = uses_hessian or (has_only_bounds and is_tall and objective.is_hessian_affordable)
+    uses_hessian = uses_hessian or (has_bounds_without_l1 and is_tall and objective.is_hessian_affordable)
     may_switch_to_hessian, is_full_step = not uses_hessian and objective.is_hessian_affordable, False
     n_column_models = work = 0
     # With bounds or offsets, the rows may have no curvature at an iterate.
     may_lack_curvature = objective.penalty.box is not None or objective.rows.offset_range is not None
-    last_mixing, last_gain, predicted_decrease, attempted_decrease = 1.0, 0.0, np.inf, np.inf
+    last_mixing_fraction, last_decrease, predicted_decrease, attempted_decrease = 1.0, 0.0, np.inf, np.inf
     gaps, allowed = (np.inf, np.inf), stopping.allowed_gap(point)
-    may_linearize = stopping.rule == "suboptimality" and _allows_linearization(objective)
+    may_linearize_probabilities = stopping.rule == "suboptimality" and _allows_linearization(objective)
     while not stop_reason:
         # The curvature of the loss decreases with J. The fraction decreases too, so that it does not dominate.
-        min_mixing = INNER_TOL * MIXING_FACTOR * min(max(point.value, VALUE_EPS[np.float64]), 1.0)
-        next_mixing = min(1.0, mixing / MIXING_FACTOR) if mixing else min(last_mixing, min_mixing)
+        min_mixing_fraction = INNER_TOL * MIXING_FRACTION_FACTOR * min(max(point.value, VALUE_EPS[np.float64]), 1.0)
+        next_mixing_fraction = (
+            min(1.0, mixing_fraction / MIXING_FRACTION_FACTOR)
+            if mixing_fraction
+            else min(last_mixing_fraction, min_mixing_fraction)
+        )
         # With many active coordinates, as in text data, Hessian models are expensive. They replace column-wise models
         # only if column-wise models have cost as much and the gap is still large. If steps are shortened, the exact
         # minimum of a model has no advantage (docs/benchmarks/design-choices.md: hessian after columns).
         if may_switch_to_hessian:
             is_hessian_cheaper = n_column_models >= N_CHEAP_STEPS and work >= _count_hessian_work(point.parameters)
             uses_hessian = is_full_step and (
-                uses_hessian or (is_hessian_cheaper and _is_gap_far(*gaps, allowed, N_RECENT_ITERATIONS))
+                uses_hessian or (is_hessian_cheaper and _will_gap_exceed_limit(*gaps, allowed, N_RECENT_ITERATIONS))
             )
-        last = current_model = make_model(point, uses_hessian, last, mixing)
+        last = current_model = make_model(point, uses_hessian, last, mixing_fraction)
         minimizer = current_model.minimize(accuracy)
         if len(minimizer) > 1:
             # Along equal changes of all intercepts, the model consists of rounding errors, and the minimizer may be
@@ -99,57 +103,72 @@ def minimize(fit: Fit) -> Solution:
             n_column_models, work = n_column_models + 1, work + current_model.work
         slope = _measure_slope(point, direction)
         # A model is useless if the step increases J. If curvature may be missing, the step must decrease J.
-        is_useless = mixing < 1 and not (
+        is_model_useless = mixing_fraction < 1 and not (
             slope < 0 if may_lack_curvature else slope <= VALUE_EPS[np.float64] * point.value
         )
-        attempts_certificate = False
-        if mixing <= min_mixing and not is_useless:
+        should_attempt_certificate = False
+        if mixing_fraction <= min_mixing_fraction and not is_model_useless:
             predicted_decrease = max(0.0, -slope)
             allowed, gaps = stopping.allowed_gap(point), (gaps[1], point.stationary_gap)
             # An attempt to certify with linearized probabilities costs as much as a step. It is worthwhile only if the
             # gap would exceed the allowed gap even after two steps at the last ratio. After a failed attempt, another
             # attempt is useful only if the predicted decrease is much smaller.
-            attempts_certificate = (
-                may_linearize
-                and _is_gap_far(*gaps, allowed, 2)
+            should_attempt_certificate = (
+                may_linearize_probabilities
+                and _will_gap_exceed_limit(*gaps, allowed, 2)
                 and predicted_decrease <= INNER_TOL * min(allowed, attempted_decrease)
             )
-            if attempts_certificate:
+            if should_attempt_certificate:
                 attempted_decrease = predicted_decrease
                 # The rounding error is subtracted from the value, because the computed gap would ignore it.
                 stopping.update_dual_value(_bound_by_model(point, current_model, allowed), 0.0)
         # If the gains decrease slowly, the model is not accurate yet, and it predicts too small a suboptimality.
-        is_slow, recent_iterations = predicted_decrease > INNER_TOL * last_gain, stopping.history[-N_RECENT_ITERATIONS:]
+        is_slow, recent_iterations = (
+            predicted_decrease > INNER_TOL * last_decrease,
+            stopping.history[-N_RECENT_ITERATIONS:],
+        )
         recent_decrease = recent_iterations[0].objective - point.value if is_slow and recent_iterations else 0.0
         # The estimate is used if there is no bound. The model decreases by at least half of `predicted_decrease`. If
         # curvature is mixed in, a model predicts too small a decrease.
-        estimate = np.inf if mixing else predicted_decrease + recent_decrease
+        estimate = np.inf if mixing_fraction else predicted_decrease + recent_decrease
         # After an attempt to certify, the computed step is still taken: it reduces the violation of the optimality
         # conditions from first to second order in the step.
-        stop_reason = None if is_useless or attempts_certificate else stopping.find_stop_reason(point, bound, estimate)
-        end, length = (
-            (None, 0.0) if stop_reason or is_useless else _search_step_length(point, direction, slope, minimizer)
+        stop_reason = (
+            None
+            if is_model_useless or should_attempt_certificate
+            else stopping.find_stop_reason(point, bound, estimate)
         )
-        if end is None and not stop_reason and (current_model.is_reused or mixing < 1):
+        end, length = (
+            (None, 0.0) if stop_reason or is_model_useless else _search_step_length(point, direction, slope, minimizer)
+        )
+        if end is None and not stop_reason and (current_model.is_reused or mixing_fraction < 1):
             if current_model.is_reused:
                 # The Hessian at this point replaces the reused Hessian.
                 last = None
             else:
-                mixing = next_mixing
+                mixing_fraction = next_mixing_fraction
             if point.buffer is not None:
                 point = objective.at(point.parameters, out=point.buffer)
             continue
         if end is None:
             stop_reason = stop_reason or stopping.find_stall_reason(point, bound, predicted_decrease)
             break
-        last_mixing = mixing or last_mixing
+        last_mixing_fraction = mixing_fraction or last_mixing_fraction
         predicted_decrease, invisible_decrease = np.inf, VALUE_EPS[np.float64] * point.value
-        last_gain, is_full_step = point.value - end.value, length == 1.0
-        if may_lack_curvature and mixing < 1 and invisible_decrease < last_gain < TRUST_RATIO * -slope:
-            mixing = next_mixing
+        last_decrease, is_full_step = point.value - end.value, length == 1.0
+        if (
+            may_lack_curvature
+            and mixing_fraction < 1
+            and invisible_decrease < last_decrease < MIN_DECREASE_RATIO * -slope
+        ):
+            mixing_fraction = next_mixing_fraction
         else:
-            mixing = MIXING_FACTOR * mixing if mixing > MIXING_FACTOR**2 * min_mixing else 0.0
-        relative_gain = last_gain / max(point.value, np.finfo(np.float64).tiny)
+            mixing_fraction = (
+                MIXING_FRACTION_FACTOR * mixing_fraction
+                if mixing_fraction > MIXING_FRACTION_FACTOR**2 * min_mixing_fraction
+                else 0.0
+            )
+        relative_gain = last_decrease / max(point.value, np.finfo(np.float64).tiny)
         last_bound, point = bound, end
         bound = stopping.update_with_intercept(point)
         stopping.record(point, bound)
@@ -160,22 +179,27 @@ def minimize(fit: Fit) -> Solution:
         accuracy = float(np.clip(relative_gain, MIN_INNER_TOL, INNER_TOL)) if relative_gain > tiny else tiny
         # A gain that is below PROGRESS_EPS, or that the model did not predict, may be rounding error. The bound may
         # still show progress, because it depends on slopes instead of values.
-        certain_gain = min(relative_gain, -slope / max(point.value, np.finfo(np.float64).tiny))
+        certain_relative_gain = min(relative_gain, -slope / max(point.value, np.finfo(np.float64).tiny))
         # If the curvature comes from a sample, many steps have small gains.
         max_idle_steps, factor = (N_CHEAP_STEPS, 1 - INNER_TOL) if current_model.is_sampled else (MAX_FLAT_STEPS, 0.5)
-        if certain_gain > PROGRESS_EPS[np.float64] or bound < factor * idle_bound:
-            n_idle_steps, idle_bound = 0, bound
+        if certain_relative_gain > PROGRESS_EPS[np.float64] or bound < factor * bound_before_idling:
+            n_idle_steps, bound_before_idling = 0, bound
         n_idle_steps += 1
         if not stop_reason and n_idle_steps > max_idle_steps:
             stop_reason = stopping.find_stall_reason(point, bound, max(0.0, -slope))
             # A coordinate along which no row has curvature does not move, even if a move would reduce the penalty.
-            if stop_reason is STALLED and may_lack_curvature and mixing < 1 and point.value < stalled_value:
-                stop_reason, mixing, n_idle_steps = None, next_mixing, 0
-                stalled_value = (1 - PROGRESS_EPS[np.float64]) * point.value
+            if (
+                stop_reason is STALLED
+                and may_lack_curvature
+                and mixing_fraction < 1
+                and point.value < stall_value_limit
+            ):
+                stop_reason, mixing_fraction, n_idle_steps = None, next_mixing_fraction, 0
+                stall_value_limit = (1 - PROGRESS_EPS[np.float64]) * point.value
     return replace(stopping.make_solution(stop_reason), model=last if isinstance(last, HessianModel) else None)
 
 
-def _is_gap_far(last_gap, gap, allowed, n_steps):
+def _will_gap_exceed_limit(last_gap, gap, allowed, n_steps):
     """Return whether a gap would exceed `allowed` after `n_steps` steps at the last ratio of gaps."""
     if gap == np.inf:
         return True
@@ -192,8 +216,8 @@ def _count_hessian_work(parameters):
 def _allows_linearization(objective):
     """Return whether linearized probabilities are used: X is in memory, and L1 is the only penalty."""
     penalty = objective.penalty
-    is_l1_alone = penalty.is_bounded and penalty.l2 == 0 and penalty.box is None
-    return is_l1_alone and objective.stores_probabilities and objective.matrix.lies_in_memory
+    is_l1_only_penalty = penalty.is_bounded and penalty.l2 == 0 and penalty.box is None
+    return is_l1_only_penalty and objective.stores_probabilities and objective.matrix.lies_in_memory
 
 
 def _bound_by_model(point, model, allowed):
@@ -203,7 +227,11 @@ def _bound_by_model(point, model, allowed):
     which is less than `allowed`. In return, the gradient has a margin for the inexact descent, for rounding, and for
     negative linearized probabilities, which are set to zero.
     """
-    margin = TRUST_RATIO if point.penalty == 0 else min(TRUST_RATIO, TRUST_RATIO * allowed / point.penalty)
+    margin = (
+        MIN_DECREASE_RATIO
+        if point.penalty == 0
+        else min(MIN_DECREASE_RATIO, MIN_DECREASE_RATIO * allowed / point.penalty)
+    )
     minimizer = model.minimize(INNER_TOL**2, point.objective.penalty.scale_thresholds(1 - margin))
     value, rounding = find_linearized_dual_value(point, minimizer - point.parameters)
     return value - rounding
@@ -232,12 +260,12 @@ def _search_step_length(start, direction, slope, minimizer):
         end = start.objective.at(parameters, out=start.buffer)
         limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + invisible_decrease
         # If the rounding error is larger, no digit of the scores is accurate.
-        is_decrease = end.is_finite and end.rounding <= max(start.value, 1.0) and end.value <= limit
+        is_sufficient_decrease = end.is_finite and end.rounding <= max(start.value, 1.0) and end.value <= limit
         # If rounding error conceals the change of J, the slopes determine whether the step is accepted. At the new
         # point, the backward slope is used, because the forward slope is steep if a coefficient has just become zero.
         backward_direction = start.parameters - parameters
         max_slope = max(-length * slope, INNER_TOL**2 * invisible_decrease)
-        if is_decrease and (
+        if is_sufficient_decrease and (
             start.value - end.value > invisible_decrease or -_measure_slope(end, backward_direction) <= max_slope
         ):
             return end, length
@@ -246,11 +274,15 @@ def _search_step_length(start, direction, slope, minimizer):
 
 
 def make_model(
-    point: Point, uses_hessian: bool, reused_model: HessianModel | ColumnModel | None = None, mixing: float = 0.0
+    point: Point,
+    uses_hessian: bool,
+    reused_model: HessianModel | ColumnModel | None = None,
+    mixing_fraction: float = 0.0,
 ) -> HessianModel | ColumnModel:
     """Return the quadratic model around a point: a HessianModel, which may reuse a Hessian, or a ColumnModel.
 
-    The fraction `mixing` of the curvature is that at equal probabilities. The curvature may be computed on a sample.
+    The fraction `mixing_fraction` of the curvature is that at equal probabilities. The curvature may be computed on a
+    sample.
     """
     objective, matrix = point.objective, point.objective.matrix
     if uses_hessian:
@@ -259,17 +291,17 @@ def make_model(
         if model is not None and not (objective.penalty.is_bounded or model.has_hessian_at(point)):
             model = None
         curvature_point = point if model is not None or objective.has_hessian else evaluate_sample(point)
-        return HessianModel(point, curvature_point, model, mixing)
+        return HessianModel(point, curvature_point, model, mixing_fraction)
     working_set = choose_working_set(point)
     # The model requires a copy of its columns, and the transpose of this copy.
     n_copied_entries = (
         0 if matrix.lies_in_memory else 2 * matrix.shape[0] * int(np.count_nonzero(working_set.any(axis=0)))
     )
-    fits = objective.stores_probabilities and objective.budget.allows_bytes(8 * n_copied_entries)
+    fits = objective.stores_probabilities and objective.budget.allows_array_bytes(8 * n_copied_entries)
     curvature_point = point if fits else evaluate_sample(point)
     # In float32, probabilities near 1 would lose the mixed fraction.
-    precision = np.float32 if objective.rows.is_faster_in_float32 and not mixing else np.float64
-    return ColumnModel(point, curvature_point, working_set, precision, mixing)
+    precision = np.float32 if objective.rows.is_faster_in_float32 and not mixing_fraction else np.float64
+    return ColumnModel(point, curvature_point, working_set, precision, mixing_fraction)
 
 
 def choose_working_set(point: Point) -> BoolArray:
@@ -284,7 +316,7 @@ def choose_working_set(point: Point) -> BoolArray:
     working_set = active | (sizes >= (1 - 2 * INNER_TOL) * thresholds)
     box = point.objective.penalty.box
     if box is not None:
-        lower, upper = box.min_parameters[:, :-1], box.max_parameters[:, :-1]
+        lower, upper = box.parameter_lower_bounds[:, :-1], box.parameter_upper_bounds[:, :-1]
         slopes = gradient + np.sign(parameters) * thresholds
         working_set &= ~(((parameters <= lower) & (slopes > 0)) | ((parameters >= upper) & (slopes < 0)))
         working_set &= lower < upper

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 MAX_HESSIAN_PRODUCTS = 30
 
 
-def _alternate_sweeps(sweep, accuracy, newton_step=None, n_sweeps=N_CHEAP_STEPS):
+def _alternate_full_and_active_sweeps(sweep, accuracy, newton_step=None, n_sweeps=N_CHEAP_STEPS):
     """Alternate sweeps over all coordinates and over the active coordinates. Return the decrease of the model.
 
     The function stops if a sweep over all coordinates gains at most the fraction `accuracy` of the total decrease.
@@ -66,13 +66,17 @@ def _alternate_sweeps(sweep, accuracy, newton_step=None, n_sweeps=N_CHEAP_STEPS)
 class HessianModel:
     """The model of all coordinates around a point, with the Hessian at `curvature_point` or from `reused_model`.
 
-    The fraction `mixing` of the curvature at equal probabilities is added to the diagonal of the block of each pair of
-    classes. `is_reused` is true if the Hessian belongs to another point. `is_sampled` is true if the Hessian is a
-    sum over a sample of the rows.
+    The fraction `mixing_fraction` of the curvature at equal probabilities is added to the diagonal of the block of each
+    pair of classes. `is_reused` is true if the Hessian belongs to another point. `is_sampled` is true if the Hessian is
+    a sum over a sample of the rows.
     """
 
     def __init__(
-        self, point: Point, curvature_point: Point, reused_model: HessianModel | None = None, mixing: float = 0.0
+        self,
+        point: Point,
+        curvature_point: Point,
+        reused_model: HessianModel | None = None,
+        mixing_fraction: float = 0.0,
     ) -> None:
         self._point = point
         objective, K = point.objective, len(point.parameters)
@@ -83,12 +87,14 @@ class HessianModel:
             point.parameters if reused_model is None else reused_model._hessian_parameters
         )
         self._hessian = self._loss_hessian + np.diag(np.tile(objective.penalty.curvatures, K))
-        if mixing:
-            equal_curvature = np.eye(K) / K - 1 / K**2 if K > 1 else np.full((1, 1), 0.25)
+        if mixing_fraction:
+            equal_probability_curvature = np.eye(K) / K - 1 / K**2 if K > 1 else np.full((1, 1), 0.25)
             squares = objective.coordinates.mean_squares.copy()
             squares[-1] = objective.fit_intercept
             blocked_hessian = self._hessian.reshape(*point.parameters.shape, *point.parameters.shape)
-            np.einsum("kjlj->klj", blocked_hessian)[...] += mixing * equal_curvature[:, :, None] * squares
+            np.einsum("kjlj->klj", blocked_hessian)[...] += (
+                mixing_fraction * equal_probability_curvature[:, :, None] * squares
+            )
         self._parameters, self._slopes = point.parameters.ravel().copy(), point.gradient.ravel().copy()
         self.is_reused = reused_model is not None and not self.has_hessian_at(point)
         self.is_sampled: bool = reused_model.is_sampled if reused_model is not None else curvature_point is not point
@@ -107,23 +113,25 @@ class HessianModel:
         penalty = point.objective.penalty if penalty is None else penalty
         n_classes = len(point.parameters)
 
-        def sweep(only_active):
-            return descend_by_hessian(self._hessian, slopes, penalty.arrays, n_classes, only_active, parameters)
+        def sweep(should_skip_inactive):
+            return descend_by_hessian(
+                self._hessian, slopes, penalty.arrays, n_classes, should_skip_inactive, parameters
+            )
 
-        min_gain = UNIT_ROUNDOFF * abs(point.value)
+        min_model_decrease = UNIT_ROUNDOFF * abs(point.value)
 
         def newton_step():
-            return minimize_active_set(self._hessian, penalty, parameters, slopes, min_gain)
+            return minimize_active_set(self._hessian, penalty, parameters, slopes, min_model_decrease)
 
-        _alternate_sweeps(sweep, MIN_INNER_TOL**2 * accuracy, newton_step, 4 * N_CHEAP_STEPS)
+        _alternate_full_and_active_sweeps(sweep, MIN_INNER_TOL**2 * accuracy, newton_step, 4 * N_CHEAP_STEPS)
         return parameters.reshape(point.parameters.shape).copy()
 
 
 class ColumnModel:
     """The model of a working set (K, d) of coordinates around a point, computed from the columns of X.
 
-    The fraction `mixing` of equal probabilities is mixed into the probabilities of `curvature_point`. With a grouped
-    penalty, the working set must contain the same features for all classes. Columns and scores are computed in
+    The fraction `mixing_fraction` of equal probabilities is mixed into the probabilities of `curvature_point`. With a
+    grouped penalty, the working set must contain the same features for all classes. Columns and scores are computed in
     `precision`.
     """
 
@@ -132,7 +140,12 @@ class ColumnModel:
     work = 0  # the approximate number of multiply-adds of the sweeps and products
 
     def __init__(
-        self, point: Point, curvature_point: Point, working_set: BoolArray, precision: FloatType, mixing: float = 0.0
+        self,
+        point: Point,
+        curvature_point: Point,
+        working_set: BoolArray,
+        precision: FloatType,
+        mixing_fraction: float = 0.0,
     ) -> None:
         self._point, self.is_sampled = point, curvature_point is not point
         # The order by feature keeps a column in the cache for all classes. The copies are contiguous. NumPy's own
@@ -140,7 +153,7 @@ class ColumnModel:
         features, classes = map(np.ascontiguousarray, np.nonzero(working_set.T))
         used_features = np.flatnonzero(working_set.any(axis=0))
         transposed, row_weights, probabilities = _read_columns(
-            curvature_point, precision, used_features, is_sample=curvature_point is not point
+            curvature_point, precision, used_features, is_row_sample=curvature_point is not point
         )
         coordinates = point.objective.coordinates
         scale = coordinates.scale / transposed.scale
@@ -158,9 +171,9 @@ class ColumnModel:
             features,
             classes,
         )
-        if mixing:
-            equal_probability = probabilities.dtype.type(mixing / max(2, len(probabilities)))
-            probabilities = probabilities * probabilities.dtype.type(1 - mixing) + equal_probability
+        if mixing_fraction:
+            equal_probability = probabilities.dtype.type(mixing_fraction / max(2, len(probabilities)))
+            probabilities = probabilities * probabilities.dtype.type(1 - mixing_fraction) + equal_probability
         row_curvatures = row_weights * probabilities * (1 - probabilities)
         self._intercept_curvatures = point.objective.fit_intercept * row_curvatures.sum(axis=1, dtype=np.float64)
         # For two classes, storing the curvatures halves the memory traffic of a sweep.
@@ -178,19 +191,19 @@ class ColumnModel:
         self._visit_work = COORDINATE_WORK + lengths[features]
         entries = 2 * point.objective.matrix.n_entries + SLOW_OPERATION_WORK * point.objective.n_rows
         self._product_work = NUMPY_CALL_WORK + len(probabilities) * entries
-        self._n_sweeps = self._count_sweeps(mixing)
+        self._n_sweeps = self._count_sweeps(mixing_fraction)
         work = max(len(transposed.panel) * len(row_weights), len(transposed.indices)) // max(1, len(scale))
         n_blocks = count_blocks(len(features), row_work=work)
         run_blocks(fill_block_curvatures, n_blocks, self._columns, row_curvatures, self._curvatures)
 
-    def _count_sweeps(self, mixing):
+    def _count_sweeps(self, mixing_fraction):
         """Return how many sweeps over the active coordinates precede a Newton step.
 
         They cost as much as the Newton step, and there are at least N_CHEAP_STEPS of them. The result is 0 if Newton
         steps are too expensive or the model does not allow them.
         """
         objective = self._point.objective
-        allows_newton = not (mixing or objective.penalty.group_lasso or objective.penalty.box is not None)
+        allows_newton = not (mixing_fraction or objective.penalty.group_lasso or objective.penalty.box is not None)
         if self.is_sampled or not (allows_newton and objective.matrix.lies_in_memory):
             return 0
         is_active = self._point.parameters[self._columns.classes, self._columns.features] != 0
@@ -214,11 +227,13 @@ class ColumnModel:
         model = ModelArrays(gradient, self._curvatures, expansion_point, intercept_gradient, self._intercept_curvatures)
         sweep_work = int(self._visit_work.sum())
 
-        def sweep(only_active):
+        def sweep(should_skip_inactive):
             self.work += sweep_work
-            return descend_by_columns(self._columns, self._curvature, penalty.arrays, model, only_active, state)
+            return descend_by_columns(
+                self._columns, self._curvature, penalty.arrays, model, should_skip_inactive, state
+            )
 
-        def compute_end():
+        def compute_end_parameters():
             end = point.parameters.copy()
             end[classes, features] = state.parameters
             end[:, -1] += state.intercept_steps
@@ -226,14 +241,14 @@ class ColumnModel:
             return end
 
         def newton_step():
-            return self._take_newton_step(compute_end(), state, penalty)
+            return self._take_newton_step(compute_end_parameters(), state, penalty)
 
         # Far from the minimum of J, the model is inaccurate, so low accuracy is sufficient.
         if self._n_sweeps and accuracy <= INNER_TOL**2:
-            _alternate_sweeps(sweep, accuracy, newton_step, self._n_sweeps)
+            _alternate_full_and_active_sweeps(sweep, accuracy, newton_step, self._n_sweeps)
         else:
-            _alternate_sweeps(sweep, accuracy)
-        return compute_end()
+            _alternate_full_and_active_sweeps(sweep, accuracy)
+        return compute_end_parameters()
 
     def _take_newton_step(self, start, state, penalty):
         """Move along a Newton step of the active coordinates while the model decreases. Return the decrease.
@@ -261,20 +276,20 @@ class ColumnModel:
             lambda residual: np.divide(residual, curvatures, out=np.zeros(start.shape), where=is_active),
         )
         current_iterate = next(iterates)
-        min_square = INNER_TOL**6 * current_iterate.square
+        min_residual_square = INNER_TOL**6 * current_iterate.square
         for current_iterate in islice(iterates, MAX_HESSIAN_PRODUCTS):
-            if not current_iterate.square > min_square:
+            if not current_iterate.square > min_residual_square:
                 break
         step = current_iterate.solution
-        corner_lengths = _measure_lengths(start, step, 0.0, (start * step < 0) & (penalty.thresholds > 0))
+        lengths_to_corners = _measure_lengths(start, step, 0.0, (start * step < 0) & (penalty.thresholds > 0))
         curvature, rises = -float(np.sum(subgradient * step)), 2 * penalty.thresholds * np.abs(step)
-        length, decrease, _ = _search_over_signs(curvature, corner_lengths.ravel(), rises.ravel(), 1.0)
+        length, decrease, _ = _search_over_signs(curvature, lengths_to_corners.ravel(), rises.ravel(), 1.0)
         if not decrease > 0:
             return 0.0
-        change = np.where(corner_lengths == length, 0.0, start + length * step) - start
+        change = np.where(lengths_to_corners == length, 0.0, start + length * step) - start
         scores = rows.passes.compute_scores(change).T
         indices = rows.row_indices if len(rows.row_indices) else slice(None)
-        rows.add_passes()
+        rows.add_to_pass_counter()
         if len(state.means):
             state.scores[:, indices] += scores
             state.means[indices] += np.einsum("ki,ki->i", probabilities[:, indices], scores)
@@ -287,7 +302,7 @@ class ColumnModel:
         return decrease
 
 
-def _read_columns(point, precision, features, is_sample):
+def _read_columns(point, precision, features, is_row_sample):
     """Return the columns of X, and the weights (m,) and probabilities (K, m) of the rows.
 
     The m rows are a copy of a small sample, or all rows of X. In the latter case, rows outside the sums have zero
@@ -296,7 +311,7 @@ def _read_columns(point, precision, features, is_sample):
     rows = point.objective.rows
     weights = np.broadcast_to(rows.get_weights(rows.row_indices), rows.n_rows) / rows.total_weight
     n = rows.matrix.shape[0]
-    is_copied = is_sample and rows.matrix.should_copy(rows.row_indices)
+    is_copied = is_row_sample and rows.matrix.should_copy_rows(rows.row_indices)
     if is_copied or not len(rows.row_indices):
         matrix = rows.matrix.take(rows.row_indices) if is_copied else rows.matrix
         probabilities = np.ascontiguousarray(point.probabilities, precision)
@@ -309,30 +324,30 @@ def _read_columns(point, precision, features, is_sample):
 
 
 def minimize_active_set(
-    hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes: FloatArray, min_gain: float = 0.0
+    hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes: FloatArray, min_model_decrease: float = 0.0
 ) -> float:
     """Minimize the model over the active set, and return the decrease. Parameters at zero or at a bound are fixed.
 
     `hessian` (p, p) is the Hessian of the smooth part, ordered by class and then by feature. `parameters` (p,) and
     `slopes` (p,), the gradient of the smooth part, are updated. Group steps stop after a step that gains at most
-    `min_gain`.
+    `min_model_decrease`.
     """
-    is_curved = np.diagonal(hessian) > 0
+    has_curvature = np.diagonal(hessian) > 0
     if penalty.group_lasso:
-        return _minimize_groups(hessian, penalty.thresholds, is_curved, parameters, slopes, min_gain)
-    return _minimize_with_signs(hessian, penalty.thresholds, is_curved, parameters, slopes, penalty.box)
+        return _minimize_over_groups(hessian, penalty.thresholds, has_curvature, parameters, slopes, min_model_decrease)
+    return _minimize_with_signs(hessian, penalty.thresholds, has_curvature, parameters, slopes, penalty.box)
 
 
-def _minimize_with_signs(hessian, thresholds, is_curved, parameters, slopes, box):
+def _minimize_with_signs(hessian, thresholds, has_curvature, parameters, slopes, box):
     """Minimize over the nonzero parameters by Newton steps, with their signs held fixed.
 
     This is feature-sign search (Lee, Battle, Raina and Ng 2006, algorithm 1). A step may cross zeros while the model
     decreases. If a parameter is zero or at a bound after a step, it is fixed, and its row is removed from the factor.
     """
     thresholds = np.resize(thresholds, len(parameters))
-    bounds = None if box is None else np.stack([box.min_parameters.ravel(), box.max_parameters.ravel()])
+    bounds = None if box is None else np.stack([box.parameter_lower_bounds.ravel(), box.parameter_upper_bounds.ravel()])
     lower, upper = (-np.inf, np.inf) if bounds is None else bounds
-    is_active = ((parameters != 0) | (thresholds == 0)) & is_curved & (lower < parameters) & (parameters < upper)
+    is_active = ((parameters != 0) | (thresholds == 0)) & has_curvature & (lower < parameters) & (parameters < upper)
     active = np.flatnonzero(is_active)
     if not len(active):
         return 0.0
@@ -343,67 +358,71 @@ def _minimize_with_signs(hessian, thresholds, is_curved, parameters, slopes, box
         sizes = thresholds[free_indices]
         subgradient = active_slopes[free_indices] + sizes * np.sign(current_parameters[free_indices])
         step = _solve(factor, len(free_indices), subgradient)
-        zero_lengths = _measure_lengths(
+        lengths_to_zero = _measure_lengths(
             current_parameters[free_indices], step, 0.0, (current_parameters[free_indices] * step < 0) & (sizes > 0)
         )
         max_length = 1.0
         if bounds is not None:
             ends = bounds[(step > 0).astype(int), active[free_indices]]
-            bound_lengths = _measure_lengths(
+            lengths_to_bounds = _measure_lengths(
                 current_parameters[free_indices], step, ends, np.isfinite(ends) & (step != 0)
             )
-            max_length = min(bound_lengths.min(), 1.0)
+            max_length = min(lengths_to_bounds.min(), 1.0)
         curvature, rises = -float(np.sum(subgradient * step)), 2 * sizes * np.abs(step)
-        length, decrease, n_sign_changes = _search_over_signs(curvature, zero_lengths, rises, max_length)
+        length, decrease, n_sign_changes = _search_over_signs(curvature, lengths_to_zero, rises, max_length)
         if not decrease > 0:
             break
         total += decrease
         active_slopes[free_indices] -= length * subgradient
-        is_fixed = zero_lengths == length
-        current_parameters[free_indices] = np.where(is_fixed, 0.0, current_parameters[free_indices] + length * step)
+        is_fixed_parameter = lengths_to_zero == length
+        current_parameters[free_indices] = np.where(
+            is_fixed_parameter, 0.0, current_parameters[free_indices] + length * step
+        )
         if bounds is not None:
-            current_parameters[free_indices] = np.where(bound_lengths == length, ends, current_parameters[free_indices])
-            is_fixed |= bound_lengths == length
-        for n_removed, position in enumerate(np.flatnonzero(is_fixed)[::-1]):
-            remove_row(factor, len(free_indices) - n_removed, position)
-        free_indices = free_indices[~is_fixed]
-        if not (n_sign_changes or is_fixed.any()) or not len(free_indices):
+            current_parameters[free_indices] = np.where(
+                lengths_to_bounds == length, ends, current_parameters[free_indices]
+            )
+            is_fixed_parameter |= lengths_to_bounds == length
+        for n_removed_rows, position in enumerate(np.flatnonzero(is_fixed_parameter)[::-1]):
+            remove_row(factor, len(free_indices) - n_removed_rows, position)
+        free_indices = free_indices[~is_fixed_parameter]
+        if not (n_sign_changes or is_fixed_parameter.any()) or not len(free_indices):
             break
     parameters[active] = current_parameters
     slopes += np.einsum("ij,j->i", hessian[:, active], current_parameters - start)
     return total
 
 
-def _measure_lengths(start, step, ends, is_reached):
+def _measure_lengths(start, step, ends, may_reach_end):
     """Return the fraction of the step at which each parameter reaches its end; infinity if it does not."""
-    return np.divide(ends - start, step, out=np.full_like(step, np.inf), where=is_reached)
+    return np.divide(ends - start, step, out=np.full_like(step, np.inf), where=may_reach_end)
 
 
-def _search_over_signs(curvature, corner_lengths, rises, max_length):
+def _search_over_signs(curvature, lengths_to_corners, rises, max_length):
     """Return the length to the minimum along a Newton step, the decrease, and the number of signs that change.
 
     The slope is minus `curvature` at the start of the step, and increases by `curvature` along the full step. At each
-    of the `corner_lengths`, where a parameter crosses zero, the slope jumps by an entry of `rises`. The ridge of the
-    factorization makes steps shorter, so the decrease is not overestimated.
+    of the `lengths_to_corners`, where a parameter crosses zero, the slope jumps by an entry of `rises`. The ridge of
+    the factorization makes steps shorter, so the decrease is not overestimated.
     """
     if not curvature > 0:
         return 0.0, 0.0, 0
-    order = np.flatnonzero(corner_lengths <= max_length)
-    order = order[np.argsort(corner_lengths[order], kind="stable")]
-    corner_lengths, segment_slopes = corner_lengths[order], np.append(0.0, np.cumsum(rises[order])) - curvature
-    n_sign_changes = int(np.argmax(np.append(segment_slopes[1:] + curvature * corner_lengths >= 0, True)))
-    length = min(-segment_slopes[n_sign_changes] / curvature, np.append(corner_lengths, max_length)[n_sign_changes])
-    sign_change_cost = float(np.sum(rises[order[:n_sign_changes]] * (length - corner_lengths[:n_sign_changes])))
+    order = np.flatnonzero(lengths_to_corners <= max_length)
+    order = order[np.argsort(lengths_to_corners[order], kind="stable")]
+    lengths_to_corners, segment_slopes = lengths_to_corners[order], np.append(0.0, np.cumsum(rises[order])) - curvature
+    n_sign_changes = int(np.argmax(np.append(segment_slopes[1:] + curvature * lengths_to_corners >= 0, True)))
+    length = min(-segment_slopes[n_sign_changes] / curvature, np.append(lengths_to_corners, max_length)[n_sign_changes])
+    sign_change_cost = float(np.sum(rises[order[:n_sign_changes]] * (length - lengths_to_corners[:n_sign_changes])))
     return length, curvature * length * (1 - 0.5 * length) - sign_change_cost, n_sign_changes
 
 
-def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, min_gain):
+def _minimize_over_groups(hessian, thresholds, has_curvature, parameters, slopes, min_model_decrease):
     """Minimize over the nonzero groups by Newton steps that include the curvature of the group norms."""
     shape = (-1, len(thresholds))
-    is_curved = is_curved.reshape(shape).all(axis=0)
-    total, n_steps_left, is_last = 0.0, None, False
-    while not is_last and n_steps_left != 0:
-        is_active = ((parameters.reshape(shape) != 0) | (thresholds == 0)).any(axis=0) & is_curved
+    has_curvature = has_curvature.reshape(shape).all(axis=0)
+    total, n_steps_left, is_last_step = 0.0, None, False
+    while not is_last_step and n_steps_left != 0:
+        is_active = ((parameters.reshape(shape) != 0) | (thresholds == 0)).any(axis=0) & has_curvature
         active = np.flatnonzero(np.broadcast_to(is_active, parameters.reshape(shape).shape))
         if not len(active):
             break
@@ -412,7 +431,7 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, min_gai
             work = len(active) ** 3 / 3 + len(active) ** 2 + NUMPY_CALL_WORK
             n_steps_left = max(1, int(N_CHEAP_STEPS**2 * hessian.size / work))
         block, start = hessian[np.ix_(active, active)], parameters[active]
-        end, decrease, is_last = _take_group_step(block, slopes[active], start, thresholds[is_active])
+        end, decrease, is_last_step = _take_group_step(block, slopes[active], start, thresholds[is_active])
         if not decrease > 0:
             break
         parameters[active] = end
@@ -422,7 +441,7 @@ def _minimize_groups(hessian, thresholds, is_curved, parameters, slopes, min_gai
         # column is often small.
         if np.count_nonzero(end) >= np.count_nonzero(start):
             n_steps_left -= 1
-            is_last |= decrease <= min_gain
+            is_last_step |= decrease <= min_model_decrease
     return total
 
 
@@ -434,13 +453,13 @@ def _take_group_step(block, slopes, start, thresholds):
     unit_vectors = np.divide(start, norms, out=np.zeros_like(start), where=norms > 0)
     with np.errstate(over="ignore"):
         threshold_ratios = np.divide(thresholds, norms, out=np.zeros_like(norms), where=norms > 0)
-    total_hessian = block.copy().reshape(*start.shape, *start.shape)
+    penalized_hessian = block.copy().reshape(*start.shape, *start.shape)
     features = np.arange(start.shape[1])
-    total_hessian[:, features, :, features] += threshold_ratios[:, None, None] * (
+    penalized_hessian[:, features, :, features] += threshold_ratios[:, None, None] * (
         np.eye(n_classes) - unit_vectors.T[:, :, None] * unit_vectors.T[:, None, :]
     )
     norm_slopes = thresholds * unit_vectors
-    factor = _factorize(total_hessian.reshape(block.shape))
+    factor = _factorize(penalized_hessian.reshape(block.shape))
     step = _solve(factor, len(block), (slopes + norm_slopes).ravel()).reshape(start.shape)
     predicted_decrease = -0.5 * float(np.sum((slopes + norm_slopes) * step))
     slope, curvature = float(np.sum(slopes * step)), _multiply(step.ravel(), block, step.ravel())
@@ -462,17 +481,17 @@ def _take_group_step(block, slopes, start, thresholds):
 
     # The model is flat at its minimum, so half of the digits of the length are enough. The length may be as small as
     # 1e-9 if only the norms have curvature.
-    shorter_length, length = 0.0 if rise(1.0) > 0 else 1.0, 1.0
-    while length - shorter_length > sqrt(UNIT_ROUNDOFF) * length > 0:
-        middle = 0.5 * (shorter_length + length)
-        shorter_length, length = (middle, length) if rise(middle) < 0 else (shorter_length, middle)
+    lower_length, length = 0.0 if rise(1.0) > 0 else 1.0, 1.0
+    while length - lower_length > sqrt(UNIT_ROUNDOFF) * length > 0:
+        middle = 0.5 * (lower_length + length)
+        lower_length, length = (middle, length) if rise(middle) < 0 else (lower_length, middle)
     end = start + length * step
     change = compute_change(end)
-    zeroed_end = np.where((_compute_norms(end) < INNER_TOL * norms) & (thresholds > 0), 0.0, end)
-    zeroed_change = compute_change(zeroed_end)
+    end_with_zeroed_groups = np.where((_compute_norms(end) < INNER_TOL * norms) & (thresholds > 0), 0.0, end)
+    change_with_zeroed_groups = compute_change(end_with_zeroed_groups)
     is_full_step = length > 1 - MIN_INNER_TOL
-    if (zeroed_end != end).any() and zeroed_change <= 0.5 * change:
-        end, change, is_full_step = zeroed_end, zeroed_change, False
+    if (end_with_zeroed_groups != end).any() and change_with_zeroed_groups <= 0.5 * change:
+        end, change, is_full_step = end_with_zeroed_groups, change_with_zeroed_groups, False
     return (
         end.ravel(),
         -change,

@@ -21,7 +21,7 @@ from fastlin.solvers import line_search
 from fastlin.solvers.lbfgs import TwoLoopRecursion
 from fastlin.solvers.solution import MAX_ITER_REACHED, STALLED, TOO_SLOW
 from fastlin.solvers.stopping import is_slow
-from fastlin.solvers.tuning import INNER_TOL, MIN_COLUMNS_PER_ROW, SWITCH_THRESHOLD, TRUST_RATIO
+from fastlin.solvers.tuning import INNER_TOL, MIN_COLUMNS_PER_ROW, MIN_DECREASE_RATIO, SWITCH_THRESHOLD
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def minimize(fit: Fit) -> Solution | None:
     The result is None if J is not finite in the row space, or if the row space does not contain the start.
     """
     objective, stopping = fit.objective, fit.stopping
-    nearby_fit = None if fit.nearby_fit is None else fit.nearby_fit.row_point
+    nearby_fit = None if fit.nearby_fit is None else fit.nearby_fit.row_space_point
     space = RowSpace(objective)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         vector: FloatArray | None = space.start(nearby_fit)
@@ -56,7 +56,7 @@ def minimize(fit: Fit) -> Solution | None:
             is_near = point.bound <= min((1 - INNER_TOL) * stopping.allowed_gap(point), limit)
             line = None if stop_reason or is_near else _search_line(space, point, pairs.direction(point))
             if line is None:
-                limit = TRUST_RATIO * point.bound
+                limit = MIN_DECREASE_RATIO * point.bound
                 candidate = objective.at(space.to_parameters(point.vector), out=fit.buffer)
                 if not candidate.is_finite:
                     return None
@@ -64,7 +64,7 @@ def minimize(fit: Fit) -> Solution | None:
                 stop_reason = stopping.find_stop_reason(candidate, bound, point.bound) or stop_reason
                 line = _search_line(space, point, pairs.direction(point)) if is_near and not stop_reason else None
                 if line is None:
-                    return replace(stopping.make_solution(stop_reason or STALLED), row_point=point)
+                    return replace(stopping.make_solution(stop_reason or STALLED), row_space_point=point)
             end = line.end()
             pairs.add((point.vector, point.gradient), (end.vector, end.gradient))
             point = end
@@ -94,7 +94,7 @@ def is_suitable(objective: Objective) -> bool:
     # Two pairs are enough to be faster (docs/benchmarks/design-choices.md: row space with two pairs).
     return (
         is_strongly_convex
-        and objective.budget.count_row_space_pairs((n + 1) * count_table_columns(objective.n_rows_coef)) > 1
+        and objective.budget.count_row_space_lbfgs_pairs((n + 1) * count_table_columns(objective.n_rows_coef)) > 1
     )
 
 
@@ -102,9 +102,11 @@ class RowPairs(TwoLoopRecursion):
     """The latest steps and gradient changes in the row space."""
 
     def __init__(self, space: RowSpace) -> None:
-        n_forms, *shape = space.shape
+        n_vector_forms, *shape = space.shape
         self._space, self._shape, length = space, tuple(shape), shape[0] * shape[1]
-        super().__init__(space.objective.budget.count_row_space_pairs(length), length, n_forms=n_forms)
+        super().__init__(
+            space.objective.budget.count_row_space_lbfgs_pairs(length), length, n_vector_forms=n_vector_forms
+        )
 
     def direction(self, point: RowPoint) -> FloatArray:
         """Return the quasi-Newton step from a RowPoint, as a vector of the row space.
@@ -113,10 +115,10 @@ class RowPairs(TwoLoopRecursion):
         """
         gradient, curvatures = point.gradient, self._space.curvatures
         scores, square = gradient[1, :-1].ravel(), multiply_without_intercepts(gradient, gradient)
-        score_ratio = dot(scores, scores) / square if square > 0 else 0.0
+        score_square_ratio = dot(scores, scores) / square if square > 0 else 0.0
         objective = self._space.objective
         scale = np.empty(self._shape)
-        scale[:-1] = 1 / (1 + curvatures[: objective.n_rows_coef].mean() * score_ratio / objective.n_rows)
+        scale[:-1] = 1 / (1 + curvatures[: objective.n_rows_coef].mean() * score_square_ratio / objective.n_rows)
         scale[-1] = 1 / curvatures
         forms = [table.ravel().copy() for table in gradient]
         solved = self.multiply_inverse_hessian(forms, lambda table: (table.reshape(self._shape) * scale).ravel())

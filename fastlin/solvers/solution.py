@@ -58,7 +58,7 @@ class Solution:
     n_passes: float  # the number of passes over X in the fit
     preconditioner: AnyPreconditioner | None = None  # the last preconditioner of L-BFGS, with the last scale
     pairs: CoefficientPairs | None = None  # the last steps and gradient changes of L-BFGS
-    row_point: RowPoint | None = None  # the last point of L-BFGS in the row space
+    row_space_point: RowPoint | None = None  # the last point of L-BFGS in the row space
     model: HessianModel | None = None  # the last model of proximal Newton
 
     @property

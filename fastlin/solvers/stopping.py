@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from fastlin.kernels.linear.quasi_newton import CLASS_SUM_TOL, compute_allowed_gap
-from fastlin.objective.objective import RangeError
+from fastlin.objective.objective import FloatRangeError
 from fastlin.solvers.solution import (
     AT_ROUNDING_LIMIT,
     CONVERGED,
@@ -25,10 +25,10 @@ from fastlin.solvers.solution import (
 )
 from fastlin.solvers.tuning import (
     DEFAULT_TOL,
+    GAP_RELAXATION_FACTOR,
     INNER_TOL,
+    MIN_DECREASE_RATIO,
     N_RECENT_ITERATIONS,
-    RELAXATION_FACTOR,
-    TRUST_RATIO,
     VALUE_EPS,
 )
 from fastlin.typing import FloatArray
@@ -52,9 +52,9 @@ class Stopping:
     it is not added to the gap.
 
     The rule "gradient" is satisfied if no entry of the gradient exceeds tol and the smaller of gap and estimate is at
-    most `allowed_gap`. If tol is at most DEFAULT_TOL, the allowed gap is RELAXATION_FACTOR times as large under three
-    conditions: the gradient has been small for N_RECENT_ITERATIONS iterations, J decreased by at most this gap in these
-    iterations, and the gap is at most a fraction of J.
+    most `allowed_gap`. If tol is at most DEFAULT_TOL, the allowed gap is GAP_RELAXATION_FACTOR times as large under
+    three conditions: the gradient has been small for N_RECENT_ITERATIONS iterations, J decreased by at most this gap in
+    these iterations, and the gap is at most a fraction of J.
 
     At most ``max_iter`` iterations are recorded. ``on_iteration`` is called after each iteration (see
     `IterationCallback`). `null_objective` is a lower bound on J of the null model. `gap_floor` is the rounding error of
@@ -76,21 +76,24 @@ class Stopping:
         self._lower_bound = self._dual_value = -np.inf
         self._best_point: Point | None = None
         # If one class has all the weight, J approaches zero but does not reach zero.
-        has_one_class = np.count_nonzero(objective.class_weights) == 1
-        equal_loss = log(len(objective.class_weights))
-        self.objective_floor = equal_loss if has_one_class else self.objective_floor
-        self.null_objective = np.inf if has_one_class else objective.null_model.lower_bound
+        has_one_weighted_class = np.count_nonzero(objective.class_weights) == 1
+        equal_probability_loss = log(len(objective.class_weights))
+        self.objective_floor = equal_probability_loss if has_one_weighted_class else self.objective_floor
+        self.null_objective = np.inf if has_one_weighted_class else objective.null_model.lower_bound
         # If the penalty is not smooth, gaps are computed as differences of values.
         self.gap_floor, penalty = 2 * CLASS_SUM_TOL * self.null_objective, objective.penalty
         if penalty.is_smooth and penalty.is_bounded:
             entry = CLASS_SUM_TOL / float(np.minimum.reduce(penalty.arrays.roots, initial=1.0))
             self.gap_floor = min(self.gap_floor, 0.5 * objective.n_rows_coef * len(penalty.factors) * entry * entry)
-        self._separable_loss, self._vanishing_value = DEFAULT_TOL * equal_loss, VALUE_EPS[np.float64] * equal_loss
+        self._separable_loss, self._vanishing_value = (
+            DEFAULT_TOL * equal_probability_loss,
+            VALUE_EPS[np.float64] * equal_probability_loss,
+        )
 
     def begin(self, point: Point) -> float:
-        """Observe the starting point. Raise a RangeError if J or the gradient is not finite."""
+        """Observe the starting point. Raise a FloatRangeError if J or the gradient is not finite."""
         if not point.is_finite:
-            raise RangeError("the objective or its gradient is not finite at the start")
+            raise FloatRangeError("the objective or its gradient is not finite at the start")
         return self.update_bounds(point)
 
     def update_bounds(self, point: Point) -> float:
@@ -99,9 +102,9 @@ class Stopping:
         if point.precision == np.float64:
             self._lower_bound = max(self._lower_bound, point.lower_bound())
             self._dual_value = dual_value
-            if self._best_point is None or _is_better(point, self._best_point):
+            if self._best_point is None or _is_better_point(point, self._best_point):
                 self._best_point = point
-        return _measure_gap(point, dual_value)
+        return _measure_duality_gap(point, dual_value)
 
     def has_converged(self) -> bool:
         """Return whether the best point in float64 meets the criterion, perhaps after its intercept was optimized."""
@@ -160,7 +163,7 @@ class Stopping:
         if has_converged and optimized_point.precision != np.float64:
             optimized_point = self.objective.at(optimized_parameters)
             self.update_bounds(optimized_point)
-        return min(bound, _measure_gap(point, max(optimized_point.dual_value, self._dual_value)))
+        return min(bound, _measure_duality_gap(point, max(optimized_point.dual_value, self._dual_value)))
 
     def intercept_limits_bound(self, point: Point, bound: float) -> bool:
         """Return whether the bound exceeds the allowed gap only because the intercept is not stationary."""
@@ -179,10 +182,12 @@ class Stopping:
             is_gradient_small = len(last) > N_RECENT_ITERATIONS and all(
                 iteration.gradient <= self.tol for iteration in last
             )
-            if is_gradient_small and bound <= TRUST_RATIO * point.value:
-                relaxed_gap = self.allowed_gap(point, max(self.tol, RELAXATION_FACTOR * min(self.tol, DEFAULT_TOL)))
+            if is_gradient_small and bound <= MIN_DECREASE_RATIO * point.value:
+                relaxed_allowed_gap = self.allowed_gap(
+                    point, max(self.tol, GAP_RELAXATION_FACTOR * min(self.tol, DEFAULT_TOL))
+                )
                 # A small estimate is not reliable while J decreases by more than the relaxed gap.
-                allowed = relaxed_gap if last[0].objective - point.value <= relaxed_gap else allowed
+                allowed = relaxed_allowed_gap if last[0].objective - point.value <= relaxed_allowed_gap else allowed
             return is_small and min(bound, decrement) <= allowed
         if not self.objective.penalty.is_bounded:
             return min(bound, decrement) <= allowed
@@ -191,8 +196,8 @@ class Stopping:
         if point.precision == np.float64:
             certificate = self.certify(point)
             # The rounding error is ignored only if it exceeds the allowed gap by itself and is small compared with J.
-            ignores_rounding = allowed <= certificate - bound <= INNER_TOL * point.value
-            bound = bound if ignores_rounding else certificate
+            should_ignore_rounding = allowed <= certificate - bound <= INNER_TOL * point.value
+            bound = bound if should_ignore_rounding else certificate
         return bound <= allowed
 
     def find_stop_reason(self, point: Point, bound: float, decrement: float) -> StopReason | None:
@@ -218,7 +223,7 @@ class Stopping:
             VALUE_EPS[np.float64] * abs(point.value), min(point.rounding, self.tol * abs(point.value))
         )
         # If the bound does not certify any digit of J, the estimate is not reliable.
-        is_near = bound == np.inf or bound <= INNER_TOL * abs(point.value) + point.rounding + point.dual_rounding
+        is_near = bound == np.inf or bound <= INNER_TOL * abs(point.value) + point.rounding + point.dual_value_rounding
         # The sign of such a small decrement is not reliable either.
         return AT_ROUNDING_LIMIT if is_near and abs(decrement) <= invisible_decrease else STALLED
 
@@ -232,10 +237,10 @@ class Stopping:
         box = objective.penalty.box
         if box is not None and not box.is_cone:
             return False
-        max_loss = rows.smallest_weight * log(2) / rows.total_weight
-        if objective.penalty.is_bounded or rows.has_targets or not point.loss < max_loss:
+        max_separated_loss = rows.smallest_weight * log(2) / rows.total_weight
+        if objective.penalty.is_bounded or rows.has_targets or not point.loss < max_separated_loss:
             return False
-        return rows.offset_range is None or rows.evaluate_without_offsets(point.parameters)[0] < max_loss
+        return rows.offset_range is None or rows.evaluate_without_offsets(point.parameters)[0] < max_separated_loss
 
     @property
     def best(self) -> Point:
@@ -259,7 +264,7 @@ class Stopping:
         )
 
 
-def _measure_gap(point, dual_value):
+def _measure_duality_gap(point, dual_value):
     """Return the gap between J at a point and a dual value, or the rounding error of the gap if it is larger.
 
     If probabilities and labels have the same class sums, the gap is computed from the gradient, without cancellation.
@@ -270,7 +275,7 @@ def _measure_gap(point, dual_value):
     return gap
 
 
-def _is_better(point, other):
+def _is_better_point(point, other):
     """Return whether J is lower at `point` than at `other`. If both values agree up to rounding, compare the gaps."""
     if abs(point.value - other.value) > VALUE_EPS[np.float64] * abs(other.value):
         return point.value < other.value

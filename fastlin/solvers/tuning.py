@@ -21,7 +21,7 @@ RIDGE = VALUE_EPS
 INNER_TOL = 0.1
 # A model is not trusted if the actual decrease is below this fraction of the predicted decrease. A failed test is
 # repeated once the prediction is below this fraction of the previous prediction.
-TRUST_RATIO = 0.25
+MIN_DECREASE_RATIO = 0.25
 # If convergence is slow, another solver takes over after this number of iterations or of products with a Hessian. The
 # blocks of all classes may cost half as many passes. A block shared by all classes may cost a quarter of that.
 SWITCH_THRESHOLD = 100
@@ -30,8 +30,8 @@ SWITCH_THRESHOLD = 100
 # then stops once J is below this fraction of the loss at equal class probabilities.
 DEFAULT_TOL = 1e-4
 # These two constants apply to scikit-learn's solver names. If the gradient has been small in the last
-# N_RECENT_ITERATIONS + 1 iterations, the allowed suboptimality is RELAXATION_FACTOR times as large.
-N_RECENT_ITERATIONS, RELAXATION_FACTOR = 5, 30.0
+# N_RECENT_ITERATIONS + 1 iterations, the allowed suboptimality is GAP_RELAXATION_FACTOR times as large.
+N_RECENT_ITERATIONS, GAP_RELAXATION_FACTOR = 5, 30.0
 
 # The number of sampled rows per parameter of a block. If a fit starts from the solution of a sample, it is the number
 # of rows per class and effective direction of the features. A block shared by all classes uses up to four times as many
@@ -39,7 +39,7 @@ N_RECENT_ITERATIONS, RELAXATION_FACTOR = 5, 30.0
 ROWS_PER_COLUMN = 4
 # If these rows are too expensive, the block of a class uses the smallest number of rows that contain this fraction of
 # the curvature (docs/benchmarks/design-choices.md: curvature fraction).
-CURVATURE_FRACTION = 0.97
+SAMPLED_CURVATURE_FRACTION = 0.97
 # The iterations after which the preconditioner is rebuilt. The second, shorter schedule is used if rebuilding takes
 # more than MAX_CHEAP_BUILD_WORK multiply-adds.
 REFRESH_ITERATIONS, EXPENSIVE_REFRESH_ITERATIONS, MAX_CHEAP_BUILD_WORK = (4, 12, 36, 108), (15, 60), 200_000_000

@@ -14,7 +14,7 @@ from fastlin.training.network_descent import Descent
 from fastlin.typing import Array, IntArray
 
 # The number of rows whose loss is checked after the last step of a training run without validation.
-N_PROBE_ROWS = 128
+N_CHECKED_LOSS_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ class EpochSchedule:
     tol: float = 0.0
     early_stopping: bool = False  # whether the validation score must improve, instead of the training loss
     scores_by_loss: bool = False  # whether the validation score is the loss, instead of the accuracy
-    restores_steps: bool = False  # whether Ctrl-C restores the last complete step, instead of the last complete epoch
+    should_restore_last_step: bool = (
+        False  # whether Ctrl-C restores the last complete step, instead of the last complete epoch
+    )
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def train_by_epochs(
     """
     validation_score = _negative_validation_loss if schedule.scores_by_loss else _validation_accuracy
     if validation is None:
-        best = BestCheckpoint(_negative_loss, validates_at_start=True)
+        best = BestCheckpoint(_negative_loss, is_scored_at_start=True)
     else:
         best = BestCheckpoint(validation_score)
     score = validation_score if schedule.early_stopping else _negative_loss
@@ -95,43 +97,43 @@ def train_by_epochs(
             name: getattr(patience, name) for name in ("best_score", "n_without_improvement", "n_rate_reductions")
         }
         monitor = replace(monitor, **progress)
-    learner = _EpochRunner(descent, examples, validation, schedule, random_state, n_epochs)
+    epoch_runner = _EpochRunner(descent, examples, validation, schedule, random_state, n_epochs)
     records, n_rows_before = [], descent.n_rows
     if resumed_state is not None:
         records = resumed_state.records
-        learner.resume(resumed_state)
+        epoch_runner.resume(resumed_state)
         # The monitors process the records again, because the stopping rules may have changed.
         for number, record in enumerate(records):
-            monitor = monitor.updated_with(record)
-            best = best.updated_with(
+            monitor = monitor.updated_with_record(record)
+            best = best.updated_with_record(
                 record, Checkpoint(number, resumed_state.best), Checkpoint(number + 1, resumed_state.best)
             )
-    learner.n_rate_reductions = monitor.n_rate_reductions
+    epoch_runner.n_rate_reductions = monitor.n_rate_reductions
     # A training run that stopped early is not continued.
-    has_ended = resumed_state is not None and monitor.is_exhausted
+    has_ended = resumed_state is not None and monitor.is_patience_exhausted
 
     def handle_epoch(training):
-        learner.n_rate_reductions = training.patience.n_rate_reductions
+        epoch_runner.n_rate_reductions = training.patience.n_rate_reductions
         if save is not None:
-            save(learner.make_state(training))
+            save(epoch_runner.make_epoch_state(training))
         return on_epoch is not None and on_epoch(training)
 
-    def save_step():
-        return descent.save() if descent.n_rows > n_rows_before and learner.is_finite() else None
+    def save_interrupted_state():
+        return descent.save() if descent.n_rows > n_rows_before and epoch_runner.is_finite() else None
 
     training = train(
-        () if has_ended else learner.run_epochs(len(records)),
+        () if has_ended else epoch_runner.run_epochs(len(records)),
         descent.save,
         descent.restore,
         records=records,
         patience=monitor,
         best=best,
         on_checkpoint=handle_epoch,
-        save_step=save_step if schedule.restores_steps else None,
-        check_end=learner.check_final_loss if validation is None else None,
+        save_interrupted_state=save_interrupted_state if schedule.should_restore_last_step else None,
+        check_final_state=epoch_runner.check_final_loss if validation is None else None,
     )
-    has_steps = schedule.restores_steps and descent.n_rows > n_rows_before
-    if training.ended == "interrupted" and not (training.records or has_steps):
+    has_unrecorded_steps = schedule.should_restore_last_step and descent.n_rows > n_rows_before
+    if training.ended == "interrupted" and not (training.records or has_unrecorded_steps):
         raise KeyboardInterrupt
     if training.ended == "diverged":
         # With a velocity that is not finite, every later training run would diverge.
@@ -147,9 +149,9 @@ class _EpochRunner:
         self._random_state, self._n_epochs_before, self.n_rate_reductions = random_state, n_epochs, 0
         self._make_examples = examples if callable(examples) else None
         if not callable(examples):
-            self._set_rows(examples)
+            self._set_example_rows(examples)
 
-    def _set_rows(self, examples):
+    def _set_example_rows(self, examples):
         """Set the Examples, and their rows in the initial order."""
         self._examples = examples
         self._row_order = np.arange(len(examples)) if examples.rows is None else examples.rows
@@ -175,7 +177,7 @@ class _EpochRunner:
         """Yield each Examples object of an epoch with the order of its rows. None means that the order is unchanged."""
         for examples in [self._examples] if self._make_examples is None else self._make_examples():
             if self._make_examples is not None:
-                self._set_rows(examples)
+                self._set_example_rows(examples)
             yield examples, self._shuffle_rows()
 
     def _shuffle_rows(self):
@@ -185,13 +187,13 @@ class _EpochRunner:
             positions = np.arange(n)
             self._random_state.shuffle(positions)
             self._row_order = self._row_order[positions]
-        n_taken = n - n % schedule.batch_size if schedule.drop_incomplete_batch else n
-        return self._row_order[:n_taken] if schedule.shuffle or n_taken < n else None
+        n_used_rows = n - n % schedule.batch_size if schedule.drop_incomplete_batch else n
+        return self._row_order[:n_used_rows] if schedule.shuffle or n_used_rows < n else None
 
     def is_finite(self):
         return np.isfinite(self._descent.network.parameters).all()
 
-    def make_state(self, training):
+    def make_epoch_state(self, training):
         """Return the EpochState after the last epoch of a Training."""
         last, best = training.last.saved, training.best.checkpoint.saved
         generator = self._random_state.get_state()
@@ -206,7 +208,7 @@ class _EpochRunner:
     def check_final_loss(self):
         """Raise a DivergedError if the loss of some rows of the last steps is not finite."""
         self._compute_metrics(
-            Examples(self._examples.matrix, self._examples.labels, rows=self._row_order[-N_PROBE_ROWS:])
+            Examples(self._examples.matrix, self._examples.labels, rows=self._row_order[-N_CHECKED_LOSS_ROWS:])
         )
 
     def _compute_metrics(self, examples):

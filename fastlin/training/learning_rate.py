@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-# At each reduction, an adaptive rate is divided by ADAPTIVE_DIVISOR, until it is at most MIN_ADAPTIVE_RATE.
-ADAPTIVE_DIVISOR = 5.0
+# At each reduction, an adaptive rate is divided by ADAPTIVE_RATE_DIVISOR, until it is at most MIN_ADAPTIVE_RATE.
+ADAPTIVE_RATE_DIVISOR = 5.0
 MIN_ADAPTIVE_RATE = 1e-6
 
 
@@ -24,7 +24,7 @@ class LearningRate:
         if self.kind == "adaptive":
             # The division is repeated, as in scikit-learn. A single division of 0.003125 by 5^5 rounds differently.
             for _ in range(n_rate_reductions):
-                rate /= ADAPTIVE_DIVISOR
+                rate /= ADAPTIVE_RATE_DIVISOR
         return rate
 
     @property

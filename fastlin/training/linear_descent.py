@@ -4,22 +4,22 @@ import math
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import NO_FLOAT64, Samples
-from fastlin.kernels.machine.arrays import any_layout
+from fastlin.kernels.linear.operands import EMPTY_FLOAT64_MATRIX, Samples
+from fastlin.kernels.machine.arrays import make_any_layout_view
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.networks.minibatches import MomentumRule, MomentumState, StepMetrics, train_steps
 from fastlin.kernels.networks.sparse_minibatches import train_sparse_steps
 from fastlin.matrices import DenseMatrix
-from fastlin.matrices.sparse import compressed
+from fastlin.matrices.sparse import as_compressed_matrix
 from fastlin.networks import Network
 from fastlin.networks.network import Examples
 from fastlin.training.network_descent import Descent, EpochTotals
 from fastlin.typing import IntArray
 
 # The multiply-adds of one kernel call. Calls are short, because Ctrl-C takes effect only between calls. An entry of a
-# sparse row costs as much as SPARSE_ENTRY_WORK dense entries.
-KERNEL_CALL_WORK = 100_000_000
-SPARSE_ENTRY_WORK = 16
+# sparse row costs as much as SPARSE_ENTRY_COST dense entries.
+MAX_KERNEL_CALL_WORK = 100_000_000
+SPARSE_ENTRY_COST = 16
 
 
 class LinearDescent(Descent):
@@ -35,7 +35,7 @@ class LinearDescent(Descent):
         self.optimizer_arrays = self.velocity, self.mean, self.counts[1:]
         self.first_row, self._momentum = first_row, float(momentum)
         vectors = network.parameters, self.velocity, network.gradient
-        self._layers = [(coef, intercept) for (coef,), (intercept,), _ in map(network.make_views, vectors)]
+        self._layers = [(coef, intercept) for (coef,), (intercept,), _ in map(network.make_layer_views, vectors)]
 
     @property
     def n_averaged_steps(self) -> int:
@@ -65,7 +65,7 @@ class LinearDescent(Descent):
         if order is None:
             order = np.arange(len(examples)) if examples.rows is None else examples.rows
         n_steps = -(-len(order) // batch_size)
-        steps_per_call = max(1, KERNEL_CALL_WORK // self._count_work(examples.matrix, batch_size))
+        steps_per_call = max(1, MAX_KERNEL_CALL_WORK // self._count_work(examples.matrix, batch_size))
         rule = MomentumRule(-float(learning_rate), -1.0, self._momentum, float(alpha), self.network.has_intercepts)
         loss = n_correct = total = 0.0
         first = 0
@@ -89,25 +89,25 @@ class LinearDescent(Descent):
         if isinstance(matrix, DenseMatrix):
             return 2 * batch_size * n_coefficients
         n, d = matrix.shape
-        return SPARSE_ENTRY_WORK * batch_size * max(1, matrix.n_entries // n) * (n_coefficients // d) + n_coefficients
+        return SPARSE_ENTRY_COST * batch_size * max(1, matrix.n_entries // n) * (n_coefficients // d) + n_coefficients
 
     def take_steps(
         self, examples: Examples, order: IntArray, batch_size: int, steps: tuple[int, int], rule: MomentumRule
     ) -> StepMetrics:
         """Take the steps with numbers steps[0] to steps[1] - 1 of an epoch. Return the metrics of each step."""
         first, last = steps
-        is_averaged = self.n_rows >= self.first_row
+        has_averaging_started = self.n_rows >= self.first_row
         (w, intercept), (velocity, intercept_velocity), (gradient, _) = self._layers
-        mean = self.mean.reshape(-1, w.shape[1])[: len(self.mean) * is_averaged]
+        mean = self.mean.reshape(-1, w.shape[1])[: len(self.mean) * has_averaging_started]
         state = MomentumState(w, gradient, velocity, intercept, intercept_velocity, mean, self.counts)
         weights = np.empty(0) if examples.weights is None else examples.weights
-        targets = examples.labels if examples.labels.ndim == 2 else NO_FLOAT64
+        targets = examples.labels if examples.labels.ndim == 2 else EMPTY_FLOAT64_MATRIX
         samples = Samples(order, examples.most_probable_classes, weights, targets=targets)
         measured = StepMetrics(*np.empty((4, last - first)))
         if isinstance(examples.matrix, DenseMatrix):
-            train, X, tile_columns = train_steps, any_layout(examples.matrix.X), w.shape[0]
+            train, X, tile_columns = train_steps, make_any_layout_view(examples.matrix.X), w.shape[0]
         else:
-            train, X, tile_columns = train_sparse_steps, compressed(examples.matrix.X), 0
+            train, X, tile_columns = train_sparse_steps, as_compressed_matrix(examples.matrix.X), 0
         tile_rows = count_tile_rows(tile_columns, w.shape[1], w.itemsize)
         train(X, samples, batch_size, first, last, state, rule, tile_rows, measured)
         return measured

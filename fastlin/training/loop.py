@@ -28,13 +28,13 @@ class Training:
     best: BestCheckpoint | None = None
 
     @property
-    def is_exhausted(self) -> bool:
+    def is_patience_exhausted(self) -> bool:
         """Whether early stopping should end the training run."""
-        return self.patience is not None and self.patience.is_exhausted
+        return self.patience is not None and self.patience.is_patience_exhausted
 
 
 def train(
-    segments: Iterable[Any],
+    step_segments: Iterable[Any],
     save: Callable[[], Any],
     restore: Callable[[Any], object],
     *,
@@ -42,39 +42,40 @@ def train(
     patience: EarlyStopping | None = None,
     best: BestCheckpoint | None = None,
     on_checkpoint: Callable[[Training], object] | None = None,
-    save_step: Callable[[], Any] | None = None,
-    check_end: Callable[[], object] | None = None,
+    save_interrupted_state: Callable[[], Any] | None = None,
+    check_final_state: Callable[[], object] | None = None,
 ) -> Training:
     """Run segments of steps, update the monitors with the records, and restore the best or last checkpoint.
 
-    Iterating over `segments` runs one segment at a time and yields the record of the segment. If the loss or the
+    Iterating over `step_segments` runs one segment at a time and yields the record of the segment. If the loss or the
     parameters are not finite, it raises a DivergedError. `save` returns a copy of the training state, and `restore`
     restores such a copy. If `best` is given, the best checkpoint is restored, otherwise the last one. After Ctrl-C, the
-    state that `save_step` returns or the last checkpoint is restored. `on_checkpoint` returns whether to stop.
+    state that `save_interrupted_state` returns or the last checkpoint is restored. `on_checkpoint` returns whether to
+    stop.
     """
     records = list(records)
     before = Checkpoint(len(records), save())
     training = Training(records, before, patience=patience, best=best)
     # Ctrl-C may occur between any two lines. A segment is complete once `last` is the checkpoint at its end.
     try:
-        for record in segments:
+        for record in step_segments:
             records.append(record)
             checkpoint = Checkpoint(len(records), save())
             before = training.last
             training.last = checkpoint
             if training.best is not None:
-                training.best = training.best.updated_with(record, before, checkpoint)
+                training.best = training.best.updated_with_record(record, before, checkpoint)
             if training.patience is not None:
-                training.patience = training.patience.updated_with(record)
+                training.patience = training.patience.updated_with_record(record)
             if on_checkpoint is not None and on_checkpoint(training):
                 training.ended = "stopped"
-            if training.is_exhausted or training.ended == "stopped":
+            if training.is_patience_exhausted or training.ended == "stopped":
                 break
-        if training.is_exhausted:
+        if training.is_patience_exhausted:
             training.ended = "patience"
         try:
-            if check_end is not None:
-                check_end()
+            if check_final_state is not None:
+                check_final_state()
         except DivergedError:
             # The parameters after the last segment are unusable.
             training.last = before
@@ -82,7 +83,7 @@ def train(
     except DivergedError:
         training.ended = "diverged"
     except KeyboardInterrupt:
-        saved = None if save_step is None else save_step()
+        saved = None if save_interrupted_state is None else save_interrupted_state()
         if saved is not None:
             training.last = training.last._replace(saved=saved)
         training.ended = "interrupted"
@@ -96,8 +97,8 @@ def train(
 def _choose_checkpoint(training):
     """Return the checkpoint to restore after a training run has ended."""
     best, last = training.best, training.last
-    if best is None or (best.validates_at_start and training.ended != "diverged"):
+    if best is None or (best.is_scored_at_start and training.ended != "diverged"):
         return last
-    if training.ended == "interrupted" and not training.is_exhausted:
+    if training.ended == "interrupted" and not training.is_patience_exhausted:
         return last
     return best.checkpoint or last

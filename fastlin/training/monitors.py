@@ -33,11 +33,11 @@ class EarlyStopping:
     n_rate_reductions: int = 0
 
     @property
-    def is_exhausted(self) -> bool:
+    def is_patience_exhausted(self) -> bool:
         """Whether the training run should end."""
         return self.n_without_improvement > self.max_without_improvement
 
-    def updated_with(self, record: Any) -> EarlyStopping:
+    def updated_with_record(self, record: Any) -> EarlyStopping:
         """Return the monitor updated with one more record."""
         score = self.score(record)
         if score is None:
@@ -51,7 +51,7 @@ class EarlyStopping:
             best_score=max(self.best_score, score),
             n_without_improvement=0 if is_improvement else self.n_without_improvement + 1,
         )
-        if monitor.is_exhausted and self.n_rate_reductions < self.max_rate_reductions:
+        if monitor.is_patience_exhausted and self.n_rate_reductions < self.max_rate_reductions:
             return replace(monitor, n_without_improvement=0, n_rate_reductions=self.n_rate_reductions + 1)
         return monitor
 
@@ -60,18 +60,18 @@ class EarlyStopping:
 class BestCheckpoint:
     """The first checkpoint with the highest score. For scores, see `EarlyStopping`.
 
-    If `validates_at_start` is true, a score belongs to the parameters at the start of a segment. The best checkpoint is
+    If `is_scored_at_start` is true, a score belongs to the parameters at the start of a segment. The best checkpoint is
     then restored only if the training run diverges.
     """
 
     score: Callable[[Any], float | None]
-    validates_at_start: bool = False
+    is_scored_at_start: bool = False
     best_score: float | None = None
     checkpoint: Checkpoint | None = None
 
-    def updated_with(self, record: Any, before: Checkpoint, checkpoint: Checkpoint) -> BestCheckpoint:
+    def updated_with_record(self, record: Any, before: Checkpoint, checkpoint: Checkpoint) -> BestCheckpoint:
         """Return the monitor updated with the record of the segment between two checkpoints."""
         score = self.score(record)
         if score is None or (self.best_score is not None and not score > self.best_score):
             return self
-        return replace(self, best_score=score, checkpoint=before if self.validates_at_start else checkpoint)
+        return replace(self, best_score=score, checkpoint=before if self.is_scored_at_start else checkpoint)

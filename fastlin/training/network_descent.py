@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.machine.threads import READ_WORK, count_work_blocks, run_blocks
+from fastlin.kernels.machine.threads import READ_NUMBER_WORK, count_work_blocks, run_blocks
 from fastlin.kernels.networks.layers import update_with_adam, update_with_momentum
 from fastlin.networks.network import Examples, Network
 from fastlin.typing import Array, IntArray
 
 # The cost of updating a parameter, in multiply-adds. An update reads three numbers and writes two.
-UPDATE_WORK = 2 * READ_WORK
+PARAMETER_UPDATE_WORK = 2 * READ_NUMBER_WORK
 
 
 class EpochTotals(NamedTuple):
@@ -38,7 +38,7 @@ class Descent:
         self.network, self.optimizer_arrays, self.counts = network, optimizer_arrays, np.zeros(2, np.int64)
         self.n_steps = np.zeros(1, np.uint64)
         self._vectors, self._random_state = (network.parameters, network.gradient, *optimizer_arrays), random_state
-        self._n_blocks = count_work_blocks(UPDATE_WORK * len(network.parameters))
+        self._n_blocks = count_work_blocks(PARAMETER_UPDATE_WORK * len(network.parameters))
 
     @property
     def n_rows(self) -> int:
@@ -63,20 +63,20 @@ class Descent:
         for array in self.optimizer_arrays:
             array[...] = 0
 
-    def _update(self, vectors, n_penalized, learning_rate, l2):
-        """Update parameters. Return the sum of squares of the first `n_penalized`, which are the coefficients."""
+    def _update_parameters(self, vectors, n_penalized_parameters, learning_rate, l2):
+        """Update parameters. Return the sum of squares of the first `n_penalized_parameters`, the coefficients."""
         raise NotImplementedError
 
-    def _update_blocks(self, learning_rate, l2):
+    def _update_parameter_blocks(self, learning_rate, l2):
         """Update all parameters on several threads. Return the sum of squares of all coefficients."""
         n, n_coefficients = len(self.network.parameters), self.network.n_coefficients
         squares = np.empty(self._n_blocks)
 
         def update(block, n_blocks):
             part = slice(n * block // n_blocks, n * (block + 1) // n_blocks)
-            n_penalized = min(max(n_coefficients - part.start, 0), part.stop - part.start)
+            n_penalized_parameters = min(max(n_coefficients - part.start, 0), part.stop - part.start)
             vectors = [vector[part] for vector in self._vectors]
-            squares[block] = self._update(vectors, n_penalized, learning_rate, l2)
+            squares[block] = self._update_parameters(vectors, n_penalized_parameters, learning_rate, l2)
 
         run_blocks(update, self._n_blocks)
         return float(squares.sum())
@@ -114,9 +114,9 @@ class Descent:
             self.n_steps[0] += 1
             rate_and_l2 = float(learning_rate), l2
             if self._n_blocks > 1:
-                squares = self._update_blocks(*rate_and_l2)
+                squares = self._update_parameter_blocks(*rate_and_l2)
             else:
-                squares = self._update(self._vectors, network.n_coefficients, *rate_and_l2)
+                squares = self._update_parameters(self._vectors, network.n_coefficients, *rate_and_l2)
             loss += l2 / 2 * squares
         self.counts[0] += n_rows
         return loss, n_correct, total
@@ -168,8 +168,8 @@ class MomentumDescent(Descent):
         super().__init__(network, (self.velocity,), random_state)
         self._momentum, self._nesterov = float(momentum), bool(nesterov)
 
-    def _update(self, vectors, n_penalized, learning_rate, l2):
-        return update_with_momentum(*vectors, n_penalized, l2, learning_rate, self._momentum, self._nesterov)
+    def _update_parameters(self, vectors, n_penalized_parameters, learning_rate, l2):
+        return update_with_momentum(*vectors, n_penalized_parameters, l2, learning_rate, self._momentum, self._nesterov)
 
 
 class AdamDescent(Descent):
@@ -192,8 +192,8 @@ class AdamDescent(Descent):
         self.optimizer_arrays += (self.n_steps,)
         self._beta_1, self._beta_2, self._epsilon = float(beta_1), float(beta_2), float(epsilon)
 
-    def _update(self, vectors, n_penalized, learning_rate, l2):
+    def _update_parameters(self, vectors, n_penalized_parameters, learning_rate, l2):
         n_steps = int(self.n_steps[0])
         correction = math.sqrt(1 - self._beta_2**n_steps) / (1 - self._beta_1**n_steps)
         rate = learning_rate * correction
-        return update_with_adam(*vectors, n_penalized, l2, rate, self._beta_1, self._beta_2, self._epsilon)
+        return update_with_adam(*vectors, n_penalized_parameters, l2, rate, self._beta_1, self._beta_2, self._epsilon)

@@ -44,12 +44,12 @@ def make_record(**changes):
 def test_a_comparison_is_run_once_for_all_its_numbers(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     # Numbers are rounded.
-    long_number, calls = 0.8556799999999999, []
-    record = make_record(ratio=1 / long_number)
-    record["libraries"]["fastlin"] |= {"seconds": long_number, "objective": long_number}
-    record["libraries"]["scikit-learn"] |= {"accuracy": None, "log_loss": long_number}
+    unrounded_number, calls = 0.8556799999999999, []
+    record = make_record(ratio=1 / unrounded_number)
+    record["libraries"]["fastlin"] |= {"seconds": unrounded_number, "objective": unrounded_number}
+    record["libraries"]["scikit-learn"] |= {"accuracy": None, "log_loss": unrounded_number}
     monkeypatch.setattr(
-        asv_suite, "measure", lambda comparison, whole: calls.append(comparison) or {comparison: record}
+        asv_suite, "measure", lambda comparison, is_full_run: calls.append(comparison) or {comparison: record}
     )
     actual = {}
     for what in Comparisons.params[1]:
@@ -74,7 +74,7 @@ def test_a_comparison_is_run_once_for_all_its_numbers(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("answer", "raised", "words"),
+    ("answer", "error_type", "words"),
     [
         ({"side_effect": NotImplementedError("no data")}, NotImplementedError, "no data"),
         ({"side_effect": OSError("no disk")}, RuntimeError, "no disk"),
@@ -82,10 +82,10 @@ def test_a_comparison_is_run_once_for_all_its_numbers(monkeypatch, tmp_path):
         ({"return_value": {"digits": make_record(failure="too high")}}, RuntimeError, "too high"),
     ],
 )
-def test_every_number_of_a_failed_comparison_raises_its_error(monkeypatch, tmp_path, answer, raised, words):
+def test_every_number_of_a_failed_comparison_raises_its_error(monkeypatch, tmp_path, answer, error_type, words):
     for measure in (Mock(**answer), pytest.fail):
         monkeypatch.setattr(asv_suite, "measure", measure)
-        assert_raises(words, asv_suite.load_or_measure_records, "digits", tmp_path, error=raised)
+        assert_raises(words, asv_suite.load_or_measure_records, "digits", tmp_path, error=error_type)
 
 
 def test_other_cases_report_the_numbers_in_their_records(monkeypatch, tmp_path):
@@ -100,7 +100,7 @@ def test_other_cases_report_the_numbers_in_their_records(monkeypatch, tmp_path):
     measured = {(case, False): {case: record} for case, record in records.items()} | {
         ("first-use", True): first_use_records
     }
-    monkeypatch.setattr(asv_suite, "measure", lambda case, whole: measured[case, whole])
+    monkeypatch.setattr(asv_suite, "measure", lambda case, is_full_run: measured[case, is_full_run])
 
     def track_value(what):
         others = asv_suite.Others()
@@ -157,8 +157,8 @@ def test_asv_prints_why_a_result_is_not_available(monkeypatch, capsys):
     assert Benchmark.do_setup(skipped_benchmark)
     assert capsys.readouterr().out.strip() == ASV_OUTPUT.splitlines()[1].strip()
     # Other failures are not listed.
-    assert names.find_reasons("For parameters: 'digits', 'objective'\nRuntimeError: too high") == {}
-    assert names.find_reasons("asv: skipped: NotImplementedError('no data')") == {"no data": []}
+    assert names.find_skip_reasons("For parameters: 'digits', 'objective'\nRuntimeError: too high") == {}
+    assert names.find_skip_reasons("asv: skipped: NotImplementedError('no data')") == {"no data": []}
     logged_messages = []
     monkeypatch.setattr(
         runner, "log_benchmark_result", lambda results, benchmark, show_stderr: logged_messages.append("table")

@@ -15,15 +15,15 @@ from benchmarks.networks import LargeBatchProducts, LargeBatchStep, simulate_row
 from benchmarks.passes import FusedPass, make_numpy_pass, sample_coef
 
 # Tolerances relative to the largest entry. NumPy's float32 products sum some hundred terms.
-PASS_TOL = {"float64": 1e-12, "float32": 2e-5, "uint8": 2e-5}
+FUSED_PASS_TOLS = {"float64": 1e-12, "float32": 2e-5, "uint8": 2e-5}
 # Accuracies after 70 steps of the course may differ on rows with two nearly equal probabilities.
 ACCURACY_TOL = {"float64": 1e-4, "float32": 1e-3}
 
 
-def assert_same_arrays(actual, expected, relative=0.0, absolute=0.0):
+def assert_same_arrays(actual, expected, relative_tol=0.0, absolute_tol=0.0):
     """Compare each pair of arrays within a fraction of the largest expected entry."""
     for part, theirs in zip(actual, expected, strict=True):
-        np.testing.assert_allclose(part, theirs, rtol=0, atol=absolute + relative * np.abs(theirs).max())
+        np.testing.assert_allclose(part, theirs, rtol=0, atol=absolute_tol + relative_tol * np.abs(theirs).max())
 
 
 @pytest.mark.parametrize("layout", ["C", "F"])
@@ -34,7 +34,7 @@ def test_passes_return_the_loss_and_gradients_of_numpy(dtype, order, layout):
     X = np.asarray(X if dtype == "uint8" else (X / 255).astype(dtype), order=layout)
     point = X, np.arange(300) % 10, 10, *sample_coef(X)
     expected = make_numpy_pass(*point, order=order)()
-    assert_same_arrays(FusedPass(*point).value_and_gradient(), expected, PASS_TOL[dtype])
+    assert_same_arrays(FusedPass(*point).value_and_gradient(), expected, FUSED_PASS_TOLS[dtype])
 
 
 @pytest.mark.parametrize("name", list(predictions.COMPARISONS))
@@ -90,7 +90,9 @@ def test_networks_start_from_the_parameters_of_scikit_learn():
     X, y = simulate_rows(200, 6)
     seed = networks.SEED
     # The learning rate is so small that float32 rounds the step away.
-    model = MLPClassifier(networks.N_HIDDEN, solver="sgd", learning_rate_init=1e-12, max_iter=1, random_state=seed)
+    model = MLPClassifier(
+        networks.N_HIDDEN_UNITS, solver="sgd", learning_rate_init=1e-12, max_iter=1, random_state=seed
+    )
     with pytest.warns(ConvergenceWarning):
         model.fit(X, y)
     coefs, intercepts = networks.sample_initial_parameters(np.random.RandomState(seed), 6)
@@ -103,7 +105,7 @@ def test_torch_trains_the_same_network():
     pytest.importorskip("torch", reason="PyTorch is in the extra baselines-torch.")
     epoch = networks.load_epoch(1_000, 20)
     ours, theirs = networks.train_estimator(epoch, fastlin.MLPClassifier), networks.train_torch(epoch)
-    assert_same_arrays((*ours[0], *ours[1]), (*theirs[0], *theirs[1]), absolute=1e-5)
+    assert_same_arrays((*ours[0], *ours[1]), (*theirs[0], *theirs[1]), absolute_tol=1e-5)
 
 
 def test_a_large_network_step_returns_its_objective():
@@ -113,7 +115,7 @@ def test_a_large_network_step_returns_its_objective():
     before = step.network.parameters.copy()
     rows, network = step.batches[0], step.network
     expected = networks.Epoch(X[rows], y[rows], X, y, networks.N_CLASSES).objective(network.coefs, network.intercepts)
-    expected += networks.LARGE_L2 / 2 * sum(float(np.sum(coef.astype(np.float64) ** 2)) for coef in network.coefs)
+    expected += networks.LARGE_BATCH_L2 / 2 * sum(float(np.sum(coef.astype(np.float64) ** 2)) for coef in network.coefs)
     assert LargeBatchStep(X, y, 30)() == pytest.approx(expected, rel=0, abs=1e-4)
     # The two batches have different losses, and each call updates the parameters.
     assert step() != step()
@@ -121,9 +123,9 @@ def test_a_large_network_step_returns_its_objective():
     products()
     rows = X[:30]
     for actual, expected in (
-        (products.hidden, rows @ products.coefs[0]),
-        (products.scores, products.hidden @ products.coefs[1]),
-        (products.gradients[1], products.hidden.T @ products.residuals),
+        (products.hidden_outputs, rows @ products.coefs[0]),
+        (products.scores, products.hidden_outputs @ products.coefs[1]),
+        (products.gradients[1], products.hidden_outputs.T @ products.residuals),
         (products.slopes, products.residuals @ products.coefs[1].T),
         (products.gradients[0], rows.T @ products.slopes),
     ):

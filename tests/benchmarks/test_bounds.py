@@ -16,7 +16,7 @@ from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS
 
 ONE = {"case": "digits", "machine": ANY_MACHINE, "measure": "ratio", "at least": 3}
 get_bound_key = itemgetter("case", "machine", "measure")
-WIDE_BOUND = {"case": "digits", "machine": "x86-64-v4", "measure": "ratio", "at least": 5}
+X86_64_V4_BOUND = {"case": "digits", "machine": "x86-64-v4", "measure": "ratio", "at least": 5}
 
 
 def test_each_bound_belongs_to_one_existing_case():
@@ -44,11 +44,11 @@ def test_no_bound_is_looser_than_the_committed_one():
 
 
 def test_every_comparison_has_a_bound():
-    assert find_bounds([ONE, WIDE_BOUND], "digits", "x86-64-v4") == [WIDE_BOUND]
-    assert find_bounds([ONE, WIDE_BOUND], "digits", "x86-64-v3") == [ONE]
-    assert find_bounds([ONE, WIDE_BOUND], "letter", "x86-64-v3") == []
+    assert find_bounds([ONE, X86_64_V4_BOUND], "digits", "x86-64-v4") == [X86_64_V4_BOUND]
+    assert find_bounds([ONE, X86_64_V4_BOUND], "digits", "x86-64-v3") == [ONE]
+    assert find_bounds([ONE, X86_64_V4_BOUND], "letter", "x86-64-v3") == []
     # A comparison on one thread has the bounds of the same comparison on all threads.
-    assert find_bounds([ONE, WIDE_BOUND], "digits-one-thread", "x86-64-v3") == [ONE]
+    assert find_bounds([ONE, X86_64_V4_BOUND], "digits-one-thread", "x86-64-v3") == [ONE]
     # BLAS cannot multiply bytes.
     missing = [
         comparison
@@ -96,9 +96,9 @@ def test_a_machine_name_has_the_level_processor_and_core_count(tmp_path, monkeyp
     assert name_machine("AMD EPYC (znver3)", 1, 1) == "amd-epyc-znver3-1-core"
     monkeypatch.setattr(published, "CPU_FOLDER", tmp_path)
     assert published.count_cores() is None
-    for number, siblings in enumerate(("0-1", "0-1", "2-3", "2-3")):
+    for number, sibling_threads in enumerate(("0-1", "0-1", "2-3", "2-3")):
         (tmp_path / f"cpu{number}" / "topology").mkdir(parents=True)
-        (tmp_path / f"cpu{number}" / "topology" / "thread_siblings_list").write_text(f"{siblings}\n")
+        (tmp_path / f"cpu{number}" / "topology" / "thread_siblings_list").write_text(f"{sibling_threads}\n")
     assert published.count_cores() == 2
     machine = {"processor": "AMD EPYC", "processors": 2, "cores": None}
     assert published.format_machine_title(machine) == "AMD EPYC, 2 processors"

@@ -52,9 +52,9 @@ def test_the_baseline_on_scaled_pixels_has_the_same_objective():
     problem = make_small_problem(pixels, C=1 / 255**2)
     coef, intercept = fit_scikit_learn_to_pixels(problem)
     scaled = make_small_problem(pixels / 255.0)
-    (by_lbfgs,) = make_scikit_learn_baselines("lbfgs").values()
+    (fit_by_lbfgs,) = make_scikit_learn_baselines("lbfgs").values()
     assert problem.objective(coef, intercept) == pytest.approx(scaled.objective(255 * coef, intercept), rel=1e-12)
-    assert problem.objective(coef, intercept) == pytest.approx(scaled.objective(*by_lbfgs(scaled)), rel=1e-12)
+    assert problem.objective(coef, intercept) == pytest.approx(scaled.objective(*fit_by_lbfgs(scaled)), rel=1e-12)
 
 
 def test_baselines_that_miss_the_objective_are_excluded():
@@ -78,7 +78,7 @@ def test_baselines_that_miss_the_objective_are_excluded():
     assert tried["finishes"]["seconds"] == outcome.seconds["finishes"]
     # Without a test set, the scores are those of a fit to four fifths of the rows.
     part = problem.hold_out_rows()
-    assert record["libraries"][FASTLIN]["accuracy"] == part.test(*fastlin(part)).accuracy
+    assert record["libraries"][FASTLIN]["accuracy"] == part.score_test_rows(*fastlin(part)).accuracy
     assert record["data"] == "60 × 4, 3 classes, float64"
     assert record["libraries"].keys() == {FASTLIN, "finishes"}
     with pytest.raises(RuntimeError, match="no baseline comes within"):
@@ -151,8 +151,8 @@ def test_a_comparison_with_unequal_results_fails():
     assert get_failure_message(comparison, (0.4, 0.5)) == ""
     assert "above that of baseline by 1.0e-05" in get_failure_message(comparison, (0.5 * (1 + 1e-5), 0.5))
     # Each of many fits must reach the objective of the baseline.
-    two_objectives = np.array([0.5, 0.2]), np.array([0.9, 0.2 / (1 + 1e-5)])
-    assert "above that of baseline by 1.0e-05" in get_failure_message(comparison, two_objectives)
+    unequal_objectives = np.array([0.5, 0.2]), np.array([0.9, 0.2 / (1 + 1e-5)])
+    assert "above that of baseline by 1.0e-05" in get_failure_message(comparison, unequal_objectives)
     assert get_failure_message(comparison, (0.5, 0.5), has_converged=False) == "fastlin did not converge"
     assert get_failure_message(comparison, (0.5, 0.5), (0.896, 0.9)) == ""
     assert "accuracy differs from that of baseline by -0.0060" in get_failure_message(
@@ -166,7 +166,7 @@ def test_a_comparison_with_unequal_results_fails():
     assert get_failure_message(training, (0.5, 0.5), (np.nan, np.nan)) == ""
     assert (
         get_failure_message(
-            replace(comparison, rule=ComparisonRule(requires_equal_accuracy=False)), (0.5, 0.5), (0.95, 0.9)
+            replace(comparison, rule=ComparisonRule(should_match_accuracy=False)), (0.5, 0.5), (0.95, 0.9)
         )
         == ""
     )
@@ -204,14 +204,14 @@ def test_a_comparison_is_skipped_where_its_baseline_is_not_installed():
 def test_objective_and_accuracy_follow_the_formula(n_classes):
     generator = np.random.default_rng(0)
     labels = np.array(["a", "b", "c"])[np.arange(40) % n_classes]
-    sparse = make_text(40, n_classes).X_train[:, :30]
-    problem = make_benchmark_problem("small", sparse, labels, 0.3, l1_ratio=0.4)
+    X_sparse = make_text(40, n_classes).X_train[:, :30]
+    problem = make_benchmark_problem("small", X_sparse, labels, 0.3, l1_ratio=0.4)
     coef, intercept = generator.normal(size=(problem.n_rows_coef, 30)), generator.normal(size=problem.n_rows_coef)
-    scores = sparse.toarray() @ coef.T + intercept
+    scores = X_sparse.toarray() @ coef.T + intercept
     scores = np.hstack([-scores / 2, scores / 2]) if n_classes == 2 else scores
     penalty = 0.6 * np.sum(coef**2) / 2 + 0.4 * np.sum(np.abs(coef))
     expected = log_loss(problem.y, softmax(scores, axis=1)) + penalty / (0.3 * 40)
-    for each in (problem, replace(problem, X=sparse.toarray())):
+    for each in (problem, replace(problem, X=X_sparse.toarray())):
         assert each.objective(coef, intercept) == pytest.approx(expected, rel=1e-13)
         assert each.accuracy(coef, intercept) == np.mean(scores.argmax(axis=1) == problem.y)
 
@@ -229,12 +229,12 @@ def test_every_comparison_of_minima_has_a_tol():
     assert without == {name for name in COMPARISONS if name.startswith(kinds)}
 
 
-@pytest.mark.parametrize(("threads", "short"), [(("all", "one"), ("one",)), (("all",), ("all",))])
-def test_a_short_comparison_runs_each_baseline_once(threads, short):
+@pytest.mark.parametrize(("threads", "expected_threads"), [(("all", "one"), ("one",)), (("all",), ("all",))])
+def test_a_short_comparison_runs_each_baseline_once(threads, expected_threads):
     comparison = comparisons.shorten_comparison(
         Comparison("small", load_small_problem, finish, {"baseline": finish}, rounds=5, baseline_threads=threads)
     )
-    assert (comparison.rounds, comparison.baseline_threads) == (1, short)
+    assert (comparison.rounds, comparison.baseline_threads) == (1, expected_threads)
 
 
 def test_each_baseline_call_is_compared_with_adjacent_calls(monkeypatch):
@@ -251,10 +251,10 @@ def test_each_baseline_call_is_compared_with_adjacent_calls(monkeypatch):
     monkeypatch.setattr(comparisons, "run", run)
     outcome = run_comparison(comparison, load_small_problem(None), 1)
     # The first call compiles: it is not measured.
-    assert outcome.repetitions == [10 / (own + 0.5) for own in range(2, 9)]
-    assert outcome.ratio == 10 / 5.5
+    assert outcome.time_ratios == [10 / (fastlin_seconds + 0.5) for fastlin_seconds in range(2, 9)]
+    assert outcome.time_ratio == 10 / 5.5
     low, high = outcome.describe()["interval"]
-    assert 10 / 8.5 <= low < outcome.ratio < high <= 10 / 2.5
+    assert 10 / 8.5 <= low < outcome.time_ratio < high <= 10 / 2.5
     # The first round always runs.
-    monkeypatch.setattr(comparisons, "MAX_SECONDS", 0)
-    assert len(run_comparison(comparison, load_small_problem(None), 1).repetitions) == 1
+    monkeypatch.setattr(comparisons, "MAX_COMPARISON_SECONDS", 0)
+    assert len(run_comparison(comparison, load_small_problem(None), 1).time_ratios) == 1

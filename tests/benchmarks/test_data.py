@@ -10,7 +10,14 @@ from scipy.sparse.linalg import norm
 from sklearn.naive_bayes import MultinomialNB
 
 from benchmarks.data import LETTER_FILE, N_LETTER_FEATURES, N_LETTER_ROWS, N_LETTER_TRAINING_ROWS, load_letter
-from benchmarks.sparse_data import CATEGORY_COUNTS, CATEGORY_FRACTION, N_NEWS_WORDS, make_news, make_one_hot, make_text
+from benchmarks.sparse_data import (
+    CATEGORIES_PER_ATTRIBUTE,
+    CATEGORY_STORY_FRACTION,
+    N_NEWS_WORDS,
+    make_news,
+    make_one_hot,
+    make_text,
+)
 
 LETTER_LINE = "A," + ",".join(str(number) for number in range(N_LETTER_FEATURES))
 
@@ -65,9 +72,9 @@ def make(kind, seed):
 
 @pytest.mark.parametrize("kind", ["text", "one-hot", "news"])
 def test_the_same_seed_gives_the_same_data(kind):
-    (X, y), (again, y_again), (other, _) = (make(kind, seed) for seed in (0, 0, 1))
+    (X, y), (X_again, y_again), (other, _) = (make(kind, seed) for seed in (0, 0, 1))
     for attribute in ("data", "indices", "indptr"):
-        np.testing.assert_array_equal(getattr(X, attribute), getattr(again, attribute))
+        np.testing.assert_array_equal(getattr(X, attribute), getattr(X_again, attribute))
     np.testing.assert_array_equal(y, y_again)
     assert not np.array_equal(X.indices, other.indices)
 
@@ -101,22 +108,22 @@ def test_word_frequencies_of_text_resemble_those_of_newsgroups():
     assert np.median(lengths) < 0.8 * lengths.mean()
     # Words of one author occur together: some columns have entries in the same rows.
     frequent_words = X[:, np.bincount(X.indices) > 5].tocsc()
-    patterns = {
+    row_sets_of_columns = {
         frequent_words.indices[first:last].tobytes() for first, last in itertools.pairwise(frequent_words.indptr)
     }
-    assert len(patterns) < frequent_words.shape[1] - 20
+    assert len(row_sets_of_columns) < frequent_words.shape[1] - 20
     # A linear model with C = 1 is right on 0.91 of the test rows, but takes seconds.
     assert 0.6 < MultinomialNB(alpha=0.01).fit(X, y).score(data.X_test, data.y_test) < 0.98
 
 
 def test_one_hot_rows_have_a_one_for_each_attribute():
     data = make_one_hot(800)
-    column_attributes = np.repeat(np.arange(len(CATEGORY_COUNTS)), CATEGORY_COUNTS)
+    column_attributes = np.repeat(np.arange(len(CATEGORIES_PER_ATTRIBUTE)), CATEGORIES_PER_ATTRIBUTE)
     for X, n_rows, y in ((data.X_train, 800, data.y_train), (data.X_test, 200, data.y_test)):
         assert X.shape == (n_rows, 123)
         assert X.has_canonical_format
         assert (X.data == 1).all()
-        assert (column_attributes[X.indices.reshape(n_rows, -1)] == np.arange(len(CATEGORY_COUNTS))).all()
+        assert (column_attributes[X.indices.reshape(n_rows, -1)] == np.arange(len(CATEGORIES_PER_ATTRIBUTE))).all()
         assert y.mean() == pytest.approx(0.24, abs=0.08)
 
 
@@ -127,4 +134,4 @@ def test_news_rows_are_sparse_with_norm_one():
     assert X.indices.dtype == np.int32
     np.testing.assert_allclose(np.sqrt(X.multiply(X).sum(axis=1)), 1)
     assert 65 < X.nnz / len(y) < 90
-    assert abs(y.mean() - CATEGORY_FRACTION) < 0.15
+    assert abs(y.mean() - CATEGORY_STORY_FRACTION) < 0.15

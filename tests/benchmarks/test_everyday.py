@@ -15,12 +15,11 @@ from benchmarks.data import standardize
 from benchmarks.pages import BLOCK_FUNCTIONS
 from benchmarks.plots import read_records_digest, save_plots
 from benchmarks.problems import make_benchmark_problem
-from benchmarks.tables import PROBLEMS as PROBLEM_BY_PROBLEM
-from benchmarks.tables import tabulate
+from benchmarks.tables import EVERYDAY_LAYOUT, tabulate
 from fastlin.other_libraries import fit_fastlin
 
 # Objectives that saga reaches without an intercept, to twelve digits, from scikit-learn's pull request 33160.
-PUBLISHED = {2: 0.493598632171, 3: 0.752265142327}
+PUBLISHED_OBJECTIVES = {2: 0.493598632171, 3: 0.752265142327}
 
 
 def find_case(name):
@@ -72,7 +71,7 @@ def test_baselines_have_scikit_learns_defaults(monkeypatch):
         coef, intercept = baselines[f"scikit-learn {solver}"](problem)
         np.testing.assert_array_equal(coef, expected.coef_)
         np.testing.assert_array_equal(intercept, expected.intercept_)
-    monkeypatch.setattr(everyday, "MAX_HESSIAN_WORK", 300 * (4 * 6) ** 2 - 1)
+    monkeypatch.setattr(everyday, "MAX_HESSIAN_MULTIPLY_ADDS", 300 * (4 * 6) ** 2 - 1)
     assert "scikit-learn newton-cholesky" not in everyday.choose_baselines(problem)
 
 
@@ -89,7 +88,7 @@ def test_the_coefficient_error_ignores_constants_and_constant_columns():
 
 def test_a_record_has_the_coefficient_errors_of_both_libraries():
     case = find_case("wine, raw")
-    record = everyday.measure_case(case, whole=False)
+    record = everyday.measure_case(case, is_full_run=False)
     problem = case.load(None)
     best = LogisticRegression(solver="newton-cholesky", tol=1e-12).fit(problem.X, problem.y)
     # lbfgs does not reach the minimum in 100 iterations: it does not count as the baseline.
@@ -109,10 +108,10 @@ def test_everyday_minima_match_encoded_dataframes_and_published_objectives():
     assert record["failure"] == ""
     assert record["libraries"][FASTLIN]["coef_error"] < 0.01
     for case in everyday.SCIKIT_LEARN_CASES:
-        if case.group == everyday.L1 and "without" in case.name and case.shape[2] in PUBLISHED:
+        if case.group == everyday.L1_GROUP and "without" in case.name and case.shape[2] in PUBLISHED_OBJECTIVES:
             problem = case.load(None)
             actual = problem.objective(*fit_fastlin(problem, tol=1e-11))
-            assert actual == pytest.approx(PUBLISHED[case.shape[2]], rel=1e-10)
+            assert actual == pytest.approx(PUBLISHED_OBJECTIVES[case.shape[2]], rel=1e-10)
 
 
 def make_problem(title, ratio, shape=(), group="grid", **values):
@@ -130,18 +129,18 @@ PROBLEMS = [
     make_problem("300 × 5, 10 classes", 9.0, (300, 5, 10), is_above=True),
     make_problem("iris", 2.0, group="real tables"),
 ]
-RECORD = {"kind": "everyday", "title": "everyday fits", "threads": 2, "problems": PROBLEMS}
+EVERYDAY_RECORD = {"kind": "everyday", "title": "everyday fits", "threads": 2, "problems": PROBLEMS}
 
 
 def test_a_group_reports_its_mean_its_worst_and_its_slower_cases():
-    (table,) = tabulate({"everyday": RECORD})
+    (table,) = tabulate({"everyday": EVERYDAY_RECORD})
     assert [" | ".join(row) for row in table.rows] == [
         "grid, 3 | 0.9000 vs 0.8000 | 2.1 | 3.1, 4.2 | 1; lowest ratio 0.25 on 300 × 20, 2 classes | "
         "1e-03, 1e-03 vs 2e-03, 2e-03 | 2",
         "real tables, 1 | 0.9000 vs 0.8000 | 2.0 | 3.0, 4.0 | 0; lowest ratio 2.0 on iris | "
         "1e-03, 1e-03 vs 2e-03, 2e-03 | 0",
     ]
-    table = PROBLEM_BY_PROBLEM.tabulate([RECORD])
+    table = EVERYDAY_LAYOUT.tabulate([EVERYDAY_RECORD])
     assert table.bold_mask == [False, True, False, False]
     assert " | ".join(table.rows[0]) == (
         "300 × 5, 2 classes | 0.9000 vs 0.8000 | 4.0 | 8.0 | 1 ms vs 4 ms | lbfgs, 1 thread | +1e-07; 1e-03 vs 2e-03"
@@ -150,7 +149,7 @@ def test_a_group_reports_its_mean_its_worst_and_its_slower_cases():
 
 def test_the_speed_map_and_tables_are_published(tmp_path):
     machine = make_machine() | {"cores": 2}
-    machines = {"a": {"machine": machine, "records": {"everyday": {**RECORD, "date": "2026-01-02"}}}}
+    machines = {"a": {"machine": machine, "records": {"everyday": {**EVERYDAY_RECORD, "date": "2026-01-02"}}}}
     save_plots(machines, tmp_path)
     assert read_records_digest(tmp_path / "a-everyday.png")
     text = BLOCK_FUNCTIONS["everyday"](machines)
@@ -164,29 +163,31 @@ def test_cases_without_their_data_are_skipped():
     generator = np.random.default_rng(0)
     X = generator.normal(size=(60, 3))
     problem = make_benchmark_problem("small", X, X[:, 0] > generator.normal(size=60), 1.0)
-    loads = {"missing": Mock(side_effect=NotImplementedError("no data")), "small": lambda n_rows: problem}
-    cases = [everyday.Case(everyday.REAL_TABLES_GROUP, name, load) for name, load in loads.items()]
-    record = replace(everyday.EVERYDAY, cases=cases).measure(report=lines.append)
+    load_functions = {"missing": Mock(side_effect=NotImplementedError("no data")), "small": lambda n_rows: problem}
+    cases = [everyday.Case(everyday.REAL_TABLES_GROUP, name, load) for name, load in load_functions.items()]
+    record = replace(everyday.EVERYDAY_FITS, cases=cases).measure(report=lines.append)
     assert lines[0] == "missing: skipped. no data"
     assert [problem["title"] for problem in record["problems"]] == ["small"]
     assert lines[1].startswith("small, ")
 
 
 def test_the_command_measures_all_cases_or_the_short_ones(monkeypatch, capsys):
-    whole_flags = []
+    whole_arguments = []
     monkeypatch.setattr(
-        everyday.CaseCollection, "measure", lambda cases, whole, report: whole_flags.append(whole) or RECORD
+        everyday.CaseCollection,
+        "measure",
+        lambda cases, is_full_run, report: whole_arguments.append(is_full_run) or EVERYDAY_RECORD,
     )
     everyday.main(["--short"])
     everyday.main([])
-    assert whole_flags == [False, True]
+    assert whole_arguments == [False, True]
     assert capsys.readouterr().out.count("\n real ") == 2
 
 
 def test_the_cases_of_scikit_learn_are_those_that_are_published():
     groups = [case.group for case in everyday.SCIKIT_LEARN_CASES]
     assert [
-        groups.count(group) for group in (everyday.SCIKIT_LEARN_BENCH_GROUP, everyday.THREADS_GROUP, everyday.L1)
+        groups.count(group) for group in (everyday.SCIKIT_LEARN_BENCH_GROUP, everyday.THREADS_GROUP, everyday.L1_GROUP)
     ] == [4, 18, 6]
     assert max(case.shape for case in everyday.SCIKIT_LEARN_CASES) == (1_000_000, 100, 32)
     short = [case for case in everyday.SCIKIT_LEARN_CASES if case.is_short]
@@ -202,9 +203,9 @@ def test_cases_of_scikit_learn_are_measured_with_its_solvers_only():
     load = partial(everyday._load_threads_benchmark, n=300, d=10, K=3)
     large_case = next(case for case in everyday.SCIKIT_LEARN_CASES if case.n_trial_rows)
     large_case = replace(large_case, name="many rows", load=load, n_trial_rows=60)
-    l1 = next(case for case in everyday.SCIKIT_LEARN_CASES if case.group == everyday.L1)
+    l1 = next(case for case in everyday.SCIKIT_LEARN_CASES if case.group == everyday.L1_GROUP)
     l1 = replace(l1, name="L1", load=lambda n_rows, load=l1.load: load(n_rows or 200))
-    record = replace(everyday.SCIKIT_LEARN_COLLECTION, cases=[large_case, l1]).measure(whole=True)
+    record = replace(everyday.SCIKIT_LEARN_COLLECTION, cases=[large_case, l1]).measure(is_full_run=True)
     assert [problem["title"] for problem in record["problems"]] == ["many rows", "L1"]
     for problem in record["problems"]:
         assert problem["failure"] == ""

@@ -22,9 +22,9 @@ def test_all_libraries_give_the_same_table():
         solutions = [comparison.solve(problem), *(solve(problem) for solve in comparison.baselines.values())]
         (coef, errors), *others = [inference._stack_estimates(solution) for solution in solutions]
         assert coef.shape == (problem.n_classes - 1, problem.X.shape[1] + 1)
-        for their_coef, their_errors in others:
-            assert abs(coef - their_coef).max() <= 1e-2 * errors.min()
-            assert their_errors == pytest.approx(errors, rel=1e-3)
+        for baseline_coef, baseline_std_errors in others:
+            assert abs(coef - baseline_coef).max() <= 1e-2 * errors.min()
+            assert baseline_std_errors == pytest.approx(errors, rel=1e-3)
 
 
 def test_records_of_inference_are_published_as_a_table():

@@ -22,9 +22,9 @@ def recorded(tmp_path, monkeypatch):
 def test_an_increase_of_more_than_three_percent_fails(recorded, monkeypatch, capsys, count, status, change):
     monkeypatch.setattr(instructions, "count_instructions", lambda: {**INSTRUCTION_COUNTS, "a pass": count})
     assert instructions.main([], recorded) == status
-    printed = capsys.readouterr().out
-    assert change in printed
-    assert ("more instructions: a pass." in printed) == bool(status)
+    printed_text = capsys.readouterr().out
+    assert change in printed_text
+    assert ("more instructions: a pass." in printed_text) == bool(status)
 
 
 def test_new_counts_are_recorded(recorded, monkeypatch):

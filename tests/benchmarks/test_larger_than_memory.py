@@ -5,7 +5,7 @@ from benchmarks import larger_than_memory
 from benchmarks.larger_than_memory import LIBRARIES, MEMORY_MAPPED, PARQUET, main, measure, write_simulated_rows
 
 # Two clusters take ten seconds to start.
-WORKERS = pytest.param((MEMORY_MAPPED, *LIBRARIES[3:]), marks=pytest.mark.slow, id="workers")
+WORKER_LIBRARIES = pytest.param((MEMORY_MAPPED, *LIBRARIES[3:]), marks=pytest.mark.slow, id="workers")
 
 
 def test_rows_written_in_blocks_contain_all_classes(tmp_path, monkeypatch):
@@ -17,7 +17,7 @@ def test_rows_written_in_blocks_contain_all_classes(tmp_path, monkeypatch):
     assert np.unique(y).tolist() == [0, 1]
 
 
-def test_the_whole_run_fits_a_file_in_blocks(tmp_path, monkeypatch, capsys):
+def test_the_option_whole_fits_models_to_a_file_in_blocks(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(larger_than_memory, "FULL_SIZES", (500, 4, 3))
     main(["--whole"])
@@ -27,11 +27,11 @@ def test_the_whole_run_fits_a_file_in_blocks(tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("libraries", [pytest.param(LIBRARIES[:3], id="files"), WORKERS])
+@pytest.mark.parametrize("libraries", [pytest.param(LIBRARIES[:3], id="files"), WORKER_LIBRARIES])
 def test_fits_of_files_and_workers_reach_the_same_minimum(libraries):
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     pytest.importorskip("distributed", reason="dask.distributed is not installed")
-    records, decoding = measure(libraries, (2_000, 5, 3), 2 if PARQUET in libraries else 1)
+    records, decoding_seconds = measure(libraries, (2_000, 5, 3), 2 if PARQUET in libraries else 1)
     assert tuple(records) == libraries
     assert len(libraries) == 3
     objectives = [record["objective"] for record in records.values()]
@@ -39,4 +39,4 @@ def test_fits_of_files_and_workers_reach_the_same_minimum(libraries):
     if PARQUET in libraries:
         assert all(record["gap"] <= 1e-4 for record in records.values())
         assert records[MEMORY_MAPPED]["passes"] == records[PARQUET]["passes"]
-        assert decoding > 0
+        assert decoding_seconds > 0

@@ -13,12 +13,12 @@ def vectors(n_parameters, n_pairs=40, itemsize=8):
     return (16 * 8 + 2 * n_pairs * itemsize) * n_parameters
 
 
-def test_the_allowed_bytes_follow_the_rule():
+def test_the_allowed_bytes_of_a_fit_are_counted():
     dense = np.zeros((1000, 100), np.float32)
-    fit_bytes = MIN_ALLOWED_BYTES + 1000 * 10 * 4 + vectors(10 * 101)
-    assert count_allowed_bytes(dense, 10, {}) == fit_bytes
-    assert count_allowed_bytes(dense, 10, {}, n_fits=3) == 3 * fit_bytes
-    assert count_allowed_bytes(dense, 10, {"C": np.inf}) == fit_bytes + 20 * 1010**2
+    bytes_per_fit = MIN_ALLOWED_BYTES + 1000 * 10 * 4 + vectors(10 * 101)
+    assert count_allowed_bytes(dense, 10, {}) == bytes_per_fit
+    assert count_allowed_bytes(dense, 10, {}, n_fits=3) == 3 * bytes_per_fit
+    assert count_allowed_bytes(dense, 10, {"C": np.inf}) == bytes_per_fit + 20 * 1010**2
     X = sparse.random(100, 2_000, density=0.01, format="csr", random_state=0)
     assert count_bytes(X) == 2_000 * (8 + 4) + 101 * 4
     assert count_allowed_bytes(X, 2, {}) == count_bytes(X) + MIN_ALLOWED_BYTES + 100 * 8 + vectors(2001)
@@ -28,12 +28,12 @@ def test_the_allowed_bytes_follow_the_rule():
     expected = count_bytes(X) + MIN_ALLOWED_BYTES + 1_000 * 20 * 8 + vectors(20 * 56_001, 28, 4)
     assert count_allowed_bytes(X, 20, {}) == expected
     # Proximal Newton stores no pairs.
-    fit_bytes = dense.nbytes + MIN_ALLOWED_BYTES + 1000 * 10 * 4 + vectors(10 * 101, n_pairs=0)
-    assert count_allowed_bytes(dense, 10, {"l1_ratio": 1.0}) == fit_bytes
+    bytes_per_fit = dense.nbytes + MIN_ALLOWED_BYTES + 1000 * 10 * 4 + vectors(10 * 101, n_pairs=0)
+    assert count_allowed_bytes(dense, 10, {"l1_ratio": 1.0}) == bytes_per_fit
     # One array of shape (n, K) would take 80 MB, which exceeds 64 MB and the size of X.
     assert count_allowed_bytes(np.zeros((10_000, 2)), 1000, {}) == MIN_ALLOWED_BYTES + vectors(3000)
-    large = np.broadcast_to(np.float64(0), (1_000_000, 40))
-    assert count_allowed_bytes(large, 2, {}) == 0.2 * large.nbytes + 8 * 1_000_000 + vectors(41)
+    X_large = np.broadcast_to(np.float64(0), (1_000_000, 40))
+    assert count_allowed_bytes(X_large, 2, {}) == 0.2 * X_large.nbytes + 8 * 1_000_000 + vectors(41)
 
 
 def test_a_system_that_cannot_reset_its_peak_memory_is_skipped(monkeypatch, tmp_path):
@@ -46,8 +46,8 @@ def test_a_system_that_cannot_reset_its_peak_memory_is_skipped(monkeypatch, tmp_
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_all_bytes_are_read_in_any_layout(dtype, order):
     X = np.asarray(np.random.default_rng(0).integers(0, 256, (37, 5)).astype(dtype), order=order)
-    n_whole = X.nbytes // 8
-    expected = np.frombuffer(X.tobytes(order="A"), np.int64, n_whole).sum()
+    n_integers = X.nbytes // 8
+    expected = np.frombuffer(X.tobytes(order="A"), np.int64, n_integers).sum()
     assert make_read_function(X)().sum() == expected
 
 

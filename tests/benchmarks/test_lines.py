@@ -59,10 +59,10 @@ def test_a_line_is_printed_as_each_benchmark_ends(options, tmp_path, monkeypatch
             lines.append(line.rstrip())
             if line.startswith("[1/4] "):
                 seen.touch()
-    faster_line = "digits, 10 × 2: 20 ms, 15 (13 to 16) times as fast as scikit-learn"
+    faster_case_line = "digits, 10 × 2: 20 ms, 15 (13 to 16) times as fast as scikit-learn"
     assert [line for line in lines if line.startswith("[")] == [
-        f"[1/4] {faster_line}",
-        f"[2/4] waits: {faster_line}",
+        f"[1/4] {faster_case_line}",
+        f"[2/4] waits: {faster_case_line}",
         "[3/4] mnist: skipped: MNIST is not on disk.",
         "[4/4] letter: failed: letter: too high",
     ]

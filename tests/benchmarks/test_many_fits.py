@@ -24,11 +24,11 @@ def make_random_fits(seed):
 
 def test_each_objective_uses_the_rows_or_label_of_its_fit():
     X, y, coef, intercept, rows = make_random_fits(0)
-    drawn, Cs = ResampleProblems(X, y[:, 0], rows), np.array([1.0, 10.0])
+    resample_problems, Cs = ResampleProblems(X, y[:, 0], rows), np.array([1.0, 10.0])
     expected = [
         make_benchmark_problem("", X[rows[k]], y[rows[k], 0], 1.0).objective(coef[k], intercept[k]) for k in range(2)
     ]
-    assert drawn.objective(coef[:2], intercept[:2]) == pytest.approx(expected, rel=1e-13)
+    assert resample_problems.objective(coef[:2], intercept[:2]) == pytest.approx(expected, rel=1e-13)
     labels = LabelProblems("labels", X, y, X, y, 2, Cs)
     expected = [
         make_benchmark_problem("", X, y[:, k], C).objective(coef[k], intercept[k]) for k in range(3) for C in Cs
@@ -41,19 +41,23 @@ def test_each_objective_uses_the_rows_or_label_of_its_fit():
 
 def test_each_fit_is_scored_on_rows_outside_its_training_set():
     X, y, coef, intercept, rows = make_random_fits(1)
-    resampled = ResampleProblems(X, y[:, 0], rows).test(coef[:2], intercept[:2])
+    resample_scores = ResampleProblems(X, y[:, 0], rows).score_test_rows(coef[:2], intercept[:2])
     # Of the two fits to each label, the second is chosen.
-    both = [np.stack([np.full_like(each, 9.0), each], axis=1).reshape(6, *each.shape[1:]) for each in (coef, intercept)]
-    held_out_scores = LabelProblems("labels", X[:20], y[:20], X[20:], y[20:], 2, np.ones(2)).test(*both, [1, 1, 1])
-    left = [np.setdiff1d(np.arange(30), drawn) for drawn in rows]
+    two_fits_per_label = [
+        np.stack([np.full_like(each, 9.0), each], axis=1).reshape(6, *each.shape[1:]) for each in (coef, intercept)
+    ]
+    held_out_scores = LabelProblems("labels", X[:20], y[:20], X[20:], y[20:], 2, np.ones(2)).score_test_rows(
+        *two_fits_per_label, [1, 1, 1]
+    )
+    left = [np.setdiff1d(np.arange(30), drawn_rows) for drawn_rows in rows]
     for scores, parts in (
-        (resampled, [(coef[k], intercept[k], X[left[k]], y[left[k], 0]) for k in range(2)]),
+        (resample_scores, [(coef[k], intercept[k], X[left[k]], y[left[k], 0]) for k in range(2)]),
         (held_out_scores, [(coef[k], intercept[k], X[20:], y[20:, k]) for k in range(3)]),
     ):
         z = [(x @ w.ravel() + b) * np.where(label, 1, -1) for w, b, x, label in parts]
         assert scores.accuracy == pytest.approx(np.mean([(margins > 0).mean() for margins in z]), rel=1e-13)
         assert scores.log_loss == pytest.approx(np.mean([np.log1p(np.exp(-m)).mean() for m in z]), rel=1e-13)
-    assert COMPARISONS["many-folds"].load(200).test(np.array([0.25, 0.75])) == (None, 0.5)
+    assert COMPARISONS["many-folds"].load(200).score_test_rows(np.array([0.25, 0.75])) == (None, 0.5)
 
 
 @pytest.mark.parametrize("case", [case for case in COMPARISONS if case.startswith("many")])
@@ -64,13 +68,14 @@ def test_fits_are_equal_sequentially_and_in_threads(case, monkeypatch):
         # With a large C lbfgs does not converge in 100 iterations. Kernels for float32 would have to be compiled.
         problem = replace(problem, Cs=problem.Cs[:5], X=problem.X.astype(np.float64))
     ours, solver = comparison.solve(problem), list(comparison.baselines)[-1].partition(",")[0]
-    theirs, at_once = (
-        comparison.baselines[f"{solver}, {way}"](problem) for way in (many_fits.SEQUENTIAL_MODE, many_fits.THREAD_MODE)
+    theirs, threaded_solution = (
+        comparison.baselines[f"{solver}, {mode}"](problem)
+        for mode in (many_fits.SEQUENTIAL_MODE, many_fits.THREAD_MODE)
     )
     # Threads draw the random numbers of liblinear in any order.
-    drawn = 1e-3 if solver.endswith("liblinear") else 0
-    for one, other in zip(theirs, at_once, strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=drawn)
+    tolerance = 1e-3 if solver.endswith("liblinear") else 0
+    for one, other in zip(theirs, threaded_solution, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance)
     objectives = [problem.objective(*solution) for solution in (ours, theirs)]
     assert np.isfinite(objectives).all()
     # scikit-learn stops further from the minimum than fastlin.
@@ -91,7 +96,7 @@ def test_the_C_of_each_label_minimizes_its_test_loss():
     ):
         *fits, indices = fit(labels, model)
         solved = zip(labels.problems(), *fits, strict=True)
-        losses = np.reshape([problem.test(*solution).log_loss for problem, *solution in solved], (3, 3))
+        losses = np.reshape([problem.score_test_rows(*solution).log_loss for problem, *solution in solved], (3, 3))
         assert indices.tolist() == losses.argmin(axis=1).tolist()
         assert len(set(indices)) > 1
 
@@ -107,7 +112,7 @@ def test_a_grid_evaluates_each_fit_with_its_own_rows_and_C():
     expected = [problem.objective(*fit) for problem, *fit in zip(problems, *fits, strict=True)]
     assert grid.objective(*fits) == pytest.approx(expected, rel=1e-13)
     scores = [make_benchmark_problem("small", X, y, np.inf).objective(*fit) for fit in zip(*fits, strict=True)]
-    losses, mean_scores = np.reshape(scores, (3, len(Cs))).mean(axis=0), grid.test(*fits)
+    losses, mean_scores = np.reshape(scores, (3, len(Cs))).mean(axis=0), grid.score_test_rows(*fits)
     assert mean_scores.log_loss == pytest.approx(losses.min(), rel=1e-13)
     predicted = (X @ coef.transpose(0, 2, 1) + intercept[:, None]).argmax(axis=2)
     assert mean_scores.accuracy == pytest.approx(np.mean(predicted[losses.argmin() :: len(Cs)] == y), rel=1e-13)

@@ -13,7 +13,7 @@ from benchmarks.probes import (
     CASES,
     SCIKIT_LEARN,
     TORCH,
-    find_first_time,
+    find_seconds_to_objective,
     fit_torch_to_target,
     list_iterations,
     make_default_comparison,
@@ -27,7 +27,14 @@ load_small_probe = partial(load_linear_probe, n_all=300, n_features=8, n_classes
 
 def test_the_time_to_an_objective_includes_time_outside_iterations():
     points = [(1.0, 0.9), (2.0, 0.5), (3.0, 0.7), (4.0, 0.3)]
-    assert [find_first_time(points, objective) for objective in (1.0, 0.9, 0.6, 0.5, 0.4, 0.2)] == [1, 1, 2, 2, 4, None]
+    assert [find_seconds_to_objective(points, objective) for objective in (1.0, 0.9, 0.6, 0.5, 0.4, 0.2)] == [
+        1,
+        1,
+        2,
+        2,
+        4,
+        None,
+    ]
     problem = load_small_probe(100)
     model = LogisticRegression().fit(problem.X, problem.y)
     points = list_iterations(model, model.history_[-1].seconds + 10)
@@ -64,6 +71,6 @@ def test_pytorch_stops_at_the_target_or_the_time_limit():
     target = 1.01 * problem.objective(model.coef_, model.intercept_)
     torch_fit = fit_torch_to_target(problem, target)
     assert [objective <= target for _, objective in torch_fit.points] == [False] * (len(torch_fit.points) - 1) + [True]
-    assert torch_fit.lowest == pytest.approx(torch_fit.points[-1][1], rel=1e-5)
+    assert torch_fit.lowest_objective == pytest.approx(torch_fit.points[-1][1], rel=1e-5)
     assert len(fit_torch_to_target(problem, target=0.0, time_limit=0.0).points) == 1
-    assert fit_torch_to_target(problem, target=0.0, max_iter=3).lowest > 0
+    assert fit_torch_to_target(problem, target=0.0, max_iter=3).lowest_objective > 0

@@ -18,9 +18,9 @@ def test_a_problem_is_scored_on_rows_outside_its_training_set(n_classes):
     X, y = generator.normal(size=(60, 3)), np.array(["a", "b", "c"])[np.arange(60) % n_classes]
     problem = make_split_problem("small", X, y, 1.0, 40)
     model = LogisticRegression().fit(X[:40], y[:40])
-    test_metrics = problem.test(model.coef_, model.intercept_)
-    assert test_metrics.accuracy == model.score(X[40:], y[40:])
-    assert test_metrics.log_loss == pytest.approx(log_loss(y[40:], model.predict_proba(X[40:])), rel=1e-12)
+    metrics_on_test_rows = problem.score_test_rows(model.coef_, model.intercept_)
+    assert metrics_on_test_rows.accuracy == model.score(X[40:], y[40:])
+    assert metrics_on_test_rows.log_loss == pytest.approx(log_loss(y[40:], model.predict_proba(X[40:])), rel=1e-12)
     assert len(problem.y) == 40
 
 
@@ -41,7 +41,7 @@ def test_every_fifth_row_is_held_out_without_a_test_set():
     assert part.C == 0.5
 
 
-def sample_rows():
+def make_train_and_test_rows():
     X = np.random.default_rng(0).normal(size=(90, 4))
     y = np.argmax(X[:, :3] + np.random.default_rng(1).gumbel(size=(90, 3)), axis=1)
     return X[:60], y[:60], X[60:], y[60:]
@@ -50,7 +50,7 @@ def sample_rows():
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", ["mini-batches", "one-vs-rest", "network", "prediction"])
 def test_tasks_are_evaluated_by_the_probabilities_of_their_models(kind):
-    X, y, X_test, y_test = rows = sample_rows()
+    X, y, X_test, y_test = rows = make_train_and_test_rows()
     if kind == "network":
         model = MLPClassifier(5, max_iter=20, random_state=0).fit(X, y)
         task, solution, probabilities = Epoch(*rows, 3), (model.coefs_, model.intercepts_), model.predict_proba
@@ -65,15 +65,15 @@ def test_tasks_are_evaluated_by_the_probabilities_of_their_models(kind):
         X, y = X_test, y_test
     else:
         assert task.objective(*solution) == pytest.approx(log_loss(y, probabilities(X)), rel=1e-9)
-    test_metrics = task.test(*solution)
-    assert test_metrics.accuracy == np.mean(probabilities(X_test).argmax(axis=1) == y_test)
-    assert test_metrics.log_loss == pytest.approx(log_loss(y_test, probabilities(X_test)), rel=1e-9)
+    metrics_on_test_rows = task.score_test_rows(*solution)
+    assert metrics_on_test_rows.accuracy == np.mean(probabilities(X_test).argmax(axis=1) == y_test)
+    assert metrics_on_test_rows.log_loss == pytest.approx(log_loss(y_test, probabilities(X_test)), rel=1e-9)
     if kind != "one-vs-rest":
         assert task.accuracy(*solution) == np.mean(probabilities(X).argmax(axis=1) == y)
 
 
 def test_separable_classes_are_evaluated_by_error():
-    task = Examples(*sample_rows(), 3, uses_test_error=True)
+    task = Examples(*make_train_and_test_rows(), 3, uses_test_error=True)
     model = LogisticRegression().fit(task.X, task.y)
     solution = model.coef_, model.intercept_
     assert task.objective(*solution) == pytest.approx(1 - model.score(task.X_test, task.y_test), rel=1e-12)

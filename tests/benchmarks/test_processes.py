@@ -14,7 +14,7 @@ from benchmarks import BLAS_LIMIT_VARIABLES, processes
 from benchmarks.memory import count_bytes
 from benchmarks.processes import FIRST_USE_TITLES, ROOT, call_in_process, measure_first_use, run_python
 
-PRINT_PATHS = "import fastlin, benchmarks; print(fastlin.__file__); print(benchmarks.__path__[0])"
+PRINT_PATHS_PROGRAM = "import fastlin, benchmarks; print(fastlin.__file__); print(benchmarks.__path__[0])"
 
 
 def test_blas_limits_are_removed_before_numpy_is_loaded():
@@ -28,13 +28,13 @@ def test_pytest_restarts_without_the_blas_limits(monkeypatch):
     spec = spec_from_file_location("benchmarks_conftest", path)
     conftest = module_from_spec(spec)
     spec.loader.exec_module(conftest)
-    started = []
-    monkeypatch.setattr(os, "execve", lambda *arguments: started.append(arguments))
+    execve_calls = []
+    monkeypatch.setattr(os, "execve", lambda *arguments: execve_calls.append(arguments))
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
     conftest.pytest_cmdline_main(SimpleNamespace(getoption=lambda name, default: False))
-    assert not started
+    assert not execve_calls
     conftest.pytest_cmdline_main(SimpleNamespace(getoption=lambda name, default: True))
-    ((program, arguments, environment),) = started
+    ((program, arguments, environment),) = execve_calls
     assert (program, arguments) == (sys.executable, sys.orig_argv)
     assert os.environ.keys() - environment.keys() == {"OPENBLAS_CORETYPE"} | (
         set(BLAS_LIMIT_VARIABLES) & os.environ.keys()
@@ -42,12 +42,12 @@ def test_pytest_restarts_without_the_blas_limits(monkeypatch):
 
 
 def test_an_installed_fastlin_takes_precedence_over_the_checkout(tmp_path, monkeypatch):
-    installed = tmp_path / "fastlin" / "__init__.py"
-    installed.parent.mkdir()
-    installed.touch()
+    installed_file = tmp_path / "fastlin" / "__init__.py"
+    installed_file.parent.mkdir()
+    installed_file.touch()
     monkeypatch.setattr(processes, "FASTLIN_ROOT", tmp_path)
-    package, benchmarks = run_python("-c", PRINT_PATHS).split()
-    assert Path(package) == installed
+    package, benchmarks = run_python("-c", PRINT_PATHS_PROGRAM).split()
+    assert Path(package) == installed_file
     assert Path(benchmarks) == ROOT / "benchmarks"
 
 
@@ -70,7 +70,7 @@ def cache_folders(monkeypatch):
 
 
 def test_the_first_fit_after_installation_uses_a_new_cache_folder(cache_folders):
-    records = measure_first_use(whole=True)
+    records = measure_first_use(is_full_run=True)
     assert records.keys() == FIRST_USE_TITLES.keys()
     seconds = {case: [each["seconds"] for each in record["libraries"].values()] for case, record in records.items()}
     # The simulated processes take 1, 2, ... seconds for the import, and 10, 20, ... seconds in total.

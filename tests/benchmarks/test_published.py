@@ -10,7 +10,7 @@ from conftest import assert_raises
 
 from benchmarks import pages, publish, tables
 from benchmarks.claims import read_record
-from benchmarks.pages import BLOCK_FUNCTIONS, BLOCK_PATTERN, DOCUMENTS, STUDY_PREFIX, fill_blocks
+from benchmarks.pages import BLOCK_FUNCTIONS, BLOCK_PATTERN, DOCUMENTS, STUDY_BLOCK_PREFIX, fill_blocks
 from benchmarks.plots import (
     FASTEST_BASELINE,
     MAX_SUBOPTIMALITY,
@@ -21,17 +21,20 @@ from benchmarks.plots import (
     read_records_digest,
     save_plots,
 )
-from benchmarks.published import FOLDER, add_records, describe_machine, digest, read_machines
+from benchmarks.published import RECORDS_FOLDER, add_records, describe_machine, digest_records, read_machines
 from benchmarks.tables import Table, format_markdown, format_ratio, format_seconds, print_tables, tabulate
 
 # A measurement: a number with a unit of time, or a ratio.
-MEASUREMENT = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|seconds|minutes|times)\b")
+MEASUREMENT_PATTERN = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|seconds|minutes|times)\b")
 MISSING_METRICS = {"accuracy": None, "log_loss": None}
-PASS_RECORDS = {"fastlin": {"seconds": 0.5, **MISSING_METRICS}, "scikit-learn": {"seconds": 0.25, **MISSING_METRICS}}
+PASS_LIBRARY_RECORDS = {
+    "fastlin": {"seconds": 0.5, **MISSING_METRICS},
+    "scikit-learn": {"seconds": 0.25, **MISSING_METRICS},
+}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_the_documents_show_the_files(document):
+def test_the_documents_show_the_current_benchmark_results(document):
     text = document.read_text(encoding="utf-8")
     assert BLOCK_PATTERN.search(text)
     assert fill_blocks(text, read_machines()) == text, "python -m benchmarks.publish --pages writes it again"
@@ -40,25 +43,25 @@ def test_the_documents_show_the_files(document):
 def test_every_block_appears_in_a_document():
     documents = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
     shown = {match[1] for match in BLOCK_PATTERN.findall(documents)}
-    studies = {name.removeprefix(STUDY_PREFIX) for name in shown if name.startswith(STUDY_PREFIX)}
-    assert shown - {f"{STUDY_PREFIX}{study}" for study in studies} == set(BLOCK_FUNCTIONS)
+    studies = {name.removeprefix(STUDY_BLOCK_PREFIX) for name in shown if name.startswith(STUDY_BLOCK_PREFIX)}
+    assert shown - {f"{STUDY_BLOCK_PREFIX}{study}" for study in studies} == set(BLOCK_FUNCTIONS)
     assert studies == {study for study, plots in read_record()["plots"].items() if plots}
 
 
-def test_the_figures_were_drawn_from_the_files():
+def test_the_figures_show_the_current_benchmark_results():
     machines = read_machines()
     assert all(content["machine"]["name"] == name for name, content in machines.items())
     plots = list_plots(machines)
-    assert {path.name for path in FOLDER.glob("*.png")} == set(plots)
+    assert {path.name for path in RECORDS_FOLDER.glob("*.png")} == set(plots)
     for name, (_, records) in plots.items():
-        assert read_records_digest(FOLDER / name) == digest(records), (
+        assert read_records_digest(RECORDS_FOLDER / name) == digest_records(records), (
             f"{name}: python -m benchmarks.publish --pages draws it"
         )
 
 
 def test_measurements_in_the_readme_are_generated():
     text = BLOCK_PATTERN.sub("", (pages.ROOT / "README.md").read_text(encoding="utf-8"))
-    assert MEASUREMENT.findall(text) == []
+    assert MEASUREMENT_PATTERN.findall(text) == []
     table = BLOCK_FUNCTIONS["readme-comparisons"](read_machines())
     assert 2 < len([line for line in table.splitlines() if line.startswith("| ")]) <= 2 + 5
 
@@ -87,8 +90,8 @@ def test_a_run_replaces_only_its_own_records(tmp_path):
 
 def test_each_machine_has_a_table_of_its_cases(tmp_path, monkeypatch):
     add_records(make_machine("a"), RUN_RECORD, {"digits": make_comparison(1.0, 2.0)}, tmp_path)
-    slower = {"digits": make_comparison(2.0, 1.0), "digits-one-thread": make_comparison(2.0, 8.0, threads=1)}
-    add_records(make_machine("b"), RUN_RECORD, slower, tmp_path)
+    slower_records = {"digits": make_comparison(2.0, 1.0), "digits-one-thread": make_comparison(2.0, 8.0, threads=1)}
+    add_records(make_machine("b"), RUN_RECORD, slower_records, tmp_path)
     monkeypatch.setitem(pages.SLOWER_REASONS, "digits", "as on purpose")
     text, scores = BLOCK_FUNCTIONS["comparisons"](read_machines(tmp_path)), "0.9000 vs 0.8000 | 0.2500 vs 0.5000"
     first, second = text.split("B, 2 processors:")
@@ -142,12 +145,12 @@ def make_unpredictable_records():
         for side, suboptimality in zip(records[name]["libraries"].values(), (0, 1), strict=True):
             side["log_loss"] = log_loss + suboptimality
     # The labels are permuted, and no accuracy is measured.
-    permuted = make_comparison(2.0, 1.0, title="permuted", data="100 × 2, 4 classes, float64")
-    for side in permuted["libraries"].values():
+    permutation_record = make_comparison(2.0, 1.0, title="permuted", data="100 × 2, 4 classes, float64")
+    for side in permutation_record["libraries"].values():
         side.update(accuracy=None, log_loss=1.4)
     # A single probe has no scores, but has the same data as a comparison.
-    single = {"kind": "probe", "title": "probe-100", "data": records["probe-100"]["data"]}
-    return records | {"many-permutations": permuted, "probe-times-100": single}
+    single_probe = {"kind": "probe", "title": "probe-100", "data": records["probe-100"]["data"]}
+    return records | {"many-permutations": permutation_record, "probe-times-100": single_probe}
 
 
 def test_comparisons_of_models_worse_than_a_guess_are_not_counted(tmp_path, monkeypatch):
@@ -240,8 +243,8 @@ def test_table_cells_are_short():
     assert format_markdown(table) == "| a | b |\n| --- | ---: |\n| x | 1 |\n|  | **2** |"
 
 
-def measure(case, whole):
-    assert whole
+def measure(case, is_full_run):
+    assert is_full_run
     if case == "text":
         raise NotImplementedError("no data")
     if case == "letter":
@@ -262,14 +265,14 @@ def test_a_case_that_fails_does_not_stop_the_others(monkeypatch, tmp_path, capsy
 
 
 def test_the_documents_are_written_even_if_cases_fail(monkeypatch, tmp_path):
-    written = []
-    monkeypatch.setattr(publish, "FOLDER", tmp_path)
+    written_outputs = []
+    monkeypatch.setattr(publish, "RECORDS_FOLDER", tmp_path)
     monkeypatch.setattr(publish, "publish", lambda cases: cases)
-    monkeypatch.setattr(publish, "save_plots", lambda machines, folder: written.append("plots"))
-    monkeypatch.setattr(publish, "write_pages", lambda machines: written.append("pages"))
+    monkeypatch.setattr(publish, "save_plots", lambda machines, folder: written_outputs.append("plots"))
+    monkeypatch.setattr(publish, "write_pages", lambda machines: written_outputs.append("pages"))
     assert publish.main(["digits"]) == 1
     assert publish.main(["--pages"]) == 0
-    assert written == ["plots", "pages"] * 2
+    assert written_outputs == ["plots", "pages"] * 2
     assert_raises("2", publish.main, ["nothing"], error=SystemExit)
 
 
@@ -284,10 +287,10 @@ def test_unreadable_results_are_reported_before_anything_is_measured(monkeypatch
 
 
 def test_a_comparison_is_bold_if_fastlin_is_slower_or_has_failed():
-    fast = make_comparison(0.05, 1.0, gap=-3e-5)
-    fast["libraries"]["scikit-learn"]["threads"] = 1
-    slow = make_comparison(libraries=PASS_RECORDS, ratio=0.5, threads=1)
-    records = {"fast": fast, "slow": slow, "wrong": make_comparison(failure="fastlin has not converged")}
+    fast_record = make_comparison(0.05, 1.0, gap=-3e-5)
+    fast_record["libraries"]["scikit-learn"]["threads"] = 1
+    slow_record = make_comparison(libraries=PASS_LIBRARY_RECORDS, ratio=0.5, threads=1)
+    records = {"fast": fast_record, "slow": slow_record, "wrong": make_comparison(failure="fastlin has not converged")}
     (table,) = tabulate(records)
     assert " | ".join(table.rows[0]) == (
         "digits, 10 × 2 | 0.9000 vs 0.8000 | 0.2500 vs 0.5000 | 20 | 50 ms vs 1 s | scikit-learn, 1 thread | -3e-05"
@@ -330,7 +333,7 @@ def test_every_kind_of_record_has_its_own_table():
 
 
 @pytest.mark.parametrize(
-    ("ratio", "interval", "slower", "even"),
+    ("ratio", "interval", "is_slow", "is_tied"),
     [
         (0.9, None, True, False),
         (1.1, None, False, False),
@@ -339,9 +342,9 @@ def test_every_kind_of_record_has_its_own_table():
         (1.1, [1.05, 1.2], False, False),
     ],
 )
-def test_a_comparison_counts_as_slower_if_its_interval_is_below_one(ratio, interval, slower, even):
+def test_a_comparison_counts_as_slower_if_its_interval_is_below_one(ratio, interval, is_slow, is_tied):
     record = {"ratio": ratio, "interval": interval}
-    assert (tables.is_slower(record), tables.is_tie(record)) == (slower, even)
+    assert (tables.is_slower(record), tables.is_tie(record)) == (is_slow, is_tied)
 
 
 def tried(**seconds):

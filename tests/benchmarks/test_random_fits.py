@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import random_fits
 
-ENDED = {
+FINISHED_FIT_RECORD = {
     "number": 7,
     "name": "a fit",
     "rounding": 1e-9,
@@ -22,14 +22,14 @@ def test_every_kind_of_random_fit_runs(capsys):
     random_fits.print_fits(numbers)
     fits = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [each["number"] for each in fits] == list(numbers)
-    for part in (*random_fits.FEATURE_TRANSFORMS, *random_fits.PENALTIES, *random_fits.ROUNDING):
+    for part in (*random_fits.FEATURE_TRANSFORMS, *random_fits.PENALTIES, *random_fits.ROUNDING_ERRORS):
         assert any(f", {part}," in each["name"] for each in fits)
     assert not any("error" in each for each in fits)
-    assert random_fits.compare(list(zip(fits, fits, strict=True)))[1]
+    assert random_fits.compare_fits(list(zip(fits, fits, strict=True)))[1]
 
 
 @pytest.mark.parametrize(
-    ("change", "n_others", "expected", "is_good"),
+    ("change", "n_other_fits", "expected", "is_accepted"),
     [
         ({}, 0, "", True),
         ({"objective": 1 + 9e-6}, 0, "", True),
@@ -41,12 +41,14 @@ def test_every_kind_of_random_fit_runs(capsys):
         ({"seconds": 0.31}, 0, "0.100 s before, 0.310 s now", True),
     ],
 )
-def test_a_worse_result_fails_with_a_report(monkeypatch, capsys, change, n_others, expected, is_good):
-    others = n_others * [ENDED]
-    monkeypatch.setattr(random_fits, "run_at_commit", lambda *arguments: [ENDED, *others])
-    monkeypatch.setattr(random_fits, "run_in_process", lambda *arguments: [{**ENDED, **change}, *others])
-    assert random_fits.main(["--first=7"]) == (not is_good)
-    reported = [line for line in capsys.readouterr().out.splitlines() if line.startswith("7: a fit: ")]
-    assert [line.removeprefix("7: a fit: ").partition(", for J")[0] for line in reported] == (
+def test_a_worse_result_fails_with_a_report(monkeypatch, capsys, change, n_other_fits, expected, is_accepted):
+    others = n_other_fits * [FINISHED_FIT_RECORD]
+    monkeypatch.setattr(random_fits, "run_fits_at_commit", lambda *arguments: [FINISHED_FIT_RECORD, *others])
+    monkeypatch.setattr(
+        random_fits, "run_fits_in_process", lambda *arguments: [{**FINISHED_FIT_RECORD, **change}, *others]
+    )
+    assert random_fits.main(["--first=7"]) == (not is_accepted)
+    reported_lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("7: a fit: ")]
+    assert [line.removeprefix("7: a fit: ").partition(", for J")[0] for line in reported_lines] == (
         [expected] if expected else []
     )

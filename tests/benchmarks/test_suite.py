@@ -14,15 +14,15 @@ from benchmarks import ablation, inference, limits, memory, passes, processes, s
 from benchmarks.comparisons import FASTLIN, load_problem, run_comparison, shorten_comparison
 from benchmarks.pages import BLOCK_FUNCTIONS
 from benchmarks.plots import read_records_digest, save_plots
-from benchmarks.suite import BASELINES, COLLECTIONS, COMPARISONS, OTHERS, measure
+from benchmarks.suite import BASELINES, COMPARISONS, OTHERS, PROBLEM_COLLECTIONS, measure
 from benchmarks.tables import tabulate
 
 # Only this case compiles a pass over bytes.
-BYTE_PASS_CASE = "limit-pass-uint8"
+UINT8_PASS_CASE = "limit-pass-uint8"
 # With these numbers of rows, every class occurs in each problem.
-COMPARISON_ROWS = {"text-l1": 40, "digits": 400, "one-hot": 400, "course-float64": 700, "course-float32": 700}
+N_ROWS_PER_COMPARISON = {"text-l1": 40, "digits": 400, "one-hot": 400, "course-float64": 700, "course-float32": 700}
 # Numbers of rows for cases that are not comparisons.
-CASE_ROWS = {
+N_ROWS_PER_CASE = {
     **dict.fromkeys(sweeps.CASES, 80),
     **dict.fromkeys(inference.CASES, 600),
     **dict.fromkeys(limits.LIMIT_CASES, 60),
@@ -33,7 +33,7 @@ OTHER_ABLATIONS = ablation.CASES.keys() - {"ablation-descent"}
 SMALL_CASES = [
     name
     for name in OTHERS
-    if name not in {BASELINES, BYTE_PASS_CASE, *OTHER_ABLATIONS} and not name.startswith("probe")
+    if name not in {BASELINES, UINT8_PASS_CASE, *OTHER_ABLATIONS} and not name.startswith("probe")
 ]
 FULL_BENCHMARKS = {"test_case[limit-step]", "test_case[memory-text]"}
 
@@ -41,7 +41,7 @@ FULL_BENCHMARKS = {"test_case[limit-step]", "test_case[memory-text]"}
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", COMPARISONS)
 def test_every_comparison_runs(name):
-    rows = COMPARISON_ROWS.get(name, 200)
+    rows = N_ROWS_PER_COMPARISON.get(name, 200)
     comparison = replace(
         COMPARISONS[name], rows=rows, within=float("inf"), n_warm_up_rows=min(rows, COMPARISONS[name].n_warm_up_rows)
     )
@@ -71,14 +71,16 @@ def tiny(monkeypatch):
     monkeypatch.setattr(scaling, "SWEEPS", [panels[1], panels[3]])
 
 
-@pytest.mark.parametrize("name", [*SMALL_CASES, *mark_params(pytest.mark.thorough, BYTE_PASS_CASE)])
+@pytest.mark.parametrize("name", [*SMALL_CASES, *mark_params(pytest.mark.thorough, UINT8_PASS_CASE)])
 def test_every_other_case_is_measured_and_published(name, tiny, tmp_path):
     try:
-        if name in CASE_ROWS:
-            records = {name: replace(OTHERS[name], rows=CASE_ROWS[name])()}
-        elif name in COLLECTIONS:
-            cases = [case for case in COLLECTIONS[name].cases if "iris" in case.name or case.shape == (100, 10, 2)]
-            records = {name: replace(COLLECTIONS[name], cases=cases).measure()}
+        if name in N_ROWS_PER_CASE:
+            records = {name: replace(OTHERS[name], rows=N_ROWS_PER_CASE[name])()}
+        elif name in PROBLEM_COLLECTIONS:
+            cases = [
+                case for case in PROBLEM_COLLECTIONS[name].cases if "iris" in case.name or case.shape == (100, 10, 2)
+            ]
+            records = {name: replace(PROBLEM_COLLECTIONS[name], cases=cases).measure()}
         else:
             records = measure(name)
     except NotImplementedError as error:

@@ -15,8 +15,8 @@ from fastlin.exceptions import DataChangedError
 
 X = np.random.default_rng(0).standard_normal((100, 3)).astype(np.float32)
 Y = (X[:, 0] + np.random.default_rng(1).logistic(size=100) > 0).astype(int)
-ROWS = sparse.csr_array(X)
-CHANGES = {
+CSR_ROWS = sparse.csr_array(X)
+FILE_CHANGES = {
     "write": lambda path: os.utime(path, ns=(0, 0)),
     "cut": lambda path: os.truncate(path, 200),
     "delete": os.remove,
@@ -32,9 +32,9 @@ def test_blocks_yield_the_same_rows_each_time():
         for result, expected in zip(map(np.concatenate, zip(*blocks, strict=True)), (X, Y, weights), strict=True):
             np.testing.assert_array_equal(result, expected)
     assert [block[1:] for block in from_arrays(X)] == [(None, None)]
-    several = from_arrays([X[:10], X[10:]], Y, rows_per_block=50)
-    assert several.borders.tolist() == [0, 10, 60, 100]
-    np.testing.assert_array_equal(np.concatenate(list(several.read())), X)
+    blocks_of_pieces = from_arrays([X[:10], X[10:]], Y, rows_per_block=50)
+    assert blocks_of_pieces.borders.tolist() == [0, 10, 60, 100]
+    np.testing.assert_array_equal(np.concatenate(list(blocks_of_pieces.read())), X)
     assert_raises("cannot be copied or pickled", pickle.dumps, blocks, error=TypeError)
 
 
@@ -52,15 +52,15 @@ def test_blocks_of_mapped_files_in_any_memory_order(tmp_path):
     for name, array in (("C", X), ("F", np.asfortranarray(X))):
         np.save(tmp_path / f"{name}.npy", array)
     (tmp_path / "raw").write_bytes(b"header" + X.tobytes())
-    raw = np.memmap(tmp_path / "raw", np.float32, "r", 6, (100, 3))
-    for mapped in (*(np.load(tmp_path / name, mmap_mode="r") for name in ("C.npy", "F.npy")), raw):
+    raw_array = np.memmap(tmp_path / "raw", np.float32, "r", 6, (100, 3))
+    for mapped in (*(np.load(tmp_path / name, mmap_mode="r") for name in ("C.npy", "F.npy")), raw_array):
         assert find_memory_map(mapped[5:].view(np.ndarray)) is not None
         fitted = LogisticRegression().fit(from_arrays(mapped, Y, rows_per_block=16))
         np.testing.assert_array_equal(fitted.coef_, expected.coef_)
     assert find_memory_map(X) is None
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("change", FILE_CHANGES.values(), ids=FILE_CHANGES)
 def test_the_error_names_a_file_that_changes(tmp_path, change):
     np.save(tmp_path / "X.npy", X)
     blocks = from_arrays(np.load(tmp_path / "X.npy", mmap_mode="r"), Y)
@@ -72,10 +72,12 @@ def test_the_error_names_a_file_that_changes(tmp_path, change):
 @pytest.mark.parametrize("kind", ["one array", "two arrays", "csr"])
 def test_a_file_truncated_during_a_pass_raises_an_error(tmp_path, kind):
     for name in ("first.npy", "second.npy"):
-        np.save(tmp_path / name, ROWS.data.astype(np.float64) if kind == "csr" else X)
+        np.save(tmp_path / name, CSR_ROWS.data.astype(np.float64) if kind == "csr" else X)
     first, second = (np.load(tmp_path / name, mmap_mode="r") for name in ("first.npy", "second.npy"))
     if kind == "csr":
-        blocks = from_csr([sparse.csr_array((data, ROWS.indices, ROWS.indptr), X.shape) for data in (first, second)])
+        blocks = from_csr(
+            [sparse.csr_array((data, CSR_ROWS.indices, CSR_ROWS.indptr), X.shape) for data in (first, second)]
+        )
     else:
         blocks = from_arrays(second, rows_per_block=50) if kind == "one array" else from_arrays([first, second])
     assert len(blocks) == 2
@@ -94,7 +96,7 @@ def test_a_file_truncated_during_a_pass_raises_an_error(tmp_path, kind):
         (from_arrays, [X[:, 0]], "X is a 1-D ndarray of float32"),
         (from_arrays, [X.astype(complex)], "of complex64|of complex128"),
         (from_arrays, ["X.npy"], "X is a str"),
-        (from_arrays, [ROWS], "is sparse, but from_arrays accepts dense arrays. Use blocks.from_csr"),
+        (from_arrays, [CSR_ROWS], "is sparse, but from_arrays accepts dense arrays. Use blocks.from_csr"),
         (from_arrays, [[X, X[:, :2]]], "array 1 of X is 100 x 2 float32, dense, but .* array 0 is 100 x 3 float32"),
         (from_arrays, [[X, X.astype(float)]], "array 1 of X is 100 x 3 float64, dense"),
         (from_arrays, [X, [1, 2]], r"y must have one entry for each of the 100 rows .* shape \(2,\)"),
@@ -103,7 +105,7 @@ def test_a_file_truncated_during_a_pass_raises_an_error(tmp_path, kind):
         (from_arrays, [X, None, None, 1.5], "rows_per_block"),
         (from_csr, [[]], "X is an empty list"),
         (from_csr, [[X]], "from_csr accepts sparse containers. Use blocks.from_arrays for dense arrays"),
-        (from_csr, [[ROWS, ROWS[:, :1]]], "piece 1 of X is 100 x 1 float32, sparse"),
+        (from_csr, [[CSR_ROWS, CSR_ROWS[:, :1]]], "piece 1 of X is 100 x 1 float32, sparse"),
     ],
 )
 def test_the_error_names_an_invalid_array(make, arguments, message):
@@ -111,10 +113,10 @@ def test_the_error_names_an_invalid_array(make, arguments, message):
 
 
 def test_the_error_names_the_block_with_invalid_entries():
-    broken, other = ROWS.copy(), X.copy()
-    broken.indices[3], other[3] = 99, np.nan
+    broken_rows, other = CSR_ROWS.copy(), X.copy()
+    broken_rows.indices[3], other[3] = 99, np.nan
     for blocks, message in (
-        (from_csr([ROWS, broken]), "piece 1: X is an invalid CSR"),
+        (from_csr([CSR_ROWS, broken_rows]), "piece 1: X is an invalid CSR"),
         (from_arrays([X, other]), "rows 0 to 99 of array 1 of X contains NaN"),
     ):
         assert_raises(message, LogisticRegression().fit, blocks, np.append(Y, Y))
@@ -123,7 +125,7 @@ def test_the_error_names_the_block_with_invalid_entries():
 @pytest.mark.parametrize("form", ["csc", "coo", "bsr"])
 def test_invalid_sparse_matrices_raise_an_error_before_conversion(form):
     piece = sparse.csr_array(X).asformat(form)
-    blocks = from_csr([ROWS, piece], np.append(Y, Y))
+    blocks = from_csr([CSR_ROWS, piece], np.append(Y, Y))
     indices = piece.row if form == "coo" else piece.indices
     # The caller changes the indices after they were checked for the first time.
     indices[3] = 100_000_000

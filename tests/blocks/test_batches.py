@@ -41,14 +41,14 @@ def test_integer_and_sparse_batches():
     assert integers.dtype == np.float64 and next(integers.read()).dtype == np.float64
     # LIL arrays have 64-bit indices, for which there are separate kernels.
     containers = sparse.coo_array, sparse.csr_array, sparse.dok_array, sparse.lil_array
-    rows, narrow = (
+    rows, narrow_index_blocks = (
         from_batches(lambda containers=used: [(container(X), Y) for container in containers])
         for used in (containers, containers[:3])
     )
     assert rows.is_sparse and rows.n_entries == 720
     for part in rows.read():
         np.testing.assert_array_equal(part.toarray(), X)
-    assert LogisticRegression().fit(narrow).score(narrow) > 0.9
+    assert LogisticRegression().fit(narrow_index_blocks).score(narrow_index_blocks) > 0.9
 
 
 @pytest.mark.parametrize(

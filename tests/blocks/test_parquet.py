@@ -54,8 +54,8 @@ def test_several_files_form_one_table(folder, tmp_path):
     assert model.classes_.tolist() == ["minus", "plus"]
     assert model.feature_names_in_.tolist() == ["a", "b"]
     assert model.score(blocks) > 0.9
-    one, two, three = sorted(folder.iterdir())
-    for paths in ([one, str(two), three], str(folder / "part-*.parquet"), [folder]):
+    first_path, second_path, third_path = sorted(folder.iterdir())
+    for paths in ([first_path, str(second_path), third_path], str(folder / "part-*.parquet"), [folder]):
         np.testing.assert_array_equal(LogisticRegression().fit(read(paths)).coef_, model.coef_)
 
 
@@ -64,9 +64,9 @@ def test_the_index_of_a_pandas_dataframe_is_not_a_column(tmp_path):
     for name, column in ((None, "__index_level_0__"), ("row", "row")):
         dataframe.rename_axis(name).to_parquet(tmp_path / "a.parquet")
         message = rf"a\.parquet has the index of a pandas DataFrame in '{column}'"
-        with pytest.warns(UserWarning, match=message) as warned:
+        with pytest.warns(UserWarning, match=message) as caught_warnings:
             assert from_parquet(tmp_path / "a.parquet", label="kind", weight="w").feature_names == ["a", "b"]
-        assert [warning.filename for warning in warned] == [__file__]
+        assert [warning.filename for warning in caught_warnings] == [__file__]
         assert read(tmp_path / "a.parquet", columns=["a", column]).feature_names == ["a", column]
         assert from_parquet(tmp_path / "a.parquet", columns=["a"], label=column).y.tolist() == dataframe.index.tolist()
     dataframe.reset_index(drop=True).to_parquet(tmp_path / "a.parquet")
@@ -75,11 +75,11 @@ def test_the_index_of_a_pandas_dataframe_is_not_a_column(tmp_path):
 
 def test_dtypes_of_columns_and_labels(tmp_path):
     path = tmp_path / "a.parquet"
-    small = {"a": np.arange(50, dtype=np.uint8), "b": np.arange(50) % 2 == 0}
+    small_columns = {"a": np.arange(50, dtype=np.uint8), "b": np.arange(50) % 2 == 0}
     for changed, dtype in (
-        (small, np.uint8),
-        ({**small, "c": np.arange(50, dtype=np.int16)}, np.int16),
-        ({**small, "c": np.arange(50.0)}, np.float64),
+        (small_columns, np.uint8),
+        ({**small_columns, "c": np.arange(50, dtype=np.int16)}, np.int16),
+        ({**small_columns, "c": np.arange(50.0)}, np.float64),
         ({"a": np.arange(50)}, np.float64),
     ):
         pq.write_table(make_table(**changed, kind=np.arange(50) % 3), path)
@@ -189,33 +189,33 @@ def test_a_full_disk_leaves_no_file(folder, tmp_path):
 
 
 def test_the_cache_is_reused_until_a_file_changes(folder, tmp_path, monkeypatch):
-    decoded, decode, cache = [], parquet._decode, tmp_path / "cache"
+    decoded_names, decode, cache = [], parquet._decode, tmp_path / "cache"
     monkeypatch.setattr(
-        parquet, "_decode", lambda file, *arguments: decoded.append(file.name) or decode(file, *arguments)
+        parquet, "_decode", lambda file, *arguments: decoded_names.append(file.name) or decode(file, *arguments)
     )
     first, again = read(folder, cache=cache), read(folder, cache=str(cache))
-    assert len(decoded) == 3
+    assert len(decoded_names) == 3
     np.testing.assert_array_equal(np.concatenate(list(again.read())), np.concatenate(list(first.read())))
     assert read(folder, cache=cache, columns=["b"]).shape == (150, 1)
-    assert len(decoded) == 6
+    assert len(decoded_names) == 6
     before = list_cached_files(cache)
     pq.write_table(make_table(n=60, seed=9), folder / "part-1.parquet")
     assert read(folder, cache=cache, columns=["b"]).shape == (160, 1)
-    assert decoded[6:] == ["part-1.parquet"]
+    assert decoded_names[6:] == ["part-1.parquet"]
     unchanged_files = [name for name in before if name.startswith(("part-0-", "part-2-"))]
     (new,) = set(list_cached_files(cache)) - set(unchanged_files)
     assert len(unchanged_files) == 4 and new.startswith("part-1-") and new not in before
 
 
 def test_an_interrupted_call_keeps_decoded_files(folder, tmp_path, monkeypatch):
-    def interrupt(file, *arguments):
+    def interrupt_decoding(file, *arguments):
         n_rows = decode(file, *arguments)
         if file.name == "part-1.parquet":
             raise KeyboardInterrupt
         return n_rows
 
     decode = parquet._decode
-    monkeypatch.setattr(parquet, "_decode", interrupt)
+    monkeypatch.setattr(parquet, "_decode", interrupt_decoding)
     assert_raises(None, read, folder, cache=tmp_path / "cache", error=KeyboardInterrupt)
     assert list_cached_files(tmp_path / "cache", 7) == ["part-0-"]
 
@@ -225,12 +225,12 @@ def test_without_a_cache_the_temporary_file_has_no_name(folder, tmp_path):
     before = set(tmp_path.rglob("*"))
     blocks = read(folder)
     assert set(tmp_path.rglob("*")) == before
-    held = next(blocks.read())
-    expected = held.copy()
+    held_block = next(blocks.read())
+    expected = held_block.copy()
     del blocks
     gc.collect()
     # A block that the caller still references remains readable.
-    np.testing.assert_array_equal(held, expected)
+    np.testing.assert_array_equal(held_block, expected)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows limits open files differently")
@@ -239,35 +239,41 @@ def test_files_beyond_the_open_file_limit_are_mapped_one_at_a_time(folder, tmp_p
     whole = make_table(n=150)
     pq.write_table(whole, tmp_path / "whole.parquet")
     expected = LogisticRegression().fit(read(tmp_path / "whole.parquet"))
-    (many := tmp_path / "many").mkdir()
+    (split_folder := tmp_path / "many").mkdir()
     for row in range(150):
-        pq.write_table(whole.slice(row, 1), many / f"part-{row:03d}.parquet")
+        pq.write_table(whole.slice(row, 1), split_folder / f"part-{row:03d}.parquet")
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (100, before[1]))
     try:
         for cache in (None, tmp_path / "cache"):
-            model = LogisticRegression().fit(read(many, cache=cache))
+            model = LogisticRegression().fit(read(split_folder, cache=cache))
             np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-3)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_the_temporary_file_is_on_disk_unless_tmpdir_is_set(folder, tmp_path, monkeypatch):
-    large, default_folder, named, missing = (str(tmp_path / name) for name in ("large", "usual", "named", "missing"))
-    for path in (large, default_folder, named):
+    large_folder, default_folder, chosen_folder, missing = (
+        str(tmp_path / name) for name in ("large", "usual", "named", "missing")
+    )
+    for path in (large_folder, default_folder, chosen_folder):
         os.mkdir(path)
     monkeypatch.setattr("tempfile.tempdir", default_folder)
-    for variable, on_disk, expected in (("", large, large), ("", missing, default_folder), (named, large, named)):
+    for variable, disk_folder, expected in (
+        ("", large_folder, large_folder),
+        ("", missing, default_folder),
+        (chosen_folder, large_folder, chosen_folder),
+    ):
         monkeypatch.setenv("TMPDIR", variable)
-        monkeypatch.setattr(parquet, "LARGE_TEMPORARY_FOLDER", on_disk)
+        monkeypatch.setattr(parquet, "TEMPORARY_FOLDER_ON_DISK", disk_folder)
         assert parquet._choose_temporary_folder() == expected
     monkeypatch.setenv("TMPDIR", missing)
     assert_raises("missing", read, folder, error=FileNotFoundError)
 
 
 def test_two_processes_can_decode_the_same_file(folder, tmp_path, monkeypatch):
-    def fail_after_the_other_process(temporary, path):
-        shutil.copy(temporary, path)
+    def fail_after_the_other_process(temporary_path, path):
+        shutil.copy(temporary_path, path)
         raise PermissionError(13, "Access is denied", str(path))
 
     monkeypatch.setattr(os, "replace", fail_after_the_other_process)

@@ -25,12 +25,12 @@ OFFLINE_ENVIRONMENT = {
 @pytest.fixture
 def digits(monkeypatch):
     """Make every data set unavailable, without a search."""
-    for loader in ("load_mnist", "load_cifar10"):
-        monkeypatch.setattr(datasets, loader, Mock(side_effect=datasets.DatasetNotFoundError("There is none.")))
+    for loader_name in ("load_mnist", "load_cifar10"):
+        monkeypatch.setattr(datasets, loader_name, Mock(side_effect=datasets.DatasetNotFoundError("There is none.")))
 
 
 @pytest.fixture
-def no_page(monkeypatch):
+def page_calls(monkeypatch):
     """Skip writing the report, whose templates need the results of real studies; return the calls."""
     calls = []
     monkeypatch.setattr(studies, "write_page", lambda path, entries, *others: calls.append((path, entries)))
@@ -38,7 +38,7 @@ def no_page(monkeypatch):
 
 
 @pytest.fixture
-def no_plots(monkeypatch):
+def skip_plots(monkeypatch):
     """Skip drawing, which takes longer than everything else."""
     monkeypatch.setattr(figures, "draw", lambda *arguments: [])
 
@@ -81,10 +81,10 @@ def assert_error(run, tmp_path):
 def table():
     """Return flights with a text column, two numeric columns, and labels."""
     n_rows, generator = 200, np.random.default_rng(0)
-    carrier = generator.choice(["AA", "UA", None], n_rows, p=[0.5, 0.4, 0.1])
-    delay = generator.normal(size=n_rows).round(3)
-    late = np.where(delay + (carrier == "UA") + generator.normal(size=n_rows) > 0.5, "late", "on time")
-    return pa.table({"carrier": carrier, "delay": delay, "day": np.arange(n_rows) % 7, "end": late})
+    carriers = generator.choice(["AA", "UA", None], n_rows, p=[0.5, 0.4, 0.1])
+    delays = generator.normal(size=n_rows).round(3)
+    arrival_labels = np.where(delays + (carriers == "UA") + generator.normal(size=n_rows) > 0.5, "late", "on time")
+    return pa.table({"carrier": carriers, "delay": delays, "day": np.arange(n_rows) % 7, "end": arrival_labels})
 
 
 @pytest.fixture

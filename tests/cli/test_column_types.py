@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from fastlin.cli.arguments import THOUSANDS_SEPARATORS
 from fastlin.cli.column_types import NumberFormat, convert_column, convert_text_column, describe_number_formats
 
-POINT_FORMAT = NumberFormat()
-COMMA_FORMAT = NumberFormat(",")
+DECIMAL_POINT_FORMAT = NumberFormat()
+DECIMAL_COMMA_FORMAT = NumberFormat(",")
 NUMBER_FORMATS = [
     NumberFormat(decimal, thousands)
     for decimal in ".,"
@@ -43,7 +43,7 @@ STRING_FRAGMENTS = [
 ]
 
 
-def read(*strings, number_format=POINT_FORMAT, **options):
+def read(*strings, number_format=DECIMAL_POINT_FORMAT, **options):
     # The array has two chunks, like the arrays that Arrow reads from large files.
     array = pa.chunked_array([pa.array(strings[:1], pa.string()), pa.array(strings[1:], pa.string())])
     return convert_column(array, number_format, **options)
@@ -135,7 +135,7 @@ def test_different_strings_never_become_the_same_value(strings):
         assert values == numbers
     # A column that was numeric in the fit is read as numbers.
     if None not in numbers:
-        assert read(*strings, as_numbers=True).values.to_pylist() == numbers
+        assert read(*strings, must_be_numeric=True).values.to_pylist() == numbers
 
 
 @given(
@@ -145,8 +145,8 @@ def test_different_strings_never_become_the_same_value(strings):
 def test_numbers_formatted_by_python_are_read_in_every_format(number_format, numbers):
     numbers = [*numbers, Decimal("1234567.25")]
     separator = {None: ""}.get(number_format.thousands, THOUSANDS_SEPARATORS.get(number_format.thousands, "")[:1])
-    symbols = str.maketrans({",": separator, ".": number_format.decimal})
-    strings = [f"{number:,.2f}".translate(symbols) for number in {number + 0: None for number in numbers}]
+    mark_translation = str.maketrans({",": separator, ".": number_format.decimal})
+    strings = [f"{number:,.2f}".translate(mark_translation) for number in {number + 0: None for number in numbers}]
     column = read(*strings, number_format=number_format)
     assert column.values.to_pylist() == [float(number) for number in {number + 0: None for number in numbers}]
 
@@ -154,22 +154,30 @@ def test_numbers_formatted_by_python_are_read_in_every_format(number_format, num
 @pytest.mark.parametrize(
     ("strings", "number_format", "meanings"),
     [
-        (["76,705"], POINT_FORMAT, "'76,705', which is the number 76705 with --thousands , or 76.705 with --decimal ,"),
+        (
+            ["76,705"],
+            DECIMAL_POINT_FORMAT,
+            "'76,705', which is the number 76705 with --thousands , or 76.705 with --decimal ,",
+        ),
         (
             ["999", "-1,234"],
-            POINT_FORMAT,
+            DECIMAL_POINT_FORMAT,
             "'-1,234', which is the number -1234 with --thousands , or -1.234 with --deci",
         ),
-        (["1,234,567", "5"], POINT_FORMAT, "'1,234,567', which is the number 1234567 with --thousands ,"),
-        (["1,234.50", "7.5"], POINT_FORMAT, "'1,234.50', which is the number 1234.50 with --thousands ,"),
-        (["1,5", "2"], POINT_FORMAT, "'1,5', which is the number 1.5 with --decimal ,"),
-        (["0,123"], POINT_FORMAT, "'0,123', which is the number 0.123 with --decimal ,"),
-        (["1.234,5"], POINT_FORMAT, "'1.234,5', which is the number 1234.5 with --decimal , and --thousands ."),
-        (["1 234"], POINT_FORMAT, "'1 234', which is the number 1234 with --thousands space"),
-        (["1\u202f234,5"], POINT_FORMAT, "which is the number 1234.5 with --decimal , and --thousands space"),
-        (["1'234.5"], POINT_FORMAT, """"1'234.5", which is the number 1234.5 with --thousands apostrophe"""),
-        (["1.5"], COMMA_FORMAT, "'1.5', which is the number 1.5 with --decimal ."),
-        (["1.234"], COMMA_FORMAT, "'1.234', which is the number 1.234 with --decimal . or 1234 with --thousands ."),
+        (["1,234,567", "5"], DECIMAL_POINT_FORMAT, "'1,234,567', which is the number 1234567 with --thousands ,"),
+        (["1,234.50", "7.5"], DECIMAL_POINT_FORMAT, "'1,234.50', which is the number 1234.50 with --thousands ,"),
+        (["1,5", "2"], DECIMAL_POINT_FORMAT, "'1,5', which is the number 1.5 with --decimal ,"),
+        (["0,123"], DECIMAL_POINT_FORMAT, "'0,123', which is the number 0.123 with --decimal ,"),
+        (["1.234,5"], DECIMAL_POINT_FORMAT, "'1.234,5', which is the number 1234.5 with --decimal , and --thousands ."),
+        (["1 234"], DECIMAL_POINT_FORMAT, "'1 234', which is the number 1234 with --thousands space"),
+        (["1\u202f234,5"], DECIMAL_POINT_FORMAT, "which is the number 1234.5 with --decimal , and --thousands space"),
+        (["1'234.5"], DECIMAL_POINT_FORMAT, """"1'234.5", which is the number 1234.5 with --thousands apostrophe"""),
+        (["1.5"], DECIMAL_COMMA_FORMAT, "'1.5', which is the number 1.5 with --decimal ."),
+        (
+            ["1.234"],
+            DECIMAL_COMMA_FORMAT,
+            "'1.234', which is the number 1.234 with --decimal . or 1234 with --thousands .",
+        ),
         (["1,2"], NumberFormat(".", ","), "'1,2', which is the number 1.2 with --decimal , and no --thousands"),
     ],
 )
@@ -183,7 +191,7 @@ def test_numbers_in_another_format_are_reported_with_the_options_that_read_them(
 
 @pytest.mark.parametrize("strings", [["a"], ["1,2,3"], ["12,34", "1 2"], ["1.2.3"], ["12 34"], ["1,234", "x"]])
 def test_text_that_is_not_a_number_in_any_format_stays_text(strings):
-    assert describe_number_formats(pa.chunked_array([strings]), POINT_FORMAT) == ""
+    assert describe_number_formats(pa.chunked_array([strings]), DECIMAL_POINT_FORMAT) == ""
 
 
 @pytest.mark.parametrize(
@@ -191,24 +199,24 @@ def test_text_that_is_not_a_number_in_any_format_stays_text(strings):
     [
         (
             ["1,234", "999"],
-            COMMA_FORMAT,
+            DECIMAL_COMMA_FORMAT,
             "'1,234' is read as 1.234; if the comma separates thousands, give --decimal . and",
         ),
         (
             ["76,705"],
-            COMMA_FORMAT,
+            DECIMAL_COMMA_FORMAT,
             "'76,705' is read as 76.705; if the comma separates thousands, give --decimal . and --th",
         ),
         (
             ["999", "-1.234"],
-            POINT_FORMAT,
+            DECIMAL_POINT_FORMAT,
             "'-1.234' is read as -1.234; if the point separates thousands, give --decimal ,",
         ),
-        (["0,234", "999"], COMMA_FORMAT, ""),
-        (["1,23", "999"], COMMA_FORMAT, ""),
-        (["1,234", "1000"], COMMA_FORMAT, ""),
+        (["0,234", "999"], DECIMAL_COMMA_FORMAT, ""),
+        (["1,23", "999"], DECIMAL_COMMA_FORMAT, ""),
+        (["1,234", "1000"], DECIMAL_COMMA_FORMAT, ""),
         # Every row has three decimals.
-        (["1.234", "12.500"], POINT_FORMAT, ""),
+        (["1.234", "12.500"], DECIMAL_POINT_FORMAT, ""),
         (["1,234", "999"], NumberFormat(".", ","), ""),
     ],
 )
@@ -223,7 +231,7 @@ def test_an_ambiguous_decimal_mark_gets_a_note(strings, number_format, note):
 def test_integer_columns_stay_text_if_float64_would_round_a_value(strings):
     is_exact = all(int(float(text)) == int(text) for text in strings)
     assert read(*strings).values.to_pylist() == (list(map(int, strings)) if is_exact else strings)
-    assert list(map(float, read(*strings, as_numbers=True).values.to_pylist())) == list(map(float, strings))
+    assert list(map(float, read(*strings, must_be_numeric=True).values.to_pylist())) == list(map(float, strings))
 
 
 def test_missing_values_with_two_spellings_get_a_note():

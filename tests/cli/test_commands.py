@@ -45,12 +45,12 @@ def test_a_study_runs_on_digits_if_no_data_set_is_available(run, digits, monkeyp
 
 
 @pytest.mark.parametrize("is_available", [True, False])
-def test_each_study_gets_its_own_data(run, no_page, no_plots, monkeypatch, tmp_path, is_available):
+def test_each_study_gets_its_own_data(run, page_calls, skip_plots, monkeypatch, tmp_path, is_available):
     mnist, cifar10 = (dataclasses.replace(datasets.load_digits(), name=name) for name in ("mnist", "cifar10"))
-    study_settings, loaded, folder = {}, [], "there" if is_available else None
+    study_settings, load_calls, folder = {}, [], "there" if is_available else None
 
     def load(data, *arguments, folder):
-        loaded.append((*arguments, folder))
+        load_calls.append((*arguments, folder))
         if data is cifar10 and not is_available:
             raise datasets.DatasetNotFoundError
         return data
@@ -72,11 +72,11 @@ def test_each_study_gets_its_own_data(run, no_page, no_plots, monkeypatch, tmp_p
     assert {name: settings.data.name for name, settings in study_settings.items()} == expected
     search = study_settings["cifar10_search"]
     assert search.data is study_settings["cifar10_deep"].data
-    assert loaded == [(6_000, 3, folder), (folder,)]
+    assert load_calls == [(6_000, 3, folder), (folder,)]
     assert (search.draws, search.folder) == (7, tmp_path / other)
     assert ("digits" in completed_process.stdout) == (not is_available)
     assert read(tmp_path).keys() == {*(f"{data}.{name}" for name, data in expected.items()), "environment", "claims"}
-    ((path, entries),) = no_page
+    ((path, entries),) = page_calls
     assert path == tmp_path / "report.html"
     assert {name: entry["data"] for name, entry in entries.items()} == expected
 
@@ -85,14 +85,14 @@ def test_evaluated_claims_are_printed_and_stored(run, digits, tmp_path):
     completed_process = run("reproduce", "gradient_check")
     claims = read(tmp_path / "results")["claims"]
     assert len(claims) == len(CLAIMS)
-    evaluated = [claim for claim in claims if claim["verdict"] != "not run"]
-    assert {claim["study"] for claim in evaluated} == {"gradient_check"}
-    assert [claim["verdict"] for claim in evaluated] == ["confirmed", "contradicted", *["confirmed"] * 5]
+    evaluated_claims = [claim for claim in claims if claim["verdict"] != "not run"]
+    assert {claim["study"] for claim in evaluated_claims} == {"gradient_check"}
+    assert [claim["verdict"] for claim in evaluated_claims] == ["confirmed", "contradicted", *["confirmed"] * 5]
     table = completed_process.stdout.partition("Contradicted claims")[2]
-    (line,) = (line for line in table.splitlines() if evaluated[1]["here"] in line)
-    assert line.split()[0] == evaluated[1]["reports"].split()[0]
+    (line,) = (line for line in table.splitlines() if evaluated_claims[1]["here"] in line)
+    assert line.split()[0] == evaluated_claims[1]["reports"].split()[0]
     others = sorted({claim["study"] for claim in CLAIMS if claim["study"] != "gradient_check"})
-    n_others = len(claims) - len(evaluated)
+    n_others = len(claims) - len(evaluated_claims)
     assert (
         f"{len(claims)} claims: {n_others} not run, 6 confirmed, 1 contradicted. The report lists"
         in completed_process.stdout

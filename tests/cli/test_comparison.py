@@ -31,7 +31,7 @@ X = (GENERATOR.normal(size=(200, 4)) + Y[:, np.newaxis]).round(3)
 
 
 def read(path, **options):
-    return comparison.read_problems(
+    return comparison.read_training_and_held_out_problems(
         SimpleNamespace(**DEFAULT_OPTIONS | {"C": 2.0, "dtype": "float64", "table": str(path)} | options)
     )
 
@@ -98,17 +98,17 @@ def test_invalid_data_print_one_line(assert_error, tmp_path, monkeypatch):
         ("nan.npz", "cannot compare on nan.npz: Input X contains NaN."),
     ):
         assert_error(message, "compare", *call.split())
-    monkeypatch.setattr(comparison, "N_MEMORY_COPIES", 1e30)
+    monkeypatch.setattr(comparison, "N_TABLE_COPIES", 1e30)
     if os.name != "nt":
         assert_error("good.csv: it may need 1e+30 times its size in memory", "compare", "good.csv")
 
 
-def fail(problem, effort):
+def fail_to_solve(problem, effort):
     raise CannotSolveError("not today")
 
 
 def test_the_comparison_reports_all_libraries_on_one_objective(run, libraries, tmp_path):
-    libraries["glum"] = Library(fail, (1, 2, 4), "numpy", "numpy")
+    libraries["glum"] = Library(fail_to_solve, (1, 2, 4), "numpy", "numpy")
     libraries["torch"] = dataclasses.replace(LIBRARIES["torch"], module="no_such_module")
     np.savez(tmp_path / "$a$.npz", X=X, y=Y)
     completed_process = run("compare", "$a$.npz", "--C", "2", "--seconds", "120", "--output", "here")

@@ -111,7 +111,7 @@ def test_labels_keep_their_spelling_in_fit_predict_and_compare(files, run, asser
     assert predictions["prediction"].to_pylist() == labels * 8
     assert predictions.column_names[1:] == [f"probability of {label}" for label in sorted(labels)]
     options = SimpleNamespace(**FORMAT_OPTIONS, target="end", drop=(), table="data.csv", C=1.0, dtype="float64")
-    assert comparison.read_problems(options)[0].n_classes == 3
+    assert comparison.read_training_and_held_out_problems(options)[0].n_classes == 3
     # Without the third label, two of the labels would be numbers. A label that the fit lacks is an error.
     write_rows(files / "two.csv", "x,end", *(f"{'abc'[k]},{label}" for k, label in enumerate(labels) if k != 1))
     assert run(*PREDICT_ARGS, "two.csv", "--target", "end").stdout.startswith("accuracy 1.0000 on 16 rows\n")
@@ -146,7 +146,7 @@ def test_column_types_of_the_fit_apply_to_other_files(files, run, assert_error):
     assert f"Note: column 'code' of data.csv stays text: {loss}; {remedy}\n" in printed
     assert "coefficients  4 of 4 nonzero" in printed
     options = SimpleNamespace(**FORMAT_OPTIONS, target="end", drop=(), table="data.csv", C=1.0, dtype="float64")
-    assert comparison.read_problems(options)[0].X.shape[1] == 4
+    assert comparison.read_training_and_held_out_problems(options)[0].X.shape[1] == 4
     probabilities = []
     for rows in (["1234,2,y"], ["1234,2,y", "01234,1,x"], ["1234,02.0,y"]):
         write_rows(files / "new.csv", "code,number,end", *rows)
@@ -323,7 +323,7 @@ def test_the_cost_of_a_command_is_linear_in_the_number_of_columns(files, run, mo
     steps = {
         "fit": lambda: run(*FIT_ARGS, "wide.csv", "--C", "1e-3"),
         "predict": lambda: run(*PREDICT_ARGS, "wide.csv", "--target", "end"),
-        "compare": lambda: comparison.read_problems(options),
+        "compare": lambda: comparison.read_training_and_held_out_problems(options),
     }
     n_calls = {name: [] for name in steps}
     # The first run imports modules and is not counted.

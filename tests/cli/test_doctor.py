@@ -52,7 +52,7 @@ def test_the_description_names_the_compiled_code(monkeypatch, tmp_path):
 
 
 def test_the_processor_is_named_on_every_system(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "PROCESSOR_FILE", tmp_path / "cpuinfo")
+    monkeypatch.setattr(doctor, "PROCESSOR_INFO_FILE", tmp_path / "cpuinfo")
     monkeypatch.setattr(doctor.platform, "machine", lambda: "aarch64")
     # On arm64 Linux lists the implementer of the processor instead of its model name.
     for processor, text, name in (
@@ -69,17 +69,19 @@ def test_the_processor_is_named_on_every_system(monkeypatch, tmp_path):
 def test_a_sound_installation_passes_every_check(run, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     lines = run("doctor").stdout.splitlines()
-    assert sum(line.startswith("passed  ") for line in lines) == len(doctor.CHECKS)
+    assert sum(line.startswith("passed  ") for line in lines) == len(doctor.INSTALLATION_CHECKS)
     assert "OMP_NUM_THREADS=1" in lines
     assert any(re.match(r"numpy +\d", line) for line in lines)
-    assert lines[-1].startswith(f"{len(doctor.CHECKS)} of {len(doctor.CHECKS)} checks passed.")
+    assert lines[-1].startswith(
+        f"{len(doctor.INSTALLATION_CHECKS)} of {len(doctor.INSTALLATION_CHECKS)} checks passed."
+    )
 
 
 def test_a_different_result_or_an_error_fails_the_check(run, monkeypatch):
-    monkeypatch.setattr(doctor, "CANCER_MINIMUM", 0.2)
-    disk = Mock(side_effect=OSError("the disk is gone"))
-    checks = {"breast cancer": doctor.CHECKS["breast cancer, two classes, L1"], "disk": disk}
-    monkeypatch.setattr(doctor, "CHECKS", checks)
+    monkeypatch.setattr(doctor, "CANCER_MINIMUM_OBJECTIVE", 0.2)
+    failing_check = Mock(side_effect=OSError("the disk is gone"))
+    checks = {"breast cancer": doctor.INSTALLATION_CHECKS["breast cancer, two classes, L1"], "disk": failing_check}
+    monkeypatch.setattr(doctor, "INSTALLATION_CHECKS", checks)
     printed = run("doctor", status=1).stdout
     assert "FAILED  breast cancer: J = 0.20465732" in printed
     assert "FAILED  disk: OSError: the disk is gone" in printed

@@ -42,23 +42,23 @@ def test_csv_and_parquet_give_the_same_model_as_the_estimator(files, table, run)
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not allow such file names")
 def test_control_characters_in_names_are_escaped(files, run):
-    red_name = "\x1b[31mred\x07"
+    ansi_red_name = "\x1b[31mred\x07"
     lines = "\n".join(f"n{i},{'xy'[i % 2]}" for i in range(60))
-    (files / f"{red_name}.csv").write_text(f"{red_name},end\n{lines}\n")
+    (files / f"{ansi_red_name}.csv").write_text(f"{ansi_red_name},end\n{lines}\n")
     for status, *call in (
-        [0, *FIT_COMMAND, f"{red_name}.csv", "--model", f"{red_name}.skops"],
-        [2, "fit", f"{red_name}.csv", "--target", "none"],
-        [2, *FIT_COMMAND, f"{red_name}.none"],
-        [2, "predict", f"{red_name}.skops", f"{red_name}.csv", "--output", f"{red_name}.csv"],
-        [0, "predict", f"{red_name}.skops", f"{red_name}.csv", "--output", f"{red_name}.tsv"],
-        [2, "predict", f"{red_name}.skops", "flights.csv"],
-        [2, "reproduce", red_name],
+        [0, *FIT_COMMAND, f"{ansi_red_name}.csv", "--model", f"{ansi_red_name}.skops"],
+        [2, "fit", f"{ansi_red_name}.csv", "--target", "none"],
+        [2, *FIT_COMMAND, f"{ansi_red_name}.none"],
+        [2, "predict", f"{ansi_red_name}.skops", f"{ansi_red_name}.csv", "--output", f"{ansi_red_name}.csv"],
+        [0, "predict", f"{ansi_red_name}.skops", f"{ansi_red_name}.csv", "--output", f"{ansi_red_name}.tsv"],
+        [2, "predict", f"{ansi_red_name}.skops", "flights.csv"],
+        [2, "reproduce", ansi_red_name],
     ):
         completed_process = run(*call, status=status)
         printed = completed_process.stdout + completed_process.stderr
         assert r"\x1b[31mred\x07" in printed
         assert all(line.isprintable() for line in printed.split("\n")), call
-    assert (files / f"{red_name}.tsv").exists()
+    assert (files / f"{ansi_red_name}.tsv").exists()
 
 
 def test_cross_validation_chooses_c(files, run):
@@ -156,16 +156,16 @@ def test_invalid_prediction_calls_print_one_line(files, run, assert_error):
     pyarrow.parquet.write_table(table, files / "numbers.parquet")
     skops.io.dump(ScikitLearnLogisticRegression(), files / "other.skops")
     skops.io.dump(fastlin.MLPClassifier(), files / "network.skops")
-    damaged, kinds = "is damaged or was not written by fastlin fit", "has values of type"
+    damage_message, type_message = "is damaged or was not written by fastlin fit", "has values of type"
     for model, data, message in (
         ("none", "flights.csv", "File 'none.skops' does not exist."),
-        *((name, "flights.csv", f"{name}.skops {damaged}") for name in ("damaged", "dict", "list")),
-        ("other", "flights.csv", f"other.skops {damaged}: it contains"),
+        *((name, "flights.csv", f"{name}.skops {damage_message}") for name in ("damaged", "dict", "list")),
+        ("other", "flights.csv", f"other.skops {damage_message}: it contains"),
         ("network", "flights.csv", "fastlin.estimators.mlp_classifier.MLPClassifier"),
         ("model", "few.csv", "few.csv has no column 'delay'; its columns are 'carrier', 'day'"),
         ("model", "text.csv", "column 'delay' of text.csv must contain numbers, but 'late' is not a number; fix"),
         ("model", "holes.csv", "column 'delay' of holes.csv has 1 missing values (of 2 rows); fill them in"),
-        ("model", "numbers.parquet", f"column 'carrier' of numbers.parquet {kinds} int64 instead of text"),
+        ("model", "numbers.parquet", f"column 'carrier' of numbers.parquet {type_message} int64 instead of text"),
     ):
         assert_error(message, "predict", f"{model}.skops", data)
     # A column without any value has no type.

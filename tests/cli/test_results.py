@@ -9,7 +9,7 @@ from fastlin import __version__
 from fastlin.cli.arguments import CommandError
 from fastlin.cli.results import add_results, choose_report_entries, read_results, write_results
 
-ADD_RESULT = """
+ADD_RESULTS_PROGRAM = """
 import sys
 from pathlib import Path
 from fastlin.cli.results import add_results
@@ -49,16 +49,19 @@ def test_an_unreadable_results_file_is_not_overwritten(path, content):
 
 @pytest.mark.thorough
 def test_two_processes_do_not_lose_each_others_entries(path):
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    running = [subprocess.Popen([sys.executable, "-c", ADD_RESULT, path, name], **pipes) for name in ("one", "other")]
-    for process in running:
+    pipe_options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", ADD_RESULTS_PROGRAM, path, name], **pipe_options)
+        for name in ("one", "other")
+    ]
+    for process in processes:
         assert process.stdout.readline().strip() == b"ready"
-    for process in running:
+    for process in processes:
         process.stdin.write(b"\n")
         process.stdin.flush()
-    for process in running:
+    for process in processes:
         process.communicate()
-    assert [process.returncode for process in running] == [0, 0]
+    assert [process.returncode for process in processes] == [0, 0]
     assert read_results(path) == {f"{name}.{i}": i for name in ("one", "other") for i in range(100)}
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from fastlin import __version__, cli
 from fastlin.cli import studies
 from fastlin.cli.results import read_results
-from fastlin.cli.studies import make_tables, run_studies
+from fastlin.cli.studies import make_study_tables, run_studies
 from fastlin.course import figures
 from fastlin.course.figures import Plot
 from fastlin.course.studies import STUDIES
@@ -70,7 +70,7 @@ def test_characters_that_a_console_cannot_encode_become_question_marks(digits, m
     assert (tmp_path / "report.html").exists()
 
 
-def test_results_from_earlier_runs_are_preserved(run, digits, no_page, no_plots, monkeypatch, tmp_path):
+def test_results_from_earlier_runs_are_preserved(run, digits, page_calls, skip_plots, monkeypatch, tmp_path):
     for name, value in (("binary", 1.0), ("softmax", 2.0), ("binary", 3.0)):
         monkeypatch.setitem(
             STUDIES, name, lambda settings, value=value: Results({}, {"metric": value, "[/x]": "[red]"})
@@ -81,10 +81,10 @@ def test_results_from_earlier_runs_are_preserved(run, digits, no_page, no_plots,
     results = read_results(tmp_path / "[here]" / "results.json")
     assert results.keys() == {"digits.binary", "digits.softmax", "environment", "claims"}
     assert results["digits.binary"]["metrics"]["metric"] == 3.0
-    assert [list(entries) for _, entries in no_page] == [["binary"], ["binary", "softmax"], ["binary", "softmax"]]
+    assert [list(entries) for _, entries in page_calls] == [["binary"], ["binary", "softmax"], ["binary", "softmax"]]
 
 
-def test_progress_lines_are_limited_in_a_log(no_plots, monkeypatch, tmp_path, capsys):
+def test_progress_lines_are_limited_in_a_log(skip_plots, monkeypatch, tmp_path, capsys):
     def notify(settings):
         for seed in range(3):
             settings.notify(f"seed {seed}", seed / 3)
@@ -92,7 +92,7 @@ def test_progress_lines_are_limited_in_a_log(no_plots, monkeypatch, tmp_path, ca
 
     lines = ["softmax: start", *(f"softmax: seed {seed}" for seed in range(3)), "softmax: drawing"]
     for seconds, expected in ((0.0, lines), (60.0, lines[:1])):
-        monkeypatch.setattr(studies, "PROGRESS_INTERVAL", seconds)
+        monkeypatch.setattr(studies, "PROGRESS_INTERVAL_SECONDS", seconds)
         run_studies({"softmax": (notify, Settings(Dataset("mnist", *[None] * 4)))}, tmp_path)
         printed = capsys.readouterr().out.splitlines()
         assert [line for line in printed if line.startswith("softmax: ")] == expected
@@ -133,7 +133,7 @@ def test_single_values_and_figures_share_one_table():
     metrics = {"final_loss": 0.123456789, "onset": None, "counts": [1, 2], "runs": rows, "[/x]": {"[red]": 1}}
     console = Console(width=100, markup=False)
     with console.capture() as captured_output:
-        console.print(*make_tables("digits.study", metrics, ["digits/one.png", "digits/two.png"]))
+        console.print(*make_study_tables("digits.study", metrics, ["digits/one.png", "digits/two.png"]))
     assert [line.split() for line in captured_output.get().splitlines()] == [
         ["digits.study"],
         ["final", "loss", "0.1235"],

@@ -40,9 +40,9 @@ def test_a_call_that_takes_too_long_is_stopped(process):
 def test_a_closed_process_is_not_restarted(process):
     process.call(os.getpid)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(process.call, sleep, 3600)
+        waiting_call = pool.submit(process.call, sleep, 3600)
         sleep(0.1)
         process.close()
         with pytest.raises(ChildProcessError, match="its process has"):
-            waiting.result()
+            waiting_call.result()
     assert_raises("its process has been closed", process.call, os.getpid, error=ChildProcessError)

@@ -22,7 +22,7 @@ from fastlin.exceptions import DataChangedError, NoWorkersError, WorkersLostErro
 from .conftest import QUIET_CV_PARAMETERS, assert_nothing_is_held, cut, make_rows
 
 # Windows does not define SIGKILL; there, SIGTERM terminates a process immediately.
-KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+KILL_SIGNAL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 # Workers are processes, which take seconds to start.
 pytestmark = pytest.mark.thorough
@@ -45,9 +45,9 @@ def pids(client):
 
 
 @pytest.fixture
-def before_calls(monkeypatch):
+def act_before_calls(monkeypatch):
     """Return a function that patches a method of the Shards so that each call of the method first calls `action`."""
-    call = Cluster._call
+    call = Cluster._call_until_complete
 
     def patch(method, action):
         def run_action_and_call(self, called, *arguments):
@@ -55,14 +55,14 @@ def before_calls(monkeypatch):
                 action()
             return call(self, called, *arguments)
 
-        monkeypatch.setattr(Cluster, "_call", run_action_and_call)
+        monkeypatch.setattr(Cluster, "_call_until_complete", run_action_and_call)
 
     return patch
 
 
 def kill_worker(pids):
     if pids:
-        os.kill(pids.popitem()[1], KILL)
+        os.kill(pids.popitem()[1], KILL_SIGNAL)
         pids.clear()
 
 
@@ -73,7 +73,7 @@ class KillOnUnpickle:
         self.pid = pid
 
     def __reduce__(self):
-        return os.kill, (self.pid, KILL)
+        return os.kill, (self.pid, KILL_SIGNAL)
 
 
 @pytest.mark.parametrize("number", [0, 5])
@@ -97,14 +97,14 @@ def test_a_worker_killed_during_a_pass_changes_no_bit(pids, expected, monkeypatc
 
 
 @pytest.mark.slow
-def test_labels_that_change_after_a_worker_is_lost_raise_an_error(client, pids, before_calls, tmp_path):
+def test_labels_that_change_after_a_worker_is_lost_raise_an_error(client, pids, act_before_calls, tmp_path):
     (rows, y), mark, model = cut(*make_rows()[:2]), tmp_path / "mark", LogisticRegression()
 
     def change_after_loss(part):
         # A label between two of the others.
         return np.where((part == 1) & mark.exists(), 3, 2 * part)
 
-    before_calls("sum", lambda: mark.touch() or kill_worker(pids))
+    act_before_calls("sum", lambda: mark.touch() or kill_worker(pids))
     message = r"Partition \d was computed again.* \[0, 2, 4, 6\] before, and \[0, 3, 4, 6\] now"
     with pytest.raises(DataChangedError, match=message):
         model.fit(rows, y.map_blocks(change_after_loss, dtype=y.dtype))
@@ -115,7 +115,7 @@ def test_labels_that_change_after_a_worker_is_lost_raise_an_error(client, pids, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "n_jobs"), [("score", 1), ("sum", 2)])
-def test_a_worker_killed_between_passes_changes_nothing(pids, before_calls, method, n_jobs):
+def test_a_worker_killed_between_passes_changes_nothing(pids, act_before_calls, method, n_jobs):
     model = LogisticRegressionCV(Cs=3, cv=2, scoring="accuracy", n_jobs=n_jobs, **QUIET_CV_PARAMETERS)
     expected, threads = fit(model).scores_, set()
 
@@ -125,7 +125,7 @@ def test_a_worker_killed_between_passes_changes_nothing(pids, before_calls, meth
         if len(threads) == n_jobs:
             kill_worker(pids)
 
-    before_calls(method, kill)
+    act_before_calls(method, kill)
     np.testing.assert_array_equal(fit(model).scores_, expected)
     assert not pids
 
@@ -187,10 +187,10 @@ def test_tasks_of_other_users_do_not_count_as_progress(two_workers):
     # Tasks on which a future depends do count, for example those that read a collection.
     end_event = Event(client=client)
     waiting = client.submit(lambda: end_event.wait(timeout=60), workers=[second.address], pure=False)
-    dependent = client.submit(id, waiting)
+    dependent_task = client.submit(id, waiting)
     while not client.processing()[second.address]:
         time.sleep(0.01)
-    assert module._are_in_progress([dependent], client)
+    assert module._are_futures_in_progress([dependent_task], client)
     pause(first, client)
     future = client.submit(id, 0, workers=[first.address], pure=False)
     assert_raises("no workers for 0", module.wait_for, [future], client, 0.3, error=NoWorkersError)
@@ -201,11 +201,11 @@ def test_tasks_of_other_users_do_not_count_as_progress(two_workers):
 def test_a_shard_on_another_worker_is_called_there(expected, two_workers, monkeypatch):
     cluster, client = two_workers
     first, second = cluster.workers.values()
-    shard_addresses, find_holders = [], client.who_has
+    shard_addresses, original_who_has = [], client.who_has
 
     def pause_first_worker(futures):
         # The parts are in memory; the Shards are created next.
-        holders = find_holders(futures)
+        holders = original_who_has(futures)
         if first.status == Status.running:
             assert {address for addresses in holders.values() for address in addresses} == {
                 first.address,
@@ -225,7 +225,7 @@ def test_a_shard_on_another_worker_is_called_there(expected, two_workers, monkey
 
 
 @pytest.mark.slow
-def test_versions_of_workers_that_join_during_a_fit_are_checked(two_workers, before_calls, monkeypatch):
+def test_versions_of_workers_that_join_during_a_fit_are_checked(two_workers, act_before_calls, monkeypatch):
     cluster, client = two_workers
     compared, check = [], module.check_workers
     monkeypatch.setattr(
@@ -238,7 +238,7 @@ def test_versions_of_workers_that_join_during_a_fit_are_checked(two_workers, bef
             close_workers(cluster, client)
             cluster.scale(1)
 
-    before_calls("sum", change)
+    act_before_calls("sum", change)
     fit(client=client)
     assert compared == list(client.nthreads())
     assert not before & set(compared)
@@ -264,28 +264,28 @@ def test_cancelled_tasks_raise_a_clear_error(pids, monkeypatch):
 @pytest.mark.slow
 def test_a_partition_that_kills_every_worker_raises_a_clear_error():
     X, y, _ = make_rows()
-    dX, dy = cut(X, y)
-    killing_rows = dX.map_blocks(lambda part: os.kill(os.getpid(), KILL), dtype=X.dtype, meta=X[:0])
+    dask_X, dask_y = cut(X, y)
+    killing_rows = dask_X.map_blocks(lambda part: os.kill(os.getpid(), KILL_SIGNAL), dtype=X.dtype, meta=X[:0])
     options = {"n_workers": 1, "threads_per_worker": 1, "silence_logs": 60, "scheduler_kwargs": {"allowed_failures": 0}}
     with (
         LocalCluster(**options, dashboard_address=":0") as cluster,
         Client(cluster) as client,
         pytest.raises(WorkersLostError, match=r"Several workers died while they computed tasks of the fit") as raised,
     ):
-        LogisticRegression().fit(killing_rows, dy, client=client)
+        LogisticRegression().fit(killing_rows, dask_y, client=client)
     assert isinstance(raised.value.__cause__, KilledWorker)
 
 
-def test_the_loss_of_the_last_worker_raises_an_error_instead_of_hanging(two_workers, before_calls):
+def test_the_loss_of_the_last_worker_raises_an_error_instead_of_hanging(two_workers, act_before_calls):
     cluster, client = two_workers
-    before_calls("sum", lambda: close_workers(cluster, client))
+    act_before_calls("sum", lambda: close_workers(cluster, client))
     assert_raises(r"no workers for 0\.5 seconds", fit, client=client, worker_timeout=0.5, error=NoWorkersError)
 
 
 @pytest.mark.slow
-def test_a_closed_client_raises_an_error(client, before_calls):
+def test_a_closed_client_raises_an_error(client, act_before_calls):
     with Client(client.scheduler.address, set_as_default=False) as other:
-        before_calls("sum", other.close)
+        act_before_calls("sum", other.close)
         with pytest.raises(RuntimeError, match="closed") as raised:
             fit(client=other)
         assert raised.value.__context__ is None
@@ -297,10 +297,10 @@ def test_fits_inside_tasks_do_not_deadlock(client, pids, expected):
         np.testing.assert_array_equal(result, expected.coef_)
 
 
-def test_an_interrupted_fit_frees_the_workers(client, pids, before_calls):
+def test_an_interrupted_fit_frees_the_workers(client, pids, act_before_calls):
     model = LogisticRegression()
     ends = itertools.chain(5 * [None], [KeyboardInterrupt], itertools.repeat(None))
-    before_calls("sum", Mock(side_effect=ends))
+    act_before_calls("sum", Mock(side_effect=ends))
     assert_raises(None, fit, model, error=KeyboardInterrupt)
     assert not hasattr(model, "n_features_in_")
     assert_nothing_is_held(client)

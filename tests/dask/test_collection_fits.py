@@ -8,7 +8,7 @@ import dask.array
 import numpy as np
 import pandas
 import pytest
-from conftest import assert_raises, since
+from conftest import assert_raises, requires_scikit_learn
 from dask.dataframe import from_pandas
 from linear_models import assert_same_model
 from sklearn.base import clone
@@ -101,17 +101,19 @@ def test_columns_and_partitions_of_different_dtypes_get_a_common_dtype(client):
     assert_raises(
         "Partition 2 of X contains NaN", LogisticRegression().fit, from_pandas(dataframe, npartitions=3), labels
     )
-    [dX], [dy] = cut(X.astype(np.float32), rows=200), cut(Y, rows=200)
-    mixed = dask.array.concatenate([dX[:200], dX[200:].map_blocks(lambda part: part.astype("f8"), dtype="f4")])
-    assert LogisticRegression().fit(mixed, dy).coef_.dtype == np.float64
-    assert LogisticRegression().fit(dX, dy).coef_.dtype == np.float32
+    [dask_X], [dask_y] = cut(X.astype(np.float32), rows=200), cut(Y, rows=200)
+    mixed_partitions = dask.array.concatenate(
+        [dask_X[:200], dask_X[200:].map_blocks(lambda part: part.astype("f8"), dtype="f4")]
+    )
+    assert LogisticRegression().fit(mixed_partitions, dask_y).coef_.dtype == np.float64
+    assert LogisticRegression().fit(dask_X, dask_y).coef_.dtype == np.float32
 
 
 def test_results_have_the_same_bits_for_the_same_partitions(client):
     data = make_rows(900, 6, 4)
     # Partitions are distributed by Dask, all on the first worker, or all on the second.
-    persisted = [client.persist(cut(*data), workers=[address]) for address in client.scheduler_info()["workers"]]
-    first, *models = (LogisticRegression().fit(*each) for each in (cut(*data), *persisted))
+    persisted_data = [client.persist(cut(*data), workers=[address]) for address in client.scheduler_info()["workers"]]
+    first, *models = (LogisticRegression().fit(*each) for each in (cut(*data), *persisted_data))
     for model in models:
         np.testing.assert_array_equal(model.coef_, first.coef_)
         assert model.certificate_ == first.certificate_
@@ -121,42 +123,51 @@ def test_results_have_the_same_bits_for_the_same_partitions(client):
     X, *others = data
     result = LogisticRegression().fit(dask.array.from_array(X, chunks=(90, 4)), *cut(*others, rows=70))
     np.testing.assert_array_equal(result.coef_, first.coef_)
-    client.cancel(persisted)
+    client.cancel(persisted_data)
 
 
 def test_specified_classes_can_be_missing_from_partitions(client):
     order = np.argsort(Y, kind="stable")
-    dX, dy = cut(X[order], Y[order])
-    result = fit(LogisticRegression, {}, dX, dy, classes=[3, 1, 2, 0], client=client)
+    dask_X, dask_y = cut(X[order], Y[order])
+    result = fit(LogisticRegression, {}, dask_X, dask_y, classes=[3, 1, 2, 0], client=client)
     assert_same_minimum(result, fit(fastlin.LogisticRegression, {}, X, Y))
     message = "y contains the label 3, which is not one of classes"
-    assert_raises(message, result.fit, dX, dy, classes=[0, 1, 2])
-    assert_raises("No row of y has the class 7, which is one of classes", result.fit, dX, dy, classes=[0, 1, 2, 3, 7])
+    assert_raises(message, result.fit, dask_X, dask_y, classes=[0, 1, 2])
+    assert_raises(
+        "No row of y has the class 7, which is one of classes", result.fit, dask_X, dask_y, classes=[0, 1, 2, 3, 7]
+    )
 
 
 def test_errors_for_invalid_data_name_the_partition(client):
-    dX, dy, dweights = cut(X, Y, WEIGHTS)
-    model = LogisticRegression().fit(dX, dy)
+    dask_X, dask_y, dask_weights = cut(X, Y, WEIGHTS)
+    model = LogisticRegression().fit(dask_X, dask_y)
     X_with_nan = X.copy()
     X_with_nan[300, 2] = np.nan
-    mixed = dask.array.concatenate([dy[:90], dy[90:].map_blocks(lambda part: part.astype(str), dtype=Y.dtype)])
+    mixed_partitions = dask.array.concatenate(
+        [dask_y[:90], dask_y[90:].map_blocks(lambda part: part.astype(str), dtype=Y.dtype)]
+    )
     for error, message, *data in (
         (ValueError, "Partition 3 of X contains NaN", *cut(X_with_nan, Y)),
-        (ValueError, "one class", dX, 0 * dy),
-        (ValueError, "All rows have weight zero", dX, dy, 0 * dweights),
-        (ValueError, "Partition 1 of y has dtype <U.*, but Partition 0 has int32", dX, mixed),
-        (ValueError, "y has 310 entries, but X has 400 rows", dX, dy[:310]),
-        (TypeError, "X must be a Dask array or a Dask dataframe, got ndarray", X, dy),
-        (TypeError, "y must be a Dask array or Series with the partitions of X, got ndarray", dX, Y),
+        (ValueError, "one class", dask_X, 0 * dask_y),
+        (ValueError, "All rows have weight zero", dask_X, dask_y, 0 * dask_weights),
+        (ValueError, "Partition 1 of y has dtype <U.*, but Partition 0 has int32", dask_X, mixed_partitions),
+        (ValueError, "y has 310 entries, but X has 400 rows", dask_X, dask_y[:310]),
+        (TypeError, "X must be a Dask array or a Dask dataframe, got ndarray", X, dask_y),
+        (TypeError, "y must be a Dask array or Series with the partitions of X, got ndarray", dask_X, Y),
     ):
         assert_raises(message, model.fit, *data, error=error)
     assert_raises(
-        "client must be a synchronous dask.distributed.Client", model.fit, dX, dy, client="local", error=TypeError
+        "client must be a synchronous dask.distributed.Client",
+        model.fit,
+        dask_X,
+        dask_y,
+        client="local",
+        error=TypeError,
     )
     model.set_params(class_weight=dict.fromkeys(range(4), 1e200))
-    assert_raises("sample_weight times class_weight overflows", model.fit, dX, dy, 1e200 + 0 * dweights)
+    assert_raises("sample_weight times class_weight overflows", model.fit, dask_X, dask_y, 1e200 + 0 * dask_weights)
     # After a fit the workers release its data.
-    model.set_params(class_weight=None).fit(dX, dy)
+    model.set_params(class_weight=None).fit(dask_X, dask_y)
     assert_nothing_is_held(client)
 
 
@@ -177,7 +188,7 @@ def test_to_local_returns_a_model_that_needs_no_dask(client):
     assert_raises(None, LogisticRegression().predict_proba, *cut(X), error=NotFittedError)
 
 
-@since(1, 9)
+@requires_scikit_learn(1, 9)
 def test_callbacks_of_dask_fits_can_stop_the_fit(client):
     data = cut(*make_rows())
     stopped = LogisticRegression().set_callbacks(TimeLimit(0)).fit(*data)
@@ -197,22 +208,22 @@ def make_soft_rows(n_classes):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_fits_with_offsets_and_soft_labels_match_rows_in_memory(client, n_classes):
     X, soft_labels, weights, offset = make_soft_rows(n_classes)
-    dX, dsoft, dweights, doffset = cut(X, soft_labels, weights, offset)
-    for parameters, y, dy in (
-        ({"class_weight": "balanced"}, soft_labels, dsoft),
-        ({"C": 0.1, "l1_ratio": 1.0}, soft_labels, dsoft),
-        ({"solver": "newton-cholesky"}, soft_labels.argmax(axis=1), dsoft.argmax(axis=1)),
+    dask_X, dask_soft_labels, dask_weights, dask_offset = cut(X, soft_labels, weights, offset)
+    for parameters, y, dask_y in (
+        ({"class_weight": "balanced"}, soft_labels, dask_soft_labels),
+        ({"C": 0.1, "l1_ratio": 1.0}, soft_labels, dask_soft_labels),
+        ({"solver": "newton-cholesky"}, soft_labels.argmax(axis=1), dask_soft_labels.argmax(axis=1)),
     ):
         parameters["tol"] = 1e-10
         expected = fit(fastlin.LogisticRegression, parameters, X, y, weights, offset=offset)
-        model = fit(LogisticRegression, parameters, dX, dy, dweights, offset=doffset)
+        model = fit(LogisticRegression, parameters, dask_X, dask_y, dask_weights, offset=dask_offset)
         assert_same_model(model, expected, 1e-4)
         score = model.score(X, y, weights, offset=offset)
-        assert model.score(dX, dy, dweights, offset=doffset) == pytest.approx(score, rel=1e-12)
+        assert model.score(dask_X, dask_y, dask_weights, offset=dask_offset) == pytest.approx(score, rel=1e-12)
     # Other partitions, columns in several blocks, and dataframes.
-    other, precise_parameters = doffset.rechunk(70), {"tol": 1e-10}
+    other, precise_parameters = dask_offset.rechunk(70), {"tol": 1e-10}
     dataframes = [from_pandas(pandas.DataFrame(each), npartitions=3) for each in (X, soft_labels, offset)]
-    again = fit(LogisticRegression, precise_parameters, dX, dsoft.rechunk((70, 1)), offset=other)
+    again = fit(LogisticRegression, precise_parameters, dask_X, dask_soft_labels.rechunk((70, 1)), offset=other)
     expected = fit(fastlin.LogisticRegression, precise_parameters, X, soft_labels, offset=offset)
     assert_same_model(again, expected, 1e-4)
     assert_same_model(
@@ -220,7 +231,7 @@ def test_fits_with_offsets_and_soft_labels_match_rows_in_memory(client, n_classe
     )
     for method in ("decision_function", "predict_proba", "predict_log_proba", "predict"):
         predict = getattr(again, method)
-        expected, result = predict(X, offset=offset), predict(dX, offset=other)
+        expected, result = predict(X, offset=offset), predict(dask_X, offset=other)
         assert isinstance(result, dask.array.Array)
         assert result.shape == expected.shape
         for each in (result, predict(dataframes[0], offset=dataframes[2])):
@@ -231,41 +242,49 @@ def test_fits_with_offsets_and_soft_labels_match_rows_in_memory(client, n_classe
 @pytest.mark.parametrize("scoring", ["neg_log_loss", None])
 def test_folds_and_class_names_of_soft_labels_match_rows_in_memory(client, scoring):
     *data, offset = make_soft_rows(3)
-    *ddata, doffset = cut(*data, offset)
+    *dask_data, dask_offset = cut(*data, offset)
     parameters = {"Cs": [0.1, 10.0], "cv": 3, "scoring": scoring, "tol": 1e-10, **QUIET_CV_PARAMETERS}
     classes = ["ant", "bee", "cat"]
     expected = fit(fastlin.LogisticRegressionCV, parameters, *data, offset=offset, classes=classes)
-    result = fit(LogisticRegressionCV, parameters, *ddata, offset=doffset, classes=classes)
+    result = fit(LogisticRegressionCV, parameters, *dask_data, offset=dask_offset, classes=classes)
     np.testing.assert_allclose(result.scores_, expected.scores_, atol=1e-4)
     assert_same_model(result, expected, 1e-4)
     assert result.classes_.tolist() == classes
     score = expected.score(*data, offset=offset)
-    assert result.score(*ddata, offset=doffset) == pytest.approx(score, abs=1e-4)
+    assert result.score(*dask_data, offset=dask_offset) == pytest.approx(score, abs=1e-4)
 
 
 def test_invalid_offsets_and_soft_labels_raise_errors(client):
     X, soft_labels, _, offset = make_soft_rows(3)
-    dX, dsoft, doffset = cut(X, soft_labels, offset)
+    dask_X, dask_soft_labels, dask_offset = cut(X, soft_labels, offset)
     broken, wrong = offset.copy(), soft_labels.copy()
     broken[100], wrong[100] = np.nan, 0.5
-    certain = np.eye(3)[soft_labels.argmax(axis=1)]
+    one_hot_labels = np.eye(3)[soft_labels.argmax(axis=1)]
     model = LogisticRegression()
     for y, arguments, message in (
-        (dsoft, {"offset": cut(broken)[0]}, "Partition 1 of offset must contain finite numbers .* but row 10 has nan"),
-        (dsoft, {"offset": doffset[:, 0]}, "Adding the same number for all classes of a row has no effect"),
-        (dsoft, {"offset": doffset[:, :2]}, "offset must have one number for each row and class"),
-        (dsoft, {"offset": doffset[:100]}, "offset has 100 entries, but X has 400 rows"),
+        (
+            dask_soft_labels,
+            {"offset": cut(broken)[0]},
+            "Partition 1 of offset must contain finite numbers .* but row 10 has nan",
+        ),
+        (
+            dask_soft_labels,
+            {"offset": dask_offset[:, 0]},
+            "Adding the same number for all classes of a row has no effect",
+        ),
+        (dask_soft_labels, {"offset": dask_offset[:, :2]}, "offset must have one number for each row and class"),
+        (dask_soft_labels, {"offset": dask_offset[:100]}, "offset has 100 entries, but X has 400 rows"),
         (cut(wrong)[0], {}, "Partition 1 of y: y has 3 columns. .* row 10 sums to 1.5"),
-        (cut(certain)[0], {}, "y has 3 columns of zeros and ones"),
-        (cut(certain.astype(int))[0], {}, "y has 3 columns of zeros and ones"),
-        (cut(2 * certain.astype(int))[0], {}, "Partition 0 of y: y should be a 1d array of labels"),
-        (dsoft, {"classes": ["a", "b"]}, "classes must be 3 different labels .* for each column of y"),
+        (cut(one_hot_labels)[0], {}, "y has 3 columns of zeros and ones"),
+        (cut(one_hot_labels.astype(int))[0], {}, "y has 3 columns of zeros and ones"),
+        (cut(2 * one_hot_labels.astype(int))[0], {}, "Partition 0 of y: y should be a 1d array of labels"),
+        (dask_soft_labels, {"classes": ["a", "b"]}, "classes must be 3 different labels .* for each column of y"),
     ):
-        assert_raises(message, model.fit, dX, y, **arguments)
+        assert_raises(message, model.fit, dask_X, y, **arguments)
     message = "offset must be a Dask array or Series with the partitions of X, got ndarray"
-    assert_raises(message, model.fit, dX, dsoft, offset=offset, error=TypeError)
+    assert_raises(message, model.fit, dask_X, dask_soft_labels, offset=offset, error=TypeError)
     message = "offset must have one number for each row and class"
-    assert_raises(message, model.fit(dX, dsoft).predict_proba, dX, offset=doffset[:, 0])
+    assert_raises(message, model.fit(dask_X, dask_soft_labels).predict_proba, dask_X, offset=dask_offset[:, 0])
     assert_nothing_is_held(client)
 
 
@@ -276,10 +295,13 @@ def test_inference_matches_rows_in_memory(client, monkeypatch, n_classes):
     y = (X @ generator.normal(size=(3, n_classes)) * 0.3 + generator.gumbel(size=(600, n_classes))).argmax(axis=1)
     data = X, y, np.arange(600) % 3 * 1.0
     rows, parameters = cut(*data), {"C": np.inf, "tol": 1e-12}
-    local, model = fastlin.LogisticRegression(**parameters).fit(*data), LogisticRegression(**parameters).fit(*rows)
+    local_model, model = (
+        fastlin.LogisticRegression(**parameters).fit(*data),
+        LogisticRegression(**parameters).fit(*rows),
+    )
     before = copy.copy(vars(model))
     for options in ({}, {"covariance": "HC1"}, {"covariance": "HC0", "weight_type": "sampling", "use_t": True}):
-        result, expected = model.inference(*rows, **options), local.inference(*data, **options)
+        result, expected = model.inference(*rows, **options), local_model.inference(*data, **options)
         np.testing.assert_allclose(result.coef, expected.coef, atol=1e-8)
         np.testing.assert_allclose(result.covariance_matrix(), expected.covariance_matrix(), rtol=1e-8)
         assert result.aic == pytest.approx(expected.aic, nan_ok=True)
@@ -287,7 +309,7 @@ def test_inference_matches_rows_in_memory(client, monkeypatch, n_classes):
         assert result.summary()[:40] == expected.summary()[:40]
     assert vars(model) == before
     assert_nothing_is_held(client)
-    errors = local.inference(*data).std_errors
+    errors = local_model.inference(*data).std_errors
     np.testing.assert_allclose(model.inference(*data).std_errors, errors)
     assert_raises("requires X in memory", model.inference, *rows, covariance="cluster", clusters=y)
     assert_raises("non-integer entries", model.inference, *rows[:2], 0.5 * rows[2])
@@ -311,33 +333,33 @@ def test_inference_matches_rows_in_memory(client, monkeypatch, n_classes):
 def fitted():
     """Return X, y, the Dask arrays of both, a model of the rows in memory, and the Dask model with its attributes."""
     X, y, _ = make_rows(n_classes=3)
-    local, model = fastlin.LogisticRegression().fit(X, y), LogisticRegression()
-    vars(model).update({name: value for name, value in vars(local).items() if name.endswith("_")})
-    return X, y, *cut(X, y), local, model
+    local_model, model = fastlin.LogisticRegression().fit(X, y), LogisticRegression()
+    vars(model).update({name: value for name, value in vars(local_model).items() if name.endswith("_")})
+    return X, y, *cut(X, y), local_model, model
 
 
 def test_predictions_are_lazy_for_collections_only(fitted):
-    X, y, dX, dy, local, model = fitted
+    X, y, dask_X, dask_y, local_model, model = fitted
     rows = blocks.from_arrays(X, y, rows_per_block=100)
     for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
-        expected, predict = getattr(local, method)(X), getattr(model, method)
-        assert isinstance(predict(dX), dask.array.Array)
-        for result in (predict(dX).compute(), predict(X), np.concatenate(list(predict(rows)))):
+        expected, predict = getattr(local_model, method)(X), getattr(model, method)
+        assert isinstance(predict(dask_X), dask.array.Array)
+        for result in (predict(dask_X).compute(), predict(X), np.concatenate(list(predict(rows)))):
             np.testing.assert_array_equal(result, expected)
-    expected = local.score(X, y)
+    expected = local_model.score(X, y)
     assert model.score(X, y) == expected
-    assert model.score(dX, dy) == pytest.approx(expected)
+    assert model.score(dask_X, dask_y) == pytest.approx(expected)
     assert model.score(rows) == pytest.approx(expected)
 
 
 def test_score_rejects_missing_labels_metadata_and_invalid_attributes(fitted):
-    X, _, dX, dy, _, model = fitted
-    for rows in (dX, X):
+    X, _, dask_X, dask_y, _, model = fitted
+    for rows in (dask_X, X):
         assert_raises("score requires y", model.score, rows)
     with pytest.raises(TypeError, match="accepts only X, y, sample_weight and offset, got groups as well"):
-        LogisticRegressionCV().score(dX, dy, groups=dy)
+        LogisticRegressionCV().score(dask_X, dask_y, groups=dask_y)
     for attribute, value in (("coef_", np.ones((3, 20_000))), ("intercept_", 0.5), ("classes_", np.arange(9))):
         damaged = copy.copy(model)
         setattr(damaged, attribute, value)
-        for method, arguments in (("predict", [dX]), ("predict_proba", [dX]), ("score", [dX, dy])):
+        for method, arguments in (("predict", [dask_X]), ("predict_proba", [dask_X]), ("score", [dask_X, dask_y])):
             assert_raises(r"must be real numbers of shape .* classes and", getattr(damaged, method), *arguments)

@@ -10,7 +10,7 @@ from fastlin.dask import LogisticRegressionCV
 
 from .conftest import QUIET_CV_PARAMETERS, cut, make_rows
 
-DEFAULTS = {"scoring": "accuracy", **QUIET_CV_PARAMETERS}
+DEFAULT_PARAMETERS = {"scoring": "accuracy", **QUIET_CV_PARAMETERS}
 WEIGHTED_SEARCH = {"scoring": "neg_log_loss", "class_weight": "balanced", "refit": False}
 
 
@@ -24,23 +24,23 @@ WEIGHTED_SEARCH = {"scoring": "neg_log_loss", "class_weight": "balanced", "refit
 )
 def test_cross_validation_matches_rows_in_memory(client, load, parameters):
     data = load_standardized(load)
-    parameters = {**DEFAULTS, "Cs": [0.1, 1], "tol": 1e-8, **parameters}
+    parameters = {**DEFAULT_PARAMETERS, "Cs": [0.1, 1], "tol": 1e-8, **parameters}
     if "class_weight" in parameters:
         data = *data, np.random.default_rng(0).integers(0, 3, len(data[0]))
-    ddata = cut(*data, rows=40)
+    dask_data = cut(*data, rows=40)
     expected = fastlin.LogisticRegressionCV(**parameters).fit(*data)
-    result = LogisticRegressionCV(**parameters).fit(*ddata)
+    result = LogisticRegressionCV(**parameters).fit(*dask_data)
     np.testing.assert_allclose(result.scores_, expected.scores_, atol=1e-3 if len(data) > 2 else 0)
     np.testing.assert_allclose(result.coef_, expected.coef_, atol=2e-3)
     assert (result.C_, result.l1_ratio_) == (expected.C_, expected.l1_ratio_)
-    assert result.score(*ddata) == pytest.approx(expected.score(*data), abs=1e-3)
+    assert result.score(*dask_data) == pytest.approx(expected.score(*data), abs=1e-3)
     assert type(result.to_local()) is fastlin.LogisticRegressionCV
     # The mean of the models of the folds is not the result of a fit.
     assert hasattr(result, "converged_") == parameters.get("refit", True)
     if hasattr(result, "converged_"):
         assert result.converged_
         assert result.to_local().certificate_ == result.certificate_ <= 1e-8 * result.history_[0].objective
-    np.testing.assert_array_equal(result.to_local().predict(data[0]), result.predict(ddata[0]).compute())
+    np.testing.assert_array_equal(result.to_local().predict(data[0]), result.predict(dask_data[0]).compute())
 
 
 def test_weights_whose_sum_overflows_do_not_change_the_scores(client):
@@ -50,18 +50,18 @@ def test_weights_whose_sum_overflows_do_not_change_the_scores(client):
     for unit in (1.0, 2.0**1016):
         data = cut(X, y, unit * weights, rows=200)
         parameters = {"Cs": [1 / unit], "cv": 2, "class_weight": "balanced", "scoring": "neg_log_loss", "tol": 1e-3}
-        model = LogisticRegressionCV(**{**DEFAULTS, **parameters}).fit(*data)
+        model = LogisticRegressionCV(**{**DEFAULT_PARAMETERS, **parameters}).fit(*data)
         fitted.append((model, model.score(*data)))
-    (light, score), (heavy, heavy_score) = fitted
-    np.testing.assert_array_equal(heavy.coef_, light.coef_)
-    np.testing.assert_allclose(heavy.scores_, light.scores_, rtol=1e-14)
+    (light_model, score), (heavy_model, heavy_score) = fitted
+    np.testing.assert_array_equal(heavy_model.coef_, light_model.coef_)
+    np.testing.assert_allclose(heavy_model.scores_, light_model.scores_, rtol=1e-14)
     assert heavy_score == pytest.approx(score, rel=1e-14)
 
 
 @pytest.mark.parametrize("wrong", [{"cv": 1}, {"cv": [([0], [1])]}, {"scoring": "roc_auc"}, {"scoring": len}], ids=str)
 def test_unsupported_folds_and_scorers_raise_errors(client, wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
-        LogisticRegressionCV(**{**DEFAULTS, **wrong}).fit(*cut(*make_rows()))
+        LogisticRegressionCV(**{**DEFAULT_PARAMETERS, **wrong}).fit(*cut(*make_rows()))
 
 
 @pytest.mark.thorough
@@ -69,6 +69,6 @@ def test_folds_without_members_raise_errors_or_warnings(client):
     X, y, _ = make_rows()
     data = cut(X, np.where(np.arange(400) < 3, 9, np.minimum(y, 1)))
     with pytest.warns(UserWarning, match="least populated class in y has only 3 members"):
-        LogisticRegressionCV(**DEFAULTS, Cs=1).fit(*data)
+        LogisticRegressionCV(**DEFAULT_PARAMETERS, Cs=1).fit(*data)
     with pytest.raises(ValueError, match="n_splits=399 cannot be greater than the number of members in each class"):
-        LogisticRegressionCV(**DEFAULTS, Cs=1, cv=399).fit(*data)
+        LogisticRegressionCV(**DEFAULT_PARAMETERS, Cs=1, cv=399).fit(*data)

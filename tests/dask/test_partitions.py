@@ -31,29 +31,29 @@ def test_missing_labels_client_or_dask_raise_clear_errors(monkeypatch):
 @pytest.mark.thorough
 def test_the_error_names_data_that_dask_cannot_compute(client):
     X, y, _ = make_rows(n=100, n_classes=2)
-    dX, dy = cut(X, y, rows=50)
-    persisted = dX.persist()
+    dask_X, dask_y = cut(X, y, rows=50)
+    persisted = dask_X.persist()
     client.cancel(distributed.futures_of(persisted))
     message = (
         "Dask cannot compute {}: some partitions were persisted on another cluster, .* Create the collection again"
     )
-    assert_raises(message.format("X"), LogisticRegression().fit, persisted, dy)
-    labels = dy.persist()
+    assert_raises(message.format("X"), LogisticRegression().fit, persisted, dask_y)
+    labels = dask_y.persist()
     client.cancel(distributed.futures_of(labels))
     assert_raises(message.format("X and y"), LogisticRegression().fit, persisted, labels)
     options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster, set_as_default=False) as other:
-        labels = other.persist(dy)
-        assert_raises(message.format("y"), LogisticRegression().fit, dX, labels, client=client)
+        labels = other.persist(dask_y)
+        assert_raises(message.format("y"), LogisticRegression().fit, dask_X, labels, client=client)
     # Another client of the same cluster has the data.
     with distributed.Client(client.scheduler.address, set_as_default=False) as second:
-        assert LogisticRegression().fit(second.persist(dX), dy, client=client).converged_
+        assert LogisticRegression().fit(second.persist(dask_X), dask_y, client=client).converged_
     assert_nothing_is_held(client)
 
 
 @pytest.mark.thorough
 def test_workers_get_consecutive_partitions_unless_the_data_are_persisted(client, monkeypatch):
-    node_counts, call = [], Cluster._call
+    node_counts, call = [], Cluster._call_until_complete
 
     def count_nodes(self, method, *arguments):
         results = call(self, method, *arguments)
@@ -61,28 +61,28 @@ def test_workers_get_consecutive_partitions_unless_the_data_are_persisted(client
             node_counts.append(sum(map(len, results)))
         return results
 
-    monkeypatch.setattr(Cluster, "_call", count_nodes)
-    dX, dy = cut(*make_rows()[:2], rows=20)
-    LogisticRegression(max_iter=1, tol=1.0).fit(dX, dy)
+    monkeypatch.setattr(Cluster, "_call_until_complete", count_nodes)
+    dask_X, dask_y = cut(*make_rows()[:2], rows=20)
+    LogisticRegression(max_iter=1, tol=1.0).fit(dask_X, dask_y)
     # Two consecutive halves of 20 partitions are five nodes, and alternating partitions are 14 nodes. An idle worker
     # may take over a task.
     assert node_counts[0] <= 9
     second = max(client.nthreads())
-    for data in (dX, dask.dataframe.from_dask_array(dX, columns=list("abcdef"))):
+    for data in (dask_X, dask.dataframe.from_dask_array(dask_X, columns=list("abcdef"))):
         node_counts.clear()
-        LogisticRegression(max_iter=1, tol=1.0).fit(client.persist(data, workers=[second]), dy)
+        LogisticRegression(max_iter=1, tol=1.0).fit(client.persist(data, workers=[second]), dask_y)
         assert node_counts[0] <= 5
 
 
-def make_client(**responses):
+def make_client(**worker_responses):
     """Return a client whose workers return the responses; a worker with the response None never responds."""
 
     async def run(function, workers, on_error):
-        if responses[workers[0]] is None:
+        if worker_responses[workers[0]] is None:
             await asyncio.Event().wait()
-        return {workers[0]: responses[workers[0]]}
+        return {workers[0]: worker_responses[workers[0]]}
 
-    return SimpleNamespace(nthreads=lambda: responses, sync=lambda function: asyncio.run(function()), run=run)
+    return SimpleNamespace(nthreads=lambda: worker_responses, sync=lambda function: asyncio.run(function()), run=run)
 
 
 def test_the_error_names_a_worker_without_fastlin():

@@ -10,7 +10,7 @@ from dask.sizeof import sizeof
 from scipy import sparse
 
 from fastlin.dask.partitions import _join
-from fastlin.dask.parts import decode_partition, describe, describe_with_arrays, encode_partition
+from fastlin.dask.parts import decode_partition, describe, describe_and_read_arrays, encode_partition
 from fastlin.exceptions import DataChangedError
 
 X, Y = np.arange(6.0).reshape(3, 2), np.array([4, 1, 4])
@@ -86,7 +86,7 @@ def test_supported_dtypes_are_not_copied():
 
 
 def test_descriptions_count_the_entries_of_a_partition():
-    description, *arrays = describe_with_arrays(
+    description, *arrays = describe_and_read_arrays(
         decode_partition(sparse.csr_array([[0.0, 0], [1, 0], [1, 1]]), Y, np.array([0.5, 1, 3]), "p")
     )
     np.testing.assert_array_equal(arrays[:2], [Y, [0.5, 1, 3]])

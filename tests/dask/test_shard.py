@@ -13,7 +13,7 @@ from fastlin.dask.cluster import Cluster, ShardHandle
 from fastlin.dask.cluster_matrix import ClusterMatrix
 from fastlin.dask.parts import PartitionData
 from fastlin.dask.shard import MAX_CACHED_ARRAYS, Shard
-from fastlin.dask.tree import find_nodes, sum_subtree
+from fastlin.dask.tree import find_subtree_nodes, sum_subtree
 from fastlin.matrices import matrix
 from fastlin.matrices.pieces import sum_probability_outer_products
 from fastlin.objective.rows import Rows
@@ -26,17 +26,17 @@ class InProcessCluster(Cluster):
 
     def __init__(self, parts, owners):
         super().__init__(None, parts, np.diff(PARTITION_BOUNDARIES), 60.0, set())
-        self.methods, self.sent = [], []
+        self.methods, self.sent_arrays = [], []
         for owned_parts in owners:
             shard = Shard({number: parts[number] for number in owned_parts}, len(parts), n_threads=1)
             self._shards.append(ShardHandle("here", shard, frozenset(owned_parts)))
 
-    def _call(self, method, *arguments):
+    def _call_until_complete(self, method, *arguments):
         self.methods.append(method)
-        return super()._call(method, *arguments)
+        return super()._call_until_complete(method, *arguments)
 
     def _call_shards(self, calls):
-        self.sent += [arguments[2] for _, arguments in calls]
+        self.sent_arrays += [arguments[2] for _, arguments in calls]
         return [shard.actor.run(*arguments) for shard, arguments in calls]
 
 
@@ -76,7 +76,7 @@ def assert_same_sums(result, expected, parameters):
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_sums_match_rows_in_memory(monkeypatch, n_classes, make, is_sparse):
     # Probabilities are computed for 30 rows at a time.
-    monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 30 * 8 * max(1, n_classes if n_classes > 2 else 1))
+    monkeypatch.setattr(matrix, "PROBABILITY_BATCH_BYTES", 30 * 8 * max(1, n_classes if n_classes > 2 else 1))
     objective, parameters = make(200, 3, n_classes)
     result, expected = cut(objective, is_sparse=is_sparse)
     assert_same_sums(result, expected, parameters)
@@ -111,16 +111,16 @@ def test_selected_and_sampled_rows_match_rows_in_memory(owners, make):
 def test_arrays_are_sent_to_workers_once_and_again_after_eviction():
     objective, parameters = make_objective(200, 3, 2)
     result, _ = cut(objective)
-    caches = [shard.cached_keys for shard in result.matrix.cluster._shards]
+    keys_per_shard = [shard.cached_array_keys for shard in result.matrix.cluster._shards]
     first = result.passes.evaluate(parameters, None, np.empty(parameters.shape))
-    initial_keys = [list(cache) for cache in caches]
+    initial_keys_per_shard = [list(cache) for cache in keys_per_shard]
     assert result.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
-    assert [list(cache) for cache in caches] == initial_keys
+    assert [list(cache) for cache in keys_per_shard] == initial_keys_per_shard
     for number in range(MAX_CACHED_ARRAYS):
         result.matrix.measure(np.arange(200.0) + number)
-    assert not any(labels in cache for (labels, *_), cache in zip(initial_keys, caches, strict=True))
+    assert not any(labels in cache for (labels, *_), cache in zip(initial_keys_per_shard, keys_per_shard, strict=True))
     assert result.passes.evaluate(parameters, None, np.empty(parameters.shape)) == first
-    assert all(len(cache) <= MAX_CACHED_ARRAYS for cache in caches)
+    assert all(len(cache) <= MAX_CACHED_ARRAYS for cache in keys_per_shard)
 
 
 def test_only_the_weights_of_a_fold_are_sent_to_workers():
@@ -135,11 +135,11 @@ def test_only_the_weights_of_a_fold_are_sent_to_workers():
         )
         loss = same.passes.evaluate(parameters, None, np.empty(parameters.shape))
         assert fold.passes.evaluate(parameters, None, np.empty(parameters.shape)) == pytest.approx(loss, rel=1e-12)
-    sent = result.matrix.cluster.sent
-    array_counts = [len(new) for new in sent]
+    sent_arrays = result.matrix.cluster.sent_arrays
+    array_counts = [len(new) for new in sent_arrays]
     assert array_counts[0] > 1
     assert array_counts[2:] == [1] * (len(array_counts) - 8) + [0] * 6
-    assert sum(array.nbytes for array in sent[2][next(iter(sent[2]))].values()) < weights[0].nbytes
+    assert sum(array.nbytes for array in sent_arrays[2][next(iter(sent_arrays[2]))].values()) < weights[0].nbytes
 
 
 def test_parallel_folds_fetch_their_samples_once():
@@ -179,19 +179,21 @@ def test_sums_have_the_same_bits_for_any_assignment_of_terms(n_terms):
     for n_holders in (1, 2, 3, n_terms):
         for holders in (np.arange(n_terms) * n_holders // n_terms, generator.integers(0, n_holders, n_terms)):
             nodes = [
-                node for holder in range(n_holders) for node in find_nodes(np.flatnonzero(holders == holder), n_terms)
+                node
+                for holder in range(n_holders)
+                for node in find_subtree_nodes(np.flatnonzero(holders == holder), n_terms)
             ]
             node_sums = {node: sum_terms(terms, node) for node in nodes}
             assert sum_subtree((0, n_terms), node_sums.get, sum) == expected
 
 
 def test_consecutive_terms_are_combined_in_few_nodes():
-    assert find_nodes(range(8), 8) == [(0, 8)]
-    assert find_nodes(range(4, 8), 8) == [(4, 8)]
-    assert find_nodes([0, 1, 2, 5], 8) == [(0, 2), (2, 3), (5, 6)]
-    assert find_nodes([], 8) == []
+    assert find_subtree_nodes(range(8), 8) == [(0, 8)]
+    assert find_subtree_nodes(range(4, 8), 8) == [(4, 8)]
+    assert find_subtree_nodes([0, 1, 2, 5], 8) == [(0, 2), (2, 3), (5, 6)]
+    assert find_subtree_nodes([], 8) == []
     for first in range(0, 1000, 37):
         numbers = range(first, min(first + 250, 1000))
-        nodes = find_nodes(numbers, 1000)
+        nodes = find_subtree_nodes(numbers, 1000)
         assert [number for node in nodes for number in range(*node)] == list(numbers)
         assert len(nodes) <= 18

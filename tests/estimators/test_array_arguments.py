@@ -51,7 +51,7 @@ def narrow(column):
 
 
 # Containers for columns of zeros and ones, which every type can represent; one container per conversion.
-COLUMNS = {
+COLUMN_CONVERTERS = {
     "list": lambda array, _: array.tolist(),
     "read-only": lambda array, _: make_read_only(array),
     "read-only floats": lambda array, _: make_read_only(array.astype(float)),
@@ -69,7 +69,7 @@ COLUMNS = {
     "pandas' sparse": lambda array, _: pd.Series(pd.arrays.SparseArray(array)),
     "longdouble": lambda array, _: array.astype("g"),
 }
-TABLES = {
+TABLE_CONVERTERS = {
     "list": lambda array, _: array.tolist(),
     "read-only": lambda array, _: make_read_only(array),
     "memory-mapped": save,
@@ -91,7 +91,7 @@ model, steps = LogisticRegression, partial(MiniBatchLogisticRegression, **EPOCHS
 network = partial(MLPClassifier, (2,), **EPOCHS)
 
 
-def fit_by_groups(groups):
+def fit_group_folds(groups):
     with sklearn.config_context(enable_metadata_routing=True):
         return make_cv_model(cv=GroupKFold(2), Cs=2).fit(X, Y, groups=groups)
 
@@ -128,7 +128,7 @@ def make_inference_call(estimator, **defaults):
 
 UNPENALIZED_MODEL = model(C=np.inf)
 CSR_ROWS, CONTRASTS = sparse.csr_array(X), np.eye(3, 4)
-SEARCH = GridSearchCV(model(), {"C": [1, 2]}, cv=2, error_score="raise")
+GRID_SEARCH = GridSearchCV(model(), {"C": [1, 2]}, cv=2, error_score="raise")
 BOOTSTRAP_ARGUMENTS = {"y": Y, "n_resamples": 2, "random_state": 0}
 VALIDATION_ARGUMENTS = {
     "X_val": X,
@@ -137,69 +137,79 @@ VALIDATION_ARGUMENTS = {
     "offset": INDICATORS,
     "offset_val": INDICATORS,
 }
-VALIDATION = ", ".join(["sample_weight", *VALIDATION_ARGUMENTS, "y_val of probabilities"])
-LABELS, WEIGHTED, ROWS = "y, sample_weight", "X, y, sample_weight", "X, y, sample_weight, offset"
+VALIDATION_ARGUMENT_NAMES = ", ".join(["sample_weight", *VALIDATION_ARGUMENTS, "y_val of probabilities"])
+LABEL_ARGUMENT_NAMES, WEIGHTED_ARGUMENT_NAMES, ROW_ARGUMENT_NAMES = (
+    "y, sample_weight",
+    "X, y, sample_weight",
+    "X, y, sample_weight, offset",
+)
 # Calls and their arguments; each argument is passed in every container.
-CALLS = {
-    "fit": (make_fit_call(model()), ROWS),
+ESTIMATOR_CALLS = {
+    "fit": (make_fit_call(model()), ROW_ARGUMENT_NAMES),
     "parameters": (make_fit_call(model()), "penalty_factors, lower_bounds, upper_bounds, lower_bounds of coefficients"),
     "a start": (make_fit_call(model(tol=1.0)), "coef_init, intercept_init"),
     "L1": (make_fit_call(model(l1_ratio=1)), "X"),
     "balanced classes": (make_fit_call(model(class_weight="balanced")), "sample_weight"),
     "weighted classes of soft labels": (make_fit_call(model(class_weight={0: 2}), y=SOFT_LABELS), "sample_weight"),
     "blocks": (make_fit_call(model(), X=from_arrays(X)), "y, sample_weight, offset"),
-    "blocks of arrays": (lambda y=Y, sample_weight=None: model().fit(from_arrays(X, y, sample_weight)), LABELS),
-    "blocks of CSR": (lambda y=Y, sample_weight=None: model().fit(from_csr(CSR_ROWS, y, sample_weight)), LABELS),
+    "blocks of arrays": (
+        lambda y=Y, sample_weight=None: model().fit(from_arrays(X, y, sample_weight)),
+        LABEL_ARGUMENT_NAMES,
+    ),
+    "blocks of CSR": (
+        lambda y=Y, sample_weight=None: model().fit(from_csr(CSR_ROWS, y, sample_weight)),
+        LABEL_ARGUMENT_NAMES,
+    ),
     "batches": (
         lambda y=Y, sample_weight=INDICATORS: model().fit(from_batches(lambda: [(X, y, sample_weight)])),
-        LABELS,
+        LABEL_ARGUMENT_NAMES,
     ),
     "predictions": (make_method_call(model, "predict_proba"), "X, offset"),
     "score": (make_method_call(model, "score", y=Y), "y, sample_weight, offset"),
     "score of soft labels": (make_method_call(model, "score", y=SOFT_LABELS), "sample_weight"),
-    "cross-validation": (make_fit_call(make_cv_model(cv=2, Cs=2)), WEIGHTED + ", penalty_factors"),
-    "validation set": (make_fit_call(make_cv_model(Cs=2), **VALIDATION_ARGUMENTS), VALIDATION),
-    "path": (lambda **arguments: fastlin.logistic_path(**{"X": X, "y": Y, "Cs": 2, **arguments}), ROWS),
+    "cross-validation": (make_fit_call(make_cv_model(cv=2, Cs=2)), WEIGHTED_ARGUMENT_NAMES + ", penalty_factors"),
+    "validation set": (make_fit_call(make_cv_model(Cs=2), **VALIDATION_ARGUMENTS), VALIDATION_ARGUMENT_NAMES),
+    "path": (lambda **arguments: fastlin.logistic_path(**{"X": X, "y": Y, "Cs": 2, **arguments}), ROW_ARGUMENT_NAMES),
     "path within": (
         lambda **arguments: fastlin.logistic_path(X, Y, Cs=2, **arguments),
         "penalty_factors, upper_bounds",
     ),
-    "inference": (make_inference_call(UNPENALIZED_MODEL), ROWS),
+    "inference": (make_inference_call(UNPENALIZED_MODEL), ROW_ARGUMENT_NAMES),
     "HC1": (make_inference_call(UNPENALIZED_MODEL, covariance="HC1"), "sample_weight"),
     "clusters": (make_inference_call(UNPENALIZED_MODEL, covariance="cluster"), "clusters, clusters of two kinds"),
     "hypothesis": (lambda R=CONTRASTS, r=None: make_inference_call(UNPENALIZED_MODEL)().wald_test(R, r), "R, r"),
-    "bootstrap": (make_method_call(model, "bootstrap", **BOOTSTRAP_ARGUMENTS), ROWS + ", clusters"),
-    "Firth": (make_fit_call(FirthLogisticRegression()), ROWS),
-    "Firth's inference": (make_inference_call(FirthLogisticRegression()), LABELS),
+    "bootstrap": (make_method_call(model, "bootstrap", **BOOTSTRAP_ARGUMENTS), ROW_ARGUMENT_NAMES + ", clusters"),
+    "Firth": (make_fit_call(FirthLogisticRegression()), ROW_ARGUMENT_NAMES),
+    "Firth's inference": (make_inference_call(FirthLogisticRegression()), LABEL_ARGUMENT_NAMES),
     "Firth's bootstrap": (
         make_method_call(FirthLogisticRegression, "bootstrap", **BOOTSTRAP_ARGUMENTS),
         "sample_weight",
     ),
-    "steps": (make_fit_call(steps()), WEIGHTED),
+    "steps": (make_fit_call(steps()), WEIGHTED_ARGUMENT_NAMES),
     "steps, validation": (make_fit_call(steps(early_stopping=True), X_val=X), "y_val"),
     "score of steps": (make_method_call(steps, "score", y=Y), "sample_weight"),
-    "partial_fit of steps": (make_fit_call(steps(), "partial_fit", classes=[0, 1]), WEIGHTED),
+    "partial_fit of steps": (make_fit_call(steps(), "partial_fit", classes=[0, 1]), WEIGHTED_ARGUMENT_NAMES),
     "batched": (
         lambda X=X, y=Y, sample_weight=INDICATORS: steps().fit_batches([(X, y, sample_weight)], [0, 1]),
-        WEIGHTED,
+        WEIGHTED_ARGUMENT_NAMES,
     ),
-    "network": (make_fit_call(network()), WEIGHTED),
+    "network": (make_fit_call(network()), WEIGHTED_ARGUMENT_NAMES),
     "network by lbfgs": (make_fit_call(network(solver="lbfgs", tol=1e3)), "sample_weight"),
     "network, validation": (make_fit_call(network(early_stopping=True), X_val=X, y_val=Y), "X_val, y_val"),
     "network, soft validation": (
         make_fit_call(network(early_stopping=True), y=SOFT_LABELS, X_val=X),
         "y_val of probabilities",
     ),
-    "partial_fit of a network": (make_fit_call(network(), "partial_fit", classes=[0, 1]), LABELS),
+    "partial_fit of a network": (make_fit_call(network(), "partial_fit", classes=[0, 1]), LABEL_ARGUMENT_NAMES),
     "predictions of a network": (make_method_call(network, "predict_proba"), "X"),
-    "score of a network": (make_method_call(network, "score", y=Y), LABELS),
-    "search": (make_fit_call(SEARCH), LABELS),
+    "score of a network": (make_method_call(network, "score", y=Y), LABEL_ARGUMENT_NAMES),
+    "search": (make_fit_call(GRID_SEARCH), LABEL_ARGUMENT_NAMES),
     "grouped search": (lambda groups: cross_val_score(model(), X, Y, groups=groups, cv=GroupKFold(2)), "groups"),
-    "groups": (fit_by_groups, "groups"),
+    "groups": (fit_group_folds, "groups"),
 }
 # Calls that accept soft labels as y.
 SOFT_LABEL_CALLS = "fit", "blocks", "score", "cross-validation", "path", "bootstrap", "steps", "network"
-ARGUMENTS = {
+ARGUMENT_VALUES = {
     **dict.fromkeys(("X", "X_val"), X),
     **dict.fromkeys(("y", "y_val"), Y),
     **dict.fromkeys(("y of probabilities", "y_val of probabilities"), SOFT_LABELS),
@@ -233,16 +243,18 @@ def collect_numbers(result):
 
 # Some models are fitted to arrays, which have no feature names.
 @pytest.mark.filterwarnings("ignore:X has feature names", "ignore:pandas.DataFrame with sparse columns")
-@pytest.mark.parametrize("argument", ARGUMENTS)
+@pytest.mark.parametrize("argument", ARGUMENT_VALUES)
 def test_arguments_in_any_container_give_the_same_result(argument, tmp_path):
-    array, name, failures = ARGUMENTS[argument], argument.split()[0], []
-    functions = {what: call for what, (call, arguments) in CALLS.items() if argument in arguments.split(", ")}
+    array, name, failures = ARGUMENT_VALUES[argument], argument.split()[0], []
+    tested_calls = {
+        what: call for what, (call, arguments) in ESTIMATOR_CALLS.items() if argument in arguments.split(", ")
+    }
     if argument == "y of probabilities":
-        functions = {what: CALLS[what][0] for what in SOFT_LABEL_CALLS}
-    assert functions
-    for what, call in functions.items():
+        tested_calls = {what: ESTIMATOR_CALLS[what][0] for what in SOFT_LABEL_CALLS}
+    assert tested_calls
+    for what, call in tested_calls.items():
         expected = collect_numbers(call(**{name: array}))
-        for container, make in (TABLES if array.ndim == 2 else COLUMNS).items():
+        for container, make in (TABLE_CONVERTERS if array.ndim == 2 else COLUMN_CONVERTERS).items():
             try:
                 value = make(array, tmp_path)
             except pytest.skip.Exception:

@@ -25,11 +25,11 @@ pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 INF = np.inf
 TYPES = [np.float64, np.float64, np.float32, np.int8, np.int16, np.int32, np.uint8]
 # Probabilities near 0 and 1: the coefficients hardly affect the loss.
-SOFT = [[1 - 1e-3, 1e-3], [1e-3, 1 - 1e-3]]
+SOFT_LABELS = [[1 - 1e-3, 1e-3], [1e-3, 1 - 1e-3]]
 DEFAULTS = {"C": 1.0, "l1_ratio": 0.0, "lower_bounds": -INF, "upper_bounds": INF, "fit_intercept": True}
 # Kernels for each type of column take seconds to compile.
-FLAT_SEEDS = [33, 145, 151, 225, 256, 316, 1627, 2754]
-FLAT_MINIMA = [
+FLAT_PROBLEM_SEEDS = [33, 145, 151, 225, 256, 316, 1627, 2754]
+FLAT_PROBLEM_MINIMA = [
     0.11822224,
     6.2965287,
     0.011881668,
@@ -39,7 +39,7 @@ FLAT_MINIMA = [
     5.4194491e-06,
     2.1670120e-06,
 ]
-THOROUGH_CASES = mark_params(pytest.mark.thorough, *zip(FLAT_SEEDS, FLAT_MINIMA, strict=True))
+FLAT_PROBLEMS = mark_params(pytest.mark.thorough, *zip(FLAT_PROBLEM_SEEDS, FLAT_PROBLEM_MINIMA, strict=True))
 # Parameters and the error message.
 INVALID_BOUNDS = [
     ({"lower_bounds": [0.0, 1.0]}, r"^lower_bounds must .* the 4 features, or .*\(3, 4\); got the shape \(2,\)"),
@@ -65,22 +65,22 @@ class Problem:
     offset: np.ndarray | None
     parameters: dict = field(repr=False)
 
-    def evaluate(self, positive, negative, intercept):
+    def evaluate(self, positive_part, negative_part, intercept):
         """Return J at coef = positive - negative, and its gradients with respect to the three arguments.
 
-        `positive` and `negative` have shape (K, d), and `intercept` has shape (K,).
+        `positive_part` and `negative_part` have shape (K, d), and `intercept` has shape (K,).
         """
         X, parameters = self.X.astype(np.float64), self.parameters
         weights = np.ones(len(X)) if self.weights is None else self.weights
         fractions = weights / weights.sum()
         strength = np.broadcast_to(parameters["penalty_factors"], X.shape[1]) / (parameters["C"] * weights.sum())
         l1, l2 = parameters["l1_ratio"] * strength, (1 - parameters["l1_ratio"]) * strength
-        coef = positive - negative
+        coef = positive_part - negative_part
         scores = X @ coef.T + intercept + (0 if self.offset is None else self.offset)
         losses, _, residuals = evaluate_losses(scores, self.y)
         residuals = residuals * fractions[:, None]
         slopes = residuals.T @ X + l2 * coef
-        value = fractions @ losses + np.sum(l2 * coef**2) / 2 + np.sum(l1 * (positive + negative))
+        value = fractions @ losses + np.sum(l2 * coef**2) / 2 + np.sum(l1 * (positive_part + negative_part))
         return value, (slopes + l1, l1 - slopes, residuals.sum(axis=0) * parameters["fit_intercept"])
 
     def value(self, coef, intercept):
@@ -97,15 +97,15 @@ class Problem:
         scale = np.where(scale > 0, scale, 1.0)
         free, size = np.full(shape[0], np.inf), shape[0] * shape[1]
 
-        def join(positive, negative, intercept):
-            return np.concatenate([positive.ravel(), negative.ravel(), intercept]).astype(np.float64)
+        def join(positive_part, negative_part, intercept):
+            return np.concatenate([positive_part.ravel(), negative_part.ravel(), intercept]).astype(np.float64)
 
         lower_bounds = join(np.maximum(lower, 0) * scale, np.maximum(-upper, 0) * scale, -free)
         upper_bounds = join(np.maximum(upper, 0) * scale, np.maximum(-lower, 0) * scale, free)
 
         def evaluate(point):
-            positive, negative = point[: 2 * size].reshape(2, *shape) / scale
-            value, slopes = self.evaluate(positive, negative, point[2 * size :])
+            positive_part, negative_part = point[: 2 * size].reshape(2, *shape) / scale
+            value, slopes = self.evaluate(positive_part, negative_part, point[2 * size :])
             return value, join(slopes[0] / scale, slopes[1] / scale, slopes[2])
 
         options = {"maxiter": 300, "maxfun": 300, "ftol": 1e-15, "gtol": 1e-12, "maxcor": 20}
@@ -147,8 +147,8 @@ def sample_problem(seed, types=TYPES):
         first, second = np.round(generator.normal(size=(2, K, d)) * size, 3)
         lower = np.where(uniform(size=(K, d)) < part, np.minimum(first, second), -np.inf)
         upper = np.where(uniform(size=(K, d)) < part, np.maximum(first, second), np.inf)
-        fixed = uniform(size=(K, d)) < uniform(0, 0.5) ** 2
-        lower, upper = np.where(fixed, first, lower), np.where(fixed, first, upper)
+        is_fixed = uniform(size=(K, d)) < uniform(0, 0.5) ** 2
+        lower, upper = np.where(is_fixed, first, lower), np.where(is_fixed, first, upper)
         if uniform() < 0.4:
             lower = np.where(first > 0, np.minimum(lower, 0), lower)
             upper = np.where(first > 0, np.maximum(upper, 0), upper)
@@ -170,8 +170,8 @@ def sample_problem(seed, types=TYPES):
 
 
 def make_task(X, y, weights=None, offset=None, **parameters):
-    derived = {"K": y.shape[1] if y.ndim == 2 else y.max() + 1, "penalty_factors": np.ones(X.shape[1])}
-    return Problem(X, y, weights, offset, DEFAULTS | derived | parameters)
+    data_defaults = {"K": y.shape[1] if y.ndim == 2 else y.max() + 1, "penalty_factors": np.ones(X.shape[1])}
+    return Problem(X, y, weights, offset, DEFAULTS | data_defaults | parameters)
 
 
 fit = functools.partial(linear_models.fit, tol=1e-9)
@@ -229,10 +229,10 @@ def test_inactive_bounds_do_not_change_the_model():
 
 def test_bounds_of_a_table_apply_to_its_coefficients_or_columns():
     generator = np.random.default_rng(0)
-    city, age = generator.integers(0, 3, 300), generator.normal(size=300)
-    y = (age + np.array([1.0, -1.0, 0.5])[city] + generator.logistic(size=300) > 0).astype(int)
-    X = pd.DataFrame({"city": pd.Categorical.from_codes(city, ["a", "b", "c"]), "age": age})
-    rows = np.column_stack([np.eye(3)[city], age])
+    city_codes, age = generator.integers(0, 3, 300), generator.normal(size=300)
+    y = (age + np.array([1.0, -1.0, 0.5])[city_codes] + generator.logistic(size=300) > 0).astype(int)
+    X = pd.DataFrame({"city": pd.Categorical.from_codes(city_codes, ["a", "b", "c"]), "age": age})
+    rows = np.column_stack([np.eye(3)[city_codes], age])
     for bounds, lower in (
         ([-0.2, -0.3, 0.0, 0.9], [-0.2, -0.3, 0.0, 0.9]),
         ([-0.1, 0.9], [-0.1, -0.1, -0.1, 0.9]),
@@ -270,8 +270,10 @@ def test_cross_validation_satisfies_the_bounds():
         assert (model.coef_[:, 0] == 0.1).all()
         assert np.isfinite(model.certificates_).all()
         if refit:
-            alone = fastlin.LogisticRegression(C=model.C_, l1_ratio=model.l1_ratio_, **options).fit(IRIS, SPECIES)
-            np.testing.assert_allclose(model.coef_, alone.coef_, atol=1e-3)
+            separate_model = fastlin.LogisticRegression(C=model.C_, l1_ratio=model.l1_ratio_, **options).fit(
+                IRIS, SPECIES
+            )
+            np.testing.assert_allclose(model.coef_, separate_model.coef_, atol=1e-3)
 
 
 def test_a_path_with_bounds_starts_where_all_coefficients_are_zero():
@@ -283,8 +285,8 @@ def test_a_path_with_bounds_starts_where_all_coefficients_are_zero():
     for c in (0, 4, 7):
         one = fit(X, y, C=path.Cs[c], l1_ratio=1, lower_bounds=0.0)
         assert path.objectives[c] == pytest.approx(one.history_[-1].objective if one.history_ else path.objectives[c])
-    bounded = fastlin.logistic_path(X, y, Cs=[0.01, 1.0], lower_bounds=0.1, upper_bounds=0.2)
-    assert bounded.coefs.min() == 0.1
+    bounded_path = fastlin.logistic_path(X, y, Cs=[0.01, 1.0], lower_bounds=0.1, upper_bounds=0.2)
+    assert bounded_path.coefs.min() == 0.1
     assert_raises(r"Cs must be a list .* exclude zero", fastlin.logistic_path, X, y, Cs=5, lower_bounds=0.1)
 
 
@@ -294,7 +296,7 @@ def test_invalid_bounds_raise_an_error_that_names_them(make, parameters, message
     assert_raises(message, make(**parameters).fit, IRIS, SPECIES)
 
 
-def fit_problem(problem):
+def fit_and_evaluate(problem):
     parameters = {name: value for name, value in problem.parameters.items() if name != "K"}
     offset = problem.offset
     if offset is not None and offset.shape[1] == 1:
@@ -351,7 +353,7 @@ SMALL_PROBLEMS = {
         {"C": 58, "l1_ratio": 1, "fit_intercept": False},
         0.00173365,
     ),
-    "soft labels": ([[98, -113], [248, 142]], SOFT, None, {"lower_bounds": 0.1, "upper_bounds": 5.0}, 0.02525),
+    "soft labels": ([[98, -113], [248, 142]], SOFT_LABELS, None, {"lower_bounds": 0.1, "upper_bounds": 5.0}, 0.02525),
 }
 
 
@@ -359,16 +361,16 @@ SMALL_PROBLEMS = {
 def test_small_fits_of_large_features_reach_the_minimum(case):
     X, y, offset, parameters, minimum = SMALL_PROBLEMS[case]
     X, y, offset = np.array(X, float), np.array(y), None if offset is None else np.array(offset)
-    model, value = fit_problem(make_task(X, y, None, offset, **parameters))
+    model, value = fit_and_evaluate(make_task(X, y, None, offset, **parameters))
     assert model.converged_
     assert model.certificate_ <= 1e-4 * minimum or parameters.get("C") == INF
     assert value == pytest.approx(minimum, rel=1e-4 if minimum < 1 else 1e-6, abs=1e-10)
 
 
-@pytest.mark.parametrize(("seed", "minimum"), [(3577, 0.2318390768), *THOROUGH_CASES])
+@pytest.mark.parametrize(("seed", "minimum"), [(3577, 0.2318390768), *FLAT_PROBLEMS])
 def test_fits_of_flat_objectives_reach_the_minimum(seed, minimum):
     problem = sample_problem(seed)
-    model, value = fit_problem(problem)
+    model, value = fit_and_evaluate(problem)
     assert model.converged_
     assert value - minimum <= bound_suboptimality(problem, model, minimum)
     assert model.n_passes_ < 2000
@@ -389,7 +391,7 @@ def test_a_fit_with_coefficients_too_large_for_float32_does_not_converge():
 def test_fits_of_random_problems_satisfy_their_bounds(types):
     for seed in range(25):
         problem = sample_problem(seed, types)
-        model, value = fit_problem(problem)
+        model, value = fit_and_evaluate(problem)
         lower, upper = problem.parameters["lower_bounds"], problem.parameters["upper_bounds"]
         assert ((lower <= model.coef_) & (model.coef_ <= upper) | (lower == upper)).all(), seed
         minimum = problem.find_minimum((model.coef_, model.intercept_))
@@ -402,7 +404,7 @@ def test_fits_of_random_problems_satisfy_their_bounds(types):
 def test_random_problems_of_large_features_do_not_converge_far_from_the_minimum(first):
     for seed in range(first, first + 100):
         problem = sample_problem(seed)
-        model, value = fit_problem(problem)
+        model, value = fit_and_evaluate(problem)
         if model.converged_:
             minimum = problem.find_minimum((model.coef_, model.intercept_))
             assert value - minimum <= bound_suboptimality(problem, model, minimum), seed
@@ -445,7 +447,7 @@ def test_fits_with_extreme_offsets_reach_the_minimum(first, last):
     for seed in range(first, last):
         problem = sample_extreme_offsets(seed)
         with warnings.catch_warnings(action="error", category=RuntimeWarning):
-            model, value = fit_problem(problem)
+            model, value = fit_and_evaluate(problem)
         minimum = min(value, problem.find_minimum((model.coef_, model.intercept_)))
         # With scikit-learn's solver names, tol bounds the gradient, so only the certificate bounds a small J.
         allowed = 1.01e-4 * minimum

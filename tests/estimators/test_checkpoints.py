@@ -21,7 +21,7 @@ from fastlin.training.network_descent import Descent
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y = (array[:300] for array in load_digits(return_X_y=True))
 X = X / 16
-TRAININGS = {
+TRAINING_PARAMETERS = {
     "adam": {},
     "dropout": {"dropout": 0.3},
     "sgd, adaptive": {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.2, "tol": 0.5},
@@ -59,21 +59,21 @@ def assert_same_fit(model, expected):
         assert getattr(model, name) == getattr(expected, name), name
 
 
-@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize("name", TRAINING_PARAMETERS)
 def test_a_resumed_fit_is_bitwise_equal_to_an_uninterrupted_one(name, path, monkeypatch):
-    expected = make_model(**TRAININGS[name]).fit(X, Y)
-    interrupt_fit(make_model(**TRAININGS[name]), path, 3, monkeypatch, X, Y)
-    resumed = make_model(**TRAININGS[name]).fit(X, Y, resume=path, save_checkpoint=path)
-    assert_same_fit(resumed, expected)
+    expected = make_model(**TRAINING_PARAMETERS[name]).fit(X, Y)
+    interrupt_fit(make_model(**TRAINING_PARAMETERS[name]), path, 3, monkeypatch, X, Y)
+    resumed_network = make_model(**TRAINING_PARAMETERS[name]).fit(X, Y, resume=path, save_checkpoint=path)
+    assert_same_fit(resumed_network, expected)
     # A completed fit does not continue.
-    assert_same_fit(make_model(**TRAININGS[name]).fit(X, Y, resume=path), expected)
+    assert_same_fit(make_model(**TRAINING_PARAMETERS[name]).fit(X, Y, resume=path), expected)
     assert name != "stopped early by tol" or expected.n_iter_ < 9
-    if not resumed.early_stopping:
-        assert_same_fit(resumed.partial_fit(X, Y), expected.partial_fit(X, Y))
+    if not resumed_network.early_stopping:
+        assert_same_fit(resumed_network.partial_fit(X, Y), expected.partial_fit(X, Y))
     assert [file.name for file in path.parent.iterdir()] == ["training"]
 
 
-def test_a_fit_can_be_resumed_with_other_limits(path, monkeypatch):
+def test_a_fit_can_be_resumed_with_another_max_iter(path, monkeypatch):
     rows = scipy.sparse.csr_array(X)
     data = rows, Y, np.linspace(0, 1, len(Y))
     validation = {"X_val": rows[:50], "y_val": Y[:50]}
@@ -119,7 +119,7 @@ def test_checkpoints_of_other_data_or_parameters_raise_an_error(path):
     assert_raises("none", model.fit, X, Y, resume=missing_path.parent, error=FileNotFoundError)
 
 
-def test_equal_parameters_of_other_types_and_new_limits_are_accepted(path):
+def test_a_resumed_fit_accepts_other_parameter_types_and_stopping_criteria(path):
     limits, validation = {"tol": 0.05, "n_iter_no_change": 3, "max_iter": 40}, {"X_val": X[:50], "y_val": Y[:50]}
     ended = make_model(**limits).fit(X, Y, save_checkpoint=path, **validation)
     assert ended.n_iter_ < 40

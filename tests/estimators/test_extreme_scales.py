@@ -27,9 +27,9 @@ pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 
 X, Y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2
 EXPECTED_WARNINGS = ConvergenceWarning, InferenceWarning, SeparationWarning
-BOTH = [np.float64, np.float32]
+BOTH_DTYPES = [np.float64, np.float32]
 # The largest power of ten in X.
-MAX_POWERS = {np.float64: 300, np.float32: 36}
+MAX_EXPONENTS = {np.float64: 300, np.float32: 36}
 PENALTIES = {
     "L2": {},
     "L1": {"l1_ratio": 1.0},
@@ -39,35 +39,35 @@ PENALTIES = {
 }
 
 
-def sample_powers(generator, max_power, size=None):
-    return 10.0 ** generator.uniform(-max_power, max_power, size)
+def sample_powers_of_ten(generator, max_exponent, size=None):
+    return 10.0 ** generator.uniform(-max_exponent, max_exponent, size)
 
 
 def draw_rows(generator, dtype):
     """Return X and labels of two or three classes that depend weakly on one column."""
-    n, d, max_power = generator.integers(8, 30), generator.integers(1, 5), MAX_POWERS[dtype]
+    n, d, max_exponent = generator.integers(8, 30), generator.integers(1, 5), MAX_EXPONENTS[dtype]
     X = generator.normal(size=(n, d))
     y = np.argsort(np.argsort(X[:, 0] + 2 * generator.normal(size=n))) * generator.integers(2, 4) // n
     match generator.integers(6):
         case 0:
-            X *= sample_powers(generator, max_power)
+            X *= sample_powers_of_ten(generator, max_exponent)
         case 1:
-            X *= sample_powers(generator, max_power, d)
+            X *= sample_powers_of_ten(generator, max_exponent, d)
         case 2:
             # The columns vary little compared with their means.
-            X = sample_powers(generator, max_power / 2) * (1 + X * 10.0 ** -generator.uniform(0, 18, d))
+            X = sample_powers_of_ten(generator, max_exponent / 2) * (1 + X * 10.0 ** -generator.uniform(0, 18, d))
         case 3:
             X[generator.integers(n), generator.integers(d)] = 5e-324 if dtype == np.float64 else 1e-45
         case 4:
-            X[generator.integers(n), generator.integers(d)] *= sample_powers(generator, max_power)
+            X[generator.integers(n), generator.integers(d)] *= sample_powers_of_ten(generator, max_exponent)
         case 5:
             # A column is zero except for one tiny entry.
             X[:, -1] = 0
-            X[generator.integers(n), -1] = sample_powers(generator, max_power)
+            X[generator.integers(n), -1] = sample_powers_of_ten(generator, max_exponent)
     return X.astype(dtype), y
 
 
-def sample_call(generator, dtypes):
+def sample_fit_call(generator, dtypes):
     """Return the description of an estimator and its data, and a function that fits it."""
     dtype = dtypes[generator.integers(len(dtypes))]
     X, y = draw_rows(generator, dtype)
@@ -76,22 +76,22 @@ def sample_call(generator, dtypes):
     layout = ["C", "F", "csr"][generator.integers(3)]
     rows = sparse.csr_array(X) if layout == "csr" else np.asarray(X, order=layout)
     name = list(PENALTIES)[generator.integers(len(PENALTIES))]
-    parameters = {"C": [1.0, sample_powers(generator, 300)][generator.integers(2)], **PENALTIES[name]}
+    parameters = {"C": [1.0, sample_powers_of_ten(generator, 300)][generator.integers(2)], **PENALTIES[name]}
     fit_arguments = {}
     if generator.integers(3) == 0:
-        max_power = [1, 150][generator.integers(2)]
-        ratios = sample_powers(generator, [0, max_power][generator.integers(2)], n)
-        fit_arguments["sample_weight"] = sample_powers(generator, max_power) * ratios
+        max_exponent = [1, 150][generator.integers(2)]
+        ratios = sample_powers_of_ten(generator, [0, max_exponent][generator.integers(2)], n)
+        fit_arguments["sample_weight"] = sample_powers_of_ten(generator, max_exponent) * ratios
     if generator.integers(4) == 0:
         shape = n if n_classes == 2 else (n, n_classes)
-        fit_arguments["offset"] = generator.normal(size=shape) * sample_powers(generator, 29)
+        fit_arguments["offset"] = generator.normal(size=shape) * sample_powers_of_ten(generator, 29)
     if name != "grouped" and generator.integers(4) == 0:
-        parameters["lower_bounds"] = -abs(sample_powers(generator, 300))
+        parameters["lower_bounds"] = -abs(sample_powers_of_ten(generator, 300))
     if generator.integers(4) == 0:
-        parameters["penalty_factors"] = sample_powers(generator, [1, 300][generator.integers(2)], d)
+        parameters["penalty_factors"] = sample_powers_of_ten(generator, [1, 300][generator.integers(2)], d)
     text = f"{dtype.__name__} {layout} {n} x {d}, {n_classes} classes, {name}, {parameters}, {sorted(fit_arguments)}"
     data = {"X": rows, "y": y, **fit_arguments}
-    return text, partial(FITS[generator.choice(len(FITS), p=PROBABILITIES)], parameters, data)
+    return text, partial(FIT_FUNCTIONS[generator.choice(len(FIT_FUNCTIONS), p=PROBABILITIES)], parameters, data)
 
 
 def predict(model, data, *methods):
@@ -143,10 +143,10 @@ def train(make, parameters, data):
 
 
 network = partial(fastlin.MLPClassifier, (2,))
-TRAININGS = [
+TRAINING_FUNCTIONS = [
     partial(train, make) for make in (fastlin.MiniBatchLogisticRegression, network, partial(network, solver="lbfgs"))
 ]
-FITS = fit_linear, fit_folds, fit_path, fit_firth, *TRAININGS
+FIT_FUNCTIONS = fit_linear, fit_folds, fit_path, fit_firth, *TRAINING_FUNCTIONS
 PROBABILITIES = 0.5, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05
 
 
@@ -155,13 +155,13 @@ PROBABILITIES = 0.5, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05
     [
         # Compiling the kernels for float32 takes a minute.
         ([np.float64], 0, 40),
-        *mark_params(pytest.mark.thorough, (BOTH, 0, 60)),
-        *mark_params(pytest.mark.slow, (BOTH, 60, 4000)),
+        *mark_params(pytest.mark.thorough, (BOTH_DTYPES, 0, 60)),
+        *mark_params(pytest.mark.slow, (BOTH_DTYPES, 60, 4000)),
     ],
 )
 def test_fits_of_extreme_data_emit_no_numpy_warnings(dtypes, first, last):
     for seed in range(first, last):
-        text, call = sample_call(np.random.default_rng(seed), dtypes)
+        text, call = sample_fit_call(np.random.default_rng(seed), dtypes)
         with warnings.catch_warnings(action="error", category=RuntimeWarning):
             for category in EXPECTED_WARNINGS:
                 warnings.simplefilter("ignore", category)

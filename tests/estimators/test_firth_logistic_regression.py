@@ -112,8 +112,8 @@ def test_firth_fits_support_offsets_and_soft_labels(n_classes):
     assert model.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-10)
     inference, expected = model.inference(X, y, None, offset), plain.inference(X, y)
     np.testing.assert_allclose(inference.std_errors, expected.std_errors, rtol=1e-6)
-    against = true_coef.T if n_classes == 2 else true_coef.T[1:] - true_coef.T[0]
-    ends = expected.conf_int()[:, :3] - against[:, :, None]
+    coef_differences = true_coef.T if n_classes == 2 else true_coef.T[1:] - true_coef.T[0]
+    ends = expected.conf_int()[:, :3] - coef_differences[:, :, None]
     np.testing.assert_allclose(inference.conf_int()[:, :3], ends, atol=1e-6)
     soft_labels = np.where(np.eye(n_classes)[y] == 1, 1 - 0.1 * (n_classes - 1), 0.1)
     model = FirthLogisticRegression().fit(X, soft_labels)

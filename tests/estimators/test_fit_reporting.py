@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from conftest import assert_raises, load_standardized, make_problem, mark_params, since
+from conftest import assert_raises, load_standardized, make_problem, mark_params, requires_scikit_learn
 from linear_models import make_cv_model
 from reference import objective
 from scipy import sparse
@@ -19,7 +19,7 @@ from fastlin.blocks import from_arrays
 from fastlin.callbacks import TimeLimit
 from fastlin.estimators import problem
 
-pytestmark = since(1, 9)
+pytestmark = requires_scikit_learn(1, 9)
 
 X, Y = load_standardized(load_iris)
 NETWORKS = {
@@ -31,7 +31,7 @@ NETWORKS = {
 make_search = partial(make_cv_model, Cs=[0.1, 10.0], cv=3, l1_ratios=(0.0, 0.5), scoring="accuracy")
 
 
-class Recorder:
+class RecordingCallback:
     """A callback that records calls, and can stop the fit or raise an error after an iteration."""
 
     def __init__(self, stop_iteration=None, error_iteration=None, error=ZeroDivisionError):
@@ -78,7 +78,7 @@ FITS = {
 def test_callbacks_receive_the_model_of_each_iteration(name):
     load, parameters, tolerance = FITS[name]
     X, y = load()
-    recorder, weights = Recorder(), np.ones(len(y))
+    recorder, weights = RecordingCallback(), np.ones(len(y))
     model = fastlin.LogisticRegression(**parameters).set_callbacks(recorder).fit(X, y, weights)
     n_iter = int(model.n_iter_[0])
     assert n_iter > 1
@@ -89,29 +89,31 @@ def test_callbacks_receive_the_model_of_each_iteration(name):
     np.testing.assert_array_equal(recorder.data[2]["sample_weight"], weights)
     dense = X.toarray() if sparse.issparse(X) else X
     labels, C, ratio = np.searchsorted(model.classes_, y), model.C * len(y), model.l1_ratio
-    for snapshot, record in zip(recorder.models, model.history_, strict=True):
-        actual = objective(dense, labels, snapshot.coef_, snapshot.intercept_, (1 - ratio) / C, l1=ratio / C)
+    for iteration_model, record in zip(recorder.models, model.history_, strict=True):
+        actual = objective(
+            dense, labels, iteration_model.coef_, iteration_model.intercept_, (1 - ratio) / C, l1=ratio / C
+        )
         assert float(actual) == pytest.approx(record.objective, rel=tolerance)
-        assert set(snapshot.predict(X)) <= set(y)
+        assert set(iteration_model.predict(X)) <= set(y)
     plain = fastlin.LogisticRegression(**parameters).fit(X, y, weights)
     np.testing.assert_array_equal(model.coef_, plain.coef_)
-    stopped = clone(plain).set_callbacks(Recorder(), Recorder(stop_iteration=1)).fit(X, y, weights)
+    stopped = clone(plain).set_callbacks(RecordingCallback(), RecordingCallback(stop_iteration=1)).fit(X, y, weights)
     assert (stopped.n_iter_[0], len(stopped.history_), stopped.converged_) == (1, 1, False)
     assert stopped.history_[0].objective == pytest.approx(plain.history_[0].objective)
     assert np.isfinite(stopped.certificate_)
 
 
 def test_callbacks_work_with_blocks():
-    rows, recorder = from_arrays(X, Y, rows_per_block=60), Recorder()
+    rows, recorder = from_arrays(X, Y, rows_per_block=60), RecordingCallback()
     model = fastlin.LogisticRegression().set_callbacks(recorder).fit(rows)
     assert recorder.data[0] is rows
     assert len(recorder.models) == recorder.names.count("end iteration") - 1 == model.n_iter_[0] > 1
     np.testing.assert_array_equal(np.concatenate(list(recorder.models[-1].predict(rows))), model.predict(X))
-    for callback in (Recorder(stop_iteration=1), TimeLimit(0)):
+    for callback in (RecordingCallback(stop_iteration=1), TimeLimit(0)):
         stopped = fastlin.LogisticRegression().set_callbacks(callback).fit(rows)
         assert (stopped.n_iter_[0], stopped.converged_) == (1, False)
         assert stopped.history_[0].objective == model.history_[0].objective
-    recorder = Recorder()
+    recorder = RecordingCallback()
     model = make_search(l1_ratios=(0.0,)).set_callbacks(recorder).fit(rows)
     assert [recorder.names.count(f"end {name}") for name in ("fold", "refit", "fit")] == [3, 1, 1]
     n_iter = model.n_iter_.sum()
@@ -142,27 +144,27 @@ def make_network(name, **parameters):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_callbacks_receive_each_epoch_of_a_network(name):
     # A stop on request must not emit a warning. Any warning is an error here.
-    stopped = make_network(name, n_iter_no_change=5).set_callbacks(Recorder(stop_iteration=2)).fit(X, Y)
+    stopped = make_network(name, n_iter_no_change=5).set_callbacks(RecordingCallback(stop_iteration=2)).fit(X, Y)
     assert stopped.n_iter_ == len(stopped.loss_curve_) == 2
     stopped = make_network(name, max_iter=1000).set_callbacks(TimeLimit(0)).fit(X, Y)
     assert stopped.n_iter_ == 1 and not stopped.interrupted_
     warnings.filterwarnings("ignore", "lbfgs failed to converge")
-    recorder = Recorder()
+    recorder = RecordingCallback()
     model, expected = make_network(name).set_callbacks(recorder).fit(X, Y), make_network(name).fit(X, Y)
     np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
     assert model.loss_curve_ == expected.loss_curve_
     epochs = ["begin iteration", "end iteration"] * 7
     assert recorder.names == ["setup", "begin fit", *epochs, "end fit", "teardown"]
-    assert [snapshot.n_iter_ for snapshot in recorder.models] == [1, 2, 3, 4, 5, 6]
+    assert [iteration_model.n_iter_ for iteration_model in recorder.models] == [1, 2, 3, 4, 5, 6]
     if name != "early stopping":
-        shorter = make_network(name, max_iter=3).fit(X, Y)
-        np.testing.assert_array_equal(recorder.models[2].predict_proba(X), shorter.predict_proba(X))
+        shorter_network = make_network(name, max_iter=3).fit(X, Y)
+        np.testing.assert_array_equal(recorder.models[2].predict_proba(X), shorter_network.predict_proba(X))
         np.testing.assert_array_equal(recorder.models[-1].predict(X), model.predict(X))
 
 
 @pytest.mark.parametrize("refit", [True, False])
 def test_callbacks_receive_every_fold_and_its_iterations(refit):
-    recorder = Recorder()
+    recorder = RecordingCallback()
     model = make_search(refit=refit).set_callbacks(recorder).fit(X, Y)
     plain = make_search(refit=refit).fit(X, Y)
     np.testing.assert_array_equal(model.coefs_paths_, plain.coefs_paths_)
@@ -181,7 +183,7 @@ def test_callbacks_receive_every_fold_and_its_iterations(refit):
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_callback_stops_the_fits_of_a_cross_validation(n_jobs, monkeypatch):
-    monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
+    monkeypatch.setattr(problem, "MAX_PRODUCTS_OF_SEQUENTIAL_FITS", 0)
     model = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(0)).fit(X, Y)
     assert (model.n_iter_ == 1).all()
     unlimited_search = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(3600)).fit(X, Y)
@@ -201,7 +203,7 @@ def test_a_callback_stops_the_fits_of_a_cross_validation(n_jobs, monkeypatch):
     ids=["linear", "overflow", "network", "cross-validation"],
 )
 def test_an_error_of_a_callback_does_not_change_the_estimator(make, error):
-    failing_recorder = Recorder(error_iteration=2, error=error)
+    failing_recorder = RecordingCallback(error_iteration=2, error=error)
     model = make().fit(X, Y).set_callbacks(failing_recorder)
     assert_raises(None, model.fit, X[:, :3], Y, error=error)
     assert failing_recorder.names[-1] == "teardown"

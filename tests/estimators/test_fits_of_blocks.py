@@ -18,7 +18,7 @@ import fastlin
 from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.blocks import Blocks, from_arrays, from_batches, from_csr
 
-N, ROWS = 400, 90
+N, ROWS_PER_BLOCK = 400, 90
 X, Y, WEIGHTS, *_ = make_problem(N, 6, 3)
 folds = functools.partial(linear_models.make_cv_model, Cs=[0.1, 1], cv=3, scoring="accuracy", tol=1e-10)
 
@@ -29,12 +29,12 @@ def make_data(n_classes, dtype=np.float64):
 
 
 def cut(X):
-    return [X[i : i + ROWS] for i in range(0, N, ROWS)]
+    return [X[i : i + ROWS_PER_BLOCK] for i in range(0, N, ROWS_PER_BLOCK)]
 
 
 def make_batches(X, y, weights):
     """Return Blocks based on a function that reuses one buffer and does not allow concurrent reads."""
-    buffer, lock = np.empty((ROWS, X.shape[1]), X.dtype), threading.Lock()
+    buffer, lock = np.empty((ROWS_PER_BLOCK, X.shape[1]), X.dtype), threading.Lock()
 
     def read():
         assert not lock.locked()
@@ -48,7 +48,7 @@ def make_batches(X, y, weights):
 
 def make_blocks(kind, X, y, weights):
     if kind == "arrays":
-        return from_arrays(X, y, weights, rows_per_block=ROWS)
+        return from_arrays(X, y, weights, rows_per_block=ROWS_PER_BLOCK)
     if kind == "csr":
         return from_csr([sparse.csr_array(part) for part in cut(X)], y, weights)
     return make_batches(X, y, weights)
@@ -60,7 +60,7 @@ def test_results_depend_only_on_the_block_boundaries(tmp_path, n_classes):
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     kinds = (
-        from_arrays(X, y, weights, rows_per_block=ROWS),
+        from_arrays(X, y, weights, rows_per_block=ROWS_PER_BLOCK),
         from_arrays(cut(mapped), y, weights),
         make_blocks("batches", X, y, weights),
     )
@@ -77,10 +77,12 @@ def test_labels_come_from_blocks_or_arguments(capsys):
     np.testing.assert_array_equal(actual.coef_, expected.coef_)
     assert "GB/s" in capsys.readouterr().out
     expected = fastlin.logistic_path(X, Y, Cs=4, sample_weight=WEIGHTS)
-    actual = fastlin.logistic_path(from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), Cs=4)
+    actual = fastlin.logistic_path(from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS_PER_BLOCK), Cs=4)
     np.testing.assert_allclose(actual.coefs, expected.coefs, atol=1e-3)
-    path_of_arguments = fastlin.logistic_path(from_arrays(X, rows_per_block=ROWS), Y, Cs=4, sample_weight=WEIGHTS)
-    np.testing.assert_array_equal(path_of_arguments.coefs, actual.coefs)
+    path_with_y_argument = fastlin.logistic_path(
+        from_arrays(X, rows_per_block=ROWS_PER_BLOCK), Y, Cs=4, sample_weight=WEIGHTS
+    )
+    np.testing.assert_array_equal(path_with_y_argument.coefs, actual.coefs)
     assert_raises("requires y to be passed", fastlin.logistic_path, X, Cs=3)
 
 
@@ -108,20 +110,20 @@ def test_estimators_without_support_for_blocks_raise_an_error(estimator):
     assert_raises(message, estimator.fit, from_arrays(X), Y, error=TypeError)
 
 
-def count_reads(blocks):
+def record_reads(blocks):
     """Return a list to which each pass over the blocks adds an entry."""
-    reads, read = [], blocks._read
-    blocks._read = lambda: reads.append(1) or read()
-    return reads
+    read_calls, read = [], blocks._read
+    blocks._read = lambda: read_calls.append(1) or read()
+    return read_calls
 
 
 def test_preconditioners_of_many_classes_read_the_blocks_once():
     X, y, *_ = make_problem(3000, 60, 12, weighted=False)
     blocks = from_arrays(X, y, rows_per_block=1000)
-    reads = count_reads(blocks)
+    read_calls = record_reads(blocks)
     model = LogisticRegression(solver="newton-cg", C=100).fit(blocks)
     # Additional reads: statistics, and a sample of rows per preconditioner.
-    assert len(reads) <= model.n_passes_ + 2 + 2 * model.n_iter_[0]
+    assert len(read_calls) <= model.n_passes_ + 2 + 2 * model.n_iter_[0]
 
 
 @pytest.mark.thorough
@@ -152,8 +154,8 @@ except MemoryError:
 model = LogisticRegression(max_iter=2).fit(from_arrays(X, y))
 print(model.score(X[:60_000], y[:60_000]))
 """
-    limited, accuracy = run_program(code).split()
-    assert limited == "limited"
+    memory_status, accuracy = run_program(code).split()
+    assert memory_status == "limited"
     # Two iterations improve the model; the best possible accuracy is 3/4.
     assert 0.55 < float(accuracy) < 0.8
 
@@ -211,7 +213,7 @@ def test_scorers_receive_the_predictions_of_all_test_rows(scoring):
     X, y, weights = make_data(2)
     weight_arguments = (None,) if callable(scoring) else (weights,)
     expected = folds(scoring=scoring).fit(X, y, *weight_arguments)
-    blocks = from_arrays(X, y, rows_per_block=ROWS) if callable(scoring) else make_batches(X, y, weights)
+    blocks = from_arrays(X, y, rows_per_block=ROWS_PER_BLOCK) if callable(scoring) else make_batches(X, y, weights)
     # Warnings are errors here, including those about missing feature names in a fold's model.
     blocks.feature_names = None if callable(scoring) else list("abcdef")
     actual = folds(scoring=scoring).fit(blocks)
@@ -224,23 +226,26 @@ def test_scorers_receive_the_predictions_of_all_test_rows(scoring):
 
 
 def test_folds_can_contain_arbitrary_rows():
-    blocks, generator = from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), np.random.default_rng(0)
+    blocks, generator = from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS_PER_BLOCK), np.random.default_rng(0)
     drawn = [(generator.integers(0, N, 300), generator.permutation(N)[:50]) for _ in range(2)]
     # The first block contains no training rows of one fold and no test rows of the other.
-    mask_folds = [(np.arange(N) >= ROWS, np.arange(N) < ROWS), (np.arange(N) < 300, np.arange(N) >= 300)]
+    folds_as_masks = [
+        (np.arange(N) >= ROWS_PER_BLOCK, np.arange(N) < ROWS_PER_BLOCK),
+        (np.arange(N) < 300, np.arange(N) >= 300),
+    ]
     groups = list(GroupKFold(3).split(X, Y, generator.integers(0, 20, N)))
-    for cv in (drawn, mask_folds, groups, ShuffleSplit(2, random_state=0)):
+    for cv in (drawn, folds_as_masks, groups, ShuffleSplit(2, random_state=0)):
         assert_same_fit(*(folds(cv=cv).fit(*data) for data in ((blocks,), (X, Y, WEIGHTS))))
-    light = from_arrays(X, Y, np.where(np.arange(N) < 5, 0, WEIGHTS), rows_per_block=ROWS)
+    light = from_arrays(X, Y, np.where(np.arange(N) < 5, 0, WEIGHTS), rows_per_block=ROWS_PER_BLOCK)
     assert_raises("training rows of positive weight", folds(cv=[(range(5), range(7, N))]).fit, light)
 
 
 @pytest.mark.parametrize("make", [LogisticRegression, folds], ids=["fit", "search"])
 def test_invalid_blocks_do_not_change_the_model(make):
-    blocks, model = from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS), make()
+    blocks, model = from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS_PER_BLOCK), make()
     broken = X.copy()
     broken[200, 2] = np.nan
-    broken = from_arrays(broken, Y, rows_per_block=ROWS)
+    broken = from_arrays(broken, Y, rows_per_block=ROWS_PER_BLOCK)
     for data, message in (
         ((broken,), "rows 180 to 269 of X contains NaN"),
         ((blocks, Y), "y was passed, but the blocks of X also contain y"),
@@ -258,15 +263,15 @@ def test_invalid_blocks_do_not_change_the_model(make):
     assert_raises(message, model.score, from_arrays(X[:, :2], Y))
     assert_raises("score requires y, unless X is Blocks that contain labels", model.score, X)
     predictions = model.predict(broken)
-    assert len(next(predictions)) == len(next(predictions)) == ROWS
+    assert len(next(predictions)) == len(next(predictions)) == ROWS_PER_BLOCK
     assert_raises("rows 180 to 269 of X contains NaN", next, predictions)
 
 
 def test_test_rows_are_read_once_for_each_model():
-    blocks = from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS)
-    reads = count_reads(blocks)
+    blocks = from_arrays(X, Y, WEIGHTS, rows_per_block=ROWS_PER_BLOCK)
+    read_calls = record_reads(blocks)
     model = folds(Cs=4, max_iter=0, refit=False)
     with pytest.warns(ConvergenceWarning):
         model.fit(blocks)
     # One read per fold for statistics, and per C one pass and one read of the test rows.
-    assert len(reads) == 3 * (1 + 4 * 2)
+    assert len(read_calls) == 3 * (1 + 4 * 2)

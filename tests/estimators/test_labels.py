@@ -23,7 +23,7 @@ from fastlin.blocks import from_arrays
 X, Y = load_standardized(load_iris)
 X_CANCER, Y_CANCER = (array[:100] for array in load_standardized(load_breast_cancer))
 # Without weights scikit-learn returns zeros or NaN; with negative weights J may have no minimum.
-SCIKIT_LEARN_ACCEPTED = {"all weights zero", "negative weight"}
+CASES_SCIKIT_LEARN_ACCEPTS = {"all weights zero", "negative weight"}
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_invalid_input_raises_an_error_like_scikit_learn(name, is_sparse, estima
         if is_sparse:
             X = sparse.coo_array(X) if X.ndim == 1 else sparse.csr_array(X)
         assert_raises(message, model.fit, X, y, weights, error=(ValueError, TypeError))
-        if name not in SCIKIT_LEARN_ACCEPTED and estimator is fastlin.LogisticRegression:
+        if name not in CASES_SCIKIT_LEARN_ACCEPTS and estimator is fastlin.LogisticRegression:
             with pytest.raises((ValueError, TypeError)):
                 ScikitLearnLogisticRegression().fit(X, y, weights)
 
@@ -135,8 +135,8 @@ def test_errors_for_object_labels_name_the_accepted_types(name):
             X,
             np.arange(20) % 2,
         )
-    incremental = fastlin.MiniBatchLogisticRegression()
-    assert_raises(message.replace("y is", "classes is"), incremental.partial_fit, X, y, classes=y[: len(labels)])
+    mini_batch_model = fastlin.MiniBatchLogisticRegression()
+    assert_raises(message.replace("y is", "classes is"), mini_batch_model.partial_fit, X, y, classes=y[: len(labels)])
     if name not in ("numbers and text", "text and numbers", "missing labels"):
         # The remedy of the message works.
         assert len(fastlin.LogisticRegression().fit(X, np.asarray(y).astype(str)).classes_) == 2
@@ -205,21 +205,25 @@ def test_weights_whose_sum_overflows_are_supported():
         ]
         search = make_cv_model(Cs=3 * [C], cv=3, l1_ratios=(1.0,)).fit(X, y, weights)
         fits.append((*models, search, fastlin.logistic_path(X, y, Cs=3, l1_ratio=1.0, sample_weight=weights)))
-    (*light, light_path), (*heavy, heavy_path) = fits
-    for one, other in zip(light, heavy, strict=True):
+    (*small_weight_models, small_weight_path), (*large_weight_models, large_weight_path) = fits
+    for one, other in zip(small_weight_models, large_weight_models, strict=True):
         np.testing.assert_array_equal(one.coef_, other.coef_)
-    assert [model.certificate_ for model in heavy[:3]] == [model.certificate_ for model in light[:3]]
-    assert max(model.certificate_ for model in heavy[:3]) < 1e-3
-    np.testing.assert_allclose(heavy[3].scores_, light[3].scores_)
+    assert [model.certificate_ for model in large_weight_models[:3]] == [
+        model.certificate_ for model in small_weight_models[:3]
+    ]
+    assert max(model.certificate_ for model in large_weight_models[:3]) < 1e-3
+    np.testing.assert_allclose(large_weight_models[3].scores_, small_weight_models[3].scores_)
     # The values of C are subnormal, so they have few significant digits.
-    np.testing.assert_allclose(heavy_path.Cs * 2.0**1022, light_path.Cs, rtol=1e-10)
-    np.testing.assert_allclose(heavy_path.coefs, light_path.coefs, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(large_weight_path.Cs * 2.0**1022, small_weight_path.Cs, rtol=1e-10)
+    np.testing.assert_allclose(large_weight_path.coefs, small_weight_path.coefs, rtol=1e-3, atol=1e-3)
     network = fastlin.MLPClassifier((3,), max_iter=1, n_iter_no_change=np.inf, random_state=0).fit(X, y)
     weights = np.random.default_rng(0).integers(1, 9, len(y)).astype(float)
-    for model in (*light, network):
+    for model in (*small_weight_models, network):
         assert model.score(X, y, weights * 2.0**1019) == pytest.approx(model.score(X, y, weights), rel=1e-12)
     row_blocks = fastlin.blocks.from_arrays(X, y, rows_per_block=30)
-    assert light[0].score(row_blocks, sample_weight=weights * 2.0**1019) == pytest.approx(light[0].score(X, y, weights))
+    assert small_weight_models[0].score(row_blocks, sample_weight=weights * 2.0**1019) == pytest.approx(
+        small_weight_models[0].score(X, y, weights)
+    )
 
 
 @pytest.mark.parametrize(

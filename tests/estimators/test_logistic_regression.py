@@ -61,14 +61,14 @@ def test_the_model_matches_scikit_learn(loader, parameters):
 def test_log_probabilities_are_finite_if_probabilities_round_to_zero(n_classes):
     model = fastlin.LogisticRegression().fit(X[Y < n_classes], Y[Y < n_classes])
     np.testing.assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-12, atol=1e-14)
-    far = 100 * X
-    actual, scores = model.predict_log_proba(far), model.decision_function(far).astype(np.longdouble)
+    distant_rows = 100 * X
+    actual, scores = model.predict_log_proba(distant_rows), model.decision_function(distant_rows).astype(np.longdouble)
     if n_classes == 2:
         scores = np.column_stack([np.zeros(150), scores])
     expected = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
     assert expected.min() < -700
     np.testing.assert_allclose(actual, expected.astype(float), rtol=1e-12, atol=1e-15)
-    blocks = from_arrays(far, rows_per_block=40)
+    blocks = from_arrays(distant_rows, rows_per_block=40)
     np.testing.assert_array_equal(np.concatenate(list(model.predict_log_proba(blocks))), actual)
 
 
@@ -129,18 +129,18 @@ def test_a_fit_of_one_class_with_weight_converges_quickly(solver):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_a_fit_starts_from_explicit_initial_coefficients(n_classes):
     y = np.minimum(Y, n_classes - 1)
-    model_from_zero = fastlin.LogisticRegression(tol=1e-9).fit(X, y)
-    start = {"coef_init": model_from_zero.coef_.tolist(), "intercept_init": model_from_zero.intercept_}
+    zero_start_model = fastlin.LogisticRegression(tol=1e-9).fit(X, y)
+    start = {"coef_init": zero_start_model.coef_.tolist(), "intercept_init": zero_start_model.intercept_}
     # The arrays take precedence over the previous fit.
     for model in (fastlin.LogisticRegression(), fastlin.LogisticRegression(warm_start=True, C=1e-3).fit(X, y)):
         model.set_params(tol=1e-6, C=1.0).fit(X, y, **start)
         assert model.n_iter_[0] <= 1
-        assert_same_model(model, model_from_zero, 1e-4)
+        assert_same_model(model, zero_start_model, 1e-4)
     for part in start:
         model = fastlin.LogisticRegression(tol=1e-9).fit(X, y, **{part: start[part]})
         assert model.n_iter_[0] > 1
-        assert_same_model(model, model_from_zero, 1e-4)
-    assert_same_model(fastlin.LogisticRegression(max_iter=0).fit(X, y, **start), model_from_zero, 1e-12)
+        assert_same_model(model, zero_start_model, 1e-4)
+    assert_same_model(fastlin.LogisticRegression(max_iter=0).fit(X, y, **start), zero_start_model, 1e-12)
     without = fastlin.LogisticRegression(fit_intercept=False).fit(X, y, intercept_init=start["intercept_init"])
     assert not without.intercept_.any()
 

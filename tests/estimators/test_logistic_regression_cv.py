@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import reference
-from conftest import assert_raises, load_standardized, make_problem, since
+from conftest import assert_raises, load_standardized, make_problem, requires_scikit_learn
 from linear_models import QUIET_CV_PARAMETERS, make_cv_model
 from scipy import sparse
 from sklearn import config_context
@@ -70,7 +70,7 @@ def test_without_a_last_fit_only_a_single_fold_has_a_certificate():
     assert (model.certificate_, model.converged_) == (model.certificates_[0, 0, best], True)
 
 
-@since(1, 8)
+@requires_scikit_learn(1, 8)
 @pytest.mark.parametrize(
     ("loader", "options"),
     [
@@ -168,16 +168,16 @@ def test_penalty_factors_and_groups_apply_to_every_fit():
     assert_equals_fold_loop(model, StratifiedKFold(5).split(X, y), X, y, 1e-4, l1_ratio=1.0, **options)
 
 
-@since(1, 8)
+@requires_scikit_learn(1, 8)
 @pytest.mark.parametrize(
-    ("n_classes", "legacy_ratios", "refit"),
+    ("n_classes", "l1_ratio_grid", "refit"),
     [(2, None, True), (3, None, False), (2, (0.0, 0.5), False), (3, (0.0, 0.5), True)],
 )
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::sklearn.exceptions.ConvergenceWarning")
-def test_legacy_shapes_match_scikit_learn(n_classes, legacy_ratios, refit):
+def test_legacy_attributes_have_the_shapes_of_scikit_learn(n_classes, l1_ratio_grid, refit):
     X, y, *_ = make_problem(60, 4, n_classes)
     # scikit-learn accepts no tuple if refit is False.
-    l1_ratios = legacy_ratios and np.array(legacy_ratios)
+    l1_ratios = l1_ratio_grid and np.array(l1_ratio_grid)
     options = {"Cs": [0.1, 1.0], "cv": 3, "l1_ratios": l1_ratios, "scoring": "accuracy", "refit": refit}
     actual = fastlin.LogisticRegressionCV(use_legacy_attributes=True, **options).fit(X, y)
     expected = ScikitLearnLogisticRegressionCV(use_legacy_attributes=True, solver="saga", **options).fit(X, y)
@@ -187,11 +187,11 @@ def test_legacy_shapes_match_scikit_learn(n_classes, legacy_ratios, refit):
             assert array.shape == getattr(expected, name)[label].shape
     for name in ("C_", "l1_ratio_", "n_iter_", "coef_", "intercept_"):
         assert getattr(actual, name).shape == getattr(expected, name).shape
-    modern_search = fastlin.LogisticRegressionCV(use_legacy_attributes=False, **options).fit(X, y)
-    shape, label = (3, 2, len(legacy_ratios or [0])), actual.classes_[-1]
-    np.testing.assert_array_equal(actual.scores_[label].reshape(shape), modern_search.scores_.swapaxes(1, 2))
+    nonlegacy_search = fastlin.LogisticRegressionCV(use_legacy_attributes=False, **options).fit(X, y)
+    shape, label = (3, 2, len(l1_ratio_grid or [0])), actual.classes_[-1]
+    np.testing.assert_array_equal(actual.scores_[label].reshape(shape), nonlegacy_search.scores_.swapaxes(1, 2))
     coefs = actual.coefs_paths_[label].reshape(*shape, 5)
-    np.testing.assert_array_equal(coefs, modern_search.coefs_paths_[:, :, :, -1].swapaxes(1, 2))
+    np.testing.assert_array_equal(coefs, nonlegacy_search.coefs_paths_[:, :, :, -1].swapaxes(1, 2))
 
 
 def test_without_refit_the_folds_are_averaged():
@@ -228,7 +228,7 @@ def test_any_splitter_is_supported(cv):
     np.testing.assert_array_equal(make_cv_model(Cs=[1.0], cv=iter(splits), tol=1e-11).fit(X, LABELS).scores_, scores[0])
 
 
-@since(1, 8)
+@requires_scikit_learn(1, 8)
 @pytest.mark.parametrize(
     ("n_classes", "scoring"), [(2, "neg_log_loss"), (3, "neg_log_loss"), (2, "neg_brier_score"), (3, "accuracy")]
 )
@@ -246,7 +246,7 @@ def test_folds_that_lack_a_class_match_scikit_learn(n_classes, scoring):
 
 
 def test_scorers_are_called_in_order_with_their_rows(monkeypatch):
-    monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
+    monkeypatch.setattr(problem, "MAX_PRODUCTS_OF_SEQUENTIAL_FITS", 0)
     calls = []
 
     def scorer(estimator, X_test, y_test):
@@ -268,8 +268,8 @@ def test_sums_of_scores_do_not_depend_on_the_order_of_folds():
     # Because of rounding, 0.3 + 0.2 + 0.1 is less than 0.1 + 0.2 + 0.3.
     fold_scores = {0.01: [0.1, 0.1, 0.1], 1.0: [0.3, 0.2, 0.1], 100.0: [0.1, 0.2, 0.3]}
     folds = list(KFold(3).split(ROWS))
-    first_values = [float(ROWS[test[0], 0]) for _, test in folds]
-    scores_by_C = {C: dict(zip(first_values, scores, strict=True)) for C, scores in fold_scores.items()}
+    first_test_values = [float(ROWS[test[0], 0]) for _, test in folds]
+    scores_by_C = {C: dict(zip(first_test_values, scores, strict=True)) for C, scores in fold_scores.items()}
 
     def score(model, X, y):
         return scores_by_C[model.C][float(X[0, 0])]
@@ -317,13 +317,13 @@ def test_sample_weights_reach_the_scorer_with_and_without_routing():
     probabilities = plain.predict_proba(ROWS[test])
     accuracy = make_cv_model(Cs=[1.0], tol=1e-11, scoring=None).fit(ROWS, LABELS, WEIGHTS)
     assert accuracy.scores_[0, 0, 0] == pytest.approx(plain.score(ROWS[test], LABELS[test], WEIGHTS[test]))
-    for routes_metadata, is_requested in ((False, None), (True, True), (True, False)):
-        with config_context(enable_metadata_routing=routes_metadata):
+    for is_routing_enabled, weight_request in ((False, None), (True, True), (True, False)):
+        with config_context(enable_metadata_routing=is_routing_enabled):
             scorer = get_scorer("neg_log_loss")
-            scorer = scorer.set_score_request(sample_weight=is_requested) if routes_metadata else "neg_log_loss"
+            scorer = scorer.set_score_request(sample_weight=weight_request) if is_routing_enabled else "neg_log_loss"
             model = make_cv_model(Cs=[1.0], tol=1e-11, scoring=scorer).fit(ROWS, LABELS, sample_weight=WEIGHTS)
         expected = -log_loss(
-            LABELS[test], probabilities, sample_weight=None if is_requested is False else WEIGHTS[test]
+            LABELS[test], probabilities, sample_weight=None if weight_request is False else WEIGHTS[test]
         )
         assert model.scores_[0, 0, 0] == pytest.approx(expected, rel=1e-6)
 
@@ -364,11 +364,11 @@ def test_fits_ignore_the_floating_point_errors_that_a_caller_enables():
         np.testing.assert_array_equal(model.fit(X, Y).coef_, expected)
 
 
-@pytest.mark.parametrize("max_fits", [1, 2, 5])
-def test_available_memory_limits_concurrent_fits(max_fits, monkeypatch):
+@pytest.mark.parametrize("max_concurrent_fits", [1, 2, 5])
+def test_available_memory_limits_concurrent_fits(max_concurrent_fits, monkeypatch):
     # Small fits run sequentially.
     expected = make_cv_model(Cs=CS, n_jobs=4).fit(X, Y)
-    monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
+    monkeypatch.setattr(problem, "MAX_PRODUCTS_OF_SEQUENTIAL_FITS", 0)
     running, at_once, threads, minimize = set(), [0], set(), Problem.minimize
 
     def minimize_and_count(self, *arguments, **options):
@@ -380,18 +380,18 @@ def test_available_memory_limits_concurrent_fits(max_fits, monkeypatch):
         return fit
 
     monkeypatch.setattr(Problem, "minimize", minimize_and_count)
-    monkeypatch.setattr(Budget, "count_concurrent_fits", lambda *arguments: max_fits)
+    monkeypatch.setattr(Budget, "count_concurrent_fits", lambda *arguments: max_concurrent_fits)
     actual = make_cv_model(Cs=CS, n_jobs=4).fit(X, Y)
-    assert max(at_once) <= min(max_fits, 4)
+    assert max(at_once) <= min(max_concurrent_fits, 4)
     # The last fit, which uses all rows, runs on this thread.
-    assert (len(threads) > 1) == (max_fits > 1)
+    assert (len(threads) > 1) == (max_concurrent_fits > 1)
     np.testing.assert_array_equal(actual.coef_, expected.coef_)
     np.testing.assert_array_equal(actual.coefs_paths_, expected.coefs_paths_)
 
 
 @pytest.mark.parametrize(("error", "n_jobs"), [(ValueError, 1), (KeyboardInterrupt, 2)])
 def test_an_error_does_not_change_the_estimator(error, n_jobs, monkeypatch):
-    monkeypatch.setattr(problem, "MAX_SEQUENTIAL_PRODUCTS", 0)
+    monkeypatch.setattr(problem, "MAX_PRODUCTS_OF_SEQUENTIAL_FITS", 0)
 
     def scorer(estimator, X_test, y_test):
         raise error("stop")
@@ -414,7 +414,7 @@ def test_no_copy_of_x_is_made_for_a_fold():
     assert peak_bytes < 0.5 * X.nbytes
 
 
-@since(1, 9)
+@requires_scikit_learn(1, 9)
 def test_warnings_announce_changes_of_defaults():
     models = []
     for name in QUIET_CV_PARAMETERS:
@@ -443,7 +443,7 @@ def test_accuracy_and_log_loss_equal_those_of_scikit_learns_scorers():
         for rows, scoring, is_weighted in cases:
             params = {"sample_weight": weights[rows]} if is_weighted else {}
             features, targets = X[rows].astype(dtype), labels[rows]
-            scored = ScoredRows(features, targets, model.classes_, None, params)
+            scored_rows = ScoredRows(features, targets, model.classes_, None, params)
             expected = add_labels_to_scorer(get_scorer(scoring), model.classes_)(model, features, targets, **params)
             # scikit-learn sums up to 150 losses in the dtype of the losses.
-            assert scored.score(model, scoring) == pytest.approx(expected, rel=float(150 * np.finfo(dtype).eps))
+            assert scored_rows.score(model, scoring) == pytest.approx(expected, rel=float(150 * np.finfo(dtype).eps))

@@ -5,8 +5,8 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import assert_raises, make_problem, since
-from naive_mini_batches import TOLERANCE, generate_row_orders, make_data, make_model, stack_parameters, step_naively
+from conftest import assert_raises, make_problem, requires_scikit_learn
+from naive_mini_batches import TOLERANCE, generate_row_orders, make_data, make_model, stack_parameters, train_naively
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
@@ -29,7 +29,7 @@ def test_steps_equal_those_of_a_naive_loop(n_classes, parameters, is_weighted):
     X, y = make_data(n_classes)
     weights = np.linspace(0, 2, len(y)) if is_weighted else None
     model = make_model(max_iter=4, learning_rate_init=0.1, **parameters)
-    last, mean, losses = step_naively(X, y, np.unique(y), generate_row_orders(len(y), 4), model, weights)
+    last, mean, losses = train_naively(X, y, np.unique(y), generate_row_orders(len(y), 4), model, weights)
     model.fit(X, y, weights)
     np.testing.assert_allclose(stack_parameters(model), mean if model.average else last, atol=TOLERANCE)
     np.testing.assert_allclose(model.loss_curve_, losses, atol=TOLERANCE)
@@ -39,9 +39,9 @@ def test_steps_equal_those_of_a_naive_loop(n_classes, parameters, is_weighted):
 
 
 def test_averaging_starts_after_a_number_of_rows():
-    model, orders = make_model(max_iter=2, average=90), list(generate_row_orders(len(Y), 2))
+    model, row_orders = make_model(max_iter=2, average=90), list(generate_row_orders(len(Y), 2))
     # Reading 90 rows takes three steps of 40 rows; an epoch has four steps.
-    steps = [step_naively(X, Y, CLASSES, orders, model, n_steps=n_steps)[0] for n_steps in range(4, 9)]
+    steps = [train_naively(X, Y, CLASSES, row_orders, model, n_steps=n_steps)[0] for n_steps in range(4, 9)]
     np.testing.assert_allclose(stack_parameters(model.fit(X, Y)), np.mean(steps, axis=0), atol=TOLERANCE)
 
 
@@ -89,18 +89,18 @@ def test_the_epoch_of_the_lowest_validation_loss_is_selected():
     "parameters", [{}, {"average": True}, {"learning_rate": "invscaling", "learning_rate_init": 1.0}]
 )
 def test_partial_fit_and_fit_batches_are_equivalent(parameters):
-    incremental, batch_model, twice = (make_model(**parameters) for _ in range(3))
+    incremental, model_of_batches, two_epoch_model = (make_model(**parameters) for _ in range(3))
     for part in (slice(0, 90), slice(90, 150)):
         incremental.partial_fit(X[part], Y[part], classes=CLASSES)
     parts = [(X[:90], Y[:90]), (sparse.csr_array(X[90:]), Y[90:], np.ones(60))]
-    batch_model.fit_batches(parts, CLASSES)
+    model_of_batches.fit_batches(parts, CLASSES)
     if "learning_rate" not in parameters:
         # "invscaling" lowers the learning rate after an epoch, and an epoch of fit_batches consists of all parts.
-        np.testing.assert_allclose(batch_model.coef_, incremental.coef_, atol=1e-12)
-    assert (batch_model.t_, batch_model.n_iter_, incremental.n_iter_) == (150, 1, 2)
-    twice.fit_batches(lambda: iter(parts), CLASSES, n_epochs=2)
-    np.testing.assert_array_equal(batch_model.fit_batches(iter(parts)).coef_, twice.coef_)
-    assert len(twice.loss_curve_) == 2
+        np.testing.assert_allclose(model_of_batches.coef_, incremental.coef_, atol=1e-12)
+    assert (model_of_batches.t_, model_of_batches.n_iter_, incremental.n_iter_) == (150, 1, 2)
+    two_epoch_model.fit_batches(lambda: iter(parts), CLASSES, n_epochs=2)
+    np.testing.assert_array_equal(model_of_batches.fit_batches(iter(parts)).coef_, two_epoch_model.coef_)
+    assert len(two_epoch_model.loss_curve_) == 2
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_invalid_batches_do_not_change_the_model(message, parts):
 def test_invalid_calls_raise_an_error():
     soft_labels, rest, batches = np.full((150, 3), 1 / 3), iter([(X, Y)]), [(X, Y)]
     model, warm = make_model(), make_model(max_iter=500, warm_start=True).fit(X, Y)
-    balanced, stopping_model = make_model(class_weight="balanced"), make_model(early_stopping=True)
+    balanced_model, early_stopping_model = make_model(class_weight="balanced"), make_model(early_stopping=True)
     assert_raises("batches must be iterable 2 times, got an iterator", model.fit_batches, rest, CLASSES, 2)
     assert_raises("n_epochs must be an integer of at least 1, got 0", model.fit_batches, batches, CLASSES, 0)
     assert_raises("batches must hold at least one part in every epoch", model.fit_batches, lambda: rest, CLASSES, 2)
@@ -134,9 +134,11 @@ def test_invalid_calls_raise_an_error():
         "one class per row, got probabilities of the classes", model.partial_fit, X, soft_labels, classes=[0, 1, 2]
     )
     assert_raises("only one class: a", model.fit, X[:10], np.full(10, "a"))
-    assert_raises('"balanced" is not supported by fit_batches', balanced.fit_batches, batches, CLASSES)
-    assert_raises("early_stopping", stopping_model.partial_fit, X, Y, CLASSES)
-    assert_raises("fit_batches with early_stopping=True requires X_val", stopping_model.fit_batches, batches, CLASSES)
+    assert_raises('"balanced" is not supported by fit_batches', balanced_model.fit_batches, batches, CLASSES)
+    assert_raises("early_stopping", early_stopping_model.partial_fit, X, Y, CLASSES)
+    assert_raises(
+        "fit_batches with early_stopping=True requires X_val", early_stopping_model.fit_batches, batches, CLASSES
+    )
     assert_raises("warm_start .* same classes as in the previous call", warm.fit, X, np.where(Y == "a", "z", Y))
 
 
@@ -147,7 +149,7 @@ def test_invalid_calls_raise_an_error():
 )
 def test_ctrl_c_keeps_the_last_complete_step(by, n_steps, steps_per_call, average, monkeypatch):
     model = make_model(max_iter=3, shuffle=False, average=average)
-    expected, mean, losses = step_naively(X, Y, CLASSES, [np.arange(150)] * 3, model, n_steps=n_steps)
+    expected, mean, losses = train_naively(X, Y, CLASSES, [np.arange(150)] * 3, model, n_steps=n_steps)
     calls = {
         "fit": lambda: model.fit(X, Y),
         "partial_fit": lambda: model.partial_fit(X, Y, CLASSES),
@@ -163,7 +165,7 @@ def test_ctrl_c_keeps_the_last_complete_step(by, n_steps, steps_per_call, averag
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(linear_descent, "KERNEL_CALL_WORK", steps_per_call * 2 * 40 * 12 if steps_per_call > 1 else 1)
+        patch.setattr(linear_descent, "MAX_KERNEL_CALL_WORK", steps_per_call * 2 * 40 * 12 if steps_per_call > 1 else 1)
         patch.setattr(linear_descent, "train_steps", take_steps_and_interrupt)
         with pytest.warns(UserWarning, match=rf"after {n_steps // 4} complete epochs; .* keeps them and the steps"):
             calls[by]()
@@ -199,7 +201,7 @@ def test_the_converted_model_of_scikit_learn_predicts_the_same(n_classes):
     assert (theirs.predict(X) == model.predict(X)).all()
 
 
-@since(1, 9)
+@requires_scikit_learn(1, 9)
 def test_callbacks_stop_training_after_an_epoch():
     assert make_model(max_iter=9).set_callbacks(TimeLimit(0)).fit(X, Y).n_iter_ == 1
 
@@ -247,28 +249,28 @@ def test_all_requested_epochs_are_run():
 
 
 def test_switching_averaging_keeps_the_momentum():
-    plain, switched_on, switched_off = (
+    plain, newly_averaged_model, formerly_averaged_model = (
         make_model(average=average).partial_fit(X, Y, CLASSES) for average in (False, False, True)
     )
-    for model, average in ((plain, False), (switched_on, True), (switched_off, False)):
+    for model, average in ((plain, False), (newly_averaged_model, True), (formerly_averaged_model, False)):
         model.set_params(average=average).partial_fit(X, Y)
-    np.testing.assert_array_equal(switched_off.coef_, plain.coef_)
+    np.testing.assert_array_equal(formerly_averaged_model.coef_, plain.coef_)
     # An average that starts later replaces the earlier average.
     late = make_model(average=True).partial_fit(X, Y, CLASSES).set_params(average=10**6).partial_fit(X, Y)
     np.testing.assert_array_equal(late.coef_, plain.coef_)
     np.testing.assert_array_equal(
-        switched_on.set_params(average=False).partial_fit(X, Y).coef_, plain.partial_fit(X, Y).coef_
+        newly_averaged_model.set_params(average=False).partial_fit(X, Y).coef_, plain.partial_fit(X, Y).coef_
     )
 
 
 def test_batch_accuracies_are_averaged_by_weight():
     weights, parameters = np.repeat([0.01, 3.0], 75), {"shuffle": False, "batch_size": 10}
     parts = [(X[part], Y[part], weights[part]) for part in (slice(80), slice(80, None))]
-    batch_model = make_model(**parameters).fit_batches(parts, CLASSES)
+    model_of_batches = make_model(**parameters).fit_batches(parts, CLASSES)
     whole = make_model(max_iter=1, **parameters).fit(X, Y, weights)
-    np.testing.assert_allclose(batch_model.coef_, whole.coef_, atol=1e-12)
-    assert batch_model.accuracy_curve_ == pytest.approx(whole.accuracy_curve_)
-    assert batch_model.loss_curve_ == pytest.approx(whole.loss_curve_)
+    np.testing.assert_allclose(model_of_batches.coef_, whole.coef_, atol=1e-12)
+    assert model_of_batches.accuracy_curve_ == pytest.approx(whole.accuracy_curve_)
+    assert model_of_batches.loss_curve_ == pytest.approx(whole.loss_curve_)
 
 
 def test_warm_starts_continue_from_the_fitted_model():

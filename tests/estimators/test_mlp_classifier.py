@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import assert_raises, since
+from conftest import assert_raises, requires_scikit_learn
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -18,20 +18,24 @@ from small_networks import assert_bitwise_equal, assert_same_network, have_diffe
 from fastlin import MLPClassifier
 
 X, Y = make_data()
-LIMITS = [{"max_iter": 7, "early_stopping": True}, {"max_fun": 9, "max_iter": 100}, {"max_iter": 500, "tol": 1e-3}]
+STOPPING_PARAMETERS = [
+    {"max_iter": 7, "early_stopping": True},
+    {"max_fun": 9, "max_iter": 100},
+    {"max_iter": 500, "tol": 1e-3},
+]
 
 
 @pytest.mark.parametrize("parameters", [{}, {"dropout": 0.3, "batch_norm": "both", "init": "he"}], ids=str)
-def test_a_decay_equals_a_manual_schedule(parameters):
+def test_learning_rate_decay_equals_a_manual_schedule(parameters):
     # Like scikit-learn, `fit` shuffles the order of the last epoch, but `partial_fit` shuffles the row order.
     parameters = {"shuffle": False, **parameters}
     decaying_network = make(learning_rate_decay=0.7, **parameters).fit(X, Y)
-    manual_network, incremental = make(**parameters), make(learning_rate_decay=0.7, **parameters)
+    manually_decayed_network, incremental = make(**parameters), make(learning_rate_decay=0.7, **parameters)
     for epoch in range(5):
-        manual_network.set_params(learning_rate_init=0.05 * 0.7**epoch)
-        for model in (manual_network, incremental):
+        manually_decayed_network.set_params(learning_rate_init=0.05 * 0.7**epoch)
+        for model in (manually_decayed_network, incremental):
             model.partial_fit(X, Y, classes=[0, 1, 2])
-    assert_bitwise_equal(manual_network, decaying_network)
+    assert_bitwise_equal(manually_decayed_network, decaying_network)
     assert_bitwise_equal(incremental, decaying_network)
     assert have_different_coefs(make(**parameters).fit(X, Y), decaying_network)
 
@@ -262,7 +266,7 @@ def assert_matches_scikit_learn(model, X, y, *weights):
     return expected
 
 
-@since(1, 7)
+@requires_scikit_learn(1, 7)
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -292,9 +296,9 @@ def test_networks_with_any_parameters_match_scikit_learn(parameters):
             assert "n_iter_no_change" not in parameters or expected.n_iter_ < parameters["max_iter"]
 
 
-@since(1, 7)
+@requires_scikit_learn(1, 7)
 @pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("limits", LIMITS, ids=str)
+@pytest.mark.parametrize("limits", STOPPING_PARAMETERS, ids=str)
 def test_lbfgs_matches_scikit_learn(n_classes, limits):
     X, y = make_data(n_classes)
     weights = np.random.default_rng(1).uniform(0.1, 3, len(y))
@@ -313,7 +317,7 @@ def test_lbfgs_matches_scikit_learn(n_classes, limits):
     assert model.validation_scores_ is None and not hasattr(model, "partial_fit")
 
 
-@since(1, 7)
+@requires_scikit_learn(1, 7)
 @pytest.mark.parametrize("parameters", [{}, {"solver": "adam"}, {"early_stopping": True, "n_iter_no_change": 3}])
 def test_multilabel_training_matches_scikit_learn(parameters):
     X, y = make_data(3, n=150)
@@ -334,7 +338,7 @@ def test_a_warm_start_matches_scikit_learn():
     assert_same_network(model, expected)
 
 
-@since(1, 7)
+@requires_scikit_learn(1, 7)
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize(
     "parameters",
@@ -366,7 +370,7 @@ def test_partial_fit_matches_scikit_learn(n_classes, parameters):
         assert model._optimizer.learning_rate < model.learning_rate_init
 
 
-@since(1, 7)
+@requires_scikit_learn(1, 7)
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "score"])
 def test_positional_arguments_have_the_order_of_scikit_learn(method):
     theirs = list(inspect.signature(getattr(ScikitLearnMLPClassifier, method)).parameters)

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 X, Y = make_data()
 N, CLASSES = len(Y), [0, 1, 2]
-MULTILABEL = np.eye(3, dtype=int)[Y]
-SOFT = 0.8 * MULTILABEL + 0.2 / 3
+MULTILABEL_TARGETS = np.eye(3, dtype=int)[Y]
+SOFT_LABELS = 0.8 * MULTILABEL_TARGETS + 0.2 / 3
 X_VAL, Y_VAL = X[:10], Y[:10]
 X_VAL_WITH_NAN, X_VAL_WITH_INFINITY = (np.where(X_VAL == X_VAL.max(), value, X_VAL) for value in (np.nan, np.inf))
 raise_interrupt = Mock(side_effect=KeyboardInterrupt)
@@ -97,34 +97,45 @@ def test_invalid_parameters_targets_and_weights_raise_an_error():
         ({"early_stopping": True, "validation_fraction": 0.01}, "^validation_fraction=0.01 of 90 .* cannot .* X_val"),
     ):
         assert_raises(message, make(**parameters).fit, X, Y)
-    assert_raises(r"row \d+ contains 1\.\d+", fit, X, 2 * SOFT)
-    assert_raises(r"y should be a 1d array .* got .* \(90, 3\)", fit, X, 2 + MULTILABEL)
-    assert_raises("class_weight requires y with one class per row", make(class_weight={0: 2}).fit, X, MULTILABEL)
+    assert_raises(r"row \d+ contains 1\.\d+", fit, X, 2 * SOFT_LABELS)
+    assert_raises(r"y should be a 1d array .* got .* \(90, 3\)", fit, X, 2 + MULTILABEL_TARGETS)
+    assert_raises(
+        "class_weight requires y with one class per row", make(class_weight={0: 2}).fit, X, MULTILABEL_TARGETS
+    )
     assert_raises("^validation_fraction=0.1 of 9 .*: at least 2 rows are needed", stopped.fit, X[:9], np.arange(9) % 3)
     assert_raises("sample_weight must be positive for some training rows", stopped.fit, X, Y, np.arange(N) < 2)
 
 
 def test_invalid_sparse_labels_raise_an_error_before_their_conversion():
-    broken, fitted = sparse.csc_array(MULTILABEL), make().fit(X, MULTILABEL)
+    broken, fitted = sparse.csc_array(MULTILABEL_TARGETS), make().fit(X, MULTILABEL_TARGETS)
     broken.indices[3] = 100_000_000
     for method, arguments in ((make().fit, {}), (make().partial_fit, {"classes": CLASSES}), (fitted.score, {})):
         assert_raises("^y is an invalid CSC matrix", method, X, broken, **arguments)
-    assert_raises("^y_val is an invalid CSC matrix", make().fit, X, MULTILABEL, X_val=X, y_val=broken)
+    assert_raises("^y_val is an invalid CSC matrix", make().fit, X, MULTILABEL_TARGETS, X_val=X, y_val=broken)
 
 
 def test_continued_training_requires_the_same_kind_of_target():
-    warm, multilabel = make(warm_start=True).fit(X, Y), make().fit(X, MULTILABEL)
-    two, soft_model = make(warm_start=True).fit(X, Y % 2), make().partial_fit(X, SOFT, classes=CLASSES)
+    warm, multilabel_model = make(warm_start=True).fit(X, Y), make().fit(X, MULTILABEL_TARGETS)
+    two, soft_label_model = make(warm_start=True).fit(X, Y % 2), make().partial_fit(X, SOFT_LABELS, classes=CLASSES)
     half_samples, ones = np.full((N, 2), 0.5), np.ones((N, 3), int)
-    assert_raises("y must be of the same kind as in the last training", warm.fit, X, MULTILABEL)
+    assert_raises("y must be of the same kind as in the last training", warm.fit, X, MULTILABEL_TARGETS)
     assert_raises(r"same classes .* Previously got \[0 1 2\], `y` has \[1 2 3\]", warm.fit, X, Y + 1)
     assert_raises("features", warm.fit, X[:, :2], Y)
-    assert_raises("X has 2 features", multilabel.predict, sparse.csr_array(X[:, :2]))
+    assert_raises("X has 2 features", multilabel_model.predict, sparse.csr_array(X[:, :2]))
     assert_raises("kind as in the last training, class, got 'soft'", two.fit, X, half_samples)
-    assert_raises("y must be of the same kind", multilabel.partial_fit, X, Y)
-    assert_raises("y must have a column for each of 3 classes, got 2", multilabel.partial_fit, X, MULTILABEL[:, :2])
-    assert_raises("zeros and ones, as y does, got 'one class per row'", multilabel.fit, X, MULTILABEL, X_val=X, y_val=Y)
-    assert_raises("kind as in the last training, soft, got 'multilabel'", soft_model.partial_fit, X, ones)
+    assert_raises("y must be of the same kind", multilabel_model.partial_fit, X, Y)
+    assert_raises(
+        "y must have a column for each of 3 classes, got 2", multilabel_model.partial_fit, X, MULTILABEL_TARGETS[:, :2]
+    )
+    assert_raises(
+        "zeros and ones, as y does, got 'one class per row'",
+        multilabel_model.fit,
+        X,
+        MULTILABEL_TARGETS,
+        X_val=X,
+        y_val=Y,
+    )
+    assert_raises("kind as in the last training, soft, got 'multilabel'", soft_label_model.partial_fit, X, ones)
 
 
 def test_invalid_calls_of_partial_fit_do_not_change_the_model():
@@ -166,14 +177,14 @@ def test_probabilities_weight_the_classes_of_a_row(solver):
 def test_certain_labels_continue_a_training_with_probabilities():
     certain = np.eye(3)[Y]
     first, *calls = (
-        make(random_state=3).partial_fit(X, SOFT, classes=[0, 1, 2]).partial_fit(X, labels)
+        make(random_state=3).partial_fit(X, SOFT_LABELS, classes=[0, 1, 2]).partial_fit(X, labels)
         for labels in (certain, certain.astype(int), Y)
     )
     for call in calls:
         assert_bitwise_equal(call, first)
-    scores = [make().fit(X, SOFT, X_val=X, y_val=labels).validation_scores_ for labels in (certain, Y)]
+    scores = [make().fit(X, SOFT_LABELS, X_val=X, y_val=labels).validation_scores_ for labels in (certain, Y)]
     assert scores[0] == scores[1] and max(scores[0]) > 0.4
-    stopped = make(early_stopping=True, max_iter=20, n_iter_no_change=3).fit(X, SOFT)
+    stopped = make(early_stopping=True, max_iter=20, n_iter_no_change=3).fit(X, SOFT_LABELS)
     assert len(stopped.validation_scores_) == stopped.n_iter_
 
 
@@ -221,13 +232,13 @@ def test_partial_fit_after_lbfgs_starts_without_optimizer_state():
 
 def patch_gradient(patched, number, change):
     """Apply `change` to the result of the call of `Network.compute_gradient` whose number is `number`."""
-    compute, calls = Network.compute_gradient, itertools.count(1)
+    unpatched_gradient, calls = Network.compute_gradient, itertools.count(1)
 
-    def compute_and_change(self, *arguments):
-        result = compute(self, *arguments)
+    def compute_changed_gradient(self, *arguments):
+        result = unpatched_gradient(self, *arguments)
         return change(*result) if next(calls) == number else result
 
-    patched.setattr(Network, "compute_gradient", compute_and_change)
+    patched.setattr(Network, "compute_gradient", compute_changed_gradient)
 
 
 def test_lbfgs_warns_if_it_stalls_because_a_step_overflows(monkeypatch, recwarn):
@@ -251,11 +262,11 @@ def test_lbfgs_warns_if_it_stalls_because_a_step_overflows(monkeypatch, recwarn)
 def test_partial_fit_monitors_the_loss_after_early_stopping():
     parameters = {"learning_rate": "adaptive", "n_iter_no_change": 2}
     # Losses decrease by less than 1, each is lower than the previous one, and all are below the monitored accuracy.
-    for tol, has_lower_rate in ((1.0, True), (0.0, False)):
+    for tol, is_rate_reduced in ((1.0, True), (0.0, False)):
         model = make(**parameters, tol=tol, early_stopping=True).fit(X, Y).set_params(early_stopping=False)
         for _ in range(12):
             model.partial_fit(X, Y)
-        assert (model._optimizer.learning_rate < 0.1 * model.learning_rate_init) == has_lower_rate, tol
+        assert (model._optimizer.learning_rate < 0.1 * model.learning_rate_init) == is_rate_reduced, tol
 
 
 def test_ctrl_c_in_partial_fit_restores_the_random_state(monkeypatch):
@@ -292,9 +303,9 @@ def test_lbfgs_keeps_the_iteration_with_the_best_validation_score(monkeypatch):
     assert_same_network(model, make(**parameters, max_iter=best).fit(X, Y), 0)
     with monkeypatch.context() as patched, pytest.warns(UserWarning, match="Training interrupted by user"):
         patch_gradient(patched, 12, raise_interrupt)
-        interrupted = make(**parameters, max_iter=30).fit(X, Y)
-    assert interrupted.interrupted_ and 0 < interrupted.n_iter_ < 12
-    assert_same_network(interrupted, make(**parameters, max_iter=interrupted.n_iter_).fit(X, Y), 0)
+        interrupted_network = make(**parameters, max_iter=30).fit(X, Y)
+    assert interrupted_network.interrupted_ and 0 < interrupted_network.n_iter_ < 12
+    assert_same_network(interrupted_network, make(**parameters, max_iter=interrupted_network.n_iter_).fit(X, Y), 0)
     patch_gradient(monkeypatch, 1, raise_interrupt)
     assert_raises(None, make(**parameters).fit, X, Y, error=KeyboardInterrupt)
 

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_raises, since
+from conftest import assert_raises, requires_scikit_learn
 from linear_models import make_cv_model
 from scipy import sparse
 from sklearn.base import clone
@@ -23,7 +23,7 @@ from fastlin.solvers.batched_lbfgs import MAX_MODELS_PER_PROBLEM
 N_LABELS = 9
 X, Y = make_multilabel_classification(300, 10, n_classes=N_LABELS, random_state=0)
 X = X.astype(float)
-CONVERSIONS = {
+ROW_CONVERSIONS = {
     "float32": lambda X: X.astype(np.float32),
     "sparse": lambda X: sparse.csr_array(X * (X > np.quantile(X, 0.8))),
     "table": lambda X: pd.DataFrame({"number": X[:, 0], "level": pd.Categorical(X[:, 1].astype(int) % 4)}),
@@ -94,9 +94,9 @@ def test_a_threshold_that_underflows_does_not_certify_a_fit():
     np.testing.assert_allclose(model.coef_, fit_separately(X, Y, **options)[0], rtol=1e-2)
 
 
-@pytest.mark.parametrize("kind", CONVERSIONS)
+@pytest.mark.parametrize("kind", ROW_CONVERSIONS)
 def test_rows_in_any_container_give_the_models_of_separate_fits(kind):
-    rows, weights = CONVERSIONS[kind](X), np.random.default_rng(0).integers(0, 3, len(Y)).astype(float)
+    rows, weights = ROW_CONVERSIONS[kind](X), np.random.default_rng(0).integers(0, 3, len(Y)).astype(float)
     model = LogisticRegression(C=0.1, tol=1e-8).fit(rows, Y, weights)
     np.testing.assert_allclose(model.predict_proba(rows), fit_separately(rows, Y, weights, C=0.1)[2], atol=1e-4)
 
@@ -113,8 +113,8 @@ def test_predictions_are_made_per_label():
     assert model.predict(X).dtype == int
     assert model.score(X, Y) == model.score(from_arrays(X, rows_per_block=70), Y) == is_correct.mean()
     assert model.score(X, Y, weights) == pytest.approx(np.average(is_correct, weights=weights))
-    sparse_model = LogisticRegression(l1_ratio=1.0, C=0.05).fit(X, Y).sparsify()
-    np.testing.assert_array_equal(sparse_model.predict(X), sparse_model.densify().predict(X))
+    sparse_coef_model = LogisticRegression(l1_ratio=1.0, C=0.05).fit(X, Y).sparsify()
+    np.testing.assert_array_equal(sparse_coef_model.predict(X), sparse_coef_model.densify().predict(X))
     assert cross_val_predict(LogisticRegression(), X, Y, cv=3, method="predict_proba").shape == Y.shape
 
 
@@ -148,12 +148,12 @@ def test_duplicate_entries_of_sparse_labels_are_summed():
     sparse_labels = sparse.csr_array(labels.astype(int))
     # The first entry of the first label is repeated.
     indices, indptr = np.r_[0, sparse_labels.indices], np.r_[0, sparse_labels.indptr[1:] + 1]
-    once, twice = (
+    valid_labels, doubled_labels = (
         sparse.csr_array((np.r_[value, sparse_labels.data], indices, indptr), shape=(60, 2)) for value in (0, 1)
     )
-    actual, expected = (LogisticRegression().fit(X, Y).coef_ for Y in (once, labels.astype(int)))
+    actual, expected = (LogisticRegression().fit(X, Y).coef_ for Y in (valid_labels, labels.astype(int)))
     np.testing.assert_array_equal(actual, expected)
-    for Y in (twice, sparse_labels[:, :1], sparse_labels[:, :0]):
+    for Y in (doubled_labels, sparse_labels[:, :1], sparse_labels[:, :0]):
         message = r"y may be sparse only if it is multilabel, .* got shape \(60, \d\)"
         assert_raises(message, LogisticRegression().fit, X, Y, error=TypeError)
 
@@ -282,7 +282,7 @@ def test_a_warm_start_fits_labels_that_were_constant_from_zero():
         np.testing.assert_allclose(model.intercept_, expected.intercept_, atol=1e-3)
 
 
-@since(1, 9)
+@requires_scikit_learn(1, 9)
 def test_callbacks_raise_an_error():
     model = LogisticRegression().set_callbacks(TimeLimit(10))
     assert_raises("Callbacks do not support multilabel y", model.fit, X, Y)

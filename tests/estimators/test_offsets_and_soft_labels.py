@@ -22,7 +22,7 @@ from fastlin.estimators.labels import parse_label_columns
 
 pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 
-N, ACCURATE_PARAMETERS = 240, {"tol": 1e-11}
+N, TIGHT_TOL = 240, {"tol": 1e-11}
 
 
 def make_rows(n_classes):
@@ -68,7 +68,7 @@ def test_predictions_add_the_offset():
             np.testing.assert_array_equal(array, expected)
 
 
-def sample_weak_rows(seed, n_classes):
+def sample_weak_signal_rows(seed, n_classes):
     """Return X, labels, weights and skewed offsets; the features are only weakly related to the labels."""
     generator = np.random.default_rng(seed)
     X = generator.normal(size=(300, 8)) * 10.0 ** generator.uniform(-3, -1)
@@ -99,7 +99,7 @@ def assert_within_tol(J, certificate, minimum, null, tol=1e-4):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_tol_is_relative_to_the_improvement_over_the_null_model(n_classes):
     for seed, (l1_ratio, grouped) in enumerate(2 * [(0.0, False), (1.0, False), (0.5, False), (1.0, True)]):
-        X, y, weights, offset = sample_weak_rows(seed, n_classes)
+        X, y, weights, offset = sample_weak_signal_rows(seed, n_classes)
         C = 10.0 ** np.random.default_rng(seed).uniform(0, 3)
         model = LogisticRegression(C=C, l1_ratio=l1_ratio, group_lasso=grouped).fit(X, y, weights, offset=offset)
         l2, l1 = np.array([1 - l1_ratio, l1_ratio]) / (C * weights.sum())
@@ -111,7 +111,7 @@ def test_tol_is_relative_to_the_improvement_over_the_null_model(n_classes):
 
 def test_tol_is_relative_to_the_null_model_if_a_class_has_no_weight():
     for seed in range(4):
-        X, y, weights, offset = sample_weak_rows(seed, 3)
+        X, y, weights, offset = sample_weak_signal_rows(seed, 3)
         weights[y == 0] = 0
         offset = offset if seed % 2 else np.zeros_like(offset)
         model = LogisticRegression(C=10.0).fit(X, y, weights, offset=offset if seed % 2 else None)
@@ -128,7 +128,7 @@ def test_tol_is_relative_to_the_null_model_if_a_class_has_no_weight():
 
 def test_tol_means_the_same_in_paths_and_folds():
     for l1_ratio in (0.0, 1.0):
-        X, y, weights, offset = sample_weak_rows(int(l1_ratio), 2)
+        X, y, weights, offset = sample_weak_signal_rows(int(l1_ratio), 2)
         Cs, rows = [10.0, 1e3], [np.arange(0, 200), np.arange(100, 300)]
         path = logistic_path(X, y, Cs=Cs, l1_ratio=l1_ratio, sample_weight=weights, offset=offset)
         # With an L1 penalty, the folds are fitted in batches.
@@ -159,7 +159,7 @@ def test_folds_and_paths_use_the_offsets_of_their_rows():
         X, y, _, weights, offset = make_rows(n_classes)
         Cs, cv = [0.1, 10.0], StratifiedKFold(3)
         for scoring, metric in (("neg_log_loss", log_loss), (None, accuracy_score)):
-            model = make_cv_model(Cs=Cs, cv=cv, **ACCURATE_PARAMETERS, scoring=scoring)
+            model = make_cv_model(Cs=Cs, cv=cv, **TIGHT_TOL, scoring=scoring)
             model.fit(X, y, weights, offset=offset)
             expected = np.empty((3, 1, 2))
             for f, (train, test) in enumerate(cv.split(X, y)):
@@ -181,9 +181,9 @@ def test_folds_and_paths_use_the_offsets_of_their_rows():
         path = logistic_path(X, y, Cs=5, offset=offset)
         assert path.n_nonzeros[0] == 0
         assert fit(X, y, C=1.001 * path.Cs[0], l1_ratio=1.0, offset=offset).coef_.any()
-        warm = LogisticRegression(warm_start=True, **ACCURATE_PARAMETERS).fit(X, y, weights, offset=offset)
+        warm = LogisticRegression(warm_start=True, **TIGHT_TOL).fit(X, y, weights, offset=offset)
         assert warm.fit(X, y, weights, offset=offset).n_iter_[0] <= 1
-        started = LogisticRegression(**ACCURATE_PARAMETERS).fit(X, y, weights, offset=offset, coef_init=warm.coef_)
+        started = LogisticRegression(**TIGHT_TOL).fit(X, y, weights, offset=offset, coef_init=warm.coef_)
         assert_same_model(started, warm)
 
 
@@ -197,7 +197,7 @@ def test_validation_rows_can_have_their_own_offsets_and_soft_labels():
         (y, y, offset),
     ):
         train_offset, val_offset = (None if offsets is None else offsets[part] for part in (train, val))
-        model = make_cv_model(Cs=[0.1, 10.0], **ACCURATE_PARAMETERS)
+        model = make_cv_model(Cs=[0.1, 10.0], **TIGHT_TOL)
         arguments = {
             "offset": train_offset,
             "X_val": X[val],
@@ -213,11 +213,11 @@ def test_validation_rows_can_have_their_own_offsets_and_soft_labels():
             logarithms = np.log(one.predict_proba(X[val], offset=val_offset))
             expected = np.average((last[val] * logarithms).sum(axis=1), weights=weights[val])
             assert model.scores_[0, 0, c] == pytest.approx(expected, abs=1e-5)
-    offset_without_rows = {"offset_val": offset, "X_val": None, "y_val": None, "sample_weight_val": None}
+    only_offset_val = {"offset_val": offset, "X_val": None, "y_val": None, "sample_weight_val": None}
     for other, message in (
         ({}, r"offset and offset_val must be given together, got only offset\."),
         ({"offset_val": offset[:3]}, "offset_val has 3 rows, but X_val has 80"),
-        (offset_without_rows, "together, got only offset_val"),
+        (only_offset_val, "together, got only offset_val"),
         ({"offset": None, "y_val": np.full((80, 2), 0.5)}, "y has 3 classes, but y_val has the shape"),
     ):
         assert_raises(message, model.fit, X[train], y[train], **{**arguments, **other})
@@ -262,14 +262,14 @@ def test_pipelines_searches_and_clones_route_the_offset():
     X, y, _, weights, offset = make_rows(2)
     Z = StandardScaler().fit_transform(X)
     with config_context(enable_metadata_routing=True):
-        model = LogisticRegression(**ACCURATE_PARAMETERS).set_fit_request(offset=True, sample_weight=True)
+        model = LogisticRegression(**TIGHT_TOL).set_fit_request(offset=True, sample_weight=True)
         model.set_predict_proba_request(offset=True).set_score_request(offset=True, sample_weight=False)
         scaler = StandardScaler().set_fit_request(sample_weight=False)
         arguments = {"sample_weight": weights, "offset": offset}
-        routed = make_pipeline(scaler, clone(model)).fit(X, y, **arguments)
-        assert_same_model(routed[-1], fit(Z, y, **arguments))
-        actual = routed.predict_proba(X, offset=offset)
-        np.testing.assert_allclose(actual, routed[-1].predict_proba(Z, offset=offset))
+        routed_pipeline = make_pipeline(scaler, clone(model)).fit(X, y, **arguments)
+        assert_same_model(routed_pipeline[-1], fit(Z, y, **arguments))
+        actual = routed_pipeline.predict_proba(X, offset=offset)
+        np.testing.assert_allclose(actual, routed_pipeline[-1].predict_proba(Z, offset=offset))
         search = GridSearchCV(model, {"C": [0.1, 1.0]}, cv=StratifiedKFold(2)).fit(X, y, **arguments)
         train, test = next(StratifiedKFold(2).split(X, y))
         one = fit(X[train], y[train], weights[train], offset=offset[train], C=0.1)
@@ -317,19 +317,19 @@ def test_soft_labels_in_other_containers_give_the_same_model():
 
 def test_indicator_matrices_and_single_columns_are_not_soft_labels():
     X, labels, soft_labels, *_ = make_rows(3)
-    certain, fit_labels = np.eye(3)[labels], LogisticRegression().fit
+    certain, fit_default = np.eye(3)[labels], LogisticRegression().fit
     # These are label indicators.
-    assert fit_labels(X, certain).multilabel_
-    assert_raises("y should be a 1d array", fit_labels, X, 2 * certain.astype(int))
+    assert fit_default(X, certain).multilabel_
+    assert_raises("y should be a 1d array", fit_default, X, 2 * certain.astype(int))
     model = LogisticRegression().fit(X, labels)
     assert model.score(X, labels[:, None]) == model.score(X, labels)
     # Single-label models, and fits with `classes`, interpret them as probabilities.
     for rows in (X, blocks.from_arrays(X)):
         assert model.score(rows, certain) == model.score(X, labels)
-    assert_same_model(fit_labels(X, certain, classes=[0, 1, 2]), model)
-    assert_raises("Unknown label type: continuous", fit_labels, X, soft_labels[:, 0])
+    assert_same_model(fit_default(X, certain, classes=[0, 1, 2]), model)
+    assert_raises("Unknown label type: continuous", fit_default, X, soft_labels[:, 0])
     message = r"one column of probabilities.*np.column_stack\(\[1 - y, y\]\)"
-    assert_raises(message, fit_labels, X, soft_labels[:, :1])
+    assert_raises(message, fit_default, X, soft_labels[:, :1])
     with fastlin.patch_sklearn(), pytest.raises(ValueError, match="y should be a 1d array"):
         ScikitLearnLogisticRegression().fit(X, soft_labels)
 
@@ -350,8 +350,8 @@ def test_labels_that_are_not_probabilities_raise_an_error():
     assert_raises("inconsistent numbers of samples", model.fit, X, soft_labels[:-1])
     assert_raises("y must have a column for each of the 3 classes", model.score, X, np.full((N, 2), 0.5))
     assert_raises("liblinear", LogisticRegression(solver="liblinear").fit, X, soft_labels)
-    weightless_model = LogisticRegression(class_weight=dict.fromkeys(range(3), 0.0))
-    assert_raises("must be positive for some rows", weightless_model.fit, X, soft_labels)
+    zero_weight_model = LogisticRegression(class_weight=dict.fromkeys(range(3), 0.0))
+    assert_raises("must be positive for some rows", zero_weight_model.fit, X, soft_labels)
     # Rows with sums close to one are rescaled.
     _, scaled = parse_label_columns(soft_labels * (1 + 5e-6 * (soft_labels < 1)))
     np.testing.assert_allclose(scaled, soft_labels, rtol=1e-15)
@@ -391,15 +391,17 @@ def test_soft_labels_give_the_scores_of_weighted_copies(n_classes):
     # Folds are stratified by the most probable class.
     rows = np.repeat(np.arange(N), n_classes)
     folds = StratifiedKFold(3).split(X, soft_labels.argmax(axis=1))
-    copy_folds = [[np.flatnonzero(np.isin(rows, part)) for part in pair] for pair in folds]
+    folds_of_copies = [[np.flatnonzero(np.isin(rows, part)) for part in pair] for pair in folds]
     for scoring in ("neg_log_loss", "accuracy", None):
-        for arguments, copy_arguments in (({}, {}), ({"offset": offset}, {"offset": offsets})):
+        for arguments, arguments_of_copies in (({}, {}), ({"offset": offset}, {"offset": offsets})):
             search = make_cv_model(Cs=[0.1, 10.0], cv=3, tol=1e-11, scoring=scoring)
-            expected = clone(search).set_params(cv=copy_folds).fit(copied, copies, fractions, **copy_arguments)
+            expected = (
+                clone(search).set_params(cv=folds_of_copies).fit(copied, copies, fractions, **arguments_of_copies)
+            )
             search.fit(X, soft_labels, weights, **arguments)
             np.testing.assert_allclose(search.scores_, expected.scores_, atol=1e-5)
             assert_same_model(search, expected)
-            score = expected.score(copied, copies, fractions, **copy_arguments)
+            score = expected.score(copied, copies, fractions, **arguments_of_copies)
             assert search.score(X, soft_labels, weights, **arguments) == pytest.approx(score, abs=1e-5)
     assert_raises(
         "with soft labels, which other scorers do not", make_cv_model(Cs=2, scoring="roc_auc_ovr").fit, X, soft_labels

@@ -100,7 +100,7 @@ def test_errors_describe_invalid_parameters(make, parameters, message):
     ],
 )
 def test_deprecated_penalties_keep_their_meaning(penalty, parameters, equivalent, monkeypatch):
-    monkeypatch.setattr(scikit_learn, "VERSION", (1, 9))
+    monkeypatch.setattr(scikit_learn, "SKLEARN_VERSION", (1, 9))
     y = np.random.default_rng(0).permutation(Y)
     with warnings.catch_warnings(record=True, action="always") as caught:
         model = fastlin.LogisticRegression(penalty=penalty, **parameters).fit(X, y)
@@ -137,7 +137,7 @@ def test_fits_keep_no_references_to_parameters():
 
 def fit_and_catch(monkeypatch, version, estimator):
     """Return the fitted estimator and the messages of its FutureWarnings for a version of scikit-learn."""
-    monkeypatch.setattr(scikit_learn, "VERSION", version)
+    monkeypatch.setattr(scikit_learn, "SKLEARN_VERSION", version)
     with warnings.catch_warnings(record=True, action="always", category=FutureWarning) as caught:
         # Since 1.8 there is a warning that the penalty takes precedence. Any other warning is an error here.
         warnings.filterwarnings("ignore" if version >= (1, 8) else "error", "Inconsistent values")
@@ -211,7 +211,7 @@ def test_alpha_applies_to_inference_and_multilabel_fits():
 def test_batched_resamples_have_the_penalty_of_single_fits(monkeypatch):
     model, coefs = fit(ROWS, LABELS, WEIGHTS, alpha=1.0), []
     for is_batched in (True, False):
-        monkeypatch.setattr(batched_fits, "can_batch", lambda *_, is_suitable=is_batched: is_suitable)
+        monkeypatch.setattr(batched_fits, "can_batch_fits", lambda *_, is_suitable=is_batched: is_suitable)
         coefs.append(model.bootstrap(ROWS, LABELS, WEIGHTS, n_resamples=20, random_state=0).coef)
     np.testing.assert_allclose(*coefs, atol=1e-3)
 

@@ -101,13 +101,13 @@ def test_equal_and_mirrored_tables_have_equal_scores(table, C, expected, scoring
             n_permutations=N_PERMUTATIONS,
             random_state=seed,
         )
-        nearest = scores[np.abs(actual.permutation_scores[:, None] - scores).argmin(axis=1)]
+        nearest_scores = scores[np.abs(actual.permutation_scores[:, None] - scores).argmin(axis=1)]
         np.testing.assert_allclose(actual.score, observed, rtol=1e-6)
-        np.testing.assert_allclose(actual.permutation_scores, nearest, rtol=1e-6, atol=1e-6)
-        is_tied = np.abs(nearest - observed) <= SCORE_TOL
+        np.testing.assert_allclose(actual.permutation_scores, nearest_scores, rtol=1e-6, atol=1e-6)
+        is_tied = np.abs(nearest_scores - observed) <= SCORE_TOL
         assert is_tied.any()
         np.testing.assert_array_equal(actual.permutation_scores == actual.score, is_tied)
-        np.testing.assert_array_equal(actual.permutation_scores > actual.score, ~is_tied & (nearest > observed))
+        np.testing.assert_array_equal(actual.permutation_scores > actual.score, ~is_tied & (nearest_scores > observed))
         exact = weights[scores >= observed - SCORE_TOL].sum()
         if scoring == "likelihood_ratio" and expected is not None:
             assert round(exact, 3) == expected
@@ -175,12 +175,12 @@ def test_unpenalized_likelihood_ratios_have_the_ties_of_contingency_tables(count
     model = fastlin.LogisticRegression(C=np.inf)
     options = {"scoring": "likelihood_ratio", "n_permutations": 150, "random_state": 0}
     actual = fastlin.permutation_test(model, x[:, None], y, **options)
-    nearest = scores[np.abs(actual.permutation_scores[:, None] - scores).argmin(axis=1)]
-    is_tied = np.abs(nearest - observed) <= SCORE_TOL
+    nearest_scores = scores[np.abs(actual.permutation_scores[:, None] - scores).argmin(axis=1)]
+    is_tied = np.abs(nearest_scores - observed) <= SCORE_TOL
     assert 0 < is_tied.sum() < 150
     np.testing.assert_allclose(actual.score, observed, rtol=1e-9)
     np.testing.assert_array_equal(actual.permutation_scores == actual.score, is_tied)
-    np.testing.assert_array_equal(actual.permutation_scores > actual.score, ~is_tied & (nearest > observed))
+    np.testing.assert_array_equal(actual.permutation_scores > actual.score, ~is_tied & (nearest_scores > observed))
 
 
 @pytest.mark.parametrize("scoring", ["roc_auc", "neg_log_loss"])
@@ -213,7 +213,7 @@ def test_scores_do_not_depend_on_the_number_of_fits():
 
 
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
-def test_fits_of_equal_data_are_equal_in_every_slot(l1_ratio):
+def test_fits_of_equal_data_are_equal_at_every_batch_position(l1_ratio):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(57, 3))
     y = (X[:, 0] + generator.logistic(size=57) > 0).astype(np.uint8)

@@ -28,7 +28,7 @@ ROUNDING = 1e-11
 N_LEVELS = 4
 
 
-def split_entries(X):
+def split_entries_in_half(X):
     """Return a CSR matrix with each entry split into two halves, and the entries of a row in reverse order."""
     X = sparse.csr_array(X[:, ::-1])
     columns = X.shape[1] - 1 - X.indices
@@ -45,7 +45,7 @@ CONTAINERS = {
     "CSR": sparse.csr_array,
     "CSC": sparse.csc_matrix,
     "COO": sparse.coo_array,
-    "entries unsorted and twice": split_entries,
+    "entries unsorted and twice": split_entries_in_half,
     "blocks": lambda X: from_arrays(X, rows_per_block=60),
     "sparse blocks": lambda X: from_csr([sparse.csr_array(X[:50]), sparse.csr_array(X[50:])]),
 }
@@ -67,11 +67,11 @@ def sample_columns(generator, form, n, d):
     return unit, X.astype(np.float32).astype(float) if form == "float32" else X
 
 
-def generate_weights(generator, labels, n_classes, is_soft):
+def generate_weights(generator, labels, n_classes, has_soft_labels):
     """Return y, weights or None, class_weight, and equivalent labels and weights without class_weight."""
     n = len(labels)
     targets = np.eye(n_classes)[labels]
-    if is_soft:
+    if has_soft_labels:
         targets = 0.6 * targets + 0.4 * generator.dirichlet(np.ones(n_classes), n)
     sample_weight = generator.exponential(size=n) * (generator.random(n) < 0.9) if generator.random() < 0.4 else None
     weights = np.ones(n) if sample_weight is None else sample_weight
@@ -86,7 +86,7 @@ def generate_weights(generator, labels, n_classes, is_soft):
         class_weight = dict(enumerate(factors))
     fractions = weights[:, None] * targets * factors
     counted = fractions.sum(axis=1)
-    if not is_soft:
+    if not has_soft_labels:
         return labels, sample_weight, class_weight, labels, counted
     return targets, sample_weight, class_weight, fractions / np.where(counted > 0, counted, 1)[:, None], counted
 
@@ -237,14 +237,17 @@ def test_order_names_and_units_of_the_data_do_not_change_the_model(problem):
     order, names = generator.permutation(n), generator.permutation(K)
     moved = fit(X[order], y[order], C=C)
     assert_same_model(model, moved, moved.coef_, l2)
-    renamed_model = fit(X, names[y], C=C)
-    coef = renamed_model.coef_[names] if K > 2 else renamed_model.coef_ * (1 if names[0] == 0 else -1)
-    assert_same_model(model, renamed_model, coef, l2)
+    relabeled_model = fit(X, names[y], C=C)
+    coef = relabeled_model.coef_[names] if K > 2 else relabeled_model.coef_ * (1 if names[0] == 0 else -1)
+    assert_same_model(model, relabeled_model, coef, l2)
     times = generator.integers(1, 4, n)
-    weighted, repeated = fit(X, y, times.astype(float), C=C), fit(np.repeat(X, times, 0), np.repeat(y, times), C=C)
-    assert_same_model(weighted, repeated, repeated.coef_, 1 / (C * times.sum()))
-    shifted = fit(np.vstack([X, 1e3 * X]), np.append(y, y), np.append(np.ones(n), np.zeros(n)), C=C)
-    assert_same_model(model, shifted, shifted.coef_, l2)
+    weighted, repeated_rows_model = (
+        fit(X, y, times.astype(float), C=C),
+        fit(np.repeat(X, times, 0), np.repeat(y, times), C=C),
+    )
+    assert_same_model(weighted, repeated_rows_model, repeated_rows_model.coef_, 1 / (C * times.sum()))
+    zero_weight_rows_model = fit(np.vstack([X, 1e3 * X]), np.append(y, y), np.append(np.ones(n), np.zeros(n)), C=C)
+    assert_same_model(model, zero_weight_rows_model, zero_weight_rows_model.coef_, l2)
 
 
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])

@@ -24,15 +24,15 @@ def test_a_path_equals_separate_fits_without_warm_starts(n_classes, l1_ratio, to
     np.testing.assert_array_equal(path.Cs, [0.03, 1.0, 10.0])
     assert path.coefs.shape == (3, 1 if n_classes == 2 else n_classes, 6)
     for c, C in enumerate(path.Cs):
-        cold_model = fastlin.LogisticRegression(C=C, **options).fit(X, y, weights)
+        separate_model = fastlin.LogisticRegression(C=C, **options).fit(X, y, weights)
         # An L1 penalty may not determine the component of coef that softmax ignores.
-        free = (path.coefs[c] - cold_model.coef_).mean(axis=0) if n_classes > 2 else 0
-        np.testing.assert_allclose(path.coefs[c] - free, cold_model.coef_, atol=tolerance)
-        np.testing.assert_allclose(path.intercepts[c], cold_model.intercept_, atol=tolerance)
+        free = (path.coefs[c] - separate_model.coef_).mean(axis=0) if n_classes > 2 else 0
+        np.testing.assert_allclose(path.coefs[c] - free, separate_model.coef_, atol=tolerance)
+        np.testing.assert_allclose(path.intercepts[c], separate_model.intercept_, atol=tolerance)
         if n_classes == 2:
-            np.testing.assert_array_equal(path.coefs[c] == 0, cold_model.coef_ == 0)
-        if cold_model.history_:
-            assert path.objectives[c] == pytest.approx(cold_model.history_[-1].objective, rel=2 * tol)
+            np.testing.assert_array_equal(path.coefs[c] == 0, separate_model.coef_ == 0)
+        if separate_model.history_:
+            assert path.objectives[c] == pytest.approx(separate_model.history_[-1].objective, rel=2 * tol)
         assert path.certificates[c] <= 10 * tol * path.objectives[c]
     np.testing.assert_array_equal(path.n_nonzeros, np.count_nonzero(path.coefs, axis=(1, 2)))
     np.testing.assert_array_equal(path.classes, np.unique(y))

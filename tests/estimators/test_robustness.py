@@ -34,8 +34,10 @@ MODEL_FACTORIES = [
     lambda: fastlin.MLPClassifier((5,), max_iter=3, random_state=0, batch_norm="both", dropout=0.2),
     fastlin.FirthLogisticRegression,
 ]
-STATUS = Path("/proc/self/statm")
-needs_status = pytest.mark.skipif(not STATUS.exists(), reason="the system does not report the memory of a process")
+MEMORY_STATUS_FILE = Path("/proc/self/statm")
+needs_memory_status = pytest.mark.skipif(
+    not MEMORY_STATUS_FILE.exists(), reason="the system does not report the memory of a process"
+)
 X, Y = load_iris(return_X_y=True)
 
 
@@ -90,20 +92,20 @@ def test_other_processes_fit_the_same_models(make_pool):
             np.testing.assert_equal(task.result(), expected)
 
 
-@needs_status
+@needs_memory_status
 @pytest.mark.thorough
 def test_many_fits_do_not_leak_memory():
     def measure(n_fits):
         for _ in range(n_fits):
             fit_models()
         gc.collect()
-        return int(STATUS.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(MEMORY_STATUS_FILE.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     before = measure(10)
     assert measure(40) - before < 5_000_000
 
 
-@needs_status
+@needs_memory_status
 @pytest.mark.thorough
 def test_lack_of_memory_raises_a_memory_error():
     output = run_program("""
@@ -157,8 +159,8 @@ print(sorted({event for event in seen if event.split(".")[0] in outside}), dict(
     assert output.split() == ["[]", "True"]
 
 
-PACKAGE = Path(fastlin.__file__).parent
-FILES = {*map(str, PACKAGE.rglob("*.py"))} - {*map(str, PACKAGE.glob("kernels/**/*.py"))}
+PACKAGE_FOLDER = Path(fastlin.__file__).parent
+INTERRUPTIBLE_FILES = {*map(str, PACKAGE_FOLDER.rglob("*.py"))} - {*map(str, PACKAGE_FOLDER.glob("kernels/**/*.py"))}
 GENERATOR = np.random.default_rng(0)
 ROWS = GENERATOR.normal(size=(60, 3))
 LABELS = (ROWS[:, 0] + GENERATOR.normal(size=60) > 0) * 1
@@ -172,7 +174,7 @@ def fit(model, **validation):
     return model.fit(ROWS, LABELS, **validation)
 
 
-CALLS = {
+FIT_CALLS = {
     "steps": (steps, fit),
     "steps, validation": (partial(steps, early_stopping=True), fit),
     "partial_fit of steps": (steps, lambda model: model.partial_fit(ROWS, LABELS, [0, 1])),
@@ -188,18 +190,18 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("line_step", [97, *mark_params(pytest.mark.slow, 7)])
-@pytest.mark.parametrize("name", CALLS)
-def test_an_interrupt_is_raised_or_reported_with_a_consistent_model(name, line_step):
-    make, call = CALLS[name]
+@pytest.mark.parametrize("interrupt_line_step", [97, *mark_params(pytest.mark.slow, 7)])
+@pytest.mark.parametrize("name", FIT_CALLS)
+def test_an_interrupt_is_raised_or_reported_with_a_consistent_model(name, interrupt_line_step):
+    make, call = FIT_CALLS[name]
     fitted_attributes = set(vars(call(make())))
     # After an interrupt, the model is unchanged, or complete if the interrupt arrives after the fit.
     for n_interrupts in itertools.count():
-        model, last_line = make(), 1 + n_interrupts * line_step
+        model, interrupted_line = make(), 1 + n_interrupts * interrupt_line_step
         before = dict(vars(model))
         with warnings.catch_warnings(record=True, action="always") as caught:
-            result, n_lines = run_until_line(partial(call, model), FILES, last_line)
-        if n_lines < last_line:
+            result, n_lines = run_until_line(partial(call, model), INTERRUPTIBLE_FILES, interrupted_line)
+        if n_lines < interrupted_line:
             break
         if result is None:
             assert vars(model) == before or set(vars(model)) == fitted_attributes

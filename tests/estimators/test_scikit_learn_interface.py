@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sklearn.linear_model
 import sklearn.neural_network
-from conftest import assert_raises, load_standardized, run_program, since
+from conftest import assert_raises, load_standardized, requires_scikit_learn, run_program
 from linear_models import make_cv_model
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
@@ -29,7 +29,7 @@ from fastlin.matrices import DenseMatrix
 
 LINEAR_MODELS = ["LogisticRegression", "LogisticRegressionCV"]
 # Reasons why the checks of weights fail.
-EXPECTED = {
+WEIGHT_CHECK_FAILURES = {
     fastlin.MiniBatchLogisticRegression: "two copies of a row fill more of a batch than a row of weight two",
     fastlin.MLPClassifier: "float32 rounds by more than the check's relative tolerance of 1e-7",
     fastlin.FirthLogisticRegression: "the check has fewer rows than columns, so the likelihood is undefined",
@@ -67,7 +67,7 @@ COMPOSITE_FACTORIES = {
 
 
 def expect_failures(estimator):
-    reason = EXPECTED.get(type(estimator))
+    reason = WEIGHT_CHECK_FAILURES.get(type(estimator))
     return {check.__name__: reason for check in WEIGHT_CHECKS} if reason else {}
 
 
@@ -95,7 +95,7 @@ def test_networks_in_float64_pass_the_checks_that_fail_in_float32(check):
     check("MLPClassifier", fastlin.MLPClassifier(max_iter=50, dtype="float64"))
 
 
-@since(1, 9)
+@requires_scikit_learn(1, 9)
 def test_the_parameters_include_those_of_scikit_learn():
     theirs = sklearn.linear_model.LogisticRegression(C=0.3, class_weight="balanced")
     ours = fastlin.LogisticRegression(**theirs.get_params())
@@ -140,23 +140,28 @@ for model in fastlin.LogisticRegression(penalty="l1"), fastlin.LogisticRegressio
 
 
 def test_n_jobs_applies_to_predictions(monkeypatch):
-    model, unlimited = fastlin.LogisticRegression(n_jobs=5).fit(X, Y), fastlin.LogisticRegression().fit(X, Y)
+    model, unlimited_model = fastlin.LogisticRegression(n_jobs=5).fit(X, Y), fastlin.LogisticRegression().fit(X, Y)
     thread_counts = []
     for name in ("compute_scores", "find_best_class"):
         method = getattr(DenseMatrix, name)
         monkeypatch.setattr(
-            DenseMatrix, name, lambda *arguments, to=method: (thread_counts.append(count_threads()), to(*arguments))[1]
+            DenseMatrix,
+            name,
+            lambda *arguments, original_method=method: (
+                thread_counts.append(count_threads()),
+                original_method(*arguments),
+            )[1],
         )
     for predict in (model.decision_function, model.predict, model.predict_proba, model.predict_log_proba):
         predict(X)
     model.score(X, Y)
     assert thread_counts == [5] * 5
     with limit_threads(3):
-        unlimited.predict(X)
+        unlimited_model.predict(X)
     assert thread_counts[-1] == 3
 
 
-@since(1, 9)
+@requires_scikit_learn(1, 9)
 def test_warnings_name_the_line_that_calls_fit():
     cross_validation = {"Cs": 2, "cv": 2, "scoring": "accuracy"}
     with warnings.catch_warnings(record=True, action="always") as caught:

@@ -14,7 +14,7 @@ from fastlin.estimators import scikit_learn
 
 X, Y = load_standardized(load_iris)
 SCALED_CANCER, UNSCALED_CANCER = load_standardized(load_breast_cancer), load_breast_cancer(return_X_y=True)
-ILL_CONDITIONED = {
+ILL_CONDITIONED_PROBLEMS = {
     "large C": (X, Y, 1e5, 1e-4, False),
     "large C of groups": (X, Y, 1e5, 1e-4, True),
     "large C of two classes": (*SCALED_CANCER, 1e4, 1e-4, False),
@@ -31,7 +31,7 @@ def fit(X, y, sample_weight=None, **parameters):
 
 def fit_saga(X, y, sample_weight=None, **parameters):
     # Before 1.8, l1_ratio had an effect only with this penalty.
-    if scikit_learn.VERSION < (1, 8):
+    if scikit_learn.SKLEARN_VERSION < (1, 8):
         parameters["penalty"] = "elasticnet"
     if parameters.get("class_weight") == "balanced":
         totals = np.bincount(y, sample_weight)
@@ -40,7 +40,7 @@ def fit_saga(X, y, sample_weight=None, **parameters):
     return model.fit(X, y, sample_weight)
 
 
-def value_of(model, X, labels, l1_ratio=1.0, C=1.0, factors=1.0):
+def compute_objective(model, X, labels, l1_ratio=1.0, C=1.0, factors=1.0):
     strength, penalty = 1 / (C * len(X)), {"factors": factors, "group_lasso": model.group_lasso}
     l1, l2 = l1_ratio * strength, (1 - l1_ratio) * strength
     return reference.objective(X, labels, model.coef_, model.intercept_, l2, l1=l1, **penalty)
@@ -80,7 +80,7 @@ def test_a_feature_with_factor_zero_is_unpenalized(l1_ratio):
     # With an L1 penalty there is no Newton step with the full Hessian, which would give a certificate.
     assert (model.certificate_ == np.inf) if l1_ratio else (model.certificate_ <= 2e-10 * model.history_[-1].objective)
     minimum, coef, _ = reference.sparse_minimum(X, Y, 3, (1 - l1_ratio) / total, l1_ratio / total, factors=factors)
-    assert value_of(model, X, Y, l1_ratio, 0.05, factors) == pytest.approx(minimum, rel=1e-9)
+    assert compute_objective(model, X, Y, l1_ratio, 0.05, factors) == pytest.approx(minimum, rel=1e-9)
     np.testing.assert_allclose(model.coef_[:, 1], coef[:, 1] - coef[:, 1].mean(), atol=1e-4)
     assert model.coef_[:, 1].sum() == pytest.approx(0, abs=1e-12)
 
@@ -116,13 +116,13 @@ def test_invalid_factors_raise_an_error(factors, message):
         assert_raises(message, fastlin.LogisticRegression(l1_ratio=l1_ratio, penalty_factors=factors).fit, X, Y)
 
 
-@pytest.mark.parametrize("name", ILL_CONDITIONED)
+@pytest.mark.parametrize("name", ILL_CONDITIONED_PROBLEMS)
 def test_ill_conditioned_fits_converge(name):
-    rows, y, C, tol, group_lasso = ILL_CONDITIONED[name]
+    rows, y, C, tol, group_lasso = ILL_CONDITIONED_PROBLEMS[name]
     model = fit(rows, y, C=C, tol=tol, group_lasso=group_lasso)
     assert model.converged_
     assert model.n_iter_[0] < 100
-    assert model.certificate_ <= tol * value_of(model, rows, y, C=C) * (1 + 1e-6)
+    assert model.certificate_ <= tol * compute_objective(model, rows, y, C=C) * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("group_lasso", [False, True])

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 import fastlin
 from fastlin.blocks import from_arrays
 from fastlin.estimators import StabilitySelection
-from fastlin.estimators.stability_selection import argsort_sizes
+from fastlin.estimators.stability_selection import argsort_by_descending_size
 from fastlin.kernels.machine.threads import limit_threads
 
 DEFAULT_MODEL = fastlin.LogisticRegression()
@@ -58,7 +58,7 @@ def test_frequencies_equal_those_of_single_fits_of_the_half_samples(n_classes, C
     np.testing.assert_array_equal(selection.frequencies, selection.path[-1])
 
 
-def test_pairs_do_not_depend_on_threads_or_the_number_of_pairs():
+def test_selection_counts_do_not_depend_on_threads_or_later_pairs():
     counts = []
     for n_threads, n_pairs in ((1, 4), (2, 4), (2, 5)):
         with limit_threads(n_threads):
@@ -181,6 +181,6 @@ def test_equal_coefficients_are_ordered_by_column_in_every_type():
 
 def test_coefficients_of_nearly_equal_size_keep_their_order():
     sizes = np.array([0.5, 1.0, 0.3, 1.0 + 1e-9, 0.5 + 2e-4])
-    np.testing.assert_array_equal(argsort_sizes(sizes, 1e-4), [1, 3, 4, 0, 2])
-    np.testing.assert_array_equal(argsort_sizes(sizes, 1e-3), [1, 3, 0, 4, 2])
-    np.testing.assert_array_equal(argsort_sizes(sizes[:0], 1e-3), [])
+    np.testing.assert_array_equal(argsort_by_descending_size(sizes, 1e-4), [1, 3, 4, 0, 2])
+    np.testing.assert_array_equal(argsort_by_descending_size(sizes, 1e-3), [1, 3, 0, 4, 2])
+    np.testing.assert_array_equal(argsort_by_descending_size(sizes[:0], 1e-3), [])

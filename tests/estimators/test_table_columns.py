@@ -13,23 +13,31 @@ import fastlin
 N = 40
 Y = np.arange(N) % 2
 NUMERIC_COLUMN = np.linspace(-1, 1, N)
-DAYS = np.arange(N) % 4
-FIRST = datetime.datetime(2020, 1, 1)
+DAY_NUMBERS = np.arange(N) % 4
+FIRST_TIMESTAMP = datetime.datetime(2020, 1, 1)
 # Values that are not numbers, with their types in NumPy (if there is one) and Arrow.
 TIME_COLUMNS = {
-    "dates": ([FIRST.date() + datetime.timedelta(days=day) for day in DAYS.tolist()], "M8[D]", "date32"),
-    "timestamps": ([FIRST + datetime.timedelta(days=day) for day in DAYS.tolist()], "M8[us]", "timestamp"),
-    "durations": ([datetime.timedelta(days=day) for day in DAYS.tolist()], "m8[us]", "duration"),
-    "times": ([datetime.time(day) for day in DAYS.tolist()], None, "time64"),
+    "dates": (
+        [FIRST_TIMESTAMP.date() + datetime.timedelta(days=day) for day in DAY_NUMBERS.tolist()],
+        "M8[D]",
+        "date32",
+    ),
+    "timestamps": (
+        [FIRST_TIMESTAMP + datetime.timedelta(days=day) for day in DAY_NUMBERS.tolist()],
+        "M8[us]",
+        "timestamp",
+    ),
+    "durations": ([datetime.timedelta(days=day) for day in DAY_NUMBERS.tolist()], "m8[us]", "duration"),
+    "times": ([datetime.time(day) for day in DAY_NUMBERS.tolist()], None, "time64"),
 }
 BYTES_COLUMN = [b"a", b"b", b"c", b"d"] * (N // 4)
 STRING_COLUMN = ["a", "b", "c", "d"] * (N // 4)
 
 
 def make_object_array(values):
-    objects = np.empty(len(values), object)
-    objects[:] = values
-    return objects
+    object_array = np.empty(len(values), object)
+    object_array[:] = values
+    return object_array
 
 
 def make_arrow_array(values, kind):
@@ -74,7 +82,7 @@ CONTAINERS = {
 NUMPY_COLUMNS = "array", "lists of NumPy's values", "objects of NumPy's values", "pandas alone", "pandas"
 
 
-def get_last_name(X):
+def get_last_key(X):
     """Return the name or the index of the last column."""
     return "a" if hasattr(X, "columns") else np.shape(X)[1] - 1
 
@@ -92,7 +100,7 @@ def test_times_raise_an_error_in_any_container(name, container):
     values, numpy_dtype, arrow_type = TIME_COLUMNS[name]
     X = CONTAINERS[container](values, numpy_dtype, arrow_type)
     error_message = (
-        f"Column {get_last_name(X)!r} of X contains values (of type|such as) .*; columns that are not categorical must"
+        f"Column {get_last_key(X)!r} of X contains values (of type|such as) .*; columns that are not categorical must"
     )
     remedy = "Convert it to numbers, for example days since a date"
     for chosen in (None, "from_dtype"):
@@ -100,7 +108,7 @@ def test_times_raise_an_error_in_any_container(name, container):
         assert_raises(f"{error_message} be numeric. {remedy}, or include it in categorical_features", model.fit, X, Y)
     assert_raises(rf"{error_message} be numeric. {remedy}\.$", fastlin.MLPClassifier(max_iter=1).fit, X, Y)
     # The second remedy works: coefficients equal those of strings in the same order.
-    actual = fastlin.LogisticRegression(categorical_features=[get_last_name(X)], tol=1e-10).fit(X, Y)
+    actual = fastlin.LogisticRegression(categorical_features=[get_last_key(X)], tol=1e-10).fit(X, Y)
     strings = CONTAINERS["array of objects"](STRING_COLUMN)[:, -actual.n_features_in_ :]
     expected = fastlin.LogisticRegression(categorical_features=[actual.n_features_in_ - 1], tol=1e-10).fit(strings, Y)
     np.testing.assert_array_equal(actual.coef_, expected.coef_)
@@ -121,7 +129,7 @@ def test_times_in_a_numeric_column_raise_an_error():
 
 @pytest.mark.parametrize("kind", ["M8[D]", "m8[s]"])
 def test_times_as_weights_raise_an_error(kind):
-    weights = DAYS.astype(kind)
+    weights = DAY_NUMBERS.astype(kind)
     for container in (weights, list(weights), pd.Series(weights)):
         error_message = "sample_weight has dtype (datetime|timedelta)64.*convert it to numbers"
         assert_raises(error_message, fastlin.LogisticRegression().fit, NUMERIC_COLUMN[:, None], Y, container)
@@ -146,7 +154,7 @@ def test_bytes_are_categorical_in_every_container(kind):
 def test_python_objects_in_polars_are_read_like_object_arrays():
     polars = pytest.importorskip("polars")
     X = {}
-    for name, values in {"mixed": [1, "a"] * (N // 2), "text": STRING_COLUMN, "numbers": DAYS.tolist()}.items():
+    for name, values in {"mixed": [1, "a"] * (N // 2), "text": STRING_COLUMN, "numbers": DAY_NUMBERS.tolist()}.items():
         X[name] = polars.DataFrame({"b": NUMERIC_COLUMN, "a": polars.Series(values, dtype=polars.Object)})
     mixed = "Column 'a' of X mixes numbers such as 1 and strings such as 'a'"
     for chosen in (["a"], "from_dtype"):
@@ -154,14 +162,16 @@ def test_python_objects_in_polars_are_read_like_object_arrays():
         actual = fastlin.LogisticRegression(categorical_features=chosen).fit(X["text"], Y)
         assert actual.categories_[1].tolist() == ["a", "b", "c", "d"]
     assert_raises("Column 'a' of X contains strings such as 'a'", fastlin.LogisticRegression().fit, X["mixed"], Y)
-    expected = fastlin.LogisticRegression().fit(np.column_stack([NUMERIC_COLUMN, DAYS]), Y)
+    expected = fastlin.LogisticRegression().fit(np.column_stack([NUMERIC_COLUMN, DAY_NUMBERS]), Y)
     np.testing.assert_array_equal(fastlin.LogisticRegression().fit(X["numbers"], Y).coef_, expected.coef_)
 
 
 def test_decimals_of_every_table_are_numbers():
     pyarrow = pytest.importorskip("pyarrow")
-    expected = fastlin.LogisticRegression().fit(DAYS[:, None].astype(float), Y)
-    table = pyarrow.table({"a": pyarrow.array([Decimal(day) for day in DAYS.tolist()], pyarrow.decimal128(5, 1))})
+    expected = fastlin.LogisticRegression().fit(DAY_NUMBERS[:, None].astype(float), Y)
+    table = pyarrow.table(
+        {"a": pyarrow.array([Decimal(day) for day in DAY_NUMBERS.tolist()], pyarrow.decimal128(5, 1))}
+    )
     dataframe = table.to_pandas(types_mapper=pd.ArrowDtype)
     for X in (table, dataframe, table.to_pandas(), pytest.importorskip("polars").from_arrow(table)):
         np.testing.assert_array_equal(fastlin.LogisticRegression().fit(X, Y).coef_, expected.coef_)

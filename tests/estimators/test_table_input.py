@@ -151,9 +151,9 @@ def test_columns_are_selected_by_name_index_or_mask(chosen):
 def test_without_categorical_columns_the_model_does_not_change():
     X = np.column_stack([COLUMNS["age"], COLUMNS["weight"]])
     expected = fit(X, Y)
-    for choice in (None, "from_dtype"):
-        fit(sparse.csr_array(X), Y, categorical_features=choice)
-        actual = fit(X, Y, categorical_features=choice)
+    for column_choice in (None, "from_dtype"):
+        fit(sparse.csr_array(X), Y, categorical_features=column_choice)
+        actual = fit(X, Y, categorical_features=column_choice)
         np.testing.assert_array_equal(actual.coef_, expected.coef_)
         assert not hasattr(actual, "categories_")
         assert actual.get_feature_names_out().tolist() == ["x0", "x1"]
@@ -172,7 +172,7 @@ def test_a_new_fit_without_categories_drops_the_levels():
 
 # Missing values, and the same data with a named level in their place.
 NAMED_COLUMNS = {"city": np.where(np.arange(N) % 7 == 0, "~", COLUMNS["city"]), "day": COLUMNS["day"]}
-MAX_ROUNDING_RISE = {
+MAX_OBJECTIVE_ROUNDING_RISE = {
     "city": np.where(NAMED_COLUMNS["city"] == "~", None, NAMED_COLUMNS["city"]),
     "day": np.where(NAMED_COLUMNS["day"] == 3, np.nan, NAMED_COLUMNS["day"]),
 }
@@ -192,11 +192,14 @@ MISSING_VALUE_TABLES = {
 
 @pytest.mark.parametrize("name", MISSING_VALUE_TABLES)
 def test_missing_values_are_a_level_only_on_request(name):
-    column, is_from_dtype = name.split()[0], "dictionary" in name or "categories" in name
-    table, named = MISSING_VALUE_TABLES[name](MAX_ROUNDING_RISE[column]), NAMED_COLUMNS[column].astype(object)[:, None]
-    chosen = FROM_DTYPE if is_from_dtype else {"categorical_features": [0]}
-    refusal = "Column .* of X contains missing values.*missing_as_category=True"
-    assert_raises(refusal, fastlin.LogisticRegression(**chosen).fit, table, Y)
+    column, has_categorical_dtype = name.split()[0], "dictionary" in name or "categories" in name
+    table, named = (
+        MISSING_VALUE_TABLES[name](MAX_OBJECTIVE_ROUNDING_RISE[column]),
+        NAMED_COLUMNS[column].astype(object)[:, None],
+    )
+    chosen = FROM_DTYPE if has_categorical_dtype else {"categorical_features": [0]}
+    refusal_message = "Column .* of X contains missing values.*missing_as_category=True"
+    assert_raises(refusal_message, fastlin.LogisticRegression(**chosen).fit, table, Y)
     actual = pickle.loads(pickle.dumps(fit(table, Y, missing_as_category=True, **chosen)))
     *levels, missing = actual.categories_[0]
     # The levels of a dictionary keep their order.
@@ -210,7 +213,7 @@ def test_missing_values_are_a_level_only_on_request(name):
 
 @pytest.mark.parametrize(("city", "missing_as_category"), [("Atlantis", False), ("Atlantis", True), (None, True)])
 def test_unseen_categories_contribute_nothing_to_the_scores(city, missing_as_category):
-    lost = make_array({**COLUMNS, "city": MAX_ROUNDING_RISE["city"]})
+    lost = make_array({**COLUMNS, "city": MAX_OBJECTIVE_ROUNDING_RISE["city"]})
     model = fit(
         lost if city and missing_as_category else ARRAY,
         Y,
@@ -265,10 +268,10 @@ def test_cross_validation_matches_encoded_columns():
 
 
 DATES = np.array(["2020-01-01", "NaT"] * 250, "M8[D]")
-TIMES = pd.DataFrame({"c": ["a", "b"] * 250, "t": pd.to_datetime(DATES).tz_localize("UTC")})
+TIME_TABLE = pd.DataFrame({"c": ["a", "b"] * 250, "t": pd.to_datetime(DATES).tz_localize("UTC")})
 NANOSECONDS = DATES[:, None] + np.timedelta64(1, "ns")
 MIXED_COLUMN = np.array([["a"], [2]] * 250, object)
-REFUSED = {
+INVALID_TABLES = {
     "a name": (["town"], DATAFRAME, "contains 'town', but the columns of X are"),
     "a number": ([7], DATAFRAME, "contains 7, but .* indices from 0 to 3"),
     "a short mask": ([True], DATAFRAME, "a boolean mask must have 4 entries"),
@@ -317,11 +320,11 @@ REFUSED = {
     ),
     "complex numbers": ([0], np.ones((N, 1), complex), "Column 0 of X has levels that cannot be sorted.*complex128"),
     "lists": ([0], pd.DataFrame({"c": [[1], [2]] * 250}), "Column 'c' of X has levels that cannot be sorted"),
-    "times": ([0], TIMES, "Column 't' of X contains values"),
+    "times": ([0], TIME_TABLE, "Column 't' of X contains values"),
 }
 
 
-@pytest.mark.parametrize(("chosen", "table", "message"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("chosen", "table", "message"), INVALID_TABLES.values(), ids=INVALID_TABLES)
 def test_invalid_tables_raise_an_error_that_names_the_column(chosen, table, message):
     model = fastlin.LogisticRegression(categorical_features=chosen, missing_as_category=True)
     assert_raises(message, model.fit, table, Y, error=(ValueError, TypeError))
@@ -352,16 +355,16 @@ def test_numeric_columns_of_other_types_and_layouts_are_supported():
     actual = fit(dataframe, Y, **FROM_DTYPE)
     expected = fit(floats, Y, **FROM_DTYPE)
     np.testing.assert_allclose(actual.coef_, expected.coef_, **COEF_TOLERANCES)
-    reversed_model = fit(dataframe.iloc[::-1], Y[::-1], **FROM_DTYPE)
-    np.testing.assert_allclose(reversed_model.coef_, actual.coef_, **COEF_TOLERANCES)
+    reversed_rows_model = fit(dataframe.iloc[::-1], Y[::-1], **FROM_DTYPE)
+    np.testing.assert_allclose(reversed_rows_model.coef_, actual.coef_, **COEF_TOLERANCES)
 
 
 def test_dictionaries_with_unusual_values_are_supported():
     pyarrow = import_arrow()
     codes = np.arange(N) % 4
-    odd = pyarrow.DictionaryArray.from_arrays(pyarrow.array(codes, pyarrow.int64()), ["b", "a", "b", None])
+    odd_dictionary = pyarrow.DictionaryArray.from_arrays(pyarrow.array(codes, pyarrow.int64()), ["b", "a", "b", None])
     y = (np.arange(N) % 3 == 0).astype(int)
-    model = fit(pyarrow.table({"c": odd}), y, **FROM_DTYPE, missing_as_category=True)
+    model = fit(pyarrow.table({"c": odd_dictionary}), y, **FROM_DTYPE, missing_as_category=True)
     assert model.categories_[0].tolist()[:2] == ["b", "a"]
     assert model.coef_.shape == (1, 3)
     two = pyarrow.chunked_array([pyarrow.array(["a", "b"] * 125).dictionary_encode() for _ in range(2)])
@@ -382,25 +385,25 @@ def test_many_rows_with_only_categories_are_supported():
     np.testing.assert_allclose(model.predict_proba(dataframe.iloc[rows])[:, 1], fractions, atol=1e-3)
 
 
-class Name(str):
+class CountedName(str):
     """A name that counts how often it is compared."""
 
     n_comparisons = 0
 
     def __eq__(self, other):
-        Name.n_comparisons += 1
+        CountedName.n_comparisons += 1
         return str(self) == str(other)
 
     __hash__ = str.__hash__
 
 
 def test_lookup_of_categorical_columns_takes_linear_time():
-    names = [Name(f"c{j}") for j in range(200)]
+    names = [CountedName(f"c{j}") for j in range(200)]
     dataframe = pd.DataFrame({name: [0, 1] for name in names})
     dataframe.columns = pd.Index(names, dtype=object)
     estimator = fastlin.LogisticRegression(categorical_features=[str(name) for name in names[::2]])
-    Name.n_comparisons = 0
+    CountedName.n_comparisons = 0
     matrix = fastlin.estimators.columns.make_table_matrix(estimator, dataframe, True)
     assert matrix.shape == (2, 300)
     assert [levels is not None for levels in estimator.categories_] == [True, False] * 100
-    assert Name.n_comparisons <= 10 * len(names)
+    assert CountedName.n_comparisons <= 10 * len(names)

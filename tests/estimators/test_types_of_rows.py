@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import as_bfloat16, assert_raises, load_standardized, mark_params
 from linear_models import assert_same_model, make_cv_model
-from other_arrays import DlpackStub, OnAnotherDevice
+from other_arrays import DlpackStub, OtherDeviceStub
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_iris
@@ -78,20 +78,20 @@ def make_memory_map(X, folder):
     return joblib.load(folder / "X.joblib", mmap_mode="r")
 
 
-FORMS = {
+ARRAY_CONVERSIONS = {
     "memory-mapped": make_memory_map,
     "pickled": lambda X, folder: pickle.loads(pickle.dumps(X)),
     "with another constructor": lambda X, folder: TaggedCSR(X, "tag"),
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ARRAY_CONVERSIONS)
 def test_arrays_in_any_memory_give_bitwise_equal_models(form, tmp_path):
     X, y = make_data()
     X = sparse.csr_array(X)
     # A small tol makes the solver use samples of the rows.
     expected = fastlin.LogisticRegression(tol=1e-12).fit(X, y)
-    converted = FORMS[form](X, tmp_path)
+    converted = ARRAY_CONVERSIONS[form](X, tmp_path)
     for array in (converted.data, converted.indices, converted.indptr):
         array.flags.writeable = False
     np.testing.assert_array_equal(fastlin.LogisticRegression(tol=1e-12).fit(converted, y).coef_, expected.coef_)
@@ -112,7 +112,7 @@ def test_tensors_are_accepted_as_data_labels_and_weights():
         np.testing.assert_array_equal(model.predict_proba(tensors[0]), expected.predict_proba(X))
         assert type(model.predict(tensors[0])) is np.ndarray
         assert model.score(*tensors) == expected.score(X, y, weights)
-    device_weights, network = OnAnotherDevice(weights), fastlin.MLPClassifier()
+    device_weights, network = OtherDeviceStub(weights), fastlin.MLPClassifier()
     assert_raises("sample_weight is a", fastlin.LogisticRegression().fit, X, y, device_weights, error=TypeError)
     assert_raises("y_val is a", network.fit, X, y, X_val=DlpackStub(X), y_val=device_weights, error=TypeError)
 

@@ -26,7 +26,7 @@ from fastlin.matrices import BlockMatrix, as_matrix
 
 CS = [0.01, 1.0, 100.0]
 N = 80
-ROW_SCORINGS = "neg_log_loss", "accuracy", None, "f1_macro", lambda model, *_, **__: -abs(model.coef_).sum()
+ROWWISE_SCORINGS = "neg_log_loss", "accuracy", None, "f1_macro", lambda model, *_, **__: -abs(model.coef_).sum()
 # Containers, and the dtype of the coefficients fitted to them.
 FORMS = {
     "float16": (lambda rows: rows.astype(np.float16), np.float32),
@@ -48,8 +48,8 @@ def make_training_and_validation():
 
 
 # Sets for tests that do not modify them.
-TRAINING, VALIDATION = make_training_and_validation()
-(X, Y, _), (X_VAL, Y_VAL, WEIGHTS_VAL) = TRAINING, VALIDATION
+TRAINING_SET, VALIDATION_SET = make_training_and_validation()
+(X, Y, _), (X_VAL, Y_VAL, WEIGHTS_VAL) = TRAINING_SET, VALIDATION_SET
 
 
 def join(training, validation):
@@ -62,12 +62,14 @@ def fit(training, validation, **parameters):
 
 
 @pytest.mark.parametrize("l1_ratios", [(0,), (0.2, 1.0)], ids=str)
-@pytest.mark.parametrize("scoring", ROW_SCORINGS, ids=lambda scoring: "callable" if callable(scoring) else str(scoring))
+@pytest.mark.parametrize(
+    "scoring", ROWWISE_SCORINGS, ids=lambda scoring: "callable" if callable(scoring) else str(scoring)
+)
 def test_results_are_bitwise_equal_to_those_of_one_fold(scoring, l1_ratios):
     cv, options = PredefinedSplit(np.arange(120) // N - 1), {"Cs": CS, "scoring": scoring, "l1_ratios": l1_ratios}
-    expected = make_cv_model(cv=cv, **options).fit(*join(TRAINING, VALIDATION))
+    expected = make_cv_model(cv=cv, **options).fit(*join(TRAINING_SET, VALIDATION_SET))
     for n_jobs in (1, 3):
-        actual = fit(TRAINING, VALIDATION, n_jobs=n_jobs, **options)
+        actual = fit(TRAINING_SET, VALIDATION_SET, n_jobs=n_jobs, **options)
         assert (actual.C_, actual.l1_ratio_, actual.n_samples_fit_) == (expected.C_, expected.l1_ratio_, N)
         for name in ("scores_", "coefs_paths_", "objectives_", "certificates_", "n_iter_", "coef_"):
             np.testing.assert_array_equal(getattr(actual, name), getattr(expected, name), err_msg=name)
@@ -75,12 +77,15 @@ def test_results_are_bitwise_equal_to_those_of_one_fold(scoring, l1_ratios):
 
 # Without weights, all rows have weight one.
 @pytest.mark.parametrize(
-    ("refit", "n_arrays", "n_arrays_val"), [(True, 3, 3), (True, 3, 2), (True, 2, 3), ("train", 3, 3), (False, 3, 3)]
+    ("refit", "n_training_arrays", "n_validation_arrays"),
+    [(True, 3, 3), (True, 3, 2), (True, 2, 3), ("train", 3, 3), (False, 3, 3)],
 )
-def test_the_last_fit_uses_the_rows_that_refit_selects(refit, n_arrays, n_arrays_val):
+def test_the_last_fit_uses_the_rows_that_refit_selects(refit, n_training_arrays, n_validation_arrays):
     training, validation = make_training_and_validation()
-    model = fit(training[:n_arrays], validation[:n_arrays_val], refit=refit, class_weight="balanced", tol=1e-11)
-    for (*_, weights), n in ((training, n_arrays), (validation, n_arrays_val)):
+    model = fit(
+        training[:n_training_arrays], validation[:n_validation_arrays], refit=refit, class_weight="balanced", tol=1e-11
+    )
+    for (*_, weights), n in ((training, n_training_arrays), (validation, n_validation_arrays)):
         weights[:] = weights if n == 3 else 1
     rows = join(training, validation) if refit is True else training
     plain = fastlin.LogisticRegression(C=model.C_, class_weight="balanced", tol=1e-11).fit(*rows)
@@ -100,20 +105,20 @@ def test_the_last_fit_uses_the_rows_that_refit_selects(refit, n_arrays, n_arrays
     ],
 )
 def test_rows_in_any_container_are_read_without_changes(one, other):
-    dense, dense_val = np.round(8 * X).clip(0, 100), np.round(8 * X_VAL).clip(0, 100)
-    expected = fit((dense, Y), (dense_val, Y_VAL), tol=1e-10)
-    (make, dtype), (make_val, _) = FORMS[one], FORMS[other]
-    rows, rows_val = make(dense), make_val(dense_val)
-    originals = (dense, dense_val) if "blocks" in one else (rows, rows_val)
-    before = pickle.dumps(originals)
-    actual = fit((rows, Y), (rows_val, Y_VAL), tol=1e-10)
+    dense, dense_validation = np.round(8 * X).clip(0, 100), np.round(8 * X_VAL).clip(0, 100)
+    expected = fit((dense, Y), (dense_validation, Y_VAL), tol=1e-10)
+    (make, dtype), (make_validation, _) = FORMS[one], FORMS[other]
+    rows, validation_rows = make(dense), make_validation(dense_validation)
+    original_rows = (dense, dense_validation) if "blocks" in one else (rows, validation_rows)
+    before = pickle.dumps(original_rows)
+    actual = fit((rows, Y), (validation_rows, Y_VAL), tol=1e-10)
     np.testing.assert_allclose(actual.scores_, expected.scores_, rtol=1e-3)
     np.testing.assert_allclose(actual.coef_, expected.coef_, rtol=1e-3, atol=1e-5)
     assert actual.coefs_paths_.dtype == dtype
     # The last fit uses the common type.
     types = {FORMS[name][1] for name in (one, other) if name != "uint8"}
     assert actual.coef_.dtype == (np.float32 if types == {np.float32} else np.float64)
-    assert pickle.dumps(originals) == before
+    assert pickle.dumps(original_rows) == before
 
 
 def test_validation_rows_in_another_kind_of_container_raise_an_error():
@@ -274,28 +279,28 @@ def test_a_time_limit_keeps_the_fits_that_all_folds_have_finished(monkeypatch):
 # scikit-learn 1.6 warns about l1_ratios with an L2 penalty.
 @pytest.mark.filterwarnings("ignore:l1_ratios parameter is only used")
 def test_the_converted_model_of_scikit_learn_drops_the_validation_set():
-    model = fit(TRAINING, VALIDATION, refit="train", time_limit=1e9)
+    model = fit(TRAINING_SET, VALIDATION_SET, refit="train", time_limit=1e9)
     converted = model.to_sklearn()
     assert converted.refit is True
     np.testing.assert_array_equal(converted.coef_, model.coef_)
-    converted.set_params(solver="lbfgs", max_iter=1000).fit(*TRAINING[:2])
+    converted.set_params(solver="lbfgs", max_iter=1000).fit(*TRAINING_SET[:2])
 
 
 def test_the_progress_bar_and_the_summary_mention_the_validation_rows(capsys):
-    model = fit(TRAINING, VALIDATION, verbose=1)
+    model = fit(TRAINING_SET, VALIDATION_SET, verbose=1)
     out = capsys.readouterr().out
     assert "4/4" in out
     assert f"C={model.C_:g} gap=" in out
     assert f"{model.scores_.max():.6g} on the validation set" in model.summary()
-    limited = fit(TRAINING, VALIDATION, time_limit=1e-9, use_legacy_attributes=True)
+    limited = fit(TRAINING_SET, VALIDATION_SET, time_limit=1e-9, use_legacy_attributes=True)
     assert limited.C_.tolist() == [CS[0]] * 3
     assert "1 of 3 within 1e-09 s" in limited.summary()
 
 
-@pytest.mark.parametrize("n_empty", [(0, 4), (4, 0)])
-def test_sparse_training_and_validation_rows_can_have_different_densities(n_empty):
+@pytest.mark.parametrize("n_empty_columns", [(0, 4), (4, 0)])
+def test_sparse_training_and_validation_rows_can_have_different_densities(n_empty_columns):
     row_sets = make_training_and_validation()
-    for (X, *_), n in zip(row_sets, n_empty, strict=True):
+    for (X, *_), n in zip(row_sets, n_empty_columns, strict=True):
         X[:, :n] = 0
     actual, expected = (
         fit(*[(make(X), *others) for X, *others in row_sets], tol=1e-10).predict_proba(row_sets[0][0])

@@ -16,7 +16,7 @@ from fastlin.coefficient_names import INTERCEPT
 from fastlin.estimators import StabilitySelection
 
 X, Y = load_iris(return_X_y=True)
-CV = {"cv": 3, "use_legacy_attributes": False}
+CV_PARAMETERS = {"cv": 3, "use_legacy_attributes": False}
 matplotlib.use("Agg")
 
 
@@ -103,7 +103,7 @@ def test_plot_stability_names_selected_features(axes):
 
 
 def test_plot_scores_has_a_line_per_l1_ratio(axes):
-    model = fastlin.LogisticRegressionCV(Cs=4, l1_ratios=(0,), scoring="neg_log_loss", **CV).fit(X, Y)
+    model = fastlin.LogisticRegressionCV(Cs=4, l1_ratios=(0,), scoring="neg_log_loss", **CV_PARAMETERS).fit(X, Y)
     assert figures.plot_scores(model, axes=axes) is axes
     mean, chosen = axes.lines
     np.testing.assert_allclose(mean.get_ydata(), model.scores_.mean(axis=(0, 1)))
@@ -120,14 +120,14 @@ def test_plot_scores_has_a_line_per_l1_ratio(axes):
     assert legend(axes) == ["validation rows", f"chosen: C = {model.C_:.3g}"]
     assert not axes.collections
     axes.clear()
-    model = fastlin.LogisticRegressionCV(Cs=[0.1, 1], l1_ratios=(0, 1), scoring=None, **CV).fit(X, Y)
+    model = fastlin.LogisticRegressionCV(Cs=[0.1, 1], l1_ratios=(0, 1), scoring=None, **CV_PARAMETERS).fit(X, Y)
     figures.plot_scores(model, axes=axes)
     assert [text for text in legend(axes) if text.startswith("l1_ratio")] == ["l1_ratio = 0", "l1_ratio = 1"]
     assert axes.get_ylabel() == "accuracy"
 
 
 @dataclasses.dataclass
-class Estimates:
+class CoefficientEstimates:
     """The attributes of an Inference that are plotted. The last of its three coefficients is the intercept."""
 
     coef: np.ndarray
@@ -142,7 +142,7 @@ class Estimates:
         return np.stack([self.coef - 2 * self.std_errors, self.coef + 3 * self.std_errors], axis=-1)
 
 
-ESTIMATES = Estimates(np.array([[4.0, -3.0, 9.0]]), np.array([[2.0, 0.5, 0.1]]), ("b",))
+COEFFICIENT_ESTIMATES = CoefficientEstimates(np.array([[4.0, -3.0, 9.0]]), np.array([[2.0, 0.5, 0.1]]), ("b",))
 
 
 def test_plot_convergence_shows_the_gap_below_tol(axes):
@@ -186,7 +186,7 @@ def test_invalid_plot_arguments_raise_an_error(axes):
         ),
         (figures.plot_coefficients, [fastlin.MLPClassifier()], "^model must be a fitted linear model .* got MLPClass"),
         (figures.plot_coefficients, [without, ["a", "b"]], format_length_message(4, 2)),
-        (figures.plot_coefficients, [ESTIMATES, ["a", "b", "c"]], format_length_message(2, 3)),
+        (figures.plot_coefficients, [COEFFICIENT_ESTIMATES, ["a", "b", "c"]], format_length_message(2, 3)),
     ):
         assert_raises(message, plot, *arguments, axes=axes)
     message = "feature_names must have one name for each of 4 features, got 2"
@@ -211,11 +211,11 @@ def test_plot_coefficients_names_the_largest_coefficients(axes):
 def test_plot_coefficients_has_bars_for_each_class(axes):
     model = fastlin.LogisticRegression(l1_ratio=1.0, C=0.05).fit(X, Y).sparsify()
     coef = model.coef_.toarray()
-    n_shown = np.count_nonzero(coef.any(axis=0))
-    assert 0 < n_shown < 4
+    n_shown_features = np.count_nonzero(coef.any(axis=0))
+    assert 0 < n_shown_features < 4
     figures.plot_coefficients(model, axes=axes)
     assert legend(axes) == ["class 0", "class 1", "class 2"]
-    order = np.argsort(-np.abs(coef).max(axis=0))[:n_shown]
+    order = np.argsort(-np.abs(coef).max(axis=0))[:n_shown_features]
     for bars, row in zip(axes.containers, coef, strict=True):
         np.testing.assert_array_equal(bars.datavalues, row[order])
     assert read(axes.get_yticklabels()) == [f"x{j}" for j in order]
@@ -223,7 +223,7 @@ def test_plot_coefficients_has_bars_for_each_class(axes):
 
 
 def test_plot_coefficients_of_an_inference_draws_intervals_sorted_by_significance(axes):
-    figures.plot_coefficients(ESTIMATES, axes=axes)
+    figures.plot_coefficients(COEFFICIENT_ESTIMATES, axes=axes)
     (points,) = axes.containers
     np.testing.assert_allclose(points[0].get_xydata(), [[-3.0, 1.0], [4.0, 0.0]])
     (bars,) = points[2]
@@ -233,16 +233,18 @@ def test_plot_coefficients_of_an_inference_draws_intervals_sorted_by_significanc
     assert axes.get_xlabel() == "coefficient with 95 % interval (positive: favors b)"
     assert axes.get_legend() is None
     axes.clear()
-    figures.plot_coefficients(ESTIMATES, ["one", "two"], axes=axes, n_features=1)
+    figures.plot_coefficients(COEFFICIENT_ESTIMATES, ["one", "two"], axes=axes, n_features=1)
     assert read(axes.get_yticklabels()) == ["two"]
     assert axes.get_title() == "the most significant coefficients; 1 more feature has nonzero coefficients"
     axes.clear()
     rows = np.array([[4.0, -3.0], [1.0, 2.0]])
-    figures.plot_coefficients(Estimates(rows, np.ones((2, 2)), ("b", "c"), names=np.array(["x", "y"])), axes=axes)
+    figures.plot_coefficients(
+        CoefficientEstimates(rows, np.ones((2, 2)), ("b", "c"), names=np.array(["x", "y"])), axes=axes
+    )
     assert (legend(axes), axes.get_legend().get_title().get_text()) == (["class b", "class c"], "vs a")
     axes.clear()
     # A column may be named like the intercept, and the intercept need not be last.
-    moved = dataclasses.replace(ESTIMATES, names=np.array(["x", INTERCEPT, "intercept"], object))
+    moved = dataclasses.replace(COEFFICIENT_ESTIMATES, names=np.array(["x", INTERCEPT, "intercept"], object))
     figures.plot_coefficients(moved, axes=axes)
     assert read(axes.get_yticklabels()) == ["intercept", "x"]
     np.testing.assert_allclose(axes.containers[0][0].get_xydata(), [[9.0, 1.0], [4.0, 0.0]])
@@ -318,8 +320,10 @@ def test_color_channels_become_images_with_labels_as_titles(figure):
     figures.show_images(X, figure=figure)
     scaled = (X - float(X.min())) / (float(X.max()) - X.min())
     for row, image in zip(scaled, images(figure), strict=True):
-        for plane in range(3):
-            np.testing.assert_allclose(image[:, :, plane], row[1024 * plane : 1024 * (plane + 1)].reshape(32, 32))
+        for color_channel in range(3):
+            np.testing.assert_allclose(
+                image[:, :, color_channel], row[1024 * color_channel : 1024 * (color_channel + 1)].reshape(32, 32)
+            )
     figure.clear()
     data = datasets.load_digits()
     figures.show_images(data.X_train[:7], data.y_train[:7].reshape(-1, 1), n_columns=3, figure=figure)

@@ -21,13 +21,13 @@ def infer(X, y, weights=None, offset=None, parameters=None, **options):
     return model.fit(X, y, weights, offset=offset).inference(X, y, weights, offset, **options)
 
 
-def refuse(message, *data, error=ValueError, **options):
+def assert_inference_raises(message, *data, error=ValueError, **options):
     """Check that inference raises an error with this message."""
     with pytest.raises(error, match=message):
         infer(*data, **options)
 
 
-def list_forms(X, y):
+def list_input_formats(X, y):
     """Return (X, y) in each format that `fit` accepts; y is None if blocks contain it."""
     row_blocks = blocks.from_arrays(X, y, rows_per_block=90)
     return [(X, y), (np.asfortranarray(X), y), (sparse.csr_array(X), y), (row_blocks, None)]

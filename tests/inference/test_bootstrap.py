@@ -167,9 +167,9 @@ def test_the_bootstrap_draws_whole_clusters():
     labels, clusters = np.array([0, 1] * 15), np.repeat(np.arange(10), 3)
     draws, weights = Resampler(0, labels, np.arange(1, 31.0), None, clusters), np.arange(1, 31.0)
     for b in range(5):
-        by_cluster = (next(draws.generate_weights(b)) / weights).reshape(10, 3)
-        assert (by_cluster == by_cluster[:, :1]).all()
-        assert by_cluster[:, 0].sum() == 10
+        counts_by_cluster = (next(draws.generate_weights(b)) / weights).reshape(10, 3)
+        assert (counts_by_cluster == counts_by_cluster[:, :1]).all()
+        assert counts_by_cluster[:, 0].sum() == 10
     result = LogisticRegression().fit(X, Y).bootstrap(X, Y, n_resamples=5, random_state=0, clusters=np.arange(120) % 30)
     assert repr(result) == "Bootstrap(5 resamples, coefficients of shape (1, 3))"
 
@@ -207,9 +207,9 @@ def test_invalid_bootstraps_raise_errors():
         assert_raises(message, model.bootstrap, X, Y, **arguments)
     with pytest.raises(ValueError, match="some class or level has too few rows"):
         next(Resampler(0, Y, (Y == 0).astype(float), None, None).generate_weights(0))
-    separable = (X[:, 0] > 0).astype(int)
+    separable_labels = (X[:, 0] > 0).astype(int)
     with pytest.warns(ConvergenceWarning, match="separable"):
-        unpenalized = LogisticRegression(C=np.inf).fit(X, separable)
+        unpenalized_model = LogisticRegression(C=np.inf).fit(X, separable_labels)
     with pytest.warns(ConvergenceWarning, match="5 of 5 refits"):
-        result = unpenalized.bootstrap(X, separable, n_resamples=5, random_state=0)
+        result = unpenalized_model.bootstrap(X, separable_labels, n_resamples=5, random_state=0)
     assert not result.converged.any()

@@ -12,7 +12,7 @@ import fastlin.inference.covariances as module
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.covariances import encode_clusters
 
-from .conftest import infer, refuse
+from .conftest import assert_inference_raises, infer
 
 pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 
@@ -26,8 +26,8 @@ def compute_covariance(X, y, result, keys, weights):
     gradients = np.einsum("ik,ij->ikj", residuals, columns).reshape(n, -1)
     meat = np.zeros((q, q))
     for m in range(1, len(keys) + 1):
-        for subset in combinations(keys, m):
-            clusters, indices = np.unique(np.column_stack(subset), axis=0, return_inverse=True)
+        for key_subset in combinations(keys, m):
+            clusters, indices = np.unique(np.column_stack(key_subset), axis=0, return_inverse=True)
             sums = np.array([gradients[indices.ravel() == cluster].sum(axis=0) for cluster in range(len(clusters))])
             meat -= (-1) ** m * len(clusters) / (len(clusters) - 1) * (n - 1) / (n - q) * sums.T @ sums
     bread = np.linalg.inv(log_likelihood(result.coef, columns, y, weights, False)[1])
@@ -46,9 +46,9 @@ def test_cluster_covariances_match_explicit_sums_in_every_input_format(monkeypat
     weights = generator.uniform(0.5, 2, n)
     keys = [generator.integers(0, 20, n), generator.integers(0, 5, n), generator.integers(0, 9, n)]
     # With three keys, only a few clusters and a few rows fit into memory at a time.
-    for n_keys, n_bytes in ((1, module.PROBABILITY_BYTES), (3, 8 * 7 * (1 if n_classes == 2 else 3) * 4)):
-        monkeypatch.setattr(module, "PROBABILITY_BYTES", n_bytes)
-        monkeypatch.setattr(module, "SCORE_BYTES", n_bytes)
+    for n_keys, n_bytes in ((1, module.PROBABILITY_BATCH_BYTES), (3, 8 * 7 * (1 if n_classes == 2 else 3) * 4)):
+        monkeypatch.setattr(module, "PROBABILITY_BATCH_BYTES", n_bytes)
+        monkeypatch.setattr(module, "SCORE_BATCH_BYTES", n_bytes)
         options = {"covariance": "cluster", "weight_type": "sampling", "clusters": np.column_stack(keys[:n_keys])}
         for rows in (X, sparse.csr_array(X), X.astype(np.float32)):
             result = infer(rows, y, weights, **options)
@@ -82,7 +82,7 @@ def test_cluster_keys_may_have_any_sortable_type():
             encode_clusters(invalid_clusters, 4)
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(60, 2)), generator.integers(0, 2, 60)
-    refuse("at least two clusters", X, y, covariance="cluster", clusters=np.zeros(60))
+    assert_inference_raises("at least two clusters", X, y, covariance="cluster", clusters=np.zeros(60))
     # The term of the intersections of two keys, which is subtracted, may exceed the sum of both keys' terms.
     with pytest.warns(InferenceWarning, match="are negative, so their standard errors are NaN"):
         result = infer(X, y, covariance="cluster", clusters=generator.integers(0, 2, (2, 60)).T)

@@ -75,8 +75,8 @@ def test_offsets_and_models_without_an_intercept_match_statsmodels():
     X, y = make_rows(2)
     offset = np.random.default_rng(2).normal(size=len(y))
     for fit_intercept, columns in ((True, sm.add_constant(X, prepend=False)), (False, X)):
-        for kind, baseline_kind in (("model", "nonrobust"), ("HC0", "HC0")):
-            baseline = fit_linear(y, columns, offset=offset, cov_type=baseline_kind)
+        for kind, baseline_cov_type in (("model", "nonrobust"), ("HC0", "HC0")):
+            baseline = fit_linear(y, columns, offset=offset, cov_type=baseline_cov_type)
             result = infer(X, y, None, offset, {"fit_intercept": fit_intercept}, covariance=kind)
             assert_matches_baseline(result, baseline.params, baseline.cov_params())
             assert result.log_likelihood == pytest.approx(baseline.llf, rel=1e-10)
@@ -140,8 +140,8 @@ def test_covariances_of_penalized_models_match_their_hessians(n_classes):
     coef = infer(X, y, parameters=parameters, penalized="laplace").coef
     loss_hessian = log_likelihood(coef, sm.add_constant(X, prepend=False), y, np.ones(len(X)), False)[1]
     # This matrix expresses the penalty of centered coefficients in terms of contrasts with class 0.
-    centering = np.eye(n_classes - 1) - (n_classes > 2) / n_classes
-    inverse = np.linalg.inv(loss_hessian + np.kron(centering, np.diag([1.0, 0.0, 2.0, 0.0])) / 0.5)
+    centering_matrix = np.eye(n_classes - 1) - (n_classes > 2) / n_classes
+    inverse = np.linalg.inv(loss_hessian + np.kron(centering_matrix, np.diag([1.0, 0.0, 2.0, 0.0])) / 0.5)
     for penalized, expected in (("laplace", inverse), ("sandwich", inverse @ loss_hessian @ inverse)):
         result = infer(X, y, parameters=parameters, penalized=penalized)
         errors = np.sqrt(np.diagonal(expected))

@@ -14,13 +14,13 @@ from fastlin import LogisticRegression
 from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError, SeparationWarning
 from fastlin.inference.collinearity import find_dependences
 from fastlin.inference.hessian import InformationMatrix
-from fastlin.inference.separation import Separation, certifies_maximum, check_separation, find_separation
+from fastlin.inference.separation import Separation, check_separation, find_separation, has_certified_maximum
 from fastlin.solvers import choose
 
-from .conftest import infer, list_forms, refuse
+from .conftest import assert_inference_raises, infer, list_input_formats
 
 # Columns with a larger condition number may raise an error.
-MIN_REJECTED_CONDITION = 1e6
+MIN_REJECTED_CONDITION_NUMBER = 1e6
 # Three independent columns, and the four indicators of a categorical column.
 N, GENERATOR = 200, np.random.default_rng(0)
 COLUMNS, DUMMIES, ONES = GENERATOR.normal(size=(N, 3)), np.eye(4)[GENERATOR.integers(0, 4, N)], np.ones(N)
@@ -56,7 +56,7 @@ def compute_condition_number(X, fit_intercept):
     return values[0] / values[-1]
 
 
-def classify_fit(X, y, fit_intercept):
+def infer_or_classify_error(X, y, fit_intercept):
     """Return the kind of error and None if inference raises an error, otherwise "none" and the Inference."""
     try:
         return "none", infer(X, y, parameters={"fit_intercept": fit_intercept})
@@ -97,38 +97,38 @@ def sample_separations(n_problems, seed=0):
 def test_no_separation_is_missed(n_problems):
     kinds = []
     for i, (X, labels, fit_intercept, integers) in enumerate(sample_separations(n_problems)):
-        result, _ = classify_fit(X, labels, fit_intercept)
+        result, _ = infer_or_classify_error(X, labels, fit_intercept)
         if np.linalg.matrix_rank(integers) < integers.shape[1]:
             assert result in ("collinear", "quasi", "complete"), i
             continue
         if result == "nearly collinear":
             assert (
                 compute_condition_number(X.toarray() if sparse.issparse(X) else X, fit_intercept)
-                > MIN_REJECTED_CONDITION
+                > MIN_REJECTED_CONDITION_NUMBER
             ), i
             continue
         kinds.append(classify_separation_exactly(integers, labels))
         # For a larger condition number, rounding errors can decide whether all rows are separated.
         assert result == kinds[-1] or (
-            kinds[-1] == "complete" and compute_condition_number(X, fit_intercept) > MIN_REJECTED_CONDITION
+            kinds[-1] == "complete" and compute_condition_number(X, fit_intercept) > MIN_REJECTED_CONDITION_NUMBER
         ), i
     assert all(kinds.count(kind) >= 5 for kind in ("none", "quasi", "complete"))
 
 
 def test_the_maximum_is_never_certified_if_classes_are_separated():
-    n_certified = n_overlapping = 0
+    n_certified_maxima = n_overlapping_problems = 0
     for _, labels, _, integers in sample_separations(40, seed=2):
         kind = classify_separation_exactly(integers, labels)
         objective = build_objective(integers, labels, int(labels.max()) + 1, fit_intercept=False)
         for max_iter in (3, 8, 60):
             fitted = choose.minimize(objective, [], solver="auto", tol=1e-10, max_iter=max_iter).parameters
             point = objective.at(objective.center(fitted))
-            is_certified = certifies_maximum(InformationMatrix(point))
+            is_certified = has_certified_maximum(InformationMatrix(point))
             assert not (is_certified and kind != "none")
-        n_overlapping += kind == "none"
-        n_certified += is_certified
+        n_overlapping_problems += kind == "none"
+        n_certified_maxima += is_certified
     # With few rows the columns may also be collinear.
-    assert n_certified >= 0.9 * n_overlapping > 8
+    assert n_certified_maxima >= 0.9 * n_overlapping_problems > 8
 
 
 def test_large_overlapping_data_need_no_search(monkeypatch):
@@ -157,7 +157,7 @@ def test_the_error_names_a_separating_column_and_its_classes():
         X, y = make_endometrial(len(names))
         dataframe, labels = pandas.DataFrame(X, columns=["NV", "PI", "EH"]), np.array(names)[y]
         expected = f"Quasi-complete separation: NV <= 0 in all rows of {others}, and NV >= 0 in all rows of class yes."
-        refuse(f"^{expected}", dataframe, labels, error=SeparationError)
+        assert_inference_raises(f"^{expected}", dataframe, labels, error=SeparationError)
         assert np.isfinite(infer(dataframe[["PI", "EH"]], labels).std_errors).all()
 
 
@@ -172,10 +172,12 @@ def make_separating_pair(n, maximum, n_others):
 def test_the_error_names_columns_that_separate_together():
     X, y = make_separating_pair(3_000, 2, 3)
     assert all(len(set(y[X[:, j] == value])) == 2 for j in (0, 1) for value in (1, 2))
-    refuse(r"Quasi-complete separation: the columns x[01], x[01] together", X, y, error=SeparationError)
+    assert_inference_raises(
+        r"Quasi-complete separation: the columns x[01], x[01] together", X, y, error=SeparationError
+    )
     X, y = load_iris(return_X_y=True)
     expected = r"x[01], x[01] together separate rows of class 0 from those of the classes 1 and"
-    refuse(expected, X[:, :2], y, error=SeparationError)
+    assert_inference_raises(expected, X[:, :2], y, error=SeparationError)
     X = X[:, :1] > 5
     with pytest.warns(ConvergenceWarning, match="separable"):
         model = LogisticRegression(C=np.inf).fit(X, X[:, 0])
@@ -189,19 +191,19 @@ def search(X, y):
 
 
 def test_separating_directions_of_many_rows_are_found_from_few_rows(monkeypatch):
-    monkeypatch.setattr(module, "SCORE_BYTES", 20_000)
+    monkeypatch.setattr(module, "SCORE_BATCH_BYTES", 20_000)
     generator = np.random.default_rng(3)
     X = generator.integers(-3, 4, (4_000, 4)).astype(float)
     direction = X @ [1, 2, -1, 1]
     y = np.where(direction == 0, generator.integers(0, 2, len(X)), direction > 0).astype(int)
     result = search(X, y)
     assert not result.is_complete
-    (coef,), _ = build_objective(X, y, 2).coordinates.to_coefficients(result.direction)
+    (coef,), _ = build_objective(X, y, 2).coordinates.convert_to_coefficients(result.direction)
     np.testing.assert_allclose(coef / coef[0], [1, 2, -1, 1], rtol=1e-6)
     with monkeypatch.context() as patch:
         patch.setattr(module, "MIN_PROGRAM_ROWS", 4)
         assert not search(X, y).is_complete
-        patch.setattr(module, "MAX_ENTRIES", 2 * 5 * 20)
+        patch.setattr(module, "MAX_PROGRAM_ENTRIES", 2 * 5 * 20)
         search_result = search(X, y)
     assert search_result == "a linear program over 20 rows was not conclusive"
     # With one row on the wrong side there is no separation.
@@ -215,16 +217,16 @@ def test_zero_weights_and_penalized_columns_do_not_cause_separation():
     y[first] = 0
     assert np.isfinite(infer(X, y, weights).std_errors).all()
     weights[first] = 0
-    refuse("x0 <= 0 in all rows of class 0", X, y, weights, error=SeparationError)
+    assert_inference_raises("x0 <= 0 in all rows of class 0", X, y, weights, error=SeparationError)
     y[first] = 1
     free, other, none = ({"C": 1.0, "penalty_factors": factors} for factors in ([0, 1, 1], [1, 0, 1], [1, 1, 1]))
-    refuse("x0 <= 0", X, y, parameters=free, penalized="laplace", error=SeparationError)
+    assert_inference_raises("x0 <= 0", X, y, parameters=free, penalized="laplace", error=SeparationError)
     for parameters in (other, none):
         assert np.isfinite(infer(X, y, parameters=parameters, penalized="laplace").std_errors).all()
 
 
 def test_a_problem_that_is_too_large_to_search_emits_a_warning(monkeypatch):
-    monkeypatch.setattr(module, "MAX_VARIABLES", 2)
+    monkeypatch.setattr(module, "MAX_PROGRAM_VARIABLES", 2)
     objective = build_objective(*make_separating_pair(300, 1, 9), 2)
     zeros, names, labels = np.zeros(objective.shape), np.array([f"x{j}" for j in range(11)]), np.array(["a", "b"])
     with pytest.warns(SeparationWarning, match="limited to 2 coefficients, and the model has 12"):
@@ -261,7 +263,7 @@ def draw_columns(n_problems):
         yield X, labels, fit_intercept, is_dependent
 
 
-def compute_errors(X, y, fit_intercept):
+def compute_std_errors(X, y, fit_intercept):
     """Return the standard errors (d,) of the second class vs the first, from the model of orthonormal columns."""
     X = np.column_stack([X - X.mean(axis=0), np.ones(len(X))]) if fit_intercept else X
     columns, triangle = np.linalg.qr(X)
@@ -276,13 +278,13 @@ def compute_errors(X, y, fit_intercept):
 @pytest.mark.parametrize("n_problems", [60, *mark_params(pytest.mark.slow, 4_000)])
 def test_all_linear_dependences_are_found(n_problems):
     for i, (X, y, fit_intercept, is_dependent) in enumerate(draw_columns(n_problems)):
-        result, inference = classify_fit(sparse.csr_array(X) if i % 2 else X, y, fit_intercept)
+        result, inference = infer_or_classify_error(sparse.csr_array(X) if i % 2 else X, y, fit_intercept)
         assert result in (("collinear",) if is_dependent else ("none", "nearly collinear")) + ("quasi", "complete"), i
         if result == "nearly collinear":
-            assert compute_condition_number(X, fit_intercept) > MIN_REJECTED_CONDITION, i
-        elif result == "none" and compute_condition_number(X, fit_intercept) < MIN_REJECTED_CONDITION:
+            assert compute_condition_number(X, fit_intercept) > MIN_REJECTED_CONDITION_NUMBER, i
+        elif result == "none" and compute_condition_number(X, fit_intercept) < MIN_REJECTED_CONDITION_NUMBER:
             errors = inference.std_errors[0, : X.shape[1]]
-            np.testing.assert_allclose(errors, compute_errors(X, y, fit_intercept), rtol=2e-3, err_msg=str(i))
+            np.testing.assert_allclose(errors, compute_std_errors(X, y, fit_intercept), rtol=2e-3, err_msg=str(i))
 
 
 def test_dependences_of_sparse_columns_are_found_without_centering():
@@ -290,7 +292,7 @@ def test_dependences_of_sparse_columns_are_found_without_centering():
         generator = np.random.default_rng(seed)
         X = generator.normal(size=(400, 2)) + np.array([30, 7])
         X = np.column_stack([X, 2 * X[:, 0] - 3 * X[:, 1], generator.normal(size=(400, 20))])
-        assert classify_fit(sparse.csr_array(X), generator.integers(0, 2, 400), True)[0] == "collinear"
+        assert infer_or_classify_error(sparse.csr_array(X), generator.integers(0, 2, 400), True)[0] == "collinear"
 
 
 def test_a_singular_information_matrix_of_independent_columns_raises_an_error():
@@ -304,7 +306,7 @@ def test_a_singular_information_matrix_of_independent_columns_raises_an_error():
     # One row with a huge weight makes the contribution of all other rows negligible.
     generator = np.random.default_rng(0)
     X, y, weights = generator.normal(size=(60, 2)), np.tile([0, 1], 30), np.append(9e18, np.ones(59))
-    refuse("is singular in float64", X, y, weights)
+    assert_inference_raises("is singular in float64", X, y, weights)
 
 
 @pytest.mark.parametrize(("n_classes", "d"), [(2, 100), (3, 30), (8, 15), (15, 15)])
@@ -313,13 +315,13 @@ def test_many_classes_and_columns_raise_no_spurious_errors(n_classes, d):
     X, y = generator.normal(size=(n, d)), generator.integers(0, n_classes, n)
     X[:, 1] = X[:, 0] + 8e-6 * generator.normal(size=n)
     model = LogisticRegression(C=np.inf, tol=1e-8).fit(X, y)
-    assert model.inference(X, y).std_errors[0, 1] == pytest.approx(compute_errors(X, y, True)[1], rel=1e-3)
+    assert model.inference(X, y).std_errors[0, 1] == pytest.approx(compute_std_errors(X, y, True)[1], rel=1e-3)
     clusters = generator.integers(0, 30, n)
     for options in ({"covariance": "HC0"}, {"covariance": "cluster", "clusters": clusters}):
         assert np.isfinite(model.inference(X, y, **options).std_errors).all()
     X[:, 1] = X[:, 0] + 1e-8 * generator.normal(size=n)
     message = r"nearly depend on each other and on the .*: x1 is nearly x0[.]"
-    refuse(message, X, y, parameters={"tol": 1e-8}, error=CollinearityError)
+    assert_inference_raises(message, X, y, parameters={"tol": 1e-8}, error=CollinearityError)
 
 
 def test_a_penalty_too_weak_for_collinear_columns_raises_an_error():
@@ -330,7 +332,7 @@ def test_a_penalty_too_weak_for_collinear_columns_raises_an_error():
     assert result.std_errors[0, 0] == pytest.approx(np.sqrt(1e6 / 2), rel=1e-4)
     message = r"singular in float64.* the penalty is too weak|would be dominated by rounding error"
     for C, penalized in ((1e15, "laplace"), (1e15, "sandwich"), (1e18, "sandwich"), (1e7, "sandwich")):
-        refuse(message, X, y, parameters={"C": C, "tol": 1e-4}, penalized=penalized)
+        assert_inference_raises(message, X, y, parameters={"C": C, "tol": 1e-4}, penalized=penalized)
 
 
 def test_robust_errors_of_one_tiny_weight_are_accurate_or_raise():
@@ -345,7 +347,7 @@ def test_robust_errors_of_one_tiny_weight_are_accurate_or_raise():
         variance = (20 * (1 - p) ** 2 + weight**2 * p**2) / ((20 + weight) * p * (1 - p)) ** 2
         np.testing.assert_allclose(errors, np.sqrt([variance + 0.2, 0.2]), rtol=5e-3)
     for weight in (1e-8, 1e-14):
-        refuse(
+        assert_inference_raises(
             r"would be dominated by rounding error|singular in float64", X, y, np.append(np.ones(40), weight), **options
         )
 
@@ -357,8 +359,8 @@ def test_columns_summed_in_float32_count_as_dependent():
     integers = np.column_stack([1e6 + generator.integers(-5, 6, 200), *[generator.integers(0, 5, 200)] * 2])
     integers = integers.astype(np.float32)
     message = r"depend on each other and on the intercept: x2 = "
-    refuse(message + "x0 [+] x1[.]", np.column_stack([X, X.sum(axis=1)]), y, error=CollinearityError)
-    refuse(message + "x1[.]", integers, y, error=CollinearityError)
+    assert_inference_raises(message + "x0 [+] x1[.]", np.column_stack([X, X.sum(axis=1)]), y, error=CollinearityError)
+    assert_inference_raises(message + "x1[.]", integers, y, error=CollinearityError)
 
 
 def test_cluster_scores_that_sum_to_zero_raise_an_error():
@@ -366,7 +368,7 @@ def test_cluster_scores_that_sum_to_zero_raise_an_error():
     clusters = np.repeat([0, 1], 150)
     X, y = clusters[:, None] * 1.0, np.random.default_rng(0).random(300) < 0.4 + 0.1 * clusters
     message = "would be dominated by rounding error, because their terms cancel"
-    refuse(message, X, y, parameters={"tol": 1e-8}, covariance="cluster", clusters=clusters)
+    assert_inference_raises(message, X, y, parameters={"tol": 1e-8}, covariance="cluster", clusters=clusters)
 
 
 def describe(*columns, n_classes=2, **options):
@@ -408,11 +410,13 @@ def test_the_error_states_the_equations_of_collinear_columns():
 
 def test_separations_and_dependences_are_found_in_every_input_format():
     X, y = make_endometrial(3)
-    for rows, labels in (*list_forms(X, y), (X.astype(np.float32), y)):
-        refuse("x0 <= 0 in all rows of the classes 0 and 1, and x0 >= 0 in", rows, labels, error=SeparationError)
+    for rows, labels in (*list_input_formats(X, y), (X.astype(np.float32), y)):
+        assert_inference_raises(
+            "x0 <= 0 in all rows of the classes 0 and 1, and x0 >= 0 in", rows, labels, error=SeparationError
+        )
     table, y = np.hstack([COLUMNS, DUMMIES]), np.random.default_rng(4).integers(0, 2, N)
-    for rows, labels in list_forms(table, y):
-        refuse("x6 = 1 - x3 - x4 - x5", rows, labels, error=CollinearityError)
-    refuse("x3 is constant", np.column_stack([COLUMNS, 0.1 * ONES]), y, error=CollinearityError)
+    for rows, labels in list_input_formats(table, y):
+        assert_inference_raises("x6 = 1 - x3 - x4 - x5", rows, labels, error=CollinearityError)
+    assert_inference_raises("x3 is constant", np.column_stack([COLUMNS, 0.1 * ONES]), y, error=CollinearityError)
     # A penalty determines the coefficients.
     assert np.isfinite(infer(table, y, parameters={"C": 1.0}, penalized="laplace").std_errors).all()

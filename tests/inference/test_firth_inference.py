@@ -63,18 +63,18 @@ def test_contingency_tables_match_their_closed_form():
 def test_results_do_not_depend_on_the_reference_class_or_a_linear_map_of_columns():
     X, y = make_rows(3, n=60)
     model = FirthLogisticRegression(tol=1e-9).fit(X, y)
-    first_reference, last_reference, symmetric = (
+    first_class_result, last_class_result, symmetric_result = (
         model.inference(X, y, reference=reference) for reference in (None, 2, "symmetric")
     )
-    np.testing.assert_allclose(first_reference.coef[1], -last_reference.coef[0], rtol=1e-9)
-    np.testing.assert_allclose(first_reference.std_errors[1], last_reference.std_errors[0], rtol=1e-9)
-    np.testing.assert_allclose(first_reference.p_values[1], last_reference.p_values[0], rtol=1e-6)
-    np.testing.assert_allclose(first_reference.conf_int()[1], -last_reference.conf_int()[0][:, ::-1], rtol=1e-6)
-    np.testing.assert_allclose(symmetric.coef, np.column_stack([model.coef_, model.intercept_]), atol=1e-7)
-    for result in (first_reference, symmetric):
-        wald = result.conf_int(0.9, "wald")
-        np.testing.assert_allclose(wald[..., 1] - result.coef, norm.ppf(0.95) * result.std_errors)
-        assert result.lr_test("x1").statistic == pytest.approx(last_reference.lr_test("x1").statistic, rel=1e-6)
+    np.testing.assert_allclose(first_class_result.coef[1], -last_class_result.coef[0], rtol=1e-9)
+    np.testing.assert_allclose(first_class_result.std_errors[1], last_class_result.std_errors[0], rtol=1e-9)
+    np.testing.assert_allclose(first_class_result.p_values[1], last_class_result.p_values[0], rtol=1e-6)
+    np.testing.assert_allclose(first_class_result.conf_int()[1], -last_class_result.conf_int()[0][:, ::-1], rtol=1e-6)
+    np.testing.assert_allclose(symmetric_result.coef, np.column_stack([model.coef_, model.intercept_]), atol=1e-7)
+    for result in (first_class_result, symmetric_result):
+        wald_interval = result.conf_int(0.9, "wald")
+        np.testing.assert_allclose(wald_interval[..., 1] - result.coef, norm.ppf(0.95) * result.std_errors)
+        assert result.lr_test("x1").statistic == pytest.approx(last_class_result.lr_test("x1").statistic, rel=1e-6)
     linear_map = np.array([[2.0, 1.0, 0.0], [0.0, 1e-3, 0.0], [0.0, 0.0, 50.0]])
     mapped = FirthLogisticRegression(tol=1e-9).fit(X @ linear_map + [5, 0, 1], y)
     np.testing.assert_allclose(mapped.coef_ @ linear_map.T, model.coef_, atol=1e-6)
@@ -88,13 +88,13 @@ def test_firth_inference_is_printed_and_pickled():
     result = infer(X, y)
     assert "Firth's penalized likelihood" in str(result.summary())
     np.testing.assert_array_equal(result.table()["lower"], result.conf_int()[0, :, 0])
-    restored = pickle.loads(pickle.dumps(result))
-    np.testing.assert_array_equal(restored.coef, result.coef)
-    np.testing.assert_array_equal(restored.p_values, result.p_values)
-    assert_raises("rows are not available", restored.conf_int, error=RuntimeError)
+    restored_result = pickle.loads(pickle.dumps(result))
+    np.testing.assert_array_equal(restored_result.coef, result.coef)
+    np.testing.assert_array_equal(restored_result.p_values, result.p_values)
+    assert_raises("rows are not available", restored_result.conf_int, error=RuntimeError)
     assert repr(result) == "<Inference of 4 coefficients, covariance='model'>"
     assert result.marginal_effects().effects.shape == (2, 3)
-    assert_raises("names of the columns to test", result.lr_test, restored, error=TypeError)
+    assert_raises("names of the columns to test", result.lr_test, restored_result, error=TypeError)
     for arguments, message in (({"method": "exact"}, "method must be"), ({"level": 1.5}, "level must be")):
         assert_raises(message, result.conf_int, **arguments)
 

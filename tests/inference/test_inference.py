@@ -19,7 +19,7 @@ from fastlin.inference.likelihood import compute_null_log_likelihood
 from fastlin.inference.tables import format_columns
 from fastlin.kernels.machine.threads import limit_threads
 
-from .conftest import infer, make_rows, refuse
+from .conftest import assert_inference_raises, infer, make_rows
 
 sm = pytest.importorskip("statsmodels.api")
 X, Y = make_rows(3)
@@ -82,17 +82,21 @@ def test_reference_classes_describe_the_same_model():
 
 
 def test_likelihood_ratios_compare_models_of_the_same_rows():
-    larger, smaller = infer(X, Y), infer(X[:, :1], Y)
-    result = larger.lr_test(smaller)
+    full_inference, reduced_inference = infer(X, Y), infer(X[:, :1], Y)
+    result = full_inference.lr_test(reduced_inference)
     baselines = [sm.MNLogit(Y, sm.add_constant(columns)).fit(disp=0, method="newton") for columns in (X, X[:, :1])]
     assert result.statistic == pytest.approx(2 * (baselines[0].llf - baselines[1].llf), rel=1e-8)
     assert result.df == 4
-    assert_raises("must be the Inference of a model, got int", larger.lr_test, 3, error=TypeError)
+    assert_raises("must be the Inference of a model, got int", full_inference.lr_test, 3, error=TypeError)
     for one, other, message in (
-        (smaller, larger, "must have fewer parameters than this model [(]4[)], got 8"),
-        (larger, infer(X[1:, :1], Y[1:]), "different rows, classes, weights or offsets"),
-        (larger, infer(X[:, :1], Y, parameters={"C": 1.0}, penalized="laplace"), "lr_test needs unpenalized models"),
-        (larger, infer(X[:, :1], Y, covariance="HC0", weight_type="sampling"), "use wald_test"),
+        (reduced_inference, full_inference, "must have fewer parameters than this model [(]4[)], got 8"),
+        (full_inference, infer(X[1:, :1], Y[1:]), "different rows, classes, weights or offsets"),
+        (
+            full_inference,
+            infer(X[:, :1], Y, parameters={"C": 1.0}, penalized="laplace"),
+            "lr_test needs unpenalized models",
+        ),
+        (full_inference, infer(X[:, :1], Y, covariance="HC0", weight_type="sampling"), "use wald_test"),
     ):
         assert_raises(message, one.lr_test, other)
 
@@ -122,7 +126,7 @@ def test_invalid_arguments_raise_errors_that_name_them():
         {"features": 0.5},
         {"features": [["x0"]]},
     ):
-        refuse(f"{next(iter(options))} must be", X, Y, **options)
+        assert_inference_raises(f"{next(iter(options))} must be", X, Y, **options)
     with pytest.raises(ValueError, match="Class 2 has no row with a positive weight"):
         LogisticRegression(C=np.inf).fit(X, Y).inference(X, Y, 1.0 * (Y < 2))
 
@@ -144,11 +148,11 @@ def test_tables_match_the_arrays(monkeypatch):
     assert "class cat vs &lt;b&gt;" in html
     assert "a &amp; b" in html
     assert text._repr_html_() == html == pickle.loads(pickle.dumps(text))._repr_html_()
-    robust = infer(X, Y, covariance="cluster", clusters=np.arange(400) // 10, use_t=True, reference="symmetric")
+    robust_result = infer(X, Y, covariance="cluster", clusters=np.arange(400) // 10, use_t=True, reference="symmetric")
     for label in ("cluster-robust, clusters: 40", "Student's t with 39 degrees", "vs the mean of all classes"):
-        assert label in robust.summary()
-    laplace = infer(X, Y, parameters={"C": 1.0}, penalized="laplace")
-    assert "the penalty is the prior" in laplace.summary()
+        assert label in robust_result.summary()
+    laplace_result = infer(X, Y, parameters={"C": 1.0}, penalized="laplace")
+    assert "the penalty is the prior" in laplace_result.summary()
     monkeypatch.setitem(sys.modules, "pandas", None)
     columns = result.table()
     assert list(columns) == ["class", "feature", "coef", "std_error", "z", "p_value", "lower", "upper"]
@@ -212,7 +216,7 @@ def test_extreme_total_weights_raise_an_error(weight):
     X, y = make_rows(2, n=60)
     weights, message = np.full(60, weight), r"sample_weight must have a sum from 1e-100 to 1e\+100"
     for options in ({}, {"covariance": "HC0", "weight_type": "sampling"}):
-        refuse(message, X, y, weights, parameters={"tol": 1e-4}, **options)
+        assert_inference_raises(message, X, y, weights, parameters={"tol": 1e-4}, **options)
     assert_raises(message, FirthLogisticRegression().fit, X, y, weights)
 
 
@@ -242,5 +246,5 @@ def test_the_null_likelihood_is_finite_for_extreme_offsets():
     X, y = make_rows(3, n=60)
     offset = np.random.default_rng(0).normal(size=(60, 3)) * 1e29
     options = {"parameters": {"C": 1.0, "tol": 1e-4}, "penalized": "sandwich", "covariance": "HC0"}
-    refuse("weights or offsets differ by many orders of magnitude", X, y, None, offset, **options)
+    assert_inference_raises("weights or offsets differ by many orders of magnitude", X, y, None, offset, **options)
     assert np.isfinite(compute_null_log_likelihood(build_objective(X, y, 3, offsets=offset), 60.0))

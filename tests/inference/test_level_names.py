@@ -26,44 +26,44 @@ def make_ambiguous_table(generator, n=150):
     return pd.DataFrame({**columns, name: generator.normal(size=n)})
 
 
-def list_lookups(model, table, y):
+def list_name_lookups(model, table, y):
     """Return the inference of a model, and one function of a name per argument that selects coefficients."""
     whole = model.inference(table, y)
-    lookups = {
+    name_lookups = {
         "features": lambda name: model.inference(table, y, features=[name]).coef,
         "R": lambda name: whole.wald_test([name]).statistic,
     }
     if isinstance(model, FirthLogisticRegression):
-        lookups = {"smaller": lambda name: whole.lr_test([name]).statistic}
-    return whole, lookups
+        name_lookups = {"smaller": lambda name: whole.lr_test([name]).statistic}
+    return whole, name_lookups
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_selection_by_name_matches_selection_by_index_or_raises_an_error(n_classes):
-    generator, n_ambiguous = np.random.default_rng(n_classes), 0
+    generator, n_ambiguous_names = np.random.default_rng(n_classes), 0
     for number in range(5):
         table = make_ambiguous_table(generator)
         y = generator.integers(0, n_classes, len(table))
         model = (
             LogisticRegression(C=np.inf, tol=1e-9, **FROM_DTYPE) if number else FirthLogisticRegression(**FROM_DTYPE)
         )
-        whole, lookups = list_lookups(model.fit(table, y), table, y)
+        whole, name_lookups = list_name_lookups(model.fit(table, y), table, y)
         all_names = [*whole.names, *whole._basis.omitted_levels.references]
         p, (n_rows, _) = len(whole.names), whole.coef.shape
         for index, name in enumerate(whole.names):
             units = np.eye(n_rows * p)[np.arange(n_rows) * p + index]
             expected = {"features": whole.coef[:, [index]], "R": whole.wald_test(units).statistic}
-            if "smaller" in lookups:
+            if "smaller" in name_lookups:
                 expected["smaller"] = whole.lr_test(index).statistic
             is_unique = sum(str(other) == name for other in all_names) == 1
-            n_ambiguous += not is_unique
+            n_ambiguous_names += not is_unique
             keys = [str(name)] + ([(name.column, name.level)] if getattr(name, "column", None) else [])
-            for (argument, look_up), key in itertools.product(lookups.items(), keys):
+            for (argument, look_up_name), key in itertools.product(name_lookups.items(), keys):
                 if is_unique or isinstance(key, tuple):
-                    np.testing.assert_array_equal(look_up(key), expected[argument])
+                    np.testing.assert_array_equal(look_up_name(key), expected[argument])
                 else:
-                    assert_raises(f"The name '{name}' in {argument} is ambiguous.*index {index}", look_up, key)
-    assert n_ambiguous >= 4
+                    assert_raises(f"The name '{name}' in {argument} is ambiguous.*index {index}", look_up_name, key)
+    assert n_ambiguous_names >= 4
 
 
 def test_columns_with_the_same_name_are_selected_by_index():
@@ -176,20 +176,20 @@ def assert_same_inference(result, expected, rtol=1e-6):
 def test_levels_without_rows_are_omitted(n_classes):
     sm = pytest.importorskip("statsmodels.api")
     generator = np.random.default_rng(0)
-    dataframe, filtered = make_filtered_table(generator)
+    dataframe, filtered_table = make_filtered_table(generator)
     y = (
         generator.normal(size=(len(dataframe), n_classes)) + 0.5 * np.eye(n_classes)[dataframe["color"].cat.codes % 2]
     ).argmax(1)
     clusters = np.arange(len(y)) // 5
     for fit_intercept in (True, False):
         options = {"C": np.inf, "fit_intercept": fit_intercept, **FROM_DTYPE}
-        model, plain = fit(dataframe, y, **options), fit(filtered, y, **options)
-        result, expected = model.inference(dataframe, y), plain.inference(filtered, y)
+        model, plain = fit(dataframe, y, **options), fit(filtered_table, y, **options)
+        result, expected = model.inference(dataframe, y), plain.inference(filtered_table, y)
         names = (
             ["color_d", "color_e", "shape_square", "intercept"] if fit_intercept else ["color_b", "color_d", "color_e"]
         )
         assert result.names.tolist() == ["size", *names, *([] if fit_intercept else ["shape_square"])]
-        rows = pd.get_dummies(filtered).astype(float).assign(intercept=1.0)[result.names.tolist()].to_numpy()
+        rows = pd.get_dummies(filtered_table).astype(float).assign(intercept=1.0)[result.names.tolist()].to_numpy()
         baseline = (sm.Logit if n_classes == 2 else sm.MNLogit)(y, rows).fit(disp=0, method="newton", tol=1e-13)
         errors = np.atleast_2d(baseline.bse.T)
         np.testing.assert_allclose(result.coef, np.atleast_2d(baseline.params.T), rtol=0, atol=1e-7 * errors.min())
@@ -200,8 +200,10 @@ def test_levels_without_rows_are_omitted(n_classes):
         effects, others = result.marginal_effects(), expected.marginal_effects()
         assert effects.names.tolist() == others.names.tolist()
         np.testing.assert_allclose(effects.std_errors, others.std_errors, rtol=1e-6)
-        by_cluster = {"covariance": "cluster", "clusters": clusters}
-        assert_same_inference(model.inference(dataframe, y, **by_cluster), plain.inference(filtered, y, **by_cluster))
+        cluster_options = {"covariance": "cluster", "clusters": clusters}
+        assert_same_inference(
+            model.inference(dataframe, y, **cluster_options), plain.inference(filtered_table, y, **cluster_options)
+        )
     references = "reference levels  {}shape_round, only_x".format("color_b, " if fit_intercept else "")
     assert references in result.summary()
     assert (
@@ -227,34 +229,36 @@ def test_levels_with_zero_weight_are_omitted_like_levels_without_rows():
             result, plain.inference(dataframe[has_weight], y[has_weight], weights[has_weight], **options)
         )
         assert result.names.tolist() == ["size", "color_e", "intercept"]
-    firth = FirthLogisticRegression(**FROM_DTYPE).fit(dataframe, y, weights)
+    firth_model = FirthLogisticRegression(**FROM_DTYPE).fit(dataframe, y, weights)
     plain = FirthLogisticRegression(**FROM_DTYPE).fit(dataframe[has_weight], y[has_weight], weights[has_weight])
     expected = plain.inference(dataframe[has_weight], y[has_weight], weights[has_weight])
-    assert_same_inference(firth.inference(dataframe, y, weights), expected)
+    assert_same_inference(firth_model.inference(dataframe, y, weights), expected)
 
 
 @pytest.mark.parametrize("penalized", ["laplace", "sandwich"])
 def test_penalized_models_omit_levels_without_rows(penalized):
     generator = np.random.default_rng(6)
-    dataframe, filtered = (whole.drop(columns="only") for whole in make_filtered_table(generator))
+    dataframe, filtered_table = (whole.drop(columns="only") for whole in make_filtered_table(generator))
     y, weights = generator.integers(0, 2, len(dataframe)), generator.integers(1, 4, len(dataframe)).astype(float)
     weights[dataframe["color"] == "b"] = 0
     has_weight = weights > 0
-    filtered = filtered[has_weight].assign(color=filtered["color"][has_weight].cat.remove_unused_categories())
+    filtered_table = filtered_table[has_weight].assign(
+        color=filtered_table["color"][has_weight].cat.remove_unused_categories()
+    )
     # One factor for each of the columns: size, six colors and three shapes.
     factors, used_columns = np.linspace(1, 2, 10), [0, 4, 5, 8, 9]
     # The bound of a color without rows has no effect.
     for options in ({}, {"penalty_factors": factors}, {"lower_bounds": [-9.0, 0.0, *[-9.0] * 8]}):
-        used_factors = {name: factors[used_columns] for name in options if name == "penalty_factors"}
+        used_penalty_factors = {name: factors[used_columns] for name in options if name == "penalty_factors"}
         model = fit(dataframe, y, weights, **FROM_DTYPE, **options)
-        plain = fit(filtered, y[has_weight], weights[has_weight], **FROM_DTYPE, **used_factors)
+        plain = fit(filtered_table, y[has_weight], weights[has_weight], **FROM_DTYPE, **used_penalty_factors)
         result = model.inference(dataframe, y, weights, penalized=penalized)
-        expected = plain.inference(filtered, y[has_weight], weights[has_weight], penalized=penalized)
+        expected = plain.inference(filtered_table, y[has_weight], weights[has_weight], penalized=penalized)
         assert_same_inference(result, expected)
         assert result.names.tolist() == ["size", "color_d", "color_e", "shape_round", "shape_square", "intercept"]
         # An independent reference: the dense rows of the levels that occur.
-        rows = pd.get_dummies(filtered).astype(float)
-        dense = fit(rows, y[has_weight], weights[has_weight], **used_factors).inference(
+        rows = pd.get_dummies(filtered_table).astype(float)
+        dense = fit(rows, y[has_weight], weights[has_weight], **used_penalty_factors).inference(
             rows, y[has_weight], weights[has_weight], penalized=penalized
         )
         assert_same_inference(result, dense)
@@ -272,23 +276,23 @@ def test_penalized_models_omit_levels_without_rows(penalized):
 
 def test_firth_models_have_no_coefficients_for_levels_without_rows():
     generator = np.random.default_rng(2)
-    dataframe, filtered = make_filtered_table(generator)
+    dataframe, filtered_table = make_filtered_table(generator)
     y = generator.integers(0, 2, len(dataframe))
     model = FirthLogisticRegression(**FROM_DTYPE).fit(dataframe, y)
-    plain = FirthLogisticRegression(**FROM_DTYPE).fit(filtered, y)
-    result, expected = model.inference(dataframe, y), plain.inference(filtered, y)
+    plain = FirthLogisticRegression(**FROM_DTYPE).fit(filtered_table, y)
+    result, expected = model.inference(dataframe, y), plain.inference(filtered_table, y)
     assert_same_inference(result, expected, rtol=1e-5)
     np.testing.assert_allclose(result.conf_int(), expected.conf_int(), rtol=1e-5)
     assert "color_a, color_c, color_f" in result.summary()
     levels = dict(zip(model.get_feature_names_out(), model.coef_[0], strict=True))
     assert [levels[f"color_{level}"] for level in "abcf"] == [0] * 4
-    np.testing.assert_allclose(model.predict_proba(dataframe), plain.predict_proba(filtered), rtol=1e-5)
-    is_shared = np.isin(model.get_feature_names_out(), plain.get_feature_names_out())
+    np.testing.assert_allclose(model.predict_proba(dataframe), plain.predict_proba(filtered_table), rtol=1e-5)
+    is_shared_column = np.isin(model.get_feature_names_out(), plain.get_feature_names_out())
     resampled = model.bootstrap(dataframe, y, n_resamples=5, random_state=0)
-    expected = plain.bootstrap(filtered, y, n_resamples=5, random_state=0)
+    expected = plain.bootstrap(filtered_table, y, n_resamples=5, random_state=0)
     # The error of a fit of a resample is about a thousandth of a standard error.
     np.testing.assert_allclose(
-        resampled.coef[..., is_shared], expected.coef, rtol=0, atol=1e-2 * result.std_errors.min()
+        resampled.coef[..., is_shared_column], expected.coef, rtol=0, atol=1e-2 * result.std_errors.min()
     )
 
 
@@ -305,12 +309,12 @@ def test_firth_resamples_contain_all_levels():
 
 def test_bounds_of_levels_without_rows_are_ignored():
     generator = np.random.default_rng(4)
-    dataframe, filtered = make_filtered_table(generator)
-    dataframe, filtered = dataframe[["size", "color"]], filtered[["size", "color"]]
+    dataframe, filtered_table = make_filtered_table(generator)
+    dataframe, filtered_table = dataframe[["size", "color"]], filtered_table[["size", "color"]]
     y = generator.integers(0, 2, len(dataframe))
     bounds = {"lower_bounds": [-5.0, *[0.0, -5.0, 0.0, -5.0, -5.0, 0.0]]}
     result = fit(dataframe, y, C=np.inf, **FROM_DTYPE, **bounds).inference(dataframe, y)
-    assert_same_inference(result, fit(filtered, y, C=np.inf, **FROM_DTYPE).inference(filtered, y))
+    assert_same_inference(result, fit(filtered_table, y, C=np.inf, **FROM_DTYPE).inference(filtered_table, y))
 
 
 def test_constant_numerical_columns_still_raise_an_error():

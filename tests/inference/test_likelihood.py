@@ -32,13 +32,15 @@ def test_values_scores_and_information_match_explicit_sums(n_classes, is_firth, 
         theta = 0.3 * np.random.default_rng(1).normal(size=R * P)
         scale, shift = objective.coordinates.scale, objective.coordinates.shift
         # The map from parameters to the coefficients of unscaled columns.
-        to_coefficients = np.diag(np.append(scale, 1.0))
-        to_coefficients[-1, :3] = shift
-        to_coefficients = to_coefficients[:P, :P]
+        coefficient_transformation = np.diag(np.append(scale, 1.0))
+        coefficient_transformation[-1, :3] = shift
+        coefficient_transformation = coefficient_transformation[:P, :P]
         state = likelihood.at(theta)
-        value, information = log_likelihood(theta.reshape(R, P) @ to_coefficients.T, design, labels, weights, is_firth)
+        value, information = log_likelihood(
+            theta.reshape(R, P) @ coefficient_transformation.T, design, labels, weights, is_firth
+        )
         np.testing.assert_allclose(state.value, value + R * np.log(scale).sum() * is_firth, rtol=1e-12)
-        to_parameters = np.kron(np.eye(R), np.linalg.inv(to_coefficients))
+        to_parameters = np.kron(np.eye(R), np.linalg.inv(coefficient_transformation))
         np.testing.assert_allclose(
             to_parameters.T @ state.information @ to_parameters, information, rtol=1e-8, atol=1e-8
         )
@@ -54,8 +56,8 @@ def test_score_adjustments_do_not_depend_on_the_chunk_size(monkeypatch):
     theta = np.full(8, 0.1)
     expected = likelihood.at(theta)
     expected_score = expected.score
-    monkeypatch.setattr("fastlin.matrices.matrix.PROBABILITY_BYTES", 8 * 3 * 64)
-    monkeypatch.setattr("fastlin.matrices.matrix.SCORE_BYTES", 8 * 16 * 10)
+    monkeypatch.setattr("fastlin.matrices.matrix.PROBABILITY_BATCH_BYTES", 8 * 3 * 64)
+    monkeypatch.setattr("fastlin.matrices.matrix.SCORE_BATCH_BYTES", 8 * 16 * 10)
     actual = likelihood.at(theta)
     np.testing.assert_allclose(actual.information, expected.information, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(actual.score, expected_score, rtol=1e-10, atol=1e-12)

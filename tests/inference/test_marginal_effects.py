@@ -9,7 +9,7 @@ from scipy.special import softmax
 import fastlin.inference.marginal_effects as module
 from fastlin import LogisticRegression
 
-from .conftest import infer, list_forms, make_rows
+from .conftest import infer, list_input_formats, make_rows
 
 pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 
@@ -57,12 +57,14 @@ def test_marginal_effects_and_their_errors_match_finite_differences(monkeypatch,
 
 def test_marginal_effects_do_not_depend_on_the_input_format_or_the_origin():
     X, y = make_rows(3, d=4)
-    near, far = (infer(X + shift, y).marginal_effects() for shift in (0, np.array([1e3, -2e3, 0, 0])))
-    np.testing.assert_allclose(far.std_errors, near.std_errors, rtol=1e-6)
+    effects_near_zero, effects_far_from_zero = (
+        infer(X + shift, y).marginal_effects() for shift in (0, np.array([1e3, -2e3, 0, 0]))
+    )
+    np.testing.assert_allclose(effects_far_from_zero.std_errors, effects_near_zero.std_errors, rtol=1e-6)
     X[:, 0] = np.maximum(X[:, 0], 0)
     # All formats use one fit, because two fits may differ by tol.
     model = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000).fit(X, y)
-    expected, *others = (model.inference(*form).marginal_effects() for form in list_forms(X, y))
+    expected, *others = (model.inference(*form).marginal_effects() for form in list_input_formats(X, y))
     for result in others:
         np.testing.assert_allclose(result.effects, expected.effects, rtol=1e-8)
         np.testing.assert_allclose(result.std_errors, expected.std_errors, rtol=1e-8)

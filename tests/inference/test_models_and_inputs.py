@@ -17,7 +17,7 @@ from fastlin import LogisticRegression, blocks
 from fastlin.exceptions import InferenceWarning, SeparationError
 from fastlin.inference.optimum import MAX_SCORE_CHANGE
 
-from .conftest import infer, make_rows, refuse
+from .conftest import assert_inference_raises, infer, make_rows
 
 pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 FROM_DTYPE = {"categorical_features": "from_dtype"}
@@ -25,7 +25,7 @@ X, Y = make_rows(2)
 fit = functools.partial(linear_models.fit, C=np.inf, tol=1e-12)
 
 
-def assert_same(result, expected, rtol=1e-9):
+def assert_same_inference(result, expected, rtol=1e-9):
     np.testing.assert_allclose(result.coef, expected.coef, atol=rtol * 10)
     # The coefficients of the two Hessians may differ; the curvature of a row then changes by at most this much.
     sizes = np.outer(expected.std_errors, expected.std_errors)
@@ -42,15 +42,15 @@ def test_standard_errors_do_not_depend_on_the_input_format(n_classes):
     for options in ({}, {"covariance": "HC0"}):
         expected = infer(X, y, weights, **options)
         for container in (sparse.csr_array, sparse.csc_matrix, np.asfortranarray, lambda X: X[:, ::-1][:, ::-1]):
-            assert_same(infer(container(X), y, weights, **options), expected)
+            assert_same_inference(infer(container(X), y, weights, **options), expected)
         row_blocks = blocks.from_arrays([X[:100], X[100:101], X[101:]])
-        assert_same(fit(X, y, weights).inference(row_blocks, y, weights, **options), expected)
+        assert_same_inference(fit(X, y, weights).inference(row_blocks, y, weights, **options), expected)
         single = X.astype(np.float32)
         model, expected = fit(single, y), infer(single.astype(np.float64), y, **options)
         assert model.coef_.dtype == np.float32
-        assert_same(model.inference(single, y, **options), expected, rtol=1e-6)
+        assert_same_inference(model.inference(single, y, **options), expected, rtol=1e-6)
     counts = np.random.default_rng(0).poisson(3, X.shape).astype(np.uint8)
-    assert_same(infer(counts, y), infer(counts * 1.0, y))
+    assert_same_inference(infer(counts, y), infer(counts * 1.0, y))
 
 
 def test_columns_and_classes_keep_their_names():
@@ -127,15 +127,15 @@ def test_penalized_models_require_a_choice_of_standard_errors():
         ({"C": 1.0, "l1_ratio": 1.0}, "L1 or group penalty, which selects"),
         ({"C": 1.0, "l1_ratio": 0.5, "group_lasso": True}, "selects"),
     ):
-        refuse(text, X, y, parameters={"tol": 1e-6, **parameters})
+        assert_inference_raises(text, X, y, parameters={"tol": 1e-6, **parameters})
     message = "covariance of a posterior distribution and requires covariance='model', got covariance='HC0'"
-    refuse(message, X, y, parameters={"C": 1.0}, penalized="laplace", covariance="HC0")
+    assert_inference_raises(message, X, y, parameters={"C": 1.0}, penalized="laplace", covariance="HC0")
     # With factors of zero there is no penalty.
     unpenalized = infer(X, y, parameters={"C": 1.0, "penalty_factors": [0, 0, 0]})
-    assert_same(unpenalized, infer(X, y), rtol=1e-7)
+    assert_same_inference(unpenalized, infer(X, y), rtol=1e-7)
     cv = make_cv_model(scoring="accuracy", tol=1e-9, use_legacy_attributes=True).fit(X, y)
     expected = infer(X, y, parameters={"C": cv.C_[0]}, penalized="laplace")
-    assert_same(cv.inference(X, y, penalized="laplace"), expected, rtol=1e-6)
+    assert_same_inference(cv.inference(X, y, penalized="laplace"), expected, rtol=1e-6)
     cv = make_cv_model(scoring="accuracy", refit=False).fit(X, y)
     assert_raises("needs a model with refit=True or 'train'", cv.inference, X, y, penalized="laplace")
 
@@ -143,13 +143,13 @@ def test_penalized_models_require_a_choice_of_standard_errors():
 def test_inference_does_not_repeat_warnings_of_the_fit():
     with warnings.catch_warnings(action="ignore"):
         model = LogisticRegression(penalty=None, C=1.0, tol=1e-12).fit(X, Y)
-    assert_same(model.inference(X, Y), infer(X, Y))
+    assert_same_inference(model.inference(X, Y), infer(X, Y))
 
 
 def test_active_bounds_raise_an_error():
     expected = infer(X, Y)
     wide = fit(X, Y, lower_bounds=-10, upper_bounds=10)
-    assert_same(wide.inference(X, Y), expected, rtol=1e-6)
+    assert_same_inference(wide.inference(X, Y), expected, rtol=1e-6)
     assert wide.lower_bounds == -10
     bounded_model = fit(X, Y, upper_bounds=[np.inf, expected.coef[0, 1] - 0.1, np.inf])
     assert_raises("The coefficients of x1 are at their lower_bounds or upper_bounds", bounded_model.inference, X, Y)

@@ -10,7 +10,7 @@ import fastlin.inference.optimum as module
 from fastlin import LogisticRegression
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.hessian import InformationMatrix
-from fastlin.inference.optimum import find_optimum, make_buffer, take_last_step
+from fastlin.inference.optimum import find_optimum, make_probability_buffer, take_last_step
 from fastlin.objective.rows import Rows
 
 from .conftest import infer, make_rows
@@ -35,9 +35,9 @@ def test_the_optimum_does_not_depend_on_the_kind_of_hessian(monkeypatch, n_class
     objective = make_objective(n_classes)
     expected = minimize(objective)
     information = InformationMatrix(expected)
-    for n_bytes in (module.PROBABILITY_BYTES, 0):
-        monkeypatch.setattr(module, "PROBABILITY_BYTES", n_bytes)
-        start = objective.at(objective.center(objective.start()), out=make_buffer(objective))
+    for n_bytes in (module.PROBABILITY_BATCH_BYTES, 0):
+        monkeypatch.setattr(module, "PROBABILITY_BATCH_BYTES", n_bytes)
+        start = objective.at(objective.center(objective.start()), out=make_probability_buffer(objective))
         optimum = find_optimum(start, InformationMatrix, 600)
         np.testing.assert_allclose(optimum.point.parameters, expected.parameters, atol=1e-9)
         np.testing.assert_allclose(optimum.curvature.of_loss, information.of_loss, rtol=0, atol=1e-6)

@@ -53,16 +53,16 @@ def test_profile_intervals_and_tests_match_a_root_finder(n_classes, is_firth):
     limits, errors = result.profile_conf_int(level=0.9), result.std_errors.ravel()
     for index in (0, size - 1):
 
-        def exceed_threshold(value, index=index):
+        def compute_threshold_difference(value, index=index):
             return maximize_likelihood(data, index, value, zeros)[0] - threshold
 
         for side, limit in zip((-5, 5), limits.reshape(-1, 2)[index], strict=True):
-            root = brentq(exceed_threshold, coef[index], coef[index] + side * errors[index], xtol=1e-7)
+            root = brentq(compute_threshold_difference, coef[index], coef[index] + side * errors[index], xtol=1e-7)
             assert abs(limit - root) < 1e-4 * errors[index]
     np.testing.assert_array_equal(result.profile_conf_int("x1", level=0.9), limits[:, 1:2])
     if is_firth:
-        constrained, _ = maximize_likelihood(data, 0, 0.0, zeros)
-        assert result.p_values[0, 0] == pytest.approx(chi2.sf(2 * (largest - constrained), 1), rel=1e-5)
+        constrained_maximum, _ = maximize_likelihood(data, 0, 0.0, zeros)
+        assert result.p_values[0, 0] == pytest.approx(chi2.sf(2 * (largest - constrained_maximum), 1), rel=1e-5)
     else:
         selected = model.inference(X, labels, features=["intercept", "x1"])
         np.testing.assert_array_equal(selected.profile_conf_int("x1", level=0.9), limits[:, 1:2])
@@ -94,8 +94,8 @@ def test_distant_interval_limits_are_found():
     largest = log_likelihood(result.coef, np.column_stack([X, np.ones(len(X))]), y, np.ones(len(X)), True)[0]
     # Small steps follow one branch of the profile, which has other local maxima.
     for value in np.linspace(coef[3], limit, 60):
-        constrained, coef = maximize_likelihood((X, y, True), 3, value, coef, gtol=1e-6)
-    assert constrained == pytest.approx(largest - chi2.ppf(0.95, 1) / 2, abs=1e-6)
+        constrained_maximum, coef = maximize_likelihood((X, y, True), 3, value, coef, gtol=1e-6)
+    assert constrained_maximum == pytest.approx(largest - chi2.ppf(0.95, 1) / 2, abs=1e-6)
     # The likelihood of separable classes rises without end on one side.
     X, y = np.array([[-1.0], [-1.0], [1.0], [1.0]]), np.array([0, 0, 1, 1])
     likelihood = Likelihood(build_objective(X, y, 2, fit_intercept=False), 1.0, False, np.array([True, False]))

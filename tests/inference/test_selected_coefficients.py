@@ -39,15 +39,15 @@ def test_selected_coefficients_match_the_full_covariance(monkeypatch, n_classes)
             patch.setattr(estimation, "MAX_PARAMETERS", 3)
             named = model.inference(X, y, sample_weight, **options)
             # Probabilities that exceed the memory limit are computed again.
-            patch.setattr(estimation, "make_buffer", lambda objective: None)
-            restarted = model.inference(X, y, sample_weight, **options)
+            patch.setattr(estimation, "make_probability_buffer", lambda objective: None)
+            recomputed_result = model.inference(X, y, sample_weight, **options)
         np.testing.assert_array_equal(selected.std_errors, whole.std_errors[:, COEF_INDICES])
         np.testing.assert_allclose(named.coef, whole.coef[:, COEF_INDICES], rtol=0, atol=1e-7 * whole.std_errors.min())
         # The coefficients of the two Hessians may differ; the curvature of a row then changes by at most this much.
         np.testing.assert_allclose(named.std_errors, selected.std_errors, rtol=MAX_SCORE_CHANGE)
         sizes = np.outer(selected.std_errors, selected.std_errors)
         np.testing.assert_allclose(named.covariance_matrix() / sizes, selected.covariance_matrix() / sizes, atol=1e-8)
-        np.testing.assert_allclose(restarted.std_errors, named.std_errors, rtol=1e-8)
+        np.testing.assert_allclose(recomputed_result.std_errors, named.std_errors, rtol=1e-8)
         assert named.names.tolist() == NAMES
         np.testing.assert_allclose(named.p_values, selected.p_values, rtol=1e-6)
         assert named.log_likelihood == pytest.approx(whole.log_likelihood, rel=1e-12)
@@ -89,15 +89,15 @@ def test_selections_without_standard_errors_raise_an_error(monkeypatch):
     with pytest.raises(ValueError, match="covariance='cluster' is limited to models of 3 parameters"):
         model.inference(X, y, features="x1", covariance="cluster", clusters=np.arange(len(X)) // 2)
     for features in (["x1"], ["intercept", *(f"x{j}" for j in range(6))]):
-        assert_raises(r"call inference\(\) without features", model.inference(X, y, features=features).marginal_effects)
-    monkeypatch.setattr(module, "MAX_STEPS", 1)
+        assert_raises(r"call inference\(\) for all columns", model.inference(X, y, features=features).marginal_effects)
+    monkeypatch.setattr(module, "MAX_CG_STEPS", 1)
     with pytest.raises(CollinearityError, match="for a standard error did not converge in 1 steps"):
         model.inference(X, y, features=["x1"])
 
 
 def test_a_separation_of_a_large_model_raises_an_error_or_a_warning(monkeypatch):
     monkeypatch.setattr(estimation, "MAX_PARAMETERS", 3)
-    monkeypatch.setattr("fastlin.inference.separation.MAX_VARIABLES", 2)
+    monkeypatch.setattr("fastlin.inference.separation.MAX_PROGRAM_VARIABLES", 2)
     X, y = make_separating_pair(300, 1, 9)
     model = LogisticRegression(C=np.inf).fit(X, y)
     # Newton's step is along the separating direction.

@@ -39,8 +39,8 @@ def test_passes_over_blocks_agree_with_passes_in_memory(monkeypatch, kind, n_cla
     whole, blocks, labels, weights = make_matrix_pair(kind, n_classes)
     K, generator = 1 if n_classes == 2 else 3, np.random.default_rng(2)
     # A step reads three rows.
-    monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 3 * 8 * K)
-    monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0)
+    monkeypatch.setattr(matrix, "PROBABILITY_BATCH_BYTES", 3 * 8 * K)
+    monkeypatch.setattr(dense, "MAX_COPIED_ENTRIES", 0)
     scaling, (parameters, direction) = Scaling(*whole.measure().choose_coordinates()), generator.normal(size=(2, K, 6))
     # The passes use all rows, or a subset with no rows of one block and all rows of another block.
     for rows in (ALL_ROWS, np.r_[1:4, 7:14, 22, 22, 30:40]):
@@ -56,7 +56,7 @@ def test_passes_over_blocks_agree_with_passes_in_memory(monkeypatch, kind, n_cla
         for term, arguments, sums in (
             (pieces.compute_hessian_product, [direction], expected.hessian_product(direction, probabilities)),
             (pieces.compute_class_pair_gram, [], expected.class_pair_gram(probabilities)),
-            (pieces.sum_probability_outer_products, [], (ones * operands[0].weigh()) @ ones.T),
+            (pieces.sum_probability_outer_products, [], (ones * operands[0].get_row_weights()) @ ones.T),
         ):
             for passes in (expected, actual):
                 n_reads = blocks.n_reads
@@ -77,7 +77,7 @@ def test_rows_and_columns_of_blocks_agree_with_those_in_memory(kind):
     dense = whole.X.toarray() if kind == "sparse" else whole.X
     for rows in (np.array([3, 4, 20, 39]), np.array([25, 0, 39, 12, 0])):
         taken = blocks.take(rows)
-        assert blocks.should_extract(rows)
+        assert blocks.should_extract_rows(rows)
         X = taken.X.toarray() if kind == "sparse" else taken.X
         np.testing.assert_array_equal(X, dense[rows])
     features = np.array([1, 4])
@@ -93,18 +93,18 @@ def test_rows_and_columns_of_blocks_agree_with_those_in_memory(kind):
     assert blocks.row_bytes > 0 and not blocks.lies_in_memory
 
 
-class Source:
-    """A source of three blocks with two rows and one column. It records reads and fails after `fails_after` reads."""
+class RecordingSource:
+    """A source of three blocks with two rows and one column. It records reads and fails after `n_good_reads` reads."""
 
     shape, dtype, is_sparse = (6, 1), np.dtype(float), False
     borders, names, n_entries, nbytes, longest_row = np.array([0, 2, 4, 6]), ["a", "b", "c"], 6, 48, 1
 
-    def __init__(self, fails_after=None):
-        self.messages, self.fails_after = [], fails_after
+    def __init__(self, n_good_reads=None):
+        self.messages, self.n_good_reads = [], n_good_reads
 
     def read(self):
         for number in range(4):
-            if number == self.fails_after:
+            if number == self.n_good_reads:
                 raise OSError("the disk is gone")
             if number < 3:
                 self.messages.append(f"read {number}")
@@ -112,7 +112,7 @@ class Source:
 
 
 def test_the_next_block_is_read_ahead():
-    source = Source()
+    source = RecordingSource()
     for number, _ in enumerate(BlockMatrix(source).read()):
         while number < 2 and f"read {number + 1}" not in source.messages:
             pass
@@ -124,8 +124,8 @@ def test_the_next_block_is_read_ahead():
 @pytest.mark.parametrize("after", range(4))
 def test_errors_while_reading_are_raised_in_the_caller(after):
     with pytest.raises(OSError, match="disk is gone"):
-        BlockMatrix(Source(after)).measure()
-    for _ in BlockMatrix(Source()).read():
+        BlockMatrix(RecordingSource(after)).measure()
+    for _ in BlockMatrix(RecordingSource()).read():
         # Stopping early leaves no thread behind.
         break
 
@@ -154,7 +154,7 @@ def test_the_budget_is_proportional_to_x_up_to_four_gigabytes():
 
 @pytest.mark.parametrize("is_sparse", [False, True])
 def test_piecewise_matrices_use_the_rules_for_matrices_in_memory(monkeypatch, is_sparse):
-    monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0)
+    monkeypatch.setattr(dense, "MAX_COPIED_ENTRIES", 0)
     X, samples = np.random.default_rng(0).normal(size=(50, 8)), Samples(ALL_ROWS, np.zeros(50, np.int32), np.empty(0))
     whole = as_matrix(sparse.csr_array(X) if is_sparse else X)
     # Properties that are available before reading.

@@ -84,7 +84,7 @@ def test_gram_matrices_are_accurate_for_any_number_of_row_blocks(precision, monk
 
 @pytest.mark.parametrize("offset", [0.0, 50.0, 1e6])
 def test_two_classes_are_read_in_place_if_that_is_accurate(monkeypatch, offset):
-    monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0)
+    monkeypatch.setattr(dense, "MAX_COPIED_ENTRIES", 0)
     generator = np.random.default_rng(0)
     X = generator.normal(size=(60, D)) + offset
     labels, weights = generator.integers(0, 2, 60).astype(np.int32), generator.uniform(0.5, 2, 60)
@@ -96,8 +96,8 @@ def test_two_classes_are_read_in_place_if_that_is_accurate(monkeypatch, offset):
     layouts = X, np.asfortranarray(X), np.repeat(np.repeat(X, 2, axis=1), 2, axis=0)[::2, ::2]
     for layout, rows in [*((layout, np.empty(0, np.int64)) for layout in layouts), (X, np.arange(60))]:
         passes = as_matrix(layout).passes(Samples(rows, labels, weights), Scaling(scale, shift), 1)
-        in_place = offset < 1e6 and layout is not layouts[2] and not len(rows)
-        assert passes.relative_shift_errors == (2 if in_place else 0)
+        is_read_in_place = offset < 1e6 and layout is not layouts[2] and not len(rows)
+        assert passes.relative_shift_errors == (2 if is_read_in_place else 0)
         gradient, probabilities = np.empty((1, D + 1)), np.empty((1, 60))
         tolerance = 1e-14 * (1 + passes.relative_shift_errors * offset)
         loss = passes.evaluate(parameters, probabilities, gradient)
@@ -107,7 +107,7 @@ def test_two_classes_are_read_in_place_if_that_is_accurate(monkeypatch, offset):
 
 
 @pytest.mark.parametrize(("n", "d", "n_classes"), [(256, 50, 30), (8192, 50, 30), (8192, 200, 6)])
-def test_scores_have_at_most_the_counted_rounding_errors(n, d, n_classes):
+def test_rounding_errors_of_scores_are_bounded_by_the_longest_row(n, d, n_classes):
     # Each term is lost if it is added to the first term alone: in a copy, in transposed tiles, and in vector lanes.
     unit, scaling = np.finfo(np.float64).eps / 2, Scaling(np.ones(d), np.zeros(d))
     X, coef = np.full((n, d), unit), np.zeros((n_classes, d + 1))
@@ -116,4 +116,4 @@ def test_scores_have_at_most_the_counted_rounding_errors(n, d, n_classes):
     passes = as_matrix(X).passes(samples, scaling, n_classes)
     score = passes.evaluate(coef, None, np.empty(coef.shape))
     assert 1 + (d - 1) * unit - score / 2**20 <= (passes.longest_row + 4) * unit
-    assert passes.longest_sum < max(n / 4, 300)
+    assert passes.max_additions_per_sum < max(n / 4, 300)

@@ -26,7 +26,7 @@ CONVERSIONS = {
 
 def test_scores_in_batches_of_rows_agree_with_numpy(monkeypatch):
     # A step has about three rows.
-    monkeypatch.setattr("fastlin.matrices.matrix.SCORE_BYTES", 200)
+    monkeypatch.setattr("fastlin.matrices.matrix.SCORE_BATCH_BYTES", 200)
     generator = np.random.default_rng(0)
     X = generator.normal(size=(40, 6)) * (generator.random((40, 6)) < 0.5)
     coef, intercept = generator.normal(size=(2, 6)), generator.normal(size=2)
@@ -34,12 +34,14 @@ def test_scores_in_batches_of_rows_agree_with_numpy(monkeypatch):
     others = as_matrix(np.asfortranarray(X)), as_matrix(sparse.csc_array(X))
     for matrix in (*(make(X) for make in CONVERSIONS.values()), *others):
         pieces = matrix.passes(samples, scaling, 2).split(len(X))
-        actual = [scores for piece in pieces for _, scores in piece.score_chunks(np.column_stack([coef, intercept]))]
+        actual = [
+            scores for piece in pieces for _, scores in piece.iterate_score_chunks(np.column_stack([coef, intercept]))
+        ]
         np.testing.assert_allclose(np.concatenate(actual), X @ coef.T + intercept, rtol=1e-13, atol=1e-13)
 
 
 def test_passes_with_offsets_or_targets_agree_with_the_reference(monkeypatch):
-    monkeypatch.setattr("fastlin.matrices.matrix.PROBABILITY_BYTES", 8 * 3 * 50)
+    monkeypatch.setattr("fastlin.matrices.matrix.PROBABILITY_BATCH_BYTES", 8 * 3 * 50)
     generator = np.random.default_rng(3)
     for (n, d), n_classes, size in [((60, 4), 2, 3.0), ((400, 100), 2, 1e3), ((400, 100), 3, 3.0), ((80, 7), 3, 1e3)]:
         # Values that float32 represents exactly.
@@ -92,7 +94,7 @@ def test_passes_with_offsets_or_targets_agree_with_the_reference(monkeypatch):
                 np.testing.assert_allclose(gram, (rows.T * weights[of]) @ rows, atol=1e-9 * total)
 
 
-def make_statistics(*columns):
+def make_column_statistics(*columns):
     """Return `ColumnStatistics` with the given mean, variance, smallest and largest value of each column."""
     mean, variance, smallest, largest = np.array(columns, float).T
     return ColumnStatistics(mean, np.zeros_like(mean), variance, smallest, largest)
@@ -106,13 +108,13 @@ def test_only_columns_that_are_constant_over_weighted_rows_have_zero_variance(ki
     constants = 0.1, -1 / 3, 1e16, 1e-3, 0.0
     X = np.tile(constants, (N, 1))
     # One in 700 values differs by one unit in the last place, or by a number with a square that underflows.
-    nearly = np.tile([0.1, 1e16, 1.0, 0.0], (N, 1))
-    nearly[5] = [*np.nextafter(nearly[5, :3], 1e300), 1e-310]
+    nearly_constant_columns = np.tile([0.1, 1e16, 1.0, 0.0], (N, 1))
+    nearly_constant_columns[5] = [*np.nextafter(nearly_constant_columns[5, :3], 1e300), 1e-310]
     if weighted:
         # The only rows in which the first columns vary have weight zero.
         weights[::3], weights[5] = 0, 1e-9
         X[::3] = generator.normal(size=(len(X[::3]), len(constants)))
-    columns = CONVERSIONS[kind](np.hstack([X, nearly])).measure(weights)
+    columns = CONVERSIONS[kind](np.hstack([X, nearly_constant_columns])).measure(weights)
     np.testing.assert_array_equal(columns.standard_deviation == 0, [True] * 5 + [False] * 4)
     np.testing.assert_array_equal(columns.mean[:5], constants)
     assert columns.is_finite
@@ -141,10 +143,10 @@ def test_a_light_outlier_does_not_affect_the_standard_deviation(kind):
 
 
 @pytest.mark.parametrize("kind", CONVERSIONS)
-@pytest.mark.parametrize("extreme", [np.nan, np.inf, -np.inf])
-def test_nonfinite_values_are_reported_even_in_rows_of_weight_zero(extreme, kind):
+@pytest.mark.parametrize("nonfinite_value", [np.nan, np.inf, -np.inf])
+def test_nonfinite_values_are_reported_even_in_rows_of_weight_zero(nonfinite_value, kind):
     X, weights = np.ones((N, 2)), (np.arange(N) != 5).astype(float)
-    X[5, 1] = extreme
+    X[5, 1] = nonfinite_value
     with np.errstate(invalid="ignore"):
         assert not any(CONVERSIONS[kind](X).measure(row_weights).is_finite for row_weights in (None, weights))
 
@@ -152,18 +154,18 @@ def test_nonfinite_values_are_reported_even_in_rows_of_weight_zero(extreme, kind
 @pytest.mark.parametrize("size", [1e200, 1e-200])
 def test_half_the_range_replaces_an_overflowing_standard_deviation(size):
     with np.errstate(over="ignore"):
-        columns = make_statistics((0, np.float64(size) ** 2, -3 * size, size))
+        columns = make_column_statistics((0, np.float64(size) ** 2, -3 * size, size))
     assert columns.standard_deviation[0] == pytest.approx(2 * size)
     assert columns.is_finite
 
 
 def test_column_statistics_follow_from_moments():
-    columns = make_statistics((3, 4, -2, 9), (-1, 0.25, -6, 5), (7, 0, 7, 7))
+    columns = make_column_statistics((3, 4, -2, 9), (-1, 0.25, -6, 5), (7, 0, 7, 7))
     np.testing.assert_array_equal(columns.standard_deviation, [2, 0.5, 0])
-    np.testing.assert_array_equal(columns.magnitude, [9, 6, 7])
+    np.testing.assert_array_equal(columns.largest_magnitudes, [9, 6, 7])
     scale, shift = columns.choose_coordinates()
     # Scales are powers of two.
-    np.testing.assert_array_equal(make_statistics((5, 0.3, 0, 9)).choose_coordinates()[0], [2])
+    np.testing.assert_array_equal(make_column_statistics((5, 0.3, 0, 9)).choose_coordinates()[0], [2])
     np.testing.assert_array_equal(scale, [0.5, 2, 1])
     np.testing.assert_array_equal(shift, -columns.mean * scale)
     assert columns.is_finite

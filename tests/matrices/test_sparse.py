@@ -16,7 +16,7 @@ from fastlin.matrices import sparse as sparse_matrices
 ALL_ROWS = np.empty(0, np.int64)
 N, D = 60, 13
 ROWS = {"all": ALL_ROWS, "some": np.arange(0, N, 2), "few": np.array([7, 8]), "repeated": np.array([5, 3, 3, 9])}
-PASS_SETTINGS = {
+PASS_PLAN_CONSTANTS = {
     "by rows": {"MIN_ENTRIES_PER_COLUMN": 0.5, "TILE_ROWS": 3},
     "by columns": {"MIN_ENTRIES_PER_COLUMN": 10**9},
     "in chunks": {"MIN_ENTRIES_PER_COLUMN": 10**9, "MAX_RESIDUAL_BYTES": 0},
@@ -67,7 +67,7 @@ def test_passes_agree_with_dense_data_on_any_number_of_threads(monkeypatch, cut_
     X, rows, weighted = make_csr(), ROWS[rows], n_classes != 3
     expected = run_all_passes(make_passes(X.toarray(), n_classes, rows, weighted), (n_classes, D), rows)
     cut_into_blocks(2_000)
-    for name, value in PASS_SETTINGS[plan].items():
+    for name, value in PASS_PLAN_CONSTANTS[plan].items():
         monkeypatch.setattr(sparse_matrices, name, value)
     passes = make_passes(X, n_classes, rows, weighted)
     assert isinstance(passes, sparse_matrices.SparseRowPasses) == (plan == "by rows")
@@ -101,7 +101,7 @@ def test_gram_matrices_of_columns_far_from_zero_are_accurate(rows):
         np.testing.assert_allclose(actual, x.T @ x, rtol=1e-13, atol=1e-13 * np.abs(x.T @ x).max())
 
 
-def test_omitting_values_of_one_does_not_change_results():
+def test_not_storing_values_that_are_all_one_does_not_change_results():
     X = make_csr()
     X.data[:] = 1
     assert len(as_matrix(X).entries.data) == 0 < len(as_matrix(2 * X).entries.data)
@@ -112,7 +112,7 @@ def test_omitting_values_of_one_does_not_change_results():
         actual = run_all_passes(make_passes(X, n_classes), (n_classes, D))
         matrix = as_matrix(X)
         # This is the same matrix with explicit values.
-        matrix.entries = sparse_matrices.compressed(matrix.csr)
+        matrix.entries = sparse_matrices.as_compressed_matrix(matrix.csr)
         expected = run_all_passes(make_passes(matrix, n_classes), (n_classes, D))
         for first, second in zip(actual, expected, strict=True):
             np.testing.assert_array_equal(first, second)
@@ -148,9 +148,11 @@ def test_rows_and_columns_are_used_in_place(index_dtype):
 
 
 # With 30, X has enough entries for a row-wise pass, but the copy without duplicates does not.
-@pytest.mark.parametrize(("form", "entries_per_sum"), [("csr", 4), ("csr", 30), ("csc", 4), ("coo", 4), ("bsr", 4)])
-def test_duplicates_are_summed_in_a_copy(form, entries_per_sum, monkeypatch):
-    monkeypatch.setattr(sparse_matrices, "MIN_ENTRIES_PER_COLUMN", entries_per_sum)
+@pytest.mark.parametrize(
+    ("form", "min_entries_per_column"), [("csr", 4), ("csr", 30), ("csc", 4), ("coo", 4), ("bsr", 4)]
+)
+def test_duplicates_are_summed_in_a_copy(form, min_entries_per_column, monkeypatch):
+    monkeypatch.setattr(sparse_matrices, "MIN_ENTRIES_PER_COLUMN", min_entries_per_column)
     plain = make_csr()
     # Each entry is the sum of two duplicates.
     X = sparse.csr_array((np.repeat(plain.data / 2, 2), np.repeat(plain.indices, 2), 2 * plain.indptr), shape=(N, D))
@@ -162,8 +164,8 @@ def test_duplicates_are_summed_in_a_copy(form, entries_per_sum, monkeypatch):
         assert_close(actual, run_all_passes(make_passes(plain, n_classes), (n_classes, D)))
     matrix, expected = as_matrix(X), as_matrix(plain).measure()
     assert_close(
-        [matrix.measure().standard_deviation, matrix.measure().magnitude],
-        [expected.standard_deviation, expected.magnitude],
+        [matrix.measure().standard_deviation, matrix.measure().largest_magnitudes],
+        [expected.standard_deviation, expected.largest_magnitudes],
     )
     assert matrix.csr.nnz == matrix.csc.nnz == plain.nnz
     assert X.nnz == n_entries == 2 * plain.nnz
@@ -176,7 +178,7 @@ def test_duplicates_of_narrow_types_sum_as_in_a_dense_array(dtype):
     np.testing.assert_array_equal(as_matrix(X).compute_scores(coef, np.zeros(2)), X.toarray().astype(float))
 
 
-def test_scores_of_few_entries_equal_those_among_many():
+def test_scores_of_single_rows_equal_those_of_all_rows():
     X, generator = sparse.random_array((90, 400), density=0.03, random_state=0, format="csr"), np.random.default_rng(0)
     X.indices = X.indices[::-1].copy()  # unsorted
     X.indptr[1] = X.indptr[0]
@@ -200,7 +202,11 @@ def test_sparse_rows_are_taken_in_any_order():
     indices = np.concatenate([np.arange(length) for length in lengths])
     matrix = as_matrix(sparse.csr_array((np.ones(len(indices)), indices, starts), shape=(400, 100)))
     rows = np.arange(400)
-    assert not matrix.should_copy(rows[::4]) and matrix.should_copy(rows[1::4]) and not matrix.should_copy(rows[:0])
+    assert (
+        not matrix.should_copy_rows(rows[::4])
+        and matrix.should_copy_rows(rows[1::4])
+        and not matrix.should_copy_rows(rows[:0])
+    )
 
 
 def test_only_columns_far_from_zero_are_stored_densely():
@@ -218,12 +224,12 @@ def test_only_columns_far_from_zero_are_stored_densely():
         assert (transposed.scale[j], transposed.shift[j]) == (1, 0)
 
 
-def test_blocks_of_lines_have_similar_work():
+def test_balanced_blocks_of_rows_have_similar_work():
     starts = np.concatenate([np.arange(10), 10 + 1000 * np.arange(1, 4), 3010 + np.arange(1, 100)])
     borders = sparse_matrices.cut_balanced_blocks(starts, 4)
     assert (borders[0], borders[-1]) == (0, len(starts) - 1) and (np.diff(borders) > 0).all()
-    work = np.diff(starts[borders] + sparse_matrices.ROW_OR_COLUMN_WORK * borders)
-    assert work.max() < 1100 + sparse_matrices.ROW_OR_COLUMN_WORK * 100
+    work = np.diff(starts[borders] + sparse_matrices.ROW_OR_COLUMN_OVERHEAD * borders)
+    assert work.max() < 1100 + sparse_matrices.ROW_OR_COLUMN_OVERHEAD * 100
 
 
 @pytest.mark.thorough

@@ -10,7 +10,7 @@ from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import CategoricalColumn, TableMatrix, table_matrix
 
 # A sum of n numbers has at most n rounding errors in any order. The partial sums here are below 1e3.
-EXACT = {"rtol": 1e-11, "atol": 1e-11}
+EXACT_TOLERANCES = {"rtol": 1e-11, "atol": 1e-11}
 ALL_ROWS = np.empty(0, np.int64)
 
 
@@ -52,7 +52,7 @@ def table(request):
     return make_table(numbers=request.param != "codes", codes=request.param != "numbers")
 
 
-def check_passes(table, X, K, *, rows=ALL_ROWS, weighted=False, stored_dtype=np.float64):
+def check_pass_sums(table, X, K, *, rows=ALL_ROWS, weighted=False, stored_dtype=np.float64):
     """Compare all sums of passes with NumPy sums over the rows [scale x + shift, 1], mostly in extended precision."""
     generator, (n, d) = np.random.default_rng(1), X.shape
     labels, weights = generator.integers(0, max(2, K), n), generator.random(n)
@@ -65,7 +65,7 @@ def check_passes(table, X, K, *, rows=ALL_ROWS, weighted=False, stored_dtype=np.
     losses, p, residuals = reference.evaluate_losses(x @ parameters.T, labels[numbers])
     gradient, stored = np.empty(parameters.shape), np.empty((K, len(numbers)), stored_dtype)
     np.testing.assert_allclose(passes.evaluate(parameters, stored, gradient), float(s @ losses), rtol=1e-12)
-    np.testing.assert_allclose(gradient, (residuals.T * s @ x).astype(float), **EXACT)
+    np.testing.assert_allclose(gradient, (residuals.T * s @ x).astype(float), **EXACT_TOLERANCES)
     tolerance = {"rtol": 1e-12, "atol": 1e-15} if stored_dtype is np.float64 else {"rtol": 1e-6}
     np.testing.assert_allclose(stored, p.T.astype(stored_dtype), **tolerance)
 
@@ -73,12 +73,12 @@ def check_passes(table, X, K, *, rows=ALL_ROWS, weighted=False, stored_dtype=np.
     slopes = direction @ x.T
     slopes -= (p * slopes).sum(axis=0)
     product = passes.hessian_product(direction, p)
-    np.testing.assert_allclose(product, (s * p * slopes @ x).astype(float), **EXACT)
+    np.testing.assert_allclose(product, (s * p * slopes @ x).astype(float), **EXACT_TOLERANCES)
     if K <= 4:
         x, row_weights = x.astype(float), generator.random((2, len(x)))
         grams = [(x.T * weight_set) @ x for weight_set in row_weights]
-        np.testing.assert_allclose(passes.gram(rows, row_weights, np.float64), grams, **EXACT)
-        np.testing.assert_allclose(passes.class_pair_gram(p), reference.hessian(x, s, p.T), **EXACT)
+        np.testing.assert_allclose(passes.gram(rows, row_weights, np.float64), grams, **EXACT_TOLERANCES)
+        np.testing.assert_allclose(passes.class_pair_gram(p), reference.hessian(x, s, p.T), **EXACT_TOLERANCES)
 
 
 def test_a_table_has_the_shape_and_entries_of_its_encoding(table):
@@ -99,10 +99,10 @@ def test_statistics_agree_with_the_one_hot_encoding(table, weighted):
     actual, exact = table.measure(weights), X.astype(np.longdouble)
     mean = np.average(exact, axis=0, weights=weights)
     standard_deviation = np.sqrt(np.average((exact - mean) ** 2, axis=0, weights=weights))
-    magnitude, farthest = abs(X).max(axis=0), abs(exact - mean).max(axis=0)
+    largest_magnitudes, largest_deviations = abs(X).max(axis=0), abs(exact - mean).max(axis=0)
     for statistic, right in zip(
-        (actual.mean, actual.standard_deviation, actual.magnitude, actual.farthest),
-        (mean, standard_deviation, magnitude, farthest),
+        (actual.mean, actual.standard_deviation, actual.largest_magnitudes, actual.largest_deviations),
+        (mean, standard_deviation, largest_magnitudes, largest_deviations),
         strict=True,
     ):
         np.testing.assert_allclose(statistic, right.astype(float), rtol=1e-12, atol=1e-14)
@@ -111,13 +111,13 @@ def test_statistics_agree_with_the_one_hot_encoding(table, weighted):
 
 @pytest.mark.parametrize("K", [1, 3, 5, 9, 40])
 def test_passes_agree_with_numpy(table, K):
-    check_passes(*table, K)
+    check_pass_sums(*table, K)
 
 
 @pytest.mark.parametrize("K", [1, 4])
 @pytest.mark.parametrize("rows", [np.arange(3, 690), np.r_[0:20, 400:100:-3, 7, 7]], ids=["stretch", "any order"])
 def test_passes_over_some_weighted_rows_agree_with_numpy(K, rows):
-    check_passes(*make_table(), K, rows=rows, weighted=True, stored_dtype=np.float32)
+    check_pass_sums(*make_table(), K, rows=rows, weighted=True, stored_dtype=np.float32)
 
 
 def test_gram_matrices_of_numbers_far_from_zero_are_accurate():
@@ -179,8 +179,8 @@ def test_columns_are_centered_or_stored_as_entries(table, precision):
 def test_only_few_rows_are_copied():
     table, X = make_table()
     few = np.array([3, 9])
-    assert table.should_extract(few) and table.take(few).shape == (2, X.shape[1])
-    assert not table.should_extract(np.arange(600))
+    assert table.should_extract_rows(few) and table.take(few).shape == (2, X.shape[1])
+    assert not table.should_extract_rows(np.arange(600))
 
 
 @pytest.mark.parametrize("columns", [[np.ones(3), np.ones(4)], [np.ones((3, 1)), np.ones((3, 1))]])

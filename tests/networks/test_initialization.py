@@ -5,11 +5,11 @@ import pytest
 
 from fastlin.networks import ACTIVATIONS, Network, initialize_parameters
 
-INITS = [*(("xavier", activation) for activation in ACTIVATIONS), ("he", "relu"), ("normal", "relu")]
+INITIALIZATIONS = [*(("xavier", activation) for activation in ACTIVATIONS), ("he", "relu"), ("normal", "relu")]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize(("init", "activation"), INITS)
+@pytest.mark.parametrize(("init", "activation"), INITIALIZATIONS)
 def test_parameters_are_drawn_layer_by_layer(init, activation, dtype):
     network = Network((50, 30, 20, 3), activation, normalization=("hidden",), dtype=dtype)
     network.parameters[:-50] = 7.0

@@ -47,7 +47,7 @@ def evaluate_naively(net, examples):
 
 
 def copy_gradients(net):
-    return [part.copy() for parts in net.make_views(net.gradient) for part in parts]
+    return [part.copy() for parts in net.make_layer_views(net.gradient) for part in parts]
 
 
 def check_gradient(net, examples, rows, rtol, atol, batch=None):
@@ -101,14 +101,14 @@ def test_float32_matches_float64_up_to_rounding(activation, normalization, dropo
 
 
 @pytest.fixture
-def small_chunks(monkeypatch):
+def use_small_chunks(monkeypatch):
     monkeypatch.setattr(network, "MAX_CHUNK_VALUES", 1)
     monkeypatch.setattr(network, "MIN_CHUNK_ROWS", 4)
 
 
 @pytest.mark.parametrize(("n_outputs", "dropout"), [(1, 0.0), (3, 0.0), (3, 0.4)])
 @pytest.mark.parametrize("rows", [slice(3, 17), np.array([18, 0, 0, 7, 3, 12, 1, 9, 5])], ids=["slice", "array"])
-def test_gradients_of_chunks_add_up_to_those_of_the_batch(small_chunks, rows, n_outputs, dropout):
+def test_gradients_of_chunks_add_up_to_those_of_the_batch(use_small_chunks, rows, n_outputs, dropout):
     examples = make_examples(19, n_outputs, weighted=True)
     net = make_network((4, 5), "tanh", (), dropout, n_outputs)
     batch = Examples(as_matrix(examples.matrix.X[rows]), examples.labels[rows], examples.weights[rows])
@@ -121,7 +121,7 @@ def test_gradients_of_chunks_add_up_to_those_of_the_batch(small_chunks, rows, n_
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_gradients_of_blocks_add_up_to_those_of_the_batch(monkeypatch, small_chunks, normalization):
+def test_gradients_of_blocks_add_up_to_those_of_the_batch(monkeypatch, use_small_chunks, normalization):
     monkeypatch.setattr(network, "count_blocks", lambda *arguments, **options: 5)
     # One of the batches has fewer rows than blocks.
     for n in (3, 19):
@@ -132,7 +132,7 @@ def test_gradients_of_blocks_add_up_to_those_of_the_batch(monkeypatch, small_chu
 
 @OPTION_COMBINATIONS
 def test_predictions_use_running_statistics_and_no_dropout(
-    small_chunks, hidden, normalization, activation, dropout, n_outputs
+    use_small_chunks, hidden, normalization, activation, dropout, n_outputs
 ):
     net = make_network(hidden, activation, normalization, dropout, n_outputs)
     examples = make_examples(19, n_outputs, weighted=True)
@@ -147,8 +147,8 @@ def test_predictions_use_running_statistics_and_no_dropout(
     result = prediction_network.predict_probabilities(examples.matrix)
     np.testing.assert_allclose(result, expected, rtol=1e-10, atol=1e-13)
     scores = prediction_network.compute_scores(examples.matrix)
-    by_scores = expit(scores) if n_outputs == 1 else softmax(scores, axis=1)
-    np.testing.assert_allclose(by_scores, expected, rtol=1e-10, atol=1e-13)
+    probabilities_from_scores = expit(scores) if n_outputs == 1 else softmax(scores, axis=1)
+    np.testing.assert_allclose(probabilities_from_scores, expected, rtol=1e-10, atol=1e-13)
     loss, accuracy = prediction_network.measure(examples)
     probabilities = np.column_stack([1 - result, result]) if n_outputs == 1 else result
     fractions = examples.weights / examples.weights.sum()
@@ -160,7 +160,7 @@ def test_predictions_use_running_statistics_and_no_dropout(
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n_outputs", [1, 5])
-def test_a_single_layer_is_measured_on_rows_in_any_format(n_outputs, dtype):
+def test_loss_and_accuracy_of_a_single_layer_agree_in_every_matrix_format(n_outputs, dtype):
     n = 400 if JIT_ENABLED else 30
     net, examples = make_network((), n_outputs=n_outputs, dtype=dtype), make_examples(n, n_outputs, True, dtype=dtype)
     X, labels, weights = examples.matrix.X, examples.labels, examples.weights

@@ -68,7 +68,7 @@ def test_the_lower_bound_is_below_the_dual_value_in_extended_precision(has_offse
                     continue
                 assert point.lower_bound() <= bound <= value + 1e-16 * (value + offset)
                 # If probability moves between classes, the entropy has only a lower bound.
-                assert point.dual_value <= bound + point.dual_rounding
+                assert point.dual_value <= bound + point.dual_value_rounding
                 # Without an intercept, no probability moves. Far from the minimum, a point between labels and
                 # probabilities has a larger entropy.
                 if not fit_intercept and size < 1 and n == 40 and (l1 or l2 > 0.01):
@@ -79,7 +79,7 @@ def test_the_smallest_subgradient_ignores_directions_out_of_the_bounds():
     # The expected values are one-sided derivatives of J for each coefficient.
     lower, upper = np.array([[-1.0, 0.5, 0.0, 0.2, -3.0]]), np.array([[1.0, 0.9, np.inf, 0.2, -2.0]])
     objective, _ = make_objective(30, 5, 2, l1=0.05, l2=0.1, bounds=(lower, upper))
-    assert (objective.penalty.box.min_parameters[:, :-1] * objective.coordinates.scale == lower).all()
+    assert (objective.penalty.box.parameter_lower_bounds[:, :-1] * objective.coordinates.scale == lower).all()
 
     def evaluate_coef(coef):
         return objective.at(objective.coordinates.to_parameters(coef, np.zeros(1)))
@@ -101,23 +101,28 @@ def test_coefficients_are_rounded_towards_the_inside_of_their_bounds():
     upper = lower + generator.choice([0.0, 1e-9, 1e-7, 1.0, np.inf], lower.shape)
     X = generator.normal(size=(9, 400))
     box = build_objective(X, np.arange(9) % 2, 2, l2=0.1, bounds=(lower, upper)).penalty.box
-    contains_float32 = np.nextafter(lower.astype(np.float32), np.float32(np.inf)) <= upper
-    for inside in (0.0, 0.3, 1.0):
-        parameters = box.clip(box.min_parameters + inside * np.minimum(box.max_parameters - box.min_parameters, 1.0))
+    has_float32_in_bounds = np.nextafter(lower.astype(np.float32), np.float32(np.inf)) <= upper
+    for width_fraction in (0.0, 0.3, 1.0):
+        parameters = box.clip(
+            box.parameter_lower_bounds
+            + width_fraction * np.minimum(box.parameter_upper_bounds - box.parameter_lower_bounds, 1.0)
+        )
         parameters[:, -1] = 0
-        exact = parameters[:, :-1] * np.divide(lower, box.min_parameters[:, :-1])
+        exact = parameters[:, :-1] * np.divide(lower, box.parameter_lower_bounds[:, :-1])
         actual = box.round_coef(exact.astype(np.float32), parameters)
         assert actual.dtype == np.float32
-        assert ((actual >= lower) & (actual <= upper))[contains_float32].all()
+        assert ((actual >= lower) & (actual <= upper))[has_float32_in_bounds].all()
         np.testing.assert_allclose(actual, exact, rtol=0, atol=1e-6)
-        np.testing.assert_array_equal(box.round_coef(lower.copy(), box.min_parameters), lower)
+        np.testing.assert_array_equal(box.round_coef(lower.copy(), box.parameter_lower_bounds), lower)
 
 
 def test_features_with_bounds_are_not_centered():
     lower = np.full((3, 4), -np.inf)
     lower[1, 2] = 0.0
     objective, parameters = make_objective(30, 4, 3, l2=0.1, bounds=(lower, np.full((3, 4), np.inf)))
-    before, after = (objective.coordinates.to_coefficients(p) for p in (parameters, objective.center(parameters)))
+    before, after = (
+        objective.coordinates.convert_to_coefficients(p) for p in (parameters, objective.center(parameters))
+    )
     np.testing.assert_array_equal(after[0][:, 2], before[0][:, 2])
     np.testing.assert_allclose(after[0][:, [0, 1, 3]].sum(axis=0), 0, atol=1e-12)
     assert after[1].sum() == pytest.approx(0, abs=1e-12)

@@ -2,22 +2,22 @@
 
 import numpy as np
 import pytest
-from conftest import COLUMNS, make_problem
+from conftest import COLUMN_KINDS, make_problem
 from objectives import build_objective, make_objective
 
 
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", COLUMN_KINDS)
 def test_converted_coefficients_give_the_same_scores(columns):
     for n_classes in (2, 4):
         objective, parameters = make_objective(20, 5, n_classes, columns=columns, l2=0.1)
         coordinates, X = objective.coordinates, objective.matrix.X
-        coef, intercept = coordinates.to_coefficients(parameters)
+        coef, intercept = coordinates.convert_to_coefficients(parameters)
         np.testing.assert_allclose(coordinates.to_parameters(coef, intercept), parameters, rtol=1e-9, atol=1e-9)
         expected = (X * coordinates.scale + coordinates.shift) @ parameters[:, :-1].T + parameters[:, -1]
         np.testing.assert_allclose(X @ coef.T + intercept, expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", COLUMN_KINDS)
 def test_scaled_columns_are_approximately_standardized(columns):
     objective, _ = make_objective(200, 5, 2, columns=columns)
     coordinates, X, weights = objective.coordinates, objective.matrix.X, objective.rows.weights
@@ -43,7 +43,7 @@ def test_the_scale_includes_the_curvature_of_the_penalty():
     assert (weak > 100 * strong).all()
 
 
-@pytest.mark.parametrize(("factor", "allows"), [(1.0, True), (1e15, True), (1e25, False), (1e-25, False)])
-def test_float32_is_allowed_within_its_range(factor, allows):
+@pytest.mark.parametrize(("factor", "allows_float32"), [(1.0, True), (1e15, True), (1e25, False), (1e-25, False)])
+def test_float32_is_allowed_within_its_range(factor, allows_float32):
     X, labels, *_ = make_problem(30, 3, 2)
-    assert build_objective(X * factor, labels, 2).coordinates.allows_float32 == allows
+    assert build_objective(X * factor, labels, 2).coordinates.allows_float32 == allows_float32

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import reference
-from conftest import COLUMNS, distort_columns, make_offsets_and_targets, make_problem, mark_params
+from conftest import COLUMN_KINDS, distort_columns, make_offsets_and_targets, make_problem, mark_params
 from objectives import (
     build_objective,
     evaluate,
@@ -63,7 +63,9 @@ def exact_value_and_bound(objective, parameters):
     loss = reference.mean_loss(X, labels, coef, intercept, weights, offsets)
     value = loss + np.sum(curvatures * coef.astype(np.longdouble) ** 2) / 2 + np.sum(thresholds * sizes)
     options = {"weights": weights, "fit_intercept": objective.fit_intercept, "grouped": grouped, "offsets": offsets}
-    options["bounds"] = None if box is None else (box.min_parameters[:, :-1], box.max_parameters[:, :-1])
+    options["bounds"] = (
+        None if box is None else (box.parameter_lower_bounds[:, :-1], box.parameter_upper_bounds[:, :-1])
+    )
     bound = reference.dual_value(X, labels, coef, intercept, curvatures, thresholds, **options)
     return value, bound
 
@@ -87,14 +89,14 @@ def sum_score_magnitudes(objective, parameters):
 def test_the_rounding_errors_of_value_and_lower_bound_are_bounded(
     n, d, n_classes, kind, columns, weights, fit_intercept, offset
 ):
-    X, y, some, *_ = make_problem(n, d, n_classes, np.uint8 if kind == "uint8" else np.float64)
+    X, y, random_weights, *_ = make_problem(n, d, n_classes, np.uint8 if kind == "uint8" else np.float64)
     y[:n_classes] = np.arange(min(n, n_classes))
     X = X if kind == "uint8" else distort_columns(X, columns)
     if kind == "sparse":
         X[np.random.default_rng(0).uniform(size=X.shape) < 0.6] = 0
         X = sparse.csr_array(X)
     X = X.astype(np.float32) if kind == "float32" else X
-    weights = {"none": None, "some": some, "huge": np.where(y == 0, 1e12, 1.0) * some}[weights]
+    weights = {"none": None, "some": random_weights, "huge": np.where(y == 0, 1e12, 1.0) * random_weights}[weights]
     standard_deviation = 10.0 ** np.random.default_rng(d).uniform(-4, 4, d) if columns == "badly scaled" else np.ones(d)
     options = {"weights": weights, "penalty_factors": standard_deviation, "fit_intercept": fit_intercept}
     generator = np.random.default_rng(n + d)
@@ -136,14 +138,14 @@ def test_the_dual_value_of_the_reference_is_below_the_minimum():
         assert exact_value_and_bound(objective, best)[1] == pytest.approx(float(minimum), rel=1e-12)
 
 
-def test_many_sparse_columns_have_small_error_weights():
+def test_many_sparse_columns_have_a_small_dual_rounding_error():
     ones = (np.arange(1200) % 10 > 0)[:, None]
     X = sparse.csr_array(np.hstack([np.eye(400)[np.arange(1200) % 400], ones]))
     objective = build_objective(X, np.arange(1200) // 600, 2, l1=1e-4)
-    assert objective.at(np.full(objective.shape, 0.01)).dual_rounding < 1e-8
+    assert objective.at(np.full(objective.shape, 0.01)).dual_value_rounding < 1e-8
 
 
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", COLUMN_KINDS)
 def test_at_the_minimum_the_lower_bound_is_tight(columns):
     for n_classes, grouped in [(2, False), (4, False), (4, True)]:
         for l1, l2 in [*L1_PENALTIES, (0.0, 0.1)]:
@@ -224,14 +226,14 @@ def exact_linearized_dual_value(objective, point, step):
     entropy += fractions @ np.sum(change[:, -offsets.shape[1] :] * offsets, axis=1)
     slopes = np.einsum("i,ik,ij->kj", fractions, change[:, -len(point.parameters) :], X)
     thresholds = objective.penalty.l1 * objective.penalty.factors * objective.coordinates.scale
-    sizes = reference.compute_sizes(slopes, objective.penalty.group_lasso)
+    sizes = reference.compute_magnitudes(slopes, objective.penalty.group_lasso)
     sizes = sizes if objective.penalty.group_lasso else np.abs(slopes).max(axis=0)
     return max(entropy, 0) * min(1, np.min(thresholds / np.maximum(sizes, 1e-300)))
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_the_rounding_of_a_linearized_dual_value_is_bounded(kind):
-    for (n_classes, grouped), size, columns in product([(2, False), (4, False), (4, True)], (0, 2), COLUMNS):
+    for (n_classes, grouped), size, columns in product([(2, False), (4, False), (4, True)], (0, 2), COLUMN_KINDS):
         X, labels, weights, *_ = make_problem(60, 6, n_classes)
         X = distort_columns(X, columns)
         X = (

@@ -53,8 +53,8 @@ def test_the_null_model_minimizes_the_loss(n_classes, kind):
         assert null_model.value - null_model.lower_bound <= bound_rounding_errors(
             offsets, null_model.intercepts, null_model.value
         )
-        start_value = value_of(objective, np.zeros((objective.n_rows_coef, 2)), null_model.intercepts)
-        assert null_model.value == pytest.approx(float(start_value), rel=1e-13)
+        value_at_intercepts = value_of(objective, np.zeros((objective.n_rows_coef, 2)), null_model.intercepts)
+        assert null_model.value == pytest.approx(float(value_at_intercepts), rel=1e-13)
         assert objective.compute_start_value() == null_model.value
         assert objective.start()[:, -1].tolist() == null_model.intercepts.tolist()
         # The null model needs no pass over X and is computed once for all penalties.

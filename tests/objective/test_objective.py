@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import COLUMNS, assert_bitwise_equal, distort_columns, make_problem, mark_params
+from conftest import COLUMN_KINDS, assert_bitwise_equal, distort_columns, make_problem, mark_params
 from objectives import (
     build_objective,
-    compute_violation,
+    compute_largest_subgradient_entry,
     evaluate,
     make_objective,
     make_scale_free_objective,
@@ -31,7 +31,7 @@ def set_random_zeros(parameters, seed=0):
     return parameters
 
 
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", COLUMN_KINDS)
 def test_value_agrees_with_the_definition(columns):
     for n, n_classes, l1, grouped, options in [
         (30, 3, 0.0, False, {}),
@@ -44,18 +44,21 @@ def test_value_agrees_with_the_definition(columns):
         objective, parameters = make_scale_free_objective(
             n, n_classes, columns, l1=l1, l2=0.3, group_lasso=grouped, **options
         )
-        coef, intercept = objective.coordinates.to_coefficients(set_random_zeros(parameters) if l1 else parameters)
+        coef, intercept = objective.coordinates.convert_to_coefficients(
+            set_random_zeros(parameters) if l1 else parameters
+        )
         point = evaluate(objective, objective.coordinates.to_parameters(coef, intercept))
         assert point.value == pytest.approx(float(value_of(objective, coef, intercept)), rel=1e-11)
         assert point.value > point.loss
         assert point.value > objective.penalty.nonsmooth_value(point.parameters) >= 0
-        largest = compute_violation(objective, coef, intercept)
+        largest = compute_largest_subgradient_entry(objective, coef, intercept)
         assert point.largest_subgradient_entry == pytest.approx(largest, rel=1e-6 if columns == "shifted" else 1e-9)
         assert (objective.n_passes, point.precision, point.is_finite) == (1, np.float64, True)
 
 
 @pytest.mark.parametrize(
-    ("columns", "n_classes", "fit_intercept"), [(c, 3, True) for c in COLUMNS] + [("plain", K, False) for K in (2, 4)]
+    ("columns", "n_classes", "fit_intercept"),
+    [(c, 3, True) for c in COLUMN_KINDS] + [("plain", K, False) for K in (2, 4)],
 )
 def test_gradient_and_hessian_products_agree_with_central_differences(columns, n_classes, fit_intercept):
     objective, parameters = make_objective(25, 5, n_classes, columns=columns, fit_intercept=fit_intercept, l2=0.7)
@@ -92,7 +95,7 @@ def test_the_start_is_the_null_model(n_classes):
     assert extra_class_objective.compute_start_value() == pytest.approx(np.log(n_classes + 1), rel=1e-15)
 
 
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", COLUMN_KINDS)
 def test_float32_is_near_float64(columns):
     for n_classes, dtype in [(2, np.float64), (5, np.float32)]:
         X, labels, weights, _, _ = make_problem(300, 8, n_classes)
@@ -101,12 +104,12 @@ def test_float32_is_near_float64(columns):
         )
         assert objective.coordinates.allows_float32
         parameters = np.random.default_rng(1).normal(size=objective.shape)
-        single, double = (objective.at(parameters, precision) for precision in (np.float32, np.float64))
+        float32_point, float64_point = (objective.at(parameters, precision) for precision in (np.float32, np.float64))
         # A float32 column near 1e4 has rounding errors of 5e-4 standard deviations.
         tolerance = 2e-3 if columns == "shifted" else 1e-5
-        assert double.value != single.value == pytest.approx(double.value, rel=tolerance)
-        np.testing.assert_allclose(single.gradient, double.gradient, atol=tolerance)
-        assert (single.precision, single.gradient.dtype) == (np.float32, np.float64)
+        assert float64_point.value != float32_point.value == pytest.approx(float64_point.value, rel=tolerance)
+        np.testing.assert_allclose(float32_point.gradient, float64_point.gradient, atol=tolerance)
+        assert (float32_point.precision, float32_point.gradient.dtype) == (np.float32, np.float64)
 
 
 def test_float32_sums_over_rows_in_float64():
@@ -119,14 +122,14 @@ def test_float32_sums_over_rows_in_float64():
 
 
 # Kernels are also compiled for read-only labels.
-@pytest.mark.parametrize("are_writable", [True, *mark_params(pytest.mark.thorough, False)])
-def test_read_only_data_are_not_copied(are_writable):
+@pytest.mark.parametrize("has_writable_labels", [True, *mark_params(pytest.mark.thorough, False)])
+def test_read_only_data_are_not_copied(has_writable_labels):
     X, labels, weights, _, _ = make_problem(20_000, 50, 3, np.float32)
-    X.flags.writeable, labels.flags.writeable = False, are_writable
+    X.flags.writeable, labels.flags.writeable = False, has_writable_labels
 
     def work():
         objective = build_objective(X, labels, 3, weights=weights, l2=0.1)
-        buffer = objective.make_buffer()
+        buffer = objective.make_probability_buffer()
         objective.at(objective.start(), out=buffer).hessian_product(objective.start())
         objective.at(objective.start(), np.float32, out=buffer)
         return objective
@@ -168,7 +171,7 @@ def test_results_do_not_depend_on_the_unit_of_the_data(factor, n_classes):
     value = expected.at(expected.coordinates.to_parameters(coef, intercept)).value
     assert actual.value == pytest.approx(value, rel=1e-12)
     assert actual.largest_subgradient_entry == pytest.approx(
-        compute_violation(objective, coef / factor, intercept), rel=1e-9
+        compute_largest_subgradient_entry(objective, coef / factor, intercept), rel=1e-9
     )
     assert np.isfinite(actual.hessian()).all()
     assert actual.is_finite
@@ -186,7 +189,7 @@ def test_centering_keeps_the_loss_and_coefficients_with_an_l1_penalty(kind, fit_
         centered = objective.center(parameters)
         before, after = objective.at(parameters), objective.at(centered)
         assert after.loss == pytest.approx(before.loss, rel=10 * rounding)
-        coef, intercept = objective.coordinates.to_coefficients(centered)
+        coef, intercept = objective.coordinates.convert_to_coefficients(centered)
         is_centered = (factors == 0) | (kind != "by class")
         np.testing.assert_allclose(coef[:, is_centered].sum(axis=0), 0, atol=1e-13)
         np.testing.assert_array_equal(centered[:, :-1][:, ~is_centered], parameters[:, :-1][:, ~is_centered])
@@ -211,7 +214,7 @@ def test_the_certificate_includes_the_rounding_of_a_large_intercept():
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_the_increase_by_rounding_includes_the_penalty(grouped):
+def test_the_bound_on_increases_by_rounding_includes_the_penalty(grouped):
     X, labels = np.linspace(-1, 1, 20)[:, None].repeat(3, axis=1), np.arange(20) // 10
     objective = build_objective(X, labels, 2, l1=1.0, group_lasso=grouped)
     for seed in range(5):
@@ -228,10 +231,16 @@ def test_the_increase_by_rounding_includes_the_penalty(grouped):
 def test_changing_the_penalty_equals_a_new_objective():
     options = {"n": 40, "n_classes": 3, "columns": "badly scaled", "group_lasso": True}
     objective, parameters = make_scale_free_objective(l1=0.3, l2=0.2, **options)
-    changed, (fresh, _) = objective.with_penalty(0.7, 0.1), make_scale_free_objective(l2=0.7, l1=0.1, **options)
-    assert changed.rows is objective.rows
-    coef, intercept = changed.coordinates.to_coefficients(parameters)
-    actual, expected = changed.at(parameters), fresh.at(fresh.coordinates.to_parameters(coef, intercept))
+    changed_objective, (new_objective, _) = (
+        objective.with_penalty(0.7, 0.1),
+        make_scale_free_objective(l2=0.7, l1=0.1, **options),
+    )
+    assert changed_objective.rows is objective.rows
+    coef, intercept = changed_objective.coordinates.convert_to_coefficients(parameters)
+    actual, expected = (
+        changed_objective.at(parameters),
+        new_objective.at(new_objective.coordinates.to_parameters(coef, intercept)),
+    )
     assert actual.value == pytest.approx(expected.value, rel=1e-12)
     assert actual.largest_subgradient_entry == pytest.approx(expected.largest_subgradient_entry, rel=1e-9)
     assert (objective.penalty.l2, objective.penalty.l1) == (0.2, 0.3)
@@ -240,8 +249,8 @@ def test_changing_the_penalty_equals_a_new_objective():
 def test_a_buffer_is_made_if_the_budget_holds_the_probabilities():
     objective, _ = make_objective(100, 3, 4, l2=0.1)
     n_bytes = 100 * 4 * 8
-    assert replace_budget(objective, 4 * n_bytes).make_buffer() is not None
-    assert replace_budget(objective, 4 * n_bytes - 1).make_buffer() is None
+    assert replace_budget(objective, 4 * n_bytes).make_probability_buffer() is not None
+    assert replace_budget(objective, 4 * n_bytes - 1).make_probability_buffer() is None
     # Proximal Newton's models store a second array.
     l1_objective = objective.with_penalty(0.1, 0.1)
     assert replace_budget(l1_objective, 8 * n_bytes).stores_probabilities
@@ -270,6 +279,6 @@ def test_the_intercept_does_not_depend_on_blas_threads():
     parameters, actual = generator.normal(size=(1, 100_001)), []
     for n_threads in (1, 2):
         with threadpool_limits(n_threads):
-            coef, intercept = objective.coordinates.to_coefficients(parameters)
+            coef, intercept = objective.coordinates.convert_to_coefficients(parameters)
             actual.append((intercept, objective.coordinates.to_parameters(coef, intercept)))
     assert_bitwise_equal(actual)

@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
-from conftest import COLUMNS
+from conftest import COLUMN_KINDS
 from objectives import FACTORS, make_objective, make_scale_free_objective
 
 from fastlin.objective.penalty import MAX_PENALTY
 
 
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", COLUMN_KINDS)
 def test_the_penalty_of_parameters_is_that_of_the_coefficients(columns):
     for n_classes, grouped in [(2, False), (5, True)]:
         objective, parameters = make_scale_free_objective(20, n_classes, columns, l2=0.7, l1=0.4, group_lasso=grouped)
         penalty = objective.penalty
-        coef, _ = objective.coordinates.to_coefficients(parameters)
+        coef, _ = objective.coordinates.convert_to_coefficients(parameters)
         square = np.sum(penalty.factors * coef**2)
         assert np.sum(penalty.curvatures * parameters**2) == pytest.approx(0.7 * square, rel=1e-12)
         sizes = np.sqrt((coef**2).sum(axis=0)) if grouped else np.abs(coef).sum(axis=0)

@@ -10,13 +10,13 @@ from fastlin.matrices import matrix
 PENALTIES = {"smooth": {"l2": 0.1}, "by size": {"l2": 0.02, "l1": 0.05}}
 
 
-def get_values(point):
+def get_point_values(point):
     """Return all values of a point that do not need probabilities."""
     sums = (
         point.value,
         point.loss,
         point.slope,
-        point.dual_square,
+        point.squared_dual_norm,
         point.largest_subgradient_entry,
         point.stationary_gap,
     )
@@ -27,21 +27,21 @@ def get_values(point):
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_a_point_does_not_change_when_others_are_evaluated(n_classes, penalty):
     objective, parameters = make_scale_free_objective(60, n_classes, "shifted", **PENALTIES[penalty])
-    buffer = objective.make_buffer()
+    buffer = objective.make_probability_buffer()
     # This is the first point of the objective. A later pass computes the class features.
     point = objective.at(0.5 * parameters, out=buffer)
     get_buffer_values = lambda: [point.probabilities.copy(), point.hessian(), point.optimize_intercept()]  # noqa: E731
-    before, values_before = get_buffer_values(), get_values(point)
-    elsewhere = evaluate(objective, -parameters)
-    optimized = elsewhere.optimize_intercept()
-    np.testing.assert_array_equal(optimized[:, :-1], elsewhere.parameters[:, :-1])
+    before, values_before = get_buffer_values(), get_point_values(point)
+    other_point = evaluate(objective, -parameters)
+    optimized = other_point.optimize_intercept()
+    np.testing.assert_array_equal(optimized[:, :-1], other_point.parameters[:, :-1])
     evaluate(objective, 3 * parameters, np.float32).hessian_product(parameters)
     objective.at(parameters)
     objective.sample(20).at(parameters)
     assert_bitwise_equal([before, get_buffer_values()])
     objective.at(7 * parameters, out=buffer).lower_bound()
-    assert_bitwise_equal([values_before, get_values(point)])
-    assert elsewhere.value != point.value
+    assert_bitwise_equal([values_before, get_point_values(point)])
+    assert other_point.value != point.value
 
 
 def make_probability_accessors(point):
@@ -59,11 +59,11 @@ def make_probability_accessors(point):
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 def test_probabilities_without_a_buffer_or_in_a_reused_one_raise(precision):
     objective, parameters = make_objective(30, 3, 3, l2=0.1)
-    buffer = objective.make_buffer()
+    buffer = objective.make_probability_buffer()
     point = objective.at(parameters, precision, out=buffer)
     assert point.has_probabilities
-    for access in make_probability_accessors(point):
-        access()
+    for access_probabilities in make_probability_accessors(point):
+        access_probabilities()
     other = objective.at(2 * parameters, precision, out=buffer)
     assert other.has_probabilities
     narrow = evaluate(replace_budget(objective, 0), parameters)
@@ -74,14 +74,14 @@ def test_probabilities_without_a_buffer_or_in_a_reused_one_raise(precision):
     ):
         assert not unusable_point.has_probabilities
         # A point without a buffer optimizes the intercept without probabilities.
-        for access in (
+        for access_probabilities in (
             *make_probability_accessors(unusable_point),
             *([unusable_point.optimize_intercept] if unusable_point is point else []),
         ):
             with pytest.raises(RuntimeError, match=message):
-                access()
+                access_probabilities()
     # Values that do not need probabilities are available and equal without a buffer.
-    assert_bitwise_equal([get_values(point), get_values(objective.at(parameters, precision))])
+    assert_bitwise_equal([get_point_values(point), get_point_values(objective.at(parameters, precision))])
     np.testing.assert_array_equal(evaluate(objective, 2 * parameters, precision).probabilities, other.probabilities)
 
 
@@ -91,7 +91,7 @@ def test_the_intercept_is_optimized_in_batches_without_a_buffer(monkeypatch, n_c
     objective, parameters = make_objective(90, 3, n_classes, columns="shifted", weighted=weighted, l2=0.1)
     expected = evaluate(objective, parameters).optimize_intercept()
     for max_rows in (90, 7):
-        monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 8 * max_rows * len(parameters))
+        monkeypatch.setattr(matrix, "PROBABILITY_BATCH_BYTES", 8 * max_rows * len(parameters))
         before = objective.n_passes
         optimized = objective.at(parameters).optimize_intercept()
         np.testing.assert_allclose(optimized, expected, rtol=1e-9, atol=1e-11)

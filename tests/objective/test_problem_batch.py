@@ -67,7 +67,7 @@ def fill_problem_batch(rows, problems):
     return batch, np.array([batch.take(slot, problem) for slot, problem in enumerate(problems)])
 
 
-def evaluate_exactly(X, problem, parameters, unit_curvatures, offsets=0.0):
+def evaluate_in_dtype_of_X(X, problem, parameters, unit_curvatures, offsets=0.0):
     """Return the loss, J, the gradient of J, and the mean of p_k p_l for each pair of classes, in the dtype of X.
 
     The parameters have shape (m,). X has shape (n, d + 1), with a column for the intercept. `unit_curvatures` are those
@@ -109,7 +109,7 @@ def test_sums_agree_with_numpy(kind, variant, is_weighted):
     parameters = starts + 0.5 * np.random.default_rng(1).normal(size=starts.shape)
     points = batch.evaluate(parameters)
     for b, problem in enumerate(problems):
-        loss, value, gradient, pairs = evaluate_exactly(
+        loss, value, gradient, pairs = evaluate_in_dtype_of_X(
             X, problem, parameters[b], rows.unit_curvatures, 0 if offsets is None else offsets
         )
         value += problem.l1 * np.sum(rows.thresholds * np.abs(parameters[b]))
@@ -148,9 +148,9 @@ def test_results_do_not_depend_on_other_problems_or_threads(kind, n_classes):
     batch, starts = fill_problem_batch(rows, problems)
     whole = batch.evaluate(starts)
     for n_threads, indices in [(1, [5]), (2, [3, 5, 20]), (1, [5, *range(6, 17)])]:
-        subset, subset_starts = fill_problem_batch(rows, [problems[slot] for slot in indices])
+        subset, subset_start_parameters = fill_problem_batch(rows, [problems[slot] for slot in indices])
         with limit_threads(n_threads):
-            points = subset.evaluate(subset_starts)
+            points = subset.evaluate(subset_start_parameters)
         for subset_values, batch_values in zip(points, whole, strict=True):
             np.testing.assert_array_equal(subset_values, batch_values[indices])
     batch.keep(np.array([5]))
@@ -185,7 +185,7 @@ def find_certificates(seed, has_l1):
         parameters = near + size * direction * is_free
         bounds.append(batch.certify(parameters[None], batch.evaluate(parameters[None]))[0])
         exact = parameters.astype(np.longdouble)
-        value = evaluate_exactly(scaled, problem, exact, rows.unit_curvatures, offsets)[1]
+        value = evaluate_in_dtype_of_X(scaled, problem, exact, rows.unit_curvatures, offsets)[1]
         value += problem.l1 * np.sum(rows.thresholds * np.abs(exact))
         # This bounds the rounding error of the two values of J in extended precision.
         largest = np.max(np.abs(scaled) @ np.abs(exact.reshape(-1, d + 1)).T + np.abs(offsets))
@@ -221,15 +221,15 @@ def test_the_certificate_is_quadratic_in_the_intercept_slope():
         (problem,) = sample_problems(rows.n_rows, 1, n_classes=n_classes)
         batch, starts = fill_problem_batch(rows, [problem._replace(l2=0.1)])
         # Only one intercept changes, so only its term matters.
-        is_moved, bounds = np.arange(rows.size) == rows.size - 1, []
+        is_last_intercept, bounds = np.arange(rows.size) == rows.size - 1, []
         for distance in (1e-2, 1e-3):
-            moved = starts + distance * is_moved
+            moved = starts + distance * is_last_intercept
             points = batch.evaluate(moved)
-            bounds.append(batch.certify(moved, points._replace(gradient=points.loss_gradient * is_moved))[0])
+            bounds.append(batch.certify(moved, points._replace(gradient=points.loss_gradient * is_last_intercept))[0])
         assert bounds[0] / bounds[1] == pytest.approx(100, rel=0.1)
 
 
-def test_the_batch_size_is_a_multiple_and_within_its_memory():
+def test_the_batch_size_is_a_multiple_of_its_minimum_and_limits_memory():
     for n, d in [(10, 1), (1000, 20), (20_000, 768), (10_000_000, 5), (100, 100_000)]:
         batch_size = choose_batch_size(n, d)
         assert batch_size % MIN_BATCH_SIZE == choose_batch_size(n, d, 3) % MIN_BATCH_SIZE == 0

@@ -6,7 +6,7 @@ from conftest import make_problem, mark_params
 from objectives import build_objective, evaluate, get_data, make_objective, make_offset_objective
 from scipy import sparse
 
-from fastlin.objective.rows import OffsetRange, multiply_weights_by_counts, sample_positions, split_positions
+from fastlin.objective.rows import OffsetRange, multiply_weights_by_counts, sample_row_positions, split_row_positions
 
 
 def test_the_gram_of_no_rows_is_zero():
@@ -74,7 +74,7 @@ def test_lower_bounds_do_not_depend_on_earlier_points():
             objective.at(objective.start())
         point = objective.at(parameters)
         bounds.append(point.lower_bound())
-    assert abs(bounds[0] - bounds[1]) <= point.dual_rounding
+    assert abs(bounds[0] - bounds[1]) <= point.dual_value_rounding
 
 
 def make_uneven_objective(n, d, kind="dense", **options):
@@ -134,7 +134,7 @@ def test_a_sample_is_the_objective_over_its_rows(n_classes):
             objective.matrix.X[row_indices], rows.labels[row_indices], n_classes, l2=0.3, weights=weights
         )
         actual = evaluate(sample, parameters)
-        expected = alone.at(alone.coordinates.to_parameters(*sample.coordinates.to_coefficients(parameters)))
+        expected = alone.at(alone.coordinates.to_parameters(*sample.coordinates.convert_to_coefficients(parameters)))
         assert actual.value == pytest.approx(expected.value, rel=1e-9)
         assert actual.largest_subgradient_entry == pytest.approx(expected.largest_subgradient_entry, rel=1e-6)
         assert sample.coordinates is objective.coordinates
@@ -164,13 +164,13 @@ def test_a_sample_has_one_row_per_interval(weighted, has_indices):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_split_positions_select_the_same_rows(seed):
+def test_positions_split_between_blocks_select_the_same_rows(seed):
     generator = np.random.default_rng(seed)
     counts = [0, 0, 30, 1, 0, 109, 60, 0]
     values = generator.random(200)
-    positions = np.unique([0, *sample_positions(200, 40), 199])
+    positions = np.unique([0, *sample_row_positions(200, 40), 199])
     parts = np.split(values, np.cumsum(counts)[:-1])
-    actual = [part[fraction] for part, fraction in zip(parts, split_positions(positions, counts), strict=True)]
+    actual = [part[fraction] for part, fraction in zip(parts, split_row_positions(positions, counts), strict=True)]
     np.testing.assert_array_equal(np.concatenate(actual), values[positions])
 
 
@@ -188,19 +188,19 @@ def test_the_offset_range_bounds_differences_between_classes(monkeypatch):
         by_class = np.column_stack([np.zeros(200), offsets]) if n_rows_coef == 1 else offsets
         by_class = by_class.astype(np.longdouble)[fractions > 0] - actual.mean
         differences = by_class.max(axis=1) - by_class.min(axis=1)
-        assert differences.max() <= actual.max_difference <= 3 * differences.max()
+        assert differences.max() <= actual.max_offset_difference <= 3 * differences.max()
         norm = np.sqrt(fractions[fractions > 0] @ np.sum(offsets.astype(np.longdouble)[fractions > 0] ** 2, axis=1))
         assert norm * (1 - 1e-15) <= actual.root_mean_square <= norm * (1 + 1e-12)
-        assert actual.max_difference + np.abs(actual.mean).max() <= actual.reach
+        assert actual.max_offset_difference + np.abs(actual.mean).max() <= actual.reach
         # The result is the same in batches of rows.
         monkeypatch.setattr("fastlin.objective.rows.OFFSETS_PER_BATCH", 30)
         for one, other in zip(OffsetRange.of(offsets, weights, total_weight), actual, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * size)
         monkeypatch.undo()
-    by_row = np.linspace(0, 1, 20)[:, None] + [[1, 2, 3]]
-    for offsets in (np.full((20, 1), 1e3), np.tile([1e3, -5.0, 7.0], (20, 1)), by_row):
+    row_dependent_offsets = np.linspace(0, 1, 20)[:, None] + [[1, 2, 3]]
+    for offsets in (np.full((20, 1), 1e3), np.tile([1e3, -5.0, 7.0], (20, 1)), row_dependent_offsets):
         actual = OffsetRange.of(offsets, np.empty(0), 20.0)
-        assert actual.max_difference < 1e-9
+        assert actual.max_offset_difference < 1e-9
         assert np.ptp(actual.mean) == pytest.approx(max(np.ptp(offsets[0]), offsets[0, 0] * (offsets.shape[1] == 1)))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import COLUMNS
+from conftest import COLUMN_KINDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from objectives import begin, build_objective, evaluate, get_data, make_objective, make_offset_objective
@@ -13,7 +13,7 @@ from fastlin.solvers.newton import solve_newton_equations
 from fastlin.solvers.stopping import Stopping
 
 
-def compute_bound(point):
+def compute_suboptimality_bound(point):
     direction, diagonal, factor = solve_newton_equations(point)
     return bound_suboptimality(point, direction, diagonal, factor.compute_column_squares(), factor.solve), direction
 
@@ -23,11 +23,11 @@ def minimize(objective):
     return newton.minimize_by_cholesky(begin(objective, stopping))
 
 
-@pytest.mark.parametrize("columns", [*COLUMNS, "offsets", "offsets and soft labels"])
+@pytest.mark.parametrize("columns", [*COLUMN_KINDS, "offsets", "offsets and soft labels"])
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_the_self_concordance_bound_is_close_near_the_minimum(n_classes, columns):
     for fit_intercept in (True, False) if columns in ("plain", "badly scaled", "constant") else (True,):
-        if columns in COLUMNS:
+        if columns in COLUMN_KINDS:
             objective, _ = make_objective(300, 4, n_classes, columns=columns, fit_intercept=fit_intercept)
         else:
             size, soft = (1e3, True) if "soft" in columns else (2.0, False)
@@ -35,7 +35,7 @@ def test_the_self_concordance_bound_is_close_near_the_minimum(n_classes, columns
         minimum, ratios = minimize(objective).value, []
         point = evaluate(objective, objective.start())
         for _ in range(8):
-            bound, direction = compute_bound(point)
+            bound, direction = compute_suboptimality_bound(point)
             suboptimality = point.value - minimum
             assert suboptimality - point.rounding <= bound
             if suboptimality > 1e-9:
@@ -43,20 +43,20 @@ def test_the_self_concordance_bound_is_close_near_the_minimum(n_classes, columns
             point = evaluate(objective, point.parameters + direction.step)
         assert min(ratio for _, ratio in ratios) < 5
         assert all(ratio < 5 for suboptimality, ratio in ratios if suboptimality < 1e-5)
-        assert columns not in COLUMNS or ratios[-1][0] < 1e-5
+        assert columns not in COLUMN_KINDS or ratios[-1][0] < 1e-5
 
 
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", COLUMN_KINDS)
 def test_no_row_is_longer_than_the_bound(columns):
     for dtype in (np.float64, np.uint8):
         objective, _ = make_objective(200, 6, 3, dtype, columns if dtype == np.float64 else "plain")
         X, *_ = get_data(objective)
         coordinates = objective.coordinates
         longest = np.abs(X.astype(np.longdouble) * coordinates.scale + coordinates.shift).max(axis=0)
-        varying = np.delete(np.arange(6), coordinates.vanishing_columns)
-        assert (longest <= bound_row_entries(coordinates)[:-1])[varying].all()
+        varying_columns = np.delete(np.arange(6), coordinates.vanishing_columns)
+        assert (longest <= bound_row_entries(coordinates)[:-1])[varying_columns].all()
         np.testing.assert_allclose(
-            longest[varying].astype(float), bound_row_entries(coordinates)[:-1][varying], rtol=1e-3
+            longest[varying_columns].astype(float), bound_row_entries(coordinates)[:-1][varying_columns], rtol=1e-3
         )
 
 
@@ -80,7 +80,7 @@ def test_the_bound_holds_at_random_points(n_classes, d, distance, fit_intercept,
     step[:, -1] *= fit_intercept
     for parameters in (best, best + objective.center(step), objective.start()):
         point = evaluate(objective, parameters)
-        assert point.value - minimum <= compute_bound(point)[0] + point.rounding
+        assert point.value - minimum <= compute_suboptimality_bound(point)[0] + point.rounding
 
 
 def test_only_collinear_columns_have_no_bound():
@@ -92,7 +92,7 @@ def test_only_collinear_columns_have_no_bound():
         assert not objective.penalty.is_bounded
         point = evaluate(objective, objective.start())
         for _ in range(2):
-            point = evaluate(objective, point.parameters + compute_bound(point)[1].step)
-        assert point.value - minimize(objective).value - point.rounding <= compute_bound(point)[0] < 1e-4
+            point = evaluate(objective, point.parameters + compute_suboptimality_bound(point)[1].step)
+        assert point.value - minimize(objective).value - point.rounding <= compute_suboptimality_bound(point)[0] < 1e-4
     dependent = build_objective(np.column_stack([X, X.sum(axis=1)]), labels % 2, 2)
-    assert compute_bound(evaluate(dependent, dependent.start()))[0] == np.inf
+    assert compute_suboptimality_bound(evaluate(dependent, dependent.start()))[0] == np.inf

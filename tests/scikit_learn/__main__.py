@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-MODULES = (
+TEST_MODULES = (
     "sklearn.linear_model.tests.test_logistic",
     "sklearn.neural_network.tests.test_mlp",
     "sklearn.tests.test_metaestimators_metadata_routing",
 )
-DEPENDENT_MODULES = (
+PATCHED_TEST_MODULES = (
     *(f"sklearn.ensemble.tests.test_{name}" for name in ("bagging", "stacking", "voting", "weight_boosting")),
     "sklearn.feature_selection.tests.test_from_model",
     "sklearn.feature_selection.tests.test_rfe",
@@ -32,5 +32,5 @@ DEPENDENT_MODULES = (
 
 if __name__ == "__main__":
     settings, arguments = Path(__file__).with_name("pytest.ini"), sys.argv[1:]
-    modules = MODULES + DEPENDENT_MODULES if "--patched" in arguments else MODULES
+    modules = TEST_MODULES + PATCHED_TEST_MODULES if "--patched" in arguments else TEST_MODULES
     sys.exit(pytest.main(["-c", str(settings), "-p", "tests.scikit_learn.plugin", "--pyargs", *modules, *arguments]))

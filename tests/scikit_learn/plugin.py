@@ -13,40 +13,40 @@ import sklearn.neural_network
 import fastlin
 from fastlin.patch import PATCHED_CLASSES
 
-MIN_FASTLIN_FRACTION = 0.9
+MIN_FASTLIN_FIT_FRACTION = 0.9
 FITS = Counter()
 
-SUPPORTED_REASON = "fastlin fits what scikit-learn rejects"
+ACCEPTED_INPUT_REASON = "fastlin fits what scikit-learn rejects"
 LIBLINEAR_REASON = "a property of liblinear's C code"
 PRIVATE_FUNCTION = "it calls a private function of scikit-learn"
 PRIVATE_ATTRIBUTES = "it sets or calls private attributes of scikit-learn's class"
-EPOCHS_REASON = "n_iter_no_change=np.inf requests max_iter epochs, so fastlin does not warn"
+MAX_EPOCHS_REASON = "n_iter_no_change=np.inf requests max_iter epochs, so fastlin does not warn"
 # Names of test items without modules, or of tests with only failing items, and the reasons for the failures.
 EXPECTED_FAILURES = {
-    "test_check_solver_option": f"{SUPPORTED_REASON}: every solver takes every penalty",
+    "test_check_solver_option": f"{ACCEPTED_INPUT_REASON}: every solver takes every penalty",
     **{
-        f"test_large_sparse_matrix[csr_{kind}-{solver}]": f"{SUPPORTED_REASON}: indices of 64 bits"
+        f"test_large_sparse_matrix[csr_{kind}-{solver}]": f"{ACCEPTED_INPUT_REASON}: indices of 64 bits"
         for kind in ("matrix", "array")
         for solver in ("liblinear", "sag", "saga")
     },
-    "test_liblinear_with_large_values": f"{SUPPORTED_REASON}: numbers above 1e30",
+    "test_liblinear_with_large_values": f"{ACCEPTED_INPUT_REASON}: numbers above 1e30",
     "test_liblinear_dual_random_state": f"{LIBLINEAR_REASON}: its solution of the dual problem depends on random_state",
     "test_newton_cholesky_fallback_to_lbfgs": "it expects as many iterations of newton-cholesky as of lbfgs, which "
     "scikit-learn's falls back to",
     "test_logisticregression_warns_with_n_jobs": "n_jobs has an effect",
     "test_gradient": PRIVATE_ATTRIBUTES,
 }
-CLASS_FAILURES = {
+REPLACED_CLASS_FAILURES = {
     "test_logistic_cv_multinomial_score": f"{PRIVATE_FUNCTION} with our solver's name",
     "test_scores_attribute_layout_elasticnet": "it expects fits that stop at tol=1e-3 to agree within 1e-3",
     "test_logistic_regression_callback_support_warning": "every solver calls callbacks",
     "test_fit": PRIVATE_ATTRIBUTES,
     "test_verbose_sgd": "verbose shows a progress bar",
     "test_mlp_param_dtypes[MLPClassifier-float64]": "a network is float32 unless dtype says otherwise",
-    "test_mlp_warm_start_no_convergence[sgd-MLPClassifier]": EPOCHS_REASON,
-    "test_mlp_warm_start_no_convergence[adam-MLPClassifier]": EPOCHS_REASON,
+    "test_mlp_warm_start_no_convergence[sgd-MLPClassifier]": MAX_EPOCHS_REASON,
+    "test_mlp_warm_start_no_convergence[adam-MLPClassifier]": MAX_EPOCHS_REASON,
 }
-PATCH_FAILURES = {
+PATCHED_CLASS_FAILURES = {
     "test_logistic_cv_multinomial_score[neg_log_loss-multiclass_agg_list3]": f"{PRIVATE_FUNCTION}, which stops before "
     "the minimum, and expects its score",
     "test_max_iter[42-liblinear-Liblinear failed to converge, increase the number of iterations.-max_iter3]": "the fit "
@@ -75,10 +75,10 @@ def pytest_collection_modifyitems(config, items):
     """Deselect the items that cannot test fastlin, and expect the listed tests to fail."""
     is_patched = config.getoption("patched")
     selected = [item for item in items if _is_selected(item, is_patched)][:: config.getoption("part")]
-    selected_set = set(selected)
-    config.hook.pytest_deselected(items=[item for item in items if item not in selected_set])
+    selected_items = set(selected)
+    config.hook.pytest_deselected(items=[item for item in items if item not in selected_items])
     items[:] = selected
-    expected_failures = EXPECTED_FAILURES | (PATCH_FAILURES if is_patched else CLASS_FAILURES)
+    expected_failures = EXPECTED_FAILURES | (PATCHED_CLASS_FAILURES if is_patched else REPLACED_CLASS_FAILURES)
     for item in items:
         for name in {item.name, item.name.partition("[")[0]} & expected_failures.keys():
             item.add_marker(pytest.mark.xfail(reason=expected_failures[name], strict=True))
@@ -108,7 +108,7 @@ def pytest_sessionfinish(session):
     FITS.update(report.reasons)
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["fits"] = dict(FITS)
-    elif FITS["fastlin"] < MIN_FASTLIN_FRACTION * (FITS["fastlin"] + FITS["scikit-learn"]):
+    elif FITS["fastlin"] < MIN_FASTLIN_FIT_FRACTION * (FITS["fastlin"] + FITS["scikit-learn"]):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -11,7 +11,7 @@ from fastlin.matrices import CategoricalColumn, TableMatrix, as_matrix
 from fastlin.objective.coordinates import choose_coordinates
 from fastlin.objective.problem_batch import BatchRows, Problem
 from fastlin.solvers import choose
-from fastlin.solvers.batched_lbfgs import MAX_FACTOR_SIZE, MAX_MODELS_PER_PROBLEM, minimize_problems
+from fastlin.solvers.batched_lbfgs import MAX_FACTORIZED_PARAMETERS, MAX_MODELS_PER_PROBLEM, minimize_problems
 
 BATCH_TOL = 1e-6
 
@@ -25,15 +25,15 @@ def solve(
     rows = BatchRows(matrix, coordinates, factors, fit_intercept, 16, offsets, n_rows_coef)
     order = np.arange(len(problems)) if order is None else order
     ratios = np.array([problems[number].l2 / curvature for number in order])
-    requested = []
+    requested_positions = []
 
     def get_problem(position):
-        requested.append(position)
+        requested_positions.append(position)
         return problems[order[position]]
 
     to = {"tol": BATCH_TOL, "max_iter": 300, "has_l1": problems[0].l1 > 0} | to
     solutions = dict(minimize_problems(rows, get_problem, ratios, reference, **to))
-    assert sorted(requested) == list(range(len(problems)))
+    assert sorted(requested_positions) == list(range(len(problems)))
     return {int(order[position]): solution for position, solution in solutions.items()}
 
 
@@ -48,7 +48,7 @@ def test_softmax_minima_agree_with_single_fits(kind):
     # Resamples start from the minimum over all rows. `solve` uses the coordinates of this penalty.
     objective = build_objective(X, labels.astype(np.int32), 5, l2=1e-4)
     best = choose.minimize(objective, solver="auto", tol=1e-9, max_iter=1000)
-    point = objective.at(best.parameters, out=objective.make_buffer())
+    point = objective.at(best.parameters, out=objective.make_probability_buffer())
     drawn = np.random.default_rng(0).multinomial(500, np.full(500, 1 / 500), 30).astype(float)
     resamples = [Problem(labels, 1e-4, weights, best.parameters.ravel()) for weights in drawn]
     curvature = 0.5 * sum(np.mean(curvature) for curvature in point.curvatures())
@@ -148,10 +148,14 @@ def test_a_good_start_takes_fewer_iterations():
     drawn = np.random.default_rng(0).multinomial(2000, np.full(2000, 1 / 2000), 20).astype(float)
     resampled = [problem._replace(weights=weights) for weights in drawn]
     coordinates = choose_coordinates(as_matrix(X).measure(), 1e-4, np.ones(10), True)
-    coef, intercept = coordinates.to_coefficients(first.parameters[None])
+    coef, intercept = coordinates.convert_to_coefficients(first.parameters[None])
     p = expit(X @ coef[0] + intercept)
     far = solve(X, resampled)
-    near = solve(X, [resample._replace(start=first.parameters) for resample in resampled], reference=p * (1 - p))
+    near = solve(
+        X,
+        [resampled_problem._replace(start=first.parameters) for resampled_problem in resampled],
+        reference=p * (1 - p),
+    )
     assert sum(solution.n_iter for solution in near.values()) < 0.7 * sum(solution.n_iter for solution in far.values())
     for number, solution in near.items():
         assert abs(solution.value - far[number].value) <= 2 * BATCH_TOL * solution.value
@@ -172,7 +176,7 @@ def test_fits_that_do_not_converge_are_marked():
 
 def test_many_columns_are_preconditioned_by_their_variances():
     generator = np.random.default_rng(0)
-    X = sparse.random_array((300, MAX_FACTOR_SIZE + 10), density=0.01, rng=generator, format="csr")
+    X = sparse.random_array((300, MAX_FACTORIZED_PARAMETERS + 10), density=0.01, rng=generator, format="csr")
     problems = [problem._replace(l2=1e-2) for problem in sample_problems(X, 10)]
     solutions = solve(X, problems)
     assert all(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import COLUMNS, assert_bitwise_equal, make_problem
+from conftest import COLUMN_KINDS, assert_bitwise_equal, make_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from objectives import (
@@ -74,7 +74,7 @@ def make_objectives(columns):
         yield make_offset_objective(80, 6, n_classes, size, soft, make=make, **options)[0]
 
 
-@pytest.mark.parametrize("columns", [*COLUMNS, "offsets"])
+@pytest.mark.parametrize("columns", [*COLUMN_KINDS, "offsets"])
 def test_every_solver_reaches_the_minimum(solver, columns):
     for objective in make_objectives(columns):
         minimum, coef, intercept = find_reference_minimum(objective)
@@ -150,7 +150,7 @@ def test_max_iter_ends_a_fit_with_a_finite_solution(solver):
 
 @pytest.mark.parametrize(("n_classes", "dtype"), [(2, np.float64), (3, np.float32)])
 def test_a_tol_of_zero_converges_at_the_rounding_limit(solver, n_classes, dtype):
-    for columns in COLUMNS:
+    for columns in COLUMN_KINDS:
         X = make_objective(200, 4, n_classes, columns=columns)[0].matrix.X.astype(dtype)
         labels = make_objective(200, 4, n_classes)[0].rows.labels
         objective = build_objective(X, labels, n_classes, l2=0.01)
@@ -219,10 +219,10 @@ def test_a_class_whose_rows_have_no_weight(solver, fit_intercept):
 def test_an_objective_without_a_minimum_is_reproducible(solver):
     X = np.random.RandomState(0).uniform(size=(10, 10))
     labels = np.arange(10) % 2
-    results, stale_arrays = [], []
-    for attempt in range(40):
+    results, filler_arrays = [], []
+    for repetition in range(40):
         # Previous memory contents must not affect results.
-        stale_arrays = [*(stale_arrays if attempt % 3 else []), np.full(1 + 37 * attempt % 400, 1e300)]
+        filler_arrays = [*(filler_arrays if repetition % 3 else []), np.full(1 + 37 * repetition % 400, 1e300)]
         objective = build_objective(X, labels, 2, weights=labels.astype(float), l2=0.2)
         with np.errstate(all="ignore"):
             results.append([minimize(objective, solver, tol=1e-4).parameters])
@@ -258,7 +258,7 @@ def test_solver_names_select_their_methods(monkeypatch):
     )
     # With many rows, the Hessian costs as much as several passes over X in memory. With many columns, its
     # factorization costs that much.
-    free, tall_objective, disk_objective, wide_unpenalized = (
+    free, tall_objective, disk_objective, wide_unpenalized_objective = (
         make_objective(*shape)[0] for shape in ((200, 10, 3), (4_000, 10, 3), (4_000, 10, 3), (40, 300, 2))
     )
     disk_objective.matrix.lies_in_memory = False
@@ -275,7 +275,7 @@ def test_solver_names_select_their_methods(monkeypatch):
         ("auto", free, "cholesky"),
         ("auto", tall_objective, "lbfgs cholesky"),
         ("auto", disk_objective, "cholesky"),
-        ("auto", wide_unpenalized, "lbfgs cholesky"),
+        ("auto", wide_unpenalized_objective, "lbfgs cholesky"),
         ("auto", row_space_objective, "rows descent lbfgs conjugate_gradients cholesky"),
         ("lbfgs", row_space_objective, "rows descent lbfgs"),
         ("newton-cg", row_space_objective, "conjugate_gradients"),

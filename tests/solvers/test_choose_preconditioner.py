@@ -13,17 +13,19 @@ from fastlin.solvers.stopping import Stopping
 @pytest.fixture
 def fit(monkeypatch):
     """Return a function that returns a solution and the names of the preconditioners that were built for it."""
-    built_names = []
+    built_preconditioners = []
     for name in ("diagonal", "build_shared_block", "build_class_blocks"):
         build = getattr(preconditioners, name)
         monkeypatch.setattr(
-            preconditioners, name, lambda point, name=name, build=build: built_names.append(name) or build(point)
+            preconditioners,
+            name,
+            lambda point, name=name, build=build: built_preconditioners.append(name) or build(point),
         )
 
     def minimize(objective, solver, starts=(), tol=1e-10, max_iter=1000, **options):
-        built_names.clear()
+        built_preconditioners.clear()
         solution = choose.minimize(objective, starts, solver=solver, tol=tol, max_iter=max_iter, **options)
-        return solution, [*built_names]
+        return solution, [*built_preconditioners]
 
     return minimize
 
@@ -49,11 +51,11 @@ def test_expensive_blocks_are_built_after_many_iterations(fit, monkeypatch):
     n_passes = preconditioners.count_build_passes(few, preconditioners.build_class_blocks)
     assert n_passes >= 2 * preconditioners.N_CHEAP_STEPS
     monkeypatch.setattr(choose, "SWITCH_THRESHOLD", 1000)
-    solution, built_names = fit(few, "lbfgs", max_iter=n_passes - 1)
-    assert (solution.stop_reason, built_names) == (MAX_ITER_REACHED, ["diagonal"])
-    solution, built_names = fit(few, "lbfgs")
+    solution, built_preconditioners = fit(few, "lbfgs", max_iter=n_passes - 1)
+    assert (solution.stop_reason, built_preconditioners) == (MAX_ITER_REACHED, ["diagonal"])
+    solution, built_preconditioners = fit(few, "lbfgs")
     assert solution.converged
-    assert built_names[:2] == ["diagonal", "build_class_blocks"]
+    assert built_preconditioners[:2] == ["diagonal", "build_class_blocks"]
     assert all(n_iter >= 2 * n_passes for n_iter in list(preconditioners.schedule_builders(few))[2:])
     many, narrow = (build_objective(np.tile(X[:, :d], (20, 1)), np.tile(labels, 20), 2, l2=1e-6) for d in (600, 200))
     assert (
@@ -72,15 +74,17 @@ def test_blocks_of_classes_are_built_near_the_minimum(fit, monkeypatch):
     monkeypatch.setattr(descent, "is_suitable", lambda objective: False)
     iterations = list(preconditioners.schedule_builders(objective))[1:]
     assert preconditioners.choose(objective) is preconditioners.build_class_blocks and len(iterations) == 2
-    solution, built_names = fit(objective, "auto")
+    solution, built_preconditioners = fit(objective, "auto")
     n_expected_builds = sum(n_iter < solution.n_iter for n_iter in iterations)
-    assert built_names == ["build_shared_block", *["build_class_blocks"] * n_expected_builds]
+    assert built_preconditioners == ["build_shared_block", *["build_class_blocks"] * n_expected_builds]
     # A fit first uses the preconditioner of a nearby solution and later builds another.
-    again, built_names = fit(objective.with_penalty(9e-4, 0.0), "auto", (solution.parameters,), nearby_fit=solution)
+    again, built_preconditioners = fit(
+        objective.with_penalty(9e-4, 0.0), "auto", (solution.parameters,), nearby_fit=solution
+    )
     assert again.converged
     # A fit can stop at the iteration after which a preconditioner is built.
-    possible_counts = [sum(n_iter < again.n_iter + end for n_iter in iterations) for end in (0, 1)]
-    assert built_names in [["build_class_blocks"] * n for n in possible_counts]
+    possible_build_counts = [sum(n_iter < again.n_iter + end for n_iter in iterations) for end in (0, 1)]
+    assert built_preconditioners in [["build_class_blocks"] * n for n in possible_build_counts]
 
 
 def test_blocks_of_many_classes_are_built_after_many_iterations(fit, monkeypatch):
@@ -93,14 +97,17 @@ def test_blocks_of_many_classes_are_built_after_many_iterations(fit, monkeypatch
     n_passes = preconditioners.count_build_passes(objective, preconditioners.build_class_blocks)
     first = max(preconditioners.REFRESH_ITERATIONS[0], n_passes)
     assert first < preconditioners.EXPENSIVE_REFRESH_ITERATIONS[0]
-    both_blocks = ["build_shared_block", "build_class_blocks"]
-    assert [fit(objective, "auto", max_iter=n)[1] for n in (first - 1, first)] == [both_blocks[:1], both_blocks]
+    block_builder_names = ["build_shared_block", "build_class_blocks"]
+    assert [fit(objective, "auto", max_iter=n)[1] for n in (first - 1, first)] == [
+        block_builder_names[:1],
+        block_builder_names,
+    ]
     # If convergence is near by then, building blocks does not pay off before twice as many iterations.
     assert fit(objective, "auto", tol=np.inf, max_iter=2 * first)[0].n_iter < first
     monkeypatch.setattr(Stopping, "is_criterion_met", lambda *arguments: False)
     assert [fit(objective, "auto", tol=1.0, max_iter=2 * first - n)[1] for n in (1, 0)] == [
-        both_blocks[:1],
-        both_blocks,
+        block_builder_names[:1],
+        block_builder_names,
     ]
 
 
@@ -109,7 +116,7 @@ def test_large_blocks_are_chosen_if_solves_are_fast():
     labels = np.arange(6_000) % 60
     dense = build_objective(generator.normal(size=(6_000, 500)).astype(np.float32), labels, 60, l2=1e-3)
     n_bytes = preconditioners.count_block_bytes(dense, 60)
-    assert not dense.budget.allows_preconditioner(n_bytes) and dense.budget.allows_bytes(n_bytes)
+    assert not dense.budget.allows_preconditioner(n_bytes) and dense.budget.allows_array_bytes(n_bytes)
     assert preconditioners.choose(dense) is preconditioners.build_class_blocks
     assert preconditioners.choose(dense, is_long_lived=False) is preconditioners.build_shared_block
     # With twenty entries per row, a solve costs as much as a pass.
@@ -133,5 +140,5 @@ def test_wide_sparse_data_use_the_diagonal_because_factors_are_expensive(fit):
     assert preconditioners.is_factorization_affordable(
         build_objective(generator.normal(size=(1_000, 300)), labels[:1_000], 2, l2=1)
     )
-    solution, built_names = fit(objective, "lbfgs", tol=1e-4)
-    assert (solution.converged, built_names) == (True, ["diagonal"])
+    solution, built_preconditioners = fit(objective, "lbfgs", tol=1e-4)
+    assert (solution.converged, built_preconditioners) == (True, ["diagonal"])

@@ -7,7 +7,7 @@ import pytest
 from objectives import begin, build_objective, find_reference_minimum, make_objective
 
 from fastlin.kernels.linear import quasi_newton
-from fastlin.objective.objective import RangeError
+from fastlin.objective.objective import FloatRangeError
 from fastlin.solvers import choose, descent
 from fastlin.solvers.solution import CONVERGED, MAX_ITER_REACHED, STOPPED_BY_CALLBACK, TOO_SLOW
 from fastlin.solvers.stopping import Stopping
@@ -19,14 +19,14 @@ def minimize(objective, tol=1e-10, max_iter=200, rule="suboptimality", on_iterat
 
 
 @pytest.fixture(params=[True, False], ids=["in the cache", "by passes"])
-def in_cache(monkeypatch, request):
+def uses_cached_iterations(monkeypatch, request):
     """Return whether iterations run in the cache. Otherwise, they run by passes of the matrix."""
     if not request.param:
         monkeypatch.setattr(descent, "MAX_WORK_IN_CACHE", 0)
     return request.param
 
 
-def test_the_minimum_is_found_and_certified(in_cache):
+def test_the_minimum_is_found_and_certified(uses_cached_iterations):
     for n_classes, options in (
         (2, {"columns": "badly scaled"}),
         (3, {"columns": "constant"}),
@@ -49,7 +49,7 @@ def test_the_minimum_is_found_and_certified(in_cache):
         assert solution.n_passes >= len(values) * objective.n_rows / 60
 
 
-def test_a_callback_does_not_change_the_results(in_cache):
+def test_a_callback_does_not_change_the_results(uses_cached_iterations):
     # Fits are more accurate than a loose tol. The last tol is tight.
     for seed, tol in (*product(range(20), (1e-3, 1e-4)), (4, 1e-10)):
         objective, _ = make_objective(50 + 7 * seed, 6, 2 + seed % 3, l2=1e-3)
@@ -69,7 +69,7 @@ def test_a_callback_does_not_change_the_results(in_cache):
     np.testing.assert_array_equal(stopped.parameters, records[1][2]())
 
 
-def test_slow_fits_are_handed_over(in_cache, monkeypatch):
+def test_slow_fits_are_handed_over(uses_cached_iterations, monkeypatch):
     objective, _ = make_objective(60, 5, 3, l2=1e-6)
     monkeypatch.setattr(descent, "SWITCH_THRESHOLD", 2)
     assert minimize(objective).stop_reason == TOO_SLOW
@@ -77,14 +77,14 @@ def test_slow_fits_are_handed_over(in_cache, monkeypatch):
     assert whole.stop_reason == CONVERGED and whole.n_iter > 2
 
 
-def test_the_intercept_of_a_start_is_optimized(in_cache):
+def test_the_intercept_of_a_start_is_optimized(uses_cached_iterations):
     objective, _ = make_objective(60, 5, 3, l2=0.01)
     start = minimize(objective).parameters
     start[:, -1] += [0.02, -0.01, 0.0]
     solution = minimize(objective, tol=1e-8, start=start)
     assert solution.stop_reason == CONVERGED
     assert solution.value <= find_reference_minimum(objective)[0] * (1 + 1e-8)
-    with pytest.raises(RangeError, match="not finite"):
+    with pytest.raises(FloatRangeError, match="not finite"):
         minimize(objective, start=np.full(objective.shape, 1e300))
 
 
@@ -171,7 +171,7 @@ def test_an_ascent_direction_stalls_at_the_last_point(monkeypatch):
     assert solution.value - solution.certificate <= find_reference_minimum(objective)[0]
 
 
-def test_max_iter_includes_iterations_of_another_solver(in_cache):
+def test_max_iter_includes_iterations_of_another_solver(uses_cached_iterations):
     objective, _ = make_objective(60, 5, 3, l2=1e-3)
     for n_before, max_iter in ((3, 5), (descent.SWITCH_THRESHOLD, 1000)):
         stopping = Stopping(objective, 1e-10, "suboptimality", max_iter)
@@ -184,22 +184,22 @@ def test_max_iter_includes_iterations_of_another_solver(in_cache):
 
 def test_sampled_rows_have_the_total_weight(monkeypatch):
     monkeypatch.setattr(descent, "MAX_WORK_IN_CACHE", 0)
-    generator, weigh, sums = np.random.default_rng(0), descent._PassIterations._get_sample_weights, []
+    generator, get_sample_weights, sums = np.random.default_rng(0), descent._PassIterations._get_sample_weights, []
 
     def record_weights(self):
-        sums.append((len(self._sampled_positions), np.sum(weigh(self))))
-        return weigh(self)
+        sums.append((len(self._sampled_positions), np.sum(get_sample_weights(self))))
+        return get_sample_weights(self)
 
     monkeypatch.setattr(descent._PassIterations, "_get_sample_weights", record_weights)
     for n, n_empty in ((4_000, 0), (90, 40)):
         if n_empty:
-            monkeypatch.setattr(descent, "sample_positions", lambda n_rows, n_sampled: np.arange(40))
+            monkeypatch.setattr(descent, "sample_row_positions", lambda n_rows, n_sampled_rows: np.arange(40))
         weights = np.where(np.arange(n) < n_empty, 0.0, generator.uniform(1, 2, n))
         X, labels = generator.normal(size=(n, 3)), (np.arange(n) % 2).astype(np.int32)
         solution = minimize(build_objective(X, labels, 2, weights=weights, l2=0.01))
         assert solution.stop_reason == CONVERGED and np.isfinite(solution.certificate)
-        n_sampled, total = sums[-1]
-        assert (n_sampled < n) == (n_empty == 0)
+        n_sampled_rows, total = sums[-1]
+        assert (n_sampled_rows < n) == (n_empty == 0)
         assert total == pytest.approx(weights.sum(), rel=1e-12)
 
 
@@ -208,11 +208,11 @@ def test_class_blocks_replace_hessians_that_are_too_large(monkeypatch):
     monkeypatch.setattr(descent, "ITERATION_WORK", 0)
     set_matrix, kinds = quasi_newton.set_matrix, []
 
-    def record_kind(minimizer, *arguments):
+    def record_matrix_kind(minimizer, *arguments):
         set_matrix(minimizer, *arguments)
         kinds.append(minimizer.now["kind"])
 
-    monkeypatch.setattr(quasi_newton, "set_matrix", record_kind)
+    monkeypatch.setattr(quasi_newton, "set_matrix", record_matrix_kind)
     objective, _ = make_objective(60, 5, 4, columns="badly scaled", l2=1e-7)
     solution = minimize(objective)
     assert quasi_newton.CLASS_MATRICES in kinds and quasi_newton.FULL_HESSIAN not in kinds
@@ -220,37 +220,37 @@ def test_class_blocks_replace_hessians_that_are_too_large(monkeypatch):
     assert solution.value <= find_reference_minimum(objective)[0] + solution.certificate
 
 
-def test_a_nearby_start_gets_its_own_inverse_hessian(in_cache, monkeypatch):
-    steps, matrix_ages = descent._CachedIterations if in_cache else descent._PassIterations, []
+def test_a_nearby_start_gets_its_own_inverse_hessian(uses_cached_iterations, monkeypatch):
+    steps, matrix_ages = descent._CachedIterations if uses_cached_iterations else descent._PassIterations, []
     run_iterations = steps.run_iterations
 
-    def record_age(self, *arguments):
+    def record_matrix_age(self, *arguments):
         matrix_ages.append(int(self._descent.now["n_matrix_steps"]))
         return run_iterations(self, *arguments)
 
-    monkeypatch.setattr(steps, "run_iterations", record_age)
-    for is_expensive, n_classes in product((True, False), (2, 3)):
-        monkeypatch.setattr(descent, "N_CHEAP_STEPS", 0.0 if is_expensive else np.inf)
+    monkeypatch.setattr(steps, "run_iterations", record_matrix_age)
+    for has_expensive_matrix, n_classes in product((True, False), (2, 3)):
+        monkeypatch.setattr(descent, "N_CHEAP_STEPS", 0.0 if has_expensive_matrix else np.inf)
         objective, _ = make_objective(80, 5, n_classes, l2=1e-3)
-        cold = minimize(objective)
+        cold_solution = minimize(objective)
         matrix_ages.clear()
-        warm = minimize(objective, start=cold.parameters * 1.1)
-        assert matrix_ages[0] == (quasi_newton.NO_MATRIX if is_expensive else quasi_newton.STALE_MATRIX)
-        assert warm.stop_reason == CONVERGED and 0 < warm.n_iter < cold.n_iter + 5
-        np.testing.assert_allclose(warm.parameters, cold.parameters, atol=1e-4)
+        warm_solution = minimize(objective, start=cold_solution.parameters * 1.1)
+        assert matrix_ages[0] == (quasi_newton.NO_MATRIX if has_expensive_matrix else quasi_newton.STALE_MATRIX)
+        assert warm_solution.stop_reason == CONVERGED and 0 < warm_solution.n_iter < cold_solution.n_iter + 5
+        np.testing.assert_allclose(warm_solution.parameters, cold_solution.parameters, atol=1e-4)
 
 
-def test_small_fits_are_more_accurate_than_a_loose_tol(in_cache):
+def test_small_fits_are_more_accurate_than_a_loose_tol(uses_cached_iterations):
     objective, _ = make_objective(60, 5, 3, l2=0.01)
     expected = find_reference_minimum(objective)[0]
-    closer = minimize(objective, tol=1e-3)
-    assert closer.stop_reason == CONVERGED and closer.value <= expected * (1 + 1e-5)
+    loose_tol_solution = minimize(objective, tol=1e-3)
+    assert loose_tol_solution.stop_reason == CONVERGED and loose_tol_solution.value <= expected * (1 + 1e-5)
     # If a fit stops at max_iter before it reaches that accuracy, its error is still within tol.
-    n_sufficient = next(
-        n for n, iteration in enumerate(closer.history, 1) if iteration.bound <= 1e-3 * iteration.objective
+    n_sufficient_iterations = next(
+        n for n, iteration in enumerate(loose_tol_solution.history, 1) if iteration.bound <= 1e-3 * iteration.objective
     )
-    assert n_sufficient < closer.n_iter
-    limited = minimize(objective, tol=1e-3, max_iter=n_sufficient)
-    assert limited.stop_reason == CONVERGED and limited.n_iter == n_sufficient
+    assert n_sufficient_iterations < loose_tol_solution.n_iter
+    limited_solution = minimize(objective, tol=1e-3, max_iter=n_sufficient_iterations)
+    assert limited_solution.stop_reason == CONVERGED and limited_solution.n_iter == n_sufficient_iterations
     bounds = [minimize(objective, tol=tol).certificate for tol in (1e-6, 9e-7, 1e-8, 1e-10)]
     assert max(bounds[:3]) <= 1.01e-8 * objective.compute_start_value() and bounds[3] <= bounds[2]

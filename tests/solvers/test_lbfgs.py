@@ -88,16 +88,16 @@ def test_max_iter_returns_a_point_in_float64(precision):
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 def test_the_preconditioner_is_rebuilt_at_the_current_point_on_schedule(precision):
     objective, _ = make_objective(150, 6, 4, l2=1e-4)
-    build_records = []
+    recorded_builds = []
 
     def precondition(point):
-        build_records.append((point, point.probabilities.copy()))
+        recorded_builds.append((point, point.probabilities.copy()))
         return build_class_blocks(point)
 
     solution = minimize(objective, precondition=precondition, refreshes=(2, 4), tol=1e-10, precision=precision)
-    assert solution.n_iter > 4 and len(build_records) == 3
-    np.testing.assert_array_equal(build_records[0][0].parameters, objective.start().astype(precision))
-    for (point, probabilities), n_iter in zip(build_records[1:], (2, 4), strict=True):
+    assert solution.n_iter > 4 and len(recorded_builds) == 3
+    np.testing.assert_array_equal(recorded_builds[0][0].parameters, objective.start().astype(precision))
+    for (point, probabilities), n_iter in zip(recorded_builds[1:], (2, 4), strict=True):
         assert point.objective is objective
         assert point.value == solution.history[n_iter - 1].objective
         again = evaluate(objective, point.parameters, point.precision)
@@ -111,8 +111,8 @@ def add(pairs, step, change):
 
 
 @pytest.mark.parametrize("n_steps", [0, 1, 3, 4, 6, 9])
-@pytest.mark.parametrize(("n_bytes", "n_max", "tolerance"), [(1 << 30, 9, 1e-9), (0, 4, 1e-5)])
-def test_the_direction_is_that_of_the_bfgs_matrix(n_bytes, n_max, tolerance, n_steps):
+@pytest.mark.parametrize(("n_bytes", "max_kept_pairs", "tolerance"), [(1 << 30, 9, 1e-9), (0, 4, 1e-5)])
+def test_the_direction_is_that_of_the_bfgs_matrix(n_bytes, max_kept_pairs, tolerance, n_steps):
     objective, parameters = make_objective(100, 3, 3, l2=0.01)
     # With a budget of zero, there are four float32 pairs.
     pairs, size, generator = (
@@ -122,7 +122,7 @@ def test_the_direction_is_that_of_the_bfgs_matrix(n_bytes, n_max, tolerance, n_s
     )
     hessian, moves = evaluate(objective, parameters).hessian(), generator.normal(size=(n_steps + 1, size))
     *changes, gradient = moves @ hessian
-    kept_pairs = list(zip(moves, changes, strict=False))[-n_max:]
+    kept_pairs = list(zip(moves, changes, strict=False))[-max_kept_pairs:]
     diagonal = generator.uniform(0.5, 2, parameters.shape)
     matrix = np.array([objective.center(diagonal * unit.reshape(parameters.shape)).ravel() for unit in np.eye(size)]).T
     for step, change in zip(moves, changes, strict=False):
@@ -146,13 +146,13 @@ def test_reused_pairs_have_the_gradient_changes_of_the_new_penalty():
     pairs, expected = lbfgs.CoefficientPairs(objective), lbfgs.CoefficientPairs(other)
     points = [parameters + 0.1 * generator.normal(size=parameters.shape) for _ in range(4)]
     for ends in itertools.pairwise(points):
-        for ring, own_objective in ((pairs, objective), (expected, other)):
-            ring.add(*((end, evaluate(own_objective, end).gradient) for end in ends))
+        for pair_buffer, buffer_objective in ((pairs, objective), (expected, other)):
+            pair_buffer.add(*((end, evaluate(buffer_objective, end).gradient) for end in ends))
     reused_pairs, point = lbfgs.CoefficientPairs(other, pairs), evaluate(other, points[-1])
     assert reused_pairs.n_pairs == 3
     preconditioner = build_class_blocks(point)
     actual, expected_direction, old = (
-        ring.direction(point.gradient, preconditioner)[0] for ring in (reused_pairs, expected, pairs)
+        pair_buffer.direction(point.gradient, preconditioner)[0] for pair_buffer in (reused_pairs, expected, pairs)
     )
     np.testing.assert_allclose(actual, expected_direction, rtol=1e-9, atol=1e-9)
     assert not np.allclose(actual, old, rtol=1e-3)
@@ -160,20 +160,22 @@ def test_reused_pairs_have_the_gradient_changes_of_the_new_penalty():
 
 def test_a_pair_without_curvature_is_rejected():
     objective, parameters = make_objective(20, 3, 2, l2=0.1)
-    pairs, fresh = (lbfgs.CoefficientPairs(replace_budget(objective, 0)) for _ in range(2))
+    pairs, unused_pairs = (lbfgs.CoefficientPairs(replace_budget(objective, 0)) for _ in range(2))
     for step, factor, n_pairs in ((1, -1, 0), (0, 1, 0), *((1, 1, min(n, 4)) for n in range(1, 6)), (1, -1, 0)):
         add(pairs, step * parameters, factor * parameters)
         assert pairs.n_pairs == n_pairs
     # Later pairs are not mixed with earlier ones.
     point = evaluate(objective, parameters)
-    for factors, ring in itertools.product(([1.0, 2.0, 3.0, 4.0], [4.0, 1.0, 2.0, 2.0]), (pairs, fresh)):
-        add(ring, parameters, np.array(factors) * parameters)
-    assert pairs.n_pairs == fresh.n_pairs == 2
+    for factors, pair_buffer in itertools.product(([1.0, 2.0, 3.0, 4.0], [4.0, 1.0, 2.0, 2.0]), (pairs, unused_pairs)):
+        add(pair_buffer, parameters, np.array(factors) * parameters)
+    assert pairs.n_pairs == unused_pairs.n_pairs == 2
     preconditioner = preconditioners.diagonal(point)
-    np.testing.assert_array_equal(*(ring.direction(point.gradient, preconditioner)[0] for ring in (pairs, fresh)))
+    np.testing.assert_array_equal(
+        *(pair_buffer.direction(point.gradient, preconditioner)[0] for pair_buffer in (pairs, unused_pairs))
+    )
 
 
-def test_float32_reaches_the_minimum_if_most_rows_are_certain():
+def test_float32_reaches_the_minimum_if_most_probabilities_are_near_zero_or_one():
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 5, 3_000)
     X = generator.normal(size=(3_000, 40)) * np.linspace(0.7, 0.01, 40) + 2.5 * np.eye(40)[labels]

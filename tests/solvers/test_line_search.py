@@ -48,7 +48,7 @@ def test_a_line_search_decreases_the_objective(n_classes, precision):
     for length in (1e-3, 1.0, 1e5):
         objective, parameters = make_objective(60, 4, n_classes, l2=0.01)
         start = evaluate(objective, parameters.astype(precision).astype(float), precision)
-        end = line_search.search_along(start, -length * start.gradient)
+        end = line_search.search_along_direction(start, -length * start.gradient)
         np.testing.assert_array_equal(start.parameters, parameters.astype(precision))
         assert end.value < start.value
         assert end.precision is precision
@@ -65,7 +65,7 @@ def test_a_line_search_returns_no_step_for_ascent_directions():
     objective, parameters = make_objective(30, 3, 3, l2=0.1)
     start = objective.at(parameters)
     for direction in (start.gradient, 0 * parameters, np.nan * parameters):
-        assert line_search.search_along(start, direction) is None
+        assert line_search.search_along_direction(start, direction) is None
     assert objective.n_passes == 1
     function, steps = record_steps(lambda t: (abs(t - 0.3), -1.0 if t < 0.3 else 1.0))
     step = line_search.search_step(function, 0.3, -1.0, 1.0, 20, curvature=0.1)

@@ -23,7 +23,7 @@ def minimize(objective, tol=1e-12, rule="suboptimality"):
 def minimize_by_truncated_newton(objective, precondition, n_passes=0, tol=1e-12, rule="gradient"):
     fit = begin(objective, Stopping(objective, tol, rule, 100))
     patched_functions = {"choose": lambda *_, **__: precondition, "choose_first_builder": lambda *_: precondition}
-    with patch.multiple(preconditioners, count_products=lambda *_: n_passes, **patched_functions):
+    with patch.multiple(preconditioners, count_hessian_products=lambda *_: n_passes, **patched_functions):
         return newton.minimize_by_conjugate_gradients(fit)
 
 
@@ -40,8 +40,8 @@ def test_repeated_columns_without_a_penalty_converge(n_classes):
     objective, _ = make_objective(80, 3, n_classes)
     X, labels = objective.matrix.X, objective.rows.labels
     twice = np.column_stack([X, X[:, :2]])
-    doubled = build_objective(twice, labels, n_classes, weights=objective.rows.weights)
-    solution = minimize(doubled, tol=1e-10)
+    doubled_objective = build_objective(twice, labels, n_classes, weights=objective.rows.weights)
+    solution = minimize(doubled_objective, tol=1e-10)
     assert solution.converged
     assert solution.value == pytest.approx(minimize(objective, tol=1e-10).value, rel=1e-9)
 
@@ -66,19 +66,19 @@ def test_unpenalized_fits_are_certified_without_extra_iterations(monkeypatch, n_
 
 
 @pytest.mark.parametrize("precondition", PRECONDITIONERS)
-@pytest.mark.parametrize("forcing", [0.5, 1e-1, 1e-3, 1e-11])
-def test_conjugate_gradient_residuals_meet_the_forcing_term(forcing, precondition):
+@pytest.mark.parametrize("forcing_term", [0.5, 1e-1, 1e-3, 1e-11])
+def test_conjugate_gradient_residuals_meet_the_forcing_term(forcing_term, precondition):
     for n_classes in (2, 4):
         objective, parameters = make_objective(100, 12, n_classes, l2=1e-3)
         point = evaluate(objective, objective.center(parameters))
         preconditioner, before, n_passes = precondition(point), point.gradient.copy(), objective.n_passes
-        (step, computed_residual), n_products = newton.conjugate_gradients(point, preconditioner, forcing)
+        (step, computed_residual), n_products = newton.conjugate_gradients(point, preconditioner, forcing_term)
         assert n_products == pytest.approx(objective.n_passes - n_passes)
         np.testing.assert_array_equal(point.gradient, before)
         residual = point.hessian_product(step) + point.gradient
         np.testing.assert_allclose(computed_residual, residual, atol=1e-14)
         remaining, initial = (np.sqrt(np.sum(r * preconditioner.solve(r))) for r in (residual, point.gradient))
-        assert remaining <= forcing * initial * (1 + 1e-9) + 1e-15
+        assert remaining <= forcing_term * initial * (1 + 1e-9) + 1e-15
         assert 1 <= n_products <= newton.SWITCH_THRESHOLD
         assert np.sum(step * point.gradient) < 0
 
@@ -117,10 +117,10 @@ def test_rounding_along_equal_changes_of_all_classes_is_not_followed():
 def test_few_truncated_steps_reach_the_minimum(precondition, n_passes):
     for n_classes in (2, 5):
         objective, _ = make_objective(150, 6, n_classes, l2=1e-3)
-        build_records = []
+        recorded_builds = []
 
-        def record_and_precondition(point, build_records=build_records):
-            build_records.append((point.value, point.objective.n_passes))
+        def record_and_precondition(point, recorded_builds=recorded_builds):
+            recorded_builds.append((point.value, point.objective.n_passes))
             return precondition(point)
 
         solution = minimize_by_truncated_newton(objective, record_and_precondition, n_passes, 1e-10, "suboptimality")
@@ -128,7 +128,7 @@ def test_few_truncated_steps_reach_the_minimum(precondition, n_passes):
         assert solution.converged and solution.n_iter < 20
         assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate <= 1e-10 * solution.value
         # Each preconditioner is built at an iterate and used until products have cost as many passes as building it.
-        values, passes = map(list, zip(*build_records, strict=True))
+        values, passes = map(list, zip(*recorded_builds, strict=True))
         iterates = [values[0], *(step.objective for step in solution.history)]
         assert [value for value in iterates if value in values] == values
         assert np.all(np.diff(passes) > n_passes)

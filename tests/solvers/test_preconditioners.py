@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import COLUMNS
+from conftest import COLUMN_KINDS
 from objectives import evaluate, make_objective, replace_budget
 
 from fastlin.solvers import preconditioners
@@ -26,7 +26,7 @@ def test_class_blocks_equal_or_approximate_the_blocks_of_the_hessian(n_classes):
         n_passes, size = objective.n_passes, gradient.shape[1]
         actual = preconditioners.build_class_blocks(point).solve(gradient)
         assert n == 20 or objective.n_passes - n_passes < 0.1
-        whole = preconditioners.build_class_blocks(point, row_multiple=32).solve(gradient)
+        whole = preconditioners.build_class_blocks(point, sample_size_multiple=32).solve(gradient)
         blocks = np.diagonal(point.hessian().reshape(len(gradient), size, len(gradient), size), axis1=0, axis2=2)
         for k, (row, solved) in enumerate(zip(gradient, actual, strict=True)):
             expected = np.linalg.solve(blocks[..., k], row)
@@ -54,17 +54,17 @@ def test_a_preconditioner_depends_only_on_its_point(name):
 def test_the_shared_block_and_the_diagonal_agree_with_numpy(n_classes):
     objective, start, gradient = make_newton_system(50, n_classes, make_parameters=np.zeros_like)
     scaled = objective.matrix.X * objective.coordinates.scale + objective.coordinates.shift
-    rows, weight_fractions = (
+    rows, normalized_weights = (
         np.column_stack([scaled, np.ones(50)]),
         objective.rows.weights / objective.rows.total_weight,
     )
-    covariance = rows.T @ ((weight_fractions * (n_classes - 1) / n_classes**2)[:, None] * rows)
+    covariance = rows.T @ ((normalized_weights * (n_classes - 1) / n_classes**2)[:, None] * rows)
     expected = np.linalg.solve(covariance + np.diag(objective.penalty.curvatures), gradient.T).T
     np.testing.assert_allclose(
         preconditioners.build_shared_block(start).solve(gradient), expected, rtol=1e-3, atol=1e-3
     )
     fractions = objective.class_weights[: len(gradient)]
-    diagonal = np.outer(fractions * (1 - fractions), weight_fractions @ rows**2) + objective.penalty.curvatures
+    diagonal = np.outer(fractions * (1 - fractions), normalized_weights @ rows**2) + objective.penalty.curvatures
     np.testing.assert_allclose(preconditioners.diagonal(start).solve(gradient), gradient / diagonal, rtol=1e-6)
 
 
@@ -82,7 +82,7 @@ def test_the_hessian_solves_newtons_equations(n_classes):
 
 
 @pytest.mark.parametrize("name", PRECONDITIONER_NAMES)
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", COLUMN_KINDS)
 def test_solutions_are_finite_and_descend(name, columns):
     for l2 in (0.0, 1e-3):
         for n, n_classes, fit_intercept in [(40, 2, True), (40, 3, False), (4, 3, True), (4, 3, False)]:
@@ -117,11 +117,13 @@ def test_sampling_probabilities_are_proportional_to_the_curvature():
     curvature = 0.25 * np.random.default_rng(0).uniform(size=1000) ** 20
     probability = preconditioners._find_sampling_probabilities(curvature, 100)
     assert probability.sum() == pytest.approx(100, rel=1e-9)
-    is_below_one = probability < 1
+    has_probability_below_one = probability < 1
     np.testing.assert_allclose(
-        (probability / curvature)[is_below_one], (probability / curvature)[is_below_one][0], rtol=1e-9
+        (probability / curvature)[has_probability_below_one],
+        (probability / curvature)[has_probability_below_one][0],
+        rtol=1e-9,
     )
-    assert (probability[curvature > curvature[is_below_one].max()] == 1).all()
+    assert (probability[curvature > curvature[has_probability_below_one].max()] == 1).all()
     sparse = np.where(np.arange(1000) < 50, curvature, 0.0)
     np.testing.assert_array_equal(preconditioners._find_sampling_probabilities(sparse, 100), sparse > 0)
 
@@ -145,8 +147,8 @@ def test_rows_are_sampled_in_proportion_to_their_curvature():
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_blocks_equal_the_penalty_if_rows_have_no_curvature(n_classes):
     # Scores are so large that every probability is 0 or 1 in float64.
-    saturate = lambda parameters: np.pad([[5000.0]], ((0, len(parameters) - 1), (4, 0)))  # noqa: E731
-    objective, point, gradient = make_newton_system(30, n_classes, l2=0.5, make_parameters=saturate)
+    saturate_scores = lambda parameters: np.pad([[5000.0]], ((0, len(parameters) - 1), (4, 0)))  # noqa: E731
+    objective, point, gradient = make_newton_system(30, n_classes, l2=0.5, make_parameters=saturate_scores)
     assert not np.array(list(point.curvatures())).any()
     # A curvature of 1 replaces zero curvature.
     curvatures = np.append(objective.penalty.curvatures[:-1], 1.0)
@@ -155,7 +157,7 @@ def test_blocks_equal_the_penalty_if_rows_have_no_curvature(n_classes):
     )
 
 
-def test_gradients_below_the_range_of_float32_are_solved():
+def test_systems_with_gradients_below_the_range_of_float32_are_solved():
     _, point, gradient = make_newton_system(30, 2, l2=0.5)
     solve = preconditioners.build_class_blocks(point).solve
     np.testing.assert_allclose(solve(1e-60 * gradient), 1e-60 * solve(gradient), rtol=1e-4)

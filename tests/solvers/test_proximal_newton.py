@@ -6,11 +6,11 @@ from itertools import product
 import numpy as np
 import pytest
 import reference
-from conftest import COLUMNS, assert_bitwise_equal, distort_columns, make_problem, mark_params
+from conftest import COLUMN_KINDS, assert_bitwise_equal, distort_columns, make_problem, mark_params
 from objectives import (
     begin,
     build_objective,
-    compute_violation,
+    compute_largest_subgradient_entry,
     evaluate,
     find_reference_minimum,
     get_data,
@@ -60,10 +60,10 @@ def test_both_models_reach_the_minimum(model, l1, l2, grouped):
         assert solution.n_iter < 30
         end = objective.at(solution.parameters)
         assert minimum - solution.value <= end.rounding
-        assert solution.value - minimum <= solution.certificate <= 1e-11 + end.rounding + end.dual_rounding < 1e-9
+        assert solution.value - minimum <= solution.certificate <= 1e-11 + end.rounding + end.dual_value_rounding < 1e-9
         coef, intercept, rise = objective.finish(solution, np.float64)
         assert 0 <= rise <= 1e-11
-        assert compute_violation(objective, coef, intercept) < 1e-6
+        assert compute_largest_subgradient_entry(objective, coef, intercept) < 1e-6
         np.testing.assert_array_equal(coef == 0, expected_coef == 0)
         assert l1 < 0.01 or (coef == 0).any()
         np.testing.assert_allclose(coef, expected_coef, atol=1e-5)
@@ -71,7 +71,7 @@ def test_both_models_reach_the_minimum(model, l1, l2, grouped):
         np.testing.assert_allclose(intercept, expected_intercept, atol=1e-5)
 
 
-@pytest.mark.parametrize("columns", COLUMNS[1:])
+@pytest.mark.parametrize("columns", COLUMN_KINDS[1:])
 def test_ill_conditioned_sparse_columns_reach_the_minimum(model, columns):
     for n_classes, grouped in [(2, False), (3, True), (3, False)]:
         X, labels, weights, *_ = make_problem(80, 6, n_classes)
@@ -99,10 +99,10 @@ def test_zeroing_steps_are_accepted_despite_rounding_errors(seed):
     objective = build_objective(X, labels, K, l1=float(generator.choice([0.005, 0.02, 0.05])))
     solution = minimize(objective)
     end = objective.at(solution.parameters)
-    assert solution.certificate <= 1e-11 + end.rounding + end.dual_rounding
+    assert solution.certificate <= 1e-11 + end.rounding + end.dual_value_rounding
 
 
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", COLUMN_KINDS)
 def test_the_bound_of_every_iteration_holds(model, columns):
     for grouped, n_classes in product((False, True), (2, 4)):
         X, labels, weights, *_ = make_problem(60, 6, n_classes)
@@ -138,7 +138,7 @@ def test_all_coefficients_are_zero_above_a_critical_penalty(model, n_classes):
             fractions = np.bincount(labels, weights) / weights.sum()
             intercept = np.log(fractions[1:] / fractions[0]) if n_classes == 2 else np.log(fractions)
             slopes = reference.gradient(X, labels, np.zeros((len(intercept), 5)), intercept, weights)[0].astype(float)
-            sizes = reference.compute_sizes(slopes, grouped).max(axis=0)
+            sizes = reference.compute_magnitudes(slopes, grouped).max(axis=0)
             critical_l1, first = (sizes / factors).max(), (sizes / factors).argmax()
             options = {"weights": weights, "penalty_factors": factors, "group_lasso": grouped}
             for l1 in (critical_l1 * (1 + 1e-6), 10 * critical_l1, 1e100 * critical_l1, 1e200 * critical_l1):
@@ -162,14 +162,16 @@ def test_disjoint_features_have_the_closed_form_solution(model, kind):
     generator = np.random.default_rng(0)
     features = np.repeat(np.arange(6), [50, 80, 30, 40, 60, 40])
     labels = (generator.uniform(size=300) < np.array([0.9, 0.1, 0.5, 0.55, 0.7, 0.2])[features]).astype(int)
-    frequency = np.bincount(features) / 300
+    feature_frequencies = np.bincount(features) / 300
     fraction = np.bincount(features, labels) / np.bincount(features)
     X = sparse.csr_array(np.eye(6)[features]) if kind == "sparse" else np.eye(6)[features]
     for l1 in (0.02, 0.03, 0.05):
         objective = build_objective(X, labels, 2, l1=l1, fit_intercept=False)
         coef, *_ = objective.finish(minimize(objective, tol=1e-15), np.float64)
-        shrunk = np.sign(fraction - 0.5) * np.maximum(np.abs(fraction - 0.5) - l1 / frequency, 0) + 0.5
-        expected = np.log(shrunk / (1 - shrunk))
+        shrunken_fractions = (
+            np.sign(fraction - 0.5) * np.maximum(np.abs(fraction - 0.5) - l1 / feature_frequencies, 0) + 0.5
+        )
+        expected = np.log(shrunken_fractions / (1 - shrunken_fractions))
         assert (expected == 0).any() and (expected != 0).any()
         np.testing.assert_array_equal(coef[0] == 0, expected == 0)
         np.testing.assert_allclose(coef[0], expected, atol=1e-6)
@@ -187,7 +189,7 @@ def test_a_class_without_rows(model):
         np.testing.assert_allclose(coef[3], 0, atol=1e-3 if grouped else 0)
 
 
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", COLUMN_KINDS)
 def test_a_tiny_tol_stops_at_the_rounding_limit(model, columns):
     for tol, (n_classes, grouped) in product((1e-10, 1e-15, 0.0), [(2, False), (4, True), (4, False)]):
         objective, _ = make_objective(80, 6, n_classes, columns=columns, l1=0.01, l2=1e-3, group_lasso=grouped)
@@ -206,7 +208,7 @@ def test_a_fit_from_the_solution_makes_no_iterations(model):
             again = minimize(objective, solution.parameters, tol=1e-5, rule=rule)
             assert (again.n_iter, again.converged, again.value) == (0, True, solution.value)
         # If a point has probabilities, it is not evaluated again.
-        buffer = objective.make_buffer()
+        buffer = objective.make_probability_buffer()
         point = objective.at(solution.parameters, out=buffer)
         n_passes = objective.n_passes
         again = minimize(objective, point, tol=1e-5)
@@ -220,7 +222,7 @@ def test_the_gradient_rule_bounds_the_smallest_subgradient(model):
         assert solution.stop_reason == CONVERGED
         coef, intercept, _ = objective.finish(solution, np.float64)
         # Shifted columns add the intercept's slope times a factor that is at most 1 here.
-        assert compute_violation(objective, coef, intercept) <= 2 * tol
+        assert compute_largest_subgradient_entry(objective, coef, intercept) <= 2 * tol
         assert solution.history[-1].gradient <= tol
 
 
@@ -235,7 +237,7 @@ def test_a_feature_with_a_factor_of_zero_is_not_penalized(model, n_classes):
         assert {solution.certificate, *(iteration.bound for iteration in solution.history)} == {np.inf}
         assert solution.value == pytest.approx(float(find_reference_minimum(objective)[0]), rel=1e-11)
         coef, intercept, _ = objective.finish(solution, np.float64)
-        assert compute_violation(objective, coef, intercept) < 1e-5
+        assert compute_largest_subgradient_entry(objective, coef, intercept) < 1e-5
         assert (coef[:, 1] != 0).all()
         assert not coef[:, 3].any()
 
@@ -327,7 +329,9 @@ def test_curvature_is_added_if_probabilities_are_saturated(monkeypatch):
     assert solution.value - find_reference_minimum(objective)[0] <= 1e-6 * solution.value
     # Without mixing, the fit stalls.
     monkeypatch.setattr(
-        proximal_newton, "make_model", lambda point, _, reused_model, mixing: make_model(point, False, reused_model)
+        proximal_newton,
+        "make_model",
+        lambda point, _, reused_model, mixing_fraction: make_model(point, False, reused_model),
     )
     assert not minimize(objective, far, tol=1e-6, max_iter=300).converged
 

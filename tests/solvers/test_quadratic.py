@@ -128,7 +128,9 @@ def test_a_reused_hessian_model_has_the_gradient_of_the_new_point():
     ],
 )
 def test_sweeps_end_if_a_sweep_over_all_coordinates_gains_too_little(accuracy, gains, expected):
-    remaining_gains, kinds = iter(gains), []
-    gain = quadratic._alternate_sweeps(lambda only_active: kinds.append(only_active) or next(remaining_gains), accuracy)
+    scripted_gains, kinds = iter(gains), []
+    gain = quadratic._alternate_full_and_active_sweeps(
+        lambda should_skip_inactive: kinds.append(should_skip_inactive) or next(scripted_gains), accuracy
+    )
     assert gain == pytest.approx(sum(gains))
     assert kinds == expected

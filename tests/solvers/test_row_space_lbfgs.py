@@ -77,16 +77,18 @@ def test_a_row_point_equals_the_point_of_its_parameters(objective):
     vector = make_vector(space)
     point = space.at(vector)
     assert objective.n_passes == pytest.approx(n_passes + 2 * objective.n_rows / 26)
-    full_point = evaluate(objective, space.to_parameters(vector))
-    assert point.value == pytest.approx(full_point.value, rel=1e-12)
-    expected = value_of(objective, *objective.coordinates.to_coefficients(full_point.parameters))
+    parameter_point = evaluate(objective, space.to_parameters(vector))
+    assert point.value == pytest.approx(parameter_point.value, rel=1e-12)
+    expected = value_of(objective, *objective.coordinates.convert_to_coefficients(parameter_point.parameters))
     assert point.value == pytest.approx(float(expected), rel=1e-12)
     # The gradient's norm in the inner product equals that of the certificate, where shifts are rounded to float32.
     square = multiply_without_intercepts(point.gradient, point.gradient)
-    assert square == pytest.approx(full_point.dual_square, rel=1e-7)
-    np.testing.assert_allclose(point.gradient[0, -1, : objective.n_rows_coef], full_point.gradient[:, -1], atol=1e-13)
+    assert square == pytest.approx(parameter_point.squared_dual_norm, rel=1e-7)
+    np.testing.assert_allclose(
+        point.gradient[0, -1, : objective.n_rows_coef], parameter_point.gradient[:, -1], atol=1e-13
+    )
     assert (
-        point.max_gradient_entry >= full_point.largest_subgradient_entry * (1 - 1e-12)
+        point.max_gradient_entry >= parameter_point.largest_subgradient_entry * (1 - 1e-12)
         or (objective.coordinates.scale > 1).any()
     )
 
@@ -128,11 +130,11 @@ def test_certificates_are_valid_for_badly_scaled_columns(kind):
 
 def test_inaccurate_inner_products_are_not_kept(monkeypatch):
     near, far = make_wide_objective(2), make_wide_objective(2, columns="shifted")
-    make_products, allows_gram = type(near.matrix).row_products, []
+    compute_row_products, allows_gram = type(near.matrix).row_products, []
     monkeypatch.setattr(
         type(near.matrix),
         "row_products",
-        lambda *arguments: allows_gram.append(arguments[-1]) or make_products(*arguments),
+        lambda *arguments: allows_gram.append(arguments[-1]) or compute_row_products(*arguments),
     )
     for objective in (near, far, replace_budget(near, 4 * 8 * 26**2 - 1)):
         RowSpace(objective)
@@ -160,13 +162,16 @@ def test_a_fit_with_another_penalty_starts_from_the_solution(kind):
     assert again.n_iter == 0
     assert again.value == pytest.approx(first.value, rel=1e-14)
     other = objective.with_penalty(0.008, 0.0)
-    before, vector = RowSpace(objective).to_parameters(first.row_point.vector), RowSpace(other).start(first.row_point)
+    before, vector = (
+        RowSpace(objective).to_parameters(first.row_space_point.vector),
+        RowSpace(other).start(first.row_space_point),
+    )
     np.testing.assert_allclose(RowSpace(other).to_parameters(vector), before)
-    near, cold = minimize(other, nearby_fit=first), minimize(other)
-    assert near.n_iter < cold.n_iter
-    assert near.value == pytest.approx(cold.value, rel=1e-8)
-    chosen_solution = choose.minimize(other, [first.parameters], nearby_fit=first, **MINIMIZE_OPTIONS)
-    np.testing.assert_array_equal(chosen_solution.parameters, near.parameters)
+    near_solution, cold_solution = minimize(other, nearby_fit=first), minimize(other)
+    assert near_solution.n_iter < cold_solution.n_iter
+    assert near_solution.value == pytest.approx(cold_solution.value, rel=1e-8)
+    solution_of_chosen_solver = choose.minimize(other, [first.parameters], nearby_fit=first, **MINIMIZE_OPTIONS)
+    np.testing.assert_array_equal(solution_of_chosen_solver.parameters, near_solution.parameters)
 
 
 def test_any_parameters_have_a_row_space_representation(objective):
@@ -212,7 +217,7 @@ def test_a_start_in_the_coefficients_is_represented_in_the_row_space(monkeypatch
         is None
     )
     coefficient_solution = choose.minimize(near, [first.parameters], **MINIMIZE_OPTIONS)
-    assert coefficient_solution.converged and coefficient_solution.row_point is None
+    assert coefficient_solution.converged and coefficient_solution.row_space_point is None
 
 
 def test_fits_that_overflow_or_stall_continue_in_the_coefficients(monkeypatch):

@@ -15,7 +15,7 @@ from fastlin.solvers.solution import (
     STALLED,
     STOPPED_BY_CALLBACK,
 )
-from fastlin.solvers.stopping import N_RECENT_ITERATIONS, RELAXATION_FACTOR, VALUE_EPS, Stopping
+from fastlin.solvers.stopping import GAP_RELAXATION_FACTOR, N_RECENT_ITERATIONS, VALUE_EPS, Stopping
 
 
 def find_minimum(objective):
@@ -108,11 +108,11 @@ def test_rounding_errors_above_the_allowed_gap_are_ignored():
 def test_a_float32_point_does_not_stop_a_fit():
     objective, parameters = make_objective(40, 3, 2, l2=0.05)
     stopping = Stopping(objective, 1e9, "suboptimality", 100)
-    single, double = objective.at(parameters, np.float32), objective.at(parameters)
-    bound = stopping.update_bounds(single)
-    assert stopping.is_criterion_met(single, bound, np.inf)
-    assert stopping.find_stop_reason(single, bound, np.inf) is None
-    assert stopping.find_stop_reason(double, stopping.update_bounds(double), np.inf) == CONVERGED
+    float32_point, float64_point = objective.at(parameters, np.float32), objective.at(parameters)
+    bound = stopping.update_bounds(float32_point)
+    assert stopping.is_criterion_met(float32_point, bound, np.inf)
+    assert stopping.find_stop_reason(float32_point, bound, np.inf) is None
+    assert stopping.find_stop_reason(float64_point, stopping.update_bounds(float64_point), np.inf) == CONVERGED
 
 
 def test_the_suboptimality_rule_uses_the_bound_or_else_the_decrement():
@@ -200,13 +200,13 @@ def test_separation_is_detected_only_without_a_penalty(n_classes):
     X, labels = np.arange(12.0)[:, None], np.arange(12) * n_classes // 12
     slopes = np.array([[1.0]]) if n_classes == 2 else np.array([[-1.0], [0.0], [1.0]])
     cuts = np.array([-5.5]) if n_classes == 2 else np.array([3.5, 0.0, -7.5])
-    labels_with_error, weights = np.where(np.arange(12) == 0, 1, labels), np.where(np.arange(12) == 0, 1e-9, 1.0)
+    labels_with_one_error, weights = np.where(np.arange(12) == 0, 1, labels), np.where(np.arange(12) == 0, 1e-9, 1.0)
     for y, options, factor, is_separable in (
         (labels, {}, 1.0, False),
         (labels, {}, 100.0, True),
         (labels, {"l2": 1e-300}, 100.0, False),
         # The weight is small, so the loss is small.
-        (labels_with_error, {"weights": weights}, 100.0, False),
+        (labels_with_one_error, {"weights": weights}, 100.0, False),
     ):
         objective = build_objective(X, y, n_classes, **options)
         point = objective.at(objective.coordinates.to_parameters(factor * slopes, factor * cuts))
@@ -257,29 +257,29 @@ def test_a_gradient_that_stays_small_relaxes_the_allowed_gap():
     entries = np.full(30, 0.9 * tol)
     # The largest entry exceeds tol in two iterations, the last of them the 20th.
     entries[10], entries[19] = 1.1 * tol, 1.1 * tol
-    met_iterations, relaxed = [], RELAXATION_FACTOR * tol * 0.4
+    criterion_met_iterations, relaxed_gap = [], GAP_RELAXATION_FACTOR * tol * 0.4
     for n_iter, entry in enumerate(entries, start=1):
         point = make_float32_point(0.4, entry)
         stopping.record(point, np.inf)
-        results = {stopping.is_criterion_met(point, 0.09, 0.9 * relaxed) for _ in range(2)}
+        results = {stopping.is_criterion_met(point, 0.09, 0.9 * relaxed_gap) for _ in range(2)}
         assert len(results) == 1
-        met_iterations += [n_iter] * (results == {True})
+        criterion_met_iterations += [n_iter] * (results == {True})
         # If J may be far above the minimum, the estimate is not enough.
-        for bound, decrement in ((0.09, 1.1 * relaxed), (0.11, 0.9 * relaxed), (np.inf, 0.9 * relaxed)):
+        for bound, decrement in ((0.09, 1.1 * relaxed_gap), (0.11, 0.9 * relaxed_gap), (np.inf, 0.9 * relaxed_gap)):
             assert not stopping.is_criterion_met(point, bound, decrement)
-    assert met_iterations == [
+    assert criterion_met_iterations == [
         *range(1 + N_RECENT_ITERATIONS, 11),
         *range(12 + N_RECENT_ITERATIONS, 20),
         *range(21 + N_RECENT_ITERATIONS, 31),
     ]
     # A large tol is not relaxed. Checking only some iterations gives the same results.
-    for tol, is_relaxed in ((1e-2, False), (1e-4, True)):
+    for tol, is_tol_relaxed in ((1e-2, False), (1e-4, True)):
         stopping, point = Stopping(objective, tol, "gradient", 100), make_float32_point(0.4, 0.5 * tol)
         for n_iter in range(1, 31):
             stopping.record(point, 0.09)
             if n_iter % 2 == 0:
                 assert stopping.is_criterion_met(point, 0.09, 1.1 * tol * point.value) == (
-                    is_relaxed and n_iter > N_RECENT_ITERATIONS
+                    is_tol_relaxed and n_iter > N_RECENT_ITERATIONS
                 )
 
 

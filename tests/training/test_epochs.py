@@ -57,21 +57,21 @@ def train(script, validation=False, examples=None, **settings):
     return train_by_epochs(script, examples or make_examples(), validation, schedule, random_state)
 
 
-@pytest.mark.parametrize("monitored", ["the loss", "the loss, validated", "the validation"])
+@pytest.mark.parametrize("monitored_quantity", ["the loss", "the loss, validated", "the validation"])
 @pytest.mark.parametrize(
     ("patience", "tol", "n_epochs"),
     [(1, 0.0, 8), (1, 0.05, 5), (2, 0.05, 6), (3, 0.15, 7), (3, 0.0, 9), (np.inf, 1.0, 9)],
 )
-def test_early_stopping_keeps_the_right_epoch(monitored, patience, tol, n_epochs):
-    values, other_values = (
+def test_early_stopping_keeps_the_right_epoch(monitored_quantity, patience, tol, n_epochs):
+    values, shifted_values = (
         [0.1, 0.3, 0.5, 0.5, 0.2, 0.51, 0.4, 0.3, 0.6],
         [0.3, 0.5, 0.5, 0.2, 0.51, 0.4, 0.3, 0.6, 0.1],
     )
-    validated, early_stopping = monitored != "the loss", monitored == "the validation"
-    gains, scores = (other_values, values) if early_stopping else (values, other_values)
+    validated, early_stopping = monitored_quantity != "the loss", monitored_quantity == "the validation"
+    gains, scores = (shifted_values, values) if early_stopping else (values, shifted_values)
     script = ScriptedDescent([-gain for gain in gains], scores)
-    rules = {"patience": patience, "tol": tol, "early_stopping": early_stopping}
-    training = train(script, validated, max_epochs=9, **rules)
+    stopping_rules = {"patience": patience, "tol": tol, "early_stopping": early_stopping}
+    training = train(script, validated, max_epochs=9, **stopping_rules)
     assert (training.ended, len(training.records)) == ("patience" if n_epochs < 9 else "limit", n_epochs)
     assert (
         training.n_kept_records

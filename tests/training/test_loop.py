@@ -24,14 +24,14 @@ class ScriptedRecord:
 class ScriptedLearner:
     """A learner whose parameters are the list of its steps. A validation returns or raises the next scripted score."""
 
-    def __init__(self, scores=(), diverges_at=None, diverges_at_end=False):
+    def __init__(self, scores=(), diverging_step=None, is_divergent_at_end=False):
         self.taken, self.scores = [], list(scores)
-        self._diverges_at, self._diverges_at_end = diverges_at, diverges_at_end
+        self._diverging_step, self._is_divergent_at_end = diverging_step, is_divergent_at_end
 
     def take(self, n_steps, steps_per_validation):
         for step in range(n_steps):
             self.taken = [*self.taken, step]
-            if step == self._diverges_at:
+            if step == self._diverging_step:
                 raise DivergedError
             score = None
             if steps_per_validation is not None and step % steps_per_validation == 0:
@@ -46,8 +46,8 @@ class ScriptedLearner:
     def restore(self, saved):
         self.taken = list(saved)
 
-    def check_end(self):
-        if self._diverges_at_end:
+    def check_final_state(self):
+        if self._is_divergent_at_end:
             raise DivergedError
 
 
@@ -58,7 +58,7 @@ def negate_loss(record):
 
 def run(script, n_steps=4, steps_per_validation=1, **rules):
     steps = script.take(n_steps, steps_per_validation)
-    return train(steps, script.save, script.restore, check_end=script.check_end, **rules)
+    return train(steps, script.save, script.restore, check_final_state=script.check_final_state, **rules)
 
 
 def assert_training(training, script, ended, n_records, n_kept_records):
@@ -69,7 +69,7 @@ def assert_training(training, script, ended, n_records, n_kept_records):
 
 BEST_SCORE_CHECKPOINT, LOWEST_LOSS_CHECKPOINT = (
     BestCheckpoint(get_score),
-    BestCheckpoint(negate_loss, validates_at_start=True),
+    BestCheckpoint(negate_loss, is_scored_at_start=True),
 )
 PATIENCE_RULE = {"patience": EarlyStopping(get_score, 1)}
 RISING_SCORES, FALLING_SCORES, OTHER_SCORES = [0.1, 0.4, 0.4, 0.3], [0.3, 0.2, 0.1, 0.5, 0.6], [0.1, 0.5, 0.2]
@@ -92,25 +92,28 @@ TRAINING_CASES = [
         5,
         1,
     ),
-    (ScriptedLearner(OTHER_SCORES, diverges_at=3), 4, {}, "diverged", 3, 3),
-    (ScriptedLearner(OTHER_SCORES, diverges_at=3), 4, {"best": BEST_SCORE_CHECKPOINT}, "diverged", 3, 2),
+    (ScriptedLearner(OTHER_SCORES, diverging_step=3), 4, {}, "diverged", 3, 3),
+    (ScriptedLearner(OTHER_SCORES, diverging_step=3), 4, {"best": BEST_SCORE_CHECKPOINT}, "diverged", 3, 2),
     # The record with the lowest loss starts with the parameters after one step.
-    (ScriptedLearner(diverges_at=3), 4, {"best": LOWEST_LOSS_CHECKPOINT, "every": None}, "diverged", 3, 1),
-    (ScriptedLearner(diverges_at=0), 4, {"best": BEST_SCORE_CHECKPOINT}, "diverged", 0, 0),
+    (ScriptedLearner(diverging_step=3), 4, {"best": LOWEST_LOSS_CHECKPOINT, "every": None}, "diverged", 3, 1),
+    (ScriptedLearner(diverging_step=0), 4, {"best": BEST_SCORE_CHECKPOINT}, "diverged", 0, 0),
     (ScriptedLearner([0.1, DivergedError()]), 4, {}, "diverged", 1, 1),
     (ScriptedLearner([0.5, 0.1, KeyboardInterrupt(), 0.2]), 4, {"best": BEST_SCORE_CHECKPOINT}, "interrupted", 2, 2),
-    (ScriptedLearner(diverges_at_end=True), 3, {"every": None}, "diverged", 2, 2),
-    (ScriptedLearner(diverges_at_end=True), 3, {"best": LOWEST_LOSS_CHECKPOINT, "every": None}, "diverged", 2, 1),
+    (ScriptedLearner(is_divergent_at_end=True), 3, {"every": None}, "diverged", 2, 2),
+    (ScriptedLearner(is_divergent_at_end=True), 3, {"best": LOWEST_LOSS_CHECKPOINT, "every": None}, "diverged", 2, 1),
 ]
 
 
 @pytest.mark.parametrize(("script", "n_steps", "rules", "ended", "n_records", "n_kept_records"), TRAINING_CASES)
 def test_training_follows_its_stopping_rules(script, n_steps, rules, ended, n_records, n_kept_records):
     script, rules = copy.deepcopy(script), dict(rules)
-    every = rules.pop("every", 1)
-    training = run(script, n_steps, every, **rules)
+    validation_interval = rules.pop("validation_interval", 1)
+    training = run(script, n_steps, validation_interval, **rules)
     assert_training(training, script, ended, n_records, n_kept_records)
-    validated = [script.scores[step] if every and step % every == 0 else None for step in range(n_records)]
+    validated = [
+        script.scores[step] if validation_interval and step % validation_interval == 0 else None
+        for step in range(n_records)
+    ]
     assert [record.score for record in training.records] == validated
 
 
@@ -118,15 +121,15 @@ def test_training_follows_its_stopping_rules(script, n_steps, rules, ended, n_re
 def test_ctrl_c_at_any_line_leaves_a_consistent_checkpoint(rule):
     scores = [0.1, 0.9, 0.2]
 
-    def train_until(last_line=np.inf):
+    def train_until_line(interrupted_line=np.inf):
         """Return the script, its training or None, and the number of executed lines of the training loop."""
         script = ScriptedLearner(scores)
         rules = {"best": rule, "on_checkpoint": lambda training: None}
-        return script, *run_until_line(lambda: run(script, 3, **rules), [loop.__file__], last_line)
+        return script, *run_until_line(lambda: run(script, 3, **rules), [loop.__file__], interrupted_line)
 
     numbers = set()
-    for line in range(1, train_until()[2] + 1):
-        script, training, _ = train_until(line)
+    for line in range(1, train_until_line()[2] + 1):
+        script, training, _ = train_until_line(line)
         if training is None:
             assert script.taken in ([], [0, 1, 2], [0, 1])
         else:

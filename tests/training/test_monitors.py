@@ -25,12 +25,12 @@ def test_early_stopping_counts_records_without_improvement(scores, max_without_i
     patience = EarlyStopping(identity, max_without_improvement, tol, max_rate_reductions=max_rate_reductions)
     best, n_without_improvement, n_rate_reductions = None, 0, 0
     for score in scores:
-        patience = patience.updated_with(score)
+        patience = patience.updated_with_record(score)
         if score is not None and best is None:
             best = score
         elif score is not None:
-            improves = score > best if tol is None else score >= best + tol
-            n_without_improvement = 0 if improves else n_without_improvement + 1
+            is_improvement = score > best if tol is None else score >= best + tol
+            n_without_improvement = 0 if is_improvement else n_without_improvement + 1
             best = score if score > best else best
             if n_without_improvement > max_without_improvement and n_rate_reductions < max_rate_reductions:
                 n_without_improvement, n_rate_reductions = 0, n_rate_reductions + 1
@@ -38,18 +38,18 @@ def test_early_stopping_counts_records_without_improvement(scores, max_without_i
             n_without_improvement,
             n_rate_reductions,
         )
-        assert patience.is_exhausted == (n_without_improvement > max_without_improvement)
+        assert patience.is_patience_exhausted == (n_without_improvement > max_without_improvement)
 
 
-@pytest.mark.parametrize("validates_at_start", [False, True])
+@pytest.mark.parametrize("is_scored_at_start", [False, True])
 @settings(max_examples=100)
 @given(scores=SCORE_LISTS)
-def test_the_first_of_equally_good_checkpoints_is_kept(validates_at_start, scores):
+def test_the_first_of_equally_good_checkpoints_is_kept(is_scored_at_start, scores):
     checkpoints = [Checkpoint(number, None) for number in range(len(scores) + 1)]
-    best, expected, best_score = BestCheckpoint(identity, validates_at_start), None, None
+    best, expected, best_score = BestCheckpoint(identity, is_scored_at_start), None, None
     for number, score in enumerate(scores):
-        best = best.updated_with(score, checkpoints[number], checkpoints[number + 1])
+        best = best.updated_with_record(score, checkpoints[number], checkpoints[number + 1])
         if score is not None and (best_score is None or score > best_score):
-            expected, best_score = checkpoints[number + (not validates_at_start)], score
+            expected, best_score = checkpoints[number + (not is_scored_at_start)], score
         assert best.checkpoint is expected
         assert best.best_score is best_score

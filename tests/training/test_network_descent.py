@@ -66,7 +66,7 @@ def test_a_restored_descent_repeats_the_same_steps(rule):
 
 # Normalized batches have about the same size and more than one row.
 @pytest.mark.parametrize(
-    ("normalization", "batch_size", "ordered", "is_subset", "sizes"),
+    ("normalization", "batch_size", "ordered", "uses_row_subset", "sizes"),
     [
         ((), 1, False, False, 22 * [1]),
         ((), 8, True, False, [8, 8, 6]),
@@ -77,11 +77,11 @@ def test_a_restored_descent_repeats_the_same_steps(rule):
         (("input",), 2, True, True, [2, 2, 2, 2, 2, 2, 3]),
     ],
 )
-def test_an_epoch_uses_all_batches(normalization, batch_size, ordered, is_subset, sizes):
-    rows = np.random.default_rng(2).permutation(22)[:15] if is_subset else np.arange(22)
+def test_an_epoch_uses_all_batches(normalization, batch_size, ordered, uses_row_subset, sizes):
+    rows = np.random.default_rng(2).permutation(22)[:15] if uses_row_subset else np.arange(22)
     order = np.random.default_rng(3).permutation(rows) if ordered else None
     # An order may omit rows.
-    examples = make_examples(rows if is_subset and not ordered else None)
+    examples = make_examples(rows if uses_row_subset and not ordered else None)
     descent, expected = (MomentumDescent(make_network(normalization=normalization), 0.9, True) for _ in range(2))
     actual = descent.run_epoch(examples, order, batch_size, 0.1, 0.7)
     sums = np.zeros(4)

@@ -83,7 +83,7 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
         raise ValueError(f"n_validation must be an integer from 0 to {N_TRAIN - 1}, got {n_validation!r}")
     if not (isinstance(seed, (int, np.integer)) and seed >= 0):
         raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
-    paths = (parent / form for parent in list_folders(folder) for form in CIFAR10_FILES)
+    paths = (parent / file_or_folder_name for parent in list_folders(folder) for file_or_folder_name in CIFAR10_FILES)
     path = next((path for path in paths if path.exists()), None)
     if path is None:
         description = (

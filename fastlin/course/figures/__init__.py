@@ -6,18 +6,18 @@ The function `draw_<study>` draws the figure of a study. Titles, captions and al
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fastlin.course import find_functions
+from fastlin.course import find_functions_with_prefix
 from fastlin.course.figures import comparisons, course, networks
 from fastlin.course.figures.comparisons import LIBRARIES
 from fastlin.course.figures.losses import plot_loss
-from fastlin.course.texts import DATA_NAMES, fill_placeholders, read_toml
+from fastlin.course.texts import DATASET_TITLES, fill_placeholders, read_toml
 from fastlin.extras import import_extra
 from fastlin.figures.style import STYLE
 from fastlin.file_system import write_atomically
 
 __all__ = ["LIBRARIES", "draw", "plot_loss"]
 
-DRAWING_FUNCTIONS = find_functions("draw_", comparisons, course, networks)
+DRAWING_FUNCTIONS = find_functions_with_prefix("draw_", comparisons, course, networks)
 
 
 class Plot(NamedTuple):
@@ -41,7 +41,7 @@ def draw(study: str, results: Any, folder: Path) -> list[Plot]:
     with mpl.rc_context(STYLE), write_atomically(folder / file) as part:
         figure = DRAWING_FUNCTIONS[study](results)
         # Most titles are wider than a figure with one panel.
-        figure.suptitle(f"{DATA_NAMES[values['data']]}, {labels['title']}", wrap=True)
+        figure.suptitle(f"{DATASET_TITLES[values['data']]}, {labels['title']}", wrap=True)
         # A single legend below all panels shows each label once and covers no curve.
         legends = (zip(*panel.get_legend_handles_labels(), strict=True) for panel in figure.axes)
         handles = {label: handle for legend in legends for handle, label in legend}

@@ -60,7 +60,7 @@ def _describe_curve(points, unit, n_threads):
 
 def draw_baselines(results: Any) -> Any:
     """Draw relative suboptimality vs fit time in seconds, with one panel per problem."""
-    problems, floor = results.series["problems"], results.parameters["floor"]
+    problems, lowest_drawn_value = results.series["problems"], results.parameters["floor"]
     figure = make_figure(8, 1.6 + 5.2 * len(problems))
     panels = figure.subplots(len(problems), 1, sharey=True, squeeze=False)[:, 0]
     for panel in panels[1:]:
@@ -70,11 +70,17 @@ def draw_baselines(results: Any) -> Any:
             color, marker = LIBRARIES[name]
             seconds, suboptimality = ([point[measure] for point in points] for measure in ("seconds", "suboptimality"))
             # The curve of fastlin is drawn on top of the others.
-            size, width, height = (9, 3.5, 3) if name == "fastlin" else (7, 1.6, 2)
-            style = {"color": color, "marker": marker, "markersize": size, "linewidth": width, "zorder": height}
-            panel.plot(seconds, np.maximum(suboptimality, floor), label=name, **style)
-        panel.axhspan(floor / 10, floor, color="black", alpha=0.08, linewidth=0)
-        panel.text(0.01, floor, f" optimal: {floor:.0e} or less", va="top", transform=panel.get_yaxis_transform())
+            size, width, drawing_order = (9, 3.5, 3) if name == "fastlin" else (7, 1.6, 2)
+            style = {"color": color, "marker": marker, "markersize": size, "linewidth": width, "zorder": drawing_order}
+            panel.plot(seconds, np.maximum(suboptimality, lowest_drawn_value), label=name, **style)
+        panel.axhspan(lowest_drawn_value / 10, lowest_drawn_value, color="black", alpha=0.08, linewidth=0)
+        panel.text(
+            0.01,
+            lowest_drawn_value,
+            f" optimal: {lowest_drawn_value:.0e} or less",
+            va="top",
+            transform=panel.get_yaxis_transform(),
+        )
         left_out = f"excluded: {', '.join(problem['left_out'])}" if problem["left_out"] else ""
         intercept = "with" if problem["intercept"] else "no"
         panel.set(
@@ -84,6 +90,6 @@ def draw_baselines(results: Any) -> Any:
             title=f"{problem['samples']:,} × {problem['features']:,}, {problem['name']}, {intercept} intercept",
         )
         label_log_axis(panel.xaxis)
-    panels[0].set_ylim(bottom=floor / 6)
+    panels[0].set_ylim(bottom=lowest_drawn_value / 6)
     panels[0].set_ylabel("relative suboptimality (J − J*) / J*\n(J*: lowest J of any fit)")
     return figure

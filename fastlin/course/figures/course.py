@@ -9,10 +9,10 @@ from fastlin.figures.image_grid import plot_weights, show_images
 from fastlin.figures.style import COLORS, format_count, make_figure, make_subplots
 
 TRAIN_COLOR, VALIDATION_COLOR = COLORS[0], COLORS[1]
-IN_ORDER_COLOR, SHUFFLED_COLOR = COLORS[1], COLORS[0]
+UNSHUFFLED_COLOR, SHUFFLED_COLOR = COLORS[1], COLORS[0]
 # The epochs in which the reports' training runs stop.
 REPORTED_STOP_EPOCHS = {"A": 17, "B": 19, "C": 33}
-RELATIVE_MARGIN = 0.06
+RELATIVE_Y_MARGIN = 0.06
 
 
 def draw_images(results: Any) -> Any:
@@ -24,10 +24,10 @@ def draw_images(results: Any) -> Any:
 
 def draw_binary(results: Any) -> Any:
     """Draw the loss and the accuracy for the digits 2 vs 3."""
-    trained = results.series["trained"]
+    trained_model = results.series["trained"]
     figure, (losses, accuracies) = make_subplots(1, 2)
-    _draw_losses(losses, results, trained, "loss")
-    _draw_accuracies(accuracies, results, trained, "accuracy")
+    _draw_losses(losses, results, trained_model, "loss")
+    _draw_accuracies(accuracies, results, trained_model, "accuracy")
     return figure
 
 
@@ -35,14 +35,14 @@ def draw_early_stopping(results: Any) -> Any:
     """Draw the losses until early stopping for unshuffled and shuffled rows, and a histogram of stopping epochs."""
     figure, axes = make_subplots(1, 3)
     for panel, name, title in ((axes[0], "in_order", "in order"), (axes[1], "shuffled", "shuffled, first seed")):
-        trained = results.series[name]
-        _draw_losses(panel, results, trained, f"{title}: stops in epoch {trained.n_epochs_run:.1f}")
-        panel.axvline(trained.n_steps_run, color="black", linestyle="--", label="stop")
+        trained_model = results.series[name]
+        _draw_losses(panel, results, trained_model, f"{title}: stops in epoch {trained_model.n_epochs_run:.1f}")
+        panel.axvline(trained_model.n_steps_run, color="black", linestyle="--", label="stop")
     _draw_stop_histogram(axes[2], results.metrics, results.parameters["data"] == "mnist")
     return figure
 
 
-def _draw_stop_histogram(axes, metrics, with_reported_stops):
+def _draw_stop_histogram(axes, metrics, should_mark_reported_stops):
     """Draw a histogram of the stopping epochs, and mark the reports' stopping epochs."""
     stop_epochs = metrics["stop_epochs_shuffled"]
     # Each bin spans two epochs. If all stopping epochs are equal, there is one bin.
@@ -54,14 +54,18 @@ def _draw_stop_histogram(axes, metrics, with_reported_stops):
         alpha=0.7,
         label=format_count(len(stop_epochs), "shuffled order"),
     )
-    in_order = metrics["stop_epoch_in_order"]
-    axes.axvline(in_order, color=IN_ORDER_COLOR, linestyle="--", label=f"in order, {in_order:.1f}")
-    if with_reported_stops:
-        label = "reported: " + ", ".join(f"{report} {stop}" for report, stop in REPORTED_STOP_EPOCHS.items())
+    unshuffled_stop_epoch = metrics["stop_epoch_in_order"]
+    axes.axvline(
+        unshuffled_stop_epoch, color=UNSHUFFLED_COLOR, linestyle="--", label=f"in order, {unshuffled_stop_epoch:.1f}"
+    )
+    if should_mark_reported_stops:
+        label = "reported: " + ", ".join(
+            f"{report} {reported_epoch}" for report, reported_epoch in REPORTED_STOP_EPOCHS.items()
+        )
         epochs = list(REPORTED_STOP_EPOCHS.values())
         axes.plot(epochs, [0] * len(epochs), "k^", markersize=13, clip_on=False, zorder=5, label=label)
-        for report, stop in REPORTED_STOP_EPOCHS.items():
-            axes.annotate(report, (stop, 0), textcoords="offset points", xytext=(0, 11), ha="center")
+        for report, reported_epoch in REPORTED_STOP_EPOCHS.items():
+            axes.annotate(report, (reported_epoch, 0), textcoords="offset points", xytext=(0, 11), ha="center")
     axes.set(xlabel="stopping epoch", ylabel="number of orders", title="stopping epochs")
     axes.yaxis.get_major_locator().set_params(integer=True)
 
@@ -70,19 +74,25 @@ def draw_shuffling(results: Any) -> Any:
     """Draw validation accuracy and training loss for both row orders, without and with early stopping."""
     figure, axes = make_subplots(2, 2)
     for (accuracy, loss), (case, series) in zip(axes, results.series.items(), strict=True):
-        for (name, trained), color in zip(series.items(), (IN_ORDER_COLOR, SHUFFLED_COLOR), strict=True):
-            plot_history(trained.val["accuracy"], name, axes=accuracy, color=color)
-            plot_history(trained.train["loss"], name, axes=loss, color=color)
+        for (name, trained_model), color in zip(series.items(), (UNSHUFFLED_COLOR, SHUFFLED_COLOR), strict=True):
+            plot_history(trained_model.val["accuracy"], name, axes=accuracy, color=color)
+            plot_history(trained_model.train["loss"], name, axes=loss, color=color)
             loss.lines[-1].set(linewidth=0.8, alpha=0.8)
         accuracy.set(
             xlabel=_format_step_label(results), ylabel="validation accuracy", title=f"{case}: validation accuracy"
         )
         loss.set(xlabel=_format_step_label(results), ylabel="training loss of a batch", title=f"{case}: training loss")
         _set_y_limits(
-            accuracy, [trained.values_after_first_epoch(trained.val["accuracy"]) for trained in series.values()]
+            accuracy,
+            [
+                trained_model.values_after_first_epoch(trained_model.val["accuracy"])
+                for trained_model in series.values()
+            ],
         )
         _set_y_limits(
-            loss, [trained.values_after_first_epoch(trained.train["loss"]) for trained in series.values()], lowest=0
+            loss,
+            [trained_model.values_after_first_epoch(trained_model.train["loss"]) for trained_model in series.values()],
+            lowest=0,
         )
     return figure
 
@@ -90,13 +100,13 @@ def draw_shuffling(results: Any) -> Any:
 def draw_softmax(results: Any) -> Any:
     """Draw the loss, the accuracy on two scales, and the gap between training and validation accuracy."""
     figure, axes = make_subplots(2, 2)
-    trained, metrics = results.series["trained"], results.metrics
+    trained_model, metrics = results.series["trained"], results.metrics
     loss, close_up_panel, full_range_panel, gap = axes.flat
     lowest = metrics["lowest_validation_loss_at_step"]
-    _draw_losses(loss, results, trained, f"loss: lowest in step {lowest:,}")
+    _draw_losses(loss, results, trained_model, f"loss: lowest in step {lowest:,}")
     loss.axvline(lowest, color="black", linestyle=":", label="lowest validation loss (mean of 5)")
-    _draw_accuracies(close_up_panel, results, trained, "accuracy, enlarged")
-    _draw_accuracies(full_range_panel, results, trained, "accuracy, full range")
+    _draw_accuracies(close_up_panel, results, trained_model, "accuracy, enlarged")
+    _draw_accuracies(full_range_panel, results, trained_model, "accuracy, full range")
     full_range_panel.set_ylim(0, 1.02)
     gap.plot(results.series["gap_steps"], results.series["gap"], color=COLORS[2], label="mean of 5 validations")
     gap.axhline(0, color="black", linewidth=1)
@@ -149,36 +159,42 @@ def draw_l2_norm(results: Any) -> Any:
     return figure
 
 
-def _draw_losses(panel, results, trained, title):
+def _draw_losses(panel, results, trained_model, title):
     """Draw the losses of a training run. The y-axis shows all losses after the first epoch and their bands."""
     # Means over less than one epoch would depend on the order of the batches.
-    n = trained.steps_per_epoch
-    _draw_histories(panel, results, trained, "loss", n)
+    n = trained_model.steps_per_epoch
+    _draw_histories(panel, results, trained_model, "loss", n)
     panel.set(ylabel="cross-entropy loss", title=title)
-    losses = trained.values_after_first_epoch(trained.train["loss"])
+    losses = trained_model.values_after_first_epoch(trained_model.train["loss"])
     epochs = losses[: len(losses) // n * n].reshape(-1, n)
     _set_y_limits(
-        panel, [epochs.mean(axis=1) + epochs.std(axis=1), trained.values_after_first_epoch(trained.val["loss"])], 0
+        panel,
+        [epochs.mean(axis=1) + epochs.std(axis=1), trained_model.values_after_first_epoch(trained_model.val["loss"])],
+        0,
     )
 
 
-def _draw_accuracies(panel, results, trained, title):
+def _draw_accuracies(panel, results, trained_model, title):
     """Draw the accuracies of a training run. The y-axis shows all values after the first epoch."""
-    _draw_histories(panel, results, trained, "accuracy")
+    _draw_histories(panel, results, trained_model, "accuracy")
     panel.set(ylabel="accuracy", title=title)
     _set_y_limits(
-        panel, [trained.values_after_first_epoch(histories["accuracy"]) for histories in (trained.train, trained.val)]
+        panel,
+        [
+            trained_model.values_after_first_epoch(histories["accuracy"])
+            for histories in (trained_model.train, trained_model.val)
+        ],
     )
 
 
-def _draw_histories(panel, results, trained, measure, n_averaged_steps=1):
+def _draw_histories(panel, results, trained_model, measure, n_averaged_steps=1):
     """Draw a measure of the training images and of the validation images vs steps.
 
     Values of the training images are averaged over `n_averaged_steps` steps.
     """
     label = "training (loss: mean of an epoch)"
-    plot_history(trained.train[measure], label, n_averaged_steps, axes=panel, color=TRAIN_COLOR)
-    plot_history(trained.val[measure], "validation", axes=panel, color=VALIDATION_COLOR)
+    plot_history(trained_model.train[measure], label, n_averaged_steps, axes=panel, color=TRAIN_COLOR)
+    plot_history(trained_model.val[measure], "validation", axes=panel, color=VALIDATION_COLOR)
     panel.set_xlabel(_format_step_label(results))
 
 
@@ -192,5 +208,5 @@ def _set_y_limits(axes, arrays, lowest=None):
     if len(values) == 0:
         return
     low, high = values.min(), values.max()
-    margin = RELATIVE_MARGIN * (high - low) or RELATIVE_MARGIN
+    margin = RELATIVE_Y_MARGIN * (high - low) or RELATIVE_Y_MARGIN
     axes.set_ylim(low - margin if lowest is None else lowest, high + margin)

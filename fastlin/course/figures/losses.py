@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from fastlin.extras import import_extra
-from fastlin.figures.curves import group_history
+from fastlin.figures.curves import split_history_into_groups
 
 
 def plot_loss(
@@ -42,15 +42,20 @@ def plot_loss(
     if npoints_to_average < 1 or npoints_to_average != int(npoints_to_average):
         raise ValueError(f"npoints_to_average must be an integer of at least 1, got {npoints_to_average!r}")
     n = int(npoints_to_average) if plot_variance else 1
-    steps, values = group_history(loss_dict, n)
+    step_groups, values = split_history_into_groups(loss_dict, n)
     if n == 1:
-        plt.plot(steps, values, label=label)
+        plt.plot(step_groups, values, label=label)
         return
-    middle_steps, mean, deviation = steps[:, n // 2], values.mean(axis=1), values.std(axis=1)
+    group_middle_steps, mean, standard_deviation = step_groups[:, n // 2], values.mean(axis=1), values.std(axis=1)
     labels = (
         (f"{label} (mean over {n} steps)", f"{label} variance over {n} steps") if label is not None else (None, None)
     )
-    (line,) = plt.plot(middle_steps, mean, label=labels[0])
+    (line,) = plt.plot(group_middle_steps, mean, label=labels[0])
     plt.fill_between(
-        middle_steps, mean - deviation, mean + deviation, alpha=0.2, color=line.get_color(), label=labels[1]
+        group_middle_steps,
+        mean - standard_deviation,
+        mean + standard_deviation,
+        alpha=0.2,
+        color=line.get_color(),
+        label=labels[1],
     )

@@ -43,19 +43,19 @@ def draw_cifar10_two_layer(results: Any) -> Any:
 
 def draw_cifar10_search(results: Any) -> Any:
     """Draw the validation accuracies of the searched networks vs each parameter, with one panel per parameter."""
-    records, names, optimum = results.series["records"], results.series["names"], results.series["optimum"]
+    records, names, optimum_record = results.series["records"], results.series["names"], results.series["optimum"]
     figure, axes = make_subplots(2, 3, width=16)
     # The marker of the reported optimum is hollow, so that it does not cover the marker of the best draw.
     hollow_marker = {"facecolors": "none", "edgecolors": COLORS[2], "linewidths": 2.5, "s": 110, "marker": "D"}
     points = (
         (records, {"color": COLORS[0], "alpha": 0.6, "label": "draw"}),
         (records[:1], {"color": COLORS[1], "s": 160, "marker": "*", "label": "best draw"}),
-        ([optimum], {**hollow_marker, "label": "reported optimum, trained here"}),
+        ([optimum_record], {**hollow_marker, "label": "reported optimum, trained here"}),
     )
     for panel, name in zip(axes.flat, names, strict=True):
-        for height, (shown, style) in enumerate(points):
+        for drawing_order, (shown, style) in enumerate(points):
             accuracies = [record["validation"] for record in shown]
-            panel.scatter([record[name] for record in shown], accuracies, zorder=1 + height, **style)
+            panel.scatter([record[name] for record in shown], accuracies, zorder=1 + drawing_order, **style)
         if results.parameters["data"] == "cifar10":
             panel.axhline(REPORTED_VALIDATION_ACCURACY, color="black", linestyle=":", label="reported accuracy")
         panel.set(xlabel=PARAMETER_LABELS.get(name, name.replace("_", " ")), ylabel="validation accuracy")
@@ -86,9 +86,9 @@ def draw_cifar10_deep(results: Any) -> Any:
     return figure
 
 
-def _plot_epochs(panel, training, measure, added_values=0, **style):
+def _plot_epochs(panel, training_run, measure, added_values=0, **style):
     """Plot a measure of a training run vs epochs, after adding the values in `added_values`."""
-    values = np.array([getattr(epoch, measure) for epoch in training.records])
+    values = np.array([getattr(epoch, measure) for epoch in training_run.records])
     panel.plot(np.arange(1, len(values) + 1), values + added_values, **style)
     panel.xaxis.get_major_locator().set_params(integer=True)
 
@@ -97,7 +97,7 @@ def _annotate_panel(panel, message):
     panel.text(0.5, 0.5, message, transform=panel.transAxes, ha="center", va="center", color=COLORS[1])
 
 
-def _share_y_limits(panels, highest=np.inf):
-    high = min(highest, max(panel.get_ylim()[1] for panel in panels))
+def _share_y_limits(panels, highest_limit=np.inf):
+    high = min(highest_limit, max(panel.get_ylim()[1] for panel in panels))
     for panel in panels:
         panel.set_ylim(0, high)

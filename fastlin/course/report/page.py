@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fastlin.course.report.result_tables import tabulate
-from fastlin.course.texts import DATA_NAMES as DATA_NAMES
+from fastlin.course.texts import DATASET_TITLES as DATASET_TITLES
 from fastlin.file_system import write_atomically
 
 
@@ -28,7 +28,7 @@ def write_page(
 
     # All studies of the homework use the same data set, and so do all studies of the assignment.
     data = {study.startswith("cifar10"): entry["data"] for study, entry in entries.items()}
-    prepared_entries = {study: _prepare_entry(entry, path.parent) for study, entry in entries.items()}
+    prepared_entries = {study: _prepare_study_entry(entry, path.parent) for study, entry in entries.items()}
     # Results may contain characters that are HTML markup.
     templates = Environment(
         loader=PackageLoader("fastlin.course.report"),
@@ -43,7 +43,7 @@ def write_page(
         claims=[{**claim, "anchor": f"claim-{number}"} for number, claim in enumerate(claims, start=1)],
         course_data=data.get(False),
         homework_data=data.get(True),
-        sources=DATA_NAMES,
+        sources=DATASET_TITLES,
         failed=failed,
         environment=environment,
     )
@@ -51,10 +51,10 @@ def write_page(
         part.write_text(text, encoding="utf-8")
 
 
-def _prepare_entry(entry, folder):
+def _prepare_study_entry(entry, folder):
     # Figures from an earlier run may have been deleted.
-    existing = [plot for plot in entry["plots"] if (folder / plot["file"]).exists()]
-    plots = [{**plot, "source": _encode_figure(folder / plot["file"])} for plot in existing]
+    existing_plots = [plot for plot in entry["plots"] if (folder / plot["file"]).exists()]
+    plots = [{**plot, "source": _encode_figure(folder / plot["file"])} for plot in existing_plots]
     return {**entry, "plots": plots, "tables": tabulate(entry["metrics"])}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastlin.course.texts import read_toml
 
-LABELS = read_toml("report", "labels.toml")
+TABLE_LABELS = read_toml("report", "labels.toml")
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ def tabulate(metrics: dict[str, Any]) -> list[Table]:
 
     A dict of dicts becomes a table. Each other dict becomes a column, and dicts with the same keys form one table.
     """
-    single_values, tables = [], []
+    single_value_rows, tables = [], []
     columns_by_keys: dict[tuple[Any, ...], dict[str, Any]] = {}
     for name, value in metrics.items():
         if not isinstance(value, dict) or not value:
-            single_values.append((_find_label(name), format_value(value)))
+            single_value_rows.append((_find_label(name), format_value(value)))
         elif all(isinstance(row, dict) for row in value.values()):
             # Pages are taller than wide, so the longer dimension is shown vertically.
             is_tall = len(value) == 1 or len(next(iter(value.values()))) <= len(value)
@@ -35,7 +35,7 @@ def tabulate(metrics: dict[str, Any]) -> list[Table]:
         else:
             columns_by_keys.setdefault(tuple(value), {})[name] = value
     tables += [_make_table("", next(iter(columns)), _transpose(columns)) for columns in columns_by_keys.values()]
-    return [Table("", (), tuple(single_values))] * bool(single_values) + tables
+    return [Table("", (), tuple(single_value_rows))] * bool(single_value_rows) + tables
 
 
 def _transpose(rows):
@@ -47,14 +47,14 @@ def _make_table(title, metric, rows):
     columns = list(next(iter(rows.values())))
     return Table(
         title,
-        (LABELS["headers"].get(metric, ""), *map(_find_label, columns)),
+        (TABLE_LABELS["headers"].get(metric, ""), *map(_find_label, columns)),
         tuple((_find_label(name), *(format_value(row[column]) for column in columns)) for name, row in rows.items()),
     )
 
 
 def _find_label(name):
     """Return the label of a metric."""
-    return LABELS["labels"].get(name) or re.sub(r"\btrain\b", "training", name.replace("_", " "))
+    return TABLE_LABELS["labels"].get(name) or re.sub(r"\btrain\b", "training", name.replace("_", " "))
 
 
 def format_value(value: Any, digits: int = 4) -> str:

@@ -5,7 +5,7 @@ figures and write no files, except that the random search stores its records. Th
 report. It contains the comparison that `fastlin compare` runs.
 """
 
-from fastlin.course import find_functions
+from fastlin.course import find_functions_with_prefix
 from fastlin.course.studies import (
     binary,
     cifar10_deep,
@@ -19,6 +19,6 @@ from fastlin.course.studies import (
 )
 
 # The studies are in the order of the assignment's tasks.
-STUDIES = find_functions("study_", images, gradient_check, binary, softmax, l2, learning)
+STUDIES = find_functions_with_prefix("study_", images, gradient_check, binary, softmax, l2, learning)
 # These studies take minutes to hours, so the program runs them only if the user names them.
-CIFAR10_STUDIES = find_functions("study_", cifar10_two_layer, cifar10_search, cifar10_deep)
+CIFAR10_STUDIES = find_functions_with_prefix("study_", cifar10_two_layer, cifar10_search, cifar10_deep)

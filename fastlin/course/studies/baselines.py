@@ -40,29 +40,29 @@ MIN_SUBOPTIMALITY = 1e-10
 # Tolerance of the float64 fit whose objective is the optimum unless a library finds a lower objective.
 REFERENCE_TOL = 1e-12
 # Seconds of a comparison by default, and seconds that suffice for many fits of every library on MNIST.
-DEFAULT_SECONDS, LONG_COMPARISON_SECONDS = 60.0, 900.0
+DEFAULT_COMPARISON_SECONDS, LONG_COMPARISON_SECONDS = 60.0, 900.0
 # Fractions of a problem's seconds at which the loading of libraries, the curves and the repetitions must end.
-LOADING_END_FRACTION, CURVES_END_FRACTION, REPETITIONS_END_FRACTION = 0.5, 0.75, 0.95
+LOADING_DEADLINE_FRACTION, CURVES_DEADLINE_FRACTION, REPETITIONS_DEADLINE_FRACTION = 0.5, 0.75, 0.95
 N_QUICK_ROWS = 1000
 # Seconds to wait after a fit on several threads, because idle OpenBLAS threads keep processor cores busy for a while.
 PAUSE = 0.1
 # Short fits are repeated until their total time reaches this number of seconds. Their time is the median.
 MIN_MEASURED_SECONDS = 0.03
 # Errors that end the curve of a library but not the comparison.
-FIT_ERRORS = CannotSolveError, ChildProcessError, TimeoutError
+CURVE_ENDING_ERRORS = CannotSolveError, ChildProcessError, TimeoutError
 # The study reports the seconds until each of these relative suboptimalities is reached.
 REPORTED_SUBOPTIMALITIES = ("1e-2", "1e-4", "1e-6")
 # The relative suboptimality at which times are compared with the time of fastlin.
 COMPARED_SUBOPTIMALITY = "1e-4"
 # Header of the column with the ratios of these times to the time of fastlin.
-RATIO_COLUMN = "time / fastlin's"
+TIME_RATIO_COLUMN = "time / fastlin's"
 
 
 def run(
     settings: Settings,
     dtype: str = "float64",
     problems: Sequence[tuple[Problem, Problem]] | None = None,
-    seconds: float = DEFAULT_SECONDS,
+    seconds: float = DEFAULT_COMPARISON_SECONDS,
 ) -> Results:
     """Compare all installed libraries on pairs of training and test problems, by default from the data set.
 
@@ -83,12 +83,13 @@ def run(
         candidates = {name: processes[LIBRARIES[name].package] for name in names}
         ends = [begin + seconds * (i + 1) / len(problems) for i in range(len(problems))]
         comparisons = [
-            _compare(*pair, candidates, pool, folder, settings, end) for pair, end in zip(problems, ends, strict=True)
+            _compare_on_problem(*pair, candidates, pool, folder, settings, end)
+            for pair, end in zip(problems, ends, strict=True)
         ]
     metrics: dict[str, Any] = {}
     for comparison in comparisons:
         points = comparison["points"]["fastlin"]
-        fastlin_seconds = {target: _find_seconds(points, float(target)) for target in REPORTED_SUBOPTIMALITIES}
+        fastlin_seconds = {target: _find_seconds_to_reach(points, float(target)) for target in REPORTED_SUBOPTIMALITIES}
         metrics[f"{comparison['name']}: seconds to suboptimality"] = {
             name: _describe(name, comparison, fastlin_seconds) for name in comparison["points"]
         }
@@ -122,8 +123,8 @@ def _describe(name, comparison, fastlin_seconds):
     interval determines whether fastlin is faster, slower or even. If a fit was stopped or failed, the time limit or the
     reason replaces the ratio.
     """
-    points, stopped = comparison["points"][name], comparison["stopped"].get(name)
-    row = {target: _find_seconds(points, float(target)) for target in REPORTED_SUBOPTIMALITIES}
+    points, stopping_seconds = comparison["points"][name], comparison["stopped"].get(name)
+    row = {target: _find_seconds_to_reach(points, float(target)) for target in REPORTED_SUBOPTIMALITIES}
     ratio, reference, verdict = "–", fastlin_seconds[COMPARED_SUBOPTIMALITY], "–"
     if name in comparison["failed"]:
         ratio = f"failed: {comparison['failed'][name]}"
@@ -134,11 +135,11 @@ def _describe(name, comparison, fastlin_seconds):
         verdict = "faster" if low > 1 else "slower" if high < 1 else "even"
     elif isinstance(reference, float) and isinstance(row[COMPARED_SUBOPTIMALITY], float):
         ratio = row[COMPARED_SUBOPTIMALITY] / reference
-    elif stopped is not None:
-        bound = f"≥ {stopped / reference:.3g} ×, " if isinstance(reference, float) else ""
-        ratio = f"{bound}stopped after {stopped:.3g} s"
+    elif stopping_seconds is not None:
+        bound = f"≥ {stopping_seconds / reference:.3g} ×, " if isinstance(reference, float) else ""
+        ratio = f"{bound}stopped after {stopping_seconds:.3g} s"
     accuracy = points[-1]["accuracy"] if points else "–"
-    return {**row, RATIO_COLUMN: ratio, "fastlin is": verdict, "test accuracy": accuracy}
+    return {**row, TIME_RATIO_COLUMN: ratio, "fastlin is": verdict, "test accuracy": accuracy}
 
 
 def find_missing_packages() -> list[str]:
@@ -162,36 +163,36 @@ def make_problems(settings: Settings, dtype: str) -> list[tuple[Problem, Problem
     return [(problem, replace(problem, X=X_test, y=y_test % problem.n_classes)) for problem in problems]
 
 
-def _compare(problem, test, processes, pool, folder, settings, end):
+def _compare_on_problem(problem, test, processes, pool, folder, settings, end):
     """Compare the libraries on one problem until `end`, and return the results as a dict of plain values."""
-    begin, sample = perf_counter(), make_sample_problem(problem)
-    loading_end, curves_end, repetitions_end = (
+    begin, sample_problem = perf_counter(), make_sample_problem(problem)
+    loading_deadline, curves_deadline, repetitions_deadline = (
         begin + fraction * (end - begin)
-        for fraction in (LOADING_END_FRACTION, CURVES_END_FRACTION, REPETITIONS_END_FRACTION)
+        for fraction in (LOADING_DEADLINE_FRACTION, CURVES_DEADLINE_FRACTION, REPETITIONS_DEADLINE_FRACTION)
     )
     n_repeats = 1 if settings.quick else timing.N_REPEATS
     # All processes read the same copy of the rows.
     problem_folder = mkdtemp(dir=folder)
     paths = f"{problem_folder}/rows", f"{problem_folder}/sample"
-    for path, data in zip(paths, (problem, sample), strict=True):
+    for path, data in zip(paths, (problem, sample_problem), strict=True):
         joblib.dump(data, path)
-    candidates = [_Candidate(name, *paths, process, repetitions_end) for name, process in processes.items()]
+    candidates = [_LibraryCandidate(name, *paths, process, repetitions_deadline) for name, process in processes.items()]
     fastlin_candidate = next(candidate for candidate in candidates if candidate.name == "fastlin")
     settings.notify(f"{problem.name}, libraries on a sample")
-    left_out = _find_excluded_libraries(pool, candidates, sample, loading_end)
+    left_out = _find_excluded_libraries(pool, candidates, sample_problem, loading_deadline)
     candidates = [candidate for candidate in candidates if candidate.name not in left_out]
     settings.notify(f"{problem.name}, optimum")
     optimum = 0.0
     with suppress(TimeoutError):
         # This fit also loads and compiles the code of fastlin for these rows.
         optimum = fastlin_candidate.call(
-            find_optimum, fastlin_candidate.rows, seconds=max(0.0, curves_end - perf_counter()) / 2
+            find_optimum, fastlin_candidate.rows, seconds=max(0.0, curves_deadline - perf_counter()) / 2
         )
-    budget = max(0.0, curves_end - perf_counter()) / len(candidates)
+    budget = max(0.0, curves_deadline - perf_counter()) / len(candidates)
     for effort_index in range(max(len(candidate.library.efforts) for candidate in candidates)):
         # The fits of the libraries are interleaved, because the speed of a machine changes over time.
         for candidate in candidates:
-            if candidate.has_next_effort(effort_index, optimum, budget):
+            if candidate.should_measure_next_effort(effort_index, optimum, budget):
                 settings.notify(f"{problem.name}, {candidate.name}")
                 candidate.measure_next_effort(effort_index, problem, test, n_repeats, budget)
     points = {candidate.name: candidate.points for candidate in candidates}
@@ -201,7 +202,7 @@ def _compare(problem, test, processes, pool, folder, settings, end):
         for point in curve:
             point["suboptimality"] = (point["objective"] - optimum) / optimum
     settings.notify(f"{problem.name}, repetitions")
-    repetitions = dict(_repeat_compared_fits(fastlin_candidate, candidates, repetitions_end))
+    repetitions = dict(_repeat_compared_fits(fastlin_candidate, candidates, repetitions_deadline))
     return {
         "name": problem.name,
         "samples": len(problem.y),
@@ -255,20 +256,23 @@ def _repeat_compared_fits(fastlin_candidate, candidates, end):
     In each repetition, every library runs its fastest fit that reaches COMPARED_SUBOPTIMALITY. If not all baselines can
     be repeated until `end`, the slowest baselines are omitted.
     """
-    compared_fits = {
+    compared_points = {
         candidate: point
         for candidate in candidates
         if (point := candidate.find_fastest_fit(float(COMPARED_SUBOPTIMALITY)))
     }
-    if fastlin_candidate not in compared_fits:
+    if fastlin_candidate not in compared_points:
         return
-    costs = {
+    total_seconds = {
         candidate: timing.N_REPETITIONS * candidate.estimate_seconds(point)
-        for candidate, point in compared_fits.items()
+        for candidate, point in compared_points.items()
     }
-    remaining_seconds, compared_candidates = end - perf_counter() - costs.pop(fastlin_candidate), [fastlin_candidate]
-    for candidate in sorted(costs, key=costs.__getitem__):
-        remaining_seconds -= costs[candidate]
+    remaining_seconds, compared_candidates = (
+        end - perf_counter() - total_seconds.pop(fastlin_candidate),
+        [fastlin_candidate],
+    )
+    for candidate in sorted(total_seconds, key=total_seconds.__getitem__):
+        remaining_seconds -= total_seconds[candidate]
         if remaining_seconds > 0:
             compared_candidates.append(candidate)
     repetitions: dict[Any, list[float]] = {candidate: [] for candidate in compared_candidates}
@@ -276,10 +280,10 @@ def _repeat_compared_fits(fastlin_candidate, candidates, end):
         if len(repetitions) == 1:
             return
         for candidate in list(repetitions):
-            point = compared_fits[candidate]
+            point = compared_points[candidate]
             try:
                 seconds, _ = candidate.fit(point["effort"], point["threads"], 1, end - perf_counter())
-            except FIT_ERRORS:
+            except CURVE_ENDING_ERRORS:
                 if candidate is fastlin_candidate:
                     raise
                 del repetitions[candidate]
@@ -293,7 +297,7 @@ def _repeat_compared_fits(fastlin_candidate, candidates, end):
             yield candidate.name, timing.summarize_ratios(ratios)
 
 
-class _Candidate:
+class _LibraryCandidate:
     """A library's solver, its process, the points of its curve, and the time or error that ended the curve."""
 
     def __init__(self, name, rows, sample, process, end=np.inf):
@@ -313,20 +317,20 @@ class _Candidate:
         _, model = self.call(solve, self.sample, effort, count_threads(), 1, 0.0, seconds=seconds)
         return model
 
-    def _choose_limit(self, seconds):
+    def _choose_time_limit(self, seconds):
         """Return the time limit of a call. There is none for fastlin, so that its curve has at least one point."""
         return None if self.name == "fastlin" else max(0.0, seconds)
 
     def try_sample_fit(self, end):
         """Return the model fitted to the sample, or the error if the fit failed or took too long."""
         try:
-            return self.fit_sample(self._choose_limit(end - perf_counter()))
+            return self.fit_sample(self._choose_time_limit(end - perf_counter()))
         except TimeoutError:
             return TimeoutError("loading exceeded the time allotted to it")
-        except FIT_ERRORS as error:
+        except CURVE_ENDING_ERRORS as error:
             return error
 
-    def has_next_effort(self, effort_index, optimum, budget):
+    def should_measure_next_effort(self, effort_index, optimum, budget):
         """Return whether another effort is necessary and will probably not exceed the budget."""
         if effort_index >= len(self.library.efforts) or self.stopped is not None or self.failed is not None:
             return False
@@ -345,21 +349,21 @@ class _Candidate:
     def fit(self, effort, n_threads, n_repeats, limit):
         """Return the seconds of fits to the rows, and the model. A restarted process loads the library first."""
         if not self._process.has_answered:
-            self.fit_sample(self._choose_limit(self._end - perf_counter()))
-        time_limit, begin = self._choose_limit(limit), perf_counter()
+            self.fit_sample(self._choose_time_limit(self._end - perf_counter()))
+        time_limit, begin = self._choose_time_limit(limit), perf_counter()
         try:
             return self.call(solve, self.rows, effort, n_threads, n_repeats, limit, seconds=time_limit)
         finally:
-            sleep(self._find_pause(n_threads))
+            sleep(self._find_pause_seconds(n_threads))
             self.spent_seconds += perf_counter() - begin
 
-    def _find_pause(self, n_threads):
+    def _find_pause_seconds(self, n_threads):
         """Return the seconds to wait after a fit: none for fastlin, whose threads do not spin."""
         return 0.0 if self.name == "fastlin" or n_threads == 1 else PAUSE
 
     def estimate_seconds(self, point):
         """Return the approximate seconds of one repetition of the fit at a point."""
-        return max(point["seconds"], MIN_MEASURED_SECONDS) + self._find_pause(point["threads"])
+        return max(point["seconds"], MIN_MEASURED_SECONDS) + self._find_pause_seconds(point["threads"])
 
     def measure_next_effort(self, effort_index, problem, test, n_repeats, budget):
         """Measure an effort with each number of threads. Add the fastest fit, or record why the curve ends."""
@@ -374,7 +378,7 @@ class _Candidate:
                 point = {"effort": effort, "threads": n_threads, "seconds": median(seconds), "fits": len(seconds)}
                 scores = {"objective": problem.objective(*model), "accuracy": test.accuracy(*model)}
                 trials.append(point | scores)
-        except FIT_ERRORS as error:
+        except CURVE_ENDING_ERRORS as error:
             if self.name == "fastlin":
                 raise
             self.failed = str(error).partition("\n")[0]
@@ -385,7 +389,7 @@ class _Candidate:
         best = min(trials, key=lambda point: point["seconds"])
         self.points.append(best)
         # A long fit shows which number of threads is faster. The other number is not measured again.
-        if best["seconds"] >= timing.MAX_SHORT_SECONDS or len(trials) < len(self._threads):
+        if best["seconds"] >= timing.MAX_SHORT_FIT_SECONDS or len(trials) < len(self._threads):
             self._threads = [best["threads"]]
 
 
@@ -394,8 +398,8 @@ def make_sample_problem(problem: Problem) -> Problem:
 
     With C = 1, a wrong penalty might change the objective too little to be detected.
     """
-    n_class_rows = max(N_SAMPLE_ROWS // problem.n_classes, 2)
-    rows = np.concatenate([np.flatnonzero(problem.y == k)[:n_class_rows] for k in range(problem.n_classes)])
+    n_rows_per_class = max(N_SAMPLE_ROWS // problem.n_classes, 2)
+    rows = np.concatenate([np.flatnonzero(problem.y == k)[:n_rows_per_class] for k in range(problem.n_classes)])
     X = problem.X[rows]
     l2 = float((X.multiply(X) if issparse(X) else X * X).mean(dtype=np.float64))
     return replace(problem, X=X, y=problem.y[rows], C=1 / (l2 * len(rows)))
@@ -430,11 +434,11 @@ def solve(
             has_enough_fits = len(seconds) >= n_repeats and sum(seconds) >= MIN_MEASURED_SECONDS
             if (
                 has_enough_fits
-                or fit_seconds >= timing.MAX_SHORT_SECONDS
+                or fit_seconds >= timing.MAX_SHORT_FIT_SECONDS
                 or sum(seconds) + fit_seconds > allowed_seconds / 2
             ):
                 return seconds, model
 
 
-def _find_seconds(points, suboptimality):
+def _find_seconds_to_reach(points, suboptimality):
     return min((point["seconds"] for point in points if point["suboptimality"] <= suboptimality), default="not reached")

@@ -18,7 +18,7 @@ N_SHUFFLED_RUNS = 20
 # The epoch in which report A's training run stops.
 REPORTED_STOP_EPOCH = 17
 # A decrease of the validation accuracy is a dip if it is at least this fraction of the largest decrease.
-MIN_DIP_FRACTION = 0.25
+MIN_RELATIVE_DIP = 0.25
 MAX_DIPS = 10
 # Final values are averaged over the last ten epochs of a training run, because a single validation is noisy.
 N_FINAL_EPOCHS = 10
@@ -34,20 +34,20 @@ def study_binary(settings: Settings) -> Results:
         "validation_images": len(X_val),
         **course.measure_final_performance(trained, X_train, Y_train),
     }
-    split_models = course.train_cases(
+    models_by_split = course.train_cases(
         settings, "binary", "random split", course.find_random_splits(settings), shuffle=False
     )
-    if split_models:
+    if models_by_split:
         # A random split has only a fifth as many validation images, which makes the spikes larger.
-        spikes = trained.measure_spikes(trained.val["accuracy"])
+        accuracy_spikes = trained.measure_spikes(trained.val["accuracy"])
         spikes_by_split = {
-            split: result.measure_spikes(result.val["accuracy"]) for split, result in split_models.items()
+            split: result.measure_spikes(result.val["accuracy"]) for split, result in models_by_split.items()
         }
         metrics |= {
-            "accuracy_spikes": spikes,
+            "accuracy_spikes": accuracy_spikes,
             "accuracy_spikes_of_random_splits": spikes_by_split,
             "random_splits": len(spikes_by_split),
-            "random_splits_with_smaller_spikes": sum(value < spikes for value in spikes_by_split.values()),
+            "random_splits_with_smaller_spikes": sum(value < accuracy_spikes for value in spikes_by_split.values()),
         }
     return Results({**course.describe_training(settings, "binary"), "shuffle": False}, metrics, {"trained": trained})
 
@@ -60,8 +60,8 @@ def study_early_stopping(settings: Settings) -> Results:
     settings.notify("in the order of the data")
     in_order = course.train(settings, "binary", shuffle=False, early_stopping=True)
     seeds = course.choose_seeds(settings, 4 if settings.quick else N_SHUFFLED_RUNS)
-    shuffled = list(course.train_with_seeds(settings, "binary", seeds, early_stopping=True).values())
-    stop_epochs = [trained.n_epochs_run for trained in shuffled]
+    shuffled_models = list(course.train_with_seeds(settings, "binary", seeds, early_stopping=True).values())
+    stop_epochs = [trained.n_epochs_run for trained in shuffled_models]
     metrics = {
         "stop_epoch_in_order": in_order.n_epochs_run,
         "stop_epoch_of_the_first_order": stop_epochs[0],
@@ -71,17 +71,19 @@ def study_early_stopping(settings: Settings) -> Results:
         "orders_stopped_before_the_limit": sum(stop < course.MAX_EPOCHS for stop in stop_epochs),
         "orders_that_stop_within_an_epoch_of_17": sum(abs(stop - REPORTED_STOP_EPOCH) <= 1 for stop in stop_epochs),
         "best_validation_loss_in_order": min(in_order.val["loss"].values()),
-        "median_best_validation_loss_shuffled": float(np.median([min(t.val["loss"].values()) for t in shuffled])),
+        "median_best_validation_loss_shuffled": float(
+            np.median([min(t.val["loss"].values()) for t in shuffled_models])
+        ),
     }
-    split_models = course.train_cases(
+    models_by_split = course.train_cases(
         settings, "binary", "random split", course.find_random_splits(settings), shuffle=False, early_stopping=True
     )
-    steps = {split: trained.n_steps_run for split, trained in split_models.items()}
+    steps = {split: trained.n_steps_run for split, trained in models_by_split.items()}
     if steps:
         metrics["stop_steps_of_random_splits"] = steps
     limits = {"epochs": course.MAX_EPOCHS, "patience": course.PATIENCE}
     parameters = {**course.describe_training(settings, "binary"), **limits, "seeds": seeds}
-    return Results(parameters, metrics, {"in_order": in_order, "shuffled": shuffled[0]})
+    return Results(parameters, metrics, {"in_order": in_order, "shuffled": shuffled_models[0]})
 
 
 def study_shuffling(settings: Settings) -> Results:
@@ -92,27 +94,31 @@ def study_shuffling(settings: Settings) -> Results:
     settings.notify("in order")
     in_order = course.train(settings, "binary", shuffle=False)
     seeds = course.choose_seeds(settings, 3 if settings.quick else 10)
-    shuffled = list(course.train_with_seeds(settings, "binary", seeds).values())
+    shuffled_models = list(course.train_with_seeds(settings, "binary", seeds).values())
     settings.notify("early stopping")
     unshuffled_stopped_model = course.train(settings, "binary", shuffle=False, early_stopping=True)
     early_stopping_seeds = course.choose_seeds(settings, 4 if settings.quick else N_SHUFFLED_RUNS)
-    stopped = list(course.train_with_seeds(settings, "binary", early_stopping_seeds, early_stopping=True).values())
-    pair = {"in order": unshuffled_stopped_model, "shuffled": stopped[0]}
+    shuffled_stopped_models = list(
+        course.train_with_seeds(settings, "binary", early_stopping_seeds, early_stopping=True).values()
+    )
+    pair = {"in order": unshuffled_stopped_model, "shuffled": shuffled_stopped_models[0]}
     # Losses become smoother during a training run, so the spikes of both runs are measured up to the earlier stop.
     n_common_steps = min(trained.n_steps_run for trained in pair.values())
-    ordered_spikes, *shuffled_spikes = (measure_spikes(trained) for trained in (in_order, *shuffled))
+    ordered_spikes, *shuffled_spikes = (measure_spikes(trained) for trained in (in_order, *shuffled_models))
     median_spikes = {name: float(np.median([spikes[name] for spikes in shuffled_spikes])) for name in ordered_spikes}
     full_length = {"in order": ordered_spikes, "shuffled, median": median_spikes}
-    stopping = {name: measure_spikes(trained, n_common_steps) for name, trained in pair.items()}
-    comparisons = [list(rows.values()) for rows in (full_length, stopping)]
+    early_stopping_spikes = {name: measure_spikes(trained, n_common_steps) for name, trained in pair.items()}
+    comparisons = [list(rows.values()) for rows in (full_length, early_stopping_spikes)]
 
     def count_smaller_spikes(name):
         """Return the number of comparisons in which the shuffled order has smaller spikes."""
-        return sum(shuffled[name] < ordered[name] for ordered, shuffled in comparisons)
+        return sum(
+            shuffled_values[name] < unshuffled_values[name] for unshuffled_values, shuffled_values in comparisons
+        )
 
     training_settings = course.find_training_settings(settings)
-    speeds = [measure_speed(trained, training_settings) for trained in (in_order, *shuffled)]
-    final_measures = [measure_final_performance(trained) for trained in (in_order, *shuffled)]
+    training_speeds = [measure_training_speed(trained, training_settings) for trained in (in_order, *shuffled_models)]
+    final_measures = [measure_final_performance(trained) for trained in (in_order, *shuffled_models)]
     return Results(
         parameters={
             **course.describe_training(settings, "binary"),
@@ -122,34 +128,35 @@ def study_shuffling(settings: Settings) -> Results:
         },
         metrics={
             "full_length": full_length,
-            "early_stopping": stopping,
+            "early_stopping": early_stopping_spikes,
             "comparisons": len(comparisons),
             "comparisons_with_smaller_spikes_of_accuracy": count_smaller_spikes("accuracy_spikes"),
             "comparisons_with_smaller_spikes_of_loss": count_smaller_spikes("loss_spikes"),
             "speed": {
                 "epochs to the early stop": compare(
-                    unshuffled_stopped_model.n_epochs_run, [one.n_epochs_run for one in stopped]
+                    unshuffled_stopped_model.n_epochs_run,
+                    [stopped_model.n_epochs_run for stopped_model in shuffled_stopped_models],
                 ),
-                **compare_measures(speeds),
+                **compare_row_orders(training_speeds),
             },
-            "validation": compare_measures(final_measures),
+            "validation": compare_row_orders(final_measures),
             "batches_per_epoch": in_order.steps_per_epoch,
             "steps_between_validations_of_a_batch": _count_steps_between_same_batches(in_order),
             **count_dips(in_order),
         },
-        series={"full length": {"in order": in_order, "shuffled": shuffled[0]}, "early stopping": pair},
+        series={"full length": {"in order": in_order, "shuffled": shuffled_models[0]}, "early stopping": pair},
     )
 
 
-def compare_measures(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def compare_row_orders(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Compare each measure of the unshuffled order, the first row, with those of the shuffled orders.
 
     For accuracies, higher is better. For other measures, lower is better.
     """
-    ordered, *shuffled = rows
+    unshuffled_row, *shuffled_rows = rows
     return {
-        name: compare(value, [row[name] for row in shuffled], sign=-1 if "accuracy" in name else 1)
-        for name, value in ordered.items()
+        name: compare(value, [row[name] for row in shuffled_rows], sign=-1 if "accuracy" in name else 1)
+        for name, value in unshuffled_row.items()
     }
 
 
@@ -176,16 +183,18 @@ def measure_spikes(trained: course.TrainedModel, n_steps: float = np.inf) -> dic
     return {name: trained.measure_spikes(history, n_steps) for name, history in histories.items()}
 
 
-def measure_speed(trained: course.TrainedModel, training_settings: Mapping[str, Any]) -> dict[str, int | None]:
+def measure_training_speed(trained: course.TrainedModel, training_settings: Mapping[str, Any]) -> dict[str, int | None]:
     """Return the steps when the validation loss reaches one loss of `training_settings` and last exceeds the other."""
     losses = trained.val["loss"]
     steps, means = course.average_validations(losses)
-    averaged = dict(zip(steps.tolist(), means, strict=True))
-    steps_above = [step for step, value in losses.items() if value > training_settings["loss_to_stay_below"]]
+    averaged_losses = dict(zip(steps.tolist(), means, strict=True))
+    steps_above_limit = [step for step, value in losses.items() if value > training_settings["loss_to_stay_below"]]
     return {
-        "first step at the loss": find_step(losses, training_settings["loss_to_reach"]),
-        "the same, mean of five validations": find_step(averaged, training_settings["loss_to_reach"]),
-        "last step above the higher loss": steps_above[-1] if steps_above else 0,
+        "first step at the loss": find_step_reaching_loss(losses, training_settings["loss_to_reach"]),
+        "the same, mean of five validations": find_step_reaching_loss(
+            averaged_losses, training_settings["loss_to_reach"]
+        ),
+        "last step above the higher loss": steps_above_limit[-1] if steps_above_limit else 0,
     }
 
 
@@ -199,7 +208,7 @@ def measure_final_performance(trained: course.TrainedModel) -> dict[str, float]:
     }
 
 
-def find_step(history: Mapping[int, float], loss: float) -> int | None:
+def find_step_reaching_loss(history: Mapping[int, float], loss: float) -> int | None:
     """Return the first step at which a history is at most `loss`, or None if there is none."""
     return next((step for step, value in history.items() if value <= loss), None)
 
@@ -211,7 +220,7 @@ def find_dips(trained: course.TrainedModel) -> list[int]:
     deepest_indices = np.argsort(-decreases, kind="stable")[:MAX_DIPS]
     indices = np.sort(
         deepest_indices[
-            (decreases[deepest_indices] >= MIN_DIP_FRACTION * decreases.max()) & (decreases[deepest_indices] > 0)
+            (decreases[deepest_indices] >= MIN_RELATIVE_DIP * decreases.max()) & (decreases[deepest_indices] > 0)
         ]
     )
     return [list(accuracies)[index + 1] for index in indices]
@@ -220,8 +229,12 @@ def find_dips(trained: course.TrainedModel) -> list[int]:
 def count_dips(trained: course.TrainedModel) -> dict[str, Any]:
     """Return the number of dips, and the index of the batch after which most of them occur."""
     batches: list[Any] = [step % trained.steps_per_epoch for step in find_dips(trained)]
-    mode = max(batches, key=batches.count) if batches else None
-    return {"dips": len(batches), "batch_of_most_dips": mode, "dips_after_that_batch": batches.count(mode)}
+    most_frequent_batch = max(batches, key=batches.count) if batches else None
+    return {
+        "dips": len(batches),
+        "batch_of_most_dips": most_frequent_batch,
+        "dips_after_that_batch": batches.count(most_frequent_batch),
+    }
 
 
 def _count_steps_between_same_batches(trained):

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import stats
 from sklearn.model_selection import ParameterSampler
 
-from fastlin.course.studies.cifar10_training import Recipe, prepare, run_recipes
+from fastlin.course.studies.cifar10_training import Recipe, prepare_images, train_recipes
 from fastlin.course.studies.cifar10_two_layer import N_COMPONENTS, QUICK_EPOCH_FRACTION, REPORT_RECIPE
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.file_system import lock, write_atomically
@@ -32,7 +32,7 @@ SEARCH_SPACE = {
     "batch_size": stats.randint(15_000, 25_001),
 }
 # The report's batch sizes are for this number of training images; with fewer images they are reduced in proportion.
-N_REPORT_IMAGES = 44_000
+N_REPORTED_TRAIN_IMAGES = 44_000
 RECORD_FILE = "cifar10_search.jsonl"
 N_BEST_DRAWS = 5
 # The key of the network with the reported optimum, which is also trained. The keys of random networks are numbers.
@@ -42,7 +42,7 @@ OPTIMUM_KEY = "report"
 def study_cifar10_search(settings: Settings) -> Results:
     """Train the networks without stored records. A quick study uses fewer images and 5 % of the epochs."""
     settings.notify("principal components")
-    images = prepare(settings.data, N_COMPONENTS, settings.quick)
+    images = prepare_images(settings.data, N_COMPONENTS, settings.quick)
     draws: dict[int | str, dict[str, Any]] = dict(enumerate(draw(settings.draws, settings.seed)))
     draws[OPTIMUM_KEY] = {name: getattr(REPORT_RECIPE, name) for name in SEARCH_SPACE} | {
         "hidden": REPORT_RECIPE.hidden[0]
@@ -56,19 +56,19 @@ def study_cifar10_search(settings: Settings) -> Results:
         "components": images.X_train.shape[1],
         "seed": settings.seed,
     }
-    record_settings = {key: {**case, "draw": key, "recipe": recipe.describe()} for key, recipe in recipes.items()}
+    expected_settings = {key: {**case, "draw": key, "recipe": recipe.describe()} for key, recipe in recipes.items()}
     path = None if settings.folder is None else settings.folder / RECORD_FILE
-    records = {} if path is None else read_records(path, record_settings)
-    n_stored = len(records)
-    settings.notify(f"{n_stored} of {len(draws)} training runs are stored", n_stored / len(draws))
+    records = {} if path is None else read_records(path, expected_settings)
+    n_stored_records = len(records)
+    settings.notify(f"{n_stored_records} of {len(draws)} training runs are stored", n_stored_records / len(draws))
     missing_runs = {
         key: (recipe, key if isinstance(key, int) else settings.seed)
         for key, recipe in recipes.items()
         if key not in records
     }
-    for key, trained in run_recipes(images, missing_runs):
+    for key, trained in train_recipes(images, missing_runs):
         records[key] = {
-            **record_settings[key],
+            **expected_settings[key],
             **draws[key],
             # These are the values used in training. In a quick study they are smaller than the drawn values.
             "epochs": recipes[key].epochs,
@@ -87,7 +87,7 @@ def study_cifar10_search(settings: Settings) -> Results:
     }
     columns = [*SEARCH_SPACE, "train", "validation", "test"]
     return Results(
-        parameters={**case, "draws": len(ranked_records), "trainings_kept_before": n_stored},
+        parameters={**case, "draws": len(ranked_records), "trainings_kept_before": n_stored_records},
         metrics={
             "draws": len(ranked_records),
             "median_validation": float(np.median([record["validation"] for record in ranked_records])),
@@ -110,21 +110,21 @@ def draw(n_draws: int, seed: int) -> list[dict[str, Any]]:
 
 def make_recipe(parameters: Mapping[str, Any], n_rows: int, quick: bool) -> Recipe:
     """Return the recipe of a network with the given parameters."""
-    batch_size = max(1, round(parameters["batch_size"] * n_rows / N_REPORT_IMAGES))
+    batch_size = max(1, round(parameters["batch_size"] * n_rows / N_REPORTED_TRAIN_IMAGES))
     epochs = round(parameters["epochs"] * (QUICK_EPOCH_FRACTION if quick else 1))
     values = {**parameters, "hidden": (parameters["hidden"],), "batch_size": batch_size, "epochs": epochs}
     return replace(REPORT_RECIPE, **values)
 
 
-def read_records(path: Path, record_settings: Mapping[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
-    """Return a dict from keys of `record_settings` to stored records, without other searches and damaged lines."""
+def read_records(path: Path, expected_settings: Mapping[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """Return a dict from keys of `expected_settings` to stored records, without other searches and damaged lines."""
     if not path.exists():
         return {}
     records = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         with contextlib.suppress(ValueError, TypeError, KeyError):
             record = json.loads(line)
-            if _has_equal_values(record, record_settings[record["draw"]]):
+            if _has_equal_values(record, expected_settings[record["draw"]]):
                 records[record["draw"]] = record
     return records
 

@@ -55,7 +55,7 @@ class Images(Dataset):
 
 
 @lru_cache(maxsize=2)
-def prepare(data: Dataset, n_components: int | None, quick: bool, centered: bool = True) -> Images:
+def prepare_images(data: Dataset, n_components: int | None, quick: bool, is_centered: bool = True) -> Images:
     """Return the Images of a Dataset as principal components, or as pixels if `n_components` is None.
 
     If there are no validation images, the last training images are used. A quick study uses N_QUICK_ROWS images of each
@@ -73,7 +73,7 @@ def prepare(data: Dataset, n_components: int | None, quick: bool, centered: bool
         n_used_components = min(n_components, X.shape[1], len(X))
         pca = PCA(n_used_components, svd_solver="covariance_eigh").fit(X)
         splits = [pca.transform(split) for split in splits]
-    elif centered:
+    elif is_centered:
         mean = X.mean(axis=0)
         splits = [split - mean for split in splits]
     X, X_val, X_test = splits
@@ -124,7 +124,7 @@ class TrainedNetwork:
     seconds: float
 
 
-def run_recipes(images: Images, cases: Mapping[Any, tuple[Recipe, int]]) -> Iterator[tuple[Any, TrainedNetwork]]:
+def train_recipes(images: Images, cases: Mapping[Any, tuple[Recipe, int]]) -> Iterator[tuple[Any, TrainedNetwork]]:
     """Train networks in parallel; yield the key of each network and its Trained when the training run completes.
 
     `cases` maps the key of a network to its recipe and seed.

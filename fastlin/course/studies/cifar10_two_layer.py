@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.course.studies.cifar10_training import Images, Recipe, TrainedNetwork, prepare, read_recipe, train
+from fastlin.course.studies.cifar10_training import Images, Recipe, TrainedNetwork, prepare_images, read_recipe, train
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.trainers.two_layer_net import TwoLayerNet
 
@@ -23,14 +23,14 @@ N_COMPARED_EPOCHS = 100
 def study_cifar10_two_layer(settings: Settings) -> Results:
     """Train each interpretation, `TwoLayerNet` and fastlin's recipe. A quick study uses 5 % of the epochs."""
     settings.notify("principal components")
-    images = prepare(settings.data, N_COMPONENTS, settings.quick)
+    images = prepare_images(settings.data, N_COMPONENTS, settings.quick)
     runs = make_runs(images, settings.quick)
     # These are the report's settings, with a batch size of at most half the rows.
     report, _ = next(iter(runs.values()))
     settings.notify("TwoLayerNet", 0.0)
-    class_measures = train_two_layer_net(images, report, settings.seed)
+    two_layer_net_measures = train_two_layer_net(images, report, settings.seed)
     settings.notify("components and momentum", 0.0)
-    compared = compare_settings(settings, images, report)
+    comparison_metrics = compare_settings(settings, images, report)
     # A single progress bar shows the epochs of all runs.
     n_epochs, n_previous_epochs = sum(recipe.epochs for recipe, _ in runs.values()), 0
     trained: dict[str, TrainedNetwork] = {}
@@ -44,7 +44,7 @@ def study_cifar10_two_layer(settings: Settings) -> Results:
 
         trained[name] = train(data, recipe, settings.seed, show)
         n_previous_epochs += recipe.epochs
-    measured = {name: _measure(result) for name, result in trained.items()}
+    measured = {name: _measure_network(result) for name, result in trained.items()}
     return Results(
         parameters={
             "data": settings.data.name,
@@ -56,8 +56,8 @@ def study_cifar10_two_layer(settings: Settings) -> Results:
         },
         metrics={
             "reported": REPORTED_ACCURACIES,
-            "runs": measured | {"TwoLayerNet, 1,100 epochs": class_measures},
-            **compared,
+            "runs": measured | {"TwoLayerNet, 1,100 epochs": two_layer_net_measures},
+            **comparison_metrics,
         },
         series=trained,
     )
@@ -82,7 +82,7 @@ def make_runs(images: Images, quick: bool) -> dict[str, tuple[Recipe, Images]]:
     }
 
 
-def _measure(trained):
+def _measure_network(trained):
     last = trained.training.records[-1] if trained.training.records else None
     return {
         **trained.accuracies,
@@ -101,7 +101,7 @@ def train_two_layer_net(images: Images, recipe: Recipe, seed: int) -> dict[str, 
     """
     sizes = images.X_train.shape[1], *recipe.hidden, int(images.y_train.max()) + 1
     n_iterations = recipe.epochs * (len(images.y_train) // recipe.batch_size)
-    state = np.random.get_state()
+    global_random_state = np.random.get_state()
     begin = perf_counter()
     try:
         # The class draws weights and batches from NumPy's global random state. It is restored afterwards.
@@ -118,7 +118,7 @@ def train_two_layer_net(images: Images, recipe: Recipe, seed: int) -> dict[str, 
             momentum=recipe.momentum or 0.0,
         )
     finally:
-        np.random.set_state(state)
+        np.random.set_state(global_random_state)
     seconds = perf_counter() - begin
     if network.interrupted:
         raise KeyboardInterrupt
@@ -138,16 +138,16 @@ def compare_settings(settings: Settings, images: Images, report: Recipe) -> dict
     cases = {
         "the report's settings": (images, recipe),
         "without momentum": (images, replace(recipe, momentum=0.0)),
-        "centered pixels": (prepare(settings.data, None, settings.quick), recipe),
+        "centered pixels": (prepare_images(settings.data, None, settings.quick), recipe),
     }
     rows = {}
     for name, case in cases.items():
         trained = train(*case, settings.seed)
         last = trained.training.records[-1]
         rows[name] = {"loss": last.loss, "validation": last.validation_accuracy, "seconds": trained.seconds}
-    first, without, pixels = rows.values()
+    first, row_without_momentum, pixels = rows.values()
     return {
         "after_100_epochs": rows,
-        "loss_without_momentum_over_that_with_it": without["loss"] / first["loss"],
+        "loss_without_momentum_over_that_with_it": row_without_momentum["loss"] / first["loss"],
         "seconds_on_pixels_over_those_on_components": pixels["seconds"] / first["seconds"],
     }

@@ -93,11 +93,16 @@ def falls(metrics: Metrics, *, values: str) -> str:
 
     The path `values` leads to the values of the quantity, from the strongest penalty to no penalty.
     """
-    rises = [weak - strong for strong, weak in itertools.pairwise(find(metrics, values).values())]
+    value_increases = [
+        weakly_penalized - strongly_penalized
+        for strongly_penalized, weakly_penalized in itertools.pairwise(find(metrics, values).values())
+    ]
     # A diverged training run gives NaN, which is neither an increase nor a decrease.
-    if any(rise > 0 for rise in rises) and all(rise >= 0 for rise in rises):
+    if any(value_increase > 0 for value_increase in value_increases) and all(
+        value_increase >= 0 for value_increase in value_increases
+    ):
         return CONFIRMED
-    return CONTRADICTED if all(rise < 0 for rise in rises) else NOT_CONFIRMED
+    return CONTRADICTED if all(value_increase < 0 for value_increase in value_increases) else NOT_CONFIRMED
 
 
 def significant(metrics: Metrics, *, value: str, error: str, of: str) -> str:

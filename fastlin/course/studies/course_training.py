@@ -115,18 +115,19 @@ def train(
     early_stopping: bool = False,
     l2_reg_lambda: float = 0.0,
     half: bool = False,
-    rate_of: float | None = None,
+    rate_lambda: float | None = None,
     seed: int | None = None,
     split: int | None = None,
 ) -> TrainedModel:
     """Return the Trained model of a task, cached for all studies.
 
     With `early_stopping`, the training run has the patience PATIENCE and at most MAX_EPOCHS epochs. For ten digits,
-    `l2_reg_lambda` and `half` define the penalty of `SoftmaxModel`. The learning rate is the one for λ = `rate_of`. By
-    default, `rate_of` is the model's λ. `seed` is the seed for shuffling the rows, and `split` is as in `load_images`.
+    `l2_reg_lambda` and `half` define the penalty of `SoftmaxModel`. The learning rate is the one for λ = `rate_lambda`.
+    By default, `rate_lambda` is the model's λ. `seed` is the seed for shuffling the rows, and `split` is as in
+    `load_images`.
     """
     training_settings = find_training_settings(settings)
-    weight = rate_of if rate_of is not None else l2_reg_lambda / 2 if half else l2_reg_lambda
+    weight = rate_lambda if rate_lambda is not None else l2_reg_lambda / 2 if half else l2_reg_lambda
     rate = training_settings["learning_rates"].get(f"{weight:g}", training_settings[f"{task}_learning_rate"])
     n_epochs = MAX_EPOCHS if early_stopping else training_settings[f"{task}_epochs"]
     seed = settings.seed if seed is None else seed

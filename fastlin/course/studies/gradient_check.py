@@ -60,7 +60,7 @@ def study_gradient_check(settings: Settings) -> Results:
                 name: _compare_penalty_gradient(penalty, *models[name]) for name, penalty in PENALTIES.items()
             },
             "worst_difference_of_prediction_slope": _compare_prediction_slope(*models["binary"]),
-            "worst_difference_of_a_step": _compare_step(*models["softmax"]),
+            "worst_difference_of_a_step": _compare_training_step(*models["softmax"]),
         },
     )
 
@@ -87,7 +87,7 @@ def _compare_network_gradients(X, y, random_state):
     return float(max(largest_differences))
 
 
-def _compare_step(model, X, Y):
+def _compare_training_step(model, X, Y):
     """Return the largest difference between the weights after a step and w - α ∂C/∂w."""
     model.backward(X, model.forward(X), Y)
     expected = model.w - LEARNING_RATE * model.grad

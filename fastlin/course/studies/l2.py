@@ -14,11 +14,11 @@ from fastlin.typing import Array, FloatArray
 PENALTIES = (1.0, 0.1, 0.01, 0.001, 0.0)
 N_SEEDS = 3
 # The name of the model that is trained without a penalty at the learning rate of λ = 1, if this rate differs.
-SAME_RATE_MODEL = "0, at the learning rate of λ = 1"
+UNPENALIZED_SAME_RATE_MODEL = "0, at the learning rate of λ = 1"
 # The digit whose weights form a straight line in the middle, according to report B.
-ONE = 1
+DIGIT_ONE = 1
 # Maximum offset, relative to the side length, of a line that is in the middle of an image.
-MAX_OFFSET = 1 / 8
+MAX_RELATIVE_LINE_OFFSET = 1 / 8
 NETWORK_RECIPE = read_recipe("course")
 NETWORK_PENALTY, N_NETWORKS = 3e-4, 5
 
@@ -34,14 +34,14 @@ def study_l2_weights(settings: Settings) -> Results:
         "1": {"l2_reg_lambda": 1.0},
         "2, ½ convention": {"l2_reg_lambda": 2.0, "half": True},
     }
-    plain = "0"
+    unpenalized_name = "0"
     if course.find_training_settings(settings)["learning_rates"]:
-        cases[plain := SAME_RATE_MODEL] = {"rate_of": 1.0}
+        cases[unpenalized_name := UNPENALIZED_SAME_RATE_MODEL] = {"rate_lambda": 1.0}
     trained = course.train_cases(settings, "softmax", "λ =", cases)
     seeds = course.choose_seeds(settings, 2 if settings.quick else N_SEEDS)
     # Measures without and with the penalty for each seed.
     models_by_seed = [
-        course.train_with_seeds(settings, "softmax", seeds, **cases[name]).values() for name in (plain, "1")
+        course.train_with_seeds(settings, "softmax", seeds, **cases[name]).values() for name in (unpenalized_name, "1")
     ]
     pairs = [(_measure(without), _measure(penalized)) for without, penalized in zip(*models_by_seed, strict=True)]
     weights = {name: result.model.w for name, result in trained.items()}
@@ -59,7 +59,7 @@ def study_l2_weights(settings: Settings) -> Results:
             "seeds_with_smoother_weights": count_smaller_measures("roughness"),
             "seeds_with_smaller_weights": count_smaller_measures("largest_weight"),
             "seeds_with_a_straighter_1": sum(
-                penalized["offset_of_the_1"] <= MAX_OFFSET
+                penalized["offset_of_the_1"] <= MAX_RELATIVE_LINE_OFFSET
                 and all(penalized[name] < without[name] for name in ("width_of_the_1", "slant_of_the_1"))
                 for without, penalized in pairs
             ),
@@ -135,7 +135,7 @@ def _train_networks(settings, recipe):
 
 def _measure(trained):
     w = trained.model.w
-    width, slant, offset = measure_vertical_line(w[:-1, ONE])
+    width, slant, offset = measure_vertical_line(w[:-1, DIGIT_ONE])
     return {
         "squared_norm": float(np.sum(w**2)),
         "largest_weight": float(np.abs(w[:-1]).max()),
@@ -163,32 +163,36 @@ def measure_vertical_line(weights: FloatArray) -> tuple[float, float, float]:
     """
     side = round(len(weights) ** 0.5)
     image = weights.reshape(side, side)
-    border = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
-    positive_image = np.maximum(image - border.mean(), 0)
+    border_weights = np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
+    positive_image = np.maximum(image - border_weights.mean(), 0)
     columns = np.arange(side)
-    column_mass = positive_image.sum(axis=0)
-    center = column_mass @ columns / column_mass.sum()
+    column_weight_sums = positive_image.sum(axis=0)
+    center = column_weight_sums @ columns / column_weight_sums.sum()
     rows = positive_image[side // 4 : side - side // 4]
     rows = rows[rows.sum(axis=1) > 0]
     means = rows @ columns / rows.sum(axis=1)
-    width = np.sqrt(column_mass @ (columns - center) ** 2 / column_mass.sum())
+    width = np.sqrt(column_weight_sums @ (columns - center) ** 2 / column_weight_sums.sum())
     return float(width / side), float(means.std() / side), float(abs(center - columns.mean()) / side)
 
 
 def _measure_penalty_effects(
-    penalized: course.TrainedModel, plain: course.TrainedModel, X: Array, Y: Array
+    penalized: course.TrainedModel, unpenalized: course.TrainedModel, X: Array, Y: Array
 ) -> dict[str, float]:
     """Compare the gradients of the penalty and of the loss, and the training errors with and without a penalty."""
     model = penalized.model
-    penalty = model.l2 * model.w
-    loss = X.T @ (model.forward(X) - Y) / len(X)
+    penalty_gradient = model.l2 * model.w
+    loss_gradient = X.T @ (model.forward(X) - Y) / len(X)
     # The initial weights are zero, so all classes have equal probabilities.
-    initial = X.T @ (1 / Y.shape[1] - Y) / len(X)
+    initial_gradient = X.T @ (1 / Y.shape[1] - Y) / len(X)
     labels = Y.argmax(axis=1)
-    accuracies = [np.mean(trained.model.forward(X).argmax(axis=1) == labels) for trained in (penalized, plain)]
+    accuracies = [np.mean(trained.model.forward(X).argmax(axis=1) == labels) for trained in (penalized, unpenalized)]
     return {
-        "gradient_of_the_penalty_over_that_of_the_loss": float(np.linalg.norm(penalty) / np.linalg.norm(loss)),
-        "gradient_at_the_end_over_that_at_the_start": float(np.linalg.norm(loss + penalty) / np.linalg.norm(initial)),
+        "gradient_of_the_penalty_over_that_of_the_loss": float(
+            np.linalg.norm(penalty_gradient) / np.linalg.norm(loss_gradient)
+        ),
+        "gradient_at_the_end_over_that_at_the_start": float(
+            np.linalg.norm(loss_gradient + penalty_gradient) / np.linalg.norm(initial_gradient)
+        ),
         "training_error_with_the_penalty": float(1 - accuracies[0]),
         "training_error_without_it": float(1 - accuracies[1]),
         "points_of_training_accuracy_lost": 100 * float(accuracies[1] - accuracies[0]),

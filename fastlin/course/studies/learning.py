@@ -26,7 +26,7 @@ from fastlin.typing import Array, FloatArray
 PredictFunction = Callable[["TaskData"], FloatArray]
 
 LEARNING_RATE, BATCH_SIZE = 0.01, 128
-EPOCHS, ITERATIONS = (1, 2, 5, 10, 20), (5, 20, 100)
+EPOCHS, ITERATION_LIMITS = (1, 2, 5, 10, 20), (5, 20, 100)
 COURSE_TRAINER, SGD_CLASSIFIER = "the course's trainer", "scikit-learn SGDClassifier"
 
 
@@ -54,8 +54,8 @@ def make_task_data(data: Dataset, n_train: int | None = None) -> TaskData:
     """Return the TaskData of a data set with its first `n_train` training rows, by default all rows."""
     X, y, X_test, y_test = timing.scale_pixels(data, n_train, "float64")
     classes = np.eye(1 + max(y.max(), y_test.max()))
-    inputs, inputs_test = (np.hstack([2 * rows - 1, np.ones((len(rows), 1))]) for rows in (X, X_test))
-    return TaskData(X, y, X_test, y_test, (inputs, classes[y], inputs_test, classes[y_test]))
+    inputs, test_inputs = (np.hstack([2 * rows - 1, np.ones((len(rows), 1))]) for rows in (X, X_test))
+    return TaskData(X, y, X_test, y_test, (inputs, classes[y], test_inputs, classes[y_test]))
 
 
 def train_course_model(task_data: TaskData, epochs: int) -> PredictFunction:
@@ -94,7 +94,7 @@ LIBRARIES: dict[str, tuple[Callable[[TaskData, Any], PredictFunction], tuple[flo
     COURSE_TRAINER: (train_course_model, EPOCHS, "epochs"),
     "fastlin LogisticRegression": (fit_fastlin, (1e-1, 1e-4), "tol"),
     SGD_CLASSIFIER: (train_sgd, EPOCHS, "epochs"),
-    "scikit-learn LogisticRegression": (fit_logistic_regression, ITERATIONS, "iterations"),
+    "scikit-learn LogisticRegression": (fit_logistic_regression, ITERATION_LIMITS, "iterations"),
 }
 
 
@@ -111,11 +111,13 @@ def study_learning(settings: Settings) -> Results:
     points: dict[str, list[dict[str, Any]]] = {}
     for name, (train, efforts, unit) in LIBRARIES.items():
         settings.notify(name)
-        shortest_training = partial(train, task_data, efforts[0])
-        threads[name] = timing.choose_threads(shortest_training) if name.startswith("scikit-learn") else count_threads()
+        run_shortest_training = partial(train, task_data, efforts[0])
+        threads[name] = (
+            timing.choose_threads(run_shortest_training) if name.startswith("scikit-learn") else count_threads()
+        )
         with timing.use_threads(threads[name]):
-            used_efforts = efforts[:2] if settings.quick else efforts
-            points[name] = [_measure(task_data, train, effort, unit, n_repeats) for effort in used_efforts]
+            measured_efforts = efforts[:2] if settings.quick else efforts
+            points[name] = [_measure(task_data, train, effort, unit, n_repeats) for effort in measured_efforts]
     return Results(
         parameters={
             "data": data.name,

@@ -14,7 +14,7 @@ from fastlin.typing import FloatArray, IntArray
 PLATEAU_START = 3_800
 N_SEEDS = 5
 # A slope is the change over this number of steps.
-SLOPE_STEPS = 1_000
+STEPS_PER_SLOPE_UNIT = 1_000
 
 
 class Slope(NamedTuple):
@@ -34,10 +34,10 @@ def study_softmax(settings: Settings) -> Results:
     models_by_seed = course.train_with_seeds(settings, "softmax", seeds)
     models_by_split = course.train_cases(settings, "softmax", "random split", course.find_random_splits(settings))
     names = [f"seed {seed}" for seed in models_by_seed] + [f"random split {split}" for split in models_by_split]
-    onset_steps, gaps, gap_slopes = zip(
+    onset_steps, final_gaps, gap_slopes = zip(
         *map(measure_gap, (*models_by_seed.values(), *models_by_split.values())), strict=True
     )
-    growth = average_slopes(gap_slopes)
+    growth = compute_mean_slope(gap_slopes)
     metrics = {
         "steps": trained.n_steps_run,
         **course.measure_final_performance(trained, *course.load_images(settings.data, "softmax", None)[:2]),
@@ -46,10 +46,10 @@ def study_softmax(settings: Settings) -> Results:
         "rise_of_validation_loss": minimum["last_mean_validation_loss"] / minimum["lowest_validation_loss"] - 1,
         "steps_of_overtaking": dict(zip(names, onset_steps, strict=True)),
         "median_step_of_overtaking": compute_median(onset_steps),
-        "gap_in_points": float(np.mean(gaps)),
+        "gap_in_points": float(np.mean(final_gaps)),
         "growth_of_the_gap": growth.change,
         "error_of_the_growth": growth.error,
-        "trainings": len(gaps),
+        "trainings": len(final_gaps),
         **measure_plateau(list(models_by_split.values())),
     }
     series = {"trained": trained, "gap_steps": steps, "gap": gap}
@@ -89,11 +89,11 @@ def find_lowest_loss(trained: course.TrainedModel) -> dict[str, Any]:
     }
 
 
-def measure_plateau(split_models: list[course.TrainedModel]) -> dict[str, Any]:
+def measure_plateau(random_split_models: list[course.TrainedModel]) -> dict[str, Any]:
     """Return the late accuracies of the first random split, and the mean slopes of all random splits."""
     late_accuracies = (
-        [value for step, value in split_models[0].val["accuracy"].items() if step >= PLATEAU_START]
-        if split_models
+        [value for step, value in random_split_models[0].val["accuracy"].items() if step >= PLATEAU_START]
+        if random_split_models
         else []
     )
     # Training runs of quick studies end before that step.
@@ -101,17 +101,18 @@ def measure_plateau(split_models: list[course.TrainedModel]) -> dict[str, Any]:
         return {}
     slopes = {
         "validation, before step 3,800": [
-            fit_slope(trained.val["accuracy"], trained.steps_per_epoch, PLATEAU_START) for trained in split_models
+            fit_slope(trained.val["accuracy"], trained.steps_per_epoch, PLATEAU_START)
+            for trained in random_split_models
         ],
-        "validation, after it": [fit_slope(trained.val["accuracy"], PLATEAU_START) for trained in split_models],
-        "training, after it": [fit_slope(trained.train["accuracy"], PLATEAU_START) for trained in split_models],
+        "validation, after it": [fit_slope(trained.val["accuracy"], PLATEAU_START) for trained in random_split_models],
+        "training, after it": [fit_slope(trained.train["accuracy"], PLATEAU_START) for trained in random_split_models],
     }
     return {
         "random_split_mean_late_validation_accuracy": float(np.mean(late_accuracies)),
         "random_split_least_late_validation_accuracy": min(late_accuracies),
         "random_split_greatest_late_validation_accuracy": max(late_accuracies),
-        "random_splits": len(split_models),
-        "slopes_of_accuracy_in_points": {name: average_slopes(group)._asdict() for name, group in slopes.items()},
+        "random_splits": len(random_split_models),
+        "slopes_of_accuracy_in_points": {name: compute_mean_slope(group)._asdict() for name, group in slopes.items()},
     }
 
 
@@ -124,15 +125,17 @@ def fit_slope(
     than three means, the slope is zero.
     """
     points = np.array([(step, 100 * value) for step, value in history.items() if first <= step < end]).reshape(-1, 2)
-    n_means = len(points) // n_averaged_steps
-    if n_means < 3:
+    n_averaged_points = len(points) // n_averaged_steps
+    if n_averaged_points < 3:
         return Slope(0.0, 0.0)
-    steps, values = points[: n_means * n_averaged_steps].reshape(n_means, n_averaged_steps, 2).mean(axis=1).T
-    (change, _), covariance = np.polyfit(steps / SLOPE_STEPS, values, 1, cov=True)
+    steps, values = (
+        points[: n_averaged_points * n_averaged_steps].reshape(n_averaged_points, n_averaged_steps, 2).mean(axis=1).T
+    )
+    (change, _), covariance = np.polyfit(steps / STEPS_PER_SLOPE_UNIT, values, 1, cov=True)
     return Slope(float(change), float(np.sqrt(covariance[0, 0])))
 
 
-def average_slopes(slopes: Sequence[Slope]) -> Slope:
+def compute_mean_slope(slopes: Sequence[Slope]) -> Slope:
     """Return the mean Slope. Its error is the larger of two estimates, from the residuals and from the runs."""
     changes, errors = np.array(slopes).T
     n = len(slopes)

@@ -18,9 +18,9 @@ from fastlin.kernels.machine.threads import count_threads, limit_threads
 from fastlin.typing import Array
 
 # Number of trials for each number of threads, because other processes may interfere with a single short fit.
-N_TRIALS = 3
+N_THREAD_TRIALS = 3
 # Fits and training runs shorter than this are repeated, and the median is reported.
-MAX_SHORT_SECONDS, N_REPEATS = 1.0, 3
+MAX_SHORT_FIT_SECONDS, N_REPEATS = 1.0, 3
 # Confidence level of intervals for ratios, and a number of repetitions that suffices for an interval.
 CONFIDENCE_LEVEL, N_REPETITIONS = 0.95, 7
 
@@ -60,7 +60,7 @@ def time_fit(fit: Callable[[], Any]) -> tuple[float, Any]:
 def repeat_short_fits(run: Callable[[], tuple[float, Any]], max_repeats: int) -> tuple[list[float], Any]:
     """Run a fit up to `max_repeats` times while it is short; return the seconds of each run, and the last result."""
     seconds: list[float] = []
-    while not seconds or (seconds[-1] < MAX_SHORT_SECONDS and len(seconds) < max_repeats):
+    while not seconds or (seconds[-1] < MAX_SHORT_FIT_SECONDS and len(seconds) < max_repeats):
         last, result = run()
         seconds.append(last)
     return seconds, result
@@ -84,7 +84,7 @@ def choose_threads(fit: Callable[[], object]) -> int:
     # The first fit also imports and loads code, which would be included in the time on one thread.
     fit()
     best: dict[int, float] = {}
-    for _ in range(N_TRIALS):
+    for _ in range(N_THREAD_TRIALS):
         for n_threads in (1, count_threads()):
             with use_threads(n_threads):
                 seconds, _ = time_fit(fit)

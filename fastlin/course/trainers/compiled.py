@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastlin.course.trainers.checks import validate_weights
-from fastlin.kernels.machine.arrays import compute_type, copy_aligned
+from fastlin.kernels.machine.arrays import copy_aligned, get_computation_type
 from fastlin.kernels.machine.threads import BlockRun, count_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.networks.minibatches import MomentumRule, evaluate_block
@@ -22,9 +22,11 @@ class CompiledTraining:
 
     def __init__(self, trainer: Any) -> None:
         self._trainer = trainer
-        self._network = Network(trainer.model.w.shape, has_intercepts=False, dtype=compute_type(trainer.X_train))
+        self._network = Network(
+            trainer.model.w.shape, has_intercepts=False, dtype=get_computation_type(trainer.X_train)
+        )
         self._descent = LinearDescent(self._network)
-        (self._gradient,), *_ = self._network.make_views(self._network.gradient)
+        (self._gradient,), *_ = self._network.make_layer_views(self._network.gradient)
         self._train_examples = self._make_examples(trainer.X_train, trainer.Y_train)
         self._val_examples = self._make_examples(trainer.X_val, trainer.Y_val)
 
@@ -47,19 +49,23 @@ class CompiledTraining:
         # If Ctrl-C interrupts the first wait, the ExitStack still waits for both evaluations, so no thread accesses the
         # arrays afterwards.
         with ExitStack() as run_stack:
-            _, n_correct_train = self._start_evaluation(run_stack, self._train_examples, coef, with_loss=False)
-            losses, n_correct_val = self._start_evaluation(run_stack, self._val_examples, coef, with_loss=True)
+            _, n_correct_train = self._start_evaluation(
+                run_stack, self._train_examples, coef, should_compute_losses=False
+            )
+            losses, n_correct_val = self._start_evaluation(
+                run_stack, self._val_examples, coef, should_compute_losses=True
+            )
             started_runs = run_stack.pop_all()
 
-        def finish():
+        def finish_validation():
             started_runs.close()
             n_train, n_val = len(self._train_examples), len(self._val_examples)
             loss, accuracy_train = float(losses.sum() / n_val), float(n_correct_train.sum() / n_train)
             return loss, accuracy_train, float(n_correct_val.sum() / n_val)
 
-        return finish
+        return finish_validation
 
-    def _start_evaluation(self, run_stack, examples, coef, with_loss):
+    def _start_evaluation(self, run_stack, examples, coef, should_compute_losses):
         """Start an evaluation, and return the arrays for its losses and its numbers of correct rows.
 
         The ExitStack `run_stack` waits for the evaluation.
@@ -67,7 +73,7 @@ class CompiledTraining:
         n_classes, n_inputs = coef.shape
         n_blocks = count_blocks(len(examples), coef.size)
         tile_rows = count_tile_rows(n_inputs, n_classes, coef.itemsize)
-        losses, n_correct = np.zeros(n_blocks if with_loss else 0), np.zeros(n_blocks, np.int64)
+        losses, n_correct = np.zeros(n_blocks if should_compute_losses else 0), np.zeros(n_blocks, np.int64)
         arguments = examples.matrix.layers, examples.labels, coef, tile_rows
         run = BlockRun(evaluate_block, n_blocks, *arguments, losses, n_correct)
         run_stack.callback(run.finish)

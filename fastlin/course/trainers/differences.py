@@ -6,7 +6,7 @@ from typing import Any
 from fastlin.exceptions import CourseWarning
 
 _issued_warnings: set[str] = set()
-MESSAGES = {
+DIFFERENCE_MESSAGES = {
     # A model was created without `half`, which selects one of two penalties.
     "half": "{name} uses the penalty l2_reg_lambda * ||w||^2, whose gradient is 2 * l2_reg_lambda * w. If backward of "
     "the course's code adds l2_reg_lambda * w, its penalty is half as large. Write {name}(l2_reg_lambda={weight!r}, "
@@ -32,4 +32,4 @@ def warn_once(difference: str, stacklevel: int, **values: Any) -> None:
     """Issue a warning once per difference. A stacklevel of 1 refers to the line that calls this function."""
     if difference not in _issued_warnings:
         _issued_warnings.add(difference)
-        warnings.warn(MESSAGES[difference].format(**values), CourseWarning, stacklevel=stacklevel + 1)
+        warnings.warn(DIFFERENCE_MESSAGES[difference].format(**values), CourseWarning, stacklevel=stacklevel + 1)

@@ -127,9 +127,9 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
     slopes, gradient = compute_gradient_pair(model, X, Y, epsilon)
     differences = np.abs(slopes - gradient)
     # This form of the condition also detects NaN.
-    wrong = np.argwhere(~(differences <= epsilon**2))
-    if len(wrong):
-        j, k = wrong[0]
+    wrong_entries = np.argwhere(~(differences <= epsilon**2))
+    if len(wrong_entries):
+        j, k = wrong_entries[0]
         raise CourseAssertionError(
             f"The gradient of w[{j}, {k}] is {gradient[j, k]:.9g}, but central differences give {slopes[j, k]:.9g}: "
             f"they differ by {differences[j, k]:.3g} > {epsilon**2:.3g}"
@@ -142,15 +142,15 @@ def compute_gradient_pair(model: CourseModel, X: Array, Y: Array, epsilon: float
 
     `w` is restored afterwards.
     """
-    original = get_weights(model)
+    original_weights = get_weights(model)
     try:
-        model.w = original.astype(np.float64)
+        model.w = original_weights.astype(np.float64)
         model.backward(X, model.forward(X), Y)
         gradient = np.array(model.grad)
         differentiate = _differentiate_by_scores if has_fastlin_methods(model) else _differentiate_weights
         return differentiate(model, X, Y, epsilon), gradient
     finally:
-        model.w = original
+        model.w = original_weights
 
 
 def compute_central_differences(
@@ -162,11 +162,11 @@ def compute_central_differences(
     """
     slopes = []
     for index in indices:
-        original, costs = w.flat[index], []
+        original_entry, costs = w.flat[index], []
         for change in (epsilon, -epsilon):
-            w.flat[index] = original + change
+            w.flat[index] = original_entry + change
             costs.append(cost())
-        w.flat[index] = original
+        w.flat[index] = original_entry
         slopes.append((costs[0] - costs[1]) / (2 * epsilon))
     return np.array(slopes)
 

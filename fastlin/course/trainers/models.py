@@ -12,7 +12,7 @@ from fastlin.typing import Array, FloatArray
 
 N_PIXELS = 784
 # An integer-valued float of at least this size could also be a number of inputs.
-MIN_AMBIGUOUS_INPUTS = 10
+MIN_AMBIGUOUS_N_INPUTS = 10
 
 
 class Predictor(Protocol):
@@ -142,9 +142,9 @@ class BinaryModel(_LinearModel):
 
     def __init__(self, n_inputs: float = N_PIXELS + 1, *, l2_reg_lambda: float = 0.0, half: bool | None = None) -> None:
         if isinstance(n_inputs, (float, np.floating)) or n_inputs == 0:
-            if n_inputs >= MIN_AMBIGUOUS_INPUTS and float(n_inputs).is_integer():
+            if n_inputs >= MIN_AMBIGUOUS_N_INPUTS and float(n_inputs).is_integer():
                 raise ValueError(
-                    f"n_inputs must be an int, or a float below {MIN_AMBIGUOUS_INPUTS} or with a fraction for "
+                    f"n_inputs must be an int, or a float below {MIN_AMBIGUOUS_N_INPUTS} or with a fraction for "
                     f"l2_reg_lambda, got {float(n_inputs)}, which is ambiguous: write "
                     f"BinaryModel(n_inputs={int(n_inputs)}) or BinaryModel(l2_reg_lambda={float(n_inputs)})"
                 )

@@ -19,7 +19,7 @@ from fastlin.course.trainers.differences import warn_once
 from fastlin.course.trainers.measures import calculate_accuracy, cross_entropy_loss
 from fastlin.course.trainers.models import BinaryModel, CourseModel, SoftmaxModel, has_fastlin_methods
 from fastlin.fitted import as_array
-from fastlin.kernels.machine.arrays import compute_type
+from fastlin.kernels.machine.arrays import get_computation_type
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.training import BestCheckpoint, EarlyStopping, train
 from fastlin.training.step_bar import show_step_progress
@@ -27,7 +27,7 @@ from fastlin.typing import Array, FloatArray, RandomState
 
 Histories = tuple[dict[str, dict[int, float]], dict[str, dict[int, float]]]
 
-ARRAY_NAMES = "X_train", "Y_train", "X_val", "Y_val"
+DATA_ARRAY_NAMES = "X_train", "Y_train", "X_val", "Y_val"
 
 
 @dataclass(eq=False, repr=False)
@@ -108,7 +108,7 @@ class BaseTrainer:
         self._check_attributes()
         if self.X_train.dtype == np.float32:
             # With float64 targets, the residuals and all values computed from them would be float64.
-            for name in ARRAY_NAMES:
+            for name in DATA_ARRAY_NAMES:
                 setattr(self, name, getattr(self, name).astype(np.float32, copy=False))
         for name in ("X_train", "X_val"):
             if not np.isfinite(getattr(self, name)).all():
@@ -167,11 +167,11 @@ class BaseTrainer:
             raise ValueError(f"num_epochs must be an integer of at least 0, got {num_epochs!r}")
         self._check_attributes()
         learning_rate, random_state = self.learning_rate, check_random_state(self.seed)
-        self.model.w = np.array(validate_weights(self), dtype=compute_type(self.X_train), order="C")
+        self.model.w = np.array(validate_weights(self), dtype=get_computation_type(self.X_train), order="C")
         self.interrupted, self.histories, self._velocity = False, None, None
         kernels: Any = CompiledTraining(self) if self.can_compile() else None
-        compiles_steps = kernels is not None and not self.overrides("train_step")
-        compiles_validation = kernels is not None and not self.overrides("validation_step")
+        should_compile_steps = kernels is not None and not self.overrides("train_step")
+        should_compile_validation = kernels is not None and not self.overrides("validation_step")
         batch_size, steps_per_epoch = self.batch_size, len(self.X_train) // self.batch_size
         steps_per_validation = max(1, steps_per_epoch // 5)
 
@@ -185,7 +185,7 @@ class BaseTrainer:
                     random_state.shuffle(order)
                 before, step = epoch * steps_per_epoch, 0
                 while step < steps_per_epoch:
-                    if compiles_steps:
+                    if should_compile_steps:
                         end = min(step + 1 + -(before + step) % steps_per_validation, steps_per_epoch)
                         losses = kernels.train(order, step, end).tolist()
                     else:
@@ -197,7 +197,7 @@ class BaseTrainer:
         # The weights after the last yielded run of steps.
         weights = self.model.w
 
-        def finish(steps, weights_after_steps, run_validation):
+        def finish_steps(steps, weights_after_steps, run_validation):
             nonlocal weights
             weights = weights_after_steps
             return steps if run_validation is None else steps._replace(validation=run_validation())
@@ -207,23 +207,23 @@ class BaseTrainer:
 
         def take_validated_steps():
             """Yield each run of steps with its validation, computed in parallel with the next steps."""
-            pending = None
+            pending_steps = None
             for steps in take_steps():
                 weights_after_steps, run_validation = self.model.w, None
-                if pending is not None:
-                    yield finish(*pending)
+                if pending_steps is not None:
+                    yield finish_steps(*pending_steps)
                 if steps.last % steps_per_validation == 0:
                     weights_copy = validate_weights(self)
                     run_validation = (
-                        kernels.start_validation(weights_copy) if compiles_validation else call_validation_step
+                        kernels.start_validation(weights_copy) if should_compile_validation else call_validation_step
                     )
-                pending = steps, weights_after_steps, run_validation
+                pending_steps = steps, weights_after_steps, run_validation
                 # User-defined methods run neither in parallel with steps nor for steps that are discarded later.
-                if not (compiles_steps and compiles_validation):
-                    yield finish(*pending)
-                    pending = None
-            if pending is not None:
-                yield finish(*pending)
+                if not (should_compile_steps and should_compile_validation):
+                    yield finish_steps(*pending_steps)
+                    pending_steps = None
+            if pending_steps is not None:
+                yield finish_steps(*pending_steps)
 
         try:
             # The environment is read once here instead of before each of several thousand short runs of steps.
@@ -249,7 +249,7 @@ class BaseTrainer:
 
     def _check_attributes(self):
         """Raise a ValueError if an attribute, which the script may have changed, is invalid."""
-        for name in ARRAY_NAMES:
+        for name in DATA_ARRAY_NAMES:
             setattr(self, name, as_array(name, getattr(self, name)))
         for name, X, Y in (("train", self.X_train, self.Y_train), ("val", self.X_val, self.Y_val)):
             columns = self.X_train.shape[1:], self.Y_train.shape[1:]
@@ -281,8 +281,8 @@ class BaseTrainer:
 
 
 # `dataclass` stores defaults in the class, such as `BaseTrainer.patience`, but only instances have these attributes.
-for _name in vars(BaseTrainer).keys() & {field.name for field in fields(BaseTrainer)}:
-    delattr(BaseTrainer, _name)
+for _field_name in vars(BaseTrainer).keys() & {field.name for field in fields(BaseTrainer)}:
+    delattr(BaseTrainer, _field_name)
 
 
 class RecordedSteps(NamedTuple):
@@ -345,8 +345,8 @@ def _count_steps_before_stop(records, patience):
     """Return the number of steps after which early stopping would have ended a training run, or None."""
     monitor = EarlyStopping(_negative_loss, patience - 1)
     for steps in records[:-1]:
-        monitor = monitor.updated_with(steps)
-        if monitor.is_exhausted:
+        monitor = monitor.updated_with_record(steps)
+        if monitor.is_patience_exhausted:
             return steps.last + 1
     return None
 

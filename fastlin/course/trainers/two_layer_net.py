@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastlin.course.trainers.checks import check_count, check_number
 from fastlin.fitted import require, validate_array
-from fastlin.kernels.machine.arrays import compute_type
+from fastlin.kernels.machine.arrays import get_computation_type
 from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network
 from fastlin.tensors import KERNEL_DTYPES
@@ -105,7 +105,7 @@ class TwoLayerNet:
         if y is not None:
             y = self._validate_labels("y", y, len(X))
         check_number("reg", reg)
-        network = self._make_network(compute_type(X))
+        network = self._make_network(get_computation_type(X))
         matrix = DenseMatrix(X)
         if y is None:
             return network.predict_probabilities(matrix)
@@ -115,7 +115,7 @@ class TwoLayerNet:
             loss, _, _ = network.compute_gradient(Examples(matrix, y), slice(0, len(X)))
             network.gradient[: network.n_coefficients] += 2 * reg * coefs
             loss += reg * float(np.sum(np.square(coefs, dtype=np.float64)))
-        return loss, _name_parameters(network, network.gradient)
+        return loss, _make_named_parameters(network, network.gradient)
 
     def train(
         self,
@@ -187,7 +187,7 @@ class TwoLayerNet:
         check_number("momentum", momentum, highest=1, excluded=1)
         check_count("num_iters", num_iters)
         check_count("batch_size", batch_size)
-        network = self._make_network(compute_type(X))
+        network = self._make_network(get_computation_type(X))
         descent = MomentumDescent(network, momentum)
         examples, validation = Examples(DenseMatrix(X), y), Examples(DenseMatrix(X_val), y_val)
 
@@ -215,7 +215,7 @@ class TwoLayerNet:
             )
         self.interrupted = training.ended == "interrupted"
         if training.records:
-            learned_parameters = _name_parameters(network, network.parameters)
+            learned_parameters = _make_named_parameters(network, network.parameters)
             self.params.update({name: values.astype(np.float64) for name, values in learned_parameters.items()})
         accuracies = [iteration.accuracies for iteration in training.records if iteration.accuracies is not None]
         if training.ended == "diverged":
@@ -252,14 +252,14 @@ class TwoLayerNet:
         """
         X = self._validate_rows("X", X)
         # Different scores can have equal probabilities after rounding.
-        scores = self._make_network(compute_type(X)).compute_scores(DenseMatrix(X))
+        scores = self._make_network(get_computation_type(X)).compute_scores(DenseMatrix(X))
         return scores.argmax(axis=1).astype(np.int64, copy=False)
 
     def _make_network(self, dtype):
         """Return a network with the current values of `params`."""
         network = Network(self._layer_sizes, "relu", dtype=dtype)
         require(isinstance(self.params, Mapping), "params", "be a dict of W1, b1, W2 and b2", self.params)
-        for name, target in _name_parameters(network, network.parameters).items():
+        for name, target in _make_named_parameters(network, network.parameters).items():
             if name not in self.params:
                 raise ValueError(f"params must contain W1, b1, W2 and b2, got {[*self.params]} without {name}")
             values = validate_array(f"params[{name!r}]", self.params[name], target.shape)
@@ -289,9 +289,9 @@ class TwoLayerNet:
         return y.reshape(-1).astype(np.int32)
 
 
-def _name_parameters(network, vector):
+def _make_named_parameters(network, vector):
     """Return views of a vector of parameters or of their gradient, in a dict with the keys of `params`."""
-    coefs, intercepts, _ = network.make_views(vector)
+    coefs, intercepts, _ = network.make_layer_views(vector)
     return dict(zip(("W1", "W2", "b1", "b2"), (*coefs, *intercepts), strict=True))
 
 

@@ -1,12 +1,12 @@
 """Kernels for the columns of dense X: statistics, scales and shifts, and the coefficients of unscaled columns.
 
-X is a view from `any_layout`. Each row of X is read once.
+X is a view from `make_any_layout_view`. Each row of X is read once.
 """
 
 import numpy as np
 
 from fastlin.kernels.linear.residuals import get_weight
-from fastlin.kernels.machine.arrays import dense_row
+from fastlin.kernels.machine.arrays import get_contiguous_row
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.vectors import compensated_dot
 
@@ -27,9 +27,9 @@ UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
 # Values of this many rows are summed first, and the sums are then added to the statistics of a column, so that the
 # statistics are read and written less often (docs/benchmarks/design-choices.md: statistics of four rows).
 ROWS_PER_STEP = 4
-# X with fewer than MIN_ROWWISE_COLUMNS columns is read column by column, in batches of ROWS_PER_BATCH rows that fit
-# into the L1 cache.
-MIN_ROWWISE_COLUMNS, ROWS_PER_BATCH = 16, 256
+# X with fewer than MIN_COLUMNS_FOR_ROW_READS columns is read column by column, in batches of ROWS_PER_BATCH rows that
+# fit into the L1 cache.
+MIN_COLUMNS_FOR_ROW_READS, ROWS_PER_BATCH = 16, 256
 # The number of rounding errors that each row contributes, in addition to those of its sums. They arise in an
 # exponential and a logarithm (a few units in the last place), the shift by the largest score, divisions and weights.
 ROUNDING_ERRORS_PER_ROW = 16
@@ -51,13 +51,18 @@ def fill_block_column_statistics(block, n_blocks, X, weights, reference_row, sta
     smallest, largest = statistics[2, block], statistics[3, block]
     for j in range(sums.shape[0]):
         sums[j], squares[j], smallest[j], largest[j] = 0.0, 0.0, np.inf, -np.inf
-    if X.strides[1] == X.itemsize and X.shape[1] >= MIN_ROWWISE_COLUMNS:
+    if X.strides[1] == X.itemsize and X.shape[1] >= MIN_COLUMNS_FOR_ROW_READS:
         for i in range(first, end, ROWS_PER_STEP):
-            a, b, c, d = dense_row(X, i), dense_row(X, i + 1), dense_row(X, i + 2), dense_row(X, i + 3)
-            four_numbers = _get_four_weights(weights, i)
+            a, b, c, d = (
+                get_contiguous_row(X, i),
+                get_contiguous_row(X, i + 1),
+                get_contiguous_row(X, i + 2),
+                get_contiguous_row(X, i + 3),
+            )
+            numbers_of_four_rows = _get_weights_of_four_rows(weights, i)
             # LLVM vectorizes two loops that write to two arrays each, but not one loop that writes to four arrays.
             for j in range(a.shape[0]):
-                shift, square = _sum_four((a[j], b[j], c[j], d[j]), four_numbers, reference_row[j])
+                shift, square = _sum_four((a[j], b[j], c[j], d[j]), numbers_of_four_rows, reference_row[j])
                 sums[j] += shift
                 squares[j] += square
             for j in range(a.shape[0]):
@@ -70,13 +75,15 @@ def fill_block_column_statistics(block, n_blocks, X, weights, reference_row, sta
             for j in range(sums.shape[0]):
                 shift, square, minimum, maximum = 0.0, 0.0, smallest[j], largest[j]
                 for i in range(start, stop, ROWS_PER_STEP):
-                    four_numbers = X[i, j], X[i + 1, j], X[i + 2, j], X[i + 3, j]
-                    four_sum, four_squares = _sum_four(four_numbers, _get_four_weights(weights, i), reference_row[j])
-                    four_minimum, four_maximum = _find_extremes(four_numbers)
-                    shift += four_sum
-                    square += four_squares
-                    minimum = four_minimum if four_minimum < minimum else minimum
-                    maximum = four_maximum if four_maximum > maximum else maximum
+                    numbers_of_four_rows = X[i, j], X[i + 1, j], X[i + 2, j], X[i + 3, j]
+                    sum_of_four_rows, squares_of_four_rows = _sum_four(
+                        numbers_of_four_rows, _get_weights_of_four_rows(weights, i), reference_row[j]
+                    )
+                    minimum_of_four_rows, maximum_of_four_rows = _find_extremes(numbers_of_four_rows)
+                    shift += sum_of_four_rows
+                    square += squares_of_four_rows
+                    minimum = minimum_of_four_rows if minimum_of_four_rows < minimum else minimum
+                    maximum = maximum_of_four_rows if maximum_of_four_rows > maximum else maximum
                 sums[j] += shift
                 squares[j] += square
                 smallest[j], largest[j] = minimum, maximum
@@ -91,7 +98,7 @@ def fill_block_column_statistics(block, n_blocks, X, weights, reference_row, sta
 
 
 @kernel(inline=True)
-def _get_four_weights(weights, i):
+def _get_weights_of_four_rows(weights, i):
     """Return the weights of the rows i to i + 3."""
     return get_weight(weights, i), get_weight(weights, i + 1), get_weight(weights, i + 2), get_weight(weights, i + 3)
 
@@ -101,9 +108,16 @@ def _sum_four(numbers, weights, reference):
     """Return sum s (x - `reference`) and sum s (x - `reference`)^2 over four values of a column."""
     a, b = np.float64(numbers[0]) - reference, np.float64(numbers[1]) - reference
     c, d = np.float64(numbers[2]) - reference, np.float64(numbers[3]) - reference
-    weighted_a, weighted_b, weighted_c, weighted_d = weights[0] * a, weights[1] * b, weights[2] * c, weights[3] * d
-    square = (weighted_a * a + weighted_b * b) + (weighted_c * c + weighted_d * d)
-    return (weighted_a + weighted_b) + (weighted_c + weighted_d), square
+    weighted_difference_a, weighted_difference_b, weighted_difference_c, weighted_difference_d = (
+        weights[0] * a,
+        weights[1] * b,
+        weights[2] * c,
+        weights[3] * d,
+    )
+    square = (weighted_difference_a * a + weighted_difference_b * b) + (
+        weighted_difference_c * c + weighted_difference_d * d
+    )
+    return (weighted_difference_a + weighted_difference_b) + (weighted_difference_c + weighted_difference_d), square
 
 
 @kernel(inline=True)
@@ -111,8 +125,11 @@ def _find_extremes(numbers):
     """Return the minimum and the maximum of four values; a NaN may be ignored."""
     a, b, c, d = np.float64(numbers[0]), np.float64(numbers[1]), np.float64(numbers[2]), np.float64(numbers[3])
     minimum, maximum = b if b < a else a, a if b < a else b
-    other_minimum, other_maximum = d if d < c else c, c if d < c else d
-    return other_minimum if other_minimum < minimum else minimum, other_maximum if other_maximum > maximum else maximum
+    second_pair_minimum, second_pair_maximum = d if d < c else c, c if d < c else d
+    return (
+        second_pair_minimum if second_pair_minimum < minimum else minimum,
+        second_pair_maximum if second_pair_maximum > maximum else maximum,
+    )
 
 
 @kernel(reassociate=False)
@@ -147,8 +164,10 @@ def join_column_statistics(statistics, reference_row, total, fraction, columns):
 
 
 @kernel(reassociate=False)
-def fill_coordinates(mean, remainder, standard_deviation, farthest, largest, is_centered, bits, outputs, mean_squares):
-    """Fill `outputs` with the scale, shift, mean and `peak_ratios` of `Coordinates`, and fill mean_squares[:d].
+def fill_coordinates(
+    mean, remainder, standard_deviation, largest_deviations, largest, is_centered, bits, outputs, mean_squares
+):
+    """Fill `outputs` with the scale, shift, mean and `peak_to_mean_ratios` of `Coordinates`, and fill mean_squares[:d].
 
     `outputs` has shape (4, d), and `mean_squares` has shape (d + 1,). On entry, outputs[0] contains one value per
     column, and the scale of a column is the reciprocal of this value, rounded to a power of two. `bits` (d,), int64, is
@@ -156,7 +175,7 @@ def fill_coordinates(mean, remainder, standard_deviation, farthest, largest, is_
     if `is_centered`. The kernel returns the number of columns that are zero after centering, and whether float32 can
     represent the scaled columns.
     """
-    scale, shift, means, peak_ratios = outputs[0], outputs[1], outputs[2], outputs[3]
+    scale, shift, means, peak_to_mean_ratios = outputs[0], outputs[1], outputs[2], outputs[3]
     n_zero_columns, allows_float32 = 0, True
     for j in range(mean.shape[0]):
         exponent = 0
@@ -180,8 +199,8 @@ def fill_coordinates(mean, remainder, standard_deviation, farthest, largest, is_
         if is_centered and standard_deviation[j] == 0:
             n_zero_columns += 1
             mean_squares[j] = 0.0
-        max_magnitude = (farthest[j] if is_centered else largest[j]) * scale[j]
-        peak_ratios[j] = max_magnitude * max_magnitude / mean_squares[j] if mean_squares[j] > 0 else 0.0
+        max_magnitude = (largest_deviations[j] if is_centered else largest[j]) * scale[j]
+        peak_to_mean_ratios[j] = max_magnitude * max_magnitude / mean_squares[j] if mean_squares[j] > 0 else 0.0
     return n_zero_columns, allows_float32
 
 
@@ -195,7 +214,7 @@ def fill_coefficients(parameters, gradient, scale, shift, curvatures, mean_squar
     (`Objective.finish`).
     """
     n_classes, n_features = coef.shape
-    is_finite, increase = True, 0.0
+    is_finite, objective_increase = True, 0.0
     for k in range(n_classes):
         row, slopes, errors = parameters[k, :n_features], gradient[k], change[k]
         exact_intercept = compensated_dot(parameters[k, n_features], row, shift)
@@ -211,16 +230,16 @@ def fill_coefficients(parameters, gradient, scale, shift, curvatures, mean_squar
             shift_error += abs(errors[j] * shift[j])
             square += errors[j] * errors[j]
             penalty += curvatures[j] * errors[j] * errors[j]
-            increase += abs(slopes[j] * errors[j])
+            objective_increase += abs(slopes[j] * errors[j])
         # The error of the intercept consists of the error of the float64 sum, the error of rounding to the type of the
         # intercept, and the effect of the rounded coefficients.
         intercept_error = (
             UNIT_ROUNDOFF * (abs(exact_intercept) + 2 * size) + abs(intercept[k] - exact_intercept) + shift_error
         )
         errors[n_features] = intercept_error
-        increase += (
+        objective_increase += (
             abs(slopes[n_features] * intercept_error)
             + 0.25 * mean_square * (square + intercept_error * intercept_error)
             + 0.5 * penalty
         )
-    return is_finite, increase
+    return is_finite, objective_increase

@@ -12,14 +12,14 @@ import numpy as np
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.linear.residuals import (
     compute_logistic_terms,
-    exponentiate_shifted,
+    exponentiate_shifted_scores,
     find_row_maxima,
     reduce_log_losses,
 )
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponentiate_in_place
 from fastlin.kernels.machine.instructions import add_reassociated
-from fastlin.kernels.machine.threads import NUMBER_WORK, count_blocks, run_blocks
+from fastlin.kernels.machine.threads import COPIED_NUMBER_WORK, count_blocks, run_blocks
 
 # The number of values in a tile with few columns, which takes 24 KB of the L1 cache. With fewer than MIN_TILE_ROWS rows
 # per tile, the sums over vector lanes take more time than the cache saves
@@ -30,7 +30,7 @@ MIN_TILE_ROWS, MAX_TILE_ROWS = 256, 512
 # individually (docs/benchmarks/design-choices.md: rows per unrolled loop).
 TILE_ROW_MULTIPLE = 32
 # Indices of rows of the buffer, counted from the end of the scores. `fill_gram` uses two more rows.
-MAXIMA_ROW, EXPONENTIALS_ROW = range(2)
+MAXIMA_BUFFER_ROW, EXPONENTIALS_BUFFER_ROW = range(2)
 BUFFER_ROWS = 4
 
 
@@ -57,7 +57,7 @@ class TiledRows(NamedTuple):
         labels, weights = np.zeros(shape, np.int64), np.zeros(shape)
         labels.reshape(-1)[:n] = samples.labels
         weights.reshape(-1)[:n] = samples.weights if len(samples.weights) else 1.0
-        n_blocks = count_blocks(n, row_work=NUMBER_WORK * n_columns)
+        n_blocks = count_blocks(n, row_work=COPIED_NUMBER_WORK * n_columns)
         run_blocks(fill_block_tiles, min(n_blocks, shape[0]), X, rows, scale, shift, values)
         offsets, targets = (_tile_by_class(row_values, shape) for row_values in (samples.offsets, samples.targets))
         return cls(values, labels, weights, offsets, targets, n, len(samples.weights) > 0)
@@ -74,12 +74,12 @@ def _tile_by_class(row_values, shape):
     n, n_classes = row_values.shape
     if not n:
         return np.empty((shape[0], 0, shape[1]))
-    tiled = np.zeros((*shape, n_classes))
-    tiled.reshape(-1, n_classes)[:n] = row_values
-    return np.ascontiguousarray(tiled.transpose(0, 2, 1))
+    tiled_values = np.zeros((*shape, n_classes))
+    tiled_values.reshape(-1, n_classes)[:n] = row_values
+    return np.ascontiguousarray(tiled_values.transpose(0, 2, 1))
 
 
-def make_buffer(n_classes: int, tile_rows: int) -> np.ndarray:
+def make_tile_buffer(n_classes: int, tile_rows: int) -> np.ndarray:
     """Return a buffer (K + BUFFER_ROWS, m) for `evaluate_tiles`, which overwrites it."""
     return np.empty((n_classes + BUFFER_ROWS, tile_rows))
 
@@ -118,7 +118,7 @@ def evaluate_tiles(rows, parameters, probabilities, buffer, total):
     """
     values, labels, weights, targets = rows.values, rows.labels, rows.weights, rows.targets
     (n_tiles, n_columns, tile_rows), n_classes = values.shape, probabilities.shape[1]
-    largest, factors = buffer[n_classes + MAXIMA_ROW], buffer[n_classes + EXPONENTIALS_ROW]
+    largest, factors = buffer[n_classes + MAXIMA_BUFFER_ROW], buffer[n_classes + EXPONENTIALS_BUFFER_ROW]
     last, loss = n_columns - 1, 0.0
     total[:] = 0.0
     for t in range(n_tiles):
@@ -133,11 +133,11 @@ def evaluate_tiles(rows, parameters, probabilities, buffer, total):
             first, second = k * n_columns, (k + 1) * n_columns
             for j in range(0, n_columns, 4):
                 a, b, c = min(j + 1, last), min(j + 2, last), min(j + 3, last)
-                has_a, has_b, has_c = j + 1 <= last, j + 2 <= last, j + 3 <= last
-                p, q = parameters[first + j], parameters[first + a] * has_a
-                u, v = parameters[first + b] * has_b, parameters[first + c] * has_c
-                e, f = parameters[second + j], parameters[second + a] * has_a
-                g, w = parameters[second + b] * has_b, parameters[second + c] * has_c
+                has_second_column, has_third_column, has_fourth_column = j + 1 <= last, j + 2 <= last, j + 3 <= last
+                p, q = parameters[first + j], parameters[first + a] * has_second_column
+                u, v = parameters[first + b] * has_third_column, parameters[first + c] * has_fourth_column
+                e, f = parameters[second + j], parameters[second + a] * has_second_column
+                g, w = parameters[second + b] * has_third_column, parameters[second + c] * has_fourth_column
                 for i in range(tile_rows):
                     x, y = values[t, j, i], values[t, a, i]
                     z, o = values[t, b, i], values[t, c, i]
@@ -163,9 +163,9 @@ def evaluate_tiles(rows, parameters, probabilities, buffer, total):
             for i in range(tile_rows * targets.shape[1]):
                 largest[i] = targets[t, 0, i]
             for i in range(tile_rows):
-                p, linear_loss, slope = compute_logistic_terms(buffer[0, i], largest[i], factors[i], buffer)
+                p, linear_loss_term, slope = compute_logistic_terms(buffer[0, i], largest[i], factors[i], buffer)
                 probabilities[t, 0, i] = p
-                tile_loss = add_reassociated(tile_loss, weights[t, i] * linear_loss)
+                tile_loss = add_reassociated(tile_loss, weights[t, i] * linear_loss_term)
                 buffer[0, i] = slope * weights[t, i]
         else:
             factors[:] = -1.0
@@ -177,7 +177,7 @@ def evaluate_tiles(rows, parameters, probabilities, buffer, total):
                     tile_loss = add_reassociated(
                         tile_loss, weights[t, i] * (targets[t, k, i] * (largest[i] - buffer[k, i]))
                     )
-            exponentiate_shifted(buffer[:n_classes], tile_rows, largest, factors)
+            exponentiate_shifted_scores(buffer[:n_classes], tile_rows, largest, factors)
             for k in range(n_classes):
                 for i in range(tile_rows):
                     fraction = buffer[k, i] / (1.0 + factors[i])
@@ -246,33 +246,33 @@ def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, probabili
 
 
 @kernel(reassociate=False, inner=True)
-def _add_products(first_factors, second_factors, values, first, sums, second_sums):
-    """Add sum_i one[i] values[j, i] to sums[j] and sum_i other[i] values[j, i] to second_sums[j], for j >= first.
+def _add_products(column_multipliers, next_column_multipliers, values, first, sums, next_column_sums):
+    """Add sum_i one[i] values[j, i] to sums[j] and sum_i other[i] values[j, i] to next_column_sums[j], for j >= first.
 
     Columns are read four at a time. If fewer than four are left, the other factors are zero.
     """
     last = values.shape[0] - 1
     for j in range(first, values.shape[0], 4):
         a, b, c = min(j + 1, last), min(j + 2, last), min(j + 3, last)
-        has_a, has_b, has_c = j + 1 <= last, j + 2 <= last, j + 3 <= last
+        has_second_column, has_third_column, has_fourth_column = j + 1 <= last, j + 2 <= last, j + 3 <= last
         p, q, u, v, e, f, g, w = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for i in range(values.shape[1]):
-            p = add_reassociated(p, first_factors[i] * values[j, i])
-            q = add_reassociated(q, first_factors[i] * values[a, i])
-            u = add_reassociated(u, first_factors[i] * values[b, i])
-            v = add_reassociated(v, first_factors[i] * values[c, i])
-            e = add_reassociated(e, second_factors[i] * values[j, i])
-            f = add_reassociated(f, second_factors[i] * values[a, i])
-            g = add_reassociated(g, second_factors[i] * values[b, i])
-            w = add_reassociated(w, second_factors[i] * values[c, i])
+            p = add_reassociated(p, column_multipliers[i] * values[j, i])
+            q = add_reassociated(q, column_multipliers[i] * values[a, i])
+            u = add_reassociated(u, column_multipliers[i] * values[b, i])
+            v = add_reassociated(v, column_multipliers[i] * values[c, i])
+            e = add_reassociated(e, next_column_multipliers[i] * values[j, i])
+            f = add_reassociated(f, next_column_multipliers[i] * values[a, i])
+            g = add_reassociated(g, next_column_multipliers[i] * values[b, i])
+            w = add_reassociated(w, next_column_multipliers[i] * values[c, i])
         sums[j] += p
-        sums[a] += q * has_a
-        sums[b] += u * has_b
-        sums[c] += v * has_c
-        second_sums[j] += e
-        second_sums[a] += f * has_a
-        second_sums[b] += g * has_b
-        second_sums[c] += w * has_c
+        sums[a] += q * has_second_column
+        sums[b] += u * has_third_column
+        sums[c] += v * has_fourth_column
+        next_column_sums[j] += e
+        next_column_sums[a] += f * has_second_column
+        next_column_sums[b] += g * has_third_column
+        next_column_sums[c] += w * has_fourth_column
 
 
 @kernel(inline=True)
@@ -283,13 +283,13 @@ def fill_gram(values, weights, buffer, gram):
     rows of `buffer`. Entries of `gram` below the diagonal are undefined.
     """
     n_tiles, n_columns, tile_rows = values.shape
-    first_factors, second_factors = buffer[buffer.shape[0] - 2], buffer[buffer.shape[0] - 1]
+    column_multipliers, next_column_multipliers = buffer[buffer.shape[0] - 2], buffer[buffer.shape[0] - 1]
     gram[:] = 0.0
     for t in range(n_tiles):
         for j in range(0, n_columns, 2):
             # If the number of columns is odd, the last column is paired with zeros.
             next_column = min(j + 1, n_columns - 1)
             for i in range(tile_rows):
-                first_factors[i] = weights[t, i] * values[t, j, i]
-                second_factors[i] = weights[t, i] * values[t, next_column, i] * (next_column > j)
-            _add_products(first_factors, second_factors, values[t], j, gram[j], gram[next_column])
+                column_multipliers[i] = weights[t, i] * values[t, j, i]
+                next_column_multipliers[i] = weights[t, i] * values[t, next_column, i] * (next_column > j)
+            _add_products(column_multipliers, next_column_multipliers, values[t], j, gram[j], gram[next_column])

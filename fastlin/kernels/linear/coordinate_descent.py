@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.penalties import PenaltyArrays, shift_classes, soft_threshold
+from fastlin.kernels.linear.penalties import PenaltyArrays, add_best_class_shift, soft_threshold
 from fastlin.kernels.machine.compilation import kernel
 
 # The maximum number of sweeps over all coordinates. After each of them, at most as many sweeps update only the active
@@ -68,12 +68,12 @@ class DescentState(NamedTuple):
 
 
 @kernel
-def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, parameters):
+def descend_by_hessian(hessian, slopes, penalty, n_classes, should_skip_inactive, parameters):
     """Update each coordinate once, and return the predicted decrease of the model.
 
-    If `only_active`, coordinates at zero or at a bound are not updated. `hessian` (p, p) is H plus the curvatures of
-    the penalty on the diagonal; its rows are ordered by class, then by feature. `parameters` (p,) are Z, and `slopes`
-    (p,) are the gradient of the smooth model at Z. The kernel updates both. `penalty` is a PenaltyArrays.
+    If `should_skip_inactive`, coordinates at zero or at a bound are not updated. `hessian` (p, p) is H plus the
+    curvatures of the penalty on the diagonal; its rows are ordered by class, then by feature. `parameters` (p,) are Z,
+    and `slopes` (p,) are the gradient of the smooth model at Z. The kernel updates both. `penalty` is a PenaltyArrays.
     """
     penalty_curvatures, thresholds, _, grouped, lower, upper = penalty[:6]
     has_bounds = lower.shape[0] > 0
@@ -92,7 +92,7 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
                 length = max(length, abs(parameters[k * size + j]))
                 if has_bounds and not lower[k, j] < parameters[k * size + j] < upper[k, j]:
                     length = 0.0
-            if not curvature > 0 or (only_active and length == 0):
+            if not curvature > 0 or (should_skip_inactive and length == 0):
                 continue
             for k in range(first, first + classes_per_update):
                 unshrunk_values[k] = parameters[k * size + j] - slopes[k * size + j] / curvature
@@ -113,7 +113,7 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
         if n_classes > 1 and (thresholds[j] > 0 or penalty_curvatures[j] > 0):
             for k in range(n_classes):
                 unshrunk_values[k] = parameters[k * size + j]
-            shift = shift_classes(unshrunk_values, j, penalty)
+            shift = add_best_class_shift(unshrunk_values, j, penalty)
             for k in range(n_classes):
                 parameters[k * size + j] = unshrunk_values[k]
                 slopes[k * size + j] += penalty_curvatures[j] * shift
@@ -137,8 +137,8 @@ def fill_block_minimizers(
     penalty_curvatures, thresholds = penalty
     steps, changes, products = pairs
     size = hessian.shape[0]
-    model, hessian_step, gradient = np.empty((size, size)), np.empty(size), np.empty(size)
-    no_bounds, no_values = np.empty((0, 0)), np.empty(0)
+    model, hessian_times_step, gradient = np.empty((size, size)), np.empty(size), np.empty(size)
+    empty_bounds, empty_values = np.empty((0, 0)), np.empty(0)
     for position in range(block * indices.shape[0] // n_blocks, (block + 1) * indices.shape[0] // n_blocks):
         b = indices[position]
         for j in range(size):
@@ -148,17 +148,17 @@ def fill_block_minimizers(
             model[j, j] += penalty_curvatures[b, j]
         for pair in range(products.shape[1]):
             if products[b, pair] > 0:
-                _update_hessian(steps[b, pair], changes[b, pair], products[b, pair], hessian_step, model)
-        problem_penalty = PenaltyArrays(
+                _update_hessian(steps[b, pair], changes[b, pair], products[b, pair], hessian_times_step, model)
+        penalty_of_problem = PenaltyArrays(
             penalty_curvatures[b],
             thresholds[b],
             thresholds[b],
             False,
-            no_bounds,
-            no_bounds,
-            no_values,
-            no_values,
-            no_values,
+            empty_bounds,
+            empty_bounds,
+            empty_values,
+            empty_values,
+            empty_values,
         )
         total, sweep_decrease = 0.0, np.inf
         for _ in range(MAX_SWEEPS):
@@ -166,7 +166,9 @@ def fill_block_minimizers(
                 break
             for sweep in range(1 + MAX_SWEEPS):
                 # n_classes is not a literal, because Numba would compile the kernel again for a literal.
-                decrease = descend_by_hessian(model, gradient, problem_penalty, np.int64(1), sweep > 0, minimizers[b])
+                decrease = descend_by_hessian(
+                    model, gradient, penalty_of_problem, np.int64(1), sweep > 0, minimizers[b]
+                )
                 total += decrease
                 sweep_decrease = decrease if sweep == 0 else sweep_decrease
                 if decrease <= (decrease_tol if sweep == 0 else 0.1 * decrease_tol) * total:
@@ -174,27 +176,33 @@ def fill_block_minimizers(
 
 
 @kernel(inner=True)
-def _update_hessian(step, change, product, hessian_step, hessian):
+def _update_hessian(step, change, product, hessian_times_step, hessian):
     """Apply the BFGS update for a step and the gradient change along this step. Their inner product is positive."""
     step_curvature = 0.0
     for j in range(step.shape[0]):
         row, total = hessian[j], 0.0
         for other in range(step.shape[0]):
             total += row[other] * step[other]
-        hessian_step[j] = total
+        hessian_times_step[j] = total
         step_curvature += total * step[j]
     if step_curvature > 0:
         for j in range(step.shape[0]):
-            row, added_factor, removed_factor = hessian[j], change[j] / product, hessian_step[j] / step_curvature
+            row, gradient_change_factor, hessian_product_factor = (
+                hessian[j],
+                change[j] / product,
+                hessian_times_step[j] / step_curvature,
+            )
             for other in range(step.shape[0]):
-                row[other] += added_factor * change[other] - removed_factor * hessian_step[other]
+                row[other] += (
+                    gradient_change_factor * change[other] - hessian_product_factor * hessian_times_step[other]
+                )
 
 
 @kernel
-def descend_by_columns(columns, row_curvature, penalty, model, only_active, state):
+def descend_by_columns(columns, row_curvature, penalty, model, should_skip_inactive, state):
     """Update the intercepts and the coordinates of a working set once, and return the predicted decrease.
 
-    If `only_active`, only active coordinates are updated. The arguments are a WorkingColumns, a Curvature, a
+    If `should_skip_inactive`, only active coordinates are updated. The arguments are a WorkingColumns, a Curvature, a
     PenaltyArrays, a ModelArrays and a DescentState. The kernel updates the DescentState. The Hessian of the loss
     contributes the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). For K = 1 the slopes are sum_i x_ij scores_i, and
     the Curvature contains s_i p_i (1 - p_i) instead of p_i. If the penalty is grouped, the K coordinates of a feature
@@ -234,7 +242,7 @@ def descend_by_columns(columns, row_curvature, penalty, model, only_active, stat
             length = max(length, abs(parameters[c]))
             if has_bounds and not lower[classes[c], j] < parameters[c] < upper[classes[c], j]:
                 length = 0.0
-        if curvature > 0 and not (only_active and length == 0):
+        if curvature > 0 and not (should_skip_inactive and length == 0):
             square = 0.0
             for c in range(first, first + classes_per_update):
                 k = classes[c]
@@ -258,19 +266,28 @@ def descend_by_columns(columns, row_curvature, penalty, model, only_active, stat
                     continue
                 parameters[c] = target
                 decrease += 0.5 * curvature * change * change
-                update_arguments = kind(change), probabilities[k], scores[k], means
+                column_update_arguments = kind(change), probabilities[k], scores[k], means
                 if position >= 0:
-                    _add_column(None, panel[position], scale, shift, *update_arguments)
+                    _add_column(None, panel[position], scale, shift, *column_update_arguments)
                 else:
-                    _add_column(indices[entries], values[entries], scale, shift, *update_arguments)
-        is_last = first + classes_per_update == parameters.shape[0] or features[first + classes_per_update] != j
-        has_few_entries = position < 0 and entries.stop - entries.start <= MAX_JOINT_ENTRIES
-        if is_last and has_few_entries and n_visited_classes > 1 and not (only_active or grouped or has_bounds):
+                    _add_column(indices[entries], values[entries], scale, shift, *column_update_arguments)
+        is_last_of_feature = (
+            first + classes_per_update == parameters.shape[0] or features[first + classes_per_update] != j
+        )
+        is_short_column = position < 0 and entries.stop - entries.start <= MAX_JOINT_ENTRIES
+        if (
+            is_last_of_feature
+            and is_short_column
+            and n_visited_classes > 1
+            and not (should_skip_inactive or grouped or has_bounds)
+        ):
             column = first + 1 - n_visited_classes, first + 1, penalty_curvatures[j], thresholds[j], scale
             decrease += _step_jointly(indices[entries], values[entries], column, row_curvature, model, state, classes)
         if n_visited_classes == n_classes > 1 and (thresholds[j] > 0 or penalty_curvatures[j] > 0):
             # The scores of all classes and their mean change by the same amount, so the slopes do not change.
-            shift_classes(parameters[first + classes_per_update - n_classes : first + classes_per_update], j, penalty)
+            add_best_class_shift(
+                parameters[first + classes_per_update - n_classes : first + classes_per_update], j, penalty
+            )
     return decrease
 
 
@@ -346,9 +363,9 @@ def _step_jointly(indices, values, column, row_curvature, model, state, classes)
         return 0.0
     for a in range(n_active):
         c = active_coordinates[a]
-        k, is_toward_zero = classes[c], step[a] * parameters[c] < 0
+        k, is_step_toward_zero = classes[c], step[a] * parameters[c] < 0
         # The coordinate that limits the step becomes exactly zero.
-        reaches_zero = is_toward_zero and -parameters[c] / step[a] == step_length
+        reaches_zero = is_step_toward_zero and -parameters[c] / step[a] == step_length
         target = 0.0 if reaches_zero else parameters[c] + step_length * step[a]
         change = target - parameters[c]
         parameters[c] = target

@@ -1,10 +1,10 @@
 """Kernels over dense rows: converted rows, scores, and the sums of the logistic and the softmax loss.
 
-X (n, d) has any type and strides and is passed as the view from `any_layout`. A row x enters the computations as x~ =
-scale x + shift. All computations are in the type of coef. K = 1 means the logistic loss with labels 0 and 1, and K >= 3
-means the softmax loss with labels 0 to K - 1. A pass computes scores, residuals and gradient of a tile of rows while
-the tile is in the L2 cache, so X is read from memory once. If X contains the numeric columns of a table, ``levels`` are
-the categorical columns of the table; otherwise ``levels`` is None.
+X (n, d) has any type and strides and is passed as the view from `make_any_layout_view`. A row x enters the computations
+as x~ = scale x + shift. All computations are in the type of coef. K = 1 means the logistic loss with labels 0 and 1,
+and K >= 3 means the softmax loss with labels 0 to K - 1. A pass computes scores, residuals and gradient of a tile of
+rows while the tile is in the L2 cache, so X is read from memory once. If X contains the numeric columns of a table,
+``levels`` are the categorical columns of the table; otherwise ``levels`` is None.
 """
 
 import numpy as np
@@ -17,14 +17,14 @@ from fastlin.kernels.linear.residuals import (
     sum_values,
 )
 from fastlin.kernels.linear.table_rows import add_level_scores, add_level_sums, allocate_level_tile
-from fastlin.kernels.machine.arrays import dense_row, zeros_aligned
+from fastlin.kernels.machine.arrays import get_contiguous_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import optimize_for_size
 from fastlin.kernels.machine.products import (
-    add_product,
+    add_matrix_product,
     allocate_read_tile,
     allocate_tile,
-    load_and_multiply,
+    load_and_multiply_tile,
 )
 from fastlin.kernels.machine.tiles import make_row_range, slice_rows
 from fastlin.kernels.machine.vectors import copy_rows
@@ -65,7 +65,7 @@ def fill_block_pass(
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         tile_indices = rows[start:stop]
-        load_and_multiply(X, rows, start, stop, intercept, tile)
+        load_and_multiply_tile(X, rows, start, stop, intercept, tile)
         if levels is not None:
             add_level_scores(levels, tile_indices, level_tile, tile.scores)
         if losses is not None:
@@ -78,7 +78,7 @@ def fill_block_pass(
             convert_scores_of_batch(tile.scores, stop - start, batch, batch.n_classes, block, first + start, buffers)
         for k in range(intercept.shape[0]):
             intercept_sums[k] += sum_values(tile.scores[k, : stop - start])
-        add_product(tile.rows, stop - start, tile.scores, coef_sums, tile.prefetch_list)
+        add_matrix_product(tile.rows, stop - start, tile.scores, coef_sums, tile.prefetch_list)
         if levels is not None:
             add_level_sums(tile.scores, stop - start, level_tile)
     if losses is not None:
@@ -105,7 +105,7 @@ def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best_cl
         level_tile = allocate_level_tile(levels, block, tile_rows)
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
-        load_and_multiply(X, rows, start, stop, parameters.intercept, tile, True)
+        load_and_multiply_tile(X, rows, start, stop, parameters.intercept, tile, True)
         if levels is not None:
             add_level_scores(levels, rows[start:stop], level_tile, tile_scores)
         if scores.shape[0] > 0:
@@ -140,24 +140,24 @@ def fill_scores(X, coef, intercept, scores, best_classes):
             score += intercept[k]
             if scores.shape[0] > 0:
                 scores[i, k] = score
-            is_best = (score > largest) | (k == 0)
-            best_class, largest = k if is_best else best_class, score if is_best else largest
+            is_new_best_class = (score > largest) | (k == 0)
+            best_class, largest = k if is_new_best_class else best_class, score if is_new_best_class else largest
         if best_classes.shape[0] > 0:
             best_classes[i] = best_class if coef.shape[0] > 1 else np.int64(score > 0)
 
 
 @kernel
-def fill_block_rows(block, n_blocks, X, rows, target_rows):
+def fill_block_gathered_rows(block, n_blocks, X, rows, destination_rows):
     """Fill gathered[i] with the converted row X[rows[i]], for the block's slice of `rows` (m,).
 
-    X is a view from `any_layout`.
+    X is a view from `make_any_layout_view`.
     """
     X = X[0]
     for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
         if X.strides[1] == X.itemsize:
-            source, target = dense_row(X, rows[i]), target_rows[i]
+            source, target = get_contiguous_row(X, rows[i]), destination_rows[i]
             for j in range(target.shape[0]):
                 target[j] = source[j]
         else:
             for j in range(X.shape[1]):
-                target_rows[i, j] = X[rows[i], j]
+                destination_rows[i, j] = X[rows[i], j]

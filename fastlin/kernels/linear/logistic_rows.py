@@ -1,9 +1,9 @@
 """Kernels over dense rows for the logistic loss (K = 1), which read X in place, without copying rows into a tile.
 
-X (n, d) has any type and is passed as the view from `any_layout`. Its rows or its columns are contiguous. The scaling
-x~ = scale x + shift is folded into the coefficients v and the intercept c. A score is then sum_j (scale_j v_j) x_j + (c
-+ sum_j shift_j v_j), and the sum of r_i x~_ij is scale_j sum_i r_i x_ij + shift_j sum_i r_i. Everything else is as in
-dense_rows.py. The rounding error is larger if the mean of a column is large relative to its standard deviation
+X (n, d) has any type and is passed as the view from `make_any_layout_view`. Its rows or its columns are contiguous. The
+scaling x~ = scale x + shift is folded into the coefficients v and the intercept c. A score is then sum_j (scale_j v_j)
+x_j + (c + sum_j shift_j v_j), and the sum of r_i x~_ij is scale_j sum_i r_i x_ij + shift_j sum_i r_i. Everything else
+is as in dense_rows.py. The rounding error is larger if the mean of a column is large relative to its standard deviation
 (docs/derivations.md, section 8). `allows_folding` excludes such columns.
 """
 
@@ -31,13 +31,13 @@ from fastlin.kernels.machine.vectors import compensated_dot
 from fastlin.typing import FloatArray, FloatType
 
 # These loops do not prefetch cache lines of the next tile.
-NO_PREFETCH_LINES = 0, 0
+NO_PREFETCHED_LINES = 0, 0
 # The rows of the next tile are prefetched if a row has at least this many bytes (see `add_long_rows`).
 MIN_PREFETCHED_ROW_BYTES = 320
 # The largest absolute shift of a scaled column, whose standard deviation is near one. A shift of 64 multiplies the
 # rounding error of the column's terms by at most 129, which costs seven of the 53 bits of float64. In float32, a shift
 # of 2 multiplies the rounding error by at most 5.
-MAX_SHIFT = {np.float64: 64.0, np.float32: 2.0}
+MAX_COLUMN_SHIFT = {np.float64: 64.0, np.float32: 2.0}
 
 
 def allows_folding(scale: FloatArray, shift: FloatArray, precision: FloatType) -> bool:
@@ -48,7 +48,7 @@ def allows_folding(scale: FloatArray, shift: FloatArray, precision: FloatType) -
     """
     max_scale, scale = 2.0 ** (np.finfo(precision).maxexp // 4), scale[scale > 0]
     return bool(
-        max(shift.max(initial=0.0), -shift.min(initial=0.0)) <= MAX_SHIFT[precision]
+        max(shift.max(initial=0.0), -shift.min(initial=0.0)) <= MAX_COLUMN_SHIFT[precision]
         and scale.max(initial=1.0) <= max_scale
         and scale.min(initial=1.0) * max_scale >= 1
     )
@@ -126,9 +126,9 @@ def _fill_scores(X, coef, intercept, scores):
     for i in range(row_scores.shape[0]):
         row_scores[i] = intercept
     if X.strides[1] == X.itemsize:
-        n_rows, zero = X.shape[0], np.int64(0)
+        n_rows, zero_index = X.shape[0], np.int64(0)
         for i in range(0, n_rows, ROWS_PER_STEP):
-            score_rows(X, n_rows, i, coef, zero, zero, coef.shape[1], scores, NO_PREFETCH_LINES)
+            score_rows(X, n_rows, i, coef, zero_index, zero_index, coef.shape[1], scores, NO_PREFETCHED_LINES)
         return
     for j in range(0, X.shape[1], COLUMNS_PER_STEP):
         add_columns(X.T, X.shape[1], j, coef[0], row_scores)
@@ -142,12 +142,22 @@ def _add_rows(X, multipliers, sums, tile_buffer):
     in the type of `multipliers`. `tile_buffer` is zero before and after the call.
     """
     optimize_for_size()
-    n_rows, factors, tile_sums, zero = X.shape[0], multipliers[0], tile_buffer[0], np.int64(0)
+    n_rows, factors, tile_sums, zero_index = X.shape[0], multipliers[0], tile_buffer[0], np.int64(0)
     for i in range(n_rows, factors.shape[0]):
         factors[i] = 0
     if X.strides[1] != X.itemsize:
         for j in range(0, X.shape[1], COLUMNS_PER_STEP):
-            score_columns(X.T, X.shape[1], j, multipliers, zero, zero, factors.shape[0], tile_buffer, NO_PREFETCH_LINES)
+            score_columns(
+                X.T,
+                X.shape[1],
+                j,
+                multipliers,
+                zero_index,
+                zero_index,
+                factors.shape[0],
+                tile_buffer,
+                NO_PREFETCHED_LINES,
+            )
     elif X.shape[1] * X.itemsize >= MIN_PREFETCHED_ROW_BYTES:
         for i in range(0, n_rows, ROWS_PER_STEP):
             add_long_rows(X, n_rows, i, factors, tile_sums)

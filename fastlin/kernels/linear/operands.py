@@ -12,7 +12,11 @@ import numpy as np
 
 from fastlin.typing import Array, FloatArray, IntArray
 
-NO_FLOAT32, NO_FLOAT64, NO_ROWS = np.empty((0, 0), np.float32), np.empty((0, 0)), np.empty(0, np.int64)
+EMPTY_FLOAT32_MATRIX, EMPTY_FLOAT64_MATRIX, NO_ROWS = (
+    np.empty((0, 0), np.float32),
+    np.empty((0, 0)),
+    np.empty(0, np.int64),
+)
 
 
 class Samples(NamedTuple):
@@ -21,12 +25,12 @@ class Samples(NamedTuple):
     rows: np.ndarray  # (m,) int64, in the order of the pass; empty means all rows
     labels: np.ndarray  # (n,), integers starting at 0; with targets, the most probable classes
     weights: np.ndarray  # (n,); empty means all ones
-    offsets: np.ndarray = NO_FLOAT64  # (n, K) float64, added to the scores; empty means zeros
+    offsets: np.ndarray = EMPTY_FLOAT64_MATRIX  # (n, K) float64, added to the scores; empty means zeros
     # (n, K) float64, the probabilities of the classes (for K = 1, of class 1), which replace the labels in losses and
     # residuals; empty means that the labels are used.
-    targets: np.ndarray = NO_FLOAT64
+    targets: np.ndarray = EMPTY_FLOAT64_MATRIX
 
-    def weigh(self) -> FloatArray:
+    def get_row_weights(self) -> FloatArray:
         """Return the weights of the rows of the pass, (m,), float64."""
         rows, labels, weights = self.rows, self.labels, self.weights
         if not len(weights):
@@ -52,9 +56,9 @@ class ProbabilityOutput(NamedTuple):
     def of(cls, probabilities: FloatArray | None) -> Self:
         """Return the output for an array (K, m) of either type, or an empty output if the array is None."""
         if probabilities is None:
-            return cls(NO_FLOAT32, NO_FLOAT64)
+            return cls(EMPTY_FLOAT32_MATRIX, EMPTY_FLOAT64_MATRIX)
         is_float32 = probabilities.dtype == np.float32
-        return cls(probabilities, NO_FLOAT64) if is_float32 else cls(NO_FLOAT32, probabilities)
+        return cls(probabilities, EMPTY_FLOAT64_MATRIX) if is_float32 else cls(EMPTY_FLOAT32_MATRIX, probabilities)
 
 
 class Losses(NamedTuple):

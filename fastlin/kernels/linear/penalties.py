@@ -15,8 +15,8 @@ QUADRATIC_PENALTY, L1_PENALTY, LOSS_SLOPE, SQUARED_DUAL_NORM, MAX_SUBGRADIENT, S
 STRIP_COLUMNS = 256
 # Indices of the sums of `fill_block_dual`: the conjugate of the penalty, its first and second derivatives with respect
 # to the step, and the largest step for which the dual point is feasible.
-CONJUGATE, FIRST_DERIVATIVE, SECOND_DERIVATIVE, MAX_STEP = range(4)
-NO_BOUNDS, NO_VALUES = np.empty((0, 0)), np.empty(0)
+CONJUGATE, FIRST_DERIVATIVE, SECOND_DERIVATIVE, MAX_FEASIBLE_STEP = range(4)
+EMPTY_BOUNDS, EMPTY_VALUES = np.empty((0, 0)), np.empty(0)
 
 
 class PenaltyArrays(NamedTuple):
@@ -27,13 +27,13 @@ class PenaltyArrays(NamedTuple):
     roots: np.ndarray  # (d,), the square roots of the curvatures
     grouped: bool  # whether the L1 penalty applies to the L2 norm of each feature over the classes (group lasso)
     # (K, d + 1), bounds on the parameters; empty if there are no bounds, or if `grouped`.
-    lower: np.ndarray = NO_BOUNDS
-    upper: np.ndarray = NO_BOUNDS
-    scale: np.ndarray = NO_VALUES  # (d,); a scaled column is scale * x + shift
-    shift: np.ndarray = NO_VALUES
+    lower: np.ndarray = EMPTY_BOUNDS
+    upper: np.ndarray = EMPTY_BOUNDS
+    scale: np.ndarray = EMPTY_VALUES  # (d,); a scaled column is scale * x + shift
+    shift: np.ndarray = EMPTY_VALUES
     # (d,), the error bound weights: the rounding error of a score per unit of a parameter, relative to the rounding
     # error of a product.
-    error_weight: np.ndarray = NO_VALUES
+    error_weight: np.ndarray = EMPTY_VALUES
 
 
 class ProbabilityTransfer(NamedTuple):
@@ -41,7 +41,7 @@ class ProbabilityTransfer(NamedTuple):
 
     features: np.ndarray  # (n_classes, d), per class, sum s_i x~_i / S over the rows of the class
     parts: np.ndarray  # (n_classes,), the fraction of its probability that each class loses; empty for no transfer
-    received: np.ndarray  # (n_classes,), the fraction of the total transfer that each class receives
+    received_fractions: np.ndarray  # (n_classes,), the fraction of the total transfer that each class receives
 
 
 @kernel(inline=True)
@@ -83,7 +83,7 @@ def find_best_shift(values, threshold, curvature, grouped):
 
 
 @kernel(inner=True)
-def shift_classes(values, j, penalty):
+def add_best_class_shift(values, j, penalty):
     """Add the result of `find_best_shift` for column j to `values` (K,), within the bounds, and return this shift."""
     lower, upper = penalty.lower, penalty.upper
     shift = find_best_shift(values, penalty.thresholds[j], penalty.curvatures[j], penalty.grouped)
@@ -110,7 +110,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
     weight_factor = 1 / total_weight
     error_weights[block] = 0.0
     first, last = block * n_features // n_blocks, (block + 1) * n_features // n_blocks
-    squares, sizes, slope, slope_size, squared_dual_norm, largest = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    squares, sizes, slope, slope_magnitude, squared_dual_norm, largest = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for start in range(first, last, STRIP_COLUMNS):
         stop = start + STRIP_COLUMNS if start + STRIP_COLUMNS < last else last
         square, size, squared_slopes, squared_gradients, max_subgradients = zeros_aligned(
@@ -123,12 +123,12 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
             intercept_gradient = total[k, n_features] * weight_factor
             # The rounding error of a sum grows with the number of terms, so each strip of columns has separate partial
             # sums.
-            strip_slope, strip_size, strip_error_weight = 0.0, 0.0, 0.0
+            strip_slope, strip_slope_magnitude, strip_error_weight = 0.0, 0.0, 0.0
             for j in range(v.shape[0]):
                 loss_gradient = t[j] * weight_factor
                 g[j] = loss_gradient + curvature[j] * v[j]
                 strip_slope += v[j] * loss_gradient
-                strip_size += abs(v[j] * loss_gradient)
+                strip_slope_magnitude += abs(v[j] * loss_gradient)
                 strip_error_weight += abs(v[j]) * column_error_weights[j]
                 square[j] += v[j] * v[j]
                 size[j] += abs(v[j])
@@ -141,7 +141,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
                 subgradient = abs(uncentered_gradient + sign) if v[j] != 0 else subgradient
                 max_subgradients[j] = subgradient if subgradient > max_subgradients[j] else max_subgradients[j]
             slope += strip_slope
-            slope_size += strip_size
+            slope_magnitude += strip_slope_magnitude
             error_weights[block, k] += strip_error_weight
         if grouped:
             for j in range(scales.shape[0]):
@@ -169,14 +169,14 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
         for k in range(n_classes):
             gradient[k, n_features] = total[k, n_features] * weight_factor
             slope += parameters[k, n_features] * gradient[k, n_features]
-            slope_size += abs(parameters[k, n_features] * gradient[k, n_features])
+            slope_magnitude += abs(parameters[k, n_features] * gradient[k, n_features])
             error_weights[block, k] += abs(parameters[k, n_features])
             largest = max(largest, abs(gradient[k, n_features]))
     sums[block, QUADRATIC_PENALTY], sums[block, L1_PENALTY], sums[block, LOSS_SLOPE] = squares, sizes, slope
     sums[block, SQUARED_DUAL_NORM], sums[block, MAX_SUBGRADIENT], sums[block, SLOPE_MAGNITUDE] = (
         squared_dual_norm,
         largest,
-        slope_size,
+        slope_magnitude,
     )
 
 
@@ -189,36 +189,38 @@ def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, st
     transfer changes the probabilities first: each class k loses the fraction parts[k] of its probability and receives
     the fraction received[k] of the total transfer. For K = 1, both classes, 0 and 1, have an entry in these arrays. Let
     a be |G_kj| after the transfer (if grouped, the norm over the classes), and t the threshold. The conjugate is sum
-    max(step a - t, 0)^2 / (2 roots^2). Columns whose root is zero are excluded from the conjugate, and MAX_STEP is the
-    minimum of t / a over these columns.
+    max(step a - t, 0)^2 / (2 roots^2). Columns whose root is zero are excluded from the conjugate, and
+    MAX_FEASIBLE_STEP is the minimum of t / a over these columns.
     """
     curvatures, thresholds, roots, grouped = penalty[:4]
-    features, parts, received = exchange
+    features, parts, received_fractions = exchange
     n_classes, n_features, n_parts = parameters.shape[0], roots.shape[0], parts.shape[0]
     first, last = block * n_features // n_blocks, (block + 1) * n_features // n_blocks
-    conjugate, first_derivative, second_derivative, max_step = 0.0, 0.0, 0.0, np.inf
+    conjugate, first_derivative, second_derivative, max_feasible_step = 0.0, 0.0, 0.0, np.inf
     for start in range(first, last, STRIP_COLUMNS):
         stop = start + STRIP_COLUMNS if start + STRIP_COLUMNS < last else last
-        transfer, square, squared_exceedances, slopes, second_derivatives, max_gradients = zeros_aligned(
-            (6, STRIP_COLUMNS), np.float64
+        transferred_gradients, square, squared_exceedances, slopes, second_derivatives, largest_gradients = (
+            zeros_aligned((6, STRIP_COLUMNS), np.float64)
         )
         curvature, threshold = curvatures[start:stop], thresholds[start:stop]
         for c in range(n_parts):
             k, sign = (0, 2.0 * c - 1) if n_classes == 1 else (c, 1.0)
             v, g, label_gradient = parameters[k, start:stop], gradient[k, start:stop], features[c, start:stop]
             for j in range(v.shape[0]):
-                transfer[j] += parts[c] * (sign * (g[j] - curvature[j] * v[j]) + label_gradient[j])
+                transferred_gradients[j] += parts[c] * (sign * (g[j] - curvature[j] * v[j]) + label_gradient[j])
         for k in range(n_classes):
             c = n_parts - 1 if n_classes == 1 else k
-            lost_fraction, gained_fraction = (parts[c], received[c]) if n_parts > 0 else (0.0, 0.0)
-            label_gradient = features[c, start:stop] if n_parts > 0 else transfer[: stop - start]
+            lost_fraction, gained_fraction = (parts[c], received_fractions[c]) if n_parts > 0 else (0.0, 0.0)
+            label_gradient = features[c, start:stop] if n_parts > 0 else transferred_gradients[: stop - start]
             v, g = parameters[k, start:stop], gradient[k, start:stop]
             for j in range(v.shape[0]):
                 loss_gradient = g[j] - curvature[j] * v[j]
-                loss_gradient += gained_fraction * transfer[j] - lost_fraction * (loss_gradient + label_gradient[j])
+                loss_gradient += gained_fraction * transferred_gradients[j] - lost_fraction * (
+                    loss_gradient + label_gradient[j]
+                )
                 a = abs(loss_gradient)
                 square[j] += a * a
-                max_gradients[j] = a if a > max_gradients[j] else max_gradients[j]
+                largest_gradients[j] = a if a > largest_gradients[j] else largest_gradients[j]
                 exceedance = step * a - threshold[j]
                 exceedance = exceedance if exceedance > 0 else 0.0
                 squared_exceedances[j] += exceedance * exceedance
@@ -227,9 +229,9 @@ def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, st
         for j in range(curvature.shape[0]):
             root = roots[start + j]
             if grouped:
-                max_gradients[j] = np.sqrt(square[j])
-                exceedance = max(step * max_gradients[j] - threshold[j], 0.0)
-                squared_exceedances[j], slopes[j] = exceedance * exceedance, exceedance * max_gradients[j]
+                largest_gradients[j] = np.sqrt(square[j])
+                exceedance = max(step * largest_gradients[j] - threshold[j], 0.0)
+                squared_exceedances[j], slopes[j] = exceedance * exceedance, exceedance * largest_gradients[j]
                 second_derivatives[j] = square[j] if exceedance > 0 else 0.0
             if root > 0:
                 # Terms are divided by the roots, because the squares of roots overflow or underflow in float64 if
@@ -237,7 +239,7 @@ def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, st
                 conjugate += 0.5 * np.square(np.sqrt(squared_exceedances[j]) / root)
                 first_derivative += slopes[j] / root / root
                 second_derivative += second_derivatives[j] / root / root
-            elif step * max_gradients[j] > threshold[j]:
-                max_step = min(max_step, threshold[j] / max_gradients[j])
+            elif step * largest_gradients[j] > threshold[j]:
+                max_feasible_step = min(max_feasible_step, threshold[j] / largest_gradients[j])
     sums[block, CONJUGATE], sums[block, FIRST_DERIVATIVE] = conjugate, first_derivative
-    sums[block, SECOND_DERIVATIVE], sums[block, MAX_STEP] = second_derivative, max_step
+    sums[block, SECOND_DERIVATIVE], sums[block, MAX_FEASIBLE_STEP] = second_derivative, max_feasible_step

@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from fastlin.kernels.linear.column_scaling import ROUNDING_ERRORS_PER_ROW, UNIT_ROUNDOFF
-from fastlin.kernels.linear.columnwise import evaluate_tiles, fill_gram, make_buffer
+from fastlin.kernels.linear.columnwise import evaluate_tiles, fill_gram, make_tile_buffer
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import add_reassociated
 
@@ -525,7 +525,7 @@ class DescentWorkspace(NamedTuple):
     def of(cls, n_tiles: int, tile_rows: int, n_rows_coef: int, n_columns: int) -> Self:
         """Return a workspace for the given numbers of tiles, rows per tile, rows of coefficients and columns."""
         probabilities = np.empty((n_tiles, n_rows_coef, tile_rows))
-        buffer = make_buffer(n_rows_coef, tile_rows)
+        buffer = make_tile_buffer(n_rows_coef, tile_rows)
         return cls(probabilities, buffer, np.empty((n_tiles, tile_rows)), np.empty((n_columns, n_columns)))
 
 

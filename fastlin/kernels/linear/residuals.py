@@ -19,9 +19,9 @@ from fastlin.kernels.machine.exponential import (
 from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining
 from fastlin.kernels.machine.tiles import make_row_range
 
-# The losses of unweighted rows are summed as logarithms of products of 2^N_HALVINGS factors. These products are at most
-# 2^32. Only one logarithm is computed per 32 rows.
-N_HALVINGS = 5
+# The losses of unweighted rows are summed as logarithms of products of 2^N_PRODUCT_HALVINGS factors. These products are
+# at most 2^32. Only one logarithm is computed per 32 rows.
+N_PRODUCT_HALVINGS = 5
 
 
 @kernel(inline=True)
@@ -52,7 +52,7 @@ def gather_and_convert_logistic_scores(scores, row_indices, samples, output, fir
     """Apply `convert_logistic_scores` to the rows ``row_indices`` of `samples`, after adding their offsets."""
     optimize_for_size()
     n_rows, kind = scores.shape[0], scores.dtype.type
-    buffer, wide_buffer = allocate_logistic_buffers(n_rows, scores)
+    buffer, float64_buffer = allocate_logistic_buffers(n_rows, scores)
     targets, has_targets = buffer[0], samples.targets.shape[0] > 0
     weights = zeros_aligned(n_rows if samples.weights.shape[0] > 0 else 0, samples.weights.dtype)
     for i in range(n_rows):
@@ -61,7 +61,7 @@ def gather_and_convert_logistic_scores(scores, row_indices, samples, output, fir
         weights[i] = samples.weights[row_indices[i]]
     for i in range(n_rows if samples.offsets.shape[0] > 0 else 0):
         scores[i] += kind(samples.offsets[row_indices[i], 0])
-    return convert_logistic_scores(scores, weights, output, first, buffer, wide_buffer)
+    return convert_logistic_scores(scores, weights, output, first, buffer, float64_buffer)
 
 
 @kernel(inner=True)
@@ -149,7 +149,7 @@ def allocate_logistic_buffers(n_rows, scores):
 
 
 @kernel(reassociate=False, inner=True)
-def convert_logistic_scores(scores, weights, output, first, buffer, wide_buffer):
+def convert_logistic_scores(scores, weights, output, first, buffer, float64_buffer):
     """Overwrite `scores` (n,) like `convert_scores_to_residuals` for K = 1, and return the sum of the losses, float64.
 
     On entry, buffer[0] contains the labels or targets of the rows. The kernel overwrites both buffers. Empty weights
@@ -158,18 +158,18 @@ def convert_logistic_scores(scores, weights, output, first, buffer, wide_buffer)
     prevent_inlining()
     n_rows = scores.shape[0]
     targets, row_weights, probabilities = buffer[0, :n_rows], buffer[1, :n_rows], buffer[2, :n_rows]
-    exponentials, linear_losses = wide_buffer[0, :n_rows], wide_buffer[1, :n_rows]
+    exponentials, linear_losses = float64_buffer[0, :n_rows], float64_buffer[1, :n_rows]
     for i in range(n_rows):
         row_weights[i] = get_weight(weights, i)
     # This is a single loop, because separate loops would store the intermediate results in memory.
     for i in range(n_rows):
         e = exponential(-abs(scores[i]), scores)
         exponentials[i] = np.float64(e)
-        probabilities[i], linear_loss, slope = compute_logistic_terms(scores[i], targets[i], e, scores)
-        linear_losses[i] = np.float64(row_weights[i]) * np.float64(linear_loss)
+        probabilities[i], linear_loss_term, slope = compute_logistic_terms(scores[i], targets[i], e, scores)
+        linear_losses[i] = np.float64(row_weights[i]) * np.float64(linear_loss_term)
         scores[i] = slope * row_weights[i]
-    _store_logistic(output.float32_values, first, probabilities)
-    _store_logistic(output.float64_values, first, probabilities)
+    _store_logistic_probabilities(output.float32_values, first, probabilities)
+    _store_logistic_probabilities(output.float64_values, first, probabilities)
     if weights.shape[0] == 0:
         return sum_values(linear_losses) + sum_values(exponentials[: reduce_log_losses(exponentials, weights)])
     # The exponentials are at most 1, so the logarithm needs no powers of 2.
@@ -188,12 +188,16 @@ def compute_logistic_terms(score, target, e, scores):
     larger_probability = one / (one + e)
     smaller_probability = e * larger_probability
     # If the score is positive, the classes are swapped, so that all terms of the loss are nonnegative.
-    unpredicted_target = one - target if score > zero else target
-    slope = unpredicted_target - smaller_probability if score > zero else smaller_probability - unpredicted_target
+    unpredicted_class_target = one - target if score > zero else target
+    slope = (
+        unpredicted_class_target - smaller_probability
+        if score > zero
+        else smaller_probability - unpredicted_class_target
+    )
     # The loss of an infinite score is zero for the class that it predicts; 0 times infinity would be NaN.
     return (
         smaller_probability if score < zero else larger_probability,
-        unpredicted_target * abs(score) if unpredicted_target > zero else zero,
+        unpredicted_class_target * abs(score) if unpredicted_class_target > zero else zero,
         slope,
     )
 
@@ -222,7 +226,7 @@ def reduce_log_losses(exponentials, weights):
         for i in range(n):
             exponentials[i] = np.float64(s[i]) * log1p(exponentials[i])
         return n
-    for _ in range(N_HALVINGS):
+    for _ in range(N_PRODUCT_HALVINGS):
         half = (n + 1) // 2
         e, f = exponentials[: n - half], exponentials[half:n]
         for i in range(f.shape[0]):
@@ -234,7 +238,7 @@ def reduce_log_losses(exponentials, weights):
 
 
 @kernel(inline=True)
-def _store_logistic(buffer, first, probabilities):
+def _store_logistic_probabilities(buffer, first, probabilities):
     """Fill buffer[0, first + i] with probabilities[i], unless the buffer is empty."""
     if buffer.shape[1] > 0:
         p = buffer[0, first : first + probabilities.shape[0]]
@@ -243,7 +247,7 @@ def _store_logistic(buffer, first, probabilities):
 
 
 @kernel(inline=True)
-def _store_softmax(buffer, k, first, exponentials, totals):
+def _store_softmax_probabilities(buffer, k, first, exponentials, totals):
     """Fill buffer[k, first + i] with exponentials[i] / totals[i], unless the buffer is empty."""
     if buffer.shape[1] > 0:
         p = buffer[k, first : first + exponentials.shape[0]]
@@ -264,7 +268,7 @@ def find_row_maxima(scores, n_rows, largest):
 
 
 @kernel(inline=True)
-def exponentiate_shifted(scores, n_rows, largest, totals):
+def exponentiate_shifted_scores(scores, n_rows, largest, totals):
     """Overwrite `scores` with exp(score - largest), and add their sums over the classes to `totals`.
 
     `scores` has shape (K, n_rows or more). `largest` and `totals` have shape (n_rows,), and `totals` is float64.
@@ -296,18 +300,18 @@ def _convert_softmax_scores(scores, row_indices, samples, output, first):
         if targets.shape[0] == 0:
             losses[i] = np.float64(get_weight(weights, row)) * np.float64(largest[i] - scores[labels[row], i])
     for i in range(n_rows if targets.shape[0] > 0 else 0):
-        linear_loss = 0.0
+        linear_loss_term = 0.0
         for k in range(n_classes):
-            linear_loss += targets[row_indices[i], k] * np.float64(largest[i] - scores[k, i])
-        losses[i] = np.float64(get_weight(weights, row_indices[i])) * linear_loss
-    exponentiate_shifted(scores, n_rows, largest, totals)
+            linear_loss_term += targets[row_indices[i], k] * np.float64(largest[i] - scores[k, i])
+        losses[i] = np.float64(get_weight(weights, row_indices[i])) * linear_loss_term
+    exponentiate_shifted_scores(scores, n_rows, largest, totals)
     for i in range(n_rows):
         losses[i] += np.float64(row_weights[i]) * log_above_one(totals[i])
         row_weights[i] /= kind(totals[i])
     for k in range(n_classes):
         s = scores[k, :n_rows]
-        _store_softmax(output.float32_values, k, first, s, totals)
-        _store_softmax(output.float64_values, k, first, s, totals)
+        _store_softmax_probabilities(output.float32_values, k, first, s, totals)
+        _store_softmax_probabilities(output.float64_values, k, first, s, totals)
         for i in range(n_rows):
             s[i] *= row_weights[i]
     for i in range(n_rows if targets.shape[0] == 0 else 0):

@@ -12,13 +12,13 @@ from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import combine_rows
 from fastlin.kernels.machine.instructions import optimize_for_size
 from fastlin.kernels.machine.prefetch import empty_prefetch_list
-from fastlin.kernels.machine.products import add_product, add_scores
+from fastlin.kernels.machine.products import add_matrix_product, add_scores
 from fastlin.kernels.machine.simd import ROWS_PER_GROUP
 from fastlin.kernels.machine.tiles import Scaling, load_tile, make_row_range, pad_scaling, zeros_padded
 
 
 @kernel
-def fill_block_line_products(block, n_blocks, X, borders, table, factors, product):
+def fill_block_matrix_line_products(block, n_blocks, X, borders, table, factors, product):
     """Fill product[i] with factors[i] sum_j x_ij table[j] over the entries of line i of X.
 
     X is a `CompressedMatrix`. The block's lines are borders[block] to borders[block + 1] - 1. All tables have the same
@@ -37,9 +37,9 @@ def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, w
     """Fill the block's columns of `coef`, and the products of these coefficients with the rows of X.
 
     coef[k, j] is factors[j] sum_i multipliers[k, i] x~_ij, and products[block, k, i] is the sum of coef[k, j] x~_ij
-    over the block's columns. X (n, d) is a view from `any_layout`. `multipliers` has shape (K, n), `factors` (d,),
-    `coef` (K, d) and `products` (B, K, n). A panel of ``width`` columns, which are whole vectors, stays in the L2 cache
-    for both products, so X is read from memory once.
+    over the block's columns. X (n, d) is a view from `make_any_layout_view`. `multipliers` has shape (K, n), `factors`
+    (d,), `coef` (K, d) and `products` (B, K, n). A panel of ``width`` columns, which are whole vectors, stays in the L2
+    cache for both products, so X is read from memory once.
     """
     optimize_for_size()
     X = X[0]
@@ -61,7 +61,7 @@ def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, w
         )
         load_tile(X[:, first:last], row_indices, Scaling(scale, shift), tile)
         sums[:] = 0
-        add_product(buffer, n_rows, multipliers, sums, empty_prefetch_list(0))
+        add_matrix_product(buffer, n_rows, multipliers, sums, empty_prefetch_list(0))
         for k in range(n_classes):
             for j in range(last - first):
                 sums[k, j] *= factors[first + j]
@@ -75,7 +75,7 @@ def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, w
 
 
 @kernel
-def fill_block_step_residuals(
+def fill_block_residuals_after_step(
     block, n_blocks, samples, scores, direction, step, tile_rows, output, residuals, losses, slopes, sums
 ):
     """Fill the block's rows of `residuals` with s_i dl_i / dscore_k at scores + step direction.

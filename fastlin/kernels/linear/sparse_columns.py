@@ -21,13 +21,13 @@ MIN_ZERO_ROW_FRACTION = 1e-3
 
 
 @kernel
-def fill_block_product(block, n_blocks, X, borders, chunk, chunk_sums, scaling, accumulates, product):
+def fill_block_chunk_products(block, n_blocks, X, borders, chunk, chunk_sums, scaling, should_accumulate, product):
     """Fill product[k, j] with the product of column j and the values of the chunk for class k.
 
     The result is scale[j] (sum over the chunk's rows i of x_ij table[i - first, k]) + shift[j] chunk_sums[k]. X is a
     `CompressedMatrix` in CSC format. The columns j are borders[block] to borders[block + 1] - 1. If the `RowChunk`
     contains residuals and `chunk_sums` (K,) are the sums of the residuals, the result is the gradient with respect to
-    the scaled coefficients. If ``accumulates``, the result is added to `product` (K, d or more).
+    the scaled coefficients. If ``should_accumulate``, the result is added to `product` (K, d or more).
     """
     indices, table, first_row = X.indices, chunk.table, chunk.first
     last_row = first_row + table.shape[0]
@@ -44,7 +44,7 @@ def fill_block_product(block, n_blocks, X, borders, chunk, chunk_sums, scaling, 
             column, entries = product[: chunk_sums.shape[0], first + j], sums[j]
             for k in range(column.shape[0]):
                 value = scale * entries[k] + shift * chunk_sums[k]
-                column[k] = column[k] + value if accumulates else value
+                column[k] = column[k] + value if should_accumulate else value
 
 
 @kernel(inner=True)
@@ -77,21 +77,21 @@ def fill_block_sparse_statistics(
     for j in range(borders[block], borders[block + 1]):
         begin, end = np.int64(indptr[j]), np.int64(indptr[j + 1])
         total, weight, minimum, maximum = 0.0, 0.0, np.inf, -np.inf
-        first_value, varies = 0.0, False
+        first_value, has_distinct_values = 0.0, False
         if end - begin < n_rows:
             minimum, maximum = 0.0, 0.0
         for p in range(begin, end):
             x, s = np.float64(data[p]), get_weight(weights, indices[p])
             first_value = x if (weight == 0) & (s > 0) else first_value
-            varies |= (s > 0) & (x != first_value)
+            has_distinct_values |= (s > 0) & (x != first_value)
             total += s * x
             weight += s
             minimum = x if (x < minimum) | (x != x) else minimum
             maximum = x if x > maximum else maximum
         zero_row_weight = total_weight - weight
         if weights.shape[0] > 0 and zero_row_weight < MIN_ZERO_ROW_FRACTION * total_weight:
-            zero_row_weight = _sum_other_weights(indices, begin, end, n_rows, weights)
-        mean = total / total_weight if varies | (zero_row_weight > 0) else first_value
+            zero_row_weight = _sum_zero_row_weights(indices, begin, end, n_rows, weights)
+        mean = total / total_weight if has_distinct_values | (zero_row_weight > 0) else first_value
         square = zero_row_weight * mean * mean
         for p in range(begin, end):
             s = get_weight(weights, indices[p])
@@ -102,7 +102,7 @@ def fill_block_sparse_statistics(
 
 
 @kernel(inner=True)
-def _sum_other_weights(indices, begin, end, n_rows, weights):
+def _sum_zero_row_weights(indices, begin, end, n_rows, weights):
     """Return the total weight of the rows 0 to n_rows - 1 that are not in indices[begin:end].
 
     Indices are in ascending order.

@@ -18,7 +18,7 @@ from fastlin.kernels.linear.residuals import (
 )
 from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.gather import add_entries, combine_rows, dot_entries
+from fastlin.kernels.machine.gather import add_sparse_entries, combine_rows, dot_sparse_entries
 from fastlin.kernels.machine.instructions import optimize_for_size
 from fastlin.kernels.machine.tiles import slice_rows
 
@@ -27,7 +27,7 @@ PROBLEMS_PER_GROUP = CACHE_LINE // 8
 
 
 @kernel
-def fill_block_table(block, n_blocks, coef, scaling, table, shifts):
+def fill_block_coefficient_table(block, n_blocks, coef, scaling, table, shifts):
     """Fill table[j, k] with coef[k, j] scale[j], and shifts[block, k] with sum_j coef[k, j] shift[j].
 
     The columns j are those of the block. `coef` has shape (K, d or more), `table` (d, K or more) and `shifts` (B, K).
@@ -112,7 +112,7 @@ def _fill_logistic_scores(X, row_indices, coef, intercept, scores):
     data, indices, indptr = X
     for i in range(row_indices.shape[0]):
         first, last = np.int64(indptr[row_indices[i]]), np.int64(indptr[row_indices[i] + 1])
-        scores[i] = dot_entries(data, indices, first, last, coef) + intercept
+        scores[i] = dot_sparse_entries(data, indices, first, last, coef) + intercept
 
 
 @kernel(inner=True, reassociate=False)
@@ -123,7 +123,7 @@ def _add_logistic_rows(X, row_indices, residuals, sums):
     for i in range(row_indices.shape[0]):
         first, last = np.int64(indptr[row_indices[i]]), np.int64(indptr[row_indices[i] + 1])
         total += residuals[i]
-        add_entries(data, indices, first, last, residuals[i], sums)
+        add_sparse_entries(data, indices, first, last, residuals[i], sums)
     sums[sums.shape[0] - 1] += total
 
 
@@ -223,15 +223,15 @@ def _store_tile(tile, row_indices, chunk, sums):
 
 
 @kernel
-def fill_block_sparse_rows(block, n_blocks, X, rows, target_rows):
+def fill_block_sparse_rows(block, n_blocks, X, rows, destination_rows):
     """Fill gathered[i] (d,) with row rows[i] of X, for the block's slice of `rows` (m,). Duplicate entries are summed.
 
     X is a `CompressedMatrix` in CSR format.
     """
     data, indices, indptr = X
-    kind = target_rows.dtype.type
+    kind = destination_rows.dtype.type
     for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
-        target = target_rows[i]
+        target = destination_rows[i]
         target[:] = 0
         for position in range(indptr[rows[i]], indptr[rows[i] + 1]):
             target[indices[position]] += kind(data[position])

@@ -62,7 +62,7 @@ def add_level_sums(scores, n_rows, tile):
 
 
 @kernel(reassociate=False)
-def fill_block_level_gram(block, n_blocks, columns, X, rows, row_weights, scaling, cross_sums, pairs):
+def fill_block_categorical_gram(block, n_blocks, columns, X, rows, row_weights, scaling, cross_sums, pairs):
     """Fill the block's slices of `cross_sums` and `pairs` over the block's slice of `rows` (m,).
 
     `cross_sums` has shape (B, d + C, M + 1), and `pairs` has shape (B, d + C, d + C). crosses[block] are the sums per
@@ -72,12 +72,12 @@ def fill_block_level_gram(block, n_blocks, columns, X, rows, row_weights, scalin
     """
     optimize_for_size()
     X = X[0]
-    n_numeric_columns, block_pairs, block_cross_sums = X.shape[1], pairs[block], cross_sums[block]
+    n_numeric_columns, block_pair_sums, block_cross_sums = X.shape[1], pairs[block], cross_sums[block]
     weighted_rows = zeros_padded(np.int64(GRAM_ROWS), n_numeric_columns + 1, pairs.dtype)
     padded_scaling = pad_scaling(scaling, weighted_rows)
     padded_scaling.shift[n_numeric_columns] = 1
     codes = zeros_aligned((columns.shape[0], GRAM_ROWS), np.int32)
-    sums = zeros_aligned((block_pairs.shape[0], weighted_rows.shape[1]), np.float64)
+    sums = zeros_aligned((block_pair_sums.shape[0], weighted_rows.shape[1]), np.float64)
     last = (block + 1) * rows.shape[0] // n_blocks
     for start in range(block * rows.shape[0] // n_blocks, last, GRAM_ROWS):
         stop = start + GRAM_ROWS if start + GRAM_ROWS < last else last
@@ -90,14 +90,14 @@ def fill_block_level_gram(block, n_blocks, columns, X, rows, row_weights, scalin
         for c in range(codes.shape[0]):
             _read_codes(columns[c], row_indices, is_consecutive, codes[c])
             add_rows(weighted_rows, codes[c], stop - start, sums, False)
-        _add_pairs(codes, weights, block_pairs)
+        _add_level_pairs(codes, weights, block_pair_sums)
     for f in range(block_cross_sums.shape[0]):
         for j in range(n_numeric_columns + 1):
             block_cross_sums[f, j] = sums[f, j]
 
 
 @kernel(inner=True)
-def _add_pairs(codes, weights, pairs):
+def _add_level_pairs(codes, weights, pairs):
     """Add weights[i] to each pair of levels of row i. Each pair is stored once, above or below the diagonal."""
     prevent_inlining()
     for i in range(weights.shape[0]):

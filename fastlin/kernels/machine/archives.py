@@ -23,8 +23,8 @@ from fastlin.kernels.machine.saved_code import pack, unpack
 # The folder of the archives in an installed wheel. In a source tree, this folder does not exist.
 ARCHIVE_FOLDER = Path(__file__).parents[1] / "compiled"
 ARCHIVE_SUFFIX = ".zip"
-VERSIONS_MEMBER = "stamp.json"
-DAMAGE_MESSAGE = "%s is damaged. Kernels that cannot be loaded from it are compiled."
+VERSIONS_FILE_NAME = "stamp.json"
+DAMAGED_ARCHIVE_MESSAGE = "%s is damaged. Kernels that cannot be loaded from it are compiled."
 
 
 def describe_versions() -> dict[str, Any]:
@@ -33,12 +33,12 @@ def describe_versions() -> dict[str, Any]:
         "numba": numba.__version__,
         "llvmlite": llvmlite.__version__,
         "python": sys.implementation.cache_tag,
-        "platform": name_platform(),
+        "platform": get_platform_name(),
         "sources": hash_sources(),
     }
 
 
-def name_platform():
+def get_platform_name():
     """Return LLVM's name of the platform without the version of macOS, on which compiled kernels do not depend."""
     return re.sub(r"(-darwin|-macosx)[\d.]*$", r"\1", binding.get_process_triple())
 
@@ -56,12 +56,12 @@ class Archive:
         self.path = path
         self._zip = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
         self._names = frozenset(self._zip.namelist())
-        self.versions = json.loads(self._zip.read(VERSIONS_MEMBER))
+        self.versions = json.loads(self._zip.read(VERSIONS_FILE_NAME))
         self.n_kernels = len(self._names) - 1
 
     def load(self, kernel: Callable[..., Any], signature: Any, target_context: Any) -> Any:
         """Return the Numba compile result of a kernel for a tuple of Numba types, or None if the result is absent."""
-        name = _name_member(kernel, signature)
+        name = _get_member_name(kernel, signature)
         if name not in self._names:
             log_once("%s has no code for these types of data. It is compiled now.", self.path)
             return None
@@ -69,7 +69,7 @@ class Archive:
             return unpack(self._zip.read(name), target_context)
         except Exception:
             # If the checksum of the member is wrong or unpickling fails, the kernel is compiled.
-            log_once(DAMAGE_MESSAGE, self.path)
+            log_once(DAMAGED_ARCHIVE_MESSAGE, self.path)
             return None
 
 
@@ -77,12 +77,14 @@ def write_archive(path: Path) -> None:
     """Write an archive of the kernels that Python calls and that this process compiled rather than loaded."""
     callees = {other for kernel in list_kernels() for other in _find_callees(kernel)}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        archive.writestr(VERSIONS_MEMBER, json.dumps(describe_versions()))
+        archive.writestr(VERSIONS_FILE_NAME, json.dumps(describe_versions()))
         for kernel in _list_entry_kernels():
             # Loaded code cannot be serialized again.
             for signature in kernel.overloads.keys() - kernel.stats.cache_hits:
                 result = kernel.overloads[signature]
-                archive.writestr(_name_member(kernel.py_func, signature), pack(result, with_bitcode=kernel in callees))
+                archive.writestr(
+                    _get_member_name(kernel.py_func, signature), pack(result, should_keep_bitcode=kernel in callees)
+                )
 
 
 def list_signatures() -> list[tuple[str, str, Any]]:
@@ -121,7 +123,7 @@ def _find_callees(kernel):
             yield value
 
 
-def _name_member(kernel, signature):
+def _get_member_name(kernel, signature):
     """Return the name of the archive member for a kernel and a signature."""
     digest = hashlib.sha256(repr(signature).encode()).hexdigest()[:24]
     return f"{kernel.__module__}.{kernel.__qualname__}-{digest}"

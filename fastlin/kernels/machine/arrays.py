@@ -47,7 +47,7 @@ def _emit_zeros_aligned(context, builder, signature, arguments):
     return array._getvalue()
 
 
-def dense_row(X, i):
+def get_contiguous_row(X, i):
     """Return row i of X (n, d), whose rows are contiguous, with the Numba type of a contiguous array.
 
     With this type, LLVM vectorizes loops over the row.
@@ -55,13 +55,13 @@ def dense_row(X, i):
     return X[i]
 
 
-@extending.type_callable(dense_row)
-def _type_dense_row(context):
+@extending.type_callable(get_contiguous_row)
+def _type_contiguous_row(context):
     return lambda X, i: types.Array(X.dtype, 1, "C", readonly=not X.mutable)
 
 
-@extending.lower_builtin(dense_row, types.Array, types.Integer)
-def _emit_dense_row(context, builder, signature, arguments):
+@extending.lower_builtin(get_contiguous_row, types.Array, types.Integer)
+def _emit_contiguous_row(context, builder, signature, arguments):
     X = arrayobj.make_array(signature.args[0])(context, builder, arguments[0])
     shape, strides = cgutils.unpack_tuple(builder, X.shape), cgutils.unpack_tuple(builder, X.strides)
     start = builder.gep(builder.bitcast(X.data, cgutils.voidptr_t), [builder.mul(arguments[1], strides[0])])
@@ -73,7 +73,7 @@ def _emit_dense_row(context, builder, signature, arguments):
     return imputils.impl_ret_borrowed(context, builder, signature.return_type, row._getvalue())
 
 
-def compute_type(X: Any) -> FloatType:
+def get_computation_type(X: Any) -> FloatType:
     """Return the type of computations with X: float32 for float32 data, float64 for everything else."""
     return np.float32 if X.dtype == np.float32 else np.float64
 
@@ -97,7 +97,7 @@ def writable_view(X: Array) -> Array:
     return np.asarray(SimpleNamespace(__array_interface__={**X.__array_interface__, "data": (memory, False)}, X=X))
 
 
-def any_layout(X: Array) -> Array:
+def make_any_layout_view(X: Array) -> Array:
     """Return a view of X (n, d) as an array (2, n, d) whose two layers share the same memory.
 
     Numba would compile a kernel separately for C-contiguous, F-contiguous and other arrays. An array with overlapping

@@ -28,7 +28,7 @@ from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
 
 # The environment variable for the number of processes that compile kernels: 1 or 2 (default).
-COMPILERS_VARIABLE = "FASTLIN_COMPILERS"
+COMPILER_COUNT_VARIABLE = "FASTLIN_COMPILERS"
 # The maximum time, in seconds, to wait for a kernel from the background process.
 TIMEOUT = 60
 PACKAGE_FOLDER = Path(__file__).parents[2]
@@ -51,11 +51,11 @@ _background_compilation: "BackgroundCompilation | None" = None
 def begin(module: str) -> None:
     """Start the background process, at most once, unless the kernels of all tasks of a module are already compiled.
 
-    The module must define a function ``list_tasks`` and a function ``main``, which calls `run_tasks`.
+    The module must define a function ``list_compilation_tasks`` and a function ``main``, which calls `run_tasks`.
     """
     if TARGET.archive or config.DISABLE_JIT or not _may_start_process():
         return
-    tasks = importlib.import_module(module).list_tasks()
+    tasks = importlib.import_module(module).list_compilation_tasks()
     if not all(any((folder / name).exists() for folder in code_folders()) for name in tasks):
         run_uninterrupted(_start_process, module, tasks)
 
@@ -68,15 +68,15 @@ def _start_process(module, tasks):
             _background_compilation = BackgroundCompilation(module, tasks)
 
 
-def has_compiled(name: str) -> bool:
+def wait_for_compiled_kernel(name: str) -> bool:
     """Return True once the background process has compiled a kernel, or False if this process must compile it."""
-    return _background_compilation is not None and _background_compilation.has_compiled(name)
+    return _background_compilation is not None and _background_compilation.wait_for_compiled_kernel(name)
 
 
 def _may_start_process():
     """Return whether this process may start a background process that can save compiled code."""
     return (
-        os.environ.get(COMPILERS_VARIABLE, "2").strip() != "1"
+        os.environ.get(COMPILER_COUNT_VARIABLE, "2").strip() != "1"
         and count_threads() > 1
         and cache_folder() is not None
         # A worker pool already uses all processors.
@@ -105,35 +105,35 @@ class BackgroundCompilation:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, COMPILERS_VARIABLE: "1"},
+            env={**os.environ, COMPILER_COUNT_VARIABLE: "1"},
             # Ctrl-C interrupts only this process.
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         atexit.register(self.end)
 
-    def has_compiled(self, name: str) -> bool:
+    def wait_for_compiled_kernel(self, name: str) -> bool:
         """Return False for a task that this process takes. Otherwise, run other tasks until the task is done.
 
         The result is then True, unless the background process failed to compile the kernel.
         """
         folder, deadline = cache_folder(), monotonic() + TIMEOUT
-        if folder is None or name not in self._tasks or name in self._taken_tasks or self._take(name):
+        if folder is None or name not in self._tasks or name in self._taken_tasks or self._try_to_take(name):
             return False
         path = folder / name
         while not path.exists():
             if self._process.poll() is not None or monotonic() > deadline:
                 return path.exists()
-            other = next(filter(self._take, reversed(self._tasks)), None)
+            other = next(filter(self._try_to_take, reversed(self._tasks)), None)
             if other is None:
                 sleep(0.005)
             else:
                 self._tasks[other]()
         return True
 
-    def _take(self, name):
+    def _try_to_take(self, name):
         """Take a task and return True, or return False if one of the two processes has already taken it."""
-        is_taken = name not in self._taken_tasks and take_task(self._folder, name)
+        is_taken = name not in self._taken_tasks and try_to_take_task(self._folder, name)
         if is_taken:
             self._taken_tasks.add(name)
         return is_taken
@@ -145,7 +145,7 @@ class BackgroundCompilation:
         remove_folder(self._folder)
 
 
-def take_task(folder: str, name: str) -> bool:
+def try_to_take_task(folder: str, name: str) -> bool:
     """Take a task by creating its file in the folder. Return False if the task was already taken."""
     try:
         Path(folder, name).touch(exist_ok=False)
@@ -166,7 +166,7 @@ def run_tasks(folder: str, tasks: dict[str, Callable[[], Any]]) -> None:
     """Run the tasks that the other process has not taken, until that process exits."""
     threading.Thread(target=_exit_with_parent, args=[folder], daemon=True).start()
     for name, compile_kernel in tasks.items():
-        if take_task(folder, name):
+        if try_to_take_task(folder, name):
             compile_kernel()
 
 

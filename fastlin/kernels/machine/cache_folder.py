@@ -31,7 +31,7 @@ def code_folders() -> tuple[Path, ...]:
     folders = []
     for parent in (numba_folder, find_user_cache_folder()):
         folder = parent and parent / f"kernels-{hash_sources()}"
-        if folder is not None and _is_safe(folder):
+        if folder is not None and _is_safe_folder(folder):
             folders.append(folder)
             if _is_writable(folder):
                 break
@@ -44,7 +44,7 @@ def cache_folder() -> Path | None:
     return next(filter(_is_writable, code_folders()), None)
 
 
-def _is_safe(folder):
+def _is_safe_folder(folder):
     """Return whether only this user and root can have written to a folder; log a warning if others can."""
     for path in (folder.parent, folder):
         try:
@@ -57,8 +57,8 @@ def _is_safe(folder):
         # The parent may be writable by a group, because if a member replaced this folder, the new folder would belong
         # to another user. If the sticky bit of the parent is set, the parent may be writable by everyone, because users
         # can then remove only their own files.
-        forbidden_bits = (0 if status.st_mode & stat.S_ISVTX else 0o002) if path != folder else 0o022
-        if not _is_own(status, forbidden_bits):
+        forbidden_permission_bits = (0 if status.st_mode & stat.S_ISVTX else 0o002) if path != folder else 0o022
+        if not _has_safe_owner(status, forbidden_permission_bits):
             LOGGER.warning(
                 "Compiled kernels in %s are not used because other users could have changed them: %s belongs to user "
                 "%d and has mode %o. Change its owner to yourself and its mode to 700, or set NUMBA_CACHE_DIR to "
@@ -72,17 +72,19 @@ def _is_safe(folder):
     return True
 
 
-def _is_own(status, forbidden_bits=0o022):
-    """Return whether a file belongs to this user or root and has none of the permission bits in ``forbidden_bits``."""
+def _has_safe_owner(status, forbidden_permission_bits=0o022):
+    """Return whether a file belongs to this user or root and has none of the ``forbidden_permission_bits``."""
     # Windows uses different permissions, and user folders on Windows are private.
-    return not hasattr(os, "geteuid") or (status.st_uid in (0, os.geteuid()) and not status.st_mode & forbidden_bits)
+    return not hasattr(os, "geteuid") or (
+        status.st_uid in (0, os.geteuid()) and not status.st_mode & forbidden_permission_bits
+    )
 
 
 def _is_writable(folder):
     """Return whether files can be written to a folder or, if it does not exist, to its nearest existing parent."""
     with contextlib.suppress(OSError):
-        nearest_parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        return nearest_parent.is_dir() and os.access(nearest_parent, os.W_OK | os.X_OK)
+        nearest_existing_folder = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        return nearest_existing_folder.is_dir() and os.access(nearest_existing_folder, os.W_OK | os.X_OK)
     return False
 
 
@@ -105,7 +107,7 @@ def make_folder(folder: Path) -> None:
 def read_file(path: Path) -> bytes:
     """Return the content of a file if only this user or root can have written it; otherwise raise OSError."""
     with path.open("rb") as file:
-        if not _is_own(os.fstat(file.fileno())):
+        if not _has_safe_owner(os.fstat(file.fileno())):
             raise PermissionError(f"another user could have changed {path}")
         return file.read()
 

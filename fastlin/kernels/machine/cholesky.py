@@ -13,10 +13,10 @@ from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining
 from fastlin.kernels.machine.prefetch import empty_prefetch_list
-from fastlin.kernels.machine.products import add_product
+from fastlin.kernels.machine.products import add_matrix_product
 
 # The number of rows per step of a factorization. Each step subtracts the contributions of the previous rows with
-# `add_product`, so this number is a multiple of the number of classes per tile of `add_product`.
+# `add_matrix_product`, so this number is a multiple of the number of classes per tile of `add_matrix_product`.
 ROWS_PER_BATCH = 30
 # The number of rows per product. A product adds the rows one after another, and its rounding error must be below the
 # ridge on the diagonal (docs/benchmarks/design-choices.md: factorization in float32).
@@ -27,15 +27,15 @@ MACHINE_EPSILON, MACHINE_EPSILON_FLOAT32 = 2.0**-52, 2.0**-23
 
 
 @kernel
-def factorize_block(block, n_blocks, matrices, ridge, triangles):
+def factorize_block(block, n_blocks, matrices, ridge, packed_factors):
     """Fill triangles[block] with U, where U' U = A + ridge diag(A).
 
-    A is the upper triangle of matrices[block] (m, m). Entries left of the diagonal are not read. `triangles` has shape
-    (n_blocks, m (m + 1) / 2) and the type of `matrices`. Triangles are packed: the rows of U follow one another, and
-    each row starts at the diagonal. If A is not numerically positive definite, pivots that are too small are increased
-    so that |U_ij| <= sqrt(A_jj), as in a positive definite matrix. A pivot that is not numerically positive becomes at
-    least its original diagonal entry. U' U is then A plus a correction (a modified Cholesky factorization, Nocedal and
-    Wright 2006, section 3.4).
+    A is the upper triangle of matrices[block] (m, m). Entries left of the diagonal are not read. `packed_factors` has
+    shape (n_blocks, m (m + 1) / 2) and the type of `matrices`. Triangles are packed: the rows of U follow one another,
+    and each row starts at the diagonal. If A is not numerically positive definite, pivots that are too small are
+    increased so that |U_ij| <= sqrt(A_jj), as in a positive definite matrix. A pivot that is not numerically positive
+    becomes at least its original diagonal entry. U' U is then A plus a correction (a modified Cholesky factorization,
+    Nocedal and Wright 2006, section 3.4).
     """
     optimize_for_size()
     matrix = matrices[block]
@@ -55,7 +55,7 @@ def factorize_block(block, n_blocks, matrices, ridge, triangles):
                 target[j] = row[j]
         factor[i // block_width * size + i, i % block_width] += matrix.dtype.type(ridge) * matrix[i, i]
     multipliers = zeros_aligned((ROWS_PER_BATCH, size), matrix.dtype)
-    no_prefetch = empty_prefetch_list(np.int64(0))
+    no_prefetched_rows = empty_prefetch_list(np.int64(0))
     for first in range(0, size, ROWS_PER_BATCH):
         stop = first + ROWS_PER_BATCH if first + ROWS_PER_BATCH < size else size
         for other in range(first, stop):
@@ -66,10 +66,12 @@ def factorize_block(block, n_blocks, matrices, ridge, triangles):
             rows = factor[column_block * size : (column_block + 1) * size]
             for i in range(0, first, ROWS_PER_PRODUCT):
                 end = i + ROWS_PER_PRODUCT if i + ROWS_PER_PRODUCT < first else first
-                add_product(rows[i:end], end - i, multipliers[: stop - first, i:end], rows[first:stop], no_prefetch)
+                add_matrix_product(
+                    rows[i:end], end - i, multipliers[: stop - first, i:end], rows[first:stop], no_prefetched_rows
+                )
         _factorize_rows(factor, matrix, first, stop)
     for i in range(size):
-        packed_row = triangles[block, i * size - i * (i - 1) // 2 :]
+        packed_row = packed_factors[block, i * size - i * (i - 1) // 2 :]
         for column_block in range(i // block_width, n_column_blocks):
             begin = column_block * block_width if column_block * block_width > i else i
             end = (column_block + 1) * block_width if (column_block + 1) * block_width < size else size
@@ -84,14 +86,14 @@ def _factorize_rows(factor, matrix, first, stop):
     size, block_width = matrix.shape[0], factor.shape[1]
     smallest = matrix.dtype.type(4 * (MACHINE_EPSILON if matrix.itemsize == 8 else MACHINE_EPSILON_FLOAT32))
     negated_column = zeros_aligned((1, ROWS_PER_BATCH), matrix.dtype)
-    no_prefetch = empty_prefetch_list(np.int64(0))
+    no_prefetched_rows = empty_prefetch_list(np.int64(0))
     for i in range(first, stop):
         first_column_block = i // block_width
         for h in range(first, i):
             negated_column[0, h - first] = -factor[first_column_block * size + h, i % block_width]
         for column_block in range(first_column_block, factor.shape[0] // size):
             rows = factor[column_block * size : (column_block + 1) * size]
-            add_product(rows[first:i], i - first, negated_column, rows[i : i + 1], no_prefetch)
+            add_matrix_product(rows[first:i], i - first, negated_column, rows[i : i + 1], no_prefetched_rows)
         pivot = factor[first_column_block * size + i, i % block_width]
         diagonal = matrix[i, i]
         if not diagonal > 0:
@@ -113,24 +115,24 @@ def _factorize_rows(factor, matrix, first, stop):
 
 
 @kernel
-def solve_block(block, n_blocks, triangles, values):
+def solve_block(block, n_blocks, packed_factors, values):
     """Overwrite the block's rows k of `values` (C, m), float64, with the solutions of U' U x = values[k].
 
     U is triangles[k], packed as in `factorize_block`, or triangles[0] if there is only one triangle. Everything is
-    computed in the type of `triangles`.
+    computed in the type of `packed_factors`.
     """
     n_rows, size = values.shape
-    x = zeros_aligned(size, triangles.dtype)
+    x = zeros_aligned(size, packed_factors.dtype)
     for k in range(block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks):
-        factor = triangles[k if triangles.shape[0] > 1 else 0]
+        factor = packed_factors[k if packed_factors.shape[0] > 1 else 0]
         for i in range(size):
             x[i] = values[k, i]
         for i in range(size):
             first = i * size - i * (i - 1) // 2
             x[i] /= factor[first]
-            entry, row, tail = x[i], factor[first + 1 : first + size - i], x[i + 1 :]
+            entry, row, remaining_entries = x[i], factor[first + 1 : first + size - i], x[i + 1 :]
             for j in range(row.shape[0]):
-                tail[j] -= entry * row[j]
+                remaining_entries[j] -= entry * row[j]
         for i in range(size - 1, -1, -1):
             first = i * size - i * (i - 1) // 2
             total = factor.dtype.type(0)
@@ -143,19 +145,19 @@ def solve_block(block, n_blocks, triangles, values):
 
 
 @kernel
-def fill_mirrored_block(block, n_blocks, triangle, mirrored_factor):
+def fill_mirrored_factor_block(block, n_blocks, packed_factor, mirrored_factor):
     """Fill the block's rows of `mirrored_factor` (m, m) with -U above the diagonal and -U' below the diagonal.
 
-    The diagonal itself is not negated. `triangle` is the packed U.
+    The diagonal itself is not negated. `packed_factor` is the packed U.
     """
     size = mirrored_factor.shape[0]
     for i in range(block * size // n_blocks, (block + 1) * size // n_blocks):
         row = mirrored_factor[i]
         for j in range(i):
-            row[j] = -triangle[j * size - j * (j - 1) // 2 + i - j]
-        entries, tail = triangle[i * size - i * (i - 1) // 2 :], row[i:]
-        for j in range(tail.shape[0]):
-            tail[j] = -entries[j]
+            row[j] = -packed_factor[j * size - j * (j - 1) // 2 + i - j]
+        entries, remaining_entries = packed_factor[i * size - i * (i - 1) // 2 :], row[i:]
+        for j in range(remaining_entries.shape[0]):
+            remaining_entries[j] = -entries[j]
         row[i] = entries[0]
 
 
@@ -163,7 +165,7 @@ def fill_mirrored_block(block, n_blocks, triangle, mirrored_factor):
 def solve_interleaved_block(block, n_blocks, mirrored_factor, values):
     """Overwrite the block's rows k of `values` (C, m), float64, with the solutions of U' U x = values[k].
 
-    `mirrored_factor` is the output of `fill_mirrored_block` for U. Everything is computed in the type of
+    `mirrored_factor` is the output of `fill_mirrored_factor_block` for U. Everything is computed in the type of
     `mirrored_factor`. The rows of a block are interleaved in four vectors, so U is read once for all of them. A block
     therefore contains at most `count_interleaved_rows` rows.
     """
@@ -171,7 +173,7 @@ def solve_interleaved_block(block, n_blocks, mirrored_factor, values):
     n_rows, size = values.shape
     begin, end = block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks
     x = zeros_aligned((size, 4 * VECTOR_BYTES // mirrored_factor.itemsize), mirrored_factor.dtype)
-    no_prefetch = empty_prefetch_list(np.int64(0))
+    no_prefetched_rows = empty_prefetch_list(np.int64(0))
     for k in range(begin, end):
         row = values[k]
         for i in range(size):
@@ -179,15 +181,17 @@ def solve_interleaved_block(block, n_blocks, mirrored_factor, values):
     for first in range(0, size, ROWS_PER_BATCH):
         stop = first + ROWS_PER_BATCH if first + ROWS_PER_BATCH < size else size
         if first > 0:
-            add_product(x, first, mirrored_factor[first:stop], x[first:stop], no_prefetch)
+            add_matrix_product(x, first, mirrored_factor[first:stop], x[first:stop], no_prefetched_rows)
         for i in range(first, stop):
-            _finish_row(mirrored_factor[i], x, first, i, i)
+            _solve_entry(mirrored_factor[i], x, first, i, i)
     for first in range((size - 1) // ROWS_PER_BATCH * ROWS_PER_BATCH, -1, -ROWS_PER_BATCH):
         stop = first + ROWS_PER_BATCH if first + ROWS_PER_BATCH < size else size
         if stop < size:
-            add_product(x[stop:], size - stop, mirrored_factor[first:stop, stop:], x[first:stop], no_prefetch)
+            add_matrix_product(
+                x[stop:], size - stop, mirrored_factor[first:stop, stop:], x[first:stop], no_prefetched_rows
+            )
         for i in range(stop - 1, first - 1, -1):
-            _finish_row(mirrored_factor[i], x, i + 1, stop, i)
+            _solve_entry(mirrored_factor[i], x, i + 1, stop, i)
     for k in range(begin, end):
         row = values[k]
         for i in range(size):
@@ -195,7 +199,7 @@ def solve_interleaved_block(block, n_blocks, mirrored_factor, values):
 
 
 @kernel(inner=True)
-def _finish_row(factors, x, first, stop, i):
+def _solve_entry(factors, x, first, stop, i):
     """Add factors[j] x[j] for j from `first` to stop - 1 to x[i], and divide x[i] by factors[i]."""
     optimize_for_size()
     target = x[i]
@@ -213,28 +217,28 @@ def count_interleaved_rows(itemsize: int) -> int:
 
 
 @kernel
-def remove_row(triangle, size, row):
+def remove_row(packed_factor, size, row):
     """Overwrite the factor U of a matrix with the factor of the matrix without one row and column.
 
     U (size, size) is packed as in `factorize_block`. The result is stored in the first (size - 1) size / 2 entries of
-    `triangle`. Givens rotations add the rest of the removed row to the following rows of U (Golub and Van Loan 2013,
-    section 6.5). This is as accurate as a new factorization.
+    `packed_factor`. Givens rotations add the rest of the removed row to the following rows of U (Golub and Van Loan
+    2013, section 6.5). This is as accurate as a new factorization.
     """
     first = row * size - row * (row - 1) // 2
-    removed_entries = triangle[first + 1 : first + size - row].copy()
-    position, n_written = 0, 0
+    removed_entries = packed_factor[first + 1 : first + size - row].copy()
+    position, n_written_entries = 0, 0
     for i in range(size):
         for j in range(i, size):
             if i != row and j != row:
-                triangle[n_written] = triangle[position]
-                n_written += 1
+                packed_factor[n_written_entries] = packed_factor[position]
+                n_written_entries += 1
             position += 1
     for i in range(row, size - 1):
         first = i * (size - 1) - i * (i - 1) // 2
-        entries, tail = triangle[first : first + size - 1 - i], removed_entries[i - row :]
-        length = math.hypot(entries[0], tail[0])
-        cosine, sine = entries[0] / length, tail[0] / length
-        for j in range(tail.shape[0]):
-            entry, other = entries[j], tail[j]
+        entries, remaining_entries = packed_factor[first : first + size - 1 - i], removed_entries[i - row :]
+        length = math.hypot(entries[0], remaining_entries[0])
+        cosine, sine = entries[0] / length, remaining_entries[0] / length
+        for j in range(remaining_entries.shape[0]):
+            entry, other = entries[j], remaining_entries[j]
             entries[j] = cosine * entry + sine * other
-            tail[j] = cosine * other - sine * entry
+            remaining_entries[j] = cosine * other - sine * entry

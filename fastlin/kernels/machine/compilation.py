@@ -13,17 +13,17 @@ from functools import partial
 from typing import Any
 
 from fastlin.interruption import run_uninterrupted
-from fastlin.kernels.machine.archives import name_platform
-from fastlin.kernels.machine.background_compilation import has_compiled
+from fastlin.kernels.machine.archives import get_platform_name
+from fastlin.kernels.machine.background_compilation import wait_for_compiled_kernel
 from fastlin.kernels.machine.cache_folder import cache_folder, log_once
 from fastlin.kernels.machine.compilation_time import CompilationTime
 from fastlin.kernels.machine.libraries import compiler_lock, config, numba, runtime, target_context
-from fastlin.kernels.machine.saved_code import load_code, name_file, save_code
+from fastlin.kernels.machine.saved_code import get_code_file_name, load_code, save_code
 from fastlin.kernels.machine.target import HOST, TARGET
 
 # Some fastmath flags are excluded: with "nnan" and "ninf", LLVM would remove the handling of overflow.
 REASSOCIATION_FLAGS = frozenset({"contract", "reassoc", "nsz", "arcp"})
-ORDERED_FLAGS = frozenset({"contract", "nsz", "arcp"})
+ORDER_PRESERVING_FLAGS = frozenset({"contract", "nsz", "arcp"})
 # The name of Numba's method that runs LLVM's passes over a function, in all tested versions.
 PASS_MANAGER = "_function_pass_manager"
 # The compilation time of this process. Numba's lock serializes compilations.
@@ -43,11 +43,11 @@ def kernel(
     """
     if function is None:
         return lambda function: kernel(function, reassociate=reassociate, inner=inner, inline=inline)
-    flags = set(REASSOCIATION_FLAGS if reassociate else ORDERED_FLAGS)
+    fastmath_flags = set(REASSOCIATION_FLAGS if reassociate else ORDER_PRESERVING_FLAGS)
     compiled_kernel = numba.njit(
         function,
         nogil=True,
-        fastmath=flags,
+        fastmath=fastmath_flags,
         error_model="numpy",
         boundscheck=False,
         # No kernel is passed as an argument, so the wrapper for such calls would only cost compilation time.
@@ -121,7 +121,7 @@ class _KernelCache:
         if loaded_code:
             return loaded_code
         with COMPILATION_TIME.measure():
-            return load_code(name, target_context) if has_compiled(name) else None
+            return load_code(name, target_context) if wait_for_compiled_kernel(name) else None
 
     def save_overload(self, sig, result):
         save_code(self.name(sig, result.codegen), result)
@@ -132,7 +132,9 @@ class _KernelCache:
     def name(self, sig, codegen):
         """Return the name of the file with the code for a signature."""
         _, *processor = codegen.magic_tuple()
-        target_key = (sys.implementation.cache_tag, name_platform(), *processor)
+        target_key = (sys.implementation.cache_tag, get_platform_name(), *processor)
         # If the wheel's code of a level is used, kernels outside the wheel have the vector width of this level and may
         # contain code of this level.
-        return name_file(self._function, sig, target_key if TARGET.name == HOST else (*target_key, TARGET.name))
+        return get_code_file_name(
+            self._function, sig, target_key if TARGET.name == HOST else (*target_key, TARGET.name)
+        )

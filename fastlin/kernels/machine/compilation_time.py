@@ -9,7 +9,7 @@ from time import perf_counter
 
 # The compilation time, in seconds, after which the message appears.
 TIMEOUT = 1.0
-MESSAGE = (
+COMPILATION_MESSAGE = (
     "fastlin is compiling code for this processor and these types of data. This takes a few seconds; later runs reuse "
     "the code."
 )
@@ -32,7 +32,7 @@ class CompilationTime:
         if not self._depth:
             self._start_time = perf_counter()
             # LLVM releases the interpreter lock, so the message appears even during a long compilation.
-            self._timer = Timer(max(TIMEOUT - self.seconds, 0), warn_once, [MESSAGE])
+            self._timer = Timer(max(TIMEOUT - self.seconds, 0), warn_once, [COMPILATION_MESSAGE])
             # If no thread can be started, no message appears, but the compilation succeeds.
             with contextlib.suppress(RuntimeError):
                 self._timer.start()

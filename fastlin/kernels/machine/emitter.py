@@ -24,19 +24,19 @@ def llvm_intrinsic(emit, infer_signature=types.void):
         if config.DISABLE_JIT:
             return python_function
 
-        def compiled(typing_context, *operands):
-            def generate(context, builder, signature, arguments):
+        def intrinsic_definition(typing_context, *operands):
+            def generate_code(context, builder, signature, arguments):
                 result = emit(context, builder, signature.args, arguments)
                 return context.get_dummy_value() if result is None else result
 
-            return infer_signature(*operands), generate
+            return infer_signature(*operands), generate_code
 
         # Numba reads the names of the operands from the signature.
         operands = inspect.signature(python_function).parameters.values()
         first = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        vars(compiled)["__signature__"] = inspect.Signature([first, *operands])
-        compiled.__doc__ = python_function.__doc__
-        return extending.intrinsic(compiled)
+        vars(intrinsic_definition)["__signature__"] = inspect.Signature([first, *operands])
+        intrinsic_definition.__doc__ = python_function.__doc__
+        return extending.intrinsic(intrinsic_definition)
 
     return decorate
 
@@ -65,15 +65,15 @@ class Emitter:
             self.builder, self.context.make_array(array_type)(self.context, self.builder, array).shape
         )
 
-    def pointer(self, array_type, value, row, column, row_step=0, column_step=0):
-        """Return the pointer to array[row + row_step, column + column_step]."""
+    def pointer(self, array_type, value, row, column, row_offset=0, column_offset=0):
+        """Return the pointer to array[row + row_offset, column + column_offset]."""
         array = self.context.make_array(array_type)(self.context, self.builder, value)
         row_stride, _ = cgutils.unpack_tuple(self.builder, array.strides)
         add, mul = self.builder.add, self.builder.mul
         number = row.type
-        byte_offset = mul(add(row, number(row_step)), row_stride)
+        byte_offset = mul(add(row, number(row_offset)), row_stride)
         itemsize = self.context.get_abi_sizeof(self.context.get_data_type(array_type.dtype))
-        byte_offset = add(byte_offset, mul(add(column, number(column_step)), number(itemsize)))
+        byte_offset = add(byte_offset, mul(add(column, number(column_offset)), number(itemsize)))
         byte_pointer = self.builder.bitcast(array.data, cgutils.voidptr_t)
         return self.builder.bitcast(self.builder.gep(byte_pointer, [byte_offset]), array.data.type)
 
@@ -101,11 +101,11 @@ class Emitter:
         lanes = ir.Constant(ir.VectorType(number, self.lanes), list(range(self.lanes)))
         count = builder.insert_element(ir.Constant(lanes.type, ir.Undefined), n_lanes, number(0))
         mask = builder.icmp_signed("<", lanes, self.shuffle(count, count, [0] * self.lanes))
-        element = pointer.type.pointee
-        name = f"i{element.width}" if isinstance(element, ir.IntType) else f"f{kind.bitwidth}"
+        element_type = pointer.type.pointee
+        name = f"i{element_type.width}" if isinstance(element_type, ir.IntType) else f"f{kind.bitwidth}"
         shape = ir.FunctionType(vector, [cgutils.voidptr_t, number, mask.type, vector])
         load = cgutils.get_or_insert_function(builder.module, shape, f"llvm.masked.load.v{self.lanes}{name}.p0")
-        align = number(self.context.get_abi_sizeof(element))
+        align = number(self.context.get_abi_sizeof(element_type))
         pointer = builder.bitcast(pointer, cgutils.voidptr_t)
         return self.convert(builder.call(load, [pointer, align, mask, ir.Constant(vector, None)]), kind)
 
@@ -116,8 +116,8 @@ class Emitter:
             return (self.builder.sitofp if signed else self.builder.uitofp)(vector, self.vector)
         if vector.type == self.vector:
             return vector
-        is_narrowing = isinstance(self.scalar, ir.FloatType)
-        return (self.builder.fptrunc if is_narrowing else self.builder.fpext)(vector, self.vector)
+        is_narrowing_conversion = isinstance(self.scalar, ir.FloatType)
+        return (self.builder.fptrunc if is_narrowing_conversion else self.builder.fpext)(vector, self.vector)
 
     def broadcast(self, scalar):
         """Return a vector whose lanes all equal a scalar."""
@@ -178,7 +178,7 @@ class Emitter:
         for c, positions in enumerate(sums):
             for r in range(0, n_rows, group):
                 total = self.sum_lanes([self.builder.load(position) for position in positions[r : r + group]])
-                position = self.pointer(scores_type, scores, k, i, row_step=c, column_step=r)
+                position = self.pointer(scores_type, scores, k, i, row_offset=c, column_offset=r)
                 old_scores = self.load(position, vector=total.type, align=align)
                 self.store(self.builder.fadd(old_scores, total), position, align=align)
 
@@ -187,9 +187,9 @@ class Emitter:
         number = ir.IntType(32)
         shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
         prefetch_function = cgutils.get_or_insert_function(self.builder.module, shape, "llvm.prefetch.p0")
-        is_write, locality, is_data = number(0), number(2), number(1)
+        is_write, locality, is_data_cache = number(0), number(2), number(1)
         self.builder.call(
-            prefetch_function, [self.builder.inttoptr(address, cgutils.voidptr_t), is_write, locality, is_data]
+            prefetch_function, [self.builder.inttoptr(address, cgutils.voidptr_t), is_write, locality, is_data_cache]
         )
 
     def zeros(self, count):
@@ -211,34 +211,39 @@ class RowReader:
     def __init__(self, emit, X_type, X, scaling_type=None, scaling=None):
         self._emit, self._X_kind = emit, X_type.dtype
         self.n_features = emit.shape(X_type, X)[1]
-        self._work_emitter = emit
+        self._computation_emitter = emit
         self._scaling = None
         if scaling is not None:
             scale_type, shift_type = scaling_type.types
-            self._work_emitter = Emitter(emit.context, emit.builder, scale_type.dtype, emit.lanes)
+            self._computation_emitter = Emitter(emit.context, emit.builder, scale_type.dtype, emit.lanes)
             self._kind = scale_type.dtype
             scale, shift = (emit.builder.extract_value(scaling, position) for position in (0, 1))
             self._scaling = emit.data(scale_type, scale), emit.data(shift_type, shift)
 
-    def read(self, rows, j, n_left_columns=None):
+    def read(self, rows, j, n_remaining_columns=None):
         """Return one vector per row pointer, starting at column j.
 
-        If ``n_left_columns`` is not None, only ``n_left_columns`` columns remain, and the vectors are padded with
-        zeros.
+        If ``n_remaining_columns`` is not None, only ``n_remaining_columns`` columns remain, and the vectors are padded
+        with zeros.
         """
-        work_emitter, element = self._work_emitter, rows[0].type.pointee
-        scaling = self._scaling and [work_emitter.load(values, j) for values in self._scaling]
-        align = work_emitter.context.get_abi_sizeof(element)
+        computation_emitter, element_type = self._computation_emitter, rows[0].type.pointee
+        scaling = self._scaling and [computation_emitter.load(values, j) for values in self._scaling]
+        align = computation_emitter.context.get_abi_sizeof(element_type)
         vectors = []
         for row in rows:
-            if n_left_columns is None:
-                x = work_emitter.convert(
-                    work_emitter.load(row, j, ir.VectorType(element, work_emitter.lanes), align), self._X_kind
+            if n_remaining_columns is None:
+                x = computation_emitter.convert(
+                    computation_emitter.load(row, j, ir.VectorType(element_type, computation_emitter.lanes), align),
+                    self._X_kind,
                 )
             else:
-                count = work_emitter.builder.trunc(n_left_columns, ir.IntType(32))
-                x = work_emitter.load_partial_vector(work_emitter.builder.gep(row, [j]), self._X_kind, count)
-            vectors.append(self._emit.convert(work_emitter.multiply_add(x, *scaling), self._kind) if scaling else x)
+                count = computation_emitter.builder.trunc(n_remaining_columns, ir.IntType(32))
+                x = computation_emitter.load_partial_vector(
+                    computation_emitter.builder.gep(row, [j]), self._X_kind, count
+                )
+            vectors.append(
+                self._emit.convert(computation_emitter.multiply_add(x, *scaling), self._kind) if scaling else x
+            )
         return vectors
 
     def emit_loop(self, first, last, emit_body):
@@ -253,9 +258,9 @@ class RowReader:
         count = builder.udiv(builder.sub(end, first), first.type(lanes))
         with cgutils.for_range(builder, count) as loop:
             emit_body(loop.index, builder.add(first, builder.mul(loop.index, first.type(lanes))), None)
-        n_left_columns = builder.sub(self.n_features, end)
+        n_remaining_columns = builder.sub(self.n_features, end)
         has_partial_vector = builder.and_(
-            builder.icmp_signed("<", end, last), builder.icmp_signed(">", n_left_columns, first.type(0))
+            builder.icmp_signed("<", end, last), builder.icmp_signed(">", n_remaining_columns, first.type(0))
         )
         with builder.if_then(has_partial_vector):
-            emit_body(count, end, n_left_columns)
+            emit_body(count, end, n_remaining_columns)

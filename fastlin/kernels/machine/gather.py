@@ -19,29 +19,29 @@ from fastlin.typing import FloatArray
 PREFETCH_DISTANCE = 32
 # The number of float64 values in a vector, and in the shorter vector for three or four classes.
 LANES = VECTOR_BYTES // 8
-HALF_LANES = 4 if LANES == 8 else 2
+LANES_PER_HALF_VECTOR = 4 if LANES == 8 else 2
 
 
 def count_table_columns(n_classes: int) -> int:
     """Return the number of columns of a table: n_classes rounded up to whole vectors, or 1 for one class."""
     if n_classes == 1:
         return 1
-    lanes = HALF_LANES if n_classes <= HALF_LANES else LANES
+    lanes = LANES_PER_HALF_VECTOR if n_classes <= LANES_PER_HALF_VECTOR else LANES
     return -(-n_classes // lanes) * lanes
 
 
-def zeros_table(n_rows: int, n_classes: int) -> FloatArray:
+def make_zero_table(n_rows: int, n_classes: int) -> FloatArray:
     """Return a table of zeros (n_rows, count_table_columns(n_classes)), float64. The table starts on a cache line."""
     return zeros_aligned((n_rows, count_table_columns(n_classes)), np.float64)
 
 
-def _make_combination(n_vectors, lanes, n_sums):
+def _make_combination_loop(n_vectors, lanes, n_alternating_sums):
     """Return the loop over entries for n_vectors vectors of columns.
 
-    The entries are added to n_sums sums in turn, to hide the latency of additions.
+    The entries are added to n_alternating_sums sums in turn, to hide the latency of additions.
     """
 
-    def generate(context, builder, kinds, arguments):
+    def generate_code(context, builder, kinds, arguments):
         data_type, indices_type, _, _, table_type, _, sums_type, _, _ = kinds
         data, indices, first, last, table, first_row, sums, i, k = arguments
         emit = Emitter(context, builder, types.float64, lanes)
@@ -50,7 +50,7 @@ def _make_combination(n_vectors, lanes, n_sums):
         rows = context.make_array(table_type)(context, builder, table)
         stride, _ = cgutils.unpack_tuple(builder, rows.strides)
         table_pointer = emit.pointer(table_type, table, builder.neg(first_row), k)
-        totals = [emit.zeros(n_vectors) for _ in range(n_sums)]
+        totals = [emit.zeros(n_vectors) for _ in range(n_alternating_sums)]
         (n_entries,) = emit.shape(indices_type, indices)
         last_entry = builder.sub(n_entries, number(1))
 
@@ -76,22 +76,22 @@ def _make_combination(n_vectors, lanes, n_sums):
                 builder.store(emit.multiply_add(x, value, builder.load(total[v])), total[v])
 
         count = builder.sub(last, first)
-        n_full_steps = builder.sdiv(count, number(n_sums))
+        n_full_steps = builder.sdiv(count, number(n_alternating_sums))
         with cgutils.for_range(builder, n_full_steps, intp=number) as loop:
-            entry = builder.add(first, builder.mul(loop.index, number(n_sums)))
+            entry = builder.add(first, builder.mul(loop.index, number(n_alternating_sums)))
             for s, total in enumerate(totals):
                 add(builder.add(entry, number(s)), total)
-        n_remaining_entries = builder.sub(count, builder.mul(n_full_steps, number(n_sums)))
+        n_remaining_entries = builder.sub(count, builder.mul(n_full_steps, number(n_alternating_sums)))
         with cgutils.for_range(builder, n_remaining_entries, intp=number) as loop:
             add(builder.add(builder.sub(last, n_remaining_entries), loop.index), totals[0])
         for v in range(n_vectors):
             partial_sums = [builder.load(total[v]) for total in totals]
             while len(partial_sums) > 1:
                 partial_sums = [builder.fadd(a, b) for a, b in zip(partial_sums[::2], partial_sums[1::2], strict=True)]
-            position = emit.pointer(sums_type, sums, i, k, column_step=v * lanes)
+            position = emit.pointer(sums_type, sums, i, k, column_offset=v * lanes)
             emit.store(partial_sums[0], position, align=8 * lanes)
 
-    @llvm_intrinsic(generate)
+    @llvm_intrinsic(generate_code)
     def loop(data, indices, first, last, table, first_row, sums, i, k):
         part = slice(k, k + n_vectors * lanes)
         rows = indices[first:last].astype(np.int64) - first_row
@@ -101,19 +101,19 @@ def _make_combination(n_vectors, lanes, n_sums):
     return loop
 
 
-_combine_4_vectors = _make_combination(4, LANES, 2)
-_combine_3_vectors = _make_combination(3, LANES, 2)
-_combine_2_vectors = _make_combination(2, LANES, 2)
-_combine_1_vector = _make_combination(1, LANES, 4)
-_combine_half_vector = _make_combination(1, HALF_LANES, 4)
-_combine_scalars = _make_combination(1, 1, 4)
+_combine_4_vectors = _make_combination_loop(4, LANES, 2)
+_combine_3_vectors = _make_combination_loop(3, LANES, 2)
+_combine_2_vectors = _make_combination_loop(2, LANES, 2)
+_combine_1_vector = _make_combination_loop(1, LANES, 4)
+_combine_half_vector = _make_combination_loop(1, LANES_PER_HALF_VECTOR, 4)
+_combine_scalars = _make_combination_loop(1, 1, 4)
 
 
 @kernel(inner=True)
 def combine_rows(data, indices, first, last, table, first_row, sums, i):
     """Fill sums[i] with the sum of data[p] table[indices[p] - origin] over the entries first <= p < last, float64.
 
-    `table` and `sums` have the columns of `zeros_table`. The order of additions depends only on last - first.
+    `table` and `sums` have the columns of `make_zero_table`. The order of additions depends only on last - first.
     """
     width = table.shape[1]
     if width == 1:
@@ -135,11 +135,11 @@ def combine_rows(data, indices, first, last, table, first_row, sums, i):
 
 # The constants are unsigned because Numba wraps negative signed indices around, and a sum with a signed constant is
 # signed.
-ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+UNSIGNED_ONE, UNSIGNED_TWO, UNSIGNED_THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
 @kernel(inline=True)
-def dot_entries(data, indices, first, last, coef):
+def dot_sparse_entries(data, indices, first, last, coef):
     """Return the sum of data[p] coef[indices[p]] over the entries first <= p < last, in the type of coef (d,).
 
     Empty data mean all ones. Four independent sums hide the latency of additions. Vector gathers and slices of the
@@ -151,9 +151,9 @@ def dot_entries(data, indices, first, last, coef):
     for p in range(first, unrolled_end, 4):
         position = np.uint64(p)
         a += _get_entry(data, position, kind) * coef[np.uint64(indices[position])]
-        b += _get_entry(data, position + ONE, kind) * coef[np.uint64(indices[position + ONE])]
-        c += _get_entry(data, position + TWO, kind) * coef[np.uint64(indices[position + TWO])]
-        d += _get_entry(data, position + THREE, kind) * coef[np.uint64(indices[position + THREE])]
+        b += _get_entry(data, position + UNSIGNED_ONE, kind) * coef[np.uint64(indices[position + UNSIGNED_ONE])]
+        c += _get_entry(data, position + UNSIGNED_TWO, kind) * coef[np.uint64(indices[position + UNSIGNED_TWO])]
+        d += _get_entry(data, position + UNSIGNED_THREE, kind) * coef[np.uint64(indices[position + UNSIGNED_THREE])]
     for p in range(unrolled_end, last):
         position = np.uint64(p)
         a += _get_entry(data, position, kind) * coef[np.uint64(indices[position])]
@@ -161,16 +161,18 @@ def dot_entries(data, indices, first, last, coef):
 
 
 @kernel(inline=True)
-def add_entries(data, indices, first, last, factor, sums):
+def add_sparse_entries(data, indices, first, last, factor, sums):
     """Add factor data[p] to sums[indices[p]] for the entries first <= p < last; empty data mean all ones."""
     kind = sums.dtype.type
     unrolled_end = last - (last - first) % 4
     for p in range(first, unrolled_end, 4):
         position = np.uint64(p)
         sums[np.uint64(indices[position])] += factor * _get_entry(data, position, kind)
-        sums[np.uint64(indices[position + ONE])] += factor * _get_entry(data, position + ONE, kind)
-        sums[np.uint64(indices[position + TWO])] += factor * _get_entry(data, position + TWO, kind)
-        sums[np.uint64(indices[position + THREE])] += factor * _get_entry(data, position + THREE, kind)
+        sums[np.uint64(indices[position + UNSIGNED_ONE])] += factor * _get_entry(data, position + UNSIGNED_ONE, kind)
+        sums[np.uint64(indices[position + UNSIGNED_TWO])] += factor * _get_entry(data, position + UNSIGNED_TWO, kind)
+        sums[np.uint64(indices[position + UNSIGNED_THREE])] += factor * _get_entry(
+            data, position + UNSIGNED_THREE, kind
+        )
     for p in range(unrolled_end, last):
         position = np.uint64(p)
         sums[np.uint64(indices[position])] += factor * _get_entry(data, position, kind)
@@ -181,12 +183,12 @@ def _get_entry(data, position, kind):
     return kind(data[position]) if data.shape[0] > 0 else kind(1)
 
 
-def _make_addition(lanes):
+def _make_addition_loop(lanes):
     """Return the loop that adds selected rows of a table to consecutive rows, or the reverse, one vector per row."""
 
-    def generate(context, builder, kinds, arguments):
+    def generate_code(context, builder, kinds, arguments):
         source_type, codes_type, _, target_type, _, _ = kinds
-        source, codes, n_rows, target, is_gather, k = arguments
+        source, codes, n_rows, target, should_gather_source, k = arguments
         emit = Emitter(context, builder, types.float64, lanes)
         number, align = n_rows.type, 8 * lanes
         positions = emit.data(codes_type, codes)
@@ -194,36 +196,41 @@ def _make_addition(lanes):
         with cgutils.for_range(builder, n_rows, intp=number) as loop:
             code = builder.load(builder.gep(positions, [loop.index]))
             selected_row = context.cast(builder, code, codes_type.dtype, types.int64)
-            target_index = builder.select(is_gather, loop.index, selected_row)
-            source_index = builder.select(is_gather, selected_row, loop.index)
+            target_index = builder.select(should_gather_source, loop.index, selected_row)
+            source_index = builder.select(should_gather_source, selected_row, loop.index)
             target_row = emit.pointer(target_type, target, target_index, k)
             source_row = emit.pointer(source_type, source, source_index, k)
-            added = emit.load(source_row, align=align)
-            emit.store(builder.fadd(emit.load(target_row, align=align), added), target_row, align=align)
+            added_values = emit.load(source_row, align=align)
+            emit.store(builder.fadd(emit.load(target_row, align=align), added_values), target_row, align=align)
 
-    @llvm_intrinsic(generate)
-    def loop(source, codes, n_rows, target, is_gather, k):
+    @llvm_intrinsic(generate_code)
+    def loop(source, codes, n_rows, target, should_gather_source, k):
         part, selected_rows, row_range = slice(k, k + lanes), codes[:n_rows], np.arange(n_rows)
-        target_rows, source_rows = (row_range, selected_rows) if is_gather else (selected_rows, row_range)
+        target_rows, source_rows = (row_range, selected_rows) if should_gather_source else (selected_rows, row_range)
         np.add.at(target[:, part], target_rows, source[source_rows, part])
 
     return loop
 
 
-_add_vector, _add_half_vector, _add_scalar = _make_addition(LANES), _make_addition(HALF_LANES), _make_addition(1)
+_add_vector, _add_half_vector, _add_scalar = (
+    _make_addition_loop(LANES),
+    _make_addition_loop(LANES_PER_HALF_VECTOR),
+    _make_addition_loop(1),
+)
 
 
 @kernel(inner=True)
-def add_rows(source, codes, n_rows, target, is_gather):
-    """For i < n_rows, add source[codes[i]] to target[i] if ``is_gather``, otherwise add source[i] to target[codes[i]].
+def add_rows(source, codes, n_rows, target, should_gather_source):
+    """For i < n_rows, add source[codes[i]] to target[i]; without ``should_gather_source``, the reverse.
 
-    Both tables have the columns of `zeros_table`.
+    The reverse adds source[i] to target[codes[i]].
+    Both tables have the columns of `make_zero_table`.
     """
     width = target.shape[1]
     if width == 1:
-        _add_scalar(source, codes, n_rows, target, is_gather, 0)
-    elif width == HALF_LANES:
-        _add_half_vector(source, codes, n_rows, target, is_gather, 0)
+        _add_scalar(source, codes, n_rows, target, should_gather_source, 0)
+    elif width == LANES_PER_HALF_VECTOR:
+        _add_half_vector(source, codes, n_rows, target, should_gather_source, 0)
     else:
         for k in range(0, width, LANES):
-            _add_vector(source, codes, n_rows, target, is_gather, k)
+            _add_vector(source, codes, n_rows, target, should_gather_source, k)

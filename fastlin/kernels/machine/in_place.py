@@ -24,18 +24,18 @@ def count_tile_rows_in_place(n_features: int, itemsize: int) -> int:
     )
 
 
-def _make_accumulation(count, uses_prefetch=False):
+def _make_accumulation_loop(count, uses_prefetch=False):
     """Return the loop that adds ``count`` rows times their multipliers.
 
     If ``uses_prefetch``, the loop prefetches the rows of the next tile.
     """
 
-    def generate(context, builder, kinds, arguments):
+    def generate_code(context, builder, kinds, arguments):
         X_type, n_rows_type, _, multipliers_type, sums_type = kinds
         X, n_rows, i, multipliers, sums = arguments
         emit = Emitter(context, builder, multipliers_type.dtype)
         reader = RowReader(emit, X_type, X)
-        pointers = make_row_pointers(emit, X_type, X, n_rows_type, n_rows, i, count)
+        row_pointers = make_row_pointers(emit, X_type, X, n_rows_type, n_rows, i, count)
         multiplier_pointer, positions = (
             emit.data(multipliers_type, multipliers),
             [builder.add(i, i.type(r)) for r in range(count)],
@@ -48,11 +48,11 @@ def _make_accumulation(count, uses_prefetch=False):
         ]
         values_per_line = CACHE_LINE // context.get_abi_sizeof(context.get_data_type(X_type.dtype))
 
-        def add(_, j, n_left_columns):
+        def add(_, j, n_remaining_columns):
             for pointer in prefetched_rows if uses_prefetch else ():
                 for step in range(0, emit.lanes, values_per_line):
                     emit.prefetch(builder.ptrtoint(builder.gep(pointer, [builder.add(j, j.type(step))]), j.type))
-            vectors, half = reader.read(pointers, j, n_left_columns), count // 2
+            vectors, half = reader.read(row_pointers, j, n_remaining_columns), count // 2
             # Two independent sums, so that only one addition depends on the stored sum.
             a, b = builder.fmul(vectors[0], factors[0]), builder.fmul(vectors[half], factors[half])
             for r in range(1, half):
@@ -71,12 +71,15 @@ def _make_accumulation(count, uses_prefetch=False):
         x = X[i : min(i + count, n_rows)].astype(sums.dtype)
         sums[: X.shape[1]] += multipliers[i : i + len(x)] @ x
 
-    return llvm_intrinsic(generate)(add_rows)
+    return llvm_intrinsic(generate_code)(add_rows)
 
 
 # The processor itself prefetches short rows (docs/benchmarks/design-choices.md: prefetched long rows).
 score_rows, score_columns = (
     make_multiplication(count, 1, uses_prefetch=False) for count in (ROWS_PER_STEP, COLUMNS_PER_STEP)
 )
-add_short_rows, add_long_rows = _make_accumulation(ROWS_PER_STEP), _make_accumulation(ROWS_PER_STEP, uses_prefetch=True)
-add_columns = _make_accumulation(COLUMNS_PER_STEP)
+add_short_rows, add_long_rows = (
+    _make_accumulation_loop(ROWS_PER_STEP),
+    _make_accumulation_loop(ROWS_PER_STEP, uses_prefetch=True),
+)
+add_columns = _make_accumulation_loop(COLUMNS_PER_STEP)

@@ -15,8 +15,8 @@ def _make_attribute_setter(*attributes):
     """Return a function that adds LLVM attributes to the kernel that calls it. Without compilation it does nothing."""
 
     def add(context, builder, kinds, arguments):
-        for attribute in attributes:
-            builder.function.attributes.add(attribute)
+        for llvm_attribute in attributes:
+            builder.function.attributes.add(llvm_attribute)
 
     return llvm_intrinsic(add)(lambda: None)
 

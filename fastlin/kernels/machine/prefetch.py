@@ -12,14 +12,14 @@ from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import optimize_for_size
 
 # Positions in a list of memory ranges: the index of the next range, the next byte in this range, the number of ranges,
-# the number of bytes per range, and the addresses of the ranges, starting at ADDRESSES.
-NEXT_RANGE, NEXT_BYTE, N_RANGES, RANGE_BYTES, ADDRESSES = range(5)
+# the number of bytes per range, and the addresses of the ranges, starting at FIRST_ADDRESS_POSITION.
+NEXT_RANGE_POSITION, NEXT_BYTE_POSITION, RANGE_COUNT_POSITION, RANGE_BYTES_POSITION, FIRST_ADDRESS_POSITION = range(5)
 
 
 @kernel(inline=True)
 def empty_prefetch_list(tile_rows):
     """Return an empty list with a capacity of tile_rows memory ranges."""
-    return zeros_aligned(ADDRESSES + tile_rows, np.int64)
+    return zeros_aligned(FIRST_ADDRESS_POSITION + tile_rows, np.int64)
 
 
 @kernel(inner=True)
@@ -29,15 +29,15 @@ def list_prefetched_rows(X, rows, start, prefetch_list):
     The list contains as many rows as its capacity allows. It becomes empty if the rows of X are not contiguous.
     """
     optimize_for_size()
-    n_rows = min(rows.shape[0] - start, prefetch_list.shape[0] - ADDRESSES)
-    for i in range(ADDRESSES):
+    n_rows = min(rows.shape[0] - start, prefetch_list.shape[0] - FIRST_ADDRESS_POSITION)
+    for i in range(FIRST_ADDRESS_POSITION):
         prefetch_list[i] = 0
     if n_rows > 0 and X.strides[1] == X.itemsize:
         is_one_range = rows[start + n_rows - 1] - rows[start] == n_rows - 1 and X.strides[0] == X.shape[1] * X.itemsize
-        prefetch_list[N_RANGES] = 1 if is_one_range else n_rows
-        prefetch_list[RANGE_BYTES] = X.shape[1] * X.itemsize * (n_rows if is_one_range else 1)
-        for i in range(prefetch_list[N_RANGES]):
-            prefetch_list[ADDRESSES + i] = np.intp(X.ctypes.data) + rows[start + i] * X.strides[0]
+        prefetch_list[RANGE_COUNT_POSITION] = 1 if is_one_range else n_rows
+        prefetch_list[RANGE_BYTES_POSITION] = X.shape[1] * X.itemsize * (n_rows if is_one_range else 1)
+        for i in range(prefetch_list[RANGE_COUNT_POSITION]):
+            prefetch_list[FIRST_ADDRESS_POSITION + i] = np.intp(X.ctypes.data) + rows[start + i] * X.strides[0]
 
 
 @kernel(inline=True)
@@ -48,11 +48,13 @@ def next_prefetched_lines(prefetch_list, n_lines, cached_array):
     stride is
     0.
     """
-    if prefetch_list[NEXT_RANGE] >= prefetch_list[N_RANGES]:
+    if prefetch_list[NEXT_RANGE_POSITION] >= prefetch_list[RANGE_COUNT_POSITION]:
         return np.intp(cached_array.ctypes.data), 0
-    address = prefetch_list[ADDRESSES + prefetch_list[NEXT_RANGE]] + prefetch_list[NEXT_BYTE]
-    prefetch_list[NEXT_BYTE] += n_lines * CACHE_LINE
-    if prefetch_list[NEXT_BYTE] >= prefetch_list[RANGE_BYTES]:
-        prefetch_list[NEXT_RANGE] += 1
-        prefetch_list[NEXT_BYTE] = 0
+    address = (
+        prefetch_list[FIRST_ADDRESS_POSITION + prefetch_list[NEXT_RANGE_POSITION]] + prefetch_list[NEXT_BYTE_POSITION]
+    )
+    prefetch_list[NEXT_BYTE_POSITION] += n_lines * CACHE_LINE
+    if prefetch_list[NEXT_BYTE_POSITION] >= prefetch_list[RANGE_BYTES_POSITION]:
+        prefetch_list[NEXT_RANGE_POSITION] += 1
+        prefetch_list[NEXT_BYTE_POSITION] = 0
     return address, CACHE_LINE

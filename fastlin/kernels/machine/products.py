@@ -38,7 +38,7 @@ class Tile(NamedTuple):
     coef: np.ndarray  # (K, width)
     scores: np.ndarray  # (K, tile rows), which kernels overwrite
     prefetch_list: np.ndarray  # int64, the list of the memory ranges to prefetch for the next tile
-    transposed: np.ndarray  # (width, tile rows), the transposed rows; empty if the tile is not transposed
+    transposed_rows: np.ndarray  # (width, tile rows), the transposed rows; empty if the tile is not transposed
 
 
 _uses_transposed_tile = kernel(uses_transposed_tile, inline=True)
@@ -54,8 +54,10 @@ def allocate_tile(coef, scaling, tile_rows, is_transposed):
     rows = zeros_padded(tile_rows, coef.shape[1], coef.dtype)
     scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
     is_transposed &= _uses_transposed_tile(coef.shape[1], coef.shape[0]) and tile_rows == MAX_TILE_ROWS
-    transposed = zeros_aligned((rows.shape[1] if is_transposed else 0, tile_rows), coef.dtype)
-    return Tile(rows, pad_scaling(scaling, rows), pad_columns(coef), scores, empty_prefetch_list(tile_rows), transposed)
+    transposed_rows = zeros_aligned((rows.shape[1] if is_transposed else 0, tile_rows), coef.dtype)
+    return Tile(
+        rows, pad_scaling(scaling, rows), pad_columns(coef), scores, empty_prefetch_list(tile_rows), transposed_rows
+    )
 
 
 @kernel(inner=True)
@@ -63,40 +65,40 @@ def allocate_read_tile(X, coef, tile_rows):
     """Return a Tile for scores of unscaled X. If the rows of X are contiguous, it has no memory for rows."""
     optimize_for_size()
     rows = zeros_padded(0 if X.strides[1] == X.itemsize else tile_rows, coef.shape[1], coef.dtype)
-    scores, transposed = zeros_aligned((coef.shape[0], tile_rows), coef.dtype), rows[:0]
+    scores, transposed_rows = zeros_aligned((coef.shape[0], tile_rows), coef.dtype), rows[:0]
     return Tile(
-        rows, make_identity_scaling(rows), pad_columns(coef), scores, empty_prefetch_list(tile_rows), transposed
+        rows, make_identity_scaling(rows), pad_columns(coef), scores, empty_prefetch_list(tile_rows), transposed_rows
     )
 
 
 @kernel(reassociate=False, inner=True)
-def load_and_multiply(X, row_indices, start, stop, intercept, tile, skips_storing=None):
+def load_and_multiply_tile(X, row_indices, start, stop, intercept, tile, should_skip_storing=None):
     """Load X[row_indices[start:stop]] into the tile, and fill scores[k, i] with coef[k] rows[i] + intercept[k].
 
     `rows`, `coef` and `scores` are those of the tile. If the rows of X are contiguous, the products with the first
     classes read X directly. Rows and scores are overwritten up to the end of the last group of rows. The memory of the
-    rows from ``stop`` is prefetched. If ``skips_storing`` is not None, X is not scaled, and contiguous rows are not
-    stored. Numba compiles this branch only if ``skips_storing`` is not None.
+    rows from ``stop`` is prefetched. If ``should_skip_storing`` is not None, X is not scaled, and contiguous rows are
+    not stored. Numba compiles this branch only if ``should_skip_storing`` is not None.
     """
     optimize_for_size()
-    rows, scaling, coef, scores, prefetch_list, transposed = tile
+    rows, scaling, coef, scores, prefetch_list, transposed_rows = tile
     n_classes, width = coef.shape
     n_rows, zero = stop - start, np.int64(0)
     list_prefetched_rows(X, row_indices, stop, prefetch_list)
     row_indices = row_indices[start:stop]
-    fill_rows(intercept, scores)
+    fill_rows_with_values(intercept, scores)
     # A tile that is less than half full is not transposed, because its transposition would cost as much as that of a
     # full tile.
-    is_transposed = transposed.shape[0] > 0 and 2 * n_rows > transposed.shape[1]
+    is_transposed = transposed_rows.shape[0] > 0 and 2 * n_rows > transposed_rows.shape[1]
     if is_transposed or X.strides[1] != X.itemsize:
         load_tile(X, row_indices, scaling, rows)
         if is_transposed:
-            transpose_tile(rows, n_rows, X.shape[1], transposed)
-            add_product(transposed, X.shape[1], coef, scores, prefetch_list)
+            transpose_tile(rows, n_rows, X.shape[1], transposed_rows)
+            add_matrix_product(transposed_rows, X.shape[1], coef, scores, prefetch_list)
         else:
             add_scores(rows, n_rows, n_rows, coef, zero, scores, prefetch_list)
         return
-    if skips_storing is not None:
+    if should_skip_storing is not None:
         add_scores(X, row_indices, n_rows, coef, zero, scores, prefetch_list)
         return
     count, lanes = _classes_per_batch(n_classes), VECTOR_BYTES // coef.itemsize
@@ -123,11 +125,11 @@ _count_prefetched_lines = kernel(count_prefetched_lines, inline=True)
 
 
 @kernel(inline=True)
-def fill_rows(values, target_rows):
-    """Fill target_rows[k, i] with values[k]."""
-    for k in range(target_rows.shape[0]):
-        for i in range(target_rows.shape[1]):
-            target_rows[k, i] = values[k]
+def fill_rows_with_values(values, destination_rows):
+    """Fill destination_rows[k, i] with values[k]."""
+    for k in range(destination_rows.shape[0]):
+        for i in range(destination_rows.shape[1]):
+            destination_rows[k, i] = values[k]
 
 
 @kernel(inline=True)
@@ -176,7 +178,7 @@ def add_scores(X, row_indices, n_rows, coef, first_class, scores, prefetch_list)
 
 
 @kernel(reassociate=False, inner=True)
-def add_product(tile, n_rows, multipliers, sums, prefetch_list):
+def add_matrix_product(tile, n_rows, multipliers, sums, prefetch_list):
     """Add the sum over i < n_rows of multipliers[k, i] tile[i, j] to sums[k, j].
 
     `multipliers` has shape (K, tile rows). `sums` (K, width) is aligned, and is either float64 or of the type of
@@ -188,29 +190,29 @@ def add_product(tile, n_rows, multipliers, sums, prefetch_list):
     lanes = VECTOR_BYTES // tile.itemsize
     j = 0
     while j < width:
-        is_wide = j + 4 * lanes <= width
+        has_four_vectors = j + 4 * lanes <= width
         k = 0
         while k < n_classes:
             count = _classes_per_batch(n_classes - k)
-            count = count if is_wide or count == CLASSES_PER_TILE else 1
+            count = count if has_four_vectors or count == CLASSES_PER_TILE else 1
             lines = next_prefetched_lines(prefetch_list, n_rows, tile)
-            if is_wide and count == CLASSES_PER_TILE:
+            if has_four_vectors and count == CLASSES_PER_TILE:
                 simd.add_4_vectors(tile, n_rows, j, multipliers, k, sums, lines)
-            elif is_wide and count == 3:
+            elif has_four_vectors and count == 3:
                 simd.add_4_vectors_3_classes(tile, n_rows, j, multipliers, k, sums, lines)
-            elif is_wide:
+            elif has_four_vectors:
                 simd.add_4_vectors_1_class(tile, n_rows, j, multipliers, k, sums, lines)
             elif count == CLASSES_PER_TILE:
                 simd.add_1_vector(tile, n_rows, j, multipliers, k, sums, lines)
             else:
                 simd.add_1_vector_1_class(tile, n_rows, j, multipliers, k, sums, lines)
             k += count
-        j += 4 * lanes if is_wide else lanes
+        j += 4 * lanes if has_four_vectors else lanes
 
 
 @kernel(reassociate=False, inner=True)
-def add_triangle(tile, n_rows, n_columns, multipliers, sums):
-    """Add to sums[k, j] for k <= j < n_columns, like `add_product`.
+def add_triangle_product(tile, n_rows, n_columns, multipliers, sums):
+    """Add to sums[k, j] for k <= j < n_columns, like `add_matrix_product`.
 
     Entries below the diagonal are overwritten up to the end of a vector and of a group of classes. The number of rows
     of `sums` is a multiple of the group size.

@@ -24,14 +24,14 @@ CODE_SUFFIX = ".nbc"
 # The Numba settings that affect the code. Numba reads them from environment variables.
 NUMBA_SETTINGS = ("OPT", "DEBUGINFO_DEFAULT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "USING_SVML")
 NUMBA_SETTINGS += ("EXTEND_VARIABLE_LIFETIMES", "DEBUG_NRT")
-FAILURE_MESSAGE = "A compiled kernel cannot be %s %s: %s."
+CACHE_FAILURE_MESSAGE = "A compiled kernel cannot be %s %s: %s."
 
 
-def pack(result: Any, with_bitcode: bool = True) -> bytes:
+def pack(result: Any, should_keep_bitcode: bool = True) -> bytes:
     """Return a Numba compile result as bytes. LLVM bitcode is needed only for kernels that other kernels call."""
     # The annotated source, the seventh item, is omitted, because the code runs without it.
     library, description, environment, signature, in_object_mode, lifted_loops, _, *rest = result._reduce()
-    if not with_bitcode:
+    if not should_keep_bitcode:
         name, kind, (code, _) = library
         library = name, kind, (code, binding.parse_assembly("").as_bitcode())
     return serialize.dumps((library, description, environment, signature, in_object_mode, lifted_loops, "", *rest))
@@ -46,7 +46,7 @@ def unpack(content: bytes, target_context: Any) -> Any:
     return compiler.CompileResult._rebuild(target_context, library, description, *rest)
 
 
-def name_file(function: Callable[..., Any], *key: Any) -> str:
+def get_code_file_name(function: Callable[..., Any], *key: Any) -> str:
     """Return the name of the file with the code of a function for a key, which is identified by its `repr`."""
     settings = [getattr(config, name, None) for name in NUMBA_SETTINGS]
     digest = hashlib.sha256(repr((key, settings)).encode())
@@ -68,7 +68,7 @@ def load_code(name: str, target_context: Any) -> Any:
             continue
         except Exception as error:
             # Numba's classes are not public, and may differ in another version.
-            log_once(FAILURE_MESSAGE, "loaded from", folder, f"{type(error).__name__}: {error}")
+            log_once(CACHE_FAILURE_MESSAGE, "loaded from", folder, f"{type(error).__name__}: {error}")
     return None
 
 
@@ -85,4 +85,4 @@ def save_code(name: str, result: Any) -> None:
         write_file(folder / name, hashlib.sha256(content).digest() + content)
     except Exception as error:
         # The fit succeeds even if the disk is full or read-only, or if Numba's classes have changed.
-        log_once(FAILURE_MESSAGE, "saved in", folder, f"{type(error).__name__}: {error}")
+        log_once(CACHE_FAILURE_MESSAGE, "saved in", folder, f"{type(error).__name__}: {error}")

@@ -16,30 +16,36 @@ CLASSES_PER_TILE = 5 if VECTOR_BYTES == 64 else 3
 ROWS_PER_GROUP = 8
 # With one class, memory bandwidth limits a pass over X. Therefore, each step prefetches one cache line of each of eight
 # rows (docs/benchmarks/design-choices.md: prefetched lines, one class).
-ONE_CLASS_LINES = 8
+PREFETCHED_LINES_ONE_CLASS = 8
 # If X is float64 and the tile is float32, a step reads two cache lines of each row, and prefetches more cache lines
 # (docs/benchmarks/design-choices.md: prefetched lines, float64 to float32).
-MIXED_PRECISION_LINES = 4
+PREFETCHED_LINES_MIXED_PRECISION = 4
 
 
 def count_prefetched_lines(n_classes: int, X_bytes: int, coef_bytes: int) -> int:
     """Return the number of cache lines that `make_multiplication` prefetches per step, given the size of an entry."""
-    return ONE_CLASS_LINES if n_classes == 1 else MIXED_PRECISION_LINES if X_bytes > coef_bytes else 1
+    return (
+        PREFETCHED_LINES_ONE_CLASS
+        if n_classes == 1
+        else PREFETCHED_LINES_MIXED_PRECISION
+        if X_bytes > coef_bytes
+        else 1
+    )
 
 
 def make_row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows):
     """Return pointers to the n_rows rows that `make_multiplication` reads at i."""
     builder = emit.builder
-    is_range = isinstance(indices_type, types.Integer)
-    count = row_indices if is_range else emit.shape(indices_type, row_indices)[0]
+    is_row_range = isinstance(indices_type, types.Integer)
+    count = row_indices if is_row_range else emit.shape(indices_type, row_indices)[0]
     last_position = builder.sub(count, i.type(1))
-    pointers = []
+    row_pointers = []
     for r in range(n_rows):
         row = builder.add(i, i.type(r))
         row = builder.select(builder.icmp_signed("<", row, last_position), row, last_position)
-        row = row if is_range else builder.load(builder.gep(emit.data(indices_type, row_indices), [row]))
-        pointers.append(emit.pointer(X_type, X, row, i.type(0)))
-    return pointers
+        row = row if is_row_range else builder.load(builder.gep(emit.data(indices_type, row_indices), [row]))
+        row_pointers.append(emit.pointer(X_type, X, row, i.type(0)))
+    return row_pointers
 
 
 def _read_rows(X, row_indices, i, n_rows, first, last):
@@ -48,40 +54,41 @@ def _read_rows(X, row_indices, i, n_rows, first, last):
     return X[row_indices[np.minimum(np.arange(i, i + n_rows), len(row_indices) - 1)], first:last]
 
 
-def make_multiplication(n_rows, n_classes, stores_rows=False, uses_prefetch=True):
+def make_multiplication(n_rows, n_classes, should_store_rows=False, uses_prefetch=True):
     """Return the loop that adds the products of n_rows rows of X and n_classes classes to the scores.
 
     The rows are X[row_indices[i]] and the following rows, and the classes start at k. If fewer rows are left, the last
     row is repeated. `row_indices` may also be an integer n, which selects the first n rows. The rows of X are
     contiguous. The products are over the columns from `first` to last - 1, which are whole vectors; X may have fewer
-    columns. If ``stores_rows``, the loop also scales and shifts the rows and writes them to the tile, which saves a
-    separate pass (docs/benchmarks/design-choices.md: stores in products). If ``uses_prefetch``, the loop prefetches
+    columns. If ``should_store_rows``, the loop also scales and shifts the rows and writes them to the tile, which saves
+    a separate pass (docs/benchmarks/design-choices.md: stores in products). If ``uses_prefetch``, the loop prefetches
     ``lines``, which consists of an address and a stride in bytes.
     """
 
-    def generate(context, builder, kinds, arguments):
+    def generate_code(context, builder, kinds, arguments):
         X_type, indices_type, _, coef_type, _, _, _, scores_type, _, *others = kinds
         X, row_indices, i, coef, k, first, last, scores, lines, *outputs = arguments
         emit = Emitter(context, builder, coef_type.dtype)
         zero = first.type(0)
-        reader = RowReader(emit, X_type, X, *(others[0], outputs[0]) if stores_rows else ())
+        reader = RowReader(emit, X_type, X, *(others[0], outputs[0]) if should_store_rows else ())
         source_pointers = make_row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows)
         targets = [
-            emit.pointer(others[1], outputs[1], i, zero, row_step=r) for r in range(n_rows if stores_rows else 0)
+            emit.pointer(others[1], outputs[1], i, zero, row_offset=r)
+            for r in range(n_rows if should_store_rows else 0)
         ]
-        classes = [emit.pointer(coef_type, coef, k, zero, row_step=c) for c in range(n_classes)]
+        classes = [emit.pointer(coef_type, coef, k, zero, row_offset=c) for c in range(n_classes)]
         sums = [emit.zeros(n_rows) for _ in classes]
         address, step = cgutils.unpack_tuple(builder, lines)
         n_lines = (
             count_prefetched_lines(n_classes, X_type.dtype.bitwidth, coef_type.dtype.bitwidth) if uses_prefetch else 0
         )
 
-        def multiply(index, j, n_left_columns):
+        def multiply(index, j, n_remaining_columns):
             for line in range(n_lines):
                 position = builder.add(builder.mul(index, first.type(n_lines)), first.type(line))
                 emit.prefetch(builder.add(address, builder.mul(position, step)))
-            x = reader.read(source_pointers, j, n_left_columns)
-            for vector, target in zip(x if stores_rows else (), targets, strict=True):
+            x = reader.read(source_pointers, j, n_remaining_columns)
+            for vector, target in zip(x if should_store_rows else (), targets, strict=True):
                 emit.store(vector, builder.gep(target, [j]))
             emit.add_products(x, [emit.load(weights, j) for weights in classes], sums)
 
@@ -98,41 +105,41 @@ def make_multiplication(n_rows, n_classes, stores_rows=False, uses_prefetch=True
         tile[i : i + n_rows, part] = x * scaling.scale[part] + scaling.shift[part]
         read(tile, len(tile), i, coef, k, first, last, scores, lines)
 
-    return llvm_intrinsic(generate)(load if stores_rows else read)
+    return llvm_intrinsic(generate_code)(load if should_store_rows else read)
 
 
-def _make_accumulation(n_vectors, n_classes):
+def _make_accumulation_loop(n_vectors, n_classes):
     """Return the loop that adds rows times multipliers to n_classes sums, in n_vectors vectors from column j."""
 
-    def generate(context, builder, kinds, arguments):
+    def generate_code(context, builder, kinds, arguments):
         tile_type, _, _, multipliers_type, _, sums_type, _ = kinds
         tile, n_rows, j, multipliers, k, sums, lines = arguments
         emit = Emitter(context, builder, tile_type.dtype)
         address, step = cgutils.unpack_tuple(builder, lines)
         zero = n_rows.type(0)
-        classes = [emit.pointer(multipliers_type, multipliers, k, zero, row_step=c) for c in range(n_classes)]
-        sum_vectors = [emit.zeros(n_vectors) for _ in range(n_classes)]
+        classes = [emit.pointer(multipliers_type, multipliers, k, zero, row_offset=c) for c in range(n_classes)]
+        sum_pointers = [emit.zeros(n_vectors) for _ in range(n_classes)]
         with cgutils.for_range(builder, n_rows, intp=n_rows.type) as loop:
             i = loop.index
             emit.prefetch(builder.add(address, builder.mul(i, step)))
             u = [emit.broadcast(builder.load(builder.gep(row, [i]))) for row in classes]
             for v in range(n_vectors):
-                x = emit.load(emit.pointer(tile_type, tile, i, j, column_step=v * emit.lanes))
+                x = emit.load(emit.pointer(tile_type, tile, i, j, column_offset=v * emit.lanes))
                 for c in range(n_classes):
-                    builder.store(emit.multiply_add(x, u[c], builder.load(sum_vectors[c][v])), sum_vectors[c][v])
+                    builder.store(emit.multiply_add(x, u[c], builder.load(sum_pointers[c][v])), sum_pointers[c][v])
         kind = context.get_value_type(sums_type.dtype)
-        sums_vector = ir.VectorType(kind, emit.lanes)
+        sums_vector_type = ir.VectorType(kind, emit.lanes)
         align = min(VECTOR_BYTES, emit.lanes * context.get_abi_sizeof(kind))
         for c in range(n_classes):
             for v in range(n_vectors):
-                position = emit.pointer(sums_type, sums, k, j, row_step=c, column_step=v * emit.lanes)
-                part = builder.load(sum_vectors[c][v])
-                part = part if kind == emit.scalar else builder.fpext(part, sums_vector)
+                position = emit.pointer(sums_type, sums, k, j, row_offset=c, column_offset=v * emit.lanes)
+                part = builder.load(sum_pointers[c][v])
+                part = part if kind == emit.scalar else builder.fpext(part, sums_vector_type)
                 emit.store(
-                    builder.fadd(emit.load(position, vector=sums_vector, align=align), part), position, align=align
+                    builder.fadd(emit.load(position, vector=sums_vector_type, align=align), part), position, align=align
                 )
 
-    @llvm_intrinsic(generate)
+    @llvm_intrinsic(generate_code)
     def loop(tile, n_rows, j, multipliers, k, sums, lines):
         part = slice(j, j + n_vectors * VECTOR_BYTES // tile.itemsize)
         sums[k : k + n_classes, part] += multipliers[k : k + n_classes, :n_rows] @ tile[:n_rows, part]
@@ -144,9 +151,9 @@ def _emit_transpose_square(context, builder, kinds, arguments):
     tile_type, _, _, transposed_type, _, _ = kinds
     tile, i, j, transposed, row, column = arguments
     emit = Emitter(context, builder, tile_type.dtype)
-    vectors = [emit.load(emit.pointer(tile_type, tile, i, j, row_step=r)) for r in range(emit.lanes)]
+    vectors = [emit.load(emit.pointer(tile_type, tile, i, j, row_offset=r)) for r in range(emit.lanes)]
     for r, vector in enumerate(emit.transpose(vectors)):
-        emit.store(vector, emit.pointer(transposed_type, transposed, row, column, row_step=r))
+        emit.store(vector, emit.pointer(transposed_type, transposed, row, column, row_offset=r))
 
 
 @llvm_intrinsic(_emit_transpose_square)
@@ -216,14 +223,14 @@ def load_row(X, row, scaling, tile, i):
     tile[i, d:] = scaling.shift[d:]
 
 
-load_and_multiply_4_rows = make_multiplication(4, CLASSES_PER_TILE, stores_rows=True)
-load_and_multiply_4_rows_3_classes = make_multiplication(4, 3, stores_rows=True)
-load_and_multiply_8_rows_1_class = make_multiplication(8, 1, stores_rows=True)
+load_and_multiply_4_rows = make_multiplication(4, CLASSES_PER_TILE, should_store_rows=True)
+load_and_multiply_4_rows_3_classes = make_multiplication(4, 3, should_store_rows=True)
+load_and_multiply_8_rows_1_class = make_multiplication(8, 1, should_store_rows=True)
 multiply_4_rows = make_multiplication(4, CLASSES_PER_TILE)
 multiply_4_rows_3_classes = make_multiplication(4, 3)
 multiply_8_rows_1_class = make_multiplication(8, 1)
-add_4_vectors = _make_accumulation(4, CLASSES_PER_TILE)
-add_4_vectors_3_classes = _make_accumulation(4, 3)
-add_4_vectors_1_class = _make_accumulation(4, 1)
-add_1_vector = _make_accumulation(1, CLASSES_PER_TILE)
-add_1_vector_1_class = _make_accumulation(1, 1)
+add_4_vectors = _make_accumulation_loop(4, CLASSES_PER_TILE)
+add_4_vectors_3_classes = _make_accumulation_loop(4, 3)
+add_4_vectors_1_class = _make_accumulation_loop(4, 1)
+add_1_vector = _make_accumulation_loop(1, CLASSES_PER_TILE)
+add_1_vector_1_class = _make_accumulation_loop(1, 1)

@@ -12,13 +12,19 @@ import os
 from collections.abc import Collection
 from typing import NamedTuple
 
-from fastlin.kernels.machine.archives import ARCHIVE_FOLDER, ARCHIVE_SUFFIX, DAMAGE_MESSAGE, Archive, describe_versions
+from fastlin.kernels.machine.archives import (
+    ARCHIVE_FOLDER,
+    ARCHIVE_SUFFIX,
+    DAMAGED_ARCHIVE_MESSAGE,
+    Archive,
+    describe_versions,
+)
 from fastlin.kernels.machine.cache_folder import log_once
 from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS, choose_level
 from fastlin.kernels.machine.libraries import codegen, config
 
 # The environment variable that enables or disables the wheel's code.
-COMPILED_VARIABLE = "FASTLIN_COMPILED"
+WHEEL_CODE_VARIABLE = "FASTLIN_COMPILED"
 HOST = "host"
 LOGGER = logging.getLogger("fastlin")
 
@@ -58,9 +64,9 @@ def vector_bytes(features: Collection[str]) -> int:
 
 def _choose_archived_level(features):
     """Return the best level of the wheel for this processor, or None if the wheel's code is not used."""
-    switch = os.environ.get(COMPILED_VARIABLE, "").lower()
+    switch = os.environ.get(WHEEL_CODE_VARIABLE, "").lower()
     if switch not in ("", "on", "off"):
-        LOGGER.warning("%s must be 'on' or 'off', got %r. It is treated as 'on'.", COMPILED_VARIABLE, switch)
+        LOGGER.warning("%s must be 'on' or 'off', got %r. It is treated as 'on'.", WHEEL_CODE_VARIABLE, switch)
     if switch == "off" or config.DISABLE_JIT:
         return None
     names = {path.name.removesuffix(ARCHIVE_SUFFIX) for path in ARCHIVE_FOLDER.glob(f"*{ARCHIVE_SUFFIX}")}
@@ -77,7 +83,7 @@ def _open_archive(level):
         archive = Archive(path)
     except Exception:
         # Reading a damaged file can raise any exception.
-        log_once(DAMAGE_MESSAGE, path)
+        log_once(DAMAGED_ARCHIVE_MESSAGE, path)
         return None
     expected_versions = describe_versions()
     differing_versions = [

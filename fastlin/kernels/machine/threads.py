@@ -28,26 +28,26 @@ from fastlin.typing import FloatArray
 # A block consists of at least this many multiply-adds, so that its overhead is small compared with its work. The
 # overhead includes the first tile, which is not prefetched.
 MIN_BLOCK_WORK = 4_000_000
-# The cost of other work in units of a multiply-add, which takes 25 picoseconds. ROW_OVERHEAD is the overhead of a row
-# (loss, residuals, start of each product). EXPONENTIAL_WORK is an exponential with its residual, or two logarithms.
-# NUMBER_WORK is a number that is copied, gathered or processed in a few steps. READ_WORK is a number that is read for a
-# single multiply-add (docs/benchmarks/design-choices.md: units of work).
-ROW_OVERHEAD = 250
+# The cost of other work in units of a multiply-add, which takes 25 picoseconds. ROW_OVERHEAD_WORK is the overhead of a
+# row (loss, residuals, start of each product). EXPONENTIAL_WORK is an exponential with its residual, or two logarithms.
+# COPIED_NUMBER_WORK is a number that is copied, gathered or processed in a few steps. READ_NUMBER_WORK is a number that
+# is read for a single multiply-add (docs/benchmarks/design-choices.md: units of work).
+ROW_OVERHEAD_WORK = 250
 EXPONENTIAL_WORK = 160
-NUMBER_WORK = 40
-READ_WORK = 8
+COPIED_NUMBER_WORK = 40
+READ_NUMBER_WORK = 8
 # This many blocks are enough to keep 16 cores busy. The first tile of each block is not prefetched, so more blocks cost
 # time (docs/benchmarks/design-choices.md: number of blocks).
 MAX_BLOCKS = 32
-# The partial sums of all blocks together use at most MAX_PARTIAL_BYTES bytes or 2 % of the size of X, whichever is
+# The partial sums of all blocks together use at most MAX_PARTIAL_SUM_BYTES bytes or 2 % of the size of X, whichever is
 # larger.
-MAX_PARTIAL_BYTES = 8 << 20
+MAX_PARTIAL_SUM_BYTES = 8 << 20
 # Runs have at most MAX_BLOCKS blocks, except for some runs with one block per class. Concurrent fits divide the
 # processors among themselves.
 MAX_THREADS = max(MAX_BLOCKS, os.cpu_count() or 1)
 
 # The format in which OpenMP accepts a number of threads.
-POSITIVE_INTEGER = re.compile("[+]?0*[1-9][0-9]{0,8}")
+POSITIVE_INTEGER_PATTERN = re.compile("[+]?0*[1-9][0-9]{0,8}")
 
 # The maximum number of threads of a run: a number, a function that returns one, or None for no limit.
 _thread_limit: contextvars.ContextVar[int | Callable[[], int] | None] = contextvars.ContextVar(
@@ -65,32 +65,32 @@ def count_threads() -> int:
     """
     limit = _thread_limit.get()
     if limit is None:
-        limit = _read_limit()
+        limit = _read_thread_limit()
     return min(limit() if callable(limit) else limit, MAX_THREADS)
 
 
-def _read_limit():
+def _read_thread_limit():
     """Return the number of threads that the environment variables and the processors currently allow."""
     setting = os.environ.get("FASTLIN_NUM_THREADS", "").strip()
     if setting:
-        if not POSITIVE_INTEGER.fullmatch(setting):
+        if not POSITIVE_INTEGER_PATTERN.fullmatch(setting):
             raise ValueError(f"FASTLIN_NUM_THREADS must be a positive integer, got {setting!r}. Change or unset it.")
         return int(setting)
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         # OpenMP also accepts a list with one number per nesting level.
         first = os.environ.get(name, "").split(",")[0].strip()
-        if POSITIVE_INTEGER.fullmatch(first):
+        if POSITIVE_INTEGER_PATTERN.fullmatch(first):
             return min(int(first), _count_processors())
     return _count_processors()
 
 
 def _count_processors():
     # The affinity of a process can change at any time, and often changes after a fork.
-    return _count_allowed(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None)
+    return _count_allowed_processors(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None)
 
 
 @lru_cache(maxsize=1)
-def _count_allowed(n_pinned):
+def _count_allowed_processors(n_pinned_processors):
     # The result is cached, because joblib reads the quota of a container from files, and this takes as long as a small
     # pass.
     return joblib.cpu_count()
@@ -103,16 +103,18 @@ def limit_threads(n_threads: int | None) -> contextlib.AbstractContextManager[No
     the limit of the environment and the processors is determined when the first run starts.
     """
     # The limit is determined late, because the prediction of a single row uses one thread and does not need the limit.
-    return _apply_limit((_thread_limit.get() or cache(_read_limit)) if n_threads is None else max(1, int(n_threads)))
+    return _apply_thread_limit(
+        (_thread_limit.get() or cache(_read_thread_limit)) if n_threads is None else max(1, int(n_threads))
+    )
 
 
 @contextlib.contextmanager
-def _apply_limit(limit):
-    token = _thread_limit.set(limit)
+def _apply_thread_limit(limit):
+    reset_token = _thread_limit.set(limit)
     try:
         yield
     finally:
-        _thread_limit.reset(token)
+        _thread_limit.reset(reset_token)
 
 
 def count_work_blocks(work: int, max_blocks: int = MAX_BLOCKS) -> int:
@@ -131,8 +133,8 @@ def count_blocks(n_rows: int, row_work: int, partial_bytes: int = 0, data_bytes:
     partial_bytes is the size of the partial sums of one block, and data_bytes is the size of X. The total size of the
     partial sums is limited.
     """
-    memory_limit = max(MAX_PARTIAL_BYTES, data_bytes // 50) // max(1, partial_bytes)
-    return count_work_blocks(n_rows * (row_work + ROW_OVERHEAD), min(max(2, memory_limit), n_rows))
+    memory_limit = max(MAX_PARTIAL_SUM_BYTES, data_bytes // 50) // max(1, partial_bytes)
+    return count_work_blocks(n_rows * (row_work + ROW_OVERHEAD_WORK), min(max(2, memory_limit), n_rows))
 
 
 def sum_blocks(sums: FloatArray) -> FloatArray:
@@ -221,7 +223,7 @@ class BlockRun(_RunningThreads):
     def start(self) -> None:
         """Invite as many helpers as the limit of the current context allows."""
         self._is_started = True
-        _helpers.invite(self, min(count_threads(), self._n_blocks) - 1)
+        _helpers.invite_threads(self, min(count_threads(), self._n_blocks) - 1)
 
     def run_on_helper(self) -> None:
         """Run blocks on a helper thread until none is left."""
@@ -242,11 +244,11 @@ class BlockRun(_RunningThreads):
                 self.start()
             self._run_blocks()
         finally:
-            caught_error, has_ended = None, False
-            while not has_ended:
+            caught_error, has_job_ended = None, False
+            while not has_job_ended:
                 try:
                     self.end()
-                    has_ended = True
+                    has_job_ended = True
                 except BaseException as error:
                     # A signal handler may raise an error at the start of `end`, before the wait. This may happen more
                     # than once.
@@ -271,13 +273,13 @@ class BlockRun(_RunningThreads):
             kernel(block, n_blocks, *arguments)
 
 
-class _Helpers:
+class _HelperPool:
     """The pool of helper threads, which wait for invitations to runs until the program exits."""
 
     def __init__(self):
-        self.restart()
+        self.reset_pool()
 
-    def restart(self):
+    def reset_pool(self):
         """Reset the pool. This is necessary after a fork, because the threads do not exist in the child process."""
         self._lock = threading.Lock()
         self._threads = []
@@ -288,11 +290,11 @@ class _Helpers:
         # After the main thread has ended, Python may fail to start threads. In that case, the callers run all blocks.
         with self._lock, contextlib.suppress(RuntimeError):
             while len(self._threads) < n_threads:
-                thread = threading.Thread(target=self._serve, name="fastlin", daemon=True)
+                thread = threading.Thread(target=self._serve_invitations, name="fastlin", daemon=True)
                 thread.start()
                 self._threads.append(thread)
 
-    def invite(self, run, n_threads):
+    def invite_threads(self, run, n_threads):
         """Invite n_threads threads to a BlockRun."""
         if len(self._threads) < n_threads:
             self.start_threads(n_threads)
@@ -305,9 +307,9 @@ class _Helpers:
             self._invitations.put(None)
         for thread in self._threads:
             thread.join()
-        self.restart()
+        self.reset_pool()
 
-    def _serve(self):
+    def _serve_invitations(self):
         # Nested runs within a block use only the thread of the helper.
         _thread_limit.set(1)
         while (run := self._invitations.get()) is not None:
@@ -316,12 +318,12 @@ class _Helpers:
             del run
 
 
-_helpers = _Helpers()
+_helpers = _HelperPool()
 atexit.register(_helpers.end)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_helpers.restart)
+    os.register_at_fork(after_in_child=_helpers.reset_pool)
     # The quota of a child process may differ.
-    os.register_at_fork(after_in_child=_count_allowed.cache_clear)
+    os.register_at_fork(after_in_child=_count_allowed_processors.cache_clear)
 
 
 class TaskStopped(Exception):
@@ -356,7 +358,7 @@ def run_concurrently(
         if not running_threads.add_thread():
             raise TaskStopped
         try:
-            with _apply_limit(lambda: allocation.count(number)):
+            with _apply_thread_limit(lambda: allocation.count(number)):
                 return task(number, check)
         finally:
             allocation.end(number)
@@ -387,8 +389,8 @@ class _ThreadAllocation:
         """Return the number of threads for a running task."""
         unfinished_tasks = self._unfinished_tasks
         n_concurrent = min(len(unfinished_tasks), self._n_concurrent)
-        n_threads_each, n_left_threads = divmod(self._n_threads, n_concurrent)
-        return n_threads_each + (unfinished_tasks.index(number) < n_left_threads)
+        n_threads_per_task, n_leftover_threads = divmod(self._n_threads, n_concurrent)
+        return n_threads_per_task + (unfinished_tasks.index(number) < n_leftover_threads)
 
     def end(self, number):
         """Make the threads of a task available to the other tasks."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlin.kernels.machine import simd
-from fastlin.kernels.machine.arrays import dense_row, zeros_aligned
+from fastlin.kernels.machine.arrays import get_contiguous_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining
@@ -67,21 +67,21 @@ def zeros_padded(n_rows, n_columns, dtype):
 def pad_columns(values):
     """Return a copy of `values` (m, d), padded with zeros to whole vectors. The copy starts on a cache line."""
     optimize_for_size()
-    padded = zeros_padded(values.shape[0], values.shape[1], values.dtype)
+    padded_copy = zeros_padded(values.shape[0], values.shape[1], values.dtype)
     for k in range(values.shape[0]):
         for j in range(values.shape[1]):
-            padded[k, j] = values[k, j]
-    return padded
+            padded_copy[k, j] = values[k, j]
+    return padded_copy
 
 
 @kernel(inner=True)
 def pad_vector(values, tile):
     """Return a copy of `values` (d,), padded with zeros to the width of `tile`. The copy starts on a cache line."""
     optimize_for_size()
-    padded = zeros_aligned(tile.shape[1], values.dtype)
+    padded_copy = zeros_aligned(tile.shape[1], values.dtype)
     for j in range(values.shape[0]):
-        padded[j] = values[j]
-    return padded
+        padded_copy[j] = values[j]
+    return padded_copy
 
 
 @kernel(inline=True)
@@ -148,7 +148,7 @@ def load_tile(X, row_indices, scaling, tile):
             if j >= n_features:
                 columns[j - begin] = scaling.shift[j]
             elif is_consecutive:
-                column = dense_row(X.T, j)[row_indices[0] : row_indices[0] + n_rows]
+                column = get_contiguous_row(X.T, j)[row_indices[0] : row_indices[0] + n_rows]
                 _scale_column(column, scaling, j, columns[j - begin])
             else:
                 for i in range(n_rows):

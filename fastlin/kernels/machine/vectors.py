@@ -60,7 +60,7 @@ def add_block_linear_combination(block, n_blocks, rows, n_rows, factors, vector)
 
 
 @kernel
-def find_first_scales(products, cross_products, newest, n_pairs, scales):
+def find_first_loop_scales(products, cross_products, newest, n_pairs, scales):
     """Fill `scales` (m,) with the coefficients of the first loop of L-BFGS (Nocedal and Wright 2006, algorithm 7.4).
 
     From the newest pair to the oldest, the loop subtracts scale_i change_i from a vector q, which is initially the
@@ -74,27 +74,27 @@ def find_first_scales(products, cross_products, newest, n_pairs, scales):
         row = (newest - i) % m
         difference = products[row]
         for other in range(i):
-            newer_row = (newest - other) % m
-            difference -= scales[newer_row] * cross_products[row, newer_row]
+            newer_pair_row = (newest - other) % m
+            difference -= scales[newer_pair_row] * cross_products[row, newer_pair_row]
         scales[row] = difference / cross_products[row, row]
 
 
 @kernel
-def find_second_scales(products, cross_products, newest, n_pairs, scales):
+def find_second_loop_scales(products, cross_products, newest, n_pairs, scales):
     """Subtract from `scales` the coefficients of the second loop of L-BFGS, from the oldest pair to the newest.
 
     This loop adds scale_i step_i with the resulting scales. `products` (m,) are the inner products of the changes and
     the result of the first loop, multiplied by the initial inverse Hessian. For the other arguments, see
-    `find_first_scales`.
+    `find_first_loop_scales`.
     """
     m = scales.shape[0]
     for i in range(n_pairs - 1, -1, -1):
         row = (newest - i) % m
-        correction = products[row]
+        scale_correction = products[row]
         for other in range(n_pairs - 1, i, -1):
-            older_row = (newest - other) % m
-            correction += scales[older_row] * cross_products[older_row, row]
-        scales[row] -= correction / cross_products[row, row]
+            older_pair_row = (newest - other) % m
+            scale_correction += scales[older_pair_row] * cross_products[older_pair_row, row]
+        scales[row] -= scale_correction / cross_products[row, row]
 
 
 @kernel(inner=True)

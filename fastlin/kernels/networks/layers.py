@@ -9,7 +9,7 @@ import numpy as np
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.linear.residuals import (
     convert_scores_to_residuals,
-    exponentiate_shifted,
+    exponentiate_shifted_scores,
     find_row_maxima,
     gather_and_convert_logistic_scores,
     get_weight,
@@ -18,7 +18,7 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import expm1, exponential
 from fastlin.kernels.machine.tiles import make_row_range
-from fastlin.kernels.networks.minibatches import make_empty_output, mark_correct
+from fastlin.kernels.networks.minibatches import make_empty_output, mark_correct_rows
 
 IDENTITY, LOGISTIC, RELU, TANH = range(4)
 # The number of 32-bit integers. Dropout keeps a unit if its random integer is below N_RANDOM_INTEGERS times the keep
@@ -35,12 +35,15 @@ def _hash_integer(x):
 
 
 @kernel(inline=True)
-def _keeps_unit(position, seed, keep_threshold):
+def _is_unit_kept(position, seed, keep_hash_threshold):
     """Return whether dropout keeps a unit.
 
     The result depends only on the position of the unit and on the seed, not on the thread.
     """
-    return _hash_integer(_hash_integer(np.uint64(position) & np.uint64(0xFFFFFFFF)) ^ np.uint64(seed)) < keep_threshold
+    return (
+        _hash_integer(_hash_integer(np.uint64(position) & np.uint64(0xFFFFFFFF)) ^ np.uint64(seed))
+        < keep_hash_threshold
+    )
 
 
 @kernel
@@ -55,7 +58,7 @@ def activate_block(block, n_blocks, Z, scales, shifts, activation, keep_probabil
     kind = activations.dtype.type
     zero = kind(0)
     width = activations.shape[1]
-    keep_threshold, dropout_scale = np.uint64(keep_probability * N_RANDOM_INTEGERS), kind(1 / keep_probability)
+    keep_hash_threshold, dropout_scale = np.uint64(keep_probability * N_RANDOM_INTEGERS), kind(1 / keep_probability)
     for i in range(block * Z.shape[0] // n_blocks, (block + 1) * Z.shape[0] // n_blocks):
         row, a = Z[i], activations[i]
         if scales.shape[0] > 0:
@@ -73,9 +76,11 @@ def activate_block(block, n_blocks, Z, scales, shifts, activation, keep_probabil
         elif activation == TANH:
             _apply_tanh(a)
         if keep_probability < 1:
-            first_position = (first_row + i) * width
+            first_unit_position = (first_row + i) * width
             for j in range(width):
-                a[j] = a[j] * dropout_scale if _keeps_unit(first_position + j, seed, keep_threshold) else zero
+                a[j] = (
+                    a[j] * dropout_scale if _is_unit_kept(first_unit_position + j, seed, keep_hash_threshold) else zero
+                )
 
 
 @kernel(reassociate=False, inner=True)
@@ -90,10 +95,10 @@ def _apply_logistic(a):
 @kernel(reassociate=False, inner=True)
 def _apply_tanh(a):
     """Overwrite a with tanh(a) = -sign(a) e / (2 + e), where e = exp(-2 |a|) - 1. This is accurate for small a."""
-    two, zero = a.dtype.type(2), a.dtype.type(0)
+    typed_two, zero = a.dtype.type(2), a.dtype.type(0)
     for j in range(a.shape[0]):
-        e = expm1(-two * abs(a[j]), a)
-        value = e / (two + e)
+        e = expm1(-typed_two * abs(a[j]), a)
+        value = e / (typed_two + e)
         a[j] = value if a[j] < zero else -value
 
 
@@ -111,7 +116,7 @@ def backpropagate_block(
     kind = slopes.dtype.type
     one, zero = kind(1), kind(0)
     width = slopes.shape[1]
-    keep_threshold, dropout_scale, kept_fraction = (
+    keep_hash_threshold, dropout_scale, kept_fraction = (
         np.uint64(keep_probability * N_RANDOM_INTEGERS),
         kind(1 / keep_probability),
         kind(keep_probability),
@@ -124,9 +129,11 @@ def backpropagate_block(
     for i in range(block * slopes.shape[0] // n_blocks, (block + 1) * slopes.shape[0] // n_blocks):
         a, d = activations[i], slopes[i]
         if keep_probability < 1:
-            first_position = (first_row + i) * width
+            first_unit_position = (first_row + i) * width
             for j in range(width):
-                d[j] = d[j] * dropout_scale if _keeps_unit(first_position + j, seed, keep_threshold) else zero
+                d[j] = (
+                    d[j] * dropout_scale if _is_unit_kept(first_unit_position + j, seed, keep_hash_threshold) else zero
+                )
         if activation == RELU:
             for j in range(width):
                 d[j] = zero if a[j] == zero else d[j]
@@ -165,31 +172,31 @@ def fill_block_residuals(
     block_weights = weights[first:last] if weights.shape[0] > 0 else weights
     transposed = _add_intercept(scores[first:last], intercept)
     row_indices, is_correct = make_row_range(np.int64(0), n_rows), zeros_aligned(n_rows, np.int64)
-    output_labels, output_is_correct = zeros_aligned(n_rows, np.int32), zeros_aligned(n_rows, np.int64)
-    output, no_offsets, loss = make_empty_output(), zeros_aligned((0, 0), np.float64), 0.0
+    output_labels, is_output_correct = zeros_aligned(n_rows, np.int32), zeros_aligned(n_rows, np.int64)
+    output, empty_offsets, loss = make_empty_output(), zeros_aligned((0, 0), np.float64), 0.0
     if is_independent or n_classes == 1:
         output_targets = zeros_aligned((n_targets, 1), np.float64)
-        samples = Samples(row_indices, output_labels, block_weights, no_offsets, output_targets)
+        samples = Samples(row_indices, output_labels, block_weights, empty_offsets, output_targets)
         is_correct[:] = 1
         for k in range(n_classes):
             for i in range(n_rows):
                 output_labels[i] = targets[first + i, k] >= 0.5 if has_targets else labels[first + i]
             for i in range(n_targets):
                 output_targets[i, 0] = targets[first + i, k]
-            mark_correct(transposed[k : k + 1], row_indices, output_labels, output_is_correct)
+            mark_correct_rows(transposed[k : k + 1], row_indices, output_labels, is_output_correct)
             for i in range(n_rows):
-                is_correct[i] &= output_is_correct[i]
+                is_correct[i] &= is_output_correct[i]
             loss += gather_and_convert_logistic_scores(transposed[k], row_indices, samples, output, np.int64(0))
     else:
         output_targets = zeros_aligned((n_targets, n_classes), np.float64)
-        samples = Samples(row_indices, output_labels, block_weights, no_offsets, output_targets)
+        samples = Samples(row_indices, output_labels, block_weights, empty_offsets, output_targets)
         for i in range(n_rows):
             output_labels[i] = 0 if has_targets else labels[first + i]
         for i in range(n_targets):
             for k in range(n_classes):
                 output_targets[i, k] = targets[first + i, k]
                 output_labels[i] = k if output_targets[i, k] > output_targets[i, output_labels[i]] else output_labels[i]
-        mark_correct(transposed, row_indices, output_labels, is_correct)
+        mark_correct_rows(transposed, row_indices, output_labels, is_correct)
         loss = convert_scores_to_residuals(transposed, row_indices, samples, output, np.int64(0))
     losses[block] = loss
     n_correct[block] = 0
@@ -221,7 +228,7 @@ def fill_block_probabilities(block, n_blocks, scores, intercept, is_independent)
     else:
         largest = zeros_aligned(n_rows, transposed.dtype)
         find_row_maxima(transposed, n_rows, largest)
-        exponentiate_shifted(transposed, n_rows, largest, totals)
+        exponentiate_shifted_scores(transposed, n_rows, largest, totals)
     for i in range(n_rows):
         for k in range(n_classes):
             block_scores[i, k] = transposed[k, i] / transposed.dtype.type(totals[i])
@@ -238,10 +245,10 @@ def _add_intercept(scores, intercept):
 
 
 @kernel
-def update_with_momentum(parameters, gradient, velocity, n_penalized, l2, learning_rate, momentum, nesterov):
+def update_with_momentum(parameters, gradient, velocity, n_penalized_parameters, l2, learning_rate, momentum, nesterov):
     """Take a step v = momentum v - learning_rate g, w += v, and return the sum of squares of the penalized w before it.
 
-    g is the gradient, plus l2 w for the first n_penalized parameters. Nesterov's form is w += momentum v -
+    g is the gradient, plus l2 w for the first n_penalized_parameters parameters. Nesterov's form is w += momentum v -
     learning_rate g with the new v (Sutskever, Martens, Dahl and Hinton 2013, section 2). All arrays have shape (p,).
     `gradient` is not changed.
     """
@@ -251,7 +258,9 @@ def update_with_momentum(parameters, gradient, velocity, n_penalized, l2, learni
     velocity_weight, step_weight = (decay, kind(1)) if nesterov else (kind(1), kind(0))
     squares = 0.0
     for is_penalized in (True, False):
-        parameter_range = slice(0, n_penalized) if is_penalized else slice(n_penalized, parameters.shape[0])
+        parameter_range = (
+            slice(0, n_penalized_parameters) if is_penalized else slice(n_penalized_parameters, parameters.shape[0])
+        )
         w, g, v = parameters[parameter_range], gradient[parameter_range], velocity[parameter_range]
         penalty_strength, total = kind(l2) if is_penalized else kind(0), 0.0
         for j in range(w.shape[0]):
@@ -264,20 +273,24 @@ def update_with_momentum(parameters, gradient, velocity, n_penalized, l2, learni
 
 
 @kernel
-def update_with_adam(parameters, gradient, means, squares, n_penalized, l2, learning_rate, beta_1, beta_2, epsilon):
+def update_with_adam(
+    parameters, gradient, means, squares, n_penalized_parameters, l2, learning_rate, beta_1, beta_2, epsilon
+):
     """Take a step of Adam, and return the sum of squares of the penalized parameters w before the step.
 
     The step is m = beta_1 m + (1 - beta_1) g, v = beta_2 v + (1 - beta_2) g^2, w -= learning_rate m / (sqrt(v) +
     epsilon), where m are `means` and v are `squares` (Kingma and Ba 2015, section 2). The moments are not
     bias-corrected, because `learning_rate` includes the corrections. g is the gradient, plus l2 w for the first
-    n_penalized parameters. All arrays have shape (p,). `gradient` is not changed.
+    n_penalized_parameters parameters. All arrays have shape (p,). `gradient` is not changed.
     """
     kind = parameters.dtype.type
     rate, typed_epsilon = kind(learning_rate), kind(epsilon)
     mean_decay, square_decay, one = kind(beta_1), kind(beta_2), kind(1)
-    total_squares = 0.0
+    penalized_square_sum = 0.0
     for is_penalized in (True, False):
-        parameter_range = slice(0, n_penalized) if is_penalized else slice(n_penalized, parameters.shape[0])
+        parameter_range = (
+            slice(0, n_penalized_parameters) if is_penalized else slice(n_penalized_parameters, parameters.shape[0])
+        )
         w, g, m, v = (
             parameters[parameter_range],
             gradient[parameter_range],
@@ -292,5 +305,5 @@ def update_with_adam(parameters, gradient, means, squares, n_penalized, l2, lear
             m[j] = mean_decay * m[j] + (one - mean_decay) * slope
             v[j] = square_decay * v[j] + (one - square_decay) * (slope * slope)
             w[j] -= rate * m[j] / (np.sqrt(v[j]) + typed_epsilon)
-        total_squares += total if is_penalized else 0.0
-    return total_squares
+        penalized_square_sum += total if is_penalized else 0.0
+    return penalized_square_sum

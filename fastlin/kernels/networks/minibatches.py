@@ -13,10 +13,10 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import add_reassociated, prevent_inlining
 from fastlin.kernels.machine.products import (
-    add_product,
+    add_matrix_product,
     allocate_read_tile,
     allocate_tile,
-    load_and_multiply,
+    load_and_multiply_tile,
 )
 from fastlin.kernels.machine.tiles import make_identity_scaling, make_row_range, pad_columns
 
@@ -87,14 +87,14 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, met
         g[:] = 0
         for start in range(step * batch_size, end, tile_rows):
             stop = start + tile_rows if start + tile_rows < end else end
-            load_and_multiply(X, row_order, start, stop, state.intercept, tile)
+            load_and_multiply_tile(X, row_order, start, stop, state.intercept, tile)
             measure_rows(scores, row_order[start:stop], samples, batch)
-            add_product(tile.rows, stop - start, scores, g, tile.prefetch_list)
+            add_matrix_product(tile.rows, stop - start, scores, g, tile.prefetch_list)
         squares, total = 0.0, batch.sums[1]
         if total > 0:
             for k in range(n_classes):
                 squares += update_weights(coef[k], g[k], v[k], total, rule, True)
-            add_to_mean(coef, state.mean)
+            add_weights_to_mean(coef, state.mean)
         finish_batch(batch, metrics, step - first, squares, rule, state)
     scale_in_place(state.mean, 1.0 / max(state.counts[1], 1))
     state.counts[0] += min(last * batch_size, row_order.shape[0]) - first * batch_size
@@ -116,7 +116,7 @@ def make_empty_batch(n_classes, tile_rows):
 def measure_rows(scores, row_indices, samples, batch):
     """Add the rows ``row_indices`` to a Batch, and overwrite their scores (K, tile rows) with their residuals."""
     sums, n_rows = batch.sums, row_indices.shape[0]
-    mark_correct(scores, row_indices, samples.labels, batch.is_correct)
+    mark_correct_rows(scores, row_indices, samples.labels, batch.is_correct)
     for i in range(n_rows):
         weight = np.float64(get_weight(samples.weights, row_indices[i]))
         sums[1] += weight
@@ -158,10 +158,10 @@ def make_empty_output():
 
 
 @kernel(inline=True)
-def update_weights(w, g, v, total, rule, keeps_gradient):
+def update_weights(w, g, v, total, rule, should_keep_gradient):
     """Set g = g / total + l2 w, v = momentum v + gradient_factor g and w -= velocity_factor v; return the old w' w.
 
-    Unless keeps_gradient, g is set to zero afterwards.
+    Unless should_keep_gradient, g is set to zero afterwards.
     """
     kind = w.dtype.type
     part, l2, momentum = kind(1) / kind(total), kind(rule.l2), kind(rule.momentum)
@@ -172,12 +172,12 @@ def update_weights(w, g, v, total, rule, keeps_gradient):
         slope = kind(g[j]) * part + l2 * w[j]
         v[j] = momentum * v[j] + gradient_factor * slope
         w[j] -= velocity_factor * v[j]
-        g[j] = np.float64(slope) if keeps_gradient else 0.0
+        g[j] = np.float64(slope) if should_keep_gradient else 0.0
     return squares
 
 
 @kernel(inline=True)
-def add_to_mean(coef, mean):
+def add_weights_to_mean(coef, mean):
     """Add coef (K, d or more) to `mean` (d + 1, K), unless `mean` is empty.
 
     `mean` contains the sums of the weights over the steps.
@@ -199,9 +199,9 @@ def scale_in_place(array, factor):
 def evaluate_block(block, n_blocks, X, labels, coef, tile_rows, losses, n_correct):
     """Fill losses[block] with the sum of the losses, and n_correct[block] with the number of correctly classified rows.
 
-    The rows are those of the block. The scores are X coef', where X is a view from `any_layout` and coef has shape (K,
-    d). In a tie the first class is predicted. If the probability is exactly one half, label 1 is predicted. Empty
-    `losses` are not filled.
+    The rows are those of the block. The scores are X coef', where X is a view from `make_any_layout_view` and coef has
+    shape (K, d). In a tie the first class is predicted. If the probability is exactly one half, label 1 is predicted.
+    Empty `losses` are not filled.
     """
     X, n_classes = X[0], coef.shape[0]
     rows = make_row_range(block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks)
@@ -217,8 +217,8 @@ def evaluate_block(block, n_blocks, X, labels, coef, tile_rows, losses, n_correc
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         row_indices = rows[start:stop]
-        load_and_multiply(X, rows, start, stop, intercept, tile, True)
-        mark_correct(scores, row_indices, labels, is_correct)
+        load_and_multiply_tile(X, rows, start, stop, intercept, tile, True)
+        mark_correct_rows(scores, row_indices, labels, is_correct)
         for i in range(stop - start):
             n_correct_rows += is_correct[i]
         if losses.shape[0] > 0:
@@ -229,7 +229,7 @@ def evaluate_block(block, n_blocks, X, labels, coef, tile_rows, losses, n_correc
 
 
 @kernel(inner=True)
-def mark_correct(scores, row_indices, labels, is_correct):
+def mark_correct_rows(scores, row_indices, labels, is_correct):
     """Set is_correct[i] to 1 if the first class with the largest score is the label of row_indices[i], else to 0.
 
     With a single score, its sign determines the predicted label. Scores of NaN, from a training run that diverged, are

@@ -8,9 +8,9 @@ import numpy as np
 
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.gather import add_entries, dot_entries
+from fastlin.kernels.machine.gather import add_sparse_entries, dot_sparse_entries
 from fastlin.kernels.networks.minibatches import (
-    add_to_mean,
+    add_weights_to_mean,
     finish_batch,
     make_empty_batch,
     measure_rows,
@@ -34,11 +34,11 @@ def train_sparse_steps(X, samples, batch_size, first, last, state, rule, tile_ro
             row_indices = row_order[start : min(start + tile_rows, end)]
             _fill_scores(X, row_indices, w, state.intercept, scores)
             measure_rows(scores, row_indices, samples, batch)
-            _add_gradient(X, row_indices, scores, g)
+            _add_sparse_gradient(X, row_indices, scores, g)
         total = batch.sums[1]
         if total > 0:
             squares = update_weights(w.ravel(), g.ravel(), v.ravel(), total, rule, False)
-            add_to_mean(w.T, state.mean)
+            add_weights_to_mean(w.T, state.mean)
         finish_batch(batch, metrics, step - first, squares, rule, state)
     scale_in_place(state.mean, 1.0 / max(state.counts[1], 1))
     state.counts[0] += min(last * batch_size, row_order.shape[0]) - first * batch_size
@@ -54,7 +54,7 @@ def _fill_scores(X, row_indices, w, intercept, scores):
         row = row_indices[i]
         first, last = np.int64(indptr[row]), np.int64(indptr[row + 1])
         if n_classes == 1:
-            scores[0, i] = dot_entries(data, indices, first, last, flat_weights) + intercept[0]
+            scores[0, i] = dot_sparse_entries(data, indices, first, last, flat_weights) + intercept[0]
         else:
             for k in range(n_classes):
                 scores[k, i] = intercept[k]
@@ -65,14 +65,14 @@ def _fill_scores(X, row_indices, w, intercept, scores):
 
 
 @kernel(inner=True)
-def _add_gradient(X, row_indices, residuals, g):
+def _add_sparse_gradient(X, row_indices, residuals, g):
     """Add residuals[k, i] x_i to g (d, K) over the rows ``row_indices``."""
     data, indices, indptr = X
     n_classes, flat_gradient = residuals.shape[0], g.ravel()
     for i in range(row_indices.shape[0]):
         first, last = np.int64(indptr[row_indices[i]]), np.int64(indptr[row_indices[i] + 1])
         if n_classes == 1:
-            add_entries(data, indices, first, last, np.float64(residuals[0, i]), flat_gradient)
+            add_sparse_entries(data, indices, first, last, np.float64(residuals[0, i]), flat_gradient)
         else:
             for p in range(first, last):
                 x, j = np.float64(data[np.uint64(p)]), np.uint64(indices[np.uint64(p)])

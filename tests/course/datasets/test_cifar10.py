@@ -20,7 +20,7 @@ from fastlin.course.datasets import cifar10
 ROWS = 6
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SMALL_IMAGES_PER_CLASS = {"train": 3, "test": 2}
-DAMAGED = "train/cat/0001.jpg"
+DAMAGED_IMAGE_NAME = "train/cat/0001.jpg"
 DAMAGE_MESSAGE = r"cifar10-jpeg.zip is damaged"
 DATA_FOLDERS = datasets.list_folders()
 
@@ -29,7 +29,7 @@ def compute_md5(data):
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def pickle_by_python_2(X, y):
+def pickle_as_python_2(X, y):
     """Return a batch with the opcodes of Python 2. Python 3 can read its string opcodes (U, T) but not write them."""
     labels = b"".join(b"K" + bytes((label,)) for label in y)
     array = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
@@ -46,7 +46,7 @@ class SmallCifar10:
         generator = np.random.default_rng(0)
         self.X = generator.integers(0, 256, (6, ROWS, 3072), dtype=np.uint8)
         self.y = generator.integers(0, 10, (6, ROWS))
-        self.files = {name: pickle_by_python_2(self.X[i], self.y[i]) for i, name in enumerate(cifar10.BATCH_MD5)}
+        self.files = {name: pickle_as_python_2(self.X[i], self.y[i]) for i, name in enumerate(cifar10.BATCH_MD5)}
         self.write(folder, "folder")
         self.archive = Path(shutil.make_archive(folder, "gztar", folder, cifar10.BATCH_FOLDER)).read_bytes()
         monkeypatch.setattr(cifar10, "N_TRAIN", 5 * ROWS)
@@ -64,7 +64,7 @@ class SmallCifar10:
 
 
 @pytest.fixture
-def small(monkeypatch, empty_cache, tmp_path):
+def small(monkeypatch, use_empty_cache_folder, tmp_path):
     return SmallCifar10(monkeypatch, tmp_path / "published")
 
 
@@ -92,8 +92,8 @@ def test_every_file_format_of_cifar10_is_read(small, tmp_path, form):
 
 
 def test_damaged_batches_and_archives_raise_without_unpickling(small, tmp_path):
-    for damage in (lambda data: data[: len(data) // 2], lambda data: data[:50] + b"damage" + data[56:]):
-        (small.write(tmp_path, "archive") / cifar10.BATCH_ARCHIVE).write_bytes(damage(small.archive))
+    for damage_bytes in (lambda data: data[: len(data) // 2], lambda data: data[:50] + b"damage" + data[56:]):
+        (small.write(tmp_path, "archive") / cifar10.BATCH_ARCHIVE).write_bytes(damage_bytes(small.archive))
         assert_raises(rf"{cifar10.BATCH_ARCHIVE}.* is damaged", datasets.load_cifar10, folder=tmp_path)
     # The folder has priority over the archive.
     folder = small.write(tmp_path, "folder")
@@ -105,8 +105,8 @@ def test_damaged_batches_and_archives_raise_without_unpickling(small, tmp_path):
 
 def test_the_split_is_determined_by_the_seed(small, tmp_path):
     small.write(tmp_path, "folder")
-    full = datasets.load_cifar10(folder=tmp_path)
-    row_indices = {row.tobytes(): i for i, row in enumerate(full.X_train)}
+    all_data = datasets.load_cifar10(folder=tmp_path)
+    row_indices = {row.tobytes(): i for i, row in enumerate(all_data.X_train)}
 
     def split(n, seed):
         data = datasets.load_cifar10(n, seed, tmp_path)
@@ -115,9 +115,9 @@ def test_the_split_is_determined_by_the_seed(small, tmp_path):
         assert sorted(left + drawn) == list(range(5 * ROWS))
         assert left == sorted(left)
         assert drawn == sorted(drawn)
-        np.testing.assert_array_equal(data.y_train, full.y_train[left])
-        np.testing.assert_array_equal(data.y_val, full.y_train[drawn])
-        np.testing.assert_array_equal(data.X_test, full.X_test)
+        np.testing.assert_array_equal(data.y_train, all_data.y_train[left])
+        np.testing.assert_array_equal(data.y_val, all_data.y_train[drawn])
+        np.testing.assert_array_equal(data.X_test, all_data.X_test)
         assert (data.X_val.dtype, data.y_val.dtype) == (np.uint8, np.int64)
         return drawn
 
@@ -166,7 +166,7 @@ def write_zip(folder, members):
 
 
 @pytest.fixture
-def members(monkeypatch, empty_cache):
+def members(monkeypatch, use_empty_cache_folder):
     """Random images by name, in the order of the rows."""
     monkeypatch.setattr(cifar10, "IMAGES_PER_CLASS", SMALL_IMAGES_PER_CLASS)
     monkeypatch.setattr(cifar10, "N_TRAIN", 10 * SMALL_IMAGES_PER_CLASS["train"])
@@ -182,8 +182,8 @@ def test_rows_of_the_jpeg_copy_are_sorted_by_number_and_class(members, tmp_path)
     write_zip(tmp_path, members)
     data = datasets.load_cifar10(folder=tmp_path)
     assert_layout(data)
-    for row, jpeg in zip([*data.X_train, *data.X_test], members.values(), strict=True):
-        pixels = np.asarray(Image.open(io.BytesIO(jpeg)))
+    for row, jpeg_bytes in zip([*data.X_train, *data.X_test], members.values(), strict=True):
+        pixels = np.asarray(Image.open(io.BytesIO(jpeg_bytes)))
         np.testing.assert_array_equal(row.reshape(3, 32, 32), np.moveaxis(pixels, -1, 0))
     np.testing.assert_array_equal(np.append(data.y_train, data.y_test), np.tile(np.arange(10), 3 + 2))
 
@@ -200,9 +200,12 @@ def test_published_batches_have_priority_over_the_jpeg_copy(members, tmp_path, m
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        *((DAMAGED, data, DAMAGED) for data in (b"", b"no image", encode_jpeg(np.zeros((32, 32, 3), np.uint8))[:-60])),
-        (DAMAGED, encode_jpeg(np.zeros((32, 31, 3), np.uint8)), DAMAGED),
-        (DAMAGED, encode_jpeg(np.zeros((32, 32, 3), np.uint8), "L"), DAMAGED),
+        *(
+            (DAMAGED_IMAGE_NAME, data, DAMAGED_IMAGE_NAME)
+            for data in (b"", b"no image", encode_jpeg(np.zeros((32, 32, 3), np.uint8))[:-60])
+        ),
+        (DAMAGED_IMAGE_NAME, encode_jpeg(np.zeros((32, 31, 3), np.uint8)), DAMAGED_IMAGE_NAME),
+        (DAMAGED_IMAGE_NAME, encode_jpeg(np.zeros((32, 32, 3), np.uint8), "L"), DAMAGED_IMAGE_NAME),
         ("test/ship/0000.jpg", None, "test/ship/0000.jpg is"),
     ],
     ids=["empty", "foreign", "truncated", "narrow", "gray", "missing"],
@@ -215,24 +218,29 @@ def test_the_error_names_a_bad_or_missing_image(members, tmp_path, name, data, m
 
 
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    ("damage_bytes", "message"),
     [
         (lambda data, index: b"", DAMAGE_MESSAGE),
         (lambda data, index: data[:-30], DAMAGE_MESSAGE),
         (lambda data, index: b"no zip" * 100, DAMAGE_MESSAGE),
-        (lambda data, index: data[:index] + bytes((data[index] ^ 1,)) + data[index + 1 :], rf"{DAMAGED} .*CRC"),
+        (
+            lambda data, index: data[:index] + bytes((data[index] ^ 1,)) + data[index + 1 :],
+            rf"{DAMAGED_IMAGE_NAME} .*CRC",
+        ),
     ],
     ids=["empty", "truncated", "foreign", "one bit of a member"],
 )
-def test_the_error_names_a_damaged_zip(members, tmp_path, damage, message):
+def test_the_error_names_a_damaged_zip(members, tmp_path, damage_bytes, message):
     path = write_zip(tmp_path, members)
     data = path.read_bytes()
-    path.write_bytes(damage(data, data.index(members[DAMAGED]) + len(members[DAMAGED]) // 2))
+    path.write_bytes(
+        damage_bytes(data, data.index(members[DAMAGED_IMAGE_NAME]) + len(members[DAMAGED_IMAGE_NAME]) // 2)
+    )
     assert_raises(message, datasets.load_cifar10, folder=tmp_path)
 
 
 @pytest.mark.slow
-def test_the_real_jpeg_archive_has_all_images(empty_cache):
+def test_the_real_jpeg_archive_has_all_images(use_empty_cache_folder):
     folder = next((path for path in DATA_FOLDERS if (path / cifar10.JPEG_ARCHIVE).is_file()), None)
     if folder is None:
         pytest.skip("cifar10-jpeg.zip is not on disk: set FASTLIN_DATA to its folder")

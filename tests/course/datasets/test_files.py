@@ -10,11 +10,11 @@ from conftest import assert_raises
 from fastlin.course import datasets
 from fastlin.course.datasets import files
 
-DATA = b"the contents of a file " * 1000
+FILE_CONTENT = b"the contents of a file " * 1000
 
 
 def download(address, folder=None):
-    files.download_file(address + "file", hashlib.md5(DATA).hexdigest(), folder, "description")
+    files.download_file(address + "file", hashlib.md5(FILE_CONTENT).hexdigest(), folder, "description")
 
 
 def read_cached_files():
@@ -40,9 +40,9 @@ def test_without_a_cache_folder_data_are_in_the_temporary_folder(monkeypatch, tm
     assert files.list_folders() == [Path("named"), tmp_path / "fastlin" / "data"]
 
 
-def test_a_downloaded_file_is_stored_unchanged(server, empty_cache, capfd):
-    download(server({"file": DATA}))
-    assert read_cached_files() == {"file": DATA}
+def test_a_downloaded_file_is_stored_unchanged(server, use_empty_cache_folder, capfd):
+    download(server({"file": FILE_CONTENT}))
+    assert read_cached_files() == {"file": FILE_CONTENT}
     out, err = capfd.readouterr()
     assert out == ""
     # pooch prints its progress bar to the standard error.
@@ -64,15 +64,15 @@ def pause_download(begin):
     ("write", "reason"),
     [
         (None, " 404 "),
-        (answer(DATA[::-1]), "MD5"),
-        (answer(DATA[:20], size=len(DATA)), "IncompleteRead"),
+        (answer(FILE_CONTENT[::-1]), "MD5"),
+        (answer(FILE_CONTENT[:20], size=len(FILE_CONTENT)), "IncompleteRead"),
         (lambda handler: handler.wfile.write(b"220 mail server ready\r\n"), "220 mail"),
         (pause_download(lambda handler: None), "timed out"),
-        (pause_download(answer(DATA[:1000], size=len(DATA))), "timed out"),
+        (pause_download(answer(FILE_CONTENT[:1000], size=len(FILE_CONTENT))), "timed out"),
     ],
     ids=["missing", "other contents", "broken off", "no HTTP", "silent", "silent halfway"],
 )
-def test_a_failed_download_reports_the_reason(server, empty_cache, monkeypatch, write, reason):
+def test_a_failed_download_reports_the_reason(server, use_empty_cache_folder, monkeypatch, write, reason):
     if reason == "timed out":
         monkeypatch.setattr(files, "TIMEOUT", 0.2)
     address = server({}) if write is None else server({}, write)
@@ -80,24 +80,24 @@ def test_a_failed_download_reports_the_reason(server, empty_cache, monkeypatch, 
     assert read_cached_files() == {}
 
 
-def test_an_interrupted_download_leaves_no_file(server, empty_cache, monkeypatch):
+def test_an_interrupted_download_leaves_no_file(server, use_empty_cache_folder, monkeypatch):
     def raise_interrupt(*arguments):
         # The incomplete file has another name.
         assert list(datasets.cache_folder().iterdir())
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tqdm.auto.tqdm.update", raise_interrupt)
-    assert_raises(None, download, server({"file": DATA}), error=KeyboardInterrupt)
+    assert_raises(None, download, server({"file": FILE_CONTENT}), error=KeyboardInterrupt)
     assert read_cached_files() == {}
 
 
-def test_only_an_explicit_folder_is_searched(server, empty_cache, tmp_path):
+def test_only_an_explicit_folder_is_searched(server, use_empty_cache_folder, tmp_path):
     datasets.cache_folder().parent.parent.mkdir()
     datasets.cache_folder().parent.write_bytes(b"a file where the folder should be")
-    assert_raises(r"http.*fastlin/data'", download, server({"file": DATA}), error=datasets.DatasetNotFoundError)
+    assert_raises(r"http.*fastlin/data'", download, server({"file": FILE_CONTENT}), error=datasets.DatasetNotFoundError)
     assert not server.requests
     with pytest.raises(datasets.DatasetNotFoundError, match=rf"(?s){tmp_path}.*Nothing is downloaded"):
-        download(server({"file": DATA}), tmp_path)
+        download(server({"file": FILE_CONTENT}), tmp_path)
     with pytest.raises(datasets.DatasetNotFoundError, match="nowhere does not exist"):
         files.list_folders(tmp_path / "nowhere")
     assert not server.requests

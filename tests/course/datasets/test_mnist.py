@@ -10,20 +10,20 @@ from conftest import assert_raises
 from fastlin.course import datasets
 from fastlin.course.datasets import mnist
 
-SHAPES = {"X_train": (30, 4, 4), "y_train": (30,), "X_test": (10, 4, 4), "y_test": (10,)}
+ARRAY_SHAPES = {"X_train": (30, 4, 4), "y_train": (30,), "X_test": (10, 4, 4), "y_test": (10,)}
 
 
 @pytest.fixture
-def small(monkeypatch, empty_cache):
+def small(monkeypatch, use_empty_cache_folder):
     """Replace MNIST by small files; return their contents by name. Only the test's folders are searched."""
     generator = np.random.default_rng(0)
     contents, files, published_checksums = {}, {}, {}
     for array, (name, _, _) in mnist.MNIST_FILES.items():
-        values = generator.integers(0, 10 if array.startswith("y") else 256, SHAPES[array]).astype(np.uint8)
+        values = generator.integers(0, 10 if array.startswith("y") else 256, ARRAY_SHAPES[array]).astype(np.uint8)
         header = bytes((0, 0, 8, values.ndim)) + b"".join(size.to_bytes(4, "big") for size in values.shape)
         contents[name] = header + values.tobytes()
-        files[array] = (name, hashlib.md5(contents[name]).hexdigest(), SHAPES[array])
-        zipped_data = zip_files(contents)[f"{name}.gz"]
+        files[array] = (name, hashlib.md5(contents[name]).hexdigest(), ARRAY_SHAPES[array])
+        zipped_data = compress_files(contents)[f"{name}.gz"]
         published_checksums[array] = hashlib.md5(zipped_data).hexdigest()
     monkeypatch.setattr(mnist, "MNIST_FILES", files)
     monkeypatch.setattr(mnist, "GZIP_MD5", published_checksums)
@@ -31,7 +31,7 @@ def small(monkeypatch, empty_cache):
     return contents
 
 
-def zip_files(contents):
+def compress_files(contents):
     # Without a time stamp, the same data always give the same bytes.
     return {f"{name}.gz": gzip.compress(data, mtime=0) for name, data in contents.items()}
 
@@ -42,7 +42,7 @@ def write(folder, contents):
         (folder / name).write_bytes(data)
 
 
-@pytest.mark.parametrize("pack", [dict, zip_files])
+@pytest.mark.parametrize("pack", [dict, compress_files])
 def test_plain_and_gzipped_files_are_read(small, tmp_path, pack):
     write(tmp_path / "data", pack(small))
     data = datasets.load_mnist(20, tmp_path / "data")
@@ -75,7 +75,7 @@ def test_the_error_names_a_damaged_file(small, tmp_path, damage):
 
 
 def test_missing_files_are_downloaded_once(small, server, monkeypatch):
-    monkeypatch.setattr(mnist, "MNIST_ADDRESS", server(zip_files(small)))
+    monkeypatch.setattr(mnist, "MNIST_ADDRESS", server(compress_files(small)))
     present = mnist.MNIST_FILES["y_train"][0]
     write(datasets.cache_folder(), {present: small[present]})
     for _ in range(2):

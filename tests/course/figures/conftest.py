@@ -12,7 +12,7 @@ def saved(monkeypatch):
     return saved_figures
 
 
-def is_within(text, figure):
+def is_inside_figure(text, figure):
     """Return whether a text is within the width of its figure."""
     box = text.get_window_extent()
     return 0 <= box.x0 < box.x1 <= figure.bbox.width

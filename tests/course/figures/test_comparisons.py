@@ -8,7 +8,7 @@ from fastlin.course import figures
 from fastlin.course.figures import LIBRARIES
 from fastlin.course.studies.settings import Results
 
-from .conftest import is_within
+from .conftest import is_inside_figure
 
 
 def make_problem(left_out):
@@ -37,7 +37,7 @@ def test_titles_and_names_of_baselines_fit_into_the_figure(n_problems, saved, tm
         *figure.legends,
         *(label for axes in figure.axes for label in (axes.title, axes.xaxis.label)),
     ):
-        assert is_within(text, figure)
+        assert is_inside_figure(text, figure)
     for axes in figure.axes:
         assert all(name in axes.get_xlabel().replace("\n", " ") for name in left_out)
     # The names do not overlap the title of the next panel.

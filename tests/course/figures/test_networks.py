@@ -11,9 +11,9 @@ from fastlin.course.studies.cifar10_deep import DEPTHS, VARIANTS
 from fastlin.course.studies.settings import Results
 from fastlin.training import Checkpoint, Training
 
-from .conftest import is_within
+from .conftest import is_inside_figure
 
-REPORTED = {"train": 0.555, "validation": 0.491, "test": 0.527}
+REPORTED_ACCURACIES = {"train": 0.555, "validation": 0.491, "test": 0.527}
 DEEP_VARIANTS = [name for name, variant in VARIANTS.items() if variant.depths == DEPTHS]
 PARAMETER_NAMES = ["hidden", "learning_rate", "decay", "reg", "epochs", "batch_size"]
 
@@ -41,7 +41,7 @@ def make_two_layer_results(data, ended="limit", n_epochs=6, loss=2.0):
         accuracies={"train": 0.6, "validation": 0.5, "test": 0.487},
     )
     parameters = {"data": data, "fraction_of_epochs": 1.0}
-    return Results(parameters, {"reported": REPORTED}, {"one interpretation": trained, "another": trained})
+    return Results(parameters, {"reported": REPORTED_ACCURACIES}, {"one interpretation": trained, "another": trained})
 
 
 @pytest.mark.parametrize(("data", "n_lines"), [("cifar10", 6), ("digits", 3)])
@@ -50,7 +50,7 @@ def test_plotted_losses_include_the_penalty(data, n_lines, draw):
     accuracy = figure.axes[2]
     assert len(accuracy.lines) == n_lines
     heights = [line.get_ydata()[0] for line in accuracy.lines if line.get_linestyle() == ":"]
-    assert heights == (list(REPORTED.values()) if data == "cifar10" else [])
+    assert heights == (list(REPORTED_ACCURACIES.values()) if data == "cifar10" else [])
     assert figure.get_suptitle().startswith("CIFAR-10" if data == "cifar10" else "scikit-learn's 8 × 8 digits")
     assert accuracy.get_title().endswith("0.487")
     training, validation = figure.axes[0].lines
@@ -111,4 +111,4 @@ def test_every_sample_of_every_deep_variant_is_plotted(depths, n_draws, draw):
         assert axes.lines[number].get_linestyle() == ("--" if name.startswith("normal") else "-")
     assert ", ".join(f"{value:.3f}" for value in means["normal, plain"].values()) in plot.alt
     figure.draw_without_rendering()
-    assert is_within(figure._suptitle, figure)
+    assert is_inside_figure(figure._suptitle, figure)

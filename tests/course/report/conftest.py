@@ -60,9 +60,9 @@ class ParsedPage(HTMLParser):
 @pytest.fixture(scope="session")
 def quick_run(tmp_path_factory):
     """The output folder of a quick run of all studies of the course, offline and without data sets."""
-    folder, missing_data = tmp_path_factory.mktemp("run"), datasets.DatasetNotFoundError("There is none.")
+    folder, missing_data_error = tmp_path_factory.mktemp("run"), datasets.DatasetNotFoundError("There is none.")
     with (
-        mock.patch.object(datasets, "load_mnist", side_effect=missing_data),
+        mock.patch.object(datasets, "load_mnist", side_effect=missing_data_error),
         mock.patch.dict(os.environ, {"COLUMNS": "100"}),
         # With other tests running, a second BLAS thread would only wait.
         threadpoolctl.threadpool_limits(1),
@@ -94,13 +94,13 @@ def report(quick_run):
 
 
 @pytest.fixture
-def full_page(report, homework):
-    report.entries |= homework
+def full_page(report, homework_entries):
+    report.entries |= homework_entries
     return report.write(quick=False)
 
 
 @pytest.fixture(scope="session")
-def homework():
+def homework_entries():
     """Entries of the homework with the published tables, the widest of the page. Tests must not change them."""
     metrics = json.loads(read("docs/studies/claims.json"))["metrics"]
     common = {"version": "0", "data": "cifar10", "seconds": 1.0, "earlier": True, "plots": []}

@@ -18,7 +18,7 @@ from fastlin.course.studies.claims import evaluate_claims
 pytestmark = pytest.mark.thorough
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-OPTIONS = (
+BROWSER_OPTIONS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -30,7 +30,7 @@ OPTIONS = (
     "--virtual-time-budget=20000",
     "--dump-dom",
 )
-CASES = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 390)]
+CASES = [(color_scheme, width) for color_scheme in ("light", "dark") for width in (1280, 390)]
 MEASURING_SCRIPT = """
 <script>
 addEventListener("load", () => {
@@ -63,7 +63,7 @@ FRAME_PAGE = """<!doctype html><pre id="records"></pre>
 
 
 @pytest.fixture(scope="module")
-def measured(quick_run, homework, tmp_path_factory):
+def measured(quick_run, homework_entries, tmp_path_factory):
     """Return browser measurements of each case. The report includes the homework, which has wide tables."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
@@ -71,22 +71,22 @@ def measured(quick_run, homework, tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     shutil.copytree(quick_run, folder, dirs_exist_ok=True)
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    entries = choose_report_entries(results, results) | copy.deepcopy(homework)
+    entries = choose_report_entries(results, results) | copy.deepcopy(homework_entries)
     matplotlib.image.imsave(folder / "wide.png", np.zeros((40, 2000)))
     entries["cifar10_deep"]["plots"] = [{"file": "wide.png", "caption": "A caption.", "alt": "A wide figure."}]
     write_page(folder / "report.html", entries, evaluate_claims(entries), results["environment"])
     text = (folder / "report.html").read_text(encoding="utf-8").replace("</body>", MEASURING_SCRIPT)
     assert text.count("color-scheme: light dark;") == 1
-    frame_page = FRAME_PAGE
-    for scheme in ("light", "dark"):
-        shown = text.replace("color-scheme: light dark;", f"color-scheme: {scheme};")
-        (folder / f"{scheme}.html").write_text(shown, encoding="utf-8")
+    frames_html = FRAME_PAGE
+    for color_scheme in ("light", "dark"):
+        shown = text.replace("color-scheme: light dark;", f"color-scheme: {color_scheme};")
+        (folder / f"{color_scheme}.html").write_text(shown, encoding="utf-8")
     # A browser window cannot be as narrow as a phone, but an iframe can.
-    for scheme, width in CASES:
+    for color_scheme, width in CASES:
         style = f"border:0;width:{width}px;height:800px"
-        frame_page += f'<iframe src="{scheme}.html#{scheme}-{width}" style="{style}"></iframe>'
-    (folder / "frames.html").write_text(frame_page, encoding="utf-8")
-    command = [browser, *OPTIONS, f"--user-data-dir={folder / 'profile'}", (folder / "frames.html").as_uri()]
+        frames_html += f'<iframe src="{color_scheme}.html#{color_scheme}-{width}" style="{style}"></iframe>'
+    (folder / "frames.html").write_text(frames_html, encoding="utf-8")
+    command = [browser, *BROWSER_OPTIONS, f"--user-data-dir={folder / 'profile'}", (folder / "frames.html").as_uri()]
     completed_process = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=100)
     lines = re.search(r'<pre id="records">(.*?)</pre>', completed_process.stdout, re.DOTALL)
     assert lines, completed_process.stderr
@@ -97,8 +97,8 @@ def measured(quick_run, homework, tmp_path_factory):
 
 @pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{case[1]}")
 def shown(request, measured):
-    scheme, width = request.param
-    record = measured[f"{scheme}-{width}"]
+    color_scheme, width = request.param
+    record = measured[f"{color_scheme}-{width}"]
     assert 0 <= width - record["width"] <= 20, "the width of the frame minus a scroll bar"
     return record
 
@@ -117,15 +117,15 @@ def test_text_contrast_meets_the_accessibility_guidelines(shown):
     assert len(shown["colors"]) >= 5
     for pair in shown["colors"]:
         color, background = map(compute_luminance, pair.split("|"))
-        lighter, darker = max(color, background), min(color, background)
+        lighter_luminance, darker_luminance = max(color, background), min(color, background)
         # The minimum contrast of the accessibility guidelines (WCAG 2.2, 1.4.3).
-        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, pair
+        assert (lighter_luminance + 0.05) / (darker_luminance + 0.05) >= 4.5, pair
 
 
 def test_light_and_dark_schemes_differ(measured):
     backgrounds = [
-        {compute_luminance(pair.split("|")[1]) for pair in measured[f"{scheme}-390"]["colors"]}
-        for scheme in ("light", "dark")
+        {compute_luminance(pair.split("|")[1]) for pair in measured[f"{color_scheme}-390"]["colors"]}
+        for color_scheme in ("light", "dark")
     ]
     assert min(backgrounds[0]) > 0.8
     assert max(backgrounds[1]) < 0.1

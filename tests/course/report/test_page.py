@@ -9,7 +9,7 @@ from fastlin import __version__
 from fastlin.course.studies.claims import CLAIMS, evaluate_claims
 
 TASK_SECTIONS = ["1a", "1b", "2a", "2a, 3a", "2b, 2c", "2d", "2e", "3b, 3c", "3d", "4a", "4b", "4c, 4d", "4e"]
-HOMEWORK = ["The gradients", "A two-layer network", "Random search", "Deeper networks"]
+HOMEWORK_HEADINGS = ["The gradients", "A two-layer network", "Random search", "Deeper networks"]
 OTHERS = ["Accuracy against seconds", "All claims", "Environment"]
 
 
@@ -20,7 +20,7 @@ def parse_task(heading):
 def test_sections_are_in_task_order(full_page):
     assert list(map(parse_task, full_page.sections)) == [*TASK_SECTIONS, *["Homework"] * 4, *OTHERS]
     headings = [heading.partition("Homework · ")[2] for heading in full_page.sections]
-    assert list(filter(None, headings)) == HOMEWORK
+    assert list(filter(None, headings)) == HOMEWORK_HEADINGS
     blocks = re.split(r"<h2>", full_page.source)[1:-2]
     assert len(blocks) == len(TASK_SECTIONS) + 5
     for block in blocks:
@@ -34,8 +34,8 @@ def test_each_claim_appears_once_in_its_section(report, full_page):
     rows = evaluate_claims(report.entries)
     assert len(rows) == len(CLAIMS)
     for row in rows:
-        n_equal = sum(other["says"] == row["says"] for other in rows)
-        assert summary.count(row["says"]) == n_equal
+        n_equal_rows = sum(other["says"] == row["says"] for other in rows)
+        assert summary.count(row["says"]) == n_equal_rows
         (heading,) = [heading for heading, text in full_page.sections.items() if row["says"] in text][:-1]
         assert row["task"] == parse_task(heading) or (row["reports"] == "H" and parse_task(heading) == "Homework")
         text = " ".join(full_page.sections[heading].split())
@@ -90,7 +90,7 @@ def test_markup_in_results_is_escaped(report):
         assert text in written.text
 
 
-def test_the_top_of_the_page_names_the_data_sets(report, homework):
+def test_the_top_of_the_page_names_the_data_sets(report, homework_entries):
     top = report.write().text.partition("All claims")[0]
     for phrase in (
         "The assignment ran on scikit-learn's 8 × 8 digits.",
@@ -101,24 +101,24 @@ def test_the_top_of_the_page_names_the_data_sets(report, homework):
         assert phrase in top
     for entry in report.entries.values():
         entry["data"] = "mnist"
-    report.entries |= homework
+    report.entries |= homework_entries
     top = report.write().text.partition("All claims")[0]
     assert "The assignment ran on MNIST, the homework on CIFAR-10." in top
     assert "not on disk" not in top
     assert "did not run" not in top
 
 
-def test_quick_runs_are_marked(report, homework):
+def test_quick_runs_are_marked(report, homework_entries):
     written = report.write()
     assert "This was a quick run" in written.text
     assert all("quick run" in heading for heading in set(written.sections) - set(OTHERS[1:]))
     assert "confirmed" not in written.sections["All claims"]
-    report.entries |= homework
+    report.entries |= homework_entries
     written = report.write()
     assert "Sections marked “quick run”" in " ".join(written.text.split())
     # The gradients of the homework are part of a study of the course.
     quick = [heading for heading in written.sections if "Homework" in heading and "quick" in heading]
-    assert quick == [f"Homework · {HOMEWORK[0]} quick run"]
+    assert quick == [f"Homework · {HOMEWORK_HEADINGS[0]} quick run"]
     assert "quick run" not in report.write(quick=False).text
 
 
@@ -141,8 +141,8 @@ def test_the_environment_section_lists_machine_versions_seed_data_and_duration(r
 
 
 @pytest.mark.parametrize("studies", [["binary"], ["gradient_check", "l2_norm"], ["cifar10_deep"], []])
-def test_a_report_with_only_some_studies(report, homework, studies):
-    report.entries = {name: entry for name, entry in (report.entries | homework).items() if name in studies}
+def test_a_report_with_only_some_studies(report, homework_entries, studies):
+    report.entries = {name: entry for name, entry in (report.entries | homework_entries).items() if name in studies}
     written = report.write(quick=False)
     rows = evaluate_claims(report.entries)
     shown = [attributes["id"] for attributes in written.find("div") if "id" in attributes]

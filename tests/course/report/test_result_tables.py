@@ -6,7 +6,7 @@ import pytest
 
 from fastlin.course import studies
 from fastlin.course.report import Table, tabulate
-from fastlin.course.report.result_tables import LABELS, format_value
+from fastlin.course.report.result_tables import TABLE_LABELS, format_value
 
 
 def test_result_tables_are_ordered_and_merged():
@@ -22,12 +22,12 @@ def test_result_tables_are_ordered_and_merged():
             "one": {"a": {"x": 1, "y": 2}},
         }
     )
-    wide = ("roughness", "1", "4"), ("y", "2", "5"), ("z", "3", "6")
+    wide_rows = ("roughness", "1", "4"), ("y", "2", "5"), ("z", "3", "6")
     assert tables == [
         Table("", (), (("final training loss", "0.25"), ("shuffled orders", "10"))),
         Table("runs", ("", "x", "y"), (("a", "1", "2"), ("b", "3", "4"))),
         # No table is wider than tall, except tables of one row.
-        Table("by penalty strength", ("λ", "0", "1"), wide),
+        Table("by penalty strength", ("λ", "0", "1"), wide_rows),
         Table("one", ("", "x", "y"), (("a", "1", "2"),)),
         Table("", ("λ", "‖w‖²", "best validation accuracy"), (("1", "0.5", "0.5"), ("0", "2", "0.75"))),
         Table("", ("", "other"), (("a", "1"),)),
@@ -58,6 +58,6 @@ def test_values_are_formatted(value, text):
 
 def test_every_label_belongs_to_a_metric():
     sources = "".join(path.read_text(encoding="utf-8") for path in Path(studies.__file__).parent.glob("*.py"))
-    for name in LABELS["labels"].keys() | LABELS["headers"].keys():
+    for name in TABLE_LABELS["labels"].keys() | TABLE_LABELS["headers"].keys():
         # The code may compose the name of a metric from several strings.
         assert f'"{name}"' in sources, name

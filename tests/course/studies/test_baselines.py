@@ -109,10 +109,10 @@ def test_libraries_that_fail_differ_or_are_too_slow_are_excluded(libraries, monk
     stopped = problem["stopped"]["scikit-learn-intelex"]
     assert 0 < stopped <= problem["budget"] / len({1, count_threads()})
     rows = results.metrics["even or odd: seconds to suboptimality"]
-    assert rows["fastlin"][baselines.RATIO_COLUMN] == 1
-    assert rows["cyanure"][baselines.RATIO_COLUMN] == "failed: MemoryError: too many rows"
+    assert rows["fastlin"][baselines.TIME_RATIO_COLUMN] == 1
+    assert rows["cyanure"][baselines.TIME_RATIO_COLUMN] == "failed: MemoryError: too many rows"
     bound = f"≥ {stopped / rows['fastlin']['1e-4']:.3g} ×, stopped after {stopped:.3g} s"
-    assert rows["scikit-learn-intelex"][baselines.RATIO_COLUMN] == bound
+    assert rows["scikit-learn-intelex"][baselines.TIME_RATIO_COLUMN] == bound
     assert (rows["scikit-learn-intelex"]["1e-2"], rows["scikit-learn-intelex"]["test accuracy"]) == ("not reached", "–")
 
 
@@ -164,14 +164,14 @@ def test_a_baseline_is_measured_on_each_number_of_threads(monkeypatch, name, sec
     monkeypatch.setattr(baselines, "PAUSE", 0.0)
     rows = Problem("rows", np.eye(3), np.array([0, 1, 1]), 2, 1.0, fit_intercept=True)
     process = SimulatedProcess(seconds)
-    candidate = baselines._Candidate(name, "rows", "sample", process)
+    candidate = baselines._LibraryCandidate(name, "rows", "sample", process)
     candidate.measure_next_effort(0, rows, rows, 1, 5.0)
     assert process.calls == fitted
     if later is None:
         # The first number of threads had half of the budget, and the second one the rest.
         assert candidate.points == []
         assert 2.4 < candidate.stopped <= 2.5
-        assert not candidate.has_next_effort(1, 0.0, 5.0)
+        assert not candidate.should_measure_next_effort(1, 0.0, 5.0)
         return
     process.calls.clear()
     candidate.measure_next_effort(1, rows, rows, 1, 5.0)
@@ -180,7 +180,7 @@ def test_a_baseline_is_measured_on_each_number_of_threads(monkeypatch, name, sec
 
 
 def make_candidate(name, process, **point):
-    candidate = baselines._Candidate(name, "rows", "sample", process)
+    candidate = baselines._LibraryCandidate(name, "rows", "sample", process)
     candidate.points = [{"effort": 1, "threads": 1, "seconds": 1.0, "suboptimality": 0.0, **point}]
     return candidate
 
@@ -227,8 +227,8 @@ def test_the_verdict_on_speed_follows_from_the_interval(ratio, interval, verdict
         for name in points
     }
     assert rows["torch"]["fastlin is"] == verdict
-    assert rows["torch"][baselines.RATIO_COLUMN] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"
-    assert (rows["glum"]["fastlin is"], rows["glum"][baselines.RATIO_COLUMN]) == ("–", 0.5)
+    assert rows["torch"][baselines.TIME_RATIO_COLUMN] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"
+    assert (rows["glum"]["fastlin is"], rows["glum"][baselines.TIME_RATIO_COLUMN]) == ("–", 0.5)
 
 
 def test_a_comparison_respects_its_time_limit(libraries, monkeypatch):
@@ -241,7 +241,7 @@ def test_a_comparison_respects_its_time_limit(libraries, monkeypatch):
     assert perf_counter() - begin < 120
     (problem,) = results.series["problems"]
     assert problem["budget"] == 0 or "torch" in problem["stopped"]
-    assert problem["budget"] <= 12.0 * baselines.CURVES_END_FRACTION / len(problem["points"])
+    assert problem["budget"] <= 12.0 * baselines.CURVES_DEADLINE_FRACTION / len(problem["points"])
     assert results.parameters["budget"] == round(problem["budget"], 1)
     assert len(problem["points"]["fastlin"]) > 0
 
@@ -264,9 +264,9 @@ def test_short_fits_are_repeated(monkeypatch):
     clock = iter(range(100))
     monkeypatch.setattr(timing, "perf_counter", lambda: next(clock))
     run = partial(time_fit, lambda: "result")
-    monkeypatch.setattr(timing, "MAX_SHORT_SECONDS", 2)
+    monkeypatch.setattr(timing, "MAX_SHORT_FIT_SECONDS", 2)
     assert repeat_short_fits(run, 3) == ([1, 1, 1], "result")
-    monkeypatch.setattr(timing, "MAX_SHORT_SECONDS", 1)
+    monkeypatch.setattr(timing, "MAX_SHORT_FIT_SECONDS", 1)
     assert repeat_short_fits(run, 3) == ([1], "result")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from fastlin.course import datasets, figures
 from fastlin.course.studies import cifar10_deep, cifar10_two_layer
-from fastlin.course.studies.cifar10_training import Images, prepare, train
+from fastlin.course.studies.cifar10_training import Images, prepare_images, train
 from fastlin.course.studies.settings import Settings
 
 DROPOUT_RATES = [0.05, 0.1, 0.2, 0.35, 0.5]
@@ -18,12 +18,12 @@ def test_runs_follow_each_interpretation_of_the_report(quick, epochs):
     n = 44_000
     X = np.full((n, 1), 120, np.float32)
     images = Images("cifar10", X, np.zeros(n, np.int64), X, None, X, None, pixel_deviation=60.0)
-    (first, first_data), (second, second_data), (better_recipe, better_data) = cifar10_two_layer.make_runs(
+    (first, first_images), (second, second_images), (better_recipe, better_images) = cifar10_two_layer.make_runs(
         images, quick
     ).values()
     assert [first.epochs, second.epochs, better_recipe.epochs] == epochs
-    assert first_data is second_data is images
-    assert better_data.X_train[0] == 2
+    assert first_images is second_images is images
+    assert better_images.X_train[0] == 2
     assert (first.hidden, first.learning_rate, first.decay, first.reg) == ((135,), 0.004786, 0.99, 0.001847)
     assert (first.momentum, first.init, first.scale, first.batch_size) == (0.2, "normal", 1e-4, 22_000)
     assert dataclasses.replace(second, epochs=first.epochs, decay=first.decay) == first
@@ -49,7 +49,7 @@ def test_a_two_layer_network_learns_cifar10(cifar10):
     n = len(cifar10.X_train)
     assert (n, len(cifar10.X_val), len(cifar10.X_test)) == (44_000, 6_000, 10_000)
     assert divmod(n, cifar10_two_layer.REPORT_RECIPE.batch_size) == (2, 0)
-    images = prepare(cifar10, 300, True)
+    images = prepare_images(cifar10, 300, True)
     assert images.X_train.shape == images.X_val.shape == images.X_test.shape == (4_000, 300)
     assert images.pixel_deviation == pytest.approx(63, abs=2)
     recipe = dataclasses.replace(cifar10_two_layer.FASTLIN_RECIPE, epochs=8)
@@ -63,10 +63,10 @@ def test_variants_match_their_names():
     assert len(variants) == 7 + len(low) == 21
     for name, variant in variants.items():
         start, change = name.split(", ")
-        is_template = start == "template"
-        plain = variants["template, plain" if is_template else "He, plain"].recipe
+        is_template_variant = start == "template"
+        plain = variants["template, plain" if is_template_variant else "He, plain"].recipe
         assert (plain.dropout, plain.normalization) == (0, ())
-        changes = {"init": "normal", "scale": 1e-3 if is_template else 0.01}
+        changes = {"init": "normal", "scale": 1e-3 if is_template_variant else 0.01}
         if start == "He":
             changes = {"init": "he", "scale": None}
         if "dropout" in change:
@@ -74,7 +74,7 @@ def test_variants_match_their_names():
         if "batch norm" in change:
             changes["normalization"] = ("input",) if "input" in change else ("hidden",)
         assert variant.recipe == dataclasses.replace(plain, **changes)
-        inputs = "pixels from −1 to 1" if is_template else "components"
+        inputs = "pixels from −1 to 1" if is_template_variant else "components"
         assert variant.inputs == (start if "pixels" in start else inputs)
         assert name in low or variant.depths == cifar10_deep.DEPTHS
     # A recipe without momentum is trained with Adam.
@@ -92,14 +92,14 @@ def test_all_variants_of_a_sample_have_the_same_layer_sizes(monkeypatch):
         trained.extend((images, *case) for case in cases.values())
         return ((key, train(images, *cases[key])) for key in reversed(cases))
 
-    monkeypatch.setattr(cifar10_deep.networks, "run_recipes", record)
+    monkeypatch.setattr(cifar10_deep.networks, "train_recipes", record)
     monkeypatch.setattr(cifar10_deep, "DEPTHS", (2, 3))
     replace = dataclasses.replace
-    short_variants = {
+    shortened_variants = {
         name: replace(variant, recipe=replace(variant.recipe, epochs=2))
         for name, variant in cifar10_deep.VARIANTS.items()
     }
-    monkeypatch.setattr(cifar10_deep, "VARIANTS", short_variants)
+    monkeypatch.setattr(cifar10_deep, "VARIANTS", shortened_variants)
     results = cifar10_deep.study_cifar10_deep(Settings(datasets.load_digits(), seed=2**32 - 1))
     assert len(trained) == 21 * 2 * 3
     cases_per_network = {}
@@ -114,14 +114,14 @@ def test_all_variants_of_a_sample_have_the_same_layer_sizes(monkeypatch):
             # The total variance of the components is that of the 64 pixels, up to constant ones.
             assert images.X_train.var(axis=0).sum() == pytest.approx(64, rel=1e-3)
         cases_per_network.setdefault((recipe.hidden, seed), []).append((inputs, dataclasses.replace(recipe, hidden=())))
-    expected = sorted(str((variant.inputs, variant.recipe)) for variant in short_variants.values())
+    expected = sorted(str((variant.inputs, variant.recipe)) for variant in shortened_variants.values())
     # Networks with other inputs are trained after those with components.
     assert all(sorted(map(str, cases)) == expected for cases in cases_per_network.values())
     assert sorted(len(units) for units, _ in cases_per_network) == [2, 2, 2, 3, 3, 3]
     assert all(20 <= unit <= 100 for units, _ in cases_per_network for unit in units)
     assert {tuple(value) for value in results.parameters["units"].values()} == {units for units, _ in cases_per_network}
     best = results.series["best"]
-    assert list(best) == list(short_variants)
+    assert list(best) == list(shortened_variants)
     lost = {f"{start} {rate}" for start in ("normal", "template") for rate in DROPOUT_RATES}
     assert set(results.metrics["points_lost_by_dropout"]) == lost
     for name, row in results.metrics["the_same_for_few_hidden_layers"].items():
@@ -129,7 +129,7 @@ def test_all_variants_of_a_sample_have_the_same_layer_sizes(monkeypatch):
         assert all(len(values) == 3 for values in best[name].values())
     means = results.metrics["mean_best_validation_accuracy_by_hidden_layers"]
     assert set(means) == {
-        name for name, variant in short_variants.items() if variant.depths != cifar10_deep.SHALLOW_DEPTHS
+        name for name, variant in shortened_variants.items() if variant.depths != cifar10_deep.SHALLOW_DEPTHS
     }
 
 

@@ -35,12 +35,12 @@ def trained(monkeypatch):
     """Train in this process, and return the trained keys. A key is the index of a draw (its seed) or OPTIMUM_KEY."""
     keys = []
 
-    def run_recipes(images, cases):
+    def train_recipes(images, cases):
         for key, (recipe, seed) in cases.items():
             keys.append(key)
             yield key, cifar10_training.train(images, recipe, seed)
 
-    monkeypatch.setattr(cifar10_search, "run_recipes", run_recipes)
+    monkeypatch.setattr(cifar10_search, "train_recipes", train_recipes)
     return keys
 
 
@@ -92,8 +92,8 @@ def test_sampled_parameters_are_in_the_ranges_of_the_report():
 
 
 def test_the_search_reports_its_best_trainings(trained, tmp_path):
-    notified = []
-    settings = Settings(DATA, True, 3, lambda *arguments: notified.append(arguments), tmp_path, 12)
+    notifications = []
+    settings = Settings(DATA, True, 3, lambda *arguments: notifications.append(arguments), tmp_path, 12)
     results = cifar10_search.study_cifar10_search(settings)
     records, metrics, best = results.series["records"], results.metrics, results.metrics["best_draws"]
     validations = [record["validation"] for record in records]
@@ -105,7 +105,7 @@ def test_the_search_reports_its_best_trainings(trained, tmp_path):
     assert all(best[name]["validation"] == value for name, value in zip(shown, validations, strict=False))
     assert (results.parameters["draws"], results.parameters["trainings_kept_before"]) == (12, 0)
     assert [json.loads(line)["draw"] for line in read_record_lines(tmp_path)] == [*range(12), OPTIMUM_KEY]
-    fractions = [fraction for _, fraction in filter(lambda arguments: len(arguments) == 2, notified)]
+    fractions = [fraction for _, fraction in filter(lambda arguments: len(arguments) == 2, notifications)]
     assert fractions == [number / 13 for number in range(14)]
     for record in records:
         drawn = draw(12, 3)[record["draw"]]
@@ -114,7 +114,7 @@ def test_the_search_reports_its_best_trainings(trained, tmp_path):
         assert record["batch_size"] == round(drawn["batch_size"] * 40 / 44_000)
     # The reported optimum is trained like the draws and ranked, but not included in their median.
     optimum = results.series["optimum"]
-    images = cifar10_training.prepare(DATA, cifar10_search.N_COMPONENTS, True)
+    images = cifar10_training.prepare_images(DATA, cifar10_search.N_COMPONENTS, True)
     expected = cifar10_training.train(images, make_recipe(OPTIMAL_PARAMETERS, 40, True), 3)
     assert {name: optimum[name] for name in expected.accuracies} == expected.accuracies
     assert [optimum[name] for name in ("hidden", "learning_rate", "decay", "reg")] == [135, 0.004786, 0.99, 0.001847]

@@ -8,14 +8,14 @@ import small_networks
 
 from fastlin.course import datasets
 from fastlin.course.studies import cifar10_training
-from fastlin.course.studies.cifar10_training import Images, Recipe, prepare, run_recipes, train
+from fastlin.course.studies.cifar10_training import Images, Recipe, prepare_images, train, train_recipes
 
 RECIPE = Recipe(
     hidden=(7,), epochs=6, batch_size=16, learning_rate=0.2, decay=0.9, reg=0.02, momentum=0.5, init="normal", scale=0.3
 )
 # The fields of a recipe by the names of the estimator's parameters.
-NAMES = {"learning_rate_init": "learning_rate", "learning_rate_decay": "decay", "max_iter": "epochs"}
-NAMES |= {name: name for name in ("batch_size", "momentum", "init", "dropout")}
+RECIPE_FIELDS = {"learning_rate_init": "learning_rate", "learning_rate_decay": "decay", "max_iter": "epochs"}
+RECIPE_FIELDS |= {name: name for name in ("batch_size", "momentum", "init", "dropout")}
 
 
 def make_data(n_val=20, n_pixels=12):
@@ -47,7 +47,7 @@ def list_losses(trained):
 @pytest.mark.parametrize(("n_components", "tolerance"), [(4, 0.05), (12, 0.05), (50, 0.05), (None, 2**-15)])
 def test_components_and_pixels_are_centered_by_the_training_means(n_components, tolerance):
     data = make_data()
-    images = prepare(data, n_components, False)
+    images = prepare_images(data, n_components, False)
     X = data.X_train.astype(np.float64)
     mean, directions = X.mean(axis=0), np.eye(12)
     if n_components is not None:
@@ -74,14 +74,14 @@ def test_missing_validation_images_are_the_last_training_images(monkeypatch):
     data = make_data(n_val=0)
     X, y = data.X_train, data.y_train
     split_data = dataclasses.replace(data, X_train=X[:48], y_train=y[:48], X_val=X[48:], y_val=y[48:])
-    assert_same_images(prepare(data, 3, False), prepare(split_data, 3, False))
+    assert_same_images(prepare_images(data, 3, False), prepare_images(split_data, 3, False))
     monkeypatch.setattr(cifar10_training, "N_QUICK_ROWS", 10)
     data = make_data()
-    images = prepare(data, 50, True)
+    images = prepare_images(data, 50, True)
     few = {name: getattr(data, name)[:10] for name in ("X_train", "y_train", "X_val", "y_val", "X_test", "y_test")}
     # No more components than images.
     assert images.X_train.shape == images.X_val.shape == images.X_test.shape == (10, 10)
-    assert_same_images(images, prepare(dataclasses.replace(data, **few), 50, False))
+    assert_same_images(images, prepare_images(dataclasses.replace(data, **few), 50, False))
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_training_equals_that_of_the_estimator(changes):
     recipe = dataclasses.replace(RECIPE, hidden=(6, 5), batch_size=25, init="he", scale=None, **changes)
     images = make_images()
     trained = train(images, recipe, 3)
-    same = {parameter: getattr(recipe, field) for parameter, field in NAMES.items()}
+    recipe_parameters = {parameter: getattr(recipe, field) for parameter, field in RECIPE_FIELDS.items()}
     other = {"alpha": 2 * recipe.reg * 25, "batch_norm": "".join(recipe.normalization) or False}
-    model = small_networks.make(recipe.hidden, nesterovs_momentum=False, random_state=3, **same, **other)
+    model = small_networks.make(recipe.hidden, nesterovs_momentum=False, random_state=3, **recipe_parameters, **other)
     model.fit(images.X_train, images.y_train, X_val=images.X_val, y_val=images.y_val)
     np.testing.assert_allclose(list_losses(trained), model.loss_curve_, rtol=1e-6)
     assert [epoch.validation_accuracy for epoch in trained.training.records] == model.validation_scores_
@@ -129,7 +129,7 @@ def test_an_interrupted_training_returns_no_result():
 def test_trainings_in_parallel_processes_give_the_same_results():
     images = make_images()
     cases = {units: (dataclasses.replace(RECIPE, hidden=(units,)), seed) for units, seed in ((3, 4), (20, 5), (7, 6))}
-    trained = dict(run_recipes(images, cases))
+    trained = dict(train_recipes(images, cases))
     assert trained.keys() == cases.keys()
     for units, case in cases.items():
         _, expected = cifar10_training._run_recipe(units, images, *case)

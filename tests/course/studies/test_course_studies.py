@@ -14,14 +14,14 @@ from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, binary, course_trai
 from fastlin.course.studies.claims import evaluate_claims
 from fastlin.course.studies.l2 import measure_relative_roughness, measure_vertical_line
 from fastlin.course.studies.settings import Settings
-from fastlin.course.studies.softmax import Slope, average_slopes, find_gap_onset, find_lowest_loss, fit_slope
+from fastlin.course.studies.softmax import Slope, compute_mean_slope, find_gap_onset, find_lowest_loss, fit_slope
 from fastlin.course.trainers.two_layer_net import TwoLayerNet
 
 # Validations are 6 steps apart for 2 vs 3 on MNIST, and 5 steps for the random split. Rounding differs between
 # processors and may shift a stop by one validation.
 STEPS_PER_VALIDATION = 6
 # The comparison with scikit-learn belongs to no claim and has its own tests.
-COURSE = [name for name in STUDIES if name != "learning"]
+COURSE_STUDIES = [name for name in STUDIES if name != "learning"]
 DIGITS_SETTINGS = Settings(datasets.load_digits(), quick=True)
 
 
@@ -49,16 +49,16 @@ def assert_json_values(*values):
 # The studies of networks start processes, which is slow.
 @pytest.mark.parametrize("name", [*STUDIES, *(pytest.param(name, marks=pytest.mark.slow) for name in CIFAR10_STUDIES)])
 def test_every_study_runs(name):
-    notified = []
+    notifications = []
 
     def notify(step, fraction=None):
-        notified.append((step, fraction))
+        notifications.append((step, fraction))
 
     results = {**STUDIES, **CIFAR10_STUDIES}[name](Settings(DIGITS_SETTINGS.data, True, 0, notify, draws=3))
     # Only the study of images has no steps.
-    assert notified or name == "images"
-    assert all(step and isinstance(step, str) for step, _ in notified)
-    fractions = [fraction for _, fraction in notified if fraction is not None]
+    assert notifications or name == "images"
+    assert all(step and isinstance(step, str) for step, _ in notifications)
+    fractions = [fraction for _, fraction in notifications if fraction is not None]
     assert fractions == sorted(fractions)
     if name in CIFAR10_STUDIES:
         assert fractions[0] >= 0
@@ -70,14 +70,15 @@ def test_every_study_runs(name):
 
 def test_the_verdicts_on_the_digits():
     # A full run takes only seconds on the digits.
-    results_by_study, rows = run_and_evaluate(replace(DIGITS_SETTINGS, quick=False), COURSE)
+    results_by_study, rows = run_and_evaluate(replace(DIGITS_SETTINGS, quick=False), COURSE_STUDIES)
     # Here only the formulas of 1a to 4a and of the homework get verdicts. Report D's formula is not a gradient.
     verdicts = {(row["study"], row["task"], row["reports"]): row["verdict"] for row in rows}
-    formula_verdicts = {claim: verdict for claim, verdict in verdicts.items() if claim[0] == "gradient_check"}
+    gradient_check_verdicts = {claim: verdict for claim, verdict in verdicts.items() if claim[0] == "gradient_check"}
     assert verdicts.pop(("gradient_check", "1a", "D")) == "contradicted"
-    assert len(formula_verdicts) == 7
+    assert len(gradient_check_verdicts) == 7
     assert all(
-        verdict == ("confirmed" if claim in formula_verdicts else "needs MNIST") for claim, verdict in verdicts.items()
+        verdict == ("confirmed" if claim in gradient_check_verdicts else "needs MNIST")
+        for claim, verdict in verdicts.items()
     )
     # Evaluated as results on MNIST, they contain the metrics of every claim except those of random splits. They agree
     # with most claims without a reported value; for others the verdicts would be wrong.
@@ -108,7 +109,7 @@ def count_trainings(monkeypatch, data):
         return train(trainer, epochs)
 
     monkeypatch.setattr(trainers.BaseTrainer, "train", count)
-    for name in COURSE:
+    for name in COURSE_STUDIES:
         STUDIES[name](Settings(data, quick=True))
     return counts
 
@@ -200,8 +201,8 @@ def test_a_wrong_step_or_network_gradient_is_detected(monkeypatch):
 
     tasks = "2a, 3a", "derivations"
     assert evaluate_gradients(*tasks) == ["confirmed", "confirmed"]
-    with monkeypatch.context() as patched:
-        patched.setattr(TwoLayerNet, "loss", halve_gradient)
+    with monkeypatch.context() as patch_context:
+        patch_context.setattr(TwoLayerNet, "loss", halve_gradient)
         assert evaluate_gradients(*tasks) == ["confirmed", "contradicted"]
     monkeypatch.setattr(trainers.SoftmaxTrainer, "train_step", lambda self, X, Y: (step(self, X, Y), step(self, X, Y)))
     assert evaluate_gradients(*tasks) == ["contradicted", "confirmed"]
@@ -225,7 +226,7 @@ def test_shuffled_trainings_are_compared_by_speed_and_final_loss():
     losses = [0.9, 0.11, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.13, 0.1]
     trained = make_training(np.linspace(0.1, 1, 10), losses=losses)
     # The means of five losses are .282, .122, .12, ..., and the third mean ends at step 2 * 6.
-    speed = binary.measure_speed(trained, {"loss_to_reach": 0.121, "loss_to_stay_below": 0.12})
+    speed = binary.measure_training_speed(trained, {"loss_to_reach": 0.121, "loss_to_stay_below": 0.12})
     assert list(speed.values()) == [2, 12, 16]
     assert list(binary.measure_final_performance(trained).values()) == [pytest.approx(0.55), 0.1, 0.1]
     comparison = binary.compare(5, [4, 6, None, 5])
@@ -328,11 +329,11 @@ def test_slopes_are_those_of_a_line_through_epoch_means():
     ended = fit_slope({step: min(step, 2_000) / 1e5 for step in steps}, first=2_000)
     assert ended == (pytest.approx(0, abs=1e-9), pytest.approx(0, abs=1e-9))
     assert fit_slope({0: 1.0}) == (0.0, 0.0)
-    assert average_slopes([slope, slope]) == (slope.change, pytest.approx(slope.error / np.sqrt(2)))
+    assert compute_mean_slope([slope, slope]) == (slope.change, pytest.approx(slope.error / np.sqrt(2)))
     # The slopes of these trainings differ by more than their residuals imply.
-    mean_slope = average_slopes([Slope(1.0, 0.1), Slope(3.0, 0.1)])
+    mean_slope = compute_mean_slope([Slope(1.0, 0.1), Slope(3.0, 0.1)])
     assert mean_slope == (2.0, pytest.approx(np.sqrt(2) / np.sqrt(2)))
-    assert average_slopes([slope]) == slope
+    assert compute_mean_slope([slope]) == slope
 
 
 @pytest.mark.slow

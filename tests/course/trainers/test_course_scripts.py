@@ -11,7 +11,7 @@ from types import ModuleType
 import matplotlib.pyplot
 import numpy as np
 import pytest
-from naive_course import make_modules
+from naive_course import make_course_modules
 from naive_two_layer_net import NumpyTwoLayerNet
 from repository import read
 
@@ -20,7 +20,7 @@ from fastlin.exceptions import CourseWarning
 
 EARLY_STOPPING_WARNING = "Early stopping with a patience of 10 would have ended this training after 46 of its 160 steps"
 # The beginning of the scripts of both tasks.
-SCRIPT_START = """
+COMMON_SCRIPT_START = """
 import matplotlib.pyplot as plt
 import numpy as np
 import utils
@@ -48,7 +48,7 @@ def list_numbers(*histories):
     return [list(history[name].items()) for history in histories for name in ("loss", "accuracy")]
 """
 
-TASK_2 = f"""{SCRIPT_START}
+TASK_2_SCRIPT = f"""{COMMON_SCRIPT_START}
 
 def calculate_accuracy(X, targets, model):
     return np.mean((model.forward(X) > 0.5) == targets)
@@ -77,7 +77,7 @@ utils.plot_loss(train_history["loss"], "Every step", npoints_to_average=10, plot
 result = w, stopped_w, shuffled_w, *list_numbers(train_history, val_history, *stopped, *shuffled)
 """
 
-TASK_3 = f"""{SCRIPT_START}
+TASK_3_SCRIPT = f"""{COMMON_SCRIPT_START}
 from task3a import cross_entropy_loss, SoftmaxModel, one_hot_encode
 
 
@@ -104,7 +104,7 @@ result = *train(0), *train(1.0), *train(0.01)
 """
 
 # The homework's check on toy data, with the numbers of the homework.
-TWO_LAYER_NET = """
+TWO_LAYER_NET_SCRIPT = """
 import numpy as np
 from two_layernet import TwoLayerNet
 
@@ -142,9 +142,9 @@ result = scores, loss, *parts, *stats.values(), *again.values()
 
 # Each script, and the first words of the warnings it emits.
 SCRIPTS = {
-    "TASK_2": (TASK_2, [EARLY_STOPPING_WARNING]),
-    "TASK_3": (TASK_3, ["SoftmaxModel uses the penalty l2_reg_lambda"]),
-    "TWO_LAYER_NET": (TWO_LAYER_NET, []),
+    "TASK_2": (TASK_2_SCRIPT, [EARLY_STOPPING_WARNING]),
+    "TASK_3": (TASK_3_SCRIPT, ["SoftmaxModel uses the penalty l2_reg_lambda"]),
+    "TWO_LAYER_NET": (TWO_LAYER_NET_SCRIPT, []),
 }
 
 
@@ -156,12 +156,14 @@ def run(script):
     return names["result"]
 
 
-@pytest.mark.parametrize(("script", "beginnings"), SCRIPTS.values(), ids=SCRIPTS)
-def test_scripts_give_the_same_results_after_changing_only_import_lines(script, beginnings, monkeypatch, capsys):
+@pytest.mark.parametrize(("script", "warning_beginnings"), SCRIPTS.values(), ids=SCRIPTS)
+def test_scripts_give_the_same_results_after_changing_only_import_lines(
+    script, warning_beginnings, monkeypatch, capsys
+):
     digits = datasets.load_digits()
     # The digits, enlarged to the number of pixels of MNIST images.
     X_train, X_test = (np.pad(X.repeat(9, axis=1), ((0, 0), (0, 208))) for X in (digits.X_train, digits.X_test))
-    modules = make_modules(X_train, digits.y_train, X_test, digits.y_test)
+    modules = make_course_modules(X_train, digits.y_train, X_test, digits.y_test)
     modules["two_layernet"] = ModuleType("two_layernet")
     modules["two_layernet"].TwoLayerNet = NumpyTwoLayerNet
     for module, contents in modules.items():
@@ -180,7 +182,7 @@ def test_scripts_give_the_same_results_after_changing_only_import_lines(script, 
     with warnings.catch_warnings(record=True, action="always") as caught:
         actual = run(script)
     assert all(warning.category is CourseWarning for warning in caught)
-    for warning, beginning in zip(caught, beginnings, strict=True):
-        assert str(warning.message).startswith(beginning)
+    for warning, warning_beginning in zip(caught, warning_beginnings, strict=True):
+        assert str(warning.message).startswith(warning_beginning)
     for actual_array, expected_array in zip(actual, expected, strict=True):
         np.testing.assert_allclose(actual_array, expected_array, rtol=0, atol=1e-10)

@@ -79,12 +79,14 @@ def test_invalid_arguments_raise():
 @pytest.fixture
 def numbered_images(monkeypatch):
     """Replace MNIST by a data set of the same size. Images have one pixel: their index in the training or test set."""
-    numbers, test_numbers = np.arange(60_000), np.arange(10_000)
-    large = datasets.Dataset("mnist", numbers[:, None], numbers % 10, test_numbers[:, None], test_numbers % 10)
+    numbers, numbers_of_test_images = np.arange(60_000), np.arange(10_000)
+    large = datasets.Dataset(
+        "mnist", numbers[:, None], numbers % 10, numbers_of_test_images[:, None], numbers_of_test_images % 10
+    )
     monkeypatch.setattr(datasets, "load_mnist", lambda: large)
 
 
-def assert_images(X, Y, numbers, classes=None):
+def assert_image_numbers(X, Y, numbers, classes=None):
     """Assert that X and Y are the images and labels with the indices `numbers`, optionally only of two classes."""
     if classes is not None:
         numbers = [number for number in numbers if number % 10 in classes]
@@ -98,16 +100,16 @@ def test_sizes_select_the_first_images_or_a_random_sample(numbered_images, draws
     rows, test_rows = np.arange(40), np.arange(9_970, 10_000)
     if draws:
         rows, test_rows = np.random.choice(60_000, 40, replace=False), np.random.choice(10_000, 30, replace=False)
-    next_number = np.random.random()
+    next_random_number = np.random.random()
     np.random.seed(4)
     X_train, Y_train, X_val, Y_val = trainers.load_full_mnist(40, 30, draws)
-    assert np.random.random() == next_number
-    assert_images(X_train, Y_train, rows)
-    assert_images(X_val, Y_val, test_rows)
+    assert np.random.random() == next_random_number
+    assert_image_numbers(X_train, Y_train, rows)
+    assert_image_numbers(X_val, Y_val, test_rows)
     np.random.seed(4)
     X_train, Y_train, X_val, Y_val = trainers.load_binary_dataset(1, 7, 40, 30, draws)
-    assert_images(X_train, Y_train, rows, (1, 7))
-    assert_images(X_val, Y_val, test_rows, (1, 7))
+    assert_image_numbers(X_train, Y_train, rows, (1, 7))
+    assert_image_numbers(X_val, Y_val, test_rows, (1, 7))
 
 
 @pytest.mark.parametrize("loader", LOADERS)
@@ -138,9 +140,9 @@ def shuffle(n):
 def test_val_percentage_gives_six_arrays(numbered_images):
     order = shuffle(20_000)
     X_train, Y_train, X_val, Y_val, X_test, Y_test = trainers.load_full_mnist(val_percentage=0.2)
-    assert_images(X_train, Y_train, order[:16_000])
-    assert_images(X_val, Y_val, order[16_000:])
-    assert_images(X_test, Y_test, np.arange(8_000, 10_000))
+    assert_image_numbers(X_train, Y_train, order[:16_000])
+    assert_image_numbers(X_val, Y_val, order[16_000:])
+    assert_image_numbers(X_test, Y_test, np.arange(8_000, 10_000))
 
 
 def test_images_of_two_digits_are_split_after_the_others_are_removed(numbered_images):
@@ -148,9 +150,9 @@ def test_images_of_two_digits_are_split_after_the_others_are_removed(numbered_im
     with pytest.warns(CourseWarning, match=r"Six arrays .* val_percentage=0\.1 to load without") as caught:
         X_train, Y_train, X_val, Y_val, X_test, Y_test = trainers.load_binary_dataset(2, 3, 0.1)
     assert caught[0].filename == __file__
-    assert_images(X_train, Y_train, twos_and_threes[:3_600], (2, 3))
-    assert_images(X_val, Y_val, twos_and_threes[3_600:], (2, 3))
-    assert_images(X_test, Y_test, range(8_000, 10_000), (2, 3))
+    assert_image_numbers(X_train, Y_train, twos_and_threes[:3_600], (2, 3))
+    assert_image_numbers(X_val, Y_val, twos_and_threes[3_600:], (2, 3))
+    assert_image_numbers(X_test, Y_test, range(8_000, 10_000), (2, 3))
     assert len(trainers.load_full_mnist(0.1)) == 6
 
 

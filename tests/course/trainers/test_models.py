@@ -36,7 +36,7 @@ def test_models():
 
 
 def test_a_subclass_can_assign_the_sizes_as_in_the_course():
-    class OwnModel(trainers.SoftmaxModel):
+    class UserModel(trainers.SoftmaxModel):
         def __init__(self):
             self.I, self.num_outputs = 65, 3
             self.w, self.grad = np.zeros((self.I, self.num_outputs)), None
@@ -44,9 +44,9 @@ def test_a_subclass_can_assign_the_sizes_as_in_the_course():
 
     changed = trainers.SoftmaxModel()
     changed.w = np.zeros((65, 3))
-    models = trainers.BinaryModel(), trainers.SoftmaxModel(), OwnModel(), changed
+    models = trainers.BinaryModel(), trainers.SoftmaxModel(), UserModel(), changed
     assert [(model.I, model.num_outputs) for model in models] == [(785, 1), (785, 10), (65, 3), (65, 3)]
-    assert OwnModel().forward(np.ones((2, 65))).shape == (2, 3)
+    assert UserModel().forward(np.ones((2, 65))).shape == (2, 3)
 
 
 def test_binary_forward_does_not_overflow():
@@ -66,7 +66,7 @@ def test_a_penalty_without_a_convention_warns_once(kind):
 
 @pytest.mark.parametrize("kind", [trainers.BinaryModel, trainers.SoftmaxModel])
 def test_a_penalty_with_a_convention_does_not_warn(kind):
-    class OwnPenalty(kind):
+    class UserModelWithPenalty(kind):
         def backward(self, X, outputs, targets):
             super().backward(X, outputs, targets)
 
@@ -75,7 +75,7 @@ def test_a_penalty_with_a_convention_does_not_warn(kind):
     assert model.l2 == 0
     model.l2 = 0.75
     assert model.l2 == 0.75
-    OwnPenalty(l2_reg_lambda=0.5)
+    UserModelWithPenalty(l2_reg_lambda=0.5)
 
 
 def test_a_float_as_first_argument_is_the_penalty():

@@ -72,18 +72,18 @@ class OverridingTrainer(trainers.SoftmaxTrainer):
         return trainers.cross_entropy_loss(Y_batch, outputs)
 
 
-class OwnModel(trainers.SoftmaxModel):
+class UserModel(trainers.SoftmaxModel):
     """A user's model with its own forward pass that counts its calls."""
 
-    n_forwards = 0
+    n_forward_calls = 0
 
     def forward(self, X):
-        self.n_forwards += 1
+        self.n_forward_calls += 1
         return Model.forward(self, X)
 
 
-def make_own_model():
-    return OwnModel(n_inputs=N_FEATURES, n_outputs=3)
+def make_user_model():
+    return UserModel(n_inputs=N_FEATURES, n_outputs=3)
 
 
 def test_overridden_methods_and_user_models_give_the_same_histories(monkeypatch):
@@ -91,9 +91,9 @@ def test_overridden_methods_and_user_models_give_the_same_histories(monkeypatch)
     steps = make_trainer(make_model(3), DATA, kind=OverridingTrainer)
     assert_same_histories(steps.train(3), expected)
     assert steps.n_steps == 3 * 8
-    model = make_own_model()
+    model = make_user_model()
     assert_same_histories(make_trainer(model, DATA).train(3), expected)
-    assert model.n_forwards > 24
+    assert model.n_forward_calls > 24
     assert_same_histories(make_trainer(Model(), DATA).train(3), expected)
     # A method that was assigned to the class counts as overridden.
     calls, forward = [], trainers.SoftmaxModel.forward
@@ -103,7 +103,7 @@ def test_overridden_methods_and_user_models_give_the_same_histories(monkeypatch)
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("make", [Model, make_own_model])
+@pytest.mark.parametrize("make", [Model, make_user_model])
 def test_float32_stays_float32_without_compiled_code(make):
     model, data = make(), make_data(3, dtype=np.float32)
     train, _ = make_trainer(model, data, momentum=0.5).train(1)
@@ -128,13 +128,13 @@ def test_soft_targets_are_not_treated_as_labels():
     assert_equals_numpy_loop(make_trainer(make_model(3), data), data, 2)
 
 
-@pytest.mark.parametrize("overrides_validation", [False, True])
-def test_early_stopping_restores_the_best_weights(overrides_validation):
+@pytest.mark.parametrize("is_validation_overridden", [False, True])
+def test_early_stopping_restores_the_best_weights(is_validation_overridden):
     # With few rows and a large step, the validation loss soon rises.
     data = make_data(3, n_train=40, n_val=200)
     options = {"early_stopping": True, "patience": 4, "learning_rate": 2.0, "batch_size": 10}
     trainer = make_trainer(make_model(3), data, **options)
-    if overrides_validation:
+    if is_validation_overridden:
         trainer.validation_step = lambda: trainers.BaseTrainer.validation_step(trainer)
     _, val = assert_equals_numpy_loop(trainer, data, 500, **options)
     losses = list(val["loss"].values())
@@ -146,18 +146,18 @@ def test_ctrl_c_at_any_line_leaves_complete_steps(own):
     files = loop.__file__, trainer.__file__, compiled.__file__
 
     def make():
-        made = make_trainer(make_model(3), DATA, batch_size=40)
+        new_trainer = make_trainer(make_model(3), DATA, batch_size=40)
         if own is not None:
-            setattr(made, own, partial(getattr(trainers.BaseTrainer, own), made))
-        return made
+            setattr(new_trainer, own, partial(getattr(trainers.BaseTrainer, own), new_trainer))
+        return new_trainer
 
-    def train(last_line=np.inf):
-        """Train with Ctrl-C at line `last_line`; return weights, histories and the number of executed lines."""
+    def train(interrupted_line=np.inf):
+        """Train with Ctrl-C at line `interrupted_line`; return weights, histories and the number of executed lines."""
         trained = make()
-        histories, n_lines = run_until_line(lambda: trained.train(1), files, last_line)
+        histories, n_lines = run_until_line(lambda: trained.train(1), files, interrupted_line)
         return trained.model.w, histories, n_lines
 
-    (full_train, full_val), n_lines = train()[1:]
+    (uninterrupted_train, uninterrupted_val), n_lines = train()[1:]
     weights = [np.zeros((N_FEATURES, 3))]
     recorder = make()
     recorder.validation_step = lambda: weights.append(recorder.model.w.copy()) or (0.0, 0.0, 0.0)
@@ -169,9 +169,9 @@ def test_ctrl_c_at_any_line_leaves_complete_steps(own):
             n_steps = len(histories[0]["loss"])
             numbers.add(n_steps)
             np.testing.assert_array_equal(w, weights[n_steps])
-            assert histories[0]["loss"] == {step: full_train["loss"][step] for step in range(n_steps)}
+            assert histories[0]["loss"] == {step: uninterrupted_train["loss"][step] for step in range(n_steps)}
             # The validation of the last steps may be missing.
-            assert histories[1]["loss"].items() <= full_val["loss"].items()
+            assert histories[1]["loss"].items() <= uninterrupted_val["loss"].items()
             assert len(histories[1]["loss"]) in range(n_steps - 2 if own is None else n_steps, n_steps + 1)
     assert numbers == {0, 1, 2, 3}
 
@@ -212,37 +212,37 @@ def test_overridden_methods_may_return_arrays_or_tuples_of_one_number(early_stop
             return [self.wrap(value) for value in super().validation_step()]
 
     for wrap in SCALAR_WRAPPERS:
-        made = make_trainer(make_model(3), DATA, kind=WrappingTrainer, progress=True, **options)
-        made.wrap = wrap
+        new_trainer = make_trainer(make_model(3), DATA, kind=WrappingTrainer, progress=True, **options)
+        new_trainer.wrap = wrap
         # Conversion to float32 has a relative error of at most eps / 2; all other values agree to float64 accuracy.
         rtol = np.finfo(np.float32).eps / 2 if wrap is np.float32 else 0
-        for ours, theirs in zip(made.train(3), expected, strict=True):
+        for ours, theirs in zip(new_trainer.train(3), expected, strict=True):
             for kind in ("loss", "accuracy"):
                 assert {type(value) for value in ours[kind].values()} == {float}
                 np.testing.assert_allclose(list(ours[kind].items()), list(theirs[kind].items()), rtol=rtol, atol=1e-10)
 
 
 def test_accuracies_of_several_numbers_are_recorded_unchanged(capsys):
-    made = make_trainer(make_model(3), DATA, progress=True)
-    made.validation_step = lambda: (0.5, (0.6, 78), None)
-    train, val = made.train(1)
+    new_trainer = make_trainer(make_model(3), DATA, progress=True)
+    new_trainer.validation_step = lambda: (0.5, (0.6, 78), None)
+    train, val = new_trainer.train(1)
     assert (train["accuracy"][0], val["accuracy"][0], val["loss"][0]) == ((0.6, 78), None, 0.5)
     assert "8/8 loss" in capsys.readouterr().out
 
 
 def test_a_step_whose_loss_is_not_a_number_raises():
-    made = make_trainer(make_model(3), DATA)
+    new_trainer = make_trainer(make_model(3), DATA)
     values = None, np.array([0.5, 0.6]), "0.5", (), (0.5, 0.6)
     for value in values:
-        made.train_step = lambda X, Y, value=value: value
+        new_trainer.train_step = lambda X, Y, value=value: value
         message = r"^SoftmaxTrainer\.train_step must return the mean loss .*one number \(return loss\), got"
-        assert_raises(message, made.train, 1)
-    made.train_step = lambda X, Y: 0.5
+        assert_raises(message, new_trainer.train, 1)
+    new_trainer.train_step = lambda X, Y: 0.5
     invalid_results = np.array(0.5), {"loss": 0.5, "train": 0.5, "val": 0.5}, {0.5, 0.6, 0.7}
     for value in (*values, *invalid_results, *((value, 0.5, 0.5) for value in values)):
-        made.validation_step = lambda value=value: value
+        new_trainer.validation_step = lambda value=value: value
         message = r"^SoftmaxTrainer\.validation_step must return .*\(return loss, accuracy_train, accuracy_val\), got"
-        assert_raises(message, made.train, 1)
+        assert_raises(message, new_trainer.train, 1)
 
 
 class Network:
@@ -258,14 +258,14 @@ class Network:
         self.grads = [np.zeros_like(w) for w in self.ws]
 
 
-class WithoutGradient(Model):
+class ModelWithoutGradient(Model):
     """A model that stores its gradient in an attribute with another name."""
 
     def backward(self, X, outputs, targets):
         self.grads = [X.T @ (outputs - targets)]
 
 
-class NetworkWithOneGradient(Model):
+class ModelWithBroadcastGradient(Model):
     """A model whose gradient has the wrong shape: NumPy would broadcast it to each row of the weights."""
 
     def backward(self, X, outputs, targets):
@@ -278,10 +278,14 @@ def test_a_model_without_weights_or_gradient_raises():
     assert_raises(networks, make_trainer, Network(), DATA)
     assert_raises(networks, trainers.gradient_approximation_test, Network(), X, Y)
     assert_raises(message("object", "Assign w in"), make_trainer, object(), DATA)
-    made = make_trainer(WithoutGradient(), DATA)
-    assert_raises(r"^backward of WithoutGradient must set grad, .* of shape \(12, 3\), but it did not", made.train, 1)
-    made = make_trainer(NetworkWithOneGradient(), DATA)
-    assert_raises(r"^model\.grad must be real numbers of shape \(12, 3\).* got float64 of shape \(3,\)", made.train, 1)
+    new_trainer = make_trainer(ModelWithoutGradient(), DATA)
+    assert_raises(
+        r"^backward of ModelWithoutGradient must set grad, .* of shape \(12, 3\), but it did not", new_trainer.train, 1
+    )
+    new_trainer = make_trainer(ModelWithBroadcastGradient(), DATA)
+    assert_raises(
+        r"^model\.grad must be real numbers of shape \(12, 3\).* got float64 of shape \(3,\)", new_trainer.train, 1
+    )
 
 
 def test_training_continues_from_the_models_weights():

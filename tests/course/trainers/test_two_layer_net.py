@@ -21,7 +21,7 @@ INVALID_INPUT = {
     "num_iters": [0, 1.5],
     "batch_size": [0, -1, 2.0],
 }
-SIZES = {"input_size": [0], "hidden_size": [0, 2.5], "output_size": [0, 1], "std": [-1.0, np.nan]}
+INVALID_SIZES = {"input_size": [0], "hidden_size": [0, 2.5], "output_size": [0, 1], "std": [-1.0, np.nan]}
 
 
 def make_net(d=6, n_classes=3, std=0.5, kind=TwoLayerNet):
@@ -63,16 +63,16 @@ def test_training_equals_the_numpy_loop(n_classes, options):
     net, plain = make_net(11, n_classes), make_net(11, n_classes, kind=NumpyTwoLayerNet)
     assert_same_params(net.params, plain.params)
     assert {values.dtype for values in net.params.values()} == {np.dtype(np.float64)}
-    rates = {"learning_rate": 0.1, "learning_rate_decay": 0.9}
-    options = {**rates, "reg": 0.01, "num_iters": 40, "batch_size": 20, **options}
-    results, next_numbers = [], []
+    learning_rate_options = {"learning_rate": 0.1, "learning_rate_decay": 0.9}
+    options = {**learning_rate_options, "reg": 0.01, "num_iters": 40, "batch_size": 20, **options}
+    results, next_random_numbers = [], []
     for network in (net, plain):
         np.random.seed(8)
         results.append(network.train(*data, **options))
         # `train` generates no other random numbers from the global state.
-        next_numbers.append(np.random.random())
+        next_random_numbers.append(np.random.random())
     actual, expected = results
-    assert next_numbers[0] == next_numbers[1]
+    assert next_random_numbers[0] == next_random_numbers[1]
     assert list(actual) == list(expected)
     for name in expected:
         assert isinstance(actual[name], list)
@@ -243,7 +243,9 @@ def test_parameters_that_overflow_float32_raise():
     assert_raises(r"params\['b1'\] contains values that are NaN or infinite in float32", net.loss, X.astype(np.float32))
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in SIZES.items() for value in values])
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in INVALID_SIZES.items() for value in values]
+)
 def test_invalid_sizes_and_scales_raise_an_error(name, value):
     arguments = {"input_size": 4, "hidden_size": 5, "output_size": 3, name: value}
     assert_raises(f"^{name} must", TwoLayerNet, **arguments)

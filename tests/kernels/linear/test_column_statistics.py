@@ -7,7 +7,7 @@ import pytest
 from conftest import JIT_ENABLED, mark_params
 
 from fastlin.kernels.linear import column_scaling
-from fastlin.kernels.machine.arrays import any_layout
+from fastlin.kernels.machine.arrays import make_any_layout_view
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.matrices import as_matrix
 
@@ -18,7 +18,7 @@ D = 12
 def measure(X, weights=NO_WEIGHTS):
     statistics = np.full((4, 3, X.shape[1]), np.nan)
     with np.errstate(all="ignore"), limit_threads(1):
-        arguments = any_layout(X), weights, X[0].astype(np.float64), statistics
+        arguments = make_any_layout_view(X), weights, X[0].astype(np.float64), statistics
         run_blocks(column_scaling.fill_block_column_statistics, 3, *arguments)
     return statistics
 
@@ -41,7 +41,9 @@ def test_column_statistics_agree_with_numpy(dtype):
 
 
 # Kernels read X column by column if X has few columns, and row by row otherwise.
-@pytest.mark.parametrize("n_columns", [3, column_scaling.MIN_ROWWISE_COLUMNS, column_scaling.MIN_ROWWISE_COLUMNS + 1])
+@pytest.mark.parametrize(
+    "n_columns", [3, column_scaling.MIN_COLUMNS_FOR_ROW_READS, column_scaling.MIN_COLUMNS_FOR_ROW_READS + 1]
+)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_only_nonfinite_values_are_reported_as_nonfinite(dtype, n_columns):
     for value, i in itertools.product((np.nan, np.inf, -np.inf, np.finfo(dtype).max), range(13)):
@@ -50,8 +52,8 @@ def test_only_nonfinite_values_are_reported_as_nonfinite(dtype, n_columns):
         if np.isfinite(value):
             X[i - 1, 1] = -value
         _, squares, smallest, largest = measure(X)
-        finite = (np.isfinite(smallest) & np.isfinite(largest) & ~np.isnan(squares)).all(axis=0)
-        np.testing.assert_array_equal(finite, np.isfinite(X).all(axis=0))
+        is_finite_column = (np.isfinite(smallest) & np.isfinite(largest) & ~np.isnan(squares)).all(axis=0)
+        np.testing.assert_array_equal(is_finite_column, np.isfinite(X).all(axis=0))
         if np.isfinite(value):
             assert (smallest.min(), largest.max()) == (-value, value)
 
@@ -67,11 +69,13 @@ def test_statistics_of_blocks_are_combined(weighted, monkeypatch):
         with np.errstate(all="ignore"):
             actual.append(as_matrix(X).measure(weights))
         assert (actual[-1].mean[3], actual[-1].variance[3], actual[-1].remainder[3]) == (0.1, 0, 0)
-    one, four = actual
+    one_block, four_blocks = actual
     rounding = 41 * np.finfo(np.float64).eps * np.ptp(X, axis=0)
-    assert (np.abs((one.mean - four.mean) + (one.remainder - four.remainder)) <= rounding).all()
-    np.testing.assert_allclose(one.variance, four.variance, rtol=1e-12)
-    np.testing.assert_array_equal(one[3:], four[3:])
+    assert (
+        np.abs((one_block.mean - four_blocks.mean) + (one_block.remainder - four_blocks.remainder)) <= rounding
+    ).all()
+    np.testing.assert_allclose(one_block.variance, four_blocks.variance, rtol=1e-12)
+    np.testing.assert_array_equal(one_block[3:], four_blocks[3:])
 
 
 def make_columns(generator, exponents):
@@ -88,20 +92,20 @@ def make_columns(generator, exponents):
     lengths = np.hypot(standard_deviation, 10.0 ** generator.uniform(-9, 9, D) * (generator.random(D) < 0.5))
     # These values are close to ties of the rounded logarithm, or powers of two.
     lengths[2:6] = np.sqrt(2), np.nextafter(np.sqrt(2), 2), 8.0, 5e-324
-    farthest = 3 * standard_deviation
-    return mean, 1e-17 * mean, standard_deviation, farthest, np.abs(mean) + farthest, lengths
+    largest_deviations = 3 * standard_deviation
+    return mean, 1e-17 * mean, standard_deviation, largest_deviations, np.abs(mean) + largest_deviations, lengths
 
 
 @pytest.mark.parametrize("is_centered", [True, False])
 @pytest.mark.parametrize("exponents", [2, 150])
 def test_coordinates_agree_with_numpy(exponents, is_centered):
     for seed in range(20):
-        mean, remainder, standard_deviation, farthest, largest, lengths = make_columns(
+        mean, remainder, standard_deviation, largest_deviations, largest, lengths = make_columns(
             np.random.default_rng(seed), exponents
         )
         actual, mean_squares = np.empty((4, D)), np.ones(D + 1)
         actual[0] = lengths
-        columns = mean, remainder, standard_deviation, farthest, largest
+        columns = mean, remainder, standard_deviation, largest_deviations, largest
         counted = column_scaling.fill_coordinates(*columns, is_centered, actual[0].view(np.int64), actual, mean_squares)
         with np.errstate(all="ignore"):
             scale_exponents = np.where(lengths > 0, np.clip(np.round(-np.log2(lengths)), -1000, 1000), 0)
@@ -113,11 +117,11 @@ def test_coordinates_agree_with_numpy(exponents, is_centered):
             expected = (mean * scale + shift) + remainder * scale
             squares = expected**2 + (scale * standard_deviation) ** 2
             squares[is_centered & (standard_deviation == 0)] = 0
-            peak_ratios = ((farthest if is_centered else largest) * scale) ** 2 / squares
+            peak_to_mean_ratios = ((largest_deviations if is_centered else largest) * scale) ** 2 / squares
             is_small = is_near & (np.abs(scale_exponents) < 60) & (largest * scale < 2.0**60)
         np.testing.assert_array_equal(actual[:3], [scale, shift, expected])
         np.testing.assert_allclose(mean_squares, np.append(squares, 1), rtol=1e-15)
-        np.testing.assert_allclose(actual[3], np.where(squares > 0, peak_ratios, 0), rtol=1e-14)
+        np.testing.assert_allclose(actual[3], np.where(squares > 0, peak_to_mean_ratios, 0), rtol=1e-14)
         assert counted == (3 * is_centered, is_small.all())
 
 
@@ -139,8 +143,8 @@ def test_the_increase_by_rounded_coefficients_is_bounded(n_classes, dtype):
     # In scaled coordinates, the changes of the coefficients are exact, and that of the intercept is an upper bound.
     moved = coef.astype(np.longdouble) / scale - exact
     np.testing.assert_array_equal(change[:, :-1], moved.astype(float))
-    off = intercept - exact_intercept - (moved * shift).sum(axis=1)
-    assert (change[:, -1] >= np.abs(off).astype(float)).all()
+    intercept_error = intercept - exact_intercept - (moved * shift).sum(axis=1)
+    assert (change[:, -1] >= np.abs(intercept_error).astype(float)).all()
     assert (change[:, -1] < 1e5 * np.finfo(dtype).eps).all()
     expected = np.abs(gradient * change).sum() + (change**2 * (0.25 * 7.0 + 0.5 * curvatures)).sum()
     assert rise == pytest.approx(expected, rel=1e-12)

@@ -57,7 +57,7 @@ def test_passes_agree_with_the_reference(dtype):
     ("n_classes", "rows"), [(2, np.arange(3_000)[::-1].repeat(2)[:2_900]), (3, ALL_ROWS)], ids=["selected", "all"]
 )
 def test_passes_over_tiles_are_bitwise_equal_for_any_number_of_threads(n_classes, rows, monkeypatch, cut_into_blocks):
-    monkeypatch.setattr(dense, "MAX_COPIED_NUMBERS", 0 if n_classes > 2 else 1 << 17)
+    monkeypatch.setattr(dense, "MAX_COPIED_ENTRIES", 0 if n_classes > 2 else 1 << 17)
     n, n_blocks = 3_000, []
     X, labels, weights, coef, intercept = make_problem(n, 3, n_classes)
     # The weight of some tiles is zero.
@@ -97,7 +97,7 @@ def test_a_copy_uses_no_more_memory_than_documented(dtype):
     passes, *_ = make_passes(X, labels, no_weights, 3)
     tracemalloc.start()
     assert passes.tile().n_rows == n
-    peak = tracemalloc.get_traced_memory()[1]
+    peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     # The limit is that of docs/logistic-regression.md, plus the padding of the last tile.
-    assert n * (d + 1) * 8 < peak <= (16 << 20) + 16 * n + 1_000_000
+    assert n * (d + 1) * 8 < peak_bytes <= (16 << 20) + 16 * n + 1_000_000

@@ -69,16 +69,16 @@ class Model:
     def value(self, point):
         """Return the value of the model, without its constant term, at a point of shape (K, D + 1)."""
         step = (point - self.origin).ravel()
-        penalty = (reference.compute_sizes(point, self.grouped) * self.thresholds).sum()
+        penalty = (reference.compute_magnitudes(point, self.grouped) * self.thresholds).sum()
         return step @ self.gradient.ravel() + step @ self.hessian @ step / 2 + penalty
 
     def slopes(self, point):
         return self.gradient + (self.hessian @ (point - self.origin).ravel()).reshape(self.K, -1)
 
-    def violation(self, point, is_exempt=False):
+    def violation(self, point, is_ignored_entry=False):
         """Return the largest entry of the minimum-norm subgradient of the model at a point."""
         entries = reference.min_norm_subgradient(self.slopes(point), point, self.thresholds, self.grouped)
-        return np.where(is_exempt, 0, entries).max()
+        return np.where(is_ignored_entry, 0, entries).max()
 
     @property
     def penalty(self):
@@ -99,10 +99,10 @@ class Model:
         assert ((lower <= point) & (point <= upper)).all()
         is_at_bound = (point == lower) | (point == upper)
         assert is_at_bound[:, :3].any() and is_at_bound[-1, 3] and not is_at_bound[:, 4:].any()
-        assert self.violation(point, is_exempt=is_at_bound) < tolerance
+        assert self.violation(point, is_ignored_entry=is_at_bound) < tolerance
         slopes = self.slopes(point) + self.thresholds * np.sign(point)
-        is_open = is_at_bound & (lower < upper) & (point != 0)
-        assert (np.where(point == lower, slopes, -slopes)[is_open] > -tolerance).all()
+        is_nonzero_bound = is_at_bound & (lower < upper) & (point != 0)
+        assert (np.where(point == lower, slopes, -slopes)[is_nonzero_bound] > -tolerance).all()
         is_zero_bound = is_at_bound & (point == 0)
         assert (
             self.slopes(point)[is_zero_bound]
@@ -114,10 +114,10 @@ class HessianDescent:
     def __init__(self, model):
         self.model, self.point, self.slopes = model, model.origin.copy(), model.gradient.copy()
 
-    def sweep(self, n_sweeps, only_active=False):
+    def sweep(self, n_sweeps, should_skip_inactive=False):
         model, flat = self.model, (self.slopes.reshape(-1), self.point.reshape(-1))
         return [
-            kernels.descend_by_hessian(model.hessian, flat[0], model.penalty, model.K, only_active, flat[1])
+            kernels.descend_by_hessian(model.hessian, flat[0], model.penalty, model.K, should_skip_inactive, flat[1])
             for _ in range(n_sweeps)
         ]
 
@@ -146,8 +146,8 @@ class ColumnDescent:
         scores, means = np.zeros((model.K, N), model.work), np.zeros(0 if model.K == 1 else N, model.work)
         self.state = kernels.DescentState(expansion_point.copy(), np.zeros(model.K), scores, means)
 
-    def sweep(self, n_sweeps, only_active=False):
-        arguments = self.columns, self.model.rows, self.model.penalty, self.arrays, only_active, self.state
+    def sweep(self, n_sweeps, should_skip_inactive=False):
+        arguments = self.columns, self.model.rows, self.model.penalty, self.arrays, should_skip_inactive, self.state
         return [kernels.descend_by_columns(*arguments) for _ in range(n_sweeps)]
 
     @property
@@ -157,27 +157,27 @@ class ColumnDescent:
         point[:, -1] += self.state.intercept_steps
         return point
 
-    def bound_slope_rounding(self):
+    def compute_slope_error_bound(self):
         """Return a bound on the error of a slope due to the updated scores and N rounded additions."""
         model, state, step = self.model, self.state, self.point - self.model.origin
         exact = step[:, :-1] @ model.columns + step[:, -1:]
         exact -= (model.probabilities * exact).sum(axis=0)
         factors = model.weights * model.probabilities
         actual = factors * (state.scores - state.means) if model.K > 1 else state.scores
-        off = np.abs(actual - factors * exact) + (N + 8) * np.finfo(model.work).eps * np.abs(actual)
-        return (off @ np.abs(model.columns).T).max()
+        score_errors = np.abs(actual - factors * exact) + (N + 8) * np.finfo(model.work).eps * np.abs(actual)
+        return (score_errors @ np.abs(model.columns).T).max()
 
 
 DESCENTS = {"hessian": HessianDescent, "columns": ColumnDescent}
 
 
-def find_minimum(descent, min_decrease, rounding):
-    """Sweep until the decrease is below min_decrease, and check that each sweep gives the predicted decrease."""
+def find_minimum(descent, decrease_tolerance, rounding):
+    """Sweep until the decrease is below decrease_tolerance, and check that each sweep gives the predicted decrease."""
     model = descent.model
     for n_sweeps in [1, 2] + [10] * (MAX_SWEEPS // 10):
         value, decreases = model.value(descent.point), descent.sweep(n_sweeps)
         assert value - model.value(descent.point) >= sum(decreases) - rounding
-        if decreases[-1] < min_decrease:
+        if decreases[-1] < decrease_tolerance:
             break
     return descent.point
 
@@ -194,7 +194,7 @@ def test_sweeps_reach_the_minimum_of_the_model(grouped, by, storage):
         assert model.violation(descent.point) > 0.05
         point = find_minimum(descent, tolerance**2 * 1e-3, tolerance / 10 if by == "columns" else 1e-14)
         if by == "columns":
-            rounding = descent.bound_slope_rounding()
+            rounding = descent.compute_slope_error_bound()
             assert rounding < (1e-3 if model.work is np.float32 else 1e-11)
         else:
             np.testing.assert_allclose(descent.slopes, model.slopes(point), atol=1e-12)
@@ -218,7 +218,7 @@ def test_sweeps_respect_bounds(n_classes, storage):
     # Sweeps over active coordinates do not change coordinates at a bound, regardless of the slope.
     is_at_bound, before = (descent.point == model.bounds[0]) | (descent.point == model.bounds[1]), descent.point.copy()
     descent.slopes += np.where(is_at_bound, 100.0, 0.0)
-    descent.sweep(3, only_active=True)
+    descent.sweep(3, should_skip_inactive=True)
     np.testing.assert_array_equal(descent.point[is_at_bound], before[is_at_bound])
 
 
@@ -232,24 +232,27 @@ def test_only_the_working_set_is_changed(grouped, storage):
             working_set[0, 4] = False
         descent, tolerance = ColumnDescent(model, working_set), 2e-5 if model.work is np.float32 else 1e-8
         point = find_minimum(descent, tolerance**2 * 1e-3, tolerance / 10)
-        outside = np.column_stack([~working_set, np.zeros(n_classes, bool)])
-        np.testing.assert_array_equal(point[outside], model.origin[outside])
-        assert model.violation(point, is_exempt=outside) < tolerance + descent.bound_slope_rounding()
+        is_outside_working_set = np.column_stack([~working_set, np.zeros(n_classes, bool)])
+        np.testing.assert_array_equal(point[is_outside_working_set], model.origin[is_outside_working_set])
+        assert (
+            model.violation(point, is_ignored_entry=is_outside_working_set)
+            < tolerance + descent.compute_slope_error_bound()
+        )
         assert model.violation(point) > 1e-4
 
 
 @EACH_DESCENT
 @EACH_GROUPING
 def test_sweeps_over_active_coordinates_keep_zeros(grouped, by):
-    for n_classes, only_active in itertools.product(CLASSES, (True, False)):
+    for n_classes, should_skip_inactive in itertools.product(CLASSES, (True, False)):
         model = Model(n_classes, grouped)
         model.origin[:, :] = 0
         model.origin[:, [0, 4]] = 0.5 * np.arange(1, n_classes + 1)[:, None]
         descent = DESCENTS[by](model)
-        assert descent.sweep(1, only_active)[0] > 0
+        assert descent.sweep(1, should_skip_inactive)[0] > 0
         assert (descent.point[:, 0] != model.origin[:, 0]).any()
         # The fourth feature is not penalized. It becomes nonzero unless only active features are updated.
-        assert descent.point[:, 1:4].any() == (not only_active)
+        assert descent.point[:, 1:4].any() == (not should_skip_inactive)
 
 
 @EACH_DESCENT
@@ -260,7 +263,7 @@ def test_after_a_sweep_no_shift_of_the_classes_decreases_the_penalty(grouped, by
     descent.sweep(1)
     for j in np.flatnonzero(model.thresholds):
         moved = descent.point[:, [j]] + [0.0, *np.linspace(-2, 2, 401)]
-        sizes, squares = reference.compute_sizes(moved, grouped).sum(axis=0), (moved**2).sum(axis=0)
+        sizes, squares = reference.compute_magnitudes(moved, grouped).sum(axis=0), (moved**2).sum(axis=0)
         costs = model.thresholds[j] * sizes + model.curvatures[j] / 2 * squares
         assert costs[0] <= costs.min() + 1e-14
 
@@ -279,26 +282,30 @@ def test_batched_models_are_minimized():
     generator, B, n_pairs = np.random.default_rng(0), 5, 3
     hessian, curvatures = np.cov(generator.normal(size=(D, 40))), generator.uniform(0.1, 2, B)
     curved = np.cov(generator.normal(size=(D, 40))) + 0.1 * np.eye(D)
-    moves = generator.normal(size=(B, n_pairs, D))
-    changes = moves @ curved
-    products = np.einsum("bpj,bpj->bp", moves, changes)
+    parameter_steps = generator.normal(size=(B, n_pairs, D))
+    changes = parameter_steps @ curved
+    products = np.einsum("bpj,bpj->bp", parameter_steps, changes)
     # One problem has one pair fewer, and one problem has none.
     products[1, 1], products[2] = 0, 0
     penalty = generator.uniform(0, 0.2, (B, D)), np.where(generator.random((B, D)) < 0.7, 0.3, 0.0)
     slopes, start = generator.normal(size=(2, B, D))
     minimizers, positions = start.copy(), np.array([0, 1, 2, 4])
-    arguments = hessian, curvatures, penalty, (moves, changes, products), 1e-13, slopes, minimizers
+    arguments = hessian, curvatures, penalty, (parameter_steps, changes, products), 1e-13, slopes, minimizers
     run_blocks(kernels.fill_block_minimizers, 3, positions, *arguments)
     np.testing.assert_array_equal(minimizers[3], start[3])
     for b in positions:
         model = curvatures[b] * hessian + np.diag(penalty[0][b])
-        for move, change in zip(moves[b][products[b] > 0], changes[b][products[b] > 0], strict=True):
-            model += np.outer(change, change) / (move @ change)
-            before = model - np.outer(change, change) / (move @ change)
-            model -= np.outer(before @ move, before @ move) / (move @ before @ move)
-            np.testing.assert_allclose(model @ move, change, rtol=1e-10)
+        for parameter_step, change in zip(
+            parameter_steps[b][products[b] > 0], changes[b][products[b] > 0], strict=True
+        ):
+            model += np.outer(change, change) / (parameter_step @ change)
+            before = model - np.outer(change, change) / (parameter_step @ change)
+            model -= np.outer(before @ parameter_step, before @ parameter_step) / (
+                parameter_step @ before @ parameter_step
+            )
+            np.testing.assert_allclose(model @ parameter_step, change, rtol=1e-10)
         gradient, thresholds = slopes[b] + model @ (minimizers[b] - start[b]), penalty[1][b]
-        beyond = np.where(minimizers[b] != 0, gradient + thresholds * np.sign(minimizers[b]), 0)
-        np.testing.assert_allclose(beyond, 0, atol=1e-6)
+        subgradient = np.where(minimizers[b] != 0, gradient + thresholds * np.sign(minimizers[b]), 0)
+        np.testing.assert_allclose(subgradient, 0, atol=1e-6)
         assert (np.abs(gradient) <= thresholds + 1e-6)[minimizers[b] == 0].all()
     assert 0 < np.mean(minimizers[positions] == 0) < 1

@@ -6,13 +6,14 @@ from conftest import JIT_ENABLED, mark_params
 
 from fastlin.kernels.linear import curvature, dense_rows
 from fastlin.kernels.linear.operands import BlockSums, Curvature, Parameters
-from fastlin.kernels.machine.arrays import any_layout, zeros_aligned
+from fastlin.kernels.machine.arrays import make_any_layout_view, zeros_aligned
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 
 # The numbers of features are close to the width of a vector. With one of them, rows of a tile are 512 bytes apart, and
-# with one, there are more pairs of columns than in a step. LARGE has more rows than a tile, more columns than a panel.
-SHAPES, LARGE = [(14, 1), (14, 7), (14, 16), (11, 23), (14, 33)], [(900, 90) if JIT_ENABLED else (30, 25)]
+# with one, there are more pairs of columns than in a step. LARGE_SHAPES has more rows than a tile, more columns than a
+# panel.
+SHAPES, LARGE_SHAPES = [(14, 1), (14, 7), (14, 16), (11, 23), (14, 33)], [(900, 90) if JIT_ENABLED else (30, 25)]
 # The numbers of classes are close to multiples of a loop's step.
 CLASSES = [1, 3, 5, 7, 11]
 
@@ -36,7 +37,7 @@ class Rows:
 
     def multiply(self, n_blocks=1):
         products = BlockSums(np.full((n_blocks, self.K, self.d), np.nan), np.full((n_blocks, self.K), np.nan))
-        arguments = any_layout(self.X), self.numbers, self.scaling, self.direction, 8, products
+        arguments = make_any_layout_view(self.X), self.numbers, self.scaling, self.direction, 8, products
         outputs = None, Curvature(self.weights, self.probabilities)
         run_blocks(dense_rows.fill_block_pass, n_blocks, *arguments, *outputs)
         return products.coef.sum(axis=0), products.intercept.sum(axis=0)
@@ -44,17 +45,17 @@ class Rows:
     def gram(self, row_weights, n_parts=1, panel_rows=curvature.PANEL_ROWS):
         grams = np.full((n_parts, len(row_weights), self.d + 1, self.d + 1), np.nan, self.kind)
         n_panels = -(-(self.d + 1) // panel_rows)
-        arguments = any_layout(self.X), self.numbers, row_weights, self.scaling, panel_rows, grams
+        arguments = make_any_layout_view(self.X), self.numbers, row_weights, self.scaling, panel_rows, grams
         run_blocks(curvature.fill_block_gram, n_panels * n_parts, *arguments)
         return grams.sum(axis=0)
 
     def compute_hessian(self, n_parts=1, n_groups=1):
         n_pairs, n_products = (m * (m + 1) // 2 for m in (self.K, self.d + 1))
-        width = curvature.pad_pairs(n_products)
+        width = curvature.round_up_pair_count(n_products)
         sums = zeros_aligned((n_parts * n_pairs, width), np.float64).reshape(n_parts, n_pairs, width)
-        arguments = any_layout(self.X), self.numbers, self.weights, self.probabilities, self.scaling, sums
+        arguments = make_any_layout_view(self.X), self.numbers, self.weights, self.probabilities, self.scaling, sums
         run_blocks(curvature.fill_block_class_pair_gram, n_parts * n_groups, *arguments)
-        return curvature.unpack_pairs(sums.sum(axis=0), self.K, self.d + 1)
+        return curvature.unpack_pair_hessian(sums.sum(axis=0), self.K, self.d + 1)
 
     def rounding(self):
         """Return bounds on the rounding errors of a Hessian-vector product, a Gram matrix and the Hessian.
@@ -81,7 +82,7 @@ def assert_within_bound(actual, expected, bound):
     [
         *((np.float64, n_classes, SHAPES) for n_classes in CLASSES),
         *mark_params(pytest.mark.thorough, *((np.float32, n_classes, SHAPES) for n_classes in CLASSES)),
-        *((kind, 3, LARGE) for kind in (np.float64, np.float32)),
+        *((kind, 3, LARGE_SHAPES) for kind in (np.float64, np.float32)),
     ],
 )
 def test_products_and_matrices_agree_with_numpy(kind, n_classes, shapes):

@@ -14,7 +14,7 @@ from conftest import (
 
 from fastlin.kernels.linear import dense_rows, logistic_rows, residuals
 from fastlin.kernels.linear.operands import BlockSums, Curvature, Losses, Parameters, ProbabilityOutput, Samples
-from fastlin.kernels.machine.arrays import any_layout
+from fastlin.kernels.machine.arrays import make_any_layout_view
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling
 
@@ -28,7 +28,7 @@ TYPES = {
     "float64 in float32": (np.float64, np.float32, np.float64),
     "uint8 in float32": (np.uint8, np.float32, np.float32),
 }
-TYPES_IN_PLACE = [
+TYPES_READ_IN_PLACE = [
     (np.float64, np.float64),
     (np.float32, np.float32),
     *mark_params(pytest.mark.thorough, (np.uint8, np.float64), (np.float64, np.float32)),
@@ -43,7 +43,7 @@ def round_to_type(values, kind):
     return values.astype(kind).astype(np.float64)
 
 
-def make_sums(n_blocks, n_classes, d):
+def make_block_sums(n_blocks, n_classes, d):
     return BlockSums(np.full((n_blocks, n_classes, d), np.nan), np.full((n_blocks, n_classes), np.nan))
 
 
@@ -67,15 +67,17 @@ def run_pass(
     n_classes, d = coef.shape
     scaling_type = np.promote_types(X.dtype, kind) if layout else kind
     scaling = Scaling(np.ones(d, scaling_type), np.zeros(d, scaling_type)) if scaling is None else scaling
-    losses, sums = np.full(n_blocks, np.nan), make_sums(n_blocks, n_classes, d)
+    losses, sums = np.full(n_blocks, np.nan), make_block_sums(n_blocks, n_classes, d)
     probabilities = np.full((n_classes, len(rows) or len(X)), np.nan, kind)
     samples = Samples(rows, labels.astype(np.int32), weights.astype(np.float64))
     parameters = Parameters(np.ascontiguousarray(coef, kind), intercept.astype(kind))
     arguments = scaling, parameters, tile_rows, sums, Losses(samples, losses, ProbabilityOutput.of(probabilities)), None
     if layout:
-        run_blocks(logistic_rows.fill_block_pass_in_place, n_blocks, any_layout(LAYOUTS[layout](X)), *arguments)
+        run_blocks(
+            logistic_rows.fill_block_pass_in_place, n_blocks, make_any_layout_view(LAYOUTS[layout](X)), *arguments
+        )
     else:
-        run_blocks(dense_rows.fill_block_pass, n_blocks, any_layout(X), rows, *arguments)
+        run_blocks(dense_rows.fill_block_pass, n_blocks, make_any_layout_view(X), rows, *arguments)
     return losses.sum(), sums.coef.sum(axis=0), sums.intercept.sum(axis=0), probabilities
 
 
@@ -95,7 +97,7 @@ def assert_matches_reference(actual, x, magnitudes, labels, weights, coef, inter
 # The numbers of classes are close to multiples of the loops' steps, 3 and 5, with every remainder.
 @pytest.mark.parametrize("n_classes", [1, 3, 4, 5, 7, 11])
 def test_passes_agree_with_the_reference(types, n_classes):
-    dtype, kind, scale_kind = TYPES[types]
+    dtype, kind, scaling_kind = TYPES[types]
     # The third shape has full tiles of few columns and a tile of few rows. The last has more features than a chunk of a
     # product, and more rows than a tile or a partial sum.
     shapes = [(1, 1, 1, 16), (13, 17, 2, 16), (290, 13, 2, MAX_TILE_ROWS), (9, 33, 1, 16)]
@@ -103,7 +105,7 @@ def test_passes_agree_with_the_reference(types, n_classes):
         X, labels, weights, coef, intercept = make_problem(n, d, max(2, n_classes), dtype, seed=n)
         generator = np.random.default_rng(d)
         scale = 2.0 ** generator.integers(-9 if dtype == np.uint8 else -2, 1, d)
-        scaling = Scaling(scale.astype(scale_kind), generator.normal(size=d).astype(scale_kind))
+        scaling = Scaling(scale.astype(scaling_kind), generator.normal(size=d).astype(scaling_kind))
         coef, intercept = round_to_type(coef, kind), round_to_type(intercept, kind)
         x, shift = X.astype(float) * scale, scaling.shift.astype(float)
         problem = labels, weights, coef, intercept
@@ -116,7 +118,7 @@ def test_passes_agree_with_the_reference(types, n_classes):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize(("dtype", "kind"), TYPES_IN_PLACE)
+@pytest.mark.parametrize(("dtype", "kind"), TYPES_READ_IN_PLACE)
 def test_passes_in_place_agree_with_the_reference(dtype, kind, layout):
     # The sizes are close to groups of eight rows and four columns, and to vector widths, in several tiles and blocks.
     for n, d in [(1, 1), (8, 4), (13, 17), (37, 33), (50, 5)]:
@@ -128,18 +130,18 @@ def test_passes_in_place_agree_with_the_reference(dtype, kind, layout):
         x = X.astype(float) * scale
         # Each shift contributes to an entry and to the intercept.
         magnitudes = np.abs(x) + 2 * np.abs(scaling.shift)
-        for passed in (weights, np.empty(0)):
-            row_weights = passed if len(passed) else np.ones(n)
+        for given_weights in (weights, np.empty(0)):
+            row_weights = given_weights if len(given_weights) else np.ones(n)
             for n_blocks in (1, 3):
                 options = {"n_blocks": n_blocks, "layout": layout}
-                actual = run_pass(X, labels, passed, coef, intercept, kind, scaling, **options)
+                actual = run_pass(X, labels, given_weights, coef, intercept, kind, scaling, **options)
                 assert_matches_reference(
                     actual, x + scaling.shift, magnitudes, labels, row_weights, coef, intercept, np.finfo(kind).eps
                 )
 
 
 @pytest.mark.parametrize("layout", ["C", "F"])
-@pytest.mark.parametrize(("dtype", "kind"), TYPES_IN_PLACE[:2])
+@pytest.mark.parametrize(("dtype", "kind"), TYPES_READ_IN_PLACE[:2])
 def test_hessian_products_in_place_agree_with_their_definition(dtype, kind, layout):
     for n, d in [(1, 1), (37, 19)]:
         X, _, weights, direction, shift = make_problem(n, d, 2, dtype, seed=n)
@@ -153,8 +155,8 @@ def test_hessian_products_in_place_agree_with_their_definition(dtype, kind, layo
         magnitudes = np.abs(x) + np.append(2 * np.abs(scaling.shift), 0)
         bound = 4 * (n + d + 10) * np.finfo(kind).eps * (curvatures * (magnitudes @ np.abs(v))) @ magnitudes
         for n_blocks in (1, 2):
-            sums = make_sums(n_blocks, 1, d)
-            arguments = any_layout(LAYOUTS[layout](X)), scaling, parameters, 16, sums, None, rows
+            sums = make_block_sums(n_blocks, 1, d)
+            arguments = make_any_layout_view(LAYOUTS[layout](X)), scaling, parameters, 16, sums, None, rows
             run_blocks(logistic_rows.fill_block_pass_in_place, n_blocks, *arguments)
             actual = np.append(sums.coef.sum(axis=0), sums.intercept.sum(axis=0))
             assert (np.abs(actual - (curvatures * (x @ v)) @ x) <= bound).all()
@@ -205,16 +207,16 @@ def test_tiny_losses_are_accurate():
 
 
 @pytest.mark.parametrize(
-    ("precision", "allowed", "rejected"),
+    ("precision", "allowed_scalings", "rejected_scalings"),
     [
         (np.float64, [(1.0, 64.0), (2.0**256, 0.0)], [(1.0, -64.1), (2.0**-257, 0.0)]),
         (np.float32, [(1.0, 2.0)], [(1.0, 2.1), (2.0**33, 0.0)]),
     ],
 )
-def test_columns_far_from_zero_are_not_read_in_place(precision, allowed, rejected):
-    for scale, shift in allowed + rejected:
+def test_columns_far_from_zero_are_not_read_in_place(precision, allowed_scalings, rejected_scalings):
+    for scale, shift in allowed_scalings + rejected_scalings:
         actual = logistic_rows.allows_folding(np.array([1.0, scale]), np.array([0.0, shift]), precision)
-        assert actual == ((scale, shift) in allowed)
+        assert actual == ((scale, shift) in allowed_scalings)
 
 
 def fill_scores(X, parameters, scores, best):
@@ -236,12 +238,12 @@ def test_scores_and_best_class(types, n_classes):
         expected = X.astype(float) @ coef.T + intercept
         bound = (d + 2) * np.finfo(kind).eps * (np.abs(X.astype(float)) @ np.abs(coef).T + np.abs(intercept))
         results = []
-        for layout in (any_layout(X), any_layout(np.asfortranarray(X)), X.astype(kind)):
-            scores, best, combined_best = np.full((n, n_classes), np.nan, kind), np.full(n, -1), np.full(n, -1)
+        for layout in (make_any_layout_view(X), make_any_layout_view(np.asfortranarray(X)), X.astype(kind)):
+            scores, best, best_from_both_outputs = np.full((n, n_classes), np.nan, kind), np.full(n, -1), np.full(n, -1)
             fill_scores(layout, parameters, scores, best[:0])
             fill_scores(layout, parameters, scores[:0], best)
-            fill_scores(layout, parameters, scores.copy(), combined_best)
-            np.testing.assert_array_equal(combined_best, best)
+            fill_scores(layout, parameters, scores.copy(), best_from_both_outputs)
+            np.testing.assert_array_equal(best_from_both_outputs, best)
             assert (np.abs(scores - expected) <= bound).all()
             np.testing.assert_array_equal(best, scores[:, 0] > 0 if n_classes == 1 else scores.argmax(axis=1))
             results.append([scores])
@@ -252,7 +254,7 @@ def test_scores_and_best_class(types, n_classes):
 def test_the_first_class_is_predicted_in_a_tie():
     for intercept, first in (([0.0, 1, 1, 0], 1), ([0.0], 0)):
         parameters, best = Parameters(np.zeros((len(intercept), 2)), np.array(intercept)), np.full(3, -1)
-        for X in (any_layout(np.ones((3, 2))), np.ones((3, 2))):
+        for X in (make_any_layout_view(np.ones((3, 2))), np.ones((3, 2))):
             fill_scores(X, parameters, np.empty((0, 4)), best)
             assert (best == first).all()
             best[:] = -1
@@ -272,7 +274,7 @@ def test_rows_are_gathered_from_every_dtype_and_layout(dtype, target):
     for layout in (X, np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2]):
         for n_blocks in (1, 3, 9):
             target_rows = np.full((4, 4), np.nan, target)
-            run_blocks(dense_rows.fill_block_rows, n_blocks, any_layout(layout), rows, target_rows)
+            run_blocks(dense_rows.fill_block_gathered_rows, n_blocks, make_any_layout_view(layout), rows, target_rows)
             np.testing.assert_array_equal(target_rows, X[rows].astype(target))
 
 
@@ -283,11 +285,11 @@ def test_offsets_are_added_and_targets_replace_labels(kind, n_classes):
     generator, size = np.random.default_rng(1), 1e3 if (n_classes, kind) == (5, np.float64) else 8
     numbers, weights = generator.permutation(30)[:11], generator.uniform(0, 2, 30)
     labels = generator.integers(0, max(2, n_classes), 30).astype(np.int32)
-    offsets, soft = make_offsets_and_targets(labels, max(2, n_classes), size, standard_deviation=size)
+    offsets, soft_targets = make_offsets_and_targets(labels, max(2, n_classes), size, standard_deviation=size)
     raw_scores = generator.normal(0, 8, (n_classes, 16)).astype(kind)
     shifted = raw_scores[:, :11].T.astype(np.longdouble) + offsets[numbers]
     # Targets of 0 and 1 are equivalent to labels.
-    for targets in (soft, np.eye(max(2, n_classes))[labels][:, -n_classes:].copy()):
+    for targets in (soft_targets, np.eye(max(2, n_classes))[labels][:, -n_classes:].copy()):
         scores, probabilities = raw_scores.copy(), np.empty((n_classes, 11), kind)
         samples = Samples(ALL_ROWS, labels, weights, offsets, targets)
         loss = convert(scores, numbers, samples, ProbabilityOutput.of(probabilities), np.int64(0))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import make_python_callable
-from reference import compute_sizes, min_norm_subgradient
+from reference import compute_magnitudes, min_norm_subgradient
 
 from fastlin.kernels.linear import penalties
 from fastlin.kernels.machine.threads import run_blocks
@@ -48,7 +48,7 @@ def test_penalties_agree_with_numpy(n_classes, d, grouped):
         sums, coef = actual.sum(axis=0), parameters[:, :-1]
         assert sums[penalties.QUADRATIC_PENALTY] == pytest.approx((case.curvatures * parameters**2).sum(), rel=1e-12)
         assert sums[penalties.L1_PENALTY] == pytest.approx(
-            (compute_sizes(coef, grouped) * case.thresholds[:-1]).sum(), rel=1e-12
+            (compute_magnitudes(coef, grouped) * case.thresholds[:-1]).sum(), rel=1e-12
         )
         assert sums[penalties.LOSS_SLOPE] == pytest.approx(
             (parameters * case.loss_gradient).sum(), rel=1e-10, abs=1e-12
@@ -69,9 +69,9 @@ def test_penalties_agree_with_numpy(n_classes, d, grouped):
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-@pytest.mark.parametrize("exchanged", [False, True])
+@pytest.mark.parametrize("has_probability_transfer", [False, True])
 @pytest.mark.parametrize(("n_classes", "d"), SHAPES)
-def test_dual_sums_agree_with_numpy(n_classes, d, exchanged, grouped):
+def test_dual_sums_agree_with_numpy(n_classes, d, has_probability_transfer, grouped):
     for step, l2 in [(1.0, 0.0), (0.4, 0.0), (0.4, 0.3)]:
         case = PenaltyCase(n_classes, d, l2)
         loss_gradient, n_all = case.loss_gradient, max(2, n_classes)
@@ -81,16 +81,16 @@ def test_dual_sums_agree_with_numpy(n_classes, d, exchanged, grouped):
         class_gradients = (
             loss_gradient[:, :-1] if n_classes > 1 else np.concatenate([-loss_gradient[:, :-1], loss_gradient[:, :-1]])
         )
-        if exchanged:
-            parts, received = np.array([[0.3, 0.0], [0.0, 1.0]]) @ np.eye(2, n_all)
-            exchange = penalties.ProbabilityTransfer(case.generator.normal(size=(n_all, d)), parts, received)
+        if has_probability_transfer:
+            parts, received_fractions = np.array([[0.3, 0.0], [0.0, 1.0]]) @ np.eye(2, n_all)
+            exchange = penalties.ProbabilityTransfer(case.generator.normal(size=(n_all, d)), parts, received_fractions)
             moved = parts[:, None] * (class_gradients + exchange.features)
-            class_gradients = class_gradients - moved + np.outer(received, moved.sum(axis=0))
+            class_gradients = class_gradients - moved + np.outer(received_fractions, moved.sum(axis=0))
         expected = class_gradients[-n_classes:]
         actual = np.full((3, 4), np.nan)
         arguments = gradient, case.parameters, case.penalty(grouped), exchange, step
         run_blocks(penalties.fill_block_dual, 3, *arguments, actual)
-        sizes, thresholds = compute_sizes(expected, grouped), case.thresholds[:-1]
+        sizes, thresholds = compute_magnitudes(expected, grouped), case.thresholds[:-1]
         exceedance = np.maximum(step * sizes - thresholds, 0)
         squares = np.where(case.roots > 0, case.roots, np.inf) ** 2
         sums = actual.sum(axis=0)
@@ -99,9 +99,9 @@ def test_dual_sums_agree_with_numpy(n_classes, d, exchanged, grouped):
         assert sums[penalties.SECOND_DERIVATIVE] == pytest.approx((sizes**2 / squares)[exceedance > 0].sum(), rel=1e-11)
         beyond = (case.roots == 0) & (exceedance > 0)
         ratios = np.divide(thresholds, sizes, out=np.full_like(sizes, np.inf), where=beyond)
-        assert actual[:, penalties.MAX_STEP].min() == pytest.approx(ratios.min(), rel=1e-12)
+        assert actual[:, penalties.MAX_FEASIBLE_STEP].min() == pytest.approx(ratios.min(), rel=1e-12)
         assert l2 == 0 or d < 5 or sums[penalties.CONJUGATE] > 0
-        assert l2 > 0 or d < 5 or actual[:, penalties.MAX_STEP].min() < 1
+        assert l2 > 0 or d < 5 or actual[:, penalties.MAX_FEASIBLE_STEP].min() < 1
 
 
 @pytest.mark.parametrize("size", [1e152, 1e-152])

@@ -7,15 +7,15 @@ from conftest import JIT_ENABLED, LAYOUTS, make_sparse, mark_params
 from scipy import sparse
 
 from fastlin.kernels.linear.operands import ProbabilityOutput, Samples
-from fastlin.kernels.linear.row_multipliers import fill_block_step_residuals
-from fastlin.kernels.machine.gather import zeros_table
+from fastlin.kernels.linear.row_multipliers import fill_block_residuals_after_step
+from fastlin.kernels.machine.gather import make_zero_table
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.matrices import CategoricalColumn, TableMatrix, as_matrix, dense
 
 N, D = 21, 70
 
 
-def make_dense(dtype=np.float64, n=N, d=D):
+def make_dense_rows(dtype=np.float64, n=N, d=D):
     generator = np.random.default_rng(0)
     if np.issubdtype(dtype, np.floating):
         return generator.normal(size=(n, d)).astype(dtype)
@@ -24,7 +24,7 @@ def make_dense(dtype=np.float64, n=N, d=D):
 
 def make_vector(n, n_classes, seed=1):
     """Return a random table with n rows, and with one additional row that products ignore."""
-    table = zeros_table(n + 1, n_classes)
+    table = make_zero_table(n + 1, n_classes)
     table[:, :n_classes] = np.random.default_rng(seed).normal(size=(n + 1, n_classes))
     return table
 
@@ -33,7 +33,7 @@ def assert_products_accurate(X, products, n_classes, factors):
     """Compare products with NumPy's, up to d + n rounding errors of the sums of magnitudes."""
     n, d = X.shape
     X = (X.toarray() if sparse.issparse(X) else X).astype(np.float64)
-    vector, product = make_vector(n, n_classes), zeros_table(n + 1, n_classes)
+    vector, product = make_vector(n, n_classes), make_zero_table(n + 1, n_classes)
     product[:] = 7.0
     products.multiply(vector, product)
     numbers = vector[:n, :n_classes]
@@ -42,7 +42,7 @@ def assert_products_accurate(X, products, n_classes, factors):
     assert (np.abs(product[:n, :n_classes] - X @ coef) <= (n + d + 4) * unit * (np.abs(X) @ sizes)).all()
     np.testing.assert_array_equal(product[n], 7.0)
     actual = np.empty(coef.T.shape)
-    products.combine(vector, actual)
+    products.combine_rows(vector, actual)
     assert (np.abs(actual - coef.T) <= (n + 4) * unit * sizes.T).all()
 
 
@@ -55,9 +55,9 @@ def test_residuals_along_a_direction_match_the_reference(n_classes, n_blocks):
     residuals = np.full_like(scores, 7.0)
     losses, slopes, sums = np.empty(n_blocks), np.empty(n_blocks), np.empty((n_blocks, K))
     arguments = Samples(np.empty(0, np.int64), labels, weights), scores, direction, step, 8, ProbabilityOutput.of(None)
-    run_blocks(fill_block_step_residuals, n_blocks, *arguments, residuals, losses, slopes, sums)
+    run_blocks(fill_block_residuals_after_step, n_blocks, *arguments, residuals, losses, slopes, sums)
     # If X is the identity matrix, the coefficients are the scores.
-    moved, along = (table[:N, :K] + table[N, :K] for table in (scores + step * direction, direction))
+    moved, direction_scores = (table[:N, :K] + table[N, :K] for table in (scores + step * direction, direction))
     reference_arguments = np.eye(N), labels, moved.T, 0.0, weights
     expected = (reference.gradient(*reference_arguments)[0].T * weights.sum()).astype(float)
     np.testing.assert_allclose(
@@ -65,7 +65,7 @@ def test_residuals_along_a_direction_match_the_reference(n_classes, n_blocks):
     )
     np.testing.assert_allclose(residuals[:N, :K], expected, atol=1e-14)
     np.testing.assert_array_equal(residuals[N], 7.0)
-    np.testing.assert_allclose(slopes.sum(), np.sum(expected * along), atol=1e-13)
+    np.testing.assert_allclose(slopes.sum(), np.sum(expected * direction_scores), atol=1e-13)
     np.testing.assert_allclose(sums.sum(axis=0), expected.sum(axis=0), atol=1e-13)
 
 
@@ -75,7 +75,7 @@ def test_residuals_along_a_direction_match_the_reference(n_classes, n_blocks):
 )
 @pytest.mark.parametrize("n_classes", [1, 3, 12])
 def test_products_of_dense_rows_are_accurate(dtype, layout, n_classes):
-    X, factors = LAYOUTS[layout](make_dense(dtype)), np.linspace(0.5, 3, D)
+    X, factors = LAYOUTS[layout](make_dense_rows(dtype)), np.linspace(0.5, 3, D)
     assert_products_accurate(X, as_matrix(X).row_products(n_classes, factors, False), n_classes, factors)
 
 
@@ -107,19 +107,19 @@ def test_products_of_tables_are_accurate(n_classes, n):
 def test_products_are_accurate_for_panels_of_any_shape(monkeypatch, n, d):
     for panel_bytes in (1, 1 << 21):
         monkeypatch.setattr(dense, "PANEL_BYTES", panel_bytes)
-        X = make_dense(n=n, d=d)
+        X = make_dense_rows(n=n, d=d)
         assert_products_accurate(X, as_matrix(X).row_products(2, np.ones(d), False), 2, np.ones(d))
 
 
 def test_the_gram_matrix_is_computed_once_it_pays_off():
-    X, factors = make_dense(n=4 * dense.ROWS_PER_PRODUCT), np.linspace(0.5, 3, D)
+    X, factors = make_dense_rows(n=4 * dense.ROWS_PER_PRODUCT), np.linspace(0.5, 3, D)
     matrix, gram = as_matrix(X), None
     # The second fit uses the cached matrix after the same number of products, so earlier fits do not affect results.
-    for penalty_factors, is_first in ((factors, True), (factors, False), (2 * factors, False)):
+    for penalty_factors, is_first_product in ((factors, True), (factors, False), (2 * factors, False)):
         products = matrix.row_products(2, penalty_factors, True)
         for _ in range(3):
             assert products._gram is None
-            assert (matrix._row_gram is None) == is_first
+            assert (matrix._row_gram is None) == is_first_product
             assert_products_accurate(X, products, 2, penalty_factors)
         gram = gram or matrix._row_gram[1]
         assert (products._gram is gram) == (penalty_factors is factors)

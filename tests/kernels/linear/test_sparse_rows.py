@@ -39,18 +39,18 @@ class SparseProblem:
         self.scaled = csc.astype(np.float64).toarray() * self.scaling.scale + self.scaling.shift
 
     def fill_coef_table(self):
-        table, shifts = gather.zeros_table(self.d, self.K), np.full((2, self.K), np.nan)
-        run_blocks(sparse_rows.fill_block_table, 2, self.coef, self.scaling, table, shifts)
+        table, shifts = gather.make_zero_table(self.d, self.K), np.full((2, self.K), np.nan)
+        run_blocks(sparse_rows.fill_block_coefficient_table, 2, self.coef, self.scaling, table, shifts)
         return Parameters(table, self.intercept + shifts.sum(axis=0))
 
-    def evaluate(self, cuts, rows):
+    def evaluate(self, row_boundaries, rows):
         """Return loss, gradient, intercept gradient and probabilities, computed over consecutive ranges of rows."""
         parameters, samples = self.fill_coef_table(), Samples(rows, self.labels, self.weights)
         gradient = np.full((self.K, self.d + 1), np.nan)
         probabilities = np.full((self.K, len(rows) or self.n), np.nan)
         loss, totals, columns = 0.0, np.zeros(self.K), np.array([0, self.d // 3, self.d])
-        for first, last in pairwise(cuts):
-            residuals = RowChunk(first, gather.zeros_table(last - first, self.K))
+        for first, last in pairwise(row_boundaries):
+            residuals = RowChunk(first, gather.make_zero_table(last - first, self.K))
             begin, end = np.searchsorted(rows, (first, last)) if len(rows) else (first, last)
             borders = np.array([begin, (begin + end) // 2, end])
             losses, sums = np.full(2, np.nan), np.full((2, self.K), np.nan)
@@ -58,7 +58,7 @@ class SparseProblem:
             outputs = Losses(samples, losses, ProbabilityOutput.of(probabilities)), None
             run_blocks(sparse_rows.fill_block_row_chunk, 2, *arguments, *outputs)
             arguments = self.columns, columns, residuals, sums.sum(axis=0), self.scaling, first > 0, gradient
-            run_blocks(sparse_columns.fill_block_product, 2, *arguments)
+            run_blocks(sparse_columns.fill_block_chunk_products, 2, *arguments)
             loss, totals = loss + losses.sum(), totals + sums.sum(axis=0)
         return loss, gradient[:, :-1], totals, probabilities
 
@@ -82,8 +82,8 @@ def test_passes_over_sparse_rows_agree_with_the_reference(n_classes, dtype):
             problem_rows[0] @ problem.coef.T + problem.intercept, problem_rows[1]
         )
         # In one of the ranges, the first column has no entries. Another range has no rows.
-        for cuts in ((0, 23), (0, 1, 12, 12, 23)):
-            for value, right in zip(problem.evaluate(cuts, rows), (*expected, probabilities.T), strict=True):
+        for row_boundaries in ((0, 23), (0, 1, 12, 12, 23)):
+            for value, right in zip(problem.evaluate(row_boundaries, rows), (*expected, probabilities.T), strict=True):
                 # The tolerance is about 10^4 rounding errors of float64.
                 np.testing.assert_allclose(value, right, rtol=1e-11, atol=1e-11 * max(1.0, np.abs(right).max()))
 
@@ -111,7 +111,7 @@ def test_scores_and_best_class(n_classes):
 def test_the_first_class_is_predicted_in_a_tie(intercept, first):
     best, K = np.full(2, -1), len(intercept)
     rows = CompressedMatrix(np.ones(1), np.zeros(1, np.int32), np.array([0, 1, 1], np.int32))
-    fill_scores(rows, Parameters(gather.zeros_table(1, K), np.array(intercept)), np.empty((0, K)), best)
+    fill_scores(rows, Parameters(gather.make_zero_table(1, K), np.array(intercept)), np.empty((0, K)), best)
     assert (best == first).all()
 
 
@@ -141,8 +141,8 @@ def test_the_weight_of_rows_without_entries_is_accurate(n_omitted):
     weights[10:13] = 1e-12, 3e-12, 7e-13
     # The rows without an entry have weight zero or are among the lightest.
     weights[::7] = 0
-    is_omitted = np.isin(np.arange(n), np.arange(10, 10 + n_omitted)) | (np.arange(n) % 7 == 0)
-    stored = np.flatnonzero(~is_omitted)
+    is_omitted_row = np.isin(np.arange(n), np.arange(10, 10 + n_omitted)) | (np.arange(n) % 7 == 0)
+    stored = np.flatnonzero(~is_omitted_row)
     columns = CompressedMatrix(np.full(len(stored), 0.3), stored.astype(np.int32), np.array([0, len(stored)], np.int32))
     actual = np.empty((4, 1))
     sparse_columns.fill_block_sparse_statistics(0, 1, columns, np.array([0, 1]), n, weights, weights.sum(), *actual)
@@ -163,7 +163,7 @@ def test_kernels_support_more_than_two_billion_entries(tmp_path, n_classes):
     X = CompressedMatrix(np.asarray(data), np.asarray(indices), np.array([0, before, before + n_entries]))
     row = np.zeros(90)
     row[indices[before:]] = data[before:]
-    table = gather.zeros_table(90, n_classes)
+    table = gather.make_zero_table(90, n_classes)
     table[:, :n_classes] = generator.normal(size=(90, n_classes))
     scores, product = np.full((2, n_classes), np.nan), np.full((n_classes, 3), np.nan)
     second = np.array([1, 2])
@@ -172,5 +172,5 @@ def test_kernels_support_more_than_two_billion_entries(tmp_path, n_classes):
     np.testing.assert_allclose(scores[1], row @ table[:, :n_classes], rtol=1e-12)
     identity_scaling = Scaling(np.ones(2), np.zeros(2))
     arguments = X, second, RowChunk(10, table[10:]), np.zeros(n_classes), identity_scaling, False, product
-    sparse_columns.fill_block_product(0, 1, *arguments)
+    sparse_columns.fill_block_chunk_products(0, 1, *arguments)
     np.testing.assert_allclose(product[:, 1], row[10:] @ table[10:, :n_classes], rtol=1e-12)

@@ -12,7 +12,7 @@ import pytest
 from conftest import KERNELS_ONLY_PREAMBLE
 
 from fastlin import file_system
-from fastlin.kernels.machine.compilation_time import MESSAGE
+from fastlin.kernels.machine.compilation_time import COMPILATION_MESSAGE
 from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS, list_levels
 
 PACKAGE = Path(file_system.__file__).parent
@@ -29,7 +29,7 @@ archives.write_archive(Path(sys.argv[1]))
 """
 # This program calls the same kernel. If it gets an argument, it also calls a second kernel. The second kernel calls the
 # first kernel and is in no archive.
-USE_PROGRAM = """
+RUN_KERNELS_PROGRAM = """
 import json, logging, os, sys
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 import numpy as np
@@ -63,21 +63,25 @@ def start(package, program, *arguments, **environment):
 
 def finish(process):
     """Return a program's output, parsed as JSON, and its logged lines. Exclude the line about compilation time."""
-    printed, logged = process.communicate(timeout=120)
-    assert process.returncode == 0, logged
-    return json.loads(printed or "null"), [line for line in logged.splitlines() if not line.endswith(MESSAGE)]
+    printed, log_text = process.communicate(timeout=120)
+    assert process.returncode == 0, log_text
+    return json.loads(printed or "null"), [
+        line for line in log_text.splitlines() if not line.endswith(COMPILATION_MESSAGE)
+    ]
 
 
 @pytest.fixture
 def run_kernels(tmp_path):
-    """Return a function that runs `USE_PROGRAM` with the kernels of a package in a new process.
+    """Return a function that runs `RUN_KERNELS_PROGRAM` with the kernels of a package in a new process.
 
     The function returns the output and the log.
     """
 
     def run_kernels(package, *arguments, **environment):
         return finish(
-            start(package, USE_PROGRAM, *arguments, **{"NUMBA_CACHE_DIR": str(tmp_path / "cache"), **environment})
+            start(
+                package, RUN_KERNELS_PROGRAM, *arguments, **{"NUMBA_CACHE_DIR": str(tmp_path / "cache"), **environment}
+            )
         )
 
     return run_kernels

@@ -28,7 +28,7 @@ binding.get_process_triple = binding.get_default_triple = lambda: LINUX
 import numba
 import numpy as np
 from fastlin.kernels.machine import exponential, gather, simd, tiles
-from fastlin.kernels.machine.arrays import any_layout, zeros_aligned
+from fastlin.kernels.machine.arrays import make_any_layout_view, zeros_aligned
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.networks import layers
 
@@ -70,7 +70,7 @@ for dtype in (np.float32, np.float64):
     compile_alone(loop(transpose), tile, tile)
     compile_alone(loop(exponentiate), tile[0])
 scaling = tiles.Scaling(np.ones(65), np.zeros(65))
-compile_alone(loop(load), any_layout(np.ones((8, 63), np.float32))[0], scaling, tile)
+compile_alone(loop(load), make_any_layout_view(np.ones((8, 63), np.float32))[0], scaling, tile)
 compile_alone(loop(combine), tile[0], np.zeros(3, np.int32), tile, tile)
 compile_alone(layers.activate_block, 0, 1, tile, tile[0], tile[0], 0, 0.5, 1, 0, tile)
 print(json.dumps(report))

@@ -14,7 +14,12 @@ from conftest import JIT_ENABLED
 
 from fastlin.kernels import first_fit
 from fastlin.kernels.machine import background_compilation
-from fastlin.kernels.machine.background_compilation import BackgroundCompilation, remove_folder, run_tasks, take_task
+from fastlin.kernels.machine.background_compilation import (
+    BackgroundCompilation,
+    remove_folder,
+    run_tasks,
+    try_to_take_task,
+)
 
 pytestmark = pytest.mark.skipif(not JIT_ENABLED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 # The file of this task exists.
@@ -39,8 +44,8 @@ print(json.dumps([process, sorted(loaded), results]))
 def started_modules(monkeypatch):
     """Allow background processes. Return the list of modules for which a process has been started."""
     started = []
-    module = SimpleNamespace(list_tasks=lambda: {EXISTING_TASK: None})
-    monkeypatch.setenv(background_compilation.COMPILERS_VARIABLE, "2")
+    module = SimpleNamespace(list_compilation_tasks=lambda: {EXISTING_TASK: None})
+    monkeypatch.setenv(background_compilation.COMPILER_COUNT_VARIABLE, "2")
     monkeypatch.setattr(background_compilation, "count_threads", lambda: 2)
     monkeypatch.setattr(background_compilation, "TARGET", SimpleNamespace(archive=None))
     monkeypatch.setattr(background_compilation, "BackgroundCompilation", lambda name, tasks: started.append(name))
@@ -70,7 +75,7 @@ def test_one_process_is_started_for_missing_kernels(started_modules):
         (background_compilation.multiprocessing, "parent_process", lambda: "a pool"),
         (background_compilation.sys, "executable", "/usr/bin/office"),
         (background_compilation.sys, "executable", None),
-        (background_compilation.os, "environ", {background_compilation.COMPILERS_VARIABLE: "1"}),
+        (background_compilation.os, "environ", {background_compilation.COMPILER_COUNT_VARIABLE: "1"}),
         # The operating system cannot start a process.
         (
             background_compilation,
@@ -83,16 +88,16 @@ def test_no_unnecessary_process_is_started(started_modules, monkeypatch, target,
     monkeypatch.setattr(target, name, value)
     background_compilation.begin("module")
     assert started_modules == []
-    assert not background_compilation.has_compiled(EXISTING_TASK)
+    assert not background_compilation.wait_for_compiled_kernel(EXISTING_TASK)
 
 
 def test_a_task_is_taken_once(monkeypatch, tmp_path):
     monkeypatch.setattr(background_compilation, "_exit_with_parent", lambda folder: None)
-    assert take_task(str(tmp_path), "a.nbc")
-    assert not take_task(str(tmp_path), "a.nbc")
-    done = []
-    run_tasks(str(tmp_path), {"a.nbc": lambda: done.append("a"), "b.nbc": lambda: done.append("b")})
-    assert done == ["b"]
+    assert try_to_take_task(str(tmp_path), "a.nbc")
+    assert not try_to_take_task(str(tmp_path), "a.nbc")
+    executed_tasks = []
+    run_tasks(str(tmp_path), {"a.nbc": lambda: executed_tasks.append("a"), "b.nbc": lambda: executed_tasks.append("b")})
+    assert executed_tasks == ["b"]
     remove_folder(str(tmp_path))
     assert not tmp_path.exists()
 
@@ -119,15 +124,15 @@ def other(monkeypatch, tmp_path):
 
 
 def test_this_process_takes_tasks_from_the_end(other, tmp_path):
-    done = []
-    tasks = {f"{name}.nbc": lambda name=name: done.append(name) for name in "abcd"}
+    executed_tasks = []
+    tasks = {f"{name}.nbc": lambda name=name: executed_tasks.append(name) for name in "abcd"}
     program = f"while not Path(folder, 'b.nbc').exists(): time.sleep(0.01)\nPath({str(tmp_path)!r}, 'a.nbc').touch()"
     one = other(program, tasks)
-    assert one.has_compiled("a.nbc")
-    assert done == ["d", "c", "b"]
+    assert one.wait_for_compiled_kernel("a.nbc")
+    assert executed_tasks == ["d", "c", "b"]
     # This process compiles the kernels of its own tasks, and kernels that belong to no task.
-    assert not one.has_compiled("e.nbc")
-    assert not one.has_compiled("d.nbc")
+    assert not one.wait_for_compiled_kernel("e.nbc")
+    assert not one.wait_for_compiled_kernel("d.nbc")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +140,7 @@ def test_this_process_takes_tasks_from_the_end(other, tmp_path):
 )
 def test_tasks_of_a_failed_process_are_compiled_in_this_process(other, monkeypatch, program, timeout):
     monkeypatch.setattr(background_compilation, "TIMEOUT", timeout)
-    assert not other(program, {"a.nbc": None}).has_compiled("a.nbc")
+    assert not other(program, {"a.nbc": None}).wait_for_compiled_kernel("a.nbc")
 
 
 def run(folder, n_processes):
@@ -147,18 +152,18 @@ def run(folder, n_processes):
 @pytest.mark.slow  # Two first fits are compiled.
 def test_a_first_fit_is_bitwise_equal_with_two_processes(tmp_path):
     processes = [run(tmp_path / str(n), n) for n in (1, 2)]
-    (none, loaded_alone, alone), (process, loaded, together) = (
+    (none, loaded_by_one_process, one_process_result), (process, loaded_by_two_processes, two_process_result) = (
         json.loads(running.communicate()[0]) for running in processes
     )
-    assert none is None and loaded_alone == []
-    assert together == alone
+    assert none is None and loaded_by_one_process == []
+    assert two_process_result == one_process_result
     # On a busy machine the first process may have finished most tasks before the other one starts.
-    assert loaded
+    assert loaded_by_two_processes
     # The background process ended when the parent ended.
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
     saved = {path.name for path in (tmp_path / "1").rglob("*.nbc")}
-    assert set(first_fit.list_tasks()) <= saved
+    assert set(first_fit.list_compilation_tasks()) <= saved
 
 
 @pytest.mark.slow

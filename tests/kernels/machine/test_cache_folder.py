@@ -56,7 +56,7 @@ def test_the_first_writable_folder_is_used(find, monkeypatch, tmp_path):
     assert_raises("file", module.make_folder, blocking_file / FOLDER_NAME, error=OSError)
     assert list(tmp_path.iterdir()) == [blocking_file]
     # This is mocked, because root may write anywhere.
-    monkeypatch.setattr(os, "access", lambda path, rights: named not in (path, *path.parents) and path != tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, access_mode: named not in (path, *path.parents) and path != tmp_path)
     (named / "fastlin" / FOLDER_NAME).mkdir(parents=True)
     user.mkdir(parents=True)
     assert find(named, user) == user / FOLDER_NAME
@@ -68,23 +68,23 @@ def test_the_first_writable_folder_is_used(find, monkeypatch, tmp_path):
 
 @requires_file_owners
 @pytest.mark.parametrize(
-    ("path", "mode", "is_safe"),
+    ("path", "mode", "is_safe_folder"),
     [
         # Container images use 755. On many systems, users have private groups with write permission (775).
         *((".", mode, mode in (0o700, 0o755)) for mode in (0o700, 0o755, 0o775, 0o757, 0o1777)),
         *(("..", mode, mode != 0o757) for mode in (0o775, 0o757, 0o1777)),
     ],
 )
-def test_a_folder_that_others_can_write_to_causes_a_warning(find, tmp_path, caplog, path, mode, is_safe):
+def test_a_folder_that_others_can_write_to_causes_a_warning(find, tmp_path, caplog, path, mode, is_safe_folder):
     named, user = tmp_path / "named" / "fastlin" / FOLDER_NAME, tmp_path / "user"
     module.make_folder(named)
     changed = (named / path).resolve()
     changed.chmod(mode)
-    assert find(tmp_path / "named", user) == (named if is_safe else user / FOLDER_NAME)
-    assert module.code_folders() == ((named,) if is_safe else (user / FOLDER_NAME,))
+    assert find(tmp_path / "named", user) == (named if is_safe_folder else user / FOLDER_NAME)
+    assert module.code_folders() == ((named,) if is_safe_folder else (user / FOLDER_NAME,))
     warning_messages = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert len(warning_messages) == (not is_safe)
-    if not is_safe:
+    assert len(warning_messages) == (not is_safe_folder)
+    if not is_safe_folder:
         assert f"{changed} belongs to user {os.geteuid()} and has mode {mode:o}." in warning_messages[0]
 
 
@@ -116,8 +116,8 @@ def test_files_are_private_with_any_umask(tmp_path):
         module.write_file(folder / "code.nbc", b"code")
     finally:
         os.umask(before)
-    modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder.parent, folder, folder / "code.nbc")]
-    assert modes == [0o700, 0o700, 0o600]
+    file_modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder.parent, folder, folder / "code.nbc")]
+    assert file_modes == [0o700, 0o700, 0o600]
     assert module.read_file(folder / "code.nbc") == b"code"
     (folder / "code.nbc").chmod(0o620)
     assert_raises("another user could have changed", module.read_file, folder / "code.nbc", error=PermissionError)

@@ -13,7 +13,7 @@ SIZES = [1, 2, 3, 7, 8, 9, 16, 17, ROWS_PER_BATCH - 1, ROWS_PER_BATCH, ROWS_PER_
 SIZES = SIZES if JIT_ENABLED else [1, 2, 5, 17, ROWS_PER_BATCH + 1]
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-4}
 DEGENERATE_MATRICES = ["zero", "low rank", "repeated columns", "indefinite by rounding", "indefinite", "badly scaled"]
-KINDS = pytest.mark.parametrize("kind", [np.float64, np.float32])
+EACH_FLOAT_TYPE = pytest.mark.parametrize("kind", [np.float64, np.float32])
 
 
 def make_matrices(n_matrices, size, kind, seed=0):
@@ -29,17 +29,17 @@ def factorize(matrices, ridge=0.0):
     return triangles
 
 
-def solve_triangles(triangles, values):
+def solve_with_factors(triangles, values):
     solution = values.copy()
     run_blocks(cholesky.solve_block, len(values), triangles, solution)
     return solution
 
 
 def solve(matrix, values, ridge=0.0):
-    return solve_triangles(factorize(matrix[None], ridge), values[None])[0]
+    return solve_with_factors(factorize(matrix[None], ridge), values[None])[0]
 
 
-@KINDS
+@EACH_FLOAT_TYPE
 def test_cholesky_factors_and_solutions_agree_with_numpy(kind):
     batch_size = cholesky.count_interleaved_rows(np.dtype(kind).itemsize)
     close = {"atol": TOLERANCE[kind], "rtol": 1e-7}
@@ -55,15 +55,15 @@ def test_cholesky_factors_and_solutions_agree_with_numpy(kind):
         np.testing.assert_allclose(triangles, expected, **close, err_msg=f"size {size}")
         values = np.random.default_rng(1).normal(size=(2, size))
         expected = np.linalg.solve(exact, values[..., None])[..., 0]
-        np.testing.assert_allclose(solve_triangles(triangles, values), expected, **close, err_msg=f"size {size}")
+        np.testing.assert_allclose(solve_with_factors(triangles, values), expected, **close, err_msg=f"size {size}")
         # The factor is also used for several right-hand sides.
         mirrored_factor = np.empty((size, size), kind)
-        run_blocks(cholesky.fill_mirrored_block, 3, triangles[0], mirrored_factor)
+        run_blocks(cholesky.fill_mirrored_factor_block, 3, triangles[0], mirrored_factor)
         for n_rows in (1, batch_size, 2 * batch_size + 1):
             values = np.random.default_rng(1).normal(size=(n_rows, size))
             actual = values.copy()
             run_blocks(cholesky.solve_interleaved_block, -(-n_rows // batch_size), mirrored_factor, actual)
-            for expected in (np.linalg.solve(exact[0], values.T).T, solve_triangles(triangles[:1], values)):
+            for expected in (np.linalg.solve(exact[0], values.T).T, solve_with_factors(triangles[:1], values)):
                 np.testing.assert_allclose(actual, expected, **close, err_msg=f"size {size}")
 
 
@@ -112,7 +112,7 @@ def make_degenerate_matrix(name, size, kind):
     return matrix.astype(kind)
 
 
-@KINDS
+@EACH_FLOAT_TYPE
 @pytest.mark.parametrize("name", DEGENERATE_MATRICES)
 def test_any_symmetric_matrix_gives_a_finite_descent_direction(name, kind):
     for size in (2, 6, ROWS_PER_BATCH + 5) if JIT_ENABLED else (2, 6):
@@ -132,7 +132,7 @@ def test_a_bad_pivot_does_not_affect_other_columns():
     assert actual[5] == 0
 
 
-@KINDS
+@EACH_FLOAT_TYPE
 @pytest.mark.parametrize("name", ["decaying eigenvalues", "nearly ones"])
 def test_the_ridge_exceeds_the_rounding_error_of_nearly_singular_matrices(name, kind):
     # The error of a factorization is a few rounding errors of the largest diagonal entry (Higham 2002, theorem 10.3).

@@ -19,13 +19,13 @@ from fastlin import interruption
 from fastlin.kernels import linear, machine, networks
 from fastlin.kernels.machine import cache_folder, compilation, saved_code
 from fastlin.kernels.machine.archives import list_kernels
-from fastlin.kernels.machine.saved_code import load_code, name_file, pack, save_code
+from fastlin.kernels.machine.saved_code import get_code_file_name, load_code, pack, save_code
 from fastlin.kernels.machine.vectors import compensated_dot, dot
 
 pytestmark = pytest.mark.skipif(not JIT_ENABLED, reason="nothing is compiled or saved with NUMBA_DISABLE_JIT=1")
 
 SETTINGS = ["OPT=0", "OPT=1", "BOUNDSCHECK=1", "DEBUGINFO=1", "LOOP_VECTORIZE=0", "EXTEND_VARIABLE_LIFETIMES=1"]
-NARROW_TARGET = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": "+sse4.2"}
+NARROW_VECTOR_TARGET = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": "+sse4.2"}
 IS_X86_64 = platform.machine() in ("x86_64", "AMD64")
 PROGRAM = f"""{KERNELS_ONLY_PREAMBLE}
 import sys
@@ -43,10 +43,10 @@ def start(folder, dtype="float64", **environment):
 
 def finish(process):
     """Return 1 if a process loaded its kernel from the cache, and 0 if the process compiled the kernel."""
-    total, hits, has_compiled = process.communicate(timeout=120)[0].split()
+    total, cache_hits, wait_for_compiled_kernel = process.communicate(timeout=120)[0].split()
     assert (process.returncode, float(total)) == (0, 6)
-    assert has_compiled == ("True" if hits == "0" else "False")
-    return int(hits)
+    assert wait_for_compiled_kernel == ("True" if cache_hits == "0" else "False")
+    return int(cache_hits)
 
 
 def run(folder, **environment):
@@ -72,18 +72,20 @@ def code(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("environment", "hits"),
+    ("environment", "cache_hits"),
     [
         *mark_params(pytest.mark.slow, *((dict([f"NUMBA_{setting}".split("=")]), [0, 1, 1]) for setting in SETTINGS)),
         pytest.param(
-            NARROW_TARGET, [0, 1, 1], marks=[pytest.mark.slow, pytest.mark.skipif(not IS_X86_64, reason="not x86-64")]
+            NARROW_VECTOR_TARGET,
+            [0, 1, 1],
+            marks=[pytest.mark.slow, pytest.mark.skipif(not IS_X86_64, reason="not x86-64")],
         ),
         # The settings of Numba's own cache have no effect.
         *mark_params(pytest.mark.thorough, ({"NUMBA_CACHE_LOCATOR_CLASSES": "InTreeCacheLocator"}, [1, 1, 1])),
     ],
 )
-def test_code_for_other_settings_is_not_loaded(code, environment, hits):
-    assert [run(code, **environment), run(code, **environment), run(code)] == hits
+def test_code_for_other_settings_is_not_loaded(code, environment, cache_hits):
+    assert [run(code, **environment), run(code, **environment), run(code)] == cache_hits
 
 
 @pytest.mark.slow  # Each process compiles a whole fit.
@@ -102,9 +104,9 @@ def test_fits_under_settings_of_numba(monkeypatch, tmp_path, setting):
 @pytest.mark.slow  # Three processes compile concurrently.
 def test_processes_that_compile_at_once_leave_a_valid_cache(tmp_path):
     types = "float64", "float32", "int64"
-    for hits in ([0, 0, 0], [1, 1, 1]):
+    for cache_hits in ([0, 0, 0], [1, 1, 1]):
         running = [start(tmp_path, dtype) for dtype in types]
-        assert [finish(process) for process in running] == hits
+        assert [finish(process) for process in running] == cache_hits
 
 
 def test_a_kernel_compiles_on_the_thread_that_compiles_its_caller(monkeypatch):
@@ -129,7 +131,7 @@ def test_names_of_cache_files_are_valid_on_every_system():
             importlib.import_module(f"{package.__name__}.{module.name}")
     # File names do not depend on closures, so kernels must not have any.
     assert not any(kernel.py_func.__closure__ for kernel in list_kernels())
-    names = {name_file(kernel.py_func, "key") for kernel in list_kernels()}
+    names = {get_code_file_name(kernel.py_func, "key") for kernel in list_kernels()}
     assert any("machine.vectors.dot-" in name for name in names)
     assert not {sign for name in names for sign in name} & set('<>:"/\\|?*')
     # File names on Windows and macOS are not case-sensitive.
@@ -178,10 +180,14 @@ def test_saved_code_is_loaded_by_a_unique_name(folder, result, monkeypatch):
     assert load_code("a.nbc", None) is None
     save_code("a.nbc", result)
     assert load_code("a.nbc", None) == pack(result)
-    assert len(pack(result, with_bitcode=False)) < len(pack(result))
-    names = [name_file(dot.py_func, "a"), name_file(dot.py_func, "b"), name_file(compensated_dot.py_func, "a")]
+    assert len(pack(result, should_keep_bitcode=False)) < len(pack(result))
+    names = [
+        get_code_file_name(dot.py_func, "a"),
+        get_code_file_name(dot.py_func, "b"),
+        get_code_file_name(compensated_dot.py_func, "a"),
+    ]
     monkeypatch.setattr(saved_code.config, "OPT", 1)
-    assert len({*names, name_file(dot.py_func, "a")}) == 4
+    assert len({*names, get_code_file_name(dot.py_func, "a")}) == 4
 
 
 @pytest.mark.parametrize(
@@ -212,10 +218,10 @@ def test_a_failed_load_is_logged_once(folder, caplog, content, reason):
     ids=["dynamic", "of another Numba", "a full disk"],
 )
 def test_a_failed_save_is_logged_once(folder, caplog, monkeypatch, result, library, reason):
-    def fill(path, content):
+    def raise_disk_full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(saved_code, "write_file", fill)
+    monkeypatch.setattr(saved_code, "write_file", raise_disk_full)
     for name in ("a.nbc", "b.nbc"):
         save_code(name, result if library is None else SimpleNamespace(**library))
     (line,) = [record.getMessage() for record in caplog.records]

@@ -27,10 +27,10 @@ def advance_clock(monkeypatch):
 
     def advance_clock(seconds):
         now[0] += seconds
-        for at, fire in list(timers):
+        for at, timer_function in list(timers):
             if at <= now[0]:
-                timers.remove((at, fire))
-                fire()
+                timers.remove((at, timer_function))
+                timer_function()
 
     monkeypatch.setattr(compilation_time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(compilation_time, "Timer", make_timer)
@@ -50,7 +50,7 @@ def test_one_message_appears_after_a_second(advance_clock, caplog):
             advance_clock(0.25)
     # It is a warning, because an unconfigured logger does not show lower levels.
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", compilation_time.MESSAGE)
+        ("WARNING", compilation_time.COMPILATION_MESSAGE)
     ]
 
 
@@ -61,7 +61,7 @@ def test_the_message_appears_during_a_long_compilation(advance_clock, caplog):
             advance_clock(0.5)
         assert not caplog.messages
         advance_clock(0.5)
-        assert caplog.messages == [compilation_time.MESSAGE]
+        assert caplog.messages == [compilation_time.COMPILATION_MESSAGE]
         advance_clock(1)
     # Each second is counted only once.
     assert time.seconds == 2

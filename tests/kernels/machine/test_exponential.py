@@ -40,9 +40,9 @@ def test_exponentials_of_special_values_are_exact(dtype, is_expm1):
     values = np.array([0.0, -0.0, -1e4, -708.5, -1e30, np.nan, -1.0], dtype)
     (expm1_in_place if is_expm1 else exponentiate_in_place)(values)
     np.testing.assert_array_equal(values[:-1], np.array([1, 1, 0, 0, 0, np.nan]) - is_expm1)
-    infinite = np.full(1, -np.inf, dtype)
-    expm1_in_place(infinite)
-    assert infinite[0] == -1
+    negative_infinity = np.full(1, -np.inf, dtype)
+    expm1_in_place(negative_infinity)
+    assert negative_infinity[0] == -1
 
 
 @pytest.mark.parametrize(

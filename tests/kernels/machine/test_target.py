@@ -13,7 +13,7 @@ from conftest import JIT_ENABLED
 
 from fastlin.kernels import linear, machine, networks
 from fastlin.kernels.machine import archives, cache_folder, target
-from fastlin.kernels.machine.archives import VERSIONS_MEMBER
+from fastlin.kernels.machine.archives import VERSIONS_FILE_NAME
 from fastlin.kernels.machine.levels import (
     AVX2_FEATURES,
     AVX512_FEATURES,
@@ -24,19 +24,19 @@ from fastlin.kernels.machine.levels import (
 )
 from fastlin.kernels.machine.target import HOST, vector_bytes
 
-from .conftest import COMPILE_PROGRAM, PACKAGE, USE_PROGRAM, finish, start
+from .conftest import COMPILE_PROGRAM, PACKAGE, RUN_KERNELS_PROGRAM, finish, start
 
 pytestmark = pytest.mark.skipif(not JIT_ENABLED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 
 IS_X86_64 = list_levels(platform.machine()) == list_levels("x86_64")
 HOST_FEATURES = {name for name, installed in llvmlite.binding.get_host_cpu_features().items() if installed}
 BEST_LEVEL = choose_level(list_levels(platform.machine()), HOST_FEATURES)
-CACHE_HIT, CACHE_MISS = [1, 0], [0, 1]
-OTHER_VERSIONS = {"numba": "0.1", "llvmlite": "0.1", "python": "cpython-30", "platform": "vax", "sources": "0" * 16}
+ONE_CACHE_HIT, ONE_CACHE_MISS = [1, 0], [0, 1]
+WRONG_VERSIONS = {"numba": "0.1", "llvmlite": "0.1", "python": "cpython-30", "platform": "vax", "sources": "0" * 16}
 
 
 @pytest.fixture(autouse=True)
-def skip_without_level():
+def skip_unsupported_processors():
     if BEST_LEVEL is None:
         pytest.skip("this processor has none of the levels")
 
@@ -62,7 +62,7 @@ def test_the_code_of_the_wheel_requires_no_writable_folder(wheel, run_kernels, t
     # Root may write to any folder, but not below a file.
     positions = ("HOME", "XDG_CACHE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA", "NUMBA_CACHE_DIR", "TMPDIR")
     actual, logged = run_kernels(wheel, **dict.fromkeys(positions, str(blocking_file)))
-    assert (actual["target"], actual["dot"], actual["made"]) == (BEST_LEVEL, CACHE_HIT, False)
+    assert (actual["target"], actual["dot"], actual["made"]) == (BEST_LEVEL, ONE_CACHE_HIT, False)
     assert actual["bytes"] == vector_bytes(INSTRUCTION_SET_LEVELS[BEST_LEVEL].features)
     assert logged == []
     assert sorted(wheel.rglob("*")) == before
@@ -72,7 +72,7 @@ def test_the_code_of_the_wheel_requires_no_writable_folder(wheel, run_kernels, t
 @pytest.mark.skipif(not IS_X86_64, reason="the levels are those of x86-64")
 def test_the_level_depends_on_the_requested_processor(wheel, run_kernels):
     actual, logged = run_kernels(wheel, **INSTRUCTION_SET_LEVELS["x86-64-v2"].environment)
-    assert (actual["target"], actual["bytes"], actual["dot"], logged) == ("x86-64-v2", 16, CACHE_HIT, [])
+    assert (actual["target"], actual["bytes"], actual["dot"], logged) == ("x86-64-v2", 16, ONE_CACHE_HIT, [])
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def test_the_best_level_is_chosen_with_its_vectors(choose, features, level, widt
 def test_kernels_are_compiled_if_the_wheel_has_no_suitable_code(choose, wheel):
     for path in wheel.glob("kernels/compiled/*.zip"):
         path.rename(path.with_name("x86-64-v4.zip"))
-    chosen, ((severity, line),) = choose(AVX2_FEATURES)
-    assert (chosen, severity) == ((HOST, 32, None), "INFO")
+    chosen, ((message_severity, line),) = choose(AVX2_FEATURES)
+    assert (chosen, message_severity) == ((HOST, 32, None), "INFO")
     assert line == "The wheel contains kernels for ['x86-64-v4'], not for this processor. They are compiled."
     shutil.rmtree(wheel / "kernels" / "compiled")
     assert choose() == ((HOST, vector_bytes(HOST_FEATURES), None), [])
@@ -136,15 +136,15 @@ def test_a_new_version_of_macos_uses_the_code_of_the_wheel(monkeypatch, platform
     assert archives.describe_versions()["platform"] == platform
 
 
-@pytest.mark.parametrize("wrong", [*OTHER_VERSIONS, b"", b"PK\x03\x04 and nothing else", "cut"])
+@pytest.mark.parametrize("wrong", [*WRONG_VERSIONS, b"", b"PK\x03\x04 and nothing else", "cut"])
 def test_kernels_are_compiled_if_the_archive_is_invalid(choose, wheel, wrong):
     path = find_archive(wheel)
     line = f"{path} is damaged. Kernels that cannot be loaded from it are compiled."
-    if wrong in OTHER_VERSIONS:
-        line = f"The wheel's kernels were compiled with {wrong} {OTHER_VERSIONS[wrong]}. They are compiled again."
-        changed = {wrong: OTHER_VERSIONS[wrong]}
+    if wrong in WRONG_VERSIONS:
+        line = f"The wheel's kernels were compiled with {wrong} {WRONG_VERSIONS[wrong]}. They are compiled again."
+        changed = {wrong: WRONG_VERSIONS[wrong]}
         rewrite_archive(
-            path, lambda name, old: json.dumps(json.loads(old) | changed) if name == VERSIONS_MEMBER else old
+            path, lambda name, old: json.dumps(json.loads(old) | changed) if name == VERSIONS_FILE_NAME else old
         )
     else:
         path.write_bytes(path.read_bytes()[:-50] if wrong == "cut" else wrong)
@@ -154,14 +154,16 @@ def test_kernels_are_compiled_if_the_archive_is_invalid(choose, wheel, wrong):
 
 def replace_kernels(path):
     """Replace each kernel with other content that has a valid checksum."""
-    rewrite_archive(path, lambda member, content: content if member == VERSIONS_MEMBER else b"cno_such_module\nname\n.")
+    rewrite_archive(
+        path, lambda member, content: content if member == VERSIONS_FILE_NAME else b"cno_such_module\nname\n."
+    )
 
 
 def flip_byte(path):
     """Change the code of a kernel without changing the directory of the archive."""
     content = bytearray(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
-        (kernel,) = (member for member in archive.infolist() if member.filename != VERSIONS_MEMBER)
+        (kernel,) = (member for member in archive.infolist() if member.filename != VERSIONS_FILE_NAME)
     content[kernel.header_offset + kernel.compress_size // 2] ^= 0xFF
     path.write_bytes(content)
 
@@ -172,7 +174,7 @@ def test_only_a_damaged_kernel_is_compiled(wheel, run_kernels, damage):
     path = find_archive(wheel)
     damage(path)
     actual, logged = run_kernels(wheel)
-    assert (actual["target"], actual["dot"]) == (BEST_LEVEL, CACHE_MISS)
+    assert (actual["target"], actual["dot"]) == (BEST_LEVEL, ONE_CACHE_MISS)
     assert logged == [f"INFO {path} is damaged. Kernels that cannot be loaded from it are compiled."]
 
 
@@ -180,13 +182,21 @@ def test_only_a_damaged_kernel_is_compiled(wheel, run_kernels, damage):
 def test_kernels_missing_from_the_wheel_are_compiled_and_saved(wheel, run_kernels):
     first, logged = run_kernels(wheel, "steps")
     # The compiled kernel calls the wheel's kernel and includes the wheel's code.
-    assert (first["target"], first["dot"], first["add_block_linear_combination"]) == (BEST_LEVEL, CACHE_HIT, CACHE_MISS)
+    assert (first["target"], first["dot"], first["add_block_linear_combination"]) == (
+        BEST_LEVEL,
+        ONE_CACHE_HIT,
+        ONE_CACHE_MISS,
+    )
     assert logged == [f"INFO {find_archive(wheel)} has no code for these types of data. It is compiled now."]
     again, _ = run_kernels(wheel, "steps")
-    assert (again["dot"], again["add_block_linear_combination"], again["step"]) == (CACHE_HIT, CACHE_HIT, first["step"])
+    assert (again["dot"], again["add_block_linear_combination"], again["step"]) == (
+        ONE_CACHE_HIT,
+        ONE_CACHE_HIT,
+        first["step"],
+    )
     # The kernel may contain code for the level, so a process without the level compiles it again.
     off, _ = run_kernels(wheel, "steps", FASTLIN_COMPILED="off")
-    assert (off["dot"], off["add_block_linear_combination"]) == (CACHE_MISS, CACHE_MISS)
+    assert (off["dot"], off["add_block_linear_combination"]) == (ONE_CACHE_MISS, ONE_CACHE_MISS)
     assert float.fromhex(off["step"]) == pytest.approx(float.fromhex(first["step"]))
 
 
@@ -198,10 +208,10 @@ def test_the_target_does_not_depend_on_the_cache(wheel, run_kernels):
 
 @pytest.mark.thorough
 def test_concurrent_processes_with_one_wheel_have_bitwise_equal_results(wheel, tmp_path):
-    processes = [start(wheel, USE_PROGRAM, "steps", NUMBA_CACHE_DIR=str(tmp_path / "cache")) for _ in range(2)]
+    processes = [start(wheel, RUN_KERNELS_PROGRAM, "steps", NUMBA_CACHE_DIR=str(tmp_path / "cache")) for _ in range(2)]
     (one, _), (other, _) = map(finish, processes)
     assert (one["target"], one["value"], one["step"]) == (BEST_LEVEL, other["value"], other["step"])
-    assert one["dot"] == CACHE_HIT
+    assert one["dot"] == ONE_CACHE_HIT
 
 
 def test_all_listed_signatures_are_compiled(monkeypatch):
@@ -220,8 +230,8 @@ def test_all_listed_signatures_are_compiled(monkeypatch):
 
 @pytest.mark.thorough
 def test_an_archive_contains_compiled_but_not_loaded_kernels(tmp_path):
-    for name, n_members in (("compiled", 2), ("loaded", 1)):
+    for name, n_archive_members in (("compiled", 2), ("loaded", 1)):
         path = tmp_path / f"{name}.zip"
         finish(start(PACKAGE, COMPILE_PROGRAM, path, NUMBA_CACHE_DIR=str(tmp_path / "cache")))
         with zipfile.ZipFile(path) as archive:
-            assert len(archive.namelist()) == n_members
+            assert len(archive.namelist()) == n_archive_members

@@ -17,7 +17,7 @@ from fastlin.kernels.machine.threads import count_threads, limit_threads, run_bl
 # The timeout exceeds any wait in these tests, so that a deadlock fails instead of hanging.
 TIMEOUT = 30
 # Errors that signal handlers raise: Python's error for Ctrl-C, one for an alarm, and one that exits the program.
-HANDLER_ERRORS = [KeyboardInterrupt, TimeoutError, SystemExit]
+SIGNAL_HANDLER_ERRORS = [KeyboardInterrupt, TimeoutError, SystemExit]
 requires_thread_signals = pytest.mark.skipif(
     not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads"
 )
@@ -64,34 +64,34 @@ def test_a_run_uses_as_many_threads_as_its_limit(n_threads):
     # Every block waits until the allowed number of blocks runs at once.
     within, together = ConcurrencyRecorder(), threading.Barrier(n_threads)
 
-    def wait_together(block, n_blocks):
+    def wait_for_other_blocks(block, n_blocks):
         with within:
             together.wait(TIMEOUT)
 
     with limit_threads(n_threads):
-        run_blocks(wait_together, 3 * n_threads)
+        run_blocks(wait_for_other_blocks, 3 * n_threads)
     assert within.max_at_once == n_threads
 
 
-@pytest.mark.parametrize("failing", ["caller", "helper"])
-def test_an_error_is_raised_after_every_thread_has_ended(failing):
-    caller, together, ended = threading.get_ident(), threading.Barrier(3), []
+@pytest.mark.parametrize("failing_thread", ["caller_thread_id", "helper"])
+def test_an_error_is_raised_after_every_thread_has_ended(failing_thread):
+    caller_thread_id, together, ended = threading.get_ident(), threading.Barrier(3), []
 
     def fail(block, n_blocks):
         if block < 3:
             together.wait(TIMEOUT)
-        if (threading.get_ident() == caller) == (failing == "caller"):
+        if (threading.get_ident() == caller_thread_id) == (failing_thread == "caller"):
             raise MemoryError("here")
         time.sleep(0.1)
         ended.append(block)
 
     with limit_threads(3), pytest.raises(MemoryError, match="here"):
         run_blocks(fail, 100)
-    n_ended = len(ended)
+    n_ended_blocks = len(ended)
     # The other threads finish their current blocks, and no further block starts.
-    assert 0 < n_ended < 10
+    assert 0 < n_ended_blocks < 10
     time.sleep(0.2)
-    assert len(ended) == n_ended
+    assert len(ended) == n_ended_blocks
 
 
 @contextlib.contextmanager
@@ -107,19 +107,19 @@ def raise_on_sigint(error):
 
 
 @requires_thread_signals
-@pytest.mark.parametrize("error", HANDLER_ERRORS)
+@pytest.mark.parametrize("error", SIGNAL_HANDLER_ERRORS)
 @pytest.mark.parametrize(("n_interrupts", "pause"), [(1, 0.05), (2, 0.05), (20, 0.005)])
 def test_no_thread_writes_after_an_interrupted_run(n_interrupts, pause, error):
-    caller, together, written = threading.get_ident(), threading.Barrier(2), []
+    caller_thread_id, together, written = threading.get_ident(), threading.Barrier(2), []
 
     def write(block, n_blocks):
         together.wait(TIMEOUT)
-        if threading.get_ident() == caller:
+        if threading.get_ident() == caller_thread_id:
             # One or two signals arrive while the caller waits. Of many signals, the first ones arrive during its block.
             return time.sleep(0.05 if n_interrupts > 2 else 0)
         for _ in range(n_interrupts):
             time.sleep(pause)
-            signal.pthread_kill(caller, signal.SIGINT)
+            signal.pthread_kill(caller_thread_id, signal.SIGINT)
         time.sleep(0.05)
         written.append(block)
 
@@ -129,28 +129,28 @@ def test_no_thread_writes_after_an_interrupted_run(n_interrupts, pause, error):
 
 
 def test_no_thread_writes_after_interrupts_at_the_start_of_the_wait(monkeypatch):
-    caller, together, written, end_calls = threading.get_ident(), threading.Barrier(2), [], []
+    caller_thread_id, together, written, attempts_to_end = threading.get_ident(), threading.Barrier(2), [], []
     end = threads.BlockRun.end
 
-    def end_after_interrupts(self):
-        end_calls.append(1)
-        if len(end_calls) < 4:
+    def raise_interrupts_before_end(self):
+        attempts_to_end.append(1)
+        if len(attempts_to_end) < 4:
             raise KeyboardInterrupt
         end(self)
 
     def write(block, n_blocks):
         together.wait(TIMEOUT)
-        if threading.get_ident() != caller:
+        if threading.get_ident() != caller_thread_id:
             time.sleep(0.2)
             written.append(block)
 
-    monkeypatch.setattr(threads.BlockRun, "end", end_after_interrupts)
+    monkeypatch.setattr(threads.BlockRun, "end", raise_interrupts_before_end)
     with limit_threads(2), pytest.raises(KeyboardInterrupt):
         run_blocks(write, 2)
     assert len(written) == 1
 
 
-def test_a_run_starts_before_finish():
+def test_blocks_start_before_finish_is_called():
     started = threading.Event()
     with limit_threads(2):
         run = threads.BlockRun(lambda block, n_blocks: started.set(), 4)
@@ -162,30 +162,30 @@ def test_a_run_starts_before_finish():
 def test_runs_nest_and_overlap():
     total = []
 
-    def run_nested(block, n_blocks):
-        run_blocks(lambda inner, n_inner: total.append((block, inner)), 3)
+    def run_inner_blocks(block, n_blocks):
+        run_blocks(lambda inner, n_inner_blocks: total.append((block, inner)), 3)
 
-    calling_threads = [threading.Thread(target=run_blocks, args=(run_nested, 4)) for _ in range(3)]
-    for caller in calling_threads:
-        caller.start()
-    for caller in calling_threads:
-        caller.join(TIMEOUT)
+    calling_threads = [threading.Thread(target=run_blocks, args=(run_inner_blocks, 4)) for _ in range(3)]
+    for calling_thread in calling_threads:
+        calling_thread.start()
+    for calling_thread in calling_threads:
+        calling_thread.join(TIMEOUT)
     assert len(total) == 3 * 4 * 3
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_starts_new_threads():
-    def wait_together():
+    def run_two_concurrent_blocks():
         together = threading.Barrier(2)
         with limit_threads(2):
             run_blocks(lambda block, n_blocks: together.wait(TIMEOUT), 2)
 
-    wait_together()
+    run_two_concurrent_blocks()
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
-            wait_together()
+            run_two_concurrent_blocks()
             os._exit(0)
         os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
@@ -361,16 +361,16 @@ def test_sequential_tasks_run_lazily_on_the_calling_thread():
 
 
 @requires_thread_signals
-@pytest.mark.parametrize("error", HANDLER_ERRORS)
+@pytest.mark.parametrize("error", SIGNAL_HANDLER_ERRORS)
 def test_no_task_runs_after_a_second_signal(error):
-    caller, running_tasks = threading.get_ident(), []
+    caller_thread_id, running_tasks = threading.get_ident(), []
 
     def task(number, check):
         try:
             if number == 0:
                 # The caller waits for the result.
                 time.sleep(0.05)
-                signal.pthread_kill(caller, signal.SIGINT)
+                signal.pthread_kill(caller_thread_id, signal.SIGINT)
             # The first signal stops the tasks.
             while True:
                 check()
@@ -380,7 +380,7 @@ def test_no_task_runs_after_a_second_signal(error):
                 running_tasks.append(True)
                 # The caller waits until the task ends.
                 time.sleep(0.05)
-                signal.pthread_kill(caller, signal.SIGINT)
+                signal.pthread_kill(caller_thread_id, signal.SIGINT)
                 time.sleep(0.05)
                 running_tasks.remove(True)
             raise
@@ -425,9 +425,9 @@ def test_tasks_are_stopped_if_their_results_are_no_longer_needed(stop_reason):
 def test_processors_are_counted_without_sched_getaffinity(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(threads.joblib, "cpu_count", lambda: 7)
-    threads._count_allowed.cache_clear()
+    threads._count_allowed_processors.cache_clear()
     assert threads._count_processors() == 7
-    threads._count_allowed.cache_clear()
+    threads._count_allowed_processors.cache_clear()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no processes")

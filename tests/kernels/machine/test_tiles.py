@@ -6,10 +6,10 @@ from conftest import LAYOUTS, make_python_callable, mark_params
 from numba import typeof
 
 from fastlin.kernels.machine import tiles
-from fastlin.kernels.machine.arrays import CACHE_LINE, any_layout, writable_view, zeros_aligned
+from fastlin.kernels.machine.arrays import CACHE_LINE, make_any_layout_view, writable_view, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
-from fastlin.kernels.machine.gather import zeros_table
+from fastlin.kernels.machine.gather import make_zero_table
 from fastlin.kernels.machine.simd import ROWS_PER_GROUP
 from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling, count_tile_rows, uses_transposed_tile
 
@@ -47,7 +47,7 @@ def test_every_type_and_layout_gives_the_same_tile(dtype, scale_kind, kind):
         loaded = []
         for change in LAYOUTS.values():
             tile = zeros_padded(40, n_features, np.dtype(kind))
-            load_tile(any_layout(change(X)), numbers, scaling, tile)
+            load_tile(make_any_layout_view(change(X)), numbers, scaling, tile)
             loaded.append(tile)
             np.testing.assert_array_equal(tile, loaded[0])
         assert (np.abs(tile[:m, :n_features] - expected) <= bound).all()
@@ -88,7 +88,7 @@ def test_aligned_arrays_start_on_a_cache_line(dtype, shape):
 
 @pytest.mark.parametrize("n_classes", [1, 2, 3, 4, 5, 8, 9, 16, 20, 24, 32, 40, 70])
 def test_table_rows_are_whole_vectors_on_cache_lines(n_classes):
-    table = zeros_table(7, n_classes)
+    table = make_zero_table(7, n_classes)
     assert table.shape[1] >= n_classes
     assert table.ctypes.data % CACHE_LINE == 0
     assert n_classes == 1 or 8 * table.shape[1] % (VECTOR_BYTES // 2) == 0
@@ -110,10 +110,10 @@ def test_a_writable_view_keeps_the_memory_alive():
 @pytest.mark.parametrize("shape", [(4, 3), (1, 3), (4, 1), (1, 1)])
 def test_kernels_get_one_array_type_for_every_layout(shape):
     X, types = np.arange(12.0)[: shape[0] * shape[1]].reshape(shape), set()
-    read_only = X.copy()
-    read_only.flags.writeable = False
-    for layout in (X, np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2], read_only):
-        view = any_layout(layout)
+    read_only_X = X.copy()
+    read_only_X.flags.writeable = False
+    for layout in (X, np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2], read_only_X):
+        view = make_any_layout_view(layout)
         types.add(typeof(view))
         for layer in view:
             np.testing.assert_array_equal(layer, layout)

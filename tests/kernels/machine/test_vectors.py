@@ -22,12 +22,12 @@ def test_vector_products_and_sums_use_the_first_rows(n_columns, n_blocks):
     rows[3] = np.nan
     for kind in (np.float64, np.float32):
         converted = rows.astype(kind)
-        partials = np.full((n_blocks, 4), -1.0)
-        run_blocks(vectors.fill_block_products, n_blocks, converted, 3, vector, partials)
+        block_products = np.full((n_blocks, 4), -1.0)
+        run_blocks(vectors.fill_block_products, n_blocks, converted, 3, vector, block_products)
         np.testing.assert_allclose(
-            partials.sum(axis=0)[:3], converted[:3].astype(float) @ vector, atol=1e-12 * n_columns
+            block_products.sum(axis=0)[:3], converted[:3].astype(float) @ vector, atol=1e-12 * n_columns
         )
-        np.testing.assert_array_equal(partials[:, 3], -1.0)
+        np.testing.assert_array_equal(block_products[:, 3], -1.0)
         combined_vector = vector.copy()
         run_blocks(
             vectors.add_block_linear_combination,

@@ -17,10 +17,10 @@ TOLERANCES = {np.float64: 1e-13, np.float32: 2e-6}
 # There are one block, several blocks, or more blocks than rows, so that some blocks are empty.
 N_BLOCKS = [1, 3, 12]
 BLOCKS = pytest.mark.parametrize("n_blocks", N_BLOCKS)
-EACH_ACTIVATION = pytest.mark.parametrize("activation", ACTIVATIONS)
+FOR_EACH_ACTIVATION = pytest.mark.parametrize("activation", ACTIVATIONS)
 # Without compilation, NumPy warns about overflow and invalid values.
 IGNORE_OVERFLOW = pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
-N, WIDTH = 7, 5
+N, LAYER_WIDTH = 7, 5
 
 
 def run(kernel, n_blocks, *arguments):
@@ -51,15 +51,15 @@ def activate(Z, activation="identity", scales=None, shifts=None, keep=1.0, seed=
 
 
 @DTYPES
-@EACH_ACTIVATION
+@FOR_EACH_ACTIVATION
 @pytest.mark.parametrize(("scaled", "dropout"), [(False, 0.0), (True, 0.4)])
 def test_activations_agree_with_the_reference(activation, dtype, scaled, dropout):
-    Z, shifts = sample_array((N, WIDTH), dtype), sample_array(WIDTH, dtype, 1)
-    scales = sample_array(WIDTH, dtype, 2) if scaled else None
+    Z, shifts = sample_array((N, LAYER_WIDTH), dtype), sample_array(LAYER_WIDTH, dtype, 1)
+    scales = sample_array(LAYER_WIDTH, dtype, 2) if scaled else None
     inner = (scales if scaled else 1.0) * Z.astype(np.float64) + shifts
     expected = naive_network.ACTIVATIONS[activation](inner)
     if dropout:
-        expected = expected * naive_network.make_dropout_factors(N, WIDTH, dropout, 99, first_row=3)
+        expected = expected * naive_network.make_dropout_factors(N, LAYER_WIDTH, dropout, 99, first_row=3)
     for n_blocks in N_BLOCKS:
         actual = activate(Z, activation, scales, shifts, 1 - dropout, 99, 3, n_blocks)
         assert_close(actual, expected, dtype)
@@ -82,8 +82,8 @@ def test_activations_are_accurate_for_small_and_large_arguments(activation, form
 @IGNORE_OVERFLOW
 @DTYPES
 def test_activations_of_extreme_values(dtype):
-    largest_value = float(np.finfo(dtype).max)
-    Z = np.array([[-np.inf, -largest_value, -1e30, 1e30, largest_value, np.inf]], dtype)
+    largest_float = float(np.finfo(dtype).max)
+    Z = np.array([[-np.inf, -largest_float, -1e30, 1e30, largest_float, np.inf]], dtype)
     np.testing.assert_array_equal(activate(Z, "identity"), Z)
     np.testing.assert_array_equal(activate(Z, "relu"), np.where(Z > 0, Z, 0))
     np.testing.assert_array_equal(activate(Z, "tanh"), np.sign(Z))
@@ -92,7 +92,7 @@ def test_activations_of_extreme_values(dtype):
 
 @IGNORE_OVERFLOW
 @DTYPES
-@EACH_ACTIVATION
+@FOR_EACH_ACTIVATION
 def test_nan_propagates_through_layers(activation, dtype):
     # There are more values than fit in a vector register, so that the vectorized loop is also tested.
     Z = np.full((1, 37), np.nan, dtype)
@@ -118,18 +118,18 @@ def test_dropout_depends_only_on_seed_row_and_column(dropout, seed):
 
 
 @DTYPES
-@EACH_ACTIVATION
+@FOR_EACH_ACTIVATION
 @pytest.mark.parametrize(("dropout", "normalized"), [(0.0, False), (0.4, True)])
 def test_backpropagated_slopes_agree_with_the_reference(activation, dtype, dropout, normalized):
-    Z, slopes = sample_array((N, WIDTH), dtype), sample_array((N, WIDTH), dtype, 1)
+    Z, slopes = sample_array((N, LAYER_WIDTH), dtype), sample_array((N, LAYER_WIDTH), dtype, 1)
     activations = activate(Z, activation, keep=1 - dropout, seed=8, first_row=2)
-    mask = naive_network.make_dropout_factors(N, WIDTH, dropout, 8, first_row=2) if dropout else 1.0
+    mask = naive_network.make_dropout_factors(N, LAYER_WIDTH, dropout, 8, first_row=2) if dropout else 1.0
     expected = slopes * mask * naive_network.ACTIVATION_DERIVATIVES[activation](Z.astype(np.float64))
-    x = sample_array((N, WIDTH), dtype, 2) if normalized else np.empty((0, 0), dtype)
+    x = sample_array((N, LAYER_WIDTH), dtype, 2) if normalized else np.empty((0, 0), dtype)
     for n_blocks in N_BLOCKS:
         actual = slopes.copy()
-        sums = np.full((n_blocks, WIDTH), np.nan)
-        products = np.full((n_blocks, WIDTH if normalized else 0), np.nan)
+        sums = np.full((n_blocks, LAYER_WIDTH), np.nan)
+        products = np.full((n_blocks, LAYER_WIDTH if normalized else 0), np.nan)
         inputs = activations, x, ACTIVATIONS[activation], 1 - dropout, 8, 2
         run(layers.backpropagate_block, n_blocks, *inputs, actual, sums, products)
         assert_close(actual, expected, dtype)
@@ -271,23 +271,25 @@ def test_probabilities_agree_with_their_formulas(dtype, K, n_blocks):
 
 
 @DTYPES
-@pytest.mark.parametrize("n_penalized", [0, 4, 9])
+@pytest.mark.parametrize("n_penalized_parameters", [0, 4, 9])
 @pytest.mark.parametrize(("rule", "option"), [("momentum", False), ("momentum", True), ("adam", None)])
-def test_update_steps_agree_with_their_formulas(dtype, n_penalized, rule, option):
+def test_update_steps_agree_with_their_formulas(dtype, n_penalized_parameters, rule, option):
     parameters, gradient, means, squares = (sample_array(9, dtype, seed) for seed in range(4))
     squares **= 2
     w, g, m, v = (values.astype(np.float64) for values in (parameters, gradient, means, squares))
-    penalized, before = np.where(np.arange(9) < n_penalized, w, 0), gradient.copy()
+    penalized, before = np.where(np.arange(9) < n_penalized_parameters, w, 0), gradient.copy()
     slopes = g + 0.3 * penalized
     if rule == "adam":
         m, v = 0.9 * m + 0.1 * slopes, 0.99 * v + 0.01 * slopes**2
         w = w - 0.05 * m / (np.sqrt(v) + 0.2)
         strengths = 0.3, 0.05, 0.9, 0.99, 0.2
-        actual = layers.update_with_adam(parameters, gradient, means, squares, n_penalized, *strengths)
+        actual = layers.update_with_adam(parameters, gradient, means, squares, n_penalized_parameters, *strengths)
     else:
         m = 0.9 * m - 0.05 * slopes
         w = w + (0.9 * m - 0.05 * slopes if option else m)
-        actual = layers.update_with_momentum(parameters, gradient, means, n_penalized, 0.3, 0.05, 0.9, option)
+        actual = layers.update_with_momentum(
+            parameters, gradient, means, n_penalized_parameters, 0.3, 0.05, 0.9, option
+        )
     assert actual == pytest.approx(np.sum(penalized**2), rel=1e-13)
     for value, right in ((means, m), (squares, v), (parameters, w)):
         assert_close(value, right, dtype)

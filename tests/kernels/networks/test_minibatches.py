@@ -8,13 +8,13 @@ from naive_mini_batches import take_steps
 from scipy import sparse
 
 from fastlin.kernels.linear.operands import CompressedMatrix, Samples
-from fastlin.kernels.machine.arrays import any_layout
+from fastlin.kernels.machine.arrays import make_any_layout_view
 from fastlin.kernels.networks.minibatches import MomentumRule, MomentumState, StepMetrics, evaluate_block, train_steps
 from fastlin.kernels.networks.sparse_minibatches import train_sparse_steps
 
 N, BATCH_SIZE, N_STEPS = 43, 10, 12
 # With MANY columns, a batch has entries in only a few columns.
-FEW_COLUMNS, MANY_COLUMNS = 6, 1_920
+SMALL_COLUMN_COUNT, LARGE_COLUMN_COUNT = 6, 1_920
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -36,7 +36,7 @@ def test_steps_agree_with_the_reference(dtype, n_classes, momentum, l2):
     # Two calls, and tiles that are smaller than a batch.
     for first, last in ((0, 3), (3, 4)):
         part = StepMetrics(losses[first:last], *np.empty((3, last - first)))
-        train_steps(any_layout(X), samples, batch_size, first, last, state, rule, 8, part)
+        train_steps(make_any_layout_view(X), samples, batch_size, first, last, state, rule, 8, part)
     tolerance = 1e-12 if dtype == np.float64 else 1e-4
     np.testing.assert_allclose(w, expected[:-1], rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(losses, measured[0], rtol=tolerance)
@@ -54,7 +54,7 @@ def test_evaluation_counts_correct_rows(n_classes, dtype):
     for layout in (X, np.asfortranarray(X)) if dtype == np.float64 else (X,):
         losses, n_correct = np.full(3, np.nan), np.full(3, -1)
         for block in range(3):
-            evaluate_block(block, 3, any_layout(layout), labels, coef, 8, losses, n_correct)
+            evaluate_block(block, 3, make_any_layout_view(layout), labels, coef, 8, losses, n_correct)
         results.append((losses, n_correct))
     assert_bitwise_equal(results)
     scores = X.astype(float) @ coef.T.astype(float)
@@ -65,7 +65,7 @@ def test_evaluation_counts_correct_rows(n_classes, dtype):
 
 
 def test_the_first_class_is_predicted_in_a_tie():
-    X, n_correct = any_layout(np.ones((3, 2))), np.empty(1, np.int64)
+    X, n_correct = make_any_layout_view(np.ones((3, 2))), np.empty(1, np.int64)
     evaluate_block(0, 1, X, np.array([0, 1, 2], np.int32), np.zeros((3, 2)), 8, np.empty(0), n_correct)
     assert n_correct[0] == 1
     # With one output, a probability of exactly one half predicts class 1.
@@ -86,12 +86,14 @@ def make_rows(d, seed=0):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32] if JIT_ENABLED else [np.float64])
 @pytest.mark.parametrize("n_classes", [1, 3])
-@pytest.mark.parametrize("d", [FEW_COLUMNS, MANY_COLUMNS])
+@pytest.mark.parametrize("d", [SMALL_COLUMN_COUNT, LARGE_COLUMN_COUNT])
 @pytest.mark.parametrize(
-    ("momentum", "l2", "has_intercept", "averages"),
+    ("momentum", "l2", "has_intercept", "has_averaging"),
     [(0.0, 0.0, True, False), (0.9, 0.3, True, True), (0.5, 0.1, False, True)],
 )
-def test_steps_over_sparse_rows_agree_with_the_reference(dtype, n_classes, d, momentum, l2, has_intercept, averages):
+def test_steps_over_sparse_rows_agree_with_the_reference(
+    dtype, n_classes, d, momentum, l2, has_intercept, has_averaging
+):
     X, generator = make_rows(d), np.random.default_rng(1)
     labels, weights = generator.integers(0, max(2, n_classes), N, np.int32), generator.uniform(0, 2, N)
     order = np.concatenate([generator.permutation(N) for _ in range(3)])[: N_STEPS * BATCH_SIZE - 4]
@@ -103,7 +105,7 @@ def test_steps_over_sparse_rows_agree_with_the_reference(dtype, n_classes, d, mo
         start[1, -1] = 0
     batches = [order[step * BATCH_SIZE : (step + 1) * BATCH_SIZE] for step in range(N_STEPS)]
     expected = take_steps(X.toarray(), labels, weights, batches, start.astype(np.float64), rule)
-    counts, mean = np.zeros(2, np.int64), np.zeros((d + 1, n_classes) if averages else (0, n_classes))
+    counts, mean = np.zeros(2, np.int64), np.zeros((d + 1, n_classes) if has_averaging else (0, n_classes))
     (w, intercept), (v, intercept_velocity) = ((array[:-1].copy(), array[-1].copy()) for array in start)
     state = MomentumState(w, np.empty((0, 0), dtype), v, intercept, intercept_velocity, mean, counts)
     measured = StepMetrics(*np.full((4, N_STEPS), np.nan))
@@ -114,6 +116,6 @@ def test_steps_over_sparse_rows_agree_with_the_reference(dtype, n_classes, d, mo
         train_sparse_steps(rows, samples, BATCH_SIZE, first, last, state, rule, 8, part)
     tolerance = 1e-12 if dtype == np.float64 else 2e-5
     actual = np.vstack([w, intercept]), np.vstack([v, intercept_velocity]), np.array(measured), mean
-    for value, right in zip(actual[: 3 + averages], expected, strict=False):
+    for value, right in zip(actual[: 3 + has_averaging], expected, strict=False):
         np.testing.assert_allclose(value, right, rtol=tolerance, atol=tolerance)
-    assert counts.tolist() == [len(order), (N_STEPS - 1) * averages]
+    assert counts.tolist() == [len(order), (N_STEPS - 1) * has_averaging]
