@@ -75,7 +75,7 @@ def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
         vector_bytes += 2 * n_lbfgs_pairs * n_parameters * np.dtype(precision).itemsize
     # If X is dense, the preconditioner has a block for each class.
     block_bytes = 4 * n_rows_coef * (d + 1) * (d + 2) // 2
-    has_cheap_blocks = not issparse(X) and (d + 1) ** 2 <= 2 * X.data_bytes
+    has_cheap_blocks = not issparse(X) and (d + 1) ** 2 <= 2 * X.nbytes
     has_class_blocks = (
         has_cheap_blocks
         and memory_budget.allows_array_bytes(block_bytes)

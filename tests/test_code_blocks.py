@@ -17,7 +17,7 @@ from repository import PUBLIC_MODULES, read, read_setup_cfg
 from fastlin import trainers
 from fastlin.cli.commands import program as fastlin_program
 
-PAGES = {page: CODE_BLOCK_PATTERN.findall(text) for page, text in documented_commands.PAGES.items()}
+PAGES = {page: CODE_BLOCK_PATTERN.findall(text) for page, text in documented_commands.DOCUMENT_TEXTS.items()}
 # Python blocks that are not run here: the page, a line of the block, and the reason.
 SKIPPED_BLOCKS = {
     ("docs/larger-than-memory.md", "with LocalCluster(n_workers=2"): "it starts a cluster; tests/dask has one",
@@ -31,7 +31,7 @@ IGNORE_NOT_CONVERGED = "ignore:.*hasn't converged yet:sklearn.exceptions.Converg
 NAMES = re.findall(r"^   ([\w.]+)$", read("docs/api.md"), re.MULTILINE)
 # Compiling the kernels for float16 takes twenty seconds.
 PYTHON_PAGES = [page for page, blocks in PAGES.items() if "python" in dict(blocks) and page not in SLOW_PAGES]
-COMMANDS = [words for text in documented_commands.PAGES.values() for words in list_block_commands(text)]
+COMMANDS = [words for text in documented_commands.DOCUMENT_TEXTS.values() for words in list_block_commands(text)]
 
 
 def make_rows(n_rows, seed):

@@ -59,8 +59,8 @@ def test_concurrent_writers_each_write_a_complete_file(tmp_path):
 @skip_on_windows
 @pytest.mark.parametrize("link_name", ["page.html.part", "page.html.7.part"])
 def test_a_planted_link_is_not_followed(tmp_path, monkeypatch, link_name):
-    secret_file, path = tmp_path / "secret_file", tmp_path / "page.html"
-    secret_file.write_text("secret_file")
+    secret_file, path = tmp_path / "secret", tmp_path / "page.html"
+    secret_file.write_text("secret")
     (tmp_path / link_name).symlink_to(secret_file)
     monkeypatch.setattr("secrets.token_hex", lambda n_bytes: "7")
     with contextlib.suppress(FileExistsError), write_atomically(path) as part:

@@ -48,7 +48,7 @@ def test_selection_by_name_matches_selection_by_index_or_raises_an_error(n_class
             LogisticRegression(C=np.inf, tol=1e-9, **FROM_DTYPE) if number else FirthLogisticRegression(**FROM_DTYPE)
         )
         whole, name_lookups = list_name_lookups(model.fit(table, y), table, y)
-        all_names = [*whole.names, *whole._basis.omitted_levels.references]
+        all_names = [*whole.names, *whole._basis.omitted_levels.reference_levels]
         p, (n_rows, _) = len(whole.names), whole.coef.shape
         for index, name in enumerate(whole.names):
             units = np.eye(n_rows * p)[np.arange(n_rows) * p + index]

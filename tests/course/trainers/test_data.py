@@ -10,7 +10,7 @@ from fastlin.course import datasets, trainers
 from fastlin.exceptions import CourseWarning
 
 LOADERS = [trainers.load_full_mnist, partial(trainers.load_binary_dataset, 1, 7)]
-SIZE_MESSAGE = r"^val_percentage, .* got 0\.2, cannot be combined with train_size"
+SIZE_MESSAGE = r"^val_percentage=0\.2, .* cannot be combined with train_size"
 INVALID_SELECTIONS = [
     *(
         (sizes, {"sample_stochastic": size == 0}, rf"^{name}_size must be an integer .* {highest}, got {size}$")

@@ -30,9 +30,9 @@ IS_X86_64 = platform.machine() in ("x86_64", "AMD64")
 PROGRAM = f"""{KERNELS_ONLY_PREAMBLE}
 import sys
 import numpy as np
-from fastlin.kernels.machine.compilation import TIME
+from fastlin.kernels.machine.compilation import COMPILATION_TIME
 from fastlin.kernels.machine.vectors import dot
-print(dot(np.arange(4.0), np.ones(4, sys.argv[1])), sum(dot.stats.cache_hits.values()), TIME.seconds > 0)
+print(dot(np.arange(4.0), np.ones(4, sys.argv[1])), sum(dot.stats.cache_hits.values()), COMPILATION_TIME.seconds > 0)
 """
 
 
@@ -43,9 +43,9 @@ def start(folder, dtype="float64", **environment):
 
 def finish(process):
     """Return 1 if a process loaded its kernel from the cache, and 0 if the process compiled the kernel."""
-    total, cache_hits, wait_for_compiled_kernel = process.communicate(timeout=120)[0].split()
+    total, cache_hits, has_compiled = process.communicate(timeout=120)[0].split()
     assert (process.returncode, float(total)) == (0, 6)
-    assert wait_for_compiled_kernel == ("True" if cache_hits == "0" else "False")
+    assert has_compiled == ("True" if cache_hits == "0" else "False")
     return int(cache_hits)
 
 
