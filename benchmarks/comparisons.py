@@ -1,7 +1,7 @@
 """Comparisons of interleaved fits of fastlin and its baselines. They are valid only if the objectives agree.
 
 A problem has X, n_classes and three measures: `objective(*solution)`, `accuracy(*solution)` on the rows of X, and
-`test(*solution)`, the Scores on test rows. A library is a function from a problem to its solution, a tuple.
+`score_test_rows(*solution)`, the Scores on test rows. A library is a function from a problem to its solution, a tuple.
 """
 
 import importlib.util

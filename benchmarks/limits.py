@@ -34,7 +34,7 @@ N_CHAINS = 1024
 
 @numba.njit(nogil=True, error_model="numpy")
 def sum_block(block, n_blocks, values, block_sums):
-    """Set sums[block] to the sum of a block of integers. Only memory reads limit the speed."""
+    """Set block_sums[block] to the sum of a block of integers. Only memory reads limit the speed."""
     n = values.shape[0]
     chunk = values[block * n // n_blocks : (block + 1) * n // n_blocks]
     total = np.int64(0)
@@ -45,7 +45,7 @@ def sum_block(block, n_blocks, values, block_sums):
 
 @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def multiply_add_block(block, n_blocks, starts, factor, added_term, n_rounds, block_sums):
-    """Set sums[block] to `n_rounds` times the sum of the starts after CHAIN_LENGTH multiply-adds in registers."""
+    """Set block_sums[block] to `n_rounds` times the sum of the starts after CHAIN_LENGTH multiply-adds in registers."""
     total = starts.dtype.type(0)
     for _ in range(n_rounds):
         for i in range(starts.shape[0]):

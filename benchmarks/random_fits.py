@@ -185,13 +185,12 @@ def compare_fits(pairs):
             lines.append(f"{name}: converged before, now {fit.get('error', 'stops early')}")
         if fit["seconds"] > max(SLOWDOWN_FACTOR * old_fit["seconds"], MIN_SLOW_SECONDS):
             lines.append(f"{name}: {old_fit['seconds']:.3f} s before, {fit['seconds']:.3f} s now")
-    converged_pairs = [
-        (old_fit["seconds"], fit["seconds"]) for old_fit, fit in pairs if old_fit["converged"] and fit["converged"]
+    time_ratios = [
+        fit["seconds"] / old_fit["seconds"] for old_fit, fit in pairs if old_fit["converged"] and fit["converged"]
     ]
-    ratio = np.exp(np.mean(np.log([fit / old_fit for old_fit, fit in converged_pairs]))) if converged_pairs else inf
+    ratio = np.exp(np.mean(np.log(time_ratios))) if time_ratios else inf
     lines.append(
-        f"{len(converged_pairs)} of {len(pairs)} fits converge with both commits, in {ratio:.2f} times the earlier "
-        "time."
+        f"{len(time_ratios)} of {len(pairs)} fits converge with both commits, in {ratio:.2f} times the earlier time."
     )
     return lines, n_contradictions == 0 and 100 * n_convergence_losses <= len(pairs)
 

@@ -421,7 +421,7 @@ def _warn_of_constant_labels(constant_values):
 
 
 def prepare_refits(estimator: Any, data: TrainingData, C: float, l1_ratio: float) -> RefitOptions:
-    """Return the Refits of a fitted estimator for resamples of the rows of `data`, at C and l1_ratio."""
+    """Return the RefitOptions of a fitted estimator for resamples of the rows of `data`, at C and l1_ratio."""
     from fastlin.inference.bootstrap import RefitOptions, ResampleFit, choose_refit_tol
 
     model = copy(estimator)

@@ -186,7 +186,7 @@ class BootstrapMixin:
         return bootstrap
 
     def _prepare_refits(self, data: TrainingData) -> RefitOptions:
-        """Return the Refits for resamples of the rows of data."""
+        """Return the RefitOptions for resamples of the rows of data."""
         raise NotImplementedError
 
 

@@ -56,7 +56,7 @@ class DistinctDataSets:
     """
 
     fits: list[PermutedFold]
-    scores: list[tuple[int, PermutedFold]]  # the index of the fit, and the slot
+    scores: list[tuple[int, PermutedFold]]  # the index of the fit, and the fold
     indices: np.ndarray  # (n_row_orders, n_folds), the indices of the scores
 
 

@@ -95,12 +95,26 @@ TRAINING_CASES = [
     (ScriptedLearner(OTHER_SCORES, diverging_step=3), 4, {}, "diverged", 3, 3),
     (ScriptedLearner(OTHER_SCORES, diverging_step=3), 4, {"best": BEST_SCORE_CHECKPOINT}, "diverged", 3, 2),
     # The record with the lowest loss starts with the parameters after one step.
-    (ScriptedLearner(diverging_step=3), 4, {"best": LOWEST_LOSS_CHECKPOINT, "validation_interval": None}, "diverged", 3, 1),
+    (
+        ScriptedLearner(diverging_step=3),
+        4,
+        {"best": LOWEST_LOSS_CHECKPOINT, "validation_interval": None},
+        "diverged",
+        3,
+        1,
+    ),
     (ScriptedLearner(diverging_step=0), 4, {"best": BEST_SCORE_CHECKPOINT}, "diverged", 0, 0),
     (ScriptedLearner([0.1, DivergedError()]), 4, {}, "diverged", 1, 1),
     (ScriptedLearner([0.5, 0.1, KeyboardInterrupt(), 0.2]), 4, {"best": BEST_SCORE_CHECKPOINT}, "interrupted", 2, 2),
     (ScriptedLearner(is_divergent_at_end=True), 3, {"validation_interval": None}, "diverged", 2, 2),
-    (ScriptedLearner(is_divergent_at_end=True), 3, {"best": LOWEST_LOSS_CHECKPOINT, "validation_interval": None}, "diverged", 2, 1),
+    (
+        ScriptedLearner(is_divergent_at_end=True),
+        3,
+        {"best": LOWEST_LOSS_CHECKPOINT, "validation_interval": None},
+        "diverged",
+        2,
+        1,
+    ),
 ]
 
 

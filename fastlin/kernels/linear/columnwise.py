@@ -247,8 +247,9 @@ def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, probabili
 
 @kernel(reassociate=False, inner=True)
 def _add_products(column_multipliers, next_column_multipliers, values, first, sums, next_column_sums):
-    """Add sum_i one[i] values[j, i] to sums[j] and sum_i other[i] values[j, i] to next_column_sums[j], for j >= first.
+    """Add sum_i values[j, i] column_multipliers[i] to sums[j], for j >= `first`.
 
+    The sums with `next_column_multipliers` are added to `next_column_sums`.
     Columns are read four at a time. If fewer than four are left, the other factors are zero.
     """
     last = values.shape[0] - 1

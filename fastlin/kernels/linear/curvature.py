@@ -105,7 +105,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
 
 @kernel(inline=True)
 def _copy_columns(tile, n_rows, begin, column_block):
-    """Fill piece[i] for i < n_rows with the columns of tile[i] that start at ``begin``."""
+    """Fill column_block[i] for i < n_rows with the columns of tile[i] that start at ``begin``."""
     for i in range(n_rows):
         source, target = tile[i, begin : begin + column_block.shape[1]], column_block[i]
         for j in range(column_block.shape[1]):
@@ -114,7 +114,7 @@ def _copy_columns(tile, n_rows, begin, column_block):
 
 @kernel(inner=True)
 def _weigh_columns(columns, n_columns, row_weights, weighted_columns):
-    """Fill scaled[j, i] = columns[j, i] row_weights[i] for j < n_columns."""
+    """Fill weighted_columns[j, i] = columns[j, i] row_weights[i] for j < n_columns."""
     prevent_inlining()
     for j in range(n_columns):
         x, y = columns[j], weighted_columns[j]
@@ -138,7 +138,9 @@ def _write_mirrored_sums(sums, begin, first, gram):
 
 @kernel
 def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilities, scaling, sums):
-    """Add sum s_i (D_kl p_k - p_k p_l) x_j x_h over a part of the rows to sums[part], which must be zero on entry.
+    """Add sum s_i (D_kl p_k - p_k p_l) x_j x_h over a part of the rows to its entry of `sums`.
+
+    The entry must be zero at the start.
 
     Here x = [x~_i, 1], and D_kl is 1 if k = l, else 0. `sums` has shape (parts, C, Q) and is float64. Its second axis
     contains the pairs of classes k <= l, and its third axis contains the pairs of columns j <= h, padded by
@@ -224,7 +226,10 @@ def unpack_pair_hessian(sums: FloatArray, n_classes: int, size: int) -> FloatArr
 
 @kernel(inner=True)
 def _fill_class_pair_multipliers(weighted_probabilities, p, is_same_class, multipliers):
-    """Fill multipliers[i] with weighted[i] (1 - p[i]) if both classes are the same, else with -weighted[i] p[i]."""
+    """Fill multipliers[i] with w_i (1 - p[i]) if both classes are the same, else with -w_i p[i].
+
+    w are the `weighted_probabilities`.
+    """
     prevent_inlining()
     one = p.dtype.type(1 if is_same_class else 0)
     for i in range(p.shape[0]):

@@ -88,7 +88,9 @@ def fill_block_pass(
 
 @kernel(reassociate=False)
 def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best_classes, levels=None):
-    """Fill scores[i] with coef x_i + intercept and best[i] with the class of the largest score, for the block's rows.
+    """Fill scores[i] with coef x_i + intercept and best_classes[i] with the class of the largest.
+
+    i are the rows of the block.
 
     `scores` (n, K) or `best_classes` (n,), int64, is not filled if it has no rows. In a tie the first class wins. For K
     = 1, the class is 1 if the score is positive, else 0. If `scores` has no rows, the kernel stores the scores of only
@@ -148,7 +150,7 @@ def fill_scores(X, coef, intercept, scores, best_classes):
 
 @kernel
 def fill_block_gathered_rows(block, n_blocks, X, rows, destination_rows):
-    """Fill gathered[i] with the converted row X[rows[i]], for the block's slice of `rows` (m,).
+    """Fill destination_rows[i] with the converted row X[rows[i]], for the block's slice of `rows` (m,).
 
     X is a view from `make_any_layout_view`.
     """

@@ -187,9 +187,9 @@ def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, st
     G = gradient - curvatures parameters (K, d) is the gradient of the loss. The `features` (classes, d) are the sums of
     s_i x~_i / S over the rows of each class, so G + `features` are the same sums weighted by the probabilities. The
     transfer changes the probabilities first: each class k loses the fraction parts[k] of its probability and receives
-    the fraction received[k] of the total transfer. For K = 1, both classes, 0 and 1, have an entry in these arrays. Let
-    a be |G_kj| after the transfer (if grouped, the norm over the classes), and t the threshold. The conjugate is sum
-    max(step a - t, 0)^2 / (2 roots^2). Columns whose root is zero are excluded from the conjugate, and
+    the fraction received_fractions[k] of the total transfer. For K = 1, both classes, 0 and 1, have an entry in these
+    arrays. Let a be |G_kj| after the transfer (if grouped, the norm over the classes), and t the threshold. The
+    conjugate is sum max(step a - t, 0)^2 / (2 roots^2). Columns whose root is zero are excluded from the conjugate, and
     MAX_FEASIBLE_STEP is the minimum of t / a over these columns.
     """
     curvatures, thresholds, roots, grouped = penalty[:4]

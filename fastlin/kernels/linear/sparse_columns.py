@@ -120,9 +120,9 @@ def _sum_zero_row_weights(indices, begin, end, n_rows, weights):
 def fill_block_sparse_gram(block, n_blocks, X, rows, row_weights, half_grams, totals):
     """Fill the block's slice of `half_grams` and `totals` over the block's slice of `rows` (m,).
 
-    `half_grams` (B, d, d) and `totals` (B, d) are float64. halves + halves' is the sum over i of row_weights[i] x_i
-    x_i', and totals is the sum over i of row_weights[i] x_i. X is a `CompressedMatrix` in CSR format; empty data mean
-    all ones. `row_weights` (m,) are in the order of `rows`.
+    `half_grams` (B, d, d) and `totals` (B, d) are float64. The sum of a half Gram matrix and its transpose is the sum
+    over i of row_weights[i] x_i x_i', and totals is the sum over i of row_weights[i] x_i. X is a `CompressedMatrix` in
+    CSR format; empty data mean all ones. `row_weights` (m,) are in the order of `rows`.
     """
     data, indices, indptr = X.data, X.indices, X.indptr
     half_gram, total = half_grams[block], totals[block]

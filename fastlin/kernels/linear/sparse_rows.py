@@ -171,7 +171,7 @@ def fill_block_batch_pass(block, n_blocks, X, borders, tables, intercepts, tile_
 
 @kernel
 def fill_block_sparse_scores(block, n_blocks, X, rows, borders, parameters, scores, best_classes):
-    """Fill scores[i] with x_i table + intercept, and best[i] with the class of the largest score.
+    """Fill scores[i] with x_i table + intercept, and best_classes[i] with the class of the largest score.
 
     Ties and K = 1 are as in `fill_block_scores`. x_i is row rows[i] of X, or row i if `rows` is empty. The indices i
     are borders[block] to borders[block + 1] - 1.
@@ -224,7 +224,9 @@ def _store_tile(tile, row_indices, chunk, sums):
 
 @kernel
 def fill_block_sparse_rows(block, n_blocks, X, rows, destination_rows):
-    """Fill gathered[i] (d,) with row rows[i] of X, for the block's slice of `rows` (m,). Duplicate entries are summed.
+    """Fill destination_rows[i] (d,) with row rows[i] of X, for the block's slice of `rows` (m,).
+
+    Duplicate entries are summed.
 
     X is a `CompressedMatrix` in CSR format.
     """

@@ -65,8 +65,8 @@ def add_level_sums(scores, n_rows, tile):
 def fill_block_categorical_gram(block, n_blocks, columns, X, rows, row_weights, scaling, cross_sums, pairs):
     """Fill the block's slices of `cross_sums` and `pairs` over the block's slice of `rows` (m,).
 
-    `cross_sums` has shape (B, d + C, M + 1), and `pairs` has shape (B, d + C, d + C). crosses[block] are the sums per
-    level of s_i [x~_i, 1], where x~_i are the M scaled and shifted numeric columns of row i. pairs[block], zero on
+    `cross_sums` has shape (B, d + C, M + 1), and `pairs` has shape (B, d + C, d + C). cross_sums[block] are the sums
+    per level of s_i [x~_i, 1], where x~_i are the M scaled and shifted numeric columns of row i. pairs[block], zero on
     entry, are the sums of s_i over the rows that have both levels of a pair. Each pair of levels is stored in one order
     only. `row_weights` s (m,) are in the order of `rows`. The last C rows and columns belong to missing values.
     """

@@ -28,7 +28,7 @@ MACHINE_EPSILON, MACHINE_EPSILON_FLOAT32 = 2.0**-52, 2.0**-23
 
 @kernel
 def factorize_block(block, n_blocks, matrices, ridge, packed_factors):
-    """Fill triangles[block] with U, where U' U = A + ridge diag(A).
+    """Fill packed_factors[block] with U, where U' U = A + ridge diag(A).
 
     A is the upper triangle of matrices[block] (m, m). Entries left of the diagonal are not read. `packed_factors` has
     shape (n_blocks, m (m + 1) / 2) and the type of `matrices`. Triangles are packed: the rows of U follow one another,
@@ -118,8 +118,8 @@ def _factorize_rows(factor, matrix, first, stop):
 def solve_block(block, n_blocks, packed_factors, values):
     """Overwrite the block's rows k of `values` (C, m), float64, with the solutions of U' U x = values[k].
 
-    U is triangles[k], packed as in `factorize_block`, or triangles[0] if there is only one triangle. Everything is
-    computed in the type of `packed_factors`.
+    U is packed_factors[k], packed as in `factorize_block`, or packed_factors[0] if there is only one factor. Everything
+    is computed in the type of `packed_factors`.
     """
     n_rows, size = values.shape
     x = zeros_aligned(size, packed_factors.dtype)

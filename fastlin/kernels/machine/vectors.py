@@ -66,8 +66,8 @@ def find_first_loop_scales(products, cross_products, newest, n_pairs, scales):
     From the newest pair to the oldest, the loop subtracts scale_i change_i from a vector q, which is initially the
     gradient, with scale_i = step_i . q / step_i . change_i. Here the scales are computed from inner products alone
     (Byrd, Nocedal and Schnabel 1994). `products` (m,) are the inner products of the steps and the gradient, and
-    crossed[i, l] = step_i . change_l for l equal to or newer than i. The pairs are stored in a ring buffer, and row
-    ``newest`` is the newest pair.
+    cross_products[i, l] = step_i . change_l for l equal to or newer than i. The pairs are stored in a ring buffer, and
+    row ``newest`` is the newest pair.
     """
     m = scales.shape[0]
     for i in range(n_pairs):
