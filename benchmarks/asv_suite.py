@@ -98,7 +98,7 @@ class PeakMemory:
 
 
 class Others:
-    """Additional memory, speed relative to the machine's limits, and times of first uses and passes."""
+    """Additional memory, speed as a fraction of the machine's limits, times of a first use, and times of a pass."""
 
     params = list(OTHERS)
     param_names = ("what",)

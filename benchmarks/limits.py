@@ -106,7 +106,7 @@ def measure_limit(loaded_data, is_full_run):
 
 
 def load_pass_calls(n_rows, dtype, order="C"):
-    """Return a pass over noise with MNIST's shape, a plain read of X, and the arithmetic of the pass alone."""
+    """Return three functions to time: a pass over noise with MNIST's shape, a read of X, and the pass's arithmetic."""
     X = np.random.default_rng(0).integers(0, 256, (n_rows or N_ROWS, N_FEATURES), np.uint8)
     X = np.asarray(X if dtype == "uint8" else (X / 255).astype(dtype), order=order)
     fused_pass = make_pass(X)
@@ -117,7 +117,7 @@ def load_pass_calls(n_rows, dtype, order="C"):
 
 def load_step_calls(n_rows):
     """Return a step on a large batch, and the matrix products of the step alone, on contiguous rows."""
-    X, y = networks.simulate_rows(n_rows or networks.N_LARGE_ROWS, networks.N_LARGE_FEATURES)
+    X, y = networks.simulate_rows(n_rows or networks.N_ROWS_OF_LARGE_DATA, networks.N_FEATURES_OF_LARGE_DATA)
     batch_size = min(networks.LARGE_BATCH_SIZE, len(X) // 2)
     data_description = f"{batch_size:,} × {X.shape[1]:,}, {networks.N_HIDDEN_UNITS} hidden units, {X.dtype}"
     calls = {FASTLIN: networks.LargeBatchStep(X, y, batch_size)}

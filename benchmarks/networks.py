@@ -23,7 +23,7 @@ from fastlin.training import MomentumDescent
 
 # The shapes of CIFAR-10 after PCA to 300 and to 1,200 components. The values are simulated.
 N_ROWS, N_FEATURES = 50_000, 300
-N_LARGE_ROWS, N_LARGE_FEATURES, LARGE_BATCH_SIZE = 45_000, 1_200, 22_000
+N_ROWS_OF_LARGE_DATA, N_FEATURES_OF_LARGE_DATA, LARGE_BATCH_SIZE = 45_000, 1_200, 22_000
 N_CLASSES = 10
 N_HIDDEN_UNITS = 135
 BATCH_SIZE = 128

@@ -172,7 +172,7 @@ def has_contradiction(old_fit, fit):
 
 def compare_fits(pairs):
     """Return lines about pairs of an earlier and a later fit, and whether the later fits are acceptable."""
-    lines, n_contradictions, n_convergence_losses = [], 0, 0
+    lines, n_contradictions, n_no_longer_converged = [], 0, 0
     for old_fit, fit in pairs:
         name = f"{fit['number']}: {fit['name']}"
         if has_contradiction(old_fit, fit):
@@ -181,7 +181,7 @@ def compare_fits(pairs):
                 f"{name}: a certificate is wrong, for J = {old_fit['objective']:.15g} or J = {fit['objective']:.15g}"
             )
         if old_fit["converged"] and not fit["converged"]:
-            n_convergence_losses += 1
+            n_no_longer_converged += 1
             lines.append(f"{name}: converged before, now {fit.get('error', 'stops early')}")
         if fit["seconds"] > max(SLOWDOWN_FACTOR * old_fit["seconds"], MIN_SLOW_SECONDS):
             lines.append(f"{name}: {old_fit['seconds']:.3f} s before, {fit['seconds']:.3f} s now")
@@ -192,7 +192,7 @@ def compare_fits(pairs):
     lines.append(
         f"{len(time_ratios)} of {len(pairs)} fits converge with both commits, in {ratio:.2f} times the earlier time."
     )
-    return lines, n_contradictions == 0 and 100 * n_convergence_losses <= len(pairs)
+    return lines, n_contradictions == 0 and 100 * n_no_longer_converged <= len(pairs)
 
 
 def main(arguments=None):

@@ -51,7 +51,7 @@ def run_without_packages(program, missing=ALL_EXTRA_MODULES, **options):
     return completed_process
 
 
-def test_extras_are_those_of_the_installation():
+def test_packages_of_extras_are_those_in_setup_cfg():
     distributions = packages_distributions()
     for extra, names in EXTRAS.items():
         lines = read_setup_cfg()["options.extras_require"][extra].split()

@@ -149,11 +149,21 @@ def create_blocks(
     read: Callable[[], Iterator[Any]], block_descriptions: Sequence[RowsDescription], **options: Any
 ) -> Blocks:
     """Return Blocks with one block per description. The blocks must be compatible. `options` are passed to `Blocks`."""
-    whole = join_descriptions(block_descriptions, "blocks")
+    joined_description = join_descriptions(block_descriptions, "blocks")
     borders = np.append(0, np.cumsum([description.shape[0] for description in block_descriptions], dtype=np.int64))
-    row_lengths = (whole.n_entries, whole.longest_row) if whole.is_sparse else None
+    row_lengths = (
+        (joined_description.n_entries, joined_description.longest_row) if joined_description.is_sparse else None
+    )
     names = [description.name for description in block_descriptions]
-    return Blocks(read, borders, names, (borders[-1], whole.shape[1]), whole.dtype, row_lengths=row_lengths, **options)
+    return Blocks(
+        read,
+        borders,
+        names,
+        (borders[-1], joined_description.shape[1]),
+        joined_description.dtype,
+        row_lengths=row_lengths,
+        **options,
+    )
 
 
 def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:

@@ -24,10 +24,10 @@ def sum_subtree(node: Node, find: Callable[[Node], Sum | None], join: Callable[[
 
 def find_subtree_nodes(numbers: Iterable[int], n_terms: int) -> list[Node]:
     """Return the shortest list of nodes that together contain exactly the terms `numbers`, out of `n_terms` terms."""
-    term_numbers, nodes, pending_nodes = sorted(numbers), [], [(0, n_terms)]
+    term_indices, nodes, pending_nodes = sorted(numbers), [], [(0, n_terms)]
     while pending_nodes:
         first, last = pending_nodes.pop()
-        n_covered_terms = bisect_left(term_numbers, last) - bisect_left(term_numbers, first)
+        n_covered_terms = bisect_left(term_indices, last) - bisect_left(term_indices, first)
         if n_covered_terms == last - first:
             nodes.append((first, last))
         elif n_covered_terms:

@@ -251,9 +251,9 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
     def _evaluate(
         self, data: TrainingData, levels: OmittedLevelIndices, coefficients: Sequence[FloatArray] | None = None
     ) -> tuple[Likelihood, LikelihoodState | None]:
-        """Return the penalized likelihood of `data`, and its LikelihoodState at `coefficients` or at the default starting point.
+        """Return the Likelihood of `data`, and its state at `coefficients` or at the default starting point.
 
-        Omitted levels have no coefficients. The LikelihoodState is None if the likelihood is not finite.
+        Omitted levels have no coefficients. The state, a LikelihoodState, is None if the likelihood is not finite.
         """
         plain = LogisticRegression(C=np.inf, fit_intercept=self.fit_intercept)
         objective = Problem(plain, data).objective(np.inf, 0.0)
@@ -276,7 +276,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
     def _make_initial_state(
         self, data: TrainingData, coefficients: Sequence[FloatArray] | None = None
     ) -> LikelihoodState:
-        """Return the LikelihoodState from `_evaluate`; if it is None, raise a ValueError that names any collinear columns."""
+        """Return the state from `_evaluate`. If it is None, raise a ValueError that names any collinear columns."""
         levels = find_omitted_levels(data, self.fit_intercept)
         likelihood, state = self._evaluate(data, levels, coefficients)
         if state is None:

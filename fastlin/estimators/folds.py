@@ -130,15 +130,17 @@ class FoldFits(FitResults):
         `scores` has shape (n_l1_ratios, n_Cs). Scores are tied if they differ by at most the rounding error of their
         sums over the rows and the folds.
         """
-        from fastlin.objective.rounding import gamma
+        from fastlin.objective.mean_rounding_error import gamma
 
         # Candidates without a score in some fold are not eligible.
         scores_by_C, sizes = (
             np.where(np.isnan(scores), -np.inf, scores).T,
             np.abs(self.scores[np.isfinite(self.scores)]),
         )
-        rounding = gamma(self.n_rows + len(self.scores)) * len(self.scores) * sizes.max(initial=0.0)
-        c, r = np.unravel_index(np.argmax(scores_by_C >= scores_by_C.max() - 2 * rounding), scores_by_C.shape)
+        mean_rounding_error = gamma(self.n_rows + len(self.scores)) * len(self.scores) * sizes.max(initial=0.0)
+        c, r = np.unravel_index(
+            np.argmax(scores_by_C >= scores_by_C.max() - 2 * mean_rounding_error), scores_by_C.shape
+        )
         return r, c
 
 

@@ -34,7 +34,7 @@ PROBABILITY_SUM_TOL = 1e-5
 # Integer labels are counted instead of sorted if their range is at most this number or at most the number of rows.
 MAX_LABEL_RANGE = 10_000
 LABELS_PER_BATCH = 1_000_000
-# Sums of offsets up to this size do not overflow in float32 scores.
+# The largest magnitude of an offset. Scores in float32 that contain such offsets do not overflow.
 MAX_OFFSET = 1e30
 
 

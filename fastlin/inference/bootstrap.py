@@ -223,9 +223,9 @@ class Resampler(NamedTuple):
                 yield resample_weights
         what = "rows" if self.clusters is None else "clusters"
         raise ValueError(
-            f"None of {MAX_RESAMPLING_ATTEMPTS:,} resamples of the {n_drawn_units} {what} has all {n_classes} classes "
-            f"with a positive weight and a fit that exists: some class or level has too few {what} for a bootstrap. "
-            "Merge or remove it."
+            f"None of {MAX_RESAMPLING_ATTEMPTS:,} resamples of the {n_drawn_units} {what} has a positive weight "
+            f"in each of the {n_classes} classes and a finite fit: some class or level has too few {what} for a "
+            "bootstrap. Merge or remove it."
         )
 
 

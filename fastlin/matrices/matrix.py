@@ -295,9 +295,8 @@ class Passes:
     def find_error_bound_weights(self, sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the error bound weights (d,) of a score per unit of parameter, and of a slope per unit of residual.
 
-        `sizes` (d,) are the sizes of the scaled columns. If shifts are added after the sum, they contribute at most
-        twice to the error of a slope. The first contribution is that raw entries may be larger by the shift. The second
-        is that the shift times the sum of the residuals is added.
+        `sizes` (d,) are the sizes of the scaled columns. If shifts are added after the sum, the error of a slope has
+        two more terms: raw entries may be larger by the shift, and the shift times the sum of the residuals is added.
         """
         shifts = np.abs(self._scaling.shift)
         return sizes + self.relative_shift_errors * shifts, sizes + 2.0 * np.sign(self.relative_shift_errors) * shifts

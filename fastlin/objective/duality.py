@@ -217,11 +217,11 @@ def _maximize_in_box(point, entropy, exchange):
     # Without a quadratic penalty, an error is multiplied by the distance between the parameters and the maximizer of
     # the conjugate.
     error_weight = penalty.gradient_error_weights
-    has_error_contribution = (maximizer_distances > 0) & (error_weight > 0)
+    is_error_relevant = (maximizer_distances > 0) & (error_weight > 0)
     return (
         value,
         size,
-        float(np.sum(error_weight[has_error_contribution] * maximizer_distances[has_error_contribution])),
+        float(np.sum(error_weight[is_error_relevant] * maximizer_distances[is_error_relevant])),
     )
 
 

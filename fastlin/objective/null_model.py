@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 # The maximum number of steps. Most fits take fewer than ten. If the limit is reached, the bound is looser.
 MAX_NEWTON_STEPS = 100
 # Steps exceed the safe length while the slope after a step is at most this fraction of the descent before it.
-MAX_SLOPE_RATIO = 0.1
+MAX_REMAINING_DESCENT_FRACTION = 0.1
 # Derivatives below this fraction of a bound on their rounding error are dominated by rounding error.
 NEGLIGIBLE_ERROR_FRACTION = 1 / 16
 # If a step changes no score by more than this, the class sums then equal those of the labels, except for rounding.
@@ -262,7 +262,7 @@ def _minimize_loss(
         )
         trial_intercepts = intercepts + fraction * step
         derivatives = differentiate(trial_intercepts)
-        if growth > 1 and np.sum(derivatives[0] * step) > -MAX_SLOPE_RATIO * np.sum(gradient * step):
+        if growth > 1 and np.sum(derivatives[0] * step) > -MAX_REMAINING_DESCENT_FRACTION * np.sum(gradient * step):
             growth = 1.0
             continue
         intercepts, (gradient, hessian), growth = trial_intercepts, derivatives, 2 * growth

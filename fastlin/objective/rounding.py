@@ -48,8 +48,9 @@ class RowErrors(NamedTuple):
     loss: float  # the error of the mean loss
     gradient: float  # the error of the gradient of the mean loss, relative to the error weight of each column
     class_sums: float  # the error of the mean probabilities, summed over the classes
-    # The error of the gradient due to an exchange that corrects class sums near the class weights. It is relative to
-    # the error weight of each column. It is infinite if a class has no weight.
+    # The error of the gradient that is due to the exchange of probability between classes, if the class sums are
+    # already near the class weights. It is relative to the error weight of each column, and infinite if a class has no
+    # weight.
     exchange: float
 
     @classmethod
@@ -74,8 +75,8 @@ class RowErrors(NamedTuple):
         # probability minus one. The logistic loss and residual are computed from the smaller probability, or with
         # targets from a difference.
         absolute_error = relative_row_error if K > 1 or rows.has_targets else 0.0
-        # With three or more classes, two residuals of a row have opposite signs, which increases the norm by this
-        # factor.
+        # With two classes, a row has one residual. With more classes, its residuals have both signs, which increases
+        # their norm by up to this factor.
         length = 1.0 if K == 1 else sqrt(2)
         score_error_effect, squared_score_error = length * root * scores, scores * scores
         # The error of a class sum is relative to the class weight, except for the squared errors of the scores.

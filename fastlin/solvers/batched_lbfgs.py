@@ -229,8 +229,10 @@ def _check_convergence(batch, slots, tol, is_accepted):
     columns = value.tolist(), batch.compute_quadratic_penalty(slots.at).tolist(), batch.null_objective.tolist()
     allowed = np.array(
         [
-            compute_allowed_gap(tol, J, J, squares, null_value, VALUE_TOL, 2 * CLASS_SUM_TOL * null_value)
-            for J, squares, null_value in zip(*columns, strict=True)
+            compute_allowed_gap(
+                tol, J, J, squares, null_objective_value, VALUE_TOL, 2 * CLASS_SUM_TOL * null_objective_value
+            )
+            for J, squares, null_objective_value in zip(*columns, strict=True)
         ]
     )
     is_near = is_accepted & (batch.stationary_gaps(slots.at, slots.points) <= allowed)

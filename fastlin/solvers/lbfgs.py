@@ -74,8 +74,9 @@ def minimize(
             decrease, size = point.value - end.value, abs(point.value)
             point = end
             bound = stopping.update_with_intercept(point)
-            # Gradients have more accurate digits than values, so a predicted decrease counts as progress. A smaller gap
-            # counts only if it is less than half of all earlier gaps, because the gap may rise and fall alternately.
+            # Rounding hides a small decrease of J, but not its gradient, so a predicted decrease counts as progress. A
+            # smaller gap counts only if it is less than half of all earlier gaps, because the gap may rise and fall
+            # alternately.
             has_stalled = (
                 max(decrease, decrement) <= PROGRESS_EPS[point.precision] * size and not bound < 0.5 * smallest_bound
             )

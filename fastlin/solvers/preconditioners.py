@@ -169,7 +169,7 @@ def choose(objective: Objective, is_long_lived: bool = True) -> PreconditionerBu
 
 
 def choose_shared_builder(objective: Objective) -> PreconditionerBuilder:
-    """Return the builder of one block for all classes or, if it costs too much, the builder of the diagonal."""
+    """Return the function that builds one block for all classes or, if the block is too expensive, a diagonal."""
     fits = objective.budget.allows_preconditioner(count_block_bytes(objective, 1))
     return build_shared_block if fits and is_factorization_affordable(objective) else diagonal
 

@@ -103,11 +103,11 @@ def minimize(fit: Fit) -> Solution:
             n_column_models, work = n_column_models + 1, work + current_model.work
         slope = _measure_slope(point, direction)
         # A model is useless if the step increases J. If curvature may be missing, the step must decrease J.
-        is_model_useless = mixing_fraction < 1 and not (
+        is_quadratic_model_useless = mixing_fraction < 1 and not (
             slope < 0 if may_lack_curvature else slope <= VALUE_EPS[np.float64] * point.value
         )
         should_attempt_certificate = False
-        if mixing_fraction <= min_mixing_fraction and not is_model_useless:
+        if mixing_fraction <= min_mixing_fraction and not is_quadratic_model_useless:
             predicted_decrease = max(0.0, -slope)
             allowed, gaps = stopping.allowed_gap(point), (gaps[1], point.stationary_gap)
             # An attempt to certify with linearized probabilities costs as much as a step. It is worthwhile only if the
@@ -135,11 +135,13 @@ def minimize(fit: Fit) -> Solution:
         # conditions from first to second order in the step.
         stop_reason = (
             None
-            if is_model_useless or should_attempt_certificate
+            if is_quadratic_model_useless or should_attempt_certificate
             else stopping.find_stop_reason(point, bound, estimate)
         )
         end, length = (
-            (None, 0.0) if stop_reason or is_model_useless else _search_step_length(point, direction, slope, minimizer)
+            (None, 0.0)
+            if stop_reason or is_quadratic_model_useless
+            else _search_step_length(point, direction, slope, minimizer)
         )
         if end is None and not stop_reason and (current_model.is_reused or mixing_fraction < 1):
             if current_model.is_reused:

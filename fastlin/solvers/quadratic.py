@@ -316,11 +316,11 @@ def _read_columns(point, precision, features, is_row_sample):
         matrix = rows.matrix.take(rows.row_indices) if is_copied else rows.matrix
         probabilities = np.ascontiguousarray(point.probabilities, precision)
         return matrix.transposed(precision, features), weights.astype(precision), probabilities
-    matrix_weights, probabilities = np.zeros(n, precision), np.zeros((rows.n_rows_coef, n), precision)
+    matrix_row_weights, probabilities = np.zeros(n, precision), np.zeros((rows.n_rows_coef, n), precision)
     # The weight of a row is multiplied by the number of times that its index occurs.
-    np.add.at(matrix_weights, rows.row_indices, weights)
+    np.add.at(matrix_row_weights, rows.row_indices, weights)
     probabilities[:, rows.row_indices] = point.probabilities
-    return rows.matrix.transposed(precision, features), matrix_weights, probabilities
+    return rows.matrix.transposed(precision, features), matrix_row_weights, probabilities
 
 
 def minimize_active_set(

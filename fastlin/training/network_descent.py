@@ -88,12 +88,12 @@ class Descent:
         learning_rate: float,
         l2: float,
         *,
-        divides_l2_by_weight: bool = False,
+        divides_l2_by_batch_weight: bool = False,
     ) -> tuple[float, float, float]:
         """Take one step with a batch, given as rows of the matrix of the examples.
 
         Return the loss before the step, with the penalty, and the two weights of `Network.compute_gradient`. If
-        `divides_l2_by_weight` is true, l2 is divided by the weight of the batch.
+        `divides_l2_by_batch_weight` is true, l2 is divided by the weight of the batch.
         """
         network = self.network
         n_rows = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
@@ -110,7 +110,7 @@ class Descent:
         loss, n_correct, total = network.compute_gradient(examples, rows, seed)
         # The gradient for a batch of weight zero is zero, and its penalty may be infinite.
         if total > 0:
-            l2 = float(l2 / total if divides_l2_by_weight else l2)
+            l2 = float(l2 / total if divides_l2_by_batch_weight else l2)
             self.n_steps[0] += 1
             rate_and_l2 = float(learning_rate), l2
             if self._n_blocks > 1:
@@ -136,7 +136,7 @@ class Descent:
             for part in self._split_batches(n_rows, batch_size):
                 batch = examples.select_rows(part) if order is None else order[part]
                 batch_loss, correct, weight = self.step(
-                    examples, batch, learning_rate, alpha, divides_l2_by_weight=True
+                    examples, batch, learning_rate, alpha, divides_l2_by_batch_weight=True
                 )
                 loss += batch_loss * (part.stop - part.start)
                 n_correct, total = n_correct + correct, total + weight

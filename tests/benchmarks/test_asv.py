@@ -82,7 +82,7 @@ def test_a_comparison_is_run_once_for_all_its_numbers(monkeypatch, tmp_path):
         ({"return_value": {"digits": make_record(failure="too high")}}, RuntimeError, "too high"),
     ],
 )
-def test_every_number_of_a_failed_comparison_raises_its_error(monkeypatch, tmp_path, answer, error_type, words):
+def test_every_metric_of_a_failed_comparison_raises_its_error(monkeypatch, tmp_path, answer, error_type, words):
     for measure in (Mock(**answer), pytest.fail):
         monkeypatch.setattr(asv_suite, "measure", measure)
         assert_raises(words, asv_suite.load_or_measure_records, "digits", tmp_path, error=error_type)

@@ -30,7 +30,7 @@ def test_each_bound_belongs_to_one_existing_case():
 
 
 def test_no_bound_is_looser_than_the_committed_one():
-    # A change that loosens a bound fails until it is committed, so no bound is loosened by accident.
+    # This test fails until a looser bound is committed, so no bound is loosened by accident.
     command = ["git", "show", f"HEAD:./{BOUNDS_FILE.name}"]
     try:
         shown = subprocess.run(command, cwd=BOUNDS_FILE.parent, capture_output=True, check=True)

@@ -175,7 +175,7 @@ def test_callbacks_receive_every_fold_and_its_iterations(refit):
     counts, n_fits = Counter(begun_fits), 3 * 2 * 2 + refit
     assert counts == Counter(ended_fits)
     assert (counts["fit"], counts["fold"], counts["C"], counts["refit"]) == (1, 6, n_fits, int(refit))
-    # After the last iteration of each fit there is an empty task.
+    # Each fit begins one more task after its last iteration, and the task stays empty.
     assert len(recorder.models) + n_fits == counts["iteration"] >= model.n_iter_.sum() + n_fits
     assert recorder.names[0] == "setup" and recorder.names[-2:] == ["end fit", "teardown"]
     assert set(recorder.models[-1].predict(X)) <= set(Y)

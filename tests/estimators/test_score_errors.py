@@ -39,11 +39,11 @@ def test_errors_of_scores_are_within_their_bounds(C, fit_intercept):
         hessian_norm = rows.compute_hessian_norm(fit, decisions, TEST_ROWS)
         common_error_bound = rows.bound_decision_errors(fit, decisions)
         assert hessian_norm is not None or suboptimality > 1e-3
-        held_out_rows, exact_held_out_rows = (
+        held_out_rows, optimal_held_out_rows = (
             HeldOutRows(decisions[TEST_ROWS], Y[TEST_ROWS], 0.0),
             HeldOutRows(exact[TEST_ROWS], Y[TEST_ROWS], 0.0),
         )
-        score = exact_held_out_rows.score_log_loss(np.zeros(40), 0.0)[0]
+        score = optimal_held_out_rows.score_log_loss(np.zeros(40), 0.0)[0]
         training_loss_error = abs(
             np.mean(np.logaddexp(0, -np.where(Y, 1, -1) * decisions)[TRAIN_ROWS])
             - np.mean(np.logaddexp(0, -np.where(Y, 1, -1) * exact)[TRAIN_ROWS])
@@ -60,7 +60,7 @@ def test_errors_of_scores_are_within_their_bounds(C, fit_intercept):
             actual, error = held_out_rows.score_log_loss(errors, first_order_error)
             assert abs(actual - score) <= error
             accuracy, error = held_out_rows.score_accuracy(errors, False)
-            assert abs(accuracy - exact_held_out_rows.score_accuracy(np.zeros(40), True)[0]) <= error + gamma(4)
+            assert abs(accuracy - optimal_held_out_rows.score_accuracy(np.zeros(40), True)[0]) <= error + gamma(4)
             n_checked_bounds += 1
         if hessian_norm is not None:
             # The true distance in the norm of the Hessian is near sqrt(2 suboptimality).

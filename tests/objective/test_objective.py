@@ -251,7 +251,7 @@ def test_a_buffer_is_made_if_the_budget_holds_the_probabilities():
     n_bytes = 100 * 4 * 8
     assert replace_budget(objective, 4 * n_bytes).make_probability_buffer() is not None
     assert replace_budget(objective, 4 * n_bytes - 1).make_probability_buffer() is None
-    # Proximal Newton's models store a second array.
+    # The quadratic models of proximal Newton store a second array.
     l1_objective = objective.with_penalty(0.1, 0.1)
     assert replace_budget(l1_objective, 8 * n_bytes).stores_probabilities
     assert not replace_budget(l1_objective, 8 * n_bytes - 1).stores_probabilities

@@ -26,9 +26,13 @@ def test_a_batch_of_weight_zero_changes_nothing():
     descent = MomentumDescent(network, 0.9)
     descent.step(examples, slice(7, 14), 0.1, 0.1)
     before = descent.save()
-    for divides_l2_by_weight in (False, True):
+    for divides_l2_by_batch_weight in (False, True):
         network.gradient[:] = 1
-        assert descent.step(examples, slice(0, 7), 0.1, 0.1, divides_l2_by_weight=divides_l2_by_weight) == (0, 0, 0)
+        assert descent.step(examples, slice(0, 7), 0.1, 0.1, divides_l2_by_batch_weight=divides_l2_by_batch_weight) == (
+            0,
+            0,
+            0,
+        )
         np.testing.assert_array_equal(network.gradient, 0)
         np.testing.assert_equal(descent.save(), before)
 
@@ -86,7 +90,7 @@ def test_an_epoch_uses_all_batches(normalization, batch_size, ordered, uses_row_
     actual = descent.run_epoch(examples, order, batch_size, 0.1, 0.7)
     sums = np.zeros(4)
     for batch in np.split(order if ordered else rows, np.cumsum(sizes)[:-1]):
-        loss, *weights = expected.step(examples, batch, 0.1, 0.7, divides_l2_by_weight=True)
+        loss, *weights = expected.step(examples, batch, 0.1, 0.7, divides_l2_by_batch_weight=True)
         sums += (loss * len(batch), len(batch), *weights)
     np.testing.assert_allclose(actual, sums, rtol=1e-14)
     np.testing.assert_equal(descent.save(), expected.save())

@@ -110,9 +110,9 @@ def draw_softmax(results: Any) -> Any:
     full_range_panel.set_ylim(0, 1.02)
     gap.plot(results.series["gap_steps"], results.series["gap"], color=COLORS[2], label="mean of 5 validations")
     gap.axhline(0, color="black", linewidth=1)
-    onset_step = metrics["train_accuracy_overtakes_at_step"]
-    if onset_step is not None:
-        gap.axvline(onset_step, color="black", linestyle="--", label=f"above 0 from step {onset_step:,} on")
+    overtaking_step = metrics["train_accuracy_overtakes_at_step"]
+    if overtaking_step is not None:
+        gap.axvline(overtaking_step, color="black", linestyle="--", label=f"above 0 from step {overtaking_step:,} on")
     gap.set(
         xlabel=_format_step_label(results), ylabel="difference in accuracy", title="training minus validation accuracy"
     )

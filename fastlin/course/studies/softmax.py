@@ -34,7 +34,7 @@ def study_softmax(settings: Settings) -> Results:
     models_by_seed = course.train_with_seeds(settings, "softmax", seeds)
     models_by_split = course.train_cases(settings, "softmax", "random split", course.find_random_splits(settings))
     names = [f"seed {seed}" for seed in models_by_seed] + [f"random split {split}" for split in models_by_split]
-    onset_steps, final_gaps, gap_slopes = zip(
+    overtaking_steps, final_gaps, gap_slopes = zip(
         *map(measure_gap, (*models_by_seed.values(), *models_by_split.values())), strict=True
     )
     growth = compute_mean_slope(gap_slopes)
@@ -44,8 +44,8 @@ def study_softmax(settings: Settings) -> Results:
         "train_accuracy_overtakes_at_step": find_gap_onset(steps, gap),
         **minimum,
         "rise_of_validation_loss": minimum["last_mean_validation_loss"] / minimum["lowest_validation_loss"] - 1,
-        "steps_of_overtaking": dict(zip(names, onset_steps, strict=True)),
-        "median_step_of_overtaking": compute_median(onset_steps),
+        "steps_of_overtaking": dict(zip(names, overtaking_steps, strict=True)),
+        "median_step_of_overtaking": compute_median(overtaking_steps),
         "gap_in_points": float(np.mean(final_gaps)),
         "growth_of_the_gap": growth.change,
         "error_of_the_growth": growth.error,
@@ -90,7 +90,7 @@ def find_lowest_loss(trained: course.TrainedModel) -> dict[str, Any]:
 
 
 def measure_plateau(random_split_models: list[course.TrainedModel]) -> dict[str, Any]:
-    """Return the late accuracies of the first random split, and the mean slopes of all random splits."""
+    """Return accuracies of the first random split from PLATEAU_START on, and slopes averaged over all random splits."""
     late_accuracies = (
         [value for step, value in random_split_models[0].val["accuracy"].items() if step >= PLATEAU_START]
         if random_split_models

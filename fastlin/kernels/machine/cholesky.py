@@ -18,8 +18,9 @@ from fastlin.kernels.machine.products import add_matrix_product
 # The number of rows per step of a factorization. Each step subtracts the contributions of the previous rows with
 # `add_matrix_product`, so this number is a multiple of the number of classes per tile of `add_matrix_product`.
 ROWS_PER_BATCH = 30
-# The number of rows per product. A product adds the rows one after another, and its rounding error must be below the
-# ridge on the diagonal (docs/benchmarks/design-choices.md: factorization in float32).
+# The number of rows per matrix product. The product adds the rows one after another, so its rounding error grows with
+# their number. The error must be below the ridge on the diagonal (docs/benchmarks/design-choices.md: factorization in
+# float32).
 ROWS_PER_PRODUCT = 16
 # A pivot can be too small for its row only if it is below this fraction of its diagonal entry.
 SMALL_PIVOT_FRACTION = 1e-3

@@ -73,7 +73,7 @@ def quick_run(tmp_path_factory):
 
 @pytest.fixture
 def report(quick_run):
-    """Return the entries and the environment of the quick run, and `write`. A test may change the entries."""
+    """Return the tuple (entries, environment, write) for the quick run. A test may change the entries."""
     results = json.loads((quick_run / "results.json").read_text(encoding="utf-8"))
     report = SimpleNamespace(entries=choose_report_entries(results, results), environment=results["environment"])
 

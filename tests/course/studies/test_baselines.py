@@ -185,7 +185,7 @@ def make_candidate(name, process, **point):
     return candidate
 
 
-class DriftingProcess(SimulatedProcess):
+class SlowingProcess(SimulatedProcess):
     """A process in which each call takes twice as long as the previous one, as on a machine that becomes slower."""
 
     def call(self, *arguments, **limits):
@@ -195,9 +195,9 @@ class DriftingProcess(SimulatedProcess):
 
 def test_repetitions_of_compared_fits_are_interleaved(monkeypatch):
     monkeypatch.setattr(baselines, "perf_counter", lambda: 0.0)
-    ours = make_candidate("fastlin", DriftingProcess({1: 1.0}))
+    ours = make_candidate("fastlin", SlowingProcess({1: 1.0}))
     others = {
-        "cyanure": make_candidate("cyanure", DriftingProcess({1: 3.0})),
+        "cyanure": make_candidate("cyanure", SlowingProcess({1: 3.0})),
         # Repetitions of glum would exceed the time, skglm is too far from the optimum, and torch fails.
         "glum": make_candidate("glum", SimulatedProcess({1: 50.0}), seconds=50.0),
         "skglm": make_candidate("skglm", SimulatedProcess({1: 0.1}), suboptimality=1e-3),
