@@ -130,7 +130,7 @@ class FoldFits(FitResults):
         `scores` has shape (n_l1_ratios, n_Cs). Scores are tied if they differ by at most the rounding error of their
         sums over the rows and the folds.
         """
-        from fastlin.objective.mean_rounding_error import gamma
+        from fastlin.objective.rounding import gamma
 
         # Candidates without a score in some fold are not eligible.
         scores_by_C, sizes = (
