@@ -1,4 +1,4 @@
-# Sourced by the scripts beside it: `part NAME` begins a part, and at the end they print how many seconds each one took.
+# Sourced by the scripts in this folder: `part NAME` begins a part, and at the end they print how many seconds each one took.
 # `environment FOLDER PACKAGES…` makes an environment, unless it is there for this commit, without compiled kernels.
 
 # Python keeps the bytecode of what is imported: uv does not compile it in advance.

@@ -80,7 +80,7 @@ def warn_if_not_converged(estimator: LogisticRegression, solution: Solution, sta
         gap = (
             f"the certified duality gap is {relative_gap:.2g} relative to the objective"
             if np.isfinite(relative_gap)
-            else "the duality gap has no certified bound, because at least one coefficient is not penalized"
+            else "the suboptimality has no certified bound, because at least one coefficient is not penalized"
         )
         text = (
             f"The fit stopped after {solution.n_iter} iterations, before it reached tol={estimator.tol} "
@@ -111,8 +111,8 @@ def warn_of_unconverged_fits(
         )
         warnings.warn(
             f"{prefix.format(n_iter=estimator.max_iter)}{n_unconverged} of {np.size(converged)} fits stopped before "
-            f"they reached tol={estimator.tol}; the certificates bound the duality gap of each. Increase max_iter (now "
-            f"{estimator.max_iter}) or tol.",
+            f"they reached tol={estimator.tol}; the certificates bound the suboptimality of each. Increase max_iter "
+            f"(now {estimator.max_iter}) or tol.",
             ConvergenceWarning,
             stacklevel=stacklevel,
         )

@@ -113,7 +113,7 @@ class FitSummary(NotebookDisplay):
 def describe_fit(
     estimator: Any, X: Any = None, y: Any = None, sample_weight: Any = None, **options: Any
 ) -> dict[str, str]:
-    """Return the lines of `FitSummary.summary` as a dict from names to texts; options may contain an offset."""
+    """Return the lines of `FitSummary.summary` as a dict from names to strings; options may contain an offset."""
     check_is_fitted(estimator)
     lines = {"model": " ".join(repr(estimator).split()), **estimator._describe_result()}
     # A model converted from scikit-learn has no fit time.

@@ -122,7 +122,7 @@ def _find_vanishing_combinations(centered, deviations, errors, max_relative_resi
 
     Terms below the fraction `tol` of the largest term are omitted.
     """
-    # scipy.linalg takes 30 ms to import.
+    # The import is slow (docs/benchmarks/design-choices.md: lazy import of SciPy).
     from scipy import linalg
 
     if not len(deviations):

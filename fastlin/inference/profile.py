@@ -193,7 +193,7 @@ def _search_interval_limit(maximum, direction, decrease, side):
 
     This function is nearly linear in the distance from the maximum.
     """
-    # scipy.optimize takes 20 ms to import.
+    # The import is slow (docs/benchmarks/design-choices.md: lazy import of SciPy).
     from scipy import optimize
 
     target, center, state = math.sqrt(2 * decrease), dot(direction, maximum.theta), maximum

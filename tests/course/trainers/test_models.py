@@ -12,7 +12,7 @@ from fastlin.exceptions import CourseWarning
 AMBIGUOUS_MESSAGE = r"got 785\.0, .* BinaryModel\(n_inputs=785\) or BinaryModel\(l2_reg_lambda=785\.0\)$"
 
 
-def test_models():
+def test_a_model_computes_probabilities_and_gradients():
     X, Y, *_ = make_data(3)
     model = trainers.SoftmaxModel(0.5, half=False, n_inputs=N_FEATURES, n_outputs=3)
     model.w = np.random.default_rng(0).normal(size=model.w.shape)
