@@ -92,6 +92,20 @@ def test_every_page_is_in_one_toctree():
             assert re.match(r"docs/|#|[a-z]+:", target), f"{included_document} links to {target}"
 
 
+def test_comments_name_the_rows_of_the_design_choices_and_every_row_is_named():
+    rows = [
+        line.split("|")[1].strip() for line in read("docs/benchmarks/design-choices.md").splitlines() if "|" in line
+    ]
+    named_rows = set()
+    for folder in ("fastlin", "benchmarks", "build_backend"):
+        for path in (ROOT / folder).rglob("*.py"):
+            # A name can continue in the next line of a comment.
+            text = re.sub(r"\n\s*(# ?)?", " ", path.read_text(encoding="utf-8"))
+            for names in re.findall(r"design-choices\.md: ([^()]+)\)", text):
+                named_rows.update(names.split("; "))
+    assert named_rows == set(rows[2:])
+
+
 def test_documents_do_not_exceed_their_length_limits():
     words = {page.stem: len(NON_PROSE_PATTERN.sub("", page.read_text(encoding="utf-8")).split()) for page in PAGES}
     assert sum(words.values()) <= MAX_WORDS, words

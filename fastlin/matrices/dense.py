@@ -376,7 +376,9 @@ class DensePasses(Passes):
         return rows if len(rows) else np.arange(len(self._X))
 
     def _plan(self, precision):
-        """Return the cached Plan for a precision; a new Plan takes a tenth of the time of a small pass."""
+        """Return the cached Plan for a precision."""
+        # In small passes, the overhead of a new Plan is noticeable
+        # (docs/benchmarks/design-choices.md: overhead of a plan).
         if precision not in self._plans:
             (K, _), X, scaling = self.shape, self._X, _cast_scaling(self._scaling, self._X.dtype, precision)
             folds = self._reads_in_place and allows_folding(*self._scaling, precision)

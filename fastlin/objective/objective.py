@@ -120,7 +120,8 @@ class Objective:
         rounded: FloatArray = parameters
         if precision != np.float64:
             rounded = parameters.astype(precision)
-            # The gradient is computed at the rounded parameters, so the point stores them.
+            # The gradient is computed at the rounded parameters, so the point stores them
+            # (docs/benchmarks/design-choices.md: rounded parameters).
             parameters = rounded.astype(np.float64)
         loss = self.rows.evaluate(rounded, None if out is None else out.acquire_array(), self._sum_buffer)
         return self.make_point(parameters, precision, loss, self._sum_buffer, out)

@@ -65,7 +65,8 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
     columns = zeros_aligned((panel_rows, GRAM_ROWS), tile.dtype)
     batch_size = MAX_GRAM_SUMS_BYTES // (8 * n_panel_rows * tile.shape[1])
     batch_size = 1 if batch_size < 1 else batch_size if batch_size < n_weight_sets else n_weight_sets
-    # The triangle of a narrow matrix is summed in whole groups of rows, which is faster than the whole square.
+    # The triangle of a narrow matrix is summed in whole groups of rows, which is faster than the whole square
+    # (docs/benchmarks/design-choices.md: triangle of a Gram matrix).
     n_padded_rows = (n_panel_rows + CLASSES_PER_TILE - 1) // CLASSES_PER_TILE * CLASSES_PER_TILE
     multipliers = zeros_aligned((batch_size * n_padded_rows, GRAM_ROWS), tile.dtype)
     sums = zeros_aligned((n_column_blocks * batch_size * n_padded_rows, block_width), np.float64)

@@ -161,7 +161,8 @@ def convert_logistic_scores(scores, weights, output, first, buffer, float64_buff
     exponentials, linear_losses = float64_buffer[0, :n_rows], float64_buffer[1, :n_rows]
     for i in range(n_rows):
         row_weights[i] = get_weight(weights, i)
-    # This is a single loop, because separate loops would store the intermediate results in memory.
+    # This is a single loop, because separate loops would store the intermediate results in memory
+    # (docs/benchmarks/design-choices.md: one loop of the logistic loss).
     for i in range(n_rows):
         e = exponential(-abs(scores[i]), scores)
         exponentials[i] = np.float64(e)
@@ -172,7 +173,8 @@ def convert_logistic_scores(scores, weights, output, first, buffer, float64_buff
     _store_logistic_probabilities(output.float64_values, first, probabilities)
     if weights.shape[0] == 0:
         return sum_values(linear_losses) + sum_values(exponentials[: reduce_log_losses(exponentials, weights)])
-    # The exponentials are at most 1, so the logarithm needs no powers of 2.
+    # The exponentials are at most 1, so the logarithm needs no powers of 2
+    # (docs/benchmarks/design-choices.md: logarithms of weighted rows).
     for i in range(n_rows):
         linear_losses[i] += np.float64(row_weights[i]) * log1p_below_one(exponentials[i])
     return sum_values(linear_losses)

@@ -46,6 +46,8 @@ def _describe_float_format(kind):
 
 def _emit_power(context, builder, kinds, arguments):
     n_bits, bias, number = _describe_float_format(kinds[0])
+    # Without AVX-512, 64-bit integers would be slower (docs/benchmarks/design-choices.md: 32-bit integers in
+    # exponentials).
     exponent = builder.add(builder.fptosi(arguments[0], INT32), INT32(bias))
     exponent = builder.zext(exponent, number) if number != INT32 else exponent
     return builder.bitcast(builder.shl(exponent, number(n_bits)), arguments[0].type)

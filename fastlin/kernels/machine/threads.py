@@ -92,7 +92,7 @@ def _count_processors():
 @lru_cache(maxsize=1)
 def _count_allowed_processors(n_pinned_processors):
     # The result is cached, because joblib reads the quota of a container from files, and this takes as long as a small
-    # pass.
+    # pass (docs/benchmarks/design-choices.md: limits of threads).
     return joblib.cpu_count()
 
 

@@ -254,7 +254,8 @@ def update_with_momentum(parameters, gradient, velocity, n_penalized_parameters,
     """
     kind = parameters.dtype.type
     rate, decay = kind(learning_rate), kind(momentum)
-    # The two forms differ only in factors, because a branch would prevent the vectorization of the loop.
+    # The two forms differ only in factors, because a branch would prevent the vectorization of the loop
+    # (docs/benchmarks/design-choices.md: branch in a momentum step).
     velocity_weight, step_weight = (decay, kind(1)) if nesterov else (kind(1), kind(0))
     squares = 0.0
     for is_penalized in (True, False):
