@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 from repository import ROOT
 
-FOLDERS = "fastlin", "benchmarks", "tests", "docs", "build_backend"
+FOLDERS = "fastlin", "benchmarks", "tests", "docs", "build_backend", ".ci", ".github"
 DOCUMENTS = "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "setup.cfg", "pyproject.toml"
-SUFFIXES = {".py", ".md", ".rst", ".toml", ".j2", ".svg"}
+# The scripts of .ci have no suffix.
+SUFFIXES = {"", ".py", ".md", ".rst", ".toml", ".j2", ".svg", ".css", ".html", ".yml", ".yaml"}
 # Folders of generated pages.
 GENERATED_FOLDERS = {"_build", "api", "gallery"}
 # Each line: a pattern, the term of the field, and a line that the pattern finds; at least two spaces separate columns.
@@ -138,7 +139,11 @@ def find_terms(text, is_python):
 def find_term_uses(paths):
     """Yield the path, line, words and field's term for each private term in the given files and folders."""
     for path in paths:
-        files = [file for file in sorted(path.rglob("*")) if file.suffix in SUFFIXES] if path.is_dir() else [path]
+        files = (
+            [file for file in sorted(path.rglob("*")) if file.is_file() and file.suffix in SUFFIXES]
+            if path.is_dir()
+            else [path]
+        )
         for file in files:
             if file != Path(__file__) and not GENERATED_FOLDERS & set(file.relative_to(ROOT).parts):
                 for term_use in find_terms(file.read_text(encoding="utf-8"), file.suffix == ".py"):
