@@ -292,7 +292,7 @@ def run_comparison(comparison, problem, n_threads=None):
     )
 
 
-def time_interleaved_calls(calls, n_repetitions, n_calls=1, n_warm_up_calls=1):
+def measure_interleaved_calls(calls, n_repetitions, n_calls=1, n_warm_up_calls=1):
     """Return lists of seconds per call by name. The functions alternate; a repetition has `n_calls` calls."""
     seconds = {name: [] for name in calls}
     with threadpool_limits(count_threads()):

@@ -16,7 +16,7 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks.comparisons import time_interleaved_calls
+from benchmarks.comparisons import measure_interleaved_calls
 from benchmarks.tables import format_markdown, make_table
 from fastlin import LogisticRegression, blocks
 from fastlin.kernels.machine.threads import count_threads, limit_threads
@@ -132,7 +132,7 @@ def measure(libraries, sizes, n_repetitions):
         folder = Path(name)
         paths = write_simulated_rows(folder, *sizes)
         calls, decoding_seconds = prepare_fits(libraries, paths, folder, contexts)
-        seconds = time_interleaved_calls(calls, n_repetitions, n_warm_up_calls=int(n_repetitions > 1))
+        seconds = measure_interleaved_calls(calls, n_repetitions, n_warm_up_calls=int(n_repetitions > 1))
     models = {library: fit.func.__self__ for library, fit in calls.items()}
     records = {
         library: {

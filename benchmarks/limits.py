@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from benchmarks import networks
-from benchmarks.comparisons import FASTLIN, N_REPETITIONS, Case, summarize_ratios, time_interleaved_calls
+from benchmarks.comparisons import FASTLIN, N_REPETITIONS, Case, measure_interleaved_calls, summarize_ratios
 from benchmarks.passes import N_CLASSES, make_pass
 from fastlin.blocks import from_arrays
 from fastlin.kernels.linear.operands import Samples
@@ -87,7 +87,7 @@ def make_arithmetic_function(n_operations, precision):
 def measure_limit(loaded_data, is_full_run):
     """Return the times of fastlin and its limits. `loaded_data` contains a description and a dict of functions."""
     data, calls = loaded_data
-    repeated_seconds = time_interleaved_calls(calls, N_REPETITIONS, N_CALLS)
+    repeated_seconds = measure_interleaved_calls(calls, N_REPETITIONS, N_CALLS)
     seconds = {name: median(times) for name, times in repeated_seconds.items()}
     slowest_limit = max(seconds.keys() - {FASTLIN}, key=seconds.get)
     speed_fractions = summarize_ratios(

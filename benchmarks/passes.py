@@ -6,7 +6,7 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.comparisons import FASTLIN, N_REPETITIONS, Comparison, ComparisonRule, time_interleaved_calls
+from benchmarks.comparisons import FASTLIN, N_REPETITIONS, Comparison, ComparisonRule, measure_interleaved_calls
 from benchmarks.data import load_mnist_pixels
 from benchmarks.problems import Scores
 from fastlin.kernels.machine.threads import count_threads
@@ -142,7 +142,7 @@ def measure_pass_scaling(is_full_run=False):
             factor: make_pass(np.random.default_rng(0).standard_normal((shape["n"], shape["d"])), shape["K"])
             for factor, shape in shapes.items()
         }
-        seconds[size] = [median(times) for times in time_interleaved_calls(passes, N_REPETITIONS).values()]
+        seconds[size] = [median(times) for times in measure_interleaved_calls(passes, N_REPETITIONS).values()]
     settings = {"base": dict(base_sizes), "factors": list(SIZE_FACTORS), "threads": count_threads()}
     return {"kind": "passes", **settings, "seconds": seconds}
 

@@ -19,8 +19,8 @@ from benchmarks.comparisons import (
     Outcome,
     Run,
     load_problem,
+    measure_interleaved_calls,
     run_comparison,
-    time_interleaved_calls,
 )
 from benchmarks.fits import fit_scikit_learn_to_pixels, make_scikit_learn_baselines
 from benchmarks.problems import make_benchmark_problem
@@ -188,7 +188,7 @@ def test_a_fit_that_warns_counts_as_not_converged():
 
 def test_calls_are_interleaved():
     repetitions = []
-    seconds = time_interleaved_calls(
+    seconds = measure_interleaved_calls(
         {"a": lambda: repetitions.append("a"), "b": lambda: repetitions.append("b")}, 2, n_calls=2
     )
     assert repetitions == ["a", "b", "a", "a", "b", "b", "a", "a", "b", "b"]
