@@ -88,7 +88,7 @@ def _read_peak_bytes():
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) << 10
 
 
-def measure_first_use(module, cache_folder):
+def measure_import_and_fit(module, cache_folder):
     """Return the seconds of an import, and of an import plus a fit to digits. `cache_folder` is a folder or None."""
     environment_variables = {} if cache_folder is None else {"NUMBA_CACHE_DIR": str(cache_folder)}
     return [
@@ -101,9 +101,9 @@ def measure_first_use(is_full_run=False):
     """Return the record of each of FIRST_USE_TITLES. Later processes load the kernels that the first fit compiled."""
     with tempfile.TemporaryDirectory() as folder:
         cache_folder = folder if is_full_run else None
-        first_fit_seconds = measure_first_use(LIBRARY_MODULES[FASTLIN], cache_folder)[1]
+        first_fit_seconds = measure_import_and_fit(LIBRARY_MODULES[FASTLIN], cache_folder)[1]
         repetitions = [
-            {name: measure_first_use(module, cache_folder) for name, module in LIBRARY_MODULES.items()}
+            {name: measure_import_and_fit(module, cache_folder) for name, module in LIBRARY_MODULES.items()}
             for _ in range(N_REPETITIONS if is_full_run else 1)
         ]
     seconds = {}

@@ -65,7 +65,7 @@ def cache_folders(monkeypatch):
         calls.append(cache)
         return [float(next(numbers)), 10.0 * len(calls)]
 
-    monkeypatch.setattr(processes, "measure_first_use", run)
+    monkeypatch.setattr(processes, "measure_import_and_fit", run)
     return calls
 
 

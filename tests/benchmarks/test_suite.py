@@ -63,7 +63,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(sweeps, "count_threads", lambda: 1)
     monkeypatch.setattr(inference, "MEMORY_CASE", "")
     monkeypatch.setattr(memory, "call_in_process", lambda *fit: 10**7)
-    monkeypatch.setattr(processes, "measure_first_use", lambda module, cache: [1.0, 2.0])
+    monkeypatch.setattr(processes, "measure_import_and_fit", lambda module, cache: [1.0, 2.0])
     monkeypatch.setattr(passes, "SMALL_BASE_SIZES", {"n": 20, "d": 2, "K": 3})
     panels = [
         replace(each, short_values=each.short_values[:1], base={**each.base, "n": 200}) for each in scaling.SWEEPS
