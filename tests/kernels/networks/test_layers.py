@@ -16,7 +16,6 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 TOLERANCES = {np.float64: 1e-13, np.float32: 2e-6}
 # There are one block, several blocks, or more blocks than rows, so that some blocks are empty.
 N_BLOCKS = [1, 3, 12]
-BLOCKS = pytest.mark.parametrize("n_blocks", N_BLOCKS)
 FOR_EACH_ACTIVATION = pytest.mark.parametrize("activation", ACTIVATIONS)
 # Without compilation, NumPy warns about overflow and invalid values.
 IGNORE_OVERFLOW = pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
