@@ -92,7 +92,7 @@ def test_every_page_is_in_one_toctree():
             assert re.match(r"docs/|#|[a-z]+:", target), f"{included_document} links to {target}"
 
 
-def test_comments_name_the_rows_of_the_design_choices_and_every_row_is_named():
+def test_comments_and_design_choices_name_the_same_rows():
     rows = [
         line.split("|")[1].strip() for line in read("docs/benchmarks/design-choices.md").splitlines() if "|" in line
     ]

@@ -107,6 +107,11 @@ def test_every_other_case_is_measured_and_published(name, tiny, tmp_path):
     assert any(shown[block] != empty_blocks[block] for block in shown)
 
 
+def test_every_ablation_replaces_an_existing_attribute():
+    patches = ablation.DISABLING_PATCHES
+    assert [title for title, (owner, name, _) in patches.items() if not hasattr(owner, name)] == []
+
+
 @pytest.mark.parametrize(
     "options", [*mark_params(pytest.mark.thorough, []), *mark_params(pytest.mark.slow, ["--full"])], ids=str
 )

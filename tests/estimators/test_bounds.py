@@ -28,11 +28,10 @@ TYPES = [np.float64, np.float64, np.float32, np.int8, np.int16, np.int32, np.uin
 SOFT_LABELS = [[1 - 1e-3, 1e-3], [1e-3, 1 - 1e-3]]
 DEFAULTS = {"C": 1.0, "l1_ratio": 0.0, "lower_bounds": -INF, "upper_bounds": INF, "fit_intercept": True}
 # Kernels for each type of column take seconds to compile.
-FLAT_PROBLEM_SEEDS = [33, 145, 151, 225, 256, 316, 1627, 2754]
+FLAT_PROBLEM_SEEDS = [33, 145, 225, 256, 316, 1627, 2754]
 FLAT_PROBLEM_MINIMA = [
     0.11822224,
     6.2965287,
-    0.011881668,
     1.4819981267,
     1.0923777592,
     0.0291898478,
@@ -367,7 +366,8 @@ def test_small_fits_of_large_features_reach_the_minimum(case):
     assert value == pytest.approx(minimum, rel=1e-4 if minimum < 1 else 1e-6, abs=1e-10)
 
 
-@pytest.mark.parametrize(("seed", "minimum"), [(3577, 0.2318390768), *FLAT_PROBLEMS])
+# Without a mixture of curvatures, the fit of the second problem would stall at a J that is 188 times as large.
+@pytest.mark.parametrize(("seed", "minimum"), [(3577, 0.2318390768), (151, 0.011881668), *FLAT_PROBLEMS])
 def test_fits_of_flat_objectives_reach_the_minimum(seed, minimum):
     problem = sample_problem(seed)
     model, value = fit_and_evaluate(problem)
