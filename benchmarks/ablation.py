@@ -77,18 +77,19 @@ def list_everyday_problems():
             yield case.name, problem.X, problem.y, {"C": problem.C, "l1_ratio": problem.l1_ratio}
 
 
-def simulate_categorical_rows(n_rows, level_counts):
-    """Return one-hot encoded categorical columns with some rare levels, and labels of two classes."""
+def simulate_categorical_rows(n_rows, category_counts):
+    """Return one-hot encoded categorical columns with some rare categories, and labels of two classes."""
     generator = np.random.default_rng(0)
-    level_codes = np.minimum(
-        generator.pareto(1.2, (n_rows, len(level_counts))) * np.array(level_counts) / 20, np.array(level_counts) - 1
+    category_codes = np.minimum(
+        generator.pareto(1.2, (n_rows, len(category_counts))) * np.array(category_counts) / 20,
+        np.array(category_counts) - 1,
     )
-    level_codes = (level_codes.astype(int) + np.cumsum([0, *level_counts[:-1]])).ravel()
+    category_codes = (category_codes.astype(int) + np.cumsum([0, *category_counts[:-1]])).ravel()
     X = csr_array(
-        (np.ones(len(level_codes)), level_codes, np.arange(0, len(level_codes) + 1, len(level_counts))),
-        (n_rows, sum(level_counts)),
+        (np.ones(len(category_codes)), category_codes, np.arange(0, len(category_codes) + 1, len(category_counts))),
+        (n_rows, sum(category_counts)),
     )
-    scores = X @ generator.normal(size=sum(level_counts))
+    scores = X @ generator.normal(size=sum(category_counts))
     return X, scores + generator.logistic(size=n_rows) > 0
 
 
@@ -101,7 +102,7 @@ def list_large_problems():
     yield "MNIST, L1", mnist.X_train[:5_000] / 255, mnist.y_train[:5_000], {"l1_ratio": 1.0, "C": 0.1}
     for C, l1_ratio in ((1.0, 0.5), (1.0, 1.0), (0.1, 1.0)):
         X, y = simulate_categorical_rows(50_000, (10, 100, 1_000))
-        yield f"levels, C = {C}, l1_ratio = {l1_ratio}", X, y, {"C": C, "l1_ratio": l1_ratio}
+        yield f"categories, C = {C}, l1_ratio = {l1_ratio}", X, y, {"C": C, "l1_ratio": l1_ratio}
     for n, d, K in ((200_000, 20, 2), (100_000, 50, 4), (10_000, 256, 300), (500, 5_000, 4)):
         yield f"{n} x {d}, {K} classes", *simulate_softmax_data(n, d, K, 1 / 3, seed=n), {}
 

@@ -38,12 +38,12 @@ RESULT_KEYS = {
     for name in ("seconds", "accuracy", "log_loss", "objective")
     for side in (FASTLIN, BASELINE_LABEL)
 }
-TIME_RATIO, OBJECTIVE_GAP = "time over the baseline's", "objective above the baseline's"
+TIME_RATIO, OBJECTIVE_DIFFERENCE = "time over the baseline's", "objective above the baseline's"
 # Each other number: the case, the name of its record, and the keys that lead to the number in the record.
 MEMORY_KEYS = {"bytes in addition to X": "fit_bytes", "bytes of scikit-learn": "baseline_bytes"}
 OTHERS = {
     **{f"{case}, {what}": (case, case, key) for case in MEMORY_CASES for what, key in MEMORY_KEYS.items()},
-    **{f"{case}, part of the limit's speed": (case, case, "part") for case in LIMIT_CASES},
+    **{f"{case}, fraction of the limit's speed": (case, case, "speed_fraction") for case in LIMIT_CASES},
     **{f"{case}, seconds": (FIRST_USE_CASE, case, "libraries", FASTLIN, "seconds") for case in FIRST_USE_TITLES},
     **{
         f"pass, {size} × {size_factor}, seconds": ("pass-scaling", "pass-scaling", "seconds", size, index)
@@ -56,7 +56,7 @@ OTHERS = {
 class Comparisons:
     """fastlin and the baseline of each comparison, with scores on test rows."""
 
-    params = (list(CHOSEN_COMPARISONS), [TIME_RATIO, OBJECTIVE_GAP, *RESULT_KEYS])
+    params = (list(CHOSEN_COMPARISONS), [TIME_RATIO, OBJECTIVE_DIFFERENCE, *RESULT_KEYS])
     param_names = ("comparison", "what")
     timeout = 600
 
@@ -68,9 +68,9 @@ class Comparisons:
         if what == TIME_RATIO:
             # asv assumes that lower is better.
             self.number = _round_digits(1 / record["ratio"])
-        elif what == OBJECTIVE_GAP:
+        elif what == OBJECTIVE_DIFFERENCE:
             # asv reports each negative number as a change.
-            self.number = _round_digits(max(record["gap"], 0.0))
+            self.number = _round_digits(max(record["objective_difference"], 0.0))
         else:
             side, name = RESULT_KEYS[what]
             value = record["libraries"][FASTLIN if side == FASTLIN else record["baseline"]][name]

@@ -42,7 +42,7 @@ BOUND_MEASURES = {
         lambda record: record["libraries"][FASTLIN]["additional_bytes"] / 1e6,
         "{:.3g} MB in addition to X",
     ),
-    "part": (lambda record: record["part"], "{:.1%} of the limit's speed"),
+    "speed_fraction": (lambda record: record["speed_fraction"], "{:.1%} of the limit's speed"),
     "seconds": (lambda record: _get_seconds(record, FASTLIN), "{:.3g} s"),
     "seconds beyond scikit-learn's": (
         lambda record: _get_seconds(record, FASTLIN) - _get_seconds(record, "scikit-learn"),

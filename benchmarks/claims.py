@@ -26,7 +26,8 @@ SHOWN_METRICS = {
         "points_lost_by_dropout": "points lost by dropout, two hidden layers",
     },
 }
-
+# Wider tables do not fit on a phone.
+MAX_COLUMNS = 7
 # Figures that are not published, because tables contain the same data.
 OMITTED_FIGURES = ("images.png",)
 
@@ -83,20 +84,29 @@ def format_study(study):
         for image_file, alternative_text in record["plots"][study].items()
     ]
     for metric, heading in SHOWN_METRICS.get(study, {}).items():
-        sections.append(format_markdown(_tabulate(record["metrics"][study][metric], heading)))
+        sections += map(format_markdown, _tabulate(record["metrics"][study][metric], heading))
     return "\n\n".join(sections)
 
 
 def _tabulate(values, heading):
-    """Return a Table from a dict of rows, or from a dict of numbers that form one row."""
+    """Yield the Tables of a dict of rows, or of a dict of numbers; rows that are too long become columns."""
     if not all(isinstance(row, dict) for row in values.values()):
-        values = {"": {name: f"{value:+.1f}".replace("-", "−") for name, value in values.items()}}
-    return make_table(
-        [
-            {heading: name, **{column.replace("_", " "): _format(value) for column, value in row.items()}}
-            for name, row in values.items()
-        ]
-    )
+        values = {name: {"points": f"{value:+.1f}".replace("-", "−")} for name, value in values.items()}
+    first, *_ = values.values()
+    if len(first) >= MAX_COLUMNS:
+        values = {column: {name: row[column] for name, row in values.items()} for column in first}
+        first, *_ = values.values()
+    for begin in range(0, len(first), MAX_COLUMNS - 1):
+        columns = list(first)[begin : begin + MAX_COLUMNS - 1]
+        yield make_table(
+            [
+                {
+                    heading: name.replace("_", " "),
+                    **{column.replace("_", " "): _format(row[column]) for column in columns},
+                }
+                for name, row in values.items()
+            ]
+        )
 
 
 def _format(value):

@@ -151,7 +151,7 @@ class Outcome:
         return median(self.time_ratios)
 
     @property
-    def gap(self):
+    def objective_difference(self):
         """The relative difference of fastlin's objective from the baseline's. For many fits, it is the maximum."""
         return float(np.max(np.divide(self.objectives[FASTLIN], self.objectives[self.baseline]) - 1))
 
@@ -176,10 +176,16 @@ class Outcome:
         if not self.has_converged:
             return "fastlin did not converge"
         same_steps_tol = self.comparison.rule.same_steps_tol
-        if self.gap > (self.comparison.rule.suboptimality if same_steps_tol is None else same_steps_tol):
-            return f"fastlin's objective is above that of {self.baseline} by {self.gap:.1e}, relatively"
-        if same_steps_tol is not None and self.gap < -same_steps_tol:
-            return f"fastlin's objective is below that of {self.baseline} by {-self.gap:.1e}, not equal"
+        if self.objective_difference > (
+            self.comparison.rule.suboptimality if same_steps_tol is None else same_steps_tol
+        ):
+            return (
+                f"fastlin's objective is above that of {self.baseline} by {self.objective_difference:.1e}, relatively"
+            )
+        if same_steps_tol is not None and self.objective_difference < -same_steps_tol:
+            return (
+                f"fastlin's objective is below that of {self.baseline} by {-self.objective_difference:.1e}, not equal"
+            )
         accuracies = [self.problem.accuracy(*self.runs[name][-1].solution) for name in (FASTLIN, self.baseline)]
         accuracy_difference = accuracies[0] - accuracies[1]
         allowed_difference = max(ACCURACY_TOL, MAX_DIFFERING_ROWS / self.problem.X.shape[0])
@@ -209,7 +215,7 @@ class Outcome:
                 name: {"seconds": take_median_seconds(runs), "suboptimality": suboptimalities[name]}
                 for name, runs in self.runs.items()
             },
-            "gap": self.gap,
+            "objective_difference": self.objective_difference,
             "failure": self.describe_failure(),
         }
 

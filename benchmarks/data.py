@@ -13,8 +13,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from benchmarks.problems import count_test_rows, make_split_problem
 from fastlin import datasets
 
-# The number of levels of each categorical column of a DataFrame, and the number of numeric columns.
-DATAFRAME_LEVEL_COUNTS, N_NUMERIC_COLUMNS = (3, 7, 12, 40), 4
+# The number of categories of each categorical column of a DataFrame, and the number of numeric columns.
+DATAFRAME_CATEGORY_COUNTS, N_NUMERIC_COLUMNS = (3, 7, 12, 40), 4
 LETTER_FILE = "letter-recognition.csv.gz"
 N_LETTER_ROWS, N_LETTER_FEATURES = 20_000, 16
 N_LETTER_TRAINING_ROWS = 16_000
@@ -86,28 +86,30 @@ def standardize(X, *other_arrays):
     return [scaler.transform(rows) for rows in (X, *other_arrays)]
 
 
-def simulate_dataframe(n_rows, n_all=None, level_counts=DATAFRAME_LEVEL_COUNTS, n_numeric_columns=N_NUMERIC_COLUMNS):
+def simulate_dataframe(
+    n_rows, n_all=None, category_counts=DATAFRAME_CATEGORY_COUNTS, n_numeric_columns=N_NUMERIC_COLUMNS
+):
     """Return a two-class BenchmarkProblem. The columns of its DataFrame are categorical or normally distributed."""
     try:
         import pandas as pd
     except ImportError:
         raise NotImplementedError("pandas is not installed.") from None
-    n_rows, n_categorical = n_rows or n_all, len(level_counts)
+    n_rows, n_categorical = n_rows or n_all, len(category_counts)
     generator, n = np.random.default_rng(0), n_rows + count_test_rows(n_rows)
-    level_codes = [generator.integers(0, n_levels, n) for n_levels in level_counts]
+    category_codes = [generator.integers(0, n_categories, n) for n_categories in category_counts]
     numeric_columns = generator.standard_normal((n, n_numeric_columns))
-    # The encoder omits levels without rows, so each level is assigned to a row here.
-    for column, n_levels in zip(level_codes, level_counts, strict=True):
-        column[:n_levels] = np.arange(n_levels)
-    first_column_indices = np.cumsum([0, *level_counts, *[1] * n_numeric_columns])
+    # The encoder omits categories without rows, so each category is assigned to a row here.
+    for column, n_categories in zip(category_codes, category_counts, strict=True):
+        column[:n_categories] = np.arange(n_categories)
+    first_column_indices = np.cumsum([0, *category_counts, *[1] * n_numeric_columns])
     indices = np.tile(first_column_indices[:-1].astype(np.int32), (n, 1))
-    indices[:, :n_categorical] += np.transpose(level_codes).astype(np.int32)
+    indices[:, :n_categorical] += np.transpose(category_codes).astype(np.int32)
     entries = np.hstack([np.ones((n, n_categorical)), numeric_columns])
     row_starts = np.arange(n + 1, dtype=np.int32) * entries.shape[1]
     X = csr_matrix((entries.ravel(), indices.ravel(), row_starts), shape=(n, first_column_indices[-1]))
     y = X @ np.random.default_rng(1).standard_normal(X.shape[1]) + generator.logistic(size=n) > 0
     dataframe = pd.DataFrame(
-        {f"category_{i}": pd.Categorical(column) for i, column in enumerate(level_codes)}
+        {f"category_{i}": pd.Categorical(column) for i, column in enumerate(category_codes)}
         | {f"number_{i}": column for i, column in enumerate(numeric_columns.T)}
     )
     return replace(make_split_problem("dataframe", X, y, 1.0, n_rows), other_inputs=dataframe[:n_rows])

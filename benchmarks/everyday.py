@@ -51,7 +51,7 @@ REFERENCE_TOL = 1e-13
 # newton-cholesky is not a baseline if its Hessian needs more multiply-adds than this, because it would take seconds.
 MAX_HESSIAN_MULTIPLY_ADDS = 100_000_000_000
 MAX_BASELINE_SUBOPTIMALITY = 1e-3
-GRID_GROUP, REAL_TABLES_GROUP, DATAFRAME_GROUP = "grid", "real tables", "dataframes"
+GRID_GROUP, REAL_TABLES_GROUP, DATAFRAME_GROUP = "grid", "real tables", "DataFrames"
 SCIKIT_LEARN_BENCH_GROUP, THREADS_GROUP, L1_GROUP = "scikit-learn_bench", "issue 32162", "L1, pull request 33160"
 # The groups of a short measurement, and the maximum number of rows of their cases.
 SHORT_GROUPS, MAX_SHORT_ROWS = (GRID_GROUP, REAL_TABLES_GROUP, SCIKIT_LEARN_BENCH_GROUP, THREADS_GROUP, L1_GROUP), 1_000
@@ -59,7 +59,7 @@ SHORT_GROUPS, MAX_SHORT_ROWS = (GRID_GROUP, REAL_TABLES_GROUP, SCIKIT_LEARN_BENC
 ILL_CONDITIONED_OPTIONS = {
     "correlated": {"correlation": 0.95},
     "unbalanced": {"imbalance": 3.0},
-    "raw scales": {"spread": 1e3},
+    "raw scales": {"std_ratio": 1e3},
 }
 SCIKIT_LEARN_DATASETS = {
     "iris": load_iris,
@@ -96,7 +96,7 @@ class Case:
 
 def _load_simulated(n_rows, n, d, K, l1_ratio=0.0, **options):
     problem = make_problem(n_rows, **{**BASE_SETTINGS, "n": n, "d": d, "K": K, **options})
-    X, X_test = (problem.X, problem.X_test) if "spread" in options else standardize(problem.X, problem.X_test)
+    X, X_test = (problem.X, problem.X_test) if "std_ratio" in options else standardize(problem.X, problem.X_test)
     return make_benchmark_problem("drawn", X, problem.y, C, (X_test, problem.y_test), l1_ratio=l1_ratio)
 
 
@@ -129,7 +129,7 @@ def _list_cases():
         load = partial(_load_simulated, n=n, d=d, K=K, l1_ratio=penalties[name])
         yield Case("L1 and elastic net", f"{name}, {n:,} × {d}, {K} classes", load)
     for n in (1_000, 10_000, 100_000):
-        yield Case(DATAFRAME_GROUP, f"frame with categories, {n:,} rows", partial(simulate_dataframe, n_all=n))
+        yield Case(DATAFRAME_GROUP, f"DataFrame with categories, {n:,} rows", partial(simulate_dataframe, n_all=n))
 
 
 def _load_scikit_learn_bench(n_rows, d, K):
@@ -263,7 +263,7 @@ def measure_case(case, is_full_run=True):
         "default": default,
         "default_ratio": default_seconds / seconds[FASTLIN],
         "scikit_learn_ratio": min(scikit_learn_seconds) / seconds[FASTLIN],
-        "is_above": outcome.gap > OBJECTIVE_TOL,
+        "is_above": outcome.objective_difference > OBJECTIVE_TOL,
         "is_worse": fastlin_error > max(COEF_ERROR_TOL, baseline_error),
     }
 

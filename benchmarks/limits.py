@@ -100,8 +100,8 @@ def measure_limit(loaded_data, is_full_run):
         "data": data,
         "limit": slowest_limit,
         "libraries": {name: {"seconds": value} for name, value in seconds.items()},
-        "part": speed_fractions["ratio"],
-        "part_interval": speed_fractions["interval"],
+        "speed_fraction": speed_fractions["ratio"],
+        "speed_fraction_interval": speed_fractions["interval"],
     }
 
 

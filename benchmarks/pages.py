@@ -58,7 +58,7 @@ SCALING_CAPTION = "Fit time against rows, features, classes, density, C, standar
 PASSES_CAPTION = "Milliseconds per pass against rows, features and classes"
 BASELINES_CAPTION = "Suboptimality of the objective against fit time, one curve per library"
 EXCLUSION_REASON = "because the log loss of both models on held-out rows is higher than that of a uniform guess"
-# Reasons why fastlin is slower, with the relative gap between the objectives.
+# Reasons why fastlin is slower, with the relative difference of the objectives.
 EARLY_STOP_REASON = (
     "scikit-learn stops earlier, at an objective that is higher than fastlin's by a factor of 1 + {:.0e}."
 )
@@ -79,7 +79,7 @@ SLOWER_REASONS = {
     "many-folds": SCORING_REASON,
     "many-grid": SCORING_REASON,
     "many-labels-embeddings": "scikit-learn's fits at large C stop far from the optimum, as the log losses show.",
-    "predict-frame": "pandas stores columns contiguously; a row-major array takes 1.7 ms.",
+    "predict-dataframe": "pandas stores columns contiguously; a row-major array takes 1.7 ms.",
 }
 
 
@@ -119,7 +119,9 @@ def format_comparisons(name, machine):
     comparisons = _select_comparisons(machine)
     slower_cases = [
         f"- {tables.describe_case(record)}: "
-        + SLOWER_REASONS.get(COMPARISONS_BY_RECORD[name], "the reason is not known yet.").format(-record["gap"])
+        + SLOWER_REASONS.get(COMPARISONS_BY_RECORD[name], "the reason is not known yet.").format(
+            -record["objective_difference"]
+        )
         for name, record in comparisons.items()
         if tables.is_slower(record)
     ]

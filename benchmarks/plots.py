@@ -20,7 +20,7 @@ COLORS = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 MARKERS = "o", "s", "^", "D", "v", "P"
 LINE_STYLES = {"n": ("rows n", "#D55E00", "o"), "d": ("features d", "#0072B2", "s"), "K": ("classes K", "#009E73", "^")}
 MAX_TICK_LABELS = 5
-AXIS_LABELS = {"spread": "ratio of standard deviations"}
+AXIS_LABELS = {"std_ratio": "ratio of standard deviations"}
 # Figure sizes in inches that are legible on a phone.
 FIGURE_WIDTH = 7
 # The ratio with full color in a map, and the ratio above which text is white.

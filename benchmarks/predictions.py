@@ -32,12 +32,12 @@ def predict(prediction, name):
     return (prediction.models[name].predict_proba(prediction.rows),)
 
 
-def _load_prediction(n_rows, n_all, n_classes, as_frame=False):
+def _load_prediction(n_rows, n_all, n_classes, as_dataframe=False):
     n_rows = min(n_rows or n_all, n_all)
     problem = make_problem(**{**BASE_SETTINGS, "n": N_TRAINING_ROWS + n_rows, "d": N_FEATURES, "K": n_classes})
     X, X_train, y = problem.X[:n_rows], problem.X[n_rows:], problem.y[:n_rows]
     rows = X
-    if as_frame:
+    if as_dataframe:
         import pandas as pd
 
         rows, X_train = (pd.DataFrame(array).add_prefix("column_") for array in (X, X_train))
@@ -68,12 +68,12 @@ def _make_comparison(title, load, rows=None, package=""):
     return Comparison(f"probabilities of {title}", load, ours, {BASELINE: theirs}, rows, rule=rule, package=package)
 
 
-LOAD_DATAFRAME = partial(_load_prediction, n_all=N_DATAFRAME_ROWS, n_classes=2, as_frame=True)
+LOAD_DATAFRAME = partial(_load_prediction, n_all=N_DATAFRAME_ROWS, n_classes=2, as_dataframe=True)
 COMPARISONS = {
     "predict-row": _make_comparison("one row", partial(_load_prediction, n_all=1, n_classes=2)),
     "predict-rows": _make_comparison("many rows", partial(_load_prediction, n_all=N_ROWS, n_classes=3), 100_000),
-    "predict-frame": _make_comparison("a frame", LOAD_DATAFRAME, 10_000, "pandas"),
+    "predict-dataframe": _make_comparison("a DataFrame", LOAD_DATAFRAME, 10_000, "pandas"),
     "predict-categories": _make_comparison(
-        "a frame with categories", partial(_load_dataframe, n_all=N_DATAFRAME_ROWS), 10_000, "pandas"
+        "a DataFrame with categories", partial(_load_dataframe, n_all=N_DATAFRAME_ROWS), 10_000, "pandas"
     ),
 }

@@ -17,7 +17,7 @@ from fastlin.other_libraries import fit_fastlin
 MAX_HESSIAN_PARAMETERS, MAX_HESSIAN_MULTIPLY_ADDS = 600, 50_000_000_000
 # If an iteration has more multiply-adds, there is one repetition, and baselines that would take minutes are omitted.
 MAX_REPEATED_MULTIPLY_ADDS = 30_000_000
-BASE_SETTINGS = {"n": 10_000, "d": 50, "K": 10, "density": 1.0, "C": 1.0, "spread": 1.0, "threads": None}
+BASE_SETTINGS = {"n": 10_000, "d": 50, "K": 10, "density": 1.0, "C": 1.0, "std_ratio": 1.0, "threads": None}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ SWEEPS = (
     Sweep("density", "density of sparse X", _list_powers_of_ten(-4, -1), {"n": 20_000, "d": 5_000, "K": 3}, (1e-3,)),
     Sweep("C", "C", _list_powers_of_ten(-3, 6), {"K": 5}, (1.0, 1e3)),
     Sweep(
-        "spread",
+        "std_ratio",
         "ratio of largest to smallest standard deviation of a feature",
         _list_powers_of_ten(0, 4),
         {"K": 5},
@@ -55,11 +55,11 @@ SWEEPS = (
 )
 
 
-def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlation=0.0, imbalance=0.0):
+def make_problem(n_rows=None, *, n, d, K, density, C, std_ratio, threads, correlation=0.0, imbalance=0.0):
     """Return the problem of a setting, optionally with fewer rows for warm-up. `threads` is ignored.
 
-    The first class is exp(`imbalance`) times as likely. If `spread` exceeds 1, the standard deviations of the features
-    range from 1 to `spread`, and each mean is three standard deviations.
+    The first class is exp(`imbalance`) times as likely. If `std_ratio` exceeds 1, the standard deviations of the
+    features range from 1 to `std_ratio`, and each mean is three standard deviations.
     """
     n_rows = n_rows or n
     n = n_rows + count_test_rows(n_rows)
@@ -78,8 +78,8 @@ def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlati
     scores = X @ coef + generator.gumbel(size=(n, K))
     scores[:, 0] += imbalance
     labels = np.argmax(scores, axis=1)
-    if spread > 1:
-        std_deviations = spread ** np.linspace(0, 1, d)
+    if std_ratio > 1:
+        std_deviations = std_ratio ** np.linspace(0, 1, d)
         X = (X + 3) * std_deviations
     return make_split_problem("scaling", X, labels, C, n_rows)
 
@@ -118,9 +118,9 @@ def measure_point(settings, changed_setting):
     comparison = replace(comparison, rounds=1 if is_large_problem else N_REPETITIONS)
     default_outcome = run_comparison(comparison, problem, n_threads)
     # If the default stops far above the minimum, its accuracy differs, so only objectives are compared.
-    if not default_outcome.has_converged or default_outcome.gap > DEFAULT_TOL:
+    if not default_outcome.has_converged or default_outcome.objective_difference > DEFAULT_TOL:
         raise RuntimeError(default_outcome.describe_failure())
-    comparison_records = [default_outcome] if -default_outcome.gap <= DEFAULT_TOL else []
+    comparison_records = [default_outcome] if -default_outcome.objective_difference <= DEFAULT_TOL else []
     n_parameters = problem.n_rows_coef * (d + 1)
     is_hessian_feasible = n_parameters <= MAX_HESSIAN_PARAMETERS and n * n_parameters**2 <= MAX_HESSIAN_MULTIPLY_ADDS
     baselines = make_scikit_learn_baselines("newton-cholesky") if is_hessian_feasible else {}
@@ -151,6 +151,6 @@ def _describe_baseline(outcome):
         "name": outcome.baseline,
         "seconds": outcome.seconds[outcome.baseline],
         **summarize_ratios(outcome.time_ratios),
-        "suboptimality": -outcome.gap,
+        "suboptimality": -outcome.objective_difference,
         **outcome.score_test_rows(outcome.baseline)._asdict(),
     }

@@ -152,8 +152,8 @@ def summarize(record):
         parts.append(format_library_seconds(record, FASTLIN))
     if "fit_bytes" in record:
         parts.append(f"{record['fit_bytes'] / 1e6:.1f} MB in addition to X")
-    if "part" in record:
-        parts.append(f"{record['part']:.0%} of the speed of {record['limit']}")
+    if "speed_fraction" in record:
+        parts.append(f"{record['speed_fraction']:.0%} of the speed of {record['limit']}")
     if "ratio" in record and "baseline" in record:
         parts.append(f"{format_interval(record)} times as fast as {label_baseline(record)}")
     name = describe_case(record) if "title" in record else record["kind"]
@@ -210,14 +210,14 @@ def make_comparison_rows(record):
         "times faster": format_interval(record),
         "time": format_compared_seconds(record),
         "baseline": label_baseline(record),
-        "objective gap": f"{record['gap']:+.0e}",
+        "objective difference": f"{record['objective_difference']:+.0e}",
     }
     yield row, is_slower(record) or record["failure"]
 
 
 def make_hardware_limit_rows(record):
     """Yield the row of an operation and of the hardware limit that bounds its speed."""
-    speed_fractions = record.get("part_interval") or [record["part"]]
+    speed_fractions = record.get("speed_fraction_interval") or [record["speed_fraction"]]
     row = {
         "operation": describe_case(record),
         "fastlin": format_library_seconds(record, FASTLIN),
@@ -287,7 +287,7 @@ def make_problem_rows(record):
             "than the default": format_ratio(problem["default_ratio"]),
             "time": format_compared_seconds(problem),
             "fastest baseline": label_baseline(problem),
-            "objective gap; coefficient error": f"{problem['gap']:+.0e}; "
+            "objective difference; coefficient error": f"{problem['objective_difference']:+.0e}; "
             + " vs ".join(f"{side['coef_error']:.0e}" for side in list_compared_measurements(problem)),
         }
         yield row, is_slower(problem)
@@ -335,8 +335,8 @@ def make_probe_fit_rows(pair):
         "certified": format_library_seconds(certified, FASTLIN),
         'solver="lbfgs"': format_library_seconds(lbfgs_record, FASTLIN),
         "scikit-learn": format_library_seconds(certified, certified["baseline"]),
-        "objective gap": f"{certified['gap']:+.0e}",
-        "gap by lbfgs": f"{lbfgs_record['gap']:+.0e}",
+        "objective difference": f"{certified['objective_difference']:+.0e}",
+        "difference by lbfgs": f"{lbfgs_record['objective_difference']:+.0e}",
         "accuracy": format_compared_scores(certified),
     }
     yield row, is_slower(certified)
@@ -362,7 +362,9 @@ def make_probe_rows(record):
     row = {
         "probe": record["data"],
         "fastlin (certified gap)": f"{format_library_seconds(record, FASTLIN)} ({ours['certified_gap']:.0e})",
-        "scikit-learn (objective gap)": f"{scikit_learn_time} ({theirs['objective'] / ours['objective'] - 1:+.0e})",
+        "scikit-learn (objective difference)": (
+            f"{scikit_learn_time} ({theirs['objective'] / ours['objective'] - 1:+.0e})"
+        ),
         "times faster": format_interval(record),
         "fastlin to scikit-learn's objective (times faster)": time_to_objective
         + ("" if ratio is None else f" ({format_ratio(ratio)})"),
@@ -394,7 +396,7 @@ def make_inference_rows(record):
             "baseline": label_library(record, name),
             "time": f"{format_seconds(ours['seconds'])} vs {format_seconds(theirs['seconds'])}",
             "times faster": format_ratio(ratio),
-            "objective gap": f"{ours['objective'] / theirs['objective'] - 1:+.0e}",
+            "objective difference": f"{ours['objective'] / theirs['objective'] - 1:+.0e}",
             "difference of standard errors; coefficients": "; ".join(
                 f"{theirs[name]:.0e}" for name in ("error_difference", "coef_difference")
             ),
@@ -421,7 +423,7 @@ EVERYDAY_LAYOUT = TableLayout("Everyday problems", make_problem_rows)
 SHORT_SWEEP_LAYOUT = TableLayout("Sweeps over C on validation rows", make_short_sweep_rows)
 PROBE_FIT_LAYOUT = TableLayout("Single probes", make_probe_fit_rows)
 # The names of the groups of everyday problems in the documents.
-GROUP_TITLES = {"ill-conditioned": "ill-conditioned features", "frames": "DataFrames"}
+GROUP_TITLES = {"ill-conditioned": "ill-conditioned features"}
 KIND_LAYOUTS = {
     "comparison": TableLayout(
         "fastlin vs baselines, bold if fastlin is slower; ratios with 95 % intervals, scores on held-out rows",

@@ -1,4 +1,4 @@
-"""Names of coefficients, and the selection of coefficients by name, by pair (column, level), or by index."""
+"""Names of coefficients, and the selection of coefficients by name, by pair (column, category), or by index."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ MAX_LISTED_NAMES = 5
 
 
 class CoefficientName(str):
-    """The name of a coefficient: "column_level" for a level of a categorical column, or "intercept".
+    """The name of a coefficient: "column_category" for a category of a categorical column, or "intercept".
 
-    `column` and `level` distinguish coefficients with the same name; `column` is None for the intercept. The names of
-    numerical columns are plain strings.
+    `column` and `category` distinguish coefficients with the same name; `column` is None for the intercept. The names
+    of numerical columns are plain strings.
     """
 
-    __slots__ = ("column", "level")
+    __slots__ = ("category", "column")
 
     column: str | None
-    level: Any
+    category: Any
 
-    def __new__(cls, name: str, column: str | None = None, level: object = None) -> Self:
+    def __new__(cls, name: str, column: str | None = None, category: object = None) -> Self:
         """Return the name."""
         coefficient_name = super().__new__(cls, name)
-        coefficient_name.column, coefficient_name.level = column, level
+        coefficient_name.column, coefficient_name.category = column, category
         return coefficient_name
 
 
 INTERCEPT = CoefficientName("intercept")
 
 
-class OmittedLevels(NamedTuple):
-    """The names of categorical levels that have no coefficients: reference levels and levels without rows."""
+class OmittedCategories(NamedTuple):
+    """The names of categories without coefficients: reference categories and categories without rows."""
 
-    reference_levels: Sequence[str] = ()
-    unused_levels: Sequence[str] = ()
+    reference_categories: Sequence[str] = ()
+    unused_categories: Sequence[str] = ()
 
 
-NO_OMITTED_LEVELS = OmittedLevels()
+NO_OMITTED_CATEGORIES = OmittedCategories()
 
 
 def append_intercept(names: Array, fit_intercept: bool) -> Array:
@@ -57,7 +57,7 @@ def are_intercepts(names: Array) -> Array:
 
 
 def is_name_or_pair(value: object) -> bool:
-    """Return whether a value is a name, or a pair (column, level)."""
+    """Return whether a value is a name, or a pair (column, category)."""
     return isinstance(value, str) or (isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str))
 
 
@@ -65,12 +65,12 @@ def find_coefficient_indices(
     argument: str,
     selection: Any,
     names: Array,
-    omitted_levels: OmittedLevels = NO_OMITTED_LEVELS,
+    omitted_categories: OmittedCategories = NO_OMITTED_CATEGORIES,
     allows_indices: bool = True,
 ) -> IntArray:
     """Return the indices of the coefficients that `selection` selects. None selects all.
 
-    `argument` is the name of the parameter, for error messages. A key is a name, a pair (column, level) or, if
+    `argument` is the name of the parameter, for error messages. A key is a name, a pair (column, category) or, if
     `allows_indices` is true, an index into the names (p,).
 
     Raises
@@ -80,7 +80,7 @@ def find_coefficient_indices(
     """
     if selection is None:
         return np.arange(len(names))
-    coefficient_lookup = _CoefficientLookup(argument, names, omitted_levels, allows_indices)
+    coefficient_lookup = _CoefficientLookup(argument, names, omitted_categories, allows_indices)
     keys = list(selection) if isinstance(selection, Iterable) and not isinstance(selection, str) else [selection]
     if (
         isinstance(selection, tuple)
@@ -89,7 +89,7 @@ def find_coefficient_indices(
     ):
         raise ValueError(
             f"{argument}={selection!r} is a sequence of two names, which are not names of coefficients. Put a pair "
-            f"(column, level) in a list: {argument}=[{selection!r}]."
+            f"(column, category) in a list: {argument}=[{selection!r}]."
         )
     indices = [coefficient_lookup.find_index(key) for key in keys]
     if not indices or len(set(indices)) < len(indices):
@@ -99,32 +99,32 @@ def find_coefficient_indices(
     return np.array(indices)
 
 
-def disambiguate_names(names: Array, omitted_levels: OmittedLevels = NO_OMITTED_LEVELS) -> Array:
+def disambiguate_names(names: Array, omitted_categories: OmittedCategories = NO_OMITTED_CATEGORIES) -> Array:
     """Return the names (p,) of coefficients. Each ambiguous name is replaced by a unique description."""
-    coefficient_lookup = _CoefficientLookup("", names, omitted_levels, allows_indices=True)
+    coefficient_lookup = _CoefficientLookup("", names, omitted_categories, allows_indices=True)
     return np.array([coefficient_lookup.make_unique_name(index) for index in range(len(names))], object)
 
 
 class _CoefficientLookup:
-    """Coefficients that an argument may select, and levels without a coefficient, indexed by name and by pair."""
+    """Coefficients that an argument may select, and categories without a coefficient, indexed by name and by pair."""
 
-    def __init__(self, argument, names, omitted_levels, allows_indices):
+    def __init__(self, argument, names, omitted_categories, allows_indices):
         self._argument, self._allows_indices = argument, allows_indices
-        self._n_coefficients, self._n_references = len(names), len(omitted_levels.reference_levels)
-        # Levels without a coefficient come last.
-        self._names = [*names, *omitted_levels.reference_levels, *omitted_levels.unused_levels]
+        self._n_coefficients, self._n_references = len(names), len(omitted_categories.reference_categories)
+        # Categories without a coefficient come last.
+        self._names = [*names, *omitted_categories.reference_categories, *omitted_categories.unused_categories]
         self._indices = defaultdict(list)
         for index, name in enumerate(self._names):
             self._indices[str(name)].append(index)
-            if _has_level(name):
-                self._indices[_normalize_coefficient_key((name.column, name.level))].append(index)
+            if _has_category(name):
+                self._indices[_normalize_coefficient_key((name.column, name.category))].append(index)
 
     def find(self, key):
-        """Return the indices of all levels and coefficients that match a name or a pair."""
+        """Return the indices of all categories and coefficients that match a name or a pair."""
         try:
             return self._indices.get(_normalize_coefficient_key(key), [])
         except TypeError:
-            # A value that is not hashable is neither a name nor a level.
+            # A value that is not hashable is neither a name nor a category.
             return []
 
     def find_index(self, key):
@@ -150,38 +150,41 @@ class _CoefficientLookup:
             more = f", ... {self._names[n - 1]}" if n > MAX_LISTED_NAMES else ""
             index = f" or indices from 0 to {n - 1}," if self._allows_indices else ""
             return (
-                f"There is no coefficient {key!r}: {argument} must be names of coefficients, pairs (column, level),"
+                f"There is no coefficient {key!r}: {argument} must be names of coefficients, pairs (column, category),"
                 f"{index} each at most once. The names are {listed_names}{more}."
             )
         if len(indices) == 1:
-            omitted_level = self._describe_omitted_level(indices[0])
-            return f"{argument} selects {key!r}, {omitted_level}, which has no coefficient. Remove it."
+            omitted_category = self._describe_omitted_category(indices[0])
+            return f"{argument} selects {key!r}, {omitted_category}, which has no coefficient. Remove it."
         matching_coefficients = "; ".join(self._describe_coefficient(index) for index in indices)
         kind = "name" if isinstance(key, str) else "pair"
         alternatives = self._suggest_alternatives(indices)
         return f"The {kind} {key!r} in {argument} is ambiguous: {matching_coefficients}. Use {alternatives}."
 
     def _describe_coefficient(self, index):
-        """Return a description of a coefficient or level. For a level, it contains the pair."""
+        """Return a description of a coefficient or category. For a category, it contains the pair."""
         name = self._names[index]
-        if _has_level(name):
-            return f"{(name.column, name.level)!r}, {self._describe_omitted_level(index)}"
+        if _has_category(name):
+            return f"{(name.column, name.category)!r}, {self._describe_omitted_category(index)}"
         return f"{'the intercept' if isinstance(name, CoefficientName) else f'column {name!r}'}, index {index}"
 
-    def _describe_omitted_level(self, index):
-        """Return the index of a coefficient as a phrase, or the reason why a level has none."""
+    def _describe_omitted_category(self, index):
+        """Return the index of a coefficient as a phrase, or the reason why a category has none."""
         if index < self._n_coefficients:
             return f"index {index}"
-        is_reference_level = index < self._n_coefficients + self._n_references
-        return "the reference level of its column" if is_reference_level else "a level without rows of positive weight"
+        is_reference_category = index < self._n_coefficients + self._n_references
+        if is_reference_category:
+            return "the reference category of its column"
+        return "a category without rows of positive weight"
 
     def _suggest_alternatives(self, indices):
         """Return the alternatives to an ambiguous name."""
         index = next((index for index in indices if index < self._n_coefficients), None)
-        pairs = [(name.column, name.level) for name in (self._names[index] for index in indices) if _has_level(name)]
+        names = [self._names[index] for index in indices]
+        pairs = [(name.column, name.category) for name in names if _has_category(name)]
         pair = next((pair for pair in pairs if len(self.find(pair)) == 1), None)
         alternative_keys = (
-            [] if pair is None else [f"the pair (column, level), for example {self._argument}=[{pair!r}]"]
+            [] if pair is None else [f"the pair (column, category), for example {self._argument}=[{pair!r}]"]
         )
         if self._allows_indices:
             alternative_keys.append(f"the index, for example {self._argument}=[{index}]")
@@ -192,18 +195,18 @@ class _CoefficientLookup:
         return " or ".join(alternative_keys)
 
 
-def _has_level(name):
+def _has_category(name):
     return isinstance(name, CoefficientName) and name.column is not None
 
 
 def _normalize_coefficient_key(key):
-    """Return the key. If it is a pair with a missing level, the level is replaced by None."""
+    """Return the key. If it is a pair with a missing category, the category is replaced by None."""
     if not (isinstance(key, tuple) and len(key) == 2):
         return key
-    column, level = key
+    column, category = key
     try:
-        is_missing = bool(level != level)
+        is_missing = bool(category != category)
     except TypeError:
         # Comparisons with pandas.NA do not return a boolean.
         is_missing = True
-    return column, None if is_missing else level
+    return column, None if is_missing else category

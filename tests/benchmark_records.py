@@ -21,7 +21,7 @@ def make_comparison(ours=1.0, theirs=4.0, baseline="scikit-learn", **values):
         "data": "10 × 2",
         "threads": 2,
         "baseline": baseline,
-        "gap": 0.0,
+        "objective_difference": 0.0,
         "failure": "",
     }
     return {**record, "libraries": libraries, "ratio": theirs / ours, **values}

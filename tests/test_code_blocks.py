@@ -4,12 +4,14 @@ import doctest
 import importlib
 import re
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import documented_commands
 import matplotlib
 import numpy as np
 import pytest
+import skl2onnx
 from conftest import mark_params
 from documented_commands import CODE_BLOCK_PATTERN, drop_environment_variables, list_block_commands
 from repository import PUBLIC_MODULES, read, read_setup_cfg
@@ -21,8 +23,9 @@ PAGES = {page: CODE_BLOCK_PATTERN.findall(text) for page, text in documented_com
 # Python blocks that are not run here: the page, a line of the block, and the reason.
 SKIPPED_BLOCKS = {
     ("docs/larger-than-memory.md", "with LocalCluster(n_workers=2"): "it starts a cluster; tests/dask has one",
-    ("docs/cookbook.md", "import skl2onnx"): "the extra onnx is not installed with the tests",
 }
+# Each block of this page is complete, so it runs without the names of other blocks.
+COOKBOOK = "docs/cookbook.md"
 SLOW_PAGES = {"docs/probing-embeddings.md"}
 # Programs other than Python and fastlin.
 PROGRAMS = {"asv", "chmod", "export", "make", "mypy", "ruff"}
@@ -30,7 +33,15 @@ PROGRAMS = {"asv", "chmod", "export", "make", "mypy", "ruff"}
 IGNORE_NOT_CONVERGED = "ignore:.*hasn't converged yet:sklearn.exceptions.ConvergenceWarning"
 NAMES = re.findall(r"^   ([\w.]+)$", read("docs/api.md"), re.MULTILINE)
 # Compiling the kernels for float16 takes twenty seconds.
-PYTHON_PAGES = [page for page, blocks in PAGES.items() if "python" in dict(blocks) and page not in SLOW_PAGES]
+PYTHON_PAGES = [
+    page for page, blocks in PAGES.items() if "python" in dict(blocks) and page not in {*SLOW_PAGES, COOKBOOK}
+]
+# The blocks of the cookbook, each with its printed output, which is the next block if that block is text.
+RECIPES = [
+    (block, next_block if next_language == "text" else "")
+    for (language, block), (next_language, next_block) in pairwise([*PAGES[COOKBOOK], ("", "")])
+    if language == "python"
+]
 COMMANDS = [words for text in documented_commands.DOCUMENT_TEXTS.values() for words in list_block_commands(text)]
 
 
@@ -84,6 +95,30 @@ def test_python_blocks_run(page, names):
             exec(compile(block, f"{page}: {block.splitlines()[0]}", "exec"), names)
     for line in skipped_lines:
         assert len([block for language, block in PAGES[page] if language == "python" and line in block]) == 1
+
+
+@pytest.fixture
+def keep_converters():
+    """Remove the converter that a recipe registers for other tests."""
+    supported = skl2onnx._supported_operators.sklearn_operator_name_map
+    converters = dict(supported)
+    yield
+    supported.clear()
+    supported.update(converters)
+
+
+@pytest.mark.parametrize(
+    ("block", "output"), RECIPES, ids=lambda value: value.splitlines()[-1] if value else "no output"
+)
+def test_recipes_of_the_cookbook_run_alone(block, output, keep_converters, capsys):
+    exec(compile(block, COOKBOOK, "exec"), {"__name__": "recipe"})
+    printed = capsys.readouterr().out
+    pattern = r"-?\d+\.\d+"
+    assert re.sub(pattern, "", printed).split() == re.sub(pattern, "", output).split()
+    # Another processor may round a number in the other direction.
+    numbers, expected_numbers = (re.findall(pattern, text) for text in (printed, output))
+    for number, expected in zip(numbers, expected_numbers, strict=True):
+        assert abs(float(number) - float(expected)) <= 1.001 * 10.0 ** -len(expected.partition(".")[2])
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids="_".join)

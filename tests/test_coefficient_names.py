@@ -10,7 +10,7 @@ from conftest import assert_raises
 from fastlin.coefficient_names import (
     INTERCEPT,
     CoefficientName,
-    OmittedLevels,
+    OmittedCategories,
     append_intercept,
     are_intercepts,
     find_coefficient_indices,
@@ -20,22 +20,26 @@ NAME_PARTS = "a", "b", "a_b", "b_a", "nan"
 
 
 def make_names(generator):
-    """Return coefficient names of a random table, many of them ambiguous, and names of levels without coefficients."""
-    names, reference_levels, unused_levels = [], [], []
+    """Return coefficient names of a random table, many of them ambiguous, and of categories without coefficients."""
+    names, reference_categories, unused_categories = [], [], []
     for _ in range(generator.integers(1, 6)):
         column = str(generator.choice(NAME_PARTS))
         if generator.random() < 0.3:
             names.append(f"{column}_{generator.choice(NAME_PARTS)}" if generator.random() < 0.5 else column)
             continue
-        levels = generator.permutation(np.array([*NAME_PARTS, 1, 2.5], object))[: generator.integers(1, 5)].tolist()
-        levels += [np.nan] * generator.integers(2)
-        for level in levels:
+        categories = generator.permutation(np.array([*NAME_PARTS, 1, 2.5], object))[: generator.integers(1, 5)].tolist()
+        categories += [np.nan] * generator.integers(2)
+        for category in categories:
             owner = (
-                names if generator.random() < 0.7 else reference_levels if generator.random() < 0.5 else unused_levels
+                names
+                if generator.random() < 0.7
+                else reference_categories
+                if generator.random() < 0.5
+                else unused_categories
             )
-            owner.append(CoefficientName(f"{column}_{level}", column, level))
-    return append_intercept(np.array(names, object), generator.random() < 0.5), OmittedLevels(
-        reference_levels, unused_levels
+            owner.append(CoefficientName(f"{column}_{category}", column, category))
+    return append_intercept(np.array(names, object), generator.random() < 0.5), OmittedCategories(
+        reference_categories, unused_categories
     )
 
 
@@ -43,42 +47,49 @@ def matches(key, name):
     """Return whether a name or a pair matches a coefficient name."""
     if isinstance(key, str):
         return str(name) == key
-    column, level = key
+    column, category = key
     if not isinstance(name, CoefficientName) or name.column != column:
         return False
-    return pd.isna(name.level) if pd.isna(level) else name.level == level
+    return pd.isna(name.category) if pd.isna(category) else name.category == category
 
 
 def test_names_and_pairs_find_their_coefficients():
     generator, n_unique_cases, n_ambiguous_cases, n_omitted_cases = np.random.default_rng(0), 0, 0, 0
     for _ in range(300):
-        names, omitted_levels = make_names(generator)
-        all_names = [*names, *omitted_levels.reference_levels, *omitted_levels.unused_levels]
-        pairs = [(name.column, name.level) for name in all_names if getattr(name, "column", None) is not None]
+        names, omitted_categories = make_names(generator)
+        all_names = [*names, *omitted_categories.reference_categories, *omitted_categories.unused_categories]
+        pairs = [(name.column, name.category) for name in all_names if getattr(name, "column", None) is not None]
         for key in {*map(str, all_names)} | {*pairs}:
             matching_indices = [index for index, name in enumerate(all_names) if matches(key, name)]
             if len(matching_indices) > 1:
                 n_ambiguous_cases += 1
                 with pytest.raises(ValueError, match="is ambiguous") as raised:
-                    find_coefficient_indices("features", [key], names, omitted_levels)
+                    find_coefficient_indices("features", [key], names, omitted_categories)
                 text = str(raised.value)
                 for index in matching_indices:
                     name = all_names[index]
-                    pair = (getattr(name, "column", None), getattr(name, "level", None))
+                    pair = (getattr(name, "column", None), getattr(name, "category", None))
                     assert pair[0] is None or repr(pair) in text
                     assert index >= len(names) or f"index {index}" in text
             elif matching_indices[0] >= len(names):
                 n_omitted_cases += 1
                 assert_raises(
-                    "which has no coefficient. Remove it", find_coefficient_indices, "R", [key], names, omitted_levels
+                    "which has no coefficient. Remove it",
+                    find_coefficient_indices,
+                    "R",
+                    [key],
+                    names,
+                    omitted_categories,
                 )
             else:
                 n_unique_cases += 1
-                assert find_coefficient_indices("features", [key], names, omitted_levels).tolist() == matching_indices
+                assert (
+                    find_coefficient_indices("features", [key], names, omitted_categories).tolist() == matching_indices
+                )
         indices = np.arange(len(names))
         assert (
             not len(indices)
-            or find_coefficient_indices("features", indices, names, omitted_levels).tolist() == indices.tolist()
+            or find_coefficient_indices("features", indices, names, omitted_categories).tolist() == indices.tolist()
         )
     assert min(n_unique_cases, n_ambiguous_cases, n_omitted_cases) > 100
 
@@ -89,11 +100,11 @@ NAMES = append_intercept(
     ),
     True,
 )
-OMITTED_LEVELS = OmittedLevels([CoefficientName("p_a", "p", "a")], [CoefficientName("p_nan", "p", np.nan)])
+OMITTED_CATEGORIES = OmittedCategories([CoefficientName("p_a", "p", "a")], [CoefficientName("p_nan", "p", np.nan)])
 
 
 def find(features, **options):
-    return find_coefficient_indices("features", features, NAMES, OMITTED_LEVELS, **options).tolist()
+    return find_coefficient_indices("features", features, NAMES, OMITTED_CATEGORIES, **options).tolist()
 
 
 def test_errors_for_ambiguous_names_list_the_candidates():
@@ -109,15 +120,15 @@ def test_errors_for_ambiguous_names_list_the_candidates():
         "p_q_r",
         allows_indices=False,
     )
-    assert_raises("features selects 'p_a', the reference level of its column, which has no", find, "p_a")
-    assert_raises(r"features selects \('p', None\), a level without rows", find, [("p", None)])
+    assert_raises("features selects 'p_a', the reference category of its column, which has no", find, "p_a")
+    assert_raises(r"features selects \('p', None\), a category without rows", find, [("p", None)])
     assert_raises(r"is a sequence of two names.*in a list: features=\[\('p', 'q_r'\)\]", find, ("p", "q_r"))
     unknown_name_message = (
         "There is no coefficient {}: features must be names of coefficients, pairs .* indices from 0 to 5"
     )
     for features in (["x9"], [6], [-1], [True], [0.5], [[1]], [("p", ["q_r"])], [("p", "q_r", "s")]):
         assert_raises(unknown_name_message.format(".*"), find, features)
-    assert_raises("pairs \\(column, level\\), each at most once. The names are", find, 1, allows_indices=False)
+    assert_raises("pairs \\(column, category\\), each at most once. The names are", find, 1, allows_indices=False)
     for features in ([], [1, ("p", "q_r")], [2, 2]):
         assert_raises("at least one and each at most once", find, features)
     assert find(3) == [3]
@@ -127,6 +138,6 @@ def test_errors_for_ambiguous_names_list_the_candidates():
 def test_names_are_strings_and_survive_pickling():
     copied = pickle.loads(pickle.dumps(NAMES))
     assert copied.tolist() == NAMES.tolist()
-    assert (copied[2].column, copied[2].level) == ("p_q", "r")
+    assert (copied[2].column, copied[2].category) == ("p_q", "r")
     assert are_intercepts(copied).tolist() == [False] * 5 + [True]
     assert (str(INTERCEPT), INTERCEPT.column) == ("intercept", None)

@@ -68,6 +68,10 @@ halves of the rows                      half-samples                        # dr
 by mistake                              false selection                     # features selected by mistake
 drawn by class                          case-control sampling               # rows drawn by class
 (?<!segmentation\s)faults?              bug                                 # Report a fault.
+(?<!data\s)frames? (with|of) (\w+ )?(columns?|categories)  DataFrame                   # a frame with two columns
+(reference|omitted|unused|categorical) levels?  category                        # the reference levels
+levels? of (a |each )?(categorical|column)  category                            # the levels of a categorical column
+objective gaps?                         objective difference, duality gap   # the objective gap to lbfgs
 weights are importance                  sampling (probability) weights      # the weights are importance
 \w{2,}(al|ar|ard|er|or|im|on|an|gn|(?<!pr)om)is(e[drs]?|ers?|ing|ations?)  -ize, -ization  # a penalised fit
 analys(e[dr]?|ing)                      analyze                             # to analyse data
@@ -86,6 +90,7 @@ NAME_TABLE = r"""
 weights are                             weight_type                         weights_are = "frequency"
 missing level                           missing_as_category                 missing_level = True
 group by class                          group_lasso                         group_by_class = True
+spread                                  std_ratio                           spread = 1e3
 model distance                          coef_error                          model_distance = 0.0
 """
 # It replaces each space of a pattern. A string or comment that continues on the next line has quotation marks or a "#".

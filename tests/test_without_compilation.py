@@ -28,7 +28,7 @@ NARROWEST_VECTOR_ENVIRONMENT = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES
         pytest.param(VECTOR_WIDTH_TESTS, NARROWEST_VECTOR_ENVIRONMENT, id="arm64", marks=pytest.mark.slow),
     ],
 )
-def test_kernels_uncompiled(paths, environment):
+def test_the_tests_of_the_kernels_pass_without_compilation(paths, environment):
     completed_process = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(KERNEL_TESTS / path for path in paths)],
         cwd=ROOT,

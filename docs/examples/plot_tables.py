@@ -3,7 +3,7 @@ Categorical columns without one-hot encoding
 ============================================
 
 `fastlin.LogisticRegression` reads the integer codes of categorical columns, and fits a penalized coefficient for each
-level. The model is the same as after one-hot encoding, with less memory.
+category. The model is the same as after one-hot encoding, with less memory.
 """
 
 # %%

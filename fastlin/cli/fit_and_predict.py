@@ -100,7 +100,7 @@ def fit(options: SimpleNamespace) -> int:
         validation_rows_text = "validation rows, same C fitted without them"
         lines["held out"] = f"accuracy {is_correct.mean():.4f} on {len(is_correct):,} rows ({validation_rows_text})"
     if inference is not None and "objective" in lines:
-        distance = inference.distance + inference.coef_error
+        distance = inference.distance_from_optimum + inference.coef_error
         lines["objective"] = f"{model.history_[-1].objective:.9g}, {distance:.1e} standard errors from its minimum"
     with convert_errors(f"cannot write {options.model}", OSError), write_atomically(options.model) as part:
         skops.io.dump(model, part)

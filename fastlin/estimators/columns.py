@@ -1,7 +1,7 @@
-"""Validation of X: conversion to matrices for the kernels, column names, and levels of categorical columns.
+"""Validation of X: conversion to matrices for the kernels, column names, and categories.
 
-The levels of a categorical column of pandas, polars, Arrow or NumPy are the categories of its dtype, in the order of
-the dtype. If the dtype has no categories, the levels are the sorted values. With "from_dtype", columns of strings or
+The categories of a column of pandas, polars, Arrow or NumPy are those of its dtype, in the order of the dtype. If the
+dtype has no categories, they are the sorted values. With "from_dtype", columns of strings or
 bytes are categorical. Dates and times are never converted to numbers.
 """
 
@@ -19,7 +19,7 @@ from sklearn.utils.validation import assert_all_finite, validate_data
 from fastlin.blocks.blocks import Blocks
 from fastlin.budget import Budget
 from fastlin.coefficient_names import CoefficientName
-from fastlin.estimators.table_columns import are_times, as_numbers, describe_values, encode_levels, is_categorical
+from fastlin.estimators.table_columns import are_times, as_numbers, describe_values, encode_categories, is_categorical
 from fastlin.extras import import_extra
 from fastlin.fitted import require, validate_count
 from fastlin.tensors import KERNEL_DTYPES, has_finite_sum, view_as_numpy, widen_float16
@@ -251,13 +251,15 @@ def check_features(estimator: Any, n_features: int, names: Sequence[str] | None,
 
 
 def validate_categories(model: Any) -> list[Array | None]:
-    """Return the validated `categories_` of a model: the levels of each column of X, or None for a numeric column."""
+    """Return the validated `categories_` of a model: an array for each categorical column of X, None for the others."""
     categories, n_columns = model.categories_, validate_count("n_features_in_", model.n_features_in_)
     is_valid = isinstance(categories, (list, tuple)) and len(categories) == n_columns
     require(is_valid, "categories_", f"be a list with an entry for each of {n_columns} columns", categories)
-    for j, levels in enumerate(categories):
-        is_valid = levels is None or (isinstance(levels, np.ndarray) and levels.ndim == 1 and len(levels))
-        require(is_valid, f"categories_[{j}]", "be None or a one-dimensional array of levels", levels)
+    for j, column_categories in enumerate(categories):
+        is_valid = column_categories is None or (
+            isinstance(column_categories, np.ndarray) and column_categories.ndim == 1 and len(column_categories)
+        )
+        require(is_valid, f"categories_[{j}]", "be None or a one-dimensional array", column_categories)
     return list(categories)
 
 
@@ -273,7 +275,7 @@ def name_coef_columns(estimator: Any, names: Sequence[str] | Array | None) -> Ar
 
 
 def name_coefficients(estimator: Any, names: Sequence[str] | Array | None = None) -> Array:
-    """Return the names from `name_coef_columns`, with a `CoefficientName` for each level of a categorical column."""
+    """Return the names from `name_coef_columns`, with a `CoefficientName` for each category of a categorical column."""
     fitted_names = getattr(estimator, "feature_names_in_", None)
     if names is None:
         names = [f"x{j}" for j in range(estimator.n_features_in_)] if fitted_names is None else fitted_names
@@ -282,11 +284,11 @@ def name_coefficients(estimator: Any, names: Sequence[str] | Array | None = None
     elif fitted_names is not None and list(names) != list(fitted_names):
         raise ValueError(f"input_features must equal feature_names_in_, {list(fitted_names)}, got {list(names)}")
     coefficients = []
-    for name, levels in zip(names, getattr(estimator, "categories_", [None] * len(names)), strict=True):
-        if levels is None:
+    for name, categories in zip(names, getattr(estimator, "categories_", [None] * len(names)), strict=True):
+        if categories is None:
             coefficients.append(name)
         else:
-            coefficients += [CoefficientName(f"{name}_{level}", name, level) for level in levels]
+            coefficients += [CoefficientName(f"{name}_{category}", name, category) for category in categories]
     return np.array(coefficients, dtype=object)
 
 
@@ -357,11 +359,11 @@ def make_table_matrix(estimator: Any, X: MatrixLike, is_fitting: bool) -> TableM
     if fitted_categories is None:
         are_categorical = _choose_categorical_columns(estimator, names, columns)
     else:
-        are_categorical = [levels is not None for levels in fitted_categories]
+        are_categorical = [categories is not None for categories in fitted_categories]
     read: list[Array | CategoricalColumn] = []
     categories: list[Array | None] = []
     for label, column, is_categorical_column in zip(labels, columns, are_categorical, strict=True):
-        levels: Any = None
+        column_categories: Any = None
         has_missing_category = False
         if not is_categorical_column:
             numbers = as_numbers(column)
@@ -369,17 +371,17 @@ def make_table_matrix(estimator: Any, X: MatrixLike, is_fitting: bool) -> TableM
                 raise ValueError(_explain_non_numeric_column(estimator, label, numbers, is_fitting))
             read.append(numbers)
         else:
-            column_levels, codes, is_missing = _encode_column(estimator, label, column)
+            observed_categories, codes, is_missing = _encode_column(estimator, label, column)
             if fitted_categories is None:
                 has_missing_category = is_missing
-                # Levels may be tuples, and only an assignment to an array of objects preserves tuples.
-                levels = np.empty(len(column_levels) + is_missing, object)
-                levels[:] = [*column_levels, np.nan] if is_missing else column_levels
+                # Categories may be tuples, and only an assignment to an array of objects preserves tuples.
+                column_categories = np.empty(len(observed_categories) + is_missing, object)
+                column_categories[:] = [*observed_categories, np.nan] if is_missing else observed_categories
             else:
-                levels = fitted_categories[len(categories)]
-                codes = _convert_codes(label, codes, column_levels, levels)
-            read.append(CategoricalColumn(codes, len(levels), has_missing_category))
-        categories.append(levels)
+                column_categories = fitted_categories[len(categories)]
+                codes = _convert_codes(label, codes, observed_categories, column_categories)
+            read.append(CategoricalColumn(codes, len(column_categories), has_missing_category))
+        categories.append(column_categories)
     matrix = TableMatrix(read, labels)
     if fitted_categories is None:
         set_feature_attributes(estimator, len(columns), names)
@@ -390,15 +392,15 @@ def make_table_matrix(estimator: Any, X: MatrixLike, is_fitting: bool) -> TableM
     return matrix
 
 
-def _convert_codes(label, codes, column_levels, levels):
-    """Convert the codes of a column to indices of the levels seen in the fit; other categories become -1."""
-    has_missing_category = levels[-1] != levels[-1]
-    if not has_missing_category and column_levels == levels.tolist():
+def _convert_codes(label, codes, column_categories, fitted_categories):
+    """Convert the codes of a column to indices of the categories seen in the fit; other categories become -1."""
+    has_missing_category = fitted_categories[-1] != fitted_categories[-1]
+    if not has_missing_category and column_categories == fitted_categories.tolist():
         return codes
-    indices = _index_levels(label, levels)
+    indices = _index_categories(label, fitted_categories)
     # The last entry corresponds to the code -1 of missing values.
-    missing_code = len(levels) - 1 if has_missing_category else -1
-    return np.array([*(indices.get(level, -1) for level in column_levels), missing_code], np.int32)[codes]
+    missing_code = len(fitted_categories) - 1 if has_missing_category else -1
+    return np.array([*(indices.get(category, -1) for category in column_categories), missing_code], np.int32)[codes]
 
 
 def _split_into_columns(estimator, X):
@@ -482,26 +484,28 @@ def _choose_categorical_columns(estimator, names, columns):
 
 
 def _encode_column(estimator, label, column):
-    """Return the levels and codes of `encode_levels`, and whether values are missing.
+    """Return the categories and codes of `encode_categories`, and whether values are missing.
 
     Raise a ValueError if values are missing and the estimator does not accept missing values.
     """
-    levels, codes = encode_levels(label, column)
+    categories, codes = encode_categories(label, column)
     is_missing = bool(codes.min() < 0)
     if is_missing and not estimator.missing_as_category:
         raise ValueError(
             f"Column {label!r} of X contains missing values; set missing_as_category=True in "
-            f"{type(estimator).__name__} to treat them as their own level."
+            f"{type(estimator).__name__} to treat them as their own category."
         )
-    return levels, codes, is_missing
+    return categories, codes, is_missing
 
 
-def _index_levels(label, levels):
-    """Return a dict from each level to its index."""
+def _index_categories(label, categories):
+    """Return a dict from each category to its index."""
     try:
-        indices = {level: index for index, level in enumerate(levels)}
+        indices = {category: index for index, category in enumerate(categories)}
     except TypeError as error:
         raise ValueError(f"categories_ of column {label!r} must contain hashable values: {error}") from error
-    if len(indices) != len(levels):
-        raise ValueError(f"categories_ of column {label!r} must contain each level once, got {levels.tolist()!r:.100}")
+    if len(indices) != len(categories):
+        raise ValueError(
+            f"categories_ of column {label!r} must contain each category once, got {categories.tolist()!r:.100}"
+        )
     return indices

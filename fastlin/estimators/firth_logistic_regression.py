@@ -18,7 +18,7 @@ from fastlin.estimators.labels import TrainingData, validate_training_data
 from fastlin.estimators.linear_predictions import LinearPredictionMixin, validate_coefficients
 from fastlin.estimators.logistic_regression import BootstrapMixin, LogisticRegression, prepare_fit_data
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
-from fastlin.estimators.problem import OmittedLevelIndices, Problem, count_concurrent_fits, find_omitted_levels
+from fastlin.estimators.problem import OmittedCategoryIndices, Problem, count_concurrent_fits, find_omitted_categories
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.exceptions import ConvergenceWarning
@@ -48,9 +48,9 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
     about n p^2 (K - 1)^2 multiplications, where p is the number of columns including the intercept.
 
     X can be dense, sparse, `Blocks` or a table with categorical columns, as in `LogisticRegression`. The reference
-    level of a categorical column is its first level with rows of positive weight. The coefficients of reference levels,
-    and of levels without such rows, are zero. In a model without an intercept, the first categorical column has no
-    reference level. The results are bitwise identical for any number of threads.
+    category of a categorical column is its first category with rows of positive weight. The coefficients of reference
+    categories, and of categories without such rows, are zero. In a model without an intercept, the first categorical
+    column has no reference category. The results are bitwise identical for any number of threads.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
     categorical_features : "from_dtype", array-like or None, default=None
         Categorical columns of a table, as in `LogisticRegression`.
     missing_as_category : bool, default=False
-        Whether missing values of a categorical column form their own level. Otherwise they raise an error.
+        Whether missing values of a categorical column form their own category. Otherwise they raise an error.
 
     Attributes
     ----------
@@ -82,9 +82,9 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
         Number of steps.
     converged_ : bool
         Whether the fit reached `tol`, or the best accuracy that rounding error permits.
-    distance_ : float
-        Size of the next step: the largest change of any linear combination of coefficients, relative to its
-        standard error.
+    newton_decrement_ : float
+        Length of the next Newton step in standard errors: the largest change of any linear combination of
+        coefficients, relative to its standard error.
     penalized_log_likelihood_ : float
         Maximum of l + (log det I) / 2, where I is the Fisher information matrix of the coefficients of the original
         columns.
@@ -97,7 +97,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
     n_features_in_, feature_names_in_ : int and ndarray of shape (n_features,)
         Number and names of the features seen during `fit`; the names exist only if all of them are strings.
     categories_ : list of ndarray or None
-        Levels of each column of X, in the order of their coefficients, or None for a numeric column. This attribute
+        Categories of each column of X, in the order of their coefficients, or None for a numeric column. This attribute
         exists only if there are categorical columns.
 
     See Also
@@ -125,7 +125,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
 
     n_iter_: int = fitted()
     converged_: bool = fitted()
-    distance_: float = fitted()
+    newton_decrement_: float = fitted()
     penalized_log_likelihood_: float = fitted()
     log_likelihood_: float = fitted()
 
@@ -173,7 +173,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
             if not solution.converged:
                 warnings.warn(
                     f"The fit stopped after {solution.n_iter} iterations, before it reached tol={self.tol}: the next "
-                    f"step would be {solution.distance:.2g} standard errors long. Increase max_iter (now "
+                    f"step would be {solution.newton_decrement:.2g} standard errors long. Increase max_iter (now "
                     f"{self.max_iter}) or tol.",
                     ConvergenceWarning,
                     stacklevel=2,
@@ -181,7 +181,11 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
             self.n_samples_fit_ = data.matrix.shape[0]
             self.classes_ = data.classes
             self.coef_, self.intercept_ = coef, intercept
-            self.n_iter_, self.converged_, self.distance_ = solution.n_iter, solution.converged, solution.distance
+            self.n_iter_, self.converged_, self.newton_decrement_ = (
+                solution.n_iter,
+                solution.converged,
+                solution.newton_decrement,
+            )
             self.log_likelihood_ = state.log_likelihood
             self.penalized_log_likelihood_ = likelihood.unscale_log_likelihood(state)
         return self
@@ -220,22 +224,22 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
         """
         with prepare_fit_data(self, X, y, sample_weight, offset) as data:
             classes, *coefficients = validate_coefficients(self)
-            names, levels = name_coefficients(self), find_omitted_levels(data, self.fit_intercept)
+            names, omitted = name_coefficients(self), find_omitted_categories(data, self.fit_intercept)
             return compute_firth_inference(
-                self._make_initial_state(data, coefficients), classes, names, levels.name(names), reference
+                self._make_initial_state(data, coefficients), classes, names, omitted.name(names), reference
             )
 
     def _prepare_refits(self, data: TrainingData) -> RefitOptions:
         _, *coefficients = validate_coefficients(self)
-        # The model cannot be fitted to a resample that lacks a level.
-        levels = find_omitted_levels(data, self.fit_intercept)
+        # The model cannot be fitted to a resample that lacks a category.
+        omitted = find_omitted_categories(data, self.fit_intercept)
 
         def finish(begin, tol):
             solution = maximize_likelihood(begin, tol, self.max_iter)
             return ResampleFit(*solution.state.extract_coefficients(np.float64), np.inf, solution.converged)
 
         def refit(weights, check):
-            _, begin = self._evaluate(replace(data, weights=weights), levels, coefficients)
+            _, begin = self._evaluate(replace(data, weights=weights), omitted, coefficients)
             return None if begin is None else finish(begin, BOOTSTRAP_TOL)
 
         initial_state = self._make_initial_state(data, coefficients)
@@ -249,11 +253,11 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
         return RefitOptions(refit, best, point, initial_state.likelihood.free, n_concurrent_fits)
 
     def _evaluate(
-        self, data: TrainingData, levels: OmittedLevelIndices, coefficients: Sequence[FloatArray] | None = None
+        self, data: TrainingData, omitted: OmittedCategoryIndices, coefficients: Sequence[FloatArray] | None = None
     ) -> tuple[Likelihood, LikelihoodState | None]:
         """Return the Likelihood of `data`, and its state at `coefficients` or at the default starting point.
 
-        Omitted levels have no coefficients. The state, a LikelihoodState, is None if the likelihood is not finite.
+        Omitted categories have no coefficients. The state, a LikelihoodState, is None if the likelihood is not finite.
         """
         plain = LogisticRegression(C=np.inf, fit_intercept=self.fit_intercept)
         objective = Problem(plain, data).objective(np.inf, 0.0)
@@ -266,7 +270,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
         if not (objective.class_weights > 0).all():
             raise ValueError("FirthLogisticRegression requires rows of positive weight in each class.")
         is_free = np.ones(size, bool)
-        is_free[levels.reference_levels] = is_free[levels.unused_levels] = False
+        is_free[omitted.reference_categories] = is_free[omitted.unused_categories] = False
         is_free[-1] = self.fit_intercept
         likelihood = Likelihood(objective, data.weight_unit, True, is_free)
         coordinates = objective.coordinates
@@ -277,12 +281,12 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
         self, data: TrainingData, coefficients: Sequence[FloatArray] | None = None
     ) -> LikelihoodState:
         """Return the state from `_evaluate`. If it is None, raise a ValueError that names any collinear columns."""
-        levels = find_omitted_levels(data, self.fit_intercept)
-        likelihood, state = self._evaluate(data, levels, coefficients)
+        omitted = find_omitted_categories(data, self.fit_intercept)
+        likelihood, state = self._evaluate(data, omitted, coefficients)
         if state is None:
             names, free = name_coefficients(self), likelihood.free
             columns = append_intercept(names[free[:-1]], self.fit_intercept)
-            names[free[:-1]] = disambiguate_names(columns, levels.name(names))[: np.count_nonzero(free[:-1])]
+            names[free[:-1]] = disambiguate_names(columns, omitted.name(names))[: np.count_nonzero(free[:-1])]
             check_collinearity(likelihood.objective, names, free)
             raise ValueError(
                 "FirthLogisticRegression has no starting point, because the Fisher information is zero or overflows. "
@@ -295,7 +299,7 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
         return {
             "data": describe_data(self),
             "penalized log-likelihood": f"{self.penalized_log_likelihood_:.9g}",
-            "tol": f"{self.tol:g}, {reached}; the next step is {self.distance_:.1e} standard errors long",
+            "tol": f"{self.tol:g}, {reached}; the next step is {self.newton_decrement_:.1e} standard errors long",
             "iterations": f"{self.n_iter_:,}",
             "coefficients": describe_coef(self),
         }

@@ -125,25 +125,26 @@ def warn_of_stopped_training(
 
     `should_restore_last_step` is true if the parameters include the steps after the last complete epoch.
     """
-    n_epochs, solver, ended = len(training.records), getattr(estimator, "solver", "sgd"), training.ended
-    if ended == "diverged":
+    n_epochs, solver = len(training.records), getattr(estimator, "solver", "sgd")
+    stop_reason = training.stop_reason
+    if stop_reason == "diverged":
         origin = f"those of epoch {training.n_kept_records}" if training.n_kept_records else "the initial ones"
         rate = f"Lower learning_rate_init (now {estimator.learning_rate_init}) or scale X."
         text = (
             f"The training diverged: the loss is not finite in epoch {n_epochs + 1}. The stored parameters are "
             f"{origin}. {'Scale X.' if solver == 'lbfgs' else rate}"
         )
-    elif ended == "interrupted":
+    elif stop_reason == "interrupted":
         steps = " and the steps since then" if should_restore_last_step else ""
         text = f"Training interrupted by user after {n_epochs} complete epochs; the model keeps them{steps}."
-    elif solver == "lbfgs" and ended in ("limit", "stalled"):
+    elif solver == "lbfgs" and stop_reason in ("limit", "stalled"):
         limits = f"max_iter ({estimator.max_iter}) or max_fun ({estimator.max_fun}) was reached"
         text = (
-            f"lbfgs failed to converge after {n_epochs} iteration(s) (status={1 + (ended != 'limit')}): "
-            f"{limits if ended == 'limit' else 'no step decreased the loss'} while an entry of the gradient exceeded "
-            f"tol={estimator.tol}. Increase the limit or tol, or scale X."
+            f"lbfgs failed to converge after {n_epochs} iteration(s) (status={1 + (stop_reason != 'limit')}): "
+            f"{limits if stop_reason == 'limit' else 'no step decreased the loss'} while an entry of the gradient "
+            f"exceeded tol={estimator.tol}. Increase the limit or tol, or scale X."
         )
-    elif solver != "lbfgs" and ended == "limit" and estimator.n_iter_no_change != np.inf:
+    elif solver != "lbfgs" and stop_reason == "limit" and estimator.n_iter_no_change != np.inf:
         monitored_metric = "the validation loss" if should_restore_last_step else "the validation accuracy"
         text = (
             f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
@@ -152,7 +153,7 @@ def warn_of_stopped_training(
         )
     else:
         return
-    warnings.warn(text, UserWarning if ended == "interrupted" else ConvergenceWarning, stacklevel=stacklevel)
+    warnings.warn(text, UserWarning if stop_reason == "interrupted" else ConvergenceWarning, stacklevel=stacklevel)
 
 
 def combine_listeners(*listeners: Callable[..., Any] | None) -> Callable[..., Any] | None:

@@ -212,7 +212,7 @@ class LinearPredictionMixin(LinearClassifierMixin, SparseCoefMixin, BaseEstimato
         Returns
         -------
         names : ndarray of shape (n_coefficients,)
-            Names of numeric columns, and "column_level" for each level of a categorical column.
+            Names of numeric columns, and "column_category" for each category of a categorical column.
         """
         check_is_fitted(self)
         if hasattr(self, "categories_"):
@@ -431,4 +431,4 @@ def _count_features(model):
     """Return the number of columns of `coef_`, from validated `categories_` and `n_features_in_`."""
     if not hasattr(model, "categories_"):
         return validate_count("n_features_in_", model.n_features_in_)
-    return sum(1 if levels is None else len(levels) for levels in validate_categories(model))
+    return sum(1 if categories is None else len(categories) for categories in validate_categories(model))

@@ -16,7 +16,7 @@ from sklearn import linear_model
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.coefficient_names import NO_OMITTED_LEVELS
+from fastlin.coefficient_names import NO_OMITTED_CATEGORIES
 from fastlin.estimators.columns import name_coefficients
 from fastlin.estimators.fit_reporting import (
     CallbackTasks,
@@ -275,8 +275,8 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
     ) -> Inference:
         """Compute standard errors, tests and confidence intervals of the coefficients.
 
-        Levels of categorical columns that have no rows of positive weight are omitted, and `Inference.summary` lists
-        them. Without a penalty, the first remaining level is the reference level.
+        Categories of categorical columns that have no rows of positive weight are omitted, and `Inference.summary`
+        lists them. Without a penalty, the first remaining category is the reference category.
 
         Parameters
         ----------
@@ -312,10 +312,10 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
             represents. "sampling" weights are sampling (probability) weights, which require a robust covariance.
             `class_weight` is always treated as importance weights.
         features : sequence or None
-            Columns to report: names (including "intercept"), pairs (column, level) for levels of categorical columns,
-            or indices into the names that are reported by default. A name that belongs to several columns raises an
-            error. None means all columns. `features` is required for a model with more than 4,096 parameters. In that
-            case, the covariance is computed by conjugate gradients and must be "model", "HC0" or "HC1".
+            Columns to report: names (including "intercept"), pairs (column, category) for categories of categorical
+            columns, or indices into the names that are reported by default. A name that belongs to several columns
+            raises an error. None means all columns. `features` is required for a model with more than 4,096 parameters.
+            In that case, the covariance is computed by conjugate gradients and must be "model", "HC0" or "HC1".
 
         Returns
         -------
@@ -353,7 +353,7 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
 
     def _compute_inference(self, data, *, clusters=None, reference=None, weight_type="frequency", **inference_choices):
         """Return the Inference computed from `data`, with the arguments that the caller passed to `inference`."""
-        from fastlin.estimators.problem import Problem, apply_reference_coding, find_omitted_levels
+        from fastlin.estimators.problem import Problem, apply_reference_coding, find_omitted_categories
         from fastlin.inference.covariances import encode_clusters
         from fastlin.inference.estimation import WeightInfo, check_options, compute_inference
 
@@ -364,16 +364,17 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
         if model.penalty_factors is not None and not np.any(model.penalty_factors):
             # With these factors no coefficient is penalized.
             C = np.inf
-        names, left_out = name_coefficients(model), NO_OMITTED_LEVELS
-        levels = find_omitted_levels(data, model.fit_intercept)
+        names, omitted_names = name_coefficients(model), NO_OMITTED_CATEGORIES
+        omitted = find_omitted_categories(data, model.fit_intercept)
         if C < np.inf:
-            # The penalty identifies the coefficients of all levels that have rows, so no level is a reference level.
-            levels = levels._replace(reference_levels=levels.reference_levels[:0])
-        _remove_bounds(model, data, coef, names, levels.unused_levels)
+            # The penalty identifies the coefficients of all categories that have rows, so there are no reference
+            # categories.
+            omitted = omitted._replace(reference_categories=omitted.reference_categories[:0])
+        _remove_bounds(model, data, coef, names, omitted.unused_categories)
         if hasattr(model, "categories_"):
             matrix = data.matrix
-            data, coef, intercept, columns = apply_reference_coding(data, levels, coef, intercept)
-            names, left_out = names[columns], levels.name(names)
+            data, coef, intercept, columns = apply_reference_coding(data, omitted, coef, intercept)
+            names, omitted_names = names[columns], omitted.name(names)
             if model.penalty_factors is not None:
                 model.penalty_factors = validate_penalty_factors(model.penalty_factors, matrix)[columns]
         inference_options = check_options(
@@ -381,7 +382,7 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
             reference,
             weights=WeightInfo(weight_type, data.weight_unit, model.class_weight is not None),
             names=names,
-            omitted_levels=left_out,
+            omitted_categories=omitted_names,
             clusters=[] if clusters is None else encode_clusters(clusters, data.matrix.shape[0]),
             tol=model.tol,
             stacklevel=FIT_STACKLEVEL + 1,
@@ -414,12 +415,12 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
             return resolve_penalty(model)
 
 
-def _remove_bounds(model, data, coef, names, unused_levels):
-    """Remove the bounds from a copy of a model; raise a ValueError if a bound is active, except for unused levels."""
+def _remove_bounds(model, data, coef, names, unused_categories):
+    """Remove the bounds from a copy of a model; raise a ValueError if one is active, except for unused categories."""
     bounds = validate_bounds(model, data.matrix, len(coef))
     if bounds is not None:
         is_at_bound = ((coef <= bounds[0]) | (coef >= bounds[1])).any(axis=0)
-        is_at_bound[unused_levels] = False
+        is_at_bound[unused_categories] = False
         if is_at_bound.any():
             bounded_names = ", ".join(map(str, names[is_at_bound][:5])) + (", ..." if is_at_bound.sum() > 5 else "")
             raise ValueError(
@@ -517,11 +518,11 @@ class LogisticRegression(PenalizedClassifier):
     categorical_features : "from_dtype", array-like or None, default=None
         Categorical columns of a table, as in scikit-learn's `HistGradientBoostingClassifier`. "from_dtype" selects the
         columns with a categorical dtype of pandas or polars, Arrow dictionaries, and columns of strings or bytes. An
-        array contains column names, column indices or a boolean mask. Each level gets its own coefficients, as with a
-        one-hot encoding, which is never materialized. None means that X must be numeric, as in scikit-learn; dates and
-        times raise an error.
+        array contains column names, column indices or a boolean mask. Each category gets its own coefficients, as with
+        a one-hot encoding, which is never materialized. None means that X must be numeric, as in scikit-learn; dates
+        and times raise an error.
     missing_as_category : bool, default=False
-        Whether missing values of a categorical column form their own level. Otherwise they raise an error.
+        Whether missing values of a categorical column form their own category. Otherwise they raise an error.
 
     Attributes
     ----------
@@ -563,8 +564,8 @@ class LogisticRegression(PenalizedClassifier):
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the features seen during `fit`, if all of them are strings.
     categories_ : list of ndarray or None
-        Levels of each column of X, in the order of their coefficients, or None for a numeric column. The level of
-        missing values is NaN and comes last. This attribute exists only if there are categorical columns.
+        Categories of each column of X, in the order of their coefficients, or None for a numeric column. The category
+        of missing values is NaN and comes last. This attribute exists only if there are categorical columns.
 
     See Also
     --------

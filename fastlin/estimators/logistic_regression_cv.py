@@ -137,7 +137,7 @@ class LogisticRegressionCV(PenalizedClassifier):
     categorical_features : "from_dtype", array-like or None, default=None
         Categorical columns of a table, as in `LogisticRegression`.
     missing_as_category : bool, default=False
-        Whether missing values of a categorical column form their own level. Otherwise they raise an error.
+        Whether missing values of a categorical column form their own category. Otherwise they raise an error.
 
     Attributes
     ----------
@@ -189,8 +189,8 @@ class LogisticRegressionCV(PenalizedClassifier):
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the features seen during `fit`, if all of them are strings.
     categories_ : list of ndarray or None
-        Levels of each column of X, in the order of their coefficients, or None for a numeric column. The level of
-        missing values is NaN and comes last. This attribute exists only if there are categorical columns.
+        Categories of each column of X, in the order of their coefficients, or None for a numeric column. The category
+        of missing values is NaN and comes last. This attribute exists only if there are categorical columns.
 
     See Also
     --------

@@ -207,7 +207,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictionMixin):
             descent = self._make_descent(is_continuation)
             arguments = descent, examples, validation, random_state, self.max_iter, self.n_iter_no_change
             training = self._train_with_callbacks(X, y, sample_weight, descent, partial(self._train, *arguments))
-            if training.ended == "diverged":
+            if training.stop_reason == "diverged":
                 validate_matrix(self, X, reset=False)
             self.n_iter_ = len(training.records)
         warn_of_stopped_training(self, training, stacklevel=3, should_restore_last_step=True)
@@ -361,7 +361,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictionMixin):
             arguments = descent, partial(next, epochs), validation, random_state, n_epochs, patience
             training = self._train(*arguments, before=before)
             self.n_iter_ = len(self.loss_curve_)
-        if training.ended in ("diverged", "interrupted"):
+        if training.stop_reason in ("diverged", "interrupted"):
             warn_of_stopped_training(self, training, stacklevel=4, should_restore_last_step=True)
         return self
 
@@ -395,13 +395,13 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictionMixin):
         )
         arguments = descent, rows, validation, schedule, random_state, on_epoch
         n_epochs = 0 if before is None else len(self.loss_curve_)
-        remaining = before.patience if before is not None and self.learning_rate == "adaptive" else None
-        training = train_by_epochs(*arguments, n_epochs=n_epochs, patience=remaining)
+        monitor = before.monitor if before is not None and self.learning_rate == "adaptive" else None
+        training = train_by_epochs(*arguments, n_epochs=n_epochs, previous_monitor=monitor)
         self.t_ = descent.n_rows
         self._random_state = random_state
-        assert training.patience is not None
+        assert training.monitor is not None
         self._optimizer = _OptimizerState(
-            descent.network.parameters, descent.optimizer_arrays, descent.first_row, training.patience
+            descent.network.parameters, descent.optimizer_arrays, descent.first_row, training.monitor
         )
         self._store_training_results(training, descent, validation is not None, is_continuation=before is not None)
         losses = self.validation_loss_curve_
@@ -426,4 +426,4 @@ class _OptimizerState(NamedTuple):
     parameters: np.ndarray  # (p,), after the last step; `coef_` may be an average
     optimizer_arrays: Any  # the state of the Descent
     first_row: float  # the number of rows after which averaging starts
-    patience: EarlyStopping  # the remaining patience
+    monitor: EarlyStopping

@@ -357,17 +357,17 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             descent = self._make_descent(network, random_state)
             # After a change of solver, or in a model converted from scikit-learn, there is no optimizer state.
             before = getattr(self, "_optimizer", None) if is_continuation else None
-            patience = None
+            monitor = None
             if before is not None and before.solver == self.solver:
                 check_same_structure("_optimizer.optimizer_arrays", before.optimizer_arrays, descent.optimizer_arrays)
                 descent.restore([*network.state, *before.optimizer_arrays])
-                patience = before.patience
+                monitor = before.monitor
             n_epochs = len(self.loss_curve_) if is_continuation else 0
             with self._show_epochs(1) as on_epoch:
                 arguments = descent, examples, None, random_state, 1, is_continuation, on_epoch
-                training = self._train(*arguments, n_epochs=n_epochs, patience=patience)
+                training = self._train(*arguments, n_epochs=n_epochs, previous_monitor=monitor)
             self.n_iter_ = len(self.loss_curve_)
-        if training.ended in ("diverged", "interrupted"):
+        if training.stop_reason in ("diverged", "interrupted"):
             warn_of_stopped_training(self, training, stacklevel=3)
         return self
 
@@ -649,10 +649,10 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         arguments = descent, examples, validation, schedule, random_state, on_epoch
         training = train_by_epochs(*arguments, n_epochs=n_epochs, **more)
         self.t_ = n_rows_before + len(training.records) * len(examples)
-        assert training.patience is not None
-        rate = schedule.learning_rate.at(n_epochs + len(training.records), self.t_, training.patience.n_rate_reductions)
-        self._optimizer = _OptimizerState(self.solver, rate, descent.optimizer_arrays, training.patience)
-        self._no_improvement_count, self._random_state = training.patience.n_without_improvement, random_state
+        assert training.monitor is not None
+        rate = schedule.learning_rate.at(n_epochs + len(training.records), self.t_, training.monitor.n_rate_reductions)
+        self._optimizer = _OptimizerState(self.solver, rate, descent.optimizer_arrays, training.monitor)
+        self._no_improvement_count, self._random_state = training.monitor.n_without_improvement, random_state
         self._store_training_results(training, descent.network, validation is not None, is_continuation)
         return training
 
@@ -683,4 +683,4 @@ class _OptimizerState(NamedTuple):
     solver: str
     learning_rate: float  # of the next epoch
     optimizer_arrays: Any  # the state of the Descent
-    patience: EarlyStopping  # the remaining patience
+    monitor: EarlyStopping

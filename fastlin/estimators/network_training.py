@@ -131,7 +131,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
                 getattr(self, name).extend(values)
             else:
                 setattr(self, name, values)
-        self.interrupted_ = training.ended == "interrupted"
+        self.interrupted_ = training.stop_reason == "interrupted"
         vars(self).update(self._describe(trained_state))
 
     def _make_schedule(self, max_epochs, batch_size, patience, **more):

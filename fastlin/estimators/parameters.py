@@ -326,7 +326,7 @@ def _validate_bound_values(estimator, name, missing, matrix, shape):
 def _validate_feature_values(
     name: str, values: Any, matrix: Matrix, shapes: list[tuple[int, ...]], requirement: str, others: str = ","
 ) -> Array:
-    """Return `values` as float64 in one of the shapes; a number for a categorical column is repeated for its levels."""
+    """Return `values` as float64 in one of the shapes; the number of a categorical column applies to its categories."""
     values = view_as_numpy(values, name)
     try:
         numbers = np.asarray(values, np.float64)

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from fastlin.blocks.blocks import Blocks, from_arrays, from_csr
 from fastlin.budget import Budget
-from fastlin.coefficient_names import OmittedLevels
+from fastlin.coefficient_names import OmittedCategories
 from fastlin.estimators.columns import choose_dtype, iterate_finite_parts
 from fastlin.estimators.labels import TrainingData
 from fastlin.estimators.parameters import uses_alpha, validate_bounds, validate_penalty_factors
@@ -196,75 +196,76 @@ def count_concurrent_fits(matrix: Matrix, shape: tuple[int, int], is_smooth: boo
     return Budget.from_data_size(matrix.budget_bytes).count_concurrent_fits(n_rows, shape, is_smooth)
 
 
-class OmittedLevelIndices(NamedTuple):
-    """The indices of the levels of a table that have no coefficients in a model without a penalty.
+class OmittedCategoryIndices(NamedTuple):
+    """The indices of the categories of a table that have no coefficients in a model without a penalty.
 
-    `reference_levels` are the reference levels: in each categorical column the first level with rows of positive
-    weight. `unused_levels` are the levels without such rows.
+    `reference_categories` are, in each categorical column, the first category with rows of positive weight.
+    `unused_categories` are the categories without such rows.
     """
 
-    reference_levels: IntArray
-    unused_levels: IntArray
+    reference_categories: IntArray
+    unused_categories: IntArray
 
-    def name(self, names: Array) -> OmittedLevels:
-        """Return the names of the levels, from the names (d,) of all columns of the matrix."""
-        return OmittedLevels(names[self.reference_levels].tolist(), names[self.unused_levels].tolist())
+    def name(self, names: Array) -> OmittedCategories:
+        """Return the names of the categories, from the names (d,) of all columns of the matrix."""
+        return OmittedCategories(names[self.reference_categories].tolist(), names[self.unused_categories].tolist())
 
 
-def find_omitted_levels(data: TrainingData, fit_intercept: bool) -> OmittedLevelIndices:
-    """Return the omitted levels; without an intercept the first categorical column has no reference level."""
+def find_omitted_categories(data: TrainingData, fit_intercept: bool) -> OmittedCategoryIndices:
+    """Return the omitted categories; without an intercept the first categorical column has no reference category."""
     matrix = data.matrix
-    if not (isinstance(matrix, TableMatrix) and len(matrix.level_features)):
-        return OmittedLevelIndices(*np.empty((2, 0), np.int64))
+    if not (isinstance(matrix, TableMatrix) and len(matrix.category_features)):
+        return OmittedCategoryIndices(*np.empty((2, 0), np.int64))
     is_column_used = np.ones(matrix.shape[1], bool)
-    is_column_used[matrix.level_features] = matrix.sum_level_weights(data.weights)[0] > 0
+    is_column_used[matrix.category_features] = matrix.sum_category_weights(data.weights)[0] > 0
     first_columns = np.cumsum(matrix.widths) - matrix.widths
-    first_used_levels = [
-        first + int(np.argmax(is_column_used[first : first + column.n_levels]))
+    first_used_categories = [
+        first + int(np.argmax(is_column_used[first : first + column.n_categories]))
         for first, column in zip(first_columns, matrix.columns, strict=True)
         if isinstance(column, CategoricalColumn)
     ]
-    reference_levels = first_used_levels[0 if fit_intercept else 1 :]
-    return OmittedLevelIndices(np.array(reference_levels, np.int64), np.flatnonzero(~is_column_used))
+    reference_categories = first_used_categories[0 if fit_intercept else 1 :]
+    return OmittedCategoryIndices(np.array(reference_categories, np.int64), np.flatnonzero(~is_column_used))
 
 
 def apply_reference_coding(
-    data: TrainingData, levels: OmittedLevelIndices, coef: FloatArray, intercept: FloatArray
+    data: TrainingData, omitted: OmittedCategoryIndices, coef: FloatArray, intercept: FloatArray
 ) -> Any:
     """Return the rows of a table and the coefficients of a fit in reference (dummy) coding.
 
-    The coefficients become differences from the reference level of their column, and the omitted levels have no column.
-    The third result is the intercept, and the last result contains the indices of the remaining columns.
+    The coefficients become differences from the reference category of their column, and the omitted categories have no
+    column. The third result is the intercept, and the last result contains the indices of the remaining columns.
     """
     matrix: Any = data.matrix
     coef, intercept, columns = coef.copy(), intercept.copy(), []
-    remaining = np.delete(np.arange(matrix.shape[1]), np.concatenate(levels))
-    # The coefficient of a reference level moves to the intercept, or to the levels of the column without a reference.
+    remaining = np.delete(np.arange(matrix.shape[1]), np.concatenate(omitted))
+    # The coefficient of a reference category moves to the intercept, or to the categories of the column without a
+    # reference.
     target = intercept[:, None]
     first_columns = np.cumsum(matrix.widths) - matrix.widths
     for number, (first, column) in enumerate(zip(first_columns, matrix.columns, strict=True)):
         if not isinstance(column, CategoricalColumn):
             columns.append(column)
             continue
-        codes, all_levels = column.recode_missing(), np.arange(first, first + column.n_levels)
+        codes, all_categories = column.recode_missing(), np.arange(first, first + column.n_categories)
         if (codes < 0).any():
             raise ValueError(
                 f"The categorical column {number} of X contains missing values or categories that were not in the "
                 "training data. Pass the data that the model was fitted to."
             )
-        level_coef, reference = (
-            coef[:, first : first + column.n_levels],
-            np.intersect1d(all_levels, levels.reference_levels),
+        category_coef, reference = (
+            coef[:, first : first + column.n_categories],
+            np.intersect1d(all_categories, omitted.reference_categories),
         )
         if len(reference):
             reference_coef = coef[:, reference]
-            level_coef -= reference_coef
+            category_coef -= reference_coef
             target += reference_coef
         else:
-            target = level_coef
-        is_remaining_level = np.isin(all_levels, remaining)
-        new_codes = np.where(is_remaining_level, np.cumsum(is_remaining_level) - 1, -1).astype(codes.dtype)
-        columns.append(CategoricalColumn(new_codes[codes], int(is_remaining_level.sum())))
+            target = category_coef
+        is_remaining_category = np.isin(all_categories, remaining)
+        new_codes = np.where(is_remaining_category, np.cumsum(is_remaining_category) - 1, -1).astype(codes.dtype)
+        columns.append(CategoricalColumn(new_codes[codes], int(is_remaining_category.sum())))
     return replace(data, matrix=TableMatrix(columns)), coef[:, remaining], intercept, remaining
 
 

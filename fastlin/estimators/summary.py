@@ -181,7 +181,7 @@ def describe_coef(estimator: Any) -> str:
     _, coef, _ = check_coefficients(estimator)
     n_columns = np.count_nonzero(np.asarray(abs(coef).sum(axis=0)))
     n_nonzero = coef.nnz if hasattr(coef, "nnz") else np.count_nonzero(coef)
-    # A categorical feature has a column for each of its levels.
+    # A categorical feature has a column for each of its categories.
     unit = "columns" if hasattr(estimator, "categories_") else "features"
     columns = f"{n_columns:,} of {coef.shape[1]:,} {unit}"
     return f"{n_nonzero:,} of {np.prod(coef.shape):,} nonzero, in {columns}"

@@ -1,4 +1,4 @@
-"""Convert single columns of pandas, Arrow or arrays to numbers, or to levels and codes."""
+"""Convert single columns of pandas, Arrow or arrays to numbers, or to categories and codes."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def as_numbers(column: Any) -> Array:
     return numbers
 
 
-def encode_levels(label: object, column: Any) -> tuple[list[Any], IntArray]:
-    """Return the list of levels of a column, and the code of each row, which is -1 for missing values."""
+def encode_categories(label: object, column: Any) -> tuple[list[Any], IntArray]:
+    """Return the list of categories of a column, and the code of each row, which is -1 for missing values."""
     if hasattr(column, "iloc") and has_categorical_dtype(column) and not _has_categories(column):
         # pandas cannot encode Arrow dictionaries with missing values.
         column = column.array.__arrow_array__()
@@ -77,29 +77,29 @@ def encode_levels(label: object, column: Any) -> tuple[list[Any], IntArray]:
         if _is_arrow_column(column):
             return _encode_dictionary(label, _join_chunks(column))
         if hasattr(column, "iloc"):
-            categories = (column if _has_categories(column) else column.astype("category")).array
-            levels = categories.categories.tolist()
+            categorical = (column if _has_categories(column) else column.astype("category")).array
+            categories = categorical.categories.tolist()
             if column.dtype == object:
                 # pandas leaves values unsorted if they are not comparable; `sorted` raises a TypeError.
-                sorted(levels)
-            return levels, _validate_codes(label, categories.codes, len(levels), -1)
+                sorted(categories)
+            return categories, _validate_codes(label, categorical.codes, len(categories), -1)
         return _encode_array(np.asarray(column))
     except (TypeError, NotImplementedError) as error:
-        raise ValueError(_explain_invalid_levels(label, column, error)) from error
+        raise ValueError(_explain_invalid_categories(label, column, error)) from error
 
 
-def _explain_invalid_levels(label, column, error):
-    """Return the error message for a column whose values cannot be levels; it lists the kinds of values."""
+def _explain_invalid_categories(label, column, error):
+    """Return the error message for a column whose values cannot be categories; it lists the kinds of values."""
     values = column.to_pylist() if _is_arrow_column(column) else np.asarray(column).tolist()
     kinds = list_value_kinds(value for value in values if not is_missing(value))
     if len(kinds) > 1:
         return (
-            f"Column {label!r} of X mixes {' and '.join(kinds)}; the levels of a column must be of one kind. Convert "
-            "it, for example with astype(str)."
+            f"Column {label!r} of X mixes {' and '.join(kinds)}; the categories of a column must be of one kind. "
+            "Convert it, for example with astype(str)."
         )
     return (
-        f"Column {label!r} of X has levels that cannot be sorted or are not scalars ({error}); encode them as strings "
-        "or numbers."
+        f"Column {label!r} of X has categories that cannot be sorted or are not scalars ({error}); encode them as "
+        "strings or numbers."
     )
 
 
@@ -164,56 +164,60 @@ def _encode_array(values):
         raise TypeError(f"values of type {values.dtype}")
     are_objects = values.dtype.kind == "O"
     missing = np.array([is_missing(value) for value in values], bool) if are_objects else values != values
-    levels, codes = np.unique(values[~missing], return_inverse=True)
-    row_codes = np.full(len(values), -1, np.min_scalar_type(-max(1, len(levels))))
+    categories, codes = np.unique(values[~missing], return_inverse=True)
+    row_codes = np.full(len(values), -1, np.min_scalar_type(-max(1, len(categories))))
     row_codes[~missing] = codes
-    return _list_levels(levels), row_codes
+    return _list_categories(categories), row_codes
 
 
-def _list_levels(levels):
-    """Return an array of levels as a list of Python objects, comparable with levels of other containers."""
-    if levels.dtype.kind not in "mM":
-        return levels.tolist()
+def _list_categories(categories):
+    """Return an array of categories as a list of Python objects, comparable with categories of other containers."""
+    if categories.dtype.kind not in "mM":
+        return categories.tolist()
     # Python does not support nanoseconds, for which NumPy would return integers.
-    unit = np.datetime_data(levels.dtype)[0]
-    microsecond_levels = levels.astype(f"{levels.dtype.kind}8[us]") if unit in ("ns", "ps", "fs", "as") else levels
-    level_list = microsecond_levels.tolist()
-    if (microsecond_levels != levels).any() or not all(isinstance(level, TIME_TYPES) for level in level_list):
-        raise TypeError(f"{levels.dtype} has values beyond the resolution or range of Python's dates")
-    return level_list
+    unit = np.datetime_data(categories.dtype)[0]
+    microsecond_categories = (
+        categories.astype(f"{categories.dtype.kind}8[us]") if unit in ("ns", "ps", "fs", "as") else categories
+    )
+    category_list = microsecond_categories.tolist()
+    if (microsecond_categories != categories).any() or not all(
+        isinstance(category, TIME_TYPES) for category in category_list
+    ):
+        raise TypeError(f"{categories.dtype} has values beyond the resolution or range of Python's dates")
+    return category_list
 
 
 def _encode_dictionary(label, column):
-    """Return the levels and codes of an Arrow array, without a copy of the codes if no values are missing."""
+    """Return the categories and codes of an Arrow array, without a copy of the codes if no values are missing."""
     is_plain = not has_categorical_dtype(column)
     column = column.dictionary_encode() if is_plain else column
-    levels, indices = column.dictionary.to_pylist(), column.indices
+    categories, indices = column.dictionary.to_pylist(), column.indices
     if indices.null_count == len(indices):
-        return [level for level in levels if not is_missing(level)], np.full(len(indices), -1, np.int8)
+        return [category for category in categories if not is_missing(category)], np.full(len(indices), -1, np.int8)
     missing = np.asarray(indices.is_null()) if indices.null_count else None
     # Missing values temporarily get the code of another row.
     indices = indices.fill_null(indices.drop_null()[0]) if indices.null_count else indices
-    codes = _validate_codes(label, indices.to_numpy(zero_copy_only=False), len(levels), 0)
-    unique_levels = dict.fromkeys(level for level in levels if not is_missing(level))
-    if is_plain or len(unique_levels) < len(levels):
+    codes = _validate_codes(label, indices.to_numpy(zero_copy_only=False), len(categories), 0)
+    unique_categories = dict.fromkeys(category for category in categories if not is_missing(category))
+    if is_plain or len(unique_categories) < len(categories):
         # A dictionary may contain duplicates and missing values.
-        distinct_levels = sorted(unique_levels) if is_plain else list(unique_levels)
-        level_indices = {level: index for index, level in enumerate(distinct_levels)}
-        codes = np.array([level_indices.get(level, -1) for level in levels], np.int32)[codes]
-        levels = distinct_levels
-    return levels, codes if missing is None else np.where(missing, codes.dtype.type(-1), codes)
+        distinct_categories = sorted(unique_categories) if is_plain else list(unique_categories)
+        category_indices = {category: index for index, category in enumerate(distinct_categories)}
+        codes = np.array([category_indices.get(category, -1) for category in categories], np.int32)[codes]
+        categories = distinct_categories
+    return categories, codes if missing is None else np.where(missing, codes.dtype.type(-1), codes)
 
 
-def _validate_codes(label, codes, n_levels, smallest):
+def _validate_codes(label, codes, n_categories, smallest):
     """Return validated codes in a dtype that kernels read, without a copy if possible."""
-    if not smallest <= codes.min() <= codes.max() < n_levels:
+    if not smallest <= codes.min() <= codes.max() < n_categories:
         raise ValueError(
             f"Column {label!r} of X is corrupt: its codes range from {codes.min()} to {codes.max()}, but it has "
-            f"{n_levels} levels."
+            f"{n_categories} categories."
         )
     if codes.dtype in SIGNED_CODE_DTYPES:
         return codes
     signed_dtype = SIGNED_DTYPE_BY_UNSIGNED.get(codes.dtype)
-    if signed_dtype is not None and n_levels <= np.iinfo(signed_dtype).max:
+    if signed_dtype is not None and n_categories <= np.iinfo(signed_dtype).max:
         return codes.view(signed_dtype)
     return codes.astype(np.int32)

@@ -224,7 +224,7 @@ class Resampler(NamedTuple):
         what = "rows" if self.clusters is None else "clusters"
         raise ValueError(
             f"None of {MAX_RESAMPLING_ATTEMPTS:,} resamples of the {n_drawn_units} {what} has a positive weight "
-            f"in each of the {n_classes} classes and a finite fit: some class or level has too few {what} for a "
+            f"in each of the {n_classes} classes and a finite fit: some class or category has too few {what} for a "
             "bootstrap. Merge or remove it."
         )
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastlin.coefficient_names import OmittedLevels, append_intercept, disambiguate_names, find_coefficient_indices
+from fastlin.coefficient_names import OmittedCategories, append_intercept, disambiguate_names, find_coefficient_indices
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.contrasts import Contrasts, find_reference
@@ -49,9 +49,9 @@ class InferenceOptions:
     """The validated parameters of `LogisticRegression.inference`.
 
     `reference` is the index of a class, or None for symmetric coefficients. `names` (d,) are the names of the columns,
-    and `features` selects the reported columns; None means all. `omitted_levels` are the levels without a coefficient.
-    `clusters` contains the cluster numbers of the rows, one array per key. `stacklevel` is the stack level of warnings,
-    relative to `compute_inference`.
+    and `features` selects the reported columns; None means all. `omitted_categories` are the categories without a
+    coefficient. `clusters` contains the cluster numbers of the rows, one array per key. `stacklevel` is the stack level
+    of warnings, relative to `compute_inference`.
     """
 
     covariance: str
@@ -61,7 +61,7 @@ class InferenceOptions:
     reference: int | None
     classes: Array
     names: Array
-    omitted_levels: OmittedLevels
+    omitted_categories: OmittedCategories
     clusters: list[Array]
     weights: WeightInfo
     tol: float
@@ -76,7 +76,7 @@ class InferenceOptions:
     def display_names(self) -> Array:
         """Unique names (d,) of the columns, for messages and the summary."""
         # A column may have the same name as the intercept, so the intercept's name is included, as the last name.
-        return disambiguate_names(append_intercept(self.names, True), self.omitted_levels)[:-1]
+        return disambiguate_names(append_intercept(self.names, True), self.omitted_categories)[:-1]
 
 
 def check_options(classes: Array, reference: Any, **options: Any) -> InferenceOptions:
@@ -131,7 +131,7 @@ def compute_inference(
             f"rows and {n_parameters} parameters."
         )
     names = append_intercept(options.names, objective.fit_intercept)
-    positions = find_coefficient_indices("features", options.features, names, options.omitted_levels)
+    positions = find_coefficient_indices("features", options.features, names, options.omitted_categories)
     optimum = find_estimates(objective, start, options, n_samples)
     point, std_error_inflations = optimum.point, optimum.curvature.std_error_inflations
     covariance, n_clusters = compute_covariance(optimum, contrasts.build_contrast_matrix(positions), options, n_samples)
@@ -153,7 +153,7 @@ def compute_inference(
         positions,
         # The rows of Dask collections are only available until the method returns.
         point if objective.rows.has_labels else None,
-        options.omitted_levels,
+        options.omitted_categories,
         has_likelihood=options.weights.kind == "frequency" and not objective.rows.has_targets,
         df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if options.use_t else None,
         n_clusters=n_clusters,
@@ -170,7 +170,7 @@ def compute_inference(
         ),
         n_samples=n_samples,
         df_model=n_effective_parameters - contrasts.n_intercepts,
-        distance=optimum.distance,
+        distance_from_optimum=optimum.distance,
     )
     warn_if_inaccurate_inference(inference, optimum.is_certified, options, n_samples * point.loss)
     return inference
@@ -315,11 +315,12 @@ def warn_if_inaccurate_inference(
             "Some multiway cluster variances are negative, so their standard errors are NaN: there are too few "
             "clusters for the correction that subtracts the overlap of the keys. Use fewer keys."
         )
-    elif not inference.distance <= MAX_OPTIMUM_DISTANCE:
+    elif not inference.distance_from_optimum <= MAX_OPTIMUM_DISTANCE:
         verb = "may be" if is_certified else "seems to be"
         message = (
-            f"The optimum {verb} {inference.distance:.2g} standard errors from the reported estimates, the best that "
-            "float64 permits: columns are nearly collinear, or lie far from zero. Center X, or remove columns."
+            f"The optimum {verb} {inference.distance_from_optimum:.2g} standard errors from the reported estimates, "
+            "the best that float64 permits: columns are nearly collinear, or lie far from zero. Center X, or remove "
+            "columns."
         )
     elif not inference.coef_error <= MAX_OPTIMUM_DISTANCE:
         tol = 10.0 ** np.floor(np.log10(0.5 * MAX_OPTIMUM_DISTANCE**2 / max(loss, 1.0)))

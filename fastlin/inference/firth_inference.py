@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastlin.coefficient_names import OmittedLevels, append_intercept
+from fastlin.coefficient_names import OmittedCategories, append_intercept
 from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.hypotheses import TestResult
 from fastlin.inference.inference import Inference, InferenceBasis, collect_inference_fields
@@ -79,9 +79,9 @@ class FirthInference(Inference):
         Parameters
         ----------
         smaller : str, int or sequence
-            The columns whose coefficients are zero in the smaller model: `names`, pairs (column, level) for levels of
-            categorical columns, or indices into `names`. The penalty is still computed from all columns, so the
-            test differs from a comparison with a model that is fitted without these columns. Therefore, the
+            The columns whose coefficients are zero in the smaller model: `names`, pairs (column, category) for
+            categories of categorical columns, or indices into `names`. The penalty is still computed from all columns,
+            so the test differs from a comparison with a model that is fitted without these columns. Therefore, the
             Inference of such a model is not accepted.
 
         Returns
@@ -108,7 +108,7 @@ class FirthInference(Inference):
 
 
 def compute_firth_inference(
-    start: LikelihoodState, classes: Array, names: Array, omitted_levels: OmittedLevels, reference: Any
+    start: LikelihoodState, classes: Array, names: Array, omitted_categories: OmittedCategories, reference: Any
 ) -> FirthInference:
     """Return the FirthInference at the maximum near `start`, the state of a fitted model. `names` has shape (d,)."""
     if start.likelihood.objective.rows.has_targets:
@@ -120,19 +120,19 @@ def compute_firth_inference(
     state, likelihood = maximum.state, maximum.state.likelihood
     objective = likelihood.objective
     contrasts = Contrasts.from_reference(find_reference(reference, classes), len(classes), objective)
-    # Omitted levels have no coefficients.
+    # Omitted categories have no coefficients.
     positions = np.flatnonzero(likelihood.free[: contrasts.n_columns])
     units = contrasts.build_contrast_matrix(positions)[:, likelihood.positions]
     covariance = units @ (units @ state.factor.invert()).T
     columns = append_intercept(names, objective.fit_intercept)
     point = objective.at(objective.center(state.parameters))
-    basis = InferenceBasis("model", "firth", contrasts, positions, point, omitted_levels)
+    basis = InferenceBasis("model", "firth", contrasts, positions, point, omitted_categories)
     return FirthInference(
         **collect_inference_fields(
             basis, point, start.parameters, covariance, columns, classes, likelihood.total_weight
         ),
         n_samples=likelihood.total_weight,
         df_model=float(likelihood.positions.size - contrasts.n_intercepts),
-        distance=maximum.distance,
+        distance_from_optimum=maximum.newton_decrement,
         penalized_log_likelihood=likelihood.unscale_log_likelihood(state),
     )

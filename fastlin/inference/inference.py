@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.coefficient_names import (
-    NO_OMITTED_LEVELS,
-    OmittedLevels,
+    NO_OMITTED_CATEGORIES,
+    OmittedCategories,
     disambiguate_names,
     find_coefficient_indices,
     is_name_or_pair,
@@ -33,8 +33,8 @@ class InferenceBasis:
 
     `penalized` is "laplace", "sandwich", "firth" or None. `has_likelihood` is true if weights are
     frequencies and labels are not soft. `df_t` is the degrees of freedom of Student's t, or None for the
-    normal distribution. `positions` (p,) are the indices of the reported columns, and `omitted_levels` are
-    the levels without a coefficient. `point` is the optimum with the rows, or None after pickling.
+    normal distribution. `positions` (p,) are the indices of the reported columns, and `omitted_categories` are
+    the categories without a coefficient. `point` is the optimum with the rows, or None after pickling.
     `max_std_error_inflation` contains the feature whose standard errors collinearity inflates most, and the inflation
     factor. The summary shows both.
     """
@@ -44,7 +44,7 @@ class InferenceBasis:
     contrasts: Contrasts
     positions: IntArray
     point: Point | None
-    omitted_levels: OmittedLevels = NO_OMITTED_LEVELS
+    omitted_categories: OmittedCategories = NO_OMITTED_CATEGORIES
     has_likelihood: bool = True
     df_t: float | None = None
     n_clusters: tuple[int, ...] = ()
@@ -82,7 +82,7 @@ class Inference(WaldStatistics):
         trace of H^-1 F minus the number of intercepts, where H and F are the Hessians with and without the penalty.
     coef_error : float
         The largest difference between the model's `coef_` and `intercept_` and the estimates, in standard errors.
-    distance : float
+    distance_from_optimum : float
         The distance from the exact optimum, in standard errors from the inverse Hessian. This is a rigorous bound if
         the curvature of the likelihood provides one, otherwise the length of the next Newton step.
 
@@ -108,7 +108,7 @@ class Inference(WaldStatistics):
     n_samples: float
     df_model: float
     coef_error: float
-    distance: float
+    distance_from_optimum: float
     _covariance: FloatArray
     _basis: InferenceBasis
 
@@ -163,8 +163,8 @@ class Inference(WaldStatistics):
         Parameters
         ----------
         features : str, int, sequence or None
-            The columns: `names`, pairs (column, level) for levels of categorical columns, or indices into `names`. None
-            means all columns.
+            The columns: `names`, pairs (column, category) for categories of categorical columns, or indices into
+            `names`. None means all columns.
         level : float
             Confidence level, between 0 and 1.
 
@@ -208,8 +208,8 @@ class Inference(WaldStatistics):
         ----------
         R : array-like of shape (q, K' p) or (K' p,), str, or list of str and pairs
             One row per hypothesis, in the order of ``coef.ravel()``. Names of columns represent the hypotheses that the
-            coefficients of these columns are zero in all classes. In a list, a pair (column, level) selects a level of
-            a categorical column. Numbers are never interpreted as indices. To test coefficient 1 of 4, pass
+            coefficients of these columns are zero in all classes. In a list, a pair (column, category) selects a
+            category of a categorical column. Numbers are never interpreted as indices. To test coefficient 1 of 4, pass
             ``np.eye(4)[[1]]``.
         r : array-like of shape (q,) or None
             The values under the null hypothesis; None means zeros.
@@ -401,7 +401,7 @@ class Inference(WaldStatistics):
     def _likelihood_profile(self):
         basis, is_firth = self._basis, self._basis.penalized == "firth"
         objective = self._optimum_point.objective
-        # Reference levels of categorical columns have no coefficients in Firth's model.
+        # Reference categories of categorical columns have no coefficients in Firth's model.
         free = np.isin(np.arange(objective.shape[1]), basis.positions) if is_firth else find_active_columns(objective)
         likelihood = Likelihood(objective, self.n_samples / objective.rows.total_weight, is_firth, free)
         n_parameters, max_profile_parameters = likelihood.positions.size, profile.MAX_PROFILE_PARAMETERS
@@ -429,7 +429,7 @@ class Inference(WaldStatistics):
 
     def _find_column_indices(self, argument, selection, allows_indices=True):
         """Return the indices of the reported columns that the value of an argument selects."""
-        return find_coefficient_indices(argument, selection, self.names, self._basis.omitted_levels, allows_indices)
+        return find_coefficient_indices(argument, selection, self.names, self._basis.omitted_categories, allows_indices)
 
     def _parse_hypotheses(self, R):
         """Return R as an array (q, K' p), and the name of the test."""
@@ -446,7 +446,8 @@ class Inference(WaldStatistics):
         if matrix.ndim != 2 or matrix.shape[1] != size or not len(matrix):
             raise ValueError(
                 f"R must have shape (q, {size}), one column per entry of coef.ravel(), or be a list of names of "
-                f"columns and pairs (column, level); got shape {np.shape(R)}. {self._explain_hypothesis_matrix(matrix)}"
+                f"columns and pairs (column, category); got shape {np.shape(R)}. "
+                f"{self._explain_hypothesis_matrix(matrix)}"
             )
         return matrix, "R coef = r"
 
@@ -459,7 +460,7 @@ class Inference(WaldStatistics):
         is_index = numbers.shape == (1, 1) and numbers[0, 0] in range(p)
         index = int(numbers[0, 0]) if is_index else 0
         rows = [a * p + index for a in range(self._basis.contrasts.n_free_classes)]
-        name = disambiguate_names(self.names, self._basis.omitted_levels)[index]
+        name = disambiguate_names(self.names, self._basis.omitted_categories)[index]
         return (
             "Numbers multiply the estimates; they are not indices: "
             f"R=np.eye({self.coef.size})[{rows}] tests the coefficients of {name}."

@@ -53,11 +53,11 @@ MAX_BRACKET_TRIALS, BRACKET_GROWTH_FACTOR, MAX_LIMIT_ERROR = 100, 3.0, 1e-6
 
 @dataclass(frozen=True, eq=False)
 class LikelihoodMaximum:
-    """The result of a maximization. `distance` is the length of the next step, in standard errors."""
+    """The result of a maximization. `newton_decrement` is the length of the next step, in standard errors."""
 
     state: LikelihoodState
     n_iter: int
-    distance: float
+    newton_decrement: float
     converged: bool
 
 
@@ -92,18 +92,18 @@ def maximize_likelihood(
     The convergence criterion sqrt(score' I^-1 score) <= tol means that the next step changes no linear function of the
     coefficients by more than tol times its standard error.
     """
-    state, smallest_distance, n_stalled_steps = start, math.inf, 0
+    state, smallest_decrement, n_stalled_steps = start, math.inf, 0
     # After division by the total weight, changes in the gradient are of order one.
     pairs, total = TwoLoopRecursion(MAX_LBFGS_PAIRS, start.theta.size), start.likelihood.total_weight
     for n_iter in range(max_iter + 1):
         metric = InformationMetric(state, fixed_directions)
         step = metric.solve(state.score)
-        distance = math.sqrt(max(0.0, dot(state.score, step)))
-        n_stalled_steps = 0 if distance < STALLED_DISTANCE_RATIO * smallest_distance else n_stalled_steps + 1
-        smallest_distance = min(smallest_distance, distance)
-        is_stalled = n_stalled_steps >= MAX_STALLED_STEPS and distance <= MAX_STALLED_DISTANCE
-        if distance <= tol or n_iter == max_iter or is_stalled:
-            return LikelihoodMaximum(state, n_iter, distance, distance <= tol or is_stalled)
+        newton_decrement = math.sqrt(max(0.0, dot(state.score, step)))
+        n_stalled_steps = 0 if newton_decrement < STALLED_DISTANCE_RATIO * smallest_decrement else n_stalled_steps + 1
+        smallest_decrement = min(smallest_decrement, newton_decrement)
+        is_stalled = n_stalled_steps >= MAX_STALLED_STEPS and newton_decrement <= MAX_STALLED_DISTANCE
+        if newton_decrement <= tol or n_iter == max_iter or is_stalled:
+            return LikelihoodMaximum(state, n_iter, newton_decrement, newton_decrement <= tol or is_stalled)
         if pairs.n_pairs:
             (step,) = pairs.multiply_inverse_hessian([state.score / total], metric.solve)
         end = _search_along_step(state, step)
@@ -114,7 +114,7 @@ def maximize_likelihood(
             pairs = TwoLoopRecursion(MAX_LBFGS_PAIRS, step.size)
         else:
             # Rounding error permits no further increase.
-            return LikelihoodMaximum(state, n_iter, distance, distance <= MAX_STALLED_DISTANCE)
+            return LikelihoodMaximum(state, n_iter, newton_decrement, newton_decrement <= MAX_STALLED_DISTANCE)
     raise AssertionError("The loop ends at max_iter.")
 
 
@@ -230,7 +230,11 @@ def _search_interval_limit(maximum, direction, decrease, side):
 
 def _extrapolate_log_likelihood(maximum):
     """Return the value at the maximum, extrapolated from the last state, or None if that state is too far away."""
-    return maximum.state.value + 0.5 * maximum.distance**2 if maximum.distance <= STAGE_DISTANCE_TOL else None
+    return (
+        maximum.state.value + 0.5 * maximum.newton_decrement**2
+        if maximum.newton_decrement <= STAGE_DISTANCE_TOL
+        else None
+    )
 
 
 class LikelihoodProfile:

@@ -110,7 +110,7 @@ def check_separation(
     if isinstance(separation, Separation):
         raise SeparationError(
             f"{separation.describe(names, labels)} The likelihood has no maximum, so coefficients have no finite "
-            "estimates and no standard errors. Remove the columns, merge classes or levels, fit "
+            "estimates and no standard errors. Remove the columns, merge classes or categories, fit "
             "FirthLogisticRegression, or use a finite C with penalized='laplace'."
         )
     if separation is not None and stacklevel is not None:

@@ -156,20 +156,20 @@ def _list_summary_facts(inference):
     if basis.max_std_error_inflation is not None:
         name, std_error_inflation = basis.max_std_error_inflation
         summary_facts["collinearity"] = f"inflates standard errors up to {std_error_inflation:.3g} times (most: {name})"
-    if basis.omitted_levels.reference_levels:
-        summary_facts["reference levels"] = ", ".join(basis.omitted_levels.reference_levels)
-    if basis.omitted_levels.unused_levels:
-        shown, n_unlisted_levels = (
-            basis.omitted_levels.unused_levels[:MAX_LISTED_NAMES],
-            len(basis.omitted_levels.unused_levels) - MAX_LISTED_NAMES,
+    if basis.omitted_categories.reference_categories:
+        summary_facts["reference categories"] = ", ".join(basis.omitted_categories.reference_categories)
+    if basis.omitted_categories.unused_categories:
+        shown, n_unlisted_categories = (
+            basis.omitted_categories.unused_categories[:MAX_LISTED_NAMES],
+            len(basis.omitted_categories.unused_categories) - MAX_LISTED_NAMES,
         )
-        more = f" and {n_unlisted_levels:,} more" if n_unlisted_levels > 0 else ""
-        summary_facts["omitted levels"] = f"{', '.join(shown)}{more} (no rows with a positive weight)"
+        more = f" and {n_unlisted_categories:,} more" if n_unlisted_categories > 0 else ""
+        summary_facts["omitted categories"] = f"{', '.join(shown)}{more} (no rows with a positive weight)"
     if basis.df_t is not None:
         summary_facts["distribution"] = f"Student's t with {basis.df_t:g} degrees of freedom"
     summary_facts["accuracy"] = (
-        f"estimates within {inference.distance:.1e} standard errors of the optimum, coef_ of the model within "
-        f"{inference.coef_error:.1e}"
+        f"estimates within {inference.distance_from_optimum:.1e} standard errors of the optimum, coef_ of the model "
+        f"within {inference.coef_error:.1e}"
     )
     return summary_facts
 

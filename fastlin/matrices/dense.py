@@ -70,8 +70,8 @@ MAX_SMALL_SCORE_PRODUCTS = 1 << 21
 # With at least MANY_CLASSES_THRESHOLD classes, blocks have at least MIN_BLOCK_ROWS rows, because each block allocates
 # sums and coefficients (docs/benchmarks/design-choices.md: blocks with many classes).
 MANY_CLASSES_THRESHOLD, MIN_BLOCK_ROWS = 32, 512
-# Passes over levels loop over the columns of a tile one at a time, so long tiles are faster
-# (docs/benchmarks/design-choices.md: tiles of levels).
+# Passes over categories loop over the columns of a tile one at a time, so long tiles are faster
+# (docs/benchmarks/design-choices.md: tiles of categories).
 MAX_TILE_ROWS = 2048
 # The work per row, column and class of a pass over a column-wise copy.
 COLUMNWISE_PRODUCT_WORK = 4
@@ -141,21 +141,21 @@ class DenseMatrix(Matrix):
         intercept: FloatArray,
         scores: FloatArray,
         best: IntArray,
-        levels: CategoricalColumns | None = None,
+        categorical: CategoricalColumns | None = None,
     ) -> None:
-        """See `Matrix.score`; ``levels`` are the categorical columns of a table, if any."""
+        """See `Matrix.score`; ``categorical`` are the categorical columns of a table, if any."""
         K, d = coef.shape
-        if levels is None and self.X.size <= MAX_COPIED_ENTRIES and self.X.size * K <= MAX_SMALL_SCORE_PRODUCTS:
+        if categorical is None and self.X.size <= MAX_COPIED_ENTRIES and self.X.size * K <= MAX_SMALL_SCORE_PRODUCTS:
             X = writable_view(np.ascontiguousarray(self.X, coef.dtype))
             fill_scores(X, np.array(coef, order="C"), intercept.astype(coef.dtype), scores, best)
             return
         parameters = Parameters(copy_aligned(coef), intercept.astype(coef.dtype))
-        if levels is None:
+        if categorical is None:
             n_blocks, tile_rows = count_blocks(len(self.X), row_work=K * d), count_tile_rows(d, K, coef.itemsize)
             run_blocks(fill_block_scores, n_blocks, self.layers, parameters, tile_rows, scores, best)
         else:
-            operands = parameters, count_tile_rows_with_levels(levels, d, K), scores, best, levels
-            run_blocks(fill_block_scores, len(levels.sums), self.layers, *operands)
+            operands = parameters, count_tile_rows_with_categories(categorical, d, K), scores, best, categorical
+            run_blocks(fill_block_scores, len(categorical.sums), self.layers, *operands)
 
     def take(self, rows: IntArray | slice) -> DenseMatrix:
         """See `Matrix.take`."""
@@ -245,9 +245,9 @@ def count_pass_blocks(n_rows: int, n_features: int, n_rows_coef: int, itemsize: 
     return n_blocks if K < MANY_CLASSES_THRESHOLD else min(n_blocks, max(2, n_rows // MIN_BLOCK_ROWS))
 
 
-def count_tile_rows_with_levels(levels: CategoricalColumns, n_features: int, n_rows_coef: int) -> int:
-    """Return the number of rows per tile of a pass over levels and numeric columns."""
-    (n_categorical_columns, _), (_, width) = levels.columns.shape, levels.table.shape
+def count_tile_rows_with_categories(categorical: CategoricalColumns, n_features: int, n_rows_coef: int) -> int:
+    """Return the number of rows per tile of a pass over categories and numeric columns."""
+    (n_categorical_columns, _), (_, width) = categorical.columns.shape, categorical.table.shape
     row_bytes = 8 * (n_features + 1 + n_rows_coef + width) + 4 * n_categorical_columns
     return max(1, min(TILE_BYTES // row_bytes, MAX_TILE_ROWS) // ROWS_PER_GROUP) * ROWS_PER_GROUP
 
@@ -272,15 +272,15 @@ class DensePasses(Passes):
         samples: Samples,
         scaling: Scaling,
         n_rows_coef: int,
-        levels: CategoricalColumns | None = None,
+        categorical: CategoricalColumns | None = None,
     ) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self._X = X = matrix.X
         # The categorical columns of a table whose numeric columns are X.
-        self._layers, self._levels = matrix.layers, levels
+        self._layers, self._categorical = matrix.layers, categorical
         K, d = n_rows_coef, X.shape[1]
-        self._reads_in_place = K == 1 and not (len(samples.rows) or levels) and X.itemsize in X.strides
-        self._n_blocks = len(levels.sums) if levels else count_pass_blocks(self._n_rows, d, K, X.itemsize)
+        self._reads_in_place = K == 1 and not (len(samples.rows) or categorical) and X.itemsize in X.strides
+        self._n_blocks = len(categorical.sums) if categorical else count_pass_blocks(self._n_rows, d, K, X.itemsize)
         self._plans: dict[FloatType, PassPlan] = {}
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
         if self._reads_in_place and not should_use_columnwise_copy(self._n_rows, d, K):
@@ -308,9 +308,13 @@ class DensePasses(Passes):
             run_blocks(fill_block_pass_in_place, self._n_blocks, self._layers, *operands)
         else:
             # The optional last arguments of the kernel.
-            levels_and_batch = () if self._levels is None else (self._levels,)
-            levels_and_batch = levels_and_batch if batch is None else (*(levels_and_batch or (None,)), batch)
-            run_blocks(fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *operands, *levels_and_batch)
+            categorical_and_batch = () if self._categorical is None else (self._categorical,)
+            categorical_and_batch = (
+                categorical_and_batch if batch is None else (*(categorical_and_batch or (None,)), batch)
+            )
+            run_blocks(
+                fill_block_pass, self._n_blocks, self._layers, self.samples.rows, *operands, *categorical_and_batch
+            )
         if batch is not None:
             total[:, :-1], total[:, -1] = sum_blocks(sums.coef), sum_blocks(sums.intercept)
             return total
@@ -382,8 +386,8 @@ class DensePasses(Passes):
         if precision not in self._plans:
             (K, _), X, scaling = self.shape, self._X, _cast_scaling(self._scaling, self._X.dtype, precision)
             folds = self._reads_in_place and allows_folding(*self._scaling, precision)
-            if self._levels is not None:
-                tile_rows = count_tile_rows_with_levels(self._levels, X.shape[1], K)
+            if self._categorical is not None:
+                tile_rows = count_tile_rows_with_categories(self._categorical, X.shape[1], K)
             elif folds:
                 tile_rows = count_tile_rows_in_place(X.shape[1], X.itemsize)
             else:

@@ -24,59 +24,63 @@ from fastlin.typing import Array, BoolArray, FloatArray, IntArray
 CODE_READ_OVERHEAD = 8
 # A fit may use four times `budget_bytes`, which is half the size of the table.
 DATA_TO_BUDGET_RATIO = 8
-# The number of rows per step when the rows of each level are counted.
+# The number of rows per step when the rows of each category are counted.
 MAX_ROWS_PER_COUNT = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
 class CategoricalColumn:
-    """A categorical column, encoded by the index of the level of each row."""
+    """A categorical column, encoded by the index of the category of each row."""
 
-    codes: np.ndarray  # (n,) int8, int16 or int32: the level of each row, or -1 if its value is missing or unseen
-    n_levels: int  # each level is a column of the matrix
-    has_missing_category: bool = False  # whether -1 means the last level; otherwise rows with -1 have no level
+    codes: np.ndarray  # (n,) int8, int16 or int32: the category of each row, or -1 if its value is missing or unseen
+    n_categories: int  # each category is a column of the matrix
+    has_missing_category: bool = False  # whether -1 means the last category; otherwise rows with -1 have no category
 
     def __getitem__(self, rows: IntArray | BoolArray | slice) -> CategoricalColumn:
         """Return the column of a subset of the rows."""
-        return CategoricalColumn(self.codes[rows], self.n_levels, self.has_missing_category)
+        return CategoricalColumn(self.codes[rows], self.n_categories, self.has_missing_category)
 
     def append(self, other: CategoricalColumn) -> CategoricalColumn:
-        """Return the concatenation of this column and another column with the same levels."""
-        return CategoricalColumn(np.concatenate([self.recode_missing(), other.recode_missing()]), self.n_levels)
+        """Return the concatenation of this column and another column with the same categories."""
+        return CategoricalColumn(np.concatenate([self.recode_missing(), other.recode_missing()]), self.n_categories)
 
     def recode_missing(self) -> IntArray:
-        """Return the codes, with -1 replaced by the last level if there is a missing category."""
+        """Return the codes, with -1 replaced by the last category if there is a missing category."""
         if not self.has_missing_category:
             return self.codes
-        wider_code_dtype = np.promote_types(self.codes.dtype, np.min_scalar_type(-self.n_levels))
-        return np.where(self.codes < 0, self.n_levels - 1, self.codes).astype(wider_code_dtype)
+        wider_code_dtype = np.promote_types(self.codes.dtype, np.min_scalar_type(-self.n_categories))
+        return np.where(self.codes < 0, self.n_categories - 1, self.codes).astype(wider_code_dtype)
 
     def encode_one_hot(self) -> sparse.csc_array:
-        """Return the one-hot encoding (n, n_levels), uint8."""
+        """Return the one-hot encoding (n, n_categories), uint8."""
         codes = self.recode_missing()
         # For types of one or two bytes, NumPy's stable sort is a radix sort.
         rows = np.argsort(codes, kind="stable")
-        starts = np.searchsorted(codes[rows], np.arange(self.n_levels + 1))
+        starts = np.searchsorted(codes[rows], np.arange(self.n_categories + 1))
         rows = rows[starts[0] :]
-        return sparse.csc_array((np.ones(len(rows), np.uint8), rows, starts - starts[0]), (len(codes), self.n_levels))
+        return sparse.csc_array(
+            (np.ones(len(rows), np.uint8), rows, starts - starts[0]), (len(codes), self.n_categories)
+        )
 
 
 class TableMatrix(Matrix):
-    """X of shape (n, d), whose columns are numeric columns and the one-hot encoded levels of categorical columns.
+    """X of shape (n, d), whose columns are numeric columns and the one-hot encoded categories of categorical columns.
 
     Codes are read in place, and numeric columns are copied once. Column i of the table corresponds to `widths[i]`
-    columns of X. `numeric_features` and `level_features` are the column indices in X of numeric columns and of levels.
-    The constructor raises a ValueError if columns differ in length.
+    columns of X. `numeric_features` and `category_features` are the column indices in X of numeric columns and of
+    categories. The constructor raises a ValueError if columns differ in length.
     """
 
     def __init__(self, columns: Sequence[Array | CategoricalColumn], names: Sequence[object] | None = None) -> None:
         self.columns, self._names = columns, names
         is_categorical = np.array([isinstance(column, CategoricalColumn) for column in columns])
-        self.widths = np.array([column.n_levels if isinstance(column, CategoricalColumn) else 1 for column in columns])
+        self.widths = np.array(
+            [column.n_categories if isinstance(column, CategoricalColumn) else 1 for column in columns]
+        )
         first_columns = np.cumsum([0, *self.widths])
         self._categorical_columns = [column for column in columns if isinstance(column, CategoricalColumn)]
         self._numeric_columns = [column for column in columns if not isinstance(column, CategoricalColumn)]
-        self._first_level_features, self.numeric_features = (
+        self._first_category_features, self.numeric_features = (
             first_columns[:-1][is_categorical],
             first_columns[:-1][~is_categorical],
         )
@@ -93,9 +97,9 @@ class TableMatrix(Matrix):
         self._column_bytes = sum(array.nbytes for array in arrays)
         shape, budget_bytes = (n, int(first_columns[-1])), self._column_bytes // DATA_TO_BUDGET_RATIO
         super().__init__(shape, dtype, True, n * len(columns), budget_bytes)
-        self.level_features = np.delete(np.arange(self.shape[1]), self.numeric_features)
-        # A table of levels has one row per column of X, followed by one row per categorical column for values without a
-        # level.
+        self.category_features = np.delete(np.arange(self.shape[1]), self.numeric_features)
+        # A table of categories has one row per column of X, followed by one row per categorical column for values
+        # without a category.
         self._missing_positions = self.shape[1] + np.arange(len(self._categorical_columns))
 
     @property
@@ -121,9 +125,9 @@ class TableMatrix(Matrix):
         """The categorical columns as a kernel operand, `CategoricalColumns.columns`."""
         columns = []
         for column, first, position in zip(
-            self._categorical_columns, self._first_level_features, self._missing_positions, strict=True
+            self._categorical_columns, self._first_category_features, self._missing_positions, strict=True
         ):
-            missing = first + column.n_levels - 1 if column.has_missing_category else position
+            missing = first + column.n_categories - 1 if column.has_missing_category else position
             address = column.codes.__array_interface__["data"][0]
             columns.append((address, *column.codes.strides, column.codes.itemsize, first, missing))
         return np.array(columns, np.int64).reshape(-1, 5)
@@ -155,27 +159,27 @@ class TableMatrix(Matrix):
         moments = ColumnStatistics(*np.zeros((5, self.shape[1])))
         mean, _, variance, smallest, largest = moments
         if self._categorical_columns:
-            (ones, zeros), features = self.sum_level_weights(weights), self.level_features
+            (ones, zeros), features = self.sum_category_weights(weights), self.category_features
             mean[features], variance[features] = ones / (ones + zeros), ones * zeros / (ones + zeros) ** 2
-            n_ones, n_zeros = (ones, zeros) if weights is None else self.sum_level_weights(None)
+            n_ones, n_zeros = (ones, zeros) if weights is None else self.sum_category_weights(None)
             smallest[features], largest[features] = n_zeros == 0, n_ones > 0
         if self._numeric_columns:
             for statistic, numeric_statistic in zip(moments, self.numbers.measure(weights), strict=True):
                 statistic[self.numeric_features] = numeric_statistic
         return moments
 
-    def sum_level_weights(self, weights: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-        """Return the total weights (n_levels,) of the rows with each level, and of the rows without it.
+    def sum_category_weights(self, weights: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """Return the total weights (n_categories,) of the rows with each category, and of the rows without it.
 
         A total is exactly zero if there are no such rows. If `weights` (n,) is None, all weights are one.
         """
         sums = []
         for column in self._categorical_columns:
-            codes, ones = column.recode_missing(), np.zeros(column.n_levels + 1)
+            codes, ones = column.recode_missing(), np.zeros(column.n_categories + 1)
             # The rows are counted in steps, because NumPy copies the codes to 8-byte integers.
             for first in range(0, len(codes), MAX_ROWS_PER_COUNT):
                 part = slice(first, first + MAX_ROWS_PER_COUNT)
-                # Index 0 counts rows without a level.
+                # Index 0 counts rows without a category.
                 positions = codes[part].astype(np.intp) + 1
                 ones += np.bincount(positions, None if weights is None else weights[part], len(ones))
             zeros = np.zeros(len(ones))
@@ -199,14 +203,14 @@ class TableMatrix(Matrix):
 
     def score(self, coef: FloatArray, intercept: FloatArray, scores: FloatArray, best: IntArray) -> None:
         """See `Matrix.score`; scores are computed in float64."""
-        levels, coef = self.make_levels(self.shape[0], len(coef), 0), coef.astype(np.float64)
-        levels.table[: self.shape[1], : len(coef)] = coef.T
-        self.numbers.score(coef[:, self.numeric_features], intercept.astype(np.float64), scores, best, levels)
+        categorical, coef = self.prepare_categorical(self.shape[0], len(coef), 0), coef.astype(np.float64)
+        categorical.table[: self.shape[1], : len(coef)] = coef.T
+        self.numbers.score(coef[:, self.numeric_features], intercept.astype(np.float64), scores, best, categorical)
 
-    def make_levels(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> CategoricalColumns:
-        """Return the Levels for a pass over `n_rows` rows.
+    def prepare_categorical(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> CategoricalColumns:
+        """Return the `CategoricalColumns` for a pass over `n_rows` rows.
 
-        A block uses `partial_bytes` bytes in addition to the level sums.
+        A block uses `partial_bytes` bytes in addition to the category sums.
         """
         n_numeric_columns, n_categorical_columns, width = (
             len(self._numeric_columns),
@@ -237,11 +241,11 @@ class TableMatrix(Matrix):
     def _transpose(self, precision):
         """Return a column-wise copy.
 
-        Levels are entries of five bytes, and numeric columns are stored as in `DenseMatrix`.
+        Categories are entries of five bytes, and numeric columns are stored as in `DenseMatrix`.
         """
         n, d = self.shape
         empty_column = sparse.csc_array((n, 1), dtype=np.uint8)
-        levels = sparse.hstack(
+        one_hot = sparse.hstack(
             [c.encode_one_hot() if isinstance(c, CategoricalColumn) else empty_column for c in self.columns], "csc"
         )
         panel, positions, scale, shift = np.empty((0, n), precision), np.full(d, -1), np.ones(d), np.zeros(d)
@@ -249,14 +253,14 @@ class TableMatrix(Matrix):
             numbers, features = self.numbers.transposed(precision), self.numeric_features
             panel, positions[features] = numbers.panel, numbers.positions
             scale[features], shift[features] = numbers.scale, numbers.shift
-        return ColumnwiseCopy(panel, positions, levels.indptr, levels.indices, levels.data, scale, shift)
+        return ColumnwiseCopy(panel, positions, one_hot.indptr, one_hot.indices, one_hot.data, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
         """See `Matrix.row_products`; the products read a sparse copy."""
         return self.encode_one_hot_rows(slice(None)).row_products(n_rows_coef, factors, allows_gram)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
-        """See `SparseMatrix.gram`; numeric columns are centered per entry, and levels are centered after summation."""
+        """See `SparseMatrix.gram`; numeric columns are centered per entry, categories after the summation."""
         features, (d, n_categorical_columns) = self.numeric_features, (self.shape[1], len(self._categorical_columns))
         numeric_scaling, size = Scaling(scaling.scale[features], scaling.shift[features]), d + n_categorical_columns
         width = len(features) + 1
@@ -265,7 +269,7 @@ class TableMatrix(Matrix):
         cross_sums, pairs = np.empty((n_blocks, size, width)), np.zeros((n_blocks, size, size))
         operands = self._categorical_operand, self.numbers.layers, rows, row_weights, numeric_scaling, cross_sums, pairs
         run_blocks(fill_block_categorical_gram, n_blocks, *operands)
-        # First come the products of levels with numbers and ones, then the products of two numbers.
+        # First come the products of categories with numbers and ones, then the products of two numbers.
         cross_gram, half = np.add.reduce(cross_sums)[:d], np.add.reduce(pairs)[:d, :d]
         half[:, features] += cross_gram[:, :-1]
         totals = cross_gram[:, -1].copy()
@@ -284,37 +288,37 @@ class TableMatrix(Matrix):
 
 
 class TablePasses(Passes):
-    """Passes over a table in float64: dense passes over the numeric columns, which also add the levels."""
+    """Passes over a table in float64: dense passes over the numeric columns, which also add the categories."""
 
     def __init__(self, matrix: TableMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
-        features, levels = matrix.numeric_features, matrix.level_features
-        self._level_scaling = Scaling(scaling.scale[levels], scaling.shift[levels])
-        self._levels = matrix.make_levels(self._n_rows, n_rows_coef, 8 * n_rows_coef * len(features))
-        self._n_blocks = len(self._levels.sums)
+        features, category_features = matrix.numeric_features, matrix.category_features
+        self._category_scaling = Scaling(scaling.scale[category_features], scaling.shift[category_features])
+        self._categorical = matrix.prepare_categorical(self._n_rows, n_rows_coef, 8 * n_rows_coef * len(features))
+        self._n_blocks = len(self._categorical.sums)
         numeric_scaling = Scaling(scaling.scale[features], scaling.shift[features])
-        self._numeric_passes = DensePasses(matrix.numbers, samples, numeric_scaling, n_rows_coef, self._levels)
-        # Numeric columns are centered per entry; the shifts of levels are added as one sum.
+        self._numeric_passes = DensePasses(matrix.numbers, samples, numeric_scaling, n_rows_coef, self._categorical)
+        # Numeric columns are centered per entry; the shifts of categories are added as one sum.
         self.relative_shift_errors = np.zeros(self.shape[1] - 1)
-        self.relative_shift_errors[levels] = matrix.relative_shift_errors
+        self.relative_shift_errors[category_features] = matrix.relative_shift_errors
         self.relative_gram_norms = np.ones(self.shape[1] - 1)
-        self.relative_gram_norms[levels] = np.hypot(1, self._level_scaling.shift)
+        self.relative_gram_norms[category_features] = np.hypot(1, self._category_scaling.shift)
 
     @property
     def max_additions_per_sum(self) -> int:
-        """See `Passes.max_additions_per_sum`. It is rows per block + number of blocks + two terms of a level."""
+        """See `Passes.max_additions_per_sum`. It is rows per block + number of blocks + two terms of a category."""
         return -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
 
     def _run(self, parameters, total, losses, curvature, batch=None):
-        matrix, (scale, shift) = self._matrix, self._level_scaling
-        features, levels = np.append(matrix.numeric_features, -1), matrix.level_features
-        coef = parameters[:, levels].astype(np.float64)
-        self._levels.table[levels, : len(coef)] = (coef * scale).T
+        matrix, (scale, shift) = self._matrix, self._category_scaling
+        features, category_features = np.append(matrix.numeric_features, -1), matrix.category_features
+        coef = parameters[:, category_features].astype(np.float64)
+        self._categorical.table[category_features, : len(coef)] = (coef * scale).T
         numbers = parameters[:, features].astype(np.float64)
         # This is not an einsum, because einsum adds in a different order if there is one row.
         numbers[:, -1] += np.add.reduce(coef * shift, axis=1)
         numeric_total = self._numeric_passes._run(numbers, np.empty(numbers.shape), losses, curvature, batch)
-        sums = np.add.reduce(self._levels.sums)[levels, : len(total)].T
-        total[:, levels] = sums * scale + numeric_total[:, -1:] * shift
+        sums = np.add.reduce(self._categorical.sums)[category_features, : len(total)].T
+        total[:, category_features] = sums * scale + numeric_total[:, -1:] * shift
         total[:, features] = numeric_total
         return total

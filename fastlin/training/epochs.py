@@ -67,7 +67,7 @@ def train_by_epochs(
     on_epoch: Callable[[Training], object] | None = None,
     *,
     n_epochs: int = 0,
-    patience: EarlyStopping | None = None,
+    previous_monitor: EarlyStopping | None = None,
     save: Callable[[EpochState], object] | None = None,
     resumed_state: EpochState | None = None,
 ) -> Training:
@@ -79,8 +79,9 @@ def train_by_epochs(
     raised.
 
     `examples` may be a callable that returns an iterator over the Examples of an epoch. `on_epoch` is called with the
-    Training after each epoch. If it returns a true value, the training run ends. `save` is called with each EpochState.
-    `resumed_state` is the EpochState from which the training run continues.
+    Training after each epoch. If it returns a true value, the training run ends. `previous_monitor` is the monitor of
+    the training run that this one continues. `save` is called with each EpochState. `resumed_state` is the EpochState
+    from which the training run continues.
     """
     validation_score = _negative_validation_loss if schedule.scores_by_loss else _validation_accuracy
     if validation is None:
@@ -92,9 +93,10 @@ def train_by_epochs(
         score, schedule.patience, schedule.tol, max_rate_reductions=schedule.learning_rate.max_rate_reductions
     )
     # Scores of different kinds are not comparable.
-    if patience is not None and patience.score is score:
+    if previous_monitor is not None and previous_monitor.score is score:
         progress = {
-            name: getattr(patience, name) for name in ("best_score", "n_without_improvement", "n_rate_reductions")
+            name: getattr(previous_monitor, name)
+            for name in ("best_score", "n_without_improvement", "n_rate_reductions")
         }
         monitor = replace(monitor, **progress)
     epoch_runner = _EpochRunner(descent, examples, validation, schedule, random_state, n_epochs)
@@ -113,7 +115,7 @@ def train_by_epochs(
     has_ended = resumed_state is not None and monitor.is_patience_exhausted
 
     def handle_epoch(training):
-        epoch_runner.n_rate_reductions = training.patience.n_rate_reductions
+        epoch_runner.n_rate_reductions = training.monitor.n_rate_reductions
         if save is not None:
             save(epoch_runner.make_epoch_state(training))
         return on_epoch is not None and on_epoch(training)
@@ -126,16 +128,16 @@ def train_by_epochs(
         descent.save,
         descent.restore,
         records=records,
-        patience=monitor,
+        monitor=monitor,
         best=best,
         on_checkpoint=handle_epoch,
         save_interrupted_state=save_interrupted_state if schedule.should_restore_last_step else None,
         check_final_state=epoch_runner.check_final_loss if validation is None else None,
     )
     has_unrecorded_steps = schedule.should_restore_last_step and descent.n_rows > n_rows_before
-    if training.ended == "interrupted" and not (training.records or has_unrecorded_steps):
+    if training.stop_reason == "interrupted" and not (training.records or has_unrecorded_steps):
         raise KeyboardInterrupt
-    if training.ended == "diverged":
+    if training.stop_reason == "diverged":
         # With a velocity that is not finite, every later training run would diverge.
         descent.reset()
     return training

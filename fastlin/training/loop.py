@@ -15,22 +15,22 @@ class DivergedError(ArithmeticError):
 class Training:
     """The records, monitors and stop reason of a training run.
 
-    `last` is the checkpoint after the last record. `ended` is the stop reason: "limit" (all steps were taken),
+    `last` is the checkpoint after the last record. `stop_reason` is the stop reason: "limit" (all steps were taken),
     "patience" (early stopping), "stopped" (by the callback), "diverged" or "interrupted". `n_kept_records` is the
     number of records up to the restored checkpoint.
     """
 
     records: list[Any]
     last: Checkpoint
-    ended: str = "limit"
+    stop_reason: str = "limit"
     n_kept_records: int = 0
-    patience: EarlyStopping | None = None
+    monitor: EarlyStopping | None = None
     best: BestCheckpoint | None = None
 
     @property
     def is_patience_exhausted(self) -> bool:
         """Whether early stopping should end the training run."""
-        return self.patience is not None and self.patience.is_patience_exhausted
+        return self.monitor is not None and self.monitor.is_patience_exhausted
 
 
 def train(
@@ -39,7 +39,7 @@ def train(
     restore: Callable[[Any], object],
     *,
     records: Iterable[Any] = (),
-    patience: EarlyStopping | None = None,
+    monitor: EarlyStopping | None = None,
     best: BestCheckpoint | None = None,
     on_checkpoint: Callable[[Training], object] | None = None,
     save_interrupted_state: Callable[[], Any] | None = None,
@@ -55,7 +55,7 @@ def train(
     """
     records = list(records)
     before = Checkpoint(len(records), save())
-    training = Training(records, before, patience=patience, best=best)
+    training = Training(records, before, monitor=monitor, best=best)
     # Ctrl-C may occur between any two lines. A segment is complete once `last` is the checkpoint at its end.
     try:
         for record in step_segments:
@@ -65,14 +65,14 @@ def train(
             training.last = checkpoint
             if training.best is not None:
                 training.best = training.best.updated_with_record(record, before, checkpoint)
-            if training.patience is not None:
-                training.patience = training.patience.updated_with_record(record)
+            if training.monitor is not None:
+                training.monitor = training.monitor.updated_with_record(record)
             if on_checkpoint is not None and on_checkpoint(training):
-                training.ended = "stopped"
-            if training.is_patience_exhausted or training.ended == "stopped":
+                training.stop_reason = "stopped"
+            if training.is_patience_exhausted or training.stop_reason == "stopped":
                 break
         if training.is_patience_exhausted:
-            training.ended = "patience"
+            training.stop_reason = "patience"
         try:
             if check_final_state is not None:
                 check_final_state()
@@ -81,12 +81,12 @@ def train(
             training.last = before
             raise
     except DivergedError:
-        training.ended = "diverged"
+        training.stop_reason = "diverged"
     except KeyboardInterrupt:
         saved = None if save_interrupted_state is None else save_interrupted_state()
         if saved is not None:
             training.last = training.last._replace(saved=saved)
-        training.ended = "interrupted"
+        training.stop_reason = "interrupted"
     checkpoint = _choose_checkpoint(training)
     del records[training.last.n_records :]
     training.n_kept_records = checkpoint.n_records
@@ -97,8 +97,8 @@ def train(
 def _choose_checkpoint(training):
     """Return the checkpoint to restore after a training run has ended."""
     best, last = training.best, training.last
-    if best is None or (best.is_scored_at_start and training.ended != "diverged"):
+    if best is None or (best.is_scored_at_start and training.stop_reason != "diverged"):
         return last
-    if training.ended == "interrupted" and not training.is_patience_exhausted:
+    if training.stop_reason == "interrupted" and not training.is_patience_exhausted:
         return last
     return best.checkpoint or last

@@ -55,14 +55,14 @@ def train_by_lbfgs(
             result = minimize(
                 descent.evaluate, start, method="L-BFGS-B", jac=True, callback=descent.end_iteration, options=limits
             )
-        training.ended = "diverged" if descent.has_diverged else STOP_REASONS[result.status]
+        training.stop_reason = "diverged" if descent.has_diverged else STOP_REASONS[result.status]
         # After a loss that is not finite, steps may be so short that the loss appears to have converged.
-        if training.ended == "converged" and descent.has_overflowed and np.abs(result.jac).max() > tol:
-            training.ended = "stalled"
+        if training.stop_reason == "converged" and descent.has_overflowed and np.abs(result.jac).max() > tol:
+            training.stop_reason = "stalled"
     except KeyboardInterrupt:
         if not training.records:
             raise
-        training.ended = "interrupted"
+        training.stop_reason = "interrupted"
     finally:
         network.parameters[:] = training.last.saved
     return training

@@ -38,7 +38,7 @@ def test_the_history_imports_fastlin_only():
 
 
 def make_record(**changes):
-    return make_comparison(theirs=4.0, **{"gap": -1e-3, **changes})
+    return make_comparison(theirs=4.0, **{"objective_difference": -1e-3, **changes})
 
 
 def test_a_comparison_is_run_once_for_all_its_numbers(monkeypatch, tmp_path):
@@ -91,7 +91,7 @@ def test_every_metric_of_a_failed_comparison_raises_its_error(monkeypatch, tmp_p
 def test_other_cases_report_the_numbers_in_their_records(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     records = {
-        "limit-step": {"part": 0.85568},
+        "limit-step": {"speed_fraction": 0.85568},
         "memory-text": {"fit_bytes": 12_345_678, "baseline_bytes": None},
         "pass-scaling": {"seconds": {"n": [1.0, 2.0, 3.0, 4.0, 5.0]}},
     }
@@ -107,7 +107,7 @@ def test_other_cases_report_the_numbers_in_their_records(monkeypatch, tmp_path):
         others.setup(what)
         return others.track_number(what)
 
-    assert track_value("limit-step, part of the limit's speed") == 0.8557
+    assert track_value("limit-step, fraction of the limit's speed") == 0.8557
     assert track_value("memory-text, bytes in addition to X") == 12_350_000
     assert_raises(
         "the case does not measure", track_value, "memory-text, bytes of scikit-learn", error=NotImplementedError

@@ -60,7 +60,7 @@ def test_every_comparison_has_a_bound():
 
 def test_a_broken_bound_is_reported():
     libraries = {"fastlin": {"seconds": 2.0}, "scikit-learn": {"seconds": 1.0}, "NumPy": {"seconds": 4.0}}
-    record = {"title": "digits", "data": "10 × 2", "ratio": 2.5, "part": 0.5, "libraries": libraries}
+    record = {"title": "digits", "data": "10 × 2", "ratio": 2.5, "speed_fraction": 0.5, "libraries": libraries}
     (sentence,) = describe_violations([ONE], {"digits": record}, "x86-64-v3")
     words = "{} times as fast as its baseline"
     assert sentence == f"digits, 10 × 2: {words.format(2.5)}; the bound is at least {words.format(3)}."

@@ -104,7 +104,7 @@ def test_a_record_has_the_coefficient_errors_of_both_libraries():
 
 def test_everyday_minima_match_encoded_dataframes_and_published_objectives():
     pytest.importorskip("pandas", reason="pandas is not installed")
-    record = everyday.measure_case(find_case("frame with categories, 1,000 rows"))
+    record = everyday.measure_case(find_case("DataFrame with categories, 1,000 rows"))
     assert record["failure"] == ""
     assert record["libraries"][FASTLIN]["coef_error"] < 0.01
     for case in everyday.SCIKIT_LEARN_CASES:
@@ -115,7 +115,7 @@ def test_everyday_minima_match_encoded_dataframes_and_published_objectives():
 
 
 def make_problem(title, ratio, shape=(), group="grid", **values):
-    record = make_comparison(1e-3, ratio / 1e3, "lbfgs", title=title, data="", ratio=ratio, gap=1e-7)
+    record = make_comparison(1e-3, ratio / 1e3, "lbfgs", title=title, data="", ratio=ratio, objective_difference=1e-7)
     record["libraries"]["fastlin"]["coef_error"] = 1e-3
     record["libraries"]["lbfgs"] |= {"coef_error": 2e-3, "threads": 1}
     record |= {"group": group, "shape": list(shape), "default": "lbfgs"}

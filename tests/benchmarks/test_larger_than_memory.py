@@ -37,6 +37,6 @@ def test_fits_of_files_and_workers_reach_the_same_minimum(libraries):
     objectives = [record["objective"] for record in records.values()]
     assert max(objectives) <= min(objectives) * (1 + 1e-4)
     if PARQUET in libraries:
-        assert all(record["gap"] <= 1e-4 for record in records.values())
+        assert all(record["certificate"] <= 1e-4 for record in records.values())
         assert records[MEMORY_MAPPED]["passes"] == records[PARQUET]["passes"]
         assert decoding_seconds > 0

@@ -74,7 +74,13 @@ def test_a_line_is_printed_as_each_benchmark_ends(options, tmp_path, monkeypatch
 
 
 def test_records_of_every_kind_are_summarized():
-    limit = {"kind": "limit", "title": "a pass", "limit": "its arithmetic", "part": 0.5, "libraries": LIBRARIES}
+    limit = {
+        "kind": "limit",
+        "title": "a pass",
+        "limit": "its arithmetic",
+        "speed_fraction": 0.5,
+        "libraries": LIBRARIES,
+    }
     for record, line in (
         ({**limit, "threads": 2}, "a pass: 20 ms, 50% of the speed of its arithmetic"),
         ({"kind": "memory", "title": "a fit", "fit_bytes": 3 * 10**6}, "a fit: 3.0 MB in addition to X"),

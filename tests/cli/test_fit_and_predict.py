@@ -83,7 +83,7 @@ def test_standard_errors_are_printed(files, table, run):
     printed = run(*FIT_COMMAND, "flights.csv", "--inference").stdout
     lines = [line.split()[0] for line in printed.splitlines() if line.startswith("carrier_")]
     assert lines == ["carrier_UA", "carrier_nan"]
-    assert "reference levels  carrier_AA\n" in printed
+    assert "reference categories  carrier_AA\n" in printed
     run(*PREDICT_COMMAND, "flights.csv")
 
 

@@ -26,7 +26,7 @@ def test_every_container_gives_the_same_model(n_classes):
     X, y = make_rows(n_classes)
     model = fit(X, y)
     assert model.converged_
-    assert model.distance_ <= 1e-10
+    assert model.newton_decrement_ <= 1e-10
     for other in (np.asfortranarray(X), sparse.csr_array(X), sparse.coo_matrix(X), pd.DataFrame(X)):
         again = fit(other, y)
         np.testing.assert_allclose(again.coef_, model.coef_, atol=1e-9)
@@ -48,7 +48,7 @@ def test_every_container_gives_the_same_model(n_classes):
         np.testing.assert_allclose(model.coef_.sum(axis=0), 0, atol=1e-12)
 
 
-def test_effects_of_levels_are_relative_to_the_first_level():
+def test_effects_of_categories_are_relative_to_the_first_category():
     random = np.random.default_rng(0)
     y = random.integers(0, 2, 90)
     dataframe = pd.DataFrame({"a": random.normal(size=90), "b": pd.Categorical(random.choice(list("xyz"), 90))})
@@ -62,7 +62,7 @@ def test_effects_of_levels_are_relative_to_the_first_level():
     assert "b_x" in str(inference.summary())
     np.testing.assert_allclose(inference.std_errors, other.std_errors, rtol=1e-6)
     np.testing.assert_allclose(inference.conf_int(), other.conf_int(), atol=1e-6)
-    # Reference levels have no separate effect either.
+    # Reference categories have no separate effect either.
     effects, expected_effects = inference.marginal_effects(), other.marginal_effects()
     np.testing.assert_allclose(effects.effects, expected_effects.effects, rtol=1e-7)
     np.testing.assert_allclose(effects.std_errors, expected_effects.std_errors, rtol=1e-7)

@@ -26,7 +26,7 @@ X = X.astype(float)
 ROW_CONVERSIONS = {
     "float32": lambda X: X.astype(np.float32),
     "sparse": lambda X: sparse.csr_array(X * (X > np.quantile(X, 0.8))),
-    "table": lambda X: pd.DataFrame({"number": X[:, 0], "level": pd.Categorical(X[:, 1].astype(int) % 4)}),
+    "table": lambda X: pd.DataFrame({"number": X[:, 0], "category": pd.Categorical(X[:, 1].astype(int) % 4)}),
 }
 
 

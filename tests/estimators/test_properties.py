@@ -25,7 +25,7 @@ from fastlin.exceptions import ConvergenceWarning
 pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
 
 ROUNDING = 1e-11
-N_LEVELS = 4
+N_CATEGORIES = 4
 
 
 def split_entries_in_half(X):
@@ -92,7 +92,7 @@ def generate_weights(generator, labels, n_classes, has_soft_labels):
 
 
 def sample_problem(seed):
-    """Return a problem as arguments for an estimator and for the reference, which needs a column for each level."""
+    """Return a problem as arguments for an estimator and for the reference, which needs a column for each category."""
     generator = np.random.default_rng(seed)
     n, d = (int(np.exp(generator.uniform(np.log(low), np.log(high)))) for low, high in ((12, 400), (1, 60)))
     K = int(generator.integers(2, 7))
@@ -108,10 +108,10 @@ def sample_problem(seed):
     parameters["solver"] = str(generator.choice(SOLVERS))
     parameters["tol"] = float(generator.choice([1e-2, 1e-4, 1e-4, 1e-6]))
     if form == "table":
-        codes = generator.permutation(np.arange(n) % N_LEVELS)
-        rows = pd.DataFrame({"level": pd.Categorical.from_codes(codes, list("abcd")), **dict(enumerate(X.T))})
+        codes = generator.permutation(np.arange(n) % N_CATEGORIES)
+        rows = pd.DataFrame({"category": pd.Categorical.from_codes(codes, list("abcd")), **dict(enumerate(X.T))})
         rows.columns = rows.columns.astype(str)
-        X = np.column_stack([np.eye(N_LEVELS)[codes], X])
+        X = np.column_stack([np.eye(N_CATEGORIES)[codes], X])
         parameters["categorical_features"] = "from_dtype"
     factors = 1.0
     if generator.random() < 0.3:
@@ -148,7 +148,7 @@ def find_minimum(problem, *models):
     lowest = min(compute_objective(problem, model) for model in models)
     is_smooth = not options["l1"] and np.ndim(options["factors"]) == 0
     are_means_small = (np.abs(problem.X.mean(axis=0)) <= 10 * problem.X.std(axis=0)).all()
-    # With an L1 penalty only, the levels of a column can change together, and the reference does not converge.
+    # With an L1 penalty only, the categories of a column can change together, and the reference does not converge.
     is_minimum_unique = options["l2"] > 0 or "categorical_features" not in problem.parameters
     is_small = models[0].coef_.size <= (48 if is_smooth else 12)
     if not (is_small and is_minimum_unique and (are_means_small or fit_intercept)):

@@ -280,7 +280,7 @@ def registered_converters():
     skl2onnx = pytest.importorskip("skl2onnx")
     document = (Path(__file__).parents[2] / "docs/cookbook.md").read_text(encoding="utf-8")
     [block] = re.findall(r"```python\n(import skl2onnx\n.*?)```", document, re.DOTALL)
-    exec(block, {"LogisticRegression": fastlin.LogisticRegression})
+    exec(block, {})
     yield
     del skl2onnx._supported_operators.sklearn_operator_name_map[fastlin.LogisticRegression]
 

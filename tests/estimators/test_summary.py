@@ -21,17 +21,17 @@ def parse_summary(model, *data):
     return dict(re.split("  +", line, maxsplit=1) for line in model.summary(*data).splitlines())
 
 
-def test_a_summary_has_data_objective_gap_iterations_and_coefficients(capsys):
+def test_a_summary_has_data_objective_duality_gap_iterations_and_coefficients(capsys):
     model = fastlin.LogisticRegression(C=0.5).fit(X, Y)
     objective = model.history_[-1].objective
-    gap = f"{model.certificate_ / objective:.1e}"
+    relative_gap = f"{model.certificate_ / objective:.1e}"
     lines = parse_summary(model, X, Y)
     assert float(lines.pop("seconds")) == pytest.approx(model.fit_seconds_, rel=0.01)
     assert lines == {
         "model": "LogisticRegression(C=0.5)",
         "data": "150 rows, 4 features, 3 classes",
         "objective": f"{objective:.9g}",
-        "duality gap": f"{model.certificate_:.1e} (certificate_), {gap} relative to the objective",
+        "duality gap": f"{model.certificate_:.1e} (certificate_), {relative_gap} relative to the objective",
         "tol": "0.0001, reached",
         "iterations": f"{model.n_iter_[0]}, {model.n_passes_:.1f} passes over the data",
         "coefficients": "12 of 12 nonzero, in 4 of 4 features",

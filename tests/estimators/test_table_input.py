@@ -1,4 +1,4 @@
-"""Tables with categorical columns, in every container, with unusual levels; `test_properties.py` tests the fits."""
+"""Tables with categorical columns, in every container, with unusual categories; `test_properties.py` tests the fits."""
 
 import functools
 import pickle
@@ -109,7 +109,7 @@ def test_string_columns_are_categorical_by_their_type(kind):
             {"age": object}
         )
         actual = fit(STRING_COLUMNS[kind](digits), Y, **FROM_DTYPE)
-        assert [levels is not None for levels in actual.categories_] == [True, False]
+        assert [categories is not None for categories in actual.categories_] == [True, False]
         np.testing.assert_array_equal(actual.coef_, expected.coef_)
 
 
@@ -143,7 +143,7 @@ def test_category_codes_of_a_dataframe_are_not_copied():
 @pytest.mark.parametrize("chosen", [["city", "day"], [0, 2], [True, False, True, False], np.array(["day", "city"])])
 def test_columns_are_selected_by_name_index_or_mask(chosen):
     actual = fit(pd.DataFrame(COLUMNS), Y, categorical_features=chosen)
-    assert [levels is not None for levels in actual.categories_] == [True, False, True, False]
+    assert [categories is not None for categories in actual.categories_] == [True, False, True, False]
     assert actual.categories_[0].tolist() == CITIES
     assert actual.coef_.shape == (3, 36)
 
@@ -161,7 +161,7 @@ def test_without_categorical_columns_the_model_does_not_change():
     np.testing.assert_allclose(fit(X, Y, categorical_features=[]).coef_, expected.coef_, **COEF_TOLERANCES)
 
 
-def test_a_new_fit_without_categories_drops_the_levels():
+def test_a_new_fit_without_categories_drops_the_categories():
     model = fit(ARRAY, Y, categorical_features=[0, 2], warm_start=True)
     assert model.fit(ARRAY, Y).n_iter_[0] <= 1
     assert_raises("warm_start=True needs coef_ of shape", model.fit, ARRAY[:, :3], Y)
@@ -170,7 +170,7 @@ def test_a_new_fit_without_categories_drops_the_levels():
     assert model.predict(np.ones((3, 1))).shape == (3,)
 
 
-# Missing values, and the same data with a named level in their place.
+# Missing values, and the same data with a named category in their place.
 NAMED_COLUMNS = {"city": np.where(np.arange(N) % 7 == 0, "~", COLUMNS["city"]), "day": COLUMNS["day"]}
 MAX_OBJECTIVE_ROUNDING_RISE = {
     "city": np.where(NAMED_COLUMNS["city"] == "~", None, NAMED_COLUMNS["city"]),
@@ -191,7 +191,7 @@ MISSING_VALUE_TABLES = {
 
 
 @pytest.mark.parametrize("name", MISSING_VALUE_TABLES)
-def test_missing_values_are_a_level_only_on_request(name):
+def test_missing_values_are_a_category_only_on_request(name):
     column, has_categorical_dtype = name.split()[0], "dictionary" in name or "categories" in name
     table, named = (
         MISSING_VALUE_TABLES[name](MAX_OBJECTIVE_ROUNDING_RISE[column]),
@@ -201,10 +201,10 @@ def test_missing_values_are_a_level_only_on_request(name):
     refusal_message = "Column .* of X contains missing values.*missing_as_category=True"
     assert_raises(refusal_message, fastlin.LogisticRegression(**chosen).fit, table, Y)
     actual = pickle.loads(pickle.dumps(fit(table, Y, missing_as_category=True, **chosen)))
-    *levels, missing = actual.categories_[0]
-    # The levels of a dictionary keep their order.
-    known_levels = sorted({*NAMED_COLUMNS[column]} - {"~", 3})
-    assert (sorted(levels) if "dictionary" in name else levels) == known_levels
+    *categories, missing = actual.categories_[0]
+    # The categories of a dictionary keep their order.
+    known_categories = sorted({*NAMED_COLUMNS[column]} - {"~", 3})
+    assert (sorted(categories) if "dictionary" in name else categories) == known_categories
     assert np.isnan(missing)
     assert actual.get_feature_names_out()[-1].endswith("_nan")
     expected = fit(named, Y, categorical_features=[0])
@@ -228,7 +228,7 @@ def test_unseen_categories_contribute_nothing_to_the_scores(city, missing_as_cat
         assert_raises("Column 0 of X contains missing values", model.predict, lost)
 
 
-def test_categories_in_another_order_are_the_same_levels():
+def test_categories_in_another_order_are_the_same_categories():
     model = fit(DATAFRAME, Y, **FROM_DTYPE)
     other = DATAFRAME.assign(
         city=DATAFRAME["city"].cat.reorder_categories(CITIES[::-1]), day=DATAFRAME["day"].astype(float)
@@ -238,11 +238,11 @@ def test_categories_in_another_order_are_the_same_levels():
     np.testing.assert_array_equal(model.predict_proba(few), model.predict_proba(DATAFRAME)[:5])
 
 
-def test_penalty_factors_apply_per_column_or_per_level():
+def test_penalty_factors_apply_per_column_or_per_category():
     chosen = {"categorical_features": [0, 2]}
     column_factor_model = fit(ARRAY, Y, penalty_factors=[2, 0.1, 5, 1], **chosen)
-    level_factor_model = fit(ARRAY, Y, penalty_factors=[2] * 4 + [0.1] + [5] * 30 + [1], **chosen)
-    np.testing.assert_array_equal(column_factor_model.coef_, level_factor_model.coef_)
+    category_factor_model = fit(ARRAY, Y, penalty_factors=[2] * 4 + [0.1] + [5] * 30 + [1], **chosen)
+    np.testing.assert_array_equal(column_factor_model.coef_, category_factor_model.coef_)
     assert (column_factor_model.coef_ != fit(ARRAY, Y, **chosen).coef_).any()
     with pytest.raises(ValueError, match="each of the 36 features, or of the 4 columns, got the shape \\(5,\\)"):
         fit(ARRAY, Y, penalty_factors=np.ones(5), **chosen)
@@ -300,13 +300,13 @@ INVALID_TABLES = {
     ),
     "more rows than labels": ("from_dtype", pd.concat([DATAFRAME, DATAFRAME]), "inconsistent numbers of samples"),
     "no rows": ("from_dtype", DATAFRAME.iloc[:0], "0 sample"),
-    "mixed levels": ([0], MIXED_COLUMN, "Column 0 of X mixes strings such as 'a' and .* 2; .* with astype"),
-    "mixed levels of pandas": (
+    "mixed categories": ([0], MIXED_COLUMN, "Column 0 of X mixes strings such as 'a' and .* 2; .* with astype"),
+    "mixed categories of pandas": (
         [0],
         pd.DataFrame(MIXED_COLUMN),
         "Column 0 of X mixes strings such as 'a' and numbers such as 2",
     ),
-    "mixed levels by type": (
+    "mixed categories by type": (
         "from_dtype",
         pd.DataFrame(MIXED_COLUMN),
         "Column 0 of X mixes strings such as 'a' and numbers",
@@ -316,10 +316,14 @@ INVALID_TABLES = {
     "nanoseconds": (
         [0],
         NANOSECONDS,
-        r"Column 0 of X has levels that cannot be sorted.*datetime64\[ns\] has values beyond",
+        r"Column 0 of X has categories that cannot be sorted.*datetime64\[ns\] has values beyond",
     ),
-    "complex numbers": ([0], np.ones((N, 1), complex), "Column 0 of X has levels that cannot be sorted.*complex128"),
-    "lists": ([0], pd.DataFrame({"c": [[1], [2]] * 250}), "Column 'c' of X has levels that cannot be sorted"),
+    "complex numbers": (
+        [0],
+        np.ones((N, 1), complex),
+        "Column 0 of X has categories that cannot be sorted.*complex128",
+    ),
+    "lists": ([0], pd.DataFrame({"c": [[1], [2]] * 250}), "Column 'c' of X has categories that cannot be sorted"),
     "times": ([0], TIME_TABLE, "Column 't' of X contains values"),
 }
 
@@ -341,9 +345,9 @@ def test_tables_that_differ_from_the_fit_raise_an_error():
     assert_raises("Blocks do not support", model.predict, from_arrays(np.ones((4, 4))))
     pyarrow = import_arrow()
     codes = pyarrow.array(np.arange(N) % 6)
-    for levels in (["a", "b"], ["a", "a"]):
-        broken = pyarrow.DictionaryArray.from_arrays(codes, levels, safe=False)
-        message = "Column 'c' of X is corrupt: its codes range from 0 to 5, but it has 2 levels"
+    for categories in (["a", "b"], ["a", "a"]):
+        broken = pyarrow.DictionaryArray.from_arrays(codes, categories, safe=False)
+        message = "Column 'c' of X is corrupt: its codes range from 0 to 5, but it has 2 categories"
         model = fastlin.LogisticRegression(**FROM_DTYPE)
         assert_raises(message, model.fit, pyarrow.table({"c": broken}), Y)
 
@@ -405,5 +409,5 @@ def test_lookup_of_categorical_columns_takes_linear_time():
     CountedName.n_comparisons = 0
     matrix = fastlin.estimators.columns.make_table_matrix(estimator, dataframe, True)
     assert matrix.shape == (2, 300)
-    assert [levels is not None for levels in estimator.categories_] == [True, False] * 100
+    assert [categories is not None for categories in estimator.categories_] == [True, False] * 100
     assert CountedName.n_comparisons <= 10 * len(names)

@@ -140,14 +140,16 @@ def test_tables_with_categories_are_supported(dtype):
     )
     y = np.where((dataframe["color"] == "red") + dataframe["size"] + generator.normal(size=300) > 0.5, "late", "early")
     training, validation = dataframe[:200].copy(), dataframe[200:].copy()
-    # Levels that occur only in the validation rows get no column.
+    # Categories that occur only in the validation rows get no column.
     training["kind"] = training["kind"].cat.remove_unused_categories()
     options = {"categorical_features": "from_dtype", "missing_as_category": True, "tol": 1e-10}
     model = fit((training, y[:200]), (validation, y[200:]), **options)
 
     def encode(table):
-        levels = [(name, level) for j, name in enumerate(["color", "kind"]) for level in model.categories_[j]]
-        columns = [table[name].isna() if pd.isna(level) else table[name] == level for name, level in levels]
+        categories = [(name, category) for j, name in enumerate(["color", "kind"]) for category in model.categories_[j]]
+        columns = [
+            table[name].isna() if pd.isna(category) else table[name] == category for name, category in categories
+        ]
         return np.column_stack([*columns, table["size"]])
 
     plain = fit((encode(training), y[:200]), (encode(validation), y[200:]), tol=1e-10)

@@ -72,7 +72,7 @@ def test_the_fit_of_a_resample_matches_a_fit_of_the_drawn_rows(n_classes, parame
 
 def test_categorical_columns_support_the_bootstrap():
     codes = np.arange(len(X)) % 3
-    table = pd.DataFrame({"x": X[:, 0], "level": pd.Categorical(codes)})
+    table = pd.DataFrame({"x": X[:, 0], "category": pd.Categorical(codes)})
     plain = np.column_stack([X[:, :1], np.eye(3)[codes]])
     result = LogisticRegression(categorical_features="from_dtype").fit(table, Y).bootstrap(table, Y, n_resamples=3)
     expected = LogisticRegression().fit(plain, Y).bootstrap(plain, Y, n_resamples=3)
@@ -182,7 +182,7 @@ def test_cross_validated_and_firth_models_support_the_bootstrap():
     np.testing.assert_allclose(result.coef, expected.coef, atol=1e-4)
     for n_classes in (2, 3):
         rows, y = make_rows(n_classes, n=40)
-        # The level is so rare that some resamples lack it; these are drawn again.
+        # The category is so rare that some resamples lack it; these are drawn again.
         rows[:, 2] = np.arange(len(rows)) < 3
         model = FirthLogisticRegression(tol=1e-9).fit(rows, y)
         result = model.bootstrap(rows, y, n_resamples=60, random_state=7)
@@ -205,7 +205,7 @@ def test_invalid_bootstraps_raise_errors():
         ({"clusters": np.zeros((len(X), 2))}, "clusters must be a single key"),
     ):
         assert_raises(message, model.bootstrap, X, Y, **arguments)
-    with pytest.raises(ValueError, match="some class or level has too few rows"):
+    with pytest.raises(ValueError, match="some class or category has too few rows"):
         next(Resampler(0, Y, (Y == 0).astype(float), None, None).generate_weights(0))
     separable_labels = (X[:, 0] > 0).astype(int)
     with pytest.warns(ConvergenceWarning, match="separable"):

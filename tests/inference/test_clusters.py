@@ -41,7 +41,7 @@ def test_cluster_covariances_match_explicit_sums_in_every_input_format(monkeypat
     table = pandas.DataFrame(
         {"size": generator.normal(size=n) + 3, "color": pandas.Categorical(generator.choice(list("abc"), n))}
     )
-    wide = np.column_stack([table["size"], *((table["color"] == level) for level in "abc")]).astype(float)
+    wide = np.column_stack([table["size"], *((table["color"] == category) for category in "abc")]).astype(float)
     X, y = wide[:, [0, 2, 3]], generator.integers(0, n_classes, n)
     weights = generator.uniform(0.5, 2, n)
     keys = [generator.integers(0, 20, n), generator.integers(0, 5, n), generator.integers(0, 9, n)]
@@ -55,7 +55,7 @@ def test_cluster_covariances_match_explicit_sums_in_every_input_format(monkeypat
             float64_rows = X if rows.dtype == np.float64 else rows.astype(np.float64)
             expected = compute_covariance(float64_rows, y, result, keys[:n_keys], weights)
             np.testing.assert_allclose(result.covariance_matrix(), expected, rtol=1e-6, atol=1e-9)
-    # A table has a column for each level; only the penalty determines their coefficients uniquely.
+    # A table has a column for each category; only the penalty determines their coefficients uniquely.
     parameters, options = {"C": 5, "tol": 1e-13}, {"penalized": "sandwich", **options}
     result = infer(table, y, weights, parameters={"categorical_features": ["color"], **parameters}, **options)
     expected = infer(wide, y, weights, parameters=parameters, **options).covariance_matrix()

@@ -54,7 +54,7 @@ def test_standard_errors_and_likelihoods_match_statsmodels(name):
     np.testing.assert_allclose(result.p_values.ravel(), np.asarray(baseline.pvalues).T.ravel(), rtol=1e-4, atol=1e-12)
     interval = np.asarray(baseline.conf_int(0.1)).reshape(result.conf_int().shape)
     np.testing.assert_allclose(result.conf_int(0.9), interval, rtol=1e-5, atol=1e-6)
-    assert result.distance < 10 * TOLERANCE
+    assert result.distance_from_optimum < 10 * TOLERANCE
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
@@ -121,7 +121,7 @@ def test_sampling_weights_use_the_sandwich_of_weighted_scores():
     # The unit of the weights has no effect, and class weights are sampling weights.
     scaled = infer(X, y, 1e30 * weights, covariance="HC0", weight_type="sampling")
     np.testing.assert_allclose(scaled.std_errors, result.std_errors, rtol=1e-9)
-    assert scaled.distance < 1e-6
+    assert scaled.distance_from_optimum < 1e-6
     assert np.isnan(result.aic)
     options = {"covariance": "HC1", "weight_type": "sampling"}
     expected = infer(X, y, np.where(y == 1, 2.5, 1.0), **options)

@@ -252,8 +252,8 @@ def draw_columns(n_problems):
             columns = [size * base[:, 0], 2 * size * base[:, 0] - 3 * base[:, 1], base[:, 1]]
             X = np.column_stack([columns[j] for j in generator.permutation(3)] + [base[:, 2:]])
         elif kind == 2:
-            levels = np.append(np.arange(3), generator.integers(0, 3, n - 3))
-            X = np.column_stack([base, np.eye(3)[levels], np.ones(n)]) * 10.0 ** generator.integers(-3, 4, d + 4)
+            categories = np.append(np.arange(3), generator.integers(0, 3, n - 3))
+            X = np.column_stack([base, np.eye(3)[categories], np.ones(n)]) * 10.0 ** generator.integers(-3, 4, d + 4)
         elif kind == 3:
             X = np.column_stack([base, base[:, 0] + 10 ** generator.uniform(-5.5, -2) * generator.normal(size=n)])
         else:
@@ -296,10 +296,10 @@ def test_dependences_of_sparse_columns_are_found_without_centering():
 
 
 def test_a_singular_information_matrix_of_independent_columns_raises_an_error():
-    # The offsets separate the classes of one level: its coefficient has a maximum, but almost no curvature.
-    levels = np.repeat(np.arange(3), 40)
-    X, y = np.eye(3)[levels][:, :2], np.tile([0, 1], 60)
-    offset = np.where(levels == 0, np.where(y == 1, 80.0, -80.0), 0.0)
+    # The offsets separate the classes of one category: its coefficient has a maximum, but almost no curvature.
+    categories = np.repeat(np.arange(3), 40)
+    X, y = np.eye(3)[categories][:, :2], np.tile([0, 1], 60)
+    offset = np.where(categories == 0, np.where(y == 1, 80.0, -80.0), 0.0)
     with pytest.raises(ValueError, match="is singular in float64") as caught:
         infer(X, y, None, offset)
     assert not isinstance(caught.value, CollinearityError | SeparationError)

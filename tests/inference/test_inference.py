@@ -195,7 +195,10 @@ def test_inference_has_the_same_bits_for_any_number_of_threads(n_classes):
                 model.inference(X, y, covariance="cluster", clusters=clusters, reference="symmetric"),
             ]
         bits.append(
-            [(a.coef.tobytes(), a.covariance_matrix().tobytes(), a.distance, a.p_values.tobytes()) for a in result]
+            [
+                (a.coef.tobytes(), a.covariance_matrix().tobytes(), a.distance_from_optimum, a.p_values.tobytes())
+                for a in result
+            ]
         )
     assert bits[0] == bits[1] == bits[2]
 

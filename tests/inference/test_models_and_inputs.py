@@ -64,7 +64,7 @@ def test_columns_and_classes_keep_their_names():
     assert infer(X, y, parameters={"fit_intercept": False}).names.tolist() == ["x0", "x1", "x2"]
     table = dataframe.assign(color=pd.Categorical(labels))
     model = fit(table, np.arange(400) % 2, C=1.0, **FROM_DTYPE)
-    # Rows without some of the levels are still encoded like those of the fit.
+    # Rows without some of the categories are still encoded like those of the fit.
     subset = table[table["color"] != "blue"]
     with pytest.warns(InferenceWarning, match="differ from those of the fit"):
         result = model.inference(
@@ -155,10 +155,12 @@ def test_active_bounds_raise_an_error():
     assert_raises("The coefficients of x1 are at their lower_bounds or upper_bounds", bounded_model.inference, X, Y)
 
 
-def test_the_first_level_of_each_column_is_the_reference():
+def test_the_first_category_of_each_column_is_the_reference():
     sm = pytest.importorskip("statsmodels.api")
     generator, n = np.random.default_rng(0), 600
-    colors, shapes = (pd.Categorical(generator.choice(levels, n)) for levels in (["a", "b", "c"], ["round", "square"]))
+    colors, shapes = (
+        pd.Categorical(generator.choice(categories, n)) for categories in (["a", "b", "c"], ["round", "square"])
+    )
     dataframe = pd.DataFrame({"size": generator.normal(size=n), "color": colors, "shape": shapes})
     dummies = pd.get_dummies(dataframe).astype(float)
     for n_classes, fit_intercept in itertools.product((2, 3), (True, False)):
@@ -175,13 +177,13 @@ def test_the_first_level_of_each_column_is_the_reference():
         np.testing.assert_allclose(result.coef, np.atleast_2d(expected.params.T), rtol=0, atol=1e-7 * errors.min())
         np.testing.assert_allclose(result.std_errors, errors, rtol=1e-7)
         assert result.coef_error < 1e-3
-        assert "reference levels" in str(result.summary())
+        assert "reference categories" in str(result.summary())
     penalized = fit(dataframe, y, C=1.0, tol=1e-10, **FROM_DTYPE)
     assert len(penalized.inference(dataframe, y, penalized="laplace").names) == 7
     # With factors of zero there is no penalty for any C.
     plain = penalized.set_params(penalty_factors=np.zeros(6)).fit(dataframe, y)
     assert len(plain.inference(dataframe, y).names) < 7
-    # Levels with rows of one class only raise an error, and so do unseen categories.
+    # Categories with rows of one class only raise an error, and so do unseen categories.
     y[dataframe["color"] == "b"] = 2
     model = fit(dataframe, y, tol=1e-4, **FROM_DTYPE)
     message = "color_b <= 0 in all rows of the classes 0 and 1, and color_b >= 0"

@@ -15,15 +15,15 @@ ALL_ROWS = np.empty(0, np.int64)
 
 
 def make_table(n=700, seed=0, *, numbers=True, codes=True):
-    """Return a table with codes and numbers of every dtype, and its dense X. Missing codes may have a level."""
+    """Return a table with codes and numbers of every dtype, and its dense X. Missing codes may have a category."""
     generator = np.random.default_rng(seed)
     columns = []
     if codes:
-        for n_levels, dtype, missing in ((3, np.int8, "level"), (200, np.int16, None), (40, np.int32, "none")):
-            actual = generator.integers(0, n_levels, n).astype(dtype)
+        for n_categories, dtype, missing in ((3, np.int8, "category"), (200, np.int16, None), (40, np.int32, "none")):
+            actual = generator.integers(0, n_categories, n).astype(dtype)
             if missing:
                 actual[generator.random(n) < 0.1] = -1
-            columns.append(CategoricalColumn(actual, n_levels + (missing == "level"), missing == "level"))
+            columns.append(CategoricalColumn(actual, n_categories + (missing == "category"), missing == "category"))
     if numbers:
         for dtype in (np.float64, np.float32, np.int64, np.int32, np.int16, np.int8, np.uint8, bool):
             columns.append((1 + 20 * generator.random(n)).astype(dtype))
@@ -41,9 +41,9 @@ def encode_one_hot(columns):
         if not isinstance(column, CategoricalColumn):
             X.append(np.array([float(x) for x in column]))
             continue
-        for level in range(column.n_levels):
-            level_code = -1 if column.has_missing_category and level == column.n_levels - 1 else level
-            X.append(np.array([float(code == level_code) for code in column.codes]))
+        for category in range(column.n_categories):
+            category_code = -1 if column.has_missing_category and category == column.n_categories - 1 else category
+            X.append(np.array([float(code == category_code) for code in column.codes]))
     return np.column_stack(X)
 
 
@@ -151,7 +151,7 @@ def test_sums_of_several_blocks_are_bitwise_equal_on_any_number_of_threads(monke
             loss, gram = passes.evaluate(parameters, None, gradient), passes.gram(samples.rows, weights, np.float64)
             actual.add((loss, gradient.tobytes(), table.measure().mean.tobytes(), gram.tobytes()))
     assert len(actual) == 1
-    assert min(n_blocks) > 1 and len(passes._levels.sums) > 2
+    assert min(n_blocks) > 1 and len(passes._categorical.sums) > 2
     x = np.column_stack([encode_one_hot(columns), np.ones(n)])
     expected = (x.T * weights) @ x
     np.testing.assert_allclose(gram[0], expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())

@@ -70,9 +70,9 @@ def test_both_models_agree_for_all_data(kind):
 
 
 def test_newton_steps_solve_one_hot_columns_with_an_intercept():
-    levels = np.random.default_rng(0).integers(0, 8, (500, 2))
-    X = sparse.csr_array((np.ones(1000), (levels + np.array([0, 8])).ravel(), np.arange(0, 1001, 2)), (500, 16))
-    start = make_start(build_objective(X, levels.sum(axis=1) % 2, 2, l1=1e-3))
+    categories = np.random.default_rng(0).integers(0, 8, (500, 2))
+    X = sparse.csr_array((np.ones(1000), (categories + np.array([0, 8])).ravel(), np.arange(0, 1001, 2)), (500, 16))
+    start = make_start(build_objective(X, categories.sum(axis=1) % 2, 2, l1=1e-3))
     models = make_column_model(start), make_column_model(start)
     models[0]._n_sweeps, models[1]._n_sweeps = 10, 0
     newton_violation, sweep_violation = (violation(start, model.minimize(1e-10)) for model in models)

@@ -72,7 +72,7 @@ def test_early_stopping_keeps_the_right_epoch(monitored_quantity, patience, tol,
     script = ScriptedDescent([-gain for gain in gains], scores)
     stopping_rules = {"patience": patience, "tol": tol, "early_stopping": early_stopping}
     training = train(script, validated, max_epochs=9, **stopping_rules)
-    assert (training.ended, len(training.records)) == ("patience" if n_epochs < 9 else "limit", n_epochs)
+    assert (training.stop_reason, len(training.records)) == ("patience" if n_epochs < 9 else "limit", n_epochs)
     assert (
         training.n_kept_records
         == script.parameters[0]
@@ -99,7 +99,7 @@ def test_early_stopping_keeps_the_right_epoch(monitored_quantity, patience, tol,
 def test_a_diverging_training_ends_with_its_best_epoch(losses, scores, validated, n_records, best):
     script = ScriptedDescent([*losses, 0.0], scores)
     training = train(script, validated, max_epochs=len(losses))
-    assert (training.ended, training.n_kept_records, len(training.records)) == ("diverged", best, n_records)
+    assert (training.stop_reason, training.n_kept_records, len(training.records)) == ("diverged", best, n_records)
     assert script.parameters[0] == best
     assert len(script.orders) == len(losses)
     # A later training must not start with an infinite or NaN velocity.

@@ -61,8 +61,8 @@ def run(script, n_steps=4, steps_per_validation=1, **rules):
     return train(steps, script.save, script.restore, check_final_state=script.check_final_state, **rules)
 
 
-def assert_training(training, script, ended, n_records, n_kept_records):
-    assert (training.ended, len(training.records), training.last.n_records) == (ended, n_records, n_records)
+def assert_training(training, script, stop_reason, n_records, n_kept_records):
+    assert (training.stop_reason, len(training.records), training.last.n_records) == (stop_reason, n_records, n_records)
     assert training.n_kept_records == n_kept_records
     assert script.taken == list(range(n_kept_records))
 
@@ -71,7 +71,7 @@ BEST_SCORE_CHECKPOINT, LOWEST_LOSS_CHECKPOINT = (
     BestCheckpoint(get_score),
     BestCheckpoint(negate_loss, is_scored_at_start=True),
 )
-PATIENCE_RULE = {"patience": EarlyStopping(get_score, 1)}
+STOPPING_RULE = {"monitor": EarlyStopping(get_score, 1)}
 RISING_SCORES, FALLING_SCORES, OTHER_SCORES = [0.1, 0.4, 0.4, 0.3], [0.3, 0.2, 0.1, 0.5, 0.6], [0.1, 0.5, 0.2]
 # The script, the number of steps, the rules, how the training ends, the number of records, and the number of records
 # before the checkpoint that is kept.
@@ -80,14 +80,14 @@ TRAINING_CASES = [
     (ScriptedLearner(RISING_SCORES), 4, {"best": BEST_SCORE_CHECKPOINT}, "limit", 4, 2),
     # A score of the parameters with which a record starts has no effect here.
     (ScriptedLearner(RISING_SCORES), 4, {"best": LOWEST_LOSS_CHECKPOINT}, "limit", 4, 4),
-    (ScriptedLearner(), 0, PATIENCE_RULE | {"best": BEST_SCORE_CHECKPOINT}, "limit", 0, 0),
-    (ScriptedLearner(FALLING_SCORES), 5, PATIENCE_RULE, "patience", 3, 3),
-    (ScriptedLearner(FALLING_SCORES), 5, PATIENCE_RULE | {"best": BEST_SCORE_CHECKPOINT}, "patience", 3, 1),
-    (ScriptedLearner([0.3, 0.2]), 2, {"patience": EarlyStopping(get_score, 0)}, "patience", 2, 2),
+    (ScriptedLearner(), 0, STOPPING_RULE | {"best": BEST_SCORE_CHECKPOINT}, "limit", 0, 0),
+    (ScriptedLearner(FALLING_SCORES), 5, STOPPING_RULE, "patience", 3, 3),
+    (ScriptedLearner(FALLING_SCORES), 5, STOPPING_RULE | {"best": BEST_SCORE_CHECKPOINT}, "patience", 3, 1),
+    (ScriptedLearner([0.3, 0.2]), 2, {"monitor": EarlyStopping(get_score, 0)}, "patience", 2, 2),
     (
         ScriptedLearner([0.3, None, 0.2, None, 0.1, None]),
         6,
-        PATIENCE_RULE | {"best": BEST_SCORE_CHECKPOINT, "validation_interval": 2},
+        STOPPING_RULE | {"best": BEST_SCORE_CHECKPOINT, "validation_interval": 2},
         "patience",
         5,
         1,
@@ -118,12 +118,12 @@ TRAINING_CASES = [
 ]
 
 
-@pytest.mark.parametrize(("script", "n_steps", "rules", "ended", "n_records", "n_kept_records"), TRAINING_CASES)
-def test_training_follows_its_stopping_rules(script, n_steps, rules, ended, n_records, n_kept_records):
+@pytest.mark.parametrize(("script", "n_steps", "rules", "stop_reason", "n_records", "n_kept_records"), TRAINING_CASES)
+def test_training_follows_its_stopping_rules(script, n_steps, rules, stop_reason, n_records, n_kept_records):
     script, rules = copy.deepcopy(script), dict(rules)
     validation_interval = rules.pop("validation_interval", 1)
     training = run(script, n_steps, validation_interval, **rules)
-    assert_training(training, script, ended, n_records, n_kept_records)
+    assert_training(training, script, stop_reason, n_records, n_kept_records)
     validated = [
         script.scores[step] if validation_interval and step % validation_interval == 0 else None
         for step in range(n_records)

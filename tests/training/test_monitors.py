@@ -22,10 +22,10 @@ def identity(record):
     max_rate_reductions=st.integers(0, 2),
 )
 def test_early_stopping_counts_records_without_improvement(scores, max_without_improvement, tol, max_rate_reductions):
-    patience = EarlyStopping(identity, max_without_improvement, tol, max_rate_reductions=max_rate_reductions)
+    monitor = EarlyStopping(identity, max_without_improvement, tol, max_rate_reductions=max_rate_reductions)
     best, n_without_improvement, n_rate_reductions = None, 0, 0
     for score in scores:
-        patience = patience.updated_with_record(score)
+        monitor = monitor.updated_with_record(score)
         if score is not None and best is None:
             best = score
         elif score is not None:
@@ -34,11 +34,11 @@ def test_early_stopping_counts_records_without_improvement(scores, max_without_i
             best = score if score > best else best
             if n_without_improvement > max_without_improvement and n_rate_reductions < max_rate_reductions:
                 n_without_improvement, n_rate_reductions = 0, n_rate_reductions + 1
-        assert (patience.n_without_improvement, patience.n_rate_reductions) == (
+        assert (monitor.n_without_improvement, monitor.n_rate_reductions) == (
             n_without_improvement,
             n_rate_reductions,
         )
-        assert patience.is_patience_exhausted == (n_without_improvement > max_without_improvement)
+        assert monitor.is_patience_exhausted == (n_without_improvement > max_without_improvement)
 
 
 @pytest.mark.parametrize("is_scored_at_start", [False, True])

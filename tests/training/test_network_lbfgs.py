@@ -20,7 +20,7 @@ def test_a_float32_network_is_trained_in_float64():
         for trained in (network, wide)
     ]
     assert trainings[0].records == trainings[1].records
-    assert trainings[0].ended == trainings[1].ended == "limit"
+    assert trainings[0].stop_reason == trainings[1].stop_reason == "limit"
     np.testing.assert_array_equal(trainings[0].last.saved, trainings[1].last.saved)
     assert trainings[0].records[-1].loss < 0.8 * trainings[0].records[0].loss
     np.testing.assert_array_equal(network.parameters, wide.parameters.astype(np.float32))

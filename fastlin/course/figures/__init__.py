@@ -10,7 +10,7 @@ from fastlin.course import find_functions_with_prefix
 from fastlin.course.figures import comparisons, course, networks
 from fastlin.course.figures.comparisons import LIBRARIES
 from fastlin.course.figures.losses import plot_loss
-from fastlin.course.texts import DATASET_TITLES, fill_placeholders, read_toml
+from fastlin.course.text_templates import DATASET_TITLES, fill_placeholders, read_toml
 from fastlin.extras import import_extra
 from fastlin.figures.style import STYLE
 from fastlin.file_system import write_atomically

@@ -34,7 +34,7 @@ def draw_cifar10_two_layer(results: Any) -> Any:
                 accuracy.axhline(value, color=color, linestyle=":", label=f"reported, {split}: {value:.3f}")
         loss.set(xlabel="epoch", ylabel="loss with penalty", title=name)
         accuracy.set(xlabel="epoch", ylabel="accuracy", title=f"test accuracy of the best epoch: {test:.3f}")
-        if trained.training.ended == "diverged":
+        if trained.training.stop_reason == "diverged":
             _annotate_panel(loss, f"diverged in epoch {n_epochs + 1}")
     _share_y_limits(axes[0], MAX_LOSS)
     _share_y_limits(axes[1])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fastlin.course.report.result_tables import tabulate
-from fastlin.course.texts import DATASET_TITLES as DATASET_TITLES
+from fastlin.course.text_templates import DATASET_TITLES as DATASET_TITLES
 from fastlin.file_system import write_atomically
 
 

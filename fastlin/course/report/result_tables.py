@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from fastlin.course.texts import read_toml
+from fastlin.course.text_templates import read_toml
 
 TABLE_LABELS = read_toml("report", "labels.toml")
 

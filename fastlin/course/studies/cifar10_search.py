@@ -74,7 +74,7 @@ def study_cifar10_search(settings: Settings) -> Results:
             "epochs": recipes[key].epochs,
             "batch_size": recipes[key].batch_size,
             **trained.accuracies,
-            "ended": trained.training.ended,
+            "stop_reason": trained.training.stop_reason,
             "seconds": trained.seconds,
         }
         if path is not None:

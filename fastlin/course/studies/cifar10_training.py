@@ -167,7 +167,7 @@ def train(
     begin = perf_counter()
     training = train_by_epochs(descent, examples["train"], examples["validation"], schedule, random_state, after_epoch)
     seconds = perf_counter() - begin
-    if training.ended == "interrupted":
+    if training.stop_reason == "interrupted":
         raise KeyboardInterrupt
     predictor = network.make_prediction_network()
     # If a training run diverges, the parameters of its best epoch may overflow on other images.

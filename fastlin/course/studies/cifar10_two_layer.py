@@ -88,7 +88,7 @@ def _measure_network(trained):
         **trained.accuracies,
         "last_loss": None if last is None else last.loss,
         "epochs": len(trained.training.records),
-        "ended": trained.training.ended,
+        "stop_reason": trained.training.stop_reason,
         "seconds": trained.seconds,
     }
 
@@ -127,7 +127,7 @@ def train_two_layer_net(images: Images, recipe: Recipe, seed: int) -> dict[str, 
         **{name: float(np.mean(network.predict(X) == y)) for name, (X, y) in images.splits.items()},
         "last_loss": losses[-1] if losses else None,
         "epochs": len(history["val_acc_history"]),
-        "ended": "limit" if len(losses) == n_iterations else "diverged",
+        "stop_reason": "limit" if len(losses) == n_iterations else "diverged",
         "seconds": seconds,
     }
 

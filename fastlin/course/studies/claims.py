@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fastlin.course.studies.comparators import COMPARATORS
-from fastlin.course.texts import DATASET_TITLES, fill_placeholders, find, read_toml
+from fastlin.course.text_templates import DATASET_TITLES, fill_placeholders, find, read_toml
 
 # Values that replace a verdict if there is no measurement, or if the study was too short.
 NEEDS_MNIST, NEEDS_CIFAR10, NEEDS_FULL_RUN, NOT_RUN = "needs MNIST", "needs CIFAR-10", "needs a whole run", "not run"

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from scipy import stats
 
-from fastlin.course.texts import find
+from fastlin.course.text_templates import find
 
 CONFIRMED, NOT_CONFIRMED, CONTRADICTED = "confirmed", "not confirmed", "contradicted"
 DEPENDS_ON_THE_MEASURE, DEPENDS_ON_THE_SETTING = "depends on the measure", "depends on the setting"

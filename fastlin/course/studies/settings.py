@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from fastlin.course.datasets import Dataset
-from fastlin.course.texts import read_toml
+from fastlin.course.text_templates import read_toml
 
 Study: TypeAlias = Callable[["Settings"], "Results"]
 # Training settings of models and networks.

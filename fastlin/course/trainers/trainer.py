@@ -232,13 +232,13 @@ class BaseTrainer:
                     take_validated_steps(),
                     save=lambda: np.array(weights),
                     restore=lambda w: setattr(self.model, "w", w),
-                    patience=EarlyStopping(_negative_loss, self.patience - 1) if self.early_stopping else None,
+                    monitor=EarlyStopping(_negative_loss, self.patience - 1) if self.early_stopping else None,
                     best=BestCheckpoint(_negative_loss) if self.early_stopping else None,
                     on_checkpoint=lambda training: _show_progress(training, show),
                 )
         finally:
             self.learning_rate = learning_rate
-        self.interrupted, self.histories = training.ended == "interrupted", _make_histories(training.records)
+        self.interrupted, self.histories = training.stop_reason == "interrupted", _make_histories(training.records)
         n_steps_before_stop = (
             _count_steps_before_stop(training.records, self.patience) if self.early_stopping is None else None
         )

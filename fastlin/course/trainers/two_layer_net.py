@@ -213,12 +213,12 @@ class TwoLayerNet:
                 descent.restore,
                 on_checkpoint=lambda training: show(len(training.records), loss=(training.records[-1].loss, None)),
             )
-        self.interrupted = training.ended == "interrupted"
+        self.interrupted = training.stop_reason == "interrupted"
         if training.records:
             learned_parameters = _make_named_parameters(network, network.parameters)
             self.params.update({name: values.astype(np.float64) for name, values in learned_parameters.items()})
         accuracies = [iteration.accuracies for iteration in training.records if iteration.accuracies is not None]
-        if training.ended == "diverged":
+        if training.stop_reason == "diverged":
             warnings.warn(
                 f"The training diverged: loss or parameters became non-finite in iteration {len(training.records)}, "
                 "counted from 0. params contains the parameters before that iteration. Scale X or reduce the learning "

@@ -4,7 +4,7 @@ X (n, d) has any type and strides and is passed as the view from `make_any_layou
 as x~ = scale x + shift. All computations are in the type of coef. K = 1 means the logistic loss with labels 0 and 1,
 and K >= 3 means the softmax loss with labels 0 to K - 1. A pass computes scores, residuals and gradient of a tile of
 rows while the tile is in the L2 cache, so X is read from memory once. If X contains the numeric columns of a table,
-``levels`` are the categorical columns of the table; otherwise ``levels`` is None.
+``categorical`` are the categorical columns of the table; otherwise ``categorical`` is None.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from fastlin.kernels.linear.residuals import (
     convert_scores_to_residuals,
     sum_values,
 )
-from fastlin.kernels.linear.table_rows import add_level_scores, add_level_sums, allocate_level_tile
+from fastlin.kernels.linear.table_rows import add_category_scores, add_category_sums, allocate_categorical_tile
 from fastlin.kernels.machine.arrays import get_contiguous_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import optimize_for_size
@@ -32,7 +32,18 @@ from fastlin.kernels.machine.vectors import copy_rows
 
 @kernel(reassociate=False)
 def fill_block_pass(
-    block, n_blocks, X, row_indices, scaling, parameters, tile_rows, sums, losses, curvature, levels=None, batch=None
+    block,
+    n_blocks,
+    X,
+    row_indices,
+    scaling,
+    parameters,
+    tile_rows,
+    sums,
+    losses,
+    curvature,
+    categorical=None,
+    batch=None,
 ):
     """Fill the block's slice of `sums`, a BlockSums, in one pass over the block's slice of the rows.
 
@@ -41,8 +52,8 @@ def fill_block_pass(
     parameters are a direction, and the sums are the product of the Hessian and this direction: sum u x~_i' and sum u,
     with u_k = s_i p_k (t_k - sum_l p_l t_l) for the scores t. With a ProblemBatch, coef contains the coefficients of
     all problems, and the sums are over all rows. Sums over a tile of ``tile_rows`` rows are in the type of coef, and
-    all other sums are float64. If ``levels`` is not None, their coefficients contribute to the scores, and the kernel
-    writes the block's sums per level to levels.sums.
+    all other sums are float64. If ``categorical`` is not None, their coefficients contribute to the scores, and the
+    kernel writes the block's sums per category to categorical.sums.
     """
     optimize_for_size()
     X = X[0]
@@ -56,8 +67,8 @@ def fill_block_pass(
     tile = allocate_tile(coef, scaling, tile_rows, batch is None)
     coef_sums = zeros_aligned(tile.coef.shape, np.float64)
     intercept_sums[:] = 0
-    if levels is not None:
-        level_tile = allocate_level_tile(levels, block, tile_rows)
+    if categorical is not None:
+        categorical_tile = allocate_categorical_tile(categorical, block, tile_rows)
     if batch is not None:
         buffers = allocate_logistic_buffers(tile_rows, tile.scores)
         batch.values[:, block] = 0
@@ -66,8 +77,8 @@ def fill_block_pass(
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         tile_indices = rows[start:stop]
         load_and_multiply_tile(X, rows, start, stop, intercept, tile)
-        if levels is not None:
-            add_level_scores(levels, tile_indices, level_tile, tile.scores)
+        if categorical is not None:
+            add_category_scores(categorical, tile_indices, categorical_tile, tile.scores)
         if losses is not None:
             loss += convert_scores_to_residuals(
                 tile.scores, tile_indices, losses.samples, losses.probability_output, first + start
@@ -79,22 +90,22 @@ def fill_block_pass(
         for k in range(intercept.shape[0]):
             intercept_sums[k] += sum_values(tile.scores[k, : stop - start])
         add_matrix_product(tile.rows, stop - start, tile.scores, coef_sums, tile.prefetch_list)
-        if levels is not None:
-            add_level_sums(tile.scores, stop - start, level_tile)
+        if categorical is not None:
+            add_category_sums(tile.scores, stop - start, categorical_tile)
     if losses is not None:
         losses.values[block] = loss
     copy_rows(coef_sums, sums.coef[block])
 
 
 @kernel(reassociate=False)
-def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best_classes, levels=None):
+def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best_classes, categorical=None):
     """Fill scores[i] with coef x_i + intercept and best_classes[i] with the class of the largest.
 
     i are the rows of the block.
 
     `scores` (n, K) or `best_classes` (n,), int64, is not filled if it has no rows. In a tie the first class wins. For K
     = 1, the class is 1 if the score is positive, else 0. If `scores` has no rows, the kernel stores the scores of only
-    one tile. If ``levels`` is not None, their coefficients contribute to the scores.
+    one tile. If ``categorical`` is not None, their coefficients contribute to the scores.
     """
     X = X[0]
     coef = parameters.coef
@@ -103,13 +114,13 @@ def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best_cl
     tile = allocate_read_tile(X, coef, tile_rows)
     tile_scores = tile.scores
     largest = zeros_aligned(tile_rows, coef.dtype)
-    if levels is not None:
-        level_tile = allocate_level_tile(levels, block, tile_rows)
+    if categorical is not None:
+        categorical_tile = allocate_categorical_tile(categorical, block, tile_rows)
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         load_and_multiply_tile(X, rows, start, stop, parameters.intercept, tile, True)
-        if levels is not None:
-            add_level_scores(levels, rows[start:stop], level_tile, tile_scores)
+        if categorical is not None:
+            add_category_scores(categorical, rows[start:stop], categorical_tile, tile_scores)
         if scores.shape[0] > 0:
             for i in range(stop - start):
                 for k in range(coef.shape[0]):

@@ -137,23 +137,23 @@ class RowChunk(NamedTuple):
 class CategoricalColumns(NamedTuple):
     """The C categorical columns of a table with d features, and the tables that a pass over them reads and fills.
 
-    A table of levels has one row per feature. After these rows, it has one row per categorical column for values
-    without a level.
+    A table of categories has one row per feature. After these rows, it has one row per categorical column for values
+    without a category.
     """
 
     # (C, 5) int64, per column: the address of the first code, the stride and the size of a code in bytes, and the row
-    # indices in a table of levels for the codes 0 and -1. Levels are in the order of their codes. Codes are int8, int16
-    # or int32. The caller must keep a reference to the codes.
+    # indices in a table of categories for the codes 0 and -1. Categories are in the order of their codes. Codes are
+    # int8, int16 or int32. The caller must keep a reference to the codes.
     columns: np.ndarray
-    table: np.ndarray  # (d + C, columns of a table) float64, the coefficients of the levels
-    # (B, d + C, columns of a table) float64, output: per block and level, the sums of the residuals or of the slopes of
-    # a Hessian product.
+    table: np.ndarray  # (d + C, columns of a table) float64, the coefficients of the categories
+    # (B, d + C, columns of a table) float64, output: per block and category, the sums of the residuals or of the slopes
+    # of a Hessian product.
     sums: np.ndarray
 
 
-class LevelTile(NamedTuple):
-    """The workspace of a kernel for a tile of rows of Levels."""
+class CategoricalTile(NamedTuple):
+    """The workspace of a kernel for a tile of rows of `CategoricalColumns`."""
 
-    codes: np.ndarray  # (C, tile rows) int32, converted to row indices of a table of levels
+    codes: np.ndarray  # (C, tile rows) int32, converted to row indices of a table of categories
     row_values: np.ndarray  # (tile rows, columns of a table) float64, the scores or residuals of each row
     sums: np.ndarray  # (d + C, columns of a table) float64, the block's slice of the sums

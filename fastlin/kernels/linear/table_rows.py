@@ -1,14 +1,14 @@
-"""Kernels for the categorical columns of a table, which contain the codes of levels.
+"""Kernels for the categorical columns of a table, which contain the codes of categories.
 
 The columns are passed as addresses, `CategoricalColumns.columns`, so that each kernel is compiled only once for all
 types of codes. The codes of a tile of rows are read column by column. They are converted to row indices of a table of
-levels, which has one column per class (machine/gather.py). The score of a row is the sum of the table rows of its
-levels, plus the score of its numeric columns.
+categories, which has one column per class (machine/gather.py). The score of a row is the sum of the table rows of its
+categories, plus the score of its numeric columns.
 """
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import LevelTile
+from fastlin.kernels.linear.operands import CategoricalTile
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import add_rows
@@ -20,29 +20,29 @@ GRAM_ROWS = 128
 
 
 @kernel(inline=True)
-def allocate_level_tile(levels, block, tile_rows):
-    """Return a LevelTile for a block, and set the sums of the block to zero."""
-    sums = levels.sums[block]
+def allocate_categorical_tile(categorical, block, tile_rows):
+    """Return a CategoricalTile for a block, and set the sums of the block to zero."""
+    sums = categorical.sums[block]
     sums[:] = 0
-    return LevelTile(
-        zeros_aligned((levels.columns.shape[0], tile_rows), np.int32),
-        zeros_aligned((tile_rows, levels.table.shape[1]), np.float64),
+    return CategoricalTile(
+        zeros_aligned((categorical.columns.shape[0], tile_rows), np.int32),
+        zeros_aligned((tile_rows, categorical.table.shape[1]), np.float64),
         sums,
     )
 
 
 @kernel(inner=True)
-def add_level_scores(levels, row_indices, tile, scores):
-    """Read the codes of ``row_indices`` into a LevelTile, and add the coefficients of the levels to `scores`.
+def add_category_scores(categorical, row_indices, tile, scores):
+    """Read the codes of ``row_indices`` into a CategoricalTile, and add the coefficients of the categories to `scores`.
 
     `scores` has shape (K, tile rows).
     """
     n_rows, row_values = row_indices.shape[0], tile.row_values
     is_consecutive = are_consecutive(row_indices)
     row_values[:] = 0
-    for c in range(levels.columns.shape[0]):
-        _read_codes(levels.columns[c], row_indices, is_consecutive, tile.codes[c])
-        add_rows(levels.table, tile.codes[c], n_rows, row_values, True)
+    for c in range(categorical.columns.shape[0]):
+        _read_codes(categorical.columns[c], row_indices, is_consecutive, tile.codes[c])
+        add_rows(categorical.table, tile.codes[c], n_rows, row_values, True)
     for k in range(scores.shape[0]):
         s = scores[k]
         for i in range(n_rows):
@@ -50,8 +50,8 @@ def add_level_scores(levels, row_indices, tile, scores):
 
 
 @kernel(inner=True)
-def add_level_sums(scores, n_rows, tile):
-    """Add `scores` (K, tile rows), the values of the rows of a LevelTile, to the sums of the levels of these rows."""
+def add_category_sums(scores, n_rows, tile):
+    """Add `scores` (K, tile rows), the values of a CategoricalTile's rows, to the sums of the rows' categories."""
     row_values = tile.row_values
     for k in range(scores.shape[0]):
         s = scores[k]
@@ -66,9 +66,10 @@ def fill_block_categorical_gram(block, n_blocks, columns, X, rows, row_weights, 
     """Fill the block's slices of `cross_sums` and `pairs` over the block's slice of `rows` (m,).
 
     `cross_sums` has shape (B, d + C, M + 1), and `pairs` has shape (B, d + C, d + C). cross_sums[block] are the sums
-    per level of s_i [x~_i, 1], where x~_i are the M scaled and shifted numeric columns of row i. pairs[block], zero on
-    entry, are the sums of s_i over the rows that have both levels of a pair. Each pair of levels is stored in one order
-    only. `row_weights` s (m,) are in the order of `rows`. The last C rows and columns belong to missing values.
+    per category of s_i [x~_i, 1], where x~_i are the M scaled and shifted numeric columns of row i. pairs[block], zero
+    on entry, are the sums of s_i over the rows that have both categories of a pair. Each pair of categories is stored
+    in one order only. `row_weights` s (m,) are in the order of `rows`. The last C rows and columns belong to missing
+    values.
     """
     optimize_for_size()
     X = X[0]
@@ -90,15 +91,15 @@ def fill_block_categorical_gram(block, n_blocks, columns, X, rows, row_weights, 
         for c in range(codes.shape[0]):
             _read_codes(columns[c], row_indices, is_consecutive, codes[c])
             add_rows(weighted_rows, codes[c], stop - start, sums, False)
-        _add_level_pairs(codes, weights, block_pair_sums)
+        _add_category_pairs(codes, weights, block_pair_sums)
     for f in range(block_cross_sums.shape[0]):
         for j in range(n_numeric_columns + 1):
             block_cross_sums[f, j] = sums[f, j]
 
 
 @kernel(inner=True)
-def _add_level_pairs(codes, weights, pairs):
-    """Add weights[i] to each pair of levels of row i. Each pair is stored once, above or below the diagonal."""
+def _add_category_pairs(codes, weights, pairs):
+    """Add weights[i] to each pair of categories of row i. Each pair is stored once, above or below the diagonal."""
     prevent_inlining()
     for i in range(weights.shape[0]):
         for c in range(codes.shape[0]):
@@ -109,7 +110,7 @@ def _add_level_pairs(codes, weights, pairs):
 
 @kernel(inner=True)
 def _read_codes(column, row_indices, is_consecutive, codes):
-    """Fill codes[i] with the code of row row_indices[i], converted to a row index in a table of levels."""
+    """Fill codes[i] with the code of row row_indices[i], converted to a row index in a table of categories."""
     optimize_for_size()
     if column[2] == 1:
         _read_column(column, row_indices, is_consecutive, np.int8, codes)

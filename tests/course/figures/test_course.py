@@ -9,7 +9,7 @@ import pytest
 from fastlin.course import datasets, figures
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.course.texts import read_toml
+from fastlin.course.text_templates import read_toml
 
 from .conftest import is_inside_figure
 

@@ -30,13 +30,13 @@ def draw(saved, tmp_path):
     return draw
 
 
-def make_two_layer_results(data, ended="limit", n_epochs=6, loss=2.0):
+def make_two_layer_results(data, stop_reason="limit", n_epochs=6, loss=2.0):
     epochs = [
         SimpleNamespace(loss=loss, accuracy=0.3, validation_loss=1.5, validation_accuracy=0.1 + 0.01 * number)
         for number in range(n_epochs)
     ]
     trained = SimpleNamespace(
-        training=Training(epochs, Checkpoint(n_epochs, None), ended, n_epochs),
+        training=Training(epochs, Checkpoint(n_epochs, None), stop_reason, n_epochs),
         penalties=list(0.1 * np.arange(n_epochs)),
         accuracies={"train": 0.6, "validation": 0.5, "test": 0.487},
     )

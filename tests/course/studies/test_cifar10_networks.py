@@ -38,7 +38,7 @@ def test_a_diverging_training_does_not_end_the_study(monkeypatch, tmp_path):
     monkeypatch.setattr(cifar10_two_layer, "FASTLIN_RECIPE", diverging_recipe)
     results = cifar10_two_layer.study_cifar10_two_layer(Settings(datasets.load_digits(), quick=True))
     run = results.metrics["runs"]["He, batches of 128"]
-    assert (run["ended"], run["epochs"], run["last_loss"]) == ("diverged", 0, None)
+    assert (run["stop_reason"], run["epochs"], run["last_loss"]) == ("diverged", 0, None)
     assert run["test"] < 0.5
     (plot,) = figures.draw("cifar10_two_layer", results, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [plot.file]

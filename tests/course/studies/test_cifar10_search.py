@@ -236,4 +236,4 @@ def test_ctrl_c_ends_every_process_and_keeps_the_records(tmp_path):
     ]
     assert (status, lines) == (130, ["fastlin: interrupted"])
     assert [path.name for path in (tmp_path / "here").rglob("*")] == ["digits", RECORD_FILE]
-    assert all(json.loads(line)["ended"] == "limit" for line in read_record_lines(tmp_path / "here" / "digits"))
+    assert all(json.loads(line)["stop_reason"] == "limit" for line in read_record_lines(tmp_path / "here" / "digits"))

@@ -99,7 +99,7 @@ def test_training_equals_that_of_the_estimator(changes):
     assert [epoch.validation_accuracy for epoch in trained.training.records] == model.validation_scores_
     assert trained.accuracies["test"] == pytest.approx(model.score(images.X_test, images.y_test))
     assert trained.accuracies["validation"] == max(model.validation_scores_)
-    assert trained.training.ended == "limit"
+    assert trained.training.stop_reason == "limit"
     assert len(trained.penalties) == recipe.epochs
     assert trained.seconds > 0
 
@@ -108,7 +108,7 @@ def test_training_equals_that_of_the_estimator(changes):
 def test_a_diverged_training_is_a_result(learning_rate):
     images = make_images().scale(0.01)
     trained = train(images, dataclasses.replace(RECIPE, learning_rate=learning_rate), 0)
-    assert trained.training.ended == "diverged"
+    assert trained.training.stop_reason == "diverged"
     assert len(trained.training.records) < RECIPE.epochs
     assert all(0 <= accuracy <= 1 for accuracy in trained.accuracies.values())
 

@@ -16,7 +16,7 @@ from fastlin.course.studies.comparators import (
     NOT_CONFIRMED,
     SHOWS_SIGNS,
 )
-from fastlin.course.texts import PLACEHOLDER_PATTERN
+from fastlin.course.text_templates import PLACEHOLDER_PATTERN
 
 COLUMNS = {"reports", "task", "study", "says", "assumed", "how", "reported", "tolerance", "here", "verdict", "because"}
 COURSE_TASKS = {"1a", "1b", "2a", "2b", "2c", "2d", "2e", "3a", "3d", "4a", "4b", "4c", "4d", "4e"}

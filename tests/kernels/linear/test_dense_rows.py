@@ -229,7 +229,7 @@ def fill_scores(X, parameters, scores, best):
 
 @pytest.mark.parametrize("types", ["float64", "float32", *mark_params(pytest.mark.thorough, "uint8")])
 @pytest.mark.parametrize("n_classes", [1, 3, 5, 11])
-def test_scores_and_best_class(types, n_classes):
+def test_scores_and_the_best_class_agree_with_numpy(types, n_classes):
     dtype, kind, _ = TYPES[types]
     for n, d in [(1, 1), (21, 9), (30, 700 if JIT_ENABLED else 20)]:
         X, _, _, coef, intercept = make_problem(n, d, max(2, n_classes), dtype)

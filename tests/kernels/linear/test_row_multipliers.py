@@ -94,8 +94,8 @@ def test_products_of_sparse_rows_are_accurate(n_classes, index_dtype):
 def test_products_of_tables_are_accurate(n_classes, n):
     generator = np.random.default_rng(2)
     codes, numbers = generator.integers(-1, 60, n).astype(np.int8), generator.normal(size=n)
-    level = (codes[:, None] == np.arange(60)) * 1.0
-    X = np.column_stack([numbers, level, codes < 0, level])
+    category = (codes[:, None] == np.arange(60)) * 1.0
+    X = np.column_stack([numbers, category, codes < 0, category])
     table = TableMatrix(
         [numbers, CategoricalColumn(codes, 61, has_missing_category=True), CategoricalColumn(codes, 60)]
     )

@@ -95,7 +95,7 @@ def fill_scores(rows, *arguments):
 
 
 @pytest.mark.parametrize("n_classes", [1, 3, 20])
-def test_scores_and_best_class(n_classes):
+def test_scores_and_the_best_class_agree_with_numpy(n_classes):
     problem, best = SparseProblem(21, 6, n_classes), np.full(21, -1)
     parameters = problem.fill_coef_table()
     expected = problem.scaled @ problem.coef.T + problem.intercept

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastlin.course.texts import fill_placeholders, find
+from fastlin.course.text_templates import fill_placeholders, find
 
 
 def test_find_returns_the_value_at_a_path():

@@ -1,4 +1,4 @@
-"""Inference on tables with categorical columns: coefficients with similar names, and levels without rows."""
+"""Inference on tables with categorical columns: coefficients with similar names, and categories without rows."""
 
 import itertools
 import re
@@ -17,7 +17,7 @@ NAME_PARTS = ("a", "b", "a_b", "b_a")
 
 
 def make_ambiguous_table(generator, n=150):
-    """Return a table of categorical columns and a numerical one, whose names and levels consist of the same parts."""
+    """Return categorical columns and a numerical one, whose names and categories consist of the same parts."""
     columns = {
         str(name): pd.Categorical(generator.choice(generator.permutation(NAME_PARTS)[:3], n))
         for name in generator.permutation(NAME_PARTS)[:2]
@@ -48,7 +48,7 @@ def test_selection_by_name_matches_selection_by_index_or_raises_an_error(n_class
             LogisticRegression(C=np.inf, tol=1e-9, **FROM_DTYPE) if number else FirthLogisticRegression(**FROM_DTYPE)
         )
         whole, name_lookups = list_name_lookups(model.fit(table, y), table, y)
-        all_names = [*whole.names, *whole._basis.omitted_levels.reference_levels]
+        all_names = [*whole.names, *whole._basis.omitted_categories.reference_categories]
         p, (n_rows, _) = len(whole.names), whole.coef.shape
         for index, name in enumerate(whole.names):
             units = np.eye(n_rows * p)[np.arange(n_rows) * p + index]
@@ -57,7 +57,7 @@ def test_selection_by_name_matches_selection_by_index_or_raises_an_error(n_class
                 expected["smaller"] = whole.lr_test(index).statistic
             is_unique = sum(str(other) == name for other in all_names) == 1
             n_ambiguous_names += not is_unique
-            keys = [str(name)] + ([(name.column, name.level)] if getattr(name, "column", None) else [])
+            keys = [str(name)] + ([(name.column, name.category)] if getattr(name, "column", None) else [])
             for (argument, look_up_name), key in itertools.product(name_lookups.items(), keys):
                 if is_unique or isinstance(key, tuple):
                     np.testing.assert_array_equal(look_up_name(key), expected[argument])
@@ -83,7 +83,7 @@ def test_columns_with_the_same_name_are_selected_by_index():
 
 
 def make_duplicate_columns(generator, noise, n=300):
-    """Return labels and a table. Two levels and a numerical column, the first level plus noise, are all named a_b_c."""
+    """Return labels and a table. Two categories and a noisy copy of one, a numerical column, are named a_b_c."""
     dataframe = pd.DataFrame(
         {
             "a": pd.Categorical(generator.choice(["x", "b_c"], n), categories=["x", "b_c"]),
@@ -98,7 +98,7 @@ def test_the_summary_and_errors_distinguish_columns_with_the_same_name():
     generator = np.random.default_rng(7)
     dataframe, y = make_duplicate_columns(generator, noise=0.1)
     result = fit(dataframe, y, C=np.inf, **FROM_DTYPE).inference(dataframe, y)
-    # The level and the column inflate each other's errors equally, up to rounding.
+    # The category and the column inflate each other's errors equally, up to rounding.
     (line,) = (line for line in result.summary().splitlines() if line.startswith("collinearity"))
     assert any(f"most: {name}" in line for name in ("('a', 'b_c'), index 0", "column 'a_b_c', index 2"))
     dataframe, y = make_duplicate_columns(generator, noise=0.0)
@@ -130,7 +130,9 @@ def test_numbers_in_a_hypothesis_are_not_indices(n_classes):
         assert name == "('a_b', 'c'), index 1"
         assert result.wald_test(eval(rows, {"np": np})).statistic == pytest.approx(expected.statistic, rel=1e-12)
     for hypothesis in ([1, 2], [99], -1, np.eye(2)):
-        assert_raises(r"list of names of columns and pairs \(column, level\); got shape", result.wald_test, hypothesis)
+        assert_raises(
+            r"list of names of columns and pairs \(column, category\); got shape", result.wald_test, hypothesis
+        )
 
 
 def test_a_class_may_be_named_symmetric():
@@ -148,7 +150,7 @@ def test_a_class_may_be_named_symmetric():
 
 
 def make_filtered_table(generator, n=300):
-    """Return a table with levels without rows, including the first level, and the table without these levels."""
+    """Return a table with categories without rows, including the first one, and the table without them."""
     dataframe = pd.DataFrame(
         {
             "size": generator.normal(size=n),
@@ -173,7 +175,7 @@ def assert_same_inference(result, expected, rtol=1e-6):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_levels_without_rows_are_omitted(n_classes):
+def test_categories_without_rows_are_omitted(n_classes):
     sm = pytest.importorskip("statsmodels.api")
     generator = np.random.default_rng(0)
     dataframe, filtered_table = make_filtered_table(generator)
@@ -204,18 +206,18 @@ def test_levels_without_rows_are_omitted(n_classes):
         assert_same_inference(
             model.inference(dataframe, y, **cluster_options), plain.inference(filtered_table, y, **cluster_options)
         )
-    references = "reference levels  {}shape_round, only_x".format("color_b, " if fit_intercept else "")
+    references = "reference categories  {}shape_round, only_x".format("color_b, " if fit_intercept else "")
     assert references in result.summary()
     assert (
-        "omitted levels    color_a, color_c, color_f, shape_none, only_w (no rows with a positive weight)"
+        "omitted categories    color_a, color_c, color_f, shape_none, only_w (no rows with a positive weight)"
         in result.summary()
     )
     assert_raises(
-        "features selects 'color_a', a level without rows", model.inference, dataframe, y, features=["color_a"]
+        "features selects 'color_a', a category without rows", model.inference, dataframe, y, features=["color_a"]
     )
 
 
-def test_levels_with_zero_weight_are_omitted_like_levels_without_rows():
+def test_categories_with_zero_weight_are_omitted_like_categories_without_rows():
     generator = np.random.default_rng(1)
     dataframe, _ = make_filtered_table(generator)
     y, weights = generator.integers(0, 2, len(dataframe)), generator.integers(1, 4, len(dataframe)).astype(float)
@@ -236,7 +238,7 @@ def test_levels_with_zero_weight_are_omitted_like_levels_without_rows():
 
 
 @pytest.mark.parametrize("penalized", ["laplace", "sandwich"])
-def test_penalized_models_omit_levels_without_rows(penalized):
+def test_penalized_models_omit_categories_without_rows(penalized):
     generator = np.random.default_rng(6)
     dataframe, filtered_table = (whole.drop(columns="only") for whole in make_filtered_table(generator))
     y, weights = generator.integers(0, 2, len(dataframe)), generator.integers(1, 4, len(dataframe)).astype(float)
@@ -256,7 +258,7 @@ def test_penalized_models_omit_levels_without_rows(penalized):
         expected = plain.inference(filtered_table, y[has_weight], weights[has_weight], penalized=penalized)
         assert_same_inference(result, expected)
         assert result.names.tolist() == ["size", "color_d", "color_e", "shape_round", "shape_square", "intercept"]
-        # An independent reference: the dense rows of the levels that occur.
+        # An independent reference: the dense rows of the categories that occur.
         rows = pd.get_dummies(filtered_table).astype(float)
         dense = fit(rows, y[has_weight], weights[has_weight], **used_penalty_factors).inference(
             rows, y[has_weight], weights[has_weight], penalized=penalized
@@ -264,17 +266,17 @@ def test_penalized_models_omit_levels_without_rows(penalized):
         assert_same_inference(result, dense)
         assert np.isfinite(result.p_values).all()
     assert (
-        "omitted levels  color_a, color_b, color_c, color_f, shape_none (no rows with a positive weight)"
+        "omitted categories  color_a, color_b, color_c, color_f, shape_none (no rows with a positive weight)"
         in result.summary()
     )
-    assert "reference levels" not in result.summary()
+    assert "reference categories" not in result.summary()
     arguments = {"penalized": penalized, "features": ["color_a"]}
     assert_raises(
-        "features selects 'color_a', a level without rows", model.inference, dataframe, y, weights, **arguments
+        "features selects 'color_a', a category without rows", model.inference, dataframe, y, weights, **arguments
     )
 
 
-def test_firth_models_have_no_coefficients_for_levels_without_rows():
+def test_firth_models_have_no_coefficients_for_categories_without_rows():
     generator = np.random.default_rng(2)
     dataframe, filtered_table = make_filtered_table(generator)
     y = generator.integers(0, 2, len(dataframe))
@@ -284,8 +286,8 @@ def test_firth_models_have_no_coefficients_for_levels_without_rows():
     assert_same_inference(result, expected, rtol=1e-5)
     np.testing.assert_allclose(result.conf_int(), expected.conf_int(), rtol=1e-5)
     assert "color_a, color_c, color_f" in result.summary()
-    levels = dict(zip(model.get_feature_names_out(), model.coef_[0], strict=True))
-    assert [levels[f"color_{level}"] for level in "abcf"] == [0] * 4
+    categories = dict(zip(model.get_feature_names_out(), model.coef_[0], strict=True))
+    assert [categories[f"color_{category}"] for category in "abcf"] == [0] * 4
     np.testing.assert_allclose(model.predict_proba(dataframe), plain.predict_proba(filtered_table), rtol=1e-5)
     is_shared_column = np.isin(model.get_feature_names_out(), plain.get_feature_names_out())
     resampled = model.bootstrap(dataframe, y, n_resamples=5, random_state=0)
@@ -296,18 +298,18 @@ def test_firth_models_have_no_coefficients_for_levels_without_rows():
     )
 
 
-def test_firth_resamples_contain_all_levels():
+def test_firth_resamples_contain_all_categories():
     generator = np.random.default_rng(3)
     dataframe = pd.DataFrame({"color": pd.Categorical(["a"] * 30 + ["b"] * 2 + ["c"] * 28)})
     y = generator.integers(0, 2, len(dataframe))
     result = (
         FirthLogisticRegression(**FROM_DTYPE).fit(dataframe, y).bootstrap(dataframe, y, n_resamples=30, random_state=0)
     )
-    # One in eight resamples lacks the level "b", and would have a zero coefficient.
+    # One in eight resamples lacks the category "b", and would have a zero coefficient.
     assert np.all(result.coef[:, 0, 1] != 0)
 
 
-def test_bounds_of_levels_without_rows_are_ignored():
+def test_bounds_of_categories_without_rows_are_ignored():
     generator = np.random.default_rng(4)
     dataframe, filtered_table = make_filtered_table(generator)
     dataframe, filtered_table = dataframe[["size", "color"]], filtered_table[["size", "color"]]
