@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import http.server
+import linecache
 import os
 import subprocess
 import sys
@@ -284,12 +285,22 @@ def run_until_line(run, files, interrupted_line=np.inf):
 
     Ctrl-C interrupts `run` at line number `interrupted_line`. Then the result is None.
     """
-    n_lines, before, result = 0, sys.gettrace(), None
+    n_lines, before, result, entered_lines = 0, sys.gettrace(), None, set()
+
+    def is_end_of_with(frame):
+        """Return whether the line is a `with` statement that was executed before, and now ends."""
+        line = frame.f_code.co_filename, frame.f_lineno, id(frame)
+        if not linecache.getline(*line[:2]).lstrip().startswith("with "):
+            return False
+        entered_lines.symmetric_difference_update([line])
+        return line not in entered_lines
 
     def count_executed_line(frame, event, argument):
         nonlocal n_lines
         n_lines += event == "line"
-        if n_lines >= interrupted_line:
+        # Python handles signals after calls and at jumps, so never between the last statement of a `with` block and the
+        # end of the block. An error at this place would not release a lock.
+        if event == "line" and not is_end_of_with(frame) and n_lines >= interrupted_line:
             raise KeyboardInterrupt
         return count_executed_line
 

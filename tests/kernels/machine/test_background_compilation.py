@@ -171,8 +171,8 @@ def test_a_first_fit_is_bitwise_equal_with_two_processes(tmp_path):
 def test_the_background_process_ends_if_its_parent_is_killed(tmp_path):
     module = "fastlin.kernels.machine.background_compilation"
     child = (
-        f"import sys, time; sys.path[:] = sys.argv[3:]\\nfrom {module} import work; "
-        'work(sys.argv[2], {"a.nbc": lambda: time.sleep(60)})'
+        f"import sys, time; sys.path[:] = sys.argv[3:]\\nfrom {module} import run_tasks; "
+        'run_tasks(sys.argv[2], {"a.nbc": lambda: time.sleep(60)})'
     )
     program = (
         "import sys, time; from fastlin.kernels.machine import background_compilation\n"
@@ -182,11 +182,15 @@ def test_the_background_process_ends_if_its_parent_is_killed(tmp_path):
     )
     first = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     folder = first.stdout.readline().strip()
-    while not os.path.exists(os.path.join(folder, "a.nbc")):
-        time.sleep(0.01)
+    wait_until(lambda: os.path.exists(os.path.join(folder, "a.nbc")))
     first.kill()
     first.communicate()
+    wait_until(lambda: not os.path.exists(folder))
+
+
+def wait_until(condition):
+    """Wait at most 30 seconds until the condition is true."""
     deadline = time.monotonic() + 30
-    while os.path.exists(folder):
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
