@@ -17,12 +17,17 @@ from fastlin.kernels.linear.quasi_newton import MAX_FLAT_STEPS, MAX_TRIALS, SUFF
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.duality import find_linearized_dual_value
 from fastlin.objective.rounding import UNIT_ROUNDOFF
+from fastlin.solvers.active_set_model import ActiveSetModel
 from fastlin.solvers.preconditioners import evaluate_sample
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
 from fastlin.solvers.solution import STALLED
 from fastlin.solvers.tuning import (
+    ACTIVE_SET_FACTOR,
+    COARSE_INNER_TOL,
+    DEFAULT_TOL,
     HESSIAN_ENTRY_WORK,
     INNER_TOL,
+    MAX_FAILED_STEPS,
     MIN_DECREASE_RATIO,
     MIN_INNER_TOL,
     N_CHEAP_STEPS,
@@ -61,7 +66,9 @@ def minimize(fit: Fit) -> Solution:
     # If a step decreased J by less than this fraction, only an exact step still tightens the bound.
     tiny = sqrt(UNIT_ROUNDOFF)
     accuracy, mixing_fraction = INNER_TOL, 0.0
-    last: HessianModel | ColumnModel | None = model
+    last: HessianModel | ColumnModel | ActiveSetModel | None = model
+    column_model: ColumnModel | None = None
+    n_failed_steps, expected_decrease = 0, np.inf
     n_idle_steps, bound_before_idling, stall_value_limit = 0, np.inf, np.inf
     # With bounds but no L1 penalty, most parameters are active, so the Hessian is faster unless X is wide
     # (docs/benchmarks/design-choices.md: bounds by the hessian).
@@ -92,15 +99,27 @@ def minimize(fit: Fit) -> Solution:
             uses_hessian = is_full_step and (
                 uses_hessian or (is_hessian_cheaper and _will_gap_exceed_limit(*gaps, allowed, N_RECENT_ITERATIONS))
             )
-        last = current_model = make_model(point, uses_hessian, last, mixing_fraction)
-        minimizer = current_model.minimize(accuracy)
+        allows_active_set = may_linearize_probabilities and not uses_hessian and _allows_active_set(objective)
+        allows_active_set = allows_active_set and not mixing_fraction and n_failed_steps < MAX_FAILED_STEPS
+        if (
+            allows_active_set
+            and column_model is not None
+            and is_full_step
+            and expected_decrease <= ACTIVE_SET_FACTOR * stopping.allowed_gap(point, max(stopping.tol, DEFAULT_TOL))
+        ):
+            margin = _choose_margin(point, stopping.allowed_gap(point))
+            last = current_model = ActiveSetModel(point, column_model.estimate_hessian_diagonal(), margin)
+            minimizer = current_model.minimize(INNER_TOL)
+        else:
+            last = current_model = make_model(point, uses_hessian, last, mixing_fraction)
+            minimizer = current_model.minimize(max(accuracy, COARSE_INNER_TOL) if allows_active_set else accuracy)
         if len(minimizer) > 1:
             # Along equal changes of all intercepts, the model consists of rounding errors, and the minimizer may be
             # huge.
             minimizer[:, -1] -= minimizer[:, -1].mean()
         direction = minimizer - point.parameters
         if isinstance(current_model, ColumnModel):
-            n_column_models, work = n_column_models + 1, work + current_model.work
+            column_model, n_column_models, work = current_model, n_column_models + 1, work + current_model.work
         slope = _measure_slope(point, direction)
         # A model is useless if the step increases J. If curvature may be missing, the step must decrease J.
         is_quadratic_model_useless = mixing_fraction < 1 and not (
@@ -110,17 +129,20 @@ def minimize(fit: Fit) -> Solution:
         if mixing_fraction <= min_mixing_fraction and not is_quadratic_model_useless:
             predicted_decrease = max(0.0, -slope)
             allowed, gaps = stopping.allowed_gap(point), (gaps[1], point.stationary_gap)
+            # A violation reduces the bound by about this fraction of J.
+            if isinstance(current_model, ActiveSetModel) and 2 * current_model.violation * point.value <= allowed:
+                stopping.update_dual_value(_bound_by_step(point, current_model.minimizer), 0.0)
             # An attempt to certify with linearized probabilities costs as much as a step. It is worthwhile only if the
             # gap would exceed the allowed gap even after two steps at the last ratio. After a failed attempt, another
             # attempt is useful only if the predicted decrease is much smaller.
             should_attempt_certificate = (
                 may_linearize_probabilities
+                and not allows_active_set
                 and _will_gap_exceed_limit(*gaps, allowed, 2)
                 and predicted_decrease <= INNER_TOL * min(allowed, attempted_decrease)
             )
             if should_attempt_certificate:
                 attempted_decrease = predicted_decrease
-                # The rounding error is subtracted from the value, because the computed gap would ignore it.
                 stopping.update_dual_value(_bound_by_model(point, current_model, allowed), 0.0)
         # If the gains decrease slowly, the model is not accurate yet, and it predicts too small a suboptimality.
         is_slow, recent_iterations = (
@@ -143,8 +165,11 @@ def minimize(fit: Fit) -> Solution:
             if stop_reason or is_quadratic_model_useless
             else _search_step_length(point, direction, slope, minimizer)
         )
-        if end is None and not stop_reason and (current_model.is_reused or mixing_fraction < 1):
-            if current_model.is_reused:
+        is_active_set_step = isinstance(current_model, ActiveSetModel)
+        if end is None and not stop_reason and (is_active_set_step or current_model.is_reused or mixing_fraction < 1):
+            if is_active_set_step:
+                n_failed_steps = MAX_FAILED_STEPS
+            elif current_model.is_reused:
                 # The Hessian at this point replaces the reused Hessian.
                 last = None
             else:
@@ -157,7 +182,13 @@ def minimize(fit: Fit) -> Solution:
             break
         last_mixing_fraction = mixing_fraction or last_mixing_fraction
         predicted_decrease, invisible_decrease = np.inf, VALUE_EPS[np.float64] * point.value
-        last_decrease, is_full_step = point.value - end.value, length == 1.0
+        decrease_before, last_decrease, is_full_step = last_decrease, point.value - end.value, length == 1.0
+        # This is the sum over the next steps if each decreases J at the ratio of the last two.
+        expected_decrease = (
+            last_decrease**2 / (decrease_before - last_decrease) if decrease_before > last_decrease else np.inf
+        )
+        if is_active_set_step:
+            n_failed_steps = 0 if is_full_step else n_failed_steps + 1
         if (
             may_lack_curvature
             and mixing_fraction < 1
@@ -222,20 +253,31 @@ def _allows_linearization(objective):
     return is_l1_only_penalty and objective.stores_probabilities and objective.matrix.lies_in_memory
 
 
+def _allows_active_set(objective):
+    """Return whether active-set steps are faster than coordinate descent: X is sparse, and there are two classes."""
+    return objective.matrix.is_sparse and objective.n_rows_coef == 1
+
+
 def _bound_by_model(point, model, allowed):
-    """Return a lower bound on J*, from probabilities linearized along the step to the minimizer of a model.
+    """Return a lower bound on J* from the minimizer of a model with smaller thresholds.
 
     The thresholds of the model are smaller than those of J. This reduces the bound by the same fraction of the penalty,
     which is less than `allowed`. In return, the gradient has a margin for the inexact descent, for rounding, and for
     negative linearized probabilities, which are set to zero.
     """
-    margin = (
-        MIN_DECREASE_RATIO
-        if point.penalty == 0
-        else min(MIN_DECREASE_RATIO, MIN_DECREASE_RATIO * allowed / point.penalty)
-    )
-    minimizer = model.minimize(INNER_TOL**2, point.objective.penalty.scale_thresholds(1 - margin))
+    penalty = point.objective.penalty.scale_thresholds(1 - _choose_margin(point, allowed))
+    return _bound_by_step(point, model.minimize(INNER_TOL**2, penalty))
+
+
+def _choose_margin(point, allowed):
+    """Return the fraction by which the thresholds of a model are reduced before its minimizer bounds J*."""
+    return MIN_DECREASE_RATIO * min(1.0, allowed / point.penalty) if point.penalty > 0 else MIN_DECREASE_RATIO
+
+
+def _bound_by_step(point, minimizer):
+    """Return a lower bound on J*, from probabilities linearized along the step to the minimizer of a model."""
     value, rounding = find_linearized_dual_value(point, minimizer - point.parameters)
+    # The rounding error is subtracted from the value, because the computed gap would ignore it.
     return value - rounding
 
 
@@ -278,7 +320,7 @@ def _search_step_length(start, direction, slope, minimizer):
 def make_model(
     point: Point,
     uses_hessian: bool,
-    reused_model: HessianModel | ColumnModel | None = None,
+    reused_model: HessianModel | ColumnModel | ActiveSetModel | None = None,
     mixing_fraction: float = 0.0,
 ) -> HessianModel | ColumnModel:
     """Return the quadratic model around a point: a HessianModel, which may reuse a Hessian, or a ColumnModel.

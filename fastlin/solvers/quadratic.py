@@ -175,7 +175,8 @@ class ColumnModel:
             equal_probability = probabilities.dtype.type(mixing_fraction / max(2, len(probabilities)))
             probabilities = probabilities * probabilities.dtype.type(1 - mixing_fraction) + equal_probability
         row_curvatures = row_weights * probabilities * (1 - probabilities)
-        self._intercept_curvatures = point.objective.fit_intercept * row_curvatures.sum(axis=1, dtype=np.float64)
+        self._row_curvature_sums = row_curvatures.sum(axis=1, dtype=np.float64)
+        self._intercept_curvatures = point.objective.fit_intercept * self._row_curvature_sums
         # For two classes, storing the curvatures halves the memory traffic of a sweep.
         self._curvature = Curvature(row_weights, row_curvatures if len(row_curvatures) == 1 else probabilities)
         self._curvatures = np.empty(len(features))
@@ -195,6 +196,14 @@ class ColumnModel:
         work = max(len(transposed.panel) * len(row_weights), len(transposed.indices)) // max(1, len(scale))
         n_blocks = count_blocks(len(features), row_work=work)
         run_blocks(fill_block_curvatures, n_blocks, self._columns, row_curvatures, self._curvatures)
+
+    def estimate_hessian_diagonal(self) -> FloatArray:
+        """Return the diagonal (K, d + 1) of the Hessian. Outside the working set, it is an estimate."""
+        objective = self._point.objective
+        diagonal = np.outer(self._row_curvature_sums, objective.coordinates.mean_squares)
+        diagonal[self._columns.classes, self._columns.features] = self._curvatures
+        diagonal[:, -1] = self._intercept_curvatures
+        return diagonal + objective.penalty.curvatures
 
     def _count_sweeps(self, mixing_fraction):
         """Return how many sweeps over the active coordinates precede a Newton step.
