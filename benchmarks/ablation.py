@@ -65,7 +65,7 @@ DISABLING_PATCHES = {
     "optimized intercepts": (Stopping, "intercept_limits_bound", _return_false),
     "rows read in place": (dense, "allows_folding", _return_false),
     "active-set Newton steps": (quadratic.ColumnModel, "_count_sweeps", _return_false),
-    "active-set steps": (proximal_newton, "_allows_active_set", _return_false),
+    "primal-dual active-set steps": (proximal_newton, "_allows_active_set", _return_false),
     "linearized probabilities": (proximal_newton, "_allows_linearization", _return_false),
 }
 

@@ -283,17 +283,18 @@ def use_empty_cache_folder(monkeypatch, tmp_path):
 def run_until_line(run, files, interrupted_line=np.inf):
     """Return the result of `run` and the number of lines that it executed in `files`.
 
-    Ctrl-C interrupts `run` at line number `interrupted_line`. Then the result is None.
+    Ctrl-C interrupts `run` at line number `interrupted_line`, or at the next line if that line ends a `with` block.
+    Then the result is None.
     """
     n_lines, before, result, entered_lines = 0, sys.gettrace(), None, set()
 
     def is_end_of_with(frame):
         """Return whether the line is a `with` statement that was executed before, and now ends."""
-        line = frame.f_code.co_filename, frame.f_lineno, id(frame)
-        if not linecache.getline(*line[:2]).lstrip().startswith("with "):
+        if not linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith("with "):
             return False
-        entered_lines.symmetric_difference_update([line])
-        return line not in entered_lines
+        # The frame itself is stored, because a new frame may get the identity of an old one.
+        entered_lines.symmetric_difference_update([(frame, frame.f_lineno)])
+        return (frame, frame.f_lineno) not in entered_lines
 
     def count_executed_line(frame, event, argument):
         nonlocal n_lines

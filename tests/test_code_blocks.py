@@ -11,7 +11,6 @@ import documented_commands
 import matplotlib
 import numpy as np
 import pytest
-import skl2onnx
 from conftest import mark_params
 from documented_commands import CODE_BLOCK_PATTERN, drop_environment_variables, list_block_commands
 from repository import PUBLIC_MODULES, read, read_setup_cfg
@@ -100,6 +99,8 @@ def test_python_blocks_run(page, names):
 @pytest.fixture
 def keep_converters():
     """Remove the converter that a recipe registers for other tests."""
+    import skl2onnx
+
     supported = skl2onnx._supported_operators.sklearn_operator_name_map
     converters = dict(supported)
     yield

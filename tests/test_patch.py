@@ -429,7 +429,7 @@ def test_labels_are_fitted_in_batches_into_separate_models(count, make, inner):
 
 
 def test_one_vs_rest_supports_tables():
-    table = pd.DataFrame({"x": ROWS[:, 0], "level": pd.Categorical(np.array(["a", "b"])[LABELS[:, 5]])})
+    table = pd.DataFrame({"x": ROWS[:, 0], "category": pd.Categorical(np.array(["a", "b"])[LABELS[:, 5]])})
     flowers, y = load_iris(return_X_y=True, as_frame=True)
     categorical_model = fastlin.LogisticRegression(categorical_features="from_dtype", tol=1e-10)
     for inner, exact, rows, labels in (

@@ -259,7 +259,7 @@ def validate_categories(model: Any) -> list[Array | None]:
         is_valid = column_categories is None or (
             isinstance(column_categories, np.ndarray) and column_categories.ndim == 1 and len(column_categories)
         )
-        require(is_valid, f"categories_[{j}]", "be None or a one-dimensional array", column_categories)
+        require(is_valid, f"categories_[{j}]", "be None or a non-empty one-dimensional array", column_categories)
     return list(categories)
 
 

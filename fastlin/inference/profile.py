@@ -27,18 +27,17 @@ from fastlin.typing import FloatArray
 
 # Number of L-BFGS pairs.
 MAX_LBFGS_PAIRS = 10
-# The maximization stops because of rounding error if the distance to the maximum is below MAX_STALLED_DISTANCE standard
-# errors and has not decreased by a factor of STALLED_DISTANCE_RATIO in MAX_STALLED_STEPS steps.
-STALLED_DISTANCE_RATIO, MAX_STALLED_STEPS, MAX_STALLED_DISTANCE = 0.9, 15, 1e-3
+# The maximization stops because of rounding error if the Newton decrement, the length of a Newton step in standard
+# errors, is below MAX_STALLED_DECREMENT and has not decreased by a factor of STALLED_DECREMENT_RATIO in
+# MAX_STALLED_STEPS steps.
+STALLED_DECREMENT_RATIO, MAX_STALLED_STEPS, MAX_STALLED_DECREMENT = 0.9, 15, 1e-3
 # Values with a smaller relative difference are treated as equal, and the line search uses slopes instead. If columns
 # have different scales, the error of the log-determinant is larger than a float64 rounding error
 # (docs/benchmarks/design-choices.md: firth value tolerance).
 VALUE_ROUNDING_TOL = 1e-11
-# Maximum number of stages on the path to fixed values, and the distance to the maximum after each stage, in standard
-# errors.
-MAX_CONSTRAINT_STAGES, STAGE_DISTANCE_TOL = 200, 0.1
-# Distances to the maximum, in standard errors, at which maximization stops for estimates and for profiles, and the
-# maximum number of steps.
+# Maximum number of stages on the path to fixed values, and the Newton decrement after each stage.
+MAX_CONSTRAINT_STAGES, STAGE_DECREMENT_TOL = 200, 0.1
+# Newton decrements at which maximization stops for estimates and for profiles, and the maximum number of steps.
 ESTIMATE_TOL, PROFILE_TOL, MAX_STEPS = 1e-7, 1e-5, 500
 # Accuracy of the profile at an interval limit, relative to the decrease of the log-likelihood there.
 INTERVAL_LIMIT_TOL = 1e-9
@@ -53,7 +52,7 @@ MAX_BRACKET_TRIALS, BRACKET_GROWTH_FACTOR, MAX_LIMIT_ERROR = 100, 3.0, 1e-6
 
 @dataclass(frozen=True, eq=False)
 class LikelihoodMaximum:
-    """The result of a maximization. `newton_decrement` is the length of the next step, in standard errors."""
+    """The result of a maximization. `newton_decrement` is the length of the next Newton step, in standard errors."""
 
     state: LikelihoodState
     n_iter: int
@@ -99,9 +98,9 @@ def maximize_likelihood(
         metric = InformationMetric(state, fixed_directions)
         step = metric.solve(state.score)
         newton_decrement = math.sqrt(max(0.0, dot(state.score, step)))
-        n_stalled_steps = 0 if newton_decrement < STALLED_DISTANCE_RATIO * smallest_decrement else n_stalled_steps + 1
+        n_stalled_steps = 0 if newton_decrement < STALLED_DECREMENT_RATIO * smallest_decrement else n_stalled_steps + 1
         smallest_decrement = min(smallest_decrement, newton_decrement)
-        is_stalled = n_stalled_steps >= MAX_STALLED_STEPS and newton_decrement <= MAX_STALLED_DISTANCE
+        is_stalled = n_stalled_steps >= MAX_STALLED_STEPS and newton_decrement <= MAX_STALLED_DECREMENT
         if newton_decrement <= tol or n_iter == max_iter or is_stalled:
             return LikelihoodMaximum(state, n_iter, newton_decrement, newton_decrement <= tol or is_stalled)
         if pairs.n_pairs:
@@ -114,7 +113,7 @@ def maximize_likelihood(
             pairs = TwoLoopRecursion(MAX_LBFGS_PAIRS, step.size)
         else:
             # Rounding error permits no further increase.
-            return LikelihoodMaximum(state, n_iter, newton_decrement, newton_decrement <= MAX_STALLED_DISTANCE)
+            return LikelihoodMaximum(state, n_iter, newton_decrement, newton_decrement <= MAX_STALLED_DECREMENT)
     raise AssertionError("The loop ends at max_iter.")
 
 
@@ -150,7 +149,7 @@ def maximize_constrained(
         if fraction == 1.0:
             return maximize_likelihood(end, PROFILE_TOL, MAX_STEPS, fixed_directions)
         state, fraction = (
-            maximize_likelihood(end, STAGE_DISTANCE_TOL, MAX_STEPS, fixed_directions).state,
+            maximize_likelihood(end, STAGE_DECREMENT_TOL, MAX_STEPS, fixed_directions).state,
             min(1.0, 2 * fraction),
         )
     return LikelihoodMaximum(state, MAX_CONSTRAINT_STAGES, math.inf, False)
@@ -232,7 +231,7 @@ def _extrapolate_log_likelihood(maximum):
     """Return the value at the maximum, extrapolated from the last state, or None if that state is too far away."""
     return (
         maximum.state.value + 0.5 * maximum.newton_decrement**2
-        if maximum.newton_decrement <= STAGE_DISTANCE_TOL
+        if maximum.newton_decrement <= STAGE_DECREMENT_TOL
         else None
     )
 

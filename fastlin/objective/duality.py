@@ -21,9 +21,9 @@ negative::
 
     J(W + D) - (1 / S) sum_i s_i H(Q_i) = (1 / S) sum_i s_i KL(Q_i, P_i(W + D)) + m sum_kj t_j |W + D|_kj
 
-The divergence is of second order in D. The margin m reduces the bound by only a fraction m of the penalty, and it
-allows an error of G_kj up to m t_j. Such errors have three causes: the model is minimized inexactly, negative entries
-of Q are set to zero, and sums are rounded.
+The divergence is of fourth order in D, because Q_i and P_i(W + D) differ in second order. The margin m reduces the
+bound by only a fraction m of the penalty, and it allows an error of G_kj up to m t_j. Such errors have three causes:
+the model is minimized inexactly, negative entries of Q are set to zero, and sums are rounded.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def find_dual_value(point: Point, errors: RowErrors) -> tuple[float, float]:
 def find_linearized_dual_value(point: Point, step: FloatArray) -> tuple[float, float]:
     """Return the result of `find_dual_value` for probabilities that are linearized along a step.
 
-    `step` has shape (K, d + 1). If it minimizes the quadratic model around the point, the duality gap is of second
+    `step` has shape (K, d + 1). If it minimizes the quadratic model around the point, the duality gap is of fourth
     order in the step (see the module docstring). The computation takes three passes.
     """
     rows, origin = point.objective.rows, np.zeros(point.parameters.shape)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastlin.typing import FloatArray
 
 # The maximum number of Hessian products per step.
-MAX_HESSIAN_PRODUCTS = 200
+MAX_STEP_PRODUCTS = 200
 
 
 class ActiveSetModel:
@@ -51,8 +51,8 @@ class ActiveSetModel:
         signs = np.sign(np.where(parameters != 0, parameters, -point.gradient)) * (thresholds > 0)
         subgradient = np.where(is_active, point.gradient + thresholds * signs, 0.0)
         inverse_diagonal = np.divide(1.0, self._hessian_diagonal, out=np.zeros(parameters.shape), where=is_active)
-        # The intercept has no threshold, so the largest threshold replaces it.
-        units = np.where(thresholds > 0, penalty.thresholds, penalty.thresholds.max())
+        # The intercept has no threshold, so the smallest threshold replaces it.
+        units = np.where(thresholds > 0, penalty.thresholds, penalty.thresholds[thresholds > 0].min())
         limit = max(accuracy * float((np.abs(subgradient) / units).max()), 0.5 * self._margin)
         iterates = iterate_conjugate_gradients(
             lambda direction: np.where(is_active, point.hessian_product(direction), 0.0),
@@ -60,7 +60,7 @@ class ActiveSetModel:
             lambda residual: inverse_diagonal * residual,
         )
         for n_products, iterate in enumerate(iterates):
-            if n_products == MAX_HESSIAN_PRODUCTS or (np.abs(iterate.residual) / units).max() <= limit:
+            if n_products == MAX_STEP_PRODUCTS or (np.abs(iterate.residual) / units).max() <= limit:
                 break
         self.minimizer = parameters + iterate.solution
         slopes = point.gradient + point.hessian_product(iterate.solution)

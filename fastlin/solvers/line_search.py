@@ -89,7 +89,9 @@ def _interpolate(low, low_value, low_slope, high, high_value, high_slope):
     width = high - low
     if np.isfinite(high_value) and np.isfinite(high_slope):
         if high_value > MAX_VALUE_RATIO * abs(low_value):
-            fraction = (high_value - low_value - high_slope * width) / (low_slope - high_slope) / width
+            # The slopes may be equal if the function overflows between the ends.
+            slope_change = low_slope - high_slope
+            fraction = (high_value - low_value - high_slope * width) / slope_change / width if slope_change else 0.0
             step = low + width * min(max(fraction, UNIT_ROUNDOFF), 0.9)
             # If cancellation leaves no accurate digits, bisect the exponent.
             return step if step > 2 * low else np.sqrt(low) * np.sqrt(high)

@@ -1,7 +1,8 @@
 """Proximal Newton: each step minimizes a quadratic model of the loss plus the exact penalty, over a working set.
 
 The method is that of Lee, Sun and Saunders 2014, "Proximal Newton-type methods for minimizing composite functions". The
-working sets are those of Blitz (Johnson and Guestrin 2015).
+working sets are those of Blitz (Johnson and Guestrin 2015). Near the minimum, the steps of `active_set_model` replace
+coordinate descent if X is sparse and there are two classes.
 """
 
 from __future__ import annotations
@@ -110,6 +111,9 @@ def minimize(fit: Fit) -> Solution:
             margin = _choose_margin(point, stopping.allowed_gap(point))
             last = current_model = ActiveSetModel(point, column_model.estimate_hessian_diagonal(), margin)
             minimizer = current_model.minimize(INNER_TOL)
+            # A violation reduces the bound by about this fraction of J. The bound holds even if the step is too long.
+            if 2 * current_model.violation * point.value <= stopping.allowed_gap(point):
+                stopping.update_dual_value(_bound_by_step(point, current_model.minimizer), 0.0)
         else:
             last = current_model = make_model(point, uses_hessian, last, mixing_fraction)
             minimizer = current_model.minimize(max(accuracy, COARSE_INNER_TOL) if allows_active_set else accuracy)
@@ -129,9 +133,6 @@ def minimize(fit: Fit) -> Solution:
         if mixing_fraction <= min_mixing_fraction and not is_quadratic_model_useless:
             predicted_decrease = max(0.0, -slope)
             allowed, gaps = stopping.allowed_gap(point), (gaps[1], point.stationary_gap)
-            # A violation reduces the bound by about this fraction of J.
-            if isinstance(current_model, ActiveSetModel) and 2 * current_model.violation * point.value <= allowed:
-                stopping.update_dual_value(_bound_by_step(point, current_model.minimizer), 0.0)
             # An attempt to certify with linearized probabilities costs as much as a step. It is worthwhile only if the
             # gap would exceed the allowed gap even after two steps at the last ratio. After a failed attempt, another
             # attempt is useful only if the predicted decrease is much smaller.
@@ -154,18 +155,19 @@ def minimize(fit: Fit) -> Solution:
         # curvature is mixed in, a model predicts too small a decrease.
         estimate = np.inf if mixing_fraction else predicted_decrease + recent_decrease
         # After an attempt to certify, the computed step is still taken: it reduces the violation of the optimality
-        # conditions from first to second order in the step.
-        stop_reason = (
-            None
-            if is_quadratic_model_useless or should_attempt_certificate
-            else stopping.find_stop_reason(point, bound, estimate)
-        )
+        # conditions from first to second order in the step. An active-set step that would increase J may have certified
+        # the point.
+        is_active_set_step = isinstance(current_model, ActiveSetModel)
+        if is_active_set_step:
+            may_stop = is_quadratic_model_useless
+        else:
+            may_stop = not (is_quadratic_model_useless or should_attempt_certificate)
+        stop_reason = stopping.find_stop_reason(point, bound, estimate) if may_stop else None
         end, length = (
             (None, 0.0)
             if stop_reason or is_quadratic_model_useless
             else _search_step_length(point, direction, slope, minimizer)
         )
-        is_active_set_step = isinstance(current_model, ActiveSetModel)
         if end is None and not stop_reason and (is_active_set_step or current_model.is_reused or mixing_fraction < 1):
             if is_active_set_step:
                 n_failed_steps = MAX_FAILED_STEPS
@@ -187,6 +189,8 @@ def minimize(fit: Fit) -> Solution:
         expected_decrease = (
             last_decrease**2 / (decrease_before - last_decrease) if decrease_before > last_decrease else np.inf
         )
+        if last_decrease <= invisible_decrease:
+            expected_decrease = 0.0
         if is_active_set_step:
             n_failed_steps = 0 if is_full_step else n_failed_steps + 1
         if (
@@ -254,7 +258,7 @@ def _allows_linearization(objective):
 
 
 def _allows_active_set(objective):
-    """Return whether active-set steps are faster than coordinate descent: X is sparse, and there are two classes."""
+    """Return whether primal-dual active-set steps may pay off: X is sparse, and there are two classes."""
     return objective.matrix.is_sparse and objective.n_rows_coef == 1
 
 

@@ -198,7 +198,7 @@ class ColumnModel:
         run_blocks(fill_block_curvatures, n_blocks, self._columns, row_curvatures, self._curvatures)
 
     def estimate_hessian_diagonal(self) -> FloatArray:
-        """Return the diagonal (K, d + 1) of the Hessian. Outside the working set, it is an estimate."""
+        """Return an estimate of the diagonal (K, d + 1) of the Hessian, in which sparse columns are not centered."""
         objective = self._point.objective
         diagonal = np.outer(self._row_curvature_sums, objective.coordinates.mean_squares)
         diagonal[self._columns.classes, self._columns.features] = self._curvatures

@@ -15,7 +15,7 @@ class DivergedError(ArithmeticError):
 class Training:
     """The records, monitors and stop reason of a training run.
 
-    `last` is the checkpoint after the last record. `stop_reason` is the stop reason: "limit" (all steps were taken),
+    `last` is the checkpoint after the last record. `stop_reason` is "limit" (all steps were taken),
     "patience" (early stopping), "stopped" (by the callback), "diverged" or "interrupted". `n_kept_records` is the
     number of records up to the restored checkpoint.
     """

@@ -7,6 +7,7 @@ from scipy import sparse
 
 from fastlin.solvers import active_set_model, proximal_newton
 from fastlin.solvers.active_set_model import ActiveSetModel
+from fastlin.solvers.quadratic import ColumnModel
 from fastlin.solvers.stopping import Stopping
 
 
@@ -86,7 +87,7 @@ def test_fits_with_active_set_steps_are_certified(C, fit_intercept, violations, 
     assert solution.certificate <= allowed_gap
 
 
-def test_one_hot_columns_with_an_intercept_end_active_set_steps(violations):
+def test_singular_one_hot_columns_end_the_use_of_active_set_steps(violations):
     # The columns of each variable sum to one, so the Hessian of the active coordinates is singular.
     generator = np.random.default_rng(0)
     n, n_variables, n_categories = 800, 4, 30
@@ -95,7 +96,55 @@ def test_one_hot_columns_with_an_intercept_end_active_set_steps(violations):
     labels = (X @ generator.normal(size=X.shape[1]) + generator.logistic(size=n) > 0).astype(int)
     solution = minimize(build_objective(X, labels, 2, l1=1 / (100 * n), fit_intercept=True), 1e-4)
     assert solution.converged and solution.n_iter <= 30
-    assert len(violations) <= 10
+    assert 0 < len(violations) <= 10
+
+
+@pytest.mark.parametrize("max_iter", [1, 4, 7])
+def test_max_iter_limits_active_set_steps(max_iter):
+    X, labels = make_text()
+    objective = build_objective(X, labels, 2, l1=1e-4, fit_intercept=True)
+    start = begin(objective, Stopping(objective, 1e-9, "suboptimality", max_iter))
+    solution = proximal_newton.minimize(start)
+    assert solution.n_iter == max_iter and not solution.converged
+    assert solution.certificate > 0
+
+
+@pytest.mark.parametrize("kind", ["offsets", "weights", "factors", "rows"])
+def test_fits_with_other_data_are_certified(kind, violations):
+    X, labels = make_text()
+    generator = np.random.default_rng(1)
+    options = {
+        "offsets": {"offsets": generator.normal(size=(len(labels), 1))},
+        "weights": {"weights": generator.choice([0.0, 1.0, 5.0], len(labels))},
+        "factors": {"penalty_factors": 10.0 ** generator.uniform(-1, 6, X.shape[1])},
+        "rows": {"row_indices": np.arange(0, len(labels), 2)},
+    }[kind]
+    objective = build_objective(X, labels, 2, l1=3e-4, fit_intercept=True, **options)
+    solution, minimum = minimize(objective, 1e-4), minimize(objective, 1e-9)
+    assert violations and solution.converged
+    assert minimum.value - minimum.certificate <= solution.value <= minimum.value + solution.certificate
+
+
+def test_a_fit_from_its_solution_is_certified():
+    X, labels = make_text()
+    objective = build_objective(X, labels, 2, l1=1e-4, fit_intercept=True)
+    solution = minimize(objective, 1e-10)
+    for tol in (1e-4, 1e-8, 1e-10):
+        again = proximal_newton.minimize(
+            begin(objective, Stopping(objective, tol, "suboptimality", 50), solution.parameters)
+        )
+        assert again.converged and again.n_iter <= 5
+
+
+def test_the_estimated_diagonal_is_close_to_the_hessian():
+    X, labels = make_text()
+    objective = build_objective(X, labels, 2, l1=1e-3, fit_intercept=False)
+    point = evaluate(objective, minimize(objective, 1e-2).parameters)
+    working_set = proximal_newton.choose_working_set(point)
+    diagonal = ColumnModel(point, point, working_set, np.float64).estimate_hessian_diagonal()
+    expected = np.diag(point.hessian())[None]
+    np.testing.assert_allclose(diagonal[:, :-1][working_set], expected[:, :-1][working_set], rtol=1e-10)
+    assert (diagonal[:, :-1] <= 4 * expected[:, :-1] + 1e-9).mean() > 0.9
 
 
 def test_a_step_makes_a_limited_number_of_products(monkeypatch):
@@ -103,7 +152,7 @@ def test_a_step_makes_a_limited_number_of_products(monkeypatch):
     objective = build_objective(X, labels, 2, l1=1e-5, fit_intercept=False)
     point = evaluate(objective, minimize(objective, 1e-1).parameters)
     model = ActiveSetModel(point, np.diag(point.hessian())[None].copy(), 0.0)
-    monkeypatch.setattr(active_set_model, "MAX_HESSIAN_PRODUCTS", 3)
+    monkeypatch.setattr(active_set_model, "MAX_STEP_PRODUCTS", 3)
     n_passes = objective.n_passes
     model.minimize(1e-12)
     # Another product computes the violation.

@@ -42,6 +42,14 @@ def test_values_equal_up_to_rounding_are_decided_by_the_slope():
     assert line_search.search_step(lambda t: (1.0 + 5e-8, 1e-6), 1.0, -1e-5, 1.0, 1, line_search.VALUE_EPS[np.float32])
 
 
+def test_a_huge_value_with_the_same_slope_is_not_interpolated():
+    # Between both ends the probabilities underflow, so the slope at the far end may equal the slope at the start.
+    step = line_search.search_step(
+        lambda t: (1e30, -1.0) if t > 1e-3 else (1.0 - t + 500 * t * t, 1e3 * t - 1), 1.0, -1.0
+    )
+    assert 0 < step <= 1e-3
+
+
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_a_line_search_decreases_the_objective(n_classes, precision):
