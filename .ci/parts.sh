@@ -1,7 +1,8 @@
-# Sourced by the scripts in this folder: `part NAME` begins a part, and at the end they print how many seconds each one took.
-# `environment FOLDER PACKAGES…` makes an environment, unless it is there for this commit, without compiled kernels.
+# The scripts in this folder source this file. `part NAME` begins a part, and a script prints the seconds of its parts at
+# the end. `environment FOLDER PACKAGES…` creates an environment without compiled kernels, unless it exists for this
+# commit.
 
-# Python keeps the bytecode of what is imported: uv does not compile it in advance.
+# Python saves the bytecode of imported modules, so uv does not compile all modules in advance.
 unset PYTHONDONTWRITEBYTECODE
 
 environment() {
