@@ -38,11 +38,11 @@ CHOSEN_COMPARISONS = {
     "mini-batches-sgd": "mini-batches of 128, 5 epochs, MNIST",
     "course-float64": "the course's softmax training, 50 epochs",
     "many-labels-embeddings": "100 labels, 10 values of C each, embeddings",
-    "probe-100": "generated linear probe",
-    "probe-1000": "generated linear probe",
+    "probe-100-chosen": "generated embeddings, C = 1,000",
+    "probe-1000-chosen": "generated embeddings, C = 1,000",
 }
-# The comparisons of linear probes. Each also runs with solver="lbfgs", and this suffix is added to its name.
-PROBES, LBFGS_SUFFIX = ("probe-10", "probe-100", "probe-600", "probe-1000"), "-lbfgs"
+# The comparison of a linear probe that also runs with solver="lbfgs", under its name with this suffix.
+PROBES, LBFGS_SUFFIX = ("probe-10",), "-lbfgs"
 SCIKIT_LEARN_CASES_KIND = "scikit-learn's cases"
 OTHER_KINDS = {
     "everyday": "everyday problems",
@@ -71,10 +71,8 @@ MIN_SHOWN_OBJECTIVE_RATIO = 1.1
 SLOWER_REASONS = {
     "thousand-classes": EARLY_STOP_REASON,
     "probe-1000": EARLY_STOP_REASON,
-    "probe-1000-lbfgs": EARLY_STOP_REASON,
-    "probe-600": EARLY_STOP_REASON,
-    "probe-600-lbfgs": EARLY_STOP_REASON,
-    "probe-100": CERTIFICATE_REASON,
+    "probe-300": EARLY_STOP_REASON,
+    "probe-100": EARLY_STOP_REASON,
     "probe-10": CERTIFICATE_REASON,
     "many-folds": SCORING_REASON,
     "many-grid": SCORING_REASON,

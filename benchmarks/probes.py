@@ -150,7 +150,7 @@ def _find_median_seconds(fits, objective):
     return median(fit_seconds) if fit_seconds else None
 
 
-PROBES = {f"probe-times-{n_classes}": COMPARISONS[f"probe-{n_classes}"] for n_classes in (100, 600, 1000)}
+PROBES = {f"probe-times-{n_classes}": COMPARISONS[f"probe-{n_classes}"] for n_classes in (100, 300, 1000)}
 CASES = {
     name: Case(
         RECORD_KIND,

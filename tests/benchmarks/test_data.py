@@ -5,11 +5,19 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import assert_raises
+from conftest import assert_raises, mark_params
 from scipy.sparse.linalg import norm
 from sklearn.naive_bayes import MultinomialNB
 
-from benchmarks.data import LETTER_FILE, N_LETTER_FEATURES, N_LETTER_ROWS, N_LETTER_TRAINING_ROWS, load_letter
+from benchmarks.data import (
+    LETTER_FILE,
+    N_LETTER_FEATURES,
+    N_LETTER_ROWS,
+    N_LETTER_TRAINING_ROWS,
+    load_letter,
+    simulate_embeddings,
+)
+from benchmarks.fits import CHOSEN_EMBEDDING_C, EMBEDDINGS, load_embeddings
 from benchmarks.sparse_data import (
     CATEGORIES_PER_ATTRIBUTE,
     CATEGORY_STORY_FRACTION,
@@ -18,7 +26,14 @@ from benchmarks.sparse_data import (
     make_one_hot,
     make_text,
 )
+from fastlin import LogisticRegression
 
+# The rows, features and classes of embeddings, and the C that validation chooses. The largest fit takes minutes.
+EMBEDDING_SIZES = [
+    (1_500, 64, 20, 10.0),
+    *mark_params(pytest.mark.thorough, (*EMBEDDINGS["probe-100"], CHOSEN_EMBEDDING_C)),
+    *mark_params(pytest.mark.slow, (*EMBEDDINGS["probe-300"], CHOSEN_EMBEDDING_C)),
+]
 LETTER_LINE = "A," + ",".join(str(number) for number in range(N_LETTER_FEATURES))
 
 
@@ -135,3 +150,27 @@ def test_news_rows_are_sparse_with_norm_one():
     np.testing.assert_allclose(np.sqrt(X.multiply(X).sum(axis=1)), 1)
     assert 65 < X.nnz / len(y) < 90
     assert abs(y.mean() - CATEGORY_STORY_FRACTION) < 0.15
+
+
+@pytest.mark.parametrize(("n", "d", "n_classes", "C"), EMBEDDING_SIZES)
+def test_models_of_embeddings_are_worth_keeping(n, d, n_classes, C):
+    scores = {}
+    for candidate in (C / 10, C):
+        problem = load_embeddings(None, n, d, n_classes, candidate)
+        model = LogisticRegression(C=candidate).fit(problem.X, problem.y)
+        scores[candidate] = problem.score_test_rows(model.coef_, model.intercept_)
+    assert scores[C].log_loss < scores[C / 10].log_loss
+    assert 0.6 <= scores[C].accuracy <= 0.85
+    assert scores[C].log_loss < np.log(n_classes) / 2
+
+
+def test_embeddings_have_unit_length_and_a_decaying_spectrum():
+    X, y = simulate_embeddings(4_000, 50, 30)
+    assert X.dtype == np.float32 and set(y[:30]) == set(y) == set(range(30))
+    np.testing.assert_allclose(np.linalg.norm(X, axis=1), 1, rtol=1e-5)
+    deviations = np.sqrt(np.linalg.eigvalsh(np.cov(X.T))[::-1])
+    ratios = deviations / deviations[0] * np.sqrt(np.arange(1, 51))
+    # The rows are scaled to unit length, which changes the largest deviations.
+    assert 0.7 < ratios.min() and ratios.max() < 1.6
+    _, other = simulate_embeddings(4_000, 50, 30, seed=1)
+    assert (other != y).any()

@@ -45,9 +45,9 @@ def test_the_time_to_an_objective_includes_time_outside_iterations():
 def test_records_of_a_probe_are_published():
     pytest.importorskip("torch", reason="PyTorch is in the extra baselines-torch.")
     measure = partial(
-        measure_probe, comparison=make_default_comparison(replace(COMPARISONS["probe-600"], load=load_small_probe))
+        measure_probe, comparison=make_default_comparison(replace(COMPARISONS["probe-300"], load=load_small_probe))
     )
-    record = replace(CASES["probe-times-600"], load=load_small_probe, rows=300, measure=measure)()
+    record = replace(CASES["probe-times-300"], load=load_small_probe, rows=300, measure=measure)()
     assert json.loads(json.dumps(record)) == record
     assert record["failure"] == ""
     ours, theirs, torch = (record["libraries"][name] for name in (FASTLIN, SCIKIT_LEARN, TORCH))
@@ -57,11 +57,11 @@ def test_records_of_a_probe_are_published():
     assert torch["seconds_to_fastlin"] > 0
     lost = {**record, "ratio": 0.5, "interval": None, "ratios": dict.fromkeys(record["ratios"])}
     lost["libraries"] = {**record["libraries"], TORCH: {**torch, "seconds": 120.0, "seconds_to_fastlin": None}}
-    (table,) = tabulate({"probe-times-600": lost})
+    (table,) = tabulate({"probe-times-300": lost})
     assert table.bold_mask == [True]
     assert table.rows[0][0] == "300 × 8, 5 classes, float32"
     assert "over 120 s" in " ".join(table.rows[0])
-    assert len(describe_violations(read_bounds(), {"probe-times-600": lost}, "x86-64-v3")) == 4
+    assert len(describe_violations(read_bounds(), {"probe-times-300": lost}, "x86-64-v3")) == 4
 
 
 def test_pytorch_stops_at_the_target_or_the_time_limit():

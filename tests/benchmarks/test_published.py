@@ -108,7 +108,7 @@ def test_the_summary_shows_the_latest_machine_and_every_slower_case(tmp_path):
     records = {
         "mnist-float64": make_comparison(1.0, 33.0, title="MNIST"),
         "everyday": {"kind": "everyday", "problems": sums},
-        "probe-1000": lost,
+        "probe-1000-chosen": lost,
         "probe-10": {**lost, "title": "another probe"},
     }
     add_records(make_machine("a"), RUN_RECORD, records, tmp_path)
