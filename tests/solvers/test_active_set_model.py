@@ -9,6 +9,7 @@ from fastlin.solvers import active_set_model, proximal_newton
 from fastlin.solvers.active_set_model import ActiveSetModel
 from fastlin.solvers.quadratic import ColumnModel
 from fastlin.solvers.stopping import Stopping
+from fastlin.solvers.tuning import MAX_FAILED_STEPS
 
 
 def make_text(n=300, d=400, n_words=20, seed=0):
@@ -97,6 +98,21 @@ def test_singular_one_hot_columns_end_the_use_of_active_set_steps(violations):
     solution = minimize(build_objective(X, labels, 2, l1=1 / (100 * n), fit_intercept=True), 1e-4)
     assert solution.converged and solution.n_iter <= 30
     assert 0 < len(violations) <= 10
+
+
+@pytest.mark.parametrize("factor", [3.0, -30.0])
+def test_steps_that_must_be_shortened_end_the_use_of_active_set_steps(factor, monkeypatch):
+    n_calls = 0
+
+    def minimize_badly(self, accuracy):
+        nonlocal n_calls
+        n_calls += 1
+        return factor * self._point.parameters
+
+    monkeypatch.setattr(ActiveSetModel, "minimize", minimize_badly)
+    X, labels = make_text()
+    solution = minimize(build_objective(X, labels, 2, l1=1e-4, fit_intercept=True), 1e-8)
+    assert solution.converged and 1 <= n_calls <= 2 * MAX_FAILED_STEPS
 
 
 @pytest.mark.parametrize("max_iter", [1, 4, 7])
