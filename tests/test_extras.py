@@ -25,7 +25,7 @@ class HidingFinder(PathFinder):
 sys.meta_path[sys.meta_path.index(PathFinder)] = HidingFinder
 """
 EXTRA_BY_PROGRAM = {
-    "from fastlin import figures; figures.plot_path(None)": "studies",
+    "from fastlin import figures, logistic_path; figures.plot_path(logistic_path([[0], [1]], [0, 1], Cs=1))": "studies",
     "from fastlin.trainers import plot_loss; plot_loss({1: 2.0})": "studies",
     "import numpy as np; from fastlin import figures; figures.show_images(np.zeros((2, 784)))": "studies",
     "from fastlin.course.datasets import files; files.download_file('http://127.0.0.1:9/', '', None, 'x')": "studies",
