@@ -148,7 +148,7 @@ EMBEDDINGS = {
     "probe-300": (20_000, 512, 300),
     "probe-100": (8_000, 256, 100),
 }
-# Of 1, 10, 100 and 1,000, this C has the lowest log loss on held-out rows.
+# Of 1, 10, 100 and 1,000, this C has the lowest log loss on held-out rows of 100 and of 300 classes.
 CHOSEN_EMBEDDING_C = 1_000.0
 LOAD_LINEAR_PROBE = partial(load_linear_probe, n_all=100_000, n_features=1_024, n_classes=10)
 

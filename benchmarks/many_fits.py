@@ -32,7 +32,7 @@ from benchmarks.problems import (
     make_benchmark_problem,
 )
 from benchmarks.sparse_data import make_one_hot
-from benchmarks.sweeps import CROSS_VALIDATION_CS, simulate_embeddings
+from benchmarks.sweeps import CROSS_VALIDATION_CS, simulate_mixture_embeddings
 from fastlin.kernels.machine.threads import count_threads
 
 N_PATH_CS = 50
@@ -368,7 +368,7 @@ def _simulate_rows(n_rows, n_features, n_labels=1, density=1.0):
 
 def _make_embeddings(n_rows, n_features, n_labels):
     """Return float32 rows and a one-hot array of their labels."""
-    X, y = simulate_embeddings(n_rows, n_features, n_labels, 0)
+    X, y = simulate_mixture_embeddings(n_rows, n_features, n_labels, 0)
     return X, (y[:, None] == np.arange(n_labels)).astype(np.int8)
 
 

@@ -41,8 +41,8 @@ CHOSEN_COMPARISONS = {
     "probe-100-chosen": "generated embeddings, C = 1,000",
     "probe-1000-chosen": "generated embeddings, C = 1,000",
 }
-# The comparison of a linear probe that also runs with solver="lbfgs", under its name with this suffix.
-PROBES, LBFGS_SUFFIX = ("probe-10",), "-lbfgs"
+# The comparisons of the same linear probe with the default solver and with solver="lbfgs".
+PROBE_PAIR = "probe-10", "probe-10-lbfgs"
 SCIKIT_LEARN_CASES_KIND = "scikit-learn's cases"
 OTHER_KINDS = {
     "everyday": "everyday problems",
@@ -70,9 +70,6 @@ SCORING_REASON = "Most of the time is scikit-learn's overhead per fit: it clones
 MIN_SHOWN_OBJECTIVE_RATIO = 1.1
 SLOWER_REASONS = {
     "thousand-classes": EARLY_STOP_REASON,
-    "probe-1000": EARLY_STOP_REASON,
-    "probe-300": EARLY_STOP_REASON,
-    "probe-100": EARLY_STOP_REASON,
     "probe-10": CERTIFICATE_REASON,
     "many-folds": SCORING_REASON,
     "many-grid": SCORING_REASON,
@@ -266,11 +263,7 @@ def format_probes(name, machine):
     """Return the tables of a machine's sweeps on validation rows, and of its single probes."""
     records, _ = split_records(machine)
     sweeps = [record for record in records.values() if ONE_BY_ONE_METHOD in record.get("libraries", ())]
-    probe_pairs = [
-        (records[name], records[name + LBFGS_SUFFIX])
-        for name in PROBES
-        if records.keys() >= {name, name + LBFGS_SUFFIX}
-    ]
+    probe_pairs = [tuple(records[name] for name in PROBE_PAIR)] if records.keys() >= {*PROBE_PAIR} else []
     return _format_table(tables.SHORT_SWEEP_LAYOUT, sweeps), _format_table(tables.PROBE_FIT_LAYOUT, probe_pairs)
 
 

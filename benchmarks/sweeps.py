@@ -200,8 +200,11 @@ def describe_failure(problem, ours, theirs):
     return f"fastlin's best score is {ours:.4f}, the baseline's is {theirs:.4f}" if ours < theirs - allowed else ""
 
 
-def simulate_embeddings(n_rows, d, n_classes, n_held_out_rows):
-    """Return float32 rows of unit length with overlapping classes. The first n_rows rows contain all classes."""
+def simulate_mixture_embeddings(n_rows, d, n_classes, n_held_out_rows):
+    """Return float32 rows of unit length, and labels; each class is a mixture of overlapping components.
+
+    The first n_rows rows contain all classes.
+    """
     generator = np.random.default_rng(0)
     cluster_means = generator.standard_normal((n_classes, 1, d)) + generator.standard_normal(
         (n_classes, N_COMPONENTS, d)
@@ -219,7 +222,7 @@ def _load_embeddings(n_rows, n_all, d, n_classes):
     # With few rows there are fewer classes, so that each class has ten rows.
     n_classes = max(2, min(n_classes, n // 10))
     n_held_out_rows = max(20, n // 4)
-    return _split_rows(*simulate_embeddings(n, d, n_classes, 2 * n_held_out_rows), n, n_held_out_rows)
+    return _split_rows(*simulate_mixture_embeddings(n, d, n_classes, 2 * n_held_out_rows), n, n_held_out_rows)
 
 
 def _load_digits(n_rows):

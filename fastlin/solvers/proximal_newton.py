@@ -108,11 +108,11 @@ def minimize(fit: Fit) -> Solution:
             and is_full_step
             and expected_decrease <= ACTIVE_SET_FACTOR * stopping.allowed_gap(point, max(stopping.tol, DEFAULT_TOL))
         ):
-            margin = _choose_margin(point, stopping.allowed_gap(point))
-            last = current_model = ActiveSetModel(point, column_model.estimate_hessian_diagonal(), margin)
+            allowed, diagonal = stopping.allowed_gap(point), column_model.estimate_hessian_diagonal()
+            last = current_model = ActiveSetModel(point, diagonal, _choose_margin(point, allowed))
             minimizer = current_model.minimize(INNER_TOL)
             # A violation reduces the bound by about this fraction of J. The bound holds even if the step is too long.
-            if 2 * current_model.violation * point.value <= stopping.allowed_gap(point):
+            if 2 * current_model.violation * point.value <= allowed:
                 stopping.update_dual_value(_bound_by_step(point, current_model.minimizer), 0.0)
         else:
             last = current_model = make_model(point, uses_hessian, last, mixing_fraction)
@@ -185,12 +185,9 @@ def minimize(fit: Fit) -> Solution:
         last_mixing_fraction = mixing_fraction or last_mixing_fraction
         predicted_decrease, invisible_decrease = np.inf, VALUE_EPS[np.float64] * point.value
         decrease_before, last_decrease, is_full_step = last_decrease, point.value - end.value, length == 1.0
-        # This is the sum over the next steps if each decreases J at the ratio of the last two.
         expected_decrease = (
-            last_decrease**2 / (decrease_before - last_decrease) if decrease_before > last_decrease else np.inf
+            0.0 if last_decrease <= invisible_decrease else _extrapolate_decrease(decrease_before, last_decrease)
         )
-        if last_decrease <= invisible_decrease:
-            expected_decrease = 0.0
         if is_active_set_step:
             n_failed_steps = 0 if is_full_step else n_failed_steps + 1
         if (
@@ -243,6 +240,11 @@ def _will_gap_exceed_limit(last_gap, gap, allowed, n_steps):
     # The powers are those of the ratio, because powers of the gaps would leave the range of float64.
     ratio = gap / last_gap if last_gap > 0 else 1.0
     return gap * ratio**n_steps > allowed
+
+
+def _extrapolate_decrease(before, last):
+    """Return the total decrease of all later steps if the decreases continue at the ratio of the last two."""
+    return last * last / (before - last) if before > last else np.inf
 
 
 def _count_hessian_work(parameters):

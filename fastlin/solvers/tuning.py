@@ -19,10 +19,10 @@ PROGRESS_EPS = VALUE_EPS
 RIDGE = VALUE_EPS
 # The relative accuracy of approximations inside a solver. A relative error of INNER_TOL**2 is negligible.
 INNER_TOL = 0.1
-# While primal-dual active-set steps may follow, all other steps have the inner accuracy COARSE_INNER_TOL. The active-
-# set steps begin once the next steps are expected to decrease J by at most ACTIVE_SET_FACTOR times the suboptimality
-# that the default tolerance allows. They end after a step that does not decrease J, or after MAX_FAILED_STEPS
-# consecutive steps that had to be shortened (docs/benchmarks/design-choices.md: primal-dual steps).
+# While primal-dual active-set steps may follow, all other steps have the inner accuracy COARSE_INNER_TOL. Active-set
+# steps begin once the next steps are expected to decrease J by at most ACTIVE_SET_FACTOR times the suboptimality that
+# the default tolerance allows. They end after a step that does not decrease J, or after MAX_FAILED_STEPS consecutive
+# steps that had to be shortened (docs/benchmarks/design-choices.md: primal-dual steps).
 COARSE_INNER_TOL, ACTIVE_SET_FACTOR, MAX_FAILED_STEPS = 0.3, 10, 5
 # A model is not trusted if the actual decrease is below this fraction of the predicted decrease. A failed test is
 # repeated once the prediction is below this fraction of the previous prediction.

@@ -8,7 +8,14 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks import sweeps
 from benchmarks.comparisons import FASTLIN
-from benchmarks.sweeps import CASES, CS, describe_failure, simulate_embeddings, sweep_in_one_call, sweep_one_by_one
+from benchmarks.sweeps import (
+    CASES,
+    CS,
+    describe_failure,
+    simulate_mixture_embeddings,
+    sweep_in_one_call,
+    sweep_one_by_one,
+)
 from benchmarks.tables import format_interval
 
 EVERY_SIXTEENTH_C = CS[8::16]
@@ -26,7 +33,7 @@ def test_every_class_is_in_the_training_set_of_a_sweep():
         assert len(problem.X) > len(problem.X_val) == len(problem.y_val) > 0
         assert len(problem.X_test) == len(problem.y_test) > 0
         assert set(problem.y_val) <= set(problem.y) == set(range(problem.n_classes))
-    X, y = simulate_embeddings(400, 64, 10, 100)
+    X, y = simulate_mixture_embeddings(400, 64, 10, 100)
     np.testing.assert_allclose(np.linalg.norm(X, axis=1), 1, rtol=1e-5)
     # The classes overlap.
     assert 0.2 < LogisticRegression(C=10).fit(X[:400], y[:400]).score(X[400:], y[400:]) < 0.95
