@@ -61,6 +61,7 @@ DISABLING_PATCHES = {
     "Hessian of a sample": (preconditioners, "choose", _choose_preconditioner_without_hessian),
     "one block at first": (preconditioners, "choose_first_builder", lambda objective, builder: builder),
     "sample at the start": (choose, "_minimize_sample", lambda *_: None),
+    "start with an intercept": (choose, "_is_start_with_intercept_useful", _return_false),
     "passes in float32": (Matrix, "is_faster_in_float32", _return_false),
     "optimized intercepts": (Stopping, "intercept_limits_bound", _return_false),
     "rows read in place": (dense, "allows_folding", _return_false),
@@ -104,6 +105,9 @@ def list_large_problems():
     for C, l1_ratio in ((1.0, 0.5), (1.0, 1.0), (0.1, 1.0)):
         X, y = simulate_categorical_rows(50_000, (10, 100, 1_000))
         yield f"categories, C = {C}, l1_ratio = {l1_ratio}", X, y, {"C": C, "l1_ratio": l1_ratio}
+    for mean in (3.0, 10.0):
+        X, y = simulate_softmax_data(300, 700, 4, 0.3, seed=0)
+        yield f"300 x 700, means of {mean:g}", X + mean, y, {"C": 1.0, "l1_ratio": 1.0, "fit_intercept": False}
     for n, d, K in ((200_000, 20, 2), (100_000, 50, 4), (10_000, 256, 300), (500, 5_000, 4)):
         yield f"{n} x {d}, {K} classes", *simulate_softmax_data(n, d, K, 1 / 3, seed=n), {}
 

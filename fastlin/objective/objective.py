@@ -85,6 +85,13 @@ class Objective:
         penalty = Penalty.of(self.rows, l2, l1, old_penalty.factors, old_penalty.group_lasso, old_penalty.box)
         return Objective(self.rows, penalty, self.budget)
 
+    def with_intercept(self) -> Objective:
+        """Return the objective with an intercept, for the same rows and without bounds on the coefficients."""
+        penalty = self.penalty
+        rows = self.rows.with_intercept(penalty.l2, penalty.factors)
+        penalty = Penalty.of(rows, penalty.l2, penalty.l1, penalty.factors, penalty.group_lasso)
+        return Objective(rows, penalty, self.budget)
+
     def sample(self, n_rows: int) -> Objective:
         """Return the objective of about `n_rows` evenly spaced rows. For all rows, its lower bounds are estimates."""
         return Objective(self.rows.sample(n_rows), self.penalty, self.budget)

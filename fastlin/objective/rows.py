@@ -12,12 +12,12 @@ import numpy as np
 from fastlin.kernels.linear.operands import EMPTY_FLOAT64_MATRIX, NO_ROWS, Samples
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.matrices.pieces import sum_probability_outer_products
+from fastlin.objective.coordinates import Coordinates, choose_coordinates
 from fastlin.objective.rounding import Roundings
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
-    from fastlin.objective.coordinates import Coordinates
     from fastlin.objective.null_model import NullModel
     from fastlin.objective.point import Point
 
@@ -310,6 +310,20 @@ class Rows:
         row_targets[positions] = targets.T
         samples = samples._replace(targets=row_targets)
         rows = Rows(self.matrix, samples, self.n_classes, self.coordinates, self.fit_intercept)
+        rows.pass_counter, rows._n_matrix_rows = self.pass_counter, self._n_matrix_rows
+        return rows
+
+    def with_intercept(self, l2: float, factors: FloatArray) -> Rows:
+        """Return the same rows with an intercept, in the coordinates for a penalty. The result shares the pass counter.
+
+        The columns are measured again, because the coordinates center them.
+        """
+        samples = self.passes.samples
+        weights = samples.weights if len(samples.weights) else None
+        if len(samples.rows):
+            weights = multiply_weights_by_counts(samples.rows, weights, self.matrix.shape[0])
+        coordinates = choose_coordinates(self.matrix.measure(weights), l2, factors, fit_intercept=True)
+        rows = Rows(self.matrix, samples, self.n_classes, coordinates, fit_intercept=True)
         rows.pass_counter, rows._n_matrix_rows = self.pass_counter, self._n_matrix_rows
         return rows
 

@@ -27,6 +27,11 @@ from fastlin.solvers.tuning import (
 )
 from fastlin.typing import FloatArray, FloatType
 
+# If the squared means of the columns are at least the fraction MIN_MEAN_RATIO of the mean squares, a fit with an L1
+# penalty and without an intercept starts from a solution with an intercept, of tolerance START_TOL
+# (docs/benchmarks/design-choices.md: start with an intercept).
+MIN_MEAN_RATIO, START_TOL = 0.9, INNER_TOL**2
+
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
     from fastlin.objective.point import Point, ProbabilityBuffer
@@ -139,7 +144,7 @@ SolverMethod: TypeAlias = Callable[[Fit], "Solution | None"]
 def list_methods(objective: Objective, solver: str) -> list[SolverMethod]:
     """Return the methods that minimize an objective, in the order in which they are tried."""
     if not objective.penalty.is_smooth:
-        return [proximal_newton.minimize]
+        return [minimize_by_proximal_newton]
     name, may_build_hessian = choose_solver(objective, solver), objective.is_hessian_affordable
     may_switch_to_newton = name == "lbfgs" != solver and objective.has_hessian
     is_small = may_build_hessian and objective.shape[0] * objective.shape[1] <= SMALL_HESSIAN_SIZE
@@ -172,6 +177,39 @@ def choose_solver(objective: Objective, solver: str) -> str:
     is_tiny_problem = n_parameters <= SMALL_HESSIAN_SIZE and work <= max_hessian_work
     is_newton_preferred = solver == "newton-cholesky" or is_tiny_problem
     return "newton-cholesky" if is_newton_preferred and objective.is_hessian_affordable else "lbfgs"
+
+
+def minimize_by_proximal_newton(fit: Fit) -> Solution:
+    """Minimize the objective by proximal Newton steps."""
+    if fit.start.is_null_model and fit.nearby_fit is None and _is_start_with_intercept_useful(fit.objective):
+        point = fit.objective.at(_find_start_with_intercept(fit.objective, fit.stopping.max_iter), out=fit.buffer)
+        if point.value <= fit.objective.compute_start_value():
+            fit.start = Start(point.parameters, point)
+    return proximal_newton.minimize(fit)
+
+
+def _is_start_with_intercept_useful(objective):
+    """Return whether X is wide, and its columns are far from zero, but there is no intercept."""
+    if objective.fit_intercept or objective.penalty.box is not None or objective.n_rows >= objective.shape[1]:
+        return False
+    squared_means, mean_squares = np.square(objective.coordinates.mean), objective.coordinates.mean_squares[:-1]
+    return float(np.sum(squared_means)) >= MIN_MEAN_RATIO * float(np.sum(mean_squares))
+
+
+def _find_start_with_intercept(objective, max_iter):
+    """Return parameters (K, d + 1) with nearly the scores of the solution with an intercept.
+
+    If columns are far from zero, they are nearly parallel, so coordinate descent is slow. An intercept centers them.
+    Multiples of the column means then replace the intercept: they are added to the nonzero coefficients.
+    """
+    with_intercept, coordinates = objective.with_intercept(), objective.coordinates
+    solution = minimize(with_intercept, solver="auto", tol=START_TOL, max_iter=max_iter)
+    coef, intercept = with_intercept.coordinates.convert_to_coefficients(solution.parameters)
+    parameters = coordinates.to_parameters(coef, np.zeros(len(coef)))
+    means = np.where(coef != 0, coordinates.mean, 0.0)
+    squares = np.einsum("kj,kj->k", means, means)
+    parameters[:, :-1] += np.divide(intercept, squares, out=np.zeros(len(coef)), where=squares > 0)[:, None] * means
+    return parameters
 
 
 def minimize_by_lbfgs(fit: Fit) -> Solution:

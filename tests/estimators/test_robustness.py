@@ -108,7 +108,8 @@ def test_many_fits_do_not_leak_memory():
 @needs_memory_status
 @pytest.mark.thorough
 def test_lack_of_memory_raises_a_memory_error():
-    # The coefficients have 160 MB. Kernels and threads fit into the limit: LLVM and OpenMP end a process without memory.
+    # The coefficients have 160 MB. Kernels and threads fit into the limit, because LLVM and OpenMP end a process that
+    # has no memory for them.
     output = run_program("""
 import resource
 import numpy as np

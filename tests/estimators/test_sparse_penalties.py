@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference
-from conftest import assert_raises, load_standardized
+from conftest import assert_raises, load_standardized, mark_params
 from linear_models import assert_same_model
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
@@ -141,6 +141,34 @@ def test_columns_far_from_zero_without_an_intercept_converge(n_classes, group_la
     violation = reference.violation(X, y, model.coef_, np.zeros(len(model.coef_)), **penalty) * C * n
     assert violation < 0.02
     assert 0 < np.count_nonzero(model.coef_) < model.coef_.size
+
+
+@pytest.mark.parametrize(
+    ("n_classes", "C", "options"),
+    [
+        (2, 100.0, {}),
+        (2, 1e-7, {}),  # no coefficient can replace the intercept
+        *mark_params(pytest.mark.thorough, (3, 1.0, {}), (3, 1.0, {"group_lasso": True}), (2, 1.0, {"l1_ratio": 0.5})),
+    ],
+)
+def test_wide_rows_far_from_zero_without_an_intercept_take_few_passes(n_classes, C, options):
+    generator = np.random.default_rng(0)
+    n, d = 150, 400
+    X = generator.normal(size=(n, d))
+    scores = 2 * X[:, :10] @ generator.normal(size=(10, n_classes))
+    y = (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
+    X += 100
+    weights = generator.integers(0, 3, n)
+    model = fit(X, y, weights, C=C, fit_intercept=False, tol=1e-6, **options)
+    assert model.converged_ and not model.intercept_.any()
+    # From the null model, the first of these fits takes 186 passes and a hundred times as long.
+    assert model.n_passes_ <= 80
+    strength, l1_ratio = 1 / (C * weights.sum()), options.get("l1_ratio", 1.0)
+    penalty = {"l2": (1 - l1_ratio) * strength, "l1": l1_ratio * strength, **options}
+    penalty.pop("l1_ratio", None)
+    zeros = np.zeros(len(model.coef_))
+    violation = reference.violation(X, y, model.coef_, zeros, weights=weights, fit_intercept=False, **penalty)
+    assert violation <= 0.02 * l1_ratio * strength
 
 
 @pytest.mark.parametrize("l1_ratio", [0, 1])

@@ -17,7 +17,7 @@ from objectives import (
 )
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.solvers import choose, descent, lbfgs, newton, proximal_newton, row_space_lbfgs
+from fastlin.solvers import choose, descent, lbfgs, newton, row_space_lbfgs
 from fastlin.solvers.solution import MAX_ITER_REACHED, SEPARABLE_CLASSES
 
 METHODS = {
@@ -26,7 +26,7 @@ METHODS = {
     "lbfgs": choose.minimize_by_lbfgs,
     "conjugate_gradients": newton.minimize_by_conjugate_gradients,
     "cholesky": newton.minimize_by_cholesky,
-    "proximal_newton": proximal_newton.minimize,
+    "proximal_newton": choose.minimize_by_proximal_newton,
 }
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
 
