@@ -332,18 +332,24 @@ class DensePasses(Passes):
         n_parts = (
             count_blocks(n, size**2 // 2, len(row_weights) * 8 * size**2) if n_panels < MIN_PANELS_WITHOUT_BLOCKS else 1
         )
-        grams = np.empty((n_parts, len(row_weights), size, size), precision)
-        run_blocks(
-            fill_block_gram,
-            n_panels * n_parts,
-            self._layers,
-            self._row_indices(rows),
-            np.ascontiguousarray(row_weights, precision),
-            self._plan(precision).scaling,
-            panel_rows,
-            grams,
-        )
+        starts = np.arange(n_parts + 1) * n // n_parts
+        grams = self._fill_grams(self._row_indices(rows), starts, row_weights, precision, panel_rows)
         return grams[0] if n_parts == 1 else np.add.reduce(grams, dtype=np.float64).astype(precision)
+
+    def grams_of_samples(
+        self, rows: IntArray, starts: IntArray, row_weights: FloatArray, precision: FloatType
+    ) -> FloatArray:
+        """See `Passes.grams_of_samples`. One run of the kernel computes all matrices."""
+        return self._fill_grams(rows, starts, row_weights[None], precision, WIDE_PANEL_ROWS)[:, 0]
+
+    def _fill_grams(self, rows, starts, row_weights, precision, panel_rows):
+        """Return the Gram matrices (parts, C, d + 1, d + 1) of the parts of `rows` between the `starts`."""
+        n_parts, size = len(starts) - 1, self.shape[1]
+        grams = np.empty((n_parts, len(row_weights), size, size), precision)
+        row_weights, scaling = np.ascontiguousarray(row_weights, precision), self._plan(precision).scaling
+        operands = self._layers, rows, starts, row_weights, scaling, panel_rows, grams
+        run_blocks(fill_block_gram, -(-size // panel_rows) * n_parts, *operands)
+        return grams
 
     def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
         """See `Passes.class_pair_gram`."""

@@ -362,6 +362,19 @@ class Passes:
             gram[:] = self._matrix.gram(rows, weights, self._scaling)
         return grams
 
+    def grams_of_samples(
+        self, rows: IntArray, starts: IntArray, row_weights: FloatArray, precision: FloatType
+    ) -> FloatArray:
+        """Return the Gram matrices (m, d + 1, d + 1) of m samples of rows, in ``precision``. See `gram`.
+
+        Sample c consists of the rows from starts[c] up to starts[c + 1], with their entries of `row_weights`.
+        """
+        grams = np.zeros((len(starts) - 1, self.shape[1], self.shape[1]), precision)
+        for gram, first, last in zip(grams, starts[:-1], starts[1:], strict=True):
+            if last > first:
+                gram[:] = self.gram(rows[first:last], row_weights[None, first:last], precision)[0]
+        return grams
+
     def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian (K (d + 1), K (d + 1)) of sum s_i l_i at `probabilities` (K, m), ordered by class."""
         K, size = self.shape

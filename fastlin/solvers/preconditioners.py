@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -353,7 +354,7 @@ def evaluate_sample(point: Point) -> Point:
 
 
 class WeightedSample(NamedTuple):
-    """Sampled rows. With the weights (1, m), their sums are unbiased estimates of sums over all rows.
+    """Sampled rows. With the weights (m,), their sums are unbiased estimates of sums over all rows.
 
     If x_j^2 is equal in all rows, `variance` bounds the variance of the estimated sum of x_j^2, relative to the sum.
     """
@@ -371,9 +372,7 @@ def _sample_rows(objective, curvature, n_sampled_rows, generator):
     row_indices, weights = objective.rows.row_indices, curvature[sampled_indices] / probability
     max_weight = weights.max(where=probability < 1, initial=0.0)
     variance = float(max_weight / max(curvature.sum(dtype=np.float64), np.finfo(np.float64).tiny))
-    return WeightedSample(
-        row_indices[sampled_indices] if len(row_indices) else sampled_indices, weights[None], variance
-    )
+    return WeightedSample(row_indices[sampled_indices] if len(row_indices) else sampled_indices, weights, variance)
 
 
 def build_sampled_hessian(point: Point) -> Preconditioner:
@@ -460,17 +459,22 @@ def _build_blocks(objective, n_blocks, samples):
             ]
     fraction = rows.total_weight / objective.rows.total_weight
     batch_size = max(1, min(n_blocks, MAX_PARTIAL_SUM_BYTES // (size**2 * np.dtype(precision).itemsize)))
-    matrices, samples = np.empty((batch_size, size, size), precision), iter(samples)
+    samples = iter(samples)
     for first in range(0, n_blocks, batch_size):
-        batch = matrices[: n_blocks - first]
-        for matrix, sample in zip(batch, samples, strict=False):
-            matrix[:] = rows.gram(sample.row_indices, sample.weights * fraction, precision)[0]
+        batch = list(islice(samples, batch_size))
+        matrices = rows.grams_of_samples(
+            np.concatenate([sample.row_indices for sample in batch]),
+            np.cumsum([0, *(len(sample.row_indices) for sample in batch)]),
+            np.concatenate([sample.weights for sample in batch]) * fraction,
+            precision,
+        )
+        for matrix, sample in zip(matrices, batch, strict=True):
             diagonal = np.diagonal(matrix) + objective.penalty.curvatures
             missed_curvature_fraction = np.minimum(1.0, sample.variance * coordinates.peak_to_mean_ratios)
             total = sample.weights.sum(dtype=np.float64) / objective.rows.total_weight
             diagonal[:-1] += missed_curvature_fraction * total * coordinates.mean_squares[:-1]
             matrix[np.arange(size), np.arange(size)] = _replace_nonpositive_entries(diagonal)
-        preconditioner.factorize(first, batch)
+        preconditioner.factorize(first, matrices)
     return preconditioner
 
 

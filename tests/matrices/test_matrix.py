@@ -92,6 +92,13 @@ def test_passes_with_offsets_or_targets_agree_with_the_reference(monkeypatch):
                     np.testing.assert_allclose(actual, hessian, atol=1e-9 * total)
                 (gram,) = passes.gram(numbers, weights[of][None], np.float64)
                 np.testing.assert_allclose(gram, (rows.T * weights[of]) @ rows, atol=1e-9 * total)
+                # The second of three samples is empty.
+                starts = np.array([0, len(of) // 3, len(of) // 3, len(of)])
+                grams = passes.grams_of_samples(of, starts, weights[of], np.float64)
+                for gram, first, last in zip(grams, starts[:-1], starts[1:], strict=True):
+                    sample = slice(first, last)
+                    expected = (rows[sample].T * weights[of][sample]) @ rows[sample]
+                    np.testing.assert_allclose(gram, expected, atol=1e-9 * total)
 
 
 def make_column_statistics(*columns):

@@ -37,12 +37,13 @@ MAX_FLOAT32_LANES = 16
 
 
 @kernel
-def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, grams):
+def fill_block_gram(block, n_blocks, X, rows, starts, row_weights, scaling, panel_rows, grams):
     """Fill grams[part, c] with the sum of row_weights[c, i] [x~_i, 1] [x~_i, 1]' over the rows i of each part.
 
-    `row_weights` has shape (C, m). `grams` has shape (parts, C, d + 1, d + 1) and the type of the computation. A block
-    sums one part of the rows of X for one panel. A panel consists of ``panel_rows`` rows of the matrices, on and above
-    the diagonal. n_blocks is the number of parts times the number of panels. The tile and the sums are stored as blocks
+    `row_weights` has shape (C, m). A part consists of the rows from starts[part] up to starts[part + 1]. `grams` has
+    shape (parts, C, d + 1, d + 1) and the type of the computation. A block sums one part for one panel. A panel
+    consists of ``panel_rows`` rows of the matrices, on and above the diagonal. n_blocks is the number of parts times
+    the number of panels. The tile and the sums are stored as blocks
     of columns, each four vectors wide. With whole rows, each row would take one memory page, and the pass would take
     twice as long.
     """
@@ -50,7 +51,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
     X = X[0]
     n_parts, n_weight_sets, n_columns = grams.shape[0], grams.shape[1], grams.shape[2]
     panel, part = block // n_parts, block % n_parts
-    first, last = part * rows.shape[0] // n_parts, (part + 1) * rows.shape[0] // n_parts
+    first, last = starts[part], starts[part + 1]
     begin = panel * panel_rows
     end = begin + panel_rows if begin + panel_rows < n_columns else n_columns
     n_panel_rows = end - begin

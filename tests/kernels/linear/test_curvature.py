@@ -45,7 +45,8 @@ class Rows:
     def gram(self, row_weights, n_parts=1, panel_rows=curvature.PANEL_ROWS):
         grams = np.full((n_parts, len(row_weights), self.d + 1, self.d + 1), np.nan, self.kind)
         n_panels = -(-(self.d + 1) // panel_rows)
-        arguments = make_any_layout_view(self.X), self.numbers, row_weights, self.scaling, panel_rows, grams
+        starts = np.arange(n_parts + 1) * len(self.numbers) // n_parts
+        arguments = make_any_layout_view(self.X), self.numbers, starts, row_weights, self.scaling, panel_rows, grams
         run_blocks(curvature.fill_block_gram, n_panels * n_parts, *arguments)
         return grams.sum(axis=0)
 
