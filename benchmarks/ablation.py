@@ -21,7 +21,7 @@ from benchmarks.tables import print_tables, tabulate
 from fastlin import LogisticRegression
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.matrices import Matrix, dense
-from fastlin.solvers import choose, descent, preconditioners, proximal_newton, quadratic, row_space_lbfgs
+from fastlin.solvers import choose, descent, lbfgs, preconditioners, proximal_newton, quadratic, row_space_lbfgs
 from fastlin.solvers.stopping import Stopping
 
 RECORD_KIND = "ablation"
@@ -34,6 +34,10 @@ _is_descent_suitable, _choose_preconditioner = descent.is_suitable, precondition
 
 def _return_false(*_):
     return False
+
+
+def _predict_no_iterations_only_at_the_target(decrements, target):
+    return 0.0 if decrements[-1] <= target else np.inf
 
 
 def _choose_preconditioner_without_hessian(objective, is_long_lived=True):
@@ -61,6 +65,7 @@ DISABLING_PATCHES = {
     "Hessian of a sample": (preconditioners, "choose", _choose_preconditioner_without_hessian),
     "one block at first": (preconditioners, "choose_first_builder", lambda objective, builder: builder),
     "sample at the start": (choose, "_minimize_sample", lambda *_: None),
+    "postponed blocks": (lbfgs, "predict_n_iter", _predict_no_iterations_only_at_the_target),
     "start with an intercept": (choose, "_is_start_with_intercept_useful", _return_false),
     "passes in float32": (Matrix, "is_faster_in_float32", _return_false),
     "optimized intercepts": (Stopping, "intercept_limits_bound", _return_false),

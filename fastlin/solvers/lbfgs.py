@@ -23,8 +23,9 @@ from fastlin.kernels.machine.vectors import (
 )
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers import line_search
+from fastlin.solvers.preconditioners import count_iterations_to_amortize
 from fastlin.solvers.solution import CONVERGED, MAX_ITER_REACHED, TOO_SLOW
-from fastlin.solvers.stopping import is_slow
+from fastlin.solvers.stopping import is_slow, predict_n_iter
 from fastlin.solvers.tuning import PROGRESS_EPS
 from fastlin.typing import FloatArray, FloatType
 
@@ -84,10 +85,13 @@ def minimize(
             stopping.record(point, bound)
             n_iter = len(stopping.history)
             builder = preconditioner_builders.pop(n_iter, None)
-            if builder is not None and n_iter not in postponed_iterations and decrement <= stopping.allowed_gap(point):
-                preconditioner_builders[2 * n_iter] = builder
-                postponed_iterations.add(2 * n_iter)
-            elif builder is not None:
+            if builder is not None and n_iter not in postponed_iterations:
+                n_remaining = predict_n_iter(decrements, stopping.allowed_gap(point))
+                if n_remaining <= count_iterations_to_amortize(objective, builder):
+                    preconditioner_builders[2 * n_iter], builder = builder, None
+                    # If the decrement is small but the fit does not stop, it is not postponed again.
+                    postponed_iterations.update({2 * n_iter} if n_remaining == 0 else ())
+            if builder is not None:
                 preconditioner = builder(point)
                 pairs.scale = 1.0
         if not has_stalled:

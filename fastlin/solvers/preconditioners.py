@@ -41,6 +41,8 @@ from fastlin.typing import FloatArray, FloatType, IntArray
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
+# With more classes than this, passes are faster than the sums of blocks.
+MANY_CLASSES = 4 * SLOW_OPERATION_WORK
 # If a factor has at most this size, right-hand sides are solved one at a time, because batches are not faster.
 MAX_SINGLE_SOLVE_SIZE = 64
 
@@ -301,6 +303,15 @@ def count_build_passes(objective: Objective, builder: PreconditionerBuilder, sam
     return int(n_blocks * (gram_work + size**3 / 6) // pass_work)
 
 
+def count_iterations_to_amortize(objective: Objective, builder: PreconditionerBuilder) -> int:
+    """Return how many more iterations a fit must be expected to take before a new preconditioner pays off.
+
+    With many classes, one block for all classes converges almost as fast, and a pass does twice as many multiply-adds
+    per second as a builder (docs/benchmarks/design-choices.md: postponed blocks).
+    """
+    return 2 * count_build_passes(objective, builder) if objective.n_rows_coef > MANY_CLASSES else 0
+
+
 def is_factorization_affordable(objective: Objective) -> bool:
     """Return whether factorizing a block costs no more than the limit. The cost is too high for wide sparse data."""
     n_entries = objective.matrix.n_entries * objective.n_rows / objective.matrix.shape[0]
@@ -317,8 +328,8 @@ def _count_class_rows(objective):
     """Return the number of rows that `build_class_blocks` samples per class if the cost permits."""
     (K, size), min_sampled_rows = objective.shape, objective.n_rows // 32
     n_rows_per_class = max(ROWS_PER_COLUMN * size, min_sampled_rows)
-    # With many classes, a pass does as many multiply-adds per second as the sums of blocks. Half the rows are enough.
-    should_halve_rows = K > 4 * SLOW_OPERATION_WORK and K * n_rows_per_class <= _count_affordable_rows(objective)
+    # With many classes, passes are faster than the sums of blocks, so half the rows are enough.
+    should_halve_rows = K > MANY_CLASSES and K * n_rows_per_class <= _count_affordable_rows(objective)
     return max(ROWS_PER_COLUMN // 2 * size, min_sampled_rows) if should_halve_rows else n_rows_per_class
 
 

@@ -292,3 +292,12 @@ def is_slow(decrements: Sequence[float], target: float, switch_threshold: int) -
     before, now = max(decrements[-half], 0), max(decrements[-1], np.finfo(np.float64).tiny)
     rate = np.log(max(before, now) / now) / half
     return np.log(max(now / max(target, np.finfo(np.float64).tiny), 1.0)) > rate * switch_threshold
+
+
+def predict_n_iter(decrements: Sequence[float], target: float) -> float:
+    """Return after how many iterations decrements reach the target if they continue at the rate of the last half."""
+    tiny, half = np.finfo(np.float64).tiny, len(decrements) // 2
+    before, now = max(decrements[half - 1], tiny), max(decrements[-1], tiny)
+    if now <= target:
+        return 0.0
+    return log(now / max(target, tiny)) * (len(decrements) - half) / log(before / now) if before > now else np.inf

@@ -142,3 +142,21 @@ def test_wide_sparse_data_use_the_diagonal_because_factors_are_expensive(fit):
     )
     solution, built_preconditioners = fit(objective, "lbfgs", tol=1e-4)
     assert (solution.converged, built_preconditioners) == (True, ["diagonal"])
+
+
+@pytest.mark.parametrize(("l2", "n_builds"), [(0.1, 0), (1e-5, 3)])
+def test_blocks_of_many_classes_are_built_only_if_enough_iterations_remain(fit, l2, n_builds):
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(1_000, 60))
+    labels = (X @ generator.normal(size=(60, 40)) + generator.gumbel(size=(1_000, 40))).argmax(axis=1)
+    objective = build_objective(X, labels, 40, l2=l2)
+    _, *iterations = preconditioners.schedule_builders(objective)
+    solution, built_preconditioners = fit(objective, "lbfgs", tol=1e-6)
+    assert preconditioners.count_iterations_to_amortize(objective, preconditioners.build_class_blocks) > 0
+    assert solution.converged and solution.n_iter > iterations[0]
+    assert built_preconditioners == ["build_shared_block", *["build_class_blocks"] * n_builds]
+
+
+def test_blocks_of_few_classes_always_pay_off():
+    few, _ = make_objective(50, 6, 4)
+    assert preconditioners.count_iterations_to_amortize(few, preconditioners.build_class_blocks) == 0
