@@ -151,7 +151,9 @@ class DenseMatrix(Matrix):
             return
         parameters = Parameters(copy_aligned(coef), intercept.astype(coef.dtype))
         if categorical is None:
-            n_blocks, tile_rows = count_blocks(len(self.X), row_work=K * d), count_tile_rows(d, K, coef.itemsize)
+            tile_rows = count_tile_rows(d, K, coef.itemsize)
+            # Each block copies the coefficients, so a block has at least one tile.
+            n_blocks = min(count_blocks(len(self.X), row_work=K * d), -(-len(self.X) // tile_rows))
             run_blocks(fill_block_scores, n_blocks, self.layers, parameters, tile_rows, scores, best)
         else:
             operands = parameters, count_tile_rows_with_categories(categorical, d, K), scores, best, categorical

@@ -62,10 +62,13 @@ def allocate_tile(coef, scaling, tile_rows, is_transposed):
 
 @kernel(inner=True)
 def allocate_read_tile(X, coef, tile_rows):
-    """Return a Tile for scores of unscaled X. If the rows of X are contiguous, it has no memory for rows."""
+    """Return a Tile for scores of unscaled X. If contiguous rows of X are read in place, it has no memory for rows."""
     optimize_for_size()
-    rows = zeros_padded(0 if X.strides[1] == X.itemsize else tile_rows, coef.shape[1], coef.dtype)
-    scores, transposed_rows = zeros_aligned((coef.shape[0], tile_rows), coef.dtype), rows[:0]
+    is_transposed = _uses_transposed_tile(coef.shape[1], coef.shape[0]) and tile_rows == MAX_TILE_ROWS
+    is_read_in_place = X.strides[1] == X.itemsize and not is_transposed
+    rows = zeros_padded(0 if is_read_in_place else tile_rows, coef.shape[1], coef.dtype)
+    transposed_rows = zeros_aligned((rows.shape[1] if is_transposed else 0, tile_rows), coef.dtype)
+    scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
     return Tile(
         rows, make_identity_scaling(rows), pad_columns(coef), scores, empty_prefetch_list(tile_rows), transposed_rows
     )
