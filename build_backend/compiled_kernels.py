@@ -243,8 +243,6 @@ def make_process_environment(unpacked_folder, level, cache):
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONDONTWRITEBYTECODE": "1",
         "NUMBA_CACHE_DIR": str(cache),
-        # These processes do not start a background compilation process.
-        "FASTLIN_COMPILERS": "1",
         # Code that calls Intel's vector math library cannot be loaded without that library.
         "NUMBA_DISABLE_INTEL_SVML": "1",
     }

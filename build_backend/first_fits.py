@@ -28,6 +28,7 @@ def list_first_fits():
         "small, float32": partial(fit_separable, "float32", 200, 8, 3),
         "many rows": partial(fit_separable, "float64", 4_000, 40, 3),
         "L1": partial(fit_separable, "float64", 40, 20, 2, l1_ratio=1, C=1000),
+        "L1, float32": partial(fit_separable, "float32", 40, 20, 2, l1_ratio=1, C=1000),
     }
 
 
@@ -111,5 +112,5 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
     # The cache folder is empty, because loaded kernels have no compilation time.
     with tempfile.TemporaryDirectory() as folder:
-        os.environ |= {"NUMBA_CACHE_DIR": folder, "FASTLIN_COMPILERS": "1", "FASTLIN_COMPILED": "off"}
+        os.environ |= {"NUMBA_CACHE_DIR": folder, "FASTLIN_COMPILED": "off"}
         write_signatures()

@@ -56,8 +56,6 @@ def pytest_configure(config):
     # `pytest --benchmark-only` also loads this file, even in environments without hypothesis.
     if config.pluginmanager.has_plugin("hypothesispytest"):
         load_hypothesis_profile(config.getoption("--hypothesis-profile") or "default")
-    # pytest-xdist keeps all processors busy, and `--hold-tier` counts what this process compiles.
-    os.environ.setdefault("FASTLIN_COMPILERS", "1")
     if hasattr(config, "workerinput"):
         # Programs that a test starts, and libraries loaded later, read the variable.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

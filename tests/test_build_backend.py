@@ -130,7 +130,7 @@ def test_processes_compile_for_the_level_only(monkeypatch, tmp_path):
     assert described["NUMBA_CPU_FEATURES"].startswith("+64bit,+cmov,")
     numba = {name.removeprefix("NUMBA_") for name in described if name.startswith("NUMBA_")}
     assert numba == {"CPU_NAME", "CPU_FEATURES", "CACHE_DIR", "DISABLE_INTEL_SVML"}
-    assert [name for name in described if name.startswith("FASTLIN_")] == ["FASTLIN_COMPILERS"]
+    assert not any(name.startswith("FASTLIN_") for name in described)
     assert "NUMBA_CPU_NAME" not in BACKEND["make_process_environment"](tmp_path, None, tmp_path / "cache")
 
 

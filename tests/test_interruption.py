@@ -251,7 +251,7 @@ def test_after_an_interruption_at_any_call_the_next_run_is_bitwise_equal(n_inter
 def test_after_an_alarm_within_three_seconds_the_next_run_is_bitwise_equal(cache, tmp_path):
     def start(seconds, folder):
         command = [sys.executable, "-c", ALARM_PROGRAM, str(seconds)]
-        environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder), "FASTLIN_COMPILERS": "2"}
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
     def finish(process):

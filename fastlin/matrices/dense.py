@@ -33,7 +33,6 @@ from fastlin.kernels.linear.logistic_rows import (
 )
 from fastlin.kernels.linear.operands import BlockSums, CategoricalColumns, Parameters, Samples
 from fastlin.kernels.linear.row_multipliers import fill_block_row_products
-from fastlin.kernels.machine import background_compilation
 from fastlin.kernels.machine.arrays import copy_aligned, make_any_layout_view, writable_view, zeros_aligned
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.in_place import count_tile_rows_in_place
@@ -114,8 +113,6 @@ class DenseMatrix(Matrix):
         """See `Matrix.measure`."""
         n, d = self.shape
         row_weights = np.empty(0) if weights is None else weights
-        if 0 < self.X.size <= MAX_COPIED_ENTRIES:
-            background_compilation.begin("fastlin.kernels.first_fit")
         # Sums are relative to the row with the largest weight. If they were relative to an outlier with a small weight,
         # rounding error would dominate the variance.
         heaviest_row = 0 if weights is None else int(np.argmax(weights))

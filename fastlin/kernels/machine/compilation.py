@@ -14,7 +14,6 @@ from typing import Any
 
 from fastlin.interruption import run_uninterrupted
 from fastlin.kernels.machine.archives import get_platform_name
-from fastlin.kernels.machine.background_compilation import wait_for_compiled_kernel
 from fastlin.kernels.machine.cache_folder import cache_folder, log_once
 from fastlin.kernels.machine.compilation_time import CompilationTime
 from fastlin.kernels.machine.libraries import compiler_lock, config, numba, runtime, target_context
@@ -116,12 +115,7 @@ class _KernelCache:
         # a compilation loads the implementations later.
         runtime.rtsys.initialize(target_context)
         wheel_code = TARGET.archive and TARGET.archive.load(self._function, sig, target_context)
-        name = self.name(sig, target_context.codegen())
-        loaded_code = wheel_code or load_code(name, target_context)
-        if loaded_code:
-            return loaded_code
-        with COMPILATION_TIME.measure():
-            return load_code(name, target_context) if wait_for_compiled_kernel(name) else None
+        return wheel_code or load_code(self.name(sig, target_context.codegen()), target_context)
 
     def save_overload(self, sig, result):
         save_code(self.name(sig, result.codegen), result)
