@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 
-from fastlin.other_libraries import Problem
+from fastlin.other_libraries import ComparisonProblem
 
 # Without test rows, every fifth row is held out for the scores.
 HOLD_OUT_STEP = 5
@@ -58,8 +58,8 @@ class LogLossProblem:
 
 
 @dataclass(frozen=True, eq=False)
-class BenchmarkProblem(Problem):
-    """A Problem with optional test rows, and optionally other inputs for libraries that do not use X."""
+class BenchmarkProblem(ComparisonProblem):
+    """A ComparisonProblem with optional test rows, and optionally other inputs for libraries that do not use X."""
 
     X_test: np.ndarray | csr_matrix | None = None
     y_test: np.ndarray | None = None

@@ -1,8 +1,8 @@
 """The libraries of the comparison with baselines. For each library, a function minimizes fastlin's objective.
 
-Each function takes a `Problem` and an effort, and returns coef (K, d) and intercept (K,) in scikit-learn's shapes. The
-effort is a tolerance or a maximum number of iterations. The docstring of each function explains how the parameters of
-the library express
+Each function takes a `ComparisonProblem` and an effort, and returns coef (K, d) and intercept (K,) in scikit-learn's
+shapes. The effort is a tolerance or a maximum number of iterations. The docstring of each function explains how the
+parameters of the library express
 
     J(W, b) = (1/n) sum_i l_i + (l2 / 2) ||W||^2,    l2 = 1 / (C n), the intercept not penalized.
 
@@ -38,7 +38,7 @@ class CannotSolveError(RuntimeError):
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class ComparisonProblem:
     """The data and the objective for all libraries: scikit-learn's objective with C and l1_ratio.
 
     X (n, d) is an array in C order or a CSR matrix, in float64 or float32. y (n,) contains the labels 0, 1, ...
@@ -103,7 +103,7 @@ class Library:
         """Return whether the library is installed, without importing it."""
         return importlib.util.find_spec(self.module) is not None
 
-    def solve(self, problem: Problem, effort: float) -> tuple[FloatArray, FloatArray]:
+    def solve(self, problem: ComparisonProblem, effort: float) -> tuple[FloatArray, FloatArray]:
         """Return coef and intercept of a fit. Convert every exception of the library to a CannotSolveError."""
         with warnings.catch_warnings():
             # Fits are deliberately stopped before convergence. Each library has its own class of warnings for this.
@@ -129,13 +129,15 @@ def _fit_estimator(model_class, problem, **parameters):
     return model.coef_, np.atleast_1d(model.intercept_)
 
 
-def fit_fastlin(problem: Problem, tol: float, solver: str = "auto") -> tuple[FloatArray, FloatArray]:
+def fit_fastlin(problem: ComparisonProblem, tol: float, solver: str = "auto") -> tuple[FloatArray, FloatArray]:
     """Fit fastlin.LogisticRegression, by default with its default solver."""
     parameters = {"l1_ratio": problem.l1_ratio, "solver": solver, "tol": tol, "max_iter": 10_000}
     return _fit_estimator(fastlin.LogisticRegression, problem, **parameters)
 
 
-def fit_scikit_learn(problem: Problem, max_iter: int, solver: str, tol: float = 0) -> tuple[FloatArray, FloatArray]:
+def fit_scikit_learn(
+    problem: ComparisonProblem, max_iter: int, solver: str, tol: float = 0
+) -> tuple[FloatArray, FloatArray]:
     """Fit scikit-learn's LogisticRegression, which has the common objective. If tol = 0, only max_iter stops it."""
     size = problem.n_rows_coef * (problem.X.shape[1] + problem.fit_intercept)
     is_large = size > MAX_NEWTON_PARAMETERS
@@ -146,14 +148,14 @@ def fit_scikit_learn(problem: Problem, max_iter: int, solver: str, tol: float = 
     return _fit_estimator(ScikitLearnLogisticRegression, problem, **parameters)
 
 
-def fit_scikit_learn_intelex(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
+def fit_scikit_learn_intelex(problem: ComparisonProblem, max_iter: int) -> tuple[FloatArray, FloatArray]:
     """Fit the LogisticRegression class of sklearnex, without patching scikit-learn."""
     from sklearnex.linear_model import LogisticRegression
 
     return _fit_estimator(LogisticRegression, problem, tol=0, max_iter=max_iter, n_jobs=count_threads())
 
 
-def fit_cyanure(problem: Problem, max_iter: int, tol: float = 0) -> tuple[FloatArray, FloatArray]:
+def fit_cyanure(problem: ComparisonProblem, max_iter: int, tol: float = 0) -> tuple[FloatArray, FloatArray]:
     """Fit Cyanure's Classifier, which minimizes the mean loss plus lambda_1 / 2 ||W||^2, so lambda_1 = l2.
 
     For three or more classes, the loss "logistic" would be one-vs-rest. The parameter `tol` bounds the duality gap.
@@ -176,7 +178,7 @@ def fit_cyanure(problem: Problem, max_iter: int, tol: float = 0) -> tuple[FloatA
     return coef, model.intercept_.ravel() if problem.fit_intercept else np.zeros(len(coef))
 
 
-def fit_snapml(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
+def fit_snapml(problem: ComparisonProblem, max_iter: int) -> tuple[FloatArray, FloatArray]:
     """Fit Snap ML's LogisticRegression in float32.
 
     It minimizes the sum of losses plus regularizer / 2 ||w||^2, so regularizer = 1 / C.
@@ -197,7 +199,7 @@ def fit_snapml(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]
     return model.coef_.reshape(1, -1), np.zeros(1)
 
 
-def fit_skglm(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
+def fit_skglm(problem: ComparisonProblem, max_iter: int) -> tuple[FloatArray, FloatArray]:
     """Minimize the sum of skglm's Logistic and L2 with skglm's L-BFGS.
 
     Logistic is the mean loss. L2 is alpha / 2 ||w||^2, so alpha = l2.
@@ -213,7 +215,7 @@ def fit_skglm(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
     return coef.reshape(1, -1), np.zeros(1)
 
 
-def fit_glum(problem: Problem, max_iter: int, tol: float = 1e-300) -> tuple[FloatArray, FloatArray]:
+def fit_glum(problem: ComparisonProblem, max_iter: int, tol: float = 1e-300) -> tuple[FloatArray, FloatArray]:
     """Fit glum's regressor with the binomial family.
 
     It minimizes half the mean deviance, which is the mean loss, plus alpha times an elastic net. The elastic net is
@@ -238,7 +240,7 @@ def fit_glum(problem: Problem, max_iter: int, tol: float = 1e-300) -> tuple[Floa
     return model.coef_.reshape(1, -1), np.array([model.intercept_])
 
 
-def fit_adelie(problem: Problem, tol: float) -> tuple[FloatArray, FloatArray]:
+def fit_adelie(problem: ComparisonProblem, tol: float) -> tuple[FloatArray, FloatArray]:
     """Fit adelie's grouped elastic net with alpha = 0 and unit weights w_g.
 
     It minimizes its loss plus lambda / 2 sum_g w_g ||W_g||^2. The softmax loss is the mean loss divided by the number
@@ -274,7 +276,7 @@ def fit_adelie(problem: Problem, tol: float) -> tuple[FloatArray, FloatArray]:
     return coef, np.ravel(path.intercepts) if problem.fit_intercept else np.zeros(n_rows_coef)
 
 
-def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArray]:
+def fit_statsmodels(problem: ComparisonProblem, effort: int) -> tuple[FloatArray, FloatArray]:
     """Fit statsmodels' binomial GLM with a ridge penalty.
 
     It minimizes the mean loss plus sum_j alpha_j / 2 w_j^2, so alpha_j = l2. The intercept is a column of ones with
@@ -294,7 +296,9 @@ def fit_statsmodels(problem: Problem, effort: int) -> tuple[FloatArray, FloatArr
 
 
 def fit_torch(
-    problem: Problem, max_iter: int, on_evaluation: Callable[[float, FloatArray, FloatArray], None] | None = None
+    problem: ComparisonProblem,
+    max_iter: int,
+    on_evaluation: Callable[[float, FloatArray, FloatArray], None] | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Minimize J with PyTorch's L-BFGS (10 pairs, strong Wolfe line search). Errors in `on_evaluation` stop the fit."""
     _raise_if_unsupported(issparse(problem.X), "its objective here does not support sparse rows")

@@ -12,7 +12,7 @@ from fastlin.objective.objective import Objective, make_penalty_factors
 from fastlin.objective.penalty import Box, Penalty
 from fastlin.objective.point import Point
 from fastlin.objective.rows import Rows, make_samples, multiply_weights_by_counts
-from fastlin.solvers.choose import Fit, Start
+from fastlin.solvers.choose import Minimization, Start
 
 # The penalty factors of `make_scale_free_objective`.
 FACTORS = np.array([1.0, 0.5, 3.0, 1.0, 0.1, 2.0])
@@ -81,8 +81,8 @@ def evaluate(objective, parameters, precision=np.float64):
 
 
 def begin(objective, stopping, start=None, nearby_fit=None):
-    """Return the `Fit` of a solver. `start` is an array of parameters, a `Point`, or None for the null model."""
-    fit = Fit(objective, stopping, objective.make_probability_buffer(), "auto", nearby_fit, ())
+    """Return the `Minimization` of a solver. `start` is an array of parameters, a `Point`, or None (the null model)."""
+    fit = Minimization(objective, stopping, objective.make_probability_buffer(), "auto", nearby_fit, ())
     is_start_a_point = isinstance(start, Point)
     parameters = objective.start() if start is None else start.parameters if is_start_a_point else start
     fit.start = Start(parameters, start if is_start_a_point else None, is_null_model=start is None)

@@ -11,7 +11,7 @@ import reference
 from conftest import assert_raises
 from threadpoolctl import threadpool_limits
 
-from fastlin.other_libraries import LIBRARIES, CannotSolveError, Problem
+from fastlin.other_libraries import LIBRARIES, CannotSolveError, ComparisonProblem
 
 # Relative tolerance for the objective.
 OBJECTIVE_TOL = 1e-4
@@ -38,7 +38,7 @@ def make(kind, dtype="float64"):
     # Unbalanced classes and features far from the origin result in a large intercept.
     y = generator.choice(n_classes, 300, p=[0.7, 0.2, 0.1] if n_classes == 3 else [0.8, 0.2])
     X = (centers[y] + generator.normal(0.5, 1, (300, 8))).astype(dtype)
-    return Problem(kind, X, y, n_classes, C=0.05, fit_intercept=fit_intercept)
+    return ComparisonProblem(kind, X, y, n_classes, C=0.05, fit_intercept=fit_intercept)
 
 
 @lru_cache
@@ -69,7 +69,7 @@ def test_every_library_reaches_the_optimum_of_the_common_objective(name, kind, d
     with threadpool_limits(1, user_api="openmp"):
         coef, intercept = fit(name, make(kind, dtype))
     optimum, best_coef, best_intercept = solve(kind)
-    # `Problem.objective` agrees with the reference.
+    # `ComparisonProblem.objective` agrees with the reference.
     assert make(kind).objective(best_coef, best_intercept) == pytest.approx(float(optimum), rel=1e-12)
     assert make(kind).objective(coef, intercept) == pytest.approx(float(optimum), rel=OBJECTIVE_TOL)
     tolerance = 1e-3 if dtype == "float64" else 1e-2

@@ -17,7 +17,7 @@ from sklearn.utils.multiclass import type_of_target
 from fastlin.cli.arguments import convert_errors, require
 from fastlin.cli.data_files import validate_training_data
 from fastlin.cli.notes import print_notes
-from fastlin.other_libraries import Problem
+from fastlin.other_libraries import ComparisonProblem
 
 LIBSVM_SUFFIXES = (".svm", ".libsvm", ".txt")
 HELD_OUT_FRACTION = 0.2
@@ -25,7 +25,7 @@ HELD_OUT_FRACTION = 0.2
 N_TABLE_COPIES = 4
 
 
-def read_training_and_held_out_problems(options: SimpleNamespace) -> tuple[Problem, Problem]:
+def read_training_and_held_out_problems(options: SimpleNamespace) -> tuple[ComparisonProblem, ComparisonProblem]:
     """Return the Problems of the training and the held-out rows, with standardized numbers and one-hot encoded text."""
     name, strings = options.table, np.empty((0, 0))
     # Windows does not have sysconf.
@@ -65,7 +65,7 @@ def read_training_and_held_out_problems(options: SimpleNamespace) -> tuple[Probl
         encoder = OneHotEncoder(handle_unknown="ignore", dtype=options.dtype).fit(strings[train_rows])
         blocks.append(encoder.transform(strings))
     X = blocks[0] if len(blocks) == 1 else _densify(sparse.hstack(blocks, "csr"))
-    train = Problem("the table", X[train_rows], y[train_rows], len(classes), options.C, fit_intercept=True)
+    train = ComparisonProblem("the table", X[train_rows], y[train_rows], len(classes), options.C, fit_intercept=True)
     return train, replace(train, X=X[held_out_rows], y=y[held_out_rows])
 
 

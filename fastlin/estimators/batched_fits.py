@@ -189,7 +189,7 @@ def _fit_batches(problem, make_task, Cs, l1_ratio, curvatures, reference, tol):
         strength = strengths[index] * (1.0 if weights is None or has_alpha else total / weights.sum())
         batch_penalties[index] = l2, l1 = l2_ratio * strength, l1_ratio * strength
         parameters = None if start is None else coordinates.to_parameters(*start).ravel()
-        return problem_batch.Problem(labels, l2, weights, parameters, l1)
+        return problem_batch.BatchProblem(labels, l2, weights, parameters, l1)
 
     tol = estimator.tol if tol is None else tol
     options = {"tol": tol, "max_iter": estimator.max_iter, "has_l1": l1_ratio > 0}

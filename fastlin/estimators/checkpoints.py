@@ -25,7 +25,7 @@ from fastlin.file_system import write_atomically
 from fastlin.fitted import check_generator_state, check_same_structure
 from fastlin.networks import Examples
 from fastlin.training.epochs import Epoch, EpochState
-from fastlin.training.network_descent import Descent
+from fastlin.training.network_descent import GradientDescent
 from fastlin.typing import Array, PathLike
 
 # Parameters that may differ between a checkpoint and the fit that resumes it. Most are limits. The random state comes
@@ -71,7 +71,7 @@ class Checkpoints:
         self._start = self.random_state.get_state()
 
     def prepare(
-        self, estimator: Any, descent: Descent, examples: Examples, validation: Examples | None
+        self, estimator: Any, descent: GradientDescent, examples: Examples, validation: Examples | None
     ) -> dict[str, Any]:
         """Return the arguments `save` and `resumed_state` of `train_by_epochs` for the given data."""
         if self._save_path is None and self._resume_path is None:

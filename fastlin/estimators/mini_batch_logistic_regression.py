@@ -348,7 +348,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictionMixin):
             is_continuation = hasattr(self, "coef_")
             random_state = self._begin_partial_fit(classes, is_continuation)
             before = self._optimizer if is_continuation else None
-            if is_continuation and not isinstance(before, _OptimizerState):
+            if is_continuation and not isinstance(before, _LinearTrainingState):
                 raise ValueError(f"_optimizer must be the state of the last call, got {type(before).__name__}")
             # Read the first part before the validation data, because the first part sets the features.
             epoch = read(reset=not is_continuation)
@@ -400,7 +400,7 @@ class MiniBatchLogisticRegression(EpochTrainingMixin, LinearPredictionMixin):
         self.t_ = descent.n_rows
         self._random_state = random_state
         assert training.monitor is not None
-        self._optimizer = _OptimizerState(
+        self._optimizer = _LinearTrainingState(
             descent.network.parameters, descent.optimizer_arrays, descent.first_row, training.monitor
         )
         self._store_training_results(training, descent, validation is not None, is_continuation=before is not None)
@@ -420,10 +420,10 @@ def _reduce_to_single_output(examples):
     return replace(examples, labels=make_targets(examples.labels))
 
 
-class _OptimizerState(NamedTuple):
+class _LinearTrainingState(NamedTuple):
     """The state from which `partial_fit` and `fit_batches` continue."""
 
     parameters: np.ndarray  # (p,), after the last step; `coef_` may be an average
-    optimizer_arrays: Any  # the state of the Descent
+    optimizer_arrays: Any  # the state of the GradientDescent
     first_row: float  # the number of rows after which averaging starts
     monitor: EarlyStopping

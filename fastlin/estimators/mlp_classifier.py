@@ -555,7 +555,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
             )
 
     def _make_descent(self, network, random_state):
-        """Return the Descent of the solver for a Network, with dropout drawn from random_state."""
+        """Return the GradientDescent of the solver for a Network, with dropout drawn from random_state."""
         if self.solver == "adam":
             return AdamDescent(network, self.beta_1, self.beta_2, self.epsilon, random_state)
         return MomentumDescent(network, self.momentum, self.nesterovs_momentum, random_state)
@@ -651,7 +651,7 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         self.t_ = n_rows_before + len(training.records) * len(examples)
         assert training.monitor is not None
         rate = schedule.learning_rate.at(n_epochs + len(training.records), self.t_, training.monitor.n_rate_reductions)
-        self._optimizer = _OptimizerState(self.solver, rate, descent.optimizer_arrays, training.monitor)
+        self._optimizer = _NetworkTrainingState(self.solver, rate, descent.optimizer_arrays, training.monitor)
         self._no_improvement_count, self._random_state = training.monitor.n_without_improvement, random_state
         self._store_training_results(training, descent.network, validation is not None, is_continuation)
         return training
@@ -677,10 +677,10 @@ class MLPClassifier(EpochTrainingMixin, ClassifierMixin, BaseEstimator):
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
 
 
-class _OptimizerState(NamedTuple):
+class _NetworkTrainingState(NamedTuple):
     """The state of a solver from which `partial_fit` continues."""
 
     solver: str
     learning_rate: float  # of the next epoch
-    optimizer_arrays: Any  # the state of the Descent
+    optimizer_arrays: Any  # the state of the GradientDescent
     monitor: EarlyStopping

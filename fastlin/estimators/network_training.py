@@ -73,7 +73,7 @@ class EpochTrainingMixin(CallbackSupportMixin, FitSummary):
     interrupted_: bool = fitted()
 
     def _describe(self, trained_state):
-        """Return the attributes that predictions need, from the current state of a Network or a Descent."""
+        """Return the attributes that predictions need, from the current state of a Network or a GradientDescent."""
         raise NotImplementedError
 
     @with_callbacks

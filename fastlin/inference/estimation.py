@@ -15,7 +15,7 @@ from fastlin.exceptions import InferenceWarning
 from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.covariances import compute_covariance, count_positive_and_noninteger
-from fastlin.inference.hessian import Curvature, InformationMatrix
+from fastlin.inference.hessian import HessianOperator, InformationMatrix
 from fastlin.inference.inference import Inference, InferenceBasis, collect_inference_fields
 from fastlin.inference.likelihood import sum_weights
 from fastlin.inference.optimum import Optimum, approach_optimum, find_optimum, make_probability_buffer
@@ -180,7 +180,7 @@ def find_estimates(objective: Objective, start: FloatArray, options: InferenceOp
     """Return the optimum near `start` (K, d + 1). Raise a CollinearityError or SeparationError if there is none."""
     probability_buffer, kind = make_probability_buffer(objective), InformationMatrix
     if is_large(objective):
-        point, kind = approach_optimum(objective, [start], probability_buffer), Curvature
+        point, kind = approach_optimum(objective, [start], probability_buffer), HessianOperator
         if not objective.penalty.is_bounded:
             # If the classes are separated, Newton steps do not converge.
             check_separation(point, options.display_names, options.classes)

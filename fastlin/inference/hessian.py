@@ -100,7 +100,7 @@ def compute_loss_hessian(point: Point) -> FloatArray:
     return rows.average_parameter_pair_terms(compute_class_pair_gram, point.parameters)
 
 
-class Curvature:
+class HessianOperator:
     """The Hessian of J at a point as an operator. Products take one pass; conjugate gradients solve linear systems."""
 
     # Whether another step with this Hessian is cheaper than computing a new one.
@@ -204,7 +204,7 @@ class Curvature:
         return self.point.objective.center(self._preconditioner.solve(residual))
 
 
-class InformationMatrix(Curvature):
+class InformationMatrix(HessianOperator):
     """The Hessian at a point as a matrix.
 
     `of_loss` is the Hessian of the mean loss. `diagonal` (K, d + 1) and `factor` belong to the Hessian of J.
@@ -233,19 +233,19 @@ class InformationMatrix(Curvature):
         self.factor = CholeskyFactor(matrix)
 
     def multiply_loss_hessian(self, direction: FloatArray) -> FloatArray:
-        """See `Curvature`. This takes no pass over the rows."""
+        """See `HessianOperator`. This takes no pass over the rows."""
         return np.einsum("ij,j->i", self.of_loss, direction.ravel()).reshape(direction.shape)
 
     def solve(self, right: FloatArray, max_steps: int) -> tuple[FloatArray, bool]:
-        """See `Curvature`. This takes no pass over the rows."""
+        """See `HessianOperator`. This takes no pass over the rows."""
         return self.factor.solve(right) * self.is_active, True
 
     def multiply_inverse(self, units: sparse.csr_array) -> FloatArray:
-        """See `Curvature`."""
+        """See `HessianOperator`."""
         return units @ self.inverse
 
     def bound_suboptimality(self, point: Point, direction: Direction) -> float:
-        """See `Curvature`."""
+        """See `HessianOperator`."""
 
         def select_inverse_rows(units):
             # `bound_suboptimality` solves only for unit vectors.
@@ -286,12 +286,12 @@ class InformationMatrix(Curvature):
 
     @property
     def n_effective_parameters(self) -> float:
-        """See `Curvature`."""
+        """See `HessianOperator`."""
         return float(np.einsum("ij,ij->", self.inverse, self.of_loss))
 
     @property
     def std_error_inflations(self) -> FloatArray:
-        """See `Curvature`."""
+        """See `HessianOperator`."""
         return np.sqrt(np.maximum(self.diagonal * self.variances, 0.0).max(axis=0))[:-1]
 
 

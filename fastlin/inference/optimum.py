@@ -8,7 +8,7 @@ from math import sqrt
 
 import numpy as np
 
-from fastlin.inference.hessian import Curvature, measure_step_length
+from fastlin.inference.hessian import HessianOperator, measure_step_length
 from fastlin.matrices.matrix import PROBABILITY_BATCH_BYTES
 from fastlin.objective.objective import Objective
 from fastlin.objective.point import Point, ProbabilityBuffer
@@ -39,12 +39,12 @@ class Optimum:
     """
 
     point: Point
-    curvature: Curvature
+    curvature: HessianOperator
     distance: float
     is_certified: bool
 
 
-def find_optimum(point: Point, kind: type[Curvature], n_samples: float) -> Optimum:
+def find_optimum(point: Point, kind: type[HessianOperator], n_samples: float) -> Optimum:
     """Return the optimum near a point, with a Hessian of class `kind`. Standard errors are for n_samples rows."""
     objective, curvature = point.objective, kind(point)
     # `score_change` is the change in the scores since the Hessian was computed. `last` is the length of the previous
@@ -73,7 +73,7 @@ def find_optimum(point: Point, kind: type[Curvature], n_samples: float) -> Optim
     return take_last_step(point, curvature, direction, n_samples)
 
 
-def take_last_step(point: Point, curvature: Curvature, direction: Direction, n_samples: float) -> Optimum:
+def take_last_step(point: Point, curvature: HessianOperator, direction: Direction, n_samples: float) -> Optimum:
     """Take a last step from a point near the optimum, and return the Optimum with a bound on its distance."""
     max_decrease, decrement = curvature.bound_suboptimality(point, direction), measure_step_length(point, direction)
     # A step with Newton decrement r decreases J by r^2 / 2 and changes no coefficient by more than sqrt(n) r standard

@@ -21,7 +21,7 @@ from fastlin.exceptions import SeparationError, SeparationWarning
 from fastlin.inference.hessian import (
     MAX_CG_STEPS,
     RELATIVE_SUM_ERROR,
-    Curvature,
+    HessianOperator,
     InformationMatrix,
     find_active_columns,
 )
@@ -122,7 +122,7 @@ def check_separation(
         )
 
 
-def has_certified_maximum(curvature: Curvature) -> bool:
+def has_certified_maximum(curvature: HessianOperator) -> bool:
     """Return whether standard errors prove that the maximum of the likelihood exists.
 
     Let e be the largest standard error of a difference between two scores of a row. Along a step of unit length, the

@@ -16,7 +16,7 @@ from fastlin.kernels.linear.operands import (
     Curvature,
     Losses,
     ProbabilityOutput,
-    ProblemBatch,
+    ProblemBatchArrays,
     Samples,
 )
 from fastlin.kernels.machine.threads import MAX_BLOCKS, sum_blocks
@@ -321,7 +321,7 @@ class Passes:
         k is at most K, and k is 1 for sparse rows. `labels` (B, n) are uint8. Empty `weights` (B, n) mean all ones. The
         result of a problem is bitwise independent of the other problems and of B.
         """
-        batch = ProblemBatch.allocate(
+        batch = ProblemBatchArrays.allocate(
             labels, weights, self.samples.offsets, len(parameters) // len(labels), self._n_blocks
         )
         self._run(parameters, gradients, None, None, batch)
@@ -343,7 +343,7 @@ class Passes:
         return self._run(direction.astype(precision, copy=False), np.empty(self.shape), None, curvature)
 
     def _run(self, parameters, total, losses, curvature, batch=None):
-        """Fill total (K, d + 1) with the sums of a pass with Losses, a Curvature or a ProblemBatch, and return it."""
+        """Fill total (K, d + 1) with the sums of a pass with Losses, Curvature or ProblemBatchArrays, and return it."""
         raise NotImplementedError
 
     def compute_scores(self, directions: FloatArray) -> FloatArray:

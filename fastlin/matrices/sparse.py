@@ -15,7 +15,7 @@ from fastlin.kernels.linear.operands import (
     NO_ROWS,
     CompressedMatrix,
     Parameters,
-    ProblemBatch,
+    ProblemBatchArrays,
     RowChunk,
     Samples,
 )
@@ -306,7 +306,7 @@ class SparsePasses(Passes):
         tables[:] = (padded[:, :-1] * scale).reshape(n_groups, PROBLEMS_PER_GROUP, d).transpose(0, 2, 1)
         sums = zeros_aligned((n_parts * n_groups * (d + 1), PROBLEMS_PER_GROUP), np.float64)
         sums = sums.reshape(n_parts, n_groups, d + 1, PROBLEMS_PER_GROUP)
-        batch = ProblemBatch.allocate(labels, weights, self.samples.offsets, 1, n_parts)
+        batch = ProblemBatchArrays.allocate(labels, weights, self.samples.offsets, 1, n_parts)
         intercepts = intercepts.reshape(n_groups, PROBLEMS_PER_GROUP)
         operands = matrix.entries, borders, tables, intercepts, TILE_ROWS, sums, batch
         run_blocks(fill_block_batch_pass, n_parts * n_groups, *operands)

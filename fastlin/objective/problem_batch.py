@@ -46,7 +46,7 @@ def choose_batch_size(n_rows: int, n_features: int, n_rows_coef: int = 1) -> int
     return max(MIN_BATCH_SIZE, batch_size // MIN_BATCH_SIZE * MIN_BATCH_SIZE)
 
 
-class Problem(NamedTuple):
+class BatchProblem(NamedTuple):
     """One problem: labels, weights and penalties. Each class has a positive weight, and l2 or l1 is positive."""
 
     labels: np.ndarray  # (n,), class indices
@@ -158,7 +158,7 @@ class ProblemBatch:
         """Return the number of slots."""
         return len(self._labels)
 
-    def take(self, slot: int, problem: Problem) -> FloatArray:
+    def take(self, slot: int, problem: BatchProblem) -> FloatArray:
         """Put a problem into a slot. Return the starting parameters (m,)."""
         labels, l2, weights, start, l1 = problem
         self._labels[slot], self._l2[slot], self._l1[slot] = labels, l2, l1

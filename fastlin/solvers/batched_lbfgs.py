@@ -25,7 +25,7 @@ from fastlin.kernels.linear.quasi_newton import (
     compute_allowed_gap,
 )
 from fastlin.kernels.machine.threads import count_work_blocks, run_blocks
-from fastlin.objective.problem_batch import BatchRows, PointBatch, Problem, ProblemBatch
+from fastlin.objective.problem_batch import BatchProblem, BatchRows, PointBatch, ProblemBatch
 from fastlin.solvers.preconditioners import (
     AnyPreconditioner,
     DiagonalPreconditioner,
@@ -244,7 +244,7 @@ def _check_convergence(batch, slots, tol, is_accepted):
 
 def minimize_problems(
     rows: BatchRows,
-    get_problem: Callable[[int], Problem],
+    get_problem: Callable[[int], BatchProblem],
     penalty_ratios: FloatArray,
     reference_hessian: FloatArray | None,
     *,

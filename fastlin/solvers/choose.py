@@ -62,7 +62,7 @@ def minimize(
         INNER_TOL**2 * objective.null_model.lower_bound if is_model_comparison and solver == "auto" else 0.0
     )
     stopping = Stopping(objective, tol, rule, max_iter, on_iteration, objective_floor)
-    fit = Fit(objective, stopping, objective.make_probability_buffer(), solver, nearby_fit, starts)
+    fit = Minimization(objective, stopping, objective.make_probability_buffer(), solver, nearby_fit, starts)
     if max_iter == 0:
         # The result is the model before the first step: zeros, or the warm start.
         start = objective.penalty.clip(starts[0] if starts else np.zeros(objective.shape))
@@ -97,7 +97,7 @@ class Start(NamedTuple):
 
 
 @dataclass
-class Fit:
+class Minimization:
     """The arguments of `minimize` that all methods of a fit use."""
 
     objective: Objective
@@ -138,7 +138,7 @@ class Fit:
 
 
 # A method returns a Solution, or None if it cannot start.
-SolverMethod: TypeAlias = Callable[[Fit], "Solution | None"]
+SolverMethod: TypeAlias = Callable[[Minimization], "Solution | None"]
 
 
 def list_methods(objective: Objective, solver: str) -> list[SolverMethod]:
@@ -179,7 +179,7 @@ def choose_solver(objective: Objective, solver: str) -> str:
     return "newton-cholesky" if is_newton_preferred and objective.is_hessian_affordable else "lbfgs"
 
 
-def minimize_by_proximal_newton(fit: Fit) -> Solution:
+def minimize_by_proximal_newton(fit: Minimization) -> Solution:
     """Minimize the objective by proximal Newton steps."""
     if fit.start.is_null_model and fit.nearby_fit is None and _is_start_with_intercept_useful(fit.objective):
         point = fit.objective.at(_find_start_with_intercept(fit.objective, fit.stopping.max_iter), out=fit.buffer)
@@ -212,7 +212,7 @@ def _find_start_with_intercept(objective, max_iter):
     return parameters
 
 
-def minimize_by_lbfgs(fit: Fit) -> Solution:
+def minimize_by_lbfgs(fit: Minimization) -> Solution:
     """Minimize the objective by preconditioned L-BFGS in the space of the coefficients."""
     objective = fit.objective
     solution_of_sample = _minimize_sample(objective, fit.stopping.tol) if fit.start.is_null_model else None
@@ -239,7 +239,7 @@ def _minimize_sample(objective, tol):
     sample = sample.with_penalty(min(objective.penalty.l2 / fraction, MAX_PENALTY), 0.0)
     # This preconditioner is not used for more iterations than the one that is built at the solution.
     stopping = Stopping(sample, tol / INNER_TOL, "suboptimality", 2 * EXPENSIVE_REFRESH_ITERATIONS[0])
-    fit = Fit(sample, stopping, sample.make_probability_buffer(), "auto", None, ())
+    fit = Minimization(sample, stopping, sample.make_probability_buffer(), "auto", None, ())
     fit.start = Start(objective.start())
     preconditioner = preconditioners.choose_shared_builder(sample)(fit.start_point(sample.fast_precision))
     if sample.n_rows < ROWS_PER_COLUMN * len(fit.start.parameters) * preconditioner.n_effective_directions:

@@ -30,7 +30,7 @@ from fastlin.solvers.tuning import (
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
-    from fastlin.solvers.choose import Fit
+    from fastlin.solvers.choose import Minimization
     from fastlin.solvers.solution import Solution
 
 
@@ -56,7 +56,7 @@ def _fits_in_cache(objective):
     return is_small and objective.rows.passes.lies_in_cache
 
 
-def minimize(fit: Fit) -> Solution:
+def minimize(fit: Minimization) -> Solution:
     """Minimize an objective that `is_suitable`. After TOO_SLOW or STALLED, another solver should continue."""
     objective, stopping, start = fit.objective, fit.stopping, fit.start.parameters
     n_multiply_adds = objective.n_rows * start.size

@@ -31,13 +31,13 @@ from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
-    from fastlin.solvers.choose import Fit
+    from fastlin.solvers.choose import Minimization
     from fastlin.solvers.preconditioners import AnyPreconditioner, PreconditionerBuilder
     from fastlin.solvers.solution import Solution
 
 
 def minimize(
-    fit: Fit, preconditioner_builders: Mapping[int, PreconditionerBuilder], switch_threshold: int | None = None
+    fit: Minimization, preconditioner_builders: Mapping[int, PreconditionerBuilder], switch_threshold: int | None = None
 ) -> Solution:
     """Minimize the objective, first in `fast_precision` and finally in float64.
 

@@ -22,7 +22,7 @@ from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
-    from fastlin.solvers.choose import Fit
+    from fastlin.solvers.choose import Minimization
     from fastlin.solvers.preconditioners import AnyPreconditioner, Preconditioner
     from fastlin.solvers.solution import Solution
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MAX_RESIDUAL_GROWTH = 1e20
 
 
-def minimize_by_cholesky(fit: Fit) -> Solution:
+def minimize_by_cholesky(fit: Minimization) -> Solution:
     """Minimize the objective by Newton steps with the full Hessian.
 
     The Hessian is regularized along flat directions of softmax and at vanishing pivots, so every step is a descent
@@ -64,7 +64,7 @@ def solve_newton_equations(point: Point) -> tuple[Direction, FloatArray, Precond
 
 # At extreme scales, a step may leave the range of float64. The line search does not accept such a step.
 @np.errstate(over="ignore", invalid="ignore")
-def minimize_by_conjugate_gradients(fit: Fit) -> Solution:
+def minimize_by_conjugate_gradients(fit: Minimization) -> Solution:
     """Minimize the objective by truncated Newton steps.
 
     A preconditioner is replaced once the products with the Hessian have cost as much as building it. If

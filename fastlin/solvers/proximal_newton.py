@@ -40,7 +40,7 @@ from fastlin.typing import BoolArray
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
-    from fastlin.solvers.choose import Fit
+    from fastlin.solvers.choose import Minimization
     from fastlin.solvers.solution import Solution
 
 # If a model is not reliable, a fraction of the curvature at equal probabilities is mixed in. The reason is that
@@ -52,7 +52,7 @@ MIXING_FRACTION_FACTOR = INNER_TOL**2
 
 # At extreme scales, a step may leave the range of float64. The line search does not accept such a step.
 @np.errstate(over="ignore", invalid="ignore")
-def minimize(fit: Fit) -> Solution:
+def minimize(fit: Minimization) -> Solution:
     """Minimize the objective by models with the exact penalty. The first model may come from a nearby solution."""
     objective, stopping = fit.objective, fit.stopping
     model = None if fit.nearby_fit is None else fit.nearby_fit.model

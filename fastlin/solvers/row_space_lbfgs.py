@@ -27,11 +27,11 @@ from fastlin.typing import FloatArray
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
     from fastlin.objective.row_space import RowPoint
-    from fastlin.solvers.choose import Fit
+    from fastlin.solvers.choose import Minimization
     from fastlin.solvers.solution import Solution
 
 
-def minimize(fit: Fit) -> Solution | None:
+def minimize(fit: Minimization) -> Solution | None:
     """Minimize an objective for which `is_suitable` is true. The start is the null model, a start or a nearby solution.
 
     The result is None if J is not finite in the row space, or if the row space does not contain the start.

@@ -10,7 +10,7 @@ from fastlin.networks import Examples
 from fastlin.training.learning_rate import LearningRate
 from fastlin.training.loop import DivergedError, Training, train
 from fastlin.training.monitors import BestCheckpoint, Checkpoint, EarlyStopping
-from fastlin.training.network_descent import Descent
+from fastlin.training.network_descent import GradientDescent
 from fastlin.typing import Array, IntArray
 
 # The number of rows whose loss is checked after the last step of a training run without validation.
@@ -24,7 +24,7 @@ class EpochSchedule:
     max_epochs: int
     batch_size: int
     learning_rate: LearningRate
-    alpha: float = 0.0  # the L2 penalty; see `Descent.run_epoch`
+    alpha: float = 0.0  # the L2 penalty; see `GradientDescent.run_epoch`
     shuffle: bool = True  # whether the rows are shuffled before each epoch
     # Whether an incomplete last batch of an epoch is skipped, as in courses.
     drop_incomplete_batch: bool = False
@@ -51,15 +51,15 @@ class EpochState(NamedTuple):
     """The state after a complete epoch. A training run with rows in memory can be resumed from it."""
 
     records: list[Epoch]
-    last: list[Array]  # the result of `Descent.save` after the last epoch
-    best: list[Array]  # the result of `Descent.save` at the best checkpoint
+    last: list[Array]  # the result of `GradientDescent.save` after the last epoch
+    best: list[Array]  # the result of `GradientDescent.save` at the best checkpoint
     order: IntArray  # (n,), the order of the rows; later orders depend on it and on the generator
     generator: Any  # the state of a RandomState
-    n_rows: int  # the value of `Descent.n_rows`
+    n_rows: int  # the value of `GradientDescent.n_rows`
 
 
 def train_by_epochs(
-    descent: Descent,
+    descent: GradientDescent,
     examples: Examples | Callable[[], Iterator[Examples]],
     validation: Examples | None,
     schedule: EpochSchedule,

@@ -13,7 +13,7 @@ from fastlin.matrices import DenseMatrix
 from fastlin.matrices.sparse import as_compressed_matrix
 from fastlin.networks import Network
 from fastlin.networks.network import Examples
-from fastlin.training.network_descent import Descent, EpochTotals
+from fastlin.training.network_descent import EpochTotals, GradientDescent
 from fastlin.typing import IntArray
 
 # The multiply-adds of one kernel call. Calls are short, because Ctrl-C takes effect only between calls. An entry of a
@@ -22,7 +22,7 @@ MAX_KERNEL_CALL_WORK = 100_000_000
 SPARSE_ENTRY_COST = 16
 
 
-class LinearDescent(Descent):
+class LinearDescent(GradientDescent):
     """Momentum steps for softmax regression. Optionally, predictions use averaged parameters.
 
     Averaging (Polyak and Juditsky 1992) starts after `first_row` rows. Steps run on one thread. The network must have
@@ -43,7 +43,7 @@ class LinearDescent(Descent):
         return int(self.counts[1])
 
     def make_predictor(self) -> Network:
-        """See `Descent.make_predictor`. Once averaging has started, the network has the averaged parameters."""
+        """See `GradientDescent.make_predictor`. Once averaging has started, the network has the averaged parameters."""
         if not self.n_averaged_steps:
             return super().make_predictor()
         averaged_network = Network(self.network.layer_sizes, dtype=self.network.dtype)
@@ -51,7 +51,7 @@ class LinearDescent(Descent):
         return averaged_network
 
     def reset(self) -> None:
-        """See `Descent.reset`. The averaged parameters do not change."""
+        """See `GradientDescent.reset`. The averaged parameters do not change."""
         self.velocity[:] = 0
 
     def restart_averaging(self) -> None:
@@ -61,7 +61,7 @@ class LinearDescent(Descent):
     def run_epoch(
         self, examples: Examples, order: IntArray | None, batch_size: int, learning_rate: float, alpha: float
     ) -> EpochTotals:
-        """See `Descent.run_epoch`. `alpha` is the l2 of a step, and is not divided by the weight of a batch."""
+        """See `GradientDescent.run_epoch`. `alpha` is the l2 of a step, and is not divided by the weight of a batch."""
         if order is None:
             order = np.arange(len(examples)) if examples.rows is None else examples.rows
         n_steps = -(-len(order) // batch_size)

@@ -24,7 +24,7 @@ class EpochTotals(NamedTuple):
     weight: float
 
 
-class Descent:
+class GradientDescent:
     """Gradient descent on the parameters of a network. Subclasses implement the update rule.
 
     A step uses the gradient of the loss of a batch plus (l2 / 2) ||W||^2. `optimizer_arrays` lists the arrays that each
@@ -154,7 +154,7 @@ class Descent:
         return [slice(*pair) for pair in pairwise(borders)]
 
 
-class MomentumDescent(Descent):
+class MomentumDescent(GradientDescent):
     """Gradient descent with momentum. `velocity` (p,) is the v of `update_with_momentum`."""
 
     def __init__(
@@ -172,7 +172,7 @@ class MomentumDescent(Descent):
         return update_with_momentum(*vectors, n_penalized_parameters, l2, learning_rate, self._momentum, self._nesterov)
 
 
-class AdamDescent(Descent):
+class AdamDescent(GradientDescent):
     """Gradient descent with Adam. See `update_with_adam`.
 
     The learning rate of step t is learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t). `means` (p,) is m, `squares` (p,)

@@ -16,7 +16,7 @@ from small_networks import assert_bitwise_equal
 from fastlin import MLPClassifier
 from fastlin.estimators.checkpoints import read_checkpoint
 from fastlin.exceptions import CheckpointError, CheckpointWarning
-from fastlin.training.network_descent import Descent
+from fastlin.training.network_descent import GradientDescent
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y = (array[:300] for array in load_digits(return_X_y=True))
@@ -41,7 +41,7 @@ def path(tmp_path):
 
 def interrupt_fit(model, path, n_epochs, monkeypatch, *data, **more):
     """Fit a model and raise an error halfway through the epoch that follows n_epochs epochs of six steps."""
-    step, numbers = Descent.step, itertools.count()
+    step, numbers = GradientDescent.step, itertools.count()
 
     def step_or_interrupt(*arguments, **options):
         if next(numbers) > 6 * n_epochs:
@@ -49,7 +49,7 @@ def interrupt_fit(model, path, n_epochs, monkeypatch, *data, **more):
         return step(*arguments, **options)
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="crash"):
-        patch.setattr(Descent, "step", step_or_interrupt)
+        patch.setattr(GradientDescent, "step", step_or_interrupt)
         model.fit(*data, save_checkpoint=path, **more)
 
 

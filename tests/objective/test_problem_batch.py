@@ -9,7 +9,7 @@ from scipy import sparse
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import CategoricalColumn, TableMatrix, as_matrix
 from fastlin.objective.coordinates import choose_coordinates
-from fastlin.objective.problem_batch import MIN_BATCH_SIZE, BatchRows, Problem, ProblemBatch, choose_batch_size
+from fastlin.objective.problem_batch import MIN_BATCH_SIZE, BatchProblem, BatchRows, ProblemBatch, choose_batch_size
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 
 
@@ -59,7 +59,7 @@ def sample_problems(n, n_problems, seed=0, is_weighted=False, n_classes=2, has_l
         if is_weighted:
             weights[:n_classes] = 1
         l2, l1 = 10.0 ** generator.uniform(-4, 0), 10.0 ** generator.uniform(-3, -1) if has_l1 else 0.0
-        yield Problem(labels, l2, weights, l1=l1)
+        yield BatchProblem(labels, l2, weights, l1=l1)
 
 
 def fill_problem_batch(rows, problems):

@@ -9,7 +9,7 @@ from scipy.special import expit
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import CategoricalColumn, TableMatrix, as_matrix
 from fastlin.objective.coordinates import choose_coordinates
-from fastlin.objective.problem_batch import BatchRows, Problem
+from fastlin.objective.problem_batch import BatchProblem, BatchRows
 from fastlin.solvers import choose
 from fastlin.solvers.batched_lbfgs import MAX_FACTORIZED_PARAMETERS, MAX_MODELS_PER_PROBLEM, minimize_problems
 
@@ -50,7 +50,7 @@ def test_softmax_minima_agree_with_single_fits(kind):
     best = choose.minimize(objective, solver="auto", tol=1e-9, max_iter=1000)
     point = objective.at(best.parameters, out=objective.make_probability_buffer())
     drawn = np.random.default_rng(0).multinomial(500, np.full(500, 1 / 500), 30).astype(float)
-    resamples = [Problem(labels, 1e-4, weights, best.parameters.ravel()) for weights in drawn]
+    resamples = [BatchProblem(labels, 1e-4, weights, best.parameters.ravel()) for weights in drawn]
     curvature = 0.5 * sum(np.mean(curvature) for curvature in point.curvatures())
     options = {"curvature": curvature, "reference": point.compute_loss_hessian() / curvature, "n_rows_coef": 5}
     solutions = solve(X, resamples, **options)
@@ -87,7 +87,7 @@ def sample_problems(X, n_problems, seed=0, is_weighted=False, l1_ratio=0.0):
         labels = (scores > np.quantile(scores, 1 - fraction)).astype(np.uint8)
         weights = generator.integers(1, 4, n).astype(float) if is_weighted else None
         strength = 10.0 ** generator.uniform(-4, 0)
-        problems.append(Problem(labels, (1 - l1_ratio) * strength, weights, l1=l1_ratio * strength))
+        problems.append(BatchProblem(labels, (1 - l1_ratio) * strength, weights, l1=l1_ratio * strength))
     return problems
 
 

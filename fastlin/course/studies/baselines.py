@@ -28,7 +28,7 @@ from fastlin.course.studies import timing
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.worker_process import WorkerProcess
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.other_libraries import LIBRARIES, CannotSolveError, Library, Problem
+from fastlin.other_libraries import LIBRARIES, CannotSolveError, ComparisonProblem, Library
 from fastlin.typing import FloatArray
 
 C = 1.0
@@ -61,7 +61,7 @@ TIME_RATIO_COLUMN = "time / fastlin's"
 def run(
     settings: Settings,
     dtype: str = "float64",
-    problems: Sequence[tuple[Problem, Problem]] | None = None,
+    problems: Sequence[tuple[ComparisonProblem, ComparisonProblem]] | None = None,
     seconds: float = DEFAULT_COMPARISON_SECONDS,
 ) -> Results:
     """Compare all installed libraries on pairs of training and test problems, by default from the data set.
@@ -148,7 +148,7 @@ def find_missing_packages() -> list[str]:
     return list(dict.fromkeys(missing))
 
 
-def make_problems(settings: Settings, dtype: str) -> list[tuple[Problem, Problem]]:
+def make_problems(settings: Settings, dtype: str) -> list[tuple[ComparisonProblem, ComparisonProblem]]:
     """Return training and test problems: all classes with an intercept, and even vs odd labels without an intercept.
 
     The second problem exists because several libraries support only two classes, and one library penalizes the
@@ -157,9 +157,9 @@ def make_problems(settings: Settings, dtype: str) -> list[tuple[Problem, Problem
     X, y, X_test, y_test = timing.scale_pixels(settings.data, N_QUICK_ROWS if settings.quick else None, dtype)
     classes, y = np.unique(y, return_inverse=True)
     n_classes, y_test = len(classes), np.searchsorted(classes, y_test)
-    problems = [Problem("even or odd", X, y % 2, 2, C, fit_intercept=False)]
+    problems = [ComparisonProblem("even or odd", X, y % 2, 2, C, fit_intercept=False)]
     if n_classes > 2:
-        problems.insert(0, Problem(f"{n_classes} classes", X, y, n_classes, C, fit_intercept=True))
+        problems.insert(0, ComparisonProblem(f"{n_classes} classes", X, y, n_classes, C, fit_intercept=True))
     return [(problem, replace(problem, X=X_test, y=y_test % problem.n_classes)) for problem in problems]
 
 
@@ -393,8 +393,8 @@ class _LibraryCandidate:
             self._threads = [best["threads"]]
 
 
-def make_sample_problem(problem: Problem) -> Problem:
-    """Return a Problem with the first rows of each class. Its `l2` is the mean square of the features.
+def make_sample_problem(problem: ComparisonProblem) -> ComparisonProblem:
+    """Return a ComparisonProblem with the first rows of each class. Its `l2` is the mean square of the features.
 
     With C = 1, a wrong penalty might change the objective too little to be detected.
     """

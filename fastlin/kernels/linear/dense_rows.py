@@ -50,8 +50,8 @@ def fill_block_pass(
     The rows are ``row_indices`` (m,), or all rows if ``row_indices`` is empty. With Losses, the sums are the gradient
     of losses.values[block] = sum s_i l_i with respect to coef and intercept. With a Curvature in the type of coef, the
     parameters are a direction, and the sums are the product of the Hessian and this direction: sum u x~_i' and sum u,
-    with u_k = s_i p_k (t_k - sum_l p_l t_l) for the scores t. With a ProblemBatch, coef contains the coefficients of
-    all problems, and the sums are over all rows. Sums over a tile of ``tile_rows`` rows are in the type of coef, and
+    with u_k = s_i p_k (t_k - sum_l p_l t_l) for the scores t. With a ProblemBatchArrays, coef contains the coefficients
+    of all problems, and the sums are over all rows. Sums over a tile of ``tile_rows`` rows are in the type of coef, and
     all other sums are float64. If ``categorical`` is not None, their coefficients contribute to the scores, and the
     kernel writes the block's sums per category to categorical.sums.
     """
@@ -62,8 +62,8 @@ def fill_block_pass(
     n_rows = row_indices.shape[0] if row_indices.shape[0] > 0 else X.shape[0]
     first, last = block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks
     rows, n_rows = slice_rows(row_indices, first, last), last - first
-    # The tiles of a ProblemBatch are not transposed, so that the result of a problem is bitwise independent of the
-    # other problems.
+    # The tiles of a ProblemBatchArrays are not transposed, so that the result of a problem is bitwise independent of
+    # the other problems.
     tile = allocate_tile(coef, scaling, tile_rows, batch is None)
     coef_sums = zeros_aligned(tile.coef.shape, np.float64)
     intercept_sums[:] = 0

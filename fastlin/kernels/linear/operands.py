@@ -69,7 +69,7 @@ class Losses(NamedTuple):
     probability_output: ProbabilityOutput
 
 
-class ProblemBatch(NamedTuple):
+class ProblemBatchArrays(NamedTuple):
     """The labels and weights of B problems over the same rows, and the outputs of a pass over them.
 
     Each problem has the logistic loss, or the softmax loss with K adjacent rows of coefficients.

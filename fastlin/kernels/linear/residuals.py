@@ -82,7 +82,7 @@ def convert_consecutive_logistic_scores(scores, samples, output, start, buffers)
 
 @kernel(inner=True)
 def convert_scores_of_batch(scores, n_rows, batch, n_classes, block, start, buffers):
-    """Overwrite `scores` (B K, tile rows) with the residuals of a ProblemBatch.
+    """Overwrite `scores` (B K, tile rows) with the residuals of a ProblemBatchArrays.
 
     The rows are consecutive, and the first of them is ``start``. The sums of the losses and of the class pairs are
     added to the block's slice of batch.values. `n_classes` is batch.n_classes; its type determines which loss Numba

@@ -16,7 +16,7 @@ from fastlin.course.studies import baselines, timing
 from fastlin.course.studies.settings import Settings
 from fastlin.course.studies.timing import choose_threads, find_median_interval, repeat_short_fits, time_fit, use_threads
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.other_libraries import LIBRARIES, Problem
+from fastlin.other_libraries import LIBRARIES, ComparisonProblem
 
 
 def fail(problem, effort):
@@ -162,7 +162,7 @@ class SimulatedProcess:
 def test_a_baseline_is_measured_on_each_number_of_threads(monkeypatch, name, seconds, fitted, later):
     monkeypatch.setattr(baselines, "count_threads", lambda: 2)
     monkeypatch.setattr(baselines, "PAUSE", 0.0)
-    rows = Problem("rows", np.eye(3), np.array([0, 1, 1]), 2, 1.0, fit_intercept=True)
+    rows = ComparisonProblem("rows", np.eye(3), np.array([0, 1, 1]), 2, 1.0, fit_intercept=True)
     process = SimulatedProcess(seconds)
     candidate = baselines._LibraryCandidate(name, "rows", "sample", process)
     candidate.measure_next_effort(0, rows, rows, 1, 5.0)
