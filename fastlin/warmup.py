@@ -106,8 +106,10 @@ def fit_problem_batches(dtype: str) -> None:
     for rows in (X, convert_to_sparse(X)):
         for l1_ratio in (0, 1):
             fit_and_predict(rows, (y[:, None] == np.arange(3)).astype(int), l1_ratio=l1_ratio)
-    for labels in (y > 0, y):
-        LogisticRegression().fit(X, labels).bootstrap(X, labels, n_resamples=2, random_state=0)
+    # The factors of many columns are solved for several classes at once.
+    many_columns, y_of_many_columns = make_problem(dtype, 400, 70, 3)
+    for rows, labels in ((X, y > 0), (X, y), (many_columns, y_of_many_columns)):
+        LogisticRegression().fit(rows, labels).bootstrap(rows, labels, n_resamples=2, random_state=0)
 
 
 def fit_network(dtype: str, network_dtype: str) -> None:
