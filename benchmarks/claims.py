@@ -1,4 +1,4 @@
-"""The published verdicts on the reports' claims. ``python -m benchmarks.claims RESULTS`` records a run.
+"""The published verdicts on the reports' claims. ``python -m benchmarks.publish --claims RESULTS`` records a run.
 
 RESULTS is the output folder of `fastlin reproduce` on MNIST with the CIFAR-10 studies named. The claims, metrics and
 figures are stored in docs/studies.
@@ -6,7 +6,6 @@ figures are stored in docs/studies.
 
 import json
 import shutil
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -113,11 +112,3 @@ def _format(value):
     if not isinstance(value, float):
         return str(value)
     return f"{value:.3g}" if value >= 1 else f"{value:.3f}"
-
-
-if __name__ == "__main__":
-    from benchmarks.pages import write_pages
-    from benchmarks.published import read_machines
-
-    record_claims(Path(sys.argv[1]))
-    write_pages(read_machines())

@@ -12,7 +12,7 @@ from fastlin.objective.objective import Objective, make_penalty_factors
 from fastlin.objective.penalty import Box, Penalty
 from fastlin.objective.point import Point
 from fastlin.objective.rows import Rows, make_samples, multiply_weights_by_counts
-from fastlin.solvers.choose import Minimization, Start
+from fastlin.solvers.minimization import Minimization, Start
 
 # The penalty factors of `make_scale_free_objective`.
 FACTORS = np.array([1.0, 0.5, 3.0, 1.0, 0.1, 2.0])

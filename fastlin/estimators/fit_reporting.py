@@ -24,7 +24,7 @@ from fastlin.typing import BoolArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator, LogisticRegression, TrainedEstimator
-    from fastlin.estimators.problem import Fit
+    from fastlin.estimators.problem import Fit, IterationListener
     from fastlin.solvers.solution import Solution
     from fastlin.training.loop import Training
 
@@ -40,9 +40,6 @@ SCIKIT_LEARN_WARNINGS = {
     "sag": "The max_iter was reached which means the coef_ did not converge. ",
     "saga": "The max_iter was reached which means the coef_ did not converge. ",
 }
-# A function that is called after each iteration, and returns whether the fit should stop. Its arguments are the number
-# of the iteration, the solver's record of the iteration, and a function that returns the coefficients.
-IterationListener: TypeAlias = Callable[[int, Any, Callable[[], Any]], Any]
 # A function that returns the fitted attributes that predictions need. Its arguments are the number of an iteration and
 # the coefficients.
 FittedAttributesFunction: TypeAlias = Callable[..., dict[str, Any]]

@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 from fastlin.blocks.blocks import Blocks, take_rows
 from fastlin.estimators.columns import choose_dtype
 from fastlin.estimators.fit_reporting import (
-    IterationListener,
     IterationTaskListener,
     combine_listeners,
     show_fits,
@@ -28,7 +27,7 @@ from fastlin.typing import FloatArray, IntArray, MatrixLike
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
-    from fastlin.estimators.problem import Fit, Problem
+    from fastlin.estimators.problem import Fit, IterationListener, Problem
 
 # If C increases by at most this factor, a fit starts from the extrapolated solution without a comparison of J.
 MAX_C_RATIO_TO_EXTRAPOLATE = 1.5

@@ -355,7 +355,8 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
         """Return the Inference computed from `data`, with the arguments that the caller passed to `inference`."""
         from fastlin.estimators.problem import Problem, apply_reference_coding, find_omitted_categories
         from fastlin.inference.covariances import encode_clusters
-        from fastlin.inference.estimation import WeightInfo, check_options, compute_inference
+        from fastlin.inference.estimation import compute_inference
+        from fastlin.inference.options import WeightInfo, check_options
 
         # Use a copy, because the validation sets attributes.
         model: Any = copy(self)

@@ -38,6 +38,8 @@ Solver: TypeAlias = Literal[
 Penalty: TypeAlias = Literal["l1", "l2", "elasticnet"]
 Activation: TypeAlias = Literal["identity", "logistic", "relu", "tanh"]
 Normalization: TypeAlias = Literal["input", "hidden", "both"]
+# The scoring of `permutation_test` that is not a scorer of scikit-learn.
+LIKELIHOOD_RATIO_SCORING = "likelihood_ratio"
 Initialization: TypeAlias = Literal["xavier", "he", "normal"]
 # The solvers, learning rate schedules and dtypes of a network.
 NetworkSolver: TypeAlias = Literal["adam", "sgd", "lbfgs"]

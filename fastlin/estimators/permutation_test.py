@@ -15,12 +15,11 @@ from sklearn.utils import column_or_1d, indexable
 
 from fastlin.estimators.labels import encode_labels
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import draw_seed
+from fastlin.estimators.parameters import LIKELIHOOD_RATIO_SCORING, draw_seed
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.fitted import validate_count
 from fastlin.typing import MatrixLike
 
-LIKELIHOOD_RATIO_SCORING = "likelihood_ratio"
 # Scores that are supported by batched fits.
 BATCHED_SCORINGS = "accuracy", "neg_log_loss", LIKELIHOOD_RATIO_SCORING
 # The largest tol of the fits. Batched fits take little longer than with a tol of 1e-4, and likelihood ratios are

@@ -19,8 +19,13 @@ from sklearn.model_selection import cross_val_score
 from fastlin.estimators.columns import validate_matrix
 from fastlin.estimators.firth_logistic_regression import FirthLogisticRegression
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import limit_jobs, resolve_penalty, uses_alpha, validate_penalty_factors
-from fastlin.estimators.permutation_test import LIKELIHOOD_RATIO_SCORING
+from fastlin.estimators.parameters import (
+    LIKELIHOOD_RATIO_SCORING,
+    limit_jobs,
+    resolve_penalty,
+    uses_alpha,
+    validate_penalty_factors,
+)
 from fastlin.estimators.score_errors import (
     N_LOSS_ROUNDING_ERRORS,
     BinaryFit,

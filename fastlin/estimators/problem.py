@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import starmap
 from math import log
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from scipy import sparse
@@ -29,7 +29,6 @@ from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
-    from fastlin.estimators.fit_reporting import IterationListener
 
 # A penalty below this fraction of J is within rounding error.
 NEGLIGIBLE_PENALTY_RATIO = 1e-12
@@ -38,6 +37,10 @@ MAX_OBJECTIVE_ROUNDING_RISE = 1e-6
 # Fits with at most this many products per pass run sequentially, because the threads would mostly wait for the
 # interpreter lock (docs/benchmarks/design-choices.md: sequential small fits).
 MAX_PRODUCTS_OF_SEQUENTIAL_FITS = 1 << 16
+
+# A function that is called after each iteration, and returns whether the fit should stop. Its arguments are the number
+# of the iteration, the solver's record of the iteration, and a function that returns the coefficients.
+IterationListener: TypeAlias = Callable[[int, Any, Callable[[], Any]], Any]
 
 
 @dataclass(frozen=True, eq=False)

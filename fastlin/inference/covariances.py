@@ -28,7 +28,7 @@ from fastlin.tensors import view_as_numpy
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from fastlin.inference.estimation import InferenceOptions
+    from fastlin.inference.options import InferenceOptions
 
 
 def compute_covariance(

@@ -22,7 +22,7 @@ from fastlin.inference.hypotheses import TestResult, compute_test
 from fastlin.inference.likelihood import LikelihoodState
 from fastlin.kernels.machine.vectors import dot
 from fastlin.solvers import line_search
-from fastlin.solvers.lbfgs import TwoLoopRecursion
+from fastlin.solvers.two_loop_recursion import TwoLoopRecursion
 from fastlin.typing import FloatArray
 
 # Number of L-BFGS pairs.

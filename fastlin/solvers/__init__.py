@@ -1,8 +1,7 @@
 """Solvers. Each solver minimizes an objective with penalty strengths l1 and l2, and returns a Solution.
 
 A solver is a module with a function ``minimize(fit)``. `choose.minimize` creates the argument, which is a Minimization
-with the
-attributes::
+with the attributes::
 
     objective   the Objective to minimize
     start       the Start, with centered parameters (see `Objective.center`); `start_point` returns its Point

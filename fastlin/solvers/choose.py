@@ -6,15 +6,14 @@ Candidates are tried in order. Each continues from the point where the previous 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN_SIZE
 from fastlin.objective.penalty import MAX_PENALTY
 from fastlin.solvers import descent, lbfgs, newton, preconditioners, proximal_newton, row_space_lbfgs
+from fastlin.solvers.minimization import Minimization, Start
 from fastlin.solvers.solution import CONVERGED, MAX_ITER_REACHED
 from fastlin.solvers.stopping import Stopping
 from fastlin.solvers.tuning import (
@@ -25,7 +24,7 @@ from fastlin.solvers.tuning import (
     ROWS_PER_COLUMN,
     SWITCH_THRESHOLD,
 )
-from fastlin.typing import FloatArray, FloatType
+from fastlin.typing import FloatArray
 
 # If the squared means of the columns are at least the fraction MIN_MEAN_RATIO of the mean squares, a fit with an L1
 # penalty and without an intercept starts from a solution with an intercept, of tolerance START_TOL
@@ -34,7 +33,6 @@ MIN_MEAN_RATIO, START_TOL = 0.9, INNER_TOL**2
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
-    from fastlin.objective.point import Point, ProbabilityBuffer
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import IterationCallback
 
@@ -86,55 +84,6 @@ def minimize(
         best = stopping.best
         fit.start = Start(objective.center(best.parameters), best if best.has_probabilities else None)
     return solution
-
-
-class Start(NamedTuple):
-    """The starting point of a method."""
-
-    parameters: FloatArray
-    point: Point | None = None  # the Point at the parameters, if it has been evaluated
-    is_null_model: bool = False  # whether this is the null model
-
-
-@dataclass
-class Minimization:
-    """The arguments of `minimize` that all methods of a fit use."""
-
-    objective: Objective
-    stopping: Stopping
-    buffer: ProbabilityBuffer | None
-    solver: str
-    nearby_fit: Solution | None
-    starts: Sequence[FloatArray]
-
-    @cached_property
-    def start(self) -> Start:
-        """The best of the starts and the null model. Later, it is the best point of the previous method."""
-        objective, nearby_fit = self.objective, self.nearby_fit
-        starts = [objective.center(objective.penalty.clip(start)) for start in self.starts]
-        best = None
-        if nearby_fit is not None and objective.penalty.is_smooth and len(starts) == 2:
-            # The first start is the nearby solution. J at this solution can be computed without a pass.
-            nearby_objective_value = nearby_fit.loss + 0.5 * float(
-                np.sum(objective.penalty.curvatures * nearby_fit.parameters**2)
-            )
-            best = objective.at(starts.pop(), objective.fast_precision, out=self.buffer)
-            starts = [] if best.value <= nearby_objective_value else starts
-        for start in starts:
-            point = objective.at(start, objective.fast_precision, out=self.buffer)
-            # J is NaN at a start that is too far from the minimum.
-            if best is None or point.value <= best.value or np.isnan(best.value):
-                best = point
-        if best is None or not best.value <= objective.compute_start_value():
-            return Start(objective.start(), is_null_model=True)
-        return Start(best.parameters, best if best.has_probabilities or self.buffer is None else None)
-
-    def start_point(self, precision: FloatType) -> Point:
-        """Return the Point at the start of a method, evaluated in the given precision."""
-        parameters, point, _ = self.start
-        if point is not None and point.precision == precision:
-            return point
-        return self.objective.at(parameters, precision, out=self.buffer)
 
 
 # A method returns a Solution, or None if it cannot start.

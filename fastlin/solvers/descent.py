@@ -30,7 +30,7 @@ from fastlin.solvers.tuning import (
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
-    from fastlin.solvers.choose import Minimization
+    from fastlin.solvers.minimization import Minimization
     from fastlin.solvers.solution import Solution
 
 

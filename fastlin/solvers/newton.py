@@ -22,7 +22,7 @@ from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
-    from fastlin.solvers.choose import Minimization
+    from fastlin.solvers.minimization import Minimization
     from fastlin.solvers.preconditioners import AnyPreconditioner, Preconditioner
     from fastlin.solvers.solution import Solution
 

@@ -40,7 +40,7 @@ from fastlin.typing import BoolArray
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
-    from fastlin.solvers.choose import Minimization
+    from fastlin.solvers.minimization import Minimization
     from fastlin.solvers.solution import Solution
 
 # If a model is not reliable, a fraction of the curvature at equal probabilities is mixed in. The reason is that

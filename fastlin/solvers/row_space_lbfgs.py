@@ -18,16 +18,16 @@ from fastlin.kernels.machine.gather import count_table_columns
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.row_space import RowLine, RowSpace, multiply, multiply_without_intercepts
 from fastlin.solvers import line_search
-from fastlin.solvers.lbfgs import TwoLoopRecursion
 from fastlin.solvers.solution import MAX_ITER_REACHED, STALLED, TOO_SLOW
 from fastlin.solvers.stopping import is_slow
 from fastlin.solvers.tuning import INNER_TOL, MIN_COLUMNS_PER_ROW, MIN_DECREASE_RATIO, SWITCH_THRESHOLD
+from fastlin.solvers.two_loop_recursion import TwoLoopRecursion
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
     from fastlin.objective.row_space import RowPoint
-    from fastlin.solvers.choose import Minimization
+    from fastlin.solvers.minimization import Minimization
     from fastlin.solvers.solution import Solution
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from fastlin.objective.row_space import RowPoint
-    from fastlin.solvers.lbfgs import CoefficientPairs
     from fastlin.solvers.preconditioners import AnyPreconditioner
     from fastlin.solvers.quadratic import HessianModel
+    from fastlin.solvers.two_loop_recursion import CoefficientPairs
 
 
 class StopReason(NamedTuple):

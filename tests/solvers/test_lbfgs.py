@@ -11,6 +11,7 @@ from fastlin.objective.objective import Objective
 from fastlin.solvers import lbfgs, preconditioners
 from fastlin.solvers.preconditioners import build_class_blocks
 from fastlin.solvers.stopping import Stopping
+from fastlin.solvers.two_loop_recursion import CoefficientPairs
 
 
 def minimize(
@@ -116,7 +117,7 @@ def test_the_direction_is_that_of_the_bfgs_matrix(n_bytes, max_kept_pairs, toler
     objective, parameters = make_objective(100, 3, 3, l2=0.01)
     # With a budget of zero, there are four float32 pairs.
     pairs, size, generator = (
-        lbfgs.CoefficientPairs(replace_budget(objective, n_bytes)),
+        CoefficientPairs(replace_budget(objective, n_bytes)),
         parameters.size,
         np.random.default_rng(0),
     )
@@ -143,12 +144,12 @@ def test_the_direction_is_that_of_the_bfgs_matrix(n_bytes, max_kept_pairs, toler
 def test_reused_pairs_have_the_gradient_changes_of_the_new_penalty():
     objective, parameters = make_objective(100, 3, 3, l2=0.01)
     other, generator = objective.with_penalty(0.3, 0.0), np.random.default_rng(0)
-    pairs, expected = lbfgs.CoefficientPairs(objective), lbfgs.CoefficientPairs(other)
+    pairs, expected = CoefficientPairs(objective), CoefficientPairs(other)
     points = [parameters + 0.1 * generator.normal(size=parameters.shape) for _ in range(4)]
     for ends in itertools.pairwise(points):
         for pair_buffer, buffer_objective in ((pairs, objective), (expected, other)):
             pair_buffer.add(*((end, evaluate(buffer_objective, end).gradient) for end in ends))
-    reused_pairs, point = lbfgs.CoefficientPairs(other, pairs), evaluate(other, points[-1])
+    reused_pairs, point = CoefficientPairs(other, pairs), evaluate(other, points[-1])
     assert reused_pairs.n_pairs == 3
     preconditioner = build_class_blocks(point)
     actual, expected_direction, old = (
@@ -160,7 +161,7 @@ def test_reused_pairs_have_the_gradient_changes_of_the_new_penalty():
 
 def test_a_pair_without_curvature_is_rejected():
     objective, parameters = make_objective(20, 3, 2, l2=0.1)
-    pairs, unused_pairs = (lbfgs.CoefficientPairs(replace_budget(objective, 0)) for _ in range(2))
+    pairs, unused_pairs = (CoefficientPairs(replace_budget(objective, 0)) for _ in range(2))
     for step, factor, n_pairs in ((1, -1, 0), (0, 1, 0), *((1, 1, min(n, 4)) for n in range(1, 6)), (1, -1, 0)):
         add(pairs, step * parameters, factor * parameters)
         assert pairs.n_pairs == n_pairs
