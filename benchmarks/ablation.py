@@ -36,7 +36,8 @@ def _return_false(*_):
     return False
 
 
-def _predict_no_iterations_only_at_the_target(decrements, target):
+def _predict_zero_only_at_target(decrements, target):
+    """Replace `predict_n_iter`, so that preconditioners are built on schedule until the target is reached."""
     return 0.0 if decrements[-1] <= target else np.inf
 
 
@@ -65,7 +66,7 @@ DISABLING_PATCHES = {
     "Hessian of a sample": (preconditioners, "choose", _choose_preconditioner_without_hessian),
     "one block at first": (preconditioners, "choose_first_builder", lambda objective, builder: builder),
     "sample at the start": (choose, "_minimize_sample", lambda *_: None),
-    "postponed blocks": (lbfgs, "predict_n_iter", _predict_no_iterations_only_at_the_target),
+    "postponed blocks": (lbfgs, "predict_n_iter", _predict_zero_only_at_target),
     "start with an intercept": (choose, "_is_start_with_intercept_useful", _return_false),
     "passes in float32": (Matrix, "is_faster_in_float32", _return_false),
     "optimized intercepts": (Stopping, "intercept_limits_bound", _return_false),

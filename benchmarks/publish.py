@@ -42,6 +42,8 @@ def main(arguments=None):
         "--claims", type=Path, metavar="RESULTS", help="measure nothing, but record the claims of a report's results"
     )
     options = parser.parse_args(arguments)
+    if sum([bool(options.cases), options.pages, options.claims is not None]) > 1:
+        parser.error("cases, --pages and --claims exclude one another")
     unknown_cases = [case for case in options.cases if case not in CASES]
     if unknown_cases:
         parser.error(f"{unknown_cases[0]!r} is not a case; the cases are {', '.join(CASES)}")

@@ -78,7 +78,10 @@ def interrupt(moment):
     sys.setprofile(profile)
     try:
         run()
-    except Interrupted:
+    except BaseException as error:
+        # Before 3.12, Python converts an exception in __set_name__ to a RuntimeError.
+        if not isinstance(error, Interrupted) and not isinstance(error.__cause__, Interrupted):
+            raise
         was_interrupted = True
     sys.setprofile(None)
     return was_interrupted, n_calls, run()

@@ -26,7 +26,7 @@ N_TABLE_COPIES = 4
 
 
 def read_training_and_held_out_problems(options: SimpleNamespace) -> tuple[ComparisonProblem, ComparisonProblem]:
-    """Return the Problems of the training and the held-out rows, with standardized numbers and one-hot encoded text."""
+    """Return the problems of the training and the held-out rows, with standardized numbers and one-hot encoded text."""
     name, strings = options.table, np.empty((0, 0))
     # Windows does not have sysconf.
     if hasattr(os, "sysconf"):

@@ -53,6 +53,8 @@ from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
 # A Gram matrix with at least this many panels keeps all threads busy without row blocks.
 MIN_PANELS_WITHOUT_BLOCKS = 5
+# With this many samples, each Gram matrix is summed in one part.
+MIN_SAMPLES_WITHOUT_PARTS = 5
 # The work of a pass per row, column and class, for three or more classes. With one row of coefficients, memory
 # bandwidth limits the products, so each product costs as much as a read (docs/benchmarks/design-choices.md: work per
 # class).
@@ -338,7 +340,12 @@ class DensePasses(Passes):
     def grams_of_samples(
         self, rows: IntArray, starts: IntArray, row_weights: FloatArray, precision: FloatType
     ) -> FloatArray:
-        """See `Passes.grams_of_samples`. One run of the kernel computes all matrices."""
+        """See `Passes.grams_of_samples`. If there are enough samples for all threads, they are not divided into parts.
+
+        Then wide panels are not slower, because no part waits for another.
+        """
+        if len(starts) - 1 < MIN_SAMPLES_WITHOUT_PARTS:
+            return super().grams_of_samples(rows, starts, row_weights, precision)
         return self._fill_grams(rows, starts, row_weights[None], precision, WIDE_PANEL_ROWS)[:, 0]
 
     def _fill_grams(self, rows, starts, row_weights, precision, panel_rows):

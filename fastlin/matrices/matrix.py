@@ -365,9 +365,10 @@ class Passes:
     def grams_of_samples(
         self, rows: IntArray, starts: IntArray, row_weights: FloatArray, precision: FloatType
     ) -> FloatArray:
-        """Return the Gram matrices (m, d + 1, d + 1) of m samples of rows, in ``precision``. See `gram`.
+        """Return the Gram matrices (C, d + 1, d + 1) of C samples of rows, in ``precision``. See `gram`.
 
-        Sample c consists of the rows from starts[c] up to starts[c + 1], with their entries of `row_weights`.
+        `rows` (m,), int64, are the row indices of all samples, and `row_weights` (m,) their weights. Sample c is the
+        slice from starts[c] up to starts[c + 1]. `starts` (C + 1,) are int64.
         """
         grams = np.zeros((len(starts) - 1, self.shape[1], self.shape[1]), precision)
         for gram, first, last in zip(grams, starts[:-1], starts[1:], strict=True):

@@ -354,16 +354,17 @@ class Rows:
         if not row_weights.shape[1]:
             return np.zeros((len(row_weights), size, size), precision)
         grams = self.passes.gram(row_indices, row_weights / self.total_weight, precision)
-        return self._clear_intercept_of_grams(grams, len(row_indices) or self.matrix.shape[0])
+        return self._count_rows_of_grams(grams, len(row_indices) or self.matrix.shape[0])
 
     def grams_of_samples(
         self, row_indices: IntArray, starts: IntArray, row_weights: FloatArray, precision: FloatType
     ) -> FloatArray:
-        """Return the Gram matrices (m, d + 1, d + 1) of m samples. See `gram` and `Passes.grams_of_samples`."""
+        """Return the Gram matrices (C, d + 1, d + 1) of C samples. See `gram` and `Passes.grams_of_samples`."""
         grams = self.passes.grams_of_samples(row_indices, starts, row_weights / self.total_weight, precision)
-        return self._clear_intercept_of_grams(grams, len(row_indices))
+        return self._count_rows_of_grams(grams, len(row_indices))
 
-    def _clear_intercept_of_grams(self, grams, n_summed_rows):
+    def _count_rows_of_grams(self, grams, n_summed_rows):
+        """Count the rows of a sum as a part of a pass, and clear the entries of the intercept if there is none."""
         self.add_to_pass_counter(n_summed_rows / self.n_rows)
         self._clear_intercept_entries(grams)
         self._clear_intercept_entries(grams.transpose(0, 2, 1))

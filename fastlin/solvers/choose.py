@@ -19,17 +19,15 @@ from fastlin.solvers.stopping import Stopping
 from fastlin.solvers.tuning import (
     EXPENSIVE_REFRESH_ITERATIONS,
     INNER_TOL,
+    MAX_START_ITERATIONS,
     MAX_WORK_IN_CACHE,
+    MIN_MEAN_RATIO,
     MIN_ROWS_FOR_SAMPLE,
     ROWS_PER_COLUMN,
+    START_TOL,
     SWITCH_THRESHOLD,
 )
 from fastlin.typing import FloatArray
-
-# If the squared means of the columns are at least the fraction MIN_MEAN_RATIO of the mean squares, a fit with an L1
-# penalty and without an intercept starts from a solution with an intercept, of tolerance START_TOL
-# (docs/benchmarks/design-choices.md: start with an intercept).
-MIN_MEAN_RATIO, START_TOL = 0.9, INNER_TOL**2
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
@@ -129,9 +127,9 @@ def choose_solver(objective: Objective, solver: str) -> str:
 
 
 def minimize_by_proximal_newton(fit: Minimization) -> Solution:
-    """Minimize the objective by proximal Newton steps."""
+    """Minimize the objective by proximal Newton steps, perhaps from a solution with an intercept."""
     if fit.start.is_null_model and fit.nearby_fit is None and _is_start_with_intercept_useful(fit.objective):
-        point = fit.objective.at(_find_start_with_intercept(fit.objective, fit.stopping.max_iter), out=fit.buffer)
+        point = fit.objective.at(_find_start_with_intercept(fit.objective, fit.stopping), out=fit.buffer)
         if point.value <= fit.objective.compute_start_value():
             fit.start = Start(point.parameters, point)
     return proximal_newton.minimize(fit)
@@ -141,24 +139,27 @@ def _is_start_with_intercept_useful(objective):
     """Return whether X is wide, and its columns are far from zero, but there is no intercept."""
     if objective.fit_intercept or objective.penalty.box is not None or objective.n_rows >= objective.shape[1]:
         return False
-    squared_means, mean_squares = np.square(objective.coordinates.mean), objective.coordinates.mean_squares[:-1]
-    return float(np.sum(squared_means)) >= MIN_MEAN_RATIO * float(np.sum(mean_squares))
+    squared_mean = float(np.sum(np.square(objective.coordinates.mean)))
+    return squared_mean > 0 and squared_mean >= MIN_MEAN_RATIO * float(np.sum(objective.coordinates.mean_squares[:-1]))
 
 
-def _find_start_with_intercept(objective, max_iter):
-    """Return parameters (K, d + 1) with nearly the scores of the solution with an intercept.
+def _find_start_with_intercept(objective, stopping):
+    """Return centered parameters (K, d + 1) with nearly the scores of the solution with an intercept.
 
     If columns are far from zero, they are nearly parallel, so coordinate descent is slow. An intercept centers them.
     Multiples of the column means then replace the intercept: they are added to the nonzero coefficients.
     """
     with_intercept, coordinates = objective.with_intercept(), objective.coordinates
-    solution = minimize(with_intercept, solver="auto", tol=START_TOL, max_iter=max_iter)
+    max_iter = min(stopping.max_iter, MAX_START_ITERATIONS)
+    solution = minimize(with_intercept, solver="auto", tol=max(START_TOL, stopping.tol), max_iter=max_iter)
     coef, intercept = with_intercept.coordinates.convert_to_coefficients(solution.parameters)
     parameters = coordinates.to_parameters(coef, np.zeros(len(coef)))
     means = np.where(coef != 0, coordinates.mean, 0.0)
-    squares = np.einsum("kj,kj->k", means, means)
-    parameters[:, :-1] += np.divide(intercept, squares, out=np.zeros(len(coef)), where=squares > 0)[:, None] * means
-    return parameters
+    squares, mean_squares = np.sum(means**2, axis=1), np.sum((coef != 0) * coordinates.mean_squares[:-1], axis=1)
+    # Columns whose mean square is mostly variance cannot replace the intercept.
+    has_large_means = squares > 0.5 * mean_squares
+    parameters[:, :-1] += np.divide(intercept, squares, out=np.zeros(len(coef)), where=has_large_means)[:, None] * means
+    return objective.center(parameters)
 
 
 def minimize_by_lbfgs(fit: Minimization) -> Solution:

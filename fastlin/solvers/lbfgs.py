@@ -78,7 +78,10 @@ def minimize(
             if builder is not None and n_iter not in postponed_iterations:
                 n_remaining = predict_n_iter(decrements, stopping.allowed_gap(point))
                 if n_remaining <= count_iterations_to_amortize(objective, builder):
-                    preconditioner_builders[2 * n_iter], builder = builder, None
+                    # A later build on the schedule replaces a postponed one.
+                    if not any(n_iter < other <= 2 * n_iter for other in preconditioner_builders):
+                        preconditioner_builders[2 * n_iter] = builder
+                    builder = None
                     # If the decrement is small but the fit does not stop, it is not postponed again.
                     postponed_iterations.update({2 * n_iter} if n_remaining == 0 else ())
             if builder is not None:

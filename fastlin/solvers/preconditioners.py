@@ -41,7 +41,8 @@ from fastlin.typing import FloatArray, FloatType, IntArray
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
-# With more classes than this, passes are faster than the sums of blocks.
+# With more classes than this, a pass does about twice as many multiply-adds per second as the sums and factorizations
+# of blocks.
 MANY_CLASSES = 4 * SLOW_OPERATION_WORK
 # If a factor has at most this size, right-hand sides are solved one at a time, because batches are not faster.
 MAX_SINGLE_SOLVE_SIZE = 64
@@ -306,8 +307,8 @@ def count_build_passes(objective: Objective, builder: PreconditionerBuilder, sam
 def count_iterations_to_amortize(objective: Objective, builder: PreconditionerBuilder) -> int:
     """Return how many more iterations a fit must be expected to take before a new preconditioner pays off.
 
-    With many classes, one block for all classes converges almost as fast, and a pass does twice as many multiply-adds
-    per second as a builder (docs/benchmarks/design-choices.md: postponed blocks).
+    With many classes, one block for all classes converges almost as fast
+    (docs/benchmarks/design-choices.md: postponed blocks).
     """
     return 2 * count_build_passes(objective, builder) if objective.n_rows_coef > MANY_CLASSES else 0
 
@@ -328,7 +329,7 @@ def _count_class_rows(objective):
     """Return the number of rows that `build_class_blocks` samples per class if the cost permits."""
     (K, size), min_sampled_rows = objective.shape, objective.n_rows // 32
     n_rows_per_class = max(ROWS_PER_COLUMN * size, min_sampled_rows)
-    # With many classes, passes are faster than the sums of blocks, so half the rows are enough.
+    # With many classes, passes are cheap relative to blocks, so half the rows are enough.
     should_halve_rows = K > MANY_CLASSES and K * n_rows_per_class <= _count_affordable_rows(objective)
     return max(ROWS_PER_COLUMN // 2 * size, min_sampled_rows) if should_halve_rows else n_rows_per_class
 
@@ -469,7 +470,10 @@ def _build_blocks(objective, n_blocks, samples):
                 sample._replace(row_indices=np.searchsorted(sampled_indices, sample.row_indices)) for sample in samples
             ]
     fraction = rows.total_weight / objective.rows.total_weight
-    batch_size = max(1, min(n_blocks, MAX_PARTIAL_SUM_BYTES // (size**2 * np.dtype(precision).itemsize)))
+    # A batch contains the matrices, and the row indices and weights of the samples.
+    n_sampled_rows = max(_count_class_rows(objective), _count_shared_rows(objective))
+    n_bytes = size**2 * np.dtype(precision).itemsize + 16 * min(n_sampled_rows, objective.n_rows)
+    batch_size = max(1, min(n_blocks, MAX_PARTIAL_SUM_BYTES // n_bytes))
     samples = iter(samples)
     for first in range(0, n_blocks, batch_size):
         batch = list(islice(samples, batch_size))

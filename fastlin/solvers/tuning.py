@@ -48,6 +48,11 @@ SAMPLED_CURVATURE_FRACTION = 0.97
 # The iterations after which the preconditioner is rebuilt. The second, shorter schedule is used if rebuilding takes
 # more than MAX_CHEAP_BUILD_WORK multiply-adds.
 REFRESH_ITERATIONS, EXPENSIVE_REFRESH_ITERATIONS, MAX_CHEAP_BUILD_WORK = (4, 12, 36, 108), (15, 60), 200_000_000
+# If there are more columns than rows, and the squared means of the columns are at least the fraction MIN_MEAN_RATIO of
+# the mean squares, a fit with an L1 penalty and without an intercept starts from a solution with an intercept, of
+# tolerance START_TOL or after MAX_START_ITERATIONS iterations (docs/benchmarks/design-choices.md: start with an
+# intercept).
+MIN_MEAN_RATIO, START_TOL, MAX_START_ITERATIONS = 0.9, INNER_TOL**2, 30
 # With at least this many rows, a fit starts from the solution of a sample. The sample has a tenth of this number of
 # rows, or as many as one block requires if that is more.
 MIN_ROWS_FOR_SAMPLE = 50_000

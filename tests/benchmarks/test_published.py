@@ -268,7 +268,10 @@ def test_the_documents_are_written_even_if_cases_fail(monkeypatch, tmp_path):
     monkeypatch.setattr(publish, "write_pages", lambda machines: written_outputs.append("pages"))
     assert publish.main(["digits"]) == 1
     assert publish.main(["--pages"]) == 0
-    assert written_outputs == ["plots", "pages"] * 2
+    monkeypatch.setattr(publish, "record_claims", lambda folder: written_outputs.append(str(folder)))
+    assert publish.main(["--claims", "results"]) == 0
+    assert written_outputs == ["plots", "pages"] * 2 + ["results", "plots", "pages"]
+    assert_raises("2", publish.main, ["digits", "--claims", "results"], error=SystemExit)
     assert_raises("2", publish.main, ["nothing"], error=SystemExit)
 
 

@@ -138,7 +138,7 @@ def test_rows_are_sampled_in_proportion_to_their_curvature():
                 SimpleNamespace(rows=rows), curvature, n_drawn, generator
             )
             assert (np.diff(row_indices) > 0).all()
-            np.testing.assert_allclose(weights[0], curvature.sum() / n_drawn, rtol=1e-12)
+            np.testing.assert_allclose(weights, curvature.sum() / n_drawn, rtol=1e-12)
             counts += np.bincount(row_indices // 5000, minlength=4)
         expected = 40 * n_drawn * np.array([0.25, 0.1, 0.01, 0.0]) / 0.36
         assert (np.abs(counts - expected) <= 5 * np.sqrt(expected)).all()

@@ -43,9 +43,8 @@ def fill_block_gram(block, n_blocks, X, rows, starts, row_weights, scaling, pane
     `row_weights` has shape (C, m). A part consists of the rows from starts[part] up to starts[part + 1]. `grams` has
     shape (parts, C, d + 1, d + 1) and the type of the computation. A block sums one part for one panel. A panel
     consists of ``panel_rows`` rows of the matrices, on and above the diagonal. n_blocks is the number of parts times
-    the number of panels. The tile and the sums are stored as blocks
-    of columns, each four vectors wide. With whole rows, each row would take one memory page, and the pass would take
-    twice as long.
+    the number of panels. The tile and the sums are stored as blocks of columns, each four vectors wide. With whole
+    rows, each row would take one memory page, and the pass would take twice as long.
     """
     optimize_for_size()
     X = X[0]

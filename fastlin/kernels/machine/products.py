@@ -81,7 +81,7 @@ def load_and_multiply_tile(X, row_indices, start, stop, intercept, tile, should_
     `rows`, `coef` and `scores` are those of the tile. If the rows of X are contiguous, the products with the first
     classes read X directly. Rows and scores are overwritten up to the end of the last group of rows. The memory of the
     rows from ``stop`` is prefetched. If ``should_skip_storing`` is not None, X is not scaled, and contiguous rows are
-    not stored. Numba compiles this branch only if ``should_skip_storing`` is not None.
+    not stored unless they are transposed. Numba compiles this branch only if ``should_skip_storing`` is not None.
     """
     optimize_for_size()
     rows, scaling, coef, scores, prefetch_list, transposed_rows = tile

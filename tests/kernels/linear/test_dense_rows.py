@@ -222,7 +222,8 @@ def test_columns_far_from_zero_are_not_read_in_place(precision, allowed_scalings
 def fill_scores(X, parameters, scores, best):
     """Fill `scores` and `best`. A view of X in layers is processed in blocks, X itself by the kernel for small X."""
     if X.ndim == 3:
-        run_blocks(dense_rows.fill_block_scores, 3, X, parameters, 8, scores, best)
+        tile_rows = 8 if X.shape[1] < MAX_TILE_ROWS else MAX_TILE_ROWS
+        run_blocks(dense_rows.fill_block_scores, 3, X, parameters, tile_rows, scores, best)
     else:
         dense_rows.fill_scores(X, *parameters, scores, best)
 
@@ -231,7 +232,8 @@ def fill_scores(X, parameters, scores, best):
 @pytest.mark.parametrize("n_classes", [1, 3, 5, 11])
 def test_scores_and_the_best_class_agree_with_numpy(types, n_classes):
     dtype, kind, _ = TYPES[types]
-    for n, d in [(1, 1), (21, 9), (30, 700 if JIT_ENABLED else 20)]:
+    # With many rows and eleven classes, tiles are transposed, except for the last tile of a block.
+    for n, d in [(1, 1), (21, 9), (30, 700 if JIT_ENABLED else 20), (3 * (MAX_TILE_ROWS + 20), 9)]:
         X, _, _, coef, intercept = make_problem(n, d, max(2, n_classes), dtype)
         coef, intercept = round_to_type(coef, kind), round_to_type(intercept, kind)
         parameters = Parameters(coef.astype(kind), intercept.astype(kind))
