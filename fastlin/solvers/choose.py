@@ -143,6 +143,8 @@ def _is_start_with_intercept_useful(objective):
     return squared_mean > 0 and squared_mean >= MIN_MEAN_RATIO * float(np.sum(objective.coordinates.mean_squares[:-1]))
 
 
+# At extreme scales, squares leave the range of float64. The start is then not used.
+@np.errstate(over="ignore", invalid="ignore")
 def _find_start_with_intercept(objective, stopping):
     """Return centered parameters (K, d + 1) with nearly the scores of the solution with an intercept.
 
@@ -153,13 +155,13 @@ def _find_start_with_intercept(objective, stopping):
     max_iter = min(stopping.max_iter, MAX_START_ITERATIONS)
     solution = minimize(with_intercept, solver="auto", tol=max(START_TOL, stopping.tol), max_iter=max_iter)
     coef, intercept = with_intercept.coordinates.convert_to_coefficients(solution.parameters)
-    parameters = coordinates.to_parameters(coef, np.zeros(len(coef)))
-    means = np.where(coef != 0, coordinates.mean, 0.0)
-    squares, mean_squares = np.sum(means**2, axis=1), np.sum((coef != 0) * coordinates.mean_squares[:-1], axis=1)
+    means = np.where(coef != 0, coordinates.mean / coordinates.scale, 0.0)
+    squares = np.sum(means**2, axis=1)
+    mean_squares = np.sum((coef != 0) * coordinates.mean_squares[:-1] / coordinates.scale**2, axis=1)
     # Columns whose mean square is mostly variance cannot replace the intercept.
     has_large_means = squares > 0.5 * mean_squares
-    parameters[:, :-1] += np.divide(intercept, squares, out=np.zeros(len(coef)), where=has_large_means)[:, None] * means
-    return objective.center(parameters)
+    coef += np.divide(intercept, squares, out=np.zeros(len(coef)), where=has_large_means)[:, None] * means
+    return objective.center(coordinates.to_parameters(coef, np.zeros(len(coef))))
 
 
 def minimize_by_lbfgs(fit: Minimization) -> Solution:
