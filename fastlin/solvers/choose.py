@@ -143,7 +143,7 @@ def _is_start_with_intercept_useful(objective):
     return squared_mean > 0 and squared_mean >= MIN_MEAN_RATIO * float(np.sum(objective.coordinates.mean_squares[:-1]))
 
 
-# At extreme scales, squares leave the range of float64. The start is then not used.
+# At extreme scales, coefficients leave the range of float64. The start is then not used.
 @np.errstate(over="ignore", invalid="ignore")
 def _find_start_with_intercept(objective, stopping):
     """Return centered parameters (K, d + 1) with nearly the scores of the solution with an intercept.
@@ -155,12 +155,15 @@ def _find_start_with_intercept(objective, stopping):
     max_iter = min(stopping.max_iter, MAX_START_ITERATIONS)
     solution = minimize(with_intercept, solver="auto", tol=max(START_TOL, stopping.tol), max_iter=max_iter)
     coef, intercept = with_intercept.coordinates.convert_to_coefficients(solution.parameters)
-    means = np.where(coef != 0, coordinates.mean / coordinates.scale, 0.0)
+    # The unit keeps the squares within the range of float64.
+    means, sizes = coordinates.mean / coordinates.scale, np.sqrt(coordinates.mean_squares[:-1]) / coordinates.scale
+    unit = sizes.max()
+    means, sizes = np.where(coef != 0, means / unit, 0.0), np.where(coef != 0, sizes / unit, 0.0)
     squares = np.sum(means**2, axis=1)
-    mean_squares = np.sum((coef != 0) * coordinates.mean_squares[:-1] / coordinates.scale**2, axis=1)
     # Columns whose mean square is mostly variance cannot replace the intercept.
-    has_large_means = squares > 0.5 * mean_squares
-    coef += np.divide(intercept, squares, out=np.zeros(len(coef)), where=has_large_means)[:, None] * means
+    has_large_means = squares > 0.5 * np.sum(sizes**2, axis=1)
+    factors = np.divide(intercept / unit, squares, out=np.zeros(len(coef)), where=has_large_means)
+    coef += factors[:, None] * means
     return objective.center(coordinates.to_parameters(coef, np.zeros(len(coef))))
 
 
