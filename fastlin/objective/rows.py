@@ -300,6 +300,10 @@ class Rows:
         else:
             samples = samples._replace(rows=row_indices)
         rows = Rows(matrix, samples, self.n_classes, self.coordinates, self.fit_intercept)
+        return self._share_pass_counter(rows)
+
+    def _share_pass_counter(self, rows):
+        """Return `rows`, whose passes are from now on counted with those over these rows."""
         rows.pass_counter, rows._n_matrix_rows = self.pass_counter, self._n_matrix_rows
         return rows
 
@@ -310,8 +314,7 @@ class Rows:
         row_targets[positions] = targets.T
         samples = samples._replace(targets=row_targets)
         rows = Rows(self.matrix, samples, self.n_classes, self.coordinates, self.fit_intercept)
-        rows.pass_counter, rows._n_matrix_rows = self.pass_counter, self._n_matrix_rows
-        return rows
+        return self._share_pass_counter(rows)
 
     def with_intercept(self, l2: float, factors: FloatArray) -> Rows:
         """Return the same rows with an intercept, in the coordinates for a penalty. The result shares the pass counter.
@@ -324,8 +327,7 @@ class Rows:
             weights = multiply_weights_by_counts(samples.rows, weights, self.matrix.shape[0])
         coordinates = choose_coordinates(self.matrix.measure(weights), l2, factors, fit_intercept=True)
         rows = Rows(self.matrix, samples, self.n_classes, coordinates, fit_intercept=True)
-        rows.pass_counter, rows._n_matrix_rows = self.pass_counter, self._n_matrix_rows
-        return rows
+        return self._share_pass_counter(rows)
 
     def sample(self, n_rows: int) -> Rows:
         """Return about `n_rows` rows with positive weights, approximately evenly spaced."""
