@@ -298,7 +298,8 @@ class SparsePasses(Passes):
         n_problems = len(parameters)
         n_groups = -(-n_problems // PROBLEMS_PER_GROUP)
         n_parts = max(1, count_blocks_with_sums(n, matrix.n_entries, d))
-        borders = cut_balanced_blocks(matrix.entries.indptr, n_parts)
+        X = as_compressed_matrix(matrix.csr)
+        borders = cut_balanced_blocks(X.indptr, n_parts)
         padded = np.zeros((n_groups * PROBLEMS_PER_GROUP, d + 1))
         padded[:n_problems] = parameters
         intercepts = padded[:, -1] + np.einsum("kj,j->k", padded[:, :-1], shift)
@@ -308,7 +309,7 @@ class SparsePasses(Passes):
         sums = sums.reshape(n_parts, n_groups, d + 1, PROBLEMS_PER_GROUP)
         batch = ProblemBatchArrays.allocate(labels, weights, self.samples.offsets, 1, n_parts)
         intercepts = intercepts.reshape(n_groups, PROBLEMS_PER_GROUP)
-        operands = matrix.entries, borders, tables, intercepts, TILE_ROWS, sums, batch
+        operands = X, borders, tables, intercepts, TILE_ROWS, sums, batch
         run_blocks(fill_block_batch_pass, n_parts * n_groups, *operands)
         total = np.add.reduce(sums).transpose(0, 2, 1).reshape(-1, d + 1)[:n_problems]
         gradients[:, -1] = total[:, -1]

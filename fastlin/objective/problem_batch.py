@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlin.kernels.linear.operands import EMPTY_FLOAT64_MATRIX, NO_ROWS, Samples
+from fastlin.kernels.linear.sparse_rows import PROBLEMS_PER_GROUP
 from fastlin.objective.null_model import NullModel, fit_null_model
 from fastlin.objective.rounding import Roundings, RowErrors, gamma
 from fastlin.objective.rows import OffsetRange, make_samples
@@ -36,14 +37,18 @@ MIN_BATCH_SIZE, MAX_BATCH_SIZE, MAX_COEFFICIENT_ROWS, MAX_BATCH_COEFFICIENTS, MA
 )
 
 
-def choose_batch_size(n_rows: int, n_features: int, n_rows_coef: int = 1) -> int:
-    """Return the number of problems per batch whose coefficients, labels and weights fit into the caches."""
+def choose_batch_size(n_rows: int, n_features: int, n_rows_coef: int = 1, is_sparse: bool = False) -> int:
+    """Return the number of problems per batch whose coefficients, labels and weights fit into the caches.
+
+    It is a multiple of the number of problems that share a pass over sparse rows, or of MIN_BATCH_SIZE.
+    """
+    group_size = PROBLEMS_PER_GROUP if is_sparse else MIN_BATCH_SIZE
     max_problems_for_coefficients = (
         min(MAX_BATCH_COEFFICIENTS // max(1, n_features), MAX_COEFFICIENT_ROWS) // n_rows_coef
     )
     row_bytes = 9 if n_rows_coef == 1 else 12
     batch_size = min(max_problems_for_coefficients, MAX_BATCH_BYTES // (row_bytes * max(1, n_rows)), MAX_BATCH_SIZE)
-    return max(MIN_BATCH_SIZE, batch_size // MIN_BATCH_SIZE * MIN_BATCH_SIZE)
+    return max(group_size, batch_size // group_size * group_size)
 
 
 class BatchProblem(NamedTuple):
@@ -87,7 +92,8 @@ class BatchRows:
         """Set the attributes that depend on the fields."""
         matrix, coordinates, factors, offsets = self.matrix, self.coordinates, self.factors, self.offsets
         (n, d), K = matrix.shape, self.n_rows_coef
-        self.batch_size, self.n_rows, self.size = self.batch_size or choose_batch_size(n, d, K), n, K * (d + 1)
+        self.batch_size = self.batch_size or choose_batch_size(n, d, K, matrix.is_sparse)
+        self.n_rows, self.size = n, K * (d + 1)
         samples = make_samples(np.zeros(n, np.int32), offsets=offsets)
         self.offset_magnitude = float(np.abs(samples.offsets).max(initial=0.0))
         self._offset_range: OffsetRange | None = None

@@ -6,6 +6,7 @@ import reference
 from conftest import mark_params
 from scipy import sparse
 
+from fastlin.kernels.linear.sparse_rows import PROBLEMS_PER_GROUP
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import CategoricalColumn, TableMatrix, as_matrix
 from fastlin.objective.coordinates import choose_coordinates
@@ -235,3 +236,4 @@ def test_the_batch_size_is_a_multiple_of_its_minimum_and_limits_memory():
         assert batch_size % MIN_BATCH_SIZE == choose_batch_size(n, d, 3) % MIN_BATCH_SIZE == 0
         assert choose_batch_size(n, d, 3) <= batch_size
         assert batch_size == MIN_BATCH_SIZE or batch_size * 9 * n <= 1 << 26
+        assert choose_batch_size(n, d, is_sparse=True) % PROBLEMS_PER_GROUP == 0

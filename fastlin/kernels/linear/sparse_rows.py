@@ -15,15 +15,23 @@ from fastlin.kernels.linear.residuals import (
     convert_products_to_slopes,
     convert_scores_to_residuals,
     gather_and_convert_logistic_scores,
+    sum_values,
 )
-from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
+from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.gather import add_sparse_entries, combine_rows, dot_sparse_entries
+from fastlin.kernels.machine.gather import (
+    SCATTERED_COLUMNS,
+    add_sparse_entries,
+    combine_rows,
+    dot_sparse_entries,
+    scatter_row,
+)
 from fastlin.kernels.machine.instructions import optimize_for_size
-from fastlin.kernels.machine.tiles import slice_rows
+from fastlin.kernels.machine.tiles import slice_rows, transpose_tile
 
-# The number of problems of a batch per pass. A row of their table is one cache line.
-PROBLEMS_PER_GROUP = CACHE_LINE // 8
+# The number of problems of a batch for which a pass reads X once
+# (docs/benchmarks/design-choices.md: problems per pass over sparse rows).
+PROBLEMS_PER_GROUP = SCATTERED_COLUMNS
 
 
 @kernel
@@ -141,32 +149,32 @@ def fill_block_batch_pass(block, n_blocks, X, borders, tables, intercepts, tile_
     gradients, table, first = sums[part, group], tables[group], PROBLEMS_PER_GROUP * group
     n_problems = min(PROBLEMS_PER_GROUP, batch.labels.shape[0] - first)
     gradients[:] = 0
-    row_values, tile = (
-        zeros_aligned((tile_rows, PROBLEMS_PER_GROUP), np.float64),
-        zeros_aligned((n_problems, tile_rows), np.float64),
-    )
+    row_values = zeros_aligned((tile_rows, PROBLEMS_PER_GROUP), np.float64)
+    tile = zeros_aligned((PROBLEMS_PER_GROUP, tile_rows), np.float64)
     buffers, total = allocate_logistic_buffers(tile_rows, tile), gradients[gradients.shape[0] - 1]
     batch.values[:, part, first : first + n_problems] = 0
     for start in range(borders[part], borders[part + 1], tile_rows):
         n_rows = tile_rows if start + tile_rows < borders[part + 1] else borders[part + 1] - start
         for i in range(n_rows):
             _multiply_row_by_table(X, start + i, table, row_values, i)
+        transpose_tile(row_values, n_rows, PROBLEMS_PER_GROUP, tile)
+        _add_to_rows(intercepts[group], n_rows, tile)
+        convert_logistic_scores_of_batch(tile[:n_problems], n_rows, batch, first, part, start, buffers)
         for k in range(n_problems):
-            for i in range(n_rows):
-                tile[k, i] = row_values[i, k] + intercepts[group, k]
-        convert_logistic_scores_of_batch(tile, n_rows, batch, first, part, start, buffers)
+            total[k] += sum_values(tile[k, :n_rows])
+        transpose_tile(tile, PROBLEMS_PER_GROUP, n_rows, row_values)
         for i in range(n_rows):
-            residuals = row_values[i]
-            for k in range(n_problems):
-                residuals[k] = tile[k, i]
-            for k in range(PROBLEMS_PER_GROUP):
-                total[k] += residuals[k]
-            for p in range(np.int64(indptr[start + i]), np.int64(indptr[start + i + 1])):
-                row, x = gradients[np.uint64(indices[np.uint64(p)])], 1.0
-                if data.shape[0] > 0:
-                    x = np.float64(data[np.uint64(p)])
-                for k in range(PROBLEMS_PER_GROUP):
-                    row[k] += x * residuals[k]
+            first_entry, last_entry = np.int64(indptr[start + i]), np.int64(indptr[start + i + 1])
+            scatter_row(data, indices, first_entry, last_entry, row_values, i, gradients)
+
+
+@kernel(inner=True)
+def _add_to_rows(values, n_columns, table):
+    """Add values[k] to table[k, i] for i < n_columns."""
+    for k in range(values.shape[0]):
+        row = table[k, :n_columns]
+        for i in range(n_columns):
+            row[i] += values[k]
 
 
 @kernel
