@@ -270,7 +270,8 @@ class LikelihoodProfile:
     def _list_coefficient_directions(self, positions):
         """Return the directions (K', len(positions), n) of the coefficients of columns `positions`."""
         units = self._contrasts.build_contrast_matrix(positions).toarray()[:, self._maximum.likelihood.positions]
-        return units.reshape(len(self._contrasts.matrix), len(positions), -1)
+        # Inner products with strided vectors would be rounded differently.
+        return np.ascontiguousarray(units).reshape(len(self._contrasts.matrix), len(positions), -1)
 
     def _test_zero_coefficients(self, fixed_directions):
         maximum, statistic = self._maximum, math.nan

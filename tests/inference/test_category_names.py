@@ -72,6 +72,8 @@ def test_columns_with_the_same_name_are_selected_by_index():
     y = generator.integers(0, 2, 100)
     result = fit(X, y, C=np.inf).inference(X, y)
     whole = result.profile_conf_int()
+    # On some processors, the inner products of strided vectors differ in the last bit.
+    assert result._likelihood_profile._list_coefficient_directions(range(4)).flags.c_contiguous
     for index in range(4):
         np.testing.assert_array_equal(result.profile_conf_int(index), whole[:, [index]])
     for name in ("p", "intercept"):
