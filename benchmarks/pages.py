@@ -8,6 +8,7 @@ from statistics import geometric_mean
 from benchmarks import tables
 from benchmarks.bounds import describe_violations, read_bounds
 from benchmarks.claims import format_study, tabulate_claims
+from benchmarks.class_passes import RECORD_KIND as CLASS_PASSES
 from benchmarks.everyday import GRID_GROUP
 from benchmarks.inference import RECORD_KIND as INFERENCE
 from benchmarks.plots import list_plots
@@ -352,6 +353,7 @@ TABLE_KINDS = {
     "probe-times": PROBE,
     "inference": INFERENCE,
     "limits": "limit",
+    "class-passes": CLASS_PASSES,
     "memory": "memory",
     "first-use": "first use",
     "ablation": "ablation",

@@ -2,6 +2,7 @@
 
 from benchmarks import (
     ablation,
+    class_passes,
     everyday,
     fits,
     inference,
@@ -60,6 +61,7 @@ QUICK_CASES = {
 OTHERS = {
     **QUICK_CASES,
     **limits.LIMIT_CASES,
+    **class_passes.CASES,
     **memory.CASES,
     **ablation.CASES,
     "pass-scaling": passes.measure_pass_scaling,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean, geometric_mean, median
 
-from benchmarks import probes
+from benchmarks import class_passes, probes
 from benchmarks.comparisons import FASTLIN
 from benchmarks.inference import RECORD_KIND as INFERENCE
 from benchmarks.sweeps import CHANGED_IMPORT_METHOD, ONE_BY_ONE_METHOD
@@ -228,6 +228,23 @@ def make_hardware_limit_rows(record):
     yield row, False
 
 
+def make_class_pass_rows(record):
+    """Yield the row of a pass over many classes on one thread."""
+    seconds = {name: measurement["seconds"] for name, measurement in record["libraries"].items()}
+    product_seconds = seconds[FASTLIN] - seconds[class_passes.SOFTMAX]
+    row = {
+        "pass": describe_case(record),
+        "time": format_seconds(seconds[FASTLIN]),
+        "multiply-adds per second": f"{record['n_multiply_adds'] / seconds[FASTLIN] / 1e9:.0f} billion",
+        "softmax": f"{seconds[class_passes.SOFTMAX] / seconds[FASTLIN]:.0%}",
+        "speed of the products / BLAS": f"{seconds[class_passes.BLAS] / product_seconds:.2f}",
+        "passes of a fit": "; ".join(
+            f"C = {float(C):,g}: {n_passes:.0f}" for C, n_passes in record["n_passes"].items()
+        ),
+    }
+    yield row, False
+
+
 def make_memory_rows(record):
     """Yield the row of the peak memory of a fit."""
     names = {"X": "X_bytes", "fit": "fit_bytes", "allowed": "allowed_bytes", "scikit-learn": "baseline_bytes"}
@@ -430,6 +447,7 @@ KIND_LAYOUTS = {
         make_comparison_rows,
     ),
     "limit": TableLayout("fastlin and the limits of the hardware", make_hardware_limit_rows),
+    class_passes.RECORD_KIND: TableLayout("Passes over many classes on one thread", make_class_pass_rows),
     "memory": TableLayout("Peak memory of a fit in addition to X", make_memory_rows),
     "first use": TableLayout("First use", make_first_use_rows),
     "everyday": TableLayout(
