@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 # This import precedes the modules that import the same libraries.
-from fastlin import dependencies as dependencies
+from fastlin.environment import dependencies as dependencies
 
 # isort: split
 from fastlin import blocks as blocks

@@ -19,7 +19,8 @@ import tiers
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from fastlin import datasets, file_system
+from fastlin import datasets
+from fastlin.environment import file_system
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.compilation import REASSOCIATION_FLAGS, kernel

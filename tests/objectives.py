@@ -5,8 +5,8 @@ import reference
 from conftest import distort_columns, make_offsets_and_targets, make_problem
 from scipy import sparse
 
-from fastlin.budget import Budget
 from fastlin.matrices import as_matrix
+from fastlin.objective.budget import Budget
 from fastlin.objective.coordinates import choose_coordinates
 from fastlin.objective.objective import Objective, make_penalty_factors
 from fastlin.objective.penalty import Box, Penalty

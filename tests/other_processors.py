@@ -17,7 +17,7 @@ from typing import NamedTuple
 import llvmlite.binding
 import numpy as np
 
-from fastlin.file_system import find_user_cache_folder
+from fastlin.environment.file_system import find_user_cache_folder
 from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS
 
 # NumPy's names of the CPU features of each level. Later versions than 2.3 use the last name, which is the level's.

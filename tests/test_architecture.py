@@ -15,63 +15,56 @@ import fastlin
 LAYERS = """
 typing:
 exceptions:
-interruption:
-dependencies: interruption
-extras:
-file_system: extras
-terminal: extras
-tensors:
+environment:
+containers:
 coefficient_names:
-fitted: tensors
 kernels:
-kernels.machine: file_system
+kernels.machine: environment
 kernels.linear: kernels.machine
 kernels.networks: kernels.machine kernels.linear
-budget:
-containers:
-blocks: extras file_system containers tensors
+blocks: environment containers
 callbacks:
-matrices: kernels containers tensors
-objective: matrices kernels budget
+matrices: kernels containers
+objective: matrices kernels
 networks: matrices kernels
-solvers: objective budget kernels
-inference: solvers objective matrices kernels budget tensors coefficient_names
-training: networks matrices kernels terminal
-figures: extras file_system terminal coefficient_names
-estimators: inference solvers training networks objective matrices kernels budget blocks containers tensors figures
-    extras file_system terminal fitted coefficient_names
-dask: estimators inference objective matrices kernels blocks containers extras tensors fastlin
+solvers: objective kernels
+inference: solvers objective matrices kernels containers coefficient_names environment
+training: networks matrices kernels environment
+figures: environment coefficient_names
+estimators: inference solvers training networks objective matrices kernels blocks containers figures environment
+    coefficient_names
+dask: estimators inference objective matrices kernels blocks containers environment fastlin
 other_libraries: estimators kernels fastlin
 course:
-course.report: course file_system
-course.datasets: file_system extras
-course.figures: course figures extras file_system
-course.trainers: training networks matrices kernels course.datasets course.figures fitted tensors
+course.report: course environment
+course.datasets: environment
+course.figures: course figures environment
+course.trainers: training networks matrices kernels course.datasets course.figures containers
 course.studies: course course.trainers course.datasets other_libraries estimators training networks objective matrices
-    kernels file_system fastlin
+    kernels environment fastlin
 patch: estimators fastlin
 trainers: course.trainers
 datasets: course.datasets
 warmup: trainers estimators
 cli: other_libraries course.figures course.studies course.report warmup figures datasets estimators blocks kernels
-    file_system extras terminal fastlin
+    environment fastlin
 __main__: cli
-__init__: dependencies estimators trainers blocks callbacks dask datasets figures inference patch
+__init__: environment estimators trainers blocks callbacks dask datasets figures inference patch
 """
 ALLOWED_LAYERS = {
     layer: set(used.split()) for layer, used in re.findall(r"^([\w.]+):(.*\n(?: +.*\n)?)", LAYERS, re.MULTILINE)
 }
 
-UNRESTRICTED_LAYERS = {"typing", "exceptions", "interruption"}
+UNRESTRICTED_LAYERS = {"typing", "exceptions"}
 # Libraries and the only layers that may import them. Libraries without a layer are recognized only by their arrays.
 LAYERS_BY_LIBRARY = """
 numba: kernels
 llvmlite: kernels cli
-sklearn: dependencies estimators exceptions dask patch other_libraries course cli
+sklearn: environment estimators exceptions dask patch other_libraries course cli
 matplotlib: figures course.figures
-platformdirs filelock: file_system dependencies
+platformdirs filelock: environment
 click skops: cli
-rich: terminal cli
+rich: environment cli
 pyarrow: blocks estimators cli
 dask distributed: dask
 PIL pooch tqdm: course.datasets

@@ -54,7 +54,7 @@ io.open = builtins.open = open_elsewhere
 
 import fastlin
 import_all()
-from fastlin.budget import Budget
+from fastlin.objective.budget import Budget
 from fastlin.cli.doctor import describe_environment
 from fastlin.kernels.machine.threads import count_threads
 model = fastlin.LogisticRegression().fit(*data)
@@ -116,7 +116,7 @@ def test_tempfile_creates_no_file_in_a_folder_that_may_be_read_only():
 
 
 def test_files_of_users_are_written_atomically():
-    # tests/test_file_system.py tests `write_atomically`. The folder of kernels has separate permissions.
+    # tests/environment/test_file_system.py tests `write_atomically`. The folder of kernels has separate permissions.
     calls = [
         (
             path.name,

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from fastlin.blocks.descriptions import RowsDescription, check_dtype, describe_rows, join_descriptions
-from fastlin.containers import validate_if_sparse
+from fastlin.containers.sparse_containers import validate_if_sparse
+from fastlin.containers.tensors import choose_kernel_dtype
 from fastlin.exceptions import DataChangedError
-from fastlin.tensors import choose_kernel_dtype
 from fastlin.typing import Array, IntArray, SparseContainer
 
 # A block is large enough that its overhead is negligible, and small enough that two blocks fit into memory.

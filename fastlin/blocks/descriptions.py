@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from fastlin.tensors import choose_kernel_dtype
+from fastlin.containers.tensors import choose_kernel_dtype
 
 ACCEPTED_ARRAYS = "Accepted are two-dimensional NumPy arrays, or SciPy sparse matrices, of real numbers."
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from fastlin.blocks.blocks import BLOCK_BYTES, Blocks, split_into_blocks
-from fastlin.extras import import_extra
-from fastlin.file_system import check_writable, write_atomically
-from fastlin.tensors import choose_kernel_dtype
+from fastlin.containers.tensors import choose_kernel_dtype
+from fastlin.environment.extras import import_extra
+from fastlin.environment.file_system import check_writable, write_atomically
 from fastlin.typing import PathLike
 
 # A new number invalidates the files that earlier versions have decoded.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import click
 
-from fastlin.terminal import make_printable
+from fastlin.environment.terminal import make_printable
 
 __all__ = ["main"]
 

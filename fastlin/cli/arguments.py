@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click import option
 
-from fastlin.extras import describe_missing_packages, find_missing_packages
+from fastlin.environment.extras import describe_missing_packages, find_missing_packages
 
 # The characters that each value of --thousands represents.
 THOUSANDS_SEPARATORS = {",": ",", ".": ".", "space": " \u00a0\u2009\u202f", "apostrophe": "'\u2019"}

@@ -34,9 +34,9 @@ from fastlin.cli.studies import make_folder, report_claims, run_studies
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, baselines
 from fastlin.course.studies.cifar10_training import N_VALIDATION_IMAGES
 from fastlin.course.studies.settings import Settings
-from fastlin.extras import format_install_command
+from fastlin.environment.extras import format_install_command
+from fastlin.environment.terminal import make_printable, show_progress_bar
 from fastlin.kernels.machine.cache_folder import cache_folder
-from fastlin.terminal import make_printable, show_progress_bar
 
 QUICK_HELP = "Test run with few epochs, rows and seeds; claims get no verdict."
 DRAWS_HELP = "Number of networks that cifar10_search draws and trains."

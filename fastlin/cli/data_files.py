@@ -25,7 +25,7 @@ from fastlin.cli.column_types import (
     describe_number_formats,
     describe_spaces,
 )
-from fastlin.file_system import check_writable, write_atomically
+from fastlin.environment.file_system import check_writable, write_atomically
 from fastlin.typing import Array
 
 PARQUET_SUFFIXES = (".parquet", ".pq")

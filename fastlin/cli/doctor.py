@@ -19,13 +19,13 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 from fastlin import LogisticRegression, __version__
 from fastlin.cli.arguments import command
+from fastlin.environment.extras import EXTRAS
+from fastlin.environment.terminal import make_printable
 from fastlin.estimators.summary import format_lines
-from fastlin.extras import EXTRAS
 from fastlin.kernels.machine.cache_folder import cache_folder, code_folders
 from fastlin.kernels.machine.saved_code import CODE_SUFFIX
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.terminal import make_printable
 
 # The packages that fastlin requires, the packages of its extras, and the DataFrame libraries that it accepts.
 REQUIRED_PACKAGES = (

@@ -23,11 +23,11 @@ from fastlin.cli.arguments import (
     table_options,
 )
 from fastlin.cli.notes import note_identifier_columns, note_unseen_categories, print_notes
+from fastlin.environment.file_system import write_atomically
+from fastlin.environment.terminal import make_printable
 from fastlin.estimators.columns import validate_categories
 from fastlin.estimators.linear_predictions import check_coefficients, validate_classes
 from fastlin.estimators.summary import describe_fit, format_lines
-from fastlin.file_system import write_atomically
-from fastlin.terminal import make_printable
 
 # The fastlin types that a model file may contain. A file with other types was not written by `fit`.
 TRUSTED_TYPES = (

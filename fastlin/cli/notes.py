@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from fastlin.environment.terminal import make_printable
 from fastlin.figures.style import format_count
-from fastlin.terminal import make_printable
 from fastlin.typing import Array
 
 MAX_NOTES = 10

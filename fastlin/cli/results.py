@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastlin import __version__
 from fastlin.cli.arguments import CommandError
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
-from fastlin.file_system import lock, write_atomically
+from fastlin.environment.file_system import lock, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

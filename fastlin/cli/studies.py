@@ -19,9 +19,9 @@ from fastlin.course import figures
 from fastlin.course.report import tabulate, write_page
 from fastlin.course.studies.claims import NOT_RUN, evaluate_claims
 from fastlin.course.studies.comparators import CONTRADICTED
+from fastlin.environment.file_system import check_writable
+from fastlin.environment.terminal import make_printable
 from fastlin.figures.style import format_count
-from fastlin.file_system import check_writable
-from fastlin.terminal import make_printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -3,8 +3,8 @@
 The optimizer runs on the client (`classifiers`), and the rows stay on the workers (`parts`, `shard`).
 """
 
-from fastlin.extras import import_extra
-from fastlin.interruption import import_uninterrupted
+from fastlin.environment.extras import import_extra
+from fastlin.environment.interruption import import_uninterrupted
 
 with import_extra("dask"):
     import_uninterrupted("dask.array", "distributed")

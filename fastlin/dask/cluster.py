@@ -22,8 +22,8 @@ import numpy as np
 from fastlin import __version__
 from fastlin.dask.shard import Shard, update_cache
 from fastlin.dask.tree import sum_subtree
+from fastlin.environment.extras import format_install_command
 from fastlin.exceptions import NoWorkersError, WorkersLostError
-from fastlin.extras import format_install_command
 from fastlin.kernels.linear.operands import NO_ROWS, Samples
 from fastlin.kernels.machine.cache_folder import hash_sources
 from fastlin.objective.rows import multiply_weights_by_counts

@@ -16,7 +16,7 @@ from scipy import sparse
 from sklearn.utils.validation import assert_all_finite
 
 from fastlin.blocks.descriptions import RowsDescription, check_dtype, describe_rows
-from fastlin.containers import validate_if_sparse
+from fastlin.containers.sparse_containers import validate_if_sparse
 from fastlin.estimators.labels import (
     encode_labels,
     prefix_error_messages,

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.budget import SMALL_HESSIAN_SIZE
 from fastlin.estimators.columns import choose_dtype, densify_if_faster, validate_matrix
 from fastlin.estimators.fit_reporting import CallbackTasks, combine_listeners, show_fits, warn_of_unconverged_fits
 from fastlin.estimators.folds import FitResults, FoldFits, fit_path
@@ -36,6 +35,7 @@ from fastlin.estimators.problem import MAX_OBJECTIVE_ROUNDING_RISE, Fit, Problem
 from fastlin.estimators.scikit_learn import check_parameters, has_callbacks
 from fastlin.kernels.machine.threads import run_concurrently
 from fastlin.matrices import SparseMatrix
+from fastlin.objective.budget import SMALL_HESSIAN_SIZE
 from fastlin.objective.coordinates import choose_coordinates
 from fastlin.objective.objective import make_penalty_factors
 from fastlin.objective.rows import count_coefficient_rows, multiply_weights_by_counts

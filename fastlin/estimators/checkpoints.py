@@ -20,9 +20,9 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
+from fastlin.containers.fitted import check_generator_state, check_same_structure
+from fastlin.environment.file_system import write_atomically
 from fastlin.exceptions import CheckpointError, CheckpointWarning
-from fastlin.file_system import write_atomically
-from fastlin.fitted import check_generator_state, check_same_structure
 from fastlin.networks import Examples
 from fastlin.training.epochs import Epoch, EpochState
 from fastlin.training.network_descent import GradientDescent

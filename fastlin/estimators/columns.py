@@ -17,12 +17,12 @@ from scipy import sparse
 from sklearn.utils.validation import assert_all_finite, validate_data
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.budget import Budget
 from fastlin.coefficient_names import CoefficientName
+from fastlin.containers.fitted import require, validate_count
+from fastlin.containers.tensors import KERNEL_DTYPES, has_finite_sum, view_as_numpy, widen_float16
+from fastlin.environment.extras import import_extra
 from fastlin.estimators.table_columns import are_times, as_numbers, describe_values, encode_categories, is_categorical
-from fastlin.extras import import_extra
-from fastlin.fitted import require, validate_count
-from fastlin.tensors import KERNEL_DTYPES, has_finite_sum, view_as_numpy, widen_float16
+from fastlin.objective.budget import Budget
 from fastlin.typing import Array, FloatType, MatrixLike
 
 if TYPE_CHECKING:

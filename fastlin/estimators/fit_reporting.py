@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastlin.environment.terminal import show_progress_bar
 from fastlin.estimators.parameters import uses_alpha
 from fastlin.estimators.scikit_learn import begin_task_tree, has_callbacks
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.terminal import show_progress_bar
 from fastlin.typing import BoolArray, IntArray
 
 if TYPE_CHECKING:

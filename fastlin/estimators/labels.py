@@ -18,11 +18,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.containers import validate_if_sparse
+from fastlin.containers.sparse_containers import validate_if_sparse
+from fastlin.containers.tensors import convert_to_float, has_finite_sum, view_as_numpy
 from fastlin.estimators.columns import densify_if_faster, validate_matrix
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.table_columns import is_missing, list_value_kinds
-from fastlin.tensors import convert_to_float, has_finite_sum, view_as_numpy
 from fastlin.typing import Array, ClassWeight, FloatArray, IntArray
 
 if TYPE_CHECKING:

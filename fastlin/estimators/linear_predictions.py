@@ -15,12 +15,12 @@ from sklearn.metrics import accuracy_score, get_scorer
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.containers import validate_if_sparse
+from fastlin.containers.fitted import as_array, check_array, describe_value, require, to_scalar, validate_count
+from fastlin.containers.sparse_containers import validate_if_sparse
 from fastlin.estimators.columns import iterate_finite_parts, name_coef_columns, validate_categories, validate_matrix
 from fastlin.estimators.labels import are_soft_labels, check_nonzero_weights, validate_offset, validate_test_labels
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import BaseEstimator, LinearClassifierMixin, SparseCoefMixin, add_labels_to_scorer
-from fastlin.fitted import as_array, check_array, describe_value, require, to_scalar, validate_count
 from fastlin.typing import Array, FloatArray, MatrixLike
 
 Output = TypeVar("Output", covariant=True)

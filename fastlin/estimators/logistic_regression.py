@@ -17,6 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.coefficient_names import NO_OMITTED_CATEGORIES
+from fastlin.containers.fitted import as_array, validate_finite_array
+from fastlin.containers.tensors import convert_to_float
 from fastlin.estimators.columns import name_coefficients
 from fastlin.estimators.fit_reporting import (
     CallbackTasks,
@@ -58,8 +60,6 @@ from fastlin.estimators.parameters import (
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_parameters, has_callbacks, with_callbacks
 from fastlin.estimators.summary import FitSummary, copy_linear_model, describe_coef, describe_convergence, describe_data
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.fitted import as_array, validate_finite_array
-from fastlin.tensors import convert_to_float
 from fastlin.typing import Array, ClassWeight, IntArray, MatrixLike, RandomState
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
+from fastlin.containers.fitted import check_same_structure
 from fastlin.estimators.columns import validate_matrix
 from fastlin.estimators.fit_reporting import restore_on_error, warn_of_stopped_training
 from fastlin.estimators.labels import check_class_count, make_targets, prefix_error_messages
@@ -22,7 +23,6 @@ from fastlin.estimators.network_training import EpochTrainingMixin, check_finite
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.summary import describe_coef, describe_data, make_scikit_learn_model
-from fastlin.fitted import check_same_structure
 from fastlin.networks import Network
 from fastlin.training import EarlyStopping, LinearDescent, train_by_epochs
 from fastlin.training.step_bar import show_step_progress

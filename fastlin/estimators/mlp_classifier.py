@@ -14,7 +14,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from fastlin.containers import validate_if_sparse
+from fastlin.containers.fitted import as_array, check_same_structure, require, validate_arrays, validate_count
+from fastlin.containers.sparse_containers import validate_if_sparse
+from fastlin.containers.tensors import view_as_numpy
 from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.columns import validate_matrix
 from fastlin.estimators.fit_reporting import restore_on_error, warn_of_stopped_training
@@ -31,9 +33,7 @@ from fastlin.estimators.parameters import (
 )
 from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin, check_parameters
 from fastlin.estimators.summary import NETWORK_ATTRIBUTES, copy_model
-from fastlin.fitted import as_array, check_same_structure, require, validate_arrays, validate_count
 from fastlin.networks import NORMALIZATIONS, Network, initialize_parameters
-from fastlin.tensors import view_as_numpy
 from fastlin.training import AdamDescent, EarlyStopping, MomentumDescent, train_by_epochs, train_by_lbfgs
 from fastlin.typing import Array, FloatArray, MatrixLike, PathLike
 

@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
+from fastlin.containers.fitted import as_array, check_generator_state, require, validate_count
 from fastlin.estimators.columns import validate_matrix
 from fastlin.estimators.fit_reporting import CallbackTasks
 from fastlin.estimators.labels import (
@@ -26,7 +27,6 @@ from fastlin.estimators.labels import (
 from fastlin.estimators.parameters import FloatDtypeName, LearningRateSchedule, estimator, fitted, parameter
 from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_partial_fit_first_call, with_callbacks
 from fastlin.estimators.summary import FitSummary
-from fastlin.fitted import as_array, check_generator_state, require, validate_count
 from fastlin.networks import Examples, Network
 from fastlin.training import EpochSchedule, LearningRate
 from fastlin.training.step_bar import show_step_progress

@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
+from fastlin.containers.tensors import view_as_numpy
 from fastlin.estimators import scikit_learn
 from fastlin.estimators.columns import find_columns
 from fastlin.estimators.labels import prefix_error_messages
 from fastlin.estimators.scikit_learn import Hidden, Interval, Options, StrOptions
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.tensors import view_as_numpy
 from fastlin.typing import Array, FloatArray, RandomState
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from sklearn.base import clone
 from sklearn.model_selection import check_cv
 from sklearn.utils import column_or_1d, indexable
 
+from fastlin.containers.fitted import validate_count
 from fastlin.estimators.labels import encode_labels
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import LIKELIHOOD_RATIO_SCORING, draw_seed
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.fitted import validate_count
 from fastlin.typing import MatrixLike
 
 # Scores that are supported by batched fits.

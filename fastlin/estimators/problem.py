@@ -12,19 +12,19 @@ import numpy as np
 from scipy import sparse
 
 from fastlin.blocks.blocks import Blocks, from_arrays, from_csr
-from fastlin.budget import Budget
 from fastlin.coefficient_names import OmittedCategories
+from fastlin.containers.tensors import choose_kernel_dtype
 from fastlin.estimators.columns import choose_dtype, iterate_finite_parts
 from fastlin.estimators.labels import TrainingData
 from fastlin.estimators.parameters import uses_alpha, validate_bounds, validate_penalty_factors
 from fastlin.matrices import BlockMatrix, CategoricalColumn, Matrix, TableMatrix, as_matrix
+from fastlin.objective.budget import Budget
 from fastlin.objective.coordinates import choose_coordinates
 from fastlin.objective.objective import FloatRangeError, Objective, make_penalty_factors
 from fastlin.objective.penalty import MAX_PENALTY, Box, Penalty
 from fastlin.objective.rows import Rows, make_samples, multiply_weights_by_counts
 from fastlin.solvers import choose
 from fastlin.solvers.solution import StopReason
-from fastlin.tensors import choose_kernel_dtype
 from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:

@@ -34,9 +34,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
-from fastlin.budget import SMALL_HESSIAN_SIZE
 from fastlin.inference.hessian import CholeskyFactor
 from fastlin.matrices import Matrix
+from fastlin.objective.budget import SMALL_HESSIAN_SIZE
 from fastlin.objective.coordinates import choose_coordinates
 from fastlin.objective.problem_batch import BatchRows
 from fastlin.objective.rounding import gamma

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from fastlin.blocks.blocks import Blocks
+from fastlin.containers.fitted import require, validate_count
 from fastlin.estimators.columns import name_coef_columns
 from fastlin.estimators.fit_reporting import show_fits, warn_of_unconverged_fits
 from fastlin.estimators.folds import choose_C_grid, fit_path
@@ -20,7 +21,6 @@ from fastlin.estimators.labels import validate_training_data
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import draw_seed, limit_jobs, validate_Cs
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.fitted import require, validate_count
 from fastlin.kernels.machine.threads import run_concurrently
 from fastlin.typing import FloatArray, IntArray, MatrixLike, RandomState
 

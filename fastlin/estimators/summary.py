@@ -16,12 +16,12 @@ from numpy.typing import ArrayLike
 from sklearn import linear_model
 from sklearn.utils.validation import check_is_fitted
 
+from fastlin.containers.fitted import validate_count
+from fastlin.environment.extras import find_missing_packages
+from fastlin.environment.terminal import make_printable
 from fastlin.estimators.linear_predictions import check_coefficients, is_multilabel, validate_classes
 from fastlin.estimators.parameters import invert_alpha, uses_alpha
 from fastlin.estimators.scikit_learn import NotebookDisplay
-from fastlin.extras import find_missing_packages
-from fastlin.fitted import validate_count
-from fastlin.terminal import make_printable
 from fastlin.typing import MatrixLike
 
 if TYPE_CHECKING:

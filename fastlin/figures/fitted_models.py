@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastlin.coefficient_names import are_intercepts
+from fastlin.environment.terminal import make_printable
 from fastlin.figures.curves import plot_scores
 from fastlin.figures.style import COLORS, get_current_axes, get_dense_coef, validate_names
-from fastlin.terminal import make_printable
 from fastlin.typing import Array
 
 if TYPE_CHECKING:

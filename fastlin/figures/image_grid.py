@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastlin.extras import import_extra
+from fastlin.environment.extras import import_extra
 from fastlin.figures.style import get_dense_coef, validate_names
 from fastlin.typing import Array
 

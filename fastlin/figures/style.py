@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastlin.extras import import_extra
+from fastlin.environment.extras import import_extra
 from fastlin.typing import Array
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from fastlin.containers.tensors import view_as_numpy
 from fastlin.inference.hessian import MAX_VARIANCE_ERROR, RELATIVE_SUM_ERROR, InformationMatrix, multiply
 from fastlin.inference.optimum import Optimum
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import PROBABILITY_BATCH_BYTES, SCORE_BATCH_BYTES, Passes
 from fastlin.objective.point import Point
-from fastlin.tensors import view_as_numpy
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:

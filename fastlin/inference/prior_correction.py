@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.tensors import view_as_numpy
+from fastlin.containers.tensors import view_as_numpy
 from fastlin.typing import FloatArray
 
 Model = TypeVar("Model")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from fastlin.coefficient_names import MAX_LISTED_NAMES
-from fastlin.interruption import import_uninterrupted
+from fastlin.environment.interruption import import_uninterrupted
 from fastlin.typing import Array, FloatArray
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from fastlin.containers.tensors import KERNEL_DTYPES, choose_kernel_dtype
 from fastlin.kernels.linear.column_scaling import fill_block_column_statistics, join_column_statistics
 from fastlin.kernels.linear.columnwise import TiledRows, count_tiles, fill_block_sums
 from fastlin.kernels.linear.curvature import (
@@ -48,7 +49,6 @@ from fastlin.kernels.machine.threads import (
 )
 from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling, count_tile_rows, uses_transposed_tile
 from fastlin.matrices.matrix import ColumnStatistics, ColumnwiseCopy, Matrix, Passes
-from fastlin.tensors import KERNEL_DTYPES, choose_kernel_dtype
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
 # A Gram matrix with at least this many panels keeps all threads busy without row blocks.

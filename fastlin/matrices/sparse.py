@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 from scipy import sparse
 
-from fastlin.containers import validate_container
+from fastlin.containers.sparse_containers import validate_container
 from fastlin.kernels.linear.operands import (
     NO_ROWS,
     CompressedMatrix,

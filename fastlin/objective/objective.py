@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastlin.budget import Budget
+from fastlin.objective.budget import Budget
 from fastlin.objective.coordinates import Coordinates
 from fastlin.objective.null_model import NullModel, find_null_model
 from fastlin.objective.penalty import Penalty

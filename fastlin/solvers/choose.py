@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from fastlin.budget import SMALL_HESSIAN_SIZE
+from fastlin.objective.budget import SMALL_HESSIAN_SIZE
 from fastlin.objective.penalty import MAX_PENALTY
 from fastlin.solvers import descent, lbfgs, newton, preconditioners, proximal_newton, row_space_lbfgs
 from fastlin.solvers.minimization import Minimization, Start

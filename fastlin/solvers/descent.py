@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.budget import SMALL_HESSIAN_SIZE
 from fastlin.kernels.linear import quasi_newton
+from fastlin.objective.budget import SMALL_HESSIAN_SIZE
 from fastlin.objective.rows import sample_row_positions
 from fastlin.solvers import preconditioners
 from fastlin.solvers.solution import TOO_SLOW

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from fastlin.budget import SMALL_HESSIAN_SIZE
 from fastlin.kernels.machine.cholesky import (
     count_interleaved_rows,
     factorize_block,
@@ -24,6 +23,7 @@ from fastlin.kernels.machine.cholesky import (
     solve_interleaved_block,
 )
 from fastlin.kernels.machine.threads import MAX_PARTIAL_SUM_BYTES, READ_NUMBER_WORK, count_work_blocks, run_blocks
+from fastlin.objective.budget import SMALL_HESSIAN_SIZE
 from fastlin.objective.point import Point
 from fastlin.solvers.tuning import (
     EXPENSIVE_REFRESH_ITERATIONS,

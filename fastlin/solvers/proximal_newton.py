@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.budget import SMALL_HESSIAN_SIZE
 from fastlin.kernels.linear.quasi_newton import MAX_FLAT_STEPS, MAX_TRIALS, SUFFICIENT_DECREASE
 from fastlin.kernels.machine.vectors import dot
+from fastlin.objective.budget import SMALL_HESSIAN_SIZE
 from fastlin.objective.duality import find_linearized_dual_value
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.active_set_model import ActiveSetModel

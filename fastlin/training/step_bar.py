@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from fastlin.terminal import show_progress_bar
+from fastlin.environment.terminal import show_progress_bar
 
 
 @contextlib.contextmanager

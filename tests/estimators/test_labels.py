@@ -17,8 +17,8 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 from small_networks import make
 
 import fastlin
-from fastlin import budget
 from fastlin.blocks import from_arrays
+from fastlin.objective import budget
 
 X, Y = load_standardized(load_iris)
 X_CANCER, Y_CANCER = (array[:100] for array in load_standardized(load_breast_cancer))
@@ -274,7 +274,7 @@ def test_rows_to_predict_are_checked():
 def test_nearly_dense_sparse_data_are_fitted_as_a_dense_copy(monkeypatch, n_nonzero_columns, smallest, is_dense):
     X, y = load_standardized(load_iris)
     X[:, n_nonzero_columns:] = 0
-    monkeypatch.setattr("fastlin.budget.MIN_BUDGET_BYTES", smallest * budget.MIN_BUDGET_BYTES)
+    monkeypatch.setattr("fastlin.objective.budget.MIN_BUDGET_BYTES", smallest * budget.MIN_BUDGET_BYTES)
     actual, expected = (fastlin.LogisticRegression(tol=1e-10).fit(rows, y) for rows in (sparse.csr_array(X), X))
     # Sparse passes have different rounding errors.
     assert np.array_equal(actual.coef_, expected.coef_) == is_dense

@@ -19,12 +19,12 @@ from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, StratifiedK
 
 import fastlin
 from fastlin.blocks import from_arrays
-from fastlin.budget import Budget
 from fastlin.estimators import problem
 from fastlin.estimators.linear_predictions import ScoredRows
 from fastlin.estimators.problem import Problem
 from fastlin.estimators.scikit_learn import add_labels_to_scorer
 from fastlin.kernels.machine.threads import limit_threads
+from fastlin.objective.budget import Budget
 
 X, Y = load_standardized(load_iris)
 ROWS, LABELS, WEIGHTS, *_ = make_problem(90, 4, 3)

@@ -19,10 +19,10 @@ from sklearn.preprocessing import StandardScaler
 
 import fastlin
 from fastlin import blocks
-from fastlin.budget import Budget
 from fastlin.estimators import problem
 from fastlin.estimators.problem import join_matrices
 from fastlin.matrices import BlockMatrix, as_matrix
+from fastlin.objective.budget import Budget
 
 CS = [0.01, 1.0, 100.0]
 N = 80

@@ -8,10 +8,10 @@ from conftest import make_problem, mark_params
 from scipy import sparse
 
 from fastlin.blocks import from_arrays, from_csr
-from fastlin.budget import Budget
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import BlockMatrix, as_matrix, dense, matrix, pieces
+from fastlin.objective.budget import Budget
 
 ROWS = 7
 N, D = 40, 5

@@ -368,7 +368,7 @@ def test_the_hessian_takes_over_for_nearly_collinear_columns(group_lasso, models
     assert {type(made) for made in models} == {HessianModel}
     # If the Hessian exceeds the budget, all models are column-wise. An objective checks the budget only once.
     models.clear()
-    monkeypatch.setattr("fastlin.budget.MAX_HESSIAN_PARAMETERS", 600)
+    monkeypatch.setattr("fastlin.objective.budget.MAX_HESSIAN_PARAMETERS", 600)
     minimize(build_objective(X, labels, 15, **options), tol=1e-8, max_iter=15)
     assert {type(made) for made in models} == {ColumnModel}
 

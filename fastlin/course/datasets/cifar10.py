@@ -11,7 +11,7 @@ import numpy as np
 
 from fastlin.course.datasets.dataset import Dataset
 from fastlin.course.datasets.files import check_md5, convert_file_errors, download_file, list_folders
-from fastlin.extras import import_extra
+from fastlin.environment.extras import import_extra
 from fastlin.typing import PathLike
 
 N_TRAIN = 50_000

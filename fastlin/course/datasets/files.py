@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fastlin.environment.extras import import_extra
+from fastlin.environment.file_system import find_user_cache_folder
 from fastlin.exceptions import DatasetNotFoundError
-from fastlin.extras import import_extra
-from fastlin.file_system import find_user_cache_folder
 from fastlin.typing import PathLike
 
 # Seconds without a response after which a server is considered unreachable.

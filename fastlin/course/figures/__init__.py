@@ -11,9 +11,9 @@ from fastlin.course.figures import comparisons, course, networks
 from fastlin.course.figures.comparisons import LIBRARIES
 from fastlin.course.figures.losses import plot_loss
 from fastlin.course.text_templates import DATASET_TITLES, fill_placeholders, read_toml
-from fastlin.extras import import_extra
+from fastlin.environment.extras import import_extra
+from fastlin.environment.file_system import write_atomically
 from fastlin.figures.style import STYLE
-from fastlin.file_system import write_atomically
 
 __all__ = ["LIBRARIES", "draw", "plot_loss"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fastlin.extras import import_extra
+from fastlin.environment.extras import import_extra
 from fastlin.figures.curves import split_history_into_groups
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastlin.course.report.result_tables import tabulate
 from fastlin.course.text_templates import DATASET_TITLES as DATASET_TITLES
-from fastlin.file_system import write_atomically
+from fastlin.environment.file_system import write_atomically
 
 
 def write_page(

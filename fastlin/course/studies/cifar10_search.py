@@ -21,7 +21,7 @@ from sklearn.model_selection import ParameterSampler
 from fastlin.course.studies.cifar10_training import Recipe, prepare_images, train_recipes
 from fastlin.course.studies.cifar10_two_layer import N_COMPONENTS, QUICK_EPOCH_FRACTION, REPORT_RECIPE
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.file_system import lock, write_atomically
+from fastlin.environment.file_system import lock, write_atomically
 
 SEARCH_SPACE = {
     "hidden": stats.randint(90, 151),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.fitted import describe_value, to_scalar, validate_array
+from fastlin.containers.fitted import describe_value, to_scalar, validate_array
 from fastlin.typing import Array
 
 

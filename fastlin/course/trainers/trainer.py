@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
+from fastlin.containers.fitted import as_array
 from fastlin.course.trainers.checks import (
     check_count,
     check_number,
@@ -18,7 +19,6 @@ from fastlin.course.trainers.compiled import CompiledTraining
 from fastlin.course.trainers.differences import warn_once
 from fastlin.course.trainers.measures import calculate_accuracy, cross_entropy_loss
 from fastlin.course.trainers.models import BinaryModel, CourseModel, SoftmaxModel, has_fastlin_methods
-from fastlin.fitted import as_array
 from fastlin.kernels.machine.arrays import get_computation_type
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.training import BestCheckpoint, EarlyStopping, train

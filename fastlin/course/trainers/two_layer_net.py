@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlin.containers.fitted import require, validate_array
+from fastlin.containers.tensors import KERNEL_DTYPES
 from fastlin.course.trainers.checks import check_count, check_number
-from fastlin.fitted import require, validate_array
 from fastlin.kernels.machine.arrays import get_computation_type
 from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network
-from fastlin.tensors import KERNEL_DTYPES
 from fastlin.training import DivergedError, MomentumDescent, train
 from fastlin.training.step_bar import show_step_progress
 from fastlin.typing import FloatArray, IntArray

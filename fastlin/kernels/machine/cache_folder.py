@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from fastlin.file_system import find_user_cache_folder
+from fastlin.environment.file_system import find_user_cache_folder
 from fastlin.kernels.machine.libraries import config, llvmlite, numba
 
 LOGGER = logging.getLogger("fastlin")

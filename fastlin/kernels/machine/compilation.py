@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from fastlin.interruption import run_uninterrupted
+from fastlin.environment.interruption import run_uninterrupted
 from fastlin.kernels.machine.archives import get_platform_name
 from fastlin.kernels.machine.cache_folder import cache_folder, log_once
 from fastlin.kernels.machine.compilation_time import CompilationTime

@@ -1,6 +1,6 @@
 """The modules of Numba and llvmlite that kernels use. They are imported here without interruption by signals."""
 
-from fastlin.interruption import import_uninterrupted, run_uninterrupted
+from fastlin.environment.interruption import import_uninterrupted, run_uninterrupted
 
 llvmlite, binding, ir = import_uninterrupted("llvmlite", "llvmlite.binding", "llvmlite.ir")
 numba, extending, arrayobj = import_uninterrupted("numba", "numba.extending", "numba.np.arrayobj")

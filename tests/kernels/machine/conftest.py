@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import KERNELS_ONLY_PREAMBLE
 
-from fastlin import file_system
+from fastlin.environment import file_system
 from fastlin.kernels.machine.compilation_time import COMPILATION_MESSAGE
 from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS, list_levels
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import JIT_ENABLED, KERNELS_ONLY_PREAMBLE, mark_params, run_program
 
-from fastlin import interruption
+from fastlin.environment import interruption
 from fastlin.kernels import linear, machine, networks
 from fastlin.kernels.machine import cache_folder, compilation, saved_code
 from fastlin.kernels.machine.archives import list_kernels

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastlin.terminal import make_printable
+from fastlin.environment.terminal import make_printable
 
 
 @pytest.mark.parametrize(

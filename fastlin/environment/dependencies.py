@@ -3,7 +3,7 @@
 After an interrupted import of NumPy or SciPy, all later imports can fail.
 """
 
-from fastlin.interruption import import_uninterrupted
+from fastlin.environment.interruption import import_uninterrupted
 
 import_uninterrupted(
     "joblib",

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 
-from fastlin.interruption import import_uninterrupted
+from fastlin.environment.interruption import import_uninterrupted
 
 # The names of the distributions that each extra installs.
 EXTRAS = {

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fastlin.extras import find_missing_packages
+from fastlin.environment.extras import find_missing_packages
 
 
 def make_printable(text: str) -> str:

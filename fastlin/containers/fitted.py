@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.tensors import view_as_numpy
+from fastlin.containers.tensors import view_as_numpy
 from fastlin.typing import Array
 
 # The largest int64, and the number of words in the state of NumPy's RandomState.

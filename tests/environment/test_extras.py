@@ -9,7 +9,13 @@ from importlib.metadata import packages_distributions
 import pytest
 from repository import ROOT, read_setup_cfg
 
-from fastlin.extras import EXTRAS, IMPORT_NAMES, describe_missing_packages, find_missing_packages, import_extra
+from fastlin.environment.extras import (
+    EXTRAS,
+    IMPORT_NAMES,
+    describe_missing_packages,
+    find_missing_packages,
+    import_extra,
+)
 
 ALL_EXTRA_MODULES = {IMPORT_NAMES.get(name, name) for names in EXTRAS.values() for name in names}
 # This code simulates that packages are not installed.
@@ -29,7 +35,7 @@ EXTRA_BY_PROGRAM = {
     "from fastlin.trainers import plot_loss; plot_loss({1: 2.0})": "studies",
     "import numpy as np; from fastlin import figures; figures.show_images(np.zeros((2, 784)))": "studies",
     "from fastlin.course.datasets import files; files.download_file('http://127.0.0.1:9/', '', None, 'x')": "studies",
-    "from fastlin.file_system import lock; lock('results.json').__enter__()": "studies",
+    "from fastlin.environment.file_system import lock; lock('results.json').__enter__()": "studies",
     "from fastlin import blocks; blocks.from_parquet('x.parquet', label='y')": "arrow",
     "import fastlin.dask": "dask",
 }
@@ -39,7 +45,7 @@ import numpy as np, fastlin
 X = np.arange(40.0).reshape(20, 2) % 7; y = np.arange(20) % 2
 print(fastlin.LogisticRegression(verbose=1).fit(X, y).predict(X).shape)
 fastlin.logistic_path(X, y, Cs=3, verbose=1)
-from fastlin.terminal import show_progress_bar
+from fastlin.environment.terminal import show_progress_bar
 with show_progress_bar('fastlin', 3) as show: show(2, 'loss 0.5')
 """
 

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from fastlin.fitted import check_generator_state, check_same_structure, validate_array, validate_arrays, validate_count
+from fastlin.containers.fitted import (
+    check_generator_state,
+    check_same_structure,
+    validate_array,
+    validate_arrays,
+    validate_count,
+)
 
 STRUCTURE_TEMPLATE = np.zeros(3), [(np.zeros((2, 2)), 5)]
 GENERATOR_STATE = np.random.RandomState(0).get_state()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from objectives import make_objective, replace_budget
 
-from fastlin import budget
-from fastlin.budget import Budget
+from fastlin.objective import budget
+from fastlin.objective.budget import Budget
 from fastlin.objective.point import Point
 from fastlin.solvers import choose, newton
 

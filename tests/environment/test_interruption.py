@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from conftest import JIT_ENABLED, KERNELS_ONLY_PREAMBLE, run_program
 
-from fastlin import interruption
-from fastlin.interruption import import_uninterrupted, run_uninterrupted
+from fastlin.environment import interruption
+from fastlin.environment.interruption import import_uninterrupted, run_uninterrupted
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 requires_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
@@ -122,7 +122,7 @@ print(json.dumps([was_interrupted, run()]))
 # In this program, a fork and the exit wait for interrupted work.
 UNFINISHED_WORK_PROGRAM = f"""{KERNELS_ONLY_PREAMBLE}
 import _thread, os, signal, time
-from fastlin.interruption import run_uninterrupted
+from fastlin.environment.interruption import run_uninterrupted
 
 # Processes that a shell starts in the background ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from fastlin.extras import import_extra
+from fastlin.environment.extras import import_extra
 from fastlin.typing import PathLike
 
 

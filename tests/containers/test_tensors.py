@@ -5,7 +5,7 @@ import pytest
 from conftest import assert_raises
 from other_arrays import ArrayProtocolStub, DlpackStub, OtherDeviceStub
 
-from fastlin.tensors import choose_kernel_dtype, view_as_numpy, widen_float16
+from fastlin.containers.tensors import choose_kernel_dtype, view_as_numpy, widen_float16
 
 
 def test_types_that_kernels_do_not_support_become_floats():

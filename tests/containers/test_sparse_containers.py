@@ -8,7 +8,7 @@ from conftest import assert_raises, make_sparse
 from damages import CONTAINER_DAMAGES
 from scipy import sparse
 
-from fastlin.containers import validate_if_sparse
+from fastlin.containers.sparse_containers import validate_if_sparse
 from fastlin.matrices import as_matrix
 
 N, D = 60, 13

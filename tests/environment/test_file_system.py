@@ -15,12 +15,12 @@ from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 from platformdirs.windows import Windows
 
-from fastlin.file_system import check_writable, find_user_cache_folder, lock, write_atomically
+from fastlin.environment.file_system import check_writable, find_user_cache_folder, lock, write_atomically
 
 skip_on_windows = pytest.mark.skipif(os.name == "nt", reason="it needs links, modes or folders that are not Windows'")
 HOLD_LOCK_PROGRAM = """
 import sys, time
-from fastlin.file_system import lock
+from fastlin.environment.file_system import lock
 with lock(sys.argv[1]):
     print("held", flush=True)
     time.sleep(600)

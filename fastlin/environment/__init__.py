@@ -1,0 +1,1 @@
+"""The environment of a process: installed packages, files, the terminal, and signals."""
