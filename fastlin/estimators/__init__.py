@@ -3,10 +3,10 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fastlin.estimators.folds import RegularizationPath, logistic_path
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
 from fastlin.estimators.permutation_test import PermutationTest, permutation_test
+from fastlin.estimators.regularization_path import RegularizationPath, logistic_path
 from fastlin.estimators.stability_selection import StabilitySelection, stability_selection
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from fastlin.estimators.fit_reporting import (
     show_fits,
     warn_of_unconverged_fits,
 )
-from fastlin.estimators.folds import FoldFits, fit_path, take_test_rows
+from fastlin.estimators.folds import FoldFits, GridIndex, fit_path, take_test_rows
 from fastlin.estimators.labels import (
     X_VAL_REQUIREMENT,
     are_soft_labels,
@@ -41,7 +41,7 @@ from fastlin.estimators.linear_predictions import (
     find_rowwise_scoring,
     join_block_outputs,
 )
-from fastlin.estimators.logistic_regression import PenalizedClassifier
+from fastlin.estimators.logistic_regression import LogisticRegression, PenalizedClassifier
 from fastlin.estimators.parameters import (
     FIT_STACKLEVEL,
     Penalty,
@@ -405,7 +405,7 @@ class LogisticRegressionCV(PenalizedClassifier):
             # Scorers need not be thread-safe, so they run after the threads have finished.
             for fold, (_, test_rows) in enumerate(folds):
                 is_finished = fits.is_finished[fold]
-                models = [fits.model((fold, r, c)) for r, c in np.argwhere(is_finished)]
+                models = [_make_fold_model(fits, (fold, r, c)) for r, c in np.argwhere(is_finished)]
                 fits.scores[fold, is_finished] = self._score_models(models, data, test_rows, score_params)
             converged, n_iter = fits.converged[fits.is_finished], fits.n_iter[fits.is_finished]
             if self.refit:
@@ -656,3 +656,13 @@ def _describe_container(X):
     if isinstance(X, Blocks):
         return f"{'sparse' if X.is_sparse else 'dense'} blocks"
     return f"{'sparse' if sparse.issparse(X) else 'dense'} rows"
+
+
+def _make_fold_model(fits: FoldFits, position: GridIndex) -> LogisticRegression:
+    """Return the fit at an index as an estimator for scorers."""
+    _, r, c = position
+    model = LogisticRegression(C=fits.Cs[c], l1_ratio=fits.l1_ratios[r])
+    model.classes_ = fits.classes
+    model.coef_, model.intercept_ = fits.coef[position], fits.intercept[position]
+    model.n_features_in_ = model.coef_.shape[1]
+    return model

@@ -16,10 +16,11 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.containers.fitted import require, validate_count
 from fastlin.estimators.columns import name_coef_columns
 from fastlin.estimators.fit_reporting import show_fits, warn_of_unconverged_fits
-from fastlin.estimators.folds import choose_C_grid, fit_path
+from fastlin.estimators.folds import fit_path
 from fastlin.estimators.labels import validate_training_data
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import draw_seed, limit_jobs, validate_Cs
+from fastlin.estimators.regularization_path import choose_C_grid
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.kernels.machine.threads import run_concurrently
 from fastlin.typing import FloatArray, IntArray, MatrixLike, RandomState

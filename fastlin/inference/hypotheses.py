@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
-from fastlin.typing import FloatArray
+from fastlin.typing import Array, FloatArray
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,9 @@ def check_confidence_level(level: float) -> float:
 class WaldStatistics:
     """Mixin with Wald tests and intervals for estimates with standard errors."""
 
+    # The names (p,) of the columns of the estimates, and the classes (K',) of their rows.
+    names: Array
+    classes: Array
     # Whether the p-values follow from z; tables label the columns accordingly.
     _has_wald_p_values = True
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.coefficient_names import (
+    MAX_LISTED_NAMES,
     NO_OMITTED_CATEGORIES,
     OmittedCategories,
     disambiguate_names,
@@ -25,6 +26,18 @@ from fastlin.inference.likelihood import Likelihood, compute_null_log_likelihood
 from fastlin.inference.marginal_effects import MarginalEffects, compute_marginal_effects
 from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
+
+COVARIANCE_LABELS = {
+    "model": "model-based",
+    "HC0": "robust (HC0)",
+    "HC1": "robust (HC1)",
+    "cluster": "cluster-robust, clusters",
+}
+PENALTY_LABELS = {
+    "laplace": "posterior (Laplace approximation; the penalty is the prior)",
+    "firth": "Firth's penalized likelihood",
+    "sandwich": "of the penalized estimates, which are biased towards zero",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -354,7 +367,7 @@ class Inference(WaldStatistics):
             feature (by feature if there are two classes), or a dict if pandas is not installed. For Firth's method, z
             is named z_wald, because p_value is from the penalized likelihood-ratio test.
         """
-        return tables.build_dataframe(tables.tabulate_estimates(self, "coef", self.coef, level), len(self.coef) > 1)
+        return tables.build_dataframe(tables.tabulate_estimates(self, "coef", level), len(self.coef) > 1)
 
     def summary(self, level: float = 0.95) -> tables.Summary:
         """Return a report with facts about the fit, the likelihoods, and the table of estimates.
@@ -369,7 +382,16 @@ class Inference(WaldStatistics):
         str
             Plain text, which notebooks display as an HTML table.
         """
-        return tables.write_summary(self, level)
+        columns = tables.tabulate_estimates(self, "coef", level)
+        limits = (f"{100 * (0.5 + side * level):.4g}%" for side in (-0.5, 0.5))
+        headers = [*(tables.COLUMN_HEADERS[key] for key in list(columns)[2:-2]), *limits]
+        if self._basis.df_t is not None:
+            headers[2] = "t"
+        if not self._has_wald_p_values:
+            headers[3] = "p (profile)"
+        reference = "the mean of all classes" if self.is_symmetric else self.reference
+        titles = [f"class {label} vs {reference}" for label in self.classes]
+        return tables.write_summary(self._list_summary_facts(), titles, headers, columns)
 
     def __str__(self) -> str:
         """Return the summary."""
@@ -417,6 +439,48 @@ class Inference(WaldStatistics):
                 "collinear, or the classes are separable. Remove columns, or use FirthLogisticRegression."
             )
         return profile.LikelihoodProfile(maximum, basis.contrasts)
+
+    def _list_summary_facts(self):
+        """Return the facts above the table of estimates, as a dict of strings."""
+        basis = self._basis
+        covariance = COVARIANCE_LABELS[basis.covariance]
+        if basis.n_clusters:
+            covariance += f": {', '.join(f'{n:,}' for n in basis.n_clusters)}"
+        if basis.penalized:
+            covariance += f"; {PENALTY_LABELS[basis.penalized]}"
+        n_parameters, df_resid = tables.format_count(self._count_parameters()), tables.format_count(self.df_resid)
+        summary_facts = {
+            "rows": f"{self.n_samples:,.10g}",
+            "parameters": f"{n_parameters}; residual degrees of freedom: {df_resid}",
+            "log-likelihood": f"{self.log_likelihood:.4f}; null model: {self.log_likelihood_null:.4f}",
+            "pseudo R2": f"{self.pseudo_r2:.6f} (McFadden)",
+        }
+        if np.isfinite(self.aic):
+            summary_facts["AIC, BIC"] = f"{self.aic:.4f}, {self.bic:.4f}"
+        summary_facts["std errors"] = covariance
+        if not self._has_wald_p_values:
+            summary_facts["p, intervals"] = "profile of the penalized likelihood; z: coef / std error"
+        if basis.max_std_error_inflation is not None:
+            name, std_error_inflation = basis.max_std_error_inflation
+            summary_facts["collinearity"] = (
+                f"inflates standard errors up to {std_error_inflation:.3g} times (most: {name})"
+            )
+        if basis.omitted_categories.reference_categories:
+            summary_facts["reference categories"] = ", ".join(basis.omitted_categories.reference_categories)
+        if basis.omitted_categories.unused_categories:
+            shown, n_unlisted_categories = (
+                basis.omitted_categories.unused_categories[:MAX_LISTED_NAMES],
+                len(basis.omitted_categories.unused_categories) - MAX_LISTED_NAMES,
+            )
+            more = f" and {n_unlisted_categories:,} more" if n_unlisted_categories > 0 else ""
+            summary_facts["omitted categories"] = f"{', '.join(shown)}{more} (no rows with a positive weight)"
+        if basis.df_t is not None:
+            summary_facts["distribution"] = f"Student's t with {basis.df_t:g} degrees of freedom"
+        summary_facts["accuracy"] = (
+            f"estimates within {self.distance_from_optimum:.1e} standard errors of the optimum, coef_ of the model "
+            f"within {self.coef_error:.1e}"
+        )
+        return summary_facts
 
     def _count_parameters(self):
         """Return the number of parameters, including the intercepts."""

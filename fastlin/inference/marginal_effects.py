@@ -85,12 +85,12 @@ class MarginalEffects(WaldStatistics):
             The columns class, feature, effect, std_error, z, p_value, lower and upper: a DataFrame indexed by class and
             feature, or a dict if pandas is not installed.
         """
-        return tables.build_dataframe(tables.tabulate_estimates(self, "effect", self.effects, level))
+        return tables.build_dataframe(tables.tabulate_estimates(self, "effect", level))
 
     def __repr__(self) -> str:
         """Return a table of the effects with their standard errors, tests and 95 % intervals."""
         n_classes, d = self.effects.shape
-        columns = tables.tabulate_estimates(self, "effect", self.effects, 0.95)
+        columns = tables.tabulate_estimates(self, "effect", 0.95)
         title = f"marginal effects of {d} features on {n_classes} classes, at={self.at!r}"
         return f"{title}\n{tables.format_columns(columns)}"
 

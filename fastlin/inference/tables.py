@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
-from fastlin.coefficient_names import MAX_LISTED_NAMES
 from fastlin.environment.interruption import import_uninterrupted
-from fastlin.typing import Array, FloatArray
+from fastlin.inference.hypotheses import WaldStatistics
+from fastlin.typing import Array
 
-if TYPE_CHECKING:
-    from fastlin.inference.inference import Inference
-    from fastlin.inference.marginal_effects import MarginalEffects
-
-COVARIANCE_LABELS = {
-    "model": "model-based",
-    "HC0": "robust (HC0)",
-    "HC1": "robust (HC1)",
-    "cluster": "cluster-robust, clusters",
-}
-PENALTY_LABELS = {
-    "laplace": "posterior (Laplace approximation; the penalty is the prior)",
-    "firth": "Firth's penalized likelihood",
-    "sandwich": "of the penalized estimates, which are biased towards zero",
-}
 # The columns that summaries show.
 COLUMN_HEADERS = {
     "coef": "coef",
@@ -57,17 +42,16 @@ class Summary(str):
         return self.html
 
 
-def tabulate_estimates(
-    result: Inference | MarginalEffects, name: str, estimates: FloatArray, level: float
-) -> dict[str, Array]:
+def tabulate_estimates(result: WaldStatistics, name: str, level: float) -> dict[str, Array]:
     """Return a table of estimates as a dict of columns; `name` is the column of the estimates."""
+    estimates, std_errors, _ = result._wald_inputs
     n_rows, p = estimates.shape
     intervals = result.conf_int(level)
     return {
         "class": np.repeat(result.classes, p),
         "feature": np.tile(result.names, n_rows),
         name: estimates.ravel(),
-        "std_error": result.std_errors.ravel(),
+        "std_error": std_errors.ravel(),
         "z" if result._has_wald_p_values else "z_wald": result.z.ravel(),
         "p_value": result.p_values.ravel(),
         "lower": intervals[..., 0].ravel(),
@@ -101,26 +85,20 @@ def format_columns(columns: Mapping[str, Array], max_rows: int = 20) -> str:
     return "\n".join(lines)
 
 
-def write_summary(inference: Inference, level: float) -> Summary:
-    """Return the summary, with facts about the fit and a table of estimates for each class."""
-    summary_facts, columns = (
-        _list_summary_facts(inference),
-        tabulate_estimates(inference, "coef", inference.coef, level),
-    )
-    keys = list(columns)[2:]
-    limits = (f"{100 * (0.5 + side * level):.4g}%" for side in (-0.5, 0.5))
-    headers = [*(COLUMN_HEADERS[key] for key in keys[:-2]), *limits]
-    if inference._basis.df_t is not None:
-        headers[2] = "t"
-    if not inference._has_wald_p_values:
-        headers[3] = "p (profile)"
-    names, p = [str(name) for name in inference.names], len(inference.names)
+def write_summary(
+    summary_facts: Mapping[str, str], titles: Sequence[str], headers: Sequence[str], columns: Mapping[str, Array]
+) -> Summary:
+    """Return the summary: facts, then a table of estimates for each title.
+
+    `columns` are those of `tabulate_estimates`, and `headers` are the headers of the columns after class and feature.
+    """
+    keys, p = list(columns)[2:], len(columns["feature"]) // len(titles)
+    names = [str(name) for name in columns["feature"][:p]]
     width, first = max(map(len, summary_facts)), max(12, *map(len, names))
     text = [f"{name:<{width}}  {value}" for name, value in summary_facts.items()]
     html = [_format_html_row(name, [escape(value)], "left") for name, value in summary_facts.items()]
     html = ["<table>", *html, "</table>", '<table style="margin-top:0.5em">']
-    for a, label in enumerate(inference.classes):
-        title = _name_contrast(inference, label)
+    for a, title in enumerate(titles):
         text += ["", title, " " * first + "".join(f"{header:>12}" for header in headers)]
         html.append(_format_html_row(title, [f"<b>{header}</b>" for header in headers], "right"))
         for j, name in enumerate(names):
@@ -133,51 +111,6 @@ def write_summary(inference: Inference, level: float) -> Summary:
     return Summary("\n".join(text), "<div>" + "".join(html) + "</table></div>")
 
 
-def _list_summary_facts(inference):
-    """Return the facts above the table of estimates, as a dict of strings."""
-    basis = inference._basis
-    covariance = COVARIANCE_LABELS[basis.covariance]
-    if basis.n_clusters:
-        covariance += f": {', '.join(f'{n:,}' for n in basis.n_clusters)}"
-    if basis.penalized:
-        covariance += f"; {PENALTY_LABELS[basis.penalized]}"
-    n_parameters, df_resid = _format_count(inference._count_parameters()), _format_count(inference.df_resid)
-    summary_facts = {
-        "rows": f"{inference.n_samples:,.10g}",
-        "parameters": f"{n_parameters}; residual degrees of freedom: {df_resid}",
-        "log-likelihood": f"{inference.log_likelihood:.4f}; null model: {inference.log_likelihood_null:.4f}",
-        "pseudo R2": f"{inference.pseudo_r2:.6f} (McFadden)",
-    }
-    if np.isfinite(inference.aic):
-        summary_facts["AIC, BIC"] = f"{inference.aic:.4f}, {inference.bic:.4f}"
-    summary_facts["std errors"] = covariance
-    if not inference._has_wald_p_values:
-        summary_facts["p, intervals"] = "profile of the penalized likelihood; z: coef / std error"
-    if basis.max_std_error_inflation is not None:
-        name, std_error_inflation = basis.max_std_error_inflation
-        summary_facts["collinearity"] = f"inflates standard errors up to {std_error_inflation:.3g} times (most: {name})"
-    if basis.omitted_categories.reference_categories:
-        summary_facts["reference categories"] = ", ".join(basis.omitted_categories.reference_categories)
-    if basis.omitted_categories.unused_categories:
-        shown, n_unlisted_categories = (
-            basis.omitted_categories.unused_categories[:MAX_LISTED_NAMES],
-            len(basis.omitted_categories.unused_categories) - MAX_LISTED_NAMES,
-        )
-        more = f" and {n_unlisted_categories:,} more" if n_unlisted_categories > 0 else ""
-        summary_facts["omitted categories"] = f"{', '.join(shown)}{more} (no rows with a positive weight)"
-    if basis.df_t is not None:
-        summary_facts["distribution"] = f"Student's t with {basis.df_t:g} degrees of freedom"
-    summary_facts["accuracy"] = (
-        f"estimates within {inference.distance_from_optimum:.1e} standard errors of the optimum, coef_ of the model "
-        f"within {inference.coef_error:.1e}"
-    )
-    return summary_facts
-
-
-def _name_contrast(inference, label):
-    return f"class {label} vs {'the mean of all classes' if inference.is_symmetric else inference.reference}"
-
-
 def _format_html_row(name, cells, text_align, weight="bold"):
     """Return a row of an HTML table; the cells must already be escaped."""
     style = f"text-align:{text_align};padding:0.1em 0.8em;font-variant-numeric:tabular-nums"
@@ -185,7 +118,8 @@ def _format_html_row(name, cells, text_align, weight="bold"):
     return "".join(["<tr>", header, *(f'<td style="{style}">{cell}</td>' for cell in cells), "</tr>"])
 
 
-def _format_count(number):
+def format_count(number: float) -> str:
+    """Return a number with thousands separators and at most two decimals."""
     return f"{round(number, 2):,.12g}"
 
 
