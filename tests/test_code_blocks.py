@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
+import click
 import documented_commands
 import matplotlib
 import numpy as np
@@ -131,7 +132,7 @@ def test_commands_have_valid_arguments(words, tmp_path):
         # The previous command installs the build tools.
         assert words[1] in ("venv", "build") or find_spec(words[1])
     elif name == "fastlin":
-        if subcommand := fastlin_program.commands.get(words[0]):
+        if subcommand := fastlin_program.get_command(click.Context(fastlin_program), words[0]):
             for file in ("flights.csv", "new.csv", "flights.skops"):
                 (tmp_path / file).touch()
             subcommand.make_context(words[0], words[1:])

@@ -1,9 +1,9 @@
 """The program ``fastlin``: fits models to tables in files, reproduces the studies and compares libraries.
 
-`commands` defines most of the commands and lists all commands. `arguments` defines options that several of them share.
-`fit_and_predict` fits models to the tables that `data_files` reads, and predicts with them. `studies` runs studies and
-shows their progress and results, and `results` stores the results in a file. `doctor` describes the installation and
-compares the results of small fits with stored results.
+`commands` lists the modules of the commands, and `arguments` defines options that several commands share.
+`fit_and_predict` fits models to the tables that `data_files` reads, and predicts with them. `comparison` compares
+libraries. `studies` runs studies and shows their progress and results, and `results` stores the results in a file.
+`doctor` describes the installation, checks small fits and compiles all code.
 """
 
 import sys

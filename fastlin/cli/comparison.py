@@ -1,4 +1,4 @@
-"""Reads the table of `fastlin compare` into the problems that all libraries solve."""
+"""The command `compare`, which reads a table into the problems that all libraries solve."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 from dataclasses import replace
 from types import SimpleNamespace
 
+import click
 import numpy as np
+from click import Choice, FloatRange, argument, option
 from scipy import sparse
 from sklearn.datasets import load_svmlight_file
 from sklearn.model_selection import train_test_split
@@ -14,15 +16,99 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import check_X_y
 from sklearn.utils.multiclass import type_of_target
 
-from fastlin.cli.arguments import convert_errors, require
+from fastlin import datasets
+from fastlin.cli.arguments import (
+    EXISTING_FILE,
+    STRENGTH_RANGE,
+    CommandError,
+    command,
+    convert_errors,
+    data_option,
+    drop_option,
+    output_option,
+    require,
+    table_options,
+)
 from fastlin.cli.data_files import validate_training_data
+from fastlin.cli.doctor import describe_environment
 from fastlin.cli.notes import print_notes
+from fastlin.cli.results import write_results
+from fastlin.cli.studies import load_images, make_folder, run_studies
+from fastlin.course.studies import baselines
+from fastlin.course.studies.settings import Settings
+from fastlin.environment.extras import format_install_command
 from fastlin.other_libraries import ComparisonProblem
 
 LIBSVM_SUFFIXES = (".svm", ".libsvm", ".txt")
 HELD_OUT_FRACTION = 0.2
 # Number of copies of the table that must fit into memory: the rows, the encoded rows and a library's copies.
 N_TABLE_COPIES = 4
+
+
+QUICK_COMPARISON_HELP = "Test run on 1,000 rows of MNIST; its timings are not meaningful."
+BASELINES_HELP = "Compare for a quarter of an hour, as with --seconds 900."
+SECONDS_HELP = "Approximate time of the whole comparison. A fit that exceeds its library's share is stopped."
+DTYPE_HELP = "Data type. float32 needs half the memory and less time, and keeps 7 significant digits instead of 16."
+# Options of `compare` that apply only if DATA is a table.
+TABLE_OPTIONS = ("target", "drop", "C", "separator", "decimal", "thousands", "encoding")
+
+
+@command(
+    "to choose a library: time fastlin and others on your own table or MNIST",
+    argument("table", required=False, type=EXISTING_FILE, metavar="[DATA]"),
+    option("--target", metavar="COLUMN", default="y", help="Column of the labels in DATA, or array in .npz."),
+    drop_option,
+    option("--C", "C", type=STRENGTH_RANGE, default=1.0, help="Inverse penalty strength of the fits to DATA."),
+    option("--seconds", type=FloatRange(1, 86_400), default=baselines.DEFAULT_COMPARISON_SECONDS, help=SECONDS_HELP),
+    option("--quick", is_flag=True, help=QUICK_COMPARISON_HELP),
+    option("--baselines", "seconds", flag_value=baselines.LONG_COMPARISON_SECONDS, help=BASELINES_HELP),
+    option("--dtype", type=Choice(["float64", "float32"]), default="float64", help=DTYPE_HELP),
+    data_option,
+    output_option,
+    *table_options,
+)
+def compare(options: SimpleNamespace) -> int:
+    """Time all installed libraries on DATA (default: MNIST), with increasing accuracy of the fits.
+
+    DATA is a table that `fastlin fit` can read, a NumPy file with arrays X and y (.npz), or a libsvm file (.svm,
+    .libsvm, .txt). Every library minimizes the same objective. The command prints the seconds that each library needs
+    to get close to the minimum, and its accuracy on held-out rows. A figure and comparison.json contain every fit.
+
+    Examples
+    --------
+      fastlin compare flights.csv --target delayed --seconds 30
+      fastlin compare --quick
+      fastlin compare --baselines --output baselines
+    """
+    require("studies")
+    if options.table is not None and (options.quick or options.data):
+        raise CommandError("--quick and --data apply to MNIST only; leave them out to compare on a table")
+    context = click.get_current_context()
+    for name in TABLE_OPTIONS if options.table is None else ():
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise CommandError(f"--{name} applies to a table only; give the table as DATA")
+    make_folder(options.output)
+    missing = baselines.find_missing_packages()
+    if missing:
+        print(f"Not installed, so not compared: {', '.join(missing)}.")
+        print(f"{format_install_command('baselines')} installs them, and '.[baselines-torch]' installs PyTorch.")
+        # adelie declares that it requires NumPy 1, but it works with NumPy 2.
+        print("Install adelie with 'pip install --no-deps adelie ipython'.")
+    if options.table is None:
+        data, problems = load_images(options, needs_cifar10=False), None
+    else:
+        data = datasets.Dataset("table", *4 * (np.empty(0),))
+        with convert_errors(f"cannot compare on {options.table}", ValueError, MemoryError):
+            problems = [read_training_and_held_out_problems(options)]
+
+    def compare_libraries(settings):
+        results = baselines.run(settings, options.dtype, problems, options.seconds)
+        report = {"file": options.table, **results.parameters, **results.series, "quick": options.quick}
+        write_results(options.output / "comparison.json", {**report, "environment": describe_environment()})
+        return results
+
+    _, failed_studies = run_studies({"baselines": (compare_libraries, Settings(data, options.quick))}, options.output)
+    return 1 if failed_studies else 0
 
 
 def read_training_and_held_out_problems(options: SimpleNamespace) -> tuple[ComparisonProblem, ComparisonProblem]:

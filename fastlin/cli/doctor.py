@@ -1,4 +1,4 @@
-"""Describes the installation and compares the results of small fits with stored ones, for a bug report."""
+"""The commands for an installation: `info` and `doctor` describe it, and `warmup` compiles all code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import platform
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +21,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from fastlin import LogisticRegression, __version__
 from fastlin.cli.arguments import command
 from fastlin.environment.extras import EXTRAS
-from fastlin.environment.terminal import make_printable
+from fastlin.environment.terminal import make_printable, show_progress_bar
 from fastlin.estimators.summary import format_lines
 from fastlin.kernels.machine.cache_folder import cache_folder, code_folders
 from fastlin.kernels.machine.saved_code import CODE_SUFFIX
@@ -117,6 +118,18 @@ def _describe_processor():
     return f"{name} ({llvmlite.binding.get_host_cpu_name()})"
 
 
+@command("show versions, processor, threads and the folder of compiled code")
+def info(options: SimpleNamespace) -> int:
+    """Show versions, the processor, the number of threads, and which compiled code is used, with its folder.
+
+    Examples
+    --------
+      fastlin info
+    """
+    print(*format_environment(), sep="\n")
+    return 0
+
+
 @command("when a result looks wrong: check this installation, for a bug report")
 def doctor(options: SimpleNamespace) -> int:
     """Describe this installation and compare small fits with stored results, for a bug report.
@@ -145,6 +158,32 @@ def doctor(options: SimpleNamespace) -> int:
         print(make_printable(f"{'passed' if has_passed else 'FAILED'}  {name}: {details}"), flush=True)
     print(f"{n_passed} of {len(INSTALLATION_CHECKS)} checks passed.")
     return int(n_passed < len(INSTALLATION_CHECKS))
+
+
+@command("before the first fit: compile all code once, for later processes")
+def warmup(options: SimpleNamespace) -> int:
+    """Compile the code of estimators and trainers for float64, float32 and uint8 data, for all later processes.
+
+    This is not necessary after an installation from a wheel with compiled code.
+
+    Examples
+    --------
+      fastlin warmup
+    """
+    from fastlin.warmup import STEPS
+
+    begin = perf_counter()
+    with show_progress_bar("fastlin", len(STEPS)) as show_step:
+        for n_done_steps, (name, compile_step) in enumerate(STEPS.items()):
+            show_step(n_done_steps, name)
+            compile_step()
+        show_step(len(STEPS), "done")
+    folder = cache_folder()
+    storage_note = (
+        "could not be stored, because no cache folder is writable" if folder is None else f"is stored in {folder}"
+    )
+    print(make_printable(f"Ready after {perf_counter() - begin:.1f} s; the compiled code {storage_note}."))
+    return 0
 
 
 def _check_fitted_minimum(minimum, X, y, **parameters):

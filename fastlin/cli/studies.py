@@ -1,24 +1,39 @@
-"""Runs studies one after the other, shows their progress and results, draws figures, and stores the results."""
+"""The command `reproduce`: runs studies, shows their progress and results, draws figures, and stores the results."""
 
 from __future__ import annotations
 
 import sys
+import webbrowser
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from fastlin import __version__
-from fastlin.cli.arguments import convert_errors
+from click import Choice, IntRange, argument, option
+
+from fastlin import __version__, datasets
+from fastlin.cli.arguments import (
+    SEED_RANGE,
+    CommandError,
+    command,
+    convert_errors,
+    data_option,
+    output_option,
+    require,
+)
 from fastlin.cli.doctor import describe_environment
 from fastlin.cli.results import add_results, choose_report_entries, read_results
 from fastlin.course import figures
 from fastlin.course.report import tabulate, write_page
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
+from fastlin.course.studies.cifar10_training import N_VALIDATION_IMAGES
 from fastlin.course.studies.claims import NOT_RUN, evaluate_claims
 from fastlin.course.studies.comparators import CONTRADICTED
+from fastlin.course.studies.settings import Settings
 from fastlin.environment.file_system import check_writable
 from fastlin.environment.terminal import make_printable
 from fastlin.figures.style import format_count
@@ -27,10 +42,54 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from fastlin.course.studies.settings import Settings, Study
+    from fastlin.course.studies.settings import Study
 
 # Minimum number of seconds between progress lines if the output is a file or a pipe.
 PROGRESS_INTERVAL_SECONDS = 9.0
+
+
+QUICK_HELP = "Test run with few epochs, rows and seeds; claims get no verdict."
+DRAWS_HELP = "Number of networks that cifar10_search draws and trains."
+SEED_HELP = "Random seed of splits, orders, networks and draws; learning does not use it."
+
+
+@command(
+    "for the course: rerun the studies and write a report with verdicts",
+    argument("studies", nargs=-1, type=Choice([*STUDIES, *CIFAR10_STUDIES]), metavar="[STUDY]..."),
+    option("--quick", is_flag=True, help=QUICK_HELP),
+    option("--draws", type=IntRange(1), metavar="N", default=100, help=DRAWS_HELP),
+    option("--open", is_flag=True, help="Open the report in the browser at the end."),
+    data_option,
+    output_option,
+    option("--seed", type=SEED_RANGE, metavar="N", default=0, help=SEED_HELP),
+)
+def reproduce(options: SimpleNamespace) -> int:
+    """Run the studies of the course, and write a report with verdicts on the claims of the student reports.
+
+    The output folder also gets results.json and the figures. Without STUDY, these studies run: images, gradient_check,
+    binary, early_stopping, shuffling, softmax, l2_weights, l2_sweep, l2_norm, learning. Three more take minutes to
+    hours and run only if you name them: cifar10_two_layer, cifar10_search, cifar10_deep.
+
+    Examples
+    --------
+      fastlin reproduce --quick --open
+      fastlin reproduce softmax l2_sweep --output results
+    """
+    require("studies")
+    make_folder(options.output)
+    names = dict.fromkeys(options.studies or STUDIES)
+    settings = {}
+    for needs_cifar10 in dict.fromkeys(name in CIFAR10_STUDIES for name in names):
+        data = load_images(options, needs_cifar10)
+        folder = options.output / data.name
+        settings[needs_cifar10] = Settings(data, options.quick, options.seed, folder=folder, draws=options.draws)
+    available_studies = {**STUDIES, **CIFAR10_STUDIES}
+    studies = {name: (available_studies[name], settings[name in CIFAR10_STUDIES]) for name in names}
+    entries, failed_studies = run_studies(studies, options.output)
+    page = report_claims(entries, failed_studies, options.output)
+    if options.open:
+        webbrowser.open(page.resolve().as_uri())
+    return 1 if failed_studies else 0
 
 
 def make_console() -> Console:
@@ -162,3 +221,23 @@ def make_table(title: str, columns: Sequence[str], rows: Iterable[Iterable[str]]
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def load_images(options: SimpleNamespace, needs_cifar10: bool) -> datasets.Dataset:
+    """Return CIFAR-10 or MNIST, or scikit-learn's digits if the data set is unavailable.
+
+    A folder given with --data must contain the data set.
+    """
+    name, load, files = "MNIST", datasets.load_mnist, [name for name, *_ in datasets.MNIST_FILES.values()]
+    if needs_cifar10:
+        load = partial(datasets.load_cifar10, N_VALIDATION_IMAGES, options.seed)
+        name, files = "CIFAR-10", datasets.CIFAR10_FILES
+    try:
+        return load(folder=options.data)
+    except datasets.DatasetNotFoundError as error:
+        if options.data is not None:
+            raise CommandError(f"{options.data} does not contain {name}, whose files are {', '.join(files)}") from error
+        print(f"{name} is not on disk and cannot be downloaded, so its studies run on scikit-learn's 8 × 8 digits.")
+        return datasets.load_digits()
+    except ValueError as error:
+        raise CommandError(str(error)) from error

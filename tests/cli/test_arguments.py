@@ -10,9 +10,10 @@ import pytest
 from conftest import FASTLIN
 
 import fastlin
-from fastlin.cli.commands import program
+from fastlin.cli.commands import MODULES, program
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 
+COMMANDS = {name: program.get_command(click.Context(program), name) for name in MODULES}
 SEED_ERROR = "is not in the range 0<=x<=4294967295"
 
 
@@ -49,7 +50,7 @@ def test_python_m_fastlin_runs_the_program(tmp_path):
 
 def test_help_lists_each_command_with_its_purpose_and_every_study(run):
     words = " ".join(run("--help").stdout.split())
-    for name, command in program.commands.items():
+    for name, command in COMMANDS.items():
         assert f"{name} {command.short_help}" in words
         assert len(command.short_help.split()) > 5
     words = run("reproduce", "--help").stdout.replace(",", "").replace(".", "").split()
@@ -57,18 +58,18 @@ def test_help_lists_each_command_with_its_purpose_and_every_study(run):
     assert run("--version").stdout == f"fastlin {fastlin.__version__}\n"
 
 
-@pytest.mark.parametrize("command", program.commands)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_describes_each_option_and_its_default_within_80_columns(run, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "80")
-    help_text, printed = program.commands[command].help, run(command, "--help").stdout
+    help_text, printed = COMMANDS[command].help, run(command, "--help").stdout
     assert max(len(line) for line in printed.splitlines()) < 80
     words = " ".join(printed.split())
     assert help_text.endswith(".")
     assert " ".join(help_text.split()) in words
     assert f"Examples: fastlin {command}" in words
     assert f"\n    fastlin {command}" in printed
-    context = click.Context(program.commands[command], **program.commands[command].context_settings)
-    for option in program.commands[command].params:
+    context = click.Context(COMMANDS[command], **COMMANDS[command].context_settings)
+    for option in COMMANDS[command].params:
         if not isinstance(option, click.Option):
             continue
         _, help_record = option.get_help_record(context)
@@ -100,3 +101,11 @@ def test_ctrl_c_during_training_leaves_no_traceback_and_no_results(tmp_path, mni
     assert process.returncode == 130
     assert errors == "\nfastlin: interrupted\n"
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_fit_does_not_load_the_studies():
+    program = "import sys; from fastlin.cli import main; main(['fit', '--help']); print(*sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert "fastlin.cli.fit_and_predict" in printed
+    assert "fastlin.course" not in printed
+    assert "fastlin.other_libraries" not in printed
