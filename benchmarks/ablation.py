@@ -21,7 +21,15 @@ from benchmarks.tables import print_tables, tabulate
 from fastlin import LogisticRegression
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.matrices import Matrix, dense
-from fastlin.solvers import choose, descent, lbfgs, preconditioners, proximal_newton, quadratic, row_space_lbfgs
+from fastlin.solvers import (
+    descent,
+    lbfgs,
+    preconditioners,
+    proximal_newton,
+    quadratic,
+    row_space_lbfgs,
+    starting_points,
+)
 from fastlin.solvers.stopping import Stopping
 
 RECORD_KIND = "ablation"
@@ -65,9 +73,9 @@ DISABLING_PATCHES = {
     ),
     "Hessian of a sample": (preconditioners, "choose", _choose_preconditioner_without_hessian),
     "one block at first": (preconditioners, "choose_first_builder", lambda objective, builder: builder),
-    "sample at the start": (choose, "_minimize_sample", lambda *_: None),
+    "sample at the start": (starting_points, "_minimize_sample", lambda *_: None),
     "postponed blocks": (lbfgs, "predict_n_iter", _predict_zero_only_at_target),
-    "start with an intercept": (choose, "_is_start_with_intercept_useful", _return_false),
+    "start with an intercept": (starting_points, "_is_start_with_intercept_useful", _return_false),
     "passes in float32": (Matrix, "is_faster_in_float32", _return_false),
     "optimized intercepts": (Stopping, "intercept_limits_bound", _return_false),
     "rows read in place": (dense, "allows_folding", _return_false),

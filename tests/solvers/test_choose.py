@@ -17,16 +17,16 @@ from objectives import (
 )
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.solvers import choose, descent, lbfgs, newton, row_space_lbfgs
+from fastlin.solvers import choose, descent, lbfgs, newton, row_space_lbfgs, starting_points
 from fastlin.solvers.solution import MAX_ITER_REACHED, SEPARABLE_CLASSES
 
 METHODS = {
     "rows": row_space_lbfgs.minimize,
     "descent": descent.minimize,
-    "lbfgs": choose.minimize_by_lbfgs,
+    "lbfgs": starting_points.minimize_by_lbfgs,
     "conjugate_gradients": newton.minimize_by_conjugate_gradients,
     "cholesky": newton.minimize_by_cholesky,
-    "proximal_newton": choose.minimize_by_proximal_newton,
+    "proximal_newton": starting_points.minimize_by_proximal_newton,
 }
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
 
@@ -291,7 +291,7 @@ def test_solver_names_select_their_methods(monkeypatch):
 
 
 def test_fits_of_many_rows_start_on_a_sample(monkeypatch):
-    monkeypatch.setattr(choose, "MIN_ROWS_FOR_SAMPLE", 25_000)
+    monkeypatch.setattr(starting_points, "MIN_ROWS_FOR_SAMPLE", 25_000)
     monkeypatch.setattr(descent, "is_suitable", lambda objective: False)
     objectives, solve = [], lbfgs.minimize
     monkeypatch.setattr(
