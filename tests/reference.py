@@ -264,8 +264,11 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=
         point, value, (probabilities, residuals) = point + length * step, trial_value, rest
     else:
         raise RuntimeError("the reference has not converged")
-    # Half of -slope estimates the remaining decrease of J. A sum over n rows has about n rounding errors.
-    assert -slope < 4 * len(labels) * np.finfo(np.longdouble).eps * value
+    # Half of -slope estimates the remaining decrease of J. A sum over n rows has about n rounding errors. A score has
+    # m + 2 rounding errors, which are relative to its largest term.
+    largest_term = np.max(np.abs(rows) * np.abs(point).max(axis=0))
+    rounding = max(4 * len(labels) * value, 2 * (m + 2) * largest_term) * np.finfo(np.longdouble).eps
+    assert -slope < rounding
     coef = point[:, :-1] / unit
     return value, coef.astype(float), (point[:, -1] - coef @ mean).astype(float)
 
