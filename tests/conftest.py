@@ -33,7 +33,7 @@ JIT_ENABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 KERNELS_ONLY_PREAMBLE = f"""
 import sys, types
 sys.modules["fastlin"] = types.ModuleType("fastlin")
-sys.modules["fastlin"].__path__ = [{Path(file_system.__file__).parent.as_posix()!r}]
+sys.modules["fastlin"].__path__ = [{Path(file_system.__file__).parents[1].as_posix()!r}]
 """
 COLUMN_KINDS = ["plain", "badly scaled", "shifted", "constant"]
 # Array layouts that kernels treat differently.

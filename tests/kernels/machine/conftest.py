@@ -15,7 +15,7 @@ from fastlin.environment import file_system
 from fastlin.kernels.machine.compilation_time import COMPILATION_MESSAGE
 from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS, list_levels
 
-PACKAGE = Path(file_system.__file__).parent
+PACKAGE = Path(file_system.__file__).parents[1]
 
 # This program compiles a kernel and writes the archive, without running the kernel.
 COMPILE_PROGRAM = """
