@@ -187,13 +187,13 @@ def test_the_readme_has_the_commands_that_the_scripts_run():
 
 
 def test_the_program_page_names_every_study_and_command():
-    from fastlin.cli.commands import MODULES
+    from fastlin.cli.commands import COMMAND_MODULES
     from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 
     page = read("docs/command-line.md") + read("docs/studies.md")
     for name in (*STUDIES, *CIFAR10_STUDIES):
         assert f"`{name}`" in page
-    for name in MODULES:
+    for name in COMMAND_MODULES:
         assert f"`fastlin {name}" in page
 
 

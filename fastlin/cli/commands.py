@@ -7,8 +7,8 @@ import click
 from fastlin import __version__
 from fastlin.cli.arguments import SETTINGS
 
-# The module of each command, in the order of the program's help.
-MODULES = {
+# In the order of the program's help.
+COMMAND_MODULES = {
     "fit": "fit_and_predict",
     "predict": "fit_and_predict",
     "reproduce": "studies",
@@ -20,22 +20,24 @@ MODULES = {
 
 
 class Program(click.Group):
-    """The commands of `MODULES`."""
+    """The commands of `COMMAND_MODULES`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands."""
-        return list(MODULES)
+        return list(COMMAND_MODULES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, or None if there is none with this name."""
-        if cmd_name not in MODULES:
+        if cmd_name not in COMMAND_MODULES:
             return None
-        command: click.Command = getattr(import_module(f"fastlin.cli.{MODULES[cmd_name]}"), cmd_name)
+        command: click.Command = getattr(import_module(f"fastlin.cli.{COMMAND_MODULES[cmd_name]}"), cmd_name)
         return command
 
 
 program = Program(
     "fastlin",
+    # Click suggests these names for a misspelled command.
+    commands=[click.Command(name) for name in COMMAND_MODULES],
     context_settings=SETTINGS,
     no_args_is_help=False,
     help="Fit linear classifiers, compare libraries, and reproduce the course's studies.",

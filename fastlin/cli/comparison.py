@@ -1,4 +1,4 @@
-"""The command `compare`, which reads a table into the problems that all libraries solve."""
+"""The command `compare`, which times libraries on a table or on MNIST."""
 
 from __future__ import annotations
 
@@ -43,8 +43,6 @@ LIBSVM_SUFFIXES = (".svm", ".libsvm", ".txt")
 HELD_OUT_FRACTION = 0.2
 # Number of copies of the table that must fit into memory: the rows, the encoded rows and a library's copies.
 N_TABLE_COPIES = 4
-
-
 QUICK_COMPARISON_HELP = "Test run on 1,000 rows of MNIST; its timings are not meaningful."
 BASELINES_HELP = "Compare for a quarter of an hour, as with --seconds 900."
 SECONDS_HELP = "Approximate time of the whole comparison. A fit that exceeds its library's share is stopped."

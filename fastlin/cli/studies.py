@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
 # Minimum number of seconds between progress lines if the output is a file or a pipe.
 PROGRESS_INTERVAL_SECONDS = 9.0
-
-
 QUICK_HELP = "Test run with few epochs, rows and seeds; claims get no verdict."
 DRAWS_HELP = "Number of networks that cifar10_search draws and trains."
 SEED_HELP = "Random seed of splits, orders, networks and draws; learning does not use it."

@@ -448,7 +448,7 @@ class Inference(WaldStatistics):
             covariance += f": {', '.join(f'{n:,}' for n in basis.n_clusters)}"
         if basis.penalized:
             covariance += f"; {PENALTY_LABELS[basis.penalized]}"
-        n_parameters, df_resid = tables.format_count(self._count_parameters()), tables.format_count(self.df_resid)
+        n_parameters, df_resid = tables.format_decimal(self._count_parameters()), tables.format_decimal(self.df_resid)
         summary_facts = {
             "rows": f"{self.n_samples:,.10g}",
             "parameters": f"{n_parameters}; residual degrees of freedom: {df_resid}",

@@ -118,7 +118,7 @@ def _format_html_row(name, cells, text_align, weight="bold"):
     return "".join(["<tr>", header, *(f'<td style="{style}">{cell}</td>' for cell in cells), "</tr>"])
 
 
-def format_count(number: float) -> str:
+def format_decimal(number: float) -> str:
     """Return a number with thousands separators and at most two decimals."""
     return f"{round(number, 2):,.12g}"
 

@@ -40,7 +40,7 @@ MIN_BATCH_SIZE, MAX_BATCH_SIZE, MAX_COEFFICIENT_ROWS, MAX_BATCH_COEFFICIENTS, MA
 def choose_batch_size(n_rows: int, n_features: int, n_rows_coef: int = 1, is_sparse: bool = False) -> int:
     """Return the number of problems per batch whose coefficients, labels and weights fit into the caches.
 
-    It is a multiple of the number of problems that share a pass over sparse rows, or of MIN_BATCH_SIZE.
+    It is a multiple of PROBLEMS_PER_GROUP for sparse rows, and of MIN_BATCH_SIZE otherwise, and at least that number.
     """
     group_size = PROBLEMS_PER_GROUP if is_sparse else MIN_BATCH_SIZE
     max_problems_for_coefficients = (

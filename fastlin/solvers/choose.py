@@ -96,9 +96,9 @@ def list_methods(objective: Objective, solver: str) -> list[SolverMethod]:
         (row_space_lbfgs.minimize, name == "lbfgs" and row_space_lbfgs.is_suitable(objective)),
         # Few parameters: iterations are compiled, and Hessians are cheap.
         (descent.minimize, not is_newton_solver and descent.is_suitable(objective)),
-        # Other data: an iteration costs a pass.
+        # All other data: L-BFGS needs about one pass per iteration.
         (starting_points.minimize_by_lbfgs, name == "lbfgs"),
-        # L-BFGS was slow or has stalled. Products with the Hessian need no memory.
+        # The caller chose it, or L-BFGS was slow or has stalled. Products with the Hessian need no memory.
         (newton.minimize_by_conjugate_gradients, name == "newton-cg" or (may_switch_to_newton and not is_small)),
         # The Hessian fits into memory. Its factor also shows how far the minimum is if there is no bound.
         (newton.minimize_by_cholesky, name == "newton-cholesky" or (may_switch_to_newton and may_build_hessian)),

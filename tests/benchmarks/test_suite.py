@@ -10,7 +10,7 @@ from benchmark_records import RUN_RECORD, make_machine
 from conftest import mark_params
 from repository import ROOT
 
-from benchmarks import ablation, inference, limits, memory, passes, processes, scaling, sweeps
+from benchmarks import ablation, class_passes, inference, limits, memory, passes, processes, scaling, sweeps
 from benchmarks.comparisons import FASTLIN, load_problem, run_comparison, shorten_comparison
 from benchmarks.pages import BLOCK_FUNCTIONS
 from benchmarks.plots import read_records_digest, save_plots
@@ -27,6 +27,7 @@ N_ROWS_PER_CASE = {
     **dict.fromkeys(inference.CASES, 600),
     **dict.fromkeys(limits.LIMIT_CASES, 60),
     **dict.fromkeys(memory.CASES, 150),
+    **dict.fromkeys(class_passes.CASES, 60),
 }
 # One ablation is enough.
 OTHER_ABLATIONS = ablation.CASES.keys() - {"ablation-descent"}

@@ -10,10 +10,10 @@ import pytest
 from conftest import FASTLIN
 
 import fastlin
-from fastlin.cli.commands import MODULES, program
+from fastlin.cli.commands import COMMAND_MODULES, program
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 
-COMMANDS = {name: program.get_command(click.Context(program), name) for name in MODULES}
+COMMANDS = {name: program.get_command(click.Context(program), name) for name in COMMAND_MODULES}
 SEED_ERROR = "is not in the range 0<=x<=4294967295"
 
 
@@ -109,3 +109,8 @@ def test_a_fit_does_not_load_the_studies():
     assert "fastlin.cli.fit_and_predict" in printed
     assert "fastlin.course" not in printed
     assert "fastlin.other_libraries" not in printed
+
+
+@pytest.mark.skipif(not hasattr(click.exceptions, "NoSuchCommand"), reason="this version of Click has no suggestions")
+def test_a_misspelled_command_is_corrected(run):
+    assert "fit" in run("fitt", status=2).stderr.split("fitt")[-1]

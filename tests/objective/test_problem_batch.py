@@ -30,8 +30,13 @@ def make_X(kind, n=300, d=6):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(n, d)) + 3
     match kind:
-        case "sparse":
-            return sparse.csr_array(X * (generator.random((n, d)) < 0.3))
+        case "sparse" | "sparse float32":
+            X = sparse.csr_array(X * (generator.random((n, d)) < 0.3))
+            return X.astype(np.float32) if kind == "sparse float32" else X
+        case "sparse bool":
+            X = sparse.csr_array(generator.random((n, d)) < 0.3)
+            X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+            return X
         case "one-hot":
             return sparse.csr_array(np.eye(d)[generator.integers(d, size=n)])
         case "table":
@@ -97,15 +102,17 @@ def evaluate_in_dtype_of_X(X, problem, parameters, unit_curvatures, offsets=0.0)
         ("float64", "four classes"),
         ("table", "four classes"),
         ("float64", "l1"),
+        ("sparse float32", ""),
+        ("sparse bool", ""),
         *mark_params(pytest.mark.thorough, *((kind, "offsets") for kind in ("float32", "uint8", "wide", "one-hot"))),
         *mark_params(pytest.mark.thorough, *((kind, "four classes") for kind in ("float32", "uint8", "wide"))),
     ],
 )
 def test_sums_agree_with_numpy(kind, variant, is_weighted):
     offsets, n_classes = sample_offsets(300) if variant == "offsets" else None, 4 if variant == "four classes" else 2
-    rows, X = make_rows(make_X(kind), offsets=offsets, n_classes=n_classes)
+    rows, X = make_rows(make_X(kind), offsets=offsets, n_classes=n_classes, batch_size=24)
     options = {"is_weighted": is_weighted, "n_classes": n_classes, "has_l1": variant == "l1"}
-    problems = list(sample_problems(rows.n_rows, 11, **options))
+    problems = list(sample_problems(rows.n_rows, PROBLEMS_PER_GROUP + 3, **options))
     batch, starts = fill_problem_batch(rows, problems)
     parameters = starts + 0.5 * np.random.default_rng(1).normal(size=starts.shape)
     points = batch.evaluate(parameters)
@@ -236,4 +243,6 @@ def test_the_batch_size_is_a_multiple_of_its_minimum_and_limits_memory():
         assert batch_size % MIN_BATCH_SIZE == choose_batch_size(n, d, 3) % MIN_BATCH_SIZE == 0
         assert choose_batch_size(n, d, 3) <= batch_size
         assert batch_size == MIN_BATCH_SIZE or batch_size * 9 * n <= 1 << 26
-        assert choose_batch_size(n, d, is_sparse=True) % PROBLEMS_PER_GROUP == 0
+        sparse_batch_size = choose_batch_size(n, d, is_sparse=True)
+        assert sparse_batch_size % PROBLEMS_PER_GROUP == 0
+        assert sparse_batch_size == PROBLEMS_PER_GROUP or sparse_batch_size * 9 * n <= 1 << 26

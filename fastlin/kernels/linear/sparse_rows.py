@@ -141,7 +141,8 @@ def fill_block_batch_pass(block, n_blocks, X, borders, tables, intercepts, tile_
 
     `sums` has shape (parts, groups, d + 1, PROBLEMS_PER_GROUP). A block processes one group of problems and the rows
     borders[part] to borders[part + 1] - 1. `tables` (groups, d, PROBLEMS_PER_GROUP) and `intercepts` (groups,
-    PROBLEMS_PER_GROUP) are the coefficients. `batch` is a ProblemBatchArrays. The kernel also fills batch.values.
+    PROBLEMS_PER_GROUP) are the coefficients. `batch` is a ProblemBatchArrays. The kernel also fills batch.values. The
+    data of X are not empty, even if all of them are one.
     """
     optimize_for_size()
     data, indices, indptr = X

@@ -213,7 +213,7 @@ def _make_scatter_loop(n_columns):
 
 
 # Add data[p] values[i] to table[indices[p]] for the entries first <= p < last, float64. `values` and `table` start on a
-# cache line and have SCATTERED_COLUMNS columns. Code that LLVM generates would be slower
+# cache line and have SCATTERED_COLUMNS columns, and `data` is not empty. Loops that LLVM vectorizes are slower
 # (docs/benchmarks/design-choices.md: scattered rows of batches).
 SCATTERED_COLUMNS = 2 * CACHE_LINE // 8
 scatter_row = _make_scatter_loop(SCATTERED_COLUMNS)
