@@ -11,60 +11,70 @@ from repository import PACKAGE, ROOT, files, parse, read_setup_cfg
 import fastlin
 
 # Each layer, from lowest to highest, and the layers that it may import in addition to its own files. "kernels" means
-# all three layers of that package, and "fastlin" means fastlin/__init__.py.
+# all three layers of that package, and "fastlin" means fastlin/__init__.py. Each module of "environment" and of
+# "containers" is a layer.
 LAYERS = """
 typing:
 exceptions:
 environment:
+environment.interruption:
+environment.dependencies: environment.interruption
+environment.extras:
+environment.file_system: environment.extras
+environment.terminal: environment.extras
 containers:
+containers.tensors:
+containers.sparse_containers:
+containers.fitted: containers.tensors
 coefficient_names:
 kernels:
-kernels.machine: environment
+kernels.machine: environment.file_system
 kernels.linear: kernels.machine
 kernels.networks: kernels.machine kernels.linear
-blocks: environment containers
+blocks: environment.extras environment.file_system containers.sparse_containers containers.tensors
 callbacks:
-matrices: kernels containers
+matrices: kernels containers.sparse_containers containers.tensors
 objective: matrices kernels
 networks: matrices kernels
 solvers: objective kernels
-inference: solvers objective matrices kernels containers coefficient_names environment
-training: networks matrices kernels environment
-figures: environment coefficient_names
-estimators: inference solvers training networks objective matrices kernels blocks containers figures environment
-    coefficient_names
-dask: estimators inference objective matrices kernels blocks containers environment fastlin
+inference: solvers objective matrices kernels containers.tensors coefficient_names
+training: networks matrices kernels environment.terminal
+figures: environment.extras environment.file_system environment.terminal coefficient_names
+estimators: inference solvers training networks objective matrices kernels blocks containers figures
+    environment.extras environment.file_system environment.terminal coefficient_names
+dask: estimators inference objective matrices kernels blocks containers.sparse_containers containers.tensors
+    environment.extras fastlin
 other_libraries: estimators kernels fastlin
 course:
-course.report: course environment
-course.datasets: environment
-course.figures: course figures environment
-course.trainers: training networks matrices kernels course.datasets course.figures containers
+course.report: course environment.file_system
+course.datasets: environment.file_system environment.extras
+course.figures: course figures environment.extras environment.file_system
+course.trainers: training networks matrices kernels course.datasets course.figures containers.fitted containers.tensors
 course.studies: course course.trainers course.datasets other_libraries estimators training networks objective matrices
-    kernels environment fastlin
+    kernels environment.file_system fastlin
 patch: estimators fastlin
 trainers: course.trainers
 datasets: course.datasets
 warmup: trainers estimators
 cli: other_libraries course.figures course.studies course.report warmup figures datasets estimators blocks kernels
-    environment fastlin
+    environment.file_system environment.extras environment.terminal fastlin
 __main__: cli
-__init__: environment estimators trainers blocks callbacks dask datasets figures inference patch
+__init__: environment.dependencies estimators trainers blocks callbacks dask datasets figures inference patch
 """
 ALLOWED_LAYERS = {
     layer: set(used.split()) for layer, used in re.findall(r"^([\w.]+):(.*\n(?: +.*\n)?)", LAYERS, re.MULTILINE)
 }
 
-UNRESTRICTED_LAYERS = {"typing", "exceptions"}
+UNRESTRICTED_LAYERS = {"typing", "exceptions", "environment.interruption"}
 # Libraries and the only layers that may import them. Libraries without a layer are recognized only by their arrays.
 LAYERS_BY_LIBRARY = """
 numba: kernels
 llvmlite: kernels cli
-sklearn: environment estimators exceptions dask patch other_libraries course cli
+sklearn: environment.dependencies estimators exceptions dask patch other_libraries course cli
 matplotlib: figures course.figures
-platformdirs filelock: environment
+platformdirs filelock: environment.file_system environment.dependencies
 click skops: cli
-rich: environment cli
+rich: environment.terminal cli
 pyarrow: blocks estimators cli
 dask distributed: dask
 PIL pooch tqdm: course.datasets
@@ -97,7 +107,9 @@ def layers():
     """Yield each file of the package with the name of the file's layer."""
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
-        yield path, ".".join(parts[:2]) if parts[0] in ("kernels", "course") and len(parts) > 2 else parts[0]
+        has_layers = parts[0] in ("kernels", "course") and len(parts) > 2
+        has_layers |= parts[0] in ("environment", "containers") and parts[1] != "__init__"
+        yield path, ".".join(parts[:2]) if has_layers else parts[0]
 
 
 def list_imports(path):
