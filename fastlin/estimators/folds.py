@@ -9,10 +9,7 @@ import numpy as np
 
 from fastlin.blocks.blocks import take_rows
 from fastlin.estimators.columns import choose_dtype
-from fastlin.estimators.fit_reporting import (
-    IterationTaskListener,
-    combine_listeners,
-)
+from fastlin.estimators.fit_reporting import IterationTaskListener, combine_listeners
 from fastlin.estimators.labels import TrainingData
 from fastlin.estimators.linear_predictions import ScoredRows
 from fastlin.estimators.scikit_learn import select_metadata

@@ -15,11 +15,7 @@ from fastlin.solvers import descent, newton, proximal_newton, row_space_lbfgs, s
 from fastlin.solvers.minimization import Minimization, Start
 from fastlin.solvers.solution import CONVERGED, MAX_ITER_REACHED
 from fastlin.solvers.stopping import Stopping
-from fastlin.solvers.tuning import (
-    INNER_TOL,
-    MAX_WORK_IN_CACHE,
-    MIN_ROWS_FOR_SAMPLE,
-)
+from fastlin.solvers.tuning import INNER_TOL, MAX_WORK_IN_CACHE, MIN_ROWS_FOR_SAMPLE
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:

@@ -52,9 +52,7 @@ def _find_start_with_intercept(objective, stopping):
     """
     with_intercept, coordinates = objective.with_intercept(), objective.coordinates
     max_iter = min(stopping.max_iter, MAX_START_ITERATIONS)
-    start_stopping = Stopping(with_intercept, max(START_TOL, stopping.tol), "suboptimality", max_iter)
-    buffer = with_intercept.make_probability_buffer()
-    solution = proximal_newton.minimize(Minimization(with_intercept, start_stopping, buffer, "auto", None, ()))
+    solution = proximal_newton.minimize(_make_inner_fit(with_intercept, max(START_TOL, stopping.tol), max_iter))
     coef, intercept = with_intercept.coordinates.convert_to_coefficients(solution.parameters)
     # The unit keeps the squares within the range of float64.
     means, sizes = coordinates.mean / coordinates.scale, np.sqrt(coordinates.mean_squares[:-1]) / coordinates.scale
@@ -94,10 +92,15 @@ def _minimize_sample(objective, tol):
     fraction = sample.rows.total_weight / objective.rows.total_weight
     sample = sample.with_penalty(min(objective.penalty.l2 / fraction, MAX_PENALTY), 0.0)
     # This preconditioner is not used for more iterations than the one that is built at the solution.
-    stopping = Stopping(sample, tol / INNER_TOL, "suboptimality", 2 * EXPENSIVE_REFRESH_ITERATIONS[0])
-    fit = Minimization(sample, stopping, sample.make_probability_buffer(), "auto", None, ())
+    fit = _make_inner_fit(sample, tol / INNER_TOL, 2 * EXPENSIVE_REFRESH_ITERATIONS[0])
     fit.start = Start(objective.start())
     preconditioner = preconditioners.choose_shared_builder(sample)(fit.start_point(sample.fast_precision))
     if sample.n_rows < ROWS_PER_COLUMN * len(fit.start.parameters) * preconditioner.n_effective_directions:
         return None
     return lbfgs.minimize(fit, {0: lambda point: preconditioner}).parameters
+
+
+def _make_inner_fit(objective, tol, max_iter):
+    """Return the Minimization of an objective whose solution is a starting point."""
+    stopping = Stopping(objective, tol, "suboptimality", max_iter)
+    return Minimization(objective, stopping, objective.make_probability_buffer(), "auto", None, ())

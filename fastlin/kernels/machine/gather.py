@@ -1,9 +1,9 @@
 """The innermost loops over sparse entries: linear combinations of rows of a table, and additions to rows of a table.
 
 The scores of a sparse row are a linear combination of the coefficients of its features, and the gradient of a column is
-a linear combination of the residuals of its rows. Each row of a table contains one number per class or problem.
-The loops are emitted as LLVM instructions, because the code that LLVM generates stores the sums after every entry.
-Without compilation, NumPy computes the same results.
+a linear combination of the residuals of its rows. Each row of a table contains one number per class or problem. The
+loops are emitted as LLVM instructions, because the code that LLVM generates stores the sums after every entry. Without
+compilation, NumPy computes the same results.
 """
 
 import numpy as np
@@ -183,40 +183,37 @@ def _get_entry(data, position, kind):
     return kind(data[position]) if data.shape[0] > 0 else kind(1)
 
 
-def _make_scatter_loop(n_columns):
-    """Return the loop that adds multiples of one row to selected rows of a table, for tables of n_columns columns."""
-    n_vectors = n_columns // LANES
-
-    def generate_code(context, builder, kinds, arguments):
-        data_type, indices_type, _, _, values_type, _, table_type = kinds
-        data, indices, first, last, values, i, table = arguments
-        emit = Emitter(context, builder, types.float64)
-        number, entries, positions = first.type, emit.data(data_type, data), emit.data(indices_type, indices)
-        row_values = [
-            emit.load(emit.pointer(values_type, values, i, number(0), column_offset=v * LANES))
-            for v in range(n_vectors)
-        ]
-        with cgutils.for_range(builder, builder.sub(last, first), intp=number) as loop:
-            entry = builder.add(first, loop.index)
-            x = context.cast(builder, builder.load(builder.gep(entries, [entry])), data_type.dtype, types.float64)
-            factor = emit.broadcast(x)
-            row = context.cast(builder, builder.load(builder.gep(positions, [entry])), indices_type.dtype, types.int64)
-            for v in range(n_vectors):
-                target = emit.pointer(table_type, table, row, number(0), column_offset=v * LANES)
-                emit.store(emit.multiply_add(row_values[v], factor, emit.load(target)), target)
-
-    @llvm_intrinsic(generate_code)
-    def loop(data, indices, first, last, values, i, table):
-        np.add.at(table, indices[first:last], data[first:last, None].astype(np.float64) * values[i])
-
-    return loop
-
-
-# Add data[p] values[i] to table[indices[p]] for the entries first <= p < last, float64. `values` and `table` start on a
-# cache line and have SCATTERED_COLUMNS columns, and `data` is not empty. Loops that LLVM vectorizes are slower
-# (docs/benchmarks/design-choices.md: scattered rows of batches).
+# The number of columns of `scatter_row`.
 SCATTERED_COLUMNS = 2 * CACHE_LINE // 8
-scatter_row = _make_scatter_loop(SCATTERED_COLUMNS)
+
+
+def _emit_scatter_row(context, builder, kinds, arguments):
+    data_type, indices_type, _, _, values_type, _, table_type = kinds
+    data, indices, first, last, values, i, table = arguments
+    emit, number = Emitter(context, builder, types.float64), first.type
+    entries, positions = emit.data(data_type, data), emit.data(indices_type, indices)
+    offsets = range(0, SCATTERED_COLUMNS, LANES)
+    row_values = [
+        emit.load(emit.pointer(values_type, values, i, number(0), column_offset=offset)) for offset in offsets
+    ]
+    with cgutils.for_range(builder, builder.sub(last, first), intp=number) as loop:
+        entry = builder.add(first, loop.index)
+        x = context.cast(builder, builder.load(builder.gep(entries, [entry])), data_type.dtype, types.float64)
+        factor = emit.broadcast(x)
+        row = context.cast(builder, builder.load(builder.gep(positions, [entry])), indices_type.dtype, types.int64)
+        for offset, vector in zip(offsets, row_values, strict=True):
+            target = emit.pointer(table_type, table, row, number(0), column_offset=offset)
+            emit.store(emit.multiply_add(vector, factor, emit.load(target)), target)
+
+
+@llvm_intrinsic(_emit_scatter_row)
+def scatter_row(data, indices, first, last, values, i, table):
+    """Add data[p] values[i] to table[indices[p]] for the entries first <= p < last, float64.
+
+    `values` and `table` start on a cache line and have SCATTERED_COLUMNS columns, and `data` is not empty. Loops that
+    LLVM vectorizes are slower (docs/benchmarks/design-choices.md: scattered rows of batches).
+    """
+    np.add.at(table, indices[first:last], data[first:last, None].astype(np.float64) * values[i])
 
 
 def _make_addition_loop(lanes):

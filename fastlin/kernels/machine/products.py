@@ -44,16 +44,22 @@ class Tile(NamedTuple):
 _uses_transposed_tile = kernel(uses_transposed_tile, inline=True)
 
 
+@kernel(inline=True)
+def _allows_transposed_tile(coef, tile_rows):
+    """Return whether scores for coef (K, d) are computed from transposed tiles, and a tile has enough rows."""
+    return _uses_transposed_tile(coef.shape[1], coef.shape[0]) and tile_rows == MAX_TILE_ROWS
+
+
 @kernel(inner=True)
 def allocate_tile(coef, scaling, tile_rows, is_transposed):
     """Return a Tile of ``tile_rows`` rows for coef (K, d).
 
-    The tile is transposed if ``is_transposed`` and `uses_transposed_tile`.
+    The tile is transposed if ``is_transposed`` and `_allows_transposed_tile`.
     """
     optimize_for_size()
     rows = zeros_padded(tile_rows, coef.shape[1], coef.dtype)
     scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
-    is_transposed &= _uses_transposed_tile(coef.shape[1], coef.shape[0]) and tile_rows == MAX_TILE_ROWS
+    is_transposed &= _allows_transposed_tile(coef, tile_rows)
     transposed_rows = zeros_aligned((rows.shape[1] if is_transposed else 0, tile_rows), coef.dtype)
     return Tile(
         rows, pad_scaling(scaling, rows), pad_columns(coef), scores, empty_prefetch_list(tile_rows), transposed_rows
@@ -64,7 +70,7 @@ def allocate_tile(coef, scaling, tile_rows, is_transposed):
 def allocate_read_tile(X, coef, tile_rows):
     """Return a Tile for scores of unscaled X. If contiguous rows of X are read in place, it has no memory for rows."""
     optimize_for_size()
-    is_transposed = _uses_transposed_tile(coef.shape[1], coef.shape[0]) and tile_rows == MAX_TILE_ROWS
+    is_transposed = _allows_transposed_tile(coef, tile_rows)
     is_read_in_place = X.strides[1] == X.itemsize and not is_transposed
     rows = zeros_padded(0 if is_read_in_place else tile_rows, coef.shape[1], coef.dtype)
     transposed_rows = zeros_aligned((rows.shape[1] if is_transposed else 0, tile_rows), coef.dtype)
