@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from benchmarks.problems import BenchmarkProblem
-from fastlin.course.studies.timing import N_REPETITIONS, summarize_ratios
+from fastlin.benchmarking.timing import N_REPETITIONS, summarize_ratios
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 FASTLIN = "fastlin"

@@ -41,8 +41,8 @@ from benchmarks.many_fits import PathProblems, fit_skglm_path
 from benchmarks.problems import count_test_rows, make_benchmark_problem, make_split_problem
 from benchmarks.scaling import BASE_SETTINGS, make_problem
 from benchmarks.tables import EVERYDAY_LAYOUT, print_tables, tabulate
+from fastlin.benchmarking.other_libraries import MAX_NEWTON_PARAMETERS, fit_fastlin, fit_glum
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.other_libraries import MAX_NEWTON_PARAMETERS, fit_fastlin, fit_glum
 
 SOLVERS = "lbfgs", "newton-cg", "newton-cholesky"
 # Coefficients count as less accurate if their relative error exceeds this value and the baseline's error.

@@ -17,7 +17,7 @@ from benchmarks.data import (
 )
 from benchmarks.problems import count_test_rows, make_benchmark_problem, make_split_problem
 from benchmarks.sparse_data import make_news, make_one_hot, make_text
-from fastlin.other_libraries import fit_cyanure, fit_fastlin, fit_scikit_learn
+from fastlin.benchmarking.other_libraries import fit_cyanure, fit_fastlin, fit_scikit_learn
 
 C = 1.0
 DEFAULT_TOL = 1e-4

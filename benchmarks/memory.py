@@ -15,7 +15,7 @@ from benchmarks.fits import LOAD_MNIST_L1, load_mnist, load_text
 from benchmarks.many_fits import LABEL_PROBLEM_SIZE, load_label_problems
 from benchmarks.problems import make_benchmark_problem
 from benchmarks.processes import call_in_process, measure_peak_increase
-from fastlin.course.studies.timing import fit_without_convergence_warning
+from fastlin.benchmarking.timing import fit_without_convergence_warning
 from fastlin.objective.budget import Budget
 from fastlin.objective.problem_batch import MAX_BATCH_BYTES
 

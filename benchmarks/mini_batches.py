@@ -18,7 +18,7 @@ from benchmarks.data import load_mnist_pixels
 from benchmarks.problems import LogLossProblem, find_raw_scores
 from benchmarks.tables import print_tables, tabulate
 from fastlin import trainers
-from fastlin.course.studies.timing import fit_without_convergence_warning
+from fastlin.benchmarking.timing import fit_without_convergence_warning
 from fastlin.kernels.machine.threads import count_threads
 
 N_CLASSES = 10

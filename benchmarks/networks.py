@@ -15,7 +15,7 @@ import fastlin
 from benchmarks.comparisons import Comparison, ComparisonRule
 from benchmarks.data import simulate_softmax_data
 from benchmarks.problems import LogLossProblem, count_test_rows, find_raw_scores
-from fastlin.course.studies.timing import fit_without_convergence_warning
+from fastlin.benchmarking.timing import fit_without_convergence_warning
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network

@@ -18,8 +18,8 @@ import fastlin
 from benchmarks import comparisons
 from benchmarks.comparisons import FASTLIN, Case, ComparisonRule, require_package, run_comparison, shorten_comparison
 from benchmarks.fits import COMPARISONS, DEFAULT_TOL, MAX_ITER
+from fastlin.benchmarking.other_libraries import fit_torch
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.other_libraries import fit_torch
 
 SCIKIT_LEARN, TORCH = "scikit-learn", "PyTorch"
 RECORD_KIND = "probe"

@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import fastlin
 from benchmarks.comparisons import FASTLIN
-from fastlin.course.worker_process import WorkerProcess
+from fastlin.benchmarking.worker_process import WorkerProcess
 
 # The parent folders of the packages benchmarks and fastlin. asv installs fastlin.
 ROOT = Path(__file__).parent.parent

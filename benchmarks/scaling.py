@@ -10,8 +10,8 @@ import fastlin
 from benchmarks.comparisons import FASTLIN, N_REPETITIONS, Comparison, ComparisonRule, run_comparison, summarize_ratios
 from benchmarks.fits import DEFAULT_TOL, make_scikit_learn_baselines
 from benchmarks.problems import count_test_rows, make_split_problem
+from fastlin.benchmarking.other_libraries import fit_fastlin
 from fastlin.kernels.machine.threads import count_threads, limit_threads
-from fastlin.other_libraries import fit_fastlin
 
 # newton-cholesky is a baseline up to this number of parameters and this number of multiply-adds for its Hessian.
 MAX_HESSIAN_PARAMETERS, MAX_HESSIAN_MULTIPLY_ADDS = 600, 50_000_000_000

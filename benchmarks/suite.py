@@ -26,8 +26,8 @@ from benchmarks.comparisons import (
 from benchmarks.data import load_mnist
 from benchmarks.processes import measure_first_use
 from benchmarks.scaling import measure_scaling
-from fastlin.course.studies import baselines
-from fastlin.course.studies.settings import Settings
+from fastlin.benchmarking.suboptimality_curves import LONG_COMPARISON_SECONDS, compare_libraries
+from fastlin.course.studies.image_problems import make_problems
 from fastlin.kernels.machine.threads import count_threads
 
 COMPARISONS = {
@@ -44,9 +44,12 @@ PROBLEM_COLLECTIONS = {EVERYDAY_FITS: everyday.EVERYDAY_FITS, "scikit-learn-case
 
 def measure_libraries(is_full_run=False):
     """Return the record of the curves from `fastlin compare --baselines` on MNIST."""
-    seconds = baselines.LONG_COMPARISON_SECONDS if is_full_run else baselines.DEFAULT_COMPARISON_SECONDS
-    results = baselines.run(Settings(load_mnist(), quick=not is_full_run, seed=0), seconds=seconds)
-    return {"kind": BASELINES, "parameters": results.parameters, "problems": results.series["problems"]}
+    data = load_mnist()
+    problems = make_problems(data, not is_full_run, "float64")
+    options = {"seconds": LONG_COMPARISON_SECONDS} if is_full_run else {"n_repeats": 1}
+    comparison = compare_libraries(problems, **options)
+    parameters = {"data": data.name, **comparison.parameters}
+    return {"kind": BASELINES, "parameters": parameters, "problems": comparison.problems}
 
 
 # Cases that are not comparisons. Each is a function that returns one or several records. Its argument is whether the

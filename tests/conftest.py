@@ -20,11 +20,11 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from fastlin import datasets
+from fastlin.benchmarking.other_libraries import LIBRARIES
 from fastlin.environment import file_system
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.compilation import REASSOCIATION_FLAGS, kernel
-from fastlin.other_libraries import LIBRARIES
 
 # tests/test_without_compilation.py runs tests/kernels a second time, uncompiled.
 JIT_ENABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
@@ -251,11 +251,12 @@ def force_sparse_kernels():
 def libraries(monkeypatch):
     """Reduce the libraries of a comparison to two, and return their dict. A test may add other libraries to it."""
     few = {name: LIBRARIES[name] for name in ("fastlin", "scikit-learn lbfgs")}
-    monkeypatch.setattr("fastlin.course.studies.baselines.LIBRARIES", few)
+    for module in ("other_libraries", "suboptimality_curves"):
+        monkeypatch.setattr(f"fastlin.benchmarking.{module}.LIBRARIES", few)
     # The pause between fits only stabilizes timings, and no test checks those.
-    monkeypatch.setattr("fastlin.course.studies.baselines.PAUSE", 0.0)
+    monkeypatch.setattr("fastlin.benchmarking.suboptimality_curves.PAUSE", 0.0)
     # Starting processes is slow on a busy machine.
-    monkeypatch.setattr("fastlin.course.studies.baselines.LOADING_DEADLINE_FRACTION", 600.0)
+    monkeypatch.setattr("fastlin.benchmarking.suboptimality_curves.LOADING_DEADLINE_FRACTION", 600.0)
     return few
 
 

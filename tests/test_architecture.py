@@ -44,19 +44,19 @@ estimators: inference solvers training networks objective matrices kernels block
     environment.extras environment.file_system environment.terminal coefficient_names
 dask: estimators inference objective matrices kernels blocks containers.sparse_containers containers.tensors
     environment.extras fastlin
-other_libraries: estimators kernels fastlin
+benchmarking: estimators kernels fastlin
 course:
 course.report: course environment.file_system
 course.datasets: environment.file_system environment.extras
 course.figures: course figures environment.extras environment.file_system
 course.trainers: training networks matrices kernels course.datasets course.figures containers.fitted containers.tensors
-course.studies: course course.trainers course.datasets other_libraries estimators training networks objective matrices
+course.studies: course course.trainers course.datasets benchmarking estimators training networks objective matrices
     kernels environment.file_system fastlin
 patch: estimators fastlin
 trainers: course.trainers
 datasets: course.datasets
 warmup: trainers estimators
-cli: other_libraries course.figures course.studies course.report warmup figures datasets estimators blocks kernels
+cli: benchmarking course.figures course.studies course.report warmup figures datasets estimators blocks kernels
     environment.file_system environment.extras environment.terminal fastlin
 __main__: cli
 __init__: environment.dependencies estimators trainers blocks callbacks dask datasets figures inference patch
@@ -70,7 +70,7 @@ UNRESTRICTED_LAYERS = {"typing", "exceptions", "environment.interruption"}
 LAYERS_BY_LIBRARY = """
 numba: kernels
 llvmlite: kernels cli
-sklearn: environment.dependencies estimators exceptions dask patch other_libraries course cli
+sklearn: environment.dependencies estimators exceptions dask patch benchmarking course cli
 matplotlib: figures course.figures
 platformdirs filelock: environment.file_system environment.dependencies
 click skops: cli
@@ -79,7 +79,7 @@ pyarrow: blocks estimators cli
 dask distributed: dask
 PIL pooch tqdm: course.datasets
 jinja2 markupsafe latex2mathml: course.report
-cyanure glum sklearnex skglm snapml statsmodels torch: other_libraries
+cyanure glum sklearnex skglm snapml statsmodels torch: benchmarking
 cupy jax ml_dtypes:
 """
 LIBRARIES = {

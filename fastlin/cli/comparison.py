@@ -17,6 +17,13 @@ from sklearn.utils import check_X_y
 from sklearn.utils.multiclass import type_of_target
 
 from fastlin import datasets
+from fastlin.benchmarking.other_libraries import ComparisonProblem, find_missing_packages
+from fastlin.benchmarking.suboptimality_curves import (
+    DEFAULT_COMPARISON_SECONDS,
+    LONG_COMPARISON_SECONDS,
+    compare_libraries,
+)
+from fastlin.benchmarking.timing import N_REPEATS
 from fastlin.cli.arguments import (
     EXISTING_FILE,
     STRENGTH_RANGE,
@@ -34,10 +41,9 @@ from fastlin.cli.doctor import describe_environment
 from fastlin.cli.notes import print_notes
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import load_images, make_folder, run_studies
-from fastlin.course.studies import baselines
-from fastlin.course.studies.settings import Settings
+from fastlin.course.studies.image_problems import make_problems
+from fastlin.course.studies.settings import Results, Settings
 from fastlin.environment.extras import format_install_command
-from fastlin.other_libraries import ComparisonProblem
 
 LIBSVM_SUFFIXES = (".svm", ".libsvm", ".txt")
 HELD_OUT_FRACTION = 0.2
@@ -57,9 +63,14 @@ TABLE_OPTIONS = ("target", "drop", "C", "separator", "decimal", "thousands", "en
     option("--target", metavar="COLUMN", default="y", help="Column of the labels in DATA, or array in .npz."),
     drop_option,
     option("--C", "C", type=STRENGTH_RANGE, default=1.0, help="Inverse penalty strength of the fits to DATA."),
-    option("--seconds", type=FloatRange(1, 86_400), default=baselines.DEFAULT_COMPARISON_SECONDS, help=SECONDS_HELP),
+    option(
+        "--seconds",
+        type=FloatRange(1, 86_400),
+        default=DEFAULT_COMPARISON_SECONDS,
+        help=SECONDS_HELP,
+    ),
     option("--quick", is_flag=True, help=QUICK_COMPARISON_HELP),
-    option("--baselines", "seconds", flag_value=baselines.LONG_COMPARISON_SECONDS, help=BASELINES_HELP),
+    option("--baselines", "seconds", flag_value=LONG_COMPARISON_SECONDS, help=BASELINES_HELP),
     option("--dtype", type=Choice(["float64", "float32"]), default="float64", help=DTYPE_HELP),
     data_option,
     output_option,
@@ -86,26 +97,29 @@ def compare(options: SimpleNamespace) -> int:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise CommandError(f"--{name} applies to a table only; give the table as DATA")
     make_folder(options.output)
-    missing = baselines.find_missing_packages()
+    missing = find_missing_packages()
     if missing:
         print(f"Not installed, so not compared: {', '.join(missing)}.")
         print(f"{format_install_command('baselines')} installs them, and '.[baselines-torch]' installs PyTorch.")
         # adelie declares that it requires NumPy 1, but it works with NumPy 2.
         print("Install adelie with 'pip install --no-deps adelie ipython'.")
     if options.table is None:
-        data, problems = load_images(options, needs_cifar10=False), None
+        data = load_images(options, needs_cifar10=False)
+        problems = make_problems(data, options.quick, options.dtype)
     else:
         data = datasets.Dataset("table", *4 * (np.empty(0),))
         with convert_errors(f"cannot compare on {options.table}", ValueError, MemoryError):
             problems = [read_training_and_held_out_problems(options)]
 
-    def compare_libraries(settings):
-        results = baselines.run(settings, options.dtype, problems, options.seconds)
+    def compare_and_store(settings):
+        comparison = compare_libraries(problems, options.seconds, 1 if options.quick else N_REPEATS, settings.notify)
+        parameters = {"data": data.name, **comparison.parameters}
+        results = Results(parameters, comparison.tables, {"problems": comparison.problems})
         report = {"file": options.table, **results.parameters, **results.series, "quick": options.quick}
         write_results(options.output / "comparison.json", {**report, "environment": describe_environment()})
         return results
 
-    _, failed_studies = run_studies({"baselines": (compare_libraries, Settings(data, options.quick))}, options.output)
+    _, failed_studies = run_studies({"baselines": (compare_and_store, Settings(data, options.quick))}, options.output)
     return 1 if failed_studies else 0
 
 

@@ -26,8 +26,8 @@ from benchmarks.fits import fit_scikit_learn_to_pixels, make_scikit_learn_baseli
 from benchmarks.problems import make_benchmark_problem
 from benchmarks.sparse_data import make_text
 from benchmarks.suite import COMPARISONS
+from fastlin.benchmarking.other_libraries import fit_fastlin, fit_scikit_learn
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.other_libraries import fit_fastlin, fit_scikit_learn
 
 
 def make_small_problem(X, C=1.0):

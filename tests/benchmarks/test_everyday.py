@@ -16,7 +16,7 @@ from benchmarks.pages import BLOCK_FUNCTIONS
 from benchmarks.plots import read_records_digest, save_plots
 from benchmarks.problems import make_benchmark_problem
 from benchmarks.tables import EVERYDAY_LAYOUT, tabulate
-from fastlin.other_libraries import fit_fastlin
+from fastlin.benchmarking.other_libraries import fit_fastlin
 
 # Objectives that saga reaches without an intercept, to twelve digits, from scikit-learn's pull request 33160.
 PUBLISHED_OBJECTIVES = {2: 0.493598632171, 3: 0.752265142327}

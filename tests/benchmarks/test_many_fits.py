@@ -11,7 +11,7 @@ from benchmarks import many_fits
 from benchmarks.many_fits import COMPARISONS, LabelProblems, PathProblems, ResampleProblems
 from benchmarks.problems import make_benchmark_problem
 from benchmarks.sparse_data import make_one_hot
-from fastlin.other_libraries import fit_scikit_learn
+from fastlin.benchmarking.other_libraries import fit_scikit_learn
 
 
 def make_random_fits(seed):

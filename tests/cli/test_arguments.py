@@ -108,7 +108,7 @@ def test_a_fit_does_not_load_the_studies():
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert "fastlin.cli.fit_and_predict" in printed
     assert "fastlin.course" not in printed
-    assert "fastlin.other_libraries" not in printed
+    assert "fastlin.benchmarking" not in printed
 
 
 @pytest.mark.skipif(not hasattr(click.exceptions, "NoSuchCommand"), reason="this version of Click has no suggestions")

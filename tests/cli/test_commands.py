@@ -10,12 +10,12 @@ import pytest
 
 from benchmarks.data import simulate_clusters
 from fastlin import datasets, warmup
+from fastlin.benchmarking.other_libraries import LIBRARIES
 from fastlin.cli.results import read_results
 from fastlin.course import figures
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.claims import CLAIMS
 from fastlin.course.studies.settings import Results
-from fastlin.other_libraries import LIBRARIES
 
 
 def read(folder):

@@ -12,9 +12,9 @@ import pytest
 from sklearn.datasets import dump_svmlight_file
 from sklearn.preprocessing import StandardScaler
 
+from fastlin.benchmarking.other_libraries import LIBRARIES, CannotSolveError, Library
 from fastlin.cli import comparison
 from fastlin.cli.results import read_results
-from fastlin.other_libraries import LIBRARIES, CannotSolveError, Library
 
 DEFAULT_OPTIONS = {"target": "y", "drop": (), "separator": None, "decimal": ".", "thousands": None, "encoding": "utf-8"}
 DATA_FILES = {

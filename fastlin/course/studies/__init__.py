@@ -1,8 +1,7 @@
 """The studies of the course's reports and of the homework's networks, and comparisons of libraries.
 
 A study is a function from `Settings` to `Results`. For example, the study "softmax" is `study_softmax`. Studies draw no
-figures and write no files, except that the random search stores its records. The module `baselines` belongs to no
-report. It contains the comparison that `fastlin compare` runs.
+figures and write no files, except that the random search stores its records.
 """
 
 from fastlin.course import find_functions_with_prefix

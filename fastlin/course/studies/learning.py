@@ -15,9 +15,10 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import log_loss
 
 import fastlin
+from fastlin.benchmarking import timing
 from fastlin.course import trainers
 from fastlin.course.datasets import COURSE_IMAGES, Dataset
-from fastlin.course.studies import timing
+from fastlin.course.studies.image_problems import scale_pixels
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.typing import Array, FloatArray
@@ -52,7 +53,7 @@ class TaskData:
 
 def make_task_data(data: Dataset, n_train: int | None = None) -> TaskData:
     """Return the TaskData of a data set with its first `n_train` training rows, by default all rows."""
-    X, y, X_test, y_test = timing.scale_pixels(data, n_train, "float64")
+    X, y, X_test, y_test = scale_pixels(data, n_train, "float64")
     classes = np.eye(1 + max(y.max(), y_test.max()))
     inputs, test_inputs = (np.hstack([2 * rows - 1, np.ones((len(rows), 1))]) for rows in (X, X_test))
     return TaskData(X, y, X_test, y_test, (inputs, classes[y], test_inputs, classes[y_test]))

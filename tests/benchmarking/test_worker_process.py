@@ -8,7 +8,7 @@ from time import sleep
 import pytest
 from conftest import assert_raises
 
-from fastlin.course.worker_process import WorkerProcess
+from fastlin.benchmarking.worker_process import WorkerProcess
 
 
 @pytest.fixture

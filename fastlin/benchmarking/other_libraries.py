@@ -6,8 +6,8 @@ parameters of the library express
 
     J(W, b) = (1/n) sum_i l_i + (l2 / 2) ||W||^2,    l2 = 1 / (C n), the intercept not penalized.
 
-tests/test_other_libraries.py checks that each function minimizes this objective. A function imports its library only
-when it is called.
+tests/benchmarking/test_other_libraries.py checks that each function minimizes this objective. A function imports its
+library only when it is called.
 """
 
 import importlib.util
@@ -356,3 +356,9 @@ LIBRARIES = {
     "statsmodels": Library(fit_statsmodels, (0,), "statsmodels", "statsmodels"),
     "torch": Library(fit_torch, ITERATION_LIMITS, "torch", "torch"),
 }
+
+
+def find_missing_packages() -> list[str]:
+    """Return the names of the libraries' packages that are not installed."""
+    missing = (library.package for library in LIBRARIES.values() if not library.is_installed())
+    return list(dict.fromkeys(missing))

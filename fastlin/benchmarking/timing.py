@@ -1,4 +1,4 @@
-"""Timing of fits: data for comparisons of libraries, threads, repetitions, and intervals of time ratios."""
+"""Timing of fits: threads, repetitions, and intervals of time ratios."""
 
 import contextlib
 import warnings
@@ -8,12 +8,10 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 from scipy.stats import binom
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from fastlin.course.datasets import Dataset
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 from fastlin.typing import Array
 
@@ -23,17 +21,6 @@ N_THREAD_TRIALS = 3
 MAX_SHORT_FIT_SECONDS, N_REPEATS = 1.0, 3
 # Confidence level of intervals for ratios, and a number of repetitions that suffices for an interval.
 CONFIDENCE_LEVEL, N_REPETITIONS = 0.95, 7
-
-
-def scale_pixels(data: Dataset, n_train: int | None, dtype: str) -> tuple[Array, Array, Array, Array]:
-    """Return X, y, X_test and y_test with pixels in [0, 1] and labels 0, 1, ...
-
-    X and y are the first `n_train` training rows, or all of them if `n_train` is None.
-    """
-    scale = 255 if data.X_train.dtype == np.uint8 else 1
-    X, X_test = (np.ascontiguousarray(rows / scale, dtype=dtype) for rows in (data.X_train[:n_train], data.X_test))
-    _, labels = np.unique(np.concatenate([data.y_train[:n_train], data.y_test]), return_inverse=True)
-    return X, labels[: len(X)], X_test, labels[len(X) :]
 
 
 @contextlib.contextmanager

@@ -1,22 +1,26 @@
-"""The comparison with baselines on the digits: excluded libraries, threads, time limits, and measurements."""
+"""The comparison of libraries on the digits: excluded libraries, threads, time limits, and measurements."""
 
 import json
 import os
 from dataclasses import replace
-from functools import partial
 from time import perf_counter, sleep
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
 
 from benchmarks.data import simulate_clusters
+from fastlin.benchmarking import suboptimality_curves, timing
+from fastlin.benchmarking.other_libraries import LIBRARIES, ComparisonProblem
+from fastlin.benchmarking.suboptimality_curves import (
+    REPORTED_SUBOPTIMALITIES,
+    TIME_RATIO_COLUMN,
+    _describe,
+    compare_libraries,
+)
 from fastlin.course import datasets, figures
-from fastlin.course.studies import baselines, timing
-from fastlin.course.studies.settings import Settings
-from fastlin.course.studies.timing import choose_threads, find_median_interval, repeat_short_fits, time_fit, use_threads
+from fastlin.course.studies.image_problems import make_problems
+from fastlin.course.studies.settings import Results
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.other_libraries import LIBRARIES, ComparisonProblem
 
 
 def fail(problem, effort):
@@ -52,9 +56,9 @@ def test_every_library_is_measured_and_plotted(libraries, tmp_path):
     notifications, digits = [], datasets.load_digits()
     few_digits = replace(digits, X_train=digits.X_train[:300], y_train=digits.y_train[:300])
     # On a slow machine a minute would not be enough.
-    results = baselines.run(Settings(few_digits, quick=True, notify=notifications.append), seconds=300.0)
+    pairs = make_problems(few_digits, True, "float64")
+    parameters, tables, problems = compare_libraries(pairs, 300.0, 1, notifications.append)
     assert notifications
-    problems = results.series["problems"]
     assert [(problem["classes"], problem["intercept"]) for problem in problems] == [(10, True), (2, False)]
     for problem in problems:
         assert problem["points"].keys() == libraries.keys()
@@ -69,15 +73,16 @@ def test_every_library_is_measured_and_plotted(libraries, tmp_path):
                 assert 0 <= point["accuracy"] <= 1
                 assert point["threads"] in (1, count_threads())
             assert points[-1]["suboptimality"] < min(1e-2, points[0]["suboptimality"])
-    assert set(results.parameters["versions"]) == {"fastlin", "scikit-learn"}
-    all_results = {**results.parameters, **results.metrics, **results.series}
+    assert set(parameters["versions"]) == {"fastlin", "scikit-learn"}
+    all_results = {**parameters, **tables, "problems": problems}
     assert json.loads(json.dumps(all_results)) == all_results
+    results = Results({"data": few_digits.name, **parameters}, tables, {"problems": problems})
     (plot,) = figures.draw("baselines", results, tmp_path)
     assert len((tmp_path / plot.file).read_bytes()) > 50_000
 
 
 def run_synthetic_comparison():
-    return baselines.run(Settings(simulate_clusters(2, 300, 5, seed=0), quick=True))
+    return compare_libraries(make_problems(simulate_clusters(2, 300, 5, seed=0), True, "float64"), n_repeats=1)
 
 
 EXCLUDED_LIBRARIES = {
@@ -89,30 +94,30 @@ EXCLUDED_LIBRARIES = {
 
 
 def test_libraries_that_fail_differ_or_are_too_slow_are_excluded(libraries, monkeypatch):
-    monkeypatch.setattr(baselines, "N_SAMPLE_ROWS", 200)
+    monkeypatch.setattr(suboptimality_curves, "N_SAMPLE_ROWS", 200)
     fits = {name: fit for name, (fit, _) in EXCLUDED_LIBRARIES.items()}
     for name, fit in {**fits, "cyanure": fail_on_many_rows}.items():
         libraries[name] = replace(LIBRARIES[name], fit=fit, package="scikit-learn", module="sklearn")
     # The process of this library is killed, so other libraries must not share it.
     slow = replace(LIBRARIES["scikit-learn-intelex"], fit=sleep_on_many_rows, package="numpy", module="numpy")
     libraries["scikit-learn-intelex"] = slow
-    results = run_synthetic_comparison()
-    (problem,) = results.series["problems"]
+    comparison = run_synthetic_comparison()
+    (problem,) = comparison.problems
     assert problem["points"].keys() == libraries.keys() - EXCLUDED_LIBRARIES.keys()
     for name, (_, reason) in EXCLUDED_LIBRARIES.items():
         assert reason in problem["left_out"][name]
-        assert "excluded" in results.metrics[f"even or odd: {name}"]
+        assert "excluded" in comparison.tables[f"even or odd: {name}"]
     assert problem["points"]["cyanure"] == problem["points"]["scikit-learn-intelex"] == []
     assert problem["failed"] == {"cyanure": "MemoryError: too many rows"}
     # The budget is divided between the numbers of threads.
     assert problem["stopped"].keys() == {"scikit-learn-intelex"}
     stopped = problem["stopped"]["scikit-learn-intelex"]
     assert 0 < stopped <= problem["budget"] / len({1, count_threads()})
-    rows = results.metrics["even or odd: seconds to suboptimality"]
-    assert rows["fastlin"][baselines.TIME_RATIO_COLUMN] == 1
-    assert rows["cyanure"][baselines.TIME_RATIO_COLUMN] == "failed: MemoryError: too many rows"
+    rows = comparison.tables["even or odd: seconds to suboptimality"]
+    assert rows["fastlin"][TIME_RATIO_COLUMN] == 1
+    assert rows["cyanure"][TIME_RATIO_COLUMN] == "failed: MemoryError: too many rows"
     bound = f"≥ {stopped / rows['fastlin']['1e-4']:.3g} ×, stopped after {stopped:.3g} s"
-    assert rows["scikit-learn-intelex"][baselines.TIME_RATIO_COLUMN] == bound
+    assert rows["scikit-learn-intelex"][TIME_RATIO_COLUMN] == bound
     assert (rows["scikit-learn-intelex"]["1e-2"], rows["scikit-learn-intelex"]["test accuracy"]) == ("not reached", "–")
 
 
@@ -124,8 +129,8 @@ def test_a_failure_of_fastlin_raises_an_error(libraries):
 
 def test_the_sample_has_every_class():
     for data in (datasets.load_digits(), simulate_clusters(4, 2000, 3, seed=0)):
-        for problem, _ in baselines.make_problems(Settings(data), "float64"):
-            assert set(baselines.make_sample_problem(problem).y) == set(problem.y)
+        for problem, _ in make_problems(data, False, "float64"):
+            assert set(suboptimality_curves.make_sample_problem(problem).y) == set(problem.y)
 
 
 def test_every_library_has_its_own_color_and_marker():
@@ -160,11 +165,11 @@ class SimulatedProcess:
     ],
 )
 def test_a_baseline_is_measured_on_each_number_of_threads(monkeypatch, name, seconds, fitted, later):
-    monkeypatch.setattr(baselines, "count_threads", lambda: 2)
-    monkeypatch.setattr(baselines, "PAUSE", 0.0)
+    monkeypatch.setattr(suboptimality_curves, "count_threads", lambda: 2)
+    monkeypatch.setattr(suboptimality_curves, "PAUSE", 0.0)
     rows = ComparisonProblem("rows", np.eye(3), np.array([0, 1, 1]), 2, 1.0, fit_intercept=True)
     process = SimulatedProcess(seconds)
-    candidate = baselines._LibraryCandidate(name, "rows", "sample", process)
+    candidate = suboptimality_curves._LibraryCandidate(name, "rows", "sample", process)
     candidate.measure_next_effort(0, rows, rows, 1, 5.0)
     assert process.calls == fitted
     if later is None:
@@ -180,7 +185,7 @@ def test_a_baseline_is_measured_on_each_number_of_threads(monkeypatch, name, sec
 
 
 def make_candidate(name, process, **point):
-    candidate = baselines._LibraryCandidate(name, "rows", "sample", process)
+    candidate = suboptimality_curves._LibraryCandidate(name, "rows", "sample", process)
     candidate.points = [{"effort": 1, "threads": 1, "seconds": 1.0, "suboptimality": 0.0, **point}]
     return candidate
 
@@ -194,7 +199,7 @@ class SlowingProcess(SimulatedProcess):
 
 
 def test_repetitions_of_compared_fits_are_interleaved(monkeypatch):
-    monkeypatch.setattr(baselines, "perf_counter", lambda: 0.0)
+    monkeypatch.setattr(suboptimality_curves, "perf_counter", lambda: 0.0)
     ours = make_candidate("fastlin", SlowingProcess({1: 1.0}))
     others = {
         "cyanure": make_candidate("cyanure", SlowingProcess({1: 3.0})),
@@ -203,14 +208,14 @@ def test_repetitions_of_compared_fits_are_interleaved(monkeypatch):
         "skglm": make_candidate("skglm", SimulatedProcess({1: 0.1}), suboptimality=1e-3),
         "torch": make_candidate("torch", SimulatedProcess({1: None})),
     }
-    repetitions = dict(baselines._repeat_compared_fits(ours, [ours, *others.values()], 100.0))
+    repetitions = dict(suboptimality_curves._repeat_compared_fits(ours, [ours, *others.values()], 100.0))
     # The ratio is the same in each repetition; a library that fails has none.
     assert repetitions == {"cyanure": {"ratio": 3.0, "interval": [3.0, 3.0], "n_repetitions": timing.N_REPETITIONS}}
     assert not others["glum"]._process.calls
-    assert not dict(baselines._repeat_compared_fits(others["skglm"], [*others.values()], 100.0))
+    assert not dict(suboptimality_curves._repeat_compared_fits(others["skglm"], [*others.values()], 100.0))
     # fastlin alone is not repeated.
     n_before = len(ours._process.calls)
-    assert not dict(baselines._repeat_compared_fits(ours, [ours, *others.values()], 6.0))
+    assert not dict(suboptimality_curves._repeat_compared_fits(ours, [ours, *others.values()], 6.0))
     assert len(ours._process.calls) == n_before
 
 
@@ -222,62 +227,22 @@ def test_the_verdict_on_speed_follows_from_the_interval(ratio, interval, verdict
     repetitions = {"torch": {"ratio": ratio, "interval": interval, "n_repetitions": 7}}
     points = {name: [{"seconds": 1.0, "suboptimality": 0.0, "accuracy": 0.5}] for name in ("torch", "glum")}
     problem = {"points": points, "stopped": {}, "failed": {}, "repetitions": repetitions}
-    rows = {
-        name: baselines._describe(name, problem, dict.fromkeys(baselines.REPORTED_SUBOPTIMALITIES, 2.0))
-        for name in points
-    }
+    rows = {name: _describe(name, problem, dict.fromkeys(REPORTED_SUBOPTIMALITIES, 2.0)) for name in points}
     assert rows["torch"]["fastlin is"] == verdict
-    assert rows["torch"][baselines.TIME_RATIO_COLUMN] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"
-    assert (rows["glum"]["fastlin is"], rows["glum"][baselines.TIME_RATIO_COLUMN]) == ("–", 0.5)
+    assert rows["torch"][TIME_RATIO_COLUMN] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"
+    assert (rows["glum"]["fastlin is"], rows["glum"][TIME_RATIO_COLUMN]) == ("–", 0.5)
 
 
 def test_a_comparison_respects_its_time_limit(libraries, monkeypatch):
-    monkeypatch.setattr(baselines, "N_SAMPLE_ROWS", 200)
+    monkeypatch.setattr(suboptimality_curves, "N_SAMPLE_ROWS", 200)
     libraries["torch"] = replace(LIBRARIES["torch"], fit=sleep_on_many_rows, package="numpy", module="numpy")
-    problems = baselines.make_problems(Settings(simulate_clusters(2, 300, 5, seed=0)), "float64")
+    problems = make_problems(simulate_clusters(2, 300, 5, seed=0), False, "float64")
     begin = perf_counter()
-    results = baselines.run(Settings(datasets.load_digits()), problems=problems, seconds=12.0)
+    comparison = compare_libraries(problems, 12.0)
     # fastlin and the start of processes may take longer on a busy machine.
     assert perf_counter() - begin < 120
-    (problem,) = results.series["problems"]
+    (problem,) = comparison.problems
     assert problem["budget"] == 0 or "torch" in problem["stopped"]
-    assert problem["budget"] <= 12.0 * baselines.CURVES_DEADLINE_FRACTION / len(problem["points"])
-    assert results.parameters["budget"] == round(problem["budget"], 1)
+    assert problem["budget"] <= 12.0 * suboptimality_curves.CURVES_DEADLINE_FRACTION / len(problem["points"])
+    assert comparison.parameters["budget"] == round(problem["budget"], 1)
     assert len(problem["points"]["fastlin"]) > 0
-
-
-@pytest.mark.parametrize("fastest", [1, 3])
-def test_the_faster_number_of_threads_is_chosen(fastest, monkeypatch):
-    threads = []
-
-    def fit():
-        threads.append(next(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"))
-        # The first fit takes longest because of imports, and later ones may be slow on a busy machine.
-        sleep(0.2 if len(threads) < 4 else 0 if threads[-1] == fastest else 0.05)
-
-    monkeypatch.setattr(timing, "count_threads", lambda: 3)
-    assert choose_threads(fit) == fastest
-    assert threads[1:] == [1, 3] * 3
-
-
-def test_short_fits_are_repeated(monkeypatch):
-    clock = iter(range(100))
-    monkeypatch.setattr(timing, "perf_counter", lambda: next(clock))
-    run = partial(time_fit, lambda: "result")
-    monkeypatch.setattr(timing, "MAX_SHORT_FIT_SECONDS", 2)
-    assert repeat_short_fits(run, 3) == ([1, 1, 1], "result")
-    monkeypatch.setattr(timing, "MAX_SHORT_FIT_SECONDS", 1)
-    assert repeat_short_fits(run, 3) == ([1], "result")
-
-
-def test_few_repetitions_have_no_interval():
-    assert find_median_interval([2.0] * 5) is None
-    assert find_median_interval([2.0] * 6) == [2.0, 2.0]
-    assert find_median_interval([3, 1, 2, 7, 4, 6, 5]) == [1, 7]
-    # In nine coin tosses, the probability that a side appears fewer than twice is 20 / 512, which is less than 5 %.
-    assert find_median_interval(range(9)) == [1, 7]
-
-
-def test_use_threads_limits_fastlin_too():
-    with use_threads(1):
-        assert count_threads() == 1

@@ -8,7 +8,7 @@ give confidence intervals.
 
 import importlib.metadata
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
@@ -17,21 +17,25 @@ from itertools import chain
 from statistics import median
 from tempfile import TemporaryDirectory, mkdtemp
 from time import perf_counter, sleep
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
 from scipy.sparse import issparse
 
 import fastlin
-from fastlin.course.studies import timing
-from fastlin.course.studies.settings import Results, Settings
-from fastlin.course.worker_process import WorkerProcess
+from fastlin.benchmarking import timing
+from fastlin.benchmarking.other_libraries import (
+    LIBRARIES,
+    CannotSolveError,
+    ComparisonProblem,
+    Library,
+    find_missing_packages,
+)
+from fastlin.benchmarking.worker_process import WorkerProcess
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.other_libraries import LIBRARIES, CannotSolveError, ComparisonProblem, Library
 from fastlin.typing import FloatArray
 
-C = 1.0
 # A library is excluded if the relative difference between its objective on the sample and the optimum exceeds this.
 MAX_SAMPLE_SUBOPTIMALITY = 1e-4
 N_SAMPLE_ROWS = 300
@@ -43,14 +47,13 @@ REFERENCE_TOL = 1e-12
 DEFAULT_COMPARISON_SECONDS, LONG_COMPARISON_SECONDS = 60.0, 900.0
 # Fractions of a problem's seconds at which the loading of libraries, the curves and the repetitions must end.
 LOADING_DEADLINE_FRACTION, CURVES_DEADLINE_FRACTION, REPETITIONS_DEADLINE_FRACTION = 0.5, 0.75, 0.95
-N_QUICK_ROWS = 1000
 # Seconds to wait after a fit on several threads, because idle OpenBLAS threads keep processor cores busy for a while.
 PAUSE = 0.1
 # Short fits are repeated until their total time reaches this number of seconds. Their time is the median.
 MIN_MEASURED_SECONDS = 0.03
 # Errors that end the curve of a library but not the comparison.
 CURVE_ENDING_ERRORS = CannotSolveError, ChildProcessError, TimeoutError
-# The study reports the seconds until each of these relative suboptimalities is reached.
+# The tables contain the seconds until each of these relative suboptimalities is reached.
 REPORTED_SUBOPTIMALITIES = ("1e-2", "1e-4", "1e-6")
 # The relative suboptimality at which times are compared with the time of fastlin.
 COMPARED_SUBOPTIMALITY = "1e-4"
@@ -58,21 +61,28 @@ COMPARED_SUBOPTIMALITY = "1e-4"
 TIME_RATIO_COLUMN = "time / fastlin's"
 
 
-def run(
-    settings: Settings,
-    dtype: str = "float64",
-    problems: Sequence[tuple[ComparisonProblem, ComparisonProblem]] | None = None,
-    seconds: float = DEFAULT_COMPARISON_SECONDS,
-) -> Results:
-    """Compare all installed libraries on pairs of training and test problems, by default from the data set.
+class LibraryComparison(NamedTuple):
+    """The result of `compare_libraries`, as plain values."""
 
-    The series "problems" contains the name, shape, optimum and points of each problem, and the reasons why libraries
-    were excluded. `seconds` is the time of the whole comparison. A fit is stopped if it exceeds the fraction of this
-    time that its library may use.
+    parameters: dict[str, Any]  # the settings, and the versions of the libraries
+    tables: dict[str, Any]  # for each problem, a row per library, and the reasons why libraries were excluded
+    problems: list[dict[str, Any]]  # the name, shape, optimum and points of each problem, and the repetitions
+
+
+def compare_libraries(
+    problems: Sequence[tuple[ComparisonProblem, ComparisonProblem]],
+    seconds: float = DEFAULT_COMPARISON_SECONDS,
+    n_repeats: int = timing.N_REPEATS,
+    notify: Callable[[str], object] = lambda step: None,
+) -> LibraryComparison:
+    """Compare all installed libraries on pairs of training and test problems, which share C and the type of X.
+
+    `seconds` is the time of the whole comparison. A fit is stopped if it exceeds the fraction of this time that its
+    library may use. A short fit is repeated until there are `n_repeats` fits. `notify` is called with the current
+    step.
     """
     begin = perf_counter()
     names = [name for name, library in LIBRARIES.items() if library.is_installed()]
-    problems = make_problems(settings, dtype) if problems is None else problems
     packages = dict.fromkeys(LIBRARIES[name].package for name in names)
     with ExitStack() as stack:
         # The processes must end before the files that they read are removed. After an interrupt, they must also end
@@ -83,37 +93,33 @@ def run(
         candidates = {name: processes[LIBRARIES[name].package] for name in names}
         ends = [begin + seconds * (i + 1) / len(problems) for i in range(len(problems))]
         comparisons = [
-            _compare_on_problem(*pair, candidates, pool, folder, settings, end)
+            _compare_on_problem(*pair, candidates, pool, folder, n_repeats, notify, end)
             for pair, end in zip(problems, ends, strict=True)
         ]
-    metrics: dict[str, Any] = {}
+    tables: dict[str, Any] = {}
     for comparison in comparisons:
         points = comparison["points"]["fastlin"]
         fastlin_seconds = {target: _find_seconds_to_reach(points, float(target)) for target in REPORTED_SUBOPTIMALITIES}
-        metrics[f"{comparison['name']}: seconds to suboptimality"] = {
+        tables[f"{comparison['name']}: seconds to suboptimality"] = {
             name: _describe(name, comparison, fastlin_seconds) for name in comparison["points"]
         }
         for name, reason in comparison["left_out"].items():
-            metrics[f"{comparison['name']}: {name}"] = f"excluded: {reason}"
-    return Results(
-        parameters={
-            "data": settings.data.name,
-            "dtype": str(dtype),
-            "C": problems[0][0].C,
-            "budget": round(max(comparison["budget"] for comparison in comparisons), 1),
-            "floor": MIN_SUBOPTIMALITY,
-            "threads": count_threads(),
-            "processors": os.cpu_count(),
-            # Without an installation, fastlin has no metadata.
-            "versions": {
-                package: fastlin.__version__ if package == "fastlin" else importlib.metadata.version(package)
-                for package in packages
-            },
-            "not_installed": find_missing_packages(),
+            tables[f"{comparison['name']}: {name}"] = f"excluded: {reason}"
+    parameters = {
+        "dtype": str(problems[0][0].X.dtype),
+        "C": problems[0][0].C,
+        "budget": round(max(comparison["budget"] for comparison in comparisons), 1),
+        "floor": MIN_SUBOPTIMALITY,
+        "threads": count_threads(),
+        "processors": os.cpu_count(),
+        # Without an installation, fastlin has no metadata.
+        "versions": {
+            package: fastlin.__version__ if package == "fastlin" else importlib.metadata.version(package)
+            for package in packages
         },
-        metrics=metrics,
-        series={"problems": comparisons},
-    )
+        "not_installed": find_missing_packages(),
+    }
+    return LibraryComparison(parameters, tables, comparisons)
 
 
 def _describe(name, comparison, fastlin_seconds):
@@ -142,35 +148,13 @@ def _describe(name, comparison, fastlin_seconds):
     return {**row, TIME_RATIO_COLUMN: ratio, "fastlin is": verdict, "test accuracy": accuracy}
 
 
-def find_missing_packages() -> list[str]:
-    """Return the names of the libraries' packages that are not installed."""
-    missing = (library.package for library in LIBRARIES.values() if not library.is_installed())
-    return list(dict.fromkeys(missing))
-
-
-def make_problems(settings: Settings, dtype: str) -> list[tuple[ComparisonProblem, ComparisonProblem]]:
-    """Return training and test problems: all classes with an intercept, and even vs odd labels without an intercept.
-
-    The second problem exists because several libraries support only two classes, and one library penalizes the
-    intercept.
-    """
-    X, y, X_test, y_test = timing.scale_pixels(settings.data, N_QUICK_ROWS if settings.quick else None, dtype)
-    classes, y = np.unique(y, return_inverse=True)
-    n_classes, y_test = len(classes), np.searchsorted(classes, y_test)
-    problems = [ComparisonProblem("even or odd", X, y % 2, 2, C, fit_intercept=False)]
-    if n_classes > 2:
-        problems.insert(0, ComparisonProblem(f"{n_classes} classes", X, y, n_classes, C, fit_intercept=True))
-    return [(problem, replace(problem, X=X_test, y=y_test % problem.n_classes)) for problem in problems]
-
-
-def _compare_on_problem(problem, test, processes, pool, folder, settings, end):
+def _compare_on_problem(problem, test, processes, pool, folder, n_repeats, notify, end):
     """Compare the libraries on one problem until `end`, and return the results as a dict of plain values."""
     begin, sample_problem = perf_counter(), make_sample_problem(problem)
     loading_deadline, curves_deadline, repetitions_deadline = (
         begin + fraction * (end - begin)
         for fraction in (LOADING_DEADLINE_FRACTION, CURVES_DEADLINE_FRACTION, REPETITIONS_DEADLINE_FRACTION)
     )
-    n_repeats = 1 if settings.quick else timing.N_REPEATS
     # All processes read the same copy of the rows.
     problem_folder = mkdtemp(dir=folder)
     paths = f"{problem_folder}/rows", f"{problem_folder}/sample"
@@ -178,10 +162,10 @@ def _compare_on_problem(problem, test, processes, pool, folder, settings, end):
         joblib.dump(data, path)
     candidates = [_LibraryCandidate(name, *paths, process, repetitions_deadline) for name, process in processes.items()]
     fastlin_candidate = next(candidate for candidate in candidates if candidate.name == "fastlin")
-    settings.notify(f"{problem.name}, libraries on a sample")
+    notify(f"{problem.name}, libraries on a sample")
     left_out = _find_excluded_libraries(pool, candidates, sample_problem, loading_deadline)
     candidates = [candidate for candidate in candidates if candidate.name not in left_out]
-    settings.notify(f"{problem.name}, optimum")
+    notify(f"{problem.name}, optimum")
     optimum = 0.0
     with suppress(TimeoutError):
         # This fit also loads and compiles the code of fastlin for these rows.
@@ -193,7 +177,7 @@ def _compare_on_problem(problem, test, processes, pool, folder, settings, end):
         # The fits of the libraries are interleaved, because the speed of a machine changes over time.
         for candidate in candidates:
             if candidate.should_measure_next_effort(effort_index, optimum, budget):
-                settings.notify(f"{problem.name}, {candidate.name}")
+                notify(f"{problem.name}, {candidate.name}")
                 candidate.measure_next_effort(effort_index, problem, test, n_repeats, budget)
     points = {candidate.name: candidate.points for candidate in candidates}
     objectives = [point["objective"] for curve in points.values() for point in curve]
@@ -201,7 +185,7 @@ def _compare_on_problem(problem, test, processes, pool, folder, settings, end):
     for curve in points.values():
         for point in curve:
             point["suboptimality"] = (point["objective"] - optimum) / optimum
-    settings.notify(f"{problem.name}, repetitions")
+    notify(f"{problem.name}, repetitions")
     repetitions = dict(_repeat_compared_fits(fastlin_candidate, candidates, repetitions_deadline))
     return {
         "name": problem.name,
