@@ -124,7 +124,7 @@ class Point:
         bound = self.dual_value - self.dual_value_rounding
         return bound if self.objective.penalty.is_smooth or bound == -np.inf else max(bound, 0.0)
 
-    @property
+    @cached_property
     def stationary_gap(self) -> float:
         """The bound on J - J* for a stationary intercept, from `duality.find_stationary_gap`."""
         return duality.find_stationary_gap(self)
