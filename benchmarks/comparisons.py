@@ -8,7 +8,7 @@ import importlib.util
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from statistics import median
 from time import perf_counter, sleep
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from benchmarks.problems import BenchmarkProblem
+from fastlin.benchmarking import timing
 from fastlin.benchmarking.timing import N_REPETITIONS, summarize_ratios
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
@@ -28,10 +29,6 @@ OBJECTIVE_TOL = 1e-6
 ACCURACY_TOL, MAX_DIFFERING_ROWS = 0.005, 5
 # A baseline whose first repetition takes this many times as long as the fastest baseline is not called again.
 MAX_TIME_RATIO = 2
-# Seconds to wait before a timed call, because OpenBLAS threads spin for almost a tenth of a second after a call.
-PAUSE_SECONDS = 0.15
-# Short calls are repeated for at least this number of seconds. Their median is the time of the repetition.
-MIN_MEASURED_SECONDS = 0.03
 THREAD_SETTINGS = ("all", "one")
 # Seconds after which a comparison starts no further repetition.
 MAX_COMPARISON_SECONDS = 600
@@ -259,7 +256,7 @@ def run_comparison(comparison, problem, n_threads=None):
                 next_run_indices[name, n].append(len(fastlin_runs))
                 runs[name, n].append(run_with_threads(controller, n, comparison.baselines[name], problem))
                 if n > 1:
-                    sleep(PAUSE_SECONDS)
+                    sleep(timing.PAUSE_SECONDS)
             if repetition == 0:
                 objectives = {name: problem.objective(*calls[-1].solution) for (name, _), calls in runs.items()}
                 suboptimalities = find_suboptimalities(objectives)
@@ -307,7 +304,7 @@ def measure_interleaved_calls(calls, n_repetitions, n_calls=1, n_warm_up_calls=1
                 if repetition < 0:
                     call()
                     continue
-                sleep(PAUSE_SECONDS)
+                sleep(timing.PAUSE_SECONDS)
                 begin = perf_counter()
                 for _ in range(n_calls):
                     call()
@@ -351,13 +348,8 @@ def run_with_threads(controller, n_threads, solve, problem):
 
 def run(solve, problem):
     """Return the Run of a library."""
-    seconds, total_seconds = [], 0.0
     with warnings.catch_warnings(record=True) as caught_warnings:
         warnings.simplefilter("always")
-        while not seconds or total_seconds < MIN_MEASURED_SECONDS:
-            begin = perf_counter()
-            solution = solve(problem)
-            seconds.append(perf_counter() - begin)
-            total_seconds += seconds[-1]
+        seconds, solution = timing.time_fit(partial(solve, problem), min_seconds=timing.MIN_MEASURED_SECONDS)
     has_converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught_warnings)
     return Run(median(seconds), has_converged, solution)

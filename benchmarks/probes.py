@@ -15,9 +15,9 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
-from benchmarks import comparisons
 from benchmarks.comparisons import FASTLIN, Case, ComparisonRule, require_package, run_comparison, shorten_comparison
 from benchmarks.fits import COMPARISONS, DEFAULT_TOL, MAX_ITER
+from fastlin.benchmarking import timing
 from fastlin.benchmarking.other_libraries import fit_torch
 from fastlin.kernels.machine.threads import count_threads
 
@@ -103,7 +103,7 @@ def measure_probe(problem, is_full_run, comparison):
     torch_fits, remaining_targets = [], targets
     for _ in outcome.time_ratios:
         if remaining_targets:
-            sleep(comparisons.PAUSE_SECONDS)
+            sleep(timing.PAUSE_SECONDS)
             torch_fits.append(fit_torch_to_target(problem, min(remaining_targets.values())))
             points = torch_fits[-1].points
             remaining_targets = {

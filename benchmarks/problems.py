@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 
-from fastlin.benchmarking.other_libraries import ComparisonProblem
+from fastlin.benchmarking.comparison_problem import ComparisonProblem
 
 # Without test rows, every fifth row is held out for the scores.
 HOLD_OUT_STEP = 5

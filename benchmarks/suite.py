@@ -26,7 +26,8 @@ from benchmarks.comparisons import (
 from benchmarks.data import load_mnist
 from benchmarks.processes import measure_first_use
 from benchmarks.scaling import measure_scaling
-from fastlin.benchmarking.suboptimality_curves import LONG_COMPARISON_SECONDS, compare_libraries
+from fastlin.benchmarking.library_comparison import compare_libraries
+from fastlin.benchmarking.suboptimality_curves import LONG_COMPARISON_SECONDS
 from fastlin.course.studies.image_problems import make_problems
 from fastlin.kernels.machine.threads import count_threads
 

@@ -3,8 +3,8 @@
 `LogisticRegression` and `LogisticRegressionCV` are drop-in replacements for scikit-learn's classes, and `logistic_path`
 fits models for many values of C. `MiniBatchLogisticRegression` is trained with mini-batches. `MLPClassifier` and
 `TwoLayerNet` are neural networks. `fastlin.blocks` and `fastlin.dask` support data larger than memory, on one machine
-or a cluster. `fastlin.trainers` contains the mini-batch models and trainers of the course
-assignment, and `fastlin.datasets` loads data sets.
+or a cluster. `fastlin.benchmarking` compares any estimators at equal accuracy. `fastlin.trainers` contains the
+mini-batch models and trainers of the course assignment, and `fastlin.datasets` loads data sets.
 """
 
 import sys
@@ -28,6 +28,7 @@ from fastlin.estimators import (
 )
 
 if TYPE_CHECKING:
+    from fastlin import benchmarking as benchmarking
     from fastlin import dask as dask
     from fastlin import datasets as datasets
     from fastlin import figures as figures
@@ -63,7 +64,7 @@ _LAZY_ATTRIBUTES = {
     "patch_sklearn": "fastlin.patch",
     "unpatch_sklearn": "fastlin.patch",
 }
-_LAZY_MODULES = "dask", "datasets", "figures", "inference", "patch", "trainers"
+_LAZY_MODULES = "benchmarking", "dask", "datasets", "figures", "inference", "patch", "trainers"
 
 
 # This function is hidden from type checkers, which would otherwise accept any attribute of the module.

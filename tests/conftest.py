@@ -251,12 +251,10 @@ def force_sparse_kernels():
 def libraries(monkeypatch):
     """Reduce the libraries of a comparison to two, and return their dict. A test may add other libraries to it."""
     few = {name: LIBRARIES[name] for name in ("fastlin", "scikit-learn lbfgs")}
-    for module in ("other_libraries", "suboptimality_curves"):
+    for module in ("other_libraries", "library_comparison"):
         monkeypatch.setattr(f"fastlin.benchmarking.{module}.LIBRARIES", few)
     # The pause between fits only stabilizes timings, and no test checks those.
-    monkeypatch.setattr("fastlin.benchmarking.suboptimality_curves.PAUSE", 0.0)
-    # Starting processes is slow on a busy machine.
-    monkeypatch.setattr("fastlin.benchmarking.suboptimality_curves.LOADING_DEADLINE_FRACTION", 600.0)
+    monkeypatch.setattr("fastlin.benchmarking.timing.PAUSE_SECONDS", 0.0)
     return few
 
 

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fastlin"
 # Public modules except fastlin.estimators.
 PUBLIC_MODULES = [
+    "benchmarking",
     "blocks",
     "callbacks",
     "dask",

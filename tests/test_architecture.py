@@ -44,7 +44,7 @@ estimators: inference solvers training networks objective matrices kernels block
     environment.extras environment.file_system environment.terminal coefficient_names
 dask: estimators inference objective matrices kernels blocks containers.sparse_containers containers.tensors
     environment.extras fastlin
-benchmarking: estimators kernels fastlin
+benchmarking: figures estimators kernels environment.file_system fastlin
 course:
 course.report: course environment.file_system
 course.datasets: environment.file_system environment.extras
@@ -59,7 +59,8 @@ warmup: trainers estimators
 cli: benchmarking course.figures course.studies course.report warmup figures datasets estimators blocks kernels
     environment.file_system environment.extras environment.terminal fastlin
 __main__: cli
-__init__: environment.dependencies estimators trainers blocks callbacks dask datasets figures inference patch
+__init__: environment.dependencies estimators trainers benchmarking blocks callbacks dask datasets figures inference
+    patch
 """
 ALLOWED_LAYERS = {
     layer: set(used.split()) for layer, used in re.findall(r"^([\w.]+):(.*\n(?: +.*\n)?)", LAYERS, re.MULTILINE)

@@ -18,10 +18,11 @@ from functools import partial
 
 import numpy as np
 from scipy.sparse import issparse
-from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
+from fastlin.benchmarking.comparison_problem import ComparisonProblem
+from fastlin.benchmarking.suboptimality_curves import CannotSolveError
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.typing import FloatArray
 
@@ -33,66 +34,12 @@ NEWTON_ITERATION_LIMITS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
 MAX_NEWTON_PARAMETERS = 2500
 
 
-class CannotSolveError(RuntimeError):
-    """A library cannot minimize the common objective on a problem. The message gives the reason."""
-
-
-@dataclass(frozen=True, eq=False)
-class ComparisonProblem:
-    """The data and the objective for all libraries: scikit-learn's objective with C and l1_ratio.
-
-    X (n, d) is an array in C order or a CSR matrix, in float64 or float32. y (n,) contains the labels 0, 1, ...
-    (int64). Few libraries support l1_ratio.
-    """
-
-    name: str
-    X: np.ndarray
-    y: np.ndarray
-    n_classes: int
-    C: float
-    fit_intercept: bool
-    l1_ratio: float = 0.0
-
-    @property
-    def l1(self) -> float:
-        """The factor of the sum of absolute values in J. The mean loss has the factor one."""
-        return self.l1_ratio / (self.C * len(self.y))
-
-    @property
-    def l2(self) -> float:
-        """The factor of half the sum of squares in J. The mean loss has the factor one."""
-        return (1 - self.l1_ratio) / (self.C * len(self.y))
-
-    @property
-    def n_rows_coef(self) -> int:
-        """K, the number of rows of coefficients."""
-        return 1 if self.n_classes == 2 else self.n_classes
-
-    def objective(self, coef: FloatArray, intercept: FloatArray) -> float:
-        """Return J in float64, computed with NumPy from the formula, independently of all libraries."""
-        scores = self._compute_scores(coef, intercept)
-        coef = np.asarray(coef, np.float64)
-        losses = logsumexp(scores, axis=1) - scores[np.arange(len(self.y)), self.y]
-        return float(np.mean(losses) + 0.5 * self.l2 * np.sum(coef * coef) + self.l1 * np.sum(np.abs(coef)))
-
-    def accuracy(self, coef: FloatArray, intercept: FloatArray) -> float:
-        """Return the fraction of rows whose class has the largest score."""
-        return float(np.mean(self._compute_scores(coef, intercept).argmax(axis=1) == self.y))
-
-    def _compute_scores(self, coef, intercept):
-        """Return scores (n, n_classes) in float64."""
-        coef, intercept = np.asarray(coef, np.float64), np.asarray(intercept, np.float64)
-        if coef.shape != (self.n_rows_coef, self.X.shape[1]) or intercept.shape != (self.n_rows_coef,):
-            expected = (self.n_rows_coef, self.X.shape[1]), (self.n_rows_coef,)
-            raise ValueError(f"coef and intercept must have shapes {expected}, got {coef.shape} and {intercept.shape}")
-        scores = self.X.astype(np.float64, copy=False) @ coef.T + intercept
-        # The logistic loss is the softmax cross-entropy with scores 0 and z.
-        return np.hstack([np.zeros_like(scores), scores]) if self.n_classes == 2 else scores
-
-
 @dataclass(frozen=True)
 class Library:
     """A solver of a library, the names of the package and the module, and the efforts in increasing order."""
+
+    # A library that does not reach the minimum of J on a small sample is excluded.
+    minimizes_objective = True
 
     fit: Callable
     efforts: tuple
@@ -104,16 +51,12 @@ class Library:
         return importlib.util.find_spec(self.module) is not None
 
     def solve(self, problem: ComparisonProblem, effort: float) -> tuple[FloatArray, FloatArray]:
-        """Return coef and intercept of a fit. Convert every exception of the library to a CannotSolveError."""
+        """Return coef and intercept of a fit."""
         with warnings.catch_warnings():
             # Fits are deliberately stopped before convergence. Each library has its own class of warnings for this.
             warnings.simplefilter("ignore")
-            try:
-                return self.fit(problem, effort)
-            except CannotSolveError:
-                raise
-            except Exception as error:
-                raise CannotSolveError(f"{type(error).__name__}: {error}") from error
+            solution: tuple[FloatArray, FloatArray] = self.fit(problem, effort)
+            return solution
 
 
 def _raise_if_unsupported(is_unsupported, reason):

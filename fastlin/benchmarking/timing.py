@@ -19,6 +19,11 @@ from fastlin.typing import Array
 N_THREAD_TRIALS = 3
 # Fits and training runs shorter than this are repeated, and the median is reported.
 MAX_SHORT_FIT_SECONDS, N_REPEATS = 1.0, 3
+# Short fits are repeated until their total time reaches this number of seconds. Their time is the median.
+MIN_MEASURED_SECONDS = 0.03
+# Seconds to wait before a timed fit or after a fit on several threads, because OpenBLAS threads spin for almost a tenth
+# of a second after a call.
+PAUSE_SECONDS = 0.15
 # Confidence level of intervals for ratios, and a number of repetitions that suffices for an interval.
 CONFIDENCE_LEVEL, N_REPETITIONS = 0.95, 7
 
@@ -37,20 +42,23 @@ def fit_without_convergence_warning(estimator: Any, X: Array, y: Array) -> None:
         estimator.fit(X, y)
 
 
-def time_fit(fit: Callable[[], Any]) -> tuple[float, Any]:
-    """Return the seconds of a fit and its result."""
-    begin = perf_counter()
-    result = fit()
-    return perf_counter() - begin, result
+def time_fit(
+    fit: Callable[[], Any], n_repeats: int = 1, min_seconds: float = 0.0, max_seconds: float = inf
+) -> tuple[list[float], Any]:
+    """Return the seconds of each repetition of a fit, and the last result.
 
-
-def repeat_short_fits(run: Callable[[], tuple[float, Any]], max_repeats: int) -> tuple[list[float], Any]:
-    """Run a fit up to `max_repeats` times while it is short; return the seconds of each run, and the last result."""
+    A fit that takes less than MAX_SHORT_FIT_SECONDS is repeated until there are `n_repeats` repetitions and they take
+    `min_seconds`, unless another repetition would exceed `max_seconds`.
+    """
     seconds: list[float] = []
-    while not seconds or (seconds[-1] < MAX_SHORT_FIT_SECONDS and len(seconds) < max_repeats):
-        last, result = run()
-        seconds.append(last)
-    return seconds, result
+    while True:
+        begin = perf_counter()
+        result = fit()
+        seconds.append(perf_counter() - begin)
+        total = sum(seconds)
+        has_enough = len(seconds) >= n_repeats and total >= min_seconds
+        if has_enough or seconds[-1] >= MAX_SHORT_FIT_SECONDS or total + seconds[-1] > max_seconds:
+            return seconds, result
 
 
 def find_median_interval(ratios: Iterable[float]) -> list[float] | None:
@@ -74,6 +82,6 @@ def choose_threads(fit: Callable[[], object]) -> int:
     for _ in range(N_THREAD_TRIALS):
         for n_threads in (1, count_threads()):
             with use_threads(n_threads):
-                seconds, _ = time_fit(fit)
+                (seconds,), _ = time_fit(fit)
             best[n_threads] = min(seconds, best.get(n_threads, inf))
     return min(best, key=lambda n_threads: best[n_threads])

@@ -1,11 +1,16 @@
 """`WorkerProcess` runs calls in a separate process, because they may take too long or crash."""
 
 import signal
+import sys
 from collections.abc import Callable
 from multiprocessing import get_context
+from threading import Lock
+from types import ModuleType
 from typing import Any
 
 SPAWN_CONTEXT = get_context("spawn")
+# Processes may be started in several threads, and the start replaces a module.
+START_LOCK = Lock()
 
 
 class WorkerProcess:
@@ -25,7 +30,15 @@ class WorkerProcess:
         self._has_answered = False
         self._connection, worker_connection = SPAWN_CONTEXT.Pipe()
         self._process = SPAWN_CONTEXT.Process(target=_serve_calls, args=(worker_connection,))
-        self._process.start()
+        # A new process would import the user's script again, and a script without a condition on __name__ would then
+        # start processes itself. The functions that are called do not require the script.
+        with START_LOCK:
+            main = sys.modules["__main__"]
+            sys.modules["__main__"] = ModuleType("__main__")
+            try:
+                self._process.start()
+            finally:
+                sys.modules["__main__"] = main
         # If the parent kept the worker's side of the pipe open, the pipe would not close when the worker dies.
         worker_connection.close()
 

@@ -17,12 +17,11 @@ from sklearn.utils import check_X_y
 from sklearn.utils.multiclass import type_of_target
 
 from fastlin import datasets
-from fastlin.benchmarking.other_libraries import ComparisonProblem, find_missing_packages
-from fastlin.benchmarking.suboptimality_curves import (
-    DEFAULT_COMPARISON_SECONDS,
-    LONG_COMPARISON_SECONDS,
-    compare_libraries,
-)
+from fastlin.benchmarking.baseline import parse_baseline
+from fastlin.benchmarking.comparison_problem import ComparisonProblem
+from fastlin.benchmarking.library_comparison import compare_libraries
+from fastlin.benchmarking.other_libraries import find_missing_packages
+from fastlin.benchmarking.suboptimality_curves import DEFAULT_COMPARISON_SECONDS, LONG_COMPARISON_SECONDS
 from fastlin.benchmarking.timing import N_REPEATS
 from fastlin.cli.arguments import (
     EXISTING_FILE,
@@ -51,7 +50,8 @@ HELD_OUT_FRACTION = 0.2
 N_TABLE_COPIES = 4
 QUICK_COMPARISON_HELP = "Test run on 1,000 rows of MNIST; its timings are not meaningful."
 BASELINES_HELP = "Compare for a quarter of an hour, as with --seconds 900."
-SECONDS_HELP = "Approximate time of the whole comparison. A fit that exceeds its library's share is stopped."
+SECONDS_HELP = "Approximate time of the comparison after loading. A fit that exceeds its library's share is stopped."
+OTHER_BASELINE_HELP = 'Compare another class too, for example "package.module:Class(tol=?)". May be repeated.'
 DTYPE_HELP = "Data type. float32 needs half the memory and less time, and keeps 7 significant digits instead of 16."
 # Options of `compare` that apply only if DATA is a table.
 TABLE_OPTIONS = ("target", "drop", "C", "separator", "decimal", "thousands", "encoding")
@@ -71,6 +71,7 @@ TABLE_OPTIONS = ("target", "drop", "C", "separator", "decimal", "thousands", "en
     ),
     option("--quick", is_flag=True, help=QUICK_COMPARISON_HELP),
     option("--baselines", "seconds", flag_value=LONG_COMPARISON_SECONDS, help=BASELINES_HELP),
+    option("--baseline", "other_baselines", multiple=True, metavar="CLASS", help=OTHER_BASELINE_HELP),
     option("--dtype", type=Choice(["float64", "float32"]), default="float64", help=DTYPE_HELP),
     data_option,
     output_option,
@@ -88,6 +89,7 @@ def compare(options: SimpleNamespace) -> int:
       fastlin compare flights.csv --target delayed --seconds 30
       fastlin compare --quick
       fastlin compare --baselines --output baselines
+      fastlin compare flights.csv --target delayed --baseline "sklearn.linear_model:RidgeClassifier(tol=?)"
     """
     require("studies")
     if options.table is not None and (options.quick or options.data):
@@ -96,6 +98,8 @@ def compare(options: SimpleNamespace) -> int:
     for name in TABLE_OPTIONS if options.table is None else ():
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise CommandError(f"--{name} applies to a table only; give the table as DATA")
+    with convert_errors("cannot use --baseline", ValueError, ImportError):
+        other_baselines = {description: parse_baseline(description) for description in options.other_baselines}
     make_folder(options.output)
     missing = find_missing_packages()
     if missing:
@@ -112,7 +116,8 @@ def compare(options: SimpleNamespace) -> int:
             problems = [read_training_and_held_out_problems(options)]
 
     def compare_and_store(settings):
-        comparison = compare_libraries(problems, options.seconds, 1 if options.quick else N_REPEATS, settings.notify)
+        n_repeats = 1 if options.quick else N_REPEATS
+        comparison = compare_libraries(problems, options.seconds, n_repeats, settings.notify, other_baselines)
         parameters = {"data": data.name, **comparison.parameters}
         results = Results(parameters, comparison.tables, {"problems": comparison.problems})
         report = {"file": options.table, **results.parameters, **results.series, "quick": options.quick}

@@ -11,7 +11,8 @@ import reference
 from conftest import assert_raises
 from threadpoolctl import threadpool_limits
 
-from fastlin.benchmarking.other_libraries import LIBRARIES, CannotSolveError, ComparisonProblem
+from fastlin.benchmarking.comparison_problem import ComparisonProblem
+from fastlin.benchmarking.other_libraries import LIBRARIES, CannotSolveError
 
 # Relative tolerance for the objective.
 OBJECTIVE_TOL = 1e-4

@@ -7,7 +7,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from fastlin.benchmarking import timing
-from fastlin.benchmarking.timing import choose_threads, find_median_interval, repeat_short_fits, time_fit, use_threads
+from fastlin.benchmarking.timing import choose_threads, find_median_interval, time_fit, use_threads
 from fastlin.kernels.machine.threads import count_threads
 
 
@@ -29,10 +29,14 @@ def test_short_fits_are_repeated(monkeypatch):
     clock = iter(range(100))
     monkeypatch.setattr(timing, "perf_counter", lambda: next(clock))
     run = partial(time_fit, lambda: "result")
+    assert run() == ([1], "result")
     monkeypatch.setattr(timing, "MAX_SHORT_FIT_SECONDS", 2)
-    assert repeat_short_fits(run, 3) == ([1, 1, 1], "result")
+    assert run() == ([1], "result")
+    assert run(3) == ([1, 1, 1], "result")
+    assert run(min_seconds=3.5) == ([1, 1, 1, 1], "result")
+    assert run(3, max_seconds=2) == ([1, 1], "result")
     monkeypatch.setattr(timing, "MAX_SHORT_FIT_SECONDS", 1)
-    assert repeat_short_fits(run, 3) == ([1], "result")
+    assert run(3, min_seconds=3.5) == ([1], "result")
 
 
 def test_few_repetitions_have_no_interval():

@@ -23,6 +23,8 @@ LIBRARIES = {
     "statsmodels": ("#882255", "p"),
     "torch": ("#808080", ">"),
 }
+# The style of baselines that are not in this list.
+OTHER_BASELINE_STYLE = "#999933", "d"
 # Number of characters that fit the width of a panel in `draw_baselines`.
 MAX_PANEL_CHARACTERS = 80
 
@@ -67,7 +69,7 @@ def draw_baselines(results: Any) -> Any:
         panel.set_ylabel("(J − J*) / J*")
     for panel, problem in zip(panels, problems, strict=True):
         for name, points in problem["points"].items():
-            color, marker = LIBRARIES[name]
+            color, marker = LIBRARIES.get(name, OTHER_BASELINE_STYLE)
             seconds, suboptimality = ([point[measure] for point in points] for measure in ("seconds", "suboptimality"))
             # The curve of fastlin is drawn on top of the others.
             size, width, drawing_order = (9, 3.5, 3) if name == "fastlin" else (7, 1.6, 2)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastlin.benchmarking.other_libraries import ComparisonProblem
+from fastlin.benchmarking.comparison_problem import ComparisonProblem
 from fastlin.course.datasets import Dataset
 from fastlin.typing import Array
 

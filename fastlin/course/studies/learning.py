@@ -142,7 +142,6 @@ def study_learning(settings: Settings) -> Results:
 
 def _measure(task_data, train, effort, unit, n_repeats):
     """Return the effort and a description of a training run, its median seconds, accuracy and log loss."""
-    run = partial(timing.time_fit, partial(train, task_data, effort))
-    seconds, predict = timing.repeat_short_fits(run, n_repeats)
+    seconds, predict = timing.time_fit(partial(train, task_data, effort), n_repeats)
     training = f"tol {effort:g}" if unit == "tol" else f"{effort} {unit}"
     return {"effort": effort, "training": training, "seconds": median(seconds), **task_data.test(predict)}

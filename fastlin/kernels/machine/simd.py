@@ -5,8 +5,11 @@ generated for a fixed number of rows (or vectors of features) and classes. The v
 which Numba compiles. Without compilation, NumPy computes the same results.
 """
 
+from itertools import product
+
 import numpy as np
 
+from fastlin.kernels.machine.arrays import CACHE_LINE
 from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, RowReader, llvm_intrinsic
 from fastlin.kernels.machine.libraries import cgutils, ir, types
 
@@ -119,6 +122,13 @@ def _make_accumulation_loop(n_vectors, n_classes):
         zero = n_rows.type(0)
         classes = [emit.pointer(multipliers_type, multipliers, k, zero, row_offset=c) for c in range(n_classes)]
         sum_pointers = [emit.zeros(n_vectors) for _ in range(n_classes)]
+        if n_vectors > 1:
+            # With many classes, the sums do not fit into the L2 cache
+            # (docs/benchmarks/design-choices.md: prefetched sums).
+            columns_per_line = CACHE_LINE // context.get_abi_sizeof(context.get_value_type(sums_type.dtype))
+            for c, first in product(range(n_classes), range(0, n_vectors * emit.lanes, columns_per_line)):
+                position = emit.pointer(sums_type, sums, k, j, row_offset=c, column_offset=first)
+                emit.prefetch(builder.ptrtoint(position, n_rows.type))
         with cgutils.for_range(builder, n_rows, intp=n_rows.type) as loop:
             i = loop.index
             emit.prefetch(builder.add(address, builder.mul(i, step)))

@@ -1,0 +1,325 @@
+"""Benchmarks of any estimators: `BenchmarkProblem`, `compare`, and its result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self
+
+import joblib
+import numpy as np
+
+from fastlin.benchmarking import timing
+from fastlin.benchmarking.baseline import Baseline
+from fastlin.benchmarking.suboptimality_curves import (
+    COMPARED_SUBOPTIMALITY,
+    DEFAULT_COMPARISON_SECONDS,
+    measure_curves,
+)
+from fastlin.environment.file_system import write_atomically
+from fastlin.environment.interruption import import_uninterrupted
+from fastlin.figures import benchmarks as figures
+
+# The number of rows to which each baseline is fitted first, which loads and compiles its code.
+N_SAMPLE_ROWS = 300
+
+
+@dataclass(frozen=True, eq=False)
+class BenchmarkProblem:
+    """The data of a benchmark, and the measures of fitted models.
+
+    Parameters
+    ----------
+    X : array, sparse matrix or DataFrame of shape (n, d)
+        The training rows.
+    y : array of shape (n,)
+        The training targets.
+    objective : callable or None, default=None
+        A function of a fitted model, X and y that returns the objective that all baselines minimize, for example
+        `LogisticObjective`. If it has a method ``find_minimum(X, y)``, suboptimalities are relative to its result.
+        Otherwise, they are relative to the lowest objective of any fit. None means that the baselines have no common
+        objective; then only times and held-out scores are compared.
+    X_test, y_test : array or None, default=None
+        Held-out rows and targets for the scores.
+    scores : dict of str to callable, default={}
+        Functions of a fitted model, X_test and y_test that return held-out scores.
+    name : str, default="problem"
+        The name in tables and figures.
+
+    Raises
+    ------
+    ValueError
+        X is not two-dimensional, its number of rows differs from that of y, or there are scores without held-out rows.
+    TypeError
+        `objective` is not callable.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastlin.benchmarking import BenchmarkProblem, LogisticObjective
+    >>> X, y = load_iris(return_X_y=True)
+    >>> scores = {"accuracy": lambda model, X, y: model.score(X, y)}
+    >>> problem = BenchmarkProblem(X[::2], y[::2], LogisticObjective(C=10.0), X[1::2], y[1::2], scores, name="iris")
+    >>> problem.describe()
+    {'samples': 75, 'features': 4, 'held_out': 75, 'scores': ['accuracy']}
+    """
+
+    X: Any
+    y: Any
+    objective: Callable[[Any, Any, Any], float] | None = None
+    X_test: Any = None
+    y_test: Any = None
+    scores: Mapping[str, Callable[[Any, Any, Any], float]] = field(default_factory=dict)
+    name: str = "problem"
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        shape: tuple[int, ...] = getattr(self.X, "shape", ())
+        if len(shape) != 2:
+            raise ValueError(f"X must be two-dimensional, got {type(self.X).__name__} of shape {shape}.")
+        if len(self.y) != shape[0]:
+            raise ValueError(f"y must have one value per row of X, got {len(self.y)} values for {shape[0]} rows.")
+        if self.objective is not None and not callable(self.objective):
+            raise TypeError(f"objective must be a function or None, got {type(self.objective).__name__}.")
+        if self.scores and (self.X_test is None or self.y_test is None):
+            raise ValueError(f"scores require X_test and y_test, but one is missing: {', '.join(self.scores)}.")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields for another process. Functions that are lambdas are pickled by value."""
+        wrap = joblib.wrap_non_picklable_objects
+        functions = {
+            "objective": None if self.objective is None else wrap(self.objective),
+            "scores": {name: wrap(score) for name, score in self.scores.items()},
+        }
+        return {**self.__dict__, **functions}
+
+    @property
+    def train(self) -> Self:
+        """The problem that baselines solve."""
+        return self
+
+    def make_sample(self) -> Self:
+        """Return the problem with the first N_SAMPLE_ROWS rows, and the first rows of each class if there are few."""
+        y = np.asarray(self.y)
+        rows = np.arange(min(len(y), N_SAMPLE_ROWS))
+        if len(classes := np.unique(y)) <= N_SAMPLE_ROWS // 2:
+            n_rows_per_class = max(2, N_SAMPLE_ROWS // len(classes))
+            rows = np.sort(np.concatenate([np.flatnonzero(y == label)[:n_rows_per_class] for label in classes]))
+        X = self.X.iloc[rows] if hasattr(self.X, "iloc") else self.X[rows]
+        return replace(self, X=X, y=self.y.iloc[rows] if hasattr(self.y, "iloc") else y[rows])
+
+    def find_optimum(self) -> float | None:
+        """Return the minimum of the objective, or None if it is unknown."""
+        find_minimum: Callable[[Any, Any], float] | None = getattr(self.objective, "find_minimum", None)
+        return None if find_minimum is None else find_minimum(self.X, self.y)
+
+    def measure(self, model: Any) -> dict[str, float]:
+        """Return the objective and the held-out scores of a fitted model."""
+        objective = {} if self.objective is None else {"objective": float(self.objective(model, self.X, self.y))}
+        scores = {name: float(score(model, self.X_test, self.y_test)) for name, score in self.scores.items()}
+        return objective | scores
+
+    def describe(self) -> dict[str, Any]:
+        """Return the shape of the data and the names of the scores, as plain values."""
+        n, d = self.X.shape
+        return {
+            "samples": n,
+            "features": d,
+            "held_out": 0 if self.y_test is None else len(self.y_test),
+            "scores": list(self.scores),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class BenchmarkResult:
+    """The result of `compare`.
+
+    Attributes
+    ----------
+    problems : list of dict
+        For each problem, its name and shape (``name``, ``samples``, ``features``), the name of the reference
+        (``reference``), the lowest objective (``optimum``), the points of each baseline's curve (``points``), the
+        ratios of the times of interleaved repetitions to the times of the reference (``repetitions``), and the reasons
+        why baselines were excluded (``left_out``), were stopped (``stopped``) or failed (``failed``). All values are
+        plain numbers and strings.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fastlin.benchmarking import Baseline, BenchmarkProblem, LogisticObjective, compare
+    >>> problem = BenchmarkProblem(*load_iris(return_X_y=True), LogisticObjective(), name="iris")
+    >>> baseline = Baseline("lbfgs", lambda tol: LogisticRegression(tol=tol, max_iter=1000), [1e-1, 1e-6])
+    >>> result = compare(problem, [baseline], seconds=1)
+    >>> print(result)  # doctest: +ELLIPSIS
+    iris, 150 × 4:
+    - lbfgs: the reference; last fit ... s.
+    """
+
+    problems: list[dict[str, Any]]
+
+    def __str__(self) -> str:
+        """Return the summary."""
+        return self.summary()
+
+    def to_json(self, path: str | PathLike[str] | None = None) -> str:
+        """Return the problems as JSON, and write them to a file if `path` is given."""
+        text = json.dumps({"problems": self.problems}, indent=1)
+        if path is not None:
+            with write_atomically(Path(path)) as part:
+                part.write_text(text, encoding="utf-8")
+        return text
+
+    def to_frame(self) -> Any:
+        """Return the points of all curves as a pandas DataFrame, or as a dict of columns if pandas is not installed."""
+        rows = [
+            {"problem": problem["name"], "baseline": name, **point}
+            for problem in self.problems
+            for name, points in problem["points"].items()
+            for point in points
+        ]
+        keys = list(dict.fromkeys(key for row in rows for key in row if key != "effort_index"))
+        columns = {key: [row.get(key) for row in rows] for key in keys}
+        try:
+            (pandas,) = import_uninterrupted("pandas")
+        except ImportError:
+            return columns
+        return pandas.DataFrame(columns)
+
+    def plot(self, axes: Any = None) -> None:
+        """Plot suboptimality vs seconds for one problem, or a performance profile for several problems.
+
+        Parameters
+        ----------
+        axes : matplotlib Axes or None, default=None
+            The axes to plot on. None means the current axes.
+
+        Raises
+        ------
+        ValueError
+            There is one problem, and it has no objective.
+        """
+        if len(self.problems) == 1:
+            figures.plot_suboptimality(self.problems[0], axes)
+        else:
+            figures.plot_profile(self.problems, axes)
+
+    def summary(self) -> str:
+        """Return sentences that state which baselines are faster than the reference, with confidence intervals."""
+        return "\n".join(line for problem in self.problems for line in _describe_problem(problem))
+
+
+def _describe_problem(problem):
+    """Yield the lines of a problem's summary."""
+    reference, points = problem["reference"], problem["points"]
+    yield f"{problem['name']}, {problem['samples']:,} × {problem['features']:,}:"
+    accuracy = "" if problem["optimum"] is None else f" to a suboptimality of {COMPARED_SUBOPTIMALITY}"
+    for name in dict.fromkeys([*points, *problem["left_out"]]):
+        if name in problem["left_out"]:
+            yield f"- {name}: excluded, because {problem['left_out'][name]}."
+            continue
+        if name in problem["failed"]:
+            yield f"- {name}: failed, because {problem['failed'][name]}."
+        elif name in problem["stopped"] and not points[name]:
+            yield f"- {name}: stopped after {problem['stopped'][name]:.3g} s. Use more seconds."
+        elif name == reference:
+            yield f"- {name}: the reference; {_describe_best_point(points[name])}."
+        elif name in problem["repetitions"]:
+            repetitions = problem["repetitions"][name]
+            low, high = repetitions["interval"]
+            if low > 1:
+                speed = f"{repetitions['ratio']:.3g} ({low:.3g} to {high:.3g}) times as long as {reference}"
+            elif high < 1:
+                speed = f"1 / {1 / repetitions['ratio']:.3g} of the time of {reference} ({low:.2g} to {high:.2g})"
+            else:
+                speed = f"as long as {reference}, within the interval {low:.2g} to {high:.2g} of the ratio"
+            yield f"- {name}: takes {speed}{accuracy}; {_describe_best_point(points[name])}."
+        else:
+            reason = f"because {COMPARED_SUBOPTIMALITY} was not reached or the time was too short"
+            yield f"- {name}: not compared, {reason}; {_describe_best_point(points[name])}."
+
+
+def _describe_best_point(points):
+    """Return the seconds and the measures of the last point of a curve."""
+    if not points:
+        return "no fit ended"
+    last = points[-1]
+    measured = {"effort_index", "effort", "threads", "seconds", "fits", "objective"}
+    values = [f"{name} {value:.4g}" for name, value in last.items() if name not in measured]
+    return f"last fit {last['seconds']:.3g} s" + "".join(f", {value}" for value in values)
+
+
+def _ignore(step):
+    """Do nothing with a description of the current step."""
+
+
+def compare(
+    problems: BenchmarkProblem | Sequence[BenchmarkProblem],
+    baselines: Sequence[Baseline],
+    seconds: float = DEFAULT_COMPARISON_SECONDS,
+    reference: str | None = None,
+    notify: Callable[[str], object] | None = None,
+) -> BenchmarkResult:
+    """Compare the speed of estimators at equal accuracy.
+
+    Each baseline is fitted with increasing efforts. Fits of different baselines alternate, because the speed of a
+    machine changes over time. Baselines run in separate processes, on one thread and on all threads, so a baseline that
+    fails or takes too long does not end the comparison. In the last quarter of the time, the fastest fits with a
+    relative suboptimality of at most 1e-4 are repeated, which gives confidence intervals for the ratios of their times.
+    Without an objective, the fits with the last effort are repeated.
+
+    Parameters
+    ----------
+    problems : BenchmarkProblem or sequence of BenchmarkProblem
+        The data and the measures.
+    baselines : sequence of Baseline
+        The estimators. Their names must be unique.
+    seconds : float, default=60.0
+        The approximate time of the whole comparison. Before it begins, each baseline loads its code and is fitted to a
+        small sample; this time is not counted.
+    reference : str or None, default=None
+        The name of the baseline with which the others are compared. None means the first one.
+    notify : callable or None, default=None
+        A function that is called with a description of the current step.
+
+    Returns
+    -------
+    result : BenchmarkResult
+        The curves, and the ratios of times.
+
+    Raises
+    ------
+    ValueError
+        There are no baselines, their names are not unique, `reference` is none of them, or `seconds` is not positive.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> import fastlin
+    >>> from fastlin.benchmarking import Baseline, BenchmarkProblem, LogisticObjective, compare
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> problem = BenchmarkProblem(X / X.max(axis=0), y, LogisticObjective(C=1.0))
+    >>> baselines = [
+    ...     Baseline("fastlin", lambda tol: fastlin.LogisticRegression(tol=tol), [1e-2, 1e-4]),
+    ...     Baseline("scikit-learn", lambda tol: LogisticRegression(tol=tol, max_iter=1000), [1e-2, 1e-4]),
+    ... ]
+    >>> result = compare(problem, baselines, seconds=2)  # doctest: +SKIP
+    >>> print(result.summary())  # doctest: +SKIP
+    """
+    problems = [problems] if isinstance(problems, BenchmarkProblem) else list(problems)
+    names = [baseline.name for baseline in baselines]
+    if not problems or not names:
+        raise ValueError(f"problems and baselines must not be empty, got {len(problems)} and {len(names)}.")
+    if len(set(names)) < len(names):
+        raise ValueError(f"The names of baselines must be unique, got {', '.join(names)}.")
+    reference = names[0] if reference is None else reference
+    if reference not in names:
+        raise ValueError(f"reference must be one of the baselines ({', '.join(names)}), got {reference!r}.")
+    if not seconds > 0:
+        raise ValueError(f"seconds must be positive, got {seconds}.")
+    by_name = dict(zip(names, baselines, strict=True))
+    return BenchmarkResult(measure_curves(problems, by_name, reference, seconds, timing.N_REPEATS, notify or _ignore))

@@ -1,0 +1,135 @@
+"""The comparison of fastlin with all installed libraries on problems that share fastlin's objective."""
+
+import importlib.metadata
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from scipy.sparse import issparse
+
+import fastlin
+from fastlin.benchmarking import timing
+from fastlin.benchmarking.comparison_problem import ComparisonProblem
+from fastlin.benchmarking.objectives import read_coefficients
+from fastlin.benchmarking.other_libraries import LIBRARIES, find_missing_packages
+from fastlin.benchmarking.suboptimality_curves import (
+    DEFAULT_COMPARISON_SECONDS,
+    MIN_SUBOPTIMALITY,
+    CannotSolveError,
+    measure_curves,
+    summarize_curves,
+)
+from fastlin.kernels.machine.threads import count_threads
+
+FASTLIN = "fastlin"
+N_SAMPLE_ROWS = 300
+# Tolerance of the float64 fit whose objective is the optimum unless a library finds a lower objective.
+REFERENCE_TOL = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutComparison:
+    """A training problem, and the held-out rows that measure its solutions. See `suboptimality_curves`."""
+
+    train: ComparisonProblem
+    test: ComparisonProblem
+
+    @property
+    def name(self) -> str:
+        """The name of the training problem."""
+        return self.train.name
+
+    def make_sample(self) -> Self:
+        """Return the comparison on a sample of the training rows."""
+        sample = make_sample_problem(self.train)
+        return replace(self, train=sample, test=sample)
+
+    def find_optimum(self) -> float:
+        """Return the minimum of the objective, from a fit of fastlin in float64 with a small tolerance."""
+        problem = replace(self.train, X=self.train.X.astype(np.float64, copy=False))
+        return problem.objective(*LIBRARIES[FASTLIN].solve(problem, REFERENCE_TOL))
+
+    def measure(self, solution: Any) -> dict[str, float]:
+        """Return the objective on the training rows, and the scores of the predictions of the held-out rows.
+
+        The solution is a tuple of coef (K, d) and intercept (K,), or a fitted estimator with these attributes.
+        """
+        if not isinstance(solution, tuple):
+            solution = read_coefficients(solution, self.train.X.shape[1])
+        return {"objective": self.train.objective(*solution), **self.test.score_predictions(*solution)}
+
+    def describe(self) -> dict[str, Any]:
+        """Return the shape of the problem, and the names of the held-out scores."""
+        train = self.train
+        return {
+            "samples": len(train.y),
+            "held_out": len(self.test.y),
+            "features": train.X.shape[1],
+            "classes": train.n_classes,
+            "intercept": train.fit_intercept,
+            "scores": ["accuracy", "log_loss", *(["AUC"] if train.n_classes == 2 else [])],
+        }
+
+
+def make_sample_problem(problem: ComparisonProblem) -> ComparisonProblem:
+    """Return a ComparisonProblem with the first rows of each class. Its `l2` is the mean square of the features.
+
+    With C = 1, a wrong penalty might change the objective too little to be detected.
+    """
+    n_rows_per_class = max(N_SAMPLE_ROWS // problem.n_classes, 2)
+    rows = np.concatenate([np.flatnonzero(problem.y == k)[:n_rows_per_class] for k in range(problem.n_classes)])
+    X = problem.X[rows]
+    l2 = float((X.multiply(X) if issparse(X) else X * X).mean(dtype=np.float64))
+    return replace(problem, X=X, y=problem.y[rows], C=1 / (l2 * len(rows)))
+
+
+class LibraryComparison(NamedTuple):
+    """The result of `compare_libraries`, as plain values."""
+
+    parameters: dict[str, Any]  # the settings, and the versions of the libraries
+    tables: dict[str, Any]  # for each problem, a row per library, and the reasons why libraries were excluded
+    problems: list[dict[str, Any]]  # the results of `measure_curves`
+
+
+def compare_libraries(
+    problems: Sequence[tuple[ComparisonProblem, ComparisonProblem]],
+    seconds: float = DEFAULT_COMPARISON_SECONDS,
+    n_repeats: int = timing.N_REPEATS,
+    notify: Callable[[str], object] = lambda step: None,
+    other_baselines: Mapping[str, Any] | None = None,
+) -> LibraryComparison:
+    """Compare all installed libraries on pairs of training and test problems, which share C and the type of X.
+
+    See `measure_curves` for the other parameters. `other_baselines` are compared too. If fastlin cannot solve a
+    problem, a CannotSolveError is raised.
+    """
+    libraries: dict[str, Any] = {name: library for name, library in LIBRARIES.items() if library.is_installed()}
+    pairs = [HeldOutComparison(train, test) for train, test in problems]
+    baselines = libraries | dict(other_baselines or {})
+    comparisons = measure_curves(pairs, baselines, FASTLIN, seconds, n_repeats, notify)
+    tables: dict[str, Any] = {}
+    for pair, comparison in zip(pairs, comparisons, strict=True):
+        if reason := comparison["left_out"].get(FASTLIN) or comparison["failed"].get(FASTLIN):
+            raise CannotSolveError(reason)
+        tables[f"{comparison['name']}: seconds to suboptimality"] = summarize_curves(comparison)
+        tables[f"{comparison['name']}: held-out rows"] = pair.test.describe_null_predictions(pair.train.y)
+        for name, reason in comparison["left_out"].items():
+            tables[f"{comparison['name']}: {name}"] = f"excluded: {reason}"
+    problem, packages = problems[0][0], dict.fromkeys(library.package for library in libraries.values())
+    parameters = {
+        "dtype": str(problem.X.dtype),
+        "C": problem.C,
+        "budget": round(max(comparison["budget"] for comparison in comparisons), 1),
+        "floor": MIN_SUBOPTIMALITY,
+        "threads": count_threads(),
+        "processors": os.cpu_count(),
+        # Without an installation, fastlin has no metadata.
+        "versions": {
+            package: fastlin.__version__ if package == FASTLIN else importlib.metadata.version(package)
+            for package in packages
+        },
+        "not_installed": find_missing_packages(),
+    }
+    return LibraryComparison(parameters, tables, comparisons)

@@ -1,0 +1,74 @@
+"""Plots of benchmarks: suboptimality vs time, and performance profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastlin.figures.style import COLORS, get_current_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# The lowest suboptimality that is plotted.
+MIN_PLOTTED_SUBOPTIMALITY = 1e-10
+MARKERS = "osD^vP*X<>"
+
+
+def plot_suboptimality(problem: Mapping[str, Any], axes: Axes | None = None) -> None:
+    """Plot the relative suboptimality vs the fit time, one curve per baseline, on log axes.
+
+    `problem` is one of the problems of a `BenchmarkResult`. A ValueError is raised if it has no objective.
+    """
+    if problem["optimum"] is None:
+        raise ValueError(f"The problem {problem['name']!r} has no objective, so there is no suboptimality to plot.")
+    axes = axes or get_current_axes()
+    for i, (name, points) in enumerate(problem["points"].items()):
+        suboptimality = np.maximum([point["suboptimality"] for point in points], MIN_PLOTTED_SUBOPTIMALITY)
+        style: dict[str, Any] = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)]}
+        axes.plot([point["seconds"] for point in points], suboptimality, label=name, **style)
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="fit time in seconds (left is better)",
+        ylabel="relative suboptimality",
+        title=f"{problem['name']}, {problem['samples']:,} × {problem['features']:,}",
+    )
+    axes.legend()
+
+
+def plot_profile(problems: Sequence[Mapping[str, Any]], axes: Axes | None = None) -> None:
+    """Plot, for each baseline, the fraction of problems that it finishes within a factor of the fastest time.
+
+    The time of a baseline is that of its fastest fit with a relative suboptimality of at most 1e-4 or, without an
+    objective, that of its last fit (performance profile: Dolan and Moré 2002).
+    """
+    axes = axes or get_current_axes()
+    names = list(dict.fromkeys(name for problem in problems for name in problem["points"]))
+    seconds = np.array(
+        [[_find_compared_seconds(problem["points"].get(name, ())) for name in names] for problem in problems]
+    )
+    fastest = seconds.min(axis=1, keepdims=True)
+    ratios = np.divide(seconds, fastest, out=np.full(seconds.shape, np.inf), where=np.isfinite(seconds))
+    largest = max(2.0, 1.2 * ratios[np.isfinite(ratios)].max(initial=1.0))
+    for i, name in enumerate(names):
+        reached = np.sort(ratios[:, i][np.isfinite(ratios[:, i])])
+        x, fractions = [1.0, *reached, largest], np.arange(len(reached) + 1) / len(problems)
+        axes.step(x, [*fractions, fractions[-1]], where="post", label=name, color=COLORS[i % len(COLORS)])
+    axes.set(
+        xscale="log",
+        ylim=(0, 1.05),
+        xlabel="time divided by the fastest time",
+        ylabel="fraction of the problems",
+        title=f"{len(problems)} problems",
+    )
+    axes.legend()
+
+
+def _find_compared_seconds(points):
+    """Return the seconds of the compared fit of a curve, or infinity."""
+    if points and "suboptimality" not in points[-1]:
+        return points[-1]["seconds"]
+    return min((point["seconds"] for point in points if point["suboptimality"] <= 1e-4), default=np.inf)

@@ -1,0 +1,262 @@
+"""Benchmarks of any estimators: curves, verdicts, failures by name, and tables, JSON and figures."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_array
+from sklearn.datasets import make_classification, make_regression
+from sklearn.linear_model import Lasso, LogisticRegression, SGDClassifier
+from sklearn.metrics import accuracy_score
+
+import fastlin
+from fastlin.benchmarking import (
+    Baseline,
+    BenchmarkProblem,
+    BenchmarkResult,
+    LeastSquaresObjective,
+    LogisticObjective,
+    compare,
+    suboptimality_curves,
+)
+
+TOLERANCES = [1e-1, 1e-3, 1e-5]
+X, Y = make_classification(400, 6, random_state=0)
+SCORES = {"accuracy": lambda model, X, y: accuracy_score(y, model.predict(X))}
+PROBLEM = BenchmarkProblem(X[:300], Y[:300], LogisticObjective(), X[300:], Y[300:], SCORES, name="generated")
+
+
+def make_baseline(name, kind=LogisticRegression, **parameters):
+    return Baseline(name, lambda tol: kind(tol=tol, **parameters), TOLERANCES)
+
+
+def test_two_estimators_are_compared_at_equal_accuracy(tmp_path):
+    baselines = [make_baseline("fastlin", fastlin.LogisticRegression), make_baseline("scikit-learn", max_iter=1000)]
+    notifications = []
+    result = compare(PROBLEM, baselines, seconds=3, notify=notifications.append)
+    assert notifications
+    (problem,) = result.problems
+    assert (problem["name"], problem["samples"], problem["features"], problem["held_out"]) == ("generated", 300, 6, 100)
+    assert not problem["left_out"] and not problem["failed"]
+    # The optimum is certified, so no objective is lower, except for rounding.
+    assert problem["optimum"] == pytest.approx(LogisticObjective().find_minimum(X[:300], Y[:300]), rel=1e-12)
+    model = baselines[0].make(1e-5).fit(X[:300], Y[:300])
+    accuracy = accuracy_score(Y[300:], model.predict(X[300:]))
+    for points in problem["points"].values():
+        assert [point["effort"] for point in points] == TOLERANCES[: len(points)]
+        assert points[-1]["suboptimality"] < 1e-4
+        assert points[-1]["accuracy"] == pytest.approx(accuracy, abs=0.02)
+    low, high = problem["repetitions"]["scikit-learn"]["interval"]
+    assert 0 < low <= problem["repetitions"]["scikit-learn"]["ratio"] <= high
+    assert json.loads(result.to_json(tmp_path / "result.json")) == {"problems": result.problems}
+    assert json.loads((tmp_path / "result.json").read_text("utf-8")) == {"problems": result.problems}
+    frame = result.to_frame()
+    assert list(frame.columns[:4]) == ["problem", "baseline", "effort", "threads"]
+    assert set(frame["baseline"]) == {"fastlin", "scikit-learn"}
+    summary = str(result)
+    assert summary.startswith("generated, 300 × 6:\n- fastlin: the reference; last fit ")
+    assert "- scikit-learn: takes " in summary
+
+
+class Estimator:
+    """An estimator without parameters that scikit-learn fits."""
+
+    def fit(self, X, y):
+        model = LogisticRegression().fit(X, y)
+        self.coef_, self.intercept_, self.classes_ = model.coef_, model.intercept_, model.classes_
+        self.predict = model.predict
+        return self
+
+
+class Raising(Estimator):
+    def fit(self, X, y):
+        raise RuntimeError("on purpose\nsecond line")
+
+
+class Exiting(Estimator):
+    def fit(self, X, y):
+        os._exit(3)
+
+
+class ModifyingRows(Estimator):
+    def fit(self, X, y):
+        X[0, 0] += 1
+        return super().fit(X, y)
+
+
+class WrongShape(Estimator):
+    def fit(self, X, y):
+        super().fit(X, y)
+        self.coef_ = self.coef_[:, 1:]
+        return self
+
+
+class NotFinite(Estimator):
+    def fit(self, X, y):
+        super().fit(X, y)
+        self.coef_ = self.coef_ * np.nan
+        return self
+
+
+class HangingOnManyRows(Estimator):
+    def fit(self, X, y):
+        if len(y) > 200:
+            time.sleep(3600)
+        return super().fit(X, y)
+
+
+FAILURES = {
+    Raising: "RuntimeError: on purpose",
+    Exiting: "its process has ended with status 3",
+    ModifyingRows: "it modifies X or y",
+    WrongShape: "its solution cannot be measured: ValueError: coef_ must have the shape (K, 6)",
+    NotFinite: "its measures are not finite",
+}
+
+
+def test_failures_are_reported_by_name(monkeypatch):
+    rows = BenchmarkProblem(X, Y, LogisticObjective())
+    small = BenchmarkProblem(X[:200], Y[:200], LogisticObjective())
+    monkeypatch.setattr(BenchmarkProblem, "make_sample", lambda self: small)
+    kinds = [Estimator, HangingOnManyRows, *FAILURES]
+    baselines = [Baseline(kind.__name__, lambda effort, kind=kind: kind()) for kind in kinds]
+    result = compare(rows, baselines, seconds=4)
+    (problem,) = result.problems
+    assert problem["left_out"].keys() == {kind.__name__ for kind in FAILURES}
+    for kind, reason in FAILURES.items():
+        assert problem["left_out"][kind.__name__].startswith(reason)
+        assert f"- {kind.__name__}: excluded, because {reason}" in result.summary()
+    assert problem["stopped"].keys() == {"HangingOnManyRows"}
+    assert "- HangingOnManyRows: stopped after " in result.summary()
+    assert len(problem["points"]["Estimator"]) == 1
+
+
+def test_a_reference_that_fails_does_not_end_the_comparison():
+    baselines = [Baseline("raising", lambda effort: Raising()), Baseline("estimator", lambda effort: Estimator())]
+    (problem,) = compare(PROBLEM, baselines, seconds=1).problems
+    assert problem["left_out"] == {"raising": "RuntimeError: on purpose"}
+    assert problem["points"]["estimator"]
+    assert problem["repetitions"] == {}
+
+
+def test_without_an_objective_times_and_scores_are_compared():
+    problem = BenchmarkProblem(X[:300], Y[:300], None, X[300:], Y[300:], SCORES)
+    baselines = [make_baseline("lbfgs"), Baseline("SGD", lambda n: SGDClassifier(max_iter=n), [1, 5])]
+    result = compare(problem, baselines, seconds=6)
+    (measured,) = result.problems
+    assert measured["optimum"] is None
+    assert [len(points) for points in measured["points"].values()] == [3, 2]
+    assert measured["repetitions"].keys() == {"SGD"}
+    assert "accuracy" in result.to_frame()
+    with pytest.raises(ValueError, match="'problem' has no objective"):
+        result.plot()
+
+
+def test_regression_and_several_problems_are_plotted_as_a_profile(tmp_path):
+    from matplotlib.figure import Figure
+
+    problems = []
+    for seed in range(2):
+        rows, targets = make_regression(200, 10, noise=5.0, random_state=seed)
+        problems.append(BenchmarkProblem(rows, targets, LeastSquaresObjective(0.5), name=f"lasso {seed}"))
+    baselines = [
+        Baseline("cyclic", lambda tol: Lasso(0.5, tol=tol), TOLERANCES),
+        Baseline("random", lambda tol: Lasso(0.5, tol=tol, selection="random", random_state=0), TOLERANCES),
+    ]
+    result = compare(problems, baselines, seconds=4)
+    for problem in result.problems:
+        assert all(points[-1]["suboptimality"] < 1e-4 for points in problem["points"].values())
+    axes = Figure().subplots()
+    result.plot(axes)
+    assert {line.get_label() for line in axes.lines} == {"cyclic", "random"}
+    assert max(line.get_ydata().max() for line in axes.lines) == 1.0
+    axes = Figure().subplots()
+    BenchmarkResult(result.problems[:1]).plot(axes)
+    assert axes.get_title() == "lasso 0, 200 × 10"
+
+
+def test_the_sample_has_rows_of_every_class():
+    y = np.repeat(np.arange(5), [1000, 3, 3, 3, 3])
+    rows = np.arange(2.0 * len(y)).reshape(-1, 2)
+    for container in (np.asarray, csr_array, pd.DataFrame):
+        sample = BenchmarkProblem(container(rows), y, LogisticObjective()).make_sample()
+        assert set(sample.y) == set(y)
+        assert sample.X.shape == (72, 2)
+    # Targets of a regression have no classes.
+    assert BenchmarkProblem(rows, np.arange(len(y)) / 7).make_sample().X.shape == (300, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (([1.0], [1]), ValueError, "X must be two-dimensional, got list"),
+        ((X, Y[:-1]), ValueError, "y must have one value per row of X, got 399 values for 400 rows"),
+        ((X, Y, 3), TypeError, "objective must be a function or None, got int"),
+        (
+            (X, Y, None, None, None, SCORES),
+            ValueError,
+            "scores require X_test and y_test, but one is missing",
+        ),
+    ],
+)
+def test_invalid_problems_raise_an_error(arguments, error, message):
+    with pytest.raises(error, match=message):
+        BenchmarkProblem(*arguments)
+
+
+def test_invalid_comparisons_raise_an_error():
+    baseline = make_baseline("a")
+    for arguments, message in (
+        ((PROBLEM, []), "problems and baselines must not be empty, got 1 and 0"),
+        ((PROBLEM, [baseline, baseline]), "The names of baselines must be unique, got a, a"),
+        ((PROBLEM, [baseline], 1.0, "b"), r"reference must be one of the baselines \(a\), got 'b'"),
+        ((PROBLEM, [baseline], 0.0), "seconds must be positive, got 0.0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            compare(*arguments)
+
+
+SCRIPT = """
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from fastlin.benchmarking import Baseline, BenchmarkProblem, compare
+
+print("start")
+X = np.random.default_rng(0).normal(size=(100, 3))
+C = 2.0
+
+class Own(LogisticRegression):
+    pass
+
+def log_loss(model, X, y):
+    return -np.mean(model.predict_log_proba(X)[np.arange(len(y)), y])
+
+problem = BenchmarkProblem(X, (X[:, 0] > 0).astype(int), log_loss)
+result = compare(problem, [Baseline("own", lambda tol: Own(C=C, tol=tol), [0.1, 0.01])], seconds=1)
+print(len(result.problems[0]["points"]["own"]), result.problems[0]["left_out"])
+"""
+
+
+def test_a_script_needs_no_condition_on_its_name(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    completed_process = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert completed_process.stdout == "start\n2 {}\n"
+    assert completed_process.stderr == ""
+
+
+def test_a_library_that_needs_too_long_to_load_is_excluded(monkeypatch):
+    monkeypatch.setattr(suboptimality_curves, "MAX_LOADING_SECONDS", 20.0)
+
+    def hang(effort):
+        time.sleep(3600)
+
+    result = compare(PROBLEM, [Baseline("estimator", lambda effort: Estimator()), Baseline("hangs", hang)], seconds=1)
+    reason = "loading and a fit to a small sample took more than 20 s"
+    assert result.problems[0]["left_out"] == {"hangs": reason}
