@@ -44,7 +44,8 @@ def build_objective(
     factors = make_penalty_factors(penalty_factors, matrix.shape[1])
     coordinates = choose_coordinates(columns, l2, factors, fit_intercept)
     rows = Rows(matrix, samples, n_classes, coordinates, fit_intercept)
-    return Objective(rows, Penalty.of(rows, l2, l1, factors, group_lasso, Box.of(bounds, coordinates.scale)))
+    box = None if bounds is None else Box.of(bounds, coordinates.scale)
+    return Objective(rows, Penalty.of(rows, l2, l1, factors, group_lasso, box))
 
 
 def make_objective(n, d, n_classes, dtype=np.float64, columns="plain", weighted=True, seed=0, **options):
@@ -82,7 +83,7 @@ def evaluate(objective, parameters, precision=np.float64):
 
 def begin(objective, stopping, start=None, nearby_fit=None):
     """Return the `Minimization` of a solver. `start` is an array of parameters, a `Point`, or None (the null model)."""
-    fit = Minimization(objective, stopping, objective.make_probability_buffer(), "auto", nearby_fit, ())
+    fit = Minimization(objective, stopping, "auto", nearby_fit, ())
     is_start_a_point = isinstance(start, Point)
     parameters = objective.start() if start is None else start.parameters if is_start_a_point else start
     fit.start = Start(parameters, start if is_start_a_point else None, is_null_model=start is None)

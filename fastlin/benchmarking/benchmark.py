@@ -156,7 +156,7 @@ class BenchmarkResult:
     >>> result = compare(problem, [baseline], seconds=1)
     >>> print(result)  # doctest: +ELLIPSIS
     iris, 150 × 4:
-    - lbfgs: the reference; last fit ... s.
+    - lbfgs: the reference; last fit ... s, suboptimality ...
     """
 
     problems: list[dict[str, Any]]
@@ -252,10 +252,6 @@ def _describe_best_point(points):
     return f"last fit {last['seconds']:.3g} s" + "".join(f", {value}" for value in values)
 
 
-def _ignore(step):
-    """Do nothing with a description of the current step."""
-
-
 def compare(
     problems: BenchmarkProblem | Sequence[BenchmarkProblem],
     baselines: Sequence[Baseline],
@@ -322,4 +318,4 @@ def compare(
     if not seconds > 0:
         raise ValueError(f"seconds must be positive, got {seconds}.")
     by_name = dict(zip(names, baselines, strict=True))
-    return BenchmarkResult(measure_curves(problems, by_name, reference, seconds, timing.N_REPEATS, notify or _ignore))
+    return BenchmarkResult(measure_curves(problems, by_name, reference, seconds, timing.N_REPEATS, notify))

@@ -97,7 +97,7 @@ def compare_libraries(
     problems: Sequence[tuple[ComparisonProblem, ComparisonProblem]],
     seconds: float = DEFAULT_COMPARISON_SECONDS,
     n_repeats: int = timing.N_REPEATS,
-    notify: Callable[[str], object] = lambda step: None,
+    notify: Callable[[str], object] | None = None,
     other_baselines: Mapping[str, Any] | None = None,
 ) -> LibraryComparison:
     """Compare all installed libraries on pairs of training and test problems, which share C and the type of X.

@@ -64,7 +64,7 @@ def measure_curves(
     reference: str,
     seconds: float = DEFAULT_COMPARISON_SECONDS,
     n_repeats: int = timing.N_REPEATS,
-    notify: Callable[[str], object] = lambda step: None,
+    notify: Callable[[str], object] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the curve of each baseline on each problem, and repetitions of the compared fits, as plain values.
 
@@ -72,6 +72,7 @@ def measure_curves(
     this time that its baseline may use. A short fit is repeated until there are `n_repeats` fits. `notify` is called
     with the current step.
     """
+    notify = notify or _ignore_step
     packages = dict.fromkeys(baseline.package for baseline in baselines.values())
     with ExitStack() as stack:
         # The processes must end before the files that they read are removed. After an interrupt, they must also end
@@ -85,6 +86,10 @@ def measure_curves(
             )
             for problem in problems
         ]
+
+
+def _ignore_step(step):
+    """Do nothing with a description of the current step."""
 
 
 def _measure_problem(problem, baselines, reference, processes, pool, folder, n_repeats, notify, seconds):

@@ -89,7 +89,7 @@ def compare(options: SimpleNamespace) -> int:
       fastlin compare flights.csv --target delayed --seconds 30
       fastlin compare --quick
       fastlin compare --baselines --output baselines
-      fastlin compare flights.csv --target delayed --baseline "sklearn.linear_model:RidgeClassifier(tol=?)"
+      fastlin compare flights.csv --baseline "package.module:Class(tol=?)"
     """
     require("studies")
     if options.table is not None and (options.quick or options.data):

@@ -113,7 +113,7 @@ class Problem:
         coordinates = choose_coordinates(self.columns, l2, factors, fit_intercept)
         samples = make_samples(data.labels, data.weights, self.rows, data.offsets, data.targets)
         rows = Rows(data.matrix, samples, len(data.classes), coordinates, fit_intercept)
-        box = Box.of(self.bounds, coordinates.scale)
+        box = None if self.bounds is None else Box.of(self.bounds, coordinates.scale)
         self._objective = Objective(rows, Penalty.of(rows, l2, l1, factors, self.group_lasso, box))
         return self._objective
 

@@ -42,10 +42,8 @@ class Box:
     parameter_upper_bounds: np.ndarray
 
     @classmethod
-    def of(cls, bounds: tuple[FloatArray, FloatArray] | None, scale: FloatArray) -> Self | None:
-        """Return the Box for lower and upper bounds (K, d) and the scale (d,) of the columns. None stays None."""
-        if bounds is None:
-            return None
+    def of(cls, bounds: tuple[FloatArray, FloatArray], scale: FloatArray) -> Self:
+        """Return the Box for lower and upper bounds (K, d) and the scale (d,) of the columns."""
         lower, upper = bounds
         shape = len(lower), len(scale) + 1
         parameter_lower_bounds, parameter_upper_bounds = np.full(shape, -np.inf), np.full(shape, np.inf)

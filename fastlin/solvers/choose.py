@@ -47,7 +47,7 @@ def minimize(
         INNER_TOL**2 * objective.null_model.lower_bound if is_model_comparison and solver == "auto" else 0.0
     )
     stopping = Stopping(objective, tol, rule, max_iter, on_iteration, objective_floor)
-    fit = Minimization(objective, stopping, objective.make_probability_buffer(), solver, nearby_fit, starts)
+    fit = Minimization(objective, stopping, solver, nearby_fit, starts)
     if max_iter == 0:
         # The result is the model before the first step: zeros, or the warm start.
         start = objective.penalty.clip(starts[0] if starts else np.zeros(objective.shape))

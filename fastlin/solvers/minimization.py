@@ -32,10 +32,14 @@ class Minimization:
 
     objective: Objective
     stopping: Stopping
-    buffer: ProbabilityBuffer | None
     solver: str
     nearby_fit: Solution | None
     starts: Sequence[FloatArray]
+
+    @cached_property
+    def buffer(self) -> ProbabilityBuffer | None:
+        """A buffer for the probabilities of one point, or None if the budget is too small. Small fits need none."""
+        return self.objective.make_probability_buffer()
 
     @cached_property
     def start(self) -> Start:

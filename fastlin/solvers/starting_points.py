@@ -103,4 +103,4 @@ def _minimize_sample(objective, tol):
 def _make_inner_fit(objective, tol, max_iter):
     """Return the Minimization of an objective whose solution is a starting point."""
     stopping = Stopping(objective, tol, "suboptimality", max_iter)
-    return Minimization(objective, stopping, objective.make_probability_buffer(), "auto", None, ())
+    return Minimization(objective, stopping, "auto", None, ())
