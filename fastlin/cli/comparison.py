@@ -71,7 +71,9 @@ TABLE_OPTIONS = ("target", "drop", "C", "separator", "decimal", "thousands", "en
     ),
     option("--quick", is_flag=True, help=QUICK_COMPARISON_HELP),
     option("--baselines", "seconds", flag_value=LONG_COMPARISON_SECONDS, help=BASELINES_HELP),
-    option("--baseline", "other_baselines", multiple=True, metavar="CLASS", help=OTHER_BASELINE_HELP),
+    option(
+        "--baseline", "other_baselines", multiple=True, metavar="CLASS", show_default="none", help=OTHER_BASELINE_HELP
+    ),
     option("--dtype", type=Choice(["float64", "float32"]), default="float64", help=DTYPE_HELP),
     data_option,
     output_option,
