@@ -14,6 +14,7 @@ import sys
 import tarfile
 import tempfile
 import warnings
+from contextlib import contextmanager
 from io import BytesIO
 from math import inf
 from pathlib import Path
@@ -150,12 +151,19 @@ def run_fits_in_process(folder, first, n_fits):
     return [json.loads(line) for line in completed_process.stdout.splitlines()]
 
 
-def run_fits_at_commit(commit, first, n_fits):
-    """Return the records of fits with the package of a commit."""
+@contextmanager
+def extract_package(commit):
+    """Return a folder with the package of a commit."""
     archive = subprocess.run(("git", "archive", commit, "fastlin"), cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(fileobj=BytesIO(archive)) as package_archive:
             package_archive.extractall(folder, filter="data")
+        yield folder
+
+
+def run_fits_at_commit(commit, first, n_fits):
+    """Return the records of fits with the package of a commit."""
+    with extract_package(commit) as folder:
         return run_fits_in_process(folder, first, n_fits)
 
 

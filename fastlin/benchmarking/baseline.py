@@ -58,19 +58,24 @@ class Baseline:
 
     # Each user-defined baseline may have its own objective.
     minimizes_objective = False
+    chooses_threads = False
 
     def __post_init__(self) -> None:
         """Check the parameters."""
         if not callable(self.make):
             raise TypeError(f"make must be a function of an effort, got {type(self.make).__name__}.")
-        if not len(self.efforts):
+        # Scalars of NumPy become Python numbers, which JSON can store.
+        efforts = tuple(getattr(effort, "item", lambda effort=effort: effort)() for effort in self.efforts)
+        if not efforts:
             raise ValueError(f"efforts must contain at least one value, got none for the baseline {self.name!r}.")
-        object.__setattr__(self, "efforts", tuple(self.efforts))
+        object.__setattr__(self, "efforts", efforts)
         object.__setattr__(self, "package", self.package or self.name)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields for another process. Lambdas are pickled by value."""
-        return {**self.__dict__, "make": joblib.wrap_non_picklable_objects(self.make)}
+        # joblib cannot wrap a class.
+        make = joblib.wrap_non_picklable_objects(lambda effort, make=self.make: make(effort))
+        return {**self.__dict__, "make": make}
 
     def solve(self, problem: Any, effort: Any) -> Any:
         """Return an estimator that is fitted to ``problem.X`` and ``problem.y``."""
@@ -106,18 +111,21 @@ def parse_baseline(description: str) -> Baseline:
     ITERATION_LIMITS. A ValueError is raised if the description has another form, and an ImportError if the module or
     the class cannot be imported.
     """
+    form_error = ValueError(f"a baseline must have the form {DESCRIPTION_FORM}, got {description!r}")
     match = DESCRIPTION_PATTERN.fullmatch(description)
     if match is None:
-        raise ValueError(f"a baseline must have the form {DESCRIPTION_FORM}, got {description!r}")
+        raise form_error
+    # The question mark is no Python expression, so it is replaced by an ellipsis.
+    arguments = re.sub(r"=\s*\?\s*(?=,|$)", "=...", match["arguments"] or "")
     try:
-        # The question mark is no Python expression, so it is replaced by an ellipsis.
-        call: Any = ast.parse(f"f({(match['arguments'] or '').replace('?', '...')})", mode="eval").body
-        parameters = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        call: Any = ast.parse(f"f({arguments})", mode="eval").body
+        is_call = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.args
+        parameters = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords} if is_call else {}
     except (SyntaxError, ValueError) as error:
-        raise ValueError(f"a baseline must have the form {DESCRIPTION_FORM}, got {description!r}") from error
+        raise form_error from error
     effort_names = [name for name, value in parameters.items() if value is Ellipsis]
-    if call.args or len(effort_names) > 1:
-        raise ValueError(f"a baseline must have the form {DESCRIPTION_FORM}, got {description!r}")
+    if not is_call or None in parameters or len(effort_names) > 1:
+        raise form_error
     effort_name = effort_names[0] if effort_names else None
     fixed_parameters = {name: value for name, value in parameters.items() if value is not Ellipsis}
     make = _ClassWithEffort(match["module"], match["attribute"], fixed_parameters, effort_name)
@@ -125,8 +133,10 @@ def parse_baseline(description: str) -> Baseline:
         attribute = import_module(match["module"])
         for name in match["attribute"].split("."):
             attribute = getattr(attribute, name)
-    except (ImportError, AttributeError) as error:
-        raise ImportError(f"the baseline {description!r} cannot be imported: {error}") from error
+    except Exception as error:
+        raise ImportError(
+            f"the baseline {description!r} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     if effort_name is None:
         return Baseline(description, make)
     return Baseline(description, make, TOLERANCES if "tol" in effort_name else ITERATION_LIMITS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -11,6 +12,7 @@ from typing import Any, Self
 
 import joblib
 import numpy as np
+from scipy.sparse import issparse
 
 from fastlin.benchmarking import timing
 from fastlin.benchmarking.baseline import Baseline
@@ -23,6 +25,8 @@ from fastlin.environment.file_system import write_atomically
 from fastlin.environment.interruption import import_uninterrupted
 from fastlin.figures import benchmarks as figures
 
+# The other values of a point of a curve.
+RESERVED_NAMES = frozenset(("objective", "suboptimality", "effort", "effort_index", "threads", "seconds", "fits"))
 # The number of rows to which each baseline is fitted first, which loads and compiles its code.
 N_SAMPLE_ROWS = 300
 
@@ -82,6 +86,12 @@ class BenchmarkProblem:
             raise ValueError(f"X must be two-dimensional, got {type(self.X).__name__} of shape {shape}.")
         if len(self.y) != shape[0]:
             raise ValueError(f"y must have one value per row of X, got {len(self.y)} values for {shape[0]} rows.")
+        if np.ndim(self.y) != 1:
+            raise ValueError(f"y must be one-dimensional, got the shape {np.shape(self.y)}.")
+        if issparse(self.X) and self.X.format not in ("csr", "csc"):
+            object.__setattr__(self, "X", self.X.tocsr())
+        if reserved := RESERVED_NAMES.intersection(self.scores):
+            raise ValueError(f"scores must not have the names {sorted(RESERVED_NAMES)}, got {sorted(reserved)}.")
         if self.objective is not None and not callable(self.objective):
             raise TypeError(f"objective must be a function or None, got {type(self.objective).__name__}.")
         if self.scores and (self.X_test is None or self.y_test is None):
@@ -92,7 +102,10 @@ class BenchmarkProblem:
         wrap = joblib.wrap_non_picklable_objects
         functions = {
             "objective": None if self.objective is None else wrap(self.objective),
-            "scores": {name: wrap(score) for name, score in self.scores.items()},
+            # joblib cannot wrap a class.
+            "scores": {
+                name: wrap(lambda *arguments, score=score: score(*arguments)) for name, score in self.scores.items()
+            },
         }
         return {**self.__dict__, **functions}
 
@@ -102,12 +115,15 @@ class BenchmarkProblem:
         return self
 
     def make_sample(self) -> Self:
-        """Return the problem with the first N_SAMPLE_ROWS rows, and the first rows of each class if there are few."""
+        """Return the problem with the first rows of each class or, for floats, N_SAMPLE_ROWS evenly spaced rows."""
         y = np.asarray(self.y)
-        rows = np.arange(min(len(y), N_SAMPLE_ROWS))
-        if len(classes := np.unique(y)) <= N_SAMPLE_ROWS // 2:
-            n_rows_per_class = max(2, N_SAMPLE_ROWS // len(classes))
-            rows = np.sort(np.concatenate([np.flatnonzero(y == label)[:n_rows_per_class] for label in classes]))
+        rows = np.unique(np.linspace(0, len(y) - 1, N_SAMPLE_ROWS).astype(np.int64))
+        if y.dtype.kind != "f":
+            _, codes = np.unique(y, return_inverse=True)
+            n_rows_per_class = max(2, N_SAMPLE_ROWS // (codes.max() + 1))
+            order = np.argsort(codes, kind="stable")
+            starts = np.searchsorted(codes[order], np.arange(codes.max() + 1))
+            rows = np.sort(order[np.arange(len(y)) - np.repeat(starts, np.bincount(codes)) < n_rows_per_class])
         X = self.X.iloc[rows] if hasattr(self.X, "iloc") else self.X[rows]
         return replace(self, X=X, y=self.y.iloc[rows] if hasattr(self.y, "iloc") else y[rows])
 
@@ -230,16 +246,25 @@ def _describe_problem(problem):
         elif name in problem["repetitions"]:
             repetitions = problem["repetitions"][name]
             low, high = repetitions["interval"]
-            if low > 1:
-                speed = f"{repetitions['ratio']:.3g} ({low:.3g} to {high:.3g}) times as long as {reference}"
-            elif high < 1:
-                speed = f"1 / {1 / repetitions['ratio']:.3g} of the time of {reference} ({low:.2g} to {high:.2g})"
-            else:
-                speed = f"as long as {reference}, within the interval {low:.2g} to {high:.2g} of the ratio"
-            yield f"- {name}: takes {speed}{accuracy}; {_describe_best_point(points[name])}."
+            ratio = f"{repetitions['ratio']:.3g} ({low:.3g} to {high:.3g}) times as long as {reference}{accuracy}"
+            difference = "slower" if low > 1 else "faster" if high < 1 else "no significant difference"
+            yield f"- {name}: takes {ratio} ({difference}); {_describe_best_point(points[name])}."
         else:
-            reason = f"because {COMPARED_SUBOPTIMALITY} was not reached or the time was too short"
-            yield f"- {name}: not compared, {reason}; {_describe_best_point(points[name])}."
+            reason = _explain_omission(name, problem)
+            yield f"- {name}: not compared, because {reason}; {_describe_best_point(points[name])}."
+
+
+def _explain_omission(name, problem):
+    """Return the reason why there is no ratio of the times of a baseline and the reference."""
+    reference, compared = problem["reference"], problem["compared_seconds"]
+    goal = "its last effort" if problem["optimum"] is None else f"a suboptimality of {COMPARED_SUBOPTIMALITY}"
+    if reference in problem["left_out"]:
+        return f"the reference {reference} is excluded"
+    for baseline in (reference, name):
+        if baseline not in compared:
+            cut_off = problem["cut_off"].get(baseline)
+            return f"{baseline} did not reach {goal}" + (f" (time over after effort {cut_off})" if cut_off else "")
+    return "the time was too short for repetitions"
 
 
 def _describe_best_point(points):
@@ -262,10 +287,10 @@ def compare(
     """Compare the speed of estimators at equal accuracy.
 
     Each baseline is fitted with increasing efforts. Fits of different baselines alternate, because the speed of a
-    machine changes over time. Baselines run in separate processes, on one thread and on all threads, so a baseline that
-    fails or takes too long does not end the comparison. In the last quarter of the time, the fastest fits with a
-    relative suboptimality of at most 1e-4 are repeated, which gives confidence intervals for the ratios of their times.
-    Without an objective, the fits with the last effort are repeated.
+    machine changes over time. They run on one thread and on all threads. Baselines run in separate processes, so a
+    baseline that fails or takes too long does not end the comparison. In the last quarter of the time, the fastest fits
+    with a relative suboptimality of at most 1e-4 are repeated, which gives confidence intervals for the ratios of their
+    times. Without an objective, the fits with the last effort are repeated.
 
     Parameters
     ----------
@@ -307,6 +332,7 @@ def compare(
     >>> print(result.summary())  # doctest: +SKIP
     """
     problems = [problems] if isinstance(problems, BenchmarkProblem) else list(problems)
+    baselines = list(baselines)
     names = [baseline.name for baseline in baselines]
     if not problems or not names:
         raise ValueError(f"problems and baselines must not be empty, got {len(problems)} and {len(names)}.")
@@ -315,7 +341,15 @@ def compare(
     reference = names[0] if reference is None else reference
     if reference not in names:
         raise ValueError(f"reference must be one of the baselines ({', '.join(names)}), got {reference!r}.")
-    if not seconds > 0:
-        raise ValueError(f"seconds must be positive, got {seconds}.")
+    if not 0 < seconds < np.inf:
+        raise ValueError(f"seconds must be positive and finite, got {seconds}.")
+    problem_names = [problem.name for problem in problems]
+    if len(set(problem_names)) < len(problem_names):
+        raise ValueError(f"The names of problems must be unique, got {', '.join(problem_names)}.")
+    for baseline in baselines:
+        try:
+            pickle.dumps(baseline)
+        except Exception as error:
+            raise ValueError(f"The baseline {baseline.name!r} cannot be sent to another process: {error}") from error
     by_name = dict(zip(names, baselines, strict=True))
     return BenchmarkResult(measure_curves(problems, by_name, reference, seconds, timing.N_REPEATS, notify))

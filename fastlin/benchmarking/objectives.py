@@ -72,7 +72,10 @@ class LogisticObjective:
         scores = _compute_scores(X, coef, intercept)
         if len(coef) == 1:
             scores = np.hstack([np.zeros_like(scores), scores])
-        positions = np.searchsorted(model.classes_, y)
+        classes, y = np.asarray(model.classes_), np.asarray(y)
+        positions = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+        if not np.array_equal(classes[positions], y):
+            raise ValueError("classes_ must be sorted and contain all labels of y")
         losses = logsumexp(scores, axis=1) - scores[np.arange(len(y)), positions]
         penalty = 0.5 * (1 - self.l1_ratio) * np.sum(coef**2) + self.l1_ratio * np.sum(np.abs(coef))
         return float(np.mean(losses) + penalty / (self.C * len(y)))

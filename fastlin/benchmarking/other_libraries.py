@@ -21,13 +21,12 @@ from scipy.sparse import issparse
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
+from fastlin.benchmarking.baseline import ITERATION_LIMITS, TOLERANCES
 from fastlin.benchmarking.comparison_problem import ComparisonProblem
 from fastlin.benchmarking.suboptimality_curves import CannotSolveError
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.typing import FloatArray
 
-TOLERANCES = tuple(10.0**-k for k in range(1, 11))
-ITERATION_LIMITS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 NEWTON_ITERATION_LIMITS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
 # newton-cholesky computes the full Hessian. If there are more parameters than this, the Hessian uses more than 50 MB,
 # and its factorization takes longer than the fits of the other libraries.
@@ -45,6 +44,8 @@ class Library:
     efforts: tuple
     package: str
     module: str
+    # Whether the library itself uses one thread if that is faster, without threads that spin.
+    chooses_threads: bool = False
 
     def is_installed(self) -> bool:
         """Return whether the library is installed, without importing it."""
@@ -286,7 +287,7 @@ def _make_scikit_learn_library(solver, efforts):
 
 
 LIBRARIES = {
-    "fastlin": Library(fit_fastlin, TOLERANCES, "fastlin", "fastlin"),
+    "fastlin": Library(fit_fastlin, TOLERANCES, "fastlin", "fastlin", chooses_threads=True),
     "scikit-learn lbfgs": _make_scikit_learn_library("lbfgs", ITERATION_LIMITS),
     "scikit-learn newton-cg": _make_scikit_learn_library("newton-cg", NEWTON_ITERATION_LIMITS),
     "scikit-learn newton-cholesky": _make_scikit_learn_library("newton-cholesky", NEWTON_ITERATION_LIMITS),

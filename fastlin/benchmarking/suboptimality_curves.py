@@ -23,6 +23,8 @@ from time import perf_counter, sleep
 from typing import Any
 
 import joblib
+import numpy as np
+from scipy.sparse import issparse
 
 from fastlin.benchmarking import timing
 from fastlin.benchmarking.worker_process import WorkerProcess
@@ -65,12 +67,13 @@ def measure_curves(
     seconds: float = DEFAULT_COMPARISON_SECONDS,
     n_repeats: int = timing.N_REPEATS,
     notify: Callable[[str], object] | None = None,
+    is_reference_required: bool = False,
 ) -> list[dict[str, Any]]:
     """Return the curve of each baseline on each problem, and repetitions of the compared fits, as plain values.
 
     `seconds` is the time of all problems after the baselines are loaded. A fit is stopped if it exceeds the fraction of
     this time that its baseline may use. A short fit is repeated until there are `n_repeats` fits. `notify` is called
-    with the current step.
+    with the current step. If `is_reference_required` and the reference is excluded, a CannotSolveError is raised.
     """
     notify = notify or _ignore_step
     packages = dict.fromkeys(baseline.package for baseline in baselines.values())
@@ -82,7 +85,16 @@ def measure_curves(
         processes = {package: stack.enter_context(closing(WorkerProcess())) for package in packages}
         return [
             _measure_problem(
-                problem, baselines, reference, processes, pool, folder, n_repeats, notify, seconds / len(problems)
+                problem,
+                baselines,
+                reference,
+                processes,
+                pool,
+                folder,
+                n_repeats,
+                notify,
+                seconds / len(problems),
+                is_reference_required,
             )
             for problem in problems
         ]
@@ -92,7 +104,7 @@ def _ignore_step(step):
     """Do nothing with a description of the current step."""
 
 
-def _measure_problem(problem, baselines, reference, processes, pool, folder, n_repeats, notify, seconds):
+def _measure_problem(problem, baselines, reference, processes, pool, folder, n_repeats, notify, seconds, is_required):
     """Compare the baselines on one problem, and return the results as a dict of plain values."""
     sample = problem.make_sample()
     # All processes read the same copy of the rows.
@@ -105,7 +117,10 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
         for name, baseline in baselines.items()
     }
     notify(f"{problem.name}, baselines on a sample")
-    left_out = _find_excluded_baselines(pool, list(candidates.values()), processes[baselines[reference].package])
+    reference_process = processes[baselines[reference].package]
+    left_out = _find_excluded_baselines(pool, list(candidates.values()), reference_process)
+    if is_required and reference in left_out:
+        raise CannotSolveError(left_out[reference])
     candidates = {name: candidate for name, candidate in candidates.items() if name not in left_out}
     begin = perf_counter()
     curves_deadline, repetitions_deadline = (
@@ -113,11 +128,9 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
     )
     notify(f"{problem.name}, optimum")
     optimum = None
-    with suppress(*CURVE_ENDING_ERRORS):
+    with suppress(ChildProcessError, TimeoutError):
         # If the reference is fastlin, this fit also loads and compiles its code for these rows.
-        optimum = processes[baselines[reference].package].call(
-            find_optimum, paths[0], seconds=max(0.0, curves_deadline - perf_counter()) / 2
-        )
+        optimum = reference_process.call(find_optimum, paths[0], seconds=max(0.0, curves_deadline - perf_counter()) / 2)
     budget = max(0.0, curves_deadline - perf_counter()) / max(1, len(candidates))
     for effort_index in range(max((len(candidate.baseline.efforts) for candidate in candidates.values()), default=0)):
         # The fits of the baselines are interleaved, because the speed of a machine changes over time.
@@ -143,6 +156,16 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
         "points": points,
         "repetitions": repetitions,
         "left_out": left_out,
+        "compared_seconds": {
+            name: point["seconds"]
+            for name, candidate in candidates.items()
+            if (point := candidate.find_compared_point()) is not None
+        },
+        "cut_off": {
+            name: f"{candidate.cut_off} of {len(candidate.baseline.efforts)}"
+            for name, candidate in candidates.items()
+            if candidate.cut_off is not None
+        },
         "stopped": {name: candidate.stopped for name, candidate in candidates.items() if candidate.stopped is not None},
         "failed": {name: candidate.failed for name, candidate in candidates.items() if candidate.failed is not None},
     }
@@ -160,9 +183,8 @@ def _find_excluded_baselines(pool, candidates, reference_process):
         lambda group: [(candidate, candidate.try_sample_fit()) for candidate in group], groups.values()
     )
     measures, left_out = dict(chain.from_iterable(sample_fits)), {}
-    optimum = None
-    if any(candidate.baseline.minimizes_objective for candidate in candidates):
-        optimum = reference_process.call(find_optimum, candidates[0].sample)
+    # This call also loads the code that computes the minimum.
+    optimum = reference_process.call(find_optimum, candidates[0].sample)
     for candidate, measure in measures.items():
         if isinstance(measure, Exception):
             left_out[candidate.name] = str(measure).partition("\n")[0]
@@ -220,9 +242,11 @@ class _Candidate:
     def __init__(self, name, baseline, rows, sample, process, is_reference=False):
         self.name, self.baseline, self.rows, self.sample = name, baseline, rows, sample
         self.points, self.stopped, self.failed, self.spent_seconds = [], None, None, 0.0
+        # The number of measured efforts, if the time was too short for more.
+        self.cut_off = None
         self._process, self._is_reference = process, is_reference
-        # fastlin uses one thread if that is faster, and its threads do not spin.
-        self._chooses_threads = baseline.package == "fastlin"
+        # Such a library uses one thread if that is faster, and its threads do not spin.
+        self._chooses_threads = baseline.chooses_threads
         # Other libraries may be faster on one thread, for example if they use BLAS for small products.
         self._threads = list(dict.fromkeys((count_threads() if self._chooses_threads else 1, count_threads())))
 
@@ -243,18 +267,26 @@ class _Candidate:
 
     def should_measure_next_effort(self, effort_index, optimum, budget):
         """Return whether another effort is necessary and will probably not exceed the budget."""
-        if effort_index >= len(self.baseline.efforts) or self.stopped is not None or self.failed is not None:
+        if effort_index >= len(self.baseline.efforts) or self.cut_off is not None:
+            return False
+        if self.stopped is not None or self.failed is not None:
             return False
         if not self.points:
             return self._is_reference or budget > 0
         last = self.points[-1]
         is_optimal = optimum is not None and last["objective"] <= optimum + MIN_SUBOPTIMALITY * abs(optimum)
-        return not is_optimal and 2 * last["seconds"] <= budget - self.spent_seconds
+        if is_optimal:
+            return False
+        if 2 * last["seconds"] > budget - self.spent_seconds:
+            self.cut_off = effort_index
+            return False
+        return True
 
     def find_compared_point(self):
-        """Return the fastest point within COMPARED_SUBOPTIMALITY; without an objective, the last; None if none."""
+        """Return the fastest point within COMPARED_SUBOPTIMALITY (without an objective, of the last effort) or None."""
         if self.points and "suboptimality" not in self.points[-1]:
-            return self.points[-1]
+            is_last_effort = self.points[-1]["effort_index"] == len(self.baseline.efforts) - 1
+            return self.points[-1] if is_last_effort else None
         limit = float(COMPARED_SUBOPTIMALITY)
         accurate_points = (point for point in self.points if point["suboptimality"] <= limit)
         return min(accurate_points, key=lambda point: point["seconds"], default=None)
@@ -302,7 +334,7 @@ class _Candidate:
             self.failed = str(error).partition("\n")[0]
             return
         if not trials:
-            self.stopped = min(limits)
+            self.stopped = limits[0]
             return
         best = min(trials, key=lambda point: point["seconds"])
         self.points.append(best)
@@ -319,8 +351,12 @@ def _load(path):
 
 def find_optimum(path: str) -> float | None:
     """Return the minimum of the objective of the problem in a file, or None if it is unknown."""
-    optimum: float | None = _load(path).find_optimum()
-    return optimum
+    try:
+        optimum = _load(path).find_optimum()
+    except Exception as error:
+        # Other exceptions might be impossible to send to the parent process.
+        raise CannotSolveError(f"The minimum cannot be computed: {type(error).__name__}: {error}") from error
+    return None if optimum is None else float(optimum)
 
 
 def solve(
@@ -331,32 +367,39 @@ def solve(
     BLAS, OpenMP and the baseline use `n_threads` threads. A short fit is repeated until there are `n_repeats` fits and
     they take MIN_POINT_SECONDS, unless another fit would exceed half of the `allowed_seconds` seconds.
     """
-    problem = _load(path)
-    X = problem.train.X
-    is_hashed = getattr(X, "nnz", prod(X.shape)) <= MAX_HASHED_ENTRIES
-    before = joblib.hash((X, problem.train.y)) if is_hashed else None
     try:
+        problem = _load(path)
+        before = _hash_rows(problem)
         with timing.use_threads(n_threads):
             seconds, solution = timing.time_fit(
-                partial(baseline.solve, problem.train, effort),
-                n_repeats,
-                MIN_POINT_SECONDS,
-                allowed_seconds / 2,
+                partial(baseline.solve, problem.train, effort), n_repeats, MIN_POINT_SECONDS, allowed_seconds / 2
             )
+        is_changed = _hash_rows(problem) != before
     except CannotSolveError:
         raise
     except Exception as error:
         raise CannotSolveError(f"{type(error).__name__}: {error}") from error
-    if is_hashed and joblib.hash((X, problem.train.y)) != before:
+    if is_changed:
         _load.cache_clear()
         raise CannotSolveError("it modifies X or y")
     try:
         measures: dict[str, float] = problem.measure(solution)
     except Exception as error:
         raise CannotSolveError(f"its solution cannot be measured: {type(error).__name__}: {error}") from error
-    if not all(map(isfinite, measures.values())):
-        raise CannotSolveError(f"its measures are not finite: {measures}")
+    if not isfinite(measures.get("objective", 0.0)):
+        raise CannotSolveError(f"its objective is {measures['objective']}")
     return seconds, measures
+
+
+def _hash_rows(problem):
+    """Return a hash of the rows and the targets, or None if there are many entries.
+
+    The containers of SciPy store results of checks as attributes, so only their entries are hashed.
+    """
+    X, y = problem.train.X, problem.train.y
+    if (X.nnz if issparse(X) else prod(X.shape)) > MAX_HASHED_ENTRIES:
+        return None
+    return joblib.hash(((X.data, X.indices, X.indptr) if issparse(X) else np.asarray(X), np.asarray(y)))
 
 
 def summarize_curves(comparison: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -386,6 +429,8 @@ def _describe(name, comparison, reference_seconds):
         verdict = "faster" if low > 1 else "slower" if high < 1 else "even"
     elif isinstance(reference_seconds, float) and isinstance(row[COMPARED_SUBOPTIMALITY], float):
         ratio = row[COMPARED_SUBOPTIMALITY] / reference_seconds
+    elif name in comparison["cut_off"]:
+        ratio = f"time over after effort {comparison['cut_off'][name]}"
     elif stopping_seconds is not None:
         bound = f"≥ {stopping_seconds / reference_seconds:.3g} ×, " if isinstance(reference_seconds, float) else ""
         ratio = f"{bound}stopped after {stopping_seconds:.3g} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ def make_asv_class(problem: BenchmarkProblem, baselines: Sequence[Baseline]) -> 
     -------
     benchmark : type
         A class with the benchmark ``time_fit`` and, for each measure of the problem (the objective and the held-out
-        scores), the benchmark ``track_<measure>``. Assign it to a name in a module of the asv suite.
+        scores), the benchmark ``track_<measure>``. The name of the problem must be unique in a module of the asv suite.
 
     Examples
     --------
@@ -49,8 +50,10 @@ def make_asv_class(problem: BenchmarkProblem, baselines: Sequence[Baseline]) -> 
 
     methods: dict[str, Any] = {"setup": setup, "time_fit": fit}
     for measure in [*(["objective"] if problem.objective is not None else []), *problem.scores]:
-        methods[f"track_{measure}"] = lambda self, name, measure=measure: self.measures[measure]
-    return type("Benchmark", (), {"params": list(by_name), "param_names": ["baseline"], **methods})
+        methods[f"track_{_make_identifier(measure)}"] = lambda self, name, measure=measure: self.measures[measure]
+    attributes = {"params": list(by_name), "param_names": ["baseline"], **methods}
+    # asv identifies a benchmark by the name of its class.
+    return type(f"Benchmark_{_make_identifier(problem.name)}", (), attributes)
 
 
 def make_pytest_benchmark(problem: BenchmarkProblem, baselines: Sequence[Baseline]) -> Callable[..., None]:
@@ -88,6 +91,11 @@ def make_pytest_benchmark(problem: BenchmarkProblem, baselines: Sequence[Baselin
 
     untyped: Callable[..., None] = test
     return untyped
+
+
+def _make_identifier(name):
+    """Return a name in which underscores replace all characters that an identifier cannot contain."""
+    return re.sub(r"\W", "_", name)
 
 
 def _make_fit(problem, baseline):

@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any
 
 SPAWN_CONTEXT = get_context("spawn")
-# Processes may be started in several threads, and the start replaces a module.
-START_LOCK = Lock()
+# Processes may be started and closed in several threads, and the start replaces a module.
+LOCK = Lock()
 
 
 class WorkerProcess:
@@ -28,15 +28,18 @@ class WorkerProcess:
 
     def _start_process(self):
         self._has_answered = False
-        self._connection, worker_connection = SPAWN_CONTEXT.Pipe()
-        self._process = SPAWN_CONTEXT.Process(target=_serve_calls, args=(worker_connection,))
+        connection, worker_connection = SPAWN_CONTEXT.Pipe()
+        process = SPAWN_CONTEXT.Process(target=_serve_calls, args=(worker_connection,))
         # A new process would import the user's script again, and a script without a condition on __name__ would then
         # start processes itself. The functions that are called do not require the script.
-        with START_LOCK:
+        with LOCK:
+            if self._is_closed:
+                raise ChildProcessError("its process has been closed")
             main = sys.modules["__main__"]
             sys.modules["__main__"] = ModuleType("__main__")
             try:
-                self._process.start()
+                process.start()
+                self._process, self._connection = process, connection
             finally:
                 sys.modules["__main__"] = main
         # If the parent kept the worker's side of the pipe open, the pipe would not close when the worker dies.
@@ -69,7 +72,8 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Kill the process permanently: later calls raise a ChildProcessError instead of restarting it."""
-        self._is_closed = True
+        with LOCK:
+            self._is_closed = True
         self._kill_process()
 
     def _kill_process(self):
@@ -87,6 +91,10 @@ def _serve_calls(connection):
             function, arguments = connection.recv()
         except EOFError:
             return
+        except Exception as error:
+            # For example, a module of a function is not installed.
+            connection.send((True, ChildProcessError(f"its code cannot be loaded: {type(error).__name__}: {error}")))
+            continue
         try:
             answer = False, function(*arguments)
         except Exception as error:

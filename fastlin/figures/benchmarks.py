@@ -47,9 +47,7 @@ def plot_profile(problems: Sequence[Mapping[str, Any]], axes: Axes | None = None
     """
     axes = axes or get_current_axes()
     names = list(dict.fromkeys(name for problem in problems for name in problem["points"]))
-    seconds = np.array(
-        [[_find_compared_seconds(problem["points"].get(name, ())) for name in names] for problem in problems]
-    )
+    seconds = np.array([[problem["compared_seconds"].get(name, np.inf) for name in names] for problem in problems])
     fastest = seconds.min(axis=1, keepdims=True)
     ratios = np.divide(seconds, fastest, out=np.full(seconds.shape, np.inf), where=np.isfinite(seconds))
     largest = max(2.0, 1.2 * ratios[np.isfinite(ratios)].max(initial=1.0))
@@ -65,10 +63,3 @@ def plot_profile(problems: Sequence[Mapping[str, Any]], axes: Axes | None = None
         title=f"{len(problems)} problems",
     )
     axes.legend()
-
-
-def _find_compared_seconds(points):
-    """Return the seconds of the compared fit of a curve, or infinity."""
-    if points and "suboptimality" not in points[-1]:
-        return points[-1]["seconds"]
-    return min((point["seconds"] for point in points if point["suboptimality"] <= 1e-4), default=np.inf)

@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 from sklearn.datasets import make_classification, make_regression
 from sklearn.linear_model import Lasso, LogisticRegression, SGDClassifier
 from sklearn.metrics import accuracy_score
@@ -38,7 +40,7 @@ def make_baseline(name, kind=LogisticRegression, **parameters):
 def test_two_estimators_are_compared_at_equal_accuracy(tmp_path):
     baselines = [make_baseline("fastlin", fastlin.LogisticRegression), make_baseline("scikit-learn", max_iter=1000)]
     notifications = []
-    result = compare(PROBLEM, baselines, seconds=3, notify=notifications.append)
+    result = compare(PROBLEM, baselines, seconds=60, notify=notifications.append)
     assert notifications
     (problem,) = result.problems
     assert (problem["name"], problem["samples"], problem["features"], problem["held_out"]) == ("generated", 300, 6, 100)
@@ -103,6 +105,16 @@ class NotFinite(Estimator):
         return self
 
 
+class SlowEstimator(Estimator):
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def fit(self, X, y):
+        if len(y) > 200:
+            time.sleep(self.seconds)
+        return super().fit(X, y)
+
+
 class HangingOnManyRows(Estimator):
     def fit(self, X, y):
         if len(y) > 200:
@@ -115,7 +127,7 @@ FAILURES = {
     Exiting: "its process has ended with status 3",
     ModifyingRows: "it modifies X or y",
     WrongShape: "its solution cannot be measured: ValueError: coef_ must have the shape (K, 6)",
-    NotFinite: "its measures are not finite",
+    NotFinite: "its objective is nan",
 }
 
 
@@ -138,7 +150,7 @@ def test_failures_are_reported_by_name(monkeypatch):
 
 def test_a_reference_that_fails_does_not_end_the_comparison():
     baselines = [Baseline("raising", lambda effort: Raising()), Baseline("estimator", lambda effort: Estimator())]
-    (problem,) = compare(PROBLEM, baselines, seconds=1).problems
+    (problem,) = compare(PROBLEM, baselines, seconds=60).problems
     assert problem["left_out"] == {"raising": "RuntimeError: on purpose"}
     assert problem["points"]["estimator"]
     assert problem["repetitions"] == {}
@@ -147,7 +159,7 @@ def test_a_reference_that_fails_does_not_end_the_comparison():
 def test_without_an_objective_times_and_scores_are_compared():
     problem = BenchmarkProblem(X[:300], Y[:300], None, X[300:], Y[300:], SCORES)
     baselines = [make_baseline("lbfgs"), Baseline("SGD", lambda n: SGDClassifier(max_iter=n), [1, 5])]
-    result = compare(problem, baselines, seconds=6)
+    result = compare(problem, baselines, seconds=60)
     (measured,) = result.problems
     assert measured["optimum"] is None
     assert [len(points) for points in measured["points"].values()] == [3, 2]
@@ -155,6 +167,24 @@ def test_without_an_objective_times_and_scores_are_compared():
     assert "accuracy" in result.to_frame()
     with pytest.raises(ValueError, match="'problem' has no objective"):
         result.plot()
+    # An effort that the time did not allow is not compared.
+    slow = Baseline("slow", lambda n: SlowEstimator(n), [0.01, 30])
+    (measured,) = compare(problem, [make_baseline("lbfgs"), slow], seconds=3).problems
+    assert "slow" not in measured["repetitions"]
+
+
+def test_sparse_rows_are_not_modified_by_estimators_that_check_them():
+    problem = BenchmarkProblem(coo_array(X), Y, LogisticObjective())
+    (measured,) = compare(problem, [make_baseline("liblinear", solver="liblinear")], seconds=60).problems
+    assert measured["left_out"] == {}
+    assert measured["points"]["liblinear"]
+
+
+@pytest.mark.parametrize("name", ["fastlin", "other"])
+def test_the_name_of_a_baseline_does_not_change_its_measurement(name):
+    candidate = suboptimality_curves._Candidate(name, make_baseline(name), "rows", "sample", None)
+    assert candidate._threads[0] == 1
+    assert not candidate._chooses_threads
 
 
 def test_regression_and_several_problems_are_plotted_as_a_profile(tmp_path):
@@ -168,7 +198,7 @@ def test_regression_and_several_problems_are_plotted_as_a_profile(tmp_path):
         Baseline("cyclic", lambda tol: Lasso(0.5, tol=tol), TOLERANCES),
         Baseline("random", lambda tol: Lasso(0.5, tol=tol, selection="random", random_state=0), TOLERANCES),
     ]
-    result = compare(problems, baselines, seconds=4)
+    result = compare(problems, baselines, seconds=60)
     for problem in result.problems:
         assert all(points[-1]["suboptimality"] < 1e-4 for points in problem["points"].values())
     axes = Figure().subplots()
@@ -187,6 +217,9 @@ def test_the_sample_has_rows_of_every_class():
         sample = BenchmarkProblem(container(rows), y, LogisticObjective()).make_sample()
         assert set(sample.y) == set(y)
         assert sample.X.shape == (72, 2)
+    # Every class of many has rows, also if the labels are sorted.
+    many = BenchmarkProblem(rows, np.arange(len(y)) // 3, LogisticObjective()).make_sample()
+    assert len(np.unique(many.y)) == 338
     # Targets of a regression have no classes.
     assert BenchmarkProblem(rows, np.arange(len(y)) / 7).make_sample().X.shape == (300, 2)
 
@@ -196,6 +229,8 @@ def test_the_sample_has_rows_of_every_class():
     [
         (([1.0], [1]), ValueError, "X must be two-dimensional, got list"),
         ((X, Y[:-1]), ValueError, "y must have one value per row of X, got 399 values for 400 rows"),
+        ((X, Y[:, None]), ValueError, "y must be one-dimensional, got the shape"),
+        ((X, Y, None, X, Y, {"seconds": max}), ValueError, "scores must not have the names .* got"),
         ((X, Y, 3), TypeError, "objective must be a function or None, got int"),
         (
             (X, Y, None, None, None, SCORES),
@@ -209,13 +244,19 @@ def test_invalid_problems_raise_an_error(arguments, error, message):
         BenchmarkProblem(*arguments)
 
 
+LOCK = threading.Lock()
+UNPICKLABLE = partial(lambda lock, effort: Estimator(), LOCK)
+
+
 def test_invalid_comparisons_raise_an_error():
     baseline = make_baseline("a")
     for arguments, message in (
         ((PROBLEM, []), "problems and baselines must not be empty, got 1 and 0"),
         ((PROBLEM, [baseline, baseline]), "The names of baselines must be unique, got a, a"),
         ((PROBLEM, [baseline], 1.0, "b"), r"reference must be one of the baselines \(a\), got 'b'"),
-        ((PROBLEM, [baseline], 0.0), "seconds must be positive, got 0.0"),
+        ((PROBLEM, [baseline], 0.0), "seconds must be positive and finite, got 0.0"),
+        (([PROBLEM, PROBLEM], [baseline]), "The names of problems must be unique, got generated, generated"),
+        ((PROBLEM, [Baseline("b", UNPICKLABLE)]), "The baseline 'b' cannot be sent to another process"),
     ):
         with pytest.raises(ValueError, match=message):
             compare(*arguments)
@@ -237,9 +278,20 @@ def log_loss(model, X, y):
     return -np.mean(model.predict_log_proba(X)[np.arange(len(y)), y])
 
 problem = BenchmarkProblem(X, (X[:, 0] > 0).astype(int), log_loss)
-result = compare(problem, [Baseline("own", lambda tol: Own(C=C, tol=tol), [0.1, 0.01])], seconds=1)
+result = compare(problem, [Baseline("own", lambda tol: Own(C=C, tol=tol), [0.1, 0.01])], seconds=60)
 print(len(result.problems[0]["points"]["own"]), result.problems[0]["left_out"])
 """
+
+
+class FailingObjective(LogisticObjective):
+    def find_minimum(self, X, y):
+        raise ValueError("no minimum")
+
+
+def test_an_objective_without_a_computable_minimum_raises_an_error():
+    problem = BenchmarkProblem(X, Y, FailingObjective())
+    with pytest.raises(RuntimeError, match="The minimum cannot be computed: ValueError: no minimum"):
+        compare(problem, [Baseline("estimator", lambda effort: Estimator())], seconds=1)
 
 
 def test_a_script_needs_no_condition_on_its_name(tmp_path):

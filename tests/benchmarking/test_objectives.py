@@ -49,6 +49,13 @@ def test_elastic_net_minimizes_the_least_squares_objective(alpha, l1_ratio):
         model.coef_ = model.coef_ - step
 
 
+def test_labels_that_a_model_does_not_know_raise_an_error():
+    y = (X[:, 0] > 0).astype(int)
+    model = LogisticRegression().fit(X, y)
+    with pytest.raises(ValueError, match="classes_ must be sorted and contain all labels"):
+        LogisticObjective()(model, X, y + 1)
+
+
 def test_coefficients_of_a_wrong_shape_raise_an_error():
     model = Ridge().fit(X, X[:, 0])
     model.coef_ = np.zeros(3)

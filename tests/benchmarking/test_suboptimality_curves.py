@@ -85,7 +85,7 @@ EXCLUDED_LIBRARIES = {
     "torch": (fail, "RuntimeError: on purpose"),
     "snapml": (exit_process, "its process has ended with status 3"),
     "skglm": (fit_with_another_penalty, "its objective differs from the optimum"),
-    "glum": (return_nan_coefficients, "its measures are not finite"),
+    "glum": (return_nan_coefficients, "its objective is nan"),
 }
 
 
@@ -222,7 +222,7 @@ def test_the_verdict_on_speed_follows_from_the_interval(ratio, interval, verdict
     repetitions = {"torch": {"ratio": ratio, "interval": interval, "n_repetitions": 7}}
     points = {name: [{"seconds": 1.0, "suboptimality": 0.0, "accuracy": 0.5}] for name in ("torch", "glum")}
     points["fastlin"] = [{"seconds": 2.0, "suboptimality": 0.0, "accuracy": 0.5}]
-    problem = {"points": points, "stopped": {}, "failed": {}, "repetitions": repetitions}
+    problem = {"points": points, "stopped": {}, "failed": {}, "cut_off": {}, "repetitions": repetitions}
     rows = summarize_curves(problem | {"reference": "fastlin", "scores": ["accuracy"]})
     assert rows["torch"]["fastlin is"] == verdict
     assert rows["torch"]["time / fastlin's"] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"

@@ -123,8 +123,8 @@ def _make_accumulation_loop(n_vectors, n_classes):
         classes = [emit.pointer(multipliers_type, multipliers, k, zero, row_offset=c) for c in range(n_classes)]
         sum_pointers = [emit.zeros(n_vectors) for _ in range(n_classes)]
         if n_vectors > 1:
-            # With many classes, the sums do not fit into the L2 cache
-            # (docs/benchmarks/design-choices.md: prefetched sums).
+            # The sums of hundreds of classes do not fit into the L2 cache. A single vector is used for the last columns
+            # and for few columns (docs/benchmarks/design-choices.md: prefetched sums).
             columns_per_line = CACHE_LINE // context.get_abi_sizeof(context.get_value_type(sums_type.dtype))
             for c, first in product(range(n_classes), range(0, n_vectors * emit.lanes, columns_per_line)):
                 position = emit.pointer(sums_type, sums, k, j, row_offset=c, column_offset=first)
