@@ -19,7 +19,9 @@ from fastlin.benchmarking.baseline import Baseline
 from fastlin.benchmarking.suboptimality_curves import (
     COMPARED_SUBOPTIMALITY,
     DEFAULT_COMPARISON_SECONDS,
+    N_SAMPLE_ROWS,
     measure_curves,
+    sample_classes,
 )
 from fastlin.environment.file_system import write_atomically
 from fastlin.environment.interruption import import_uninterrupted
@@ -27,8 +29,6 @@ from fastlin.figures import benchmarks as figures
 
 # The other values of a point of a curve.
 RESERVED_NAMES = frozenset(("objective", "suboptimality", "effort", "effort_index", "threads", "seconds", "fits"))
-# The number of rows to which each baseline is fitted first, which loads and compiles its code.
-N_SAMPLE_ROWS = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,8 @@ class BenchmarkProblem:
     Raises
     ------
     ValueError
-        X is not two-dimensional, its number of rows differs from that of y, or there are scores without held-out rows.
+        X is not two-dimensional, y is not one-dimensional or has another length, there are scores without held-out
+        rows, or a score has the name of another value of a fit, such as "seconds".
     TypeError
         `objective` is not callable.
 
@@ -117,13 +118,10 @@ class BenchmarkProblem:
     def make_sample(self) -> Self:
         """Return the problem with the first rows of each class or, for floats, N_SAMPLE_ROWS evenly spaced rows."""
         y = np.asarray(self.y)
-        rows = np.unique(np.linspace(0, len(y) - 1, N_SAMPLE_ROWS).astype(np.int64))
-        if y.dtype.kind != "f":
-            _, codes = np.unique(y, return_inverse=True)
-            n_rows_per_class = max(2, N_SAMPLE_ROWS // (codes.max() + 1))
-            order = np.argsort(codes, kind="stable")
-            starts = np.searchsorted(codes[order], np.arange(codes.max() + 1))
-            rows = np.sort(order[np.arange(len(y)) - np.repeat(starts, np.bincount(codes)) < n_rows_per_class])
+        if y.dtype.kind == "f":
+            rows = np.unique(np.linspace(0, len(y) - 1, N_SAMPLE_ROWS).astype(np.int64))
+        else:
+            rows = sample_classes(y)
         X = self.X.iloc[rows] if hasattr(self.X, "iloc") else self.X[rows]
         return replace(self, X=X, y=self.y.iloc[rows] if hasattr(self.y, "iloc") else y[rows])
 
@@ -272,8 +270,8 @@ def _describe_best_point(points):
     if not points:
         return "no fit ended"
     last = points[-1]
-    measured = {"effort_index", "effort", "threads", "seconds", "fits", "objective"}
-    values = [f"{name} {value:.4g}" for name, value in last.items() if name not in measured]
+    hidden_names = RESERVED_NAMES - {"suboptimality"}
+    values = [f"{name} {value:.4g}" for name, value in last.items() if name not in hidden_names]
     return f"last fit {last['seconds']:.3g} s" + "".join(f", {value}" for value in values)
 
 
@@ -314,7 +312,8 @@ def compare(
     Raises
     ------
     ValueError
-        There are no baselines, their names are not unique, `reference` is none of them, or `seconds` is not positive.
+        There are no problems or baselines, their names are not unique, `reference` is no baseline, `seconds` is not
+        positive and finite, or a baseline cannot be sent to another process.
 
     Examples
     --------

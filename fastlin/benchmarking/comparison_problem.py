@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score
 
+from fastlin.benchmarking.objectives import average_cross_entropy, compute_class_scores
 from fastlin.typing import FloatArray, IntArray
 
 
@@ -44,7 +44,7 @@ class ComparisonProblem:
         """Return J in float64, computed with NumPy from the formula, independently of all libraries."""
         coef = np.asarray(coef, np.float64)
         penalty = 0.5 * self.l2 * np.sum(coef * coef) + self.l1 * np.sum(np.abs(coef))
-        return float(self._average_losses(self._compute_scores(coef, intercept)) + penalty)
+        return average_cross_entropy(self._compute_scores(coef, intercept), self.y) + float(penalty)
 
     def accuracy(self, coef: FloatArray, intercept: FloatArray) -> float:
         """Return the fraction of rows whose class has the largest score."""
@@ -55,7 +55,7 @@ class ComparisonProblem:
         scores = self._compute_scores(coef, intercept)
         measures = {
             "accuracy": float(np.mean(scores.argmax(axis=1) == self.y)),
-            "log_loss": float(self._average_losses(scores)),
+            "log_loss": average_cross_entropy(scores, self.y),
         }
         if self.n_classes == 2 and 0 < self.y.mean() < 1 and np.isfinite(scores).all():
             measures["AUC"] = float(roc_auc_score(self.y, scores[:, 1]))
@@ -69,15 +69,10 @@ class ComparisonProblem:
         accuracy = np.mean(self.y == frequencies.argmax())
         return f"{len(self.y):,}; largest class: accuracy {accuracy:.4g}; class frequencies: log loss {log_loss:.4g}"
 
-    def _average_losses(self, scores):
-        return np.mean(logsumexp(scores, axis=1) - scores[np.arange(len(self.y)), self.y])
-
     def _compute_scores(self, coef, intercept):
         """Return scores (n, n_classes) in float64."""
         coef, intercept = np.asarray(coef, np.float64), np.asarray(intercept, np.float64)
         if coef.shape != (self.n_rows_coef, self.X.shape[1]) or intercept.shape != (self.n_rows_coef,):
             expected = (self.n_rows_coef, self.X.shape[1]), (self.n_rows_coef,)
             raise ValueError(f"coef and intercept must have shapes {expected}, got {coef.shape} and {intercept.shape}")
-        scores = self.X.astype(np.float64, copy=False) @ coef.T + intercept
-        # The logistic loss is the softmax cross-entropy with scores 0 and z.
-        return np.hstack([np.zeros_like(scores), scores]) if self.n_classes == 2 else scores
+        return compute_class_scores(self.X, coef, intercept)

@@ -12,20 +12,18 @@ from scipy.sparse import issparse
 import fastlin
 from fastlin.benchmarking import timing
 from fastlin.benchmarking.comparison_problem import ComparisonProblem
-from fastlin.benchmarking.objectives import read_coefficients
+from fastlin.benchmarking.objectives import MINIMUM_TOL, read_coefficients
 from fastlin.benchmarking.other_libraries import LIBRARIES, find_missing_packages
 from fastlin.benchmarking.suboptimality_curves import (
     DEFAULT_COMPARISON_SECONDS,
     MIN_SUBOPTIMALITY,
     measure_curves,
+    sample_classes,
     summarize_curves,
 )
 from fastlin.kernels.machine.threads import count_threads
 
 FASTLIN = "fastlin"
-N_SAMPLE_ROWS = 300
-# Tolerance of the float64 fit whose objective is the optimum unless a library finds a lower objective.
-REFERENCE_TOL = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +46,7 @@ class HeldOutComparison:
     def find_optimum(self) -> float:
         """Return the minimum of the objective, from a fit of fastlin in float64 with a small tolerance."""
         problem = replace(self.train, X=self.train.X.astype(np.float64, copy=False))
-        return problem.objective(*LIBRARIES[FASTLIN].solve(problem, REFERENCE_TOL))
+        return problem.objective(*LIBRARIES[FASTLIN].solve(problem, MINIMUM_TOL))
 
     def measure(self, solution: Any) -> dict[str, float]:
         """Return the objective on the training rows, and the scores of the predictions of the held-out rows.
@@ -77,9 +75,8 @@ def make_sample_problem(problem: ComparisonProblem) -> ComparisonProblem:
 
     With C = 1, a wrong penalty might change the objective too little to be detected.
     """
-    n_rows_per_class = max(N_SAMPLE_ROWS // problem.n_classes, 2)
-    rows = np.concatenate([np.flatnonzero(problem.y == k)[:n_rows_per_class] for k in range(problem.n_classes)])
-    X = problem.X[rows]
+    rows = sample_classes(problem.y)
+    X: Any = problem.X[rows]
     l2 = float((X.multiply(X) if issparse(X) else X * X).mean(dtype=np.float64))
     return replace(problem, X=X, y=problem.y[rows], C=1 / (l2 * len(rows)))
 
@@ -107,7 +104,7 @@ def compare_libraries(
     libraries: dict[str, Any] = {name: library for name, library in LIBRARIES.items() if library.is_installed()}
     pairs = [HeldOutComparison(train, test) for train, test in problems]
     baselines = libraries | dict(other_baselines or {})
-    comparisons = measure_curves(pairs, baselines, FASTLIN, seconds, n_repeats, notify, True)
+    comparisons = measure_curves(pairs, baselines, FASTLIN, seconds, n_repeats, notify, is_reference_required=True)
     tables: dict[str, Any] = {}
     for pair, comparison in zip(pairs, comparisons, strict=True):
         tables[f"{comparison['name']}: seconds to suboptimality"] = summarize_curves(comparison)

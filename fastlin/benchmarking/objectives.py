@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 from scipy.special import logsumexp
 
 import fastlin
-from fastlin.typing import Array, FloatArray
+from fastlin.typing import Array, FloatArray, IntArray
 
 # Tolerance of the fits whose objective is the minimum.
 MINIMUM_TOL = 1e-12
@@ -28,9 +28,26 @@ def read_coefficients(model: Any, n_features: int) -> tuple[FloatArray, FloatArr
     return coef, np.broadcast_to(intercept, len(coef))
 
 
-def _compute_scores(X, coef, intercept):
-    """Return X coef' + intercept (n, K) in float64."""
-    return (X if issparse(X) else np.asarray(X, np.float64)) @ coef.T + intercept
+def compute_linear_predictors(X: Any, coef: FloatArray, intercept: FloatArray) -> FloatArray:
+    """Return X coef' + intercept (n, K) in float64, for coef (K, d) and intercept (K,)."""
+    predictors: FloatArray = _convert_to_float64(X) @ coef.T + intercept
+    return predictors
+
+
+def compute_class_scores(X: Any, coef: FloatArray, intercept: FloatArray) -> FloatArray:
+    """Return the scores (n, n_classes). For K = 1, those of the first class are zero."""
+    scores = compute_linear_predictors(X, coef, intercept)
+    # The logistic loss is the softmax cross-entropy with scores 0 and z.
+    return np.hstack([np.zeros_like(scores), scores]) if len(coef) == 1 else scores
+
+
+def average_cross_entropy(scores: FloatArray, labels: IntArray) -> float:
+    """Return the mean softmax cross-entropy of scores (n, n_classes) for labels 0, 1, ..., n_classes - 1."""
+    return float(np.mean(logsumexp(scores, axis=1) - scores[np.arange(len(labels)), labels]))
+
+
+def _convert_to_float64(X):
+    return X.astype(np.float64, copy=False) if issparse(X) else np.asarray(X, np.float64)
 
 
 @dataclass(frozen=True)
@@ -69,23 +86,20 @@ class LogisticObjective:
     def __call__(self, model: Any, X: Any, y: Array) -> float:
         """Return the objective of a fitted model."""
         coef, intercept = read_coefficients(model, X.shape[1])
-        scores = _compute_scores(X, coef, intercept)
-        if len(coef) == 1:
-            scores = np.hstack([np.zeros_like(scores), scores])
+        scores = compute_class_scores(X, coef, intercept)
         classes, y = np.asarray(model.classes_), np.asarray(y)
         positions = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
         if not np.array_equal(classes[positions], y):
             raise ValueError("classes_ must be sorted and contain all labels of y")
-        losses = logsumexp(scores, axis=1) - scores[np.arange(len(y)), positions]
         penalty = 0.5 * (1 - self.l1_ratio) * np.sum(coef**2) + self.l1_ratio * np.sum(np.abs(coef))
-        return float(np.mean(losses) + penalty / (self.C * len(y)))
+        return average_cross_entropy(scores, positions) + float(penalty) / (self.C * len(y))
 
     def find_minimum(self, X: Any, y: Array) -> float:
         """Return the minimum, from a certified fit of fastlin."""
         model = fastlin.LogisticRegression(
             C=self.C, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept, tol=MINIMUM_TOL, max_iter=10_000
         )
-        return self(model.fit(X if issparse(X) else np.asarray(X, np.float64), y), X, y)
+        return self(model.fit(_convert_to_float64(X), y), X, y)
 
 
 @dataclass(frozen=True)
@@ -119,6 +133,6 @@ class LeastSquaresObjective:
     def __call__(self, model: Any, X: Any, y: Array) -> float:
         """Return the objective of a fitted model."""
         coef, intercept = read_coefficients(model, X.shape[1])
-        residuals = _compute_scores(X, coef, intercept)[:, 0] - np.asarray(y, np.float64)
+        residuals = compute_linear_predictors(X, coef, intercept)[:, 0] - np.asarray(y, np.float64)
         penalty = self.l1_ratio * np.sum(np.abs(coef)) + 0.5 * (1 - self.l1_ratio) * np.sum(coef**2)
         return float(0.5 * np.mean(residuals**2) + self.alpha * penalty)

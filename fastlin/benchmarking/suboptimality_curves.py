@@ -29,6 +29,7 @@ from scipy.sparse import issparse
 from fastlin.benchmarking import timing
 from fastlin.benchmarking.worker_process import WorkerProcess
 from fastlin.kernels.machine.threads import count_threads
+from fastlin.typing import Array, IntArray
 
 # A baseline that minimizes the common objective is excluded if the relative difference between its objective on the
 # sample and the optimum exceeds this.
@@ -40,6 +41,8 @@ MIN_POINT_SECONDS = 0.1
 MIN_SUBOPTIMALITY = 1e-10
 # Seconds of a comparison by default, and seconds that suffice for many fits of every library on MNIST.
 DEFAULT_COMPARISON_SECONDS, LONG_COMPARISON_SECONDS = 60.0, 900.0
+# The number of rows of the sample.
+N_SAMPLE_ROWS = 300
 # The maximum number of seconds in which a baseline must load its code and fit a small sample.
 MAX_LOADING_SECONDS = 120.0
 # Fractions of a problem's seconds at which the curves and the repetitions must end.
@@ -127,19 +130,21 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
         begin + fraction * seconds for fraction in (CURVES_DEADLINE_FRACTION, REPETITIONS_DEADLINE_FRACTION)
     )
     notify(f"{problem.name}, optimum")
-    optimum = None
+    known_optimum = None
     with suppress(ChildProcessError, TimeoutError):
         # If the reference is fastlin, this fit also loads and compiles its code for these rows.
-        optimum = reference_process.call(find_optimum, paths[0], seconds=max(0.0, curves_deadline - perf_counter()) / 2)
+        limit = max(0.0, curves_deadline - perf_counter()) / 2
+        known_optimum = reference_process.call(find_optimum, paths[0], seconds=limit)
     budget = max(0.0, curves_deadline - perf_counter()) / max(1, len(candidates))
     for effort_index in range(max((len(candidate.baseline.efforts) for candidate in candidates.values()), default=0)):
         # The fits of the baselines are interleaved, because the speed of a machine changes over time.
         for name, candidate in candidates.items():
-            if candidate.should_measure_next_effort(effort_index, optimum, budget):
+            if candidate.should_measure_next_effort(effort_index, known_optimum, budget):
                 notify(f"{problem.name}, {name}")
                 candidate.measure_next_effort(effort_index, n_repeats, budget, curves_deadline)
     points = {name: candidate.points for name, candidate in candidates.items()}
     objectives = [point["objective"] for curve in points.values() for point in curve if "objective" in point]
+    optimum = known_optimum
     if objectives:
         optimum = min(objectives if optimum is None else [*objectives, optimum])
         for curve in points.values():
@@ -162,9 +167,9 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
             if (point := candidate.find_compared_point()) is not None
         },
         "cut_off": {
-            name: f"{candidate.cut_off} of {len(candidate.baseline.efforts)}"
+            name: f"{len(candidate.points)} of {len(candidate.baseline.efforts)}"
             for name, candidate in candidates.items()
-            if candidate.cut_off is not None
+            if candidate.is_cut_off(known_optimum)
         },
         "stopped": {name: candidate.stopped for name, candidate in candidates.items() if candidate.stopped is not None},
         "failed": {name: candidate.failed for name, candidate in candidates.items() if candidate.failed is not None},
@@ -242,8 +247,6 @@ class _Candidate:
     def __init__(self, name, baseline, rows, sample, process, is_reference=False):
         self.name, self.baseline, self.rows, self.sample = name, baseline, rows, sample
         self.points, self.stopped, self.failed, self.spent_seconds = [], None, None, 0.0
-        # The number of measured efforts, if the time was too short for more.
-        self.cut_off = None
         self._process, self._is_reference = process, is_reference
         # Such a library uses one thread if that is faster, and its threads do not spin.
         self._chooses_threads = baseline.chooses_threads
@@ -267,20 +270,21 @@ class _Candidate:
 
     def should_measure_next_effort(self, effort_index, optimum, budget):
         """Return whether another effort is necessary and will probably not exceed the budget."""
-        if effort_index >= len(self.baseline.efforts) or self.cut_off is not None:
-            return False
-        if self.stopped is not None or self.failed is not None:
+        if effort_index >= len(self.baseline.efforts) or self.stopped is not None or self.failed is not None:
             return False
         if not self.points:
             return self._is_reference or budget > 0
-        last = self.points[-1]
-        is_optimal = optimum is not None and last["objective"] <= optimum + MIN_SUBOPTIMALITY * abs(optimum)
-        if is_optimal:
+        return not self._is_optimal(optimum) and 2 * self.points[-1]["seconds"] <= budget - self.spent_seconds
+
+    def _is_optimal(self, optimum):
+        """Return whether the last point reaches the optimum, if it is known."""
+        return optimum is not None and self.points[-1]["objective"] <= optimum + MIN_SUBOPTIMALITY * abs(optimum)
+
+    def is_cut_off(self, optimum):
+        """Return whether the time was too short for the efforts after the last point."""
+        if not self.points or self.stopped is not None or self.failed is not None:
             return False
-        if 2 * last["seconds"] > budget - self.spent_seconds:
-            self.cut_off = effort_index
-            return False
-        return True
+        return len(self.points) < len(self.baseline.efforts) and not self._is_optimal(optimum)
 
     def find_compared_point(self):
         """Return the fastest point within COMPARED_SUBOPTIMALITY (without an objective, of the last effort) or None."""
@@ -327,8 +331,13 @@ class _Candidate:
                     seconds, measures = self.fit(effort_index, n_threads, n_repeats, limit)
                 except TimeoutError:
                     continue
-                point = {"effort": effort if isinstance(effort, int | float) else str(effort), "threads": n_threads}
-                point |= {"effort_index": effort_index, "seconds": median(seconds), "fits": len(seconds)}
+                point = {
+                    "effort": effort if isinstance(effort, int | float) else str(effort),
+                    "effort_index": effort_index,
+                    "threads": n_threads,
+                    "seconds": median(seconds),
+                    "fits": len(seconds),
+                }
                 trials.append(point | measures)
         except CURVE_ENDING_ERRORS as error:
             self.failed = str(error).partition("\n")[0]
@@ -357,6 +366,16 @@ def find_optimum(path: str) -> float | None:
         # Other exceptions might be impossible to send to the parent process.
         raise CannotSolveError(f"The minimum cannot be computed: {type(error).__name__}: {error}") from error
     return None if optimum is None else float(optimum)
+
+
+def sample_classes(labels: Array) -> IntArray:
+    """Return the ascending indices of the first rows of each class, at least two and about N_SAMPLE_ROWS in total."""
+    _, codes = np.unique(labels, return_inverse=True)
+    class_sizes = np.bincount(codes)
+    n_rows_per_class = max(2, N_SAMPLE_ROWS // len(class_sizes))
+    order = np.argsort(codes, kind="stable")
+    positions_in_class = np.arange(len(codes)) - np.repeat(np.cumsum(class_sizes) - class_sizes, class_sizes)
+    return np.sort(order[positions_in_class < n_rows_per_class])
 
 
 def solve(

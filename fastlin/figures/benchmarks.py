@@ -43,7 +43,7 @@ def plot_profile(problems: Sequence[Mapping[str, Any]], axes: Axes | None = None
     """Plot, for each baseline, the fraction of problems that it finishes within a factor of the fastest time.
 
     The time of a baseline is that of its fastest fit with a relative suboptimality of at most 1e-4 or, without an
-    objective, that of its last fit (performance profile: Dolan and Moré 2002).
+    objective, that of the fit with its last effort (performance profile: Dolan and Moré 2002).
     """
     axes = axes or get_current_axes()
     names = list(dict.fromkeys(name for problem in problems for name in problem["points"]))

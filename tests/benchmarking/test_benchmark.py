@@ -110,7 +110,7 @@ class SlowEstimator(Estimator):
         self.seconds = seconds
 
     def fit(self, X, y):
-        if len(y) > 200:
+        if len(y) > suboptimality_curves.N_SAMPLE_ROWS:
             time.sleep(self.seconds)
         return super().fit(X, y)
 
@@ -169,6 +169,7 @@ def test_without_an_objective_times_and_scores_are_compared():
         result.plot()
     # An effort that the time did not allow is not compared.
     slow = Baseline("slow", lambda n: SlowEstimator(n), [0.01, 30])
+    problem = BenchmarkProblem(X, Y, None, X, Y, SCORES)
     (measured,) = compare(problem, [make_baseline("lbfgs"), slow], seconds=3).problems
     assert "slow" not in measured["repetitions"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.data import simulate_clusters
-from fastlin.benchmarking import library_comparison, suboptimality_curves, timing
+from fastlin.benchmarking import suboptimality_curves, timing
 from fastlin.benchmarking.library_comparison import compare_libraries, make_sample_problem
 from fastlin.benchmarking.other_libraries import LIBRARIES
 from fastlin.benchmarking.suboptimality_curves import summarize_curves
@@ -90,7 +90,7 @@ EXCLUDED_LIBRARIES = {
 
 
 def test_libraries_that_fail_differ_or_are_too_slow_are_excluded(libraries, monkeypatch):
-    monkeypatch.setattr(library_comparison, "N_SAMPLE_ROWS", 200)
+    monkeypatch.setattr(suboptimality_curves, "N_SAMPLE_ROWS", 200)
     fits = {name: fit for name, (fit, _) in EXCLUDED_LIBRARIES.items()}
     for name, fit in {**fits, "cyanure": fail_on_many_rows}.items():
         libraries[name] = replace(LIBRARIES[name], fit=fit, package="scikit-learn", module="sklearn")
@@ -230,7 +230,7 @@ def test_the_verdict_on_speed_follows_from_the_interval(ratio, interval, verdict
 
 
 def test_a_comparison_respects_its_time_limit(libraries, monkeypatch):
-    monkeypatch.setattr(library_comparison, "N_SAMPLE_ROWS", 200)
+    monkeypatch.setattr(suboptimality_curves, "N_SAMPLE_ROWS", 200)
     libraries["torch"] = replace(LIBRARIES["torch"], fit=sleep_on_many_rows, package="numpy", module="numpy")
     problems = make_problems(simulate_clusters(2, 300, 5, seed=0), False, "float64")
     begin = perf_counter()
