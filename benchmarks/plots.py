@@ -11,9 +11,8 @@ from benchmarks.comparisons import FASTLIN, find_suboptimalities
 from benchmarks.published import digest_records, format_machine_title
 from benchmarks.tables import format_ratio, format_value, is_tie
 from fastlin.course.figures import draw as plot_study
-from fastlin.course.figures.comparisons import label_log_axis
 from fastlin.course.studies.settings import Results
-from fastlin.figures.style import STYLE, make_figure, make_subplots
+from fastlin.figures.style import STYLE, label_log_axis, make_figure, make_subplots
 
 # Color-blind safe colors of Okabe and Ito.
 COLORS = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastlin.figures.style import COLORS, get_current_axes
+from fastlin.figures.style import COLORS, get_current_axes, label_log_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +36,7 @@ def plot_suboptimality(problem: Mapping[str, Any], axes: Axes | None = None) -> 
         ylabel="relative suboptimality",
         title=f"{problem['name']}, {problem['samples']:,} × {problem['features']:,}",
     )
+    label_log_axis(axes.xaxis)
     axes.legend()
 
 
@@ -62,4 +63,5 @@ def plot_profile(problems: Sequence[Mapping[str, Any]], axes: Axes | None = None
         ylabel="fraction of the problems",
         title=f"{len(problems)} problems",
     )
+    label_log_axis(axes.xaxis)
     axes.legend()

@@ -62,6 +62,15 @@ def get_current_axes() -> Axes:
     return plt.gca()
 
 
+def label_log_axis(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
+    """Label a log axis with plain numbers at the given multiples of powers of ten."""
+    from matplotlib.ticker import LogLocator
+
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
+
+
 def make_data_url(plot: Callable[[Axes], object], width: float, height: float) -> str:
     """Call a function that plots on axes, and return the figure as a data URL. Width and height are in inches."""
     figure, file = make_figure(width, height), io.BytesIO()

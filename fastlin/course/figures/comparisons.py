@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.figures.style import COLORS, format_count, make_figure, make_subplots
+from fastlin.figures.style import COLORS, format_count, label_log_axis, make_figure, make_subplots
 
 # Color and marker of each library. The colors are color-blind safe (Okabe and Ito 2008, and Tol's wine and teal). The
 # solvers of one library have the same hue.
@@ -27,15 +27,6 @@ LIBRARIES = {
 OTHER_BASELINE_STYLE = "#999933", "d"
 # Number of characters that fit the width of a panel in `draw_baselines`.
 MAX_PANEL_CHARACTERS = 80
-
-
-def label_log_axis(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
-    """Label a log axis with plain numbers at the given multiples of powers of ten."""
-    from matplotlib.ticker import LogLocator
-
-    axis.set_major_locator(LogLocator(subs=subs))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter("")
 
 
 def draw_learning(results: Any) -> Any:
