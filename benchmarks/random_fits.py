@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.random_fits COMMIT`` runs random fits of `LogisticRegression` with the commit and with this
 checkout, on one thread and each in its own process. It prints fits that converge only with the commit, fits whose
-objectives contradict a certificate, and fits that are much slower now. It fails after a contradiction, or if more than
-one of a hundred fits no longer converges. A single fit can fail because of rounding errors alone.
+objectives contradict a certificate, and fits that are much slower now. It fails after a contradiction, if more than one
+of a hundred fits no longer converges, or if no fit converges with both. A single fit can fail because of rounding
+errors alone.
 """
 
 import argparse
@@ -56,7 +57,7 @@ PENALTIES = {
 
 
 def sample_fit(number):
-    """Return the name of a fit, an estimator, X, y and the other arguments of `fit`."""
+    """Return the name of a fit, the parameters of the estimator, X, y and the other arguments of `fit`."""
     generator = np.random.default_rng(number)
     n, d, n_classes = (
         int(10 ** generator.uniform(1.5, 3.5)),
@@ -94,7 +95,7 @@ def sample_fit(number):
         words.append("no intercept")
     return (
         ", ".join([*words, *arguments]),
-        LogisticRegression(**parameters),
+        parameters,
         FEATURE_TRANSFORMS[transform_name](X, generator).astype(dtype),
         y,
         arguments,
@@ -103,7 +104,7 @@ def sample_fit(number):
 
 def measure_fit(number):
     """Return the record of a fit: convergence, J, certificate and seconds, or its error."""
-    name, model, X, y, arguments = sample_fit(number)
+    name, parameters, X, y, arguments = sample_fit(number)
     record = {
         "number": number,
         "name": name,
@@ -115,7 +116,8 @@ def measure_fit(number):
     for _ in range(2):
         begin = process_time()
         try:
-            model.fit(X, y, **arguments)
+            # An earlier commit may not have all parameters. Its error is recorded, and the fit is not compared.
+            model = LogisticRegression(**parameters).fit(X, y, **arguments)
         except Exception as error:
             return {**record, "error": f"{type(error).__name__}: {error}".partition("\n")[0]}
         record["seconds"] = min(record["seconds"], process_time() - begin)
@@ -196,7 +198,9 @@ def compare_fits(pairs):
     time_ratios = [
         fit["seconds"] / old_fit["seconds"] for old_fit, fit in pairs if old_fit["converged"] and fit["converged"]
     ]
-    ratio = np.exp(np.mean(np.log(time_ratios))) if time_ratios else inf
+    if not time_ratios:
+        return [*lines, f"None of {len(pairs)} fits converges with both commits."], False
+    ratio = np.exp(np.mean(np.log(time_ratios)))
     lines.append(
         f"{len(time_ratios)} of {len(pairs)} fits converge with both commits, in {ratio:.2f} times the earlier time."
     )

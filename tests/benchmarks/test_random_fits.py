@@ -28,6 +28,20 @@ def test_every_kind_of_random_fit_runs(capsys):
     assert random_fits.compare_fits(list(zip(fits, fits, strict=True)))[1]
 
 
+def test_parameters_that_a_commit_lacks_are_recorded(monkeypatch):
+    def raise_type_error(**parameters):
+        raise TypeError("LogisticRegression.__init__() got an unexpected keyword argument 'group_lasso'")
+
+    monkeypatch.setattr(random_fits, "LogisticRegression", raise_type_error)
+    record = random_fits.measure_fit(7)
+    assert not record["converged"] and "unexpected keyword argument 'group_lasso'" in record["error"]
+    others = 99 * [(FINISHED_FIT_RECORD, FINISHED_FIT_RECORD)]
+    lines, is_acceptable = random_fits.compare_fits([(record, FINISHED_FIT_RECORD), *others])
+    assert is_acceptable and lines == ["99 of 100 fits converge with both commits, in 1.00 times the earlier time."]
+    # A comparison of no fits is not a success.
+    assert not random_fits.compare_fits([(record, FINISHED_FIT_RECORD)])[1]
+
+
 @pytest.mark.parametrize(
     ("change", "n_other_fits", "expected", "is_accepted"),
     [
