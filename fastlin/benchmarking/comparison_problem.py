@@ -61,13 +61,13 @@ class ComparisonProblem:
             measures["AUC"] = float(roc_auc_score(self.y, scores[:, 1]))
         return measures
 
-    def describe_null_predictions(self, y: IntArray) -> str:
-        """Return the scores of predictions of the class frequencies of ``y`` for the labels of these rows."""
+    def score_null_model(self, y: IntArray) -> dict[str, float]:
+        """Return the scores of a model without features on these rows: it predicts the class frequencies of ``y``."""
         frequencies = np.bincount(y, minlength=self.n_classes) / len(y)
         with np.errstate(divide="ignore"):
-            log_loss = -np.mean(np.log(frequencies)[self.y])
-        accuracy = np.mean(self.y == frequencies.argmax())
-        return f"{len(self.y):,}; largest class: accuracy {accuracy:.4g}; class frequencies: log loss {log_loss:.4g}"
+            intercept = np.log(frequencies)
+        intercept = intercept[1:] - intercept[:1] if self.n_classes == 2 else intercept
+        return self.score_predictions(np.zeros((len(intercept), self.X.shape[1])), intercept)
 
     def _compute_scores(self, coef, intercept):
         """Return scores (n, n_classes) in float64."""

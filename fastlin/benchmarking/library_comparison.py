@@ -17,9 +17,11 @@ from fastlin.benchmarking.other_libraries import LIBRARIES, find_missing_package
 from fastlin.benchmarking.suboptimality_curves import (
     DEFAULT_COMPARISON_SECONDS,
     MIN_SUBOPTIMALITY,
+    explain_missing_ratios,
     measure_curves,
     sample_classes,
     summarize_curves,
+    summarize_scores,
 )
 from fastlin.kernels.machine.threads import count_threads
 
@@ -66,7 +68,7 @@ class HeldOutComparison:
             "features": train.X.shape[1],
             "classes": train.n_classes,
             "intercept": train.fit_intercept,
-            "scores": ["accuracy", "log_loss", *(["AUC"] if train.n_classes == 2 else [])],
+            "scores": list(self.test.score_null_model(train.y)),
         }
 
 
@@ -85,7 +87,7 @@ class LibraryComparison(NamedTuple):
     """The result of `compare_libraries`, as plain values."""
 
     parameters: dict[str, Any]  # the settings, and the versions of the libraries
-    tables: dict[str, Any]  # for each problem, a row per library, and the reasons why libraries were excluded
+    tables: dict[str, Any]  # for each problem, the seconds and the scores of each library, and reasons for missing ones
     problems: list[dict[str, Any]]  # the results of `measure_curves`
 
 
@@ -108,9 +110,12 @@ def compare_libraries(
     tables: dict[str, Any] = {}
     for pair, comparison in zip(pairs, comparisons, strict=True):
         tables[f"{comparison['name']}: seconds to suboptimality"] = summarize_curves(comparison)
-        tables[f"{comparison['name']}: held-out rows"] = pair.test.describe_null_predictions(pair.train.y)
-        for name, reason in comparison["left_out"].items():
-            tables[f"{comparison['name']}: {name}"] = f"excluded: {reason}"
+        null_model = {"null model": pair.test.score_null_model(pair.train.y)}
+        tables[f"{comparison['name']}: scores on {len(pair.test.y):,} held-out rows"] = null_model | summarize_scores(
+            comparison
+        )
+        for name, reason in explain_missing_ratios(comparison).items():
+            tables[f"{comparison['name']}: {name}"] = reason
     problem, packages = problems[0][0], dict.fromkeys(library.package for library in libraries.values())
     parameters = {
         "dtype": str(problem.X.dtype),

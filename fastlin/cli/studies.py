@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 # Minimum number of seconds between progress lines if the output is a file or a pipe.
 PROGRESS_INTERVAL_SECONDS = 9.0
+# The largest number of characters of names of rows that are not broken into several lines.
+MAX_NAME_LENGTH = 30
 QUICK_HELP = "Test run with few epochs, rows and seeds; claims get no verdict."
 DRAWS_HELP = "Number of networks that cifar10_search draws and trains."
 SEED_HELP = "Random seed of splits, orders, networks and draws; learning does not use it."
@@ -209,13 +211,16 @@ def make_study_tables(title: str, metrics: dict[str, Any], plots: Sequence[str])
     return [title, *(make_table(table.title, table.columns, table.rows) for table in tabulate(metrics | plot_row))]
 
 
-def make_table(title: str, columns: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:
+def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """Return a table of strings for the console. If `columns` is empty, it has two columns without headers."""
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", title_style="cyan", box=None, show_header=any(columns))
-    for column in columns or ("", ""):
-        table.add_column(column, overflow="fold")
+    rows = list(rows)
+    # In a narrow terminal, short names of rows stay on one line, and other cells have more lines.
+    has_short_names = max((len(row[0]) for row in rows), default=0) <= MAX_NAME_LENGTH
+    for i, column in enumerate(columns or ("", "")):
+        table.add_column(column, overflow="fold", no_wrap=i == 0 and has_short_names)
     for row in rows:
         table.add_row(*row)
     return table

@@ -26,9 +26,8 @@ def plot_suboptimality(problem: Mapping[str, Any], axes: Axes | None = None) -> 
         raise ValueError(f"The problem {problem['name']!r} has no objective, so there is no suboptimality to plot.")
     axes = axes or get_current_axes()
     for i, (name, points) in enumerate(problem["points"].items()):
-        suboptimality = np.maximum([point["suboptimality"] for point in points], MIN_PLOTTED_SUBOPTIMALITY)
         style: dict[str, Any] = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)]}
-        axes.plot([point["seconds"] for point in points], suboptimality, label=name, **style)
+        plot_curve(points, axes, label=name, **style)
     axes.set(
         xscale="log",
         yscale="log",
@@ -38,6 +37,23 @@ def plot_suboptimality(problem: Mapping[str, Any], axes: Axes | None = None) -> 
     )
     label_log_axis(axes.xaxis)
     axes.legend()
+
+
+def plot_curve(
+    points: Sequence[Mapping[str, Any]], axes: Axes, lowest: float = MIN_PLOTTED_SUBOPTIMALITY, **style: Any
+) -> None:
+    """Plot the points of a curve. The line omits points for which a faster fit is at least as accurate.
+
+    Lower suboptimalities are plotted at `lowest`. `style` are arguments of `Axes.plot`.
+    """
+    fastest_points = []
+    for point in sorted(points, key=lambda point: (point["seconds"], point["suboptimality"])):
+        if not fastest_points or point["suboptimality"] < fastest_points[-1]["suboptimality"]:
+            fastest_points.append(point)
+    label, marker = style.pop("label"), style.pop("marker")
+    for selected_points, form in ((fastest_points, {"label": label}), (points, {"linestyle": "none"})):
+        seconds, suboptimality = ([point[key] for point in selected_points] for key in ("seconds", "suboptimality"))
+        axes.plot(seconds, np.maximum(suboptimality, lowest), marker=marker, **form, **style)
 
 
 def plot_profile(problems: Sequence[Mapping[str, Any]], axes: Axes | None = None) -> None:

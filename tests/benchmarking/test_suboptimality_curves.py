@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.data import simulate_clusters
 from fastlin.benchmarking import suboptimality_curves, timing
+from fastlin.benchmarking.comparison_problem import ComparisonProblem
 from fastlin.benchmarking.library_comparison import compare_libraries, make_sample_problem
 from fastlin.benchmarking.other_libraries import LIBRARIES
 from fastlin.benchmarking.suboptimality_curves import summarize_curves
@@ -111,10 +112,14 @@ def test_libraries_that_fail_differ_or_are_too_slow_are_excluded(libraries, monk
     assert 0 < stopped <= problem["budget"] / len({1, count_threads()})
     rows = comparison.tables["even or odd: seconds to suboptimality"]
     assert rows["fastlin"]["time / fastlin's"] == 1
-    assert rows["cyanure"]["time / fastlin's"] == "failed: MemoryError: too many rows"
-    bound = f"≥ {stopped / rows['fastlin']['1e-4']:.3g} ×, stopped after {stopped:.3g} s"
-    assert rows["scikit-learn-intelex"]["time / fastlin's"] == bound
-    assert (rows["scikit-learn-intelex"]["1e-2"], rows["scikit-learn-intelex"]["test accuracy"]) == ("not reached", "–")
+    assert comparison.tables["even or odd: cyanure"] == "failed: MemoryError: too many rows"
+    reason = f"stopped after {stopped:.3g} s, ≥ {stopped / rows['fastlin']['1e-4']:.3g} × fastlin's time"
+    assert comparison.tables["even or odd: scikit-learn-intelex"] == reason
+    assert set(rows["scikit-learn-intelex"].values()) == set(rows["cyanure"].values()) == {"–"}
+    (scores,) = (table for title, table in comparison.tables.items() if "scores on" in title)
+    assert set(scores["cyanure"].values()) == {"–"}
+    assert list(scores) == ["null model", *problem["points"]]
+    assert scores["fastlin"] == {name: problem["points"]["fastlin"][-1][name] for name in problem["scores"]}
 
 
 def test_a_failure_of_fastlin_raises_an_error(libraries):
@@ -227,6 +232,18 @@ def test_the_verdict_on_speed_follows_from_the_interval(ratio, interval, verdict
     assert rows["torch"]["fastlin is"] == verdict
     assert rows["torch"]["time / fastlin's"] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"
     assert (rows["glum"]["fastlin is"], rows["glum"]["time / fastlin's"]) == ("–", 0.5)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_null_model_predicts_class_frequencies(n_classes):
+    y, y_test = np.arange(30) % n_classes, np.array([0, 0, 1, 1, 0])
+    y[:6] = 0
+    problem = ComparisonProblem("a", np.ones((5, 2)), y_test, n_classes, C=1.0, fit_intercept=True)
+    scores = problem.score_null_model(y)
+    frequencies = np.bincount(y) / len(y)
+    assert scores.pop("accuracy") == 0.6
+    assert scores.pop("log_loss") == pytest.approx(-np.mean(np.log(frequencies[y_test])), rel=1e-14)
+    assert scores == ({"AUC": 0.5} if n_classes == 2 else {})
 
 
 def test_a_comparison_respects_its_time_limit(libraries, monkeypatch):

@@ -1,10 +1,10 @@
 """Figures of accuracy vs training time, and of suboptimality vs fit time for all baselines."""
 
+from itertools import cycle
 from textwrap import fill
 from typing import Any
 
-import numpy as np
-
+from fastlin.figures.benchmarks import plot_curve
 from fastlin.figures.style import COLORS, format_count, label_log_axis, make_figure, make_subplots
 
 # Color and marker of each library. The colors are color-blind safe (Okabe and Ito 2008, and Tol's wine and teal). The
@@ -23,8 +23,8 @@ LIBRARIES = {
     "statsmodels": ("#882255", "p"),
     "torch": ("#808080", ">"),
 }
-# The style of baselines that are not in this list.
-OTHER_BASELINE_STYLE = "#999933", "d"
+# The colors and markers of baselines that are not in this list.
+OTHER_BASELINES = ("#999933", "d"), ("#332288", "H"), ("#CC6677", "8"), ("#661100", "p")
 # Number of characters that fit the width of a panel in `draw_baselines`.
 MAX_PANEL_CHARACTERS = 80
 
@@ -59,13 +59,13 @@ def draw_baselines(results: Any) -> Any:
     for panel in panels[1:]:
         panel.set_ylabel("(J − J*) / J*")
     for panel, problem in zip(panels, problems, strict=True):
+        other_baselines = cycle(OTHER_BASELINES)
         for name, points in problem["points"].items():
-            color, marker = LIBRARIES.get(name, OTHER_BASELINE_STYLE)
-            seconds, suboptimality = ([point[measure] for point in points] for measure in ("seconds", "suboptimality"))
+            color, marker = LIBRARIES.get(name) or next(other_baselines)
             # The curve of fastlin is drawn on top of the others.
             size, width, drawing_order = (9, 3.5, 3) if name == "fastlin" else (7, 1.6, 2)
             style = {"color": color, "marker": marker, "markersize": size, "linewidth": width, "zorder": drawing_order}
-            panel.plot(seconds, np.maximum(suboptimality, lowest_drawn_value), label=name, **style)
+            plot_curve(points, panel, lowest_drawn_value, label=name, **style)
         panel.axhspan(lowest_drawn_value / 10, lowest_drawn_value, color="black", alpha=0.08, linewidth=0)
         panel.text(
             0.01,
