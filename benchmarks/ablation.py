@@ -16,14 +16,13 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from benchmarks import everyday
-from benchmarks.data import load_letter, load_mnist, simulate_softmax_data
+from benchmarks.data import load_letter, load_mnist, simulate_embeddings, simulate_softmax_data
 from benchmarks.tables import print_tables, tabulate
 from fastlin import LogisticRegression
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.matrices import Matrix, dense
 from fastlin.solvers import (
     descent,
-    lbfgs,
     preconditioners,
     proximal_newton,
     quadratic,
@@ -44,16 +43,6 @@ def _return_false(*_):
     return False
 
 
-def _predict_zero_only_at_target(decrements, target):
-    """Replace `predict_n_iter`, so that preconditioners are built on schedule until the target is reached."""
-    return 0.0 if decrements[-1] <= target else np.inf
-
-
-def _choose_preconditioner_without_hessian(objective, is_long_lived=True):
-    builder = _choose_preconditioner(objective, is_long_lived)
-    return preconditioners.build_class_blocks if builder is preconditioners.build_sampled_hessian else builder
-
-
 # Each optimization has a patch that disables it: the owner, the name of its attribute, and the replacement.
 DISABLING_PATCHES = {
     "descent": (descent, "is_suitable", _return_false),
@@ -71,10 +60,7 @@ DISABLING_PATCHES = {
             objective, _choose_preconditioner(objective, is_long_lived)
         ),
     ),
-    "Hessian of a sample": (preconditioners, "choose", _choose_preconditioner_without_hessian),
     "one block at first": (preconditioners, "choose_first_builder", lambda objective, builder: builder),
-    "sample at the start": (starting_points, "_minimize_sample", lambda *_: None),
-    "postponed blocks": (lbfgs, "predict_n_iter", _predict_zero_only_at_target),
     "start with an intercept": (starting_points, "_is_start_with_intercept_useful", _return_false),
     "passes in float32": (Matrix, "is_faster_in_float32", _return_false),
     "optimized intercepts": (Stopping, "intercept_limits_bound", _return_false),
@@ -124,6 +110,8 @@ def list_large_problems():
         yield f"300 x 700, means of {mean:g}", X + mean, y, {"C": 1.0, "l1_ratio": 1.0, "fit_intercept": False}
     for n, d, K in ((200_000, 20, 2), (100_000, 50, 4), (10_000, 256, 300), (500, 5_000, 4)):
         yield f"{n} x {d}, {K} classes", *simulate_softmax_data(n, d, K, 1 / 3, seed=n), {}
+    for n, d, K, C in ((8_000, 256, 100, 1.0), (8_000, 256, 100, 100.0), (3_000, 128, 50, 1.0), (5_000, 512, 20, 1.0)):
+        yield f"embeddings, {n} x {d}, {K} classes, C = {C:g}", *simulate_embeddings(n, d, K), {"C": C}
 
 
 @cache

@@ -167,7 +167,8 @@ def summarize_comparisons(machines, titles=CHOSEN_COMPARISONS):
         for name, title in titles.items()
         if (record := counted_records.get(name))
     ]
-    sentences = [f"fastlin is slower on {' and on '.join(_count_slower_cases(machine))}."]
+    *count_phrases, last_phrase = _count_slower_cases(machine)
+    sentences = [f"fastlin is slower on {' and on '.join(filter(None, (', on '.join(count_phrases), last_phrase)))}."]
     n_excluded = sum(record["kind"] == "comparison" for record in excluded_records.values())
     if n_excluded:
         counted_phrase = "comparisons are" if n_excluded > 1 else "comparison is"

@@ -46,7 +46,7 @@ def plot_curve(
 
     Lower suboptimalities are plotted at `lowest`. `style` are arguments of `Axes.plot`.
     """
-    fastest_points = []
+    fastest_points: list[Mapping[str, Any]] = []
     for point in sorted(points, key=lambda point: (point["seconds"], point["suboptimality"])):
         if not fastest_points or point["suboptimality"] < fastest_points[-1]["suboptimality"]:
             fastest_points.append(point)

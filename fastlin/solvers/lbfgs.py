@@ -7,34 +7,30 @@ its initial Hessian is a multiple of the identity.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.solvers import line_search
-from fastlin.solvers.preconditioners import count_iterations_to_amortize
+from fastlin.solvers import line_search, preconditioners
 from fastlin.solvers.solution import CONVERGED, MAX_ITER_REACHED, TOO_SLOW
-from fastlin.solvers.stopping import is_slow, predict_n_iter
+from fastlin.solvers.stopping import is_slow
 from fastlin.solvers.tuning import PROGRESS_EPS
 from fastlin.solvers.two_loop_recursion import CoefficientPairs
 
 if TYPE_CHECKING:
     from fastlin.solvers.minimization import Minimization
-    from fastlin.solvers.preconditioners import PreconditionerBuilder
     from fastlin.solvers.solution import Solution
 
 
-def minimize(
-    fit: Minimization, preconditioner_builders: Mapping[int, PreconditionerBuilder], switch_threshold: int | None = None
-) -> Solution:
+def minimize(fit: Minimization) -> Solution:
     """Minimize the objective, first in `fast_precision` and finally in float64.
 
-    `preconditioner_builders` maps the number of an iteration (0 for the start) to a function that builds the next
-    preconditioner at a Point. The stop reason is TOO_SLOW if `is_slow` is true after `switch_threshold` iterations.
+    The stop reason is TOO_SLOW if Newton's method can continue and `is_slow` is true.
     """
     objective, stopping = fit.objective, fit.stopping
+    preconditioner_builders = preconditioners.schedule_builders(objective)
+    may_switch_to_newton = fit.solver != "lbfgs" and objective.has_hessian
     point = fit.start_point(objective.fast_precision)
     bound = smallest_bound = stopping.begin(point)
     preconditioner = None if fit.nearby_fit is None else fit.nearby_fit.preconditioner
@@ -42,8 +38,6 @@ def minimize(
     pairs = CoefficientPairs(objective, None if fit.nearby_fit is None else fit.nearby_fit.pairs)
     has_restarted, stop_reason = False, None
     decrements: list[float] = []
-    postponed_iterations: set[int] = set()
-    preconditioner_builders = dict(preconditioner_builders)
     while True:
         direction, decrement = pairs.direction(point.gradient, preconditioner)
         if point.precision != np.float64 and stopping.is_criterion_met(point, bound, decrement):
@@ -54,8 +48,8 @@ def minimize(
             bound = smallest_bound = stopping.update_with_intercept(point)
         stop_reason = stopping.find_stop_reason(point, bound, decrement)
         decrements.append(decrement)
-        if not stop_reason and switch_threshold is not None:
-            stop_reason = TOO_SLOW if is_slow(decrements, stopping.allowed_gap(point), switch_threshold) else None
+        if not stop_reason and may_switch_to_newton and is_slow(decrements, stopping.allowed_gap(point)):
+            stop_reason = TOO_SLOW
         if stop_reason:
             break
         end = line_search.search_along_direction(point, direction)
@@ -73,17 +67,7 @@ def minimize(
             )
             smallest_bound = min(smallest_bound, bound)
             stopping.record(point, bound)
-            n_iter = len(stopping.history)
-            builder = preconditioner_builders.pop(n_iter, None)
-            if builder is not None and n_iter not in postponed_iterations:
-                n_remaining = predict_n_iter(decrements, stopping.allowed_gap(point))
-                if n_remaining <= count_iterations_to_amortize(objective, builder):
-                    # A later build on the schedule replaces a postponed one.
-                    if not any(n_iter < other <= 2 * n_iter for other in preconditioner_builders):
-                        preconditioner_builders[2 * n_iter] = builder
-                    builder = None
-                    # If the decrement is small but the fit does not stop, it is not postponed again.
-                    postponed_iterations.update({2 * n_iter} if n_remaining == 0 else ())
+            builder = preconditioner_builders.get(len(stopping.history))
             if builder is not None:
                 preconditioner = builder(point)
                 pairs.scale = 1.0

@@ -2,7 +2,7 @@
 
 Let h_ik = s_i p_ik (1 - p_ik) / S. The Hessian of the loss with respect to the parameters of class k is
 sum_i h_ik x~_i x~_i'. Each builder takes a Point and returns a preconditioner: one block per class, one block for all
-classes, the diagonal, or the full Hessian of all pairs of classes.
+classes, or the diagonal.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from fastlin.kernels.machine.cholesky import (
     solve_interleaved_block,
 )
 from fastlin.kernels.machine.threads import MAX_PARTIAL_SUM_BYTES, READ_NUMBER_WORK, count_work_blocks, run_blocks
-from fastlin.objective.budget import SMALL_HESSIAN_SIZE
 from fastlin.objective.point import Point
 from fastlin.solvers.tuning import (
     EXPENSIVE_REFRESH_ITERATIONS,
@@ -52,8 +51,7 @@ class Preconditioner:
     """A block-diagonal matrix M, stored as Cholesky factors.
 
     Gradients are split into rows of `size` entries. Each row has its own block, or all rows use the same block, scaled
-    by `fractions` (K, 1). `n_effective_directions` is the effective number of directions in which the first block has
-    curvature.
+    by `fractions` (K, 1).
     """
 
     def __init__(self, n_matrices: int, size: int, precision: FloatType) -> None:
@@ -66,11 +64,6 @@ class Preconditioner:
 
         `ridge` is relative to the diagonals of the blocks.
         """
-        if first == 0:
-            squares = np.einsum("ij,ij->", matrices[0], matrices[0], dtype=np.float64)
-            # If squares overflow or underflow, the result is infinite or NaN.
-            with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-                self.n_effective_directions = float(np.trace(matrices[0], dtype=np.float64) ** 2 / squares)
         factors = self._factors[first : first + len(matrices)]
         ridge = RIDGE[factors.dtype.type] if ridge is None else ridge
         run_blocks(factorize_block, len(matrices), matrices, ridge, factors)
@@ -134,9 +127,7 @@ class Preconditioner:
 
 
 class DiagonalPreconditioner:
-    """A diagonal matrix M (K, d + 1). `n_effective_directions` is 1: the correlations of the columns are unknown."""
-
-    n_effective_directions = 1.0
+    """A diagonal matrix M (K, d + 1)."""
 
     def __init__(self, diagonal: FloatArray) -> None:
         self._diagonal = diagonal
@@ -160,22 +151,14 @@ def choose(objective: Objective, is_long_lived: bool = True) -> PreconditionerBu
 
     `is_long_lived` is true if the preconditioner is used in many iterations.
     """
-    K, size = objective.shape
-    if 1 < K and K * size <= SMALL_HESSIAN_SIZE:
-        return build_sampled_hessian
-    budget, n_bytes = objective.budget, count_block_bytes(objective, K)
+    (K, size), budget = objective.shape, objective.budget
+    n_bytes = count_block_bytes(objective, K)
     is_fast_to_build = (
         is_long_lived and size**2 <= 2 * objective.matrix.n_entries and is_factorization_affordable(objective)
     )
     if budget.allows_preconditioner(n_bytes) or (is_fast_to_build and budget.allows_array_bytes(n_bytes)):
         return build_class_blocks
     return build_shared_block if budget.allows_preconditioner(count_block_bytes(objective, 1)) else diagonal
-
-
-def choose_shared_builder(objective: Objective) -> PreconditionerBuilder:
-    """Return the function that builds one block for all classes or, if the block is too expensive, a diagonal."""
-    fits = objective.budget.allows_preconditioner(count_block_bytes(objective, 1))
-    return build_shared_block if fits and is_factorization_affordable(objective) else diagonal
 
 
 def choose_first_builder(objective: Objective, builder: PreconditionerBuilder) -> PreconditionerBuilder:
@@ -187,7 +170,7 @@ def choose_first_builder(objective: Objective, builder: PreconditionerBuilder) -
     return build_shared_block if builder is build_class_blocks and objective.n_rows_coef > 1 else builder
 
 
-def schedule_builders(objective: Objective, is_sampled: bool = False) -> dict[int, PreconditionerBuilder]:
+def schedule_builders(objective: Objective) -> dict[int, PreconditionerBuilder]:
     """Return the builders for L-BFGS. The key is the iteration after which a builder is called (0 for the start).
 
     If a builder costs as much as n passes, and n is large, it is called only after n iterations. The total cost is then
@@ -196,17 +179,9 @@ def schedule_builders(objective: Objective, is_sampled: bool = False) -> dict[in
     builder = choose(objective)
     if builder is diagonal:
         return {0: diagonal}
-    if is_sampled:
-        later_iterations = [2 * n_iter for n_iter in EXPENSIVE_REFRESH_ITERATIONS]
-        if is_factorization_affordable(objective):
-            return dict.fromkeys((0, *later_iterations), builder)
-        return {0: diagonal, max(count_build_passes(objective, builder), later_iterations[0]): builder}
     first, pending_builder, refresh_iterations = choose_first_builder(objective, builder), builder, REFRESH_ITERATIONS
     if not _is_cheap_to_build(objective, builder):
         pending_builder, refresh_iterations = first, EXPENSIVE_REFRESH_ITERATIONS
-        if first is not builder and are_class_blocks_affordable(objective):
-            n_passes = max(count_build_passes(objective, builder), REFRESH_ITERATIONS[0])
-            refresh_iterations = min(n_passes, refresh_iterations[0]), *refresh_iterations[1:]
     n_passes = count_build_passes(objective, pending_builder)
     if n_passes < (REFRESH_ITERATIONS[0] if first is builder else 2 * N_CHEAP_STEPS):
         return {0: first} | dict.fromkeys(refresh_iterations, builder)
@@ -217,10 +192,8 @@ def schedule_builders(objective: Objective, is_sampled: bool = False) -> dict[in
 def _is_cheap_to_build(objective, builder):
     """Return whether building a preconditioner is cheap, in absolute terms or relative to a pass."""
     K, size = objective.shape
-    n_blocks, block = (
-        (1, K * size) if builder is build_sampled_hessian else (1 if builder is build_shared_block else K, size)
-    )
-    work = n_blocks * min(objective.n_rows, ROWS_PER_COLUMN * block) * block**2 // 2
+    n_blocks = 1 if builder is build_shared_block else K
+    work = n_blocks * min(objective.n_rows, ROWS_PER_COLUMN * size) * size**2 // 2
     return work <= max(MAX_CHEAP_BUILD_WORK, objective.n_rows * K * size // 2)
 
 
@@ -283,10 +256,8 @@ def build_class_blocks(point: Point, sample_size_multiple: int = 1) -> Precondit
 
 
 def count_hessian_products(objective: Objective, builder: PreconditionerBuilder, sample_size_multiple: int = 1) -> int:
-    """Return how many Hessian products a preconditioner is used for. For a small Hessian the number is 0."""
-    return (
-        0 if builder is build_sampled_hessian else 1 + 2 * count_build_passes(objective, builder, sample_size_multiple)
-    )
+    """Return how many Hessian products a preconditioner is used for."""
+    return 1 + 2 * count_build_passes(objective, builder, sample_size_multiple)
 
 
 def count_build_passes(objective: Objective, builder: PreconditionerBuilder, sample_size_multiple: int = 1) -> int:
@@ -302,15 +273,6 @@ def count_build_passes(objective: Objective, builder: PreconditionerBuilder, sam
     # With few classes, a pass takes as long as reading X.
     pass_work = max(1.0, 2 * fraction * matrix.n_entries * max(K, SLOW_OPERATION_WORK))
     return int(n_blocks * (gram_work + size**3 / 6) // pass_work)
-
-
-def count_iterations_to_amortize(objective: Objective, builder: PreconditionerBuilder) -> int:
-    """Return how many more iterations a fit must be expected to take before a new preconditioner pays off.
-
-    With many classes, one block for all classes converges almost as fast
-    (docs/benchmarks/design-choices.md: postponed blocks).
-    """
-    return 2 * count_build_passes(objective, builder) if objective.n_rows_coef > MANY_CLASSES else 0
 
 
 def is_factorization_affordable(objective: Objective) -> bool:
@@ -387,13 +349,8 @@ def _sample_rows(objective, curvature, n_sampled_rows, generator):
     return WeightedSample(row_indices[sampled_indices] if len(row_indices) else sampled_indices, weights, variance)
 
 
-def build_sampled_hessian(point: Point) -> Preconditioner:
-    """Return the factor of the Hessian of all pairs of classes, over a sample if there are many rows."""
-    return factorize_sampled_hessian(sample_hessian_rows(point.objective), point)
-
-
 def sample_hessian_rows(objective: Objective) -> Objective:
-    """Return the objective over which `build_sampled_hessian` is summed: a sample if there are many rows."""
+    """Return the objective over which a Hessian of all pairs of classes is summed: a sample if there are many rows."""
     K, m = objective.shape
     n_sampled_rows = ROWS_PER_COLUMN * K * m
     is_sampled = n_sampled_rows < objective.n_rows or not objective.stores_probabilities

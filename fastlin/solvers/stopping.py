@@ -29,6 +29,7 @@ from fastlin.solvers.tuning import (
     INNER_TOL,
     MIN_DECREASE_RATIO,
     N_RECENT_ITERATIONS,
+    SWITCH_THRESHOLD,
     VALUE_EPS,
 )
 from fastlin.typing import FloatArray
@@ -282,22 +283,13 @@ def _is_better_point(point, other):
     return point.stationary_gap <= other.stationary_gap
 
 
-def is_slow(decrements: Sequence[float], target: float, switch_threshold: int) -> bool:
-    """Return whether, at the recent rate, decrements reach the target only after more than `switch_threshold` steps."""
-    half = switch_threshold // 2
-    if len(decrements) < switch_threshold or len(decrements) % half:
+def is_slow(decrements: Sequence[float], target: float) -> bool:
+    """Return whether, at the recent rate, decrements reach the target only after more than SWITCH_THRESHOLD steps."""
+    half = SWITCH_THRESHOLD // 2
+    if len(decrements) < SWITCH_THRESHOLD or len(decrements) % half:
         return False
     if max(decrements[-half:]) <= target:
         return True
     before, now = max(decrements[-half], 0), max(decrements[-1], np.finfo(np.float64).tiny)
     rate = np.log(max(before, now) / now) / half
-    return np.log(max(now / max(target, np.finfo(np.float64).tiny), 1.0)) > rate * switch_threshold
-
-
-def predict_n_iter(decrements: Sequence[float], target: float) -> float:
-    """Return after how many iterations decrements reach the target if they continue at the rate of the last half."""
-    tiny, half = np.finfo(np.float64).tiny, len(decrements) // 2
-    before, now = max(decrements[half - 1], tiny), max(decrements[-1], tiny)
-    if now <= target:
-        return 0.0
-    return log(now / max(target, tiny)) * (len(decrements) - half) / log(before / now) if before > now else np.inf
+    return np.log(max(now / max(target, np.finfo(np.float64).tiny), 1.0)) > rate * SWITCH_THRESHOLD

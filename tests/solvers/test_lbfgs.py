@@ -1,6 +1,7 @@
 """L-BFGS: the float32 phase, preconditioners and refreshes."""
 
 import itertools
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -23,7 +24,10 @@ def minimize(
 ):
     objective.fast_precision = precision
     fit = begin(objective, Stopping(objective, tol, "suboptimality", max_iter), nearby_fit=nearby_fit)
-    return lbfgs.minimize(fit, dict.fromkeys((0, *refreshes), precondition))
+    fit.solver = "lbfgs"
+    schedule = dict.fromkeys((0, *refreshes), precondition)
+    with patch.object(preconditioners, "schedule_builders", lambda objective: schedule):
+        return lbfgs.minimize(fit)
 
 
 @pytest.fixture

@@ -108,7 +108,9 @@ def test_rounding_along_equal_changes_of_all_classes_is_not_followed():
         # With larger scores, some classes have no rows. Then J has no minimum, and rounding determines the stop reason.
         labels = np.argmax(0.2 * X @ generator.normal(size=(3, 5)) + generator.gumbel(size=(200, 5)), axis=1)
         objective = build_objective(X, labels, 5, weights=generator.uniform(0.1, 3, 200))
-        solution = minimize_by_truncated_newton(objective, preconditioners.build_sampled_hessian)
+        solution = minimize_by_truncated_newton(
+            objective, lambda point: preconditioners.factorize_hessian(point.objective, point.hessian())
+        )
         assert solution.stop_reason in (CONVERGED, AT_ROUNDING_LIMIT, SEPARABLE_CLASSES)
 
 

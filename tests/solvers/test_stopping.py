@@ -20,7 +20,6 @@ from fastlin.solvers.stopping import (
     N_RECENT_ITERATIONS,
     VALUE_EPS,
     Stopping,
-    predict_n_iter,
 )
 
 
@@ -304,14 +303,3 @@ def test_separation_does_not_depend_on_offsets():
         assert (solution.stop_reason == SEPARABLE_CLASSES) == is_separable
         assert solution.converged or "offsets" in options
         assert labels is right or solution.value < 1e-9
-
-
-def test_the_remaining_iterations_are_predicted_from_the_recent_rate():
-    # The first decrements do not matter.
-    assert predict_n_iter([1e9, 1e8, 1.0, 0.1, 0.01, 1e-3], 1e-6) == pytest.approx(3)
-    assert predict_n_iter([1.0], 1.0) == 0
-    assert predict_n_iter([1.0], 0.5) == np.inf
-    assert predict_n_iter([1.0, 2.0], 0.5) == np.inf
-    # Rounding may make the decrement or the target zero.
-    assert predict_n_iter([1.0, 0.0], 1e-9) == 0
-    assert predict_n_iter([1.0, 0.5, 0.25], 0.0) > 900
