@@ -5,6 +5,7 @@ benchmarks.publish ablation-descent` stores it. CONTRIBUTING.md states when an o
 """
 
 import argparse
+import pickle
 import sys
 import warnings
 from functools import cache, partial
@@ -15,10 +16,12 @@ from unittest.mock import patch
 import numpy as np
 from scipy.sparse import csr_array
 
-from benchmarks import everyday
-from benchmarks.data import load_letter, load_mnist, simulate_embeddings, simulate_softmax_data
+from benchmarks import everyday, plain_loops
+from benchmarks.data import load_letter, load_mnist, simulate_dataframe, simulate_embeddings, simulate_softmax_data
+from benchmarks.sparse_data import make_text
 from benchmarks.tables import print_tables, tabulate
-from fastlin import LogisticRegression
+from fastlin import LogisticRegression, LogisticRegressionCV
+from fastlin.estimators import batched_fits, columns
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.matrices import Matrix, dense
 from fastlin.solvers import (
@@ -31,16 +34,20 @@ from fastlin.solvers import (
 )
 from fastlin.solvers.stopping import Stopping
 
-RECORD_KIND = "ablation"
 # Fits that take longer than MAX_FIT_SECONDS are omitted. SPEEDUP_SECONDS is the measurement time for each pair of fits.
 MAX_FIT_SECONDS, SPEEDUP_SECONDS = 3.0, 1.0
 MAX_REPETITIONS = 15
 
 _is_descent_suitable, _choose_preconditioner = descent.is_suitable, preconditioners.choose
+_make_table_matrix = columns.make_table_matrix
 
 
 def _return_false(*_):
     return False
+
+
+def _make_one_hot_matrix(*arguments):
+    return _make_table_matrix(*arguments).encode_one_hot_rows(slice(None))
 
 
 # Each optimization has a patch that disables it: the owner, the name of its attribute, and the replacement.
@@ -61,9 +68,12 @@ DISABLING_PATCHES = {
         ),
     ),
     "one block at first": (preconditioners, "choose_first_builder", lambda objective, builder: builder),
+    "sample at the start": (starting_points, "_minimize_sample", lambda *_: None),
     "start with an intercept": (starting_points, "_is_start_with_intercept_useful", _return_false),
     "passes in float32": (Matrix, "is_faster_in_float32", _return_false),
     "optimized intercepts": (Stopping, "intercept_limits_bound", _return_false),
+    "batches of problems": (batched_fits, "can_batch_fits", _return_false),
+    "tables without one-hot columns": (columns, "make_table_matrix", _make_one_hot_matrix),
     "rows read in place": (dense, "allows_folding", _return_false),
     "active-set Newton steps": (quadratic.ColumnModel, "_count_sweeps", _return_false),
     "primal-dual active-set steps": (proximal_newton, "_allows_active_set", _return_false),
@@ -108,24 +118,55 @@ def list_large_problems():
     for mean in (3.0, 10.0):
         X, y = simulate_softmax_data(300, 700, 4, 0.3, seed=0)
         yield f"300 x 700, means of {mean:g}", X + mean, y, {"C": 1.0, "l1_ratio": 1.0, "fit_intercept": False}
-    for n, d, K in ((200_000, 20, 2), (100_000, 50, 4), (10_000, 256, 300), (500, 5_000, 4)):
+    for n, d, K in (
+        (200_000, 20, 2),
+        (1_000_000, 30, 2),
+        (500_000, 60, 2),
+        (500_000, 20, 10),
+        (100_000, 50, 4),
+        (10_000, 256, 300),
+        (500, 5_000, 4),
+    ):
         yield f"{n} x {d}, {K} classes", *simulate_softmax_data(n, d, K, 1 / 3, seed=n), {}
+    text = make_text(3_000)
+    yield "text, 20 classes", text.X_train, text.y_train, {}
+    yield "text, 2 classes", text.X_train, text.y_train % 2, {}
     for n, d, K, C in ((8_000, 256, 100, 1.0), (8_000, 256, 100, 100.0), (3_000, 128, 50, 1.0), (5_000, 512, 20, 1.0)):
         yield f"embeddings, {n} x {d}, {K} classes, C = {C:g}", *simulate_embeddings(n, d, K), {"C": C}
+
+
+def list_tables_and_batches():
+    """Yield tables with categorical columns, cross-validations and fits to many labels."""
+    for n in (1_000, 20_000, 200_000):
+        problem = simulate_dataframe(n)
+        parameters = {"categorical_features": "from_dtype"}
+        yield f"DataFrame, {n:,} rows", problem.other_inputs, problem.y, parameters
+    for n, d, K in ((1_000, 30, 2), (5_000, 20, 2), (3_000, 20, 4)):
+        X, y = simulate_softmax_data(n, d, K, 1 / 3, seed=n)
+        yield f"cross-validation, {n:,} x {d}, {K} classes", X, y, {"Cs": 10, "cv": 5}
+        labels = np.column_stack([X @ coef > 0 for coef in np.random.default_rng(0).normal(size=(40, d))])
+        yield f"40 labels, {n:,} x {d}", X, labels ^ (np.random.default_rng(1).random(labels.shape) < 0.2), {}
+
+
+def iterate_problems():
+    """Yield all problems."""
+    return chain(list_everyday_problems(), list_large_problems(), list_tables_and_batches())
 
 
 @cache
 def list_problems():
     """Return all problems, cached because several optimizations use them."""
-    return tuple(chain(list_everyday_problems(), list_large_problems()))
+    return tuple(iterate_problems())
 
 
 def fit(problem):
     """Return a key that identifies the result of a fit, and the seconds of the fit."""
     _, X, y, parameters = problem
+    model_class = LogisticRegressionCV if "Cs" in parameters else LogisticRegression
     begin = perf_counter()
-    model = LogisticRegression(**parameters, n_jobs=1).fit(X, y)
-    return (model.coef_.tobytes(), model.n_passes_), perf_counter() - begin
+    model = model_class(**parameters, n_jobs=1).fit(X, y)
+    seconds = perf_counter() - begin
+    return pickle.dumps([getattr(model, name, None) for name in ("coef_", "n_passes_", "scores_")]), seconds
 
 
 def fit_without_optimization(problem, optimization):
@@ -157,13 +198,14 @@ def measure_optimization(optimization, is_full_run=False):
                 speedups[problem[0]] = speedup
     patched_owner, attribute_name, _ = DISABLING_PATCHES[optimization]
     attribute_path = f"{patched_owner.__name__.removeprefix('fastlin.')}.{attribute_name}"
-    return {"kind": RECORD_KIND, "title": optimization, "switch": attribute_path, "threads": 1, "gains": speedups}
+    return {"kind": "ablation", "title": optimization, "switch": attribute_path, "threads": 1, "gains": speedups}
 
 
-CASES = {
-    f"{RECORD_KIND}-{optimization.replace(' ', '-')}": partial(measure_optimization, optimization)
-    for optimization in DISABLING_PATCHES
+MEASUREMENTS = {
+    **{optimization: partial(measure_optimization, optimization) for optimization in DISABLING_PATCHES},
+    **plain_loops.MEASUREMENTS,
 }
+CASES = {f"ablation-{optimization.replace(' ', '-')}": measure for optimization, measure in MEASUREMENTS.items()}
 
 
 def main():
@@ -173,8 +215,8 @@ def main():
     print_tables(
         tabulate(
             {
-                optimization: measure_optimization(optimization, is_full_run=True)
-                for optimization in parser.parse_args().paths or DISABLING_PATCHES
+                optimization: MEASUREMENTS[optimization](is_full_run=True)
+                for optimization in parser.parse_args().paths or MEASUREMENTS
             }
         )
     )

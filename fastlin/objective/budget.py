@@ -53,6 +53,10 @@ class Budget:
         """Return whether `n_bytes` is at most a quarter of the budget, which is the limit for arrays of one kind."""
         return n_bytes <= self.bytes // 4
 
+    def allows_sample_bytes(self, n_bytes: int) -> bool:
+        """Return whether a copy of sampled rows may use `n_bytes`. It may use the whole budget."""
+        return n_bytes <= self.bytes
+
     def allows_preconditioner(self, n_bytes: int) -> bool:
         """Return whether a preconditioner may use `n_bytes`: up to 1/20 of the budget or, if it is more, 14 MB."""
         return n_bytes <= max(MIN_PRECONDITIONER_BYTES, self.bytes / 20)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from fastlin.objective.budget import SMALL_HESSIAN_SIZE
-from fastlin.solvers import descent, lbfgs, newton, proximal_newton, row_space_lbfgs, starting_points
+from fastlin.solvers import descent, newton, proximal_newton, row_space_lbfgs, starting_points
 from fastlin.solvers.minimization import Minimization, Start
 from fastlin.solvers.solution import CONVERGED, MAX_ITER_REACHED
 from fastlin.solvers.stopping import Stopping
-from fastlin.solvers.tuning import INNER_TOL, MAX_WORK_IN_CACHE
+from fastlin.solvers.tuning import INNER_TOL, MAX_WORK_IN_CACHE, MIN_ROWS_FOR_SAMPLE
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -64,7 +64,9 @@ def minimize(
         # Without a bound on J - J*, L-BFGS estimates J - J* with an approximate Hessian. For nearly collinear columns,
         # this estimate is not reliable, but the estimate of Newton's method is.
         is_solution_uncertain = (
-            method is lbfgs.minimize and not objective.penalty.is_bounded and solution.stop_reason == CONVERGED
+            method is starting_points.minimize_by_lbfgs
+            and not objective.penalty.is_bounded
+            and solution.stop_reason == CONVERGED
         )
         if solution.stop_reason.is_final and not is_solution_uncertain:
             break
@@ -91,7 +93,7 @@ def list_methods(objective: Objective, solver: str) -> list[SolverMethod]:
         # Few parameters: iterations are compiled, and Hessians are cheap.
         (descent.minimize, not is_newton_solver and descent.is_suitable(objective)),
         # All other data: L-BFGS needs about one pass per iteration.
-        (lbfgs.minimize, name == "lbfgs"),
+        (starting_points.minimize_by_lbfgs, name == "lbfgs"),
         # The caller chose it, or L-BFGS was slow or has stalled. Products with the Hessian need no memory.
         (newton.minimize_by_conjugate_gradients, name == "newton-cg" or (may_switch_to_newton and not is_small)),
         # The Hessian fits into memory. Its factor also shows how far the minimum is if there is no bound.
@@ -112,8 +114,9 @@ def choose_solver(objective: Objective, solver: str) -> str:
     work = objective.matrix.count_gram_work() * objective.n_rows_coef**2 + n_parameters**3
     max_hessian_work = 2 * MAX_WORK_IN_CACHE
     if not objective.matrix.lies_in_memory:
-        # Passes over blocks on disk or on workers are expensive. Newton's method needs fewer passes than L-BFGS.
-        max_hessian_work *= 5
+        # Passes over blocks on disk or on workers are expensive. Newton's method needs fewer passes than L-BFGS, and a
+        # start from a sample needs even fewer.
+        max_hessian_work = 5 * max_hessian_work if objective.n_rows < MIN_ROWS_FOR_SAMPLE else 0
     is_tiny_problem = n_parameters <= SMALL_HESSIAN_SIZE and work <= max_hessian_work
     is_newton_preferred = solver == "newton-cholesky" or is_tiny_problem
     return "newton-cholesky" if is_newton_preferred and objective.is_hessian_affordable else "lbfgs"

@@ -7,12 +7,13 @@ its initial Hessian is a multiple of the identity.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.solvers import line_search, preconditioners
+from fastlin.solvers import line_search
 from fastlin.solvers.solution import CONVERGED, MAX_ITER_REACHED, TOO_SLOW
 from fastlin.solvers.stopping import is_slow
 from fastlin.solvers.tuning import PROGRESS_EPS
@@ -20,17 +21,19 @@ from fastlin.solvers.two_loop_recursion import CoefficientPairs
 
 if TYPE_CHECKING:
     from fastlin.solvers.minimization import Minimization
+    from fastlin.solvers.preconditioners import PreconditionerBuilder
     from fastlin.solvers.solution import Solution
 
 
-def minimize(fit: Minimization) -> Solution:
+def minimize(
+    fit: Minimization, preconditioner_builders: Mapping[int, PreconditionerBuilder], switch_threshold: int | None = None
+) -> Solution:
     """Minimize the objective, first in `fast_precision` and finally in float64.
 
-    The stop reason is TOO_SLOW if Newton's method can continue and `is_slow` is true.
+    `preconditioner_builders` maps the number of an iteration (0 for the start) to a function that builds the next
+    preconditioner at a Point. The stop reason is TOO_SLOW if `is_slow` is true after `switch_threshold` iterations.
     """
     objective, stopping = fit.objective, fit.stopping
-    preconditioner_builders = preconditioners.schedule_builders(objective)
-    may_switch_to_newton = fit.solver != "lbfgs" and objective.has_hessian
     point = fit.start_point(objective.fast_precision)
     bound = smallest_bound = stopping.begin(point)
     preconditioner = None if fit.nearby_fit is None else fit.nearby_fit.preconditioner
@@ -48,8 +51,8 @@ def minimize(fit: Minimization) -> Solution:
             bound = smallest_bound = stopping.update_with_intercept(point)
         stop_reason = stopping.find_stop_reason(point, bound, decrement)
         decrements.append(decrement)
-        if not stop_reason and may_switch_to_newton and is_slow(decrements, stopping.allowed_gap(point)):
-            stop_reason = TOO_SLOW
+        if not stop_reason and switch_threshold is not None:
+            stop_reason = TOO_SLOW if is_slow(decrements, stopping.allowed_gap(point), switch_threshold) else None
         if stop_reason:
             break
         end = line_search.search_along_direction(point, direction)

@@ -51,7 +51,8 @@ class Preconditioner:
     """A block-diagonal matrix M, stored as Cholesky factors.
 
     Gradients are split into rows of `size` entries. Each row has its own block, or all rows use the same block, scaled
-    by `fractions` (K, 1).
+    by `fractions` (K, 1). `n_effective_directions` is the effective number of directions in which the first block has
+    curvature.
     """
 
     def __init__(self, n_matrices: int, size: int, precision: FloatType) -> None:
@@ -64,6 +65,11 @@ class Preconditioner:
 
         `ridge` is relative to the diagonals of the blocks.
         """
+        if first == 0:
+            squares = np.einsum("ij,ij->", matrices[0], matrices[0], dtype=np.float64)
+            # If squares overflow or underflow, the result is infinite or NaN.
+            with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+                self.n_effective_directions = float(np.trace(matrices[0], dtype=np.float64) ** 2 / squares)
         factors = self._factors[first : first + len(matrices)]
         ridge = RIDGE[factors.dtype.type] if ridge is None else ridge
         run_blocks(factorize_block, len(matrices), matrices, ridge, factors)
@@ -127,7 +133,9 @@ class Preconditioner:
 
 
 class DiagonalPreconditioner:
-    """A diagonal matrix M (K, d + 1)."""
+    """A diagonal matrix M (K, d + 1). `n_effective_directions` is 1: the correlations of the columns are unknown."""
+
+    n_effective_directions = 1.0
 
     def __init__(self, diagonal: FloatArray) -> None:
         self._diagonal = diagonal
@@ -161,6 +169,12 @@ def choose(objective: Objective, is_long_lived: bool = True) -> PreconditionerBu
     return build_shared_block if budget.allows_preconditioner(count_block_bytes(objective, 1)) else diagonal
 
 
+def choose_shared_builder(objective: Objective) -> PreconditionerBuilder:
+    """Return the function that builds one block for all classes or, if the block is too expensive, a diagonal."""
+    fits = objective.budget.allows_preconditioner(count_block_bytes(objective, 1))
+    return build_shared_block if fits and is_factorization_affordable(objective) else diagonal
+
+
 def choose_first_builder(objective: Objective, builder: PreconditionerBuilder) -> PreconditionerBuilder:
     """Return the builder of the first preconditioner: one block for all classes instead of one block per class.
 
@@ -170,7 +184,7 @@ def choose_first_builder(objective: Objective, builder: PreconditionerBuilder) -
     return build_shared_block if builder is build_class_blocks and objective.n_rows_coef > 1 else builder
 
 
-def schedule_builders(objective: Objective) -> dict[int, PreconditionerBuilder]:
+def schedule_builders(objective: Objective, is_sampled: bool = False) -> dict[int, PreconditionerBuilder]:
     """Return the builders for L-BFGS. The key is the iteration after which a builder is called (0 for the start).
 
     If a builder costs as much as n passes, and n is large, it is called only after n iterations. The total cost is then
@@ -179,6 +193,11 @@ def schedule_builders(objective: Objective) -> dict[int, PreconditionerBuilder]:
     builder = choose(objective)
     if builder is diagonal:
         return {0: diagonal}
+    if is_sampled:
+        later_iterations = [2 * n_iter for n_iter in EXPENSIVE_REFRESH_ITERATIONS]
+        if is_factorization_affordable(objective):
+            return dict.fromkeys((0, *later_iterations), builder)
+        return {0: diagonal, max(count_build_passes(objective, builder), later_iterations[0]): builder}
     first, pending_builder, refresh_iterations = choose_first_builder(objective, builder), builder, REFRESH_ITERATIONS
     if not _is_cheap_to_build(objective, builder):
         pending_builder, refresh_iterations = first, EXPENSIVE_REFRESH_ITERATIONS

@@ -51,7 +51,7 @@ def minimize(fit: Minimization) -> Solution | None:
         limit = np.inf
         while isfinite(point.value) and isfinite(point.bound):
             stop_reason = MAX_ITER_REACHED if stopping.must_stop() else None
-            if len(bounds) > SWITCH_THRESHOLD and is_slow(bounds, stopping.allowed_gap(point)):
+            if len(bounds) > SWITCH_THRESHOLD and is_slow(bounds, stopping.allowed_gap(point), SWITCH_THRESHOLD):
                 stop_reason = TOO_SLOW
             is_near = point.bound <= min((1 - INNER_TOL) * stopping.allowed_gap(point), limit)
             line = None if stop_reason or is_near else _search_line(space, point, pairs.direction(point))

@@ -1,4 +1,4 @@
-"""Proximal Newton from a solution with an intercept."""
+"""L-BFGS from the solution for a sample of the rows, and proximal Newton from a solution with an intercept."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.solvers import proximal_newton
+from fastlin.objective.penalty import MAX_PENALTY
+from fastlin.solvers import lbfgs, preconditioners, proximal_newton
 from fastlin.solvers.minimization import Minimization, Start
 from fastlin.solvers.stopping import Stopping
-from fastlin.solvers.tuning import MAX_START_ITERATIONS, MIN_MEAN_RATIO, START_TOL
+from fastlin.solvers.tuning import (
+    EXPENSIVE_REFRESH_ITERATIONS,
+    INNER_TOL,
+    MAX_START_ITERATIONS,
+    MIN_MEAN_RATIO,
+    MIN_ROWS_FOR_SAMPLE,
+    MIN_SAMPLED_ROWS,
+    ROWS_PER_COLUMN,
+    START_TOL,
+    SWITCH_THRESHOLD,
+)
 
 if TYPE_CHECKING:
     from fastlin.solvers.solution import Solution
@@ -54,6 +65,40 @@ def _find_start_with_intercept(objective, stopping):
     factors = np.divide(intercept / unit, squares, out=np.zeros(len(coef)), where=has_large_means)
     coef += factors[:, None] * means
     return objective.center(coordinates.to_parameters(coef, np.zeros(len(coef))))
+
+
+def minimize_by_lbfgs(fit: Minimization) -> Solution:
+    """Minimize the objective by preconditioned L-BFGS in the space of the coefficients."""
+    objective = fit.objective
+    solution_of_sample = _minimize_sample(objective, fit.stopping.tol) if fit.start.is_null_model else None
+    if solution_of_sample is not None:
+        fit.start = Start(solution_of_sample)
+    switch_threshold = SWITCH_THRESHOLD if fit.solver != "lbfgs" and objective.has_hessian else None
+    return lbfgs.minimize(
+        fit, preconditioners.schedule_builders(objective, is_sampled=solution_of_sample is not None), switch_threshold
+    )
+
+
+def _minimize_sample(objective, tol):
+    """Return the solution for a sample of the rows with the same penalty, or None if the sample is too small."""
+    n_sampled_rows = max(MIN_SAMPLED_ROWS, 4 * ROWS_PER_COLUMN * objective.shape[1])
+    copied_bytes = 0 if objective.matrix.lies_in_memory else n_sampled_rows * objective.matrix.row_bytes
+    if objective.n_rows < max(MIN_ROWS_FOR_SAMPLE, 4 * n_sampled_rows) or not objective.budget.allows_sample_bytes(
+        copied_bytes
+    ):
+        return None
+    sample = objective.sample(n_sampled_rows)
+    if not sample.rows.min_class_weight > 0:
+        return None
+    fraction = sample.rows.total_weight / objective.rows.total_weight
+    sample = sample.with_penalty(min(objective.penalty.l2 / fraction, MAX_PENALTY), 0.0)
+    # This preconditioner is not used for more iterations than the one that is built at the solution.
+    fit = _make_inner_fit(sample, tol / INNER_TOL, 2 * EXPENSIVE_REFRESH_ITERATIONS[0])
+    fit.start = Start(objective.start())
+    preconditioner = preconditioners.choose_shared_builder(sample)(fit.start_point(sample.fast_precision))
+    if sample.n_rows < ROWS_PER_COLUMN * len(fit.start.parameters) * preconditioner.n_effective_directions:
+        return None
+    return lbfgs.minimize(fit, {0: lambda point: preconditioner}).parameters
 
 
 def _make_inner_fit(objective, tol, max_iter):

@@ -29,7 +29,6 @@ from fastlin.solvers.tuning import (
     INNER_TOL,
     MIN_DECREASE_RATIO,
     N_RECENT_ITERATIONS,
-    SWITCH_THRESHOLD,
     VALUE_EPS,
 )
 from fastlin.typing import FloatArray
@@ -283,13 +282,13 @@ def _is_better_point(point, other):
     return point.stationary_gap <= other.stationary_gap
 
 
-def is_slow(decrements: Sequence[float], target: float) -> bool:
-    """Return whether, at the recent rate, decrements reach the target only after more than SWITCH_THRESHOLD steps."""
-    half = SWITCH_THRESHOLD // 2
-    if len(decrements) < SWITCH_THRESHOLD or len(decrements) % half:
+def is_slow(decrements: Sequence[float], target: float, switch_threshold: int) -> bool:
+    """Return whether, at the recent rate, decrements reach the target only after more than `switch_threshold` steps."""
+    half = switch_threshold // 2
+    if len(decrements) < switch_threshold or len(decrements) % half:
         return False
     if max(decrements[-half:]) <= target:
         return True
     before, now = max(decrements[-half], 0), max(decrements[-1], np.finfo(np.float64).tiny)
     rate = np.log(max(before, now) / now) / half
-    return np.log(max(now / max(target, np.finfo(np.float64).tiny), 1.0)) > rate * SWITCH_THRESHOLD
+    return np.log(max(now / max(target, np.finfo(np.float64).tiny), 1.0)) > rate * switch_threshold

@@ -38,8 +38,9 @@ DEFAULT_TOL = 1e-4
 # N_RECENT_ITERATIONS + 1 iterations, the allowed suboptimality is GAP_RELAXATION_FACTOR times as large.
 N_RECENT_ITERATIONS, GAP_RELAXATION_FACTOR = 5, 30.0
 
-# The number of sampled rows per parameter of a block. A block shared by all classes uses up to four times as many rows,
-# and `descent` uses four to sixteen times as many.
+# The number of sampled rows per parameter of a block. If a fit starts from the solution of a sample, it is the number
+# of rows per class and effective direction of the features. A block shared by all classes uses up to four times as many
+# rows, and `descent` uses four to sixteen times as many.
 ROWS_PER_COLUMN = 4
 # If these rows are too expensive, the block of a class uses the smallest number of rows that contain this fraction of
 # the curvature (docs/benchmarks/design-choices.md: curvature fraction).
@@ -52,6 +53,9 @@ REFRESH_ITERATIONS, EXPENSIVE_REFRESH_ITERATIONS, MAX_CHEAP_BUILD_WORK = (4, 12,
 # tolerance START_TOL or after MAX_START_ITERATIONS iterations (docs/benchmarks/design-choices.md: start with an
 # intercept).
 MIN_MEAN_RATIO, START_TOL, MAX_START_ITERATIONS = 0.9, INNER_TOL**2, 30
+# With at least MIN_ROWS_FOR_SAMPLE rows, a fit starts from the solution of a sample. The sample has MIN_SAMPLED_ROWS
+# rows, or as many as one block requires if that is more. With fewer rows, whole passes are as cheap.
+MIN_ROWS_FOR_SAMPLE, MIN_SAMPLED_ROWS = 200_000, 5_000
 # If there are fewer columns per row, L-BFGS in the space of the coefficients is as fast and has better preconditioners.
 MIN_COLUMNS_PER_ROW = 3
 

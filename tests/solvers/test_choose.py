@@ -23,7 +23,7 @@ from fastlin.solvers.solution import MAX_ITER_REACHED, SEPARABLE_CLASSES
 METHODS = {
     "rows": row_space_lbfgs.minimize,
     "descent": descent.minimize,
-    "lbfgs": lbfgs.minimize,
+    "lbfgs": starting_points.minimize_by_lbfgs,
     "conjugate_gradients": newton.minimize_by_conjugate_gradients,
     "cholesky": newton.minimize_by_cholesky,
     "proximal_newton": starting_points.minimize_by_proximal_newton,
@@ -252,7 +252,7 @@ def test_every_solver_works_without_memory_for_probabilities(solver):
     assert solution.converged
 
 
-def test_solver_names_select_their_methods():
+def test_solver_names_select_their_methods(monkeypatch):
     narrow, wide, row_space_objective, many = (
         make_objective(*shape, l2=0.1)[0] for shape in ((100, 3, 2), (35, 60, 11), (45, 140, 8), (100, 60, 40))
     )
@@ -285,6 +285,36 @@ def test_solver_names_select_their_methods():
     ):
         methods = choose.list_methods(objective, name)
         assert methods == [METHODS[method] for method in expected.split()]
+    # A fit of this many rows starts on a sample.
+    monkeypatch.setattr(choose, "MIN_ROWS_FOR_SAMPLE", 4_000)
+    assert choose.choose_solver(disk_objective, "auto") == "lbfgs"
+
+
+def test_fits_of_many_rows_start_on_a_sample(monkeypatch):
+    monkeypatch.setattr(starting_points, "MIN_ROWS_FOR_SAMPLE", 25_000)
+    monkeypatch.setattr(starting_points, "MIN_SAMPLED_ROWS", 2_500)
+    monkeypatch.setattr(descent, "is_suitable", lambda objective: False)
+    objectives, solve = [], lbfgs.minimize
+    monkeypatch.setattr(
+        lbfgs,
+        "minimize",
+        lambda *arguments, **options: objectives.append(arguments[0].objective) or solve(*arguments, **options),
+    )
+    X, *_ = make_problem(25_000, 40, 11, np.float32)
+    labels = (X @ np.random.default_rng(1).normal(size=(40, 11))).argmax(axis=1)
+    weights = np.tile([0, 2.5, 1, 1, 1], 5_000)
+    objective = build_objective(X, labels, 11, weights=weights, l2=1e-3)
+    first = []
+    solution = minimize(objective, "auto", tol=1e-6, on_iteration=lambda n_iter, iteration, _: first.append(iteration))
+    sample, whole = objectives
+    assert (sample.n_rows, whole) == (2_500, objective)
+    strengths = [part.penalty.l2 * part.rows.total_weight for part in (sample, objective)]
+    assert strengths[0] == pytest.approx(strengths[1], rel=1e-12)
+    start_value = objective.at(objective.start()).value
+    assert first[0].objective < 0.5 * start_value
+    assert solution.converged
+    assert objective.at(solution.parameters).lower_bound() <= solution.value
+    assert solution.certificate <= 1e-6 * solution.value
 
 
 @settings(max_examples=40)

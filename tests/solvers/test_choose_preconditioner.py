@@ -5,7 +5,7 @@ import pytest
 from objectives import build_objective, make_objective, replace_budget
 from scipy import sparse
 
-from fastlin.solvers import choose, descent, preconditioners, row_space_lbfgs, stopping
+from fastlin.solvers import choose, descent, preconditioners, row_space_lbfgs, starting_points
 from fastlin.solvers.solution import MAX_ITER_REACHED
 
 
@@ -48,7 +48,7 @@ def test_expensive_blocks_are_built_after_many_iterations(fit, monkeypatch):
     few = build_objective(X, labels, 2, l2=1e-6)
     n_passes = preconditioners.count_build_passes(few, preconditioners.build_class_blocks)
     assert n_passes >= 2 * preconditioners.N_CHEAP_STEPS
-    monkeypatch.setattr(stopping, "SWITCH_THRESHOLD", 1000)
+    monkeypatch.setattr(starting_points, "SWITCH_THRESHOLD", 1000)
     solution, built_preconditioners = fit(few, "lbfgs", max_iter=n_passes - 1)
     assert (solution.stop_reason, built_preconditioners) == (MAX_ITER_REACHED, ["diagonal"])
     solution, built_preconditioners = fit(few, "lbfgs")

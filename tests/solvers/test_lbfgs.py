@@ -1,7 +1,6 @@
 """L-BFGS: the float32 phase, preconditioners and refreshes."""
 
 import itertools
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -24,10 +23,7 @@ def minimize(
 ):
     objective.fast_precision = precision
     fit = begin(objective, Stopping(objective, tol, "suboptimality", max_iter), nearby_fit=nearby_fit)
-    fit.solver = "lbfgs"
-    schedule = dict.fromkeys((0, *refreshes), precondition)
-    with patch.object(preconditioners, "schedule_builders", lambda objective: schedule):
-        return lbfgs.minimize(fit)
+    return lbfgs.minimize(fit, dict.fromkeys((0, *refreshes), precondition))
 
 
 @pytest.fixture

@@ -172,18 +172,20 @@ def test_systems_with_gradients_below_the_range_of_float32_are_solved():
     np.testing.assert_allclose(solve(1e-60 * gradient), 1e-60 * solve(gradient), rtol=1e-4)
 
 
-def test_column_squares_of_the_factor_are_the_diagonal_of_the_matrix():
+def test_the_number_of_directions_counts_large_eigenvalues():
     orthogonal_matrix = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
     preconditioner = preconditioners.Preconditioner(1, 6, np.float64)
-    for eigenvalues in (np.full(6, 3.0), [2.0, 2.0, 1e-9, 1e-9, 1e-9, 1e-9]):
+    for eigenvalues, n_effective_directions in [(np.full(6, 3.0), 6.0), ([2.0, 2.0, 1e-9, 1e-9, 1e-9, 1e-9], 2.0)]:
         matrix = orthogonal_matrix * eigenvalues @ orthogonal_matrix.T
         preconditioner.factorize(0, matrix[None])
+        assert preconditioner.n_effective_directions == pytest.approx(n_effective_directions, rel=1e-6)
         np.testing.assert_allclose(preconditioner.compute_column_squares(), np.diagonal(matrix), rtol=1e-9)
 
 
 @pytest.mark.parametrize("size", [1e-300, 1e-170, 1e170])
-def test_matrices_whose_squares_overflow_are_factorized(size):
+def test_the_number_of_directions_is_not_finite_if_squares_overflow(size):
     preconditioner = preconditioners.Preconditioner(1, 2, np.float64)
     with np.errstate(all="raise", under="ignore"):
         preconditioner.factorize(0, size * np.diag([1.0, 2.0])[None])
+    assert not np.isfinite(preconditioner.n_effective_directions)
     np.testing.assert_allclose(size * preconditioner.solve(np.array([[1.0, 2.0]])), 1)
