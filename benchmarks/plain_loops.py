@@ -185,9 +185,9 @@ LOOPS = {
         ("in_place", "_make_accumulation_loop.<locals>.add_rows"): _make_addition_in_place,
     },
     "prefetch": {},
-    "instructions": {
-        ("instructions", "add_reassociated"): lambda: _add,
-        ("instructions", "power_of_two"): lambda: _raise_two_to_power,
+    "intrinsics": {
+        ("intrinsics", "add_reassociated"): lambda: _add,
+        ("intrinsics", "power_of_two"): lambda: _raise_two_to_power,
     },
 }
 # The problems of each group: names of `ablation.list_problems`.
@@ -196,13 +196,13 @@ PROBLEMS = {
     "gather": ("text, 20 classes", "text, 2 classes", "one-hot of a9a's shape"),
     "in_place": ("100,000 × 20, 2 classes", "30,000 × 20, 2 classes", "200000 x 20, 2 classes"),
     "prefetch": ("MNIST", "100,000 × 100, 10 classes", "200000 x 20, 2 classes", "text, 20 classes"),
-    "instructions": ("100,000 × 20, 2 classes", "100,000 × 20, 10 classes", "text, 20 classes"),
+    "intrinsics": ("100,000 × 20, 2 classes", "100,000 × 20, 10 classes", "text, 20 classes"),
 }
 
 
 def replace_loops(group):
     """Make kernels that are imported later use the plain loops of a group, or the emitted loops for EMITTED."""
-    if "fastlin.kernels.machine.instructions" in sys.modules:
+    if "fastlin.kernels.machine.intrinsics" in sys.modules:
         raise RuntimeError("Kernels are loaded already, so their loops cannot be replaced.")
     from fastlin.kernels.machine import emitter
 

@@ -62,7 +62,13 @@ EQUIVALENT_COMMANDS = {
     "python -m build --wheel -Ckernels=x86-64-v2,x86-64-v3": (".ci/nightly", "-m build --wheel -Ckernels=all"),
     "pip install 'numba==0.68.*'": (".ci/nightly", '"numba==$version.*"'),
     **dict.fromkeys(
-        ("pip install '.[tables]'", "pip install '.[studies,tables]'"), (".ci/nightly", "-m tests.documented_sequences")
+        (
+            "pip install '.[tables]'",
+            "pip install '.[studies,tables]'",
+            "python -m fastlin.benchmarking.instructions my_benchmarks:fit_iris",
+            "python -m fastlin.benchmarking.instructions my_benchmarks:fit_iris --record",
+        ),
+        (".ci/nightly", "-m tests.documented_sequences"),
     ),
 }
 # Commands that a test runs.

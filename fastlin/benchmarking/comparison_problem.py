@@ -62,7 +62,7 @@ class ComparisonProblem:
         return measures
 
     def score_null_model(self, y: IntArray) -> dict[str, float]:
-        """Return the scores of a model without features on these rows: it predicts the class frequencies of ``y``."""
+        """Return the scores of the null model on these rows. It predicts the class frequencies of ``y``."""
         frequencies = np.bincount(y, minlength=self.n_classes) / len(y)
         with np.errstate(divide="ignore"):
             intercept = np.log(frequencies)

@@ -18,7 +18,7 @@ from fastlin.kernels.linear.residuals import (
 )
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponentiate_in_place
-from fastlin.kernels.machine.instructions import add_reassociated
+from fastlin.kernels.machine.intrinsics import add_reassociated
 from fastlin.kernels.machine.threads import COPIED_NUMBER_WORK, count_blocks, run_blocks
 
 # The number of values in a tile with few columns, which takes 24 KB of the L1 cache. With fewer than MIN_TILE_ROWS rows

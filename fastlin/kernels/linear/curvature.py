@@ -11,7 +11,7 @@ from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
-from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining
+from fastlin.kernels.machine.intrinsics import optimize_for_size, prevent_inlining
 from fastlin.kernels.machine.prefetch import empty_prefetch_list
 from fastlin.kernels.machine.products import add_matrix_product, add_triangle_product
 from fastlin.kernels.machine.simd import CLASSES_PER_TILE

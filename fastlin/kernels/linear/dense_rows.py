@@ -19,7 +19,7 @@ from fastlin.kernels.linear.residuals import (
 from fastlin.kernels.linear.table_rows import add_category_scores, add_category_sums, allocate_categorical_tile
 from fastlin.kernels.machine.arrays import get_contiguous_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.instructions import optimize_for_size
+from fastlin.kernels.machine.intrinsics import optimize_for_size
 from fastlin.kernels.machine.products import (
     add_matrix_product,
     allocate_read_tile,

@@ -26,7 +26,7 @@ from fastlin.kernels.machine.in_place import (
     score_columns,
     score_rows,
 )
-from fastlin.kernels.machine.instructions import optimize_for_size
+from fastlin.kernels.machine.intrinsics import optimize_for_size
 from fastlin.kernels.machine.vectors import compensated_dot
 from fastlin.typing import FloatArray, FloatType
 

@@ -17,7 +17,7 @@ import numpy as np
 from fastlin.kernels.linear.column_scaling import ROUNDING_ERRORS_PER_ROW, UNIT_ROUNDOFF
 from fastlin.kernels.linear.columnwise import evaluate_tiles, fill_gram, make_tile_buffer
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.instructions import add_reassociated
+from fastlin.kernels.machine.intrinsics import add_reassociated
 
 MAX_PAIRS = 12
 # Indices of the rows of `Descent.vectors`. PARAMETERS and GRADIENT are the last accepted parameters and the gradient of

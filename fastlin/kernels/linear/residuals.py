@@ -16,7 +16,7 @@ from fastlin.kernels.machine.exponential import (
     log1p_below_one,
     log_above_one,
 )
-from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining
+from fastlin.kernels.machine.intrinsics import optimize_for_size, prevent_inlining
 from fastlin.kernels.machine.tiles import make_row_range
 
 # The losses of unweighted rows are summed as logarithms of products of 2^N_PRODUCT_HALVINGS factors. These products are

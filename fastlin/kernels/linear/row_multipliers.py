@@ -10,7 +10,7 @@ from fastlin.kernels.linear.residuals import convert_scores_to_residuals
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import combine_rows
-from fastlin.kernels.machine.instructions import optimize_for_size
+from fastlin.kernels.machine.intrinsics import optimize_for_size
 from fastlin.kernels.machine.prefetch import empty_prefetch_list
 from fastlin.kernels.machine.products import add_matrix_product, add_scores
 from fastlin.kernels.machine.simd import ROWS_PER_GROUP

@@ -26,7 +26,7 @@ from fastlin.kernels.machine.gather import (
     dot_sparse_entries,
     scatter_row,
 )
-from fastlin.kernels.machine.instructions import optimize_for_size
+from fastlin.kernels.machine.intrinsics import optimize_for_size
 from fastlin.kernels.machine.tiles import slice_rows, transpose_tile
 
 # The number of problems of a batch for which a pass reads X once

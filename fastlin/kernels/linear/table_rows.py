@@ -12,7 +12,7 @@ from fastlin.kernels.linear.operands import CategoricalTile
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import add_rows
-from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining, read_address
+from fastlin.kernels.machine.intrinsics import optimize_for_size, prevent_inlining, read_address
 from fastlin.kernels.machine.tiles import are_consecutive, load_tile, pad_scaling, zeros_padded
 
 # The number of rows per step of a Gram matrix. The codes, numbers and weights of these rows fit into the L1 cache.

@@ -1,7 +1,7 @@
 """Exponential and logarithm that LLVM can vectorize. Numba's versions require a function call per element."""
 
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.instructions import binary_exponent, power_of_two
+from fastlin.kernels.machine.intrinsics import binary_exponent, power_of_two
 
 LOG2_E = 1.4426950408889634
 # log 2 as a sum of two terms. LOG2_HIGH has 9 bits, so that n * LOG2_HIGH is exact in both types (Cody and Waite 1980).

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.instructions import optimize_for_size
+from fastlin.kernels.machine.intrinsics import optimize_for_size
 
 # Positions in a list of memory ranges: the index of the next range, the next byte in this range, the number of ranges,
 # the number of bytes per range, and the addresses of the ranges, starting at FIRST_ADDRESS_POSITION.

@@ -8,7 +8,7 @@ from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
-from fastlin.kernels.machine.instructions import optimize_for_size
+from fastlin.kernels.machine.intrinsics import optimize_for_size
 from fastlin.kernels.machine.prefetch import empty_prefetch_list, list_prefetched_rows, next_prefetched_lines
 from fastlin.kernels.machine.simd import CLASSES_PER_TILE, ROWS_PER_GROUP, count_prefetched_lines
 from fastlin.kernels.machine.tiles import (

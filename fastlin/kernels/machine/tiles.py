@@ -12,7 +12,7 @@ from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import get_contiguous_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
-from fastlin.kernels.machine.instructions import optimize_for_size, prevent_inlining
+from fastlin.kernels.machine.intrinsics import optimize_for_size, prevent_inlining
 from fastlin.kernels.machine.simd import CLASSES_PER_TILE, ROWS_PER_GROUP
 
 # A tile, its scores, the coefficients and the rows of the next tile fit into the L2 cache together (1 MB or more).

@@ -11,7 +11,7 @@ from fastlin.kernels.linear.operands import ProbabilityOutput, Samples
 from fastlin.kernels.linear.residuals import convert_scores_to_residuals, get_weight
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.instructions import add_reassociated, prevent_inlining
+from fastlin.kernels.machine.intrinsics import add_reassociated, prevent_inlining
 from fastlin.kernels.machine.products import (
     add_matrix_product,
     allocate_read_tile,

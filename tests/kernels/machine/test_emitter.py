@@ -11,7 +11,7 @@ from numba.core.registry import cpu_target
 from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
-from fastlin.kernels.machine.instructions import prevent_inlining
+from fastlin.kernels.machine.intrinsics import prevent_inlining
 from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS
 from fastlin.kernels.machine.target import vector_bytes
 
