@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean, geometric_mean, median
 
-from benchmarks import class_passes, probes
+from benchmarks import class_passes, false_alarms, probes
 from benchmarks.comparisons import FASTLIN
 from benchmarks.inference import RECORD_KIND as INFERENCE
 from benchmarks.sweeps import CHANGED_IMPORT_METHOD, ONE_BY_ONE_METHOD
@@ -438,6 +438,22 @@ def make_ablation_rows(record):
     yield row, False
 
 
+def make_false_alarm_rows(record):
+    """Yield a row for each condition in which estimators were compared with themselves."""
+    for condition, counts in record["counts"].items():
+        n_compared = sum(counts.values()) - counts["not compared"]
+        n_false_alarms = counts["faster"] + counts["slower"]
+        row = {
+            "machine": condition,
+            "comparisons": str(n_compared),
+            "faster": str(counts["faster"]),
+            "slower": str(counts["slower"]),
+            "false alarms": f"{100 * n_false_alarms / n_compared:.1f} %" if n_compared else "",
+            "too little time": str(counts["not compared"]),
+        }
+        yield row, False
+
+
 EVERYDAY_LAYOUT = TableLayout("Everyday problems", make_problem_rows)
 SHORT_SWEEP_LAYOUT = TableLayout("Sweeps over C on validation rows", make_short_sweep_rows)
 PROBE_FIT_LAYOUT = TableLayout("Single probes", make_probe_fit_rows)
@@ -467,5 +483,6 @@ KIND_LAYOUTS = {
     "ablation": TableLayout(
         "Ablations: fit time with one optimization disabled, divided by the time with it", make_ablation_rows
     ),
+    false_alarms.RECORD_KIND: TableLayout("An estimator compared with itself", make_false_alarm_rows),
     INFERENCE: TableLayout("Fits with standard errors, and their baselines", make_inference_rows),
 }

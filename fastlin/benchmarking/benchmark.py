@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self
@@ -180,8 +181,8 @@ class BenchmarkResult:
         return self.summary()
 
     def to_json(self, path: str | PathLike[str] | None = None) -> str:
-        """Return the problems as JSON, and write them to a file if `path` is given."""
-        text = json.dumps({"problems": self.problems}, indent=1)
+        """Return the problems as JSON, and write them to a file if `path` is given. NaN and infinity become null."""
+        text = json.dumps({"problems": _replace_non_finite_numbers(self.problems)}, indent=1, allow_nan=False)
         if path is not None:
             with write_atomically(Path(path)) as part:
                 part.write_text(text, encoding="utf-8")
@@ -224,6 +225,15 @@ class BenchmarkResult:
     def summary(self) -> str:
         """Return sentences that state which baselines are faster than the reference, with confidence intervals."""
         return "\n".join(line for problem in self.problems for line in _describe_problem(problem))
+
+
+def _replace_non_finite_numbers(value):
+    """Return plain values with None instead of NaN and infinity, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _replace_non_finite_numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_replace_non_finite_numbers(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _describe_problem(problem):

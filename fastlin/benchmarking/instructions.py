@@ -156,7 +156,9 @@ def check_counts(
     system is unsuitable, a line states why nothing was compared, and the status is 0. The file keeps the counts of
     other functions.
     """
-    stored = json.loads(path.read_text("utf-8")) if path.exists() else {"versions": find_versions(), "counts": {}}
+    stored: dict[str, Any] = (
+        json.loads(path.read_text("utf-8")) if path.exists() else {"versions": find_versions(), "counts": {}}
+    )
     versions = find_versions()
     if not should_record and stored["versions"] != versions:
         print(

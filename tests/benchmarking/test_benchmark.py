@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import coo_array, csr_array, issparse
 from sklearn.datasets import make_classification, make_regression
 from sklearn.linear_model import Lasso, LogisticRegression, SGDClassifier
 from sklearn.metrics import accuracy_score
@@ -172,6 +172,28 @@ def test_without_an_objective_times_and_scores_are_compared():
     problem = BenchmarkProblem(X, Y, None, X, Y, SCORES)
     (measured,) = compare(problem, [make_baseline("lbfgs"), slow], seconds=3).problems
     assert "slow" not in measured["repetitions"]
+
+
+def test_changes_of_many_rows_are_found(monkeypatch):
+    monkeypatch.setattr(suboptimality_curves, "MAX_HASHED_ENTRIES", 100)
+    for rows in (X.copy(), csr_array(X)):
+        problem = BenchmarkProblem(rows, Y.copy(), LogisticObjective())
+        before = suboptimality_curves._hash_rows(problem)
+        assert suboptimality_curves._hash_rows(problem) == before
+        entries = rows.data if issparse(rows) else rows
+        entries *= 2.0
+        changed = suboptimality_curves._hash_rows(problem)
+        problem.y[-1] = 1 - problem.y[-1]
+        assert len({before, changed, suboptimality_curves._hash_rows(problem)}) == 3
+
+
+def test_numbers_that_json_does_not_have_become_null():
+    def reject(constant):
+        raise ValueError(constant)
+
+    result = BenchmarkResult([{"points": {"a": [{"log_loss": float("inf"), "AUC": float("nan"), "seconds": 0.5}]}}])
+    (problem,) = json.loads(result.to_json(), parse_constant=reject)["problems"]
+    assert problem == {"points": {"a": [{"log_loss": None, "AUC": None, "seconds": 0.5}]}}
 
 
 def test_sparse_rows_are_not_modified_by_estimators_that_check_them():
