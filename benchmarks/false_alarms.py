@@ -1,0 +1,78 @@
+"""False alarms: how often `fastlin.benchmarking.compare` calls an estimator faster or slower than itself.
+
+`python -m benchmarks.publish false-alarms` compares each problem's estimator with itself, under two names and in two
+processes. Half of the comparisons run while another process keeps a core busy.
+"""
+
+import multiprocessing
+from contextlib import contextmanager, nullcontext
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+
+import fastlin
+from benchmarks.data import simulate_softmax_data
+from fastlin.benchmarking import Baseline, BenchmarkProblem, LogisticObjective, compare
+
+CASE, RECORD_KIND = "false-alarms", "false alarms"
+N_COMPARISONS, SECONDS_PER_COMPARISON = 200, 2.0
+FIRST, SECOND = "first", "second"
+ESTIMATORS = {"fastlin": fastlin.LogisticRegression, "scikit-learn": ScikitLearnLogisticRegression}
+
+
+def make_problems(n_problems):
+    """Return problems with random numbers of rows, features and classes, and the name of the estimator of each."""
+    generator, problems = np.random.default_rng(0), []
+    for number in range(n_problems):
+        n, d = int(10 ** generator.uniform(2.5, 4.5)), int(10 ** generator.uniform(0.7, 1.7))
+        X, y = simulate_softmax_data(n, d, int(generator.integers(2, 5)), 1 / 3, seed=number)
+        problem = BenchmarkProblem(X, y, LogisticObjective(C=1.0), name=f"{n:,} × {d}")
+        problems.append((list(ESTIMATORS)[number % len(ESTIMATORS)], problem))
+    return problems
+
+
+@contextmanager
+def keep_core_busy():
+    """Run a loop in another process in the ``with`` block."""
+    process = multiprocessing.get_context("spawn").Process(target=_loop, daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+def _loop():
+    while True:
+        pass
+
+
+def count_verdicts(problems):
+    """Return the number of comparisons in which the second name was faster or slower than the first, or neither."""
+    counts = {"faster": 0, "slower": 0, "even": 0, "not compared": 0}
+    for name, model_class in ESTIMATORS.items():
+        # The functions are sent to other processes, which cannot see this loop's variables.
+        make_model = lambda tol, model_class=model_class: model_class(tol=tol, max_iter=1_000)  # noqa: E731
+        baselines = [Baseline(baseline, make_model, [1e-2, 1e-4]) for baseline in (FIRST, SECOND)]
+        selected = [problem for estimator, problem in problems if estimator == name]
+        if not selected:
+            continue
+        for problem in compare(selected, baselines, len(selected) * SECONDS_PER_COMPARISON).problems:
+            if SECOND not in problem["repetitions"]:
+                counts["not compared"] += 1
+                continue
+            low, high = problem["repetitions"][SECOND]["interval"]
+            counts["slower" if low > 1 else "faster" if high < 1 else "even"] += 1
+    return counts
+
+
+def measure_false_alarms(is_full_run=False):
+    """Return the record of the comparisons on an idle machine and with a busy core."""
+    problems = make_problems(N_COMPARISONS if is_full_run else 2)
+    conditions = {"idle": nullcontext, "one busy core": keep_core_busy}
+    counts = {}
+    for condition, run_load in conditions.items():
+        with run_load():
+            counts[condition] = count_verdicts(problems)
+    return {"kind": RECORD_KIND, "title": "an estimator compared with itself", "counts": counts}
