@@ -106,7 +106,7 @@ def simulate_categorical_rows(n_rows, category_counts):
 
 
 def list_large_problems():
-    """Yield large problems, for optimizations such as Hessian samples, class blocks and inner products of rows."""
+    """Yield large problems, for optimizations such as class blocks, samples and inner products of rows."""
     mnist, letter_data = load_mnist(), load_letter()
     yield "MNIST", mnist.X_train[:20_000] / 255, mnist.y_train[:20_000], {}
     yield "MNIST, C = 100", mnist.X_train[:20_000] / np.float32(255), mnist.y_train[:20_000], {"C": 100.0}

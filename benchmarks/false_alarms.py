@@ -16,6 +16,7 @@ from fastlin.benchmarking import Baseline, BenchmarkProblem, LogisticObjective, 
 
 CASE, RECORD_KIND = "false-alarms", "false alarms"
 N_COMPARISONS, SECONDS_PER_COMPARISON = 200, 2.0
+N_SHORT_COMPARISONS, SHORT_SECONDS_PER_COMPARISON = 2, 0.5
 FIRST, SECOND = "first", "second"
 ESTIMATORS = {"fastlin": fastlin.LogisticRegression, "scikit-learn": ScikitLearnLogisticRegression}
 
@@ -48,17 +49,17 @@ def _loop():
         pass
 
 
-def count_verdicts(problems):
+def make_baselines(model_class):
+    """Return two baselines with the same estimator."""
+    return [Baseline(name, lambda tol: model_class(tol=tol, max_iter=1_000), [1e-2, 1e-4]) for name in (FIRST, SECOND)]
+
+
+def count_verdicts(problems, seconds):
     """Return the number of comparisons in which the second name was faster or slower than the first, or neither."""
     counts = {"faster": 0, "slower": 0, "even": 0, "not compared": 0}
     for name, model_class in ESTIMATORS.items():
-        # The functions are sent to other processes, which cannot see this loop's variables.
-        make_model = lambda tol, model_class=model_class: model_class(tol=tol, max_iter=1_000)  # noqa: E731
-        baselines = [Baseline(baseline, make_model, [1e-2, 1e-4]) for baseline in (FIRST, SECOND)]
         selected = [problem for estimator, problem in problems if estimator == name]
-        if not selected:
-            continue
-        for problem in compare(selected, baselines, len(selected) * SECONDS_PER_COMPARISON).problems:
+        for problem in compare(selected, make_baselines(model_class), len(selected) * seconds).problems:
             if SECOND not in problem["repetitions"]:
                 counts["not compared"] += 1
                 continue
@@ -69,10 +70,11 @@ def count_verdicts(problems):
 
 def measure_false_alarms(is_full_run=False):
     """Return the record of the comparisons on an idle machine and with a busy core."""
-    problems = make_problems(N_COMPARISONS if is_full_run else 2)
+    problems = make_problems(N_COMPARISONS if is_full_run else N_SHORT_COMPARISONS)
+    seconds = SECONDS_PER_COMPARISON if is_full_run else SHORT_SECONDS_PER_COMPARISON
     conditions = {"idle": nullcontext, "one busy core": keep_core_busy}
     counts = {}
     for condition, run_load in conditions.items():
         with run_load():
-            counts[condition] = count_verdicts(problems)
+            counts[condition] = count_verdicts(problems, seconds)
     return {"kind": RECORD_KIND, "title": "an estimator compared with itself", "counts": counts}

@@ -233,7 +233,9 @@ def measure_fits(names):
             ablation.fit(problem)
             n_fits = int(np.clip(FIT_SECONDS / ablation.fit(problem)[1], 2, MAX_FITS))
             seconds[problem[0]] = median(ablation.fit(problem)[1] for _ in range(n_fits))
-    return seconds
+            if len(seconds) == len(names):
+                return seconds
+    raise ValueError(f"There are no problems with the names {sorted(set(names) - seconds.keys())}.")
 
 
 def measure_group(group, is_full_run=False):

@@ -248,7 +248,7 @@ def _describe_problem(problem):
         if name in problem["failed"]:
             yield f"- {name}: failed, because {problem['failed'][name]}."
         elif name in problem["stopped"] and not points[name]:
-            yield f"- {name}: stopped after {problem['stopped'][name]:.3g} s. Use more seconds."
+            yield f"- {name}: stopped after {problem['stopped'][name]:.3g} s."
         elif name == reference:
             yield f"- {name}: the reference; {_describe_best_point(points[name])}."
         elif name in problem["repetitions"]:
@@ -260,6 +260,8 @@ def _describe_problem(problem):
         else:
             reason = _explain_omission(name, problem)
             yield f"- {name}: not compared, because {reason}; {_describe_best_point(points[name])}."
+    if problem["needed_seconds"] is not None:
+        yield f"More fits need at least {problem['needed_seconds']} s for this problem."
 
 
 def _explain_omission(name, problem):

@@ -3,7 +3,7 @@
 `python -m fastlin.benchmarking.instructions module:function` calls a function without arguments until its code is
 compiled, and then counts the instructions of a call under valgrind's callgrind, with one thread and the instructions of
 x86-64-v3. `--record` stores the counts. Otherwise they are compared with the stored counts, and the exit status is 1 if
-a function needs more instructions than the tolerance allows.
+a function needs more instructions than the tolerance allows. Only this command is public, not the functions.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ ENVIRONMENT_SETTINGS = {
 }
 # The counts depend on these packages.
 PACKAGES = "numpy", "scipy", "scikit-learn", "numba"
-# Python specializes bytecode during the first calls of a function, up to the eighth.
-N_WARM_UP_CALLS = 12
+# The number of calls of a function before the count, and of counted calls. Python specializes bytecode during the
+# first calls, up to the eighth.
+N_CALLS = 12
 # Machine code of a valgrind client request on x86-64: it sets rax to an address and rdx to zero, before
 # the instructions that valgrind recognizes.
 CLIENT_REQUEST_CODE = bytes.fromhex("4889f8 31d2 48c1c703 48c1c70d 48c1c73d 48c1c733 4887db 4889d0 c3")
@@ -57,10 +58,10 @@ def call_counted(functions: Mapping[str, Callable[[], Any]], n_calls: Mapping[st
     """Call functions under callgrind, first without counting. Print the name of each counted call, as JSON.
 
     Outside valgrind, the calls only compile code. `n_calls` is the number of calls of some functions; by default each
-    is called N_WARM_UP_CALLS times.
+    is called N_CALLS times.
     """
     request = _make_client_request()
-    calls = [name for name in functions for _ in range((n_calls or {}).get(name, N_WARM_UP_CALLS))]
+    calls = [name for name in functions for _ in range((n_calls or {}).get(name, N_CALLS))]
     for name in calls:
         functions[name]()
     # Garbage collection would be counted in an arbitrary call.
@@ -70,7 +71,8 @@ def call_counted(functions: Mapping[str, Callable[[], Any]], n_calls: Mapping[st
         request(ZERO_REQUEST)
         functions[name]()
         request(DUMP_REQUEST)
-    print(json.dumps(calls))
+    # The last output of a function may not end its line.
+    print("\n" + json.dumps(calls))
 
 
 def _make_client_request():
@@ -143,23 +145,29 @@ def compare_counts(
         change = count / stored_counts[name] - 1 if name in stored_counts else 0.0
         if 100 * change > tolerance:
             failed_names.append(name)
-        lines.append(f"{name:32} {count:>14,}  {f'{change:+.1%}' if name in stored_counts else 'new'}")
+        lines.append(f"{name:32} {count:>14,}  {f'{change:+.1%}' if name in stored_counts else 'not stored'}")
     return lines, failed_names
 
 
 def check_counts(
-    arguments: Sequence[str], path: Path, *, should_record: bool = False, tolerance: float = DEFAULT_TOLERANCE
+    arguments: Sequence[str],
+    path: Path,
+    *,
+    should_record: bool = False,
+    should_keep_others: bool = True,
+    tolerance: float = DEFAULT_TOLERANCE,
 ) -> int:
     """Count instructions, and compare them with the counts in a file or store them; return the exit status.
 
-    `arguments` are those of `count_instructions`. If the counts in the file are for other versions of packages, or the
-    system is unsuitable, a line states why nothing was compared, and the status is 0. The file keeps the counts of
-    other functions.
+    `arguments` are those of `count_instructions`. The status is 1 if a function needs more instructions than
+    `tolerance` percent allow, or its count is not stored. If the stored counts are for other versions of packages, or
+    the system is unsuitable, a line states why nothing was compared, and the status is 0. If `should_keep_others`, the
+    file keeps the counts of other functions.
     """
-    stored: dict[str, Any] = (
-        json.loads(path.read_text("utf-8")) if path.exists() else {"versions": find_versions(), "counts": {}}
-    )
     versions = find_versions()
+    stored: dict[str, Any] = {"versions": versions, "counts": {}}
+    if path.exists():
+        stored = json.loads(path.read_text("utf-8"))
     if not should_record and stored["versions"] != versions:
         print(
             f"Skipped: the counts were recorded with {stored['versions']}, but the installed versions are {versions}."
@@ -173,11 +181,16 @@ def check_counts(
     lines, failed_names = compare_counts(counts, stored["counts"], tolerance)
     print(*lines, sep="\n")
     if should_record:
-        other_counts = stored["counts"] if stored["versions"] == versions else {}
-        path.write_text(json.dumps({"versions": versions, "counts": other_counts | counts}, indent=1) + "\n", "utf-8")
-    elif failed_names:
+        is_kept = should_keep_others and stored["versions"] == versions
+        counts = stored["counts"] | counts if is_kept else counts
+        path.write_text(json.dumps({"versions": versions, "counts": counts}, indent=1) + "\n", "utf-8")
+        return 0
+    new_names = [name for name in counts if name not in stored["counts"]]
+    if new_names:
+        print(f"No counts in {path}: {'; '.join(new_names)}. Store them with --record.")
+    if failed_names:
         print(f"More than {tolerance:g} % more instructions: {'; '.join(failed_names)}. Accept them with --record.")
-    return int(bool(failed_names) and not should_record)
+    return int(bool(failed_names or new_names))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -191,7 +204,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--file", type=Path, default=Path(DEFAULT_FILE), help="the stored counts (default: %(default)s)"
     )
     parser.add_argument(
-        "--tolerance", type=float, default=DEFAULT_TOLERANCE, help="the allowed increase in percent (default: 3)"
+        "--tolerance",
+        type=float,
+        default=DEFAULT_TOLERANCE,
+        help="the allowed increase in percent (default: %(default)g)",
     )
     parser.add_argument("--run", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

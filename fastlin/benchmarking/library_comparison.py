@@ -114,6 +114,11 @@ def compare_libraries(
         tables[f"{comparison['name']}: scores on {len(pair.test.y):,} held-out rows"] = null_model | summarize_scores(
             comparison
         )
+        if comparison["needed_seconds"] is not None:
+            needed_seconds = len(pairs) * comparison["needed_seconds"]
+            tables[f"{comparison['name']}: time for more fits"] = (
+                f"at least {needed_seconds} s instead of {seconds:g} s"
+            )
         for name, reason in explain_missing_ratios(comparison).items():
             tables[f"{comparison['name']}: {name}"] = reason
     problem, packages = problems[0][0], dict.fromkeys(library.package for library in libraries.values())

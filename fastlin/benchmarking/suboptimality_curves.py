@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from functools import lru_cache, partial
 from itertools import chain
-from math import isfinite, prod
+from math import ceil, inf, isfinite, prod
 from statistics import median
 from tempfile import TemporaryDirectory, mkdtemp
 from time import perf_counter, sleep
@@ -47,7 +47,7 @@ N_SAMPLE_ROWS = 300
 MAX_LOADING_SECONDS = 120.0
 # Fractions of a problem's seconds at which the curves and the repetitions must end.
 CURVES_DEADLINE_FRACTION, REPETITIONS_DEADLINE_FRACTION = 0.75, 0.95
-# The number of entries of the rows that are checked for changes after each fit.
+# The approximate number of entries of the rows that are checked for changes after each fit.
 MAX_HASHED_ENTRIES = 5_000_000
 # The seconds until each of these relative suboptimalities are reported.
 REPORTED_SUBOPTIMALITIES = ("1e-2", "1e-4", "1e-6")
@@ -141,7 +141,7 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
     for effort_index in range(max((len(candidate.baseline.efforts) for candidate in candidates.values()), default=0)):
         # The fits of the baselines are interleaved, because the speed of a machine changes over time.
         for name, candidate in candidates.items():
-            if candidate.should_measure_next_effort(effort_index, known_optimum, budget):
+            if candidate.should_measure_next_effort(effort_index, known_optimum, budget, curves_deadline):
                 notify(f"{problem.name}, {name}")
                 candidate.measure_next_effort(effort_index, n_repeats, budget, curves_deadline)
     points = {name: candidate.points for name, candidate in candidates.items()}
@@ -168,6 +168,7 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
             for name, candidate in candidates.items()
             if (point := candidate.find_compared_point()) is not None
         },
+        "needed_seconds": _estimate_needed_seconds(candidates.values(), seconds, budget),
         "cut_off": {
             name: f"{len(candidate.points)} of {len(candidate.baseline.efforts)}"
             for name, candidate in candidates.items()
@@ -176,6 +177,12 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
         "stopped": {name: candidate.stopped for name, candidate in candidates.items() if candidate.stopped is not None},
         "failed": {name: candidate.failed for name, candidate in candidates.items() if candidate.failed is not None},
     }
+
+
+def _estimate_needed_seconds(candidates, seconds, budget):
+    """Return a time in which each baseline that had too little time can make another fit, or None if there is none."""
+    budgets = [next_budget for candidate in candidates if (next_budget := candidate.estimate_next_budget(budget))]
+    return ceil(seconds * max(budgets) / max(budget, MIN_POINT_SECONDS)) if budgets else None
 
 
 def _find_excluded_baselines(pool, candidates, reference_process):
@@ -230,7 +237,7 @@ def _repeat_compared_fits(reference, candidates, end):
         for candidate in list(repetitions):
             point = compared_points[candidate]
             try:
-                seconds, _ = candidate.fit(point["effort_index"], point["threads"], 1, end - perf_counter())
+                seconds, _ = candidate.fit(point["effort_index"], point["threads"], 1, inf, end)
             except CURVE_ENDING_ERRORS:
                 if candidate is reference:
                     return
@@ -270,13 +277,21 @@ class _Candidate:
         except CURVE_ENDING_ERRORS as error:
             return error
 
-    def should_measure_next_effort(self, effort_index, optimum, budget):
-        """Return whether another effort is necessary and will probably not exceed the budget."""
+    def should_measure_next_effort(self, effort_index, optimum, budget, deadline):
+        """Return whether another effort is necessary and will probably not exceed the budget and the deadline."""
         if effort_index >= len(self.baseline.efforts) or self.stopped is not None or self.failed is not None:
             return False
+        remaining_seconds = self._find_remaining_seconds(budget, deadline)
         if not self.points:
-            return self._is_reference or budget > 0
-        return not self._is_optimal(optimum) and 2 * self.points[-1]["seconds"] <= budget - self.spent_seconds
+            return self._is_reference or remaining_seconds > MIN_POINT_SECONDS
+        return not self._is_optimal(optimum) and 2 * self.points[-1]["seconds"] <= remaining_seconds
+
+    def _find_remaining_seconds(self, budget, deadline):
+        """Return the seconds that fits of this baseline may still take.
+
+        A baseline that was stopped restarts the process of its package, and its loading delays the others.
+        """
+        return max(0.0, min(budget - self.spent_seconds, deadline - perf_counter()))
 
     def _is_optimal(self, optimum):
         """Return whether the last point reaches the optimum, if it is known."""
@@ -288,6 +303,14 @@ class _Candidate:
             return False
         return len(self.points) < len(self.baseline.efforts) and not self._is_optimal(optimum)
 
+    def estimate_next_budget(self, budget):
+        """Return a larger budget, which allows the next effort or the fit that was stopped; None if none is missing."""
+        has_all_efforts = len(self.points) == len(self.baseline.efforts)
+        if self.failed is not None or has_all_efforts or self.find_compared_point() is not None:
+            return None
+        last_seconds = max([point["seconds"] for point in self.points[-1:]] + [self.stopped or MIN_POINT_SECONDS])
+        return max(budget, self.spent_seconds) + 2 * len(self._threads) * last_seconds
+
     def find_compared_point(self):
         """Return the fastest point within COMPARED_SUBOPTIMALITY (without an objective, of the last effort) or None."""
         if self.points and "suboptimality" not in self.points[-1]:
@@ -297,11 +320,14 @@ class _Candidate:
         accurate_points = (point for point in self.points if point["suboptimality"] <= limit)
         return min(accurate_points, key=lambda point: point["seconds"], default=None)
 
-    def fit(self, effort_index, n_threads, n_repeats, limit):
+    def fit(self, effort_index, n_threads, n_repeats, limit, deadline):
         """Return the seconds of fits to the rows, and their measures. A restarted process loads the code first."""
         if not self._process.has_answered:
             self.fit_sample()
-        begin, limit = perf_counter(), max(0.0, limit)
+        begin = perf_counter()
+        limit = min(limit, deadline - begin)
+        if limit <= 0:
+            raise TimeoutError("no time is left")
         arguments = self.baseline, self.rows, self.baseline.efforts[effort_index], n_threads, n_repeats, limit
         try:
             return self._process.call(solve, *arguments, seconds=limit)
@@ -325,12 +351,12 @@ class _Candidate:
         effort, trials, limits = self.baseline.efforts[effort_index], [], []
         try:
             for i, n_threads in enumerate(self._threads):
-                limit = max(0.0, budget - self.spent_seconds) / (len(self._threads) - i)
+                limit = self._find_remaining_seconds(budget, deadline) / (len(self._threads) - i)
                 if self._is_reference and not self.points:
                     limit = max(limit, deadline - perf_counter())
                 limits.append(limit)
                 try:
-                    seconds, measures = self.fit(effort_index, n_threads, n_repeats, limit)
+                    seconds, measures = self.fit(effort_index, n_threads, n_repeats, limit, deadline)
                 except TimeoutError:
                     continue
                 point = {
@@ -413,9 +439,10 @@ def solve(
 
 
 def _hash_rows(problem):
-    """Return a hash of the targets and of at most MAX_HASHED_ENTRIES evenly spaced entries of the rows.
+    """Return a hash of the targets and of evenly spaced rows, with about MAX_HASHED_ENTRIES entries.
 
-    The containers of SciPy store results of checks as attributes, so only their entries are hashed.
+    In a sparse matrix the entries are evenly spaced instead. SciPy's containers store results of checks as attributes,
+    so only their entries are hashed.
     """
     X, y = problem.train.X, problem.train.y
     step = -(-(X.nnz if issparse(X) else prod(X.shape)) // MAX_HASHED_ENTRIES) or 1
@@ -470,6 +497,10 @@ def explain_missing_ratios(comparison: Mapping[str, Any]) -> dict[str, str]:
                 else f", ≥ {seconds / reference_seconds:.3g} × {reference}'s time"
             )
             reasons[name] = f"stopped after {seconds:.3g} s{ratio}"
+        elif not points:
+            reasons[name] = "no time was left for a fit"
+        else:
+            reasons[name] = f"did not reach {COMPARED_SUBOPTIMALITY} with its last effort"
     return reasons
 
 

@@ -40,20 +40,27 @@ def plot_suboptimality(problem: Mapping[str, Any], axes: Axes | None = None) -> 
 
 
 def plot_curve(
-    points: Sequence[Mapping[str, Any]], axes: Axes, lowest: float = MIN_PLOTTED_SUBOPTIMALITY, **style: Any
+    points: Sequence[Mapping[str, Any]],
+    axes: Axes,
+    lowest: float = MIN_PLOTTED_SUBOPTIMALITY,
+    *,
+    label: str,
+    color: str,
+    marker: str,
+    **style: Any,
 ) -> None:
     """Plot the points of a curve. The line omits points for which a faster fit is at least as accurate.
 
-    Lower suboptimalities are plotted at `lowest`. `style` are arguments of `Axes.plot`.
+    Lower suboptimalities are plotted at `lowest`. `style` contains other arguments of `Axes.plot`.
     """
     fastest_points: list[Mapping[str, Any]] = []
     for point in sorted(points, key=lambda point: (point["seconds"], point["suboptimality"])):
         if not fastest_points or point["suboptimality"] < fastest_points[-1]["suboptimality"]:
             fastest_points.append(point)
-    label, marker = style.pop("label"), style.pop("marker")
     for selected_points, form in ((fastest_points, {"label": label}), (points, {"linestyle": "none"})):
         seconds, suboptimality = ([point[key] for point in selected_points] for key in ("seconds", "suboptimality"))
-        axes.plot(seconds, np.maximum(suboptimality, lowest), marker=marker, **form, **style)
+        options: dict[str, Any] = {"color": color, "marker": marker, **form, **style}
+        axes.plot(seconds, np.maximum(suboptimality, lowest), **options)
 
 
 def plot_profile(problems: Sequence[Mapping[str, Any]], axes: Axes | None = None) -> None:

@@ -46,7 +46,7 @@ ROWS_PER_COLUMN = 4
 # the curvature (docs/benchmarks/design-choices.md: curvature fraction).
 SAMPLED_CURVATURE_FRACTION = 0.97
 # The iterations after which the preconditioner is rebuilt. The second, shorter schedule is used if rebuilding takes
-# more than MAX_CHEAP_BUILD_WORK multiply-adds.
+# more than MAX_CHEAP_BUILD_WORK multiply-adds (docs/benchmarks/design-choices.md: expensive preconditioners).
 REFRESH_ITERATIONS, EXPENSIVE_REFRESH_ITERATIONS, MAX_CHEAP_BUILD_WORK = (4, 12, 36, 108), (10, 40), 200_000_000
 # If there are more columns than rows, and the squared means of the columns are at least the fraction MIN_MEAN_RATIO of
 # the mean squares, a fit with an L1 penalty and without an intercept starts from a solution with an intercept, of
@@ -54,7 +54,7 @@ REFRESH_ITERATIONS, EXPENSIVE_REFRESH_ITERATIONS, MAX_CHEAP_BUILD_WORK = (4, 12,
 # intercept).
 MIN_MEAN_RATIO, START_TOL, MAX_START_ITERATIONS = 0.9, INNER_TOL**2, 30
 # With at least MIN_ROWS_FOR_SAMPLE rows, a fit starts from the solution of a sample. The sample has MIN_SAMPLED_ROWS
-# rows, or as many as one block requires if that is more. With fewer rows, whole passes are as cheap.
+# rows, or as many as one block requires if that is more (docs/benchmarks/design-choices.md: sample at the start).
 MIN_ROWS_FOR_SAMPLE, MIN_SAMPLED_ROWS = 200_000, 5_000
 # If there are fewer columns per row, L-BFGS in the space of the coefficients is as fast and has better preconditioners.
 MIN_COLUMNS_PER_ROW = 3

@@ -42,10 +42,20 @@ def test_new_counts_are_recorded_next_to_those_of_other_functions(check):
     }
 
 
-def test_without_a_file_all_counts_are_new(check, capsys):
+def test_functions_without_stored_counts_fail(check, capsys):
+    assert check.call({"module:other": 7}) == 1
+    assert f"No counts in {check.path}: module:other. Store them with --record." in capsys.readouterr().out
     check.path.unlink()
+    assert check.call({}) == 1
+    assert "module:fit; module:pass. Store" in capsys.readouterr().out and not check.path.exists()
+    assert check.call({}, should_record=True) == 0
     assert check.call({}) == 0
-    assert capsys.readouterr().out.count("new") == 2 and not check.path.exists()
+
+
+def test_a_suite_replaces_all_counts(check, monkeypatch):
+    monkeypatch.setattr(instructions, "count_instructions", lambda _: {"module:pass": 5})
+    assert instructions.check_counts([], check.path, should_record=True, should_keep_others=False) == 0
+    assert json.loads(check.path.read_text())["counts"] == {"module:pass": 5}
 
 
 def test_counts_of_other_versions_are_not_compared(check, monkeypatch, capsys):

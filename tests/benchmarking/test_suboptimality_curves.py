@@ -170,18 +170,74 @@ def test_a_baseline_is_measured_on_each_number_of_threads(monkeypatch, name, sec
     monkeypatch.setattr(timing, "PAUSE_SECONDS", 0.0)
     process = SimulatedProcess(seconds)
     candidate = suboptimality_curves._Candidate(name, LIBRARIES[name], "rows", "sample", process)
-    candidate.measure_next_effort(0, 1, 5.0, 0.0)
+    deadline = perf_counter() + 60.0
+    candidate.measure_next_effort(0, 1, 5.0, deadline)
     assert process.calls == fitted
     if later is None:
         # The first number of threads had half of the budget, and the second one the rest.
         assert candidate.points == []
         assert 2.4 < candidate.stopped <= 2.5
-        assert not candidate.should_measure_next_effort(1, 0.0, 5.0)
+        assert not candidate.should_measure_next_effort(1, 0.0, 5.0, deadline)
         return
     process.calls.clear()
-    candidate.measure_next_effort(1, 1, 5.0, 0.0)
+    candidate.measure_next_effort(1, 1, 5.0, deadline)
     assert [n_threads for path, n_threads in process.calls if path == "rows"] == later
     assert [point["threads"] for point in candidate.points] == [min(later, key=seconds.get)] * 2
+
+
+def test_after_the_deadline_only_the_reference_is_fitted():
+    past = perf_counter() - 1.0
+    for is_reference in (False, True):
+        candidate = suboptimality_curves._Candidate("torch", LIBRARIES["torch"], "rows", "sample", None, is_reference)
+        assert candidate.should_measure_next_effort(0, None, 5.0, past) == is_reference
+        candidate.points = [{"seconds": 0.1, "objective": 1.0, "suboptimality": 0.5}]
+        assert not candidate.should_measure_next_effort(1, None, 5.0, past)
+        assert candidate.should_measure_next_effort(1, None, 5.0, past + 60.0)
+
+
+def test_the_needed_time_allows_the_next_fit_of_the_slowest_baseline():
+    def make(spent_seconds, **attributes):
+        candidate = suboptimality_curves._Candidate("torch", LIBRARIES["torch"], "rows", "sample", None)
+        candidate.spent_seconds, candidate._threads = spent_seconds, [1]
+        vars(candidate).update(attributes)
+        return candidate
+
+    point = {"seconds": 2.0, "objective": 1.0, "suboptimality": 0.5}
+    find = suboptimality_curves._estimate_needed_seconds
+    assert find([make(1.0, points=[{**point, "suboptimality": 1e-5}]), make(1.0, failed="no")], 60.0, 5.0) is None
+    # The next fit is expected to take twice as long as the last one, in addition to the budget.
+    assert find([make(3.0, points=[point])], 60.0, 5.0) == 60 * (5 + 2 * 2) / 5
+    assert find([make(5.0, stopped=5.0), make(3.0, points=[point])], 60.0, 5.0) == 60 * (5 + 2 * 5) / 5
+    # Loading another baseline took all of the time.
+    assert find([make(0.0)], 60.0, 5.0) > 60
+    assert find([make(0.0)], 60.0, 0.0) > 60
+
+
+def test_each_missing_ratio_has_a_reason():
+    point = {"seconds": 1.0, "suboptimality": 0.1}
+    comparison = {
+        "reference": "reference",
+        "left_out": {"excluded": "no softmax"},
+        "failed": {"failing": "MemoryError"},
+        "stopped": {"slow": 5.0},
+        "cut_off": {"cut off": "2 of 8"},
+        "points": {
+            "reference": [{"seconds": 0.5, "suboptimality": 0.0}],
+            "failing": [point],
+            "slow": [],
+            "cut off": [point],
+            "late": [],
+            "inaccurate": [point],
+        },
+    }
+    assert suboptimality_curves.explain_missing_ratios(comparison) == {
+        "excluded": "excluded: no softmax",
+        "failing": "failed: MemoryError",
+        "slow": "stopped after 5 s, ≥ 10 × reference's time",
+        "cut off": "time over after effort 2 of 8",
+        "late": "no time was left for a fit",
+        "inaccurate": "did not reach 1e-4 with its last effort",
+    }
 
 
 def make_candidate(name, process, **point):

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from repository import ROOT
 
+from benchmarks.ablation import iterate_problems
 from benchmarks.plain_loops import EMITTED, LOOPS, PROBLEMS, replace_loops
 from benchmarks.processes import run_python
 
 FIT_PROGRAM = """
 import json
+from benchmarks.ablation import iterate_problems
 from benchmarks.plain_loops import replace_loops
 replace_loops({group!r})
 import numpy as np
@@ -48,6 +50,12 @@ def test_loops_of_loaded_kernels_cannot_be_replaced():
 
     with pytest.raises(RuntimeError, match="Kernels are loaded"):
         replace_loops("simd")
+
+
+@pytest.mark.thorough
+def test_the_problems_of_each_group_exist():
+    names = {problem[0] for problem in iterate_problems()}
+    assert set().union(*PROBLEMS.values()) <= names
 
 
 @pytest.mark.slow  # Each process compiles its kernels.

@@ -58,14 +58,25 @@ def draw_baselines(results: Any) -> Any:
     panels = figure.subplots(len(problems), 1, sharey=True, squeeze=False)[:, 0]
     for panel in panels[1:]:
         panel.set_ylabel("(J − J*) / J*")
+    other_styles = cycle(OTHER_BASELINES)
+    names = dict.fromkeys(name for problem in problems for name in problem["points"])
+    styles = {name: LIBRARIES.get(name) or next(other_styles) for name in names}
     for panel, problem in zip(panels, problems, strict=True):
-        other_baselines = cycle(OTHER_BASELINES)
         for name, points in problem["points"].items():
-            color, marker = LIBRARIES.get(name) or next(other_baselines)
+            color, marker = styles[name]
             # The curve of fastlin is drawn on top of the others.
             size, width, drawing_order = (9, 3.5, 3) if name == "fastlin" else (7, 1.6, 2)
-            style = {"color": color, "marker": marker, "markersize": size, "linewidth": width, "zorder": drawing_order}
-            plot_curve(points, panel, lowest_drawn_value, label=name, **style)
+            plot_curve(
+                points,
+                panel,
+                lowest_drawn_value,
+                label=name,
+                color=color,
+                marker=marker,
+                markersize=size,
+                linewidth=width,
+                zorder=drawing_order,
+            )
         panel.axhspan(lowest_drawn_value / 10, lowest_drawn_value, color="black", alpha=0.08, linewidth=0)
         panel.text(
             0.01,
