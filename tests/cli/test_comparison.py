@@ -1,6 +1,7 @@
 """The comparison of installed libraries on a user's data: reading, errors, and the report."""
 
 import dataclasses
+import io
 import os
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from fastlin.benchmarking.other_libraries import LIBRARIES, CannotSolveError, Library
 from fastlin.cli import comparison
 from fastlin.cli.results import read_results
+from fastlin.cli.studies import make_table
 
 DEFAULT_OPTIONS = {"target": "y", "drop": (), "separator": None, "decimal": ".", "thousands": None, "encoding": "utf-8"}
 DATA_FILES = {
@@ -133,3 +135,20 @@ def test_the_comparison_reports_all_libraries_on_one_objective(run, libraries, t
     accuracies = [points[-1]["accuracy"] for points in problem["points"].values()]
     assert min(accuracies) > 0.6
     assert all(points[-1]["suboptimality"] <= 1e-6 for points in problem["points"].values())
+
+
+def test_names_of_libraries_are_not_broken_in_a_narrow_terminal():
+    from rich.console import Console
+
+    names = ["scikit-learn newton-cholesky", "fastlin"]
+    columns = ["", "seconds to a suboptimality of 1e-4", "time divided by the time of fastlin"]
+    console = Console(width=60, record=True, file=io.StringIO())
+    console.print(make_table("a title", columns, [[name, "0.1234", "12.34 (11.9 to 12.8)"] for name in names]))
+    lines = console.export_text().splitlines()
+    assert all(any(line.strip().startswith(name) for line in lines) for name in names)
+    assert max(map(len, lines)) <= 60
+    # A longer name is broken, because no other column would be left.
+    long_name = "a name " * 12
+    console.print(make_table("", columns, [[long_name, "0.1234", "1"]]))
+    lines = console.export_text().splitlines()
+    assert not any(long_name.strip() in line for line in lines) and max(map(len, lines)) <= 60
