@@ -26,6 +26,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from fastlin.environment.file_system import write_atomically
 from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS, choose_level, list_levels
 from fastlin.kernels.machine.target import read_features
 
@@ -183,7 +184,8 @@ def check_counts(
     if should_record:
         is_kept = should_keep_others and stored["versions"] == versions
         counts = stored["counts"] | counts if is_kept else counts
-        path.write_text(json.dumps({"versions": versions, "counts": counts}, indent=1) + "\n", "utf-8")
+        with write_atomically(path) as part:
+            part.write_text(json.dumps({"versions": versions, "counts": counts}, indent=1) + "\n", "utf-8")
         return 0
     new_names = [name for name in counts if name not in stored["counts"]]
     if new_names:
