@@ -128,6 +128,7 @@ def test_files_of_users_are_written_atomically():
     ]
     assert [call for name, call, names in calls if "part" not in names] == ["figure.savefig(file, format='png')"]
     assert {name for name, *_ in calls} == {
+        "instructions.py",
         "results.py",
         "page.py",
         "__init__.py",
