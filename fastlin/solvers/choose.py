@@ -108,8 +108,8 @@ def choose_solver(objective: Objective, solver: str) -> str:
     """Return "lbfgs", "newton-cg" or "newton-cholesky" for any solver name. The penalty must be smooth."""
     if not objective.has_hessian:
         return "lbfgs"
-    if solver in ("lbfgs", "newton-cg"):
-        return solver
+    if solver == "lbfgs":
+        return "lbfgs"
     n_parameters = objective.shape[0] * objective.shape[1]
     work = objective.matrix.count_gram_work() * objective.n_rows_coef**2 + n_parameters**3
     max_hessian_work = 2 * MAX_WORK_IN_CACHE
@@ -118,5 +118,7 @@ def choose_solver(objective: Objective, solver: str) -> str:
         # start from a sample needs even fewer.
         max_hessian_work = 5 * max_hessian_work if objective.n_rows < MIN_ROWS_FOR_SAMPLE else 0
     is_tiny_problem = n_parameters <= SMALL_HESSIAN_SIZE and work <= max_hessian_work
-    is_newton_preferred = solver == "newton-cholesky" or is_tiny_problem
-    return "newton-cholesky" if is_newton_preferred and objective.is_hessian_affordable else "lbfgs"
+    # In a tiny problem, newton-cg solves its equations exactly too. Two steps are then the same as two warm starts.
+    if (solver == "newton-cholesky" or is_tiny_problem) and objective.is_hessian_affordable:
+        return "newton-cholesky"
+    return "newton-cg" if solver == "newton-cg" else "lbfgs"
