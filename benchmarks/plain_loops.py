@@ -18,7 +18,6 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-WHEEL_CODE_VARIABLE = "FASTLIN_COMPILED"
 EMITTED = "emitted"
 N_PAIRS, FIT_SECONDS, MAX_FITS = 3, 1.0, 15
 
@@ -240,8 +239,9 @@ def measure_fits(names):
 
 def measure_group(group, is_full_run=False):
     """Return the record of a group: the time with plain loops divided by the time with emitted loops, per problem."""
-    # This import loads kernels, whose loops `replace_loops` could not replace.
+    # These imports load kernels, whose loops `replace_loops` could not replace.
     from benchmarks.processes import run_python
+    from fastlin.kernels.machine.target import WHEEL_CODE_VARIABLE
 
     seconds = {EMITTED: [], group: []}
     with tempfile.TemporaryDirectory() as folder:

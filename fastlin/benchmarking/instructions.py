@@ -28,7 +28,7 @@ from typing import Any
 
 from fastlin.environment.file_system import write_atomically
 from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS, choose_level, list_levels
-from fastlin.kernels.machine.target import read_features
+from fastlin.kernels.machine.target import WHEEL_CODE_VARIABLE, read_features
 
 DEFAULT_FILE, DEFAULT_TOLERANCE = "instructions.json", 3.0
 # Valgrind does not support AVX-512.
@@ -36,7 +36,7 @@ COUNTED_LEVEL, SUPPORTED_LEVELS = "x86-64-v3", ("x86-64-v3", "x86-64-v4")
 ENVIRONMENT_SETTINGS = {
     "NUMBA_CPU_NAME": COUNTED_LEVEL,
     "NUMBA_CPU_FEATURES": ",".join(f"+{feature}" for feature in INSTRUCTION_SET_LEVELS[COUNTED_LEVEL].features),
-    "FASTLIN_COMPILED": "off",
+    WHEEL_CODE_VARIABLE: "off",
     "OPENBLAS_CORETYPE": "Haswell",
     "PYTHONHASHSEED": "0",
     **dict.fromkeys(

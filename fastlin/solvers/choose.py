@@ -106,9 +106,7 @@ def list_methods(objective: Objective, solver: str) -> list[SolverMethod]:
 
 def choose_solver(objective: Objective, solver: str) -> str:
     """Return "lbfgs", "newton-cg" or "newton-cholesky" for any solver name. The penalty must be smooth."""
-    if not objective.has_hessian:
-        return "lbfgs"
-    if solver == "lbfgs":
+    if solver == "lbfgs" or not objective.has_hessian:
         return "lbfgs"
     n_parameters = objective.shape[0] * objective.shape[1]
     work = objective.matrix.count_gram_work() * objective.n_rows_coef**2 + n_parameters**3
