@@ -35,7 +35,7 @@ def _overload_find_row(row_indices, i):
 
 def _make_reading(n_rows, n_classes):
     @register_jitable(fastmath=True)
-    def read(X, row_indices, i, coef, k, first, last, scores, lines):
+    def read(X, row_indices, i, coef, k, first, last, scores):
         for r in range(n_rows):
             row = _find_row(row_indices, i + r)
             for c in range(n_classes):
@@ -51,12 +51,12 @@ def _make_loading(n_rows, read):
     multiply = _make_reading(**inspect.getclosurevars(read).nonlocals)
 
     @register_jitable(fastmath=True)
-    def load(X, row_indices, i, coef, k, first, last, scores, lines, scaling, tile):
+    def load(X, row_indices, i, coef, k, first, last, scores, scaling, tile):
         for r in range(n_rows):
             row = _find_row(row_indices, i + r)
             for j in range(first, min(last, X.shape[1])):
                 tile[i + r, j] = coef.dtype.type(X[row, j]) * scaling.scale[j] + scaling.shift[j]
-        multiply(tile, tile.shape[0], i, coef, k, first, last, scores, lines)
+        multiply(tile, tile.shape[0], i, coef, k, first, last, scores)
 
     return load
 
@@ -65,7 +65,7 @@ def _make_accumulation(n_vectors, n_classes):
     from fastlin.kernels.machine.emitter import VECTOR_BYTES
 
     @register_jitable(fastmath=True)
-    def accumulate(tile, n_rows, j, multipliers, k, sums, lines):
+    def accumulate(tile, n_rows, j, multipliers, k, sums):
         for c in range(n_classes):
             for i in range(n_rows):
                 for h in range(j, j + n_vectors * VECTOR_BYTES // tile.itemsize):
@@ -181,9 +181,8 @@ LOOPS = {
     },
     "in_place": {
         ("simd", "make_multiplication.<locals>.read"): _make_reading,
-        ("in_place", "_make_accumulation_loop.<locals>.add_rows"): _make_addition_in_place,
+        ("in_place", "_make_accumulation_loop.<locals>.add_multiplied_rows"): _make_addition_in_place,
     },
-    "prefetch": {},
     "intrinsics": {
         ("intrinsics", "add_reassociated"): lambda: _add,
         ("intrinsics", "power_of_two"): lambda: _raise_two_to_power,
@@ -194,7 +193,6 @@ PROBLEMS = {
     "simd": ("MNIST", "100,000 × 100, 10 classes", "100,000 × 100, 4 classes", "10000 x 256, 300 classes"),
     "gather": ("text, 20 classes", "text, 2 classes", "one-hot of a9a's shape"),
     "in_place": ("100,000 × 20, 2 classes", "30,000 × 20, 2 classes", "200000 x 20, 2 classes"),
-    "prefetch": ("MNIST", "100,000 × 100, 10 classes", "200000 x 20, 2 classes", "text, 20 classes"),
     "intrinsics": ("100,000 × 20, 2 classes", "100,000 × 20, 10 classes", "text, 20 classes"),
 }
 
@@ -218,8 +216,6 @@ def replace_loops(group):
         return decorate
 
     emitter.llvm_intrinsic = llvm_intrinsic
-    if group == "prefetch":
-        emitter.Emitter.prefetch = lambda *_: None
 
 
 def measure_fits(names):

@@ -12,7 +12,7 @@ KERNEL_TESTS = ROOT / "tests" / "kernels"
 SPARSE_TEST = ROOT / "tests" / "matrices" / "test_sparse.py"
 # Tests of code that depends on the vector width.
 VECTOR_WIDTH_TESTS = (
-    *(f"machine/test_{name}.py" for name in ("exponential", "prefetch", "tiles")),
+    *(f"machine/test_{name}.py" for name in ("exponential", "tiles")),
     *(f"linear/test_{name}.py" for name in ("dense_rows", "sparse_rows")),
 )
 # A generic processor without optional features has 16-byte vectors, as arm64 does.

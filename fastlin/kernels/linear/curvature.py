@@ -12,7 +12,6 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.intrinsics import optimize_for_size, prevent_inlining
-from fastlin.kernels.machine.prefetch import empty_prefetch_list
 from fastlin.kernels.machine.products import add_matrix_product, add_triangle_product
 from fastlin.kernels.machine.simd import CLASSES_PER_TILE
 from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, transpose_tile, zeros_padded
@@ -61,7 +60,6 @@ def fill_block_gram(block, n_blocks, X, rows, starts, row_weights, scaling, pane
     X = X[:, begin:]
     padded_scaling = pad_scaling(Scaling(scaling.scale[begin:], scaling.shift[begin:]), tile)
     padded_scaling.shift[n_columns - 1 - begin] = 1
-    no_prefetched_rows = empty_prefetch_list(np.int64(0))
     columns = zeros_aligned((panel_rows, GRAM_ROWS), tile.dtype)
     batch_size = MAX_GRAM_SUMS_BYTES // (8 * n_panel_rows * tile.shape[1])
     batch_size = 1 if batch_size < 1 else batch_size if batch_size < n_weight_sets else n_weight_sets
@@ -95,7 +93,7 @@ def fill_block_gram(block, n_blocks, X, rows, starts, row_weights, scaling, pane
                     weight_set = multipliers[t * n_padded_rows : t * n_padded_rows + n_upper_triangle_rows]
                     position = (p * batch_size + t) * n_padded_rows
                     block_sums = sums[position : position + n_upper_triangle_rows]
-                    add_matrix_product(column_block, stop - start, weight_set, block_sums, no_prefetched_rows)
+                    add_matrix_product(column_block, stop - start, weight_set, block_sums)
         for t in range(n_weight_sets_in_batch):
             for p in range(n_column_blocks):
                 position = (p * batch_size + t) * n_padded_rows
@@ -174,7 +172,6 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
     padded_scaling.shift[n_columns - 1] = 1
     weighted_probabilities = zeros_aligned((n_classes, ROWS_PER_HESSIAN_STEP), tile.dtype)
     multipliers = zeros_aligned((CLASS_PAIRS_PER_STEP, ROWS_PER_HESSIAN_STEP), tile.dtype)
-    no_prefetched_rows = empty_prefetch_list(np.int64(0))
     for start in range(first, last, ROWS_PER_HESSIAN_STEP):
         n_rows = ROWS_PER_HESSIAN_STEP if start + ROWS_PER_HESSIAN_STEP < last else last - start
         load_tile(X, rows[start : start + n_rows], padded_scaling, tile)
@@ -205,7 +202,7 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
                         k += 1
                         other = k
                 pair_sums = sums[part, first_pair : first_pair + n_pairs, first_column : first_column + width]
-                add_matrix_product(products, n_rows, multipliers[:n_pairs], pair_sums, no_prefetched_rows)
+                add_matrix_product(products, n_rows, multipliers[:n_pairs], pair_sums)
 
 
 def round_up_pair_count(n_pairs: int) -> int:

@@ -89,7 +89,7 @@ def fill_block_pass(
             convert_scores_of_batch(tile.scores, stop - start, batch, batch.n_classes, block, first + start, buffers)
         for k in range(intercept.shape[0]):
             intercept_sums[k] += sum_values(tile.scores[k, : stop - start])
-        add_matrix_product(tile.rows, stop - start, tile.scores, coef_sums, tile.prefetch_list)
+        add_matrix_product(tile.rows, stop - start, tile.scores, coef_sums)
         if categorical is not None:
             add_category_sums(tile.scores, stop - start, categorical_tile)
     if losses is not None:

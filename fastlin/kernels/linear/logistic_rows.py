@@ -20,9 +20,8 @@ from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.in_place import (
     COLUMNS_PER_STEP,
     ROWS_PER_STEP,
-    add_columns,
-    add_long_rows,
-    add_short_rows,
+    add_multiplied_columns,
+    add_multiplied_rows,
     score_columns,
     score_rows,
 )
@@ -30,10 +29,6 @@ from fastlin.kernels.machine.intrinsics import optimize_for_size
 from fastlin.kernels.machine.vectors import compensated_dot
 from fastlin.typing import FloatArray, FloatType
 
-# These loops do not prefetch cache lines of the next tile.
-NO_PREFETCHED_LINES = 0, 0
-# The rows of the next tile are prefetched if a row has at least this many bytes (see `add_long_rows`).
-MIN_PREFETCHED_ROW_BYTES = 320
 # The largest absolute shift of a scaled column, whose standard deviation is near one. A shift of 64 multiplies the
 # rounding error of the column's terms by at most 129, which costs seven of the 53 bits of float64. In float32, a shift
 # of 2 multiplies the rounding error by at most 5.
@@ -128,10 +123,10 @@ def _fill_scores(X, coef, intercept, scores):
     if X.strides[1] == X.itemsize:
         n_rows, zero_index = X.shape[0], np.int64(0)
         for i in range(0, n_rows, ROWS_PER_STEP):
-            score_rows(X, n_rows, i, coef, zero_index, zero_index, coef.shape[1], scores, NO_PREFETCHED_LINES)
+            score_rows(X, n_rows, i, coef, zero_index, zero_index, coef.shape[1], scores)
         return
     for j in range(0, X.shape[1], COLUMNS_PER_STEP):
-        add_columns(X.T, X.shape[1], j, coef[0], row_scores)
+        add_multiplied_columns(X.T, X.shape[1], j, coef[0], row_scores)
 
 
 @kernel(reassociate=False, inner=True)
@@ -147,23 +142,10 @@ def _add_rows(X, multipliers, sums, tile_buffer):
         factors[i] = 0
     if X.strides[1] != X.itemsize:
         for j in range(0, X.shape[1], COLUMNS_PER_STEP):
-            score_columns(
-                X.T,
-                X.shape[1],
-                j,
-                multipliers,
-                zero_index,
-                zero_index,
-                factors.shape[0],
-                tile_buffer,
-                NO_PREFETCHED_LINES,
-            )
-    elif X.shape[1] * X.itemsize >= MIN_PREFETCHED_ROW_BYTES:
-        for i in range(0, n_rows, ROWS_PER_STEP):
-            add_long_rows(X, n_rows, i, factors, tile_sums)
+            score_columns(X.T, X.shape[1], j, multipliers, zero_index, zero_index, factors.shape[0], tile_buffer)
     else:
         for i in range(0, n_rows, ROWS_PER_STEP):
-            add_short_rows(X, n_rows, i, factors, tile_sums)
+            add_multiplied_rows(X, n_rows, i, factors, tile_sums)
     for j in range(tile_sums.shape[0]):
         sums[j] += np.float64(tile_sums[j])
         tile_sums[j] = 0

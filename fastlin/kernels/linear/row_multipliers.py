@@ -11,7 +11,6 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import combine_rows
 from fastlin.kernels.machine.intrinsics import optimize_for_size
-from fastlin.kernels.machine.prefetch import empty_prefetch_list
 from fastlin.kernels.machine.products import add_matrix_product, add_scores
 from fastlin.kernels.machine.simd import ROWS_PER_GROUP
 from fastlin.kernels.machine.tiles import Scaling, load_tile, make_row_range, pad_scaling, zeros_padded
@@ -61,14 +60,14 @@ def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, w
         )
         load_tile(X[:, first:last], row_indices, Scaling(scale, shift), tile)
         sums[:] = 0
-        add_matrix_product(buffer, n_rows, multipliers, sums, empty_prefetch_list(0))
+        add_matrix_product(buffer, n_rows, multipliers, sums)
         for k in range(n_classes):
             for j in range(last - first):
                 sums[k, j] *= factors[first + j]
                 coef[k, first + j] = sums[k, j]
             for j in range(last - first, sums.shape[1]):
                 sums[k, j] = 0
-        add_scores(buffer, n_rows, n_rows, sums, np.int64(0), scores, empty_prefetch_list(0))
+        add_scores(buffer, n_rows, n_rows, sums, np.int64(0), scores)
     for k in range(n_classes):
         for i in range(n_rows):
             products[block, k, i] = scores[k, i]

@@ -1,1 +1,1 @@
-"""Kernels and functions that depend on the processor: compilation, threads, vectors, prefetching, tiles, products."""
+"""Kernels and functions that depend on the processor: compilation, threads, vectors, tiles, products."""

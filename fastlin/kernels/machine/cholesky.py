@@ -6,13 +6,10 @@ BLAS threads, which can be limited only per process.
 
 import math
 
-import numpy as np
-
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.intrinsics import optimize_for_size, prevent_inlining
-from fastlin.kernels.machine.prefetch import empty_prefetch_list
 from fastlin.kernels.machine.products import add_matrix_product
 
 # The number of rows per step of a factorization. Each step subtracts the contributions of the previous rows with
@@ -56,7 +53,6 @@ def factorize_block(block, n_blocks, matrices, ridge, packed_factors):
                 target[j] = row[j]
         factor[i // block_width * size + i, i % block_width] += matrix.dtype.type(ridge) * matrix[i, i]
     multipliers = zeros_aligned((ROWS_PER_BATCH, size), matrix.dtype)
-    no_prefetched_rows = empty_prefetch_list(np.int64(0))
     for first in range(0, size, ROWS_PER_BATCH):
         stop = first + ROWS_PER_BATCH if first + ROWS_PER_BATCH < size else size
         for other in range(first, stop):
@@ -67,9 +63,7 @@ def factorize_block(block, n_blocks, matrices, ridge, packed_factors):
             rows = factor[column_block * size : (column_block + 1) * size]
             for i in range(0, first, ROWS_PER_PRODUCT):
                 end = i + ROWS_PER_PRODUCT if i + ROWS_PER_PRODUCT < first else first
-                add_matrix_product(
-                    rows[i:end], end - i, multipliers[: stop - first, i:end], rows[first:stop], no_prefetched_rows
-                )
+                add_matrix_product(rows[i:end], end - i, multipliers[: stop - first, i:end], rows[first:stop])
         _factorize_rows(factor, matrix, first, stop)
     for i in range(size):
         packed_row = packed_factors[block, i * size - i * (i - 1) // 2 :]
@@ -87,14 +81,13 @@ def _factorize_rows(factor, matrix, first, stop):
     size, block_width = matrix.shape[0], factor.shape[1]
     smallest = matrix.dtype.type(4 * (MACHINE_EPSILON if matrix.itemsize == 8 else MACHINE_EPSILON_FLOAT32))
     negated_column = zeros_aligned((1, ROWS_PER_BATCH), matrix.dtype)
-    no_prefetched_rows = empty_prefetch_list(np.int64(0))
     for i in range(first, stop):
         first_column_block = i // block_width
         for h in range(first, i):
             negated_column[0, h - first] = -factor[first_column_block * size + h, i % block_width]
         for column_block in range(first_column_block, factor.shape[0] // size):
             rows = factor[column_block * size : (column_block + 1) * size]
-            add_matrix_product(rows[first:i], i - first, negated_column, rows[i : i + 1], no_prefetched_rows)
+            add_matrix_product(rows[first:i], i - first, negated_column, rows[i : i + 1])
         pivot = factor[first_column_block * size + i, i % block_width]
         diagonal = matrix[i, i]
         if not diagonal > 0:
@@ -174,7 +167,6 @@ def solve_interleaved_block(block, n_blocks, mirrored_factor, values):
     n_rows, size = values.shape
     begin, end = block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks
     x = zeros_aligned((size, 4 * VECTOR_BYTES // mirrored_factor.itemsize), mirrored_factor.dtype)
-    no_prefetched_rows = empty_prefetch_list(np.int64(0))
     for k in range(begin, end):
         row = values[k]
         for i in range(size):
@@ -182,15 +174,13 @@ def solve_interleaved_block(block, n_blocks, mirrored_factor, values):
     for first in range(0, size, ROWS_PER_BATCH):
         stop = first + ROWS_PER_BATCH if first + ROWS_PER_BATCH < size else size
         if first > 0:
-            add_matrix_product(x, first, mirrored_factor[first:stop], x[first:stop], no_prefetched_rows)
+            add_matrix_product(x, first, mirrored_factor[first:stop], x[first:stop])
         for i in range(first, stop):
             _solve_entry(mirrored_factor[i], x, first, i, i)
     for first in range((size - 1) // ROWS_PER_BATCH * ROWS_PER_BATCH, -1, -ROWS_PER_BATCH):
         stop = first + ROWS_PER_BATCH if first + ROWS_PER_BATCH < size else size
         if stop < size:
-            add_matrix_product(
-                x[stop:], size - stop, mirrored_factor[first:stop, stop:], x[first:stop], no_prefetched_rows
-            )
+            add_matrix_product(x[stop:], size - stop, mirrored_factor[first:stop, stop:], x[first:stop])
         for i in range(stop - 1, first - 1, -1):
             _solve_entry(mirrored_factor[i], x, i + 1, stop, i)
     for k in range(begin, end):

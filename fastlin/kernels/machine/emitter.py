@@ -1,8 +1,8 @@
 """The builder of LLVM instructions for the loops in `simd` and `gather`, and the vector width of these loops.
 
 Numba relies on LLVM to vectorize loops. The few loops in which a fit spends most of its time are emitted as explicit
-vector instructions instead. `Emitter` provides their common instructions: loads with conversion, multiply-adds, sums
-over lanes, and prefetches.
+vector instructions instead. `Emitter` provides their common instructions: loads with conversion, multiply-adds, and
+sums over lanes.
 """
 
 import inspect
@@ -182,16 +182,6 @@ class Emitter:
                 old_scores = self.load(position, vector=total.type, align=align)
                 self.store(self.builder.fadd(old_scores, total), position, align=align)
 
-    def prefetch(self, address):
-        """Prefetch a cache line to the L2 cache, because the L1 cache contains the current data."""
-        number = ir.IntType(32)
-        shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
-        prefetch_function = cgutils.get_or_insert_function(self.builder.module, shape, "llvm.prefetch.p0")
-        is_write, locality, is_data_cache = number(0), number(2), number(1)
-        self.builder.call(
-            prefetch_function, [self.builder.inttoptr(address, cgutils.voidptr_t), is_write, locality, is_data_cache]
-        )
-
     def zeros(self, count):
         """Return ``count`` variables, each a vector of zeros. LLVM keeps these variables in registers."""
         zero = ir.Constant(self.vector, [0.0] * self.lanes)
@@ -249,18 +239,18 @@ class RowReader:
     def emit_loop(self, first, last, emit_body):
         """Emit the loop over the vectors of the columns from `first` to `last`, including an incomplete last vector.
 
-        The arguments of ``emit_body`` are the index of a vector, the first column of this vector, and the number of
-        columns of an incomplete vector, or None for a full vector.
+        The arguments of ``emit_body`` are the first column of a vector, and the number of columns of an incomplete
+        vector, or None for a full vector.
         """
         builder, lanes = self._emit.builder, self._emit.lanes
         whole = builder.and_(self.n_features, first.type(-lanes))
         end = builder.select(builder.icmp_signed("<", whole, last), whole, last)
         count = builder.udiv(builder.sub(end, first), first.type(lanes))
         with cgutils.for_range(builder, count) as loop:
-            emit_body(loop.index, builder.add(first, builder.mul(loop.index, first.type(lanes))), None)
+            emit_body(builder.add(first, builder.mul(loop.index, first.type(lanes))), None)
         n_remaining_columns = builder.sub(self.n_features, end)
         has_partial_vector = builder.and_(
             builder.icmp_signed("<", end, last), builder.icmp_signed(">", n_remaining_columns, first.type(0))
         )
         with builder.if_then(has_partial_vector):
-            emit_body(count, end, n_remaining_columns)
+            emit_body(end, n_remaining_columns)

@@ -14,9 +14,6 @@ from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, llvm_intrinsi
 from fastlin.kernels.machine.libraries import cgutils, types
 from fastlin.typing import FloatArray
 
-# Rows of the table are prefetched this many entries ahead, because the processor cannot predict which rows are next
-# (docs/benchmarks/design-choices.md: prefetched table rows).
-PREFETCH_DISTANCE = 32
 # The number of float64 values in a vector, and in the shorter vector for three or four classes.
 LANES = VECTOR_BYTES // 8
 LANES_PER_HALF_VECTOR = 4 if LANES == 8 else 2
@@ -51,28 +48,15 @@ def _make_combination_loop(n_vectors, lanes, n_alternating_sums):
         stride, _ = cgutils.unpack_tuple(builder, rows.strides)
         table_pointer = emit.pointer(table_type, table, builder.neg(first_row), k)
         totals = [emit.zeros(n_vectors) for _ in range(n_alternating_sums)]
-        (n_entries,) = emit.shape(indices_type, indices)
-        last_entry = builder.sub(n_entries, number(1))
-
-        def address(entry):
-            row = context.cast(builder, builder.load(builder.gep(positions, [entry])), indices_type.dtype, types.int64)
-            return builder.gep(builder.bitcast(table_pointer, cgutils.voidptr_t), [builder.mul(row, stride)])
 
         def add(entry, total):
-            # A table with one class is small enough for the cache.
-            if lanes > 1:
-                prefetched_entry = builder.add(entry, number(PREFETCH_DISTANCE))
-                prefetched_entry = builder.select(
-                    builder.icmp_signed("<", prefetched_entry, last_entry), prefetched_entry, last_entry
-                )
-                target = builder.ptrtoint(address(prefetched_entry), number)
-                for line in range(0, 8 * n_vectors * lanes, CACHE_LINE):
-                    emit.prefetch(builder.add(target, number(line)))
             value = builder.load(builder.gep(values, [entry]))
             value = emit.broadcast(context.cast(builder, value, data_type.dtype, types.float64))
-            row = builder.bitcast(address(entry), table_pointer.type)
+            row = context.cast(builder, builder.load(builder.gep(positions, [entry])), indices_type.dtype, types.int64)
+            address = builder.gep(builder.bitcast(table_pointer, cgutils.voidptr_t), [builder.mul(row, stride)])
+            table_row = builder.bitcast(address, table_pointer.type)
             for v in range(n_vectors):
-                x = emit.load(row, number(v * lanes), align=8 * lanes)
+                x = emit.load(table_row, number(v * lanes), align=8 * lanes)
                 builder.store(emit.multiply_add(x, value, builder.load(total[v])), total[v])
 
         count = builder.sub(last, first)

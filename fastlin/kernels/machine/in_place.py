@@ -5,7 +5,6 @@ vectors of columns. Contiguous columns are the rows of the transpose of X, and a
 emitted as LLVM instructions, like those in `simd`. Without compilation, NumPy computes the same results.
 """
 
-from fastlin.kernels.machine.arrays import CACHE_LINE
 from fastlin.kernels.machine.emitter import Emitter, RowReader, llvm_intrinsic
 from fastlin.kernels.machine.simd import make_multiplication, make_row_pointers
 
@@ -24,11 +23,8 @@ def count_tile_rows_in_place(n_features: int, itemsize: int) -> int:
     )
 
 
-def _make_accumulation_loop(count, uses_prefetch=False):
-    """Return the loop that adds ``count`` rows times their multipliers.
-
-    If ``uses_prefetch``, the loop prefetches the rows of the next tile.
-    """
+def _make_accumulation_loop(count):
+    """Return the loop that adds ``count`` rows times their multipliers."""
 
     def generate_code(context, builder, kinds, arguments):
         X_type, n_rows_type, _, multipliers_type, sums_type = kinds
@@ -42,16 +38,8 @@ def _make_accumulation_loop(count, uses_prefetch=False):
         )
         factors = [emit.broadcast(builder.load(builder.gep(multiplier_pointer, [position]))) for position in positions]
         total = emit.data(sums_type, sums)
-        tile_rows = emit.shape(multipliers_type, multipliers)[0]
-        prefetched_rows = [
-            emit.pointer(X_type, X, builder.add(position, tile_rows), i.type(0)) for position in positions
-        ]
-        values_per_line = CACHE_LINE // context.get_abi_sizeof(context.get_data_type(X_type.dtype))
 
-        def add(_, j, n_remaining_columns):
-            for pointer in prefetched_rows if uses_prefetch else ():
-                for step in range(0, emit.lanes, values_per_line):
-                    emit.prefetch(builder.ptrtoint(builder.gep(pointer, [builder.add(j, j.type(step))]), j.type))
+        def add(j, n_remaining_columns):
             vectors, half = reader.read(row_pointers, j, n_remaining_columns), count // 2
             # Two independent sums, so that only one addition depends on the stored sum.
             a, b = builder.fmul(vectors[0], factors[0]), builder.fmul(vectors[half], factors[half])
@@ -63,7 +51,7 @@ def _make_accumulation_loop(count, uses_prefetch=False):
 
         reader.emit_loop(i.type(0), reader.n_features, add)
 
-    def add_rows(X, n_rows, i, multipliers, sums):
+    def add_multiplied_rows(X, n_rows, i, multipliers, sums):
         """Add multipliers[i + r] X[i + r] to `sums` for i + r < n_rows. Beyond n_rows, the multipliers must be zero.
 
         `sums` (width,) consists of whole aligned vectors of the type of `multipliers`.
@@ -71,15 +59,10 @@ def _make_accumulation_loop(count, uses_prefetch=False):
         x = X[i : min(i + count, n_rows)].astype(sums.dtype)
         sums[: X.shape[1]] += multipliers[i : i + len(x)] @ x
 
-    return llvm_intrinsic(generate_code)(add_rows)
+    return llvm_intrinsic(generate_code)(add_multiplied_rows)
 
 
-# The processor itself prefetches short rows (docs/benchmarks/design-choices.md: prefetched long rows).
-score_rows, score_columns = (
-    make_multiplication(count, 1, uses_prefetch=False) for count in (ROWS_PER_STEP, COLUMNS_PER_STEP)
+score_rows, score_columns = (make_multiplication(count, 1) for count in (ROWS_PER_STEP, COLUMNS_PER_STEP))
+add_multiplied_rows, add_multiplied_columns = (
+    _make_accumulation_loop(count) for count in (ROWS_PER_STEP, COLUMNS_PER_STEP)
 )
-add_short_rows, add_long_rows = (
-    _make_accumulation_loop(ROWS_PER_STEP),
-    _make_accumulation_loop(ROWS_PER_STEP, uses_prefetch=True),
-)
-add_columns = _make_accumulation_loop(COLUMNS_PER_STEP)

@@ -9,8 +9,7 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.intrinsics import optimize_for_size
-from fastlin.kernels.machine.prefetch import empty_prefetch_list, list_prefetched_rows, next_prefetched_lines
-from fastlin.kernels.machine.simd import CLASSES_PER_TILE, ROWS_PER_GROUP, count_prefetched_lines
+from fastlin.kernels.machine.simd import CLASSES_PER_TILE, ROWS_PER_GROUP
 from fastlin.kernels.machine.tiles import (
     MAX_TILE_ROWS,
     Scaling,
@@ -37,7 +36,6 @@ class Tile(NamedTuple):
     scaling: Scaling  # for the columns of X, padded to the width of the tile
     coef: np.ndarray  # (K, width)
     scores: np.ndarray  # (K, tile rows), which kernels overwrite
-    prefetch_list: np.ndarray  # int64, the list of the memory ranges to prefetch for the next tile
     transposed_rows: np.ndarray  # (width, tile rows), the transposed rows; empty if the tile is not transposed
 
 
@@ -61,9 +59,7 @@ def allocate_tile(coef, scaling, tile_rows, is_transposed):
     scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
     is_transposed &= _allows_transposed_tile(coef, tile_rows)
     transposed_rows = zeros_aligned((rows.shape[1] if is_transposed else 0, tile_rows), coef.dtype)
-    return Tile(
-        rows, pad_scaling(scaling, rows), pad_columns(coef), scores, empty_prefetch_list(tile_rows), transposed_rows
-    )
+    return Tile(rows, pad_scaling(scaling, rows), pad_columns(coef), scores, transposed_rows)
 
 
 @kernel(inner=True)
@@ -75,9 +71,7 @@ def allocate_read_tile(X, coef, tile_rows):
     rows = zeros_padded(0 if is_read_in_place else tile_rows, coef.shape[1], coef.dtype)
     transposed_rows = zeros_aligned((rows.shape[1] if is_transposed else 0, tile_rows), coef.dtype)
     scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
-    return Tile(
-        rows, make_identity_scaling(rows), pad_columns(coef), scores, empty_prefetch_list(tile_rows), transposed_rows
-    )
+    return Tile(rows, make_identity_scaling(rows), pad_columns(coef), scores, transposed_rows)
 
 
 @kernel(reassociate=False, inner=True)
@@ -85,15 +79,14 @@ def load_and_multiply_tile(X, row_indices, start, stop, intercept, tile, should_
     """Load X[row_indices[start:stop]] into the tile, and fill scores[k, i] with coef[k] rows[i] + intercept[k].
 
     `rows`, `coef` and `scores` are those of the tile. If the rows of X are contiguous, the products with the first
-    classes read X directly. Rows and scores are overwritten up to the end of the last group of rows. The memory of the
-    rows from ``stop`` is prefetched. If ``should_skip_storing`` is not None, X is not scaled, and contiguous rows are
-    not stored unless they are transposed. Numba compiles this branch only if ``should_skip_storing`` is not None.
+    classes read X directly. Rows and scores are overwritten up to the end of the last group of rows. If
+    ``should_skip_storing`` is not None, X is not scaled, and contiguous rows are not stored unless they are transposed.
+    Numba compiles this branch only if ``should_skip_storing`` is not None.
     """
     optimize_for_size()
-    rows, scaling, coef, scores, prefetch_list, transposed_rows = tile
+    rows, scaling, coef, scores, transposed_rows = tile
     n_classes, width = coef.shape
     n_rows, zero = stop - start, np.int64(0)
-    list_prefetched_rows(X, row_indices, stop, prefetch_list)
     row_indices = row_indices[start:stop]
     fill_rows_with_values(intercept, scores)
     # A tile that is less than half full is not transposed, because its transposition would cost as much as that of a
@@ -103,34 +96,27 @@ def load_and_multiply_tile(X, row_indices, start, stop, intercept, tile, should_
         load_tile(X, row_indices, scaling, rows)
         if is_transposed:
             transpose_tile(rows, n_rows, X.shape[1], transposed_rows)
-            add_matrix_product(transposed_rows, X.shape[1], coef, scores, prefetch_list)
+            add_matrix_product(transposed_rows, X.shape[1], coef, scores)
         else:
-            add_scores(rows, n_rows, n_rows, coef, zero, scores, prefetch_list)
+            add_scores(rows, n_rows, n_rows, coef, zero, scores)
         return
     if should_skip_storing is not None:
-        add_scores(X, row_indices, n_rows, coef, zero, scores, prefetch_list)
+        add_scores(X, row_indices, n_rows, coef, zero, scores)
         return
     count, lanes = _classes_per_batch(n_classes), VECTOR_BYTES // coef.itemsize
     chunk_width = _choose_chunk_width(width, lanes)
     for first in range(0, width, chunk_width):
         last = first + chunk_width if first + chunk_width < width else width
-        n_lines = (last - first) // lanes * _count_prefetched_lines(count, X.itemsize, coef.itemsize)
         for i in range(0, n_rows, 8 if count == 1 else 4):
-            lines = next_prefetched_lines(prefetch_list, n_lines, coef)
             if count == CLASSES_PER_TILE:
-                simd.load_and_multiply_4_rows(X, row_indices, i, coef, zero, first, last, scores, lines, scaling, rows)
+                simd.load_and_multiply_4_rows(X, row_indices, i, coef, zero, first, last, scores, scaling, rows)
             elif count == 3:
                 simd.load_and_multiply_4_rows_3_classes(
-                    X, row_indices, i, coef, zero, first, last, scores, lines, scaling, rows
+                    X, row_indices, i, coef, zero, first, last, scores, scaling, rows
                 )
             else:
-                simd.load_and_multiply_8_rows_1_class(
-                    X, row_indices, i, coef, zero, first, last, scores, lines, scaling, rows
-                )
-    add_scores(rows, n_rows, n_rows, coef, count, scores, prefetch_list)
-
-
-_count_prefetched_lines = kernel(count_prefetched_lines, inline=True)
+                simd.load_and_multiply_8_rows_1_class(X, row_indices, i, coef, zero, first, last, scores, scaling, rows)
+    add_scores(rows, n_rows, n_rows, coef, count, scores)
 
 
 @kernel(inline=True)
@@ -154,12 +140,12 @@ def _classes_per_batch(n_remaining_classes):
 
 
 @kernel(reassociate=False, inner=True)
-def add_scores(X, row_indices, n_rows, coef, first_class, scores, prefetch_list):
+def add_scores(X, row_indices, n_rows, coef, first_class, scores):
     """Add coef[k] X[row_indices[i]] to scores[k, i] for i < n_rows and k >= first_class.
 
     The rows of X are contiguous. `row_indices` may also be the integer n_rows, which selects the first n_rows rows.
     `coef` (K, width) consists of whole aligned vectors. `scores` (K, tile rows) are overwritten up to the end of the
-    last group of rows. The memory in the list ``prefetch_list`` is prefetched.
+    last group of rows.
     """
     optimize_for_size()
     n_classes, width = coef.shape
@@ -173,26 +159,21 @@ def add_scores(X, row_indices, n_rows, coef, first_class, scores, prefetch_list)
                 k = group
                 while k < end:
                     count = _classes_per_batch(end - k)
-                    n_lines = (last - first) // lanes * _count_prefetched_lines(count, X.itemsize, coef.itemsize)
                     if count == CLASSES_PER_TILE:
-                        lines = next_prefetched_lines(prefetch_list, n_lines, coef)
-                        simd.multiply_4_rows(X, row_indices, i, coef, k, first, last, scores, lines)
+                        simd.multiply_4_rows(X, row_indices, i, coef, k, first, last, scores)
                     elif count == 3:
-                        lines = next_prefetched_lines(prefetch_list, n_lines, coef)
-                        simd.multiply_4_rows_3_classes(X, row_indices, i, coef, k, first, last, scores, lines)
+                        simd.multiply_4_rows_3_classes(X, row_indices, i, coef, k, first, last, scores)
                     elif i % ROWS_PER_GROUP == 0:
-                        lines = next_prefetched_lines(prefetch_list, n_lines, coef)
-                        simd.multiply_8_rows_1_class(X, row_indices, i, coef, k, first, last, scores, lines)
+                        simd.multiply_8_rows_1_class(X, row_indices, i, coef, k, first, last, scores)
                     k += count
 
 
 @kernel(reassociate=False, inner=True)
-def add_matrix_product(tile, n_rows, multipliers, sums, prefetch_list):
+def add_matrix_product(tile, n_rows, multipliers, sums):
     """Add the sum over i < n_rows of multipliers[k, i] tile[i, j] to sums[k, j].
 
     `multipliers` has shape (K, tile rows). `sums` (K, width) is aligned, and is either float64 or of the type of
-    `tile`. The sum over the rows of a tile is first computed in the type of `tile`. The memory in the list
-    ``prefetch_list`` is prefetched.
+    `tile`. The sum over the rows of a tile is first computed in the type of `tile`.
     """
     optimize_for_size()
     n_classes, width = sums.shape
@@ -204,17 +185,16 @@ def add_matrix_product(tile, n_rows, multipliers, sums, prefetch_list):
         while k < n_classes:
             count = _classes_per_batch(n_classes - k)
             count = count if has_four_vectors or count == CLASSES_PER_TILE else 1
-            lines = next_prefetched_lines(prefetch_list, n_rows, tile)
             if has_four_vectors and count == CLASSES_PER_TILE:
-                simd.add_4_vectors(tile, n_rows, j, multipliers, k, sums, lines)
+                simd.add_4_vectors(tile, n_rows, j, multipliers, k, sums)
             elif has_four_vectors and count == 3:
-                simd.add_4_vectors_3_classes(tile, n_rows, j, multipliers, k, sums, lines)
+                simd.add_4_vectors_3_classes(tile, n_rows, j, multipliers, k, sums)
             elif has_four_vectors:
-                simd.add_4_vectors_1_class(tile, n_rows, j, multipliers, k, sums, lines)
+                simd.add_4_vectors_1_class(tile, n_rows, j, multipliers, k, sums)
             elif count == CLASSES_PER_TILE:
-                simd.add_1_vector(tile, n_rows, j, multipliers, k, sums, lines)
+                simd.add_1_vector(tile, n_rows, j, multipliers, k, sums)
             else:
-                simd.add_1_vector_1_class(tile, n_rows, j, multipliers, k, sums, lines)
+                simd.add_1_vector_1_class(tile, n_rows, j, multipliers, k, sums)
             k += count
         j += 4 * lanes if has_four_vectors else lanes
 
@@ -227,8 +207,8 @@ def add_triangle_product(tile, n_rows, n_columns, multipliers, sums):
     of `sums` is a multiple of the group size.
     """
     optimize_for_size()
-    lanes, lines = VECTOR_BYTES // tile.itemsize, next_prefetched_lines(empty_prefetch_list(0), 0, tile)
+    lanes = VECTOR_BYTES // tile.itemsize
     for j in range(0, n_columns, lanes):
         end = j + lanes if j + lanes < sums.shape[0] else sums.shape[0]
         for k in range(0, end, CLASSES_PER_TILE):
-            simd.add_1_vector(tile, n_rows, j, multipliers, k, sums, lines)
+            simd.add_1_vector(tile, n_rows, j, multipliers, k, sums)

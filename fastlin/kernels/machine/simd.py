@@ -5,11 +5,8 @@ generated for a fixed number of rows (or vectors of features) and classes. The v
 which Numba compiles. Without compilation, NumPy computes the same results.
 """
 
-from itertools import product
-
 import numpy as np
 
-from fastlin.kernels.machine.arrays import CACHE_LINE
 from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, RowReader, llvm_intrinsic
 from fastlin.kernels.machine.libraries import cgutils, ir, types
 
@@ -17,23 +14,6 @@ from fastlin.kernels.machine.libraries import cgutils, ir, types
 # registers.
 CLASSES_PER_TILE = 5 if VECTOR_BYTES == 64 else 3
 ROWS_PER_GROUP = 8
-# With one class, memory bandwidth limits a pass over X. Therefore, each step prefetches one cache line of each of eight
-# rows (docs/benchmarks/design-choices.md: prefetched lines, one class).
-PREFETCHED_LINES_ONE_CLASS = 8
-# If X is float64 and the tile is float32, a step reads two cache lines of each row, and prefetches more cache lines
-# (docs/benchmarks/design-choices.md: prefetched lines, float64 to float32).
-PREFETCHED_LINES_MIXED_PRECISION = 4
-
-
-def count_prefetched_lines(n_classes: int, X_bytes: int, coef_bytes: int) -> int:
-    """Return the number of cache lines that `make_multiplication` prefetches per step, given the size of an entry."""
-    return (
-        PREFETCHED_LINES_ONE_CLASS
-        if n_classes == 1
-        else PREFETCHED_LINES_MIXED_PRECISION
-        if X_bytes > coef_bytes
-        else 1
-    )
 
 
 def make_row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows):
@@ -57,20 +37,19 @@ def _read_rows(X, row_indices, i, n_rows, first, last):
     return X[row_indices[np.minimum(np.arange(i, i + n_rows), len(row_indices) - 1)], first:last]
 
 
-def make_multiplication(n_rows, n_classes, should_store_rows=False, uses_prefetch=True):
+def make_multiplication(n_rows, n_classes, should_store_rows=False):
     """Return the loop that adds the products of n_rows rows of X and n_classes classes to the scores.
 
     The rows are X[row_indices[i]] and the following rows, and the classes start at k. If fewer rows are left, the last
     row is repeated. `row_indices` may also be an integer n, which selects the first n rows. The rows of X are
     contiguous. The products are over the columns from `first` to last - 1, which are whole vectors; X may have fewer
     columns. If ``should_store_rows``, the loop also scales and shifts the rows and writes them to the tile, which saves
-    a separate pass (docs/benchmarks/design-choices.md: stores in products). If ``uses_prefetch``, the loop prefetches
-    ``lines``, which consists of an address and a stride in bytes.
+    a separate pass (docs/benchmarks/design-choices.md: stores in products).
     """
 
     def generate_code(context, builder, kinds, arguments):
-        X_type, indices_type, _, coef_type, _, _, _, scores_type, _, *others = kinds
-        X, row_indices, i, coef, k, first, last, scores, lines, *outputs = arguments
+        X_type, indices_type, _, coef_type, _, _, _, scores_type, *others = kinds
+        X, row_indices, i, coef, k, first, last, scores, *outputs = arguments
         emit = Emitter(context, builder, coef_type.dtype)
         zero = first.type(0)
         reader = RowReader(emit, X_type, X, *(others[0], outputs[0]) if should_store_rows else ())
@@ -81,15 +60,8 @@ def make_multiplication(n_rows, n_classes, should_store_rows=False, uses_prefetc
         ]
         classes = [emit.pointer(coef_type, coef, k, zero, row_offset=c) for c in range(n_classes)]
         sums = [emit.zeros(n_rows) for _ in classes]
-        address, step = cgutils.unpack_tuple(builder, lines)
-        n_lines = (
-            count_prefetched_lines(n_classes, X_type.dtype.bitwidth, coef_type.dtype.bitwidth) if uses_prefetch else 0
-        )
 
-        def multiply(index, j, n_remaining_columns):
-            for line in range(n_lines):
-                position = builder.add(builder.mul(index, first.type(n_lines)), first.type(line))
-                emit.prefetch(builder.add(address, builder.mul(position, step)))
+        def multiply(j, n_remaining_columns):
             x = reader.read(source_pointers, j, n_remaining_columns)
             for vector, target in zip(x if should_store_rows else (), targets, strict=True):
                 emit.store(vector, builder.gep(target, [j]))
@@ -98,15 +70,15 @@ def make_multiplication(n_rows, n_classes, should_store_rows=False, uses_prefetc
         reader.emit_loop(first, last, multiply)
         emit.add_to_scores(sums, scores_type, scores, k, i)
 
-    def read(X, row_indices, i, coef, k, first, last, scores, lines):
+    def read(X, row_indices, i, coef, k, first, last, scores):
         x = _read_rows(X, row_indices, i, n_rows, first, last).astype(coef.dtype)
         scores[k : k + n_classes, i : i + n_rows] += coef[k : k + n_classes, first : first + x.shape[1]] @ x.T
 
-    def load(X, row_indices, i, coef, k, first, last, scores, lines, scaling, tile):
+    def load(X, row_indices, i, coef, k, first, last, scores, scaling, tile):
         x = _read_rows(X, row_indices, i, n_rows, first, last).astype(scaling.scale.dtype)
         part = slice(first, first + x.shape[1])
         tile[i : i + n_rows, part] = x * scaling.scale[part] + scaling.shift[part]
-        read(tile, len(tile), i, coef, k, first, last, scores, lines)
+        read(tile, len(tile), i, coef, k, first, last, scores)
 
     return llvm_intrinsic(generate_code)(load if should_store_rows else read)
 
@@ -115,23 +87,14 @@ def _make_accumulation_loop(n_vectors, n_classes):
     """Return the loop that adds rows times multipliers to n_classes sums, in n_vectors vectors from column j."""
 
     def generate_code(context, builder, kinds, arguments):
-        tile_type, _, _, multipliers_type, _, sums_type, _ = kinds
-        tile, n_rows, j, multipliers, k, sums, lines = arguments
+        tile_type, _, _, multipliers_type, _, sums_type = kinds
+        tile, n_rows, j, multipliers, k, sums = arguments
         emit = Emitter(context, builder, tile_type.dtype)
-        address, step = cgutils.unpack_tuple(builder, lines)
         zero = n_rows.type(0)
         classes = [emit.pointer(multipliers_type, multipliers, k, zero, row_offset=c) for c in range(n_classes)]
         sum_pointers = [emit.zeros(n_vectors) for _ in range(n_classes)]
-        if n_vectors > 1:
-            # The sums of hundreds of classes do not fit into the L2 cache. A single vector is used for the last columns
-            # and for few columns (docs/benchmarks/design-choices.md: prefetched sums).
-            columns_per_line = CACHE_LINE // context.get_abi_sizeof(context.get_value_type(sums_type.dtype))
-            for c, first in product(range(n_classes), range(0, n_vectors * emit.lanes, columns_per_line)):
-                position = emit.pointer(sums_type, sums, k, j, row_offset=c, column_offset=first)
-                emit.prefetch(builder.ptrtoint(position, n_rows.type))
         with cgutils.for_range(builder, n_rows, intp=n_rows.type) as loop:
             i = loop.index
-            emit.prefetch(builder.add(address, builder.mul(i, step)))
             u = [emit.broadcast(builder.load(builder.gep(row, [i]))) for row in classes]
             for v in range(n_vectors):
                 x = emit.load(emit.pointer(tile_type, tile, i, j, column_offset=v * emit.lanes))
@@ -150,7 +113,7 @@ def _make_accumulation_loop(n_vectors, n_classes):
                 )
 
     @llvm_intrinsic(generate_code)
-    def loop(tile, n_rows, j, multipliers, k, sums, lines):
+    def loop(tile, n_rows, j, multipliers, k, sums):
         part = slice(j, j + n_vectors * VECTOR_BYTES // tile.itemsize)
         sums[k : k + n_classes, part] += multipliers[k : k + n_classes, :n_rows] @ tile[:n_rows, part]
 

@@ -25,8 +25,7 @@ import numpy as np
 
 from fastlin.typing import FloatArray
 
-# A block consists of at least this many multiply-adds, so that its overhead is small compared with its work. The
-# overhead includes the first tile, which is not prefetched.
+# A block consists of at least this many multiply-adds, so that its overhead is small compared with its work.
 MIN_BLOCK_WORK = 4_000_000
 # The cost of other work in units of a multiply-add, which takes 25 picoseconds. ROW_OVERHEAD_WORK is the overhead of a
 # row (loss, residuals, start of each product). EXPONENTIAL_WORK is an exponential with its residual, or two logarithms.
@@ -36,8 +35,8 @@ ROW_OVERHEAD_WORK = 250
 EXPONENTIAL_WORK = 160
 COPIED_NUMBER_WORK = 40
 READ_NUMBER_WORK = 8
-# This many blocks are enough to keep 16 cores busy. The first tile of each block is not prefetched, so more blocks cost
-# time (docs/benchmarks/design-choices.md: number of blocks).
+# This many blocks are enough to keep 16 cores busy. More blocks cost time (docs/benchmarks/design-choices.md: number of
+# blocks).
 MAX_BLOCKS = 32
 # The partial sums of all blocks together use at most MAX_PARTIAL_SUM_BYTES bytes or 2 % of the size of X, whichever is
 # larger.

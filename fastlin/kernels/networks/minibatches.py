@@ -89,7 +89,7 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, met
             stop = start + tile_rows if start + tile_rows < end else end
             load_and_multiply_tile(X, row_order, start, stop, state.intercept, tile)
             measure_rows(scores, row_order[start:stop], samples, batch)
-            add_matrix_product(tile.rows, stop - start, scores, g, tile.prefetch_list)
+            add_matrix_product(tile.rows, stop - start, scores, g)
         squares, total = 0.0, batch.sums[1]
         if total > 0:
             for k in range(n_classes):

@@ -28,7 +28,7 @@ def emit_assembly():
 
     @numba.njit
     def multiply(tile, coef, scores):
-        simd.multiply_4_rows(tile, tile.shape[0], 0, coef, 0, 0, tile.shape[1], scores, (tile.ctypes.data, 0))
+        simd.multiply_4_rows(tile, tile.shape[0], 0, coef, 0, 0, tile.shape[1], scores)
 
     tile, coef, scores = (zeros_aligned((8, 64), np.float64) for _ in range(3))
     tile[:], coef[:] = 2, 3
