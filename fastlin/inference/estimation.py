@@ -179,7 +179,7 @@ def check_penalty(objective: Objective, options: InferenceOptions) -> None:
 
 def is_large(objective: Objective) -> bool:
     """Return whether the covariance of all parameters would be too large."""
-    return objective.shape[0] * objective.shape[1] > MAX_PARAMETERS
+    return objective.n_parameters > MAX_PARAMETERS
 
 
 def check_problem_size(objective: Objective, options: InferenceOptions) -> None:

@@ -213,7 +213,7 @@ def find_separation(
     column_separation = find_separating_columns(objective, is_complete)
     if column_separation is not None:
         return column_separation
-    if fitted is not None and objective.shape[0] * objective.shape[1] > MAX_COLUMN_SEARCH_COEFFICIENTS:
+    if fitted is not None and objective.n_parameters > MAX_COLUMN_SEARCH_COEFFICIENTS:
         return fitted
     result = _solve_linear_programs(objective, parameters)
     if isinstance(result, Separation):

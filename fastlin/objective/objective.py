@@ -67,6 +67,7 @@ class Objective:
         self.n_rows_coef: int = rows.n_rows_coef
         # The shape (K, d + 1) of parameters and gradients.
         self.shape = self.n_rows_coef, self.matrix.shape[1] + 1
+        self.n_parameters: int = self.shape[0] * self.shape[1]
         uses_float32 = rows.is_faster_in_float32 and penalty.is_bounded and penalty.is_smooth
         self.fast_precision: FloatType = np.float32 if uses_float32 else np.float64
         # The bytes per row of arrays of probabilities. Proximal Newton stores a second array.
@@ -104,8 +105,7 @@ class Objective:
     @cached_property
     def is_hessian_affordable(self) -> bool:
         """Whether the budget allows the full Hessian, in memory and in time."""
-        n_parameters = self.shape[0] * self.shape[1]
-        return self.budget.allows_hessian(n_parameters, self.n_rows * n_parameters**2 // 2)
+        return self.budget.allows_hessian(self.n_parameters, self.n_rows * self.n_parameters**2 // 2)
 
     def make_probability_buffer(self) -> ProbabilityBuffer | None:
         """Return a buffer for the probabilities of one point, or None if the budget is too small."""

@@ -80,43 +80,41 @@ SolverMethod: TypeAlias = Callable[[Minimization], "Solution | None"]
 
 
 def list_methods(objective: Objective, solver: str) -> list[SolverMethod]:
-    """Return the methods that minimize an objective, in the order in which they are tried."""
+    """Return the methods that minimize an objective, in order of preference. Later methods continue earlier ones."""
     if not objective.penalty.is_smooth:
         return [starting_points.minimize_by_proximal_newton]
-    name, may_build_hessian = choose_solver(objective, solver), objective.is_hessian_affordable
-    may_switch_to_newton = name == "lbfgs" != solver and objective.has_hessian
-    is_small = may_build_hessian and objective.shape[0] * objective.shape[1] <= SMALL_HESSIAN_SIZE
+    has_hessian = objective.has_hessian and solver != "lbfgs"
+    has_factor = has_hessian and objective.is_hessian_affordable
+    # In a tiny problem, newton-cg solves its equations exactly too. Two steps are then the same as two warm starts.
+    starts_with_factor = has_factor and (solver == "newton-cholesky" or is_hessian_cheap(objective))
+    starts_with_products = has_hessian and solver == "newton-cg" and not starts_with_factor
+    starts_with_gradients = not (starts_with_factor or starts_with_products)
+    may_switch_to_products = starts_with_gradients and has_hessian
+    may_switch_to_products &= not has_factor or objective.n_parameters > SMALL_HESSIAN_SIZE
     is_newton_solver = solver in ("newton-cg", "newton-cholesky")
     method_suitability: list[tuple[SolverMethod, bool]] = [
         # Wide rows: there are fewer rows than coefficients.
-        (row_space_lbfgs.minimize, name == "lbfgs" and row_space_lbfgs.is_suitable(objective)),
+        (row_space_lbfgs.minimize, starts_with_gradients and row_space_lbfgs.is_suitable(objective)),
         # Few parameters: iterations are compiled, and Hessians are cheap.
         (descent.minimize, not is_newton_solver and descent.is_suitable(objective)),
         # All other data: L-BFGS needs about one pass per iteration.
-        (starting_points.minimize_by_lbfgs, name == "lbfgs"),
+        (starting_points.minimize_by_lbfgs, starts_with_gradients),
         # The caller chose it, or L-BFGS was slow or has stalled. Products with the Hessian need no memory.
-        (newton.minimize_by_conjugate_gradients, name == "newton-cg" or (may_switch_to_newton and not is_small)),
+        (newton.minimize_by_conjugate_gradients, starts_with_products or may_switch_to_products),
         # The Hessian fits into memory. Its factor also shows how far the minimum is if there is no bound.
-        (newton.minimize_by_cholesky, name == "newton-cholesky" or (may_switch_to_newton and may_build_hessian)),
+        (newton.minimize_by_cholesky, starts_with_factor or (starts_with_gradients and has_factor)),
         # If no row has curvature because of offsets, models with mixed curvature still make progress.
         (proximal_newton.minimize, objective.rows.offset_range is not None),
     ]
     return [method for method, is_suitable in method_suitability if is_suitable]
 
 
-def choose_solver(objective: Objective, solver: str) -> str:
-    """Return "lbfgs", "newton-cg" or "newton-cholesky" for any solver name. The penalty must be smooth."""
-    if solver == "lbfgs" or not objective.has_hessian:
-        return "lbfgs"
-    n_parameters = objective.shape[0] * objective.shape[1]
-    work = objective.matrix.count_gram_work() * objective.n_rows_coef**2 + n_parameters**3
+def is_hessian_cheap(objective: Objective) -> bool:
+    """Return whether a factor of the full Hessian costs so little that Newton's method needs nothing before it."""
+    work = objective.matrix.count_gram_work() * objective.n_rows_coef**2 + objective.n_parameters**3
     max_hessian_work = 2 * MAX_WORK_IN_CACHE
     if not objective.matrix.lies_in_memory:
         # Passes over blocks on disk or on workers are expensive. Newton's method needs fewer passes than L-BFGS, and a
         # start from a sample needs even fewer.
         max_hessian_work = 5 * max_hessian_work if objective.n_rows < MIN_ROWS_FOR_SAMPLE else 0
-    is_tiny_problem = n_parameters <= SMALL_HESSIAN_SIZE and work <= max_hessian_work
-    # In a tiny problem, newton-cg solves its equations exactly too. Two steps are then the same as two warm starts.
-    if (solver == "newton-cholesky" or is_tiny_problem) and objective.is_hessian_affordable:
-        return "newton-cholesky"
-    return "newton-cg" if solver == "newton-cg" else "lbfgs"
+    return objective.n_parameters <= SMALL_HESSIAN_SIZE and work <= max_hessian_work

@@ -51,9 +51,12 @@ def is_suitable(objective: Objective) -> bool:
 
 
 def _fits_in_cache(objective):
-    n_parameters = objective.shape[0] * objective.shape[1]
-    is_small = n_parameters <= 2 * SMALL_HESSIAN_SIZE and objective.n_rows * n_parameters <= MAX_WORK_IN_CACHE
-    return is_small and objective.rows.passes.lies_in_cache
+    is_small = objective.n_parameters <= 2 * SMALL_HESSIAN_SIZE
+    return (
+        is_small
+        and objective.n_rows * objective.n_parameters <= MAX_WORK_IN_CACHE
+        and objective.rows.passes.lies_in_cache
+    )
 
 
 def minimize(fit: Minimization) -> Solution:

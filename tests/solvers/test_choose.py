@@ -288,7 +288,7 @@ def test_solver_names_select_their_methods(monkeypatch):
         assert methods == [METHODS[method] for method in expected.split()]
     # A fit of this many rows starts on a sample.
     monkeypatch.setattr(choose, "MIN_ROWS_FOR_SAMPLE", 4_000)
-    assert choose.choose_solver(disk_objective, "auto") == "lbfgs"
+    assert not choose.is_hessian_cheap(disk_objective)
 
 
 def test_fits_of_many_rows_start_on_a_sample(monkeypatch):
