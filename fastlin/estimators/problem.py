@@ -130,8 +130,7 @@ class Problem:
         objective = self.objective(np.inf, 0.0)
         coordinates = objective.coordinates
         gradient = objective.at(coordinates.to_parameters(coef, intercept)).gradient
-        # x_j = (x~_j - shift_j) / scale_j.
-        return (gradient[:, :-1] - gradient[:, -1:] * coordinates.shift) / coordinates.scale
+        return coordinates.convert_gradient(gradient)[:, :-1]
 
     def minimize(
         self,

@@ -66,11 +66,7 @@ class Contrasts:
 
     def build_contrast_matrix(self, positions: IntArray) -> sparse.csr_array:
         """Return the matrix (K' q, K (d + 1)) that maps parameters to the coefficients of columns `positions` (q,)."""
-        scale, shift = self.coordinates.scale, self.coordinates.shift
-        # This matrix is T, which moves the shifts of the columns into the intercept.
-        unscaling_matrix = sparse.diags_array(np.append(scale, 1.0), format="lil")
-        unscaling_matrix[-1, :-1] = shift
-        return sparse.csr_array(sparse.kron(self.matrix, unscaling_matrix.tocsr()[positions]))
+        return sparse.csr_array(sparse.kron(self.matrix, self.coordinates.build_conversion_matrix()[positions]))
 
     def of(self, parameters: FloatArray) -> FloatArray:
         """Return the coefficients (K', p) for parameters (K, d + 1)."""

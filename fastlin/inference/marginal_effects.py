@@ -148,11 +148,8 @@ def compute_marginal_effects(
         features = np.arange(first, min(first + batch_size, size - 1))
         effect_derivatives = np.einsum("klmq,klj->kjmq", slopes[:, :, reported_classes], differences[..., features])
         effect_derivatives[:, np.arange(len(features)), :, features] += score_slopes[:, reported_classes]
-        # Derivatives with respect to the original coefficients v_j = w_j / scale_j and c = b - sum_j shift_j v_j.
-        intercept_derivatives = effect_derivatives[..., -1:].copy()
-        effect_derivatives[..., :-1] -= intercept_derivatives * coordinates.shift
-        effect_derivatives[..., :-1] /= coordinates.scale
-        gradients = effect_derivatives[..., positions].reshape(n_classes * len(features), -1)
+        gradients = coordinates.convert_gradient(effect_derivatives)[..., positions]
+        gradients = gradients.reshape(n_classes * len(features), -1)
         scaled = np.einsum("re,re->r", gradients, multiply(gradients, covariance)).reshape(n_classes, -1)
         variances[:, features] = scaled * coordinates.scale[features] * coordinates.scale[features]
     return effects, np.sqrt(np.maximum(variances, 0.0))

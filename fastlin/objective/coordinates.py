@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
+from scipy import sparse
 
 from fastlin.kernels.linear.column_scaling import fill_coefficients, fill_coordinates
 from fastlin.kernels.machine.tiles import Scaling
@@ -79,6 +80,17 @@ class Coordinates(NamedTuple):
         """Return the parameters (K, d + 1) for coef (K, d) and intercept (K,)."""
         scaled = coef / self.scale
         return np.column_stack([scaled, intercept - np.einsum("kj,j->k", scaled, self.shift)])
+
+    def convert_gradient(self, gradient: FloatArray) -> FloatArray:
+        """Return derivatives (..., d + 1) for the coefficients and intercepts, given those for the parameters."""
+        coef_gradient = (gradient[..., :-1] - gradient[..., -1:] * self.shift) / self.scale
+        return np.concatenate([coef_gradient, gradient[..., -1:]], axis=-1)
+
+    def build_conversion_matrix(self) -> sparse.csr_array:
+        """Return the matrix (d + 1, d + 1) that maps the parameters of a class to its coefficients and intercept."""
+        matrix = sparse.diags_array(np.append(self.scale, 1.0), format="lil")
+        matrix[-1, :-1] = self.shift
+        return matrix.tocsr()
 
 
 def choose_coordinates(columns: ColumnStatistics, l2: float, factors: FloatArray, fit_intercept: bool) -> Coordinates:
