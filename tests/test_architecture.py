@@ -1,12 +1,16 @@
-"""The architecture: the direction of imports, the length of files and signatures, and the location of tests."""
+"""The architecture: imports, the length of files and signatures, the location of tests, and the path of a fit."""
 
 import ast
 import re
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.sparse
 from conftest import run_program
 from repository import PACKAGE, ROOT, files, parse, read_setup_cfg
+from sklearn.datasets import load_iris
 
 import fastlin
 
@@ -256,3 +260,34 @@ def test_test_folders_mirror_the_package():
         if folder != "benchmarks" and name in modules:
             assert folder in modules[name], f"{path} is not in the folder of {name}.py: {modules[name]}"
         assert folder or name in modules or name in REPOSITORY_TESTS.split(), f"{path} belongs to no module"
+
+
+def list_classes_of_fit(model, X, y):
+    """Return the names of the public classes of fastlin whose methods run in a fit."""
+    names = set()
+
+    def record_class(frame, event, argument):
+        code = frame.f_code
+        if event == "call" and "." in code.co_qualname and Path(code.co_filename).is_relative_to(PACKAGE):
+            names.add(code.co_qualname.split(".")[0])
+
+    model.fit(X, y)
+    previous_profile = sys.getprofile()
+    sys.setprofile(record_class)
+    try:
+        model.fit(X, y)
+    finally:
+        sys.setprofile(previous_profile)
+    return {name for name in names if name[0].isupper()}
+
+
+def test_one_page_names_every_class_between_fit_and_the_kernels():
+    generator = np.random.default_rng(0)
+    X, labels = generator.normal(size=(20_000, 60)), generator.integers(0, 10, 20_000)
+    text = scipy.sparse.random(1_000, 500, 0.02, "csr", rng=0)
+    names = list_classes_of_fit(fastlin.LogisticRegression(), *load_iris(return_X_y=True))
+    names |= list_classes_of_fit(fastlin.LogisticRegression(), X, labels)
+    names |= list_classes_of_fit(fastlin.LogisticRegression(l1_ratio=1.0), text, labels[:1_000] % 2)
+    assert len(names) > 25
+    page = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
+    assert names - set(re.findall(r"`(\w+)", page)) == set()
