@@ -5,6 +5,7 @@ A problem has X, n_classes and three measures: `objective(*solution)`, `accuracy
 """
 
 import importlib.util
+import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ ACCURACY_TOL, MAX_DIFFERING_ROWS = 0.005, 5
 # A baseline whose first repetition takes this many times as long as the fastest baseline is not called again.
 MAX_TIME_RATIO = 2
 THREAD_SETTINGS = ("all", "one")
+# The values of tol that are tried for the time to the baseline's objective, and the number of timed fits.
+LOOSE_TOLERANCES, N_LOOSE_FITS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5), 3
 # Seconds after which a comparison starts no further repetition.
 MAX_COMPARISON_SECONDS = 600
 
@@ -168,6 +171,24 @@ class Outcome:
                 solution = run(solve, problem).solution
         return problem.score_test_rows(*solution)
 
+    def measure_seconds_to_baseline_objective(self):
+        """Return the seconds of the loosest fit of fastlin that reaches the baseline's objective, or None.
+
+        The result shows what the whole fits spend on accuracy that the baseline does not have. It is None if `tol` does
+        not apply, or no looser fit reaches the objective.
+        """
+        solve = self.comparison.fastlin
+        if self.comparison.rule.same_steps_tol is not None or "tol" not in inspect.signature(solve).parameters:
+            return None
+        baseline_objective = self.objectives[self.baseline]
+        with limit_threads(self.threads):
+            for tol in LOOSE_TOLERANCES:
+                solve_loosely = partial(solve, tol=tol)
+                loose_run = run(solve_loosely, self.problem)
+                if np.all(np.less_equal(self.problem.objective(*loose_run.solution), baseline_objective)):
+                    return take_median_seconds([run(solve_loosely, self.problem) for _ in range(N_LOOSE_FITS)])
+        return None
+
     def describe_failure(self):
         """Return the reason why the comparison is invalid, or ""."""
         if not self.has_converged:
@@ -213,6 +234,7 @@ class Outcome:
                 for name, runs in self.runs.items()
             },
             "objective_difference": self.objective_difference,
+            "seconds_to_baseline_objective": self.measure_seconds_to_baseline_objective(),
             "failure": self.describe_failure(),
         }
 

@@ -11,6 +11,7 @@ from benchmarks.claims import format_study, tabulate_claims
 from benchmarks.class_passes import RECORD_KIND as CLASS_PASSES
 from benchmarks.everyday import GRID_GROUP
 from benchmarks.false_alarms import RECORD_KIND as FALSE_ALARMS
+from benchmarks.foreign_suites import RECORD_KIND as SUITE
 from benchmarks.inference import RECORD_KIND as INFERENCE
 from benchmarks.plots import list_plots
 from benchmarks.probes import RECORD_KIND as PROBE
@@ -360,6 +361,7 @@ TABLE_KINDS = {
     "first-use": "first use",
     "ablation": "ablation",
     "false-alarms": FALSE_ALARMS,
+    "suites": SUITE,
 }
 BLOCK_FUNCTIONS = {
     "comparisons": make_block_function(format_comparisons),

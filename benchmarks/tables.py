@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean, geometric_mean, median
 
-from benchmarks import class_passes, false_alarms, probes
+from benchmarks import class_passes, false_alarms, foreign_suites, probes
 from benchmarks.comparisons import FASTLIN
+from benchmarks.foreign_suites import SUITE_SCORES
 from benchmarks.inference import RECORD_KIND as INFERENCE
 from benchmarks.sweeps import CHANGED_IMPORT_METHOD, ONE_BY_ONE_METHOD
+from fastlin.benchmarking.suboptimality_curves import REPORTED_SUBOPTIMALITIES
 
 # Matches the number of classes in a record's description of its data.
 N_CLASSES = re.compile(r"([\d,]+) classes")
@@ -209,10 +211,44 @@ def make_comparison_rows(record):
         "log loss": format_compared_scores(record, "log_loss"),
         "times faster": format_interval(record),
         "time": format_compared_seconds(record),
+        "fastlin's time to the baseline's objective": _format_optional_seconds(
+            record.get("seconds_to_baseline_objective")
+        ),
         "baseline": label_baseline(record),
         "objective difference": f"{record['objective_difference']:+.0e}",
     }
     yield row, is_slower(record) or record["failure"]
+
+
+def _format_optional_seconds(seconds):
+    return "" if seconds is None else format_seconds(seconds)
+
+
+def make_suite_rows(record):
+    """Yield a row for each baseline of each problem of a foreign suite."""
+    for name, problem in record["problems"].items():
+        for baseline, values in problem["rows"].items():
+            *seconds, ratio, _ = values.values()
+            scores = problem["scores"].get(baseline, {})
+            row = {
+                "problem": f"{name}, {problem['samples']:,} × {problem['features']:,}",
+                "baseline": baseline,
+                **{
+                    f"time to {suboptimality}": format_seconds(each) if isinstance(each, float) else each
+                    for suboptimality, each in zip(REPORTED_SUBOPTIMALITIES, seconds, strict=True)
+                },
+                "time / reference's": _format_suite_ratio(baseline, ratio, problem),
+                "held out": ", ".join(f"{score} {scores[score]:.4f}" for score in SUITE_SCORES if score in scores),
+            }
+            yield row, False
+
+
+def _format_suite_ratio(baseline, ratio, problem):
+    if baseline == problem["reference"]:
+        return "reference"
+    if baseline in problem["reasons"]:
+        return problem["reasons"][baseline]
+    return f"{ratio:.3g}" if isinstance(ratio, float) else ratio
 
 
 def make_hardware_limit_rows(record):
@@ -484,5 +520,6 @@ KIND_LAYOUTS = {
         "Ablations: fit time with one optimization disabled, divided by the time with it", make_ablation_rows
     ),
     false_alarms.RECORD_KIND: TableLayout("An estimator compared with itself", make_false_alarm_rows),
+    foreign_suites.RECORD_KIND: TableLayout("Suites of other projects", make_suite_rows),
     INFERENCE: TableLayout("Fits with standard errors, and their baselines", make_inference_rows),
 }

@@ -260,3 +260,29 @@ def test_each_baseline_call_is_compared_with_adjacent_calls(monkeypatch):
     # The first round always runs.
     monkeypatch.setattr(comparisons, "MAX_COMPARISON_SECONDS", 0)
     assert len(run_comparison(comparison, load_small_problem(None), 1).time_ratios) == 1
+
+
+def test_the_time_to_the_baselines_objective_is_that_of_the_loosest_sufficient_tol(monkeypatch):
+    tolerances = []
+
+    def solve(problem, tol=1e-6):
+        tolerances.append(tol)
+        return (1 + tol,)
+
+    problem = SimpleNamespace(objective=lambda value: value)
+    monkeypatch.setattr(comparisons, "run", lambda solve, problem: Run(1.0, True, solve(problem)))
+
+    def measure(baseline_objective, fastlin=solve, **rule):
+        baselines = {"other": return_zeros}
+        comparison = Comparison("case", load_small_problem, fastlin, baselines, rule=ComparisonRule(**rule))
+        runs = {name: [Run(1.0, True, ())] for name in (FASTLIN, "other")}
+        objectives = {FASTLIN: 1.0, "other": baseline_objective}
+        outcome = Outcome(comparison, problem, 1, runs, {}, objectives, [FASTLIN, "other"], [1.0])
+        return outcome.measure_seconds_to_baseline_objective()
+
+    assert measure(1.005, tol=1e-6) == 1.0
+    assert tolerances == [1e-1, 1e-2, *[1e-3] * (1 + comparisons.N_LOOSE_FITS)]
+    # No looser fit is good enough, tol has no effect, or all libraries run the same steps.
+    assert measure(1.0, tol=1e-6) is None
+    assert measure(1.005, fastlin=lambda problem: (1.0,)) is None
+    assert measure(1.005, same_steps_tol=1e-3) is None

@@ -10,7 +10,18 @@ from benchmark_records import RUN_RECORD, make_machine
 from conftest import mark_params
 from repository import ROOT
 
-from benchmarks import ablation, class_passes, inference, limits, memory, passes, processes, scaling, sweeps
+from benchmarks import (
+    ablation,
+    class_passes,
+    foreign_suites,
+    inference,
+    limits,
+    memory,
+    passes,
+    processes,
+    scaling,
+    sweeps,
+)
 from benchmarks.comparisons import FASTLIN, load_problem, run_comparison, shorten_comparison
 from benchmarks.pages import BLOCK_FUNCTIONS
 from benchmarks.plots import read_records_digest, save_plots
@@ -34,7 +45,8 @@ OTHER_ABLATIONS = ablation.CASES.keys() - {"ablation-descent"}
 SMALL_CASES = [
     name
     for name in OTHERS
-    if name not in {BASELINES, UINT8_PASS_CASE, *OTHER_ABLATIONS} and not name.startswith("probe")
+    if name not in {BASELINES, UINT8_PASS_CASE, *OTHER_ABLATIONS, *foreign_suites.CASES}
+    and not name.startswith("probe")
 ]
 FULL_BENCHMARKS = {"test_case[limit-step]", "test_case[memory-text]"}
 
@@ -72,7 +84,9 @@ def tiny(monkeypatch):
     monkeypatch.setattr(scaling, "SWEEPS", [panels[1], panels[3]])
 
 
-@pytest.mark.parametrize("name", [*SMALL_CASES, *mark_params(pytest.mark.thorough, UINT8_PASS_CASE)])
+@pytest.mark.parametrize(
+    "name", [*SMALL_CASES, *mark_params(pytest.mark.thorough, UINT8_PASS_CASE, *foreign_suites.CASES)]
+)
 def test_every_other_case_is_measured_and_published(name, tiny, tmp_path):
     try:
         if name in N_ROWS_PER_CASE:
