@@ -182,7 +182,7 @@ class BenchmarkResult:
 
     def to_json(self, path: str | PathLike[str] | None = None) -> str:
         """Return the problems as JSON, and write them to a file if `path` is given. NaN and infinity become null."""
-        text = json.dumps({"problems": _replace_non_finite_numbers(self.problems)}, indent=1, allow_nan=False)
+        text = json.dumps({"problems": replace_non_finite_numbers(self.problems)}, indent=1, allow_nan=False)
         if path is not None:
             with write_atomically(Path(path)) as part:
                 part.write_text(text, encoding="utf-8")
@@ -227,12 +227,12 @@ class BenchmarkResult:
         return "\n".join(line for problem in self.problems for line in _describe_problem(problem))
 
 
-def _replace_non_finite_numbers(value):
+def replace_non_finite_numbers(value: Any) -> Any:
     """Return plain values with None instead of NaN and infinity, which JSON does not have."""
     if isinstance(value, dict):
-        return {key: _replace_non_finite_numbers(item) for key, item in value.items()}
+        return {key: replace_non_finite_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_replace_non_finite_numbers(item) for item in value]
+        return [replace_non_finite_numbers(item) for item in value]
     return None if isinstance(value, float) and not isfinite(value) else value
 
 

@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from fastlin import datasets
 from fastlin.benchmarking.baseline import parse_baseline
+from fastlin.benchmarking.benchmark import replace_non_finite_numbers
 from fastlin.benchmarking.comparison_problem import ComparisonProblem
 from fastlin.benchmarking.library_comparison import compare_libraries
 from fastlin.benchmarking.other_libraries import find_missing_packages
@@ -123,7 +124,8 @@ def compare(options: SimpleNamespace) -> int:
         parameters = {"data": data.name, **comparison.parameters}
         results = Results(parameters, comparison.tables, {"problems": comparison.problems})
         report = {"file": options.table, **results.parameters, **results.series, "quick": options.quick}
-        write_results(options.output / "comparison.json", {**report, "environment": describe_environment()})
+        report["environment"] = describe_environment()
+        write_results(options.output / "comparison.json", replace_non_finite_numbers(report))
         return results
 
     _, failed_studies = run_studies({"baselines": (compare_and_store, Settings(data, options.quick))}, options.output)

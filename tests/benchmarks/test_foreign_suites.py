@@ -7,8 +7,8 @@ from benchmarks import foreign_suites
 from benchmarks.tables import tabulate
 
 MAX_ROWS = 300
-# saga stops early on text. SGD with a decreasing step size does not converge to more digits, so its limit is relative to
-# the objective of the null model.
+# saga stops early on text. SGD with a decreasing step size converges to few digits, so its limit is relative to the
+# objective of the null model.
 MAX_SUBOPTIMALITIES, MAX_SGD_SUBOPTIMALITY = {"saga": 1e-3}, 0.02
 
 
