@@ -19,6 +19,7 @@ from fastlin.estimators.linear_predictions import LinearPredictionMixin, validat
 from fastlin.estimators.logistic_regression import BootstrapMixin, LogisticRegression, prepare_fit_data
 from fastlin.estimators.parameters import estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.problem import OmittedCategoryIndices, Problem, count_concurrent_fits, find_omitted_categories
+from fastlin.estimators.row_encoding import RowEncoder
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.exceptions import ConvergenceWarning
@@ -225,9 +226,9 @@ class FirthLogisticRegression(BootstrapMixin, FitSummary, LinearPredictionMixin)
         with prepare_fit_data(self, X, y, sample_weight, offset) as data:
             classes, *coefficients = validate_coefficients(self)
             names, omitted = name_coefficients(self), find_omitted_categories(data, self.fit_intercept)
-            return compute_firth_inference(
-                self._make_initial_state(data, coefficients), classes, names, omitted.name(names), reference
-            )
+            initial_state = self._make_initial_state(data, coefficients)
+            encode_rows = RowEncoder.from_model(self, np.arange(len(names)), omitted.unused_categories)
+            return compute_firth_inference(initial_state, classes, names, omitted.name(names), reference, encode_rows)
 
     def _prepare_refits(self, data: TrainingData) -> RefitOptions:
         _, *coefficients = validate_coefficients(self)

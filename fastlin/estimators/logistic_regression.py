@@ -354,6 +354,7 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
     def _compute_inference(self, data, *, clusters=None, reference=None, weight_type="frequency", **inference_choices):
         """Return the Inference computed from `data`, with the arguments that the caller passed to `inference`."""
         from fastlin.estimators.problem import Problem, apply_reference_coding, find_omitted_categories
+        from fastlin.estimators.row_encoding import RowEncoder
         from fastlin.inference.covariances import encode_clusters
         from fastlin.inference.estimation import compute_inference
         from fastlin.inference.options import WeightInfo, check_options
@@ -372,6 +373,7 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
             # categories.
             omitted = omitted._replace(reference_categories=omitted.reference_categories[:0])
         _remove_bounds(model, data, coef, names, omitted.unused_categories)
+        columns = np.arange(len(names))
         if hasattr(model, "categories_"):
             matrix = data.matrix
             data, coef, intercept, columns = apply_reference_coding(data, omitted, coef, intercept)
@@ -389,7 +391,9 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
             stacklevel=FIT_STACKLEVEL + 1,
             **{"covariance": "model", "penalized": None, "use_t": False, "features": None, **inference_choices},
         )
-        return compute_inference(Problem(model, data).objective(C, l1_ratio), coef, intercept, inference_options)
+        objective = Problem(model, data).objective(C, l1_ratio)
+        encode_rows = RowEncoder.from_model(model, columns, omitted.unused_categories)
+        return compute_inference(objective, coef, intercept, inference_options, encode_rows)
 
     def _begin_tasks(self, X, y, sample_weight, classes, n_paths=None):
         """Return the CallbackTasks of a fit with these classes."""

@@ -90,3 +90,9 @@ def find_reference(reference: Any, classes: Array) -> int | None:
             f"reference must be one of the classes {classes.tolist()}, 'symmetric' or None, got {reference!r}."
         )
     return indices[0]
+
+
+def find_reported_classes(reference: int | None, n_reported: int) -> IntArray:
+    """Return the indices (n_reported,) of the classes that have coefficients: all except the reference, if any."""
+    indices = np.arange(n_reported)
+    return indices if reference is None else indices + (indices >= reference)

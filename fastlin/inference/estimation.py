@@ -11,27 +11,27 @@ from fastlin.exceptions import InferenceWarning
 from fastlin.inference.collinearity import check_collinearity
 from fastlin.inference.contrasts import Contrasts
 from fastlin.inference.covariances import compute_covariance, count_positive_and_noninteger
-from fastlin.inference.hessian import HessianOperator, InformationMatrix
+from fastlin.inference.hessian import MAX_PARAMETERS, HessianOperator, InformationMatrix
 from fastlin.inference.inference import Inference, InferenceBasis, collect_inference_fields
 from fastlin.inference.likelihood import sum_weights
 from fastlin.inference.optimum import Optimum, approach_optimum, find_optimum, make_probability_buffer
 from fastlin.inference.options import InferenceOptions
+from fastlin.inference.predictions import RowEncoder
 from fastlin.inference.separation import check_separation, has_certified_maximum
 from fastlin.objective.objective import Objective
 from fastlin.typing import FloatArray
 
-# Maximum number of parameters K (d + 1) for which the covariance of all parameters is computed. The covariance then
-# takes 134 MB, as much as the Hessian and its factor.
-MAX_PARAMETERS = 4096
 # Maximum distance from the optimum, in standard errors. A warning is issued if the coefficients of the model, or the
 # estimates, are farther from the optimum.
 MAX_OPTIMUM_DISTANCE = 0.01
 
 
 def compute_inference(
-    objective: Objective, coef: FloatArray, intercept: FloatArray, options: InferenceOptions
+    objective: Objective, coef: FloatArray, intercept: FloatArray, options: InferenceOptions, encode_rows: RowEncoder
 ) -> Inference:
     """Return the Inference of a model with coef (K, d) and intercept (K,) for the rows of its objective.
+
+    `encode_rows` encodes new rows, with the columns of the objective.
 
     Raise a ValueError if `penalized` does not match the penalty, the weights do not have the stated type, or there are
     too many parameters. Raise a CollinearityError or SeparationError if the estimates do not exist.
@@ -83,6 +83,7 @@ def compute_inference(
         positions,
         # The rows of Dask collections are only available until the method returns.
         point if objective.rows.has_labels else None,
+        encode_rows,
         options.omitted_categories,
         has_likelihood=options.weights.kind == "frequency" and not objective.rows.has_targets,
         df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if options.use_t else None,

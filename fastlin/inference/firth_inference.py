@@ -14,6 +14,7 @@ from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.hypotheses import TestResult
 from fastlin.inference.inference import Inference, InferenceBasis, collect_inference_fields
 from fastlin.inference.likelihood import LikelihoodState
+from fastlin.inference.predictions import RowEncoder
 from fastlin.inference.profile import ESTIMATE_TOL, MAX_STEPS, maximize_likelihood
 from fastlin.typing import Array, FloatArray
 
@@ -108,7 +109,12 @@ class FirthInference(Inference):
 
 
 def compute_firth_inference(
-    start: LikelihoodState, classes: Array, names: Array, omitted_categories: OmittedCategories, reference: Any
+    start: LikelihoodState,
+    classes: Array,
+    names: Array,
+    omitted_categories: OmittedCategories,
+    reference: Any,
+    encode_rows: RowEncoder,
 ) -> FirthInference:
     """Return the FirthInference at the maximum near `start`, the state of a fitted model. `names` has shape (d,)."""
     if start.likelihood.objective.rows.has_targets:
@@ -126,7 +132,7 @@ def compute_firth_inference(
     covariance = units @ (units @ state.factor.invert()).T
     columns = append_intercept(names, objective.fit_intercept)
     point = objective.at(objective.center(state.parameters))
-    basis = InferenceBasis("model", "firth", contrasts, positions, point, omitted_categories)
+    basis = InferenceBasis("model", "firth", contrasts, positions, point, encode_rows, omitted_categories)
     return FirthInference(
         **collect_inference_fields(
             basis, point, start.parameters, covariance, columns, classes, likelihood.total_weight

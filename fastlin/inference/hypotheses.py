@@ -58,6 +58,12 @@ def check_confidence_level(level: float) -> float:
     return level
 
 
+def find_half_width_quantile(level: float, df: float | None) -> float:
+    """Return half the width of a confidence interval in standard errors; `df` as in `WaldStatistics._wald_inputs`."""
+    probability = 0.5 + 0.5 * check_confidence_level(level)
+    return float(ndtri(probability) if df is None else stdtrit(df, probability))
+
+
 class WaldStatistics:
     """Mixin with Wald tests and intervals for estimates with standard errors."""
 
@@ -101,8 +107,8 @@ class WaldStatistics:
         ndarray of shape (n_rows, n_columns, 2)
             The lower and upper limits, for estimates of shape (n_rows, n_columns).
         """
-        (estimates, std_errors, df), quantile = self._wald_inputs, 0.5 + 0.5 * check_confidence_level(level)
-        half_width = (ndtri(quantile) if df is None else stdtrit(df, quantile)) * std_errors
+        estimates, std_errors, df = self._wald_inputs
+        half_width = find_half_width_quantile(level, df) * std_errors
         return np.stack([estimates - half_width, estimates + half_width], axis=-1)
 
 

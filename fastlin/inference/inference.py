@@ -21,11 +21,19 @@ from fastlin.coefficient_names import (
 from fastlin.inference import profile, tables
 from fastlin.inference.contrasts import SYMMETRIC_REFERENCE, Contrasts
 from fastlin.inference.hessian import CholeskyFactor, find_active_columns
-from fastlin.inference.hypotheses import TestResult, WaldStatistics, check_confidence_level, compute_test
+from fastlin.inference.hypotheses import (
+    TestResult,
+    WaldStatistics,
+    check_confidence_level,
+    compute_test,
+    find_half_width_quantile,
+)
+from fastlin.inference.influence import Influence, compute_influence
 from fastlin.inference.likelihood import Likelihood, compute_null_log_likelihood
 from fastlin.inference.marginal_effects import MarginalEffects, compute_marginal_effects
+from fastlin.inference.predictions import PredictedProbabilities, RowEncoder, predict_probabilities
 from fastlin.objective.point import Point
-from fastlin.typing import Array, FloatArray, IntArray
+from fastlin.typing import Array, FloatArray, IntArray, MatrixLike
 
 COVARIANCE_LABELS = {
     "model": "model-based",
@@ -49,7 +57,7 @@ class InferenceBasis:
     normal distribution. `positions` (p,) are the indices of the reported columns, and `omitted_categories` are
     the categories without a coefficient. `point` is the optimum with the rows, or None after pickling.
     `max_std_error_inflation` contains the feature whose standard errors collinearity inflates most, and the inflation
-    factor. The summary shows both.
+    factor. The summary shows both. `encode_rows` validates and encodes new rows.
     """
 
     covariance: str
@@ -57,6 +65,7 @@ class InferenceBasis:
     contrasts: Contrasts
     positions: IntArray
     point: Point | None
+    encode_rows: RowEncoder
     omitted_categories: OmittedCategories = NO_OMITTED_CATEGORIES
     has_likelihood: bool = True
     df_t: float | None = None
@@ -337,20 +346,82 @@ class Inference(WaldStatistics):
         """
         basis = self._basis
         contrasts, positions = basis.contrasts, basis.positions
-        if basis.penalized != "firth" and not np.array_equal(positions, np.arange(contrasts.n_columns)):
-            raise ValueError(
-                "Marginal effects need the covariance of all coefficients: call inference() for all columns"
-            )
+        shown = self._find_all_features("Marginal effects need")
         effects, std_errors = compute_marginal_effects(self._optimum_point, self._covariance, contrasts, positions, at)
-        shown, reference, classes = (
-            positions[: len(positions) - contrasts.fit_intercept],
-            contrasts.reference,
-            self.classes,
-        )
-        if reference is not None:
-            classes = np.concatenate([classes[:reference], np.array([self.reference]), classes[reference:]])
-        names = self.names[: len(shown)]
+        names, classes = self.names[: len(shown)], self._list_all_classes()
         return MarginalEffects(effects[:, shown], std_errors[:, shown], names, classes, at, basis.df_t)
+
+    def predict(
+        self, X_new: MatrixLike, level: float = 0.95, offset: ArrayLike | None = None
+    ) -> PredictedProbabilities:
+        """Return the predicted probabilities of new rows, with standard errors and confidence intervals.
+
+        For two classes, the intervals are computed for the linear predictor, and for more classes for the log odds of
+        each class against the rest, with the delta method. They are then converted to probabilities. An interval
+        contains the probability of a row, not its label. With ``penalized="sandwich"`` and for Firth's method, the
+        intervals do not include the bias of the estimates. The training data are not needed, so the method can be
+        called after pickling.
+
+        Parameters
+        ----------
+        X_new : array-like, sparse matrix or table of shape (n_samples, n_features)
+            The rows, with the columns of the training data.
+        level : float
+            Confidence level of the intervals, between 0 and 1.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
+            Offsets of the rows, as in `LogisticRegression.decision_function`. None means no offsets.
+
+        Returns
+        -------
+        PredictedProbabilities
+            The probabilities, their standard errors and intervals. The probabilities are those of the estimates, which
+            differ from `predict_proba` of the model by `coef_error`.
+
+        Raises
+        ------
+        TypeError
+            X_new is a `Blocks` object.
+        ValueError
+            X_new does not match the training data or has categories that did not occur there, `level` is not between 0
+            and 1, or the inference does not have all columns.
+        """
+        basis = self._basis
+        features, quantile = self._find_all_features("Predictions need"), find_half_width_quantile(level, basis.df_t)
+        rows = basis.encode_rows(X_new, offset)
+        rows = rows._replace(columns=rows.columns[features])
+        values = predict_probabilities(rows, self.coef, self._covariance, basis.contrasts.reference, quantile)
+        return PredictedProbabilities(*values, self._list_all_classes(), level)
+
+    def influence(self) -> Influence:
+        """Return the influence of each row: leverage, residuals, and approximate changes if the row is removed.
+
+        This method reads the rows again. `Influence.dfbetas` has the columns of this inference; to limit its size, call
+        `LogisticRegression.inference` with `features`. A penalty keeps its strength if a row is removed.
+
+        Returns
+        -------
+        Influence
+            Leverage, residuals, Cook's distances, dfbetas and leave-one-out probabilities.
+
+        Raises
+        ------
+        ValueError
+            The estimates are Firth's, or the model has more than 4,096 parameters.
+        RuntimeError
+            The rows are not available, because the inference was pickled or because the rows are in Dask collections.
+        """
+        basis = self._basis
+        if basis.penalized == "firth":
+            raise ValueError(
+                "influence is not available for Firth's method, because its penalty depends on all rows. Refit the "
+                "model without the row."
+            )
+        point = self._optimum_point
+        weight_unit = self.n_samples / point.objective.rows.total_weight
+        arrays = compute_influence(
+            point, basis.contrasts, basis.positions, self.std_errors, self._count_parameters(), weight_unit
+        )
+        return Influence(**arrays, names=self.names, classes=self.classes)
 
     def table(self, level: float = 0.95) -> Any:
         """Return the estimates with their standard errors, tests and intervals, one row per estimate.
@@ -409,6 +480,20 @@ class Inference(WaldStatistics):
         """Return the state to pickle, without the rows."""
         state = {name: value for name, value in vars(self).items() if name != "std_errors"}
         return {**state, "_basis": replace(self._basis, point=None)}
+
+    def _find_all_features(self, subject):
+        """Return the indices of the columns without the intercept. Raise a ValueError if columns are missing."""
+        basis, contrasts = self._basis, self._basis.contrasts
+        if basis.penalized != "firth" and not np.array_equal(basis.positions, np.arange(contrasts.n_columns)):
+            raise ValueError(f"{subject} the covariance of all coefficients: call inference() for all columns.")
+        return basis.positions[: len(basis.positions) - contrasts.fit_intercept]
+
+    def _list_all_classes(self):
+        """Return the classes of the model, including the reference."""
+        index, classes = self._basis.contrasts.reference, self.classes
+        if index is None:
+            return classes
+        return np.concatenate([classes[:index], np.array([self.reference]), classes[index:]])
 
     @property
     def _optimum_point(self):

@@ -59,13 +59,18 @@ def tabulate_estimates(result: WaldStatistics, name: str, level: float) -> dict[
     }
 
 
-def build_dataframe(columns: Mapping[str, Array], has_classes: bool = True) -> Any:
-    """Return a DataFrame indexed by class (if `has_classes`) and feature, or `columns` if pandas is not installed."""
+def build_dataframe(
+    columns: Mapping[str, Array], has_classes: bool = True, index: Sequence[str] = ("class", "feature")
+) -> Any:
+    """Return a DataFrame indexed by the columns `index`, or `columns` if pandas is not installed.
+
+    The class is left out of the index unless `has_classes` is true.
+    """
     try:
         (pandas,) = import_uninterrupted("pandas")
     except ImportError:
         return dict(columns)
-    dataframe = pandas.DataFrame(columns).set_index(["class", "feature"])
+    dataframe = pandas.DataFrame(columns).set_index(list(index))
     return dataframe if has_classes else dataframe.droplevel("class")
 
 
