@@ -1,4 +1,4 @@
-"""Plots of fitted models on axes that the caller provides: convergence and coefficients."""
+"""Plots of fitted models on axes that the caller provides: convergence, coefficients and influence."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from fastlin.typing import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+# The number of rows that `plot_influence` labels.
+N_LABELED_ROWS = 5
 
 
 class _CoefficientPlotData(NamedTuple):
@@ -171,6 +174,85 @@ def plot_coefficients(
         # If feature names are long, the remaining width may be too small for one line.
         axes.set_title(f"the {kind} coefficients; {more} nonzero coefficients", wrap=True)
     return axes
+
+
+def plot_influence(influence: Any, *, axes: Axes | None = None) -> Axes:
+    """Plot the deviance residuals of all rows against their leverages.
+
+    The five rows with the largest Cook's distances are labeled with their indices. The legend contains the range of
+    these distances.
+
+    Parameters
+    ----------
+    influence : Influence
+        The result of `Inference.influence`.
+    axes : matplotlib Axes or None
+        Axes to draw on. None means the current axes.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        `influence` has no leverages.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_iris
+    >>> from fastlin import LogisticRegression, figures
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(C=float("inf")).fit(X[:, :2], y == 2)
+    >>> influence = model.inference(X[:, :2], y == 2).influence()
+    >>> axes = figures.plot_influence(influence, axes=plt.figure().add_subplot())
+    >>> len(axes.texts)
+    5
+    """
+    if not hasattr(influence, "leverage"):
+        raise ValueError(
+            f"influence must be the result of Inference.influence, got {type(influence).__name__}; call "
+            "model.inference(X, y).influence()"
+        )
+    axes = axes or get_current_axes()
+    leverage, residuals = influence.leverage, influence.deviance_residuals
+    # The distance is NaN for rows that are necessary for the estimates.
+    distances = np.nan_to_num(influence.cooks_distance, nan=np.inf)
+    labeled = np.argsort(-distances, kind="stable")[:N_LABELED_ROWS]
+    axes.plot(leverage, residuals, "o", markersize=4, alpha=0.5, color=COLORS[0], label="rows")
+    axes.plot(
+        leverage[labeled],
+        residuals[labeled],
+        "o",
+        markersize=7,
+        color=COLORS[1],
+        label=f"largest Cook's distances\n({distances[labeled[-1]]:.2g} to {distances[labeled[0]]:.2g})",
+    )
+    for row, (x, y) in zip(labeled, _choose_label_directions(leverage, residuals, labeled), strict=True):
+        axes.annotate(
+            str(row),
+            (leverage[row], residuals[row]),
+            (5 * x, 4 * y),
+            textcoords="offset points",
+            horizontalalignment="left" if x > 0 else "right",
+            verticalalignment="bottom" if y > 0 else "top",
+            fontweight="bold",
+        )
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.margins(0.12)
+    axes.set(xlabel="leverage", ylabel="deviance residual")
+    axes.legend(loc="best")
+    return axes
+
+
+def _choose_label_directions(x, y, labeled):
+    """Return the directions, 1 or -1 per axis, from each labeled point away from the nearest other labeled point."""
+    points = np.column_stack([values[labeled] / (np.ptp(values) or 1.0) for values in (x, y)])
+    differences = points[:, None] - points
+    distances = np.square(differences).sum(axis=2)
+    np.fill_diagonal(distances, np.inf)
+    return np.where(differences[np.arange(len(points)), distances.argmin(axis=1)] < 0, -1, 1)
 
 
 def _make_coefficient_data(model):
