@@ -314,6 +314,8 @@ def test_inference_matches_rows_in_memory(client, monkeypatch, n_classes):
     assert_raises("requires X in memory", model.inference, *rows, covariance="cluster", clusters=y)
     assert_raises("non-integer entries", model.inference, *rows[:2], 0.5 * rows[2])
     assert_raises("rows", result.marginal_effects, error=RuntimeError)
+    assert_raises("rows", result.influence, error=RuntimeError)
+    np.testing.assert_allclose(result.predict(X).upper, expected.predict(X).upper, rtol=1e-7)
     # The diagnostics also work on distributed rows.
     separated_rows = np.column_stack([X, (y == 1) & (np.arange(600) % 4 == 0)]).astype(float)
     for columns, error in (

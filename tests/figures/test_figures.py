@@ -250,6 +250,26 @@ def test_plot_coefficients_of_an_inference_draws_intervals_sorted_by_significanc
     np.testing.assert_allclose(axes.containers[0][0].get_xydata(), [[9.0, 1.0], [4.0, 0.0]])
 
 
+def test_plot_influence_labels_the_rows_with_the_largest_distances(axes):
+    model = fastlin.LogisticRegression(C=np.inf).fit(X[:, :2], Y == 2)
+    influence = model.inference(X[:, :2], Y == 2).influence()
+    figures.plot_influence(influence, axes=axes)
+    rows, labeled, _ = axes.lines
+    np.testing.assert_array_equal(rows.get_xydata(), np.c_[influence.leverage, influence.deviance_residuals])
+    order = np.argsort(-influence.cooks_distance)[:5]
+    np.testing.assert_array_equal(labeled.get_xydata(), rows.get_xydata()[order])
+    assert read(axes.texts) == list(map(str, order))
+    assert [text.xy for text in axes.texts] == list(map(tuple, labeled.get_xydata()))
+    assert legend(axes)[1].startswith("largest Cook's distances\n(")
+    # A row without a distance is necessary for the estimates. Few rows have few labels.
+    axes.clear()
+    few = {field.name: getattr(influence, field.name)[:2] for field in dataclasses.fields(influence)}
+    few["cooks_distance"] = np.array([0.1, np.nan])
+    figures.plot_influence(dataclasses.replace(influence, **few), axes=axes)
+    assert read(axes.texts) == ["1", "0"]
+    assert_raises("^influence must be the result of Inference.influence, got Logi", figures.plot_influence, model)
+
+
 def test_axes_and_figure_are_keyword_only():
     functions = [getattr(figures, name) for name in figures.__all__ if name.startswith(("plot_", "show_"))]
     assert len(functions) == 8
