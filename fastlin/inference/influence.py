@@ -81,7 +81,7 @@ class Influence:
     >>> influence = model.inference(X[:, 1:3], y).influence()
     >>> influence.dfbetas.shape
     (178, 2, 3)
-    >>> round(influence.leverage.sum(), 6)
+    >>> round(float(influence.leverage.sum()), 6)
     6.0
     """
 

@@ -1,6 +1,7 @@
 """Influence of rows, compared with statsmodels, explicit Newton steps, exact refits, and other formats."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from fastlin import FirthLogisticRegression, LogisticRegression
 from .conftest import infer, list_input_formats, make_rows
 
 pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
+thorough = partial(pytest.param, marks=pytest.mark.thorough)
 NAMES = (
     "leverage",
     "pearson_residuals",
@@ -29,15 +31,14 @@ def assert_equal_influence(result, expected, rtol=1e-8, names=NAMES):
         np.testing.assert_allclose(getattr(result, name), getattr(expected, name), rtol=rtol, atol=1e-11, err_msg=name)
 
 
-@pytest.mark.parametrize("covariance", ["model", "HC0"])
+@pytest.mark.parametrize("covariance", ["model", thorough("HC0")])
 def test_two_classes_match_statsmodels(covariance):
     statsmodels = pytest.importorskip("statsmodels.api")
     X, y = make_rows(2, 150)
     offset = np.random.default_rng(1).normal(size=150)
     glm = statsmodels.GLM(y, statsmodels.add_constant(X, prepend=False), statsmodels.families.Binomial(), offset=offset)
     options = {} if covariance == "model" else {"cov_type": covariance}
-    optimum = glm.fit(tol=1e-15, maxiter=100, tol_criterion="params")
-    expected = glm.fit(start_params=optimum.params, tol=1e-15, tol_criterion="params", **options)
+    expected = glm.fit(tol=1e-15, maxiter=100, tol_criterion="params", **options)
     influence = expected.get_influence()
     result = infer(X, y, offset=offset, covariance=covariance).influence()
     np.testing.assert_allclose(result.leverage, influence.hat_matrix_diag, rtol=1e-8)
@@ -89,11 +90,11 @@ def compute_naive_influence(result, X, targets, weights, offset, penalty):
     [
         (2, np.inf, "frequency"),
         (3, np.inf, "frequency"),
-        (4, np.inf, "sampling"),
+        thorough(4, np.inf, "sampling"),
         (3, 0.2, "frequency"),
-        (2, 0.2, "frequency"),
+        thorough(2, 0.2, "frequency"),
         (3, np.inf, "soft"),
-        (2, np.inf, "soft"),
+        thorough(2, np.inf, "soft"),
     ],
 )
 def test_influence_matches_newton_steps_with_explicit_hessians(monkeypatch, n_classes, C, kind):

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from fastlin import FirthLogisticRegression, LogisticRegression, blocks
 from .conftest import infer, make_rows
 
 pytestmark = pytest.mark.usefixtures("force_sparse_kernels")
+thorough = partial(pytest.param, marks=pytest.mark.thorough)
 NAMES = "probabilities", "std_errors", "lower", "upper"
 FROM_DTYPE = {"categorical_features": "from_dtype"}
 
@@ -32,7 +34,7 @@ def compute_log_odds(coef, X, offset):
     return scores - np.column_stack(rest)
 
 
-@pytest.mark.parametrize("covariance", ["model", "HC0", "cluster"])
+@pytest.mark.parametrize("covariance", ["model", thorough("HC0"), "cluster"])
 def test_two_classes_match_statsmodels(covariance):
     statsmodels = pytest.importorskip("statsmodels.api")
     X, y = make_rows(2, 200)
@@ -44,18 +46,17 @@ def test_two_classes_match_statsmodels(covariance):
         options = {"cov_type": "HC0"}
     elif covariance == "cluster":
         options, others["clusters"] = {"cov_type": "cluster", "cov_kwds": {"groups": clusters}}, clusters
-    # Without extra iterations, the covariance of statsmodels is that of the point before the last step.
-    optimum = glm.fit(tol=1e-15, maxiter=100, tol_criterion="params")
-    optimum = glm.fit(start_params=optimum.params, tol=1e-15, tol_criterion="params", **options)
+    optimum = glm.fit(tol=1e-15, maxiter=100, tol_criterion="params", **options)
     new_rows = statsmodels.add_constant(X[:20] + 0.1)
     expected = optimum.get_prediction(new_rows, offset=new_offset).summary_frame(alpha=0.1)
     result = infer(X, y, offset=offset, **others).predict(X[:20] + 0.1, level=0.9, offset=new_offset)
     for name, column in zip(NAMES, ("mean", "mean_se", "mean_ci_lower", "mean_ci_upper"), strict=True):
-        np.testing.assert_allclose(getattr(result, name)[:, 1], expected[column], rtol=1e-8)
+        # MAX_SCORE_CHANGE bounds the relative error of a covariance.
+        np.testing.assert_allclose(getattr(result, name)[:, 1], expected[column], rtol=1e-6)
     np.testing.assert_allclose(result.lower[:, 0], 1 - result.upper[:, 1], rtol=1e-12)
 
 
-@pytest.mark.parametrize(("n_classes", "fit_intercept"), [(2, True), (3, True), (4, False)])
+@pytest.mark.parametrize(("n_classes", "fit_intercept"), [(2, True), (3, True), thorough(4, False)])
 def test_intervals_match_finite_differences_for_each_reference(monkeypatch, n_classes, fit_intercept):
     # The rows are processed in several batches.
     monkeypatch.setattr(module, "BYTES_PER_BATCH", 3_000)
@@ -91,7 +92,7 @@ def test_intervals_match_finite_differences_for_each_reference(monkeypatch, n_cl
         assert predicted.classes.tolist() == list(range(n_classes))
 
 
-@pytest.mark.parametrize("penalized", [None, "laplace", "sandwich"])
+@pytest.mark.parametrize("penalized", [None, thorough("laplace"), "sandwich"])
 def test_predictions_do_not_depend_on_the_format(penalized):
     X, y = make_rows(3, d=4)
     X[:, 0] = np.maximum(X[:, 0], 0)
@@ -107,7 +108,7 @@ def test_predictions_do_not_depend_on_the_format(penalized):
 
 
 def make_table(n=300):
-    """Return a table with two categorical columns, of which the first has a category without rows, and labels."""
+    """Return a table with two categorical columns, and labels. The first column has a category without rows."""
     generator = np.random.default_rng(3)
     colors = pd.Categorical(generator.choice(["red", "green", "blue"], n), ["unused", "red", "green", "blue"])
     table = pd.DataFrame(
@@ -146,6 +147,7 @@ def test_tables_match_dummy_variables_and_unknown_categories_raise_errors(model_
     assert_raises("feature names should match", result.predict, new_rows[["size", "color", "kind"]])
 
 
+@pytest.mark.thorough
 def test_firth_intervals_match_the_formula():
     X, y = make_rows(2, 60)
     result = FirthLogisticRegression(tol=1e-9).fit(X, y).inference(X, y)
