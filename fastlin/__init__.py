@@ -35,11 +35,12 @@ if TYPE_CHECKING:
     from fastlin import inference as inference
     from fastlin import patch as patch
     from fastlin import trainers as trainers
-    from fastlin.estimators import FirthLogisticRegression, MiniBatchLogisticRegression, MLPClassifier
+    from fastlin.estimators import BradleyTerry, FirthLogisticRegression, MiniBatchLogisticRegression, MLPClassifier
     from fastlin.patch import patch_sklearn, unpatch_sklearn
     from fastlin.trainers import TwoLayerNet
 
 __all__ = [
+    "BradleyTerry",
     "FirthLogisticRegression",
     "LogisticRegression",
     "LogisticRegressionCV",
@@ -57,6 +58,7 @@ __version__ = "0.1.0"
 
 # These attributes are imported lazily, because they import Numba, which is slow, or linear models do not need them.
 _LAZY_ATTRIBUTES = {
+    "BradleyTerry": "fastlin.estimators",
     "FirthLogisticRegression": "fastlin.estimators",
     "MLPClassifier": "fastlin.estimators",
     "MiniBatchLogisticRegression": "fastlin.estimators",

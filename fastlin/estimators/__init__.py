@@ -10,11 +10,13 @@ from fastlin.estimators.regularization_path import RegularizationPath, logistic_
 from fastlin.estimators.stability_selection import StabilitySelection, stability_selection
 
 if TYPE_CHECKING:
+    from fastlin.estimators.bradley_terry import BradleyTerry
     from fastlin.estimators.firth_logistic_regression import FirthLogisticRegression
     from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
     from fastlin.estimators.mlp_classifier import MLPClassifier
 
 __all__ = [
+    "BradleyTerry",
     "FirthLogisticRegression",
     "LogisticRegression",
     "LogisticRegressionCV",
@@ -30,6 +32,7 @@ __all__ = [
 
 # Importing these modules imports Numba, which is slow (docs/benchmarks/design-choices.md: lazy import of Numba).
 _LAZY_ATTRIBUTES = {
+    "BradleyTerry": "fastlin.estimators.bradley_terry",
     "FirthLogisticRegression": "fastlin.estimators.firth_logistic_regression",
     "MLPClassifier": "fastlin.estimators.mlp_classifier",
     "MiniBatchLogisticRegression": "fastlin.estimators.mini_batch_logistic_regression",

@@ -111,7 +111,9 @@ def check_parameters(estimator: Any) -> None:
 
     As in scikit-learn, dual=True is valid only with liblinear.
     """
-    values = attrgetter(*estimator._parameter_constraints)(estimator)
+    names = tuple(estimator._parameter_constraints)
+    # attrgetter returns a tuple only for two or more names.
+    values = attrgetter(*names)(estimator) if len(names) > 1 else (getattr(estimator, names[0]),)
     # The types are part of the cache key, because 1, 1.0 and True are equal but not all valid.
     types = tuple(map(type, values))
     # Values of other types are not cached, because they may be large or not hashable.
