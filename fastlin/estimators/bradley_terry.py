@@ -22,7 +22,7 @@ from fastlin.estimators.matches import Matches, MatchResampler, find_items, read
 from fastlin.estimators.parameters import draw_seed, estimator, fitted, parameter
 from fastlin.estimators.problem import Problem
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
-from fastlin.exceptions import ConvergenceWarning
+from fastlin.exceptions import ConvergenceWarning, SeparationError
 from fastlin.inference.bootstrap import choose_refit_tol, fit_resamples
 from fastlin.inference.contrasts import Contrasts
 from fastlin.inference.covariances import compute_covariance
@@ -101,7 +101,7 @@ class BradleyTerry(BaseEstimator):
     >>> model.items_
     array(['a', 'b', 'c'], dtype='<U1')
     >>> model.predict_proba(["a"], ["b"]).round(2)
-    array([0.78])
+    array([0.63])
     """
 
     C: float = parameter(default=np.inf, accepts=["above 0, or inf"])
@@ -157,7 +157,8 @@ class BradleyTerry(BaseEstimator):
             If there are no finite estimates without a penalty.
         """
         check_parameters(self)
-        with restore_on_error(self):
+        # NumPy's warnings are not needed, because the results are checked for overflow.
+        with restore_on_error(self), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             matches = read_matches(first, second, outcome, sample_weight, clusters, covariates)
             if self.C == np.inf:
                 matches.check_estimates_exist()
@@ -353,7 +354,12 @@ class BradleyTerry(BaseEstimator):
         """Return the coefficients (1, d) at the optimum and their covariance (d, d)."""
         matches, has_penalty = self._matches, not objective.penalty.is_zero
         has_clusters = matches.clusters is not None
-        names = np.array([*map(str, self.items_), *self.covariate_names_], object)
+        n, n_parameters = matches.n_matches, len(self.items_) - 1 + len(self.covariate_names_)
+        if has_clusters and n <= n_parameters:
+            raise ValueError(
+                f"clusters require more matches than parameters, got {n} matches and {n_parameters} parameters."
+            )
+        names = np.array([*(f"item {item}" for item in self.items_), *self.covariate_names_], object)
         options = InferenceOptions(
             covariance="cluster" if has_clusters else "model",
             penalized=("sandwich" if has_clusters else "laplace") if has_penalty else None,
@@ -363,23 +369,25 @@ class BradleyTerry(BaseEstimator):
             classes=np.array(["loss", "win"]),
             names=names if self._reference is None else np.delete(names, self._reference),
             omitted_categories=NO_OMITTED_CATEGORIES,
-            clusters=[matches.clusters[matches.shares.indices]] if has_clusters else [],
+            clusters=[] if matches.clusters is None else [matches.clusters[matches.shares.indices]],
             weights=WeightInfo("frequency", weight_unit, False),
             tol=0.0,
             stacklevel=4,
         )
         total_weight = objective.rows.total_weight * weight_unit
         start = objective.coordinates.to_parameters(*fit.start)
-        optimum = find_estimates(objective, start, options, total_weight)
+        try:
+            optimum = find_estimates(objective, start, options, total_weight)
+        except SeparationError as error:
+            # Without covariates, this cannot happen, because finite strengths exist.
+            raise SeparationError(
+                f"The covariates {', '.join(self.covariate_names_)} have no finite coefficients, because they separate "
+                f"the wins from the losses. Remove covariates, or add matches. {str(error).partition('. ')[0]}."
+            ) from error
         contrasts = Contrasts.from_reference(0, 2, objective)
         units = contrasts.build_contrast_matrix(np.arange(contrasts.n_columns))
         covariance = compute_covariance(optimum, units, options, total_weight)[0] / total_weight
         if has_clusters:
-            n, n_parameters = matches.n_matches, len(self.items_) - 1 + len(self.covariate_names_)
-            if n <= n_parameters:
-                raise ValueError(
-                    f"clusters require more matches than parameters, got {n} matches and {n_parameters} parameters."
-                )
             covariance *= (n - 1) / (n - n_parameters)
         return contrasts.of(optimum.point.parameters), covariance
 

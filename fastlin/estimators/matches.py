@@ -54,7 +54,7 @@ class Matches:
     def sum_wins_and_matches(self) -> tuple[FloatArray, FloatArray]:
         """Return the weight of the wins and of the matches of each item, (n_items,) each."""
         weights, n_items = self.compute_row_weights(), len(self.items)
-        wins = np.bincount(self.winners, weights, n_items)
+        wins: FloatArray = np.bincount(self.winners, weights, n_items).astype(np.float64)
         return wins, wins + np.bincount(self.losers, weights, n_items)
 
     def build_rows(self, reference: int | None) -> tuple[sparse.csr_array, IntArray]:
@@ -102,12 +102,12 @@ class Matches:
         else:
             is_crossing = groups[self.winners] != groups[self.losers]
             winning, losing = groups[self.winners[is_crossing]], groups[self.losers[is_crossing]]
-            unbeaten = np.setdiff1d(winning, losing)
-            candidates = np.concatenate([unbeaten, np.setdiff1d(losing, winning)])
-            group = candidates[np.bincount(groups)[candidates].argmin()]
-            listed, others = self._name_items(groups == group)
-            problem = f"{listed} never {'lost' if group in unbeaten else 'won'} against {others}"
-            remedy = "Remove these items, add matches"
+            unbeaten = np.isin(groups, np.setdiff1d(winning, losing))
+            winless = np.isin(groups, np.setdiff1d(losing, winning))
+            is_unbeaten_named = np.count_nonzero(unbeaten) <= np.count_nonzero(winless)
+            listed, others = self._name_items(unbeaten if is_unbeaten_named else winless)
+            problem = f"{listed} never {'lost' if is_unbeaten_named else 'won'} against {others}"
+            remedy = "Add matches, remove items"
         raise SeparationError(
             f"No finite strengths exist: {problem}. {remedy}, or use a penalty, for example BradleyTerry(C=1.0)."
         )
@@ -185,13 +185,11 @@ def read_matches(
     used_items, codes = np.unique([first_codes[used], second_codes[used]], return_inverse=True)
     items, (first_codes, second_codes) = items[used_items], codes.reshape(2, -1)
     cluster_codes = None if clusters is None else _encode_used_clusters(clusters, len(weights), used)
-    columns, is_merged = (first_codes, second_codes, outcomes[used], weights[used]), covariates is None is clusters
-    counts = np.ones(len(used), np.int64)
-    if is_merged:
-        *columns, counts = _merge_identical_matches(*columns, len(items))
-        covariate_values, used = np.empty((len(counts), 0)), slice(None)
-    rows = _make_rows(*columns, covariate_values[used], len(items), is_merged)
-    return Matches(items, *rows[:3], covariate_names, rows[3], counts, cluster_codes)
+    is_merged = covariates is None and clusters is None
+    winners, losers, signed_covariates, shares, counts = _make_rows(
+        first_codes, second_codes, outcomes[used], weights[used], covariate_values[used], is_merged
+    )
+    return Matches(items, winners, losers, signed_covariates, covariate_names, shares, counts, cluster_codes)
 
 
 def read_items(name: str, values: ArrayLike) -> list[Any]:
@@ -278,26 +276,23 @@ def find_items(name: str, values: ArrayLike, items: Array) -> IntArray:
     return np.fromiter(map(codes.__getitem__, names), np.int64, len(names))
 
 
-def _merge_identical_matches(first, second, outcomes, weights, n_items):
-    """Return the distinct matches and their counts; the order of the two items does not matter."""
-    is_swapped = first > second
-    first, second = np.minimum(first, second), np.maximum(first, second)
-    outcomes = np.where(is_swapped, 1 - outcomes, outcomes)
-    codes = first * n_items + second
-    for values in (outcomes, weights):
-        # The codes are made consecutive in each step, so that the products do not overflow.
-        levels, levels_of_matches = np.unique(values, return_inverse=True)
-        codes = np.unique(codes, return_inverse=True)[1] * len(levels) + levels_of_matches
-    _, kinds, counts = np.unique(codes, return_index=True, return_counts=True)
-    return first[kinds], second[kinds], outcomes[kinds], weights[kinds], counts
+def _make_rows(first, second, outcomes, weights, covariates, is_merged):
+    """Return the winners, losers, covariates and `shares` of the rows, and the counts of the distinct matches.
 
-
-def _make_rows(first, second, outcomes, weights, covariates, n_items, is_merged):
-    """Return the winners, losers, covariates and `shares` of the rows; `is_merged` merges rows of the same items."""
-    n_kinds = len(first)
+    If `is_merged` is true, identical matches are merged, and then the rows with the same winner and loser.
+    """
+    n_items = 1 + max(first.max(), second.max())
+    counts = np.ones(len(first), np.int64)
+    if is_merged:
+        # The order of the two items does not matter.
+        outcomes = np.where(first > second, 1 - outcomes, outcomes)
+        first, second = np.minimum(first, second), np.maximum(first, second)
+        kinds, counts = _find_distinct_matches(first * n_items + second, outcomes, weights)
+        first, second, outcomes, weights, covariates = (
+            values[kinds] for values in (first, second, outcomes, weights, covariates)
+        )
     winners, losers = np.concatenate([first, second]), np.concatenate([second, first])
     values = np.concatenate([weights * outcomes, weights * (1 - outcomes)])
-    kinds = np.tile(np.arange(n_kinds), 2)
     entries = np.flatnonzero(values)
     rows, first_entries = np.arange(len(entries)), entries
     if is_merged:
@@ -308,5 +303,15 @@ def _make_rows(first, second, outcomes, weights, covariates, n_items, is_merged)
         # Two rows of half the weight have labels of both classes, which a fit requires.
         entries, first_entries, rows, values = np.repeat(entries, 2), np.repeat(entries, 2), np.arange(2), values / 2
     signed_covariates = np.concatenate([covariates, -covariates])[first_entries]
-    shares = sparse.csr_array((values[entries], (rows, kinds[entries])), shape=(len(first_entries), n_kinds))
-    return winners[first_entries], losers[first_entries], signed_covariates, shares
+    shape = len(first_entries), len(counts)
+    shares = sparse.csr_array((values[entries], (rows, entries % len(counts))), shape=shape)
+    return winners[first_entries], losers[first_entries], signed_covariates, shares, counts
+
+
+def _find_distinct_matches(codes, outcomes, weights):
+    """Return the index of one match of each kind, and the number of matches of each kind."""
+    for values in (outcomes, weights):
+        # The codes are made consecutive in each step, so that the products do not overflow.
+        levels, levels_of_matches = np.unique(values, return_inverse=True)
+        codes = np.unique(codes, return_inverse=True)[1] * len(levels) + levels_of_matches
+    return np.unique(codes, return_index=True, return_counts=True)[1:]
