@@ -18,7 +18,14 @@ from fastlin.estimators.batched_fits import prepare_refits
 from fastlin.estimators.fit_reporting import restore_on_error
 from fastlin.estimators.labels import validate_training_data
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.matches import Matches, MatchResampler, find_items, read_covariates, read_matches
+from fastlin.estimators.matches import (
+    Matches,
+    MatchResampler,
+    find_items,
+    name_unnamed_covariates,
+    read_covariates,
+    read_matches,
+)
 from fastlin.estimators.parameters import draw_seed, estimator, fitted, parameter
 from fastlin.estimators.problem import Problem
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
@@ -49,6 +56,8 @@ class BradleyTerry(BaseEstimator):
     The fit maximizes the likelihood of the outcomes. It is a logistic regression without an intercept, whose rows are
     +1 for the first item and -1 for the second. A tie counts as half a win for both items. Without covariates and
     clusters, identical matches are merged first, so the cost of a fit depends on the number of distinct pairs.
+
+    The fitted model stores the matches for `to_frame` and `bootstrap`.
 
     Without a penalty, strengths are finite if and only if, for each division of the items into two groups, each group
     has a win against the other [2]_. Otherwise, `fit` raises an error that names the items.
@@ -211,10 +220,14 @@ class BradleyTerry(BaseEstimator):
             )
         log_odds = self.strengths_[first_indices] - self.strengths_[second_indices]
         if covariates is not None:
-            values, _ = read_covariates(covariates, len(log_odds))
-            if values.shape[1] != len(self.covariate_coef_):
+            values, names = read_covariates(covariates, len(log_odds))
+            # Columns have names only in DataFrames.
+            unnamed = name_unnamed_covariates(len(self.covariate_names_))
+            if len(names) != len(unnamed) or (
+                names != self.covariate_names_ and unnamed not in (names, self.covariate_names_)
+            ):
                 raise ValueError(
-                    f"covariates must have the {len(self.covariate_coef_)} columns of the fit, got {values.shape[1]}."
+                    f"covariates must have the {len(unnamed)} columns of the fit, {self.covariate_names_}, got {names}."
                 )
             log_odds += np.einsum("ij,j->i", values, self.covariate_coef_)
         return expit(log_odds)

@@ -222,10 +222,10 @@ def _read_outcomes(outcome):
         outcomes = np.array(np.nan)
     is_valid = (outcomes >= 0) & (outcomes <= 1)
     if outcomes.ndim != 1 or not is_valid.all():
-        found = f"{outcomes[is_valid.argmin()]} in match {is_valid.argmin()}" if outcomes.ndim == 1 else repr(outcome)
+        value = f"{outcomes[is_valid.argmin()]} in match {is_valid.argmin()}" if outcomes.ndim == 1 else repr(outcome)
         raise ValueError(
             "outcome must contain one number from 0 to 1 per match (1 if first wins, 0 if second wins, 0.5 for a tie), "
-            f"got {found:.200}."
+            f"got {value:.200}."
         )
     return outcomes
 
@@ -246,8 +246,14 @@ def read_covariates(covariates: Any, n_matches: int) -> tuple[FloatArray, list[s
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
         raise ValueError(f"covariates must be finite, got {values[row, column]} in row {row}, column {column}.")
-    names = getattr(covariates, "columns", None)
-    return values, [f"x{j}" for j in range(values.shape[1])] if names is None else [str(name) for name in names]
+    # The attribute `columns` of Arrow tables contains the columns and not their names.
+    names = getattr(covariates, "column_names", getattr(covariates, "columns", None))
+    return values, name_unnamed_covariates(values.shape[1]) if names is None else [str(name) for name in names]
+
+
+def name_unnamed_covariates(n_covariates: int) -> list[str]:
+    """Return the names of covariates that are not the columns of a table."""
+    return [f"x{j}" for j in range(n_covariates)]
 
 
 def _encode_used_clusters(clusters, n_matches, used):

@@ -5,7 +5,7 @@ a figure. Matplotlib is imported only when a figure is plotted.
 """
 
 from fastlin.figures.curves import plot_history, plot_path, plot_scores, plot_stability
-from fastlin.figures.fitted_models import plot_coefficients, plot_convergence, plot_influence
+from fastlin.figures.fitted_models import plot_coefficients, plot_convergence, plot_influence, plot_strengths
 from fastlin.figures.image_grid import plot_weights, show_images
 from fastlin.figures.style import STYLE
 
@@ -18,6 +18,7 @@ __all__ = [
     "plot_path",
     "plot_scores",
     "plot_stability",
+    "plot_strengths",
     "plot_weights",
     "show_images",
 ]

@@ -1,4 +1,4 @@
-"""Plots of fitted models on axes that the caller provides: convergence, coefficients and influence."""
+"""Plots of fitted models on axes that the caller provides: convergence, coefficients, influence and strengths."""
 
 from __future__ import annotations
 
@@ -253,6 +253,57 @@ def _choose_label_directions(x, y, labeled):
     distances = np.square(differences).sum(axis=2)
     np.fill_diagonal(distances, np.inf)
     return np.where(differences[np.arange(len(points)), distances.argmin(axis=1)] < 0, -1, 1)
+
+
+def plot_strengths(model: Any, *, axes: Axes | None = None, n_items: int = 30) -> Axes:
+    """Plot the strengths of the strongest items of a Bradley-Terry model with their 95 % intervals.
+
+    Parameters
+    ----------
+    model : BradleyTerry
+        A fitted model.
+    axes : matplotlib Axes or None
+        Axes to draw on. None means the current axes.
+    n_items : int, default=30
+        Maximum number of items to show.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        The model is not a fitted `BradleyTerry` model, or has no standard errors.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from fastlin import BradleyTerry, figures
+    >>> model = BradleyTerry().fit(["a", "b", "a"], ["b", "c", "c"], [1, 0.5, 0.5])
+    >>> axes = figures.plot_strengths(model, axes=plt.figure().add_subplot())
+    >>> axes.get_yticklabels()[0].get_text()
+    'a'
+    """
+    if not hasattr(model, "strengths_"):
+        raise ValueError(
+            f"model must be a fitted BradleyTerry model with strengths_, got {type(model).__name__} without"
+        )
+    table = model.to_frame()
+    strengths, limits = (np.array([table[name] for name in names]) for names in (["strength"], ["lower", "upper"]))
+    items, errors = list(table["item"]), np.abs(limits - strengths)
+    axes, n_shown = axes or get_current_axes(), min(n_items, len(items))
+    # The strongest item is at the top.
+    positions = np.arange(n_shown)[::-1]
+    axes.errorbar(
+        strengths[0, :n_shown], positions, xerr=errors[:, :n_shown], fmt="o", markersize=5, capsize=3, color=COLORS[0]
+    )
+    axes.set_yticks(positions, [_escape_label(item) for item in items[:n_shown]])
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_xlabel("strength with 95 % interval (log odds; mean 0)")
+    if n_shown < len(items):
+        axes.set_title(f"the {n_shown} strongest of {len(items):,} items", wrap=True)
+    return axes
 
 
 def _make_coefficient_data(model):

@@ -144,8 +144,8 @@ def test_baseball_games_agree_with_published_estimates(has_home_advantage):
     variances = np.diagonal(V)[1:7] + V[0, 0] - 2 * V[0, 1:7]
     np.testing.assert_allclose(differences, strengths, atol=5.1e-5)
     np.testing.assert_allclose(np.sqrt(variances), std_errors, atol=5.1e-5)
-    found = [] if at_home is None else [model.covariate_coef_[0], np.sqrt(V[7, 7])]
-    np.testing.assert_allclose(found, home_advantage, atol=5.1e-5)
+    estimate = [] if at_home is None else [model.covariate_coef_[0], np.sqrt(V[7, 7])]
+    np.testing.assert_allclose(estimate, home_advantage, atol=5.1e-5)
     assert model.covariate_names_ == ["at_home"] * has_home_advantage
     p, wins = model.predict_proba(home, away, at_home)[::2], np.reshape(n_games, (-1, 2))
     fractions = wins / wins.sum(axis=1, keepdims=True)
@@ -248,7 +248,7 @@ def test_the_bootstrap_equals_exact_refits(C):
 
 
 def test_the_bootstrap_draws_matches_or_clusters():
-    # The matches are separate clusters or not, with or without merging: each has the same distribution.
+    # Each match is drawn on its own, as a cluster, or as a cluster with a copy: the estimates have one distribution.
     first, second, outcome, _, _ = make_matches(n_matches=600)
     outcome = (outcome > 0.4).astype(float)
     merged = BradleyTerry().fit(first, second, outcome)
@@ -257,10 +257,10 @@ def test_the_bootstrap_draws_matches_or_clusters():
         np.tile(first, 2), np.tile(second, 2), np.tile(outcome, 2), clusters=np.tile(np.arange(600), 2)
     )
     errors = np.sqrt(np.diagonal(merged.covariance_))
-    for model, scale in ((merged, 1), (separate, 1), (pairs, 1)):
-        spread = model.bootstrap(400, random_state=0).std(axis=0)
+    for model in (merged, separate, pairs):
+        bootstrap_errors = model.bootstrap(400, random_state=0).std(axis=0)
         # The relative standard error of a standard deviation of 400 numbers is 1 / sqrt(800) = 0.035.
-        np.testing.assert_allclose(spread, scale * errors, rtol=0.15)
+        np.testing.assert_allclose(bootstrap_errors, errors, rtol=0.15)
     # In a resample of clusters, the matches of a cluster have the same count.
     seed = check_random_state(0).randint(np.iinfo(np.int32).max)
     counts = np.random.default_rng((seed, 0)).multinomial(600, np.full(600, 1 / 600))
@@ -353,10 +353,18 @@ def test_invalid_arguments_raise_an_error_and_keep_the_fit():
     with pytest.raises(ValueError, match="'C' parameter of BradleyTerry must be"):
         BradleyTerry(C=0).fit(first, second, outcome)
     teams = BradleyTerry().fit(["Boston", "Detroit"] * 2, ["Detroit", "Boston"] * 2, [1, 1, 0, 1])
+    named = BradleyTerry(C=1).fit(first, second, [1, 0, 1], covariates=pd.DataFrame({"home": [-1, -2, 0.5]}))
+    home = np.array([[1], [2], [3]])
+    expected = named.predict_proba(first, second, pd.DataFrame({"home": home[:, 0]}))
+    np.testing.assert_array_equal(named.predict_proba(first, second, home), expected)
     for call, message in [
         (lambda: teams.predict_proba(["Bostn"], ["Detroit"]), "first .* 'Bostn' in match 0.* Did you mean 'Boston'?"),
         (lambda: teams.predict_proba(["Boston"], ["Detroit"] * 2), "the same length, got 1 and 2"),
         (lambda: teams.predict_proba(["Boston"], ["Detroit"], [[1.0]]), "covariates must have the 0 columns"),
+        (
+            lambda: named.predict_proba(first, second, pd.DataFrame({"away": [1, 2, 3]})),
+            "columns of the fit, .'home'.*away",
+        ),
         (lambda: teams.bootstrap(1), "n_resamples"),
         (lambda: teams.to_frame(95), "level must be between 0 and 1"),
     ]:

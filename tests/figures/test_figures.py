@@ -102,6 +102,23 @@ def test_plot_stability_names_selected_features(axes):
     assert axes.get_xlim() == (0, 2)
 
 
+def test_plot_strengths_shows_the_strongest_items_with_intervals(axes):
+    first, second = ["a$", "b", "c", "a$", "b", "c"], ["b", "c", "a$", "b", "c", "b"]
+    model = fastlin.BradleyTerry().fit(first, second, [1, 1, 0.5, 0, 1, 0.5])
+    assert figures.plot_strengths(model, axes=axes, n_items=2) is axes
+    table = model.to_frame()
+    ((line, _, (bars,)),) = axes.containers
+    np.testing.assert_allclose(line.get_xdata(), table["strength"][:2])
+    np.testing.assert_array_equal(line.get_ydata(), [1, 0])
+    limits = [segment[:, 0] for segment in bars.get_segments()]
+    np.testing.assert_allclose(limits, table[["lower", "upper"]].to_numpy()[:2])
+    assert read(axes.get_yticklabels()) == [item.replace("$", r"\$") for item in table["item"][:2]]
+    assert axes.get_title() == "the 2 strongest of 3 items"
+    assert_raises(
+        "^model must be a fitted BradleyTerry model", figures.plot_strengths, fastlin.BradleyTerry(), axes=axes
+    )
+
+
 def test_plot_scores_has_a_line_per_l1_ratio(axes):
     model = fastlin.LogisticRegressionCV(Cs=4, l1_ratios=(0,), scoring="neg_log_loss", **CV_PARAMETERS).fit(X, Y)
     assert figures.plot_scores(model, axes=axes) is axes
