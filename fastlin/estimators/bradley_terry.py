@@ -13,19 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlin.coefficient_names import NO_OMITTED_CATEGORIES
 from fastlin.containers.fitted import validate_count
-from fastlin.environment.interruption import import_uninterrupted
 from fastlin.estimators.batched_fits import prepare_refits
 from fastlin.estimators.fit_reporting import restore_on_error
 from fastlin.estimators.labels import validate_training_data
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.matches import (
-    Matches,
-    MatchResampler,
-    find_items,
-    name_unnamed_covariates,
-    read_covariates,
-    read_matches,
-)
+from fastlin.estimators.matches import Matches, MatchResampler, find_items, read_covariates, read_matches
 from fastlin.estimators.parameters import draw_seed, estimator, fitted, parameter
 from fastlin.estimators.problem import Problem
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
@@ -36,6 +28,7 @@ from fastlin.inference.covariances import compute_covariance
 from fastlin.inference.estimation import find_estimates, is_large
 from fastlin.inference.hypotheses import check_confidence_level
 from fastlin.inference.options import InferenceOptions, WeightInfo
+from fastlin.inference.tables import convert_to_dataframe
 from fastlin.typing import Array, FloatArray, RandomState
 
 # The largest tol of the fits.
@@ -124,6 +117,10 @@ class BradleyTerry(BaseEstimator):
     converged_: bool = fitted()
     fit_seconds_: float = fitted()
     _matches: Matches = fitted()
+    # The C of the fit, the coefficients (1, d) of its logistic regression, and the index of the item without a column.
+    _C: float = fitted()
+    _coef: FloatArray = fitted()
+    _reference: int | None = fitted()
 
     def fit(
         self,
@@ -169,9 +166,12 @@ class BradleyTerry(BaseEstimator):
         # NumPy's warnings are not needed, because the results are checked for overflow.
         with restore_on_error(self), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             matches = read_matches(first, second, outcome, sample_weight, clusters, covariates)
+            self._matches, self._C, self._reference = matches, self.C, None
             if self.C == np.inf:
                 matches.check_estimates_exist()
-            self._matches, self.items_, self.covariate_names_ = matches, matches.items, matches.covariate_names
+                # Without a penalty, the item with the most matches has no column.
+                self._reference = int(matches.sum_wins_and_matches()[1].argmax())
+            self.items_, self.covariate_names_ = matches.items, matches.covariate_names
             model, data = self._prepare_model()
             problem = Problem(model, data)
             fit = problem.minimize(self.C, 0.0)
@@ -186,7 +186,7 @@ class BradleyTerry(BaseEstimator):
                     ConvergenceWarning,
                     stacklevel=2,
                 )
-            self.strengths_, self.covariate_coef_ = self._extract_strengths(coef[0])
+            self._coef, (self.strengths_, self.covariate_coef_) = coef, self._extract_strengths(coef[0])
             self.covariance_ = None if covariance is None else self._center_covariance(covariance)
         return self
 
@@ -221,13 +221,11 @@ class BradleyTerry(BaseEstimator):
         log_odds = self.strengths_[first_indices] - self.strengths_[second_indices]
         if covariates is not None:
             values, names = read_covariates(covariates, len(log_odds))
-            # Columns have names only in DataFrames.
-            unnamed = name_unnamed_covariates(len(self.covariate_names_))
-            if len(names) != len(unnamed) or (
-                names != self.covariate_names_ and unnamed not in (names, self.covariate_names_)
-            ):
+            names = names if hasattr(covariates, "columns") else self.covariate_names_
+            if values.shape[1] != len(self.covariate_coef_) or names != self.covariate_names_:
                 raise ValueError(
-                    f"covariates must have the {len(unnamed)} columns of the fit, {self.covariate_names_}, got {names}."
+                    f"covariates must have the columns of the fit, {self.covariate_names_}, got shape {values.shape}"
+                    f"{f' and names {names}' if hasattr(covariates, 'columns') else ''}."
                 )
             log_odds += np.einsum("ij,j->i", values, self.covariate_coef_)
         return expit(log_odds)
@@ -284,11 +282,7 @@ class BradleyTerry(BaseEstimator):
             "matches": n_matches[order],
             "wins": wins[order],
         }
-        try:
-            (pandas,) = import_uninterrupted("pandas")
-        except ImportError:
-            return columns
-        return pandas.DataFrame(columns)
+        return convert_to_dataframe(columns)
 
     def bootstrap(self, n_resamples: int = 1000, random_state: RandomState = None) -> FloatArray:
         """Bootstrap the strengths: refit the model to resamples of the matches, or of the clusters if there are any.
@@ -297,7 +291,8 @@ class BradleyTerry(BaseEstimator):
         within a hundredth of a standard error of its optimum. With a finite C and without covariates, refits are
         batched. The result does not depend on the number of threads.
 
-        Without a penalty, a resample without finite strengths is drawn again, and a warning reports how often.
+        The refits use the C of the fit. Without a penalty, a resample without finite strengths is drawn again, and a
+        warning reports how often.
 
         Parameters
         ----------
@@ -324,17 +319,13 @@ class BradleyTerry(BaseEstimator):
         check_is_fitted(self)
         n_resamples = validate_count("n_resamples", n_resamples, minimum=2)
         model, data = self._prepare_model()
-        coef = np.concatenate([self.strengths_, self.covariate_coef_])
-        if self._reference is not None:
-            coef[: len(self.items_)] -= coef[self._reference]
-            coef = np.delete(coef, self._reference)
-        model.classes_, model.coef_, model.intercept_ = np.arange(2), coef[None], np.zeros(1)
+        model.classes_, model.coef_, model.intercept_ = np.arange(2), self._coef, np.zeros(1)
         resampler: Any = MatchResampler(
-            self._matches, draw_seed(random_state), data.weight_unit, must_connect=self.C == np.inf
+            self._matches, draw_seed(random_state), data.weight_unit, must_connect=self._C == np.inf
         )
         strengths, n_unconverged = np.empty((n_resamples, len(self.items_))), 0
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for number, fit in fit_resamples(prepare_refits(model, data, self.C, 0.0), resampler, n_resamples):
+            for number, fit in fit_resamples(prepare_refits(model, data, self._C, 0.0), resampler, n_resamples):
                 strengths[number] = self._extract_strengths(fit.coef[0])[0]
                 n_unconverged += not fit.converged
         n_redraws = sum(resampler.n_redraws.values())
@@ -348,19 +339,14 @@ class BradleyTerry(BaseEstimator):
             )
         return strengths
 
-    @property
-    def _reference(self):
-        """The index of the item without a column, the one with the most matches; None if there is a penalty."""
-        return int(self._matches.sum_wins_and_matches()[1].argmax()) if self.C == np.inf else None
-
     def _prepare_model(self):
         """Return the LogisticRegression of the fit, without coefficients, and its TrainingData."""
         matches, q = self._matches, len(self.covariate_names_)
         X, labels = matches.build_rows(self._reference)
         weights = matches.compute_row_weights()
-        factors = None if self.C == np.inf or not q else np.repeat([1.0, 0.0], [len(matches.items), q])
+        factors = None if self._C == np.inf or not q else np.repeat([1.0, 0.0], [len(matches.items), q])
         tol = choose_refit_tol(MAX_TOL, log(2), weights.sum())
-        model = LogisticRegression(C=self.C, tol=tol, fit_intercept=False, penalty_factors=factors)
+        model = LogisticRegression(C=self._C, tol=tol, fit_intercept=False, penalty_factors=factors)
         return model, validate_training_data(model, X, labels, weights)
 
     def _compute_estimates(self, objective, fit, weight_unit):

@@ -154,7 +154,7 @@ class BootstrapMixin:
             If some refits did not reach this accuracy.
         """
         from fastlin.inference.bootstrap import Resampler, collect_fits, fit_resamples
-        from fastlin.inference.covariances import encode_clusters
+        from fastlin.inference.covariances import encode_single_key
 
         if isinstance(n_resamples, bool) or not isinstance(n_resamples, (int, np.integer)) or n_resamples < 2:
             raise ValueError(f"n_resamples must be an integer of at least 2, got {n_resamples!r}")
@@ -163,14 +163,7 @@ class BootstrapMixin:
         # Class weights are computed for each resample.
         model.class_weight = None
         with prepare_fit_data(model, X, y, sample_weight, offset) as data:
-            cluster_codes = None
-            if clusters is not None:
-                keys = encode_clusters(clusters, len(data.labels))
-                if len(keys) != 1:
-                    raise ValueError(f"clusters must be a single key of shape (n_samples,), got {len(keys)} keys.")
-                cluster_codes = keys[0]
-                if not cluster_codes.any():
-                    raise ValueError("clusters must have at least two different values, but all rows have the same.")
+            cluster_codes = None if clusters is None else encode_single_key(clusters, len(data.labels))
             resampler = Resampler(draw_seed(random_state), data.labels, data.weights, data.targets, cluster_codes)
             refits = self._prepare_refits(data)
             bootstrap = collect_fits(fit_resamples(refits, resampler, n_resamples), n_resamples, refits, cluster_codes)

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
+from sklearn.utils import check_array
 
 from fastlin.coefficient_names import MAX_LISTED_NAMES
 from fastlin.containers.tensors import view_as_numpy
-from fastlin.estimators.labels import validate_weights
+from fastlin.estimators.labels import prefix_error_messages, validate_weights
 from fastlin.estimators.table_columns import is_missing
 from fastlin.exceptions import SeparationError
 from fastlin.inference.bootstrap import MAX_RESAMPLING_ATTEMPTS
-from fastlin.inference.covariances import encode_clusters
+from fastlin.inference.covariances import encode_single_key
 from fastlin.typing import Array, FloatArray, IntArray
 
 
@@ -184,7 +185,7 @@ def read_matches(
     # A match of weight zero is the same as no match, so its items need no strengths.
     used_items, codes = np.unique([first_codes[used], second_codes[used]], return_inverse=True)
     items, (first_codes, second_codes) = items[used_items], codes.reshape(2, -1)
-    cluster_codes = None if clusters is None else _encode_used_clusters(clusters, len(weights), used)
+    cluster_codes = None if clusters is None else encode_single_key(clusters, len(weights), used)
     is_merged = covariates is None and clusters is None
     winners, losers, signed_covariates, shares, counts = _make_rows(
         first_codes, second_codes, outcomes[used], weights[used], covariate_values[used], is_merged
@@ -234,37 +235,13 @@ def read_covariates(covariates: Any, n_matches: int) -> tuple[FloatArray, list[s
     """Return the covariates as float64 (n_matches, q) and their names; None means no covariates."""
     if covariates is None:
         return np.empty((n_matches, 0)), []
-    try:
-        values = np.asarray(view_as_numpy(covariates, "covariates"), np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"covariates must contain numbers: {error}") from error
-    if values.ndim != 2 or len(values) != n_matches:
-        raise ValueError(
-            f"covariates must have one row per match and one column per covariate, shape ({n_matches}, n_covariates), "
-            f"got shape {values.shape}."
-        )
-    if not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
-        raise ValueError(f"covariates must be finite, got {values[row, column]} in row {row}, column {column}.")
+    with prefix_error_messages("covariates"):
+        values = check_array(view_as_numpy(covariates, "covariates"), dtype=np.float64, input_name="covariates")
+        if len(values) != n_matches:
+            raise ValueError(f"covariates must have one row per match, {n_matches}, got {len(values)} rows.")
     # The attribute `columns` of Arrow tables contains the columns and not their names.
     names = getattr(covariates, "column_names", getattr(covariates, "columns", None))
-    return values, name_unnamed_covariates(values.shape[1]) if names is None else [str(name) for name in names]
-
-
-def name_unnamed_covariates(n_covariates: int) -> list[str]:
-    """Return the names of covariates that are not the columns of a table."""
-    return [f"x{j}" for j in range(n_covariates)]
-
-
-def _encode_used_clusters(clusters, n_matches, used):
-    """Return the cluster numbers of the used matches, consecutive from 0."""
-    keys = encode_clusters(clusters, n_matches)
-    if len(keys) != 1:
-        raise ValueError(f"clusters must be a single key of shape (n_matches,), got {len(keys)} keys.")
-    codes = np.unique(keys[0][used], return_inverse=True)[1]
-    if not codes.any():
-        raise ValueError("clusters must have at least two different values, but all matches have the same.")
-    return codes
+    return values, [f"x{j}" for j in range(values.shape[1])] if names is None else [str(name) for name in names]
 
 
 def find_items(name: str, values: ArrayLike, items: Array) -> IntArray:

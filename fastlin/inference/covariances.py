@@ -158,6 +158,17 @@ def encode_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> l
     return numbers
 
 
+def encode_single_key(clusters: ArrayLike, n_rows: int, rows: IntArray | slice = slice(None)) -> IntArray:
+    """Return the cluster numbers of some of the rows, starting at 0, for a single key with at least two values."""
+    keys = encode_clusters(clusters, n_rows)
+    if len(keys) != 1:
+        raise ValueError(f"clusters must be a single key of shape (n_samples,), got {len(keys)} keys.")
+    codes = np.unique(keys[0][rows], return_inverse=True)[1]
+    if not codes.any():
+        raise ValueError("clusters must have at least two different values, but all rows have the same.")
+    return codes
+
+
 def _split_cluster_keys(clusters, n_rows):
     """Return a list of the keys as arrays.
 

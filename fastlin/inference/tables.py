@@ -66,12 +66,20 @@ def build_dataframe(
 
     The class is left out of the index unless `has_classes` is true.
     """
+    dataframe = convert_to_dataframe(columns)
+    if isinstance(dataframe, dict):
+        return dataframe
+    dataframe = dataframe.set_index(list(index))
+    return dataframe if has_classes else dataframe.droplevel("class")
+
+
+def convert_to_dataframe(columns: Mapping[str, Array]) -> Any:
+    """Return a DataFrame with the columns, or a dict if pandas is not installed."""
     try:
         (pandas,) = import_uninterrupted("pandas")
     except ImportError:
         return dict(columns)
-    dataframe = pandas.DataFrame(columns).set_index(list(index))
-    return dataframe if has_classes else dataframe.droplevel("class")
+    return pandas.DataFrame(columns)
 
 
 def format_columns(columns: Mapping[str, Array], max_rows: int = 20) -> str:

@@ -343,9 +343,10 @@ def test_invalid_arguments_raise_an_error_and_keep_the_fit():
         ({"clusters": [1, 1, 1]}, "clusters must have at least two different values"),
         ({"clusters": [1, 2]}, "clusters must hold one entry per row"),
         ({"outcome": [0.5, 0.5, 0.5], "sample_weight": [1, 1, 0], "clusters": [1, 2, 2]}, "got 2 matches and 2 param"),
-        ({"covariates": [1, 2, 3]}, r"covariates must have one row per match .* got shape \(3,\)"),
-        ({"covariates": [[1], [np.inf], [3]]}, "covariates must be finite, got inf in row 1, column 0"),
-        ({"covariates": [["x"], ["y"], ["z"]]}, "covariates must contain numbers"),
+        ({"covariates": [1, 2, 3]}, "covariates: Expected 2D array, got 1D array"),
+        ({"covariates": [[1], [2]]}, "covariates must have one row per match, 3, got 2 rows"),
+        ({"covariates": [[1], [np.inf], [3]]}, "covariates contains infinity"),
+        ({"covariates": [["x"], ["y"], ["z"]]}, "covariates: could not convert string to float"),
     ]:
         with pytest.raises((ValueError, TypeError), match=message):
             model.fit(**{"first": first, "second": second, "outcome": outcome, **arguments})
@@ -360,7 +361,10 @@ def test_invalid_arguments_raise_an_error_and_keep_the_fit():
     for call, message in [
         (lambda: teams.predict_proba(["Bostn"], ["Detroit"]), "first .* 'Bostn' in match 0.* Did you mean 'Boston'?"),
         (lambda: teams.predict_proba(["Boston"], ["Detroit"] * 2), "the same length, got 1 and 2"),
-        (lambda: teams.predict_proba(["Boston"], ["Detroit"], [[1.0]]), "covariates must have the 0 columns"),
+        (
+            lambda: teams.predict_proba(["Boston"], ["Detroit"], [[1.0]]),
+            r"covariates must have the columns of the fit, \[\], got shape",
+        ),
         (
             lambda: named.predict_proba(first, second, pd.DataFrame({"away": [1, 2, 3]})),
             "columns of the fit, .'home'.*away",
@@ -378,7 +382,9 @@ def test_the_estimator_follows_the_conventions_of_scikit_learn():
     assert clone(model).set_params(C=np.inf).C == np.inf
     first, second, outcome, _, _ = make_matches()
     copy = pickle.loads(pickle.dumps(model.fit(pd.Series(first), pd.Series(second), pd.Series(outcome))))
-    np.testing.assert_array_equal(copy.bootstrap(3, random_state=0), model.bootstrap(3, random_state=0))
+    # The bootstrap uses the C of the fit.
+    resampled_strengths = model.bootstrap(3, random_state=0)
+    np.testing.assert_array_equal(copy.set_params(C=np.inf).bootstrap(3, random_state=0), resampled_strengths)
     assert not hasattr(clone(model), "strengths_")
 
 
