@@ -213,22 +213,27 @@ class PenalizedClassifier(CallbackSupportMixin, FitSummary, BootstrapMixin, Line
 
         Returns
         -------
-        model : estimator of sklearn.linear_model
+        model : estimator of sklearn.linear_model or sklearn.pipeline.Pipeline
             A fitted model with the same coefficients. Parameters at their default value get scikit-learn's default.
             Parameters that scikit-learn does not have are dropped. Before scikit-learn 1.10, `alpha` is converted to C
             = 1 / (alpha n), for n rows of weight 1.
 
+            For a model with categorical columns, it is a pipeline of a `ColumnTransformer` with a `OneHotEncoder`, and
+            of this model, whose coefficients are in the order of the encoded columns. The probabilities are the same,
+            also for unseen categories. If missing values are a category, they must be NaN, or in columns of strings NaN
+            or None. Otherwise, they count as unseen categories.
+
         Raises
         ------
         ValueError
-            If the model has categorical columns, which scikit-learn's estimator does not support.
+            If the categories of a column are neither strings nor numbers.
         """
-        if hasattr(self, "categories_"):
-            raise ValueError(
-                "to_sklearn does not support models with categorical columns. Encode the columns with "
-                "OneHotEncoder(categories=...) before the fit instead."
-            )
-        return copy_linear_model(self, getattr(linear_model, self._scikit_learn_name))
+        destination_class = getattr(linear_model, self._scikit_learn_name)
+        if not hasattr(self, "categories_"):
+            return copy_linear_model(self, destination_class)
+        from fastlin.estimators.encoding_pipeline import make_encoding_pipeline
+
+        return make_encoding_pipeline(self, destination_class)
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:

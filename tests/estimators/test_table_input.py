@@ -341,7 +341,6 @@ def test_tables_that_differ_from_the_fit_raise_an_error():
     assert_raises(message, model.predict, DATAFRAME[["city", "age", "day"]])
     assert_raises("feature names should match", model.predict, DATAFRAME[["age", "city", "day", "weight"]])
     assert_raises("(?s)Column 'age' of X contains infinity", model.predict, DATAFRAME.assign(age=np.inf))
-    assert_raises("OneHotEncoder", model.to_sklearn)
     assert_raises("Blocks do not support", model.predict, from_arrays(np.ones((4, 4))))
     pyarrow = import_arrow()
     codes = pyarrow.array(np.arange(N) % 6)
