@@ -63,6 +63,8 @@ FASTLIN_ATTRIBUTES = (
     "objectives_",
     "certificates_",
     "timed_out_",
+    "C_best_",
+    "C_one_standard_error_",
 )
 
 

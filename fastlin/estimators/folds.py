@@ -65,23 +65,48 @@ class FoldFits(FitResults):
         self.Cs, self.l1_ratios, self.classes, self.n_rows = Cs, l1_ratios, data.classes, len(data.labels)
         self.scores = np.full(self.is_finished.shape, np.nan)
 
-    def best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
-        """Return the C and l1_ratio with the largest sum of scores, and the mean coef and intercept over the folds."""
-        r, c = self._find_best_index(self.scores.sum(axis=0))
+    def find_selections(self) -> dict[str, tuple[int, int]]:
+        """Return the indices (l1_ratio, C) that each value of the parameter `selection` chooses.
+
+        "best" has the largest sum of scores. "one_standard_error" has the same l1_ratio and the smallest C whose mean
+        score is within one standard error of the best mean score (Friedman, Hastie and Tibshirani 2010, section 5). The
+        standard error is that of the best fit: the standard deviation of the fold scores, with the denominator n_folds
+        - 1, divided by sqrt(n_folds). Folds have equal weights, as in the mean score. With a single fold,
+        "one_standard_error" is missing.
+        """
+        n_folds, totals = len(self.scores), self.scores.sum(axis=0)
+        r, c = self._find_best_index(totals)
+        selections = {"best": (r, c)}
+        if n_folds > 1:
+            with np.errstate(invalid="ignore"):
+                tolerance = np.sqrt(n_folds) * self.scores[:, r, c].std(ddof=1) + 2 * self._bound_rounding_error()
+                selections["one_standard_error"] = r, int(np.argmax(totals[r] >= totals[r, c] - tolerance))
+        return selections
+
+    def average_at(self, index: tuple[int, int]) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
+        """Return the C and l1_ratio at an index, and the mean coef and intercept over the folds."""
+        r, c = index
         coef, intercept = (values[:, r, c].mean(axis=0, dtype=np.float64) for values in (self.coef, self.intercept))
         return float(self.Cs[c]), float(self.l1_ratios[r]), (coef, intercept)
 
-    def average_best_fits(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
-        """Return C, l1_ratio and (coef, intercept), averaged over the best fits of the folds."""
-        r, c = self._find_best_fit_per_fold()
+    def average_selected_fits(self, selection: str) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
+        """Return C, l1_ratio and (coef, intercept), averaged over one fit per fold.
 
-        def average_over_folds(values):
-            best = values[np.arange(len(values)), r, c]
+        For the selection "best" this is the best fit of each fold, and otherwise the fit at the same index.
+        """
+        if selection == "best":
+            r, c = self._find_best_fit_per_fold()
+        else:
+            r, c = np.tile(self.find_selections()[selection], (len(self.scores), 1)).T
+
+        def average(values):
             # Clipping keeps rounding errors from moving the mean outside of the bounds on the coefficients.
-            return np.clip(np.mean(best, axis=0), best.min(axis=0), best.max(axis=0))
+            return np.clip(np.mean(values, axis=0), values.min(axis=0), values.max(axis=0))
 
-        mean = average_over_folds(self.coef), average_over_folds(self.intercept)
-        return float(np.mean(self.Cs[c])), float(np.mean(self.l1_ratios[r])), mean
+        mean_coef, mean_intercept = (
+            average(values[np.arange(len(values)), r, c]) for values in (self.coef, self.intercept)
+        )
+        return float(average(self.Cs[c])), float(average(self.l1_ratios[r])), (mean_coef, mean_intercept)
 
     def get_best_fit_convergence(self) -> tuple[float, bool]:
         """Return the certificate of the best fit of the first fold, and whether this fit converged."""
@@ -100,18 +125,18 @@ class FoldFits(FitResults):
         `scores` has shape (n_l1_ratios, n_Cs). Scores are tied if they differ by at most the rounding error of their
         sums over the rows and the folds.
         """
+        # Candidates without a score in some fold are not eligible.
+        scores_by_C = np.where(np.isnan(scores), -np.inf, scores).T
+        tied = scores_by_C >= scores_by_C.max() - 2 * self._bound_rounding_error()
+        c, r = np.unravel_index(np.argmax(tied), scores_by_C.shape)
+        return int(r), int(c)
+
+    def _bound_rounding_error(self):
+        """Return a bound on the rounding error of a sum of scores over the rows and the folds."""
         from fastlin.objective.rounding import gamma
 
-        # Candidates without a score in some fold are not eligible.
-        scores_by_C, sizes = (
-            np.where(np.isnan(scores), -np.inf, scores).T,
-            np.abs(self.scores[np.isfinite(self.scores)]),
-        )
-        mean_rounding_error = gamma(self.n_rows + len(self.scores)) * len(self.scores) * sizes.max(initial=0.0)
-        c, r = np.unravel_index(
-            np.argmax(scores_by_C >= scores_by_C.max() - 2 * mean_rounding_error), scores_by_C.shape
-        )
-        return r, c
+        sizes = np.abs(self.scores[np.isfinite(self.scores)])
+        return gamma(self.n_rows + len(self.scores)) * len(self.scores) * sizes.max(initial=0.0)
 
 
 def fit_path(

@@ -96,7 +96,13 @@ class LogisticRegressionCV(PenalizedClassifier):
     refit : bool or "train", default=True
         Whether to refit the model to all rows of X and `X_val` with the best C and l1_ratio. "train" refits to the rows
         of X only and requires `X_val`. With False, the coefficients, C and l1_ratio are means over the best models of
-        the folds or, with `X_val`, those of the best model.
+        the folds or, with `X_val`, those of the best model. If `selection` is "one_standard_error", all folds then use
+        the models at the chosen C.
+    selection : {"best", "one_standard_error"}, default="best"
+        Which C is chosen. "best" has the largest mean score. "one_standard_error" is the smallest C, at the best
+        l1_ratio, whose mean score is within one standard error of the best mean score, as glmnet's lambda.1se. The
+        standard error is the standard deviation of the scores of the folds at the best C (with the denominator n_folds
+        - 1), divided by the square root of n_folds, so at least two folds are required.
     intercept_scaling : float, default=1.0
         Accepted for compatibility with scikit-learn. It has no effect, because no solver penalizes the intercept.
     use_legacy_attributes : bool, default="warn"
@@ -150,8 +156,13 @@ class LogisticRegressionCV(PenalizedClassifier):
     l1_ratios_ : ndarray of shape (n_l1_ratios,)
         Elastic-net mixing parameters.
     C_ : float
-        The C with the largest sum of scores over the folds; ties are resolved in favor of the smallest C. With
-        ``refit=False``, it is the mean of the best C of each fold.
+        The C that `selection` chooses. If `selection` is "best" and `refit` is False, it is the mean of the best C of
+        each fold.
+    C_best_ : float
+        The C with the largest sum of scores over the folds; ties are resolved in favor of the smallest C.
+    C_one_standard_error_ : float
+        The smallest C whose mean score is within one standard error of that of `C_best_`. This attribute exists only
+        with at least two folds.
     l1_ratio_ : float
         The best l1_ratio, chosen together with `C_`.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
@@ -217,6 +228,9 @@ class LogisticRegressionCV(PenalizedClassifier):
         default="warn", accepts=[scikit_learn.StrOptions(set(get_scorer_names())), callable, None, "warn"]
     )
     refit: bool | Literal["train"] = parameter(default=True, accepts=["boolean", Literal["train"]])
+    selection: Literal["best", "one_standard_error"] = parameter(
+        default="best", accepts=[Literal["best", "one_standard_error"]]
+    )
     intercept_scaling: float = parameter(default=1.0, accepts=["above 0"])
     use_legacy_attributes: bool | Literal["warn"] = parameter(default="warn", accepts=["boolean", "warn"])
     time_limit: float | None = parameter(default=None, accepts=["above 0", None])
@@ -224,6 +238,8 @@ class LogisticRegressionCV(PenalizedClassifier):
     Cs_: FloatArray = fitted()
     alphas_: FloatArray = fitted()
     alpha_: float = fitted()
+    C_best_: float = fitted()
+    C_one_standard_error_: float = fitted()
     l1_ratios_: FloatArray = fitted()
     # With use_legacy_attributes, these attributes have one entry per class; coefs_paths_ and scores_ are then dicts.
     C_: float | Any = fitted()
@@ -324,6 +340,12 @@ class LogisticRegressionCV(PenalizedClassifier):
                 validation = _prepare_validation_set(self, X, data, *validation_arguments)
                 routed_metadata = self._route_metadata(validation.weights, {})
                 folds = [(None, validation)]
+            if self.selection == "one_standard_error" and len(folds) == 1:
+                source = "one fold" if validation_arguments[0] is None else "a validation set"
+                raise ValueError(
+                    f"selection='one_standard_error' requires at least two folds, whose scores vary, got {source}; "
+                    "set selection='best', or cv to at least two folds."
+                )
             fits = FoldFits(len(folds), Cs, l1_ratios, data, self)
             convergence_of_fits = self._search_grid(
                 X, y, sample_weight, data, folds, fits, routed_metadata.scorer.score, is_time_over
@@ -333,6 +355,9 @@ class LogisticRegressionCV(PenalizedClassifier):
         self.n_samples_fit_ = data.matrix.shape[0]
         self.classes_ = data.classes
         self._set_penalties(Cs, data.sum_weights() * data.weight_unit)
+        vars(self).pop("C_one_standard_error_", None)
+        for selection, (_, c) in fits.find_selections().items():
+            setattr(self, f"C_{selection}_", float(self.Cs_[c]))
         self.l1_ratios_ = l1_ratios
         self.coefs_paths_ = fits.coefs
         self.scores_ = fits.scores
@@ -370,6 +395,8 @@ class LogisticRegressionCV(PenalizedClassifier):
             chosen: Any = np.argmin(np.abs(self.l1_ratios_ - l1_ratio)), np.argmin(np.abs(self.Cs_ - C))
             gap = np.max(self.certificates_[:, *chosen] / self.objectives_[:, *chosen])
             lines["chosen"] = f"C={C:.6g}, l1_ratio={l1_ratio:g}"
+            if self.selection == "one_standard_error":
+                lines["chosen"] += f" (score within one standard error of the best C={self.C_best_:.6g})"
             lines["best score"] = f"{means[best]:.6g} on the validation set"
             if len(scores) > 1:
                 deviation = np.std([fold_scores[best] for fold_scores in scores])
@@ -411,7 +438,7 @@ class LogisticRegressionCV(PenalizedClassifier):
             if self.refit:
                 if self.refit != "train" and isinstance(folds[0][1], ScoredRows):
                     data = _append_validation_rows(self, data, sample_weight, folds[0][1])
-                self.C_, self.l1_ratio_, start = fits.best()
+                self.C_, self.l1_ratio_, start = fits.average_at(fits.find_selections()[self.selection])
                 # In scikit-learn liblinear has no warm start, so the refit equals a LogisticRegression with this C.
                 initial = None if self.solver == "liblinear" else start
                 path = tasks.begin_path(n_paths, 1, "refit")
@@ -423,7 +450,7 @@ class LogisticRegressionCV(PenalizedClassifier):
                 converged = np.append(converged, fit.solution.converged)
                 n_iter = np.append(n_iter, fit.solution.n_iter)
             else:
-                self.C_, self.l1_ratio_, (self.coef_, self.intercept_) = fits.average_best_fits()
+                self.C_, self.l1_ratio_, (self.coef_, self.intercept_) = fits.average_selected_fits(self.selection)
                 # The mean of the models is not the result of a fit.
                 for name in ("certificate_", "converged_", "n_passes_", "history_"):
                     vars(self).pop(name, None)

@@ -88,6 +88,7 @@ def plot_path(
     *,
     axes: Axes | None = None,
     n_labels: int = 8,
+    model: Any = None,
 ) -> Axes:
     """Plot the coefficients of a path against C, with the number of nonzero coefficients on a top axis.
 
@@ -104,6 +105,8 @@ def plot_path(
         Axes to draw on. None means the current axes.
     n_labels : int, default=8
         Number of coefficients to label.
+    model : LogisticRegressionCV or None
+        A model fitted to the same data, whose `C_best_` and `C_one_standard_error_` are marked by vertical lines.
 
     Returns
     -------
@@ -112,7 +115,8 @@ def plot_path(
     Raises
     ------
     ValueError
-        `path` has no finite C, or the length of `feature_names` is not the number of features.
+        `path` has no finite C, the length of `feature_names` is not the number of features, or `model` has no
+        `C_best_`.
     TypeError
         `feature_names` is not a sequence, or contains axes.
 
@@ -156,6 +160,7 @@ def plot_path(
         if n_rows == 1:
             axes.plot(Cs, coefs[:, k, j], color=color, linewidth=2.2, label=names[j])
     _label_curve_ends(axes, [(last[k, j], names[j], color) for (k, j), color in colors.items()])
+    marks = [] if model is None else _mark_selections(axes, model)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set(xscale="log", xlabel="C (to the right: weaker penalty)", ylabel="coefficient")
     if len(Cs) > 1:
@@ -163,7 +168,22 @@ def plot_path(
     _add_top_axis(axes, Cs, n_nonzeros, f"nonzero coefficients of {last.size:,}")
     if 1 < n_rows <= len(COLORS) and coefs.any():
         axes.legend(loc="upper left", ncols=1 + n_rows // 6)
+    elif marks:
+        axes.legend(handles=marks, loc="upper left")
     return axes
+
+
+def _mark_selections(axes, model):
+    """Draw vertical lines at the finite C that a LogisticRegressionCV selects, and return the lines."""
+    if not hasattr(model, "C_best_"):
+        raise ValueError(f"model must be a fitted LogisticRegressionCV, got {type(model).__name__} without C_best_")
+    styles = {"best": "--", "one_standard_error": ":"}
+    Cs = {selection: getattr(model, f"C_{selection}_", np.inf) for selection in styles}
+    return [
+        axes.axvline(C, color="black", linestyle=styles[selection], label=f"{selection.replace('_', ' ')}: C = {C:.3g}")
+        for selection, C in Cs.items()
+        if np.isfinite(C)
+    ]
 
 
 def plot_scores(model: Any, *, axes: Axes | None = None) -> Axes:

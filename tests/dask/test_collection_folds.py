@@ -18,6 +18,12 @@ WEIGHTED_SEARCH = {"scoring": "neg_log_loss", "class_weight": "balanced", "refit
     ("load", "parameters"),
     [
         pytest.param(load_iris, {"cv": 2}, id="C"),
+        pytest.param(
+            load_iris,
+            {"cv": 3, "selection": "one_standard_error"},
+            id="one standard error",
+            marks=pytest.mark.thorough,
+        ),
         pytest.param(load_iris, WEIGHTED_SEARCH, id="weights and log loss", marks=pytest.mark.slow),
         pytest.param(load_breast_cancer, {"l1_ratios": [0.5, 1.0], "cv": 2}, id="L1", marks=pytest.mark.slow),
     ],

@@ -90,6 +90,30 @@ def test_plot_path_colors_each_of_more_classes(axes):
     assert axes.get_xlim() == (0.1, 1.0)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_plot_path_marks_the_selections_of_a_search(axes, n_classes):
+    rows, labels = X[Y < n_classes], Y[Y < n_classes]
+    path = fastlin.logistic_path(rows, labels, Cs=[0.01, 100.0], l1_ratio=0.0, tol=1e-2)
+    model = fastlin.LogisticRegressionCV(Cs=8, l1_ratios=(0,), scoring="neg_log_loss", **CV_PARAMETERS)
+    model.fit(rows, labels)
+    figures.plot_path(path, axes=axes, model=model)
+    texts = [f"best: C = {model.C_best_:.3g}", f"one standard error: C = {model.C_one_standard_error_:.3g}"]
+    assert legend(axes) == [f"class {k}" for k in range(3) if n_classes > 2] + texts
+    marks = [line.get_xdata()[0] for line in axes.lines if line.get_label() in texts]
+    assert marks == [model.C_best_, model.C_one_standard_error_]
+    axes.clear()
+    # A single fold has no standard error, and a log axis cannot show C = inf.
+    model.set_params(cv=None).fit(rows[::2], labels[::2], X_val=rows[1::2], y_val=labels[1::2])
+    figures.plot_path(path, axes=axes, model=model)
+    assert legend(axes)[-1] == f"best: C = {model.C_best_:.3g}"
+    axes.clear()
+    model.C_best_ = np.inf
+    figures.plot_path(path, axes=axes, model=model)
+    assert "best" not in "".join(line.get_label() for line in axes.lines)
+    message = "model must be a fitted LogisticRegressionCV, got LogisticRegression without C_best_"
+    assert_raises(message, figures.plot_path, path, axes=axes, model=fastlin.LogisticRegression())
+
+
 def test_plot_stability_names_selected_features(axes):
     # Frequencies of five pairs of half-samples; the last feature is not penalized.
     path = np.array([[9, 1, 0, 0, np.nan], [10, 8, 2, 0, np.nan]]) / 10
