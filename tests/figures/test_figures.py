@@ -97,9 +97,9 @@ def test_plot_path_marks_the_selections_of_a_search(axes, n_classes):
     model = fastlin.LogisticRegressionCV(Cs=8, l1_ratios=(0,), scoring="neg_log_loss", **CV_PARAMETERS)
     model.fit(rows, labels)
     figures.plot_path(path, axes=axes, model=model)
-    texts = [f"best: C = {model.C_best_:.3g}", f"one standard error: C = {model.C_one_standard_error_:.3g}"]
-    assert legend(axes) == [f"class {k}" for k in range(3) if n_classes > 2] + texts
-    marks = [line.get_xdata()[0] for line in axes.lines if line.get_label() in texts]
+    mark_labels = [f"best: C = {model.C_best_:.3g}", f"one standard error: C = {model.C_one_standard_error_:.3g}"]
+    assert legend(axes) == [f"class {k}" for k in range(3) if n_classes > 2] + mark_labels
+    marks = [line.get_xdata()[0] for line in axes.lines if line.get_label() in mark_labels]
     assert marks == [model.C_best_, model.C_one_standard_error_]
     axes.clear()
     # A single fold has no standard error, and a log axis cannot show C = inf.
