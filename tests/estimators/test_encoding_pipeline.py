@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_raises, mark_params
+from conftest import assert_raises, mark_params, requires_scikit_learn
 from linear_models import make_cv_model
 from sklearn.base import clone
 
@@ -51,9 +51,8 @@ def test_pipelines_predict_the_probabilities_of_the_model(table, n_classes):
 
 
 def test_pipelines_accept_the_containers_of_the_fit():
-    polars = pytest.importorskip("polars")
     rows, y = TABLE.to_numpy(object), Y[3]
-    for X, columns in ((polars.from_pandas(TABLE), ["day", "city"]), (rows, [0, 2]), (rows[:, 2:3], [0])):
+    for X, columns in ((TABLE, ["day", "city"]), (rows, [0, 2]), (rows[:, 2:3], [0])):
         model = fastlin.LogisticRegression(categorical_features=columns).fit(X, y)
         assert_same_predictions(model.to_sklearn(), model, X)
     descending = TABLE.astype(
@@ -63,6 +62,16 @@ def test_pipelines_accept_the_containers_of_the_fit():
     assert_same_predictions(model.to_sklearn(), model, descending)
 
 
+# Before, ColumnTransformer passes on no names of polars columns.
+@requires_scikit_learn(1, 9)
+def test_pipelines_accept_polars():
+    X = pytest.importorskip("polars").from_pandas(WITH_MISSING)
+    model = fastlin.LogisticRegression(**CATEGORICAL).fit(X, Y[3])
+    assert_same_predictions(model.to_sklearn(), model, X)
+
+
+# Before, scikit-learn warns about l1_ratios.
+@requires_scikit_learn(1, 8)
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("is_legacy", [False, *mark_params(pytest.mark.thorough, True)])
 def test_scikit_learn_refits_the_pipeline_to_the_same_coefficients(fit_intercept, is_legacy):

@@ -65,6 +65,8 @@ def test_one_standard_error_includes_its_bound_and_excludes_missing_scores():
 
     # The best mean is 0.6, and its standard error is sqrt(0.02) / sqrt(2) = 0.1.
     assert search_with_scores([0.5, 0.5], [0.4, 0.5], [0.7, 0.5]).C_ == CS[0]
+    # Because of rounding, the computed bound 0.45 - 0.05 is above the mean of 0.1 and 0.7.
+    assert search_with_scores([0.1, 0.7], [0.1, 0.6], [0.4, 0.5]).C_ == CS[0]
     assert search_with_scores([0.49, 0.5], [0.4, 0.6], [0.7, 0.5]).C_ == CS[1]
     assert search_with_scores([0.49, 0.5], [0.4, 0.59], [0.7, 0.5]).C_ == CS[2]
     assert search_with_scores([0.5, 0.5], [0.6, 0.6], [0.6, 0.6]).C_ == CS[1]
