@@ -313,7 +313,7 @@ def test_plot_influence_labels_the_rows_with_the_largest_distances(axes):
 
 def test_axes_and_figure_are_keyword_only():
     functions = [getattr(figures, name) for name in figures.__all__ if name.startswith(("plot_", "show_"))]
-    assert len(functions) == 9
+    assert len(functions) == 10
     for function in functions:
         parameters = inspect.signature(function).parameters
         (name,) = parameters.keys() & {"axes", "figure"}
