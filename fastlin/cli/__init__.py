@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context else ""
-        print(f"fastlin: {make_printable(error.format_message() + hint)}", file=sys.stderr)
+        lines = (error.format_message() + hint).split("\n")
+        print("fastlin:", "\n".join(map(make_printable, lines)), file=sys.stderr)
         return 2
     except click.Abort:
         print("fastlin: interrupted", file=sys.stderr)

@@ -21,6 +21,7 @@ LEADING_ZERO_OR_PLUS_PATTERN = r"^(?:-?0[0-9xX]|\+)"
 DATE_OR_TIME_PATTERN = (
     r"^(?:[0-9]{4}([-/.])[0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}[-/.][0-9]{4}|[0-9]{1,2}:[0-9]{2})\b"
 )
+DATE_LOSS = "is a date or a time"
 # float64 represents every integer up to this value exactly.
 MAX_EXACT_INTEGER = 2**53
 DECIMAL_MARK_NAMES = {",": "the comma", ".": "the point"}
@@ -90,7 +91,7 @@ def convert_column(strings: Any, number_format: NumberFormat, must_be_numeric: b
         )
     first = _get_first_string(trimmed_strings)
     is_date = re.match(DATE_OR_TIME_PATTERN, first) and _do_all_strings_match(trimmed_strings, DATE_OR_TIME_PATTERN)
-    return ConvertedColumn(strings, f"{first!r} is a date or a time" if is_date else "", note)
+    return ConvertedColumn(strings, f"{first!r} {DATE_LOSS}" if is_date else "", note)
 
 
 def convert_text_column(strings: Any) -> Any:

@@ -148,10 +148,11 @@ def read_training_and_held_out_problems(options: SimpleNamespace) -> tuple[Compa
             numbers, labels = _read_arrays(name, options.target)
     else:
         require("tables")
-        table, text_columns, labels, notes = validate_training_data(name, options)
-        print_notes(notes)
+        data = validate_training_data(name, options)
+        print_notes(data.notes)
+        table, labels = data.table, data.labels
         columns = {column: values.to_numpy() for column, values in zip(table.column_names, table.columns, strict=True)}
-        strings = np.array([columns.pop(column) for column in text_columns], object).T
+        strings = np.array([columns.pop(column) for column in data.text_columns], object).T
         numbers = np.array(list(columns.values()), float).reshape(-1, len(labels)).T
     validation_options = {"accept_sparse": "csr", "dtype": options.dtype, "order": "C", "ensure_min_features": 0}
     numbers, labels = check_X_y(numbers, labels, **validation_options)

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
+import difflib
 import gzip
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastlin.blocks.parquet import list_index_columns
 from fastlin.cli.arguments import CommandError, convert_errors
 from fastlin.cli.column_types import (
+    DATE_LOSS,
     NumberFormat,
     convert_column,
     convert_text_column,
     describe_number_formats,
     describe_spaces,
 )
+from fastlin.cli.dates import DATE_REMEDY, are_dates, convert_timestamps, parse_dates
 from fastlin.environment.file_system import check_writable, write_atomically
 from fastlin.typing import Array
 
@@ -37,17 +41,50 @@ MAX_LISTED_NAMES = 10
 CSV_BLOCK_BYTES = 1 << 25
 INTEGER_LABEL_LIMIT = 2.0**63
 PLAIN_NUMBERS_REMEDY = "; to fit it as numbers, write each value as a plain number"
+DATES_REMEDY = "; to fit it as days and calendar parts, give --dates"
+IMPUTATION_REMEDY = "fill them in, fit with --impute median"
+
+
+class TrainingData(NamedTuple):
+    """The features and labels of a file, and notes on conversions that may surprise a user."""
+
+    name: str
+    table: Any  # a pyarrow.Table of numbers, booleans, text, and timestamps without a time zone
+    date_orders: dict[str, str]  # from the columns of timestamps to the order of year, month and day
+    labels: Array
+    notes: list[str]
+
+    @property
+    def text_columns(self) -> list[str]:
+        """The names of the text columns."""
+        return list_text_columns(self.table)
 
 
 @dataclass
 class TableFile:
-    """The columns of a file, and notes on conversions that may surprise a user."""
+    """The columns of a file, notes on conversions that may surprise a user, and the problems of all columns."""
 
     name: str
     columns: dict[str, Any]  # pyarrow.ChunkedArrays of strings for CSV, or of any type for Parquet
     index: list[str]  # the columns that contain the index of a DataFrame
     number_format: NumberFormat | None  # the format in CSV; None for Parquet, whose columns have types
     notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def collect_problems(self) -> Iterator[None]:
+        """Add the message of a CommandError to `problems`, so that one error can report all of them."""
+        try:
+            yield
+        except CommandError as error:
+            self.problems.append(error.message)
+
+    def raise_problems(self) -> None:
+        """Raise one CommandError with all problems, each on its own line if there are several."""
+        if self.problems:
+            problems = list(dict.fromkeys(self.problems))
+            title = [f"{self.name} has {len(problems)} problems:"] * (len(problems) > 1)
+            raise CommandError("\n  ".join([*title, *problems]))
 
     def find_column(self, column: str) -> str:
         """Return the name of a column as stored in `columns`; spaces around the argument are ignored if necessary."""
@@ -55,8 +92,11 @@ class TableFile:
             if name in self.columns:
                 return name
         hint = " (see --separator)" if len(self.columns) == 1 else ""
+        names = {name.lower(): name for name in self.columns}
+        close_matches = difflib.get_close_matches(column.strip().lower(), names, n=1)
+        suggestion = f"did you mean {names[close_matches[0]]!r}? Its" if close_matches and not hint else "its"
         raise CommandError(
-            f"{self.name} has no column {column!r}; its columns are {list_first_names(self.columns)}{hint}"
+            f"{self.name} has no column {column!r}; {suggestion} columns are {list_first_names(self.columns)}{hint}"
         )
 
     def read_labels(self, column: str, are_labels_text: bool = False) -> Array:
@@ -80,42 +120,81 @@ class TableFile:
                 f"{values.null_count:,} missing values (of {len(values):,} rows); remove the rows without a label"
             )
             raise CommandError(f"label column {column!r} of {self.name} has {error_text}")
-        if not (_is_text_type(values.type) or _is_number_type(values.type)):
+        if not (is_text_type(values.type) or _is_number_type(values.type)):
             error_text = f"values of type {values.type}; labels must be text, integers or booleans"
             raise CommandError(f"label column {column!r} of {self.name} has {error_text}")
         if not are_labels_text:
             self._add_note_on_spaces(column, values)
         return np.asarray(values.to_pylist())
 
-    def read_feature(self, column: str, is_text: bool | None = None) -> Any:
-        """Return a column as a pyarrow.ChunkedArray of numbers, booleans or text. Only text may have missing values.
+    def read_feature(self, column: str, is_text: bool | None = None, allows_missing: bool = False) -> Any:
+        """Return a column as a pyarrow.ChunkedArray of numbers, booleans or text.
 
         `is_text` is whether the column was text in the fit. None infers it from the column's type or values.
+        Numbers may be missing only if `allows_missing` is true.
         """
+        import pyarrow as pa
+
         values = self.columns[column]
         if self.number_format is None:
             values, loss = _convert_parquet_column(values)
-            self._add_note_on_text_column(column, loss if is_text is None else "", PLAIN_NUMBERS_REMEDY)
+            remedy = DATES_REMEDY if _is_date_type(_get_value_type(self.columns[column])) else PLAIN_NUMBERS_REMEDY
+            self._add_note_on_text_column(column, loss if is_text is None else "", remedy)
         else:
             values = (
                 convert_text_column(values)
                 if is_text
                 else self._convert_csv_column(column, values, self.number_format, is_text)
             )
+        values, n_infinite = _mark_nan(values)
         n_missing, n_rows = values.null_count, len(values)
         if is_text is None:
             self._add_note_on_spaces(column, values)
-        is_text = _is_text_type(values.type) if is_text is None and n_missing < n_rows else bool(is_text)
+        is_in_fit, has_values = is_text is None, n_missing < n_rows
+        is_text = is_text_type(values.type) if is_in_fit and has_values else bool(is_text)
         error_text = ""
-        if n_missing < n_rows and not (_is_text_type if is_text else _is_number_type)(values.type):
+        if has_values and not (is_text_type if is_text else _is_number_type)(values.type):
             error_text = f"values of type {values.type} instead of {'text' if is_text else 'numbers'}; convert them"
-        elif n_missing and not is_text:
-            error_text = f"{n_missing:,} missing values (of {n_rows:,} rows); fill them in"
+        elif n_infinite:
+            error_text = f"{n_infinite:,} infinite values (of {n_rows:,} rows); replace them"
+        elif allows_missing and is_in_fit and not has_values:
+            error_text = f"no values (in {n_rows:,} rows); fill them in"
+        elif n_missing and not is_text and not allows_missing:
+            error_text = f"{n_missing:,} missing values (of {n_rows:,} rows); {IMPUTATION_REMEDY}"
         if error_text:
-            raise CommandError(
-                f"column {column!r} of {self.name} has {error_text}, or fit without it: --drop {column!r}"
-            )
-        return values
+            raise self._describe_problem(column, error_text)
+        return values if is_text or has_values else pa.chunked_array([pa.nulls(n_rows, pa.float64())])
+
+    def read_dates(self, column: str, order: str | None = None, allows_missing: bool = False) -> tuple[Any, str]:
+        """Return a column of dates as timestamps, and the order of year, month and day.
+
+        `order` is the order in the fit; None infers it.
+        """
+        values = self.columns[column]
+        if self.number_format is not None or is_text_type(_get_value_type(values)):
+            try:
+                values, order = parse_dates(values.cast("string"), order)
+            except ValueError as error:
+                raise self._describe_problem(column, str(error)) from error
+        elif _is_date_type(_get_value_type(values)):
+            values, order = convert_timestamps(values.cast(_get_value_type(values))), order or "year-month-day"
+        else:
+            raise self._describe_problem(column, f"values of type {values.type} instead of dates; {DATE_REMEDY}")
+        if values.null_count and not allows_missing:
+            n_rows = f"(of {len(values):,} rows)"
+            raise self._describe_problem(column, f"{values.null_count:,} missing values {n_rows}; {IMPUTATION_REMEDY}")
+        return values, order
+
+    def has_dates(self, column: str) -> bool:
+        """Return whether most values of a column are dates."""
+        values = self.columns[column]
+        if values.null_count == len(values):
+            return False
+        value_type = _get_value_type(values)
+        return _is_date_type(value_type) or (is_text_type(value_type) and are_dates(values.cast("string")))
+
+    def _describe_problem(self, column, error_text):
+        return CommandError(f"column {column!r} of {self.name} has {error_text}, or fit without it: --drop {column!r}")
 
     def read_original_values(self, column: str) -> Any:
         """Return an unconverted column as a pyarrow.ChunkedArray; a CSV column is text, with nulls for empty fields."""
@@ -130,7 +209,7 @@ class TableFile:
     def _convert_csv_column(self, column, strings, number_format, is_text):
         """Convert a CSV column, and note surprising conversions. `is_text` is False, or None if it is unknown."""
         values, loss, note = convert_column(strings, number_format, must_be_numeric=is_text is False)
-        if values.null_count < len(values) and _is_text_type(values.type):
+        if values.null_count < len(values) and is_text_type(values.type):
             # If there is a loss, the strings already are numbers in the current format.
             meanings = "" if loss and is_text is None else describe_number_formats(values, number_format)
             if meanings:
@@ -139,7 +218,8 @@ class TableFile:
             if is_text is False:
                 remedy = f"fix it, or fit without the column: --drop {column!r}"
                 raise CommandError(f"column {column!r} of {self.name} must contain numbers, but {loss}; {remedy}")
-            self._add_note_on_text_column(column, loss, PLAIN_NUMBERS_REMEDY)
+            remedy = DATES_REMEDY if loss.endswith(DATE_LOSS) and are_dates(strings) else PLAIN_NUMBERS_REMEDY
+            self._add_note_on_text_column(column, loss, remedy)
         elif loss:
             self.notes.append(f"column {column!r} of {self.name} is read as numbers, as in the fit: {loss}")
         if note:
@@ -152,34 +232,54 @@ class TableFile:
 
     def _add_note_on_spaces(self, column, values):
         """Add a note if all values of a text column have spaces around them, because values without spaces differ."""
-        spaces_description = describe_spaces(values) if _is_text_type(values.type) else ""
+        spaces_description = describe_spaces(values) if is_text_type(values.type) else ""
         if spaces_description:
             remedy = "the spaces are part of the values and must match in other files; consider removing them"
             self.notes.append(f"column {column!r} of {self.name}: {spaces_description}; {remedy}")
 
 
-def validate_training_data(name: str, options: SimpleNamespace) -> tuple[Any, Collection[str], Array, list[str]]:
-    """Return a pyarrow.Table of features, the names of its text columns, the labels, and notes."""
+def validate_training_data(
+    name: str, options: SimpleNamespace, allows_missing: bool = False, reads_dates: bool = False
+) -> TrainingData:
+    """Return the training data of a file. One CommandError reports the problems of all columns.
+
+    Numbers and dates may be missing if `allows_missing` is true. Columns of dates become timestamps if `reads_dates` is
+    true, and text otherwise.
+    """
     import pyarrow as pa
 
     file = read_file(name, options)
-    excluded_columns = {file.find_column(column) for column in (options.target, *options.drop)}
-    target = file.find_column(options.target)
-    labels = file.read_labels(target)
-    _check_classes(labels, target, name)
+    excluded_columns = set()
+    for column in (options.target, *options.drop):
+        with file.collect_problems():
+            excluded_columns.add(file.find_column(column))
+    labels = np.empty(0)
+    with file.collect_problems():
+        target = file.find_column(options.target)
+        labels = file.read_labels(target)
+        _check_classes(labels, target, name)
     index = [column for column in file.index if column not in excluded_columns]
     file.notes += [f"column {column!r} is the index of a pandas DataFrame and is excluded" for column in index]
     for column in excluded_columns.union(index):
         del file.columns[column]
-    if not file.columns:
-        raise CommandError(f"{name} has no feature columns: --target and --drop name all of its columns")
-    features = {}
+    features, date_orders = {}, {}
     # The strings of a column are freed as soon as the column is converted.
     for column in list(file.columns):
-        features[column] = file.read_feature(column)
+        with file.collect_problems():
+            if reads_dates and file.has_dates(column):
+                features[column], date_orders[column] = file.read_dates(column, allows_missing=allows_missing)
+            else:
+                features[column] = file.read_feature(column, allows_missing=allows_missing)
         del file.columns[column]
-    text_columns = {column: None for column, values in features.items() if _is_text_type(values.type)}
-    return pa.table(features), text_columns.keys(), labels, file.notes
+    file.raise_problems()
+    if not features:
+        raise CommandError(f"{name} has no feature columns: --target and --drop name all of its columns")
+    return TrainingData(name, pa.table(features), date_orders, labels, file.notes)
+
+
+def list_text_columns(table: Any) -> list[str]:
+    """Return the names of the text columns of a pyarrow.Table."""
+    return [name for name, column in zip(table.column_names, table.columns, strict=True) if is_text_type(column.type)]
 
 
 def _check_classes(labels, column, name):
@@ -265,20 +365,49 @@ def _convert_parquet_column(values):
     """Return a Parquet column as numbers, booleans or text, and the reason if dates or times become text."""
     import pyarrow as pa
 
-    arrow_type = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
-    if pa.types.is_date(arrow_type) or pa.types.is_time(arrow_type) or pa.types.is_timestamp(arrow_type):
+    arrow_type = _get_value_type(values)
+    if _is_date_type(arrow_type) or pa.types.is_time(arrow_type):
         strings = values.cast(arrow_type).cast(pa.string())
         return strings, f"its type is {arrow_type}"
     arrow_type = (
-        pa.string() if _is_text_type(arrow_type) else pa.float64() if pa.types.is_decimal(arrow_type) else arrow_type
+        pa.string() if is_text_type(arrow_type) else pa.float64() if pa.types.is_decimal(arrow_type) else arrow_type
     )
     return values.cast(arrow_type), ""
 
 
-def _is_text_type(arrow_type):
+def _mark_nan(values):
+    """Return a column with null for NaN, and the number of infinite values."""
+    import pyarrow as pa
+    import pyarrow.compute as compute
+
+    if not (pa.types.is_float32(values.type) or pa.types.is_float64(values.type)):
+        return values, 0
+    # Every sum with NaN or infinity is not finite, and a sum is fast.
+    if np.isfinite(compute.sum(values).as_py() or 0.0):
+        return values, 0
+    is_nan = compute.is_nan(values)
+    values = compute.if_else(is_nan, pa.scalar(None, values.type), values) if compute.any(is_nan).as_py() else values
+    return values, compute.sum(compute.is_inf(values)).as_py() or 0
+
+
+def _get_value_type(values):
+    """Return the type of a column, or the type of the categories of a dictionary column."""
+    import pyarrow as pa
+
+    return values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+
+
+def is_text_type(arrow_type: Any) -> bool:
+    """Return whether an Arrow type is text."""
     import pyarrow as pa
 
     return pa.types.is_string(arrow_type) or pa.types.is_large_string(arrow_type) or pa.types.is_string_view(arrow_type)
+
+
+def _is_date_type(arrow_type):
+    import pyarrow as pa
+
+    return pa.types.is_date(arrow_type) or pa.types.is_timestamp(arrow_type)
 
 
 def _is_number_type(arrow_type):

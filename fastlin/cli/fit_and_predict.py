@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from click import FloatRange, argument, option
+from click import Choice, FloatRange, argument, option
 
 from fastlin import LogisticRegression, LogisticRegressionCV
-from fastlin.cli import data_files
+from fastlin.cli import coefficients, data_files, evaluation
 from fastlin.cli.arguments import (
     EXISTING_FILE,
     STRENGTH_RANGE,
@@ -22,25 +24,31 @@ from fastlin.cli.arguments import (
     require,
     table_options,
 )
+from fastlin.cli.model_file import TableModel, read_model, write_model
 from fastlin.cli.notes import note_identifier_columns, note_unseen_categories, print_notes
+from fastlin.cli.preparation import fit_preparation
+from fastlin.environment.extras import describe_missing_packages, find_missing_packages
 from fastlin.environment.file_system import write_atomically
 from fastlin.environment.terminal import make_printable
-from fastlin.estimators.columns import validate_categories
-from fastlin.estimators.linear_predictions import check_coefficients, validate_classes
 from fastlin.estimators.summary import describe_fit, format_lines
 
-# The fastlin types that a model file may contain. A file with other types was not written by `fit`.
-TRUSTED_TYPES = (
-    "fastlin.estimators.logistic_regression.LogisticRegression",
-    "fastlin.estimators.logistic_regression_cv.LogisticRegressionCV",
-    "fastlin.solvers.solution.Iteration",
-)
+FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 C_HELP = "Inverse penalty strength: a smaller C shrinks coefficients more towards zero."
 CROSS_VALIDATE_HELP = "Choose C from ten values by 5-fold cross-validated log loss; excludes --C."
 VALIDATION_HELP = "Table with the columns of DATA. C is chosen from ten values by its log loss; both tables are fitted."
 L1_RATIO_HELP = "Fraction of the L1 penalty, which sets coefficients to zero."
 TOL_HELP = "Stop when the certified relative duality gap is at most TOL."
 INFERENCE_HELP = "Fit without a penalty and print standard errors and tests."
+IMPUTE_HELP = "Fill in missing numbers with this statistic of the training rows."
+INDICATORS_HELP = "With --impute, add a column for each column with missing numbers: whether the number is missing."
+DATES_HELP = "Convert columns of dates to days since the first date, and to categories of month, weekday and hour."
+CLASS_WEIGHT_HELP = "Weight the rows so that all classes have the same total weight."
+THRESHOLD_HELP = (
+    "For two classes: predict the second one in sorted order if its probability is at least this number; f1 or "
+    "recall=R choose the number on the rows of --validation."
+)
+COEFFICIENTS_HELP = "Output file for all coefficients (.csv, .tsv, .parquet or .pq)."
+FIGURE_HELP = "Output file for a figure of the calibration in ten bins (.png, .svg or .pdf)."
 PREDICTIONS_HELP = "Output file; its suffix .csv, .tsv, .parquet or .pq determines the format."
 KEEP_HELP = "Column to copy to the output, such as an identifier. Repeat the option for several columns."
 
@@ -56,7 +64,14 @@ KEEP_HELP = "Column to copy to the output, such as an identifier. Repeat the opt
     option("--l1-ratio", type=FloatRange(0, 1), default=0.0, help=L1_RATIO_HELP),
     option("--tol", type=FloatRange(1e-15, 1), show_default="0.0001; 1e-08 with --inference", help=TOL_HELP),
     option("--inference", is_flag=True, help=INFERENCE_HELP),
+    option("--impute", type=Choice(["median", "mean", "most_frequent"]), show_default="none", help=IMPUTE_HELP),
+    option("--missing-indicators", is_flag=True, help=INDICATORS_HELP),
+    option("--dates", is_flag=True, help=DATES_HELP),
+    option("--class-weight", type=Choice(["balanced"]), show_default="none", help=CLASS_WEIGHT_HELP),
+    option("--threshold", metavar="VALUE", show_default="most probable class", help=THRESHOLD_HELP),
     option("--model", metavar="FILE", default="model.skops", help="Output file for the model."),
+    option("--coefficients", metavar="FILE", show_default="none", help=COEFFICIENTS_HELP),
+    option("--figure", metavar="FILE", show_default="none", help=FIGURE_HELP),
     *table_options,
 )
 def fit(options: SimpleNamespace) -> int:
@@ -70,21 +85,28 @@ def fit(options: SimpleNamespace) -> int:
     --------
       fastlin fit flights.csv --target delayed
       fastlin fit flights.parquet --target delayed --drop id --cross-validate
+      fastlin fit churn.csv --target churned --impute median --dates
     """
     require("tables")
-    import skops.io
-
-    _check_penalty_options(options)
-    data_files.check_output_file(options.model, [options.data, options.validation or options.data])
-    table, text_columns, labels, notes = data_files.validate_training_data(options.data, options)
+    _check_options(options)
+    rule = None
+    if options.threshold is not None:
+        rule = evaluation.parse_threshold(options.threshold, options.validation is not None)
+    data = data_files.validate_training_data(options.data, options, options.impute is not None, options.dates)
+    labels, (classes, counts) = data.labels, np.unique(data.labels, return_counts=True)
+    if rule is not None and len(classes) > 2:
+        raise CommandError(f"--threshold requires two classes, but {options.data} has {len(classes):,}; leave it out")
+    preparation = fit_preparation(data, options)
+    table = preparation.apply(data.table)
+    text_columns = data_files.list_text_columns(table)
     validation: dict[str, Any] = {}
     if options.validation is not None:
         categories = {name: [""] if name in text_columns else None for name in table.column_names}
         rows, labels_val, _, validation_notes = _read_fitted_columns(
-            options.validation, options, categories, np.unique(labels)
+            options.validation, options, preparation, categories, classes
         )
         validation = {"X_val": rows, "y_val": labels_val}
-        notes += validation_notes
+        data.notes.extend(validation_notes)
     model, inference = _make_model(options, text_columns), None
     with warnings.catch_warnings(record=True) as caught_warnings:
         warnings.simplefilter("always")
@@ -93,23 +115,43 @@ def fit(options: SimpleNamespace) -> int:
         if options.inference:
             with convert_errors(f"cannot compute standard errors for {options.data}", ValueError, TypeError):
                 inference = model.inference(table, labels)
-    lines = describe_fit(model.set_params(verbose=0), table, labels)
-    lines["accuracy"] += " (training rows)"
+    evaluated_rows = {"training": _evaluate_rows(model, table, labels)}
     if validation:
-        is_correct = _copy_training_model(model).predict(validation["X_val"]) == validation["y_val"]
-        validation_rows_text = "validation rows, same C fitted without them"
-        lines["held out"] = f"accuracy {is_correct.mean():.4f} on {len(is_correct):,} rows ({validation_rows_text})"
-    if inference is not None and "objective" in lines:
-        distance = inference.distance_from_optimum + inference.coef_error
-        lines["objective"] = f"{model.history_[-1].objective:.9g}, {distance:.1e} standard errors from its minimum"
-    with convert_errors(f"cannot write {options.model}", OSError), write_atomically(options.model) as part:
-        skops.io.dump(model, part)
-    print(*format_lines(lines), sep="\n")
+        evaluated_rows["validation"] = _evaluate_rows(_copy_training_model(model), rows, labels_val)
+    held_out_rows = evaluated_rows.get("validation", evaluated_rows["training"])
+    threshold = None if rule is None else evaluation.choose_threshold(rule, held_out_rows)
+    table_model = TableModel(model.set_params(verbose=0), preparation, threshold)
+    column_std = coefficients.compute_column_std(table, table_model.categories)
+    coefficient_table = coefficients.tabulate_coefficients(model, column_std, inference)
+    write_model(options.model, table_model)
+    if options.coefficients is not None:
+        coefficients.write_coefficients(options.coefficients, coefficient_table)
+    if options.figure is not None:
+        _write_figure(options, held_out_rows, classes)
+    print(*format_lines(_describe_model(table_model, data, inference)), sep="\n")
+    scores = {
+        name: evaluation.compute_scores(rows, threshold, counts / len(labels)) for name, rows in evaluated_rows.items()
+    }
+    print("", *evaluation.format_scores(scores), sep="\n")
+    if validation:
+        print("validation: scores of the model with the same C, fitted without these rows")
+    else:
+        print("The scores of new rows are usually worse; --validation FILE computes them.")
     if inference is not None:
         print("", *map(make_printable, inference.summary().splitlines()), sep="\n")
+    print("", *coefficients.format_coefficients(coefficient_table, _describe_odds(classes, inference)), sep="\n")
+    if inference is None:
+        print("There are no intervals, because the fit is penalized; --inference computes them.")
+    print()
     messages = dict.fromkeys(str(warning.message) for warning in caught_warnings)
-    print_notes(notes, note_identifier_columns(table, text_columns), messages)
-    print(make_printable(f"Wrote {options.model}."))
+    single_prediction_notes = evaluation.note_single_prediction(held_out_rows.probabilities, threshold, classes)
+    print_notes(data.notes, note_identifier_columns(table, text_columns), messages, single_prediction_notes)
+    if options.class_weight:
+        print(
+            "Note: with --class-weight, probabilities are those of equally frequent classes, so they are not calibrated"
+        )
+    written = [name for name in (options.model, options.coefficients, options.figure) if name is not None]
+    print(make_printable(f"Wrote {', '.join(written)}."))
     return 0
 
 
@@ -137,10 +179,14 @@ def predict(options: SimpleNamespace) -> int:
         suffixes = ", ".join(data_files.OUTPUT_SUFFIXES)
         raise CommandError(f"the name of the output must end with {suffixes}, got {options.output}")
     data_files.check_output_file(options.output, [options.model, options.data])
-    model, categories = _load(options.model)
-    rows, labels, columns, notes = _read_fitted_columns(options.data, options, categories, model.classes_, options.keep)
+    table_model = read_model(options.model)
+    model, categories = table_model.model, table_model.categories
+    rows, labels, columns, notes = _read_fitted_columns(
+        options.data, options, table_model.preparation, categories, model.classes_, options.keep
+    )
     with convert_errors(f"cannot predict {options.data}", ValueError, TypeError):
-        predicted, probabilities = model.predict(rows), model.predict_proba(rows)
+        probabilities = model.predict_proba(rows)
+    predicted = table_model.predict(probabilities)
     predictions = {"prediction": predicted}
     predictions |= {f"probability of {label}": probabilities[:, k] for k, label in enumerate(model.classes_)}
     if duplicate_names := columns.keys() & predictions:
@@ -149,9 +195,35 @@ def predict(options: SimpleNamespace) -> int:
     data_files.write_table(options.output, columns | predictions)
     if labels is not None:
         print(f"accuracy {np.mean(predicted == labels):.4f} on {len(labels):,} rows")
-    print_notes(notes, note_unseen_categories(rows, categories))
+        largest_class, n_rows = Counter(labels.tolist()).most_common(1)[0]
+        print(make_printable(f"largest class {largest_class}: {n_rows / len(labels):.4f} of these rows"))
+    if table_model.threshold is not None:
+        print(make_printable(_describe_threshold(table_model)))
+    single_prediction_notes = evaluation.note_single_prediction(probabilities, table_model.threshold, model.classes_)
+    print_notes(notes, note_unseen_categories(rows, categories), single_prediction_notes)
     print(make_printable(f"Wrote {options.output}."))
     return 0
+
+
+def _check_options(options):
+    """Raise a CommandError if options of `fit` exclude each other, or if an output file cannot be written."""
+    _check_penalty_options(options)
+    if options.missing_indicators and options.impute is None:
+        raise CommandError("--missing-indicators requires --impute, which replaces the missing numbers; give both")
+    _check_suffix("--coefficients", options.coefficients, data_files.OUTPUT_SUFFIXES)
+    _check_suffix("--figure", options.figure, FIGURE_SUFFIXES)
+    if options.figure is not None and "matplotlib" in find_missing_packages("studies"):
+        raise CommandError(describe_missing_packages("studies", ["matplotlib"]))
+    other_files = [options.data, options.validation or options.data]
+    for name in (options.model, options.coefficients, options.figure):
+        if name is not None:
+            data_files.check_output_file(name, other_files)
+            other_files.append(name)
+
+
+def _check_suffix(argument, name, suffixes):
+    if name is not None and not name.lower().endswith(suffixes):
+        raise CommandError(f"the name of {argument} must end with {', '.join(suffixes)}, got {name}")
 
 
 def _check_penalty_options(options):
@@ -165,28 +237,39 @@ def _check_penalty_options(options):
         raise CommandError(f"{given_C_options[1]} chooses C and cannot be combined with {given_C_options[0]}")
 
 
-def _read_fitted_columns(name, options, categories, classes, keep=()):
-    """Return the rows of a file, their labels or None, a dict of arrays with the columns to keep, and notes.
+def _read_fitted_columns(name, options, preparation, categories, classes, keep=()):
+    """Return the features of a file, its labels or None, a dict of arrays with the columns to keep, and notes.
 
-    `categories` maps each column of the fit to its categories, or to None if the column is numeric. The rows have only
-    these columns.
+    `categories` maps each feature of the fit to its categories, or to None if the feature is numeric. One CommandError
+    reports the problems of all columns.
     """
     import pyarrow as pa
 
-    file = data_files.read_file(name, options)
-    names = {column: file.find_column(column) for column in (*categories, *keep)}
-    labels = None
+    file, names, columns, labels = data_files.read_file(name, options), {}, {}, None
     if options.target is not None:
-        target = file.find_column(options.target)
-        labels = file.read_labels(target, are_labels_text=isinstance(classes[0], str))
-        labels = _match_labels(labels.tolist(), classes.tolist(), target, name)
-    features = {column: file.read_feature(names[column], seen is not None) for column, seen in categories.items()}
+        with file.collect_problems():
+            target = file.find_column(options.target)
+            labels = file.read_labels(target, are_labels_text=isinstance(classes[0], str))
+            labels = _match_labels(labels.tolist(), classes.tolist(), target, name)
+    features, allows_missing = preparation.list_columns(categories), bool(preparation.fill_values)
+    for column in dict.fromkeys([*features, *keep]):
+        with file.collect_problems():
+            names[column] = file.find_column(column)
+    for column in filter(names.get, features):
+        with file.collect_problems():
+            if column in preparation.dates:
+                order = preparation.dates[column].order
+                columns[column], _ = file.read_dates(names[column], order, allows_missing)
+            else:
+                is_text = categories[column] is not None
+                columns[column] = file.read_feature(names[column], is_text, allows_missing)
+    file.raise_problems()
     kept_columns = {
-        column: features[column] if categories.get(column, "") is None else file.read_original_values(names[column])
+        column: columns[column] if categories.get(column, "") is None else file.read_original_values(names[column])
         for column in keep
     }
     arrays = {column: np.array(values.to_pylist(), object) for column, values in kept_columns.items()}
-    return pa.table(features), labels, arrays, file.notes
+    return preparation.apply(pa.table(columns)), labels, arrays, file.notes
 
 
 def _make_model(options, text_columns):
@@ -195,6 +278,7 @@ def _make_model(options, text_columns):
         "missing_as_category": bool(text_columns),
         # Saved coefficients must agree with the inference table, so the fit needs a small tolerance.
         "tol": options.tol or (1e-8 if options.inference else 1e-4),
+        "class_weight": options.class_weight,
         "verbose": 1,
     }
     if options.cross_validate or options.validation is not None:
@@ -202,6 +286,53 @@ def _make_model(options, text_columns):
         return LogisticRegressionCV(l1_ratios=(options.l1_ratio,), **parameters)
     C = np.inf if options.inference else options.C or 1.0
     return LogisticRegression(C=C, l1_ratio=options.l1_ratio, **parameters)
+
+
+def _evaluate_rows(model, rows, labels):
+    return evaluation.EvaluatedRows(np.searchsorted(model.classes_, labels), model.predict_proba(rows))
+
+
+def _write_figure(options, rows, classes):
+    from fastlin.figures.calibration import plot_calibration
+    from fastlin.figures.style import make_figure
+
+    event = f"the probability of {classes[1]}" if len(classes) == 2 else "the largest probability"
+    row_set = "training" if options.validation is None else "validation"
+    figure = make_figure(7.5, 5.2)
+    plot_calibration(*evaluation.compute_calibration(rows), f"{event}, {row_set} rows", axes=figure.subplots())
+    with convert_errors(f"cannot write {options.figure}", OSError), write_atomically(options.figure) as part:
+        figure.savefig(part, format=Path(options.figure).suffix[1:].lower())
+
+
+def _describe_model(table_model, data, inference):
+    """Return the lines on the fit, the classes and the threshold as a dict."""
+    model = table_model.model
+    lines = describe_fit(model)
+    n_columns = len(data.table.column_names)
+    columns = f"{n_columns:,} column{'s' * (n_columns > 1)} ({model.coef_.size:,} coefficients)"
+    lines["data"] = f"{len(data.labels):,} rows, {columns}, {len(model.classes_):,} classes"
+    lines["classes"] = evaluation.describe_class_counts(data.labels)
+    if inference is not None and "objective" in lines:
+        distance = inference.distance_from_optimum + inference.coef_error
+        lines["objective"] = f"{model.history_[-1].objective:.9g}, {distance:.1e} standard errors from its minimum"
+    if table_model.threshold is not None:
+        lines["threshold"] = _describe_threshold(table_model)
+    return lines
+
+
+def _describe_threshold(table_model):
+    first, second = table_model.model.classes_
+    return f"{second} is predicted if its probability is at least {table_model.threshold:.6g}, otherwise {first}"
+
+
+def _describe_odds(classes, inference):
+    """Return the class of the odds ratios, and the class with which it is compared."""
+    if len(classes) == 2:
+        return make_printable(f"{classes[1]} vs {classes[0]}")
+    is_symmetric = inference is None or inference.is_symmetric
+    return make_printable(
+        f"the class vs {'the geometric mean of all classes' if is_symmetric else inference.reference}"
+    )
 
 
 def _copy_training_model(model):
@@ -245,20 +376,3 @@ def _are_booleans(labels):
     distinct_labels = set(labels)
     words = {str(label).lower() for label in distinct_labels}
     return words <= {"true", "false"} and len(words) == len(distinct_labels)
-
-
-def _load(name):
-    """Return the model in a file that `fit` wrote, and a dict from its column names to categories or None."""
-    import skops.io
-
-    # A file that skops did not write can raise any exception.
-    with convert_errors(f"{name} is damaged or was not written by fastlin fit", Exception):
-        model = skops.io.load(name, trusted=list(TRUSTED_TYPES))
-        if not isinstance(model, (LogisticRegression, LogisticRegressionCV)):
-            raise TypeError(f"it contains a {type(model).__name__}")
-        check_coefficients(model, classes=validate_classes(model))
-        names = list(model.feature_names_in_)
-        if len(names) != model.n_features_in_ or not all(isinstance(column, str) for column in names):
-            raise ValueError(f"feature_names_in_ must name {model.n_features_in_} columns, got {names!r:.100}")
-        categories = validate_categories(model) if hasattr(model, "categories_") else [None] * len(names)
-    return model, dict(zip(names, categories, strict=True))

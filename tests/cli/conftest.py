@@ -4,6 +4,7 @@ import subprocess
 from unittest.mock import Mock
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -14,6 +15,7 @@ from fastlin.cli import studies
 from fastlin.course import figures
 
 UNREACHABLE_ADDRESS = "http://127.0.0.1:9"
+CHURN_SIZES = {"churn": 2_000, "val": 1_500, "new": 1_000}
 OFFLINE_ENVIRONMENT = {
     "http_proxy": UNREACHABLE_ADDRESS,
     "https_proxy": UNREACHABLE_ADDRESS,
@@ -93,3 +95,40 @@ def files(table, run, tmp_path):
     pyarrow.csv.write_csv(table, tmp_path / "flights.csv")
     pyarrow.parquet.write_table(table, tmp_path / "flights.parquet")
     return tmp_path
+
+
+def make_churn_table(n_rows, seed):
+    """Return customers as a DataFrame: missing numbers and strings, dates, booleans, and 1.4 % of positive labels."""
+    generator = np.random.default_rng(seed)
+    age = generator.integers(18, 90, n_rows).astype(float)
+    age[generator.random(n_rows) < 0.05] = np.nan
+    income = generator.lognormal(3, 0.6, n_rows).round(2)
+    income[generator.random(n_rows) < 0.1] = np.nan
+    plan = generator.choice(["basic", "plus", "pro", None], n_rows, p=[0.5, 0.3, 0.18, 0.02])
+    days = generator.integers(0, 1400, n_rows)
+    calls = generator.poisson(2, n_rows)
+    score = 0.8 * calls + 1.5 * (plan == "basic") - days / 500 - 0.5 * np.isnan(age) + generator.logistic(size=n_rows)
+    # The labels are the largest scores, so the fraction of positives is exact.
+    is_positive = score >= np.sort(score)[-round(0.014 * n_rows)]
+    return pd.DataFrame(
+        {
+            "customer": [f"c{i:06d}" for i in range(n_rows)],
+            "age": age,
+            "income": income,
+            "plan": plan,
+            "region": generator.choice([f"r{k:02d}" for k in range(20)], n_rows),
+            "signup": pd.Timestamp("2020-01-01") + pd.to_timedelta(days, unit="D"),
+            "calls": calls,
+            "autopay": generator.choice([True, False], n_rows),
+            "churned": np.where(is_positive, "yes", "no"),
+        }
+    )
+
+
+@pytest.fixture
+def churn(run, tmp_path):
+    """Write three tables of customers into the working folder of the program, and return them as a dict."""
+    tables = {name: make_churn_table(n_rows, seed) for seed, (name, n_rows) in enumerate(CHURN_SIZES.items())}
+    for name, table in tables.items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    return tables

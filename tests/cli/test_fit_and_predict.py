@@ -30,8 +30,8 @@ def test_csv_and_parquet_give_the_same_model_as_the_estimator(files, table, run)
     accuracy = f"{model.score(X, labels):.4f} on 200 rows"
     for name in ("flights.csv", "flights.parquet"):
         lines = run(*FIT_COMMAND, name, "--C", "0.5").stdout.splitlines()
-        assert "data          200 rows, 3 features, 2 classes" in lines
-        assert f"accuracy      {accuracy} (training rows)" in lines
+        assert "data          200 rows, 3 columns (5 coefficients), 2 classes" in lines
+        assert f"{'accuracy':<17}{model.score(X, labels):>12.4f}" in lines
         assert run(*PREDICT_COMMAND, name, "--target", "end").stdout.startswith(f"accuracy {accuracy}\n")
         predictions = pyarrow.csv.read_csv(files / "predictions.csv").to_pydict()
         assert predictions["prediction"] == model.predict(X).tolist()
@@ -63,7 +63,7 @@ def test_control_characters_in_names_are_escaped(files, run):
 
 def test_cross_validation_chooses_c(files, run):
     printed = run(*FIT_COMMAND, "flights.csv", *["--drop", "day"] * 2, "--cross-validate", "--l1-ratio", "1").stdout
-    assert "data          200 rows, 2 features, 2 classes" in printed
+    assert "data          200 rows, 2 columns (4 coefficients), 2 classes" in printed
     assert "chosen        C=" in printed
     # Columns that the model does not use are ignored.
     assert run(*PREDICT_COMMAND, "flights.parquet", "--output", "out.parquet").stdout == "Wrote out.parquet.\n"
@@ -82,7 +82,9 @@ def test_standard_errors_are_printed(files, table, run):
     # Categories are compared with the first one, but the saved model has coefficients for all.
     printed = run(*FIT_COMMAND, "flights.csv", "--inference").stdout
     lines = [line.split()[0] for line in printed.splitlines() if line.startswith("carrier_")]
-    assert lines == ["carrier_UA", "carrier_nan"]
+    assert lines[:2] == ["carrier_UA", "carrier_nan"]
+    # The table of odds ratios is sorted by the standardized coefficients.
+    assert sorted(lines[2:]) == lines[:2]
     assert "reference categories  carrier_AA\n" in printed
     run(*PREDICT_COMMAND, "flights.csv")
 
@@ -112,18 +114,15 @@ def test_a_validation_file_chooses_c(files, table, run, assert_error):
     pyarrow.csv.write_csv(later, files / "later.csv")
     call = *FIT_COMMAND, "first.csv", "--validation"
     printed = run(*call, "later.csv").stdout
-    assert "data          150 rows, 3 features, 2 classes" in printed
+    assert "data          150 rows, 3 columns (5 coefficients), 2 classes" in printed
     assert " on the validation set" in printed
-    assert "on 150 rows (training rows)\n" in printed
     X, y, X_val, y_val = *encode(first), *encode(later)
     options = {"Cs": 10, "l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
     model = fastlin.LogisticRegressionCV(**CATEGORICAL_PARAMETERS, **options).fit(X, y, X_val=X_val, y_val=y_val)
     assert f"chosen        C={model.C_:.6g}," in printed
-    validation_score = fastlin.LogisticRegression(C=model.C_, **CATEGORICAL_PARAMETERS).fit(X, y).score(X_val, y_val)
-    assert (
-        f"held out      accuracy {validation_score:.4f} on 50 rows (validation rows, same C fitted without them)\n"
-        in printed
-    )
+    training_model = fastlin.LogisticRegression(C=model.C_, **CATEGORICAL_PARAMETERS).fit(X, y)
+    scores = f"{np.mean(model.predict(X) == y):>12.4f}{training_model.score(X_val, y_val):>12.4f}"
+    assert f"{'rows':<17}{150:>12}{50:>12}\n{'accuracy':<17}{scores}\n" in printed
     run(*PREDICT_COMMAND, "later.csv")
     for name, text, message in (
         ("few.csv", "end,delay,day\nlate,1,2\n", "few.csv has no column 'carrier'"),
@@ -162,7 +161,7 @@ def test_invalid_prediction_calls_print_one_line(files, run, assert_error):
         *((name, "flights.csv", f"{name}.skops {damage_message}") for name in ("damaged", "dict", "list")),
         ("other", "flights.csv", f"other.skops {damage_message}: it contains"),
         ("network", "flights.csv", "fastlin.estimators.mlp_classifier.MLPClassifier"),
-        ("model", "few.csv", "few.csv has no column 'delay'; its columns are 'carrier', 'day'"),
+        ("model", "few.csv", "few.csv has no column 'delay'; did you mean 'day'? Its columns are 'carrier', 'day'"),
         ("model", "text.csv", "column 'delay' of text.csv must contain numbers, but 'late' is not a number; fix"),
         ("model", "holes.csv", "column 'delay' of holes.csv has 1 missing values (of 2 rows); fill them in"),
         ("model", "numbers.parquet", f"column 'carrier' of numbers.parquet {type_message} int64 instead of text"),
