@@ -13,7 +13,7 @@ from fastlin.estimators.columns import name_coefficients
 from fastlin.typing import Array, FloatArray
 
 MAX_PRINTED_COEFFICIENTS = 10
-MAX_NAME_WIDTH = 23
+MAX_LINE_WIDTH = 80
 MIN_CELL_WIDTH = 11
 HEADERS = {
     "coef": "coef",
@@ -77,13 +77,16 @@ def tabulate_coefficients(model: Any, column_std: FloatArray, inference: Any = N
 
 def write_coefficients(name: str, columns: Mapping[str, Array]) -> None:
     """Write a table of coefficients as CSV or Parquet; NaN becomes a missing value."""
-    write_table(name, {key: np.where(values != values, None, values.astype(object)) for key, values in columns.items()})
+    objects = {key: values.astype(object) for key, values in columns.items()}
+    for values in objects.values():
+        values[values != values] = None
+    write_table(name, objects)
 
 
 def format_coefficients(columns: Mapping[str, Array], reference: str) -> Iterator[str]:
     """Yield lines with the largest standardized coefficients, and the meaning of the columns.
 
-    `reference` describes the class with which the odds ratios compare.
+    `reference` describes the classes whose odds are compared.
     """
     standardized = np.abs(columns["standardized_coef"])
     n_coefficients = np.count_nonzero(~np.isnan(standardized))
@@ -94,13 +97,14 @@ def format_coefficients(columns: Mapping[str, Array], reference: str) -> Iterato
         names = [f"{make_printable(columns['class'][i])}: {name}" for i, name in zip(indices, names, strict=True)]
     keys = [key for key in HEADERS if key in columns]
     title = f"{len(indices)} of {n_coefficients:,} coefficients"
-    widths = {key: max(MIN_CELL_WIDTH, len(HEADERS[key]) + 2) for key in keys}
-    yield f"{title:<{MAX_NAME_WIDTH}}" + "".join(f"{HEADERS[key]:>{widths[key]}}" for key in keys)
+    widths = {key: max(MIN_CELL_WIDTH, len(HEADERS[key]) + 1) for key in keys}
+    name_width = min(max(map(len, [title, *names])), MAX_LINE_WIDTH - sum(widths.values()))
+    yield f"{title:<{name_width}}" + "".join(f"{HEADERS[key]:>{widths[key]}}" for key in keys)
     for i, name in zip(indices, names, strict=True):
-        short_name = name if len(name) <= MAX_NAME_WIDTH else f"{name[: MAX_NAME_WIDTH - 1]}…"
+        short_name = name if len(name) <= name_width else f"{name[: name_width - 1]}…"
         cells = (f"{columns[key][i]:>#{widths[key]}.4g}" for key in keys)
-        yield f"{short_name:<{MAX_NAME_WIDTH}}" + "".join(cells)
-    yield f"odds ratio: factor of the odds of {reference} per unit of the column"
+        yield f"{short_name:<{name_width}}" + "".join(cells)
+    yield f"odds ratio: {reference}, per unit of the column"
     yield "standardized: coef times the standard deviation of its column (training rows)"
 
 

@@ -26,7 +26,7 @@ from fastlin.cli.arguments import (
 )
 from fastlin.cli.model_file import TableModel, read_model, write_model
 from fastlin.cli.notes import note_identifier_columns, note_unseen_categories, print_notes
-from fastlin.cli.preparation import fit_preparation
+from fastlin.cli.preparation import describe_preparation, fit_preparation
 from fastlin.environment.extras import describe_missing_packages, find_missing_packages
 from fastlin.environment.file_system import write_atomically
 from fastlin.environment.terminal import make_printable
@@ -140,9 +140,12 @@ def fit(options: SimpleNamespace) -> int:
     if inference is not None:
         print("", *map(make_printable, inference.summary().splitlines()), sep="\n")
     print("", *coefficients.format_coefficients(coefficient_table, _describe_odds(classes, inference)), sep="\n")
+    remedies = [] if options.coefficients else ["all coefficients: --coefficients FILE"]
     if inference is None:
-        print("There are no intervals, because the fit is penalized; --inference computes them.")
-    print()
+        remedies.append("intervals: --inference (no penalty)")
+    print(*["; ".join(remedies)] * bool(remedies), "", sep="\n")
+    if options.dates and not preparation.dates:
+        data.notes.append(f"--dates has no effect, because no column of {options.data} contains dates")
     messages = dict.fromkeys(str(warning.message) for warning in caught_warnings)
     single_prediction_notes = evaluation.note_single_prediction(held_out_rows.probabilities, threshold, classes)
     print_notes(data.notes, note_identifier_columns(table, text_columns), messages, single_prediction_notes)
@@ -315,6 +318,7 @@ def _describe_model(table_model, data, inference):
     if inference is not None and "objective" in lines:
         distance = inference.distance_from_optimum + inference.coef_error
         lines["objective"] = f"{model.history_[-1].objective:.9g}, {distance:.1e} standard errors from its minimum"
+    lines |= describe_preparation(table_model.preparation, data)
     if table_model.threshold is not None:
         lines["threshold"] = _describe_threshold(table_model)
     return lines
@@ -330,9 +334,7 @@ def _describe_odds(classes, inference):
     if len(classes) == 2:
         return make_printable(f"{classes[1]} vs {classes[0]}")
     is_symmetric = inference is None or inference.is_symmetric
-    return make_printable(
-        f"the class vs {'the geometric mean of all classes' if is_symmetric else inference.reference}"
-    )
+    return make_printable(f"class vs {'the geometric mean of the classes' if is_symmetric else inference.reference}")
 
 
 def _copy_training_model(model):

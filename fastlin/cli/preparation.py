@@ -13,10 +13,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from sklearn.impute import SimpleImputer
 
 from fastlin.cli.arguments import CommandError
-from fastlin.cli.data_files import TrainingData, is_text_type
+from fastlin.cli.data_files import MAX_LISTED_NAMES, TrainingData, is_text_type
 from fastlin.cli.dates import DateEncoding, make_date_encoding
 
 
@@ -34,7 +33,7 @@ class Preparation:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preparation:
-        """Return the preparation of which `dataclasses.asdict` returned `values`."""
+        """Return the preparation that `dataclasses.asdict` converted to `values`."""
         dates = {str(column): DateEncoding(**encoding) for column, encoding in values["dates"].items()}
         fill_values = {str(name): float(number) for name, number in values["fill_values"].items()}
         return cls(dates, fill_values, tuple(map(str, values["indicators"])))
@@ -63,6 +62,8 @@ class Preparation:
 
 def fit_preparation(data: TrainingData, options: SimpleNamespace) -> Preparation:
     """Return the preparation that the options `impute` and `missing_indicators` select for training rows."""
+    from sklearn.impute import SimpleImputer
+
     dates = {name: make_date_encoding(data.table[name], order) for name, order in data.date_orders.items()}
     names = [name for name in data.table.column_names if name not in dates]
     names += [f"{column}_{part}" for column, date in dates.items() for part in date.parts]
@@ -83,6 +84,20 @@ def fit_preparation(data: TrainingData, options: SimpleNamespace) -> Preparation
             numbers = np.asarray(table[name].to_numpy(), float).reshape(-1, 1)
             fill_values[name] = float(SimpleImputer(strategy=options.impute).fit(numbers).statistics_[0])
     return Preparation(dates, fill_values, tuple(indicators))
+
+
+def describe_preparation(preparation: Preparation, data: TrainingData) -> dict[str, str]:
+    """Return the lines on the imputed columns and on the dates of training rows as a dict."""
+    lines, columns = {}, set(data.table.column_names)
+    imputed = [name for name in preparation.fill_values if name in columns and data.table[name].null_count]
+    if imputed:
+        shown = [f"{name} {preparation.fill_values[name]:.6g}" for name in imputed[:MAX_LISTED_NAMES]]
+        n_more = len(imputed) - len(shown)
+        lines["imputed"] = ", ".join([*shown, *[f"and {n_more:,} more columns"] * (n_more > 0)])
+    for column, date in preparation.dates.items():
+        parts = ", ".join(date.parts[1:])
+        lines[f"date {column}"] = f"days since {date.origin}, {parts} ({date.order})"
+    return lines
 
 
 def _name_indicator(name):

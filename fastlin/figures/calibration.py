@@ -27,7 +27,7 @@ def plot_calibration(
     counts, probabilities, fractions : ndarray of shape (n_bins,)
         The number of rows, the mean probability and the fraction of events of each bin.
     description : str
-        What the probabilities are, and of which rows.
+        The event and the rows, such as "the probability of yes, validation rows".
     axes : matplotlib Axes
         Axes to draw on.
 
