@@ -83,10 +83,10 @@ def write_coefficients(name: str, columns: Mapping[str, Array]) -> None:
     write_table(name, objects)
 
 
-def format_coefficients(columns: Mapping[str, Array], reference: str) -> Iterator[str]:
+def format_coefficients(columns: Mapping[str, Array], model_classes: Array, inference: Any = None) -> Iterator[str]:
     """Yield lines with the largest standardized coefficients, and the meaning of the columns.
 
-    `reference` describes the classes whose odds are compared.
+    `model_classes` are the classes of the model whose coefficients, or those of its `inference`, `columns` contains.
     """
     standardized = np.abs(columns["standardized_coef"])
     n_coefficients = np.count_nonzero(~np.isnan(standardized))
@@ -104,7 +104,11 @@ def format_coefficients(columns: Mapping[str, Array], reference: str) -> Iterato
         short_name = name if len(name) <= name_width else f"{name[: name_width - 1]}…"
         cells = (f"{columns[key][i]:>#{widths[key]}.4g}" for key in keys)
         yield f"{short_name:<{name_width}}" + "".join(cells)
-    yield f"odds ratio: {reference}, per unit of the column"
+    reference = (
+        "the geometric mean of the classes" if inference is None or inference.is_symmetric else inference.reference
+    )
+    odds = f"class vs {reference}" if len(classes) > 1 else f"{model_classes[1]} vs {model_classes[0]}"
+    yield f"odds ratio: {make_printable(odds)}, per unit of the column"
     yield "standardized: coef times the standard deviation of its column (training rows)"
 
 

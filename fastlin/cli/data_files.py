@@ -41,8 +41,8 @@ MAX_LISTED_NAMES = 10
 CSV_BLOCK_BYTES = 1 << 25
 INTEGER_LABEL_LIMIT = 2.0**63
 PLAIN_NUMBERS_REMEDY = "; to fit it as numbers, write each value as a plain number"
-DATES_REMEDY = "; to fit it as days and calendar parts, give --dates"
-IMPUTATION_REMEDY = "fill them in, fit with --impute median"
+DATES_REMEDY = "; fastlin fit --dates converts it to days and calendar parts"
+IMPUTATION_REMEDY = "fill them in, for example with fastlin fit --impute median"
 
 
 class TrainingData(NamedTuple):
@@ -170,16 +170,19 @@ class TableFile:
 
         `order` is the order in the fit; None infers it.
         """
+        import pyarrow as pa
+
         values = self.columns[column]
-        if self.number_format is not None or is_text_type(_get_value_type(values)):
+        value_type = _get_value_type(values)
+        if is_text_type(value_type) or pa.types.is_null(value_type):
             try:
-                values, order = parse_dates(values.cast("string"), order)
+                values, order = parse_dates(values.cast(pa.string()), order)
             except ValueError as error:
                 raise self._describe_problem(column, str(error)) from error
-        elif _is_date_type(_get_value_type(values)):
-            values, order = convert_timestamps(values.cast(_get_value_type(values))), order or "year-month-day"
+        elif _is_date_type(value_type):
+            values, order = convert_timestamps(values.cast(value_type)), order or "year-month-day"
         else:
-            raise self._describe_problem(column, f"values of type {values.type} instead of dates; {DATE_REMEDY}")
+            raise self._describe_problem(column, f"values of type {value_type} instead of dates; {DATE_REMEDY}")
         if values.null_count and not allows_missing:
             n_rows = f"(of {len(values):,} rows)"
             raise self._describe_problem(column, f"{values.null_count:,} missing values {n_rows}; {IMPUTATION_REMEDY}")

@@ -128,31 +128,17 @@ def fit(options: SimpleNamespace) -> int:
         coefficients.write_coefficients(options.coefficients, coefficient_table)
     if options.figure is not None:
         _write_figure(options, held_out_rows, classes)
-    print(*format_lines(_describe_model(table_model, data, inference)), sep="\n")
     scores = {
         name: evaluation.compute_scores(rows, threshold, counts / len(labels)) for name, rows in evaluated_rows.items()
     }
-    print("", *evaluation.format_scores(scores), sep="\n")
-    if validation:
-        print("validation: scores of the model with the same C, fitted without these rows")
-    else:
-        print("The scores of new rows are usually worse; --validation FILE computes them.")
-    if inference is not None:
-        print("", *map(make_printable, inference.summary().splitlines()), sep="\n")
-    print("", *coefficients.format_coefficients(coefficient_table, _describe_odds(classes, inference)), sep="\n")
-    remedies = [] if options.coefficients else ["all coefficients: --coefficients FILE"]
-    if inference is None:
-        remedies.append("intervals: --inference (no penalty)")
-    print(*["; ".join(remedies)] * bool(remedies), "", sep="\n")
+    _print_results(options, table_model, data, scores, coefficient_table, inference)
     if options.dates and not preparation.dates:
         data.notes.append(f"--dates has no effect, because no column of {options.data} contains dates")
+    if options.class_weight:
+        data.notes.append("with --class-weight, probabilities are those of equally frequent classes, not calibrated")
     messages = dict.fromkeys(str(warning.message) for warning in caught_warnings)
     single_prediction_notes = evaluation.note_single_prediction(held_out_rows.probabilities, threshold, classes)
     print_notes(data.notes, note_identifier_columns(table, text_columns), messages, single_prediction_notes)
-    if options.class_weight:
-        print(
-            "Note: with --class-weight, probabilities are those of equally frequent classes, so they are not calibrated"
-        )
     written = [name for name in (options.model, options.coefficients, options.figure) if name is not None]
     print(make_printable(f"Wrote {', '.join(written)}."))
     return 0
@@ -178,9 +164,7 @@ def predict(options: SimpleNamespace) -> int:
       fastlin predict model.skops test.csv --target delayed --output p.parquet
     """
     require("tables")
-    if not options.output.lower().endswith(data_files.OUTPUT_SUFFIXES):
-        suffixes = ", ".join(data_files.OUTPUT_SUFFIXES)
-        raise CommandError(f"the name of the output must end with {suffixes}, got {options.output}")
+    _check_suffix("the output", options.output, data_files.OUTPUT_SUFFIXES)
     data_files.check_output_file(options.output, [options.model, options.data])
     table_model = read_model(options.model)
     model, categories = table_model.model, table_model.categories
@@ -236,6 +220,8 @@ def _check_penalty_options(options):
     penalty_options = [*given_C_options, *["--l1-ratio"] * (options.l1_ratio > 0)]
     if options.inference and penalty_options:
         raise CommandError(f"--inference fits without a penalty and cannot be combined with {penalty_options[0]}")
+    if options.inference and options.class_weight:
+        raise CommandError("--inference requires unweighted rows and cannot be combined with --class-weight")
     if len(given_C_options) > 1:
         raise CommandError(f"{given_C_options[1]} chooses C and cannot be combined with {given_C_options[0]}")
 
@@ -307,6 +293,21 @@ def _write_figure(options, rows, classes):
         figure.savefig(part, format=Path(options.figure).suffix[1:].lower())
 
 
+def _print_results(options, table_model, data, scores, coefficient_table, inference):
+    """Print the lines on the fit, the scores, the inference and the largest coefficients."""
+    print(*format_lines(_describe_model(table_model, data, inference)), "", *evaluation.format_scores(scores), sep="\n")
+    if options.validation is None:
+        print("The scores of new rows are usually worse; --validation FILE computes them.")
+    else:
+        print("validation: scores of the model with the same C, fitted without these rows")
+    if inference is not None:
+        print("", *map(make_printable, inference.summary().splitlines()), sep="\n")
+    print("", *coefficients.format_coefficients(coefficient_table, table_model.model.classes_, inference), sep="\n")
+    remedies = ["all coefficients: --coefficients FILE"] * (options.coefficients is None)
+    remedies += ["intervals: --inference (no penalty)"] * (inference is None)
+    print("; ".join(remedies), end="\n\n" if remedies else "\n")
+
+
 def _describe_model(table_model, data, inference):
     """Return the lines on the fit, the classes and the threshold as a dict."""
     model = table_model.model
@@ -327,14 +328,6 @@ def _describe_model(table_model, data, inference):
 def _describe_threshold(table_model):
     first, second = table_model.model.classes_
     return f"{second} is predicted if its probability is at least {table_model.threshold:.6g}, otherwise {first}"
-
-
-def _describe_odds(classes, inference):
-    """Return the class of the odds ratios, and the class with which it is compared."""
-    if len(classes) == 2:
-        return make_printable(f"{classes[1]} vs {classes[0]}")
-    is_symmetric = inference is None or inference.is_symmetric
-    return make_printable(f"class vs {'the geometric mean of the classes' if is_symmetric else inference.reference}")
 
 
 def _copy_training_model(model):

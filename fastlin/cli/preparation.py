@@ -94,9 +94,12 @@ def describe_preparation(preparation: Preparation, data: TrainingData) -> dict[s
         shown = [f"{name} {preparation.fill_values[name]:.6g}" for name in imputed[:MAX_LISTED_NAMES]]
         n_more = len(imputed) - len(shown)
         lines["imputed"] = ", ".join([*shown, *[f"and {n_more:,} more columns"] * (n_more > 0)])
-    for column, date in preparation.dates.items():
-        parts = ", ".join(date.parts[1:])
-        lines[f"date {column}"] = f"days since {date.origin}, {parts} ({date.order})"
+    if preparation.dates:
+        dates = (
+            f"{name} ({date.order}): days since {date.origin}, {', '.join(date.parts[1:])}"
+            for name, date in preparation.dates.items()
+        )
+        lines["dates"] = "; ".join(dates)
     return lines
 
 

@@ -75,7 +75,7 @@ def test_intervals_are_those_of_the_inference(churn, run, tmp_path):
     assert "intervals: --inf" not in printed
 
 
-@pytest.mark.parametrize("inference", [[], ["--inference"]])
+@pytest.mark.parametrize("inference", [[], pytest.param(["--inference"], marks=pytest.mark.thorough)])
 def test_coefficients_of_three_classes(churn, run, tmp_path, inference):
     table = churn["churn"][["calls", "autopay"]].assign(plan=churn["churn"]["plan"].fillna("pro"))
     table.to_csv(tmp_path / "plans.csv", index=False)

@@ -176,7 +176,7 @@ def test_dates_are_text_in_csv_and_parquet(files, run):
     ):
         printed = run(*FIT_ARGS, name).stdout
         assert f"Note: column 'end' of {name} stays text: {reason}\n" in printed
-        assert f"Note: column 'when' of {name} stays text: {reason}; to fit it as days and" in printed
+        assert f"Note: column 'when' of {name} stays text: {reason}; fastlin fit --dates" in printed
         for other in ("dates.csv", "dates.parquet"):
             assert run(*PREDICT_ARGS, other, "--target", "end").stdout.startswith("accuracy 1.0000")
             written.append((files / "predictions.csv").read_bytes())
@@ -397,7 +397,7 @@ def test_other_separators_and_encodings_are_read(files, table, run):
         ("ragged.csv", "cannot read ragged.csv: CSV parse error: Expected 2 columns, got 3: 1,x,3 (read with --sep"),
         (
             "holes.csv",
-            "column 'b' of holes.csv has 1 missing values (of 2 rows); fill them in, fit with --impute median, or fit",
+            "column 'b' of holes.csv has 1 missing values (of 2 rows); fill them in, for example with fastlin",
         ),
         ("unlabeled.csv", "label column 'end' of unlabeled.csv has 1 missing values (of 2 rows); remove"),
         ("nothing.csv", "column 'a' of nothing.csv has 2 missing values (of 2 rows); fill"),

@@ -64,16 +64,11 @@ def test_invalid_and_ambiguous_dates_are_reported():
         assert are_dates(make_column(*strings))
         with pytest.raises(ValueError, match=re.escape(message)):
             parse_dates(make_column(*strings), order)
-
-
-def test_the_order_of_the_fit_reads_dates_that_would_be_ambiguous():
-    values, _ = parse_dates(make_column("01/02/2026"), "day-month-year")
-    assert values.to_pylist() == [datetime.datetime(2026, 2, 1)]
-
-
-def test_other_columns_are_no_dates():
     for strings in (["10:30", "9:15"], ["a", "2026-01-01"], [None, ""], ["1.5", "2.5"], ["2026"]):
         assert not are_dates(make_column(*strings))
+    # The order of the fit reads dates that would be ambiguous.
+    values, _ = parse_dates(make_column("01/02/2026"), "day-month-year")
+    assert values.to_pylist() == [datetime.datetime(2026, 2, 1)]
 
 
 def test_time_zones_are_converted_to_local_time():

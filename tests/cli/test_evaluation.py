@@ -68,6 +68,12 @@ def test_calibration_equals_that_of_scikit_learn(pairs):
     np.testing.assert_allclose(calibration.error, error, rtol=1e-13, atol=1e-15)
 
 
+def test_a_probability_equal_to_the_threshold_predicts_the_second_class():
+    probabilities = make_rows([0, 0, 1], [0.3, 0.5, 0.6]).probabilities
+    for threshold, expected in ((None, [0, 0, 1]), (0.5, [0, 1, 1]), (0.3, [1, 1, 1]), (1.0, [0, 0, 0])):
+        np.testing.assert_array_equal(predict_codes(probabilities, threshold), expected)
+
+
 def test_scores_of_three_classes():
     generator = np.random.default_rng(0)
     probabilities, codes = generator.dirichlet([1, 2, 3], 500), generator.integers(0, 3, 500)
@@ -127,7 +133,7 @@ def test_a_model_that_predicts_one_class_gets_a_note(churn, run):
     assert max(map(len, printed.splitlines()[:2])) <= 80
 
 
-@pytest.mark.parametrize("threshold", ["0.05", "f1", "recall=0.9"])
+@pytest.mark.parametrize("threshold", [pytest.param("0.05", marks=pytest.mark.thorough), "f1", "recall=0.9"])
 def test_thresholds_apply_to_predictions(churn, run, tmp_path, threshold):
     call = (*FIT_CHURN, "--validation", "val.csv", "--threshold", threshold, "--figure", "calibration.png")
     printed = run(*call).stdout
@@ -196,4 +202,3 @@ def test_balanced_class_weights_are_those_of_the_estimator(churn, run, tmp_path)
     # Without a penalty on the intercept, the weighted mean probability is the weighted fraction, one half.
     means = predictions.groupby(is_yes)["probability of yes"].mean()
     np.testing.assert_allclose(means.mean(), 0.5, atol=1e-3)
-    np.testing.assert_array_equal(predict_codes(np.array([[0.5, 0.5], [0.4, 0.6]]), None), [0, 1])

@@ -96,6 +96,7 @@ def test_inference_errors_print_one_line(files, assert_error):
     )
     for call, message in (
         ("flights.csv --C 2", "--inference fits without a penalty and cannot be combined with --C"),
+        ("flights.csv --class-weight balanced", "--inference requires unweighted rows and cannot be combined with"),
         ("flights.csv --l1-ratio 1", "cannot be combined with --l1-ratio"),
         ("flights.csv --cross-validate", "cannot be combined with --cross-validate"),
         ("flights.csv --validation separable.csv", "cannot be combined with --validation"),
