@@ -118,7 +118,7 @@ def _parse_in_order(strings, order):
 
     pattern = _make_pattern(order)
     is_match = compute.match_substring_regex(strings, pattern)
-    if not compute.all(is_match).as_py():
+    if not compute.all(is_match, min_count=0).as_py():
         return None, strings.filter(compute.invert(is_match))[0].as_py()
     parts = compute.extract_regex(strings, pattern)
     numbers = [compute.utf8_lpad(compute.struct_field(parts, part), 2, "0") for part in ("year", "month", "day")]

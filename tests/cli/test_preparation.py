@@ -85,8 +85,8 @@ def test_missing_dates_are_imputed(churn, run, tmp_path):
     table.assign(signup=table["signup"].where(table.index % 5 > 0)).to_csv(tmp_path / "churn.csv", index=False)
     run(*FIT_CHURN, *PREPARE)
     preparation = read_model("model.skops").preparation
-    known = table["signup"][table.index % 5 > 0]
-    assert preparation.fill_values["signup_days"] == (known - known.min()).dt.days.median()
+    dates = table["signup"][table.index % 5 > 0]
+    assert preparation.fill_values["signup_days"] == (dates - dates.min()).dt.days.median()
     assert preparation.indicators == ("age", "income", "signup_days")
     # The type of a column without values is text in CSV and null in Parquet.
     rows, outputs = churn["new"].assign(signup=None), []
