@@ -49,6 +49,7 @@ THRESHOLD_HELP = (
 )
 COEFFICIENTS_HELP = "Output file for all coefficients (.csv, .tsv, .parquet or .pq)."
 FIGURE_HELP = "Output file for a figure of the calibration in ten bins (.png, .svg or .pdf)."
+INTERVALS_HELP = "Write 95 % confidence limits of each probability; requires a model that was fitted with --inference."
 PREDICTIONS_HELP = "Output file; its suffix .csv, .tsv, .parquet or .pq determines the format."
 KEEP_HELP = "Column to copy to the output, such as an identifier. Repeat the option for several columns."
 
@@ -120,7 +121,7 @@ def fit(options: SimpleNamespace) -> int:
         evaluated_rows["validation"] = _evaluate_rows(_copy_training_model(model), rows, labels_val)
     held_out_rows = evaluated_rows.get("validation", evaluated_rows["training"])
     threshold = None if rule is None else evaluation.choose_threshold(rule, held_out_rows)
-    table_model = TableModel(model.set_params(verbose=0), preparation, threshold)
+    table_model = TableModel(model.set_params(verbose=0), preparation, threshold, inference)
     column_std = coefficients.compute_column_std(table, table_model.categories)
     coefficient_table = coefficients.tabulate_coefficients(model, column_std, inference)
     write_model(options.model, table_model)
@@ -149,6 +150,7 @@ def fit(options: SimpleNamespace) -> int:
     argument("model", metavar="MODEL", type=EXISTING_FILE),
     argument("data", metavar="DATA", type=EXISTING_FILE),
     option("--target", metavar="COLUMN", show_default="none", help="Column of the true labels, to print the accuracy."),
+    option("--intervals", is_flag=True, help=INTERVALS_HELP),
     option("--keep", multiple=True, metavar="COLUMN", show_default="none", help=KEEP_HELP),
     option("--output", metavar="FILE", default="predictions.csv", help=PREDICTIONS_HELP),
     *table_options,
@@ -167,15 +169,21 @@ def predict(options: SimpleNamespace) -> int:
     _check_suffix("the output", options.output, data_files.OUTPUT_SUFFIXES)
     data_files.check_output_file(options.output, [options.model, options.data])
     table_model = read_model(options.model)
-    model, categories = table_model.model, table_model.categories
+    model, categories, inference = table_model.model, table_model.categories, table_model.inference
+    if options.intervals and inference is None:
+        raise CommandError(f"{options.model} contains no standard errors for --intervals; fit it with --inference")
     rows, labels, columns, notes = _read_fitted_columns(
         options.data, options, table_model.preparation, categories, model.classes_, options.keep
     )
     with convert_errors(f"cannot predict {options.data}", ValueError, TypeError):
         probabilities = model.predict_proba(rows)
+        intervals = inference.predict(rows) if options.intervals and inference is not None else None
     predicted = table_model.predict(probabilities)
     predictions = {"prediction": predicted}
     predictions |= {f"probability of {label}": probabilities[:, k] for k, label in enumerate(model.classes_)}
+    if intervals is not None:
+        for limit, values in (("lower", intervals.lower), ("upper", intervals.upper)):
+            predictions |= {f"{limit} limit of {label}": values[:, k] for k, label in enumerate(model.classes_)}
     if duplicate_names := columns.keys() & predictions:
         name = min(duplicate_names)
         raise CommandError(f"--keep {name!r} duplicates a column of the predictions; rename it in {options.data}")

@@ -15,6 +15,7 @@ from fastlin.cli.preparation import Preparation
 from fastlin.environment.file_system import write_atomically
 from fastlin.estimators.columns import validate_categories
 from fastlin.estimators.linear_predictions import check_coefficients, validate_classes
+from fastlin.inference import Inference
 from fastlin.typing import Array, FloatArray
 
 # The fastlin types that a model file may contain. A file with other types was not written by `fit`.
@@ -22,20 +23,27 @@ TRUSTED_TYPES = (
     "fastlin.estimators.logistic_regression.LogisticRegression",
     "fastlin.estimators.logistic_regression_cv.LogisticRegressionCV",
     "fastlin.solvers.solution.Iteration",
+    "fastlin.coefficient_names.OmittedCategories",
+    "fastlin.estimators.row_encoding.RowEncoder",
+    "fastlin.inference.contrasts.Contrasts",
+    "fastlin.inference.inference.Inference",
+    "fastlin.inference.inference.InferenceBasis",
+    "fastlin.objective.coordinates.Coordinates",
 )
 
 
 @dataclass(frozen=True)
 class TableModel:
-    """A fitted model, the preparation of its rows, and the threshold of its predictions.
+    """A fitted model, the preparation of its rows, the threshold of its predictions, and its standard errors.
 
     With a `threshold`, the second of two classes is predicted if its probability is at least the threshold. Without
-    one, the most probable class is predicted.
+    one, the most probable class is predicted. `inference` is None if the fit did not compute standard errors.
     """
 
     model: LogisticRegression | LogisticRegressionCV
     preparation: Preparation
     threshold: float | None = None
+    inference: Inference | None = None
 
     @property
     def categories(self) -> Mapping[str, Array | None]:
@@ -66,7 +74,7 @@ def read_model(name: str) -> TableModel:
     with convert_errors(f"{name} is damaged or was not written by fastlin fit", Exception):
         content = skops.io.load(Path(name), trusted=list(TRUSTED_TYPES))
         content = content if isinstance(content, dict) else {"model": content}
-        model, threshold = content.get("model"), content.get("threshold")
+        model, threshold, inference = (content.get(key) for key in ("model", "threshold", "inference"))
         if not isinstance(model, (LogisticRegression, LogisticRegressionCV)):
             raise TypeError(f"it contains a {type(model).__name__}")
         check_coefficients(model, classes=validate_classes(model))
@@ -75,8 +83,10 @@ def read_model(name: str) -> TableModel:
             raise ValueError(f"feature_names_in_ must name {model.n_features_in_} columns, got {names!r:.100}")
         if threshold is not None and not (len(model.classes_) == 2 and 0 <= threshold <= 1):
             raise ValueError(f"threshold must be None, or a probability for two classes, got {threshold!r}")
+        if not isinstance(inference, Inference | None):
+            raise TypeError(f"inference must be None or an Inference, got {type(inference).__name__}")
         preparation = Preparation.from_dict(content["preparation"]) if "preparation" in content else Preparation()
-        table_model = TableModel(model, preparation, threshold)
+        table_model = TableModel(model, preparation, threshold, inference)
         # Reading the categories checks them.
         if not table_model.categories.keys() >= {*preparation.fill_values, *preparation.indicators}:
             raise ValueError("its preparation fills features that the model does not have")

@@ -89,6 +89,25 @@ def test_standard_errors_are_printed(files, table, run):
     run(*PREDICT_COMMAND, "flights.csv")
 
 
+def test_predictions_have_intervals_after_a_fit_with_standard_errors(files, table, run, assert_error):
+    X, labels = encode(table)
+    run(*FIT_COMMAND, "flights.csv", "--inference")
+    run(*PREDICT_COMMAND, "flights.csv", "--intervals")
+    predictions = pyarrow.csv.read_csv(files / "predictions.csv").to_pydict()
+    model = fastlin.LogisticRegression(C=np.inf, tol=1e-8, **CATEGORICAL_PARAMETERS).fit(X, labels)
+    expected = model.inference(X, labels).predict(X)
+    for k, label in enumerate(model.classes_):
+        for limit, values in (("lower", expected.lower), ("upper", expected.upper)):
+            # Both estimates are at the optimum, except for 1e-6 standard errors.
+            np.testing.assert_allclose(predictions[f"{limit} limit of {label}"], values[:, k], rtol=1e-5)
+    run(*FIT_COMMAND, "flights.csv", "--model", "penalized.skops")
+    assert_error(
+        "penalized.skops contains no standard errors for --intervals; fit it with --inference",
+        *("predict", "penalized.skops", "flights.csv", "--intervals", "--output", "none.csv"),
+    )
+    assert not (files / "none.csv").exists()
+
+
 def test_inference_errors_print_one_line(files, assert_error):
     (files / "separable.csv").write_text("speed,end\n" + "".join(f"{i},{'xy'[i > 9]}\n" for i in range(20)))
     (files / "collinear.csv").write_text(
