@@ -1,9 +1,10 @@
 """The program ``fastlin``: fits models to tables in files, reproduces the studies and compares libraries.
 
 `commands` lists the modules of the commands, and `arguments` defines options that several commands share.
-`fit_and_predict` fits models to the tables that `data_files` reads, and predicts with them. `comparison` compares
-libraries. `studies` runs studies and shows their progress and results, and `results` stores the results in a file.
-`doctor` describes the installation, checks small fits and compiles all code.
+`fit_and_predict` fits models to the tables that `data_files` reads, and predicts with them. `dates` and `preparation`
+convert dates and missing numbers, `evaluation` and `coefficients` compute what `fit` prints, and `model_file` defines
+what it saves. `comparison` compares libraries. `studies` runs studies and shows their progress and results, and
+`results` stores the results in a file. `doctor` describes the installation, checks small fits and compiles all code.
 """
 
 import sys
