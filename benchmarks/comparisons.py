@@ -33,6 +33,8 @@ MAX_TIME_RATIO = 2
 THREAD_SETTINGS = ("all", "one")
 # The values of tol that are tried for the time to the baseline's objective, and the number of timed fits.
 LOOSE_TOLERANCES, N_LOOSE_FITS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5), 3
+# fastlin's default tol.
+DEFAULT_TOL = 1e-4
 # Seconds after which a comparison starts no further repetition.
 MAX_COMPARISON_SECONDS = 600
 
@@ -182,7 +184,8 @@ class Outcome:
             return None
         baseline_objective = self.objectives[self.baseline]
         with limit_threads(self.threads):
-            for tol in LOOSE_TOLERANCES:
+            own_tol = self.comparison.rule.tol or DEFAULT_TOL
+            for tol in (tol for tol in LOOSE_TOLERANCES if tol > own_tol):
                 solve_loosely = partial(solve, tol=tol)
                 loose_run = run(solve_loosely, self.problem)
                 if np.all(np.less_equal(self.problem.objective(*loose_run.solution), baseline_objective)):

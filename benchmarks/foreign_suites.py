@@ -13,10 +13,12 @@ from functools import partial
 from itertools import islice
 
 import numpy as np
+import sklearn
 from scipy import sparse
 from sklearn.datasets import make_regression
 from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.fixes import parse_version
 
 from benchmarks.sparse_data import make_text
 from fastlin.benchmarking import Baseline, BenchmarkProblem, LeastSquaresObjective, LogisticObjective, compare
@@ -55,7 +57,7 @@ LASSO_SHAPES = (
 )
 # The penalties of the lasso suite, as fractions of the smallest penalty that makes all coefficients zero.
 LASSO_FRACTIONS = (0.1, 0.01)
-SCIKIT_LEARN = "sklearn.linear_model"
+SCIKIT_LEARN, MIN_SCIKIT_LEARN_VERSION = "sklearn.linear_model", "1.8"
 LASSO_MODULES = {"scikit-learn": SCIKIT_LEARN, "celer": "celer", "skglm": "skglm"}
 
 
@@ -177,7 +179,8 @@ def iterate_lasso_cases(max_rows=sys.maxsize):
     for name, shape, density in LASSO_SHAPES:
         X, y = _simulate_regression(shape, density, max_rows)
         X, y = X.astype(np.float64), y - y.mean()
-        largest_alpha = float(np.abs(X.T @ y).max()) / len(y)
+        train = _make_problem(X, y, None, name)
+        largest_alpha = float(np.abs(train.X.T @ train.y).max()) / len(train.y)
         for fraction in LASSO_FRACTIONS:
             options = {"alpha": fraction * largest_alpha, "fit_intercept": False, "max_iter": MAX_ITER}
             baselines = [
@@ -198,6 +201,8 @@ TITLES = {
 
 def measure_suite(name, is_full_run=False):
     """Return the record of a suite: for each problem, a row per baseline, and reasons for missing ratios."""
+    if parse_version(sklearn.__version__) < parse_version(MIN_SCIKIT_LEARN_VERSION):
+        raise NotImplementedError("scikit-learn before 1.8 ignores l1_ratio without penalty='elasticnet'.")
     seconds = SECONDS_PER_PROBLEM if is_full_run else SHORT_SECONDS_PER_PROBLEM
     cases = SUITES[name]() if is_full_run else islice(SUITES[name](MAX_SHORT_ROWS), 1)
     problems = {}

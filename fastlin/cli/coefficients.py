@@ -65,8 +65,10 @@ def tabulate_coefficients(model: Any, column_std: FloatArray, inference: Any = N
         "coef": coef,
         "standardized_coef": coef * std,
     }
+    # Softmax coefficients with an L1 penalty need not sum to zero over the classes.
+    log_odds = coef - coef.mean(axis=0) if inference is None and len(coef) > 1 else coef
     with np.errstate(over="ignore"):
-        columns["odds_ratio"] = np.exp(coef)
+        columns["odds_ratio"] = np.exp(log_odds)
         if inference is not None:
             limits = inference.conf_int(0.95)
             columns |= {"odds_ratio_lower": np.exp(limits[..., 0]), "odds_ratio_upper": np.exp(limits[..., 1])}

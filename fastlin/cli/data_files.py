@@ -45,7 +45,7 @@ DATES_REMEDY = "; fastlin fit --dates converts it to days and calendar parts"
 IMPUTATION_REMEDY = "fill them in, for example with fastlin fit --impute median"
 
 
-class TrainingData(NamedTuple):
+class TrainingTable(NamedTuple):
     """The features and labels of a file, and notes on conversions that may surprise a user."""
 
     name: str
@@ -243,7 +243,7 @@ class TableFile:
 
 def validate_training_data(
     name: str, options: SimpleNamespace, allows_missing: bool = False, reads_dates: bool = False
-) -> TrainingData:
+) -> TrainingTable:
     """Return the training data of a file. One CommandError reports the problems of all columns.
 
     Numbers and dates may be missing if `allows_missing` is true. Columns of dates become timestamps if `reads_dates` is
@@ -277,7 +277,7 @@ def validate_training_data(
     file.raise_problems()
     if not features:
         raise CommandError(f"{name} has no feature columns: --target and --drop name all of its columns")
-    return TrainingData(name, pa.table(features), date_orders, labels, file.notes)
+    return TrainingTable(name, pa.table(features), date_orders, labels, file.notes)
 
 
 def list_text_columns(table: Any) -> list[str]:
@@ -425,12 +425,12 @@ def list_first_names(names: Collection[object]) -> str:
     return f"{', '.join(map(repr, islice(names, MAX_LISTED_NAMES)))}{more_text}"
 
 
-def check_output_file(name: str, input_files: Iterable[str]) -> None:
-    """Raise a CommandError if an output cannot be written or would overwrite an input."""
+def check_output_file(name: str, other_files: Iterable[str]) -> None:
+    """Raise a CommandError if an output cannot be written, or would overwrite an input or another output."""
     # Writing follows symbolic links, so the file is created in the folder of the link's target.
     path = os.path.realpath(name)
-    if path in map(os.path.realpath, input_files) or (os.path.exists(path) and not os.path.isfile(path)):
-        raise CommandError(f"cannot write {name!r}: it is a folder or an input file; choose another name")
+    if path in map(os.path.realpath, other_files) or (os.path.exists(path) and not os.path.isfile(path)):
+        raise CommandError(f"cannot write {name!r}: it is a folder, an input or another output; choose another name")
     with convert_errors(f"cannot write {name}", OSError):
         check_writable(Path(path).parent)
 

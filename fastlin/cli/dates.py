@@ -11,7 +11,7 @@ ORDERS = "year-month-day", "day-month-year", "month-day-year"
 PART_PATTERNS = {"year": "(?P<year>[0-9]{4})", "month": "(?P<month>[0-9]{1,2})", "day": "(?P<day>[0-9]{1,2})"}
 TIME_PATTERN = r"(?P<time>(?:[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?)"
 # A column contains dates if more than half of its values look like dates. The error then names the other values.
-DATE_PATTERN = r"^\s*(?:[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{4})\b"
+DATE_PATTERN = r"^\s*(?:[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{4})(?:T|\b)"
 WEEKDAYS = "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"
 MICROSECONDS_PER_DAY = 86_400e6
 DATE_REMEDY = "write all dates as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastlin.cli.arguments import CommandError
-from fastlin.cli.data_files import MAX_LISTED_NAMES, TrainingData, is_text_type
+from fastlin.cli.data_files import MAX_LISTED_NAMES, TrainingTable, is_text_type
 from fastlin.cli.dates import DateEncoding, make_date_encoding
 
 
@@ -60,7 +60,7 @@ class Preparation:
         return pa.table(features | indicators)
 
 
-def fit_preparation(data: TrainingData, options: SimpleNamespace) -> Preparation:
+def fit_preparation(data: TrainingTable, options: SimpleNamespace) -> Preparation:
     """Return the preparation that the options `impute` and `missing_indicators` select for training rows."""
     from sklearn.impute import SimpleImputer
 
@@ -86,7 +86,7 @@ def fit_preparation(data: TrainingData, options: SimpleNamespace) -> Preparation
     return Preparation(dates, fill_values, tuple(indicators))
 
 
-def describe_preparation(preparation: Preparation, data: TrainingData) -> dict[str, str]:
+def describe_preparation(preparation: Preparation, data: TrainingTable) -> dict[str, str]:
     """Return the lines on the imputed columns and on the dates of training rows as a dict."""
     lines, columns = {}, set(data.table.column_names)
     imputed = [name for name in preparation.fill_values if name in columns and data.table[name].null_count]

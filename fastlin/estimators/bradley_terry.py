@@ -141,7 +141,8 @@ class BradleyTerry(BaseEstimator):
             1 if `first` wins, 0 if `second` wins, 0.5 for a tie, or any number in between, such as a probability.
         sample_weight : array-like of shape (n_matches,) or None
             The number of identical matches that each match represents, at least 0 and not all 0. A match of weight
-            zero is ignored. None means that all weights are one.
+            zero is ignored. If some weights are not integers, `bootstrap` draws matches with their weights, and the
+            correction for clusters counts each match once. None means that all weights are one.
         clusters : array-like of shape (n_matches,) or None
             Cluster of each match, for example the voter. Standard errors and the bootstrap then allow for dependence
             within clusters.
@@ -160,7 +161,8 @@ class BradleyTerry(BaseEstimator):
             If an argument is invalid, if a match is between an item and itself, or if covariates are collinear
             (`CollinearityError`).
         SeparationError
-            If there are no finite estimates without a penalty.
+            If there are no finite estimates without a penalty. Covariates are only checked if there are at most 4,096
+            parameters.
         """
         check_parameters(self)
         # NumPy's warnings are not needed, because the results are checked for overflow.
@@ -216,16 +218,18 @@ class BradleyTerry(BaseEstimator):
         )
         if len(first_indices) != len(second_indices):
             raise ValueError(
-                f"first and second must have the same length, got {len(first_indices)} and {len(second_indices)}."
+                f"first and second must have one entry per match, got {len(first_indices)} and {len(second_indices)} "
+                "entries. Pass arrays of the same length."
             )
         log_odds = self.strengths_[first_indices] - self.strengths_[second_indices]
         if covariates is not None:
             values, names = read_covariates(covariates, len(log_odds))
             names = names if hasattr(covariates, "columns") else self.covariate_names_
             if values.shape[1] != len(self.covariate_coef_) or names != self.covariate_names_:
+                columns = ", ".join(self.covariate_names_) or "no covariates; set covariates=None"
                 raise ValueError(
-                    f"covariates must have the columns of the fit, {self.covariate_names_}, got shape {values.shape}"
-                    f"{f' and names {names}' if hasattr(covariates, 'columns') else ''}."
+                    f"covariates have the columns {', '.join(names[: values.shape[1]])} in shape {values.shape}, but "
+                    f"the fit had {columns}."
                 )
             log_odds += np.einsum("ij,j->i", values, self.covariate_coef_)
         return expit(log_odds)
@@ -287,12 +291,13 @@ class BradleyTerry(BaseEstimator):
     def bootstrap(self, n_resamples: int = 1000, random_state: RandomState = None) -> FloatArray:
         """Bootstrap the strengths: refit the model to resamples of the matches, or of the clusters if there are any.
 
-        Each resample consists of n_matches matches drawn with replacement, each with its weight. Each refit stops
-        within a hundredth of a standard error of its optimum. With a finite C and without covariates, refits are
-        batched. The result does not depend on the number of threads.
+        Each resample has as many matches as the data, drawn with replacement. Each refit stops within a hundredth of a
+        standard error of its optimum. With a finite C and without covariates, refits are batched. The result does not
+        depend on the number of threads.
 
         The refits use the C of the fit. Without a penalty, a resample without finite strengths is drawn again, and a
-        warning reports how often.
+        warning reports how often. Resamples in which covariates separate wins from losses are not drawn again; most of
+        their refits do not converge, which the warning reports too.
 
         Parameters
         ----------
@@ -332,8 +337,9 @@ class BradleyTerry(BaseEstimator):
         if n_redraws or n_unconverged:
             warnings.warn(
                 f"{n_redraws} resamples without finite strengths were drawn again, and {n_unconverged} of "
-                f"{n_resamples} refits stopped before they converged. The strengths are conditional on finite "
-                "estimates, so their spread may be too small. Use a penalty, for example BradleyTerry(C=1.0).",
+                f"{n_resamples} refits stopped before they converged. The spread of the strengths is conditional on "
+                f"finite estimates. Add matches, or {'use a smaller C' if self._C < np.inf else 'a penalty, C=1.0'}"
+                f"{', or remove covariates' * bool(self.covariate_names_)}.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -356,7 +362,8 @@ class BradleyTerry(BaseEstimator):
         n, n_parameters = matches.n_matches, len(self.items_) - 1 + len(self.covariate_names_)
         if has_clusters and n <= n_parameters:
             raise ValueError(
-                f"clusters require more matches than parameters, got {n} matches and {n_parameters} parameters."
+                f"clusters require more matches than parameters, got {n} matches and {n_parameters} parameters. Add "
+                "matches, or set clusters=None."
             )
         names = np.array([*(f"item {item}" for item in self.items_), *self.covariate_names_], object)
         options = InferenceOptions(
@@ -368,7 +375,7 @@ class BradleyTerry(BaseEstimator):
             classes=np.array(["loss", "win"]),
             names=names if self._reference is None else np.delete(names, self._reference),
             omitted_categories=NO_OMITTED_CATEGORIES,
-            clusters=[] if matches.clusters is None else [matches.clusters[matches.shares.indices]],
+            clusters=[] if matches.clusters is None else [matches.clusters[matches.row_weights.indices]],
             weights=WeightInfo("frequency", weight_unit, False),
             tol=0.0,
             stacklevel=4,

@@ -22,6 +22,9 @@ from fastlin.inference.bootstrap import MAX_RESAMPLING_ATTEMPTS
 from fastlin.inference.covariances import encode_single_key
 from fastlin.typing import Array, FloatArray, IntArray
 
+# The sum of integer weights is exact below this number.
+MAX_EXACT_COUNT = 2**53
+
 
 @dataclass(frozen=True, eq=False)
 class Matches:
@@ -29,9 +32,9 @@ class Matches:
 
     A match with outcome o is a win of `first` with weight o, and a win of `second` with weight 1 - o. `covariates`
     (n_rows, q) are from the winner's point of view. Identical matches are counted once: `counts` (n_kinds,) is the
-    number of matches of each kind, and entry (r, k) of `shares` is the weight of row r in a match of kind k. Matches
-    with covariates or clusters are not merged; `clusters` (n_kinds,) then contains the cluster of each match, or is
-    None.
+    number of matches of each kind, and entry (r, k) of `row_weights` is the weight of row r in a match of kind k.
+    Matches with covariates or clusters are not merged; `clusters` (n_kinds,) then contains the cluster of each match,
+    or is None.
     """
 
     items: Array
@@ -39,18 +42,18 @@ class Matches:
     losers: IntArray
     covariates: FloatArray
     covariate_names: list[str]
-    shares: sparse.csr_array
+    row_weights: sparse.csr_array
     counts: IntArray
     clusters: IntArray | None
 
     @property
     def n_matches(self) -> int:
-        """The number of matches of positive weight."""
+        """The number of matches. A weight that is not an integer counts as one match."""
         return int(self.counts.sum())
 
     def compute_row_weights(self, counts: ArrayLike | None = None) -> FloatArray:
         """Return the weights (n_rows,) of the rows if there are `counts` (n_kinds,) matches of each kind."""
-        return self.shares @ np.asarray(self.counts if counts is None else counts, np.float64)
+        return self.row_weights @ np.asarray(self.counts if counts is None else counts, np.float64)
 
     def sum_wins_and_matches(self) -> tuple[FloatArray, FloatArray]:
         """Return the weight of the wins and of the matches of each item, (n_items,) each."""
@@ -149,7 +152,9 @@ class MatchResampler:
         n_draws = int(unit_counts.sum())
         for attempt in range(MAX_RESAMPLING_ATTEMPTS):
             counts = random.multinomial(n_draws, unit_counts / n_draws)
-            row_weights = matches.compute_row_weights(counts if matches.clusters is None else counts[matches.clusters])
+            if matches.clusters is not None:
+                counts = matches.counts * counts[matches.clusters]
+            row_weights = matches.compute_row_weights(counts)
             if not (self.must_connect and matches.find_groups(row_weights).any()):
                 self.n_redraws[number] = attempt
                 yield row_weights / self.weight_unit
@@ -186,11 +191,15 @@ def read_matches(
     used_items, codes = np.unique([first_codes[used], second_codes[used]], return_inverse=True)
     items, (first_codes, second_codes) = items[used_items], codes.reshape(2, -1)
     cluster_codes = None if clusters is None else encode_single_key(clusters, len(weights), used)
+    weights, counts = weights[used], np.ones(len(used), np.int64)
+    if (weights == np.floor(weights)).all() and weights.sum() < MAX_EXACT_COUNT:
+        # A match of weight 3 is the same as three matches.
+        weights, counts = np.ones(len(used)), weights.astype(np.int64)
     is_merged = covariates is None and clusters is None
-    winners, losers, signed_covariates, shares, counts = _make_rows(
-        first_codes, second_codes, outcomes[used], weights[used], covariate_values[used], is_merged
+    winners, losers, signed_covariates, row_weights, counts = _make_rows(
+        first_codes, second_codes, outcomes[used], weights, counts, covariate_values[used], is_merged
     )
-    return Matches(items, winners, losers, signed_covariates, covariate_names, shares, counts, cluster_codes)
+    return Matches(items, winners, losers, signed_covariates, covariate_names, row_weights, counts, cluster_codes)
 
 
 def read_items(name: str, values: ArrayLike) -> list[Any]:
@@ -210,9 +219,16 @@ def _encode_items(sides):
     try:
         names = sorted(names)
     except TypeError as error:
-        raise TypeError(f"first and second must contain items that can be sorted, of one type: {error}") from error
-    codes = dict(zip(names, range(len(names)), strict=True))
-    return np.array(names), [np.fromiter(map(codes.__getitem__, side), np.int64, len(side)) for side in sides]
+        kinds = " and ".join(sorted({type(name).__name__ for name in names}))
+        raise TypeError(
+            f"first and second must contain items of one type, which can be sorted, got {kinds}. Convert the items, for "
+            "example with astype(str)."
+        ) from error
+    codes, items = dict(zip(names, range(len(names)), strict=True)), np.array(names)
+    if items.tolist() != names:
+        # NumPy rounds integers of different types to float64.
+        items = np.array(names, object)
+    return items, [np.fromiter(map(codes.__getitem__, side), np.int64, len(side)) for side in sides]
 
 
 def _read_outcomes(outcome):
@@ -259,18 +275,17 @@ def find_items(name: str, values: ArrayLike, items: Array) -> IntArray:
     return np.fromiter(map(codes.__getitem__, names), np.int64, len(names))
 
 
-def _make_rows(first, second, outcomes, weights, covariates, is_merged):
-    """Return the winners, losers, covariates and `shares` of the rows, and the counts of the distinct matches.
+def _make_rows(first, second, outcomes, weights, counts, covariates, is_merged):
+    """Return the winners, losers, covariates and `row_weights` of the rows, and the counts of the distinct matches.
 
     If `is_merged` is true, identical matches are merged, and then the rows with the same winner and loser.
     """
     n_items = 1 + max(first.max(), second.max())
-    counts = np.ones(len(first), np.int64)
     if is_merged:
         # The order of the two items does not matter.
         outcomes = np.where(first > second, 1 - outcomes, outcomes)
         first, second = np.minimum(first, second), np.maximum(first, second)
-        kinds, counts = _find_distinct_matches(first * n_items + second, outcomes, weights)
+        kinds, counts = _find_distinct_matches(first * n_items + second, outcomes, weights, counts)
         first, second, outcomes, weights, covariates = (
             values[kinds] for values in (first, second, outcomes, weights, covariates)
         )
@@ -287,14 +302,15 @@ def _make_rows(first, second, outcomes, weights, covariates, is_merged):
         entries, first_entries, rows, values = np.repeat(entries, 2), np.repeat(entries, 2), np.arange(2), values / 2
     signed_covariates = np.concatenate([covariates, -covariates])[first_entries]
     shape = len(first_entries), len(counts)
-    shares = sparse.csr_array((values[entries], (rows, entries % len(counts))), shape=shape)
-    return winners[first_entries], losers[first_entries], signed_covariates, shares, counts
+    row_weights = sparse.csr_array((values[entries], (rows, entries % len(counts))), shape=shape)
+    return winners[first_entries], losers[first_entries], signed_covariates, row_weights, counts
 
 
-def _find_distinct_matches(codes, outcomes, weights):
+def _find_distinct_matches(codes, outcomes, weights, counts):
     """Return the index of one match of each kind, and the number of matches of each kind."""
     for values in (outcomes, weights):
         # The codes are made consecutive in each step, so that the products do not overflow.
         levels, levels_of_matches = np.unique(values, return_inverse=True)
         codes = np.unique(codes, return_inverse=True)[1] * len(levels) + levels_of_matches
-    return np.unique(codes, return_index=True, return_counts=True)[1:]
+    _, first_indices, kinds = np.unique(codes, return_index=True, return_inverse=True)
+    return first_indices, np.bincount(kinds, counts).astype(np.int64)

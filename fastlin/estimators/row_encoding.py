@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.columns import validate_matrix
-from fastlin.estimators.labels import validate_offset
+from fastlin.estimators.labels import prefix_error_messages, validate_offset
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.inference.predictions import NewRows
 from fastlin.matrices import CategoricalColumn, TableMatrix
@@ -45,7 +45,8 @@ class RowEncoder:
         """Return rows and their offsets. Raise an error if they do not match the model."""
         if isinstance(X, Blocks):
             raise TypeError("X_new must be in memory, got Blocks. Call predict for the rows of each block.")
-        matrix = validate_matrix(self.features, X, reset=False)
+        with prefix_error_messages("X_new"):
+            matrix = validate_matrix(self.features, X, reset=False)
         if isinstance(matrix, TableMatrix):
             self._check_categories(matrix)
         return NewRows(matrix, self.columns, validate_offset(offset, matrix.shape[0], self.n_classes, rows="X_new"))

@@ -287,7 +287,7 @@ def plot_strengths(model: Any, *, axes: Axes | None = None, n_items: int = 30) -
     """
     if not hasattr(model, "strengths_"):
         raise ValueError(
-            f"model must be a fitted BradleyTerry model with strengths_, got {type(model).__name__} without"
+            f"model must be a fitted BradleyTerry model, got {type(model).__name__} without strengths_; call fit first"
         )
     table = model.to_frame()
     strengths, limits = (np.array([table[name] for name in names]) for names in (["strength"], ["lower", "upper"]))

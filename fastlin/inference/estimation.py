@@ -16,7 +16,7 @@ from fastlin.inference.inference import Inference, InferenceBasis, collect_infer
 from fastlin.inference.likelihood import sum_weights
 from fastlin.inference.optimum import Optimum, approach_optimum, find_optimum, make_probability_buffer
 from fastlin.inference.options import InferenceOptions
-from fastlin.inference.predictions import RowEncoder
+from fastlin.inference.predictions import EncodeRows
 from fastlin.inference.separation import check_separation, has_certified_maximum
 from fastlin.objective.objective import Objective
 from fastlin.typing import FloatArray
@@ -27,7 +27,7 @@ MAX_OPTIMUM_DISTANCE = 0.01
 
 
 def compute_inference(
-    objective: Objective, coef: FloatArray, intercept: FloatArray, options: InferenceOptions, encode_rows: RowEncoder
+    objective: Objective, coef: FloatArray, intercept: FloatArray, options: InferenceOptions, encode_rows: EncodeRows
 ) -> Inference:
     """Return the Inference of a model with coef (K, d) and intercept (K,) for the rows of its objective.
 

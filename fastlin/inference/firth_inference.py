@@ -14,7 +14,7 @@ from fastlin.inference.contrasts import Contrasts, find_reference
 from fastlin.inference.hypotheses import TestResult
 from fastlin.inference.inference import Inference, InferenceBasis, collect_inference_fields
 from fastlin.inference.likelihood import LikelihoodState
-from fastlin.inference.predictions import RowEncoder
+from fastlin.inference.predictions import EncodeRows
 from fastlin.inference.profile import ESTIMATE_TOL, MAX_STEPS, maximize_likelihood
 from fastlin.typing import Array, FloatArray
 
@@ -114,7 +114,7 @@ def compute_firth_inference(
     names: Array,
     omitted_categories: OmittedCategories,
     reference: Any,
-    encode_rows: RowEncoder,
+    encode_rows: EncodeRows,
 ) -> FirthInference:
     """Return the FirthInference at the maximum near `start`, the state of a fitted model. `names` has shape (d,)."""
     if start.likelihood.objective.rows.has_targets:

@@ -28,6 +28,8 @@ from fastlin.typing import BoolArray, FloatArray
 # Maximum number of parameters K (d + 1) for which the covariance of all parameters is computed. The covariance then
 # takes 134 MB, as much as the Hessian and its factor.
 MAX_PARAMETERS = 4096
+# Bytes of the arrays of one batch of rows, or of derivatives.
+BYTES_PER_BATCH = 16 << 20
 # A column depends on preceding columns if its pivot is smaller than MIN_PIVOT times the diagonal entry. It also does if
 # the kernel added more than MAX_ADDED_RIDGE times the diagonal entry to make the matrix positive definite.
 MIN_PIVOT, MAX_ADDED_RIDGE = 1e-12, 1e-9

@@ -31,7 +31,7 @@ from fastlin.inference.hypotheses import (
 from fastlin.inference.influence import Influence, compute_influence
 from fastlin.inference.likelihood import Likelihood, compute_null_log_likelihood
 from fastlin.inference.marginal_effects import MarginalEffects, compute_marginal_effects
-from fastlin.inference.predictions import PredictedProbabilities, RowEncoder, predict_probabilities
+from fastlin.inference.predictions import EncodeRows, PredictedProbabilities, predict_probabilities
 from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray, MatrixLike
 
@@ -65,7 +65,7 @@ class InferenceBasis:
     contrasts: Contrasts
     positions: IntArray
     point: Point | None
-    encode_rows: RowEncoder
+    encode_rows: EncodeRows
     omitted_categories: OmittedCategories = NO_OMITTED_CATEGORIES
     has_likelihood: bool = True
     df_t: float | None = None

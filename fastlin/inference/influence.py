@@ -17,13 +17,11 @@ import numpy as np
 from scipy.special import expit, log_expit, softmax, xlogy
 
 from fastlin.inference.contrasts import Contrasts
-from fastlin.inference.hessian import MAX_PARAMETERS, InformationMatrix, multiply
+from fastlin.inference.hessian import BYTES_PER_BATCH, MAX_PARAMETERS, InformationMatrix, multiply
 from fastlin.inference.predictions import compute_log_odds
 from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
 
-# Bytes of the arrays of one batch of rows.
-BYTES_PER_BATCH = 16 << 20
 # A row is necessary for the estimates if the determinant of I - W_i M_i is smaller. It is 1 - leverage for two classes.
 MIN_DETERMINANT = 1e-8
 

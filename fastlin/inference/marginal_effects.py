@@ -16,14 +16,12 @@ from scipy.special import softmax
 
 from fastlin.inference import tables
 from fastlin.inference.contrasts import Contrasts
-from fastlin.inference.hessian import multiply
+from fastlin.inference.hessian import BYTES_PER_BATCH, multiply
 from fastlin.inference.hypotheses import WaldStatistics
 from fastlin.matrices import Passes
 from fastlin.objective.point import Point
 from fastlin.typing import Array, FloatArray, IntArray
 
-# Bytes of one batch of dense rows, or of derivatives.
-BYTES_PER_BATCH = 16 << 20
 # Maximum size, in bytes, of the means of all products of three probabilities.
 MAX_PRODUCT_BYTES = 1 << 30
 

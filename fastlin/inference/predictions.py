@@ -17,12 +17,9 @@ from scipy.special import expit, logsumexp, softmax
 
 from fastlin.inference import tables
 from fastlin.inference.contrasts import find_reported_classes
-from fastlin.inference.hessian import multiply
+from fastlin.inference.hessian import BYTES_PER_BATCH, multiply
 from fastlin.matrices import Matrix
 from fastlin.typing import Array, FloatArray, IntArray
-
-# Bytes of the arrays of one batch of rows.
-BYTES_PER_BATCH = 16 << 20
 
 
 class NewRows(NamedTuple):
@@ -38,7 +35,7 @@ class NewRows(NamedTuple):
 
 
 # A function that returns the NewRows for the arguments X_new and offset of a user. It must be possible to pickle it.
-RowEncoder: TypeAlias = Callable[[Any, Any], NewRows]
+EncodeRows: TypeAlias = Callable[[Any, Any], NewRows]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
