@@ -153,6 +153,7 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
             for point in curve:
                 point["suboptimality"] = (point["objective"] - optimum) / (abs(optimum) or 1.0)
     notify(f"{problem.name}, repetitions")
+    curve_seconds = perf_counter() - begin
     repetitions = dict(_repeat_compared_fits(candidates.get(reference), candidates.values(), repetitions_deadline))
     return {
         **problem.describe(),
@@ -168,7 +169,16 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
             for name, candidate in candidates.items()
             if (point := candidate.find_compared_point()) is not None
         },
-        "needed_seconds": _estimate_needed_seconds(candidates.values(), seconds, budget),
+        "needed_seconds": max(
+            filter(
+                None,
+                (
+                    _estimate_needed_seconds(candidates.values(), seconds, budget),
+                    _estimate_seconds_for_repetitions(candidates, reference, repetitions, curve_seconds),
+                ),
+            ),
+            default=None,
+        ),
         "cut_off": {
             name: f"{len(candidate.points)} of {len(candidate.baseline.efforts)}"
             for name, candidate in candidates.items()
@@ -183,6 +193,18 @@ def _estimate_needed_seconds(candidates, seconds, budget):
     """Return a time in which each baseline that had too little time can make another fit, or None if there is none."""
     budgets = [next_budget for candidate in candidates if (next_budget := candidate.estimate_next_budget(budget))]
     return ceil(seconds * max(budgets) / max(budget, MIN_POINT_SECONDS)) if budgets else None
+
+
+def _estimate_seconds_for_repetitions(candidates, reference, repetitions, curve_seconds):
+    """Return a time that suffices for the repetitions of all compared fits, or None if no repetitions are missing."""
+    seconds = {
+        name: timing.N_REPETITIONS * candidate.estimate_seconds(point)
+        for name, candidate in candidates.items()
+        if candidate.failed is None and (point := candidate.find_compared_point()) is not None
+    }
+    if reference not in seconds or seconds.keys() <= {reference, *repetitions}:
+        return None
+    return ceil((curve_seconds + sum(seconds.values())) / REPETITIONS_DEADLINE_FRACTION)
 
 
 def _find_excluded_baselines(pool, candidates, reference_process):

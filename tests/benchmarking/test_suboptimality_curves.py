@@ -213,6 +213,21 @@ def test_the_needed_time_allows_the_next_fit_of_the_slowest_baseline():
     assert find([make(0.0)], 60.0, 0.0) > 60
 
 
+def test_the_needed_time_allows_the_repetitions():
+    def make(name, seconds, suboptimality=1e-5):
+        candidate = suboptimality_curves._Candidate(name, LIBRARIES["torch"], "rows", "sample", None)
+        candidate.points = [{"seconds": seconds, "suboptimality": suboptimality, "threads": 1}]
+        return candidate
+
+    candidates = {"ours": make("ours", 1.0), "theirs": make("theirs", 2.0), "inaccurate": make("inaccurate", 9.0, 0.1)}
+    find = suboptimality_curves._estimate_seconds_for_repetitions
+    n, fraction = suboptimality_curves.timing.N_REPETITIONS, suboptimality_curves.REPETITIONS_DEADLINE_FRACTION
+    assert find(candidates, "ours", {}, 10.0) == np.ceil((10.0 + 3.0 * n) / fraction)
+    assert find(candidates, "ours", {"theirs": {}}, 10.0) is None
+    # Without a reference, repetitions are useless.
+    assert find(candidates, "inaccurate", {}, 10.0) is None
+
+
 def test_each_missing_ratio_has_a_reason():
     point = {"seconds": 1.0, "suboptimality": 0.1}
     comparison = {

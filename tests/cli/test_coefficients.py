@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import fastlin
-from fastlin.cli.coefficients import compute_column_std
+from fastlin.cli.coefficients import compute_column_std, tabulate_coefficients
 from fastlin.cli.model_file import read_model
 
 FIT_CHURN = "fit", "churn.csv", "--target", "churned", "--drop", "customer"
@@ -92,6 +92,19 @@ def test_coefficients_of_three_classes(churn, run, tmp_path, inference):
         np.testing.assert_allclose(row["coef"][["calls", "autopay"]], coef, rtol=1e-5, atol=1e-9)
     assert f"odds ratio: {comparison}, per unit of the column" in printed
     assert "pro: calls" in printed
+
+
+def test_odds_ratios_with_an_l1_penalty_compare_with_the_mean_of_the_classes():
+    generator = np.random.default_rng(0)
+    X = pd.DataFrame(generator.normal(size=(300, 3)), columns=list("abc"))
+    y = np.argmax(X + generator.normal(size=(300, 3)), axis=1)
+    model = fastlin.LogisticRegression(C=0.1, l1_ratio=1.0).fit(X, y)
+    columns = tabulate_coefficients(model, X.std(ddof=0).to_numpy())
+    ratios, coef = columns["odds_ratio"].reshape(3, 4), np.column_stack([model.coef_, model.intercept_])
+    # The coefficients themselves do not sum to zero, because the penalty sets some of them to zero.
+    assert np.abs(coef[:, :-1].sum(axis=0)).max() > 0.1
+    np.testing.assert_allclose(ratios.prod(axis=0), 1, rtol=1e-14)
+    np.testing.assert_allclose(ratios[1] / ratios[0], np.exp(coef[1] - coef[0]), rtol=1e-13)
 
 
 def test_columns_and_categories_with_equal_names_have_their_own_deviations():

@@ -29,6 +29,7 @@ def test_dates_formatted_by_python_are_read_in_their_order(dates, order, time_fo
     dates = [*dates, datetime.datetime(2026, 1, 31, 23, 59)]
     date_format = PYTHON_FORMATS[order].replace("%Y", "{:04d}") + time_format
     strings = [date.strftime(date_format).format(date.year) for date in dates]
+    assert are_dates(make_column(*strings))
     values, inferred_order = parse_dates(make_column(*strings, "", "NA"))
     assert inferred_order == order
     expected = [datetime.datetime.strptime(text, PYTHON_FORMATS[order] + time_format) for text in strings]

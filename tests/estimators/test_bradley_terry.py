@@ -268,6 +268,34 @@ def test_the_bootstrap_draws_matches_or_clusters():
     assert (np.abs(pairs.bootstrap(2, random_state=0)[0] - refit.strengths_) < 2 * COEF_TOL * errors).all()
 
 
+def test_integer_weights_are_numbers_of_matches():
+    # 60 wins and 40 losses between two items: strengths of plus and minus half the log odds.
+    summed = BradleyTerry().fit(["a", "b"], ["b", "a"], [1, 1], sample_weight=[60, 40])
+    repeated = BradleyTerry().fit(["a"] * 100, ["b"] * 100, [1] * 60 + [0] * 40)
+    np.testing.assert_array_equal(summed.bootstrap(400, random_state=0), repeated.bootstrap(400, random_state=0))
+    std_error = np.sqrt(1 / 60 + 1 / 40) / 2
+    # The relative standard error of a standard deviation of 400 numbers is 1 / sqrt(800) = 0.035.
+    assert summed.bootstrap(400, random_state=0)[:, 0].std() == pytest.approx(std_error, rel=0.15)
+    # A match of weight 3 in a cluster is the same as three matches in this cluster, and is drawn with the cluster.
+    first, second, outcome, _, _ = make_matches(n_matches=120)
+    clusters = np.arange(120) // 2
+    weighted = BradleyTerry().fit(first, second, outcome, np.full(120, 3), clusters=clusters)
+    tripled = BradleyTerry().fit(
+        *(np.tile(values, 3) for values in (first, second, outcome)), None, np.tile(clusters, 3)
+    )
+    np.testing.assert_allclose(weighted.covariance_, tripled.covariance_, rtol=1e-9, atol=1e-12)
+    errors = np.sqrt(np.diagonal(weighted.covariance_))
+    differences = weighted.bootstrap(3, random_state=0) - tripled.bootstrap(3, random_state=0)
+    assert (np.abs(differences) < 2 * COEF_TOL * errors).all()
+
+
+def test_large_integer_items_are_exact():
+    items = np.array([5, 2**63 + 1, 2**63 + 3], np.uint64)
+    model = BradleyTerry(C=1.0).fit(items[[0, 1, 2]], items[[1, 2, 0]], [1, 1, 1])
+    assert model.items_.tolist() == items.tolist()
+    assert model.predict_proba([2**63 + 1], [2**63 + 3]).shape == (1,)
+
+
 def test_resamples_without_estimates_are_drawn_again():
     first, second, outcome = ["a"] * 4 + ["b"] * 4, ["b"] * 4 + ["c"] * 4, [1, 1, 1, 0] * 2
     model = BradleyTerry().fit(first, second, outcome)

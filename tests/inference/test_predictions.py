@@ -187,7 +187,7 @@ def test_invalid_rows_raise_errors():
     model = LogisticRegression(C=np.inf, tol=1e-12).fit(X, y)
     result = model.inference(X, y)
     assert_raises("level must be between 0 and 1, got 95", result.predict, X, 95)
-    assert_raises("X has 2 features, but .* is expecting 3", result.predict, X[:, :2])
+    assert_raises("X_new: X has 2 features, but .* is expecting 3", result.predict, X[:, :2])
     assert_raises("contains NaN", result.predict, np.full((1, 3), np.nan))
     assert_raises(r"one number for each row and class, \(n_samples, 3\)", result.predict, X, offset=y)
     row_blocks = blocks.from_arrays(X, y, rows_per_block=90)
