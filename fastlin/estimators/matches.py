@@ -221,7 +221,7 @@ def _encode_items(sides):
     except TypeError as error:
         kinds = " and ".join(sorted({type(name).__name__ for name in names}))
         raise TypeError(
-            f"first and second must contain items of one type, which can be sorted, got {kinds}. Convert the items, for "
+            f"first and second must contain items of one type that can be sorted, got {kinds}. Convert the items, for "
             "example with astype(str)."
         ) from error
     codes, items = dict(zip(names, range(len(names)), strict=True)), np.array(names)
