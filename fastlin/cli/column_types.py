@@ -18,8 +18,10 @@ from fastlin.cli.arguments import THOUSANDS_SEPARATORS
 EXTRA_MISSING_STRINGS = ("?",)
 SIGNED_ZERO_PATTERN = r"^\s*-(0[.,]0*)\s*$"
 LEADING_ZERO_OR_PLUS_PATTERN = r"^(?:-?0[0-9xX]|\+)"
-DATE_OR_TIME_PATTERN = r"^(?:[0-9]{4}([-/.])[0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}[-/.][0-9]{4}|[0-9]{1,2}:[0-9]{2})"
+DATE_OR_TIME_PATTERN = (
+    r"^(?:[0-9]{4}([-/.])[0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}[-/.][0-9]{4}|[0-9]{1,2}:[0-9]{2})"
     r"(?:T|\b)"
+)
 DATE_LOSS = "is a date or a time"
 # float64 represents every integer up to this value exactly.
 MAX_EXACT_INTEGER = 2**53
