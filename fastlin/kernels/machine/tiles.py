@@ -15,7 +15,7 @@ from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.intrinsics import optimize_for_size, prevent_inlining
 from fastlin.kernels.machine.simd import CLASSES_PER_TILE, ROWS_PER_GROUP
 
-# A tile, its scores, the coefficients and the rows of the next tile fit into the L2 cache together (1 MB or more).
+# A tile, its scores and the coefficients fit into the L2 cache together (1 MB or more).
 TILE_BYTES = 300_000
 # This is also the maximum number of rows that are summed in float32 before the sum continues in float64.
 MAX_TILE_ROWS = 128
