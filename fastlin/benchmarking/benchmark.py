@@ -310,7 +310,7 @@ def compare(
         The estimators. Their names must be unique.
     seconds : float, default=60.0
         The approximate time of the whole comparison. Before it begins, each baseline loads its code and is fitted to a
-        small sample; this time is not counted.
+        small sample and once to the rows, and the minimum of the objective is computed; this time is not counted.
     reference : str or None, default=None
         The name of the baseline with which the others are compared. None means the first one.
     notify : callable or None, default=None

@@ -1,9 +1,9 @@
 """Curves of suboptimality vs fit time, one per baseline, with the same rows and the same objective.
 
 Each point of a curve is a fit from scratch, and its time is the total time of this fit. A baseline first fits a small
-sample. This fit also loads and compiles the baseline's code. The baselines of each package run in their own process, so
-a baseline that is too slow or crashes does not end the comparison. Finally, interleaved repetitions of the compared
-fits give confidence intervals.
+sample, and then the rows with its first effort. These fits also load and compile the baseline's code, and are not
+counted. The baselines of each package run in their own process, so a baseline that is too slow or crashes does not end
+the comparison. Finally, interleaved repetitions of the compared fits give confidence intervals.
 
 A problem has a `name` and these methods: `make_sample()` returns a small problem, `find_optimum()` returns the minimum
 of the objective, or None if it is unknown, and `measure(solution)` returns a dict with the objective, if there is one,
@@ -45,6 +45,9 @@ DEFAULT_COMPARISON_SECONDS, LONG_COMPARISON_SECONDS = 60.0, 900.0
 N_SAMPLE_ROWS = 300
 # The maximum number of seconds in which a baseline must load its code and fit a small sample.
 MAX_LOADING_SECONDS = 120.0
+# The minimum of the limit of a first fit to the rows, which compiles code that the sample does not need, and of the fit
+# that finds the optimum.
+MAX_WARM_UP_SECONDS = 20.0
 # Fractions of a problem's seconds at which the curves and the repetitions must end.
 CURVES_DEADLINE_FRACTION, REPETITIONS_DEADLINE_FRACTION = 0.75, 0.95
 # The approximate number of entries of the rows that are checked for changes after each fit.
@@ -127,16 +130,17 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
     if is_required and reference in left_out:
         raise CannotSolveError(left_out[reference])
     candidates = {name: candidate for name, candidate in candidates.items() if name not in left_out}
+    notify(f"{problem.name}, optimum")
+    known_optimum = None
+    with suppress(ChildProcessError, TimeoutError):
+        known_optimum = reference_process.call(find_optimum, paths[0], seconds=max(seconds, MAX_WARM_UP_SECONDS))
+    for name, candidate in candidates.items():
+        notify(f"{problem.name}, {name}, first fit")
+        candidate.warm_up(max(seconds / len(candidates), MAX_WARM_UP_SECONDS))
     begin = perf_counter()
     curves_deadline, repetitions_deadline = (
         begin + fraction * seconds for fraction in (CURVES_DEADLINE_FRACTION, REPETITIONS_DEADLINE_FRACTION)
     )
-    notify(f"{problem.name}, optimum")
-    known_optimum = None
-    with suppress(ChildProcessError, TimeoutError):
-        # If the reference is fastlin, this fit also loads and compiles its code for these rows.
-        limit = max(0.0, curves_deadline - perf_counter()) / 2
-        known_optimum = reference_process.call(find_optimum, paths[0], seconds=limit)
     budget = max(0.0, curves_deadline - perf_counter()) / max(1, len(candidates))
     for effort_index in range(max((len(candidate.baseline.efforts) for candidate in candidates.values()), default=0)):
         # The fits of the baselines are interleaved, because the speed of a machine changes over time.
@@ -298,6 +302,12 @@ class _Candidate:
             return TimeoutError(f"loading and a fit to a small sample took more than {MAX_LOADING_SECONDS:g} s")
         except CURVE_ENDING_ERRORS as error:
             return error
+
+    def warm_up(self, limit):
+        """Fit the rows with the first effort. The time is not counted, and a failure recurs in the measured fit."""
+        arguments = self.baseline, self.rows, self.baseline.efforts[0], count_threads(), 1, 0.0
+        with suppress(*CURVE_ENDING_ERRORS):
+            self._process.call(solve, *arguments, seconds=limit)
 
     def should_measure_next_effort(self, effort_index, optimum, budget, deadline):
         """Return whether another effort is necessary and will probably not exceed the budget and the deadline."""
