@@ -13,12 +13,15 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 import fastlin
 from benchmarks.data import simulate_softmax_data
 from fastlin.benchmarking import Baseline, BenchmarkProblem, LogisticObjective, compare
+from fastlin.benchmarking.timing import classify_interval
 
 CASE, RECORD_KIND = "false-alarms", "false alarms"
 # Half of the comparisons run with a busy core. A comparison of short fits takes about five seconds.
 N_COMPARISONS, SECONDS_PER_COMPARISON = 200, 6.0
 N_SHORT_COMPARISONS, SHORT_SECONDS_PER_COMPARISON = 4, 0.5
 FIRST, SECOND = "first", "second"
+# What the second name is called if its time is longer, shorter or even.
+VERDICTS = {"shorter": "faster", "longer": "slower", "even": "even"}
 # With this tol, both estimators reach the suboptimality at which times are compared.
 TOL = 1e-6
 ESTIMATORS = {"fastlin": fastlin.LogisticRegression, "scikit-learn": ScikitLearnLogisticRegression}
@@ -59,15 +62,15 @@ def make_baselines(model_class):
 
 def count_verdicts(problems, seconds):
     """Return the number of comparisons in which the second name was faster or slower than the first, or neither."""
-    counts = {"faster": 0, "slower": 0, "even": 0, "not compared": 0}
+    counts = {**dict.fromkeys(VERDICTS.values(), 0), "not compared": 0}
     for name, model_class in ESTIMATORS.items():
         selected = [problem for estimator, problem in problems if estimator == name]
         for problem in compare(selected, make_baselines(model_class), len(selected) * seconds).problems:
             if SECOND not in problem["repetitions"]:
                 counts["not compared"] += 1
                 continue
-            low, high = problem["repetitions"][SECOND]["interval"]
-            counts["slower" if low > 1 else "faster" if high < 1 else "even"] += 1
+            verdict = classify_interval(problem["repetitions"][SECOND]["interval"])
+            counts[VERDICTS[verdict]] += 1
     return counts
 
 

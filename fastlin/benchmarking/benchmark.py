@@ -24,10 +24,13 @@ from fastlin.benchmarking.suboptimality_curves import (
     measure_curves,
     sample_classes,
 )
+from fastlin.benchmarking.timing import classify_interval
 from fastlin.environment.file_system import write_atomically
 from fastlin.environment.interruption import import_uninterrupted
 from fastlin.figures import benchmarks as figures
 
+# What a baseline is if its time is longer, shorter or even.
+DIFFERENCES = {"longer": "slower", "shorter": "faster", "even": "no significant difference"}
 # The other values of a point of a curve.
 RESERVED_NAMES = frozenset(("objective", "suboptimality", "effort", "effort_index", "threads", "seconds", "fits"))
 
@@ -255,7 +258,7 @@ def _describe_problem(problem):
             repetitions = problem["repetitions"][name]
             low, high = repetitions["interval"]
             ratio = f"{repetitions['ratio']:.3g} ({low:.3g} to {high:.3g}) times as long as {reference}{accuracy}"
-            difference = "slower" if low > 1 else "faster" if high < 1 else "no significant difference"
+            difference = DIFFERENCES[classify_interval((low, high))]
             yield f"- {name}: takes {ratio} ({difference}); {_describe_best_point(points[name])}."
         else:
             reason = _explain_omission(name, problem)
@@ -300,7 +303,8 @@ def compare(
     machine changes over time. They run on one thread and on all threads. Baselines run in separate processes, so a
     baseline that fails or takes too long does not end the comparison. In the last quarter of the time, the fastest fits
     with a relative suboptimality of at most 1e-4 are repeated, which gives confidence intervals for the ratios of their
-    times. Without an objective, the fits with the last effort are repeated.
+    times. A difference is significant if the whole interval is more than 5 % away from 1, because equal code differs by a
+    few percent from process to process. Without an objective, the fits with the last effort are repeated.
 
     Parameters
     ----------

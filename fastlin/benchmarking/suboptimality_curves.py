@@ -58,6 +58,8 @@ REPORTED_SUBOPTIMALITIES = ("1e-2", "1e-4", "1e-6")
 COMPARED_SUBOPTIMALITY = "1e-4"
 # The entry of a table for a suboptimality that no fit reached.
 NOT_REACHED = "–"
+# What the reference is if the time of another baseline is longer, shorter or even.
+REFERENCE_VERDICTS = {"longer": "faster", "shorter": "slower", "even": "even"}
 
 
 class CannotSolveError(RuntimeError):
@@ -505,7 +507,7 @@ def _summarize_curve(name, comparison, reference_seconds):
         repetitions = comparison["repetitions"][name]
         low, high = repetitions["interval"]
         ratio = f"{repetitions['ratio']:.3g} ({low:.3g} to {high:.3g})"
-        verdict = "faster" if low > 1 else "slower" if high < 1 else "even"
+        verdict = REFERENCE_VERDICTS[timing.classify_interval((low, high))]
     elif NOT_REACHED not in (reference_seconds, seconds[COMPARED_SUBOPTIMALITY]):
         ratio = seconds[COMPARED_SUBOPTIMALITY] / reference_seconds
     return {**seconds, f"time / {comparison['reference']}'s": ratio, f"{comparison['reference']} is": verdict}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 from scipy.stats import binom
 from sklearn.exceptions import ConvergenceWarning
@@ -26,6 +26,9 @@ MIN_MEASURED_SECONDS = 0.03
 PAUSE_SECONDS = 0.15
 # Confidence level of intervals for ratios, and a number of repetitions that suffices for an interval.
 CONFIDENCE_LEVEL, N_REPETITIONS = 0.95, 7
+# The times of the same code in two processes differ by up to about this fraction, because memory layouts and thread
+# counts differ. Repetitions do not average this out (docs/benchmarks/machine.md, false alarms).
+MAX_PROCESS_DIFFERENCE = 0.05
 
 
 @contextlib.contextmanager
@@ -72,6 +75,17 @@ def find_median_interval(ratios: Iterable[float]) -> list[float] | None:
 def summarize_ratios(ratios: Sequence[float]) -> dict[str, Any]:
     """Return a summary of the ratios of repetitions: their median, its confidence interval, and their number."""
     return {"ratio": median(ratios), "interval": find_median_interval(ratios), "n_repetitions": len(ratios)}
+
+
+def classify_interval(interval: Sequence[float]) -> Literal["longer", "shorter", "even"]:
+    """Return whether a time is longer or shorter than another, given the interval of their ratio.
+
+    The whole interval must differ from 1 by more than MAX_PROCESS_DIFFERENCE.
+    """
+    low, high = interval
+    if low > 1 + MAX_PROCESS_DIFFERENCE:
+        return "longer"
+    return "shorter" if high < 1 / (1 + MAX_PROCESS_DIFFERENCE) else "even"
 
 
 def choose_threads(fit: Callable[[], object]) -> int:
