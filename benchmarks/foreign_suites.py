@@ -1,4 +1,4 @@
-"""Two suites of other projects, run by `fastlin.benchmarking.compare` with data that are generated anew.
+"""Two suites of other projects, run by `fastlin.benchmarking.compare` with data that are generated again.
 
 `python -m benchmarks.publish scikit-learn-suite` runs the cases of scikit-learn's asv suite for linear models
 (asv_benchmarks/benchmarks/linear_model.py of scikit-learn 1.6): the same shapes, penalties and solvers, with tolerances

@@ -60,8 +60,8 @@ patch: estimators fastlin
 trainers: course.trainers
 datasets: course.datasets
 warmup: trainers estimators
-cli: benchmarking course.figures course.studies course.report warmup figures datasets estimators blocks kernels
-    environment.file_system environment.extras environment.terminal fastlin
+cli: benchmarking course.figures course.studies course.report warmup figures datasets estimators inference blocks
+    kernels environment.file_system environment.extras environment.terminal fastlin
 __main__: cli
 __init__: environment.dependencies estimators trainers benchmarking blocks callbacks dask datasets figures inference
     patch

@@ -135,6 +135,7 @@ def test_files_of_users_are_written_atomically():
         "cifar10_search.py",
         "style.py",
         "benchmark.py",
+        "fit_and_predict.py",
     }
 
 

@@ -303,8 +303,8 @@ def compare(
     machine changes over time. They run on one thread and on all threads. Baselines run in separate processes, so a
     baseline that fails or takes too long does not end the comparison. In the last quarter of the time, the fastest fits
     with a relative suboptimality of at most 1e-4 are repeated, which gives confidence intervals for the ratios of their
-    times. A difference is significant if the whole interval is more than 5 % away from 1, because equal code differs by a
-    few percent from process to process. Without an objective, the fits with the last effort are repeated.
+    times. A difference is significant if the whole interval is more than 5 % away from 1, because equal code differs by
+    a few percent from process to process. Without an objective, the fits with the last effort are repeated.
 
     Parameters
     ----------

@@ -217,7 +217,7 @@ def test_outputs_never_overwrite_inputs(files, run, assert_error):
     fit, predict = (*FIT_COMMAND, "flights.csv"), (*PREDICT_COMMAND, "flights.csv", "--output")
     run(*fit)
     suffixes = "the name of the output must end with .csv, .tsv, .parquet, .pq"
-    taken = "it is a folder or an input file; choose another name"
+    taken = "it is a folder, an input or another output; choose another name"
     for call, message in (
         ([*fit, "--model", "./flights.csv"], f"cannot write './flights.csv': {taken}"),
         ([*fit, "--model", ""], f"cannot write '': {taken}"),

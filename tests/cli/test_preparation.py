@@ -150,7 +150,7 @@ def test_invalid_options_of_the_preparation_print_one_line(churn, run, assert_er
         ("undated.csv --drop age --drop income --dates", "column 'signup' of undated.csv has 2 missing values (of 40"),
         ("churn.csv --impute mean --coefficients c.txt", "the name of --coefficients must end with .csv, .tsv, .parq"),
         ("churn.csv --impute mean --figure c.gif", "the name of --figure must end with .png, .svg, .pdf, got c.gif"),
-        ("churn.csv --impute mean --coefficients churn.csv", "cannot write 'churn.csv': it is a folder or an input"),
+        ("churn.csv --impute mean --coefficients churn.csv", "cannot write 'churn.csv': it is a folder, an input"),
     ):
         assert_error(message, "fit", *call.split(), "--target", "churned")
 

@@ -362,7 +362,7 @@ def test_invalid_arguments_raise_an_error_and_keep_the_fit():
         ({"outcome": ["win", "loss", "win"]}, "outcome must contain one number"),
         ({"outcome": [[1], [1], [1]]}, "outcome must contain one number"),
         ({"first": ["a", None, "c"]}, "must not contain None or NaN"),
-        ({"first": [1, "b", "c"]}, "items that can be sorted, of one type"),
+        ({"first": [1, "b", "c"]}, "items of one type that can be sorted, got int and str"),
         ({"first": [["a"], ["b"], ["c"]]}, r"first must contain one item per match, .* got shape \(3, 1\)"),
         ({"first": [], "second": [], "outcome": []}, "At least one match with a positive weight is required, got 0"),
         ({"sample_weight": [0, 0, 0]}, "Sample weights must contain at least one non-zero number"),
@@ -388,14 +388,14 @@ def test_invalid_arguments_raise_an_error_and_keep_the_fit():
     np.testing.assert_array_equal(named.predict_proba(first, second, home), expected)
     for call, message in [
         (lambda: teams.predict_proba(["Bostn"], ["Detroit"]), "first .* 'Bostn' in match 0.* Did you mean 'Boston'?"),
-        (lambda: teams.predict_proba(["Boston"], ["Detroit"] * 2), "the same length, got 1 and 2"),
+        (lambda: teams.predict_proba(["Boston"], ["Detroit"] * 2), "one entry per match, got 1 and 2"),
         (
             lambda: teams.predict_proba(["Boston"], ["Detroit"], [[1.0]]),
-            r"covariates must have the columns of the fit, \[\], got shape",
+            r"covariates must have the 0 columns of the fit, got shape \(1, 1\). Set covariates=None",
         ),
         (
             lambda: named.predict_proba(first, second, pd.DataFrame({"away": [1, 2, 3]})),
-            "columns of the fit, .'home'.*away",
+            "columns of the fit, got the columns .'away'.*Pass the columns .'home'",
         ),
         (lambda: teams.bootstrap(1), "n_resamples"),
         (lambda: teams.to_frame(95), "level must be between 0 and 1"),
