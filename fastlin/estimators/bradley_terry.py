@@ -226,10 +226,11 @@ class BradleyTerry(BaseEstimator):
             values, names = read_covariates(covariates, len(log_odds))
             names = names if hasattr(covariates, "columns") else self.covariate_names_
             if values.shape[1] != len(self.covariate_coef_) or names != self.covariate_names_:
-                given = f"the columns {names}" if hasattr(covariates, "columns") else f"shape {values.shape}"
+                description = f"the columns {names}" if hasattr(covariates, "columns") else f"shape {values.shape}"
                 remedy = f"Pass the columns {self.covariate_names_}" if self.covariate_names_ else "Set covariates=None"
                 raise ValueError(
-                    f"covariates must have the {len(self.covariate_names_)} columns of the fit, got {given}. {remedy}."
+                    f"covariates must have the {len(self.covariate_names_)} columns of the fit, got {description}. "
+                    f"{remedy}."
                 )
             log_odds += np.einsum("ij,j->i", values, self.covariate_coef_)
         return expit(log_odds)
