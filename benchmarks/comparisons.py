@@ -33,7 +33,7 @@ MAX_TIME_RATIO = 2
 THREAD_SETTINGS = ("all", "one")
 # The values of tol that are tried for the time to the baseline's objective, and the number of timed fits.
 LOOSE_TOLERANCES, N_LOOSE_FITS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5), 3
-# fastlin's default tol.
+# The default tol of fastlin and of scikit-learn.
 DEFAULT_TOL = 1e-4
 # Seconds after which a comparison starts no further repetition.
 MAX_COMPARISON_SECONDS = 600
@@ -176,11 +176,16 @@ class Outcome:
     def measure_seconds_to_baseline_objective(self):
         """Return the seconds of the loosest fit of fastlin that reaches the baseline's objective, or None.
 
-        The result shows what the whole fits spend on accuracy that the baseline does not have. It is None if `tol` does
-        not apply, or no looser fit reaches the objective.
+        The result shows what the whole fits spend on accuracy that the baseline does not have. It is None if the
+        comparison is short, `tol` does not apply, or no looser fit reaches the objective.
         """
         solve = self.comparison.fastlin
-        if self.comparison.rule.same_steps_tol is not None or "tol" not in inspect.signature(solve).parameters:
+        is_short = self.comparison.rounds == 1
+        if (
+            is_short
+            or self.comparison.rule.same_steps_tol is not None
+            or "tol" not in inspect.signature(solve).parameters
+        ):
             return None
         baseline_objective = self.objectives[self.baseline]
         with limit_threads(self.threads):

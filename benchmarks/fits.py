@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
-from benchmarks.comparisons import CERTIFIED_RULE, THREAD_SETTINGS, Comparison, ComparisonRule
+from benchmarks.comparisons import CERTIFIED_RULE, DEFAULT_TOL, THREAD_SETTINGS, Comparison, ComparisonRule
 from benchmarks.data import (
     load_letter,
     load_mnist_pixels,
@@ -20,7 +20,6 @@ from benchmarks.sparse_data import make_news, make_one_hot, make_text
 from fastlin.benchmarking.other_libraries import fit_cyanure, fit_fastlin, fit_scikit_learn
 
 C = 1.0
-DEFAULT_TOL = 1e-4
 MAX_ITER = 1000
 N_NEWS_ROWS = 800_000
 # saga needs this many iterations to come within 1e-4 of the minimum on 10,000 images of MNIST with L1 and C = 0.1.

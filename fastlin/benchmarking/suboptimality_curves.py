@@ -161,6 +161,10 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
     notify(f"{problem.name}, repetitions")
     curve_seconds = perf_counter() - begin
     repetitions = dict(_repeat_compared_fits(candidates.get(reference), candidates.values(), repetitions_deadline))
+    needed_seconds = (
+        _estimate_needed_seconds(candidates.values(), seconds, budget),
+        _estimate_seconds_for_repetitions(candidates, reference, repetitions, curve_seconds),
+    )
     return {
         **problem.describe(),
         "name": problem.name,
@@ -175,16 +179,7 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
             for name, candidate in candidates.items()
             if (point := candidate.find_compared_point()) is not None
         },
-        "needed_seconds": max(
-            filter(
-                None,
-                (
-                    _estimate_needed_seconds(candidates.values(), seconds, budget),
-                    _estimate_seconds_for_repetitions(candidates, reference, repetitions, curve_seconds),
-                ),
-            ),
-            default=None,
-        ),
+        "needed_seconds": max((each for each in needed_seconds if each is not None), default=None),
         "cut_off": {
             name: f"{len(candidate.points)} of {len(candidate.baseline.efforts)}"
             for name, candidate in candidates.items()
@@ -292,8 +287,11 @@ class _Candidate:
 
     def fit_sample(self):
         """Return the measures of a fit to the sample. In this fit the process loads and compiles the code."""
-        arguments = self.baseline, self.sample, self.baseline.efforts[-1], count_threads(), 1, 0.0
-        _, measures = self._process.call(solve, *arguments, seconds=MAX_LOADING_SECONDS)
+        return self._fit_once(self.sample, self.baseline.efforts[-1], MAX_LOADING_SECONDS)
+
+    def _fit_once(self, path, effort, limit):
+        """Return the measures of one fit on all threads, whose time is not counted."""
+        _, measures = self._process.call(solve, self.baseline, path, effort, count_threads(), 1, 0.0, seconds=limit)
         return measures
 
     def try_sample_fit(self):
@@ -307,9 +305,8 @@ class _Candidate:
 
     def warm_up(self, limit):
         """Fit the rows with the first effort. The time is not counted, and a failure recurs in the measured fit."""
-        arguments = self.baseline, self.rows, self.baseline.efforts[0], count_threads(), 1, 0.0
         with suppress(*CURVE_ENDING_ERRORS):
-            self._process.call(solve, *arguments, seconds=limit)
+            self._fit_once(self.rows, self.baseline.efforts[0], limit)
 
     def should_measure_next_effort(self, effort_index, optimum, budget, deadline):
         """Return whether another effort is necessary and will probably not exceed the budget and the deadline."""

@@ -26,7 +26,7 @@ from fastlin.inference.bootstrap import choose_refit_tol, fit_resamples
 from fastlin.inference.contrasts import Contrasts
 from fastlin.inference.covariances import compute_covariance
 from fastlin.inference.estimation import find_estimates, is_large
-from fastlin.inference.hypotheses import check_confidence_level
+from fastlin.inference.hypotheses import find_half_width_quantile
 from fastlin.inference.options import InferenceOptions, WeightInfo
 from fastlin.inference.tables import convert_to_dataframe
 from fastlin.typing import Array, FloatArray, RandomState
@@ -261,18 +261,16 @@ class BradleyTerry(BaseEstimator):
         ValueError
             If `level` is invalid, or if there are no standard errors, because there are more than 4,096 parameters.
         """
-        from scipy.special import ndtri
-
         check_is_fitted(self)
         if self.covariance_ is None:
             raise ValueError(
                 f"to_frame requires standard errors, which are limited to 4,096 parameters, but the model has "
                 f"{len(self.items_) + len(self.covariate_coef_):,}. Use strengths_ and bootstrap."
             )
-        n_items, half_quantile = len(self.items_), float(ndtri(0.5 + 0.5 * check_confidence_level(level)))
+        n_items, half_width = len(self.items_), find_half_width_quantile(level, None)
         order = np.argsort(-self.strengths_, kind="stable")
         strengths, std_errors = self.strengths_[order], np.sqrt(np.diagonal(self.covariance_)[:n_items])[order]
-        lower, upper = strengths - half_quantile * std_errors, strengths + half_quantile * std_errors
+        lower, upper = strengths - half_width * std_errors, strengths + half_width * std_errors
         wins, n_matches = self._matches.sum_wins_and_matches()
         columns = {
             "item": self.items_[order],

@@ -220,10 +220,9 @@ def find_omitted_categories(data: TrainingData, fit_intercept: bool) -> OmittedC
         return OmittedCategoryIndices(*np.empty((2, 0), np.int64))
     is_column_used = np.ones(matrix.shape[1], bool)
     is_column_used[matrix.category_features] = matrix.sum_category_weights(data.weights)[0] > 0
-    first_columns = np.cumsum(matrix.widths) - matrix.widths
     first_used_categories = [
         first + int(np.argmax(is_column_used[first : first + column.n_categories]))
-        for first, column in zip(first_columns, matrix.columns, strict=True)
+        for first, column in zip(matrix.first_columns, matrix.columns, strict=True)
         if isinstance(column, CategoricalColumn)
     ]
     reference_categories = first_used_categories[0 if fit_intercept else 1 :]
@@ -244,8 +243,7 @@ def apply_reference_coding(
     # The coefficient of a reference category moves to the intercept, or to the categories of the column without a
     # reference.
     target = intercept[:, None]
-    first_columns = np.cumsum(matrix.widths) - matrix.widths
-    for number, (first, column) in enumerate(zip(first_columns, matrix.columns, strict=True)):
+    for number, (first, column) in enumerate(zip(matrix.first_columns, matrix.columns, strict=True)):
         if not isinstance(column, CategoricalColumn):
             columns.append(column)
             continue

@@ -54,8 +54,7 @@ class RowEncoder:
     def _check_categories(self, matrix):
         """Raise a ValueError if a row has a category without a coefficient."""
         names = getattr(self.features, "feature_names_in_", range(len(matrix.columns)))
-        first_columns = np.cumsum(matrix.widths) - matrix.widths
-        for name, first, column in zip(names, first_columns, matrix.columns, strict=True):
+        for name, first, column in zip(names, matrix.first_columns, matrix.columns, strict=True):
             if isinstance(column, CategoricalColumn):
                 codes = column.recode_missing()
                 is_unknown = (codes < 0) | np.isin(codes + first, self.unused_categories)

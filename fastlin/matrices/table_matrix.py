@@ -66,9 +66,9 @@ class CategoricalColumn:
 class TableMatrix(Matrix):
     """X of shape (n, d), whose columns are numeric columns and the one-hot encoded categories of categorical columns.
 
-    Codes are read in place, and numeric columns are copied once. Column i of the table corresponds to `widths[i]`
-    columns of X. `numeric_features` and `category_features` are the column indices in X of numeric columns and of
-    categories. The constructor raises a ValueError if columns differ in length.
+    Codes are read in place, and numeric columns are copied once. Column i of the table corresponds to the `widths[i]`
+    columns of X from `first_columns[i]`. `numeric_features` and `category_features` are the column indices in X of
+    numeric columns and of categories. The constructor raises a ValueError if columns differ in length.
     """
 
     def __init__(self, columns: Sequence[Array | CategoricalColumn], names: Sequence[object] | None = None) -> None:
@@ -77,12 +77,12 @@ class TableMatrix(Matrix):
         self.widths = np.array(
             [column.n_categories if isinstance(column, CategoricalColumn) else 1 for column in columns]
         )
-        first_columns = np.cumsum([0, *self.widths])
+        self.first_columns = np.cumsum(self.widths) - self.widths
         self._categorical_columns = [column for column in columns if isinstance(column, CategoricalColumn)]
         self._numeric_columns = [column for column in columns if not isinstance(column, CategoricalColumn)]
         self._first_category_features, self.numeric_features = (
-            first_columns[:-1][is_categorical],
-            first_columns[:-1][~is_categorical],
+            self.first_columns[is_categorical],
+            self.first_columns[~is_categorical],
         )
         arrays = [*self._numeric_columns, *(column.codes for column in self._categorical_columns)]
         n = len(arrays[0])
@@ -95,7 +95,7 @@ class TableMatrix(Matrix):
         are_columns_float32 = [column.dtype == np.float32 for column in self._numeric_columns]
         dtype = np.dtype(np.float32 if are_columns_float32 and all(are_columns_float32) else np.float64)
         self._column_bytes = sum(array.nbytes for array in arrays)
-        shape, budget_bytes = (n, int(first_columns[-1])), self._column_bytes // DATA_TO_BUDGET_RATIO
+        shape, budget_bytes = (n, int(self.widths.sum())), self._column_bytes // DATA_TO_BUDGET_RATIO
         super().__init__(shape, dtype, True, n * len(columns), budget_bytes)
         self.category_features = np.delete(np.arange(self.shape[1]), self.numeric_features)
         # A table of categories has one row per column of X, followed by one row per categorical column for values
