@@ -22,7 +22,7 @@ from sklearn.utils.fixes import parse_version
 
 from benchmarks.sparse_data import make_text
 from fastlin.benchmarking import Baseline, BenchmarkProblem, LeastSquaresObjective, LogisticObjective, compare
-from fastlin.benchmarking.suboptimality_curves import explain_missing_ratios, summarize_curves
+from fastlin.benchmarking.curve_tables import explain_missing_ratios, summarize_curves
 
 RECORD_KIND = "suite"
 # The names of the held-out scores of classifiers and of regressions.

@@ -11,7 +11,7 @@ from benchmarks.comparisons import FASTLIN
 from benchmarks.foreign_suites import SUITE_SCORES
 from benchmarks.inference import RECORD_KIND as INFERENCE
 from benchmarks.sweeps import CHANGED_IMPORT_METHOD, ONE_BY_ONE_METHOD
-from fastlin.benchmarking.suboptimality_curves import REPORTED_SUBOPTIMALITIES
+from fastlin.benchmarking.curve_tables import REPORTED_SUBOPTIMALITIES
 
 # Matches the number of classes in a record's description of its data.
 N_CLASSES = re.compile(r"([\d,]+) classes")

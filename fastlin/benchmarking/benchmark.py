@@ -17,8 +17,8 @@ from scipy.sparse import issparse
 
 from fastlin.benchmarking import timing
 from fastlin.benchmarking.baseline import Baseline
+from fastlin.benchmarking.candidate import COMPARED_SUBOPTIMALITY
 from fastlin.benchmarking.suboptimality_curves import (
-    COMPARED_SUBOPTIMALITY,
     DEFAULT_COMPARISON_SECONDS,
     N_SAMPLE_ROWS,
     measure_curves,
@@ -303,8 +303,9 @@ def compare(
     machine changes over time. They run on one thread and on all threads. Baselines run in separate processes, so a
     baseline that fails or takes too long does not end the comparison. In the last quarter of the time, the fastest fits
     with a relative suboptimality of at most 1e-4 are repeated, which gives confidence intervals for the ratios of their
-    times. A difference is significant if the whole interval is more than 5 % away from 1, because equal code differs by
-    a few percent from process to process. Without an objective, the fits with the last effort are repeated.
+    times. Baselines whose time differs from that of the reference by less than a factor of 1.25 are repeated in three
+    processes, because equal code differs by several percent from process to process. A difference is significant if the
+    whole interval is more than 5 % away from 1. Without an objective, the fits with the last effort are repeated.
 
     Parameters
     ----------
@@ -314,7 +315,8 @@ def compare(
         The estimators. Their names must be unique.
     seconds : float, default=60.0
         The approximate time of the whole comparison. Before it begins, each baseline loads its code and is fitted to a
-        small sample and once to the rows, and the minimum of the objective is computed; this time is not counted.
+        small sample and once to the rows, and the minimum of the objective is computed; this time is not counted, nor
+        is the start of further processes.
     reference : str or None, default=None
         The name of the baseline with which the others are compared. None means the first one.
     notify : callable or None, default=None

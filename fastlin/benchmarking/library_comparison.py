@@ -11,18 +11,12 @@ from scipy.sparse import issparse
 
 import fastlin
 from fastlin.benchmarking import timing
+from fastlin.benchmarking.candidate import MIN_SUBOPTIMALITY
 from fastlin.benchmarking.comparison_problem import ComparisonProblem
+from fastlin.benchmarking.curve_tables import explain_missing_ratios, summarize_curves, summarize_scores
 from fastlin.benchmarking.objectives import MINIMUM_TOL, read_coefficients
 from fastlin.benchmarking.other_libraries import LIBRARIES, find_missing_packages
-from fastlin.benchmarking.suboptimality_curves import (
-    DEFAULT_COMPARISON_SECONDS,
-    MIN_SUBOPTIMALITY,
-    explain_missing_ratios,
-    measure_curves,
-    sample_classes,
-    summarize_curves,
-    summarize_scores,
-)
+from fastlin.benchmarking.suboptimality_curves import DEFAULT_COMPARISON_SECONDS, measure_curves, sample_classes
 from fastlin.kernels.machine.threads import count_threads
 
 FASTLIN = "fastlin"

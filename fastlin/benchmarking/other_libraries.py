@@ -22,8 +22,8 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 
 import fastlin
 from fastlin.benchmarking.baseline import ITERATION_LIMITS, TOLERANCES
+from fastlin.benchmarking.candidate import CannotSolveError
 from fastlin.benchmarking.comparison_problem import ComparisonProblem
-from fastlin.benchmarking.suboptimality_curves import CannotSolveError
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.typing import FloatArray
 

@@ -26,9 +26,9 @@ MIN_MEASURED_SECONDS = 0.03
 PAUSE_SECONDS = 0.15
 # Confidence level of intervals for ratios, and a number of repetitions that suffices for an interval.
 CONFIDENCE_LEVEL, N_REPETITIONS = 0.95, 7
-# The times of the same code in two processes differ by up to about this fraction, because memory layouts and thread
-# counts differ. Repetitions do not average this out (docs/benchmarks/machine.md, false alarms).
-MAX_PROCESS_DIFFERENCE = 0.05
+# A smaller difference of times is not significant, because the times of equal code differ from process to process
+# (docs/benchmarks/machine.md, false alarms).
+MIN_DIFFERENCE = 0.05
 
 
 @contextlib.contextmanager
@@ -72,20 +72,28 @@ def find_median_interval(ratios: Iterable[float]) -> list[float] | None:
     return None if n_excluded_ratios == 0 else [sorted_ratios[n_excluded_ratios - 1], sorted_ratios[-n_excluded_ratios]]
 
 
-def summarize_ratios(ratios: Sequence[float]) -> dict[str, Any]:
-    """Return a summary of the ratios of repetitions: their median, its confidence interval, and their number."""
-    return {"ratio": median(ratios), "interval": find_median_interval(ratios), "n_repetitions": len(ratios)}
+def summarize_ratios(*ratios_by_process: Sequence[float]) -> dict[str, Any]:
+    """Return a summary of the ratios of repetitions: their median, an interval, and their number.
+
+    The ratios of each process have a confidence interval for their median. The interval of the summary contains the
+    intervals of all processes, or is None if there are too few repetitions.
+    """
+    ratios = [ratio for ratios in ratios_by_process for ratio in ratios]
+    intervals = [find_median_interval(ratios) for ratios in ratios_by_process]
+    ends = [end for interval in intervals if interval is not None for end in interval]
+    interval = None if None in intervals else [min(ends), max(ends)]
+    return {"ratio": median(ratios), "interval": interval, "n_repetitions": len(ratios)}
 
 
 def classify_interval(interval: Sequence[float]) -> Literal["longer", "shorter", "even"]:
     """Return whether a time is longer or shorter than another, given the interval of their ratio.
 
-    The whole interval must differ from 1 by more than MAX_PROCESS_DIFFERENCE.
+    The whole interval must differ from 1 by more than MIN_DIFFERENCE.
     """
     low, high = interval
-    if low > 1 + MAX_PROCESS_DIFFERENCE:
+    if low > 1 + MIN_DIFFERENCE:
         return "longer"
-    return "shorter" if high < 1 / (1 + MAX_PROCESS_DIFFERENCE) else "even"
+    return "shorter" if high < 1 / (1 + MIN_DIFFERENCE) else "even"
 
 
 def choose_threads(fit: Callable[[], object]) -> int:

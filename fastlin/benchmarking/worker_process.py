@@ -60,7 +60,7 @@ class WorkerProcess:
             if self._connection.poll(seconds):
                 has_raised, result = self._connection.recv()
             else:
-                self._kill_process()
+                self.stop()
                 raise TimeoutError(f"stopped after {seconds:.3g} s")
         except (EOFError, ConnectionError) as error:
             self._process.join()
@@ -74,9 +74,10 @@ class WorkerProcess:
         """Kill the process permanently: later calls raise a ChildProcessError instead of restarting it."""
         with LOCK:
             self._is_closed = True
-        self._kill_process()
+        self.stop()
 
-    def _kill_process(self):
+    def stop(self) -> None:
+        """Kill the process. The next call starts a new one."""
         if self._process is not None:
             self._process.kill()
             self._process.join()

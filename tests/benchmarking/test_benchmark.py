@@ -23,6 +23,7 @@ from fastlin.benchmarking import (
     BenchmarkResult,
     LeastSquaresObjective,
     LogisticObjective,
+    candidate,
     compare,
     suboptimality_curves,
 )
@@ -175,17 +176,17 @@ def test_without_an_objective_times_and_scores_are_compared():
 
 
 def test_changes_of_many_rows_are_found(monkeypatch):
-    monkeypatch.setattr(suboptimality_curves, "MAX_HASHED_ENTRIES", 100)
+    monkeypatch.setattr(candidate, "MAX_HASHED_ENTRIES", 100)
     for rows in (X.copy(), csr_array(X)):
         problem = BenchmarkProblem(rows, Y.copy(), LogisticObjective())
-        before = suboptimality_curves._hash_rows(problem)
-        assert suboptimality_curves._hash_rows(problem) == before
+        before = candidate._hash_rows(problem)
+        assert candidate._hash_rows(problem) == before
         # Every tenth row or entry is checked, at least.
         entries = rows.data if issparse(rows) else rows
         entries[: len(entries) // 10 + 100] *= 2.0
-        changed = suboptimality_curves._hash_rows(problem)
+        changed = candidate._hash_rows(problem)
         problem.y[-1] = 1 - problem.y[-1]
-        assert len({before, changed, suboptimality_curves._hash_rows(problem)}) == 3
+        assert len({before, changed, candidate._hash_rows(problem)}) == 3
 
 
 def test_numbers_that_json_does_not_have_become_null():
@@ -206,9 +207,7 @@ def test_sparse_rows_are_not_modified_by_estimators_that_check_them():
 
 @pytest.mark.parametrize("name", ["fastlin", "other"])
 def test_the_name_of_a_baseline_does_not_change_its_measurement(name):
-    candidate = suboptimality_curves._Candidate(name, make_baseline(name), "rows", "sample", None)
-    assert candidate._threads[0] == 1
-    assert not candidate._chooses_threads
+    assert candidate.Candidate(name, make_baseline(name), "rows", "sample", None).thread_counts[0] == 1
 
 
 def test_regression_and_several_problems_are_plotted_as_a_profile(tmp_path):
@@ -328,7 +327,7 @@ def test_a_script_needs_no_condition_on_its_name(tmp_path):
 
 
 def test_a_library_that_needs_too_long_to_load_is_excluded(monkeypatch):
-    monkeypatch.setattr(suboptimality_curves, "MAX_LOADING_SECONDS", 20.0)
+    monkeypatch.setattr(candidate, "MAX_LOADING_SECONDS", 20.0)
 
     def hang(effort):
         time.sleep(3600)

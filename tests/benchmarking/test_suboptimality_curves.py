@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from benchmarks.data import simulate_clusters
-from fastlin.benchmarking import suboptimality_curves, timing
+from fastlin.benchmarking import suboptimality_curves
+from fastlin.benchmarking.candidate import Candidate
 from fastlin.benchmarking.comparison_problem import ComparisonProblem
 from fastlin.benchmarking.library_comparison import compare_libraries, make_sample_problem
 from fastlin.benchmarking.other_libraries import LIBRARIES
-from fastlin.benchmarking.suboptimality_curves import summarize_curves
 from fastlin.course import datasets, figures
 from fastlin.course.studies.image_problems import make_problems
 from fastlin.course.studies.settings import Results
@@ -139,66 +139,10 @@ def test_every_library_has_its_own_color_and_marker():
     assert len(set(figures.LIBRARIES.values())) == len(LIBRARIES)
 
 
-class SimulatedProcess:
-    """A process that records its fits. The number of threads determines their seconds, and None means a timeout."""
-
-    def __init__(self, seconds):
-        self.seconds, self.calls, self.has_answered = seconds, [], True
-
-    def call(self, function, library, path, effort, n_threads, n_repeats, allowed, seconds):
-        self.calls.append((path, n_threads))
-        self.has_answered = path != "rows" or self.seconds[n_threads] is not None
-        if not self.has_answered:
-            raise TimeoutError
-        return [self.seconds[n_threads]], {"objective": 1.0}
-
-
-@pytest.mark.parametrize(
-    ("name", "seconds", "fitted", "later"),
-    [
-        ("fastlin", {2: 0.1}, [("rows", 2)], [2]),
-        ("torch", {1: 0.2, 2: 0.1}, [("rows", 1), ("rows", 2)], [1, 2]),
-        ("torch", {1: 1.5, 2: 2.5}, [("rows", 1), ("rows", 2)], [1]),
-        # After a timeout, a new process loads the library with the sample.
-        ("torch", {1: None, 2: 0.1}, [("rows", 1), ("sample", 2), ("rows", 2)], [2]),
-        ("torch", {1: 0.1, 2: None}, [("rows", 1), ("rows", 2)], [1]),
-        ("torch", {1: None, 2: None}, [("rows", 1), ("sample", 2), ("rows", 2)], None),
-    ],
-)
-def test_a_baseline_is_measured_on_each_number_of_threads(monkeypatch, name, seconds, fitted, later):
-    monkeypatch.setattr(suboptimality_curves, "count_threads", lambda: 2)
-    monkeypatch.setattr(timing, "PAUSE_SECONDS", 0.0)
-    process = SimulatedProcess(seconds)
-    candidate = suboptimality_curves._Candidate(name, LIBRARIES[name], "rows", "sample", process)
-    deadline = perf_counter() + 60.0
-    candidate.measure_next_effort(0, 1, 5.0, deadline)
-    assert process.calls == fitted
-    if later is None:
-        # The first number of threads had half of the budget, and the second one the rest.
-        assert candidate.points == []
-        assert 2.4 < candidate.stopped <= 2.5
-        assert not candidate.should_measure_next_effort(1, 0.0, 5.0, deadline)
-        return
-    process.calls.clear()
-    candidate.measure_next_effort(1, 1, 5.0, deadline)
-    assert [n_threads for path, n_threads in process.calls if path == "rows"] == later
-    assert [point["threads"] for point in candidate.points] == [min(later, key=seconds.get)] * 2
-
-
-def test_after_the_deadline_only_the_reference_is_fitted():
-    past = perf_counter() - 1.0
-    for is_reference in (False, True):
-        candidate = suboptimality_curves._Candidate("torch", LIBRARIES["torch"], "rows", "sample", None, is_reference)
-        assert candidate.should_measure_next_effort(0, None, 5.0, past) == is_reference
-        candidate.points = [{"seconds": 0.1, "objective": 1.0, "suboptimality": 0.5}]
-        assert not candidate.should_measure_next_effort(1, None, 5.0, past)
-        assert candidate.should_measure_next_effort(1, None, 5.0, past + 60.0)
-
-
 def test_the_needed_time_allows_the_next_fit_of_the_slowest_baseline():
     def make(spent_seconds, **attributes):
-        candidate = suboptimality_curves._Candidate("torch", LIBRARIES["torch"], "rows", "sample", None)
-        candidate.spent_seconds, candidate._threads = spent_seconds, [1]
+        candidate = Candidate("torch", LIBRARIES["torch"], "rows", "sample", None)
+        candidate.spent_seconds, candidate.thread_counts = spent_seconds, [1]
         vars(candidate).update(attributes)
         return candidate
 
@@ -211,105 +155,6 @@ def test_the_needed_time_allows_the_next_fit_of_the_slowest_baseline():
     # Loading another baseline took all of the time.
     assert find([make(0.0)], 60.0, 5.0) > 60
     assert find([make(0.0)], 60.0, 0.0) > 60
-
-
-def test_the_needed_time_allows_the_repetitions():
-    def make(name, seconds, suboptimality=1e-5):
-        candidate = suboptimality_curves._Candidate(name, LIBRARIES["torch"], "rows", "sample", None)
-        candidate.points = [{"seconds": seconds, "suboptimality": suboptimality, "threads": 1}]
-        return candidate
-
-    candidates = {"ours": make("ours", 1.0), "theirs": make("theirs", 2.0), "inaccurate": make("inaccurate", 9.0, 0.1)}
-    find = suboptimality_curves._estimate_seconds_for_repetitions
-    n, fraction = suboptimality_curves.timing.N_REPETITIONS, suboptimality_curves.REPETITIONS_DEADLINE_FRACTION
-    assert find(candidates, "ours", {}, 10.0) == np.ceil((10.0 + 3.0 * n) / fraction)
-    assert find(candidates, "ours", {"theirs": {}}, 10.0) is None
-    # Without a reference, repetitions are useless.
-    assert find(candidates, "inaccurate", {}, 10.0) is None
-
-
-def test_each_missing_ratio_has_a_reason():
-    point = {"seconds": 1.0, "suboptimality": 0.1}
-    comparison = {
-        "reference": "reference",
-        "left_out": {"excluded": "no softmax"},
-        "failed": {"failing": "MemoryError"},
-        "stopped": {"slow": 5.0},
-        "cut_off": {"cut off": "2 of 8"},
-        "points": {
-            "reference": [{"seconds": 0.5, "suboptimality": 0.0}],
-            "failing": [point],
-            "slow": [],
-            "cut off": [point],
-            "late": [],
-            "inaccurate": [point],
-        },
-    }
-    assert suboptimality_curves.explain_missing_ratios(comparison) == {
-        "excluded": "excluded: no softmax",
-        "failing": "failed: MemoryError",
-        "slow": "stopped after 5 s, ≥ 10 × reference's time",
-        "cut off": "time over after effort 2 of 8",
-        "late": "no time was left for a fit",
-        "inaccurate": "did not reach 1e-4 with its last effort",
-    }
-
-
-def make_candidate(name, process, **point):
-    candidate = suboptimality_curves._Candidate(name, LIBRARIES[name], "rows", "sample", process)
-    candidate.points = [{"effort": 1, "effort_index": 0, "threads": 1, "seconds": 1.0, "suboptimality": 0.0, **point}]
-    return candidate
-
-
-class SlowingProcess(SimulatedProcess):
-    """A process in which each call takes twice as long as the previous one, as on a machine that becomes slower."""
-
-    def call(self, *arguments, **limits):
-        seconds, model = super().call(*arguments, **limits)
-        return [seconds[0] * 2.0 ** len(self.calls)], model
-
-
-def test_repetitions_of_compared_fits_are_interleaved(monkeypatch):
-    monkeypatch.setattr(suboptimality_curves, "perf_counter", lambda: 0.0)
-    ours = make_candidate("fastlin", SlowingProcess({1: 1.0}))
-    others = {
-        "cyanure": make_candidate("cyanure", SlowingProcess({1: 3.0})),
-        # Repetitions of glum would exceed the time, skglm is too far from the optimum, and torch fails.
-        "glum": make_candidate("glum", SimulatedProcess({1: 50.0}), seconds=50.0),
-        "skglm": make_candidate("skglm", SimulatedProcess({1: 0.1}), suboptimality=1e-3),
-        "torch": make_candidate("torch", SimulatedProcess({1: None})),
-    }
-    repetitions = dict(suboptimality_curves._repeat_compared_fits(ours, [ours, *others.values()], 100.0))
-    # The ratio is the same in each repetition; a library that fails has none.
-    assert repetitions == {"cyanure": {"ratio": 3.0, "interval": [3.0, 3.0], "n_repetitions": timing.N_REPETITIONS}}
-    assert not others["glum"]._process.calls
-    assert not dict(suboptimality_curves._repeat_compared_fits(others["skglm"], [*others.values()], 100.0))
-    # fastlin alone is not repeated.
-    n_before = len(ours._process.calls)
-    assert not dict(suboptimality_curves._repeat_compared_fits(ours, [ours, *others.values()], 6.0))
-    assert len(ours._process.calls) == n_before
-
-
-@pytest.mark.parametrize(
-    ("ratio", "interval", "verdict"),
-    [
-        (2.0, [1.5, 2.5], "faster"),
-        (0.5, [0.4, 0.9], "slower"),
-        (1.2, [0.9, 2.0], "even"),
-        # Equal code differs by as much in two processes.
-        (1.03, [1.02, 1.04], "even"),
-        (0.97, [0.96, 0.98], "even"),
-    ],
-)
-def test_the_verdict_on_speed_follows_from_the_interval(ratio, interval, verdict):
-    repetitions = {"torch": {"ratio": ratio, "interval": interval, "n_repetitions": 7}}
-    points = {name: [{"seconds": 1.0, "suboptimality": 0.0, "accuracy": 0.5}] for name in ("torch", "glum")}
-    points["fastlin"] = [{"seconds": 2.0, "suboptimality": 0.0, "accuracy": 0.5}]
-    problem = {"points": points, "stopped": {}, "failed": {}, "cut_off": {}, "repetitions": repetitions}
-    rows = summarize_curves(problem | {"reference": "fastlin", "scores": ["accuracy"]})
-    assert rows["torch"]["fastlin is"] == verdict
-    assert rows["torch"]["time / fastlin's"] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"
-    assert (rows["glum"]["fastlin is"], rows["glum"]["time / fastlin's"]) == ("–", 0.5)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

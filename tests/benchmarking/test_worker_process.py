@@ -26,6 +26,9 @@ def test_calls_run_in_one_process_that_is_restarted_after_it_ends(process):
     assert process.call(max, 1, 2) == 2
     assert_raises("its process has ended with status 3", process.call, os._exit, 3, error=ChildProcessError)
     assert process.call(max, 1, 2) == 2
+    process.stop()
+    assert not process.has_answered
+    assert process.call(os.getpid) != pid
 
 
 def test_a_call_that_takes_too_long_is_stopped(process):

@@ -1,0 +1,281 @@
+"""`Candidate`: a baseline in a comparison, with the process of its fits and the points of its curve.
+
+A point is a fit with one effort, on the faster number of threads. Its time is the total time of this fit.
+"""
+
+from contextlib import suppress
+from functools import lru_cache, partial
+from math import inf, isfinite, prod
+from statistics import median
+from time import perf_counter, sleep
+from typing import Any
+
+import joblib
+import numpy as np
+from scipy.sparse import issparse
+
+from fastlin.benchmarking import timing
+from fastlin.kernels.machine.threads import count_threads
+
+# Short fits are repeated until their total time reaches this number of seconds, because the medians of the points of a
+# curve are compared with one another.
+MIN_POINT_SECONDS = 0.1
+# A curve ends at the first point with at most this relative suboptimality, which is considered optimal.
+MIN_SUBOPTIMALITY = 1e-10
+# The relative suboptimality at which times are compared with the time of the reference.
+COMPARED_SUBOPTIMALITY = "1e-4"
+# The maximum number of seconds in which a baseline must load its code and fit a small sample.
+MAX_LOADING_SECONDS = 120.0
+# The approximate number of entries of the rows that are checked for changes after each fit.
+MAX_HASHED_ENTRIES = 5_000_000
+
+
+class CannotSolveError(RuntimeError):
+    """A baseline cannot solve a problem. The message gives the reason."""
+
+
+# Errors that end the curve of a baseline but not the comparison.
+CURVE_ENDING_ERRORS = CannotSolveError, ChildProcessError, TimeoutError
+
+
+class Candidate:
+    """A baseline, its process, the points of its curve, and the time or error that ended the curve.
+
+    `rows` and `sample` are problems, or files of problems if another process loads them.
+    """
+
+    def __init__(
+        self, name: str, baseline: Any, rows: Any, sample: Any, process: Any, is_reference: bool = False
+    ) -> None:
+        self.name, self.baseline, self.rows, self.sample, self.process = name, baseline, rows, sample, process
+        self.points: list[dict[str, Any]] = []
+        self.stopped: float | None = None
+        self.failed: str | None = None
+        self.spent_seconds = 0.0
+        self._is_reference = is_reference
+        # Such a library uses one thread if that is faster, and its threads do not spin.
+        self._chooses_threads = baseline.chooses_threads
+        # The numbers of threads that are tried. Other libraries may be faster on one thread, for example if they use
+        # BLAS for small products.
+        self.thread_counts = list(dict.fromkeys((count_threads() if self._chooses_threads else 1, count_threads())))
+
+    def fit_sample(self) -> dict[str, Any]:
+        """Return the measures of a fit to the sample. In this fit the process loads and compiles the code."""
+        effort = self.baseline.efforts[-1]
+        _, measures = self._call_solver(self.sample, effort, count_threads(), 1, 0.0, MAX_LOADING_SECONDS)
+        return measures
+
+    def try_sample_fit(self) -> dict[str, Any] | Exception:
+        """Return the measures of a fit to the sample, or the error if the fit failed or took too long."""
+        try:
+            return self.fit_sample()
+        except TimeoutError:
+            return TimeoutError(f"loading and a fit to a small sample took more than {MAX_LOADING_SECONDS:g} s")
+        except CURVE_ENDING_ERRORS as error:
+            return error
+
+    def warm_up(self, limit: float) -> None:
+        """Fit the rows with the first effort. The time is not counted, and a failure recurs in the measured fit."""
+        with suppress(*CURVE_ENDING_ERRORS):
+            self._call_solver(self.rows, self.baseline.efforts[0], count_threads(), 1, 0.0, limit, should_measure=False)
+
+    def _call_solver(self, rows, effort, n_threads, n_repeats, allowed_seconds, limit, should_measure=True):
+        """Return the result of `solve` in the process, after the threads of BLAS have stopped spinning."""
+        arguments = self.baseline, rows, effort, n_threads, n_repeats, allowed_seconds, should_measure
+        try:
+            return self.process.call(solve, *arguments, seconds=limit)
+        finally:
+            sleep(self._find_pause_seconds(n_threads))
+
+    def _find_pause_seconds(self, n_threads):
+        """Return the seconds to wait after a fit."""
+        return 0.0 if self._chooses_threads or n_threads == 1 else timing.PAUSE_SECONDS
+
+    def should_measure_next_effort(
+        self, effort_index: int, optimum: float | None, budget: float, deadline: float
+    ) -> bool:
+        """Return whether another effort is necessary and will probably not exceed the budget and the deadline."""
+        if effort_index >= len(self.baseline.efforts) or self.stopped is not None or self.failed is not None:
+            return False
+        remaining_seconds = self._find_remaining_seconds(budget, deadline)
+        if not self.points:
+            return self._is_reference or remaining_seconds > MIN_POINT_SECONDS
+        is_affordable: bool = 2 * self.points[-1]["seconds"] <= remaining_seconds
+        return is_affordable and not self._is_optimal(optimum)
+
+    def _find_remaining_seconds(self, budget, deadline):
+        """Return the seconds that fits of this baseline may still take.
+
+        A baseline that was stopped restarts the process of its package, and its loading delays the others.
+        """
+        return max(0.0, min(budget - self.spent_seconds, deadline - perf_counter()))
+
+    def _is_optimal(self, optimum):
+        """Return whether the last point reaches the optimum, if it is known."""
+        return optimum is not None and self.points[-1]["objective"] <= optimum + MIN_SUBOPTIMALITY * abs(optimum)
+
+    def is_cut_off(self, optimum: float | None) -> bool:
+        """Return whether the time was too short for the efforts after the last point."""
+        if not self.points or self.stopped is not None or self.failed is not None:
+            return False
+        return len(self.points) < len(self.baseline.efforts) and not self._is_optimal(optimum)
+
+    def estimate_next_budget(self, budget: float) -> float | None:
+        """Return a larger budget, which allows the next effort or the fit that was stopped; None if none is missing."""
+        has_all_efforts = len(self.points) == len(self.baseline.efforts)
+        if self.failed is not None or has_all_efforts or self.find_compared_point() is not None:
+            return None
+        last_seconds = max([point["seconds"] for point in self.points[-1:]] + [self.stopped or MIN_POINT_SECONDS])
+        return max(budget, self.spent_seconds) + 2 * len(self.thread_counts) * last_seconds
+
+    def find_compared_point(self) -> dict[str, Any] | None:
+        """Return the fastest point within COMPARED_SUBOPTIMALITY (without an objective, of the last effort) or None."""
+        if self.points and "suboptimality" not in self.points[-1]:
+            is_last_effort = self.points[-1]["effort_index"] == len(self.baseline.efforts) - 1
+            return self.points[-1] if is_last_effort else None
+        limit = float(COMPARED_SUBOPTIMALITY)
+        accurate_points = (point for point in self.points if point["suboptimality"] <= limit)
+        return min(accurate_points, key=lambda point: point["seconds"], default=None)
+
+    def fit(
+        self,
+        effort_index: int,
+        n_threads: int,
+        n_repeats: int,
+        limit: float,
+        deadline: float,
+        should_measure: bool = True,
+    ) -> tuple[list[float], dict[str, Any]]:
+        """Return the seconds of fits to the rows, and their measures. A restarted process loads the code first."""
+        if not self.process.has_answered:
+            self.fit_sample()
+        begin = perf_counter()
+        limit = min(limit, deadline - begin)
+        if limit <= 0:
+            raise TimeoutError("no time is left")
+        effort = self.baseline.efforts[effort_index]
+        try:
+            return self._call_solver(self.rows, effort, n_threads, n_repeats, limit, limit, should_measure)
+        finally:
+            self.spent_seconds += perf_counter() - begin
+
+    def repeat(self, point: dict[str, Any], n_threads: int, deadline: float) -> float | None:
+        """Return the seconds of a repetition of the fit at a point, or None if it fails or exceeds the deadline."""
+        try:
+            seconds, _ = self.fit(point["effort_index"], n_threads, 1, inf, deadline, should_measure=False)
+        except CURVE_ENDING_ERRORS:
+            return None
+        return median(seconds)
+
+    def estimate_seconds(self, point: dict[str, Any], n_threads: int) -> float:
+        """Return the approximate seconds of one repetition of the fit at a point."""
+        return max(point["seconds"], MIN_POINT_SECONDS) + self._find_pause_seconds(n_threads)
+
+    def measure_next_effort(self, effort_index: int, n_repeats: int, budget: float, deadline: float) -> None:
+        """Measure an effort with each number of threads. Add the fastest fit, or record why the curve ends.
+
+        The first fit of the reference may use all of the time until `deadline`.
+        """
+        effort, trials, limits = self.baseline.efforts[effort_index], [], []
+        try:
+            for i, n_threads in enumerate(self.thread_counts):
+                limit = self._find_remaining_seconds(budget, deadline) / (len(self.thread_counts) - i)
+                if self._is_reference and not self.points:
+                    limit = max(limit, deadline - perf_counter())
+                limits.append(limit)
+                try:
+                    seconds, measures = self.fit(effort_index, n_threads, n_repeats, limit, deadline)
+                except TimeoutError:
+                    continue
+                point = {
+                    "effort": effort if isinstance(effort, int | float) else str(effort),
+                    "effort_index": effort_index,
+                    "threads": n_threads,
+                    "seconds": median(seconds),
+                    "fits": len(seconds),
+                }
+                trials.append(point | measures)
+        except CURVE_ENDING_ERRORS as error:
+            self.failed = str(error).partition("\n")[0]
+            return
+        if not trials:
+            self.stopped = limits[0]
+            return
+        best = min(trials, key=lambda point: point["seconds"])
+        self.points.append(best)
+        # A long fit shows which number of threads is faster. The other number is not measured again.
+        if best["seconds"] >= timing.MAX_SHORT_FIT_SECONDS or len(trials) < len(self.thread_counts):
+            self.thread_counts = [best["threads"]]
+
+
+def _load(rows):
+    """Return a problem, or the problem in a file with memory-mapped arrays."""
+    return _load_file(rows) if isinstance(rows, str) else rows
+
+
+@lru_cache(maxsize=1)
+def _load_file(path):
+    return joblib.load(path, mmap_mode="c")
+
+
+def find_optimum(rows: Any) -> float | None:
+    """Return the minimum of the objective of a problem (or a file of one), or None if it is unknown."""
+    try:
+        optimum = _load(rows).find_optimum()
+    except Exception as error:
+        # Other exceptions might be impossible to send to the parent process.
+        raise CannotSolveError(f"The minimum cannot be computed: {type(error).__name__}: {error}") from error
+    return None if optimum is None else float(optimum)
+
+
+def solve(
+    baseline: Any,
+    rows: Any,
+    effort: Any,
+    n_threads: int,
+    n_repeats: int,
+    allowed_seconds: float,
+    should_measure: bool,
+) -> tuple[list[float], dict[str, Any]]:
+    """Fit a problem (or a file of one), and return the seconds of each fit, and the measures of the last one.
+
+    BLAS, OpenMP and the baseline use `n_threads` threads. A short fit is repeated until there are `n_repeats` fits and
+    they take MIN_POINT_SECONDS, unless another fit would exceed half of the `allowed_seconds` seconds. Without
+    `should_measure` the measures are empty.
+    """
+    try:
+        problem = _load(rows)
+        before = _hash_rows(problem)
+        with timing.use_threads(n_threads):
+            seconds, solution = timing.time_fit(
+                partial(baseline.solve, problem.train, effort), n_repeats, MIN_POINT_SECONDS, allowed_seconds / 2
+            )
+        is_changed = _hash_rows(problem) != before
+    except CannotSolveError:
+        raise
+    except Exception as error:
+        raise CannotSolveError(f"{type(error).__name__}: {error}") from error
+    if is_changed:
+        _load_file.cache_clear()
+        raise CannotSolveError("it modifies X or y")
+    if not should_measure:
+        return seconds, {}
+    try:
+        measures: dict[str, Any] = problem.measure(solution)
+    except Exception as error:
+        raise CannotSolveError(f"its solution cannot be measured: {type(error).__name__}: {error}") from error
+    if not isfinite(measures.get("objective", 0.0)):
+        raise CannotSolveError(f"its objective is {measures['objective']}")
+    return seconds, measures
+
+
+def _hash_rows(problem):
+    """Return a hash of the targets and of evenly spaced rows, with about MAX_HASHED_ENTRIES entries.
+
+    In a sparse matrix the entries are evenly spaced instead. SciPy's containers store results of checks as attributes,
+    so only their entries are hashed.
+    """
+    X, y = problem.train.X, problem.train.y
+    step = -(-(X.nnz if issparse(X) else prod(X.shape)) // MAX_HASHED_ENTRIES) or 1
+    entries = (X.data[::step], X.indices[::step], X.indptr) if issparse(X) else np.asarray(X[::step])
+    return joblib.hash((entries, np.asarray(y)))

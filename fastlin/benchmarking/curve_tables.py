@@ -1,0 +1,81 @@
+"""Tables of the results of `measure_curves`: seconds, ratios with verdicts, reasons for missing ratios, and scores."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastlin.benchmarking import timing
+from fastlin.benchmarking.candidate import COMPARED_SUBOPTIMALITY
+
+# The seconds until each of these relative suboptimalities are reported.
+REPORTED_SUBOPTIMALITIES = ("1e-2", "1e-4", "1e-6")
+# The entry of a table for a suboptimality that no fit reached.
+NOT_REACHED = "–"
+# What the reference is if the time of another baseline is longer, shorter or even.
+REFERENCE_VERDICTS = {"longer": "faster", "shorter": "slower", "even": "even"}
+
+
+def summarize_curves(comparison: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return a row per baseline of a result of `measure_curves`.
+
+    The columns are the seconds until each of REPORTED_SUBOPTIMALITIES, the ratio of the time to that of the reference,
+    and a verdict. If the compared fits were repeated, the ratio has an interval, which determines whether the reference
+    is faster, slower or even. A value that was not reached is "–"; `explain_missing_ratios` gives the reasons.
+    """
+    reference_seconds = _find_reference_seconds(comparison)
+    return {name: _summarize_curve(name, comparison, reference_seconds) for name in comparison["points"]}
+
+
+def _find_reference_seconds(comparison):
+    return _find_seconds_to_reach(comparison["points"].get(comparison["reference"], []), COMPARED_SUBOPTIMALITY)
+
+
+def _summarize_curve(name, comparison, reference_seconds):
+    points = comparison["points"][name]
+    seconds = {target: _find_seconds_to_reach(points, target) for target in REPORTED_SUBOPTIMALITIES}
+    ratio, verdict = NOT_REACHED, NOT_REACHED
+    if name in comparison["repetitions"] and name not in comparison["failed"]:
+        repetitions = comparison["repetitions"][name]
+        low, high = repetitions["interval"]
+        ratio = f"{repetitions['ratio']:.3g} ({low:.3g} to {high:.3g})"
+        verdict = REFERENCE_VERDICTS[timing.classify_interval((low, high))]
+    elif NOT_REACHED not in (reference_seconds, seconds[COMPARED_SUBOPTIMALITY]):
+        ratio = seconds[COMPARED_SUBOPTIMALITY] / reference_seconds
+    return {**seconds, f"time / {comparison['reference']}'s": ratio, f"{comparison['reference']} is": verdict}
+
+
+def explain_missing_ratios(comparison: Mapping[str, Any]) -> dict[str, str]:
+    """Return, for each baseline that was excluded, failed or ran out of time, what happened to it."""
+    reasons = {name: f"excluded: {reason}" for name, reason in comparison["left_out"].items()}
+    reasons |= {name: f"failed: {reason}" for name, reason in comparison["failed"].items()}
+    reference, reference_seconds = comparison["reference"], _find_reference_seconds(comparison)
+    for name, points in comparison["points"].items():
+        if name in reasons or _find_seconds_to_reach(points, COMPARED_SUBOPTIMALITY) != NOT_REACHED:
+            continue
+        if name in comparison["cut_off"]:
+            reasons[name] = f"time over after effort {comparison['cut_off'][name]}"
+        elif name in comparison["stopped"]:
+            seconds = comparison["stopped"][name]
+            ratio = (
+                ""
+                if reference_seconds == NOT_REACHED
+                else f", ≥ {seconds / reference_seconds:.3g} × {reference}'s time"
+            )
+            reasons[name] = f"stopped after {seconds:.3g} s{ratio}"
+        elif not points:
+            reasons[name] = "no time was left for a fit"
+        else:
+            reasons[name] = f"did not reach {COMPARED_SUBOPTIMALITY} with its last effort"
+    return reasons
+
+
+def summarize_scores(comparison: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return a row per baseline: the held-out scores of its last fit."""
+    return {
+        name: {score: points[-1].get(score, NOT_REACHED) if points else NOT_REACHED for score in comparison["scores"]}
+        for name, points in comparison["points"].items()
+    }
+
+
+def _find_seconds_to_reach(points, suboptimality):
+    limit = float(suboptimality)
+    return min((point["seconds"] for point in points if point.get("suboptimality", 0.0) <= limit), default=NOT_REACHED)

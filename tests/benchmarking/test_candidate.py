@@ -1,0 +1,53 @@
+"""A baseline in a comparison: its numbers of threads, its limits, and the calls of its process."""
+
+from time import perf_counter
+
+import pytest
+from simulated_processes import SimulatedProcess
+
+from fastlin.benchmarking import candidate as candidate_module
+from fastlin.benchmarking import timing
+from fastlin.benchmarking.candidate import Candidate
+from fastlin.benchmarking.other_libraries import LIBRARIES
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds", "fitted", "later"),
+    [
+        ("fastlin", {2: 0.1}, [("rows", 2)], [2]),
+        ("torch", {1: 0.2, 2: 0.1}, [("rows", 1), ("rows", 2)], [1, 2]),
+        ("torch", {1: 1.5, 2: 2.5}, [("rows", 1), ("rows", 2)], [1]),
+        # After a timeout, a new process loads the library with the sample.
+        ("torch", {1: None, 2: 0.1}, [("rows", 1), ("sample", 2), ("rows", 2)], [2]),
+        ("torch", {1: 0.1, 2: None}, [("rows", 1), ("rows", 2)], [1]),
+        ("torch", {1: None, 2: None}, [("rows", 1), ("sample", 2), ("rows", 2)], None),
+    ],
+)
+def test_a_baseline_is_measured_on_each_number_of_threads(monkeypatch, name, seconds, fitted, later):
+    monkeypatch.setattr(candidate_module, "count_threads", lambda: 2)
+    monkeypatch.setattr(timing, "PAUSE_SECONDS", 0.0)
+    process = SimulatedProcess(seconds)
+    candidate = Candidate(name, LIBRARIES[name], "rows", "sample", process)
+    deadline = perf_counter() + 60.0
+    candidate.measure_next_effort(0, 1, 5.0, deadline)
+    assert process.calls == fitted
+    if later is None:
+        # The first number of threads had half of the budget, and the second one the rest.
+        assert candidate.points == []
+        assert 2.4 < candidate.stopped <= 2.5
+        assert not candidate.should_measure_next_effort(1, 0.0, 5.0, deadline)
+        return
+    process.calls.clear()
+    candidate.measure_next_effort(1, 1, 5.0, deadline)
+    assert [n_threads for path, n_threads in process.calls if path == "rows"] == later
+    assert [point["threads"] for point in candidate.points] == [min(later, key=seconds.get)] * 2
+
+
+def test_after_the_deadline_only_the_reference_is_fitted():
+    past = perf_counter() - 1.0
+    for is_reference in (False, True):
+        candidate = Candidate("torch", LIBRARIES["torch"], "rows", "sample", None, is_reference)
+        assert candidate.should_measure_next_effort(0, None, 5.0, past) == is_reference
+        candidate.points = [{"seconds": 0.1, "objective": 1.0, "suboptimality": 0.5}]
+        assert not candidate.should_measure_next_effort(1, None, 5.0, past)
+        assert candidate.should_measure_next_effort(1, None, 5.0, past + 60.0)
