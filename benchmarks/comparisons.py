@@ -1,7 +1,8 @@
-"""Comparisons of interleaved fits of fastlin and its baselines. They are valid only if the objectives agree.
+"""Comparisons of fits of fastlin and its baselines with fixed settings. They are valid only if the objectives agree.
 
-A problem has X, n_classes and three measures: `objective(*solution)`, `accuracy(*solution)` on the rows of X, and
-`score_test_rows(*solution)`, the Scores on test rows. A library is a function from a problem to its solution, a tuple.
+The fits run in this process, and `fastlin.benchmarking` measures and repeats them. A problem has X, y, n_classes and
+three measures: `objective(*solution)`, `accuracy(*solution)` on the rows of X, and `score_test_rows(*solution)`, the
+Scores on test rows. A library is a function from a problem to its solution, a tuple.
 """
 
 import importlib.util
@@ -9,17 +10,18 @@ import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from statistics import median
 from time import perf_counter, sleep
-from typing import NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import ThreadpoolController, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from benchmarks.problems import BenchmarkProblem
 from fastlin.benchmarking import timing
+from fastlin.benchmarking.candidate import Candidate
+from fastlin.benchmarking.repetitions import repeat_fits, repeat_interleaved
 from fastlin.benchmarking.timing import N_REPETITIONS, summarize_ratios
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
@@ -28,15 +30,15 @@ FASTLIN = "fastlin"
 OBJECTIVE_TOL = 1e-6
 # Fits with nearly equal objectives may differ in accuracy by this fraction of the rows, or by this number of rows.
 ACCURACY_TOL, MAX_DIFFERING_ROWS = 0.005, 5
-# A baseline whose first repetition takes this many times as long as the fastest baseline is not called again.
+# A baseline whose first fit takes this many times as long as that of the fastest baseline is not repeated.
 MAX_TIME_RATIO = 2
 THREAD_SETTINGS = ("all", "one")
-# The values of tol that are tried for the time to the baseline's objective, and the number of timed fits.
-LOOSE_TOLERANCES, N_LOOSE_FITS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5), 3
+# The values of tol that are tried for the time to the baseline's objective.
+LOOSE_TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 # The default tol of fastlin and of scikit-learn.
 DEFAULT_TOL = 1e-4
-# Seconds after which a comparison starts no further repetition.
-MAX_COMPARISON_SECONDS = 600
+# There are fewer repetitions if they would take longer than this.
+MAX_REPETITION_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,17 @@ class Comparison:
     def solve(self, problem):
         return self.fastlin(problem) if self.rule.tol is None else self.fastlin(problem, tol=self.rule.tol)
 
+    def list_efforts(self):
+        """Return keyword arguments of fastlin's fits, the last of which has the comparison's `tol`.
+
+        Looser fits show what fastlin spends on accuracy that the baseline does not have, if `tol` applies. A short
+        comparison skips them.
+        """
+        own_effort = {} if self.rule.tol is None else {"tol": self.rule.tol}
+        has_tol = self.rule.same_steps_tol is None and "tol" in inspect.signature(self.fastlin).parameters
+        tolerances = LOOSE_TOLERANCES if self.rounds > 1 and has_tol else ()
+        return (*({"tol": tol} for tol in tolerances if tol > (self.rule.tol or DEFAULT_TOL)), own_effort)
+
 
 @dataclass(frozen=True)
 class Case:
@@ -114,34 +127,69 @@ class Case:
         return common_fields | self.measure(loaded_data, is_full_run)
 
 
-class Run(NamedTuple):
-    """Calls of a library: the median seconds, whether there was no ConvergenceWarning, and the solution."""
+class CurrentProcess:
+    """Calls functions in this process, which `Candidate` requires to be a process."""
 
-    seconds: float
-    has_converged: bool
-    solution: tuple
+    has_answered = True
+
+    def call(self, function, *arguments, seconds):
+        return function(*arguments)
+
+
+@dataclass(frozen=True, eq=False)
+class Solver:
+    """A library as a baseline. An effort contains keyword arguments of `fit`, which returns a solution of a problem."""
+
+    fit: Callable
+    efforts: tuple = ({},)
+    chooses_threads: bool = False
+
+    def solve(self, problem, effort):
+        """Return the solution, and whether there was no ConvergenceWarning."""
+        with warnings.catch_warnings(record=True) as caught_warnings:
+            warnings.simplefilter("always")
+            solution = self.fit(problem, **effort)
+        has_converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught_warnings)
+        return solution, has_converged
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredProblem:
+    """A problem whose points contain the solution. A comparison of many fits has an array of objectives."""
+
+    train: object
+
+    def measure(self, result):
+        solution, has_converged = result
+        objectives = self.train.objective(*solution)
+        measures = {"solution": solution, "objectives": objectives, "has_converged": has_converged}
+        return {"objective": float(np.sum(objectives)), **measures}
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Results of each library with its best number of threads. A comparison of many fits has arrays of objectives.
+    """Results of each library with its best number of threads.
 
-    `successful_libraries` lists the libraries that reach the objective. For each call of the baseline, `time_ratios`
-    contains the ratio of its time to the mean time of the fastlin calls before and after it.
+    `points` contains the fit of each library with the settings of the comparison, `loose_points` fits of fastlin with
+    larger values of `tol`, and `successful_libraries` the libraries that reach the objective. `time_ratios` contains,
+    for each repetition, the ratio of the baseline's time to fastlin's.
     """
 
     comparison: Comparison
     problem: object
     threads: int
-    runs: dict
-    best_threads: dict
-    objectives: dict
+    points: dict
+    loose_points: list
     successful_libraries: list
     time_ratios: list
 
     @cached_property
     def seconds(self):
-        return {name: take_median_seconds(self.runs[name]) for name in self.successful_libraries}
+        return {name: self.points[name]["seconds"] for name in self.successful_libraries}
+
+    @property
+    def objectives(self):
+        return {name: point["objectives"] for name, point in self.points.items()}
 
     @property
     def baseline(self):
@@ -157,49 +205,32 @@ class Outcome:
         """The relative difference of fastlin's objective from the baseline's. For many fits, it is the maximum."""
         return float(np.max(np.divide(self.objectives[FASTLIN], self.objectives[self.baseline]) - 1))
 
-    @property
-    def has_converged(self):
-        return all(run.has_converged for run in self.runs[FASTLIN])
-
     def score_test_rows(self, name):
         """Return the Scores of a library. Without test rows, it is fitted again with every fifth row held out."""
-        problem, solution = self.problem, self.runs[name][-1].solution
+        problem, solution = self.problem, self.points[name]["solution"]
         if isinstance(problem, BenchmarkProblem) and problem.X_test is None:
             problem, solve = (
                 problem.hold_out_rows(),
                 self.comparison.solve if name == FASTLIN else self.comparison.baselines[name],
             )
             with limit_threads(self.threads):
-                solution = run(solve, problem).solution
+                solution, _ = Solver(solve).solve(problem, {})
         return problem.score_test_rows(*solution)
 
-    def measure_seconds_to_baseline_objective(self):
-        """Return the seconds of the loosest fit of fastlin that reaches the baseline's objective, or None.
+    @property
+    def seconds_to_baseline_objective(self):
+        """The seconds of the loosest fit of fastlin that reaches the baseline's objective, or None.
 
-        The result shows what the whole fits spend on accuracy that the baseline does not have. It is None if the
-        comparison is short, `tol` does not apply, or no looser fit reaches the objective.
+        The whole fits spend the other seconds on accuracy that the baseline does not have.
         """
-        solve = self.comparison.fastlin
-        is_short = self.comparison.rounds == 1
-        if (
-            is_short
-            or self.comparison.rule.same_steps_tol is not None
-            or "tol" not in inspect.signature(solve).parameters
-        ):
-            return None
-        baseline_objective = self.objectives[self.baseline]
-        with limit_threads(self.threads):
-            own_tol = self.comparison.rule.tol or DEFAULT_TOL
-            for tol in (tol for tol in LOOSE_TOLERANCES if tol > own_tol):
-                solve_loosely = partial(solve, tol=tol)
-                loose_run = run(solve_loosely, self.problem)
-                if np.all(np.less_equal(self.problem.objective(*loose_run.solution), baseline_objective)):
-                    return take_median_seconds([run(solve_loosely, self.problem) for _ in range(N_LOOSE_FITS)])
+        for point in self.loose_points:
+            if np.all(np.less_equal(point["objectives"], self.objectives[self.baseline])):
+                return point["seconds"]
         return None
 
     def describe_failure(self):
         """Return the reason why the comparison is invalid, or ""."""
-        if not self.has_converged:
+        if not self.points[FASTLIN]["has_converged"]:
             return "fastlin did not converge"
         same_steps_tol = self.comparison.rule.same_steps_tol
         if self.objective_difference > (
@@ -212,7 +243,7 @@ class Outcome:
             return (
                 f"fastlin's objective is below that of {self.baseline} by {-self.objective_difference:.1e}, not equal"
             )
-        accuracies = [self.problem.accuracy(*self.runs[name][-1].solution) for name in (FASTLIN, self.baseline)]
+        accuracies = [self.problem.accuracy(*self.points[name]["solution"]) for name in (FASTLIN, self.baseline)]
         accuracy_difference = accuracies[0] - accuracies[1]
         allowed_difference = max(ACCURACY_TOL, MAX_DIFFERING_ROWS / self.problem.X.shape[0])
         if self.comparison.rule.should_match_accuracy and abs(accuracy_difference) > allowed_difference:
@@ -221,14 +252,14 @@ class Outcome:
 
     def describe_library(self, name):
         return {
-            "seconds": take_median_seconds(self.runs[name]),
-            "threads": self.best_threads[name],
+            "seconds": self.points[name]["seconds"],
+            "threads": self.points[name]["threads"],
             "objective": float(np.mean(self.objectives[name])),
             **self.score_test_rows(name)._asdict(),
         }
 
     def describe(self):
-        suboptimalities = find_suboptimalities(self.objectives)
+        suboptimalities = find_suboptimalities(self.points)
         return {
             "kind": "comparison",
             "title": self.comparison.title,
@@ -238,11 +269,11 @@ class Outcome:
             "libraries": {name: self.describe_library(name) for name in self.successful_libraries},
             **summarize_ratios(self.time_ratios),
             "tried": {
-                name: {"seconds": take_median_seconds(runs), "suboptimality": suboptimalities[name]}
-                for name, runs in self.runs.items()
+                name: {"seconds": point["seconds"], "suboptimality": suboptimalities[name]}
+                for name, point in self.points.items()
             },
             "objective_difference": self.objective_difference,
-            "seconds_to_baseline_objective": self.measure_seconds_to_baseline_objective(),
+            "seconds_to_baseline_objective": self.seconds_to_baseline_objective,
             "failure": self.describe_failure(),
         }
 
@@ -265,81 +296,88 @@ def shorten_comparison(comparison):
 
 
 def run_comparison(comparison, problem, n_threads=None):
-    """Return the Outcome of interleaved fits; raise a RuntimeError if no baseline reaches the objective."""
+    """Return the Outcome of a comparison; raise a RuntimeError if a fit fails or no baseline reaches the objective."""
     with limit_threads(n_threads):
-        warm_up_problem = comparison.load(comparison.n_warm_up_rows)
-        run(comparison.solve, problem)
-        for solve in comparison.baselines.values():
-            run(solve, warm_up_problem)
-        # The controller is created after the baselines are loaded, so that it also controls their thread pools.
-        controller, n_all_threads = ThreadpoolController(), count_threads()
-        counts = sorted({count_comparison_threads(threads) for threads in comparison.baseline_threads})
-        entries = [(name, n) for name in comparison.baselines for n in counts]
-        runs = {(FASTLIN, n_all_threads): [], **{entry: [] for entry in entries}}
-        fastlin_runs, next_run_indices = runs[FASTLIN, n_all_threads], {entry: [] for entry in entries}
-        begin = perf_counter()
-        for repetition in range(comparison.rounds):
-            if repetition > 0 and perf_counter() - begin > MAX_COMPARISON_SECONDS:
-                break
-            for name, n in entries:
-                fastlin_runs.append(run_with_threads(controller, n_all_threads, comparison.solve, problem))
-                next_run_indices[name, n].append(len(fastlin_runs))
-                runs[name, n].append(run_with_threads(controller, n, comparison.baselines[name], problem))
-                if n > 1:
-                    sleep(timing.PAUSE_SECONDS)
-            if repetition == 0:
-                objectives = {name: problem.objective(*calls[-1].solution) for (name, _), calls in runs.items()}
-                suboptimalities = find_suboptimalities(objectives)
-                successful_libraries = [
-                    FASTLIN,
-                    *(name for name in comparison.baselines if suboptimalities[name] <= comparison.within),
-                ]
-                if len(successful_libraries) == 1:
-                    reason = f"no baseline comes within {comparison.within} of the lowest objective: {suboptimalities}"
-                    raise RuntimeError(f"{comparison.title}: {reason}")
-                seconds = {
-                    entry: take_median_seconds(runs[entry]) for entry in entries if entry[0] in successful_libraries
-                }
-                entries = [entry for entry in seconds if seconds[entry] <= MAX_TIME_RATIO * min(seconds.values())]
-        fastlin_runs.append(run_with_threads(controller, n_all_threads, comparison.solve, problem))
-    best_thread_counts = {
-        name: min(counts, key=lambda n, name=name: take_median_seconds(runs[name, n])) for name in comparison.baselines
-    }
-    baseline_runs = {name: runs[name, n] for name, n in best_thread_counts.items()}
-    baseline = min(successful_libraries[1:], key=lambda name: take_median_seconds(baseline_runs[name]))
-    time_ratios = [
-        2 * call.seconds / (fastlin_runs[index - 1].seconds + fastlin_runs[index].seconds)
-        for index, call in zip(
-            next_run_indices[baseline, best_thread_counts[baseline]], baseline_runs[baseline], strict=True
+        candidates = _measure_candidates(comparison, problem)
+        points = {name: candidate.points[-1] for name, candidate in candidates.items()}
+        suboptimalities = find_suboptimalities(points)
+        successful_baselines = [name for name in comparison.baselines if suboptimalities[name] <= comparison.within]
+        if not successful_baselines:
+            reason = f"no baseline comes within {comparison.within} of the lowest objective: {suboptimalities}"
+            raise RuntimeError(f"{comparison.title}: {reason}")
+        max_seconds = MAX_TIME_RATIO * min(points[name]["seconds"] for name in successful_baselines)
+        repeated = [FASTLIN, *(name for name in successful_baselines if points[name]["seconds"] <= max_seconds)]
+        repetitions = {name: [points[name]["seconds"]] for name in repeated}
+        if comparison.rounds > 1:
+            repeated_points = {candidates[name]: points[name] for name in repeated}
+            results = repeat_fits(repeated_points, _count_repetitions(comparison, repeated_points))
+            if results.keys() != repeated_points.keys():
+                raise RuntimeError(f"{comparison.title}: a repetition of a fit failed")
+            for candidate, seconds in results.items():
+                repetitions[candidate.name] = seconds
+                points[candidate.name] |= {"seconds": median(seconds), "threads": candidate.thread_counts[0]}
+        fastest = min(repeated[1:], key=lambda name: points[name]["seconds"])
+        return Outcome(
+            comparison,
+            problem,
+            count_threads(),
+            points,
+            candidates[FASTLIN].points[:-1],
+            [FASTLIN, *successful_baselines],
+            [theirs / ours for theirs, ours in zip(repetitions[fastest], repetitions[FASTLIN], strict=True)],
         )
-    ]
-    return Outcome(
-        comparison,
-        problem,
-        n_all_threads,
-        {FASTLIN: fastlin_runs, **baseline_runs},
-        {FASTLIN: n_all_threads, **best_thread_counts},
-        objectives,
-        successful_libraries,
-        time_ratios,
+
+
+def _measure_candidates(comparison, problem):
+    """Return a dict from the name of each library to its Candidate, after the fits with all of its efforts."""
+    solvers = {
+        FASTLIN: Solver(comparison.fastlin, comparison.list_efforts(), chooses_threads=True),
+        **{name: Solver(solve) for name, solve in comparison.baselines.items()},
+    }
+    rows, sample = MeasuredProblem(problem), MeasuredProblem(comparison.load(comparison.n_warm_up_rows))
+    candidates = {
+        name: Candidate(name, solver, rows, sample, CurrentProcess(), name == FASTLIN)
+        for name, solver in solvers.items()
+    }
+    for name, candidate in candidates.items():
+        if name == FASTLIN:
+            # Which kernels are compiled depends on the rows.
+            candidate.warm_up(np.inf)
+        else:
+            candidate.thread_counts = sorted({count_comparison_threads(each) for each in comparison.baseline_threads})
+            candidate.fit_sample()
+    for candidate in candidates.values():
+        for effort_index in range(len(candidate.baseline.efforts)):
+            candidate.measure_next_effort(effort_index, 1, np.inf, np.inf)
+        if candidate.failed is not None:
+            raise RuntimeError(f"{comparison.title}: {candidate.name} failed: {candidate.failed}")
+    return candidates
+
+
+def _count_repetitions(comparison, points):
+    """Return the number of repetitions of the candidates with these points, at least one."""
+    seconds = sum(
+        candidate.estimate_seconds(point, n_threads)
+        for candidate, point in points.items()
+        for n_threads in candidate.thread_counts
     )
+    return max(1, min(comparison.rounds, int(MAX_REPETITION_SECONDS / seconds)))
 
 
 def measure_interleaved_calls(calls, n_repetitions, n_calls=1, n_warm_up_calls=1):
     """Return lists of seconds per call by name. The functions alternate; a repetition has `n_calls` calls."""
-    seconds = {name: [] for name in calls}
+
+    def measure(name):
+        sleep(timing.PAUSE_SECONDS)
+        begin = perf_counter()
+        for _ in range(n_calls):
+            calls[name]()
+        return (perf_counter() - begin) / n_calls
+
     with threadpool_limits(count_threads()):
-        for repetition in range(-n_warm_up_calls, n_repetitions):
-            for name, call in calls.items():
-                if repetition < 0:
-                    call()
-                    continue
-                sleep(timing.PAUSE_SECONDS)
-                begin = perf_counter()
-                for _ in range(n_calls):
-                    call()
-                seconds[name].append((perf_counter() - begin) / n_calls)
-    return seconds
+        for call in [*calls.values()] * n_warm_up_calls:
+            call()
+        return repeat_interleaved(measure, calls, n_repetitions)
 
 
 def describe_data(problem):
@@ -353,33 +391,9 @@ def count_comparison_threads(threads):
     return 1 if threads == "one" else count_threads()
 
 
-def find_suboptimalities(objectives):
+def find_suboptimalities(points):
     """Return the relative difference of each library's objective from the lowest one."""
-    total_objectives = {name: float(np.sum(objective)) for name, objective in objectives.items()}
-    lowest_objective = min(total_objectives.values())
+    lowest_objective = min(point["objective"] for point in points.values())
     # An objective of zero means a perfect fit.
-    objective_scale = abs(lowest_objective) or np.finfo(np.float64).tiny
-    return {
-        name: (total_objective - lowest_objective) / objective_scale
-        for name, total_objective in total_objectives.items()
-    }
-
-
-def take_median_seconds(runs):
-    """Return the median of the seconds of runs."""
-    return median(run.seconds for run in runs)
-
-
-def run_with_threads(controller, n_threads, solve, problem):
-    """Return the Run of a library with n_threads threads of BLAS, of OpenMP and of the library itself."""
-    with limit_threads(n_threads), controller.limit(limits=n_threads):
-        return run(solve, problem)
-
-
-def run(solve, problem):
-    """Return the Run of a library."""
-    with warnings.catch_warnings(record=True) as caught_warnings:
-        warnings.simplefilter("always")
-        seconds, solution = timing.time_fit(partial(solve, problem), min_seconds=timing.MIN_MEASURED_SECONDS)
-    has_converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught_warnings)
-    return Run(median(seconds), has_converged, solution)
+    scale = abs(lowest_objective) or np.finfo(np.float64).tiny
+    return {name: (point["objective"] - lowest_objective) / scale for name, point in points.items()}

@@ -23,7 +23,7 @@ from benchmarks.comparisons import (
     OBJECTIVE_TOL,
     Comparison,
     ComparisonRule,
-    run,
+    Solver,
     run_comparison,
 )
 from benchmarks.data import make_one_hot_pipeline, simulate_dataframe, standardize
@@ -241,18 +241,18 @@ def measure_case(case, is_full_run=True):
     )
     if case.n_trial_rows:
         trial_outcome = run_comparison(replace(comparison, rounds=1), case.load(case.n_trial_rows))
-        threads = "one" if trial_outcome.best_threads[trial_outcome.baseline] == 1 else "all"
+        threads = "one" if trial_outcome.points[trial_outcome.baseline]["threads"] == 1 else "all"
         comparison = replace(
             comparison,
             baselines={name: baselines[name] for name in (default, trial_outcome.baseline)},
             baseline_threads=(threads,),
         )
     outcome = run_comparison(comparison, problem)
-    reference_coef, _ = run(partial(fit_fastlin, tol=REFERENCE_TOL), problem).solution
+    (reference_coef, _), _ = Solver(fit_fastlin).solve(problem, {"tol": REFERENCE_TOL})
     names = dict.fromkeys((FASTLIN, default, outcome.baseline))
     libraries = {name: outcome.describe_library(name) for name in names}
     for name, library in libraries.items():
-        library["coef_error"] = find_coef_error(outcome.runs[name][-1].solution[0], reference_coef)
+        library["coef_error"] = find_coef_error(outcome.points[name]["solution"][0], reference_coef)
     seconds, default_seconds = outcome.seconds, libraries[default]["seconds"]
     scikit_learn_seconds = [seconds[name] for name in seconds if name.startswith("scikit-learn")] or [default_seconds]
     fastlin_error, baseline_error = (libraries[name]["coef_error"] for name in (FASTLIN, outcome.baseline))

@@ -18,7 +18,7 @@ from fastlin.benchmarking.timing import classify_interval
 CASE, RECORD_KIND = "false-alarms", "false alarms"
 # Half of the comparisons run with a busy core. A comparison of short fits needs up to fifteen seconds.
 N_COMPARISONS, SECONDS_PER_COMPARISON = 200, 16.0
-N_SHORT_COMPARISONS, SHORT_SECONDS_PER_COMPARISON = 4, 0.5
+N_SHORT_COMPARISONS, SHORT_SECONDS_PER_COMPARISON = 2, 0.5
 FIRST, SECOND = "first", "second"
 # What the second name is called if its time is longer, shorter or even.
 VERDICTS = {"shorter": "faster", "longer": "slower", "even": "even"}

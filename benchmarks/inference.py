@@ -92,9 +92,9 @@ def measure_inference(problem, is_full_run, name):
     comparison = COMPARISONS[name] if is_full_run else shorten_comparison(COMPARISONS[name])
     outcome = run_comparison(comparison, problem)
     record = outcome.describe() | {"kind": RECORD_KIND}
-    fastlin_estimates = _stack_estimates(outcome.runs[FASTLIN][-1].solution)
+    fastlin_estimates = _stack_estimates(outcome.points[FASTLIN]["solution"])
     for library, values in record["libraries"].items():
-        coef, std_errors = _stack_estimates(outcome.runs[library][-1].solution)
+        coef, std_errors = _stack_estimates(outcome.points[library]["solution"])
         values["coef_difference"] = float(np.max(np.abs(coef - fastlin_estimates[0]) / fastlin_estimates[1]))
         values["error_difference"] = float(np.max(np.abs(std_errors / fastlin_estimates[1] - 1)))
         if name == MEMORY_CASE and library in (FASTLIN, record["baseline"]):

@@ -61,10 +61,9 @@ class FusedPass:
 
     def value_and_gradient(self):
         """Return J and its gradients with respect to coef (K, d) and intercept (K,), in the original coordinates."""
-        point, coordinates = self(), self.objective.coordinates
-        intercept_gradient = point.gradient[:, -1]
-        coef_gradient = point.gradient[:, :-1] - intercept_gradient[:, None] * coordinates.shift
-        return point.value, coef_gradient / coordinates.scale, intercept_gradient
+        point = self()
+        gradient = self.objective.coordinates.convert_gradient(point.gradient)
+        return point.value, gradient[:, :-1], gradient[:, -1]
 
 
 def make_numpy_pass(X, labels, n_classes, coef, intercept, order="C"):
@@ -95,6 +94,7 @@ class PassProblem:
     """Rows, and each library's pass for value and gradient at the same coefficients. There are no predictions."""
 
     X: np.ndarray
+    y: np.ndarray
     n_classes: int
     passes: dict
 
@@ -109,13 +109,14 @@ class PassProblem:
 
 
 def load_pass_problem(n_rows, dtype):
-    """Return a Point of MNIST with scores of order 1."""
+    """Return the PassProblem of MNIST with scores of order 1."""
     data = load_mnist_pixels(n_rows or N_ROWS, dtype)
     X = data.X_train
     arguments = X, data.y_train, N_CLASSES, *sample_coef(X)
     numpy_pass, f_ordered_pass = make_numpy_pass(*arguments), make_numpy_pass(*arguments, order="F")
     return PassProblem(
         X,
+        data.y_train,
         N_CLASSES,
         {FASTLIN: FusedPass(*arguments).value_and_gradient, "NumPy": numpy_pass, NUMPY_F_ORDER: f_ordered_pass},
     )

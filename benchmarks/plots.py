@@ -209,7 +209,7 @@ def list_library_results(machine):
 
 def _list_libraries(problem):
     libraries = problem["libraries"]
-    suboptimalities = find_suboptimalities({name: library["objective"] for name, library in libraries.items()})
+    suboptimalities = find_suboptimalities(libraries)
     names = {FASTLIN: FASTLIN, problem["default"]: problem["default"], FASTEST_BASELINE: problem["baseline"]}
     return {
         shown_name: {"seconds": libraries[name]["seconds"], "suboptimality": suboptimalities[name]}

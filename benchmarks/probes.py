@@ -111,8 +111,9 @@ def measure_probe(problem, is_full_run, comparison):
                 for name, value in remaining_targets.items()
                 if find_seconds_to_objective(points, value) is not None
             }
-    points = [list_iterations(run.solution[2], run.seconds) for run in outcome.runs[FASTLIN]]
-    seconds_to_scikit_learn = _find_median_seconds(points, objectives[SCIKIT_LEARN])
+    *_, model = outcome.points[FASTLIN]["solution"]
+    iterations = list_iterations(model, outcome.seconds[FASTLIN])
+    seconds_to_scikit_learn = find_seconds_to_objective(iterations, objectives[SCIKIT_LEARN])
     torch_seconds = {
         name: _find_median_seconds([fit.points for fit in torch_fits], value) for name, value in targets.items()
     }
@@ -128,7 +129,7 @@ def measure_probe(problem, is_full_run, comparison):
     }
     record = outcome.describe()
     fastlin_record = record["libraries"][FASTLIN]
-    fastlin_record["certified_gap"] = float(outcome.runs[FASTLIN][-1].solution[2].certificate_ / objectives[FASTLIN])
+    fastlin_record["certified_gap"] = float(model.certificate_ / objectives[FASTLIN])
     fastlin_record["seconds_to_scikit_learn"] = seconds_to_scikit_learn
     record["libraries"][TORCH] = {
         "seconds": first_fit_seconds,

@@ -118,7 +118,7 @@ def measure_point(settings, changed_setting):
     comparison = replace(comparison, rounds=1 if is_large_problem else N_REPETITIONS)
     default_outcome = run_comparison(comparison, problem, n_threads)
     # If the default stops far above the minimum, its accuracy differs, so only objectives are compared.
-    if not default_outcome.has_converged or default_outcome.objective_difference > DEFAULT_TOL:
+    if not default_outcome.points[FASTLIN]["has_converged"] or default_outcome.objective_difference > DEFAULT_TOL:
         raise RuntimeError(default_outcome.describe_failure())
     comparison_records = [default_outcome] if -default_outcome.objective_difference <= DEFAULT_TOL else []
     n_parameters = problem.n_rows_coef * (d + 1)

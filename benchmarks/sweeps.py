@@ -9,6 +9,7 @@ seconds are a lower bound.
 import warnings
 from dataclasses import dataclass, replace
 from functools import partial
+from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
@@ -18,12 +19,13 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.linear_model import LogisticRegressionCV as ScikitLearnLogisticRegressionCV
-from threadpoolctl import ThreadpoolController, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 import fastlin
 from benchmarks import comparisons
 from benchmarks.comparisons import FASTLIN
 from benchmarks.problems import LogLossProblem, Scores, count_test_rows
+from fastlin.benchmarking import timing
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 # The values of C in DINOv2 and DINOv3.
@@ -69,6 +71,14 @@ class SweepResult(NamedTuple):
     n_measured: int
 
 
+class SweepRun(NamedTuple):
+    """The seconds of a sweep, its number of threads, and its SweepResult."""
+
+    seconds: float
+    threads: int
+    result: SweepResult
+
+
 def sweep_in_one_call(problem, Cs):
     """Return the result of fastlin's sweep in one call."""
     model = fastlin.LogisticRegressionCV(Cs=Cs, l1_ratios=(0.0,), scoring="accuracy", use_legacy_attributes=False)
@@ -96,28 +106,12 @@ def measure_validation_sweep(problem, Cs, is_full_run, time_limit=TIME_LIMIT, ro
     X, X_val, X_test = (rows.astype(np.float64) for rows in (problem.X, problem.X_val, problem.X_test))
     float64_problem = replace(problem, X=X, X_val=X_val, X_test=X_test)
     sweep_in_one_call(problem, Cs[:: max(1, len(Cs) // 2)])
-    controller, max_threads = ThreadpoolController(), count_threads()
-    fastlin_sweep = partial(sweep_in_one_call, Cs=Cs)
-    runs = {
-        FASTLIN: [
-            comparisons.run_with_threads(controller, max_threads, fastlin_sweep, problem)
-            for _ in range(rounds if is_full_run else 1)
-        ]
-    }
+    max_threads = count_threads()
     trial_model = ScikitLearnLogisticRegression(
         C=Cs[-1], **{**PUBLISHED_MODEL_PARAMETERS, "max_iter": N_TRIAL_ITERATIONS}
     )
-    runs_by_n_threads = {
-        n: comparisons.run_with_threads(controller, n, lambda rows: trial_model.fit(rows.X, rows.y), float64_problem)
-        for n in (1, max_threads)
-    }
-    n_threads = min(runs_by_n_threads, key=lambda n: runs_by_n_threads[n].seconds)
-    threads = {
-        FASTLIN: max_threads,
-        ONE_BY_ONE_METHOD: max_threads,
-        CHANGED_IMPORT_METHOD: max_threads,
-        BASELINE_METHOD: n_threads,
-    }
+    n_threads = timing.choose_threads(lambda: trial_model.fit(X, problem.y))
+    runs = {FASTLIN: time_sweep(sweep_in_one_call, problem, Cs, max_threads, n_repeats=rounds if is_full_run else 1)}
     for name, rows, make_model in (
         (ONE_BY_ONE_METHOD, problem, fastlin.LogisticRegression),
         (CHANGED_IMPORT_METHOD, float64_problem, partial(fastlin.LogisticRegression, **PUBLISHED_MODEL_PARAMETERS)),
@@ -125,9 +119,16 @@ def measure_validation_sweep(problem, Cs, is_full_run, time_limit=TIME_LIMIT, ro
     ):
         if name != BASELINE_METHOD:
             make_model(C=1.0).fit(rows.X, rows.y)
-        run_method_sweep = partial(sweep_one_by_one, Cs=Cs, make_model=make_model, time_limit=time_limit)
-        runs[name] = [comparisons.run_with_threads(controller, threads[name], run_method_sweep, rows)]
-    return BASELINE_METHOD, runs, threads
+        sweep = partial(sweep_one_by_one, make_model=make_model, time_limit=time_limit)
+        runs[name] = time_sweep(sweep, rows, Cs, n_threads if name == BASELINE_METHOD else max_threads)
+    return BASELINE_METHOD, runs
+
+
+def time_sweep(sweep, problem, Cs, n_threads, n_repeats=1):
+    """Return the SweepRun of a sweep."""
+    with timing.use_threads(n_threads):
+        seconds, result = timing.time_fit(partial(sweep, problem, Cs), n_repeats)
+    return SweepRun(median(seconds), n_threads, result)
 
 
 def measure_cross_validation(problem, Cs, is_full_run, l1_ratio, solvers):
@@ -145,7 +146,11 @@ def measure_cross_validation(problem, Cs, is_full_run, l1_ratio, solvers):
         "folds", lambda n_rows: problem, ours, baselines, within=LOSS_TOL, rounds=3 if is_full_run else 1
     )
     outcome = comparisons.run_comparison(comparison, problem)
-    return outcome.baseline, {name: outcome.runs[name] for name in (FASTLIN, outcome.baseline)}, outcome.best_threads
+    points = {name: outcome.points[name] for name in (FASTLIN, outcome.baseline)}
+    return outcome.baseline, {
+        name: SweepRun(point["seconds"], point["threads"], SweepResult(*point["solution"]))
+        for name, point in points.items()
+    }
 
 
 def cross_validate(problem, model):
@@ -162,22 +167,21 @@ def cross_validate_in_processes(problem, model):
 
 
 def measure_sweep(problem, is_full_run, measure, Cs):
-    """Return the record of a sweep. `measure` returns the baseline, and dicts of runs and threads by name."""
+    """Return the record of a sweep. `measure` returns the name of the baseline, and a dict from names to SweepRuns."""
     Cs = Cs if is_full_run else Cs[:: -(-len(Cs) // N_QUICK_CS)]
     with limit_threads(count_threads()), warnings.catch_warnings():
         # The protocol's tolerance is below floating-point accuracy.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        baseline, runs, threads = measure(problem, Cs, is_full_run)
-    seconds = {name: comparisons.take_median_seconds(calls) for name, calls in runs.items()}
-    results = {name: calls[-1].solution for name, calls in runs.items()}
+        baseline, runs = measure(problem, Cs, is_full_run)
+    results = {name: run.result for name, run in runs.items()}
     return {
         "data": comparisons.describe_data(problem),
         "baseline": baseline,
         "n_Cs": len(Cs),
         "libraries": {
             name: {
-                "seconds": seconds[name],
-                "threads": threads[name],
+                "seconds": runs[name].seconds,
+                "threads": runs[name].threads,
                 "C": float(result.C),
                 "validation": float(result.score),
                 "n_measured": result.n_measured,
@@ -186,7 +190,7 @@ def measure_sweep(problem, is_full_run, measure, Cs):
             }
             for name, result in results.items()
         },
-        "ratio": seconds[baseline] / seconds[FASTLIN],
+        "ratio": runs[baseline].seconds / runs[FASTLIN].seconds,
         "is_bound": results[baseline].solution is None,
         "failure": describe_failure(problem, results[FASTLIN].score, results[baseline].score),
     }

@@ -12,6 +12,7 @@ from benchmarks.foreign_suites import SUITE_SCORES
 from benchmarks.inference import RECORD_KIND as INFERENCE
 from benchmarks.sweeps import CHANGED_IMPORT_METHOD, ONE_BY_ONE_METHOD
 from fastlin.benchmarking.curve_tables import REPORTED_SUBOPTIMALITIES
+from fastlin.benchmarking.timing import classify_interval
 
 # Matches the number of classes in a record's description of its data.
 N_CLASSES = re.compile(r"([\d,]+) classes")
@@ -108,15 +109,15 @@ def format_value(value):
 
 
 def is_slower(record):
-    """Return whether fastlin is slower. The interval of the ratio, or else the ratio, is then below 1."""
+    """Return whether fastlin is slower, according to the interval of the ratio or, without an interval, the ratio."""
     interval = record.get("interval")
-    return record["ratio"] < 1 if interval is None else interval[1] < 1
+    return record["ratio"] < 1 if interval is None else classify_interval(interval) == "shorter"
 
 
 def is_tie(record):
-    """Return whether the interval of a record's ratio contains 1, so that neither library is faster."""
+    """Return whether the interval of a record's ratio does not show that one library is faster."""
     interval = record.get("interval")
-    return interval is not None and interval[0] <= 1 <= interval[1]
+    return interval is not None and classify_interval(interval) == "even"
 
 
 def is_worse_than_a_guess(record):

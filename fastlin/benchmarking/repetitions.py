@@ -6,6 +6,7 @@ therefore repeated in several processes (Kalibera and Jones, Rigorous benchmarki
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from math import inf
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -37,6 +38,25 @@ def repeat_interleaved(
     return seconds
 
 
+def repeat_fits(
+    points: Mapping[Candidate, dict[str, Any]], n_repetitions: int = timing.N_REPETITIONS, deadline: float = inf
+) -> dict[Candidate, list[float]]:
+    """Return a dict from each candidate to the seconds of the repetitions of the fit at its point.
+
+    Each candidate is fitted with each number of threads that it still tries, and then keeps the faster one. A candidate
+    that fails or exceeds the deadline is omitted from the result.
+    """
+    entries = [(candidate, n_threads) for candidate in points for n_threads in candidate.thread_counts]
+    seconds = repeat_interleaved(
+        lambda entry: entry[0].repeat(points[entry[0]], entry[1], deadline), entries, n_repetitions
+    )
+    results: dict[Candidate, list[float]] = {}
+    for (candidate, n_threads), own_seconds in seconds.items():
+        if candidate not in results or median(own_seconds) < median(results[candidate]):
+            results[candidate], candidate.thread_counts = own_seconds, [n_threads]
+    return results
+
+
 def repeat_compared_fits(
     reference: Candidate | None,
     candidates: Iterable[Candidate],
@@ -52,21 +72,17 @@ def repeat_compared_fits(
     if reference is None or reference not in points:
         return {}
     repeated = _choose_affordable(reference, points, deadline - perf_counter())
-    thread_counts = {candidate: candidate.thread_counts for candidate in repeated}
     ratios: dict[Candidate, list[list[float]]] = {}
     for number in range(N_PROCESSES):
         if len(repeated) < 2:
             break
         if number > 0:
             deadline += restart(repeated)
-        seconds = _repeat_with_each_number_of_threads(
-            {candidate: thread_counts[candidate] for candidate in repeated}, points, deadline
-        )
+        seconds = repeat_fits({candidate: points[candidate] for candidate in repeated}, deadline=deadline)
         if reference not in seconds:
             break
-        for candidate, (n_threads, own_seconds) in seconds.items():
-            thread_counts[candidate] = [n_threads]
-            pairs = zip(own_seconds, seconds[reference][1], strict=True)
+        for candidate, own_seconds in seconds.items():
+            pairs = zip(own_seconds, seconds[reference], strict=True)
             ratios.setdefault(candidate, []).append([ours / theirs for ours, theirs in pairs])
         repeated = [each for each in seconds if number > 0 or _is_close(median(ratios[each][0]))]
     return {
@@ -126,14 +142,3 @@ def _choose_affordable(reference, points, remaining_seconds):
         if remaining_seconds > 0:
             affordable.append(candidate)
     return affordable
-
-
-def _repeat_with_each_number_of_threads(thread_counts, points, deadline):
-    """Return a dict from each candidate to its faster number of threads, and the seconds of the repetitions with it."""
-    entries = [(candidate, n_threads) for candidate, counts in thread_counts.items() for n_threads in counts]
-    seconds = repeat_interleaved(lambda entry: entry[0].repeat(points[entry[0]], entry[1], deadline), entries)
-    results: dict[Candidate, tuple[int, list[float]]] = {}
-    for (candidate, n_threads), own_seconds in seconds.items():
-        if candidate not in results or median(own_seconds) < median(results[candidate][1]):
-            results[candidate] = n_threads, own_seconds
-    return results

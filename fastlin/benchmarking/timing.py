@@ -19,8 +19,6 @@ from fastlin.typing import Array
 N_THREAD_TRIALS = 3
 # Fits and training runs shorter than this are repeated, and the median is reported.
 MAX_SHORT_FIT_SECONDS, N_REPEATS = 1.0, 3
-# Short fits are repeated until their total time reaches this number of seconds. Their time is the median.
-MIN_MEASURED_SECONDS = 0.03
 # Seconds to wait before a timed fit or after a fit on several threads, because OpenBLAS threads spin for almost a tenth
 # of a second after a call.
 PAUSE_SECONDS = 0.15

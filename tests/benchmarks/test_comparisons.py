@@ -17,7 +17,6 @@ from benchmarks.comparisons import (
     Comparison,
     ComparisonRule,
     Outcome,
-    Run,
     load_problem,
     measure_interleaved_calls,
     run_comparison,
@@ -26,7 +25,7 @@ from benchmarks.fits import fit_scikit_learn_to_pixels, make_scikit_learn_baseli
 from benchmarks.problems import make_benchmark_problem
 from benchmarks.sparse_data import make_text
 from benchmarks.suite import COMPARISONS
-from fastlin.benchmarking import timing
+from fastlin.benchmarking import candidate, timing
 from fastlin.benchmarking.other_libraries import fit_fastlin, fit_scikit_learn
 from fastlin.kernels.machine.threads import count_threads
 
@@ -90,7 +89,7 @@ def test_baselines_that_miss_the_objective_are_excluded():
 def take(monkeypatch):
     """Return a function that fits a problem and adds a number of seconds to the clock of the comparisons."""
     clock = [0.0]
-    for module in (comparisons, timing):
+    for module in (candidate, timing):
         monkeypatch.setattr(module, "perf_counter", lambda: clock[0])
 
     def take(seconds, problem):
@@ -100,21 +99,21 @@ def take(monkeypatch):
     return take
 
 
-def test_a_much_slower_baseline_is_run_once(take):
+def test_a_much_slower_baseline_is_not_repeated(take):
     calls = []
 
     def run_slowly(problem):
         calls.extend([problem] if len(problem.X) == 60 else [])
-        return take(0.2, problem)
+        return take(0.5, problem)
 
-    quick = partial(take, 0.01)
+    quick = partial(take, 0.2)
     comparison = Comparison(
         "small", load_small_problem, quick, {"lingers": run_slowly, "finishes": quick}, rounds=3, n_warm_up_rows=50
     )
     outcome = run_comparison(comparison, load_small_problem(None), 1)
     assert len(calls) == 1
     assert outcome.baseline == "finishes"
-    assert outcome.seconds["lingers"] == pytest.approx(0.2)
+    assert outcome.points["lingers"]["seconds"] == pytest.approx(0.5)
 
 
 def test_a_baseline_is_timed_at_its_fastest_number_of_threads(take):
@@ -122,29 +121,52 @@ def test_a_baseline_is_timed_at_its_fastest_number_of_threads(take):
 
     def run_slowly(problem):
         counts.extend([count_threads()] if len(problem.X) == 60 else [])
-        # At twice the time the slower number of threads would be excluded.
-        return take(0.025 * (1 + count_threads()), problem)
+        return take(0.2 * (1 + count_threads()), problem)
 
     comparison = Comparison(
-        "small", load_small_problem, partial(take, 0.01), {"lingers": run_slowly}, rounds=2, n_warm_up_rows=50
+        "small", load_small_problem, partial(take, 0.2), {"lingers": run_slowly}, rounds=2, n_warm_up_rows=50
     )
     outcome = run_comparison(comparison, load_small_problem(None), 2)
-    assert counts == [1, 2] * 2
-    assert outcome.best_threads == {FASTLIN: 2, "lingers": 1}
-    assert outcome.seconds["lingers"] == pytest.approx(0.05)
+    assert counts == [1, 2] * 3
+    assert {name: point["threads"] for name, point in outcome.points.items()} == {FASTLIN: 2, "lingers": 1}
+    assert outcome.seconds["lingers"] == pytest.approx(0.4)
+    assert outcome.time_ratios == pytest.approx([2.0, 2.0])
     assert outcome.describe()["libraries"]["lingers"]["threads"] == 1
-    assert run_comparison(comparison, load_small_problem(None), 1).best_threads == {FASTLIN: 1, "lingers": 1}
+    outcome = run_comparison(comparison, load_small_problem(None), 1)
+    assert {name: point["threads"] for name, point in outcome.points.items()} == {FASTLIN: 1, "lingers": 1}
+
+
+def test_a_fit_that_fails_is_reported_by_name():
+    def fail(problem):
+        raise ValueError("on purpose")
+
+    def fail_on_many_rows(problem):
+        return finish(problem) if len(problem.X) < 60 else fail(problem)
+
+    def fail_later(problem, calls=[]):  # noqa: B006
+        calls.append(problem)
+        return finish(problem) if len(calls) < 4 else fail(problem)
+
+    options = {"n_warm_up_rows": 50, "baseline_threads": ("one",), "rounds": 7}
+    for baseline, message in (
+        (fail, "ValueError: on purpose"),
+        (fail_on_many_rows, "small: fails failed: ValueError: on purpose"),
+        (fail_later, "small: a repetition of a fit failed"),
+    ):
+        comparison = Comparison("small", load_small_problem, finish, {"fails": baseline}, **options)
+        with pytest.raises(RuntimeError, match=message):
+            run_comparison(comparison, load_small_problem(None), 1)
 
 
 def get_failure_message(comparison, objectives, accuracies=(0.9, 0.9), has_converged=True):
     names = FASTLIN, "baseline"
     accuracy = dict(zip(names, accuracies, strict=True)).get
     problem = SimpleNamespace(X=np.empty((5000, 0)), accuracy=accuracy)
-    runs = {name: [Run(1.0, has_converged or name != FASTLIN, (name,))] for name in names}
-    objectives = dict(zip(names, objectives, strict=True))
-    return Outcome(
-        comparison, problem, 1, runs, dict.fromkeys(names, 1), objectives, list(names), [1.0]
-    ).describe_failure()
+    points = {
+        name: {"seconds": 1.0, "objectives": objective, "has_converged": has_converged, "solution": (name,)}
+        for name, objective in zip(names, objectives, strict=True)
+    }
+    return Outcome(comparison, problem, 1, points, [], list(names), [1.0]).describe_failure()
 
 
 def test_a_comparison_with_unequal_results_fails():
@@ -239,50 +261,51 @@ def test_a_short_comparison_runs_each_baseline_once(threads, expected_threads):
     assert (comparison.rounds, comparison.baseline_threads) == (1, expected_threads)
 
 
-def test_each_baseline_call_is_compared_with_adjacent_calls(monkeypatch):
-    # Calls of fastlin take 1, 2, 3, ... seconds, and each call of the baseline takes 10 seconds.
-    clock = iter(range(1, 100))
+def test_each_repetition_of_the_baseline_is_compared_with_fastlins(take):
+    # Each call of fastlin takes a second longer than the previous one, and each call of the baseline takes 10 seconds.
+    calls = []
 
-    def run(solve, problem):
-        seconds = 10.0 if solve is finish else float(next(clock))
-        return Run(seconds, True, finish(problem))
+    def slow_down(problem):
+        calls.append(problem)
+        return take(len(calls), problem)
 
-    comparison = Comparison(
-        "small", load_small_problem, partial(finish), {"finishes": finish}, rounds=7, n_warm_up_rows=50
-    )
-    monkeypatch.setattr(comparisons, "run", run)
+    baselines = {"finishes": partial(take, 10.0)}
+    comparison = Comparison("small", load_small_problem, slow_down, baselines, rounds=7, n_warm_up_rows=50)
     outcome = run_comparison(comparison, load_small_problem(None), 1)
-    # The first call compiles: it is not measured.
-    assert outcome.time_ratios == [10 / (fastlin_seconds + 0.5) for fastlin_seconds in range(2, 9)]
-    assert outcome.time_ratio == 10 / 5.5
-    low, high = outcome.describe()["interval"]
-    assert 10 / 8.5 <= low < outcome.time_ratio < high <= 10 / 2.5
-    # The first round always runs.
-    monkeypatch.setattr(comparisons, "MAX_COMPARISON_SECONDS", 0)
+    # The first call compiles, and the second one is the point of the curve.
+    assert outcome.time_ratios == pytest.approx([10 / seconds for seconds in range(3, 10)])
+    assert outcome.time_ratio == pytest.approx(10 / 6)
+    assert outcome.describe()["interval"] == pytest.approx([10 / 9, 10 / 3])
+
+
+def test_long_fits_have_fewer_repetitions(take, monkeypatch):
+    monkeypatch.setattr(comparisons, "MAX_REPETITION_SECONDS", 25.0)
+    fits = partial(take, 4.0), {"finishes": partial(take, 4.0)}
+    comparison = Comparison("small", load_small_problem, *fits, rounds=7, n_warm_up_rows=50)
+    assert len(run_comparison(comparison, load_small_problem(None), 1).time_ratios) == 3
+    monkeypatch.setattr(comparisons, "MAX_REPETITION_SECONDS", 0.0)
     assert len(run_comparison(comparison, load_small_problem(None), 1).time_ratios) == 1
 
 
-def test_the_time_to_the_baselines_objective_is_that_of_the_loosest_sufficient_tol(monkeypatch):
-    tolerances = []
+def test_the_time_to_the_baselines_objective_is_that_of_the_loosest_sufficient_tol():
+    def list_tolerances(fit, rounds=7, **rule):
+        efforts = Comparison("small", None, fit, {}, rule=ComparisonRule(**rule), rounds=rounds).list_efforts()
+        return [effort.get("tol") for effort in efforts]
 
-    def solve(problem, tol=1e-6):
-        tolerances.append(tol)
-        return (1 + tol,)
+    assert list_tolerances(fit_fastlin, tol=1e-6) == [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]
+    assert list_tolerances(fit_fastlin) == [1e-1, 1e-2, 1e-3, None]
+    # The comparison is short, tol has no effect, or all libraries run the same steps.
+    assert list_tolerances(fit_fastlin, rounds=1, tol=1e-6) == [1e-6]
+    assert list_tolerances(finish) == list_tolerances(fit_fastlin, same_steps_tol=1e-3) == [None]
 
-    problem = SimpleNamespace(objective=lambda value: value)
-    monkeypatch.setattr(comparisons, "run", lambda solve, problem: Run(1.0, True, solve(problem)))
+    def measure(baseline_objective):
+        points = {FASTLIN: {"objectives": 1.0}, "other": {"objectives": baseline_objective, "seconds": 1.0}}
+        loose_points = [{"objectives": 1 + tol, "seconds": -np.log10(tol)} for tol in comparisons.LOOSE_TOLERANCES]
+        points[FASTLIN]["seconds"] = 6.0
+        comparison = Comparison("small", None, None, {})
+        return Outcome(comparison, None, 1, points, loose_points, [*points], [1.0]).seconds_to_baseline_objective
 
-    def measure(baseline_objective, fastlin=solve, **rule):
-        baselines = {"other": return_zeros}
-        comparison = Comparison("case", load_small_problem, fastlin, baselines, rule=ComparisonRule(**rule))
-        runs = {name: [Run(1.0, True, ())] for name in (FASTLIN, "other")}
-        objectives = {FASTLIN: 1.0, "other": baseline_objective}
-        outcome = Outcome(comparison, problem, 1, runs, {}, objectives, [FASTLIN, "other"], [1.0])
-        return outcome.measure_seconds_to_baseline_objective()
-
-    assert measure(1.005, tol=1e-6) == 1.0
-    assert tolerances == [1e-1, 1e-2, *[1e-3] * (1 + comparisons.N_LOOSE_FITS)]
-    # No looser fit is good enough, tol has no effect, or all libraries run the same steps.
-    assert measure(1.0, tol=1e-6) is None
-    assert measure(1.005, fastlin=lambda problem: (1.0,)) is None
-    assert measure(1.005, same_steps_tol=1e-3) is None
+    assert measure(1.005) == pytest.approx(3.0)
+    assert measure(2.0) == pytest.approx(1.0)
+    # No looser fit is good enough.
+    assert measure(1.0) is None
