@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from benchmarks.problems import BenchmarkProblem
+from benchmarks.problems import ClassificationProblem
 from fastlin.benchmarking import timing
 from fastlin.benchmarking.candidate import Candidate
 from fastlin.benchmarking.repetitions import repeat_fits, repeat_interleaved
@@ -97,7 +97,7 @@ class Comparison:
         return self.fastlin(problem) if self.rule.tol is None else self.fastlin(problem, tol=self.rule.tol)
 
     def list_efforts(self):
-        """Return keyword arguments of fastlin's fits, the last of which has the comparison's `tol`.
+        """Return keyword arguments of fastlin's fits. The last fit has the settings of the comparison.
 
         Looser fits show what fastlin spends on accuracy that the baseline does not have, if `tol` applies. A short
         comparison skips them.
@@ -208,7 +208,7 @@ class Outcome:
     def score_test_rows(self, name):
         """Return the Scores of a library. Without test rows, it is fitted again with every fifth row held out."""
         problem, solution = self.problem, self.points[name]["solution"]
-        if isinstance(problem, BenchmarkProblem) and problem.X_test is None:
+        if isinstance(problem, ClassificationProblem) and problem.X_test is None:
             problem, solve = (
                 problem.hold_out_rows(),
                 self.comparison.solve if name == FASTLIN else self.comparison.baselines[name],

@@ -112,7 +112,7 @@ def standardize(X, *other_arrays):
 def simulate_dataframe(
     n_rows, n_all=None, category_counts=DATAFRAME_CATEGORY_COUNTS, n_numeric_columns=N_NUMERIC_COLUMNS
 ):
-    """Return a two-class BenchmarkProblem. The columns of its DataFrame are categorical or normally distributed."""
+    """Return a problem with two classes. The columns of its DataFrame are categorical or normally distributed."""
     try:
         import pandas as pd
     except ImportError:

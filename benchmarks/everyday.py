@@ -38,7 +38,7 @@ from benchmarks.fits import (
     make_scikit_learn_baselines,
 )
 from benchmarks.many_fits import PathProblems, fit_skglm_path
-from benchmarks.problems import count_test_rows, make_benchmark_problem, make_split_problem
+from benchmarks.problems import count_test_rows, make_classification_problem, make_split_problem
 from benchmarks.scaling import BASE_SETTINGS, make_problem
 from benchmarks.tables import EVERYDAY_LAYOUT, print_tables, tabulate
 from fastlin.benchmarking.other_libraries import MAX_NEWTON_PARAMETERS, fit_fastlin, fit_glum
@@ -97,14 +97,14 @@ class Case:
 def _load_simulated(n_rows, n, d, K, l1_ratio=0.0, **options):
     problem = make_problem(n_rows, **{**BASE_SETTINGS, "n": n, "d": d, "K": K, **options})
     X, X_test = (problem.X, problem.X_test) if "std_ratio" in options else standardize(problem.X, problem.X_test)
-    return make_benchmark_problem("drawn", X, problem.y, C, (X_test, problem.y_test), l1_ratio=l1_ratio)
+    return make_classification_problem("drawn", X, problem.y, C, (X_test, problem.y_test), l1_ratio=l1_ratio)
 
 
 def _load_table(n_rows, load, is_standardized):
     X, y = load(return_X_y=True)
     rows = np.random.default_rng(0).permutation(len(y))[:n_rows]
     (X,) = standardize(X[rows]) if is_standardized else (X[rows],)
-    return make_benchmark_problem("table", X, y[rows], C)
+    return make_classification_problem("table", X, y[rows], C)
 
 
 def _list_cases():
@@ -148,7 +148,7 @@ def _load_threads_benchmark(n_rows, n, d, K):
 
 def _load_l1_benchmark(n_rows, K, fit_intercept):
     X, y = make_classification(10_000, 10, n_informative=5, n_redundant=1, n_classes=K, random_state=42)
-    return make_benchmark_problem("L1", X[:n_rows], y[:n_rows], C, l1_ratio=1.0, fit_intercept=fit_intercept)
+    return make_classification_problem("L1", X[:n_rows], y[:n_rows], C, l1_ratio=1.0, fit_intercept=fit_intercept)
 
 
 def _list_scikit_learn_cases():

@@ -15,7 +15,7 @@ from benchmarks.data import (
     simulate_softmax_data,
     standardize,
 )
-from benchmarks.problems import count_test_rows, make_benchmark_problem, make_split_problem
+from benchmarks.problems import count_test_rows, make_classification_problem, make_split_problem
 from benchmarks.sparse_data import make_news, make_one_hot, make_text
 from fastlin.benchmarking.other_libraries import fit_cyanure, fit_fastlin, fit_scikit_learn
 
@@ -53,8 +53,8 @@ def format_tol(tol):
 
 
 def make_dataset_problem(name, data, C=C, **parameters):
-    """Return the BenchmarkProblem of a Dataset."""
-    return make_benchmark_problem(name, data.X_train, data.y_train, C, (data.X_test, data.y_test), **parameters)
+    """Return the ClassificationProblem of a Dataset."""
+    return make_classification_problem(name, data.X_train, data.y_train, C, (data.X_test, data.y_test), **parameters)
 
 
 def load_one_hot(n_rows, n_all=16_000):
@@ -75,19 +75,21 @@ def load_letter_problem(n_rows, is_standardized=False):
     X, X_test = data.X_train[:n_rows], data.X_test
     if is_standardized:
         X, X_test = standardize(X, X_test)
-    return make_benchmark_problem("Letter", X, data.y_train[:n_rows], C, (X_test, data.y_test))
+    return make_classification_problem("Letter", X, data.y_train[:n_rows], C, (X_test, data.y_test))
 
 
 def _load_digits(n_rows):
     X, y = load_digits(return_X_y=True)
-    return make_benchmark_problem("digits", X[:n_rows], y[:n_rows], C)
+    return make_classification_problem("digits", X[:n_rows], y[:n_rows], C)
 
 
 def _load_clusters(n_rows, n_all, n_features, n_classes, dtype="float64"):
     # With few rows there are fewer classes, so that each class has twenty rows.
     n_rows = n_rows or n_all
     data = simulate_clusters(max(2, min(n_classes, n_rows // 20)), n_rows, n_features, seed=0)
-    return make_benchmark_problem("synthetic", data.X_train.astype(dtype), data.y_train, C, (data.X_test, data.y_test))
+    return make_classification_problem(
+        "synthetic", data.X_train.astype(dtype), data.y_train, C, (data.X_test, data.y_test)
+    )
 
 
 def load_linear_probe(n_rows, n_all, n_features, n_classes):

@@ -15,7 +15,7 @@ from benchmarks.comparisons import (
     shorten_comparison,
 )
 from benchmarks.data import simulate_softmax_data
-from benchmarks.problems import BenchmarkProblem, count_test_rows
+from benchmarks.problems import ClassificationProblem, count_test_rows
 from benchmarks.processes import call_in_process, measure_peak_increase
 
 RECORD_KIND = "inference"
@@ -72,7 +72,7 @@ def _add_reference_class(problem, coef, intercept, std_errors):
 def make_inference_problem(X, y, X_test=None, y_test=None):
     """Return the unpenalized problem of X and y. For statsmodels, `other_inputs` is [1, X] in C order."""
     design_matrix = np.column_stack([np.ones(len(X)), X])
-    return BenchmarkProblem(
+    return ClassificationProblem(
         "table", X, y, int(y.max()) + 1, np.inf, True, X_test=X_test, y_test=y_test, other_inputs=design_matrix
     )
 

@@ -24,12 +24,12 @@ import fastlin
 from benchmarks.comparisons import CERTIFIED_RULE, OBJECTIVE_TOL, Comparison, ComparisonRule
 from benchmarks.data import load_mnist_pixels
 from benchmarks.problems import (
-    BenchmarkProblem,
+    ClassificationProblem,
     ManyProblems,
     Scores,
     average_scores,
     count_test_rows,
-    make_benchmark_problem,
+    make_classification_problem,
 )
 from benchmarks.sparse_data import make_one_hot
 from benchmarks.sweeps import CROSS_VALIDATION_CS, simulate_mixture_embeddings
@@ -70,7 +70,7 @@ class PathProblems(ManyProblems):
         for X, y, y_test in self.subproblems():
             for C in self.Cs:
                 parameters = float(C), self.fit_intercept, self.l1_ratio, self.X_test, y_test
-                yield BenchmarkProblem(self.name, X, y, self.n_classes, *parameters)
+                yield ClassificationProblem(self.name, X, y, self.n_classes, *parameters)
 
     def subproblems(self):
         """Yield training X and y, and test y, for each group of fits that differ only in C."""
@@ -80,7 +80,7 @@ class PathProblems(ManyProblems):
 
     def score_test_rows(self, *solution):
         """Return the mean Scores over the folds, for the C with the smallest log loss on the test rows."""
-        scores = self._score_fits(BenchmarkProblem.score_test_rows, *solution)
+        scores = self._score_fits(ClassificationProblem.score_test_rows, *solution)
         scores_by_C = [average_scores(scores[i :: len(self.Cs)]) for i in range(len(self.Cs))]
         return min(scores_by_C, key=lambda scores: scores.log_loss)
 
@@ -96,7 +96,7 @@ class LabelProblems(PathProblems):
 
     def score_test_rows(self, coef, intercept, C_indices):
         """Return the mean Scores of the fits with each label's chosen C. `C_indices` has shape (n_labels,)."""
-        scores = self._score_fits(BenchmarkProblem.score_test_rows, coef, intercept)
+        scores = self._score_fits(ClassificationProblem.score_test_rows, coef, intercept)
         return average_scores([scores[k * len(self.Cs) + index] for k, index in enumerate(C_indices)])
 
 
@@ -232,7 +232,7 @@ class ResampleProblems(ManyProblems):
     def problems(self):
         for rows in self.rows:
             held_out_rows = np.setdiff1d(np.arange(len(self.X)), rows)
-            yield make_benchmark_problem(
+            yield make_classification_problem(
                 "drawn rows", self.X[rows], self.y[rows], 1.0, (self.X[held_out_rows], self.y[held_out_rows])
             )
 

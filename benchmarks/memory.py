@@ -13,7 +13,7 @@ from benchmarks.comparisons import Case
 from benchmarks.data import simulate_softmax_data
 from benchmarks.fits import LOAD_MNIST_L1, load_mnist, load_text
 from benchmarks.many_fits import LABEL_PROBLEM_SIZE, load_label_problems
-from benchmarks.problems import make_benchmark_problem
+from benchmarks.problems import make_classification_problem
 from benchmarks.processes import call_in_process, measure_peak_increase
 from fastlin.benchmarking.timing import fit_without_convergence_warning
 from fastlin.objective.budget import Budget
@@ -33,7 +33,7 @@ SCIKIT_LEARN, N_BASELINE_ITERATIONS = "scikit-learn", 20
 
 def _load_overlapping_classes(n_rows):
     # The classes overlap strongly, so there is a minimum without a penalty.
-    return make_benchmark_problem("noise", *simulate_softmax_data(n_rows or 40_000, 150, 10, 0.04), np.inf)
+    return make_classification_problem("noise", *simulate_softmax_data(n_rows or 40_000, 150, 10, 0.04), np.inf)
 
 
 def _fit_scikit_learn(X, y, parameters):

@@ -58,7 +58,7 @@ class LogLossProblem:
 
 
 @dataclass(frozen=True, eq=False)
-class BenchmarkProblem(ComparisonProblem):
+class ClassificationProblem(ComparisonProblem):
     """A ComparisonProblem with optional test rows, and optionally other inputs for libraries that do not use X."""
 
     X_test: np.ndarray | csr_matrix | None = None
@@ -86,13 +86,13 @@ class ManyProblems:
     """Many fits in one run, with coef (n_fits, K, d) and intercept (n_fits, K). `problems` yields each problem."""
 
     def objective(self, *solution):
-        return np.array(self._score_fits(BenchmarkProblem.objective, *solution))
+        return np.array(self._score_fits(ClassificationProblem.objective, *solution))
 
     def accuracy(self, *solution):
-        return float(np.mean(self._score_fits(BenchmarkProblem.accuracy, *solution)))
+        return float(np.mean(self._score_fits(ClassificationProblem.accuracy, *solution)))
 
     def score_test_rows(self, *solution):
-        return average_scores(self._score_fits(BenchmarkProblem.score_test_rows, *solution))
+        return average_scores(self._score_fits(ClassificationProblem.score_test_rows, *solution))
 
     def _score_fits(self, score, coef, intercept, *_):
         return [score(*fit) for fit in zip(self.problems(), coef, intercept, strict=True)]
@@ -103,10 +103,10 @@ def average_scores(scores):
     return Scores(*np.mean(scores, axis=0).tolist())
 
 
-def make_benchmark_problem(name, X, y, C, test_data=None, **parameters):
-    """Return a BenchmarkProblem with an intercept for arbitrary labels. Test rows of other classes are omitted."""
+def make_classification_problem(name, X, y, C, test_data=None, **parameters):
+    """Return a ClassificationProblem with an intercept for arbitrary labels. Test rows of other classes are omitted."""
     classes, labels = np.unique(y, return_inverse=True)
-    problem = BenchmarkProblem(
+    problem = ClassificationProblem(
         name, X, labels.astype(np.int64), len(classes), C, **{"fit_intercept": True, **parameters}
     )
     if test_data is None:
@@ -117,8 +117,10 @@ def make_benchmark_problem(name, X, y, C, test_data=None, **parameters):
 
 
 def make_split_problem(name, X, y, C, n_rows, **parameters):
-    """Return the BenchmarkProblem of the first rows, with the other rows as test rows."""
-    return make_benchmark_problem(name, X[:n_rows], y[:n_rows], C, test_data=(X[n_rows:], y[n_rows:]), **parameters)
+    """Return the ClassificationProblem of the first rows, with the other rows as test rows."""
+    return make_classification_problem(
+        name, X[:n_rows], y[:n_rows], C, test_data=(X[n_rows:], y[n_rows:]), **parameters
+    )
 
 
 def count_test_rows(n_rows):

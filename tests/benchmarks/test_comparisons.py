@@ -22,7 +22,7 @@ from benchmarks.comparisons import (
     run_comparison,
 )
 from benchmarks.fits import fit_scikit_learn_to_pixels, make_scikit_learn_baselines
-from benchmarks.problems import make_benchmark_problem
+from benchmarks.problems import make_classification_problem
 from benchmarks.sparse_data import make_text
 from benchmarks.suite import COMPARISONS
 from fastlin.benchmarking import candidate, timing
@@ -32,7 +32,7 @@ from fastlin.kernels.machine.threads import count_threads
 
 def make_small_problem(X, C=1.0):
     y = np.random.default_rng(1).integers(0, 3, len(X))
-    return make_benchmark_problem("small", X, y, C)
+    return make_classification_problem("small", X, y, C)
 
 
 def load_small_problem(n_rows):
@@ -229,7 +229,7 @@ def test_objective_and_accuracy_follow_the_formula(n_classes):
     generator = np.random.default_rng(0)
     labels = np.array(["a", "b", "c"])[np.arange(40) % n_classes]
     X_sparse = make_text(40, n_classes).X_train[:, :30]
-    problem = make_benchmark_problem("small", X_sparse, labels, 0.3, l1_ratio=0.4)
+    problem = make_classification_problem("small", X_sparse, labels, 0.3, l1_ratio=0.4)
     coef, intercept = generator.normal(size=(problem.n_rows_coef, 30)), generator.normal(size=problem.n_rows_coef)
     scores = X_sparse.toarray() @ coef.T + intercept
     scores = np.hstack([-scores / 2, scores / 2]) if n_classes == 2 else scores

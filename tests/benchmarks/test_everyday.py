@@ -14,7 +14,7 @@ from benchmarks.comparisons import FASTLIN
 from benchmarks.data import standardize
 from benchmarks.pages import BLOCK_FUNCTIONS
 from benchmarks.plots import read_records_digest, save_plots
-from benchmarks.problems import make_benchmark_problem
+from benchmarks.problems import make_classification_problem
 from benchmarks.tables import EVERYDAY_LAYOUT, tabulate
 from fastlin.benchmarking.other_libraries import fit_fastlin
 
@@ -162,7 +162,7 @@ def test_cases_without_their_data_are_skipped():
     lines = []
     generator = np.random.default_rng(0)
     X = generator.normal(size=(60, 3))
-    problem = make_benchmark_problem("small", X, X[:, 0] > generator.normal(size=60), 1.0)
+    problem = make_classification_problem("small", X, X[:, 0] > generator.normal(size=60), 1.0)
     load_functions = {"missing": Mock(side_effect=NotImplementedError("no data")), "small": lambda n_rows: problem}
     cases = [everyday.Case(everyday.REAL_TABLES_GROUP, name, load) for name, load in load_functions.items()]
     record = replace(everyday.EVERYDAY_FITS, cases=cases).measure(report=lines.append)

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 import fastlin
 from benchmarks import many_fits
 from benchmarks.many_fits import COMPARISONS, LabelProblems, PathProblems, ResampleProblems
-from benchmarks.problems import make_benchmark_problem
+from benchmarks.problems import make_classification_problem
 from benchmarks.sparse_data import make_one_hot
 from fastlin.benchmarking.other_libraries import fit_scikit_learn
 
@@ -26,12 +26,13 @@ def test_each_objective_uses_the_rows_or_label_of_its_fit():
     X, y, coef, intercept, rows = make_random_fits(0)
     resample_problems, Cs = ResampleProblems(X, y[:, 0], rows), np.array([1.0, 10.0])
     expected = [
-        make_benchmark_problem("", X[rows[k]], y[rows[k], 0], 1.0).objective(coef[k], intercept[k]) for k in range(2)
+        make_classification_problem("", X[rows[k]], y[rows[k], 0], 1.0).objective(coef[k], intercept[k])
+        for k in range(2)
     ]
     assert resample_problems.objective(coef[:2], intercept[:2]) == pytest.approx(expected, rel=1e-13)
     labels = LabelProblems("labels", X, y, X, y, 2, Cs)
     expected = [
-        make_benchmark_problem("", X, y[:, k], C).objective(coef[k], intercept[k]) for k in range(3) for C in Cs
+        make_classification_problem("", X, y[:, k], C).objective(coef[k], intercept[k]) for k in range(3) for C in Cs
     ]
     actual = labels.objective(coef.repeat(2, axis=0), intercept.repeat(2, axis=0))
     assert actual == pytest.approx(expected, rel=1e-13)
@@ -108,10 +109,10 @@ def test_a_grid_evaluates_each_fit_with_its_own_rows_and_C():
     grid, indices = PathProblems("small", X, y, X, y, 3, Cs, n_folds=3), np.arange(30)
     # Stratified folds take these rows in order.
     parts = [(indices // 10 != fold, C) for fold in range(3) for C in Cs]
-    problems = [make_benchmark_problem("small", X[rows], y[rows], C) for rows, C in parts]
+    problems = [make_classification_problem("small", X[rows], y[rows], C) for rows, C in parts]
     expected = [problem.objective(*fit) for problem, *fit in zip(problems, *fits, strict=True)]
     assert grid.objective(*fits) == pytest.approx(expected, rel=1e-13)
-    scores = [make_benchmark_problem("small", X, y, np.inf).objective(*fit) for fit in zip(*fits, strict=True)]
+    scores = [make_classification_problem("small", X, y, np.inf).objective(*fit) for fit in zip(*fits, strict=True)]
     losses, mean_scores = np.reshape(scores, (3, len(Cs))).mean(axis=0), grid.score_test_rows(*fits)
     assert mean_scores.log_loss == pytest.approx(losses.min(), rel=1e-13)
     predicted = (X @ coef.transpose(0, 2, 1) + intercept[:, None]).argmax(axis=2)

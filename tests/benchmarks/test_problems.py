@@ -9,7 +9,7 @@ from sklearn.neural_network import MLPClassifier
 from benchmarks.mini_batches import Examples
 from benchmarks.networks import Epoch
 from benchmarks.predictions import Prediction
-from benchmarks.problems import make_benchmark_problem, make_split_problem
+from benchmarks.problems import make_classification_problem, make_split_problem
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -33,7 +33,7 @@ def test_test_rows_of_unseen_classes_are_excluded():
 
 def test_every_fifth_row_is_held_out_without_a_test_set():
     X, y = np.arange(10.0)[:, None], np.arange(10) % 2
-    part = make_benchmark_problem("small", X, y, 0.5).hold_out_rows()
+    part = make_classification_problem("small", X, y, 0.5).hold_out_rows()
     assert part.X[:, 0].tolist() == [0, 1, 2, 3, 5, 6, 7, 8]
     assert part.y.tolist() == [0, 1, 0, 1, 1, 0, 1, 0]
     assert part.X_test[:, 0].tolist() == [4, 9]
