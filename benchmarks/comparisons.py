@@ -5,6 +5,7 @@ three measures: `objective(*solution)`, `accuracy(*solution)` on the rows of X, 
 Scores on test rows. A library is a function from a problem to its solution, a tuple.
 """
 
+import contextlib
 import importlib.util
 import inspect
 import warnings
@@ -22,7 +23,7 @@ from benchmarks.problems import ClassificationProblem
 from fastlin.benchmarking import timing
 from fastlin.benchmarking.candidate import Candidate
 from fastlin.benchmarking.repetitions import repeat_fits, repeat_interleaved
-from fastlin.benchmarking.timing import N_REPETITIONS, summarize_ratios
+from fastlin.benchmarking.timing import N_REPEATS, N_REPETITIONS, summarize_ratios
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 FASTLIN = "fastlin"
@@ -80,7 +81,7 @@ class Comparison:
     baselines: dict
     # The number of rows of a short comparison.
     rows: int | None = None
-    # The reference is the fastest baseline whose objective is within this relative distance of the lowest objective.
+    # Only baselines count whose objective is within this relative distance of the lowest objective.
     within: float = np.inf
     rule: ComparisonRule = ComparisonRule()
     rounds: int = N_REPETITIONS
@@ -128,7 +129,7 @@ class Case:
 
 
 class CurrentProcess:
-    """Calls functions in this process, which `Candidate` requires to be a process."""
+    """Replaces `WorkerProcess`: calls functions in the current process, which cannot be stopped."""
 
     has_answered = True
 
@@ -145,12 +146,7 @@ class Solver:
     chooses_threads: bool = False
 
     def solve(self, problem, effort):
-        """Return the solution, and whether there was no ConvergenceWarning."""
-        with warnings.catch_warnings(record=True) as caught_warnings:
-            warnings.simplefilter("always")
-            solution = self.fit(problem, **effort)
-        has_converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught_warnings)
-        return solution, has_converged
+        return self.fit(problem, **effort)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,11 +155,9 @@ class MeasuredProblem:
 
     train: object
 
-    def measure(self, result):
-        solution, has_converged = result
+    def measure(self, solution):
         objectives = self.train.objective(*solution)
-        measures = {"solution": solution, "objectives": objectives, "has_converged": has_converged}
-        return {"objective": float(np.sum(objectives)), **measures}
+        return {"objective": float(np.sum(objectives)), "objectives": objectives, "solution": solution}
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,8 +165,9 @@ class Outcome:
     """Results of each library with its best number of threads.
 
     `points` contains the fit of each library with the settings of the comparison, `loose_points` fits of fastlin with
-    larger values of `tol`, and `successful_libraries` the libraries that reach the objective. `time_ratios` contains,
-    for each repetition, the ratio of the baseline's time to fastlin's.
+    larger values of `tol`, and `successful_libraries` the libraries that reach the objective. The baseline is the
+    fastest of them in the repetitions. `time_ratios` contains, for each repetition, the ratio of the baseline's time to
+    fastlin's, and `has_converged` is whether fastlin fitted without a ConvergenceWarning.
     """
 
     comparison: Comparison
@@ -181,7 +176,9 @@ class Outcome:
     points: dict
     loose_points: list
     successful_libraries: list
+    baseline: str
     time_ratios: list
+    has_converged: bool
 
     @cached_property
     def seconds(self):
@@ -190,11 +187,6 @@ class Outcome:
     @property
     def objectives(self):
         return {name: point["objectives"] for name, point in self.points.items()}
-
-    @property
-    def baseline(self):
-        """The fastest baseline that reaches the objective."""
-        return min(self.seconds.keys() - {FASTLIN}, key=self.seconds.get)
 
     @property
     def time_ratio(self):
@@ -213,8 +205,8 @@ class Outcome:
                 problem.hold_out_rows(),
                 self.comparison.solve if name == FASTLIN else self.comparison.baselines[name],
             )
-            with limit_threads(self.threads):
-                solution, _ = Solver(solve).solve(problem, {})
+            with limit_threads(self.threads), ignore_warnings():
+                solution = solve(problem)
         return problem.score_test_rows(*solution)
 
     @property
@@ -230,7 +222,7 @@ class Outcome:
 
     def describe_failure(self):
         """Return the reason why the comparison is invalid, or ""."""
-        if not self.points[FASTLIN]["has_converged"]:
+        if not self.has_converged:
             return "fastlin did not converge"
         same_steps_tol = self.comparison.rule.same_steps_tol
         if self.objective_difference > (
@@ -297,8 +289,9 @@ def shorten_comparison(comparison):
 
 def run_comparison(comparison, problem, n_threads=None):
     """Return the Outcome of a comparison; raise a RuntimeError if a fit fails or no baseline reaches the objective."""
-    with limit_threads(n_threads):
-        candidates = _measure_candidates(comparison, problem)
+    # Each fit with a filter of warnings would take a few microseconds more.
+    with limit_threads(n_threads), ignore_warnings():
+        candidates, has_converged = _measure_candidates(comparison, problem)
         points = {name: candidate.points[-1] for name, candidate in candidates.items()}
         suboptimalities = find_suboptimalities(points)
         successful_baselines = [name for name in comparison.baselines if suboptimalities[name] <= comparison.within]
@@ -312,11 +305,9 @@ def run_comparison(comparison, problem, n_threads=None):
             repeated_points = {candidates[name]: points[name] for name in repeated}
             results = repeat_fits(repeated_points, _count_repetitions(comparison, repeated_points))
             if results.keys() != repeated_points.keys():
-                raise RuntimeError(f"{comparison.title}: a repetition of a fit failed")
-            for candidate, seconds in results.items():
-                repetitions[candidate.name] = seconds
-                points[candidate.name] |= {"seconds": median(seconds), "threads": candidate.thread_counts[0]}
-        fastest = min(repeated[1:], key=lambda name: points[name]["seconds"])
+                _raise_first_failure(comparison, repeated_points)
+            repetitions = {candidate.name: seconds for candidate, seconds in results.items()}
+        baseline = min(repeated[1:], key=lambda name: points[name]["seconds"])
         return Outcome(
             comparison,
             problem,
@@ -324,12 +315,29 @@ def run_comparison(comparison, problem, n_threads=None):
             points,
             candidates[FASTLIN].points[:-1],
             [FASTLIN, *successful_baselines],
-            [theirs / ours for theirs, ours in zip(repetitions[fastest], repetitions[FASTLIN], strict=True)],
+            baseline,
+            [theirs / ours for theirs, ours in zip(repetitions[baseline], repetitions[FASTLIN], strict=True)],
+            has_converged,
         )
 
 
+@contextlib.contextmanager
+def ignore_warnings():
+    """Ignore warnings in the ``with`` block. Baselines may reach their maximum number of iterations."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _raise_first_failure(comparison, candidates):
+    """Raise a RuntimeError with the name and the error of the first candidate that failed, if there is one."""
+    for candidate in candidates:
+        if candidate.failed is not None:
+            raise RuntimeError(f"{comparison.title}: {candidate.name} failed: {candidate.failed}")
+
+
 def _measure_candidates(comparison, problem):
-    """Return a dict from the name of each library to its Candidate, after the fits with all of its efforts."""
+    """Return a dict from the name of each library to its Candidate after all efforts, and if fastlin has converged."""
     solvers = {
         FASTLIN: Solver(comparison.fastlin, comparison.list_efforts(), chooses_threads=True),
         **{name: Solver(solve) for name, solve in comparison.baselines.items()},
@@ -339,19 +347,24 @@ def _measure_candidates(comparison, problem):
         name: Candidate(name, solver, rows, sample, CurrentProcess(), name == FASTLIN)
         for name, solver in solvers.items()
     }
-    for name, candidate in candidates.items():
-        if name == FASTLIN:
-            # Which kernels are compiled depends on the rows.
-            candidate.warm_up(np.inf)
-        else:
-            candidate.thread_counts = sorted({count_comparison_threads(each) for each in comparison.baseline_threads})
-            candidate.fit_sample()
+    with warnings.catch_warnings(record=True) as caught_warnings:
+        warnings.simplefilter("always")
+        # Which kernels are compiled depends on the rows.
+        candidates[FASTLIN].warm_up(-1, np.inf)
+    has_converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught_warnings)
+    thread_counts = sorted({count_comparison_threads(threads) for threads in comparison.baseline_threads})
+    for name in comparison.baselines:
+        candidates[name].thread_counts = thread_counts
+        error = candidates[name].try_sample_fit()
+        if isinstance(error, Exception):
+            raise RuntimeError(f"{comparison.title}: {name} failed: {error}") from error
+    # A short comparison measures no times that are published.
+    n_repeats = N_REPEATS if comparison.rounds > 1 else 1
     for candidate in candidates.values():
         for effort_index in range(len(candidate.baseline.efforts)):
-            candidate.measure_next_effort(effort_index, 1, np.inf, np.inf)
-        if candidate.failed is not None:
-            raise RuntimeError(f"{comparison.title}: {candidate.name} failed: {candidate.failed}")
-    return candidates
+            candidate.measure_next_effort(effort_index, n_repeats, np.inf, np.inf)
+    _raise_first_failure(comparison, candidates.values())
+    return candidates, has_converged
 
 
 def _count_repetitions(comparison, points):
@@ -359,7 +372,7 @@ def _count_repetitions(comparison, points):
     seconds = sum(
         candidate.estimate_seconds(point, n_threads)
         for candidate, point in points.items()
-        for n_threads in candidate.thread_counts
+        for n_threads in candidate.find_thread_counts(point)
     )
     return max(1, min(comparison.rounds, int(MAX_REPETITION_SECONDS / seconds)))
 

@@ -23,7 +23,7 @@ from benchmarks.comparisons import (
     OBJECTIVE_TOL,
     Comparison,
     ComparisonRule,
-    Solver,
+    ignore_warnings,
     run_comparison,
 )
 from benchmarks.data import make_one_hot_pipeline, simulate_dataframe, standardize
@@ -248,7 +248,8 @@ def measure_case(case, is_full_run=True):
             baseline_threads=(threads,),
         )
     outcome = run_comparison(comparison, problem)
-    (reference_coef, _), _ = Solver(fit_fastlin).solve(problem, {"tol": REFERENCE_TOL})
+    with ignore_warnings():
+        reference_coef, _ = fit_fastlin(problem, REFERENCE_TOL)
     names = dict.fromkeys((FASTLIN, default, outcome.baseline))
     libraries = {name: outcome.describe_library(name) for name in names}
     for name, library in libraries.items():

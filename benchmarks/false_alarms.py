@@ -63,9 +63,9 @@ def make_baselines(model_class):
 def count_verdicts(problems, seconds):
     """Return the number of comparisons in which the second name was faster or slower than the first, or neither."""
     counts = {**dict.fromkeys(VERDICTS.values(), 0), "not compared": 0}
-    for name, model_class in ESTIMATORS.items():
+    for name in dict.fromkeys(estimator for estimator, _ in problems):
         selected = [problem for estimator, problem in problems if estimator == name]
-        for problem in compare(selected, make_baselines(model_class), len(selected) * seconds).problems:
+        for problem in compare(selected, make_baselines(ESTIMATORS[name]), len(selected) * seconds).problems:
             if SECOND not in problem["repetitions"]:
                 counts["not compared"] += 1
                 continue

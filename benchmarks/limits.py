@@ -14,8 +14,9 @@ import numba
 import numpy as np
 
 from benchmarks import networks
-from benchmarks.comparisons import FASTLIN, N_REPETITIONS, Case, measure_interleaved_calls, summarize_ratios
+from benchmarks.comparisons import FASTLIN, N_REPETITIONS, Case, measure_interleaved_calls
 from benchmarks.passes import N_CLASSES, make_pass
+from fastlin.benchmarking.timing import summarize_ratios
 from fastlin.blocks import from_arrays
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import run_blocks

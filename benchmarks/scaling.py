@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 
 import fastlin
-from benchmarks.comparisons import FASTLIN, N_REPETITIONS, Comparison, ComparisonRule, run_comparison, summarize_ratios
+from benchmarks.comparisons import FASTLIN, N_REPETITIONS, Comparison, ComparisonRule, run_comparison
 from benchmarks.fits import DEFAULT_TOL, make_scikit_learn_baselines
 from benchmarks.problems import count_test_rows, make_split_problem
 from fastlin.benchmarking.other_libraries import fit_fastlin
+from fastlin.benchmarking.timing import summarize_ratios
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 # newton-cholesky is a baseline up to this number of parameters and this number of multiply-adds for its Hessian.
@@ -118,7 +119,7 @@ def measure_point(settings, changed_setting):
     comparison = replace(comparison, rounds=1 if is_large_problem else N_REPETITIONS)
     default_outcome = run_comparison(comparison, problem, n_threads)
     # If the default stops far above the minimum, its accuracy differs, so only objectives are compared.
-    if not default_outcome.points[FASTLIN]["has_converged"] or default_outcome.objective_difference > DEFAULT_TOL:
+    if not default_outcome.has_converged or default_outcome.objective_difference > DEFAULT_TOL:
         raise RuntimeError(default_outcome.describe_failure())
     comparison_records = [default_outcome] if -default_outcome.objective_difference <= DEFAULT_TOL else []
     n_parameters = problem.n_rows_coef * (d + 1)

@@ -10,7 +10,7 @@ import warnings
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import NamedTuple
 
 import joblib
@@ -126,6 +126,8 @@ def measure_validation_sweep(problem, Cs, is_full_run, time_limit=TIME_LIMIT, ro
 
 def time_sweep(sweep, problem, Cs, n_threads, n_repeats=1):
     """Return the SweepRun of a sweep."""
+    # Threads of an earlier fit may still spin.
+    sleep(timing.PAUSE_SECONDS)
     with timing.use_threads(n_threads):
         seconds, result = timing.time_fit(partial(sweep, problem, Cs), n_repeats)
     return SweepRun(median(seconds), n_threads, result)
@@ -148,8 +150,7 @@ def measure_cross_validation(problem, Cs, is_full_run, l1_ratio, solvers):
     outcome = comparisons.run_comparison(comparison, problem)
     points = {name: outcome.points[name] for name in (FASTLIN, outcome.baseline)}
     return outcome.baseline, {
-        name: SweepRun(point["seconds"], point["threads"], SweepResult(*point["solution"]))
-        for name, point in points.items()
+        name: SweepRun(point["seconds"], point["threads"], point["solution"]) for name, point in points.items()
     }
 
 

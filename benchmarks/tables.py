@@ -110,14 +110,12 @@ def format_value(value):
 
 def is_slower(record):
     """Return whether fastlin is slower, according to the interval of the ratio or, without an interval, the ratio."""
-    interval = record.get("interval")
-    return record["ratio"] < 1 if interval is None else classify_interval(interval) == "shorter"
+    return classify_interval(record.get("interval") or [record["ratio"]] * 2) == "shorter"
 
 
 def is_tie(record):
-    """Return whether the interval of a record's ratio does not show that one library is faster."""
-    interval = record.get("interval")
-    return interval is not None and classify_interval(interval) == "even"
+    """Return whether the interval of a record's ratio, or else the ratio, does not show that one library is faster."""
+    return classify_interval(record.get("interval") or [record["ratio"]] * 2) == "even"
 
 
 def is_worse_than_a_guess(record):
@@ -366,7 +364,7 @@ def make_sweep_rows(record):
             "chosen C (validation score)": f"{method['C']:.2g} ({method['validation']:.4f})",
             **{column: "" if method[key] is None else f"{method[key]:.4f}" for column, key in SCORE_KEYS.items()},
         }
-        yield row, record["failure"] or (ratio < 1 and not is_baseline)
+        yield row, record["failure"] or (is_slower({"ratio": ratio}) and not is_baseline)
 
 
 def make_short_sweep_rows(record):
@@ -458,7 +456,7 @@ def make_inference_rows(record):
             ),
             "memory in addition to X": " vs ".join(f"{size / 1e6:.0f} MB" for size in sizes) * (len(sizes) == 2),
         }
-        yield row, record["failure"] or ratio < 1
+        yield row, record["failure"] or is_slower({"ratio": ratio})
 
 
 def make_ablation_rows(record):

@@ -4,7 +4,8 @@
 class SimulatedProcess:
     """A process that records its fits. The number of threads determines their seconds, and None means a timeout.
 
-    The seconds of the fits in the next processes are multiplied by the next `factors`.
+    The seconds of the fits in the next processes are multiplied by the next `factors`. A None in `factors` is a process
+    that fails.
     """
 
     def __init__(self, seconds, factors=()):
@@ -13,12 +14,18 @@ class SimulatedProcess:
     def call(self, function, baseline, rows, effort, n_threads, n_repeats, allowed_seconds, should_measure, seconds):
         """Return the seconds of a fit and its measures, or raise a TimeoutError."""
         self.calls.append((rows, n_threads))
+        if self.seconds is None:
+            raise ChildProcessError("its process has ended")
         self.has_answered = rows != "rows" or self.seconds[n_threads] is not None
         if not self.has_answered:
             raise TimeoutError
-        return [self.seconds[n_threads]], {"objective": 1.0}
+        # The sample is fitted on all threads.
+        return [self.seconds.get(n_threads)], {"objective": 1.0}
 
     def stop(self):
         """Start the next process."""
-        factor = self.factors.pop(0)
-        self.seconds = {n_threads: factor * seconds for n_threads, seconds in self.seconds.items()}
+        factor, self.has_answered = self.factors.pop(0), False
+        if factor is None:
+            self.seconds = None
+        else:
+            self.seconds = {n_threads: factor * seconds for n_threads, seconds in self.seconds.items()}

@@ -316,7 +316,7 @@ def compare(
     seconds : float, default=60.0
         The approximate time of the whole comparison. Before it begins, each baseline loads its code and is fitted to a
         small sample and once to the rows, and the minimum of the objective is computed; this time is not counted, nor
-        is the start of further processes.
+        is the start of further processes. Intervals of short fits need about five seconds for each close baseline.
     reference : str or None, default=None
         The name of the baseline with which the others are compared. None means the first one.
     notify : callable or None, default=None
@@ -345,7 +345,7 @@ def compare(
     ...     Baseline("fastlin", lambda tol: fastlin.LogisticRegression(tol=tol), [1e-2, 1e-4]),
     ...     Baseline("scikit-learn", lambda tol: LogisticRegression(tol=tol, max_iter=1000), [1e-2, 1e-4]),
     ... ]
-    >>> result = compare(problem, baselines, seconds=2)  # doctest: +SKIP
+    >>> result = compare(problem, baselines, seconds=15)  # doctest: +SKIP
     >>> print(result.summary())  # doctest: +SKIP
     """
     problems = [problems] if isinstance(problems, BenchmarkProblem) else list(problems)

@@ -24,6 +24,8 @@ MIN_POINT_SECONDS = 0.1
 MIN_SUBOPTIMALITY = 1e-10
 # The relative suboptimality at which times are compared with the time of the reference.
 COMPARED_SUBOPTIMALITY = "1e-4"
+# A number of threads that takes more than this many times as long as the faster one is not repeated.
+MAX_THREADS_RATIO = 2.0
 # The maximum number of seconds in which a baseline must load its code and fit a small sample.
 MAX_LOADING_SECONDS = 120.0
 # The approximate number of entries of the rows that are checked for changes after each fit.
@@ -52,6 +54,8 @@ class Candidate:
         self.stopped: float | None = None
         self.failed: str | None = None
         self.spent_seconds = 0.0
+        # The seconds of the fits with each pair of an index of an effort and a number of threads.
+        self._measured_seconds: dict[tuple[int, int], float] = {}
         self._is_reference = is_reference
         # Such a library uses one thread if that is faster, and its threads do not spin.
         self._chooses_threads = baseline.chooses_threads
@@ -74,10 +78,11 @@ class Candidate:
         except CURVE_ENDING_ERRORS as error:
             return error
 
-    def warm_up(self, limit: float) -> None:
-        """Fit the rows with the first effort. The time is not counted, and a failure recurs in the measured fit."""
+    def warm_up(self, effort_index: int, limit: float) -> None:
+        """Fit the rows with an effort. The time is not counted, and a failure recurs in the measured fit."""
+        effort = self.baseline.efforts[effort_index]
         with suppress(*CURVE_ENDING_ERRORS):
-            self._call_solver(self.rows, self.baseline.efforts[0], count_threads(), 1, 0.0, limit, should_measure=False)
+            self._call_solver(self.rows, effort, count_threads(), 1, 0.0, limit, should_measure=False)
 
     def _call_solver(self, rows, effort, n_threads, n_repeats, allowed_seconds, limit, should_measure=True):
         """Return the result of `solve` in the process, after the threads of BLAS have stopped spinning."""
@@ -147,7 +152,7 @@ class Candidate:
         should_measure: bool = True,
     ) -> tuple[list[float], dict[str, Any]]:
         """Return the seconds of fits to the rows, and their measures. A restarted process loads the code first."""
-        if not self.process.has_answered:
+        if not self.process.has_answered and perf_counter() < deadline:
             self.fit_sample()
         begin = perf_counter()
         limit = min(limit, deadline - begin)
@@ -163,13 +168,28 @@ class Candidate:
         """Return the seconds of a repetition of the fit at a point, or None if it fails or exceeds the deadline."""
         try:
             seconds, _ = self.fit(point["effort_index"], n_threads, 1, inf, deadline, should_measure=False)
-        except CURVE_ENDING_ERRORS:
+        except TimeoutError:
+            return None
+        except CURVE_ENDING_ERRORS as error:
+            self._store_failure(error)
             return None
         return median(seconds)
 
+    def _store_failure(self, error):
+        self.failed = str(error).partition("\n")[0]
+
+    def find_thread_counts(self, point: dict[str, Any]) -> list[int]:
+        """Return the numbers of threads with which the fit at a point is repeated."""
+        max_seconds = MAX_THREADS_RATIO * point["seconds"]
+        return [n for n in self.thread_counts if self._find_measured_seconds(point, n) <= max_seconds]
+
+    def _find_measured_seconds(self, point, n_threads):
+        return self._measured_seconds.get((point["effort_index"], n_threads), point["seconds"])
+
     def estimate_seconds(self, point: dict[str, Any], n_threads: int) -> float:
         """Return the approximate seconds of one repetition of the fit at a point."""
-        return max(point["seconds"], MIN_POINT_SECONDS) + self._find_pause_seconds(n_threads)
+        seconds: float = max(self._find_measured_seconds(point, n_threads), MIN_POINT_SECONDS)
+        return seconds + self._find_pause_seconds(n_threads)
 
     def measure_next_effort(self, effort_index: int, n_repeats: int, budget: float, deadline: float) -> None:
         """Measure an effort with each number of threads. Add the fastest fit, or record why the curve ends.
@@ -187,16 +207,19 @@ class Candidate:
                     seconds, measures = self.fit(effort_index, n_threads, n_repeats, limit, deadline)
                 except TimeoutError:
                     continue
-                point = {
-                    "effort": effort if isinstance(effort, int | float) else str(effort),
-                    "effort_index": effort_index,
-                    "threads": n_threads,
-                    "seconds": median(seconds),
-                    "fits": len(seconds),
-                }
-                trials.append(point | measures)
+                self._measured_seconds[effort_index, n_threads] = median(seconds)
+                trials.append(
+                    {
+                        "effort": effort if isinstance(effort, int | float) else str(effort),
+                        "effort_index": effort_index,
+                        "threads": n_threads,
+                        "seconds": median(seconds),
+                        "fits": len(seconds),
+                        **measures,
+                    }
+                )
         except CURVE_ENDING_ERRORS as error:
-            self.failed = str(error).partition("\n")[0]
+            self._store_failure(error)
             return
         if not trials:
             self.stopped = limits[0]
@@ -241,16 +264,16 @@ def solve(
 
     BLAS, OpenMP and the baseline use `n_threads` threads. A short fit is repeated until there are `n_repeats` fits and
     they take MIN_POINT_SECONDS, unless another fit would exceed half of the `allowed_seconds` seconds. Without
-    `should_measure` the measures are empty.
+    `should_measure` the measures are empty, and the rows are not checked for changes.
     """
     try:
         problem = _load(rows)
-        before = _hash_rows(problem)
+        before = _hash_rows(problem) if should_measure else None
         with timing.use_threads(n_threads):
             seconds, solution = timing.time_fit(
                 partial(baseline.solve, problem.train, effort), n_repeats, MIN_POINT_SECONDS, allowed_seconds / 2
             )
-        is_changed = _hash_rows(problem) != before
+        is_changed = should_measure and _hash_rows(problem) != before
     except CannotSolveError:
         raise
     except Exception as error:

@@ -5,7 +5,7 @@ code is loaded, and repetitions in one process do not show this. Baselines that 
 therefore repeated in several processes (Kalibera and Jones, Rigorous benchmarking in reasonable time, 2013).
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from math import inf
 from statistics import median
 from time import perf_counter
@@ -15,8 +15,10 @@ from fastlin.benchmarking import timing
 from fastlin.benchmarking.candidate import Candidate
 
 # Baselines whose time differs from that of the reference by less than this factor are repeated in this number of
-# processes. The times of equal code in two processes differed by up to a factor of 1.12.
+# processes (docs/benchmarks/design-choices.md: repetitions in several processes).
 MAX_CLOSE_RATIO, N_PROCESSES = 1.25, 3
+# Repetitions may show that a baseline is close although its time in the curve differs by up to this factor.
+MAX_PLANNED_RATIO = 1.5
 
 
 def repeat_interleaved(
@@ -43,10 +45,10 @@ def repeat_fits(
 ) -> dict[Candidate, list[float]]:
     """Return a dict from each candidate to the seconds of the repetitions of the fit at its point.
 
-    Each candidate is fitted with each number of threads that it still tries, and then keeps the faster one. A candidate
-    that fails or exceeds the deadline is omitted from the result.
+    Each candidate is fitted with each number of threads that it still tries. It keeps the faster one, which also
+    replaces the seconds and the threads of its point. A candidate that fails or exceeds the deadline is omitted.
     """
-    entries = [(candidate, n_threads) for candidate in points for n_threads in candidate.thread_counts]
+    entries = [(candidate, n) for candidate, point in points.items() for n in candidate.find_thread_counts(point)]
     seconds = repeat_interleaved(
         lambda entry: entry[0].repeat(points[entry[0]], entry[1], deadline), entries, n_repetitions
     )
@@ -54,91 +56,90 @@ def repeat_fits(
     for (candidate, n_threads), own_seconds in seconds.items():
         if candidate not in results or median(own_seconds) < median(results[candidate]):
             results[candidate], candidate.thread_counts = own_seconds, [n_threads]
+            points[candidate].update(seconds=median(own_seconds), threads=n_threads)
     return results
 
 
-def repeat_compared_fits(
-    reference: Candidate | None,
-    candidates: Iterable[Candidate],
-    deadline: float,
-    restart: Callable[[Sequence[Candidate]], float],
-) -> dict[str, dict[str, Any]]:
-    """Return a dict from the name of each baseline to the summary of its time ratios to the reference.
-
-    If not all baselines can be repeated until `deadline`, the slowest ones are omitted. `restart` starts new processes
-    of candidates, and returns the seconds that this took, which postpone the deadline.
-    """
-    points = _find_compared_points(candidates)
-    if reference is None or reference not in points:
-        return {}
-    repeated = _choose_affordable(reference, points, deadline - perf_counter())
-    ratios: dict[Candidate, list[list[float]]] = {}
-    for number in range(N_PROCESSES):
-        if len(repeated) < 2:
-            break
-        if number > 0:
-            deadline += restart(repeated)
-        seconds = repeat_fits({candidate: points[candidate] for candidate in repeated}, deadline=deadline)
-        if reference not in seconds:
-            break
-        for candidate, own_seconds in seconds.items():
-            pairs = zip(own_seconds, seconds[reference], strict=True)
-            ratios.setdefault(candidate, []).append([ours / theirs for ours, theirs in pairs])
-        repeated = [each for each in seconds if number > 0 or _is_close(median(ratios[each][0]))]
-    return {
-        candidate.name: timing.summarize_ratios(*own_ratios)
-        for candidate, own_ratios in ratios.items()
-        if candidate is not reference and (len(own_ratios) == N_PROCESSES or not _is_close(median(own_ratios[0])))
-    }
-
-
-def estimate_seconds(
-    reference: Candidate | None, candidates: Iterable[Candidate], repetitions: Mapping[str, Any]
-) -> float | None:
-    """Return the approximate seconds of the repetitions of all compared fits, or None if no repetitions are missing."""
-    points = _find_compared_points(candidate for candidate in candidates if candidate.failed is None)
-    if (
-        reference is None
-        or reference not in points
-        or {candidate.name for candidate in points} <= {reference.name, *repetitions}
-    ):
-        return None
-    return sum(_estimate_seconds_by_candidate(reference, points).values())
-
-
-def _find_compared_points(candidates):
+def find_compared_points(candidates: Iterable[Candidate]) -> dict[Candidate, dict[str, Any]]:
+    """Return a dict from each candidate that reaches the compared suboptimality to its compared point."""
     points = {candidate: candidate.find_compared_point() for candidate in candidates}
     return {candidate: point for candidate, point in points.items() if point is not None}
 
 
-def _is_close(ratio):
+def repeat_compared_fits(
+    reference: Candidate,
+    points: Mapping[Candidate, dict[str, Any]],
+    deadline: float,
+    restart: Callable[[Mapping[Candidate, dict[str, Any]]], float],
+) -> dict[str, dict[str, Any]]:
+    """Return a dict from the name of each baseline to the summary of its time ratios to the reference.
+
+    `points` contains the compared point of each candidate. If not all of them can be repeated until `deadline`, the
+    slowest ones are omitted. `restart` starts new processes of candidates, and returns the seconds that this took,
+    which postpone the deadline.
+    """
+    repeated = _choose_affordable(reference, points, deadline - perf_counter())
+    ratios: dict[Candidate, list[list[float]]] = {}
+    for number in range(N_PROCESSES):
+        repeated_points = {candidate: points[candidate] for candidate in repeated}
+        if len(repeated) < 2 or _estimate_round(repeated_points) > deadline - perf_counter():
+            break
+        if number > 0:
+            deadline += restart(repeated_points)
+        seconds = repeat_fits(repeated_points, deadline=deadline)
+        if reference not in seconds:
+            break
+        reference_seconds = seconds.pop(reference)
+        for candidate, own_seconds in seconds.items():
+            pairs = zip(own_seconds, reference_seconds, strict=True)
+            ratios.setdefault(candidate, []).append([own / other for own, other in pairs])
+        repeated = [
+            reference,
+            *(each for each in seconds if number > 0 or _is_close(median(ratios[each][0]), MAX_CLOSE_RATIO)),
+        ]
+    return {
+        candidate.name: timing.summarize_ratios(*own_ratios)
+        for candidate, own_ratios in ratios.items()
+        if len(own_ratios) == N_PROCESSES or not _is_close(median(own_ratios[0]), MAX_CLOSE_RATIO)
+    }
+
+
+def _is_close(ratio, max_ratio):
     """Return whether the times of two processes with equal code might have this ratio."""
-    return 1 / MAX_CLOSE_RATIO < ratio < MAX_CLOSE_RATIO
+    return 1 / max_ratio < ratio < max_ratio
 
 
-def _estimate_seconds_by_candidate(reference, points):
-    """Return the approximate seconds of all repetitions of each candidate."""
+def _estimate_round(points):
+    """Return the approximate seconds of the repetitions of all candidates in one process."""
+    return timing.N_REPETITIONS * sum(
+        candidate.estimate_seconds(point, n_threads)
+        for candidate, point in points.items()
+        for n_threads in candidate.find_thread_counts(point)
+    )
+
+
+def estimate_seconds(reference: Candidate, points: Mapping[Candidate, dict[str, Any]]) -> dict[Candidate, float]:
+    """Return the approximate seconds of the repetitions of each candidate in all processes."""
     reference_seconds = points[reference]["seconds"]
-    close = {candidate for candidate, point in points.items() if _is_close(point["seconds"] / reference_seconds)}
+    close = {
+        candidate
+        for candidate, point in points.items()
+        if _is_close(point["seconds"] / reference_seconds, MAX_PLANNED_RATIO)
+    }
     # The reference alone is not repeated.
-    n_close_processes = N_PROCESSES if len(close) > 1 else 1
+    n_further_processes = N_PROCESSES - 1 if len(close) > 1 else 0
     seconds = {}
     for candidate, point in points.items():
-        n_further_processes = n_close_processes - 1 if candidate in close else 0
         # The faster number of threads is known after the first process.
-        thread_counts = [*candidate.thread_counts, *n_further_processes * [point["threads"]]]
-        repetition_seconds = sum(candidate.estimate_seconds(point, n_threads) for n_threads in thread_counts)
-        seconds[candidate] = timing.N_REPETITIONS * repetition_seconds
+        repetition_seconds = timing.N_REPETITIONS * candidate.estimate_seconds(point, point["threads"])
+        n_processes = n_further_processes if candidate in close else 0
+        seconds[candidate] = _estimate_round({candidate: point}) + n_processes * repetition_seconds
     return seconds
 
 
 def _choose_affordable(reference, points, remaining_seconds):
-    """Return the reference and the fastest other candidates whose repetitions fit into the time, or an empty list."""
-    seconds = _estimate_seconds_by_candidate(reference, points)
-    remaining_seconds -= seconds.pop(reference)
-    affordable = [reference]
-    for candidate in sorted(seconds, key=seconds.__getitem__):
-        remaining_seconds -= seconds[candidate]
-        if remaining_seconds > 0:
-            affordable.append(candidate)
-    return affordable
+    """Return the reference and other candidates. The slowest ones are omitted until the time suffices for the rest."""
+    affordable = dict(sorted(points.items(), key=lambda item: (item[0] is not reference, item[1]["seconds"])))
+    while len(affordable) > 1 and sum(estimate_seconds(reference, affordable).values()) > remaining_seconds:
+        affordable.popitem()
+    return list(affordable)

@@ -128,7 +128,7 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
         known_optimum = reference_process.call(find_optimum, paths[0], seconds=max(seconds, MAX_WARM_UP_SECONDS))
     for name, candidate in candidates.items():
         notify(f"{problem.name}, {name}, first fit")
-        candidate.warm_up(max(seconds / len(candidates), MAX_WARM_UP_SECONDS))
+        candidate.warm_up(0, max(seconds / len(candidates), MAX_WARM_UP_SECONDS))
     begin = perf_counter()
     curves_deadline, repetitions_deadline = (
         begin + fraction * seconds for fraction in (CURVES_DEADLINE_FRACTION, REPETITIONS_DEADLINE_FRACTION)
@@ -150,13 +150,18 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
                 point["suboptimality"] = (point["objective"] - optimum) / (abs(optimum) or 1.0)
     notify(f"{problem.name}, repetitions")
     curve_seconds = perf_counter() - begin
-    summaries = repetitions.repeat_compared_fits(
-        candidates.get(reference), candidates.values(), repetitions_deadline, partial(_restart, pool)
-    )
+    compared = repetitions.find_compared_points(candidates.values())
+    planned_seconds, summaries = 0.0, {}
+    if candidates.get(reference) in compared:
+        planned_seconds = sum(repetitions.estimate_seconds(candidates[reference], compared).values())
+        summaries = repetitions.repeat_compared_fits(
+            candidates[reference], compared, repetitions_deadline, partial(_restart, pool, notify, problem.name)
+        )
+    compared_seconds = {candidate.name: point["seconds"] for candidate, point in compared.items()}
+    failed = {name: candidate.failed for name, candidate in candidates.items() if candidate.failed is not None}
     needed_seconds = [_estimate_needed_seconds(candidates.values(), seconds, budget)]
-    missing_seconds = repetitions.estimate_seconds(candidates.get(reference), candidates.values(), summaries)
-    if missing_seconds is not None:
-        needed_seconds.append(ceil((curve_seconds + missing_seconds) / REPETITIONS_DEADLINE_FRACTION))
+    if planned_seconds and compared_seconds.keys() - {reference} - summaries.keys() - failed.keys():
+        needed_seconds.append(ceil((curve_seconds + planned_seconds) / REPETITIONS_DEADLINE_FRACTION))
     return {
         **problem.describe(),
         "name": problem.name,
@@ -166,11 +171,7 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
         "points": points,
         "repetitions": summaries,
         "left_out": left_out,
-        "compared_seconds": {
-            name: point["seconds"]
-            for name, candidate in candidates.items()
-            if (point := candidate.find_compared_point()) is not None
-        },
+        "compared_seconds": compared_seconds,
         "needed_seconds": max((each for each in needed_seconds if each is not None), default=None),
         "cut_off": {
             name: f"{len(candidate.points)} of {len(candidate.baseline.efforts)}"
@@ -178,7 +179,7 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
             if candidate.is_cut_off(known_optimum)
         },
         "stopped": {name: candidate.stopped for name, candidate in candidates.items() if candidate.stopped is not None},
-        "failed": {name: candidate.failed for name, candidate in candidates.items() if candidate.failed is not None},
+        "failed": failed,
     }
 
 
@@ -204,28 +205,27 @@ def _find_excluded_baselines(pool, candidates, reference_process):
     return left_out
 
 
-def _fit_samples(pool, candidates, should_warm_up=False):
+def _fit_samples(pool, candidates):
     """Return a dict from each candidate to the measures of a fit to the sample, or to its error.
 
-    The baselines of different packages are loaded in parallel. If `should_warm_up`, they also fit the rows.
+    The baselines of different packages are loaded in parallel.
     """
     groups: dict[Any, list[Candidate]] = {}
     for candidate in candidates:
         groups.setdefault(candidate.baseline.package, []).append(candidate)
-
-    def fit_group(group):
-        for candidate in group:
-            yield candidate, candidate.try_sample_fit()
-            if should_warm_up:
-                candidate.warm_up(MAX_LOADING_SECONDS)
-
-    return dict(chain.from_iterable(pool.map(lambda group: list(fit_group(group)), groups.values())))
+    sample_fits = pool.map(
+        lambda group: [(candidate, candidate.try_sample_fit()) for candidate in group], groups.values()
+    )
+    return dict(chain.from_iterable(sample_fits))
 
 
-def _restart(pool, candidates):
-    """Start new processes of candidates, which load their code, and return the seconds that this took."""
+def _restart(pool, notify, problem_name, points):
+    """Start new processes of the candidates, fit the rows as at their points, and return the seconds that this took."""
+    notify(f"{problem_name}, repetitions in new processes")
     begin = perf_counter()
-    for candidate in candidates:
+    for candidate in points:
         candidate.process.stop()
-    _fit_samples(pool, candidates, should_warm_up=True)
+    _fit_samples(pool, points)
+    for candidate, point in points.items():
+        candidate.warm_up(point["effort_index"], MAX_LOADING_SECONDS)
     return perf_counter() - begin

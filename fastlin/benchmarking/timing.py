@@ -26,7 +26,7 @@ PAUSE_SECONDS = 0.15
 CONFIDENCE_LEVEL, N_REPETITIONS = 0.95, 7
 # A smaller difference of times is not significant, because the times of equal code differ from process to process
 # (docs/benchmarks/machine.md, false alarms).
-MIN_DIFFERENCE = 0.05
+MIN_SIGNIFICANT_DIFFERENCE = 0.05
 
 
 @contextlib.contextmanager
@@ -52,11 +52,12 @@ def time_fit(
     `min_seconds`, unless another repetition would exceed `max_seconds`.
     """
     seconds: list[float] = []
+    total = 0.0
     while True:
         begin = perf_counter()
         result = fit()
         seconds.append(perf_counter() - begin)
-        total = sum(seconds)
+        total += seconds[-1]
         has_enough = len(seconds) >= n_repeats and total >= min_seconds
         if has_enough or seconds[-1] >= MAX_SHORT_FIT_SECONDS or total + seconds[-1] > max_seconds:
             return seconds, result
@@ -86,12 +87,12 @@ def summarize_ratios(*ratios_by_process: Sequence[float]) -> dict[str, Any]:
 def classify_interval(interval: Sequence[float]) -> Literal["longer", "shorter", "even"]:
     """Return whether a time is longer or shorter than another, given the interval of their ratio.
 
-    The whole interval must differ from 1 by more than MIN_DIFFERENCE.
+    The whole interval must differ from 1 by more than MIN_SIGNIFICANT_DIFFERENCE.
     """
     low, high = interval
-    if low > 1 + MIN_DIFFERENCE:
+    if low > 1 + MIN_SIGNIFICANT_DIFFERENCE:
         return "longer"
-    return "shorter" if high < 1 / (1 + MIN_DIFFERENCE) else "even"
+    return "shorter" if high < 1 / (1 + MIN_SIGNIFICANT_DIFFERENCE) else "even"
 
 
 def choose_threads(fit: Callable[[], object]) -> int:

@@ -25,7 +25,9 @@ from fastlin.benchmarking import (
     LogisticObjective,
     candidate,
     compare,
+    repetitions,
     suboptimality_curves,
+    timing,
 )
 
 TOLERANCES = [1e-1, 1e-3, 1e-5]
@@ -175,6 +177,23 @@ def test_without_an_objective_times_and_scores_are_compared():
     assert "slow" not in measured["repetitions"]
 
 
+def test_close_baselines_are_repeated_in_new_processes(monkeypatch):
+    # On a busy machine, the times of equal code may differ more.
+    for name in ("MAX_CLOSE_RATIO", "MAX_PLANNED_RATIO"):
+        monkeypatch.setattr(repetitions, name, np.inf)
+    steps = []
+    baselines = [
+        Baseline(name, lambda tol: LogisticRegression(tol=tol), [1e-6], package="shared")
+        for name in ("first", "second")
+    ]
+    (measured,) = compare(PROBLEM, baselines, seconds=120, notify=steps.append).problems
+    assert measured["failed"] == {}
+    assert measured["needed_seconds"] is None
+    n_processes = repetitions.N_PROCESSES
+    assert measured["repetitions"]["second"]["n_repetitions"] == n_processes * timing.N_REPETITIONS
+    assert steps.count("generated, repetitions in new processes") == n_processes - 1
+
+
 def test_changes_of_many_rows_are_found(monkeypatch):
     monkeypatch.setattr(candidate, "MAX_HASHED_ENTRIES", 100)
     for rows in (X.copy(), csr_array(X)):
@@ -206,8 +225,9 @@ def test_sparse_rows_are_not_modified_by_estimators_that_check_them():
 
 
 @pytest.mark.parametrize("name", ["fastlin", "other"])
-def test_the_name_of_a_baseline_does_not_change_its_measurement(name):
-    assert candidate.Candidate(name, make_baseline(name), "rows", "sample", None).thread_counts[0] == 1
+def test_the_name_of_a_baseline_does_not_change_its_measurement(name, monkeypatch):
+    monkeypatch.setattr(candidate, "count_threads", lambda: 2)
+    assert candidate.Candidate(name, make_baseline(name), "rows", "sample", None).thread_counts == [1, 2]
 
 
 def test_regression_and_several_problems_are_plotted_as_a_profile(tmp_path):

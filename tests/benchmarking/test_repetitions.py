@@ -5,10 +5,15 @@ from time import perf_counter
 import pytest
 from simulated_processes import SimulatedProcess
 
-from fastlin.benchmarking import repetitions, timing
-from fastlin.benchmarking.candidate import MIN_POINT_SECONDS, Candidate
+from fastlin.benchmarking import candidate, repetitions, timing
+from fastlin.benchmarking.candidate import MAX_THREADS_RATIO, MIN_POINT_SECONDS, Candidate
 from fastlin.benchmarking.other_libraries import LIBRARIES
-from fastlin.benchmarking.repetitions import N_PROCESSES, repeat_compared_fits, repeat_interleaved
+from fastlin.benchmarking.repetitions import (
+    N_PROCESSES,
+    find_compared_points,
+    repeat_compared_fits,
+    repeat_interleaved,
+)
 from fastlin.benchmarking.timing import N_REPETITIONS
 
 
@@ -27,13 +32,14 @@ def make_candidate(name, process=None, thread_counts=(1,), **point):
 
 def stop_processes(candidates):
     """Start the next processes of candidates, which takes 1,000 seconds."""
-    for candidate in candidates:
-        candidate.process.stop()
+    for each in candidates:
+        each.process.stop()
     return 1000.0
 
 
 def repeat(reference, *others, seconds=1000.0):
-    return repeat_compared_fits(reference, [reference, *others], perf_counter() + seconds, stop_processes)
+    points = find_compared_points([reference, *others])
+    return repeat_compared_fits(reference, points, perf_counter() + seconds, stop_processes)
 
 
 def test_entries_alternate_and_failed_ones_are_omitted():
@@ -48,29 +54,34 @@ def test_entries_alternate_and_failed_ones_are_omitted():
 
 
 class SlowingProcess(SimulatedProcess):
-    """A process in which each call takes twice as long as the previous one, as on a machine that becomes slower."""
+    """A process on a machine that becomes slower: each call takes 1.01 times as long as the previous call of any."""
+
+    all_calls = 0
 
     def call(self, *arguments, **limits):
         """Return the seconds of a fit and its measures."""
         seconds, measures = super().call(*arguments, **limits)
-        return [seconds[0] * 2.0 ** len(self.calls)], measures
+        SlowingProcess.all_calls += 1
+        return [seconds[0] * 1.01**SlowingProcess.all_calls], measures
 
 
 def test_repetitions_of_compared_fits_are_interleaved():
     ours = make_candidate("fastlin", SlowingProcess({1: 1.0}))
     others = {
         "cyanure": make_candidate("cyanure", SlowingProcess({1: 3.0}), seconds=3.0),
-        # Repetitions of glum would exceed the time, skglm is too far from the optimum, and torch fails.
+        # Repetitions of glum would exceed the time, skglm is too far from the optimum, and torch times out.
         "glum": make_candidate("glum", SimulatedProcess({1: 500.0}), seconds=500.0),
         "skglm": make_candidate("skglm", SimulatedProcess({1: 0.1}), suboptimality=1e-3),
         "torch": make_candidate("torch", SimulatedProcess({1: None}), seconds=3.0),
     }
-    # The ratio is the same in each repetition; a library that fails has none.
+    # The ratio is the same in each repetition; a library that takes too long has none.
+    ratio = pytest.approx(3.0 * 1.01)
     assert repeat(ours, *others.values()) == {
-        "cyanure": {"ratio": 3.0, "interval": [3.0, 3.0], "n_repetitions": N_REPETITIONS}
+        "cyanure": {"ratio": ratio, "interval": [ratio, ratio], "n_repetitions": N_REPETITIONS}
     }
     assert not others["glum"].process.calls
-    assert repeat(others["skglm"], *others.values()) == {}
+    # The points contain the medians of the repetitions.
+    assert others["cyanure"].points[0]["seconds"] == pytest.approx(ratio.expected * ours.points[0]["seconds"])
     # fastlin alone is not repeated.
     n_before = len(ours.process.calls)
     assert repeat(ours, *others.values(), seconds=6.0) == {}
@@ -92,14 +103,25 @@ def test_baselines_that_are_nearly_as_fast_as_the_reference_are_repeated_in_seve
     assert len(slow.process.calls) == N_REPETITIONS
 
 
-def test_a_close_baseline_without_time_for_all_processes_is_not_compared():
+def test_a_close_baseline_without_repetitions_in_all_processes_is_not_compared():
     ours, close = make_candidate("fastlin", SimulatedProcess({1: 1.0})), make_candidate("cyanure", None)
     assert repeat(ours, close, seconds=2.0 * N_REPETITIONS + 1) == {}
-    # A new process fails, or the first repetitions show that the baseline is close.
-    for failing in (SimulatedProcess({1: 1.1}, [None]), SimulatedProcess({1: 1.1}, [1.0, None])):
-        failing.stop = lambda process=failing: process.seconds.update({1: None if not process.factors.pop(0) else 1.1})
+    # The second or the third process fails.
+    for factors in ([None], [1.0, None]):
         ours = make_candidate("fastlin", SimulatedProcess({1: 1.0}, [1.0, 1.0]))
-        assert repeat(ours, make_candidate("cyanure", failing)) == {}
+        failing = make_candidate("cyanure", SimulatedProcess({1: 1.1}, factors))
+        assert repeat(ours, failing) == {}
+        assert failing.failed == "its process has ended"
+
+
+def test_no_process_is_started_if_the_time_does_not_suffice_for_its_repetitions(monkeypatch):
+    # In the curve the baseline seemed to be slower, so no time was planned for further processes.
+    ours, close = SimulatedProcess({1: 1.0}), SimulatedProcess({1: 1.1})
+    for module in (candidate, repetitions):
+        monkeypatch.setattr(module, "perf_counter", lambda: 1.0 * len(ours.calls) + 1.1 * len(close.calls))
+    points = find_compared_points([make_candidate("fastlin", ours), make_candidate("cyanure", close, seconds=2.0)])
+    assert repeat_compared_fits(next(iter(points)), points, 3.0 * N_REPETITIONS, stop_processes) == {}
+    assert len(close.calls) == N_REPETITIONS
 
 
 def test_the_faster_number_of_threads_counts():
@@ -111,22 +133,40 @@ def test_the_faster_number_of_threads_counts():
         make_candidate(name, SimulatedProcess({1: 1.0, 2: 2.0}, [1.0, 1.0]), [1, 2]) for name in ("fastlin", "cyanure")
     )
     assert repeat(ours, close)["cyanure"]["n_repetitions"] == N_PROCESSES * N_REPETITIONS
-    assert [n_threads for _, n_threads in close.process.calls] == N_REPETITIONS * [1, 2] + 2 * N_REPETITIONS * [1]
+    fitted = [n_threads for rows, n_threads in close.process.calls if rows == "rows"]
+    assert fitted == N_REPETITIONS * [1, 2] + 2 * N_REPETITIONS * [1]
+
+
+def test_a_number_of_threads_that_is_much_slower_is_not_repeated():
+    ours = make_candidate("fastlin", SimulatedProcess({2: 1.0}), [2], threads=2)
+    process = SimulatedProcess({1: 2.0, 2: 2.1 * MAX_THREADS_RATIO})
+    theirs = Candidate("cyanure", LIBRARIES["cyanure"], "rows", "sample", process)
+    theirs.thread_counts = [1, 2]
+    theirs.measure_next_effort(0, 1, 1000.0, perf_counter() + 1000.0)
+    theirs.points[0]["suboptimality"] = 0.0
+    theirs.thread_counts = [1, 2]
+    process.calls.clear()
+    assert repeat(ours, theirs)["cyanure"]["ratio"] == 2.0
+    assert process.calls == N_REPETITIONS * [("rows", 1)]
 
 
 def test_the_needed_time_allows_the_repetitions():
+    def estimate(reference, *others):
+        return sum(repetitions.estimate_seconds(reference, find_compared_points([reference, *others])).values())
+
     ours, theirs = make_candidate("fastlin"), make_candidate("cyanure", seconds=2.0)
     inaccurate = make_candidate("glum", seconds=9.0, suboptimality=0.1)
-    candidates = [ours, theirs, inaccurate]
-    estimate = repetitions.estimate_seconds
-    assert estimate(ours, candidates, {}) == 3.0 * N_REPETITIONS
-    assert estimate(ours, candidates, {"cyanure": {}}) is None
-    # Without a reference, repetitions are useless.
-    assert estimate(inaccurate, candidates, {}) is estimate(None, candidates, {}) is None
-    # A close baseline and the reference are repeated in all processes.
-    close = make_candidate("skglm", seconds=1.1)
-    assert estimate(ours, [*candidates, close], {}) == pytest.approx((2.0 + N_PROCESSES * 2.1) * N_REPETITIONS)
+    assert estimate(ours, theirs, inaccurate) == 3.0 * N_REPETITIONS
+    # A close baseline and the reference are repeated in all processes. The repetitions may be closer than the curve.
+    close = make_candidate("skglm", seconds=1.4)
+    assert estimate(ours, theirs, close) == pytest.approx((2.0 + N_PROCESSES * 2.4) * N_REPETITIONS)
     # The faster number of threads is known after the first process.
     quick = [make_candidate(name, thread_counts=[1, 2], seconds=0.01) for name in ("fastlin", "cyanure")]
-    expected = 2 * (2 + N_PROCESSES - 1) * N_REPETITIONS * MIN_POINT_SECONDS
-    assert estimate(quick[0], quick, {}) == pytest.approx(expected)
+    assert estimate(*quick) == pytest.approx(2 * (2 + N_PROCESSES - 1) * N_REPETITIONS * MIN_POINT_SECONDS)
+
+
+def test_close_baselines_are_repeated_rather_than_slow_ones():
+    process = SimulatedProcess({1: 1.1}, [1.0, 1.0])
+    ours, close = make_candidate("fastlin", SimulatedProcess({1: 1.0}, [1.0, 1.0])), make_candidate("cyanure", process)
+    slow = make_candidate("glum", SimulatedProcess({1: 2.5}), seconds=2.5)
+    assert repeat(ours, close, slow, seconds=N_PROCESSES * 2.0 * N_REPETITIONS + 1).keys() == {"cyanure"}
