@@ -111,7 +111,9 @@ def measure_validation_sweep(problem, Cs, is_full_run, time_limit=TIME_LIMIT, ro
         C=Cs[-1], **{**PUBLISHED_MODEL_PARAMETERS, "max_iter": N_TRIAL_ITERATIONS}
     )
     n_threads = timing.choose_threads(lambda: trial_model.fit(X, problem.y))
-    runs = {FASTLIN: time_sweep(sweep_in_one_call, problem, Cs, max_threads, n_repeats=rounds if is_full_run else 1)}
+    runs = {
+        FASTLIN: run_timed_sweep(sweep_in_one_call, problem, Cs, max_threads, n_repeats=rounds if is_full_run else 1)
+    }
     for name, rows, make_model in (
         (ONE_BY_ONE_METHOD, problem, fastlin.LogisticRegression),
         (CHANGED_IMPORT_METHOD, float64_problem, partial(fastlin.LogisticRegression, **PUBLISHED_MODEL_PARAMETERS)),
@@ -120,11 +122,11 @@ def measure_validation_sweep(problem, Cs, is_full_run, time_limit=TIME_LIMIT, ro
         if name != BASELINE_METHOD:
             make_model(C=1.0).fit(rows.X, rows.y)
         sweep = partial(sweep_one_by_one, make_model=make_model, time_limit=time_limit)
-        runs[name] = time_sweep(sweep, rows, Cs, n_threads if name == BASELINE_METHOD else max_threads)
+        runs[name] = run_timed_sweep(sweep, rows, Cs, n_threads if name == BASELINE_METHOD else max_threads)
     return BASELINE_METHOD, runs
 
 
-def time_sweep(sweep, problem, Cs, n_threads, n_repeats=1):
+def run_timed_sweep(sweep, problem, Cs, n_threads, n_repeats=1):
     """Return the SweepRun of a sweep."""
     # Threads of an earlier fit may still spin.
     sleep(timing.PAUSE_SECONDS)
