@@ -1,6 +1,7 @@
 """The suite that asv runs, tested with simulated comparisons, and the asv plugin."""
 
 import ast
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -8,6 +9,7 @@ from unittest.mock import Mock
 import pytest
 from benchmark_records import make_comparison
 from conftest import assert_raises
+from repository import ROOT
 
 from benchmarks import asv_history, asv_suite
 from benchmarks.asv_suite import CHOSEN_COMPARISONS, OTHERS, PEAK_MEMORY_COMPARISONS, Comparisons
@@ -181,3 +183,10 @@ def test_asv_prints_why_a_result_is_not_available(monkeypatch, capsys):
     logged_messages.clear()
     runner.log_benchmark_result(SimpleNamespace(stderr={}), {"name": "History"})
     assert logged_messages == ["table"]
+
+
+def test_asv_takes_no_other_function_for_a_benchmark():
+    # asv reads all modules of the folder, and its benchmarks are recognized by their names.
+    pattern = re.compile(r"^(?:def|class) (?:time|timeraw|track|mem|peakmem)_", re.MULTILINE | re.IGNORECASE)
+    texts = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").rglob("*.py")}
+    assert [name for name, text in texts.items() if pattern.search(text)] == []
