@@ -188,5 +188,5 @@ def test_asv_prints_why_a_result_is_not_available(monkeypatch, capsys):
 def test_asv_takes_no_other_function_for_a_benchmark():
     # asv reads all modules of the folder, and its benchmarks are recognized by their names.
     pattern = re.compile(r"^(?:def|class) (?:time|timeraw|track|mem|peakmem)_", re.MULTILINE | re.IGNORECASE)
-    texts = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").rglob("*.py")}
-    assert [name for name, text in texts.items() if pattern.search(text)] == []
+    sources = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").rglob("*.py")}
+    assert [name for name, text in sources.items() if pattern.search(text)] == []
