@@ -110,12 +110,17 @@ def format_value(value):
 
 def is_slower(record):
     """Return whether fastlin is slower, according to the interval of the ratio or, without an interval, the ratio."""
-    return classify_interval(record.get("interval") or [record["ratio"]] * 2) == "shorter"
+    return _classify_ratio(record) == "shorter"
 
 
 def is_tie(record):
     """Return whether the interval of a record's ratio, or else the ratio, does not show that one library is faster."""
-    return classify_interval(record.get("interval") or [record["ratio"]] * 2) == "even"
+    return _classify_ratio(record) == "even"
+
+
+def _classify_ratio(record):
+    """Return whether the baseline's time is "longer" or "shorter" than fastlin's, or "even"."""
+    return classify_interval(record.get("interval") or [record["ratio"]] * 2)
 
 
 def is_worse_than_a_guess(record):

@@ -51,7 +51,7 @@ HELD_OUT_FRACTION = 0.2
 N_TABLE_COPIES = 4
 QUICK_COMPARISON_HELP = "Test run on 1,000 rows of MNIST; its timings are not meaningful."
 BASELINES_HELP = "Compare for a quarter of an hour, as with --seconds 900."
-SECONDS_HELP = "Approximate time of the comparison after each start of a library. Longer fits are stopped."
+SECONDS_HELP = "Approximate time of the comparison without loading. A fit that exceeds its library's share is stopped."
 OTHER_BASELINE_HELP = 'Compare another class too, for example "package.module:Class(tol=?)". May be repeated.'
 DTYPE_HELP = "Data type. float32 needs half the memory and less time, and keeps 7 significant digits instead of 16."
 # Options of `compare` that apply only if DATA is a table.
