@@ -211,14 +211,14 @@ class Outcome:
 
     @property
     def seconds_to_baseline_objective(self):
-        """The seconds of the loosest fit of fastlin that reaches the baseline's objective, or None.
+        """The seconds of the loosest fit of fastlin that reaches the baseline's objective.
 
-        The whole fits spend the other seconds on accuracy that the baseline does not have.
+        The whole fits spend the other seconds on accuracy that the baseline does not have. If all libraries run the
+        same steps, the result is None.
         """
-        for point in self.loose_points:
-            if np.all(np.less_equal(point["objectives"], self.objectives[self.baseline])):
-                return point["seconds"]
-        return None
+        if self.comparison.rule.same_steps_tol is not None:
+            return None
+        return find_seconds_to_objective([*self.loose_points, self.points[FASTLIN]], self.objectives[self.baseline])
 
     def describe_failure(self):
         """Return the reason why the comparison is invalid, or ""."""
@@ -402,6 +402,11 @@ def describe_data(problem):
 def count_comparison_threads(threads):
     """Return the number of threads for "all" or "one"."""
     return 1 if threads == "one" else count_threads()
+
+
+def find_seconds_to_objective(points, objectives):
+    """Return the seconds of the first point that reaches an objective, or each of several objectives, or None."""
+    return next((point["seconds"] for point in points if np.all(np.less_equal(point["objectives"], objectives))), None)
 
 
 def find_suboptimalities(points):

@@ -301,15 +301,17 @@ def test_the_time_to_the_baselines_objective_is_that_of_the_loosest_sufficient_t
     assert list_tolerances(fit_fastlin, rounds=1, tol=1e-6) == [1e-6]
     assert list_tolerances(finish) == list_tolerances(fit_fastlin, same_steps_tol=1e-3) == [None]
 
-    def measure(baseline_objective):
+    def measure(baseline_objective, same_steps_tol=None):
         points = {FASTLIN: {"objectives": 1.0}, "other": {"objectives": baseline_objective, "seconds": 1.0}}
         loose_points = [{"objectives": 1 + tol, "seconds": -np.log10(tol)} for tol in comparisons.LOOSE_TOLERANCES]
         points[FASTLIN]["seconds"] = 6.0
-        comparison = Comparison("small", None, None, {})
+        comparison = Comparison("small", None, None, {}, rule=ComparisonRule(same_steps_tol=same_steps_tol))
         outcome = Outcome(comparison, None, 1, points, loose_points, [*points], "other", [1.0], True)
         return outcome.seconds_to_baseline_objective
 
     assert measure(1.005) == pytest.approx(3.0)
     assert measure(2.0) == pytest.approx(1.0)
-    # No looser fit is good enough.
-    assert measure(1.0) is None
+    # Only the whole fit is good enough, or none.
+    assert measure(1.0) == pytest.approx(6.0)
+    assert measure(0.9) is None
+    assert measure(1.0, same_steps_tol=1e-3) is None
