@@ -358,13 +358,18 @@ def _measure_candidates(comparison, problem):
         error = candidates[name].try_sample_fit()
         if isinstance(error, Exception):
             raise RuntimeError(f"{comparison.title}: {name} failed: {error}") from error
+    measure_efforts(comparison, candidates.values())
+    return candidates, has_converged
+
+
+def measure_efforts(comparison, candidates):
+    """Measure all efforts of candidates, one candidate after another. A failure raises a RuntimeError."""
     # A short comparison measures no times that are published.
     n_repeats = N_REPEATS if comparison.rounds > 1 else 1
-    for candidate in candidates.values():
+    for candidate in candidates:
         for effort_index in range(len(candidate.baseline.efforts)):
             candidate.measure_next_effort(effort_index, n_repeats, np.inf, np.inf)
-    _raise_first_failure(comparison, candidates.values())
-    return candidates, has_converged
+    _raise_first_failure(comparison, candidates)
 
 
 def _count_repetitions(comparison, points):

@@ -21,7 +21,7 @@ from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
 
 import fastlin
-from benchmarks.comparisons import CERTIFIED_RULE, OBJECTIVE_TOL, Comparison, ComparisonRule
+from benchmarks.comparisons import CERTIFIED_RULE, DEFAULT_TOL, OBJECTIVE_TOL, Comparison, ComparisonRule
 from benchmarks.data import load_mnist_pixels
 from benchmarks.problems import (
     ClassificationProblem,
@@ -32,17 +32,20 @@ from benchmarks.problems import (
     make_classification_problem,
 )
 from benchmarks.sparse_data import make_one_hot
-from benchmarks.sweeps import CROSS_VALIDATION_CS, simulate_mixture_embeddings
+from benchmarks.sweeps import simulate_mixture_embeddings
 from fastlin.kernels.machine.threads import count_threads
 
 N_PATH_CS = 50
 # The ratio of the largest C of a path to the smallest.
 PATH_C_RANGE_RATIO = 1e3
-N_CV_ROWS, N_FOLDS = 10_000, 5
+N_CV_ROWS, N_FOLDS, N_WIDE_FOLDS = 10_000, 5, 6
 # Short comparisons divide the number of fits by this.
 SHORT_RUN_DIVISOR = 20
 SEED = 0
 CS = np.logspace(-3, 3, 20)
+CROSS_VALIDATION_CS = np.logspace(-4, 4, 10)
+# liblinear penalizes the intercept divided by this scaling factor, so its objective is this close to the others.
+INTERCEPT_SCALING, LIBLINEAR_SUBOPTIMALITY = 10, 1e-2
 # The numbers of rows, features and labels.
 LABEL_PROBLEM_SIZE = 20_000, 64, 200
 # Held-out losses must agree only to this accuracy, because scikit-learn's fits are within 1e-4 of the minimum.
@@ -177,13 +180,14 @@ def fit_cross_validation(path_problems, model):
     """Run the LogisticRegressionCV of the model's library with the model's parameters, including the final fit."""
     is_fastlin = isinstance(model, fastlin.LogisticRegression)
     estimator = fastlin.LogisticRegressionCV if is_fastlin else ScikitLearnLogisticRegressionCV
-    parameters = {
-        "cv": path_problems.n_folds,
-        "l1_ratios": (path_problems.l1_ratio,),
-        "fit_intercept": path_problems.fit_intercept,
-    }
+    names = "solver", "tol", "max_iter", "intercept_scaling", "random_state"
     fitted_model = estimator(
-        Cs=path_problems.Cs, solver=model.solver, tol=model.tol, scoring="neg_log_loss", **parameters
+        Cs=path_problems.Cs,
+        cv=path_problems.n_folds,
+        l1_ratios=(path_problems.l1_ratio,),
+        fit_intercept=path_problems.fit_intercept,
+        scoring="neg_log_loss",
+        **{name: getattr(model, name) for name in names},
     )
     fitted_model.set_params(use_legacy_attributes=False).fit(path_problems.X, path_problems.y)
     n_folds, _, n_Cs, K, size = fitted_model.coefs_paths_.shape
@@ -403,16 +407,25 @@ def _load_folds(n_rows):
     return PathProblems("small", X[:n], Y[:n, 0], X[n:], Y[n:, 0], 2, CS, n_folds=N_FOLDS)
 
 
+def _load_wide_table(n_rows, l1_ratio):
+    """Return folds of rows with many normally distributed features. Twenty features determine the two classes."""
+    n, n_test, n_features = (n_rows, count_test_rows(n_rows), 30) if n_rows else (500, 2_000, 1_000)
+    generator = np.random.default_rng(0)
+    X = generator.standard_normal((n + n_test, n_features))
+    y = (X[:, :20] @ generator.standard_normal(20) + generator.logistic(size=len(X)) > 0).astype(np.int64)
+    parameters = {"l1_ratio": l1_ratio, "n_folds": N_WIDE_FOLDS}
+    return PathProblems("wide", X[:n], y[:n], X[n:], y[n:], 2, CROSS_VALIDATION_CS, **parameters)
+
+
 def _load_held_out_losses(n_rows, n_all=1_000, n_features=20, n_fits=1):
     X, Y = _simulate_rows(n_rows or n_all, n_features)
     return HeldOutLossProblem(X, Y[:, 0], 2, -(-n_fits // SHORT_RUN_DIVISOR) if n_rows else n_fits)
 
 
-def _make_scikit_learn_run(parallel_mode, run, solver="lbfgs"):
+def _make_scikit_learn_run(parallel_mode, run, solver="lbfgs", **parameters):
     # liblinear shuffles the rows.
-    return partial(
-        run_in_mode, parallel_mode, run, model=ScikitLearnLogisticRegression(solver=solver, random_state=SEED)
-    )
+    model = ScikitLearnLogisticRegression(solver=solver, random_state=SEED, **parameters)
+    return partial(run_in_mode, parallel_mode, run, model=model)
 
 
 def _make_comparison(
@@ -428,6 +441,23 @@ def _make_comparison(
     }
     # "all" is the number of processes or of threads. BLAS always has one thread.
     return Comparison(title, load, run, baselines, 400, rule=rule, baseline_threads=("all",))
+
+
+def _make_wide_comparison(penalty, l1_ratio, *solvers):
+    parameters = {"max_iter": 1_000, "intercept_scaling": INTERCEPT_SCALING}
+    return Comparison(
+        f"LogisticRegressionCV, {len(CROSS_VALIDATION_CS)} values of C × {N_WIDE_FOLDS} folds, {penalty}",
+        partial(_load_wide_table, l1_ratio=l1_ratio),
+        partial(run_fastlin, run=fit_cross_validation),
+        {
+            f"scikit-learn {solver}": _make_scikit_learn_run(PROCESS_MODE, fit_cross_validation, solver, **parameters)
+            for solver in solvers
+        },
+        100,
+        within=LIBLINEAR_SUBOPTIMALITY,
+        rule=ComparisonRule(tol=DEFAULT_TOL, suboptimality=DEFAULT_TOL),
+        baseline_threads=("all",),
+    )
 
 
 def _make_label_comparison(title, size, solvers=SOLVERS, **options):
@@ -499,4 +529,6 @@ COMPARISONS = {
     "many-cross-validation": _make_comparison(
         f"LogisticRegressionCV, {len(CS)} values of C × {N_FOLDS} folds", _load_folds, fit_cross_validation
     ),
+    "sweep-small-l1": _make_wide_comparison("L1", 1.0, "liblinear", "saga"),
+    "sweep-small-l2": _make_wide_comparison("L2", 0.0, "lbfgs", "newton-cg", "liblinear"),
 }

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 import fastlin
 from benchmarks.comparisons import Comparison, ComparisonRule, load_problem, run_comparison
 from benchmarks.data import load_mnist_pixels
-from benchmarks.problems import LogLossProblem, find_raw_scores
+from benchmarks.problems import LogLossProblem
 from benchmarks.tables import print_tables, tabulate
 from fastlin import trainers
 from fastlin.benchmarking.timing import fit_without_convergence_warning
@@ -42,8 +42,8 @@ class Examples(LogLossProblem):
 
     uses_test_error: bool = False
 
-    def find_raw_scores(self, X, coef, intercept, is_one_vs_rest=False):
-        scores = find_raw_scores(X, coef, intercept)
+    def compute_class_scores(self, X, coef, intercept, is_one_vs_rest=False):
+        scores = super().compute_class_scores(X, coef, intercept)
         if not is_one_vs_rest or len(coef) == 1:
             return scores
         # The probabilities are clipped as in scikit-learn's log_loss.

@@ -14,7 +14,7 @@ from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
 import fastlin
 from benchmarks.comparisons import Comparison, ComparisonRule
 from benchmarks.data import simulate_softmax_data
-from benchmarks.problems import LogLossProblem, count_test_rows, find_raw_scores
+from benchmarks.problems import LogLossProblem, count_test_rows
 from fastlin.benchmarking.timing import fit_without_convergence_warning
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
@@ -53,9 +53,9 @@ def sample_initial_parameters(random_state, n_features):
 class Epoch(LogLossProblem):
     """The float32 rows of an epoch. A solution is a list of the layers' coefs and a list of their intercepts."""
 
-    def find_raw_scores(self, X, coefs, intercepts):
+    def compute_class_scores(self, X, coefs, intercepts):
         hidden_outputs = np.maximum(X.astype(np.float64) @ coefs[0] + intercepts[0], 0)
-        return find_raw_scores(hidden_outputs, coefs[1].T, intercepts[1])
+        return super().compute_class_scores(hidden_outputs, coefs[1].T, intercepts[1])
 
 
 def load_epoch(n_rows, n_features=N_FEATURES):

@@ -17,7 +17,6 @@ from benchmarks.plots import list_plots
 from benchmarks.probes import RECORD_KIND as PROBE
 from benchmarks.published import format_machine_title
 from benchmarks.suite import COMPARISONS_BY_RECORD, EVERYDAY_FITS
-from benchmarks.sweeps import ONE_BY_ONE_METHOD
 
 ROOT = Path(__file__).parent.parent
 BLOCK_PATTERN = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
@@ -44,8 +43,6 @@ CHOSEN_COMPARISONS = {
     "probe-100-chosen": "generated embeddings, C = 1,000",
     "probe-1000-chosen": "generated embeddings, C = 1,000",
 }
-# The comparisons of the same linear probe with the default solver and with solver="lbfgs".
-PROBE_PAIR = "probe-10", "probe-10-lbfgs"
 SCIKIT_LEARN_CASES_KIND = "scikit-learn's cases"
 OTHER_KINDS = {
     "everyday": "everyday problems",
@@ -157,12 +154,13 @@ def _list_excluded_records(machine, kind):
 
 
 def summarize_comparisons(machines, titles=CHOSEN_COMPARISONS):
-    """Return a table of chosen comparisons from the machine with the latest of them, and the cases that are slower."""
-    measured_machines = [machine for machine in machines.values() if not machine["records"].keys().isdisjoint(titles)]
-    machine = max(
-        measured_machines,
-        key=lambda machine: max(machine["records"][name]["date"] for name in machine["records"].keys() & titles.keys()),
-    )
+    """Return a table of comparisons and the cases that are slower, from the machine with most of the latest results."""
+
+    def list_dates(machine):
+        return [record["date"] for name, record in machine["records"].items() if name in CHOSEN_COMPARISONS]
+
+    latest = max(date for machine in machines.values() for date in list_dates(machine))
+    machine = max(machines.values(), key=lambda machine: list_dates(machine).count(latest))
     counted_records, excluded_records = split_records(machine)
     rows = [
         _summarize_everyday(record, title) if name == EVERYDAY_FITS else _summarize_comparison(record, title)
@@ -198,7 +196,7 @@ def _count_slower_cases(machine):
 def _summarize_comparison(record, title):
     return {
         "problem": ", ".join(filter(None, (title, record.get("data", "")))),
-        "time: fastlin vs baseline": tables.format_compared_seconds(record),
+        tables.TIME_COLUMN: tables.format_compared_seconds(record),
         "fastlin is": _describe_speed(record),
         "accuracy": tables.format_compared_scores(record),
         "baseline": _describe_baseline(record),
@@ -228,7 +226,7 @@ def _summarize_everyday(record, title):
     speedup = tables.format_ratio(geometric_mean(problem["scikit_learn_ratio"] for problem in problems))
     return {
         "problem": f"{len(problems)} {title}",
-        "time: fastlin vs baseline": "",
+        tables.TIME_COLUMN: "",
         "fastlin is": f"{_describe_speed({'ratio': geometric_mean(ratios)})} (geometric mean); "
         f"{slower_count_text} ({tables.format_ratio(min(ratios))} ×)",
         "accuracy": tables.format_mean_accuracies(problems),
@@ -261,14 +259,6 @@ def tabulate_kind(name, machine, kind, layout):
         _format_table(layout, (record for record in counted_records.values() if record["kind"] == kind)),
         _list_excluded_records(machine, kind),
     ]
-
-
-def format_probes(name, machine):
-    """Return the tables of a machine's sweeps on validation rows, and of its single probes."""
-    records, _ = split_records(machine)
-    sweeps = [record for record in records.values() if ONE_BY_ONE_METHOD in record.get("libraries", ())]
-    probe_pairs = [tuple(records[name] for name in PROBE_PAIR)] if records.keys() >= {*PROBE_PAIR} else []
-    return _format_table(tables.SHORT_SWEEP_LAYOUT, sweeps), _format_table(tables.PROBE_FIT_LAYOUT, probe_pairs)
 
 
 def embed_figure(name, machine, kind, description, folder=""):
@@ -369,7 +359,6 @@ BLOCK_FUNCTIONS = {
     "chosen-comparisons": summarize_comparisons,
     "everyday": make_block_function(format_everyday, is_titled=False),
     "everyday-problems": make_block_function(partial(tabulate_kind, kind="everyday", layout=tables.EVERYDAY_LAYOUT)),
-    "probes": make_block_function(format_probes),
     **{
         name: make_block_function(partial(tabulate_kind, kind=kind, layout=tables.KIND_LAYOUTS[kind]))
         for name, kind in TABLE_KINDS.items()

@@ -23,7 +23,7 @@ class Prediction(LogLossProblem):
     rows: object = None
     models: dict = None
 
-    def find_raw_scores(self, X, probabilities):
+    def compute_class_scores(self, X, probabilities):
         return np.log(probabilities)
 
 

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from scipy.special import logsumexp
 
 from fastlin.benchmarking.comparison_problem import ComparisonProblem
+from fastlin.benchmarking.objectives import average_cross_entropy, compute_class_scores
 
 # Without test rows, every fifth row is held out for the scores.
 HOLD_OUT_STEP = 5
@@ -20,23 +20,14 @@ class Scores(NamedTuple):
     log_loss: float | None = None
 
 
-def score(raw_scores, y):
-    """Return the Scores of raw scores (n, K), or (n, 1) for two classes."""
-    if raw_scores.shape[1] == 1:
-        raw_scores = np.hstack([np.zeros_like(raw_scores), raw_scores])
-    losses = logsumexp(raw_scores, axis=1) - raw_scores[np.arange(len(y)), y]
-    return Scores(float(np.mean(raw_scores.argmax(axis=1) == y)), float(np.mean(losses)))
-
-
-def find_raw_scores(X, coef, intercept):
-    """Return X coef' + intercept in float64."""
-    coef, intercept = np.asarray(coef, np.float64), np.asarray(intercept, np.float64)
-    return X.astype(np.float64, copy=False) @ coef.T + intercept
+def score(class_scores, y):
+    """Return the Scores of class scores (n, n_classes)."""
+    return Scores(float(np.mean(class_scores.argmax(axis=1) == y)), average_cross_entropy(class_scores, y))
 
 
 @dataclass(frozen=True, eq=False)
 class LogLossProblem:
-    """Rows whose solutions are measured by their log loss. `find_raw_scores` returns the raw scores of rows."""
+    """Rows whose solutions are measured by their log loss. `compute_class_scores` returns scores (n, n_classes)."""
 
     X: np.ndarray
     y: np.ndarray
@@ -44,17 +35,17 @@ class LogLossProblem:
     y_test: np.ndarray
     n_classes: int
 
-    def find_raw_scores(self, X, *solution):
-        return find_raw_scores(X, *solution)
+    def compute_class_scores(self, X, *solution):
+        return compute_class_scores(X, *solution)
 
     def objective(self, *solution):
-        return score(self.find_raw_scores(self.X, *solution), self.y).log_loss
+        return score(self.compute_class_scores(self.X, *solution), self.y).log_loss
 
     def accuracy(self, *solution):
-        return score(self.find_raw_scores(self.X, *solution), self.y).accuracy
+        return score(self.compute_class_scores(self.X, *solution), self.y).accuracy
 
     def score_test_rows(self, *solution):
-        return score(self.find_raw_scores(self.X_test, *solution), self.y_test)
+        return score(self.compute_class_scores(self.X_test, *solution), self.y_test)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +60,10 @@ class ClassificationProblem(ComparisonProblem):
         return super().objective(coef, intercept)
 
     def accuracy(self, coef, intercept, *_):
-        return super().accuracy(coef, intercept)
+        return score(compute_class_scores(self.X, coef, intercept), self.y).accuracy
 
     def score_test_rows(self, coef, intercept, *_):
-        return score(find_raw_scores(self.X_test, coef, intercept), self.y_test)
+        return score(compute_class_scores(self.X_test, coef, intercept), self.y_test)
 
     def hold_out_rows(self):
         """Return the problem with every fifth row as a test row."""

@@ -1,4 +1,4 @@
-"""Sweeps over C: the protocol for choosing C in evaluations of embeddings, and many small cross-validations.
+"""Sweeps over C: the protocol for choosing C in evaluations of embeddings.
 
 The protocol fits each C independently, chooses the C with the best accuracy on validation rows, and fits all rows with
 this C. scikit-learn runs the protocol as published. fastlin is measured in three ways: with the same code, with its
@@ -13,24 +13,20 @@ from statistics import median
 from time import perf_counter, sleep
 from typing import NamedTuple
 
-import joblib
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
-from sklearn.linear_model import LogisticRegressionCV as ScikitLearnLogisticRegressionCV
-from threadpoolctl import threadpool_limits
 
 import fastlin
 from benchmarks import comparisons
 from benchmarks.comparisons import FASTLIN
-from benchmarks.problems import LogLossProblem, Scores, count_test_rows
+from benchmarks.problems import LogLossProblem, Scores
 from fastlin.benchmarking import timing
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 # The values of C in DINOv2 and DINOv3.
 CS = np.logspace(-6, 5, 45)
-CROSS_VALIDATION_CS = np.logspace(-4, 4, 10)
 PUBLISHED_MODEL_PARAMETERS = {"solver": "lbfgs", "tol": 1e-12, "max_iter": 1000}
 CHANGED_IMPORT_METHOD, ONE_BY_ONE_METHOD = "fastlin, the import alone", "fastlin, one model at a time"
 BASELINE_METHOD = "scikit-learn lbfgs, tol 1e-12, one model at a time"
@@ -38,11 +34,6 @@ BASELINE_METHOD = "scikit-learn lbfgs, tol 1e-12, one model at a time"
 N_COMPONENTS, NOISE_RATIO = 3, 4.5
 # Iterations of the short fits that determine the faster number of threads for scikit-learn.
 N_TRIAL_ITERATIONS = 20
-LOSS_TOL = 1e-2
-N_SMALL_ROWS, N_SMALL_COLUMNS, N_FOLDS = 500, 1_000, 6
-N_SMALL_TEST_ROWS = 2_000
-# liblinear penalizes the intercept divided by this scaling factor.
-INTERCEPT_SCALING = 10
 N_QUICK_CS = 5
 # Seconds after which no further fit starts.
 TIME_LIMIT = 120
@@ -50,19 +41,16 @@ TIME_LIMIT = 120
 
 @dataclass(frozen=True, eq=False)
 class SweepProblem(LogLossProblem):
-    """Training, validation and test rows. There are no validation rows if cross-validation chooses C."""
+    """Training, validation and test rows."""
 
-    X_val: np.ndarray | None = None
-    y_val: np.ndarray | None = None
-
-    def objective(self, C, score, *_):
-        return -score
+    X_val: np.ndarray
+    y_val: np.ndarray
 
 
 class SweepResult(NamedTuple):
-    """Result of a sweep: the chosen C, its score, the final fit (None if stopped), and the number of fitted C values.
+    """Result of a sweep: the chosen C, its accuracy on the validation rows, the final fit, and the number of fitted C.
 
-    The score is the accuracy on the validation rows, or the negative log loss over the folds.
+    There is no final fit after the time limit.
     """
 
     C: float
@@ -100,20 +88,17 @@ def sweep_one_by_one(problem, Cs, make_model, time_limit=np.inf):
     return SweepResult(Cs[np.argmax(scores)], max(scores), solution, len(scores))
 
 
-def measure_validation_sweep(problem, Cs, is_full_run, time_limit=TIME_LIMIT, rounds=1):
-    """Measure the protocol with scikit-learn and with fastlin's three ways."""
+def run_methods(problem, Cs, n_repeats=1):
+    """Return a dict from each method to the SweepRun of the protocol."""
     # The published evaluations pass float64 data to scikit-learn.
     X, X_val, X_test = (rows.astype(np.float64) for rows in (problem.X, problem.X_val, problem.X_test))
     float64_problem = replace(problem, X=X, X_val=X_val, X_test=X_test)
     sweep_in_one_call(problem, Cs[:: max(1, len(Cs) // 2)])
     max_threads = count_threads()
-    trial_model = ScikitLearnLogisticRegression(
-        C=Cs[-1], **{**PUBLISHED_MODEL_PARAMETERS, "max_iter": N_TRIAL_ITERATIONS}
-    )
+    trial_parameters = {**PUBLISHED_MODEL_PARAMETERS, "max_iter": N_TRIAL_ITERATIONS}
+    trial_model = ScikitLearnLogisticRegression(C=Cs[-1], **trial_parameters)
     n_threads = timing.choose_threads(lambda: trial_model.fit(X, problem.y))
-    runs = {
-        FASTLIN: run_timed_sweep(sweep_in_one_call, problem, Cs, max_threads, n_repeats=rounds if is_full_run else 1)
-    }
+    runs = {FASTLIN: run_timed_sweep(sweep_in_one_call, problem, Cs, max_threads, n_repeats)}
     for name, rows, make_model in (
         (ONE_BY_ONE_METHOD, problem, fastlin.LogisticRegression),
         (CHANGED_IMPORT_METHOD, float64_problem, partial(fastlin.LogisticRegression, **PUBLISHED_MODEL_PARAMETERS)),
@@ -121,13 +106,13 @@ def measure_validation_sweep(problem, Cs, is_full_run, time_limit=TIME_LIMIT, ro
     ):
         if name != BASELINE_METHOD:
             make_model(C=1.0).fit(rows.X, rows.y)
-        sweep = partial(sweep_one_by_one, make_model=make_model, time_limit=time_limit)
-        runs[name] = run_timed_sweep(sweep, rows, Cs, n_threads if name == BASELINE_METHOD else max_threads)
-    return BASELINE_METHOD, runs
+        sweep = partial(sweep_one_by_one, make_model=make_model, time_limit=TIME_LIMIT)
+        runs[name] = run_timed_sweep(sweep, rows, Cs, n_threads if name == BASELINE_METHOD else max_threads, n_repeats)
+    return runs
 
 
-def run_timed_sweep(sweep, problem, Cs, n_threads, n_repeats=1):
-    """Return the SweepRun of a sweep."""
+def run_timed_sweep(sweep, problem, Cs, n_threads, n_repeats):
+    """Return the SweepRun of a sweep. A short sweep is repeated."""
     # Threads of an earlier fit may still spin.
     sleep(timing.PAUSE_SECONDS)
     with timing.use_threads(n_threads):
@@ -135,51 +120,17 @@ def run_timed_sweep(sweep, problem, Cs, n_threads, n_repeats=1):
     return SweepRun(median(seconds), n_threads, result)
 
 
-def measure_cross_validation(problem, Cs, is_full_run, l1_ratio, solvers):
-    """Compare LogisticRegressionCV of both libraries; the baseline is the fastest solver with the best score."""
-    parameters = {"Cs": Cs, "cv": N_FOLDS, "l1_ratios": (l1_ratio,), "scoring": "neg_log_loss"}
-    parameters["use_legacy_attributes"] = False
-    ours = partial(cross_validate, model=fastlin.LogisticRegressionCV(**parameters))
-    parameters |= {"max_iter": 1000 if is_full_run else 100, "random_state": 0}
-    baselines = {}
-    for solver in solvers:
-        scaling = {"intercept_scaling": INTERCEPT_SCALING} if solver == "liblinear" else {}
-        model = ScikitLearnLogisticRegressionCV(solver=solver, **scaling, **parameters)
-        baselines[f"scikit-learn LogisticRegressionCV, {solver}"] = partial(cross_validate_in_processes, model=model)
-    comparison = comparisons.Comparison(
-        "folds", lambda n_rows: problem, ours, baselines, within=LOSS_TOL, rounds=3 if is_full_run else 1
-    )
-    outcome = comparisons.run_comparison(comparison, problem)
-    points = {name: outcome.points[name] for name in (FASTLIN, outcome.baseline)}
-    return outcome.baseline, {
-        name: SweepRun(point["seconds"], point["threads"], point["solution"]) for name, point in points.items()
-    }
-
-
-def cross_validate(problem, model):
-    """Return the result of a LogisticRegressionCV."""
-    model.fit(problem.X, problem.y)
-    best_score = float(model.scores_.mean(axis=0).max())
-    return SweepResult(model.C_, best_score, (model.coef_, model.intercept_), len(model.Cs_))
-
-
-def cross_validate_in_processes(problem, model):
-    """Return the result of `cross_validate` with one process per allowed thread, each with one BLAS thread."""
-    with threadpool_limits(1), joblib.parallel_config("loky", inner_max_num_threads=1):
-        return cross_validate(problem, model.set_params(n_jobs=count_threads()))
-
-
-def measure_sweep(problem, is_full_run, measure, Cs):
-    """Return the record of a sweep. `measure` returns the name of the baseline, and a dict from names to SweepRuns."""
-    Cs = Cs if is_full_run else Cs[:: -(-len(Cs) // N_QUICK_CS)]
+def measure_sweep(problem, is_full_run):
+    """Return the record of a sweep."""
+    Cs = CS if is_full_run else CS[:: -(-len(CS) // N_QUICK_CS)]
     with limit_threads(count_threads()), warnings.catch_warnings():
         # The protocol's tolerance is below floating-point accuracy.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        baseline, runs = measure(problem, Cs, is_full_run)
+        runs = run_methods(problem, Cs, timing.N_REPEATS if is_full_run else 1)
     results = {name: run.result for name, run in runs.items()}
     return {
         "data": comparisons.describe_data(problem),
-        "baseline": baseline,
+        "baseline": BASELINE_METHOD,
         "n_Cs": len(Cs),
         "libraries": {
             name: {
@@ -193,17 +144,15 @@ def measure_sweep(problem, is_full_run, measure, Cs):
             }
             for name, result in results.items()
         },
-        "ratio": runs[baseline].seconds / runs[FASTLIN].seconds,
-        "is_bound": results[baseline].solution is None,
-        "failure": describe_failure(problem, results[FASTLIN].score, results[baseline].score),
+        "ratio": runs[BASELINE_METHOD].seconds / runs[FASTLIN].seconds,
+        "is_bound": results[BASELINE_METHOD].solution is None,
+        "failure": describe_failure(problem, results[FASTLIN].score, results[BASELINE_METHOD].score),
     }
 
 
 def describe_failure(problem, ours, theirs):
-    """Return the reason why a sweep is invalid, or "". It is invalid if fastlin's score is clearly lower."""
-    allowed = LOSS_TOL * abs(theirs)
-    if problem.X_val is not None:
-        allowed = max(comparisons.ACCURACY_TOL, comparisons.MAX_DIFFERING_ROWS / len(problem.X_val))
+    """Return the reason why a sweep is invalid, or "". It is invalid if fastlin's accuracy is clearly lower."""
+    allowed = max(comparisons.ACCURACY_TOL, comparisons.MAX_DIFFERING_ROWS / len(problem.X_val))
     return f"fastlin's best score is {ours:.4f}, the baseline's is {theirs:.4f}" if ours < theirs - allowed else ""
 
 
@@ -247,36 +196,16 @@ def _split_rows(X, y, n, n_val):
     return SweepProblem(X, y, X_test, y_test, len(np.unique(y)), X_val, y_val)
 
 
-def _load_small_problem(n_rows):
-    """Return a problem with normally distributed features and test rows. Twenty features determine the two classes."""
-    generator, n = np.random.default_rng(0), n_rows or N_SMALL_ROWS
-    n_test = count_test_rows(n) if n_rows else N_SMALL_TEST_ROWS
-    X = generator.standard_normal((n + n_test, N_SMALL_COLUMNS))
-    y = (X[:, :20] @ generator.standard_normal(20) + generator.logistic(size=len(X)) > 0).astype(np.int64)
-    return SweepProblem(X[:n], y[:n], X[n:], y[n:], 2)
-
-
-def _make_cross_validation(penalty, l1_ratio, *solvers):
-    title = f"cross-validation, {len(CROSS_VALIDATION_CS)} values of C × {N_FOLDS} folds, {penalty}"
-    measure = partial(measure_cross_validation, l1_ratio=l1_ratio, solvers=solvers)
-    return comparisons.Case(
-        "sweep", title, _load_small_problem, partial(measure_sweep, measure=measure, Cs=CROSS_VALIDATION_CS), 100
-    )
-
-
-def _make_validation_sweep(data, load, rows, **options):
-    measure = partial(measure_sweep, measure=partial(measure_validation_sweep, **options), Cs=CS)
-    return comparisons.Case("sweep", f"sweep of {len(CS)} values of C, {data}", load, measure, rows)
+def _make_sweep(data, load, rows):
+    return comparisons.Case("sweep", f"sweep of {len(CS)} values of C, {data}", load, measure_sweep, rows)
 
 
 CASES = {
-    "sweep-embeddings-100": _make_validation_sweep(
+    "sweep-embeddings-100": _make_sweep(
         "embeddings", partial(_load_embeddings, n_all=8_000, d=384, n_classes=100), 200
     ),
-    "sweep-embeddings-1000": _make_validation_sweep(
+    "sweep-embeddings-1000": _make_sweep(
         "embeddings", partial(_load_embeddings, n_all=12_811, d=384, n_classes=1_000), 200
     ),
-    "sweep-digits": _make_validation_sweep("digits", _load_digits, 150, rounds=3),
-    "sweep-small-l1": _make_cross_validation("L1", 1.0, "liblinear", "saga"),
-    "sweep-small-l2": _make_cross_validation("L2", 0.0, "lbfgs", "newton-cg", "liblinear"),
+    "sweep-digits": _make_sweep("digits", _load_digits, 150),
 }

@@ -10,7 +10,6 @@ from benchmarks import class_passes, false_alarms, foreign_suites, probes
 from benchmarks.comparisons import FASTLIN
 from benchmarks.foreign_suites import SUITE_SCORES
 from benchmarks.inference import RECORD_KIND as INFERENCE
-from benchmarks.sweeps import CHANGED_IMPORT_METHOD, ONE_BY_ONE_METHOD
 from fastlin.benchmarking.curve_tables import REPORTED_SUBOPTIMALITIES
 from fastlin.benchmarking.timing import classify_interval
 
@@ -18,6 +17,7 @@ from fastlin.benchmarking.timing import classify_interval
 N_CLASSES = re.compile(r"([\d,]+) classes")
 BOLD_ROW_STYLE = "bold red"
 MIN_CONSOLE_WIDTH = 120
+TIME_COLUMN = "time: fastlin (to the baseline's objective) vs baseline"
 SCORE_KEYS = {"accuracy": "accuracy", "log loss": "log_loss"}
 
 
@@ -203,8 +203,11 @@ def format_library_seconds(record, name):
 
 
 def format_compared_seconds(record):
-    """Return the times of fastlin and of the baseline."""
-    return " vs ".join(format_library_seconds(record, name) for name in (FASTLIN, record["baseline"]))
+    """Return the times of fastlin and of the baseline, with fastlin's time to the baseline's objective if measured."""
+    ours, theirs = (format_library_seconds(record, name) for name in (FASTLIN, record["baseline"]))
+    seconds_to_objective = record.get("seconds_to_baseline_objective")
+    parenthesis = "" if seconds_to_objective is None else f" ({format_seconds(seconds_to_objective)})"
+    return f"{ours}{parenthesis} vs {theirs}"
 
 
 def make_comparison_rows(record):
@@ -214,18 +217,11 @@ def make_comparison_rows(record):
         "accuracy": format_compared_scores(record),
         "log loss": format_compared_scores(record, "log_loss"),
         "times faster": format_interval(record),
-        "time": format_compared_seconds(record),
-        "fastlin's time to the baseline's objective": _format_optional_seconds(
-            record.get("seconds_to_baseline_objective")
-        ),
+        TIME_COLUMN: format_compared_seconds(record),
         "baseline": label_baseline(record),
         "objective difference": f"{record['objective_difference']:+.0e}",
     }
     yield row, is_slower(record) or record["failure"]
-
-
-def _format_optional_seconds(seconds):
-    return "" if seconds is None else format_seconds(seconds)
 
 
 def make_suite_rows(record):
@@ -344,7 +340,7 @@ def make_problem_rows(record):
             "accuracy": format_compared_scores(problem),
             "times faster": format_interval(problem),
             "than the default": format_ratio(problem["default_ratio"]),
-            "time": format_compared_seconds(problem),
+            TIME_COLUMN: format_compared_seconds(problem),
             "fastest baseline": label_baseline(problem),
             "objective difference; coefficient error": f"{problem['objective_difference']:+.0e}; "
             + " vs ".join(f"{side['coef_error']:.0e}" for side in list_compared_measurements(problem)),
@@ -370,35 +366,6 @@ def make_sweep_rows(record):
             **{column: "" if method[key] is None else f"{method[key]:.4f}" for column, key in SCORE_KEYS.items()},
         }
         yield row, record["failure"] or (is_slower({"ratio": ratio}) and not is_baseline)
-
-
-def make_short_sweep_rows(record):
-    """Yield the row of a sweep that chooses C on validation rows."""
-    row = {
-        "sweep": record["data"],
-        "one call": format_library_seconds(record, FASTLIN),
-        "one model at a time": format_library_seconds(record, ONE_BY_ONE_METHOD),
-        "new import line only": format_library_seconds(record, CHANGED_IMPORT_METHOD),
-        "scikit-learn": format_library_seconds(record, record["baseline"]),
-        "times faster": format_interval(record),
-        "best score": " vs ".join(f"{side['validation']:.4f}" for side in list_compared_measurements(record)),
-    }
-    yield row, is_slower(record) or record["failure"]
-
-
-def make_probe_fit_rows(pair):
-    """Yield the row of a single probe from two comparisons: with the default solver, and with solver="lbfgs"."""
-    certified, lbfgs_record = pair
-    row = {
-        "fit": describe_case(certified).partition(", ")[2],
-        "certified": format_library_seconds(certified, FASTLIN),
-        'solver="lbfgs"': format_library_seconds(lbfgs_record, FASTLIN),
-        "scikit-learn": format_library_seconds(certified, certified["baseline"]),
-        "objective difference": f"{certified['objective_difference']:+.0e}",
-        "difference by lbfgs": f"{lbfgs_record['objective_difference']:+.0e}",
-        "accuracy": format_compared_scores(certified),
-    }
-    yield row, is_slower(certified)
 
 
 def make_probe_rows(record):
@@ -495,8 +462,6 @@ def make_false_alarm_rows(record):
 
 
 EVERYDAY_LAYOUT = TableLayout("Everyday problems", make_problem_rows)
-SHORT_SWEEP_LAYOUT = TableLayout("Sweeps over C on validation rows", make_short_sweep_rows)
-PROBE_FIT_LAYOUT = TableLayout("Single probes", make_probe_fit_rows)
 # The names of the groups of everyday problems in the documents.
 GROUP_TITLES = {"ill-conditioned": "ill-conditioned features"}
 KIND_LAYOUTS = {

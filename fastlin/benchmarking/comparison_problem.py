@@ -46,10 +46,6 @@ class ComparisonProblem:
         penalty = 0.5 * self.l2 * np.sum(coef * coef) + self.l1 * np.sum(np.abs(coef))
         return average_cross_entropy(self._compute_scores(coef, intercept), self.y) + float(penalty)
 
-    def accuracy(self, coef: FloatArray, intercept: FloatArray) -> float:
-        """Return the fraction of rows whose class has the largest score."""
-        return float(np.mean(self._compute_scores(coef, intercept).argmax(axis=1) == self.y))
-
     def score_predictions(self, coef: FloatArray, intercept: FloatArray) -> dict[str, float]:
         """Return the accuracy, the log loss and, for two classes, the area under the ROC curve ("AUC")."""
         scores = self._compute_scores(coef, intercept)

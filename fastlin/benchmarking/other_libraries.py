@@ -274,7 +274,7 @@ def fit_torch(
             loss = cross_entropy(scores, targets)
         objective = loss + 0.5 * problem.l2 * coef.square().sum()
         if on_evaluation is not None:
-            on_evaluation(float(objective), coef.detach().numpy(), intercept.detach().numpy())
+            on_evaluation(objective.item(), coef.detach().numpy(), intercept.detach().numpy())
         objective.backward()
         return objective
 
