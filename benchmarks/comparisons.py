@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.problems import ClassificationProblem
 from fastlin.benchmarking import timing
-from fastlin.benchmarking.candidate import Candidate
+from fastlin.benchmarking.candidate import MIN_SUBOPTIMALITY, Candidate
 from fastlin.benchmarking.repetitions import repeat_fits, repeat_interleaved
 from fastlin.benchmarking.timing import N_REPEATS, N_REPETITIONS, summarize_ratios
 from fastlin.kernels.machine.threads import count_threads, limit_threads
@@ -211,12 +211,12 @@ class Outcome:
 
     @property
     def seconds_to_baseline_objective(self):
-        """The seconds of the loosest fit of fastlin that reaches the baseline's objective.
+        """The seconds of the fastest fit of fastlin, over all values of `tol`, that reaches the baseline's objective.
 
-        The whole fits spend the other seconds on accuracy that the baseline does not have. If all libraries run the
-        same steps, the result is None.
+        The whole fit spends the other seconds on accuracy that the baseline does not have. Without looser fits, or if
+        no fit reaches the objective, the result is None.
         """
-        if self.comparison.rule.same_steps_tol is not None:
+        if not self.loose_points:
             return None
         return find_seconds_to_objective([*self.loose_points, self.points[FASTLIN]], self.objectives[self.baseline])
 
@@ -410,8 +410,10 @@ def count_comparison_threads(threads):
 
 
 def find_seconds_to_objective(points, objectives):
-    """Return the seconds of the first point that reaches an objective, or each of several objectives, or None."""
-    return next((point["seconds"] for point in points if np.all(np.less_equal(point["objectives"], objectives))), None)
+    """Return the seconds of the fastest point that reaches an objective, or each of several objectives, or None."""
+    # Rounding errors do not decide.
+    limits = np.multiply(objectives, 1 + MIN_SUBOPTIMALITY)
+    return min((point["seconds"] for point in points if np.all(point["objectives"] <= limits)), default=None)
 
 
 def find_suboptimalities(points):

@@ -154,13 +154,15 @@ def _list_excluded_records(machine, kind):
 
 
 def summarize_comparisons(machines, titles=CHOSEN_COMPARISONS):
-    """Return a table of comparisons and the cases that are slower, from the machine with most of the latest results."""
+    """Return a table of comparisons and the cases that are slower, from the machine with the most chosen comparisons.
+
+    Of several such machines, the one with the latest result is chosen.
+    """
 
     def list_dates(machine):
-        return [record["date"] for name, record in machine["records"].items() if name in CHOSEN_COMPARISONS]
+        return sorted(record["date"] for name, record in machine["records"].items() if name in CHOSEN_COMPARISONS)
 
-    latest = max(date for machine in machines.values() for date in list_dates(machine))
-    machine = max(machines.values(), key=lambda machine: list_dates(machine).count(latest))
+    machine = max(machines.values(), key=lambda machine: (len(list_dates(machine)), list_dates(machine)[-1:]))
     counted_records, excluded_records = split_records(machine)
     rows = [
         _summarize_everyday(record, title) if name == EVERYDAY_FITS else _summarize_comparison(record, title)

@@ -1,6 +1,6 @@
 """Single linear probes: fits with the defaults of fastlin and scikit-learn, and times to equal objectives.
 
-fastlin is also fitted with larger values of `tol`; the loosest fit that reaches scikit-learn's objective counts.
+fastlin is also fitted with larger values of `tol`; the fastest fit that reaches scikit-learn's objective counts.
 PyTorch's L-BFGS is timed until it reaches scikit-learn's objective, and until it is within 1e-4 of fastlin's objective.
 """
 
@@ -53,17 +53,21 @@ def fit_with_defaults(problem, model_class, tol=DEFAULT_TOL):
 
 
 def fit_torch_to_objective(problem, objective, time_limit=TIME_LIMIT):
-    """Fit with PyTorch until an evaluation reaches an objective, or until the time limit or the iteration limit."""
-    solution, begin = None, perf_counter()
+    """Fit with PyTorch until an evaluation reaches an objective, the time limit or the iteration limit.
+
+    Return the parameters of the evaluation with the lowest objective.
+    """
+    lowest, solution, begin = inf, None, perf_counter()
 
     def on_evaluation(value, coef, intercept):
-        nonlocal solution
+        nonlocal lowest, solution
+        if value < lowest:
+            lowest, solution = value, (coef.copy(), intercept.copy())
         if value <= objective or perf_counter() - begin > time_limit:
-            solution = coef.copy(), intercept.copy()
             raise _EndOfFitError
 
     with suppress(_EndOfFitError):
-        solution = fit_torch(problem, MAX_ITERATIONS, on_evaluation)
+        fit_torch(problem, MAX_ITERATIONS, on_evaluation)
     return solution
 
 

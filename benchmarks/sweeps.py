@@ -88,7 +88,7 @@ def sweep_one_by_one(problem, Cs, make_model, time_limit=np.inf):
     return SweepResult(Cs[np.argmax(scores)], max(scores), solution, len(scores))
 
 
-def run_methods(problem, Cs, n_repeats=1):
+def run_methods(problem, Cs, n_repeats):
     """Return a dict from each method to the SweepRun of the protocol."""
     # The published evaluations pass float64 data to scikit-learn.
     X, X_val, X_test = (rows.astype(np.float64) for rows in (problem.X, problem.X_val, problem.X_test))
