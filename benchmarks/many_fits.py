@@ -454,7 +454,7 @@ def _make_wide_comparison(penalty, l1_ratio, *solvers):
     load = partial(_load_wide_table, l1_ratio=l1_ratio)
     parameters = {"max_iter": 1_000, "intercept_scaling": INTERCEPT_SCALING}
     comparison = _make_comparison(title, load, fit_cross_validation, solvers=solvers, **parameters)
-    return replace(comparison, rows=100, within=WIDE_SUBOPTIMALITY)
+    return replace(comparison, rows=200, within=WIDE_SUBOPTIMALITY)
 
 
 def _make_label_comparison(title, size, solvers=SOLVERS, **options):
