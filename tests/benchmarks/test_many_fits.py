@@ -87,6 +87,19 @@ def test_fits_are_equal_sequentially_and_in_threads(case, monkeypatch):
     np.testing.assert_allclose(problem.accuracy(*ours), problem.accuracy(*theirs), atol=0.01)
 
 
+@pytest.mark.parametrize("case", ["sweep-small-l1", "sweep-small-l2"])
+def test_both_libraries_choose_the_same_C_of_a_wide_table(case):
+    comparison = COMPARISONS[case]
+    problem = comparison.load(comparison.rows)
+    for fit in (fit for name, fit in comparison.baselines.items() if name.endswith(many_fits.SEQUENTIAL_MODE)):
+        losses = []
+        for solution in (comparison.solve(problem), fit(problem)):
+            scores = [each.score_test_rows(*pair) for each, *pair in zip(problem.problems(), *solution, strict=True)]
+            losses.append(np.reshape([each.log_loss for each in scores], (many_fits.N_WIDE_FOLDS, -1)).mean(axis=0))
+        assert losses[0].argmin() == losses[1].argmin()
+        assert losses[0].min() == pytest.approx(losses[1].min(), rel=0.02)
+
+
 def test_the_C_of_each_label_minimizes_its_test_loss():
     X, y, *_ = make_random_fits(2)
     y[:, 0] = X[:, 0] > 0
