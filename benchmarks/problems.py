@@ -60,7 +60,8 @@ class ClassificationProblem(ComparisonProblem):
         return super().objective(coef, intercept)
 
     def accuracy(self, coef, intercept, *_):
-        return score(compute_class_scores(self.X, coef, intercept), self.y).accuracy
+        # Wrong shapes raise an error, as in `objective`.
+        return score(self._compute_scores(coef, intercept), self.y).accuracy
 
     def score_test_rows(self, coef, intercept, *_):
         return score(compute_class_scores(self.X_test, coef, intercept), self.y_test)
