@@ -159,10 +159,11 @@ def summarize_comparisons(machines, titles=CHOSEN_COMPARISONS):
     Of several such machines, the one with the latest result is chosen.
     """
 
-    def list_dates(machine):
-        return sorted(record["date"] for name, record in machine["records"].items() if name in CHOSEN_COMPARISONS)
+    def rank(machine):
+        dates = [record["date"] for name, record in machine["records"].items() if name in CHOSEN_COMPARISONS]
+        return len(dates), max(dates, default="")
 
-    machine = max(machines.values(), key=lambda machine: (len(list_dates(machine)), list_dates(machine)[-1:]))
+    machine = max(machines.values(), key=rank)
     counted_records, excluded_records = split_records(machine)
     rows = [
         _summarize_everyday(record, title) if name == EVERYDAY_FITS else _summarize_comparison(record, title)

@@ -131,10 +131,13 @@ def test_the_summary_shows_the_latest_machine_and_every_slower_case(tmp_path):
     losses = "2 of 3 comparisons (probe, 10 × 2; another probe, 10 × 2)"
     assert lines[-1] == f"fastlin is slower on {losses} and on 1 of 3 everyday problems."
     assert BLOCK_FUNCTIONS["readme-comparisons"](machines).splitlines()[4:] == [*lines[4:6], *lines[-2:]]
-    # Of two machines with results of the same day, the one with more results is shown.
-    add_records(make_machine("0"), RUN_RECORD, {"mnist-float64": make_comparison(1.0, 9.0)}, tmp_path)
-    assert list(read_machines(tmp_path)) == ["0", "a", "b"]
+    # A machine with fewer of these comparisons is not shown, even if its results are later.
+    later_run = {**RUN_RECORD, "date": "2027-01-01"}
+    add_records(make_machine("c"), later_run, {"mnist-float64": make_comparison(1.0, 9.0)}, tmp_path)
     assert pages.summarize_comparisons(read_machines(tmp_path)).splitlines() == lines
+    # Of two machines with equally many, the later one is shown.
+    add_records(make_machine("c"), later_run, machines["a"]["records"], tmp_path)
+    assert pages.summarize_comparisons(read_machines(tmp_path)).splitlines()[0] == "C, 2 processors:"
 
 
 def make_unpredictable_records():
