@@ -39,8 +39,8 @@ N_PATH_CS = 50
 # The ratio of the largest C of a path to the smallest.
 PATH_C_RANGE_RATIO = 1e3
 N_CV_ROWS, N_FOLDS, N_WIDE_FOLDS = 10_000, 5, 6
-# Short comparisons divide the number of fits by this.
-SHORT_RUN_DIVISOR = 20
+# Short comparisons use one of this many labels, resamples or permutations, and one of this many values of C.
+SHORT_RUN_DIVISOR, SHORT_RUN_C_STEP = 50, 3
 SEED = 0
 CS = np.logspace(-3, 3, 20)
 CROSS_VALIDATION_CS = np.logspace(-4, 4, 10)
@@ -196,6 +196,16 @@ def fit_cross_validation(path_problems, model):
     return solutions[..., :-1], solutions[..., -1]
 
 
+def _count_fits(n_rows, n_all):
+    """Return the number of labels, resamples or permutations: `n_all`, or fewer if a short comparison has n_rows."""
+    return min(n_all, max(2, n_all // SHORT_RUN_DIVISOR)) if n_rows else n_all
+
+
+def _choose_Cs(n_rows, Cs):
+    """Return all values of C, or fewer if a short comparison has n_rows."""
+    return np.array(Cs)[:: SHORT_RUN_C_STEP if n_rows else 1]
+
+
 def _load_one_hot(n_rows, fit_intercept):
     data = make_one_hot(n_rows) if n_rows else make_one_hot()
     X, y = data.X_train, data.y_train
@@ -208,7 +218,8 @@ def _load_one_hot(n_rows, fit_intercept):
 def _load_mnist(n_rows):
     data = load_mnist_pixels(n_rows or N_CV_ROWS, "float64")
     y_train, y_test = (y.astype(np.int64) for y in (data.y_train, data.y_test))
-    return PathProblems("MNIST", data.X_train, y_train, data.X_test, y_test, 10, CROSS_VALIDATION_CS, n_folds=N_FOLDS)
+    Cs = _choose_Cs(n_rows, CROSS_VALIDATION_CS)
+    return PathProblems("MNIST", data.X_train, y_train, data.X_test, y_test, 10, Cs, n_folds=N_FOLDS)
 
 
 def _make_one_hot_comparison(baseline, solve, fit_intercept=False, package=""):
@@ -244,12 +255,13 @@ class ResampleProblems(ManyProblems):
 
 @dataclass(frozen=True, eq=False)
 class HeldOutLossProblem:
-    """Fits of a tool that only returns losses on held-out rows. n_fits is the number of permutations, or 1."""
+    """Fits of a tool that only returns losses on held-out rows. It uses the values of C, or permutes y."""
 
     X: np.ndarray
     y: np.ndarray
     n_classes: int
-    n_fits: int = 1
+    Cs: np.ndarray
+    n_permutations: int
 
     def objective(self, losses):
         return losses
@@ -314,14 +326,14 @@ def score_folds(problem, model):
 
 
 def score_grid_search(problem, model):
-    """Return the mean losses of GridSearchCV for CS and five folds."""
-    search = GridSearchCV(model, {"C": CS}, cv=N_FOLDS, scoring="neg_log_loss").fit(problem.X, problem.y)
+    """Return the mean losses of GridSearchCV for all values of C and five folds."""
+    search = GridSearchCV(model, {"C": problem.Cs}, cv=N_FOLDS, scoring="neg_log_loss").fit(problem.X, problem.y)
     return (-search.cv_results_["mean_test_score"],)
 
 
 def score_permutations(problem, model):
     """Return the loss, and the mean loss for permuted labels."""
-    options = {"cv": N_FOLDS, "scoring": "neg_log_loss", "n_permutations": problem.n_fits, "random_state": SEED}
+    options = {"cv": N_FOLDS, "scoring": "neg_log_loss", "n_permutations": problem.n_permutations, "random_state": SEED}
     if isinstance(model, fastlin.LogisticRegression):
         result = fastlin.permutation_test(model, problem.X, problem.y, **options)
         return (-np.array([result.score, result.permutation_scores.mean()]),)
@@ -379,33 +391,29 @@ def _make_embeddings(n_rows, n_features, n_labels):
 
 def load_label_problems(n_rows, size, Cs=(1.0,), make_rows=_simulate_rows, fit_intercept=True, l1_ratio=0.0, **options):
     """Return problems for each label and C. `size` contains the numbers of rows, features and labels."""
-    n, n_features, n_labels = (n_rows, size[1], size[2] // SHORT_RUN_DIVISOR) if n_rows else size
+    n, n_features, n_labels = n_rows or size[0], size[1], _count_fits(n_rows, size[2])
     X, Y = make_rows(n + count_test_rows(n), n_features, n_labels, **options)
-    return LabelProblems("labels", X[:n], Y[:n], X[n:], Y[n:], 2, np.array(Cs), fit_intercept, l1_ratio)
+    return LabelProblems("labels", X[:n], Y[:n], X[n:], Y[n:], 2, _choose_Cs(n_rows, Cs), fit_intercept, l1_ratio)
 
 
 def _load_bootstrap(n_rows):
     X, Y = _simulate_rows(n_rows or 5_000, 20)
     # `bootstrap` resamples the same rows.
     seed = int(check_random_state(SEED).randint(np.iinfo(np.int32).max))
-    generators = (
-        np.random.default_rng((seed, number)) for number in range(1_000 // SHORT_RUN_DIVISOR if n_rows else 1_000)
-    )
+    generators = (np.random.default_rng((seed, number)) for number in range(_count_fits(n_rows, 1_000)))
     return ResampleProblems(X, Y[:, 0], np.array([generator.integers(len(X), size=len(X)) for generator in generators]))
 
 
 def _load_bagging(n_rows):
     X, Y = _simulate_rows(n_rows or 2_000, 50)
-    sampler = BaggingClassifier(DummyClassifier(), 100 // SHORT_RUN_DIVISOR if n_rows else 100, random_state=SEED).fit(
-        X, Y[:, 0]
-    )
+    sampler = BaggingClassifier(DummyClassifier(), _count_fits(n_rows, 100), random_state=SEED).fit(X, Y[:, 0])
     return ResampleProblems(X, Y[:, 0], np.array(sampler.estimators_samples_))
 
 
 def _load_folds(n_rows):
     n = n_rows or 1_000
     X, Y = _simulate_rows(n + count_test_rows(n), 30)
-    return PathProblems("small", X[:n], Y[:n, 0], X[n:], Y[n:, 0], 2, CS, n_folds=N_FOLDS)
+    return PathProblems("small", X[:n], Y[:n, 0], X[n:], Y[n:, 0], 2, _choose_Cs(n_rows, CS), n_folds=N_FOLDS)
 
 
 def _load_wide_table(n_rows, l1_ratio):
@@ -415,12 +423,12 @@ def _load_wide_table(n_rows, l1_ratio):
     X = generator.standard_normal((n + n_test, n_features))
     y = (X[:, :20] @ generator.standard_normal(20) + generator.logistic(size=len(X)) > 0).astype(np.int64)
     parameters = {"l1_ratio": l1_ratio, "n_folds": N_WIDE_FOLDS}
-    return PathProblems("wide", X[:n], y[:n], X[n:], y[n:], 2, CROSS_VALIDATION_CS, **parameters)
+    return PathProblems("wide", X[:n], y[:n], X[n:], y[n:], 2, _choose_Cs(n_rows, CROSS_VALIDATION_CS), **parameters)
 
 
-def _load_held_out_losses(n_rows, n_all=1_000, n_features=20, n_fits=1):
+def _load_held_out_losses(n_rows, n_all=1_000, n_features=20, n_permutations=1):
     X, Y = _simulate_rows(n_rows or n_all, n_features)
-    return HeldOutLossProblem(X, Y[:, 0], 2, -(-n_fits // SHORT_RUN_DIVISOR) if n_rows else n_fits)
+    return HeldOutLossProblem(X, Y[:, 0], 2, _choose_Cs(n_rows, CS), _count_fits(n_rows, n_permutations))
 
 
 def _make_scikit_learn_run(parallel_mode, run, solver="lbfgs", **parameters):
@@ -472,14 +480,14 @@ COMPARISONS = {
         _load_mnist,
         partial(run_fastlin, run=fit_cross_validation),
         {"scikit-learn LogisticRegressionCV, max_iter 100": _make_scikit_learn_run(PROCESS_MODE, fit_cross_validation)},
-        rows=1_000,
+        rows=500,
         rule=CERTIFIED_RULE,
         n_warm_up_rows=150,
     ),
     "many-bootstrap": _make_comparison("bootstrap of 1,000", _load_bootstrap, bootstrap, fit_bootstrap),
     "many-permutations": _make_comparison(
         f"1,000 permutations × {N_FOLDS} folds",
-        partial(_load_held_out_losses, n_all=500, n_fits=1_000),
+        partial(_load_held_out_losses, n_all=500, n_permutations=1_000),
         score_permutations,
         # The libraries draw different permutations.
         rule=ComparisonRule(tol=OBJECTIVE_TOL, same_steps_tol=2e-2),
