@@ -204,7 +204,7 @@ CYANURE_OPTIONS = {"package": "cyanure", "threads": THREAD_SETTINGS}
 COMPARISONS = {
     **{
         f"mnist-{dtype}": _make_comparison(
-            "MNIST", partial(load_mnist, dtype=dtype), LBFGS_BASELINE, 5_000, DEFAULT_TOL_RULE, threads=THREAD_SETTINGS
+            "MNIST", partial(load_mnist, dtype=dtype), LBFGS_BASELINE, 3_000, DEFAULT_TOL_RULE, threads=THREAD_SETTINGS
         )
         for dtype in ("float64", "float32")
     },
@@ -212,11 +212,11 @@ COMPARISONS = {
         "MNIST, C / 255²",
         partial(load_mnist, dtype="uint8"),
         PIXELS_BASELINE,
-        5_000,
+        3_000,
         DEFAULT_TOL_RULE,
         threads=THREAD_SETTINGS,
     ),
-    "mnist-cyanure": _make_comparison("MNIST", load_mnist, make_cyanure_baselines(1e-5), 5_000, **CYANURE_OPTIONS),
+    "mnist-cyanure": _make_comparison("MNIST", load_mnist, make_cyanure_baselines(1e-5), 3_000, **CYANURE_OPTIONS),
     "digits": _make_comparison(
         "digits", _load_digits, make_scikit_learn_baselines(*ALL_SOLVERS), within=DEFAULT_TOL, threads=THREAD_SETTINGS
     ),
