@@ -116,7 +116,7 @@ def test_comments_and_design_choices_name_the_same_rows():
 
 
 def test_documents_do_not_exceed_their_length_limits():
-    words = {page.stem: len(NON_PROSE_PATTERN.sub("", page.read_text(encoding="utf-8")).split()) for page in PAGES}
+    words = {str(page): len(NON_PROSE_PATTERN.sub("", page.read_text(encoding="utf-8")).split()) for page in PAGES}
     assert sum(words.values()) <= MAX_WORDS, words
     assert len(read("README.md").splitlines()) <= MAX_README_LINES
 
