@@ -314,7 +314,8 @@ SCIKIT_LEARN_COLLECTION = CaseCollection(
 def main(arguments=None):
     """Measure the everyday cases, and print each result when it is available."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.everyday", description=__doc__.splitlines()[0])
-    parser.add_argument("--short", action="store_true", help="up to 1,000 rows and one repetition: about a minute")
+    short_help = "up to 1,000 rows, one repetition, baselines on one thread: a minute"
+    parser.add_argument("--short", action="store_true", help=short_help)
     options = parser.parse_args(arguments)
     print_tables(tabulate({"everyday": EVERYDAY_FITS.measure(not options.short, partial(print, flush=True))}))
 

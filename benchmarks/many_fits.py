@@ -197,12 +197,12 @@ def fit_cross_validation(path_problems, model):
 
 
 def _count_fits(n_rows, n_all):
-    """Return the number of labels, resamples or permutations: `n_all`, or fewer if a short comparison has n_rows."""
+    """Return the number of labels, resamples or permutations. It is less than `n_all` if there is a number of rows."""
     return min(n_all, max(2, n_all // SHORT_RUN_DIVISOR)) if n_rows else n_all
 
 
 def _choose_Cs(n_rows, Cs):
-    """Return all values of C, or fewer if a short comparison has n_rows."""
+    """Return all values of C, or fewer if there is a number of rows, as in short comparisons."""
     return np.array(Cs)[:: SHORT_RUN_C_STEP if n_rows else 1]
 
 
@@ -255,7 +255,7 @@ class ResampleProblems(ManyProblems):
 
 @dataclass(frozen=True, eq=False)
 class HeldOutLossProblem:
-    """Fits of a tool that only returns losses on held-out rows. It uses the values of C, or permutes y."""
+    """Fits of a tool that only returns losses on held-out rows. A grid search uses Cs, a test n_permutations."""
 
     X: np.ndarray
     y: np.ndarray

@@ -24,6 +24,15 @@ def test_a_problem_is_scored_on_rows_outside_its_training_set(n_classes):
     assert len(problem.y) == 40
 
 
+def test_a_solution_of_the_wrong_shape_has_no_accuracy():
+    X, y = np.arange(12.0).reshape(6, 2), np.array([0, 1, 0, 1, 0, 1])
+    problem = make_split_problem("small", X, y, 1.0, 4)
+    assert problem.accuracy(np.ones((1, 2)), np.zeros(1)) == 0.5
+    for coef, intercept in [(np.ones((2, 2)), np.zeros(2)), (np.ones((1, 3)), np.zeros(1))]:
+        with pytest.raises(ValueError, match="shape"):
+            problem.accuracy(coef, intercept)
+
+
 def test_test_rows_of_unseen_classes_are_excluded():
     X, y = np.arange(8.0)[:, None], np.array([3, 5, 3, 5, 3, 7, 5, 1])
     problem = make_split_problem("small", X, y, 1.0, 4)
