@@ -250,7 +250,8 @@ class Outcome:
             **self.score_test_rows(name)._asdict(),
         }
 
-    def describe(self):
+    def describe(self, names=None):
+        """Return the record of the comparison, with the libraries `names` or, by default, all successful ones."""
         suboptimalities = find_suboptimalities(self.points)
         return {
             "kind": "comparison",
@@ -258,7 +259,7 @@ class Outcome:
             "data": describe_data(self.problem),
             "threads": self.threads,
             "baseline": self.baseline,
-            "libraries": {name: self.describe_library(name) for name in self.successful_libraries},
+            "libraries": {name: self.describe_library(name) for name in names or self.successful_libraries},
             **summarize_ratios(self.time_ratios),
             "tried": {
                 name: {"seconds": point["seconds"], "suboptimality": suboptimalities[name]}

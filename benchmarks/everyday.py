@@ -251,19 +251,15 @@ def measure_case(case, is_full_run=True):
     outcome = run_comparison(comparison, problem)
     with ignore_warnings():
         reference_coef, _ = fit_fastlin(problem, REFERENCE_TOL)
-    record = outcome.describe()
-    # The default solver may not reach the objective.
-    libraries = {
-        name: record["libraries"].get(name) or outcome.describe_library(name)
-        for name in dict.fromkeys((FASTLIN, default, outcome.baseline))
-    }
+    # The default solver is shown even if it does not reach the objective.
+    record = outcome.describe(dict.fromkeys((FASTLIN, default, outcome.baseline)))
+    libraries = record["libraries"]
     for name, library in libraries.items():
         library["coef_error"] = find_coef_error(outcome.points[name]["solution"][0], reference_coef)
     seconds, default_seconds = outcome.seconds, libraries[default]["seconds"]
     scikit_learn_seconds = [seconds[name] for name in seconds if name.startswith("scikit-learn")] or [default_seconds]
     fastlin_error, baseline_error = (libraries[name]["coef_error"] for name in (FASTLIN, outcome.baseline))
     return record | {
-        "libraries": libraries,
         "group": case.group,
         "shape": list(case.shape),
         "default": default,
