@@ -109,6 +109,7 @@ def list_large_problems():
     """Yield large problems, for optimizations such as class blocks, samples and inner products of rows."""
     mnist, letter_data = load_mnist(), load_letter()
     yield "MNIST", mnist.X_train[:20_000] / 255, mnist.y_train[:20_000], {}
+    yield "MNIST, 60,000 rows", mnist.X_train / np.float32(255), mnist.y_train, {"tol": 1e-6}
     yield "MNIST, C = 100", mnist.X_train[:20_000] / np.float32(255), mnist.y_train[:20_000], {"C": 100.0}
     yield "Letter, C = 100", letter_data.X_train, letter_data.y_train, {"C": 100.0}
     yield "MNIST, L1", mnist.X_train[:5_000] / 255, mnist.y_train[:5_000], {"l1_ratio": 1.0, "C": 0.1}

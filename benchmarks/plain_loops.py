@@ -1,7 +1,7 @@
 """Ablations of emitted instructions: fits whose innermost loops are plain Python loops, which Numba compiles.
 
 `python -m benchmarks.ablation` lists these ablations among the others. A process compiles either the plain or the
-emitted loops of a group, so pairs of processes alternate.
+emitted loops of a group, so pairs of processes alternate. Prefetches are omitted.
 """
 
 import inspect
@@ -18,7 +18,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-EMITTED = "emitted"
+EMITTED, PREFETCHES = "emitted", "prefetches"
 N_PAIRS, FIT_SECONDS, MAX_FITS = 3, 1.0, 15
 
 
@@ -187,6 +187,7 @@ LOOPS = {
         ("intrinsics", "add_reassociated"): lambda: _add,
         ("intrinsics", "power_of_two"): lambda: _raise_two_to_power,
     },
+    PREFETCHES: {},
 }
 # The problems of each group: names of `ablation.list_problems`.
 PROBLEMS = {
@@ -194,6 +195,7 @@ PROBLEMS = {
     "gather": ("text, 20 classes", "text, 2 classes", "one-hot of a9a's shape"),
     "in_place": ("100,000 × 20, 2 classes", "30,000 × 20, 2 classes", "200000 x 20, 2 classes"),
     "intrinsics": ("100,000 × 20, 2 classes", "100,000 × 20, 10 classes", "text, 20 classes"),
+    PREFETCHES: ("MNIST", "100,000 × 100, 10 classes", "100,000 × 100, 4 classes"),
 }
 
 
@@ -216,6 +218,8 @@ def replace_loops(group):
         return decorate
 
     emitter.llvm_intrinsic = llvm_intrinsic
+    if group == PREFETCHES:
+        emitter.Emitter.prefetch = lambda *_: None
 
 
 def measure_fits(names):
@@ -254,7 +258,7 @@ def measure_group(group, is_full_run=False):
     return {
         "kind": "ablation",
         "title": f"emitted {group}",
-        "switch": f"kernels.machine.{group}",
+        "switch": "Emitter.prefetch" if group == PREFETCHES else f"kernels.machine.{group}",
         "threads": 1,
         "gains": {name: plain[name] / emitted[name] for name in plain},
     }

@@ -31,6 +31,7 @@ from fastlin.solvers.tuning import (
     REFRESH_ITERATIONS,
     RIDGE,
     ROWS_PER_COLUMN,
+    SAMPLE_REFRESH_ITERATIONS,
     SAMPLED_CURVATURE_FRACTION,
     SLOW_OPERATION_WORK,
     SWITCH_THRESHOLD,
@@ -194,10 +195,9 @@ def schedule_builders(objective: Objective, is_sampled: bool = False) -> dict[in
     if builder is diagonal:
         return {0: diagonal}
     if is_sampled:
-        later_iterations = [2 * n_iter for n_iter in EXPENSIVE_REFRESH_ITERATIONS]
         if is_factorization_affordable(objective):
-            return dict.fromkeys((0, *later_iterations), builder)
-        return {0: diagonal, max(count_build_passes(objective, builder), later_iterations[0]): builder}
+            return dict.fromkeys((0, *SAMPLE_REFRESH_ITERATIONS), builder)
+        return {0: diagonal, max(count_build_passes(objective, builder), SAMPLE_REFRESH_ITERATIONS[0]): builder}
     first, pending_builder, refresh_iterations = choose_first_builder(objective, builder), builder, REFRESH_ITERATIONS
     if not _is_cheap_to_build(objective, builder):
         pending_builder, refresh_iterations = first, EXPENSIVE_REFRESH_ITERATIONS

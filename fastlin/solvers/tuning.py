@@ -46,8 +46,10 @@ ROWS_PER_COLUMN = 4
 # the curvature (docs/benchmarks/design-choices.md: curvature fraction).
 SAMPLED_CURVATURE_FRACTION = 0.97
 # The iterations after which the preconditioner is rebuilt. The second, shorter schedule is used if rebuilding takes
-# more than MAX_CHEAP_BUILD_WORK multiply-adds (docs/benchmarks/design-choices.md: expensive preconditioners).
+# more than MAX_CHEAP_BUILD_WORK multiply-adds (docs/benchmarks/design-choices.md: expensive preconditioners). The third
+# one is used after a start from the solution of a sample, where the first preconditioner is better.
 REFRESH_ITERATIONS, EXPENSIVE_REFRESH_ITERATIONS, MAX_CHEAP_BUILD_WORK = (4, 12, 36, 108), (10, 40), 200_000_000
+SAMPLE_REFRESH_ITERATIONS = 30, 120
 # If there are more columns than rows, and the squared means of the columns are at least the fraction MIN_MEAN_RATIO of
 # the mean squares, a fit with an L1 penalty and without an intercept starts from a solution with an intercept, of
 # tolerance START_TOL or after MAX_START_ITERATIONS iterations (docs/benchmarks/design-choices.md: start with an
@@ -55,7 +57,7 @@ REFRESH_ITERATIONS, EXPENSIVE_REFRESH_ITERATIONS, MAX_CHEAP_BUILD_WORK = (4, 12,
 MIN_MEAN_RATIO, START_TOL, MAX_START_ITERATIONS = 0.9, INNER_TOL**2, 30
 # With at least MIN_ROWS_FOR_SAMPLE rows, a fit starts from the solution of a sample. The sample has MIN_SAMPLED_ROWS
 # rows, or as many as one block requires if that is more (docs/benchmarks/design-choices.md: sample at the start).
-MIN_ROWS_FOR_SAMPLE, MIN_SAMPLED_ROWS = 200_000, 5_000
+MIN_ROWS_FOR_SAMPLE, MIN_SAMPLED_ROWS = 50_000, 5_000
 # If there are fewer columns per row, L-BFGS in the space of the coefficients is as fast and has better preconditioners.
 MIN_COLUMNS_PER_ROW = 3
 

@@ -1,12 +1,13 @@
 """The builder of LLVM instructions for the loops in `simd` and `gather`, and the vector width of these loops.
 
 Numba relies on LLVM to vectorize loops. The few loops in which a fit spends most of its time are emitted as explicit
-vector instructions instead. `Emitter` provides their common instructions: loads with conversion, multiply-adds, and
-sums over lanes.
+vector instructions instead. `Emitter` provides their common instructions: loads with conversion, multiply-adds, sums
+over lanes, and prefetches.
 """
 
 import inspect
 
+from fastlin.kernels.machine.arrays import CACHE_LINE
 from fastlin.kernels.machine.libraries import cgutils, config, extending, ir, types
 from fastlin.kernels.machine.target import TARGET
 
@@ -181,6 +182,18 @@ class Emitter:
                 position = self.pointer(scores_type, scores, k, i, row_offset=c, column_offset=r)
                 old_scores = self.load(position, vector=total.type, align=align)
                 self.store(self.builder.fadd(old_scores, total), position, align=align)
+
+    def prefetch(self, pointer, index):
+        """Prefetch the numbers at pointer + index, as many as lanes, to the L2 cache: the L1 cache has little room."""
+        itemsize = self.context.get_abi_sizeof(pointer.type.pointee)
+        number = ir.IntType(32)
+        shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+        prefetch_function = cgutils.get_or_insert_function(self.builder.module, shape, "llvm.prefetch.p0")
+        is_write, locality, is_data_cache = number(0), number(2), number(1)
+        for lane in range(0, self.lanes, CACHE_LINE // itemsize):
+            address = self.builder.gep(pointer, [self.builder.add(index, index.type(lane))])
+            address = self.builder.bitcast(address, cgutils.voidptr_t)
+            self.builder.call(prefetch_function, [address, is_write, locality, is_data_cache])
 
     def zeros(self, count):
         """Return ``count`` variables, each a vector of zeros. LLVM keeps these variables in registers."""

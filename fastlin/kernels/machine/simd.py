@@ -14,6 +14,9 @@ from fastlin.kernels.machine.libraries import cgutils, ir, types
 # registers.
 CLASSES_PER_TILE = 5 if VECTOR_BYTES == 64 else 3
 ROWS_PER_GROUP = 8
+# The products with shorter rows take less time than the memory needs to deliver the next rows, so rows that are four
+# times as far ahead are prefetched (docs/benchmarks/design-choices.md: prefetched rows).
+MIN_LONG_ROW_BYTES = 640
 
 
 def make_row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows):
@@ -44,7 +47,8 @@ def make_multiplication(n_rows, n_classes, should_store_rows=False):
     row is repeated. `row_indices` may also be an integer n, which selects the first n rows. The rows of X are
     contiguous. The products are over the columns from `first` to last - 1, which are whole vectors; X may have fewer
     columns. If ``should_store_rows``, the loop also scales and shifts the rows and writes them to the tile, which saves
-    a separate pass (docs/benchmarks/design-choices.md: stores in products).
+    a separate pass (docs/benchmarks/design-choices.md: stores in products). It also prefetches following rows, because
+    the processor would wait for memory.
     """
 
     def generate_code(context, builder, kinds, arguments):
@@ -54,14 +58,19 @@ def make_multiplication(n_rows, n_classes, should_store_rows=False):
         zero = first.type(0)
         reader = RowReader(emit, X_type, X, *(others[0], outputs[0]) if should_store_rows else ())
         source_pointers = make_row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows)
-        targets = [
-            emit.pointer(others[1], outputs[1], i, zero, row_offset=r)
-            for r in range(n_rows if should_store_rows else 0)
-        ]
+        targets, prefetched_pointers = [], []
+        if should_store_rows:
+            targets = [emit.pointer(others[1], outputs[1], i, zero, row_offset=r) for r in range(n_rows)]
+            row_bytes = builder.mul(reader.n_features, i.type(X_type.dtype.bitwidth // 8))
+            is_short = builder.icmp_signed("<", row_bytes, i.type(MIN_LONG_ROW_BYTES))
+            next_row = builder.add(i, builder.select(is_short, i.type(4 * n_rows), i.type(n_rows)))
+            prefetched_pointers = make_row_pointers(emit, X_type, X, indices_type, row_indices, next_row, n_rows)
         classes = [emit.pointer(coef_type, coef, k, zero, row_offset=c) for c in range(n_classes)]
         sums = [emit.zeros(n_rows) for _ in classes]
 
         def multiply(j, n_remaining_columns):
+            for pointer in prefetched_pointers:
+                emit.prefetch(pointer, j)
             x = reader.read(source_pointers, j, n_remaining_columns)
             for vector, target in zip(x if should_store_rows else (), targets, strict=True):
                 emit.store(vector, builder.gep(target, [j]))

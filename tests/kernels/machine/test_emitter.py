@@ -14,6 +14,7 @@ from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.intrinsics import prevent_inlining
 from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS
 from fastlin.kernels.machine.target import vector_bytes
+from fastlin.kernels.machine.tiles import Scaling
 
 pytestmark = pytest.mark.skipif(not JIT_ENABLED, reason="nothing is emitted with NUMBA_DISABLE_JIT=1")
 
@@ -49,6 +50,27 @@ def test_the_vector_width_matches_the_processor_features():
     # If other_processors.py sets a level, only that level's features are enabled.
     if config.CPU_NAME in INSTRUCTION_SET_LEVELS:
         assert features <= set(INSTRUCTION_SET_LEVELS[config.CPU_NAME].features)
+
+
+def test_products_prefetch_only_rows_that_are_loaded():
+    @numba.njit
+    def multiply(tile, coef, scores):
+        simd.multiply_4_rows(tile, tile.shape[0], 0, coef, 0, 0, tile.shape[1], scores)
+
+    @numba.njit
+    def load(X, coef, scores, scaling, tile):
+        rows = X.shape[0]
+        simd.load_and_multiply_4_rows(X, rows, 0, coef, 0, 0, X.shape[1], scores, scaling, tile)
+
+    X = np.arange(8.0 * 64).reshape(8, 64)
+    coef, scores, tile = (zeros_aligned((8, 64), np.float64) for _ in range(3))
+    scaling = Scaling(*(zeros_aligned((1, 64), np.float64)[0] for _ in range(2)))
+    scaling.scale[:] = 1
+    multiply(tile, coef, scores)
+    load(X, coef, scores, scaling, tile)
+    np.testing.assert_array_equal(tile[:4], X[:4])
+    assert "call void @llvm.prefetch" not in next(iter(multiply.inspect_llvm().values()))
+    assert next(iter(load.inspect_llvm().values())).count("call void @llvm.prefetch") >= 4
 
 
 def sum_without_inlining(values):
