@@ -1,7 +1,7 @@
 """Ablations of emitted instructions: fits whose innermost loops are plain Python loops, which Numba compiles.
 
 `python -m benchmarks.ablation` lists these ablations among the others. A process compiles either the plain or the
-emitted loops of a group, so pairs of processes alternate. Prefetches are omitted.
+emitted loops of a group, so pairs of processes alternate. The group PREFETCHES only omits prefetches.
 """
 
 import inspect
@@ -195,7 +195,7 @@ PROBLEMS = {
     "gather": ("text, 20 classes", "text, 2 classes", "one-hot of a9a's shape"),
     "in_place": ("100,000 × 20, 2 classes", "30,000 × 20, 2 classes", "200000 x 20, 2 classes"),
     "intrinsics": ("100,000 × 20, 2 classes", "100,000 × 20, 10 classes", "text, 20 classes"),
-    PREFETCHES: ("MNIST", "100,000 × 100, 10 classes", "100,000 × 100, 4 classes"),
+    PREFETCHES: ("MNIST", "MNIST, 60,000 rows", "100,000 × 100, 10 classes", "100000 x 50, 4 classes"),
 }
 
 

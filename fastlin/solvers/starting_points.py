@@ -92,7 +92,7 @@ def _minimize_sample(objective, tol):
         return None
     fraction = sample.rows.total_weight / objective.rows.total_weight
     sample = sample.with_penalty(min(objective.penalty.l2 / fraction, MAX_PENALTY), 0.0)
-    # This preconditioner is not used for more iterations than the one that is built at the solution.
+    # Later iterations gain little with this preconditioner, which is built at the null model.
     fit = _make_inner_fit(sample, tol / INNER_TOL, 2 * EXPENSIVE_REFRESH_ITERATIONS[0])
     fit.start = Start(objective.start())
     preconditioner = preconditioners.choose_shared_builder(sample)(fit.start_point(sample.fast_precision))

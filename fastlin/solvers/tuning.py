@@ -47,7 +47,8 @@ ROWS_PER_COLUMN = 4
 SAMPLED_CURVATURE_FRACTION = 0.97
 # The iterations after which the preconditioner is rebuilt. The second, shorter schedule is used if rebuilding takes
 # more than MAX_CHEAP_BUILD_WORK multiply-adds (docs/benchmarks/design-choices.md: expensive preconditioners). The third
-# one is used after a start from the solution of a sample, where the first preconditioner is better.
+# one is used after a start from the solution of a sample, because the first preconditioner is then built near the
+# minimum (docs/benchmarks/design-choices.md: refresh after a sample).
 REFRESH_ITERATIONS, EXPENSIVE_REFRESH_ITERATIONS, MAX_CHEAP_BUILD_WORK = (4, 12, 36, 108), (10, 40), 200_000_000
 SAMPLE_REFRESH_ITERATIONS = 30, 120
 # If there are more columns than rows, and the squared means of the columns are at least the fraction MIN_MEAN_RATIO of

@@ -8,12 +8,11 @@ import pytest
 from repository import ROOT
 
 from benchmarks.ablation import iterate_problems
-from benchmarks.plain_loops import EMITTED, LOOPS, PROBLEMS, replace_loops
+from benchmarks.plain_loops import EMITTED, LOOPS, PREFETCHES, PROBLEMS, replace_loops
 from benchmarks.processes import run_python
 
 FIT_PROGRAM = """
 import json
-from benchmarks.ablation import iterate_problems
 from benchmarks.plain_loops import replace_loops
 replace_loops({group!r})
 import numpy as np
@@ -77,3 +76,4 @@ def test_plain_and_emitted_loops_agree(tmp_path):
     for group in LOOPS:
         for actual, expected in zip(coefs[group], coefs[EMITTED], strict=True):
             np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=2 * distance)
+    assert coefs[PREFETCHES] == coefs[EMITTED]

@@ -64,6 +64,18 @@ def test_expensive_blocks_are_built_after_many_iterations(fit, monkeypatch):
     assert starts == [preconditioners.diagonal, preconditioners.build_class_blocks]
 
 
+def test_preconditioners_after_a_sample_are_built_later(monkeypatch):
+    objective, _ = make_objective(400, 60, 20, l2=1e-3)
+    builder = preconditioners.choose(objective)
+    assert preconditioners.schedule_builders(objective, is_sampled=True) == dict.fromkeys((0, 30, 120), builder)
+    monkeypatch.setattr(preconditioners, "is_factorization_affordable", lambda objective: False)
+    builder = preconditioners.choose(objective)
+    schedule = preconditioners.schedule_builders(objective, is_sampled=True)
+    first = preconditioners.diagonal
+    assert schedule == ({0: first} if builder is first else {0: first, max(schedule): builder})
+    assert builder is first or max(schedule) >= 30
+
+
 def test_blocks_of_classes_are_built_near_the_minimum(fit, monkeypatch):
     objective, _ = make_objective(400, 60, 20, l2=1e-3)
     first, second, *_ = preconditioners.schedule_builders(objective).values()

@@ -184,7 +184,7 @@ class Emitter:
                 self.store(self.builder.fadd(old_scores, total), position, align=align)
 
     def prefetch(self, pointer, index):
-        """Prefetch the numbers at pointer + index, as many as lanes, to the L2 cache: the L1 cache has little room."""
+        """Prefetch the cache lines of a vector at pointer + index to the L2 cache. The L1 cache has current data."""
         itemsize = self.context.get_abi_sizeof(pointer.type.pointee)
         number = ir.IntType(32)
         shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])

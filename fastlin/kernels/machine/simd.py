@@ -14,8 +14,8 @@ from fastlin.kernels.machine.libraries import cgutils, ir, types
 # registers.
 CLASSES_PER_TILE = 5 if VECTOR_BYTES == 64 else 3
 ROWS_PER_GROUP = 8
-# The products with shorter rows take less time than the memory needs to deliver the next rows, so rows that are four
-# times as far ahead are prefetched (docs/benchmarks/design-choices.md: prefetched rows).
+# With shorter rows, the products take less time than the memory needs to deliver the next group of rows. Therefore, the
+# fourth next group is prefetched instead (docs/benchmarks/design-choices.md: prefetched rows).
 MIN_LONG_ROW_BYTES = 640
 
 
@@ -47,8 +47,8 @@ def make_multiplication(n_rows, n_classes, should_store_rows=False):
     row is repeated. `row_indices` may also be an integer n, which selects the first n rows. The rows of X are
     contiguous. The products are over the columns from `first` to last - 1, which are whole vectors; X may have fewer
     columns. If ``should_store_rows``, the loop also scales and shifts the rows and writes them to the tile, which saves
-    a separate pass (docs/benchmarks/design-choices.md: stores in products). It also prefetches following rows, because
-    the processor would wait for memory.
+    a separate pass (docs/benchmarks/design-choices.md: stores in products). It also prefetches a
+    later group of rows, or the last row if it is near, because otherwise the processor waits for memory.
     """
 
     def generate_code(context, builder, kinds, arguments):
@@ -61,7 +61,9 @@ def make_multiplication(n_rows, n_classes, should_store_rows=False):
         targets, prefetched_pointers = [], []
         if should_store_rows:
             targets = [emit.pointer(others[1], outputs[1], i, zero, row_offset=r) for r in range(n_rows)]
-            row_bytes = builder.mul(reader.n_features, i.type(X_type.dtype.bitwidth // 8))
+            row_bytes = builder.mul(
+                reader.n_features, i.type(context.get_abi_sizeof(context.get_data_type(X_type.dtype)))
+            )
             is_short = builder.icmp_signed("<", row_bytes, i.type(MIN_LONG_ROW_BYTES))
             next_row = builder.add(i, builder.select(is_short, i.type(4 * n_rows), i.type(n_rows)))
             prefetched_pointers = make_row_pointers(emit, X_type, X, indices_type, row_indices, next_row, n_rows)

@@ -4,17 +4,18 @@ import llvmlite.binding
 import numba
 import numpy as np
 import pytest
-from conftest import JIT_ENABLED, KERNELS_ONLY_PREAMBLE, run_program
+from conftest import JIT_ENABLED, KERNELS_ONLY_PREAMBLE, make_python_callable, run_program
+from llvmlite import ir
 from numba.core import config
 from numba.core.registry import cpu_target
 
 from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import zeros_aligned
-from fastlin.kernels.machine.emitter import VECTOR_BYTES
+from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter
 from fastlin.kernels.machine.intrinsics import prevent_inlining
 from fastlin.kernels.machine.levels import INSTRUCTION_SET_LEVELS
 from fastlin.kernels.machine.target import vector_bytes
-from fastlin.kernels.machine.tiles import Scaling
+from fastlin.kernels.machine.tiles import Scaling, zeros_padded
 
 pytestmark = pytest.mark.skipif(not JIT_ENABLED, reason="nothing is emitted with NUMBA_DISABLE_JIT=1")
 
@@ -52,25 +53,40 @@ def test_the_vector_width_matches_the_processor_features():
         assert features <= set(INSTRUCTION_SET_LEVELS[config.CPU_NAME].features)
 
 
-def test_products_prefetch_only_rows_that_are_loaded():
-    @numba.njit
-    def multiply(tile, coef, scores):
-        simd.multiply_4_rows(tile, tile.shape[0], 0, coef, 0, 0, tile.shape[1], scores)
+def compile_load(X, i):
+    """Load four rows of X, and return the compiled function."""
 
     @numba.njit
-    def load(X, coef, scores, scaling, tile):
-        rows = X.shape[0]
-        simd.load_and_multiply_4_rows(X, rows, 0, coef, 0, 0, X.shape[1], scores, scaling, tile)
+    def load(X, i, coef, scores, scaling, tile):
+        simd.load_and_multiply_4_rows(X, X.shape[0], i, coef, 0, 0, coef.shape[1], scores, scaling, tile)
 
-    X = np.arange(8.0 * 64).reshape(8, 64)
-    coef, scores, tile = (zeros_aligned((8, 64), np.float64) for _ in range(3))
-    scaling = Scaling(*(zeros_aligned((1, 64), np.float64)[0] for _ in range(2)))
-    scaling.scale[:] = 1
-    multiply(tile, coef, scores)
-    load(X, coef, scores, scaling, tile)
-    np.testing.assert_array_equal(tile[:4], X[:4])
-    assert "call void @llvm.prefetch" not in next(iter(multiply.inspect_llvm().values()))
-    assert next(iter(load.inspect_llvm().values())).count("call void @llvm.prefetch") >= 4
+    tile = make_python_callable(zeros_padded)(len(X) + 1, X.shape[1], np.dtype(np.float64))
+    coef, scale, shift = (zeros_aligned((8, tile.shape[1]), np.float64) for _ in range(3))
+    load(X, np.int64(i), coef, zeros_aligned((8, len(tile)), np.float64), Scaling(scale[0], shift[0]), tile)
+    return load
+
+
+@pytest.mark.parametrize(
+    ("n_features", "i", "expected_rows"),
+    [(79, 4, [20, 21, 22, 23]), (80, 4, [8, 9, 10, 11]), (80, 36, [38]), (8, 28, [38])],
+    ids=["short", "long", "long, last group", "short, last groups"],
+)
+def test_products_with_loaded_rows_prefetch_a_later_group(monkeypatch, n_features, i, expected_rows):
+    # Instead of a prefetch, the first number of a vector is overwritten, which shows its address.
+    def mark(emit, pointer, index):
+        emit.builder.store(ir.Constant(emit.scalar, -1.0), emit.builder.gep(pointer, [index]))
+
+    monkeypatch.setattr(Emitter, "prefetch", mark)
+    X = np.ones((39, n_features))
+    compile_load(X, i)
+    marked_rows, marked_columns = np.nonzero(X < 0)
+    assert np.unique(marked_rows).tolist() == expected_rows
+    assert np.unique(marked_columns).tolist() == list(range(0, n_features, VECTOR_BYTES // 8))
+
+
+def test_prefetches_are_instructions_of_the_processor():
+    code = next(iter(compile_load(np.ones((39, 64)), 4).inspect_llvm().values()))
+    assert "call void @llvm.prefetch.p0" in code
 
 
 def sum_without_inlining(values):
