@@ -200,7 +200,10 @@ PROBLEMS = {
 
 
 def replace_loops(group):
-    """Make kernels that are imported later use the plain loops of a group, or the emitted loops for EMITTED."""
+    """Make kernels that are imported later use the plain loops of a group, or the emitted loops for EMITTED.
+
+    With PREFETCHES, they use the emitted loops without prefetches.
+    """
     if "fastlin.kernels.machine.intrinsics" in sys.modules:
         raise RuntimeError("Kernels are loaded already, so their loops cannot be replaced.")
     from fastlin.kernels.machine import emitter

@@ -11,8 +11,8 @@ from fastlin.solvers import lbfgs, preconditioners, proximal_newton
 from fastlin.solvers.minimization import Minimization, Start
 from fastlin.solvers.stopping import Stopping
 from fastlin.solvers.tuning import (
-    EXPENSIVE_REFRESH_ITERATIONS,
     INNER_TOL,
+    MAX_SAMPLE_ITERATIONS,
     MAX_START_ITERATIONS,
     MIN_MEAN_RATIO,
     MIN_ROWS_FOR_SAMPLE,
@@ -93,7 +93,7 @@ def _minimize_sample(objective, tol):
     fraction = sample.rows.total_weight / objective.rows.total_weight
     sample = sample.with_penalty(min(objective.penalty.l2 / fraction, MAX_PENALTY), 0.0)
     # Later iterations gain little with this preconditioner, which is built at the null model.
-    fit = _make_inner_fit(sample, tol / INNER_TOL, 2 * EXPENSIVE_REFRESH_ITERATIONS[0])
+    fit = _make_inner_fit(sample, tol / INNER_TOL, MAX_SAMPLE_ITERATIONS)
     fit.start = Start(objective.start())
     preconditioner = preconditioners.choose_shared_builder(sample)(fit.start_point(sample.fast_precision))
     if sample.n_rows < ROWS_PER_COLUMN * len(fit.start.parameters) * preconditioner.n_effective_directions:

@@ -57,8 +57,9 @@ SAMPLE_REFRESH_ITERATIONS = 30, 120
 # intercept).
 MIN_MEAN_RATIO, START_TOL, MAX_START_ITERATIONS = 0.9, INNER_TOL**2, 30
 # With at least MIN_ROWS_FOR_SAMPLE rows, a fit starts from the solution of a sample. The sample has MIN_SAMPLED_ROWS
-# rows, or as many as one block requires if that is more (docs/benchmarks/design-choices.md: sample at the start).
-MIN_ROWS_FOR_SAMPLE, MIN_SAMPLED_ROWS = 50_000, 5_000
+# rows, or as many as one block requires if that is more (docs/benchmarks/design-choices.md: sample at the start). The
+# solution takes at most MAX_SAMPLE_ITERATIONS iterations.
+MIN_ROWS_FOR_SAMPLE, MIN_SAMPLED_ROWS, MAX_SAMPLE_ITERATIONS = 50_000, 5_000, 20
 # If there are fewer columns per row, L-BFGS in the space of the coefficients is as fast and has better preconditioners.
 MIN_COLUMNS_PER_ROW = 3
 

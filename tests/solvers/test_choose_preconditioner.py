@@ -66,14 +66,12 @@ def test_expensive_blocks_are_built_after_many_iterations(fit, monkeypatch):
 
 def test_preconditioners_after_a_sample_are_built_later(monkeypatch):
     objective, _ = make_objective(400, 60, 20, l2=1e-3)
-    builder = preconditioners.choose(objective)
-    assert preconditioners.schedule_builders(objective, is_sampled=True) == dict.fromkeys((0, 30, 120), builder)
+    blocks, diagonal = preconditioners.build_class_blocks, preconditioners.diagonal
+    assert preconditioners.schedule_builders(objective, is_sampled=True) == {0: blocks, 30: blocks, 120: blocks}
     monkeypatch.setattr(preconditioners, "is_factorization_affordable", lambda objective: False)
-    builder = preconditioners.choose(objective)
-    schedule = preconditioners.schedule_builders(objective, is_sampled=True)
-    first = preconditioners.diagonal
-    assert schedule == ({0: first} if builder is first else {0: first, max(schedule): builder})
-    assert builder is first or max(schedule) >= 30
+    for n_passes, n_iter in ((10, 30), (40, 40)):
+        monkeypatch.setattr(preconditioners, "count_build_passes", lambda *_, n_passes=n_passes: n_passes)
+        assert preconditioners.schedule_builders(objective, is_sampled=True) == {0: diagonal, n_iter: blocks}
 
 
 def test_blocks_of_classes_are_built_near_the_minimum(fit, monkeypatch):

@@ -47,8 +47,8 @@ def make_multiplication(n_rows, n_classes, should_store_rows=False):
     row is repeated. `row_indices` may also be an integer n, which selects the first n rows. The rows of X are
     contiguous. The products are over the columns from `first` to last - 1, which are whole vectors; X may have fewer
     columns. If ``should_store_rows``, the loop also scales and shifts the rows and writes them to the tile, which saves
-    a separate pass (docs/benchmarks/design-choices.md: stores in products). It also prefetches a
-    later group of rows, or the last row if it is near, because otherwise the processor waits for memory.
+    a separate pass (docs/benchmarks/design-choices.md: stores in products). It also prefetches a later
+    group of rows, or the last row near the end, because otherwise the processor waits for memory.
     """
 
     def generate_code(context, builder, kinds, arguments):
@@ -61,9 +61,8 @@ def make_multiplication(n_rows, n_classes, should_store_rows=False):
         targets, prefetched_pointers = [], []
         if should_store_rows:
             targets = [emit.pointer(others[1], outputs[1], i, zero, row_offset=r) for r in range(n_rows)]
-            row_bytes = builder.mul(
-                reader.n_features, i.type(context.get_abi_sizeof(context.get_data_type(X_type.dtype)))
-            )
+            itemsize = context.get_abi_sizeof(source_pointers[0].type.pointee)
+            row_bytes = builder.mul(reader.n_features, i.type(itemsize))
             is_short = builder.icmp_signed("<", row_bytes, i.type(MIN_LONG_ROW_BYTES))
             next_row = builder.add(i, builder.select(is_short, i.type(4 * n_rows), i.type(n_rows)))
             prefetched_pointers = make_row_pointers(emit, X_type, X, indices_type, row_indices, next_row, n_rows)
