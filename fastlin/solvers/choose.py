@@ -13,7 +13,7 @@ import numpy as np
 from fastlin.objective.budget import SMALL_HESSIAN_SIZE
 from fastlin.solvers import descent, newton, proximal_newton, row_space_lbfgs, starting_points
 from fastlin.solvers.minimization import Minimization, Start
-from fastlin.solvers.solution import CONVERGED, MAX_ITER_REACHED
+from fastlin.solvers.solution import MAX_ITER_REACHED
 from fastlin.solvers.stopping import Stopping
 from fastlin.solvers.tuning import INNER_TOL, MAX_WORK_IN_CACHE, MIN_ROWS_FOR_SAMPLE
 from fastlin.typing import FloatArray
@@ -62,11 +62,11 @@ def minimize(
             continue
         solution = result
         # Without a bound on J - J*, L-BFGS estimates J - J* with an approximate Hessian. For nearly collinear columns,
-        # this estimate is not reliable, but the estimate of Newton's method is.
+        # this estimate is not reliable, also at the limit of accuracy, but the estimate of Newton's method is.
         is_solution_uncertain = (
             method is starting_points.minimize_by_lbfgs
             and not objective.penalty.is_bounded
-            and solution.stop_reason == CONVERGED
+            and solution.stop_reason.converged
         )
         if solution.stop_reason.is_final and not is_solution_uncertain:
             break
