@@ -267,8 +267,8 @@ def _describe_ambiguous_decimal_marks(trimmed_strings, values, number_format):
     ):
         return ""
     has_decimal_mark = compute.match_substring(trimmed_strings, decimal_mark)
-    # In many columns, all numbers have a decimal point and three decimals.
-    if decimal_mark == "." and compute.all(has_decimal_mark).as_py():
+    # Numbers with a plus sign are floats, also without decimals. In many columns, all numbers have three decimals.
+    if not compute.any(has_decimal_mark).as_py() or (decimal_mark == "." and compute.all(has_decimal_mark).as_py()):
         return ""
     example, other = (
         trimmed_strings.filter(has_decimal_mark)[0].as_py(),

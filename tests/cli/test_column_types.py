@@ -227,6 +227,11 @@ def test_an_ambiguous_decimal_mark_gets_a_note(strings, number_format, note):
     assert bool(column.note) == bool(note)
 
 
+def test_integers_with_a_plus_sign_get_no_note():
+    column = read("+1", "+20", must_be_numeric=True)
+    assert (column.values.to_pylist(), column.note) == ([1.0, 20.0], "")
+
+
 @given(st.lists(st.integers(-(10**20), 10**20).map(str), min_size=1, max_size=4, unique=True))
 def test_integer_columns_stay_text_if_float64_would_round_a_value(strings):
     is_exact = all(int(float(text)) == int(text) for text in strings)
