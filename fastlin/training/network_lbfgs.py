@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import cache
 from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from scipy.optimize import minimize
@@ -20,8 +21,10 @@ from fastlin.training.monitors import Checkpoint
 MAX_LOSS = 1e100
 # The path of the BLAS in SciPy's wheels: the first alternative is for Linux and Windows, the second for macOS.
 SCIPY_BLAS_PATH = re.compile(r"[/\\]scipy(\.libs|/\.dylibs)[/\\]")
-# The active thread limits, one per training run.
-_THREAD_LIMITS: list[Any] = []
+# The training runs that limit SciPy's threads. An interrupted run may not be removed, but the set does not keep it.
+_LIMITED_RUNS: WeakSet[Any] = WeakSet()
+# The limits of the first of these runs, which contain the original numbers of threads.
+_FIRST_LIMITS: list[Any] = []
 _LIMITS_LOCK = Lock()
 # The stop reasons for each status of SciPy's minimizer.
 STOP_REASONS = {0: "converged", 1: "limit", 2: "stalled", 99: "stopped"}
@@ -83,16 +86,25 @@ def _limit_scipy_threads():
     SciPy's BLAS threads busy-wait after each step and compete with those of NumPy's BLAS
     (docs/benchmarks/design-choices.md: scipy threads).
     """
+    run = _LimitedRun()
     with _LIMITS_LOCK:
-        _THREAD_LIMITS.append(_find_scipy_blas().limit(limits=1))
+        _LIMITED_RUNS.add(run)
+        limits = _find_scipy_blas().limit(limits=1)
+        # If an interrupt kept the last run from restoring the limits, this run restores them.
+        if not _FIRST_LIMITS:
+            _FIRST_LIMITS.append(limits)
     try:
         yield
     finally:
         with _LIMITS_LOCK:
-            # The first limit contains the original number of threads, so it is restored last.
-            limits = _THREAD_LIMITS.pop()
-            if not _THREAD_LIMITS:
-                limits.restore_original_limits()
+            _LIMITED_RUNS.discard(run)
+            if not _LIMITED_RUNS:
+                _FIRST_LIMITS[0].restore_original_limits()
+                _FIRST_LIMITS.clear()
+
+
+class _LimitedRun:
+    """A training run during which SciPy's BLAS has one thread."""
 
 
 class _LbfgsObjective:

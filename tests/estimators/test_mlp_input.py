@@ -1,5 +1,6 @@
 """Input of MLPClassifier: data and targets of every type, class weights, and errors."""
 
+import contextlib
 import copy
 import itertools
 import re
@@ -287,6 +288,14 @@ def test_scipys_blas_has_one_thread_during_network_lbfgs(monkeypatch):
 
     monkeypatch.setattr(network_lbfgs, "minimize", count)
     with blas.limit(limits=2):
+        # After an interrupt at the end of a run, the next run restores the number of threads.
+        interrupted = network_lbfgs._limit_scipy_threads()
+        interrupted.__enter__()
+        with monkeypatch.context() as patched:
+            patched.setattr(network_lbfgs, "_LIMITS_LOCK", None)
+            with contextlib.suppress(TypeError):
+                interrupted.__exit__(None, None, None)
+        del interrupted
         first, second = network_lbfgs._limit_scipy_threads(), network_lbfgs._limit_scipy_threads()
         for step in (first.__enter__, second.__enter__, first.gen.close, count, second.gen.close, count):
             step()
