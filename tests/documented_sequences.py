@@ -48,14 +48,11 @@ SLOW_COMMANDS |= {"pip install . -Ckernels=host-level", "fastlin warmup"}
 CREATE_ENVIRONMENT_COMMAND = "python -m venv .venv"
 
 
-def write_example_files(folder):
-    """Write the tables of docs/command-line.md, and the module of docs/benchmark-your-estimator.md."""
-    (block,) = (
-        block
-        for _, block in CODE_BLOCK_PATTERN.findall(DOCUMENT_TEXTS["docs/benchmark-your-estimator.md"])
-        if "def fit_iris" in block
-    )
-    (folder / "my_benchmarks.py").write_text(block, encoding="utf-8")
+def write_example_files(folder, page):
+    """Write the tables of docs/command-line.md, and the module that a page defines, if it does."""
+    for _, block in CODE_BLOCK_PATTERN.findall(DOCUMENT_TEXTS[page]):
+        if "def fit_iris" in block:
+            (folder / "my_benchmarks.py").write_text(block, encoding="utf-8")
     generator = np.random.default_rng(0)
     for name, n_rows in (("flights.csv", 120), ("new.csv", 20)):
         delay = generator.normal(size=n_rows).round(2)
@@ -79,7 +76,7 @@ def run_sequence(page, folder):
     """Run a document's commands in a clone inside a folder. Raise CalledProcessError if a command fails."""
     clone = Path(folder) / re.sub(r"\W", "-", page)
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
-    write_example_files(clone)
+    write_example_files(clone, page)
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     # Exclude the programs of the environment in which this module runs.
     paths = [path for path in environment["PATH"].split(os.pathsep) if not Path(path).is_relative_to(sys.prefix)]

@@ -42,7 +42,7 @@ def test_every_documented_command_is_run_or_its_omission_is_explained():
 @pytest.mark.thorough  # It compiles the kernels for table fits with an L1 penalty.
 def test_the_commands_of_the_program_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    write_example_files(tmp_path)
+    write_example_files(tmp_path, "docs/command-line.md")
     commands = [words for words in list_block_commands(DOCUMENT_TEXTS["docs/command-line.md"]) if words[0] == "fastlin"]
     assert [words[1] for words in commands] == ["fit", "predict", "compare"]
     commands.append(["fastlin", "fit", "flights.csv", "--target", "delayed", "--drop", "id", "--inference"])

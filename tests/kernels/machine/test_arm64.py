@@ -53,7 +53,7 @@ def compile_alone(kernel, *arguments):
     })
 
 def multiply(tile, coef, scores):
-    simd.multiply_4_rows(tile, tile.shape[0], 0, coef, 0, 0, tile.shape[1], scores, (tile.ctypes.data, 0))
+    simd.multiply_4_rows(tile, tile.shape[0], 0, coef, 0, 0, tile.shape[1], scores)
 def load(X, scaling, tile):
     simd.load_row(X, 0, scaling, tile, 0)
 def transpose(tile, turned):
