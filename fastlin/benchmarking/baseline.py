@@ -15,6 +15,7 @@ import joblib
 # The efforts of a baseline in the program: tolerances, and numbers of iterations.
 TOLERANCES = tuple(10.0**-k for k in range(1, 11))
 ITERATION_LIMITS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+TOLERANCE_PATTERN = re.compile("tol|gap|(^|_)eps")
 DESCRIPTION_PATTERN = re.compile(r"(?P<module>[\w.]+):(?P<attribute>[\w.]+)(\((?P<arguments>.*)\))?")
 DESCRIPTION_FORM = '"module:Class(parameter=value, tol=?)", with ? for the parameter that determines the accuracy'
 
@@ -28,8 +29,8 @@ class Baseline:
     name : str
         The name in tables and figures.
     make : callable
-        A function that returns an unfitted estimator for an effort. The estimator needs the method ``fit(X, y)``.
-        The function may also be a lambda.
+        A function, for example a lambda, that returns an unfitted estimator with the method ``fit(X, y)``, or a
+        function of X and y that returns a fitted model, for an effort.
     efforts : sequence, default=(None,)
         The arguments of `make`, in increasing order of accuracy, for example tolerances or numbers of iterations.
     package : str, default=""
@@ -78,11 +79,13 @@ class Baseline:
         return {**self.__dict__, "make": make}
 
     def solve(self, problem: Any, effort: Any) -> Any:
-        """Return an estimator that is fitted to ``problem.X`` and ``problem.y``."""
+        """Return a model that is fitted to ``problem.X`` and ``problem.y``."""
         with warnings.catch_warnings():
             # Fits are deliberately stopped before convergence.
             warnings.simplefilter("ignore")
             estimator = self.make(effort)
+            if not hasattr(estimator, "fit"):
+                return estimator(problem.X, problem.y)
             estimator.fit(problem.X, problem.y)
         return estimator
 
@@ -107,7 +110,7 @@ class _ClassWithEffort:
 def parse_baseline(description: str) -> Baseline:
     """Return the Baseline for a description such as "sklearn.linear_model:SGDClassifier(loss='log_loss', tol=?)".
 
-    The efforts are TOLERANCES if the name of the parameter with the question mark contains "tol", otherwise
+    The efforts are TOLERANCES if the name of the parameter with the question mark matches TOLERANCE_PATTERN, otherwise
     ITERATION_LIMITS. A ValueError is raised if the description has another form, and an ImportError if the module or
     the class cannot be imported.
     """
@@ -139,4 +142,4 @@ def parse_baseline(description: str) -> Baseline:
         ) from error
     if effort_name is None:
         return Baseline(description, make)
-    return Baseline(description, make, TOLERANCES if "tol" in effort_name else ITERATION_LIMITS)
+    return Baseline(description, make, TOLERANCES if TOLERANCE_PATTERN.search(effort_name) else ITERATION_LIMITS)

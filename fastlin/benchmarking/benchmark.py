@@ -18,6 +18,7 @@ from scipy.sparse import issparse
 from fastlin.benchmarking import timing
 from fastlin.benchmarking.baseline import Baseline
 from fastlin.benchmarking.candidate import COMPARED_SUBOPTIMALITY
+from fastlin.benchmarking.objectives import LeastSquaresObjective
 from fastlin.benchmarking.suboptimality_curves import (
     DEFAULT_COMPARISON_SECONDS,
     N_SAMPLE_ROWS,
@@ -31,6 +32,8 @@ from fastlin.figures import benchmarks as figures
 
 # What a baseline is if its time is longer, shorter or even.
 DIFFERENCES = {"longer": "slower", "shorter": "faster", "even": "no significant difference"}
+# If a sample of all classes has more rows, the targets are probably those of a regression.
+MAX_SAMPLE_ROWS = 2_000
 # The other values of a point of a curve.
 RESERVED_NAMES = frozenset(("objective", "suboptimality", "effort", "effort_index", "threads", "seconds", "fits"))
 
@@ -120,12 +123,12 @@ class BenchmarkProblem:
         return self
 
     def make_sample(self) -> Self:
-        """Return the problem with the first rows of each class or, for floats, N_SAMPLE_ROWS evenly spaced rows."""
+        """Return the problem with the first rows of each class, or N_SAMPLE_ROWS evenly spaced rows of a regression."""
         y = np.asarray(self.y)
-        if y.dtype.kind == "f":
+        is_continuous = y.dtype.kind == "f" and np.any(y != np.trunc(y))
+        rows = sample_classes(y)
+        if is_continuous or isinstance(self.objective, LeastSquaresObjective) or len(rows) > MAX_SAMPLE_ROWS:
             rows = np.unique(np.linspace(0, len(y) - 1, N_SAMPLE_ROWS).astype(np.int64))
-        else:
-            rows = sample_classes(y)
         X = self.X.iloc[rows] if hasattr(self.X, "iloc") else self.X[rows]
         return replace(self, X=X, y=self.y.iloc[rows] if hasattr(self.y, "iloc") else y[rows])
 
@@ -159,10 +162,10 @@ class BenchmarkResult:
     ----------
     problems : list of dict
         For each problem, its name and shape (``name``, ``samples``, ``features``), the name of the reference
-        (``reference``), the lowest objective (``optimum``), the points of each baseline's curve (``points``), the
-        ratios of the times of interleaved repetitions to the times of the reference (``repetitions``), and the reasons
-        why baselines were excluded (``left_out``), were stopped (``stopped``) or failed (``failed``). All values are
-        plain numbers and strings.
+        (``reference``), the lowest objective (``optimum``) and why its computation failed (``unknown_optimum``), the
+        points of each baseline's curve (``points``), the ratios of the times of interleaved repetitions to the times of
+        the reference (``repetitions``), and the reasons why baselines were excluded (``left_out``), were stopped
+        (``stopped``) or failed (``failed``). All values are plain numbers and strings.
 
     Examples
     --------
@@ -263,6 +266,8 @@ def _describe_problem(problem):
         else:
             reason = _explain_omission(name, problem)
             yield f"- {name}: not compared, because {reason}; {_describe_best_point(points[name])}."
+    if problem["unknown_optimum"] is not None:
+        yield f"The minimum is unknown ({problem['unknown_optimum']}); the lowest objective of any fit replaces it."
     if problem["needed_seconds"] is not None:
         yield f"More fits need at least {problem['needed_seconds']} s for this problem."
 

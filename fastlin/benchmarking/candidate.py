@@ -3,9 +3,8 @@
 A point is a fit with one effort, on the faster number of threads. Its time is the total time of this fit.
 """
 
-from contextlib import suppress
 from functools import lru_cache, partial
-from math import inf, isfinite, prod
+from math import ceil, inf, isfinite, prod
 from statistics import median
 from time import perf_counter, sleep
 from typing import Any
@@ -54,6 +53,8 @@ class Candidate:
         self.stopped: float | None = None
         self.failed: str | None = None
         self.spent_seconds = 0.0
+        # The seconds in which restarted processes loaded the code.
+        self.reloading_seconds = 0.0
         # The seconds of the fits with each pair of an index of an effort and a number of threads.
         self._measured_seconds: dict[tuple[int, int], float] = {}
         self._is_reference = is_reference
@@ -78,11 +79,19 @@ class Candidate:
         except CURVE_ENDING_ERRORS as error:
             return error
 
-    def warm_up(self, effort_index: int, limit: float) -> None:
-        """Fit the rows with an effort. The time is not counted, and a failure recurs in the measured fit."""
+    def warm_up(self, effort_index: int, limit: float) -> float | None:
+        """Fit the rows with an effort, and return the seconds, or None after a failure, which recurs in measured fits.
+
+        The seconds are not counted. The rows are checked for changes, which would otherwise be attributed to a later
+        baseline in the same process.
+        """
         effort = self.baseline.efforts[effort_index]
-        with suppress(*CURVE_ENDING_ERRORS):
-            self._call_solver(self.rows, effort, count_threads(), 1, 0.0, limit, should_measure=False)
+        try:
+            # A number of threads that took too long before is not in the list.
+            (seconds,), _ = self._call_solver(self.rows, effort, self.thread_counts[-1], 1, 0.0, limit)
+        except CURVE_ENDING_ERRORS:
+            return None
+        return float(seconds)
 
     def _call_solver(self, rows, effort, n_threads, n_repeats, allowed_seconds, limit, should_measure=True):
         """Return the result of `solve` in the process, after the threads of BLAS have stopped spinning."""
@@ -151,10 +160,20 @@ class Candidate:
         deadline: float,
         should_measure: bool = True,
     ) -> tuple[list[float], dict[str, Any]]:
-        """Return the seconds of fits to the rows, and their measures. A restarted process loads the code first."""
-        if not self.process.has_answered and perf_counter() < deadline:
-            self.fit_sample()
+        """Return the seconds of fits to the rows, and their measures.
+
+        A restarted process loads the code first, which postpones the deadline.
+        """
         begin = perf_counter()
+        if not self.process.has_answered and begin < deadline:
+            self.fit_sample()
+            # A first fit to the rows may hang.
+            if self.points:
+                self.warm_up(self.points[0]["effort_index"], MAX_LOADING_SECONDS)
+            reloading_seconds = perf_counter() - begin
+            self.reloading_seconds += reloading_seconds
+            deadline += reloading_seconds
+            begin += reloading_seconds
         limit = min(limit, deadline - begin)
         if limit <= 0:
             raise TimeoutError("no time is left")
@@ -188,8 +207,9 @@ class Candidate:
 
     def estimate_seconds(self, point: dict[str, Any], n_threads: int) -> float:
         """Return the approximate seconds of one repetition of the fit at a point."""
-        seconds: float = max(self._find_measured_seconds(point, n_threads), MIN_POINT_SECONDS)
-        return seconds + self._find_pause_seconds(n_threads)
+        return estimate_point_seconds(self._find_measured_seconds(point, n_threads)) + self._find_pause_seconds(
+            n_threads
+        )
 
     def measure_next_effort(self, effort_index: int, n_repeats: int, budget: float, deadline: float) -> None:
         """Measure an effort with each number of threads. Add the fastest fit, or record why the curve ends.
@@ -229,6 +249,11 @@ class Candidate:
         # A long fit shows which number of threads is faster. The other number is not measured again.
         if best["seconds"] >= timing.MAX_SHORT_FIT_SECONDS or len(trials) < len(self.thread_counts):
             self.thread_counts = [best["threads"]]
+
+
+def estimate_point_seconds(fit_seconds: float) -> float:
+    """Return the seconds of a repetition at a point. A short fit is repeated until it takes MIN_POINT_SECONDS."""
+    return fit_seconds * max(1, ceil(MIN_POINT_SECONDS / fit_seconds))
 
 
 def _load(rows):

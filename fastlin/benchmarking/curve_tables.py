@@ -1,13 +1,15 @@
 """Tables of the results of `measure_curves`: seconds, ratios with verdicts, reasons for missing ratios, and scores."""
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 from fastlin.benchmarking import timing
 from fastlin.benchmarking.candidate import COMPARED_SUBOPTIMALITY
 
 # The seconds until each of these relative suboptimalities are reported.
-REPORTED_SUBOPTIMALITIES = ("1e-2", "1e-4", "1e-6")
+STRICT_SUBOPTIMALITY = "1e-6"
+REPORTED_SUBOPTIMALITIES = ("1e-2", COMPARED_SUBOPTIMALITY, STRICT_SUBOPTIMALITY)
 # The entry of a table for a suboptimality that no fit reached.
 NOT_REACHED = "–"
 # What the reference is if the time of another baseline is longer, shorter or even.
@@ -21,17 +23,17 @@ def summarize_curves(comparison: Mapping[str, Any]) -> dict[str, dict[str, Any]]
     and a verdict. If the compared fits were repeated, the ratio has an interval, which determines whether the reference
     is faster, slower or even. A value that was not reached is "–"; `explain_missing_ratios` gives the reasons.
     """
-    reference_seconds = _find_reference_seconds(comparison)
-    return {name: _summarize_curve(name, comparison, reference_seconds) for name in comparison["points"]}
+    return {name: _summarize_curve(name, comparison) for name in comparison["points"]}
 
 
-def _find_reference_seconds(comparison):
-    return _find_seconds_to_reach(comparison["points"].get(comparison["reference"], []), COMPARED_SUBOPTIMALITY)
-
-
-def _summarize_curve(name, comparison, reference_seconds):
+def _summarize_curve(name, comparison):
     points = comparison["points"][name]
     seconds = {target: _find_seconds_to_reach(points, target) for target in REPORTED_SUBOPTIMALITIES}
+    # The times of the compared fits are medians over all repetitions. A stricter target does not take less time.
+    seconds[COMPARED_SUBOPTIMALITY] = comparison["compared_seconds"].get(name, NOT_REACHED)
+    if seconds[STRICT_SUBOPTIMALITY] != NOT_REACHED:
+        seconds[STRICT_SUBOPTIMALITY] = max(seconds[STRICT_SUBOPTIMALITY], seconds[COMPARED_SUBOPTIMALITY])
+    reference_seconds = comparison["compared_seconds"].get(comparison["reference"], NOT_REACHED)
     ratio, verdict = NOT_REACHED, NOT_REACHED
     if name in comparison["repetitions"] and name not in comparison["failed"]:
         repetitions = comparison["repetitions"][name]
@@ -40,27 +42,31 @@ def _summarize_curve(name, comparison, reference_seconds):
         verdict = REFERENCE_VERDICTS[timing.classify_interval((low, high))]
     elif NOT_REACHED not in (reference_seconds, seconds[COMPARED_SUBOPTIMALITY]):
         ratio = seconds[COMPARED_SUBOPTIMALITY] / reference_seconds
-    return {**seconds, f"time / {comparison['reference']}'s": ratio, f"{comparison['reference']} is": verdict}
+    row = {**seconds, "time ratio": ratio, f"{comparison['reference']} is": verdict}
+    return {column: _round(value) if isinstance(value, float) else value for column, value in row.items()}
+
+
+def _round(value):
+    """Return a time or a ratio with three significant digits."""
+    return float(f"{value:.3g}")
 
 
 def explain_missing_ratios(comparison: Mapping[str, Any]) -> dict[str, str]:
     """Return, for each baseline that was excluded, failed or ran out of time, what happened to it."""
     reasons = {name: f"excluded: {reason}" for name, reason in comparison["left_out"].items()}
     reasons |= {name: f"failed: {reason}" for name, reason in comparison["failed"].items()}
-    reference, reference_seconds = comparison["reference"], _find_reference_seconds(comparison)
+    reference, compared_seconds = comparison["reference"], comparison["compared_seconds"]
     for name, points in comparison["points"].items():
-        if name in reasons or _find_seconds_to_reach(points, COMPARED_SUBOPTIMALITY) != NOT_REACHED:
+        if name in reasons or name in compared_seconds:
             continue
         if name in comparison["cut_off"]:
             reasons[name] = f"time over after effort {comparison['cut_off'][name]}"
         elif name in comparison["stopped"]:
             seconds = comparison["stopped"][name]
-            ratio = (
-                ""
-                if reference_seconds == NOT_REACHED
-                else f", ≥ {seconds / reference_seconds:.3g} × {reference}'s time"
-            )
-            reasons[name] = f"stopped after {seconds:.3g} s{ratio}"
+            ratio = seconds / compared_seconds.get(reference, inf)
+            # A bound below one would say nothing.
+            bound = f", ≥ {ratio:.3g} × {reference}'s time" if ratio > 1 else ""
+            reasons[name] = f"stopped after {seconds:.3g} s{bound}"
         elif not points:
             reasons[name] = "no time was left for a fit"
         else:

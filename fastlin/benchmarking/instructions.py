@@ -156,14 +156,15 @@ def check_counts(
     *,
     should_record: bool = False,
     should_keep_others: bool = True,
+    is_strict: bool = False,
     tolerance: float = DEFAULT_TOLERANCE,
 ) -> int:
     """Count instructions, and compare them with the counts in a file or store them; return the exit status.
 
     `arguments` are those of `count_instructions`. The status is 1 if a function needs more instructions than
     `tolerance` percent allow, or its count is not stored. If the stored counts are for other versions of packages, or
-    the system is unsuitable, a line states why nothing was compared, and the status is 0. If `should_keep_others`, the
-    file keeps the counts of other functions.
+    the system is unsuitable, a line states why nothing was compared, and the status is 0, or 1 if `is_strict` or if
+    nothing can be recorded. If `should_keep_others`, the file keeps the counts of other functions.
     """
     versions = find_versions()
     stored: dict[str, Any] = {"versions": versions, "counts": {}}
@@ -173,12 +174,12 @@ def check_counts(
         print(
             f"Skipped: the counts were recorded with {stored['versions']}, but the installed versions are {versions}."
         )
-        return 0
+        return int(is_strict)
     try:
         counts = count_instructions(arguments)
     except NotImplementedError as error:
         print(f"Skipped: {error}.")
-        return 0
+        return int(is_strict or should_record)
     lines, failed_names = compare_counts(counts, stored["counts"], tolerance)
     print(*lines, sep="\n")
     if should_record:
@@ -202,6 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("functions", nargs="+", metavar="module:function", help="a function without arguments")
     parser.add_argument("--record", action="store_true", help="store the counts instead of comparing them")
+    parser.add_argument("--strict", action="store_true", help="fail if the counts cannot be compared")
     parser.add_argument(
         "--file", type=Path, default=Path(DEFAULT_FILE), help="the stored counts (default: %(default)s)"
     )
@@ -227,7 +229,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     program = ["-m", "fastlin.benchmarking.instructions", *options.functions, "--run"]
     try:
-        return check_counts(program, options.file, should_record=options.record, tolerance=options.tolerance)
+        return check_counts(
+            program,
+            options.file,
+            should_record=options.record,
+            is_strict=options.strict,
+            tolerance=options.tolerance,
+        )
     except subprocess.CalledProcessError as error:
         print(f"The call failed with exit status {error.returncode}; its message is above.", file=sys.stderr)
         return 2

@@ -90,6 +90,7 @@ def compare_libraries(
     seconds: float = DEFAULT_COMPARISON_SECONDS,
     n_repeats: int = timing.N_REPEATS,
     notify: Callable[[str], object] | None = None,
+    announce: Callable[[str], object] | None = None,
     other_baselines: Mapping[str, Any] | None = None,
 ) -> LibraryComparison:
     """Compare all installed libraries on pairs of training and test problems, which share C and the type of X.
@@ -100,7 +101,9 @@ def compare_libraries(
     libraries: dict[str, Any] = {name: library for name, library in LIBRARIES.items() if library.is_installed()}
     pairs = [HeldOutComparison(train, test) for train, test in problems]
     baselines = libraries | dict(other_baselines or {})
-    comparisons = measure_curves(pairs, baselines, FASTLIN, seconds, n_repeats, notify, is_reference_required=True)
+    comparisons = measure_curves(
+        pairs, baselines, FASTLIN, seconds, n_repeats, notify, announce, is_reference_required=True
+    )
     tables: dict[str, Any] = {}
     for pair, comparison in zip(pairs, comparisons, strict=True):
         tables[f"{comparison['name']}: seconds to suboptimality"] = summarize_curves(comparison)
@@ -108,6 +111,8 @@ def compare_libraries(
         tables[f"{comparison['name']}: scores on {len(pair.test.y):,} held-out rows"] = null_model | summarize_scores(
             comparison
         )
+        if comparison["unknown_optimum"] is not None:
+            tables[f"{comparison['name']}: minimum"] = f"unknown: {comparison['unknown_optimum']}"
         if comparison["needed_seconds"] is not None:
             needed_seconds = len(pairs) * comparison["needed_seconds"]
             tables[f"{comparison['name']}: time for more fits"] = (

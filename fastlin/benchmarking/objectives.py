@@ -86,8 +86,10 @@ class LogisticObjective:
     def __call__(self, model: Any, X: Any, y: Array) -> float:
         """Return the objective of a fitted model."""
         coef, intercept = read_coefficients(model, X.shape[1])
-        scores = compute_class_scores(X, coef, intercept)
         classes, y = np.asarray(model.classes_), np.asarray(y)
+        if len(coef) not in ((1, 2) if len(classes) == 2 else (len(classes),)):
+            raise ValueError(f"coef_ has {len(coef)} rows, which does not match {len(classes)} classes")
+        scores = compute_class_scores(X, coef, intercept)
         positions = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
         if not np.array_equal(classes[positions], y):
             raise ValueError("classes_ must be sorted and contain all labels of y")

@@ -27,17 +27,19 @@ def repeat_interleaved(
     """Return the seconds of each entry in each repetition, where `measure` returns the seconds of one entry.
 
     The entries alternate, because the speed of a machine changes over time. If `measure` returns None for an entry, the
-    entry is omitted from the result.
+    entry is not repeated again. An entry with too few repetitions for an interval is omitted from the result.
     """
     seconds: dict[Any, list[float]] = {entry: [] for entry in entries}
+    repeated = list(seconds)
     for _ in range(n_repetitions):
-        for entry in list(seconds):
+        for entry in list(repeated):
             measured = measure(entry)
             if measured is None:
-                del seconds[entry]
+                repeated.remove(entry)
             else:
                 seconds[entry].append(measured)
-    return seconds
+    n_required = min(n_repetitions, timing.MIN_REPETITIONS)
+    return {entry: own_seconds for entry, own_seconds in seconds.items() if len(own_seconds) >= n_required}
 
 
 def repeat_fits(
@@ -46,7 +48,8 @@ def repeat_fits(
     """Return a dict from each candidate to the seconds of the repetitions of the fit at its point.
 
     Each candidate is fitted with each number of threads that it still tries. It keeps the faster one, which also
-    replaces the seconds and the threads of its point. A candidate that fails or exceeds the deadline is omitted.
+    replaces the seconds and the threads of its point. A candidate is omitted if it fails, or if the deadline leaves it
+    too few repetitions.
     """
     entries = [(candidate, n) for candidate, point in points.items() for n in candidate.find_thread_counts(point)]
     seconds = repeat_interleaved(
@@ -54,6 +57,8 @@ def repeat_fits(
     )
     results: dict[Candidate, list[float]] = {}
     for (candidate, n_threads), own_seconds in seconds.items():
+        if candidate.failed is not None:
+            continue
         if candidate not in results or median(own_seconds) < median(results[candidate]):
             results[candidate], candidate.thread_counts = own_seconds, [n_threads]
             points[candidate].update(seconds=median(own_seconds), threads=n_threads)
@@ -76,10 +81,11 @@ def repeat_compared_fits(
 
     `points` contains the compared point of each candidate. If not all of them can be repeated until `deadline`, the
     slowest ones are omitted. `restart` starts new processes of candidates, and returns the seconds that this took,
-    which postpone the deadline.
+    which postpone the deadline. The seconds of a repeated point become the median over all processes.
     """
     repeated = _choose_affordable(reference, points, deadline - perf_counter())
     ratios: dict[Candidate, list[list[float]]] = {}
+    seconds_by_candidate: dict[Candidate, list[float]] = {}
     for number in range(N_PROCESSES):
         repeated_points = {candidate: points[candidate] for candidate in repeated}
         if len(repeated) < 2 or _estimate_round(repeated_points) > deadline - perf_counter():
@@ -87,11 +93,15 @@ def repeat_compared_fits(
         if number > 0:
             deadline += restart(repeated_points)
         seconds = repeat_fits(repeated_points, deadline=deadline)
+        for candidate, own_seconds in seconds.items():
+            seconds_by_candidate.setdefault(candidate, []).extend(own_seconds)
+            points[candidate]["seconds"] = median(seconds_by_candidate[candidate])
         if reference not in seconds:
             break
         reference_seconds = seconds.pop(reference)
         for candidate, own_seconds in seconds.items():
-            pairs = zip(own_seconds, reference_seconds, strict=True)
+            # The deadline may be in the middle of the last round.
+            pairs = zip(own_seconds, reference_seconds, strict=False)
             ratios.setdefault(candidate, []).append([own / other for own, other in pairs])
         repeated = [
             reference,

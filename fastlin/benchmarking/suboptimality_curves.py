@@ -13,7 +13,7 @@ in increasing order of accuracy, and `solve(train, effort)`, which returns a sol
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from functools import partial
 from itertools import chain
 from math import ceil
@@ -26,6 +26,7 @@ import numpy as np
 
 from fastlin.benchmarking import repetitions, timing
 from fastlin.benchmarking.candidate import (
+    CURVE_ENDING_ERRORS,
     MAX_LOADING_SECONDS,
     MIN_POINT_SECONDS,
     Candidate,
@@ -46,6 +47,9 @@ N_SAMPLE_ROWS = 300
 # The minimum of the limit of a first fit to the rows, which compiles code that the sample does not need, and of the fit
 # that finds the optimum.
 MAX_WARM_UP_SECONDS = 20.0
+# A fit with a medium effort may take this many times as long as one with the first effort. In the estimate of the time
+# of a comparison, no baseline takes more than this many times as long as the reference.
+MAX_EFFORT_RATIO, MAX_REPEATED_RATIO = 20.0, 10.0
 # Fractions of a problem's seconds at which the curves and the repetitions must end.
 CURVES_DEADLINE_FRACTION, REPETITIONS_DEADLINE_FRACTION = 0.75, 0.95
 
@@ -67,15 +71,18 @@ def measure_curves(
     seconds: float = DEFAULT_COMPARISON_SECONDS,
     n_repeats: int = timing.N_REPEATS,
     notify: Callable[[str], object] | None = None,
+    announce: Callable[[str], object] | None = None,
     is_reference_required: bool = False,
 ) -> list[dict[str, Any]]:
     """Return the curve of each baseline on each problem, and repetitions of the compared fits, as plain values.
 
     `seconds` is the time of all problems after the baselines are loaded. A fit is stopped if it exceeds the fraction of
     this time that its baseline may use. A short fit is repeated until there are `n_repeats` fits. `notify` is called
-    with the current step. If `is_reference_required` and the reference is excluded, a CannotSolveError is raised.
+    with the current step, and `announce` with the approximate time that intervals require. If `is_reference_required`
+    and the reference is excluded, a CannotSolveError is raised.
     """
     notify = notify or _ignore_step
+    announce = announce or notify
     packages = dict.fromkeys(baseline.package for baseline in baselines.values())
     with ExitStack() as stack:
         # The processes must end before the files that they read are removed. After an interrupt, they must also end
@@ -93,6 +100,7 @@ def measure_curves(
                 folder,
                 n_repeats,
                 notify,
+                announce,
                 seconds / len(problems),
                 is_reference_required,
             )
@@ -104,7 +112,9 @@ def _ignore_step(step):
     """Do nothing with a description of the current step."""
 
 
-def _measure_problem(problem, baselines, reference, processes, pool, folder, n_repeats, notify, seconds, is_required):
+def _measure_problem(
+    problem, baselines, reference, processes, pool, folder, n_repeats, notify, announce, seconds, is_required
+):
     """Compare the baselines on one problem, and return the results as a dict of plain values."""
     sample = problem.make_sample()
     # All processes read the same copy of the rows.
@@ -123,20 +133,27 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
         raise CannotSolveError(left_out[reference])
     candidates = {name: candidate for name, candidate in candidates.items() if name not in left_out}
     notify(f"{problem.name}, optimum")
-    known_optimum = None
-    with suppress(ChildProcessError, TimeoutError):
-        known_optimum = reference_process.call(find_optimum, paths[0], seconds=max(seconds, MAX_WARM_UP_SECONDS))
+    known_optimum, unknown_optimum = _find_optimum(reference_process, paths[0], max(seconds, MAX_WARM_UP_SECONDS))
+    fit_seconds = {}
     for name, candidate in candidates.items():
-        notify(f"{problem.name}, {name}, first fit")
-        candidate.warm_up(0, max(seconds / len(candidates), MAX_WARM_UP_SECONDS))
+        notify(f"{problem.name}, {name}, first fits")
+        fit_seconds[candidate] = _warm_up(candidate, max(seconds / len(candidates), MAX_WARM_UP_SECONDS))
+    if candidates:
+        required_seconds = _estimate_required_seconds(fit_seconds, candidates.get(reference))
+        announce(
+            f"{problem.name}: a comparison with intervals takes about {required_seconds} s, without loading; "
+            f"{seconds:.3g} s are available."
+        )
     begin = perf_counter()
-    curves_deadline, repetitions_deadline = (
-        begin + fraction * seconds for fraction in (CURVES_DEADLINE_FRACTION, REPETITIONS_DEADLINE_FRACTION)
-    )
-    budget = max(0.0, curves_deadline - perf_counter()) / max(1, len(candidates))
+
+    def find_deadline(fraction):
+        return begin + fraction * seconds + sum(candidate.reloading_seconds for candidate in candidates.values())
+
+    budget = CURVES_DEADLINE_FRACTION * seconds / max(1, len(candidates))
     for effort_index in range(max((len(candidate.baseline.efforts) for candidate in candidates.values()), default=0)):
         # The fits of the baselines are interleaved, because the speed of a machine changes over time.
         for name, candidate in candidates.items():
+            curves_deadline = find_deadline(CURVES_DEADLINE_FRACTION)
             if candidate.should_measure_next_effort(effort_index, known_optimum, budget, curves_deadline):
                 notify(f"{problem.name}, {name}")
                 candidate.measure_next_effort(effort_index, n_repeats, budget, curves_deadline)
@@ -154,6 +171,11 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
     planned_seconds, summaries = 0.0, {}
     if candidates.get(reference) in compared:
         planned_seconds = sum(repetitions.estimate_seconds(candidates[reference], compared).values())
+        repetitions_deadline = find_deadline(REPETITIONS_DEADLINE_FRACTION)
+        available_seconds = repetitions_deadline - perf_counter()
+        if planned_seconds <= available_seconds:
+            # This matters only if the repetitions take longer than planned, for example because the machine is busy.
+            planned_seconds = 2 * available_seconds
         summaries = repetitions.repeat_compared_fits(
             candidates[reference], compared, repetitions_deadline, partial(_restart, pool, notify, problem.name)
         )
@@ -167,6 +189,7 @@ def _measure_problem(problem, baselines, reference, processes, pool, folder, n_r
         "name": problem.name,
         "reference": reference,
         "optimum": optimum,
+        "unknown_optimum": unknown_optimum,
         "budget": budget,
         "points": points,
         "repetitions": summaries,
@@ -193,7 +216,7 @@ def _find_excluded_baselines(pool, candidates, reference_process):
     """Fit the sample with each candidate, and return a dict from the name of each excluded baseline to the reason."""
     measures, left_out = _fit_samples(pool, candidates), {}
     # This call also loads the code that computes the minimum.
-    optimum = reference_process.call(find_optimum, candidates[0].sample)
+    optimum, _ = _find_optimum(reference_process, candidates[0].sample, MAX_LOADING_SECONDS)
     for candidate, measure in measures.items():
         if isinstance(measure, Exception):
             left_out[candidate.name] = str(measure).partition("\n")[0]
@@ -203,6 +226,50 @@ def _find_excluded_baselines(pool, candidates, reference_process):
             if not abs(suboptimality) <= MAX_SAMPLE_SUBOPTIMALITY:
                 left_out[candidate.name] = f"its objective differs from the optimum by {suboptimality:.1e} on a sample"
     return left_out
+
+
+def _find_optimum(process, path, limit):
+    """Return the minimum of the objective of a problem in a file, or None, and the reason if it cannot be computed."""
+    try:
+        return process.call(find_optimum, path, seconds=limit), None
+    except CURVE_ENDING_ERRORS as error:
+        return None, str(error).partition("\n")[0]
+
+
+def _warm_up(candidate, limit):
+    """Fit the rows with the first effort and, if the limit allows it, with a medium one. Return the seconds."""
+    seconds = candidate.warm_up(0, limit)
+    if seconds is None or MAX_EFFORT_RATIO * seconds > limit:
+        return seconds
+    return candidate.warm_up(len(candidate.baseline.efforts) // 2, limit) or seconds
+
+
+def _estimate_required_seconds(fit_seconds, reference):
+    """Return approximate seconds of a comparison with intervals, given the seconds of fits with a medium effort."""
+    known_seconds = {candidate: seconds for candidate, seconds in fit_seconds.items() if seconds is not None}
+    if not known_seconds:
+        return 0
+    if reference not in known_seconds:
+        reference = min(known_seconds, key=lambda candidate: known_seconds[candidate])
+    # A bound of the time suffices for a much slower baseline.
+    max_seconds = MAX_REPEATED_RATIO * known_seconds[reference]
+    points = {
+        candidate: {"effort_index": -1, "seconds": min(seconds, max_seconds), "threads": candidate.thread_counts[-1]}
+        for candidate, seconds in known_seconds.items()
+    }
+    # About half of the efforts suffice for the compared suboptimality.
+    curves = [
+        ceil(len(candidate.baseline.efforts) / 2)
+        * sum(candidate.estimate_seconds(point, n_threads) for n_threads in candidate.thread_counts)
+        for candidate, point in points.items()
+    ]
+    repeated = sum(repetitions.estimate_seconds(reference, points).values())
+    return ceil(
+        max(
+            len(curves) * max(curves) / CURVES_DEADLINE_FRACTION,
+            (sum(curves) + repeated) / REPETITIONS_DEADLINE_FRACTION,
+        )
+    )
 
 
 def _fit_samples(pool, candidates):

@@ -22,8 +22,8 @@ MAX_SHORT_FIT_SECONDS, N_REPEATS = 1.0, 3
 # Seconds to wait before a timed fit or after a fit on several threads, because OpenBLAS threads spin for almost a tenth
 # of a second after a call.
 PAUSE_SECONDS = 0.15
-# Confidence level of intervals for ratios, and a number of repetitions that suffices for an interval.
-CONFIDENCE_LEVEL, N_REPETITIONS = 0.95, 7
+# Confidence level of intervals for ratios, the number of repetitions, and the smallest number that gives an interval.
+CONFIDENCE_LEVEL, N_REPETITIONS, MIN_REPETITIONS = 0.95, 7, 6
 # A smaller difference of times is not significant, because the times of equal code differ from process to process
 # (docs/benchmarks/machine.md, false alarms).
 MIN_SIGNIFICANT_DIFFERENCE = 0.05
@@ -64,7 +64,7 @@ def time_fit(
 
 
 def find_median_interval(ratios: Iterable[float]) -> list[float] | None:
-    """Return the 95 % interval for the median of ratios from order statistics, or None with fewer than six ratios."""
+    """Return the 95 % interval for the median of ratios from order statistics; None with too few ratios."""
     # The number of ratios below the true median has a binomial distribution with probability 1/2.
     sorted_ratios = sorted(ratios)
     n_excluded_ratios = int(binom.ppf((1 - CONFIDENCE_LEVEL) / 2, len(sorted_ratios), 0.5))

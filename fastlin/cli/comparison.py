@@ -44,6 +44,7 @@ from fastlin.cli.studies import load_images, make_folder, run_studies
 from fastlin.course.studies.image_problems import make_problems
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.environment.extras import format_install_command
+from fastlin.environment.terminal import make_printable
 
 LIBSVM_SUFFIXES = (".svm", ".libsvm", ".txt")
 HELD_OUT_FRACTION = 0.2
@@ -104,12 +105,6 @@ def compare(options: SimpleNamespace) -> int:
     with convert_errors("cannot use --baseline", ValueError, ImportError):
         other_baselines = {description: parse_baseline(description) for description in options.other_baselines}
     make_folder(options.output)
-    missing = find_missing_packages()
-    if missing:
-        print(f"Not installed, so not compared: {', '.join(missing)}.")
-        print(f"{format_install_command('baselines')} installs them, and '.[baselines-torch]' installs PyTorch.")
-        # adelie declares that it requires NumPy 1, but it works with NumPy 2.
-        print("Install adelie with 'pip install --no-deps adelie ipython'.")
     if options.table is None:
         data = load_images(options, needs_cifar10=False)
         problems = make_problems(data, options.quick, options.dtype)
@@ -120,7 +115,7 @@ def compare(options: SimpleNamespace) -> int:
 
     def compare_and_store(settings):
         n_repeats = 1 if options.quick else N_REPEATS
-        comparison = compare_libraries(problems, options.seconds, n_repeats, settings.notify, other_baselines)
+        comparison = compare_libraries(problems, options.seconds, n_repeats, settings.notify, print, other_baselines)
         parameters = {"data": data.name, **comparison.parameters}
         results = Results(parameters, comparison.tables, {"problems": comparison.problems})
         report = {"file": options.table, **results.parameters, **results.series, "quick": options.quick}
@@ -129,6 +124,14 @@ def compare(options: SimpleNamespace) -> int:
         return results
 
     _, failed_studies = run_studies({"baselines": (compare_and_store, Settings(data, options.quick))}, options.output)
+    if not failed_studies:
+        print(make_printable(f"Wrote {options.output / 'comparison.json'}."))
+    missing = find_missing_packages()
+    if missing:
+        print(f"Not installed, so not compared: {', '.join(missing)}.")
+        print(f"{format_install_command('baselines')} installs them, and '.[baselines-torch]' installs PyTorch.")
+        # adelie declares that it requires NumPy 1, but it works with NumPy 2.
+        print("Install adelie with 'pip install --no-deps adelie ipython'.")
     return 1 if failed_studies else 0
 
 

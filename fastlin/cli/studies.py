@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 # Minimum number of seconds between progress lines if the output is a file or a pipe.
 PROGRESS_INTERVAL_SECONDS = 9.0
-# The largest number of characters of names of rows that are not broken into several lines.
-MAX_NAME_LENGTH = 30
+# The largest number of characters of names of rows that are not broken into several lines, and of unbroken words.
+MAX_NAME_LENGTH, MAX_WORD_LENGTH = 30, 14
 QUICK_HELP = "Test run with few epochs, rows and seeds; claims get no verdict."
 DRAWS_HELP = "Number of networks that cifar10_search draws and trains."
 SEED_HELP = "Random seed of splits, orders, networks and draws; learning does not use it."
@@ -220,7 +220,9 @@ def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
     # In a narrow terminal, short names of rows stay on one line, and other cells have more lines.
     has_short_names = max((len(row[0]) for row in rows), default=0) <= MAX_NAME_LENGTH
     for i, column in enumerate(columns or ("", "")):
-        table.add_column(column, overflow="fold", no_wrap=i == 0 and has_short_names)
+        words = " ".join([column, *(row[i] for row in rows)]).split()
+        min_width = min(max(map(len, words), default=1), MAX_WORD_LENGTH)
+        table.add_column(column, overflow="fold", no_wrap=i == 0 and has_short_names, min_width=min_width)
     for row in rows:
         table.add_row(*row)
     return table

@@ -72,7 +72,7 @@ def plot_profile(problems: Sequence[Mapping[str, Any]], axes: Axes | None = None
     axes = axes or get_current_axes()
     names = list(dict.fromkeys(name for problem in problems for name in problem["points"]))
     seconds = np.array([[problem["compared_seconds"].get(name, np.inf) for name in names] for problem in problems])
-    fastest = seconds.min(axis=1, keepdims=True)
+    fastest = seconds.min(axis=1, keepdims=True, initial=np.inf)
     ratios = np.divide(seconds, fastest, out=np.full(seconds.shape, np.inf), where=np.isfinite(seconds))
     largest = max(2.0, 1.2 * ratios[np.isfinite(ratios)].max(initial=1.0))
     for i, name in enumerate(names):

@@ -18,6 +18,8 @@ def test_a_description_names_the_class_and_the_parameter_of_the_effort():
     assert baseline.efforts == TOLERANCES
     limited = parse_baseline("sklearn.linear_model:LogisticRegression(max_iter=?)")
     assert (limited.make(7).max_iter, limited.efforts) == (7, ITERATION_LIMITS)
+    assert parse_baseline("sklearn.linear_model:SGDClassifier(epsilon=?)").efforts == TOLERANCES
+    assert parse_baseline("sklearn.linear_model:SGDClassifier(n_steps=?)").efforts == ITERATION_LIMITS
     fixed = parse_baseline("sklearn.linear_model:LogisticRegression")
     assert isinstance(fixed.make(None), LogisticRegression)
     assert fixed.efforts == (None,)

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -94,6 +96,13 @@ class ModifyingRows(Estimator):
         return super().fit(X, y)
 
 
+class WrongNumberOfClasses(Estimator):
+    def fit(self, X, y):
+        super().fit(X, y)
+        self.coef_, self.intercept_ = np.ones((5, X.shape[1])), np.ones(5)
+        return self
+
+
 class WrongShape(Estimator):
     def fit(self, X, y):
         super().fit(X, y)
@@ -130,6 +139,7 @@ FAILURES = {
     Exiting: "its process has ended with status 3",
     ModifyingRows: "it modifies X or y",
     WrongShape: "its solution cannot be measured: ValueError: coef_ must have the shape (K, 6)",
+    WrongNumberOfClasses: "its solution cannot be measured: ValueError: coef_ has 5 rows",
     NotFinite: "its objective is nan",
 }
 
@@ -208,6 +218,45 @@ def test_changes_of_many_rows_are_found(monkeypatch):
         assert len({before, changed, candidate._hash_rows(problem)}) == 3
 
 
+class ClippingRows(Estimator):
+    """An estimator that modifies only rows that no sample contains."""
+
+    def fit(self, X, y):
+        np.minimum(X, 100.0, out=X)
+        return super().fit(X, y)
+
+
+def test_a_change_of_the_rows_is_not_attributed_to_another_baseline():
+    rows = np.vstack([X, X])
+    rows[-1, 0] = 1000.0
+    problem = BenchmarkProblem(rows, np.append(Y, Y), LogisticObjective())
+    kinds = ClippingRows, Estimator
+    baselines = [Baseline(kind.__name__, lambda effort, kind=kind: kind(), package="shared") for kind in kinds]
+    (measured,) = compare(problem, baselines, seconds=20).problems
+    assert measured["left_out"] == {} and measured["failed"] == {"ClippingRows": "it modifies X or y"}
+    (point,) = measured["points"]["Estimator"]
+    assert point["objective"] == pytest.approx(problem.measure(Estimator().fit(rows, problem.y))["objective"], rel=1e-9)
+
+
+def test_a_function_that_returns_a_fitted_model_is_a_baseline():
+    baseline = Baseline("function", lambda tol: partial(fit_with_tol, tol=tol), TOLERANCES)
+    (measured,) = compare(PROBLEM, [baseline], seconds=20).problems
+    assert [point["effort"] for point in measured["points"]["function"]] == TOLERANCES
+
+
+def fit_with_tol(X, y, tol):
+    return LogisticRegression(tol=tol).fit(X, y)
+
+
+def test_the_approximate_time_of_a_comparison_with_intervals_is_announced():
+    steps = []
+    compare(PROBLEM, [make_baseline("a"), make_baseline("b")], seconds=2, notify=steps.append)
+    (announcement,) = (step for step in steps if "with intervals takes about" in step)
+    assert announcement.startswith("generated: ") and announcement.endswith("2 s are available.")
+    # Two baselines with short fits: several seconds each.
+    assert 4 < int(re.search(r"about (\d+) s", announcement)[1]) < 60
+
+
 def test_numbers_that_json_does_not_have_become_null():
     def reject(constant):
         raise ValueError(constant)
@@ -263,7 +312,12 @@ def test_the_sample_has_rows_of_every_class():
     # Every class of many has rows, also if the labels are sorted.
     many = BenchmarkProblem(rows, np.arange(len(y)) // 3, LogisticObjective()).make_sample()
     assert len(np.unique(many.y)) == 338
-    # Targets of a regression have no classes.
+    # Labels may be floats.
+    assert set(BenchmarkProblem(rows, 1.0 * y).make_sample().y) == set(y)
+    # Targets of a regression have no classes, even if they are integers.
+    prices = BenchmarkProblem(np.ones((5000, 1)), np.arange(5000.0))
+    assert prices.make_sample().X.shape == replace(prices, objective=LeastSquaresObjective()).make_sample().X.shape
+    assert prices.make_sample().X.shape == (300, 1)
     assert BenchmarkProblem(rows, np.arange(len(y)) / 7).make_sample().X.shape == (300, 2)
 
 
@@ -331,10 +385,24 @@ class FailingObjective(LogisticObjective):
         raise ValueError("no minimum")
 
 
-def test_an_objective_without_a_computable_minimum_raises_an_error():
-    problem = BenchmarkProblem(X, Y, FailingObjective())
-    with pytest.raises(RuntimeError, match="The minimum cannot be computed: ValueError: no minimum"):
-        compare(problem, [Baseline("estimator", lambda effort: Estimator())], seconds=1)
+class HangingObjective(LogisticObjective):
+    def find_minimum(self, X, y):
+        time.sleep(3600)
+
+
+@pytest.mark.parametrize(
+    ("objective", "reason"),
+    [(FailingObjective(), "The minimum cannot be computed: ValueError: no minimum"), (HangingObjective(), "stopped")],
+)
+def test_without_a_computable_minimum_the_lowest_objective_of_a_fit_replaces_it(monkeypatch, objective, reason):
+    for name in ("MAX_LOADING_SECONDS", "MAX_WARM_UP_SECONDS"):
+        monkeypatch.setattr(suboptimality_curves, name, 10.0)
+    result = compare(BenchmarkProblem(X, Y, objective), [Baseline("estimator", lambda effort: Estimator())], seconds=5)
+    (problem,) = result.problems
+    (point,) = problem["points"]["estimator"]
+    assert (problem["optimum"], point["suboptimality"]) == (point["objective"], 0.0)
+    assert problem["unknown_optimum"].startswith(reason)
+    assert f"The minimum is unknown ({problem['unknown_optimum']})" in result.summary()
 
 
 def test_a_script_needs_no_condition_on_its_name(tmp_path):

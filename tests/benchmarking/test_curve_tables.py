@@ -11,12 +11,14 @@ def test_each_missing_ratio_has_a_reason():
         "reference": "reference",
         "left_out": {"excluded": "no softmax"},
         "failed": {"failing": "MemoryError"},
-        "stopped": {"slow": 5.0},
+        "stopped": {"slow": 5.0, "soon": 0.4},
         "cut_off": {"cut off": "2 of 8"},
+        "compared_seconds": {"reference": 0.5},
         "points": {
             "reference": [{"seconds": 0.5, "suboptimality": 0.0}],
             "failing": [point],
             "slow": [],
+            "soon": [],
             "cut off": [point],
             "late": [],
             "inaccurate": [point],
@@ -26,6 +28,8 @@ def test_each_missing_ratio_has_a_reason():
         "excluded": "excluded: no softmax",
         "failing": "failed: MemoryError",
         "slow": "stopped after 5 s, ≥ 10 × reference's time",
+        # A bound below one would say nothing.
+        "soon": "stopped after 0.4 s",
         "cut off": "time over after effort 2 of 8",
         "late": "no time was left for a fit",
         "inaccurate": "did not reach 1e-4 with its last effort",
@@ -47,8 +51,16 @@ def test_the_verdict_on_speed_follows_from_the_interval(ratio, interval, verdict
     repetitions = {"torch": {"ratio": ratio, "interval": interval, "n_repetitions": 7}}
     points = {name: [{"seconds": 1.0, "suboptimality": 0.0, "accuracy": 0.5}] for name in ("torch", "glum")}
     points["fastlin"] = [{"seconds": 2.0, "suboptimality": 0.0, "accuracy": 0.5}]
-    problem = {"points": points, "stopped": {}, "failed": {}, "cut_off": {}, "repetitions": repetitions}
+    compared_seconds = {"torch": 1.0, "glum": 1.0, "fastlin": 2.0}
+    problem = {
+        "points": points,
+        "compared_seconds": compared_seconds,
+        "stopped": {},
+        "failed": {},
+        "cut_off": {},
+        "repetitions": repetitions,
+    }
     rows = summarize_curves(problem | {"reference": "fastlin", "scores": ["accuracy"]})
     assert rows["torch"]["fastlin is"] == verdict
-    assert rows["torch"]["time / fastlin's"] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"
-    assert (rows["glum"]["fastlin is"], rows["glum"]["time / fastlin's"]) == ("–", 0.5)
+    assert rows["torch"]["time ratio"] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"
+    assert (rows["glum"]["fastlin is"], rows["glum"]["time ratio"]) == ("–", 0.5)

@@ -62,6 +62,7 @@ def test_counts_of_other_versions_are_not_compared(check, monkeypatch, capsys):
     monkeypatch.setattr(instructions, "find_versions", lambda: {"python": "3.99"})
     assert check.call({"module:pass": 9_000}) == 0
     assert capsys.readouterr().out.startswith("Skipped: the counts were recorded with")
+    assert check.call({"module:pass": 1_000}, is_strict=True) == 1
 
 
 @pytest.mark.parametrize(
@@ -71,8 +72,13 @@ def test_counts_of_other_versions_are_not_compared(check, monkeypatch, capsys):
 def test_missing_requirements_are_reported(tmp_path, monkeypatch, capsys, program, level, reason):
     monkeypatch.setattr(instructions.shutil, "which", lambda name: program)
     monkeypatch.setattr(instructions, "choose_level", lambda *_: level)
-    assert instructions.check_counts([], tmp_path / "instructions.json") == 0
+    path = tmp_path / "instructions.json"
+    assert instructions.check_counts([], path) == 0
     assert reason in capsys.readouterr().out
+    assert instructions.check_counts([], path, is_strict=True) == instructions.check_counts(
+        [], path, should_record=True
+    )
+    assert instructions.check_counts([], path, should_record=True) == 1 and not path.exists()
 
 
 def test_the_total_of_a_callgrind_dump_is_read():

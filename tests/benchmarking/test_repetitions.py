@@ -34,6 +34,7 @@ def stop_processes(candidates):
     """Start the next processes of candidates, which takes 1,000 seconds."""
     for each in candidates:
         each.process.stop()
+        each.process.has_answered = True
     return 1000.0
 
 
@@ -86,6 +87,39 @@ def test_repetitions_of_compared_fits_are_interleaved():
     n_before = len(ours.process.calls)
     assert repeat(ours, *others.values(), seconds=6.0) == {}
     assert len(ours.process.calls) == n_before
+
+
+class ProcessWithClock(SimulatedProcess):
+    """A process whose fits advance a clock. The time of a fit is limited."""
+
+    now = 0.0
+
+    def call(self, *arguments, seconds):
+        """Return the seconds of a fit and its measures, or raise a TimeoutError at the limit."""
+        result = super().call(*arguments, seconds=seconds)
+        ProcessWithClock.now += min(result[0][0], seconds)
+        if result[0][0] > seconds:
+            raise TimeoutError
+        return result
+
+
+@pytest.mark.parametrize(("deadline", "n_expected"), [(17.0, None), (18.0, 6), (20.5, 6), (21.0, 7)])
+def test_a_deadline_in_the_last_round_leaves_complete_rounds(monkeypatch, deadline, n_expected):
+    # A round was expected to take two seconds, but takes three.
+    monkeypatch.setattr(ProcessWithClock, "now", 0.0)
+    for module in (candidate, repetitions):
+        monkeypatch.setattr(module, "perf_counter", lambda: ProcessWithClock.now)
+    ours = make_candidate("fastlin", ProcessWithClock({1: 1.0}))
+    theirs = make_candidate("cyanure", ProcessWithClock({1: 2.0}))
+    monkeypatch.setattr(repetitions, "_choose_affordable", lambda reference, points, seconds: list(points))
+    monkeypatch.setattr(repetitions, "_estimate_round", lambda points: 14.0)
+    points = find_compared_points([ours, theirs])
+    summaries = repeat_compared_fits(ours, points, deadline, stop_processes)
+    if n_expected is None:
+        assert summaries == {}
+    else:
+        assert summaries["cyanure"]["n_repetitions"] == n_expected
+        assert summaries["cyanure"]["interval"] == [2.0, 2.0]
 
 
 def test_baselines_that_are_nearly_as_fast_as_the_reference_are_repeated_in_several_processes():
